@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/** What a benchmark case is: the shape that every `*.bench.ts` file fills and `measure.ts` drives. */
+
+/** A case that is set up in this process and can be run again and again. */
+export interface PreparedCase {
+  /**
+   * Performs `ops` operations and answers a number that depends on each of them, so that no compiler can drop the work.
+   * `ops` is a multiple of the case's `unit`.
+   */
+  run(ops: number): number | Promise<number>;
+  /** Checks what was counted and lets go of threads and memory. */
+  close(): void | Promise<void>;
+}
+
+/** One benchmark case. The runner gives each its own process, so cases share neither heap nor compiled code. */
+export interface BenchCase {
+  /** `concept/what-is-measured`, as the command line selects it. */
+  readonly id: string;
+  /** What one operation is, for the report. */
+  readonly what: string;
+  /** Operations come in multiples of this (a flush every 1000 messages: 1000). */
+  readonly unit: number;
+  /** How many threads are busy at once; a case with one thread is pinned to one core where that is possible. */
+  readonly threads: number;
+  prepare(): PreparedCase | Promise<PreparedCase>;
+}
+
+/** What the child process of one case prints as a line of JSON. */
+export interface CaseSamples {
+  readonly id: string;
+  /** Operations per run, found by calibration. */
+  readonly ops: number;
+  /** Nanoseconds per operation, one number per run, in no particular order. */
+  readonly nsPerOp: readonly number[];
+  /** CPU time of the whole process, in milliseconds. */
+  readonly cpuMs: number;
+}

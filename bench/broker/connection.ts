@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/** A bare client connection for load threads: a plain socket, the NATS greeting, and then raw chunks. */
+
+import { connect, type Socket } from 'node:net';
+
+const RECEIVE_BYTES = 65_536;
+const GREETING_TIMEOUT_MS = 10_000;
+const PONG = 'PONG\r\n';
+const CONNECT =
+  'CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":1}\r\n';
+
+/** Receives what arrives after the greeting; `bytes` is reused for the next chunk. */
+export type ChunkHandler = (bytes: Buffer, size: number) => void;
+
+/** A greeted connection. */
+export class Connection {
+  readonly socket: Socket;
+  #onChunk: ChunkHandler = () => {};
+  #onError: (error: Error) => void = () => {};
+
+  private constructor(port: number) {
+    const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
+    this.socket = connect({
+      port,
+      host: '127.0.0.1',
+      noDelay: true,
+      onread: {
+        buffer,
+        callback: (size) => {
+          try {
+            this.#onChunk(buffer, size);
+          } catch (error) {
+            this.#onError(error as Error);
+          }
+          return true;
+        },
+      },
+    });
+    this.socket.on('error', (error) => this.#onError(error));
+    this.socket.on('end', () => this.#onError(new Error('the server closed the connection')));
+  }
+
+  /**
+   * Connects, sends CONNECT, the protocol lines `lines` and a PING, and waits for the PONG: the server has done all of it.
+   *
+   * **Throws** when the server does not answer so.
+   */
+  static open(port: number, lines: string): Promise<Connection> {
+    const connection = new Connection(port);
+    return new Promise((resolve, reject) => {
+      let text = '';
+      const fail = (error: Error): void => {
+        clearTimeout(timer);
+        connection.socket.destroy();
+        reject(error);
+      };
+      const timer = setTimeout(() => {
+        fail(new Error(`no greeting from port ${port}, only ${JSON.stringify(text)}`));
+      }, GREETING_TIMEOUT_MS);
+      connection.#onError = fail;
+      connection.#onChunk = (bytes, size) => {
+        text += bytes.toString('latin1', 0, size);
+        if (text.includes('-ERR')) fail(new Error(`the server refused: ${text}`));
+        if (!text.startsWith('INFO ') || !text.endsWith('PONG\r\n')) return;
+        clearTimeout(timer);
+        resolve(connection);
+      };
+      connection.socket.write(`${CONNECT}${lines}PING\r\n`);
+    });
+  }
+
+  /** Sends what arrives from now on to `onChunk`, and its and the socket's errors to `onError`. */
+  listen(onChunk: ChunkHandler, onError: (error: Error) => void): void {
+    this.#onChunk = onChunk;
+    this.#onError = onError;
+  }
+
+  /**
+   * Sends a PING and resolves when the server has answered it: it has taken all that was sent before.
+   *
+   * **Throws** when anything else arrives than the answer and PINGs of the server, which are answered.
+   */
+  settle(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let text = '';
+      this.listen((bytes, size) => {
+        text += bytes.toString('latin1', 0, size);
+        for (let end = text.indexOf('\r\n'); end >= 0; end = text.indexOf('\r\n')) {
+          const line = text.slice(0, end);
+          text = text.slice(end + 2);
+          if (line === 'PING') this.answerPing();
+          else if (line === 'PONG') resolve();
+          else reject(new Error(`unexpected: ${JSON.stringify(line)}`));
+        }
+      }, reject);
+      this.socket.write('PING\r\n');
+    });
+  }
+
+  answerPing(): void {
+    this.socket.write(PONG);
+  }
+
+  /** Ends the connection; nothing is reported any more. */
+  close(): void {
+    this.listen(
+      () => {},
+      () => {},
+    );
+    this.socket.destroy();
+  }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/** The bytes that a publisher sends and a subscriber must receive: a block of numbered messages, over and over. */
+
+export const SUBJECT = 'bench.flow';
+/** The subscription id that every subscriber uses on its own connection. */
+export const SUBSCRIPTION = '1';
+
+/** `count` messages as a publisher writes them. */
+export function publishedBlock(count: number, payloadBytes: number): Buffer {
+  return block(`PUB ${SUBJECT} ${payloadBytes}\r\n`, count, payloadBytes);
+}
+
+/** The same messages as a subscriber receives them. */
+export function deliveredBlock(count: number, payloadBytes: number): Buffer {
+  return block(`MSG ${SUBJECT} ${SUBSCRIPTION} ${payloadBytes}\r\n`, count, payloadBytes);
+}
+
+/** Each payload begins with its number and is filled with bytes that depend on it. */
+function block(line: string, count: number, payloadBytes: number): Buffer {
+  const bytes = Buffer.alloc(count * (line.length + payloadBytes + 2));
+  let offset = 0;
+  for (let i = 0; i < count; i++) {
+    offset += bytes.write(line, offset, 'latin1');
+    bytes.fill(i & 0xff, offset, offset + payloadBytes);
+    bytes.writeUInt32LE(i, offset);
+    offset += payloadBytes;
+    offset += bytes.write('\r\n', offset, 'latin1');
+  }
+  return bytes;
+}

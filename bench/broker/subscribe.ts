@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** The receiving ends of a flow: connections that compare every chunk with what was published. */
+
+import { Connection } from './connection.ts';
+import { DeliveryCheck } from './delivery-check.ts';
+import { deliveredBlock, SUBJECT, SUBSCRIPTION } from './message-block.ts';
+import { BLOCK_MESSAGES, type FlowScenario, type LoadTask } from './scenario.ts';
+import { sharedNowMs } from './shared-clock.ts';
+
+/** Connects all subscribers of the scenario in this thread. */
+export async function prepareSubscribers(port: number, scenario: FlowScenario): Promise<LoadTask> {
+  const lines = `SUB ${SUBJECT} ${SUBSCRIPTION}\r\n`;
+  const opening = Array.from({ length: scenario.subscribers }, () => Connection.open(port, lines));
+  const connections = await Promise.all(opening);
+  const block = deliveredBlock(BLOCK_MESSAGES, scenario.payloadBytes);
+  const expectedBytes = block.length * (scenario.messages / BLOCK_MESSAGES);
+  const beganMs = sharedNowMs();
+  // Listening begins here, not in `run`: the publisher may be told to go before this thread is.
+  const received = Promise.all(
+    connections.map((connection) => receiveAll(connection, block, expectedBytes)),
+  );
+  received.catch(() => {});
+  return {
+    port,
+    async run() {
+      const endsMs = await received;
+      await Promise.all(connections.map((connection) => connection.settle()));
+      for (const connection of connections) connection.close();
+      return { beganMs, endedMs: Math.max(...endsMs), latenciesUs: [] };
+    },
+  };
+}
+
+/** Resolves to the time at which the last byte arrived. */
+function receiveAll(connection: Connection, block: Buffer, expectedBytes: number): Promise<number> {
+  const check = new DeliveryCheck(block, BLOCK_MESSAGES);
+  let answeredPings = 0;
+  return new Promise((resolve, reject) => {
+    connection.listen((bytes, size) => {
+      check.take(bytes, 0, size);
+      for (; answeredPings < check.pings; answeredPings++) connection.answerPing();
+      if (check.messageBytes === expectedBytes) resolve(sharedNowMs());
+      if (check.messageBytes > expectedBytes) throw new Error('more arrived than was published');
+    }, reject);
+  });
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/** The arithmetic behind the benchmark table. */
+
+import { expect, test } from 'vitest';
+import { CALIBRATION_ID } from './calibration.bench.ts';
+import { coresTakenByOthers, idlestCore } from './machine.ts';
+import { figuresOf } from './report.ts';
+import { median, quantile } from './statistics.ts';
+
+test('quantiles interpolate between neighbours and leave their argument alone', () => {
+  const values = [4, 1, 3, 2];
+  expect(median(values)).toBe(2.5);
+  expect(quantile(values, 0)).toBe(1);
+  expect(quantile(values, 1)).toBe(4);
+  expect(quantile([7], 0.75)).toBe(7);
+  expect(values).toEqual([4, 1, 3, 2]);
+  expect(() => median([])).toThrow(RangeError);
+});
+
+test('targets are judged in units of the same run', () => {
+  const figures = figuresOf(
+    [
+      { id: CALIBRATION_ID, nsPerOp: [9, 10, 11], disturbed: false },
+      { id: 'pool/try-acquire-release', nsPerOp: [3, 3.4, 4], disturbed: false },
+      { id: 'packet/clone-release', nsPerOp: [19, 20, 21], disturbed: true },
+      { id: 'framer/60B-u32', nsPerOp: [20], disturbed: false },
+      { id: 'baseline/rest-framer-60B', nsPerOp: [19], disturbed: false },
+    ],
+    [40, 40, 40],
+  );
+  expect(figures.map(({ a }) => a)).toEqual([1, 0.34, 0.5, 2, 1.9]);
+  expect(figures.map(({ reached }) => reached)).toEqual([null, true, true, false, null]);
+});
+
+test('without what it is compared with, a target is neither reached nor missed', () => {
+  const [framer] = figuresOf([{ id: 'framer/60B-u32', nsPerOp: [20], disturbed: false }], []);
+  expect(framer).toMatchObject({ a: null, reached: null, nsPerOp: 20, runs: 1 });
+});
+
+test('what other programs take is what is neither idle nor ours', () => {
+  expect(coresTakenByOthers([0, 0], [500, 100], 1000, 900)).toBeCloseTo(0.5);
+  expect(coresTakenByOthers([], [], 1000, 900)).toBe(0);
+});
+
+test('the idlest core is picked wherever it stands', () => {
+  const cores = new Array<number>(1024).fill(0);
+  expect(idlestCore(cores, cores.with(3, 90))).toBe(3);
+  expect(idlestCore(cores, cores.with(1023, 90))).toBe(1023);
+});

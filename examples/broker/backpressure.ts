@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: what happens when there is no room for output.
+ *
+ * A client whose link has too much waiting is *congested*: whoever wants to write to it is
+ * *blocked*, that is, not read from, and TCP slows it down in turn. If the congestion does not pass
+ * in time, the client is a slow consumer and is cut off, so that it costs the others `stallMs` at
+ * most. The same if the pool has no buffer left: then whoever has most waiting is cut off.
+ */
+
+import type { BufferPool } from 'busbar/pool';
+
+/** What a connection looks like from here. */
+export interface Participant {
+  readonly link: { readonly writable: boolean; readonly bufferedBytes: number };
+  /** There may be room again. */
+  proceed(): void;
+  cutOff(error: string): void;
+}
+
+export class Backpressure {
+  readonly #pool: BufferPool;
+  readonly #stallMs: number;
+  readonly #participants: Iterable<Participant>;
+  readonly #clock: () => number;
+  readonly #blocked: Set<Participant> = new Set();
+  /** Since when. */
+  readonly #congested: Map<Participant, number> = new Map();
+  /** Since when the pool has been exhausted; undefined: it is not. */
+  #exhaustedSinceMs: number | undefined = undefined;
+  readonly #closed: AbortController = new AbortController();
+  slowConsumers: number = 0;
+
+  /** `participants`: among whom to look for the one to be cut off when the pool is exhausted. */
+  constructor(
+    pool: BufferPool,
+    stallMs: number,
+    participants: Iterable<Participant>,
+    clock: () => number,
+  ) {
+    this.#pool = pool;
+    this.#stallMs = stallMs;
+    this.#participants = participants;
+    this.#clock = clock;
+  }
+
+  /** Its writer said "not now". */
+  noRoom(consumer: Participant): void {
+    if (consumer.link.writable) {
+      this.#awaitBuffer();
+    } else if (!this.#congested.has(consumer)) {
+      this.#congested.set(consumer, this.#clock());
+    }
+  }
+
+  /** It cannot go on before there is room. */
+  block(participant: Participant): void {
+    this.#blocked.add(participant);
+  }
+
+  /** Its output has gone down. */
+  drained(consumer: Participant): void {
+    this.#congested.delete(consumer);
+    this.#proceed();
+  }
+
+  /** It is gone, and so is its output. */
+  forget(participant: Participant): void {
+    this.#congested.delete(participant);
+    this.#blocked.delete(participant);
+    this.#proceed();
+  }
+
+  /** Called every now and then: cuts off whom the others have waited for too long. */
+  check(): void {
+    const dueMs = this.#clock() - this.#stallMs;
+    for (const [consumer, sinceMs] of this.#congested) {
+      if (sinceMs <= dueMs) this.#cutOff(consumer);
+    }
+    if (this.#exhaustedSinceMs !== undefined && this.#exhaustedSinceMs <= dueMs) {
+      this.#exhaustedSinceMs = this.#clock();
+      let largest: Participant | undefined;
+      for (const candidate of this.#participants) {
+        const bytes = largest?.link.bufferedBytes ?? 0;
+        if (candidate.link.bufferedBytes > bytes) largest = candidate;
+      }
+      if (largest !== undefined) this.#cutOff(largest);
+    }
+  }
+
+  close(): void {
+    this.#closed.abort();
+  }
+
+  #cutOff(consumer: Participant): void {
+    this.slowConsumers++;
+    this.#congested.delete(consumer);
+    consumer.cutOff('Slow Consumer');
+    this.#proceed();
+  }
+
+  /**
+   * Waits in the pool's queue for a buffer, gives it back at once, and lets the blocked try again.
+   */
+  #awaitBuffer(): void {
+    if (this.#exhaustedSinceMs !== undefined || this.#closed.signal.aborted) return;
+    this.#exhaustedSinceMs = this.#clock();
+    this.#pool.acquire({ signal: this.#closed.signal }).then(
+      (bufferId) => {
+        this.#pool.release(bufferId);
+        this.#exhaustedSinceMs = undefined;
+        // A lane that was full with the pool half empty needs the turn to end, too.
+        setImmediate(() => this.#proceed());
+      },
+      () => {
+        this.#exhaustedSinceMs = undefined;
+      },
+    );
+  }
+
+  #proceed(): void {
+    if (this.#blocked.size === 0) return;
+    const blocked = [...this.#blocked];
+    this.#blocked.clear();
+    for (const participant of blocked) participant.proceed();
+  }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: what can be set on it, and the defaults, which are nats-server's where it has
+ * one.
+ */
+
+import type { ProtocolLimits } from './protocol.ts';
+
+export interface BrokerOptions {
+  /** Address to listen on. Default 127.0.0.1: reachable from this machine only. */
+  readonly host?: string;
+  /** TCP port; 0 lets the system choose. Default 4222. */
+  readonly port?: number;
+  /** What clients must present: a user with a password, or a token, or (default) nothing. */
+  readonly user?: string;
+  readonly pass?: string;
+  readonly token?: string;
+  /** How long a client may take to present it, in milliseconds. Default 2000. */
+  readonly authTimeoutMs?: number;
+  /**
+   * Longest message accepted, headers included, in bytes, up to 8 MiB. Default 64 KiB: a message
+   * lives in one pool buffer from socket to socket, and small buffers stay in the processor's
+   * cache. (nats-server: 1 MiB.)
+   */
+  readonly maxPayloadBytes?: number;
+  /** Longest protocol line, in bytes. Default 4096. */
+  readonly maxControlLineBytes?: number;
+  /**
+   * Output that may wait for one client, in bytes; a client that lets more pile up is cut off.
+   * Default 16 MiB. From half of it on, those who publish to the client are slowed down first.
+   */
+  readonly maxPendingBytes?: number;
+  /** How long publishers are slowed down for one client's sake, in milliseconds. Default 1000. */
+  readonly stallMs?: number;
+  /**
+   * Clients at a time. Default 1000, fewer when buffers are large: each client's output takes one.
+   */
+  readonly maxConnections?: number;
+  /** Subscriptions per client. Default 100 000. */
+  readonly maxSubscriptions?: number;
+  /** A client is asked for a sign of life so often, in milliseconds. Default 120 000. */
+  readonly pingIntervalMs?: number;
+  /** So many unanswered pings make a client stale. Default 2. */
+  readonly maxPingsOut?: number;
+  /**
+   * Memory for messages on their way, in bytes, beside one buffer per client. Default 128 MiB; what
+   * is never used costs address space only.
+   */
+  readonly poolBytes?: number;
+  /**
+   * How long a client that is being cut off, or the whole broker when it drains, may take to read
+   * its last bytes. Default 2000.
+   */
+  readonly lingerMs?: number;
+}
+
+/** All options with their values. */
+export interface ResolvedBrokerOptions extends ProtocolLimits {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string | undefined;
+  readonly pass: string | undefined;
+  readonly token: string | undefined;
+  readonly authTimeoutMs: number;
+  readonly maxPendingBytes: number;
+  readonly stallMs: number;
+  readonly maxConnections: number;
+  readonly maxSubscriptions: number;
+  readonly pingIntervalMs: number;
+  readonly maxPingsOut: number;
+  readonly lingerMs: number;
+  /** Bytes of one pool buffer: the longest message with its line fits. */
+  readonly bufferSize: number;
+  readonly bufferCount: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const BUFFER_SIZE_MIN = 128 * KIB;
+const BUFFER_COUNT_MIN = 32;
+/** More than that cannot be addressed with 32-bit offsets. */
+const MEMORY_BYTES_MAX = 2048 * MIB - 1;
+const MAX_CONNECTIONS_DEFAULT = 1000;
+/** Memory for all clients' output buffers, unless a number of clients is asked for. */
+const CONNECTION_BYTES_DEFAULT = 1024 * MIB;
+export const MAX_PAYLOAD_BYTES_MAX: number = 8 * MIB;
+/** The line end after the payload. */
+const TRAILER_BYTES = 2;
+
+/** Applies the defaults and checks what would not work. */
+export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
+  const maxPayloadBytes = inRange(
+    'maxPayloadBytes',
+    options.maxPayloadBytes ?? 64 * KIB,
+    1,
+    MAX_PAYLOAD_BYTES_MAX,
+  );
+  const maxControlLineBytes = inRange(
+    'maxControlLineBytes',
+    options.maxControlLineBytes ?? 4 * KIB,
+    64,
+    64 * KIB,
+  );
+  const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + TRAILER_BYTES;
+  const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(frameBytesMax)));
+  const poolBytes = inRange('poolBytes', options.poolBytes ?? 128 * MIB, MIB, 1024 * MIB);
+  if ((options.user === undefined) !== (options.pass === undefined)) {
+    throw new TypeError('user and pass must be given together');
+  }
+  if (options.user !== undefined && options.token !== undefined) {
+    throw new TypeError('give a user and pass or a token, not both');
+  }
+  const maxConnections = inRange(
+    'maxConnections',
+    options.maxConnections ??
+      Math.min(MAX_CONNECTIONS_DEFAULT, CONNECTION_BYTES_DEFAULT / bufferSize),
+    1,
+    50_000,
+  );
+  // One for the output of each client, and those that hold messages: being read, waiting to be
+  // written.
+  const bufferCount =
+    maxConnections + Math.max(BUFFER_COUNT_MIN, Math.floor(poolBytes / bufferSize));
+  if (bufferCount * bufferSize > MEMORY_BYTES_MAX) {
+    throw new RangeError(
+      `${maxConnections} clients with buffers of ${bufferSize} bytes ` +
+        `and ${poolBytes} bytes for messages need more than 2 GiB`,
+    );
+  }
+  return {
+    host: options.host ?? '127.0.0.1',
+    port: inRange('port', options.port ?? 4222, 0, 65_535),
+    user: options.user,
+    pass: options.pass,
+    token: options.token,
+    authTimeoutMs: inRange('authTimeoutMs', options.authTimeoutMs ?? 2000, 1, 3_600_000),
+    maxPayloadBytes,
+    maxControlLineBytes,
+    maxPendingBytes: inRange(
+      'maxPendingBytes',
+      options.maxPendingBytes ?? 16 * MIB,
+      4 * KIB,
+      1024 * MIB,
+    ),
+    stallMs: inRange('stallMs', options.stallMs ?? 1000, 0, 3_600_000),
+    maxConnections,
+    maxSubscriptions: inRange('maxSubscriptions', options.maxSubscriptions ?? 100_000, 1, 1 << 24),
+    pingIntervalMs: inRange('pingIntervalMs', options.pingIntervalMs ?? 120_000, 1, 86_400_000),
+    maxPingsOut: inRange('maxPingsOut', options.maxPingsOut ?? 2, 1, 100),
+    lingerMs: inRange('lingerMs', options.lingerMs ?? 2000, 0, 3_600_000),
+    bufferSize,
+    bufferCount,
+  };
+}
+
+function inRange(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new RangeError(`${name} must be an integer from ${min} to ${max}, got ${value}`);
+}

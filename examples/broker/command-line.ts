@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: what can be said on the command line. */
+
+import { parseArgs } from 'node:util';
+import type { BrokerOptions } from './broker-options.ts';
+
+/** What the command line asks for. */
+export interface Command {
+  readonly help: boolean;
+  /** How long to drive the broker with a load of our own, before it just serves. */
+  readonly demoSeconds: number;
+  readonly broker: BrokerOptions;
+}
+
+export const HELP = `A message broker that speaks the NATS protocol, made of busbar's parts.
+
+Usage: npm start -- [options]
+
+  --port N              listen on this port (4222; 0: any that is free)
+  --host ADDRESS        and on this address (127.0.0.1: this machine only)
+  --seconds N           show what it can do for N seconds first (10; 0: only serve)
+  --help                this text
+
+  --user U --pass P     clients must present this user and password
+  --token T             clients must present this token
+  --auth-timeout MS     within this time (2000)
+
+  --max-payload BYTES   longest message, headers included (64k; up to 8m). A message lives in
+                        one pool buffer: above 112k the buffers get larger, and fewer of them
+                        share the memory. Clients are told in INFO.
+  --max-control-line BYTES   longest protocol line (4k)
+  --max-pending BYTES   output that may wait for one client (16m). Beyond, those who publish to it
+                        are held up; when that does not help within --stall, it is cut off:
+                        Slow Consumer.
+  --stall MS            how long publishers are held up for one client (1000)
+  --max-connections N   clients at a time (1000, fewer if buffers are large)
+  --max-subscriptions N subscriptions per client (100000)
+  --ping-interval MS    ask quiet clients for a sign of life so often (120000)
+  --max-pings-out N     so many unanswered, and the client is cut off as stale (2)
+  --pool BYTES          memory for messages on their way, beside a buffer per client (128m)
+  --linger MS           how long a client that is cut off, or all of them when the broker stops,
+                        may take to read what is left (2000)
+
+BYTES may end in k or m. Ctrl-C or SIGTERM stops the broker in good order.
+`;
+
+/** Reads the arguments. Throws a TypeError or RangeError that says which is wrong. */
+export function readCommandLine(args: readonly string[]): Command {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      port: { type: 'string' },
+      host: { type: 'string' },
+      seconds: { type: 'string' },
+      user: { type: 'string' },
+      pass: { type: 'string' },
+      token: { type: 'string' },
+      'auth-timeout': { type: 'string' },
+      'max-payload': { type: 'string' },
+      'max-control-line': { type: 'string' },
+      'max-pending': { type: 'string' },
+      stall: { type: 'string' },
+      'max-connections': { type: 'string' },
+      'max-subscriptions': { type: 'string' },
+      'ping-interval': { type: 'string' },
+      'max-pings-out': { type: 'string' },
+      pool: { type: 'string' },
+      linger: { type: 'string' },
+    },
+  });
+  const number = (name: keyof typeof values): number | undefined =>
+    values[name] === undefined ? undefined : parseNumber(`--${name}`, String(values[name]));
+  const broker = {
+    port: number('port'),
+    host: values.host,
+    user: values.user,
+    pass: values.pass,
+    token: values.token,
+    authTimeoutMs: number('auth-timeout'),
+    maxPayloadBytes: number('max-payload'),
+    maxControlLineBytes: number('max-control-line'),
+    maxPendingBytes: number('max-pending'),
+    stallMs: number('stall'),
+    maxConnections: number('max-connections'),
+    maxSubscriptions: number('max-subscriptions'),
+    pingIntervalMs: number('ping-interval'),
+    maxPingsOut: number('max-pings-out'),
+    poolBytes: number('pool'),
+    lingerMs: number('linger'),
+  };
+  return {
+    help: values.help ?? false,
+    demoSeconds: number('seconds') ?? 10,
+    broker: withoutUndefined(broker),
+  };
+}
+
+/** `64k`, `1m` and plain integers. */
+function parseNumber(name: string, text: string): number {
+  const match = /^(\d+)([km]?)$/i.exec(text);
+  if (match === null) throw new TypeError(`${name} must be a number, got ${JSON.stringify(text)}`);
+  const unit = match[2].toLowerCase();
+  return Number(match[1]) * (unit === 'k' ? 1024 : unit === 'm' ? 1024 * 1024 : 1);
+}
+
+function withoutUndefined(values: Readonly<Record<string, unknown>>): BrokerOptions {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: the load of the demonstration, on a thread of its own, over real sockets.
+ *
+ * Each publisher sends numbered messages to a subject of its own and lets a limited number be on
+ * their way. Each message goes to two subscribers: one of the subject, one of the wildcard for all.
+ * Every one of them is verified: the order by its number, the content by a pattern made from the
+ * number.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { BufferPool } from 'busbar/pool';
+import { DemoClient, type DemoCredentials } from './demo-client.ts';
+
+/** What the thread is started with. */
+export interface LoadRequest {
+  readonly host: string;
+  readonly port: number;
+  readonly credentials: DemoCredentials;
+  readonly publishers: number;
+  readonly payloadBytes: number;
+  readonly seconds: number;
+}
+
+/** What it reports every second and, with `done`, at the end. */
+export interface LoadReport {
+  readonly done: boolean;
+  readonly seconds: number;
+  /** Since the last report; with `done`, since the beginning. */
+  readonly published: number;
+  readonly delivered: number;
+  /** From publisher to subscriber, of a sample of the messages, in milliseconds. */
+  readonly latencyP50: number;
+  readonly latencyP99: number;
+  /** Messages that came out of order or altered. */
+  readonly wrong: number;
+  readonly error: string | undefined;
+}
+
+/**
+ * Messages that one publisher lets be on their way. Enough to keep the broker busy, few enough for
+ * short queues.
+ */
+const WINDOW = 4096;
+/** Messages that one publisher sends before the others have a turn. */
+const BURST = 512;
+/** One message in so many is timed. */
+const SAMPLE = 64;
+/** And one timing in so many is kept for the end. */
+const KEEP = 8;
+/** Payload: u32 publisher, u32 number, f64 time, then the pattern in words. */
+const NUMBER_AT = 4;
+const TIME_AT = 8;
+const PATTERN_AT = 16;
+export const PAYLOAD_BYTES_MIN: number = PATTERN_AT;
+
+/** The word that stands at a place of a message's pattern. */
+function patternWord(number: number, index: number): number {
+  return Math.imul(number + 1, 0x9e3779b1) ^ Math.imul(index, 0x85ebca6b);
+}
+
+const request = workerData as LoadRequest;
+const pool = BufferPool.create({ bufferSize: 128 * 1024, bufferCount: 256 });
+const { view } = pool;
+let latencies: number[] = [];
+let wrong = 0;
+let delivered = 0;
+
+class Publisher {
+  readonly #client: DemoClient;
+  readonly #head: Uint8Array;
+  readonly #id: number;
+  published: number = 0;
+  /** Messages that its own subscriber has got. */
+  confirmed: number = 0;
+
+  constructor(client: DemoClient, id: number) {
+    this.#client = client;
+    this.#id = id;
+    this.#head = Buffer.from(`PUB demo.${id} ${request.payloadBytes}\r\n`);
+  }
+
+  /** Sends as many as the window and the link have room for, up to a burst. */
+  burst(): void {
+    const head = this.#head;
+    const writer = this.#client.link.writer;
+    const { payloadBytes } = request;
+    const length = head.length + payloadBytes + 2;
+    const count = Math.min(BURST, WINDOW - (this.published - this.confirmed));
+    const now = performance.now();
+    for (let i = 0; i < count; i++) {
+      const at = writer.tryReserve(length);
+      if (at < 0) return;
+      pool.bytes.set(head, at);
+      const payload = at + head.length;
+      view.setUint32(payload, this.#id, true);
+      view.setUint32(payload + NUMBER_AT, this.published, true);
+      view.setFloat64(payload + TIME_AT, now, true);
+      for (let offset = PATTERN_AT; offset < payloadBytes; offset += 4) {
+        view.setInt32(payload + offset, patternWord(this.published, offset), true);
+      }
+      view.setUint16(payload + payloadBytes, 0x0d0a);
+      writer.commit(at, length);
+      this.published++;
+    }
+  }
+}
+
+/** Verifies what one subscriber gets. */
+class Verifier {
+  readonly #publishers: readonly Publisher[];
+  readonly #expected: number[];
+  readonly #confirms: boolean;
+
+  constructor(publishers: readonly Publisher[], confirms: boolean) {
+    this.#publishers = publishers;
+    this.#expected = publishers.map(() => 0);
+    this.#confirms = confirms;
+  }
+
+  onMessage(offset: number, length: number): void {
+    const id = view.getUint32(offset, true);
+    const number = view.getUint32(offset + NUMBER_AT, true);
+    let isRight = length === request.payloadBytes && number === this.#expected[id];
+    for (let at = PATTERN_AT; at < length; at += 4) {
+      if (view.getInt32(offset + at, true) !== patternWord(number, at)) isRight = false;
+    }
+    if (!isRight) wrong++;
+    this.#expected[id] = number + 1;
+    delivered++;
+    if (this.#confirms) this.#publishers[id].confirmed++;
+    if (number % SAMPLE === 0) {
+      latencies.push(performance.now() - view.getFloat64(offset + TIME_AT, true));
+    }
+  }
+}
+
+function percentile(sorted: readonly number[], share: number): number {
+  return sorted.length === 0 ? 0 : sorted[Math.floor((sorted.length - 1) * share)];
+}
+
+async function run(): Promise<void> {
+  const { host, port, credentials, seconds } = request;
+  const connect = (onMessage: (offset: number, length: number) => void): Promise<DemoClient> =>
+    DemoClient.connect(pool, port, host, credentials, onMessage);
+  const clients: DemoClient[] = [];
+  const publishers: Publisher[] = [];
+  for (let id = 0; id < request.publishers; id++) {
+    const client = await connect(() => {});
+    clients.push(client);
+    publishers.push(new Publisher(client, id));
+  }
+  for (let id = 0; id <= request.publishers; id++) {
+    const all = id === request.publishers;
+    const verifier = new Verifier(publishers, !all);
+    const client = await connect((offset, length) => verifier.onMessage(offset, length));
+    client.subscribe(all ? 'demo.*' : `demo.${id}`, 1);
+    await client.ping();
+    clients.push(client);
+  }
+  await drive(clients, publishers, seconds);
+  for (const client of clients) await client.link.close();
+}
+
+/** Publishes for so many seconds, then waits until everything has arrived. */
+function drive(
+  clients: readonly DemoClient[],
+  publishers: readonly Publisher[],
+  seconds: number,
+): Promise<void> {
+  const startMs = performance.now();
+  let reportedMs = startMs;
+  let reportedPublished = 0;
+  let reportedDelivered = 0;
+  const all: number[] = [];
+  const sum = (): number => publishers.reduce((total, { published }) => total + published, 0);
+  const report = (done: boolean, nowMs: number): void => {
+    for (let i = 0; i < latencies.length; i += KEEP) all.push(latencies[i]);
+    const sample = (done ? all : latencies).sort((a, b) => a - b);
+    const published = sum();
+    parentPort?.postMessage({
+      done,
+      seconds: (nowMs - (done ? startMs : reportedMs)) / 1000,
+      published: done ? published : published - reportedPublished,
+      delivered: done ? delivered : delivered - reportedDelivered,
+      latencyP50: percentile(sample, 0.5),
+      latencyP99: percentile(sample, 0.99),
+      wrong,
+      error: clients.find(({ error }) => error !== undefined)?.error,
+    } satisfies LoadReport);
+    reportedMs = nowMs;
+    reportedPublished = published;
+    reportedDelivered = delivered;
+    latencies = [];
+  };
+  return new Promise((resolve) => {
+    const turn = (): void => {
+      const nowMs = performance.now();
+      const failed = clients.some(({ error }) => error !== undefined);
+      const over = nowMs - startMs >= seconds * 1000 || failed;
+      if (!over) for (const publisher of publishers) publisher.burst();
+      if (nowMs - reportedMs >= 1000) report(false, nowMs);
+      if (failed || (over && delivered === 2 * sum())) {
+        report(true, performance.now());
+        resolve();
+      } else {
+        setImmediate(turn);
+      }
+    };
+    turn();
+  });
+}
+
+run().then(
+  () => parentPort?.close(),
+  (error: unknown) => {
+    throw error;
+  },
+);

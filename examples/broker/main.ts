@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: the program that `npm start` runs. */
+
+import { BusbarError } from 'busbar/pool';
+import { Broker } from './broker.ts';
+import { type Command, HELP, readCommandLine } from './command-line.ts';
+import { demonstrate } from './demo.ts';
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let command: Command;
+  try {
+    command = readCommandLine(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${(error as Error).message}\nTry: npm start -- --help`);
+    return 2;
+  }
+  if (command.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const broker = await start(command);
+  if (broker === undefined) return 1;
+  const stopped = drainOnSignal(broker);
+  console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
+  let isFine = true;
+  if (command.demoSeconds > 0) {
+    isFine = await Promise.race([demonstrate(broker, command.demoSeconds), stopped]);
+  }
+  console.log(howToConnect(broker));
+  await stopped;
+  return isFine ? 0 : 1;
+}
+
+async function start(command: Command): Promise<Broker | undefined> {
+  try {
+    return await Broker.start(command.broker);
+  } catch (error) {
+    if (error instanceof BusbarError && error.code === 'ERR_BUSBAR_LINK_REFUSED') {
+      const { host = '127.0.0.1', port = 4222 } = command.broker;
+      const cause = error.cause as NodeJS.ErrnoException;
+      const reason =
+        cause.code === 'EADDRINUSE'
+          ? `Port ${port} is taken: another server listens there, perhaps another broker.\n` +
+            `Choose another: npm start -- --port ${port + 1}`
+          : `Cannot listen on ${host}:${port}: ${cause.message}`;
+      console.error(reason);
+    } else {
+      console.error((error as Error).message);
+    }
+    return undefined;
+  }
+}
+
+/**
+ * Resolves when the broker has stopped because of a signal; a second signal ends the process at
+ * once.
+ */
+function drainOnSignal(broker: Broker): Promise<true> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals): void => {
+      console.log(`${signal}: sending what is left, then goodbye.`);
+      process.removeListener('SIGINT', stop);
+      process.removeListener('SIGTERM', stop);
+      broker.drain().then(() => resolve(true));
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+  });
+}
+
+function address(broker: Broker): string {
+  return `${broker.options.host}:${broker.port}`;
+}
+
+function howToConnect(broker: Broker): string {
+  const url = `nats://${address(broker)}`;
+  return `
+Serving ${url} until Ctrl-C. Any NATS client can connect:
+
+  nats --server ${url} sub 'demo.>'
+  nats --server ${url} pub demo.hello 'hello world'
+
+or from Node, after npm install @nats-io/transport-node:
+
+  import { connect } from '@nats-io/transport-node';
+  const nc = await connect({ servers: '${address(broker)}' });
+  const demo = nc.subscribe('demo.>');
+  nc.publish('demo.hello', 'hello world');
+  for await (const message of demo) console.log(message.subject, message.string());
+`;
+}

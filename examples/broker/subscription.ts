@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: one subscription of one connection. */
+
+import type { Bytes } from './subject.ts';
+
+const SPACE = 0x20;
+const WORD_BYTES = 4;
+
+/** What a client asked for with SUB. `Owner` is the connection that gets the messages. */
+export class Subscription<Owner> {
+  readonly owner: Owner;
+  /**
+   * Bytes of its own, not of the pool: the subscription lives longer than the frame that made it.
+   */
+  readonly subject: Bytes;
+  /** The queue group's name, or an empty string. */
+  readonly queue: string;
+  /** The client's id and the space after it, as they stand in every message line. */
+  readonly sidAndSpace: Bytes;
+  readonly sidAndSpaceLength: number;
+  /** The same in one or two little-endian words; 0 words when it is longer than that. */
+  readonly sidWordCount: number;
+  readonly sidLow: number;
+  readonly sidHigh: number;
+  deliveredCount: number = 0;
+  /** After so many messages it ends by itself; 0 means never. */
+  deliveredCountMax: number = 0;
+  /** Where the index keeps it: its place in a list, or -1. Only the index writes this. */
+  place: number = -1;
+
+  constructor(owner: Owner, subject: Bytes, queue: string, sid: Bytes) {
+    this.owner = owner;
+    this.subject = subject;
+    this.queue = queue;
+    this.sidAndSpace = new Uint8Array(sid.length + 1);
+    this.sidAndSpace.set(sid);
+    this.sidAndSpace[sid.length] = SPACE;
+    this.sidAndSpaceLength = sid.length + 1;
+    const wordCount = (sid.length + WORD_BYTES) >>> 2;
+    this.sidWordCount = wordCount <= 2 ? wordCount : 0;
+    this.sidLow = littleEndianWord(this.sidAndSpace, 0);
+    this.sidHigh = littleEndianWord(this.sidAndSpace, WORD_BYTES);
+  }
+}
+
+/** The word at `begin`; what lies beyond the end is zero. */
+function littleEndianWord(bytes: Bytes, begin: number): number {
+  let word = 0;
+  for (let i = 0; i < WORD_BYTES; i++) word |= (bytes[begin + i] ?? 0) << (8 * i);
+  return word;
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+/** `npm start`: builds what is out of date, then becomes examples/broker, arguments and all. */
+import { existsSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { build } from './build.mjs';
+import { ROOT } from './files.mjs';
+
+const program = `${ROOT}build/examples/broker/main.js`;
+
+if (!(await build())) {
+  console.error('The build failed, see above.');
+  process.exitCode = 1;
+} else if (!existsSync(program)) {
+  console.error('There is no program to start: examples/broker/main.ts is missing.');
+  process.exitCode = 1;
+} else {
+  process.argv[1] = program;
+  await import(pathToFileURL(program).href);
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `npm test`: every check there is, one gate after the other, and one line at the end with the sum.
+ *
+ * A gate that fails does not stop the others. Each counts as one, save the tests, which count one
+ * by one. Nothing may be skipped: a skipped test fails the run. `npm test -- lint types` runs only
+ * the gates named.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { build } from './build.mjs';
+import { listFiles, ROOT } from './files.mjs';
+
+/** A gate answers `true`, `false` or counts, and prints what is wrong. */
+const GATES = {
+  build: () => build(),
+  types: () => runs('typescript/bin/tsc', '-p', 'tsconfig.json'),
+  lint: () => runs('@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
+  tests: runTests,
+  package: checkPackage,
+  documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
+  typedoc: () => runs('typedoc/bin/typedoc', '--emit', 'none', '--treatWarningsAsErrors'),
+  benchmarks: runBenchmarks,
+};
+
+const named = process.argv.slice(2);
+const unknown = named.filter((name) => !Object.hasOwn(GATES, name));
+if (unknown.length > 0) {
+  console.error(
+    `No such gate: ${unknown.join(', ')}. There are: ${Object.keys(GATES).join(', ')}.`,
+  );
+  process.exit(2);
+}
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const summary = [];
+for (const [name, gate] of Object.entries(GATES)) {
+  if (named.length > 0 && !named.includes(name)) continue;
+  const counts = await runGate(name, gate);
+  for (const key of Object.keys(total)) total[key] += counts[key];
+}
+console.log(`\n${summary.join('\n')}\n`);
+if (total.skipped > 0) console.log(`${total.skipped} skipped: nothing may be, so the run fails.`);
+console.log(`${total.passed} passed, ${total.failed + total.skipped} failed`);
+process.exitCode = total.failed + total.skipped > 0 || total.passed === 0 ? 1 : 0;
+
+async function runGate(name, gate) {
+  const startMs = performance.now();
+  let counts;
+  try {
+    const outcome = await gate();
+    counts = typeof outcome === 'boolean' ? one(outcome) : outcome;
+  } catch (error) {
+    console.error(error);
+    counts = one(false);
+  }
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  const verdict = counts.failed + counts.skipped > 0 ? 'FAILED' : 'ok';
+  const line = `${name.padEnd(14)} ${verdict.padEnd(7)} ${counts.note ?? ''}`.trimEnd();
+  summary.push(`${line} (${seconds} s)`);
+  console.log(`-- ${summary.at(-1)}`);
+  return counts;
+}
+
+function one(passed) {
+  return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0 };
+}
+
+/** Runs a Node program of node_modules, quietly: what it prints is shown only when it fails. */
+function runs(program, ...args) {
+  return runsNode([`${ROOT}node_modules/${program}`, ...args]);
+}
+
+function runsNode(args, options = {}) {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 1 << 28,
+    ...options,
+  });
+  if (status === 0) return true;
+  console.error(`${stdout ?? ''}${stderr ?? ''}`.trimEnd());
+  console.error(`${args.join(' ').replaceAll(ROOT, '')} ended with ${signal ?? status}`);
+  return false;
+}
+
+function runTests() {
+  const report = `${ROOT}build/vitest.json`;
+  rmSync(report, { force: true });
+  const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters], {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (!existsSync(report)) return one(false);
+  const result = JSON.parse(readFileSync(report, 'utf8'));
+  const passed = result.numPassedTests;
+  const skipped = result.numPendingTests + result.numTodoTests;
+  let failed = result.numFailedTests;
+  // A file that does not load, or an error outside every test, has no failed test to its name.
+  if (failed === 0 && (status !== 0 || !result.success)) failed = 1;
+  const note = `${passed} passed, ${failed} failed, ${skipped} skipped`;
+  return { passed, failed, skipped, note };
+}
+
+/** The tarball as it would be published: what is in it, and whether its entry points resolve. */
+function checkPackage() {
+  const folder = `${ROOT}build/package`;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const packed = spawnSync(
+    'npm',
+    ['pack', '--json', '--ignore-scripts', '--pack-destination', folder],
+    { cwd: ROOT, encoding: 'utf8', shell: process.platform === 'win32' },
+  );
+  if (packed.status !== 0) {
+    console.error(packed.stderr);
+    return false;
+  }
+  const [{ filename, files }] = JSON.parse(packed.stdout);
+  const paths = files.map(({ path }) => path);
+  const astray = paths.filter((path) => !isPublished(path));
+  for (const path of astray) console.error(`${path} does not belong in the package`);
+  const missing = [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'dist/index.js',
+    'dist/index.d.ts',
+  ].filter((path) => !paths.includes(path));
+  for (const path of missing) console.error(`${path} is missing in the package`);
+  const tarball = `${folder}/${filename}`;
+  const lintOk = runs('publint/src/cli.js', 'run', tarball, '--strict');
+  const attw = [
+    '--profile',
+    'esm-only',
+    '--no-definitely-typed',
+    '--no-emoji',
+    '--format',
+    'ascii',
+  ];
+  const typesOk = runs('@arethetypeswrong/cli/dist/index.js', tarball, ...attw);
+  return astray.length === 0 && missing.length === 0 && lintOk && typesOk;
+}
+
+function isPublished(path) {
+  if (/\.test\.|tsbuildinfo/.test(path)) return false;
+  return /^(dist|src|docs)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path);
+}
+
+/** Every benchmark once, with next to no work, so that none can rot. */
+function runBenchmarks() {
+  if (listFiles('bench').length === 0)
+    return { passed: 0, failed: 0, skipped: 0, note: 'none yet' };
+  return runsNode([`${ROOT}build/bench/run.js`, '--tiny']);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Foundation under every room: the only file that touches `Atomics`, and the names of what each
+ * access is for.
+ *
+ * JavaScript gives sequential consistency for every atomic access. The names state what the
+ * algorithm *needs*, so that a reader (and a port) can tell a publication from a counter.
+ * `Atomics.x` is looked up at each call and never destructured: the model checker replaces the
+ * global.
+ *
+ * The functions under "Compound steps" exist because a thread may be terminated. An engine ends a
+ * thread only at a function entry or at the back edge of a loop; a straight line of accesses inside
+ * one function is therefore all done or not begun. Other threads may still *observe* a state
+ * between two of its accesses: a compound step is indivisible for death, not for concurrency.
+ */
+
+/**
+ * Words shared between threads. A view on a plain ArrayBuffer is allowed for single-threaded use.
+ */
+export type Words = Int32Array<ArrayBufferLike>;
+
+/**
+ * Reads without ordering: for words that one thread owns, and for hints that are checked again
+ * later.
+ */
+export function loadPlain(words: Words, index: number): number {
+  return words[index];
+}
+
+/** Writes without ordering: for words that one thread owns until it publishes them. */
+export function storePlain(words: Words, index: number, value: number): void {
+  words[index] = value;
+}
+
+/** Reads a word that another thread published with {@link storeRelease} or a read-modify-write. */
+export function loadAcquire(words: Words, index: number): number {
+  return Atomics.load(words, index);
+}
+
+/** Publishes everything this thread wrote before. */
+export function storeRelease(words: Words, index: number, value: number): void {
+  Atomics.store(words, index, value);
+}
+
+/**
+ * Reads in the one total order of all sequentially consistent accesses (both sides of a Dekker
+ * pair).
+ */
+export function loadSeqCst(words: Words, index: number): number {
+  return Atomics.load(words, index);
+}
+
+/**
+ * Writes in the one total order of all sequentially consistent accesses (both sides of a Dekker
+ * pair).
+ */
+export function storeSeqCst(words: Words, index: number, value: number): void {
+  Atomics.store(words, index, value);
+}
+
+/** Adds; returns the value before. */
+export function fetchAdd(words: Words, index: number, delta: number): number {
+  return Atomics.add(words, index, delta);
+}
+
+/** Subtracts; returns the value before. */
+export function fetchSub(words: Words, index: number, delta: number): number {
+  return Atomics.sub(words, index, delta);
+}
+
+/** Sets bits; returns the value before. */
+export function fetchOr(words: Words, index: number, bits: number): number {
+  return Atomics.or(words, index, bits);
+}
+
+/** Keeps only the given bits; returns the value before. */
+export function fetchAnd(words: Words, index: number, bits: number): number {
+  return Atomics.and(words, index, bits);
+}
+
+/** Swaps; returns the value before. */
+export function exchange(words: Words, index: number, value: number): number {
+  return Atomics.exchange(words, index, value);
+}
+
+/** Writes `replacement` if the word holds `expected`; returns the value before. */
+export function compareExchange(
+  words: Words,
+  index: number,
+  expected: number,
+  replacement: number,
+): number {
+  return Atomics.compareExchange(words, index, expected, replacement);
+}
+
+/** Wakes up to `count` waiters of the word; returns how many there were. */
+export function notify(words: Words, index: number, count: number = Infinity): number {
+  return Atomics.notify(words, index, count);
+}
+
+/** Blocks while the word holds `expected`, for at most `timeoutMs`. */
+export function waitSync(
+  words: Words,
+  index: number,
+  expected: number,
+  timeoutMs: number = Infinity,
+): 'ok' | 'not-equal' | 'timed-out' {
+  return Atomics.wait(words, index, expected, timeoutMs);
+}
+
+/** What {@link waitAsync} answers: at once, or later through a promise. */
+export type AsyncWait =
+  | { readonly async: false; readonly value: 'not-equal' | 'timed-out' }
+  | { readonly async: true; readonly value: Promise<'ok' | 'timed-out'> };
+
+/** Waits without blocking while the word holds `expected`. Does not keep the event loop alive. */
+export function waitAsync(words: Words, index: number, expected: number): AsyncWait {
+  return Atomics.waitAsync(words as Int32Array, index, expected) as AsyncWait;
+}
+
+// ── Compound steps: nothing can end the thread between their accesses ───────────────────────────────────
+
+/**
+ * Moves a state word from one value to another and, only if that succeeded, adjusts the counter
+ * that says how many threads are in the state. Returns the state before.
+ */
+export function compareExchangeThenAdd(
+  words: Words,
+  stateIndex: number,
+  expected: number,
+  replacement: number,
+  counterIndex: number,
+  delta: number,
+): number {
+  const before = Atomics.compareExchange(words, stateIndex, expected, replacement);
+  if (before === expected) Atomics.add(words, counterIndex, delta);
+  return before;
+}
+
+/** A place in shared memory that one thread at a time may hold, as word indices. */
+export interface Place {
+  /** 0: free. 1: somebody is moving in or out. −n: held, for the n-th time. */
+  readonly state: number;
+  /** How often it was held. */
+  readonly times: number;
+  /** Zero for ever; the holder's asynchronous waits hang on it. */
+  readonly life: number;
+  /** At most how many waits hang on `life`. */
+  readonly waits: number;
+}
+
+/**
+ * Takes a free place, begins two asynchronous waits on its life word, then shows the place as held.
+ * So whoever sees a holder finds its waits. Returns undefined if the place was not free.
+ */
+export function moveIn(words: Words, place: Place): AsyncWait[] | undefined {
+  const { state, times, life, waits } = place;
+  if (Atomics.compareExchange(words, state, 0, 1) !== 0) return undefined;
+  const first = Atomics.waitAsync(words as Int32Array, life, 0) as AsyncWait;
+  const second = Atomics.waitAsync(words as Int32Array, life, 0) as AsyncWait;
+  Atomics.store(words, waits, 2);
+  const count = (words[times] & 0x3fff_ffff) + 1;
+  words[times] = count;
+  Atomics.store(words, state, -count);
+  return [first, second];
+}
+
+/** Ends all waits on the life word of a place that this thread holds, and frees the place. */
+export function moveOut(words: Words, place: Place): void {
+  const { state, life, waits } = place;
+  Atomics.store(words, state, 1);
+  Atomics.store(words, waits, 0);
+  Atomics.notify(words, life);
+  Atomics.store(words, state, 0);
+}
+
+/**
+ * Writes a word that only its claimant reads, then publishes another one that depends on it: whoever dies has done
+ * both or neither.
+ */
+export function storeThenPublish(
+  owned: Words,
+  ownedIndex: number,
+  ownedValue: number,
+  published: Words,
+  publishedIndex: number,
+  publishedValue: number,
+): void {
+  owned[ownedIndex] = ownedValue;
+  Atomics.store(published, publishedIndex, publishedValue);
+}
+
+/** Changes a shared total and writes the account that the change belongs to. */
+export function addThenStore(
+  words: Words,
+  totalIndex: number,
+  delta: number,
+  accountIndex: number,
+  value: number,
+): number {
+  const before = Atomics.add(words, totalIndex, delta);
+  words[accountIndex] = value;
+  return before;
+}
+
+/**
+ * Takes an account's whole contribution out of a shared total; whoever brings the total to zero
+ * becomes the owner.
+ *
+ * Returns what is left of the total.
+ */
+export function withdraw(
+  words: Words,
+  accountIndex: number,
+  totalIndex: number,
+  ownerIndex: number,
+  self: number,
+): number {
+  const contribution = words[accountIndex];
+  words[accountIndex] = 0;
+  const left = Atomics.sub(words, totalIndex, contribution) - contribution;
+  if (left === 0) words[ownerIndex] = self;
+  return left;
+}

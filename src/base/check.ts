@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Foundation under every room: arguments checked at the boundary; errors name argument, expectation
+ * and value.
+ */
+
+/** Shows a value in an error message without ever throwing itself. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') {
+    return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}…` : JSON.stringify(value);
+  }
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return `an object of type ${typeof name === 'string' ? name : '(no prototype)'}`;
+}
+
+/** An integer in `[min, max]`, both inclusive. */
+export function checkInteger(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name} must be an integer from ${min} to ${max}, got ${show(value)}`);
+  }
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`${name} must be an integer from ${min} to ${max}, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** A duration in milliseconds: zero or more, `Infinity` allowed. */
+export function checkTimeoutMs(name: string, value: unknown): number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name} must be a number of milliseconds, got ${show(value)}`);
+  }
+  if (!(value >= 0)) {
+    throw new RangeError(`${name} must be zero or more milliseconds, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** One of a few words. */
+export function checkOneOf<T extends string>(
+  name: string,
+  value: unknown,
+  allowed: readonly T[],
+): T {
+  if (!allowed.includes(value as T)) {
+    throw new RangeError(`${name} must be one of ${allowed.join(', ')}, got ${show(value)}`);
+  }
+  return value as T;
+}
+
+/** A boolean. */
+export function checkBoolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') {
+    throw new TypeError(`${name} must be true or false, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** A function. */
+export function checkFunction<T>(name: string, value: T): T {
+  if (typeof value !== 'function') {
+    throw new TypeError(`${name} must be a function, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** Bytes: a Uint8Array (a Node Buffer is one), on any kind of memory. */
+export function checkBytes(name: string, value: unknown): Uint8Array<ArrayBufferLike> {
+  if (!(value instanceof Uint8Array)) {
+    throw new TypeError(`${name} must be a Uint8Array, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** An AbortSignal or nothing. */
+export function checkSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw new TypeError(`${name} must be an AbortSignal, got ${show(value)}`);
+}
+
+/**
+ * An options object that has no keys but the known ones: a misspelt option is an error, not a
+ * default.
+ */
+export function checkOptions(name: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TypeError(`${name} must be an object, got ${show(value)}`);
+  }
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) {
+      throw new TypeError(`${name} has no option ${show(key)}; known are ${known.join(', ')}`);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The framer's room, between socket and channel: what a codec is, that is, how a framer learns
+ * where frames end.
+ */
+
+import type { Bytes } from '../base/bytes.ts';
+
+/**
+ * Finds the end of the next frame; knows nothing of buffers, cursors and sockets.
+ *
+ * The framer asks once for every arrival of bytes until the answer is known, and then never again
+ * for that frame: the rest of a long payload is awaited without looking at it. `scanned` lets a
+ * codec go on where its last look ended. A codec that keeps something between two calls (a
+ * position, a parsed field) belongs to one framer; one that keeps nothing may serve many.
+ *
+ * **Threads** the framer's. **Cost** `measure` is on the hot path of every frame: no closures, no
+ * views.
+ *
+ * @example A text protocol whose length stands inside a line. The line is searched once, the
+ * payload never.
+ * ```ts
+ * import { BufferPool, BusbarError } from 'busbar/pool';
+ * import { ByteFinder, type Codec, Framer } from 'busbar/framer';
+ *
+ * class PutCodec implements Codec {
+ *   payloadSkip = 0; // the line with its end; the header of the current frame is found through it
+ *   payloadTrim = 2; // the payload's own end of line
+ *   readonly #finder = new ByteFinder(0x0a);
+ *
+ *   measure(bytes: Uint8Array, begin: number, end: number, scanned: number): number {
+ *     const lineEnd = this.#finder.find(bytes, begin + scanned, end);
+ *     if (lineEnd < 0) return 0;
+ *     let length = 0;
+ *     let scale = 1;
+ *     for (let at = lineEnd - 2; at >= begin && bytes[at] !== 0x20; at--, scale *= 10) {
+ *       const digit = bytes[at] - 0x30;
+ *       if (!(digit >= 0 && digit <= 9)) throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED');
+ *       length += digit * scale;
+ *     }
+ *     this.payloadSkip = lineEnd + 1 - begin;
+ *     return this.payloadSkip + length + this.payloadTrim;
+ *   }
+ * }
+ *
+ * const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 16 });
+ * const framer = new Framer(pool, new PutCodec());
+ * framer.feed(new TextEncoder().encode('PUT a 5\r\nhello\r\nPUT b 5\r\nworld\r\n'));
+ * for (let packet = framer.nextPacket(); packet !== undefined; packet = framer.nextPacket()) {
+ *   console.log(`${packet}`); // hello, world
+ *   packet.release();
+ * }
+ * framer.close();
+ * ```
+ */
+export interface Codec {
+  /** Bytes of the measured frame before its payload. Read right after `measure` has answered. */
+  readonly payloadSkip: number;
+  /** Bytes of the measured frame after its payload. Read right after `measure` has answered. */
+  readonly payloadTrim: number;
+
+  /**
+   * Measures the frame that begins at `begin`.
+   *
+   * `bytes[begin, end)` is all that has arrived from there on, up to the framer's `maxFrameBytes`;
+   * it never is empty. Its first `scanned` bytes were seen by an earlier call, which answered 0.
+   *
+   * Returns the length of the whole frame in bytes, payload and all around it; it may exceed `end -
+   * begin`, then the rest is awaited. Returns 0 if the length cannot be known yet.
+   *
+   * **Throws** whatever makes the stream unusable, as a rule `ERR_BUSBAR_FRAME_MALFORMED`. The
+   * framer fails with it.
+   */
+  measure(bytes: Bytes, begin: number, end: number, scanned: number): number;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/** The framer's room, between socket and channel: frames measured by a function of the user's. */
+
+import type { Bytes } from '../base/bytes.ts';
+import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
+import type { Codec } from './codec.ts';
+
+/**
+ * See {@link Codec.measure}. It may set `codec.payloadSkip` and `codec.payloadTrim` for each frame.
+ */
+export type MeasureFrame = (
+  bytes: Bytes,
+  begin: number,
+  end: number,
+  scanned: number,
+  codec: CustomCodec,
+) => number;
+
+/** Where the payload of a measured frame lies, as long as the function does not say otherwise. */
+export interface CustomCodecOptions {
+  /**
+   * Bytes of each frame before its payload. Default 0: the function sees and delivers whole frames.
+   */
+  readonly payloadSkip?: number;
+  /** Bytes of each frame after its payload. Default 0. */
+  readonly payloadTrim?: number;
+}
+
+/**
+ * Turns one function into a codec. A class that implements {@link Codec} does the same one call
+ * cheaper.
+ *
+ * Belongs to one framer if the function keeps anything between two calls.
+ */
+export class CustomCodec implements Codec {
+  payloadSkip: number = 0;
+  payloadTrim: number = 0;
+  readonly #measure: MeasureFrame;
+
+  constructor(measure: MeasureFrame, options: CustomCodecOptions = {}) {
+    this.#measure = checkFunction('measure', measure);
+    checkOptions('options', options, ['payloadSkip', 'payloadTrim']);
+    this.payloadSkip = checkInteger('payloadSkip', options.payloadSkip ?? 0, 0, 0x7fffffff);
+    this.payloadTrim = checkInteger('payloadTrim', options.payloadTrim ?? 0, 0, 0x7fffffff);
+  }
+
+  measure(bytes: Bytes, begin: number, end: number, scanned: number): number {
+    return this.#measure(bytes, begin, end, scanned, this);
+  }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/** The framer's room, between socket and channel: frames that all have the same length. */
+
+import { checkInteger } from '../base/check.ts';
+import type { Codec } from './codec.ts';
+
+/** Every frame has `frameBytes` bytes, all of them payload. May serve many framers. */
+export class FixedCodec implements Codec {
+  readonly payloadSkip: number = 0;
+  readonly payloadTrim: number = 0;
+  readonly frameBytes: number = 0;
+
+  /**
+   * `frameBytes`: from 1 to 2³¹−1; a framer whose `maxFrameBytes` is smaller fails with the first
+   * byte.
+   */
+  constructor(frameBytes: number) {
+    this.frameBytes = checkInteger('frameBytes', frameBytes, 1, 0x7fffffff);
+  }
+
+  measure(): number {
+    return this.frameBytes;
+  }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/** The framer's room, between socket and channel: what can be set on a framer, and the defaults. */
+
+import { checkInteger, checkOptions } from '../base/check.ts';
+
+/** What can be set on a framer. */
+export interface FramerOptions {
+  /**
+   * Length of the longest frame accepted, in bytes, prefix and delimiter included. From 1 to the
+   * pool's buffer size, which is the default: a frame lives in one buffer.
+   */
+  readonly maxFrameBytes?: number;
+  /**
+   * `lend()` looks for a fresh buffer when less than this is left of the current one, in bytes.
+   * From 1 to the pool's buffer size. Default an eighth of it: no read is asked to be short for the
+   * sake of a small rest, and at most an eighth of a buffer is left unused.
+   */
+  readonly readBytesMin?: number;
+}
+
+/** Checks the options and applies the defaults. */
+export function resolveFramerOptions(
+  bufferSize: number,
+  options: FramerOptions,
+): Required<FramerOptions> {
+  checkOptions('options', options, ['maxFrameBytes', 'readBytesMin']);
+  const maxFrameBytes = options.maxFrameBytes ?? bufferSize;
+  const readBytesMin = options.readBytesMin ?? Math.max(1, bufferSize >>> 3);
+  return Object.freeze({
+    maxFrameBytes: checkInteger('maxFrameBytes', maxFrameBytes, 1, bufferSize),
+    readBytesMin: checkInteger('readBytesMin', readBytesMin, 1, bufferSize),
+  });
+}

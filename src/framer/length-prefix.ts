@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The framer's room, between socket and channel: frames whose length comes first in one, two or
+ * four bytes.
+ */
+
+import type { Bytes } from '../base/bytes.ts';
+import { checkBoolean, checkOneOf, checkOptions } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { Codec } from './codec.ts';
+
+/** The unsigned integer that a frame begins with. */
+export type LengthPrefix = 'u8' | 'u16' | 'u32';
+
+/** How the prefix is to be read. */
+export interface LengthPrefixCodecOptions {
+  /** Default `'big'`, the order that most protocols agreed on. Means nothing for `'u8'`. */
+  readonly byteOrder?: 'big' | 'little';
+  /** The length counts the prefix itself. Default false. */
+  readonly inclusive?: boolean;
+}
+
+/**
+ * Frames of a length and that many bytes. May serve many framers.
+ *
+ * A framer recognises this class and reads the prefix itself, without a call. A subclass is a codec
+ * like any other.
+ */
+export class LengthPrefixCodec implements Codec {
+  readonly payloadSkip: number = 0;
+  readonly payloadTrim: number = 0;
+  readonly littleEndian: boolean;
+  readonly inclusive: boolean;
+
+  constructor(prefix: LengthPrefix, options: LengthPrefixCodecOptions = {}) {
+    checkOneOf('prefix', prefix, ['u8', 'u16', 'u32']);
+    checkOptions('options', options, ['byteOrder', 'inclusive']);
+    const byteOrder = checkOneOf('byteOrder', options.byteOrder ?? 'big', ['big', 'little']);
+    this.payloadSkip = prefix === 'u8' ? 1 : prefix === 'u16' ? 2 : 4;
+    this.littleEndian = byteOrder === 'little';
+    this.inclusive = checkBoolean('inclusive', options.inclusive ?? false);
+  }
+
+  /** **Throws** `ERR_BUSBAR_FRAME_MALFORMED`: an inclusive length is less than its prefix. */
+  measure(bytes: Bytes, begin: number, end: number): number {
+    const prefixBytes = this.payloadSkip;
+    if (end - begin < prefixBytes) return 0;
+    let value = bytes[begin];
+    if (prefixBytes === 2) {
+      const second = bytes[begin + 1];
+      value = this.littleEndian ? value | (second << 8) : (value << 8) | second;
+    } else if (prefixBytes === 4) {
+      value = readU32(bytes, begin, this.littleEndian);
+    }
+    if (!this.inclusive) return prefixBytes + value;
+    if (value >= prefixBytes) return value;
+    throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', 'a length smaller than its own prefix');
+  }
+}
+
+function readU32(bytes: Bytes, at: number, littleEndian: boolean): number {
+  const first = bytes[at] | (bytes[at + 1] << 8);
+  const last = bytes[at + 2] | (bytes[at + 3] << 8);
+  if (littleEndian) return (first | (last << 16)) >>> 0;
+  const swapped =
+    ((first & 0xff) << 24) | ((first & 0xff00) << 8) | ((last & 0xff) << 8) | (last >> 8);
+  return swapped >>> 0;
+}

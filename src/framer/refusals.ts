@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The framer's room, between socket and channel: what a framer refuses, and the errors that say so.
+ */
+
+import type { Bytes } from '../base/bytes.ts';
+import { checkBytes, checkInteger } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+
+/**
+ * What is wrong with a codec's answer, if anything: too long, no end at the limit, or no answer at
+ * all.
+ */
+export function refuseMeasure(
+  total: number,
+  skip: number,
+  trim: number,
+  maxFrameBytes: number,
+): Error | undefined {
+  if (total > maxFrameBytes) return frameTooLarge(total, maxFrameBytes);
+  if (total === 0) {
+    return new BusbarError('ERR_BUSBAR_FRAME_TOO_LARGE', `no end within ${maxFrameBytes} bytes`);
+  }
+  const around = skip + trim;
+  const whole = (total | 0) === total && (around | 0) === around;
+  if (whole && total > 0 && skip >= 0 && trim >= 0 && around <= total) return undefined;
+  const answer = `${total} bytes, ${skip} of them before the payload and ${trim} behind it`;
+  return new RangeError(`codec.measure must answer 0 or a length, got ${answer}`);
+}
+
+/** The error for a frame that is too long. */
+export function frameTooLarge(bytes: number, max: number): BusbarError {
+  return new BusbarError('ERR_BUSBAR_FRAME_TOO_LARGE', `${bytes} bytes, at most ${max}`);
+}
+
+/** Throws unless `[begin, end)` lies in the source. */
+export function checkRange(source: Bytes, begin: number, end: number): void {
+  checkBytes('source', source);
+  checkInteger('end', end, 0, source.length);
+  checkInteger('begin', begin, 0, end);
+}

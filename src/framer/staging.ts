@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The framer's room, between socket and channel: the half of a framer that holds bytes, in one pool
+ * buffer and four cursors.
+ */
+
+import { assert } from '../base/assert.ts';
+import { type Bytes, copyBytes } from '../base/bytes.ts';
+import { checkInteger } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
+import { checkRange, frameTooLarge } from './refusals.ts';
+
+/** In place of the offset of a current frame. */
+export const NO_FRAME = -1;
+
+/** What a framer has done so far. */
+export interface FramerStats {
+  /** Buffers taken from the pool, or adopted. */
+  readonly acquires: number;
+  /** Times the framer went back to the beginning of its buffer, as nobody else held it. */
+  readonly rewinds: number;
+  /** Frames whose beginning was moved. Their rest, and all other frames, lie where they arrived. */
+  readonly moves: number;
+  /** Bytes of these beginnings. */
+  readonly movedBytes: number;
+}
+
+/**
+ * Takes bytes in, from a socket or from the caller's hand, and keeps those of no finished frame.
+ *
+ * The state is one buffer and four cursors in it, absolute offsets in `pool.bytes`:
+ *
+ * ```text
+ *   bufferBegin   frameBegin         scanned         received     lentEnd   bufferEnd
+ *        │ delivered  │ the next frame, │ not looked at │ lent out,  │ free     │
+ *        │            │ looked at       │ yet           │ filling    │          │
+ *
+ *   bufferBegin ≤ frameBegin ≤ scanned ≤ received ≤ lentEnd ≤ bufferEnd
+ *
+ *   lend, tryReserve  lentEnd ──▶
+ *   report, commit    received ──▶; lentEnd comes back to it: a loan is reported once
+ *   next              frameBegin, scanned ──▶ the frame's end; is there none, scanned ──▶ received
+ *   finishFrame       frameBegin, scanned ──▶ received
+ *   making room       frameBegin goes to the beginning of a buffer, what is pending is moved there
+ * ```
+ *
+ * Room is made when too little is left for a loan, in the same buffer if nobody else holds it any
+ * more (a rewind), else in a new one. A frame that stands at the beginning of its buffer has all
+ * the room there is: so none is moved twice.
+ *
+ * **Ownership** One reference on one buffer; on two for the time of a move, or after {@link adopt}.
+ */
+export abstract class Staging {
+  readonly pool: BufferPool;
+  readonly maxFrameBytes: number = 0;
+  readonly readBytesMin: number = 0;
+
+  /** The buffer in use; the current frame lies in it. To be read only, like the next two. */
+  frameBufferId: BufferId = NO_BUFFER;
+  /** Where the current frame's payload begins in `pool.bytes`; -1: there is no current frame. */
+  frameOffset: number = NO_FRAME;
+  /** Bytes of payload in the current frame. */
+  frameLength: number = 0;
+
+  // Numbers are set at once, so that V8 knows the fields for small integers.
+  protected bufferBegin: number = 0;
+  protected frameBegin: number = 0;
+  protected scanned: number = 0;
+  protected received: number = 0;
+  protected lentEnd: number = 0;
+  protected bufferEnd: number = 0;
+
+  /** Length of the next frame if it is known and not all there, else 0. */
+  protected awaited: number = 0;
+  /** What made the framer fail; undefined: it has not. */
+  protected failure: unknown;
+
+  protected readonly bytes: Bytes;
+  /** Taken over by adopt() and not in use yet. */
+  private spare: BufferId = NO_BUFFER;
+  /** True: pending bytes may hold whole frames that only `next()` can tell. */
+  private readonly scans: boolean;
+  /** How many bytes may be pending when they are put in by hand. */
+  private readonly pendingBytesMax: number = 0;
+
+  private acquires: number = 0;
+  private rewinds: number = 0;
+  private moves: number = 0;
+  private movedBytes: number = 0;
+
+  protected constructor(pool: BufferPool, scans: boolean, options: FramerOptions) {
+    const { maxFrameBytes, readBytesMin } = resolveFramerOptions(pool.bufferSize, options);
+    this.pool = pool;
+    this.maxFrameBytes = maxFrameBytes;
+    this.readBytesMin = readBytesMin;
+    this.bytes = pool.bytes;
+    this.scans = scans;
+    this.pendingBytesMax = scans ? pool.bufferSize : maxFrameBytes;
+  }
+
+  /** Bytes in no delivered frame. At the end of a stream: those of an incomplete one. */
+  get pendingBytes(): number {
+    return this.received - this.frameBegin;
+  }
+
+  /** Length of the space that is lent at the moment. */
+  get lentBytes(): number {
+    return this.lentEnd - this.received;
+  }
+
+  /**
+   * Lends space for bytes to arrive in: `[offset, offset + lentBytes)` of `pool.bytes`.
+   *
+   * Returns the offset, or -1: not now. Then either the pool has no buffer (release packets, ask
+   * again; nothing is lost), or this buffer is full of frames that nobody has asked for (call
+   * `next()` until it says false). A loan that is out is lent again at the same place: nothing
+   * moves under who may be writing there.
+   *
+   * **Cost** One for all frames that arrive in it. May move a frame that was begun.
+   * **Throws** The framer's failure; ERR_BUSBAR_FRAMER_CLOSED; ERR_BUSBAR_POOL_CLOSED.
+   */
+  lend(): number {
+    if (this.failure !== undefined) throw this.failure;
+    this.frameOffset = NO_FRAME;
+    if (this.lentEnd === this.received) {
+      if (this.wantsRoom()) this.makeRoom();
+      if (this.received === this.bufferEnd) {
+        this.releaseIdle(); // a full buffer with nothing pending is of no use while we wait
+        return -1;
+      }
+    }
+    this.lentEnd = this.bufferEnd;
+    this.invariants();
+    return this.received;
+  }
+
+  /**
+   * Says that `count` bytes have arrived at the lent offset, and ends the loan; 0 gives it back.
+   *
+   * **Throws** RangeError: more than was lent.
+   */
+  report(count: number): void {
+    const received = this.received;
+    if ((count | 0) !== count || count < 0 || count > this.lentEnd - received) {
+      this.refuseCount(count);
+    }
+    this.received = received + count;
+    this.lentEnd = received + count;
+  }
+
+  /**
+   * Copies in as much of `source[begin, end)` as there is space for, as if it had arrived: for
+   * sources that cannot write into lent space. Returns how much it took; 0 as `lend()` says -1.
+   */
+  feed(source: Bytes, begin: number = 0, end: number = source.length): number {
+    checkRange(source, begin, end);
+    const offset = this.lend();
+    if (offset < 0) return 0;
+    const count = Math.min(end - begin, this.lentEnd - offset);
+    copyBytes(this.bytes, offset, source, begin, begin + count);
+    this.report(count);
+    return count;
+  }
+
+  /**
+   * Makes room for `length` more bytes of the frame begun, to be written in place.
+   *
+   * Returns their offset in `pool.bytes`, or -1 as `lend()` does. One `commit` follows, or nothing:
+   * the next reservation takes the place of this one. Moves the frame begun if its buffer cannot
+   * hold it.
+   *
+   * **Throws** ERR_BUSBAR_FRAME_TOO_LARGE if the frame would exceed `maxFrameBytes` (with a codec,
+   * which cuts by itself: the buffer); the framer goes on. RangeError: not a length.
+   */
+  tryReserve(length: number): number {
+    const received = this.received;
+    if (
+      (length | 0) !== length ||
+      length <= 0 ||
+      length > this.bufferEnd - received ||
+      length > this.pendingBytesMax - received + this.frameBegin ||
+      this.failure !== undefined
+    ) {
+      return this.reserveSlowly(length);
+    }
+    this.lentEnd = received + length;
+    return received;
+  }
+
+  /** Says that the first `count` bytes of the reservation are written: `report` by another name. */
+  commit(count: number): void {
+    this.report(count);
+  }
+
+  /** Reserves, copies `source[begin, end)` and commits: all of it or, answering false, nothing. */
+  tryWrite(source: Bytes, begin: number = 0, end: number = source.length): boolean {
+    const count = end - begin;
+    const whole = (begin | 0) === begin && (count | 0) === count && begin >= 0 && count >= 0;
+    if (!(whole && source instanceof Uint8Array && end <= source.length)) {
+      checkRange(source, begin, end);
+    }
+    const offset = this.tryReserve(count);
+    if (offset < 0) return false;
+    copyBytes(this.bytes, offset, source, begin, end);
+    this.received = offset + count;
+    return true;
+  }
+
+  /**
+   * Moves the frame begun, if any, to the beginning of a buffer, so that it has a whole one.
+   *
+   * Returns true also if it stands there already; false: not now, as `lend()`.
+   */
+  nextBuffer(): boolean {
+    if (this.failure !== undefined) throw this.failure;
+    this.frameOffset = NO_FRAME;
+    this.lentEnd = this.received;
+    return this.makeRoom();
+  }
+
+  /**
+   * Takes over a buffer to make room with when room is next needed: for callers who had -1 and then
+   * waited with `pool.acquire()`, so that nobody else takes what they have waited for.
+   *
+   * **Ownership** The caller's reference is the framer's, unless this throws; a buffer that it has
+   * no use for goes back to the pool. **Throws** RangeError if others hold the buffer too;
+   * ERR_BUSBAR_NOT_HELD.
+   */
+  adopt(bufferId: BufferId): void {
+    if (!this.pool.isSoleHolder(bufferId) || bufferId === this.frameBufferId) {
+      throw new RangeError(`bufferId must be a buffer that nobody else holds, got ${bufferId}`);
+    }
+    if (this.failure !== undefined || this.spare !== NO_BUFFER) this.pool.release(bufferId);
+    else this.spare = bufferId;
+  }
+
+  /**
+   * Gives the buffer back if nothing is pending and nothing lent; the next loan takes one again.
+   * For connections that have gone quiet. Returns whether the framer holds no buffer now.
+   */
+  releaseIdle(): boolean {
+    if (this.received > this.frameBegin || this.lentEnd > this.received) return false;
+    this.releaseBuffer();
+    this.releaseSpare();
+    return true;
+  }
+
+  /** What the framer has done so far. */
+  stats(): FramerStats {
+    const { acquires, rewinds, moves, movedBytes } = this;
+    return { acquires, rewinds, moves, movedBytes };
+  }
+
+  /**
+   * Gives the buffer back, pending bytes and all. Packets live on. May be called again.
+   *
+   * Who writes into lent space must have stopped before.
+   */
+  close(): void {
+    this.failure = new BusbarError('ERR_BUSBAR_FRAMER_CLOSED');
+    this.releaseBuffer();
+    this.releaseSpare();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Asserts the chain of the class comment. It holds between any two calls. */
+  invariants(): void {
+    const bytes = this.frameBufferId === NO_BUFFER ? 0 : this.pool.bufferSize;
+    assert(this.bufferEnd - this.bufferBegin === bytes, 'the cursors stand in one buffer or none');
+    assert(this.bufferBegin <= this.frameBegin, 'bufferBegin ≤ frameBegin');
+    assert(this.frameBegin <= this.scanned, 'frameBegin ≤ scanned');
+    assert(this.scanned <= this.received, 'scanned ≤ received');
+    assert(this.received <= this.lentEnd, 'received ≤ lentEnd');
+    assert(this.lentEnd <= this.bufferEnd, 'lentEnd ≤ bufferEnd');
+    assert(this.awaited <= this.maxFrameBytes, 'awaited ≤ maxFrameBytes');
+    assert(this.frameOffset <= this.frameBegin, 'the current frame is before the next one');
+  }
+
+  /** Ends the framer's work for good. */
+  protected fail(error: unknown): never {
+    this.failure = error ?? new BusbarError('ERR_BUSBAR_FRAME_MALFORMED');
+    this.frameOffset = NO_FRAME;
+    throw this.failure;
+  }
+
+  /** Whether `lend()` had better make room first. */
+  private wantsRoom(): boolean {
+    const bufferId = this.frameBufferId;
+    const begin = this.frameBegin;
+    if (bufferId === NO_BUFFER) return true;
+    if (begin === this.bufferBegin) return false;
+    const free = this.bufferEnd - this.received;
+    if (this.awaited > 0) return this.awaited > this.bufferEnd - begin;
+    if (free < this.readBytesMin) return true;
+    return begin === this.received && this.pool.isSoleHolder(bufferId);
+  }
+
+  /** Brings `frameBegin` to the beginning of a buffer; false: not now, and nothing has changed. */
+  private makeRoom(): boolean {
+    const source = this.frameBufferId;
+    const begin = this.frameBegin;
+    const pending = this.received - begin;
+    if (source !== NO_BUFFER && begin === this.bufferBegin) return true;
+    // Whole frames may be waiting. They stay: none is moved that can be had where it lies.
+    if (this.scans && this.scanned < this.received) return false;
+    assert(this.lentEnd === this.received, 'nothing moves under a writer');
+    const pool = this.pool;
+    let target = source;
+    if (source !== NO_BUFFER && pool.isSoleHolder(source)) {
+      this.releaseSpare();
+      this.rewinds++;
+    } else {
+      target = this.spare === NO_BUFFER ? pool.tryAcquire() : this.spare;
+      if (target === NO_BUFFER) return false;
+      this.spare = NO_BUFFER;
+      this.acquires++;
+    }
+    const targetBegin = pool.offsetOf(target);
+    if (pending > 0) {
+      this.bytes.copyWithin(targetBegin, begin, begin + pending);
+      this.moves++;
+      this.movedBytes += pending;
+    }
+    const scanned = this.scanned - begin;
+    if (source !== target) this.releaseBuffer();
+    this.frameBufferId = target;
+    this.frameOffset = NO_FRAME;
+    this.bufferBegin = targetBegin;
+    this.frameBegin = targetBegin;
+    this.scanned = targetBegin + scanned;
+    this.received = targetBegin + pending;
+    this.lentEnd = targetBegin + pending;
+    this.bufferEnd = targetBegin + pool.bufferSize;
+    this.invariants();
+    return true;
+  }
+
+  private reserveSlowly(length: number): number {
+    if (this.failure !== undefined) throw this.failure;
+    checkInteger('length', length, 0, 0x7fffffff);
+    const pending = this.received - this.frameBegin;
+    if (pending + length > this.pendingBytesMax) {
+      // Frames may be waiting that make room once they are taken.
+      if (this.scans && this.scanned < this.received) return -1;
+      throw frameTooLarge(pending + length, this.pendingBytesMax);
+    }
+    this.lentEnd = this.received;
+    const fits = this.frameBufferId !== NO_BUFFER && length <= this.bufferEnd - this.received;
+    if (!fits && !this.makeRoom()) return -1;
+    this.lentEnd = this.received + length;
+    this.invariants();
+    return this.received;
+  }
+
+  private releaseBuffer(): void {
+    const bufferId = this.frameBufferId;
+    this.frameBufferId = NO_BUFFER;
+    this.frameOffset = NO_FRAME;
+    this.bufferBegin = 0;
+    this.frameBegin = 0;
+    this.scanned = 0;
+    this.received = 0;
+    this.lentEnd = 0;
+    this.bufferEnd = 0;
+    if (bufferId !== NO_BUFFER) this.pool.release(bufferId);
+  }
+
+  private releaseSpare(): void {
+    const spare = this.spare;
+    this.spare = NO_BUFFER;
+    if (spare !== NO_BUFFER) this.pool.release(spare);
+  }
+
+  private refuseCount(count: number): never {
+    if (this.frameBufferId === NO_BUFFER && this.failure !== undefined) throw this.failure;
+    checkInteger('count', count, 0, this.lentEnd - this.received);
+    throw new RangeError('count must be an integer');
+  }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/** The framer's room, between socket and channel: frames whose length comes first as a varint. */
+
+import type { Bytes } from '../base/bytes.ts';
+import { checkBoolean, checkOptions } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { Codec } from './codec.ts';
+
+/**
+ * A longer prefix is malformed: five groups of seven bits hold every length that a buffer can have.
+ */
+export const VARINT_BYTES_MAX = 5;
+
+/** How a varint's value is to be read. */
+export interface VarintCodecOptions {
+  /** The length counts the prefix itself. Default false, as in protobuf's delimited messages. */
+  readonly inclusive?: boolean;
+}
+
+/**
+ * Frames of an unsigned LEB128 length and that many bytes: seven bits a byte, lowest first, the
+ * high bit says that more follow.
+ *
+ * Lengths padded with zero groups are accepted up to {@link VARINT_BYTES_MAX} bytes. May serve many
+ * framers.
+ */
+export class VarintCodec implements Codec {
+  payloadSkip: number = 0;
+  readonly payloadTrim: number = 0;
+  readonly inclusive: boolean;
+
+  constructor(options: VarintCodecOptions = {}) {
+    checkOptions('options', options, ['inclusive']);
+    this.inclusive = checkBoolean('inclusive', options.inclusive ?? false);
+  }
+
+  /**
+   * **Throws** `ERR_BUSBAR_FRAME_MALFORMED`: the prefix is too long, or an inclusive length is less
+   * than its prefix.
+   */
+  measure(bytes: Bytes, begin: number, end: number): number {
+    const first = bytes[begin];
+    if (first < 0x80) return this.#total(first, 1);
+    let value = first & 0x7f;
+    let scale = 0x80;
+    for (let at = begin + 1; at < end; at++) {
+      const group = bytes[at];
+      value += (group & 0x7f) * scale;
+      if (group < 0x80) return this.#total(value, at + 1 - begin);
+      if (at + 1 - begin === VARINT_BYTES_MAX) {
+        throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', 'a varint of more than five bytes');
+      }
+      scale *= 0x80;
+    }
+    return 0;
+  }
+
+  #total(value: number, prefixBytes: number): number {
+    this.payloadSkip = prefixBytes;
+    if (!this.inclusive) return prefixBytes + value;
+    if (value >= prefixBytes) return value;
+    throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', 'a length smaller than its own prefix');
+  }
+}

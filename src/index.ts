@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+/** `busbar`: every folder's names in one place; import a subpath to load only what you use. */
+
+export * from './framer/index.ts';
+export * from './link/index.ts';
+export * from './packet/index.ts';
+export * from './pool/index.ts';
+export * from './writer/index.ts';

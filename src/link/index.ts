@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way, in both directions: links between sockets and the pool. */
+
+export type { IngestMode } from './ingest.ts';
+export type { LinkHandler, LinkOptions } from './link-options.ts';
+export type { TcpAddress } from './tcp-connect.ts';
+export { type LinkStats, TcpLink } from './tcp-link.ts';
+export { TcpServer, type TcpServerOptions } from './tcp-server.ts';

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+/**
+ * From the socket to the framer: received bytes go into pool memory, frames come out in the same
+ * turn.
+ */
+
+import type { Duplex } from 'node:stream';
+import type { Framer } from '../framer/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import type { ReadTarget } from './ingest.ts';
+
+/** What an intake has done so far. */
+export interface IntakeStats {
+  /** Bytes that arrived. */
+  readonly bytesRead: number;
+  /** Times that bytes arrived. */
+  readonly reads: number;
+  /** How many of these reads the kernel made straight into a pool buffer. */
+  readonly directReads: number;
+  /** Times that reading stopped because somebody called `pause()`. */
+  readonly pauses: number;
+  /** Times that reading stopped because the pool had no buffer. */
+  readonly exhaustions: number;
+}
+
+/** Whom an intake works for. */
+export interface IntakeOwner {
+  /** Takes frames out of the framer until it has no more, or until the intake is paused. */
+  deliver(): void;
+  /** Reading cannot go on: what the framer or the pool threw. */
+  intakeFailed(error: unknown): void;
+  /** `deliver` threw. May throw on. */
+  deliveryFailed(error: unknown): void;
+}
+
+/** Reads up to this size are worth a copy: it costs less than the system call did. */
+const SMALL_READ_BYTES_MAX = 4096;
+
+/**
+ * The memory that quiet links of this thread read into, all of them the same: a read is delivered
+ * at once, before the next one can happen.
+ */
+const shared = new Uint8Array(SMALL_READ_BYTES_MAX);
+
+/** The default of `directReadBytes`. */
+export function directReadBytesDefault(bufferSize: number): number {
+  return Math.min(SMALL_READ_BYTES_MAX, bufferSize >>> 2);
+}
+
+/** The largest meaningful value of `directReadBytes`. */
+export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
+
+/**
+ * The reading half of a link.
+ *
+ *   QUIET   the kernel's next read goes to memory that all quiet links share; its bytes are
+ *           copied into the framer. No buffer is held, however long nothing comes.
+ *   DIRECT  the next read goes into the framer's buffer, where its frames are found. One buffer is
+ *           held.
+ *
+ *   QUIET ──a read fills the space, or leaves a frame begun──▶ DIRECT
+ *   QUIET ◀──a read brings less than directReadBytes, and leaves no frame begun── DIRECT
+ *
+ * So a busy connection is not copied, and thousands of quiet ones cost the pool nothing. While
+ * packets keep the framer's buffer anyway, it is kept for the next small reads too, so that small
+ * packets do not take a buffer each.
+ *
+ * When the pool has no buffer, bytes that have arrived wait in memory of their own (at most one
+ * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
+ * is lost; TCP stops the sender.
+ */
+export class Intake {
+  readonly framer: Framer;
+  /** For sockets whose memory we can name. */
+  readonly target: ReadTarget;
+
+  readonly #pool: BufferPool;
+  readonly #directReadBytes: number;
+  readonly #quiet: Uint8Array;
+  #owner: IntakeOwner | undefined;
+  #socket: Duplex | undefined;
+
+  /** Where the kernel's next read goes: {@link #quiet}, or space that the framer has lent. */
+  #space: Uint8Array;
+  /** Bytes that arrived and are not in the framer yet: `#stash[#stashBegin, …)`. */
+  #stash: Uint8Array | undefined;
+  #stashBegin = 0;
+
+  #paused = false;
+  #starved: AbortController | undefined;
+  /** The framer was given a buffer, and has taken nothing since. */
+  #wasFed = false;
+  #delivering = false;
+  #closed = false;
+
+  #bytesRead = 0;
+  #reads = 0;
+  #directReads = 0;
+  #pauses = 0;
+  #exhaustions = 0;
+
+  /** `directReadBytes` 0: the second and all later reads are direct. */
+  constructor(pool: BufferPool, framer: Framer, directReadBytes: number) {
+    this.#pool = pool;
+    this.framer = framer;
+    this.#directReadBytes = directReadBytes;
+    this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes);
+    this.#space = this.#quiet;
+    this.target = {
+      buffer: () => this.#space,
+      callback: (count) => this.#onRead(count),
+    };
+  }
+
+  /**
+   * Before the first byte: whom to deliver to, and the socket; `copying`: it delivers chunks of its
+   * own.
+   */
+  open(owner: IntakeOwner, socket: Duplex, copying: boolean): void {
+    this.#owner = owner;
+    this.#socket = socket;
+    if (!copying) return;
+    socket.on('data', (chunk: Uint8Array) => {
+      if (!this.#onChunk(chunk)) socket.pause();
+    });
+    socket.resume();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Whether whoever takes frames should leave the rest. */
+  get stopped(): boolean {
+    return this.#paused || this.#closed;
+  }
+
+  /** Bytes of a frame that has begun, or that no framer has seen yet. */
+  get pendingBytes(): number {
+    const stashed = this.#stash === undefined ? 0 : this.#stash.length - this.#stashBegin;
+    return this.framer.pendingBytes + stashed;
+  }
+
+  /** Stops delivery, also within a delivery, and with it reading. */
+  pause(): void {
+    if (this.#paused || this.#closed) return;
+    this.#paused = true;
+    this.#pauses++;
+    if (!this.#delivering) this.#socket?.pause();
+  }
+
+  /** Goes on: with what has arrived already, then with reading. */
+  resume(): void {
+    if (!this.#paused || this.#closed) return;
+    this.#paused = false;
+    if (this.#delivering) return;
+    if (this.#starved === undefined) this.#goOn();
+  }
+
+  /** Nothing is delivered any more. The space lent stays until {@link close}. */
+  stop(): void {
+    this.#closed = true;
+    this.#stash = undefined;
+    this.#starved?.abort();
+    this.#starved = undefined;
+  }
+
+  /**
+   * Gives the framer's buffer back. Only when the kernel cannot write into it any more: at the
+   * socket's 'close'.
+   */
+  close(): void {
+    this.stop();
+    this.framer.close();
+  }
+
+  stats(): IntakeStats {
+    return {
+      bytesRead: this.#bytesRead,
+      reads: this.#reads,
+      directReads: this.#directReads,
+      pauses: this.#pauses,
+      exhaustions: this.#exhaustions,
+    };
+  }
+
+  /**
+   * `count` bytes are in `#space`. Returns whether to go on reading; leaves in `#space` where to.
+   */
+  #onRead(count: number): boolean {
+    const space = this.#space;
+    this.#bytesRead += count;
+    this.#reads++;
+    if (this.#closed) {
+      // Whoever closes gracefully waits for the peer's end and drops what comes before it.
+      this.#space = this.#quiet;
+      return true;
+    }
+    if (space === this.#quiet) {
+      this.#stashMore(count < space.length ? space.subarray(0, count) : space);
+    } else {
+      this.#directReads++;
+      this.framer.report(count);
+    }
+    this.#space = this.#quiet;
+    const goOn = this.#advance();
+    if (this.#stash !== undefined) this.#keepStash();
+    return goOn && this.#chooseSpace(count);
+  }
+
+  #onChunk(chunk: Uint8Array): boolean {
+    this.#bytesRead += chunk.length;
+    this.#reads++;
+    if (this.#closed) return true;
+    this.#stashMore(chunk);
+    const goOn = this.#advance();
+    if (goOn) this.#releaseIdle();
+    return goOn;
+  }
+
+  /**
+   * As a rule the stash is empty here: a paused socket delivers nothing. Should it do so, nothing
+   * is lost.
+   */
+  #stashMore(bytes: Uint8Array): void {
+    const stash = this.#stash;
+    if (stash === undefined) {
+      this.#stash = bytes;
+    } else {
+      const waiting = stash.length - this.#stashBegin;
+      this.#stash = new Uint8Array(waiting + bytes.length);
+      this.#stash.set(stash.subarray(this.#stashBegin));
+      this.#stash.set(bytes, waiting);
+    }
+    this.#stashBegin = 0;
+  }
+
+  /**
+   * Delivers all that is there, bytes not yet in the framer included. Returns whether to go on
+   * reading.
+   */
+  #advance(): boolean {
+    if (!this.#deliver()) return false;
+    while (this.#stash !== undefined && !this.stopped) {
+      const stash = this.#stash;
+      let taken = 0;
+      try {
+        taken = this.framer.feed(stash, this.#stashBegin, stash.length);
+      } catch (error) {
+        this.#owner?.intakeFailed(error);
+        return false;
+      }
+      if (taken === 0) {
+        if (this.#wasFed) this.#owner?.deliveryFailed(leftBehind());
+        else this.#starve();
+        return false;
+      }
+      this.#wasFed = false;
+      this.#stashBegin += taken;
+      if (this.#stashBegin === stash.length) this.#stash = undefined;
+      if (!this.#deliver()) return false;
+    }
+    return !this.#paused || this.#closed;
+  }
+
+  /** Returns false if that failed. */
+  #deliver(): boolean {
+    if (this.stopped) return true;
+    this.#delivering = true;
+    try {
+      this.#owner?.deliver();
+      return true;
+    } catch (error) {
+      this.#owner?.deliveryFailed(error);
+      return false;
+    } finally {
+      this.#delivering = false;
+    }
+  }
+
+  /**
+   * After a read that was delivered: direct or quiet, as the class comment says. False: the link
+   * has failed.
+   */
+  #chooseSpace(count: number): boolean {
+    if (this.#closed) return true;
+    const framer = this.framer;
+    if (count < this.#directReadBytes && framer.pendingBytes === 0) {
+      this.#releaseIdle();
+      return true;
+    }
+    try {
+      const offset = framer.lend();
+      // Without a buffer now, stay quiet: there may be one when bytes arrive.
+      if (offset < 0) return true;
+      this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, framer.lentBytes);
+      return true;
+    } catch (error) {
+      this.#owner?.intakeFailed(error);
+      return false;
+    }
+  }
+
+  #releaseIdle(): void {
+    const framer = this.framer;
+    const bufferId = framer.frameBufferId;
+    if (bufferId !== NO_BUFFER && this.#pool.isSoleHolder(bufferId)) framer.releaseIdle();
+  }
+
+  /** Moves what is left of a quiet read out of the memory that all links share. */
+  #keepStash(): void {
+    const stash = this.#stash;
+    if (stash === undefined || stash.buffer !== shared.buffer) return;
+    this.#stash = stash.slice(this.#stashBegin);
+    this.#stashBegin = 0;
+  }
+
+  /** Queues up for a buffer. */
+  #starve(): void {
+    this.#exhaustions++;
+    const starved = new AbortController();
+    this.#starved = starved;
+    this.#pool.acquire({ signal: starved.signal }).then(
+      (bufferId) => {
+        if (this.#starved !== starved) {
+          this.#pool.release(bufferId);
+          return;
+        }
+        this.#starved = undefined;
+        this.#feedInto(bufferId);
+      },
+      (error) => {
+        if (this.#starved !== starved) return;
+        this.#starved = undefined;
+        this.#owner?.intakeFailed(error);
+      },
+    );
+  }
+
+  /** The buffer that the intake has waited for is there. */
+  #feedInto(bufferId: BufferId): void {
+    this.framer.adopt(bufferId);
+    this.#wasFed = true;
+    if (!this.#paused) this.#goOn();
+  }
+
+  /** Delivers what has arrived and, if that is all, reads on. */
+  #goOn(): void {
+    if (!this.#advance()) return;
+    this.#releaseIdle();
+    this.#socket?.resume();
+  }
+}
+
+/** A framer that has got a buffer and still has no room is full of frames. */
+function leftBehind(): TypeError {
+  return new TypeError('onFrames must call next() until it answers false, or pause()');
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The socket's end of the way, in both directions: what can be set on a link, checked and completed
+ * in one place.
+ */
+
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkTimeoutMs,
+} from '../base/check.ts';
+import type { BusbarError } from '../base/errors.ts';
+import type { Codec } from '../framer/index.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+import type { WriteFlusher, WriterOptions } from '../writer/index.ts';
+import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './intake.ts';
+import type { TcpLink } from './tcp-link.ts';
+
+/**
+ * What a program does with a link. All are called on the link's thread, with this object as `this`,
+ * never after `onClose`.
+ *
+ * An exception that is not the framer's closes the link and is thrown on, as from any callback of
+ * Node.
+ */
+export interface LinkHandler {
+  /**
+   * Bytes have arrived: call `link.framer.next()` until it answers false, or call `link.pause()`
+   * and leave the rest for after `link.resume()`. The way of programs that count nanoseconds. One
+   * of `onFrames` and `onFrame` must be there.
+   */
+  onFrames?(link: TcpLink): void;
+  /**
+   * A frame has arrived: its payload is `[offset, offset + length)` of `pool.bytes`, borrowed until
+   * this returns. Keep it by `link.framer.takePacket()` or `pool.retain(bufferId)`. `link.pause()`
+   * makes this the last one for now.
+   */
+  onFrame?(offset: number, length: number, bufferId: BufferId, link: TcpLink): void;
+  /**
+   * The peer will send no more. With `allowHalfOpen` the link can still write; without, it now
+   * closes by itself.
+   */
+  onEnd?(link: TcpLink): void;
+  /** Less than `lowWaterBytes` wait for the peer, after `link.writable` was false. */
+  onDrained?(link: TcpLink): void;
+  /**
+   * The link is gone and holds no buffer any more. `error`: why, unless both sides ended it in good
+   * order.
+   */
+  onClose?(link: TcpLink, error: BusbarError | undefined): void;
+}
+
+/** What every link needs to know, however its socket comes to be. */
+export interface LinkOptions {
+  /** Makes the codec of one link. A codec that keeps no state may be returned again and again. */
+  readonly codec: () => Codec;
+  /** Makes the handler of one link; called once, before the first byte is read. */
+  readonly handler: (link: TcpLink) => LinkHandler;
+  /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
+  readonly maxFrameBytes?: number;
+  /**
+   * Whose regions the link sends. The link's writer is made for it, and it is drained by links from
+   * then on. Default: one flusher for all links of the pool on this thread.
+   */
+  readonly flusher?: WriteFlusher;
+  /**
+   * Options of the link's own writer. Default: flushed at the end of each turn of the event loop.
+   */
+  readonly writer?: WriterOptions;
+  /**
+   * 'direct' (the default) reads into the pool where the socket allows it; 'copy' never does.
+   * `link.ingest` says what came of it.
+   */
+  readonly ingest?: 'direct' | 'copy';
+  /**
+   * A read that brings as many bytes makes the next one direct, with a buffer held for it; after a
+   * smaller one the link holds none. 0 … 4096; default 4096, or a quarter of a smaller buffer:
+   * below that the copy costs less than a tenth of the read.
+   */
+  readonly directReadBytes?: number;
+  /**
+   * When so many bytes wait for the peer, no more are taken from the link's writers: they are told
+   * "not now" as soon as their lanes are full. Default 262144: enough for a fast network's round
+   * trip, little enough for a thousand slow peers.
+   */
+  readonly highWaterBytes?: number;
+  /** When fewer wait again, the writers go on. Default: half of `highWaterBytes`. */
+  readonly lowWaterBytes?: number;
+  /** Whether the link may write after the peer has ended. Default false. */
+  readonly allowHalfOpen?: boolean;
+  /**
+   * How long `close()` and the end by the peer wait for the rest to be sent, and for the peer's
+   * end. Default 5000.
+   */
+  readonly closeDeadlineMs?: number;
+  /**
+   * Send without waiting for more (TCP_NODELAY). Default true: batching is the writers' business.
+   */
+  readonly noDelay?: boolean;
+  /** Probe the peer after so many milliseconds of silence (SO_KEEPALIVE). Default: do not. */
+  readonly keepAliveMs?: number;
+  /** Destroys the link when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+/** The options' names, for those who accept more. */
+export const LINK_OPTION_KEYS: readonly string[] = [
+  'codec',
+  'handler',
+  'maxFrameBytes',
+  'flusher',
+  'writer',
+  'ingest',
+  'directReadBytes',
+  'highWaterBytes',
+  'lowWaterBytes',
+  'allowHalfOpen',
+  'closeDeadlineMs',
+  'noDelay',
+  'keepAliveMs',
+  'signal',
+];
+
+/** Options with every default applied. */
+export interface ResolvedLinkOptions {
+  readonly codec: () => Codec;
+  readonly handler: (link: TcpLink) => LinkHandler;
+  readonly maxFrameBytes: number;
+  readonly flusher: WriteFlusher | undefined;
+  readonly writer: WriterOptions;
+  readonly ingest: 'direct' | 'copy';
+  readonly directReadBytes: number;
+  readonly highWaterBytes: number;
+  readonly lowWaterBytes: number;
+  readonly allowHalfOpen: boolean;
+  readonly closeDeadlineMs: number;
+  readonly noDelay: boolean;
+  readonly keepAliveMs: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+const HIGH_WATER_BYTES_DEFAULT = 256 * 1024;
+const CLOSE_DEADLINE_MS_DEFAULT = 5000;
+const WATER_BYTES_MAX = 2 ** 31 - 1;
+const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
+
+/** Checks the options and applies the defaults; `extraKeys` are known to the caller. */
+export function resolveLinkOptions(
+  pool: BufferPool,
+  options: LinkOptions,
+  extraKeys: readonly string[] = [],
+): ResolvedLinkOptions {
+  checkOptions('options', options, [...LINK_OPTION_KEYS, ...extraKeys]);
+  const { bufferSize } = pool;
+  const directReadBytes = options.directReadBytes ?? directReadBytesDefault(bufferSize);
+  const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
+  const highWaterBytes = checkInteger(
+    'highWaterBytes',
+    options.highWaterBytes ?? HIGH_WATER_BYTES_DEFAULT,
+    1,
+    WATER_BYTES_MAX,
+  );
+  const lowWaterBytes = options.lowWaterBytes ?? highWaterBytes >>> 1;
+  const keepAliveMs = options.keepAliveMs;
+  return Object.freeze({
+    codec: checkFunction('codec', options.codec),
+    handler: checkFunction('handler', options.handler),
+    maxFrameBytes: checkInteger(
+      'maxFrameBytes',
+      options.maxFrameBytes ?? bufferSize,
+      1,
+      bufferSize,
+    ),
+    flusher: options.flusher,
+    writer: options.writer ?? { flush: 'turn' as const },
+    ingest: checkOneOf('ingest', options.ingest ?? 'direct', ['direct', 'copy'] as const),
+    directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
+    highWaterBytes,
+    lowWaterBytes: checkInteger('lowWaterBytes', lowWaterBytes, 0, highWaterBytes),
+    allowHalfOpen: checkBoolean('allowHalfOpen', options.allowHalfOpen ?? false),
+    closeDeadlineMs: checkTimeoutMs(
+      'closeDeadlineMs',
+      options.closeDeadlineMs ?? CLOSE_DEADLINE_MS_DEFAULT,
+    ),
+    noDelay: checkBoolean('noDelay', options.noDelay ?? true),
+    keepAliveMs:
+      keepAliveMs === undefined
+        ? undefined
+        : checkInteger('keepAliveMs', keepAliveMs, 0, KEEP_ALIVE_MS_MAX),
+    signal: checkSignal('signal', options.signal),
+  });
+}
+
+/** The handler must take frames in one way or the other. */
+export function checkHandler(handler: LinkHandler): LinkHandler {
+  if (typeof handler?.onFrames !== 'function' && typeof handler?.onFrame !== 'function') {
+    throw new TypeError('handler must return an object with onFrames or onFrame');
+  }
+  return handler;
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/**
+ * From the flusher to the socket: regions wait here, leave in few system calls, and go back to the
+ * pool afterwards.
+ */
+
+import type { Duplex } from 'node:stream';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+
+/** What an outbox has done so far. */
+export interface OutboxStats {
+  /** Bytes that the system has taken. */
+  readonly bytesWritten: number;
+  /** Calls of the system's write, with one region or many. */
+  readonly writes: number;
+  /** Regions that came in; regions that touch each other while they wait count once each. */
+  readonly regions: number;
+  /** Bytes that wait, or are with the system now. */
+  readonly queuedBytes: number;
+  /** Bytes that came in and will never be sent: the connection was gone. */
+  readonly lostBytes: number;
+}
+
+/**
+ * Regions in one write: as many as one `writev` is sure to take (the least IOV_MAX that POSIX
+ * systems have is 1024).
+ */
+const WRITE_REGIONS_MAX = 512;
+
+/**
+ * Bytes in one write, more or less. Larger ones are hardly cheaper (a KiB took 277 ns in writes of
+ * 64 KiB, 205 of 256 KiB, 160 to 200 of 1 MiB; loopback, Node 20, November 2026), and the buffers
+ * of one write come back together: a slow peer should not hold megabytes for the sake of the last
+ * byte.
+ */
+const WRITE_BYTES_MAX = 256 * 1024;
+
+/**
+ * From so many waiting bytes on, a larger write would not be cheaper by much: why wait for the end
+ * of the turn.
+ */
+const SEND_BYTES_MIN = 16 * 1024;
+
+/** Words of one waiting region: offset, length, buffer. */
+const OFFSET = 0;
+const LENGTH = 1;
+const BUFFER = 2;
+const REGION_FIELDS = 3;
+
+/**
+ * The writing half of a link: regions in, one write at a time out.
+ *
+ * While a write is under way everything that comes waits, and the next write takes all of it, so a
+ * busy socket batches by itself. A region's reference is released in the write's callback and not
+ * before: until then the system reads the bytes.
+ *
+ * **Ownership** `push` takes over one reference per region. **Threads** the socket's.
+ */
+export class Outbox {
+  readonly #pool: BufferPool;
+  readonly #memory: SharedArrayBuffer;
+  readonly #socket: Duplex;
+  /** The stream may keep our chunks beyond its callback: give it copies. */
+  readonly #copying: boolean;
+  readonly #onDone: () => void;
+  readonly #onWritten: () => void;
+
+  /** Waiting regions, REGION_FIELDS numbers each; those before #head are with the system. */
+  readonly #waiting: number[] = [];
+  #head = 0;
+  #inFlight = 0;
+  #inFlightBytes = 0;
+  #waitingBytes = 0;
+  #discarded = false;
+
+  #bytesWritten = 0;
+  #writes = 0;
+  #regions = 0;
+  #lostBytes = 0;
+
+  /** `onDone` runs after each write. */
+  constructor(pool: BufferPool, socket: Duplex, copying: boolean, onDone: () => void) {
+    this.#pool = pool;
+    this.#memory = pool.bytes.buffer;
+    this.#socket = socket;
+    this.#copying = copying;
+    this.#onDone = onDone;
+    this.#onWritten = () => this.#written();
+  }
+
+  /** Bytes that wait or are with the system. */
+  get queuedBytes(): number {
+    return this.#waitingBytes + this.#inFlightBytes;
+  }
+
+  /** Whether enough waits to be sent at once. */
+  get isFull(): boolean {
+    return this.#waitingBytes >= SEND_BYTES_MIN;
+  }
+
+  /** Takes a region and one reference on its buffer. Nothing is written before {@link send}. */
+  push(offset: number, length: number, bufferId: BufferId): void {
+    this.#regions++;
+    if (this.#discarded || length === 0) {
+      this.#lostBytes += length;
+      this.#pool.release(bufferId);
+      return;
+    }
+    this.#waitingBytes += length;
+    const waiting = this.#waiting;
+    const last = waiting.length - REGION_FIELDS;
+    if (
+      last >= this.#head &&
+      waiting[last + BUFFER] === bufferId &&
+      waiting[last + OFFSET] + waiting[last + LENGTH] === offset
+    ) {
+      waiting[last + LENGTH] += length;
+      this.#pool.release(bufferId);
+      return;
+    }
+    waiting.push(offset, length, bufferId);
+  }
+
+  /** Starts a write with what waits, unless one is under way: then it goes with the next. */
+  send(): void {
+    if (this.#inFlight > 0) return;
+    const waiting = this.#waiting;
+    const count = waiting.length / REGION_FIELDS;
+    if (count === 0) return;
+    const socket = this.#socket;
+    this.#writes++;
+    if (count === 1) {
+      this.#take(1);
+      socket.write(this.#chunk(0), this.#onWritten);
+      return;
+    }
+    let regions = 0;
+    let bytes = 0;
+    while (regions < count && regions < WRITE_REGIONS_MAX && bytes < WRITE_BYTES_MAX) {
+      bytes += waiting[regions * REGION_FIELDS + LENGTH];
+      regions++;
+    }
+    this.#take(regions);
+    // One callback, on the last: the stream makes one `writev` of all that was written while it was
+    // corked.
+    socket.cork();
+    for (let i = 0; i < regions - 1; i++) socket.write(this.#chunk(i));
+    socket.write(this.#chunk(regions - 1), this.#onWritten);
+    socket.uncork();
+  }
+
+  /**
+   * Releases what waits and refuses what comes. What the system has is released in its callback.
+   */
+  discard(): void {
+    if (this.#discarded) return;
+    this.#discarded = true;
+    const waiting = this.#waiting;
+    for (let i = this.#head; i < waiting.length; i += REGION_FIELDS) {
+      this.#pool.release(waiting[i + BUFFER] as BufferId);
+    }
+    waiting.length = this.#head;
+    this.#lostBytes += this.#waitingBytes;
+    this.#waitingBytes = 0;
+  }
+
+  /** Counts bytes that were to be sent and never came here. */
+  lose(bytes: number): void {
+    this.#lostBytes += bytes;
+  }
+
+  stats(): OutboxStats {
+    return {
+      bytesWritten: this.#bytesWritten,
+      writes: this.#writes,
+      regions: this.#regions,
+      queuedBytes: this.queuedBytes,
+      lostBytes: this.#lostBytes,
+    };
+  }
+
+  /** Gives the first regions to the system. */
+  #take(regions: number): void {
+    this.#inFlight = regions;
+    this.#head = regions * REGION_FIELDS;
+    let bytes = 0;
+    for (let i = 0; i < this.#head; i += REGION_FIELDS) bytes += this.#waiting[i + LENGTH];
+    this.#inFlightBytes = bytes;
+    this.#waitingBytes -= bytes;
+  }
+
+  #chunk(index: number): Uint8Array {
+    const at = index * REGION_FIELDS;
+    const waiting = this.#waiting;
+    const chunk = Buffer.from(this.#memory, waiting[at + OFFSET], waiting[at + LENGTH]);
+    return this.#copying ? Buffer.from(chunk) : chunk;
+  }
+
+  /**
+   * The system has done with the write, well or not: an error destroys the socket, which the link
+   * hears elsewhere.
+   */
+  #written(): void {
+    const waiting = this.#waiting;
+    const head = this.#head;
+    for (let i = BUFFER; i < head; i += REGION_FIELDS) {
+      this.#pool.release(waiting[i] as BufferId);
+    }
+    if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
+    else this.#bytesWritten += this.#inFlightBytes;
+    this.#inFlight = 0;
+    this.#inFlightBytes = 0;
+    this.#head = 0;
+    if (head === waiting.length) waiting.length = 0;
+    else waiting.splice(0, head);
+    if (this.#socket.destroyed) this.discard();
+    else this.send();
+    this.#onDone();
+  }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The socket's end of the way: opening a connection, within a time and until somebody calls it off.
+ */
+
+import { connect, type Socket } from 'node:net';
+import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
+import { startTimer, stopTimer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { ReadTarget } from './ingest.ts';
+
+/** Whom to connect to. */
+export interface TcpAddress {
+  /** Name or address. Default '127.0.0.1'. */
+  readonly host?: string;
+  /** 1 … 65535. Either this or `path` must be there. */
+  readonly port?: number;
+  /** A Unix socket instead, or a Windows pipe. */
+  readonly path?: string;
+  /** The local address to connect from. Default: the system's choice. */
+  readonly localAddress?: string;
+  /** How long the connection may take to be made. Default: as long as the system tries. */
+  readonly timeoutMs?: number;
+}
+
+/** The names of the fields of an address. */
+export const TCP_ADDRESS_KEYS: readonly string[] = [
+  'host',
+  'port',
+  'path',
+  'localAddress',
+  'timeoutMs',
+];
+
+/** Checks an address. */
+export function checkAddress(address: TcpAddress): void {
+  const { host, port, path, localAddress, timeoutMs } = address;
+  if ((port === undefined) === (path === undefined)) {
+    throw new TypeError('options must have either port or path');
+  }
+  if (port !== undefined) checkInteger('port', port, 1, 65535);
+  for (const [name, value] of Object.entries({ host, path, localAddress })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TypeError(`${name} must be a string, got ${show(value)}`);
+    }
+  }
+  if (timeoutMs !== undefined) checkTimeoutMs('timeoutMs', timeoutMs);
+}
+
+/**
+ * Opens a socket and hands it to `onOpen` in the very turn in which it is connected, before
+ * anything can be read.
+ *
+ * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
+ * ERR_BUSBAR_TIMEOUT, `signal.reason`, what `onOpen` throws. The socket is closed then.
+ */
+export function openSocket<T>(
+  address: TcpAddress,
+  target: ReadTarget | undefined,
+  signal: AbortSignal | undefined,
+  onOpen: (socket: Socket) => T,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const { host = '127.0.0.1', port, path, localAddress, timeoutMs = Infinity } = address;
+  const where = path ?? `${host}:${port}`;
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      ...(path === undefined ? { host, port: port as number } : { path }),
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(target === undefined ? {} : { onread: target }),
+      allowHalfOpen: true,
+    });
+    const giveUp = (reason: unknown): void => {
+      settle();
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(reason);
+    };
+    const onAbort = (): void => giveUp(signal?.reason);
+    const onError = (cause: Error): void => {
+      giveUp(new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${where}, ${cause.message}`, { cause }));
+    };
+    const onConnect = (): void => {
+      settle();
+      try {
+        resolve(onOpen(socket));
+      } catch (error) {
+        giveUp(error);
+      }
+    };
+    const timer =
+      timeoutMs === Infinity
+        ? undefined
+        : startTimer(timeoutMs, () => {
+            giveUp(new BusbarError('ERR_BUSBAR_TIMEOUT', `connect to ${where}, ${timeoutMs} ms`));
+          });
+    const settle = (): void => {
+      stopTimer(timer);
+      signal?.removeEventListener('abort', onAbort);
+      socket.off('error', onError);
+      socket.off('connect', onConnect);
+    };
+    socket.on('error', onError);
+    socket.on('connect', onConnect);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way, in both directions: one connection, its framer, its writer. */
+
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { checkTimeoutMs } from '../base/check.ts';
+import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
+import { Framer } from '../framer/index.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { LocalWriter } from '../writer/index.ts';
+import { type IngestMode, readsInto, rewire } from './ingest.ts';
+import { Intake, type IntakeOwner, type IntakeStats } from './intake.ts';
+import { Lanes } from './lanes.ts';
+import {
+  checkHandler,
+  type LinkHandler,
+  type LinkOptions,
+  type ResolvedLinkOptions,
+  resolveLinkOptions,
+} from './link-options.ts';
+import { Outbox, type OutboxStats } from './outbox.ts';
+import { checkAddress, openSocket, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
+
+/** What a link has done so far. */
+export interface LinkStats extends IntakeStats, OutboxStats {
+  /** How received bytes reach the pool. */
+  readonly ingest: IngestMode;
+  /** Times that the link stopped taking from its writers because the peer reads too slowly. */
+  readonly stalls: number;
+}
+
+/** What the link still does with its writers. */
+const WRITING = 0;
+/** The writers are closed, and what they left is being sent. */
+const DRAINING = 1;
+/** The end was sent. */
+const ENDED = 2;
+type WriteState = typeof WRITING | typeof DRAINING | typeof ENDED;
+
+/**
+ * One TCP connection (or another stream) between a framer and a writer.
+ *
+ *   socket ──▶ framer ──▶ handler.onFrame(s)        reading: when the bytes arrive
+ *   socket ◀── outbox ◀── flusher ◀── link.writer   writing: one write for all that was flushed
+ *
+ * **Back-pressure.** A peer that reads slowly: from `highWaterBytes` on the link leaves its
+ * writers' regions in the flusher, `writable` is false, and when the lane is full the writer says
+ * "not now" (tryReserve −1, flush false; reserve() waits); `onDrained` tells when it is over. A
+ * program that is too slow: `pause()` and `resume()`; TCP stops the peer. A pool without buffers:
+ * the link pauses by itself and queues up for one.
+ *
+ * **Ownership** frames are borrowed; see {@link LinkHandler}. At `onClose` the link holds no
+ * buffer. A quiet link holds none either, except one after a read of `directReadBytes` or more and
+ * one while a frame has begun. **Threads** one.
+ */
+export class TcpLink {
+  readonly pool: BufferPool;
+  /**
+   * Whose frames the handler takes. Only `next`, `nextPacket`, `takePacket`, `finishFrame` and the
+   * frame's numbers are for it.
+   */
+  readonly framer: Framer;
+  /** Writes to the peer. Closed with the link. */
+  readonly writer: LocalWriter;
+  /** For addresses and `setTimeout`. Not for reading, writing, pausing or ending. */
+  readonly socket: Duplex;
+  /** How received bytes reach the pool. */
+  readonly ingest: IngestMode;
+
+  readonly #options: ResolvedLinkOptions;
+  readonly #intake: Intake;
+  readonly #outbox: Outbox;
+  readonly #lanes: Lanes;
+  readonly #handler: LinkHandler;
+
+  #writeState: WriteState = WRITING;
+  #writerClosed = false;
+  #destroyed = false;
+  #socketClosed = false;
+  #closed = false;
+  #error: BusbarError | undefined;
+  #deadline: Timer | undefined;
+  readonly #onClosed: (() => void)[] = [];
+
+  private constructor(
+    pool: BufferPool,
+    options: ResolvedLinkOptions,
+    intake: Intake,
+    socket: Duplex,
+    ingest: IngestMode,
+  ) {
+    this.pool = pool;
+    this.framer = intake.framer;
+    this.socket = socket;
+    this.ingest = ingest;
+    this.#options = options;
+    this.#intake = intake;
+    const { flusher, highWaterBytes, lowWaterBytes } = options;
+    this.#outbox = new Outbox(pool, socket, !(socket instanceof Socket), () => this.#afterWrite());
+    this.#lanes = new Lanes(pool, flusher, this.#outbox, highWaterBytes, lowWaterBytes);
+    this.writer = new LocalWriter(this.#lanes.flusher, options.writer);
+    this.#lanes.add(this.writer.id);
+    this.#listen();
+    try {
+      this.#handler = checkHandler(options.handler(this));
+    } catch (error) {
+      this.#handler = {};
+      this.destroy();
+      throw error;
+    }
+    const owner: IntakeOwner = {
+      deliver: this.#deliverer(),
+      intakeFailed: (error) => this.#destroy(asBusbarError(error)),
+      deliveryFailed: (error) => this.#deliveryFailed(error),
+    };
+    intake.open(owner, socket, ingest === 'copy');
+  }
+
+  /**
+   * Opens a connection.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or RangeError naming the option that is wrong.
+   */
+  static async connect(pool: BufferPool, options: TcpAddress & LinkOptions): Promise<TcpLink> {
+    const resolved = resolveLinkOptions(pool, options, TCP_ADDRESS_KEYS);
+    checkAddress(options);
+    const intake = makeIntake(pool, resolved);
+    const target = resolved.ingest === 'direct' ? intake.target : undefined;
+    return openSocket(options, target, resolved.signal, (socket) => {
+      const ingest = target !== undefined && readsInto(socket) ? 'direct' : 'copy';
+      return new TcpLink(pool, resolved, intake, socket, ingest);
+    });
+  }
+
+  /**
+   * Makes a link of an open socket or any other stream of bytes: accepted, upgraded, TLS, a pipe.
+   *
+   * The link takes it over. A plain `net.Socket` is exchanged for another one on the same
+   * connection (`link.socket`), so that the kernel can read into the pool: the one given is dead
+   * then, with its listeners. Bytes that it had buffered are not lost; they keep it as it is, with
+   * `ingest` 'copy'.
+   *
+   * **Throws** what `codec` or `handler` throws, ERR_BUSBAR_WRITER_SLOTS,
+   * ERR_BUSBAR_FLUSHER_CLOSED; TypeError or RangeError naming the option that is wrong. Except in
+   * this last case the socket is closed then.
+   */
+  static adopt(pool: BufferPool, socket: Duplex, options: LinkOptions): TcpLink {
+    const resolved = resolveLinkOptions(pool, options);
+    let open = socket;
+    try {
+      const intake = makeIntake(pool, resolved);
+      const rewired = resolved.ingest === 'direct' ? rewire(socket, intake.target) : undefined;
+      if (rewired === undefined) socket.allowHalfOpen = true;
+      else open = rewired;
+      return new TcpLink(pool, resolved, intake, open, rewired === undefined ? 'copy' : 'direct');
+    } catch (error) {
+      open.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Whether the peer keeps up: false from `highWaterBytes` waiting on, until `onDrained`; false
+   * when the writer is closed.
+   */
+  get writable(): boolean {
+    return !this.#lanes.stalled && this.#writeState === WRITING;
+  }
+
+  /**
+   * Bytes that wait for the peer in this link; what is in the flusher and the writers comes on top.
+   */
+  get bufferedBytes(): number {
+    return this.#outbox.queuedBytes;
+  }
+
+  /** Why the link closed or is closing, if not in good order. */
+  get error(): BusbarError | undefined {
+    return this.#error;
+  }
+
+  /** True after {@link pause}, until {@link resume}. */
+  get paused(): boolean {
+    return this.#intake.paused;
+  }
+
+  /** No more frames for now; the peer is stopped when the system's buffers are full. */
+  pause(): void {
+    this.#intake.pause();
+  }
+
+  /** Frames again, first those that have arrived already, possibly before this returns. */
+  resume(): void {
+    this.#intake.resume();
+  }
+
+  /**
+   * Sends now what has been written, instead of at the end of this turn. Returns {@link writable}.
+   *
+   * When the writer has said "not now" it makes room in the lane. If it still says so afterwards
+   * and `writable` is false, `onDrained` will come; if `writable` is true the pool has no buffer:
+   * `writer.reserve()` waits for one.
+   */
+  flush(): boolean {
+    if (this.#writeState === WRITING) {
+      this.writer.flush();
+      this.#lanes.drain();
+      this.#outbox.send();
+    }
+    return this.writable;
+  }
+
+  /**
+   * Sends what another writer of the same flusher writes too; for writers of other threads. Order
+   * is kept per writer.
+   */
+  addWriter(writerId: number): void {
+    if (this.#writeState !== WRITING) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
+    this.#lanes.add(writerId);
+  }
+
+  /**
+   * Takes no more from a writer that was added; what it has flushed and this link has not taken is
+   * dropped.
+   */
+  removeWriter(writerId: number): void {
+    this.#lanes.remove(writerId);
+  }
+
+  /** Keeps the event loop alive while the link is open (the default). */
+  ref(): void {
+    if (this.socket instanceof Socket) this.socket.ref();
+  }
+
+  /** Lets the process end while the link is open. */
+  unref(): void {
+    if (this.socket instanceof Socket) this.socket.unref();
+  }
+
+  /**
+   * Ends the writing half: sends what has been written, then the end. Frames still arrive until the
+   * peer ends too.
+   */
+  end(): void {
+    if (this.#writeState !== WRITING || this.#destroyed) return;
+    this.#writeState = DRAINING;
+    this.#finish();
+  }
+
+  /**
+   * Closes in good order: delivers no more, sends what has been written, then the end, and waits
+   * for the peer's.
+   *
+   * Resolves when the link is closed and holds no buffer. After `deadlineMs` what is left is
+   * dropped: then, and whenever something was lost, `link.error` says so.
+   */
+  close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
+    const deadlineMs = checkTimeoutMs(
+      'deadlineMs',
+      options.deadlineMs ?? this.#options.closeDeadlineMs,
+    );
+    const done = new Promise<void>((resolve) => {
+      if (this.#closed) resolve();
+      else this.#onClosed.push(resolve);
+    });
+    if (!this.#destroyed) {
+      this.#intake.stop();
+      this.socket.resume();
+      this.end();
+      this.#setDeadline(deadlineMs);
+    }
+    return done;
+  }
+
+  /** Closes at once; what has not been sent is dropped, and counted in `stats().lostBytes`. */
+  destroy(): void {
+    this.#destroy(undefined);
+  }
+
+  /** Closes in good order. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** A snapshot of the link's counters. */
+  stats(): LinkStats {
+    return {
+      ingest: this.ingest,
+      ...this.#intake.stats(),
+      ...this.#outbox.stats(),
+      stalls: this.#lanes.stalls,
+    };
+  }
+
+  /** Listens to the socket, and to the signal. */
+  #listen(): void {
+    const { socket } = this;
+    const { noDelay, keepAliveMs, signal } = this.#options;
+    if (socket instanceof Socket) {
+      if (noDelay) socket.setNoDelay(true);
+      if (keepAliveMs !== undefined) socket.setKeepAlive(true, keepAliveMs);
+    }
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', (cause) => {
+      this.#error ??= new BusbarError('ERR_BUSBAR_LINK_FAILED', cause.message, { cause });
+    });
+    const onAbort = (): void => {
+      const { reason } = signal as AbortSignal;
+      this.#destroy(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause: reason }));
+    };
+    socket.on('close', () => {
+      signal?.removeEventListener('abort', onAbort);
+      this.#socketClosed = true;
+      this.#destroy(undefined);
+      this.#settle();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) queueMicrotask(onAbort);
+  }
+
+  /** What the intake calls when bytes have arrived. */
+  #deliverer(): IntakeOwner['deliver'] {
+    const handler = this.#handler;
+    if (handler.onFrames !== undefined) return () => handler.onFrames?.(this);
+    const intake = this.#intake;
+    const framer = this.framer;
+    return () => {
+      while (!intake.stopped && framer.next()) {
+        handler.onFrame?.(framer.frameOffset, framer.frameLength, framer.frameBufferId, this);
+      }
+    };
+  }
+
+  /**
+   * The stream is no stream of frames: the link fails. Anything else is the handler's bug, and its
+   * program's to know.
+   */
+  #deliveryFailed(error: unknown): void {
+    if (isFramerFailure(this.framer, error)) {
+      this.#destroy(asBusbarError(error));
+      return;
+    }
+    this.#destroy(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause: error }));
+    throw error;
+  }
+
+  #onEnd(): void {
+    if (!this.#destroyed) {
+      this.#handler.onEnd?.(this);
+      const { pendingBytes } = this.#intake;
+      if (pendingBytes > 0 && !this.#intake.stopped) {
+        this.#error ??= new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes of it`);
+      }
+      if (this.#options.allowHalfOpen) return;
+      this.end();
+      this.#setDeadline(this.#options.closeDeadlineMs);
+    }
+  }
+
+  #afterWrite(): void {
+    if (this.#lanes.resumeIfLow() && this.#writeState === WRITING) this.#handler.onDrained?.(this);
+    if (this.#writeState === DRAINING) this.#finish();
+    if (this.#socketClosed) this.#settle();
+  }
+
+  /**
+   * Sends the end once everything before it has gone: what the writer holds, what the lanes hold,
+   * what waits here.
+   */
+  #finish(): void {
+    if (this.#destroyed) return;
+    if (!this.#writerClosed && (this.#lanes.flusher.closed || this.writer.flush())) {
+      this.#writerClosed = true;
+      this.#outbox.lose(this.writer.close());
+    }
+    this.#lanes.drain();
+    this.#outbox.send();
+    // Unless stalled, a drain leaves nothing in the lanes. Every write that ends calls this again.
+    const waits = this.#lanes.stalled || this.#outbox.queuedBytes > 0;
+    if (waits || !this.#writerClosed) return;
+    this.#writeState = ENDED;
+    this.#lanes.clear();
+    this.socket.end();
+  }
+
+  #setDeadline(deadlineMs: number): void {
+    if (this.#destroyed || deadlineMs === Infinity) return;
+    stopTimer(this.#deadline);
+    this.#deadline = startTimer(deadlineMs, () => {
+      const what = this.#writeState === ENDED ? 'the peer did not end' : 'not all could be sent';
+      this.#destroy(new BusbarError('ERR_BUSBAR_TIMEOUT', `close, ${deadlineMs} ms: ${what}`));
+    });
+  }
+
+  #destroy(error: BusbarError | undefined): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#error ??= error;
+    stopTimer(this.#deadline);
+    this.#intake.stop();
+    this.#writeState = ENDED;
+    this.#outbox.discard();
+    // What the writer and the lanes still have goes to the closed outbox, which counts it as lost.
+    this.#lanes.resume();
+    this.#lanes.drain();
+    this.#outbox.lose(this.writer.close());
+    this.#lanes.drain();
+    this.#lanes.clear();
+    this.socket.destroy();
+  }
+
+  /** After the socket's 'close': the last write may still be called back. */
+  #settle(): void {
+    if (this.#closed || this.#outbox.queuedBytes > 0) return;
+    this.#closed = true;
+    this.#intake.close();
+    for (const resolve of this.#onClosed) resolve();
+    this.#handler.onClose?.(this, this.#error);
+  }
+}
+
+function makeIntake(pool: BufferPool, options: ResolvedLinkOptions): Intake {
+  const framer = new Framer(pool, options.codec(), { maxFrameBytes: options.maxFrameBytes });
+  return new Intake(pool, framer, options.directReadBytes);
+}
+
+function asBusbarError(error: unknown): BusbarError {
+  if (error instanceof BusbarError) return error;
+  return new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause: error });
+}
+
+/**
+ * A framer that has failed throws the same error again; everything else was thrown by the handler.
+ */
+function isFramerFailure(framer: Framer, error: unknown): boolean {
+  try {
+    framer.lend();
+    return false;
+  } catch (failure) {
+    return failure === error;
+  }
+}

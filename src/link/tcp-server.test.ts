@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { DelimiterCodec } from '../framer/index.ts';
+import { BufferPool } from '../pool/index.ts';
+import { type LinkHandler, TcpLink, TcpServer } from './index.ts';
+
+const line = (): DelimiterCodec => new DelimiterCodec('\n');
+const text = new TextEncoder();
+
+function makePool(): BufferPool {
+  return BufferPool.create({ bufferSize: 4096, bufferCount: 64, maxThreads: 2 });
+}
+
+/** Answers each line with itself. */
+function echoLines(link: TcpLink): LinkHandler {
+  return {
+    onFrame(offset, length) {
+      link.writer.tryWrite(link.pool.bytes, offset, offset + length + 1);
+    },
+  };
+}
+
+/** A handler that resolves `line` with the first line. */
+function firstLine() {
+  let resolve: (text: string) => void = () => {};
+  const arrived = new Promise<string>((done) => {
+    resolve = done;
+  });
+  const handler = (link: TcpLink): LinkHandler => ({
+    onFrame: () => resolve(link.framer.takePacket().toString()),
+  });
+  return { arrived, handler };
+}
+
+async function connectBare(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  await once(socket, 'connect');
+  return socket;
+}
+
+test('a server listens on a port of its own and closes every link with it', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, { codec: line, handler: echoLines });
+  expect(server.port).toBeGreaterThan(0);
+  expect(server.host).toBe('127.0.0.1');
+  const sockets = [await connectBare(server.port), await connectBare(server.port)];
+  const answers: string[] = [];
+  for (const [i, socket] of sockets.entries()) {
+    socket.write(`line ${i}\n`);
+    answers.push(String((await once(socket, 'data'))[0]));
+  }
+  expect(answers).toEqual(['line 0\n', 'line 1\n']);
+  expect(server.links.size).toBe(2);
+  const ended = sockets.map((socket) => once(socket, 'close'));
+  await server.close();
+  await Promise.all(ended);
+  expect(server.links.size).toBe(0);
+  expect(server.port).toBe(0);
+  await server.close();
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+test('a Unix socket does as well as a port', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'busbar-'));
+  const path = join(folder, 'socket');
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, { path, codec: line, handler: echoLines });
+  expect([server.host, server.port]).toEqual([path, 0]);
+  const { arrived, handler } = firstLine();
+  const client = await TcpLink.connect(pool, { path, codec: line, handler, directReadBytes: 0 });
+  expect(client.ingest).toBe('direct');
+  client.writer.tryWrite(text.encode('over a path\n'));
+  expect(await arrived).toBe('over a path');
+  await client.close();
+  await server.close();
+  rmSync(folder, { recursive: true });
+});
+
+test('a port that is taken is refused with the system’s reason', async () => {
+  const pool = makePool();
+  const options = { codec: line, handler: echoLines };
+  const first = await TcpServer.listen(pool, options);
+  const error = await TcpServer.listen(pool, { ...options, port: first.port }).catch((e) => e);
+  expect(error.code).toBe('ERR_BUSBAR_LINK_REFUSED');
+  expect(error.cause.code).toBe('EADDRINUSE');
+  await first.close();
+  pool.close();
+});
+
+test('connections beyond maxLinks are closed', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, { codec: line, handler: echoLines, maxLinks: 1 });
+  const first = await connectBare(server.port);
+  first.write('a\n');
+  await once(first, 'data');
+  const second = await connectBare(server.port);
+  second.resume();
+  await once(second, 'close');
+  expect(server.links.size).toBe(1);
+  first.destroy();
+  await server.close();
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+test('a connection that cannot become a link is closed, and the next one is served', async () => {
+  const pool = makePool();
+  const errors: Error[] = [];
+  let calls = 0;
+  const server = await TcpServer.listen(pool, {
+    codec: line,
+    onError: (error) => errors.push(error),
+    handler: (link) => {
+      if (calls++ === 0) throw new Error('not today');
+      return echoLines(link);
+    },
+  });
+  const first = await connectBare(server.port);
+  first.on('error', () => {});
+  first.resume();
+  await once(first, 'close');
+  expect(errors.map((error) => error.message)).toEqual(['not today']);
+  const second = await connectBare(server.port);
+  second.write('b\n');
+  expect(String((await once(second, 'data'))[0])).toBe('b\n');
+  second.destroy();
+  await server.close();
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+test('a signal stops the server and its links at once', async () => {
+  const pool = makePool();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const server = await TcpServer.listen(pool, { codec: line, handler: echoLines, signal });
+  const socket = await connectBare(server.port);
+  socket.write('a\n');
+  await once(socket, 'data');
+  socket.on('error', () => {});
+  const closed = once(socket, 'close');
+  controller.abort();
+  await closed;
+  await server.close();
+  expect(server.links.size).toBe(0);
+  await expect(TcpServer.listen(pool, { codec: line, handler: echoLines, signal })).rejects.toThrow(
+    /abort/i,
+  );
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+test('wrong options are named', async () => {
+  const pool = makePool();
+  const options = { codec: line, handler: echoLines };
+  const listen = (more: object) => TcpServer.listen(pool, { ...options, ...more });
+  await expect(listen({ port: 70_000 })).rejects.toThrow(/port must be .* got 70000/);
+  await expect(listen({ port: 1, path: 'x' })).rejects.toThrow(/port and path/);
+  await expect(listen({ maxLinks: 0 })).rejects.toThrow(/maxLinks/);
+  await expect(listen({ ingest: 'magic' })).rejects.toThrow(/ingest must be one of direct, copy/);
+  await expect(listen({ prot: 1 })).rejects.toThrow(/"prot"/);
+  await expect(listen({ lowWaterBytes: 9, highWaterBytes: 8 })).rejects.toThrow(/lowWaterBytes/);
+  pool.close();
+});

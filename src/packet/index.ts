@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+/** `busbar/packet`: references on regions of buffers. */
+
+export { Packet } from './packet.ts';
+export { readSendPacket, SEND_PACKET_WORDS, type SendPacket, writeSendPacket } from './send-packet.ts';

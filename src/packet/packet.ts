@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+/**
+ * What travels through every room: a handle on some bytes of a buffer that holds one reference on
+ * it.
+ */
+
+import { copyBytes, decodeText } from '../base/bytes.ts';
+import { checkBytes, checkInteger, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+import type { Trace } from '../pool/leak-tracker.ts';
+import { readSendPacket, SEND_PACKET_WORDS, type SendPacket, writeSendPacket } from './send-packet.ts';
+
+/** In place of the buffer of a packet that was released or sent. */
+const RELEASED = -1 as BufferId;
+
+/**
+ * Between a packet's reference and the SendPacket that carries it: one per thread is enough,
+ * nothing waits in it.
+ */
+const transit = new Int32Array(SEND_PACKET_WORDS);
+
+/**
+ * A region of a buffer, and one reference that keeps the buffer from being reused.
+ *
+ *   pool.bytes  ──┬────────────┬─────────────────┬──────┬──
+ *                 │ buffer     │◀──── packet ───▶│      │
+ *                 └────────────┴─────────────────┴──────┘
+ *                          offset           offset + length
+ *
+ * Positions given to methods (`at`, `begin`, `end`) count from the packet's first byte; {@link
+ * offset} is absolute in `pool.bytes`. Packets of one buffer see each other's writes: whoever
+ * shares a packet stops writing to it.
+ *
+ * **Ownership** the holder releases (or sends) the packet exactly once. **Threads** the one that
+ * made it; `send` is the way to another. **Cost** one small object; clone and release touch nothing
+ * atomic. Loops that cannot afford the object use `pool.retain`, `pool.release` and two numbers: it
+ * is the same reference count.
+ */
+export class Packet {
+  readonly pool: BufferPool;
+  private buffer: BufferId;
+  private begin: number;
+  private size: number;
+  private readonly trace: Trace | undefined;
+
+  private constructor(pool: BufferPool, bufferId: BufferId, offset: number, length: number) {
+    this.pool = pool;
+    this.buffer = bufferId;
+    this.begin = offset;
+    this.size = length;
+    this.trace = pool.leaks === undefined ? undefined : pool.leaks.begin(this, bufferId);
+  }
+
+  /**
+   * Makes a packet of a reference that the caller holds on `bufferId`.
+   *
+   * **Ownership** the packet has the reference on success, the caller still has it if this throws.
+   * **Throws** RangeError if `[offset, offset + length)` does not lie in the buffer.
+   */
+  static wrap(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
+    const begin = offset - pool.offsetOf(bufferId);
+    if (!(begin >= 0 && length >= 0 && begin + length <= pool.bufferSize)) {
+      throwRegion(pool, bufferId, offset, length);
+    }
+    return new Packet(pool, bufferId, offset, length);
+  }
+
+  /**
+   * Acquires a buffer and copies `source` into it; undefined when no buffer is free now.
+   *
+   * **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE if the bytes do not fit one buffer.
+   */
+  static tryFrom(pool: BufferPool, source: Uint8Array): Packet | undefined {
+    checkBytes('source', source);
+    if (source.length > pool.bufferSize) {
+      throw new BusbarError(
+        'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+        `${source.length} bytes, buffers have ${pool.bufferSize}`,
+      );
+    }
+    const bufferId = pool.tryAcquire();
+    if (bufferId < 0) return undefined;
+    const offset = pool.offsetOf(bufferId);
+    copyBytes(pool.bytes, offset, source, 0, source.length);
+    return new Packet(pool, bufferId, offset, source.length);
+  }
+
+  /**
+   * Takes over a packet that another thread (or this one) sent.
+   *
+   * **Ownership** the reference is this packet's on success; each SendPacket can be received once.
+   * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
+   */
+  static receive(pool: BufferPool, sent: SendPacket): Packet {
+    if (typeof sent !== 'object' || sent === null) {
+      throw new TypeError(`sent must be a SendPacket, got ${show(sent)}`);
+    }
+    writeSendPacket(transit, 0, sent);
+    const bufferId = pool.receiveFrom(transit, 0);
+    return new Packet(pool, bufferId, transit[1], transit[2]);
+  }
+
+  /** The buffer, for the functions that work on plain numbers. The packet keeps its reference. */
+  get bufferId(): BufferId {
+    if (this.buffer < 0) this.throwReleased();
+    return this.buffer;
+  }
+
+  /** First byte, absolute in `pool.bytes`. */
+  get offset(): number {
+    if (this.buffer < 0) this.throwReleased();
+    return this.begin;
+  }
+
+  /** Bytes. */
+  get length(): number {
+    if (this.buffer < 0) this.throwReleased();
+    return this.size;
+  }
+
+  /** True once the packet was released or sent. */
+  get released(): boolean {
+    return this.buffer < 0;
+  }
+
+  /**
+   * A view of the packet's bytes, valid until its release. **Cost** allocates the view; prefer
+   * fields or offsets.
+   */
+  get bytes(): Uint8Array<SharedArrayBuffer> {
+    const offset = this.offset;
+    return this.pool.bytes.subarray(offset, offset + this.size);
+  }
+
+  /**
+   * A second packet of the same region with a reference of its own. **Cost** one object, nothing
+   * atomic.
+   */
+  clone(): Packet {
+    const bufferId = this.bufferId;
+    this.pool.retain(bufferId);
+    return new Packet(this.pool, bufferId, this.begin, this.size);
+  }
+
+  /** A packet of the bytes `[begin, end)` with a reference of its own. **Throws** RangeError. */
+  slice(begin: number, end: number = this.length): Packet {
+    const bufferId = this.bufferId;
+    checkInteger('end', end, 0, this.size);
+    checkInteger('begin', begin, 0, end);
+    this.pool.retain(bufferId);
+    return new Packet(this.pool, bufferId, this.begin + begin, end - begin);
+  }
+
+  /**
+   * Drops the first `count` bytes of this packet; they stay in the buffer. **Throws** RangeError.
+   */
+  advance(count: number): void {
+    checkInteger('count', count, 0, this.length);
+    this.begin += count;
+    this.size -= count;
+  }
+
+  /**
+   * Cuts the packet at the given positions (rising, each within the packet) into `cuts.length + 1`
+   * packets.
+   *
+   * **Ownership** this packet ends, the pieces hold a reference each; if this throws, nothing has
+   * changed.
+   */
+  shatter(cuts: readonly number[]): Packet[] {
+    const { pool, bufferId } = this;
+    const offset = this.begin;
+    const length = this.size;
+    let begin = 0;
+    for (const cut of cuts) begin = checkInteger('cuts', cut, begin, length);
+    const pieces: Packet[] = [];
+    begin = 0;
+    for (const cut of cuts) {
+      pool.retain(bufferId);
+      pieces.push(new Packet(pool, bufferId, offset + begin, cut - begin));
+      begin = cut;
+    }
+    this.end();
+    pieces.push(new Packet(pool, bufferId, offset + begin, length - begin));
+    return pieces;
+  }
+
+  getUint8(at: number): number {
+    return this.pool.view.getUint8(this.position(at, 1));
+  }
+
+  getUint16(at: number, littleEndian: boolean = false): number {
+    return this.pool.view.getUint16(this.position(at, 2), littleEndian);
+  }
+
+  getUint32(at: number, littleEndian: boolean = false): number {
+    return this.pool.view.getUint32(this.position(at, 4), littleEndian);
+  }
+
+  getInt32(at: number, littleEndian: boolean = false): number {
+    return this.pool.view.getInt32(this.position(at, 4), littleEndian);
+  }
+
+  getFloat64(at: number, littleEndian: boolean = false): number {
+    return this.pool.view.getFloat64(this.position(at, 8), littleEndian);
+  }
+
+  getBigUint64(at: number, littleEndian: boolean = false): bigint {
+    return this.pool.view.getBigUint64(this.position(at, 8), littleEndian);
+  }
+
+  /**
+   * Copies bytes `[begin, end)` to `target` at `targetOffset`; returns how many. **Throws**
+   * RangeError.
+   */
+  copyTo(
+    target: Uint8Array,
+    targetOffset: number = 0,
+    begin: number = 0,
+    end: number = this.length,
+  ): number {
+    const offset = this.offset;
+    checkBytes('target', target);
+    checkInteger('end', end, 0, this.size);
+    checkInteger('begin', begin, 0, end);
+    checkInteger('targetOffset', targetOffset, 0, target.length - (end - begin));
+    copyBytes(target, targetOffset, this.pool.bytes, offset + begin, offset + end);
+    return end - begin;
+  }
+
+  /** True if both have the same bytes. */
+  equals(other: Packet | Uint8Array): boolean {
+    const mine = this.pool.bytes;
+    const from = this.offset;
+    const theirs = other instanceof Packet ? other.pool.bytes : checkBytes('other', other);
+    const otherFrom = other instanceof Packet ? other.offset : 0;
+    if (this.size !== other.length) return false;
+    for (let i = 0; i < this.size; i++) {
+      if (mine[from + i] !== theirs[otherFrom + i]) return false;
+    }
+    return true;
+  }
+
+  /** The bytes as UTF-8 text. */
+  toString(): string {
+    const offset = this.offset;
+    return decodeText(this.pool.bytes, offset, offset + this.size);
+  }
+
+  /**
+   * Gives the reference up.
+   *
+   * **Throws** ERR_BUSBAR_PACKET_RELEASED the second time; with leak tracking it says where the
+   * first was.
+   */
+  release(): void {
+    const bufferId = this.buffer;
+    if (bufferId < 0) this.throwReleased();
+    this.pool.release(bufferId);
+    this.end();
+  }
+
+  /**
+   * Turns the packet into four numbers that another thread can {@link receive}.
+   *
+   * **Ownership** this packet ends; the reference is in the result and lives until somebody
+   * receives it.
+   */
+  send(): SendPacket {
+    this.pool.sendInto(this.bufferId, this.begin, this.size, transit, 0);
+    this.end();
+    return readSendPacket(transit, 0);
+  }
+
+  /**
+   * Like {@link send}, into four words of a carrier in shared memory, which publishes them itself.
+   */
+  sendInto(words: Int32Array<ArrayBufferLike>, index: number): void {
+    this.pool.sendInto(this.bufferId, this.begin, this.size, words, index);
+    this.end();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.buffer >= 0) this.release();
+  }
+
+  private end(): void {
+    this.buffer = RELEASED;
+    if (this.trace !== undefined) this.pool.leaks?.end(this.trace);
+  }
+
+  private position(at: number, bytes: number): number {
+    if (this.buffer < 0) this.throwReleased();
+    if (!(at >= 0 && at + bytes <= this.size)) this.throwPosition(at, bytes);
+    return this.begin + at;
+  }
+
+  private throwPosition(at: unknown, bytes: number): never {
+    throw new RangeError(
+      `at must leave ${bytes} bytes in a packet of ${this.size}, got ${show(at)}`,
+    );
+  }
+
+  private throwReleased(): never {
+    const where = this.trace?.ended;
+    throw new BusbarError(
+      'ERR_BUSBAR_PACKET_RELEASED',
+      where === undefined ? 'track leaks to see where' : `it was released\n${where}`,
+    );
+  }
+}
+
+function throwRegion(pool: BufferPool, id: BufferId, offset: unknown, length: unknown): never {
+  checkInteger('bufferId', id, 0, pool.bufferCount - 1);
+  const begin = pool.offsetOf(id);
+  throw new RangeError(
+    `offset and length must lie in buffer ${id}, that is in [${begin}, ${begin + pool.bufferSize}), ` +
+      `got offset ${show(offset)}, length ${show(length)}`,
+  );
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** A packet on its way between threads: four numbers, in no thread's account. */
+
+/**
+ * A packet in transit: the reference is in these numbers and belongs to whoever holds them.
+ *
+ * Structured-cloneable, so it goes through `postMessage` as it is; each must be received exactly
+ * once. One that is never received keeps its buffer; so does one that dies in a MessagePort
+ * together with its thread. Where that matters, carry packets in shared memory (`pool.sendInto`),
+ * which outlives threads.
+ */
+export interface SendPacket {
+  /** BufferId. */
+  readonly buffer: number;
+  /** First byte, absolute in `pool.bytes`. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  /** The pool's tag and the shares of the buffer that travel along. */
+  readonly contribution: number;
+}
+
+/** Words that a {@link SendPacket} fills: buffer, offset, length, contribution. */
+export const SEND_PACKET_WORDS = 4;
+
+/** Reads a SendPacket out of the words that `pool.sendInto` wrote. */
+export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number): SendPacket {
+  return {
+    buffer: words[index],
+    offset: words[index + 1],
+    length: words[index + 2],
+    contribution: words[index + 3],
+  };
+}
+
+/** Writes a SendPacket into words that `pool.receiveFrom` reads. */
+export function writeSendPacket(
+  words: Int32Array<ArrayBufferLike>,
+  index: number,
+  packet: SendPacket,
+): void {
+  words[index] = packet.buffer;
+  words[index + 1] = packet.offset;
+  words[index + 2] = packet.length;
+  words[index + 3] = packet.contribution;
+}

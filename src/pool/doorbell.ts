@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/** The bell of the house: how any room wakes the thread on the other side of a hand-over. */
+
+import { Parker, unpark } from '../base/parker.ts';
+import { PARKER, type PoolLayout, STATE, THREAD_FREE } from './pool-layout.ts';
+import { loadAcquire, type Words } from '../base/atomics.ts';
+
+/**
+ * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for something listens.
+ *
+ * A ring carries no message. Every listener looks again at what it waits for, and must not throw.
+ */
+export class Doorbell {
+  readonly #words: Words;
+  readonly #layout: PoolLayout;
+  readonly #parker: Parker;
+  readonly #listeners: (() => void)[] = [];
+
+  constructor(words: Words, layout: PoolLayout, slot: number) {
+    this.#words = words;
+    this.#layout = layout;
+    this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => {
+      for (const listener of this.#listeners) listener();
+    });
+    this.#parker.listen();
+  }
+
+  /** Calls `listener` on this thread after each ring. Does not keep the event loop alive. */
+  listen(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Undoes {@link listen}. */
+  ignore(listener: () => void): void {
+    const index = this.#listeners.indexOf(listener);
+    if (index >= 0) this.#listeners.splice(index, 1);
+  }
+
+  /** Rings another thread; nothing happens if nobody is attached at the slot. **Threads** any. */
+  ring(slot: number): void {
+    const record = this.#layout.thread(slot);
+    if (loadAcquire(this.#words, record + STATE) !== THREAD_FREE) {
+      unpark(this.#words, record + PARKER);
+    }
+  }
+
+  /** Blocks this thread until it is rung, or for `timeoutMs`; may return early. Listeners are not called. */
+  parkSync(timeoutMs: number): void {
+    this.#parker.parkSync(timeoutMs);
+  }
+
+  /** The thread leaves the pool. */
+  close(): void {
+    this.#listeners.length = 0;
+    this.#parker.close();
+  }
+}

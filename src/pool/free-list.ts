@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in: the shared list of free buffers, in stripes, moved a batch at a
+ * time.
+ */
+
+import { compareExchange, loadAcquire, storeSeqCst, type Words } from '../base/atomics.ts';
+import {
+  claimedBy,
+  inStripe,
+  NEXT,
+  OWNER,
+  type PoolLayout,
+} from './pool-layout.ts';
+
+/** How often a search starts over because another thread was at work in a stripe. */
+const SEARCH_ROUNDS = 16;
+
+/**
+ * One thread's access to the shared list: as many stripes as there can be threads, each a chain of
+ * free buffers.
+ *
+ * Whoever wants to change a chain *claims* its stripe: one compare-exchange from the chain's head
+ * to the claimant's name. There is no ABA: nothing but the head is assumed before the claim, and
+ * nothing is read from the chain before it. Others pass a claimed stripe by, so a thread that dies
+ * (or sleeps) inside a claim hides one chain and stops nobody: each thread claims at most one
+ * stripe at a time and there is one for each, so a living thread always finds one to put buffers
+ * in.
+ */
+export class FreeList {
+  readonly #words: Words;
+  readonly #layout: PoolLayout;
+  readonly #slot: number;
+  /** Where the last buffers were found: the next search begins there. */
+  #recent: number;
+
+  constructor(words: Words, layout: PoolLayout, slot: number) {
+    this.#words = words;
+    this.#layout = layout;
+    this.#slot = slot;
+    this.#recent = slot;
+  }
+
+  /**
+   * Takes up to `countMax` buffers, which this thread owns then, and writes their ids to `ids` from
+   * `index` on. Returns how many.
+   *
+   * May answer 0 while another thread moves the last buffers at the same instant.
+   * **Cost** one compare-exchange, one store, one pass over the buffers taken.
+   */
+  take(countMax: number, ids: Words, index: number): number {
+    const words = this.#words;
+    const stripeCount = this.#layout.maxThreads;
+    const claim = claimedBy(this.#slot);
+    for (let round = 0; round < SEARCH_ROUNDS; round++) {
+      let busy = false;
+      for (let i = 0; i < stripeCount; i++) {
+        const stripe = (this.#recent + i) % stripeCount;
+        const at = this.#layout.stripe(stripe);
+        let chain = loadAcquire(words, at);
+        while (chain > 0) {
+          // SYNC(stripe): sees the chain as its last claimant left it; pairs with the stores that
+          // end a claim.
+          const seen = compareExchange(words, at, chain, claim);
+          if (seen === chain) {
+            this.#recent = stripe;
+            return this.#detach(at, chain - 1, countMax, ids, index);
+          }
+          chain = seen;
+        }
+        if (chain < 0) busy = true;
+      }
+      if (!busy) return 0;
+    }
+    return 0;
+  }
+
+  /**
+   * Puts the buffers whose ids stand in `ids[begin, end)` back; this thread owns them, or reclaims
+   * them.
+   *
+   * Callers look at ATTENTION afterwards: somebody may be waiting for just these.
+   * **Cost** one compare-exchange, one store, one pass over the buffers.
+   */
+  put(ids: Words, begin: number, end: number): void {
+    const words = this.#words;
+    const stripeCount = this.#layout.maxThreads;
+    const claim = claimedBy(this.#slot);
+    for (let i = 0; ; i++) {
+      const stripe = (this.#slot + i) % stripeCount;
+      const at = this.#layout.stripe(stripe);
+      const chain = loadAcquire(words, at);
+      if (chain < 0) continue;
+      // SYNC(stripe): sees the chain as its last claimant left it; pairs with the stores that end a
+      // claim.
+      if (compareExchange(words, at, chain, claim) !== chain) continue;
+      this.#attach(at, inStripe(stripe), chain - 1, ids, begin, end);
+      return;
+    }
+  }
+
+  /**
+   * With the stripe claimed: cuts the first buffers off its chain, makes them ours, ends the claim.
+   */
+  #detach(at: number, head: number, countMax: number, ids: Words, index: number): number {
+    const words = this.#words;
+    const layout = this.#layout;
+    const slot = this.#slot;
+    let id = head;
+    let count = 0;
+    while (id >= 0 && count < countMax) {
+      const record = layout.buffer(id);
+      words[record + OWNER] = slot;
+      ids[index + count] = id;
+      count++;
+      id = words[record + NEXT];
+    }
+    // SYNC(stripe): ends the claim; publishes the owners written above.
+    storeSeqCst(words, at, id + 1);
+    return count;
+  }
+
+  /** With the stripe claimed: hangs the buffers before its chain, ends the claim. */
+  #attach(at: number, owner: number, chain: number, ids: Words, begin: number, end: number): void {
+    const words = this.#words;
+    const layout = this.#layout;
+    let head = chain;
+    for (let i = begin; i < end; i++) {
+      const id = ids[i];
+      const record = layout.buffer(id);
+      words[record + OWNER] = owner;
+      words[record + NEXT] = head;
+      head = id;
+    }
+    // SYNC(stripe): ends the claim; publishes the links and owners written above, and every write
+    // of the buffers' last holders that reached this thread.
+    storeSeqCst(words, at, head + 1);
+  }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+/** `busbar/pool`: the buffers. */
+
+export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
+export { BufferPool, type PoolBytes, type WaitOptions } from './buffer-pool.ts';
+export type { LeakReport } from './leak-tracker.ts';
+export { type BufferId, NO_BUFFER, type ThreadSlot } from './pool-layout.ts';
+export type { BufferPoolHandle, BufferPoolOptions } from './pool-options.ts';
+export type { PoolReport, PoolStats, PoolThreadStats } from './pool-stats.ts';

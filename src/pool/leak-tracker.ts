@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in, under suspicion: where packets were made, and which were never
+ * released.
+ */
+
+/** The story of one packet, kept only while leaks are tracked. */
+export interface Trace {
+  readonly bufferId: number;
+  /** Stack of its creation. */
+  readonly created: string;
+  /** Stack of its release or send; undefined while it is held. */
+  ended: string | undefined;
+  /** True once the packet object was collected without having been released. */
+  dropped: boolean;
+}
+
+/** A packet that is still held. */
+export interface LeakReport {
+  readonly bufferId: number;
+  /** Stack of its creation. */
+  readonly created: string;
+  /** True if nobody can release it any more: the object is gone. */
+  readonly dropped: boolean;
+}
+
+/** The parts of Node's `process` used here; absent in other runtimes. */
+interface HostProcess {
+  once?(event: 'exit', listener: () => void): void;
+  emitWarning?(warning: string, options: { type: string; code: string }): void;
+}
+
+const host = (globalThis as { process?: HostProcess }).process;
+
+/** Trackers whose pool is attached; asked for a report when the process exits. */
+const living = new Set<LeakTracker>();
+let exitHookIsSet = false;
+
+/**
+ * Remembers this thread's packets of one pool. Costs a stack trace per packet; for debugging only.
+ */
+export class LeakTracker {
+  readonly #held = new Set<Trace>();
+  readonly #registry = new FinalizationRegistry<Trace>((trace) => {
+    if (trace.ended !== undefined) return;
+    trace.dropped = true;
+    host?.emitWarning?.(`a packet was dropped without release; it was created\n${trace.created}`, {
+      type: 'BusbarLeak',
+      code: 'BUSBAR_LEAK',
+    });
+  });
+
+  constructor() {
+    living.add(this);
+    if (exitHookIsSet) return;
+    exitHookIsSet = true;
+    host?.once?.('exit', reportAtExit);
+  }
+
+  /** A packet begins to hold a reference. */
+  begin(packet: object, bufferId: number): Trace {
+    const trace: Trace = { bufferId, created: stackHere(), ended: undefined, dropped: false };
+    this.#held.add(trace);
+    this.#registry.register(packet, trace);
+    return trace;
+  }
+
+  /** The packet gave its reference up. */
+  end(trace: Trace): void {
+    trace.ended = stackHere();
+    this.#held.delete(trace);
+  }
+
+  /** What is held now, oldest first. */
+  report(): LeakReport[] {
+    return Array.from(this.#held, ({ bufferId, created, dropped }) => ({
+      bufferId,
+      created,
+      dropped,
+    }));
+  }
+
+  /** The first of the held packets, for an error message. */
+  summary(): string {
+    const [first] = this.#held;
+    return first === undefined ? '' : `; the first was created\n${first.created}`;
+  }
+
+  /** The thread has left the pool: nothing to report at exit. */
+  stop(): void {
+    living.delete(this);
+  }
+}
+
+function stackHere(): string {
+  // The first three lines are the message, this function and its caller in this file.
+  return (new Error('trace').stack ?? '').split('\n').slice(3).join('\n');
+}
+
+function reportAtExit(): void {
+  for (const tracker of living) {
+    const leaks = tracker.report();
+    if (leaks.length === 0) continue;
+    const shown = leaks.slice(0, 10).map((leak) => `buffer ${leak.bufferId}, created\n${leak.created}`);
+    // The one place where busbar prints: the program asked for it by tracking leaks, and nobody
+    // else is left to tell.
+    console.error(`busbar: ${leaks.length} packets were never released\n${shown.join('\n')}`);
+  }
+}

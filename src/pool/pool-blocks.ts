@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in, being built: the two shared blocks of a pool, and the handle that
+ * names them.
+ */
+
+import type { Words } from '../base/atomics.ts';
+import { show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { arbitrarySeed } from '../base/random.ts';
+import {
+  bufferStride,
+  GRANT,
+  HEADER_BATCH_SIZE,
+  HEADER_BUFFER_COUNT,
+  HEADER_BUFFER_SIZE,
+  HEADER_MAGIC,
+  HEADER_MAX_THREADS,
+  HEADER_TAG,
+  HEADER_TRACK_LEAKS,
+  HEADER_VERSION,
+  inStripe,
+  NEXT,
+  NOT_WAITING,
+  OWNER,
+  POOL_MAGIC,
+  POOL_VERSION,
+  PoolLayout,
+} from './pool-layout.ts';
+import type { BufferPoolHandle, ResolvedPoolOptions } from './pool-options.ts';
+
+/** The tag of a pool fills the high half of a word and keeps its sign positive. */
+const TAG_SHIFT = 16;
+const TAG_MASK = 0x7fff;
+
+/** Makes and fills both blocks. Nobody else knows them yet, so plain stores do. */
+export function createBlocks(options: ResolvedPoolOptions): {
+  handle: BufferPoolHandle;
+  words: Words;
+} {
+  const layout = new PoolLayout(options.bufferCount, options.maxThreads, options.batchSize);
+  const control = new SharedArrayBuffer(layout.wordCount * Int32Array.BYTES_PER_ELEMENT);
+  const data = new SharedArrayBuffer(bufferStride(options.bufferSize) * options.bufferCount);
+  const words = new Int32Array(control);
+  words[HEADER_MAGIC] = POOL_MAGIC;
+  words[HEADER_VERSION] = POOL_VERSION;
+  words[HEADER_BUFFER_SIZE] = options.bufferSize;
+  words[HEADER_BUFFER_COUNT] = options.bufferCount;
+  words[HEADER_BATCH_SIZE] = options.batchSize;
+  words[HEADER_MAX_THREADS] = options.maxThreads;
+  words[HEADER_TAG] = (arbitrarySeed() & TAG_MASK) << TAG_SHIFT;
+  words[HEADER_TRACK_LEAKS] = options.trackLeaks ? 1 : 0;
+  for (let slot = 0; slot < options.maxThreads; slot++) {
+    words[layout.thread(slot) + GRANT] = NOT_WAITING;
+  }
+  fillStripes(words, layout);
+  return {
+    handle: Object.freeze({ kind: 'busbar/pool', version: POOL_VERSION, control, data }),
+    words,
+  };
+}
+
+/** Deals the buffers out to the stripes in contiguous runs, lowest id first in each. */
+function fillStripes(words: Words, layout: PoolLayout): void {
+  const perStripe = Math.ceil(layout.bufferCount / layout.maxThreads);
+  for (let id = layout.bufferCount - 1; id >= 0; id--) {
+    const stripe = Math.floor(id / perStripe);
+    const at = layout.stripe(stripe);
+    words[layout.buffer(id) + NEXT] = words[at] - 1;
+    words[layout.buffer(id) + OWNER] = inStripe(stripe);
+    words[at] = id + 1;
+  }
+}
+
+/** Checks a handle, which may come from anywhere, and opens its control block. */
+export function openBlocks(handle: BufferPoolHandle): Words {
+  const { kind, version, control, data } = (handle ?? {}) as Partial<BufferPoolHandle>;
+  if (kind !== 'busbar/pool') {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected pool.handle, got ${show(handle)}`);
+  }
+  if (version !== POOL_VERSION) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_HANDLE',
+      `pool layout version ${show(version)}, this busbar knows ${POOL_VERSION}`,
+    );
+  }
+  if (!(control instanceof SharedArrayBuffer) || !(data instanceof SharedArrayBuffer)) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its blocks are not SharedArrayBuffers');
+  }
+  const words = new Int32Array(control, 0, Math.floor(control.byteLength / 4));
+  if (words.length <= HEADER_TRACK_LEAKS || words[HEADER_MAGIC] !== POOL_MAGIC) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its control block is not that of a pool');
+  }
+  const layout = layoutOf(words);
+  const dataBytes = bufferStride(words[HEADER_BUFFER_SIZE]) * layout.bufferCount;
+  if (layout.wordCount !== words.length || dataBytes !== data.byteLength) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its two blocks do not belong together');
+  }
+  return words;
+}
+
+/** Where everything stands in a pool whose header is `words`. */
+export function layoutOf(words: Words): PoolLayout {
+  return new PoolLayout(
+    words[HEADER_BUFFER_COUNT],
+    words[HEADER_MAX_THREADS],
+    words[HEADER_BATCH_SIZE],
+  );
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in, as a plan: where each shared word of the pool stands and who may
+ * write it.
+ *
+ * A pool is two blocks. The *data block* holds the buffers and nothing else, so a stray write by a
+ * user can spoil a message but never the pool. The *control block* holds the words below; users
+ * never see it.
+ *
+ *   control block, in lines of 32 words (128 bytes, a pair of cache lines)
+ *   ┌────────┬───────────┬─────────┬────────────────┬────────────────┬────────────────┬─────────────────┐
+ *   │ header │ attention │ tickets │ stripe 0 … T−1 │ thread 0 … T−1 │ buffer 0 … N−1 │ account 0 … T−1 │
+ *   │ 1 line │  1 line   │ 1 line  │ 1 line each    │ 2 lines, cache │ 1 line each    │ 2·N words each  │
+ *   └────────┴───────────┴─────────┴────────────────┴────────────────┴────────────────┴─────────────────┘
+ *
+ *   word                 unit      written by                            read by      access
+ *   header               various   the creator, before the handle exists anyone       plain, immutable
+ *   ATTENTION            threads   waiters ±1; close(): bit 30           everyone     atomic, SYNC(attention); plain as a hint
+ *   NEXT_TICKET          tickets   waiters, on registration              waiters      atomic
+ *   stripe s             see below whoever claims it                     everyone     atomic, SYNC(stripe)
+ *   thread CACHE_COUNT   buffers   its thread                            stats, hints plain, one writer
+ *   thread cache         BufferIds its thread                            its thread   plain, one writer
+ *   thread counters      events    its thread                            stats        plain, one writer
+ *   thread STATE         see below attach, detach, reclaim               everyone     atomic, SYNC(thread-state)
+ *   thread GRANT         see below its thread: register, cancel, accept; everyone     atomic, SYNC(grant)
+ *                                  anyone: WAITING → granted
+ *   thread TICKET        ticket    its thread, before it registers       everyone     plain, ordered by SYNC(grant)
+ *   thread PARKER        state     its thread parks, anyone rings        everyone     atomic, SYNC(parker)
+ *   thread LIFE          –         nobody: a word to wait on             –            wait and notify only
+ *   thread TIMES         attaches  whoever attaches, while MOVING        the same     plain, ordered by SYNC(thread-state)
+ *   thread PROBES        probes    its thread +1, probers −1; 0 if free  probers      atomic
+ *   buffer OWNER         see below the present owner                     reclaim      plain, moves with the buffer
+ *   buffer NEXT          BufferId  who claimed the stripe it is in       the same     plain, ordered by SYNC(stripe)
+ *   buffer TOTAL         shares    every thread that holds shares        the same     atomic, SYNC(shares, both)
+ *   account REFS[id]     refs      its thread                            its thread   plain, one writer
+ *   account SHARES[id]   shares    its thread (reclaim, once it is dead) the same     plain, one writer
+ *
+ * Every buffer has one answer to "who owns it now", its OWNER word:
+ *
+ *                 claim stripe s ▸ OWNER = t                       first send ▸ TOTAL, SHARES, then OWNER = SHARED
+ *   IN_STRIPE(s) ───────────────────────▶ t (cached, REFS = 0) ◀─▶ t (held, REFS > 0) ───────────▶ SHARED
+ *        ▲                                 │          ▲                                              │
+ *        └── claim stripe s ▸ OWNER = s ───┘          └──── the last share is withdrawn ▸ OWNER = t ─┘
+ *
+ *   OWNER = t ≥ 0   thread t alone: in its cache, or held by it with REFS[id] > 0
+ *   OWNER = −1      SHARED: whoever has SHARES[id] > 0, and every packet in transit, together hold TOTAL shares
+ *   OWNER ≤ −2      IN_STRIPE(−2 − OWNER): free, in the shared list
+ *
+ *   stripe = 0          empty
+ *   stripe = head + 1   a chain of free buffers, linked by NEXT, ended by NO_BUFFER
+ *   stripe = −1 − t     claimed by thread t, which alone may walk and change the chain until it stores the new head
+ *
+ *   STATE = 0       FREE: nobody uses the slot
+ *   STATE = 1       MOVING: a thread moves in or out, in one compound step, so no thread dies there
+ *   STATE < 0       attached, for the (−STATE)th time (or died without detaching)
+ *   STATE ≥ 2       RECLAIMING: thread t, attached for the n-th time, is at it: 2 + t + 1024 · (n mod 2²⁰)
+ *
+ *   GRANT = −1      the thread is not waiting
+ *   GRANT =  0      WAITING: whoever has a free buffer may put it here
+ *   GRANT = id + 1  granted: the buffer is the waiter's, though OWNER still names the giver until it accepts
+ *
+ * Death. A thread can be terminated between any two steps. Its cache and its REFS are then
+ * worthless, and not needed: reclaim() reads OWNER, SHARES, GRANT and the stripes only (see
+ * reclaim.ts).
+ */
+
+import { assert } from '../base/assert.ts';
+
+/** Names one buffer: 0 … bufferCount − 1. */
+export type BufferId = number & { readonly __busbar: 'BufferId' };
+
+/** Names one attached thread: 0 … maxThreads − 1. */
+export type ThreadSlot = number & { readonly __busbar: 'ThreadSlot' };
+
+/** "No buffer": the answer of `tryAcquire` for "not now", and the end of a chain. */
+export const NO_BUFFER: BufferId = -1 as BufferId;
+
+/** Words that different threads write at the same time stand this far apart. */
+const LINE_WORDS = 32;
+const LINE_BYTES = LINE_WORDS * Int32Array.BYTES_PER_ELEMENT;
+assert(
+  LINE_BYTES === 128,
+  'a line is a pair of 64-byte cache lines: adjacent ones are prefetched together',
+);
+
+/** Buffers begin on this boundary of the data block. */
+export const BUFFER_ALIGN_BYTES = 64;
+
+export const POOL_MAGIC = 0x62757362;
+export const POOL_VERSION = 1;
+
+// Header words: offsets by accumulation, so that they cannot overlap.
+let word = 0;
+export const HEADER_MAGIC: number = word++;
+export const HEADER_VERSION: number = word++;
+export const HEADER_BUFFER_SIZE: number = word++;
+export const HEADER_BUFFER_COUNT: number = word++;
+export const HEADER_BATCH_SIZE: number = word++;
+export const HEADER_MAX_THREADS: number = word++;
+export const HEADER_TAG: number = word++;
+export const HEADER_TRACK_LEAKS: number = word++;
+assert(word <= LINE_WORDS, 'header fields must fit in one line');
+
+export const ATTENTION: number = LINE_WORDS;
+export const NEXT_TICKET: number = 2 * LINE_WORDS;
+const STRIPES: number = 3 * LINE_WORDS;
+
+/** Bit of ATTENTION: the pool is closed. The bits below count registered waiters. */
+export const ATTENTION_CLOSED: number = 1 << 30;
+/**
+ * Bit of ATTENTION in the private words of a detached pool object: sends every call to its slow
+ * path.
+ */
+export const ATTENTION_DETACHED: number = 1 << 29;
+
+// Thread record, first line: written by its thread only.
+word = 0;
+export const ACQUIRES: number = word++;
+export const ACQUIRES_HIGH: number = word++;
+export const REFILLS: number = word++;
+export const OVERFLOWS: number = word++;
+export const WAITS: number = word++;
+export const RECLAIMS: number = word++;
+export const GIVE_BACKS: number = word++;
+assert(word <= LINE_WORDS, 'thread fields must fit in their line');
+
+// Thread record, second line: written by several threads.
+word = LINE_WORDS;
+export const STATE: number = word++;
+export const GRANT: number = word++;
+export const TICKET: number = word++;
+export const PARKER: number = word++;
+export const LIFE: number = word++;
+export const PROBES: number = word++;
+export const TIMES: number = word++;
+assert(word <= 2 * LINE_WORDS, 'thread fields must fit in their line');
+// Then the cache: a count, and the stack of that many ids behind it. Hot paths know only where the
+// count is.
+export const CACHE_COUNT: number = 2 * LINE_WORDS;
+
+/** STATE: nobody uses the slot. */
+export const THREAD_FREE = 0;
+/** STATE: a thread is just moving in or out. Attached threads have a STATE below zero. */
+export const THREAD_MOVING = 1;
+/** STATE: reclaim() is at work; by whom, the rest says: {@link reclaimedBy}. */
+const THREAD_RECLAIMING = 2;
+
+/** GRANT: the thread is not waiting. */
+export const NOT_WAITING = -1;
+/** GRANT: the thread waits for a buffer. */
+export const WAITING = 0;
+
+// Buffer record.
+word = 0;
+export const OWNER: number = word++;
+export const NEXT: number = word++;
+assert(word <= LINE_WORDS / 2, 'owner-written words share a cache line');
+/** Written by every holder at once, so on the second line of the pair. */
+export const TOTAL: number = LINE_WORDS / 2;
+const BUFFER_WORDS = LINE_WORDS;
+
+/** OWNER: held through shares, by one or more threads or packets in transit. */
+export const SHARED = -1;
+
+/** OWNER of a free buffer in stripe `stripe`. */
+export function inStripe(stripe: number): number {
+  return -2 - stripe;
+}
+
+/** STATE of a slot that the thread at `slot`, whose own STATE is `state`, reclaims. */
+export function reclaimedBy(slot: number, state: number): number {
+  return THREAD_RECLAIMING + slot + THREADS_MAX * (-state & 0xf_ffff);
+}
+
+/** The slot of the thread that reclaims, from a STATE that {@link reclaimedBy} made. */
+export function reclaimerOf(state: number): number {
+  return (state - THREAD_RECLAIMING) % THREADS_MAX;
+}
+
+/** The word of a stripe that thread `slot` has claimed. */
+export function claimedBy(slot: number): number {
+  return -1 - slot;
+}
+
+/**
+ * At most this many buffers: ids, chain words and account rows stay small integers with room to
+ * spare.
+ */
+export const BUFFER_COUNT_MAX: number = 1 << 20;
+/** At most this many bytes in one buffer. */
+export const BUFFER_SIZE_MAX: number = 1 << 30;
+/**
+ * At most this many bytes in all buffers together: every absolute offset is a positive 32-bit
+ * integer.
+ */
+export const POOL_BYTES_MAX = 0x7fff_ffc0;
+/** At most this many threads attached at once. */
+export const THREADS_MAX = 1024;
+/** At most this many buffers in one batch. */
+export const BATCH_SIZE_MAX = 4096;
+/** At most this many control words. */
+const CONTROL_WORDS_MAX: number = 1 << 29;
+
+/** Bytes from one buffer's begin to the next one's. */
+export function bufferStride(bufferSize: number): number {
+  return Math.ceil(bufferSize / BUFFER_ALIGN_BYTES) * BUFFER_ALIGN_BYTES;
+}
+
+/** Where everything stands in the control block of a pool of a given shape. */
+export class PoolLayout {
+  readonly bufferCount: number;
+  readonly maxThreads: number;
+  /** A cache that grows to this many buffers is cut by a batch; so it never holds more. */
+  readonly cacheLimit: number;
+  /** First word of thread record 0. */
+  readonly threads: number;
+  /** Words from one thread record to the next. */
+  readonly threadWords: number;
+  /** First word of buffer record 0. */
+  readonly buffers: number;
+  /** First word of account 0. */
+  readonly accounts: number;
+  /** Words from one account to the next. */
+  readonly accountWords: number;
+  /** Words in all. */
+  readonly wordCount: number;
+
+  constructor(bufferCount: number, maxThreads: number, batchSize: number) {
+    this.bufferCount = bufferCount;
+    this.maxThreads = maxThreads;
+    this.cacheLimit = batchSize + Math.max(1, batchSize >> 1);
+    this.threads = STRIPES + maxThreads * LINE_WORDS;
+    // Whole lines, and one more: the block as a whole is not aligned to lines, only its parts are a
+    // line apart.
+    this.threadWords = wholeLines(CACHE_COUNT + 1 + this.cacheLimit) + LINE_WORDS;
+    this.buffers = this.threads + maxThreads * this.threadWords;
+    this.accounts = this.buffers + bufferCount * BUFFER_WORDS;
+    this.accountWords = wholeLines(2 * bufferCount) + LINE_WORDS;
+    this.wordCount = this.accounts + maxThreads * this.accountWords;
+  }
+
+  /** True if the words fit one typed array that every supported engine can make. */
+  get fits(): boolean {
+    return this.wordCount <= CONTROL_WORDS_MAX;
+  }
+
+  stripe(stripe: number): number {
+    return STRIPES + stripe * LINE_WORDS;
+  }
+
+  thread(slot: number): number {
+    return this.threads + slot * this.threadWords;
+  }
+
+  buffer(id: number): number {
+    return this.buffers + id * BUFFER_WORDS;
+  }
+
+  /** First of the account's REFS words; REFS[id] is this plus id. */
+  refs(slot: number): number {
+    return this.accounts + slot * this.accountWords;
+  }
+
+  /** First of the account's SHARES words; SHARES[id] is this plus id. */
+  shares(slot: number): number {
+    return this.accounts + slot * this.accountWords + this.bufferCount;
+  }
+}
+
+function wholeLines(words: number): number {
+  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+}

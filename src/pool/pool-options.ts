@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in: what a pool can be asked to be, checked and completed in one
+ * place.
+ */
+
+import { checkBoolean, checkInteger, checkOptions } from '../base/check.ts';
+import {
+  BATCH_SIZE_MAX,
+  BUFFER_COUNT_MAX,
+  BUFFER_SIZE_MAX,
+  bufferStride,
+  POOL_BYTES_MAX,
+  PoolLayout,
+  THREADS_MAX,
+} from './pool-layout.ts';
+
+/** The shape of a pool. Nothing of it can change later. */
+export interface BufferPoolOptions {
+  /**
+   * Bytes in one buffer: 1 … 2³⁰. Buffers begin on 64-byte boundaries, so multiples of 64 waste
+   * nothing.
+   */
+  readonly bufferSize: number;
+  /** Buffers in all: 1 … 2²⁰. Together at most 2 GiB − 64. */
+  readonly bufferCount: number;
+  /**
+   * Buffers that move between a thread's cache and the shared list in one operation: 1 … 4096, at
+   * most bufferCount. A thread keeps up to one and a half batches to itself. Default: a quarter of
+   * a thread's fair share, 1 … 64: batches are then large enough to pay for their atomics, and all
+   * caches together hold less than half the pool.
+   */
+  readonly batchSize?: number;
+  /**
+   * Threads attached at the same time: 1 … 1024. Default 16. Each costs 8 bytes per buffer of
+   * control memory.
+   */
+  readonly maxThreads?: number;
+  /**
+   * Remember where every packet was created and report those never released. Slow; for debugging.
+   * Default: true if the environment has BUSBAR_TRACK_LEAKS=1, else false.
+   */
+  readonly trackLeaks?: boolean;
+}
+
+/** Options with every default applied. */
+export type ResolvedPoolOptions = Required<BufferPoolOptions>;
+
+const KEYS = ['bufferSize', 'bufferCount', 'batchSize', 'maxThreads', 'trackLeaks'];
+const MAX_THREADS_DEFAULT = 16;
+const BATCH_SIZE_DEFAULT_MAX = 64;
+
+/** Checks the options and applies the defaults; this is the only place that does either. */
+export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOptions {
+  checkOptions('options', options, KEYS);
+  const bufferSize = checkInteger('bufferSize', options.bufferSize, 1, BUFFER_SIZE_MAX);
+  const bufferCount = checkInteger('bufferCount', options.bufferCount, 1, BUFFER_COUNT_MAX);
+  const maxThreads = checkInteger(
+    'maxThreads',
+    options.maxThreads ?? MAX_THREADS_DEFAULT,
+    1,
+    THREADS_MAX,
+  );
+  const share = Math.floor(bufferCount / (4 * maxThreads));
+  const batchSize = checkInteger(
+    'batchSize',
+    options.batchSize ?? Math.min(Math.max(share, 1), BATCH_SIZE_DEFAULT_MAX),
+    1,
+    Math.min(bufferCount, BATCH_SIZE_MAX),
+  );
+  const bytes = bufferStride(bufferSize) * bufferCount;
+  if (bytes > POOL_BYTES_MAX) {
+    throw new RangeError(
+      `bufferSize × bufferCount must be at most ${POOL_BYTES_MAX} bytes, got ${bytes}`,
+    );
+  }
+  if (!new PoolLayout(bufferCount, maxThreads, batchSize).fits) {
+    throw new RangeError(
+      `bufferCount × maxThreads is too large for one control block: ${bufferCount} × ${maxThreads}`,
+    );
+  }
+  const trackLeaks = checkBoolean('trackLeaks', options.trackLeaks ?? leakTrackingIsAskedFor());
+  return Object.freeze({ bufferSize, bufferCount, batchSize, maxThreads, trackLeaks });
+}
+
+function leakTrackingIsAskedFor(): boolean {
+  const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
+    .process?.env;
+  return environment?.BUSBAR_TRACK_LEAKS === '1';
+}
+
+/** What another thread needs to attach: pass it through `workerData` or `postMessage`. */
+export interface BufferPoolHandle {
+  /** Always 'busbar/pool'. */
+  readonly kind: 'busbar/pool';
+  readonly version: number;
+  readonly control: SharedArrayBuffer;
+  readonly data: SharedArrayBuffer;
+}

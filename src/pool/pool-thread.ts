@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/** The room every packet lives in: what one attached thread needs to work on the shared words. */
+
+import { compareExchange, fetchOr, loadAcquire, type Words } from '../base/atomics.ts';
+import { BusbarError } from '../base/errors.ts';
+import { Doorbell } from './doorbell.ts';
+import { FreeList } from './free-list.ts';
+import { Pulse } from './liveness.ts';
+import {
+  ATTENTION,
+  ATTENTION_CLOSED,
+  type BufferId,
+  CACHE_COUNT,
+  GIVE_BACKS,
+  GRANT,
+  NO_BUFFER,
+  type PoolLayout,
+  STATE,
+  type ThreadSlot,
+  TICKET,
+  WAITING,
+} from './pool-layout.ts';
+
+/**
+ * One thread's place in a pool: its slot, its cache's slow side, and the service to waiters of any
+ * thread.
+ */
+export class PoolThread {
+  readonly words: Words;
+  readonly layout: PoolLayout;
+  readonly slot: ThreadSlot;
+  /** First word of this thread's record. */
+  readonly record: number;
+  readonly freeList: FreeList;
+  readonly doorbell: Doorbell;
+  /** STATE of this thread's slot as long as it is attached. */
+  readonly state: number;
+  readonly pulse: Pulse;
+  readonly #one: Words = new Int32Array(1);
+
+  private constructor(words: Words, layout: PoolLayout, slot: ThreadSlot, pulse: Pulse) {
+    this.words = words;
+    this.layout = layout;
+    this.slot = slot;
+    this.record = layout.thread(slot);
+    this.state = loadAcquire(words, this.record + STATE);
+    this.pulse = pulse;
+    this.freeList = new FreeList(words, layout, slot);
+    this.doorbell = new Doorbell(words, layout, slot);
+  }
+
+  /** Takes a free thread slot. Throws ERR_BUSBAR_THREAD_SLOTS when there is none. */
+  static attach(words: Words, layout: PoolLayout): PoolThread {
+    for (let slot = 0; slot < layout.maxThreads; slot++) {
+      const pulse = Pulse.start(words, layout.thread(slot));
+      if (pulse !== undefined) return new PoolThread(words, layout, slot as ThreadSlot, pulse);
+    }
+    throw new BusbarError(
+      'ERR_BUSBAR_THREAD_SLOTS',
+      `maxThreads is ${layout.maxThreads}; detach() threads that are done, reclaim() dead ones`,
+    );
+  }
+
+  /** Frees the slot for another thread. The cache must have been given back. */
+  leave(): void {
+    this.pulse.leave();
+  }
+
+  get closed(): boolean {
+    return (loadAcquire(this.words, ATTENTION) & ATTENTION_CLOSED) !== 0;
+  }
+
+  /**
+   * Marks the pool closed and wakes every thread to notice. Returns false if it was closed before.
+   */
+  close(): boolean {
+    const before = fetchOr(this.words, ATTENTION, ATTENTION_CLOSED);
+    for (let slot = 0; slot < this.layout.maxThreads; slot++) {
+      if (slot !== this.slot) this.doorbell.ring(slot);
+    }
+    return (before & ATTENTION_CLOSED) === 0;
+  }
+
+  /** Moves this thread's whole cache to the shared list. */
+  giveBack(): void {
+    const { words, record } = this;
+    const cache = record + CACHE_COUNT;
+    const count = words[cache];
+    if (count === 0) return;
+    words[cache] = 0;
+    words[record + GIVE_BACKS]++;
+    this.freeList.put(words, cache + 1, cache + 1 + count);
+  }
+
+  /** Takes one buffer straight from the shared list, or answers NO_BUFFER. */
+  takeOne(): BufferId {
+    return this.freeList.take(1, this.#one, 0) === 0 ? NO_BUFFER : (this.#one[0] as BufferId);
+  }
+
+  /** Puts one buffer of this thread, or one that it reclaims, straight into the shared list. */
+  putOne(id: BufferId): void {
+    this.#one[0] = id;
+    this.freeList.put(this.#one, 0, 1);
+  }
+
+  /**
+   * Hands free buffers to waiting threads, the longest waiting first, until one of the two runs
+   * out.
+   *
+   * Called after every put and by every new waiter. A waiter publishes WAITING before it looks at
+   * the stripes; a giver fills a stripe before it looks for waiters: one of the two sees the other,
+   * so no buffer lies in the shared list while a thread sleeps. While a grant is in flight OWNER
+   * still names this thread: if it dies, reclaim() finds the buffer in the waiter's GRANT and
+   * leaves it there.
+   */
+  serve(): void {
+    for (;;) {
+      const target = this.longestWaiting();
+      if (target < 0) return;
+      const id = this.takeOne();
+      if (id === NO_BUFFER) return;
+      const record = this.layout.thread(target);
+      // SYNC(grant): publishes the buffer to the waiter; pairs with accept(). Fails if it gave up
+      // meanwhile.
+      if (compareExchange(this.words, record + GRANT, WAITING, id + 1) === WAITING) {
+        if (target !== this.slot) this.doorbell.ring(target);
+      } else {
+        this.putOne(id);
+      }
+    }
+  }
+
+  /** The slot that has waited longest, or −1. **Cost** one load per thread slot. */
+  longestWaiting(): number {
+    const { words, layout } = this;
+    let longest = -1;
+    let longestTicket = 0;
+    for (let slot = 0; slot < layout.maxThreads; slot++) {
+      const record = layout.thread(slot);
+      // SYNC(grant): sees the ticket that was written before WAITING.
+      if (loadAcquire(words, record + GRANT) !== WAITING) continue;
+      const ticket = words[record + TICKET];
+      // Tickets wrap: compare by difference.
+      if (longest < 0 || ((ticket - longestTicket) | 0) < 0) {
+        longest = slot;
+        longestTicket = ticket;
+      }
+    }
+    return longest;
+  }
+
+  /**
+   * Rings every thread that seems to have buffers in its cache; it gives them back on its next
+   * turn.
+   *
+   * The counts are read without ordering and may be stale, so a waiter calls this again and again
+   * while it waits.
+   */
+  ringHoarders(): void {
+    const { words, layout } = this;
+    for (let slot = 0; slot < layout.maxThreads; slot++) {
+      const cached = words[layout.thread(slot) + CACHE_COUNT];
+      if (slot !== this.slot && cached > 0) this.doorbell.ring(slot);
+    }
+  }
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in: taking back what a dead thread held, whatever it was doing when
+ * it died.
+ */
+
+import {
+  compareExchange,
+  compareExchangeThenAdd,
+  loadAcquire,
+  storeRelease,
+  storeSeqCst,
+  type Words,
+  withdraw,
+} from '../base/atomics.ts';
+import { checkInteger } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { isGone, KEPT_BY_CLAIM, KEPT_BY_SEARCH } from './liveness.ts';
+import {
+  ATTENTION,
+  type BufferId,
+  CACHE_COUNT,
+  claimedBy,
+  GRANT,
+  inStripe,
+  NEXT,
+  NO_BUFFER,
+  NOT_WAITING,
+  OWNER,
+  PARKER,
+  PROBES,
+  RECLAIMS,
+  reclaimedBy,
+  reclaimerOf,
+  SHARED,
+  STATE,
+  THREAD_FREE,
+  THREAD_MOVING,
+  TOTAL,
+  WAITING,
+} from './pool-layout.ts';
+import type { PoolThread } from './pool-thread.ts';
+
+/** Buffers put back under one claim of a stripe. */
+const FREE_AT_ONCE = 256;
+
+/**
+ * Gives everything a dead thread held back to the pool; returns how many buffers became free.
+ *
+ * Nothing the dead thread did half is needed: what it owns is what OWNER, SHARES and the claimed
+ * stripe say. Every step leaves those words true, so a reclaim that is itself cut short is simply
+ * done again.
+ *
+ * 1. A grant it had not accepted is taken for it and freed; its waiting ends.
+ * 2. The stripe it had claimed, if any, is rebuilt from the buffers whose OWNER says they are in
+ *    it.
+ * 3. Buffers whose OWNER is the dead thread are freed, except one that it had granted to a waiter.
+ * 4. Its shares are withdrawn; a buffer whose last shares these were is freed.
+ *
+ * **Threads** any attached one, not the dead one. **Cost** a few loads per buffer of the pool.
+ * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread is not proven gone.
+ */
+export function reclaim(self: PoolThread, slot: number): number {
+  checkInteger('threadSlot', slot, 0, self.layout.maxThreads - 1);
+  if (slot === self.slot) {
+    throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `slot ${slot} is the calling thread`);
+  }
+  const state = self.layout.thread(slot) + STATE;
+  for (;;) {
+    // SYNC(thread-state): sees what the slot's last user did.
+    const seen = loadAcquire(self.words, state);
+    if (seen === THREAD_FREE || seen === THREAD_MOVING) return 0;
+    if (claimThread(self, slot, seen, KEPT_BY_CLAIM)) return takeBack(self, slot);
+    if (loadAcquire(self.words, state) !== seen) continue;
+    // Somebody else is at it.
+    if (seen > 0) return 0;
+    throw new BusbarError(
+      'ERR_BUSBAR_THREAD_ALIVE',
+      `slot ${slot}; call reclaim after the worker's 'exit' event`,
+    );
+  }
+}
+
+/**
+ * Reclaims every thread that is proven gone; returns the slots. A look at a living one uses up a
+ * little of what proves its death later, so this stops asking about a thread that is busy for long.
+ */
+export function reclaimDead(self: PoolThread): { slot: number; freed: number }[] {
+  const { words, layout } = self;
+  const reports: { slot: number; freed: number }[] = [];
+  for (let slot = 0; slot < layout.maxThreads; slot++) {
+    const seen = loadAcquire(words, layout.thread(slot) + STATE);
+    if (slot === self.slot || seen === THREAD_FREE || seen === THREAD_MOVING) continue;
+    if (!claimThread(self, slot, seen, KEPT_BY_SEARCH)) continue;
+    reports.push({ slot, freed: takeBack(self, slot) });
+  }
+  return reports;
+}
+
+/**
+ * Becomes the only one who reclaims the slot. False if its STATE is no longer `seen`, or if whoever
+ * that names is not proven gone.
+ */
+function claimThread(self: PoolThread, slot: number, seen: number, kept: number): boolean {
+  const { words, layout } = self;
+  const record = layout.thread(slot);
+  if (seen < 0 ? !isGone(words, record, kept) : isAtWork(self, seen)) return false;
+  const mine = reclaimedBy(self.slot, self.state);
+  return compareExchange(words, record + STATE, seen, mine) === seen;
+}
+
+function takeBack(self: PoolThread, slot: number): number {
+  let freed = dropGrant(self, slot);
+  rebuildClaimedStripe(self, slot);
+  freed += freeOwned(self, slot);
+  freed += withdrawShares(self, slot);
+  self.words[self.record + RECLAIMS]++;
+  clearRecord(self, slot);
+  self.serve();
+  return freed;
+}
+
+/** False if the thread that began a reclaim, as its slot's STATE says, did not live to end it. */
+function isAtWork(self: PoolThread, state: number): boolean {
+  const slot = reclaimerOf(state);
+  // This thread is not inside another reclaim.
+  if (slot === self.slot) return false;
+  const record = self.layout.thread(slot);
+  const present = loadAcquire(self.words, record + STATE);
+  // Somebody else may be attached there by now, or reclaim that thread in its turn.
+  if (present >= 0 || reclaimedBy(slot, present) !== state) return false;
+  return !isGone(self.words, record, KEPT_BY_CLAIM);
+}
+
+function dropGrant(self: PoolThread, slot: number): number {
+  const { words, layout } = self;
+  const record = layout.thread(slot);
+  for (;;) {
+    // SYNC(grant): sees a buffer granted to the dead thread as its giver left it.
+    const grant = loadAcquire(words, record + GRANT);
+    if (grant === NOT_WAITING) return 0;
+    // Before the grant goes, so that whoever reclaims the giver sees either the grant or the new
+    // owner.
+    if (grant > WAITING) words[layout.buffer(grant - 1) + OWNER] = self.slot;
+    const before = compareExchangeThenAdd(
+      words,
+      record + GRANT,
+      grant,
+      NOT_WAITING,
+      ATTENTION,
+      -1,
+    );
+    if (before !== grant) continue;
+    if (grant === WAITING) return 0;
+    self.putOne((grant - 1) as BufferId);
+    return 1;
+  }
+}
+
+function rebuildClaimedStripe(self: PoolThread, slot: number): void {
+  const { words, layout } = self;
+  for (let stripe = 0; stripe < layout.maxThreads; stripe++) {
+    const at = layout.stripe(stripe);
+    if (loadAcquire(words, at) !== claimedBy(slot)) continue;
+    let chain: number = NO_BUFFER;
+    for (let id = layout.bufferCount - 1; id >= 0; id--) {
+      const record = layout.buffer(id);
+      if (words[record + OWNER] !== inStripe(stripe)) continue;
+      words[record + NEXT] = chain;
+      chain = id;
+    }
+    // SYNC(stripe): ends the dead thread's claim; publishes the links written above.
+    storeSeqCst(words, at, chain + 1);
+  }
+}
+
+function freeOwned(self: PoolThread, slot: number): number {
+  const { words, layout } = self;
+  const ids: Words = new Int32Array(FREE_AT_ONCE);
+  let count = 0;
+  let freed = 0;
+  for (let id = 0; id < layout.bufferCount; id++) {
+    const record = layout.buffer(id);
+    if (words[record + OWNER] !== slot || isGranted(self, id)) continue;
+    // Read again: the waiter may have accepted between the two looks, and then OWNER names it.
+    if (words[record + OWNER] !== slot) continue;
+    words[layout.shares(slot) + id] = 0;
+    ids[count++] = id;
+    freed++;
+    if (count < FREE_AT_ONCE) continue;
+    self.freeList.put(ids, 0, count);
+    count = 0;
+  }
+  if (count > 0) self.freeList.put(ids, 0, count);
+  return freed;
+}
+
+function isGranted(self: PoolThread, id: number): boolean {
+  const { words, layout } = self;
+  for (let slot = 0; slot < layout.maxThreads; slot++) {
+    if (loadAcquire(words, layout.thread(slot) + GRANT) === id + 1) return true;
+  }
+  return false;
+}
+
+function withdrawShares(self: PoolThread, slot: number): number {
+  const { words, layout } = self;
+  let freed = 0;
+  for (let id = 0; id < layout.bufferCount; id++) {
+    const account = layout.shares(slot) + id;
+    if (words[account] === 0) continue;
+    const record = layout.buffer(id);
+    if (words[record + OWNER] !== SHARED) {
+      // Left over from an account that was closed; the buffer itself was dealt with above.
+      words[account] = 0;
+      continue;
+    }
+    // SYNC(shares, both): sees the last writes of every holder that withdrew before.
+    if (withdraw(words, account, record + TOTAL, record + OWNER, self.slot) > 0) continue;
+    self.putOne(id as BufferId);
+    freed++;
+  }
+  return freed;
+}
+
+function clearRecord(self: PoolThread, slot: number): void {
+  const { words, layout } = self;
+  const record = layout.thread(slot);
+  words.fill(0, layout.refs(slot), layout.refs(slot) + layout.bufferCount);
+  words[record + CACHE_COUNT] = 0;
+  storeRelease(words, record + PARKER, 0);
+  storeRelease(words, record + PROBES, 0);
+  // SYNC(thread-state): publishes the cleared record; pairs with attach().
+  storeRelease(words, record + STATE, THREAD_FREE);
+}
+
+/** STATE of a slot as a word for `stats()`. */
+export function threadState(state: number): 'free' | 'attached' | 'reclaiming' {
+  if (state === THREAD_FREE || state === THREAD_MOVING) return 'free';
+  return state < 0 ? 'attached' : 'reclaiming';
+}

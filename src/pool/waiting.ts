@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in: threads that wait for a free buffer, first come, first served.
+ */
+
+import {
+  compareExchangeThenAdd,
+  fetchAdd,
+  loadAcquire,
+  loadSeqCst,
+} from '../base/atomics.ts';
+import { nowMs, startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
+import {
+  ATTENTION,
+  type BufferId,
+  CACHE_COUNT,
+  GRANT,
+  NEXT_TICKET,
+  NO_BUFFER,
+  NOT_WAITING,
+  OWNER,
+  TICKET,
+  WAITING,
+  WAITS,
+} from './pool-layout.ts';
+import type { PoolThread } from './pool-thread.ts';
+
+/**
+ * How often a waiter looks again at what it can only see without ordering: other threads' caches,
+ * and stripes that were claimed when it looked. A store becomes visible within microseconds; this
+ * bounds what is left.
+ */
+const SWEEP_MS = 10;
+
+/**
+ * One caller that waits; the blocking kind has neither `resolve` nor `reject` and looks at `id`
+ * itself.
+ */
+interface Waiter {
+  id: BufferId;
+  readonly resolve: ((id: BufferId) => void) | undefined;
+  readonly reject: ((reason: unknown) => void) | undefined;
+  timer: Timer | undefined;
+  signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/**
+ * This thread's waiters, in order. Only the thread as a whole is registered in shared memory, in
+ * the words TICKET and GRANT; a granted buffer goes to the longest waiting caller, and the thread
+ * registers again for the next.
+ */
+export class WaitQueue {
+  readonly #thread: PoolThread;
+  readonly #hold: (id: BufferId) => void;
+  readonly #release: (id: BufferId) => void;
+  readonly #waiters: Waiter[] = [];
+  #ticking: Timer | undefined;
+
+  /**
+   * `hold` gives a caller its reference on a buffer that this thread owns; `release` takes it back.
+   */
+  constructor(
+    thread: PoolThread,
+    hold: (id: BufferId) => void,
+    release: (id: BufferId) => void,
+  ) {
+    this.#thread = thread;
+    this.#hold = hold;
+    this.#release = release;
+    thread.doorbell.listen(() => this.#onRing());
+  }
+
+  get count(): number {
+    return this.#waiters.length;
+  }
+
+  /** Waits without blocking. */
+  wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<BufferId> {
+    return new Promise((resolve, reject) => {
+      const waiter = this.#enqueue(resolve, reject);
+      if (timeoutMs !== Infinity) {
+        waiter.timer = startTimer(timeoutMs, () => {
+          this.#abandon(waiter, new BusbarError('ERR_BUSBAR_TIMEOUT', `acquire, ${timeoutMs} ms`));
+        });
+      }
+      if (signal !== undefined) {
+        waiter.signal = signal;
+        waiter.onAbort = () => this.#abandon(waiter, signal.reason);
+        signal.addEventListener('abort', waiter.onAbort, { once: true });
+      }
+      this.#ticking ??= startTicking(SWEEP_MS, () => this.#sweep());
+      this.#sweep();
+    });
+  }
+
+  /**
+   * Blocks this thread; its earlier waiters are served first. Returns NO_BUFFER after `timeoutMs`.
+   */
+  waitSync(timeoutMs: number): BufferId {
+    const deadline = nowMs() + timeoutMs;
+    const waiter = this.#enqueue(undefined, undefined);
+    for (;;) {
+      this.#sweep();
+      if (waiter.id !== NO_BUFFER) return waiter.id;
+      if (this.#thread.closed) {
+        // The pool was closed behind pump()'s back: this caller still stands in the queue.
+        this.#abandon(waiter, undefined);
+        throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
+      }
+      const leftMs = deadline - nowMs();
+      if (leftMs <= 0) {
+        this.#abandon(waiter, undefined);
+        return NO_BUFFER;
+      }
+      this.#thread.doorbell.parkSync(Math.min(leftMs, SWEEP_MS));
+    }
+  }
+
+  /**
+   * Serves this thread's waiters as far as possible now, and registers the thread if some are left.
+   */
+  pump(): void {
+    const { words, record } = this.#thread;
+    for (;;) {
+      // SYNC(grant): sees the buffer as its giver left it; pairs with serve().
+      const grant = loadAcquire(words, record + GRANT);
+      if (grant > WAITING) {
+        this.#deliver(this.#accept((grant - 1) as BufferId));
+        continue;
+      }
+      if (this.#thread.closed) this.#rejectAll(new BusbarError('ERR_BUSBAR_POOL_CLOSED'));
+      if (this.#waiters.length === 0) {
+        if (grant === WAITING && !this.#unregister()) continue;
+        return;
+      }
+      if (grant === NOT_WAITING) this.#register();
+      this.#thread.serve();
+      if (loadAcquire(words, record + GRANT) === WAITING) return;
+    }
+  }
+
+  /** This thread leaves the pool: its waiters are refused. */
+  detach(): void {
+    this.#rejectAll(new BusbarError('ERR_BUSBAR_DETACHED'));
+    this.pump();
+  }
+
+  #onRing(): void {
+    const { words, record } = this.#thread;
+    if (loadSeqCst(words, ATTENTION) === 0) return;
+    if (words[record + CACHE_COUNT] > 0) {
+      this.#thread.giveBack();
+      this.#thread.serve();
+    }
+    this.pump();
+  }
+
+  /** Does all a waiter can do: takes what is there, and asks those who have more. */
+  #sweep(): void {
+    if (this.#thread.words[this.#thread.record + CACHE_COUNT] > 0) this.#thread.giveBack();
+    this.pump();
+    if (this.#waiters.length > 0) this.#thread.ringHoarders();
+  }
+
+  #enqueue(resolve: Waiter['resolve'], reject: Waiter['reject']): Waiter {
+    const waiter: Waiter = {
+      id: NO_BUFFER,
+      resolve,
+      reject,
+      timer: undefined,
+      signal: undefined,
+      onAbort: undefined,
+    };
+    this.#waiters.push(waiter);
+    return waiter;
+  }
+
+  #register(): void {
+    const { words, record } = this.#thread;
+    words[record + WAITS]++;
+    words[record + TICKET] = fetchAdd(words, NEXT_TICKET, 1);
+    // SYNC(grant): publishes the ticket. SYNC(attention): raises the flag that ends the others'
+    // fast paths.
+    compareExchangeThenAdd(words, record + GRANT, NOT_WAITING, WAITING, ATTENTION, 1);
+  }
+
+  /** Returns false if a buffer was granted at the last moment. */
+  #unregister(): boolean {
+    const { words, record } = this.#thread;
+    // SYNC(attention): takes the flag down; nobody depends on seeing it go.
+    const before = compareExchangeThenAdd(
+      words,
+      record + GRANT,
+      WAITING,
+      NOT_WAITING,
+      ATTENTION,
+      -1,
+    );
+    return before === WAITING;
+  }
+
+  #accept(id: BufferId): BufferId {
+    const { words, record, slot, layout } = this.#thread;
+    // Before the grant is taken down, so that whoever reclaims the giver sees either the grant or
+    // the new owner.
+    words[layout.buffer(id) + OWNER] = slot;
+    compareExchangeThenAdd(words, record + GRANT, id + 1, NOT_WAITING, ATTENTION, -1);
+    this.#hold(id);
+    return id;
+  }
+
+  #deliver(id: BufferId): void {
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) {
+      this.#release(id);
+      return;
+    }
+    this.#settle(waiter);
+    waiter.id = id;
+    waiter.resolve?.(id);
+  }
+
+  /** A waiter gives up (timeout, abort). Whatever arrives for it meanwhile goes to the next. */
+  #abandon(waiter: Waiter, reason: unknown): void {
+    const index = this.#waiters.indexOf(waiter);
+    if (index < 0) return;
+    this.#waiters.splice(index, 1);
+    this.#settle(waiter);
+    waiter.reject?.(reason);
+    this.pump();
+  }
+
+  #rejectAll(error: BusbarError): void {
+    for (const waiter of this.#waiters.splice(0)) {
+      this.#settle(waiter);
+      waiter.reject?.(error);
+    }
+    this.#stopTickingIfDone();
+  }
+
+  #settle(waiter: Waiter): void {
+    stopTimer(waiter.timer);
+    if (waiter.onAbort !== undefined) {
+      waiter.signal?.removeEventListener('abort', waiter.onAbort);
+    }
+    this.#stopTickingIfDone();
+  }
+
+  #stopTickingIfDone(): void {
+    if (this.#waiters.length > 0) return;
+    stopTimer(this.#ticking);
+    this.#ticking = undefined;
+  }
+}

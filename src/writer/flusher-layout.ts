@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room between writers and the socket, as a plan: where each shared word of a flusher stands.
+ *
+ *   one block, in lines of 32 words (128 bytes)
+ *   ┌────────┬──────────┬─────────┬────────────────────────────┬─────┐
+ *   │ header │ receiver │ ready   │ lane 0                     │ … L │
+ *   │ 1 line │ 1 line   │ 1 bit   │ producer │ consumer │ ring │     │
+ *   │        │          │ a lane  │ line     │ line     │ 4·R  │     │
+ *   └────────┴──────────┴─────────┴────────────────────────────┴─────┘
+ *
+ *   word             unit      written by                       read by   access
+ *   header           various   the creator, at first            anyone    plain, immutable
+ *   STATE            flag      the receiver: OPEN → CLOSED      everyone  atomic, SYNC(closing)
+ *   RECEIVER         slot + 1  the receiver, taking the role    writers   atomic
+ *   ASLEEP           flag      the receiver: 1; whoever rings   the same  atomic, SYNC(asleep)
+ *                              it or it itself: 0
+ *   ready words      lanes     writers set, the receiver takes  the same  atomic, SYNC(ready)
+ *   lane OWNER       see below its writer, the receiver         everyone  atomic, SYNC(lane-owner)
+ *   lane TAIL        regions   its writer                       receiver  atomic, SYNC(lane-tail)
+ *   lane HEAD        regions   the receiver; after CLOSED also  writer    atomic, SYNC(lane-head)
+ *                              the writer, by compare-exchange
+ *   lane WANTS_SPACE flag      its writer: 1, the receiver: 0   the same  atomic, SYNC(space)
+ *   ring slot        region    the writer before TAIL passes    receiver  plain, ordered by
+ *                              it, the receiver before HEAD               SYNC(lane-tail), (lane-head)
+ *
+ *   OWNER =  0      free
+ *   OWNER =  t + 1  a writer of thread t (or of all threads: SHARED_OWNER) may append
+ *   OWNER = −1      the writer has closed it; free once the receiver has taken everything
+ *
+ * A ring slot is the four words of a packet in transit (`pool.sendInto`). Its fourth word says who
+ * holds the region's reference: not 0, the slot does; 0, nobody any more. So a thread may die anywhere:
+ * slots between HEAD and TAIL are the receiver's to deliver, a slot with a reference outside of them
+ * was written by a dead writer and never published, and recover() releases it.
+ *
+ *   HEAD ≤ TAIL ≤ HEAD + R, both running mod 2³²
+ */
+
+import { assert } from '../base/assert.ts';
+import { SEND_PACKET_WORDS } from '../packet/index.ts';
+
+const LINE_WORDS = 32;
+
+export const FLUSHER_MAGIC = 0x666c7573;
+export const FLUSHER_VERSION = 1;
+
+let word = 0;
+export const HEADER_MAGIC: number = word++;
+export const HEADER_VERSION: number = word++;
+export const HEADER_WRITERS: number = word++;
+export const HEADER_REGIONS: number = word++;
+assert(word <= LINE_WORDS, 'header fields must fit in one line');
+
+word = LINE_WORDS;
+export const STATE: number = word++;
+export const RECEIVER: number = word++;
+export const ASLEEP: number = word++;
+assert(word <= 2 * LINE_WORDS, 'receiver fields must fit in one line');
+
+const READY: number = 2 * LINE_WORDS;
+
+export const STATE_OPEN = 0;
+export const STATE_CLOSED = 1;
+
+// Lane record. The producer's line, then the consumer's, then the ring.
+export const OWNER = 0;
+export const TAIL = 1;
+export const HEAD: number = LINE_WORDS;
+export const WANTS_SPACE: number = LINE_WORDS + 1;
+const RING: number = 2 * LINE_WORDS;
+
+export const OWNER_NONE = 0;
+export const OWNER_CLOSED = -1;
+/** OWNER of a lane whose writer belongs to no single thread. */
+export const OWNER_SHARED = 0x7fff_ffff;
+
+/** Words of one region in a ring: a packet in transit. */
+export const REGION_WORDS: number = SEND_PACKET_WORDS;
+
+export const WRITERS_MAX = 65_536;
+export const REGIONS_MAX = 65_536;
+/** At most this many words in one flusher. */
+const WORDS_MAX: number = 1 << 28;
+
+/** Where everything stands in the block of a flusher of a given shape. */
+export class FlusherLayout {
+  readonly writerCount: number;
+  /** Regions in one lane's ring; a power of two. */
+  readonly regionCount: number;
+  readonly readyWords: number;
+  readonly laneWords: number;
+  readonly lanes: number;
+  readonly wordCount: number;
+
+  constructor(writerCount: number, regionCount: number) {
+    this.writerCount = writerCount;
+    this.regionCount = regionCount;
+    this.readyWords = Math.ceil(writerCount / 32);
+    this.laneWords = wholeLines(RING + regionCount * REGION_WORDS);
+    this.lanes = READY + wholeLines(this.readyWords);
+    this.wordCount = this.lanes + writerCount * this.laneWords;
+  }
+
+  /** True if one typed array can hold it. */
+  get fits(): boolean {
+    return this.wordCount <= WORDS_MAX;
+  }
+
+  /** The word with the ready bit of a lane; the bit is `1 << (lane & 31)`. */
+  readyWord(lane: number): number {
+    return READY + (lane >>> 5);
+  }
+
+  lane(lane: number): number {
+    return this.lanes + lane * this.laneWords;
+  }
+
+  /** The ring slot of the region that runs under number `position`. */
+  slot(lane: number, position: number): number {
+    const index = position & (this.regionCount - 1);
+    return this.lanes + lane * this.laneWords + RING + index * REGION_WORDS;
+  }
+}
+
+function wholeLines(words: number): number {
+  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/** The room between writers and the socket: what a flusher can be asked to be, and its handle. */
+
+import type { Words } from '../base/atomics.ts';
+import { checkInteger, checkOptions, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import {
+  FLUSHER_MAGIC,
+  FLUSHER_VERSION,
+  FlusherLayout,
+  HEADER_MAGIC,
+  HEADER_REGIONS,
+  HEADER_VERSION,
+  HEADER_WRITERS,
+  REGIONS_MAX,
+  WRITERS_MAX,
+} from './flusher-layout.ts';
+
+/** The shape of a flusher. */
+export interface WriteFlusherOptions {
+  /** Writers open at the same time: 1 … 65 536. Default 64. Each costs 256 bytes and its ring. */
+  readonly writerCount?: number;
+  /**
+   * Regions that may wait for the receiver, per writer: a power of two, 2 … 65 536. Default 64: many
+   * more than one flush makes, few enough that a slow receiver is felt early. 16 bytes each.
+   */
+  readonly regionCount?: number;
+}
+
+/** What another thread needs to write to a flusher. Structured-cloneable. */
+export interface WriteFlusherHandle {
+  /** Always 'busbar/flusher'. */
+  readonly kind: 'busbar/flusher';
+  readonly version: number;
+  readonly control: SharedArrayBuffer;
+}
+
+const WRITER_COUNT_DEFAULT = 64;
+const REGION_COUNT_DEFAULT = 64;
+
+/** Checks the options and makes the block. */
+export function createFlusherBlock(options: WriteFlusherOptions): Words {
+  checkOptions('options', options, ['writerCount', 'regionCount']);
+  const writers = options.writerCount ?? WRITER_COUNT_DEFAULT;
+  const regions = options.regionCount ?? REGION_COUNT_DEFAULT;
+  checkInteger('writerCount', writers, 1, WRITERS_MAX);
+  checkInteger('regionCount', regions, 2, REGIONS_MAX);
+  if ((regions & (regions - 1)) !== 0) {
+    throw new RangeError(`regionCount must be a power of two, got ${regions}`);
+  }
+  const layout = new FlusherLayout(writers, regions);
+  if (!layout.fits) {
+    throw new RangeError(`writerCount × regionCount is too large: ${writers} × ${regions}`);
+  }
+  const bytes = layout.wordCount * Int32Array.BYTES_PER_ELEMENT;
+  const words = new Int32Array(new SharedArrayBuffer(bytes));
+  words[HEADER_MAGIC] = FLUSHER_MAGIC;
+  words[HEADER_VERSION] = FLUSHER_VERSION;
+  words[HEADER_WRITERS] = writers;
+  words[HEADER_REGIONS] = regions;
+  return words;
+}
+
+/** Checks a handle, which may come from anywhere, and opens its block. */
+export function openFlusherBlock(handle: WriteFlusherHandle): Words {
+  const { kind, version, control } = (handle ?? {}) as Partial<WriteFlusherHandle>;
+  if (kind !== 'busbar/flusher' || !(control instanceof SharedArrayBuffer)) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected flusher.handle, got ${show(handle)}`);
+  }
+  const words = new Int32Array(control, 0, Math.floor(control.byteLength / 4));
+  const known = version === FLUSHER_VERSION && words[HEADER_MAGIC] === FLUSHER_MAGIC;
+  if (!known || flusherLayoutOf(words).wordCount !== words.length) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not the block of a flusher of this version');
+  }
+  return words;
+}
+
+/** Where everything stands in a flusher whose header is `words`. */
+export function flusherLayoutOf(words: Words): FlusherLayout {
+  return new FlusherLayout(words[HEADER_WRITERS], words[HEADER_REGIONS]);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/** The door out of a writer: the writing end of one lane of a flusher. */
+
+import {
+  compareExchange,
+  exchange,
+  fetchOr,
+  loadAcquire,
+  loadSeqCst,
+  storeRelease,
+  storeSeqCst,
+  storeThenPublish,
+  type Words,
+} from '../base/atomics.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+import {
+  type FlusherLayout,
+  HEAD,
+  OWNER,
+  OWNER_CLOSED,
+  OWNER_NONE,
+  REGION_WORDS,
+  STATE,
+  STATE_OPEN,
+  TAIL,
+  WANTS_SPACE,
+} from './flusher-layout.ts';
+
+/**
+ * The writing end of a single-producer single-consumer ring of regions.
+ *
+ * `append` fills slots that nobody sees yet; `publish` shows all of them at once with one store, whatever their
+ * number. So a flush costs the same for one message as for thousands.
+ */
+export class Lane {
+  readonly id: number;
+  readonly #pool: BufferPool;
+  readonly #words: Words;
+  readonly #layout: FlusherLayout;
+  readonly #record: number;
+  /** Regions appended; TAIL in shared memory is how many of them are published. */
+  #tail: number;
+  /** Bytes of the regions that are appended and not published. */
+  #unpublishedBytes = 0;
+  /** The receiver's HEAD as last seen. It only grows, so the room it leaves is never overestimated. */
+  #headSeen: number;
+
+  private constructor(pool: BufferPool, words: Words, layout: FlusherLayout, id: number) {
+    this.id = id;
+    this.#pool = pool;
+    this.#words = words;
+    this.#layout = layout;
+    this.#record = layout.lane(id);
+    this.#tail = words[this.#record + TAIL];
+    this.#headSeen = loadAcquire(words, this.#record + HEAD);
+  }
+
+  /** The lane `id` that another thread opened, to append to it in turns. */
+  static join(pool: BufferPool, words: Words, layout: FlusherLayout, id: number): Lane {
+    return new Lane(pool, words, layout, id);
+  }
+
+  /** Takes a free lane for `owner`. Throws ERR_BUSBAR_WRITER_SLOTS when there is none. */
+  static open(pool: BufferPool, words: Words, layout: FlusherLayout, owner: number): Lane {
+    for (let id = 0; id < layout.writerCount; id++) {
+      const at = layout.lane(id) + OWNER;
+      // SYNC(lane-owner): sees the lane as the receiver left it when it freed it.
+      if (compareExchange(words, at, OWNER_NONE, owner) === OWNER_NONE) {
+        return new Lane(pool, words, layout, id);
+      }
+    }
+    throw new BusbarError(
+      'ERR_BUSBAR_WRITER_SLOTS',
+      `writerCount is ${layout.writerCount}; a closed writer's slot is free when its data is drained`,
+    );
+  }
+
+  /** True if {@link append} would succeed. */
+  get hasSpace(): boolean {
+    if (((this.#tail - this.#headSeen) | 0) < this.#layout.regionCount) return true;
+    // SYNC(lane-head): sees that the receiver is done with the slots it passed.
+    this.#headSeen = loadAcquire(this.#words, this.#record + HEAD);
+    return ((this.#tail - this.#headSeen) | 0) < this.#layout.regionCount;
+  }
+
+  /** Bytes appended since the last {@link publish}. */
+  get unpublishedBytes(): number {
+    return this.#unpublishedBytes;
+  }
+
+  /**
+   * Moves one reference of this thread and its region into the ring, not yet visible to the receiver.
+   *
+   * **Ownership** false: the ring is full and the caller keeps the reference.
+   */
+  append(id: BufferId, offset: number, length: number): boolean {
+    if (!this.hasSpace) return false;
+    const slot = this.#layout.slot(this.id, this.#tail);
+    this.#pool.sendInto(id, offset, length, this.#words, slot);
+    this.#tail = (this.#tail + 1) | 0;
+    this.#unpublishedBytes += length;
+    return true;
+  }
+
+  /** Shows everything appended to the receiver. Returns false if the flusher has been closed meanwhile. */
+  publish(): boolean {
+    const words = this.#words;
+    // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with Drain's load.
+    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we see it.
+    storeSeqCst(words, this.#record + TAIL, this.#tail);
+    this.#unpublishedBytes = 0;
+    if (loadSeqCst(words, STATE) !== STATE_OPEN) return false;
+    // SYNC(ready): in one order with the receiver's look at the ready words and ASLEEP.
+    fetchOr(words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+    return true;
+  }
+
+  /**
+   * For a lane that several threads append to, one at a time under a claim: sees what the last one published.
+   */
+  reload(): void {
+    // SYNC(lane-tail): sees the slots that the last claimant published.
+    this.#tail = loadAcquire(this.#words, this.#record + TAIL);
+    this.#unpublishedBytes = 0;
+  }
+
+  /**
+   * Like {@link publish}, together with a word that says what has been published: a thread that dies has done both or neither.
+   */
+  publishWith(progress: Words, index: number, value: number): boolean {
+    const words = this.#words;
+    // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with the drain's load.
+    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we see it.
+    storeThenPublish(progress, index, value, words, this.#record + TAIL, this.#tail);
+    this.#unpublishedBytes = 0;
+    if (loadSeqCst(words, STATE) !== STATE_OPEN) return false;
+    // SYNC(ready): in one order with the receiver's look at the ready words and ASLEEP.
+    fetchOr(words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+    return true;
+  }
+
+  /** Releases what a dead claimant appended and did not publish. */
+  releaseUnpublished(): void {
+    releaseUnpublished(this.#pool, this.#words, this.#layout, this.id);
+  }
+
+  /** Asks the receiver for a ring when it has made room. Look at {@link hasSpace} once more afterwards. */
+  wantSpace(): void {
+    // SYNC(space): in one order with the receiver's HEAD: either it sees the wish or we see the room.
+    storeSeqCst(this.#words, this.#record + WANTS_SPACE, this.#pool.threadSlot + 1);
+  }
+
+  /**
+   * Gives back what the flusher will not deliver because it was closed. Returns the bytes dropped.
+   *
+   * After close() both ends may get here; each region goes to one of them.
+   */
+  takeBack(): number {
+    return takeRegions(this.#pool, this.#words, this.#layout, this.id);
+  }
+
+  /** No more regions will come. The receiver frees the lane once it has taken those that did. */
+  close(): void {
+    // SYNC(lane-owner): publishes the lane's last state to its next owner, by way of the receiver.
+    storeRelease(this.#words, this.#record + OWNER, OWNER_CLOSED);
+    fetchOr(this.#words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+  }
+}
+
+/**
+ * Releases every published region of a lane of a closed flusher; returns how many bytes that were.
+ *
+ * HEAD stays: the writer must find no room to append to. The exchange gives each reference to one taker.
+ */
+export function takeRegions(
+  pool: BufferPool,
+  words: Words,
+  layout: FlusherLayout,
+  lane: number,
+): number {
+  const record = layout.lane(lane);
+  const region: Words = new Int32Array(REGION_WORDS);
+  let bytes = 0;
+  // SYNC(lane-tail): sees the regions published before.
+  const tail = loadAcquire(words, record + TAIL);
+  for (let i = loadAcquire(words, record + HEAD); i !== tail; i = (i + 1) | 0) {
+    const slot = layout.slot(lane, i);
+    region.set(words.subarray(slot, slot + REGION_WORDS));
+    region[3] = exchange(words, slot + 3, 0);
+    if (region[3] === 0) continue;
+    bytes += region[2];
+    pool.release(pool.receiveFrom(region, 0));
+  }
+  return bytes;
+}
+
+/** Releases every region of a lane that its writer appended and, having died, never published. */
+export function releaseUnpublished(
+  pool: BufferPool,
+  words: Words,
+  layout: FlusherLayout,
+  lane: number,
+): void {
+  const record = layout.lane(lane);
+  const tail = loadAcquire(words, record + TAIL);
+  const end = (loadAcquire(words, record + HEAD) + layout.regionCount) | 0;
+  for (let i = tail; i !== end; i = (i + 1) | 0) {
+    const slot = layout.slot(lane, i);
+    if (words[slot + 3] !== 0) pool.release(pool.receiveFrom(words, slot));
+  }
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT
+/** The writers' room: one thread's writer, which puts many messages into one region. */
+
+import { copyBytes } from '../base/bytes.ts';
+import { checkBytes, checkInteger } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { Packet } from '../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
+import type { Lane } from './lane.ts';
+import { PolicyFlush } from './policy-flush.ts';
+import { Reservation } from './reservation.ts';
+import { SpaceWait } from './space-wait.ts';
+import { type Region, SpanQueue } from './span-queue.ts';
+import type { WriteFlusher } from './write-flusher.ts';
+import { type ResolvedWriterOptions, resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+
+/** Answer of `tryReserve`: not now. */
+const NOT_NOW = -1;
+/** In place of an offset: no reservation is open on the fast path. */
+const NONE = -1;
+
+/**
+ * Writes messages into pool memory and hands them to a flusher, many at a time.
+ *
+ *   buffer  ├headroom┤▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒┤··········┤              ├tailroom┤
+ *                    regionBegin              committed     cursor         limit
+ *                    └──── goes with the next flush ───┘└ reserved ┘└ free ┘
+ *
+ *   regionBegin ≤ committed ≤ cursor ≤ limit
+ *
+ * The common case is one open reservation at a time: reserve moves `cursor`, commit moves `committed`, five plain
+ * stores in all. As soon as a second reservation is made while one is open, all of them are kept in order in a
+ * {@link SpanQueue} until the earliest is finished; nothing ever waits or blocks for that, later messages just stay behind it.
+ *
+ * **Threads** the one that made it.
+ */
+export class LocalWriter {
+  readonly pool: BufferPool;
+  readonly flusher: WriteFlusher;
+  /** What the flusher's sink is told as `writerId`. Unique among the flusher's open writers. */
+  readonly id: number;
+
+  private readonly lane: Lane;
+  private readonly options: ResolvedWriterOptions;
+  private readonly spans: SpanQueue;
+  private readonly waiting: SpaceWait;
+  private readonly policy: PolicyFlush;
+
+  // The buffer that reservations come from. The writer holds one reference on it.
+  private bufferId: BufferId = NO_BUFFER;
+  private regionBegin = 0;
+  private committed = 0;
+  private cursor = 0;
+  /** End of the space, or −1 to send every reservation to the slow path: no buffer yet, spans are open, or closed. */
+  private limit = -1;
+  private limitHidden = -1;
+  /** Begin of the one reservation that is open on the fast path. It ends at `cursor`. */
+  private openAt: number = NONE;
+
+  private readonly countsBytes: boolean;
+  private budget: number;
+  private isClosed = false;
+
+  constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
+    this.pool = flusher.pool;
+    this.flusher = flusher;
+    this.options = resolveWriterOptions(flusher.pool, options);
+    this.lane = flusher.openLane(flusher.pool.threadSlot + 1);
+    this.id = this.lane.id;
+    this.countsBytes = this.options.policy === 'bytes';
+    this.budget = this.options.budget;
+    this.spans = new SpanQueue(flusher.pool);
+    const flush = (): boolean => this.flush();
+    this.policy = new PolicyFlush(flusher, this.lane, this.options, flush);
+    this.waiting = new SpaceWait(flusher, this.lane, flush);
+  }
+
+  /** The longest message that fits. */
+  get messageBytesMax(): number {
+    return this.pool.bufferSize - this.options.headroom - this.options.tailroom;
+  }
+
+  /** Bytes committed and not yet handed to the flusher. */
+  get bufferedBytes(): number {
+    const bytes = this.committed - this.regionBegin + this.lane.unpublishedBytes;
+    return this.spans.isEmpty ? bytes : bytes + this.spans.committedBytes;
+  }
+
+  /**
+   * Reserves `length` bytes; returns their absolute offset in `pool.bytes`, or −1: not now (no buffer is free, or the flusher
+   * is full). The caller writes the message there and calls {@link commit} or {@link abort}.
+   *
+   * Reservations may be held across an await and finished in any order. More than half a buffer gets a buffer of its own.
+   *
+   * **Cost** a few loads, two stores. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE, ERR_BUSBAR_WRITER_CLOSED, RangeError.
+   */
+  tryReserve(length: number): number {
+    const at = this.cursor;
+    const end = at + length;
+    if (!(end <= this.limit) || this.openAt !== NONE || length >>> 0 !== length) {
+      return this.reserveSlow(length);
+    }
+    this.cursor = end;
+    this.openAt = at;
+    return at;
+  }
+
+  /**
+   * Ends the reservation that begins at `offset`: its first `length` bytes are a message and will be flushed.
+   *
+   * **Cost** a few loads, four stores. **Throws** ERR_BUSBAR_BAD_RESERVATION, RangeError; nothing has changed then.
+   */
+  commit(offset: number, length: number): void {
+    const end = offset + length;
+    if (offset !== this.openAt || !(end <= this.cursor) || length >>> 0 !== length) {
+      this.commitSlow(offset, length);
+    } else {
+      this.openAt = NONE;
+      this.committed = end;
+      this.cursor = end;
+    }
+    const left = this.budget - (this.countsBytes ? length : 1);
+    this.budget = left;
+    if (left < 0) this.budget = this.policy.spend();
+  }
+
+  /** Like {@link commit}; returns a packet of the same bytes for use inside the program, which the caller releases. */
+  commitPacket(offset: number, length: number): Packet {
+    if (!this.isOpen(offset)) throw badReservation(offset);
+    const bufferId = this.pool.bufferAt(offset);
+    // First the reference: the commit may flush, and the receiver may be done before we return.
+    this.pool.retain(bufferId);
+    try {
+      this.commit(offset, length);
+    } catch (error) {
+      this.pool.release(bufferId);
+      throw error;
+    }
+    return Packet.wrap(this.pool, bufferId, offset, length);
+  }
+
+  /** Ends the reservation that begins at `offset`: there is no message. **Throws** ERR_BUSBAR_BAD_RESERVATION. */
+  abort(offset: number): void {
+    if (offset === this.openAt) {
+      this.cursor = offset;
+      this.openAt = NONE;
+      return;
+    }
+    this.checkOpen();
+    if (this.spans.lengthOf(offset) < 0) throw badReservation(offset);
+    this.spans.abort(offset);
+    this.settleIfFinished();
+  }
+
+  /** Copies a message in. Returns false: not now, nothing has changed. **Throws** as {@link tryReserve} does. */
+  tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
+    if (!(begin >= 0 && begin <= end && end <= source.length)) checkRange(source, begin, end);
+    const at = this.tryReserve(end - begin);
+    if (at < 0) return false;
+    copyBytes(this.pool.bytes, at, source, begin, end);
+    this.commit(at, end - begin);
+    return true;
+  }
+
+  /**
+   * Reserves, waiting for a buffer or for the receiver if need be.
+   *
+   * **Throws** (rejects) as {@link tryReserve}, and ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_FLUSHER_CLOSED.
+   */
+  async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
+    const at = await this.waiting.until(() => this.tryReserve(length), options);
+    return new Reservation(this, at, length);
+  }
+
+  /**
+   * Hands everything committed (behind no open reservation) to the flusher.
+   *
+   * Returns false if some of it did not fit now; it goes with a later flush, in order. **Cost** one store and one
+   * read-modify-write, whatever the number of messages. **Throws** ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
+   */
+  flush(): boolean {
+    this.checkOpen();
+    this.budget = this.options.budget;
+    if (this.openAt !== NONE && this.hasRooms) this.enterSpans();
+    const complete = this.spans.isEmpty ? this.cutRegion() : this.settle();
+    if (this.lane.unpublishedBytes > 0) {
+      if (!this.lane.publish()) {
+        this.lane.takeBack();
+        throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+      }
+      this.flusher.announce();
+    }
+    return complete;
+  }
+
+  /**
+   * Flushes what it can, aborts what is open, gives the buffers back. Returns the bytes that could not be handed over: 0 unless the
+   * flusher is full or closed. Doing it again does nothing.
+   */
+  close(): number {
+    if (this.isClosed) return 0;
+    if (this.openAt !== NONE) this.abort(this.openAt);
+    this.spans.abortAll();
+    let dropped = 0;
+    try {
+      this.flush();
+    } catch {
+      // The flusher is closed: what was appended comes back to us here, or went to whoever closed it.
+      dropped += this.lane.unpublishedBytes;
+      this.lane.publish();
+      this.lane.takeBack();
+    }
+    dropped += this.bufferedBytes;
+    this.isClosed = true;
+    this.policy.close();
+    this.spans.clear();
+    if (this.bufferId !== NO_BUFFER) this.pool.release(this.bufferId);
+    this.bufferId = NO_BUFFER;
+    this.limit = this.limitHidden = -1;
+    this.regionBegin = this.committed = this.cursor = 0;
+    this.waiting.close();
+    this.lane.close();
+    this.flusher.announce();
+    return dropped;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Asserts what the picture above says. For tests; costs nothing when not called. */
+  invariants(): void {
+    const { regionBegin, committed, cursor } = this;
+    const limit = this.limit >= 0 ? this.limit : this.limitHidden;
+    if (!(regionBegin <= committed && committed <= cursor && (cursor <= limit || limit < 0))) {
+      throw new Error(`writer cursors out of order: ${regionBegin} ${committed} ${cursor} ${limit}`);
+    }
+  }
+
+  // ── The slow side ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** A new buffer is due, or a second reservation is made while one is open, or the argument is wrong. */
+  private reserveSlow(length: number): number {
+    this.checkOpen();
+    checkInteger('length', length, 0, 0x7fff_ffff);
+    if (length > this.messageBytesMax) {
+      throw new BusbarError(
+        'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+        `${length} bytes, a buffer holds ${this.messageBytesMax}`,
+      );
+    }
+    if (length > this.pool.bufferSize >>> 1 && this.cursorLeft() < length) {
+      return this.reserveOwnBuffer(length);
+    }
+    if (this.cursorLeft() < length && !this.switchBuffer()) return NOT_NOW;
+    if (this.openAt === NONE && this.spans.isEmpty) return this.tryReserve(length);
+    this.enterSpans();
+    const at = this.cursor;
+    this.cursor = at + length;
+    this.pool.retain(this.bufferId);
+    this.spans.pushOpen(this.bufferId, at, this.cursor, false);
+    return at;
+  }
+
+  private cursorLeft(): number {
+    return (this.limit >= 0 ? this.limit : this.limitHidden) - this.cursor;
+  }
+
+  /** The message gets a buffer to itself; later ones go on in the present one. */
+  private reserveOwnBuffer(length: number): number {
+    if (!this.lane.hasSpace) return NOT_NOW;
+    const id = this.waiting.tryAcquire();
+    if (id === NO_BUFFER) return NOT_NOW;
+    this.enterSpans();
+    const at = this.pool.offsetOf(id) + this.options.headroom;
+    this.spans.pushOpen(id, at, at + length, true);
+    return at;
+  }
+
+  /** From now on everything is kept in order in `spans`: the region so far, then the open reservation. */
+  private enterSpans(): void {
+    if (this.limit >= 0) {
+      this.limitHidden = this.limit;
+      this.limit = -1;
+    }
+    if (this.committed > this.regionBegin) {
+      this.pool.retain(this.bufferId);
+      this.spans.pushCommitted(this.bufferId, this.regionBegin, this.committed);
+    }
+    if (this.openAt !== NONE) {
+      this.pool.retain(this.bufferId);
+      this.spans.pushOpen(this.bufferId, this.openAt, this.cursor, false);
+      this.openAt = NONE;
+    }
+    this.regionBegin = this.committed = this.cursor;
+  }
+
+  /** Every span is done with: back to the fast path, with a new region. */
+  private leaveSpans(): void {
+    this.limit = this.limitHidden;
+    this.limitHidden = -1;
+    this.beginRegion(this.cursor);
+  }
+
+  /** The next region of the present buffer begins behind `end`, with room around it. */
+  private beginRegion(end: number): void {
+    const begin = end + this.options.tailroom + this.options.headroom;
+    this.cursor = Math.max(end, Math.min(begin, this.limit));
+    this.regionBegin = this.committed = this.cursor;
+  }
+
+  private get hasRooms(): boolean {
+    return this.options.headroom + this.options.tailroom > 0;
+  }
+
+  /** Puts a fresh buffer in place of the full one. False: not now, nothing has changed. */
+  private switchBuffer(): boolean {
+    if (!this.lane.hasSpace) return false;
+    const id = this.waiting.tryAcquire();
+    if (id === NO_BUFFER) return false;
+    if (this.openAt !== NONE) this.enterSpans();
+    const length = this.committed - this.regionBegin;
+    if (this.bufferId !== NO_BUFFER) {
+      // Room was checked. The writer's reference goes along: the receiver's release will be the last.
+      if (length > 0) this.lane.append(this.bufferId, this.regionBegin, length);
+      else this.pool.release(this.bufferId);
+    }
+    const begin = this.pool.offsetOf(id);
+    this.bufferId = id;
+    this.cursor = begin + this.options.headroom;
+    this.regionBegin = this.committed = this.cursor;
+    const limit = begin + this.pool.bufferSize - this.options.tailroom;
+    if (this.spans.isEmpty) this.limit = limit;
+    else this.limitHidden = limit;
+    return true;
+  }
+
+  /** On the fast path: appends the region so far to the lane. False: the lane is full. */
+  private cutRegion(): boolean {
+    const length = this.committed - this.regionBegin;
+    if (length === 0) return true;
+    if (!this.lane.hasSpace) return false;
+    this.pool.retain(this.bufferId);
+    this.lane.append(this.bufferId, this.regionBegin, length);
+    if (this.openAt === NONE) this.beginRegion(this.committed);
+    else this.regionBegin = this.committed;
+    return true;
+  }
+
+  /** Appends every region before the first open reservation to the lane. False: some have to wait. */
+  private settle(): boolean {
+    for (let region = this.spans.takeRegion(); region; region = this.spans.takeRegion()) {
+      const ready = this.withRooms(region);
+      if (ready === undefined || !this.lane.append(ready.bufferId, ready.begin, ready.end - ready.begin)) {
+        this.spans.putBack(ready ?? region);
+        return false;
+      }
+    }
+    if (this.spans.isEmpty) this.leaveSpans();
+    return true;
+  }
+
+  private settleIfFinished(): void {
+    if (this.spans.openCount === 0) this.settle();
+  }
+
+  /**
+   * The region with headroom and tailroom that are its own. What overlapped other reservations has neighbours there,
+   * which a packet may still read: it is copied into a buffer of its own. Undefined: no buffer is free.
+   */
+  private withRooms(region: Region): Region | undefined {
+    if (region.spaced || !this.hasRooms) return region;
+    const id = this.waiting.tryAcquire();
+    if (id === NO_BUFFER) return undefined;
+    const begin = this.pool.offsetOf(id) + this.options.headroom;
+    this.pool.bytes.copyWithin(begin, region.begin, region.end);
+    this.pool.release(region.bufferId);
+    return { bufferId: id, begin, end: begin + region.end - region.begin, spaced: true };
+  }
+
+  private commitSlow(offset: number, length: number): void {
+    this.checkOpen();
+    const reserved = offset === this.openAt ? this.cursor - offset : this.spans.lengthOf(offset);
+    if (reserved < 0) throw badReservation(offset);
+    checkInteger('length', length, 0, reserved);
+    this.spans.commit(offset, length);
+    this.settleIfFinished();
+  }
+
+  private isOpen(offset: number): boolean {
+    return offset === this.openAt || this.spans.lengthOf(offset) >= 0;
+  }
+
+  private checkOpen(): void {
+    if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+  }
+}
+
+function badReservation(offset: unknown): BusbarError {
+  return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `offset ${String(offset)}`);
+}
+
+function checkRange(source: unknown, begin: number, end: number): void {
+  const bytes = checkBytes('source', source);
+  checkInteger('end', end, 0, bytes.length);
+  checkInteger('begin', begin, 0, end);
+}

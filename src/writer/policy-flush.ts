@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/** The writers' room: flushing by itself, at the end of a turn or when a budget is spent. */
+
+import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import type { BufferPool } from '../pool/index.ts';
+import type { Lane } from './lane.ts';
+import type { TurnEnd, WriteFlusher } from './write-flusher.ts';
+import type { ResolvedWriterOptions } from './writer-options.ts';
+
+/** How soon to try again when no ring will tell. */
+const RETRY_MS = 1;
+
+/** A budget that lasts until the next flush renews it. */
+const BUDGET_ENDLESS = 0x3fff_ffff;
+
+/** The slow side of a writer's flush policy: the writer counts its budget down and comes here when it is spent. */
+export class PolicyFlush implements TurnEnd {
+  readonly #flusher: WriteFlusher;
+  readonly #pool: BufferPool;
+  readonly #lane: Lane;
+  readonly #options: ResolvedWriterOptions;
+  /** Flushes; false: something had to stay. Must not be called once closed. */
+  readonly #flush: () => boolean;
+  #inTurn = false;
+  /** True while the doorbell is listened to, because a flush was incomplete. */
+  #retrying = false;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(
+    flusher: WriteFlusher,
+    lane: Lane,
+    options: ResolvedWriterOptions,
+    flush: () => boolean,
+  ) {
+    this.#flusher = flusher;
+    this.#pool = flusher.pool;
+    this.#lane = lane;
+    this.#options = options;
+    this.#flush = flush;
+  }
+
+  /** The budget is spent. Returns what may be committed until the next call. */
+  spend(): number {
+    if (this.#options.policy === 'turn') {
+      if (!this.#inTurn) this.#flusher.atTurnEnd(this);
+      this.#inTurn = true;
+      return BUDGET_ENDLESS;
+    }
+    if (this.#options.policy !== 'manual') this.#run();
+    return this.#options.budget;
+  }
+
+  onTurnEnd(): void {
+    this.#inTurn = false;
+    this.#run();
+  }
+
+  close(): void {
+    this.#closed = true;
+    stopTimer(this.#timer);
+    this.#pool.doorbell.ignore(this.#run);
+  }
+
+  /** What does not fit now goes when the receiver has made room. */
+  readonly #run = (): void => {
+    if (this.#closed || this.#flusher.closed || this.#flush()) {
+      if (this.#retrying) this.#pool.doorbell.ignore(this.#run);
+      this.#retrying = false;
+      return;
+    }
+    if (!this.#retrying) this.#pool.doorbell.listen(this.#run);
+    this.#retrying = true;
+    this.#lane.wantSpace();
+    // Room that was made before the wish could be seen rings nobody; nor does a buffer that a copy lacked.
+    if (this.#lane.hasSpace) {
+      stopTimer(this.#timer);
+      this.#timer = startTimer(RETRY_MS, this.#run);
+    }
+  };
+}

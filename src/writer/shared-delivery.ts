@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+/** The door out of a shared writer: one thread at a time carries what all have committed to the lane. */
+
+import {
+  compareExchange,
+  exchange,
+  loadAcquire,
+  loadSeqCst,
+  storeRelease,
+  storeThenPublish,
+  type Words,
+} from '../base/atomics.ts';
+import { BusbarError } from '../base/errors.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import type { Lane } from './lane.ts';
+import {
+  BUFFER,
+  CLAIM,
+  CLAIM_AGAIN,
+  CURSOR,
+  DELIVERED,
+  ENDED,
+  ENTRY_ABORTED,
+  ENTRY_COMMITTED,
+  ENTRY_OPEN,
+  ENTRY_VALUE,
+  EPOCHS,
+  LENGTH,
+  REFERENCE,
+  SEGMENTS,
+  type SharedWriterLayout,
+  SHUT,
+  STATE,
+} from './shared-writer-layout.ts';
+import type { WriteFlusher } from './write-flusher.ts';
+import type { ResolvedWriterOptions } from './writer-options.ts';
+
+/** Where a walk stands, and the committed run that it is extending. All offsets are relative to the buffer. */
+interface Walk {
+  epoch: number;
+  entry: number;
+  offset: number;
+  regionBegin: number;
+  regionEnd: number;
+  /** Where the walk must begin again if the region cannot be handed over. */
+  resume: number;
+}
+
+/**
+ * The claimant's side of a shared writer: walks the entries, appends committed runs to the lane, gives segments back.
+ *
+ * Progress is the word DELIVERED. It is written together with the lane's TAIL, in one compound step: a claimant that
+ * dies has delivered and noted a run, or neither, and recover() simply does it again.
+ */
+export class SharedDelivery {
+  readonly #flusher: WriteFlusher;
+  readonly #pool: BufferPool;
+  readonly #words: Words;
+  readonly #layout: SharedWriterLayout;
+  readonly #lane: Lane;
+  readonly #headroom: number;
+  readonly #hasRooms: boolean;
+  readonly #mine: number;
+
+  constructor(
+    flusher: WriteFlusher,
+    words: Words,
+    layout: SharedWriterLayout,
+    lane: Lane,
+    options: ResolvedWriterOptions,
+  ) {
+    this.#flusher = flusher;
+    this.#pool = flusher.pool;
+    this.#words = words;
+    this.#layout = layout;
+    this.#lane = lane;
+    this.#headroom = options.headroom;
+    this.#hasRooms = options.headroom + options.tailroom > 0;
+    this.#mine = flusher.pool.threadSlot + 1;
+  }
+
+  /** Sets the words of a new writer. */
+  static begin(words: Words, layout: SharedWriterLayout, headroom: number): void {
+    words[CURSOR] = layout.position(0, 0, headroom);
+    words[DELIVERED] = layout.position(0, 0, headroom);
+  }
+
+  /** Delivers, or asks the thread that is at it to look once more. False: something had to stay. */
+  run(): boolean {
+    for (;;) {
+      const claim = loadSeqCst(this.#words, CLAIM);
+      if (claim === 0) {
+        // SYNC(claim): sees everything as the last claimant left it.
+        if (compareExchange(this.#words, CLAIM, 0, this.#mine) === 0) return this.#deliverAll();
+      } else if (compareExchange(this.#words, CLAIM, claim, claim | CLAIM_AGAIN) === claim) {
+        return true;
+      }
+    }
+  }
+
+  /** With members gone: if nobody is left, ends the writer. Returns the bytes that could not be handed over. */
+  finishIfLast(): number {
+    const words = this.#words;
+    if (!this.#flusher.closed) this.run();
+    for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
+      if (loadSeqCst(words, this.#layout.members(slot)) > 0) return 0;
+    }
+    if (exchange(words, SHUT, 1) !== 0) return 0;
+    // Nobody is left who could reserve or flush: from here on this thread is alone.
+    let dropped = 0;
+    for (let epoch = 0; epoch < SEGMENTS; epoch++) dropped += this.#drop(epoch);
+    if (this.#flusher.closed) this.#lane.takeBack();
+    this.#lane.close();
+    this.#flusher.announce();
+    return dropped;
+  }
+
+  /** See SharedWriter.recover. */
+  recover(slot: number): void {
+    const words = this.#words;
+    const layout = this.#layout;
+    for (let epoch = 0; epoch < SEGMENTS; epoch++) {
+      for (let entry = 0; entry < layout.entryCount; entry++) {
+        const at = layout.entry(epoch, entry) + STATE;
+        compareExchange(words, at, ENTRY_OPEN | slot, ENTRY_ABORTED);
+      }
+    }
+    this.#finishInstall(slot);
+    storeRelease(words, layout.members(slot), 0);
+    const claim = loadSeqCst(words, CLAIM);
+    if ((claim & ~CLAIM_AGAIN) === slot + 1) {
+      if (compareExchange(words, CLAIM, claim, this.#mine) !== claim) return this.recover(slot);
+      this.#lane.releaseUnpublished();
+      this.#finishFree();
+      this.#deliverAll();
+    } else {
+      this.run();
+    }
+  }
+
+  #deliverAll(): boolean {
+    let complete: boolean;
+    try {
+      do {
+        complete = this.#deliver();
+      } while (!this.#unclaim());
+    } catch (error) {
+      storeRelease(this.#words, CLAIM, 0);
+      throw error;
+    }
+    return complete;
+  }
+
+  #unclaim(): boolean {
+    // SYNC(claim): publishes DELIVERED and the segments to the next claimant.
+    if (compareExchange(this.#words, CLAIM, this.#mine, 0) === this.#mine) return true;
+    storeRelease(this.#words, CLAIM, this.#mine);
+    return false;
+  }
+
+  #deliver(): boolean {
+    const words = this.#words;
+    this.#lane.reload();
+    const begin = words[DELIVERED];
+    const walk = this.#walkFrom(begin);
+    let complete = true;
+    while (complete) {
+      const state = this.#step(walk);
+      if (state === 'stop') break;
+      if (state === 'break') complete = this.#handOver(walk, false);
+      else if (state === 'end') complete = this.#handOver(walk, true) && this.#nextSegment(walk);
+    }
+    if (complete) complete = this.#handOver(walk, false);
+    if (walk.resume !== begin) {
+      if (!this.#lane.publishWith(words, DELIVERED, walk.resume)) {
+        this.#lane.takeBack();
+        throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+      }
+      this.#flusher.announce();
+    }
+    this.#freeDelivered();
+    return complete;
+  }
+
+  #walkFrom(position: number): Walk {
+    const offset = this.#layout.offsetOf(position);
+    return {
+      epoch: this.#layout.epochOf(position),
+      entry: this.#layout.entryOf(position),
+      offset,
+      regionBegin: offset,
+      regionEnd: offset,
+      resume: position,
+    };
+  }
+
+  /** Looks at the next entry: takes it into the run, or says why not. */
+  #step(walk: Walk): 'taken' | 'break' | 'end' | 'stop' {
+    const words = this.#words;
+    const layout = this.#layout;
+    const segment = layout.segment(walk.epoch);
+    if (loadAcquire(words, segment + BUFFER) === 0) return 'stop';
+    // SYNC(segment-end): sees where the cursor left the segment.
+    if (loadAcquire(words, segment + ENDED) === walk.entry + 1) return 'end';
+    if (walk.entry === layout.entryCount) return 'stop';
+    const at = layout.entry(walk.epoch, walk.entry);
+    // SYNC(entry): sees the message that was committed.
+    const state = loadAcquire(words, at + STATE);
+    if ((state & (ENTRY_COMMITTED | ENTRY_ABORTED)) === 0) return 'stop';
+    const length = (state & ENTRY_COMMITTED) === 0 ? 0 : state & ENTRY_VALUE;
+    if (length > 0) {
+      if (walk.regionEnd > walk.regionBegin && walk.regionEnd !== walk.offset) return 'break';
+      if (walk.regionEnd === walk.regionBegin) walk.regionBegin = walk.offset;
+      walk.regionEnd = walk.offset + length;
+    }
+    walk.offset += words[at + LENGTH];
+    walk.entry++;
+    return 'taken';
+  }
+
+  /** Appends the run to the lane. False: no room, or no buffer for a copy; the walk resumes before it. */
+  #handOver(walk: Walk, isLast: boolean): boolean {
+    const { regionBegin, regionEnd } = walk;
+    if (regionEnd > regionBegin) {
+      const pool = this.#pool;
+      const segment = this.#layout.segment(walk.epoch);
+      const id = (this.#words[segment + BUFFER] - 1) as BufferId;
+      if (!this.#lane.hasSpace) return false;
+      const length = regionEnd - regionBegin;
+      const from = pool.offsetOf(id) + regionBegin;
+      if (!this.#hasRooms || (isLast && regionBegin === this.#headroom)) {
+        pool.adopt(id);
+        this.#lane.append(id, from, length);
+      } else {
+        // Its neighbours' bytes stand where headroom and tailroom should be, and packets may still read them.
+        const copy = pool.tryAcquire();
+        if (copy === NO_BUFFER) return false;
+        const to = pool.offsetOf(copy) + this.#headroom;
+        pool.bytes.copyWithin(to, from, from + length);
+        this.#lane.append(copy, to, length);
+      }
+    }
+    walk.regionBegin = walk.regionEnd = walk.offset;
+    walk.resume = this.#layout.position(walk.epoch, walk.entry, walk.offset);
+    return true;
+  }
+
+  #nextSegment(walk: Walk): true {
+    walk.epoch = (walk.epoch + 1) % EPOCHS;
+    walk.entry = 0;
+    walk.offset = walk.regionBegin = walk.regionEnd = this.#headroom;
+    walk.resume = this.#layout.position(walk.epoch, 0, this.#headroom);
+    return true;
+  }
+
+  /** Gives back the buffers of segments that have been delivered to their end. */
+  #freeDelivered(): void {
+    const words = this.#words;
+    const layout = this.#layout;
+    const delivered = layout.epochOf(words[DELIVERED]);
+    const current = layout.epochOf(loadAcquire(words, CURSOR));
+    const ahead = (current - delivered + EPOCHS) % EPOCHS;
+    for (let i = ahead + 1; i < SEGMENTS; i++) {
+      const epoch = (delivered + i) % EPOCHS;
+      const segment = layout.segment(epoch);
+      if (loadAcquire(words, segment + ENDED) === 0) continue;
+      // Installed, but the installer has not yet got to storing the reference: next time.
+      if (loadAcquire(words, segment + REFERENCE + 3) !== 0) this.#free(epoch);
+    }
+  }
+
+  #free(epoch: number): void {
+    const words = this.#words;
+    const segment = this.#layout.segment(epoch);
+    if (words[segment + REFERENCE + 3] !== 0) {
+      this.#pool.release(this.#pool.receiveFrom(words, segment + REFERENCE));
+    }
+    const first = this.#layout.entry(epoch, 0);
+    words.fill(0, first, this.#layout.entry(epoch, this.#layout.entryCount - 1) + 2);
+    // SYNC(segment): publishes the cleared entries to whoever reserves there next.
+    storeThenPublish(words, segment + ENDED, 0, words, segment + BUFFER, 0);
+  }
+
+  /** Ends a segment of a writer that nobody uses any more; returns the committed bytes that it still held. */
+  #drop(epoch: number): number {
+    const words = this.#words;
+    const layout = this.#layout;
+    const delivered = words[DELIVERED];
+    let bytes = 0;
+    if (words[layout.segment(epoch) + BUFFER] === 0) return 0;
+    const isCurrent = layout.segment(layout.epochOf(delivered)) === layout.segment(epoch);
+    for (let i = isCurrent ? layout.entryOf(delivered) : 0; i < layout.entryCount; i++) {
+      const state = words[layout.entry(epoch, i) + STATE];
+      if ((state & ENTRY_COMMITTED) !== 0) bytes += state & ENTRY_VALUE;
+    }
+    this.#free(epoch);
+    return bytes;
+  }
+
+  /** A thread died between acquiring a buffer for a segment and giving its reference to the segment. */
+  #finishInstall(slot: number): void {
+    const words = this.#words;
+    const pending = this.#layout.pending(slot);
+    if (words[pending + 3] === 0) return;
+    for (let epoch = 0; epoch < SEGMENTS; epoch++) {
+      const segment = this.#layout.segment(epoch);
+      if (loadAcquire(words, segment + BUFFER) !== words[pending] + 1) continue;
+      moveReference(words, pending, segment + REFERENCE);
+      return;
+    }
+    this.#pool.release(this.#pool.receiveFrom(words, pending));
+  }
+
+  /** A claimant died after it had taken a segment's reference and before the segment was free again. */
+  #finishFree(): void {
+    const words = this.#words;
+    const layout = this.#layout;
+    for (let epoch = 0; epoch < SEGMENTS; epoch++) {
+      const segment = layout.segment(epoch);
+      if (words[segment + ENDED] === 0 || words[segment + REFERENCE + 3] !== 0) continue;
+      if (!this.#isBeingInstalled(words[segment + BUFFER])) this.#free(epoch);
+    }
+  }
+
+  #isBeingInstalled(buffer: number): boolean {
+    for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
+      const pending = this.#layout.pending(slot);
+      if (this.#words[pending + 3] !== 0 && this.#words[pending] + 1 === buffer) return true;
+    }
+    return false;
+  }
+}
+
+/** Moves a reference between two places in the writer's words; the fourth word says where it is. */
+export function moveReference(words: Words, from: number, to: number): void {
+  const mark = words[from + 3];
+  words[to] = words[from];
+  words[to + 1] = words[from + 1];
+  words[to + 2] = words[from + 2];
+  // SYNC(segment): publishes the reference to the claimant that will free the segment.
+  storeThenPublish(words, from + 3, 0, words, to + 3, mark);
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The writers' room, shared by many threads, as a plan: the words of one SharedWriter.
+ *
+ *   one block, in lines of 32 words (128 bytes)
+ *   ┌────────┬────────┬─────────┬───────────────────┬───────────────────────────────┬──────────────┐
+ *   │ header │ cursor │ deliver │ pending 0 … T−1   │ segment 0 … 7                 │ entries      │
+ *   │ 1 line │ 1 line │ 1 line  │ 4 words, own line │ BUFFER, ENDED, its reference  │ 8 × E × 2    │
+ *   └────────┴────────┴─────────┴───────────────────┴───────────────────────────────┴──────────────┘
+ *
+ *   word           unit            written by                      read by      access
+ *   CURSOR         position        whoever reserves or switches    the same     atomic, SYNC(cursor)
+ *   CLAIM          see below       whoever flushes                 the same     atomic, SYNC(claim)
+ *   DELIVERED      position        the claimant                    the same     plain, ordered by SYNC(claim)
+ *   SHUT           flag            close()                         everyone     atomic
+ *   pending t      packet words    thread t                        recover()    plain, one writer
+ *   members t      objects         thread t; recover(): → 0        everyone     atomic
+ *   segment BUFFER id + 1, or 0    whoever installs it: 0 → id+1;  everyone     atomic, SYNC(segment)
+ *                                  the claimant: → 0
+ *   segment ENDED  entries + 1     whoever moved CURSOR past it    the claimant atomic, SYNC(segment-end)
+ *   segment words  packet words    installer, then the claimant    the claimant plain, ordered by SYNC(segment)
+ *   entry STATE    see below       the thread that reserved,       the claimant atomic, SYNC(entry)
+ *                                  then whoever ends it
+ *   entry LENGTH   bytes reserved  the thread that reserved        the claimant plain, ordered by SYNC(entry)
+ *
+ * A position is { epoch, entry, offset } in one word: the segment is `epoch mod 8`, `entry` counts its
+ * reservations, `offset` is the next free byte. One compare-exchange takes an entry and its bytes
+ * together, so entries lie in the buffer in their order, and the claimant walks them to find the longest
+ * committed run. Nobody ever waits for another thread's reservation.
+ *
+ *   CLAIM =  0                  nobody flushes
+ *   CLAIM =  t + 1              thread t does
+ *   CLAIM = (t + 1) | AGAIN     thread t does, and looks once more before it stops
+ *
+ *   STATE =  0                     reserved, or not yet: the walk stops here
+ *   STATE = OPEN | t               reserved by thread t
+ *   STATE = COMMITTED | length     a message of `length` bytes, at most LENGTH
+ *   STATE = ABORTED                nothing
+ *
+ *   free(BUFFER = 0) ──install──▶ current ──CURSOR moves on: ENDED──▶ ended ──all delivered──▶ free
+ */
+
+import { assert } from '../base/assert.ts';
+import { SEND_PACKET_WORDS } from '../packet/index.ts';
+
+const LINE_WORDS = 32;
+
+export const SHARED_WRITER_MAGIC = 0x73687772;
+export const SHARED_WRITER_VERSION = 1;
+
+let word = 0;
+export const HEADER_MAGIC: number = word++;
+export const HEADER_BUFFER_SIZE: number = word++;
+export const HEADER_THREADS: number = word++;
+export const HEADER_LANE: number = word++;
+assert(word <= LINE_WORDS, 'header fields must fit in one line');
+
+export const CURSOR: number = LINE_WORDS;
+export const CLAIM: number = 2 * LINE_WORDS;
+export const DELIVERED: number = 2 * LINE_WORDS + 1;
+export const SHUT: number = 2 * LINE_WORDS + 2;
+const PENDING: number = 3 * LINE_WORDS;
+
+/** Bit of CLAIM: look once more. */
+export const CLAIM_AGAIN: number = 1 << 30;
+
+// Segment record.
+word = 0;
+export const BUFFER: number = word++;
+export const ENDED: number = word++;
+export const REFERENCE: number = word;
+word += SEND_PACKET_WORDS;
+assert(word <= LINE_WORDS, 'segment fields must fit in one line');
+
+// Entry record.
+export const STATE = 0;
+export const LENGTH = 1;
+const ENTRY_WORDS = 2;
+
+/** Bits of STATE. What remains holds the thread, or the length. */
+export const ENTRY_OPEN: number = 1 << 28;
+export const ENTRY_COMMITTED: number = 1 << 29;
+export const ENTRY_ABORTED: number = 1 << 30;
+export const ENTRY_VALUE: number = ENTRY_OPEN - 1;
+
+/** Segments in the ring: so many buffers may wait for the receiver, or for a slow reservation. */
+export const SEGMENTS = 8;
+/** Epochs run modulo this: two laps of the ring, so that a position says which lap it belongs to. */
+export const EPOCHS: number = 2 * SEGMENTS;
+const EPOCH_BITS: number = Math.log2(EPOCHS);
+/** Fewer entries than this in a segment would waste most of its buffer. */
+const ENTRY_BITS_MIN = 7;
+/** The longest buffer whose offsets leave enough bits for entries. */
+export const SHARED_BUFFER_SIZE_MAX: number = (1 << (32 - EPOCH_BITS - ENTRY_BITS_MIN)) - 1;
+/** No more entries than messages of this length fit. */
+const MESSAGE_BYTES_TYPICAL_MIN = 4;
+
+/** Where everything stands, and how a position is packed. */
+export class SharedWriterLayout {
+  /** Reservations in one segment. */
+  readonly entryCount: number;
+  readonly wordCount: number;
+  readonly #offsetBits: number;
+  readonly #entryMask: number;
+  readonly #segments: number;
+  readonly #entries: number;
+
+  constructor(bufferSize: number, threadCount: number) {
+    this.#offsetBits = 32 - Math.clz32(bufferSize);
+    const entryBits = 32 - EPOCH_BITS - this.#offsetBits;
+    this.#entryMask = (1 << entryBits) - 1;
+    const useful = Math.ceil(bufferSize / MESSAGE_BYTES_TYPICAL_MIN) + 1;
+    this.entryCount = Math.min(this.#entryMask, useful);
+    this.#segments = PENDING + threadCount * LINE_WORDS;
+    this.#entries = this.#segments + SEGMENTS * LINE_WORDS;
+    this.wordCount = this.#entries + SEGMENTS * this.entryCount * ENTRY_WORDS;
+  }
+
+  position(epoch: number, entry: number, offset: number): number {
+    return (epoch << (32 - EPOCH_BITS)) | (entry << this.#offsetBits) | offset;
+  }
+
+  epochOf(position: number): number {
+    return position >>> (32 - EPOCH_BITS);
+  }
+
+  entryOf(position: number): number {
+    return (position >>> this.#offsetBits) & this.#entryMask;
+  }
+
+  offsetOf(position: number): number {
+    return position & ((1 << this.#offsetBits) - 1);
+  }
+
+  pending(slot: number): number {
+    return PENDING + slot * LINE_WORDS;
+  }
+
+  /** The word that counts thread `slot`'s writer objects. */
+  members(slot: number): number {
+    return PENDING + slot * LINE_WORDS + SEND_PACKET_WORDS;
+  }
+
+  segment(epoch: number): number {
+    return this.#segments + (epoch % SEGMENTS) * LINE_WORDS;
+  }
+
+  entry(epoch: number, entry: number): number {
+    return this.#entries + ((epoch % SEGMENTS) * this.entryCount + entry) * ENTRY_WORDS;
+  }
+}

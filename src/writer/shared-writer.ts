@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+/** The writers' room: one writer for many threads, which append to the same buffer. */
+
+import {
+  compareExchange,
+  compareExchangeThenAdd,
+  fetchAdd,
+  fetchSub,
+  loadAcquire,
+  loadSeqCst,
+  storeRelease,
+  type Words,
+} from '../base/atomics.ts';
+import { copyBytes } from '../base/bytes.ts';
+import { checkBytes, checkInteger, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { Packet } from '../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
+import { OWNER_SHARED } from './flusher-layout.ts';
+import type { Lane } from './lane.ts';
+import { PolicyFlush } from './policy-flush.ts';
+import { Reservation } from './reservation.ts';
+import { moveReference, SharedDelivery } from './shared-delivery.ts';
+import {
+  BUFFER,
+  CURSOR,
+  DELIVERED,
+  ENDED,
+  ENTRY_ABORTED,
+  ENTRY_COMMITTED,
+  ENTRY_OPEN,
+  EPOCHS,
+  HEADER_BUFFER_SIZE,
+  HEADER_LANE,
+  HEADER_MAGIC,
+  HEADER_THREADS,
+  LENGTH,
+  REFERENCE,
+  SEGMENTS,
+  SHARED_BUFFER_SIZE_MAX,
+  SHARED_WRITER_MAGIC,
+  SHARED_WRITER_VERSION,
+  SharedWriterLayout,
+  STATE,
+} from './shared-writer-layout.ts';
+import { SpaceWait } from './space-wait.ts';
+import type { WriteFlusher } from './write-flusher.ts';
+import { type ResolvedWriterOptions, resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+
+/** Answer of `tryReserve`: not now. */
+const NOT_NOW = -1;
+/** In place of an offset or an entry. */
+const NONE = -1;
+
+/** What another thread needs to join. Structured-cloneable. */
+export interface SharedWriterHandle {
+  /** Always 'busbar/shared-writer'. */
+  readonly kind: 'busbar/shared-writer';
+  readonly version: number;
+  readonly control: SharedArrayBuffer;
+  readonly options: WriterOptions;
+}
+
+/**
+ * A writer that many threads use at once: their messages stand in one buffer, in the order in which they were
+ * reserved, and leave through one lane of the flusher, in that order.
+ *
+ * Every thread has an object of its own: `create` in one, `attach` in the others. A reservation may be held as long as
+ * need be, and ended by any thread that has its two numbers; a flush by any thread delivers the longest committed run, the rest
+ * goes with a later one. No call ever waits for another thread.
+ *
+ * **Cost** reserve: one compare-exchange; commit: one store; flush: one load per message, one read-modify-write per
+ * buffer.
+ */
+export class SharedWriter {
+  readonly pool: BufferPool;
+  readonly flusher: WriteFlusher;
+  /** What the flusher's sink is told as `writerId`. */
+  readonly id: number;
+  readonly handle: SharedWriterHandle;
+
+  private readonly words: Words;
+  private readonly layout: SharedWriterLayout;
+  private readonly lane: Lane;
+  private readonly options: ResolvedWriterOptions;
+  private readonly waiting: SpaceWait;
+  private readonly policy: PolicyFlush;
+  private readonly delivery: SharedDelivery;
+  private readonly slot: number;
+  /** End of the space in every buffer, relative to its begin. */
+  private readonly limit: number;
+  private readonly countsBytes: boolean;
+  private budget: number;
+  /** The entry of the reservation made last, if it is open, and where its bytes begin. */
+  private openEntry: number = NONE;
+  private openAt: number = NONE;
+  /** Entries of this thread's other open reservations, by where their bytes begin. */
+  private readonly open = new Map<number, number>();
+  private isClosed = false;
+
+  private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
+    this.pool = flusher.pool;
+    this.flusher = flusher;
+    this.handle = handle;
+    this.words = words;
+    this.options = resolveWriterOptions(flusher.pool, handle.options);
+    this.layout = new SharedWriterLayout(words[HEADER_BUFFER_SIZE], words[HEADER_THREADS]);
+    this.lane = flusher.joinLane(words[HEADER_LANE]);
+    this.id = this.lane.id;
+    this.slot = flusher.pool.threadSlot;
+    this.limit = flusher.pool.bufferSize - this.options.tailroom;
+    this.countsBytes = this.options.policy === 'bytes';
+    this.budget = this.options.budget;
+    const flush = (): boolean => this.flush();
+    this.policy = new PolicyFlush(flusher, this.lane, this.options, flush);
+    this.waiting = new SpaceWait(flusher, this.lane, flush);
+    this.delivery = new SharedDelivery(flusher, words, this.layout, this.lane, this.options);
+    fetchAdd(words, this.layout.members(this.slot), 1);
+  }
+
+  /**
+   * Makes a writer; this thread may use it at once.
+   *
+   * **Throws** RangeError if buffers are longer than 2 MiB − 1: a position in one must fit a word together with the number of the
+   * message; ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError naming an option.
+   */
+  static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
+    const { pool } = flusher;
+    const { headroom } = resolveWriterOptions(pool, options);
+    if (pool.bufferSize > SHARED_BUFFER_SIZE_MAX) {
+      throw new RangeError(
+        `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} for a SharedWriter, got ${pool.bufferSize}`,
+      );
+    }
+    const layout = new SharedWriterLayout(pool.bufferSize, pool.maxThreads);
+    const words = new Int32Array(new SharedArrayBuffer(layout.wordCount * 4));
+    words[HEADER_MAGIC] = SHARED_WRITER_MAGIC;
+    words[HEADER_BUFFER_SIZE] = pool.bufferSize;
+    words[HEADER_THREADS] = pool.maxThreads;
+    words[HEADER_LANE] = flusher.openLane(OWNER_SHARED).id;
+    words[CURSOR] = layout.position(0, 0, headroom);
+    SharedDelivery.begin(words, layout, headroom);
+    const handle: SharedWriterHandle = Object.freeze({
+      kind: 'busbar/shared-writer',
+      version: SHARED_WRITER_VERSION,
+      control: words.buffer,
+      options: { ...options },
+    });
+    return new SharedWriter(flusher, handle, words);
+  }
+
+  /** Joins from another thread; `flusher` is that thread's object of the same flusher. */
+  static attach(flusher: WriteFlusher, handle: SharedWriterHandle): SharedWriter {
+    const { kind, version, control } = (handle ?? {}) as Partial<SharedWriterHandle>;
+    if (kind !== 'busbar/shared-writer' || !(control instanceof SharedArrayBuffer)) {
+      throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected writer.handle, got ${show(handle)}`);
+    }
+    const words = new Int32Array(control);
+    const fits = words[HEADER_BUFFER_SIZE] === flusher.pool.bufferSize;
+    if (version !== SHARED_WRITER_VERSION || words[HEADER_MAGIC] !== SHARED_WRITER_MAGIC || !fits) {
+      throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not a writer of this version and pool');
+    }
+    return new SharedWriter(flusher, handle, words);
+  }
+
+  /** The longest message that fits. */
+  get messageBytesMax(): number {
+    return this.limit - this.options.headroom;
+  }
+
+  /** Like `LocalWriter.tryReserve`; −1 also when eight buffers wait for the receiver or for an open reservation. */
+  tryReserve(length: number): number {
+    const { words, layout } = this;
+    if (length >>> 0 !== length || length > this.limit - this.options.headroom) {
+      this.throwLength(length);
+    }
+    // A guess; the compare-exchange tells whether it was right.
+    let position = words[CURSOR];
+    for (;;) {
+      const epoch = layout.epochOf(position);
+      const entry = layout.entryOf(position);
+      const offset = layout.offsetOf(position);
+      const segment = layout.segment(epoch);
+      const installed = loadAcquire(words, segment + BUFFER);
+      if (installed !== 0 && offset + length <= this.limit && entry < layout.entryCount) {
+        const next = layout.position(epoch, entry + 1, offset + length);
+        // SYNC(cursor): takes the entry and its bytes; whoever reserves next sees them taken.
+        const seen = compareExchange(words, CURSOR, position, next);
+        if (seen === position) {
+          // Straight on, without a call: an entry without STATE would never end if we died here.
+          const at = layout.entry(epoch, entry);
+          words[at + LENGTH] = length;
+          words[at + STATE] = ENTRY_OPEN | this.slot;
+          return this.keepOpen(at, this.pool.offsetOf((words[segment + BUFFER] - 1) as BufferId) + offset);
+        }
+        position = seen;
+        continue;
+      }
+      this.checkOpen();
+      if (!this.advance(position, installed)) return NOT_NOW;
+      position = loadSeqCst(words, CURSOR);
+    }
+  }
+
+  /** Like `LocalWriter.commit`. **Cost** one atomic store. */
+  commit(offset: number, length: number): void {
+    const at = offset === this.openAt && offset !== NONE ? this.openEntry : this.find(offset);
+    if (length >>> 0 !== length || length > this.words[at + LENGTH]) {
+      checkInteger('length', length, 0, this.words[at + LENGTH]);
+    }
+    this.forget(offset);
+    // SYNC(entry): publishes the message to whoever flushes.
+    storeRelease(this.words, at + STATE, ENTRY_COMMITTED | length);
+    const left = this.budget - (this.countsBytes ? length : 1);
+    this.budget = left;
+    if (left < 0) this.budget = this.policy.spend();
+  }
+
+  /** Like {@link commit}; returns a packet of the same bytes, which the caller releases. */
+  commitPacket(offset: number, length: number): Packet {
+    const { pool } = this;
+    this.find(offset);
+    const bufferId = pool.bufferAt(offset);
+    // While the reservation is open its segment keeps the buffer; afterwards only our reference does.
+    pool.adopt(bufferId);
+    try {
+      this.commit(offset, length);
+    } catch (error) {
+      pool.release(bufferId);
+      throw error;
+    }
+    return Packet.wrap(pool, bufferId, offset, length);
+  }
+
+  /** Like `LocalWriter.abort`. **Cost** one atomic store. */
+  abort(offset: number): void {
+    const at = this.find(offset);
+    this.forget(offset);
+    storeRelease(this.words, at + STATE, ENTRY_ABORTED);
+  }
+
+  /** Like `LocalWriter.tryWrite`. */
+  tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
+    checkInteger('end', end, 0, checkBytes('source', source).length);
+    checkInteger('begin', begin, 0, end);
+    const at = this.tryReserve(end - begin);
+    if (at < 0) return false;
+    copyBytes(this.pool.bytes, at, source, begin, end);
+    this.commit(at, end - begin);
+    return true;
+  }
+
+  /** Like `LocalWriter.reserve`. */
+  async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
+    const at = await this.waiting.until(() => this.tryReserve(length), options);
+    return new Reservation(this, at, length);
+  }
+
+  /**
+   * Gives an open reservation away; whoever gets the two numbers in another thread calls {@link takeOver}. A ticket that nobody takes over
+   * holds up everything behind it.
+   */
+  handOver(offset: number): ReservationTicket {
+    const entry = this.find(offset);
+    this.forget(offset);
+    return { offset, entry };
+  }
+
+  /** Takes a reservation that another thread handed over: this thread ends it. Returns its offset. */
+  takeOver(ticket: ReservationTicket): number {
+    const { offset, entry } = ticket;
+    const state = loadAcquire(this.words, entry + STATE);
+    if ((state & ENTRY_OPEN) === 0) throw badReservation(offset);
+    this.words[entry + STATE] = ENTRY_OPEN | this.slot;
+    this.open.set(offset, entry);
+    return offset;
+  }
+
+  /**
+   * Hands everything committed before the first open reservation, by any thread, to the flusher. If another thread is just doing that,
+   * it does ours too, and this returns at once.
+   *
+   * Returns false if some of it did not fit now. **Throws** ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
+   */
+  flush(): boolean {
+    this.checkOpen();
+    this.budget = this.options.budget;
+    return this.delivery.run();
+  }
+
+  /**
+   * Finishes what a dead thread had begun: its open reservations are aborted, its flush is done. Call it before
+   * `pool.reclaim(slot)`. **Throws** ERR_BUSBAR_THREAD_ALIVE.
+   */
+  recover(threadSlot: number): void {
+    checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
+    if (!this.pool.isThreadGone(threadSlot)) {
+      throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
+    }
+    this.delivery.recover(threadSlot);
+  }
+
+  /**
+   * This thread is done with the writer: its open reservations are aborted, what is committed is flushed. The last thread's
+   * close ends the writer and gives its buffers back; it returns the bytes that could not be handed over.
+   */
+  close(): number {
+    if (this.isClosed) return 0;
+    if (this.openAt !== NONE) this.abort(this.openAt);
+    for (const offset of [...this.open.keys()]) this.abort(offset);
+    this.isClosed = true;
+    this.policy.close();
+    this.waiting.close();
+    fetchSub(this.words, this.layout.members(this.slot), 1);
+    return this.delivery.finishIfLast();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // ── The slow side ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Makes room behind the present segment. False: not now. */
+  private advance(position: number, installed: number): boolean {
+    const { words, layout } = this;
+    const epoch = layout.epochOf(position);
+    if (installed === 0) return this.install(epoch);
+    const next = (epoch + 1) % EPOCHS;
+    const delivered = layout.epochOf(loadAcquire(words, DELIVERED));
+    if ((next - delivered + EPOCHS) % EPOCHS >= SEGMENTS) return false;
+    const segment = layout.segment(next);
+    // One that has ENDED is an old one: delivered, and not yet given back.
+    if (loadAcquire(words, segment + ENDED) !== 0) return false;
+    if (loadAcquire(words, segment + BUFFER) === 0 && !this.install(next)) return false;
+    // SYNC(cursor): moves everyone on. SYNC(segment-end): tells the claimant where the old segment ends.
+    compareExchangeThenAdd(
+      words,
+      CURSOR,
+      position,
+      layout.position(next, 0, this.options.headroom),
+      layout.segment(epoch) + ENDED,
+      layout.entryOf(position) + 1,
+    );
+    return true;
+  }
+
+  /** Puts a buffer of this thread into a segment that has none. If another thread is faster, ours stays ours. */
+  private install(epoch: number): boolean {
+    const { words, layout, pool } = this;
+    const id = this.waiting.tryAcquire();
+    if (id === NO_BUFFER) return false;
+    const pending = layout.pending(this.slot);
+    pool.sendInto(id, pool.offsetOf(id), 0, words, pending);
+    const segment = layout.segment(epoch);
+    // SYNC(segment): shows the buffer to everyone who reserves.
+    if (compareExchange(words, segment + BUFFER, 0, id + 1) === 0) {
+      moveReference(words, pending, segment + REFERENCE);
+    } else {
+      pool.release(pool.receiveFrom(words, pending));
+    }
+    return true;
+  }
+
+  private keepOpen(entry: number, offset: number): number {
+    if (this.openAt !== NONE) this.open.set(this.openAt, this.openEntry);
+    this.openEntry = entry;
+    this.openAt = offset;
+    return offset;
+  }
+
+  private find(offset: number): number {
+    if (offset === this.openAt && offset !== NONE) return this.openEntry;
+    const entry = this.open.get(offset);
+    if (entry === undefined) {
+      this.checkOpen();
+      throw badReservation(offset);
+    }
+    return entry;
+  }
+
+  private forget(offset: number): void {
+    if (offset === this.openAt) this.openAt = NONE;
+    else this.open.delete(offset);
+  }
+
+  private checkOpen(): void {
+    if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+  }
+
+  private throwLength(length: number): never {
+    this.checkOpen();
+    checkInteger('length', length, 0, 0x7fff_ffff);
+    throw new BusbarError(
+      'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+      `${length} bytes, a buffer holds ${this.messageBytesMax}`,
+    );
+  }
+}
+
+/** An open reservation on its way to another thread. Structured-cloneable. */
+export interface ReservationTicket {
+  readonly offset: number;
+  readonly entry: number;
+}
+
+function badReservation(offset: unknown): BusbarError {
+  return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `offset ${String(offset)}`);
+}

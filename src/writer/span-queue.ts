@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+/** The writers' room: reservations that overlapped in time, kept in the order in which they were made. */
+
+import type { BufferId, BufferPool } from '../pool/index.ts';
+
+type SpanState = 'open' | 'committed' | 'aborted';
+
+/** Bytes `[begin, end)` of a buffer, and one reference on it. */
+interface Span {
+  readonly bufferId: BufferId;
+  readonly begin: number;
+  end: number;
+  state: SpanState;
+  /** True if the bytes around it belong to no other message. */
+  readonly spaced: boolean;
+}
+
+/** A run of committed spans, contiguous in one buffer, with one reference on it. */
+export interface Region {
+  bufferId: BufferId;
+  begin: number;
+  end: number;
+  spaced: boolean;
+}
+
+/**
+ * The slow mode of a writer: entered when a second reservation is made while one is open, left when all are finished.
+ *
+ * **Cost** an object and a map entry per reservation.
+ */
+export class SpanQueue {
+  readonly #pool: BufferPool;
+  /** In order of reservation; those before `#first` are gone. */
+  #spans: Span[] = [];
+  #first = 0;
+  readonly #open = new Map<number, Span>();
+
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+  }
+
+  get isEmpty(): boolean {
+    return this.#first === this.#spans.length;
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  get committedBytes(): number {
+    let bytes = 0;
+    for (let i = this.#first; i < this.#spans.length; i++) {
+      const { state, begin, end } = this.#spans[i];
+      if (state === 'committed') bytes += end - begin;
+    }
+    return bytes;
+  }
+
+  /** Appends a reservation. **Ownership** takes over one reference on the buffer. */
+  pushOpen(bufferId: BufferId, begin: number, end: number, spaced: boolean): void {
+    const span: Span = { bufferId, begin, end, state: 'open', spaced };
+    this.#spans.push(span);
+    this.#open.set(begin, span);
+  }
+
+  /** Appends bytes that are committed already. **Ownership** takes over one reference on the buffer. */
+  pushCommitted(bufferId: BufferId, begin: number, end: number): void {
+    this.#spans.push({ bufferId, begin, end, state: 'committed', spaced: false });
+  }
+
+  /** The length of the open reservation that begins at `offset`, or −1. */
+  lengthOf(offset: number): number {
+    const span = this.#open.get(offset);
+    return span === undefined ? -1 : span.end - span.begin;
+  }
+
+  /** Commits the first `length` bytes of an open reservation. */
+  commit(offset: number, length: number): void {
+    const span = this.#close(offset);
+    span.end = span.begin + length;
+    span.state = 'committed';
+  }
+
+  abort(offset: number): void {
+    this.#close(offset).state = 'aborted';
+  }
+
+  abortAll(): void {
+    for (const offset of [...this.#open.keys()]) this.abort(offset);
+  }
+
+  /**
+   * Takes the longest committed run from the front; undefined if the front is open or there is nothing.
+   *
+   * **Ownership** the caller gets the region's reference; {@link putBack} returns it.
+   */
+  takeRegion(): Region | undefined {
+    let region: Region | undefined;
+    while (this.#first < this.#spans.length) {
+      const span = this.#spans[this.#first];
+      if (span.state === 'open') break;
+      const { bufferId, begin, end, spaced } = span;
+      if (span.state === 'committed' && end > begin) {
+        if (region === undefined) {
+          region = { bufferId, begin, end, spaced };
+          this.#first++;
+          continue;
+        }
+        if (region.bufferId !== bufferId || region.end !== begin || region.spaced !== spaced) break;
+        region.end = end;
+      }
+      this.#first++;
+      this.#pool.release(bufferId);
+    }
+    if (this.isEmpty) this.#forget();
+    return region;
+  }
+
+  /** Undoes the last {@link takeRegion}. */
+  putBack(region: Region): void {
+    const span: Span = { ...region, state: 'committed' };
+    this.#spans = [span, ...this.#spans.slice(this.#first)];
+    this.#first = 0;
+  }
+
+  /** Releases everything. */
+  clear(): void {
+    for (let i = this.#first; i < this.#spans.length; i++) {
+      this.#pool.release(this.#spans[i].bufferId);
+    }
+    this.#open.clear();
+    this.#forget();
+  }
+
+  #close(offset: number): Span {
+    const span = this.#open.get(offset) as Span;
+    this.#open.delete(offset);
+    return span;
+  }
+
+  #forget(): void {
+    this.#spans.length = 0;
+    this.#first = 0;
+  }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/** End to end: a client that says exactly what a test says, and shows what comes back. */
+
+import { connect, type Socket } from 'node:net';
+
+/** What a modern client says first. */
+const GREETING = 'CONNECT {"verbose":false,"pedantic":false,"headers":true}\r\n';
+
+/** A connection without any knowledge of the protocol. Text is latin1: one character per byte. */
+export class RawClient {
+  readonly socket: Socket;
+  /** What the server said of itself. */
+  info: Record<string, unknown> = {};
+  /** Resolves when the server has closed the connection. */
+  readonly closed: Promise<void>;
+  /** What has come and not been taken yet. */
+  #received = '';
+  #isClosed = false;
+  #changed: () => void = () => {};
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => {
+      this.#received += chunk.toString('latin1');
+      this.#changed();
+    });
+    socket.on('error', () => {});
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#isClosed = true;
+        this.#changed();
+        resolve();
+      });
+    });
+  }
+
+  /** Connects, waits for INFO and says `greeting`. */
+  static async connect(port: number, greeting: string = GREETING): Promise<RawClient> {
+    const client = new RawClient(connect(port, '127.0.0.1'));
+    const line = await client.takeThrough('\r\n');
+    client.info = JSON.parse(line.slice('INFO '.length)) as Record<string, unknown>;
+    if (greeting !== '') client.say(greeting);
+    return client;
+  }
+
+  say(text: string): void {
+    this.socket.write(Buffer.from(text, 'latin1'));
+  }
+
+  /** Says it in pieces of one byte, each in a packet of its own as far as the system allows. */
+  async sayBytewise(text: string): Promise<void> {
+    for (const character of text) {
+      await new Promise<void>((resolve) => {
+        this.socket.write(Buffer.from(character, 'latin1'), () => resolve());
+      });
+    }
+  }
+
+  /** Says it and a PING; everything that comes until the answer to that, which is not included. */
+  async converse(text: string): Promise<string> {
+    this.say(`${text}PING\r\n`);
+    return (await this.takeThrough('PONG\r\n')).slice(0, -'PONG\r\n'.length);
+  }
+
+  /** Waits for the text, and takes everything up to and with it. */
+  async takeThrough(text: string): Promise<string> {
+    let searched = 0;
+    for (;;) {
+      const at = this.#received.indexOf(text, searched);
+      if (at >= 0) return this.#take(at + text.length);
+      searched = Math.max(0, this.#received.length - text.length);
+      if (this.#isClosed) throw new Error(`closed without ${JSON.stringify(text)}`);
+      await this.#change();
+    }
+  }
+
+  /** Waits for so many bytes and takes them. */
+  async takeBytes(count: number): Promise<string> {
+    while (this.#received.length < count && !this.#isClosed) await this.#change();
+    return this.#take(count);
+  }
+
+  /** Everything that comes until the server closes. */
+  async untilClosed(): Promise<string> {
+    await this.closed;
+    return this.#take(this.#received.length);
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  #take(count: number): string {
+    const text = this.#received.slice(0, count);
+    this.#received = this.#received.slice(count);
+    return text;
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#changed = resolve;
+    });
+  }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/**
+ * End to end: two programs that know nothing of busbar meet at the broker, itself a process of its
+ * own.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  expect(await new Program('scripts/build.mjs').ended).toBe(0);
+});
+
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** A program that runs, and the lines that it prints. */
+class Program {
+  readonly process: ChildProcess;
+  readonly lines: string[] = [];
+  readonly ended: Promise<number | null>;
+  #changed: () => void = () => {};
+  #hasEnded = false;
+
+  constructor(script: string, ...args: string[]) {
+    this.process = spawn(process.execPath, [`${ROOT}${script}`, ...args], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    children.push(this.process);
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        this.lines.push(line);
+        this.#changed();
+      });
+    }
+    this.ended = once(this.process, 'close').then(([code]) => {
+      this.#hasEnded = true;
+      this.#changed();
+      return code as number | null;
+    });
+  }
+
+  /** Waits for a line that matches. */
+  async line(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      for (const line of this.lines) {
+        const match = pattern.exec(line);
+        if (match !== null) return match;
+      }
+      if (this.#hasEnded) throw new Error(`ended without ${pattern}:\n${this.lines.join('\n')}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+}
+
+function broker(...args: string[]): Program {
+  return new Program('build/examples/broker/main.js', ...args);
+}
+
+async function portOf(program: Program): Promise<string> {
+  const [, port] = await program.line(/^Listening on 127\.0\.0\.1:(\d+)/);
+  return port;
+}
+
+test('two strangers exchange messages', async () => {
+  const bus = broker('--port', '0', '--seconds', '0');
+  const servers = `127.0.0.1:${await portOf(bus)}`;
+  const answering = new Program('test/e2e/stranger-answers.mjs', servers);
+  await answering.line(/^ready$/);
+  const asking = new Program('test/e2e/stranger-asks.mjs', servers, '2000');
+  expect(await asking.ended).toBe(0);
+  expect(await answering.ended).toBe(0);
+  expect(asking.lines).toEqual(['2000 letters in order', '2000 answers, 0 wrong']);
+  bus.process.kill('SIGTERM');
+  expect(await bus.ended).toBe(0);
+});
+
+test('npm start: the load runs, nothing is lost, and the broker serves on', async () => {
+  const bus = broker('--port', '0', '--seconds', '1');
+  const servers = `127.0.0.1:${await portOf(bus)}`;
+  await bus.line(/published, [\d,]+ delivered, 0 missing, 0 wrong/);
+  await bus.line(/^Serving nats:\/\/127\.0\.0\.1:\d+ until Ctrl-C/);
+  const answering = new Program('test/e2e/stranger-answers.mjs', servers);
+  await answering.line(/^ready$/);
+  const asking = new Program('test/e2e/stranger-asks.mjs', servers, '10');
+  expect(await asking.ended).toBe(0);
+  bus.process.kill('SIGINT');
+  expect(await bus.ended).toBe(0);
+});
+
+test('a port that is taken: a clear message, and exit code 1', async () => {
+  const first = broker('--port', '0', '--seconds', '0');
+  const port = await portOf(first);
+  const second = broker('--port', port, '--seconds', '0');
+  expect(await second.ended).toBe(1);
+  expect(second.lines.join('\n')).toContain(`Port ${port} is taken`);
+  first.process.kill('SIGTERM');
+  expect(await first.ended).toBe(0);
+});
+
+test('--help explains, and a wrong option says what is wrong', async () => {
+  const help = broker('--help');
+  expect(await help.ended).toBe(0);
+  for (const option of ['--port', '--seconds', '--max-payload', '--user', '--token']) {
+    expect(help.lines.join('\n')).toContain(option);
+  }
+  for (const [args, complaint] of [
+    [['--prot', '1'], '--prot'],
+    [['--port', 'x'], '--port must be a number'],
+    [['--port', '70000'], 'port must be an integer'],
+    [['--user', 'joe'], 'user and pass must be given together'],
+  ] as const) {
+    const wrong = broker(...args);
+    expect(await wrong.ended).not.toBe(0);
+    expect(wrong.lines.join('\n')).toContain(complaint);
+  }
+});

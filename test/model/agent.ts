@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: the part of a thread that lives on the JavaScript heap, made anew each time the thread runs again.
+ *
+ * It stands for the thread's event loop: promises of `waitAsync`, timers, its own clock. Nothing in it needs
+ * saving, because running the thread again on the values it read brings it back.
+ */
+
+/** A timer of a model thread, returned by its `setTimeout`. */
+export class ModelTimer {
+  readonly id: number;
+  dueMs: number;
+  /** 0 for a timer that fires once. */
+  readonly periodMs: number;
+  readonly callback: () => void;
+
+  constructor(id: number, dueMs: number, periodMs: number, callback: () => void) {
+    this.id = id;
+    this.dueMs = dueMs;
+    this.periodMs = periodMs;
+    this.callback = callback;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  hasRef(): boolean {
+    return true;
+  }
+}
+
+export class Agent {
+  /** The thread's clock: it moves only when a wait times out or a timer fires. */
+  nowMs = 0;
+  /** Resolve functions of pending `waitAsync` promises, by number. */
+  readonly resolvers: (((outcome: 'ok' | 'timed-out') => void) | undefined)[] = [];
+  readonly timers: ModelTimer[] = [];
+  readonly turns: ModelTimer[] = [];
+  readonly published: unknown[] = [];
+  settled = false;
+  result: unknown;
+  failed = false;
+  error: unknown;
+  #nextTimer = 0;
+
+  settle(result: unknown): void {
+    this.settled = true;
+    this.result = result;
+  }
+
+  fail(error: unknown): void {
+    if (this.failed) return;
+    this.failed = true;
+    this.error = error;
+  }
+
+  startTimer(callback: () => void, delayMs: number, repeats: boolean): ModelTimer {
+    const delay = Math.max(1, delayMs);
+    const due = this.nowMs + delay;
+    const timer = new ModelTimer(this.#nextTimer++, due, repeats ? delay : 0, callback);
+    this.timers.push(timer);
+    return timer;
+  }
+
+  startTurn(callback: () => void): ModelTimer {
+    const timer = new ModelTimer(this.#nextTimer++, this.nowMs, 0, callback);
+    this.turns.push(timer);
+    return timer;
+  }
+
+  stop(timer: unknown): void {
+    remove(this.timers, timer);
+    remove(this.turns, timer);
+  }
+
+  /** The timer that is due first, if any. */
+  nextTimer(): ModelTimer | undefined {
+    let next: ModelTimer | undefined;
+    for (const timer of this.timers) {
+      if (next === undefined || timer.dueMs < next.dueMs) next = timer;
+    }
+    return next;
+  }
+
+  timer(id: number): ModelTimer | undefined {
+    return this.timers.find((t) => t.id === id) ?? this.turns.find((t) => t.id === id);
+  }
+
+  fire(timer: ModelTimer): void {
+    if (timer.dueMs > this.nowMs) this.nowMs = timer.dueMs;
+    if (timer.periodMs > 0) timer.dueMs += timer.periodMs;
+    else this.stop(timer);
+    timer.callback();
+  }
+}
+
+function remove(timers: ModelTimer[], timer: unknown): void {
+  const at = timers.indexOf(timer as ModelTimer);
+  if (at >= 0) timers.splice(at, 1);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: the globals that production code looks up while a scenario runs, and their replacement.
+ *
+ * Production code is not changed and not aware. It must look `Atomics` up late, get its shared memory from
+ * `new Int32Array(block)` and the like, and its time and timers from the globals.
+ */
+
+import type { SharedAccess, WaitOutcome } from './accesses.ts';
+import type { Agent } from './agent.ts';
+import type { Machine } from './machine.ts';
+import {
+  OP_ADD,
+  OP_AND,
+  OP_COMPARE_EXCHANGE,
+  OP_EXCHANGE,
+  OP_LOAD,
+  OP_OR,
+  OP_STORE,
+  OP_SUB,
+  OP_XOR,
+} from './machine-layout.ts';
+import type { Region } from './memory.ts';
+import { makeBytes, makeDataView, makeWords, wordViewOf } from './views.ts';
+
+const realAtomics = Atomics;
+const RealSharedArrayBuffer = SharedArrayBuffer;
+const privateBlocks = new WeakSet<object>();
+/** Runs what promises and `nextTick` have queued, before it returns. */
+const tick = (process as unknown as { _tickCallback(): void })._tickCallback;
+
+/** Runs all microtasks now. Only from a macrotask: the engine does not nest them. */
+export function drainMicrotasks(): void {
+  tick.call(process);
+}
+
+type Restore = () => void;
+
+/** Replaces the globals; returns what puts them back. */
+export function installGlobals(machine: Machine, access: SharedAccess): Restore {
+  const saved: Restore[] = [];
+  const replace = (target: object, key: string, value: unknown): void => {
+    const before = Object.getOwnPropertyDescriptor(target, key);
+    Object.defineProperty(target, key, { value, writable: true, configurable: true });
+    saved.push(() => {
+      if (before === undefined) Reflect.deleteProperty(target, key);
+      else Object.defineProperty(target, key, before);
+    });
+  };
+  replace(globalThis, 'Atomics', modelAtomics(access));
+  // Errors are made in every schedule and their stacks looked at in none, except when one is recorded.
+  if (machine.recorder === undefined) replace(Error, 'stackTraceLimit', 0);
+  replaceViews(machine, access, replace);
+  replaceClock(machine, replace);
+  replaceQueues(machine, replace);
+  return () => {
+    for (const restore of saved.reverse()) restore();
+  };
+}
+
+type Replace = (target: object, key: string, value: unknown) => void;
+
+function modelAtomics(access: SharedAccess): object {
+  const operation =
+    (op: number, real: (words: Int32Array, index: number, a: number, b: number) => number) =>
+    (words: Int32Array, index: number, a: number, b: number): number => {
+      const view = wordViewOf(words);
+      if (view === undefined) return real(words, index, a, b);
+      return access.atomic(op, view.cell(index), a, b);
+    };
+  return {
+    load: operation(OP_LOAD, realAtomics.load),
+    store: operation(OP_STORE, realAtomics.store),
+    add: operation(OP_ADD, realAtomics.add),
+    sub: operation(OP_SUB, realAtomics.sub),
+    and: operation(OP_AND, realAtomics.and),
+    or: operation(OP_OR, realAtomics.or),
+    xor: operation(OP_XOR, realAtomics.xor),
+    exchange: operation(OP_EXCHANGE, realAtomics.exchange),
+    compareExchange: operation(OP_COMPARE_EXCHANGE, realAtomics.compareExchange),
+    isLockFree: realAtomics.isLockFree,
+    pause: () => undefined,
+    wait: (
+      words: Int32Array,
+      index: number,
+      expected: number,
+      timeoutMs = Number.POSITIVE_INFINITY,
+    ): WaitOutcome => access.wait(sharedCell(words, index), expected | 0, timeoutMs),
+    waitAsync: (words: Int32Array, index: number, expected: number, timeoutMs?: number) => {
+      if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
+        throw new Error('the model checker has no waitAsync with a timeout');
+      }
+      return access.waitAsync(sharedCell(words, index), expected | 0);
+    },
+    notify: (words: Int32Array, index: number, count = Number.POSITIVE_INFINITY): number => {
+      const view = wordViewOf(words);
+      if (view === undefined) return realAtomics.notify(words, index, count);
+      return access.notify(view.cell(index), count);
+    },
+  };
+}
+
+function sharedCell(words: Int32Array, index: number): number {
+  const view = wordViewOf(words);
+  if (view === undefined) throw new Error('a model thread waits on memory that setup did not make');
+  return view.cell(index);
+}
+
+function replaceViews(machine: Machine, access: SharedAccess, replace: Replace): void {
+  const memory = machine.memory;
+  const regionOf = (block: unknown): Region | undefined => {
+    if (!(block instanceof RealSharedArrayBuffer) || privateBlocks.has(block)) return undefined;
+    const region = memory.regionOf(block);
+    if (region === undefined) throw new Error('shared memory was made outside of setup');
+    return region;
+  };
+  const view = (
+    name:
+      | 'Int32Array'
+      | 'Uint8Array'
+      | 'DataView'
+      | 'Uint32Array'
+      | 'Float64Array'
+      | 'BigInt64Array',
+    make?: (region: Region, byteOffset?: number, length?: number) => object,
+  ): void => {
+    replace(
+      globalThis,
+      name,
+      new Proxy(globalThis[name] as unknown as new (...args: unknown[]) => object, {
+        construct(target, args, newTarget) {
+          const region = regionOf(args[0]);
+          if (region === undefined) return Reflect.construct(target, args, newTarget) as object;
+          if (make === undefined) throw new Error(`the model checker has no shared ${name}`);
+          return make(region, args[1] as number, args[2] as number);
+        },
+      }),
+    );
+  };
+  view('Int32Array', (region, at, length) => makeWords(access, memory, region, at, length));
+  view('Uint8Array', (region, at, length) => makeBytes(access, memory, region, at, length));
+  view('DataView', (region, at, length) => makeDataView(access, region, at, length));
+  view('Uint32Array');
+  view('Float64Array');
+  view('BigInt64Array');
+  replace(
+    globalThis,
+    'SharedArrayBuffer',
+    new Proxy(RealSharedArrayBuffer, {
+      construct(target, args, newTarget) {
+        const block = Reflect.construct(target, args, newTarget) as SharedArrayBuffer;
+        // A thread cannot hand memory to others on the heap, so what it makes itself stays its own.
+        if (machine.direct) memory.addRegion(block);
+        else privateBlocks.add(block);
+        return block;
+      },
+    }),
+  );
+}
+
+function replaceClock(machine: Machine, replace: Replace): void {
+  const agent = (): Agent => machine.agent;
+  replace(globalThis.performance, 'now', () => agent().nowMs);
+  replace(Date, 'now', () => 1_700_000_000_000 + agent().nowMs);
+  replace(globalThis, 'setTimeout', (callback: () => void, delayMs = 1) =>
+    agent().startTimer(callback, delayMs, false),
+  );
+  replace(globalThis, 'setInterval', (callback: () => void, delayMs = 1) =>
+    agent().startTimer(callback, delayMs, true),
+  );
+  replace(globalThis, 'setImmediate', (callback: () => void) => agent().startTurn(callback));
+  for (const name of ['clearTimeout', 'clearInterval', 'clearImmediate']) {
+    replace(globalThis, name, (timer: unknown) => agent().stop(timer));
+  }
+}
+
+/** Errors in queued jobs belong to the thread that queued them; what a pause throws belongs to nobody. */
+function replaceQueues(machine: Machine, replace: Replace): void {
+  const guarded =
+    (job: (...args: unknown[]) => void) =>
+    (...args: unknown[]): void => {
+      try {
+        job(...args);
+      } catch (error) {
+        if (!machine.unwinding) machine.agent.fail(error);
+      }
+    };
+  replace(globalThis, 'queueMicrotask', (job: () => void) => {
+    Promise.resolve().then(guarded(job));
+  });
+  const nextTick = process.nextTick;
+  replace(process, 'nextTick', (job: (...args: unknown[]) => void, ...args: unknown[]) => {
+    nextTick.call(process, guarded(job), ...args);
+  });
+  const emit = process.emit as (...args: unknown[]) => boolean;
+  replace(process, 'emit', (event: string, ...args: unknown[]): boolean => {
+    if (event !== 'unhandledRejection' && event !== 'rejectionHandled') {
+      return emit.call(process, event, ...args);
+    }
+    if (event === 'unhandledRejection' && !machine.unwinding) machine.agent.fail(args[0]);
+    return true;
+  });
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: where everything stands in the state block, the one typed array that says how far each thread has come.
+ *
+ *   ┌─────────┬──────────────────────────────┬──────────────────────────────┐
+ *   │ globals │ thread 0 … n−1: fields, clock │ waiters of agents 0 … n      │
+ *   └─────────┴──────────────────────────────┴──────────────────────────────┘
+ *
+ * To go back to an earlier moment, the explorer copies the block back and undoes the memory's log: nothing else
+ * of a run has to be remembered, since each thread's own variables are a function of the values it has read.
+ * Agent n is the one that ran setup: it only has waiters, and never runs again.
+ *
+ *   STATUS   ABSENT ──a kill──▶ READY ◀──▶ BLOCKED (Atomics.wait)
+ *                                │ ▲ └───▶ IDLE (event loop)   any ──kill──▶ DEAD
+ *                                └─┴── next shared access is known
+ */
+
+// Globals.
+let field = 0;
+export const G_KILLS: number = field++;
+export const G_PREEMPTIONS: number = field++;
+/** 1 if the thread that runs was only brought to its first access: it does not count as running. */
+export const G_STARTS: number = field++;
+/** Length of the path: how many times the running thread changed. */
+export const G_PATH: number = field++;
+/** Numbers waiters and notifications in order. */
+export const G_SEQUENCE: number = field++;
+export const G_HASH_A: number = field++;
+export const G_HASH_B: number = field++;
+const GLOBALS = field;
+
+// Thread fields.
+field = 0;
+export const T_STATUS: number = field++;
+/** 1 once the body has returned (or its promise settled); its event loop may still have work. */
+export const T_FINISHED: number = field++;
+/** Accesses done so far. */
+export const T_LOG: number = field++;
+export const T_HASH_A: number = field++;
+export const T_HASH_B: number = field++;
+/** READY: the next shared access. */
+export const T_OP: number = field++;
+export const T_CELL: number = field++;
+/** 1 if something others can see was done since a kill was last considered. */
+export const T_DIRTY: number = field++;
+/** BLOCKED: 1 if the wait has an end. IDLE: 1 if a timer is set. */
+export const T_TIMED: number = field++;
+export const T_TIMEOUTS: number = field++;
+/** Values handed to the supervisor so far. */
+export const T_PUBLISHED: number = field++;
+/** Reads in a row that told the thread nothing new, and the last few words read with their values. */
+export const T_SPINS: number = field++;
+export const T_RING_NEXT: number = field++;
+export const T_RING: number = field;
+export const RING_ENTRIES = 8;
+/** Cell + 1, value, and whether it was read again without news. */
+export const RING_FIELDS = 3;
+field += RING_FIELDS * RING_ENTRIES;
+const T_CLOCK = field;
+
+// Waiter fields.
+field = 0;
+export const W_STATE: number = field++;
+export const W_CELL: number = field++;
+export const W_SEQUENCE: number = field++;
+/** SYNC_WAITER, or the how-manieth waitAsync of its thread it is. */
+export const W_NUMBER: number = field++;
+export const W_EXPECTED: number = field++;
+export const WAITER_FIELDS: number = field;
+export const WAITERS_PER_AGENT = 16;
+
+export const ABSENT = 0;
+export const READY = 1;
+export const BLOCKED = 2;
+export const IDLE = 3;
+export const DEAD = 4;
+
+export const SYNC_WAITER = -1;
+export const WAITER_NONE = 0;
+export const WAITER_WAITING = 1;
+export const WAITER_NOTIFIED = 2;
+/** It waited when its thread died: nobody to wake, but whoever finds it gone knows of the death. */
+export const WAITER_GHOST = 3;
+
+/** Offsets in the state block for a number of threads. */
+export class StateLayout {
+  readonly threadCount: number;
+  readonly #threadWords: number;
+  readonly #waiters: number;
+  readonly size: number;
+
+  constructor(threadCount: number) {
+    this.threadCount = threadCount;
+    this.#threadWords = T_CLOCK + threadCount;
+    this.#waiters = GLOBALS + threadCount * this.#threadWords;
+    this.size = this.#waiters + (threadCount + 1) * WAITERS_PER_AGENT * WAITER_FIELDS;
+  }
+
+  thread(thread: number): number {
+    return GLOBALS + thread * this.#threadWords;
+  }
+
+  /** First word of the thread's vector clock. */
+  clock(thread: number): number {
+    return GLOBALS + thread * this.#threadWords + T_CLOCK;
+  }
+
+  /** First waiter of an agent. */
+  waiters(agent: number): number {
+    return this.#waiters + agent * WAITERS_PER_AGENT * WAITER_FIELDS;
+  }
+
+  get firstWaiter(): number {
+    return this.#waiters;
+  }
+}
+
+// What an access does. The order of the read-modify-writes is used by nobody.
+export const OP_START = 0;
+export const OP_LOAD = 1;
+export const OP_STORE = 2;
+export const OP_ADD = 3;
+export const OP_SUB = 4;
+export const OP_AND = 5;
+export const OP_OR = 6;
+export const OP_XOR = 7;
+export const OP_EXCHANGE = 8;
+export const OP_COMPARE_EXCHANGE = 9;
+export const OP_WAIT = 10;
+export const OP_WAIT_ASYNC = 11;
+export const OP_NOTIFY = 12;
+export const OP_PLAIN_LOAD = 13;
+export const OP_PLAIN_STORE = 14;
+export const OP_BYTES_LOAD = 15;
+export const OP_BYTES_STORE = 16;
+export const OP_EVENT = 17;
+export const OP_TIMER = 18;
+export const OP_TURN = 19;
+export const OP_WAKE = 20;
+/** An access is logged as its operation plus this times its cell. */
+export const OP_LIMIT = 32;
+
+export const OP_NAMES: readonly string[] = [
+  'start',
+  'load',
+  'store',
+  'add',
+  'sub',
+  'and',
+  'or',
+  'xor',
+  'exchange',
+  'compareExchange',
+  'wait',
+  'waitAsync',
+  'notify',
+  'read',
+  'write',
+  'read bytes',
+  'write bytes',
+  'notified',
+  'timer',
+  'turn',
+  'wake from',
+];
+
+/** True if others can see that the access happened. */
+export function isWrite(op: number): boolean {
+  return (
+    (op >= OP_STORE && op <= OP_COMPARE_EXCHANGE) ||
+    op === OP_NOTIFY ||
+    op === OP_PLAIN_STORE ||
+    op === OP_BYTES_STORE
+  );
+}

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: runs several threads in one, each up to its next shared access and no further than it is told.
+ *
+ * A thread cannot be suspended in JavaScript; it is thrown out of (PAUSE) and run again from its beginning when
+ * its turn comes. On the way it is given the values that it read before, its writes have no effect, and so it
+ * arrives at the same place with the same variables: what a thread is, is a function of the values it has read.
+ * As long as the same thread stays chosen, nothing is thrown.
+ */
+
+import { Agent } from './agent.ts';
+import { drainMicrotasks } from './globals.ts';
+import {
+  ABSENT,
+  BLOCKED,
+  DEAD,
+  G_HASH_A,
+  G_HASH_B,
+  G_KILLS,
+  IDLE,
+  isWrite,
+  OP_EVENT,
+  OP_LIMIT,
+  OP_NAMES,
+  OP_START,
+  OP_TIMER,
+  OP_TURN,
+  READY,
+  StateLayout,
+  T_CELL,
+  T_DIRTY,
+  T_FINISHED,
+  T_HASH_A,
+  T_HASH_B,
+  T_LOG,
+  T_OP,
+  T_PUBLISHED,
+  T_STATUS,
+  T_TIMED,
+  T_TIMEOUTS,
+  W_NUMBER,
+} from './machine-layout.ts';
+import { CELL_CONTENDED, ModelMemory, mixA, mixB } from './memory.ts';
+import { Moment, STOP } from './moment.ts';
+import { SchedulePath } from './path.ts';
+import { RaceClocks } from './race-clocks.ts';
+import type { FailureKind, ModelThread } from './scenario.ts';
+import { SpinWatch } from './spins.ts';
+import { WaiterTable } from './waiters.ts';
+
+/** Thrown out of a thread that is not to go on. */
+export const PAUSE: object = Object.freeze({ pausedBy: 'model checker' });
+const NOT_RESUMING = -1;
+
+/** Decides what happens next. */
+export interface Chooser {
+  /** The next transition, or STOP. `current` is the thread that would go on, or −1. Tells the path what it takes. */
+  choose(current: number): number;
+  /** True if the thread dies here. */
+  kill(thread: number): boolean;
+}
+
+export interface MachineThread {
+  readonly name: string;
+  readonly killable: boolean;
+  /** It calls `begin()`; until then it is not interrupted. */
+  readonly prepares: boolean;
+  /** Thread whose death it waits for, or −1. */
+  readonly supervises: number;
+  run(self: ModelThread): unknown;
+}
+
+export interface MachineLimits {
+  readonly kills: number;
+  readonly timeouts: number;
+  readonly polls: number;
+  readonly spins: number;
+  readonly steps: number;
+  readonly races: boolean;
+  readonly deaths: 'anywhere' | 'entries';
+}
+
+/** One access that a recording run has made. */
+export interface Step {
+  readonly thread: number;
+  readonly op: number;
+  readonly cell: number;
+  readonly a: number;
+  readonly b: number;
+  readonly value: number;
+  readonly where: string;
+  /** Part of the thread's preparations. */
+  readonly prepares: boolean;
+}
+
+export class Machine {
+  readonly memory: ModelMemory;
+  readonly layout: StateLayout;
+  readonly state: Int32Array;
+  readonly waiters: WaiterTable;
+  readonly clocks: RaceClocks;
+  readonly spins: SpinWatch;
+  readonly path: SchedulePath;
+  readonly limits: MachineLimits;
+  readonly results: unknown[] = [];
+  readonly published: unknown[][] = [];
+  threads: readonly MachineThread[] = [];
+  chooser: Chooser | undefined;
+  agent: Agent = new Agent();
+  /** The thread whose code runs now, or −1. */
+  current = -1;
+  /** True while setup or check runs: accesses happen at once. */
+  direct = true;
+  /** True while a thread is being thrown out of: every access throws again. */
+  unwinding = false;
+  next: number = STOP;
+  failure: { kind: FailureKind; message: string; error?: unknown; cell?: number } | undefined;
+  /** Every access is a decision and a place to die: for replay. */
+  everyStep = false;
+  /** Every atomic access is a decision, whether or not another thread is known to touch the word. */
+  everyAtomic = false;
+  recorder: ((step: Omit<Step, 'where' | 'prepares'>) => void) | undefined;
+  /** Set when a word turned out to be contended that was not scheduled at so far. */
+  contentionGrew = false;
+  readonly moment: Moment;
+  #cursor = 0;
+  #replayEnd = 0;
+  #resuming: number = NOT_RESUMING;
+  #prepares = false;
+  readonly #signatures: Int32Array[] = [];
+  readonly #values: Int32Array[] = [];
+  #root: Int32Array = new Int32Array(0);
+
+  constructor(threadCount: number, limits: MachineLimits) {
+    this.limits = limits;
+    this.layout = new StateLayout(threadCount);
+    this.state = new Int32Array(this.layout.size);
+    this.memory = new ModelMemory(threadCount);
+    this.waiters = new WaiterTable(this.state, this.layout);
+    this.clocks = new RaceClocks(this.memory, this.state, this.layout);
+    this.spins = new SpinWatch(this.memory, this.state, this.layout, limits.spins);
+    this.path = new SchedulePath(this.state, this.layout);
+    this.moment = new Moment(this);
+    for (let thread = 0; thread < threadCount; thread++) {
+      this.#signatures.push(new Int32Array(limits.steps + 1));
+      this.#values.push(new Int32Array(limits.steps + 1));
+      this.published.push([]);
+      this.results.push(undefined);
+    }
+  }
+
+  /** After setup: what the memory and the waiters are now is where every schedule begins. */
+  freeze(threads: readonly MachineThread[]): void {
+    this.threads = threads;
+    this.memory.freeze();
+    this.clocks.begin();
+    threads.forEach((thread, i) => {
+      const base = this.layout.thread(i);
+      this.state[base + T_STATUS] = thread.supervises < 0 ? READY : ABSENT;
+      this.state[base + T_OP] = OP_START;
+    });
+    this.direct = false;
+    this.save();
+    this.#root = this.state.slice();
+  }
+
+  /** Goes back to the beginning. */
+  reset(): void {
+    this.restore(this.#root, 0, 0);
+  }
+
+  /** Before the state block is copied. */
+  save(): void {
+    this.state[G_HASH_A] = this.memory.hashA;
+    this.state[G_HASH_B] = this.memory.hashB;
+  }
+
+  /** Goes back to a moment whose state block was copied to `source` at `begin`. */
+  restore(source: Int32Array, begin: number, undoMark: number): void {
+    const state = this.state;
+    for (let i = 0; i < state.length; i++) state[i] = source[begin + i];
+    this.memory.undoTo(undoMark);
+    this.memory.hashA = state[G_HASH_A];
+    this.memory.hashB = state[G_HASH_B];
+    this.failure = undefined;
+  }
+
+  // ── Running threads ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Carries a transition out and whatever is chosen after it, until another thread is chosen: returns that. */
+  resume(transition: number): number {
+    const thread = transition >> 1;
+    const base = this.layout.thread(thread);
+    const state = this.state;
+    this.next = STOP;
+    this.current = thread;
+    this.unwinding = false;
+    this.#cursor = 0;
+    this.#replayEnd = state[base + T_LOG];
+    const starts = state[base + T_STATUS] === READY && state[base + T_OP] === OP_START;
+    if (starts) state[base + T_OP] = OP_TURN;
+    this.#resuming = starts ? NOT_RESUMING : transition & 1;
+    this.#prepares = this.threads[thread].prepares;
+    const agent = new Agent();
+    this.agent = agent;
+    this.published[thread] = agent.published;
+    this.#start(thread, agent);
+    do drainMicrotasks();
+    while (!this.#hasStopped(thread) && this.#turn(thread));
+    // What a paused turn has queued must not run in the next thread's time.
+    if (this.unwinding) drainMicrotasks();
+    this.current = -1;
+    return this.next;
+  }
+
+  #start(thread: number, agent: Agent): void {
+    const base = this.layout.thread(thread);
+    const self: ModelThread = {
+      name: this.threads[thread].name,
+      begin: () => {
+        this.#prepares = false;
+      },
+      publish: (value) => {
+        const count = agent.published.push(value);
+        if (count > this.state[base + T_PUBLISHED]) this.state[base + T_PUBLISHED] = count;
+      },
+    };
+    try {
+      const result = this.threads[thread].run(self);
+      if (isThenable(result)) {
+        result.then(
+          (value) => agent.settle(value),
+          (error) => this.unwinding || agent.fail(error),
+        );
+      } else {
+        agent.settle(result);
+      }
+    } catch (error) {
+      if (!this.unwinding) agent.fail(error);
+    }
+  }
+
+  /** After a turn of the thread's event loop: true if it was paused or has failed. */
+  #hasStopped(thread: number): boolean {
+    if (this.unwinding) return true;
+    const agent = this.agent;
+    if (agent.failed) {
+      this.failure = { kind: 'assertion', message: messageOf(agent.error), error: agent.error };
+      this.next = STOP;
+      return true;
+    }
+    const base = this.layout.thread(thread);
+    if (agent.settled && this.#cursor >= this.#replayEnd) {
+      this.state[base + T_FINISHED] = 1;
+      this.results[thread] = agent.result;
+    }
+    return false;
+  }
+
+  /** The thread's event loop has nothing to run at once: takes its next event. False if it stays idle. */
+  #turn(thread: number): boolean {
+    const state = this.state;
+    const base = this.layout.thread(thread);
+    if (this.#cursor < this.#replayEnd) {
+      const signature = this.#signatures[thread][this.#cursor++];
+      this.#deliver(signature % OP_LIMIT, Math.floor(signature / OP_LIMIT));
+      return !this.unwinding;
+    }
+    let variant = this.#resuming;
+    this.#resuming = NOT_RESUMING;
+    if (variant === NOT_RESUMING) {
+      state[base + T_STATUS] = IDLE;
+      state[base + T_TIMED] =
+        (this.agent.timers.length > 0 ? 1 : 0) | (this.agent.turns.length > 0 ? 2 : 0);
+      if (this.#dies(thread)) return false;
+      const next = (this.chooser as Chooser).choose(thread);
+      if (next >> 1 !== thread) {
+        this.next = next;
+        return false;
+      }
+      variant = next & 1;
+    }
+    state[base + T_STATUS] = READY;
+    state[base + T_OP] = OP_TURN;
+    const event = variant === 1 ? -1 : this.waiters.nextEvent(thread);
+    if (event >= 0) {
+      const number = state[event + W_NUMBER];
+      this.waiters.remove(event);
+      this.append(OP_EVENT, number, 0);
+      this.#deliver(OP_EVENT, number);
+    } else {
+      const timer = variant === 1 ? this.agent.nextTimer() : this.agent.turns[0];
+      const op = variant === 1 ? OP_TIMER : OP_TURN;
+      if (variant === 1) state[base + T_TIMEOUTS]++;
+      this.append(op, timer?.id ?? 0, 0);
+      this.#deliver(op, timer?.id ?? 0);
+    }
+    state[base + T_DIRTY] = 1;
+    return !this.unwinding;
+  }
+
+  #deliver(op: number, number: number): void {
+    const agent = this.agent;
+    try {
+      if (op === OP_EVENT) {
+        const resolve = agent.resolvers[number];
+        agent.resolvers[number] = undefined;
+        if (resolve === undefined) this.fail('not deterministic', 'an event came for no waiter');
+        resolve?.('ok');
+      } else if (op === OP_TIMER || op === OP_TURN) {
+        const timer = agent.timer(number);
+        if (timer === undefined) this.fail('not deterministic', 'a timer fired that was not set');
+        else agent.fire(timer);
+      } else {
+        this.fail('not deterministic', `stopped before its next access, ${OP_NAMES[op]}`);
+      }
+    } catch (error) {
+      if (!this.unwinding) agent.fail(error);
+    }
+  }
+
+  /** True while the thread that runs has not called `begin()` yet. */
+  get preparing(): boolean {
+    return this.#prepares;
+  }
+
+  // ── At a shared access ────────────────────────────────────────────────────────────────────────────────
+
+  /** What an access answered that was made before: see {@link replays}. */
+  replayed = 0;
+
+  /** True if the access was made by an earlier run of this thread: its value is then {@link replayed}. */
+  replays(op: number, cell: number): boolean {
+    if (this.unwinding) throw PAUSE;
+    const cursor = this.#cursor;
+    if (cursor >= this.#replayEnd) return false;
+    this.#cursor = cursor + 1;
+    if (this.#signatures[this.current][cursor] !== op + OP_LIMIT * cell) {
+      this.fail('not deterministic', `${OP_NAMES[op]} where another access was before`);
+    }
+    this.replayed = this.#values[this.current][cursor];
+    return true;
+  }
+
+  /** The thread has come to an access that it has not made yet. Throws if another thread is to go first. */
+  arrive(op: number, cell: number, schedules: boolean): void {
+    const state = this.state;
+    const thread = this.current;
+    const base = this.layout.thread(thread);
+    if (this.#resuming !== NOT_RESUMING) {
+      this.#resuming = NOT_RESUMING;
+      if (state[base + T_OP] !== op || state[base + T_CELL] !== cell) {
+        this.fail('not deterministic', `${OP_NAMES[op]} where another access was announced`);
+      }
+      return;
+    }
+    if (state[base + T_LOG] >= this.limits.steps) {
+      this.fail('livelock', `${this.threads[thread].name} made ${this.limits.steps} accesses`);
+    }
+    if (this.#prepares) return;
+    if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
+    if (schedules) this.#touch(thread, op, cell);
+    const decides = schedules && this.isContended(cell) && !this.#repeats(op, cell);
+    if (decides || this.everyStep || this.spins.isStuck(thread)) {
+      state[base + T_STATUS] = READY;
+      state[base + T_OP] = op;
+      state[base + T_CELL] = cell;
+      this.#yieldTo((this.chooser as Chooser).choose(thread), thread);
+    }
+  }
+
+  /** A sync wait has begun. Returns if the same thread is chosen to go on, its wait ended by time; else throws. */
+  block(timed: boolean): void {
+    const base = this.layout.thread(this.current);
+    this.state[base + T_STATUS] = BLOCKED;
+    this.state[base + T_TIMED] = timed ? 1 : 0;
+    this.#yieldTo((this.chooser as Chooser).choose(this.current), this.current);
+  }
+
+  /** The thread's sync wait is over; true if by time. */
+  unblock(): boolean {
+    const state = this.state;
+    const base = this.layout.thread(this.current);
+    const byTime = this.#resuming === 1;
+    this.#resuming = NOT_RESUMING;
+    const waiter = this.waiters.syncWaiter(this.current);
+    if (state[base + T_STATUS] !== BLOCKED || waiter < 0) {
+      this.fail('not deterministic', 'a wait ended that had not begun');
+    }
+    this.waiters.remove(waiter);
+    state[base + T_STATUS] = READY;
+    state[base + T_OP] = OP_TURN;
+    if (byTime) state[base + T_TIMEOUTS]++;
+    return byTime;
+  }
+
+  #yieldTo(next: number, thread: number): void {
+    if (next >> 1 === thread && next !== STOP) {
+      if ((next & 1) === 1) this.#resuming = 1;
+      return;
+    }
+    this.next = next;
+    this.unwinding = true;
+    throw PAUSE;
+  }
+
+  /** Logs an access that was carried out. */
+  append(op: number, cell: number, value: number): void {
+    const state = this.state;
+    const thread = this.current;
+    const base = this.layout.thread(thread);
+    const at = state[base + T_LOG]++;
+    const signature = op + OP_LIMIT * cell;
+    this.#signatures[thread][at] = signature;
+    this.#values[thread][at] = value;
+    state[base + T_HASH_A] = mixA(state[base + T_HASH_A] ^ signature, value);
+    state[base + T_HASH_B] = mixB(state[base + T_HASH_B] ^ signature, value);
+    this.#cursor = at + 1;
+    this.#replayEnd = at + 1;
+  }
+
+  /** Others can see that something was done: from now on it matters whether the thread dies. */
+  changed(): void {
+    this.state[this.layout.thread(this.current) + T_DIRTY] = 1;
+  }
+
+  fail(kind: FailureKind, message: string, cell?: number): never {
+    this.failure = { kind, message, ...(cell === undefined ? {} : { cell }) };
+    this.next = STOP;
+    this.unwinding = true;
+    throw PAUSE;
+  }
+
+  // ── Death ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The engine could end the thread here. */
+  mayDie(): void {
+    if (this.current < 0 || this.limits.deaths !== 'entries') return;
+    if (this.unwinding) throw PAUSE;
+    if (this.#cursor < this.#replayEnd || this.#resuming !== NOT_RESUMING) return;
+    if (this.#prepares) return;
+    if (this.#dies(this.current)) throw PAUSE;
+  }
+
+  #dies(thread: number): boolean {
+    const state = this.state;
+    const base = this.layout.thread(thread);
+    if (!this.threads[thread].killable || state[G_KILLS] >= this.limits.kills) return false;
+    if (!this.everyStep) {
+      if (state[base + T_DIRTY] === 0) return false;
+      state[base + T_DIRTY] = 0;
+    }
+    const chooser = this.chooser as Chooser;
+    if (!chooser.kill(thread)) return false;
+    this.kill(thread);
+    this.unwinding = true;
+    this.next = chooser.choose(-1);
+    return true;
+  }
+
+  /** Ends a thread where it is; its supervisor begins. */
+  kill(thread: number): void {
+    const state = this.state;
+    this.path.kill(thread);
+    state[this.layout.thread(thread) + T_STATUS] = DEAD;
+    state[G_KILLS]++;
+    this.waiters.bury(thread);
+    this.threads.forEach((other, i) => {
+      if (other.supervises !== thread) return;
+      state[this.layout.thread(i) + T_STATUS] = READY;
+      this.clocks.join(i, thread);
+    });
+  }
+
+  #repeats(op: number, cell: number): boolean {
+    return !isWrite(op) && this.spins.goesInCircles(this.current, cell);
+  }
+
+  isContended(cell: number): boolean {
+    return this.everyAtomic || (this.memory.flags[cell] & CELL_CONTENDED) !== 0;
+  }
+
+  #touch(thread: number, op: number, cell: number): void {
+    const memory = this.memory;
+    const masks = isWrite(op) ? memory.writers : memory.readers;
+    if ((masks[cell] & (1 << thread)) !== 0) return;
+    masks[cell] |= 1 << thread;
+    const all = memory.readers[cell] | memory.writers[cell];
+    if (memory.writers[cell] === 0 || (all & (all - 1)) === 0) return;
+    if ((memory.flags[cell] & CELL_CONTENDED) !== 0) return;
+    memory.flags[cell] |= CELL_CONTENDED;
+    this.contentionGrew = true;
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: the shared memory of one scenario, which can be taken back to any earlier moment and knows who touched what. */
+
+/**
+ *   one word (a "cell", named by the heap index of its value)
+ *
+ *   +0       value
+ *   +1       RELEASED[n]      what an atomic read of this word learns: the writer's vector clock
+ *   +1 + n   PLAIN_WRITE[n]   per thread: its own clock at its last access of each kind
+ *   +1 + 2n  PLAIN_READ[n]
+ *   +1 + 3n  ATOMIC_WRITE[n]
+ *   +1 + 4n  ATOMIC_READ[n]
+ *
+ * Bytes that are touched through byte views get a shadow of their own: PLAIN_WRITE[n], PLAIN_READ[n] for each byte.
+ *
+ * Every change goes through {@link ModelMemory.put}, which keeps an undo log and a hash of the whole heap. Two
+ * interleavings that differ only in the order of independent steps end in the same heap and the same hash, race
+ * bookkeeping included.
+ */
+export class ModelMemory {
+  readonly threadCount: number;
+  /** Heap words of one cell. */
+  readonly cellWords: number;
+  heap: Int32Array = new Int32Array(1 << 12);
+  used = 0;
+  hashA = 0;
+  hashB = 0;
+  undoTop = 0;
+  readonly regions: Region[] = [];
+  /** Per cell: threads that read it, wrote it; and {@link CELL_RACY}, {@link CELL_CONTENDED}. Never taken back. */
+  readers: Uint16Array = new Uint16Array(1 << 12);
+  writers: Uint16Array = new Uint16Array(1 << 12);
+  flags: Uint8Array = new Uint8Array(1 << 12);
+  #undoIndex = new Int32Array(1 << 12);
+  #undoValue = new Int32Array(1 << 12);
+  readonly #regionOf = new WeakMap<object, Region>();
+
+  constructor(threadCount: number) {
+    this.threadCount = threadCount;
+    this.cellWords = 1 + 5 * threadCount;
+  }
+
+  /** Gives a block of shared memory its cells. */
+  addRegion(block: SharedArrayBuffer): Region {
+    const wordCount = Math.ceil(block.byteLength / 4);
+    const region: Region = {
+      ordinal: this.regions.length,
+      block,
+      byteLength: block.byteLength,
+      firstCell: this.#allocate(wordCount * this.cellWords),
+      firstByteShadow: -1,
+    };
+    this.regions.push(region);
+    this.#regionOf.set(block, region);
+    return region;
+  }
+
+  regionOf(block: object): Region | undefined {
+    return this.#regionOf.get(block);
+  }
+
+  /** The shadow of a region's byte `offset`; all of them are made at the first use. */
+  byteShadow(region: Region, offset: number): number {
+    if (region.firstByteShadow < 0) {
+      region.firstByteShadow = this.#allocate(region.byteLength * 2 * this.threadCount);
+    }
+    return region.firstByteShadow + offset * 2 * this.threadCount;
+  }
+
+  put(index: number, value: number): void {
+    const heap = this.heap;
+    const old = heap[index];
+    if (old === value) return;
+    let top = this.undoTop;
+    if (top === this.#undoIndex.length) this.#growUndo();
+    this.#undoIndex[top] = index;
+    this.#undoValue[top++] = old;
+    this.undoTop = top;
+    heap[index] = value;
+    this.hashA ^= mixA(index, old) ^ mixA(index, value);
+    this.hashB ^= mixB(index, old) ^ mixB(index, value);
+  }
+
+  /** Takes every change back that was made since the undo log had `mark` entries. The caller restores the hashes. */
+  undoTo(mark: number): void {
+    const heap = this.heap;
+    const index = this.#undoIndex;
+    const value = this.#undoValue;
+    for (let top = this.undoTop - 1; top >= mark; top--) heap[index[top]] = value[top];
+    this.undoTop = mark;
+  }
+
+  /** From here on, this moment is the one that {@link undoTo}(0) returns to. */
+  freeze(): void {
+    this.undoTop = 0;
+    this.hashA = 0;
+    this.hashB = 0;
+  }
+
+  /** Which region and word a cell is. */
+  locate(cell: number): { region: Region; word: number } | undefined {
+    for (const region of this.regions) {
+      const word = (cell - region.firstCell) / this.cellWords;
+      if (word >= 0 && word < Math.ceil(region.byteLength / 4)) return { region, word };
+    }
+    return undefined;
+  }
+
+  #allocate(words: number): number {
+    const first = this.used;
+    this.used += words;
+    if (this.used > this.heap.length) {
+      const size = Math.max(this.used, this.heap.length * 2);
+      this.heap = grown(this.heap, new Int32Array(size));
+      this.readers = grown(this.readers, new Uint16Array(size));
+      this.writers = grown(this.writers, new Uint16Array(size));
+      this.flags = grown(this.flags, new Uint8Array(size));
+    }
+    return first;
+  }
+
+  #growUndo(): void {
+    const size = this.#undoIndex.length * 2;
+    this.#undoIndex = grown(this.#undoIndex, new Int32Array(size));
+    this.#undoValue = grown(this.#undoValue, new Int32Array(size));
+  }
+}
+
+/** One SharedArrayBuffer of the scenario. */
+export interface Region {
+  /** 0 for the first that setup made, and so on. */
+  readonly ordinal: number;
+  readonly block: SharedArrayBuffer;
+  readonly byteLength: number;
+  readonly firstCell: number;
+  firstByteShadow: number;
+}
+
+/** Declared by the scenario: plain accesses may race here; they are scheduled like atomic ones. */
+export const CELL_RACY = 1;
+/** At least two threads touch it and at least one writes it: accesses are scheduling points. */
+export const CELL_CONTENDED = 2;
+
+function grown<T extends Int32Array | Uint16Array | Uint8Array>(old: T, fresh: T): T {
+  fresh.set(old);
+  return fresh;
+}
+
+/** Two independent hashes of an index and its value; the state key is 64 bits. */
+export function mixA(index: number, value: number): number {
+  let x = Math.imul(index ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(value ^ 0x7f4a7c15, 0xc2b2ae35);
+  x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
+  x = Math.imul(x ^ (x >>> 12), 0x297a2d39);
+  return x ^ (x >>> 15);
+}
+
+export function mixB(index: number, value: number): number {
+  let x = Math.imul(index + 0x165667b1, 0x27d4eb2f) + Math.imul(value ^ 0x1b873593, 0x9e3779b1);
+  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+  return x ^ (x >>> 15);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: production modules whose threads die where V8 would let them die, and nowhere else.
+ *
+ * V8 delivers `terminate()` only at function entries and at the back edges of loops; protocols for dead threads
+ * may rely on straight-line code being all done or not begun. To see those places, the modules are copied with a
+ * call at each of them, line by line the same otherwise, and loaded from the copy.
+ */
+
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import ts from 'typescript';
+
+const ROOT = join(import.meta.dirname, '../..');
+const TARGET = join(ROOT, 'build/mortal');
+const POINT = join(import.meta.dirname, 'mortal-point.ts');
+
+/** Loads the copy of a module under `src/`, say 'pool/index.ts', and with it copies of what it imports. */
+export async function mortal<Exports>(module: string): Promise<Exports> {
+  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (entry.endsWith('.ts') && !entry.endsWith('.test.ts')) copy(entry);
+  }
+  const url = pathToFileURL(join(TARGET, module)).href;
+  return (await import(/* @vite-ignore */ url)) as Exports;
+}
+
+function copy(entry: string): void {
+  const target = join(TARGET, entry);
+  const text = readFileSync(join(ROOT, 'src', entry), 'utf8');
+  const point = relative(dirname(target), POINT);
+  const copied = `${instrument(text)}\nimport { mayDie } from '${point}';\n`;
+  if (readOrEmpty(target) === copied) return;
+  mkdirSync(dirname(target), { recursive: true });
+  // Test files run in parallel: nobody may see half of it.
+  const temporary = `${target}.${process.pid}`;
+  writeFileSync(temporary, copied);
+  renameSync(temporary, target);
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+interface Insertion {
+  readonly at: number;
+  readonly text: string;
+}
+
+/** The module's text with `mayDie()` at each function entry and loop back edge, on the same lines. */
+export function instrument(text: string): string {
+  const file = ts.createSourceFile('module.ts', text, ts.ScriptTarget.ES2023, true);
+  const insertions: Insertion[] = [];
+  const insert = (at: number, what: string): void => {
+    insertions.push({ at, text: what });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      enterFunction(node.body as ts.ConciseBody, file, insert);
+    } else if (ts.isIterationStatement(node, false)) {
+      closeLoop(node.statement, file, insert);
+    } else if (ts.isContinueStatement(node)) {
+      insert(node.getStart(file), '{ mayDie(); ');
+      insert(node.getEnd(), ' }');
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  let result = text;
+  // From the end, so that positions stay right; among equals, the one found later is the inner one.
+  insertions
+    .map((insertion, order) => ({ ...insertion, order }))
+    .sort((a, b) => b.at - a.at || a.order - b.order)
+    .forEach(({ at, text: what }) => {
+      result = result.slice(0, at) + what + result.slice(at);
+    });
+  return result;
+}
+
+type Insert = (at: number, what: string) => void;
+
+function enterFunction(body: ts.ConciseBody, file: ts.SourceFile, insert: Insert): void {
+  if (ts.isBlock(body)) {
+    insert(body.getStart(file) + 1, ' mayDie();');
+  } else {
+    insert(body.getStart(file), '(mayDie(), ');
+    insert(body.getEnd(), ')');
+  }
+}
+
+function closeLoop(body: ts.Statement, file: ts.SourceFile, insert: Insert): void {
+  if (ts.isBlock(body)) {
+    insert(body.getEnd() - 1, ' mayDie(); ');
+  } else {
+    insert(body.getStart(file), '{ ');
+    insert(body.getEnd(), ' mayDie(); }');
+  }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: runs one known schedule again. */
+
+import type { Chooser, Machine } from './machine.ts';
+import { READY, T_LOG, T_STATUS } from './machine-layout.ts';
+import { STOP } from './moment.ts';
+import type { Piece } from './path.ts';
+
+export class PlaybackChooser implements Chooser {
+  readonly #machine: Machine;
+  readonly #pieces: readonly Piece[];
+  #at = -1;
+  ended = false;
+  /** True if a piece could not be carried out: the code or the scenario has changed since. */
+  diverged = false;
+
+  constructor(machine: Machine, pieces: readonly Piece[]) {
+    this.#machine = machine;
+    this.#pieces = pieces;
+  }
+
+  run(): void {
+    const machine = this.#machine;
+    machine.reset();
+    let transition = this.choose(-1);
+    while (transition !== STOP) transition = machine.resume(transition);
+  }
+
+  choose(current: number): number {
+    const machine = this.#machine;
+    this.ended = false;
+    if (machine.failure !== undefined) return STOP;
+    const count = machine.moment.enabled();
+    if (count === 0) {
+      this.ended = true;
+      machine.moment.checkAllFinished();
+      return STOP;
+    }
+    const piece = this.#pieces[this.#at];
+    if (piece !== undefined && current === piece.thread && this.#log(current) < piece.stop) {
+      // At most accesses of this run nobody would have asked: whoever is ready just goes on.
+      if (this.#isReady(current) || this.#isPossible(2 * current, count)) return 2 * current;
+    }
+    const next = this.#pieces[this.#at + 1];
+    if (next === undefined) {
+      this.diverged = true;
+      return STOP;
+    }
+    this.#at++;
+    const transition = 2 * next.thread + (next.byTime ? 1 : 0);
+    if (!this.#isPossible(transition, count)) {
+      this.diverged = true;
+      return STOP;
+    }
+    machine.path.take(transition, false);
+    return transition;
+  }
+
+  kill(thread: number): boolean {
+    const piece = this.#pieces[this.#at];
+    return piece?.dies && piece.thread === thread && this.#log(thread) >= piece.stop;
+  }
+
+  #isPossible(transition: number, count: number): boolean {
+    for (let i = 0; i < count; i++) {
+      if (this.#machine.moment.transitions[i] === transition) return true;
+    }
+    return false;
+  }
+
+  #isReady(thread: number): boolean {
+    return this.#machine.state[this.#machine.layout.thread(thread) + T_STATUS] === READY;
+  }
+
+  #log(thread: number): number {
+    return this.#machine.state[this.#machine.layout.thread(thread) + T_LOG];
+  }
+}

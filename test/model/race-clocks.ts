@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: who learns what from whom (vector clocks), and which plain accesses nothing orders (data races).
+ *
+ * JavaScript's rule: an atomic read that reads an atomic write *synchronizes with* it. A plain store in between
+ * cuts the chain, a read-modify-write carries it on, a blind atomic store replaces it. A wait begins with an atomic
+ * read; a woken sync waiter learns from the notifier. Nothing else about wait and notify is taken as an ordering
+ * (the specification gives more).
+ */
+
+import type { StateLayout } from './machine-layout.ts';
+import type { ModelMemory } from './memory.ts';
+
+export class RaceClocks {
+  readonly #memory: ModelMemory;
+  readonly #state: Int32Array;
+  readonly #layout: StateLayout;
+  readonly #n: number;
+
+  constructor(memory: ModelMemory, state: Int32Array, layout: StateLayout) {
+    this.#memory = memory;
+    this.#state = state;
+    this.#layout = layout;
+    this.#n = layout.threadCount;
+  }
+
+  /** Every thread starts after setup and before anything of the others. */
+  begin(): void {
+    for (let thread = 0; thread < this.#n; thread++) {
+      this.#state[this.#layout.clock(thread) + thread] = 1;
+    }
+  }
+
+  /** These return the thread whose earlier access nothing orders before this one, or −1. */
+  plainRead(thread: number, cell: number): number {
+    const n = this.#n;
+    const other = this.#unordered(thread, cell + 1 + n, cell + 1 + 3 * n);
+    this.#stamp(thread, cell + 1 + 2 * n);
+    return other;
+  }
+
+  plainWrite(thread: number, cell: number): number {
+    const n = this.#n;
+    let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
+    if (other < 0) other = this.#unordered(thread, cell + 1 + 3 * n, cell + 1 + 4 * n);
+    this.#stamp(thread, cell + 1 + n);
+    return other;
+  }
+
+  atomicRead(thread: number, cell: number): number {
+    const n = this.#n;
+    const other = this.#unordered(thread, cell + 1 + n, cell + 1 + n);
+    this.#stamp(thread, cell + 1 + 4 * n);
+    return other;
+  }
+
+  atomicWrite(thread: number, cell: number): number {
+    const n = this.#n;
+    const other = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
+    this.#stamp(thread, cell + 1 + 3 * n);
+    return other;
+  }
+
+  byteRead(thread: number, shadow: number): number {
+    const other = this.#unordered(thread, shadow, shadow);
+    this.#stamp(thread, shadow + this.#n);
+    return other;
+  }
+
+  byteWrite(thread: number, shadow: number): number {
+    const other = this.#unordered(thread, shadow, shadow + this.#n);
+    this.#stamp(thread, shadow);
+    return other;
+  }
+
+  /** The thread has read what the word's last atomic writer released. */
+  acquire(thread: number, cell: number): void {
+    const heap = this.#memory.heap;
+    const state = this.#state;
+    const clock = this.#layout.clock(thread);
+    for (let u = 0; u < this.#n; u++) {
+      const released = heap[cell + 1 + u];
+      if (released > state[clock + u]) state[clock + u] = released;
+    }
+  }
+
+  /** The thread has written the word: whoever reads it atomically learns everything before. */
+  release(thread: number, cell: number): void {
+    const clock = this.#layout.clock(thread);
+    for (let u = 0; u < this.#n; u++) this.#memory.put(cell + 1 + u, this.#state[clock + u]);
+    this.#state[clock + thread]++;
+  }
+
+  /** A plain store to an atomic word: who reads it learns nothing. */
+  forget(cell: number): void {
+    for (let u = 0; u < this.#n; u++) this.#memory.put(cell + 1 + u, 0);
+  }
+
+  /** `learner` knows everything that `source` has done: it was woken by it, or supervises its death. */
+  join(learner: number, source: number): void {
+    const state = this.#state;
+    const from = this.#layout.clock(source);
+    const into = this.#layout.clock(learner);
+    for (let u = 0; u < this.#n; u++) {
+      if (state[from + u] > state[into + u]) state[into + u] = state[from + u];
+    }
+    state[from + source]++;
+  }
+
+  #unordered(thread: number, first: number, second: number): number {
+    const heap = this.#memory.heap;
+    const state = this.#state;
+    const clock = this.#layout.clock(thread);
+    for (let u = 0; u < this.#n; u++) {
+      if (u === thread) continue;
+      const known = state[clock + u];
+      if (heap[first + u] > known || heap[second + u] > known) return u;
+    }
+    return -1;
+  }
+
+  #stamp(thread: number, epochs: number): void {
+    this.#memory.put(epochs + thread, this.#state[this.#layout.clock(thread) + thread]);
+  }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: the set of states that were explored, each with the fewest preemptions it was reached with. */
+
+const EMPTY = 255;
+
+/** Open addressing over 64-bit keys. Two states with one key would be taken for the same: 1 in 2⁶⁴ per pair. */
+export class VisitedStates {
+  count = 0;
+  #mask = (1 << 12) - 1;
+  #keysA = new Int32Array(1 << 12);
+  #keysB = new Int32Array(1 << 12);
+  #preemptions = new Uint8Array(1 << 12).fill(EMPTY);
+
+  /** True if the state was reached before with no more preemptions; otherwise it is noted now. */
+  seen(keyA: number, keyB: number, preemptions: number): boolean {
+    const spent = Math.min(preemptions, EMPTY - 1);
+    const mask = this.#mask;
+    let at = (keyA ^ (keyB >>> 7)) & mask;
+    while (this.#preemptions[at] !== EMPTY) {
+      if (this.#keysA[at] === keyA && this.#keysB[at] === keyB) {
+        if (this.#preemptions[at] <= spent) return true;
+        this.#preemptions[at] = spent;
+        return false;
+      }
+      at = (at + 1) & mask;
+    }
+    this.#keysA[at] = keyA;
+    this.#keysB[at] = keyB;
+    this.#preemptions[at] = spent;
+    if (++this.count * 2 > mask) this.#grow();
+    return false;
+  }
+
+  #grow(): void {
+    const keysA = this.#keysA;
+    const keysB = this.#keysB;
+    const preemptions = this.#preemptions;
+    const size = preemptions.length * 2;
+    const mask = size - 1;
+    this.#mask = mask;
+    this.#keysA = new Int32Array(size);
+    this.#keysB = new Int32Array(size);
+    this.#preemptions = new Uint8Array(size).fill(EMPTY);
+    for (let old = 0; old < preemptions.length; old++) {
+      if (preemptions[old] === EMPTY) continue;
+      let at = (keysA[old] ^ (keysB[old] >>> 7)) & mask;
+      while (this.#preemptions[at] !== EMPTY) at = (at + 1) & mask;
+      this.#keysA[at] = keysA[old];
+      this.#keysB[at] = keysB[old];
+      this.#preemptions[at] = preemptions[old];
+    }
+  }
+}

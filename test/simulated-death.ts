@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/** A tool of tests: makes a pool object of this thread look like that of a thread that has ended. */
+import type { BufferPool } from '../src/pool/index.ts';
+import { LIFE } from '../src/pool/pool-layout.ts';
+import { controlWords } from './pool-audit.ts';
+
+/** What the tests need of a pool's insides. */
+interface Insides {
+  readonly thread: {
+    readonly record: number;
+    readonly doorbell: { close(): void };
+    readonly pulse: { stop(): void };
+  };
+}
+
+/**
+ * Takes away whatever shows that the pool object's thread lives, and nothing else: no other thread
+ * can tell it from one whose worker was terminated. The object must not be used any more.
+ */
+export function die(pool: BufferPool): void {
+  const { thread } = pool as unknown as Insides;
+  thread.doorbell.close();
+  thread.pulse.stop();
+  Atomics.notify(controlWords(pool), thread.record + LIFE);
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+/** The rules of the house that a machine can check: layers, shared memory, comments, names. */
+import { existsSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { basename, dirname, posix } from 'node:path';
+import { expect, test } from 'vitest';
+import { listFiles, ROOT } from '../scripts/files.mjs';
+import {
+  commentsOf,
+  freeNamesOf,
+  importsOf,
+  isDefaultExport,
+  isReExport,
+  parse,
+  propertiesOf,
+  readText,
+  type SourceFile,
+} from './source-file.ts';
+
+/** A folder imports from itself and from those before it. */
+const FOLDERS = [
+  'base',
+  'pool',
+  'packet',
+  'writer',
+  'framer',
+  'sync',
+  'channel',
+  'native',
+  'executor',
+  'link',
+];
+
+/** Folders that run wherever there is SharedArrayBuffer and Atomics; the rest needs Node. */
+const CORE = FOLDERS.slice(0, FOLDERS.indexOf('native'));
+
+/** Folders that users do not import. */
+const PRIVATE = ['base'];
+
+const LINE_LENGTH_MAX = 100;
+const FILE_LINES_MAX = 500;
+
+/** Globals that only Node has: the core has none, `base` asks for them through `globalThis`. */
+const NODE_GLOBALS = [
+  'Buffer',
+  '__dirname',
+  '__filename',
+  'clearImmediate',
+  'exports',
+  'global',
+  'module',
+  'process',
+  'require',
+  'setImmediate',
+];
+
+/** Time, chance and logging: in the core only in `base`, so that a simulator can replace them. */
+const AMBIENT_GLOBALS = [
+  'Date',
+  'clearInterval',
+  'clearTimeout',
+  'console',
+  'performance',
+  'setInterval',
+  'setTimeout',
+];
+
+/** What may print: the report of leaks at exit, which the program asked for by tracking them. */
+const PRINTS = 'src/pool/leak-tracker.ts';
+
+const everyFile: readonly string[] = listFiles();
+const code: readonly SourceFile[] = everyFile.filter(isCode).map((path) => parse(path));
+const sources: readonly SourceFile[] = code.filter(({ path }) => path.startsWith('src/'));
+const library: readonly SourceFile[] = sources.filter(({ path }) => !path.endsWith('.test.ts'));
+
+test('folders import downwards only', () => {
+  const wrong = library.flatMap((file) => {
+    const rank = FOLDERS.indexOf(folderOf(file.path));
+    if (file.path === 'src/index.ts') return [];
+    if (rank === -1) return [`${file.path}: its folder has no place in the order`];
+    return importsOf(file)
+      .filter((specifier) => specifier.startsWith('.'))
+      .map((specifier) => posix.join(dirname(file.path), specifier))
+      .filter((target) => FOLDERS.indexOf(folderOf(target)) > rank || !target.startsWith('src/'))
+      .map((target) => `${file.path} imports ${target}`);
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('relative imports name the file, .ts and all', () => {
+  const wrong = library.flatMap((file) =>
+    importsOf(file)
+      .filter((specifier) => specifier.startsWith('.') && !specifier.endsWith('.ts'))
+      .map((specifier) => `${file.path} imports ${specifier}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test('the library imports no package, and its core nothing from Node', () => {
+  const wrong = library.flatMap((file) =>
+    importsOf(file)
+      .filter((specifier) => !specifier.startsWith('.'))
+      .filter((specifier) => isCore(file.path) || !isBuiltin(specifier))
+      .map((specifier) => `${file.path} imports ${specifier}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test('the core uses no global of Node, and time, chance and console only in base', () => {
+  const wrong = library
+    .filter(({ path }) => isCore(path))
+    .flatMap((file) => {
+      const inBase = folderOf(file.path) === 'base';
+      const forbidden = new Set(inBase ? NODE_GLOBALS : [...NODE_GLOBALS, ...AMBIENT_GLOBALS]);
+      const globals = freeNamesOf(file)
+        .filter(({ name }) => forbidden.has(name))
+        .filter(({ name }) => name !== 'console' || file.path !== PRINTS);
+      const random = inBase
+        ? []
+        : propertiesOf(file, 'Math').filter((use) => use.name === 'random');
+      return [...globals, ...random].map(({ name, line }) => `${file.path}:${line} uses ${name}`);
+    });
+  expect(wrong).toEqual([]);
+});
+
+test('Atomics is named in base/atomics.ts only, and called there as Atomics.x each time', () => {
+  const wrong = library.flatMap((file) => {
+    const calls = new Set(propertiesOf(file, 'Atomics').map(({ line }) => line));
+    return freeNamesOf(file)
+      .filter(({ name }) => name === 'Atomics')
+      .filter(({ line }) => file.path !== 'src/base/atomics.ts' || !calls.has(line))
+      .map(({ line }) => `${file.path}:${line}`);
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('every SYNC tag stands at both ends of its edge', () => {
+  const ends = new Map<string, number>();
+  const drawn = new Map<string, string>();
+  for (const file of library) {
+    for (const { text, line } of commentsOf(file)) {
+      for (const [, tag, both] of text.matchAll(/\bSYNC\(([\w-]+)(, both)?\)/g)) {
+        if (tag === undefined) continue;
+        if (file.path.endsWith('-layout.ts')) drawn.set(tag, `${file.path}:${line}`);
+        else ends.set(tag, (ends.get(tag) ?? 0) + (both === undefined ? 1 : 2));
+      }
+    }
+  }
+  const single = [...ends].filter(([, count]) => count < 2).map(([tag]) => `SYNC(${tag})`);
+  const unused = [...drawn].filter(([tag]) => !ends.has(tag)).map(([tag, at]) => `${tag} of ${at}`);
+  expect({ single, unused }).toEqual({ single: [], unused: [] });
+});
+
+test('every file begins with the licence and says what it is', () => {
+  const wrong = code.flatMap(({ path, text }) => {
+    const lines = text.replace(/^#!.*\n/, '').split('\n');
+    if (lines[0] !== '// SPDX-License-Identifier: MIT') return [`${path}: no SPDX line`];
+    const described = path.endsWith('.test.ts') || lines[1]?.startsWith('/**');
+    return described ? [] : [`${path}: no module comment behind the SPDX line`];
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('lines fit a screen, and files of the library stay short', () => {
+  const long = code.flatMap(({ path, text }) =>
+    text
+      .split('\n')
+      .map((line, index) => ({ at: `${path}:${index + 1}`, length: [...line].length }))
+      .filter(({ length }) => length > LINE_LENGTH_MAX)
+      .map(({ at, length }) => `${at} has ${length} columns`),
+  );
+  const big = library
+    .filter(({ text }) => text.split('\n').length - 1 > FILE_LINES_MAX)
+    .map(({ path }) => path);
+  expect({ long, big }).toEqual({ long: [], big: [] });
+});
+
+test('nothing is exported by default, and names of files say what is in them', () => {
+  const vague = code
+    .map(({ path }) => path)
+    .filter((path) =>
+      path.split('/').some((part) => /^(utils?|common|helpers?|types)\b/.test(part)),
+    );
+  const byDefault = code
+    .filter(({ path }) => !path.endsWith('.config.ts'))
+    .filter(({ tree }) => tree.statements.some(isDefaultExport))
+    .map(({ path }) => path);
+  expect({ vague, byDefault }).toEqual({ vague: [], byDefault: [] });
+});
+
+test('an index.ts re-exports by name and does nothing else', () => {
+  const wrong = sources
+    .filter(({ path }) => basename(path) === 'index.ts')
+    .filter(
+      ({ path, tree }) =>
+        !tree.statements.every((each) => isReExport(each, path === 'src/index.ts')),
+    )
+    .map(({ path }) => path);
+  expect(wrong).toEqual([]);
+});
+
+test('comments and documents refer to files that exist', () => {
+  const comments = code.flatMap((file) =>
+    commentsOf(file).flatMap(({ text, line }) =>
+      [
+        ...text.matchAll(
+          /(?<![\w*{}<….])((?:\.{0,2}\/)?[\w@./-]*\w\.(?:ts|mjs|mts|md))\b(?![.*(])/g,
+        ),
+      ]
+        .map(([, name]) => name as string)
+        .filter((name) => !exists(name, file.path))
+        .map((name) => `${file.path}:${line} refers to ${name}`),
+    ),
+  );
+  const links = everyFile
+    .filter((path) => path.endsWith('.md'))
+    .flatMap((path) =>
+      [...readText(path).matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)]
+        .map(([, target]) => target as string)
+        .filter((target) => !existsSync(ROOT + posix.join(dirname(path), target)))
+        .map((target) => `${path} links to ${target}`),
+    );
+  expect([...comments, ...links]).toEqual([]);
+});
+
+test('the reading order in docs/ARCHITECTURE.md leaves no folder out', () => {
+  const guide = 'docs/ARCHITECTURE.md';
+  const text = everyFile.includes(guide) ? readText(guide) : '';
+  const folders = new Set(library.map(({ path }) => folderOf(path)).filter((name) => name !== ''));
+  const missing = [...folders].filter((name) => !text.includes(`${name}/`));
+  expect(missing, guide).toEqual([]);
+});
+
+test('package.json exports what the folders offer, and asks for nothing', () => {
+  const manifest = JSON.parse(readText('package.json'));
+  const offered = FOLDERS.filter((name) => !PRIVATE.includes(name)).filter((name) =>
+    everyFile.includes(`src/${name}/index.ts`),
+  );
+  const expected = ['.', ...offered.map((name) => `./${name}`), './package.json'];
+  expect(Object.keys(manifest.exports).sort()).toEqual(expected.sort());
+  for (const [subpath, target] of Object.entries(manifest.exports)) {
+    if (subpath === './package.json') continue;
+    const path = `./dist${subpath.slice(1)}/index`;
+    expect(Object.entries(target as object)).toEqual([
+      ['types', `${path}.d.ts`],
+      ['default', `${path}.js`],
+    ]);
+  }
+  expect(manifest.dependencies).toBeUndefined();
+  expect(Object.keys(manifest.scripts).filter((name) => /install$|^prepare$/.test(name))).toEqual(
+    [],
+  );
+  const versions = Object.values<string>(manifest.devDependencies);
+  expect(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
+});
+
+test('nothing in the repository names the hosts or folders of the machine it was made on', () => {
+  const places = [/\b(?:registry|mirrors?|artifactory)\.[a-z-]+\.[a-z]{2,}/, /"resolved":/];
+  const folders = /(?<![\w.~-])\/(?:work|root|home\/\w+)\/\w/;
+  const wrong = everyFile
+    .filter((path) => path !== 'test/tidy.test.ts')
+    .filter((path) => [...places, folders].some((pattern) => pattern.test(readText(path))));
+  expect(wrong).toEqual([]);
+});
+
+function isCode(path: string): boolean {
+  return /\.m?ts$|\.mjs$/.test(path);
+}
+
+/** 'pool' of 'src/pool/index.ts'; '' of what stands in src itself or elsewhere. */
+function folderOf(path: string): string {
+  const [top, folder, file] = path.split('/');
+  return top === 'src' && folder !== undefined && file !== undefined ? folder : '';
+}
+
+function isCore(path: string): boolean {
+  return CORE.includes(folderOf(path));
+}
+
+function isBuiltin(specifier: string): boolean {
+  return specifier.startsWith('node:') && builtinModules.includes(specifier.slice('node:'.length));
+}
+
+/** A file is named by its path from here, from the repository's root, or by the path's end. */
+function exists(name: string, from: string): boolean {
+  if (name.startsWith('.')) return existsSync(ROOT + posix.join(dirname(from), name));
+  return everyFile.some((path) => path === name || path.endsWith(`/${name}`));
+}

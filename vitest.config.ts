@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/** How the tests run: on the sources, one process per file, the collector within their reach. */
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
+
+const root: string = import.meta.dirname;
+
+const config: ViteUserConfig = defineConfig({
+  resolve: {
+    alias: [
+      { find: /^busbar$/, replacement: `${root}/src/index.ts` },
+      { find: /^busbar\/([a-z]+)$/, replacement: `${root}/src/$1/index.ts` },
+    ],
+  },
+  test: {
+    include: ['{src,test,bench,examples}/**/*.test.ts'],
+    pool: 'forks',
+    execArgv: ['--expose-gc'],
+    maxWorkers: 2,
+    allowOnly: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
+
+export default config;
