@@ -4,13 +4,13 @@
 /** Bytes in the little-endian length prefix; it counts the payload alone. */
 export const PREFIX_BYTES = 4;
 export const PAYLOAD_BYTES = 60;
-export const FRAME_BYTES = PREFIX_BYTES + PAYLOAD_BYTES;
+export const FRAME_BYTES: number = PREFIX_BYTES + PAYLOAD_BYTES;
 /** What one read of a socket delivers at most. */
 export const READ_BYTES = 65_536;
 /** Reads until the stream repeats: 256 KiB, which a second-level cache holds as it holds what a kernel just received. */
 const READS = 4;
-export const STREAM_BYTES = READS * READ_BYTES;
-export const STREAM_FRAMES = STREAM_BYTES / FRAME_BYTES;
+export const STREAM_BYTES: number = READS * READ_BYTES;
+export const STREAM_FRAMES: number = STREAM_BYTES / FRAME_BYTES;
 /** The stream starts this far into a frame, so that a frame straddles the end of every read. */
 const PHASE_BYTES = 20;
 

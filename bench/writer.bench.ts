@@ -43,7 +43,7 @@ export const writerCases: readonly BenchCase[] = [
     prepare() {
       const ends = createFlusher();
       return prepareCopying(
-        new SharedWriter(ends.flusher),
+        SharedWriter.create(ends.flusher),
         ends,
         MESSAGE_BYTES,
         MESSAGES_PER_FLUSH,

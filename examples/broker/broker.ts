@@ -33,6 +33,8 @@ const CHECK_MS_MIN = 5;
  * noticed.
  */
 const REGION_COUNT = 16;
+/** Clients that are turned away or cut off, and still have a writer for a moment. */
+const LEAVING_COUNT = 24;
 /** A protocol line and its payload end with CR and LF each. */
 const LINE_ENDS_BYTES = 4;
 
@@ -62,7 +64,7 @@ export class Broker implements BrokerCore {
     this.pool = BufferPool.create({ bufferSize, bufferCount });
     this.#flusher = WriteFlusher.create(this.pool, {
       // Those that are turned away need one, too, and those that are being closed.
-      writerCount: 2 * maxConnections,
+      writerCount: maxConnections + LEAVING_COUNT,
       regionCount: REGION_COUNT,
     });
     const { bytes, view } = this.pool;

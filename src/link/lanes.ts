@@ -91,7 +91,7 @@ export class Lanes implements Outlet {
     return this.#stalled && this.#outbox.queuedBytes <= this.#lowWaterBytes && this.resume();
   }
 
-  // ── For the switchboard ─────────────────────────────────────────────────────────────────────────
+  // ── For the switchboard ───────────────────────────────────────────────────────────────
 
   push(offset: number, length: number, bufferId: BufferId): boolean {
     const outbox = this.#outbox;

@@ -282,7 +282,7 @@ test('small packets that are kept share their buffer', async () => {
   pool.close();
 });
 
-test('a peer that does not read stops the writer, and gets everything when it does read', async () => {
+test('a peer that does not read stops the writer, and gets everything in the end', async () => {
   const pool = makePool(256, 16384);
   const { server, port, accepted } = await listenBare();
   let drained = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The bell of the house: how any room wakes the thread on the other side of a hand-over. */
 
+import { loadAcquire, type Words } from '../base/atomics.ts';
 import { Parker, unpark } from '../base/parker.ts';
 import { PARKER, type PoolLayout, STATE, THREAD_FREE } from './pool-layout.ts';
-import { loadAcquire, type Words } from '../base/atomics.ts';
 
 /**
  * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for something listens.

@@ -5,13 +5,7 @@
  */
 
 import { compareExchange, loadAcquire, storeSeqCst, type Words } from '../base/atomics.ts';
-import {
-  claimedBy,
-  inStripe,
-  NEXT,
-  OWNER,
-  type PoolLayout,
-} from './pool-layout.ts';
+import { claimedBy, inStripe, NEXT, OWNER, type PoolLayout } from './pool-layout.ts';
 
 /** How often a search starts over because another thread was at work in a stripe. */
 const SEARCH_ROUNDS = 16;

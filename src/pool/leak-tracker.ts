@@ -101,7 +101,9 @@ function reportAtExit(): void {
   for (const tracker of living) {
     const leaks = tracker.report();
     if (leaks.length === 0) continue;
-    const shown = leaks.slice(0, 10).map((leak) => `buffer ${leak.bufferId}, created\n${leak.created}`);
+    const shown = leaks
+      .slice(0, 10)
+      .map((leak) => `buffer ${leak.bufferId}, created\n${leak.created}`);
     // The one place where busbar prints: the program asked for it by tracking leaks, and nobody
     // else is left to tell.
     console.error(`busbar: ${leaks.length} packets were never released\n${shown.join('\n')}`);

@@ -56,7 +56,7 @@ export class Pulse {
   private constructor(words: Words, place: Place, waits: readonly AsyncWait[]) {
     this.#words = words;
     this.#place = place;
-    waits.forEach((wait) => this.#follow(wait));
+    for (const wait of waits) this.#follow(wait);
     for (let i = waits.length; i < PULSES; i++) this.#beat();
   }
 

@@ -18,7 +18,11 @@ test('what a pool cannot be is refused by name', () => {
     [{ ...shape, bufferSize: -1 }, RangeError, /^bufferSize must be .* got -1$/],
     [{ ...shape, bufferSize: 1.5 }, RangeError, /^bufferSize must be .* got 1.5$/],
     [{ ...shape, bufferSize: NaN }, RangeError, /^bufferSize must be .* got NaN$/],
-    [{ ...shape, bufferSize: 2 ** 30 + 1 }, RangeError, /^bufferSize must be .* to 1073741824, got/],
+    [
+      { ...shape, bufferSize: 2 ** 30 + 1 },
+      RangeError,
+      /^bufferSize must be .* to 1073741824, got/,
+    ],
     [{ ...shape, bufferCount: 0 }, RangeError, /^bufferCount must be .* got 0$/],
     [{ ...shape, bufferCount: 2 ** 20 + 1 }, RangeError, /^bufferCount must be .* to 1048576, got/],
     [{ ...shape, bufferCount: 4n }, TypeError, /^bufferCount must be .* got 4n$/],
@@ -28,8 +32,16 @@ test('what a pool cannot be is refused by name', () => {
     [{ ...shape, maxThreads: 1025 }, RangeError, /^maxThreads must be .* to 1024, got 1025$/],
     [{ ...shape, trackLeaks: 1 }, TypeError, /^trackLeaks must be true or false, got 1$/],
     [{ ...shape, buffersize: 1 }, TypeError, /no option "buffersize"; known are bufferSize, /],
-    [{ bufferSize: 2 ** 30, bufferCount: 2 }, RangeError, /^bufferSize × bufferCount must be at mo/],
-    [{ bufferSize: 1, bufferCount: 2 ** 20, maxThreads: 1024 }, RangeError, /maxThreads is too lar/],
+    [
+      { bufferSize: 2 ** 30, bufferCount: 2 },
+      RangeError,
+      /^bufferSize × bufferCount must be at mo/,
+    ],
+    [
+      { bufferSize: 1, bufferCount: 2 ** 20, maxThreads: 1024 },
+      RangeError,
+      /maxThreads is too lar/,
+    ],
   ];
   for (const [options, kind, message] of wrong) {
     const create = (): unknown => BufferPool.create(options as BufferPoolOptions);

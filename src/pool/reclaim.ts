@@ -142,14 +142,7 @@ function dropGrant(self: PoolThread, slot: number): number {
     // Before the grant goes, so that whoever reclaims the giver sees either the grant or the new
     // owner.
     if (grant > WAITING) words[layout.buffer(grant - 1) + OWNER] = self.slot;
-    const before = compareExchangeThenAdd(
-      words,
-      record + GRANT,
-      grant,
-      NOT_WAITING,
-      ATTENTION,
-      -1,
-    );
+    const before = compareExchangeThenAdd(words, record + GRANT, grant, NOT_WAITING, ATTENTION, -1);
     if (before !== grant) continue;
     if (grant === WAITING) return 0;
     self.putOne((grant - 1) as BufferId);

@@ -3,12 +3,7 @@
  * The room every packet lives in: threads that wait for a free buffer, first come, first served.
  */
 
-import {
-  compareExchangeThenAdd,
-  fetchAdd,
-  loadAcquire,
-  loadSeqCst,
-} from '../base/atomics.ts';
+import { compareExchangeThenAdd, fetchAdd, loadAcquire, loadSeqCst } from '../base/atomics.ts';
 import { nowMs, startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
@@ -61,11 +56,7 @@ export class WaitQueue {
   /**
    * `hold` gives a caller its reference on a buffer that this thread owns; `release` takes it back.
    */
-  constructor(
-    thread: PoolThread,
-    hold: (id: BufferId) => void,
-    release: (id: BufferId) => void,
-  ) {
+  constructor(thread: PoolThread, hold: (id: BufferId) => void, release: (id: BufferId) => void) {
     this.#thread = thread;
     this.#hold = hold;
     this.#release = release;

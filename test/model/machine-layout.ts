@@ -25,6 +25,10 @@ export const G_STARTS: number = field++;
 export const G_PATH: number = field++;
 /** Numbers waiters and notifications in order. */
 export const G_SEQUENCE: number = field++;
+/** Hash of all waiters. */
+export const G_WAITERS_A: number = field++;
+export const G_WAITERS_B: number = field++;
+/** Hash of the memory, kept here only while the block is copied. */
 export const G_HASH_A: number = field++;
 export const G_HASH_B: number = field++;
 const GLOBALS = field;

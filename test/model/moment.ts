@@ -7,6 +7,8 @@ import {
   BLOCKED,
   DEAD,
   G_KILLS,
+  G_WAITERS_A,
+  G_WAITERS_B,
   IDLE,
   OP_START,
   READY,
@@ -189,7 +191,7 @@ export class Moment {
         b = mixB(b, state[clock + u]);
       }
     }
-    this.keyA = this.#machine.waiters.hash(a, mixA);
-    this.keyB = this.#machine.waiters.hash(b, mixB);
+    this.keyA = mixA(a, state[G_WAITERS_A]);
+    this.keyB = mixB(b, state[G_WAITERS_B]);
   }
 }

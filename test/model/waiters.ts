@@ -3,6 +3,8 @@
 
 import {
   G_SEQUENCE,
+  G_WAITERS_A,
+  G_WAITERS_B,
   type StateLayout,
   SYNC_WAITER,
   W_CELL,
@@ -17,18 +19,16 @@ import {
   WAITER_WAITING,
   WAITERS_PER_AGENT,
 } from './machine-layout.ts';
+import { mixA, mixB } from './memory.ts';
 
 /** The waiter list of all words, kept in the state block. A waiter is named by its offset there. */
 export class WaiterTable {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
-  /** Scratch of {@link hash}. */
-  readonly #used: Int32Array;
 
   constructor(state: Int32Array, layout: StateLayout) {
     this.#state = state;
     this.#layout = layout;
-    this.#used = new Int32Array((layout.threadCount + 1) * WAITERS_PER_AGENT);
   }
 
   /** True if an agent waits on a word that does not hold any more what it waits for to change. */
@@ -54,6 +54,7 @@ export class WaiterTable {
       state[waiter + W_SEQUENCE] = ++state[G_SEQUENCE];
       state[waiter + W_NUMBER] = number;
       state[waiter + W_EXPECTED] = expected;
+      this.#contribute(waiter, 1);
       return;
     }
     throw new Error(`a model thread has more than ${WAITERS_PER_AGENT} waits pending`);
@@ -72,8 +73,10 @@ export class WaiterTable {
       }
     }
     if (oldest < 0) return -1;
+    this.#contribute(oldest, -1);
     state[oldest + W_STATE] = WAITER_NOTIFIED;
     state[oldest + W_SEQUENCE] = ++state[G_SEQUENCE];
+    this.#contribute(oldest, 1);
     return oldest;
   }
 
@@ -113,6 +116,7 @@ export class WaiterTable {
   }
 
   remove(waiter: number): void {
+    this.#contribute(waiter, -1);
     this.#state.fill(0, waiter, waiter + WAITER_FIELDS);
   }
 
@@ -122,8 +126,11 @@ export class WaiterTable {
     const first = this.#layout.waiters(agent);
     for (let i = 0; i < WAITERS_PER_AGENT; i++) {
       const waiter = first + i * WAITER_FIELDS;
-      if (state[waiter + W_STATE] === WAITER_WAITING) state[waiter + W_STATE] = WAITER_GHOST;
-      else this.remove(waiter);
+      if (state[waiter + W_STATE] === WAITER_NOTIFIED) this.remove(waiter);
+      if (state[waiter + W_STATE] !== WAITER_WAITING) continue;
+      this.#contribute(waiter, -1);
+      state[waiter + W_STATE] = WAITER_GHOST;
+      this.#contribute(waiter, 1);
     }
   }
 
@@ -139,35 +146,33 @@ export class WaiterTable {
   }
 
   /**
-   * Mixes the table into a hash. Of the sequence numbers only two things matter: who of two threads came first
-   * to the same word, and which of a thread's own waits was notified first.
+   * Adds what the waiter, as it stands now, contributes to the hash of the table (sign −1: takes it away).
+   *
+   * Of the sequence numbers only two things matter: who of two threads came first to the same word, and which of
+   * a thread's own waits was notified first. Which slot of the table a waiter stands in does not matter.
    */
-  hash(seed: number, mix: (index: number, value: number) => number): number {
+  #contribute(waiter: number, sign: number): void {
     const state = this.#state;
-    const used = this.#used;
-    let count = 0;
-    let hash = seed;
+    const status = state[waiter + W_STATE];
+    const cell = state[waiter + W_CELL];
+    const agent = this.agentOf(waiter);
+    const name = mixA(agent, state[waiter + W_NUMBER]);
+    let a = mixA(cell * 4 + status, name);
+    let b = mixB(cell * 4 + status, name);
     const end = this.#layout.size;
-    for (let waiter = this.#layout.firstWaiter; waiter < end; waiter += WAITER_FIELDS) {
-      const status = state[waiter + W_STATE];
-      if (status === WAITER_NONE) continue;
-      const agent = this.agentOf(waiter);
-      const cell = state[waiter + W_CELL];
-      // Which slot of the table a waiter stands in does not matter: sum, do not chain.
-      hash = (hash + mix(cell * 8 + status, mix(agent, state[waiter + W_NUMBER]))) | 0;
-      for (let i = 0; i < count; i++) {
-        const other = used[i];
-        if (state[other + W_STATE] !== status) continue;
-        const sameWord = state[other + W_CELL] === cell;
-        const sameAgent = this.agentOf(other) === agent;
-        if (status === WAITER_WAITING ? !sameWord || sameAgent : !sameAgent) continue;
-        const otherFirst = state[other + W_SEQUENCE] < state[waiter + W_SEQUENCE];
-        const [first, second] = otherFirst ? [other, waiter] : [waiter, other];
-        const pair = mix(state[first + W_NUMBER] + 1, state[second + W_NUMBER] + 1);
-        hash = (hash + mix(pair, otherFirst ? this.agentOf(other) : agent)) | 0;
-      }
-      used[count++] = waiter;
+    for (let other = this.#layout.firstWaiter; other < end; other += WAITER_FIELDS) {
+      if (state[other + W_STATE] !== status || other === waiter) continue;
+      const sameAgent = this.agentOf(other) === agent;
+      const related = status === WAITER_NOTIFIED ? sameAgent : !sameAgent;
+      if (!related || (!sameAgent && state[other + W_CELL] !== cell)) continue;
+      const otherName = mixA(this.agentOf(other), state[other + W_NUMBER]);
+      const otherFirst = state[other + W_SEQUENCE] < state[waiter + W_SEQUENCE];
+      const first = otherFirst ? otherName : name;
+      const second = otherFirst ? name : otherName;
+      a += mixA(first, second);
+      b += mixB(first, second);
     }
-    return hash;
+    state[G_WAITERS_A] += sign * (a | 0);
+    state[G_WAITERS_B] += sign * (b | 0);
   }
 }

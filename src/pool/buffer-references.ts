@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: MIT
+/** The room every packet lives in: taking, counting and passing on buffers, by plain numbers. */
+
+import { addThenStore, loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
+import { checkInteger, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { LeakTracker } from './leak-tracker.ts';
+import { layoutOf } from './pool-blocks.ts';
+import {
+  ACQUIRES,
+  ACQUIRES_HIGH,
+  ATTENTION,
+  ATTENTION_CLOSED,
+  ATTENTION_DETACHED,
+  type BufferId,
+  bufferStride,
+  CACHE_COUNT,
+  GRANT,
+  HEADER_BATCH_SIZE,
+  HEADER_BUFFER_SIZE,
+  HEADER_TAG,
+  HEADER_TRACK_LEAKS,
+  NO_BUFFER,
+  OVERFLOWS,
+  OWNER,
+  type PoolLayout,
+  REFILLS,
+  SHARED,
+  type ThreadSlot,
+  TOTAL,
+  WAITING,
+} from './pool-layout.ts';
+import type { BufferPoolHandle } from './pool-options.ts';
+import { PoolThread } from './pool-thread.ts';
+import { WaitQueue } from './waiting.ts';
+
+/**
+ * Shares that a thread takes at once when it first lends a buffer out: it can send that many
+ * packets of the buffer before it has to touch the shared total again. Small enough that 2³¹ shares
+ * are out of reach.
+ */
+const SHARES_GRANT = 64;
+/** An account with more shares than this gives the excess back. */
+const SHARES_KEPT_MAX = 4 * SHARES_GRANT;
+/** A total beyond this means that millions of packets of one buffer are in transit. */
+const TOTAL_MAX = 0x7000_0000;
+
+/** Bytes of every buffer of a pool, one after the other. */
+export type PoolBytes = Uint8Array<SharedArrayBuffer>;
+
+/**
+ * The hot side of a {@link BufferPool}: what is done once per message, and the slow paths behind it.
+ *
+ * A class of its own only so that each of the two can be read in one go.
+ */
+export abstract class BufferReferences {
+  /** All buffers' bytes. Offsets everywhere in busbar are offsets into this. */
+  readonly bytes: PoolBytes;
+  /** The same bytes, for fields. */
+  readonly view: DataView<SharedArrayBuffer>;
+  /** Bytes a user may fill in one buffer. */
+  readonly bufferSize: number;
+  readonly bufferCount: number;
+  /** Buffers that move between a cache and the shared list at once. */
+  readonly batchSize: number;
+  readonly maxThreads: number;
+  /**
+   * This thread's number in the pool. Give it to whoever would reclaim it after this thread's
+   * death.
+   */
+  readonly threadSlot: ThreadSlot;
+  /** Structured-cloneable: hand it to another thread, which calls {@link BufferPool.attach}. */
+  readonly handle: BufferPoolHandle;
+  /** @internal Present only while leaks are tracked. */
+  readonly leaks: LeakTracker | undefined;
+
+  /** The pool's control words, or {@link DETACHED_WORDS}. */
+  protected words: Words;
+  // Where the words that the hot paths touch stand (pool-layout.ts). Fields of the object:
+  // measured, a constant imported from another module costs a load and a check at each use, and
+  // three times the whole acquire when a bundler turns it into a `var`.
+  private readonly attention: number = ATTENTION;
+  private readonly cache: number;
+  private readonly acquires: number;
+  private readonly refs: number;
+  private readonly shares: number;
+  private readonly cacheLimit: number;
+  /** OWNER of buffer 0; the others follow every 32 words. */
+  private readonly owners: number;
+  private readonly sharesKeptMax: number = SHARES_KEPT_MAX;
+  private readonly stride: number;
+  /**
+   * High half of the fourth word of this pool's packets in transit; the shares fill the low half.
+   */
+  private readonly tag: number;
+  protected readonly layout: PoolLayout;
+  protected readonly thread: PoolThread;
+  protected readonly waiters: WaitQueue;
+
+  protected constructor(handle: BufferPoolHandle, words: Words) {
+    const layout = layoutOf(words);
+    const thread = PoolThread.attach(words, layout);
+    this.handle = handle;
+    this.bytes = new Uint8Array(handle.data);
+    this.view = new DataView(handle.data);
+    this.bufferSize = words[HEADER_BUFFER_SIZE];
+    this.bufferCount = layout.bufferCount;
+    this.batchSize = words[HEADER_BATCH_SIZE];
+    this.maxThreads = layout.maxThreads;
+    this.threadSlot = thread.slot;
+    this.words = words;
+    this.layout = layout;
+    this.cache = thread.record + CACHE_COUNT;
+    this.acquires = thread.record + ACQUIRES;
+    this.refs = layout.refs(thread.slot);
+    this.shares = layout.shares(thread.slot);
+    this.owners = layout.buffers + OWNER;
+    this.stride = bufferStride(this.bufferSize);
+    this.tag = words[HEADER_TAG];
+    this.cacheLimit = layout.cacheLimit;
+    this.thread = thread;
+    this.waiters = new WaitQueue(
+      thread,
+      (id) => this.holdNew(id),
+      (id) => this.release(id),
+    );
+    this.leaks = words[HEADER_TRACK_LEAKS] === 1 ? new LeakTracker() : undefined;
+  }
+
+  /**
+   * Takes a free buffer, or answers NO_BUFFER: "not now". Its bytes are whatever the last user
+   * left.
+   *
+   * **Ownership** the caller holds one reference. **Cost** a few plain loads and stores; one batch
+   * operation every `batchSize` calls at worst. **Throws** ERR_BUSBAR_POOL_CLOSED,
+   * ERR_BUSBAR_DETACHED.
+   */
+  tryAcquire(): BufferId {
+    const words = this.words;
+    // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,
+    // SWEEP_MS).
+    if (words[this.attention] !== 0) return this.acquireUnderPressure();
+    const cache = this.cache;
+    const count = words[cache];
+    if (count === 0) return this.refill();
+    const id = words[cache + count];
+    words[cache] = count - 1;
+    words[this.refs + id] = 1;
+    const acquires = (words[this.acquires] + 1) | 0;
+    words[this.acquires] = acquires;
+    if (acquires === 0) this.countHigh();
+    return id as BufferId;
+  }
+
+  /**
+   * Adds a reference to a buffer on which this thread holds one already.
+   *
+   * **Cost** one load, one store; nothing atomic, also when other threads hold the buffer too.
+   * **Throws** ERR_BUSBAR_NOT_HELD.
+   */
+  retain(id: BufferId): void {
+    const words = this.words;
+    const at = this.refs + id;
+    const refs = words[at];
+    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
+    words[at] = refs + 1;
+  }
+
+  /**
+   * Gives one reference up; the last one frees the buffer.
+   *
+   * **Cost** a few plain loads and stores; one read-modify-write if the buffer was shared with
+   * another thread and this was this thread's last reference. Works on a closed pool. **Throws**
+   * ERR_BUSBAR_NOT_HELD; nothing has changed then.
+   */
+  release(id: BufferId): void {
+    const words = this.words;
+    const at = this.refs + id;
+    const refs = words[at];
+    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
+    words[at] = refs - 1;
+    if (refs > 1) return;
+    // Whoever holds a shared buffer has shares of it; no shares, no sharing.
+    if (words[this.shares + id] !== 0 && !this.withdraw(id)) return;
+    // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,
+    // SWEEP_MS).
+    if (words[this.attention] !== 0) {
+      this.releaseUnderPressure(id);
+      return;
+    }
+    const cache = this.cache;
+    const count = words[cache] + 1;
+    words[cache + count] = id;
+    words[cache] = count;
+    if (count >= this.cacheLimit) this.overflow();
+  }
+
+  /** Where the buffer begins in {@link bytes}. */
+  offsetOf(id: BufferId): number {
+    return id * this.stride;
+  }
+
+  /** The buffer that an offset into {@link bytes} lies in. */
+  bufferAt(offset: number): BufferId {
+    return ((offset / this.stride) | 0) as BufferId;
+  }
+
+  /**
+   * True if the caller's reference is the only one in all threads, so that it may overwrite the
+   * bytes.
+   *
+   * **Cost** two loads; one atomic load if the buffer has been shared. **Throws**
+   * ERR_BUSBAR_NOT_HELD.
+   */
+  isSoleHolder(id: BufferId): boolean {
+    const words = this.words;
+    const refs = words[this.refs + id];
+    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
+    if (refs > 1) return false;
+    const account = this.shares + id;
+    if (words[account] === 0) return true;
+    const buffer = this.layout.buffer(id);
+    // SYNC(shares, both): sees the last accesses of every holder that withdrew before.
+    if (loadAcquire(words, buffer + TOTAL) !== words[account]) return false;
+    const slot = this.threadSlot;
+    words[buffer + OWNER] = slot;
+    words[account] = 0;
+    return true;
+  }
+
+  /**
+   * Moves one of this thread's references into four words that another thread will read: buffer,
+   * offset, length, contribution (the pool's tag and the shares that travel along).
+   *
+   * The words are written without ordering: the carrier (channel slot, message, mailbox) publishes
+   * them. From here on the reference belongs to whoever owns the words. `[offset, offset + length)`
+   * are absolute and must lie in the buffer.
+   *
+   * **Ownership** the reference is in the words on success, still the caller's if this throws.
+   * **Cost** plain stores; one read-modify-write every 64 sends of the same buffer while this
+   * thread keeps references of its own.
+   * **Throws** ERR_BUSBAR_NOT_HELD, ERR_BUSBAR_REFERENCES, RangeError.
+   */
+  sendInto(id: BufferId, offset: number, length: number, target: Words, index: number): void {
+    const words = this.words;
+    const at = this.refs + id;
+    const refs = words[at];
+    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
+    if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
+    if ((index | 0) !== index || index < 0 || index + 4 > target.length) this.throwIndex(index);
+    const account = this.shares + id;
+    let shares = words[account];
+    if (shares === 0) shares = this.openAccount(id, refs);
+    if (refs > 1 && shares < 2) shares = this.adjustShares(id, shares);
+    const given = refs === 1 ? shares : 1;
+    // From here to the end there is no call: the reference is either still here or in the target
+    // words.
+    words[at] = refs - 1;
+    words[account] = shares - given;
+    target[index] = id;
+    target[index + 1] = offset;
+    target[index + 2] = length;
+    target[index + 3] = this.tag | given;
+  }
+
+  /**
+   * Moves the reference out of four words that {@link sendInto} wrote; `[index + 1]` and `[index +
+   * 2]` stay readable as offset and length. The caller has seen the carrier's publication.
+   *
+   * **Ownership** this thread holds the reference on success; the words hold none any more, so they
+   * cannot be received twice.
+   * **Cost** plain loads and stores; one read-modify-write every 192 receipts of the same buffer
+   * while this thread keeps references of its own. **Throws** ERR_BUSBAR_BAD_SEND_PACKET; the words
+   * are unchanged then.
+   */
+  receiveFrom(source: Words, index: number): BufferId {
+    const words = this.words;
+    const id = source[index] as BufferId;
+    const mark = source[index + 3];
+    const given = mark & 0xffff;
+    if (
+      id >>> 0 >= this.bufferCount ||
+      given === 0 ||
+      mark - given !== this.tag ||
+      words[this.owners + (id << 5)] !== -1 ||
+      !this.isRegion(id, source[index + 1], source[index + 2])
+    ) {
+      this.throwBadWords(id);
+    }
+    const account = this.shares + id;
+    // From here to the end there is no call: the reference is either still in the source words or
+    // here.
+    const shares = words[account] + given;
+    source[index + 3] = 0;
+    words[account] = shares;
+    words[this.refs + id]++;
+    // Done. Without this, shares would pile up where references of one buffer come and go for ever.
+    if (shares > this.sharesKeptMax) this.adjustShares(id, shares);
+    return id;
+  }
+
+  /**
+   * @internal Takes a reference on a buffer of which the caller knows that somebody's shares keep it meanwhile: those in the words of
+   * a carrier that it has claimed. **Cost** one read-modify-write, none if this thread holds the buffer already.
+   */
+  adopt(id: BufferId): void {
+    const words = this.words;
+    const account = this.shares + id;
+    if (words[account] === 0) {
+      addThenStore(words, this.layout.buffer(id) + TOTAL, SHARES_GRANT, account, SHARES_GRANT);
+    }
+    words[this.refs + id]++;
+  }
+
+  // ── The slow side of the hot paths, kept apart so that those stay small ────────────────────────
+
+  private holdNew(id: BufferId): void {
+    const words = this.words;
+    words[this.refs + id] = 1;
+    const acquires = (words[this.acquires] + 1) | 0;
+    words[this.acquires] = acquires;
+    if (acquires === 0) this.countHigh();
+  }
+
+  private countHigh(): void {
+    this.words[this.thread.record + ACQUIRES_HIGH]++;
+  }
+
+  /** The cache is empty: takes a batch from the shared list. */
+  private refill(): BufferId {
+    const words = this.words;
+    const cache = this.cache;
+    const count = this.thread.freeList.take(this.batchSize, words, cache + 1);
+    if (count === 0) return NO_BUFFER;
+    words[this.thread.record + REFILLS]++;
+    const id = words[cache + count] as BufferId;
+    words[cache] = count - 1;
+    this.holdNew(id);
+    // SYNC(attention): a waiter may have found the stripe claimed by us; give it what is left
+    // there.
+    if (loadSeqCst(words, ATTENTION) !== 0) this.relieve();
+    return id;
+  }
+
+  /**
+   * The cache is one and a half batches long: puts the batch that has been there longest into the
+   * shared list.
+   */
+  private overflow(): void {
+    const words = this.words;
+    const cache = this.cache;
+    const begin = cache + 1;
+    const end = begin + this.batchSize;
+    this.thread.freeList.put(words, begin, end);
+    words.copyWithin(begin, end, begin + words[cache]);
+    words[cache] -= this.batchSize;
+    words[this.thread.record + OVERFLOWS]++;
+    // SYNC(attention): pairs with a waiter's registration, which comes before its look at the
+    // stripes.
+    if (loadSeqCst(words, ATTENTION) !== 0) this.relieve();
+  }
+
+  /** Somebody waits, or the pool is closed. */
+  private acquireUnderPressure(): BufferId {
+    this.checkUsable();
+    this.relieve();
+    if (this.thread.longestWaiting() >= 0) return NO_BUFFER;
+    const id = this.thread.takeOne();
+    if (id !== NO_BUFFER) this.holdNew(id);
+    return id;
+  }
+
+  private releaseUnderPressure(id: BufferId): void {
+    this.thread.putOne(id);
+    this.relieve();
+  }
+
+  /** Gives this thread's cache to those who wait, its own callers among them. */
+  private relieve(): void {
+    this.thread.giveBack();
+    this.thread.serve();
+    if (this.words[this.thread.record + GRANT] > WAITING) this.waiters.pump();
+  }
+
+  /** This thread's last reference on a shared buffer is gone. True if it was the last of all. */
+  private withdraw(id: BufferId): boolean {
+    const buffer = this.layout.buffer(id);
+    // SYNC(shares, both): publishes this thread's last accesses to the bytes, sees those of earlier
+    // withdrawals.
+    const slot = this.threadSlot;
+    return withdraw(this.words, this.shares + id, buffer + TOTAL, buffer + OWNER, slot) === 0;
+  }
+
+  /** The first send of a buffer: from here on it is held by shares. Returns this thread's. */
+  private openAccount(id: BufferId, refs: number): number {
+    const words = this.words;
+    const buffer = this.layout.buffer(id);
+    const total = refs === 1 ? 1 : SHARES_GRANT;
+    words[this.shares + id] = total;
+    words[buffer + TOTAL] = total;
+    // Last: until here the buffer is wholly this thread's, whatever the account says.
+    words[buffer + OWNER] = SHARED;
+    return total;
+  }
+
+  /** Brings an account that ran low, or grew too long, back to a working stock. */
+  private adjustShares(id: BufferId, shares: number): number {
+    const words = this.words;
+    const total = this.layout.buffer(id) + TOTAL;
+    if (shares < SHARES_GRANT && loadAcquire(words, total) > TOTAL_MAX) {
+      throw new BusbarError('ERR_BUSBAR_REFERENCES', `buffer ${id}`);
+    }
+    addThenStore(words, total, SHARES_GRANT - shares, this.shares + id, SHARES_GRANT);
+    return SHARES_GRANT;
+  }
+
+  private isRegion(id: number, offset: number, length: number): boolean {
+    if ((offset | 0) !== offset || (length | 0) !== length) return false;
+    const begin = offset - id * this.stride;
+    return begin >= 0 && length >= 0 && begin + length <= this.bufferSize;
+  }
+
+  protected checkUsable(): void {
+    const attention = loadAcquire(this.words, ATTENTION);
+    if ((attention & ATTENTION_DETACHED) !== 0) throw new BusbarError('ERR_BUSBAR_DETACHED');
+    if ((attention & ATTENTION_CLOSED) !== 0) throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
+  }
+
+  protected checkAttached(): void {
+    if (this.words === DETACHED_WORDS) throw new BusbarError('ERR_BUSBAR_DETACHED');
+  }
+
+  private throwNotHeld(id: unknown): never {
+    this.checkAttached();
+    checkInteger('id', id, 0, this.bufferCount - 1);
+    throw new BusbarError(
+      'ERR_BUSBAR_NOT_HELD',
+      `buffer ${show(id)}, thread slot ${this.threadSlot}; released already, or never acquired here`,
+    );
+  }
+
+  private throwRegion(id: BufferId, offset: unknown, length: unknown): never {
+    const begin = this.offsetOf(id);
+    throw new RangeError(
+      `offset and length must lie in buffer ${id}, that is in [${begin}, ${begin + this.bufferSize}), ` +
+        `got offset ${show(offset)}, length ${show(length)}`,
+    );
+  }
+
+  private throwIndex(index: unknown): never {
+    throw new RangeError(`index must be an integer that leaves 4 words, got ${show(index)}`);
+  }
+
+  private throwBadWords(id: unknown): never {
+    this.checkAttached();
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_SEND_PACKET',
+      `buffer ${show(id)}; received already, forged, or from another pool`,
+    );
+  }
+}
+
+/**
+ * Stands in for the control words once a thread has detached: every hot path meets the flag, or the
+ * `undefined` beyond the end, and goes to the slow side, which throws. The fast paths need no check
+ * of their own for it.
+ */
+export const DETACHED_WORDS: Words = new Int32Array(ATTENTION + 1);
+DETACHED_WORDS[ATTENTION] = ATTENTION_DETACHED;
