@@ -44,6 +44,11 @@ export class Backpressure {
     this.#clock = clock;
   }
 
+  /** How many wait for room. */
+  get blockedCount(): number {
+    return this.#blocked.size;
+  }
+
   /** Its writer said "not now". */
   noRoom(consumer: Participant): void {
     if (consumer.link.writable) {

@@ -81,7 +81,8 @@ export class Broker implements BrokerCore {
   /** Listens. Rejects with ERR_BUSBAR_LINK_REFUSED when the port is taken. */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
     const broker = new Broker(resolveBrokerOptions(options));
-    const { host, port, maxPayloadBytes, maxControlLineBytes, maxPendingBytes } = broker.options;
+    const { host, port, maxPendingBytes, lingerMs } = broker.options;
+    const { maxPayloadBytes, maxControlLineBytes } = broker.options;
     try {
       broker.#server = await TcpServer.listen(broker.pool, {
         host,
@@ -89,6 +90,7 @@ export class Broker implements BrokerCore {
         maxFrameBytes: maxPayloadBytes + maxControlLineBytes + LINE_ENDS_BYTES,
         flusher: broker.#flusher,
         highWaterBytes: maxPendingBytes,
+        closeDeadlineMs: lingerMs,
         codec: () => new ProtocolCodec(broker.pool.view, broker.options),
         handler: (link) => broker.#accept(link),
       });
@@ -122,8 +124,11 @@ export class Broker implements BrokerCore {
   async #drain(): Promise<void> {
     this.#isDraining = true;
     for (const connection of this.connections) this.#sayInfo(connection);
-    // What has reached this machine by now is still read and passed on.
-    await new Promise((resolve) => setImmediate(resolve));
+    // What has reached this machine by now is still read and passed on, as far as there is time.
+    const untilMs = performance.now() + this.options.lingerMs;
+    do {
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (this.backpressure.blockedCount > 0 && performance.now() < untilMs);
     for (const connection of this.connections) connection.close();
     await this.#server?.close({ deadlineMs: this.options.lingerMs });
     this.#dispose();

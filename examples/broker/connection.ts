@@ -3,7 +3,7 @@
 
 import type { Framer } from 'busbar/framer';
 import type { LinkHandler, TcpLink } from 'busbar/link';
-import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
+import { type BufferPool, BusbarError } from 'busbar/pool';
 import type { LocalWriter } from 'busbar/writer';
 import type { Backpressure } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
@@ -14,30 +14,17 @@ import {
   refusal,
   requiresAuthorization,
 } from './handshake.ts';
-import { Message, writeCanonical } from './message.ts';
+import type { Message } from './message.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import * as protocol from './protocol.ts';
-import {
-  DECLINED,
-  NOT_NOW,
-  type Remainder,
-  type Router,
-  type Subscriber,
-  TAKEN,
-} from './router.ts';
-import { type Bytes, classifySubject, SUBJECT_INVALID, SUBJECT_LITERAL } from './subject.ts';
+import { Publication } from './publication.ts';
+import { DECLINED, NOT_NOW, type Router, type Subscriber, TAKEN } from './router.ts';
+import { type Bytes, classifySubject, SUBJECT_INVALID } from './subject.ts';
 import { Subscription } from './subscription.ts';
-import { MatchSet } from './subscription-index.ts';
 
 const OK: Bytes = Buffer.from('+OK\r\n');
 const PING: Bytes = Buffer.from('PING\r\n');
 const PONG: Bytes = Buffer.from('PONG\r\n');
-/** A message that consists of headers only, and they of a status. */
-const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
-/** Beside the number of takers: the publisher was told that the message is no good. */
-const REFUSED = -2;
-/** CR and LF as a little-endian half word. */
-const WORD_CRLF = 0x0a0d;
 
 /** What connections of one broker share. */
 export interface BrokerCore {
@@ -76,7 +63,6 @@ export class Connection implements LinkHandler, Subscriber {
   readonly #framer: Framer;
   readonly #writer: LocalWriter;
   readonly #bytes: Bytes;
-  readonly #view: DataView<ArrayBufferLike>;
   readonly #subscriptions: Map<string, Subscription<Connection>> = new Map();
   /** Copies of two of `options`, for the hot path. */
   #echo: boolean = true;
@@ -84,15 +70,7 @@ export class Connection implements LinkHandler, Subscriber {
 
   /** The frame taken last waits to be carried out (again). */
   #isBlocked: boolean = false;
-  /** Whom the last message reached, and the stamp of that. */
-  #found: MatchSet<Connection> = new MatchSet();
-  #foundStamp: number = -1;
-  readonly #message: Message;
-  #remainder: Remainder<Connection> | undefined = undefined;
-  /** How many took the message, once that is known, while its publisher still has to hear of it. */
-  #routed: number = NOT_NOW;
-  /** Holds the message if it had to be written anew, in the one form that can be passed on. */
-  #messageBuffer: BufferId = NO_BUFFER;
+  readonly #publication: Publication;
 
   #pingsOut: number = 0;
   #pingedAtMs: number;
@@ -106,8 +84,7 @@ export class Connection implements LinkHandler, Subscriber {
     this.#framer = link.framer;
     this.#writer = link.writer;
     this.#bytes = core.pool.bytes;
-    this.#view = core.pool.view;
-    this.#message = new Message(core.pool.view, core.pool.bytes);
+    this.#publication = new Publication(core, this);
     this.isAuthorized = !requiresAuthorization(core.options);
     this.connectedAtMs = nowMs;
     this.#pingedAtMs = nowMs;
@@ -131,6 +108,11 @@ export class Connection implements LinkHandler, Subscriber {
     }
   }
 
+  /** The client will say no more; what it was sent before still reaches it. */
+  onEnd(): void {
+    this.isClosing = true;
+  }
+
   onDrained(): void {
     this.#core.backpressure.drained(this);
   }
@@ -141,7 +123,7 @@ export class Connection implements LinkHandler, Subscriber {
       this.#core.router.index.remove(subscription);
     }
     this.#subscriptions.clear();
-    this.#releaseMessage();
+    this.#publication.close();
     this.#core.backpressure.forget(this);
     this.#core.forget(this);
   }
@@ -157,19 +139,15 @@ export class Connection implements LinkHandler, Subscriber {
    */
   offer(message: Message, subscription: Subscription<this>, from: unknown): number {
     if (this.isClosing || (from === this && !this.#echo)) return DECLINED;
-    const writer = this.#writer;
     const asItStands = message.isPlain || (this.#headers && message.headerLength > 0);
     const length = asItStands
       ? message.lengthFor(subscription)
       : message.strippedLengthFor(subscription);
-    const at = writer.tryReserve(length);
-    if (at < 0) {
-      this.#core.backpressure.noRoom(this);
-      return NOT_NOW;
-    }
+    const at = this.#tryReserve(length);
+    if (at < 0) return this.isClosing ? DECLINED : NOT_NOW;
     if (asItStands) message.writeTo(at, subscription);
     else message.writeStrippedTo(at, subscription);
-    writer.commit(at, length);
+    this.#writer.commit(at, length);
     if (++subscription.deliveredCount === subscription.deliveredCountMax) {
       this.#unsubscribe(subscription);
     }
@@ -178,23 +156,36 @@ export class Connection implements LinkHandler, Subscriber {
 
   /** Writes something that is no message. False: there is no room for it now. */
   say(bytes: Bytes): boolean {
-    if (this.isClosing || this.#writer.tryWrite(bytes)) return true;
-    this.#core.backpressure.noRoom(this);
-    return false;
+    if (this.isClosing) return true;
+    const at = this.#tryReserve(bytes.length);
+    if (at < 0) return this.isClosing;
+    this.#bytes.set(bytes, at);
+    this.#writer.commit(at, bytes.length);
+    return true;
+  }
+
+  /** Confirms an operation to a verbose client. */
+  sayOk(): boolean {
+    return this.say(OK);
+  }
+
+  /** Complains; the client stays connected. */
+  sayError(error: string): boolean {
+    return this.say(Buffer.from(`-ERR '${error}'\r\n`));
   }
 
   /** Tells the client why, sends all that was written, and closes. */
   cutOff(error: string): void {
     if (this.isClosing) return;
     // Without room for the reason it goes without.
-    this.#writer.tryWrite(errorLine(error));
+    this.sayError(error);
     this.close();
   }
 
   /** Sends all that was written, and closes. */
   close(): void {
     this.isClosing = true;
-    this.#releaseMessage();
+    this.#publication.close();
     this.link.close({ deadlineMs: this.#core.options.lingerMs });
   }
 
@@ -219,6 +210,20 @@ export class Connection implements LinkHandler, Subscriber {
     }
   }
 
+  /** Room for output, or -1: not now, or not any more. */
+  #tryReserve(length: number): number {
+    try {
+      const at = this.#writer.tryReserve(length);
+      if (at < 0) this.#core.backpressure.noRoom(this);
+      return at;
+    } catch (error) {
+      if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
+      // The connection broke, and its link has not told us yet.
+      this.isClosing = true;
+      return NOT_NOW;
+    }
+  }
+
   /**
    * Carries out the current frame. False: no room; nothing was done, or only a part that will not
    * be repeated.
@@ -232,7 +237,7 @@ export class Connection implements LinkHandler, Subscriber {
     switch (codec.op) {
       case protocol.OP_PUB:
       case protocol.OP_HPUB:
-        return this.#publish();
+        return this.#publication.publish();
       case protocol.OP_SUB:
         return this.#subscribe();
       case protocol.OP_UNSUB:
@@ -252,113 +257,21 @@ export class Connection implements LinkHandler, Subscriber {
     }
   }
 
-  #publish(): boolean {
-    if (this.#routed === NOT_NOW) {
-      this.#routed = this.#route();
-      if (this.#routed === NOT_NOW) return this.isClosing;
-      if (this.#routed > 0) this.#core.counters.messagesOut += this.#routed;
-      this.#releaseMessage();
-    }
-    if (this.#routed === 0) {
-      if (this.options.no_responders && !this.#tellNoResponders()) return false;
-      this.#routed = 1;
-    }
-    if (this.#routed !== REFUSED && this.options.verbose && !this.say(OK)) return false;
-    this.#routed = NOT_NOW;
-    return true;
-  }
-
-  /** Offers the message to whom it may concern. Returns how many took it, REFUSED, or NOT_NOW. */
-  #route(): number {
-    const router = this.#core.router;
-    const message = this.#message;
-    if (this.#remainder !== undefined) {
-      const taken = router.resume(message, this, this.#remainder);
-      if (taken !== NOT_NOW) this.#remainder = undefined;
-      return taken;
-    }
-    const codec = this.#codec;
-    let begin = this.#framer.frameOffset;
-    let end = begin + this.#framer.frameLength;
-    if (this.#view.getInt16(end - 2, true) !== WORD_CRLF) {
-      this.cutOff(protocol.ERROR_UNKNOWN_OPERATION);
-      return NOT_NOW;
-    }
-    if (codec.op === protocol.OP_HPUB && !this.#headers) {
-      this.cutOff('message headers not supported');
-      return NOT_NOW;
-    }
-    if (this.options.pedantic && this.#subjectKind() !== SUBJECT_LITERAL) {
-      return this.say(errorLine('Invalid Publish Subject')) ? REFUSED : NOT_NOW;
-    }
-    if (!codec.isCanonical) {
-      const bufferId = this.#rewrite(begin);
-      if (bufferId === NO_BUFFER) return NOT_NOW;
-      begin = this.#core.pool.offsetOf(bufferId);
-      end = begin + codec.payloadBegin + codec.payloadLength + 2;
-    }
-    this.#core.counters.messagesIn++;
-    message.set(codec, codec.op === protocol.OP_HPUB, begin, end);
-    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) {
-      const { subjectBegin, subjectEnd, subjectHash } = codec;
-      this.#found = router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
-      this.#foundStamp = this.#found.stamp;
-    }
-    const taken = router.route(message, this, this.#found);
-    if (taken === NOT_NOW) this.#remainder = router.remainder;
-    return taken;
-  }
-
-  /**
-   * Writes the message in canonical form to a buffer of its own; without one to be had, NO_BUFFER.
-   */
-  #rewrite(begin: number): BufferId {
-    const { pool, backpressure } = this.#core;
-    const codec = this.#codec;
-    const bufferId = pool.tryAcquire();
-    if (bufferId === NO_BUFFER) {
-      backpressure.noRoom(this);
-      return NO_BUFFER;
-    }
-    this.#messageBuffer = bufferId;
-    const hasHeaders = codec.op === protocol.OP_HPUB;
-    writeCanonical(this.#bytes, pool.offsetOf(bufferId), codec, hasHeaders, begin);
-    return bufferId;
-  }
-
-  #releaseMessage(): void {
-    const bufferId = this.#messageBuffer;
-    if (bufferId === NO_BUFFER) return;
-    this.#messageBuffer = NO_BUFFER;
-    this.#core.pool.release(bufferId);
-  }
-
-  /** Nobody took the message: if it was a request, the client hears it at once. */
-  #tellNoResponders(): boolean {
-    const { replyBegin, replyEnd } = this.#codec;
-    if (replyEnd === replyBegin) return true;
-    const begin = this.#framer.frameOffset;
-    const { router } = this.#core;
-    const own = router.subscriptionOf(this, begin + replyBegin, begin + replyEnd);
-    if (own === undefined) return true;
-    const reply = this.#text(replyBegin, replyEnd);
-    const sid = Buffer.from(own.sidAndSpace).toString('latin1');
-    const line = `HMSG ${reply} ${sid}${NO_RESPONDERS.length} ${NO_RESPONDERS.length}\r\n`;
-    return this.say(Buffer.from(`${line}${NO_RESPONDERS}\r\n`, 'latin1'));
-  }
-
   #subscribe(): boolean {
     const codec = this.#codec;
-    if (this.#subjectKind() === SUBJECT_INVALID) return this.say(errorLine('Invalid Subject'));
+    const begin = this.#framer.frameOffset;
+    const { subjectBegin, subjectEnd } = codec;
+    const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+    if (kind === SUBJECT_INVALID) return this.sayError('Invalid Subject');
     if (this.#subscriptions.size >= this.#core.options.maxSubscriptions) {
-      return this.say(errorLine('maximum subscriptions exceeded'));
+      return this.sayError('maximum subscriptions exceeded');
     }
-    if (this.options.verbose && !this.say(OK)) return false;
+    if (this.options.verbose && !this.sayOk()) return false;
     const sid = this.#text(codec.sidBegin, codec.sidEnd);
     if (this.#subscriptions.has(sid)) return true;
     const subscription = new Subscription<Connection>(
       this,
-      this.#cut(codec.subjectBegin, codec.subjectEnd),
+      this.#cut(subjectBegin, subjectEnd),
       this.#text(codec.argumentBegin, codec.argumentEnd),
       this.#cut(codec.sidBegin, codec.sidEnd),
     );
@@ -368,7 +281,7 @@ export class Connection implements LinkHandler, Subscriber {
   }
 
   #unsubscribeOrLimit(): boolean {
-    if (this.options.verbose && !this.say(OK)) return false;
+    if (this.options.verbose && !this.sayOk()) return false;
     const { sidBegin, sidEnd, countMax } = this.#codec;
     const subscription = this.#subscriptions.get(this.#text(sidBegin, sidEnd));
     if (subscription === undefined) return true;
@@ -393,18 +306,12 @@ export class Connection implements LinkHandler, Subscriber {
       this.cutOff(error ?? protocol.ERROR_PARSER);
       return true;
     }
-    if (options.verbose && !this.say(OK)) return false;
+    if (options.verbose && !this.sayOk()) return false;
     this.options = options;
     this.#echo = options.echo;
     this.#headers = options.headers;
     this.isAuthorized = true;
     return true;
-  }
-
-  #subjectKind(): number {
-    const begin = this.#framer.frameOffset;
-    const { subjectBegin, subjectEnd } = this.#codec;
-    return classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
   }
 
   /** A copy of a part of the current frame. */
@@ -417,8 +324,4 @@ export class Connection implements LinkHandler, Subscriber {
   #text(begin: number, end: number): string {
     return Buffer.from(this.#cut(begin, end)).toString('latin1');
   }
-}
-
-function errorLine(error: string): Bytes {
-  return Buffer.from(`-ERR '${error}'\r\n`);
 }

@@ -199,6 +199,29 @@ test('the payload limit can be raised to a megabyte and more', async () => {
   });
 });
 
+test('subscribers that vanish while they are sent messages disturb nobody', async () => {
+  await withBroker({}, async (broker) => {
+    const publisher = await RawClient.connect(broker.port);
+    const faithful = await RawClient.connect(broker.port);
+    await faithful.converse('SUB flood 1\r\n');
+    const all = faithful.takeThrough('\n-1 ');
+    let count = 0;
+    for (let round = 0; round < 20; round++) {
+      const fickle = await Promise.all([1, 2, 3].map(() => RawClient.connect(broker.port)));
+      await Promise.all(fickle.map((client) => client.converse('SUB flood 1\r\n')));
+      let text = '';
+      for (let i = 0; i < 500; i++) text += message('flood', count++);
+      const flushed = publisher.converse(text);
+      for (const client of fickle) client.socket.resetAndDestroy();
+      await flushed;
+    }
+    await publisher.converse('PUB flood 4\r\n\n-1 \r\n');
+    expect(numbersIn(await all)).toEqual(Array.from({ length: count }, (_, i) => i));
+    publisher.destroy();
+    faithful.destroy();
+  });
+});
+
 test('clients that vanish in the middle of a message leave nothing behind', async () => {
   await withBroker({}, async (broker) => {
     for (let i = 0; i < 50; i++) {

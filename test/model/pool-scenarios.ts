@@ -1,180 +1,306 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the buffer pool's protocols as scenarios, each with a tiny pool and a few operations per thread. */
+/** Model checker: the buffer pool's protocols between living threads, each with a tiny pool and a few operations. */
 
-import type { BufferId, BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
+import type { BufferId, BufferPool } from '../../src/pool/index.ts';
 import {
-  ACQUIRES,
-  ATTENTION,
-  ATTENTION_CLOSED,
-  CACHE_COUNT,
-  GIVE_BACKS,
-  GRANT,
-  inStripe,
-  LIFE,
-  NEXT,
-  NEXT_TICKET,
-  NOT_WAITING,
-  OWNER,
-  PARKER,
-  PoolLayout,
-  PROBES,
-  STATE,
-  TICKET,
-  TOTAL,
-} from '../../src/pool/pool-layout.ts';
+  checkAllFree,
+  isHint,
+  isOwnerWord,
+  isStatistic,
+  makePool,
+  type PoolModule,
+  type PoolShape,
+  type PoolShared,
+  poolWordName,
+} from './pool-words.ts';
+import type { ModelOptions, Scenario } from './scenario.ts';
 
-/** The part of the pool's module that scenarios use: the module itself, or its mortal copy. */
-export interface PoolModule {
-  readonly BufferPool: typeof BufferPool;
-  readonly NO_BUFFER: BufferId;
+/** A scenario and how far to go: in the test run, and when there is time. */
+export interface PoolCase {
+  readonly scenario: Scenario<PoolShared>;
+  readonly quick: ModelOptions;
+  readonly long: ModelOptions;
 }
 
-export interface PoolShape {
-  readonly bufferCount: number;
-  readonly batchSize: number;
-  readonly maxThreads: number;
+export type PoolBody = Scenario<PoolShared>['threads'][string];
+
+/** Makes bodies of threads that first attach and, without interruption, do what `before` says. */
+export function attachedTo(module: PoolModule) {
+  return <Prepared = undefined>(
+    body: (pool: BufferPool, shared: PoolShared, prepared: Prepared) => unknown,
+    before?: (pool: BufferPool) => Prepared,
+  ): PoolBody =>
+    (shared, self) => {
+      const pool = module.BufferPool.attach(shared.handle);
+      self.publish(pool.threadSlot);
+      const prepared = before?.(pool);
+      self.begin();
+      return body(pool, shared, prepared as Prepared);
+    };
 }
 
-/** What threads of a pool scenario share. */
-export interface PoolShared {
-  readonly handle: BufferPoolHandle;
-  /** Words for what the threads say to each other. */
-  readonly words: Int32Array;
-  readonly layout: PoolLayout;
-}
-
-/** Makes a pool that nobody is attached to, and some words. Block 0 is the pool's control, 1 its data, 2 the words. */
-export function makePool(module: PoolModule, shape: PoolShape, words = 8): PoolShared {
-  const pool = module.BufferPool.create({ ...shape, bufferSize: 16, trackLeaks: false });
-  pool.detach();
+export function poolScenario(
+  module: PoolModule,
+  name: string,
+  shape: PoolShape,
+  threads: Scenario<PoolShared>['threads'],
+  rest: Partial<Scenario<PoolShared>> = {},
+): Scenario<PoolShared> {
   return {
-    handle: pool.handle,
-    words: new Int32Array(new SharedArrayBuffer(4 * words)),
-    layout: new PoolLayout(shape.bufferCount, shape.maxThreads, shape.batchSize),
+    name,
+    setup: () => makePool(module, shape),
+    threads,
+    prepares: Object.keys(threads),
+    racy: (shared) => (block, word) => isHint(shared, block, word),
+    nameWord: (shared) => (block, word) => poolWordName(shared, block, word),
+    check: checkAllFree,
+    ...rest,
   };
 }
 
-/** Words that the pool's documents call hints: read without order, checked again by other means. */
-export function isHint(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  if (word === ATTENTION) return true;
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    if (word === layout.thread(slot) + CACHE_COUNT) return true;
-  }
-  return false;
+/** Takes up to two buffers, then gives them up. */
+export function acquireTwo(pool: BufferPool): void {
+  const first = pool.tryAcquire();
+  const second = pool.tryAcquire();
+  if (first >= 0) pool.release(first);
+  if (second >= 0) pool.release(second);
 }
 
-/** What `stats()` reads while the threads that own it go on: counters and REFS. */
-export function isStatistic(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    const counter = word - layout.thread(slot);
-    if (counter >= ACQUIRES && counter <= GIVE_BACKS) return true;
-    const id = word - layout.refs(slot);
-    if (id >= 0 && id < layout.bufferCount) return true;
+/** Runs `attempt`; an error with one of the codes is an answer, any other goes on. */
+export function allowing<Result>(
+  codes: readonly string[],
+  attempt: () => Result,
+): Result | undefined {
+  try {
+    return attempt();
+  } catch (error) {
+    if (!codes.includes((error as { code?: string }).code ?? '')) throw error;
+    return undefined;
   }
-  return false;
 }
 
-/** Words that reclaim clears with plain stores while others may ring or probe. */
-export function isClearedPlainly(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    if (word === layout.thread(slot) + PARKER || word === layout.thread(slot) + PROBES) return true;
-  }
-  return false;
+export function livingCases(module: PoolModule): PoolCase[] {
+  return [...freeListCases(module), ...waitingCases(module), ...sharingCases(module)];
 }
 
-/** OWNER words: reclaim reads all of them while living threads change theirs. */
-export function isOwnerWord(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  for (let id = 0; id < layout.bufferCount; id++) {
-    if (word === layout.buffer(id) + OWNER) return true;
-  }
-  return false;
-}
-
-/** Names for traces. */
-export function poolWordName(shared: PoolShared, block: number, word: number): string | undefined {
-  if (block === 2) return `words[${word}]`;
-  if (block !== 0) return undefined;
-  const { layout } = shared;
-  if (word === ATTENTION) return 'ATTENTION';
-  if (word === NEXT_TICKET) return 'NEXT_TICKET';
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    if (word === layout.stripe(slot)) return `stripe ${slot}`;
-    const record = word - layout.thread(slot);
-    const name = THREAD_NAMES.get(record);
-    if (name !== undefined) return `thread ${slot} ${name}`;
-    if (record > CACHE_COUNT && record <= CACHE_COUNT + layout.cacheLimit) {
-      return `thread ${slot} cache[${record - CACHE_COUNT - 1}]`;
-    }
-    for (let id = 0; id < layout.bufferCount; id++) {
-      if (word === layout.refs(slot) + id) return `thread ${slot} REFS[${id}]`;
-      if (word === layout.shares(slot) + id) return `thread ${slot} SHARES[${id}]`;
-    }
-  }
-  for (let id = 0; id < layout.bufferCount; id++) {
-    if (word === layout.buffer(id) + OWNER) return `buffer ${id} OWNER`;
-    if (word === layout.buffer(id) + NEXT) return `buffer ${id} NEXT`;
-    if (word === layout.buffer(id) + TOTAL) return `buffer ${id} TOTAL`;
-  }
-  return undefined;
-}
-
-const THREAD_NAMES: ReadonlyMap<number, string> = new Map([
-  [CACHE_COUNT, 'CACHE_COUNT'],
-  [STATE, 'STATE'],
-  [GRANT, 'GRANT'],
-  [TICKET, 'TICKET'],
-  [PARKER, 'PARKER'],
-  [LIFE, 'LIFE'],
-  [PROBES, 'PROBES'],
-]);
-
-/**
- * Asserts that every buffer has exactly one place, and that place is free: a chain of the shared list or the
- * cache of an attached thread. Reads the words as they are; only for a moment in which nothing moves.
- */
-export function checkAllFree(shared: PoolShared): void {
-  const { layout } = shared;
-  const words = new Int32Array(shared.handle.control);
-  const places = new Map<number, string>();
-  const place = (id: number, where: string, owner: number): void => {
-    const before = places.get(id);
-    if (before !== undefined) throw new Error(`buffer ${id} is in ${before} and in ${where}`);
-    if (id < 0 || id >= layout.bufferCount) throw new Error(`${where} names buffer ${id}`);
-    places.set(id, where);
-    const said = words[layout.buffer(id) + OWNER];
-    if (said !== owner) throw new Error(`buffer ${id} is in ${where}, but OWNER says ${said}`);
+function freeListCases(module: PoolModule): PoolCase[] {
+  const attached = attachedTo(module);
+  const two = attached(acquireTwo);
+  const comesAndGoes: PoolBody = ({ handle }) => {
+    const pool = module.BufferPool.attach(handle);
+    const id = pool.tryAcquire();
+    if (id >= 0) pool.release(id);
+    pool.detach();
   };
-  for (let stripe = 0; stripe < layout.maxThreads; stripe++) {
-    const head = words[layout.stripe(stripe)];
-    if (head < 0) throw new Error(`stripe ${stripe} is still claimed by thread ${-1 - head}`);
-    for (let id = head - 1; id >= 0; id = words[layout.buffer(id) + NEXT]) {
-      place(id, `stripe ${stripe}`, inStripe(stripe));
+  return [
+    {
+      scenario: poolScenario(
+        module,
+        'refill and overflow, 2 threads',
+        { bufferCount: 3, batchSize: 1, maxThreads: 2 },
+        { a: two, b: two },
+      ),
+      quick: {},
+      long: {},
+    },
+    {
+      scenario: poolScenario(
+        module,
+        'refill and overflow, 3 threads',
+        { bufferCount: 4, batchSize: 1, maxThreads: 3 },
+        { a: two, b: two, c: two },
+      ),
+      quick: { preemptions: 1 },
+      long: { preemptions: 3 },
+    },
+    {
+      scenario: {
+        ...poolScenario(
+          module,
+          'attach, acquire, detach',
+          { bufferCount: 2, batchSize: 1, maxThreads: 2 },
+          { a: comesAndGoes, b: comesAndGoes },
+        ),
+        prepares: [],
+      },
+      quick: { preemptions: 1 },
+      long: { preemptions: 3 },
+    },
+  ];
+}
+
+function waitingCases(module: PoolModule): PoolCase[] {
+  const attached = attachedTo(module);
+  const waits = attached((pool) => pool.release(pool.acquireSync()));
+  const one = { bufferCount: 1, batchSize: 1, maxThreads: 2 };
+  const three = { ...one, maxThreads: 3 };
+  const holder = attached(
+    (pool, _, id: BufferId) => pool.release(id),
+    (pool) => pool.tryAcquire(),
+  );
+  const hoarder = attached(() => undefined, acquireTwo);
+  const givesUp = attached((pool) => {
+    const id = allowing(['ERR_BUSBAR_TIMEOUT'], () => pool.acquireSync(5));
+    if (id !== undefined) pool.release(id);
+  });
+  const awaits = attached(async (pool) => pool.release(await pool.acquire()));
+  const isAborted = attached(async (pool) => {
+    const controller = new AbortController();
+    const waiting = pool.acquire({ signal: controller.signal });
+    await Promise.resolve();
+    controller.abort();
+    try {
+      pool.release(await waiting);
+    } catch (error) {
+      if (error !== controller.signal.reason) throw error;
     }
-  }
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    const record = layout.thread(slot);
-    if (words[record + GRANT] !== NOT_WAITING) throw new Error(`thread ${slot} still waits`);
-    for (let id = 0; id < layout.bufferCount; id++) {
-      if (words[layout.refs(slot) + id] !== 0) throw new Error(`thread ${slot} holds buffer ${id}`);
-    }
-    for (let i = 1; i <= words[record + CACHE_COUNT]; i++) {
-      place(words[record + CACHE_COUNT + i], `the cache of thread ${slot}`, slot);
-    }
-  }
-  for (let id = 0; id < layout.bufferCount; id++) {
-    if (!places.has(id)) {
-      const owner = words[layout.buffer(id) + OWNER];
-      throw new Error(`buffer ${id} is lost: OWNER ${owner}`);
-    }
-  }
-  const waiting = words[ATTENTION] & ~ATTENTION_CLOSED;
-  if (waiting !== 0) throw new Error(`ATTENTION counts ${waiting} waiters, there are none`);
+  });
+  const pool = (
+    name: string,
+    shape: PoolShape,
+    threads: Scenario<PoolShared>['threads'],
+    preemptions: number,
+    preemptionsLong: number,
+  ): PoolCase => ({
+    scenario: poolScenario(module, name, shape, threads),
+    quick: { preemptions },
+    long: { preemptions: preemptionsLong },
+  });
+  return [
+    pool('acquireSync, release', one, { holder, waiter: waits }, 2, 4),
+    pool('acquireSync by 3 threads', three, { a: waits, b: waits, c: waits }, 0, 2),
+    pool('acquireSync twice', one, { a: attached(waitTwice), b: attached(waitTwice) }, 0, 2),
+    pool('acquireSync that times out', one, { a: givesUp, b: givesUp }, 1, 3),
+    pool(
+      'acquireSync, hoarder',
+      { ...one, bufferCount: 2, batchSize: 2 },
+      { hoarder, waiter: waits },
+      2,
+      4,
+    ),
+    pool('acquire, acquireSync', one, { a: waits, b: awaits }, 1, 3),
+    pool('acquire by 2 threads', one, { a: awaits, b: awaits }, 1, 3),
+    pool('acquire aborted', one, { a: waits, b: isAborted }, 1, 3),
+    closing(module, one),
+  ];
+}
+
+function waitTwice(pool: BufferPool): void {
+  pool.release(pool.acquireSync());
+  pool.release(pool.acquireSync());
+}
+
+function closing(module: PoolModule, shape: PoolShape): PoolCase {
+  const attached = attachedTo(module);
+  const closer = attached((pool) => {
+    const id = pool.tryAcquire();
+    pool.close();
+    if (id >= 0) pool.release(id);
+  });
+  const waiter = attached((pool) => {
+    const id = allowing(['ERR_BUSBAR_POOL_CLOSED'], () => pool.acquireSync());
+    if (id !== undefined) pool.release(id);
+  });
+  const scenario = poolScenario(
+    module,
+    'close, acquireSync',
+    shape,
+    { closer, waiter },
+    {
+      // close() counts what is out, and what it reads goes on changing.
+      racy: (shared) => (block, word) =>
+        isHint(shared, block, word) ||
+        isStatistic(shared, block, word) ||
+        isOwnerWord(shared, block, word),
+    },
+  );
+  return { scenario, quick: { preemptions: 1 }, long: { preemptions: 3 } };
+}
+
+function sharingCases(module: PoolModule): PoolCase[] {
+  const attached = attachedTo(module);
+  const shape = { bufferCount: 1, batchSize: 1, maxThreads: 2 };
+  const sender = attached((pool, { words }) => {
+    const id = pool.tryAcquire();
+    pool.bytes[0] = 7;
+    pool.retain(id);
+    sendThrough(pool, id, words, 0);
+    if (pool.bytes[0] !== 7) throw new Error('the bytes changed while they were held');
+    pool.release(id);
+  });
+  const receiver = attached((pool, { words }) => {
+    Atomics.wait(words, 0, 0);
+    const id = pool.receiveFrom(words, 1);
+    if (pool.bytes[words[2]] !== 7) throw new Error('the bytes did not arrive');
+    pool.release(id);
+  });
+  const fan = { ...shape, maxThreads: 3 };
+  const fanOut = attached((pool, { words }) => {
+    const id = pool.tryAcquire();
+    pool.bytes[0] = 7;
+    pool.retain(id);
+    sendThrough(pool, id, words, 0);
+    sendThrough(pool, id, words, 8);
+  });
+  const secondReceiver = attached((pool, { words }) => {
+    Atomics.wait(words, 8, 0);
+    const id = pool.receiveFrom(words, 9);
+    if (pool.isSoleHolder(id)) pool.bytes[words[10]] = 8;
+    pool.release(id);
+  });
+  const writesIfAlone = attached((pool, { words }) => {
+    Atomics.wait(words, 0, 0);
+    const id = pool.receiveFrom(words, 1);
+    if (pool.isSoleHolder(id)) pool.bytes[words[2]] = 9;
+    pool.release(id);
+  });
+  const pingPong = attached((pool, { words }) => {
+    const id = pool.tryAcquire();
+    sendThrough(pool, id, words, 0);
+    Atomics.wait(words, 8, 0);
+    pool.release(pool.receiveFrom(words, 9));
+  });
+  const returns = attached((pool, { words }) => {
+    Atomics.wait(words, 0, 0);
+    const id = pool.receiveFrom(words, 1);
+    pool.retain(id);
+    sendThrough(pool, id, words, 8);
+    pool.release(id);
+  });
+  return [
+    {
+      scenario: poolScenario(module, 'send, last release on either side', shape, {
+        sender,
+        receiver,
+      }),
+      quick: {},
+      long: {},
+    },
+    {
+      scenario: poolScenario(module, 'send to 2 threads, write if alone', fan, {
+        sender: fanOut,
+        b: writesIfAlone,
+        c: secondReceiver,
+      }),
+      quick: {},
+      long: {},
+    },
+    {
+      scenario: poolScenario(module, 'send there and back', shape, { a: pingPong, b: returns }),
+      quick: {},
+      long: {},
+    },
+  ];
+}
+
+/** Sends the whole buffer through words `[index + 1, index + 5)` and rings at word `index`. */
+export function sendThrough(
+  pool: BufferPool,
+  id: BufferId,
+  words: Int32Array,
+  index: number,
+): void {
+  pool.sendInto(id, pool.offsetOf(id), 4, words, index + 1);
+  Atomics.store(words, index, 1);
+  Atomics.notify(words, index);
 }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: how one connection publishes: from its frames to everybody's outputs. */
+
+import type { Framer } from 'busbar/framer';
+import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
+import type { BrokerCore, Connection } from './connection.ts';
+import { Message, writeCanonical } from './message.ts';
+import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
+import { NOT_NOW, type Remainder, type Router } from './router.ts';
+import { classifySubject, SUBJECT_LITERAL } from './subject.ts';
+import { MatchSet } from './subscription-index.ts';
+
+/** A message that consists of headers only, and they of a status. */
+const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
+/** Beside the number of takers: the publisher was told that the message is no good. */
+const REFUSED = -2;
+/** CR and LF as a little-endian half word. */
+const WORD_CRLF = 0x0a0d;
+
+/**
+ * Carries out PUB and HPUB. One for which there is no room stays where it is, in the frame that
+ * brought it, until it has gone to everybody.
+ */
+export class Publication {
+  readonly #core: BrokerCore;
+  readonly #connection: Connection;
+  readonly #pool: BufferPool;
+  readonly #router: Router<Connection>;
+  readonly #framer: Framer;
+  readonly #codec: ProtocolCodec;
+  readonly #message: Message;
+
+  /** Whom the last message reached, and the stamp of that. */
+  #found: MatchSet<Connection> = new MatchSet();
+  #foundStamp: number = -1;
+  /** Who is left, when not everybody had room. */
+  #remainder: Remainder<Connection> | undefined = undefined;
+  /** How many took the message, once that is known, while the publisher still has to hear of it. */
+  #taken: number = NOT_NOW;
+  /** Holds the message if it had to be written anew, in the one form that can be passed on. */
+  #bufferId: BufferId = NO_BUFFER;
+
+  constructor(core: BrokerCore, connection: Connection) {
+    const { pool, router } = core;
+    const { framer } = connection.link;
+    this.#core = core;
+    this.#connection = connection;
+    this.#pool = pool;
+    this.#router = router;
+    this.#framer = framer;
+    this.#codec = framer.codec as ProtocolCodec;
+    this.#message = new Message(pool.view, pool.bytes);
+  }
+
+  /** Publishes the current frame, or goes on with it. False: there is no room now. */
+  publish(): boolean {
+    const connection = this.#connection;
+    if (this.#taken === NOT_NOW) {
+      this.#taken = this.#remainder === undefined ? this.#begin() : this.#continue();
+      if (this.#taken === NOT_NOW) return connection.isClosing;
+      if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
+    }
+    if (this.#taken === 0) {
+      if (connection.options.no_responders && !this.#tellNoResponders()) return false;
+      this.#taken = 1;
+    }
+    if (this.#taken !== REFUSED && connection.options.verbose && !connection.sayOk()) return false;
+    this.#taken = NOT_NOW;
+    if (this.#bufferId !== NO_BUFFER) this.close();
+    return true;
+  }
+
+  /** Gives back what it holds. */
+  close(): void {
+    const bufferId = this.#bufferId;
+    this.#bufferId = NO_BUFFER;
+    if (bufferId !== NO_BUFFER) this.#pool.release(bufferId);
+  }
+
+  /** Offers the message to whom it may concern. Returns how many took it, REFUSED, or NOT_NOW. */
+  #begin(): number {
+    const codec = this.#codec;
+    const connection = this.#connection;
+    const begin = this.#framer.frameOffset;
+    const end = begin + this.#framer.frameLength;
+    if (this.#pool.view.getInt16(end - 2, true) !== WORD_CRLF) {
+      connection.cutOff(ERROR_UNKNOWN_OPERATION);
+      return NOT_NOW;
+    }
+    const hasHeaders = codec.op === OP_HPUB;
+    if (hasHeaders && !connection.options.headers) {
+      connection.cutOff('message headers not supported');
+      return NOT_NOW;
+    }
+    if (connection.options.pedantic && !this.#isLiteral(begin)) {
+      this.#foundStamp = -1;
+      return connection.sayError('Invalid Publish Subject') ? REFUSED : NOT_NOW;
+    }
+    if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
+    else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;
+    this.#core.counters.messagesIn++;
+    const router = this.#router;
+    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) this.#find();
+    const taken = router.route(this.#message, connection, this.#found);
+    if (taken === NOT_NOW) this.#remainder = router.remainder;
+    return taken;
+  }
+
+  #continue(): number {
+    const remainder = this.#remainder as Remainder<Connection>;
+    const taken = this.#router.resume(this.#message, this.#connection, remainder);
+    if (taken !== NOT_NOW) this.#remainder = undefined;
+    return taken;
+  }
+
+  #find(): void {
+    const { begin } = this.#message;
+    const { subjectBegin, subjectEnd, subjectHash } = this.#codec;
+    this.#found = this.#router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
+    this.#foundStamp = this.#found.stamp;
+  }
+
+  #isLiteral(begin: number): boolean {
+    const { subjectBegin, subjectEnd } = this.#codec;
+    const { bytes } = this.#pool;
+    return classifySubject(bytes, begin + subjectBegin, begin + subjectEnd) === SUBJECT_LITERAL;
+  }
+
+  /** Takes the message in canonical form, in a buffer of its own. False: there is none now. */
+  #rewrite(hasHeaders: boolean, begin: number): boolean {
+    const pool = this.#pool;
+    const bufferId = pool.tryAcquire();
+    if (bufferId === NO_BUFFER) {
+      this.#core.backpressure.noRoom(this.#connection);
+      return false;
+    }
+    this.#bufferId = bufferId;
+    const target = pool.offsetOf(bufferId);
+    const end = writeCanonical(pool.bytes, target, this.#codec, hasHeaders, begin);
+    this.#message.set(this.#codec, hasHeaders, target, end);
+    return true;
+  }
+
+  /** Nobody took the message: if it was a request, the client hears it at once. */
+  #tellNoResponders(): boolean {
+    const { replyBegin, replyEnd } = this.#codec;
+    if (replyEnd === replyBegin) return true;
+    const begin = this.#message.begin + replyBegin;
+    const end = this.#message.begin + replyEnd;
+    const own = this.#router.subscriptionOf(this.#connection, begin, end);
+    if (own === undefined) return true;
+    const reply = Buffer.from(this.#pool.bytes.slice(begin, end)).toString('latin1');
+    const sid = Buffer.from(own.sidAndSpace).toString('latin1');
+    const line = `HMSG ${reply} ${sid}${NO_RESPONDERS.length} ${NO_RESPONDERS.length}\r\n`;
+    return this.#connection.say(Buffer.from(`${line}${NO_RESPONDERS}\r\n`, 'latin1'));
+  }
+}
