@@ -261,13 +261,16 @@ export class Connection implements LinkHandler, Subscriber {
     const codec = this.#codec;
     const begin = this.#framer.frameOffset;
     const { subjectBegin, subjectEnd } = codec;
-    const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
-    if (kind === SUBJECT_INVALID) return this.sayError('Invalid Subject');
-    if (this.#subscriptions.size >= this.#core.options.maxSubscriptions) {
-      return this.sayError('maximum subscriptions exceeded');
+    const sid = this.#text(codec.sidBegin, codec.sidEnd);
+    if (!this.#subscriptions.has(sid)) {
+      const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+      if (kind === SUBJECT_INVALID) return this.sayError('Invalid Subject');
+      if (this.#subscriptions.size >= this.#core.options.maxSubscriptions) {
+        return this.sayError('maximum subscriptions exceeded');
+      }
     }
     if (this.options.verbose && !this.sayOk()) return false;
-    const sid = this.#text(codec.sidBegin, codec.sidEnd);
+    // The first one with an id stays; another with the same is confirmed and ignored.
     if (this.#subscriptions.has(sid)) return true;
     const subscription = new Subscription<Connection>(
       this,

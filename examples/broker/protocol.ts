@@ -147,7 +147,7 @@ export class ProtocolCodec implements Codec {
   #measureReply(bytes: Bytes, begin: number, replyBegin: number, end: number): number {
     let at = replyBegin;
     while (at < end && bytes[at] > SPACE) at++;
-    if (at >= end || bytes[at] !== SPACE) return 0;
+    if (at >= end || bytes[at] !== SPACE || at === replyBegin) return 0;
     this.replyBegin = replyBegin - begin;
     this.replyEnd = at - begin;
     const sizeBegin = ++at;
@@ -192,19 +192,19 @@ export class ProtocolCodec implements Codec {
     const lineLength = at + 1 - begin;
     if (lineLength < 5) return this.#break(ERROR_UNKNOWN_OPERATION);
     const word = this.#view.getInt32(begin, true) | WORD_LOWER_CASE;
-    if ((word & 0xffffff) === WORD_PUB && isSpace(bytes[begin + 3])) {
+    if ((word & 0xffffff) === WORD_PUB && isBlank(bytes[begin + 3])) {
       return this.#measurePublish(OP_PUB, bytes, begin, at, 3);
     }
-    if ((word & 0xffffff) === WORD_SUB && isSpace(bytes[begin + 3])) {
+    if ((word & 0xffffff) === WORD_SUB && isBlank(bytes[begin + 3])) {
       return this.#measureSub(bytes, begin, at);
     }
     if (word === WORD_PING) return this.#lineOnly(OP_PING, lineLength);
     if (word === WORD_PONG) return this.#lineOnly(OP_PONG, lineLength);
-    if (word === WORD_HPUB && isSpace(bytes[begin + 4])) {
+    if (word === WORD_HPUB && isBlank(bytes[begin + 4])) {
       return this.#measurePublish(OP_HPUB, bytes, begin, at, 4);
     }
     if (word === WORD_UNSU && lineLength > 6 && (bytes[begin + 4] | 0x20) === 0x62) {
-      return isSpace(bytes[begin + 5])
+      return isBlank(bytes[begin + 5])
         ? this.#measureUnsub(bytes, begin, at)
         : this.#break(ERROR_UNKNOWN_OPERATION);
     }
@@ -285,7 +285,7 @@ export class ProtocolCodec implements Codec {
   /** CONNECT {json} */
   #measureConnect(bytes: Bytes, begin: number, lineEnd: number): number {
     const rest = (this.#view.getInt32(begin + 4, true) | WORD_LOWER_CASE) & 0xffffff;
-    if (rest !== (WORD_ECT_SPACE & 0xffffff) || !isSpace(bytes[begin + 7])) {
+    if (rest !== (WORD_ECT_SPACE & 0xffffff) || !isBlank(bytes[begin + 7])) {
       return this.#break(ERROR_UNKNOWN_OPERATION);
     }
     this.op = OP_CONNECT;
@@ -326,6 +326,11 @@ export class ProtocolCodec implements Codec {
     }
     return count;
   }
+}
+
+/** What follows the name of an operation. */
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
 }
 
 /** What separates arguments; a CR anywhere in a line counts as a space. */

@@ -35,6 +35,8 @@ export class Publication {
   #foundStamp: number = -1;
   /** Who is left, when not everybody had room. */
   #remainder: Remainder<Connection> | undefined = undefined;
+  /** A verbose publisher has got its +OK; that comes first, as at nats-server. */
+  #isConfirmed: boolean = false;
   /** How many took the message, once that is known, while the publisher still has to hear of it. */
   #taken: number = NOT_NOW;
   /** Holds the message if it had to be written anew, in the one form that can be passed on. */
@@ -60,12 +62,11 @@ export class Publication {
       if (this.#taken === NOT_NOW) return connection.isClosing;
       if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
     }
-    if (this.#taken === 0) {
-      if (connection.options.no_responders && !this.#tellNoResponders()) return false;
-      this.#taken = 1;
+    if (this.#taken === 0 && connection.options.no_responders && !this.#tellNoResponders()) {
+      return false;
     }
-    if (this.#taken !== REFUSED && connection.options.verbose && !connection.sayOk()) return false;
     this.#taken = NOT_NOW;
+    this.#isConfirmed = false;
     if (this.#bufferId !== NO_BUFFER) this.close();
     return true;
   }
@@ -95,6 +96,10 @@ export class Publication {
     if (connection.options.pedantic && !this.#isLiteral(begin)) {
       this.#foundStamp = -1;
       return connection.sayError('Invalid Publish Subject') ? REFUSED : NOT_NOW;
+    }
+    if (connection.options.verbose && !this.#isConfirmed) {
+      if (!connection.sayOk()) return NOT_NOW;
+      this.#isConfirmed = true;
     }
     if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
     else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;

@@ -129,10 +129,18 @@ test('checks pass what is right and name argument, expectation and value of what
     [() => check.checkBytes('bytes', [1]), TypeError, /^bytes must be a Uint8Array, got an object/],
     [() => check.checkBytes('bytes', new Uint16Array(1)), TypeError, /Uint16Array$/],
     [() => check.checkSignal('signal', {}), TypeError, /^signal must be an AbortSignal, got/],
-    [() => check.checkOptions('options', { c: 1 }, ['a']), TypeError, /no option "c"; known are a$/],
+    [
+      () => check.checkOptions('options', { c: 1 }, ['a']),
+      TypeError,
+      /no option "c"; known are a$/,
+    ],
     [() => check.checkOptions('options', null, ['a']), TypeError, /^options must be an object/],
     [() => check.checkOptions('options', [], ['a']), TypeError, /^options must be an object/],
-    [() => check.checkOptions('options', 5, ['a']), TypeError, /^options must be an object, got 5$/],
+    [
+      () => check.checkOptions('options', 5, ['a']),
+      TypeError,
+      /^options must be an object, got 5$/,
+    ],
   ];
   for (const [call, kind, message] of wrong) {
     expect(call).toThrow(kind);

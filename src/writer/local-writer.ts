@@ -2,7 +2,7 @@
 /** The writers' room: one thread's writer, which puts many messages into one region. */
 
 import { copyBytes } from '../base/bytes.ts';
-import { checkBytes, checkInteger } from '../base/check.ts';
+import { checkByteRange, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
@@ -12,7 +12,11 @@ import { Reservation } from './reservation.ts';
 import { SpaceWait } from './space-wait.ts';
 import { type Region, SpanQueue } from './span-queue.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { type ResolvedWriterOptions, resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+import {
+  type ResolvedWriterOptions,
+  resolveWriterOptions,
+  type WriterOptions,
+} from './writer-options.ts';
 
 /** Answer of `tryReserve`: not now. */
 const NOT_NOW = -1;
@@ -154,7 +158,8 @@ export class LocalWriter {
 
   /** Copies a message in. Returns false: not now, nothing has changed. **Throws** as {@link tryReserve} does. */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
-    if (!(begin >= 0 && begin <= end && end <= source.length)) checkRange(source, begin, end);
+    if (!(begin >= 0 && begin <= end && end <= source.length))
+      checkByteRange('source', source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     copyBytes(this.pool.bytes, at, source, begin, end);
@@ -233,7 +238,9 @@ export class LocalWriter {
     const { regionBegin, committed, cursor } = this;
     const limit = this.limit >= 0 ? this.limit : this.limitHidden;
     if (!(regionBegin <= committed && committed <= cursor && (cursor <= limit || limit < 0))) {
-      throw new Error(`writer cursors out of order: ${regionBegin} ${committed} ${cursor} ${limit}`);
+      throw new Error(
+        `writer cursors out of order: ${regionBegin} ${committed} ${cursor} ${limit}`,
+      );
     }
   }
 
@@ -351,7 +358,10 @@ export class LocalWriter {
   private settle(): boolean {
     for (let region = this.spans.takeRegion(); region; region = this.spans.takeRegion()) {
       const ready = this.withRooms(region);
-      if (ready === undefined || !this.lane.append(ready.bufferId, ready.begin, ready.end - ready.begin)) {
+      if (
+        ready === undefined ||
+        !this.lane.append(ready.bufferId, ready.begin, ready.end - ready.begin)
+      ) {
         this.spans.putBack(ready ?? region);
         return false;
       }
@@ -399,10 +409,4 @@ export class LocalWriter {
 
 function badReservation(offset: unknown): BusbarError {
   return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `offset ${String(offset)}`);
-}
-
-function checkRange(source: unknown, begin: number, end: number): void {
-  const bytes = checkBytes('source', source);
-  checkInteger('end', end, 0, bytes.length);
-  checkInteger('begin', begin, 0, end);
 }

@@ -65,6 +65,7 @@ export class Reservation {
   }
 
   #checkOpen(): void {
-    if (!this.#open) throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', 'committed or aborted before');
+    if (!this.#open)
+      throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', 'committed or aborted before');
   }
 }

@@ -25,11 +25,10 @@ import {
   ENTRY_OPEN,
   ENTRY_VALUE,
   EPOCHS,
-  LENGTH,
   REFERENCE,
   SEGMENTS,
-  type SharedWriterLayout,
   SHUT,
+  type SharedWriterLayout,
   STATE,
 } from './shared-writer-layout.ts';
 import type { WriteFlusher } from './write-flusher.ts';
@@ -129,7 +128,8 @@ export class SharedDelivery {
     storeRelease(words, layout.members(slot), 0);
     const claim = loadSeqCst(words, CLAIM);
     if ((claim & ~CLAIM_AGAIN) === slot + 1) {
-      if (compareExchange(words, CLAIM, claim, this.#mine) !== claim) return this.recover(slot);
+      // Nobody but a requester can have changed it: keep what it asked for.
+      storeRelease(words, CLAIM, this.#mine);
       this.#lane.releaseUnpublished();
       this.#finishFree();
       this.#deliverAll();
@@ -194,28 +194,45 @@ export class SharedDelivery {
     };
   }
 
-  /** Looks at the next entry: takes it into the run, or says why not. */
-  #step(walk: Walk): 'taken' | 'break' | 'end' | 'stop' {
+  /** Takes entries of one segment into the run, as far as they go, and says what stopped it. */
+  #step(walk: Walk): 'break' | 'end' | 'stop' {
     const words = this.#words;
-    const layout = this.#layout;
-    const segment = layout.segment(walk.epoch);
+    const segment = this.#layout.segment(walk.epoch);
     if (loadAcquire(words, segment + BUFFER) === 0) return 'stop';
     // SYNC(segment-end): sees where the cursor left the segment.
-    if (loadAcquire(words, segment + ENDED) === walk.entry + 1) return 'end';
-    if (walk.entry === layout.entryCount) return 'stop';
-    const at = layout.entry(walk.epoch, walk.entry);
-    // SYNC(entry): sees the message that was committed.
-    const state = loadAcquire(words, at + STATE);
-    if ((state & (ENTRY_COMMITTED | ENTRY_ABORTED)) === 0) return 'stop';
-    const length = (state & ENTRY_COMMITTED) === 0 ? 0 : state & ENTRY_VALUE;
-    if (length > 0) {
-      if (walk.regionEnd > walk.regionBegin && walk.regionEnd !== walk.offset) return 'break';
-      if (walk.regionEnd === walk.regionBegin) walk.regionBegin = walk.offset;
-      walk.regionEnd = walk.offset + length;
+    const ended = loadAcquire(words, segment + ENDED) - 1;
+    const count = ended < 0 ? this.#layout.entryCount : ended;
+    const first = this.#layout.entry(walk.epoch, 0);
+    const committed = ENTRY_COMMITTED;
+    const finished = ENTRY_COMMITTED | ENTRY_ABORTED;
+    const value = ENTRY_VALUE;
+    let { entry, offset, regionBegin, regionEnd } = walk;
+    let answer: 'break' | 'end' | 'stop' = ended < 0 ? 'stop' : 'end';
+    for (; entry < count; entry++) {
+      const at = first + (entry << 1);
+      // SYNC(entry): sees the message that was committed.
+      const state = loadAcquire(words, at);
+      if ((state & finished) === 0) {
+        answer = 'stop';
+        break;
+      }
+      const length = (state & committed) === 0 ? 0 : state & value;
+      if (length > 0) {
+        if (regionEnd === regionBegin) {
+          regionBegin = offset;
+        } else if (regionEnd !== offset) {
+          answer = 'break';
+          break;
+        }
+        regionEnd = offset + length;
+      }
+      offset += words[at + 1];
     }
-    walk.offset += words[at + LENGTH];
-    walk.entry++;
-    return 'taken';
+    walk.entry = entry;
+    walk.offset = offset;
+    walk.regionBegin = regionBegin;
+    walk.regionEnd = regionEnd;
+    return answer;
   }
 
   /** Appends the run to the lane. False: no room, or no buffer for a copy; the walk resumes before it. */
@@ -276,7 +293,9 @@ export class SharedDelivery {
       this.#pool.release(this.#pool.receiveFrom(words, segment + REFERENCE));
     }
     const first = this.#layout.entry(epoch, 0);
-    words.fill(0, first, this.#layout.entry(epoch, this.#layout.entryCount - 1) + 2);
+    const used =
+      words[segment + ENDED] === 0 ? this.#layout.entryCount : words[segment + ENDED] - 1;
+    words.fill(0, first, first + 2 * used);
     // SYNC(segment): publishes the cleared entries to whoever reserves there next.
     storeThenPublish(words, segment + ENDED, 0, words, segment + BUFFER, 0);
   }

@@ -4,7 +4,7 @@
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬─────────┬───────────────────┬───────────────────────────────┬──────────────┐
- *   │ header │ cursor │ deliver │ pending 0 … T−1   │ segment 0 … 7                 │ entries      │
+ *   │ header │ cursor │ deliver │ pending 0 … T−1   │ segment 0 … 15                │ entries      │
  *   │ 1 line │ 1 line │ 1 line  │ 4 words, own line │ BUFFER, ENDED, its reference  │ 8 × E × 2    │
  *   └────────┴────────┴─────────┴───────────────────┴───────────────────────────────┴──────────────┘
  *
@@ -23,7 +23,7 @@
  *                                  then whoever ends it
  *   entry LENGTH   bytes reserved  the thread that reserved        the claimant plain, ordered by SYNC(entry)
  *
- * A position is { epoch, entry, offset } in one word: the segment is `epoch mod 8`, `entry` counts its
+ * A position is { epoch, entry, offset } in one word: the segment is `epoch mod 16`, `entry` counts its
  * reservations, `offset` is the next free byte. One compare-exchange takes an entry and its bytes
  * together, so entries lie in the buffer in their order, and the claimant walks them to find the longest
  * committed run. Nobody ever waits for another thread's reservation.
@@ -77,6 +77,8 @@ export const STATE = 0;
 export const LENGTH = 1;
 const ENTRY_WORDS = 2;
 
+assert(ENTRY_WORDS === 2 && LINE_WORDS === 32, 'the hot paths shift by 1 and by 5');
+
 /** Bits of STATE. What remains holds the thread, or the length. */
 export const ENTRY_OPEN: number = 1 << 28;
 export const ENTRY_COMMITTED: number = 1 << 29;
@@ -84,7 +86,8 @@ export const ENTRY_ABORTED: number = 1 << 30;
 export const ENTRY_VALUE: number = ENTRY_OPEN - 1;
 
 /** Segments in the ring: so many buffers may wait for the receiver, or for a slow reservation. */
-export const SEGMENTS = 8;
+export const SEGMENTS = 16;
+assert(SEGMENTS === 16, 'the hot path takes the epoch modulo 16 with a mask');
 /** Epochs run modulo this: two laps of the ring, so that a position says which lap it belongs to. */
 export const EPOCHS: number = 2 * SEGMENTS;
 const EPOCH_BITS: number = Math.log2(EPOCHS);
@@ -100,24 +103,29 @@ export class SharedWriterLayout {
   /** Reservations in one segment. */
   readonly entryCount: number;
   readonly wordCount: number;
-  readonly #offsetBits: number;
-  readonly #entryMask: number;
-  readonly #segments: number;
-  readonly #entries: number;
+  // For the hot path, which does by itself what the methods below do.
+  /** A position is `epoch << epochShift | entry << offsetBits | offset`. */
+  readonly epochShift: number = 32 - EPOCH_BITS;
+  readonly offsetBits: number;
+  readonly entryMask: number;
+  /** First word of segment 0; the others follow every 32 words. */
+  readonly segments: number;
+  /** First word of entry 0 of segment 0; entries take 2 words. */
+  readonly entries: number;
 
   constructor(bufferSize: number, threadCount: number) {
-    this.#offsetBits = 32 - Math.clz32(bufferSize);
-    const entryBits = 32 - EPOCH_BITS - this.#offsetBits;
-    this.#entryMask = (1 << entryBits) - 1;
+    this.offsetBits = 32 - Math.clz32(bufferSize);
+    const entryBits = 32 - EPOCH_BITS - this.offsetBits;
+    this.entryMask = (1 << entryBits) - 1;
     const useful = Math.ceil(bufferSize / MESSAGE_BYTES_TYPICAL_MIN) + 1;
-    this.entryCount = Math.min(this.#entryMask, useful);
-    this.#segments = PENDING + threadCount * LINE_WORDS;
-    this.#entries = this.#segments + SEGMENTS * LINE_WORDS;
-    this.wordCount = this.#entries + SEGMENTS * this.entryCount * ENTRY_WORDS;
+    this.entryCount = Math.min(this.entryMask, useful);
+    this.segments = PENDING + threadCount * LINE_WORDS;
+    this.entries = this.segments + SEGMENTS * LINE_WORDS;
+    this.wordCount = this.entries + SEGMENTS * this.entryCount * ENTRY_WORDS;
   }
 
   position(epoch: number, entry: number, offset: number): number {
-    return (epoch << (32 - EPOCH_BITS)) | (entry << this.#offsetBits) | offset;
+    return (epoch << (32 - EPOCH_BITS)) | (entry << this.offsetBits) | offset;
   }
 
   epochOf(position: number): number {
@@ -125,11 +133,11 @@ export class SharedWriterLayout {
   }
 
   entryOf(position: number): number {
-    return (position >>> this.#offsetBits) & this.#entryMask;
+    return (position >>> this.offsetBits) & this.entryMask;
   }
 
   offsetOf(position: number): number {
-    return position & ((1 << this.#offsetBits) - 1);
+    return position & ((1 << this.offsetBits) - 1);
   }
 
   pending(slot: number): number {
@@ -142,10 +150,10 @@ export class SharedWriterLayout {
   }
 
   segment(epoch: number): number {
-    return this.#segments + (epoch % SEGMENTS) * LINE_WORDS;
+    return this.segments + (epoch % SEGMENTS) * LINE_WORDS;
   }
 
   entry(epoch: number, entry: number): number {
-    return this.#entries + ((epoch % SEGMENTS) * this.entryCount + entry) * ENTRY_WORDS;
+    return this.entries + ((epoch % SEGMENTS) * this.entryCount + entry) * ENTRY_WORDS;
   }
 }

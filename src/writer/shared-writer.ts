@@ -12,7 +12,7 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import { copyBytes } from '../base/bytes.ts';
-import { checkBytes, checkInteger, show } from '../base/check.ts';
+import { checkByteRange, checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
@@ -34,7 +34,6 @@ import {
   HEADER_LANE,
   HEADER_MAGIC,
   HEADER_THREADS,
-  LENGTH,
   REFERENCE,
   SEGMENTS,
   SHARED_BUFFER_SIZE_MAX,
@@ -45,7 +44,11 @@ import {
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { type ResolvedWriterOptions, resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+import {
+  type ResolvedWriterOptions,
+  resolveWriterOptions,
+  type WriterOptions,
+} from './writer-options.ts';
 
 /** Answer of `tryReserve`: not now. */
 const NOT_NOW = -1;
@@ -87,6 +90,19 @@ export class SharedWriter {
   private readonly policy: PolicyFlush;
   private readonly delivery: SharedDelivery;
   private readonly slot: number;
+  // What the hot paths need of the layout, as fields of the object: see buffer-references.ts.
+  private readonly cursorAt: number = CURSOR;
+  private readonly epochShift: number;
+  private readonly offsetBits: number;
+  private readonly offsetMask: number;
+  private readonly entryMask: number;
+  private readonly entryCount: number;
+  private readonly segmentsAt: number;
+  private readonly entriesAt: number;
+  private readonly stride: number;
+  private readonly lengthMax: number;
+  private readonly openMark: number;
+  private readonly committedMark: number = ENTRY_COMMITTED;
   /** End of the space in every buffer, relative to its begin. */
   private readonly limit: number;
   private readonly countsBytes: boolean;
@@ -109,6 +125,16 @@ export class SharedWriter {
     this.id = this.lane.id;
     this.slot = flusher.pool.threadSlot;
     this.limit = flusher.pool.bufferSize - this.options.tailroom;
+    this.epochShift = this.layout.epochShift;
+    this.offsetBits = this.layout.offsetBits;
+    this.offsetMask = (1 << this.offsetBits) - 1;
+    this.entryMask = this.layout.entryMask;
+    this.entryCount = this.layout.entryCount;
+    this.segmentsAt = this.layout.segments + BUFFER;
+    this.entriesAt = this.layout.entries + STATE;
+    this.stride = flusher.pool.offsetOf(1 as BufferId);
+    this.lengthMax = this.limit - this.options.headroom;
+    this.openMark = ENTRY_OPEN | this.slot;
     this.countsBytes = this.options.policy === 'bytes';
     this.budget = this.options.budget;
     const flush = (): boolean => this.flush();
@@ -121,7 +147,7 @@ export class SharedWriter {
   /**
    * Makes a writer; this thread may use it at once.
    *
-   * **Throws** RangeError if buffers are longer than 2 MiB − 1: a position in one must fit a word together with the number of the
+   * **Throws** RangeError if buffers are longer than 1 MiB − 1: a position in one must fit a word together with the number of the
    * message; ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError naming an option.
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
@@ -168,49 +194,53 @@ export class SharedWriter {
     return this.limit - this.options.headroom;
   }
 
-  /** Like `LocalWriter.tryReserve`; −1 also when eight buffers wait for the receiver or for an open reservation. */
+  /** Like `LocalWriter.tryReserve`; −1 also when sixteen buffers wait for the receiver or for an open reservation. */
   tryReserve(length: number): number {
-    const { words, layout } = this;
-    if (length >>> 0 !== length || length > this.limit - this.options.headroom) {
-      this.throwLength(length);
-    }
+    if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
+    const words = this.words;
     // A guess; the compare-exchange tells whether it was right.
-    let position = words[CURSOR];
+    let position = words[this.cursorAt];
     for (;;) {
-      const epoch = layout.epochOf(position);
-      const entry = layout.entryOf(position);
-      const offset = layout.offsetOf(position);
-      const segment = layout.segment(epoch);
-      const installed = loadAcquire(words, segment + BUFFER);
-      if (installed !== 0 && offset + length <= this.limit && entry < layout.entryCount) {
-        const next = layout.position(epoch, entry + 1, offset + length);
-        // SYNC(cursor): takes the entry and its bytes; whoever reserves next sees them taken.
-        const seen = compareExchange(words, CURSOR, position, next);
-        if (seen === position) {
-          // Straight on, without a call: an entry without STATE would never end if we died here.
-          const at = layout.entry(epoch, entry);
-          words[at + LENGTH] = length;
-          words[at + STATE] = ENTRY_OPEN | this.slot;
-          return this.keepOpen(at, this.pool.offsetOf((words[segment + BUFFER] - 1) as BufferId) + offset);
-        }
-        position = seen;
+      const offset = position & this.offsetMask;
+      const entry = (position >>> this.offsetBits) & this.entryMask;
+      const index = (position >>> this.epochShift) & 15;
+      const segment = this.segmentsAt + (index << 5);
+      // Without ordering: once CURSOR has reached a segment, its BUFFER stays until CURSOR has left it.
+      if (words[segment] === 0 || offset + length > this.limit || entry >= this.entryCount) {
+        this.checkOpen();
+        if (!this.advance(position)) return NOT_NOW;
+        position = loadSeqCst(words, this.cursorAt);
         continue;
       }
-      this.checkOpen();
-      if (!this.advance(position, installed)) return NOT_NOW;
-      position = loadSeqCst(words, CURSOR);
+      const next = (position + (1 << this.offsetBits) + length) | 0;
+      // SYNC(cursor, both): takes the entry and its bytes; whoever reserves next sees them taken.
+      const seen = compareExchange(words, this.cursorAt, position, next);
+      if (seen === position) {
+        // Straight on, without a call: an entry without STATE would never end if we died here.
+        const at = this.entriesAt + ((index * this.entryCount + entry) << 1);
+        words[at + 1] = length;
+        words[at] = this.openMark;
+        const begin = (words[segment] - 1) * this.stride + offset;
+        if (this.openAt !== -1) this.keepOpen();
+        this.openEntry = at;
+        this.openAt = begin;
+        return begin;
+      }
+      position = seen;
     }
   }
 
   /** Like `LocalWriter.commit`. **Cost** one atomic store. */
   commit(offset: number, length: number): void {
-    const at = offset === this.openAt && offset !== NONE ? this.openEntry : this.find(offset);
-    if (length >>> 0 !== length || length > this.words[at + LENGTH]) {
-      checkInteger('length', length, 0, this.words[at + LENGTH]);
+    const at = offset === this.openAt && offset !== -1 ? this.openEntry : this.find(offset);
+    const words = this.words;
+    if (length >>> 0 !== length || length > words[at + 1]) {
+      checkInteger('length', length, 0, words[at + 1]);
     }
-    this.forget(offset);
+    if (offset === this.openAt) this.openAt = -1;
+    else this.open.delete(offset);
     // SYNC(entry): publishes the message to whoever flushes.
-    storeRelease(this.words, at + STATE, ENTRY_COMMITTED | length);
+    storeRelease(words, at, this.committedMark | length);
     const left = this.budget - (this.countsBytes ? length : 1);
     this.budget = left;
     if (left < 0) this.budget = this.policy.spend();
@@ -241,8 +271,9 @@ export class SharedWriter {
 
   /** Like `LocalWriter.tryWrite`. */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
-    checkInteger('end', end, 0, checkBytes('source', source).length);
-    checkInteger('begin', begin, 0, end);
+    if (!(begin >= 0 && begin <= end && end <= source.length)) {
+      checkByteRange('source', source, begin, end);
+    }
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     copyBytes(this.pool.bytes, at, source, begin, end);
@@ -322,10 +353,10 @@ export class SharedWriter {
   // ── The slow side ───────────────────────────────────────────────────────────────────────────────────────
 
   /** Makes room behind the present segment. False: not now. */
-  private advance(position: number, installed: number): boolean {
+  private advance(position: number): boolean {
     const { words, layout } = this;
     const epoch = layout.epochOf(position);
-    if (installed === 0) return this.install(epoch);
+    if (loadAcquire(words, layout.segment(epoch) + BUFFER) === 0) return this.install(epoch);
     const next = (epoch + 1) % EPOCHS;
     const delivered = layout.epochOf(loadAcquire(words, DELIVERED));
     if ((next - delivered + EPOCHS) % EPOCHS >= SEGMENTS) return false;
@@ -362,11 +393,8 @@ export class SharedWriter {
     return true;
   }
 
-  private keepOpen(entry: number, offset: number): number {
-    if (this.openAt !== NONE) this.open.set(this.openAt, this.openEntry);
-    this.openEntry = entry;
-    this.openAt = offset;
-    return offset;
+  private keepOpen(): void {
+    this.open.set(this.openAt, this.openEntry);
   }
 
   private find(offset: number): number {

@@ -4,9 +4,9 @@
 import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
 
 /** How often a waiter looks again by itself; bounds what a lost thread on the other side can cost. */
 const SWEEP_MS = 10;

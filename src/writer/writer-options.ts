@@ -8,7 +8,11 @@ import type { BufferPool } from '../pool/index.ts';
  * When a writer flushes by itself: never ('manual'), at the end of the turn of the event loop in which something was
  * committed ('turn'), or as soon as that many bytes or messages have been committed since the last flush.
  */
-export type FlushPolicy = 'manual' | 'turn' | { readonly bytes: number } | { readonly messages: number };
+export type FlushPolicy =
+  | 'manual'
+  | 'turn'
+  | { readonly bytes: number }
+  | { readonly messages: number };
 
 /** How a writer lays out and flushes what it is given. */
 export interface WriterOptions {

@@ -30,7 +30,7 @@ const CONVERSATIONS: readonly (readonly [name: string, said: string, answered: s
   [
     'a client that never says CONNECT is treated as verbose',
     lines('SUB a 1', 'PUB a 2', 'hi'),
-    lines('+OK', 'MSG a 1 2', 'hi', '+OK'),
+    lines('+OK', '+OK', 'MSG a 1 2', 'hi'),
   ],
   [
     'verbose: every operation is confirmed',

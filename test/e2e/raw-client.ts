@@ -13,8 +13,8 @@ export class RawClient {
   info: Record<string, unknown> = {};
   /** Resolves when the server has closed the connection. */
   readonly closed: Promise<void>;
-  /** What has come and not been taken yet. */
-  #received = '';
+  /** What has come and not been taken yet, as it came. */
+  #chunks: string[] = [];
   #isClosed = false;
   #changed: () => void = () => {};
 
@@ -22,7 +22,7 @@ export class RawClient {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.on('data', (chunk) => {
-      this.#received += chunk.toString('latin1');
+      this.#chunks.push(chunk.toString('latin1'));
       this.#changed();
     });
     socket.on('error', () => {});
@@ -66,10 +66,16 @@ export class RawClient {
   /** Waits for the text, and takes everything up to and with it. */
   async takeThrough(text: string): Promise<string> {
     let searched = 0;
+    let before = '';
+    let length = 0;
     for (;;) {
-      const at = this.#received.indexOf(text, searched);
-      if (at >= 0) return this.#take(at + text.length);
-      searched = Math.max(0, this.#received.length - text.length);
+      while (searched < this.#chunks.length) {
+        const chunk = this.#chunks[searched++];
+        const at = (before + chunk).indexOf(text);
+        if (at >= 0) return this.#take(length - before.length + at + text.length);
+        length += chunk.length;
+        before = (before + chunk).slice(1 - text.length);
+      }
       if (this.#isClosed) throw new Error(`closed without ${JSON.stringify(text)}`);
       await this.#change();
     }
@@ -77,24 +83,28 @@ export class RawClient {
 
   /** Waits for so many bytes and takes them. */
   async takeBytes(count: number): Promise<string> {
-    while (this.#received.length < count && !this.#isClosed) await this.#change();
+    while (this.#length() < count && !this.#isClosed) await this.#change();
     return this.#take(count);
   }
 
   /** Everything that comes until the server closes. */
   async untilClosed(): Promise<string> {
     await this.closed;
-    return this.#take(this.#received.length);
+    return this.#take(this.#length());
   }
 
   destroy(): void {
     this.socket.destroy();
   }
 
+  #length(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
   #take(count: number): string {
-    const text = this.#received.slice(0, count);
-    this.#received = this.#received.slice(count);
-    return text;
+    const all = this.#chunks.join('');
+    this.#chunks = count < all.length ? [all.slice(count)] : [];
+    return all.slice(0, count);
   }
 
   #change(): Promise<void> {

@@ -7,43 +7,21 @@
  * call at each of them, line by line the same otherwise, and loaded from the copy.
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
+import { loadCopy } from './copies.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const TARGET = join(ROOT, 'build/mortal');
 const POINT = join(import.meta.dirname, 'mortal-point.ts');
 
-/** Loads the copy of a module under `src/`, say 'pool/index.ts', and with it copies of what it imports. */
-export async function mortal<Exports>(module: string): Promise<Exports> {
-  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
-    if (entry.endsWith('.ts') && !entry.endsWith('.test.ts')) copy(entry);
-  }
-  const url = pathToFileURL(join(TARGET, module)).href;
-  return (await import(/* @vite-ignore */ url)) as Exports;
+/** Loads the mortal copy of a module under `src/`, say 'pool/index.ts'. */
+export function mortal<Exports>(module: string): Promise<Exports> {
+  return loadCopy('mortal', module, (_entry, text, target) => makeMortal(text, target));
 }
 
-function copy(entry: string): void {
-  const target = join(TARGET, entry);
-  const text = readFileSync(join(ROOT, 'src', entry), 'utf8');
+/** The text of a module's mortal copy that will stand at `target`. */
+export function makeMortal(text: string, target: string): string {
   const point = relative(dirname(target), POINT);
-  const copied = `${instrument(text)}\nimport { mayDie } from '${point}';\n`;
-  if (readOrEmpty(target) === copied) return;
-  mkdirSync(dirname(target), { recursive: true });
-  // Test files run in parallel: nobody may see half of it.
-  const temporary = `${target}.${process.pid}`;
-  writeFileSync(temporary, copied);
-  renameSync(temporary, target);
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
+  return `${instrument(text)}\nimport { mayDie } from '${point}';\n`;
 }
 
 interface Insertion {

@@ -232,6 +232,7 @@ function sharingCases(module: PoolModule): PoolCase[] {
     Atomics.wait(words, 0, 0);
     const id = pool.receiveFrom(words, 1);
     if (pool.bytes[words[2]] !== 7) throw new Error('the bytes did not arrive');
+    if (pool.offsetOf(id) !== words[2] || words[3] !== 4) throw new Error('the region is another');
     pool.release(id);
   });
   const fan = { ...shape, maxThreads: 3 };

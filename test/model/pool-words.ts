@@ -61,6 +61,8 @@ export function isHint(shared: PoolShared, block: number, word: number): boolean
   if (word === ATTENTION) return true;
   for (let slot = 0; slot < layout.maxThreads; slot++) {
     if (word === layout.thread(slot) + CACHE_COUNT) return true;
+    // A server may read it while the waiter, served by another, registers again: fairness at stake, nothing else.
+    if (word === layout.thread(slot) + TICKET) return true;
   }
   return false;
 }

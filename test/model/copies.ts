@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: loads copies of production modules, changed on the way line by line. */
+
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+export const ROOT: string = join(import.meta.dirname, '../..');
+
+/** The text of a copy, given the module's path under `src/`, its text and where the copy will stand. */
+export type Change = (entry: string, text: string, target: string) => string;
+
+/**
+ * Loads the copy of a module under `src/`, say 'pool/index.ts', and with it copies of what it imports.
+ *
+ * Copies with the same `variant` must be changed in the same way: they are made once and loaded once.
+ */
+export async function loadCopy<Exports>(
+  variant: string,
+  module: string,
+  change: Change,
+): Promise<Exports> {
+  const folder = join(ROOT, 'build/copies', variant);
+  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!entry.endsWith('.ts') || entry.endsWith('.test.ts')) continue;
+    const target = join(folder, entry);
+    write(target, change(entry, readFileSync(join(ROOT, 'src', entry), 'utf8'), target));
+  }
+  const url = pathToFileURL(join(folder, module)).href;
+  return (await import(/* @vite-ignore */ url)) as Exports;
+}
+
+function write(target: string, text: string): void {
+  if (readOrEmpty(target) === text) return;
+  mkdirSync(dirname(target), { recursive: true });
+  // Test files run in parallel: nobody may see half of it.
+  const temporary = `${target}.${process.pid}`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, target);
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

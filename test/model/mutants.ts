@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: production modules with one bug each, to see whether the scenarios would notice.
+ *
+ * Three kinds of bugs that shared-memory code is prone to: a write, ring or wake-up that is left out; two neighbours
+ * among them in the wrong order; a read-modify-write that is a read and then a write.
+ */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { ROOT } from './copies.ts';
+
+export interface Mutant {
+  /** Path under `src/`. */
+  readonly entry: string;
+  readonly line: number;
+  readonly kind: 'drop' | 'swap' | 'split';
+  /** The statement or call that is hit. */
+  readonly what: string;
+  readonly text: string;
+}
+
+/** Calls that change shared words or wake somebody. */
+const WRITES =
+  /^(?:Atomics\.)?(?:store\w*|fetch\w+|add\w*|sub|exchange|compareExchange\w*|notify|unpark|withdraw|moveOut)$/;
+/** Methods of the house that do nothing else. */
+const STEPS =
+  /\.(?:serve|giveBack|relieve|pump|putOne|put|ring|ringHoarders|listen|close|leave|stop|#unregister|#register|#abandon|#release|#beat)$/;
+const SPLITS = /^(?:Atomics\.)?(compareExchange|fetchAdd|fetchSub|add|sub|exchange)$/;
+
+/** All mutants of a module, in order. `skip` names statements that are not worth it: counters, say. */
+export function mutantsOf(entry: string, skip: RegExp): Mutant[] {
+  const text = readFileSync(join(ROOT, 'src', entry), 'utf8');
+  const file = ts.createSourceFile(entry, text, ts.ScriptTarget.ES2023, true);
+  const mutants: Mutant[] = [];
+  const add = (
+    node: ts.Node,
+    kind: Mutant['kind'],
+    begin: number,
+    end: number,
+    by: string,
+  ): void => {
+    const what = node.getText(file).replace(/\s+/g, ' ');
+    if (skip.test(what)) return;
+    const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
+    const newLines = '\n'.repeat(text.slice(begin, end).split('\n').length - by.split('\n').length);
+    mutants.push({
+      entry,
+      line,
+      kind,
+      what,
+      text: text.slice(0, begin) + by + newLines + text.slice(end),
+    });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isBlock(node)) {
+      node.statements.forEach((statement, i) => {
+        if (!isStep(statement, file)) return;
+        add(statement, 'drop', statement.getStart(file), statement.getEnd(), ';');
+        const next = node.statements[i + 1];
+        if (next === undefined || !isStep(next, file) || skip.test(next.getText(file))) return;
+        const by = `${next.getText(file)} ${statement.getText(file)}`;
+        add(statement, 'swap', statement.getStart(file), next.getEnd(), by);
+      });
+    }
+    if (ts.isIfStatement(node) && isStep(node.thenStatement, file)) {
+      add(node, 'drop', node.getStart(file), node.getEnd(), ';');
+    }
+    const split = ts.isCallExpression(node) ? SPLITS.exec(node.expression.getText(file)) : null;
+    if (split !== null && ts.isCallExpression(node)) {
+      const helper = SPLIT_CALLS.get(split[1]) ?? '';
+      add(node, 'split', node.expression.getStart(file), node.expression.getEnd(), helper);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return mutants;
+}
+
+const SPLIT_ADD =
+  '((w: any, i: any, d: any) => { const o = Atomics.load(w, i); Atomics.store(w, i, o + d); return o; })';
+const SPLIT_SUB = SPLIT_ADD.replace('o + d', 'o - d');
+const SPLIT_CALLS: ReadonlyMap<string, string> = new Map([
+  [
+    'compareExchange',
+    '((w: any, i: any, e: any, r: any) => { const o = Atomics.load(w, i); if (o === e) Atomics.store(w, i, r); return o; })',
+  ],
+  [
+    'exchange',
+    '((w: any, i: any, v: any) => { const o = Atomics.load(w, i); Atomics.store(w, i, v); return o; })',
+  ],
+  ['fetchAdd', SPLIT_ADD],
+  ['add', SPLIT_ADD],
+  ['fetchSub', SPLIT_SUB],
+  ['sub', SPLIT_SUB],
+]);
+
+/** True for a statement that only writes shared words, wakes, or calls a step of the house. */
+function isStep(statement: ts.Statement, file: ts.SourceFile): boolean {
+  if (!ts.isExpressionStatement(statement)) return false;
+  const { expression } = statement;
+  if (ts.isCallExpression(expression)) {
+    const callee = expression.expression.getText(file);
+    return WRITES.test(callee) || STEPS.test(callee);
+  }
+  if (ts.isBinaryExpression(expression)) return isSharedWord(expression.left, file);
+  if (ts.isPostfixUnaryExpression(expression)) return isSharedWord(expression.operand, file);
+  return false;
+}
+
+function isSharedWord(node: ts.Expression, file: ts.SourceFile): boolean {
+  return (
+    ts.isElementAccessExpression(node) &&
+    /words|owned|source|target/.test(node.expression.getText(file))
+  );
+}
