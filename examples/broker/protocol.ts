@@ -125,8 +125,7 @@ export class ProtocolCodec implements Codec {
     const view = this.#view;
     const recent = this.#recent;
     const subjectBegin = begin + PUB_BYTES;
-    this.isRepeated = recent.isAt(view, subjectBegin, end);
-    if (!this.isRepeated && !recent.read(view, subjectBegin, end)) return 0;
+    if (!recent.isAt(view, subjectBegin, end) && !recent.read(view, subjectBegin, end)) return 0;
     const sizeBegin = subjectBegin + recent.length + 1;
     let at = sizeBegin;
     let size = 0;
@@ -166,11 +165,14 @@ export class ProtocolCodec implements Codec {
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
     if (at === sizeBegin || at - sizeBegin > SIZE_DIGITS_MAX) return 0;
     if (size > this.#maxPayloadBytes || at - begin > this.#maxControlLineBytes) return 0;
+    const recent = this.#recent;
     this.op = OP_PUB;
     this.isCanonical = true;
+    this.isRepeated = recent.isPublished;
+    recent.isPublished = true;
     this.subjectBegin = PUB_BYTES;
-    this.subjectEnd = PUB_BYTES + this.#recent.length;
-    this.subjectHash = this.#recent.hash;
+    this.subjectEnd = PUB_BYTES + recent.length;
+    this.subjectHash = recent.hash;
     this.headerLength = 0;
     this.payloadBegin = at + 2 - begin;
     this.payloadLength = size;

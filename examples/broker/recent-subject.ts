@@ -17,6 +17,8 @@ export class RecentSubject {
   length: number = 0;
   /** As `hashSubject` would have it. */
   hash: number = 0;
+  /** A message with this subject has come; before, only a line may have begun with it. */
+  isPublished: boolean = false;
   readonly #words: Int32Array = new Int32Array(WORD_COUNT_MAX);
   /** The last 0 to 3 bytes and the space behind the subject. */
   #tail: number = 0;
@@ -24,6 +26,7 @@ export class RecentSubject {
 
   forget(): void {
     this.length = 0;
+    this.isPublished = false;
   }
 
   /** Whether `[begin, end)` begins with this subject and a space. */
@@ -44,7 +47,7 @@ export class RecentSubject {
    * before `end`, or something else than a space ends it; then nothing is remembered.
    */
   read(view: DataView<ArrayBufferLike>, begin: number, end: number): boolean {
-    this.length = 0;
+    this.forget();
     const words = this.#words;
     const last = Math.min(end - 4, begin + LENGTH_MAX);
     let hash = 0;

@@ -118,7 +118,7 @@ export function waitAsync(words: Words, index: number, expected: number): AsyncW
   return Atomics.waitAsync(words as Int32Array, index, expected) as AsyncWait;
 }
 
-// ── Compound steps: nothing can end the thread between their accesses ───────────────────────────────────
+// ── Compound steps: nothing can end the thread between their accesses ───────────────────────────
 
 /**
  * Moves a state word from one value to another and, only if that succeeded, adjusts the counter
@@ -175,8 +175,8 @@ export function moveOut(words: Words, place: Place): void {
 }
 
 /**
- * Writes a word that only its claimant reads, then publishes another one that depends on it: whoever dies has done
- * both or neither.
+ * Writes a word that only its claimant reads, then publishes another one that depends on it:
+ * whoever dies has done both or neither.
  */
 export function storeThenPublish(
   owned: Words,

@@ -74,7 +74,9 @@ export function checkBytes(name: string, value: unknown): Uint8Array<ArrayBuffer
   return value;
 }
 
-/** A range `[begin, end)` of bytes: called by hot paths only once they know that something is wrong. */
+/**
+ * A range `[begin, end)` of bytes: called by hot paths only once they know that something is wrong.
+ */
 export function checkByteRange(name: string, source: unknown, begin: number, end: number): void {
   const bytes = checkBytes(name, source);
   checkInteger('end', end, 0, bytes.length);

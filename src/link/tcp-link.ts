@@ -360,6 +360,8 @@ export class TcpLink {
   }
 
   #afterWrite(): void {
+    // A quiet link keeps no buffer.
+    if (this.#outbox.queuedBytes === 0 && !this.#writerClosed) this.writer.releaseIdle();
     if (this.#lanes.resumeIfLow() && this.#writeState === WRITING) this.#handler.onDrained?.(this);
     if (this.#writeState === DRAINING) this.#finish();
     if (this.#socketClosed) this.#settle();

@@ -2,4 +2,9 @@
 /** `busbar/packet`: references on regions of buffers. */
 
 export { Packet } from './packet.ts';
-export { readSendPacket, SEND_PACKET_WORDS, type SendPacket, writeSendPacket } from './send-packet.ts';
+export {
+  readSendPacket,
+  SEND_PACKET_WORDS,
+  type SendPacket,
+  writeSendPacket,
+} from './send-packet.ts';

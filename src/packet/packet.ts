@@ -9,7 +9,12 @@ import { checkBytes, checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Trace } from '../pool/leak-tracker.ts';
-import { readSendPacket, SEND_PACKET_WORDS, type SendPacket, writeSendPacket } from './send-packet.ts';
+import {
+  readSendPacket,
+  SEND_PACKET_WORDS,
+  type SendPacket,
+  writeSendPacket,
+} from './send-packet.ts';
 
 /** In place of the buffer of a packet that was released or sent. */
 const RELEASED = -1 as BufferId;

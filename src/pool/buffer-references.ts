@@ -49,7 +49,8 @@ const TOTAL_MAX = 0x7000_0000;
 export type PoolBytes = Uint8Array<SharedArrayBuffer>;
 
 /**
- * The hot side of a {@link BufferPool}: what is done once per message, and the slow paths behind it.
+ * The hot side of a {@link BufferPool}: what is done once per message, and the slow paths behind
+ * it.
  *
  * A class of its own only so that each of the two can be read in one go.
  */
@@ -300,8 +301,9 @@ export abstract class BufferReferences {
   }
 
   /**
-   * @internal Takes a reference on a buffer of which the caller knows that somebody's shares keep it meanwhile: those in the words of
-   * a carrier that it has claimed. **Cost** one read-modify-write, none if this thread holds the buffer already.
+   * @internal Takes a reference on a buffer of which the caller knows that somebody's shares keep
+   * it meanwhile: those in the words of a carrier that it has claimed. **Cost** one
+   * read-modify-write, none if this thread holds the buffer already.
    */
   adopt(id: BufferId): void {
     const words = this.words;
@@ -435,14 +437,14 @@ export abstract class BufferReferences {
     checkInteger('id', id, 0, this.bufferCount - 1);
     throw new BusbarError(
       'ERR_BUSBAR_NOT_HELD',
-      `buffer ${show(id)}, thread slot ${this.threadSlot}; released already, or never acquired here`,
+      `buffer ${show(id)}, thread slot ${this.threadSlot}; released before, or never acquired here`,
     );
   }
 
   private throwRegion(id: BufferId, offset: unknown, length: unknown): never {
     const begin = this.offsetOf(id);
     throw new RangeError(
-      `offset and length must lie in buffer ${id}, that is in [${begin}, ${begin + this.bufferSize}), ` +
+      `offset and length must lie in buffer ${id}, [${begin}, ${begin + this.bufferSize}), ` +
         `got offset ${show(offset)}, length ${show(length)}`,
     );
   }

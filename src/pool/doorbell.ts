@@ -6,7 +6,8 @@ import { Parker, unpark } from '../base/parker.ts';
 import { PARKER, type PoolLayout, STATE, THREAD_FREE } from './pool-layout.ts';
 
 /**
- * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for something listens.
+ * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for
+ * something listens.
  *
  * A ring carries no message. Every listener looks again at what it waits for, and must not throw.
  */
@@ -44,7 +45,10 @@ export class Doorbell {
     }
   }
 
-  /** Blocks this thread until it is rung, or for `timeoutMs`; may return early. Listeners are not called. */
+  /**
+   * Blocks this thread until it is rung, or for `timeoutMs`; may return early. Listeners are not
+   * called.
+   */
   parkSync(timeoutMs: number): void {
     this.#parker.parkSync(timeoutMs);
   }

@@ -18,7 +18,9 @@ import {
 } from '../base/atomics.ts';
 import { LIFE, PROBES, STATE, TIMES } from './pool-layout.ts';
 
-/** How many waits a thread keeps pending on its LIFE word: so many probes it can answer in one turn. */
+/**
+ * How many waits a thread keeps pending on its LIFE word: so many probes it can answer in one turn.
+ */
 const PULSES = 10;
 
 /**

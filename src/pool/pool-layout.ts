@@ -8,56 +8,65 @@
  * never see it.
  *
  *   control block, in lines of 32 words (128 bytes, a pair of cache lines)
- *   ┌────────┬───────────┬─────────┬────────────────┬────────────────┬────────────────┬─────────────────┐
- *   │ header │ attention │ tickets │ stripe 0 … T−1 │ thread 0 … T−1 │ buffer 0 … N−1 │ account 0 … T−1 │
- *   │ 1 line │  1 line   │ 1 line  │ 1 line each    │ 2 lines, cache │ 1 line each    │ 2·N words each  │
- *   └────────┴───────────┴─────────┴────────────────┴────────────────┴────────────────┴─────────────────┘
+ *   ┌────────┬───────────┬─────────┬──────────────┬──────────────┬──────────────┬───────────────┐
+ *   │ header │ attention │ tickets │ stripe 0…T−1 │ thread 0…T−1 │ buffer 0…N−1 │ account 0…T−1 │
+ *   │ 1 line │  1 line   │ 1 line  │ 1 line each  │ 2 + cache    │ 1 line each  │ 2·N words     │
+ *   └────────┴───────────┴─────────┴──────────────┴──────────────┴──────────────┴───────────────┘
  *
- *   word                 unit      written by                            read by      access
- *   header               various   the creator, before the handle exists anyone       plain, immutable
- *   ATTENTION            threads   waiters ±1; close(): bit 30           everyone     atomic, SYNC(attention); plain as a hint
- *   NEXT_TICKET          tickets   waiters, on registration              waiters      atomic
- *   stripe s             see below whoever claims it                     everyone     atomic, SYNC(stripe)
- *   thread CACHE_COUNT   buffers   its thread                            stats, hints plain, one writer
- *   thread cache         BufferIds its thread                            its thread   plain, one writer
- *   thread counters      events    its thread                            stats        plain, one writer
- *   thread STATE         see below attach, detach, reclaim               everyone     atomic, SYNC(thread-state)
- *   thread GRANT         see below its thread: register, cancel, accept; everyone     atomic, SYNC(grant)
- *                                  anyone: WAITING → granted
- *   thread TICKET        ticket    its thread, before it registers       everyone     plain, ordered by SYNC(grant)
- *   thread PARKER        state     its thread parks, anyone rings        everyone     atomic, SYNC(parker)
- *   thread LIFE          –         nobody: a word to wait on             –            wait and notify only
- *   thread TIMES         attaches  whoever attaches, while MOVING        the same     plain, ordered by SYNC(thread-state)
- *   thread PROBES        probes    its thread +1, probers −1; 0 if free  probers      atomic
- *   buffer OWNER         see below the present owner                     reclaim      plain, moves with the buffer
- *   buffer NEXT          BufferId  who claimed the stripe it is in       the same     plain, ordered by SYNC(stripe)
- *   buffer TOTAL         shares    every thread that holds shares        the same     atomic, SYNC(shares, both)
- *   account REFS[id]     refs      its thread                            its thread   plain, one writer
- *   account SHARES[id]   shares    its thread (reclaim, once it is dead) the same     plain, one writer
+ *   word             unit      written by                       read by     access
+ *   header           various   the creator, at first            anyone      plain, immutable
+ *   ATTENTION        threads   waiters ±1; close(): bit 30      everyone    atomic, SYNC(attention);
+ *                                                                           plain as a hint
+ *   NEXT_TICKET      tickets   waiters, on registration         waiters     atomic
+ *   stripe s         see below whoever claims it                everyone    atomic, SYNC(stripe)
+ *   thread:
+ *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer
+ *     cache          BufferIds its thread                       it          plain, one writer
+ *     counters       events    its thread                       stats       plain, one writer
+ *     STATE          see below attach, detach, reclaim          everyone    atomic, SYNC(thread-state)
+ *     GRANT          see below its thread; anyone: WAITING →    everyone    atomic, SYNC(grant)
+ *                              granted
+ *     TICKET         ticket    its thread, then it registers    everyone    plain, by SYNC(grant)
+ *     PARKER         state     its thread parks, anyone rings   everyone    atomic, SYNC(parker)
+ *     LIFE           –         nobody: a word to wait on        –           wait and notify only
+ *     TIMES          attaches  whoever attaches, while MOVING   the same    plain, SYNC(thread-state)
+ *     PROBES         probes    its thread +1, probers −1;       probers     atomic
+ *                              0 if free
+ *   buffer:
+ *     OWNER          see below the present owner                reclaim     plain, with the buffer
+ *     NEXT           BufferId  who claimed the stripe           the same    plain, by SYNC(stripe)
+ *     TOTAL          shares    who holds shares                 the same    atomic,
+ *                                                                           SYNC(shares, both)
+ *   account:
+ *     REFS[id]       refs      its thread                       it          plain, one writer
+ *     SHARES[id]     shares    its thread; reclaim, once it     the same    plain, one writer
+ *                              is dead
  *
  * Every buffer has one answer to "who owns it now", its OWNER word:
  *
- *                 claim stripe s ▸ OWNER = t                       first send ▸ TOTAL, SHARES, then OWNER = SHARED
- *   IN_STRIPE(s) ───────────────────────▶ t (cached, REFS = 0) ◀─▶ t (held, REFS > 0) ───────────▶ SHARED
- *        ▲                                 │          ▲                                              │
- *        └── claim stripe s ▸ OWNER = s ───┘          └──── the last share is withdrawn ▸ OWNER = t ─┘
+ *                 claim stripe s ▸ OWNER = t              first send ▸ TOTAL, SHARES, OWNER
+ *   IN_STRIPE(s) ───────────────────▶ t (cached) ◀──▶ t (held) ───────────────────▶ SHARED
+ *        ▲                              │                 ▲                           │
+ *        └── claim stripe s ▸ OWNER = s ┘                 └── last share withdrawn ───┘
  *
  *   OWNER = t ≥ 0   thread t alone: in its cache, or held by it with REFS[id] > 0
- *   OWNER = −1      SHARED: whoever has SHARES[id] > 0, and every packet in transit, together hold TOTAL shares
+ *   OWNER = −1      SHARED: who has SHARES[id] > 0, and packets in transit, together hold TOTAL shares
  *   OWNER ≤ −2      IN_STRIPE(−2 − OWNER): free, in the shared list
  *
  *   stripe = 0          empty
  *   stripe = head + 1   a chain of free buffers, linked by NEXT, ended by NO_BUFFER
- *   stripe = −1 − t     claimed by thread t, which alone may walk and change the chain until it stores the new head
+ *   stripe = −1 − t     claimed by thread t, which alone may walk and change the chain until it stores
+ *                       the new head
  *
  *   STATE = 0       FREE: nobody uses the slot
  *   STATE = 1       MOVING: a thread moves in or out, in one compound step, so no thread dies there
  *   STATE < 0       attached, for the (−STATE)th time (or died without detaching)
- *   STATE ≥ 2       RECLAIMING: thread t, attached for the n-th time, is at it: 2 + t + 1024 · (n mod 2²⁰)
+ *   STATE ≥ 2       RECLAIMING: thread t, attached for the n-th time, is at it:
+ *                   2 + t + 1024 · (n mod 2²⁰)
  *
  *   GRANT = −1      the thread is not waiting
  *   GRANT =  0      WAITING: whoever has a free buffer may put it here
- *   GRANT = id + 1  granted: the buffer is the waiter's, though OWNER still names the giver until it accepts
+ *   GRANT = id + 1  granted: the buffer is the waiter's, though OWNER names the giver until it accepts
  *
  * Death. A thread can be terminated between any two steps. Its cache and its REFS are then
  * worthless, and not needed: reclaim() reads OWNER, SHARES, GRANT and the stripes only (see

@@ -15,23 +15,26 @@
  *   RECEIVER         slot + 1  the receiver, taking the role    writers   atomic
  *   ASLEEP           flag      the receiver: 1; whoever rings   the same  atomic, SYNC(asleep)
  *                              it or it itself: 0
+ *   LANES_USED       lanes     writers, opening: only rises         everyone  atomic
  *   ready words      lanes     writers set, the receiver takes  the same  atomic, SYNC(ready)
  *   lane OWNER       see below its writer, the receiver         everyone  atomic, SYNC(lane-owner)
  *   lane TAIL        regions   its writer                       receiver  atomic, SYNC(lane-tail)
  *   lane HEAD        regions   the receiver; after CLOSED also  writer    atomic, SYNC(lane-head)
  *                              the writer, by compare-exchange
- *   lane WANTS_SPACE flag      its writer: 1, the receiver: 0   the same  atomic, SYNC(space)
+ *   lane WANTS_SPACE slot + 1  its writers: who, or −1, many;    the same  atomic, SYNC(space)
+ *                              the receiver: 0
  *   ring slot        region    the writer before TAIL passes    receiver  plain, ordered by
- *                              it, the receiver before HEAD               SYNC(lane-tail), (lane-head)
+ *                              it, the receiver before HEAD               SYNC(lane-tail),
+ *                                                                         SYNC(lane-head)
  *
  *   OWNER =  0      free
  *   OWNER =  t + 1  a writer of thread t (or of all threads: SHARED_OWNER) may append
  *   OWNER = −1      the writer has closed it; free once the receiver has taken everything
  *
  * A ring slot is the four words of a packet in transit (`pool.sendInto`). Its fourth word says who
- * holds the region's reference: not 0, the slot does; 0, nobody any more. So a thread may die anywhere:
- * slots between HEAD and TAIL are the receiver's to deliver, a slot with a reference outside of them
- * was written by a dead writer and never published, and recover() releases it.
+ * holds the region's reference: not 0, the slot does; 0, nobody any more. So a thread may die
+ * anywhere: slots between HEAD and TAIL are the receiver's to deliver, a slot with a reference
+ * outside of them was written by a dead writer and never published, and recover() releases it.
  *
  *   HEAD ≤ TAIL ≤ HEAD + R, both running mod 2³²
  */
@@ -55,6 +58,7 @@ word = LINE_WORDS;
 export const STATE: number = word++;
 export const RECEIVER: number = word++;
 export const ASLEEP: number = word++;
+export const LANES_USED: number = word++;
 assert(word <= 2 * LINE_WORDS, 'receiver fields must fit in one line');
 
 const READY: number = 2 * LINE_WORDS;
@@ -73,6 +77,9 @@ export const OWNER_NONE = 0;
 export const OWNER_CLOSED = -1;
 /** OWNER of a lane whose writer belongs to no single thread. */
 export const OWNER_SHARED = 0x7fff_ffff;
+
+/** WANTS_SPACE when more than one thread of a shared writer does. */
+export const WANTED_BY_MANY = -1;
 
 /** Words of one region in a ring: a packet in transit. */
 export const REGION_WORDS: number = SEND_PACKET_WORDS;

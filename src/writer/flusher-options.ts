@@ -21,8 +21,8 @@ export interface WriteFlusherOptions {
   /** Writers open at the same time: 1 … 65 536. Default 64. Each costs 256 bytes and its ring. */
   readonly writerCount?: number;
   /**
-   * Regions that may wait for the receiver, per writer: a power of two, 2 … 65 536. Default 64: many
-   * more than one flush makes, few enough that a slow receiver is felt early. 16 bytes each.
+   * Regions that may wait for the receiver, per writer: a power of two, 2 … 65 536. Default 64:
+   * many more than one flush makes, few enough that a slow receiver is felt early. 16 bytes each.
    */
   readonly regionCount?: number;
 }

@@ -17,6 +17,7 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 import {
   type FlusherLayout,
   HEAD,
+  LANES_USED,
   OWNER,
   OWNER_CLOSED,
   OWNER_NONE,
@@ -24,14 +25,15 @@ import {
   STATE,
   STATE_OPEN,
   TAIL,
+  WANTED_BY_MANY,
   WANTS_SPACE,
 } from './flusher-layout.ts';
 
 /**
  * The writing end of a single-producer single-consumer ring of regions.
  *
- * `append` fills slots that nobody sees yet; `publish` shows all of them at once with one store, whatever their
- * number. So a flush costs the same for one message as for thousands.
+ * `append` fills slots that nobody sees yet; `publish` shows all of them at once with one store,
+ * whatever their number. So a flush costs the same for one message as for thousands.
  */
 export class Lane {
   readonly id: number;
@@ -43,7 +45,9 @@ export class Lane {
   #tail: number;
   /** Bytes of the regions that are appended and not published. */
   #unpublishedBytes = 0;
-  /** The receiver's HEAD as last seen. It only grows, so the room it leaves is never overestimated. */
+  /**
+   * The receiver's HEAD as last seen. It only grows, so the room it leaves is never overestimated.
+   */
   #headSeen: number;
 
   private constructor(pool: BufferPool, words: Words, layout: FlusherLayout, id: number) {
@@ -61,18 +65,32 @@ export class Lane {
     return new Lane(pool, words, layout, id);
   }
 
-  /** Takes a free lane for `owner`. Throws ERR_BUSBAR_WRITER_SLOTS when there is none. */
-  static open(pool: BufferPool, words: Words, layout: FlusherLayout, owner: number): Lane {
-    for (let id = 0; id < layout.writerCount; id++) {
+  /**
+   * Takes a free lane for `owner`, looking first from `hint` on. Throws ERR_BUSBAR_WRITER_SLOTS
+   * when there is none.
+   */
+  static open(
+    pool: BufferPool,
+    words: Words,
+    layout: FlusherLayout,
+    owner: number,
+    hint: number,
+  ): Lane {
+    const count = layout.writerCount;
+    for (let i = 0; i < count; i++) {
+      const id = (hint + i) % count;
       const at = layout.lane(id) + OWNER;
       // SYNC(lane-owner): sees the lane as the receiver left it when it freed it.
-      if (compareExchange(words, at, OWNER_NONE, owner) === OWNER_NONE) {
-        return new Lane(pool, words, layout, id);
+      if (compareExchange(words, at, OWNER_NONE, owner) !== OWNER_NONE) continue;
+      // Before anything can be published there: whoever looks for news looks that far.
+      for (let used = loadSeqCst(words, LANES_USED); used <= id; ) {
+        used = compareExchange(words, LANES_USED, used, id + 1);
       }
+      return new Lane(pool, words, layout, id);
     }
     throw new BusbarError(
       'ERR_BUSBAR_WRITER_SLOTS',
-      `writerCount is ${layout.writerCount}; a closed writer's slot is free when its data is drained`,
+      `writerCount is ${count}; a closed writer's slot is free when its data is drained`,
     );
   }
 
@@ -90,7 +108,8 @@ export class Lane {
   }
 
   /**
-   * Moves one reference of this thread and its region into the ring, not yet visible to the receiver.
+   * Moves one reference of this thread and its region into the ring, not yet visible to the
+   * receiver.
    *
    * **Ownership** false: the ring is full and the caller keeps the reference.
    */
@@ -103,11 +122,15 @@ export class Lane {
     return true;
   }
 
-  /** Shows everything appended to the receiver. Returns false if the flusher has been closed meanwhile. */
+  /**
+   * Shows everything appended to the receiver. Returns false if the flusher has been closed
+   * meanwhile.
+   */
   publish(): boolean {
     const words = this.#words;
     // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with Drain's load.
-    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we see it.
+    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we
+    // see it.
     storeSeqCst(words, this.#record + TAIL, this.#tail);
     this.#unpublishedBytes = 0;
     if (loadSeqCst(words, STATE) !== STATE_OPEN) return false;
@@ -117,7 +140,8 @@ export class Lane {
   }
 
   /**
-   * For a lane that several threads append to, one at a time under a claim: sees what the last one published.
+   * For a lane that several threads append to, one at a time under a claim: sees what the last one
+   * published.
    */
   reload(): void {
     // SYNC(lane-tail): sees the slots that the last claimant published.
@@ -126,12 +150,15 @@ export class Lane {
   }
 
   /**
-   * Like {@link publish}, together with a word that says what has been published: a thread that dies has done both or neither.
+   * Like {@link publish}, together with a word that says what has been published: a thread that
+   * dies has done both or neither.
    */
   publishWith(progress: Words, index: number, value: number): boolean {
     const words = this.#words;
-    // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with the drain's load.
-    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we see it.
+    // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with the drain's
+    // load.
+    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we
+    // see it.
     storeThenPublish(progress, index, value, words, this.#record + TAIL, this.#tail);
     this.#unpublishedBytes = 0;
     if (loadSeqCst(words, STATE) !== STATE_OPEN) return false;
@@ -145,10 +172,20 @@ export class Lane {
     releaseUnpublished(this.#pool, this.#words, this.#layout, this.id);
   }
 
-  /** Asks the receiver for a ring when it has made room. Look at {@link hasSpace} once more afterwards. */
+  /**
+   * Asks the receiver for a ring when it has made room. Look at {@link hasSpace} once more
+   * afterwards.
+   */
   wantSpace(): void {
-    // SYNC(space): in one order with the receiver's HEAD: either it sees the wish or we see the room.
-    storeSeqCst(this.#words, this.#record + WANTS_SPACE, this.#pool.threadSlot + 1);
+    // SYNC(space): in one order with the receiver's HEAD: either it sees the wish or we see the
+    // room.
+    const at = this.#record + WANTS_SPACE;
+    const mine = this.#pool.threadSlot + 1;
+    for (;;) {
+      const before = loadSeqCst(this.#words, at);
+      const after = before === 0 || before === mine ? mine : WANTED_BY_MANY;
+      if (compareExchange(this.#words, at, before, after) === before) return;
+    }
   }
 
   /**
@@ -164,6 +201,19 @@ export class Lane {
   close(): void {
     // SYNC(lane-owner): publishes the lane's last state to its next owner, by way of the receiver.
     storeRelease(this.#words, this.#record + OWNER, OWNER_CLOSED);
+    this.#news();
+  }
+
+  /**
+   * Like {@link close}, together with a word that says so: a thread that dies has done both or
+   * neither.
+   */
+  closeWith(progress: Words, index: number, value: number): void {
+    storeThenPublish(progress, index, value, this.#words, this.#record + OWNER, OWNER_CLOSED);
+    this.#news();
+  }
+
+  #news(): void {
     fetchOr(this.#words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
   }
 }
@@ -171,7 +221,8 @@ export class Lane {
 /**
  * Releases every published region of a lane of a closed flusher; returns how many bytes that were.
  *
- * HEAD stays: the writer must find no room to append to. The exchange gives each reference to one taker.
+ * HEAD stays: the writer must find no room to append to. The exchange gives each reference to one
+ * taker.
  */
 export function takeRegions(
   pool: BufferPool,

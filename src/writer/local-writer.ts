@@ -32,9 +32,10 @@ const NONE = -1;
  *
  *   regionBegin ≤ committed ≤ cursor ≤ limit
  *
- * The common case is one open reservation at a time: reserve moves `cursor`, commit moves `committed`, five plain
- * stores in all. As soon as a second reservation is made while one is open, all of them are kept in order in a
- * {@link SpanQueue} until the earliest is finished; nothing ever waits or blocks for that, later messages just stay behind it.
+ * The common case is one open reservation at a time: reserve moves `cursor`, commit moves
+ * `committed`, five plain stores in all. As soon as a second reservation is made while one is open,
+ * all of them are kept in order in a {@link SpanQueue} until the earliest is finished; nothing ever
+ * waits or blocks for that, later messages just stay behind it.
  *
  * **Threads** the one that made it.
  */
@@ -55,7 +56,10 @@ export class LocalWriter {
   private regionBegin = 0;
   private committed = 0;
   private cursor = 0;
-  /** End of the space, or −1 to send every reservation to the slow path: no buffer yet, spans are open, or closed. */
+  /**
+   * End of the space, or −1 to send every reservation to the slow path: no buffer yet, spans are
+   * open, or closed.
+   */
   private limit = -1;
   private limitHidden = -1;
   /** Begin of the one reservation that is open on the fast path. It ends at `cursor`. */
@@ -63,6 +67,8 @@ export class LocalWriter {
 
   private readonly countsBytes: boolean;
   private budget: number;
+  /** True if a flush by policy may have left messages behind an open reservation. */
+  private isHeldUp = false;
   private isClosed = false;
 
   constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
@@ -91,17 +97,20 @@ export class LocalWriter {
   }
 
   /**
-   * Reserves `length` bytes; returns their absolute offset in `pool.bytes`, or −1: not now (no buffer is free, or the flusher
-   * is full). The caller writes the message there and calls {@link commit} or {@link abort}.
+   * Reserves `length` bytes; returns their absolute offset in `pool.bytes`, or −1: not now (no
+   * buffer is free, or the flusher is full). The caller writes the message there and calls {@link
+   * commit} or {@link abort}.
    *
-   * Reservations may be held across an await and finished in any order. More than half a buffer gets a buffer of its own.
+   * Reservations may be held across an await and finished in any order. More than half a buffer
+   * gets a buffer of its own.
    *
-   * **Cost** a few loads, two stores. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE, ERR_BUSBAR_WRITER_CLOSED, RangeError.
+   * **Cost** a few loads, two stores. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE,
+   * ERR_BUSBAR_WRITER_CLOSED, RangeError.
    */
   tryReserve(length: number): number {
     const at = this.cursor;
     const end = at + length;
-    if (!(end <= this.limit) || this.openAt !== NONE || length >>> 0 !== length) {
+    if (!(end <= this.limit && end > at) || this.openAt !== NONE || length >>> 0 !== length) {
       return this.reserveSlow(length);
     }
     this.cursor = end;
@@ -110,9 +119,11 @@ export class LocalWriter {
   }
 
   /**
-   * Ends the reservation that begins at `offset`: its first `length` bytes are a message and will be flushed.
+   * Ends the reservation that begins at `offset`: its first `length` bytes are a message and will
+   * be flushed.
    *
-   * **Cost** a few loads, four stores. **Throws** ERR_BUSBAR_BAD_RESERVATION, RangeError; nothing has changed then.
+   * **Cost** a few loads, four stores. **Throws** ERR_BUSBAR_BAD_RESERVATION, RangeError; nothing
+   * has changed then.
    */
   commit(offset: number, length: number): void {
     const end = offset + length;
@@ -128,7 +139,10 @@ export class LocalWriter {
     if (left < 0) this.budget = this.policy.spend();
   }
 
-  /** Like {@link commit}; returns a packet of the same bytes for use inside the program, which the caller releases. */
+  /**
+   * Like {@link commit}; returns a packet of the same bytes for use inside the program, which the
+   * caller releases.
+   */
   commitPacket(offset: number, length: number): Packet {
     if (!this.isOpen(offset)) throw badReservation(offset);
     const bufferId = this.pool.bufferAt(offset);
@@ -143,23 +157,32 @@ export class LocalWriter {
     return Packet.wrap(this.pool, bufferId, offset, length);
   }
 
-  /** Ends the reservation that begins at `offset`: there is no message. **Throws** ERR_BUSBAR_BAD_RESERVATION. */
+  /**
+   * Ends the reservation that begins at `offset`: there is no message. **Throws**
+   * ERR_BUSBAR_BAD_RESERVATION.
+   */
   abort(offset: number): void {
     if (offset === this.openAt) {
       this.cursor = offset;
       this.openAt = NONE;
       return;
     }
-    this.checkOpen();
+    if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
     if (this.spans.lengthOf(offset) < 0) throw badReservation(offset);
     this.spans.abort(offset);
-    this.settleIfFinished();
+    this.afterEnd();
   }
 
-  /** Copies a message in. Returns false: not now, nothing has changed. **Throws** as {@link tryReserve} does. */
+  /**
+   * Copies a message in. Returns false: not now, nothing has changed. **Throws** as {@link
+   * tryReserve} does.
+   */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
-    if (!(begin >= 0 && begin <= end && end <= source.length))
+    // Only a view on bytes has 1 there: an array or a text would fail halfway, its reservation
+    // open.
+    if (!(begin >= 0 && begin <= end && end <= source.length) || source.BYTES_PER_ELEMENT !== 1) {
       checkByteRange('source', source, begin, end);
+    }
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     copyBytes(this.pool.bytes, at, source, begin, end);
@@ -170,7 +193,8 @@ export class LocalWriter {
   /**
    * Reserves, waiting for a buffer or for the receiver if need be.
    *
-   * **Throws** (rejects) as {@link tryReserve}, and ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_FLUSHER_CLOSED.
+   * **Throws** (rejects) as {@link tryReserve}, and ERR_BUSBAR_TIMEOUT, `signal.reason`,
+   * ERR_BUSBAR_FLUSHER_CLOSED.
    */
   async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
     const at = await this.waiting.until(() => this.tryReserve(length), options);
@@ -180,14 +204,16 @@ export class LocalWriter {
   /**
    * Hands everything committed (behind no open reservation) to the flusher.
    *
-   * Returns false if some of it did not fit now; it goes with a later flush, in order. **Cost** one store and one
-   * read-modify-write, whatever the number of messages. **Throws** ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
+   * Returns false if some of it did not fit now; it goes with a later flush, in order. **Cost** one
+   * store and one read-modify-write, whatever the number of messages. **Throws**
+   * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
    */
   flush(): boolean {
     this.checkOpen();
     this.budget = this.options.budget;
     if (this.openAt !== NONE && this.hasRooms) this.enterSpans();
     const complete = this.spans.isEmpty ? this.cutRegion() : this.settle();
+    this.isHeldUp = this.options.policy !== 'manual' && !this.spans.isEmpty;
     if (this.lane.unpublishedBytes > 0) {
       if (!this.lane.publish()) {
         this.lane.takeBack();
@@ -199,8 +225,23 @@ export class LocalWriter {
   }
 
   /**
-   * Flushes what it can, aborts what is open, gives the buffers back. Returns the bytes that could not be handed over: 0 unless the
-   * flusher is full or closed. Doing it again does nothing.
+   * Gives the writer's buffer back if everything in it has been flushed; the next reservation takes
+   * another. For writers that may be quiet for long: each would keep a buffer. Returns true if none
+   * is kept.
+   */
+  releaseIdle(): boolean {
+    if (!this.isIdle) return false;
+    if (this.bufferId === NO_BUFFER) return true;
+    this.pool.release(this.bufferId);
+    this.bufferId = NO_BUFFER;
+    this.limit = this.limitHidden = -1;
+    this.regionBegin = this.committed = this.cursor = 0;
+    return true;
+  }
+
+  /**
+   * Flushes what it can, aborts what is open, gives the buffers back. Returns the bytes that could
+   * not be handed over: 0 unless the flusher is full or closed. Doing it again does nothing.
    */
   close(): number {
     if (this.isClosed) return 0;
@@ -210,7 +251,8 @@ export class LocalWriter {
     try {
       this.flush();
     } catch {
-      // The flusher is closed: what was appended comes back to us here, or went to whoever closed it.
+      // The flusher is closed: what was appended comes back to us here, or went to whoever closed
+      // it.
       dropped += this.lane.unpublishedBytes;
       this.lane.publish();
       this.lane.takeBack();
@@ -229,6 +271,10 @@ export class LocalWriter {
     return dropped;
   }
 
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }
@@ -244,9 +290,12 @@ export class LocalWriter {
     }
   }
 
-  // ── The slow side ───────────────────────────────────────────────────────────────────────────────────────
+  // ── The slow side ─────────────────────────────────────────────────────────────────────────────
 
-  /** A new buffer is due, or a second reservation is made while one is open, or the argument is wrong. */
+  /**
+   * A new buffer is due, or a second reservation is made while one is open, or the argument is
+   * wrong.
+   */
   private reserveSlow(length: number): number {
     this.checkOpen();
     checkInteger('length', length, 0, 0x7fff_ffff);
@@ -256,16 +305,18 @@ export class LocalWriter {
         `${length} bytes, a buffer holds ${this.messageBytesMax}`,
       );
     }
-    if (length > this.pool.bufferSize >>> 1 && this.cursorLeft() < length) {
+    // An empty message takes a byte: no two open reservations begin at the same place.
+    const space = Math.max(length, 1);
+    if (space > this.pool.bufferSize >>> 1 && this.cursorLeft() < space) {
       return this.reserveOwnBuffer(length);
     }
-    if (this.cursorLeft() < length && !this.switchBuffer()) return NOT_NOW;
-    if (this.openAt === NONE && this.spans.isEmpty) return this.tryReserve(length);
+    if (this.cursorLeft() < space && !this.switchBuffer()) return NOT_NOW;
+    if (this.openAt === NONE && this.spans.isEmpty) return this.tryReserve(space);
     this.enterSpans();
     const at = this.cursor;
-    this.cursor = at + length;
+    this.cursor = at + space;
     this.pool.retain(this.bufferId);
-    this.spans.pushOpen(this.bufferId, at, this.cursor, false);
+    this.spans.pushOpen(this.bufferId, at, at + length, false);
     return at;
   }
 
@@ -284,7 +335,10 @@ export class LocalWriter {
     return at;
   }
 
-  /** From now on everything is kept in order in `spans`: the region so far, then the open reservation. */
+  /**
+   * From now on everything is kept in order in `spans`: the region so far, then the open
+   * reservation.
+   */
   private enterSpans(): void {
     if (this.limit >= 0) {
       this.limitHidden = this.limit;
@@ -320,18 +374,29 @@ export class LocalWriter {
     return this.options.headroom + this.options.tailroom > 0;
   }
 
-  /** Puts a fresh buffer in place of the full one. False: not now, nothing has changed. */
+  /** Puts a fresh buffer in place of the full one. False: not now, nothing is lost. */
   private switchBuffer(): boolean {
+    if (this.isIdle && this.bufferId !== NO_BUFFER) {
+      if (this.pool.isSoleHolder(this.bufferId)) return this.beginBuffer(this.bufferId);
+      // Others still read what is in it. Let go first: holding one buffer while waiting for the
+      // next could stop everyone.
+      this.releaseIdle();
+    }
     if (!this.lane.hasSpace) return false;
     const id = this.waiting.tryAcquire();
     if (id === NO_BUFFER) return false;
     if (this.openAt !== NONE) this.enterSpans();
     const length = this.committed - this.regionBegin;
     if (this.bufferId !== NO_BUFFER) {
-      // Room was checked. The writer's reference goes along: the receiver's release will be the last.
+      // Room was checked. The writer's reference goes along: the receiver's release will be the
+      // last.
       if (length > 0) this.lane.append(this.bufferId, this.regionBegin, length);
       else this.pool.release(this.bufferId);
     }
+    return this.beginBuffer(id);
+  }
+
+  private beginBuffer(id: BufferId): true {
     const begin = this.pool.offsetOf(id);
     this.bufferId = id;
     this.cursor = begin + this.options.headroom;
@@ -340,6 +405,11 @@ export class LocalWriter {
     if (this.spans.isEmpty) this.limit = limit;
     else this.limitHidden = limit;
     return true;
+  }
+
+  /** True if the buffer holds nothing that is reserved or not yet handed on. */
+  private get isIdle(): boolean {
+    return this.openAt === NONE && this.spans.isEmpty && this.committed === this.regionBegin;
   }
 
   /** On the fast path: appends the region so far to the lane. False: the lane is full. */
@@ -354,7 +424,9 @@ export class LocalWriter {
     return true;
   }
 
-  /** Appends every region before the first open reservation to the lane. False: some have to wait. */
+  /**
+   * Appends every region before the first open reservation to the lane. False: some have to wait.
+   */
   private settle(): boolean {
     for (let region = this.spans.takeRegion(); region; region = this.spans.takeRegion()) {
       const ready = this.withRooms(region);
@@ -370,17 +442,27 @@ export class LocalWriter {
     return true;
   }
 
-  private settleIfFinished(): void {
+  /** A reservation among several has ended. */
+  private afterEnd(): void {
     if (this.spans.openCount === 0) this.settle();
+    // What a flush by policy had to leave behind this one must not wait for the next by chance.
+    if (this.isHeldUp && !this.spans.isBlocked) this.budget = this.policy.spend();
   }
 
   /**
-   * The region with headroom and tailroom that are its own. What overlapped other reservations has neighbours there,
-   * which a packet may still read: it is copied into a buffer of its own. Undefined: no buffer is free.
+   * The region with headroom and tailroom that are its own. What overlapped other reservations has
+   * neighbours there, which a packet may still read: it is copied into a buffer of its own.
+   * Undefined: no buffer is free.
    */
   private withRooms(region: Region): Region | undefined {
     if (region.spaced || !this.hasRooms) return region;
-    const id = this.waiting.tryAcquire();
+    let id: BufferId;
+    try {
+      id = this.waiting.tryAcquire();
+    } catch (error) {
+      this.spans.putBack(region);
+      throw error;
+    }
     if (id === NO_BUFFER) return undefined;
     const begin = this.pool.offsetOf(id) + this.options.headroom;
     this.pool.bytes.copyWithin(begin, region.begin, region.end);
@@ -394,7 +476,7 @@ export class LocalWriter {
     if (reserved < 0) throw badReservation(offset);
     checkInteger('length', length, 0, reserved);
     this.spans.commit(offset, length);
-    this.settleIfFinished();
+    this.afterEnd();
   }
 
   private isOpen(offset: number): boolean {

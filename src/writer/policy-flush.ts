@@ -2,6 +2,7 @@
 /** The writers' room: flushing by itself, at the end of a turn or when a budget is spent. */
 
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { TurnEnd, WriteFlusher } from './write-flusher.ts';
@@ -13,7 +14,10 @@ const RETRY_MS = 1;
 /** A budget that lasts until the next flush renews it. */
 const BUDGET_ENDLESS = 0x3fff_ffff;
 
-/** The slow side of a writer's flush policy: the writer counts its budget down and comes here when it is spent. */
+/**
+ * The slow side of a writer's flush policy: the writer counts its budget down and comes here when
+ * it is spent.
+ */
 export class PolicyFlush implements TurnEnd {
   readonly #flusher: WriteFlusher;
   readonly #pool: BufferPool;
@@ -64,7 +68,7 @@ export class PolicyFlush implements TurnEnd {
 
   /** What does not fit now goes when the receiver has made room. */
   readonly #run = (): void => {
-    if (this.#closed || this.#flusher.closed || this.#flush()) {
+    if (this.#isDone()) {
       if (this.#retrying) this.#pool.doorbell.ignore(this.#run);
       this.#retrying = false;
       return;
@@ -72,10 +76,24 @@ export class PolicyFlush implements TurnEnd {
     if (!this.#retrying) this.#pool.doorbell.listen(this.#run);
     this.#retrying = true;
     this.#lane.wantSpace();
-    // Room that was made before the wish could be seen rings nobody; nor does a buffer that a copy lacked.
+    // Room that was made before the wish could be seen rings nobody; nor does a buffer that a copy
+    // lacked.
     if (this.#lane.hasSpace) {
       stopTimer(this.#timer);
       this.#timer = startTimer(RETRY_MS, this.#run);
     }
   };
+
+  /** Flushes. True if there is no point in trying again. */
+  #isDone(): boolean {
+    if (this.#closed || this.#flusher.closed) return true;
+    try {
+      return this.#flush();
+    } catch (error) {
+      // Nobody called who could be told that the flusher or the pool is closed; the writer's next
+      // call says so.
+      if (error instanceof BusbarError) return true;
+      throw error;
+    }
+  }
 }

@@ -8,16 +8,18 @@ import type { BufferPool } from '../pool/index.ts';
 /** What a reservation needs of its writer. */
 export interface ReservationWriter {
   readonly pool: BufferPool;
+  readonly closed: boolean;
   commit(offset: number, length: number): void;
   commitPacket(offset: number, length: number): Packet;
   abort(offset: number): void;
 }
 
 /**
- * Space in a writer's buffer, as an object: the same as the number that `tryReserve` answers, with its length and its end.
+ * Space in a writer's buffer, as an object: the same as the number that `tryReserve` answers, with
+ * its length and its end.
  *
- * **Ownership** end it once, by `commit` or `abort`; leaving a `using` block aborts what was not committed. Until then the writer's
- * later messages wait behind it, but nobody blocks.
+ * **Ownership** end it once, by `commit` or `abort`; leaving a `using` block aborts what was not
+ * committed. Until then the writer's later messages wait behind it, but nobody blocks.
  */
 export class Reservation {
   /** First byte, absolute in `pool.bytes`. */
@@ -33,7 +35,9 @@ export class Reservation {
     this.length = length;
   }
 
-  /** A view of the space. **Cost** allocates the view; `pool.view` and {@link offset} cost nothing. */
+  /**
+   * A view of the space. **Cost** allocates the view; `pool.view` and {@link offset} cost nothing.
+   */
   get bytes(): Uint8Array<SharedArrayBuffer> {
     return this.#writer.pool.bytes.subarray(this.offset, this.offset + this.length);
   }
@@ -61,7 +65,8 @@ export class Reservation {
   }
 
   [Symbol.dispose](): void {
-    if (this.#open) this.abort();
+    // A writer that was closed has aborted it.
+    if (this.#open && !this.#writer.closed) this.abort();
   }
 
   #checkOpen(): void {

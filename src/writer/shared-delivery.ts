@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The door out of a shared writer: one thread at a time carries what all have committed to the lane. */
+/**
+ * The door out of a shared writer: one thread at a time carries what all have committed to the
+ * lane.
+ */
 
 import {
   compareExchange,
@@ -34,7 +37,10 @@ import {
 import type { WriteFlusher } from './write-flusher.ts';
 import type { ResolvedWriterOptions } from './writer-options.ts';
 
-/** Where a walk stands, and the committed run that it is extending. All offsets are relative to the buffer. */
+/**
+ * Where a walk stands, and the committed run that it is extending. All offsets are relative to the
+ * buffer.
+ */
 interface Walk {
   epoch: number;
   entry: number;
@@ -46,10 +52,12 @@ interface Walk {
 }
 
 /**
- * The claimant's side of a shared writer: walks the entries, appends committed runs to the lane, gives segments back.
+ * The claimant's side of a shared writer: walks the entries, appends committed runs to the lane,
+ * gives segments back.
  *
- * Progress is the word DELIVERED. It is written together with the lane's TAIL, in one compound step: a claimant that
- * dies has delivered and noted a run, or neither, and recover() simply does it again.
+ * Progress is the word DELIVERED. It is written together with the lane's TAIL, in one compound
+ * step: a claimant that dies has delivered and noted a run, or neither, and recover() simply does
+ * it again.
  */
 export class SharedDelivery {
   readonly #flusher: WriteFlusher;
@@ -97,7 +105,10 @@ export class SharedDelivery {
     }
   }
 
-  /** With members gone: if nobody is left, ends the writer. Returns the bytes that could not be handed over. */
+  /**
+   * With members gone: if nobody is left, ends the writer. Returns the bytes that could not be
+   * handed over.
+   */
   finishIfLast(): number {
     const words = this.#words;
     if (!this.#flusher.closed) this.run();
@@ -235,7 +246,10 @@ export class SharedDelivery {
     return answer;
   }
 
-  /** Appends the run to the lane. False: no room, or no buffer for a copy; the walk resumes before it. */
+  /**
+   * Appends the run to the lane. False: no room, or no buffer for a copy; the walk resumes before
+   * it.
+   */
   #handOver(walk: Walk, isLast: boolean): boolean {
     const { regionBegin, regionEnd } = walk;
     if (regionEnd > regionBegin) {
@@ -249,7 +263,8 @@ export class SharedDelivery {
         pool.adopt(id);
         this.#lane.append(id, from, length);
       } else {
-        // Its neighbours' bytes stand where headroom and tailroom should be, and packets may still read them.
+        // Its neighbours' bytes stand where headroom and tailroom should be, and packets may still
+        // read them.
         const copy = pool.tryAcquire();
         if (copy === NO_BUFFER) return false;
         const to = pool.offsetOf(copy) + this.#headroom;
@@ -300,7 +315,10 @@ export class SharedDelivery {
     storeThenPublish(words, segment + ENDED, 0, words, segment + BUFFER, 0);
   }
 
-  /** Ends a segment of a writer that nobody uses any more; returns the committed bytes that it still held. */
+  /**
+   * Ends a segment of a writer that nobody uses any more; returns the committed bytes that it still
+   * held.
+   */
   #drop(epoch: number): number {
     const words = this.#words;
     const layout = this.#layout;
@@ -316,7 +334,9 @@ export class SharedDelivery {
     return bytes;
   }
 
-  /** A thread died between acquiring a buffer for a segment and giving its reference to the segment. */
+  /**
+   * A thread died between acquiring a buffer for a segment and giving its reference to the segment.
+   */
   #finishInstall(slot: number): void {
     const words = this.#words;
     const pending = this.#layout.pending(slot);
@@ -330,7 +350,9 @@ export class SharedDelivery {
     this.#pool.release(this.#pool.receiveFrom(words, pending));
   }
 
-  /** A claimant died after it had taken a segment's reference and before the segment was free again. */
+  /**
+   * A claimant died after it had taken a segment's reference and before the segment was free again.
+   */
   #finishFree(): void {
     const words = this.#words;
     const layout = this.#layout;

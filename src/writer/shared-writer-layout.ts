@@ -3,30 +3,32 @@
  * The writers' room, shared by many threads, as a plan: the words of one SharedWriter.
  *
  *   one block, in lines of 32 words (128 bytes)
- *   ┌────────┬────────┬─────────┬───────────────────┬───────────────────────────────┬──────────────┐
- *   │ header │ cursor │ deliver │ pending 0 … T−1   │ segment 0 … 15                │ entries      │
- *   │ 1 line │ 1 line │ 1 line  │ 4 words, own line │ BUFFER, ENDED, its reference  │ 8 × E × 2    │
- *   └────────┴────────┴─────────┴───────────────────┴───────────────────────────────┴──────────────┘
+ *   ┌────────┬────────┬─────────┬──────────────┬───────────────┬─────────────────┐
+ *   │ header │ cursor │ deliver │ thread 0…T−1 │ segment 0…15  │ entries 16·E    │
+ *   │ 1 line │ 1 line │ 1 line  │ 1 line each  │ 1 line each   │ 2 words each    │
+ *   └────────┴────────┴─────────┴──────────────┴───────────────┴─────────────────┘
  *
- *   word           unit            written by                      read by      access
- *   CURSOR         position        whoever reserves or switches    the same     atomic, SYNC(cursor)
- *   CLAIM          see below       whoever flushes                 the same     atomic, SYNC(claim)
- *   DELIVERED      position        the claimant                    the same     plain, ordered by SYNC(claim)
- *   SHUT           flag            close()                         everyone     atomic
- *   pending t      packet words    thread t                        recover()    plain, one writer
- *   members t      objects         thread t; recover(): → 0        everyone     atomic
- *   segment BUFFER id + 1, or 0    whoever installs it: 0 → id+1;  everyone     atomic, SYNC(segment)
- *                                  the claimant: → 0
- *   segment ENDED  entries + 1     whoever moved CURSOR past it    the claimant atomic, SYNC(segment-end)
- *   segment words  packet words    installer, then the claimant    the claimant plain, ordered by SYNC(segment)
- *   entry STATE    see below       the thread that reserved,       the claimant atomic, SYNC(entry)
- *                                  then whoever ends it
- *   entry LENGTH   bytes reserved  the thread that reserved        the claimant plain, ordered by SYNC(entry)
+ *   word      unit            written by                     read by      access
+ *   CURSOR    position        whoever reserves or switches   the same     atomic, SYNC(cursor)
+ *   CLAIM     see below       whoever flushes                the same     atomic, SYNC(claim)
+ *   DELIVERED position        the claimant                   the same     plain, by SYNC(claim)
+ *   SHUT      flag            close()                        everyone     atomic
+ *   thread t: pending words   thread t                       recover()    plain, one writer
+ *     members objects         thread t; recover(): → 0       everyone     atomic
+ *   segment:
+ *     BUFFER  id + 1, or 0    installer: 0 → id + 1;         everyone     atomic, SYNC(segment)
+ *                             the claimant: → 0
+ *     ENDED   entries + 1     whoever moved CURSOR past it   the claimant atomic, SYNC(segment-end)
+ *     words   packet words    installer, then the claimant   the claimant plain, by SYNC(segment)
+ *   entry:
+ *     STATE   see below       who reserved it, then whoever  the claimant atomic, SYNC(entry)
+ *                             ends it
+ *     LENGTH  bytes reserved  who reserved it                the claimant plain, by SYNC(entry)
  *
- * A position is { epoch, entry, offset } in one word: the segment is `epoch mod 16`, `entry` counts its
- * reservations, `offset` is the next free byte. One compare-exchange takes an entry and its bytes
- * together, so entries lie in the buffer in their order, and the claimant walks them to find the longest
- * committed run. Nobody ever waits for another thread's reservation.
+ * A position is { epoch, entry, offset } in one word: the segment is `epoch mod 16`, `entry` counts
+ * its reservations, `offset` is the next free byte. One compare-exchange takes an entry and its
+ * bytes together, so entries lie in the buffer in their order, and the claimant walks them to find
+ * the longest committed run. Nobody ever waits for another thread's reservation.
  *
  *   CLAIM =  0                  nobody flushes
  *   CLAIM =  t + 1              thread t does
@@ -88,7 +90,9 @@ export const ENTRY_VALUE: number = ENTRY_OPEN - 1;
 /** Segments in the ring: so many buffers may wait for the receiver, or for a slow reservation. */
 export const SEGMENTS = 16;
 assert(SEGMENTS === 16, 'the hot path takes the epoch modulo 16 with a mask');
-/** Epochs run modulo this: two laps of the ring, so that a position says which lap it belongs to. */
+/**
+ * Epochs run modulo this: two laps of the ring, so that a position says which lap it belongs to.
+ */
 export const EPOCHS: number = 2 * SEGMENTS;
 const EPOCH_BITS: number = Math.log2(EPOCHS);
 /** Fewer entries than this in a segment would waste most of its buffer. */

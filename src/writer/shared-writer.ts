@@ -65,15 +65,16 @@ export interface SharedWriterHandle {
 }
 
 /**
- * A writer that many threads use at once: their messages stand in one buffer, in the order in which they were
- * reserved, and leave through one lane of the flusher, in that order.
+ * A writer that many threads use at once: their messages stand in one buffer, in the order in which
+ * they were reserved, and leave through one lane of the flusher, in that order.
  *
- * Every thread has an object of its own: `create` in one, `attach` in the others. A reservation may be held as long as
- * need be, and ended by any thread that has its two numbers; a flush by any thread delivers the longest committed run, the rest
- * goes with a later one. No call ever waits for another thread.
+ * Every thread has an object of its own: `create` in one, `attach` in the others. A reservation may
+ * be held as long as need be, and ended by any thread that has its two numbers; a flush by any
+ * thread delivers the longest committed run, the rest goes with a later one. No call ever waits for
+ * another thread.
  *
- * **Cost** reserve: one compare-exchange; commit: one store; flush: one load per message, one read-modify-write per
- * buffer.
+ * **Cost** reserve: one compare-exchange; commit: one store; flush: one load per message, one
+ * read-modify-write per buffer.
  */
 export class SharedWriter {
   readonly pool: BufferPool;
@@ -147,15 +148,16 @@ export class SharedWriter {
   /**
    * Makes a writer; this thread may use it at once.
    *
-   * **Throws** RangeError if buffers are longer than 1 MiB − 1: a position in one must fit a word together with the number of the
-   * message; ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError naming an option.
+   * **Throws** RangeError if buffers are longer than 1 MiB − 1: a position in one must fit a word
+   * together with the number of the message; ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError
+   * naming an option.
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
     const { pool } = flusher;
     const { headroom } = resolveWriterOptions(pool, options);
     if (pool.bufferSize > SHARED_BUFFER_SIZE_MAX) {
       throw new RangeError(
-        `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} for a SharedWriter, got ${pool.bufferSize}`,
+        `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} here, got ${pool.bufferSize}`,
       );
     }
     const layout = new SharedWriterLayout(pool.bufferSize, pool.maxThreads);
@@ -194,7 +196,10 @@ export class SharedWriter {
     return this.limit - this.options.headroom;
   }
 
-  /** Like `LocalWriter.tryReserve`; −1 also when sixteen buffers wait for the receiver or for an open reservation. */
+  /**
+   * Like `LocalWriter.tryReserve`; −1 also when sixteen buffers wait for the receiver or for an
+   * open reservation.
+   */
   tryReserve(length: number): number {
     if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
     const words = this.words;
@@ -205,7 +210,8 @@ export class SharedWriter {
       const entry = (position >>> this.offsetBits) & this.entryMask;
       const index = (position >>> this.epochShift) & 15;
       const segment = this.segmentsAt + (index << 5);
-      // Without ordering: once CURSOR has reached a segment, its BUFFER stays until CURSOR has left it.
+      // Without ordering: once CURSOR has reached a segment, its BUFFER stays until CURSOR has left
+      // it.
       if (words[segment] === 0 || offset + length > this.limit || entry >= this.entryCount) {
         this.checkOpen();
         if (!this.advance(position)) return NOT_NOW;
@@ -251,7 +257,8 @@ export class SharedWriter {
     const { pool } = this;
     this.find(offset);
     const bufferId = pool.bufferAt(offset);
-    // While the reservation is open its segment keeps the buffer; afterwards only our reference does.
+    // While the reservation is open its segment keeps the buffer; afterwards only our reference
+    // does.
     pool.adopt(bufferId);
     try {
       this.commit(offset, length);
@@ -288,8 +295,8 @@ export class SharedWriter {
   }
 
   /**
-   * Gives an open reservation away; whoever gets the two numbers in another thread calls {@link takeOver}. A ticket that nobody takes over
-   * holds up everything behind it.
+   * Gives an open reservation away; whoever gets the two numbers in another thread calls {@link
+   * takeOver}. A ticket that nobody takes over holds up everything behind it.
    */
   handOver(offset: number): ReservationTicket {
     const entry = this.find(offset);
@@ -297,7 +304,9 @@ export class SharedWriter {
     return { offset, entry };
   }
 
-  /** Takes a reservation that another thread handed over: this thread ends it. Returns its offset. */
+  /**
+   * Takes a reservation that another thread handed over: this thread ends it. Returns its offset.
+   */
   takeOver(ticket: ReservationTicket): number {
     const { offset, entry } = ticket;
     const state = loadAcquire(this.words, entry + STATE);
@@ -308,10 +317,11 @@ export class SharedWriter {
   }
 
   /**
-   * Hands everything committed before the first open reservation, by any thread, to the flusher. If another thread is just doing that,
-   * it does ours too, and this returns at once.
+   * Hands everything committed before the first open reservation, by any thread, to the flusher. If
+   * another thread is just doing that, it does ours too, and this returns at once.
    *
-   * Returns false if some of it did not fit now. **Throws** ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
+   * Returns false if some of it did not fit now. **Throws** ERR_BUSBAR_FLUSHER_CLOSED,
+   * ERR_BUSBAR_WRITER_CLOSED.
    */
   flush(): boolean {
     this.checkOpen();
@@ -320,8 +330,8 @@ export class SharedWriter {
   }
 
   /**
-   * Finishes what a dead thread had begun: its open reservations are aborted, its flush is done. Call it before
-   * `pool.reclaim(slot)`. **Throws** ERR_BUSBAR_THREAD_ALIVE.
+   * Finishes what a dead thread had begun: its open reservations are aborted, its flush is done.
+   * Call it before `pool.reclaim(slot)`. **Throws** ERR_BUSBAR_THREAD_ALIVE.
    */
   recover(threadSlot: number): void {
     checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
@@ -332,8 +342,9 @@ export class SharedWriter {
   }
 
   /**
-   * This thread is done with the writer: its open reservations are aborted, what is committed is flushed. The last thread's
-   * close ends the writer and gives its buffers back; it returns the bytes that could not be handed over.
+   * This thread is done with the writer: its open reservations are aborted, what is committed is
+   * flushed. The last thread's close ends the writer and gives its buffers back; it returns the
+   * bytes that could not be handed over.
    */
   close(): number {
     if (this.isClosed) return 0;
@@ -350,7 +361,7 @@ export class SharedWriter {
     this.close();
   }
 
-  // ── The slow side ───────────────────────────────────────────────────────────────────────────────────────
+  // ── The slow side ─────────────────────────────────────────────────────────────────────────────
 
   /** Makes room behind the present segment. False: not now. */
   private advance(position: number): boolean {
@@ -364,7 +375,8 @@ export class SharedWriter {
     // One that has ENDED is an old one: delivered, and not yet given back.
     if (loadAcquire(words, segment + ENDED) !== 0) return false;
     if (loadAcquire(words, segment + BUFFER) === 0 && !this.install(next)) return false;
-    // SYNC(cursor): moves everyone on. SYNC(segment-end): tells the claimant where the old segment ends.
+    // SYNC(cursor): moves everyone on. SYNC(segment-end): tells the claimant where the old segment
+    // ends.
     compareExchangeThenAdd(
       words,
       CURSOR,
@@ -376,7 +388,10 @@ export class SharedWriter {
     return true;
   }
 
-  /** Puts a buffer of this thread into a segment that has none. If another thread is faster, ours stays ours. */
+  /**
+   * Puts a buffer of this thread into a segment that has none. If another thread is faster, ours
+   * stays ours.
+   */
   private install(epoch: number): boolean {
     const { words, layout, pool } = this;
     const id = this.waiting.tryAcquire();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: waiting for a buffer or for the receiver, first come, first served within a writer. */
+/**
+ * The writers' room: waiting for a buffer or for the receiver, first come, first served within a
+ * writer.
+ */
 
 import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
@@ -8,7 +11,9 @@ import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
-/** How often a waiter looks again by itself; bounds what a lost thread on the other side can cost. */
+/**
+ * How often a waiter looks again by itself; bounds what a lost thread on the other side can cost.
+ */
 const SWEEP_MS = 10;
 
 /** One writer's queue of callers that wait for space. */
@@ -85,13 +90,16 @@ export class SpaceWait {
         const id = this.#pool.tryAcquire();
         this.#spares.push(id === NO_BUFFER ? await this.#pool.acquire(wait) : id);
       } else {
-        // A buffer is at hand, so it is the receiver that has to act, or whoever holds a reservation.
+        // A buffer is at hand, so it is the receiver that has to act, or whoever holds a
+        // reservation.
         await this.#change(leftMs, signal);
       }
     }
   }
 
-  /** Settles when something may have changed, at the latest after `leftMs`; rejects when aborted. */
+  /**
+   * Settles when something may have changed, at the latest after `leftMs`; rejects when aborted.
+   */
   #change(leftMs: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const { doorbell } = this.#pool;

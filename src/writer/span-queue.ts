@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: reservations that overlapped in time, kept in the order in which they were made. */
+/**
+ * The writers' room: reservations that overlapped in time, kept in the order in which they were
+ * made.
+ */
 
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
@@ -24,7 +27,8 @@ export interface Region {
 }
 
 /**
- * The slow mode of a writer: entered when a second reservation is made while one is open, left when all are finished.
+ * The slow mode of a writer: entered when a second reservation is made while one is open, left when
+ * all are finished.
  *
  * **Cost** an object and a map entry per reservation.
  */
@@ -41,6 +45,11 @@ export class SpanQueue {
 
   get isEmpty(): boolean {
     return this.#first === this.#spans.length;
+  }
+
+  /** True if the earliest is still open: nothing can be taken. */
+  get isBlocked(): boolean {
+    return !this.isEmpty && this.#spans[this.#first].state === 'open';
   }
 
   get openCount(): number {
@@ -63,7 +72,9 @@ export class SpanQueue {
     this.#open.set(begin, span);
   }
 
-  /** Appends bytes that are committed already. **Ownership** takes over one reference on the buffer. */
+  /**
+   * Appends bytes that are committed already. **Ownership** takes over one reference on the buffer.
+   */
   pushCommitted(bufferId: BufferId, begin: number, end: number): void {
     this.#spans.push({ bufferId, begin, end, state: 'committed', spaced: false });
   }
@@ -90,7 +101,8 @@ export class SpanQueue {
   }
 
   /**
-   * Takes the longest committed run from the front; undefined if the front is open or there is nothing.
+   * Takes the longest committed run from the front; undefined if the front is open or there is
+   * nothing.
    *
    * **Ownership** the caller gets the region's reference; {@link putBack} returns it.
    */

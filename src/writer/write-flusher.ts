@@ -19,6 +19,7 @@ import {
   FLUSHER_VERSION,
   type FlusherLayout,
   HEAD,
+  LANES_USED,
   OWNER,
   OWNER_CLOSED,
   OWNER_NONE,
@@ -27,6 +28,7 @@ import {
   STATE_CLOSED,
   STATE_OPEN,
   TAIL,
+  WANTED_BY_MANY,
   WANTS_SPACE,
 } from './flusher-layout.ts';
 import {
@@ -41,8 +43,8 @@ import { Lane, releaseUnpublished, takeRegions } from './lane.ts';
 /**
  * Takes one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
  *
- * **Ownership** the sink holds one reference on `bufferId` and releases it when the bytes are out (for a socket: in
- * the write callback), also if it throws.
+ * **Ownership** the sink holds one reference on `bufferId` and releases it when the bytes are out
+ * (for a socket: in the write callback), also if it throws.
  */
 export type RegionSink = (
   writerId: number,
@@ -69,10 +71,11 @@ export interface WriteFlusherStats {
 }
 
 /**
- * Many writers, any threads, one receiver. `create` makes the calling thread the receiver; other threads `attach`.
+ * Many writers, any threads, one receiver. `create` makes the calling thread the receiver; other
+ * threads `attach`.
  *
- * A region is a run of whole messages of one writer, contiguous, ready for one `write`. Regions of one writer come in
- * the order in which they were written.
+ * A region is a run of whole messages of one writer, contiguous, ready for one `write`. Regions of
+ * one writer come in the order in which they were written.
  */
 export class WriteFlusher {
   readonly pool: BufferPool;
@@ -81,7 +84,10 @@ export class WriteFlusher {
   readonly words: Words;
   /** @internal */
   readonly layout: FlusherLayout;
-  /** Ready bits that were taken from shared memory but not worked off: paused lanes, or a drain that reached its limit. */
+  /**
+   * Ready bits that were taken from shared memory but not worked off: paused lanes, or a drain that
+   * reached its limit.
+   */
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
   #callback: (() => void) | undefined;
@@ -89,6 +95,9 @@ export class WriteFlusher {
   #turn: TurnEnd[] = [];
   #turnSpare: TurnEnd[] = [];
   #turnIsDue = false;
+  #draining = false;
+  /** Lanes below are probably taken. Low ids are preferred: they are what a drain looks at. */
+  #laneHint = 0;
   #drainedRegions = 0;
   #drainedBytes = 0;
 
@@ -105,7 +114,10 @@ export class WriteFlusher {
     this.#paused = new Int32Array(this.layout.readyWords);
   }
 
-  /** Makes a flusher; this thread receives. **Throws** TypeError or RangeError naming the option that is wrong. */
+  /**
+   * Makes a flusher; this thread receives. **Throws** TypeError or RangeError naming the option
+   * that is wrong.
+   */
   static create(pool: BufferPool, options: WriteFlusherOptions = {}): WriteFlusher {
     checkPool(pool);
     const flusher = new WriteFlusher(pool, createFlusherBlock(options));
@@ -129,36 +141,49 @@ export class WriteFlusher {
   }
 
   /**
-   * Makes this thread the receiver in place of one that has ended. Regions that wait are delivered to it.
+   * Makes this thread the receiver in place of one that has ended. Regions that wait are delivered
+   * to it.
    *
    * **Throws** ERR_BUSBAR_FLUSHER_ROLE while the present receiver is not known to be gone.
    */
   becomeReceiver(): void {
     const present = loadAcquire(this.words, RECEIVER);
     const mine = this.pool.threadSlot + 1;
-    if (present === mine) return;
+    // Its own already, or that of a dead thread which had the same slot.
+    if (present === mine) return this.#takeRole();
     if (!this.pool.isThreadGone(present - 1)) {
       throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', `thread slot ${present - 1}`);
     }
     if (compareExchange(this.words, RECEIVER, present, mine) !== present) {
       throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'another thread was faster');
     }
-    // Whatever the dead receiver had taken note of is forgotten with it: look at every lane once.
-    this.#owed.fill(-1);
+    this.#takeRole();
   }
 
   /**
    * Gives every region that waits to `sink`, up to `countMax`; returns how many.
    *
-   * **Threads** the receiver. **Cost** one exchange per 32 lanes with news, one load and one store per lane, a few
-   * plain loads and stores per region. Allocates nothing. What the sink throws is thrown on after the books are closed.
+   * **Threads** the receiver. **Cost** one exchange per 32 lanes with news, one load and one store
+   * per lane, a few plain loads and stores per region. Allocates nothing. What the sink throws is
+   * thrown on after the books are closed.
    */
   drain(sink: RegionSink, countMax: number = Infinity): number {
-    if (!this.isReceiver) throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'this thread attached');
+    this.#checkReceiver();
+    if (this.#draining || this.closed) return 0;
+    this.#draining = true;
+    try {
+      return this.#drainDue(sink, countMax);
+    } finally {
+      this.#draining = false;
+      this.#listenForMore();
+    }
+  }
+
+  #drainDue(sink: RegionSink, countMax: number): number {
     const { words, layout } = this;
     let count = 0;
     storeSeqCst(words, ASLEEP, 0);
-    for (let index = 0; index < layout.readyWords; index++) {
+    for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
       const at = layout.readyWord(index << 5);
       // SYNC(ready): takes the news of 32 lanes; pairs with publish().
       if (words[at] !== 0) this.#owed[index] |= exchange(words, at, 0);
@@ -171,33 +196,42 @@ export class WriteFlusher {
         if (lane < layout.writerCount) count += this.#drainLane(lane, sink, countMax - count);
       }
     }
-    this.#listenForMore();
     return count;
   }
 
   /**
-   * Calls `callback` on this thread soon after regions have arrived: at the end of the turn if a writer of this
-   * thread flushed them, after a ring if another thread did. It normally drains.
+   * Calls `callback` on this thread soon after regions have arrived: at the end of the turn if a
+   * writer of this thread flushed them, after a ring if another thread did. It normally drains.
    *
-   * **Threads** the receiver. Does not keep the event loop alive: a socket or a waiting writer does.
+   * **Threads** the receiver. Does not keep the event loop alive: a socket or a waiting writer
+   * does.
    */
   setReadyCallback(callback: (() => void) | undefined): void {
-    if (callback !== undefined) checkFunction('callback', callback);
+    if (callback !== undefined) {
+      checkFunction('callback', callback);
+      this.#checkReceiver();
+    }
     this.#callback = callback;
-    if (callback !== undefined && !this.#listening) {
+    if (callback !== undefined && !this.#listening && !this.closed) {
       this.#listening = true;
       this.pool.doorbell.listen(this.#onRing);
     }
     if (callback !== undefined) this.#listenForMore();
   }
 
-  /** Leaves a writer's regions where they are until {@link resumeWriter}; its lane fills, which stops the writer. */
+  /**
+   * Leaves a writer's regions where they are until {@link resumeWriter}; its lane fills, which
+   * stops the writer.
+   */
   pauseWriter(writerId: number): void {
     this.#checkWriter(writerId);
     this.#paused[writerId >>> 5] |= 1 << (writerId & 31);
   }
 
-  /** Undoes {@link pauseWriter}; what waited comes with the next drain, which is asked for if need be. */
+  /**
+   * Undoes {@link pauseWriter}; what waited comes with the next drain, which is asked for if need
+   * be.
+   */
   resumeWriter(writerId: number): void {
     this.#checkWriter(writerId);
     const bit = 1 << (writerId & 31);
@@ -206,12 +240,14 @@ export class WriteFlusher {
   }
 
   /**
-   * Gives up what writers of a dead thread had not flushed, and frees their places once their flushed regions are
-   * drained. Call it before `pool.reclaim(slot)`. Returns how many writers that were.
+   * Gives up what writers of a dead thread had not flushed, and frees their places once their
+   * flushed regions are drained. Call it before `pool.reclaim(slot)`. Returns how many writers that
+   * were.
    *
    * **Threads** the receiver. **Throws** ERR_BUSBAR_THREAD_ALIVE.
    */
   recover(threadSlot: number): number {
+    checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
     if (!this.pool.isThreadGone(threadSlot)) {
       throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
     }
@@ -250,15 +286,17 @@ export class WriteFlusher {
   }
 
   /**
-   * Ends the flusher: regions that wait are released undelivered, writers' calls fail with ERR_BUSBAR_FLUSHER_CLOSED.
-   * Returns the bytes dropped; drain first to lose none. Doing it again does nothing.
+   * Ends the flusher: regions that wait are released undelivered, writers' calls fail with
+   * ERR_BUSBAR_FLUSHER_CLOSED. Returns the bytes dropped; drain first to lose none. Doing it again
+   * does nothing.
    *
    * **Threads** the receiver.
    */
   close(): number {
     if (this.closed) return 0;
-    if (!this.isReceiver) throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'this thread attached');
-    // SYNC(closing): in one order with publish(): either we see its regions below or it sees the flag.
+    this.#checkReceiver();
+    // SYNC(closing): in one order with publish(): either we see its regions below or it sees the
+    // flag.
     storeSeqCst(this.words, STATE, STATE_CLOSED);
     let dropped = 0;
     for (let lane = 0; lane < this.layout.writerCount; lane++) {
@@ -270,12 +308,14 @@ export class WriteFlusher {
     return dropped;
   }
 
-  // ── For the writers of this thread ──────────────────────────────────────────────────────────────────────
+  // ── For the writers of this thread ────────────────────────────────────────────────────────────
 
   /** @internal */
   openLane(owner: number): Lane {
     if (this.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
-    return Lane.open(this.pool, this.words, this.layout, owner);
+    const lane = Lane.open(this.pool, this.words, this.layout, owner, this.#laneHint);
+    this.#laneHint = lane.id + 1;
+    return lane;
   }
 
   /** @internal */
@@ -283,13 +323,17 @@ export class WriteFlusher {
     return Lane.join(this.pool, this.words, this.layout, id);
   }
 
-  /** @internal Tells the receiver that there is news: rings it if it sleeps, or asks for the end of this turn. */
+  /**
+   * @internal Tells the receiver that there is news: rings it if it sleeps, or asks for the end of
+   * this turn.
+   */
   announce(): void {
     const { words } = this;
     if (this.#callback !== undefined && this.isReceiver) {
       this.#endTurn();
     } else if (loadSeqCst(words, ASLEEP) !== 0 && exchange(words, ASLEEP, 0) !== 0) {
-      // SYNC(asleep, both): only one of many writers rings, and only on the edge from nothing to something.
+      // SYNC(asleep, both): only one of many writers rings, and only on the edge from nothing to
+      // something.
       this.pool.doorbell.ring(loadAcquire(words, RECEIVER) - 1);
     }
   }
@@ -300,7 +344,12 @@ export class WriteFlusher {
     this.#endTurn();
   }
 
-  // ── Private ─────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Private ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Ready words in which a bit can be set. */
+  get #readyWordsUsed(): number {
+    return (loadSeqCst(this.words, LANES_USED) + 31) >>> 5;
+  }
 
   #drainLane(lane: number, sink: RegionSink, countMax: number): number {
     const { words, layout, pool } = this;
@@ -324,13 +373,14 @@ export class WriteFlusher {
         if ((this.#paused[lane >>> 5] & (1 << (lane & 31))) !== 0) break;
       }
     } finally {
-      // SYNC(lane-head): lets the writer fill the slots again. In one order with WANTS_SPACE: see wantSpace().
+      // SYNC(lane-head): lets the writer fill the slots again. In one order with WANTS_SPACE: see
+      // wantSpace().
       storeSeqCst(words, record + HEAD, head);
       this.#drainedRegions += count;
       if (head !== tail) this.#owed[lane >>> 5] |= 1 << (lane & 31);
       this.#giveRoom(record);
     }
-    if (head === tail) this.#freeIfClosed(record);
+    if (head === tail) this.#freeIfClosed(lane, record);
     return count;
   }
 
@@ -339,25 +389,33 @@ export class WriteFlusher {
     // SYNC(space): in one order with wantSpace(): either it sees the new HEAD or we see its wish.
     if (loadSeqCst(this.words, record + WANTS_SPACE) === 0) return;
     const wish = exchange(this.words, record + WANTS_SPACE, 0);
-    if (wish !== 0) this.pool.doorbell.ring(wish - 1);
+    if (wish > 0) this.pool.doorbell.ring(wish - 1);
+    if (wish !== WANTED_BY_MANY) return;
+    for (let slot = 0; slot < this.pool.maxThreads; slot++) this.pool.doorbell.ring(slot);
   }
 
-  #freeIfClosed(record: number): void {
+  #freeIfClosed(lane: number, record: number): void {
     // SYNC(lane-owner): sees the writer's last publication, which came before it closed.
     if (loadAcquire(this.words, record + OWNER) !== OWNER_CLOSED) return;
     if (loadAcquire(this.words, record + TAIL) !== this.words[record + HEAD]) {
       return;
     }
+    // The next writer of this lane starts unpaused.
+    this.#paused[lane >>> 5] &= ~(1 << (lane & 31));
     storeRelease(this.words, record + OWNER, OWNER_NONE);
+    this.#laneHint = Math.min(this.#laneHint, lane);
   }
 
-  /** Before the receiver rests: says so, then looks once more. Writers look at it after they have published. */
+  /**
+   * Before the receiver rests: says so, then looks once more. Writers look at it after they have
+   * published.
+   */
   #listenForMore(): void {
     const { words, layout } = this;
     if (this.#callback === undefined) return;
     // SYNC(asleep, both): in one order with publish() and announce().
     storeSeqCst(words, ASLEEP, 1);
-    for (let index = 0; index < layout.readyWords; index++) {
+    for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
       const due = this.#owed[index] & ~this.#paused[index];
       // SYNC(ready): either we see the writer's bit here or it sees that we sleep.
       if (due === 0 && loadSeqCst(words, layout.readyWord(index << 5)) === 0) continue;
@@ -367,10 +425,11 @@ export class WriteFlusher {
   }
 
   readonly #onRing = (): void => {
-    if (this.#callback === undefined || this.#turnIsDue) return;
-    for (let index = 0; index < this.layout.readyWords; index++) {
+    if (this.#callback === undefined || this.#turnIsDue || this.#draining) return;
+    for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
       if (loadSeqCst(this.words, this.layout.readyWord(index << 5)) === 0) continue;
-      this.#callback();
+      // Not from here: what a callback throws must not reach the bell.
+      this.#endTurn();
       return;
     }
   };
@@ -381,7 +440,10 @@ export class WriteFlusher {
     queueMicrotask(this.#runTurnEnd);
   }
 
-  /** Flushes the writers that asked for it, then drains: in this order, one drain takes what all of them flushed. */
+  /**
+   * Flushes the writers that asked for it, then drains: in this order, one drain takes what all of
+   * them flushed.
+   */
   readonly #runTurnEnd = (): void => {
     const turn = this.#turn;
     this.#turn = this.#turnSpare;
@@ -391,6 +453,16 @@ export class WriteFlusher {
     this.#turnIsDue = false;
     this.#callback?.();
   };
+
+  #takeRole(): void {
+    // Whatever the dead receiver had taken note of is forgotten with it: look at every lane once.
+    this.#owed.fill(-1);
+    this.#listenForMore();
+  }
+
+  #checkReceiver(): void {
+    if (!this.isReceiver) throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'this thread attached');
+  }
 
   #checkWriter(writerId: number): void {
     checkInteger('writerId', writerId, 0, this.layout.writerCount - 1);

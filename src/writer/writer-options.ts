@@ -5,8 +5,9 @@ import { checkInteger, checkOptions, show } from '../base/check.ts';
 import type { BufferPool } from '../pool/index.ts';
 
 /**
- * When a writer flushes by itself: never ('manual'), at the end of the turn of the event loop in which something was
- * committed ('turn'), or as soon as that many bytes or messages have been committed since the last flush.
+ * When a writer flushes by itself: never ('manual'), at the end of the turn of the event loop in
+ * which something was committed ('turn'), or as soon as that many bytes or messages have been
+ * committed since the last flush.
  */
 export type FlushPolicy =
   | 'manual'
@@ -17,8 +18,8 @@ export type FlushPolicy =
 /** How a writer lays out and flushes what it is given. */
 export interface WriterOptions {
   /**
-   * Bytes free before each region, for a header that is only known at flush time. The sink may overwrite
-   * `[offset − headroom, offset)`. Default 0.
+   * Bytes free before each region, for a header that is only known at flush time. The sink may
+   * overwrite `[offset − headroom, offset)`. Default 0.
    */
   readonly headroom?: number;
   /** Bytes free after each region, likewise. Default 0. */
@@ -27,7 +28,10 @@ export interface WriterOptions {
   readonly flush?: FlushPolicy;
 }
 
-/** Options with every default applied. A policy is a budget: so many messages or bytes until `onBudgetSpent`. */
+/**
+ * Options with every default applied. A policy is a budget: so many messages or bytes until
+ * `onBudgetSpent`.
+ */
 export interface ResolvedWriterOptions {
   readonly headroom: number;
   readonly tailroom: number;

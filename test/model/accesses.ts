@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what each kind of shared access does to the memory, the clocks and the waiters. */
+/**
+ * Model checker: what each kind of shared access does to the memory, the clocks and the waiters.
+ */
 
 import type { Machine } from './machine.ts';
 import {
@@ -32,7 +34,10 @@ const NOT_EQUAL = 1;
 const TIMED_OUT = 2;
 const BLOCKS = 3;
 
-/** The accesses that the replaced `Atomics` and typed arrays turn into. Cells are heap indexes of the model's memory. */
+/**
+ * The accesses that the replaced `Atomics` and typed arrays turn into. Cells are heap indexes of
+ * the model's memory.
+ */
 export class SharedAccess {
   readonly #machine: Machine;
 
@@ -346,7 +351,10 @@ export class SharedAccess {
     return woken;
   }
 
-  /** An engine forgets a dead thread's waits under the lock that notify takes: what the dead did comes before. */
+  /**
+   * An engine forgets a dead thread's waits under the lock that notify takes: what the dead did
+   * comes before.
+   */
   #meetGhosts(notifier: number, cell: number): void {
     const machine = this.#machine;
     for (let agent = 0; agent < machine.layout.threadCount; agent++) {
@@ -372,7 +380,7 @@ export class SharedAccess {
     machine.recorder?.({ thread, op, cell, a: offset, b: 1, value: 0 });
     const first = machine.threads[other].name;
     const second = machine.threads[thread].name;
-    const message = `nothing orders what ${first} did and what ${second} does here to the same word`;
+    const message = `nothing orders what ${first} did to a word and what ${second} does to it`;
     return machine.fail('data race', message, cell);
   }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the machine that runs a scenario at this moment, for code that it does not call. */
+/**
+ * Model checker: the machine that runs a scenario at this moment, for code that it does not call.
+ */
 
 import type { Machine } from './machine.ts';
 

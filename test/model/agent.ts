@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the part of a thread that lives on the JavaScript heap, made anew each time the thread runs again.
+ * Model checker: the part of a thread that lives on the JavaScript heap, made anew each time the
+ * thread runs again.
  *
- * It stands for the thread's event loop: promises of `waitAsync`, timers, its own clock. Nothing in it needs
- * saving, because running the thread again on the values it read brings it back.
+ * It stands for the thread's event loop: promises of `waitAsync`, timers, its own clock. Nothing in
+ * it needs saving, because running the thread again on the values it read brings it back.
  */
 
 /** A timer of a model thread, returned by its `setTimeout`. */

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: schedules at random, by priorities that change at a few random points (PCT, Burckhardt et al., ASPLOS 2010). */
+/**
+ * Model checker: schedules at random, by priorities that change at a few random points (PCT,
+ * Burckhardt et al., ASPLOS 2010).
+ */
 
 import { Random } from '../../src/base/random.ts';
 import type { Chooser, Machine } from './machine.ts';
 import { STOP } from './moment.ts';
 
 /**
- * The thread with the highest priority runs; at each change point the running one falls below all others. A bug
- * that needs d ordering constraints shows with probability ≥ 1 / (threads · stepsᵈ⁻¹) per schedule.
+ * The thread with the highest priority runs; at each change point the running one falls below all
+ * others. A bug that needs d ordering constraints shows with probability ≥ 1 / (threads · stepsᵈ⁻¹)
+ * per schedule.
  */
 export class ChanceChooser implements Chooser {
   readonly #machine: Machine;

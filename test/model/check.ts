@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the three ways to run a scenario: every schedule, schedules by chance, one known schedule. */
+/**
+ * Model checker: the three ways to run a scenario: every schedule, schedules by chance, one known
+ * schedule.
+ */
 
 import { SharedAccess } from './accesses.ts';
 import { setActiveMachine } from './active.ts';
@@ -36,8 +39,8 @@ const SIMPLER_SCHEDULES_MAX = 20_000;
 /**
  * Runs every interleaving within the bounds.
  *
- * The report is complete if all were covered. It stops at the first failure, which it then shows with as few
- * preemptions as it finds.
+ * The report is complete if all were covered. It stops at the first failure, which it then shows
+ * with as few preemptions as it finds.
  */
 export async function explore<Shared>(
   scenario: Scenario<Shared>,
@@ -351,7 +354,10 @@ class Run<Shared> {
     return threads;
   }
 
-  /** Does something with the replaced globals, in a macrotask of its own so that microtasks can be drained in it. */
+  /**
+   * Does something with the replaced globals, in a macrotask of its own so that microtasks can be
+   * drained in it.
+   */
   #inside(body: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       setImmediate(() => {

@@ -7,13 +7,17 @@ import { pathToFileURL } from 'node:url';
 
 export const ROOT: string = join(import.meta.dirname, '../..');
 
-/** The text of a copy, given the module's path under `src/`, its text and where the copy will stand. */
+/**
+ * The text of a copy, given the module's path under `src/`, its text and where the copy will stand.
+ */
 export type Change = (entry: string, text: string, target: string) => string;
 
 /**
- * Loads the copy of a module under `src/`, say 'pool/index.ts', and with it copies of what it imports.
+ * Loads the copy of a module under `src/`, say 'pool/index.ts', and with it copies of what it
+ * imports.
  *
- * Copies with the same `variant` must be changed in the same way: they are made once and loaded once.
+ * Copies with the same `variant` must be changed in the same way: they are made once and loaded
+ * once.
  */
 export async function loadCopy<Exports>(
   variant: string,

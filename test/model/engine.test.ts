@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The model checker itself: against a slow and obvious enumeration, and on small programs whose answers are known. */
+/**
+ * The model checker itself: against a slow and obvious enumeration, and on small programs whose
+ * answers are known.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
@@ -32,7 +35,8 @@ async function verdict(scenario: Scenario<Words>, options: ModelOptions = {}): P
   return report.failure?.kind ?? (report.complete ? 'passes' : 'incomplete');
 }
 
-// ── Against an oracle ───────────────────────────────────────────────────────────────────────────────────────
+// ── Against an oracle
+// ───────────────────────────────────────────────────────────────────────────────────────
 
 type Op = readonly ['load' | 'store' | 'add' | 'cas', word: number, value: number];
 
@@ -134,7 +138,8 @@ describe('against an enumeration of all interleavings', () => {
     for (let i = 0; i < 60; i++) {
       const threads = randomProgram(random);
       const preemptions = random.below(3);
-      // The checker may see more: where a word is not contended it lets nobody in, and counts no preemption.
+      // The checker may see more: where a word is not contended it lets nobody in, and counts no
+      // preemption.
       const least = enumerate(threads, preemptions);
       const most = enumerate(threads, Number.POSITIVE_INFINITY);
       const seen = await explored(threads, { preemptions });
@@ -144,7 +149,8 @@ describe('against an enumeration of all interleavings', () => {
   });
 });
 
-// ── Known answers ───────────────────────────────────────────────────────────────────────────────────────────
+// ── Known answers
+// ───────────────────────────────────────────────────────────────────────────────────────────
 
 describe('data races', () => {
   const message = (publish: (words: Int32Array) => void, sees: (words: Int32Array) => boolean) =>
@@ -334,7 +340,7 @@ describe('endless loops', () => {
 });
 
 describe('deaths', () => {
-  test('a thread dies after any number of its writes, and the supervisor sees them all', async () => {
+  test('a thread dies after any of its writes; its supervisor sees what was done', async () => {
     const outcomes = new Set<string>();
     const scenario = program(
       {

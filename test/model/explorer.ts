@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: visits every interleaving within the bounds, depth first, and never the same state twice.
+ * Model checker: visits every interleaving within the bounds, depth first, and never the same state
+ * twice.
  *
- * At each decision the thread that runs goes on first; what else was possible is kept in a frame with a copy of
- * the state block. To try the next possibility, block and memory go back to the frame's moment. A state is
- * (memory, what each thread has read, clocks, waiters); interleavings that differ only in the order of
- * independent steps meet in the same state, and only the first of them is followed further.
+ * At each decision the thread that runs goes on first; what else was possible is kept in a frame
+ * with a copy of the state block. To try the next possibility, block and memory go back to the
+ * frame's moment. A state is (memory, what each thread has read, clocks, waiters); interleavings
+ * that differ only in the order of independent steps meet in the same state, and only the first of
+ * them is followed further.
  */
 
 import type { Chooser, Machine } from './machine.ts';
@@ -104,7 +106,8 @@ export class Explorer implements Chooser {
       machine.moment.checkAllFinished();
       return STOP;
     }
-    // It spins, and somebody can still change that: the schedules where they did so earlier cover this.
+    // It spins, and somebody can still change that: the schedules where they did so earlier cover
+    // this.
     if (machine.moment.hasSpunEnough(running) && machine.moment.someoneWorks(count)) return STOP;
     const bounded = this.#preemptionsMax !== Number.POSITIVE_INFINITY;
     const preemptions = bounded ? machine.state[G_PREEMPTIONS] : 0;

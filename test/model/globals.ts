@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the globals that production code looks up while a scenario runs, and their replacement.
+ * Model checker: the globals that production code looks up while a scenario runs, and their
+ * replacement.
  *
- * Production code is not changed and not aware. It must look `Atomics` up late, get its shared memory from
- * `new Int32Array(block)` and the like, and its time and timers from the globals.
+ * Production code is not changed and not aware. It must look `Atomics` up late, get its shared
+ * memory from `new Int32Array(block)` and the like, and its time and timers from the globals.
  */
 
 import type { SharedAccess, WaitOutcome } from './accesses.ts';
@@ -48,7 +49,8 @@ export function installGlobals(machine: Machine, access: SharedAccess): Restore 
     });
   };
   replace(globalThis, 'Atomics', modelAtomics(access));
-  // Errors are made in every schedule and their stacks looked at in none, except when one is recorded.
+  // Errors are made in every schedule and their stacks looked at in none, except when one is
+  // recorded.
   if (machine.recorder === undefined) replace(Error, 'stackTraceLimit', 0);
   replaceViews(machine, access, replace);
   replaceClock(machine, replace);
@@ -174,7 +176,10 @@ function replaceClock(machine: Machine, replace: Replace): void {
   }
 }
 
-/** Errors in queued jobs belong to the thread that queued them; what a pause throws belongs to nobody. */
+/**
+ * Errors in queued jobs belong to the thread that queued them; what a pause throws belongs to
+ * nobody.
+ */
 function replaceQueues(machine: Machine, replace: Replace): void {
   const guarded =
     (job: (...args: unknown[]) => void) =>

@@ -11,7 +11,6 @@ export type {
   ModelOptions,
   ModelReport,
   ModelThread,
-  Mutation,
   Outcome,
   SampleOptions,
   Scenario,

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: where everything stands in the state block, the one typed array that says how far each thread has come.
+ * Model checker: where everything stands in the state block, the one typed array that says how far
+ * each thread has come.
  *
  *   ┌─────────┬──────────────────────────────┬──────────────────────────────┐
  *   │ globals │ thread 0 … n−1: fields, clock │ waiters of agents 0 … n      │
  *   └─────────┴──────────────────────────────┴──────────────────────────────┘
  *
- * To go back to an earlier moment, the explorer copies the block back and undoes the memory's log: nothing else
- * of a run has to be remembered, since each thread's own variables are a function of the values it has read.
- * Agent n is the one that ran setup: it only has waiters, and never runs again.
+ * To go back to an earlier moment, the explorer copies the block back and undoes the memory's log:
+ * nothing else of a run has to be remembered, since each thread's own variables are a function of
+ * the values it has read. Agent n is the one that ran setup: it only has waiters, and never runs
+ * again.
  *
  *   STATUS   ABSENT ──a kill──▶ READY ◀──▶ BLOCKED (Atomics.wait)
  *                                │ ▲ └───▶ IDLE (event loop)   any ──kill──▶ DEAD
@@ -52,7 +54,9 @@ export const T_TIMED: number = field++;
 export const T_TIMEOUTS: number = field++;
 /** Values handed to the supervisor so far. */
 export const T_PUBLISHED: number = field++;
-/** Reads in a row that told the thread nothing new, and the last few words read with their values. */
+/**
+ * Reads in a row that told the thread nothing new, and the last few words read with their values.
+ */
 export const T_SPINS: number = field++;
 export const T_RING_NEXT: number = field++;
 export const T_RING: number = field;

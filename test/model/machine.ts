@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: runs several threads in one, each up to its next shared access and no further than it is told.
+ * Model checker: runs several threads in one, each up to its next shared access and no further than
+ * it is told.
  *
- * A thread cannot be suspended in JavaScript; it is thrown out of (PAUSE) and run again from its beginning when
- * its turn comes. On the way it is given the values that it read before, its writes have no effect, and so it
- * arrives at the same place with the same variables: what a thread is, is a function of the values it has read.
- * As long as the same thread stays chosen, nothing is thrown.
+ * A thread cannot be suspended in JavaScript; it is thrown out of (PAUSE) and run again from its
+ * beginning when its turn comes. On the way it is given the values that it read before, its writes
+ * have no effect, and so it arrives at the same place with the same variables: what a thread is, is
+ * a function of the values it has read. As long as the same thread stays chosen, nothing is thrown.
  */
 
 import { Agent } from './agent.ts';
@@ -54,7 +55,10 @@ const NOT_RESUMING = -1;
 
 /** Decides what happens next. */
 export interface Chooser {
-  /** The next transition, or STOP. `current` is the thread that would go on, or −1. Tells the path what it takes. */
+  /**
+   * The next transition, or STOP. `current` is the thread that would go on, or −1. Tells the path
+   * what it takes.
+   */
   choose(current: number): number;
   /** True if the thread dies here. */
   kill(thread: number): boolean;
@@ -117,7 +121,9 @@ export class Machine {
   failure: { kind: FailureKind; message: string; error?: unknown; cell?: number } | undefined;
   /** Every access is a decision and a place to die: for replay. */
   everyStep = false;
-  /** Every atomic access is a decision, whether or not another thread is known to touch the word. */
+  /**
+   * Every atomic access is a decision, whether or not another thread is known to touch the word.
+   */
   everyAtomic = false;
   recorder: ((step: Omit<Step, 'where' | 'prepares'>) => void) | undefined;
   /** Set when a word turned out to be contended that was not scheduled at so far. */
@@ -185,9 +191,13 @@ export class Machine {
     this.failure = undefined;
   }
 
-  // ── Running threads ───────────────────────────────────────────────────────────────────────────────────
+  // ── Running threads
+  // ───────────────────────────────────────────────────────────────────────────────────
 
-  /** Carries a transition out and whatever is chosen after it, until another thread is chosen: returns that. */
+  /**
+   * Carries a transition out and whatever is chosen after it, until another thread is chosen:
+   * returns that.
+   */
   resume(transition: number): number {
     const thread = transition >> 1;
     const base = this.layout.thread(thread);
@@ -257,7 +267,10 @@ export class Machine {
     return false;
   }
 
-  /** The thread's event loop has nothing to run at once: takes its next event. False if it stays idle. */
+  /**
+   * The thread's event loop has nothing to run at once: takes its next event. False if it stays
+   * idle.
+   */
   #turn(thread: number): boolean {
     const state = this.state;
     const base = this.layout.thread(thread);
@@ -324,12 +337,16 @@ export class Machine {
     return this.#prepares;
   }
 
-  // ── At a shared access ────────────────────────────────────────────────────────────────────────────────
+  // ── At a shared access
+  // ────────────────────────────────────────────────────────────────────────────────
 
   /** What an access answered that was made before: see {@link replays}. */
   replayed = 0;
 
-  /** True if the access was made by an earlier run of this thread: its value is then {@link replayed}. */
+  /**
+   * True if the access was made by an earlier run of this thread: its value is then {@link
+   * replayed}.
+   */
   replays(op: number, cell: number): boolean {
     if (this.unwinding) throw PAUSE;
     const cursor = this.#cursor;
@@ -342,7 +359,10 @@ export class Machine {
     return true;
   }
 
-  /** The thread has come to an access that it has not made yet. Throws if another thread is to go first. */
+  /**
+   * The thread has come to an access that it has not made yet. Throws if another thread is to go
+   * first.
+   */
   arrive(op: number, cell: number, schedules: boolean): void {
     const state = this.state;
     const thread = this.current;
@@ -369,7 +389,10 @@ export class Machine {
     }
   }
 
-  /** A sync wait has begun. Returns if the same thread is chosen to go on, its wait ended by time; else throws. */
+  /**
+   * A sync wait has begun. Returns if the same thread is chosen to go on, its wait ended by time;
+   * else throws.
+   */
   block(timed: boolean): void {
     const base = this.layout.thread(this.current);
     this.state[base + T_STATUS] = BLOCKED;
@@ -431,7 +454,8 @@ export class Machine {
     throw PAUSE;
   }
 
-  // ── Death ─────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Death
+  // ─────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The engine could end the thread here. */
   mayDie(): void {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the shared memory of one scenario, which can be taken back to any earlier moment and knows who touched what. */
+/**
+ * Model checker: the shared memory of one scenario, which can be taken back to any earlier moment
+ * and knows who touched what.
+ */
 
 /**
  *   one word (a "cell", named by the heap index of its value)
@@ -11,11 +14,12 @@
  *   +1 + 3n  ATOMIC_WRITE[n]
  *   +1 + 4n  ATOMIC_READ[n]
  *
- * Bytes that are touched through byte views get a shadow of their own: PLAIN_WRITE[n], PLAIN_READ[n] for each byte.
+ * Bytes that are touched through byte views get a shadow of their own: PLAIN_WRITE[n],
+ * PLAIN_READ[n] for each byte.
  *
- * Every change goes through {@link ModelMemory.put}, which keeps an undo log and a hash of the whole heap. Two
- * interleavings that differ only in the order of independent steps end in the same heap and the same hash, race
- * bookkeeping included.
+ * Every change goes through {@link ModelMemory.put}, which keeps an undo log and a hash of the
+ * whole heap. Two interleavings that differ only in the order of independent steps end in the same
+ * heap and the same hash, race bookkeeping included.
  */
 export class ModelMemory {
   readonly threadCount: number;
@@ -27,7 +31,10 @@ export class ModelMemory {
   hashB = 0;
   undoTop = 0;
   readonly regions: Region[] = [];
-  /** Per cell: threads that read it, wrote it; and {@link CELL_RACY}, {@link CELL_CONTENDED}. Never taken back. */
+  /**
+   * Per cell: threads that read it, wrote it; and {@link CELL_RACY}, {@link CELL_CONTENDED}. Never
+   * taken back.
+   */
   readers: Uint16Array = new Uint16Array(1 << 12);
   writers: Uint16Array = new Uint16Array(1 << 12);
   flags: Uint8Array = new Uint8Array(1 << 12);
@@ -81,7 +88,10 @@ export class ModelMemory {
     this.hashB ^= mixB(index, old) ^ mixB(index, value);
   }
 
-  /** Takes every change back that was made since the undo log had `mark` entries. The caller restores the hashes. */
+  /**
+   * Takes every change back that was made since the undo log had `mark` entries. The caller
+   * restores the hashes.
+   */
   undoTo(mark: number): void {
     const heap = this.heap;
     const index = this.#undoIndex;

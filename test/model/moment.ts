@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what can happen next at one moment of a run, and whether the moment is one that was seen before. */
+/**
+ * Model checker: what can happen next at one moment of a run, and whether the moment is one that
+ * was seen before.
+ */
 
 import type { Machine } from './machine.ts';
 import {
@@ -29,7 +32,10 @@ import { mixA, mixB } from './memory.ts';
 /** "No transition": nothing can move, or nothing should. */
 export const STOP = -1;
 
-/** Questions about the present state of a machine. A transition is 2 · thread, or 2 · thread + 1 if its wait or timer ends by time. */
+/**
+ * Questions about the present state of a machine. A transition is 2 · thread, or 2 · thread + 1 if
+ * its wait or timer ends by time.
+ */
 export class Moment {
   /** The answer of {@link enabled}. */
   readonly transitions: Int32Array;
@@ -99,7 +105,10 @@ export class Moment {
     return count;
   }
 
-  /** A transition that commutes with everything, or STOP: threads run to their first shared access at once. */
+  /**
+   * A transition that commutes with everything, or STOP: threads run to their first shared access
+   * at once.
+   */
   forced(): number {
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
@@ -116,7 +125,10 @@ export class Moment {
     return this.#state[this.#layout.thread(thread) + T_STATUS] === READY;
   }
 
-  /** True if taking the transition is a preemption of this thread: it could go on, and not only in circles. */
+  /**
+   * True if taking the transition is a preemption of this thread: it could go on, and not only in
+   * circles.
+   */
   isInterruptedBy(transition: number, thread: number): boolean {
     if (transition >> 1 === thread) return false;
     return this.canContinue(thread) && !this.#machine.spins.isSpinning(thread);
@@ -142,7 +154,9 @@ export class Moment {
     return false;
   }
 
-  /** Threads that have not come to their end, though nothing can move; reports them as a failure. */
+  /**
+   * Threads that have not come to their end, though nothing can move; reports them as a failure.
+   */
   checkAllFinished(): void {
     const stuck: string[] = [];
     let missed = false;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: production modules whose threads die where V8 would let them die, and nowhere else.
+ * Model checker: production modules whose threads die where V8 would let them die, and nowhere
+ * else.
  *
- * V8 delivers `terminate()` only at function entries and at the back edges of loops; protocols for dead threads
- * may rely on straight-line code being all done or not begun. To see those places, the modules are copied with a
- * call at each of them, line by line the same otherwise, and loaded from the copy.
+ * V8 delivers `terminate()` only at function entries and at the back edges of loops; protocols for
+ * dead threads may rely on straight-line code being all done or not begun. To see those places, the
+ * modules are copied with a call at each of them, line by line the same otherwise, and loaded from
+ * the copy.
  */
 
 import { dirname, join, relative } from 'node:path';
@@ -29,7 +31,9 @@ interface Insertion {
   readonly text: string;
 }
 
-/** The module's text with `mayDie()` at each function entry and loop back edge, on the same lines. */
+/**
+ * The module's text with `mayDie()` at each function entry and loop back edge, on the same lines.
+ */
 export function instrument(text: string): string {
   const file = ts.createSourceFile('module.ts', text, ts.ScriptTarget.ES2023, true);
   const insertions: Insertion[] = [];

@@ -2,8 +2,9 @@
 /**
  * Model checker: production modules with one bug each, to see whether the scenarios would notice.
  *
- * Three kinds of bugs that shared-memory code is prone to: a write, ring or wake-up that is left out; two neighbours
- * among them in the wrong order; a read-modify-write that is a read and then a write.
+ * Three kinds of bugs that shared-memory code is prone to: a write, ring or wake-up that is left
+ * out; two neighbours among them in the wrong order; a read-modify-write that is a read and then a
+ * write.
  */
 
 import { readFileSync } from 'node:fs';
@@ -22,14 +23,20 @@ export interface Mutant {
 }
 
 /** Calls that change shared words or wake somebody. */
-const WRITES =
-  /^(?:Atomics\.)?(?:store\w*|fetch\w+|add\w*|sub|exchange|compareExchange\w*|notify|unpark|withdraw|moveOut)$/;
+const WRITES = new RegExp(
+  '^(?:Atomics\\.)?(?:store\\w*|fetch\\w+|add\\w*|sub|exchange|compareExchange\\w*|' +
+    'notify|unpark|withdraw|moveOut)$',
+);
 /** Methods of the house that do nothing else. */
-const STEPS =
-  /\.(?:serve|giveBack|relieve|pump|putOne|put|ring|ringHoarders|listen|close|leave|stop|#unregister|#register|#abandon|#release|#beat)$/;
+const STEPS = new RegExp(
+  '\\.#?(?:serve|giveBack|relieve|pump|putOne|put|ring|ringHoarders|listen|close|leave|stop|' +
+    'unregister|register|abandon|release|beat)$',
+);
 const SPLITS = /^(?:Atomics\.)?(compareExchange|fetchAdd|fetchSub|add|sub|exchange)$/;
 
-/** All mutants of a module, in order. `skip` names statements that are not worth it: counters, say. */
+/**
+ * All mutants of a module, in order. `skip` names statements that are not worth it: counters, say.
+ */
 export function mutantsOf(entry: string, skip: RegExp): Mutant[] {
   const text = readFileSync(join(ROOT, 'src', entry), 'utf8');
   const file = ts.createSourceFile(entry, text, ts.ScriptTarget.ES2023, true);
@@ -69,8 +76,12 @@ export function mutantsOf(entry: string, skip: RegExp): Mutant[] {
     }
     const split = ts.isCallExpression(node) ? SPLITS.exec(node.expression.getText(file)) : null;
     if (split !== null && ts.isCallExpression(node)) {
-      const helper = SPLIT_CALLS.get(split[1]) ?? '';
-      add(node, 'split', node.expression.getStart(file), node.expression.getEnd(), helper);
+      const name = split[1]
+        .replace('fetch', '')
+        .toLowerCase()
+        .replace('compareexchange', 'compareExchange');
+      const by = `(globalThis as any).modelSplits.${name}`;
+      add(node, 'split', node.expression.getStart(file), node.expression.getEnd(), by);
     }
     ts.forEachChild(node, visit);
   };
@@ -78,23 +89,32 @@ export function mutantsOf(entry: string, skip: RegExp): Mutant[] {
   return mutants;
 }
 
-const SPLIT_ADD =
-  '((w: any, i: any, d: any) => { const o = Atomics.load(w, i); Atomics.store(w, i, o + d); return o; })';
-const SPLIT_SUB = SPLIT_ADD.replace('o + d', 'o - d');
-const SPLIT_CALLS: ReadonlyMap<string, string> = new Map([
-  [
-    'compareExchange',
-    '((w: any, i: any, e: any, r: any) => { const o = Atomics.load(w, i); if (o === e) Atomics.store(w, i, r); return o; })',
-  ],
-  [
-    'exchange',
-    '((w: any, i: any, v: any) => { const o = Atomics.load(w, i); Atomics.store(w, i, v); return o; })',
-  ],
-  ['fetchAdd', SPLIT_ADD],
-  ['add', SPLIT_ADD],
-  ['fetchSub', SPLIT_SUB],
-  ['sub', SPLIT_SUB],
-]);
+type Split = (words: Int32Array, index: number, a: number, b: number) => number;
+
+/** Read-modify-writes that are not: mutated modules call them through `globalThis`. */
+const splits: Readonly<Record<string, Split>> = {
+  compareExchange: (words, index, expected, replacement) => {
+    const before = Atomics.load(words, index);
+    if (before === expected) Atomics.store(words, index, replacement);
+    return before;
+  },
+  exchange: (words, index, value) => {
+    const before = Atomics.load(words, index);
+    Atomics.store(words, index, value);
+    return before;
+  },
+  add: (words, index, delta) => {
+    const before = Atomics.load(words, index);
+    Atomics.store(words, index, before + delta);
+    return before;
+  },
+  sub: (words, index, delta) => {
+    const before = Atomics.load(words, index);
+    Atomics.store(words, index, before - delta);
+    return before;
+  },
+};
+Object.assign(globalThis, { modelSplits: splits });
 
 /** True for a statement that only writes shared words, wakes, or calls a step of the house. */
 function isStep(statement: ts.Statement, file: ts.SourceFile): boolean {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: which thread ran how far, in which order: all that is needed to see a schedule again.
+ * Model checker: which thread ran how far, in which order: all that is needed to see a schedule
+ * again.
  *
- * Written as text, one piece per turn: `a:12` = a runs until its 12th access is next; `a:12!` = and dies there;
- * `a~:12` = the wait or timer that a hangs in ends by time, then a runs; `a:*` = a runs as far as it goes.
+ * Written as text, one piece per turn: `a:12` = a runs until its 12th access is next; `a:12!` = and
+ * dies there; `a~:12` = the wait or timer that a hangs in ends by time, then a runs; `a:*` = a runs
+ * as far as it goes.
  */
 
 import { G_PATH, G_PREEMPTIONS, G_STARTS, type StateLayout, T_LOG } from './machine-layout.ts';

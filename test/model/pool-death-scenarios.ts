@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the buffer pool's protocols when threads die: whatever they were doing, reclaim loses nothing. */
+/**
+ * Model checker: the buffer pool's protocols when threads die: whatever they were doing, reclaim
+ * loses nothing.
+ */
 
 import type { BufferId } from '../../src/pool/index.ts';
 import { OWNER, SHARED } from '../../src/pool/pool-layout.ts';
@@ -111,7 +114,10 @@ function ofAReclaimer(module: PoolModule): PoolCase {
   return { scenario, quick: { ...quick, kills: 2 }, long: { ...long, kills: 2 } };
 }
 
-/** Sender or receiver die: the reference is with one of them, or in the words, never in two places or none. */
+/**
+ * Sender or receiver die: the reference is with one of them, or in the words, never in two places
+ * or none.
+ */
 function inTransit(module: PoolModule): PoolCase {
   const attached = attachedTo(module);
   const sender = attached((pool, { words }) => {

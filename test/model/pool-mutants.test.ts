@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Bugs planted in the buffer pool, one at a time: the model checker finds them. BUSBAR_MODEL=long plants all of them. */
+/**
+ * Bugs planted in the buffer pool, one at a time: the model checker finds them. BUSBAR_MODEL=long
+ * plants all of them.
+ */
 
 import { afterAll, expect, test } from 'vitest';
 import { loadCopy } from './copies.ts';
@@ -56,9 +59,9 @@ test('bugs planted in the pool are found', { timeout: 7_200_000 }, async () => {
     );
     if (by !== undefined) found++;
     const place = `${mutant.entry}:${mutant.line}`.padEnd(32);
-    table.push(
-      `${by === undefined ? 'NOT FOUND' : 'found'.padEnd(9)}  ${mutant.kind}  ${place}${mutant.what.slice(0, 70).padEnd(72)}${by ?? ''}`,
-    );
+    const what = mutant.what.slice(0, 70).padEnd(72);
+    const verdict = by === undefined ? 'NOT FOUND  ' : 'found      ';
+    table.push(`${verdict}${mutant.kind.padEnd(6)}${place}${what}${by ?? ''}`);
   }
   table.push(`${found} of ${sampled.length} found`);
   expect(found).toBeGreaterThan(sampled.length / 2);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Random programs on the buffer pool, scheduled by chance, with threads that die. BUSBAR_MODEL=long runs more of them. */
+/**
+ * Random programs on the buffer pool, scheduled by chance, with threads that die. BUSBAR_MODEL=long
+ * runs more of them.
+ */
 
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
@@ -46,11 +49,17 @@ const STEPS: readonly Step[] = [
   'reclaimDead',
 ];
 
-/** Where threads leave packets for each other: a flag and four words each. Flag 0: empty, 1: full, 2: somebody is at it. */
+/**
+ * Where threads leave packets for each other: a flag and four words each. Flag 0: empty, 1: full,
+ * 2: somebody is at it.
+ */
 const MAILBOXES = 3;
 const MAILBOX_WORDS = 5;
 
-/** One thread's steps; in the end it gives everything up and empties the mailboxes that it finds full. */
+/**
+ * One thread's steps; in the end it gives everything up and empties the mailboxes that it finds
+ * full.
+ */
 function body(steps: readonly Step[]): PoolBody {
   return attachedTo(module)((pool, { words }) => {
     const held: BufferId[] = [];

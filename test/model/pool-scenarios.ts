@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the buffer pool's protocols between living threads, each with a tiny pool and a few operations. */
+/**
+ * Model checker: the buffer pool's protocols between living threads, each with a tiny pool and a
+ * few operations.
+ */
 
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
 import {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the buffer pool's shared words: their names, which of them are hints, and what must hold in the end. */
+/**
+ * Model checker: the buffer pool's shared words: their names, which of them are hints, and what
+ * must hold in the end.
+ */
 
 import type { BufferId, BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
 import {
@@ -43,7 +46,10 @@ export interface PoolShared {
   readonly layout: PoolLayout;
 }
 
-/** Makes a pool that nobody is attached to, and some words. Block 0 is the pool's control, 1 its data, 2 the words. */
+/**
+ * Makes a pool that nobody is attached to, and some words. Block 0 is the pool's control, 1 its
+ * data, 2 the words.
+ */
 export function makePool(module: PoolModule, shape: PoolShape, words = 16): PoolShared {
   const pool = module.BufferPool.create({ ...shape, bufferSize: 16, trackLeaks: false });
   pool.detach();
@@ -61,7 +67,8 @@ export function isHint(shared: PoolShared, block: number, word: number): boolean
   if (word === ATTENTION) return true;
   for (let slot = 0; slot < layout.maxThreads; slot++) {
     if (word === layout.thread(slot) + CACHE_COUNT) return true;
-    // A server may read it while the waiter, served by another, registers again: fairness at stake, nothing else.
+    // A server may read it while the waiter, served by another, registers again: fairness at stake,
+    // nothing else.
     if (word === layout.thread(slot) + TICKET) return true;
   }
   return false;
@@ -129,8 +136,9 @@ const THREAD_NAMES: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * Asserts that every buffer has exactly one place, and that place is free: a chain of the shared list or the
- * cache of an attached thread. Reads the words as they are; only for a moment in which nothing moves.
+ * Asserts that every buffer has exactly one place, and that place is free: a chain of the shared
+ * list or the cache of an attached thread. Reads the words as they are; only for a moment in which
+ * nothing moves.
  */
 export function checkAllFree(shared: PoolShared): void {
   const { layout } = shared;

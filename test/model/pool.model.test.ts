@@ -16,10 +16,9 @@ async function passes(item: PoolCase): Promise<void> {
   const report = await explore(item.scenario, { states: isLong ? 4_000_000 : 100_000, ...options });
   const bound = options.preemptions === undefined ? 'all' : `≤ ${options.preemptions} preemptions`;
   const counts = `${report.schedules} schedules, ${report.states} states, ${report.kills} deaths`;
+  const end = report.complete ? '' : ', INCOMPLETE';
   const time = `${Math.round(report.elapsedMs)} ms`;
-  table.push(
-    `${item.scenario.name.padEnd(36)}${bound.padEnd(17)}${counts}, ${time}${report.complete ? '' : ', INCOMPLETE'}`,
-  );
+  table.push(`${item.scenario.name.padEnd(36)}${bound.padEnd(17)}${counts}, ${time}${end}`);
   expect(formatFailure(report)).toBe('');
   expect(report.complete || isLong).toBe(true);
 }

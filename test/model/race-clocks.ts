@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: who learns what from whom (vector clocks), and which plain accesses nothing orders (data races).
+ * Model checker: who learns what from whom (vector clocks), and which plain accesses nothing orders
+ * (data races).
  *
- * JavaScript's rule: an atomic read that reads an atomic write *synchronizes with* it. A plain store in between
- * cuts the chain, a read-modify-write carries it on, a blind atomic store replaces it. A wait begins with an atomic
- * read; a woken sync waiter learns from the notifier. Nothing else about wait and notify is taken as an ordering
- * (the specification gives more).
+ * JavaScript's rule: an atomic read that reads an atomic write *synchronizes with* it. A plain
+ * store in between cuts the chain, a read-modify-write carries it on, a blind atomic store replaces
+ * it. A wait begins with an atomic read; a woken sync waiter learns from the notifier. Nothing else
+ * about wait and notify is taken as an ordering (the specification gives more).
  */
 
 import type { StateLayout } from './machine-layout.ts';
@@ -96,7 +97,9 @@ export class RaceClocks {
     for (let u = 0; u < this.#n; u++) this.#memory.put(cell + 1 + u, 0);
   }
 
-  /** `learner` knows everything that `source` has done: it was woken by it, or supervises its death. */
+  /**
+   * `learner` knows everything that `source` has done: it was woken by it, or supervises its death.
+   */
   join(learner: number, source: number): void {
     const state = this.#state;
     const from = this.#layout.clock(source);

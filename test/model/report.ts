@@ -23,7 +23,7 @@ import type { ModelReport } from './scenario.ts';
 /** How a trace names a word, or undefined. */
 export type WordNames = (block: number, word: number) => string | undefined;
 
-/** Where in the program the access stands that is being made now: `folder/file.ts:line`. */
+/** Where in the program the access stands that is being made now: folder, file and line. */
 export function whereNow(): string {
   const lines = (new Error().stack ?? '').split('\n').slice(1);
   for (const line of lines) {
@@ -36,8 +36,9 @@ export function whereNow(): string {
   return '';
 }
 
+/** Files of the checker that stand between the program and this function. */
 const ENGINE =
-  /\/test\/model\/(accesses|agent|chance|check|explorer|globals|machine|mortal-point|playback|report|views)\.ts$/;
+  /\/test\/model\/(accesses|agent|globals|machine|mortal-point|report|views|check)\.ts$/;
 
 const WAIT_OUTCOMES: readonly string[] = ['ok', 'not-equal', 'timed-out', 'blocks'];
 
@@ -76,7 +77,10 @@ export function formatTrace(
   return [...begin, `         … ${left} more …`, ...end].join('\n');
 }
 
-/** True for a read that the same thread has made a moment ago, with the same answer and nothing but such reads since. */
+/**
+ * True for a read that the same thread has made a moment ago, with the same answer and nothing but
+ * such reads since.
+ */
 function tellsNothingNew(steps: readonly Step[], i: number): boolean {
   const step = steps[i];
   if (step.op !== OP_LOAD && step.op !== OP_PLAIN_LOAD) return false;

@@ -5,19 +5,28 @@
 export interface Scenario<Shared> {
   readonly name: string;
   /**
-   * Makes the shared memory, once. What it returns is handed to every thread: handles and typed arrays on shared
-   * memory, never an object that a thread changes on the JavaScript heap.
+   * Makes the shared memory, once. What it returns is handed to every thread: handles and typed
+   * arrays on shared memory, never an object that a thread changes on the JavaScript heap.
    */
   setup(): Shared;
-  /** The threads by name. Deterministic: a body may depend only on `shared` words, and runs many times. */
+  /**
+   * The threads by name. Deterministic: a body may depend only on `shared` words, and runs many
+   * times.
+   */
   readonly threads: Readonly<Record<string, ThreadBody<Shared>>>;
   /** Runs once for each thread that was killed, in a thread of its own, after the death. */
   supervisor?(shared: Shared, dead: DeadThread, self: ModelThread): unknown;
   /** Which threads may be killed; by default all of `threads`. */
   readonly killable?: readonly string[];
-  /** Threads that prepare: they call `self.begin()`; 'supervisor' stands for all supervisors. Default none. */
+  /**
+   * Threads that prepare: they call `self.begin()`; 'supervisor' stands for all supervisors.
+   * Default none.
+   */
   readonly prepares?: readonly string[];
-  /** Runs after every schedule, when nothing can move any more. Its own writes are taken back. Throws if something is wrong. */
+  /**
+   * Runs after every schedule, when nothing can move any more. Its own writes are taken back.
+   * Throws if something is wrong.
+   */
   check?(shared: Shared, outcome: Outcome): void;
   /** True for words whose plain accesses may race: hints that are checked again by other means. */
   racy?(shared: Shared): WordPredicate;
@@ -28,15 +37,18 @@ export interface Scenario<Shared> {
 /** One thread: runs to its end, or returns a promise. */
 export type ThreadBody<Shared> = (shared: Shared, self: ModelThread) => unknown;
 
-/** `block` counts the SharedArrayBuffers that setup made, from 0; `word` counts 32-bit words from its begin. */
+/**
+ * `block` counts the SharedArrayBuffers that setup made, from 0; `word` counts 32-bit words from
+ * its begin.
+ */
 export type WordPredicate = (block: number, word: number) => boolean;
 
 /** What a body knows about the thread it runs in. */
 export interface ModelThread {
   readonly name: string;
   /**
-   * Ends the preparations of a thread that the scenario's `prepares` names: all its accesses before happen
-   * without interruption, thread by thread in the order in which the scenario names them.
+   * Ends the preparations of a thread that the scenario's `prepares` names: all its accesses before
+   * happen without interruption, thread by thread in the order in which the scenario names them.
    */
   begin(): void;
   /** Leaves a value for the supervisor, as a `postMessage` before death would. */
@@ -56,26 +68,31 @@ export interface Outcome {
   readonly killed: readonly string[];
 }
 
-/** Bounds of an exploration. What lies outside of them is not checked; the report says which were reached. */
+/**
+ * Bounds of an exploration. What lies outside of them is not checked; the report says which were
+ * reached.
+ */
 export interface ModelOptions {
   /** How often a thread may be interrupted that could go on; default unlimited. */
   readonly preemptions?: number;
   /** How many threads may be killed in one schedule; default 0. */
   readonly kills?: number;
-  /** How many waits and timers of one thread may time out while others could still move; default 1. */
+  /**
+   * How many waits and timers of one thread may time out while others could still move; default 1.
+   */
   readonly timeouts?: number;
   /**
-   * Where a thread may die: before every access that others could see ('anywhere'), or only where an engine ends
-   * a thread ('entries': function entries and loop back edges, for modules loaded through {@link mortal}).
-   * Default 'anywhere'.
+   * Where a thread may die: before every access that others could see ('anywhere'), or only where
+   * an engine ends a thread ('entries': function entries and loop back edges, for modules loaded
+   * through {@link mortal}). Default 'anywhere'.
    */
   readonly deaths?: 'anywhere' | 'entries';
   /** How often a thread's clock may move on after that when nothing else can; default 12. */
   readonly polls?: number;
   /**
-   * Reads in a row that tell a thread nothing new, after which others are not let in between any more until it
-   * either leaves its loop or has made {@link SPINS_CUT} such reads; default 2. Others run before or after, so
-   * nothing but the number of rounds of a spin is left out.
+   * Reads in a row that tell a thread nothing new, after which others are not let in between any
+   * more until it either leaves its loop or has made {@link SPINS_CUT} such reads; default 2.
+   * Others run before or after, so nothing but the number of rounds of a spin is left out.
    */
   readonly spins?: number;
   /** Accesses of one thread in one schedule after which it counts as a livelock; default 2000. */
@@ -84,12 +101,13 @@ export interface ModelOptions {
   readonly races?: boolean;
   /** States after which the exploration gives up, incomplete; default 4 million. */
   readonly states?: number;
-  /** Schedules by chance that {@link explore} begins with; default 24. They find out which words are contended. */
+  /**
+   * Schedules by chance that {@link explore} begins with; default 24. They find out which words are
+   * contended.
+   */
   readonly warmUp?: number;
   /** Schedules after which the exploration gives up, incomplete; default unlimited. */
   readonly schedules?: number;
-  /** A change to the meaning of some accesses, to see whether the scenario would notice. */
-  readonly mutation?: Mutation;
 }
 
 /** Options of {@link sample}. */
@@ -97,18 +115,6 @@ export interface SampleOptions extends ModelOptions {
   readonly seed?: number;
   /** Points in a schedule at which the running thread loses its priority; default 3. */
   readonly changes?: number;
-}
-
-/**
- * A bug planted from outside, at every access that stands at a source position.
- *
- * `drop` leaves a store or notify out; `split` makes a read-modify-write a read and a later write;
- * `delay` lets the thread's next write overtake this store.
- */
-export interface Mutation {
-  /** End of `file.ts:line`, as traces print it; or a predicate. */
-  readonly at: string;
-  readonly kind: 'drop' | 'split' | 'delay';
 }
 
 export type FailureKind =

@@ -14,7 +14,10 @@ import type { ModelMemory } from './memory.ts';
 /** Reads without news after which a spin counts as endless. */
 export const SPINS_CUT = 160;
 
-/** Remembers, per thread, the last few words it has looked at. A cell is noted as itself + 1, so 0 means none. */
+/**
+ * Remembers, per thread, the last few words it has looked at. A cell is noted as itself + 1, so 0
+ * means none.
+ */
 export class SpinWatch {
   readonly #memory: ModelMemory;
   readonly #state: Int32Array;
@@ -69,7 +72,10 @@ export class SpinWatch {
     return spins >= SPINS_CUT && this.#isUnchanged(thread);
   }
 
-  /** True if the thread has spun for a while and a read of the cell would once more tell it what it knows. */
+  /**
+   * True if the thread has spun for a while and a read of the cell would once more tell it what it
+   * knows.
+   */
   goesInCircles(thread: number, cell: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);

@@ -9,7 +9,8 @@ const table: string[] = [];
 
 function row(name: string, bug: string, report: ModelReport, byChance?: ModelReport): void {
   const found = report.failure?.kind ?? (report.complete ? 'none, complete' : 'none, INCOMPLETE');
-  const counts = `${report.schedules} schedules, ${report.states} states, ${Math.round(report.elapsedMs)} ms`;
+  const ms = Math.round(report.elapsedMs);
+  const counts = `${report.schedules} schedules, ${report.states} states, ${ms} ms`;
   const chance = byChance === undefined ? '' : `; by chance ${byChance.schedules}`;
   table.push(`${name.padEnd(26)}${bug.padEnd(46)}${found.padEnd(16)}${counts}${chance}`);
 }

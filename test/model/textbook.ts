@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: small well-known algorithms, each right and with a bug planted, that show what the checker finds.
+ * Model checker: small well-known algorithms, each right and with a bug planted, that show what the
+ * checker finds.
  *
- * A planted bug is a string that the code asks for where it goes wrong: `bug === 'x' ? wrong : right`.
+ * A planted bug is a string that the code asks for where it goes wrong: `bug === 'x' ? wrong :
+ * right`.
  */
 
 import type { Scenario } from './scenario.ts';
@@ -340,7 +342,10 @@ const seqlock: TextbookCase = {
   },
 };
 
-/** A bounded queue with a sequence number per cell. Words: HEAD, TAIL, then SEQUENCE and VALUE of two cells. */
+/**
+ * A bounded queue with a sequence number per cell. Words: HEAD, TAIL, then SEQUENCE and VALUE of
+ * two cells.
+ */
 const mpmcQueue: TextbookCase = {
   name: 'MPMC queue',
   bugs: {
@@ -413,7 +418,10 @@ const mpmcQueue: TextbookCase = {
   },
 };
 
-/** Threads may die while they hold a slot; its supervisor frees it. Words: OWNER of two slots, NOTE of two slots. */
+/**
+ * Threads may die while they hold a slot; its supervisor frees it. Words: OWNER of two slots, NOTE
+ * of two slots.
+ */
 const slotOwner: TextbookCase = {
   name: 'slot with a mortal owner',
   kills: 1,

@@ -2,9 +2,9 @@
 /**
  * Model checker: typed arrays on shared memory whose every element access goes to the machine.
  *
- * They are proxies around real (and unused) typed arrays, so `instanceof` and `buffer` answer as always. Only
- * what a proxy cannot imitate is missing: built-ins that look for a typed array's inside (`TextDecoder`,
- * `Buffer.from`) do not take them.
+ * They are proxies around real (and unused) typed arrays, so `instanceof` and `buffer` answer as
+ * always. Only what a proxy cannot imitate is missing: built-ins that look for a typed array's
+ * inside (`TextDecoder`, `Buffer.from`) do not take them.
  */
 
 import type { SharedAccess } from './accesses.ts';
@@ -234,7 +234,10 @@ class DataViewHandler implements ProxyHandler<DataView> {
   }
 }
 
-/** Length, offsets and the like; a method would look for the inside of a real typed array, so it is refused. */
+/**
+ * Length, offsets and the like; a method would look for the inside of a real typed array, so it is
+ * refused.
+ */
 function plainProperty(target: Int32Array | Uint8Array | DataView, key: string | symbol): unknown {
   const value: unknown = Reflect.get(target, key, target);
   if (typeof value === 'function' && key !== 'constructor') {

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: the set of states that were explored, each with the fewest preemptions it was reached with. */
+/**
+ * Model checker: the set of states that were explored, each with the fewest preemptions it was
+ * reached with.
+ */
 
 const EMPTY = 255;
 
-/** Open addressing over 64-bit keys. Two states with one key would be taken for the same: 1 in 2⁶⁴ per pair. */
+/**
+ * Open addressing over 64-bit keys. Two states with one key would be taken for the same: 1 in 2⁶⁴
+ * per pair.
+ */
 export class VisitedStates {
   count = 0;
   #mask = (1 << 12) - 1;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: who waits on which word, in order of arrival, as `Atomics.wait`, `waitAsync` and `notify` see it. */
+/**
+ * Model checker: who waits on which word, in order of arrival, as `Atomics.wait`, `waitAsync` and
+ * `notify` see it.
+ */
 
 import {
   G_SEQUENCE,
@@ -146,10 +149,12 @@ export class WaiterTable {
   }
 
   /**
-   * Adds what the waiter, as it stands now, contributes to the hash of the table (sign −1: takes it away).
+   * Adds what the waiter, as it stands now, contributes to the hash of the table (sign −1: takes it
+   * away).
    *
-   * Of the sequence numbers only two things matter: who of two threads came first to the same word, and which of
-   * a thread's own waits was notified first. Which slot of the table a waiter stands in does not matter.
+   * Of the sequence numbers only two things matter: who of two threads came first to the same word,
+   * and which of a thread's own waits was notified first. Which slot of the table a waiter stands
+   * in does not matter.
    */
   #contribute(waiter: number, sign: number): void {
     const state = this.#state;

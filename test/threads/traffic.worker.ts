@@ -33,7 +33,7 @@ while (!isOver()) {
 }
 traveller.clear();
 pool.detach();
-parentPort?.removeAllListeners('message');
+parentPort?.off('message', receivePosted);
 
 function attach(): BufferPool {
   const attached = BufferPool.attach(handle);

@@ -56,6 +56,7 @@ export class WorkerCrew {
     const { handle } = this.#pool;
     this.board[crew.SLOTS + lane] = 0;
     this.board[crew.ORDERS + lane] = crew.CARRY_ON;
+    this.board[crew.DEEDS + lane] = 0;
     const assignment: crew.Assignment = {
       ...this.#options,
       handle,
@@ -71,9 +72,15 @@ export class WorkerCrew {
       let error: Error | undefined;
       worker.on('error', (caught: Error) => {
         error = caught;
+        // The others would wait for it for ever.
+        if (caught.message !== crew.TOLD_TO_THROW) this.terminateAll();
       });
       worker.on('exit', (code) => resolve({ code, error }));
     });
+  }
+
+  terminateAll(): void {
+    for (const worker of this.#workers.values()) void worker.terminate();
   }
 
   terminate(lane: number): void {

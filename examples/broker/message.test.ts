@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: what is written for subscribers, checked against strings put together. */
+
+import { expect, test } from 'vitest';
+import { Random } from '../../src/base/random.ts';
+import { Message, writeCanonical } from './message.ts';
+import { ProtocolCodec } from './protocol.ts';
+import { Subscription } from './subscription.ts';
+
+const memory = new Uint8Array(1 << 15);
+const view = new DataView(memory.buffer);
+const limits = { maxPayloadBytes: 4096, maxControlLineBytes: 512 };
+const FRAME_AT = 1000;
+const CANONICAL_AT = 10_000;
+const OUTPUT_AT = 20_000;
+/** What must not be overwritten. */
+const GUARD = 0xee;
+
+function text(begin: number, end: number): string {
+  return Buffer.from(memory.subarray(begin, end)).toString('latin1');
+}
+
+/** What a writer leaves in the space reserved, which must be exactly as much as it asked for. */
+function written(length: number, write: (at: number) => void): string {
+  memory.fill(GUARD, OUTPUT_AT - 8, OUTPUT_AT + length + 8);
+  write(OUTPUT_AT);
+  const end = OUTPUT_AT + length;
+  const around = [...memory.subarray(OUTPUT_AT - 8, OUTPUT_AT), ...memory.subarray(end, end + 8)];
+  if (around.some((byte) => byte !== GUARD)) throw new Error('wrote beyond what was reserved');
+  return text(OUTPUT_AT, end);
+}
+
+test('messages are written as they should be, whatever their parts', () => {
+  const seed = Number(process.env.BUSBAR_SEED ?? 3);
+  const random = new Random(seed);
+  const codec = new ProtocolCodec(view, limits);
+  const message = new Message(view, memory);
+  const some = (max: number): string => 'abcdefghijklmnopqrstuvwxyz'.repeat(8).slice(0, max);
+  const space = (): string => (random.chance(0.1) ? ['\t', '  ', ' \t '][random.below(3)] : ' ');
+  for (let i = 0; i < 3000; i++) {
+    const subject = some(random.between(1, 40));
+    const reply = random.chance(0.5) ? some(random.between(1, 40)) : '';
+    const hasHeaders = random.chance(0.4);
+    const headers = hasHeaders ? `NATS/1.0\r\nA: ${some(random.below(30))}\r\n\r\n` : '';
+    const payload = some(random.below(random.chance(0.2) ? 150 : 20));
+    const size = headers.length + payload.length;
+    const sizes = hasHeaders ? `${headers.length}${space()}${size}` : `${size}`;
+    const replyPart = reply === '' ? '' : `${reply}${space()}`;
+    const lineEnd = random.chance(0.1) ? '\n' : '\r\n';
+    const name = hasHeaders ? 'HPUB' : 'PUB';
+    const frame =
+      `${name}${space()}${subject}${space()}${replyPart}${sizes}${lineEnd}` +
+      `${headers}${payload}\r\n`;
+    const about = `seed ${seed}: ${JSON.stringify(frame)}`;
+    for (let at = 0; at < frame.length; at++) memory[FRAME_AT + at] = frame.charCodeAt(at);
+    expect(codec.measure(memory, FRAME_AT, FRAME_AT + frame.length, 0), about).toBe(frame.length);
+
+    if (codec.isCanonical) {
+      message.set(codec, hasHeaders, FRAME_AT, FRAME_AT + frame.length);
+    } else {
+      const end = writeCanonical(memory, CANONICAL_AT, codec, hasHeaders, FRAME_AT);
+      message.set(codec, hasHeaders, CANONICAL_AT, end);
+    }
+    const sid = '12345678901234'.slice(0, random.between(1, 12));
+    const subscription = new Subscription(null, Buffer.from(subject), '', Buffer.from(sid));
+    const head = `${subject} ${sid} ${reply === '' ? '' : `${reply} `}`;
+    const plainSizes = hasHeaders ? `${headers.length} ${size}` : `${size}`;
+    const whole = written(message.lengthFor(subscription), (at) =>
+      message.writeTo(at, subscription),
+    );
+    const kind = hasHeaders ? 'HMSG' : 'MSG';
+    expect(whole, about).toBe(`${kind} ${head}${plainSizes}\r\n${headers}${payload}\r\n`);
+    const stripped = written(message.strippedLengthFor(subscription), (at) =>
+      message.writeStrippedTo(at, subscription),
+    );
+    expect(stripped, about).toBe(`MSG ${head}${payload.length}\r\n${payload}\r\n`);
+  }
+});
