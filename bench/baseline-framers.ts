@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The two framers that programs write by hand, without a pool: what busbar's framer is compared with. */
+/**
+ * The two framers that programs write by hand, without a pool: what busbar's framer is compared
+ * with.
+ */
 
 import { PREFIX_BYTES } from './stream.ts';
 
@@ -50,7 +53,10 @@ export class RestFramer {
     this.#restView = new DataView(this.#rest.buffer);
   }
 
-  /** Takes the bytes `[0, size)` of `chunk`, which stay the caller's and must stand until `next` answers false. */
+  /**
+   * Takes the bytes `[0, size)` of `chunk`, which stay the caller's and must stand until `next`
+   * answers false.
+   */
   push(chunk: Uint8Array, view: DataView, size: number): void {
     this.#chunk = chunk;
     this.#chunkView = view;

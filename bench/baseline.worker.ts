@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The receiving end of the `postMessage` baseline: told how many messages come, it answers when the last one is there. */
+/**
+ * The receiving end of the `postMessage` baseline: told how many messages come, it answers when
+ * the last one is there.
+ */
 
 import { parentPort } from 'node:worker_threads';
 

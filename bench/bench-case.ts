@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** What a benchmark case is: the shape that every `*.bench.ts` file fills and `measure.ts` drives. */
+/**
+ * What a benchmark case is: the shape that every `*.bench.ts` file fills and `measure.ts` drives.
+ */
 
 /** A case that is set up in this process and can be run again and again. */
 export interface PreparedCase {
   /**
-   * Performs `ops` operations and answers a number that depends on each of them, so that no compiler can drop the work.
+   * Performs `ops` operations and answers a number that depends on each of them, so that no
+   * compiler can drop the work.
    * `ops` is a multiple of the case's `unit`.
    */
   run(ops: number): number | Promise<number>;
@@ -12,7 +15,10 @@ export interface PreparedCase {
   close(): void | Promise<void>;
 }
 
-/** One benchmark case. The runner gives each its own process, so cases share neither heap nor compiled code. */
+/**
+ * One benchmark case. The runner gives each its own process, so cases share neither heap nor
+ * compiled code.
+ */
 export interface BenchCase {
   /** `concept/what-is-measured`, as the command line selects it. */
   readonly id: string;
@@ -20,7 +26,10 @@ export interface BenchCase {
   readonly what: string;
   /** Operations come in multiples of this (a flush every 1000 messages: 1000). */
   readonly unit: number;
-  /** How many threads are busy at once; a case with one thread is pinned to one core where that is possible. */
+  /**
+   * How many threads are busy at once; a case with one thread is pinned to one core where that is
+   * possible.
+   */
   readonly threads: number;
   prepare(): PreparedCase | Promise<PreparedCase>;
 }

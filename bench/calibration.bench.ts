@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The yardstick: one uncontended atomic addition is the unit "A" in which every other case is judged. */
+/**
+ * The yardstick: one uncontended atomic addition is the unit "A" in which every other case is
+ * judged.
+ */
 
 import type { BenchCase } from './bench-case.ts';
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The child process that measures one benchmark case: `node case.main.js ID RUNS RUN_MS WARMUP_MS`, or `node case.main.js ID tiny`. */
+/**
+ * The child process that measures one benchmark case: `node case.main.js ID RUNS RUN_MS
+ * WARMUP_MS`, or `node case.main.js ID tiny`.
+ */
 
 import { caseNamed } from './case-list.ts';
 import { measureCase, tryCase } from './measure.ts';

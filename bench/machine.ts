@@ -15,7 +15,8 @@ export function describeMachine(): string {
   const cpus = os.cpus();
   const memoryGib = Math.round(os.totalmem() / 2 ** 30);
   const model = cpus[0]?.model.trim() ?? 'unknown processor';
-  return `${model}, ${cpus.length} cores, ${memoryGib} GiB, ${os.type()} ${os.release()} ${os.arch()}`;
+  const system = `${os.type()} ${os.release()} ${os.arch()}`;
+  return `${model}, ${cpus.length} cores, ${memoryGib} GiB, ${system}`;
 }
 
 /** The commit that is checked out, marked when files differ from it. */
@@ -34,7 +35,10 @@ export function canPin(): boolean {
   return spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** What every core has spent idle since the machine started, in milliseconds; empty where it cannot be known. */
+/**
+ * What every core has spent idle since the machine started, in milliseconds; empty where it cannot
+ * be known.
+ */
 export function idleMsByCore(): readonly number[] {
   let text: string;
   try {
@@ -49,7 +53,10 @@ export function idleMsByCore(): readonly number[] {
   });
 }
 
-/** The core that was idle most between two readings of {@link idleMsByCore}; the last one when there is no telling. */
+/**
+ * The core that was idle most between two readings of {@link idleMsByCore}; the last one when
+ * there is no telling.
+ */
 export function idlestCore(before: readonly number[], after: readonly number[]): number {
   if (after.length === 0) return os.cpus().length - 1;
   let idlest = after.length - 1;
@@ -59,7 +66,10 @@ export function idlestCore(before: readonly number[], after: readonly number[]):
   return idlest;
 }
 
-/** How many cores other programs kept busy while ours used `ownCpuMs` in `wallMs`; 0 where it cannot be known. */
+/**
+ * How many cores other programs kept busy while ours used `ownCpuMs` in `wallMs`; 0 where it
+ * cannot be known.
+ */
 export function coresTakenByOthers(
   before: readonly number[],
   after: readonly number[],

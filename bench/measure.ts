@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Times one prepared benchmark case: finds a batch size, warms up, and takes the samples with tinybench. */
+/**
+ * Times one prepared benchmark case: finds a batch size, warms up, and takes the samples with
+ * tinybench.
+ */
 
 import { Bench } from 'tinybench';
 import type { BenchCase, CaseSamples, PreparedCase } from './bench-case.ts';
@@ -7,7 +10,10 @@ import type { BenchCase, CaseSamples, PreparedCase } from './bench-case.ts';
 export interface MeasureOptions {
   /** Runs that are timed. */
   readonly runs: number;
-  /** What one run should last, in milliseconds: long against the clock's resolution, short against a time slice. */
+  /**
+   * What one run should last, in milliseconds: long against the clock's resolution, short against
+   * a time slice.
+   */
   readonly runMs: number;
   /** Warm-up before the first timed run, in milliseconds. */
   readonly warmupMs: number;
@@ -55,7 +61,10 @@ export async function measureCase(
   };
 }
 
-/** Runs `benchCase` once with as few operations as it allows: proof that it still works, not a measurement. */
+/**
+ * Runs `benchCase` once with as few operations as it allows: proof that it still works, not a
+ * measurement.
+ */
 export async function tryCase(benchCase: BenchCase): Promise<CaseSamples> {
   const prepared = await benchCase.prepare();
   const beganMs = performance.now();
@@ -74,7 +83,10 @@ function consume(result: number): void {
   consumed = (consumed + result) | 0;
 }
 
-/** Doubles the batch until one run lasts `runMs`. The first runs are slow code: the last measurement decides. */
+/**
+ * Doubles the batch until one run lasts `runMs`. The first runs are slow code: the last
+ * measurement decides.
+ */
 async function findOps(prepared: PreparedCase, unit: number, runMs: number): Promise<number> {
   let ops = unit;
   for (;;) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** What references on buffers cost: one more and one less, and the way to another thread and back. */
+/**
+ * What references on buffers cost: one more and one less, and the way to another thread and back.
+ */
 
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';

@@ -10,7 +10,10 @@ import { type Target, targets } from './targets.ts';
 export interface CaseResult {
   readonly id: string;
   readonly nsPerOp: readonly number[];
-  /** True when other programs were busy in all rounds, so that there are no better samples than these. */
+  /**
+   * True when other programs were busy in all rounds, so that there are no better samples than
+   * these.
+   */
   readonly disturbed: boolean;
 }
 
@@ -21,8 +24,12 @@ export interface CaseFigures {
   readonly nsPerOp: number;
   readonly p25: number;
   readonly p75: number;
+  /** The fastest run: what is left when nothing disturbs, on a machine that is never quiet. */
+  readonly min: number;
   readonly runs: number;
-  /** Median in units of this run's `calibration/atomics-add`; null when that case was not selected. */
+  /**
+   * Median in units of this run's `calibration/atomics-add`; null when that case was not selected.
+   */
   readonly a: number | null;
   /** bab's figure for the same operation, in A. */
   readonly babA: number | null;
@@ -35,7 +42,8 @@ export interface CaseFigures {
 /**
  * Computes the figures of all cases; targets are judged within this run.
  *
- * `disturbedCalibrationNs` are calibration samples taken while other programs were busy: disturbed cases are divided
+ * `disturbedCalibrationNs` are calibration samples taken while other programs were busy: disturbed
+ * cases are divided
  * by their median, because whatever slows them down slows the yardstick down too.
  */
 export function figuresOf(
@@ -55,6 +63,7 @@ export function figuresOf(
       nsPerOp: rounded(ns),
       p25: rounded(quantile(nsPerOp, 0.25)),
       p75: rounded(quantile(nsPerOp, 0.75)),
+      min: rounded(quantile(nsPerOp, 0)),
       runs: nsPerOp.length,
       a: calibrationNs === undefined ? null : rounded(ns / calibrationNs),
       babA: target.babA ?? null,
@@ -68,8 +77,8 @@ export function figuresOf(
 /** Draws the table. A `~` marks figures that were disturbed. */
 export function drawTable(figures: readonly CaseFigures[], color: boolean): string {
   const table = new Table({
-    head: ['case', 'ns', 'p25–p75', 'A', 'target', 'bab A', 'reached'],
-    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'left'],
+    head: ['case', 'ns', 'p25–p75', 'min', 'A', 'target', 'bab A', 'reached'],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left'],
     style: { compact: true, head: color ? ['bold'] : [], border: color ? ['grey'] : [] },
   });
   for (const row of figures) {
@@ -77,6 +86,7 @@ export function drawTable(figures: readonly CaseFigures[], color: boolean): stri
       row.id,
       `${row.disturbed ? '~' : ''}${shown(row.nsPerOp)}`,
       `${shown(row.p25)}–${shown(row.p75)}`,
+      shown(row.min),
       row.a === null ? '' : row.a.toFixed(2),
       row.target ?? '',
       row.babA === null ? '' : row.babA.toFixed(2),

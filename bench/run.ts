@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** `npm run bench`: measures every selected case, each in a fresh process, and reports against the targets. */
+/**
+ * `npm run bench`: measures every selected case, each in a fresh process, and reports against the
+ * targets.
+ */
 
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { minimatch } from 'minimatch';
 import type { BenchCase, CaseSamples } from './bench-case.ts';
 import { CALIBRATION_ID } from './calibration.bench.ts';
 import { benchCases } from './case-list.ts';
+import { readCount, runProgram, selectByGlob } from './command-line.ts';
 import {
   canPin,
   coresTakenByOthers,
@@ -36,10 +39,16 @@ const USAGE = `Measures what busbar's parts cost. Each case runs in a process of
   --help           print this and stop
 `;
 
-/** The calibration is measured again after this many cases: the machine's speed changes while a run lasts. */
+/**
+ * The calibration is measured again after this many cases: the machine's speed changes while a run
+ * lasts.
+ */
 const CASES_PER_CALIBRATION = 6;
 const WARMUP_MS = 300;
-/** A round is disturbed when other programs keep more than this many cores busy: cores may share their units. */
+/**
+ * A round is disturbed when other programs keep more than this many cores busy: cores may share
+ * their units.
+ */
 const CORES_TAKEN_MAX = 0.15;
 const ROUNDS_TRIED_PER_ROUND = 2;
 const BROKER_PROGRAM = fileURLToPath(new URL('./broker/compare.main.js', import.meta.url));
@@ -63,16 +72,13 @@ interface Collected {
   readonly disturbed: number[][];
 }
 
-const settings = readCommandLine();
-if (settings !== undefined) await main(settings);
+await runProgram(async () => {
+  const settings = readCommandLine();
+  if (settings !== undefined) await main(settings);
+});
 
 async function main(settings: Settings): Promise<void> {
   const selected = select(settings.only);
-  if (selected.length === 0) {
-    process.stderr.write('no case matches; --list prints all ids\n');
-    process.exitCode = 1;
-    return;
-  }
   const pin = settings.pin && !settings.tiny && canPin();
   const machine = describeMachine();
   const commit = describeCommit();
@@ -100,7 +106,10 @@ async function main(settings: Settings): Promise<void> {
   }
 }
 
-/** Goes through the list once a round, so that a bad minute of the machine touches every case a little. */
+/**
+ * Goes through the list once a round, so that a bad minute of the machine touches every case a
+ * little.
+ */
 async function measureAll(
   selected: readonly BenchCase[],
   settings: Settings,
@@ -177,9 +186,9 @@ async function pickCore(): Promise<number> {
 
 /** The cases to measure, the calibration first. */
 function select(globs: readonly string[]): BenchCase[] {
+  const selected = new Set(selectByGlob(benchCases, globs));
   return benchCases.filter(
-    ({ id }) =>
-      id === CALIBRATION_ID || globs.length === 0 || globs.some((glob) => minimatch(id, glob)),
+    (benchCase) => benchCase.id === CALIBRATION_ID || selected.has(benchCase),
   );
 }
 
@@ -219,10 +228,4 @@ function readCommandLine(): Settings | undefined {
     pin: values.pin,
     tiny: values.tiny,
   };
-}
-
-function readCount(name: string, text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new RangeError(`${name} must be a whole number from 1 on, got ${text}`);
 }

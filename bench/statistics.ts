@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Order statistics for the benchmark reports: medians and quartiles, never means. */
 
-/** The value below which the fraction `q` of `values` lies, interpolated between neighbours. `values` may be unsorted. */
+/**
+ * The value below which the fraction `q` of `values` lies, interpolated between neighbours.
+ * `values` may be unsorted.
+ */
 export function quantile(values: readonly number[], q: number): number {
   if (values.length === 0) throw new RangeError('quantile of no values');
   const sorted = values.toSorted((left, right) => left - right);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The byte stream that all framer cases decode, and the socket that they pretend to read it from. */
+/**
+ * The byte stream that all framer cases decode, and the socket that they pretend to read it from.
+ */
 
 /** Bytes in the little-endian length prefix; it counts the payload alone. */
 export const PREFIX_BYTES = 4;
@@ -7,7 +9,10 @@ export const PAYLOAD_BYTES = 60;
 export const FRAME_BYTES: number = PREFIX_BYTES + PAYLOAD_BYTES;
 /** What one read of a socket delivers at most. */
 export const READ_BYTES = 65_536;
-/** Reads until the stream repeats: 256 KiB, which a second-level cache holds as it holds what a kernel just received. */
+/**
+ * Reads until the stream repeats: 256 KiB, which a second-level cache holds as it holds what a
+ * kernel just received.
+ */
 const READS = 4;
 export const STREAM_BYTES: number = READS * READ_BYTES;
 export const STREAM_FRAMES: number = STREAM_BYTES / FRAME_BYTES;
@@ -15,16 +20,21 @@ export const STREAM_FRAMES: number = STREAM_BYTES / FRAME_BYTES;
 const PHASE_BYTES = 20;
 
 /**
- * An endless stream of frames, each with its number modulo {@link STREAM_FRAMES} as the first word of the payload.
+ * An endless stream of frames, each with its number modulo {@link STREAM_FRAMES} as the first word
+ * of the payload.
  *
- * **Cost.** `read` copies, as the kernel does. Every framer case reads in this way, so all of them carry the same cost.
+ * **Cost.** `read` copies, as the kernel does. Every framer case reads in this way, so all of them
+ * carry the same cost.
  */
 export class FrameSource {
   readonly #stream: Uint8Array = frameStream();
   /** Starts where the next byte is the first one of a frame. */
   #position = FRAME_BYTES - PHASE_BYTES;
 
-  /** Copies the next bytes of the stream, at most `size` and at most {@link READ_BYTES}; answers how many. */
+  /**
+   * Copies the next bytes of the stream, at most `size` and at most {@link READ_BYTES}; answers
+   * how many.
+   */
   read(target: Uint8Array, offset: number, size: number): number {
     const begin = this.#position;
     const end = Math.min(begin + Math.min(size, READ_BYTES), STREAM_BYTES);
@@ -35,8 +45,10 @@ export class FrameSource {
 }
 
 /**
- * Checks the sum, modulo 2³², of the first words of `frames` payloads in a row; `frames` is a multiple of
- * {@link STREAM_FRAMES}. Returns it. **Throws** when frames were lost, doubled or cut in the wrong place.
+ * Checks the sum, modulo 2³², of the first words of `frames` payloads in a row; `frames` is a
+ * multiple of
+ * {@link STREAM_FRAMES}. Returns it. **Throws** when frames were lost, doubled or cut in the wrong
+ * place.
  */
 export function checkSum(sum: number, frames: number): number {
   const expected = (frames / STREAM_FRAMES) * ((STREAM_FRAMES * (STREAM_FRAMES - 1)) / 2);

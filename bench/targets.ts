@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** What each case should reach, and what bab, the Rust original, needs for the same thing; in units of one atomic addition. */
+/**
+ * What each case should reach, and what bab, the Rust original, needs for the same thing; in units
+ * of one atomic addition.
+ */
 
 export interface Target {
   /** At most this many A. */

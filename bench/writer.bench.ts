@@ -18,7 +18,10 @@ import {
 
 const BUFFER_COUNT = 256;
 const SMALL_MESSAGE_BYTES = 16;
-/** Messages between two drains in the cases that do not measure the flush: so many that it costs next to nothing. */
+/**
+ * Messages between two drains in the cases that do not measure the flush: so many that it costs
+ * next to nothing.
+ */
 const MESSAGES_PER_RARE_FLUSH = 4000;
 const F64_BYTES = 8;
 
@@ -145,7 +148,9 @@ function prepareInPlace(): PreparedCase {
   };
 }
 
-/** A worker writes as many messages as it is told; this thread drains until all of them have come. */
+/**
+ * A worker writes as many messages as it is told; this thread drains until all of them have come.
+ */
 async function prepareThread(): Promise<PreparedCase> {
   const { pool, flusher, received, sink } = createFlusher();
   const control = new Int32Array(new SharedArrayBuffer(1024));

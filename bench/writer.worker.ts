@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The writing thread of `writer/thread-to-flusher-60B`: writes so many messages each time it is told to. */
+/**
+ * The writing thread of `writer/thread-to-flusher-60B`: writes so many messages each time it is
+ * told to.
+ */
 
 import { workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
@@ -41,7 +44,8 @@ function work(control: Int32Array): void {
 
 function writeOneFlush(): void {
   for (let i = 0; i < MESSAGES_PER_FLUSH; i++) {
-    // "Not now": the draining thread is behind. It spins too, so trying again is the fastest way to wait.
+    // "Not now": the draining thread is behind. It spins too, so trying again is the fastest way
+    // to wait.
     while (!writer.tryWrite(source)) writer.flush();
   }
   writer.flush();

@@ -14,8 +14,6 @@ import { fingerprint, listFiles, ROOT } from './files.mjs';
 /** Which sources are programs. `*.worker.ts` and `*.main.ts` are, wherever they stand. */
 const PROGRAM = [
   /^bench\/run\.ts$/,
-  /^bench\/.*\.bench\.ts$/,
-  /^bench\/cases\/.*\.ts$/,
   /^examples\/[^/]+\/main\.ts$/,
   /^(bench|examples|test)\/.*\.(worker|main)\.ts$/,
 ];

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** `npm run bench:broker`: the example broker and `nats-server` under the same load, in alternating runs. */
+/**
+ * `npm run bench:broker`: the example broker and `nats-server` under the same load, in alternating
+ * runs.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { minimatch } from 'minimatch';
+import { readCount, runProgram, selectByGlob, UsageError } from '../command-line.ts';
 import { coresTakenByOthers, describeCommit, describeMachine, idleMsByCore } from '../machine.ts';
 import { quantile } from '../statistics.ts';
 import { LoadThread } from './load-thread.ts';
@@ -11,7 +14,7 @@ import { drawTable, figuresOf, type RunFigures, type ScenarioFigures } from './r
 import { BLOCK_MESSAGES, type LoadResult, type Scenario, scenarios } from './scenario.ts';
 import { natsServerVersion, type Server, startBusbar, startNatsServer } from './servers.ts';
 
-const USAGE = `Compares the example broker with nats-server: same machine, same load, alternating runs.
+const USAGE = `Compares the example broker with nats-server: same machine and load, runs alternate.
 
   npm run bench:broker -- [options]
 
@@ -41,13 +44,15 @@ interface Settings {
   readonly tiny: boolean;
 }
 
-const settings = readCommandLine();
-if (settings !== undefined) await main(settings);
+await runProgram(async () => {
+  const settings = readCommandLine();
+  if (settings !== undefined) await main(settings);
+});
 
 async function main(settings: Settings): Promise<void> {
-  const selected = scenarios
-    .filter(({ id }) => settings.only.length === 0 || settings.only.some((g) => minimatch(id, g)))
-    .map((scenario) => (settings.tiny ? tinyScenario(scenario) : scenario));
+  const selected = selectByGlob(scenarios, settings.only).map((scenario) =>
+    settings.tiny ? tinyScenario(scenario) : scenario,
+  );
   const machine = describeMachine();
   const commit = describeCommit();
   const natsVersion = natsServerVersion();
@@ -80,7 +85,10 @@ async function stop(one: LoadThread | Server): Promise<void> {
   await (one instanceof LoadThread ? one.close() : one.stop());
 }
 
-/** Runs one scenario against each server in turn, and again. The first turn warms up and does not count. */
+/**
+ * Runs one scenario against each server in turn, and again. The first turn warms up and does not
+ * count.
+ */
 async function compare(
   scenario: Scenario,
   servers: readonly Server[],
@@ -182,18 +190,14 @@ function readCommandLine(): Settings | undefined {
     process.stdout.write(values.help ? USAGE : `${ids}\n`);
     return undefined;
   }
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) {
-    throw new RangeError(`--runs must be a whole number from 1 on, got ${values.runs}`);
-  }
   for (const name of values.server) {
     if (SERVER_NAMES.some((known) => known === name)) continue;
-    throw new RangeError(`--server must be one of ${SERVER_NAMES.join(', ')}, got ${name}`);
+    throw new UsageError(`--server must be one of ${SERVER_NAMES.join(', ')}, got ${name}`);
   }
   return {
     only: values.only,
     servers: values.server,
-    runs: values.tiny ? 0 : runs,
+    runs: values.tiny ? 0 : readCount('--runs', values.runs),
     jsonFile: values.json,
     tiny: values.tiny,
   };

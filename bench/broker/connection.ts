@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** A bare client connection for load threads: a plain socket, the NATS greeting, and then raw chunks. */
+/**
+ * A bare client connection for load threads: a plain socket, the NATS greeting, and then raw
+ * chunks.
+ */
 
 import { connect, type Socket } from 'node:net';
 
@@ -41,7 +44,8 @@ export class Connection {
   }
 
   /**
-   * Connects, sends CONNECT, the protocol lines `lines` and a PING, and waits for the PONG: the server has done all of it.
+   * Connects, sends CONNECT, the protocol lines `lines` and a PING, and waits for the PONG: the
+   * server has done all of it.
    *
    * **Throws** when the server does not answer so.
    */
@@ -76,9 +80,11 @@ export class Connection {
   }
 
   /**
-   * Sends a PING and resolves when the server has answered it: it has taken all that was sent before.
+   * Sends a PING and resolves when the server has answered it: it has taken all that was sent
+   * before.
    *
-   * **Throws** when anything else arrives than the answer and PINGs of the server, which are answered.
+   * **Throws** when anything else arrives than the answer and PINGs of the server, which are
+   * answered.
    */
   settle(): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Compares every byte that a subscriber receives with what was published, at the speed of a memory comparison. */
+/**
+ * Compares every byte that a subscriber receives with what was published, at the speed of a memory
+ * comparison.
+ */
 
 const PING = Buffer.from('PING\r\n');
 
 /**
- * Expects a block of equally long messages over and over, with PINGs of the server anywhere between two messages.
+ * Expects a block of equally long messages over and over, with PINGs of the server anywhere
+ * between two messages.
  *
- * **Cost.** One native comparison per chunk; looking at single messages happens only where a PING came.
+ * **Cost.** One native comparison per chunk; looking at single messages happens only where a PING
+ * came.
  */
 export class DeliveryCheck {
   /** Bytes of messages that have arrived and were right. */

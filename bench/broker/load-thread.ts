@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The harness's handle on one load thread: prepare an end of a scenario, run it, get the result. */
+/**
+ * The harness's handle on one load thread: prepare an end of a scenario, run it, get the result.
+ */
 
 import { Worker } from 'node:worker_threads';
 import type { LoadAnswer, LoadCommand, LoadResult } from './scenario.ts';

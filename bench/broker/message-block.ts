@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The bytes that a publisher sends and a subscriber must receive: a block of numbered messages, over and over. */
+/**
+ * The bytes that a publisher sends and a subscriber must receive: a block of numbered messages,
+ * over and over.
+ */
 
 export const SUBJECT = 'bench.flow';
 /** The subscription id that every subscriber uses on its own connection. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The sending ends of a flow: a publisher, and a stand-in for the whole server that shows what the load threads can do. */
+/**
+ * The sending ends of a flow: a publisher, and a stand-in for the whole server that shows what the
+ * load threads can do.
+ */
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -8,10 +11,16 @@ import { deliveredBlock, publishedBlock } from './message-block.ts';
 import { BLOCK_MESSAGES, type FlowScenario, type LoadTask } from './scenario.ts';
 import { sharedNowMs } from './shared-clock.ts';
 
-/** Bytes per write at least; prebuilt, so that a message costs the publisher only its share of a system call. */
+/**
+ * Bytes per write at least; prebuilt, so that a message costs the publisher only its share of a
+ * system call.
+ */
 const WRITE_BYTES = 65_536;
 
-/** Connects one publisher. It is done when the server has answered a PING that follows the last message. */
+/**
+ * Connects one publisher. It is done when the server has answered a PING that follows the last
+ * message.
+ */
 export async function preparePublisher(port: number, scenario: FlowScenario): Promise<LoadTask> {
   const connection = await Connection.open(port, '');
   const block = publishedBlock(BLOCK_MESSAGES, scenario.payloadBytes);
@@ -35,7 +44,10 @@ export async function preparePublisher(port: number, scenario: FlowScenario): Pr
   };
 }
 
-/** Listens as a server that knows what its subscribers want and sends it: the ceiling of the measurement. */
+/**
+ * Listens as a server that knows what its subscribers want and sends it: the ceiling of the
+ * measurement.
+ */
 export async function prepareBlast(scenario: FlowScenario): Promise<LoadTask> {
   const sockets: Socket[] = [];
   const server = createServer({ noDelay: true }, (socket) => {

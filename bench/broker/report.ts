@@ -55,7 +55,10 @@ export function figuresOf(
   };
 }
 
-/** Draws the table; busbar's rows say how they compare with nats-server's, `~` marks disturbed ones. */
+/**
+ * Draws the table; busbar's rows say how they compare with nats-server's, `~` marks disturbed
+ * ones.
+ */
 export function drawTable(figures: readonly ScenarioFigures[], color: boolean): string {
   const table = new Table({
     head: ['load', 'server', 'messages/s', 'p25–p75', 'CPU ns/message', 'p50 us', 'p99 us', ''],

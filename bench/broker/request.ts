@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The two ends of request/reply: a requester that asks one question at a time, and a responder that answers each. */
+/**
+ * The two ends of request/reply: a requester that asks one question at a time, and a responder
+ * that answers each.
+ */
 
 import { Connection } from './connection.ts';
 import type { LoadResult, LoadTask, RequestScenario } from './scenario.ts';

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The loads under which brokers are compared, and the messages between the harness and its load threads. */
+/**
+ * The loads under which brokers are compared, and the messages between the harness and its load
+ * threads.
+ */
 
 /** One publisher sends to some subscribers, as fast as the broker takes it. */
 export interface FlowScenario {
@@ -43,7 +46,10 @@ export interface LoadCommand {
   readonly scenario: Scenario;
 }
 
-/** A load thread answers a command with `ready`, and the message `go` with `done` when its part is over. */
+/**
+ * A load thread answers a command with `ready`, and the message `go` with `done` when its part is
+ * over.
+ */
 export type LoadAnswer =
   | { readonly kind: 'ready'; readonly port: number }
   | { readonly kind: 'done'; readonly result: LoadResult }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Starts and stops the brokers that are compared, each as a child process on a free port of this machine. */
+/**
+ * Starts and stops the brokers that are compared, each as a child process on a free port of this
+ * machine.
+ */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +22,10 @@ const FIELD_USER_TIME = 14;
 export interface Server {
   readonly name: string;
   readonly port: number;
-  /** CPU time that its process has used so far, in milliseconds; NaN where the system does not tell. */
+  /**
+   * CPU time that its process has used so far, in milliseconds; NaN where the system does not
+   * tell.
+   */
   cpuMs(): number;
   stop(): Promise<void>;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** A clock that the harness and its load threads share: `performance.now()` starts anew in every thread, this does not. */
+/**
+ * A clock that the harness and its load threads share: `performance.now()` starts anew in every
+ * thread, this does not.
+ */
 
 const NS_PER_MS = 1e6;
 

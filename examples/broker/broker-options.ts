@@ -74,6 +74,24 @@ export interface ResolvedBrokerOptions extends ProtocolLimits {
   readonly bufferCount: number;
 }
 
+const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
+  'host',
+  'port',
+  'user',
+  'pass',
+  'token',
+  'authTimeoutMs',
+  'maxPayloadBytes',
+  'maxControlLineBytes',
+  'maxPendingBytes',
+  'stallMs',
+  'maxConnections',
+  'maxSubscriptions',
+  'pingIntervalMs',
+  'maxPingsOut',
+  'poolBytes',
+  'lingerMs',
+];
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const BUFFER_SIZE_MIN = 128 * KIB;
@@ -89,6 +107,11 @@ const TRAILER_BYTES = 2;
 
 /** Applies the defaults and checks what would not work. */
 export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
+  for (const key of Object.keys(options)) {
+    if (!(KNOWN_KEYS as readonly string[]).includes(key)) {
+      throw new TypeError(`options has no ${key}; known are ${KNOWN_KEYS.join(', ')}`);
+    }
+  }
   const maxPayloadBytes = inRange(
     'maxPayloadBytes',
     options.maxPayloadBytes ?? 64 * KIB,

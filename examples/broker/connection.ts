@@ -90,10 +90,6 @@ export class Connection implements LinkHandler, Subscriber {
     this.#pingedAtMs = nowMs;
   }
 
-  get subscriptionCount(): number {
-    return this.#subscriptions.size;
-  }
-
   /** Bytes arrived, or there is room again. */
   onFrames(): void {
     const framer = this.#framer;

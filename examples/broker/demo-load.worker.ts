@@ -32,6 +32,8 @@ export interface LoadReport {
   /** From publisher to subscriber, of a sample of the messages, in milliseconds. */
   readonly latencyP50: number;
   readonly latencyP99: number;
+  /** At the end: the same without any other traffic. */
+  readonly quietMs: number;
   /** Messages that came out of order or altered. */
   readonly wrong: number;
   readonly error: string | undefined;
@@ -41,18 +43,19 @@ export interface LoadReport {
  * Messages that one publisher lets be on their way. Enough to keep the broker busy, few enough for
  * short queues.
  */
-const WINDOW = 4096;
+const WINDOW = 2048;
 /** Messages that one publisher sends before the others have a turn. */
-const BURST = 512;
+const BURST = 256;
 /** One message in so many is timed. */
 const SAMPLE = 64;
 /** And one timing in so many is kept for the end. */
 const KEEP = 8;
+/** Messages sent one by one at the end. */
+const QUIET_COUNT = 2000;
 /** Payload: u32 publisher, u32 number, f64 time, then the pattern in words. */
 const NUMBER_AT = 4;
 const TIME_AT = 8;
 const PATTERN_AT = 16;
-export const PAYLOAD_BYTES_MIN: number = PATTERN_AT;
 
 /** The word that stands at a place of a message's pattern. */
 function patternWord(number: number, index: number): number {
@@ -135,12 +138,91 @@ class Verifier {
   }
 }
 
+/** Everything that is counted and told about a run. */
+class Progress {
+  readonly #startMs: number = performance.now();
+  readonly #clients: readonly DemoClient[];
+  readonly #publishers: readonly Publisher[];
+  /** A sample of the sample. */
+  readonly #allLatencies: number[] = [];
+  #reportedMs: number = this.#startMs;
+  #published: number = 0;
+  #delivered: number = 0;
+
+  constructor(clients: readonly DemoClient[], publishers: readonly Publisher[]) {
+    this.#clients = clients;
+    this.#publishers = publishers;
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#startMs) / 1000;
+  }
+
+  get published(): number {
+    return this.#publishers.reduce((total, { published }) => total + published, 0);
+  }
+
+  get error(): string | undefined {
+    return this.#clients.find(({ error }) => error !== undefined)?.error;
+  }
+
+  /** Once a second. */
+  reportIfDue(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#reportedMs < 1000) return;
+    const published = this.published;
+    const seconds = (nowMs - this.#reportedMs) / 1000;
+    this.#keepLatencies();
+    this.#post(false, seconds, published - this.#published, delivered - this.#delivered, latencies);
+    this.#reportedMs = nowMs;
+    this.#published = published;
+    this.#delivered = delivered;
+    latencies = [];
+  }
+
+  /** At the end, about everything; `seconds` is how long it took. */
+  reportAll(seconds: number, quietMs: number): void {
+    this.#keepLatencies();
+    this.#post(true, seconds, this.published, delivered, this.#allLatencies, quietMs);
+  }
+
+  #keepLatencies(): void {
+    for (let i = 0; i < latencies.length; i += KEEP) this.#allLatencies.push(latencies[i]);
+  }
+
+  #post(
+    done: boolean,
+    seconds: number,
+    published: number,
+    received: number,
+    sample: number[],
+    quietMs: number = 0,
+  ): void {
+    sample.sort((a, b) => a - b);
+    const latencyP50 = percentile(sample, 0.5);
+    const latencyP99 = percentile(sample, 0.99);
+    const { error } = this;
+    const report: LoadReport = {
+      done,
+      seconds,
+      published,
+      delivered: received,
+      latencyP50,
+      latencyP99,
+      quietMs,
+      wrong,
+      error,
+    };
+    parentPort?.postMessage(report);
+  }
+}
+
 function percentile(sorted: readonly number[], share: number): number {
   return sorted.length === 0 ? 0 : sorted[Math.floor((sorted.length - 1) * share)];
 }
 
 async function run(): Promise<void> {
-  const { host, port, credentials, seconds } = request;
+  const { host, port, credentials } = request;
   const connect = (onMessage: (offset: number, length: number) => void): Promise<DemoClient> =>
     DemoClient.connect(pool, port, host, credentials, onMessage);
   const clients: DemoClient[] = [];
@@ -158,57 +240,52 @@ async function run(): Promise<void> {
     await client.ping();
     clients.push(client);
   }
-  await drive(clients, publishers, seconds);
+  const progress = new Progress(clients, publishers);
+  await drive(publishers, progress);
+  const { seconds } = progress;
+  const quietMs = progress.error === undefined ? await quietLatency(clients[0], connect) : 0;
+  progress.reportAll(seconds, quietMs);
   for (const client of clients) await client.link.close();
 }
 
-/** Publishes for so many seconds, then waits until everything has arrived. */
-function drive(
-  clients: readonly DemoClient[],
-  publishers: readonly Publisher[],
-  seconds: number,
-): Promise<void> {
-  const startMs = performance.now();
-  let reportedMs = startMs;
-  let reportedPublished = 0;
-  let reportedDelivered = 0;
-  const all: number[] = [];
-  const sum = (): number => publishers.reduce((total, { published }) => total + published, 0);
-  const report = (done: boolean, nowMs: number): void => {
-    for (let i = 0; i < latencies.length; i += KEEP) all.push(latencies[i]);
-    const sample = (done ? all : latencies).sort((a, b) => a - b);
-    const published = sum();
-    parentPort?.postMessage({
-      done,
-      seconds: (nowMs - (done ? startMs : reportedMs)) / 1000,
-      published: done ? published : published - reportedPublished,
-      delivered: done ? delivered : delivered - reportedDelivered,
-      latencyP50: percentile(sample, 0.5),
-      latencyP99: percentile(sample, 0.99),
-      wrong,
-      error: clients.find(({ error }) => error !== undefined)?.error,
-    } satisfies LoadReport);
-    reportedMs = nowMs;
-    reportedPublished = published;
-    reportedDelivered = delivered;
-    latencies = [];
-  };
+/** Publishes for as long as asked, then waits until everything has arrived. */
+function drive(publishers: readonly Publisher[], progress: Progress): Promise<void> {
   return new Promise((resolve) => {
     const turn = (): void => {
-      const nowMs = performance.now();
-      const failed = clients.some(({ error }) => error !== undefined);
-      const over = nowMs - startMs >= seconds * 1000 || failed;
-      if (!over) for (const publisher of publishers) publisher.burst();
-      if (nowMs - reportedMs >= 1000) report(false, nowMs);
-      if (failed || (over && delivered === 2 * sum())) {
-        report(true, performance.now());
-        resolve();
-      } else {
-        setImmediate(turn);
-      }
+      const failed = progress.error !== undefined;
+      const over = progress.seconds >= request.seconds;
+      if (!over && !failed) for (const publisher of publishers) publisher.burst();
+      progress.reportIfDue();
+      if (failed || (over && delivered === 2 * progress.published)) resolve();
+      else setImmediate(turn);
     };
     turn();
   });
+}
+
+/** The median time from one client through the broker to another, one message at a time. */
+async function quietLatency(
+  publisher: DemoClient,
+  connect: (onMessage: () => void) => Promise<DemoClient>,
+): Promise<number> {
+  let arrived = (): void => {};
+  const subscriber = await connect(() => arrived());
+  subscriber.subscribe('demo.quiet.ping', 1);
+  await subscriber.ping();
+  const times: number[] = [];
+  for (let i = 0; i < QUIET_COUNT; i++) {
+    const startMs = performance.now();
+    await new Promise<void>((resolve) => {
+      arrived = resolve;
+      publisher.say('PUB demo.quiet.ping 0\r\n\r\n');
+    });
+    times.push(performance.now() - startMs);
+  }
+  await subscriber.link.close();
+  return percentile(
+    times.sort((a, b) => a - b),
+    0.5,
+  );
 }
 
 run().then(

@@ -28,6 +28,7 @@ export async function demonstrate(broker: Broker, seconds: number): Promise<bool
       'all over TCP from one other thread, which checks order and content of every message.\n',
   );
   console.log('     published     delivered      payload    latency p50        p99');
+  const before = performance.eventLoopUtilization();
   const last = await new Promise<LoadReport>((resolve, reject) => {
     const worker = new Worker(new URL('./demo-load.worker.js', import.meta.url), {
       workerData: request,
@@ -39,15 +40,21 @@ export async function demonstrate(broker: Broker, seconds: number): Promise<bool
     worker.on('error', reject);
     worker.on('exit', () => reject(new Error('the load stopped before its end')));
   });
-  return summarize(broker, last);
+  const { utilization } = performance.eventLoopUtilization(before);
+  return summarize(broker, last, utilization);
 }
 
-function summarize(broker: Broker, last: LoadReport): boolean {
+function summarize(broker: Broker, last: LoadReport, utilization: number): boolean {
   const missing = 2 * last.published - last.delivered;
   const { capacity, held } = broker.pool.stats();
   console.log(
     `\n${count(last.published)} messages published, ${count(last.delivered)} delivered, ` +
-      `${missing} missing, ${last.wrong} wrong or out of order.`,
+      `${missing} missing, ${last.wrong} wrong or out of order.\n` +
+      `The broker's thread was busy ${(utilization * 100).toFixed(0)} % of the time.`,
+  );
+  console.log(
+    `One message at a time, nothing else going on: ${(last.quietMs * 1000).toFixed(0)} µs ` +
+      'from client to client (median).',
   );
   if (last.error !== undefined) console.log(`The load ended early: ${last.error}`);
   console.log(

@@ -142,7 +142,10 @@ export class ProtocolCodec implements Codec {
     return this.#endPub(bytes, begin, sizeBegin, at, size);
   }
 
-  /** Goes on at `replyBegin`, where a reply subject stands. A function of its own: few PUBs have one. */
+  /**
+   * Goes on at `replyBegin`, where a reply subject stands. A function of its own: few PUBs have
+   * one.
+   */
   #measureReply(bytes: Bytes, begin: number, replyBegin: number, end: number): number {
     let at = replyBegin;
     while (at < end && bytes[at] > SPACE) at++;

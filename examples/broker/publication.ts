@@ -94,6 +94,7 @@ export class Publication {
       return NOT_NOW;
     }
     if (connection.options.pedantic && !this.#isLiteral(begin)) {
+      // nats-server complains likewise, and then passes the message on all the same.
       this.#foundStamp = -1;
       return connection.sayError('Invalid Publish Subject') ? REFUSED : NOT_NOW;
     }

@@ -43,7 +43,7 @@ const MOVE_BYTES_MAX = 2048;
  *
  * **Cost** one pass over the bytes; allocates nothing.
  */
-export function moveBytes(
+function moveBytes(
   bytes: Bytes,
   view: DataView<ArrayBufferLike>,
   to: number,
@@ -55,13 +55,36 @@ export function moveBytes(
     return;
   }
   let i = 0;
-  for (const pairsEnd = count & ~7; i < pairsEnd; i += 8) {
-    const low = view.getInt32(from + i, true);
-    const high = view.getInt32(from + i + 4, true);
-    view.setInt32(to + i, low, true);
-    view.setInt32(to + i + 4, high, true);
+  for (const end16 = count & ~15; i < end16; i += 16) {
+    const a = view.getInt32(from + i, true);
+    const b = view.getInt32(from + i + 4, true);
+    const c = view.getInt32(from + i + 8, true);
+    const d = view.getInt32(from + i + 12, true);
+    view.setInt32(to + i, a, true);
+    view.setInt32(to + i + 4, b, true);
+    view.setInt32(to + i + 8, c, true);
+    view.setInt32(to + i + 12, d, true);
+  }
+  for (const end4 = count & ~3; i < end4; i += 4) {
+    view.setInt32(to + i, view.getInt32(from + i, true), true);
   }
   for (; i < count; i++) bytes[to + i] = bytes[from + i];
+}
+
+/**
+ * Copies `source[begin, end)` to offset `at` of the pool, whose bytes are `bytes` and `view`. The
+ * source may be the pool itself, if the ranges do not overlap: the usual case of a relay.
+ */
+export function copyIn(
+  bytes: Bytes,
+  view: DataView<ArrayBufferLike>,
+  at: number,
+  source: Bytes,
+  begin: number,
+  end: number,
+): void {
+  if (source === bytes) moveBytes(bytes, view, at, begin, end - begin);
+  else copyBytes(bytes, at, source, begin, end);
 }
 
 const encoder = new TextEncoder();

@@ -5,7 +5,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { type Bytes, copyBytes } from '../base/bytes.ts';
+import { type Bytes, copyIn } from '../base/bytes.ts';
 import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
@@ -159,7 +159,7 @@ export abstract class Staging {
     const offset = this.lend();
     if (offset < 0) return 0;
     const count = Math.min(end - begin, this.lentEnd - offset);
-    copyBytes(this.bytes, offset, source, begin, begin + count);
+    copyIn(this.bytes, this.pool.view, offset, source, begin, begin + count);
     this.report(count);
     return count;
   }
@@ -203,7 +203,7 @@ export abstract class Staging {
     }
     const offset = this.tryReserve(count);
     if (offset < 0) return false;
-    copyBytes(this.bytes, offset, source, begin, end);
+    copyIn(this.bytes, this.pool.view, offset, source, begin, end);
     this.received = offset + count;
     return true;
   }

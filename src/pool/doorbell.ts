@@ -21,7 +21,8 @@ export class Doorbell {
     this.#words = words;
     this.#layout = layout;
     this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => {
-      for (const listener of this.#listeners) listener();
+      // A copy: a listener may stop listening, and the next one must hear the bell all the same.
+      for (const listener of this.#listeners.slice()) listener();
     });
     this.#parker.listen();
   }

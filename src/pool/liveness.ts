@@ -73,7 +73,7 @@ export class Pulse {
       life: thread + LIFE,
       waits: thread + PROBES,
     };
-    // SYNC(thread-state): sees the record as its last thread, or reclaim(), left it.
+    // SYNC(slot-state): sees the record as its last thread, or reclaim(), left it.
     const waits = moveIn(words, place);
     return waits === undefined ? undefined : new Pulse(words, place, waits);
   }
@@ -81,7 +81,7 @@ export class Pulse {
   /** Frees the slot for another thread. */
   leave(): void {
     this.stop();
-    // SYNC(thread-state): publishes the record; pairs with start().
+    // SYNC(slot-state): publishes the record; pairs with start().
     moveOut(this.#words, this.#place);
   }
 

@@ -15,21 +15,21 @@
  *
  *   word             unit      written by                       read by     access
  *   header           various   the creator, at first            anyone      plain, immutable
- *   ATTENTION        threads   waiters ±1; close(): bit 30      everyone    atomic, SYNC(attention);
- *                                                                           plain as a hint
+ *   ATTENTION        threads   waiters ±1; close(): bit 30      everyone    atomic or a hint,
+ *                                                                           SYNC(attention)
  *   NEXT_TICKET      tickets   waiters, on registration         waiters     atomic
  *   stripe s         see below whoever claims it                everyone    atomic, SYNC(stripe)
  *   thread:
  *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer
  *     cache          BufferIds its thread                       it          plain, one writer
  *     counters       events    its thread                       stats       plain, one writer
- *     STATE          see below attach, detach, reclaim          everyone    atomic, SYNC(thread-state)
+ *     STATE          see below attach, detach, reclaim          everyone    atomic, SYNC(slot-state)
  *     GRANT          see below its thread; anyone: WAITING →    everyone    atomic, SYNC(grant)
  *                              granted
  *     TICKET         ticket    its thread, then it registers    everyone    plain, by SYNC(grant)
  *     PARKER         state     its thread parks, anyone rings   everyone    atomic, SYNC(parker)
  *     LIFE           –         nobody: a word to wait on        –           wait and notify only
- *     TIMES          attaches  whoever attaches, while MOVING   the same    plain, SYNC(thread-state)
+ *     TIMES          attaches  whoever attaches, while MOVING   the same    by SYNC(slot-state)
  *     PROBES         probes    its thread +1, probers −1;       probers     atomic
  *                              0 if free
  *   buffer:
@@ -50,13 +50,13 @@
  *        └── claim stripe s ▸ OWNER = s ┘                 └── last share withdrawn ───┘
  *
  *   OWNER = t ≥ 0   thread t alone: in its cache, or held by it with REFS[id] > 0
- *   OWNER = −1      SHARED: who has SHARES[id] > 0, and packets in transit, together hold TOTAL shares
+ *   OWNER = −1      SHARED: accounts and packets in transit together hold TOTAL shares
  *   OWNER ≤ −2      IN_STRIPE(−2 − OWNER): free, in the shared list
  *
  *   stripe = 0          empty
  *   stripe = head + 1   a chain of free buffers, linked by NEXT, ended by NO_BUFFER
- *   stripe = −1 − t     claimed by thread t, which alone may walk and change the chain until it stores
- *                       the new head
+ *   stripe = −1 − t     claimed by thread t, which alone may walk and change the chain until
+ *                       it stores the new head
  *
  *   STATE = 0       FREE: nobody uses the slot
  *   STATE = 1       MOVING: a thread moves in or out, in one compound step, so no thread dies there
@@ -66,7 +66,7 @@
  *
  *   GRANT = −1      the thread is not waiting
  *   GRANT =  0      WAITING: whoever has a free buffer may put it here
- *   GRANT = id + 1  granted: the buffer is the waiter's, though OWNER names the giver until it accepts
+ *   GRANT = id + 1  granted: the waiter's, though OWNER names the giver until it accepts
  *
  * Death. A thread can be terminated between any two steps. Its cache and its REFS are then
  * worthless, and not needed: reclaim() reads OWNER, SHARES, GRANT and the stripes only (see

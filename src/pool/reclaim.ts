@@ -67,7 +67,7 @@ export function reclaim(self: PoolThread, slot: number): number {
   }
   const state = self.layout.thread(slot) + STATE;
   for (;;) {
-    // SYNC(thread-state): sees what the slot's last user did.
+    // SYNC(slot-state): sees what the slot's last user did.
     const seen = loadAcquire(self.words, state);
     if (seen === THREAD_FREE || seen === THREAD_MOVING) return 0;
     if (claimThread(self, slot, seen, KEPT_BY_CLAIM)) return takeBack(self, slot);
@@ -223,7 +223,7 @@ function clearRecord(self: PoolThread, slot: number): void {
   words[record + CACHE_COUNT] = 0;
   storeRelease(words, record + PARKER, 0);
   storeRelease(words, record + PROBES, 0);
-  // SYNC(thread-state): publishes the cleared record; pairs with attach().
+  // SYNC(slot-state): publishes the cleared record; pairs with attach().
   storeRelease(words, record + STATE, THREAD_FREE);
 }
 

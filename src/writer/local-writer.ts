@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The writers' room: one thread's writer, which puts many messages into one region. */
 
-import { copyBytes } from '../base/bytes.ts';
+import { copyIn } from '../base/bytes.ts';
 import { checkByteRange, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
@@ -185,7 +185,7 @@ export class LocalWriter {
     }
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
-    copyBytes(this.pool.bytes, at, source, begin, end);
+    copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
     this.commit(at, end - begin);
     return true;
   }
@@ -252,10 +252,12 @@ export class LocalWriter {
       this.flush();
     } catch {
       // The flusher is closed: what was appended comes back to us here, or went to whoever closed
-      // it.
-      dropped += this.lane.unpublishedBytes;
-      this.lane.publish();
-      this.lane.takeBack();
+      // it. Or the pool is, and what would have to be copied stays here.
+      const bytes = this.lane.unpublishedBytes;
+      if (!this.lane.publish()) {
+        dropped += bytes;
+        this.lane.takeBack();
+      }
     }
     dropped += this.bufferedBytes;
     this.isClosed = true;

@@ -5,13 +5,14 @@
  */
 
 import {
+  addThenStore,
   compareExchange,
-  exchange,
   loadAcquire,
   loadSeqCst,
   storeRelease,
   storeThenPublish,
   type Words,
+  withdraw,
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
@@ -25,12 +26,14 @@ import {
   ENDED,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
+  ENTRY_HELD_UP,
   ENTRY_OPEN,
   ENTRY_VALUE,
-  EPOCHS,
+  MEMBERS,
   REFERENCE,
   SEGMENTS,
   SHUT,
+  SHUT_DONE,
   type SharedWriterLayout,
   STATE,
 } from './shared-writer-layout.ts';
@@ -67,6 +70,7 @@ export class SharedDelivery {
   readonly #lane: Lane;
   readonly #headroom: number;
   readonly #hasRooms: boolean;
+  readonly #byPolicy: boolean;
   readonly #mine: number;
 
   constructor(
@@ -83,6 +87,7 @@ export class SharedDelivery {
     this.#lane = lane;
     this.#headroom = options.headroom;
     this.#hasRooms = options.headroom + options.tailroom > 0;
+    this.#byPolicy = options.policy !== 'manual';
     this.#mine = flusher.pool.threadSlot + 1;
   }
 
@@ -106,21 +111,29 @@ export class SharedDelivery {
   }
 
   /**
-   * With members gone: if nobody is left, ends the writer. Returns the bytes that could not be
-   * handed over.
+   * One of this thread's objects is done, its flushing included. If nobody is left, ends the
+   * writer. Returns the bytes that could not be handed over.
    */
-  finishIfLast(): number {
+  leave(): number {
     const words = this.#words;
-    if (!this.#flusher.closed) this.run();
-    for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
-      if (loadSeqCst(words, this.#layout.members(slot)) > 0) return 0;
+    const account = this.#layout.members(this.#pool.threadSlot);
+    const members = words[account];
+    if (members > 1) {
+      addThenStore(words, MEMBERS, -1, account, members - 1);
+      return 0;
     }
-    if (exchange(words, SHUT, 1) !== 0) return 0;
-    // Nobody is left who could reserve or flush: from here on this thread is alone.
+    // SYNC(members, both): sees what all the others did, who have left.
+    return withdraw(words, account, MEMBERS, SHUT, this.#mine) === 0 ? this.#finish() : 0;
+  }
+
+  /** Nobody is left who could reserve or flush, and nobody can join: this thread is alone. */
+  #finish(): number {
+    const words = this.#words;
+    this.#freeDelivered();
     let dropped = 0;
     for (let epoch = 0; epoch < SEGMENTS; epoch++) dropped += this.#drop(epoch);
     if (this.#flusher.closed) this.#lane.takeBack();
-    this.#lane.close();
+    this.#lane.closeWith(words, SHUT, SHUT_DONE);
     this.#flusher.announce();
     return dropped;
   }
@@ -132,19 +145,42 @@ export class SharedDelivery {
     for (let epoch = 0; epoch < SEGMENTS; epoch++) {
       for (let entry = 0; entry < layout.entryCount; entry++) {
         const at = layout.entry(epoch, entry) + STATE;
+        // The second look: a claimant may just have marked it.
         compareExchange(words, at, ENTRY_OPEN | slot, ENTRY_ABORTED);
+        compareExchange(words, at, ENTRY_OPEN | ENTRY_HELD_UP | slot, ENTRY_ABORTED);
       }
     }
     this.#finishInstall(slot);
-    storeRelease(words, layout.members(slot), 0);
+    try {
+      this.#takeOverClaim(slot);
+    } finally {
+      this.#leaveFor(slot);
+    }
+  }
+
+  #leaveFor(slot: number): void {
+    const words = this.#words;
+    const layout = this.#layout;
+    if (words[SHUT] === slot + 1) {
+      words[SHUT] = this.#mine;
+      this.#finish();
+    } else if (words[layout.members(slot)] !== 0) {
+      // SYNC(members, both): sees what all the others did, who have left.
+      const left = withdraw(words, layout.members(slot), MEMBERS, SHUT, this.#mine);
+      if (left === 0) this.#finish();
+    }
+  }
+
+  #takeOverClaim(slot: number): void {
+    const words = this.#words;
     const claim = loadSeqCst(words, CLAIM);
     if ((claim & ~CLAIM_AGAIN) === slot + 1) {
       // Nobody but a requester can have changed it: keep what it asked for.
       storeRelease(words, CLAIM, this.#mine);
       this.#lane.releaseUnpublished();
-      this.#finishFree();
-      this.#deliverAll();
-    } else {
+      if (!this.#flusher.closed) this.#deliverAll();
+      else storeRelease(words, CLAIM, 0);
+    } else if (!this.#flusher.closed) {
       this.run();
     }
   }
@@ -156,6 +192,7 @@ export class SharedDelivery {
         complete = this.#deliver();
       } while (!this.#unclaim());
     } catch (error) {
+      this.#lane.releaseUnpublished();
       storeRelease(this.#words, CLAIM, 0);
       throw error;
     }
@@ -178,6 +215,11 @@ export class SharedDelivery {
     while (complete) {
       const state = this.#step(walk);
       if (state === 'stop') break;
+      if (state === 'later') {
+        this.#handOver(walk, false);
+        complete = false;
+        break;
+      }
       if (state === 'break') complete = this.#handOver(walk, false);
       else if (state === 'end') complete = this.#handOver(walk, true) && this.#nextSegment(walk);
     }
@@ -206,7 +248,7 @@ export class SharedDelivery {
   }
 
   /** Takes entries of one segment into the run, as far as they go, and says what stopped it. */
-  #step(walk: Walk): 'break' | 'end' | 'stop' {
+  #step(walk: Walk): 'break' | 'end' | 'stop' | 'later' {
     const words = this.#words;
     const segment = this.#layout.segment(walk.epoch);
     if (loadAcquire(words, segment + BUFFER) === 0) return 'stop';
@@ -218,7 +260,7 @@ export class SharedDelivery {
     const finished = ENTRY_COMMITTED | ENTRY_ABORTED;
     const value = ENTRY_VALUE;
     let { entry, offset, regionBegin, regionEnd } = walk;
-    let answer: 'break' | 'end' | 'stop' = ended < 0 ? 'stop' : 'end';
+    let answer: 'break' | 'end' | 'stop' | 'later' = ended < 0 ? 'stop' : 'end';
     for (; entry < count; entry++) {
       const at = first + (entry << 1);
       // SYNC(entry): sees the message that was committed.
@@ -243,7 +285,28 @@ export class SharedDelivery {
     walk.offset = offset;
     walk.regionBegin = regionBegin;
     walk.regionEnd = regionEnd;
-    return answer;
+    return answer === 'stop' ? this.#whyStopped(walk) : answer;
+  }
+
+  /**
+   * 'stop' if the walk has come to the cursor, or to an open reservation, whose holder will flush
+   * what is behind it. 'later' if somebody is between taking an entry and marking it, or between
+   * leaving the segment and noting its end, and does not know that he is waited for.
+   */
+  #whyStopped(walk: Walk): 'stop' | 'later' {
+    const words = this.#words;
+    const { epoch, entry, offset } = walk;
+    const at = this.#layout.entry(epoch, entry) + STATE;
+    const position = this.#layout.position(epoch, entry, offset);
+    if (loadSeqCst(words, CURSOR) === position) return 'stop';
+    if (entry === this.#layout.entryCount) return 'later';
+    for (;;) {
+      const state = loadSeqCst(words, at);
+      if ((state & ENTRY_OPEN) === 0) return 'later';
+      if (!this.#byPolicy || (state & ENTRY_HELD_UP) !== 0) return 'stop';
+      // SYNC(entry): whoever ends the reservation sees the mark.
+      if (compareExchange(words, at, state, state | ENTRY_HELD_UP) === state) return 'stop';
+    }
   }
 
   /**
@@ -278,7 +341,7 @@ export class SharedDelivery {
   }
 
   #nextSegment(walk: Walk): true {
-    walk.epoch = (walk.epoch + 1) % EPOCHS;
+    walk.epoch = this.#layout.nextEpoch(walk.epoch);
     walk.entry = 0;
     walk.offset = walk.regionBegin = walk.regionEnd = this.#headroom;
     walk.resume = this.#layout.position(walk.epoch, 0, this.#headroom);
@@ -290,12 +353,13 @@ export class SharedDelivery {
     const words = this.#words;
     const layout = this.#layout;
     const delivered = layout.epochOf(words[DELIVERED]);
-    const current = layout.epochOf(loadAcquire(words, CURSOR));
-    const ahead = (current - delivered + EPOCHS) % EPOCHS;
-    for (let i = ahead + 1; i < SEGMENTS; i++) {
-      const epoch = (delivered + i) % EPOCHS;
+    for (let i = 1; i < SEGMENTS; i++) {
+      const epoch = (delivered + i) % layout.epochCount;
       const segment = layout.segment(epoch);
       if (loadAcquire(words, segment + ENDED) === 0) continue;
+      // Looked at afterwards: an end that the cursor has not passed by now is that of the last lap.
+      const current = layout.epochOf(loadAcquire(words, CURSOR));
+      if (layout.epochsBetween(delivered, current) > i) continue;
       // Installed, but the installer has not yet got to storing the reference: next time.
       if (loadAcquire(words, segment + REFERENCE + 3) !== 0) this.#free(epoch);
     }
@@ -304,15 +368,24 @@ export class SharedDelivery {
   #free(epoch: number): void {
     const words = this.#words;
     const segment = this.#layout.segment(epoch);
-    if (words[segment + REFERENCE + 3] !== 0) {
-      this.#pool.release(this.#pool.receiveFrom(words, segment + REFERENCE));
-    }
+    const reference = segment + REFERENCE;
+    const pending = this.#layout.pending(this.#mine - 1);
     const first = this.#layout.entry(epoch, 0);
     const used =
       words[segment + ENDED] === 0 ? this.#layout.entryCount : words[segment + ENDED] - 1;
     words.fill(0, first, first + 2 * used);
+    const mark = words[reference + 3];
+    words[pending] = words[reference];
+    words[pending + 1] = words[reference + 1];
+    words[pending + 2] = words[reference + 2];
+    // Straight on, without a call: the reference is in one of the two places, and as long as BUFFER
+    // names it finishInstall() puts it back.
+    words[pending + 3] = mark;
+    words[reference + 3] = 0;
+    // BUFFER goes first: whoever sees that it has not ended must not find the old buffer there.
     // SYNC(segment): publishes the cleared entries to whoever reserves there next.
-    storeThenPublish(words, segment + ENDED, 0, words, segment + BUFFER, 0);
+    storeThenPublish(words, segment + BUFFER, 0, words, segment + ENDED, 0);
+    if (mark !== 0) this.#pool.release(this.#pool.receiveFrom(words, pending));
   }
 
   /**
@@ -348,27 +421,6 @@ export class SharedDelivery {
       return;
     }
     this.#pool.release(this.#pool.receiveFrom(words, pending));
-  }
-
-  /**
-   * A claimant died after it had taken a segment's reference and before the segment was free again.
-   */
-  #finishFree(): void {
-    const words = this.#words;
-    const layout = this.#layout;
-    for (let epoch = 0; epoch < SEGMENTS; epoch++) {
-      const segment = layout.segment(epoch);
-      if (words[segment + ENDED] === 0 || words[segment + REFERENCE + 3] !== 0) continue;
-      if (!this.#isBeingInstalled(words[segment + BUFFER])) this.#free(epoch);
-    }
-  }
-
-  #isBeingInstalled(buffer: number): boolean {
-    for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
-      const pending = this.#layout.pending(slot);
-      if (this.#words[pending + 3] !== 0 && this.#words[pending] + 1 === buffer) return true;
-    }
-    return false;
   }
 }
 

@@ -12,7 +12,8 @@
  *   CURSOR    position        whoever reserves or switches   the same     atomic, SYNC(cursor)
  *   CLAIM     see below       whoever flushes                the same     atomic, SYNC(claim)
  *   DELIVERED position        the claimant                   the same     plain, by SYNC(claim)
- *   SHUT      flag            close()                        everyone     atomic
+ *   SHUT      see below       the last member to leave       recover()    plain, one writer
+ *   MEMBERS   objects         whoever joins or leaves        the same     atomic, SYNC(members)
  *   thread t: pending words   thread t                       recover()    plain, one writer
  *     members objects         thread t; recover(): → 0       everyone     atomic
  *   segment:
@@ -34,8 +35,13 @@
  *   CLAIM =  t + 1              thread t does
  *   CLAIM = (t + 1) | AGAIN     thread t does, and looks once more before it stops
  *
+ *   SHUT =  0                   members are left
+ *   SHUT =  t + 1               thread t ends the writer: gives everything back
+ *   SHUT = −1                   done, and the lane is closed
+ *
  *   STATE =  0                     reserved, or not yet: the walk stops here
  *   STATE = OPEN | t               reserved by thread t
+ *   STATE = OPEN | HELD_UP | t     the same; a flush stopped here: whoever ends it flushes again
  *   STATE = COMMITTED | length     a message of `length` bytes, at most LENGTH
  *   STATE = ABORTED                nothing
  *
@@ -61,6 +67,10 @@ export const CURSOR: number = LINE_WORDS;
 export const CLAIM: number = 2 * LINE_WORDS;
 export const DELIVERED: number = 2 * LINE_WORDS + 1;
 export const SHUT: number = 2 * LINE_WORDS + 2;
+export const MEMBERS: number = 2 * LINE_WORDS + 3;
+
+/** SHUT when nothing is left to do. */
+export const SHUT_DONE = -1;
 const PENDING: number = 3 * LINE_WORDS;
 
 /** Bit of CLAIM: look once more. */
@@ -85,31 +95,34 @@ assert(ENTRY_WORDS === 2 && LINE_WORDS === 32, 'the hot paths shift by 1 and by 
 export const ENTRY_OPEN: number = 1 << 28;
 export const ENTRY_COMMITTED: number = 1 << 29;
 export const ENTRY_ABORTED: number = 1 << 30;
-export const ENTRY_VALUE: number = ENTRY_OPEN - 1;
+export const ENTRY_HELD_UP: number = 1 << 27;
+export const ENTRY_VALUE: number = ENTRY_HELD_UP - 1;
 
 /** Segments in the ring: so many buffers may wait for the receiver, or for a slow reservation. */
 export const SEGMENTS = 16;
 assert(SEGMENTS === 16, 'the hot path takes the epoch modulo 16 with a mask');
-/**
- * Epochs run modulo this: two laps of the ring, so that a position says which lap it belongs to.
- */
-export const EPOCHS: number = 2 * SEGMENTS;
-const EPOCH_BITS: number = Math.log2(EPOCHS);
+/** At least two laps of the ring, so that a position says which lap it belongs to. */
+const EPOCH_BITS_MIN: number = Math.log2(2 * SEGMENTS);
 /** Fewer entries than this in a segment would waste most of its buffer. */
 const ENTRY_BITS_MIN = 7;
 /** The longest buffer whose offsets leave enough bits for entries. */
-export const SHARED_BUFFER_SIZE_MAX: number = (1 << (32 - EPOCH_BITS - ENTRY_BITS_MIN)) - 1;
+export const SHARED_BUFFER_SIZE_MAX: number = (1 << (32 - EPOCH_BITS_MIN - ENTRY_BITS_MIN)) - 1;
 /** No more entries than messages of this length fit. */
 const MESSAGE_BYTES_TYPICAL_MIN = 4;
 
 /** Where everything stands, and how a position is packed. */
 export class SharedWriterLayout {
+  /**
+   * Epochs run modulo this. All bits that are left: a thread that sleeps for so many epochs between
+   * its look and its compare-exchange may take a position for the one it saw.
+   */
+  readonly epochCount: number;
   /** Reservations in one segment. */
   readonly entryCount: number;
   readonly wordCount: number;
   // For the hot path, which does by itself what the methods below do.
   /** A position is `epoch << epochShift | entry << offsetBits | offset`. */
-  readonly epochShift: number = 32 - EPOCH_BITS;
+  readonly epochShift: number;
   readonly offsetBits: number;
   readonly entryMask: number;
   /** First word of segment 0; the others follow every 32 words. */
@@ -119,9 +132,12 @@ export class SharedWriterLayout {
 
   constructor(bufferSize: number, threadCount: number) {
     this.offsetBits = 32 - Math.clz32(bufferSize);
-    const entryBits = 32 - EPOCH_BITS - this.offsetBits;
-    this.entryMask = (1 << entryBits) - 1;
     const useful = Math.ceil(bufferSize / MESSAGE_BYTES_TYPICAL_MIN) + 1;
+    const usefulBits = 32 - Math.clz32(useful);
+    const entryBits = Math.min(32 - EPOCH_BITS_MIN - this.offsetBits, usefulBits);
+    this.entryMask = (1 << entryBits) - 1;
+    this.epochShift = entryBits + this.offsetBits;
+    this.epochCount = 2 ** (32 - this.epochShift);
     this.entryCount = Math.min(this.entryMask, useful);
     this.segments = PENDING + threadCount * LINE_WORDS;
     this.entries = this.segments + SEGMENTS * LINE_WORDS;
@@ -129,15 +145,24 @@ export class SharedWriterLayout {
   }
 
   position(epoch: number, entry: number, offset: number): number {
-    return (epoch << (32 - EPOCH_BITS)) | (entry << this.offsetBits) | offset;
+    return (epoch << this.epochShift) | (entry << this.offsetBits) | offset;
   }
 
   epochOf(position: number): number {
-    return position >>> (32 - EPOCH_BITS);
+    return position >>> this.epochShift;
   }
 
   entryOf(position: number): number {
     return (position >>> this.offsetBits) & this.entryMask;
+  }
+
+  nextEpoch(epoch: number): number {
+    return (epoch + 1) % this.epochCount;
+  }
+
+  /** How many epochs `later` is ahead of `earlier`. */
+  epochsBetween(earlier: number, later: number): number {
+    return (later - earlier + this.epochCount) % this.epochCount;
   }
 
   offsetOf(position: number): number {

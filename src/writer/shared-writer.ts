@@ -4,14 +4,12 @@
 import {
   compareExchange,
   compareExchangeThenAdd,
-  fetchAdd,
-  fetchSub,
+  exchange,
   loadAcquire,
   loadSeqCst,
-  storeRelease,
   type Words,
 } from '../base/atomics.ts';
-import { copyBytes } from '../base/bytes.ts';
+import { copyIn } from '../base/bytes.ts';
 import { checkByteRange, checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
@@ -28,12 +26,13 @@ import {
   ENDED,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
+  ENTRY_HELD_UP,
   ENTRY_OPEN,
-  EPOCHS,
   HEADER_BUFFER_SIZE,
   HEADER_LANE,
   HEADER_MAGIC,
   HEADER_THREADS,
+  MEMBERS,
   REFERENCE,
   SEGMENTS,
   SHARED_BUFFER_SIZE_MAX,
@@ -101,9 +100,10 @@ export class SharedWriter {
   private readonly segmentsAt: number;
   private readonly entriesAt: number;
   private readonly stride: number;
-  private readonly lengthMax: number;
+  private lengthMax: number;
   private readonly openMark: number;
   private readonly committedMark: number = ENTRY_COMMITTED;
+  private readonly heldUpMark: number = ENTRY_HELD_UP;
   /** End of the space in every buffer, relative to its begin. */
   private readonly limit: number;
   private readonly countsBytes: boolean;
@@ -142,7 +142,6 @@ export class SharedWriter {
     this.policy = new PolicyFlush(flusher, this.lane, this.options, flush);
     this.waiting = new SpaceWait(flusher, this.lane, flush);
     this.delivery = new SharedDelivery(flusher, words, this.layout, this.lane, this.options);
-    fetchAdd(words, this.layout.members(this.slot), 1);
   }
 
   /**
@@ -174,7 +173,10 @@ export class SharedWriter {
       control: words.buffer,
       options: { ...options },
     });
-    return new SharedWriter(flusher, handle, words);
+    const writer = new SharedWriter(flusher, handle, words);
+    words[MEMBERS] = 1;
+    words[layout.members(pool.threadSlot)] = 1;
+    return writer;
   }
 
   /** Joins from another thread; `flusher` is that thread's object of the same flusher. */
@@ -184,16 +186,22 @@ export class SharedWriter {
       throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected writer.handle, got ${show(handle)}`);
     }
     const words = new Int32Array(control);
-    const fits = words[HEADER_BUFFER_SIZE] === flusher.pool.bufferSize;
+    const { bufferSize, maxThreads } = flusher.pool;
+    const fits =
+      words[HEADER_BUFFER_SIZE] === bufferSize &&
+      words[HEADER_THREADS] === maxThreads &&
+      words.length === new SharedWriterLayout(bufferSize, maxThreads).wordCount;
     if (version !== SHARED_WRITER_VERSION || words[HEADER_MAGIC] !== SHARED_WRITER_MAGIC || !fits) {
       throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not a writer of this version and pool');
     }
-    return new SharedWriter(flusher, handle, words);
+    const writer = new SharedWriter(flusher, handle, words);
+    writer.join();
+    return writer;
   }
 
   /** The longest message that fits. */
   get messageBytesMax(): number {
-    return this.limit - this.options.headroom;
+    return this.pool.bufferSize - this.options.tailroom - this.options.headroom;
   }
 
   /**
@@ -202,6 +210,8 @@ export class SharedWriter {
    */
   tryReserve(length: number): number {
     if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
+    // An empty message takes a byte: no two open reservations begin at the same place.
+    const space = length === 0 ? 1 : length;
     const words = this.words;
     // A guess; the compare-exchange tells whether it was right.
     let position = words[this.cursorAt];
@@ -212,19 +222,22 @@ export class SharedWriter {
       const segment = this.segmentsAt + (index << 5);
       // Without ordering: once CURSOR has reached a segment, its BUFFER stays until CURSOR has left
       // it.
-      if (words[segment] === 0 || offset + length > this.limit || entry >= this.entryCount) {
+      if (words[segment] === 0 || offset + space > this.limit || entry >= this.entryCount) {
         this.checkOpen();
-        if (!this.advance(position)) return NOT_NOW;
-        position = loadSeqCst(words, this.cursorAt);
+        const advanced = this.advance(position);
+        const present = loadSeqCst(words, this.cursorAt);
+        // If others have moved on meanwhile, the answer was about the past.
+        if (!advanced && present === position) return NOT_NOW;
+        position = present;
         continue;
       }
-      const next = (position + (1 << this.offsetBits) + length) | 0;
+      const next = (position + (1 << this.offsetBits) + space) | 0;
       // SYNC(cursor, both): takes the entry and its bytes; whoever reserves next sees them taken.
       const seen = compareExchange(words, this.cursorAt, position, next);
       if (seen === position) {
         // Straight on, without a call: an entry without STATE would never end if we died here.
         const at = this.entriesAt + ((index * this.entryCount + entry) << 1);
-        words[at + 1] = length;
+        words[at + 1] = space;
         words[at] = this.openMark;
         const begin = (words[segment] - 1) * this.stride + offset;
         if (this.openAt !== -1) this.keepOpen();
@@ -246,10 +259,10 @@ export class SharedWriter {
     if (offset === this.openAt) this.openAt = -1;
     else this.open.delete(offset);
     // SYNC(entry): publishes the message to whoever flushes.
-    storeRelease(words, at, this.committedMark | length);
+    const before = exchange(words, at, this.committedMark | length);
     const left = this.budget - (this.countsBytes ? length : 1);
     this.budget = left;
-    if (left < 0) this.budget = this.policy.spend();
+    if (left < 0 || (before & this.heldUpMark) !== 0) this.budget = this.policy.spend();
   }
 
   /** Like {@link commit}; returns a packet of the same bytes, which the caller releases. */
@@ -273,17 +286,19 @@ export class SharedWriter {
   abort(offset: number): void {
     const at = this.find(offset);
     this.forget(offset);
-    storeRelease(this.words, at + STATE, ENTRY_ABORTED);
+    const before = exchange(this.words, at + STATE, ENTRY_ABORTED);
+    if ((before & ENTRY_HELD_UP) !== 0) this.budget = this.policy.spend();
   }
 
   /** Like `LocalWriter.tryWrite`. */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
-    if (!(begin >= 0 && begin <= end && end <= source.length)) {
+    // Only a view on bytes has 1 there; an array or a text would fail with its reservation open.
+    if (!(begin >= 0 && begin <= end && end <= source.length) || source.BYTES_PER_ELEMENT !== 1) {
       checkByteRange('source', source, begin, end);
     }
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
-    copyBytes(this.pool.bytes, at, source, begin, end);
+    copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
     this.commit(at, end - begin);
     return true;
   }
@@ -301,19 +316,26 @@ export class SharedWriter {
   handOver(offset: number): ReservationTicket {
     const entry = this.find(offset);
     this.forget(offset);
-    return { offset, entry };
+    return { offset, entry, threadSlot: this.slot };
   }
 
   /**
    * Takes a reservation that another thread handed over: this thread ends it. Returns its offset.
    */
   takeOver(ticket: ReservationTicket): number {
-    const { offset, entry } = ticket;
-    const state = loadAcquire(this.words, entry + STATE);
-    if ((state & ENTRY_OPEN) === 0) throw badReservation(offset);
-    this.words[entry + STATE] = ENTRY_OPEN | this.slot;
-    this.open.set(offset, entry);
-    return offset;
+    const { offset, entry, threadSlot } = ticket;
+    this.checkOpen();
+    checkInteger('ticket.entry', entry, 0, this.words.length - 1);
+    checkInteger('ticket.threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
+    for (;;) {
+      const state = loadAcquire(this.words, entry + STATE);
+      const held = state & ENTRY_HELD_UP;
+      if (state !== (ENTRY_OPEN | held | threadSlot)) throw badReservation(offset);
+      const taken = ENTRY_OPEN | held | this.slot;
+      if (compareExchange(this.words, entry + STATE, state, taken) !== state) continue;
+      this.open.set(offset, entry);
+      return offset;
+    }
   }
 
   /**
@@ -351,10 +373,20 @@ export class SharedWriter {
     if (this.openAt !== NONE) this.abort(this.openAt);
     for (const offset of [...this.open.keys()]) this.abort(offset);
     this.isClosed = true;
+    // Sends every reservation to the slow side, which refuses.
+    this.lengthMax = -1;
     this.policy.close();
     this.waiting.close();
-    fetchSub(this.words, this.layout.members(this.slot), 1);
-    return this.delivery.finishIfLast();
+    try {
+      if (!this.flusher.closed) this.delivery.run();
+    } catch {
+      // The flusher or the pool was closed: whoever leaves last drops what is left.
+    }
+    return this.delivery.leave();
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
   }
 
   [Symbol.dispose](): void {
@@ -363,14 +395,26 @@ export class SharedWriter {
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
 
+  /** Counts this object in, unless the last one has left already. */
+  private join(): void {
+    const { words } = this;
+    const mine = this.layout.members(this.slot);
+    for (;;) {
+      const count = loadSeqCst(words, MEMBERS);
+      if (count === 0) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+      // SYNC(members, both): whoever brings it to 0 is alone, now and for ever.
+      if (compareExchangeThenAdd(words, MEMBERS, count, count + 1, mine, 1) === count) return;
+    }
+  }
+
   /** Makes room behind the present segment. False: not now. */
   private advance(position: number): boolean {
     const { words, layout } = this;
     const epoch = layout.epochOf(position);
     if (loadAcquire(words, layout.segment(epoch) + BUFFER) === 0) return this.install(epoch);
-    const next = (epoch + 1) % EPOCHS;
+    const next = layout.nextEpoch(epoch);
     const delivered = layout.epochOf(loadAcquire(words, DELIVERED));
-    if ((next - delivered + EPOCHS) % EPOCHS >= SEGMENTS) return false;
+    if (layout.epochsBetween(delivered, next) >= SEGMENTS) return false;
     const segment = layout.segment(next);
     // One that has ENDED is an old one: delivered, and not yet given back.
     if (loadAcquire(words, segment + ENDED) !== 0) return false;
@@ -446,6 +490,7 @@ export class SharedWriter {
 export interface ReservationTicket {
   readonly offset: number;
   readonly entry: number;
+  readonly threadSlot: number;
 }
 
 function badReservation(offset: unknown): BusbarError {

@@ -5,40 +5,45 @@
  */
 
 import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
-import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
+import { startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
-import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
+import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
 /**
- * How often a waiter looks again by itself; bounds what a lost thread on the other side can cost.
+ * How often waiters look again by themselves; bounds what a lost thread on the other side can cost.
  */
 const SWEEP_MS = 10;
+
+/** One caller that waits. */
+interface Caller {
+  /** Answers 0 or more, or −1: not now. */
+  readonly attempt: () => number;
+  readonly resolve: (answer: number) => void;
+  readonly reject: (reason: unknown) => void;
+  timer: Timer | undefined;
+  readonly signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
 
 /** One writer's queue of callers that wait for space. */
 export class SpaceWait {
   readonly #pool: BufferPool;
-  readonly #flusher: WriteFlusher;
   readonly #lane: Lane;
   /** Hands over what is buffered, so that the receiver can make room at all. */
   readonly #flush: () => boolean;
   /** Buffers acquired by waiting, for the next reservation that needs one. */
   readonly #spares: BufferId[] = [];
-  #waiting = 0;
-  /** Settles when the last of the callers that wait is done. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #callers: Caller[] = [];
+  #ticking: Timer | undefined;
+  /** Ends the wait for a buffer that is under way. */
+  #acquiring: AbortController | undefined;
 
   constructor(flusher: WriteFlusher, lane: Lane, flush: () => boolean) {
     this.#pool = flusher.pool;
-    this.#flusher = flusher;
     this.#lane = lane;
     this.#flush = flush;
-  }
-
-  /** False while it is the receiver that has to act. After close() nothing is worth waiting for. */
-  get #roomy(): boolean {
-    return this.#lane.hasSpace || this.#flusher.closed;
   }
 
   /** A buffer for the writer, if one is at hand. **Ownership** the caller holds its reference. */
@@ -52,77 +57,121 @@ export class SpaceWait {
     const signal = checkSignal('signal', options.signal);
     const timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
     signal?.throwIfAborted();
-    if (this.#waiting === 0) {
+    if (this.#callers.length === 0) {
       const answer = attempt();
       if (answer >= 0) return answer;
     }
-    this.#waiting++;
-    const deadline = nowMs() + timeoutMs;
-    const turn = this.#last.then(() => this.#repeat(attempt, deadline, signal));
-    this.#last = turn.catch(() => undefined);
-    try {
-      return await turn;
-    } finally {
-      this.#waiting--;
-      if (this.#waiting === 0) this.close();
-    }
+    return new Promise((resolve, reject) => {
+      const caller: Caller = {
+        attempt,
+        resolve,
+        reject,
+        timer: undefined,
+        signal,
+        onAbort: undefined,
+      };
+      this.#enqueue(caller, timeoutMs);
+    });
   }
 
-  /** Gives back what no caller took. */
+  /** The writer was closed: its callers learn so from their next attempt. */
   close(): void {
+    this.#serve();
+  }
+
+  #enqueue(caller: Caller, timeoutMs: number): void {
+    const { signal } = caller;
+    if (timeoutMs !== Infinity) {
+      caller.timer = startTimer(timeoutMs, () => {
+        this.#abandon(caller, new BusbarError('ERR_BUSBAR_TIMEOUT', `reserve, ${timeoutMs} ms`));
+      });
+    }
+    if (signal !== undefined) {
+      caller.onAbort = () => this.#abandon(caller, signal.reason);
+      signal.addEventListener('abort', caller.onAbort, { once: true });
+    }
+    if (this.#callers.length === 0) {
+      this.#ticking = startTicking(SWEEP_MS, this.#serve);
+      this.#pool.doorbell.listen(this.#serve);
+    }
+    this.#callers.push(caller);
+    this.#serve();
+  }
+
+  /** Serves the callers as far as possible now, in order; then asks for what the next one lacks. */
+  readonly #serve = (): void => {
+    for (let caller = this.#callers[0]; caller !== undefined; caller = this.#callers[0]) {
+      try {
+        let answer = caller.attempt();
+        if (answer < 0) {
+          this.#flush();
+          answer = caller.attempt();
+        }
+        if (answer < 0) {
+          this.#ask();
+          return;
+        }
+        this.#settle(caller);
+        caller.resolve(answer);
+      } catch (error) {
+        this.#settle(caller);
+        caller.reject(error);
+      }
+    }
+    this.#rest();
+  };
+
+  #ask(): void {
+    const wasFull = !this.#lane.hasSpace;
+    this.#lane.wantSpace();
+    const isFull = !this.#lane.hasSpace;
+    if (!isFull && this.#spares.length === 0) this.#acquire();
+    // Room that was made before the wish could be seen rings nobody.
+    if (wasFull && !isFull) queueMicrotask(this.#serve);
+  }
+
+  #acquire(): void {
+    if (this.#acquiring !== undefined) return;
+    const acquiring = new AbortController();
+    this.#acquiring = acquiring;
+    this.#pool.acquire({ signal: acquiring.signal }).then(
+      (id) => {
+        if (this.#acquiring === acquiring) this.#acquiring = undefined;
+        this.#spares.push(id);
+        this.#serve();
+      },
+      (error) => {
+        if (this.#acquiring !== acquiring) return;
+        this.#acquiring = undefined;
+        for (const caller of this.#callers.slice()) this.#abandon(caller, error);
+      },
+    );
+  }
+
+  /** Nobody waits any more: gives back what no caller took. */
+  #rest(): void {
+    stopTimer(this.#ticking);
+    this.#ticking = undefined;
+    this.#pool.doorbell.ignore(this.#serve);
+    const acquiring = this.#acquiring;
+    this.#acquiring = undefined;
+    acquiring?.abort();
     for (const id of this.#spares.splice(0)) this.#pool.release(id);
   }
 
-  async #repeat(
-    attempt: () => number,
-    deadline: number,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
-    for (;;) {
-      signal?.throwIfAborted();
-      const answer = attempt();
-      if (answer >= 0) return answer;
-      const leftMs = deadline - nowMs();
-      if (leftMs <= 0) throw new BusbarError('ERR_BUSBAR_TIMEOUT', 'reserve');
-      this.#flush();
-      if (this.#roomy && this.#spares.length === 0) {
-        const wait = { timeoutMs: leftMs, ...(signal === undefined ? {} : { signal }) };
-        const id = this.#pool.tryAcquire();
-        this.#spares.push(id === NO_BUFFER ? await this.#pool.acquire(wait) : id);
-      } else {
-        // A buffer is at hand, so it is the receiver that has to act, or whoever holds a
-        // reservation.
-        await this.#change(leftMs, signal);
-      }
-    }
+  /** A caller gives up. */
+  #abandon(caller: Caller, reason: unknown): void {
+    if (!this.#callers.includes(caller)) return;
+    this.#settle(caller);
+    caller.reject(reason);
+    if (this.#callers.length === 0) this.#rest();
   }
 
-  /**
-   * Settles when something may have changed, at the latest after `leftMs`; rejects when aborted.
-   */
-  #change(leftMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const { doorbell } = this.#pool;
-      const end = (): void => {
-        doorbell.ignore(done);
-        stopTimer(timer);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const done = (): void => {
-        end();
-        resolve();
-      };
-      const onAbort = (): void => {
-        end();
-        reject(signal?.reason);
-      };
-      const wasFull = !this.#roomy;
-      const timer = startTimer(Math.min(leftMs, SWEEP_MS), done);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      doorbell.listen(done);
-      this.#lane.wantSpace();
-      // Room that was made before the wish could be seen rings nobody.
-      if (wasFull && this.#roomy) done();
-    });
+  #settle(caller: Caller): void {
+    this.#callers.splice(this.#callers.indexOf(caller), 1);
+    stopTimer(caller.timer);
+    if (caller.onAbort !== undefined) {
+      caller.signal?.removeEventListener('abort', caller.onAbort);
+    }
   }
 }

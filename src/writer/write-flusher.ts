@@ -150,7 +150,10 @@ export class WriteFlusher {
     const present = loadAcquire(this.words, RECEIVER);
     const mine = this.pool.threadSlot + 1;
     // Its own already, or that of a dead thread which had the same slot.
-    if (present === mine) return this.#takeRole();
+    if (present === mine) {
+      this.#takeRole();
+      return;
+    }
     if (!this.pool.isThreadGone(present - 1)) {
       throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', `thread slot ${present - 1}`);
     }
@@ -267,17 +270,18 @@ export class WriteFlusher {
 
   /** Counts what waits. **Cost** two loads per lane. */
   stats(): WriteFlusherStats {
-    const { words, layout } = this;
+    const { words, layout, closed } = this;
     let writers = 0;
     let waitingRegions = 0;
     for (let lane = 0; lane < layout.writerCount; lane++) {
       const record = layout.lane(lane);
       if (loadAcquire(words, record + OWNER) === OWNER_NONE) continue;
       writers++;
+      if (closed) continue;
       waitingRegions += (loadAcquire(words, record + TAIL) - words[record + HEAD]) | 0;
     }
     return {
-      closed: this.closed,
+      closed,
       writers,
       waitingRegions,
       drainedRegions: this.#drainedRegions,
@@ -424,14 +428,13 @@ export class WriteFlusher {
     }
   }
 
+  /**
+   * Does not call back from here: what a callback throws must not reach the bell. Listens again
+   * also if there is no news: the writer that rang may have come too late, its regions drained
+   * already, and has cleared ASLEEP all the same.
+   */
   readonly #onRing = (): void => {
-    if (this.#callback === undefined || this.#turnIsDue || this.#draining) return;
-    for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
-      if (loadSeqCst(this.words, this.layout.readyWord(index << 5)) === 0) continue;
-      // Not from here: what a callback throws must not reach the bell.
-      this.#endTurn();
-      return;
-    }
+    if (!this.#turnIsDue) this.#listenForMore();
   };
 
   #endTurn(): void {

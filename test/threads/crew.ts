@@ -14,7 +14,7 @@ export interface Assignment {
   readonly seed: number;
   /** Deeds until it stops by itself. */
   readonly deeds: number;
-  /** Send through postMessage too. */
+  /** Send through postMessage too. Else it may be killed. */
   readonly post: boolean;
 }
 

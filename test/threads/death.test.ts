@@ -42,7 +42,7 @@ class Supervisor {
     this.#pool = pool;
     this.#lanes = lanes;
     this.#random = random;
-    this.#traveller = new Traveller(pool, lanes.boxes, OWN_LANE, random);
+    this.#traveller = new Traveller(pool, lanes.boxes, OWN_LANE, random, false);
   }
 
   start(lane: number): void {

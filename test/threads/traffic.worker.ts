@@ -15,7 +15,7 @@ const boxes = new Mailboxes(lanes, perPair, shared.boxes);
 const random = new Random(seed + 0x9e37 * lane);
 
 let pool = attach();
-let traveller = new Traveller(pool, boxes, lane, random);
+let traveller = new Traveller(pool, boxes, lane, random, !post);
 
 if (post) parentPort?.on('message', receivePosted);
 for (let i = 0; i < deeds && obey(); i++) {
@@ -69,7 +69,7 @@ async function rest(): Promise<void> {
     traveller.releaseAll();
     pool.detach();
     pool = attach();
-    traveller = new Traveller(pool, boxes, lane, random);
+    traveller = new Traveller(pool, boxes, lane, random, !post);
   }
 }
 

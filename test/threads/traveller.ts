@@ -20,13 +20,24 @@ export class Traveller {
   readonly #lane: number;
   readonly #random: Random;
   readonly #held: Letter[] = [];
-  readonly #scratch: Int32Array<ArrayBuffer> = new Int32Array(6);
+  readonly #mayDie: boolean;
 
-  constructor(pool: BufferPool, boxes: Mailboxes, lane: number, random: Random) {
+  /**
+   * A lane that `mayDie` sends through shared memory only: a reference on its way in the thread's
+   * own memory would die with it.
+   */
+  constructor(
+    pool: BufferPool,
+    boxes: Mailboxes,
+    lane: number,
+    random: Random,
+    mayDie: boolean,
+  ) {
     this.#pool = pool;
     this.#boxes = boxes;
     this.#lane = lane;
     this.#random = random;
+    this.#mayDie = mayDie;
   }
 
   get heldCount(): number {
@@ -177,12 +188,15 @@ export class Traveller {
     for (const packet of [whole, slice, ...pieces]) {
       this.#verify({ ...letter, offset: packet.offset, length: packet.length & ~3 });
     }
-    const sent = slice.send();
     for (const piece of pieces) piece.release();
-    Packet.receive(pool, sent).release();
-    whole.sendInto(this.#scratch, 1);
-    const id = pool.receiveFrom(this.#scratch, 1);
-    if (id !== letter.id) throw new Error(`sent buffer ${letter.id}, received ${id}`);
+    if (this.#mayDie) {
+      slice.release();
+    } else {
+      const sent = slice.send();
+      Packet.receive(pool, sent).release();
+    }
+    pool.retain(letter.id);
+    whole.release();
     this.#held.push(letter);
   }
 

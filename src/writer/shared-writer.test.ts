@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { auditPool } from '../../test/pool-audit.ts';
+import { die } from '../../test/simulated-death.ts';
+import type { BusbarErrorCode } from '../base/errors.ts';
+import { BufferPool } from '../pool/index.ts';
+import {
+  SharedWriter,
+  type SharedWriterHandle,
+  WriteFlusher,
+  type WriterOptions,
+} from './index.ts';
+
+const shape = { bufferSize: 32, bufferCount: 40, batchSize: 1, maxThreads: 4 };
+
+/** A pool, and two objects of one shared writer that look like two threads. */
+interface Stage {
+  readonly pool: BufferPool;
+  readonly other: BufferPool;
+  readonly flusher: WriteFlusher;
+  readonly mine: SharedWriter;
+  readonly theirs: SharedWriter;
+}
+
+function setUp(options: WriterOptions = {}, regionCount: number = 32): Stage {
+  const pool = BufferPool.create(shape);
+  const other = BufferPool.attach(pool.handle);
+  const flusher = WriteFlusher.create(pool, { writerCount: 2, regionCount });
+  const mine = SharedWriter.create(flusher, options);
+  const theirs = SharedWriter.attach(
+    WriteFlusher.attach(other, flusher.handle),
+    structuredClone(mine.handle),
+  );
+  return { pool, other, flusher, mine, theirs };
+}
+
+function coded(code: BusbarErrorCode): unknown {
+  return expect.objectContaining({ name: 'BusbarError', code });
+}
+
+function collect({ pool, flusher }: Stage): string {
+  let text = '';
+  flusher.drain((_id, offset, length, bufferId) => {
+    text += Buffer.from(pool.bytes.slice(offset, offset + length)).toString();
+    pool.release(bufferId);
+  });
+  return text;
+}
+
+function put({ pool }: Stage, writer: SharedWriter, offset: number, text: string): void {
+  pool.bytes.set(Buffer.from(text), offset);
+  writer.commit(offset, text.length);
+}
+
+function write(writer: SharedWriter, text: string): boolean {
+  return writer.tryWrite(Buffer.from(text));
+}
+
+function expectAllHome(stage: Stage): void {
+  collect(stage);
+  const { held, inTransit } = stage.pool.stats();
+  const { writers } = stage.flusher.stats();
+  const found = { held, inTransit, writers, wrong: auditPool(stage.pool) };
+  expect(found).toEqual({ held: 0, inTransit: 0, writers: 0, wrong: [] });
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('threads write in the order in which they reserve, and any of them flushes for all', () => {
+  const stage = setUp();
+  const { mine, theirs } = stage;
+  const first = mine.tryReserve(2);
+  const second = theirs.tryReserve(2);
+  write(mine, 'cc');
+  put(stage, theirs, second, 'bb');
+  expect(theirs.flush()).toBe(true);
+  expect(collect(stage)).toBe('');
+  put(stage, mine, first, 'aa');
+  expect(theirs.flush()).toBe(true);
+  expect(collect(stage)).toBe('aabbcc');
+  expect(mine.close()).toBe(0);
+  expect(theirs.close()).toBe(0);
+  expectAllHome(stage);
+});
+
+test('empty messages have places of their own, and lengths are checked', () => {
+  const stage = setUp();
+  const { mine, theirs } = stage;
+  const offsets = [
+    mine.tryReserve(0),
+    theirs.tryReserve(0),
+    mine.tryReserve(1),
+    mine.tryReserve(0),
+  ];
+  expect(new Set(offsets).size).toBe(4);
+  theirs.commit(offsets[1], 0);
+  mine.abort(offsets[0]);
+  mine.commit(offsets[3], 0);
+  expect(() => mine.commit(offsets[2], 2)).toThrow(RangeError);
+  expect(() => theirs.commit(offsets[2], 1)).toThrow(coded('ERR_BUSBAR_BAD_RESERVATION'));
+  put(stage, mine, offsets[2], 'x');
+  expect(() => mine.tryReserve(33)).toThrow(coded('ERR_BUSBAR_MESSAGE_TOO_LARGE'));
+  expect(() => mine.tryReserve(0.5)).toThrow(RangeError);
+  expect(() => mine.tryWrite([1] as never)).toThrow(TypeError);
+  mine.flush();
+  expect(collect(stage)).toBe('x');
+  mine.close();
+  theirs.close();
+  expectAllHome(stage);
+});
+
+test('an open reservation holds sixteen buffers back at most, then it is not now', () => {
+  const stage = setUp();
+  const { mine, theirs } = stage;
+  const held = mine.tryReserve(1);
+  let count = 0;
+  while (write(theirs, 'x'.repeat(20))) count++;
+  expect(count).toBe(16);
+  expect(theirs.flush()).toBe(true);
+  expect(collect(stage)).toBe('');
+  mine.abort(held);
+  expect(write(theirs, 'y')).toBe(true);
+  expect(mine.flush()).toBe(true);
+  expect(collect(stage)).toBe(`${'x'.repeat(320)}y`);
+  mine.close();
+  theirs.close();
+  expectAllHome(stage);
+});
+
+test('positions run through all their epochs and begin again', () => {
+  const pool = BufferPool.create({ ...shape, bufferSize: 40_000, bufferCount: 8 });
+  const flusher = WriteFlusher.create(pool);
+  const writer = SharedWriter.create(flusher);
+  const bytes = new Uint8Array(25_000);
+  for (let i = 0; i < 300; i++) {
+    bytes.fill(i);
+    expect(writer.tryWrite(bytes)).toBe(true);
+    expect(writer.flush()).toBe(true);
+    let length = 0;
+    flusher.drain((_id, offset, count, bufferId) => {
+      expect(pool.bytes[offset]).toBe(i & 255);
+      length += count;
+      pool.release(bufferId);
+    });
+    expect(length).toBe(25_000);
+  }
+  writer.close();
+  flusher.drain(() => {});
+  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+});
+
+test('a reservation given away is ended by its taker; a ticket is good once', () => {
+  const stage = setUp();
+  const { mine, theirs } = stage;
+  const offset = mine.tryReserve(3);
+  const ticket = structuredClone(mine.handOver(offset));
+  expect(() => mine.commit(offset, 1)).toThrow(coded('ERR_BUSBAR_BAD_RESERVATION'));
+  expect(theirs.takeOver(ticket)).toBe(offset);
+  expect(() => theirs.takeOver(ticket)).toThrow(coded('ERR_BUSBAR_BAD_RESERVATION'));
+  put(stage, theirs, offset, 'abc');
+  expect(() => theirs.takeOver(ticket)).toThrow(coded('ERR_BUSBAR_BAD_RESERVATION'));
+  expect(() => theirs.takeOver({ ...ticket, entry: -1 })).toThrow(RangeError);
+  mine.flush();
+  expect(collect(stage)).toBe('abc');
+  mine.close();
+  theirs.close();
+  expectAllHome(stage);
+});
+
+test('the last one to close ends the writer, and nobody joins it afterwards', () => {
+  const stage = setUp();
+  const { flusher, mine, theirs } = stage;
+  const again = SharedWriter.attach(flusher, mine.handle);
+  mine.tryReserve(4);
+  write(theirs, 'behind');
+  expect(mine.close()).toBe(0);
+  expect(mine.close()).toBe(0);
+  for (const call of [() => mine.tryReserve(1), () => mine.flush(), () => write(mine, 'x')]) {
+    expect(call).toThrow(coded('ERR_BUSBAR_WRITER_CLOSED'));
+  }
+  expect(collect(stage)).toBe('behind');
+  write(again, 'more');
+  again.close();
+  expect(theirs.close()).toBe(0);
+  expect(() => SharedWriter.attach(flusher, mine.handle)).toThrow(
+    coded('ERR_BUSBAR_WRITER_CLOSED'),
+  );
+  expect(collect(stage)).toBe('more');
+  expectAllHome(stage);
+});
+
+test('what the flusher has no room for is counted when the writer ends', () => {
+  const stage = setUp({}, 2);
+  const { mine, theirs } = stage;
+  for (let i = 0; i < 3; i++) expect(write(mine, 'x'.repeat(20))).toBe(true);
+  expect(mine.flush()).toBe(false);
+  expect(theirs.close()).toBe(0);
+  expect(mine.close()).toBe(20);
+  expect(collect(stage)).toBe('x'.repeat(40));
+  expectAllHome(stage);
+});
+
+test('a closed flusher or pool ends it without losing a buffer', () => {
+  for (const how of ['flusher', 'pool']) {
+    const stage = setUp({ headroom: 2 });
+    const { flusher, mine, pool, theirs } = stage;
+    write(mine, 'flushed');
+    mine.flush();
+    write(theirs, 'not');
+    if (how === 'flusher') flusher.close();
+    else pool.close();
+    mine.close();
+    expect(theirs.close()).toBe(3);
+    collect(stage);
+    expect(pool.stats(), how).toMatchObject({ held: 0, inTransit: 0 });
+    expect(auditPool(pool)).toEqual([]);
+  }
+});
+
+test('handles are checked', () => {
+  const { flusher, mine } = setUp();
+  for (const wrong of [
+    undefined,
+    {},
+    { ...mine.handle, kind: 'x' },
+    { ...mine.handle, version: 9 },
+    { ...mine.handle, control: new SharedArrayBuffer(4096) },
+  ]) {
+    expect(() => SharedWriter.attach(flusher, wrong as SharedWriterHandle)).toThrow(
+      coded('ERR_BUSBAR_BAD_HANDLE'),
+    );
+  }
+  const pool = BufferPool.create({ ...shape, bufferSize: 1 << 20, bufferCount: 1 });
+  expect(() => SharedWriter.create(WriteFlusher.create(pool))).toThrow(RangeError);
+});
+
+test('what a policy found held up goes when the holder ends its reservation', async () => {
+  for (const flush of ['turn', { messages: 1 }, { bytes: 100 }] as const) {
+    for (const how of ['abort', 'commit']) {
+      const stage = setUp({ flush });
+      const { mine, theirs } = stage;
+      const held = mine.tryReserve(4);
+      write(theirs, 'next');
+      if (typeof flush === 'object') theirs.flush();
+      await settle();
+      expect(collect(stage)).toBe('');
+      if (how === 'abort') mine.abort(held);
+      else mine.commit(held, 0);
+      await settle();
+      expect(collect(stage), `${JSON.stringify(flush)}, ${how}`).toBe('next');
+      mine.close();
+      theirs.close();
+      expectAllHome(stage);
+    }
+  }
+});
+
+test('recover ends what a dead thread had open, and gives its place back', async () => {
+  const stage = setUp();
+  const { flusher, mine, other, pool, theirs } = stage;
+  expect(() => mine.recover(other.threadSlot)).toThrow(coded('ERR_BUSBAR_THREAD_ALIVE'));
+  write(theirs, 'one');
+  const offset = theirs.tryReserve(5);
+  theirs.handOver(offset);
+  theirs.tryReserve(20);
+  theirs.tryReserve(30);
+  write(mine, 'two');
+  die(other);
+  await settle();
+  mine.recover(other.threadSlot);
+  mine.recover(other.threadSlot);
+  flusher.recover(other.threadSlot);
+  pool.reclaim(other.threadSlot);
+  expect(collect(stage)).toBe('onetwo');
+  mine.close();
+  expectAllHome(stage);
+});
+
+test('recover ends the writer if the dead one was the last', async () => {
+  const stage = setUp();
+  const { mine, other, pool, theirs } = stage;
+  write(theirs, 'one');
+  expect(mine.close()).toBe(0);
+  write(theirs, 'two');
+  die(other);
+  await settle();
+  mine.recover(other.threadSlot);
+  pool.reclaim(other.threadSlot);
+  expect(collect(stage)).toBe('onetwo');
+  expectAllHome(stage);
+});
+
+test('reserve waits for whoever holds everything up', async () => {
+  const stage = setUp();
+  const { mine, theirs } = stage;
+  const held = mine.tryReserve(1);
+  while (write(theirs, 'x'.repeat(20)));
+  await expect(theirs.reserve(20, { timeoutMs: 1 })).rejects.toEqual(coded('ERR_BUSBAR_TIMEOUT'));
+  const waiting = theirs.reserve(20);
+  await settle();
+  mine.abort(held);
+  (await waiting).abort();
+  expect(collect(stage)).toBe('x'.repeat(320));
+  mine.close();
+  theirs.close();
+  expectAllHome(stage);
+});

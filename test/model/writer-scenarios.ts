@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: writers of several threads, a flusher and its receiver, on a tiny pool. */
+
+import type { BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
+import { PoolLayout } from '../../src/pool/pool-layout.ts';
+import {
+  ASLEEP,
+  STATE as FLUSHER_STATE,
+  FlusherLayout,
+  HEAD,
+  LANES_USED,
+  OWNER,
+  RECEIVER,
+  TAIL,
+} from '../../src/writer/flusher-layout.ts';
+import type {
+  LocalWriter,
+  SharedWriter,
+  SharedWriterHandle,
+  WriteFlusher,
+  WriteFlusherHandle,
+} from '../../src/writer/index.ts';
+import * as writerLayout from '../../src/writer/shared-writer-layout.ts';
+import { checkAllFree, isHint, isOwnerWord, type PoolShape, poolWordName } from './pool-words.ts';
+import type { ModelOptions, Outcome, Scenario, ThreadBody } from './scenario.ts';
+
+/** The parts of the modules that scenarios use: the modules themselves, or their mortal copies. */
+export interface WriterModule {
+  readonly BufferPool: typeof BufferPool;
+  readonly WriteFlusher: typeof WriteFlusher;
+  readonly LocalWriter: typeof LocalWriter;
+  readonly SharedWriter: typeof SharedWriter;
+}
+
+export interface WriterShared {
+  readonly handle: BufferPoolHandle;
+  readonly layout: PoolLayout;
+  readonly words: Int32Array;
+  readonly flusherHandle: WriteFlusherHandle;
+  readonly flusherLayout: FlusherLayout;
+  readonly writerHandle: SharedWriterHandle;
+  readonly writerLayout: writerLayout.SharedWriterLayout;
+}
+
+/** Block 0 is the pool's control, 1 its data, 2 the flusher, 3 the shared writer, 4 spare words. */
+export function makeWriter(
+  module: WriterModule,
+  shape: PoolShape,
+  bufferSize: number,
+  keepsWriter = true,
+): WriterShared {
+  const receiving = module.BufferPool.create({ ...shape, bufferSize, trackLeaks: false });
+  const writing = module.BufferPool.attach(receiving.handle);
+  const flusher = module.WriteFlusher.create(receiving, { writerCount: 2, regionCount: 2 });
+  const attached = module.WriteFlusher.attach(writing, flusher.handle);
+  const writer = module.SharedWriter.create(attached, { flush: 'manual' });
+  if (!keepsWriter) writer.close();
+  if (!keepsWriter) flusher.drain(() => undefined);
+  // The threads that attach first and second get these slots, and with them these roles.
+  writing.detach();
+  receiving.detach();
+  return {
+    handle: receiving.handle,
+    layout: new PoolLayout(shape.bufferCount, shape.maxThreads, shape.batchSize),
+    words: new Int32Array(new SharedArrayBuffer(64)),
+    flusherHandle: flusher.handle,
+    flusherLayout: new FlusherLayout(2, 2),
+    writerHandle: writer.handle,
+    writerLayout: new writerLayout.SharedWriterLayout(bufferSize, shape.maxThreads),
+  };
+}
+
+/** Names for traces. */
+function wordName(shared: WriterShared, block: number, word: number): string | undefined {
+  if (block === 2) {
+    const layout = shared.flusherLayout;
+    const known = new Map([
+      [RECEIVER, 'RECEIVER'],
+      [FLUSHER_STATE, 'STATE'],
+      [ASLEEP, 'ASLEEP'],
+      [LANES_USED, 'LANES_USED'],
+      [layout.readyWord(0), 'ready'],
+    ]);
+    if (known.has(word)) return known.get(word);
+    for (let lane = 0; lane < layout.writerCount; lane++) {
+      for (const [at, name] of [
+        [OWNER, 'OWNER'],
+        [TAIL, 'TAIL'],
+        [HEAD, 'HEAD'],
+      ] as const) {
+        if (word === layout.lane(lane) + at) return `lane ${lane} ${name}`;
+      }
+      for (let i = 0; i < 8; i++) {
+        if (word === layout.slot(lane, i >> 2) + (i & 3))
+          return `lane ${lane} slot ${i >> 2} +${i & 3}`;
+      }
+    }
+    return `flusher [${word}]`;
+  }
+  if (block === 3) {
+    const layout = shared.writerLayout;
+    const known = new Map([
+      [writerLayout.CURSOR, 'CURSOR'],
+      [writerLayout.CLAIM, 'CLAIM'],
+      [writerLayout.DELIVERED, 'DELIVERED'],
+      [writerLayout.SHUT, 'SHUT'],
+      [writerLayout.MEMBERS, 'MEMBERS'],
+    ]);
+    const name = known.get(word);
+    if (name !== undefined) return name;
+    for (let epoch = 0; epoch < writerLayout.SEGMENTS; epoch++) {
+      const at = word - layout.segment(epoch);
+      if (at >= 0 && at < 6)
+        return `segment ${epoch} ${['BUFFER', 'ENDED', '+0', '+1', '+2', '+3'][at]}`;
+      for (let entry = 0; entry < layout.entryCount; entry++) {
+        const field = word - layout.entry(epoch, entry);
+        if (field === 0 || field === 1)
+          return `entry ${epoch}.${entry} ${field === 0 ? 'STATE' : 'LENGTH'}`;
+      }
+    }
+    return `writer [${word}]`;
+  }
+  return poolWordName(shared, block, word);
+}
+
+/** Words that are read as a guess, which an atomic access then confirms or refutes. */
+function isGuess(shared: WriterShared, block: number, word: number): boolean {
+  if (block === 0) return isHint(shared, block, word);
+  if (block === 2) {
+    // A writer that joins looks at TAIL before it may use it, and again when it does.
+    return (
+      word === shared.flusherLayout.readyWord(0) || word === shared.flusherLayout.lane(0) + TAIL
+    );
+  }
+  if (block !== 3) return false;
+  // DELIVERED only rises, so whoever sees an old one sees less room than there is.
+  if (word === writerLayout.CURSOR || word === writerLayout.DELIVERED) return true;
+  // recover() asks whether the dead thread was ending the writer, while a living one may be.
+  if (word === writerLayout.SHUT) return true;
+  const layout = shared.writerLayout;
+  for (let epoch = 0; epoch < writerLayout.SEGMENTS; epoch++) {
+    if (word === layout.segment(epoch) + writerLayout.BUFFER) return true;
+    for (let entry = 0; entry < layout.entryCount; entry++) {
+      if (word === layout.entry(epoch, entry) + writerLayout.STATE) return true;
+    }
+  }
+  return false;
+}
+
+function isReferenceWord(shared: WriterShared, word: number): boolean {
+  const layout = shared.flusherLayout;
+  return [0, 1].some((slot) => word === layout.slot(0, slot) + 3);
+}
+
+type Body = ThreadBody<WriterShared>;
+type Writing = (writer: SharedWriter, pool: BufferPool) => unknown;
+
+/** A writer scenario and how far to go: in the test run, and when there is time. */
+export interface WriterCase {
+  readonly scenario: Scenario<WriterShared>;
+  readonly quick: ModelOptions;
+  readonly long: ModelOptions;
+}
+
+/**
+ * Bodies of the threads: the receiver must be named first, the thread that adopts the writer next.
+ */
+class Bodies {
+  readonly #module: WriterModule;
+
+  constructor(module: WriterModule) {
+    this.#module = module;
+  }
+
+  /** Drains whenever it is told to; returns what it gets, which grows until all is quiet. */
+  receiver(after: (flusher: WriteFlusher, shared: WriterShared) => void = () => undefined): Body {
+    return (shared, self) => {
+      const pool = this.#module.BufferPool.attach(shared.handle);
+      const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
+      flusher.becomeReceiver();
+      self.begin();
+      const received: number[] = [];
+      flusher.setReadyCallback(() => {
+        flusher.drain((_writer, offset, length, id) => {
+          for (let i = 0; i < length; i++) received.push(pool.bytes[offset + i]);
+          pool.release(id);
+        });
+      });
+      after(flusher, shared);
+      return received;
+    };
+  }
+
+  /** Uses the shared writer that setup made as if this thread had. */
+  adopts(write: Writing): Body {
+    return (shared, self) => {
+      const pool = this.#module.BufferPool.attach(shared.handle);
+      self.publish(pool.threadSlot);
+      const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
+      const writer = unjoined(this.#module, flusher, shared);
+      self.begin();
+      return this.#run(writer, pool, write);
+    };
+  }
+
+  joins(write: Writing): Body {
+    return (shared, self) => {
+      const pool = this.#module.BufferPool.attach(shared.handle);
+      self.publish(pool.threadSlot);
+      const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
+      const writer = this.#module.SharedWriter.attach(flusher, shared.writerHandle);
+      self.begin();
+      return this.#run(writer, pool, write);
+    };
+  }
+
+  /** Has a writer of its own. */
+  local(write: (writer: LocalWriter) => unknown): Body {
+    return (shared, self) => {
+      const pool = this.#module.BufferPool.attach(shared.handle);
+      self.publish(pool.threadSlot);
+      const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
+      const writer = new this.#module.LocalWriter(flusher, { flush: 'manual' });
+      self.begin();
+      write(writer);
+      writer.close();
+    };
+  }
+
+  #run(writer: SharedWriter, pool: BufferPool, write: Writing): void {
+    write(writer, pool);
+    writer.close();
+  }
+}
+
+/** An object of the shared writer that does not count as a member. */
+function unjoined(module: WriterModule, flusher: WriteFlusher, shared: WriterShared): SharedWriter {
+  const Constructor = module.SharedWriter as unknown as new (...args: unknown[]) => SharedWriter;
+  const words = new Int32Array(shared.writerHandle.control);
+  return new Constructor(flusher, shared.writerHandle, words);
+}
+
+function message(from: number, number: number, length: number): Uint8Array {
+  return new Uint8Array(length).fill(10 * from + number);
+}
+
+/** Writes messages and flushes after each; a message that finds no room is left out. */
+function writesEach(from: number, count: number, length: number): Writing {
+  return (writer) => {
+    for (let i = 0; i < count; i++) if (writer.tryWrite(message(from, i, length))) writer.flush();
+  };
+}
+
+/** Everything received is whole messages, and those of one writer are in order. */
+function checkReceived(received: readonly number[], length: number): void {
+  if (received.length % length !== 0)
+    throw new Error(`received half a message: ${received.join()}`);
+  const last = new Map<number, number>();
+  for (let i = 0; i < received.length; i += length) {
+    const mark = received[i];
+    for (let j = 1; j < length; j++) {
+      if (received[i + j] !== mark) throw new Error(`torn: ${received.join()}`);
+    }
+    const from = Math.floor(mark / 10);
+    const before = last.get(from) ?? -1;
+    if (mark % 10 <= before) throw new Error(`out of order: ${received.join()}`);
+    last.set(from, mark % 10);
+  }
+}
+
+export function writerCases(module: WriterModule): WriterCase[] {
+  const bodies = new Bodies(module);
+  const scenario = (
+    name: string,
+    shape: PoolShape,
+    bufferSize: number,
+    threads: Scenario<WriterShared>['threads'],
+    check: (received: readonly number[], outcome: Outcome) => void,
+    rest: Partial<Scenario<WriterShared>> = {},
+  ): Scenario<WriterShared> => ({
+    name,
+    setup: () => makeWriter(module, shape, bufferSize),
+    threads,
+    prepares: [...Object.keys(threads), 'supervisor'],
+    racy: (shared) => (block, word) => isGuess(shared, block, word),
+    nameWord: (shared) => (block, word) => wordName(shared, block, word),
+    check: (shared, outcome) => {
+      checkAllFree(shared);
+      check(outcome.results.receiver as readonly number[], outcome);
+    },
+    ...rest,
+  });
+  const exactly = (length: number, bytes: number) => (received: readonly number[]) => {
+    checkReceived(received, length);
+    if (received.length !== bytes) throw new Error(`received ${received.length} of ${bytes} bytes`);
+  };
+  const shape = { bufferCount: 4, batchSize: 1, maxThreads: 3 };
+  const receiver = bodies.receiver();
+  return [
+    {
+      scenario: scenario(
+        'shared writer, 2 threads',
+        shape,
+        16,
+        {
+          receiver,
+          a: bodies.adopts(writesEach(1, 1, 2)),
+          b: bodies.joins(writesEach(2, 1, 2)),
+        },
+        exactly(2, 4),
+      ),
+      quick: { preemptions: 1 },
+      long: { preemptions: 2 },
+    },
+    {
+      scenario: scenario(
+        'shared writer, 2 threads, 2 buffers',
+        shape,
+        16,
+        {
+          receiver,
+          a: bodies.adopts(writesEach(1, 1, 10)),
+          b: bodies.joins(writesEach(2, 1, 10)),
+        },
+        exactly(10, 20),
+      ),
+      quick: { preemptions: 1 },
+      long: { preemptions: 2 },
+    },
+    {
+      scenario: scenario(
+        'shared writer, open reservations',
+        shape,
+        16,
+        {
+          receiver,
+          a: bodies.adopts(outOfOrder),
+          b: bodies.joins(writesEach(2, 1, 2)),
+        },
+        exactly(2, 4),
+      ),
+      quick: { preemptions: 1 },
+      long: { preemptions: 2 },
+    },
+    {
+      scenario: scenario(
+        'local writers, 2 threads',
+        shape,
+        16,
+        {
+          receiver,
+          a: bodies.local(writesLocally(1)),
+          b: bodies.local(writesLocally(2)),
+        },
+        exactly(2, 8),
+        { setup: () => makeWriter(module, shape, 16, false) },
+      ),
+      quick: { preemptions: 1 },
+      long: { preemptions: 2 },
+    },
+    {
+      scenario: scenario(
+        'flusher closed, shared writer',
+        shape,
+        16,
+        {
+          receiver: bodies.receiver((flusher) => flusher.close()),
+          a: bodies.adopts(closedMeanwhile(1)),
+          b: bodies.joins(closedMeanwhile(2)),
+        },
+        (received) => checkReceived(received, 2),
+        {
+          // Several threads may take a region back; the exchange of its last word decides who does.
+          racy: (shared) => (block, word) =>
+            isGuess(shared, block, word) || (block === 2 && isReferenceWord(shared, word)),
+        },
+      ),
+      quick: { preemptions: 1 },
+      long: { preemptions: 2 },
+    },
+  ];
+}
+
+/** Writers die; what they had flushed arrives, and no buffer is lost. */
+export function writerDeathCases(module: WriterModule): WriterCase[] {
+  const bodies = new Bodies(module);
+  const shape = { bufferCount: 4, batchSize: 1, maxThreads: 4 };
+  const dies = (
+    name: string,
+    threads: Scenario<WriterShared>['threads'],
+    supervisor: NonNullable<Scenario<WriterShared>['supervisor']>,
+    length: number,
+    killable: readonly string[],
+    quick: ModelOptions = {},
+    keepsWriter = true,
+  ): WriterCase => ({
+    scenario: {
+      name: `death: ${name}`,
+      setup: () => makeWriter(module, shape, 16, keepsWriter),
+      threads,
+      supervisor,
+      killable,
+      prepares: [...Object.keys(threads), 'supervisor'],
+      racy: (shared) => (block, word) =>
+        isGuess(shared, block, word) || isOwnerWord(shared, block, word),
+      nameWord: (shared) => (block, word) => wordName(shared, block, word),
+      check: (shared, outcome) => {
+        checkAllFree(shared);
+        checkReceived(outcome.results.receiver as readonly number[], length);
+      },
+    },
+    quick: { preemptions: 0, kills: 1, deaths: 'entries', ...quick },
+    long: { preemptions: 1, kills: 1, deaths: 'entries' },
+  });
+  const receiver = bodies.receiver();
+  const recovers: NonNullable<Scenario<WriterShared>['supervisor']> = (shared, dead, self) => {
+    const pool = module.BufferPool.attach(shared.handle);
+    const flusher = module.WriteFlusher.attach(pool, shared.flusherHandle);
+    // As if this thread had made the writer and closed it: the others may all have left.
+    const writer = unjoined(module, flusher, shared);
+    self.begin();
+    const slot = dead.published[0] as number;
+    writer.recover(slot);
+    pool.reclaim(slot);
+  };
+  return [
+    dies(
+      'shared writer, 2 threads',
+      {
+        receiver,
+        a: bodies.adopts(writesEach(1, 1, 2)),
+        b: bodies.joins(writesEach(2, 1, 2)),
+      },
+      recovers,
+      2,
+      ['b'],
+    ),
+    dies(
+      'shared writer, 2 buffers',
+      {
+        receiver,
+        a: bodies.adopts(writesEach(1, 1, 10)),
+        b: bodies.joins(writesEach(2, 1, 10)),
+      },
+      recovers,
+      10,
+      ['a'],
+      { states: 40_000 },
+    ),
+    dies(
+      'local writer',
+      { receiver: bodies.receiver(recoversWhenTold), a: bodies.local(writesLocally(1)) },
+      (shared, dead, self) => {
+        const pool = module.BufferPool.attach(shared.handle);
+        self.begin();
+        const slot = dead.published[0] as number;
+        Atomics.store(shared.words, 0, slot + 1);
+        Atomics.notify(shared.words, 0);
+        Atomics.wait(shared.words, 1, 0);
+        pool.reclaim(slot);
+      },
+      2,
+      ['a'],
+      {},
+      false,
+    ),
+  ];
+}
+
+/** The receiver is told in words[0] who died, and says in words[1] that it has recovered. */
+function recoversWhenTold(flusher: WriteFlusher, shared: WriterShared): void {
+  const { words } = shared;
+  const wait = Atomics.waitAsync(words, 0, 0);
+  Promise.resolve(wait.value).then(() => {
+    flusher.recover(Atomics.load(words, 0) - 1);
+    Atomics.store(words, 1, 1);
+    Atomics.notify(words, 1);
+  });
+}
+
+/** Two reservations, the second one committed first; then the first one is aborted. */
+function outOfOrder(writer: SharedWriter, pool: BufferPool): void {
+  const first = writer.tryReserve(3);
+  const second = writer.tryReserve(2);
+  pool.bytes.set(message(1, 0, 2), second);
+  writer.commit(second, 2);
+  writer.flush();
+  writer.abort(first);
+  writer.flush();
+}
+
+function writesLocally(from: number): (writer: LocalWriter) => void {
+  return (writer) => {
+    for (let i = 0; i < 2; i++) {
+      writer.tryWrite(message(from, i, 2));
+      writer.flush();
+    }
+  };
+}
+
+function closedMeanwhile(from: number): Writing {
+  return (writer) => {
+    try {
+      if (writer.tryWrite(message(from, 0, 2))) writer.flush();
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ERR_BUSBAR_FLUSHER_CLOSED') throw error;
+    }
+  };
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+import { Worker } from 'node:worker_threads';
+import { BufferPool } from 'busbar/pool';
+import { expect, test } from 'vitest';
+import { Random } from '../../src/base/random.ts';
+import { TOTAL as BUFFER_TOTAL } from '../../src/pool/pool-layout.ts';
+import { auditPool, controlLayout, controlWords } from '../pool-audit.ts';
+import * as at from './compound-words.ts';
+import { scaled, testSeed, workerUrl } from './worker-crew.ts';
+
+/** Rounds that a worker lives at most: long enough for every tier of the compiler. */
+const ROUNDS_MAX = 300_000;
+const AT_ONCE = 4;
+const KILLS = 40;
+
+/** Lets a worker do compound steps and ends it after so many rounds. Returns its words. */
+async function liveAndDie(pool: BufferPool, rounds: number): Promise<Int32Array> {
+  const memory = new SharedArrayBuffer(4 * at.COMPOUND_WORDS);
+  const words = new Int32Array(memory);
+  const worker = new Worker(workerUrl('compound'), { workerData: { handle: pool.handle, memory } });
+  const failed = new Promise<never>((_, reject) => worker.on('error', reject));
+  const ended = new Promise((resolve) => worker.on('exit', resolve));
+  while (Atomics.load(words, at.ROUNDS) < rounds) {
+    await Promise.race([new Promise((resolve) => setImmediate(resolve)), failed]);
+  }
+  void worker.terminate();
+  await Promise.race([ended, failed]);
+  return words;
+}
+
+test('a thread that is killed has done each compound step wholly or not at all', async () => {
+  const seed = testSeed();
+  const random = new Random(seed);
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 16, maxThreads: AT_ONCE + 1 });
+  const control = controlWords(pool);
+  const layout = controlLayout(pool);
+  let torn = 0;
+  for (let i = 0; i < scaled(KILLS); i += AT_ONCE) {
+    const lives = Array.from({ length: AT_ONCE }, () =>
+      liveAndDie(pool, 1 + random.below(random.chance(0.5) ? 1000 : ROUNDS_MAX)),
+    );
+    for (const words of await Promise.all(lives)) {
+      const slot = words[at.SLOT] - 1;
+      expect(words[at.ACCOUNT]).toBe(words[at.TOTAL]);
+      expect(words[at.COUNT]).toBe(words[at.STATE]);
+      const withdrawn = [words[at.SHARE], words[at.LEFT], words[at.OWNER]];
+      expect([
+        [3, 3, -1],
+        [0, 0, 7],
+      ]).toContainEqual(withdrawn);
+      if (words[at.FIRST] !== words[at.SECOND]) torn++;
+      const id = words[at.SENT];
+      const inTransit = words[at.SENT + 3] & 0xffff;
+      const shares = control[layout.shares(slot) + id];
+      expect(shares + inTransit).toBe(control[layout.buffer(id) + BUFFER_TOTAL]);
+      expect(control[layout.refs(slot) + id]).toBe(inTransit > 0 ? 1 : 2);
+      pool.reclaim(slot);
+      if (inTransit > 0) pool.release(pool.receiveFrom(words, at.SENT));
+    }
+    expect(auditPool(pool), `replay with BUSBAR_TEST_SEED=${seed}`).toEqual([]);
+    expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+  }
+  // A step with a call inside is torn often: the kills do hit where they may.
+  expect(torn).toBeGreaterThan(0);
+});
