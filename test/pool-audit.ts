@@ -7,17 +7,19 @@ import { layoutOf } from '../src/pool/pool-blocks.ts';
 import {
   ATTENTION,
   ATTENTION_CLOSED,
+  ATTENTION_WAITERS,
   CACHE_COUNT,
   GRANT,
   inStripe,
+  isVacant,
   NEXT,
   NOT_WAITING,
   OWNER,
   type PoolLayout,
   SHARED,
   STATE,
-  THREAD_FREE,
   TOTAL,
+  WAITING,
 } from '../src/pool/pool-layout.ts';
 import type { BufferPoolHandle } from '../src/pool/pool-options.ts';
 
@@ -69,7 +71,9 @@ function auditStripes(words: Int32Array, layout: PoolLayout, places: Places): st
       }
       place(places, id, `stripe ${stripe}`);
       const owner = words[layout.buffer(id) + OWNER];
-      if (owner !== inStripe(stripe)) wrong.push(`buffer ${id} in stripe ${stripe} has OWNER ${owner}`);
+      if (owner !== inStripe(stripe)) {
+        wrong.push(`buffer ${id} in stripe ${stripe} has OWNER ${owner}`);
+      }
       if (++length > layout.bufferCount) {
         wrong.push(`stripe ${stripe} is a ring`);
         break;
@@ -84,9 +88,9 @@ function auditThreads(words: Int32Array, layout: PoolLayout, places: Places): st
   let waiting = 0;
   for (let slot = 0; slot < layout.maxThreads; slot++) {
     const record = layout.thread(slot);
-    const free = words[record + STATE] === THREAD_FREE;
+    const free = isVacant(words[record + STATE]);
     const cached = words[record + CACHE_COUNT];
-    if (words[record + GRANT] !== NOT_WAITING) waiting++;
+    if (words[record + GRANT] === WAITING) waiting++;
     if (free && words[record + GRANT] !== NOT_WAITING) wrong.push(`free slot ${slot} waits`);
     if (free && cached !== 0) wrong.push(`free slot ${slot} has ${cached} buffers cached`);
     for (let i = 1; i <= cached; i++) {
@@ -100,13 +104,18 @@ function auditThreads(words: Int32Array, layout: PoolLayout, places: Places): st
     for (let id = 0; id < layout.bufferCount; id++) {
       const refs = words[layout.refs(slot) + id];
       const shares = words[layout.shares(slot) + id];
-      if (refs < 0 || shares < 0) wrong.push(`account ${slot}/${id}: ${refs} refs ${shares} shares`);
+      if (refs < 0 || shares < 0) {
+        wrong.push(`account ${slot}/${id}: ${refs} refs ${shares} shares`);
+      }
       if (free && refs !== 0) wrong.push(`free slot ${slot} holds buffer ${id}`);
       if (shares !== 0 && refs === 0) wrong.push(`slot ${slot} has shares of ${id}, no reference`);
     }
   }
+  // The flag may stay up for a while when nobody waits, not the other way round.
   const attention = words[ATTENTION] & ~ATTENTION_CLOSED;
-  if (attention !== waiting) wrong.push(`ATTENTION says ${attention}, ${waiting} wait`);
+  if (waiting > 0 ? attention !== ATTENTION_WAITERS : attention > ATTENTION_WAITERS) {
+    wrong.push(`ATTENTION says ${attention}, ${waiting} wait`);
+  }
   return wrong;
 }
 

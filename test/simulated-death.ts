@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: makes a pool object of this thread look like that of a thread that has ended. */
+/**
+ * A tool of tests: makes a pool object of this thread look like that of a thread that has ended.
+ */
 import type { BufferPool } from '../src/pool/index.ts';
-import { LIFE } from '../src/pool/pool-layout.ts';
+import { lifeOf, PROBES } from '../src/pool/pool-layout.ts';
 import { controlWords } from './pool-audit.ts';
 
 /** What the tests need of a pool's insides. */
 interface Insides {
   readonly thread: {
     readonly record: number;
+    readonly state: number;
     readonly doorbell: { close(): void };
     readonly pulse: { stop(): void };
   };
@@ -19,7 +22,10 @@ interface Insides {
  */
 export function die(pool: BufferPool): void {
   const { thread } = pool as unknown as Insides;
+  const words = controlWords(pool);
+  const probes = thread.record + PROBES + lifeOf(thread.state);
+  const answerable = words[probes];
   thread.doorbell.close();
   thread.pulse.stop();
-  Atomics.notify(controlWords(pool), thread.record + LIFE);
+  words[probes] = answerable;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The program of steady-state.test.ts: messages through all rooms of one thread, between two marks. */
+/**
+ * The program of steady-state.test.ts: messages through all rooms of one thread, between two marks.
+ */
 
 import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { type BufferId, BufferPool } from 'busbar/pool';

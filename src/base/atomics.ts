@@ -9,9 +9,11 @@
  * global.
  *
  * The functions under "Compound steps" exist because a thread may be terminated. An engine ends a
- * thread only at a function entry or at the back edge of a loop; a straight line of accesses inside
- * one function is therefore all done or not begun. Other threads may still *observe* a state
- * between two of its accesses: a compound step is indivisible for death, not for concurrency.
+ * thread only where it calls something, built-ins like `Atomics.add` and getters included, before
+ * the call is begun, and at the back edge of a loop (measured: test/threads/compound.test.ts). So
+ * reads, then ONE call, then plain stores are all done or not begun; with a second call in it a
+ * step can be torn. Other threads may still *observe* a state between two of its accesses: a
+ * compound step is indivisible for death, not for concurrency.
  */
 
 /**
@@ -118,11 +120,13 @@ export function waitAsync(words: Words, index: number, expected: number): AsyncW
   return Atomics.waitAsync(words as Int32Array, index, expected) as AsyncWait;
 }
 
-// ── Compound steps: nothing can end the thread between their accesses ───────────────────────────
+// ── Compound steps: nothing can end the thread between their accesses, except where they say so ──
 
 /**
  * Moves a state word from one value to another and, only if that succeeded, adjusts the counter
  * that says how many threads are in the state. Returns the state before.
+ *
+ * A thread can be ended between the two: whoever cleans up after it must know that state.
  */
 export function compareExchangeThenAdd(
   words: Words,
@@ -137,46 +141,10 @@ export function compareExchangeThenAdd(
   return before;
 }
 
-/** A place in shared memory that one thread at a time may hold, as word indices. */
-export interface Place {
-  /** 0: free. 1: somebody is moving in or out. −n: held, for the n-th time. */
-  readonly state: number;
-  /** How often it was held. */
-  readonly times: number;
-  /** Zero for ever; the holder's asynchronous waits hang on it. */
-  readonly life: number;
-  /** At most how many waits hang on `life`. */
-  readonly waits: number;
-}
-
 /**
- * Takes a free place, begins two asynchronous waits on its life word, then shows the place as held.
- * So whoever sees a holder finds its waits. Returns undefined if the place was not free.
- */
-export function moveIn(words: Words, place: Place): AsyncWait[] | undefined {
-  const { state, times, life, waits } = place;
-  if (Atomics.compareExchange(words, state, 0, 1) !== 0) return undefined;
-  const first = Atomics.waitAsync(words as Int32Array, life, 0) as AsyncWait;
-  const second = Atomics.waitAsync(words as Int32Array, life, 0) as AsyncWait;
-  Atomics.store(words, waits, 2);
-  const count = (words[times] & 0x3fff_ffff) + 1;
-  words[times] = count;
-  Atomics.store(words, state, -count);
-  return [first, second];
-}
-
-/** Ends all waits on the life word of a place that this thread holds, and frees the place. */
-export function moveOut(words: Words, place: Place): void {
-  const { state, life, waits } = place;
-  Atomics.store(words, state, 1);
-  Atomics.store(words, waits, 0);
-  Atomics.notify(words, life);
-  Atomics.store(words, state, 0);
-}
-
-/**
- * Writes a word that only its claimant reads, then publishes another one that depends on it:
- * whoever dies has done both or neither.
+ * Writes a word that only its claimant reads, then publishes another one that depends on it.
+ *
+ * A thread can be ended between the two: whoever cleans up after it must know that state.
  */
 export function storeThenPublish(
   owned: Words,
@@ -217,8 +185,8 @@ export function withdraw(
   self: number,
 ): number {
   const contribution = words[accountIndex];
-  words[accountIndex] = 0;
   const left = Atomics.sub(words, totalIndex, contribution) - contribution;
+  words[accountIndex] = 0;
   if (left === 0) words[ownerIndex] = self;
   return left;
 }

@@ -6,6 +6,14 @@
 
 /** Shows a value in an error message without ever throwing itself. */
 export function show(value: unknown): string {
+  try {
+    return describe(value);
+  } catch {
+    return 'a value that cannot be shown';
+  }
+}
+
+function describe(value: unknown): string {
   if (typeof value === 'string') {
     return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}…` : JSON.stringify(value);
   }

@@ -17,15 +17,16 @@ const NOTIFIED = 2;
 /**
  * Wakes the thread that owns the word, or lets its next park return at once.
  *
- * **Threads** any. **Cost** one read-modify-write; a wake-up only if the owner sleeps.
+ * **Threads** any. **Cost** one read-modify-write; a wake-up only if the owner sleeps. A ringer
+ * that dies may leave the owner asleep until the next ring.
  */
 export function unpark(words: Words, index: number): void {
   // SYNC(parker): publishes what this thread wrote before; pairs with the exchange in parkSync()
   // and #ring().
   const before = exchange(words, index, NOTIFIED);
   // One thread may wait on its word both ways at once (listening, then blocking): wake every
-  // waiter.
-  if (before === PARKED) notify(words, index);
+  // waiter. NOTIFIED may be the word of somebody who died before it came to this line.
+  if (before !== EMPTY) notify(words, index);
 }
 
 /**

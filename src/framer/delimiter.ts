@@ -8,7 +8,8 @@ import type { Codec } from './codec.ts';
 
 /**
  * Frames that end with the same one or more bytes, which are not part of the payload. May serve
- * many framers.
+ * many framers. They lie directly behind the payload in `pool.bytes`, in the same buffer: to pass a
+ * message on with its mark, send `mark.length` bytes more.
  *
  * A mark that straddles two arrivals is found; no byte is looked at again except the last ones that
  * may be the beginning of the mark (its length less one).

@@ -262,7 +262,7 @@ test('a buffer that the caller has waited for is adopted and used next', async (
   expect(held(pool)).toBe(0);
 });
 
-test('an adopted buffer without use goes back: after a rewind, when quiet, closed or not alone', () => {
+test('an adopted buffer without use goes back: after a rewind, quiet, closed or not alone', () => {
   const { pool, framer } = setup(LINES);
   framer.adopt(pool.tryAcquire());
   framer.adopt(pool.tryAcquire());

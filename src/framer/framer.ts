@@ -168,12 +168,14 @@ export class Framer extends Staging {
       const shown = available < max ? available : max;
       try {
         total = codec.measure(this.bytes, begin, begin + shown, this.scanned - begin);
+        skip = codec.payloadSkip;
+        trim = codec.payloadTrim;
       } catch (error) {
         this.fail(error);
       }
+      // A codec that closed the framer gets no frame out of it.
+      if (this.failure !== undefined) throw this.failure;
       if (total === 0 && available < max) return this.awaitMore();
-      skip = codec.payloadSkip;
-      trim = codec.payloadTrim;
       const refusal = refuseMeasure(total, skip, trim, max);
       if (refusal !== undefined) this.fail(refusal);
       if (total > available) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** From the flusher to the outbox: the writers that feed one link, and when they are stopped. */
 
+import { checkInteger } from '../base/check.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { WriteFlusher } from '../writer/index.ts';
 import type { Outbox } from './outbox.ts';
@@ -50,14 +51,16 @@ export class Lanes implements Outlet {
     return this.#stalls;
   }
 
-  /** Regions of this writer come here from now on. */
+  /** Regions of this writer come here from now on. **Throws** RangeError, TypeError. */
   add(writerId: number): void {
+    this.#checkWriterId(writerId);
     this.#writerIds.push(writerId);
     this.#board.plug(writerId, this);
   }
 
   /** Regions of this writer do not come any more; those that wait are dropped. */
   remove(writerId: number): void {
+    this.#checkWriterId(writerId);
     const at = this.#writerIds.indexOf(writerId);
     if (at < 0) return;
     this.#writerIds.splice(at, 1);
@@ -108,5 +111,9 @@ export class Lanes implements Outlet {
 
   send(): void {
     this.#outbox.send();
+  }
+
+  #checkWriterId(writerId: number): void {
+    checkInteger('writerId', writerId, 0, this.flusher.layout.writerCount - 1);
   }
 }

@@ -12,11 +12,13 @@ import {
   checkOptions,
   checkSignal,
   checkTimeoutMs,
+  show,
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { Codec } from '../framer/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-import type { WriteFlusher, WriterOptions } from '../writer/index.ts';
+import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
+import { resolveWriterOptions } from '../writer/writer-options.ts';
 import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './intake.ts';
 import type { TcpLink } from './tcp-link.ts';
 
@@ -36,8 +38,9 @@ export interface LinkHandler {
   onFrames?(link: TcpLink): void;
   /**
    * A frame has arrived: its payload is `[offset, offset + length)` of `pool.bytes`, borrowed until
-   * this returns. Keep it by `link.framer.takePacket()` or `pool.retain(bufferId)`. `link.pause()`
-   * makes this the last one for now.
+   * this returns. Keep it by `link.framer.takePacket()`; or, together with the prefix or delimiter
+   * around it, by `pool.retain(bufferId)` and then `Packet.wrap(pool, bufferId, begin, n)`.
+   * `link.pause()` makes this the last one for now.
    */
   onFrame?(offset: number, length: number, bufferId: BufferId, link: TcpLink): void;
   /**
@@ -45,7 +48,12 @@ export interface LinkHandler {
    * closes by itself.
    */
   onEnd?(link: TcpLink): void;
-  /** Less than `lowWaterBytes` wait for the peer, after `link.writable` was false. */
+  /**
+   * No more than `lowWaterBytes` wait for the peer, after `link.writable` was false.
+   *
+   * A writer may also say "not now" because the pool has no free buffer: `link.writable` is still
+   * true then, and this does not come. `await link.writer.reserve(n)` waits for either.
+   */
   onDrained?(link: TcpLink): void;
   /**
    * The link is gone and holds no buffer any more. `error`: why, unless both sides ended it in good
@@ -175,8 +183,8 @@ export function resolveLinkOptions(
       1,
       bufferSize,
     ),
-    flusher: options.flusher,
-    writer: options.writer ?? { flush: 'turn' as const },
+    flusher: checkFlusher(pool, options.flusher),
+    writer: checkWriter(pool, options.writer ?? { flush: 'turn' }),
     ingest: checkOneOf('ingest', options.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
     highWaterBytes,
@@ -193,6 +201,23 @@ export function resolveLinkOptions(
         : checkInteger('keepAliveMs', keepAliveMs, 0, KEEP_ALIVE_MS_MAX),
     signal: checkSignal('signal', options.signal),
   });
+}
+
+function checkFlusher(pool: BufferPool, flusher: unknown): WriteFlusher | undefined {
+  if (flusher === undefined) return undefined;
+  if (!(flusher instanceof WriteFlusher) || flusher.pool !== pool) {
+    throw new TypeError(`flusher must be a WriteFlusher of the same pool, got ${show(flusher)}`);
+  }
+  return flusher;
+}
+
+/** Here already, so that a server does not listen with options of which no link can be made. */
+function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
+  if (typeof writer !== 'object') {
+    throw new TypeError(`writer must be an object, got ${show(writer)}`);
+  }
+  resolveWriterOptions(pool, writer);
+  return writer;
 }
 
 /** The handler must take frames in one way or the other. */

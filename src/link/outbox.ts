@@ -6,6 +6,7 @@
 
 import type { Duplex } from 'node:stream';
 import type { BufferId, BufferPool } from '../pool/index.ts';
+import { throwLater } from './switchboard.ts';
 
 /** What an outbox has done so far. */
 export interface OutboxStats {
@@ -72,6 +73,8 @@ export class Outbox {
   #inFlightBytes = 0;
   #waitingBytes = 0;
   #discarded = false;
+  /** The stream threw. It may call back nevertheless, which means nothing any more. */
+  #failed = false;
 
   #bytesWritten = 0;
   #writes = 0;
@@ -121,12 +124,24 @@ export class Outbox {
     waiting.push(offset, length, bufferId);
   }
 
-  /** Starts a write with what waits, unless one is under way: then it goes with the next. */
+  /**
+   * Starts a write with what waits, unless one is under way: then it goes with the next.
+   *
+   * A stream that throws is destroyed with what it threw, which is thrown on from a microtask:
+   * whoever sends for many links goes on with the next.
+   */
   send(): void {
-    if (this.#inFlight > 0) return;
+    if (this.#inFlight > 0 || this.#waiting.length === 0) return;
+    try {
+      this.#write();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #write(): void {
     const waiting = this.#waiting;
     const count = waiting.length / REGION_FIELDS;
-    if (count === 0) return;
     const socket = this.#socket;
     this.#writes++;
     if (count === 1) {
@@ -147,6 +162,15 @@ export class Outbox {
     for (let i = 0; i < regions - 1; i++) socket.write(this.#chunk(i));
     socket.write(this.#chunk(regions - 1), this.#onWritten);
     socket.uncork();
+  }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    this.#lostBytes += this.#inFlightBytes;
+    this.#removeSent();
+    this.discard();
+    this.#socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    throwLater(error);
   }
 
   /**
@@ -201,20 +225,26 @@ export class Outbox {
    * hears elsewhere.
    */
   #written(): void {
+    if (this.#failed) return;
+    if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
+    else this.#bytesWritten += this.#inFlightBytes;
+    this.#removeSent();
+    if (this.#socket.destroyed) this.discard();
+    else this.send();
+    this.#onDone();
+  }
+
+  /** Gives back what the system has had. */
+  #removeSent(): void {
     const waiting = this.#waiting;
     const head = this.#head;
     for (let i = BUFFER; i < head; i += REGION_FIELDS) {
       this.#pool.release(waiting[i] as BufferId);
     }
-    if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
-    else this.#bytesWritten += this.#inFlightBytes;
     this.#inFlight = 0;
     this.#inFlightBytes = 0;
     this.#head = 0;
     if (head === waiting.length) waiting.length = 0;
     else waiting.splice(0, head);
-    if (this.#socket.destroyed) this.discard();
-    else this.send();
-    this.#onDone();
   }
 }

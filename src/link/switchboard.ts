@@ -15,7 +15,7 @@ export interface Outlet {
   push(offset: number, length: number, bufferId: BufferId): boolean;
   /** Whether so much waits that it should be sent before this turn of the event loop ends. */
   isFull(): boolean;
-  /** Starts a write with what was pushed, if there is anything. */
+  /** Starts a write with what was pushed, if there is anything. Should not throw. */
   send(): void;
 }
 
@@ -57,15 +57,11 @@ export class Switchboard {
   /**
    * The switchboard of a flusher: one on a thread, made when it is first asked for.
    *
-   * **Throws** ERR_BUSBAR_FLUSHER_ROLE if another thread drains the flusher; TypeError if it
-   * belongs to another pool.
+   * **Throws** ERR_BUSBAR_FLUSHER_ROLE if another thread drains the flusher.
    */
   static of(pool: BufferPool, flusher: WriteFlusher): Switchboard {
     let board = boards.get(flusher);
     if (board === undefined) {
-      if (!(flusher instanceof WriteFlusher) || flusher.pool !== pool) {
-        throw new TypeError('flusher must be a WriteFlusher of the same pool');
-      }
       if (!flusher.isReceiver) {
         throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'links drain their flusher themselves');
       }
@@ -148,10 +144,24 @@ export class Switchboard {
     this.#dueSpare = due;
     for (let i = 0; i < due.length; i++) {
       due[i].isDue = false;
-      due[i].send();
+      try {
+        due[i].send();
+      } catch (error) {
+        throwLater(error);
+      }
     }
     due.length = 0;
   };
+}
+
+/**
+ * Throws from a microtask: whoever is at fault, the others on the way are not stopped half-way
+ * through.
+ */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }
 
 const boards = new WeakMap<WriteFlusher, Switchboard>();

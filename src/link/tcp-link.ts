@@ -2,8 +2,8 @@
 /** The socket's end of the way, in both directions: one connection, its framer, its writer. */
 
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { checkTimeoutMs } from '../base/check.ts';
+import { Duplex } from 'node:stream';
+import { checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Framer } from '../framer/index.ts';
@@ -143,11 +143,18 @@ export class TcpLink {
    * `ingest` 'copy'.
    *
    * **Throws** what `codec` or `handler` throws, ERR_BUSBAR_WRITER_SLOTS,
-   * ERR_BUSBAR_FLUSHER_CLOSED; TypeError or RangeError naming the option that is wrong. Except in
-   * this last case the socket is closed then.
+   * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_LINK_CLOSED if the socket was destroyed before; TypeError
+   * or RangeError naming the argument or option that is wrong. Except in this last case the socket
+   * is closed then.
    */
   static adopt(pool: BufferPool, socket: Duplex, options: LinkOptions): TcpLink {
+    if (!(socket instanceof Duplex)) {
+      throw new TypeError(`socket must be a Duplex, got ${show(socket)}`);
+    }
     const resolved = resolveLinkOptions(pool, options);
+    if (socket.destroyed) {
+      throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its socket was destroyed before');
+    }
     let open = socket;
     try {
       const intake = makeIntake(pool, resolved);
@@ -166,7 +173,7 @@ export class TcpLink {
    * when the writer is closed.
    */
   get writable(): boolean {
-    return !this.#lanes.stalled && this.#writeState === WRITING;
+    return !this.#lanes.stalled && this.#writeState === WRITING && !this.writer.closed;
   }
 
   /**
@@ -205,7 +212,7 @@ export class TcpLink {
    */
   flush(): boolean {
     if (this.#writeState === WRITING) {
-      this.writer.flush();
+      if (!this.writer.closed) this.writer.flush();
       this.#lanes.drain();
       this.#outbox.send();
     }
@@ -215,6 +222,8 @@ export class TcpLink {
   /**
    * Sends what another writer of the same flusher writes too; for writers of other threads. Order
    * is kept per writer.
+   *
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError for what is no writer's id.
    */
   addWriter(writerId: number): void {
     if (this.#writeState !== WRITING) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
@@ -268,8 +277,8 @@ export class TcpLink {
     if (!this.#destroyed) {
       this.#intake.stop();
       this.socket.resume();
-      this.end();
       this.#setDeadline(deadlineMs);
+      this.end();
     }
     return done;
   }
@@ -342,27 +351,39 @@ export class TcpLink {
       this.#destroy(asBusbarError(error));
       return;
     }
+    this.#handlerFailed(error);
+  }
+
+  #handlerFailed(error: unknown): never {
     this.#destroy(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause: error }));
     throw error;
   }
 
+  #tell(event: 'onEnd' | 'onDrained'): void {
+    try {
+      this.#handler[event]?.(this);
+    } catch (error) {
+      this.#handlerFailed(error);
+    }
+  }
+
   #onEnd(): void {
     if (!this.#destroyed) {
-      this.#handler.onEnd?.(this);
+      this.#tell('onEnd');
       const { pendingBytes } = this.#intake;
       if (pendingBytes > 0 && !this.#intake.stopped) {
         this.#error ??= new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes of it`);
       }
       if (this.#options.allowHalfOpen) return;
-      this.end();
       this.#setDeadline(this.#options.closeDeadlineMs);
+      this.end();
     }
   }
 
   #afterWrite(): void {
     // A quiet link keeps no buffer.
     if (this.#outbox.queuedBytes === 0 && !this.#writerClosed) this.writer.releaseIdle();
-    if (this.#lanes.resumeIfLow() && this.#writeState === WRITING) this.#handler.onDrained?.(this);
+    if (this.#lanes.resumeIfLow() && this.#writeState === WRITING) this.#tell('onDrained');
     if (this.#writeState === DRAINING) this.#finish();
     if (this.#socketClosed) this.#settle();
   }
@@ -373,7 +394,7 @@ export class TcpLink {
    */
   #finish(): void {
     if (this.#destroyed) return;
-    if (!this.#writerClosed && (this.#lanes.flusher.closed || this.writer.flush())) {
+    if (!this.#writerClosed && this.#flushLast()) {
       this.#writerClosed = true;
       this.#outbox.lose(this.writer.close());
     }
@@ -385,6 +406,17 @@ export class TcpLink {
     this.#writeState = ENDED;
     this.#lanes.clear();
     this.socket.end();
+  }
+
+  /** Whether the writer holds nothing that could still be sent. */
+  #flushLast(): boolean {
+    if (this.writer.closed || this.#lanes.flusher.closed) return true;
+    try {
+      return this.writer.flush();
+    } catch (cause) {
+      this.#error ??= new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'not all was sent', { cause });
+      return true;
+    }
   }
 
   #setDeadline(deadlineMs: number): void {
@@ -403,14 +435,19 @@ export class TcpLink {
     stopTimer(this.#deadline);
     this.#intake.stop();
     this.#writeState = ENDED;
-    this.#outbox.discard();
-    // What the writer and the lanes still have goes to the closed outbox, which counts it as lost.
-    this.#lanes.resume();
-    this.#lanes.drain();
-    this.#outbox.lose(this.writer.close());
-    this.#lanes.drain();
-    this.#lanes.clear();
-    this.socket.destroy();
+    try {
+      this.#outbox.discard();
+      // What the writer and the lanes still have goes to the closed outbox, which counts it as
+      // lost.
+      this.#lanes.resume();
+      this.#lanes.drain();
+      this.#outbox.lose(this.writer.close());
+      this.#lanes.drain();
+      this.#lanes.clear();
+    } finally {
+      // Whatever happens: nobody else would.
+      this.socket.destroy();
+    }
   }
 
   /** After the socket's 'close': the last write may still be called back. */

@@ -2,7 +2,7 @@
 /** The socket's end of the way: a listening socket that makes a link of every connection. */
 
 import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net';
-import { checkInteger, checkTimeoutMs } from '../base/check.ts';
+import { checkFunction, checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type LinkOptions, resolveLinkOptions } from './link-options.ts';
@@ -96,7 +96,8 @@ export class TcpServer {
       try {
         const link = TcpLink.adopt(pool, socket, linkOptions);
         this.#links.add(link);
-        link.socket.on('close', () => this.#links.delete(link));
+        // Before the link's own listener: its `onClose` may throw.
+        link.socket.prependListener('close', () => this.#links.delete(link));
       } catch (error) {
         socket.destroy();
         this.#refused++;
@@ -115,6 +116,7 @@ export class TcpServer {
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
     const { signal } = resolveLinkOptions(pool, options, SERVER_KEYS);
     const where = listenOptions(options);
+    if (options.onError !== undefined) checkFunction('onError', options.onError);
     if (options.maxLinks !== undefined) checkInteger('maxLinks', options.maxLinks, 1, COUNT_MAX);
     signal?.throwIfAborted();
     // Paused: nothing is read before the link says where to.
@@ -198,6 +200,11 @@ export class TcpServer {
 
 function listenOptions(options: TcpServerOptions): ListenOptions {
   const backlog = checkInteger('backlog', options.backlog ?? BACKLOG_DEFAULT, 1, COUNT_MAX);
+  for (const name of ['host', 'path'] as const) {
+    const value: unknown = options[name];
+    if (value === undefined || typeof value === 'string') continue;
+    throw new TypeError(`${name} must be a string, got ${show(value)}`);
+  }
   if (options.path !== undefined) {
     if (options.port !== undefined) throw new TypeError('options must not have port and path');
     return { path: options.path, backlog };

@@ -13,6 +13,7 @@ import {
   readSendPacket,
   SEND_PACKET_WORDS,
   type SendPacket,
+  useUp,
   writeSendPacket,
 } from './send-packet.ts';
 
@@ -65,7 +66,15 @@ export class Packet {
    */
   static wrap(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
     const begin = offset - pool.offsetOf(bufferId);
-    if (!(begin >= 0 && length >= 0 && begin + length <= pool.bufferSize)) {
+    const isNumbers =
+      (bufferId | 0) === bufferId && (length | 0) === length && (begin | 0) === begin;
+    if (
+      !isNumbers ||
+      bufferId >>> 0 >= pool.bufferCount ||
+      begin < 0 ||
+      length < 0 ||
+      begin + length > pool.bufferSize
+    ) {
       throwRegion(pool, bufferId, offset, length);
     }
     return new Packet(pool, bufferId, offset, length);
@@ -103,7 +112,20 @@ export class Packet {
     }
     writeSendPacket(transit, 0, sent);
     const bufferId = pool.receiveFrom(transit, 0);
+    useUp(sent);
     return new Packet(pool, bufferId, transit[1], transit[2]);
+  }
+
+  /**
+   * Takes over a packet that another thread put into four words of a carrier by {@link sendInto};
+   * the words hold no packet afterwards, so they cannot be received twice.
+   *
+   * **Ownership** the reference is this packet's on success, still the words' if this throws.
+   * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
+   */
+  static receiveFrom(pool: BufferPool, words: Int32Array<ArrayBufferLike>, index: number): Packet {
+    const bufferId = pool.receiveFrom(words, index);
+    return new Packet(pool, bufferId, words[index + 1], words[index + 2]);
   }
 
   /** The buffer, for the functions that work on plain numbers. The packet keeps its reference. */
@@ -297,13 +319,13 @@ export class Packet {
 
   private position(at: number, bytes: number): number {
     if (this.buffer < 0) this.throwReleased();
-    if (!(at >= 0 && at + bytes <= this.size)) this.throwPosition(at, bytes);
+    if ((at | 0) !== at || at < 0 || at + bytes > this.size) this.throwPosition(at, bytes);
     return this.begin + at;
   }
 
   private throwPosition(at: unknown, bytes: number): never {
     throw new RangeError(
-      `at must leave ${bytes} bytes in a packet of ${this.size}, got ${show(at)}`,
+      `at must be an integer that leaves ${bytes} bytes of ${this.size}, got ${show(at)}`,
     );
   }
 
@@ -320,7 +342,7 @@ function throwRegion(pool: BufferPool, id: BufferId, offset: unknown, length: un
   checkInteger('bufferId', id, 0, pool.bufferCount - 1);
   const begin = pool.offsetOf(id);
   throw new RangeError(
-    `offset and length must lie in buffer ${id}, that is in [${begin}, ${begin + pool.bufferSize}), ` +
+    `offset and length must lie in buffer ${id}, [${begin}, ${begin + pool.bufferSize}), ` +
       `got offset ${show(offset)}, length ${show(length)}`,
   );
 }

@@ -23,7 +23,10 @@ export interface SendPacket {
 /** Words that a {@link SendPacket} fills: buffer, offset, length, contribution. */
 export const SEND_PACKET_WORDS = 4;
 
-/** Reads a SendPacket out of the words that `pool.sendInto` wrote. */
+/**
+ * Reads a SendPacket out of the words that `pool.sendInto` wrote. Only reads: the words still look
+ * full. To take the packet out of them use `Packet.receiveFrom`.
+ */
 export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number): SendPacket {
   return {
     buffer: words[index],
@@ -43,4 +46,16 @@ export function writeSendPacket(
   words[index + 1] = packet.offset;
   words[index + 2] = packet.length;
   words[index + 3] = packet.contribution;
+}
+
+/**
+ * Marks a SendPacket as received, so that the same object cannot be received twice. A copy of it
+ * that was made before still could: copies are the user's to avoid.
+ */
+export function useUp(packet: SendPacket): void {
+  try {
+    (packet as { contribution: number }).contribution = 0;
+  } catch {
+    // Frozen: it was received all the same.
+  }
 }

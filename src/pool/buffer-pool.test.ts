@@ -88,7 +88,7 @@ test('releasing a buffer once too often is an error and changes nothing', () => 
   pool.release(id);
   const before = controlWords(pool).slice();
   expect(() => pool.release(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
-  expect(() => pool.release(id)).toThrow(/released already, or never acquired here/);
+  expect(() => pool.release(id)).toThrow(/released .*, or never acquired here/);
   expect(() => pool.retain(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(() => pool.isSoleHolder(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   const words = new Int32Array(4);
@@ -320,7 +320,7 @@ test('a detached pool refuses every call, even with a buffer of old', async () =
   expect(other.tryAcquire()).not.toBe(NO_BUFFER);
 });
 
-test('a closed pool gives nothing out, takes everything back, and reports what is out', async () => {
+test('a closed pool gives nothing out, takes everything back, reports what is out', async () => {
   const pool = BufferPool.create(small);
   const other = BufferPool.attach(pool.handle);
   const ids = [pool.tryAcquire(), pool.tryAcquire(), other.tryAcquire()];

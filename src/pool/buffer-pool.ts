@@ -14,7 +14,6 @@ import {
   type BufferId,
   NO_BUFFER,
   STATE,
-  THREAD_FREE,
   type ThreadSlot,
 } from './pool-layout.ts';
 import {
@@ -206,8 +205,10 @@ export class BufferPool extends BufferReferences {
 
   /** @internal True if the thread at the slot has ended without detaching, or never attached. */
   isThreadGone(slot: number): boolean {
+    if (slot === this.threadSlot) return false;
     const record = this.layout.thread(slot);
-    if (loadAcquire(this.words, record + STATE) === THREAD_FREE) return true;
-    return slot !== this.threadSlot && isGone(this.words, record, KEPT_BY_QUESTION);
+    const state = loadAcquire(this.words, record + STATE);
+    // Somebody else has the proof, if the slot is being reclaimed.
+    return state > 0 || isGone(this.words, record, state, KEPT_BY_QUESTION);
   }
 }

@@ -128,6 +128,11 @@ export abstract class BufferReferences {
     this.leaks = words[HEADER_TRACK_LEAKS] === 1 ? new LeakTracker() : undefined;
   }
 
+  /** @internal Tells this pool from others, in any thread. */
+  get identity(): number {
+    return this.tag;
+  }
+
   /**
    * Takes a free buffer, or answers NO_BUFFER: "not now". Its bytes are whatever the last user
    * left.
@@ -254,14 +259,16 @@ export abstract class BufferReferences {
     if (shares === 0) shares = this.openAccount(id, refs);
     if (refs > 1 && shares < 2) shares = this.adjustShares(id, shares);
     const given = refs === 1 ? shares : 1;
-    // From here to the end there is no call: the reference is either still here or in the target
-    // words.
-    words[at] = refs - 1;
-    words[account] = shares - given;
+    const mark = this.tag | given;
     target[index] = id;
     target[index + 1] = offset;
     target[index + 2] = length;
-    target[index + 3] = this.tag | given;
+    // From here to the end there is no call: the reference is either still here or in the target
+    // words. A target that cannot hold the mark (bytes, half words, something frozen) has none.
+    target[index + 3] = mark;
+    if (target[index + 3] !== mark) this.throwTarget(target);
+    words[at] = refs - 1;
+    words[account] = shares - given;
   }
 
   /**
@@ -280,6 +287,7 @@ export abstract class BufferReferences {
     const mark = source[index + 3];
     const given = mark & 0xffff;
     if (
+      (id | 0) !== id ||
       id >>> 0 >= this.bufferCount ||
       given === 0 ||
       mark - given !== this.tag ||
@@ -428,7 +436,8 @@ export abstract class BufferReferences {
     if ((attention & ATTENTION_CLOSED) !== 0) throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
   }
 
-  protected checkAttached(): void {
+  /** @internal **Throws** ERR_BUSBAR_DETACHED. */
+  checkAttached(): void {
     if (this.words === DETACHED_WORDS) throw new BusbarError('ERR_BUSBAR_DETACHED');
   }
 
@@ -451,6 +460,10 @@ export abstract class BufferReferences {
 
   private throwIndex(index: unknown): never {
     throw new RangeError(`index must be an integer that leaves 4 words, got ${show(index)}`);
+  }
+
+  private throwTarget(target: unknown): never {
+    throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
   }
 
   private throwBadWords(id: unknown): never {

@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room every packet lives in: proof that a thread is gone, so that what it held may be taken
- * back.
+ * The room every packet lives in: who is attached, and proof that a thread is gone, so that what it
+ * held may be taken back.
  */
 
 import {
-  type AsyncWait,
   compareExchange,
   fetchAdd,
   loadAcquire,
-  moveIn,
-  moveOut,
   notify,
-  type Place,
+  storeRelease,
   type Words,
   waitAsync,
 } from '../base/atomics.ts';
-import { LIFE, PROBES, STATE, TIMES } from './pool-layout.ts';
+import {
+  isVacant,
+  LIFE,
+  lifeOf,
+  movedIn,
+  movingIn,
+  PROBES,
+  STATE,
+  THREAD_FREE,
+  TIMES,
+} from './pool-layout.ts';
 
-/**
- * How many waits a thread keeps pending on its LIFE word: so many probes it can answer in one turn.
- */
+/** How many waits a thread keeps pending: so many probes it can answer between two turns. */
 const PULSES = 10;
 
 /**
@@ -33,17 +38,14 @@ const PULSES = 10;
 export const KEPT_BY_SEARCH = 6;
 /** Left by whoever asks about one thread and can go on without an answer. */
 export const KEPT_BY_QUESTION = 3;
-/**
- * Left by whoever reclaims one thread: one wait, because a prober that was interrupted while the
- * slot changed hands may have used up one without saying so.
- */
+/** Left by whoever reclaims one thread. */
 export const KEPT_BY_CLAIM = 1;
 
 /** LIFE is never written: it is only waited on. */
 const LIFE_VALUE = 0;
 
 /**
- * Keeps asynchronous waits pending on this thread's LIFE word for as long as it is attached.
+ * Keeps asynchronous waits pending on a LIFE word for as long as this thread is attached.
  *
  * An engine forgets the pending waits of a thread that has ended, and only then. So a `notify` that
  * finds nobody proves that the thread is gone; one that finds somebody proves that it was there,
@@ -52,68 +54,76 @@ const LIFE_VALUE = 0;
  */
 export class Pulse {
   readonly #words: Words;
-  readonly #place: Place;
+  readonly #thread: number;
+  readonly #life: number;
+  readonly #probes: number;
   #stopped = false;
 
-  private constructor(words: Words, place: Place, waits: readonly AsyncWait[]) {
+  private constructor(words: Words, thread: number, state: number) {
     this.#words = words;
-    this.#place = place;
-    for (const wait of waits) this.#follow(wait);
-    for (let i = waits.length; i < PULSES; i++) this.#beat();
+    this.#thread = thread;
+    this.#life = thread + LIFE + lifeOf(state);
+    this.#probes = thread + PROBES + lifeOf(state);
   }
 
   /**
-   * Takes the thread slot whose record begins at `thread`, if it is free, and shows life there from
-   * the first moment on.
+   * Takes the thread slot whose record begins at `thread` if its STATE is `expected`, FREE or
+   * MOVING; undefined if it is not, or if another took it away meanwhile.
+   *
+   * The waits hang before the slot shows as attached, so nobody can take the thread for dead. Until
+   * then it has nothing that could be lost: if it dies, or just takes long, another has the slot.
    */
-  static start(words: Words, thread: number): Pulse | undefined {
-    const place: Place = {
-      state: thread + STATE,
-      times: thread + TIMES,
-      life: thread + LIFE,
-      waits: thread + PROBES,
-    };
+  static start(words: Words, thread: number, expected: number): Pulse | undefined {
+    const moving = movingIn(fetchAdd(words, thread + TIMES, 1) + 1);
+    const at = thread + STATE;
     // SYNC(slot-state): sees the record as its last thread, or reclaim(), left it.
-    const waits = moveIn(words, place);
-    return waits === undefined ? undefined : new Pulse(words, place, waits);
+    if (compareExchange(words, at, expected, moving) !== expected) return undefined;
+    const pulse = new Pulse(words, thread, moving);
+    for (let i = 0; i < PULSES; i++) pulse.#wait();
+    storeRelease(words, pulse.#probes, PULSES);
+    if (compareExchange(words, at, moving, movedIn(moving)) === moving) return pulse;
+    pulse.stop();
+    return undefined;
   }
 
   /** Frees the slot for another thread. */
   leave(): void {
-    this.stop();
     // SYNC(slot-state): publishes the record; pairs with start().
-    moveOut(this.#words, this.#place);
+    storeRelease(this.#words, this.#thread + STATE, THREAD_FREE);
+    this.stop();
   }
 
-  /** Replaces no more waits. */
+  /** Ends all waits. */
   stop(): void {
     this.#stopped = true;
+    storeRelease(this.#words, this.#probes, 0);
+    notify(this.#words, this.#life);
   }
 
-  #beat(): void {
-    this.#follow(waitAsync(this.#words, this.#place.life, LIFE_VALUE));
-    fetchAdd(this.#words, this.#place.waits, 1);
-  }
-
-  #follow(wait: AsyncWait): void {
+  #wait(): void {
+    const wait = waitAsync(this.#words, this.#life, LIFE_VALUE);
     if (!wait.async) return;
     wait.value.then(() => {
-      if (!this.#stopped) this.#beat();
+      if (this.#stopped) return;
+      this.#wait();
+      fetchAdd(this.#words, this.#probes, 1);
     });
   }
 }
 
 /**
- * True if the thread whose record begins at `thread` has ended; false if it lives, or if it could
- * answer no more than `kept` probes before its next turn.
+ * True if the thread whose slot has that STATE, and whose record begins at `thread`, has ended or
+ * left; false if it lives, or if it could answer no more than `kept` probes before its next turn.
  */
-export function isGone(words: Words, thread: number, kept: number): boolean {
+export function isGone(words: Words, thread: number, state: number, kept: number): boolean {
+  if (isVacant(state)) return true;
+  const at = thread + PROBES + lifeOf(state);
   for (;;) {
-    const probes = loadAcquire(words, thread + PROBES);
+    const probes = loadAcquire(words, at);
     if (probes <= kept) return false;
-    if (compareExchange(words, thread + PROBES, probes, probes - 1) === probes) break;
+    if (compareExchange(words, at, probes, probes - 1) !== probes) continue;
+    if (notify(words, thread + LIFE + lifeOf(state), 1) > 0) return false;
+    compareExchange(words, at, probes - 1, probes);
+    return true;
   }
-  if (notify(words, thread + LIFE, 1) > 0) return false;
-  fetchAdd(words, thread + PROBES, 1);
-  return true;
 }

@@ -48,7 +48,7 @@ export function createBlocks(options: ResolvedPoolOptions): {
   words[HEADER_BUFFER_COUNT] = options.bufferCount;
   words[HEADER_BATCH_SIZE] = options.batchSize;
   words[HEADER_MAX_THREADS] = options.maxThreads;
-  words[HEADER_TAG] = (arbitrarySeed() & TAG_MASK) << TAG_SHIFT;
+  words[HEADER_TAG] = ((arbitrarySeed() & TAG_MASK) | 1) << TAG_SHIFT;
   words[HEADER_TRACK_LEAKS] = options.trackLeaks ? 1 : 0;
   for (let slot = 0; slot < options.maxThreads; slot++) {
     words[layout.thread(slot) + GRANT] = NOT_WAITING;
@@ -93,7 +93,8 @@ export function openBlocks(handle: BufferPoolHandle): Words {
   }
   const layout = layoutOf(words);
   const dataBytes = bufferStride(words[HEADER_BUFFER_SIZE]) * layout.bufferCount;
-  if (layout.wordCount !== words.length || dataBytes !== data.byteLength) {
+  const fits = layout.wordCount === words.length && dataBytes === data.byteLength;
+  if (!fits || !(words[HEADER_BATCH_SIZE] > 0)) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its two blocks do not belong together');
   }
   return words;

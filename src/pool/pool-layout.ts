@@ -15,23 +15,22 @@
  *
  *   word             unit      written by                       read by     access
  *   header           various   the creator, at first            anyone      plain, immutable
- *   ATTENTION        threads   waiters ±1; close(): bit 30      everyone    atomic or a hint,
- *                                                                           SYNC(attention)
+ *   ATTENTION        flags     waiters, those who serve them;   everyone    atomic or a hint,
+ *                              close()                                      SYNC(attention)
  *   NEXT_TICKET      tickets   waiters, on registration         waiters     atomic
  *   stripe s         see below whoever claims it                everyone    atomic, SYNC(stripe)
  *   thread:
  *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer
  *     cache          BufferIds its thread                       it          plain, one writer
  *     counters       events    its thread                       stats       plain, one writer
- *     STATE          see below attach, detach, reclaim          everyone    atomic, SYNC(slot-state)
+ *     STATE          see below attach, detach, reclaim          everyone    by SYNC(slot-state)
  *     GRANT          see below its thread; anyone: WAITING →    everyone    atomic, SYNC(grant)
  *                              granted
  *     TICKET         ticket    its thread, then it registers    everyone    plain, by SYNC(grant)
  *     PARKER         state     its thread parks, anyone rings   everyone    atomic, SYNC(parker)
- *     LIFE           –         nobody: a word to wait on        –           wait and notify only
- *     TIMES          attaches  whoever attaches, while MOVING   the same    by SYNC(slot-state)
- *     PROBES         probes    its thread +1, probers −1;       probers     atomic
- *                              0 if free
+ *     TIMES          attempts  whoever wants to attach, +1      the same    atomic
+ *     LIFE[n mod 8]  –         nobody: words to wait on         –           wait and notify only
+ *     PROBES[same]   probes    its thread +1, probers −1        probers     atomic
  *   buffer:
  *     OWNER          see below the present owner                reclaim     plain, with the buffer
  *     NEXT           BufferId  who claimed the stripe           the same    plain, by SYNC(stripe)
@@ -59,10 +58,17 @@
  *                       it stores the new head
  *
  *   STATE = 0       FREE: nobody uses the slot
- *   STATE = 1       MOVING: a thread moves in or out, in one compound step, so no thread dies there
- *   STATE < 0       attached, for the (−STATE)th time (or died without detaching)
- *   STATE ≥ 2       RECLAIMING: thread t, attached for the n-th time, is at it:
- *                   2 + t + 1024 · (n mod 2²⁰)
+ *   STATE = −2n     MOVING: the n-th to want the slot is moving in; it has nothing yet, and if no
+ *                   slot is FREE another may take this one away from it
+ *   STATE = −2n − 1 attached, as number n; or died without detaching
+ *   STATE > 0       RECLAIMING: thread t, attached as number n, is at it:
+ *                   1 + t + 1024 · (n mod 2²⁰)
+ *
+ *   ATTENTION = 0   nobody waits, nobody closed the pool: hot paths go straight on
+ *   its bit 0       WAITERS: a thread may be WAITING. Raised by the waiter behind its WAITING, and
+ *                   again at each sweep; lowered by whoever finds nobody WAITING, and raised again
+ *                   if it finds somebody afterwards: so one who dies in between does no harm
+ *   its bit 30      CLOSED
  *
  *   GRANT = −1      the thread is not waiting
  *   GRANT =  0      WAITING: whoever has a free buffer may put it here
@@ -114,7 +120,9 @@ export const ATTENTION: number = LINE_WORDS;
 export const NEXT_TICKET: number = 2 * LINE_WORDS;
 const STRIPES: number = 3 * LINE_WORDS;
 
-/** Bit of ATTENTION: the pool is closed. The bits below count registered waiters. */
+/** Bit of ATTENTION: some thread may be waiting for a buffer. */
+export const ATTENTION_WAITERS = 1;
+/** Bit of ATTENTION: the pool is closed. */
 export const ATTENTION_CLOSED: number = 1 << 30;
 /**
  * Bit of ATTENTION in the private words of a detached pool object: sends every call to its slow
@@ -139,9 +147,13 @@ export const STATE: number = word++;
 export const GRANT: number = word++;
 export const TICKET: number = word++;
 export const PARKER: number = word++;
-export const LIFE: number = word++;
-export const PROBES: number = word++;
 export const TIMES: number = word++;
+/** Words of a kind that are used in turn: what one thread left in a slot does not meet the next. */
+export const LIVES = 8;
+export const LIFE: number = word;
+word += LIVES;
+export const PROBES: number = word;
+word += LIVES;
 assert(word <= 2 * LINE_WORDS, 'thread fields must fit in their line');
 // Then the cache: a count, and the stack of that many ids behind it. Hot paths know only where the
 // count is.
@@ -149,10 +161,10 @@ export const CACHE_COUNT: number = 2 * LINE_WORDS;
 
 /** STATE: nobody uses the slot. */
 export const THREAD_FREE = 0;
-/** STATE: a thread is just moving in or out. Attached threads have a STATE below zero. */
-export const THREAD_MOVING = 1;
 /** STATE: reclaim() is at work; by whom, the rest says: {@link reclaimedBy}. */
-const THREAD_RECLAIMING = 2;
+const THREAD_RECLAIMING = 1;
+/** Numbers of attached threads begin again after this one. */
+const TIMES_MASK = 0x3fff_ffff;
 
 /** GRANT: the thread is not waiting. */
 export const NOT_WAITING = -1;
@@ -176,9 +188,29 @@ export function inStripe(stripe: number): number {
   return -2 - stripe;
 }
 
+/** STATE of a slot into which the n-th thread that wanted it moves. */
+export function movingIn(times: number): number {
+  return -2 * (times & TIMES_MASK || 1);
+}
+
+/** STATE of a slot whose thread has moved in, from the STATE it had until then. */
+export function movedIn(moving: number): number {
+  return moving - 1;
+}
+
+/** True of the STATE of a slot that nobody has, or not yet. */
+export function isVacant(state: number): boolean {
+  return state <= 0 && (state & 1) === 0;
+}
+
+/** Which of the LIFE and PROBES words go with a STATE below zero. */
+export function lifeOf(state: number): number {
+  return (-state >> 1) & (LIVES - 1);
+}
+
 /** STATE of a slot that the thread at `slot`, whose own STATE is `state`, reclaims. */
 export function reclaimedBy(slot: number, state: number): number {
-  return THREAD_RECLAIMING + slot + THREADS_MAX * (-state & 0xf_ffff);
+  return THREAD_RECLAIMING + slot + THREADS_MAX * ((-state >> 1) & 0xf_ffff);
 }
 
 /** The slot of the thread that reclaims, from a STATE that {@link reclaimedBy} made. */

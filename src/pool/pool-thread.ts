@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** The room every packet lives in: what one attached thread needs to work on the shared words. */
 
-import { compareExchange, fetchOr, loadAcquire, type Words } from '../base/atomics.ts';
+import {
+  compareExchange,
+  fetchAnd,
+  fetchOr,
+  loadAcquire,
+  loadSeqCst,
+  type Words,
+} from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Doorbell } from './doorbell.ts';
 import { FreeList } from './free-list.ts';
@@ -9,13 +16,16 @@ import { Pulse } from './liveness.ts';
 import {
   ATTENTION,
   ATTENTION_CLOSED,
+  ATTENTION_WAITERS,
   type BufferId,
   CACHE_COUNT,
   GIVE_BACKS,
   GRANT,
+  isVacant,
   NO_BUFFER,
   type PoolLayout,
   STATE,
+  THREAD_FREE,
   type ThreadSlot,
   TICKET,
   WAITING,
@@ -51,9 +61,14 @@ export class PoolThread {
 
   /** Takes a free thread slot. Throws ERR_BUSBAR_THREAD_SLOTS when there is none. */
   static attach(words: Words, layout: PoolLayout): PoolThread {
-    for (let slot = 0; slot < layout.maxThreads; slot++) {
-      const pulse = Pulse.start(words, layout.thread(slot));
-      if (pulse !== undefined) return new PoolThread(words, layout, slot as ThreadSlot, pulse);
+    for (const robs of [false, true]) {
+      for (let slot = 0; slot < layout.maxThreads; slot++) {
+        const record = layout.thread(slot);
+        const state = loadAcquire(words, record + STATE);
+        if (robs ? !isVacant(state) : state !== THREAD_FREE) continue;
+        const pulse = Pulse.start(words, record, state);
+        if (pulse !== undefined) return new PoolThread(words, layout, slot as ThreadSlot, pulse);
+      }
     }
     throw new BusbarError(
       'ERR_BUSBAR_THREAD_SLOTS',
@@ -75,10 +90,15 @@ export class PoolThread {
    */
   close(): boolean {
     const before = fetchOr(this.words, ATTENTION, ATTENTION_CLOSED);
+    this.ringAll();
+    return (before & ATTENTION_CLOSED) === 0;
+  }
+
+  /** Rings every other thread. */
+  ringAll(): void {
     for (let slot = 0; slot < this.layout.maxThreads; slot++) {
       if (slot !== this.slot) this.doorbell.ring(slot);
     }
-    return (before & ATTENTION_CLOSED) === 0;
   }
 
   /** Moves this thread's whole cache to the shared list. */
@@ -103,6 +123,26 @@ export class PoolThread {
     this.freeList.put(this.#one, 0, 1);
   }
 
+  /** Raises the flag that sends everybody's calls to their slow side, where they serve. */
+  raiseAttention(): void {
+    const { words } = this;
+    if ((loadSeqCst(words, ATTENTION) & ATTENTION_WAITERS) !== 0) return;
+    // SYNC(attention): a giver that fills a stripe afterwards sees it.
+    fetchOr(words, ATTENTION, ATTENTION_WAITERS);
+  }
+
+  /** Lowers the flag when nobody waits any more; true if somebody does after all. */
+  lowerAttention(): boolean {
+    const { words } = this;
+    if ((loadSeqCst(words, ATTENTION) & ATTENTION_WAITERS) === 0) return false;
+    fetchAnd(words, ATTENTION, ~ATTENTION_WAITERS);
+    // SYNC(attention): a waiter publishes WAITING before it raises the flag. Either it is seen
+    // here, or it raises the flag after it was lowered.
+    if (this.longestWaiting() < 0) return false;
+    fetchOr(words, ATTENTION, ATTENTION_WAITERS);
+    return true;
+  }
+
   /**
    * Hands free buffers to waiting threads, the longest waiting first, until one of the two runs
    * out.
@@ -116,7 +156,10 @@ export class PoolThread {
   serve(): void {
     for (;;) {
       const target = this.longestWaiting();
-      if (target < 0) return;
+      if (target < 0) {
+        if (this.lowerAttention()) continue;
+        return;
+      }
       const id = this.takeOne();
       if (id === NO_BUFFER) return;
       const record = this.layout.thread(target);

@@ -4,7 +4,17 @@ import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts
 import { die } from '../../test/simulated-death.ts';
 import type { BusbarErrorCode } from '../base/errors.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from './index.ts';
-import { claimedBy, GRANT, inStripe, NEXT, OWNER, reclaimedBy, STATE } from './pool-layout.ts';
+import {
+  claimedBy,
+  GRANT,
+  inStripe,
+  LIFE,
+  LIVES,
+  NEXT,
+  OWNER,
+  reclaimedBy,
+  STATE,
+} from './pool-layout.ts';
 
 const shape = { bufferSize: 8, bufferCount: 12, batchSize: 3, maxThreads: 4 };
 
@@ -77,7 +87,7 @@ test('reclaim refuses what is no slot by name', () => {
   expect(pool.reclaim(3)).toBe(0);
 });
 
-test('everything a dead thread held comes back: cache, buffers, shares, its place in the queue', async () => {
+test('all that a dead thread held comes back: cache, buffers, shares', async () => {
   const pool = BufferPool.create(shape);
   const other = BufferPool.attach(pool.handle);
   const words = new Int32Array(12);
@@ -201,7 +211,7 @@ test('a thread that is asked whether it lives again and again goes on living', a
   expect(id).not.toBe(NO_BUFFER);
 });
 
-test('a thread that was often looked at by reclaimDead while it was busy is reclaimed once it is dead', () => {
+test('a thread often looked at by reclaimDead while busy is reclaimed once it is dead', () => {
   const pool = BufferPool.create(shape);
   const busy = BufferPool.attach(pool.handle);
   busy.tryAcquire();
@@ -287,7 +297,63 @@ test('a prober that saw the predecessor does not reclaim the successor', () => {
   expectAllHome(pool);
 });
 
-test('a reclaim that was cut short is finished by anybody, also when its thread has a successor', () => {
+test('a thread that dies while attaching costs the pool neither a buffer nor a slot', () => {
+  for (let fatal = 1; ; fatal++) {
+    const pool = BufferPool.create({ ...shape, maxThreads: 2 });
+    let accesses = 0;
+    let attached = false;
+    try {
+      interrupt(
+        () => {
+          if (++accesses === fatal) throw new Error('dead');
+        },
+        () => BufferPool.attach(pool.handle),
+      );
+      attached = true;
+    } catch (error) {
+      expect(error).toMatchObject({ message: 'dead' });
+    }
+    if (attached) break;
+    // The waits that it had begun vanish with it.
+    const words = controlWords(pool);
+    const record = controlLayout(pool).thread(1);
+    for (let i = 0; i < LIVES; i++) Atomics.notify(words, record + LIFE + i);
+    pool.reclaimDead();
+    const next = BufferPool.attach(pool.handle);
+    expect(next.threadSlot).toBe(1);
+    die(next);
+    expect(pool.reclaimDead()).toEqual([{ slot: 1, freed: 0 }]);
+    expectAllHome(pool);
+  }
+});
+
+test('a slot that was taken away from a thread moving in is not spoilt by it', () => {
+  const pool = BufferPool.create({ ...shape, maxThreads: 2 });
+  let robber: BufferPool | undefined;
+  const attach = (): void => {
+    BufferPool.attach(pool.handle);
+  };
+  expect(() =>
+    interrupt(() => {
+      robber ??= tryAttach(pool);
+    }, attach),
+  ).toThrow(coded('ERR_BUSBAR_THREAD_SLOTS'));
+  expect(robber?.threadSlot).toBe(1);
+  expect(pool.reclaimDead()).toEqual([]);
+  robber?.tryAcquire();
+  expect(() => pool.reclaim(1)).toThrow(coded('ERR_BUSBAR_THREAD_ALIVE'));
+  die(robber as BufferPool);
+  expect(pool.reclaim(1)).toBe(3);
+  expectAllHome(pool);
+});
+
+/** Attaches where another is just moving in. */
+function tryAttach(pool: BufferPool): BufferPool | undefined {
+  const state = controlWords(pool)[controlLayout(pool).thread(1) + STATE];
+  return state < 0 ? BufferPool.attach(pool.handle) : undefined;
+}
+
+test('a reclaim cut short is finished by anybody, also when its thread has a successor', () => {
   const pool = BufferPool.create(shape);
   const dead = BufferPool.attach(pool.handle);
   const reclaimer = BufferPool.attach(pool.handle);

@@ -6,7 +6,6 @@
 
 import {
   compareExchange,
-  compareExchangeThenAdd,
   loadAcquire,
   storeRelease,
   storeSeqCst,
@@ -17,25 +16,23 @@ import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { isGone, KEPT_BY_CLAIM, KEPT_BY_SEARCH } from './liveness.ts';
 import {
-  ATTENTION,
   type BufferId,
   CACHE_COUNT,
   claimedBy,
   GRANT,
   inStripe,
+  isVacant,
   NEXT,
   NO_BUFFER,
   NOT_WAITING,
   OWNER,
   PARKER,
-  PROBES,
   RECLAIMS,
   reclaimedBy,
   reclaimerOf,
   SHARED,
   STATE,
   THREAD_FREE,
-  THREAD_MOVING,
   TOTAL,
   WAITING,
 } from './pool-layout.ts';
@@ -56,6 +53,7 @@ const FREE_AT_ONCE = 256;
  *    it.
  * 3. Buffers whose OWNER is the dead thread are freed, except one that it had granted to a waiter.
  * 4. Its shares are withdrawn; a buffer whose last shares these were is freed.
+ * 5. Everybody is rung: it may have died on the way to the bell.
  *
  * **Threads** any attached one, not the dead one. **Cost** a few loads per buffer of the pool.
  * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread is not proven gone.
@@ -69,7 +67,7 @@ export function reclaim(self: PoolThread, slot: number): number {
   for (;;) {
     // SYNC(slot-state): sees what the slot's last user did.
     const seen = loadAcquire(self.words, state);
-    if (seen === THREAD_FREE || seen === THREAD_MOVING) return 0;
+    if (isVacant(seen)) return 0;
     if (claimThread(self, slot, seen, KEPT_BY_CLAIM)) return takeBack(self, slot);
     if (loadAcquire(self.words, state) !== seen) continue;
     // Somebody else is at it.
@@ -90,7 +88,7 @@ export function reclaimDead(self: PoolThread): { slot: number; freed: number }[]
   const reports: { slot: number; freed: number }[] = [];
   for (let slot = 0; slot < layout.maxThreads; slot++) {
     const seen = loadAcquire(words, layout.thread(slot) + STATE);
-    if (slot === self.slot || seen === THREAD_FREE || seen === THREAD_MOVING) continue;
+    if (slot === self.slot || isVacant(seen)) continue;
     if (!claimThread(self, slot, seen, KEPT_BY_SEARCH)) continue;
     reports.push({ slot, freed: takeBack(self, slot) });
   }
@@ -104,7 +102,7 @@ export function reclaimDead(self: PoolThread): { slot: number; freed: number }[]
 function claimThread(self: PoolThread, slot: number, seen: number, kept: number): boolean {
   const { words, layout } = self;
   const record = layout.thread(slot);
-  if (seen < 0 ? !isGone(words, record, kept) : isAtWork(self, seen)) return false;
+  if (seen < 0 ? !isGone(words, record, seen, kept) : isAtWork(self, seen)) return false;
   const mine = reclaimedBy(self.slot, self.state);
   return compareExchange(words, record + STATE, seen, mine) === seen;
 }
@@ -117,6 +115,7 @@ function takeBack(self: PoolThread, slot: number): number {
   self.words[self.record + RECLAIMS]++;
   clearRecord(self, slot);
   self.serve();
+  self.ringAll();
   return freed;
 }
 
@@ -128,8 +127,8 @@ function isAtWork(self: PoolThread, state: number): boolean {
   const record = self.layout.thread(slot);
   const present = loadAcquire(self.words, record + STATE);
   // Somebody else may be attached there by now, or reclaim that thread in its turn.
-  if (present >= 0 || reclaimedBy(slot, present) !== state) return false;
-  return !isGone(self.words, record, KEPT_BY_CLAIM);
+  if (isVacant(present) || present > 0 || reclaimedBy(slot, present) !== state) return false;
+  return !isGone(self.words, record, present, KEPT_BY_CLAIM);
 }
 
 function dropGrant(self: PoolThread, slot: number): number {
@@ -142,8 +141,7 @@ function dropGrant(self: PoolThread, slot: number): number {
     // Before the grant goes, so that whoever reclaims the giver sees either the grant or the new
     // owner.
     if (grant > WAITING) words[layout.buffer(grant - 1) + OWNER] = self.slot;
-    const before = compareExchangeThenAdd(words, record + GRANT, grant, NOT_WAITING, ATTENTION, -1);
-    if (before !== grant) continue;
+    if (compareExchange(words, record + GRANT, grant, NOT_WAITING) !== grant) continue;
     if (grant === WAITING) return 0;
     self.putOne((grant - 1) as BufferId);
     return 1;
@@ -222,13 +220,12 @@ function clearRecord(self: PoolThread, slot: number): void {
   words.fill(0, layout.refs(slot), layout.refs(slot) + layout.bufferCount);
   words[record + CACHE_COUNT] = 0;
   storeRelease(words, record + PARKER, 0);
-  storeRelease(words, record + PROBES, 0);
   // SYNC(slot-state): publishes the cleared record; pairs with attach().
   storeRelease(words, record + STATE, THREAD_FREE);
 }
 
 /** STATE of a slot as a word for `stats()`. */
 export function threadState(state: number): 'free' | 'attached' | 'reclaiming' {
-  if (state === THREAD_FREE || state === THREAD_MOVING) return 'free';
+  if (isVacant(state)) return 'free';
   return state < 0 ? 'attached' : 'reclaiming';
 }

@@ -202,7 +202,7 @@ test('waiters are refused when their thread detaches, and others get the buffers
   expectAllHome(pool);
 });
 
-test('a thread that hoards in its cache gives it up at its next call while another waits', async () => {
+test('a thread that hoards gives its cache up at its next call while another waits', async () => {
   const pool = BufferPool.create(shape);
   const hoarder = BufferPool.attach(pool.handle);
   const ids = [hoarder.tryAcquire(), hoarder.tryAcquire()];

@@ -3,7 +3,7 @@
  * The room every packet lives in: threads that wait for a free buffer, first come, first served.
  */
 
-import { compareExchangeThenAdd, fetchAdd, loadAcquire, loadSeqCst } from '../base/atomics.ts';
+import { compareExchange, fetchAdd, loadAcquire, loadSeqCst } from '../base/atomics.ts';
 import { nowMs, startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
@@ -124,9 +124,11 @@ export class WaitQueue {
       if (this.#thread.closed) this.#rejectAll(new BusbarError('ERR_BUSBAR_POOL_CLOSED'));
       if (this.#waiters.length === 0) {
         if (grant === WAITING && !this.#unregister()) continue;
+        if (this.#thread.lowerAttention()) this.#thread.serve();
         return;
       }
       if (grant === NOT_WAITING) this.#register();
+      this.#thread.raiseAttention();
       this.#thread.serve();
       if (loadAcquire(words, record + GRANT) === WAITING) return;
     }
@@ -140,7 +142,7 @@ export class WaitQueue {
 
   #onRing(): void {
     const { words, record } = this.#thread;
-    if (loadSeqCst(words, ATTENTION) === 0) return;
+    if (loadSeqCst(words, ATTENTION) === 0 && words[record + GRANT] === NOT_WAITING) return;
     if (words[record + CACHE_COUNT] > 0) {
       this.#thread.giveBack();
       this.#thread.serve();
@@ -172,24 +174,14 @@ export class WaitQueue {
     const { words, record } = this.#thread;
     words[record + WAITS]++;
     words[record + TICKET] = fetchAdd(words, NEXT_TICKET, 1);
-    // SYNC(grant): publishes the ticket. SYNC(attention): raises the flag that ends the others'
-    // fast paths.
-    compareExchangeThenAdd(words, record + GRANT, NOT_WAITING, WAITING, ATTENTION, 1);
+    // SYNC(grant): publishes the ticket.
+    compareExchange(words, record + GRANT, NOT_WAITING, WAITING);
   }
 
   /** Returns false if a buffer was granted at the last moment. */
   #unregister(): boolean {
     const { words, record } = this.#thread;
-    // SYNC(attention): takes the flag down; nobody depends on seeing it go.
-    const before = compareExchangeThenAdd(
-      words,
-      record + GRANT,
-      WAITING,
-      NOT_WAITING,
-      ATTENTION,
-      -1,
-    );
-    return before === WAITING;
+    return compareExchange(words, record + GRANT, WAITING, NOT_WAITING) === WAITING;
   }
 
   #accept(id: BufferId): BufferId {
@@ -197,7 +189,7 @@ export class WaitQueue {
     // Before the grant is taken down, so that whoever reclaims the giver sees either the grant or
     // the new owner.
     words[layout.buffer(id) + OWNER] = slot;
-    compareExchangeThenAdd(words, record + GRANT, id + 1, NOT_WAITING, ATTENTION, -1);
+    compareExchange(words, record + GRANT, id + 1, NOT_WAITING);
     this.#hold(id);
     return id;
   }

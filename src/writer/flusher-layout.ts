@@ -52,6 +52,10 @@ export const HEADER_MAGIC: number = word++;
 export const HEADER_VERSION: number = word++;
 export const HEADER_WRITERS: number = word++;
 export const HEADER_REGIONS: number = word++;
+/** Tells this flusher from others: a random number. */
+export const HEADER_ID: number = word++;
+/** Which pool its regions lie in. */
+export const HEADER_POOL: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 word = LINE_WORDS;

@@ -4,11 +4,15 @@
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { arbitrarySeed } from '../base/random.ts';
+import type { BufferPool } from '../pool/index.ts';
 import {
   FLUSHER_MAGIC,
   FLUSHER_VERSION,
   FlusherLayout,
+  HEADER_ID,
   HEADER_MAGIC,
+  HEADER_POOL,
   HEADER_REGIONS,
   HEADER_VERSION,
   HEADER_WRITERS,
@@ -35,11 +39,23 @@ export interface WriteFlusherHandle {
   readonly control: SharedArrayBuffer;
 }
 
+/** A flusher's counters, as seen by one thread. */
+export interface WriteFlusherStats {
+  readonly closed: boolean;
+  /** Writers that are open, or closed with regions still waiting. */
+  readonly writers: number;
+  /** Regions flushed and not yet drained. */
+  readonly waitingRegions: number;
+  /** Regions and bytes that this object has drained. */
+  readonly drainedRegions: number;
+  readonly drainedBytes: number;
+}
+
 const WRITER_COUNT_DEFAULT = 64;
 const REGION_COUNT_DEFAULT = 64;
 
 /** Checks the options and makes the block. */
-export function createFlusherBlock(options: WriteFlusherOptions): Words {
+export function createFlusherBlock(pool: BufferPool, options: WriteFlusherOptions): Words {
   checkOptions('options', options, ['writerCount', 'regionCount']);
   const writers = options.writerCount ?? WRITER_COUNT_DEFAULT;
   const regions = options.regionCount ?? REGION_COUNT_DEFAULT;
@@ -58,19 +74,25 @@ export function createFlusherBlock(options: WriteFlusherOptions): Words {
   words[HEADER_VERSION] = FLUSHER_VERSION;
   words[HEADER_WRITERS] = writers;
   words[HEADER_REGIONS] = regions;
+  words[HEADER_ID] = arbitrarySeed();
+  words[HEADER_POOL] = pool.identity;
   return words;
 }
 
 /** Checks a handle, which may come from anywhere, and opens its block. */
-export function openFlusherBlock(handle: WriteFlusherHandle): Words {
+export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): Words {
   const { kind, version, control } = (handle ?? {}) as Partial<WriteFlusherHandle>;
-  if (kind !== 'busbar/flusher' || !(control instanceof SharedArrayBuffer)) {
+  const isBlock = control instanceof SharedArrayBuffer && control.byteLength % 4 === 0;
+  if (kind !== 'busbar/flusher' || !isBlock) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected flusher.handle, got ${show(handle)}`);
   }
-  const words = new Int32Array(control, 0, Math.floor(control.byteLength / 4));
+  const words = new Int32Array(control);
   const known = version === FLUSHER_VERSION && words[HEADER_MAGIC] === FLUSHER_MAGIC;
   if (!known || flusherLayoutOf(words).wordCount !== words.length) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not the block of a flusher of this version');
+  }
+  if (words[HEADER_POOL] !== pool.identity) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'a flusher of another pool');
   }
   return words;
 }
@@ -78,4 +100,9 @@ export function openFlusherBlock(handle: WriteFlusherHandle): Words {
 /** Where everything stands in a flusher whose header is `words`. */
 export function flusherLayoutOf(words: Words): FlusherLayout {
   return new FlusherLayout(words[HEADER_WRITERS], words[HEADER_REGIONS]);
+}
+
+/** How many regions a drain may take: 1 or more, `Infinity` allowed. */
+export function checkCountMax(value: unknown): void {
+  if (value !== Infinity) checkInteger('countMax', value, 1, Number.MAX_SAFE_INTEGER);
 }

@@ -2,7 +2,7 @@
 /** The writers' room: one thread's writer, which puts many messages into one region. */
 
 import { copyIn } from '../base/bytes.ts';
-import { checkByteRange, checkInteger } from '../base/check.ts';
+import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
@@ -12,6 +12,7 @@ import { Reservation } from './reservation.ts';
 import { SpaceWait } from './space-wait.ts';
 import { type Region, SpanQueue } from './span-queue.ts';
 import type { WriteFlusher } from './write-flusher.ts';
+import { badReservation, checkSource } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,
@@ -127,7 +128,13 @@ export class LocalWriter {
    */
   commit(offset: number, length: number): void {
     const end = offset + length;
-    if (offset !== this.openAt || !(end <= this.cursor) || length >>> 0 !== length) {
+    // NONE is also what tryReserve answers: whoever did not look at it must not come through here.
+    if (
+      offset !== this.openAt ||
+      offset === NONE ||
+      !(end <= this.cursor) ||
+      length >>> 0 !== length
+    ) {
       this.commitSlow(offset, length);
     } else {
       this.openAt = NONE;
@@ -162,7 +169,7 @@ export class LocalWriter {
    * ERR_BUSBAR_BAD_RESERVATION.
    */
   abort(offset: number): void {
-    if (offset === this.openAt) {
+    if (offset === this.openAt && offset !== NONE) {
       this.cursor = offset;
       this.openAt = NONE;
       return;
@@ -175,14 +182,13 @@ export class LocalWriter {
 
   /**
    * Copies a message in. Returns false: not now, nothing has changed. **Throws** as {@link
-   * tryReserve} does.
+   * tryReserve} does, and TypeError.
+   *
+   * A flusher that was closed is noticed at the next flush or buffer; until then this returns true,
+   * and {@link close} counts the bytes as dropped.
    */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
-    // Only a view on bytes has 1 there: an array or a text would fail halfway, its reservation
-    // open.
-    if (!(begin >= 0 && begin <= end && end <= source.length) || source.BYTES_PER_ELEMENT !== 1) {
-      checkByteRange('source', source, begin, end);
-    }
+    checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
@@ -474,7 +480,8 @@ export class LocalWriter {
 
   private commitSlow(offset: number, length: number): void {
     this.checkOpen();
-    const reserved = offset === this.openAt ? this.cursor - offset : this.spans.lengthOf(offset);
+    const isFast = offset === this.openAt && offset !== NONE;
+    const reserved = isFast ? this.cursor - offset : this.spans.lengthOf(offset);
     if (reserved < 0) throw badReservation(offset);
     checkInteger('length', length, 0, reserved);
     this.spans.commit(offset, length);
@@ -482,15 +489,11 @@ export class LocalWriter {
   }
 
   private isOpen(offset: number): boolean {
-    return offset === this.openAt || this.spans.lengthOf(offset) >= 0;
+    return (offset === this.openAt && offset !== NONE) || this.spans.lengthOf(offset) >= 0;
   }
 
   private checkOpen(): void {
     if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
     if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
   }
-}
-
-function badReservation(offset: unknown): BusbarError {
-  return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `offset ${String(offset)}`);
 }

@@ -26,6 +26,7 @@ import {
   ENDED,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
+  ENTRY_HANDED,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
   ENTRY_VALUE,
@@ -142,12 +143,16 @@ export class SharedDelivery {
   recover(slot: number): void {
     const words = this.#words;
     const layout = this.#layout;
+    const marks = ENTRY_HELD_UP | ENTRY_HANDED;
     for (let epoch = 0; epoch < SEGMENTS; epoch++) {
       for (let entry = 0; entry < layout.entryCount; entry++) {
         const at = layout.entry(epoch, entry) + STATE;
-        // The second look: a claimant may just have marked it.
-        compareExchange(words, at, ENTRY_OPEN | slot, ENTRY_ABORTED);
-        compareExchange(words, at, ENTRY_OPEN | ENTRY_HELD_UP | slot, ENTRY_ABORTED);
+        for (let state = loadAcquire(words, at); (state & ~marks) === (ENTRY_OPEN | slot); ) {
+          // Again if a claimant has just marked it, or somebody taken it over.
+          const seen = compareExchange(words, at, state, ENTRY_ABORTED);
+          if (seen === state) break;
+          state = seen;
+        }
       }
     }
     this.#finishInstall(slot);
@@ -155,6 +160,7 @@ export class SharedDelivery {
       this.#takeOverClaim(slot);
     } finally {
       this.#leaveFor(slot);
+      this.#flusher.announceForDead();
     }
   }
 

@@ -42,6 +42,8 @@
  *   STATE =  0                     reserved, or not yet: the walk stops here
  *   STATE = OPEN | t               reserved by thread t
  *   STATE = OPEN | HELD_UP | t     the same; a flush stopped here: whoever ends it flushes again
+ *   STATE = OPEN | HANDED | t      thread t has handed it over, nobody has taken it over; HELD_UP
+ *                                  or not
  *   STATE = COMMITTED | length     a message of `length` bytes, at most LENGTH
  *   STATE = ABORTED                nothing
  *
@@ -61,6 +63,9 @@ export const HEADER_MAGIC: number = word++;
 export const HEADER_BUFFER_SIZE: number = word++;
 export const HEADER_THREADS: number = word++;
 export const HEADER_LANE: number = word++;
+/** The flusher's and the pool's numbers, as in the flusher's header. */
+export const HEADER_FLUSHER: number = word++;
+export const HEADER_POOL: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const CURSOR: number = LINE_WORDS;
@@ -96,7 +101,8 @@ export const ENTRY_OPEN: number = 1 << 28;
 export const ENTRY_COMMITTED: number = 1 << 29;
 export const ENTRY_ABORTED: number = 1 << 30;
 export const ENTRY_HELD_UP: number = 1 << 27;
-export const ENTRY_VALUE: number = ENTRY_HELD_UP - 1;
+export const ENTRY_HANDED: number = 1 << 26;
+export const ENTRY_VALUE: number = ENTRY_HANDED - 1;
 
 /** Segments in the ring: so many buffers may wait for the receiver, or for a slow reservation. */
 export const SEGMENTS = 16;
@@ -158,6 +164,17 @@ export class SharedWriterLayout {
 
   nextEpoch(epoch: number): number {
     return (epoch + 1) % this.epochCount;
+  }
+
+  /**
+   * The epoch of the open reservation whose entry stands at word `entry`, `cursor` being a later
+   * position: it is among the last sixteen.
+   */
+  epochOfOpen(entry: number, cursor: number): number {
+    const index = Math.floor((entry - this.entries) / (this.entryCount * ENTRY_WORDS));
+    const epoch = this.epochOf(cursor);
+    const behind = ((epoch % SEGMENTS) - index + SEGMENTS) % SEGMENTS;
+    return (epoch - behind + this.epochCount) % this.epochCount;
   }
 
   /** How many epochs `later` is ahead of `earlier`. */

@@ -5,20 +5,28 @@ import {
   compareExchange,
   compareExchangeThenAdd,
   exchange,
+  fetchOr,
   loadAcquire,
   loadSeqCst,
   type Words,
 } from '../base/atomics.ts';
 import { copyIn } from '../base/bytes.ts';
-import { checkByteRange, checkInteger, show } from '../base/check.ts';
+import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
-import { OWNER_SHARED } from './flusher-layout.ts';
 import type { Lane } from './lane.ts';
 import { PolicyFlush } from './policy-flush.ts';
 import { Reservation } from './reservation.ts';
 import { moveReference, SharedDelivery } from './shared-delivery.ts';
+import {
+  checkTicket,
+  createSharedWriterBlock,
+  makeTicket,
+  openSharedWriterBlock,
+  type ReservationTicket,
+  type SharedWriterHandle,
+} from './shared-writer-handle.ts';
 import {
   BUFFER,
   CURSOR,
@@ -26,23 +34,22 @@ import {
   ENDED,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
+  ENTRY_HANDED,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
   HEADER_BUFFER_SIZE,
   HEADER_LANE,
-  HEADER_MAGIC,
   HEADER_THREADS,
   MEMBERS,
   REFERENCE,
   SEGMENTS,
-  SHARED_BUFFER_SIZE_MAX,
-  SHARED_WRITER_MAGIC,
   SHARED_WRITER_VERSION,
   SharedWriterLayout,
   STATE,
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
+import { badReservation, checkSource } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,
@@ -53,15 +60,6 @@ import {
 const NOT_NOW = -1;
 /** In place of an offset or an entry. */
 const NONE = -1;
-
-/** What another thread needs to join. Structured-cloneable. */
-export interface SharedWriterHandle {
-  /** Always 'busbar/shared-writer'. */
-  readonly kind: 'busbar/shared-writer';
-  readonly version: number;
-  readonly control: SharedArrayBuffer;
-  readonly options: WriterOptions;
-}
 
 /**
  * A writer that many threads use at once: their messages stand in one buffer, in the order in which
@@ -152,48 +150,22 @@ export class SharedWriter {
    * naming an option.
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
-    const { pool } = flusher;
-    const { headroom } = resolveWriterOptions(pool, options);
-    if (pool.bufferSize > SHARED_BUFFER_SIZE_MAX) {
-      throw new RangeError(
-        `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} here, got ${pool.bufferSize}`,
-      );
-    }
-    const layout = new SharedWriterLayout(pool.bufferSize, pool.maxThreads);
-    const words = new Int32Array(new SharedArrayBuffer(layout.wordCount * 4));
-    words[HEADER_MAGIC] = SHARED_WRITER_MAGIC;
-    words[HEADER_BUFFER_SIZE] = pool.bufferSize;
-    words[HEADER_THREADS] = pool.maxThreads;
-    words[HEADER_LANE] = flusher.openLane(OWNER_SHARED).id;
-    words[CURSOR] = layout.position(0, 0, headroom);
-    SharedDelivery.begin(words, layout, headroom);
+    const words = createSharedWriterBlock(flusher, options);
     const handle: SharedWriterHandle = Object.freeze({
       kind: 'busbar/shared-writer',
       version: SHARED_WRITER_VERSION,
-      control: words.buffer,
+      control: words.buffer as SharedArrayBuffer,
       options: { ...options },
     });
     const writer = new SharedWriter(flusher, handle, words);
     words[MEMBERS] = 1;
-    words[layout.members(pool.threadSlot)] = 1;
+    words[writer.layout.members(writer.slot)] = 1;
     return writer;
   }
 
   /** Joins from another thread; `flusher` is that thread's object of the same flusher. */
   static attach(flusher: WriteFlusher, handle: SharedWriterHandle): SharedWriter {
-    const { kind, version, control } = (handle ?? {}) as Partial<SharedWriterHandle>;
-    if (kind !== 'busbar/shared-writer' || !(control instanceof SharedArrayBuffer)) {
-      throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected writer.handle, got ${show(handle)}`);
-    }
-    const words = new Int32Array(control);
-    const { bufferSize, maxThreads } = flusher.pool;
-    const fits =
-      words[HEADER_BUFFER_SIZE] === bufferSize &&
-      words[HEADER_THREADS] === maxThreads &&
-      words.length === new SharedWriterLayout(bufferSize, maxThreads).wordCount;
-    if (version !== SHARED_WRITER_VERSION || words[HEADER_MAGIC] !== SHARED_WRITER_MAGIC || !fits) {
-      throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not a writer of this version and pool');
-    }
+    const words = openSharedWriterBlock(flusher, handle);
     const writer = new SharedWriter(flusher, handle, words);
     writer.join();
     return writer;
@@ -292,10 +264,7 @@ export class SharedWriter {
 
   /** Like `LocalWriter.tryWrite`. */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
-    // Only a view on bytes has 1 there; an array or a text would fail with its reservation open.
-    if (!(begin >= 0 && begin <= end && end <= source.length) || source.BYTES_PER_ELEMENT !== 1) {
-      checkByteRange('source', source, begin, end);
-    }
+    checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
@@ -316,21 +285,25 @@ export class SharedWriter {
   handOver(offset: number): ReservationTicket {
     const entry = this.find(offset);
     this.forget(offset);
-    return { offset, entry, threadSlot: this.slot };
+    const ticket = makeTicket(this.words, this.layout, offset, entry, this.slot);
+    // SYNC(entry): from here on it can be taken over, once.
+    fetchOr(this.words, entry + STATE, ENTRY_HANDED);
+    return ticket;
   }
 
   /**
    * Takes a reservation that another thread handed over: this thread ends it. Returns its offset.
+   *
+   * **Throws** ERR_BUSBAR_BAD_RESERVATION if the ticket was used before, or is not one; RangeError.
    */
   takeOver(ticket: ReservationTicket): number {
     const { offset, entry, threadSlot } = ticket;
     this.checkOpen();
-    checkInteger('ticket.entry', entry, 0, this.words.length - 1);
-    checkInteger('ticket.threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
     for (;;) {
       const state = loadAcquire(this.words, entry + STATE);
       const held = state & ENTRY_HELD_UP;
-      if (state !== (ENTRY_OPEN | held | threadSlot)) throw badReservation(offset);
+      checkTicket(ticket, this.flusher, this.words, this.layout, this.options.headroom, this.limit);
+      if (state !== (ENTRY_OPEN | ENTRY_HANDED | held | threadSlot)) throw badReservation(offset);
       const taken = ENTRY_OPEN | held | this.slot;
       if (compareExchange(this.words, entry + STATE, state, taken) !== state) continue;
       this.open.set(offset, entry);
@@ -356,6 +329,7 @@ export class SharedWriter {
    * Call it before `pool.reclaim(slot)`. **Throws** ERR_BUSBAR_THREAD_ALIVE.
    */
   recover(threadSlot: number): void {
+    this.pool.checkAttached();
     checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
     if (!this.pool.isThreadGone(threadSlot)) {
       throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
@@ -484,15 +458,4 @@ export class SharedWriter {
       `${length} bytes, a buffer holds ${this.messageBytesMax}`,
     );
   }
-}
-
-/** An open reservation on its way to another thread. Structured-cloneable. */
-export interface ReservationTicket {
-  readonly offset: number;
-  readonly entry: number;
-  readonly threadSlot: number;
-}
-
-function badReservation(offset: unknown): BusbarError {
-  return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `offset ${String(offset)}`);
 }

@@ -32,11 +32,13 @@ import {
   WANTS_SPACE,
 } from './flusher-layout.ts';
 import {
+  checkCountMax,
   createFlusherBlock,
   flusherLayoutOf,
   openFlusherBlock,
   type WriteFlusherHandle,
   type WriteFlusherOptions,
+  type WriteFlusherStats,
 } from './flusher-options.ts';
 import { Lane, releaseUnpublished, takeRegions } from './lane.ts';
 
@@ -44,7 +46,8 @@ import { Lane, releaseUnpublished, takeRegions } from './lane.ts';
  * Takes one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
  *
  * **Ownership** the sink holds one reference on `bufferId` and releases it when the bytes are out
- * (for a socket: in the write callback), also if it throws.
+ * (for a socket: in the write callback). If it throws, the region counts as delivered: the sink
+ * must have released the buffer, or it is lost.
  */
 export type RegionSink = (
   writerId: number,
@@ -56,18 +59,6 @@ export type RegionSink = (
 /** Something that wants to be called at the end of this turn of the event loop. */
 export interface TurnEnd {
   onTurnEnd(): void;
-}
-
-/** A flusher's counters, as seen by one thread. */
-export interface WriteFlusherStats {
-  readonly closed: boolean;
-  /** Writers that are open, or closed with regions still waiting. */
-  readonly writers: number;
-  /** Regions flushed and not yet drained. */
-  readonly waitingRegions: number;
-  /** Regions and bytes that this object has drained. */
-  readonly drainedRegions: number;
-  readonly drainedBytes: number;
 }
 
 /**
@@ -120,7 +111,7 @@ export class WriteFlusher {
    */
   static create(pool: BufferPool, options: WriteFlusherOptions = {}): WriteFlusher {
     checkPool(pool);
-    const flusher = new WriteFlusher(pool, createFlusherBlock(options));
+    const flusher = new WriteFlusher(pool, createFlusherBlock(pool, options));
     flusher.words[RECEIVER] = pool.threadSlot + 1;
     return flusher;
   }
@@ -128,7 +119,7 @@ export class WriteFlusher {
   /** Joins a flusher from a thread that writes; `pool` is that thread's object of the same pool. */
   static attach(pool: BufferPool, handle: WriteFlusherHandle): WriteFlusher {
     checkPool(pool);
-    return new WriteFlusher(pool, openFlusherBlock(handle));
+    return new WriteFlusher(pool, openFlusherBlock(pool, handle));
   }
 
   get closed(): boolean {
@@ -147,6 +138,7 @@ export class WriteFlusher {
    * **Throws** ERR_BUSBAR_FLUSHER_ROLE while the present receiver is not known to be gone.
    */
   becomeReceiver(): void {
+    this.pool.checkAttached();
     const present = loadAcquire(this.words, RECEIVER);
     const mine = this.pool.threadSlot + 1;
     // Its own already, or that of a dead thread which had the same slot.
@@ -164,14 +156,18 @@ export class WriteFlusher {
   }
 
   /**
-   * Gives every region that waits to `sink`, up to `countMax`; returns how many.
+   * Gives every region that waits to `sink`, up to `countMax` (1 or more); returns how many. With
+   * no room for any, do not drain, or {@link pauseWriter}.
    *
    * **Threads** the receiver. **Cost** one exchange per 32 lanes with news, one load and one store
    * per lane, a few plain loads and stores per region. Allocates nothing. What the sink throws is
-   * thrown on after the books are closed.
+   * thrown on after the books are closed. **Throws** ERR_BUSBAR_FLUSHER_ROLE, ERR_BUSBAR_DETACHED,
+   * TypeError, RangeError; nothing has changed then.
    */
   drain(sink: RegionSink, countMax: number = Infinity): number {
     this.#checkReceiver();
+    checkFunction('sink', sink);
+    checkCountMax(countMax);
     if (this.#draining || this.closed) return 0;
     this.#draining = true;
     try {
@@ -250,6 +246,7 @@ export class WriteFlusher {
    * **Threads** the receiver. **Throws** ERR_BUSBAR_THREAD_ALIVE.
    */
   recover(threadSlot: number): number {
+    this.pool.checkAttached();
     checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
     if (!this.pool.isThreadGone(threadSlot)) {
       throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
@@ -264,7 +261,7 @@ export class WriteFlusher {
       fetchOr(words, layout.readyWord(lane), 1 << (lane & 31));
       count++;
     }
-    if (count > 0) this.announce();
+    this.announceForDead();
     return count;
   }
 
@@ -291,8 +288,9 @@ export class WriteFlusher {
 
   /**
    * Ends the flusher: regions that wait are released undelivered, writers' calls fail with
-   * ERR_BUSBAR_FLUSHER_CLOSED. Returns the bytes dropped; drain first to lose none. Doing it again
-   * does nothing.
+   * ERR_BUSBAR_FLUSHER_CLOSED from their next flush or new buffer on (what they still put into the
+   * present one, their close() counts as dropped). Returns the bytes dropped; drain first to lose
+   * none. Doing it again does nothing.
    *
    * **Threads** the receiver.
    */
@@ -342,6 +340,15 @@ export class WriteFlusher {
     }
   }
 
+  /**
+   * @internal Like {@link announce}, for a thread that may have died between clearing ASLEEP and
+   * ringing: whatever ASLEEP says, the receiver looks.
+   */
+  announceForDead(): void {
+    if (this.#callback !== undefined && this.isReceiver) this.#endTurn();
+    else this.pool.doorbell.ring(loadAcquire(this.words, RECEIVER) - 1);
+  }
+
   /** @internal Calls `what` once when the present turn of the event loop ends. */
   atTurnEnd(what: TurnEnd): void {
     this.#turn.push(what);
@@ -365,12 +372,16 @@ export class WriteFlusher {
     try {
       while (head !== tail && count < countMax) {
         const slot = layout.slot(lane, head);
-        head = (head + 1) | 0;
         // A receiver that died here had taken the reference already; reclaim() has it.
-        if (words[slot + 3] === 0) continue;
+        if (words[slot + 3] === 0) {
+          head = (head + 1) | 0;
+          continue;
+        }
         const offset = words[slot + 1];
         const length = words[slot + 2];
         const id = pool.receiveFrom(words, slot);
+        // Not before: if the pool refuses, the region stays.
+        head = (head + 1) | 0;
         count++;
         this.#drainedBytes += length;
         sink(lane, offset, length, id);
@@ -464,6 +475,7 @@ export class WriteFlusher {
   }
 
   #checkReceiver(): void {
+    this.pool.checkAttached();
     if (!this.isReceiver) throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'this thread attached');
   }
 

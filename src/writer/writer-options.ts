@@ -24,7 +24,10 @@ export interface WriterOptions {
   readonly headroom?: number;
   /** Bytes free after each region, likewise. Default 0. */
   readonly tailroom?: number;
-  /** Default 'manual': the caller knows best when a batch is complete. */
+  /**
+   * Default 'manual': the caller knows best when a batch is complete. The writer that a link makes
+   * for itself has 'turn'.
+   */
   readonly flush?: FlushPolicy;
 }
 

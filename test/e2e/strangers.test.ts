@@ -4,7 +4,7 @@
  * own.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -30,7 +30,9 @@ class Program {
   #hasEnded = false;
 
   constructor(script: string, ...args: string[]) {
-    this.process = spawn(process.execPath, [`${ROOT}${script}`, ...args], {
+    const isScript = /\.m?js$/.test(script);
+    const words = isScript ? [process.execPath, `${ROOT}${script}`, ...args] : [script, ...args];
+    this.process = spawn(words[0], words.slice(1), {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -85,6 +87,23 @@ test('two strangers exchange messages', async () => {
   bus.process.kill('SIGTERM');
   expect(await bus.ended).toBe(0);
 });
+
+/** The real server, as a check on the strangers: they must mean the same to both. */
+const hasNatsServer = spawnSync('nats-server', ['--version']).status === 0;
+if (hasNatsServer || process.env.BUSBAR_TEST_NATS_SERVER === 'required') {
+  test('the same two strangers get the same from nats-server', async () => {
+    const server = new Program('nats-server', '-a', '127.0.0.1', '-p', '-1');
+    const [, port] = await server.line(/client connections on 127\.0\.0\.1:(\d+)/);
+    await server.line(/Server is ready/);
+    const servers = `127.0.0.1:${port}`;
+    const answering = new Program('test/e2e/stranger-answers.mjs', servers);
+    await answering.line(/^ready$/);
+    const asking = new Program('test/e2e/stranger-asks.mjs', servers, '2000');
+    expect(await asking.ended).toBe(0);
+    expect(await answering.ended).toBe(0);
+    expect(asking.lines).toEqual(['2000 letters in order', '2000 answers, 0 wrong']);
+  });
+}
 
 test('npm start: the load runs, nothing is lost, and the broker serves on', async () => {
   const bus = broker('--port', '0', '--seconds', '1');

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: loads copies of production modules, changed on the way line by line. */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-export const ROOT: string = join(import.meta.dirname, '../..');
+const ROOT: string = join(import.meta.dirname, '../..');
 
 /**
  * The text of a copy, given the module's path under `src/`, its text and where the copy will stand.
@@ -25,13 +25,34 @@ export async function loadCopy<Exports>(
   change: Change,
 ): Promise<Exports> {
   const folder = join(ROOT, 'build/copies', variant);
-  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
-    if (!entry.endsWith('.ts') || entry.endsWith('.test.ts')) continue;
+  for (const [entry, text] of sources()) {
     const target = join(folder, entry);
-    write(target, change(entry, readFileSync(join(ROOT, 'src', entry), 'utf8'), target));
+    write(target, change(entry, text, target));
   }
   const url = pathToFileURL(join(folder, module)).href;
   return (await import(/* @vite-ignore */ url)) as Exports;
+}
+
+let read: ReadonlyMap<string, string> | undefined;
+
+/**
+ * All modules under `src/`, by path: read once, so that all copies of one run are of the same
+ * state.
+ */
+export function sources(): ReadonlyMap<string, string> {
+  if (read !== undefined) return read;
+  const texts = new Map<string, string>();
+  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!entry.endsWith('.ts') || entry.endsWith('.test.ts')) continue;
+    texts.set(entry, readFileSync(join(ROOT, 'src', entry), 'utf8'));
+  }
+  read = texts;
+  return texts;
+}
+
+/** Removes the files of a variant that is not needed any more. */
+export function removeCopy(variant: string): void {
+  rmSync(join(ROOT, 'build/copies', variant), { recursive: true, force: true });
 }
 
 function write(target: string, text: string): void {

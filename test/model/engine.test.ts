@@ -35,8 +35,7 @@ async function verdict(scenario: Scenario<Words>, options: ModelOptions = {}): P
   return report.failure?.kind ?? (report.complete ? 'passes' : 'incomplete');
 }
 
-// ── Against an oracle
-// ───────────────────────────────────────────────────────────────────────────────────────
+// ── Against an oracle ───────────────────────────────────────────────────────────────────────────
 
 type Op = readonly ['load' | 'store' | 'add' | 'cas', word: number, value: number];
 
@@ -149,8 +148,7 @@ describe('against an enumeration of all interleavings', () => {
   });
 });
 
-// ── Known answers
-// ───────────────────────────────────────────────────────────────────────────────────────────
+// ── Known answers ───────────────────────────────────────────────────────────────────────────────
 
 describe('data races', () => {
   const message = (publish: (words: Int32Array) => void, sees: (words: Int32Array) => boolean) =>

@@ -151,8 +151,8 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
     new Proxy(RealSharedArrayBuffer, {
       construct(target, args, newTarget) {
         const block = Reflect.construct(target, args, newTarget) as SharedArrayBuffer;
-        // A thread cannot hand memory to others on the heap, so what it makes itself stays its own.
-        if (machine.direct) memory.addRegion(block);
+        // Memory cannot be handed to others on the heap: what a thread makes itself stays its own.
+        if (machine.direct && machine.threads.length === 0) memory.addRegion(block);
         else privateBlocks.add(block);
         return block;
       },

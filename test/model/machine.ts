@@ -191,8 +191,7 @@ export class Machine {
     this.failure = undefined;
   }
 
-  // ── Running threads
-  // ───────────────────────────────────────────────────────────────────────────────────
+  // ── Running threads ───────────────────────────────────────────────────────────────────────────
 
   /**
    * Carries a transition out and whatever is chosen after it, until another thread is chosen:
@@ -337,8 +336,7 @@ export class Machine {
     return this.#prepares;
   }
 
-  // ── At a shared access
-  // ────────────────────────────────────────────────────────────────────────────────
+  // ── At a shared access ────────────────────────────────────────────────────────────────────────
 
   /** What an access answered that was made before: see {@link replays}. */
   replayed = 0;
@@ -454,8 +452,7 @@ export class Machine {
     throw PAUSE;
   }
 
-  // ── Death
-  // ─────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Death ─────────────────────────────────────────────────────────────────────────────────────
 
   /** The engine could end the thread here. */
   mayDie(): void {

@@ -7,10 +7,8 @@
  * write.
  */
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import ts from 'typescript';
-import { ROOT } from './copies.ts';
+import { sources } from './copies.ts';
 
 export interface Mutant {
   /** Path under `src/`. */
@@ -38,7 +36,7 @@ const SPLITS = /^(?:Atomics\.)?(compareExchange|fetchAdd|fetchSub|add|sub|exchan
  * All mutants of a module, in order. `skip` names statements that are not worth it: counters, say.
  */
 export function mutantsOf(entry: string, skip: RegExp): Mutant[] {
-  const text = readFileSync(join(ROOT, 'src', entry), 'utf8');
+  const text = sources().get(entry) ?? '';
   const file = ts.createSourceFile(entry, text, ts.ScriptTarget.ES2023, true);
   const mutants: Mutant[] = [];
   const add = (

@@ -47,7 +47,7 @@ export function deathCases(module: PoolModule): PoolCase[] {
   const pool = { bufferCount: 1, batchSize: 1, maxThreads: 3 };
   const twoBuffers = { ...pool, bufferCount: 2 };
   return [
-    dies('refill and overflow', { ...pool, bufferCount: 3 }, { a: two, b: two }, 0, 2),
+    dies('refill and overflow', { ...pool, bufferCount: 3 }, { a: two, b: two }, 0, 3),
     dies('acquireSync, release', pool, { holder, waiter: waits }, 0, 2),
     dies('acquireSync by 2 threads', pool, { a: waits, b: waits }, 0, 1),
     dies('acquireSync that times out', pool, { a: givesUp, b: givesUp }, 0, 1),
@@ -111,7 +111,7 @@ function ofAReclaimer(module: PoolModule): PoolCase {
       },
     },
   );
-  return { scenario, quick: { ...quick, kills: 2 }, long: { ...long, kills: 2 } };
+  return { scenario, quick: { ...quick, kills: 2, states: 30_000 }, long: { ...long, kills: 2 } };
 }
 
 /**

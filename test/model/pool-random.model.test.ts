@@ -19,8 +19,8 @@ import {
 } from './pool-words.ts';
 
 const isLong = process.env.BUSBAR_MODEL === 'long';
-const PROGRAMS = isLong ? 2000 : 60;
-const SCHEDULES = isLong ? 200 : 25;
+const PROGRAMS = isLong ? 2000 : 40;
+const SCHEDULES = isLong ? 200 : 15;
 const SEED = Number(process.env.BUSBAR_MODEL_SEED ?? 1);
 
 const module = await mortal<PoolModule>('pool/index.ts');

@@ -170,9 +170,9 @@ function waitingCases(module: PoolModule): PoolCase[] {
     long: { preemptions: preemptionsLong },
   });
   return [
-    pool('acquireSync, release', one, { holder, waiter: waits }, 2, 4),
-    pool('acquireSync by 3 threads', three, { a: waits, b: waits, c: waits }, 0, 2),
-    pool('acquireSync twice', one, { a: attached(waitTwice), b: attached(waitTwice) }, 0, 2),
+    pool('acquireSync, release', one, { holder, waiter: waits }, 2, 8),
+    pool('acquireSync by 3 threads', three, { a: waits, b: waits, c: waits }, 0, 1),
+    pool('acquireSync twice', one, { a: attached(waitTwice), b: attached(waitTwice) }, 0, 1),
     pool('acquireSync that times out', one, { a: givesUp, b: givesUp }, 1, 3),
     pool(
       'acquireSync, hoarder',

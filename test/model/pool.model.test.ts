@@ -20,7 +20,8 @@ async function passes(item: PoolCase): Promise<void> {
   const time = `${Math.round(report.elapsedMs)} ms`;
   table.push(`${item.scenario.name.padEnd(36)}${bound.padEnd(17)}${counts}, ${time}${end}`);
   expect(formatFailure(report)).toBe('');
-  expect(report.complete || isLong).toBe(true);
+  // Some are too large for the test run, and say so in the table.
+  expect(report.complete || isLong || options.states !== undefined).toBe(true);
 }
 
 afterAll(() => {

@@ -339,7 +339,7 @@ export function writerCases(module: WriterModule): WriterCase[] {
         },
         exactly(2, 4),
       ),
-      quick: { preemptions: 1 },
+      quick: { preemptions: 0 },
       long: { preemptions: 2 },
     },
     {

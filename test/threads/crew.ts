@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What the main thread and the workers of a traffic test tell each other. */
-import type { BufferPoolHandle } from 'busbar/pool';
+
 import type { SendPacket } from 'busbar/packet';
+import type { BufferPoolHandle } from 'busbar/pool';
 
 /** Given to each worker. */
 export interface Assignment {

@@ -112,7 +112,7 @@ function turn(): Promise<void> {
 }
 
 test.each(shapes)(
-  '$kills of $lanes threads that share $bufferCount buffers are killed, and every buffer comes back',
+  '$kills of $lanes threads with $bufferCount buffers are killed, and every buffer comes back',
   async ({ lanes, bufferCount, batchSize, perPair, kills }) => {
     const seed = testSeed();
     const replay = `replay with BUSBAR_TEST_SEED=${seed}`;

@@ -26,13 +26,7 @@ export class Traveller {
    * A lane that `mayDie` sends through shared memory only: a reference on its way in the thread's
    * own memory would die with it.
    */
-  constructor(
-    pool: BufferPool,
-    boxes: Mailboxes,
-    lane: number,
-    random: Random,
-    mayDie: boolean,
-  ) {
+  constructor(pool: BufferPool, boxes: Mailboxes, lane: number, random: Random, mayDie: boolean) {
     this.#pool = pool;
     this.#boxes = boxes;
     this.#lane = lane;

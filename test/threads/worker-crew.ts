@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Starts the workers of a traffic test, passes their posts on, and knows how each of them ended. */
+/**
+ * Starts the workers of a traffic test, passes their posts on, and knows how each of them ended.
+ */
 import { Worker } from 'node:worker_threads';
 import type { BufferPool } from 'busbar/pool';
 import { arbitrarySeed } from '../../src/base/random.ts';
@@ -67,7 +69,9 @@ export class WorkerCrew {
     };
     const worker = new Worker(workerUrl('traffic'), { workerData: assignment });
     this.#workers.set(lane, worker);
-    worker.on('message', (posted: crew.Posted) => this.#workers.get(posted.to)?.postMessage(posted));
+    worker.on('message', (posted: crew.Posted) => {
+      this.#workers.get(posted.to)?.postMessage(posted);
+    });
     return new Promise((resolve) => {
       let error: Error | undefined;
       worker.on('error', (caught: Error) => {

@@ -124,7 +124,7 @@ class OracleRun {
     else if (chance < 75 && open.length > 0) this.#finish(open[random.below(open.length)]);
     else if (chance < 80) this.#handOver(open);
     else if (chance < 92) this.#flush();
-    else if (chance < 96) this.#drain(random.below(4));
+    else if (chance < 96) this.#drain(1 + random.below(4));
     else this.#releaseOne();
     for (const writer of this.#writers) {
       if (writer instanceof LocalWriter) {

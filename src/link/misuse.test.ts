@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Duplex } from 'node:stream';
+import { expect, test } from 'vitest';
+import type { BusbarError } from '../base/errors.ts';
+import { LengthPrefixCodec } from '../framer/index.ts';
+import { BufferPool } from '../pool/index.ts';
+import { LocalWriter, WriteFlusher } from '../writer/index.ts';
+import { type LinkHandler, type LinkOptions, TcpLink, TcpServer } from './index.ts';
+
+type Done = (error?: Error | null) => void;
+
+const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
+const ignore = (): LinkHandler => ({ onFrame() {} });
+const makePool = (): BufferPool =>
+  BufferPool.create({ bufferSize: 4096, bufferCount: 32, maxThreads: 2 });
+
+/** A stream that nothing comes from; `write` takes what goes in. */
+function makeStream(write: (chunk: Uint8Array, done: Done) => void = (_c, done) => done()): Duplex {
+  return new Duplex({ read() {}, write: (chunk, _encoding, done) => write(chunk, done) });
+}
+
+/** A link on a stream, and what its `onClose` is told. */
+function makeLink(
+  pool: BufferPool,
+  stream: Duplex,
+  handler: Partial<LinkHandler> = {},
+  options: Partial<LinkOptions> = {},
+): { link: TcpLink; reasons: (BusbarError | undefined)[] } {
+  const reasons: (BusbarError | undefined)[] = [];
+  const onClose: LinkHandler['onClose'] = (_link, error) => {
+    reasons.push(error);
+  };
+  const all = { onFrame() {}, onClose, ...handler };
+  return { link: TcpLink.adopt(pool, stream, { codec, handler: () => all, ...options }), reasons };
+}
+
+/** The next exception that nobody catches. */
+function nextUncaught(): Promise<Error> {
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  return new Promise((resolve) => {
+    process.once('uncaughtException', (error) => {
+      for (const listener of others) process.on('uncaughtException', listener);
+      resolve(error);
+    });
+  });
+}
+
+function expectNoneHeld(pool: BufferPool): void {
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+}
+
+test('what is no writer id is refused, and the link closes as ever', async () => {
+  const pool = makePool();
+  const { link } = makeLink(pool, makeStream());
+  for (const bad of [-1, NaN, 1.5, 99_999, 2 ** 31, 'x', undefined]) {
+    expect(() => link.addWriter(bad as number)).toThrow(/writerId/);
+    expect(() => link.removeWriter(bad as number)).toThrow(/writerId/);
+  }
+  link.destroy();
+  expect(link.socket.destroyed).toBe(true);
+  await link.close();
+  expectNoneHeld(pool);
+});
+
+test('an error of onEnd closes the link and is thrown on', async () => {
+  const pool = makePool();
+  const stream = makeStream();
+  const { link, reasons } = makeLink(pool, stream, {
+    onEnd() {
+      throw new Error('a bug');
+    },
+  });
+  const uncaught = nextUncaught();
+  stream.push(null);
+  expect((await uncaught).message).toBe('a bug');
+  expect(stream.destroyed).toBe(true);
+  await link.close();
+  expect(reasons).toMatchObject([{ code: 'ERR_BUSBAR_LINK_CLOSED', cause: { message: 'a bug' } }]);
+  expectNoneHeld(pool);
+});
+
+test('an error of onDrained closes the link and is thrown on', async () => {
+  const pool = makePool();
+  const calls: Done[] = [];
+  const stream = makeStream((_chunk, done) => calls.push(done));
+  const onDrained = (): void => {
+    throw new Error('a bug');
+  };
+  const options = { highWaterBytes: 100, lowWaterBytes: 10 };
+  const { link, reasons } = makeLink(pool, stream, { onDrained }, options);
+  link.writer.tryWrite(new Uint8Array(200));
+  expect(link.flush()).toBe(false);
+  expect(calls).toHaveLength(1);
+  await new Promise(setImmediate);
+  expect(() => calls[0]()).toThrow('a bug');
+  expect(stream.destroyed).toBe(true);
+  await link.close();
+  expect(reasons).toMatchObject([{ code: 'ERR_BUSBAR_LINK_CLOSED', cause: { message: 'a bug' } }]);
+  expectNoneHeld(pool);
+});
+
+test('a server forgets a link whose onClose throws', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, {
+    codec,
+    handler: () => ({
+      onFrame() {},
+      onClose() {
+        throw new Error('a bug');
+      },
+    }),
+  });
+  const uncaught = nextUncaught();
+  connect(server.port, '127.0.0.1').end().resume();
+  expect((await uncaught).message).toBe('a bug');
+  expect(server.links.size).toBe(0);
+  await server.close();
+  expectNoneHeld(pool);
+});
+
+test('a link whose writer was closed can still be closed, and sends what others write', async () => {
+  const pool = makePool();
+  const flusher = WriteFlusher.create(pool, { writerCount: 4 });
+  const chunks: string[] = [];
+  const stream = makeStream((chunk, done) => {
+    chunks.push(String(chunk));
+    done();
+  });
+  const { link, reasons } = makeLink(pool, stream, {}, { flusher });
+  const other = new LocalWriter(flusher);
+  link.addWriter(other.id);
+  link.writer.tryWrite(Buffer.from('own'));
+  link.writer.close();
+  expect(link.writable).toBe(false);
+  other.tryWrite(Buffer.from('other'));
+  other.flush();
+  link.flush();
+  const closed = link.close();
+  stream.push(null);
+  await closed;
+  expect(chunks.join()).toBe('own,other');
+  expect(reasons).toEqual([undefined]);
+  other.close();
+  flusher.close();
+  expectNoneHeld(pool);
+});
+
+test('a link whose writer was closed ends when its peer does', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, {
+    codec,
+    handler: (link) => {
+      link.writer.close();
+      return ignore();
+    },
+  });
+  const socket = connect(server.port, '127.0.0.1').resume();
+  await once(socket.end(), 'close');
+  await server.close();
+  expect(server.links.size).toBe(0);
+  expectNoneHeld(pool);
+});
+
+test('what is no stream, or is destroyed already, becomes no link', () => {
+  const pool = makePool();
+  for (const bad of [undefined, null, 5, {}]) {
+    expect(() => makeLink(pool, bad as unknown as Duplex)).toThrow(/socket must be a Duplex/);
+  }
+  const destroyed = expect.objectContaining({ code: 'ERR_BUSBAR_LINK_CLOSED' });
+  expect(() => makeLink(pool, makeStream().destroy())).toThrow(destroyed);
+  expectNoneHeld(pool);
+});
+
+for (const regions of [1, 3]) {
+  test(`a stream that throws fails its own link and no other (regions: ${regions})`, async () => {
+    const pool = makePool();
+    const calls: Done[] = [];
+    const bad = makeStream((_chunk, done) => {
+      calls.push(done);
+      throw new Error('a bad stream');
+    });
+    let received = 0;
+    const good = makeStream((chunk, done) => {
+      received += chunk.length;
+      done();
+    });
+    const failing = makeLink(pool, bad);
+    const working = makeLink(pool, good);
+    const message = new Uint8Array(3000);
+    for (let round = 1; round <= 3; round++) {
+      const uncaught = round === 1 ? nextUncaught() : undefined;
+      if (round === 1) {
+        // First in the list of what is sent at the end of the turn.
+        for (let i = 0; i < regions; i++) failing.link.writer.tryWrite(message);
+      }
+      working.link.writer.tryWrite(message);
+      if (uncaught !== undefined) expect((await uncaught).message).toBe('a bad stream');
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      expect(received).toBe(round * message.length);
+    }
+    // A stream may throw and call back all the same.
+    for (const done of calls) done();
+    await failing.link.close();
+    expect(failing.reasons).toMatchObject([
+      { code: 'ERR_BUSBAR_LINK_FAILED', cause: { message: 'a bad stream' } },
+    ]);
+    const { lostBytes, queuedBytes } = failing.link.stats();
+    expect({ lostBytes, queuedBytes }).toEqual({ lostBytes: regions * 3000, queuedBytes: 0 });
+    working.link.destroy();
+    await working.link.close();
+    expectNoneHeld(pool);
+  });
+}
+
+test('a server does not listen with options of which no link can be made', async () => {
+  const pool = makePool();
+  const other = makePool();
+  const wrong: [object, RegExp][] = [
+    [{ writer: 5 }, /writer must be an object, got 5/],
+    [{ writer: { flush: 'x' } }, /flush must be/],
+    [{ writer: { headroom: 1e9 } }, /headroom/],
+    [{ flusher: 5 }, /flusher must be/],
+    [{ flusher: WriteFlusher.create(other) }, /flusher must be a WriteFlusher of the same pool/],
+    [{ onError: 5 }, /onError must be a function/],
+    [{ host: 5 }, /host must be a string/],
+  ];
+  for (const [options, message] of wrong) {
+    const all = { codec, handler: ignore, ...options };
+    await expect(TcpServer.listen(pool, all)).rejects.toThrow(message);
+    if ('onError' in options) continue;
+    await expect(TcpLink.connect(pool, { port: 1, ...all })).rejects.toThrow(message);
+  }
+  expectNoneHeld(pool);
+  other.close();
+});

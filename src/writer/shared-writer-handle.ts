@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/** The writers' room, shared by many threads: what goes from thread to thread, and its checks. */
+
+import { loadSeqCst, type Words } from '../base/atomics.ts';
+import { checkInteger, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { BufferId } from '../pool/index.ts';
+import { HEADER_ID, OWNER_SHARED } from './flusher-layout.ts';
+import { SharedDelivery } from './shared-delivery.ts';
+import {
+  BUFFER,
+  CURSOR,
+  HEADER_BUFFER_SIZE,
+  HEADER_FLUSHER,
+  HEADER_LANE,
+  HEADER_MAGIC,
+  HEADER_POOL,
+  HEADER_THREADS,
+  LENGTH,
+  SHARED_BUFFER_SIZE_MAX,
+  SHARED_WRITER_MAGIC,
+  SHARED_WRITER_VERSION,
+  SharedWriterLayout,
+} from './shared-writer-layout.ts';
+import type { WriteFlusher } from './write-flusher.ts';
+import { badReservation } from './writer-checks.ts';
+import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+
+/** What another thread needs to join. Structured-cloneable. */
+export interface SharedWriterHandle {
+  /** Always 'busbar/shared-writer'. */
+  readonly kind: 'busbar/shared-writer';
+  readonly version: number;
+  readonly control: SharedArrayBuffer;
+  readonly options: WriterOptions;
+}
+
+/** An open reservation on its way to another thread; good for once. Structured-cloneable. */
+export interface ReservationTicket {
+  readonly offset: number;
+  readonly entry: number;
+  readonly epoch: number;
+  readonly threadSlot: number;
+}
+
+/** Checks the options, opens a lane, and makes the block. */
+export function createSharedWriterBlock(flusher: WriteFlusher, options: WriterOptions): Words {
+  const { pool } = flusher;
+  const { headroom } = resolveWriterOptions(pool, options);
+  if (pool.bufferSize > SHARED_BUFFER_SIZE_MAX) {
+    throw new RangeError(
+      `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} here, got ${pool.bufferSize}`,
+    );
+  }
+  const layout = new SharedWriterLayout(pool.bufferSize, pool.maxThreads);
+  const words = new Int32Array(new SharedArrayBuffer(layout.wordCount * 4));
+  words[HEADER_MAGIC] = SHARED_WRITER_MAGIC;
+  words[HEADER_BUFFER_SIZE] = pool.bufferSize;
+  words[HEADER_THREADS] = pool.maxThreads;
+  words[HEADER_FLUSHER] = flusher.words[HEADER_ID];
+  words[HEADER_POOL] = pool.identity;
+  words[HEADER_LANE] = flusher.openLane(OWNER_SHARED).id;
+  SharedDelivery.begin(words, layout, headroom);
+  return words;
+}
+
+/** Checks a handle, which may come from anywhere, and opens its block. */
+export function openSharedWriterBlock(flusher: WriteFlusher, handle: SharedWriterHandle): Words {
+  const { kind, version, control, options } = (handle ?? {}) as Partial<SharedWriterHandle>;
+  const isHandle =
+    kind === 'busbar/shared-writer' &&
+    control instanceof SharedArrayBuffer &&
+    control.byteLength % 4 === 0 &&
+    typeof options === 'object' &&
+    options !== null;
+  if (!isHandle) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected writer.handle, got ${show(handle)}`);
+  }
+  const words = new Int32Array(control);
+  const { bufferSize, maxThreads, identity } = flusher.pool;
+  const fits =
+    words[HEADER_BUFFER_SIZE] === bufferSize &&
+    words[HEADER_THREADS] === maxThreads &&
+    words[HEADER_FLUSHER] === flusher.words[HEADER_ID] &&
+    words[HEADER_POOL] === identity &&
+    words[HEADER_LANE] >>> 0 < flusher.layout.writerCount &&
+    words.length === new SharedWriterLayout(bufferSize, maxThreads).wordCount;
+  if (version !== SHARED_WRITER_VERSION || words[HEADER_MAGIC] !== SHARED_WRITER_MAGIC || !fits) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_HANDLE',
+      'not a writer of this version, pool and flusher',
+    );
+  }
+  return words;
+}
+
+/** The ticket of an open reservation. */
+export function makeTicket(
+  words: Words,
+  layout: SharedWriterLayout,
+  offset: number,
+  entry: number,
+  threadSlot: number,
+): ReservationTicket {
+  const epoch = layout.epochOfOpen(entry, loadSeqCst(words, CURSOR));
+  return { offset, entry, epoch, threadSlot };
+}
+
+/**
+ * Checks that a ticket may name an open reservation: whether it does, the entry's STATE says.
+ * `headroom` and `limit` are relative to a buffer.
+ */
+export function checkTicket(
+  ticket: ReservationTicket,
+  flusher: WriteFlusher,
+  words: Words,
+  layout: SharedWriterLayout,
+  headroom: number,
+  limit: number,
+): void {
+  const { offset, entry, epoch, threadSlot } = ticket;
+  checkInteger('ticket.entry', entry, layout.entries, words.length - 1);
+  checkInteger('ticket.threadSlot', threadSlot, 0, flusher.pool.maxThreads - 1);
+  const present = layout.epochOfOpen(entry, loadSeqCst(words, CURSOR));
+  const buffer = words[layout.segment(present) + BUFFER];
+  const first = layout.entry(present, 0);
+  if (epoch !== present || buffer === 0 || (entry - first) % 2 !== 0) throw badReservation(offset);
+  const position = offset - flusher.pool.offsetOf((buffer - 1) as BufferId);
+  let end = headroom;
+  let isExact = true;
+  for (let at = first; at < entry; at += 2) {
+    // 0: its thread has taken the entry and not yet come to writing the length.
+    if (words[at + LENGTH] === 0) isExact = false;
+    end += words[at + LENGTH];
+  }
+  const fits = position > end && !isExact && position + words[entry + LENGTH] <= limit;
+  if (position !== end && !fits) throw badReservation(offset);
+}
