@@ -105,8 +105,8 @@ test('drain stops at its limit, and goes on where it stopped', () => {
   const flusher = WriteFlusher.create(pool);
   const writers = [new LocalWriter(flusher), new LocalWriter(flusher)];
   for (const text of ['a', 'b', 'c']) for (const writer of writers) send(writer, text);
-  const arrived = [0, 2, 2, 1, 9].map((countMax) => collect(pool, flusher, countMax));
-  expect(arrived.map((each) => each.length)).toEqual([0, 2, 2, 1, 1]);
+  const arrived = [2, 2, 1, 9].map((countMax) => collect(pool, flusher, countMax));
+  expect(arrived.map((each) => each.length)).toEqual([2, 2, 1, 1]);
   expect(arrived.flat().sort()).toEqual(['0:a', '0:b', '0:c', '1:a', '1:b', '1:c']);
   for (const writer of writers) writer.close();
   collect(pool, flusher);
@@ -306,4 +306,63 @@ test('a ring that comes too late does not leave the receiver deaf', async () => 
   writer.close();
   await settle();
   expectAllHome(pool);
+});
+
+test('drain checks its arguments before it touches anything', async () => {
+  const pool = BufferPool.create(shape);
+  const flusher = WriteFlusher.create(pool);
+  const writer = new LocalWriter(flusher);
+  send(writer, 'a');
+  expect(() => flusher.drain(undefined as never)).toThrow(TypeError);
+  expect(() => flusher.drain(() => {}, '1' as never)).toThrow(TypeError);
+  for (const countMax of [0, -1, Number.NaN, 1.5, -Infinity]) {
+    expect(() => flusher.drain(() => {}, countMax)).toThrow(RangeError);
+  }
+  expect(flusher.stats()).toMatchObject({ waitingRegions: 1, drainedRegions: 0 });
+  // Were a refused drain asked for again at once, this would never settle.
+  const refused: unknown[] = [];
+  flusher.setReadyCallback(() => {
+    try {
+      flusher.drain(() => {}, 0);
+    } catch (error) {
+      refused.push(error);
+    }
+  });
+  await settle();
+  expect(refused).toEqual([expect.any(RangeError)]);
+  expect(collect(pool, flusher)).toEqual(['0:a']);
+  writer.close();
+  flusher.close();
+  expectAllHome(pool);
+});
+
+test('a receiver that has left the pool changes nothing, and another takes its place', () => {
+  const pool = BufferPool.create(shape);
+  const other = BufferPool.attach(pool.handle);
+  const flusher = WriteFlusher.create(pool);
+  const theirs = WriteFlusher.attach(other, flusher.handle);
+  const writer = new LocalWriter(theirs);
+  for (const text of ['a', 'b', 'c']) send(writer, text);
+  const detached = coded('ERR_BUSBAR_DETACHED');
+  const leave = (): number =>
+    flusher.drain((_writer, _offset, _length, id) => {
+      pool.release(id);
+      pool.detach();
+    });
+  expect(leave).toThrow(detached);
+  for (const call of [
+    leave,
+    () => flusher.close(),
+    () => flusher.recover(other.threadSlot),
+    () => flusher.becomeReceiver(),
+    () => flusher.setReadyCallback(() => {}),
+  ]) {
+    expect(call).toThrow(detached);
+  }
+  expect(theirs.stats()).toMatchObject({ closed: false, waitingRegions: 2 });
+  theirs.becomeReceiver();
+  expect(collect(other, theirs)).toEqual(['0:b', '0:c']);
+  writer.close();
+  theirs.close();
+  expectAllHome(other);
 });
