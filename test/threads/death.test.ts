@@ -11,9 +11,9 @@ import { type End, scaled, testSeed, WorkerCrew } from './worker-crew.ts';
 const OWN_LANE = 0;
 
 const shapes = [
-  { lanes: 3, bufferCount: 7, batchSize: 1, perPair: 2, kills: 20 },
-  { lanes: 5, bufferCount: 32, batchSize: 4, perPair: 1, kills: 30 },
-  { lanes: 4, bufferCount: 64, batchSize: 16, perPair: 3, kills: 20 },
+  { lanes: 3, bufferCount: 7, batchSize: 1, perPair: 2, kills: 15 },
+  { lanes: 5, bufferCount: 32, batchSize: 4, perPair: 1, kills: 25 },
+  { lanes: 4, bufferCount: 64, batchSize: 16, perPair: 3, kills: 15 },
 ];
 
 /** How many deeds a worker lives to do, at most. */

@@ -23,7 +23,7 @@ test.each(shapes)(
       maxThreads: threads + 1,
       trackLeaks: false,
     });
-    const deeds = scaled(Math.round(120_000 / threads));
+    const deeds = scaled(Math.round(90_000 / threads));
     const crew = new WorkerCrew(pool, { lanes: threads, perPair, deeds, post: true, seed });
     const ends = await Promise.all(Array.from({ length: threads }, (_, lane) => crew.start(lane)));
     const replay = `replay with BUSBAR_TEST_SEED=${seed}`;

@@ -41,7 +41,7 @@ test('a thread that blocks for a buffer gets the one that another releases', asy
   expect(await blocked).toBe(ids[1]);
   // And the other way round, with the main thread blocked:
   void hand.ask('release', ids[1]);
-  expect(pool.acquireSync()).toBe(ids[1]);
+  expect(pool.acquireSync(20_000)).toBe(ids[1]);
 });
 
 test('threads that block are served in the order in which they came', async () => {
@@ -69,7 +69,7 @@ test('the cache of an idle thread comes to one that blocks', async () => {
   await idle.ask('release', await idle.ask('acquireSync'));
   expect(pool.stats().freeCached).toBeGreaterThan(0);
   // This thread does nothing but wait; the idle one has to hear it by itself.
-  const ids = [1, 2, 3, 4].map(() => pool.acquireSync());
+  const ids = [1, 2, 3, 4].map(() => pool.acquireSync(20_000));
   expect(new Set(ids).size).toBe(4);
   for (const id of ids) pool.release(id);
   // And to one that waits without blocking:
