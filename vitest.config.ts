@@ -17,8 +17,8 @@ const config: ViteUserConfig = defineConfig({
     execArgv: ['--expose-gc'],
     maxWorkers: 2,
     allowOnly: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });
 

@@ -75,7 +75,7 @@ export abstract class BufferReferences {
   /** @internal Present only while leaks are tracked. */
   readonly leaks: LeakTracker | undefined;
 
-  /** The pool's control words, or {@link DETACHED_WORDS}. */
+  /** The pool's control words, or DETACHED_WORDS. */
   protected words: Words;
   // Where the words that the hot paths touch stand (pool-layout.ts). Fields of the object:
   // measured, a constant imported from another module costs a load and a check at each use, and

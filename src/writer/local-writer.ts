@@ -35,7 +35,7 @@ const NONE = -1;
  *
  * The common case is one open reservation at a time: reserve moves `cursor`, commit moves
  * `committed`, five plain stores in all. As soon as a second reservation is made while one is open,
- * all of them are kept in order in a {@link SpanQueue} until the earliest is finished; nothing ever
+ * all of them are kept in order in a SpanQueue until the earliest is finished; nothing ever
  * waits or blocks for that, later messages just stay behind it.
  *
  * **Threads** the one that made it.

@@ -113,7 +113,7 @@ test('workers come and go in the same slots', async () => {
   expect(auditPool(pool)).toEqual([]);
 });
 
-test('a worker that is killed while it attaches or detaches costs no slot and no buffer', async () => {
+test('a worker killed while it attaches or detaches costs no slot and no buffer', async () => {
   const seed = testSeed();
   const random = new Random(seed);
   const replay = `replay with BUSBAR_TEST_SEED=${seed}`;
