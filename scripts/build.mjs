@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 /**
- * Builds what is out of date: the library (src → dist, by tsc) and the programs that import it by
- * its name (bench, examples, test workers → build, by esbuild, one file each, packages outside).
+ * Builds what is out of date: the shim (native → build/Release, by node-gyp, where there is a
+ * compiler), the library (src → dist, by tsc) and the programs that import it by its name (bench,
+ * examples, test workers → build, by esbuild, one file each, packages outside).
  *
  * `node scripts/build.mjs` builds; `--force` builds even what looks up to date.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { fingerprint, listFiles, ROOT } from './files.mjs';
+import { buildNative } from './build-native.mjs';
+import { listFiles, ROOT } from './files.mjs';
+import { Stamp } from './stamp.mjs';
 
 /** Which sources are programs. `*.worker.ts` and `*.main.ts` are, wherever they stand. */
 const PROGRAM = [
@@ -24,9 +26,10 @@ const TARGET = 'node20.19';
 /** Builds what changed since the last time. False when something does not compile. */
 export async function build({ force = false } = {}) {
   requireInstall();
+  const shim = buildNative({ force }) !== 'failed';
   const library = buildLibrary(force);
   const programs = await buildPrograms(force);
-  return library && programs;
+  return shim && library && programs;
 }
 
 function buildLibrary(force) {
@@ -88,34 +91,6 @@ export async function bundle(entries, { outbase, outdir }) {
     return false; // esbuild has printed what was wrong
   } finally {
     await esbuild.stop();
-  }
-}
-
-/** Remembers from which inputs a part was built. */
-class Stamp {
-  #path;
-  #inputs;
-  #outputs;
-
-  constructor(name, inputs, outputs) {
-    this.#path = `${ROOT}build/.${name}`;
-    this.#inputs = fingerprint(inputs);
-    this.#outputs = outputs;
-  }
-
-  isFresh() {
-    if (!existsSync(this.#path)) return false;
-    if (readFileSync(this.#path, 'utf8') !== this.#inputs) return false;
-    return this.#outputs.every((path) => existsSync(ROOT + path));
-  }
-
-  forget() {
-    rmSync(this.#path, { force: true });
-  }
-
-  write() {
-    mkdirSync(dirname(this.#path), { recursive: true });
-    writeFileSync(this.#path, this.#inputs);
   }
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 /** Absolute path of the repository, with a slash at its end. */
 export const ROOT = fileURLToPath(new URL('../', import.meta.url));
 
-const NOT_OURS = new Set(['.git', 'node_modules', 'dist', 'build', 'docs/api']);
+const NOT_OURS = new Set(['.git', 'node_modules', 'dist', 'build', 'prebuilds', 'docs/api']);
 
 /**
  * Every file below `folder` ('' is the whole repository), sorted; all paths are relative to the

@@ -129,6 +129,8 @@ function checkPackage() {
     'CHANGELOG.md',
     'dist/index.js',
     'dist/index.d.ts',
+    'native/binding.gyp',
+    'scripts/build-native.mjs',
   ].filter((path) => !paths.includes(path));
   for (const path of missing) console.error(`${path} is missing in the package`);
   const tarball = `${folder}/${filename}`;
@@ -147,7 +149,9 @@ function checkPackage() {
 
 function isPublished(path) {
   if (/\.test\.|tsbuildinfo/.test(path)) return false;
-  return /^(dist|src|docs)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path);
+  if (/^scripts\/(build-native|files|stamp)\.mjs$/.test(path)) return true;
+  if (/^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)) return true;
+  return /^(dist|src|docs|native|prebuilds)\//.test(path);
 }
 
 /** Every benchmark once, with next to no work, so that none can rot. */

@@ -65,6 +65,11 @@ const AMBIENT_GLOBALS = [
   'setTimeout',
 ];
 
+/** The packages that the library needs, each with the one file that asks for it. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  'node-gyp-build': 'src/native/shim.ts',
+};
+
 /** What may print: the report of leaks at exit, which the program asked for by tracking them. */
 const PRINTS = 'src/pool/leak-tracker.ts';
 
@@ -96,11 +101,12 @@ test('relative imports name the file, .ts and all', () => {
   expect(wrong).toEqual([]);
 });
 
-test('the library imports no package, and its core nothing from Node', () => {
+test('the library imports no packages but a few, and its core nothing from Node', () => {
   const wrong = library.flatMap((file) =>
     importsOf(file)
       .filter((specifier) => !specifier.startsWith('.'))
       .filter((specifier) => isCore(file.path) || !isBuiltin(specifier))
+      .filter((specifier) => PACKAGES[specifier] !== file.path)
       .map((specifier) => `${file.path} imports ${specifier}`),
   );
   expect(wrong).toEqual([]);
@@ -231,7 +237,7 @@ test('the reading order in docs/ARCHITECTURE.md leaves no folder out', () => {
   expect(missing, guide).toEqual([]);
 });
 
-test('package.json exports what the folders offer, and asks for nothing', () => {
+test('package.json exports what the folders offer, and asks for few packages', () => {
   const manifest = JSON.parse(readText('package.json'));
   const offered = FOLDERS.filter((name) => !PRIVATE.includes(name)).filter((name) =>
     everyFile.includes(`src/${name}/index.ts`),
@@ -246,7 +252,10 @@ test('package.json exports what the folders offer, and asks for nothing', () => 
       ['default', `${path}.js`],
     ]);
   }
-  expect(manifest.dependencies).toBeUndefined();
+  expect(Object.keys(manifest.dependencies).sort()).toEqual(Object.keys(PACKAGES).sort());
+  // npm compiles, at install, what has a binding.gyp at its root.
+  expect(manifest.gypfile).toBe(false);
+  expect(everyFile).not.toContain('binding.gyp');
   expect(Object.keys(manifest.scripts).filter((name) => /install$|^prepare$/.test(name))).toEqual(
     [],
   );

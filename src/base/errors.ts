@@ -25,10 +25,18 @@ export const BUSBAR_ERRORS = {
   ERR_BUSBAR_FRAME_MALFORMED: 'the bytes are not a frame of this codec',
   ERR_BUSBAR_NO_FRAME: 'the framer has no current frame',
   ERR_BUSBAR_FRAMER_CLOSED: 'the framer was closed',
+  ERR_BUSBAR_CHANNEL_CLOSED: 'the channel was closed',
+  ERR_BUSBAR_CHANNEL_ROLE: 'the channel has a living thread on that side already',
+  ERR_BUSBAR_CHANNEL_PEER_DIED: 'every thread on the other side of the channel has died',
+  ERR_BUSBAR_EXECUTOR_START: 'an executor could not be started',
+  ERR_BUSBAR_EXECUTOR_CRASHED: 'an executor ended without having been told to',
+  ERR_BUSBAR_EXECUTOR_STOPPED: 'the executor was stopped',
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
   ERR_BUSBAR_LINK_FAILED: 'the socket under the link failed',
   ERR_BUSBAR_LINK_TRUNCATED: 'the peer ended the stream inside a frame',
   ERR_BUSBAR_LINK_REFUSED: 'the connection could not be made',
+  ERR_BUSBAR_NATIVE_UNAVAILABLE: 'this machine does not offer it',
+  ERR_BUSBAR_NATIVE_FAILED: 'the kernel refused',
 } as const;
 
 /** A stable name of what went wrong. */

@@ -308,6 +308,11 @@ export class Packet {
     this.end();
   }
 
+  /** @internal The reference was moved away by numbers: the packet ends, as after {@link send}. */
+  letGo(): void {
+    this.end();
+  }
+
   [Symbol.dispose](): void {
     if (this.buffer >= 0) this.release();
   }

@@ -12,8 +12,11 @@ import {
   ATTENTION,
   ATTENTION_CLOSED,
   type BufferId,
+  badgeOf,
+  isVacant,
   NO_BUFFER,
   STATE,
+  slotOf,
   type ThreadSlot,
 } from './pool-layout.ts';
 import {
@@ -201,6 +204,22 @@ export class BufferPool extends BufferReferences {
   /** @internal The bell of this thread, for other rooms that wait or wake. */
   get doorbell(): Doorbell {
     return this.thread.doorbell;
+  }
+
+  /** @internal Names this thread among all that ever attached to the pool; never 0. */
+  get badge(): number {
+    return badgeOf(this.thread.slot, this.thread.state);
+  }
+
+  /** @internal True if the thread with that badge has ended, or left its slot. */
+  isBadgeGone(badge: number): boolean {
+    const slot = slotOf(badge);
+    const record = this.layout.thread(slot);
+    const state = loadAcquire(this.words, record + STATE);
+    if (state > 0) return true; // being reclaimed: somebody has the proof
+    if (badgeOf(slot, state) !== badge || isVacant(state)) return true;
+    if (slot === this.threadSlot) return false;
+    return isGone(this.words, record, state, KEPT_BY_QUESTION);
   }
 
   /** @internal True if the thread at the slot has ended without detaching, or never attached. */

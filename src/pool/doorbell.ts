@@ -3,7 +3,7 @@
 
 import { loadAcquire, type Words } from '../base/atomics.ts';
 import { Parker, unpark } from '../base/parker.ts';
-import { PARKER, type PoolLayout, STATE, THREAD_FREE } from './pool-layout.ts';
+import { PARKER, type PoolLayout, STATE, slotOf, THREAD_FREE } from './pool-layout.ts';
 
 /**
  * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for
@@ -44,6 +44,11 @@ export class Doorbell {
     if (loadAcquire(this.#words, record + STATE) !== THREAD_FREE) {
       unpark(this.#words, record + PARKER);
     }
+  }
+
+  /** Rings the thread with that badge, or whoever has its slot now. **Threads** any. */
+  ringBadge(badge: number): void {
+    this.ring(slotOf(badge));
   }
 
   /**

@@ -161,7 +161,7 @@ export const CACHE_COUNT: number = 2 * LINE_WORDS;
 
 /** STATE: nobody uses the slot. */
 export const THREAD_FREE = 0;
-/** STATE: reclaim() is at work; by whom, the rest says: {@link reclaimedBy}. */
+/** STATE: reclaim() is at work; by whom, the rest says: {@link badgeOf}. */
 const THREAD_RECLAIMING = 1;
 /** Numbers of attached threads begin again after this one. */
 const TIMES_MASK = 0x3fff_ffff;
@@ -208,14 +208,18 @@ export function lifeOf(state: number): number {
   return (-state >> 1) & (LIVES - 1);
 }
 
-/** STATE of a slot that the thread at `slot`, whose own STATE is `state`, reclaims. */
-export function reclaimedBy(slot: number, state: number): number {
+/**
+ * Names the thread attached at `slot` with STATE `state`, among all that ever were there; never 0.
+ *
+ * As STATE of another slot: that thread reclaims it.
+ */
+export function badgeOf(slot: number, state: number): number {
   return THREAD_RECLAIMING + slot + THREADS_MAX * ((-state >> 1) & 0xf_ffff);
 }
 
-/** The slot of the thread that reclaims, from a STATE that {@link reclaimedBy} made. */
-export function reclaimerOf(state: number): number {
-  return (state - THREAD_RECLAIMING) % THREADS_MAX;
+/** The slot of the thread that a badge names. */
+export function slotOf(badge: number): number {
+  return (badge - THREAD_RECLAIMING) % THREADS_MAX;
 }
 
 /** The word of a stripe that thread `slot` has claimed. */

@@ -5,6 +5,7 @@ import { die } from '../../test/simulated-death.ts';
 import type { BusbarErrorCode } from '../base/errors.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from './index.ts';
 import {
+  badgeOf,
   claimedBy,
   GRANT,
   inStripe,
@@ -12,7 +13,6 @@ import {
   LIVES,
   NEXT,
   OWNER,
-  reclaimedBy,
   STATE,
 } from './pool-layout.ts';
 
@@ -361,7 +361,7 @@ test('a reclaim cut short is finished by anybody, also when its thread has a suc
   const words = controlWords(pool);
   drain(dead);
   die(dead);
-  words[layout.thread(dead.threadSlot) + STATE] = reclaimedBy(
+  words[layout.thread(dead.threadSlot) + STATE] = badgeOf(
     reclaimer.threadSlot,
     words[layout.thread(reclaimer.threadSlot) + STATE],
   );

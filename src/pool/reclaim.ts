@@ -17,6 +17,7 @@ import { BusbarError } from '../base/errors.ts';
 import { isGone, KEPT_BY_CLAIM, KEPT_BY_SEARCH } from './liveness.ts';
 import {
   type BufferId,
+  badgeOf,
   CACHE_COUNT,
   claimedBy,
   GRANT,
@@ -28,10 +29,9 @@ import {
   OWNER,
   PARKER,
   RECLAIMS,
-  reclaimedBy,
-  reclaimerOf,
   SHARED,
   STATE,
+  slotOf,
   THREAD_FREE,
   TOTAL,
   WAITING,
@@ -103,7 +103,7 @@ function claimThread(self: PoolThread, slot: number, seen: number, kept: number)
   const { words, layout } = self;
   const record = layout.thread(slot);
   if (seen < 0 ? !isGone(words, record, seen, kept) : isAtWork(self, seen)) return false;
-  const mine = reclaimedBy(self.slot, self.state);
+  const mine = badgeOf(self.slot, self.state);
   return compareExchange(words, record + STATE, seen, mine) === seen;
 }
 
@@ -121,13 +121,13 @@ function takeBack(self: PoolThread, slot: number): number {
 
 /** False if the thread that began a reclaim, as its slot's STATE says, did not live to end it. */
 function isAtWork(self: PoolThread, state: number): boolean {
-  const slot = reclaimerOf(state);
+  const slot = slotOf(state);
   // This thread is not inside another reclaim.
   if (slot === self.slot) return false;
   const record = self.layout.thread(slot);
   const present = loadAcquire(self.words, record + STATE);
   // Somebody else may be attached there by now, or reclaim that thread in its turn.
-  if (isVacant(present) || present > 0 || reclaimedBy(slot, present) !== state) return false;
+  if (isVacant(present) || present > 0 || badgeOf(slot, present) !== state) return false;
   return !isGone(self.words, record, present, KEPT_BY_CLAIM);
 }
 

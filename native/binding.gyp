@@ -1,0 +1,14 @@
+{
+  "targets": [
+    {
+      "target_name": "busbar",
+      "sources": ["bus_module.c"],
+      "cflags": ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
+      "conditions": [
+        ["OS=='linux'", { "sources": ["bus_linux.c"] }],
+        ["OS=='mac'", { "sources": ["bus_darwin.c"] }],
+        ["OS=='win'", { "sources": ["bus_windows.c"] }]
+      ]
+    }
+  ]
+}

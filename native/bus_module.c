@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+//
+// The shim as Node sees it, on Node-API 8: arguments in, one call of bus.h, a number out. Nothing
+// outlives a call, so any number of threads may load it, and end whenever they like.
+
+#define NAPI_VERSION 8
+#include "bus.h"
+
+#include <errno.h>
+#include <node_api.h>
+
+// A failing call of Node-API has left an exception, or the engine is going down.
+#define BUS_TRY(call)                                                                              \
+  do {                                                                                             \
+    if ((call) != napi_ok) return NULL;                                                            \
+  } while (0)
+
+static napi_value to_number(napi_env env, int32_t value) {
+  napi_value result;
+  BUS_TRY(napi_create_int32(env, value, &result));
+  return result;
+}
+
+// src/native checks what users pass; a wrong argument here is a mistake of ours.
+static napi_value refuse(napi_env env, const char *what) {
+  napi_throw_type_error(env, NULL, what);
+  return NULL;
+}
+
+static bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+  size_t given = count;
+  if (napi_get_cb_info(env, info, &given, values, NULL, NULL) != napi_ok) return false;
+  if (given == count) return true;
+  refuse(env, "wrong number of arguments");
+  return false;
+}
+
+// Text that fits with its zero, and has no other.
+static bool get_text(napi_env env, napi_value value, char *text, size_t size) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) {
+    refuse(env, "expected a string");
+    return false;
+  }
+  if (length >= size) {
+    refuse(env, "the string is too long");
+    return false;
+  }
+  return napi_get_value_string_utf8(env, value, text, size, &length) == napi_ok;
+}
+
+static bool get_array(napi_env env, napi_value value, napi_typedarray_type type, void **data,
+                      size_t *length) {
+  napi_typedarray_type actual;
+  bool is_array = false;
+  if (napi_is_typedarray(env, value, &is_array) == napi_ok && is_array &&
+      napi_get_typedarray_info(env, value, &actual, length, data, NULL, NULL) == napi_ok &&
+      actual == type) {
+    return true;
+  }
+  refuse(env, "expected a typed array of another type");
+  return false;
+}
+
+static napi_value thread_id(napi_env env, napi_callback_info info) {
+  (void)info;
+  return to_number(env, bus_thread_id());
+}
+
+static napi_value set_thread_name(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  char name[BUS_NAME_BYTES];
+  if (!get_arguments(env, info, 1, arguments)) return NULL;
+  if (!get_text(env, arguments[0], name, sizeof name)) return NULL;
+  return to_number(env, bus_set_thread_name(name));
+}
+
+#ifdef BUS_HAS_AFFINITY
+static napi_value set_affinity(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  void *mask;
+  size_t length;
+  if (!get_arguments(env, info, 1, arguments)) return NULL;
+  if (!get_array(env, arguments[0], napi_uint8_array, &mask, &length)) return NULL;
+  return to_number(env, bus_set_affinity(mask, length));
+}
+
+static napi_value get_affinity(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  void *mask;
+  size_t length;
+  if (!get_arguments(env, info, 1, arguments)) return NULL;
+  if (!get_array(env, arguments[0], napi_uint8_array, &mask, &length)) return NULL;
+  return to_number(env, bus_get_affinity(mask, length));
+}
+#endif
+
+#ifdef BUS_HAS_REUSE_PORT
+static napi_value listen_reuse_port(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  char host[BUS_HOST_BYTES];
+  uint32_t port;
+  int32_t backlog;
+  void *data;
+  size_t length;
+  if (!get_arguments(env, info, 4, arguments)) return NULL;
+  if (!get_text(env, arguments[0], host, sizeof host)) return NULL;
+  if (napi_get_value_uint32(env, arguments[1], &port) != napi_ok || port > UINT16_MAX ||
+      napi_get_value_int32(env, arguments[2], &backlog) != napi_ok) {
+    return refuse(env, "expected a port and a backlog");
+  }
+  if (!get_array(env, arguments[3], napi_int32_array, &data, &length)) return NULL;
+  if (length != 2) return refuse(env, "expected two words for the result");
+  const struct bus_listener listener = bus_listen_reuse_port(host, (uint16_t)port, backlog);
+  int32_t *result = data;
+  result[0] = listener.fd;
+  result[1] = listener.detail;
+  return NULL;
+}
+#endif
+
+static const napi_property_descriptor functions[] = {
+    {.utf8name = "threadId", .method = thread_id, .attributes = napi_enumerable},
+    {.utf8name = "setThreadName", .method = set_thread_name, .attributes = napi_enumerable},
+#ifdef BUS_HAS_AFFINITY
+    {.utf8name = "setAffinity", .method = set_affinity, .attributes = napi_enumerable},
+    {.utf8name = "getAffinity", .method = get_affinity, .attributes = napi_enumerable},
+#endif
+#ifdef BUS_HAS_REUSE_PORT
+    {.utf8name = "listenReusePort", .method = listen_reuse_port, .attributes = napi_enumerable},
+#endif
+};
+
+NAPI_MODULE_INIT() {
+  napi_value version;
+  BUS_TRY(napi_create_int32(env, BUS_VERSION, &version));
+  BUS_TRY(napi_set_named_property(env, exports, "version", version));
+  BUS_TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
+  return exports;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/** The room between threads, being built: what may be asked for, and the handle that names it. */
+
+import type { Words } from '../base/atomics.ts';
+import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { BufferPool } from '../pool/index.ts';
+import {
+  CAPACITY_MAX,
+  CHANNEL_KINDS,
+  CHANNEL_LOADS,
+  CHANNEL_MAGIC,
+  CHANNEL_VERSION,
+  type ChannelKind,
+  ChannelLayout,
+  type ChannelLoad,
+  HEADER_CAPACITY,
+  HEADER_CARRIES,
+  HEADER_KIND,
+  HEADER_MAGIC,
+  HEADER_POOL,
+  HEADER_THREADS,
+  HEADER_VERSION,
+} from './channel-layout.ts';
+
+/** What a channel is to be. */
+export interface ChannelOptions {
+  /** How many threads may send and receive: 'spsc' (one, one), 'mpsc' (many, one), 'mpmc'. */
+  readonly kind: ChannelKind;
+  /** How many messages fit: a power of two, 1 … 32768. Default 1024. */
+  readonly capacity?: number;
+}
+
+/** What another thread needs to join. Structured-cloneable. */
+export interface ChannelHandle {
+  /** Always 'busbar/channel'. */
+  readonly kind: 'busbar/channel';
+  readonly version: number;
+  readonly control: SharedArrayBuffer;
+}
+
+const CAPACITY_DEFAULT = 1024;
+
+/** Makes the block of a channel. Nobody else knows it yet, so plain stores do. */
+export function createChannelBlock(
+  pool: BufferPool,
+  carries: ChannelLoad,
+  options: ChannelOptions,
+): Words {
+  pool.checkAttached();
+  checkOptions('options', options, ['kind', 'capacity']);
+  const kind = checkOneOf('kind', options.kind, CHANNEL_KINDS);
+  const capacity = checkInteger('capacity', options.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
+  if ((capacity & (capacity - 1)) !== 0) {
+    throw new RangeError(`capacity must be a power of two, got ${capacity}`);
+  }
+  const layout = new ChannelLayout(kind, carries, capacity, pool.maxThreads);
+  const words = new Int32Array(new SharedArrayBuffer(layout.wordCount * 4));
+  words[HEADER_MAGIC] = CHANNEL_MAGIC;
+  words[HEADER_VERSION] = CHANNEL_VERSION;
+  words[HEADER_KIND] = CHANNEL_KINDS.indexOf(kind);
+  words[HEADER_CARRIES] = CHANNEL_LOADS.indexOf(carries);
+  words[HEADER_CAPACITY] = capacity;
+  words[HEADER_POOL] = pool.identity;
+  words[HEADER_THREADS] = pool.maxThreads;
+  return words;
+}
+
+/** Checks a handle, which may come from anywhere, and opens its block. */
+export function openChannelBlock(
+  pool: BufferPool,
+  carries: ChannelLoad,
+  handle: ChannelHandle,
+): Words {
+  pool.checkAttached();
+  const { kind, version, control } = (handle ?? {}) as Partial<ChannelHandle>;
+  if (kind !== 'busbar/channel') {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected channel.handle, got ${show(handle)}`);
+  }
+  if (version !== CHANNEL_VERSION) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_HANDLE',
+      `channel layout version ${show(version)}, this busbar knows ${CHANNEL_VERSION}`,
+    );
+  }
+  if (!(control instanceof SharedArrayBuffer) || control.byteLength % 4 !== 0) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not a SharedArrayBuffer of words');
+  }
+  const words = new Int32Array(control);
+  const isChannel =
+    words[HEADER_MAGIC] === CHANNEL_MAGIC &&
+    words[HEADER_KIND] >>> 0 < CHANNEL_KINDS.length &&
+    words[HEADER_CARRIES] >>> 0 < CHANNEL_LOADS.length &&
+    layoutOf(words).wordCount === words.length;
+  if (!isChannel) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not that of a channel');
+  }
+  if (words[HEADER_POOL] !== pool.identity || words[HEADER_THREADS] !== pool.maxThreads) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'the channel belongs to another pool');
+  }
+  const load = CHANNEL_LOADS[words[HEADER_CARRIES]];
+  if (load !== carries) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `the channel carries ${load}, not ${carries}`);
+  }
+  return words;
+}
+
+/** Where everything stands in the block of a channel. */
+export function layoutOf(words: Words): ChannelLayout {
+  return new ChannelLayout(
+    CHANNEL_KINDS[words[HEADER_KIND]],
+    CHANNEL_LOADS[words[HEADER_CARRIES]],
+    words[HEADER_CAPACITY],
+    words[HEADER_THREADS],
+  );
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/** The room between threads: channels of packets, and of bare integers. */
+
+import type { BufferPool } from '../pool/index.ts';
+import { ChannelCore, type ChannelStats } from './channel-core.ts';
+import type { ChannelKind, ChannelLoad } from './channel-layout.ts';
+import {
+  type ChannelHandle,
+  type ChannelOptions,
+  createChannelBlock,
+  openChannelBlock,
+} from './channel-options.ts';
+import { PacketReceiver } from './packet-receiver.ts';
+import { PacketSender } from './packet-sender.ts';
+import { WordReceiver } from './word-receiver.ts';
+import { WordSender } from './word-sender.ts';
+
+/** What channels of every load can do. One object per thread; all of it belongs to that thread. */
+abstract class Channel<S, R> {
+  protected readonly core: ChannelCore;
+
+  protected constructor(core: ChannelCore) {
+    this.core = core;
+  }
+
+  /** What another thread {@link PacketChannel.attach}es by; structured-cloneable. */
+  get handle(): ChannelHandle {
+    return this.core.handle;
+  }
+
+  get kind(): ChannelKind {
+    return this.core.kind;
+  }
+
+  /** How many messages fit. */
+  get capacity(): number {
+    return this.core.capacity;
+  }
+
+  /** True once somebody, in whatever thread, has closed the channel. */
+  get closed(): boolean {
+    return this.core.isClosed;
+  }
+
+  /**
+   * Takes a place among the senders, or that of a thread that died.
+   *
+   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the kind allows one sender and there is a living one.
+   */
+  abstract sender(): S;
+
+  /**
+   * Takes a place among the receivers, or that of a thread that died.
+   *
+   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the kind allows one receiver and there is a living one.
+   */
+  abstract receiver(): R;
+
+  /**
+   * Closes the channel for all threads: senders are refused from here on, receivers drain what is
+   * queued and then end. Doing it again does nothing.
+   */
+  close(): void {
+    this.core.pool.checkAttached();
+    this.core.close();
+  }
+
+  /**
+   * Sees to what dead threads have left (claims that they did not finish, places that they held)
+   * and answers how many places that freed. Waiters do this now and then by themselves; call it
+   * when a worker has exited.
+   */
+  recover(): number {
+    this.core.pool.checkAttached();
+    return this.core.recover();
+  }
+
+  /**
+   * Closes the channel and, if no living thread receives, takes out and releases what is queued.
+   * Answers how many messages that were.
+   */
+  discard(): number {
+    this.core.pool.checkAttached();
+    return this.core.discard();
+  }
+
+  /** Counts everything, stopping nobody. **Cost** a few loads per place, and per slot. */
+  stats(): ChannelStats {
+    return this.core.stats();
+  }
+}
+
+/**
+ * A bounded channel that carries packets between threads: references travel, bytes stay where they
+ * are.
+ *
+ * Three kinds with one contract: 'spsc' (one thread sends, one receives; the fastest), 'mpsc' and
+ * 'mpmc'. Messages of one sender arrive in order, and each at one receiver. Full and empty are
+ * answers. A closed channel takes nothing more and loses nothing.
+ *
+ * @example
+ * ```ts
+ * import { PacketChannel } from 'busbar/channel';
+ * import { Packet } from 'busbar/packet';
+ * import { BufferPool } from 'busbar/pool';
+ *
+ * const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 64 });
+ * const channel = PacketChannel.create(pool, { kind: 'spsc', capacity: 16 });
+ * // Elsewhere: PacketChannel.attach(BufferPool.attach(poolHandle), channelHandle).receiver()
+ * const receiver = channel.receiver();
+ * const sender = channel.sender();
+ *
+ * const packet = Packet.tryFrom(pool, new TextEncoder().encode('hello'));
+ * if (packet !== undefined && !sender.trySend(packet)) packet.release(); // full: still ours
+ * sender.close();
+ * for await (using received of receiver) console.log(received.toString());
+ * ```
+ */
+export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
+  /**
+   * Makes a channel between threads of a pool. **Cost** 16 bytes (spsc) or 32 per slot, and 128 for
+   * each place. **Throws** TypeError or RangeError naming what is wrong.
+   */
+  static create(pool: BufferPool, options: ChannelOptions): PacketChannel {
+    return new PacketChannel(new ChannelCore(pool, createChannelBlock(pool, PACKETS, options)));
+  }
+
+  /** Joins a channel by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
+  static attach(pool: BufferPool, handle: ChannelHandle): PacketChannel {
+    return new PacketChannel(new ChannelCore(pool, openChannelBlock(pool, PACKETS, handle)));
+  }
+
+  override sender(): PacketSender {
+    return new PacketSender(this.core);
+  }
+
+  override receiver(): PacketReceiver {
+    return new PacketReceiver(this.core);
+  }
+}
+
+/**
+ * A bounded channel that carries 32-bit integers between threads: {@link PacketChannel}'s contract
+ * for descriptors of whatever else is shared.
+ */
+export class WordChannel extends Channel<WordSender, WordReceiver> {
+  /**
+   * Makes a channel between threads of a pool. **Cost** 4 bytes (spsc) or 8 per slot, and 128 for
+   * each place. **Throws** TypeError or RangeError naming what is wrong.
+   */
+  static create(pool: BufferPool, options: ChannelOptions): WordChannel {
+    return new WordChannel(new ChannelCore(pool, createChannelBlock(pool, WORDS, options)));
+  }
+
+  /** Joins a channel by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
+  static attach(pool: BufferPool, handle: ChannelHandle): WordChannel {
+    return new WordChannel(new ChannelCore(pool, openChannelBlock(pool, WORDS, handle)));
+  }
+
+  override sender(): WordSender {
+    return new WordSender(this.core);
+  }
+
+  override receiver(): WordReceiver {
+    return new WordReceiver(this.core);
+  }
+}
+
+const PACKETS: ChannelLoad = 'packets';
+const WORDS: ChannelLoad = 'words';

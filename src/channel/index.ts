@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/** `busbar/channel`: packets, and bare integers, from thread to thread. */
+
+export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
+export { PacketChannel, WordChannel } from './channel.ts';
+export type { ChannelStats } from './channel-core.ts';
+export type { ChannelKind } from './channel-layout.ts';
+export type { ChannelHandle, ChannelOptions } from './channel-options.ts';
+export { PacketReceiver } from './packet-receiver.ts';
+export { PacketSender } from './packet-sender.ts';
+export { Receiver } from './receiver.ts';
+export { Sender } from './sender.ts';
+export { WordReceiver } from './word-receiver.ts';
+export { WordSender } from './word-sender.ts';

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/** The door out of the room between threads: what every kind of receiver does when it must wait. */
+
+import { checkFunction } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { WaitOptions } from '../pool/index.ts';
+import type { ChannelCore } from './channel-core.ts';
+import { ChannelEnd } from './channel-end.ts';
+import { NEVER, NOT_NOW, type RingConsumer } from './ring.ts';
+
+/** The ring of a receiver that was closed. */
+const NO_RING: RingConsumer = {
+  peek: () => NEVER,
+  slot: () => 0,
+  free: () => {},
+  arm: () => false,
+};
+
+/** A receiver takes at most this many messages before it says that their slots are free. */
+const RUN_MAX = 64;
+
+/** A receiver of messages of type T. */
+export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T> {
+  protected ring: RingConsumer;
+  /** Words from one slot to the next. */
+  protected readonly slotWords: number;
+  /** Messages of the present run that were taken out while their slots are not yet free. */
+  private taken: number;
+  /** Messages of the present run that are still there. */
+  private left: number;
+  private hasEnded: boolean;
+  private onReady: (() => void) | undefined;
+  private isArmed: boolean;
+
+  /** @internal */
+  constructor(core: ChannelCore) {
+    const seat = core.joinReceivers();
+    super(core, core.receivers, seat);
+    this.ring = core.consumer(seat);
+    this.slotWords = core.slotWords;
+    this.taken = 0;
+    this.left = 0;
+    this.hasEnded = false;
+    this.onReady = undefined;
+    this.isArmed = false;
+  }
+
+  /** True once "empty" was answered for the last time: the channel is closed and drained. */
+  get ended(): boolean {
+    return this.hasEnded;
+  }
+
+  /**
+   * Takes the next message, waiting for one, behind earlier callers. Undefined: the channel was
+   * closed and is drained.
+   *
+   * **Ownership** the message is the caller's.
+   * **Throws** (rejects) ERR_BUSBAR_CHANNEL_PEER_DIED if every sender died and nothing is left,
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`; no message is lost then.
+   */
+  async receive(options?: WaitOptions): Promise<T | undefined> {
+    let message: T | undefined;
+    await this.line.until(
+      () => {
+        message = this.next();
+        return message !== undefined || this.hasEnded;
+      },
+      options,
+      'receive',
+    );
+    return message;
+  }
+
+  /**
+   * Takes the next message, blocking this thread (its event loop too) until there is one.
+   *
+   * **Ownership** and **Throws** as {@link receive}.
+   */
+  receiveSync(timeoutMs: number = Infinity): T | undefined {
+    let message: T | undefined;
+    const attempt = () => {
+      message = this.next();
+      return message !== undefined || this.hasEnded;
+    };
+    if (this.line.untilSync(attempt, timeoutMs)) return message;
+    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `receiveSync, ${timeoutMs} ms`);
+  }
+
+  /** Every message until the channel has ended. Leaving the loop does not close the receiver. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    for (;;) {
+      const message = await this.receive();
+      if (message === undefined) return;
+      yield message;
+    }
+  }
+
+  /**
+   * What {@link arm} calls. It runs on this thread, from its event loop, and must not throw.
+   */
+  setReadyCallback(callback: (() => void) | undefined): void {
+    if (callback !== undefined) checkFunction('callback', callback);
+    this.onReady = callback;
+    this.disarm();
+  }
+
+  /**
+   * Asks for one ready callback when something arrives or the channel ends. False: there is
+   * something already, and no callback will come.
+   *
+   * For loops that poll while they are busy and want to be woken when they are not. Does not keep
+   * the event loop alive. **Cost** a few atomic operations.
+   */
+  arm(): boolean {
+    if (this.closed) return false;
+    this.setWaiting(true);
+    this.isArmed = this.ring.arm();
+    if (!this.isArmed) this.setWaiting(!this.line.isEmpty);
+    return this.isArmed;
+  }
+
+  /**
+   * Gives the receiver's place up; those who wait here are refused. When no receiver is left the
+   * channel is closed and what is queued is released. Doing it again does nothing.
+   */
+  close(): void {
+    if (this.closed) return;
+    this.freeTaken();
+    this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this receiver was closed'));
+    this.disarm();
+    this.ring = NO_RING;
+    this.hasEnded = true;
+    if (this.leave()) this.core.discard();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal */
+  armRing(): boolean {
+    return this.ring.arm();
+  }
+
+  /** @internal */
+  checkPeers(): void {
+    const isDead = this.core.senders.isDead;
+    this.core.recover();
+    if (!isDead || this.core.isClosed) return;
+    this.line.pump();
+    if (this.line.isEmpty) return;
+    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no sender lives');
+  }
+
+  /** The next message; undefined if there is none now. */
+  protected abstract next(): T | undefined;
+
+  protected override onRing(): void {
+    super.onRing();
+    if (!this.isArmed || this.ring.arm()) return;
+    this.disarm();
+    this.onReady?.();
+  }
+
+  /**
+   * Index of the payload of the next message, or −1. Its slot is freed by {@link freeTaken}, after
+   * the message was taken out; up to `max` messages may be taken before.
+   *
+   * Whoever calls this while another run is under way (from inside its callback) ends that run.
+   */
+  protected take(max: number): number {
+    if (this.left === 0) {
+      const count = this.peekRun(max);
+      if (count === 0) return -1;
+      this.left = count;
+    }
+    this.left--;
+    return this.ring.slot() + this.taken++ * this.slotWords;
+  }
+
+  /** How many messages, at most `max`, are there to be taken at once; {@link freeRun} ends that. */
+  protected peekRun(max: number): number {
+    this.freeTaken();
+    const count = this.ring.peek(max < RUN_MAX ? max : RUN_MAX);
+    if (count > NOT_NOW) return count;
+    if (count === NEVER) this.hasEnded = true;
+    return 0;
+  }
+
+  /** The slots of the first `count` of them are free. */
+  protected freeRun(count: number): void {
+    this.countPassed(count);
+    this.ring.free(count);
+  }
+
+  /** The slots of all messages that were taken out are free. */
+  protected freeTaken(): void {
+    const { taken } = this;
+    this.left = 0;
+    if (taken === 0) return;
+    this.taken = 0;
+    this.freeRun(taken);
+  }
+
+  private disarm(): void {
+    this.isArmed = false;
+    this.setWaiting(!this.line.isEmpty);
+  }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/** The room between threads: what a sender and a receiver ask of whatever ring lies between them. */
+
+/** Answer of {@link RingProducer.claim} and {@link RingConsumer.peek}: not now. */
+export const NOT_NOW = 0;
+/** Answer of the same: never again, the channel is closed (and, for a receiver, drained). */
+export const NEVER = -1;
+
+/** The sending side of a ring, in one thread. */
+export interface RingProducer {
+  /**
+   * Slots for at most `max` messages, next to each other: how many, {@link NOT_NOW} or
+   * {@link NEVER}.
+   */
+  claim(max: number): number;
+  /** Index of the payload of the first claimed slot. */
+  slot(): number;
+  /** Shows the first `count` claimed slots. False if the channel was closed: none was shown. */
+  publish(count: number): boolean;
+  /** Gives claimed slots back unused. */
+  abandon(): void;
+  /** Asks to be rung when there is room. False: look again first. */
+  arm(): boolean;
+}
+
+/** The receiving side of a ring, in one thread. */
+export interface RingConsumer {
+  /**
+   * At most `max` messages that are there, next to each other: how many, {@link NOT_NOW} or
+   * {@link NEVER}.
+   */
+  peek(max: number): number;
+  /** Index of the payload of the first of them. */
+  slot(): number;
+  /** The first `count` of them were taken out. */
+  free(count: number): void;
+  /** Asks to be rung when there is something. False: look again first. */
+  arm(): boolean;
+}

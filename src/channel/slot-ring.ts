@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room between many threads: each slot says whose turn it is, so that nobody has to hold a lock
+ * and nobody's death can stop the others.
+ *
+ * The ring of bounded MPMC queues in the style of Vyukov, with one difference: a position is
+ * claimed in the slot itself, with the claimant's name, instead of in one index that all contend
+ * for. That makes a claim findable once its thread has died; the indices are hints.
+ */
+
+import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
+import {
+  FREE,
+  FULL,
+  HEAD,
+  LAP,
+  LAP_SHIFT,
+  PHASE_MASK,
+  READING,
+  RECEIVERS_WAIT,
+  SEAT_MASK,
+  SENDERS_WAIT,
+  TAIL,
+  TURN_CLOSED,
+  WRITING,
+} from './channel-layout.ts';
+import { NEVER, NOT_NOW, type RingConsumer, type RingProducer } from './ring.ts';
+import type { Seats } from './seats.ts';
+
+/** Where the slots of a channel lie, and whom to ring. */
+export interface SlotShape {
+  readonly words: Words;
+  readonly slots: number;
+  readonly slotWords: number;
+  readonly capacity: number;
+  /** True if several threads may receive. */
+  readonly isShared: boolean;
+  readonly senders: Seats;
+  readonly receivers: Seats;
+}
+
+/** From the lap of a position, shifted into its place, to that of a TURN. */
+function lapsFrom(lap: number, turn: number): number {
+  return (turn - lap) >> LAP_SHIFT;
+}
+
+/**
+ * Changes phase (and lap) of a slot that this thread has claimed, marks or not. Whoever left one
+ * that the new phase answers is rung.
+ */
+function transition(shape: SlotShape, at: number, next: number): void {
+  const { words } = shape;
+  const kept = (next & PHASE_MASK) === FREE ? TURN_CLOSED : TURN_CLOSED | SENDERS_WAIT;
+  for (;;) {
+    const turn = loadAcquire(words, at);
+    // SYNC(turn): as in the methods that found a mark; takes the answered marks off.
+    if (compareExchange(words, at, turn, next | (turn & kept)) !== turn) continue;
+    if ((turn & RECEIVERS_WAIT) !== 0) shape.receivers.ring();
+    if ((turn & SENDERS_WAIT & ~kept) !== 0) shape.senders.ring();
+    return;
+  }
+}
+
+export class SlotProducer implements RingProducer {
+  private readonly words: Words;
+  private readonly slots: number;
+  private readonly slotWords: number;
+  private readonly mask: number;
+  private readonly lapBits: number;
+  private readonly hintAt: number = TAIL;
+  private readonly shape: SlotShape;
+  /** What this thread writes below the lap into the TURN of a slot that it claims. */
+  private readonly mine: number;
+  /** No position before this one is free. */
+  private position: number;
+  /** Index of the claimed slot's TURN. */
+  private at: number = 0;
+  /** What stands there unless somebody has left a mark. */
+  private claimed: number = 0;
+
+  constructor(shape: SlotShape, seat: number) {
+    this.words = shape.words;
+    this.slots = shape.slots;
+    this.slotWords = shape.slotWords;
+    this.mask = shape.capacity - 1;
+    this.lapBits = Math.log2(shape.capacity);
+    this.shape = shape;
+    this.mine = WRITING | seat;
+    this.position = shape.words[TAIL];
+  }
+
+  /** Claims one slot, whatever `max` is. */
+  claim(_max: number): number {
+    const words = this.words;
+    for (;;) {
+      const position = this.position;
+      const at = this.slots + (position & this.mask) * this.slotWords;
+      const free = (position >>> this.lapBits) << LAP_SHIFT;
+      // A look without ordering, since most positions that others have taken show it.
+      const turn = words[at];
+      const laps = lapsFrom(free, turn);
+      if (laps < 0) return (turn & TURN_CLOSED) !== 0 ? NEVER : NOT_NOW;
+      if (laps > 0 || (turn & PHASE_MASK) !== FREE) {
+        this.advance();
+        continue;
+      }
+      if ((turn & TURN_CLOSED) !== 0) return NEVER;
+      // SYNC(turn): sees the slot as its last reader left it; pairs with free().
+      if (compareExchange(words, at, turn, turn | this.mine) !== turn) continue;
+      this.at = at;
+      this.claimed = free | this.mine;
+      this.position = (position + 1) | 0;
+      words[this.hintAt] = this.position;
+      return 1;
+    }
+  }
+
+  slot(): number {
+    return this.at + 1;
+  }
+
+  publish(_count: number): boolean {
+    const claimed = this.claimed;
+    const full = (claimed & -LAP) | FULL;
+    // SYNC(turn): publishes the slot; pairs with peek().
+    if (compareExchange(this.words, this.at, claimed, full) !== claimed) {
+      transition(this.shape, this.at, full);
+    }
+    return true;
+  }
+
+  abandon(): void {
+    // Receivers pass over a position whose slot is free for the next lap.
+    transition(this.shape, this.at, nextLap(this.claimed));
+  }
+
+  arm(): boolean {
+    const position = this.position;
+    const at = this.slots + (position & this.mask) * this.slotWords;
+    const turn = loadAcquire(this.words, at);
+    if (lapsFrom((position >>> this.lapBits) << LAP_SHIFT, turn) >= 0) return false;
+    if ((turn & TURN_CLOSED) !== 0) return false;
+    // SYNC(turn): written even if the bit is there already, so that whoever takes it off sees that
+    // this thread waits as well.
+    return compareExchange(this.words, at, turn, turn | SENDERS_WAIT) === turn;
+  }
+
+  /** Somebody else has the position. */
+  private advance(): void {
+    const hint = this.words[this.hintAt];
+    const next = (this.position + 1) | 0;
+    this.position = ((hint - next) | 0) > 0 ? hint : next;
+  }
+}
+
+export class SlotConsumer implements RingConsumer {
+  private readonly words: Words;
+  private readonly slots: number;
+  private readonly slotWords: number;
+  private readonly mask: number;
+  private readonly lapBits: number;
+  private readonly hintAt: number = HEAD;
+  private readonly isShared: boolean;
+  private readonly shape: SlotShape;
+  /** What this thread writes below the lap into the TURN of a slot that it claims. */
+  private readonly mine: number;
+  /** Every position before this one is somebody's. */
+  private position: number;
+  /** Index of the TURN of the slot that is being read. */
+  private at: number = 0;
+  /** What stands there unless somebody has left a mark. */
+  private claimed: number = 0;
+
+  constructor(shape: SlotShape, seat: number) {
+    this.words = shape.words;
+    this.slots = shape.slots;
+    this.slotWords = shape.slotWords;
+    this.mask = shape.capacity - 1;
+    this.lapBits = Math.log2(shape.capacity);
+    this.isShared = shape.isShared;
+    this.shape = shape;
+    this.mine = shape.isShared ? READING | seat : FULL;
+    this.position = shape.words[HEAD];
+  }
+
+  /** Finds, and if others receive as well claims, one message, whatever `max` is. */
+  peek(_max: number): number {
+    const words = this.words;
+    for (;;) {
+      const position = this.position;
+      const at = this.slots + (position & this.mask) * this.slotWords;
+      const lap = (position >>> this.lapBits) << LAP_SHIFT;
+      // A look without ordering: what is published reaches every thread at last, and a wait looks
+      // with order.
+      const turn = words[at];
+      const laps = lapsFrom(lap, turn);
+      if (laps < 0) return NOT_NOW;
+      const phase = turn & PHASE_MASK;
+      if (laps > 0 || phase === READING) {
+        this.advance();
+      } else if (phase !== FULL) {
+        return phase === FREE && (turn & TURN_CLOSED) !== 0 ? NEVER : NOT_NOW;
+      } else if (this.take(at, lap, turn)) {
+        return 1;
+      }
+    }
+  }
+
+  slot(): number {
+    return this.at + 1;
+  }
+
+  free(_count: number): void {
+    const claimed = this.claimed;
+    const next = nextLap(claimed);
+    if (!this.isShared) this.passOn();
+    // SYNC(turn): publishes that the slot is empty; pairs with claim().
+    if (compareExchange(this.words, this.at, claimed, next) !== claimed) {
+      transition(this.shape, this.at, next);
+    }
+  }
+
+  arm(): boolean {
+    const position = this.position;
+    const at = this.slots + (position & this.mask) * this.slotWords;
+    const turn = loadAcquire(this.words, at);
+    const laps = lapsFrom((position >>> this.lapBits) << LAP_SHIFT, turn);
+    const phase = turn & PHASE_MASK;
+    if (laps > 0) return false;
+    if (laps === 0 && (phase === FULL || phase === READING)) return false;
+    if (laps === 0 && phase === FREE && (turn & TURN_CLOSED) !== 0) return false;
+    // SYNC(turn): as in SlotProducer.arm().
+    return compareExchange(this.words, at, turn, turn | RECEIVERS_WAIT) === turn;
+  }
+
+  /** Makes a message this thread's to read. False if another was faster. */
+  private take(at: number, lap: number, turn: number): boolean {
+    const { words } = this;
+    // SYNC(turn): sees the slot as its sender left it; pairs with publish().
+    if (this.isShared) {
+      const reading = (turn & ~PHASE_MASK) | this.mine;
+      if (compareExchange(words, at, turn, reading) !== turn) return false;
+      this.passOn();
+    } else {
+      loadAcquire(words, at);
+    }
+    this.at = at;
+    this.claimed = lap | this.mine;
+    return true;
+  }
+
+  private passOn(): void {
+    this.position = (this.position + 1) | 0;
+    this.words[this.hintAt] = this.position;
+  }
+
+  /** Somebody else has the position, or had it. */
+  private advance(): void {
+    const hint = this.words[this.hintAt];
+    const next = (this.position + 1) | 0;
+    this.position = ((hint - next) | 0) > 0 ? hint : next;
+  }
+}
+
+/** TURN of a slot that a later lap may use, from one of the present lap. */
+function nextLap(turn: number): number {
+  return ((turn & -LAP) + LAP) | FREE;
+}
+
+/** Stops all senders for good; what is published, or being written, stays. */
+export function closeSlots(shape: SlotShape): void {
+  const { words, slots, slotWords, capacity } = shape;
+  let position = words[TAIL];
+  for (;;) {
+    const at = slots + (position & (capacity - 1)) * slotWords;
+    const turn = loadAcquire(words, at);
+    const laps = lapsFrom((position >>> Math.log2(capacity)) << LAP_SHIFT, turn);
+    if (laps > 0 || (laps === 0 && (turn & PHASE_MASK) !== FREE)) {
+      const next = (position + 1) | 0;
+      position = ((words[TAIL] - next) | 0) > 0 ? words[TAIL] : next;
+      continue;
+    }
+    // SYNC(turn): from here on no sender finds this position free, nor any behind it.
+    if (compareExchange(words, at, turn, turn | TURN_CLOSED) === turn) return;
+  }
+}
+
+/** How many messages lie in the slots. */
+export function countSlots(shape: SlotShape): number {
+  const { words, slots, slotWords, capacity } = shape;
+  let count = 0;
+  for (let i = 0; i < capacity; i++) {
+    if ((loadAcquire(words, slots + i * slotWords) & PHASE_MASK) === FULL) count++;
+  }
+  return count;
+}
+
+/**
+ * Ends what a dead thread had claimed: its positions are passed over. `takeOut` is called with the
+ * index of each payload, which may hold a packet.
+ *
+ * What it had not published, it had not sent; what it had claimed for reading, it had received.
+ */
+export function finish(
+  shape: SlotShape,
+  phase: typeof WRITING | typeof READING,
+  seat: number,
+  takeOut: (at: number) => void,
+): void {
+  const { words, slots, slotWords, capacity } = shape;
+  for (let i = 0; i < capacity; i++) {
+    const at = slots + i * slotWords;
+    // SYNC(turn): sees the slot as the dead thread left it.
+    const turn = loadAcquire(words, at);
+    if ((turn & PHASE_MASK) !== phase || (turn & SEAT_MASK) !== seat) continue;
+    takeOut(at + 1);
+    transition(shape, at, nextLap(turn));
+  }
+}

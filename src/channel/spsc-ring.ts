@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room between two threads: one sends, one receives, neither ever waits for the other's step.
+ *
+ * Lamport's ring, with each side keeping the last it knows of the other's index (as FastForward and
+ * its successors do), so that a message costs its sender one read-modify-write, and its receiver as
+ * little as the batch it takes allows. The bits in TAIL and HEAD make "publish, then look whether
+ * somebody waits" one operation.
+ */
+
+import { assert } from '../base/assert.ts';
+import { compareExchange, fetchOr, loadAcquire, loadSeqCst, type Words } from '../base/atomics.ts';
+import { CLOSED, HEAD, STEP, TAIL, WAITED } from './channel-layout.ts';
+import { NEVER, NOT_NOW, type RingConsumer, type RingProducer } from './ring.ts';
+import type { Seats } from './seats.ts';
+
+assert(STEP === 1 << 2, 'positions are shifted by two below');
+
+/** Of TAIL or HEAD: its position, still in steps. */
+function positionOf(word: number): number {
+  return word & ~(STEP - 1);
+}
+
+/** Where the slots of a channel lie, and whom to ring. */
+export interface SpscShape {
+  readonly words: Words;
+  readonly slots: number;
+  readonly slotWords: number;
+  readonly capacity: number;
+  readonly senders: Seats;
+  readonly receivers: Seats;
+}
+
+export class SpscProducer implements RingProducer {
+  private readonly words: Words;
+  private readonly slots: number;
+  private readonly slotWords: number;
+  private readonly mask: number;
+  private readonly capacitySteps: number;
+  private readonly tailAt: number = TAIL;
+  private readonly receivers: Seats;
+  /** This side's position, in steps; TAIL without its bits. */
+  private tail: number;
+  /** The receiver's position as last seen. */
+  private head: number;
+
+  constructor(shape: SpscShape) {
+    this.words = shape.words;
+    this.slots = shape.slots;
+    this.slotWords = shape.slotWords;
+    this.mask = shape.capacity - 1;
+    this.capacitySteps = shape.capacity * STEP;
+    this.receivers = shape.receivers;
+    this.tail = positionOf(loadAcquire(shape.words, TAIL));
+    this.head = positionOf(loadAcquire(shape.words, HEAD));
+  }
+
+  claim(max: number): number {
+    const words = this.words;
+    let room = this.capacitySteps - ((this.tail - this.head) | 0);
+    if (room < max * STEP) {
+      // SYNC(channel-head): sees that the receiver has emptied the slots; pairs with free().
+      this.head = positionOf(loadAcquire(words, HEAD));
+      room = this.capacitySteps - ((this.tail - this.head) | 0);
+    }
+    // A hint: whether it is closed in truth, publish() finds out.
+    if ((words[this.tailAt] & CLOSED) !== 0) return NEVER;
+    const toEnd = this.mask + 1 - ((this.tail >>> 2) & this.mask);
+    const most = max < toEnd ? max : toEnd;
+    return room >= most * STEP ? most : room >> 2;
+  }
+
+  slot(): number {
+    return this.slots + ((this.tail >>> 2) & this.mask) * this.slotWords;
+  }
+
+  publish(count: number): boolean {
+    const tail = this.tail;
+    const next = (tail + count * STEP) | 0;
+    // SYNC(channel-tail): publishes the slots; pairs with peek().
+    if (compareExchange(this.words, this.tailAt, tail, next) !== tail) {
+      return this.publishMarked(next);
+    }
+    this.tail = next;
+    return true;
+  }
+
+  abandon(): void {
+    // Nobody has seen a claim.
+  }
+
+  arm(): boolean {
+    const words = this.words;
+    if ((loadSeqCst(words, TAIL) & CLOSED) !== 0) return false;
+    // SYNC(channel-head): if the receiver has moved on, this thread looks again; else the receiver
+    // finds the bit when it does.
+    const head = loadAcquire(words, HEAD);
+    this.head = positionOf(head);
+    if (((this.tail - this.head) | 0) < this.capacitySteps) return false;
+    return compareExchange(words, HEAD, head, head | WAITED) === head;
+  }
+
+  /** TAIL has bits: the receiver waits, or the channel is closed. */
+  private publishMarked(next: number): boolean {
+    const before = this.tail | WAITED;
+    // SYNC(channel-tail): as in publish(). Only the receiver and close() change TAIL besides us.
+    if (compareExchange(this.words, this.tailAt, before, next) !== before) return false;
+    this.tail = next;
+    this.receivers.ring();
+    return true;
+  }
+}
+
+export class SpscConsumer implements RingConsumer {
+  private readonly words: Words;
+  private readonly slots: number;
+  private readonly slotWords: number;
+  private readonly mask: number;
+  private readonly tailAt: number = TAIL;
+  private readonly headAt: number = HEAD;
+  private readonly senders: Seats;
+  /** This side's position, in steps; HEAD without its bit. */
+  private head: number;
+  /** The sender's position as last seen. */
+  private tail: number;
+
+  constructor(shape: SpscShape) {
+    this.words = shape.words;
+    this.slots = shape.slots;
+    this.slotWords = shape.slotWords;
+    this.mask = shape.capacity - 1;
+    this.senders = shape.senders;
+    this.head = positionOf(loadAcquire(shape.words, HEAD));
+    this.tail = this.head;
+  }
+
+  peek(max: number): number {
+    let count = (this.tail - this.head) >> 2;
+    if (count === 0) {
+      // A hint: what is published reaches every thread at last, and a wait looks with order.
+      if (this.words[this.tailAt] === this.tail) return NOT_NOW;
+      // SYNC(channel-tail): sees the slots as the sender published them; pairs with publish().
+      const tail = loadAcquire(this.words, this.tailAt);
+      this.tail = positionOf(tail);
+      count = (this.tail - this.head) >> 2;
+      if (count === 0) return (tail & CLOSED) !== 0 ? NEVER : NOT_NOW;
+    }
+    const toEnd = this.mask + 1 - ((this.head >>> 2) & this.mask);
+    const most = max < toEnd ? max : toEnd;
+    return count < most ? count : most;
+  }
+
+  slot(): number {
+    return this.slots + ((this.head >>> 2) & this.mask) * this.slotWords;
+  }
+
+  free(count: number): void {
+    const head = this.head;
+    const next = (head + count * STEP) | 0;
+    this.head = next;
+    // SYNC(channel-head): publishes that the slots are empty; pairs with claim().
+    if (compareExchange(this.words, this.headAt, head, next) === head) return;
+    // The sender waits, and sleeps: nobody else changes HEAD.
+    compareExchange(this.words, this.headAt, head | WAITED, next);
+    this.senders.ring();
+  }
+
+  arm(): boolean {
+    // SYNC(channel-tail): if the sender has moved on, this thread looks again; else the sender
+    // finds the bit when it does.
+    const tail = loadAcquire(this.words, TAIL);
+    if (positionOf(tail) !== this.head || (tail & CLOSED) !== 0) return false;
+    return compareExchange(this.words, TAIL, tail, tail | WAITED) === tail;
+  }
+}
+
+/** Stops the sender for good; what is published stays. */
+export function closeSpsc(words: Words): void {
+  fetchOr(words, TAIL, CLOSED);
+}
+
+/** Whether {@link closeSpsc} was called. */
+export function isSpscClosed(words: Words): boolean {
+  return (loadSeqCst(words, TAIL) & CLOSED) !== 0;
+}
+
+/** How many messages lie in the ring. */
+export function countSpsc(words: Words): number {
+  const head = positionOf(loadAcquire(words, HEAD));
+  return (positionOf(loadAcquire(words, TAIL)) - head) >> 2;
+}
+
+/** Calls back with each slot (its payload's index) that holds nothing published. */
+export function eachUnpublished(shape: SpscShape, callback: (at: number) => void): void {
+  const { words, slots, slotWords, capacity } = shape;
+  const tail = loadAcquire(words, TAIL) >>> 2;
+  const room = capacity - countSpsc(words);
+  for (let i = 0; i < room; i++) callback(slots + ((tail + i) & (capacity - 1)) * slotWords);
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/** The room between threads: callers of one end that wait for room or for a message, in order. */
+
+import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
+import { nowMs, startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { BufferPool, WaitOptions } from '../pool/index.ts';
+
+/**
+ * How often somebody who waits looks again unasked: for the death of the other side, and for a ring
+ * that a dying thread did not get to.
+ */
+const TICK_MS = 50;
+
+/** What waiting needs of the end of a channel. */
+export interface Waitable {
+  readonly pool: BufferPool;
+  /** Says to the other side that somebody here waits, or no longer does. */
+  setWaiting(isWaiting: boolean): void;
+  /** Asks to be rung. False: look again first. */
+  armRing(): boolean;
+  /** Sees to what dead threads have left; throws if there is nobody left to wait for. */
+  checkPeers(): void;
+}
+
+/** One caller that waits. */
+interface Caller {
+  /** True when it has what it waited for; throws when it never will. */
+  readonly attempt: () => boolean;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+  timer: Timer | undefined;
+  signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/** The callers that wait at one end, first come, first served. */
+export class WaitLine {
+  readonly #end: Waitable;
+  readonly #callers: Caller[] = [];
+  #ticking: Timer | undefined;
+
+  constructor(end: Waitable) {
+    this.#end = end;
+  }
+
+  /** True if nobody waits: newcomers may try their luck at once. */
+  get isEmpty(): boolean {
+    return this.#callers.length === 0;
+  }
+
+  /** Repeats `attempt` until it succeeds, without blocking. Keeps the event loop alive. */
+  async until(
+    attempt: () => boolean,
+    options: WaitOptions | undefined,
+    what: string,
+  ): Promise<void> {
+    let timeoutMs = Infinity;
+    let signal: AbortSignal | undefined;
+    if (options !== undefined) {
+      checkOptions('options', options, ['signal', 'timeoutMs']);
+      signal = checkSignal('signal', options.signal);
+      timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
+      signal?.throwIfAborted();
+    }
+    if (this.isEmpty && attempt()) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = undefined;
+      const caller: Caller = { attempt, resolve, reject, timer, signal, onAbort: undefined };
+      this.#enqueue(caller, timeoutMs, what);
+    });
+  }
+
+  /** Repeats `attempt` until it succeeds, blocking this thread. False after `timeoutMs`. */
+  untilSync(attempt: () => boolean, timeoutMs: number): boolean {
+    checkTimeoutMs('timeoutMs', timeoutMs);
+    if (this.isEmpty && attempt()) return true;
+    const deadline = nowMs() + timeoutMs;
+    const wasWaiting = !this.isEmpty;
+    let nextTick = nowMs() + TICK_MS;
+    try {
+      for (;;) {
+        this.#end.setWaiting(true);
+        // Those who came before are served first, though their promises settle only later.
+        this.pump();
+        if (this.isEmpty && attempt()) return true;
+        const now = nowMs();
+        if (now >= deadline) return false;
+        if (now >= nextTick) {
+          this.#end.checkPeers();
+          nextTick = now + TICK_MS;
+        }
+        if (!this.#end.armRing()) continue;
+        this.#end.pool.doorbell.parkSync(Math.min(deadline, nextTick) - now);
+      }
+    } finally {
+      if (!wasWaiting || this.isEmpty) this.#end.setWaiting(false);
+    }
+  }
+
+  /** Serves the callers as far as possible now; asks to be rung for the next one. */
+  pump(): void {
+    for (let caller = this.#callers[0]; caller !== undefined; caller = this.#callers[0]) {
+      try {
+        if (!caller.attempt()) {
+          if (this.#end.armRing()) return;
+          continue;
+        }
+        this.#settle(caller);
+        caller.resolve();
+      } catch (error) {
+        this.#settle(caller);
+        caller.reject(error);
+      }
+    }
+  }
+
+  /** Refuses everyone who waits. */
+  refuse(error: unknown): void {
+    for (const caller of this.#callers.slice()) this.#abandon(caller, error);
+  }
+
+  #enqueue(caller: Caller, timeoutMs: number, what: string): void {
+    const { signal } = caller;
+    if (timeoutMs !== Infinity) {
+      caller.timer = startTimer(timeoutMs, () => {
+        this.#abandon(caller, new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms`));
+      });
+    }
+    if (signal !== undefined) {
+      caller.onAbort = () => this.#abandon(caller, signal.reason);
+      signal.addEventListener('abort', caller.onAbort, { once: true });
+    }
+    this.#callers.push(caller);
+    this.#ticking ??= startTicking(TICK_MS, () => this.#tick());
+    this.#end.setWaiting(true);
+    this.pump();
+  }
+
+  #tick(): void {
+    this.pump();
+    if (this.isEmpty) return;
+    try {
+      this.#end.checkPeers();
+    } catch (error) {
+      this.refuse(error);
+    }
+  }
+
+  /** A caller gives up. */
+  #abandon(caller: Caller, reason: unknown): void {
+    if (!this.#callers.includes(caller)) return;
+    this.#settle(caller);
+    caller.reject(reason);
+  }
+
+  #settle(caller: Caller): void {
+    this.#callers.splice(this.#callers.indexOf(caller), 1);
+    stopTimer(caller.timer);
+    if (caller.onAbort !== undefined) {
+      caller.signal?.removeEventListener('abort', caller.onAbort);
+    }
+    if (!this.isEmpty) return;
+    stopTimer(this.#ticking);
+    this.#ticking = undefined;
+    this.#end.setWaiting(false);
+  }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/** The door out of the room between threads, for bare integers. */
+
+import type { Words } from '../base/atomics.ts';
+import { checkFunction, checkInteger, show } from '../base/check.ts';
+import { Receiver } from './receiver.ts';
+
+/**
+ * Receives 32-bit integers from other threads.
+ *
+ * **Threads** the one that made it.
+ */
+export class WordReceiver extends Receiver<number> {
+  /**
+   * The next integer, if there is one now.
+   *
+   * **Cost** one read-modify-write, two where several threads receive; one plain load if there is
+   * nothing. Nothing is allocated.
+   */
+  tryReceive(): number | undefined {
+    return this.next();
+  }
+
+  /**
+   * Fills `target[begin, end)` with what is there now; answers how many came.
+   *
+   * **Cost** one read-modify-write for up to 64 (spsc).
+   */
+  receiveBatch(target: Words, begin: number = 0, end: number = target.length): number {
+    if (!(target instanceof Int32Array)) {
+      throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
+    }
+    checkInteger('end', end, 0, target.length);
+    checkInteger('begin', begin, 0, end);
+    let next = begin;
+    while (next < end) {
+      const count = this.peekRun(end - next);
+      if (count === 0) break;
+      const { words, slotWords } = this;
+      const at = this.ring.slot();
+      for (let i = 0; i < count; i++) target[next + i] = words[at + i * slotWords];
+      next += count;
+      this.freeRun(count);
+    }
+    if (next === begin && begin < end) this.countRefused();
+    return next - begin;
+  }
+
+  /**
+   * Calls back with each integer that is there now, at most `max`; answers how many.
+   *
+   * If the callback throws, the rest stays in the channel. If the thread is ended inside it, the
+   * next receiver (spsc) may see up to 64 of these integers again.
+   */
+  drain(callback: (word: number) => void, max: number = Infinity): number {
+    checkFunction('callback', callback);
+    const { words } = this;
+    let count = 0;
+    try {
+      while (count < max) {
+        const at = this.take(max - count);
+        if (at < 0) break;
+        count++;
+        callback(words[at]);
+      }
+    } finally {
+      this.freeTaken();
+    }
+    return count;
+  }
+
+  protected override next(): number | undefined {
+    const at = this.take(1);
+    if (at < 0) {
+      this.countRefused();
+      return undefined;
+    }
+    const word = this.words[at];
+    this.freeTaken();
+    return word;
+  }
+}

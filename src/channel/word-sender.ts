@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/** The door into the room between threads, for bare integers. */
+
+import type { Words } from '../base/atomics.ts';
+import { checkInteger, show } from '../base/check.ts';
+import { NEVER, NOT_NOW } from './ring.ts';
+import { Sender } from './sender.ts';
+
+/**
+ * Sends 32-bit integers to another thread, or to several.
+ *
+ * **Threads** the one that made it. What one sender sends arrives in that order.
+ */
+export class WordSender extends Sender<number> {
+  /**
+   * Sends an integer from −2³¹ to 2³¹ − 1 if there is room now. False: full, or earlier callers of
+   * {@link send} wait.
+   *
+   * **Cost** one read-modify-write (spsc) or two (mpsc, mpmc); nothing is allocated.
+   * **Throws** ERR_BUSBAR_CHANNEL_CLOSED, RangeError, TypeError.
+   */
+  trySend(word: number): boolean {
+    return this.line.isEmpty ? this.attempt(word) : this.refuse(NOT_NOW);
+  }
+
+  /**
+   * Sends the words `[begin, end)` as far as there is room now, and answers how many were taken:
+   * those at the beginning.
+   *
+   * **Cost** one read-modify-write for as many as fit at once (spsc), two for each (mpsc, mpmc).
+   * **Throws** ERR_BUSBAR_CHANNEL_CLOSED if none can be sent any more, RangeError, TypeError.
+   */
+  trySendBatch(source: Words, begin: number = 0, end: number = source.length): number {
+    if (!(source instanceof Int32Array)) {
+      throw new TypeError(`source must be an Int32Array, got ${show(source)}`);
+    }
+    checkInteger('end', end, 0, source.length);
+    checkInteger('begin', begin, 0, end);
+    if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
+    const { ring, words, capacity, slotWords } = this;
+    let next = begin;
+    while (next < end) {
+      const rest = end - next;
+      const claimed = ring.claim(rest < capacity ? rest : capacity);
+      if (claimed <= NOT_NOW) {
+        if (next === begin) this.refuse(claimed);
+        break;
+      }
+      const at = ring.slot();
+      for (let i = 0; i < claimed; i++) words[at + i * slotWords] = source[next + i];
+      if (!ring.publish(claimed)) {
+        if (next === begin) this.refuse(NEVER);
+        break;
+      }
+      this.countPassed(claimed);
+      next += claimed;
+    }
+    return next - begin;
+  }
+
+  protected override attempt(word: number): boolean {
+    if ((word | 0) !== word) checkInteger('word', word, -(2 ** 31), 2 ** 31 - 1);
+    const { ring } = this;
+    const claimed = ring.claim(1);
+    if (claimed <= NOT_NOW) return this.refuse(claimed);
+    this.words[ring.slot()] = word;
+    if (!ring.publish(1)) return this.refuse(NEVER);
+    this.countPassed(1);
+    return true;
+  }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/** The executor's foundation: what there is here, and why not what there is not. */
+import { loadShim, notHere, type Shim } from './shim.ts';
+import { topologyReason } from './topology.ts';
+
+/** Whether something can be had, and if not, why. */
+export interface Feature {
+  readonly available: boolean;
+  /** One sentence for people; '' when available. */
+  readonly reason: string;
+}
+
+/** Every feature that not all machines have. */
+export interface NativeFeatures {
+  /** `setAffinity`, `getAffinity`, `threadId`. */
+  readonly affinity: Feature;
+  /** `topology`: known from the kernel; otherwise it is a guess. */
+  readonly topology: Feature;
+  /** `setThreadName`. */
+  readonly threadName: Feature;
+  /** `listenReusePort`. */
+  readonly reusePort: Feature;
+}
+
+/** What the machine under us offers. */
+export interface Native {
+  /** Found out, and the shim loaded, at the first look. Never throws. */
+  readonly features: NativeFeatures;
+}
+
+let features: NativeFeatures | undefined;
+
+/** What the machine under us offers, looked up when asked for. */
+export const native: Native = {
+  get features(): NativeFeatures {
+    features ??= lookUp();
+    return features;
+  },
+};
+
+function lookUp(): NativeFeatures {
+  const reason = topologyReason();
+  return Object.freeze({
+    affinity: offered('setAffinity'),
+    topology: Object.freeze({ available: reason === '', reason }),
+    threadName: offered('setThreadName'),
+    reusePort: offered('listenReusePort'),
+  });
+}
+
+function offered(name: keyof Shim): Feature {
+  const { shim, reason } = loadShim();
+  if (shim === undefined) return Object.freeze({ available: false, reason });
+  const available = shim[name] !== undefined;
+  return Object.freeze({ available, reason: available ? '' : notHere() });
+}

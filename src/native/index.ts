@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+/** Native, the executor's foundation: what only the kernel can do, feature by feature. */
+
+export { getAffinity, setAffinity, setThreadName, threadId } from './calling-thread.ts';
+export { type Feature, type Native, type NativeFeatures, native } from './features.ts';
+export {
+  listenReusePort,
+  type ReusePortListener,
+  type ReusePortOptions,
+} from './reuse-port.ts';
+export { type CpuInfo, type Topology, topology } from './topology.ts';

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/** The executor's foundation: finds and loads the shim written in C, once per thread, politely. */
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { BusbarError } from '../base/errors.ts';
+
+/**
+ * What the shim exports: calls that answer zero or more, or `-errno`. What a platform does not
+ * have is not there.
+ */
+export interface Shim {
+  /** Of this interface. A binary of other sources has another one. */
+  readonly version: number;
+  setAffinity?(mask: Uint8Array): number;
+  /** Answers how many bytes of the mask the kernel has filled. */
+  getAffinity?(mask: Uint8Array): number;
+  threadId?(): number;
+  setThreadName?(name: string): number;
+  /** Fills `result`: file descriptor and port, or `-errno` and the step that failed. */
+  listenReusePort?(host: string, port: number, backlog: number, result: Int32Array): void;
+}
+
+/** The shim, or why there is none. */
+export type Loaded =
+  | { readonly shim: Shim; readonly reason: '' }
+  | { readonly shim: undefined; readonly reason: string };
+
+/** What native/bus.h calls BUS_VERSION. */
+const SHIM_VERSION = 1;
+
+/** The package's folder, seen from src/native and from dist/native alike. */
+const PACKAGE = new URL('../../', import.meta.url);
+
+let loaded: Loaded | undefined;
+
+/** Loads the shim at the first call. Never throws. */
+export function loadShim(): Loaded {
+  loaded ??= load(PACKAGE, process.env.BUSBAR_NATIVE);
+  return loaded;
+}
+
+/** Loads the shim of the package in `folder`, unless the environment switches it off. */
+export function load(folder: URL, setting: string | undefined): Loaded {
+  if (setting === 'off') return refused('switched off by BUSBAR_NATIVE=off');
+  try {
+    const require = createRequire(import.meta.url);
+    const shim: Shim = require('node-gyp-build')(fileURLToPath(folder));
+    if (shim.version === SHIM_VERSION) return { shim, reason: '' };
+    return refused(`the binary is of version ${shim.version}, and ${SHIM_VERSION} is needed`);
+  } catch (error) {
+    return refused(explain(error));
+  }
+}
+
+function refused(reason: string): Loaded {
+  return { shim: undefined, reason };
+}
+
+function explain(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  const where = `${process.platform}-${process.arch}`;
+  if (code === 'ERR_DLOPEN_DISABLED') {
+    return 'the permission model of Node denies native addons (--allow-addons)';
+  }
+  if (code === 'ERR_ACCESS_DENIED' || deniesReading()) {
+    return 'the permission model of Node denies reading the package (--allow-fs-read)';
+  }
+  if (code === 'MODULE_NOT_FOUND') return 'the package node-gyp-build is not installed';
+  if (/^No native build was found/.test(String(message))) {
+    return `there is no binary for ${where}; npm run build:native makes one`;
+  }
+  return `the binary for ${where} does not load: ${String(message)}`;
+}
+
+/** The loader takes a folder that it may not read for an empty one. */
+function deniesReading(): boolean {
+  const { permission } = process as {
+    permission?: { has(scope: string, reference?: string): boolean };
+  };
+  return permission !== undefined && !permission.has('fs.read', fileURLToPath(PACKAGE));
+}
+
+/** The function of the shim, or an error that says why it is not there. */
+export function requireCall<Name extends Exclude<keyof Shim, 'version'>>(
+  name: Name,
+): NonNullable<Shim[Name]> {
+  const { shim, reason } = loadShim();
+  const call = shim?.[name];
+  if (call) return call;
+  throw new BusbarError(
+    'ERR_BUSBAR_NATIVE_UNAVAILABLE',
+    `${name}: ${shim === undefined ? reason : notHere()}`,
+  );
+}
+
+/** Why the shim of this platform lacks a function. */
+export function notHere(): string {
+  return `${process.platform} does not offer it`;
+}
+
+/** What a call says by a number below zero. */
+export function failure(step: string, negativeErrno: number): BusbarError {
+  return new BusbarError('ERR_BUSBAR_NATIVE_FAILED', `${step}: ${errnoName(-negativeErrno)}`);
+}
+
+function errnoName(errno: number): string {
+  const known = Object.entries(constants.errno).find(([, value]) => value === errno);
+  return known?.[0] ?? `errno ${errno}`;
+}

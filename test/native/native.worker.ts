@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/** A worker that calls busbar/native as it is told, and serves a listener under its name. */
+import { createServer } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+import * as busbar from 'busbar/native';
+
+const port = parentPort;
+if (port === null) throw new Error('start this as a worker');
+
+const { native, ...functions } = busbar;
+
+const calls: Record<string, (...args: never[]) => unknown> = {
+  ...functions,
+  features: () => native.features,
+  serve,
+  spin,
+};
+
+port.on('message', async ({ call, args }: { call: string; args: never[] }) => {
+  try {
+    port.postMessage({ result: await calls[call]?.(...args) });
+  } catch (error) {
+    port.postMessage({ error });
+  }
+});
+
+/** Answers every connection with the worker's name; resolves to the port it listens on. */
+function serve(host: string, onPort: number): Promise<number> {
+  const listener = busbar.listenReusePort({ host, port: onPort });
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.end(String(workerData.name));
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd: listener.fd }, () => resolve(listener.port));
+  });
+}
+
+/** Uses the shim until the thread is ended in the midst of it, and counts its rounds. */
+function spin(memory: SharedArrayBuffer): void {
+  const rounds = new Int32Array(memory);
+  for (;;) {
+    busbar.setThreadName(`spin ${rounds[0] & 7}`);
+    busbar.setAffinity(busbar.getAffinity());
+    Atomics.add(rounds, 0, busbar.threadId() > 0 ? 1 : 0);
+  }
+}
