@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** What the same work costs without busbar, measured in the same run on the same machine. */
 
-import { Worker } from 'node:worker_threads';
 import { ConcatFramer, RestFramer } from './baseline-framers.ts';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
 import { checkSum, FRAME_BYTES, FrameSource, READ_BYTES, STREAM_FRAMES } from './stream.ts';
 
 /** The size that bab's own benchmark allocates. */
 const ALLOCATION_BYTES = 1033;
-const MESSAGE_BYTES = 64;
 
 export const baselineCases: readonly BenchCase[] = [
   {
@@ -63,13 +61,6 @@ export const baselineCases: readonly BenchCase[] = [
     threads: 1,
     prepare: prepareRestFramer,
   },
-  {
-    id: 'baseline/postMessage-64B',
-    what: 'a Uint8Array(64) posted to a worker, one way, streaming',
-    unit: 1000,
-    threads: 2,
-    prepare: preparePostMessage,
-  },
 ];
 
 function prepareConcatFramer(): PreparedCase {
@@ -111,25 +102,5 @@ function prepareRestFramer(): PreparedCase {
       }
     },
     close() {},
-  };
-}
-
-async function preparePostMessage(): Promise<PreparedCase> {
-  const worker = new Worker(new URL('./baseline.worker.js', import.meta.url));
-  const message = new Uint8Array(MESSAGE_BYTES).fill(1);
-  await new Promise((resolve) => worker.once('online', resolve));
-  return {
-    run(ops) {
-      const answered = new Promise<number>((resolve, reject) => {
-        worker.once('message', resolve);
-        worker.once('error', reject);
-      });
-      worker.postMessage(ops);
-      for (let i = 0; i < ops; i++) worker.postMessage(message);
-      return answered.finally(() => worker.removeAllListeners('error'));
-    },
-    async close() {
-      await worker.terminate();
-    },
   };
 }

@@ -3,6 +3,8 @@
  * What a benchmark case is: the shape that every `*.bench.ts` file fills and `measure.ts` drives.
  */
 
+import type { BucketCount, Histogram } from './histogram.ts';
+
 /** A case that is set up in this process and can be run again and again. */
 export interface PreparedCase {
   /**
@@ -11,6 +13,10 @@ export interface PreparedCase {
    * `ops` is a multiple of the case's `unit`.
    */
   run(ops: number): number | Promise<number>;
+  /** For cases about latency: where `run` counts single operations. Only timed runs are kept. */
+  readonly latencies?: Histogram;
+  /** What a reader of the figures must know, found while running; empty: nothing. */
+  note?(): string;
   /** Checks what was counted and lets go of threads and memory. */
   close(): void | Promise<void>;
 }
@@ -41,6 +47,10 @@ export interface CaseSamples {
   readonly ops: number;
   /** Nanoseconds per operation, one number per run, in no particular order. */
   readonly nsPerOp: readonly number[];
+  /** Latencies of single operations, in a histogram's buckets; only of cases about them. */
+  readonly latencies?: readonly BucketCount[];
+  /** What the case found out that a reader of the figures must know. */
+  readonly note?: string;
   /** CPU time of the whole process, in milliseconds. */
   readonly cpuMs: number;
 }

@@ -7,6 +7,14 @@ import { calibrationCases } from './calibration.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
+import { libraryCases } from './threads/baseline-libraries.bench.ts';
+import { portCases } from './threads/baseline-ports.bench.ts';
+import { ringCases } from './threads/baseline-ring.bench.ts';
+import { packetChannelCases } from './threads/channel-packets.bench.ts';
+import { wordCases } from './threads/channel-words.bench.ts';
+import { groupCases } from './threads/group.bench.ts';
+import { hopCases } from './threads/hop.bench.ts';
+import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
 import { writerCases } from './writer.bench.ts';
 
 export const benchCases: readonly BenchCase[] = [
@@ -15,7 +23,15 @@ export const benchCases: readonly BenchCase[] = [
   ...packetCases,
   ...framerCases,
   ...writerCases,
+  ...wordCases,
+  ...packetChannelCases,
+  ...hopCases,
+  ...groupCases,
+  ...sharedNothingCases,
   ...baselineCases,
+  ...portCases,
+  ...ringCases,
+  ...libraryCases,
 ];
 
 /** The case called `id`. */

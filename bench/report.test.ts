@@ -3,8 +3,9 @@
 
 import { expect, test } from 'vitest';
 import { CALIBRATION_ID } from './calibration.bench.ts';
+import { type BucketCount, Histogram } from './histogram.ts';
 import { coresTakenByOthers, idlestCore } from './machine.ts';
-import { figuresOf } from './report.ts';
+import { type CaseResult, figuresOf } from './report.ts';
 import { median, quantile } from './statistics.ts';
 
 test('quantiles interpolate between neighbours and leave their argument alone', () => {
@@ -37,6 +38,31 @@ test('without what it is compared with, a target is neither reached nor missed',
   expect(framer).toMatchObject({ a: null, reached: null, nsPerOp: 20, runs: 1 });
 });
 
+test('latency targets judge the median of single operations, and all conditions must hold', () => {
+  const spin = (ns: number): CaseResult => ({
+    id: 'hop/round-trip-spin',
+    nsPerOp: [5000],
+    latencies: latenciesOf([ns, ns, 90_000]),
+    disturbed: false,
+  });
+  const others: CaseResult[] = [
+    { id: CALIBRATION_ID, nsPerOp: [10], disturbed: false },
+    {
+      id: 'baseline/post-message-round-trip',
+      nsPerOp: [9000],
+      latencies: latenciesOf([7000]),
+      disturbed: false,
+    },
+  ];
+  const judge = (...results: CaseResult[]): unknown => figuresOf(results, []).at(-1)?.reached;
+  expect(judge(...others, spin(190))).toBe(true);
+  expect(judge(...others, spin(250))).toBe(false);
+  expect(judge(...others, spin(600))).toBe(false);
+  expect(judge(spin(190))).toBe(null);
+  const figures = figuresOf([...others, spin(190)], []).at(-1);
+  expect(figures).toMatchObject({ latencyNs: { p50: 190, count: 3 }, nsPerOp: 5000, a: 19 });
+});
+
 test('what other programs take is what is neither idle nor ours', () => {
   expect(coresTakenByOthers([0, 0], [500, 100], 1000, 900)).toBeCloseTo(0.5);
   expect(coresTakenByOthers([], [], 1000, 900)).toBe(0);
@@ -47,3 +73,9 @@ test('the idlest core is picked wherever it stands', () => {
   expect(idlestCore(cores, cores.with(3, 90))).toBe(3);
   expect(idlestCore(cores, cores.with(1023, 90))).toBe(1023);
 });
+
+function latenciesOf(values: readonly number[]): readonly BucketCount[] {
+  const histogram = new Histogram();
+  for (const value of values) histogram.record(value);
+  return histogram.toCounts();
+}

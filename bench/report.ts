@@ -3,6 +3,7 @@
 
 import Table from 'cli-table3';
 import { CALIBRATION_ID } from './calibration.bench.ts';
+import { type BucketCount, Histogram } from './histogram.ts';
 import { median, quantile } from './statistics.ts';
 import { type Target, targets } from './targets.ts';
 
@@ -10,11 +11,22 @@ import { type Target, targets } from './targets.ts';
 export interface CaseResult {
   readonly id: string;
   readonly nsPerOp: readonly number[];
+  /** Of single operations, where the case is about them. */
+  readonly latencies?: readonly BucketCount[];
+  /** What a reader of the figures must know. */
+  readonly note?: string;
   /**
    * True when other programs were busy in all rounds, so that there are no better samples than
    * these.
    */
   readonly disturbed: boolean;
+}
+
+export interface LatencyFigures {
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly count: number;
 }
 
 /** What the JSON document says about one case. */
@@ -27,8 +39,13 @@ export interface CaseFigures {
   /** The fastest run: what is left when nothing disturbs, on a machine that is never quiet. */
   readonly min: number;
   readonly runs: number;
+  /** Percentiles over single operations in ns; null for cases that are not about latency. */
+  readonly latencyNs: LatencyFigures | null;
+  /** What a reader must know; null: nothing. */
+  readonly note: string | null;
   /**
-   * Median in units of this run's `calibration/atomics-add`; null when that case was not selected.
+   * Median in units of this run's `calibration/atomics-add`, of single operations where the case
+   * is about latency; null when that case was not selected.
    */
   readonly a: number | null;
   /** bab's figure for the same operation, in A. */
@@ -51,13 +68,20 @@ export function figuresOf(
   disturbedCalibrationNs: readonly number[],
 ): CaseFigures[] {
   const nsOf = new Map(results.map((result) => [result.id, median(result.nsPerOp)]));
+  const latencyOf = new Map<string, LatencyFigures>();
+  for (const { id, latencies } of results) {
+    if (latencies !== undefined && latencies.length > 0)
+      latencyOf.set(id, latencyFigures(latencies));
+  }
+  const p50Of = new Map([...latencyOf].map(([id, { p50 }]) => [id, p50]));
   const quietNs = nsOf.get(CALIBRATION_ID);
   const disturbedNs =
     disturbedCalibrationNs.length === 0 ? quietNs : median(disturbedCalibrationNs);
-  return results.map(({ id, nsPerOp, disturbed }) => {
+  return results.map(({ id, nsPerOp, note, disturbed }) => {
     const ns = median(nsPerOp);
     const calibrationNs = disturbed ? disturbedNs : quietNs;
     const target: Target = targets[id] ?? {};
+    const judged = target.latency === true ? p50Of : nsOf;
     return {
       id,
       nsPerOp: rounded(ns),
@@ -65,10 +89,12 @@ export function figuresOf(
       p75: rounded(quantile(nsPerOp, 0.75)),
       min: rounded(quantile(nsPerOp, 0)),
       runs: nsPerOp.length,
-      a: calibrationNs === undefined ? null : rounded(ns / calibrationNs),
+      latencyNs: latencyOf.get(id) ?? null,
+      note: note ?? null,
+      a: calibrationNs === undefined ? null : rounded((p50Of.get(id) ?? ns) / calibrationNs),
       babA: target.babA ?? null,
       target: describeTarget(target),
-      reached: isReached(ns, target, calibrationNs, nsOf),
+      reached: isReached(judged.get(id), target, calibrationNs, judged),
       disturbed,
     };
   });
@@ -77,16 +103,18 @@ export function figuresOf(
 /** Draws the table. A `~` marks figures that were disturbed. */
 export function drawTable(figures: readonly CaseFigures[], color: boolean): string {
   const table = new Table({
-    head: ['case', 'ns', 'p25–p75', 'min', 'A', 'target', 'bab A', 'reached'],
-    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left'],
+    head: ['case', 'ns', 'p25–p75', 'min', 'p50 / 99 / 99.9', 'A', 'target', 'bab A', 'reached'],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'right', 'left'],
     style: { compact: true, head: color ? ['bold'] : [], border: color ? ['grey'] : [] },
   });
   for (const row of figures) {
+    const latency = row.latencyNs;
     table.push([
       row.id,
       `${row.disturbed ? '~' : ''}${shown(row.nsPerOp)}`,
       `${shown(row.p25)}–${shown(row.p75)}`,
       shown(row.min),
+      latency === null ? '' : [latency.p50, latency.p99, latency.p999].map(shown).join(' / '),
       row.a === null ? '' : row.a.toFixed(2),
       row.target ?? '',
       row.babA === null ? '' : row.babA.toFixed(2),
@@ -96,23 +124,53 @@ export function drawTable(figures: readonly CaseFigures[], color: boolean): stri
   return table.toString();
 }
 
-function describeTarget({ atMostA, ratio }: Target): string | null {
-  if (atMostA !== undefined) return `≤ ${atMostA} A`;
-  if (ratio !== undefined) return `≤ ${ratio.times} × ${ratio.of.replace('baseline/', '')}`;
-  return null;
+/** The notes of all cases, a line each; '' if there are none. */
+export function listNotes(figures: readonly CaseFigures[]): string {
+  return figures
+    .filter(({ note }) => note !== null)
+    .map(({ id, note }) => `${id}: ${note}\n`)
+    .join('');
+}
+
+function latencyFigures(latencies: readonly BucketCount[]): LatencyFigures {
+  const histogram = new Histogram();
+  histogram.add(latencies);
+  return {
+    p50: histogram.quantile(0.5),
+    p99: histogram.quantile(0.99),
+    p999: histogram.quantile(0.999),
+    count: histogram.total,
+  };
+}
+
+function describeTarget({ atMostA, ratio, latency }: Target): string | null {
+  const conditions: string[] = [];
+  if (atMostA !== undefined) conditions.push(`≤ ${atMostA} A`);
+  if (ratio !== undefined) {
+    const { times } = ratio;
+    const factor = times < 0.1 ? `1/${Math.round(1 / times)}` : `${times}`;
+    conditions.push(`≤ ${factor} × ${ratio.of.replace('baseline/', '')}`);
+  }
+  if (conditions.length === 0) return null;
+  return `${latency === true ? 'p50 ' : ''}${conditions.join(' and ')}`;
 }
 
 /** Null: there is no target, or what it is compared with was not measured. */
 function isReached(
-  ns: number,
+  ns: number | undefined,
   { atMostA, ratio }: Target,
   calibrationNs: number | undefined,
   nsOf: ReadonlyMap<string, number>,
 ): boolean | null {
-  const unitNs = ratio === undefined ? calibrationNs : nsOf.get(ratio.of);
-  const units = ratio === undefined ? atMostA : ratio.times;
-  if (unitNs === undefined || units === undefined) return null;
-  return ns <= units * unitNs;
+  const limits: (number | undefined)[] = [];
+  const times = (units: number, unitNs: number | undefined): void => {
+    limits.push(unitNs === undefined ? undefined : units * unitNs);
+  };
+  if (atMostA !== undefined) times(atMostA, calibrationNs);
+  if (ratio !== undefined) times(ratio.times, nsOf.get(ratio.of));
+  if (ns === undefined || limits.length === 0) return null;
+  if (limits.some((limit) => limit !== undefined && ns > limit)) return false;
+  return limits.includes(undefined) ? null : true;
 }
 
 function rounded(value: number): number {

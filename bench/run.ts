@@ -6,6 +6,7 @@
 
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { BenchCase, CaseSamples } from './bench-case.ts';
@@ -20,7 +21,7 @@ import {
   idleMsByCore,
   idlestCore,
 } from './machine.ts';
-import { type CaseResult, drawTable, figuresOf } from './report.ts';
+import { type CaseResult, drawTable, figuresOf, listNotes } from './report.ts';
 
 const USAGE = `Measures what busbar's parts cost. Each case runs in a process of its own.
 
@@ -51,7 +52,8 @@ const WARMUP_MS = 300;
  */
 const CORES_TAKEN_MAX = 0.15;
 const ROUNDS_TRIED_PER_ROUND = 2;
-const BROKER_PROGRAM = fileURLToPath(new URL('./broker/compare.main.js', import.meta.url));
+/** Benchmark programs of their own, which run tiny together with the cases. */
+const OTHER_PROGRAMS: readonly string[] = ['./broker/compare.main.js', './scaling/scaling.main.js'];
 const CASE_PROGRAM = fileURLToPath(new URL('./case.main.js', import.meta.url));
 
 interface Settings {
@@ -67,9 +69,9 @@ interface Settings {
 /** What the rounds so far have given for one case. */
 interface Collected {
   /** Samples of rounds in which the machine was ours. */
-  readonly quiet: number[][];
+  readonly quiet: CaseSamples[];
   /** Samples of rounds in which other programs were busy. */
-  readonly disturbed: number[][];
+  readonly disturbed: CaseSamples[];
 }
 
 await runProgram(async () => {
@@ -91,12 +93,17 @@ async function main(settings: Settings): Promise<void> {
   const collected = await measureAll(selected, settings, pin);
   if (settings.tiny) {
     process.stdout.write(`${collected.size} cases work\n`);
-    if (settings.only.length === 0) await tryBrokerComparison();
+    if (settings.only.length === 0) await tryOtherPrograms();
     return;
   }
   const results = [...collected].map(([id, rounds]) => resultOf(id, rounds));
-  const figures = figuresOf(results, collected.get(CALIBRATION_ID)?.disturbed.flat() ?? []);
+  const yardstick = collected.get(CALIBRATION_ID)?.disturbed ?? [];
+  const figures = figuresOf(
+    results,
+    yardstick.flatMap(({ nsPerOp }) => nsPerOp),
+  );
   process.stdout.write(`${drawTable(figures, process.stdout.isTTY === true)}\n`);
+  process.stdout.write(listNotes(figures));
   if (figures.some((row) => row.disturbed)) {
     process.stdout.write('~ other programs were busy in every round: take with care\n');
   }
@@ -121,26 +128,50 @@ async function measureAll(
     const rounds = collected.get(benchCase.id);
     if (rounds === undefined) return;
     const { samples, isQuiet } = await measureInChild(benchCase, settings, pin);
-    (isQuiet ? rounds.quiet : rounds.disturbed).push([...samples.nsPerOp]);
+    (isQuiet ? rounds.quiet : rounds.disturbed).push(samples);
   };
   const isDone = ({ id }: BenchCase): boolean =>
     (collected.get(id)?.quiet.length ?? 0) >= settings.rounds;
-  const roundsMax = settings.tiny ? 1 : settings.rounds * ROUNDS_TRIED_PER_ROUND;
+  if (settings.tiny) {
+    await tryAll(selected, measure);
+    return collected;
+  }
+  const roundsMax = settings.rounds * ROUNDS_TRIED_PER_ROUND;
   for (let round = 1; round <= roundsMax; round++) {
     const missing = selected.filter((benchCase) => !isDone(benchCase));
     for (const [index, benchCase] of missing.entries()) {
       showProgress(`round ${round} of ${settings.rounds} to ${roundsMax}  ${benchCase.id}`);
-      if (!settings.tiny && index % CASES_PER_CALIBRATION === 0) await measure(selected[0]);
-      if (settings.tiny || benchCase.id !== CALIBRATION_ID) await measure(benchCase);
+      if (index % CASES_PER_CALIBRATION === 0) await measure(selected[0]);
+      if (benchCase.id !== CALIBRATION_ID) await measure(benchCase);
     }
   }
   showProgress('');
   return collected;
 }
 
+/** Nothing is measured here, so that as many cases as there are cores may run at once. */
+async function tryAll(
+  selected: readonly BenchCase[],
+  measure: (benchCase: BenchCase) => Promise<void>,
+): Promise<void> {
+  const waiting = selected.values();
+  const lanes = Array.from({ length: availableParallelism() }, async () => {
+    for (const benchCase of waiting) await measure(benchCase);
+  });
+  await Promise.all(lanes);
+}
+
 function resultOf(id: string, { quiet, disturbed }: Collected): CaseResult {
   const isDisturbed = quiet.length === 0;
-  return { id, nsPerOp: (isDisturbed ? disturbed : quiet).flat(), disturbed: isDisturbed };
+  const rounds = isDisturbed ? disturbed : quiet;
+  const note = rounds.find((round) => round.note !== undefined)?.note;
+  return {
+    id,
+    nsPerOp: rounds.flatMap(({ nsPerOp }) => nsPerOp),
+    latencies: rounds.flatMap(({ latencies }) => latencies ?? []),
+    ...(note === undefined ? {} : { note }),
+    disturbed: isDisturbed,
+  };
 }
 
 async function measureInChild(
@@ -168,13 +199,16 @@ async function measureInChild(
   return { samples, isQuiet: taken <= CORES_TAKEN_MAX };
 }
 
-/** The other benchmark program, too, runs tiny, so that it cannot rot either. */
-async function tryBrokerComparison(): Promise<void> {
-  const child = spawn(process.execPath, [BROKER_PROGRAM, '--tiny'], { stdio: 'inherit' });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject).once('close', resolve);
-  });
-  if (code !== 0) throw new Error(`the broker comparison ended with code ${code}`);
+/** The other benchmark programs, too, run tiny, so that they cannot rot either. */
+async function tryOtherPrograms(): Promise<void> {
+  for (const name of OTHER_PROGRAMS) {
+    const program = fileURLToPath(new URL(name, import.meta.url));
+    const child = spawn(process.execPath, [program, '--tiny'], { stdio: 'inherit' });
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject).once('close', resolve);
+    });
+    if (code !== 0) throw new Error(`${name} ended with code ${code}`);
+  }
 }
 
 /** Watches all cores for a moment. */

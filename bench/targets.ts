@@ -4,6 +4,7 @@
  * of one atomic addition.
  */
 
+/** All that is given must be reached. */
 export interface Target {
   /** At most this many A. */
   readonly atMostA?: number;
@@ -11,6 +12,8 @@ export interface Target {
   readonly babA?: number;
   /** At most `times` the time of the case `of` in the same run. */
   readonly ratio?: { readonly of: string; readonly times: number };
+  /** Judges the median latency of single operations instead of the time per operation. */
+  readonly latency?: true;
 }
 
 export const targets: Readonly<Record<string, Target>> = {
@@ -31,5 +34,20 @@ export const targets: Readonly<Record<string, Target>> = {
   'writer/local-flush-60B': { atMostA: 2.5, babA: 1.6 },
   'writer/shared-flush-60B': { atMostA: 3.5, babA: 3.5 },
   'writer/thread-to-flusher-60B': { atMostA: 2.8, babA: 2.8 },
+  'channel/spsc-stream': { atMostA: 4.4 },
+  'channel/spsc-batch64': { atMostA: 1.1 },
+  'channel/spsc-packets-64B-batch64': {
+    atMostA: 5.6,
+    ratio: { of: 'baseline/ringbuf-64B-batch64', times: 1 / 2 },
+  },
+  'channel/mpsc-2p': { atMostA: 5.6 },
+  'channel/mpmc-2p2c': { atMostA: 9.3 },
+  'hop/round-trip-spin': { atMostA: 44, ...postMessage(1 / 35) },
+  'hop/round-trip-io': { atMostA: 222, ...postMessage(1 / 35) },
   'baseline/allocUnsafe-1033': { babA: 1.3 },
 };
+
+/** Latency against the round trip by `postMessage`. */
+function postMessage(times: number): Target {
+  return { latency: true, ratio: { of: 'baseline/post-message-round-trip', times } };
+}

@@ -2,6 +2,7 @@
 /** The room between threads: one channel as one thread sees it, whatever it carries. */
 
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
+import type { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import {
   CHANNEL_KINDS,
@@ -21,6 +22,10 @@ import { NEVER, type RingConsumer, type RingProducer } from './ring.ts';
 import { Seats } from './seats.ts';
 import { closeSlots, countSlots, finish, SlotConsumer, SlotProducer } from './slot-ring.ts';
 import { closeSpsc, countSpsc, eachUnpublished, SpscConsumer, SpscProducer } from './spsc-ring.ts';
+import { TICK_MS } from './wait-line.ts';
+
+/** How many ticks `discard` gives senders to publish what they are about to publish. */
+const DISCARD_PARKS_MAX = 20;
 
 /** What a channel has counted, in all threads; numbers that change meanwhile are each true once. */
 export interface ChannelStats {
@@ -106,12 +111,24 @@ export class ChannelCore {
 
   /** Joins the sending side. */
   joinSenders(): number {
+    this.pool.checkAttached();
     return this.senders.join('sender', this.inheritSender);
   }
 
   /** Joins the receiving side. */
   joinReceivers(): number {
+    this.pool.checkAttached();
     return this.receivers.join('receiver', this.inheritReceiver);
+  }
+
+  /** Joins the receiving side; −1 if somebody was faster, who will receive what there is. */
+  private tryJoinReceivers(): number {
+    try {
+      return this.joinReceivers();
+    } catch (error) {
+      if ((error as BusbarError).code !== 'ERR_BUSBAR_CHANNEL_ROLE') throw error;
+      return -1;
+    }
   }
 
   /** Sees to what dead threads have left; returns how many seats that freed. */
@@ -128,14 +145,21 @@ export class ChannelCore {
 
   /**
    * Closes the channel and, if nobody receives, takes out what is queued and what senders are about
-   * to publish. Returns how many messages that were.
+   * to publish. Returns how many messages that were. A sender whose death cannot be proven yet does
+   * not hold this thread up for ever: what it left is there for the next time.
    */
   discard(): number {
     this.close();
+    // A dead sender may have left packets that it never published.
+    this.recover();
     if (!this.receivers.isEmpty && !this.receivers.isDead) return 0;
-    const seat = this.joinReceivers();
+    const seat = this.tryJoinReceivers();
+    if (seat < 0) return 0;
     const ring = this.consumer(seat);
+    const { doorbell, threadSlot } = this.pool;
+    this.receivers.changeWaiting(seat, 1);
     let count = 0;
+    let parks = 0;
     for (let there = ring.peek(1); there !== NEVER; there = ring.peek(1)) {
       if (there > 0) {
         this.takeOut(ring.slot());
@@ -143,10 +167,14 @@ export class ChannelCore {
         count++;
       } else if (ring.arm()) {
         // A sender has claimed a slot and is about to publish it, unless it died.
+        if (parks++ === DISCARD_PARKS_MAX) break;
+        doorbell.parkSync(TICK_MS);
         this.recover();
       }
     }
     this.receivers.leave(seat);
+    // What rang may have been meant for somebody else on this thread.
+    if (parks > 0) doorbell.ring(threadSlot);
     return count;
   }
 

@@ -72,8 +72,24 @@ export abstract class ChannelEnd {
     this.words[this.refusedAt]++;
   }
 
-  /** Gives the seat up. True if nobody is left on this side. */
+  /** False: the thread has left the pool, and so its seat counts as that of a dead one. */
+  protected get isAttached(): boolean {
+    try {
+      this.pool.checkAttached();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** From here on this end touches no shared word; the seat may be somebody else's already. */
+  protected forsake(): void {
+    this.hasLeft = true;
+  }
+
+  /** Gives the seat up, unless it was forsaken. True if nobody is left on this side. */
   protected leave(): boolean {
+    if (this.hasLeft) return false;
     this.setWaiting(false);
     this.hasLeft = true;
     this.pool.doorbell.ignore(this.listener);

@@ -23,7 +23,7 @@
  *   seat:
  *     HOLDER        badge      who joins: its badge; it,        everyone   atomic, SYNC(seat)
  *                              leaving: NOBODY; recover():
- *                              its own badge, then DEAD
+ *                              recoveredBy, then DEAD
  *     WAITING       ends       its holder                       ringers    atomic, SYNC(waiting)
  *     MEMBERS       objects    its holder                       it         plain, one writer
  *     counters      events     its holder                       stats      plain, one writer
@@ -120,6 +120,12 @@ assert(word <= LINE_WORDS, 'seat fields must fit in one line');
 export const NOBODY = 0;
 /** HOLDER: the seat is free; its last holder died, and what it had begun was seen to. */
 export const DEAD = -1;
+/**
+ * HOLDER below DEAD: the thread with the badge DEAD − HOLDER sees to what a dead holder had begun.
+ */
+export function recoveredBy(badge: number): number {
+  return DEAD - badge;
+}
 
 /** HEADER_KIND: the place in this list. */
 export const CHANNEL_KINDS = ['spsc', 'mpsc', 'mpmc'] as const;

@@ -94,8 +94,12 @@ export class PacketReceiver extends Receiver<Packet> {
         this.length = words[at + 2];
         return id;
       } catch (error) {
-        words[at + 3] = 0;
-        this.freeTaken();
+        if (this.isAttached) {
+          words[at + 3] = 0;
+          this.freeTaken();
+        } else {
+          this.forgetRun();
+        }
         throw error;
       }
     }

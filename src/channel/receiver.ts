@@ -126,6 +126,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   close(): void {
     if (this.closed) return;
     this.freeTaken();
+    if (!this.isAttached) this.forsake();
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this receiver was closed'));
     this.disarm();
     this.ring = NO_RING;
@@ -142,13 +143,20 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     return this.ring.arm();
   }
 
+  /** @internal Who asked for the ready callback waits, even if nobody else does. */
+  override setWaiting(isWaiting: boolean): void {
+    super.setWaiting(isWaiting || this.isArmed);
+  }
+
   /** @internal */
   checkPeers(): void {
-    const isDead = this.core.senders.isDead;
+    // First: until all that dead senders had begun is seen to, something may yet appear.
     this.core.recover();
-    if (!isDead || this.core.isClosed) return;
-    this.line.pump();
-    if (this.line.isEmpty) return;
+    if (this.core.isClosed || !this.core.senders.isDead) return;
+    if (!this.ring.arm()) {
+      this.line.pump();
+      return;
+    }
     throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no sender lives');
   }
 
@@ -200,6 +208,12 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     if (taken === 0) return;
     this.taken = 0;
     this.freeRun(taken);
+  }
+
+  /** The messages of the present run stay where they are, for an heir. */
+  protected forgetRun(): void {
+    this.left = 0;
+    this.taken = 0;
   }
 
   private disarm(): void {

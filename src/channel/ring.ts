@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: what a sender and a receiver ask of whatever ring lies between them. */
+/** The room between threads: what both ends ask of whatever ring lies between them. */
 
 /** Answer of {@link RingProducer.claim} and {@link RingConsumer.peek}: not now. */
 export const NOT_NOW = 0;

@@ -19,6 +19,7 @@ import {
   PASSED,
   PASSED_HIGH,
   REFUSED,
+  recoveredBy,
   WAITING,
   WAITS,
 } from './channel-layout.ts';
@@ -79,9 +80,9 @@ export class Seats {
         return seat;
       }
       const isVacant = holder === NOBODY || holder === DEAD;
-      if (!isVacant && !this.#pool.isBadgeGone(holder)) {
-        // On a side of many, only recover() of another thread can be here, and it is soon done.
-        if (!this.#isSingle) continue;
+      if (!isVacant && !this.#isGone(holder)) {
+        // recover() of another thread is soon done. On a side of many, nobody else can be here.
+        if (holder < DEAD) continue;
         throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `there is a ${side} already`);
       }
       if (compareExchange(words, at + HOLDER, holder, badge) !== holder) continue;
@@ -90,6 +91,11 @@ export class Seats {
       words[at + MEMBERS] = 1;
       return seat;
     }
+  }
+
+  /** True if whoever HOLDER names, holder of the seat or recoverer of it, is gone. */
+  #isGone(holder: number): boolean {
+    return this.#pool.isBadgeGone(holder < DEAD ? recoveredBy(holder) : holder);
   }
 
   /** Gives the seat up. True if nobody is left on this side. */
@@ -119,7 +125,7 @@ export class Seats {
     for (let seat = 0; seat < this.count; seat++) {
       const holder = loadAcquire(this.#words, this.#at(seat) + HOLDER);
       if (holder === NOBODY) continue;
-      if (holder !== DEAD && !this.#pool.isBadgeGone(holder)) return false;
+      if (holder !== DEAD && !this.#isGone(holder)) return false;
       found = true;
     }
     return found;
@@ -137,9 +143,9 @@ export class Seats {
       const at = this.#at(seat);
       const holder = loadAcquire(words, at + HOLDER);
       if (holder === NOBODY || holder === DEAD || holder === badge) continue;
-      if (!this.#pool.isBadgeGone(holder)) continue;
+      if (!this.#isGone(holder)) continue;
       // In its place, so that nobody else does the same, and so that our own death shows.
-      if (compareExchange(words, at + HOLDER, holder, badge) !== holder) continue;
+      if (compareExchange(words, at + HOLDER, holder, recoveredBy(badge)) !== holder) continue;
       inherit(seat);
       storeRelease(words, at + HOLDER, DEAD);
       freed++;
@@ -165,7 +171,7 @@ export class Seats {
       // SYNC(waiting): after the change that they wait for; pairs with changeWaiting().
       if (loadSeqCst(words, at + WAITING) === 0) continue;
       const holder = loadAcquire(words, at + HOLDER);
-      if (holder !== NOBODY && holder !== DEAD) this.#pool.doorbell.ringBadge(holder);
+      if (holder > NOBODY) this.#pool.doorbell.ringBadge(holder);
     }
   }
 

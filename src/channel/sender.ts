@@ -61,6 +61,7 @@ export abstract class Sender<T> extends ChannelEnd {
   close(): void {
     if (this.closed) return;
     this.ring = NO_RING;
+    if (!this.isAttached) this.forsake();
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'));
     if (this.leave()) this.core.close();
   }
@@ -76,9 +77,9 @@ export abstract class Sender<T> extends ChannelEnd {
 
   /** @internal */
   checkPeers(): void {
-    const isDead = this.core.receivers.isDead;
     this.core.recover();
-    if (isDead) throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no receiver lives');
+    if (!this.core.receivers.isDead) return;
+    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no receiver lives');
   }
 
   /** True: sent. False: full. Throws: the message will never be sent. */

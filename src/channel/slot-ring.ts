@@ -10,6 +10,7 @@
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
 import {
+  CAPACITY_MAX,
   FREE,
   FULL,
   HEAD,
@@ -27,6 +28,9 @@ import {
 import { NEVER, NOT_NOW, type RingConsumer, type RingProducer } from './ring.ts';
 import type { Seats } from './seats.ts';
 
+/** More positions than any hint lags behind. */
+const HINT_LAG_MAX = 4 * CAPACITY_MAX;
+
 /** Where the slots of a channel lie, and whom to ring. */
 export interface SlotShape {
   readonly words: Words;
@@ -42,6 +46,16 @@ export interface SlotShape {
 /** From the lap of a position, shifted into its place, to that of a TURN. */
 function lapsFrom(lap: number, turn: number): number {
   return (turn - lap) >> LAP_SHIFT;
+}
+
+/**
+ * True if a position is to give way to that of a hint. Whoever claims a position writes the hint
+ * before it leaves the slot, so hints lag behind the frontier by two laps at most; what seems to be
+ * much further ahead of them is in truth half the circle or more behind.
+ */
+function isBehind(position: number, hint: number): boolean {
+  const ahead = (hint - position) | 0;
+  return ahead > 0 || ahead < -HINT_LAG_MAX;
 }
 
 /**
@@ -99,7 +113,10 @@ export class SlotProducer implements RingProducer {
       // A look without ordering, since most positions that others have taken show it.
       const turn = words[at];
       const laps = lapsFrom(free, turn);
-      if (laps < 0) return (turn & TURN_CLOSED) !== 0 ? NEVER : NOT_NOW;
+      if (laps < 0) {
+        if (this.catchUp()) continue;
+        return (turn & TURN_CLOSED) !== 0 ? NEVER : NOT_NOW;
+      }
       if (laps > 0 || (turn & PHASE_MASK) !== FREE) {
         this.advance();
         continue;
@@ -149,7 +166,18 @@ export class SlotProducer implements RingProducer {
   private advance(): void {
     const hint = this.words[this.hintAt];
     const next = (this.position + 1) | 0;
-    this.position = ((hint - next) | 0) > 0 ? hint : next;
+    this.position = isBehind(next, hint) ? hint : next;
+  }
+
+  /**
+   * The slot seems to be of an earlier lap. Either it is, or this thread has slept for so many laps
+   * that their difference has run over. True: look again, from where the others are.
+   */
+  private catchUp(): boolean {
+    const hint = this.words[this.hintAt];
+    if (!isBehind(this.position, hint)) return false;
+    this.position = hint;
+    return true;
   }
 }
 
@@ -194,7 +222,10 @@ export class SlotConsumer implements RingConsumer {
       // with order.
       const turn = words[at];
       const laps = lapsFrom(lap, turn);
-      if (laps < 0) return NOT_NOW;
+      if (laps < 0) {
+        if (this.catchUp()) continue;
+        return NOT_NOW;
+      }
       const phase = turn & PHASE_MASK;
       if (laps > 0 || phase === READING) {
         this.advance();
@@ -213,11 +244,13 @@ export class SlotConsumer implements RingConsumer {
   free(_count: number): void {
     const claimed = this.claimed;
     const next = nextLap(claimed);
-    if (!this.isShared) this.passOn();
     // SYNC(turn): publishes that the slot is empty; pairs with claim().
     if (compareExchange(this.words, this.at, claimed, next) !== claimed) {
       transition(this.shape, this.at, next);
     }
+    // Last: an heir passes over a slot that is free already, but never comes back to one that is
+    // not.
+    if (!this.isShared) this.passOn();
   }
 
   arm(): boolean {
@@ -258,7 +291,18 @@ export class SlotConsumer implements RingConsumer {
   private advance(): void {
     const hint = this.words[this.hintAt];
     const next = (this.position + 1) | 0;
-    this.position = ((hint - next) | 0) > 0 ? hint : next;
+    this.position = isBehind(next, hint) ? hint : next;
+  }
+
+  /**
+   * The slot seems to be of an earlier lap. Either it is, or this thread has slept for so many laps
+   * that their difference has run over. True: look again, from where the others are.
+   */
+  private catchUp(): boolean {
+    const hint = this.words[this.hintAt];
+    if (!isBehind(this.position, hint)) return false;
+    this.position = hint;
+    return true;
   }
 }
 
@@ -277,7 +321,8 @@ export function closeSlots(shape: SlotShape): void {
     const laps = lapsFrom((position >>> Math.log2(capacity)) << LAP_SHIFT, turn);
     if (laps > 0 || (laps === 0 && (turn & PHASE_MASK) !== FREE)) {
       const next = (position + 1) | 0;
-      position = ((words[TAIL] - next) | 0) > 0 ? words[TAIL] : next;
+      const hint = words[TAIL];
+      position = isBehind(next, hint) ? hint : next;
       continue;
     }
     // SYNC(turn): from here on no sender finds this position free, nor any behind it.

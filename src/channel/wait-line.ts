@@ -10,7 +10,7 @@ import type { BufferPool, WaitOptions } from '../pool/index.ts';
  * How often somebody who waits looks again unasked: for the death of the other side, and for a ring
  * that a dying thread did not get to.
  */
-const TICK_MS = 50;
+export const TICK_MS = 50;
 
 /** What waiting needs of the end of a channel. */
 export interface Waitable {

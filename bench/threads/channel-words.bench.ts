@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+/** What a bare word costs from thread to thread, for each kind of channel. */
+
+import { WordChannel } from 'busbar/channel';
+import { BufferPool } from 'busbar/pool';
+import type { BenchCase, PreparedCase } from '../bench-case.ts';
+import {
+  CAPACITY,
+  PRODUCERS_MAX,
+  receiveUntilEnd,
+  sumOfSequences,
+  type WordChannelData,
+  type WordProducerData,
+} from './channel-words.ts';
+import { Crew, type Part, ROUNDS_PER_CHECK } from './crew.ts';
+
+const BATCH = 64;
+/** Two producers, whole batches. */
+const UNIT = 1000 * BATCH;
+
+export const wordCases: readonly BenchCase[] = [
+  {
+    id: 'channel/spsc-stream',
+    what: 'trySend of a word here, tryReceive there, one by one, two threads',
+    unit: UNIT,
+    threads: 2,
+    prepare: prepareStream,
+  },
+  {
+    id: 'channel/spsc-batch64',
+    what: 'trySendBatch of 64 words here, receiveBatch there, two threads',
+    unit: UNIT,
+    threads: 2,
+    prepare: prepareBatches,
+  },
+  {
+    id: 'channel/mpsc-2p',
+    what: 'two threads send words one by one, a third receives them',
+    unit: UNIT,
+    threads: 3,
+    prepare: prepareTwoProducers,
+  },
+  {
+    id: 'channel/mpmc-2p2c',
+    what: 'two threads send words one by one, two others receive them',
+    unit: UNIT,
+    threads: 4,
+    prepare: prepareTwoConsumers,
+  },
+  {
+    id: 'channel/same-thread',
+    what: 'trySend of a word and tryReceive, one thread',
+    unit: UNIT,
+    threads: 1,
+    prepare: prepareSameThread,
+  },
+];
+
+async function prepareStream(): Promise<PreparedCase> {
+  const { pool, channel, data } = createChannel('spsc');
+  const crew = await Crew.start([producerPart(data, 0, { producers: 1 })]);
+  const receiver = channel.receiver();
+  return {
+    run(ops) {
+      crew.begin(ops);
+      let idleRounds = 0;
+      for (let expected = 0; expected < ops; ) {
+        const word = receiver.tryReceive();
+        if (word === expected) expected++;
+        else if (word !== undefined) throw new Error(`${word} came instead of ${expected}`);
+        else if (++idleRounds % ROUNDS_PER_CHECK === 0) crew.check();
+      }
+      crew.finish();
+      return ops;
+    },
+    async close() {
+      await crew.close();
+      receiver.close();
+      pool.detach();
+    },
+  };
+}
+
+async function prepareBatches(): Promise<PreparedCase> {
+  const { pool, channel, data } = createChannel('spsc');
+  const crew = await Crew.start([producerPart(data, 0, { producers: 1, batch: BATCH })]);
+  const receiver = channel.receiver();
+  const words = new Int32Array(BATCH);
+  return {
+    run(ops) {
+      crew.begin(ops);
+      let idleRounds = 0;
+      for (let expected = 0; expected < ops; ) {
+        const count = receiver.receiveBatch(words, 0, BATCH);
+        for (let k = 0; k < count; k++, expected++) {
+          if (words[k] !== expected) throw new Error(`${words[k]} came instead of ${expected}`);
+        }
+        if (count === 0 && ++idleRounds % ROUNDS_PER_CHECK === 0) crew.check();
+      }
+      crew.finish();
+      return ops;
+    },
+    async close() {
+      await crew.close();
+      receiver.close();
+      pool.detach();
+    },
+  };
+}
+
+async function prepareTwoProducers(): Promise<PreparedCase> {
+  const { pool, channel, data } = createChannel('mpsc');
+  const crew = await Crew.start([producerPart(data, 0, {}), producerPart(data, 1, {})]);
+  const receiver = channel.receiver();
+  return {
+    run(ops) {
+      crew.begin(ops);
+      let next0 = 0;
+      let next1 = 0;
+      for (let i = 0; i < ops; i++) {
+        const word = receiver.tryReceive() ?? receiver.receiveSync();
+        if (word === undefined) throw new Error('the channel has ended');
+        const expected = (word & 1) === 0 ? next0++ : next1++;
+        if (word >> 1 !== expected) throw new Error(`${word >> 1} came instead of ${expected}`);
+      }
+      crew.finish();
+      return next0 + next1;
+    },
+    async close() {
+      await crew.close();
+      receiver.close();
+      pool.detach();
+    },
+  };
+}
+
+async function prepareTwoConsumers(): Promise<PreparedCase> {
+  const { pool, channel, data } = createChannel('mpmc');
+  const marks = { marksEnd: true };
+  const crew = await Crew.start([
+    producerPart(data, 0, marks),
+    producerPart(data, 1, marks),
+    { role: 'word-consumer', data },
+  ]);
+  const receiver = channel.receiver();
+  return {
+    run(ops) {
+      crew.begin(ops);
+      const mine = receiveUntilEnd(receiver);
+      crew.finish();
+      const other = crew.outcome(2);
+      const sum = (mine.sum + other.sum) | 0;
+      if (mine.count + other.count !== ops || sum !== sumOfSequences(ops, PRODUCERS_MAX)) {
+        throw new Error(`${ops} sent; received ${mine.count} and ${other.count}, or not the same`);
+      }
+      return sum;
+    },
+    async close() {
+      await crew.close();
+      receiver.close();
+      pool.detach();
+    },
+  };
+}
+
+function prepareSameThread(): PreparedCase {
+  const { pool, channel } = createChannel('spsc');
+  const sender = channel.sender();
+  const receiver = channel.receiver();
+  return {
+    run(ops) {
+      let sum = 0;
+      for (let i = 0; i < ops; i++) {
+        sender.trySend(i);
+        const word = receiver.tryReceive();
+        if (word !== i) throw new Error(`${word} came instead of ${i}`);
+        sum = (sum + word) | 0;
+      }
+      return sum;
+    },
+    close() {
+      sender.close();
+      receiver.close();
+      pool.detach();
+    },
+  };
+}
+
+function createChannel(kind: 'spsc' | 'mpsc' | 'mpmc') {
+  // The channel needs a pool for its threads; no buffer of it is used here.
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 64 });
+  const channel = WordChannel.create(pool, { kind, capacity: CAPACITY });
+  const data: WordChannelData = { pool: pool.handle, channel: channel.handle };
+  return { pool, channel, data };
+}
+
+function producerPart(
+  data: WordChannelData,
+  producer: number,
+  { producers = PRODUCERS_MAX, batch = 1, marksEnd = false },
+): Part {
+  const sleeps = producers > 1;
+  const whole: WordProducerData = { ...data, producer, producers, batch, sleeps, marksEnd };
+  return { role: 'word-producer', data: whole };
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/** Every role that a thread of a case can play, by its name. */
+
+import {
+  createPortEcho,
+  createPortPinger,
+  createPortSink,
+  createPortSource,
+} from './baseline-ports.ts';
+import { createRingSource } from './baseline-ring.ts';
+import {
+  createPacketBatchSource,
+  createPacketSource,
+  createSpinningEcho,
+  createTurningEcho,
+  createTurningSink,
+} from './channel-packets.ts';
+import { createWordConsumer, createWordProducer } from './channel-words.ts';
+import type { Role, RoleMaker } from './role.ts';
+import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
+
+const makers: Readonly<Record<string, RoleMaker>> = {
+  'number-producer': createNumberProducer,
+  'packet-batch-source': createPacketBatchSource,
+  'packet-source': createPacketSource,
+  'port-echo': createPortEcho,
+  'port-pinger': createPortPinger,
+  'port-sink': createPortSink,
+  'port-source': createPortSource,
+  'ring-source': createRingSource,
+  'short-number-producer': createShortNumberProducer,
+  'spinning-echo': createSpinningEcho,
+  'turning-echo': createTurningEcho,
+  'turning-sink': createTurningSink,
+  'word-consumer': createWordConsumer,
+  'word-producer': createWordProducer,
+};
+
+/** The role called `name`, made of what the case gave for it. */
+export async function createRole(name: string, data: unknown): Promise<Role> {
+  const make = makers[name];
+  if (make === undefined) throw new RangeError(`there is no role called ${name}`);
+  return make(data as never);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/** The room where packets are worked on: how many threads, and on which cpus. */
+
+import { checkInteger, show } from '../base/check.ts';
+import { type CpuInfo, type Topology, topology } from '../native/index.ts';
+
+/** 'cores': one cpu each, physical cores first; or these cpus, in turn; or 'none'. */
+export type Pin = 'cores' | 'none' | readonly number[];
+
+/** More threads than anybody wants, and few enough for a mesh: (count + 1)² lanes. */
+const COUNT_MAX = 256;
+
+/** How many executors were asked for. */
+export function resolveCount(count: unknown): number {
+  if (count === 'per-core') return Math.min(COUNT_MAX, topology().usableCount);
+  if (typeof count === 'string') {
+    throw new RangeError(`count must be 'per-core' or a number, got ${show(count)}`);
+  }
+  return checkInteger('count', count, 1, COUNT_MAX);
+}
+
+/** The cpu of each of `count` executors; they go round if there are fewer cpus. */
+export function resolvePin(
+  pin: unknown,
+  count: number,
+  machine: () => Topology = topology,
+): (number | undefined)[] {
+  if (pin === 'none') return new Array<undefined>(count).fill(undefined);
+  if (pin !== 'cores' && !Array.isArray(pin)) {
+    throw new TypeError(`pin must be 'cores', 'none' or an array of cpus, got ${show(pin)}`);
+  }
+  const { allowed } = machine();
+  const cpus = pin === 'cores' ? coreOrder(allowed) : checkCpus(pin, allowed);
+  return Array.from({ length: count }, (_, i) => cpus[i % cpus.length]);
+}
+
+/**
+ * Cpus in the order in which executors take them: one of each physical core first, then the second
+ * of each, and so on: two threads share a core only when every core has one.
+ */
+export function coreOrder(allowed: readonly CpuInfo[]): number[] {
+  const taken = new Map<number, number>();
+  const ranked = allowed.map(({ cpu, core }) => {
+    const rank = taken.get(core) ?? 0;
+    taken.set(core, rank + 1);
+    return { cpu, rank };
+  });
+  return ranked.sort((a, b) => a.rank - b.rank || a.cpu - b.cpu).map(({ cpu }) => cpu);
+}
+
+function checkCpus(cpus: readonly unknown[], allowed: readonly CpuInfo[]): number[] {
+  if (cpus.length === 0) throw new RangeError('pin must name at least one cpu, got none');
+  const known = allowed.map(({ cpu }) => cpu);
+  return cpus.map((cpu) => {
+    checkInteger('pin', cpu, 0, Number.MAX_SAFE_INTEGER);
+    if (!known.includes(cpu as number)) {
+      throw new RangeError(`pin must name cpus of ${known.join(', ')}, got ${show(cpu)}`);
+    }
+    return cpu as number;
+  });
+}

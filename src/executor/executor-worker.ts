@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/** The room where packets are worked on, seen from its host: one thread, from start to end. */
+
+import { type ResourceLimits, Worker } from 'node:worker_threads';
+import { BusbarError } from '../base/errors.ts';
+import type { Answer, Assignment, Envelope, Order, Question } from './messages.ts';
+
+/** Beside this file once that is built. Tests run it as it is, with the threads of the build. */
+const PROGRAM: URL = new URL(
+  import.meta.url.endsWith('.ts')
+    ? '../../dist/executor/executor-thread.js'
+    : './executor-thread.js',
+  import.meta.url,
+);
+
+/** How a thread ended. */
+export interface ThreadEnd {
+  /** True if it ended as it was told to. */
+  readonly wasTold: boolean;
+  readonly error: unknown;
+  readonly exitCode: number;
+}
+
+/** What a thread said when it had started. */
+export type Started = Extract<Answer, { kind: 'started' }>;
+
+/** The host's side of one thread. */
+export class ExecutorWorker {
+  /** What it said when its module had returned; undefined if it ended before. Never rejects. */
+  readonly started: Promise<Started | undefined>;
+  /** Never rejects. */
+  readonly ended: Promise<ThreadEnd>;
+  /** The same as {@link started}, once it is known. */
+  startReport: Started | undefined;
+  readonly #worker: Worker;
+  readonly #pending = new Map<
+    number,
+    { resolve: (work: number) => void; reject: (error: Error) => void }
+  >();
+  readonly #onQuiet: () => void;
+  #onStarted: (started: Started | undefined) => void = () => {};
+  #asked = 0;
+  #error: unknown;
+  #wasTold = false;
+  #isOver = false;
+
+  /** `onQuiet` is called while draining: the thread has nothing to do, or has ended. */
+  constructor(
+    assignment: Assignment,
+    resourceLimits: ResourceLimits | undefined,
+    onQuiet: () => void,
+  ) {
+    this.#onQuiet = onQuiet;
+    this.#worker = new Worker(PROGRAM, {
+      workerData: assignment,
+      name: assignment.name,
+      ...(resourceLimits === undefined ? {} : { resourceLimits }),
+    });
+    this.#worker.on('message', (message: Envelope<Answer> | null | undefined) => {
+      if (message?.busbar !== undefined) this.#hear(message.busbar);
+    });
+    this.#worker.on('error', (error: unknown) => {
+      this.#error ??= error;
+    });
+    this.started = new Promise((resolve) => {
+      this.#onStarted = resolve;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#worker.on('exit', (exitCode) => resolve(this.#bury(exitCode)));
+    });
+  }
+
+  /**
+   * Resolves, with what there was to do so far, when it is done.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if the thread ends or has ended.
+   */
+  ask(kind: Question): Promise<number> {
+    if (this.#isOver) return Promise.reject(gone());
+    const id = this.#asked++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.order({ kind, id });
+    });
+  }
+
+  order(order: Order): void {
+    this.#worker.postMessage({ busbar: order } satisfies Envelope<Order>);
+  }
+
+  terminate(): void {
+    void this.#worker.terminate();
+  }
+
+  ref(): void {
+    this.#worker.ref();
+  }
+
+  unref(): void {
+    this.#worker.unref();
+  }
+
+  #hear(answer: Answer): void {
+    switch (answer.kind) {
+      case 'reply':
+        this.#pending.get(answer.id)?.resolve(answer.work);
+        this.#pending.delete(answer.id);
+        break;
+      case 'started':
+        this.startReport = answer;
+        this.#onStarted(answer);
+        break;
+      case 'quiet':
+        this.#onQuiet();
+        break;
+      case 'ended':
+        this.#wasTold = true;
+        break;
+    }
+  }
+
+  #bury(exitCode: number): ThreadEnd {
+    this.#isOver = true;
+    for (const { reject } of this.#pending.values()) reject(gone());
+    this.#pending.clear();
+    this.#onStarted(undefined);
+    this.#onQuiet();
+    // An error behind its last word is one all the same.
+    const wasTold = this.#wasTold && this.#error === undefined;
+    return { wasTold, error: this.#error, exitCode };
+  }
+}
+
+function gone(): BusbarError {
+  return new BusbarError('ERR_BUSBAR_EXECUTOR_STOPPED', 'its thread has ended');
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/** The room where packets are worked on: a single thread of it, a group of one. */
+
+import { checkOptions } from '../base/check.ts';
+import type { Packet } from '../packet/index.ts';
+import type { WaitOptions } from '../pool/index.ts';
+import type { StopReport } from './crew.ts';
+import { ExecutorGroup, type ExecutorStats } from './executor-group.ts';
+import type { ExecutorGroupOptions, StopOptions } from './group-options.ts';
+import type { Mailbox } from './mailbox.ts';
+
+/** One executor. */
+export interface ExecutorOptions
+  extends Pick<
+    ExecutorGroupOptions,
+    | 'pool'
+    | 'module'
+    | 'idle'
+    | 'name'
+    | 'data'
+    | 'laneCapacity'
+    | 'restart'
+    | 'onCrash'
+    | 'onRestart'
+    | 'startTimeoutMs'
+    | 'resourceLimits'
+  > {
+  /** The cpu to which it is pinned; default: none. */
+  readonly cpu?: number;
+}
+
+const KNOWN: readonly (keyof ExecutorOptions)[] = [
+  'pool',
+  'module',
+  'idle',
+  'name',
+  'data',
+  'laneCapacity',
+  'restart',
+  'onCrash',
+  'onRestart',
+  'startTimeoutMs',
+  'resourceLimits',
+  'cpu',
+];
+
+/**
+ * A thread with an event loop of its own that runs a module of the user's; an {@link ExecutorGroup}
+ * of one, whose methods say more.
+ */
+export class Executor {
+  /** What the executor sends to the host. */
+  readonly mailbox: Mailbox;
+  /** Resolves when it has been stopped; rejects with ERR_BUSBAR_EXECUTOR_CRASHED. */
+  readonly closed: Promise<void>;
+  private readonly group: ExecutorGroup;
+
+  private constructor(group: ExecutorGroup) {
+    this.group = group;
+    this.mailbox = group.mailbox;
+    this.closed = group.closed;
+  }
+
+  /** Starts the thread; see {@link ExecutorGroup.start}. */
+  static async start(options: ExecutorOptions): Promise<Executor> {
+    checkOptions('options', options, KNOWN);
+    const { cpu, ...rest } = options;
+    const pin = cpu === undefined ? 'none' : [cpu];
+    return new Executor(await ExecutorGroup.start({ ...rest, count: 1, pin }));
+  }
+
+  /** Sends a packet; false: full, and the packet is still the caller's. */
+  send(packet: Packet): boolean {
+    return this.group.sendTo(0, packet);
+  }
+
+  /** {@link send} that waits while the lane is full. */
+  sendWhenRoom(packet: Packet, options?: WaitOptions): Promise<void> {
+    return this.group.sendToWhenRoom(0, packet, options);
+  }
+
+  /** See {@link ExecutorGroup.ping}. */
+  ping(): Promise<number> {
+    return this.group.ping(0);
+  }
+
+  pause(): Promise<void> {
+    return this.group.pause();
+  }
+
+  resume(): Promise<void> {
+    return this.group.resume();
+  }
+
+  /** See {@link ExecutorGroup.stop}. */
+  stop(options?: StopOptions): Promise<StopReport> {
+    return this.group.stop(options);
+  }
+
+  unref(): void {
+    this.group.unref();
+  }
+
+  ref(): void {
+    this.group.ref();
+  }
+
+  stats(): ExecutorStats {
+    return this.group.stats()[0] as ExecutorStats;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}

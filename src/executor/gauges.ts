@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/** The room where packets are worked on: how one executor is seen from outside, word by word. */
+
+import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
+import { nowMs } from '../base/clock.ts';
+import {
+  blockWords,
+  COUNTER_COUNT,
+  COUNTERS,
+  DRAINING,
+  DROPPED,
+  EXECUTOR_STATES,
+  type ExecutorState,
+  HANDLED,
+  HANDLED_HIGH,
+  PARKS,
+  RECORD_WORDS,
+  RUNNING,
+  SLOT,
+  STARTING,
+  STATE,
+  TURN_MS,
+  TURNS,
+  TURNS_HIGH,
+} from './executor-layout.ts';
+
+const HIGH = 2 ** 32;
+
+/** When this thread's clock began. */
+const ORIGIN_MS = performance.timeOrigin;
+
+/** What an executor shows of itself, as it was at one moment. */
+export interface Reading {
+  readonly state: ExecutorState;
+  readonly turns: number;
+  readonly handled: number;
+  readonly dropped: number;
+  readonly parks: number;
+  /** Milliseconds since the thread last came round; 0 while it waits for something to do. */
+  readonly sinceTurnMs: number;
+  readonly counters: readonly number[];
+}
+
+/** Milliseconds on the one clock that all threads of a process share. */
+export function sharedNowMs(): number {
+  return ORIGIN_MS + nowMs();
+}
+
+/**
+ * The record of one executor. Its thread writes through one such object, everyone else reads
+ * through others.
+ */
+export class Gauges {
+  /** The user's own words. */
+  readonly counters: Int32Array;
+  private readonly words: Words;
+  private readonly record: number;
+  private readonly epochMs: number;
+
+  constructor(block: SharedArrayBuffer, index: number, epochMs: number) {
+    this.words = new Int32Array(block);
+    this.record = index * RECORD_WORDS;
+    this.epochMs = epochMs;
+    const first = (this.record + COUNTERS) * Int32Array.BYTES_PER_ELEMENT;
+    this.counters = new Int32Array(block, first, COUNTER_COUNT);
+  }
+
+  /** A block for `count` executors and their host, all of them STARTING. */
+  static createBlock(count: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(blockWords(count) * Int32Array.BYTES_PER_ELEMENT);
+  }
+
+  get state(): number {
+    // SYNC(executor-state): sees what the thread wrote before it said so.
+    return loadAcquire(this.words, this.record + STATE);
+  }
+
+  become(state: number): void {
+    // SYNC(executor-state): publishes the record; pairs with state.
+    storeRelease(this.words, this.record + STATE, state);
+  }
+
+  /** The slot in the pool of the thread that has the seat now, or −1. */
+  get slot(): number {
+    // SYNC(executor-slot): pairs with the setter.
+    return loadAcquire(this.words, this.record + SLOT) - 1;
+  }
+
+  set slot(slot: number) {
+    // SYNC(executor-slot): the host reads it when the thread has died.
+    storeRelease(this.words, this.record + SLOT, slot + 1);
+  }
+
+  /** A slice of turns begins. */
+  showTurn(): void {
+    this.words[this.record + TURN_MS] = sharedNowMs() - this.epochMs;
+  }
+
+  addTurns(turns: number): void {
+    const { words, record } = this;
+    const low = (words[record + TURNS] >>> 0) + turns;
+    words[record + TURNS] = low;
+    if (low >= HIGH) words[record + TURNS_HIGH]++;
+  }
+
+  addHandled(packets: number): void {
+    const { words, record } = this;
+    const low = (words[record + HANDLED] >>> 0) + packets;
+    words[record + HANDLED] = low;
+    if (low >= HIGH) words[record + HANDLED_HIGH]++;
+  }
+
+  addDropped(packets: number): void {
+    this.words[this.record + DROPPED] += packets;
+  }
+
+  addPark(): void {
+    this.words[this.record + PARKS]++;
+  }
+
+  read(): Reading {
+    const { words, record } = this;
+    const state = this.state;
+    const awake = state === RUNNING || state === DRAINING || state === STARTING;
+    // In 32 bits, so that it is right for 24 days after they ran over, too.
+    const sinceMs = ((sharedNowMs() - this.epochMs) | 0) - words[record + TURN_MS];
+    return {
+      state: EXECUTOR_STATES[state] as ExecutorState,
+      turns: this.wide(TURNS, TURNS_HIGH),
+      handled: this.wide(HANDLED, HANDLED_HIGH),
+      dropped: words[record + DROPPED] >>> 0,
+      parks: words[record + PARKS] >>> 0,
+      sinceTurnMs: awake ? Math.max(0, sinceMs | 0) : 0,
+      counters: [...this.counters],
+    };
+  }
+
+  /** Two words of one number; the high one moves too rarely to be caught in between. */
+  private wide(low: number, high: number): number {
+    const { words, record } = this;
+    return words[record + high] * HIGH + (words[record + low] >>> 0);
+  }
+}

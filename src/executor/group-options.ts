@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room where packets are worked on: what a group can be asked to be, checked and completed in
+ * one place.
+ */
+
+import { isAbsolute, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ResourceLimits } from 'node:worker_threads';
+import {
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkTimeoutMs,
+  show,
+} from '../base/check.ts';
+import type { BusbarError } from '../base/errors.ts';
+import { BufferPool } from '../pool/index.ts';
+import { type Pin, resolveCount, resolvePin } from './cores.ts';
+import { hashPartitioner } from './hash-partitioner.ts';
+import { IDLE_KINDS, type Idle } from './idle.ts';
+import type { Partitioner } from './partitioner.ts';
+
+/** When an executor that has crashed is started again. */
+export interface RestartPolicy {
+  /** So many times in any `withinMs`; one more is the end of the group. Default 3. */
+  readonly maxRestarts?: number;
+  /** Milliseconds; default 60 000. */
+  readonly withinMs?: number;
+  /** Milliseconds between the end of the old thread and the start of the new one; default 0. */
+  readonly delayMs?: number;
+}
+
+/** A group of executors. */
+export interface ExecutorGroupOptions {
+  /** Where its packets live. Each executor takes one of its `maxThreads`. */
+  readonly pool: BufferPool;
+  /**
+   * The module that each thread runs: a URL, or a path (from the working directory). What it
+   * exports as its default, or as `run`, is called with an `ExecutorContext`.
+   */
+  readonly module: string | URL;
+  /**
+   * How many: 1 … 256. Default 'per-core': as many as can be busy all the time
+   * (`topology().usableCount`).
+   */
+  readonly count?: 'per-core' | number;
+  /**
+   * To which cpus they are pinned. 'cores' (default): one each, physical cores before their second
+   * hardware threads; they go round if there are more executors. An array: these, in turn. Where
+   * pinning cannot be had they run unpinned, and `stats()` says why.
+   */
+  readonly pin?: Pin;
+  /** What an executor does while it has nothing to do. Default 'adaptive'. */
+  readonly idle?: Idle;
+  /** Names the threads: `name-0`, `name-1` … Default 'executor'. Systems show 15 bytes. */
+  readonly name?: string;
+  /** Given to each executor as `context.data`, cloned as by `postMessage`. */
+  readonly data?: unknown;
+  /** Packets that fit one lane: a power of two. Default 1024; 16 bytes each. */
+  readonly laneCapacity?: number;
+  /** Which executor a key belongs to. Default `hashPartitioner()`: the same on every machine. */
+  readonly partitioner?: Partitioner;
+  /** Default: none, a crash ends the group. */
+  readonly restart?: RestartPolicy;
+  /**
+   * Called when executor `index` has crashed and what it held has been given back, before another
+   * one takes its seat; also for the crash that ends the group.
+   */
+  readonly onCrash?: (index: number, crash: BusbarError) => void;
+  /** Called when the successor of a crashed executor has started. */
+  readonly onRestart?: (index: number) => void;
+  /** Milliseconds for the start of all of them; default 30 000. */
+  readonly startTimeoutMs?: number;
+  /** Of each thread, as `new Worker` takes them. */
+  readonly resourceLimits?: ResourceLimits;
+}
+
+export interface ResolvedRestart {
+  readonly maxRestarts: number;
+  readonly withinMs: number;
+  readonly delayMs: number;
+}
+
+export interface ResolvedGroupOptions {
+  readonly pool: BufferPool;
+  readonly module: string;
+  readonly cpus: readonly (number | undefined)[];
+  readonly idle: Idle;
+  readonly name: string;
+  readonly data: unknown;
+  readonly laneCapacity: number;
+  readonly partitioner: Partitioner;
+  readonly restart: ResolvedRestart;
+  readonly onCrash: (index: number, crash: BusbarError) => void;
+  readonly onRestart: (index: number) => void;
+  readonly startTimeoutMs: number;
+  readonly resourceLimits: ResourceLimits | undefined;
+}
+
+const KNOWN: readonly (keyof ExecutorGroupOptions)[] = [
+  'pool',
+  'module',
+  'count',
+  'pin',
+  'idle',
+  'name',
+  'data',
+  'laneCapacity',
+  'partitioner',
+  'restart',
+  'onCrash',
+  'onRestart',
+  'startTimeoutMs',
+  'resourceLimits',
+];
+
+/** As many as shared-nothing's channels: a burst fits, and a reader that has stopped is noticed. */
+const LANE_CAPACITY_DEFAULT = 1024;
+const LANE_CAPACITY_MAX = 32768;
+/** A worker needs some 40 ms; a machine that is busy may take a hundred times as long. */
+const START_TIMEOUT_MS_DEFAULT = 30_000;
+
+export function resolveGroupOptions(options: ExecutorGroupOptions): ResolvedGroupOptions {
+  checkOptions('options', options, KNOWN);
+  const { pool } = options;
+  if (!(pool instanceof BufferPool)) {
+    throw new TypeError(`pool must be a BufferPool, got ${show(pool)}`);
+  }
+  const count = resolveCount(options.count ?? 'per-core');
+  const laneCapacity = options.laneCapacity ?? LANE_CAPACITY_DEFAULT;
+  checkInteger('laneCapacity', laneCapacity, 1, LANE_CAPACITY_MAX);
+  if ((laneCapacity & (laneCapacity - 1)) !== 0) {
+    throw new RangeError(`laneCapacity must be a power of two, got ${laneCapacity}`);
+  }
+  const name = options.name ?? 'executor';
+  if (typeof name !== 'string' || name.includes('\0')) {
+    throw new TypeError(`name must be a string without zero characters, got ${show(name)}`);
+  }
+  const partitioner = options.partitioner ?? hashPartitioner();
+  checkFunction('partitioner.partition', partitioner?.partition);
+  return {
+    pool,
+    module: resolveModule(options.module),
+    cpus: resolvePin(options.pin ?? 'cores', count),
+    idle: checkOneOf('idle', options.idle ?? 'adaptive', IDLE_KINDS),
+    name,
+    data: options.data,
+    laneCapacity,
+    partitioner,
+    restart: resolveRestart(options.restart),
+    onCrash: checkFunction('onCrash', options.onCrash ?? ignore),
+    onRestart: checkFunction('onRestart', options.onRestart ?? ignore),
+    startTimeoutMs: checkTimeoutMs(
+      'startTimeoutMs',
+      options.startTimeoutMs ?? START_TIMEOUT_MS_DEFAULT,
+    ),
+    resourceLimits: options.resourceLimits,
+  };
+}
+
+function ignore(): void {}
+
+function resolveRestart(policy: RestartPolicy | undefined): ResolvedRestart {
+  if (policy === undefined) return { maxRestarts: 0, withinMs: Infinity, delayMs: 0 };
+  checkOptions('restart', policy, ['maxRestarts', 'withinMs', 'delayMs']);
+  return {
+    maxRestarts: checkInteger('maxRestarts', policy.maxRestarts ?? 3, 0, Number.MAX_SAFE_INTEGER),
+    withinMs: checkTimeoutMs('withinMs', policy.withinMs ?? 60_000),
+    delayMs: checkTimeoutMs('delayMs', policy.delayMs ?? 0),
+  };
+}
+
+/** A URL for `import`: of a URL, a path, or the text of either. */
+function resolveModule(module: unknown): string {
+  if (module instanceof URL) return module.href;
+  if (typeof module !== 'string' || module === '') {
+    throw new TypeError(`module must be a URL or a path, got ${show(module)}`);
+  }
+  if (!isAbsolute(module) && URL.canParse(module)) return module;
+  return pathToFileURL(resolve(module)).href;
+}
+
+/** How a group is stopped. */
+export interface StopOptions {
+  /**
+   * 'drain' (default): what was sent is handled, and what that sends in turn; 'now': what is queued
+   * is dropped.
+   */
+  readonly mode?: 'drain' | 'now';
+  /**
+   * Milliseconds until what is still queued is dropped; half a second later threads that have not
+   * ended are terminated. Default 10 000 to drain, 500 for 'now'.
+   */
+  readonly deadlineMs?: number;
+}
+
+const DRAIN_DEADLINE_MS_DEFAULT = 10_000;
+const NOW_DEADLINE_MS_DEFAULT = 500;
+
+export function resolveStopOptions(options: StopOptions = {}): Required<StopOptions> {
+  checkOptions('options', options, ['mode', 'deadlineMs']);
+  const mode = checkOneOf('mode', options.mode ?? 'drain', ['drain', 'now']);
+  const usual = mode === 'drain' ? DRAIN_DEADLINE_MS_DEFAULT : NOW_DEADLINE_MS_DEFAULT;
+  return { mode, deadlineMs: checkTimeoutMs('deadlineMs', options.deadlineMs ?? usual) };
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+/** The room where packets are worked on: everything that comes to one thread, from anyone. */
+
+import { checkFunction, checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
+import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { PacketReceiver } from '../channel/index.ts';
+import { Packet } from '../packet/index.ts';
+import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
+
+/** Takes a packet over; `from` is the executor that sent it, or their count: the host. */
+export type PacketHandler = (packet: Packet, from: number) => void;
+
+/** The same in numbers: takes over one reference on the buffer. */
+export type RegionHandler = (
+  bufferId: BufferId,
+  offset: number,
+  length: number,
+  from: number,
+) => void;
+
+/**
+ * Everything that was sent to one thread of a group, from all lanes in turn; from each in the order
+ * in which it was sent. Read it in one way: by a handler, or by asking.
+ *
+ * **Threads** the one that it belongs to.
+ */
+export interface Mailbox {
+  /**
+   * Calls `handler` for each packet from now on, in the thread's turns.
+   *
+   * **Ownership** the packet is the handler's, which releases it, sends it on or keeps it. A
+   * handler that throws ends the thread: the packet goes back to the pool with all it had.
+   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if somebody asks already.
+   */
+  handle(handler: PacketHandler): void;
+  /** {@link handle} without an object for each packet. */
+  handleRegions(handler: RegionHandler): void;
+  /** The next packet, or undefined: empty now. **Throws** ERR_BUSBAR_CHANNEL_ROLE. */
+  tryReceive(): Packet | undefined;
+  /**
+   * The next packet, as soon as there is one; undefined when nothing can come any more. Whoever
+   * works on after an `await` gives `defer` its promise, so that the thread does not end before.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_CHANNEL_ROLE.
+   */
+  receive(options?: WaitOptions): Promise<Packet | undefined>;
+  /** Who sent the packet that was last received by asking. */
+  readonly from: number;
+  /** All packets until nothing can come any more. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Packet>;
+}
+
+/** The receiving ends of a thread's inbound lanes, by sender. */
+export type Lanes = readonly (PacketReceiver | undefined)[];
+
+interface Waiter {
+  readonly resolve: (packet: Packet | undefined) => void;
+  timer: Timer | undefined;
+  signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/** Packets taken out of one lane before the next one's turn, at most. */
+export const BATCH_MAX = 64;
+
+/** As many as the largest lane has room for. */
+const DISCARD_MAX = 1 << 15;
+
+/** The mailbox of a thread: the receivers of its inbound lanes. */
+export class LaneMailbox implements Mailbox {
+  /** How many packets were handed out. */
+  handled = 0;
+  /** Packets of one lane at once: the loop lowers it where each takes long. */
+  batch: number = BATCH_MAX;
+  from = -1;
+  /** Nothing is handed out for now. */
+  paused = false;
+  /**
+   * Told of what was taken by asking, or that nothing more will be: set while somebody wants to
+   * know whether all is quiet.
+   */
+  onTake: (() => void) | undefined;
+  private readonly pool: BufferPool;
+  private readonly lanes: Lanes;
+  private readonly wake: () => void;
+  private readonly waiters: Waiter[] = [];
+  /** What drains each lane into the handler; empty: none. */
+  private sinks: (() => number)[] = [];
+  private asked = false;
+  private closed = false;
+  /** Lane with which the next pass begins. */
+  private first = 0;
+  /** What those who ask may still take before the loop comes round. */
+  private allowance: number = BATCH_MAX;
+
+  /** `wake` asks the thread's loop for a turn. */
+  constructor(pool: BufferPool, lanes: Lanes, wake: () => void) {
+    this.pool = pool;
+    this.lanes = lanes;
+    this.wake = wake;
+    for (const lane of lanes) lane?.setReadyCallback(wake);
+  }
+
+  handle(handler: PacketHandler): void {
+    checkFunction('handler', handler);
+    this.serve((lane, from) => {
+      const { pool } = this;
+      const sink = (bufferId: BufferId, offset: number, length: number): void => {
+        handler(Packet.wrap(pool, bufferId, offset, length), from);
+        this.handled++;
+      };
+      return () => lane.drainRegions(sink, this.batch);
+    });
+  }
+
+  handleRegions(handler: RegionHandler): void {
+    checkFunction('handler', handler);
+    this.serve((lane, from) => {
+      const sink = (bufferId: BufferId, offset: number, length: number): void => {
+        handler(bufferId, offset, length, from);
+        this.handled++;
+      };
+      return () => lane.drainRegions(sink, this.batch);
+    });
+  }
+
+  tryReceive(): Packet | undefined {
+    this.ask();
+    return this.take();
+  }
+
+  async receive(options?: WaitOptions): Promise<Packet | undefined> {
+    let timeoutMs = Infinity;
+    let signal: AbortSignal | undefined;
+    if (options !== undefined) {
+      checkOptions('options', options, ['signal', 'timeoutMs']);
+      signal = checkSignal('signal', options.signal);
+      timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
+      signal?.throwIfAborted();
+    }
+    this.ask();
+    // A reader that always finds something must not keep the event loop from turning.
+    if (this.waiters.length === 0 && this.allowance > 0) {
+      const packet = this.take();
+      if (packet !== undefined) {
+        this.allowance--;
+        return packet;
+      }
+      if (this.ended) {
+        this.onTake?.();
+        return undefined;
+      }
+    }
+    this.wake();
+    return this.wait(timeoutMs, signal);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<Packet> {
+    for (;;) {
+      const packet = await this.receive();
+      if (packet === undefined) return;
+      yield packet;
+    }
+  }
+
+  /** One pass over all lanes: hands out what is there, bounded. Returns how much. */
+  pump(): number {
+    this.allowance = BATCH_MAX;
+    const { sinks } = this;
+    if (sinks.length === 0) return this.waiters.length > 0 ? this.serveWaiters() : 0;
+    const first = this.first < sinks.length ? this.first : 0;
+    this.first = first + 1;
+    let done = 0;
+    for (let i = first; i < sinks.length; i++) done += sinks[i]();
+    for (let i = 0; i < first; i++) done += sinks[i]();
+    return done;
+  }
+
+  /** Asks every lane to wake the loop. False if something is there already. */
+  arm(): boolean {
+    let empty = true;
+    for (const lane of this.lanes) {
+      if (lane !== undefined && !lane.ended && !lane.arm()) empty = false;
+    }
+    return empty;
+  }
+
+  /** True if nothing can come any more: every lane is closed and empty. */
+  get ended(): boolean {
+    if (this.closed) return true;
+    for (const lane of this.lanes) if (lane !== undefined && !lane.ended) return false;
+    return true;
+  }
+
+  get hasHandler(): boolean {
+    return this.sinks.length > 0;
+  }
+
+  /** True if anybody ever read it. */
+  get isRead(): boolean {
+    return this.asked || this.hasHandler;
+  }
+
+  /** Nothing will come any more: tells those who wait. */
+  end(): void {
+    this.closed = true;
+    for (const waiter of this.waiters.splice(0)) settle(waiter).resolve(undefined);
+  }
+
+  /** Releases what is queued, bounded if somebody goes on sending; returns how many packets. */
+  discard(): number {
+    let count = 0;
+    const release = (bufferId: BufferId): void => this.pool.release(bufferId);
+    for (const lane of this.lanes) count += lane?.drainRegions(release, DISCARD_MAX) ?? 0;
+    return count;
+  }
+
+  /** Gives the lanes up. */
+  close(): void {
+    this.end();
+    for (const lane of this.lanes) lane?.close();
+  }
+
+  private serve(sinkOf: (lane: PacketReceiver, from: number) => () => number): void {
+    if (this.asked) {
+      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'the mailbox is read by asking already');
+    }
+    const sinks: (() => number)[] = [];
+    for (const [from, lane] of this.lanes.entries()) {
+      if (lane !== undefined) sinks.push(sinkOf(lane, from));
+    }
+    this.sinks = sinks;
+    this.wake();
+  }
+
+  private ask(): void {
+    if (this.sinks.length > 0) {
+      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'the mailbox has a handler');
+    }
+    this.asked = true;
+  }
+
+  private take(): Packet | undefined {
+    const { lanes } = this;
+    if (this.closed || this.paused) return undefined;
+    for (let i = 0; i < lanes.length; i++) {
+      const from = (this.first + i) % lanes.length;
+      const packet = lanes[from]?.tryReceive();
+      if (packet === undefined) continue;
+      this.first = (from + 1) % lanes.length;
+      this.from = from;
+      this.handled++;
+      this.onTake?.();
+      return packet;
+    }
+    return undefined;
+  }
+
+  private serveWaiters(): number {
+    let done = 0;
+    while (this.waiters.length > 0 && done < BATCH_MAX) {
+      const packet = this.take();
+      if (packet === undefined) break;
+      done++;
+      settle(this.waiters.shift() as Waiter).resolve(packet);
+    }
+    if (this.waiters.length > 0 && this.ended) this.end();
+    return done;
+  }
+
+  private wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<Packet | undefined> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = { resolve, timer: undefined, signal, onAbort: undefined };
+      const abandon = (reason: unknown): void => {
+        this.waiters.splice(this.waiters.indexOf(waiter), 1);
+        settle(waiter);
+        reject(reason);
+      };
+      if (timeoutMs !== Infinity) {
+        waiter.timer = startTimer(timeoutMs, () => {
+          abandon(new BusbarError('ERR_BUSBAR_TIMEOUT', `receive, ${timeoutMs} ms`));
+        });
+      }
+      if (signal !== undefined) {
+        waiter.onAbort = () => abandon(signal.reason);
+        signal.addEventListener('abort', waiter.onAbort, { once: true });
+      }
+      this.waiters.push(waiter);
+    });
+  }
+}
+
+function settle(waiter: Waiter): Waiter {
+  stopTimer(waiter.timer);
+  if (waiter.onAbort !== undefined) waiter.signal?.removeEventListener('abort', waiter.onAbort);
+  return waiter;
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/** From executor to executor: a lane for each pair of them, in each direction. */
+
+import { BusbarError } from '../base/errors.ts';
+import { type ChannelHandle, PacketChannel, type PacketSender } from '../channel/index.ts';
+import type { BufferPool } from '../pool/index.ts';
+import type { Lanes } from './mailbox.ts';
+
+/** What one party needs of the mesh; index: the other party. Structured-cloneable. */
+export interface MeshPlan {
+  readonly inbound: readonly (ChannelHandle | undefined)[];
+  readonly outbound: readonly (ChannelHandle | undefined)[];
+}
+
+/**
+ * All lanes between the executors 0 … count − 1 and their host, who is number `count`. A lane is a
+ * channel of one sender and one receiver, so nobody on it ever competes; there is one from each
+ * executor to itself, too.
+ *
+ * Lanes outlive the threads at their ends: the next thread on the seat finds what is queued.
+ */
+export class Mesh {
+  readonly count: number;
+  /** from · (count + 1) + to; none from the host to itself. */
+  readonly #lanes: (PacketChannel | undefined)[] = [];
+
+  constructor(pool: BufferPool, count: number, capacity: number) {
+    this.count = count;
+    for (let from = 0; from <= count; from++) {
+      for (let to = 0; to <= count; to++) {
+        const isNone = from === count && to === count;
+        this.#lanes.push(
+          isNone ? undefined : PacketChannel.create(pool, { kind: 'spsc', capacity }),
+        );
+      }
+    }
+  }
+
+  plan(party: number): MeshPlan {
+    return {
+      inbound: this.#inbound(party).map((lane) => lane?.handle),
+      outbound: this.#outbound(party).map((lane) => lane?.handle),
+    };
+  }
+
+  /** Packets that wait for a party. */
+  queued(party: number): number {
+    let sum = 0;
+    for (const lane of this.#inbound(party)) sum += lane?.stats().queued ?? 0;
+    return sum;
+  }
+
+  /** True if nothing waits for any of these parties. */
+  isEmpty(parties: readonly number[]): boolean {
+    return parties.every((party) => this.queued(party) === 0);
+  }
+
+  /** Nobody can send to an executor from here on, unless it is another executor. */
+  closeFromHost(): void {
+    for (const lane of this.#outbound(this.count)) lane?.close();
+  }
+
+  /** Nobody can send to this party from here on. */
+  closeTo(party: number): void {
+    for (const lane of this.#inbound(party)) lane?.close();
+  }
+
+  /** Finishes or undoes what a dead thread had begun on its lanes. */
+  recover(party: number): void {
+    for (const lane of this.#inbound(party)) lane?.recover();
+    for (const lane of this.#outbound(party)) lane?.recover();
+  }
+
+  /** Closes the lanes to a party that has nobody, and releases what is queued; returns how many. */
+  discard(party: number): number {
+    let count = 0;
+    for (const lane of this.#inbound(party)) count += lane?.discard() ?? 0;
+    return count;
+  }
+
+  #inbound(party: number): (PacketChannel | undefined)[] {
+    return this.#lanes.filter((_, i) => i % (this.count + 1) === party);
+  }
+
+  #outbound(party: number): (PacketChannel | undefined)[] {
+    return this.#lanes.slice(party * (this.count + 1), (party + 1) * (this.count + 1));
+  }
+}
+
+/** One party's ends of its lanes, in its own thread. */
+export class LaneEnds {
+  readonly receivers: Lanes;
+  readonly #pool: BufferPool;
+  readonly #outbound: readonly (ChannelHandle | undefined)[];
+  readonly #senders: (PacketSender | undefined)[] = [];
+
+  constructor(pool: BufferPool, plan: MeshPlan) {
+    this.#pool = pool;
+    this.#outbound = plan.outbound;
+    this.receivers = plan.inbound.map((handle) =>
+      handle === undefined ? undefined : PacketChannel.attach(pool, handle).receiver(),
+    );
+  }
+
+  /** The sending end of the lane to a party; the same each time. */
+  sender(party: number): PacketSender {
+    const known = this.#senders[party];
+    if (known !== undefined) return known;
+    const handle = this.#outbound[party];
+    if (handle === undefined) {
+      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'the host has no lane to itself');
+    }
+    const sender = PacketChannel.attach(this.#pool, handle).sender();
+    this.#senders[party] = sender;
+    return sender;
+  }
+
+  /** Gives the sending ends up; what was sent stays. */
+  closeSenders(): void {
+    for (const sender of this.#senders) sender?.close();
+  }
+}

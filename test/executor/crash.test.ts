@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+import type { ExecutorGroupOptions } from 'busbar/executor';
+import { expect, test } from 'vitest';
+import {
+  company,
+  createPool,
+  ExecutorGroup,
+  expectAllBack,
+  hear,
+  packetOf,
+  tell,
+  until,
+  untilAtGate,
+} from './company.ts';
+import * as deeds from './deeds.ts';
+
+const CRASHED = 'ERR_BUSBAR_EXECUTOR_CRASHED';
+
+// In shared-nothing spawn() answers Ok although init fails, and nobody ever learns why.
+test.each([
+  ['throws', 'throw', { message: deeds.TOLD_TO_THROW }],
+  ['rejects', 'reject', { message: deeds.TOLD_TO_THROW }],
+  ['exits', 'exit', { code: CRASHED }],
+  ['never returns', 'hang', { code: 'ERR_BUSBAR_TIMEOUT' }],
+] as const)('a start in which one module %s fails, and leaves nobody', async (_, start, cause) => {
+  const pool = createPool();
+  const { options } = company(pool, { start, who: 1 });
+  const starting = ExecutorGroup.start({
+    ...options,
+    count: 3,
+    startTimeoutMs: start === 'hang' ? 500 : 1e9,
+  });
+  await expect(starting).rejects.toMatchObject({ code: 'ERR_BUSBAR_EXECUTOR_START', cause });
+  expectAllBack(pool);
+});
+
+test('a start fails without the module, a function in it, or room in the pool', async () => {
+  const pool = createPool();
+  const { options } = company(pool);
+  const code = 'ERR_BUSBAR_EXECUTOR_START';
+  const nowhere = { ...options, module: '/nowhere/at-all.js' };
+  await expect(ExecutorGroup.start(nowhere)).rejects.toMatchObject({
+    code,
+    cause: { code: 'ERR_MODULE_NOT_FOUND' },
+  });
+  const empty = { ...options, module: 'data:text/javascript,export const run = 5' };
+  await expect(ExecutorGroup.start(empty)).rejects.toThrow(/must be a function, got 5/);
+  await expect(ExecutorGroup.start({ ...options, count: 8 })).rejects.toMatchObject({
+    code,
+    cause: { code: 'ERR_BUSBAR_THREAD_SLOTS' },
+  });
+  expectAllBack(pool);
+});
+
+test('a thread that cannot be made takes those with it that were', async () => {
+  const pool = createPool();
+  const { options } = company(pool);
+  let copies = 0;
+  const data = {
+    get words(): SharedArrayBuffer {
+      if (++copies > 1) throw new Error('once is enough');
+      return new SharedArrayBuffer(4 * deeds.WORDS);
+    },
+  };
+  await expect(ExecutorGroup.start({ ...options, data })).rejects.toThrow('once is enough');
+  await until(() => pool.stats().threads.length === 1);
+  expectAllBack(pool);
+});
+
+test('a module may use the port of its worker for its own ends', async () => {
+  const pool = createPool();
+  const own = `import { parentPort } from 'node:worker_threads';
+    for (const kind of ['ended', 'started', 'quiet', 'reply']) parentPort.postMessage({ kind });
+    parentPort.postMessage(null);
+    export const run = () => {};`;
+  const module = `data:text/javascript,${encodeURIComponent(own)}`;
+  const group = await ExecutorGroup.start({ pool, module, count: 1 });
+  expect(await group.ping(0)).toBeGreaterThan(0);
+  await group.stop();
+  await group.closed;
+  expectAllBack(pool);
+});
+
+test('a group whose host has left the pool can be stopped all the same', async () => {
+  const pool = createPool();
+  const group = await ExecutorGroup.start(company(pool).options);
+  pool.detach();
+  const closed = expect(group.closed).rejects.toMatchObject({ code: 'ERR_BUSBAR_DETACHED' });
+  expect(await group.stop()).toEqual({ handled: 0, dropped: 0 });
+  await closed;
+});
+
+test('data that cannot be cloned is refused, and leaves nothing', async () => {
+  const pool = createPool();
+  const { options } = company(pool);
+  const starting = ExecutorGroup.start({ ...options, data: { notCloneable: () => {} } });
+  await expect(starting).rejects.toMatchObject({ name: 'DataCloneError' });
+  expectAllBack(pool);
+  await (await ExecutorGroup.start(options)).stop();
+  expectAllBack(pool);
+});
+
+// In shared-nothing a worker that has died is_running(), and stop() does not say why it died.
+test.each([
+  ['throws', 'throw', { message: deeds.TOLD_TO_THROW, code: 'TOLD' }],
+  ['rejects, and nobody looks', 'reject', { message: deeds.TOLD_TO_THROW }],
+  ['exits', 'exit 3', undefined],
+  ['exits as if all were well', 'exit 0', undefined],
+  ['uses up its memory', 'exhaust', { code: 'ERR_WORKER_OUT_OF_MEMORY' }],
+])('a crash is seen at once: an executor that %s', async (_, deed, cause) => {
+  const pool = createPool();
+  const { options } = company(pool);
+  const resourceLimits = { maxOldGenerationSizeMb: 24 };
+  const group = await ExecutorGroup.start({ ...options, resourceLimits });
+  for (let i = 0; i < 5; i++) tell(group, pool, 1, 'hold');
+  tell(group, pool, 1, deed);
+  const crash = { code: CRASHED, message: expect.stringContaining('executor 1'), cause };
+  await expect(group.closed).rejects.toMatchObject(cause === undefined ? { code: CRASHED } : crash);
+  expect(group.stats().map(({ state }) => state)).toEqual(['ended', 'ended']);
+  expect(group.stats()[1]?.lastCrash).toMatchObject({ code: CRASHED });
+  const packet = packetOf(pool, 'drop');
+  expect(() => group.sendTo(0, packet)).toThrow('the channel was closed');
+  packet.release();
+  await group.stop();
+  expectAllBack(pool);
+});
+
+test('when one crashes, the others finish what they have and end', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const group = await ExecutorGroup.start({ ...options, count: 3 });
+  const heard = hear(group);
+  for (let i = 0; i < 50; i++) tell(group, pool, i % 2, 'echo');
+  tell(group, pool, 2, 'throw');
+  await expect(group.closed).rejects.toMatchObject({ code: CRASHED });
+  expect(heard.length).toBe(50);
+  expect(words[deeds.SEEN]).toBe(51);
+  expect(group.stats().map(({ counters }) => counters[deeds.DEFERRED])).toEqual([1, 1, 0]);
+  expectAllBack(pool);
+});
+
+test('a restart policy starts it again on the same lanes: what is queued is handled', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const restart = { maxRestarts: 2, delayMs: 10 };
+  const news: string[] = [];
+  const group = await ExecutorGroup.start({
+    ...options,
+    restart,
+    onCrash: (index, { message }) => news.push(`${index} crashed: ${message.split(', ').at(-1)}`),
+    onRestart: (index) => news.push(`${index} restarted`),
+  });
+  const heard = hear(group);
+  for (const deed of ['echo', 'hold', 'throw', 'echo', 'exit 0', 'echo', 'pass 0 echo']) {
+    tell(group, pool, 1, deed);
+  }
+  await until(() => heard.length === 4);
+  expect(heard.map(({ from }) => from).sort()).toEqual([0, 1, 1, 1]);
+  expect(words[deeds.STARTS]).toBe(4);
+  await until(() => news.length === 4);
+  expect(news).toEqual([
+    `1 crashed: ${deeds.TOLD_TO_THROW}`,
+    '1 restarted',
+    '1 crashed: exit code 0',
+    '1 restarted',
+  ]);
+  const [, stats] = group.stats();
+  expect(stats).toMatchObject({ restarts: 2, lastCrash: { code: CRASHED }, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ dropped: 0 });
+  await group.closed;
+  expectAllBack(pool);
+});
+
+test('a restart policy has an end', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const group = await ExecutorGroup.start({ ...options, restart: { maxRestarts: 2 } });
+  for (let i = 0; i < 3; i++) tell(group, pool, 0, 'throw');
+  await expect(group.closed).rejects.toMatchObject({ code: CRASHED });
+  expect(words[deeds.STARTS]).toBe(4);
+  expect(group.stats()[0]).toMatchObject({ restarts: 2, state: 'ended' });
+  expectAllBack(pool);
+});
+
+test('old crashes do not count for ever', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const group = await ExecutorGroup.start({
+    ...options,
+    restart: { maxRestarts: 1, withinMs: 0 },
+  });
+  for (let i = 0; i < 3; i++) tell(group, pool, 0, 'throw');
+  await until(() => words[deeds.STARTS] === 5);
+  await group.stop();
+  await group.closed;
+  expectAllBack(pool);
+});
+
+test('whoever waits for room outlives a restart, and is refused by an end', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const policy: Partial<ExecutorGroupOptions> = { restart: { maxRestarts: 1 }, laneCapacity: 2 };
+  const group = await ExecutorGroup.start({ ...options, ...policy });
+  const heard = hear(group);
+  tell(group, pool, 0, 'block');
+  await untilAtGate(words, 1);
+  tell(group, pool, 0, 'throw');
+  const waits = [
+    group.sendToWhenRoom(0, packetOf(pool, 'echo')),
+    group.sendToWhenRoom(0, packetOf(pool, 'throw')),
+  ];
+  Atomics.store(words, deeds.GATE, 1);
+  Atomics.notify(words, deeds.GATE);
+  await Promise.all(waits);
+  const closed = expect(group.closed).rejects.toMatchObject({ code: CRASHED });
+  let refused: { code: string } | undefined;
+  while (refused === undefined) {
+    const packet = packetOf(pool, 'drop');
+    await group.sendToWhenRoom(0, packet).catch((error) => {
+      refused = error;
+      packet.release();
+    });
+  }
+  expect(refused).toMatchObject({ code: 'ERR_BUSBAR_CHANNEL_CLOSED' });
+  await closed;
+  expect(heard.length).toBe(1);
+  expectAllBack(pool);
+});
+
+test('a stop while a restart is delayed does not wait for it', async () => {
+  const pool = createPool();
+  const { options } = company(pool);
+  const group = await ExecutorGroup.start({ ...options, restart: { delayMs: 1e9 } });
+  const closed = expect(group.closed).rejects.toMatchObject({ code: CRASHED });
+  tell(group, pool, 0, 'throw');
+  tell(group, pool, 0, 'echo');
+  await until(() => group.stats()[0]?.lastCrash !== undefined);
+  expect(await group.stop()).toMatchObject({ dropped: 1 });
+  await closed;
+  expectAllBack(pool);
+});
