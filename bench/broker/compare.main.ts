@@ -11,7 +11,13 @@ import { coresTakenByOthers, describeCommit, describeMachine, idleMsByCore } fro
 import { quantile } from '../statistics.ts';
 import { LoadThread } from './load-thread.ts';
 import { drawTable, figuresOf, type RunFigures, type ScenarioFigures } from './report.ts';
-import { BLOCK_MESSAGES, type LoadResult, type Scenario, scenarios } from './scenario.ts';
+import {
+  BLOCK_MESSAGES,
+  deliveredCount,
+  type LoadResult,
+  type Scenario,
+  scenarios,
+} from './scenario.ts';
 import { natsServerVersion, type Server, startBusbar, startNatsServer } from './servers.ts';
 
 const USAGE = `Compares the example broker with nats-server: same machine and load, runs alternate.
@@ -19,8 +25,9 @@ const USAGE = `Compares the example broker with nats-server: same machine and lo
   npm run bench:broker -- [options]
 
   --only GLOB      only loads whose id matches, e.g. '1-to-8/*' (repeatable)
-  --server NAME    only busbar, nats-server, or direct (repeatable). direct is no broker: the
-                   load threads talk to each other and show the ceiling of this measurement
+  --server NAME    only busbar (on one thread), busbar-2 (on two executors), nats-server, or
+                   direct (repeatable). direct is no broker: the load threads talk to each other
+                   and show the ceiling of this measurement
   --runs N         timed runs of each load against each server, default 5
   --json FILE      also write the figures to FILE
   --tiny           a few messages once: shows that it works, measures nothing
@@ -28,7 +35,7 @@ const USAGE = `Compares the example broker with nats-server: same machine and lo
   --help           print this and stop
 `;
 
-const SERVER_NAMES = ['direct', 'nats-server', 'busbar'] as const;
+const SERVER_NAMES = ['direct', 'nats-server', 'busbar', 'busbar-2'] as const;
 const NS_PER_MS = 1e6;
 const MS_PER_SECOND = 1000;
 const US_PER_MS = 1000;
@@ -65,7 +72,8 @@ async function main(settings: Settings): Promise<void> {
     if (settings.servers.includes('direct')) servers.push(direct);
     const wantsNats = settings.servers.includes('nats-server') && natsVersion !== undefined;
     if (wantsNats) servers.push(await startNatsServer());
-    if (settings.servers.includes('busbar')) servers.push(await startBusbar());
+    if (settings.servers.includes('busbar')) servers.push(await startBusbar(1));
+    if (settings.servers.includes('busbar-2')) servers.push(await startBusbar(2));
     for (const scenario of selected) {
       figures.push(...(await compare(scenario, servers, threads, settings.runs)));
     }
@@ -95,7 +103,8 @@ async function compare(
   threads: readonly [LoadThread, LoadThread],
   runs: number,
 ): Promise<ScenarioFigures[]> {
-  const able = servers.filter((server) => server !== direct || scenario.kind === 'flow');
+  const isOne = scenario.kind === 'flow' && scenario.publishers === 1;
+  const able = servers.filter((server) => server !== direct || isOne);
   const collected = able.map((): RunFigures[] => []);
   for (let turn = 0; turn <= runs; turn++) {
     for (const [index, server] of able.entries()) {
@@ -157,7 +166,7 @@ function toFigures(
       coresTaken,
     };
   }
-  const delivered = scenario.messages * scenario.subscribers;
+  const delivered = deliveredCount(scenario);
   return {
     perSecond: (delivered * MS_PER_SECOND) / (received.endedMs - sent.beganMs),
     cpuNs: (cpuMs * NS_PER_MS) / delivered,

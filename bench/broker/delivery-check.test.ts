@@ -7,7 +7,7 @@ import { DeliveryCheck } from './delivery-check.ts';
 import { deliveredBlock } from './message-block.ts';
 
 const COUNT = 7;
-const block = deliveredBlock(COUNT, 16);
+const block = deliveredBlock('bench', COUNT, 16);
 const messageSize = block.length / COUNT;
 
 test('messages and pings in any chunking are counted exactly', () => {

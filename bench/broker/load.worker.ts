@@ -2,7 +2,7 @@
 /** A load thread: prepares one end of a scenario when told, and runs it on `go`. */
 
 import { parentPort } from 'node:worker_threads';
-import { prepareBlast, preparePublisher } from './publish.ts';
+import { prepareBlast, preparePublishers } from './publish.ts';
 import { prepareRequester, prepareResponder } from './request.ts';
 import type { LoadAnswer, LoadCommand, LoadTask } from './scenario.ts';
 import { prepareSubscribers } from './subscribe.ts';
@@ -28,7 +28,7 @@ function answer(message: LoadAnswer): void {
 
 function prepare({ task, port, scenario }: LoadCommand): Promise<LoadTask> {
   if (scenario.kind === 'flow') {
-    if (task === 'publish') return preparePublisher(port, scenario);
+    if (task === 'publish') return preparePublishers(port, scenario);
     if (task === 'subscribe') return prepareSubscribers(port, scenario);
     if (task === 'blast') return prepareBlast(scenario);
   } else {

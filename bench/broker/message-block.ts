@@ -4,18 +4,22 @@
  * over and over.
  */
 
-export const SUBJECT = 'bench.flow';
+/** Each publisher has a subject of its own. */
+export function subjectOf(publisher: number): string {
+  return `bench.flow.${publisher}`;
+}
+
 /** The subscription id that every subscriber uses on its own connection. */
 export const SUBSCRIPTION = '1';
 
 /** `count` messages as a publisher writes them. */
-export function publishedBlock(count: number, payloadBytes: number): Buffer {
-  return block(`PUB ${SUBJECT} ${payloadBytes}\r\n`, count, payloadBytes);
+export function publishedBlock(subject: string, count: number, payloadBytes: number): Buffer {
+  return block(`PUB ${subject} ${payloadBytes}\r\n`, count, payloadBytes);
 }
 
 /** The same messages as a subscriber receives them. */
-export function deliveredBlock(count: number, payloadBytes: number): Buffer {
-  return block(`MSG ${SUBJECT} ${SUBSCRIPTION} ${payloadBytes}\r\n`, count, payloadBytes);
+export function deliveredBlock(subject: string, count: number, payloadBytes: number): Buffer {
+  return block(`MSG ${subject} ${SUBSCRIPTION} ${payloadBytes}\r\n`, count, payloadBytes);
 }
 
 /** Each payload begins with its number and is filled with bytes that depend on it. */

@@ -7,7 +7,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Connection } from './connection.ts';
-import { deliveredBlock, publishedBlock } from './message-block.ts';
+import { deliveredBlock, publishedBlock, subjectOf } from './message-block.ts';
 import { BLOCK_MESSAGES, type FlowScenario, type LoadTask } from './scenario.ts';
 import { sharedNowMs } from './shared-clock.ts';
 
@@ -18,30 +18,38 @@ import { sharedNowMs } from './shared-clock.ts';
 const WRITE_BYTES = 65_536;
 
 /**
- * Connects one publisher. It is done when the server has answered a PING that follows the last
- * message.
+ * Connects the publishers. They are done when the server has answered a PING that follows the last
+ * message of each.
  */
-export async function preparePublisher(port: number, scenario: FlowScenario): Promise<LoadTask> {
-  const connection = await Connection.open(port, '');
-  const block = publishedBlock(BLOCK_MESSAGES, scenario.payloadBytes);
+export async function preparePublishers(port: number, scenario: FlowScenario): Promise<LoadTask> {
+  const publishers = Array.from({ length: scenario.publishers }, (_, i) => i);
+  const connections = await Promise.all(publishers.map(() => Connection.open(port, '')));
+  const { payloadBytes } = scenario;
   const repeats = scenario.messages / BLOCK_MESSAGES;
   return {
     port,
     async run() {
       const beganMs = sharedNowMs();
-      await new Promise<void>((resolve, reject) => {
-        connection.listen((bytes, size) => {
-          const text = bytes.toString('latin1', 0, size);
-          if (text !== 'PING\r\n') reject(new Error(`unexpected: ${text}`));
-          connection.answerPing();
-        }, reject);
-        writeRepeated(connection.socket, block, repeats).then(resolve, reject);
-      });
-      await connection.settle();
-      connection.close();
+      const publishing = connections.map((connection, i) =>
+        publish(connection, publishedBlock(subjectOf(i), BLOCK_MESSAGES, payloadBytes), repeats),
+      );
+      await Promise.all(publishing);
       return { beganMs, endedMs: sharedNowMs(), latenciesUs: [] };
     },
   };
+}
+
+async function publish(connection: Connection, block: Buffer, repeats: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    connection.listen((bytes, size) => {
+      const text = bytes.toString('latin1', 0, size);
+      if (text !== 'PING\r\n') reject(new Error(`unexpected: ${text}`));
+      connection.answerPing();
+    }, reject);
+    writeRepeated(connection.socket, block, repeats).then(resolve, reject);
+  });
+  await connection.settle();
+  connection.close();
 }
 
 /**
@@ -60,7 +68,7 @@ export async function prepareBlast(scenario: FlowScenario): Promise<LoadTask> {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const block = deliveredBlock(BLOCK_MESSAGES, scenario.payloadBytes);
+  const block = deliveredBlock(subjectOf(0), BLOCK_MESSAGES, scenario.payloadBytes);
   const repeats = scenario.messages / BLOCK_MESSAGES;
   return {
     port: (server.address() as AddressInfo).port,

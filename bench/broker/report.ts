@@ -84,7 +84,7 @@ function compared(row: ScenarioFigures, figures: readonly ScenarioFigures[]): st
   const other = figures.find(
     ({ scenario, server }) => scenario === row.scenario && server === 'nats-server',
   );
-  if (row.server !== 'busbar' || other === undefined) return '';
+  if (!row.server.startsWith('busbar') || other === undefined) return '';
   if (row.p50Us !== null && other.p50Us !== null) {
     return `p50 ${(row.p50Us / other.p50Us).toFixed(2)} × nats-server`;
   }

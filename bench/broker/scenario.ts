@@ -4,13 +4,18 @@
  * threads.
  */
 
-/** One publisher sends to some subscribers, as fast as the broker takes it. */
+/**
+ * Publishers send as fast as the broker takes it: one to some subscribers, or many, each to one
+ * subscriber of its own.
+ */
 export interface FlowScenario {
   readonly kind: 'flow';
   readonly id: string;
+  readonly publishers: number;
+  /** As many as publishers, unless there is one publisher. */
   readonly subscribers: number;
   readonly payloadBytes: number;
-  /** Messages published in one run. */
+  /** Messages that each publisher sends in one run. */
   readonly messages: number;
 }
 
@@ -35,6 +40,8 @@ export const scenarios: readonly Scenario[] = [
   flow('1-to-1/1024B', 1, 1024, 1000),
   flow('1-to-8/16B', 8, 16, 1000),
   flow('1-to-8/64B', 8, 64, 800),
+  pairs('4-to-4/16B', 4, 16, 1000),
+  pairs('4-to-4/1024B', 4, 1024, 250),
   { kind: 'request', id: 'request-reply/16B', payloadBytes: 16, requests: 8192 },
 ];
 
@@ -73,6 +80,17 @@ export interface LoadTask {
   run(): Promise<LoadResult>;
 }
 
+/** Messages that subscribers get in one run, all together. */
+export function deliveredCount({ messages, subscribers }: FlowScenario): number {
+  return messages * subscribers;
+}
+
 function flow(id: string, subscribers: number, payloadBytes: number, blocks: number): FlowScenario {
-  return { kind: 'flow', id, subscribers, payloadBytes, messages: blocks * BLOCK_MESSAGES };
+  const messages = blocks * BLOCK_MESSAGES;
+  return { kind: 'flow', id, publishers: 1, subscribers, payloadBytes, messages };
+}
+
+function pairs(id: string, count: number, payloadBytes: number, blocks: number): FlowScenario {
+  const messages = blocks * BLOCK_MESSAGES;
+  return { kind: 'flow', id, publishers: count, subscribers: count, payloadBytes, messages };
 }

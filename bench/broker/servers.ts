@@ -41,10 +41,12 @@ export async function startNatsServer(): Promise<Server> {
   return start('nats-server', port, ['nats-server', '-a', '127.0.0.1', '-p', String(port)]);
 }
 
-export async function startBusbar(): Promise<Server> {
+/** On so many executors; on one, 'busbar' is its name. */
+export async function startBusbar(executors: number): Promise<Server> {
   const port = await freePort();
-  const options = ['--port', String(port), '--seconds', '0'];
-  return start('busbar', port, [process.execPath, BROKER_PROGRAM, ...options]);
+  const options = ['--port', String(port), '--seconds', '0', '--executors', String(executors)];
+  const name = executors === 1 ? 'busbar' : `busbar-${executors}`;
+  return start(name, port, [process.execPath, BROKER_PROGRAM, ...options]);
 }
 
 async function start(name: string, port: number, command: readonly string[]): Promise<Server> {

@@ -3,21 +3,27 @@
 
 import { Connection } from './connection.ts';
 import { DeliveryCheck } from './delivery-check.ts';
-import { deliveredBlock, SUBJECT, SUBSCRIPTION } from './message-block.ts';
+import { deliveredBlock, SUBSCRIPTION, subjectOf } from './message-block.ts';
 import { BLOCK_MESSAGES, type FlowScenario, type LoadTask } from './scenario.ts';
 import { sharedNowMs } from './shared-clock.ts';
 
 /** Connects all subscribers of the scenario in this thread. */
 export async function prepareSubscribers(port: number, scenario: FlowScenario): Promise<LoadTask> {
-  const lines = `SUB ${SUBJECT} ${SUBSCRIPTION}\r\n`;
-  const opening = Array.from({ length: scenario.subscribers }, () => Connection.open(port, lines));
-  const connections = await Promise.all(opening);
-  const block = deliveredBlock(BLOCK_MESSAGES, scenario.payloadBytes);
-  const expectedBytes = block.length * (scenario.messages / BLOCK_MESSAGES);
+  const { publishers, subscribers, payloadBytes, messages } = scenario;
+  const subjects = Array.from({ length: subscribers }, (_, i) =>
+    subjectOf(publishers === 1 ? 0 : i),
+  );
+  const connections = await Promise.all(
+    subjects.map((subject) => Connection.open(port, `SUB ${subject} ${SUBSCRIPTION}\r\n`)),
+  );
+  const blocks = subjects.map((subject) => deliveredBlock(subject, BLOCK_MESSAGES, payloadBytes));
+  const repeats = messages / BLOCK_MESSAGES;
   const beganMs = sharedNowMs();
   // Listening begins here, not in `run`: the publisher may be told to go before this thread is.
   const received = Promise.all(
-    connections.map((connection) => receiveAll(connection, block, expectedBytes)),
+    connections.map((connection, i) =>
+      receiveAll(connection, blocks[i], blocks[i].length * repeats),
+    ),
   );
   received.catch(() => {});
   return {

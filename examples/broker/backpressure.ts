@@ -8,14 +8,26 @@
  * most. The same if the pool has no buffer left: then whoever has most waiting is cut off.
  */
 
-import type { BufferPool } from 'busbar/pool';
+import { type BufferPool, NO_BUFFER } from 'busbar/pool';
 
-/** What a connection looks like from here. */
-export interface Participant {
-  readonly link: { readonly writable: boolean; readonly bufferedBytes: number };
+/** Whoever may have to wait for room. */
+export interface Waiter {
   /** There may be room again. */
   proceed(): void;
+}
+
+/** What a connection looks like from here. */
+export interface Participant extends Waiter {
+  readonly link: { readonly writable: boolean; readonly bufferedBytes: number };
   cutOff(error: string): void;
+}
+
+/** What is known of other executors, whose clients use the same pool. */
+export interface Elsewhere {
+  /** Takes note of how many bytes wait for one client here, at most. */
+  note(bytes: number): void;
+  /** Whether no client of another executor has more waiting. */
+  isHeaviest(bytes: number): boolean;
 }
 
 export class Backpressure {
@@ -23,13 +35,14 @@ export class Backpressure {
   readonly #stallMs: number;
   readonly #participants: Iterable<Participant>;
   readonly #clock: () => number;
-  readonly #blocked: Set<Participant> = new Set();
+  readonly #blocked: Set<Waiter> = new Set();
   /** Since when. */
   readonly #congested: Map<Participant, number> = new Map();
   /** Since when the pool has been exhausted; undefined: it is not. */
   #exhaustedSinceMs: number | undefined = undefined;
   readonly #closed: AbortController = new AbortController();
   slowConsumers: number = 0;
+  elsewhere: Elsewhere | undefined = undefined;
 
   /** `participants`: among whom to look for the one to be cut off when the pool is exhausted. */
   constructor(
@@ -59,8 +72,19 @@ export class Backpressure {
   }
 
   /** It cannot go on before there is room. */
-  block(participant: Participant): void {
-    this.#blocked.add(participant);
+  block(waiter: Waiter): void {
+    this.#blocked.add(waiter);
+  }
+
+  /** There is no buffer, for something that is not a client's output. `waiter` is blocked. */
+  noBuffer(waiter: Waiter): void {
+    this.block(waiter);
+    this.#awaitBuffer();
+  }
+
+  /** There may be room again, for anybody. */
+  proceed(): void {
+    this.#proceed();
   }
 
   /** Its output has gone down. */
@@ -82,19 +106,36 @@ export class Backpressure {
     for (const [consumer, sinceMs] of this.#congested) {
       if (sinceMs <= dueMs) this.#cutOff(consumer);
     }
-    if (this.#exhaustedSinceMs !== undefined && this.#exhaustedSinceMs <= dueMs) {
+    const { elsewhere } = this;
+    const largest = this.#largest();
+    const bytes = largest?.link.bufferedBytes ?? 0;
+    elsewhere?.note(bytes);
+    if (this.#exhaustedSinceMs === undefined) {
+      this.#probe();
+    } else if (this.#exhaustedSinceMs <= dueMs) {
       this.#exhaustedSinceMs = this.#clock();
-      let largest: Participant | undefined;
-      for (const candidate of this.#participants) {
-        const bytes = largest?.link.bufferedBytes ?? 0;
-        if (candidate.link.bufferedBytes > bytes) largest = candidate;
-      }
-      if (largest !== undefined) this.#cutOff(largest);
+      if (largest !== undefined && elsewhere?.isHeaviest(bytes) !== false) this.#cutOff(largest);
     }
   }
 
   close(): void {
     this.#closed.abort();
+  }
+
+  /** Looks whether there is a buffer: who reads from sockets needs them, too, and does not tell. */
+  #probe(): void {
+    const bufferId = this.#pool.tryAcquire();
+    if (bufferId === NO_BUFFER) this.#awaitBuffer();
+    else this.#pool.release(bufferId);
+  }
+
+  #largest(): Participant | undefined {
+    let largest: Participant | undefined;
+    for (const candidate of this.#participants) {
+      const bytes = largest?.link.bufferedBytes ?? 0;
+      if (candidate.link.bufferedBytes > bytes) largest = candidate;
+    }
+    return largest;
   }
 
   #cutOff(consumer: Participant): void {
@@ -127,6 +168,6 @@ export class Backpressure {
     if (this.#blocked.size === 0) return;
     const blocked = [...this.#blocked];
     this.#blocked.clear();
-    for (const participant of blocked) participant.proceed();
+    for (const waiter of blocked) waiter.proceed();
   }
 }

@@ -5,6 +5,8 @@
  *   socket ─▶ framer, ProtocolCodec ─▶ Connection ─▶ Router ─▶ Connection.offer ─▶ writer ─▶ socket
  *              the kernel reads           operations    subjects   one copy for        one write
  *              into the pool                                       each subscriber     for many
+ *
+ * It may be one of several, each on a thread of its own with clients of its own: see `mesh.ts`.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -20,6 +22,8 @@ import {
 } from './broker-options.ts';
 import { type BrokerCore, type BrokerCounters, Connection } from './connection.ts';
 import { infoLine } from './handshake.ts';
+import { Mesh } from './mesh.ts';
+import { noPeers, type Peers } from './peers.ts';
 import { ProtocolCodec } from './protocol.ts';
 import { Router } from './router.ts';
 
@@ -37,11 +41,44 @@ const REGION_COUNT = 16;
 const LEAVING_COUNT = 24;
 /** A protocol line and its payload end with CR and LF each. */
 const LINE_ENDS_BYTES = 4;
+/** Bytes that may be on their way to another executor: some reads' worth. */
+const WINDOW_BYTES_MAX = 2 * 1024 * 1024;
+/** Regions that may, at least. */
+const WINDOW_REGIONS_MIN = 8;
+/** An executor waits so long for what the others tell it before it lets clients in. */
+const SYNC_MS_MAX = 5000;
+
+/** Where a broker listens. */
+export type ListenPlace =
+  | { readonly host: string; readonly port: number }
+  | { readonly fd: number }
+  | { readonly path: string };
+
+/** The place of a broker that is one of several. */
+export interface BrokerSeat {
+  /** Shared by all, and closed by none of them. */
+  readonly pool: BufferPool;
+  readonly peers: Peers;
+  /** What the broker as a whole is called. */
+  readonly serverId: string;
+  /** The port that clients are told; default: where it listens. */
+  readonly port?: number;
+}
+
+/** What a broker has done, and has to do. */
+export interface BrokerStats extends BrokerCounters {
+  readonly connections: number;
+  /** Connections that are not read from because something has no room. */
+  readonly paused: number;
+  readonly subscriptions: number;
+  readonly slowConsumers: number;
+}
 
 export class Broker implements BrokerCore {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
   readonly router: Router<Connection>;
+  readonly mesh: Mesh<Connection>;
   readonly backpressure: Backpressure;
   readonly counters: BrokerCounters = {
     messagesIn: 0,
@@ -50,7 +87,9 @@ export class Broker implements BrokerCore {
   };
   readonly connections: Set<Connection> = new Set();
 
-  readonly #serverId: string = randomBytes(16).toString('hex').toUpperCase();
+  readonly #serverId: string;
+  readonly #seat: BrokerSeat | undefined;
+  readonly #peers: Peers;
   readonly #flusher: WriteFlusher;
   #server: TcpServer | undefined = undefined;
   readonly #checking: NodeJS.Timeout;
@@ -58,10 +97,13 @@ export class Broker implements BrokerCore {
   #isDraining: boolean = false;
   #closed: Promise<void> | undefined = undefined;
 
-  private constructor(options: ResolvedBrokerOptions) {
+  private constructor(options: ResolvedBrokerOptions, seat: BrokerSeat | undefined) {
     this.options = options;
-    const { bufferSize, bufferCount, maxConnections, stallMs } = options;
-    this.pool = BufferPool.create({ bufferSize, bufferCount });
+    const { bufferSize, bufferCount, maxConnections, maxPendingBytes, stallMs } = options;
+    this.#seat = seat;
+    this.#peers = seat?.peers ?? noPeers();
+    this.#serverId = seat?.serverId ?? newServerId();
+    this.pool = seat?.pool ?? BufferPool.create({ bufferSize, bufferCount });
     this.#flusher = WriteFlusher.create(this.pool, {
       // Those that are turned away need one, too, and those that are being closed.
       writerCount: maxConnections + LEAVING_COUNT,
@@ -72,6 +114,19 @@ export class Broker implements BrokerCore {
     this.backpressure = new Backpressure(this.pool, stallMs, this.connections, () =>
       performance.now(),
     );
+    const { pool, router, backpressure, counters } = this;
+    this.mesh = new Mesh(
+      {
+        pool,
+        router,
+        backpressure,
+        counters,
+        limits: options,
+        windowBytes: Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes)),
+        windowRegions: windowRegions(pool.bufferCount, this.#peers.count),
+      },
+      this.#peers,
+    );
     const { pingIntervalMs, authTimeoutMs } = options;
     const shortest = Math.min(pingIntervalMs, authTimeoutMs, stallMs) / 4;
     const checkMs = Math.max(CHECK_MS_MIN, Math.min(CHECK_MS_MAX, shortest));
@@ -80,35 +135,62 @@ export class Broker implements BrokerCore {
 
   /** Listens. Rejects with ERR_BUSBAR_LINK_REFUSED when the port is taken. */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const broker = new Broker(resolveBrokerOptions(options));
-    const { host, port, maxPendingBytes, lingerMs } = broker.options;
-    const { maxPayloadBytes, maxControlLineBytes } = broker.options;
+    const broker = new Broker(resolveBrokerOptions(options), undefined);
+    const { host, port } = broker.options;
+    await broker.listen(() => ({ host, port }));
+    return broker;
+  }
+
+  /** One of several, which works together with the others from here on. */
+  static prepare(options: BrokerOptions, seat: BrokerSeat): Broker {
+    return new Broker(resolveBrokerOptions(options), seat);
+  }
+
+  /**
+   * Lets clients in, at the `place` that is asked for when it is known what the others' clients
+   * have subscribed to. Rejects with ERR_BUSBAR_LINK_REFUSED when that place is taken; the broker
+   * is of no use then.
+   */
+  async listen(place: () => ListenPlace): Promise<void> {
+    const { maxPendingBytes, lingerMs, maxPayloadBytes, maxControlLineBytes } = this.options;
     try {
-      broker.#server = await TcpServer.listen(broker.pool, {
-        host,
-        port,
+      await this.#waitFor(() => this.mesh.isSynced, performance.now() + SYNC_MS_MAX);
+      this.#server = await TcpServer.listen(this.pool, {
+        ...place(),
         maxFrameBytes: maxPayloadBytes + maxControlLineBytes + LINE_ENDS_BYTES,
-        flusher: broker.#flusher,
+        flusher: this.#flusher,
         highWaterBytes: maxPendingBytes,
         closeDeadlineMs: lingerMs,
-        codec: () => new ProtocolCodec(broker.pool.view, broker.options),
-        handler: (link) => broker.#accept(link),
+        codec: () => new ProtocolCodec(this.pool.view, this.options),
+        handler: (link) => this.#accept(link),
       });
     } catch (error) {
-      broker.#dispose();
+      this.#dispose();
       throw error;
     }
-    return broker;
   }
 
   /** The port listened on. */
   get port(): number {
-    return this.#server?.port ?? 0;
+    return this.#seat?.port ?? this.#server?.port ?? 0;
+  }
+
+  stats(): BrokerStats {
+    let paused = 0;
+    for (const { link } of this.connections) if (link.paused) paused++;
+    return {
+      ...this.counters,
+      connections: this.connections.size,
+      paused,
+      subscriptions: this.router.index.count,
+      slowConsumers: this.backpressure.slowConsumers,
+    };
   }
 
   /** A client that is gone. */
   forget(connection: Connection): void {
     this.connections.delete(connection);
+    this.#peers.board.setClients(this.#peers.index, this.connections.size);
   }
 
   /**
@@ -121,6 +203,16 @@ export class Broker implements BrokerCore {
     return this.#closed;
   }
 
+  /** Stops at once. */
+  destroy(): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = Promise.resolve();
+    clearInterval(this.#checking);
+    this.#server?.destroy();
+    this.backpressure.close();
+    this.mesh.close();
+  }
+
   async #drain(): Promise<void> {
     this.#isDraining = true;
     for (const connection of this.connections) this.#sayInfo(connection);
@@ -129,24 +221,51 @@ export class Broker implements BrokerCore {
     do {
       await new Promise((resolve) => setImmediate(resolve));
     } while (this.backpressure.blockedCount > 0 && performance.now() < untilMs);
+    if (!this.mesh.isAlone) await this.#part(untilMs);
     for (const connection of this.connections) connection.close();
     await this.#server?.close({ deadlineMs: this.options.lingerMs });
     this.#dispose();
   }
 
+  /** Listens to clients no more, and waits for what other executors have for them. */
+  async #part(untilMs: number): Promise<void> {
+    const { mesh } = this;
+    for (const connection of this.connections) connection.part();
+    mesh.sayBye();
+    await this.#waitFor(() => mesh.hasHeardBye && mesh.blockedCount === 0, untilMs);
+  }
+
+  /** Waits for something that only other executors can bring about. */
+  async #waitFor(isTrue: () => boolean, untilMs: number): Promise<void> {
+    while (!isTrue() && performance.now() < untilMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => {
+        timer = setTimeout(resolve, CHECK_MS_MIN);
+      });
+      await Promise.race([this.mesh.change(), late]);
+      clearTimeout(timer);
+    }
+  }
+
   #dispose(): void {
     clearInterval(this.#checking);
     this.backpressure.close();
+    this.mesh.close();
     this.#flusher.close();
-    this.pool.close();
+    if (this.#seat === undefined) this.pool.close();
   }
 
   #accept(link: TcpLink): Connection {
-    const connection = new Connection(this, link, ++this.#connectionCount, performance.now());
+    const { board, count, index } = this.#peers;
+    const id = ++this.#connectionCount * count + index;
+    const connection = new Connection(this, link, id, performance.now());
     this.connections.add(connection);
+    board.setClients(index, this.connections.size);
     this.#sayInfo(connection);
-    if (this.connections.size > this.options.maxConnections) {
+    if (board.clients > this.options.maxConnections) {
       connection.cutOff('maximum connections exceeded');
+    } else if (this.#isDraining) {
+      connection.close();
     }
     return connection;
   }
@@ -170,5 +289,17 @@ export class Broker implements BrokerCore {
     for (const connection of this.connections) connection.check(nowMs);
     this.backpressure.check();
     this.router.cache.dropVoid();
+    if (!this.mesh.isAlone) this.mesh.check();
   }
+}
+
+/** A region on its way may keep a buffer to itself: all lanes together a quarter of them. */
+function windowRegions(bufferCount: number, executorCount: number): number {
+  const lanes = Math.max(1, executorCount * (executorCount - 1));
+  return Math.max(WINDOW_REGIONS_MIN, Math.floor(bufferCount / 4 / lanes));
+}
+
+/** What INFO calls a broker. */
+export function newServerId(): string {
+  return randomBytes(16).toString('hex').toUpperCase();
 }

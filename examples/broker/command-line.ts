@@ -9,8 +9,13 @@ export interface Command {
   readonly help: boolean;
   /** How long to drive the broker with a load of our own, before it just serves. */
   readonly demoSeconds: number;
+  /** How many threads serve clients; undefined: one for each core. */
+  readonly executors: number | undefined;
   readonly broker: BrokerOptions;
 }
+
+/** Each has a lane to every other. */
+const EXECUTORS_MAX = 64;
 
 export const HELP = `A message broker that speaks the NATS protocol, made of busbar's parts.
 
@@ -18,6 +23,8 @@ Usage: npm start -- [options]
 
   --port N              listen on this port (4222; 0: any that is free)
   --host ADDRESS        and on this address (127.0.0.1: this machine only)
+  --executors N         serve clients on N threads, each pinned to a core (default: one for each
+                        core that this process may use; 1: on the main thread)
   --seconds N           show what it can do for N seconds first (10; 0: only serve)
   --help                this text
 
@@ -53,6 +60,7 @@ export function readCommandLine(args: readonly string[]): Command {
       port: { type: 'string' },
       host: { type: 'string' },
       seconds: { type: 'string' },
+      executors: { type: 'string' },
       user: { type: 'string' },
       pass: { type: 'string' },
       token: { type: 'string' },
@@ -89,8 +97,13 @@ export function readCommandLine(args: readonly string[]): Command {
     poolBytes: number('pool'),
     lingerMs: number('linger'),
   };
+  const executors = number('executors');
+  if (executors !== undefined && !(executors >= 1 && executors <= EXECUTORS_MAX)) {
+    throw new RangeError(`--executors must be from 1 to ${EXECUTORS_MAX}, got ${executors}`);
+  }
   return {
     help: values.help ?? false,
+    executors,
     demoSeconds: number('seconds') ?? 10,
     broker: withoutUndefined(broker),
   };

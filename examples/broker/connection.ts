@@ -14,6 +14,7 @@ import {
   refusal,
   requiresAuthorization,
 } from './handshake.ts';
+import type { Mark, Mesh } from './mesh.ts';
 import type { Message } from './message.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import * as protocol from './protocol.ts';
@@ -31,6 +32,7 @@ export interface BrokerCore {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
   readonly router: Router<Connection>;
+  readonly mesh: Mesh<Connection>;
   readonly backpressure: Backpressure;
   readonly counters: BrokerCounters;
   /** The connection is gone. */
@@ -68,9 +70,19 @@ export class Connection implements LinkHandler, Subscriber {
   #echo: boolean = true;
   #headers: boolean = false;
 
+  /** Its client is not listened to any more. */
+  #isParting: boolean = false;
   /** The frame taken last waits to be carried out (again). */
   #isBlocked: boolean = false;
   readonly #publication: Publication;
+
+  /** It has sent messages that other executors deal with. */
+  hasSentBeyond: boolean = false;
+  /** It has changed its subscriptions, of which other executors are told. */
+  #hasSubscribed: boolean = false;
+  /** How far they must come before it is told that everything is done; and whether they are. */
+  #mark: Mark | undefined = undefined;
+  #isMarked: boolean = false;
 
   #pingsOut: number = 0;
   #pingedAtMs: number;
@@ -93,15 +105,17 @@ export class Connection implements LinkHandler, Subscriber {
   /** Bytes arrived, or there is room again. */
   onFrames(): void {
     const framer = this.#framer;
+    const { mesh } = this.#core;
     this.#wasActive = true;
     while (!this.isClosing && (this.#isBlocked || framer.next())) {
       this.#isBlocked = !this.#carryOut();
       if (this.#isBlocked) {
         this.#core.backpressure.block(this);
         this.link.pause();
-        return;
+        break;
       }
     }
+    if (mesh.isDirty) mesh.flush();
   }
 
   /** The client will say no more; what it was sent before still reaches it. */
@@ -116,17 +130,24 @@ export class Connection implements LinkHandler, Subscriber {
   onClose(): void {
     this.isClosing = true;
     for (const subscription of this.#subscriptions.values()) {
-      this.#core.router.index.remove(subscription);
+      this.#core.mesh.remove(subscription);
     }
     this.#subscriptions.clear();
     this.#publication.close();
     this.#core.backpressure.forget(this);
     this.#core.forget(this);
+    this.#core.mesh.flush();
   }
 
   /** Goes on after a pause for want of room. */
   proceed(): void {
-    this.link.resume();
+    if (!this.#isParting) this.link.resume();
+  }
+
+  /** Reads no more; what is sent to it still reaches it. */
+  part(): void {
+    this.#isParting = true;
+    this.link.pause();
   }
 
   /**
@@ -239,7 +260,7 @@ export class Connection implements LinkHandler, Subscriber {
       case protocol.OP_UNSUB:
         return this.#unsubscribeOrLimit();
       case protocol.OP_PING:
-        return this.say(PONG);
+        return this.#isDoneEverywhere() && this.say(PONG);
       case protocol.OP_PONG:
         this.#pingsOut = 0;
         return true;
@@ -265,34 +286,59 @@ export class Connection implements LinkHandler, Subscriber {
         return this.sayError('maximum subscriptions exceeded');
       }
     }
-    if (this.options.verbose && !this.sayOk()) return false;
     // The first one with an id stays; another with the same is confirmed and ignored.
-    if (this.#subscriptions.has(sid)) return true;
-    const subscription = new Subscription<Connection>(
-      this,
-      this.#cut(subjectBegin, subjectEnd),
-      this.#text(codec.argumentBegin, codec.argumentEnd),
-      this.#cut(codec.sidBegin, codec.sidEnd),
-    );
-    this.#subscriptions.set(sid, subscription);
-    this.#core.router.index.add(subscription);
-    return true;
+    if (!this.#subscriptions.has(sid)) {
+      const subscription = new Subscription<Connection>(
+        this,
+        this.#cut(subjectBegin, subjectEnd),
+        this.#text(codec.argumentBegin, codec.argumentEnd),
+        this.#cut(codec.sidBegin, codec.sidEnd),
+      );
+      this.#subscriptions.set(sid, subscription);
+      this.#core.mesh.add(subscription);
+      this.#hasSubscribed = true;
+    }
+    return this.#confirm();
   }
 
   #unsubscribeOrLimit(): boolean {
-    if (this.options.verbose && !this.sayOk()) return false;
     const { sidBegin, sidEnd, countMax } = this.#codec;
     const subscription = this.#subscriptions.get(this.#text(sidBegin, sidEnd));
-    if (subscription === undefined) return true;
-    if (countMax > subscription.deliveredCount) subscription.deliveredCountMax = countMax;
-    else this.#unsubscribe(subscription);
+    if (subscription !== undefined) {
+      if (countMax > subscription.deliveredCount) subscription.deliveredCountMax = countMax;
+      else this.#unsubscribe(subscription);
+    }
+    return this.#confirm();
+  }
+
+  /** Confirms to a verbose client what was done; repeated when there is no room. */
+  #confirm(): boolean {
+    return !this.options.verbose || (this.#isDoneEverywhere() && this.sayOk());
+  }
+
+  /**
+   * Whether other executors, too, have dealt with all that this client has caused. If not, they
+   * were asked for word of it, with which the connection goes on.
+   */
+  #isDoneEverywhere(): boolean {
+    if (!this.hasSentBeyond && !this.#hasSubscribed) return true;
+    const { mesh } = this.#core;
+    if (!mesh.isAlone) {
+      this.#mark ??= mesh.makeMark();
+      this.#isMarked ||= mesh.mark(this.#mark, this.hasSentBeyond);
+      if (!this.#isMarked || !mesh.isDone(this.#mark)) return false;
+    }
+    this.#isMarked = false;
+    this.hasSentBeyond = false;
+    this.#hasSubscribed = false;
     return true;
   }
 
   #unsubscribe(subscription: Subscription<Connection>): void {
     const sid = subscription.sidAndSpace.subarray(0, -1);
     this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
-    this.#core.router.index.remove(subscription);
+    this.#core.mesh.remove(subscription);
+    this.#hasSubscribed = true;
   }
 
   #connect(): boolean {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the program that `npm start` runs. */
 
+import { topology } from 'busbar/native';
 import { BusbarError } from 'busbar/pool';
 import { Broker } from './broker.ts';
+import { BrokerGroup } from './broker-group.ts';
 import { type Command, HELP, readCommandLine } from './command-line.ts';
-import { demonstrate } from './demo.ts';
+import { demonstrate, type RunningBroker } from './demo.ts';
 
 process.exitCode = await main();
 
@@ -24,6 +26,7 @@ async function main(): Promise<number> {
   if (broker === undefined) return 1;
   const stopped = drainOnSignal(broker);
   console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
+  if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
   let isFine = true;
   if (command.demoSeconds > 0) {
     isFine = await Promise.race([demonstrate(broker, command.demoSeconds), stopped]);
@@ -33,9 +36,16 @@ async function main(): Promise<number> {
   return isFine ? 0 : 1;
 }
 
-async function start(command: Command): Promise<Broker | undefined> {
+async function start(command: Command): Promise<Broker | BrokerGroup | undefined> {
+  const executors = command.executors ?? topology().usableCount;
   try {
-    return await Broker.start(command.broker);
+    if (executors === 1) return await Broker.start(command.broker);
+    const broker = await BrokerGroup.start(command.broker, { executors, onCrash });
+    broker.closed.catch((error: Error) => {
+      console.error(`The broker has ended: ${error.message}`);
+      process.exit(1);
+    });
+    return broker;
   } catch (error) {
     if (error instanceof BusbarError && error.code === 'ERR_BUSBAR_LINK_REFUSED') {
       const { host = '127.0.0.1', port = 4222 } = command.broker;
@@ -57,7 +67,7 @@ async function start(command: Command): Promise<Broker | undefined> {
  * Resolves when the broker has stopped because of a signal; a second signal ends the process at
  * once.
  */
-function drainOnSignal(broker: Broker): Promise<true> {
+function drainOnSignal(broker: Broker | BrokerGroup): Promise<true> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {
       console.log(`${signal}: sending what is left, then goodbye.`);
@@ -70,11 +80,31 @@ function drainOnSignal(broker: Broker): Promise<true> {
   });
 }
 
-function address(broker: Broker): string {
+function onCrash(index: number, error: Error): void {
+  console.error(
+    `Executor ${index} is gone, with its clients; it is started again: ${error.message}`,
+  );
+}
+
+function whoRunsWhere(broker: BrokerGroup): string {
+  const { places } = broker;
+  const pinned = places.filter(({ cpu }) => cpu !== undefined);
+  const where =
+    pinned.length === places.length
+      ? `pinned to the cpus ${pinned.map(({ cpu }) => cpu).join(', ')}`
+      : `not pinned: ${places.find(({ cpu }) => cpu === undefined)?.unpinned}`;
+  const how =
+    broker.acceptedByHost === ''
+      ? 'each accepts its own clients'
+      : `the main thread brings them clients: ${broker.acceptedByHost}`;
+  return `${places.length} executors, ${where}; ${how}.`;
+}
+
+function address(broker: RunningBroker): string {
   return `${broker.options.host}:${broker.port}`;
 }
 
-function howToConnect(broker: Broker): string {
+function howToConnect(broker: RunningBroker): string {
   const url = `nats://${address(broker)}`;
   return `
 Serving ${url} until Ctrl-C. Any NATS client can connect:

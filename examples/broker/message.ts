@@ -48,13 +48,14 @@ export class Message {
 
   /** Where the canonical frame begins. */
   begin: number = 0;
+  /** And where it ends. */
+  end: number = 0;
   /** Without headers: everybody understands it as it stands. */
   isPlain: boolean = true;
   /** Bytes of headers. */
   headerLength: number = 0;
   #subjectBegin: number = 0;
   #headEnd: number = 0;
-  #end: number = 0;
   #replyLength: number = 0;
   #payloadBegin: number = 0;
   #word: number = 0;
@@ -69,7 +70,7 @@ export class Message {
     this.begin = begin;
     this.#subjectBegin = begin + line.subjectBegin;
     this.#headEnd = begin + line.subjectEnd + 1;
-    this.#end = end;
+    this.end = end;
     this.#replyLength = line.replyEnd - line.replyBegin;
     this.#payloadBegin = begin + line.payloadBegin;
     this.isPlain = !hasHeaders;
@@ -79,7 +80,7 @@ export class Message {
 
   /** Bytes that {@link writeTo} writes. */
   lengthFor(subscription: Subscription<unknown>): number {
-    return this.#end - this.begin + subscription.sidAndSpaceLength;
+    return this.end - this.begin + subscription.sidAndSpaceLength;
   }
 
   /**
@@ -102,7 +103,7 @@ export class Message {
       view.setInt32(to, subscription.sidLow, true);
       if (subscription.sidWordCount === 2) view.setInt32(to + 4, subscription.sidHigh, true);
     }
-    copyWords(view, to + subscription.sidAndSpaceLength, headEnd, this.#end);
+    copyWords(view, to + subscription.sidAndSpaceLength, headEnd, this.end);
   }
 
   /** Bytes that {@link writeStrippedTo} writes. */
@@ -133,11 +134,11 @@ export class Message {
     to = writeNumber(bytes, to, payloadLength);
     bytes[to++] = CR;
     bytes[to++] = LF;
-    bytes.copyWithin(to, this.#payloadBegin + this.headerLength, this.#end);
+    bytes.copyWithin(to, this.#payloadBegin + this.headerLength, this.end);
   }
 
   #strippedPayloadLength(): number {
-    return this.#end - 2 - this.#payloadBegin - this.headerLength;
+    return this.end - 2 - this.#payloadBegin - this.headerLength;
   }
 }
 

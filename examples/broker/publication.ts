@@ -39,6 +39,8 @@ export class Publication {
   #isConfirmed: boolean = false;
   /** How many took the message, once that is known, while the publisher still has to hear of it. */
   #taken: number = NOT_NOW;
+  /** Somebody at another executor wants the message. */
+  #goesBeyond: boolean = false;
   /** Holds the message if it had to be written anew, in the one form that can be passed on. */
   #bufferId: BufferId = NO_BUFFER;
 
@@ -62,8 +64,8 @@ export class Publication {
       if (this.#taken === NOT_NOW) return connection.isClosing;
       if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
     }
-    if (this.#taken === 0 && connection.options.no_responders && !this.#tellNoResponders()) {
-      return false;
+    if (this.#taken === 0 && connection.options.no_responders && !this.#goesBeyond) {
+      if (!this.#tellNoResponders()) return false;
     }
     this.#taken = NOT_NOW;
     this.#isConfirmed = false;
@@ -107,6 +109,8 @@ export class Publication {
     this.#core.counters.messagesIn++;
     const router = this.#router;
     if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) this.#find();
+    this.#goesBeyond = this.#found.beyond !== undefined;
+    if (this.#goesBeyond) connection.hasSentBeyond = true;
     const taken = router.route(this.#message, connection, this.#found);
     if (taken === NOT_NOW) this.#remainder = router.remainder;
     return taken;

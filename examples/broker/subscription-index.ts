@@ -8,6 +8,7 @@
  * Tokens are found by hash and confirmed by their bytes, so looking up makes no string.
  */
 
+import type { Beyond } from './remote-interest.ts';
 import { type Bytes, endOfToken, REST, STAR } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -57,12 +58,15 @@ export class MatchSet<Owner> {
   /** One entry per queue group: its members. Never empty. Read only: they belong to the index. */
   groups: (readonly Subscription<Owner>[])[] = [];
   groupCount: number = 0;
+  /** Whom the subject reaches at other executors; undefined: nobody. Replaced, never changed. */
+  beyond: Beyond<Owner> | undefined = undefined;
   #groupNames: string[] = [];
 
   clear(): void {
     this.stamp = 0;
     this.plainCount = 0;
     this.groupCount = 0;
+    this.beyond = undefined;
   }
 
   /** Also drops what is left over, so that nothing keeps closed connections alive. */
@@ -88,6 +92,37 @@ export class MatchSet<Owner> {
     this.#groupNames[this.groupCount] = name;
     this.groups[this.groupCount++] = members;
   }
+
+  groupName(index: number): string {
+    return this.#groupNames[index];
+  }
+
+  /** The members of a group, if it has any, wherever other members are. */
+  groupMembers(name: string): readonly Subscription<Owner>[] | undefined {
+    for (let i = 0; i < this.groupCount; i++) {
+      if (this.#groupNames[i] === name) return this.groups[i];
+    }
+    return this.beyond?.groups.find((group) => group.name === name)?.members;
+  }
+
+  /** Takes a group out and returns its members; none: it is not among the groups. */
+  takeGroup(name: string): readonly Subscription<Owner>[] {
+    for (let i = 0; i < this.groupCount; i++) {
+      if (this.#groupNames[i] !== name) continue;
+      const members = this.groups[i];
+      const last = --this.groupCount;
+      this.groups[i] = this.groups[last];
+      this.#groupNames[i] = this.#groupNames[last];
+      return members;
+    }
+    return [];
+  }
+}
+
+/** What is known of subscriptions that are not in the index. */
+export interface Surroundings<Owner> {
+  /** Adds to `found` whom the subject `bytes[begin, end)` reaches there. */
+  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void;
 }
 
 export class SubscriptionIndex<Owner> {
@@ -95,6 +130,8 @@ export class SubscriptionIndex<Owner> {
   /** Changes whenever an answer may have changed: what was looked up before is then void. */
   generation: number = 0;
   count: number = 0;
+  /** Other executors; whoever changes something there counts `generation` up. */
+  surroundings: Surroundings<Owner> | undefined = undefined;
   #fills: number = 0;
 
   /** Adds a subscription whose subject is valid. */
@@ -140,6 +177,7 @@ export class SubscriptionIndex<Owner> {
       at = tokenEnd + 1;
     }
     matchBelow(this.#root, bytes, begin, end, found);
+    this.surroundings?.extend(bytes, begin, end, found);
   }
 
   /** Removes from the subtree and prunes on the way back. */

@@ -25,6 +25,8 @@ export class Subscription<Owner> {
   deliveredCount: number = 0;
   /** After so many messages it ends by itself; 0 means never. */
   deliveredCountMax: number = 0;
+  /** Of a queue group at another executor: how many members this one stands for. */
+  weight: number = 1;
   /** Where the index keeps it: its place in a list, or -1. Only the index writes this. */
   place: number = -1;
 

@@ -151,3 +151,19 @@ test('listening twice does not ring twice', async () => {
   expect(bell.rings).toBe(1);
   bell.parker.close();
 });
+
+test('a ring that a listener swallows by blocking is heard all the same', async () => {
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  let rings = 0;
+  const parker: Parker = new Parker(words, 0, () => {
+    rings++;
+    if (rings > 1) return;
+    unpark(words, 0); // for somebody else on this thread, while this listener blocks
+    parker.parkSync(1000);
+  });
+  parker.listen();
+  unpark(words, 0);
+  await settle();
+  expect(rings).toBe(2);
+  parker.close();
+});

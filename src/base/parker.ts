@@ -40,6 +40,8 @@ export class Parker {
   /** True while a `waitAsync` hangs on the word. It is reused: there is never more than one. */
   #hanging = false;
   #closed = false;
+  /** True if, inside `onRing`, {@link parkSync} took a ring that others may have been meant by. */
+  #swallowed = false;
 
   /**
    * `onRing` runs on this thread after every ring that arrives while it {@link listen}s. It must
@@ -88,8 +90,11 @@ export class Parker {
     const before = compareExchange(this.#words, this.#index, EMPTY, PARKED);
     if (before !== NOTIFIED) waitSync(this.#words, this.#index, PARKED, timeoutMs);
     // SYNC(parker): sees what the ringer wrote before unpark().
-    exchange(this.#words, this.#index, EMPTY);
-    if (!this.#hanging) return;
+    const after = exchange(this.#words, this.#index, EMPTY);
+    if (!this.#hanging) {
+      if (before === NOTIFIED || after === NOTIFIED) this.#swallowed = true;
+      return;
+    }
     // Listen again. A ring between these two accesses found the word EMPTY and woke nobody.
     const rung = compareExchange(this.#words, this.#index, EMPTY, PARKED) === NOTIFIED;
     if (rung) queueMicrotask(() => this.#ring());
@@ -106,7 +111,9 @@ export class Parker {
     if (this.#closed) return;
     // SYNC(parker): sees what the ringer wrote before unpark().
     exchange(this.#words, this.#index, EMPTY);
+    this.#swallowed = false;
     this.#onRing();
-    this.listen();
+    if (this.#swallowed) queueMicrotask(() => this.#ring());
+    else this.listen();
   }
 }

@@ -69,7 +69,8 @@
  * Why positions are claimed in order: a sender claims p only after it saw p − 1 claimed, in the
  * slot's TURN or by a TAIL that was written after the claim. So the frontier is one position, and
  * CLOSED on it stops every sender. A thread that sleeps through exactly 2¹⁷ laps between a look and
- * its compare-exchange may claim out of turn: nothing is lost then, and its own order holds.
+ * its compare-exchange may claim out of turn: its own order holds, and nothing is lost unless the
+ * channel is closed in that very moment.
  *
  * Death. WRITING and READING name a seat whose HOLDER is a badge. Once that thread is proven gone,
  * finish() (slot-ring.ts) publishes what was completely written, frees what was not, and gives back

@@ -263,6 +263,23 @@ describe.each(KINDS)('%s', (kind) => {
     expectAllFree(pool);
   });
 
+  test('a look for news claims nothing and sees what is there', () => {
+    const pool = createPool();
+    const channel = WordChannel.create(pool, { kind, capacity: 2 });
+    const [sender, receiver] = [channel.sender(), channel.receiver()];
+    for (let lap = 0; lap < 5; lap++) {
+      expect(receiver.hasNews).toBe(false);
+      sender.trySend(lap);
+      expect(receiver.hasNews && receiver.hasNews).toBe(true);
+      expect(receiver.tryReceive()).toBe(lap);
+    }
+    channel.close();
+    expect(receiver.hasNews).toBe(true);
+    expect(receiver.tryReceive()).toBeUndefined();
+    receiver.close();
+    expect(receiver.hasNews).toBe(false);
+  });
+
   test('a ready callback comes once for each time it was asked for', async () => {
     const pool = createPool();
     const channel = PacketChannel.create(pool, { kind, capacity: 4 });

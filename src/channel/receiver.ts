@@ -12,6 +12,7 @@ import { NEVER, NOT_NOW, type RingConsumer } from './ring.ts';
 const NO_RING: RingConsumer = {
   peek: () => NEVER,
   slot: () => 0,
+  hasNews: false,
   free: () => {},
   arm: () => false,
 };
@@ -141,6 +142,14 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   /** @internal */
   armRing(): boolean {
     return this.ring.arm();
+  }
+
+  /**
+   * @internal False: nothing is there now, and the end was not reached since the last look.
+   * **Cost** a plain load or two, for loops that look at many receivers.
+   */
+  get hasNews(): boolean {
+    return this.left > 0 || this.ring.hasNews;
   }
 
   /** @internal Who asked for the ready callback waits, even if nobody else does. */

@@ -32,6 +32,8 @@ export interface RingConsumer {
   peek(max: number): number;
   /** Index of the payload of the first of them. */
   slot(): number;
+  /** A look without ordering, which claims nothing: false if {@link peek} would find nothing. */
+  readonly hasNews: boolean;
   /** The first `count` of them were taken out. */
   free(count: number): void;
   /** Asks to be rung when there is something. False: look again first. */

@@ -211,6 +211,15 @@ export class SlotConsumer implements RingConsumer {
     this.position = shape.words[HEAD];
   }
 
+  get hasNews(): boolean {
+    const { position } = this;
+    const turn = this.words[this.slots + (position & this.mask) * this.slotWords];
+    const laps = lapsFrom((position >>> this.lapBits) << LAP_SHIFT, turn);
+    if (laps !== 0) return laps > 0 || isBehind(position, this.words[this.hintAt]);
+    const phase = turn & PHASE_MASK;
+    return phase === FULL || phase === READING || (turn & TURN_CLOSED) !== 0;
+  }
+
   /** Finds, and if others receive as well claims, one message, whatever `max` is. */
   peek(_max: number): number {
     const words = this.words;

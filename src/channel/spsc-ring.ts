@@ -134,6 +134,10 @@ export class SpscConsumer implements RingConsumer {
     this.tail = this.head;
   }
 
+  get hasNews(): boolean {
+    return this.head !== this.tail || this.words[this.tailAt] !== this.tail;
+  }
+
   peek(max: number): number {
     let count = (this.tail - this.head) >> 2;
     if (count === 0) {

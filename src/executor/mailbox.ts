@@ -110,7 +110,7 @@ export class LaneMailbox implements Mailbox {
         handler(Packet.wrap(pool, bufferId, offset, length), from);
         this.handled++;
       };
-      return () => lane.drainRegions(sink, this.batch);
+      return () => (lane.hasNews ? lane.drainRegions(sink, this.batch) : 0);
     });
   }
 
@@ -121,7 +121,7 @@ export class LaneMailbox implements Mailbox {
         handler(bufferId, offset, length, from);
         this.handled++;
       };
-      return () => lane.drainRegions(sink, this.batch);
+      return () => (lane.hasNews ? lane.drainRegions(sink, this.batch) : 0);
     });
   }
 

@@ -168,3 +168,14 @@ test('wrong options are named', async () => {
   await expect(listen({ lowWaterBytes: 9, highWaterBytes: 8 })).rejects.toThrow(/lowWaterBytes/);
   pool.close();
 });
+
+test('a file descriptor that is no listening socket is refused', async () => {
+  const pool = makePool();
+  const options = { codec: line, handler: echoLines };
+  await expect(TcpServer.listen(pool, { ...options, fd: 99_999 })).rejects.toMatchObject({
+    code: 'ERR_BUSBAR_LINK_REFUSED',
+  });
+  await expect(TcpServer.listen(pool, { ...options, fd: -1 })).rejects.toThrow(/^fd must be/);
+  await expect(TcpServer.listen(pool, { ...options, fd: 3, port: 1 })).rejects.toThrow(/fd/);
+  await expect(TcpServer.listen(pool, { ...options, fd: 3, path: 'x' })).rejects.toThrow(/fd/);
+});

@@ -16,6 +16,11 @@ export interface TcpServerOptions extends LinkOptions {
   readonly port?: number;
   /** A Unix socket instead, or a Windows pipe. */
   readonly path?: string;
+  /**
+   * A listening socket that is open already, by its file descriptor, such as one of
+   * `listenReusePort`. The server closes it; on failure the caller still has it.
+   */
+  readonly fd?: number;
   /** Connections that may wait to be accepted. Default 511, as Node's. */
   readonly backlog?: number;
   /** Connections beyond this are closed as soon as they are accepted. Default: no limit. */
@@ -28,7 +33,7 @@ export interface TcpServerOptions extends LinkOptions {
   readonly onError?: (error: Error) => void;
 }
 
-const SERVER_KEYS = ['host', 'port', 'path', 'backlog', 'maxLinks', 'onError'];
+const SERVER_KEYS = ['host', 'port', 'path', 'fd', 'backlog', 'maxLinks', 'onError'];
 const BACKLOG_DEFAULT = 511;
 const COUNT_MAX = 2 ** 31 - 1;
 
@@ -86,6 +91,7 @@ export class TcpServer {
       host: _h,
       port: _p,
       path: _q,
+      fd: _f,
       maxLinks,
       onError,
       ...linkOptions
@@ -198,12 +204,17 @@ export class TcpServer {
   }
 }
 
-function listenOptions(options: TcpServerOptions): ListenOptions {
+function listenOptions(options: TcpServerOptions): ListenOptions & { readonly fd?: number } {
   const backlog = checkInteger('backlog', options.backlog ?? BACKLOG_DEFAULT, 1, COUNT_MAX);
   for (const name of ['host', 'path'] as const) {
     const value: unknown = options[name];
     if (value === undefined || typeof value === 'string') continue;
     throw new TypeError(`${name} must be a string, got ${show(value)}`);
+  }
+  if (options.fd !== undefined) {
+    if (options.port !== undefined) throw new TypeError('options must not have port and fd');
+    if (options.path !== undefined) throw new TypeError('options must not have path and fd');
+    return { fd: checkInteger('fd', options.fd, 0, COUNT_MAX), backlog };
   }
   if (options.path !== undefined) {
     if (options.port !== undefined) throw new TypeError('options must not have port and path');

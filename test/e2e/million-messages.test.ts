@@ -3,7 +3,7 @@
 
 import { connect } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
-import { Broker } from '../../examples/broker/broker.ts';
+import { EXECUTORS, startBroker } from './started-broker.ts';
 
 const MESSAGE_COUNT = 1_000_000;
 /**
@@ -23,8 +23,10 @@ function fill(payload: Uint8Array, i: number): Uint8Array {
   return payload.subarray(0, length);
 }
 
-test('10⁶ messages of the official client arrive in order, contents verified', async () => {
-  const broker = await Broker.start({ port: 0 });
+const NAME = '10⁶ messages of the official client arrive in order, contents verified, %i threads';
+
+test.each(EXECUTORS)(NAME, async (executors) => {
+  const broker = await startBroker(executors);
   const servers = `127.0.0.1:${broker.port}`;
   const publisher = await connect({ servers, reconnect: false });
   const subscriber = await connect({ servers, reconnect: false });
@@ -52,8 +54,8 @@ test('10⁶ messages of the official client arrive in order, contents verified',
   }
   await done;
   expect({ received, wrong }).toEqual({ received: MESSAGE_COUNT, wrong: 0 });
-  expect(broker.counters.messagesIn).toBe(MESSAGE_COUNT);
+  expect(await broker.stats()).toMatchObject({ messagesIn: MESSAGE_COUNT });
   await Promise.all([publisher.close(), subscriber.close()]);
-  await expect.poll(() => broker.pool.stats().held).toBe(0);
+  await expect.poll(() => broker.stats()).toMatchObject({ held: 0 });
   await broker.drain();
 });

@@ -1,19 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** End to end: the broker's side of the protocol, byte by byte, as nats-server 2.9 has it. */
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Broker } from '../../examples/broker/broker.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RawClient } from './raw-client.ts';
-
-let broker: Broker;
-
-beforeAll(async () => {
-  broker = await Broker.start({ port: 0 });
-});
-
-afterAll(async () => {
-  await broker.drain();
-});
+import { EXECUTORS, type StartedBroker, startBroker } from './started-broker.ts';
 
 /** Lines, each with the end that the protocol wants. */
 function lines(...texts: string[]): string {
@@ -113,23 +103,6 @@ const CONVERSATIONS: readonly (readonly [name: string, said: string, answered: s
   ['what only servers say is ignored', lines(QUIET, 'INFO {}', '+OK', 'PONG'), ''],
 ];
 
-for (const [name, said, answered] of CONVERSATIONS) {
-  test(name, async () => {
-    const client = await RawClient.connect(broker.port, '');
-    expect(await client.converse(said)).toBe(answered);
-    client.destroy();
-  });
-}
-
-test('the same conversations, one byte at a time', async () => {
-  for (const [name, said, answered] of CONVERSATIONS) {
-    const client = await RawClient.connect(broker.port, '');
-    await client.sayBytewise(said);
-    expect(await client.converse(''), name).toBe(answered);
-    client.destroy();
-  }
-});
-
 /** What a client says, and the last that it hears. */
 const OFFENCES: readonly (readonly [said: string, error: string])[] = [
   ['GARBAGE\r\n', 'Unknown Protocol Operation'],
@@ -158,67 +131,98 @@ const OFFENCES: readonly (readonly [said: string, error: string])[] = [
   [`PUB ${'a'.repeat(5000)}`, 'maximum control line exceeded'],
 ];
 
-test('malformed input gets -ERR and a closed connection, and disturbs nobody else', async () => {
-  const witness = await RawClient.connect(broker.port);
-  await witness.converse('SUB news 1\r\n');
-  for (const [said, error] of OFFENCES) {
-    const client = await RawClient.connect(broker.port, '');
-    client.say(said);
-    expect(await client.untilClosed(), JSON.stringify(said)).toMatch(`-ERR '${error}'\r\n`);
-    const answer = await witness.converse('PUB news 5\r\nfresh\r\n');
-    expect(answer).toBe('MSG news 1 5\r\nfresh\r\n');
+describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
+  let broker: StartedBroker;
+
+  beforeAll(async () => {
+    broker = await startBroker(executors);
+  });
+
+  afterAll(async () => {
+    await broker.drain();
+  });
+
+  for (const [name, said, answered] of CONVERSATIONS) {
+    test(name, async () => {
+      const client = await RawClient.connect(broker.port, '');
+      expect(await client.converse(said)).toBe(answered);
+      client.destroy();
+      // The next one asks whether anybody is there.
+      await expect.poll(() => broker.stats()).toMatchObject({ connections: 0 });
+    });
   }
-  witness.destroy();
-});
 
-test('a client without headers gets messages without theirs', async () => {
-  const plain = await RawClient.connect(broker.port, lines(QUIET));
-  await plain.converse('SUB h.* 1\r\n');
-  const modern = await RawClient.connect(broker.port);
-  await modern.converse(
-    lines('HPUB h.1 18 23', 'NATS/1.0', 'A: b', '', 'hello') +
-      lines('HPUB h.2 re.ply 12 12', 'NATS/1.0', '', ''),
-  );
-  expect(await plain.converse('')).toBe('MSG h.1 1 5\r\nhello\r\nMSG h.2 1 re.ply 0\r\n\r\n');
-  plain.destroy();
-  modern.destroy();
-});
+  test('the same conversations, one byte at a time', async () => {
+    for (const [name, said, answered] of CONVERSATIONS) {
+      const client = await RawClient.connect(broker.port, '');
+      await client.sayBytewise(said);
+      expect(await client.converse(''), name).toBe(answered);
+      client.destroy();
+      await expect.poll(() => broker.stats()).toMatchObject({ connections: 0 });
+    }
+  });
 
-test('each message goes to one member of a queue group, and all members get some', async () => {
-  const members = await Promise.all(
-    [1, 2, 3].map(async () => {
-      const member = await RawClient.connect(broker.port);
-      await member.converse('SUB work.* crew 1\r\n');
-      return member;
-    }),
-  );
-  const publisher = await RawClient.connect(broker.port);
-  await publisher.converse('PUB work.now 1\r\nx\r\n'.repeat(300));
-  const counts = await Promise.all(
-    members.map(async (member) => (await member.converse('')).split('MSG work.now').length - 1),
-  );
-  expect(counts.reduce((sum, count) => sum + count)).toBe(300);
-  for (const count of counts) expect(count).toBeGreaterThan(30);
-  for (const client of [publisher, ...members]) client.destroy();
-});
+  test('malformed input gets -ERR and a closed connection, and disturbs nobody else', async () => {
+    const witness = await RawClient.connect(broker.port);
+    await witness.converse('SUB news 1\r\n');
+    for (const [said, error] of OFFENCES) {
+      const client = await RawClient.connect(broker.port, '');
+      client.say(said);
+      expect(await client.untilClosed(), JSON.stringify(said)).toMatch(`-ERR '${error}'\r\n`);
+      const answer = await witness.converse('PUB news 5\r\nfresh\r\n');
+      expect(answer).toBe('MSG news 1 5\r\nfresh\r\n');
+    }
+    witness.destroy();
+  });
 
-test('messages of every size up to the limit arrive as they were', async () => {
-  const client = await RawClient.connect(broker.port);
-  await client.converse('SUB size.* 1\r\n');
-  for (const size of [0, 1, 3, 15, 16, 17, 255, 1000, 4095, 4096, 32_768, 65_535, 65_536]) {
-    const payload = Array.from({ length: size }, (_, i) => String.fromCharCode((i * 7) & 0xff));
-    const text = payload.join('');
-    client.say(`PUB size.${size} ${size}\r\n${text}\r\nPUB size.next 4\r\nnext\r\n`);
-    const line = `MSG size.${size} 1 ${size}\r\n`;
-    const answer = await client.takeBytes(line.length + size + 2);
-    expect(answer === `${line}${text}\r\n`, `${size} bytes`).toBe(true);
-    expect(await client.converse('')).toBe('MSG size.next 1 4\r\nnext\r\n');
-  }
-  client.destroy();
-});
+  test('a client without headers gets messages without theirs', async () => {
+    const plain = await RawClient.connect(broker.port, lines(QUIET));
+    await plain.converse('SUB h.* 1\r\n');
+    const modern = await RawClient.connect(broker.port);
+    await modern.converse(
+      lines('HPUB h.1 18 23', 'NATS/1.0', 'A: b', '', 'hello') +
+        lines('HPUB h.2 re.ply 12 12', 'NATS/1.0', '', ''),
+    );
+    expect(await plain.converse('')).toBe('MSG h.1 1 5\r\nhello\r\nMSG h.2 1 re.ply 0\r\n\r\n');
+    plain.destroy();
+    modern.destroy();
+  });
 
-test('when all clients are gone, every buffer is back', async () => {
-  await expect.poll(() => broker.connections.size).toBe(0);
-  expect(broker.router.index.count).toBe(0);
-  await expect.poll(() => broker.pool.stats().held).toBe(0);
+  test('each message goes to one member of a queue group, and all members get some', async () => {
+    const members = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const member = await RawClient.connect(broker.port);
+        await member.converse('SUB work.* crew 1\r\n');
+        return member;
+      }),
+    );
+    const publisher = await RawClient.connect(broker.port);
+    await publisher.converse('PUB work.now 1\r\nx\r\n'.repeat(300));
+    const counts = await Promise.all(
+      members.map(async (member) => (await member.converse('')).split('MSG work.now').length - 1),
+    );
+    expect(counts.reduce((sum, count) => sum + count)).toBe(300);
+    for (const count of counts) expect(count).toBeGreaterThan(30);
+    for (const client of [publisher, ...members]) client.destroy();
+  });
+
+  test('messages of every size up to the limit arrive as they were', async () => {
+    const client = await RawClient.connect(broker.port);
+    await client.converse('SUB size.* 1\r\n');
+    for (const size of [0, 1, 3, 15, 16, 17, 255, 1000, 4095, 4096, 32_768, 65_535, 65_536]) {
+      const payload = Array.from({ length: size }, (_, i) => String.fromCharCode((i * 7) & 0xff));
+      const text = payload.join('');
+      client.say(`PUB size.${size} ${size}\r\n${text}\r\nPUB size.next 4\r\nnext\r\n`);
+      const line = `MSG size.${size} 1 ${size}\r\n`;
+      const answer = await client.takeBytes(line.length + size + 2);
+      expect(answer === `${line}${text}\r\n`, `${size} bytes`).toBe(true);
+      expect(await client.converse('')).toBe('MSG size.next 1 4\r\nnext\r\n');
+    }
+    client.destroy();
+  });
+
+  test('when all clients are gone, every buffer is back', async () => {
+    const rest = { connections: 0, subscriptions: 0, held: 0 };
+    await expect.poll(() => broker.stats()).toMatchObject(rest);
+  });
 });

@@ -75,8 +75,8 @@ async function portOf(program: Program): Promise<string> {
   return port;
 }
 
-test('two strangers exchange messages', async () => {
-  const bus = broker('--port', '0', '--seconds', '0');
+test.each(['1', '2'])('two strangers exchange messages, executors: %s', async (executors) => {
+  const bus = broker('--port', '0', '--seconds', '0', '--executors', executors);
   const servers = `127.0.0.1:${await portOf(bus)}`;
   const answering = new Program('test/e2e/stranger-answers.mjs', servers);
   await answering.line(/^ready$/);
@@ -106,8 +106,9 @@ if (hasNatsServer || process.env.BUSBAR_TEST_NATS_SERVER === 'required') {
 }
 
 test('npm start: the load runs, nothing is lost, and the broker serves on', async () => {
-  const bus = broker('--port', '0', '--seconds', '1');
+  const bus = broker('--port', '0', '--seconds', '1', '--executors', '2');
   const servers = `127.0.0.1:${await portOf(bus)}`;
+  await bus.line(/^2 executors, /);
   await bus.line(/published, [\d,]+ delivered, 0 missing, 0 wrong/);
   await bus.line(/^Serving nats:\/\/127\.0\.0\.1:\d+ until Ctrl-C/);
   const answering = new Program('test/e2e/stranger-answers.mjs', servers);
@@ -118,10 +119,11 @@ test('npm start: the load runs, nothing is lost, and the broker serves on', asyn
   expect(await bus.ended).toBe(0);
 });
 
-test('a port that is taken: a clear message, and exit code 1', async () => {
-  const first = broker('--port', '0', '--seconds', '0');
+test.each(['1', '2'])('a port that is taken, executors: %s: exit code 1', async (executors) => {
+  const first = broker('--port', '0', '--seconds', '0', '--executors', executors);
   const port = await portOf(first);
-  const second = broker('--port', port, '--seconds', '0');
+  // Also where both would share it with others.
+  const second = broker('--port', port, '--seconds', '0', '--executors', executors);
   expect(await second.ended).toBe(1);
   expect(second.lines.join('\n')).toContain(`Port ${port} is taken`);
   first.process.kill('SIGTERM');
@@ -131,12 +133,14 @@ test('a port that is taken: a clear message, and exit code 1', async () => {
 test('--help explains, and a wrong option says what is wrong', async () => {
   const help = broker('--help');
   expect(await help.ended).toBe(0);
-  for (const option of ['--port', '--seconds', '--max-payload', '--user', '--token']) {
+  const options = ['--port', '--seconds', '--executors', '--max-payload', '--user', '--token'];
+  for (const option of options) {
     expect(help.lines.join('\n')).toContain(option);
   }
   for (const [args, complaint] of [
     [['--prot', '1'], '--prot'],
     [['--port', 'x'], '--port must be a number'],
+    [['--executors', '0'], '--executors must be from 1'],
     [['--port', '70000'], 'port must be an integer'],
     [['--user', 'joe'], 'user and pass must be given together'],
   ] as const) {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: what the executors show each other all the time, in shared words.
+ *
+ *   one block, a line of 32 words (128 bytes) for each executor
+ *
+ *   word     unit     written by          read by         access
+ *   EPOCH    starts   the executor        host, executor  atomic
+ *   CLIENTS  clients  the executor        executors       atomic
+ *   BURDEN   bytes    the executor        executors       atomic
+ *
+ * EPOCH counts how often an executor was started in this place. BURDEN is what waits for that
+ * client of the executor for which most waits. The host clears the words of a dead one.
+ */
+
+const EPOCH = 0;
+const CLIENTS = 1;
+const BURDEN = 2;
+const LINE_WORDS = 32;
+
+export class Board {
+  /** Structured-cloneable: hand it to the executors. */
+  readonly memory: ArrayBufferLike;
+  readonly #words: Int32Array;
+
+  constructor(memory: ArrayBufferLike) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory);
+  }
+
+  static create(count: number): Board {
+    return new Board(new SharedArrayBuffer(count * LINE_WORDS * Int32Array.BYTES_PER_ELEMENT));
+  }
+
+  /** An executor starts; returns its epoch. */
+  enter(index: number): number {
+    this.clear(index);
+    return Atomics.add(this.#words, index * LINE_WORDS + EPOCH, 1) + 1;
+  }
+
+  /** An executor has ended. */
+  clear(index: number): void {
+    this.setClients(index, 0);
+    this.setBurden(index, 0);
+  }
+
+  epochOf(index: number): number {
+    return Atomics.load(this.#words, index * LINE_WORDS + EPOCH);
+  }
+
+  setClients(index: number, clients: number): void {
+    Atomics.store(this.#words, index * LINE_WORDS + CLIENTS, clients);
+  }
+
+  /** Of all executors. */
+  get clients(): number {
+    let clients = 0;
+    for (let at = CLIENTS; at < this.#words.length; at += LINE_WORDS) {
+      clients += Atomics.load(this.#words, at);
+    }
+    return clients;
+  }
+
+  setBurden(index: number, bytes: number): void {
+    Atomics.store(this.#words, index * LINE_WORDS + BURDEN, bytes);
+  }
+
+  burdenOf(index: number): number {
+    return Atomics.load(this.#words, index * LINE_WORDS + BURDEN);
+  }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: the broker on every core, seen from the thread that starts it. */
+
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { ExecutorGroup } from 'busbar/executor';
+import { native, topology } from 'busbar/native';
+import { BufferPool, BusbarError } from 'busbar/pool';
+import { Acceptor } from './acceptor.ts';
+import { Board } from './board.ts';
+import { type BrokerStats, newServerId } from './broker.ts';
+import {
+  type BrokerOptions,
+  type ResolvedBrokerOptions,
+  resolveBrokerOptions,
+} from './broker-options.ts';
+import {
+  type ExecutorData,
+  type ExecutorMessage,
+  type HostMessage,
+  sendText,
+} from './executor-messages.ts';
+
+/** Regions in one lane. */
+const LANE_CAPACITY = 1024;
+/** What an executor keeps for each lane: a region that is pending, and one being written. */
+const BUFFERS_PER_LANE = 2;
+/** Threads of the pool beside the executors: the host, and one to spare for a restart. */
+const OTHER_THREADS = 2;
+/** So often an executor may crash before the broker gives up. */
+const RESTARTS = { maxRestarts: 10, withinMs: 60_000 };
+/** How often the host looks whether time is up. */
+const LOOK_MS = 20;
+/** How long an executor may take to say what it is asked, in good order. */
+const ANSWER_MS_MAX = 5000;
+
+export interface BrokerGroupOptions {
+  /** How many; default: one for each core that this process may use. */
+  readonly executors?: number | 'per-core';
+  /** What each of them runs. Default: the module `broker.worker.js` beside the program. */
+  readonly module?: URL;
+  /** An executor has crashed, and another one takes its place. */
+  readonly onCrash?: (index: number, error: Error) => void;
+}
+
+/** One executor, for people. */
+export interface ExecutorPlace {
+  readonly index: number;
+  /** The core to which it is pinned. */
+  readonly cpu: number | undefined;
+  /** Why it is not. */
+  readonly unpinned: string;
+}
+
+/** Many brokers that look like one. */
+export class BrokerGroup {
+  readonly options: ResolvedBrokerOptions;
+  readonly pool: BufferPool;
+  readonly port: number;
+  /** '' when executors share the port; else why they do not. */
+  readonly acceptedByHost: string;
+  /** Resolves when all have stopped; rejects when too many have crashed. */
+  readonly closed: Promise<void>;
+
+  readonly #group: ExecutorGroup;
+  readonly #board: Board;
+  readonly #acceptor: Acceptor | undefined;
+  readonly #onCrash: (index: number, error: Error) => void;
+  readonly #paths: (string | undefined)[] = [];
+  readonly #listening: Set<number> = new Set();
+  readonly #drained: Set<number> = new Set();
+  readonly #answers: Map<number, Map<number, Record<string, number>>> = new Map();
+  #questions: number = 0;
+  #failure: Error | undefined = undefined;
+  #changed: (() => void)[] = [];
+  #stopped: Promise<void> | undefined = undefined;
+
+  private constructor(
+    options: ResolvedBrokerOptions,
+    group: ExecutorGroup,
+    pool: BufferPool,
+    board: Board,
+    port: number,
+    acceptor: Acceptor | undefined,
+    onCrash: (index: number, error: Error) => void,
+  ) {
+    this.options = options;
+    this.#group = group;
+    this.pool = pool;
+    this.#board = board;
+    this.port = port;
+    this.#acceptor = acceptor;
+    this.acceptedByHost = acceptor === undefined ? '' : native.features.reusePort.reason;
+    this.closed = group.closed;
+    this.#onCrash = onCrash;
+    group.mailbox.handle((packet, from) => {
+      const text = packet.toString();
+      packet.release();
+      this.#hear(from, JSON.parse(text) as ExecutorMessage);
+    });
+  }
+
+  /**
+   * Starts all executors and resolves when all of them listen.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED when the port is taken; TypeError or RangeError
+   * naming the option that is wrong.
+   */
+  static async start(
+    brokerOptions: BrokerOptions,
+    { executors = 'per-core', module, onCrash = () => {} }: BrokerGroupOptions = {},
+  ): Promise<BrokerGroup> {
+    const options = resolveBrokerOptions(brokerOptions);
+    const count = executors === 'per-core' ? topology().usableCount : executors;
+    const server = await listenAlone(options);
+    const { address, port } = server.address() as AddressInfo;
+    const sharesPort = native.features.reusePort.available;
+    // Nobody else has the port. From here on it is shared, if only with the executors.
+    if (sharesPort) await closeServer(server);
+    const acceptor = sharesPort ? undefined : Acceptor.on(server);
+    const { bufferSize, bufferCount } = options;
+    const pool = BufferPool.create({
+      bufferSize,
+      bufferCount: bufferCount + BUFFERS_PER_LANE * count * count,
+      maxThreads: count + OTHER_THREADS,
+    });
+    const board = Board.create(count);
+    const data: ExecutorData = {
+      options: brokerOptions,
+      board: board.memory as SharedArrayBuffer,
+      laneCapacity: LANE_CAPACITY,
+      serverId: newServerId(),
+      host: address,
+      port,
+      sharesPort,
+    };
+    let broker: BrokerGroup | undefined;
+    try {
+      const group = await ExecutorGroup.start({
+        pool,
+        module: module ?? new URL('./broker.worker.js', import.meta.url),
+        count,
+        name: 'broker',
+        data,
+        laneCapacity: LANE_CAPACITY,
+        restart: RESTARTS,
+        onCrash: (index, crash) => {
+          if (broker !== undefined) broker.#crashed(index, crash);
+        },
+      });
+      broker = new BrokerGroup(options, group, pool, board, port, acceptor, onCrash);
+      await broker.#untilAllListen();
+      return broker;
+    } catch (error) {
+      if (server.listening) server.close();
+      pool.close();
+      throw error;
+    }
+  }
+
+  get count(): number {
+    return this.#group.count;
+  }
+
+  /** Who runs where. */
+  get places(): ExecutorPlace[] {
+    return this.#group.stats().map(({ index, cpu, unpinned }) => ({ index, cpu, unpinned }));
+  }
+
+  /** The sums over all executors, as far as they answer. */
+  async stats(): Promise<BrokerStats> {
+    const id = ++this.#questions;
+    const answers = new Map<number, Record<string, number>>();
+    this.#answers.set(id, answers);
+    for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'stats', id });
+    await this.#until(() => answers.size === this.count, ANSWER_MS_MAX);
+    this.#answers.delete(id);
+    const sum = (key: keyof BrokerStats): number =>
+      [...answers.values()].reduce((total, stats) => total + (stats[key] ?? 0), 0);
+    return {
+      messagesIn: sum('messagesIn'),
+      messagesOut: sum('messagesOut'),
+      pings: sum('pings'),
+      connections: sum('connections'),
+      paused: sum('paused'),
+      subscriptions: sum('subscriptions'),
+      slowConsumers: sum('slowConsumers'),
+    };
+  }
+
+  /** Stops in good order, as `Broker.drain` does. */
+  drain(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const accepting = this.#acceptor?.close();
+    for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'drain' });
+    const { lingerMs } = this.options;
+    await this.#until(() => this.#drained.size === this.count, 2 * lingerMs + ANSWER_MS_MAX);
+    this.#acceptor?.destroy();
+    await accepting;
+    await this.#group.stop({ mode: 'now' });
+    this.pool.close();
+  }
+
+  async #untilAllListen(): Promise<void> {
+    await this.#until(() => this.#listening.size === this.count || this.#failure !== undefined);
+    if (this.#failure === undefined) return;
+    await this.#group.stop({ mode: 'now' });
+    throw this.#failure;
+  }
+
+  #tell(index: number, message: HostMessage): void {
+    const group = this.#group;
+    // Rejected: it has stopped.
+    sendText(this.pool, (packet) => group.sendToWhenRoom(index, packet), message).catch(() => {});
+  }
+
+  #hear(from: number, message: ExecutorMessage): void {
+    switch (message.kind) {
+      case 'listening':
+        this.#listening.add(from);
+        this.#paths[from] = message.path;
+        this.#acceptor?.setPath(from, message.path);
+        break;
+      case 'failed':
+        this.#failure ??= new BusbarError(
+          'ERR_BUSBAR_LINK_REFUSED',
+          `executor ${from}: ${message.reason}`,
+        );
+        break;
+      case 'stats':
+        this.#answers.get(message.id)?.set(from, message.stats);
+        break;
+      case 'drained':
+        this.#drained.add(from);
+        break;
+    }
+    for (const change of this.#changed.splice(0)) change();
+  }
+
+  /** Tells the others, so that they need not wait for its successor. */
+  #crashed(index: number, error: Error): void {
+    this.#board.clear(index);
+    this.#acceptor?.setPath(index, undefined);
+    const path = this.#paths[index];
+    if (path !== undefined) rmSync(path, { force: true });
+    const epoch = this.#board.epochOf(index);
+    for (let other = 0; other < this.count; other++) {
+      if (other !== index) this.#tell(other, { kind: 'lost', index, epoch });
+    }
+    this.#onCrash(index, error);
+  }
+
+  /** Waits for what executors say. */
+  async #until(isTrue: () => boolean, timeoutMs: number = Infinity): Promise<void> {
+    const untilMs = performance.now() + timeoutMs;
+    while (!isTrue() && performance.now() < untilMs) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LOOK_MS);
+        this.#changed.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+}
+
+/**
+ * Listens where nobody else does: sockets that share a port would share it with another broker of
+ * the same user, too.
+ */
+async function listenAlone({ host, port }: ResolvedBrokerOptions): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true });
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', (cause as Error).message, { cause });
+  }
+  return server;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  await closed;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: what the host and the executors tell each other. Rare, so it is JSON. */
+
+import type { PacketSender } from 'busbar/channel';
+import { Packet } from 'busbar/packet';
+import type { BufferPool } from 'busbar/pool';
+import type { BrokerOptions } from './broker-options.ts';
+
+/** What every executor is started with. */
+export interface ExecutorData {
+  readonly options: BrokerOptions;
+  /** Memory of the board. */
+  readonly board: SharedArrayBuffer;
+  readonly laneCapacity: number;
+  readonly serverId: string;
+  readonly host: string;
+  readonly port: number;
+  /** Each executor listens on the port; else at a path, where the host brings clients. */
+  readonly sharesPort: boolean;
+}
+
+/** From the host. */
+export type HostMessage =
+  /** Another executor has ended. */
+  | { readonly kind: 'lost'; readonly index: number; readonly epoch: number }
+  /** Asks for `stats`. */
+  | { readonly kind: 'stats'; readonly id: number }
+  /** Asks to stop in good order, and for `drained`. */
+  | { readonly kind: 'drain' };
+
+/** To the host. */
+export type ExecutorMessage =
+  /** Clients may come. */
+  | { readonly kind: 'listening'; readonly path: string | undefined }
+  | { readonly kind: 'failed'; readonly reason: string; readonly code: string | undefined }
+  | { readonly kind: 'stats'; readonly id: number; readonly stats: Record<string, number> }
+  | { readonly kind: 'drained' };
+
+/** Sends it as soon as there is a buffer and room in the lane; rejects when the lane is closed. */
+export async function sendText(
+  pool: BufferPool,
+  send: PacketSender['send'],
+  message: HostMessage | ExecutorMessage,
+): Promise<void> {
+  const text = Buffer.from(JSON.stringify(message));
+  const bufferId = await pool.acquire();
+  const offset = pool.offsetOf(bufferId);
+  pool.bytes.set(text, offset);
+  const packet = Packet.wrap(pool, bufferId, offset, text.length);
+  try {
+    await send(packet);
+  } catch (error) {
+    packet.release();
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: what executors tell each other, and what they make of it. */
+
+import { expect, test } from 'vitest';
+import { Random } from '../../src/base/random.ts';
+import {
+  interestBytes,
+  readInterest,
+  readServe,
+  serveBytes,
+  writeInterest,
+  writeServe,
+} from './mesh-messages.ts';
+import { OwnInterest, weightOf } from './own-interest.ts';
+import { type RemoteExecutor, RemoteInterest } from './remote-interest.ts';
+import { Subscription } from './subscription.ts';
+import { MatchSet, SubscriptionIndex } from './subscription-index.ts';
+
+const SEED = Number(process.env.BUSBAR_SEED ?? 9);
+const bytes = new Uint8Array(4096);
+const view = new DataView(bytes.buffer);
+const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
+
+function executor(index: number): RemoteExecutor {
+  return { index, offer: () => true, pass: () => {} };
+}
+
+test('an interest is read as it was written, at any address', () => {
+  for (let at = 0; at < 8; at++) {
+    bytes.fill(0xee);
+    const subject = bytesOf('orders.\xff.>');
+    const length = interestBytes(subject, 'crew');
+    writeInterest(view, bytes, at, subject, 'crew', 17);
+    const read = readInterest(view, bytes, at);
+    expect(read).toEqual({ subject, queue: 'crew', weight: 17, end: at + length });
+    expect(bytes[at + length]).toBe(0xee);
+  }
+});
+
+test('the groups that a message is for are read as they were written', () => {
+  for (const names of [[], ['a'], ['crew', '\xe9', 'x'.repeat(300)]]) {
+    for (const plain of [true, false]) {
+      writeServe(view, bytes, 3, plain, names);
+      expect(readServe(view, bytes, 3)).toEqual({ plain, names, end: 3 + serveBytes(names) });
+    }
+  }
+});
+
+test('others are told of the first and the last subscriber, and of each member of a group', () => {
+  const own = new OwnInterest();
+  const plain = new Subscription(null, bytesOf('a.b'), '', bytesOf('1'));
+  const member = new Subscription(null, bytesOf('a.b'), 'crew', bytesOf('2'));
+  const told = (interest: ReturnType<OwnInterest['add']>): number | undefined =>
+    interest && weightOf(interest);
+  expect([own.add(plain), own.add(plain)].map(told)).toEqual([1, undefined]);
+  expect(told(own.add(member))).toBe(1);
+  expect(told(own.add(member))).toBe(2);
+  expect(told(own.remove(plain))).toBe(undefined);
+  expect(told(own.remove(plain))).toBe(0);
+  expect(told(own.remove(plain))).toBe(undefined);
+  expect(told(own.remove(member))).toBe(1);
+  expect([...own.all()].map(weightOf)).toEqual([1]);
+});
+
+/** What a match says of other executors, in an order that can be compared. */
+function describeBeyond(found: MatchSet<string>): string[] {
+  const { executors, groups } = found.beyond ?? { executors: [], groups: [] };
+  const lines = executors.map(({ index }) => `plain ${index}`);
+  for (const { name, members, remote, remoteWeight } of groups) {
+    const weights: Map<number, number> = new Map();
+    for (const { owner, weight } of remote) {
+      weights.set(owner.index, (weights.get(owner.index) ?? 0) + weight);
+    }
+    const there = [...weights].sort().map(([index, weight]) => `${index}×${weight}`);
+    lines.push(`${name}: ${members.length} here, ${there.join(' ')}, ${remoteWeight} in all`);
+  }
+  return lines.sort();
+}
+
+test('who is interested elsewhere is known exactly, whatever comes and goes', () => {
+  const random = new Random(SEED);
+  const index: SubscriptionIndex<string> = new SubscriptionIndex();
+  const remote = new RemoteInterest(index);
+  const executors = [executor(0), executor(1), executor(2)];
+  const patterns = ['a', '*', '>', 'a.b', 'b'];
+  const reached: Record<string, string[]> = { a: ['a', '*', '>'], 'a.b': ['>', 'a.b'] };
+  const known: Map<string, number> = new Map();
+  const here: Subscription<string>[] = [];
+  for (let step = 0; step < 3000; step++) {
+    const one = executors[random.below(3)];
+    const pattern = patterns[random.below(patterns.length)];
+    const queue = ['', 'q', 'r'][random.below(3)];
+    if (random.chance(0.02)) {
+      remote.forget(one);
+      for (const key of known.keys()) if (key.startsWith(`${one.index} `)) known.delete(key);
+    } else if (random.chance(0.2)) {
+      const subscription = new Subscription('here', bytesOf(pattern), queue, bytesOf('1'));
+      index.add(subscription);
+      here.push(subscription);
+      if (here.length > 5) index.remove(here.shift() as Subscription<string>);
+    } else {
+      const weight = queue === '' ? random.below(2) : random.below(4);
+      remote.set(one, bytesOf(pattern), queue, weight);
+      known.set(`${one.index} ${pattern} ${queue}`, weight);
+    }
+    const subject = random.chance(0.5) ? 'a' : 'a.b';
+    const found: MatchSet<string> = new MatchSet();
+    index.match(bytesOf(subject), 0, subject.length, found);
+    const expected: string[] = [];
+    const weightAt = (place: number, name: string): number =>
+      reached[subject].reduce((sum, each) => sum + (known.get(`${place} ${each} ${name}`) ?? 0), 0);
+    for (const place of [0, 1, 2]) if (weightAt(place, '') > 0) expected.push(`plain ${place}`);
+    for (const name of ['q', 'r']) {
+      const there = [0, 1, 2].filter((place) => weightAt(place, name) > 0);
+      if (there.length === 0) continue;
+      const members = here.filter(
+        (each) =>
+          each.queue === name && reached[subject].includes(Buffer.from(each.subject).toString()),
+      );
+      const sum = there.reduce((total, place) => total + weightAt(place, name), 0);
+      const list = there.map((place) => `${place}×${weightAt(place, name)}`).join(' ');
+      expected.push(`${name}: ${members.length} here, ${list}, ${sum} in all`);
+    }
+    expect(describeBeyond(found), `seed ${SEED}, step ${step}`).toEqual(expected.sort());
+  }
+});

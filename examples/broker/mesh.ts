@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: how the executors of one broker work together. Each has clients of its own, and a
+ * lane to and from every other one; they share nothing else than the pool.
+ *
+ *   client ─▶ Connection ─▶ Router ─▶ subscribers here
+ *                              └────▶ OutLane ═══▶ InLane ─▶ Router ─▶ subscribers there
+ *
+ * **Interest.** Each executor tells every other what its clients have subscribed to: once for all
+ * subscriptions with the same subject (INTEREST, weight 1 or 0), for a queue group at every change
+ * with the number of its members. The others keep that beside their own subscriptions, so one look
+ * into the cache of matches answers who gets a message, here and elsewhere.
+ *
+ * **Messages.** One that somebody at another executor wants is sent there once, as a reference to
+ * the bytes that the publisher's socket was read into. The other side matches it against its own
+ * subscriptions. For queue groups the sending side decides which executor has the member that gets
+ * the message, by the numbers of members, and says so before (SERVE), when it is another set of
+ * groups than for the message before. If that member has left meanwhile, the executor passes the
+ * message on to another one that has members.
+ *
+ * **Order.** Messages and what belongs to them are a stream, in which a subscriber gets what one
+ * publisher says in order. Everything else are notices: they are heard at once, also when the
+ * stream has to wait. Who subscribes and then publishes has announced the first before the second
+ * leaves.
+ *
+ * **PONG means everywhere.** A PING is answered, and a SUB or UNSUB of a verbose client confirmed,
+ * when the others have dealt with all that this client caused: so its subscription is known, its
+ * last one forgotten, and its messages have been handed to their subscribers. DONE says how many
+ * interests and regions of the stream have been dealt with; FENCE, in the stream, asks for it. DONE
+ * also opens the window again: messages may not fill a lane.
+ *
+ * **Beginning and end.** Who starts says ASK, with an epoch that no predecessor had, to everyone.
+ * The answer is TELL with that epoch, then all interest, then SYNC; what came in the lane before
+ * was for a predecessor. Who hears ASK from someone new asks in turn. An executor listens for
+ * clients when it is synced with all. When one dies, the others are told (`lost`), forget its
+ * interest, and wait for it no more; its successor begins with ASK. Before the broker stops, each
+ * executor says BYE behind its last message, and keeps its clients until it has heard BYE from all.
+ *
+ * **When nothing fits.** A full window makes the publisher wait, see `backpressure.ts`. When the
+ * pool is empty, every executor notices, and that one cuts a client off whose client has most
+ * waiting, as all can see on the board.
+ */
+
+import type { BufferId, BufferPool } from 'busbar/pool';
+import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
+import { InLane, type InLaneCore } from './in-lane.ts';
+import { BYE } from './mesh-messages.ts';
+import { type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
+import { type Interest, OwnInterest } from './own-interest.ts';
+import type { Peers } from './peers.ts';
+import type { ProtocolLimits } from './protocol.ts';
+import { RemoteInterest } from './remote-interest.ts';
+import type { Router, Subscriber } from './router.ts';
+import { Scratch } from './scratch.ts';
+import type { Subscription } from './subscription.ts';
+
+/** What the mesh needs of the broker. */
+export interface MeshCore<S extends Subscriber> {
+  readonly pool: BufferPool;
+  readonly router: Router<S>;
+  readonly backpressure: Backpressure;
+  readonly counters: { messagesOut: number };
+  readonly limits: ProtocolLimits;
+  /** Bytes and regions of messages that may be on their way from one executor to another. */
+  readonly windowBytes: number;
+  readonly windowRegions: number;
+}
+
+/** How far each other executor must come. */
+export type Mark = Int32Array;
+
+/** A DONE is given unasked when this share of the window or of the lane has been dealt with. */
+const DONE_SHARE = 8;
+
+export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Waiter, Elsewhere {
+  readonly pool: BufferPool;
+  readonly peers: Peers;
+  readonly own: OwnInterest = new OwnInterest();
+  readonly remote: RemoteInterest<S>;
+  readonly scratch: Scratch;
+  readonly windowBytes: number;
+  readonly windowRegions: number;
+  readonly router: Router<S>;
+  readonly backpressure: Backpressure;
+  readonly counters: { messagesOut: number };
+  readonly limits: ProtocolLimits;
+  readonly epoch: number;
+  readonly doneRegions: number;
+  readonly doneBytes: number;
+  /** There are no other executors. */
+  readonly isAlone: boolean;
+  isDirty: boolean = false;
+
+  /** By index; none at our own. */
+  readonly #out: (OutLane | undefined)[] = [];
+  readonly #in: (InLane<S> | undefined)[] = [];
+  /** Somebody may go on with what has been heard. */
+  #hasNews: boolean = false;
+  readonly #changed: (() => void)[] = [];
+  #isClosed: boolean = false;
+
+  constructor(core: MeshCore<S>, peers: Peers) {
+    this.pool = core.pool;
+    this.router = core.router;
+    this.backpressure = core.backpressure;
+    this.counters = core.counters;
+    this.limits = core.limits;
+    this.windowBytes = core.windowBytes;
+    this.windowRegions = Math.min(core.windowRegions, peers.laneCapacity >>> 1);
+    this.peers = peers;
+    this.epoch = peers.epoch;
+    this.isAlone = peers.count === 1;
+    this.doneRegions = Math.max(1, Math.floor(this.windowRegions / DONE_SHARE));
+    this.doneBytes = Math.max(1, Math.floor(core.windowBytes / DONE_SHARE));
+    this.scratch = new Scratch(core.pool, () => core.backpressure.noBuffer(this));
+    this.remote = new RemoteInterest(core.router.index);
+    if (this.isAlone) return;
+    for (let index = 0; index < peers.count; index++) {
+      const out = index === peers.index ? undefined : new OutLane(this, index);
+      this.#out.push(out);
+      this.#in.push(out === undefined ? undefined : new InLane<S>(this, out));
+    }
+    core.backpressure.elsewhere = this;
+    peers.receive((from, bufferId, offset, length) => this.#take(from, bufferId, offset, length));
+    this.flush();
+  }
+
+  /** Whether it is known what everybody else's clients have subscribed to. */
+  get isSynced(): boolean {
+    return this.#in.every((lane) => lane === undefined || lane.isSynced);
+  }
+
+  /** Messages of others that wait for clients here. */
+  get blockedCount(): number {
+    return this.#in.reduce((count, lane) => count + (lane?.isBlocked === true ? 1 : 0), 0);
+  }
+
+  /** Messages that were for a member of a queue group who had left, and reached no other. */
+  get lostCount(): number {
+    return this.#out.reduce((count, lane) => count + (lane?.lostCount ?? 0), 0);
+  }
+
+  /** A client here has subscribed. */
+  add(subscription: Subscription<S>): void {
+    this.router.index.add(subscription);
+    if (!this.isAlone) this.#announce(this.own.add(subscription));
+  }
+
+  /** A subscription has ended. */
+  remove(subscription: Subscription<S>): void {
+    if (subscription.place < 0) return;
+    this.router.index.remove(subscription);
+    if (!this.isAlone) this.#announce(this.own.remove(subscription));
+  }
+
+  /** Sends what waits. At the end of everything that may have sent something. */
+  flush(): void {
+    if (this.isDirty) {
+      this.isDirty = false;
+      for (const lane of this.#out) lane?.flush();
+    }
+    this.scratch.release();
+  }
+
+  /**
+   * Notes how far everybody else must come; `withMessages`: with messages too, not only with who
+   * has subscribed to what. False: there is no room to ask for it, try again.
+   */
+  mark(mark: Mark, withMessages: boolean): boolean {
+    let isMarked = true;
+    for (let index = 0; index < this.#out.length; index++) {
+      const lane = this.#out[index];
+      if (lane === undefined) continue;
+      if (!lane.mark(mark, index * MARK_WORDS, withMessages)) isMarked = false;
+    }
+    this.scratch.release();
+    return isMarked;
+  }
+
+  /** Whether everybody else has come that far. */
+  isDone(mark: Mark): boolean {
+    for (let index = 0; index < this.#out.length; index++) {
+      const lane = this.#out[index];
+      if (lane !== undefined && !lane.hasDone(mark, index * MARK_WORDS)) return false;
+    }
+    return true;
+  }
+
+  /** Room for a {@link Mark}. */
+  makeMark(): Mark {
+    return new Int32Array(MARK_WORDS * this.peers.count);
+  }
+
+  /** Another executor has ended. One that has a successor already is not forgotten again. */
+  lost(index: number, epoch: number): void {
+    const out = this.#out[index];
+    const lane = this.#in[index];
+    if (out === undefined || lane === undefined) return;
+    if (out.listener === epoch) out.close();
+    lane.lose(epoch);
+    this.heard();
+    this.goOn();
+  }
+
+  /** Every now and then: what could not be sent is tried again. */
+  check(): void {
+    this.isDirty = true;
+    for (const lane of this.#in) lane?.flush();
+    this.flush();
+  }
+
+  /** Says that no message comes any more. */
+  sayBye(): void {
+    for (const lane of this.#out) lane?.sign(BYE);
+    this.flush();
+  }
+
+  /** Whether everybody has said so. */
+  get hasHeardBye(): boolean {
+    return this.#in.every((lane) => lane === undefined || lane.hasSaidBye);
+  }
+
+  /** Resolves when something was heard, for those who wait for `isSynced` or `hasHeardBye`. */
+  change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#changed.push(resolve);
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const lane of this.#out) lane?.close();
+    for (const lane of this.#in) lane?.close();
+    this.scratch.release();
+  }
+
+  // ── For the lanes and the back-pressure ───────────────────────────────────────────────
+
+  heard(): void {
+    this.#hasNews = true;
+    this.isDirty = true;
+  }
+
+  goOn(): void {
+    this.flush();
+    if (!this.#hasNews) return;
+    this.#hasNews = false;
+    for (const resolve of this.#changed.splice(0)) resolve();
+    this.backpressure.proceed();
+    this.flush();
+  }
+
+  /** There is a buffer again. */
+  proceed(): void {
+    this.check();
+  }
+
+  note(bytes: number): void {
+    this.peers.board.setBurden(this.peers.index, bytes);
+  }
+
+  isHeaviest(bytes: number): boolean {
+    const { board } = this.peers;
+    return this.#out.every((lane, index) => lane === undefined || board.burdenOf(index) <= bytes);
+  }
+
+  #announce(interest: Interest | undefined): void {
+    if (interest === undefined) return;
+    for (const lane of this.#out) lane?.announce(interest);
+  }
+
+  #take(from: number, bufferId: BufferId, offset: number, length: number): void {
+    const lane = this.#in[from];
+    if (lane === undefined || this.#isClosed) {
+      this.pool.release(bufferId);
+      return;
+    }
+    lane.take(bufferId, offset, length);
+    lane.flush();
+    this.goOn();
+  }
+}

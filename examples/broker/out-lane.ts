@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: the lane to another executor. Two things travel in it: notices, which the other
+ * hears at once, and the stream of messages, which it deals with in order when there is room.
+ *
+ * Both wait in a *pending region* until the end of the turn, or until something comes that does not
+ * touch it: messages that lie behind each other in a publisher's buffer, and all go there, travel
+ * as one region with one reference. So a burst costs the lane about as much as a message.
+ *
+ * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions as
+ * the window has are with the other executor. Notices always find room: a lane has more of it than
+ * the window, and what is noticed is bounded by what the other knows.
+ */
+
+import type { BufferPool } from 'busbar/pool';
+import {
+  ASK_BYTES,
+  DONE_BYTES,
+  FENCE,
+  interestBytes,
+  SIGN_BYTES,
+  SYNC,
+  serveBytes,
+  TELL_BYTES,
+  writeAsk,
+  writeDone,
+  writeInterest,
+  writeServe,
+  writeSign,
+  writeTell,
+} from './mesh-messages.ts';
+import type { Message } from './message.ts';
+import { type Interest, type OwnInterest, weightOf } from './own-interest.ts';
+import type { Peers } from './peers.ts';
+import { PendingRegion } from './pending-region.ts';
+import type { RemoteExecutor } from './remote-interest.ts';
+import type { Scratch } from './scratch.ts';
+
+/** What every new listener takes for granted: messages are for plain subscriptions only. */
+const NO_NAMES: readonly string[] = [];
+
+/** What lanes of one executor share. */
+export interface LaneCore {
+  readonly pool: BufferPool;
+  readonly peers: Peers;
+  readonly own: OwnInterest;
+  readonly scratch: Scratch;
+  /** Bytes and regions that may be on their way in one lane. */
+  readonly windowBytes: number;
+  readonly windowRegions: number;
+  /** Something waits for `flush`. */
+  isDirty: boolean;
+}
+
+/** In a mark of progress: who listens, interests, regions. */
+export const MARK_WORDS = 3;
+
+export class OutLane implements RemoteExecutor {
+  readonly index: number;
+  /** Who listens at the other end; 0: nobody that has asked, and nothing is sent. */
+  listener: number = 0;
+  /** Messages that could not be passed on. */
+  lostCount: number = 0;
+
+  readonly #core: LaneCore;
+  readonly #pool: BufferPool;
+  readonly #notices: PendingRegion;
+  readonly #stream: PendingRegion;
+  /** The window is not waited for. */
+  #isUrgent: boolean = false;
+
+  // Modulo 2³². Sent, and dealt with by the other.
+  #sentInterests: number = 0;
+  #doneInterests: number = 0;
+  #sentRegions: number = 0;
+  #doneRegions: number = 0;
+  #sentBytes: number = 0;
+  #doneBytes: number = 0;
+  /** Up to there the other has been asked to say when it is done. */
+  #fencedRegions: number = 0;
+
+  // What the other was told last of whom messages are for.
+  #servesPlain: boolean = true;
+  #serves: readonly string[] = NO_NAMES;
+
+  /** What has changed since it was told. */
+  readonly #news: Set<Interest> = new Set();
+  #asksDue: boolean = true;
+  #tellsDue: boolean = false;
+  #syncDue: boolean = false;
+  /** None of these is due. */
+  #isSilent: boolean = false;
+  readonly #signsDue: number[] = [];
+
+  constructor(core: LaneCore, index: number) {
+    this.#core = core;
+    this.#pool = core.pool;
+    this.index = index;
+    this.#notices = new PendingRegion(core.pool);
+    this.#stream = new PendingRegion(core.pool);
+    core.isDirty = true;
+  }
+
+  /** Asks the other (again) to tell what it has. */
+  ask(): void {
+    this.#asksDue = true;
+    this.#break();
+  }
+
+  /** Somebody listens who knows nothing: tells everything, and everything new from now on. */
+  open(listener: number): void {
+    this.close();
+    this.listener = listener;
+    this.#sentInterests = 0;
+    this.#doneInterests = 0;
+    this.#sentRegions = 0;
+    this.#doneRegions = 0;
+    this.#sentBytes = 0;
+    this.#doneBytes = 0;
+    this.#fencedRegions = 0;
+    this.#servesPlain = true;
+    this.#serves = NO_NAMES;
+    for (const interest of this.#core.own.all()) this.#news.add(interest);
+    this.#tellsDue = true;
+    this.#syncDue = true;
+    this.#break();
+  }
+
+  /** Nobody listens any more. What waits is dropped. */
+  close(): void {
+    this.listener = 0;
+    // The question may be among it; asking twice does no harm.
+    if (!this.#notices.isEmpty) this.ask();
+    this.#notices.drop();
+    this.#stream.drop();
+    this.#news.clear();
+    this.#tellsDue = false;
+    this.#syncDue = false;
+    this.#signsDue.length = 0;
+  }
+
+  /** An interest of ours has changed. */
+  announce(interest: Interest): void {
+    if (this.listener === 0) return;
+    this.#news.add(interest);
+    this.#break();
+  }
+
+  /** Says something in the stream, after everything said so far. */
+  sign(kind: number): void {
+    if (this.listener === 0) return;
+    this.#signsDue.push(kind);
+    this.#core.isDirty = true;
+  }
+
+  offer(message: Message, plain: boolean, groups: readonly string[]): boolean {
+    if (this.listener === 0) return true;
+    // What the publisher's client has subscribed to before is known there before.
+    if (!this.#isSilent && !this.#notify()) return false;
+    if (plain !== this.#servesPlain || !isSame(groups, this.#serves)) {
+      if (!this.#serve(plain, groups)) return false;
+    }
+    return this.#append(message.begin, message.end);
+  }
+
+  pass(message: Message, groups: readonly string[]): void {
+    this.#isUrgent = true;
+    if (!this.offer(message, false, groups)) this.lostCount++;
+    else this.#pushStream();
+    this.#isUrgent = false;
+  }
+
+  /** Sends what waits, as far as there is room. */
+  flush(): void {
+    if (!this.#notify()) return;
+    while (this.#signsDue.length > 0) {
+      if (!this.#say(this.#signsDue[0])) return;
+      this.#signsDue.shift();
+    }
+    this.#pushStream();
+  }
+
+  /** Tells how much of what came from the other is done. False: no room now. */
+  tellDone(interests: number, regions: number, bytes: number): boolean {
+    const write = (at: number): void => writeDone(this.#pool.view, at, interests, regions, bytes);
+    return this.#notice(DONE_BYTES, write) && this.#pushNotices();
+  }
+
+  /** The other is done with so much. */
+  done(interests: number, regions: number, bytes: number): void {
+    this.#doneInterests = interests;
+    this.#doneRegions = regions;
+    this.#doneBytes = bytes;
+  }
+
+  /**
+   * Notes in `mark[at, at + MARK_WORDS)` what is to be dealt with, and asks for word of it.
+   * False: there is no room for that yet.
+   */
+  mark(mark: Int32Array, at: number, withMessages: boolean): boolean {
+    if (this.listener !== 0) {
+      if (!this.#notify()) return false;
+      if (withMessages && !this.#fence()) return false;
+    }
+    mark[at] = this.listener;
+    mark[at + 1] = this.#sentInterests;
+    mark[at + 2] = withMessages ? this.#sentRegions : this.#doneRegions;
+    return true;
+  }
+
+  /** Whether the one who listened then has dealt with it, or never will. */
+  hasDone(mark: Int32Array, at: number): boolean {
+    const listener = mark[at];
+    if (listener === 0 || listener !== this.listener) return true;
+    const interests = (this.#doneInterests - mark[at + 1]) | 0;
+    const regions = (this.#doneRegions - mark[at + 2]) | 0;
+    return interests >= 0 && regions >= 0;
+  }
+
+  /** Sends the stream so far, and a FENCE unless there is word of it, or will be. */
+  #fence(): boolean {
+    if (!this.#pushStream()) return false;
+    const sent = this.#sentRegions;
+    if (this.#doneRegions === sent || this.#fencedRegions === sent) return true;
+    if (!this.#say(FENCE) || !this.#pushStream()) return false;
+    this.#fencedRegions = this.#sentRegions;
+    return true;
+  }
+
+  /** Sends the notices that are due. False: no room. */
+  #notify(): boolean {
+    if (this.#isSilent) return this.#pushNotices();
+    const { view } = this.#pool;
+    const { epoch } = this.#core.peers;
+    if (this.#asksDue) {
+      if (!this.#notice(ASK_BYTES, (at) => writeAsk(view, at, epoch))) return false;
+      this.#asksDue = false;
+    }
+    if (this.#tellsDue) {
+      const write = (at: number): void => writeTell(view, at, this.listener, epoch);
+      if (!this.#notice(TELL_BYTES, write)) return false;
+      this.#tellsDue = false;
+    }
+    if (!this.#announceNews()) return false;
+    if (this.#syncDue) {
+      if (!this.#notice(SIGN_BYTES, (at) => writeSign(view, at, SYNC))) return false;
+      this.#syncDue = false;
+    }
+    if (!this.#pushNotices()) return false;
+    this.#isSilent = true;
+    return true;
+  }
+
+  #announceNews(): boolean {
+    const { view, bytes } = this.#pool;
+    for (const interest of this.#news) {
+      const { subject, queue } = interest;
+      const write = (at: number): void =>
+        writeInterest(view, bytes, at, subject, queue, weightOf(interest));
+      if (!this.#notice(interestBytes(subject, queue), write)) return false;
+      this.#sentInterests = (this.#sentInterests + 1) | 0;
+      this.#news.delete(interest);
+    }
+    return true;
+  }
+
+  #break(): void {
+    this.#isSilent = false;
+    this.#core.isDirty = true;
+  }
+
+  /** Writes a notice. False: no memory, or no room for those before. */
+  #notice(length: number, write: (at: number) => void): boolean {
+    const at = this.#core.scratch.reserve(length);
+    if (at < 0) return false;
+    write(at);
+    if (this.#notices.extend(at, at + length)) return true;
+    if (!this.#pushNotices()) return false;
+    this.#notices.set(at, at + length);
+    return true;
+  }
+
+  #serve(plain: boolean, groups: readonly string[]): boolean {
+    const { view, bytes } = this.#pool;
+    const length = serveBytes(groups);
+    const at = this.#core.scratch.reserve(length);
+    if (at < 0) return false;
+    writeServe(view, bytes, at, plain, groups);
+    if (!this.#append(at, at + length)) return false;
+    this.#servesPlain = plain;
+    this.#serves = [...groups];
+    return true;
+  }
+
+  /** FENCE or BYE. */
+  #say(kind: number): boolean {
+    const at = this.#core.scratch.reserve(SIGN_BYTES);
+    if (at < 0) return false;
+    writeSign(this.#pool.view, at, kind);
+    return this.#append(at, at + SIGN_BYTES);
+  }
+
+  /** Appends `[begin, end)` to the stream. False: what is before it cannot leave. */
+  #append(begin: number, end: number): boolean {
+    const stream = this.#stream;
+    if (stream.extend(begin, end)) return true;
+    if (!this.#pushStream()) return false;
+    stream.set(begin, end);
+    this.#core.isDirty = true;
+    return true;
+  }
+
+  #pushNotices(): boolean {
+    const { bufferId, begin, length } = this.#notices;
+    if (this.#notices.isEmpty) return true;
+    if (!this.#core.peers.trySend(this.index, bufferId, begin, length)) return false;
+    this.#notices.forget();
+    return true;
+  }
+
+  #pushStream(): boolean {
+    const stream = this.#stream;
+    if (stream.isEmpty) return true;
+    if (!this.#isUrgent && !this.#hasWindow()) return false;
+    const { bufferId, begin, length } = stream;
+    if (!this.#core.peers.trySend(this.index, bufferId, begin, length)) return false;
+    this.#sentRegions = (this.#sentRegions + 1) | 0;
+    this.#sentBytes = (this.#sentBytes + length) | 0;
+    stream.forget();
+    return true;
+  }
+
+  #hasWindow(): boolean {
+    const regions = (this.#sentRegions - this.#doneRegions) | 0;
+    const bytes = (this.#sentBytes - this.#doneBytes) | 0;
+    return regions < this.#core.windowRegions && bytes < this.#core.windowBytes;
+  }
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

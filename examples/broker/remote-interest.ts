@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: what the clients of other executors have subscribed to, as we are told. */
+
+import type { Message } from './message.ts';
+import type { Bytes } from './subject.ts';
+import { Subscription } from './subscription.ts';
+import { MatchSet, SubscriptionIndex, type Surroundings } from './subscription-index.ts';
+
+/** Another executor, as a place to send messages to. */
+export interface RemoteExecutor {
+  readonly index: number;
+  /**
+   * Sends a reference to the message, for `plain` subscriptions and for one member of each of the
+   * queue groups named. False: no room now, nothing was sent.
+   */
+  offer(message: Message, plain: boolean, groups: readonly string[]): boolean;
+  /**
+   * Sends on a message that came from another executor, for one member of each of these groups,
+   * and waits for nothing: one for which the lane itself has no room is lost.
+   */
+  pass(message: Message, groups: readonly string[]): void;
+}
+
+/** A queue group with members at other executors. */
+export interface SpreadGroup<Owner> {
+  readonly name: string;
+  /** Its members at this executor. */
+  readonly members: readonly Subscription<Owner>[];
+  /** Each stands for as many members as it weighs. */
+  readonly remote: readonly Subscription<RemoteExecutor>[];
+  readonly remoteWeight: number;
+}
+
+/** Whom a subject reaches at other executors. */
+export interface Beyond<Owner> {
+  /** Those with subscriptions outside queue groups, each once. */
+  readonly executors: readonly RemoteExecutor[];
+  readonly groups: readonly SpreadGroup<Owner>[];
+}
+
+/** One subscription for each subject (and queue group) that another executor has announced. */
+export class RemoteInterest<Owner> implements Surroundings<Owner> {
+  readonly #local: SubscriptionIndex<Owner>;
+  readonly #index: SubscriptionIndex<RemoteExecutor> = new SubscriptionIndex();
+  readonly #known: Map<RemoteExecutor, Map<string, Subscription<RemoteExecutor>>> = new Map();
+  readonly #found: MatchSet<RemoteExecutor> = new MatchSet();
+
+  /** `local` is told of each change: what was looked up there is void then. */
+  constructor(local: SubscriptionIndex<Owner>) {
+    this.#local = local;
+    local.surroundings = this;
+  }
+
+  get count(): number {
+    return this.#index.count;
+  }
+
+  /** The executor has so many subscriptions of this kind now; outside queue groups, one or none. */
+  set(executor: RemoteExecutor, subject: Bytes, queue: string, weight: number): void {
+    let known = this.#known.get(executor);
+    if (known === undefined) {
+      known = new Map();
+      this.#known.set(executor, known);
+    }
+    const key = interestKey(subject, queue);
+    let subscription = known.get(key);
+    if (weight === 0) {
+      if (subscription === undefined) return;
+      known.delete(key);
+      this.#index.remove(subscription);
+    } else if (subscription === undefined) {
+      subscription = new Subscription(executor, subject, queue, new Uint8Array(0));
+      known.set(key, subscription);
+      this.#index.add(subscription);
+    }
+    if (subscription !== undefined) subscription.weight = weight;
+    this.#local.generation++;
+  }
+
+  /** The executor is gone, or says everything anew. */
+  forget(executor: RemoteExecutor): void {
+    const known = this.#known.get(executor);
+    if (known === undefined) return;
+    this.#known.delete(executor);
+    for (const subscription of known.values()) this.#index.remove(subscription);
+    this.#local.generation++;
+  }
+
+  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void {
+    if (this.#index.count === 0) return;
+    const remote = this.#found;
+    this.#index.match(bytes, begin, end, remote);
+    if (remote.plainCount === 0 && remote.groupCount === 0) return;
+    const executors: RemoteExecutor[] = [];
+    for (let i = 0; i < remote.plainCount; i++) {
+      const { owner } = remote.plain[i];
+      if (!executors.includes(owner)) executors.push(owner);
+    }
+    const groups: SpreadGroup<Owner>[] = [];
+    for (let i = 0; i < remote.groupCount; i++) {
+      const name = remote.groupName(i);
+      const members = found.takeGroup(name);
+      const remoteWeight = remote.groups[i].reduce((sum, { weight }) => sum + weight, 0);
+      groups.push({ name, members, remote: [...remote.groups[i]], remoteWeight });
+    }
+    found.beyond = { executors, groups };
+  }
+}
+
+/** A subject has no space in it. */
+export function interestKey(subject: Bytes, queue: string): string {
+  return `${Buffer.from(subject).toString('latin1')} ${queue}`;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/** End to end: an executor of the broker that can be told to crash. */
+
+import { BroadcastChannel } from 'node:worker_threads';
+import type { ExecutorContext } from 'busbar/executor';
+import { run as runBroker } from '../../examples/broker/broker.worker.ts';
+import type { CrashKind } from './broker-under-test.main.ts';
+
+export function run(context: ExecutorContext): void {
+  const crashing = new BroadcastChannel('crash');
+  crashing.unref();
+  crashing.onmessage = (event): void => {
+    const { index, how } = (event as { data: { index: number; how: CrashKind } }).data;
+    if (index === context.index) crash(how);
+  };
+  runBroker(context);
+}
+
+function crash(how: CrashKind): void {
+  const error = new Error('told to crash');
+  if (how === 'exit') process.exit(7);
+  if (how === 'reject') void Promise.reject(error);
+  else
+    setImmediate(() => {
+      throw error;
+    });
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: channels between living threads, and between threads that die. */
+
+import type {
+  PacketChannel,
+  PacketReceiver,
+  PacketSender,
+  WordChannel,
+  WordReceiver,
+  WordSender,
+} from '../../src/channel/index.ts';
+import type { BufferPool } from '../../src/pool/index.ts';
+import {
+  type ChannelModule,
+  type ChannelShape,
+  type ChannelShared,
+  channelWordName,
+  checkMessages,
+  isChannelHint,
+  makeChannel,
+  type Told,
+} from './channel-words.ts';
+import { allowing } from './pool-scenarios.ts';
+import { checkAllFree } from './pool-words.ts';
+import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from './scenario.ts';
+
+/** A scenario and how far to go: in the test run, and when there is time. */
+export interface ChannelCase {
+  readonly scenario: Scenario<ChannelShared>;
+  readonly quick: ModelOptions;
+  readonly long: ModelOptions;
+}
+
+type Body = ThreadBody<ChannelShared>;
+type Threads = Scenario<ChannelShared>['threads'];
+
+const CLOSED = 'ERR_BUSBAR_CHANNEL_CLOSED';
+const PEER_DIED = 'ERR_BUSBAR_CHANNEL_PEER_DIED';
+
+/** One end of a channel, whatever it carries: packets are made and read on the way. */
+interface Giver {
+  trySend(message: number): boolean;
+  sendSync(message: number): void;
+  send(message: number): Promise<void>;
+  close(): void;
+}
+
+interface Taker {
+  readonly end: PacketReceiver | WordReceiver;
+  tryReceive(): number | undefined;
+  receiveSync(): number | undefined;
+  receive(): Promise<number | undefined>;
+  close(): void;
+}
+
+/** Makes bodies of threads; each first attaches and takes its place, without interruption. */
+export class ChannelBodies {
+  readonly #module: ChannelModule;
+
+  constructor(module: ChannelModule) {
+    this.#module = module;
+  }
+
+  gives(body: (giver: Giver, sent: number[]) => unknown): Body {
+    return this.#body((pool, shared, self) => {
+      const giver = this.giver(pool, this.open(pool, shared).sender());
+      self.begin();
+      const sent: number[] = [];
+      return told({ sent }, body(giver, sent));
+    });
+  }
+
+  takes(body: (taker: Taker, received: number[], pool: BufferPool) => unknown): Body {
+    return this.#body((pool, shared, self) => {
+      const taker = this.taker(pool, this.open(pool, shared).receiver());
+      self.begin();
+      const received: number[] = [];
+      return told({ received }, body(taker, received, pool));
+    });
+  }
+
+  /** Neither sends nor receives. */
+  watches(body: (channel: PacketChannel | WordChannel) => unknown): Body {
+    return this.#body((pool, shared, self) => {
+      const channel = this.open(pool, shared);
+      self.begin();
+      body(channel);
+    });
+  }
+
+  open(pool: BufferPool, shared: ChannelShared): PacketChannel | WordChannel {
+    const { carries } = shared.shape;
+    const Channel = carries === 'packets' ? this.#module.PacketChannel : this.#module.WordChannel;
+    return Channel.attach(pool, shared.channel);
+  }
+
+  giver(pool: BufferPool, end: PacketSender | WordSender): Giver {
+    if (!('trySendRegion' in end)) return end;
+    const packet = (message: number) => {
+      const id = pool.tryAcquire();
+      if (id < 0) throw new Error('no buffer');
+      pool.bytes[pool.offsetOf(id)] = message;
+      return this.#module.Packet.wrap(pool, id, pool.offsetOf(id), 1);
+    };
+    const sending = <Result>(message: number, send: (p: ReturnType<typeof packet>) => Result) => {
+      const made = packet(message);
+      try {
+        return send(made);
+      } finally {
+        if (!made.released) made.release();
+      }
+    };
+    return {
+      trySend: (message) => sending(message, (made) => end.trySend(made)),
+      sendSync: (message) => sending(message, (made) => end.sendSync(made)),
+      send: (message) => end.send(packet(message)),
+      close: () => end.close(),
+    };
+  }
+
+  taker(pool: BufferPool, end: PacketReceiver | WordReceiver): Taker {
+    if (!('tryTake' in end)) {
+      return {
+        end,
+        tryReceive: () => end.tryReceive(),
+        receiveSync: () => end.receiveSync(),
+        receive: () => end.receive(),
+        close: () => end.close(),
+      };
+    }
+    type Received = ReturnType<PacketReceiver['tryReceive']>;
+    const read = (packet: Received): number | undefined => {
+      if (packet === undefined) return undefined;
+      const message = pool.bytes[packet.offset];
+      packet.release();
+      return message;
+    };
+    return {
+      end,
+      tryReceive: () => read(end.tryReceive()),
+      receiveSync: () => read(end.receiveSync()),
+      receive: async () => read(await end.receive()),
+      close: () => end.close(),
+    };
+  }
+
+  #body(body: (pool: BufferPool, shared: ChannelShared, self: ModelThread) => unknown): Body {
+    return (shared, self) => {
+      const pool = this.#module.BufferPool.attach(shared.handle);
+      self.publish(pool.threadSlot);
+      return body(pool, shared, self);
+    };
+  }
+}
+
+function told(result: Told, after: unknown): Told | Promise<Told> {
+  return after instanceof Promise ? after.then(() => result) : result;
+}
+
+/** Sends `count` messages and waits for room; ends early if the channel is closed. */
+function sends(from: number, count: number, closes = false) {
+  return (giver: Giver, sent: number[]): void => {
+    for (let i = 0; i < count; i++) {
+      const message = 16 * from + i;
+      const ok = allowing([CLOSED], () => {
+        giver.sendSync(message);
+        return true;
+      });
+      if (ok === undefined) break;
+      sent.push(message);
+    }
+    if (closes) giver.close();
+  };
+}
+
+/** Tries to send `count` messages, once each. */
+function tries(from: number, count: number, closes = false) {
+  return (giver: Giver, sent: number[]): void => {
+    for (let i = 0; i < count; i++) {
+      const message = 16 * from + i;
+      if (allowing([CLOSED], () => giver.trySend(message)) === true) sent.push(message);
+    }
+    if (closes) giver.close();
+  };
+}
+
+function sendsAwaiting(from: number, count: number) {
+  return async (giver: Giver, sent: number[]): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      await giver.send(16 * from + i);
+      sent.push(16 * from + i);
+    }
+  };
+}
+
+/** Receives `count` messages, blocking. */
+function receives(count: number) {
+  return (taker: Taker, received: number[]): void => {
+    for (let i = 0; i < count; i++) received.push(taker.receiveSync() as number);
+  };
+}
+
+/** Receives, blocking, until the channel has ended, or everyone who sent has died. */
+function receivesAll(taker: Taker, received: number[]): void {
+  allowing([PEER_DIED], () => {
+    for (let next = taker.receiveSync(); next !== undefined; next = taker.receiveSync()) {
+      received.push(next);
+    }
+  });
+}
+
+/** Receives `count` messages, or all, whenever it is told that there are some. */
+function isReady(count: number) {
+  return (taker: Taker, received: number[]): Promise<void> =>
+    new Promise((resolve) => {
+      const work = (): void => {
+        for (;;) {
+          for (let next = taker.tryReceive(); next !== undefined; next = taker.tryReceive()) {
+            received.push(next);
+          }
+          if (taker.end.ended || received.length === count) break;
+          if (taker.end.arm()) return;
+        }
+        resolve();
+      };
+      taker.end.setReadyCallback(work);
+      work();
+    });
+}
+
+function awaits(count: number) {
+  return async (taker: Taker, received: number[]): Promise<void> => {
+    for (let i = 0; i < count; i++) received.push((await taker.receive()) as number);
+  };
+}
+
+/** While the clock stands still: whoever sleeps is woken, or sleeps for ever. */
+const NO_TICKS: ModelOptions = { timeouts: 0, polls: 0 };
+
+export function channelScenario(
+  module: ChannelModule,
+  name: string,
+  shape: ChannelShape,
+  threads: Threads,
+  rest: Partial<Scenario<ChannelShared>> & { begin?: number; leavesSome?: boolean } = {},
+): Scenario<ChannelShared> {
+  const { begin, leavesSome = false, ...overrides } = rest;
+  const bufferCount = shape.carries === 'packets' ? 4 : 1;
+  const maxThreads = Object.keys(threads).length + 2;
+  return {
+    name: `${shape.kind} ${shape.capacity}: ${name}`,
+    setup: () => makeChannel(module, { bufferCount, batchSize: 1, maxThreads }, shape, begin),
+    threads,
+    prepares: [...Object.keys(threads), 'supervisor'],
+    racy: (shared) => (block, word) => isChannelHint(shared, block, word),
+    nameWord: (shared) => (block, word) => channelWordName(shared, block, word),
+    check: (shared: ChannelShared, outcome: Outcome) => {
+      checkMessages(outcome, leavesSome || outcome.killed.length > 0);
+      checkAllFree(shared);
+    },
+    ...overrides,
+  };
+}
+
+const words = (kind: ChannelShape['kind'], capacity: number): ChannelShape => ({
+  kind,
+  capacity,
+  carries: 'words',
+});
+const packets = (kind: ChannelShape['kind'], capacity: number): ChannelShape => ({
+  kind,
+  capacity,
+  carries: 'packets',
+});
+
+export function channelCases(module: ChannelModule): ChannelCase[] {
+  return [...passingCases(module), ...wrappingCases(module), ...closingCases(module)];
+}
+
+function caseOf(
+  module: ChannelModule,
+  name: string,
+  shape: ChannelShape,
+  threads: Threads,
+  preemptionsLong: number,
+  rest: Parameters<typeof channelScenario>[4] = {},
+): ChannelCase {
+  return {
+    scenario: channelScenario(module, name, shape, threads, rest),
+    quick: { ...NO_TICKS, preemptions: Object.keys(threads).length > 2 ? 0 : 1 },
+    long: { ...NO_TICKS, preemptions: preemptionsLong },
+  };
+}
+
+/** Nobody closes, nobody dies: everything that was sent arrives, and who sleeps is woken. */
+function passingCases(module: ChannelModule): ChannelCase[] {
+  const { gives, takes } = bound(module);
+  const cases: ChannelCase[] = [];
+  const add = (...args: Tail<Parameters<typeof caseOf>>) => cases.push(caseOf(module, ...args));
+  for (const kind of ['spsc', 'mpsc', 'mpmc'] as const) {
+    const shape = words(kind, 1);
+    add('sendSync, receiveSync', shape, { a: gives(sends(1, 3)), r: takes(receives(3)) }, 6);
+    add('the same', words(kind, 2), { a: gives(sends(1, 3)), r: takes(receives(3)) }, 6);
+    add('sendSync, arm', shape, { a: gives(sends(1, 3)), r: takes(isReady(3)) }, 5);
+    add('send, receive', shape, { a: gives(sendsAwaiting(1, 2)), r: takes(awaits(2)) }, 4);
+    add('send, arm', words(kind, 2), { a: gives(sendsAwaiting(1, 3)), r: takes(isReady(3)) }, 4);
+    add('packets', packets(kind, 1), { a: gives(sends(1, 2)), r: takes(receives(2)) }, 3);
+  }
+  const two = { a: gives(sends(1, 2)), b: gives(sends(2, 1)) };
+  add('2 senders', words('mpsc', 1), { ...two, r: takes(receives(3)) }, 2);
+  add('2 senders', words('mpsc', 2), { ...two, r: takes(receives(3)) }, 2);
+  add('2 senders, arm', words('mpsc', 2), { ...two, r: takes(isReady(3)) }, 2);
+  const takers = { r: takes(receives(1)), s: takes(receives(1)) };
+  add('2 receivers', words('mpmc', 1), { a: gives(sends(1, 2)), ...takers }, 2);
+  add('2 receivers', words('mpmc', 2), { a: gives(sends(1, 2)), ...takers }, 2);
+  add('2 senders', words('mpmc', 1), { ...two, r: takes(receives(3)) }, 2);
+  const four = { a: gives(sends(1, 1)), b: gives(sends(2, 1)), ...takers };
+  add('2 senders, 2 receivers', words('mpmc', 1), four, 1);
+  return cases;
+}
+
+/** The same where positions and laps run over. */
+function wrappingCases(module: ChannelModule): ChannelCase[] {
+  const { gives, takes } = bound(module);
+  const threads = { a: gives(sends(1, 3)), r: takes(receives(3)) };
+  const at = (shape: ChannelShape, begin: number): ChannelCase =>
+    caseOf(module, `from position ${begin}`, shape, threads, 3, { begin });
+  return [
+    at(words('spsc', 2), 2 ** 30 - 1),
+    at(words('spsc', 2), 2 ** 29 - 1),
+    at(words('mpsc', 1), 2 ** 17 - 1),
+    at(words('mpsc', 2), 2 ** 32 - 1),
+    at(words('mpmc', 1), 2 ** 16 - 1),
+    at(words('mpmc', 2), 2 ** 31 - 1),
+    at(words('mpmc', 2), 2 ** 32 - 1),
+  ];
+}
+
+/** Whoever was told "sent" has sent, and it arrives; nothing else does. */
+function closingCases(module: ChannelModule): ChannelCase[] {
+  const { gives, takes, watches } = bound(module);
+  const closer = watches((channel) => channel.close());
+  const cases: ChannelCase[] = [];
+  const add = (...args: Tail<Parameters<typeof caseOf>>) => cases.push(caseOf(module, ...args));
+  const r = takes(receivesAll);
+  const leavesSome = { leavesSome: true };
+  for (const kind of ['spsc', 'mpsc', 'mpmc'] as const) {
+    add('close, trySend', words(kind, 2), { a: gives(tries(1, 2)), closer, r }, 3);
+    add('close, sendSync', words(kind, 1), { a: gives(sends(1, 2)), closer, r }, 3);
+    const closes = takes((taker, received) => {
+      const message = taker.tryReceive();
+      if (message !== undefined) received.push(message);
+      taker.close();
+    });
+    const a = gives(tries(1, 2, true));
+    add('receiver leaves', packets(kind, 2), { a, r: closes }, 4, leavesSome);
+    const waiting = gives(sends(1, 2, true));
+    add('receiver leaves, sendSync', packets(kind, 1), { a: waiting, r: closes }, 4, leavesSome);
+    const d = watches((channel) => channel.discard());
+    add('discard', packets(kind, 1), { a, d }, 4, leavesSome);
+    add('2 discards', packets(kind, 2), { a: gives(tries(1, 1)), d, e: d }, 2, leavesSome);
+  }
+  const two = { a: gives(sends(1, 1, true)), b: gives(sends(2, 1, true)) };
+  add('the last sender leaves', words('mpsc', 1), { ...two, r }, 2);
+  add('the last sender leaves, arm', words('mpmc', 2), { ...two, r: takes(isReady(9)) }, 2);
+  const some = { a: gives(tries(1, 1)), b: gives(tries(2, 1)) };
+  add('close, 2 senders', words('mpsc', 1), { ...some, closer, r }, 1);
+  const leaves = takes((taker) => taker.close());
+  const leaving = { a: gives(tries(1, 2, true)), r: leaves, s: leaves };
+  add('2 receivers leave', packets('mpmc', 2), leaving, 2, leavesSome);
+  add('2 receivers, end', words('mpmc', 1), { a: gives(sends(1, 2, true)), r, s: r }, 2);
+  return cases;
+}
+
+/** Threads die, others clean up behind them and take their places. */
+export function channelDeathCases(module: ChannelModule): ChannelCase[] {
+  const { gives, takes, watches } = bound(module);
+  const cases: ChannelCase[] = [];
+  const bodies = new ChannelBodies(module);
+  const add = (name: string, shape: ChannelShape, threads: Threads, more: ModelOptions = {}) => {
+    const options: ModelOptions = { kills: 1, deaths: 'entries', polls: 6, timeouts: 0, ...more };
+    const killable = Object.keys(threads).filter((thread) => thread !== 'living');
+    const scenario = channelScenario(module, `death: ${name}`, shape, threads, {
+      leavesSome: name === 'discard',
+      killable,
+      supervisor: (shared, dead, self) => {
+        const pool = module.BufferPool.attach(shared.handle);
+        const channel = bodies.open(pool, shared);
+        self.begin();
+        return bury(bodies, pool, channel, dead.name, dead.published[0] as number);
+      },
+    });
+    cases.push({
+      scenario,
+      quick: { ...options, preemptions: 0, states: 6_000 },
+      long: { ...options, preemptions: 1 },
+    });
+  };
+  for (const kind of ['spsc', 'mpsc', 'mpmc'] as const) {
+    const r = takes(receivesAll);
+    const a = gives(sends(1, 2, true));
+    add('1 slot', packets(kind, 1), { a: gives(sendsUntilDead(1, 2)), r });
+    add('2 slots', packets(kind, 2), { a: gives(sendsUntilDead(1, 2)), r });
+    add('discard', packets(kind, 2), { a, living: watches((channel) => channel.discard()) });
+  }
+  const b = gives(sendsUntilDead(2, 1));
+  const r = takes(receivesAll);
+  add('2 senders', packets('mpsc', 1), { a: gives(sendsUntilDead(1, 1)), b, r });
+  add('2 receivers', packets('mpmc', 1), { a: gives(sendsUntilDead(1, 2)), r, s: r });
+  const living = watches((channel) => channel.recover());
+  add('recovered by 2', packets('mpmc', 1), { a: gives(sendsUntilDead(1, 1)), living, r });
+  return cases;
+}
+
+/** As `sends`; it may learn that nobody receives any more. */
+function sendsUntilDead(from: number, count: number) {
+  return (giver: Giver, sent: number[]): void => {
+    allowing([PEER_DIED], () => sends(from, count)(giver, sent));
+    giver.close();
+  };
+}
+
+/** What a supervisor does: frees what the dead had, takes its place, and empties the channel. */
+function bury(
+  bodies: ChannelBodies,
+  pool: BufferPool,
+  channel: PacketChannel | WordChannel,
+  name: string,
+  slot: number,
+): Told {
+  channel.recover();
+  pool.reclaim(slot);
+  channel.recover();
+  const sent: number[] = [];
+  const received: number[] = [];
+  if (name === 'a' || name === 'b') {
+    const giver = bodies.giver(pool, channel.sender());
+    allowing([CLOSED, PEER_DIED], () => {
+      giver.sendSync(160);
+      sent.push(160);
+    });
+    giver.close();
+  } else {
+    const taker = bodies.taker(pool, channel.receiver());
+    receivesAll(taker, received);
+    taker.close();
+  }
+  return { sent, received };
+}
+
+type Tail<List extends readonly unknown[]> = List extends readonly [unknown, ...infer Rest]
+  ? Rest
+  : never;
+
+function bound(module: ChannelModule) {
+  const bodies = new ChannelBodies(module);
+  return {
+    gives: bodies.gives.bind(bodies),
+    takes: bodies.takes.bind(bodies),
+    watches: bodies.watches.bind(bodies),
+  };
+}
