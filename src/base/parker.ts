@@ -112,8 +112,11 @@ export class Parker {
     // SYNC(parker): sees what the ringer wrote before unpark().
     exchange(this.#words, this.#index, EMPTY);
     this.#swallowed = false;
-    this.#onRing();
-    if (this.#swallowed) queueMicrotask(() => this.#ring());
-    else this.listen();
+    try {
+      this.#onRing();
+    } finally {
+      if (this.#swallowed) queueMicrotask(() => this.#ring());
+      else this.listen();
+    }
   }
 }

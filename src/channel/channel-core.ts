@@ -162,9 +162,8 @@ export class ChannelCore {
     let parks = 0;
     for (let there = ring.peek(1); there !== NEVER; there = ring.peek(1)) {
       if (there > 0) {
-        this.takeOut(ring.slot());
+        if (this.takeOut(ring.slot())) count++;
         ring.free(1);
-        count++;
       } else if (ring.arm()) {
         // A sender has claimed a slot and is about to publish it, unless it died.
         if (parks++ === DISCARD_PARKS_MAX) break;
@@ -194,10 +193,15 @@ export class ChannelCore {
     };
   }
 
-  /** Releases the packet in a payload that nobody will receive, if there is one. */
-  readonly takeOut = (at: number): void => {
-    if (this.carries !== 'packets' || this.words[at + 3] === 0) return;
+  /**
+   * Releases the packet in a payload that nobody will receive. False: there is none, a receiver
+   * that died had taken it out.
+   */
+  readonly takeOut = (at: number): boolean => {
+    if (this.carries !== 'packets') return true;
+    if (this.words[at + 3] === 0) return false;
     this.pool.release(this.pool.receiveFrom(this.words, at));
+    return true;
   };
 
   private readonly inheritSender = (seat: number): void => {

@@ -51,7 +51,7 @@ export abstract class ChannelEnd {
 
   /** @internal */
   setWaiting(isWaiting: boolean): void {
-    if (this.isWaiting === isWaiting || this.hasLeft) return;
+    if (this.isWaiting === isWaiting || this.hasLeft || !this.isAttached) return;
     this.isWaiting = isWaiting;
     this.seats.changeWaiting(this.seat, isWaiting ? 1 : -1);
   }

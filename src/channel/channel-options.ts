@@ -4,7 +4,7 @@
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import type { BufferPool } from '../pool/index.ts';
+import { BufferPool } from '../pool/index.ts';
 import {
   CAPACITY_MAX,
   CHANNEL_KINDS,
@@ -47,11 +47,11 @@ export function createChannelBlock(
   carries: ChannelLoad,
   options: ChannelOptions,
 ): Words {
-  pool.checkAttached();
+  checkPool(pool);
   checkOptions('options', options, ['kind', 'capacity']);
   const kind = checkOneOf('kind', options.kind, CHANNEL_KINDS);
   const capacity = checkInteger('capacity', options.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
-  if ((capacity & (capacity - 1)) !== 0) {
+  if (!isCapacity(capacity)) {
     throw new RangeError(`capacity must be a power of two, got ${capacity}`);
   }
   const layout = new ChannelLayout(kind, carries, capacity, pool.maxThreads);
@@ -72,7 +72,7 @@ export function openChannelBlock(
   carries: ChannelLoad,
   handle: ChannelHandle,
 ): Words {
-  pool.checkAttached();
+  checkPool(pool);
   const { kind, version, control } = (handle ?? {}) as Partial<ChannelHandle>;
   if (kind !== 'busbar/channel') {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected channel.handle, got ${show(handle)}`);
@@ -90,7 +90,9 @@ export function openChannelBlock(
   const isChannel =
     words[HEADER_MAGIC] === CHANNEL_MAGIC &&
     words[HEADER_KIND] >>> 0 < CHANNEL_KINDS.length &&
+    words[HEADER_VERSION] === CHANNEL_VERSION &&
     words[HEADER_CARRIES] >>> 0 < CHANNEL_LOADS.length &&
+    isCapacity(words[HEADER_CAPACITY]) &&
     layoutOf(words).wordCount === words.length;
   if (!isChannel) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not that of a channel');
@@ -103,6 +105,17 @@ export function openChannelBlock(
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `the channel carries ${load}, not ${carries}`);
   }
   return words;
+}
+
+function isCapacity(value: number): boolean {
+  return value >= 1 && value <= CAPACITY_MAX && (value & (value - 1)) === 0;
+}
+
+function checkPool(pool: BufferPool): void {
+  if (!(pool instanceof BufferPool)) {
+    throw new TypeError(`pool must be a BufferPool, got ${show(pool)}`);
+  }
+  pool.checkAttached();
 }
 
 /** Where everything stands in the block of a channel. */

@@ -342,6 +342,51 @@ test('several senders and receivers of one thread share what is sent', () => {
   expectAllFree(pool);
 });
 
+test('whoever waits when the pool is left is refused', async () => {
+  for (const kind of KINDS) {
+    const pool = createPool();
+    const other = BufferPool.attach(pool.handle);
+    const { handle } = PacketChannel.create(pool, { kind, capacity: 1 });
+    const receiver = PacketChannel.attach(other, handle).receiver();
+    const received = receiver.receive();
+    other.detach();
+    await expect(received).rejects.toMatchObject({ code: 'ERR_BUSBAR_DETACHED' });
+    expect(PacketChannel.attach(pool, handle).receiver().closed).toBe(false);
+  }
+});
+
+test('a ready callback that throws leaves the others their bell', async () => {
+  const pool = createPool();
+  const channels = [0, 1].map(() => WordChannel.create(pool, { kind: 'spsc', capacity: 1 }));
+  const senders = channels.map((channel) => channel.sender());
+  const receivers = channels.map((channel) => channel.receiver());
+  const thrown = new Promise((resolve) => process.once('unhandledRejection', resolve));
+  const rung = new Promise<void>((resolve) => receivers[1].setReadyCallback(resolve));
+  receivers[0].setReadyCallback(() => {
+    throw new Error('in the callback');
+  });
+  for (const receiver of receivers) receiver.arm();
+  senders[0].trySend(1);
+  expect(await thrown).toMatchObject({ message: 'in the callback' });
+  senders[1].trySend(1);
+  await rung;
+});
+
+test('the same packet twice in a batch is sent once', () => {
+  for (const kind of KINDS) {
+    const pool = createPool();
+    const channel = PacketChannel.create(pool, { kind, capacity: 4 });
+    const [sender, receiver] = [channel.sender(), channel.receiver()];
+    const packet = packetOf(pool, 1);
+    const clone = packet.clone();
+    expect(sender.trySendBatch([packet, packet])).toBe(1);
+    expect(numberIn(receiver.tryReceive())).toBe(1);
+    expect(receiver.tryReceive()).toBeUndefined();
+    clone.release();
+    expectAllFree(pool);
+  }
+});
+
 test('discard empties a channel that nobody receives from', () => {
   const pool = createPool();
   const channel = PacketChannel.create(pool, { kind: 'mpmc', capacity: 4 });
@@ -373,6 +418,14 @@ test('options and handles are checked', () => {
   bad({ ...handle, version: 99 });
   bad({ ...handle, control: new SharedArrayBuffer(8) });
   bad({ ...handle, control: new SharedArrayBuffer(1 << 16) });
+  for (const [word, value] of [1, 4].flatMap((at) => [0, 3, -2].map((forged) => [at, forged]))) {
+    const forged = new Int32Array(handle.control.slice(0) as never);
+    forged[word] = value;
+    bad({ ...handle, control: forged.buffer });
+  }
+  expect(() => PacketChannel.create(null as never, { kind: 'spsc' })).toThrow(
+    /must be a BufferPool/,
+  );
   bad(handle, createPool());
   expect(PacketChannel.attach(pool, handle).kind).toBe('mpsc');
 });

@@ -4,7 +4,7 @@
 import { checkFunction } from '../base/check.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, NO_BUFFER } from '../pool/index.ts';
-import { Receiver } from './receiver.ts';
+import { checkMax, Receiver } from './receiver.ts';
 
 /**
  * Receives packets from other threads.
@@ -62,6 +62,7 @@ export class PacketReceiver extends Receiver<Packet> {
     max: number = Infinity,
   ): number {
     checkFunction('callback', callback);
+    checkMax(max);
     let count = 0;
     try {
       while (count < max) {

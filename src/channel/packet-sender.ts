@@ -100,6 +100,8 @@ export class PacketSender extends Sender<Packet> {
         if (packet?.pool !== pool) this.throwForeign(packet);
         const slot = at + count * slotWords;
         pool.sendInto(packet.bufferId, packet.offset, packet.length, words, slot);
+        // At once, so that the same packet a second time is noticed.
+        packet.letGo();
       }
     } catch (error) {
       if (count === 0) {
@@ -109,10 +111,12 @@ export class PacketSender extends Sender<Packet> {
       }
     }
     if (!ring.publish(count)) {
-      while (count > 0) pool.receiveFrom(words, at + --count * slotWords);
+      while (count > 0) {
+        const bufferId = pool.receiveFrom(words, at + --count * slotWords);
+        packets[begin + count].comeBack(bufferId);
+      }
       return quiet ? 0 : Number(this.refuse(NEVER));
     }
-    for (let i = 0; i < count; i++) packets[begin + i].letGo();
     this.countPassed(count);
     return count;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The door out of the room between threads: what every kind of receiver does when it must wait. */
 
-import { checkFunction } from '../base/check.ts';
+import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import type { ChannelCore } from './channel-core.ts';
@@ -19,6 +19,11 @@ const NO_RING: RingConsumer = {
 
 /** A receiver takes at most this many messages before it says that their slots are free. */
 const RUN_MAX = 64;
+
+/** How many messages are wanted at most. */
+export function checkMax(max: number): void {
+  if (max !== Infinity) checkInteger('max', max, 0, Number.MAX_SAFE_INTEGER);
+}
 
 /** A receiver of messages of type T. */
 export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T> {

@@ -138,10 +138,10 @@ export class WaitLine {
   }
 
   #tick(): void {
-    this.pump();
-    if (this.isEmpty) return;
     try {
-      this.#end.checkPeers();
+      this.#end.pool.checkAttached();
+      this.pump();
+      if (!this.isEmpty) this.#end.checkPeers();
     } catch (error) {
       this.refuse(error);
     }

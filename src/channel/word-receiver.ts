@@ -3,7 +3,7 @@
 
 import type { Words } from '../base/atomics.ts';
 import { checkFunction, checkInteger, show } from '../base/check.ts';
-import { Receiver } from './receiver.ts';
+import { checkMax, Receiver } from './receiver.ts';
 
 /**
  * Receives 32-bit integers from other threads.
@@ -54,6 +54,7 @@ export class WordReceiver extends Receiver<number> {
    */
   drain(callback: (word: number) => void, max: number = Infinity): number {
     checkFunction('callback', callback);
+    checkMax(max);
     const { words } = this;
     let count = 0;
     try {

@@ -16,7 +16,10 @@ import { TurnLoop } from './turn-loop.ts';
 
 /** What became of the packets of a group, from its start to its end. */
 export interface StopReport {
-  /** Packets that executors took out of their mailboxes. */
+  /**
+   * Packets that executors took out of their mailboxes; of a thread that died or had to be
+   * terminated, without those of its last pass.
+   */
   readonly handled: number;
   /** Packets that were sent and released unhandled. */
   readonly dropped: number;
@@ -96,7 +99,7 @@ export class Crew {
       }
       this.#ends.closeSenders();
       this.forsake();
-      throw error;
+      throw notStarted(error);
     }
   }
 

@@ -177,7 +177,10 @@ export class ExecutorGroup {
         }
         report.full.push(index);
       } catch (error) {
-        if ((error as BusbarError).code !== 'ERR_BUSBAR_CHANNEL_CLOSED') throw error;
+        if ((error as BusbarError).code !== 'ERR_BUSBAR_CHANNEL_CLOSED') {
+          pool.release(bufferId);
+          throw error;
+        }
         report.closed.push(index);
       }
       pool.release(bufferId);
@@ -213,8 +216,8 @@ export class ExecutorGroup {
   /**
    * Ends all executors, in parallel: their `signal` aborts, nothing can be sent any more, what is
    * queued is handled (with what that sends to other executors) or dropped, what they have deferred
-   * runs. Resolves when no thread is left; never rejects. A second call has the same answer; with
-   * mode 'now' it makes the first one hurry.
+   * runs. Resolves when no thread is left; never rejects, but throws for options that are wrong. A
+   * second call has the same answer; with mode 'now' it makes the first one hurry.
    */
   stop(options?: StopOptions): Promise<StopReport> {
     return this.crew.stop(resolveStopOptions(options));

@@ -69,7 +69,7 @@ export class ExecutorLife {
       if (message?.busbar !== undefined) this.#obey(message.busbar);
     });
     const module: Record<string, unknown> = await import(this.#assignment.module);
-    const main = module.default ?? module.run;
+    const main = mainOf(module);
     checkFunction(`the default export (or 'run') of ${this.#assignment.module}`, main);
     await (main as ExecutorMain)(this.#context(cpu));
     if (this.#ending) return;
@@ -159,7 +159,8 @@ export class ExecutorLife {
       case 'look':
         break;
       case 'pause':
-        this.#loop.pause();
+        // A thread that is to stop does not rest before.
+        if (!this.#aborter.signal.aborted) this.#loop.pause();
         break;
       case 'resume':
         this.#loop.resume();
@@ -235,4 +236,14 @@ export class ExecutorLife {
   #say(answer: Answer): void {
     this.#port.postMessage({ busbar: answer } satisfies Envelope<Answer>);
   }
+}
+
+/**
+ * What the module has for us. The default export of a CommonJS module is all that it exports, which
+ * may have a `default` or `run` of its own.
+ */
+function mainOf(module: Record<string, unknown>): unknown {
+  const exported = module.default as Record<string, unknown> | null | undefined;
+  const candidates = [exported, module.run, exported?.default, exported?.run];
+  return candidates.find((candidate) => typeof candidate === 'function') ?? exported ?? module.run;
 }

@@ -155,6 +155,7 @@ export class TurnLoop {
         const work = this.pass();
         if (work > 0) {
           idle.busy();
+          this.showHandled();
           this.leftLying = false;
         } else if (!this.endless) {
           const next = idle.next();

@@ -313,6 +313,11 @@ export class Packet {
     this.end();
   }
 
+  /** @internal Undoes {@link letGo}: the reference on `bufferId` is this thread's again. */
+  comeBack(bufferId: BufferId): void {
+    this.buffer = bufferId;
+  }
+
   [Symbol.dispose](): void {
     if (this.buffer >= 0) this.release();
   }

@@ -9,7 +9,8 @@ import { PARKER, type PoolLayout, STATE, slotOf, THREAD_FREE } from './pool-layo
  * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for
  * something listens.
  *
- * A ring carries no message. Every listener looks again at what it waits for, and must not throw.
+ * A ring carries no message. Every listener looks again at what it waits for. What one throws
+ * is an unhandled rejection; the others hear the bell all the same.
  */
 export class Doorbell {
   readonly #words: Words;
@@ -21,8 +22,16 @@ export class Doorbell {
     this.#words = words;
     this.#layout = layout;
     this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => {
+      const failures: unknown[] = [];
       // A copy: a listener may stop listening, and the next one must hear the bell all the same.
-      for (const listener of this.#listeners.slice()) listener();
+      for (const listener of this.#listeners.slice()) {
+        try {
+          listener();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
     });
     this.#parker.listen();
   }

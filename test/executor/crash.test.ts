@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ExecutorGroupOptions } from 'busbar/executor';
 import { expect, test } from 'vitest';
 import {
@@ -7,6 +10,7 @@ import {
   ExecutorGroup,
   expectAllBack,
   hear,
+  openGate,
   packetOf,
   tell,
   until,
@@ -81,6 +85,34 @@ test('a module may use the port of its worker for its own ends', async () => {
   expectAllBack(pool);
 });
 
+test.each(['exports.run = () => {}', 'exports.default = () => {}', 'module.exports = () => {}'])(
+  'a CommonJS module may say %s',
+  async (source) => {
+    const pool = createPool();
+    const folder = mkdtempSync(join(tmpdir(), 'busbar-'));
+    const module = join(folder, 'module.cjs');
+    writeFileSync(module, source);
+    const group = await ExecutorGroup.start({ pool, module, count: 1 });
+    await group.stop();
+    rmSync(folder, { recursive: true });
+    expectAllBack(pool);
+  },
+);
+
+test('a group that is being stopped does not pause', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const group = await ExecutorGroup.start(options);
+  tell(group, pool, 0, 'block');
+  await untilAtGate(words, 1);
+  for (let i = 0; i < 10; i++) tell(group, pool, 0, 'drop');
+  const report = group.stop({ deadlineMs: Infinity });
+  const paused = group.pause(0).catch(() => {});
+  openGate(words);
+  expect(await report).toEqual({ handled: 11, dropped: 0 });
+  await paused;
+});
+
 test('a group whose host has left the pool can be stopped all the same', async () => {
   const pool = createPool();
   const group = await ExecutorGroup.start(company(pool).options);
@@ -94,7 +126,10 @@ test('data that cannot be cloned is refused, and leaves nothing', async () => {
   const pool = createPool();
   const { options } = company(pool);
   const starting = ExecutorGroup.start({ ...options, data: { notCloneable: () => {} } });
-  await expect(starting).rejects.toMatchObject({ name: 'DataCloneError' });
+  await expect(starting).rejects.toMatchObject({
+    code: 'ERR_BUSBAR_EXECUTOR_START',
+    cause: { name: 'DataCloneError' },
+  });
   expectAllBack(pool);
   await (await ExecutorGroup.start(options)).stop();
   expectAllBack(pool);

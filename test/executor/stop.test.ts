@@ -14,7 +14,7 @@ import {
 } from './company.ts';
 import * as deeds from './deeds.ts';
 
-// In shared-nothing stop() drops what is queued: 500 sent, none handled (seeds, section 1).
+// In shared-nothing stop() drops what is queued: 500 sent, none handled.
 test.each(['handler', 'loop', 'poll'] as const)(
   'stop handles everything that was sent, read by a %s',
   async (reads) => {
