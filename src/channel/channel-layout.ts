@@ -14,12 +14,12 @@
  *   its CLOSED      flag       close()                          anyone     atomic
  *   TAIL  (spsc)    see below  the sender; a waiting receiver;  both       atomic,
  *                              close()                                     SYNC(channel-tail)
- *   TAIL  (others)  position   senders, having claimed          senders    plain: a hint, never
- *                                                                          beyond the frontier
+ *   TAIL  (others)  position   senders, having claimed, at      senders    plain: a hint, never
+ *                              every eighth position                       beyond the frontier
  *   HEAD  (spsc)    see below  the receiver; a waiting sender   both       atomic,
  *                                                                          SYNC(channel-head)
- *   HEAD  (mpmc)    position   receivers, having claimed        receivers  plain: a hint
- *   HEAD  (mpsc)    position   the receiver, having freed       its heir   plain, by SYNC(seat)
+ *   HEAD  (others)  position   receivers, having claimed (if    receivers  plain: a hint, likewise
+ *                              one, having freed), likewise
  *   seat:
  *     HOLDER        badge      who joins: its badge; it,        everyone   atomic, SYNC(seat)
  *                              leaving: NOBODY; recover():
