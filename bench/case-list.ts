@@ -15,6 +15,7 @@ import { wordCases } from './threads/channel-words.bench.ts';
 import { groupCases } from './threads/group.bench.ts';
 import { hopCases } from './threads/hop.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
+import { udpCases } from './udp.bench.ts';
 import { writerCases } from './writer.bench.ts';
 
 export const benchCases: readonly BenchCase[] = [
@@ -28,6 +29,7 @@ export const benchCases: readonly BenchCase[] = [
   ...hopCases,
   ...groupCases,
   ...sharedNothingCases,
+  ...udpCases,
   ...baselineCases,
   ...portCases,
   ...ringCases,

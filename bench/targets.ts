@@ -44,6 +44,9 @@ export const targets: Readonly<Record<string, Target>> = {
   'channel/mpmc-2p2c': { atMostA: 9.3 },
   'hop/round-trip-spin': { atMostA: 44, ...postMessage(1 / 35) },
   'hop/round-trip-io': { atMostA: 222, ...postMessage(1 / 35) },
+  'udp/64B-gso-gro': { ratio: { of: 'udp/dgram-64B', times: 0.0166 } },
+  'udp/64B-packed': { ratio: { of: 'udp/dgram-64B', times: 0.0166 } },
+  'udp/64B-mmsg': { ratio: { of: 'udp/dgram-64B', times: 0.5 } },
   'baseline/allocUnsafe-1033': { babA: 1.3 },
 };
 

@@ -11,11 +11,12 @@
 #include <stdint.h>
 
 // Of the exported interface; src/native/shim.ts refuses every other.
-#define BUS_VERSION 1
+#define BUS_VERSION 2
 
 #if defined(__linux__)
 #define BUS_HAS_AFFINITY 1
 #define BUS_HAS_REUSE_PORT 1
+#define BUS_HAS_UDP 1
 #elif defined(_WIN32)
 #define BUS_HAS_AFFINITY 1
 #endif

@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The shim as Node sees it, on Node-API 8: arguments in, one call of bus.h, a number out. Nothing
-// outlives a call, so any number of threads may load it, and end whenever they like.
+// The shim as Node sees it: arguments in, one call of bus.h, a number out. Nothing outlives a call
+// except UDP sockets (bus_udp_module.c), so any number of threads may load it, and end whenever
+// they like.
 
-#define NAPI_VERSION 8
 #include "bus.h"
-
-#include <errno.h>
-#include <node_api.h>
-
-// A failing call of Node-API has left an exception, or the engine is going down.
-#define BUS_TRY(call)                                                                              \
-  do {                                                                                             \
-    if ((call) != napi_ok) return NULL;                                                            \
-  } while (0)
-
-static napi_value to_number(napi_env env, int32_t value) {
-  napi_value result;
-  BUS_TRY(napi_create_int32(env, value, &result));
-  return result;
-}
-
-// src/native checks what users pass; a wrong argument here is a mistake of ours.
-static napi_value refuse(napi_env env, const char *what) {
-  napi_throw_type_error(env, NULL, what);
-  return NULL;
-}
-
-static bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
-  size_t given = count;
-  if (napi_get_cb_info(env, info, &given, values, NULL, NULL) != napi_ok) return false;
-  if (given == count) return true;
-  refuse(env, "wrong number of arguments");
-  return false;
-}
+#include "bus_node.h"
+#include "bus_udp.h"
 
 // Text that fits with its zero, and has no other.
 static bool get_text(napi_env env, napi_value value, char *text, size_t size) {
@@ -47,19 +20,6 @@ static bool get_text(napi_env env, napi_value value, char *text, size_t size) {
     return false;
   }
   return napi_get_value_string_utf8(env, value, text, size, &length) == napi_ok;
-}
-
-static bool get_array(napi_env env, napi_value value, napi_typedarray_type type, void **data,
-                      size_t *length) {
-  napi_typedarray_type actual;
-  bool is_array = false;
-  if (napi_is_typedarray(env, value, &is_array) == napi_ok && is_array &&
-      napi_get_typedarray_info(env, value, &actual, length, data, NULL, NULL) == napi_ok &&
-      actual == type) {
-    return true;
-  }
-  refuse(env, "expected a typed array of another type");
-  return false;
 }
 
 static napi_value thread_id(napi_env env, napi_callback_info info) {
@@ -136,5 +96,8 @@ NAPI_MODULE_INIT() {
   BUS_TRY(napi_create_int32(env, BUS_VERSION, &version));
   BUS_TRY(napi_set_named_property(env, exports, "version", version));
   BUS_TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
+#ifdef BUS_HAS_UDP
+  BUS_TRY(bus_udp_define(env, exports));
+#endif
   return exports;
 }

@@ -14,6 +14,8 @@ const FOLDER = `${ROOT}build/sanitized`;
 
 const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
+const SOURCES = ['bus_module.c', 'bus_linux.c', 'bus_udp_linux.c', 'bus_udp_module.c'];
+
 const CC = process.env.CC || 'gcc';
 
 process.exitCode = (await build()) && compile() && runTests() ? 0 : 1;
@@ -25,7 +27,7 @@ function compile() {
   return succeeds(CC, [
     ...['-shared', '-fPIC', '-g', '-O1', '-fno-omit-frame-pointer', '-std=c11', ...SANITIZE],
     ...['-Wall', '-Wextra', '-Werror', `-I${nodePrefix}/include/node`],
-    ...['bus_module.c', 'bus_linux.c'].map((name) => `${ROOT}native/${name}`),
+    ...SOURCES.map((name) => `${ROOT}native/${name}`),
     ...['-o', `${FOLDER}/build/Release/busbar.node`],
   ]);
 }
@@ -33,7 +35,7 @@ function compile() {
 function runTests() {
   const { stdout } = spawnSync(CC, ['-print-file-name=libasan.so'], { encoding: 'utf8' });
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
-  return succeeds(process.execPath, [vitest, 'run', 'src/native', 'test/native'], {
+  return succeeds(process.execPath, [vitest, 'run', 'src/native', 'src/link/udp', 'test/native'], {
     LD_PRELOAD: stdout.trim(),
     // Segmentation faults are the engine's business: it provokes some on purpose.
     ASAN_OPTIONS: 'detect_leaks=0:handle_segv=0:allow_user_segv_handler=1',

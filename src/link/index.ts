@@ -6,3 +6,7 @@ export type { LinkHandler, LinkOptions } from './link-options.ts';
 export type { TcpAddress } from './tcp-connect.ts';
 export { type LinkStats, TcpLink } from './tcp-link.ts';
 export { TcpServer, type TcpServerOptions } from './tcp-server.ts';
+export { UdpAddress } from './udp-address.ts';
+export type { UdpLinkStats } from './udp-endpoint.ts';
+export { UdpLink } from './udp-link.ts';
+export type { UdpHandler, UdpLinkOptions, UdpPeer } from './udp-options.ts';

@@ -2,6 +2,7 @@
 /** The executor's foundation: what there is here, and why not what there is not. */
 import { loadShim, notHere, type Shim } from './shim.ts';
 import { topologyReason } from './topology.ts';
+import { type UdpFeature, udpFeature } from './udp.ts';
 
 /** Whether something can be had, and if not, why. */
 export interface Feature {
@@ -20,6 +21,8 @@ export interface NativeFeatures {
   readonly threadName: Feature;
   /** `listenReusePort`. */
   readonly reusePort: Feature;
+  /** What `UdpLink` sends and receives in batches by; without it, it uses `node:dgram`. */
+  readonly udp: UdpFeature;
 }
 
 /** What the machine under us offers. */
@@ -45,6 +48,7 @@ function lookUp(): NativeFeatures {
     topology: Object.freeze({ available: reason === '', reason }),
     threadName: offered('setThreadName'),
     reusePort: offered('listenReusePort'),
+    udp: udpFeature(),
   });
 }
 

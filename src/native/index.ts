@@ -9,3 +9,4 @@ export {
   type ReusePortOptions,
 } from './reuse-port.ts';
 export { type CpuInfo, type Topology, topology } from './topology.ts';
+export type { UdpFeature } from './udp.ts';

@@ -27,7 +27,7 @@ export type Loaded =
   | { readonly shim: undefined; readonly reason: string };
 
 /** What native/bus.h calls BUS_VERSION. */
-const SHIM_VERSION = 1;
+const SHIM_VERSION = 2;
 
 /** The package's folder, seen from src/native and from dist/native alike. */
 const PACKAGE = new URL('../../', import.meta.url);
@@ -104,7 +104,8 @@ export function failure(step: string, negativeErrno: number): BusbarError {
   return new BusbarError('ERR_BUSBAR_NATIVE_FAILED', `${step}: ${errnoName(-negativeErrno)}`);
 }
 
-function errnoName(errno: number): string {
+/** 'ECONNREFUSED' of 111, as far as Node knows it. */
+export function errnoName(errno: number): string {
   const known = Object.entries(constants.errno).find(([, value]) => value === errno);
   return known?.[0] ?? `errno ${errno}`;
 }

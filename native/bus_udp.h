@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+//
+// UDP in batches: what the kernel takes in one call, from tables of numbers in place. The layout of
+// the tables is also in src/native/udp.ts. Calls answer zero or more, or -errno.
+
+#ifndef BUS_UDP_H
+#define BUS_UDP_H
+
+#include "bus.h"
+#include "bus_node.h"
+
+#ifdef BUS_HAS_UDP
+
+// Words of an address: family (4, 6, 0 for none), port, four words as numbers (an IPv4 address has
+// one), and the interface that a link-local address belongs to.
+enum bus_udp_address {
+  BUS_UDP_FAMILY,
+  BUS_UDP_PORT,
+  BUS_UDP_HOST,
+  BUS_UDP_SCOPE = BUS_UDP_HOST + 4,
+  BUS_UDP_ADDRESS_WORDS = 8,
+};
+
+// Words of a datagram to be sent, or of a run of datagrams that lie side by side and are of so many
+// bytes each, but for the last. An address of -1: the one connected to.
+enum bus_udp_out {
+  BUS_UDP_OUT_OFFSET,
+  BUS_UDP_OUT_LENGTH,
+  BUS_UDP_OUT_ADDRESS,
+  BUS_UDP_OUT_SEGMENT, // 0: it is one datagram
+  BUS_UDP_OUT_WORDS,
+};
+
+// Words of the answer to a send.
+enum bus_udp_sent {
+  BUS_UDP_SENT_ERROR,   // errno of the datagram behind those that went out, or 0
+  BUS_UDP_SENT_RUN,     // how many datagrams were refused with it as one, 1 without segmentation
+  BUS_UDP_SENT_CALLS,   // system calls
+  BUS_UDP_SENT_CLEARED, // times that an earlier datagram's error stopped a call and was cleared
+  BUS_UDP_SENT_WORDS,
+};
+
+// Words of a place to receive into, and of what came there.
+enum bus_udp_in {
+  BUS_UDP_IN_OFFSET,
+  BUS_UDP_IN_CAPACITY,
+  BUS_UDP_IN_LENGTH,
+  BUS_UDP_IN_SEGMENT, // bytes of each datagram but the last, if the kernel has put several together
+  BUS_UDP_IN_FLAGS,   // bit 0: cut short; bits 1 and 2: ECN
+  BUS_UDP_IN_ADDRESS = 8,
+  BUS_UDP_IN_WORDS = BUS_UDP_IN_ADDRESS + BUS_UDP_ADDRESS_WORDS,
+};
+
+// What a socket is made with: words, then the addresses to bind and to connect to.
+enum bus_udp_config {
+  BUS_UDP_CONFIG_FAMILY,
+  BUS_UDP_CONFIG_FLAGS,
+  BUS_UDP_CONFIG_RECEIVE_BYTES, // SO_RCVBUF; 0 for the system's
+  BUS_UDP_CONFIG_SEND_BYTES,
+  BUS_UDP_CONFIG_BIND = 8,
+  BUS_UDP_CONFIG_CONNECT = BUS_UDP_CONFIG_BIND + BUS_UDP_ADDRESS_WORDS,
+  BUS_UDP_CONFIG_WORDS = BUS_UDP_CONFIG_CONNECT + BUS_UDP_ADDRESS_WORDS,
+};
+
+enum bus_udp_flags {
+  BUS_UDP_REUSE_ADDRESS = 1,
+  BUS_UDP_REUSE_PORT = 2,
+  BUS_UDP_ONLY_V6 = 4,
+  BUS_UDP_GRO = 8,
+};
+
+// Where bus_udp_open failed.
+enum bus_udp_step {
+  BUS_UDP_STEP_SOCKET,
+  BUS_UDP_STEP_SETSOCKOPT,
+  BUS_UDP_STEP_BIND,
+  BUS_UDP_STEP_CONNECT,
+  BUS_UDP_STEP_GETSOCKNAME,
+  BUS_UDP_STEP_POLL,
+};
+
+enum bus_udp_option {
+  BUS_UDP_OPTION_TTL,
+  BUS_UDP_OPTION_MULTICAST_TTL,
+  BUS_UDP_OPTION_MULTICAST_LOOP,
+  BUS_UDP_OPTION_BROADCAST,
+  BUS_UDP_OPTION_TRAFFIC_CLASS,
+};
+
+// Words of the numbers that the kernel keeps of a socket.
+enum bus_udp_state {
+  BUS_UDP_STATE_DROPS,
+  BUS_UDP_STATE_RECEIVE_BYTES,
+  BUS_UDP_STATE_SEND_BYTES,
+  BUS_UDP_STATE_WORDS,
+};
+
+// Bits: 1 there are UDP sockets, 2 segmentation on sending, 4 the reverse on receiving, 8 the kernel
+// cuts a message into 128 datagrams, not 64 (since Linux 6.9).
+int32_t bus_udp_probe(void);
+
+// A socket that does not block, bound and perhaps connected; `local` receives its address, and
+// `step` where it failed.
+int32_t bus_udp_open(const int32_t *config, int32_t *local, int32_t *step);
+
+// Sends the datagrams of the table in order, equal ones to one address as one message that the
+// kernel cuts, up to `segments` of them; stops at the first that it refuses. Answers how many went
+// out; a run counts as one.
+int32_t bus_udp_send(int fd, const uint8_t *bytes, size_t size, const int32_t *table, size_t count,
+                     const int32_t *addresses, size_t address_count, int32_t segments,
+                     int32_t *sent);
+
+// Receives what is there, at most one message for each place of the table; answers how many.
+int32_t bus_udp_receive(int fd, uint8_t *bytes, size_t size, int32_t *table, size_t count);
+
+// Joins or leaves a multicast group. The interface is an address for IPv4, or a number in SCOPE.
+int32_t bus_udp_membership(int fd, const int32_t *group, const int32_t *interface, bool join);
+
+// Sends multicast through this interface.
+int32_t bus_udp_multicast_interface(int fd, const int32_t *interface);
+
+int32_t bus_udp_set_option(int fd, int32_t family, int32_t option, int32_t value);
+
+int32_t bus_udp_state(int fd, int32_t *state);
+
+// Takes the error of an earlier datagram off the socket, as errno.
+int32_t bus_udp_take_error(int fd);
+
+void bus_udp_close(int fd);
+
+napi_status bus_udp_define(napi_env env, napi_value exports);
+
+#endif
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+import { isIPv6 } from 'node:net';
+import { expect, test } from 'vitest';
+import { Random } from '../base/random.ts';
+import { UdpAddress } from './index.ts';
+
+test('IPv6 addresses are written as RFC 5952 wants them, whatever they were read from', () => {
+  const pairs = [
+    ['::', '::'],
+    ['::1', '::1'],
+    ['1::', '1::'],
+    ['2001:DB8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['0:0:1:0:0:0:0:0', '0:0:1::'],
+    ['10:0:0:1:0:0:0:10', '10:0:0:1::10'],
+    ['::ffff:1.2.3.4', '::ffff:1.2.3.4'],
+    ['::FFFF:102:304', '::ffff:1.2.3.4'],
+    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
+    ['fe80::1%7', 'fe80::1%7'],
+  ];
+  for (const [text, expected] of pairs) {
+    expect(UdpAddress.of(text, 9).host).toBe(expected);
+    expect(UdpAddress.of(text, 9).toString()).toBe(`[${expected}]:9`);
+  }
+});
+
+test('any address comes back from its words', () => {
+  const seed = 20_261_120;
+  const random = new Random(seed);
+  for (let round = 0; round < 500; round++) {
+    const groups = Array.from({ length: 8 }, () =>
+      random.below(2) === 0 ? 0 : random.below(65_536),
+    );
+    const text = groups.map((group) => group.toString(16)).join(':');
+    const address = UdpAddress.of(text, random.below(65_536));
+    expect(isIPv6(address.host), address.host).toBe(true);
+    expect(UdpAddress.of(address.host, address.port).equals(address), text).toBe(true);
+    expect([...address.words.subarray(2, 6)]).toEqual(
+      [0, 2, 4, 6].map((i) => (groups[i] << 16) | groups[i + 1]),
+    );
+  }
+});
+
+test('what is no address is refused', () => {
+  for (const text of ['', 'localhost', '1.2.3', '1.2.3.4.5', '::1::', 'fe80::1%none', '[::1]']) {
+    expect(() => UdpAddress.of(text, 1), text).toThrow(RangeError);
+  }
+  expect(() => UdpAddress.of(7 as never, 1)).toThrow(TypeError);
+  expect(() => UdpAddress.of('::1', 65_536)).toThrow(RangeError);
+});

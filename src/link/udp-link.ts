@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way, in both directions: one UDP socket between program and pool. */
+
+import { checkInteger, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import {
+  ADDRESS_FAMILY,
+  ADDRESS_HOST,
+  ADDRESS_PORT,
+  ADDRESS_WORDS,
+  OPTION_BROADCAST,
+  OPTION_MULTICAST_LOOP,
+  OPTION_MULTICAST_TTL,
+  OPTION_TRAFFIC_CLASS,
+  OPTION_TTL,
+  udpCalls,
+} from '../native/udp.ts';
+import { Packet } from '../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import type { LocalWriter, WriterOptions } from '../writer/index.ts';
+import { UdpAddress } from './udp-address.ts';
+import { UdpDgramSocket } from './udp-dgram-socket.ts';
+import { CONNECTED, SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
+import { PREFIX_BYTES } from './udp-intake.ts';
+import { UdpNativeSocket } from './udp-native-socket.ts';
+import {
+  checkUdpAddress,
+  type ResolvedUdpOptions,
+  resolveUdpOptions,
+  type UdpLinkOptions,
+  type UdpPeer,
+} from './udp-options.ts';
+import { CUT_WHOLE } from './udp-outbox.ts';
+import type { UdpSocket } from './udp-socket.ts';
+
+const TTL_MAX = 255;
+const MESSAGE_BYTES_MAX = 0xffff;
+
+/**
+ * One UDP socket: what arrives is delivered message by message, what is written leaves many
+ * datagrams at a time.
+ *
+ *   socket ──▶ pool ──▶ handler.onMessage(s)          one call for all that waits
+ *   socket ◀── outbox ◀── flusher ◀── link.writer     one call for all that was flushed
+ *
+ * **Writing.** What goes into writers is messages, each behind its length in two bytes, high byte
+ * first ({@link tryWrite} puts it there); in mode 'packed' they travel like that, as many in a
+ * datagram as fit; in mode 'message' each is a datagram, without the length. {@link trySend} sends
+ * a packet as one datagram as it is, without a copy.
+ *
+ * **Nothing waits for a receiver.** UDP drops what finds no room, on the way or in the receiver's
+ * socket; a link counts what it knows of (`stats().dropped`). Its own side is bounded: a socket
+ * without room stops the writers as for `TcpLink`; a pool without buffers leaves datagrams in the
+ * system.
+ *
+ * **Ownership** messages are borrowed; see {@link UdpHandler}. At `onClose` the link holds no
+ * buffer, and a quiet one holds none either, except the one that kept packets lie in. **Threads**
+ * one.
+ *
+ * @example A server that sends every message back to where it came from.
+ * ```ts
+ * import { UdpLink } from 'busbar/link';
+ * import { BufferPool } from 'busbar/pool';
+ *
+ * const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 64 });
+ * const server = await UdpLink.open(pool, {
+ *   handler: (link) => ({
+ *     onMessage(offset, length, bufferId) {
+ *       pool.retain(bufferId);
+ *       if (!link.tryReplyRegion(bufferId, offset, length)) pool.release(bufferId);
+ *     },
+ *   }),
+ * });
+ * const client = await UdpLink.open(pool, {
+ *   peer: { host: '127.0.0.1', port: server.local.port },
+ *   handler: (link) => ({
+ *     onMessage() {
+ *       using packet = link.takePacket();
+ *       console.log(packet.toString()); // hello
+ *       void link.close();
+ *       void server.close();
+ *     },
+ *   }),
+ * });
+ * client.tryWrite(new TextEncoder().encode('hello'));
+ * ```
+ */
+export class UdpLink extends UdpEndpoint {
+  /** The present message, while it is delivered. */
+  private messageBuffer: BufferId = NO_BUFFER;
+  private messageOffset = 0;
+  private messageLength = 0;
+
+  private constructor(
+    pool: BufferPool,
+    options: ResolvedUdpOptions,
+    socket: UdpSocket,
+    target: SocketTarget,
+  ) {
+    super(pool, options, socket);
+    this.start(target, () => this.deliverer());
+  }
+
+  protected get self(): this {
+    return this;
+  }
+
+  /**
+   * Opens a socket, binds it, and connects it if there is a peer.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, as when the port
+   * is taken; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort` without the shim; `signal.reason`; what
+   * the handler throws; TypeError or RangeError naming the option that is wrong.
+   */
+  static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
+    const resolved = resolveUdpOptions(pool, options);
+    resolved.signal?.throwIfAborted();
+    const target = new SocketTarget();
+    const calls = resolved.implementation === 'dgram' ? undefined : udpCalls();
+    const { bytes } = pool;
+    const socket =
+      calls === undefined
+        ? await UdpDgramSocket.open(bytes, resolved.config, target)
+        : new UdpNativeSocket(calls, bytes, resolved.config, target);
+    try {
+      resolved.signal?.throwIfAborted();
+      return new UdpLink(pool, resolved, socket, target);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  // ── Sending ───────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Writes to the peer. Closed with the link.
+   *
+   * **Throws** TypeError if the link has no peer.
+   */
+  get writer(): LocalWriter {
+    if (this.ownWriter === undefined) throw new TypeError('a link without peer has no own writer');
+    return this.ownWriter;
+  }
+
+  /**
+   * A writer whose messages go to this address. Closed with the link, or before by its owner, who
+   * then calls {@link removeWriter}.
+   *
+   * **Throws** ERR_BUSBAR_LINK_CLOSED, ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError, also if
+   * the link has a peer.
+   */
+  writerTo(to: UdpPeer | UdpAddress, options?: WriterOptions): LocalWriter {
+    return this.openWriter(this.rowOf(to), options ?? this.options.writer);
+  }
+
+  /**
+   * Sends what another writer of the same flusher writes too, to the peer or to `to`; for writers
+   * of other threads.
+   *
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError.
+   */
+  addWriter(writerId: number, to?: UdpPeer | UdpAddress): void {
+    this.checkOpen();
+    this.lanes.add(writerId, to === undefined ? this.peerRow() : this.rowOf(to));
+  }
+
+  /** Takes no more from a writer; what it has flushed and this link has not taken is dropped. */
+  removeWriter(writerId: number): void {
+    for (const writer of this.writers) {
+      if (writer.id === writerId && writer.closed) this.writers.delete(writer);
+    }
+    this.lanes.remove(writerId);
+  }
+
+  /**
+   * Copies one message into the link's own writer, with its length. False: not now, nothing has
+   * changed. With `messageBytes` it must have so many, and goes without a length.
+   *
+   * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
+   */
+  tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
+    const { writer, options, pool } = this;
+    const length = end - begin;
+    if (!options.packed && options.datagramBytes > 0) {
+      checkInteger('length', length, options.datagramBytes, options.datagramBytes);
+      return writer.tryWrite(source, begin, end);
+    }
+    if (length > MESSAGE_BYTES_MAX) {
+      throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes in a datagram`);
+    }
+    checkInteger('end', end, 0, source.length);
+    checkInteger('begin', begin, 0, end);
+    const at = writer.tryReserve(PREFIX_BYTES + length);
+    if (at < 0) return false;
+    const { bytes } = pool;
+    bytes[at] = length >>> 8;
+    bytes[at + 1] = length;
+    bytes.set(source.subarray(begin, end), at + PREFIX_BYTES);
+    writer.commit(at, PREFIX_BYTES + length);
+    return true;
+  }
+
+  /**
+   * Sends a packet as one datagram, as it is (in mode 'packed': messages with their lengths), to
+   * the peer or to `to`, at the end of this turn or at {@link flush}. False: not now.
+   *
+   * **Ownership** the link has the packet on success, the caller still if not, or if this throws.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
+   */
+  trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
+    const { bufferId, offset, length } = packet;
+    if (!this.trySendRegion(bufferId, offset, length, to)) return false;
+    packet.letGo();
+    return true;
+  }
+
+  /** The same by numbers: takes one reference of this thread on success. */
+  trySendRegion(
+    bufferId: BufferId,
+    offset: number,
+    length: number,
+    to?: UdpPeer | UdpAddress,
+  ): boolean {
+    this.checkOpen();
+    if (!this.lanes.hasRoom()) return false;
+    const row =
+      to === undefined ? this.peerRow() : this.singleRow(checkUdpAddress('to', to).words, 0);
+    return this.pushWhole(bufferId, offset, length, row);
+  }
+
+  /**
+   * Sends a region as one datagram to where the present message came from. For handlers, while
+   * they are called.
+   *
+   * **Ownership** takes one reference of this thread on success.
+   */
+  tryReplyRegion(bufferId: BufferId, offset: number, length: number): boolean {
+    this.checkOpen();
+    if (!this.lanes.hasRoom()) return false;
+    const { intake } = this;
+    this.checkMessage();
+    const row = this.peer === undefined ? this.singleRow(intake.table, intake.sourceAt) : CONNECTED;
+    return this.pushWhole(bufferId, offset, length, row);
+  }
+
+  // ── The present message ───────────────────────────────────────────────────────────────────────
+
+  /** The present message as a packet of its own. For handlers, while they are called. */
+  takePacket(): Packet {
+    this.checkMessage();
+    this.pool.retain(this.messageBuffer);
+    return Packet.wrap(this.pool, this.messageBuffer, this.messageOffset, this.messageLength);
+  }
+
+  /**
+   * Where the present message came from: the IPv4 address as a signed number (`>>> 0` makes it one
+   * from 0 on), or the first of four words.
+   */
+  get sourceHost(): number {
+    return this.intake.table[this.intake.sourceAt + ADDRESS_HOST];
+  }
+
+  get sourcePort(): number {
+    return this.intake.table[this.intake.sourceAt + ADDRESS_PORT];
+  }
+
+  /** Copies the present source into eight words; `UdpAddress` says which. */
+  copySource(target: Int32Array, index: number = 0): void {
+    const { table, sourceAt } = this.intake;
+    for (let i = 0; i < ADDRESS_WORDS; i++) target[index + i] = table[sourceAt + i];
+  }
+
+  /** The present source as an object. **Cost** allocates it and its text. */
+  source(): UdpAddress {
+    return UdpAddress.from(this.intake.table, this.intake.sourceAt);
+  }
+
+  /** Whether the present datagram was longer than a buffer. */
+  get truncated(): boolean {
+    return this.intake.isTruncated;
+  }
+
+  /** The two bits of Explicit Congestion Notification; 0 without the shim. */
+  get ecn(): number {
+    return this.intake.ecn;
+  }
+
+  // ── The socket ────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Receives what is sent to a group, on the interface that has this address (or, IPv6, this zone:
+   * '::%eth0'); the system chooses without. **Throws** ERR_BUSBAR_NATIVE_FAILED, RangeError.
+   */
+  join(group: string, networkInterface?: string): void {
+    const { words } = UdpAddress.of(group, 0);
+    this.openSocket().membership(words, this.interfaceWords(networkInterface), true);
+  }
+
+  /** Undoes {@link join}. **Throws** likewise. */
+  leave(group: string, networkInterface?: string): void {
+    const { words } = UdpAddress.of(group, 0);
+    this.openSocket().membership(words, this.interfaceWords(networkInterface), false);
+  }
+
+  /** Sends multicast through this interface; named as for {@link join}. */
+  setMulticastInterface(networkInterface: string): void {
+    this.openSocket().multicastInterface(this.interfaceWords(networkInterface));
+  }
+
+  /** How many routers a datagram may pass: 1 … 255. */
+  setTtl(ttl: number): void {
+    this.openSocket().setOption(OPTION_TTL, checkInteger('ttl', ttl, 1, TTL_MAX));
+  }
+
+  /** The same for multicast: 0 … 255; the system's default is 1. */
+  setMulticastTtl(ttl: number): void {
+    this.openSocket().setOption(OPTION_MULTICAST_TTL, checkInteger('ttl', ttl, 0, TTL_MAX));
+  }
+
+  /** Whether this machine hears the multicast that it sends; the system's default is yes. */
+  setMulticastLoop(wanted: boolean): void {
+    this.openSocket().setOption(OPTION_MULTICAST_LOOP, wanted ? 1 : 0);
+  }
+
+  /** Whether broadcast addresses may be sent to. */
+  setBroadcast(wanted: boolean): void {
+    this.openSocket().setOption(OPTION_BROADCAST, wanted ? 1 : 0);
+  }
+
+  /**
+   * The byte that routers look at: six bits of service class, two of ECN. **Throws**
+   * ERR_BUSBAR_NATIVE_UNAVAILABLE without the shim.
+   */
+  setTrafficClass(value: number): void {
+    this.openSocket().setOption(OPTION_TRAFFIC_CLASS, checkInteger('value', value, 0, 255));
+  }
+
+  /** What the system grants the socket; Linux says twice what was asked for. */
+  socketBytes(): { readonly receive: number; readonly send: number } {
+    return this.socket.bufferBytes();
+  }
+
+  // ── Private ───────────────────────────────────────────────────────────────────────────────────
+
+  private deliverer(): (offset: number, length: number, bufferId: BufferId) => void {
+    const { handler, pool } = this;
+    const { onMessage } = handler;
+    if (onMessage !== undefined) {
+      return (offset, length, bufferId) => {
+        this.messageBuffer = bufferId;
+        this.messageOffset = offset;
+        this.messageLength = length;
+        handler.onMessage?.(offset, length, bufferId, this);
+        this.messageBuffer = NO_BUFFER;
+      };
+    }
+    return (offset, length, bufferId) => {
+      pool.retain(bufferId);
+      const packet = Packet.wrap(pool, bufferId, offset, length);
+      this.messageBuffer = bufferId;
+      this.messageOffset = offset;
+      this.messageLength = length;
+      handler.onPacket?.(packet, this);
+      this.messageBuffer = NO_BUFFER;
+    };
+  }
+
+  private checkMessage(): void {
+    if (this.messageBuffer === NO_BUFFER) {
+      throw new TypeError('there is a present message only while the handler is called');
+    }
+  }
+
+  private openSocket(): UdpSocket {
+    this.checkOpen();
+    return this.socket;
+  }
+
+  private peerRow(): number {
+    if (this.peer === undefined) throw new TypeError('a link without peer must be told where to');
+    return CONNECTED;
+  }
+
+  private rowOf(to: UdpPeer | UdpAddress): number {
+    return this.outbox.addAddress(this.checkTo(checkUdpAddress('to', to).words, 0));
+  }
+
+  private singleRow(words: Int32Array, index: number): number {
+    this.checkTo(words, index);
+    return this.outbox.addressFor(words, index);
+  }
+
+  private checkTo(words: Int32Array, index: number): Int32Array {
+    if (this.peer !== undefined) throw new TypeError('a link with a peer sends to nobody else');
+    const family = words[index + ADDRESS_FAMILY];
+    if (family !== this.local.family) {
+      throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
+    }
+    return words;
+  }
+
+  private interfaceWords(networkInterface: string | undefined): Int32Array {
+    const none = this.local.family === 6 ? '::' : '0.0.0.0';
+    if (networkInterface !== undefined && typeof networkInterface !== 'string') {
+      throw new TypeError(`networkInterface must be a string, got ${show(networkInterface)}`);
+    }
+    return UdpAddress.of(networkInterface ?? none, 0).words;
+  }
+
+  private pushWhole(bufferId: BufferId, offset: number, length: number, row: number): true {
+    // Whoever has no reference on it, or a region that is not in it, is told so here.
+    this.pool.retain(bufferId);
+    this.pool.release(bufferId);
+    const begin = this.pool.offsetOf(bufferId);
+    checkInteger('offset', offset, begin, begin + this.pool.bufferSize);
+    checkInteger('length', length, 0, begin + this.pool.bufferSize - offset);
+    this.outbox.push(offset, length, bufferId, CUT_WHOLE, row);
+    if (this.outbox.isFull) this.outbox.send();
+    else if (!this.isDue) {
+      this.isDue = true;
+      setImmediate(this.sendDue);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The socket's end of the way, in both directions: what can be set on a UDP link, checked and
+ * completed in one place.
+ */
+
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkTimeoutMs,
+  show,
+} from '../base/check.ts';
+import type { BusbarError } from '../base/errors.ts';
+import {
+  ADDRESS_FAMILY,
+  ADDRESS_WORDS,
+  CONFIG_BIND,
+  CONFIG_CONNECT,
+  CONFIG_FAMILY,
+  CONFIG_FLAGS,
+  CONFIG_RECEIVE_BYTES,
+  CONFIG_SEND_BYTES,
+  CONFIG_WORDS,
+  GRO,
+  ONLY_V6,
+  REUSE_ADDRESS,
+  REUSE_PORT,
+} from '../native/udp.ts';
+import type { Packet } from '../packet/index.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
+import { resolveWriterOptions } from '../writer/writer-options.ts';
+import { UdpAddress, writeAddress } from './udp-address.ts';
+import type { UdpLink } from './udp-link.ts';
+
+/**
+ * What a program does with a UDP link. All are called on the link's thread, with this object as
+ * `this`, never after `onClose`. An exception closes the link and is thrown on.
+ */
+export interface UdpHandler {
+  /**
+   * A message has arrived: `[offset, offset + length)` of `pool.bytes`, borrowed until this
+   * returns. Keep it by `link.takePacket()`, or by `pool.retain(bufferId)`. Where it came from:
+   * `link.sourceHost` and its like. One of `onMessage` and `onPacket` must be there.
+   */
+  onMessage?(offset: number, length: number, bufferId: BufferId, link: UdpLink): void;
+  /** The same as a packet, which the handler releases. */
+  onPacket?(packet: Packet, link: UdpLink): void;
+  /**
+   * Datagrams came to nothing: refused where they arrived (ERR_BUSBAR_DATAGRAM_REFUSED), too long,
+   * or not sent. The link goes on.
+   */
+  onError?(error: BusbarError, link: UdpLink): void;
+  /** No more than `lowWaterBytes` wait, after `link.writable` was false. */
+  onDrained?(link: UdpLink): void;
+  /** The link is gone and holds no buffer any more; `error` says why, unless in good order. */
+  onClose?(link: UdpLink, error: BusbarError | undefined): void;
+}
+
+/** An address and a port, in text. */
+export interface UdpPeer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a UDP link is made with. */
+export interface UdpLinkOptions {
+  /** Makes the handler of the link; called once, before the first datagram. */
+  readonly handler: (link: UdpLink) => UdpHandler;
+  /**
+   * The address to receive at; not a name. Default '127.0.0.1', or any with `peer`: say '0.0.0.0'
+   * or '::' to be reached from outside.
+   */
+  readonly host?: string;
+  /** 0 … 65535; 0, the default, lets the system choose: see `link.local`. */
+  readonly port?: number;
+  /**
+   * The one to talk to: the link's own writer sends there, and datagrams of others do not arrive.
+   */
+  readonly peer?: UdpPeer | UdpAddress;
+  /**
+   * What is in a datagram. `'message'`, the default: one message. `'packed'`: as many as fit, each
+   * behind its length in two bytes, high byte first; both sides must agree.
+   */
+  readonly mode?: 'message' | 'packed';
+  /**
+   * Bytes in a packed datagram, at most (a longer message has one of its own). Default 1472, what
+   * Ethernet carries in one piece; 1452 with IPv6.
+   */
+  readonly datagramBytes?: number;
+  /**
+   * In mode 'message': writers write messages of so many bytes each, one after the other, without
+   * lengths. The fastest way to send small ones. Default: each behind its length in two bytes.
+   */
+  readonly messageBytes?: number;
+  /** Whether several sockets may have the port, datagrams spread over them. Needs the shim. */
+  readonly reusePort?: boolean;
+  /** Whether several sockets may have the address, as multicast receivers want. Default false. */
+  readonly reuseAddress?: boolean;
+  /** An IPv6 socket that takes no IPv4. Default false. */
+  readonly ipv6Only?: boolean;
+  /** SO_RCVBUF: what may wait in the system. Default the system's. It may grant less. */
+  readonly receiveBytes?: number;
+  /** SO_SNDBUF, likewise. */
+  readonly sendBytes?: number;
+  /**
+   * Whether the kernel may put datagrams together and cut them (GSO, GRO). Receiving needs buffers
+   * of 65535 bytes or more. Default true.
+   */
+  readonly offload?: boolean;
+  /** 'auto', the default: the shim if there is one. `link.implementation` says what came of it. */
+  readonly implementation?: 'auto' | 'dgram';
+  /** Whose regions the link sends; as for `TcpLink`. */
+  readonly flusher?: WriteFlusher;
+  /** Options of the link's own writer. Default: flushed at the end of each turn. */
+  readonly writer?: WriterOptions;
+  /** When so many bytes wait, no more are taken from writers. Default 262144. */
+  readonly highWaterBytes?: number;
+  /** When fewer wait again, they go on. Default: half of `highWaterBytes`. */
+  readonly lowWaterBytes?: number;
+  /** How long `close()` waits for the rest to be sent. Default 5000. */
+  readonly closeDeadlineMs?: number;
+  /** Destroys the link when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+const KEYS = [
+  'handler',
+  'host',
+  'port',
+  'peer',
+  'mode',
+  'datagramBytes',
+  'messageBytes',
+  'reusePort',
+  'reuseAddress',
+  'ipv6Only',
+  'receiveBytes',
+  'sendBytes',
+  'offload',
+  'implementation',
+  'flusher',
+  'writer',
+  'highWaterBytes',
+  'lowWaterBytes',
+  'closeDeadlineMs',
+  'signal',
+];
+
+/** Options with every default applied. */
+export interface ResolvedUdpOptions {
+  readonly handler: (link: UdpLink) => UdpHandler;
+  /** What the shim makes the socket with. */
+  readonly config: Int32Array;
+  readonly peer: UdpAddress | undefined;
+  readonly packed: boolean;
+  /** Bytes in a packed datagram at most, or in each of equal ones; 0 for lengths. */
+  readonly datagramBytes: number;
+  readonly offload: boolean;
+  readonly implementation: 'auto' | 'dgram';
+  readonly flusher: WriteFlusher | undefined;
+  readonly writer: WriterOptions;
+  readonly highWaterBytes: number;
+  readonly lowWaterBytes: number;
+  readonly closeDeadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The longest payload of a UDP datagram over IPv4. */
+export const UDP_BYTES_MAX = 65_507;
+/** A message that the kernel has put together has no more bytes. */
+const GRO_BYTES_MAX = 65_535;
+const ETHERNET_BYTES_V4 = 1472;
+const ETHERNET_BYTES_V6 = 1452;
+const WATER_BYTES_DEFAULT = 256 * 1024;
+const CLOSE_DEADLINE_MS_DEFAULT = 5000;
+const BYTES_MAX = 2 ** 30;
+
+/** Checks the options and applies the defaults; this is the only place that does either. */
+export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): ResolvedUdpOptions {
+  checkOptions('options', options, KEYS);
+  const peer = options.peer === undefined ? undefined : checkUdpAddress('peer', options.peer);
+  const mode = checkOneOf('mode', options.mode ?? 'message', ['message', 'packed'] as const);
+  const config = configOf(pool, options, peer);
+  const packed = mode === 'packed';
+  if (packed && options.messageBytes !== undefined) {
+    throw new TypeError("options must not have messageBytes in mode 'packed'");
+  }
+  if (!packed && options.datagramBytes !== undefined) {
+    throw new TypeError("options must not have datagramBytes in mode 'message'");
+  }
+  const ethernet = config[CONFIG_FAMILY] === 6 ? ETHERNET_BYTES_V6 : ETHERNET_BYTES_V4;
+  const most = (name: string, value: number): number => checkInteger(name, value, 1, UDP_BYTES_MAX);
+  const datagramBytes = packed
+    ? most('datagramBytes', options.datagramBytes ?? ethernet)
+    : options.messageBytes === undefined
+      ? 0
+      : most('messageBytes', options.messageBytes);
+  const highWaterBytes = checkInteger(
+    'highWaterBytes',
+    options.highWaterBytes ?? WATER_BYTES_DEFAULT,
+    1,
+    BYTES_MAX,
+  );
+  const lowWaterBytes = options.lowWaterBytes ?? highWaterBytes >>> 1;
+  const implementation = options.implementation ?? 'auto';
+  return Object.freeze({
+    handler: checkFunction('handler', options.handler),
+    config,
+    peer,
+    packed,
+    datagramBytes,
+    offload: checkBoolean('offload', options.offload ?? true),
+    implementation: checkOneOf('implementation', implementation, ['auto', 'dgram'] as const),
+    flusher: checkFlusher(pool, options.flusher),
+    writer: checkWriter(pool, options.writer ?? { flush: 'turn' }),
+    highWaterBytes,
+    lowWaterBytes: checkInteger('lowWaterBytes', lowWaterBytes, 0, highWaterBytes),
+    closeDeadlineMs: checkTimeoutMs(
+      'closeDeadlineMs',
+      options.closeDeadlineMs ?? CLOSE_DEADLINE_MS_DEFAULT,
+    ),
+    signal: checkSignal('signal', options.signal),
+  });
+}
+
+/** An address in either form. **Throws** TypeError, RangeError. */
+export function checkUdpAddress(name: string, value: UdpPeer | UdpAddress): UdpAddress {
+  if (value instanceof UdpAddress) return value;
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`${name} must be an object with host and port, got ${show(value)}`);
+  }
+  checkOptions(name, value, ['host', 'port']);
+  return UdpAddress.of(value.host, value.port);
+}
+
+function configOf(
+  pool: BufferPool,
+  options: UdpLinkOptions,
+  peer: UdpAddress | undefined,
+): Int32Array {
+  const config = new Int32Array(CONFIG_WORDS);
+  const any = peer?.family === 6 ? '::' : '0.0.0.0';
+  const host = options.host ?? (peer === undefined ? '127.0.0.1' : any);
+  writeAddress('host', host, options.port ?? 0, config, CONFIG_BIND);
+  const family = config[CONFIG_BIND + ADDRESS_FAMILY];
+  config[CONFIG_FAMILY] = family;
+  if (peer !== undefined) {
+    if (peer.family !== family) {
+      throw new RangeError(`peer must be of the same family as host, got ${peer} and ${host}`);
+    }
+    if (peer.port === 0) throw new RangeError('peer must have a port, got 0');
+    for (let i = 0; i < ADDRESS_WORDS; i++) config[CONFIG_CONNECT + i] = peer.words[i];
+  }
+  const flag = (name: 'reusePort' | 'reuseAddress' | 'ipv6Only', bit: number): number =>
+    checkBoolean(name, options[name] ?? false) ? bit : 0;
+  const bytes = (name: 'receiveBytes' | 'sendBytes'): number =>
+    options[name] === undefined ? 0 : checkInteger(name, options[name], 1, BYTES_MAX);
+  config[CONFIG_FLAGS] =
+    flag('reusePort', REUSE_PORT) |
+    flag('reuseAddress', REUSE_ADDRESS) |
+    flag('ipv6Only', ONLY_V6) |
+    ((options.offload ?? true) && pool.bufferSize >= GRO_BYTES_MAX ? GRO : 0);
+  config[CONFIG_RECEIVE_BYTES] = bytes('receiveBytes');
+  config[CONFIG_SEND_BYTES] = bytes('sendBytes');
+  return config;
+}
+
+function checkFlusher(pool: BufferPool, flusher: unknown): WriteFlusher | undefined {
+  if (flusher === undefined) return undefined;
+  if (!(flusher instanceof WriteFlusher) || flusher.pool !== pool) {
+    throw new TypeError(`flusher must be a WriteFlusher of the same pool, got ${show(flusher)}`);
+  }
+  return flusher;
+}
+
+function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
+  if (typeof writer !== 'object' || writer === null) {
+    throw new TypeError(`writer must be an object, got ${show(writer)}`);
+  }
+  resolveWriterOptions(pool, writer);
+  return writer;
+}
+
+/** The handler must take messages in one way or the other. */
+export function checkUdpHandler(handler: UdpHandler): UdpHandler {
+  const takes = [handler?.onMessage, handler?.onPacket].filter((one) => typeof one === 'function');
+  if (takes.length === 1) return handler;
+  throw new TypeError('handler must return an object with onMessage or onPacket, one of them');
+}

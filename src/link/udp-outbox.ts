@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: MIT
+/** From the flusher to the socket: regions are cut into datagrams, which leave many at a time. */
+
+import { constants } from 'node:os';
+import {
+  ADDRESS_WORDS,
+  OUT_ADDRESS,
+  OUT_LENGTH,
+  OUT_OFFSET,
+  OUT_SEGMENT,
+  OUT_WORDS,
+  SENT_CALLS,
+  SENT_CLEARED,
+  SENT_ERROR,
+  SENT_RUN,
+  SENT_WORDS,
+} from '../native/udp.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+import { PREFIX_BYTES } from './udp-intake.ts';
+import { isAboutEarlier, isAboutSegments, isNotNow, type UdpSocket } from './udp-socket.ts';
+
+/** What an outbox has done so far. */
+export interface UdpOutboxStats {
+  /** Datagrams that the system has taken. */
+  readonly datagramsWritten: number;
+  /** Bytes of them. */
+  readonly bytesWritten: number;
+  /** Calls of the system's send, each with many datagrams. */
+  readonly writes: number;
+  /** Bytes that wait; 64 more for each region. */
+  readonly queuedBytes: number;
+  /** Datagrams that the system refused to send: too long, or no way there. */
+  readonly lostDatagrams: number;
+  /** Bytes that came in and will never be sent, those of lost datagrams included. */
+  readonly lostBytes: number;
+}
+
+/** Whom an outbox works for. */
+export interface UdpOutboxOwner {
+  /** `count` datagrams were refused, or earlier ones are reported to have been. */
+  sendFailed(errno: number, count: number): void;
+  /** The kernel has taken what waited, or some of it. */
+  sentSome(): void;
+  /** The socket is to be watched for room, or no more. */
+  watch(): void;
+  /** What a writer has written is no sequence of messages. */
+  sendMalformed(bytes: number): void;
+}
+
+/** How a region becomes datagrams. */
+export const CUT_WHOLE = 0;
+/** A length and a message, each a datagram without the length. */
+export const CUT_MESSAGES = 1;
+/** A length and a message, as many in a datagram as fit, lengths and all. */
+export const CUT_PACKED = 2;
+/** So many bytes each. */
+export const CUT_EQUAL = 3;
+export type Cut = typeof CUT_WHOLE | typeof CUT_MESSAGES | typeof CUT_PACKED | typeof CUT_EQUAL;
+
+/** Datagrams in one call of the shim. */
+const ROWS_MAX = 1024;
+/** Bytes in a message that the kernel cuts: those of the longest IPv4 datagram. */
+const RUN_BYTES_MAX = 65_507;
+/** From so much on, a larger batch would not be cheaper: why wait for the end of the turn. */
+const SEND_BYTES_MIN = 64 * 1024;
+/** What a waiting region costs beside its bytes, so that empty datagrams are bounded too. */
+const REGION_COST_BYTES = 64;
+/** After so many refusals in a row the kernel is not asked to cut any more. */
+const SEGMENT_REFUSALS_MAX = 16;
+
+/** Words of a waiting region. */
+const BEGIN = 0;
+const END = 1;
+const BUFFER = 2;
+const CUT = 3;
+const ADDRESS = 4;
+const REGION_FIELDS = 5;
+
+/** Between cutting and sending: one per thread is enough, nothing waits in it. */
+const table = new Int32Array(ROWS_MAX * OUT_WORDS);
+/** Of each row, the region that it comes from. */
+const marks = new Int32Array(ROWS_MAX);
+const sent = new Int32Array(SENT_WORDS);
+
+/**
+ * The writing half of a UDP link: regions in, tables of datagrams out.
+ *
+ * The system copies datagrams before it returns, so a region is released as soon as its last one
+ * has gone. What the system does not take now waits as regions, and is cut again.
+ *
+ * **Ownership** `push` takes over one reference per region.
+ */
+export class UdpOutbox {
+  private readonly pool: BufferPool;
+  private readonly datagramBytes: number;
+  private owner: UdpOutboxOwner | undefined;
+  private socket: UdpSocket | undefined;
+  private segments = 0;
+  private segmentRefusals = 0;
+
+  /** REGION_FIELDS numbers each. */
+  private readonly waiting: number[] = [];
+  private waitingBytes = 0;
+  /**
+   * Rows of eight words: those of writers stay, those of single datagrams until all is sent. Rows
+   * that stay are the first `fixedCount`.
+   */
+  private addresses: Int32Array = new Int32Array(4 * ADDRESS_WORDS);
+  private addressCount = 0;
+  private fixedCount = 0;
+
+  private sending = false;
+  private isBlocked = false;
+  private isClosed = false;
+  /** The first datagram was refused for what may be an earlier one's sake, and is tried again. */
+  private isRetrying = false;
+  /** Cut off and not yet told. */
+  private malformedBytes = 0;
+
+  private datagramsWritten = 0;
+  private bytesWritten = 0;
+  private writes = 0;
+  private lostDatagrams = 0;
+  private lostBytes = 0;
+
+  /** `datagramBytes`: the most in a packed one, or each of equal ones. */
+  constructor(pool: BufferPool, datagramBytes: number) {
+    this.pool = pool;
+    this.datagramBytes = datagramBytes;
+  }
+
+  open(owner: UdpOutboxOwner, socket: UdpSocket, segmenting: boolean): void {
+    this.owner = owner;
+    this.socket = socket;
+    this.segments = segmenting ? socket.segmentsMax : 0;
+  }
+
+  /** What waits, as `highWaterBytes` counts it. */
+  get queuedBytes(): number {
+    return this.waitingBytes;
+  }
+
+  /** Whether so much waits that it should be sent before this turn of the event loop ends. */
+  get isFull(): boolean {
+    return this.waitingBytes >= SEND_BYTES_MIN;
+  }
+
+  /** Whether the socket has no room. */
+  get blocked(): boolean {
+    return this.isBlocked;
+  }
+
+  /** Keeps an address for a writer; its row is good for as long as the link. */
+  addAddress(words: Int32Array): number {
+    const { addresses, fixedCount } = this;
+    for (let row = 0; row < fixedCount; row++) {
+      if (sameAddress(addresses, row * ADDRESS_WORDS, words, 0)) return row;
+    }
+    const row = this.appendAddress(words, 0);
+    this.fixedCount = this.addressCount;
+    return row;
+  }
+
+  /** The row of an address for datagrams that are pushed next. */
+  addressFor(words: Int32Array, index: number): number {
+    const { addresses, addressCount } = this;
+    const last = (addressCount - 1) * ADDRESS_WORDS;
+    if (addressCount > 0 && sameAddress(addresses, last, words, index)) return addressCount - 1;
+    return this.appendAddress(words, index);
+  }
+
+  /** Takes a region and one reference on its buffer. Nothing is sent before {@link send}. */
+  push(offset: number, length: number, bufferId: BufferId, cut: Cut, address: number): void {
+    if (this.isClosed) {
+      this.lostBytes += length;
+      this.pool.release(bufferId);
+      return;
+    }
+    this.waitingBytes += length + REGION_COST_BYTES;
+    this.waiting.push(offset, offset + length, bufferId, cut, address);
+  }
+
+  /** The socket has room again. */
+  unblock(): void {
+    if (!this.isBlocked) return;
+    this.isBlocked = false;
+    this.send();
+    if (!this.isBlocked) this.owner?.watch();
+  }
+
+  /** Sends what waits, as far as the socket takes it. */
+  send(): void {
+    if (this.sending || this.isBlocked || this.isClosed || this.waiting.length === 0) return;
+    this.sending = true;
+    try {
+      this.sendAll();
+    } finally {
+      this.sending = false;
+    }
+    const { malformedBytes } = this;
+    this.malformedBytes = 0;
+    if (malformedBytes > 0 && !this.isClosed) this.owner?.sendMalformed(malformedBytes);
+    if (!this.isClosed) this.owner?.sentSome();
+  }
+
+  /** Releases what waits and refuses what comes. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    const { waiting, pool } = this;
+    for (let i = 0; i < waiting.length; i += REGION_FIELDS) {
+      this.lostBytes += waiting[i + END] - waiting[i + BEGIN];
+      pool.release(waiting[i + BUFFER] as BufferId);
+    }
+    waiting.length = 0;
+    this.waitingBytes = 0;
+  }
+
+  /** Counts bytes that were to be sent and never came here. */
+  lose(bytes: number): void {
+    this.lostBytes += bytes;
+  }
+
+  stats(): UdpOutboxStats {
+    return {
+      datagramsWritten: this.datagramsWritten,
+      bytesWritten: this.bytesWritten,
+      writes: this.writes,
+      queuedBytes: this.waitingBytes,
+      lostDatagrams: this.lostDatagrams,
+      lostBytes: this.lostBytes,
+    };
+  }
+
+  private sendAll(): void {
+    const socket = this.socket as UdpSocket;
+    // Datagrams that go one by one because the kernel would not cut them.
+    let single = 0;
+    while (!this.isClosed) {
+      const segments = single === 0 ? this.segments : 0;
+      const rows = this.cut(single > 0 ? single : ROWS_MAX, segments);
+      if (rows === 0) break;
+      const done = socket.send(table, rows, this.addresses, segments, sent);
+      if (done < 0) throw new Error(`the shim refuses the table: ${done}`);
+      this.writes += sent[SENT_CALLS];
+      if (done > 0) this.advance(done, true);
+      single -= Math.min(single, done);
+      const cleared = sent[SENT_CLEARED];
+      const error = sent[SENT_ERROR];
+      const run = datagramsOf(done, sent[SENT_RUN]);
+      if (error === 0) {
+        this.isRetrying = false;
+        if (segments > 0 && done > 0) this.segmentRefusals = 0;
+      } else if (isNotNow(error)) {
+        this.isBlocked = true;
+        this.owner?.watch();
+      } else if (isAboutEarlier(error) && !(this.isRetrying && done === 0)) {
+        this.isRetrying = true;
+        this.owner?.sendFailed(error, 1);
+      } else if (run > 1 && isAboutSegments(error)) {
+        single = run;
+        if (++this.segmentRefusals === SEGMENT_REFUSALS_MAX) this.segments = 0;
+      } else {
+        this.isRetrying = false;
+        single -= Math.min(single, 1);
+        this.drop(Math.max(1, Math.min(rows - done, sent[SENT_RUN])), segments, error);
+      }
+      if (cleared > 0 && !this.isClosed) this.owner?.sendFailed(REFUSED, cleared);
+      if (this.isBlocked) break;
+    }
+    if (this.waiting.length === 0) this.addressCount = this.fixedCount;
+  }
+
+  /** The first datagrams that wait will never be sent: one, or a run that was refused as one. */
+  private drop(count: number, segments: number, error: number): void {
+    const rows = this.cut(count, segments);
+    const datagrams = this.advance(rows, false);
+    this.owner?.sendFailed(error, datagrams);
+  }
+
+  /** Fills the table with the first datagrams that wait; returns how many. */
+  private cut(rowsMax: number, segments: number): number {
+    const { waiting } = this;
+    let rows = 0;
+    for (let r = 0; r < waiting.length && rows < rowsMax; r += REGION_FIELDS) {
+      const cut = waiting[r + CUT];
+      if (cut === CUT_MESSAGES) rows = this.cutMessages(r, rows, rowsMax);
+      else if (cut === CUT_PACKED) rows = this.cutPacked(r, rows, rowsMax);
+      else if (cut === CUT_EQUAL) rows = this.cutEqual(r, rows, rowsMax, segments);
+      else rows = this.cutRow(r, rows, waiting[r + END], 0);
+    }
+    // Regions of which nothing is left.
+    if (rows === 0) this.releaseBefore(waiting.length);
+    return rows;
+  }
+
+  /** Up to `segments` datagrams are one row. */
+  private cutEqual(r: number, rows: number, rowsMax: number, segments: number): number {
+    const { waiting, datagramBytes } = this;
+    const end = waiting[r + END];
+    const count = Math.max(1, Math.min(segments, Math.trunc(RUN_BYTES_MAX / datagramBytes)));
+    const bytes = count * datagramBytes;
+    const begin = waiting[r + BEGIN];
+    let row = rows;
+    for (let at = begin; at < end && row < rowsMax; at += bytes) {
+      waiting[r + BEGIN] = at;
+      this.cutRow(r, row++, Math.min(at + bytes, end), datagramBytes);
+    }
+    waiting[r + BEGIN] = begin;
+    return row;
+  }
+
+  /** What is left of a region up to `end`. Returns the next row. */
+  private cutRow(r: number, row: number, end: number, segment: number): number {
+    const { waiting } = this;
+    const w = row * OUT_WORDS;
+    const at = waiting[r + BEGIN];
+    table[w + OUT_OFFSET] = at;
+    table[w + OUT_LENGTH] = end - at;
+    table[w + OUT_ADDRESS] = waiting[r + ADDRESS];
+    table[w + OUT_SEGMENT] = end - at > segment ? segment : 0;
+    marks[row] = r;
+    return row + 1;
+  }
+
+  private cutMessages(r: number, rows: number, rowsMax: number): number {
+    const { waiting } = this;
+    const { bytes } = this.pool;
+    const end = waiting[r + END];
+    const address = waiting[r + ADDRESS];
+    let at = waiting[r + BEGIN];
+    let row = rows;
+    while (at < end && row < rowsMax) {
+      const begin = at + PREFIX_BYTES;
+      const length = begin > end ? end : (bytes[at] << 8) | bytes[at + 1];
+      at = begin + length;
+      if (at > end) {
+        this.cutOff(r, begin - PREFIX_BYTES);
+        break;
+      }
+      marks[row] = r;
+      const w = row++ * OUT_WORDS;
+      table[w + OUT_OFFSET] = begin;
+      table[w + OUT_LENGTH] = length;
+      table[w + OUT_ADDRESS] = address;
+      table[w + OUT_SEGMENT] = 0;
+    }
+    return row;
+  }
+
+  private cutPacked(r: number, rows: number, rowsMax: number): number {
+    const { waiting, datagramBytes } = this;
+    const { bytes } = this.pool;
+    const address = waiting[r + ADDRESS];
+    let end = waiting[r + END];
+    let at = waiting[r + BEGIN];
+    let row = rows;
+    while (at < end && row < rowsMax) {
+      const begin = at;
+      const limit = begin + datagramBytes;
+      do {
+        const next = at + PREFIX_BYTES + ((bytes[at] << 8) | bytes[at + 1]);
+        if (next > end || at + PREFIX_BYTES > end) {
+          end = at;
+          break;
+        }
+        if (next > limit && at > begin) break;
+        at = next;
+      } while (at < end);
+      if (end < waiting[r + END]) this.cutOff(r, end);
+      if (at === begin) break;
+      marks[row] = r;
+      const w = row++ * OUT_WORDS;
+      table[w + OUT_OFFSET] = begin;
+      table[w + OUT_LENGTH] = at - begin;
+      table[w + OUT_ADDRESS] = address;
+      table[w + OUT_SEGMENT] = 0;
+    }
+    return row;
+  }
+
+  /** What begins at `at` is no message, so nothing behind it can be told from another. */
+  private cutOff(r: number, at: number): void {
+    const bytes = this.waiting[r + END] - at;
+    this.waiting[r + END] = at;
+    this.waitingBytes -= bytes;
+    this.lostBytes += bytes;
+    this.malformedBytes += bytes;
+  }
+
+  /** The first `rows` rows of the table are out, or lost. Returns how many datagrams that is. */
+  private advance(rows: number, wereSent: boolean): number {
+    const { waiting } = this;
+    const datagrams = datagramsOf(0, rows);
+    let bytes = 0;
+    for (let w = OUT_LENGTH; w < rows * OUT_WORDS; w += OUT_WORDS) bytes += table[w];
+    if (wereSent) {
+      this.datagramsWritten += datagrams;
+      this.bytesWritten += bytes;
+    } else {
+      this.lostDatagrams += datagrams;
+      this.lostBytes += bytes;
+    }
+    const last = (rows - 1) * OUT_WORDS;
+    const r = marks[rows - 1];
+    const end = table[last + OUT_OFFSET] + table[last + OUT_LENGTH];
+    this.waitingBytes -= end - waiting[r + BEGIN];
+    waiting[r + BEGIN] = end;
+    this.releaseBefore(end === waiting[r + END] ? r + REGION_FIELDS : r);
+    return datagrams;
+  }
+
+  /** Gives back the first regions that wait; what is left in them has been counted. */
+  private releaseBefore(index: number): void {
+    if (index === 0) return;
+    const { waiting, pool } = this;
+    for (let i = 0; i < index; i += REGION_FIELDS) {
+      this.waitingBytes -= waiting[i + END] - waiting[i + BEGIN] + REGION_COST_BYTES;
+      pool.release(waiting[i + BUFFER] as BufferId);
+    }
+    if (index === waiting.length) waiting.length = 0;
+    else waiting.splice(0, index);
+  }
+
+  private appendAddress(words: Int32Array, index: number): number {
+    const row = this.addressCount++;
+    const at = row * ADDRESS_WORDS;
+    if (at === this.addresses.length) {
+      const larger = new Int32Array(2 * at);
+      larger.set(this.addresses);
+      this.addresses = larger;
+    }
+    for (let i = 0; i < ADDRESS_WORDS; i++) this.addresses[at + i] = words[index + i];
+    return row;
+  }
+}
+
+/** What stopped a call in its midst and had gone when it was asked for. */
+const REFUSED: number = constants.errno.ECONNREFUSED;
+
+/** Datagrams in `count` rows of the table from `row` on. */
+function datagramsOf(row: number, count: number): number {
+  let datagrams = 0;
+  for (let w = row * OUT_WORDS; w < (row + count) * OUT_WORDS; w += OUT_WORDS) {
+    const segment = table[w + OUT_SEGMENT];
+    datagrams += segment > 0 ? Math.ceil(table[w + OUT_LENGTH] / segment) : 1;
+  }
+  return datagrams;
+}
+
+function sameAddress(a: Int32Array, at: number, b: Int32Array, index: number): boolean {
+  for (let i = 0; i < ADDRESS_WORDS; i++) if (a[at + i] !== b[index + i]) return false;
+  return true;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/** The link's foundation: UDP sockets that send and receive in batches, as the shim has them. */
+import type { Feature } from './features.ts';
+import { loadShim, notHere } from './shim.ts';
+
+// What native/bus_udp.h calls its tables; numbers and order are the same there.
+
+/** Words of an address: family (4, 6, 0 for none), port, four words of it, interface. */
+export const ADDRESS_FAMILY = 0;
+export const ADDRESS_PORT = 1;
+export const ADDRESS_HOST = 2;
+export const ADDRESS_SCOPE = 6;
+export const ADDRESS_WORDS = 8;
+
+/** Words of a datagram to be sent. */
+export const OUT_OFFSET = 0;
+export const OUT_LENGTH = 1;
+/** A row of the table of addresses, or −1: the one connected to. */
+export const OUT_ADDRESS = 2;
+/** Not 0: these are datagrams of so many bytes side by side, but for the last. */
+export const OUT_SEGMENT = 3;
+export const OUT_WORDS = 4;
+
+/** Words of the answer to a send. */
+export const SENT_ERROR = 0;
+export const SENT_RUN = 1;
+export const SENT_CALLS = 2;
+export const SENT_CLEARED = 3;
+export const SENT_WORDS = 4;
+
+/** Words of a place to receive into, and of what came there. */
+export const IN_OFFSET = 0;
+export const IN_CAPACITY = 1;
+export const IN_LENGTH = 2;
+export const IN_SEGMENT = 3;
+export const IN_FLAGS = 4;
+export const IN_ADDRESS = 8;
+export const IN_WORDS = 16;
+
+/** In the flags of what came: it was longer than its place. ECN stands in the two bits above. */
+export const IN_TRUNCATED = 1;
+export const IN_ECN_SHIFT = 1;
+
+/** Words of what a socket is made with. */
+export const CONFIG_FAMILY = 0;
+export const CONFIG_FLAGS = 1;
+export const CONFIG_RECEIVE_BYTES = 2;
+export const CONFIG_SEND_BYTES = 3;
+export const CONFIG_BIND = 8;
+export const CONFIG_CONNECT = 16;
+export const CONFIG_WORDS = 24;
+
+export const REUSE_ADDRESS = 1;
+export const REUSE_PORT = 2;
+export const ONLY_V6 = 4;
+export const GRO = 8;
+
+/** Words of the answer to an open: `-errno` and step, or the local address. */
+export const OPENED_ERROR = 0;
+export const OPENED_STEP = 1;
+export const OPENED_ADDRESS = 8;
+export const OPENED_WORDS = 16;
+
+/** Where an open failed. */
+export const OPEN_STEPS: readonly string[] = [
+  'socket',
+  'setsockopt',
+  'bind',
+  'connect',
+  'getsockname',
+  'poll',
+];
+
+/** Options of an open socket. */
+export const OPTION_TTL = 0;
+export const OPTION_MULTICAST_TTL = 1;
+export const OPTION_MULTICAST_LOOP = 2;
+export const OPTION_BROADCAST = 3;
+export const OPTION_TRAFFIC_CLASS = 4;
+
+/** What the loop watches for. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+
+/** Words of the numbers that the kernel keeps of a socket. */
+export const STATE_DROPS = 0;
+export const STATE_RECEIVE_BYTES = 1;
+export const STATE_SEND_BYTES = 2;
+export const STATE_WORDS = 3;
+
+/** A socket of the shim. */
+export type UdpHandle = { readonly kind: unique symbol };
+
+/** What the shim exports for UDP: all of it or nothing. */
+export interface UdpCalls {
+  /**
+   * Bits: 1 sockets, 2 segmentation on sending, 4 the reverse on receiving, 8 twice as many
+   * segments; or `-errno`.
+   */
+  udpProbe(): number;
+  /** `onReady` gets what is ready, and the errno of an earlier datagram or 0. */
+  udpOpen(
+    config: Int32Array,
+    onReady: (events: number, errno: number) => void,
+    opened: Int32Array,
+  ): UdpHandle | undefined;
+  /**
+   * Answers how many went out, from the first on. Up to `segments` equal ones are one message that
+   * the kernel cuts.
+   */
+  udpSend(
+    handle: UdpHandle,
+    bytes: Uint8Array,
+    table: Int32Array,
+    count: number,
+    addresses: Int32Array,
+    segments: number,
+    sent: Int32Array,
+  ): number;
+  /** Answers how many places were filled, from the first on, or `-errno`. */
+  udpReceive(handle: UdpHandle, bytes: Uint8Array, table: Int32Array, count: number): number;
+  udpWatch(handle: UdpHandle, events: number): number;
+  udpKeepAlive(handle: UdpHandle, wanted: boolean): void;
+  /** A group of family 0: the interface is the one to send through. */
+  udpMulticast(
+    handle: UdpHandle,
+    group: Int32Array,
+    networkInterface: Int32Array,
+    join: boolean,
+  ): number;
+  udpSetOption(handle: UdpHandle, family: number, option: number, value: number): number;
+  udpState(handle: UdpHandle, state: Int32Array): number;
+  udpClose(handle: UdpHandle): void;
+}
+
+/** UDP in batches, and what of it the kernel can do. */
+export interface UdpFeature extends Feature {
+  /** UDP_SEGMENT: the kernel cuts a long message into datagrams. */
+  readonly gso: Feature;
+  /** UDP_GRO: the kernel hands over datagrams that arrive together as one message. */
+  readonly gro: Feature;
+}
+
+const PROBED_GSO = 2;
+const PROBED_GRO = 4;
+const PROBED_MORE = 8;
+
+/** Datagrams that the kernel cuts from one message, up to Linux 6.8 and since. */
+const SEGMENTS = 64;
+const SEGMENTS_MORE = 128;
+
+let segments = 0;
+
+let feature: UdpFeature | undefined;
+
+/** Looks what the kernel can do, by making a socket; once. */
+export function udpFeature(): UdpFeature {
+  feature ??= Object.freeze(lookUp());
+  return feature;
+}
+
+/** Datagrams that the kernel cuts from one message; 0: none. */
+export function udpSegments(): number {
+  return udpFeature().gso.available ? segments : 0;
+}
+
+/** The shim's calls; undefined if `udpFeature()` says that there are none. */
+export function udpCalls(): UdpCalls | undefined {
+  return udpFeature().available ? (loadShim().shim as unknown as UdpCalls) : undefined;
+}
+
+function lookUp(): UdpFeature {
+  const { shim, reason } = loadShim();
+  if (shim === undefined) return none(reason);
+  const { udpProbe } = shim as Partial<UdpCalls>;
+  if (udpProbe === undefined) return none(notHere());
+  const found = udpProbe();
+  if (found < 0) return none('the kernel makes no UDP socket');
+  segments = (found & PROBED_MORE) !== 0 ? SEGMENTS_MORE : SEGMENTS;
+  return {
+    ...said(''),
+    gso: said((found & PROBED_GSO) !== 0 ? '' : 'the kernel is older than Linux 4.18'),
+    gro: said((found & PROBED_GRO) !== 0 ? '' : 'the kernel is older than Linux 5.0'),
+  };
+}
+
+function none(reason: string): UdpFeature {
+  return { ...said(reason), gso: said(reason), gro: said(reason) };
+}
+
+function said(reason: string): Feature {
+  return Object.freeze({ available: reason === '', reason });
+}

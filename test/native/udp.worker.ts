@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/** A worker that sends datagrams to itself until it is ended in the midst of it. */
+import { parentPort } from 'node:worker_threads';
+import { UdpLink } from 'busbar/link';
+import { BufferPool } from 'busbar/pool';
+
+const port = parentPort;
+if (port === null) throw new Error('start this as a worker');
+
+const pool = BufferPool.create({ bufferSize: 65_536, bufferCount: 32 });
+const server = await UdpLink.open(pool, {
+  receiveBytes: 1 << 20,
+  handler: () => ({ onPacket: (packet) => packet.release() }),
+});
+const client = await UdpLink.open(pool, {
+  peer: { host: '127.0.0.1', port: server.local.port },
+  handler: () => ({ onMessage() {} }),
+});
+const message = new Uint8Array(500);
+let told = false;
+
+function turn(): void {
+  for (let i = 0; i < 200; i++) if (!client.tryWrite(message)) client.flush();
+  client.flush();
+  if (!told && server.stats().messages > 0) {
+    told = true;
+    port?.postMessage(server.implementation);
+  }
+  setImmediate(turn);
+}
+turn();
