@@ -31,8 +31,8 @@ import type { Seats } from './seats.ts';
 /**
  * A hint is written at every eighth position: it is a word that all on a side write, and each write
  * takes the line from the others. With two senders on two cores a message takes a third less time
- * than with a hint at each (2026-11, `channel/mpsc-2p`); whoever follows a hint has seven steps left
- * at most.
+ * than with a hint at each (2026-11, `channel/mpsc-2p`); whoever follows a hint has seven steps
+ * left at most.
  */
 const HINT_MASK = 7;
 
@@ -59,8 +59,8 @@ function lapsFrom(lap: number, turn: number): number {
 /**
  * True if a position is to give way to that of a hint. Whoever claims a position whose turn it is
  * writes the hint before it leaves the slot, so hints lag behind the frontier by two laps and eight
- * positions at most; what seems to be much further ahead of them is in truth half the circle or more
- * behind.
+ * positions at most; what seems to be much further ahead of them is in truth half the circle or
+ * more behind.
  */
 function isBehind(position: number, hint: number): boolean {
   const ahead = (hint - position) | 0;
