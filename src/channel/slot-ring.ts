@@ -31,7 +31,7 @@ import type { Seats } from './seats.ts';
 /**
  * A hint is written at every eighth position: it is a word that all on a side write, and each write
  * takes the line from the others. With two senders on two cores a message takes a third less time
- * than with a hint at each (2026-11, `channel/mpsc-2p`); whoever follows a hint has seven steps
+ * than with a hint at each (measured 2026-11); whoever follows a hint has seven steps
  * left at most.
  */
 const HINT_MASK = 7;
