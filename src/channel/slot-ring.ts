@@ -57,14 +57,20 @@ function lapsFrom(lap: number, turn: number): number {
 }
 
 /**
- * True if a position is to give way to that of a hint. Whoever claims a position whose turn it is
- * writes the hint before it leaves the slot, so hints lag behind the frontier by two laps and eight
- * positions at most; what seems to be much further ahead of them is in truth half the circle or
- * more behind.
+ * True if a position is to give way to that of a hint. Whoever claims the
+ * last of eight positions writes the hint before it leaves the slot, so hints lag behind the
+ * frontier by two laps and eight positions at most; what seems to be much further ahead of them is
+ * in truth half the circle or more behind.
  */
 function isBehind(position: number, hint: number): boolean {
   const ahead = (hint - position) | 0;
   return ahead > 0 || ahead < -HINT_LAG_MAX;
+}
+
+/** The next position that may be free, behind one that somebody has. */
+function following(position: number, hint: number): number {
+  const next = (position + 1) | 0;
+  return isBehind(next, hint) ? hint : next;
 }
 
 /**
@@ -84,32 +90,68 @@ function transition(shape: SlotShape, at: number, next: number): void {
   }
 }
 
-export class SlotProducer implements RingProducer {
-  private readonly words: Words;
-  private readonly slots: number;
-  private readonly slotWords: number;
-  private readonly mask: number;
-  private readonly lapBits: number;
-  private readonly hintAt: number = TAIL;
-  private readonly shape: SlotShape;
+/** What both ends of the slots share: where they stand, and how they come to where others are. */
+abstract class SlotEnd {
+  protected readonly words: Words;
+  protected readonly slots: number;
+  protected readonly slotWords: number;
+  protected readonly mask: number;
+  protected readonly lapBits: number;
+  protected readonly hintAt: number;
+  protected readonly shape: SlotShape;
   /** What this thread writes below the lap into the TURN of a slot that it claims. */
-  private readonly mine: number;
-  /** No position before this one is free. */
-  private position: number;
-  /** Index of the claimed slot's TURN. */
-  private at: number = 0;
+  protected readonly mine: number;
+  /** Every position before this one is somebody's. */
+  protected position: number;
+  /** Index of the TURN of the slot that is claimed. */
+  protected at: number;
   /** What stands there unless somebody has left a mark. */
-  private claimed: number = 0;
+  protected claimed: number;
 
-  constructor(shape: SlotShape, seat: number) {
+  protected constructor(shape: SlotShape, hintAt: number, mine: number) {
     this.words = shape.words;
     this.slots = shape.slots;
     this.slotWords = shape.slotWords;
     this.mask = shape.capacity - 1;
     this.lapBits = Math.log2(shape.capacity);
+    this.hintAt = hintAt;
     this.shape = shape;
-    this.mine = WRITING | seat;
-    this.position = shape.words[TAIL];
+    this.mine = mine;
+    this.position = shape.words[hintAt];
+    this.at = 0;
+    this.claimed = 0;
+  }
+
+  slot(): number {
+    return this.at + 1;
+  }
+
+  /** This thread has claimed the position, or freed it. */
+  protected passOn(): void {
+    this.position = (this.position + 1) | 0;
+    if ((this.position & HINT_MASK) === 0) this.words[this.hintAt] = this.position;
+  }
+
+  /** Somebody else has the position, or had it. */
+  protected advance(): void {
+    this.position = following(this.position, this.words[this.hintAt]);
+  }
+
+  /**
+   * The slot seems to be of an earlier lap. Either it is, or this thread has slept for so many laps
+   * that their difference has run over. True: look again, from where the others are.
+   */
+  protected catchUp(): boolean {
+    const hint = this.words[this.hintAt];
+    if (!isBehind(this.position, hint)) return false;
+    this.position = hint;
+    return true;
+  }
+}
+
+export class SlotProducer extends SlotEnd implements RingProducer {
+  constructor(shape: SlotShape, seat: number) {
+    super(shape, TAIL, WRITING | seat);
   }
 
   /** Claims one slot, whatever `max` is. */
@@ -135,14 +177,9 @@ export class SlotProducer implements RingProducer {
       if (compareExchange(words, at, turn, turn | this.mine) !== turn) continue;
       this.at = at;
       this.claimed = free | this.mine;
-      this.position = (position + 1) | 0;
-      if ((this.position & HINT_MASK) === 0) words[this.hintAt] = this.position;
+      this.passOn();
       return 1;
     }
-  }
-
-  slot(): number {
-    return this.at + 1;
   }
 
   publish(_count: number): boolean {
@@ -170,54 +207,14 @@ export class SlotProducer implements RingProducer {
     // this thread waits as well.
     return compareExchange(this.words, at, turn, turn | SENDERS_WAIT) === turn;
   }
-
-  /** Somebody else has the position. */
-  private advance(): void {
-    const hint = this.words[this.hintAt];
-    const next = (this.position + 1) | 0;
-    this.position = isBehind(next, hint) ? hint : next;
-  }
-
-  /**
-   * The slot seems to be of an earlier lap. Either it is, or this thread has slept for so many laps
-   * that their difference has run over. True: look again, from where the others are.
-   */
-  private catchUp(): boolean {
-    const hint = this.words[this.hintAt];
-    if (!isBehind(this.position, hint)) return false;
-    this.position = hint;
-    return true;
-  }
 }
 
-export class SlotConsumer implements RingConsumer {
-  private readonly words: Words;
-  private readonly slots: number;
-  private readonly slotWords: number;
-  private readonly mask: number;
-  private readonly lapBits: number;
-  private readonly hintAt: number = HEAD;
+export class SlotConsumer extends SlotEnd implements RingConsumer {
   private readonly isShared: boolean;
-  private readonly shape: SlotShape;
-  /** What this thread writes below the lap into the TURN of a slot that it claims. */
-  private readonly mine: number;
-  /** Every position before this one is somebody's. */
-  private position: number;
-  /** Index of the TURN of the slot that is being read. */
-  private at: number = 0;
-  /** What stands there unless somebody has left a mark. */
-  private claimed: number = 0;
 
   constructor(shape: SlotShape, seat: number) {
-    this.words = shape.words;
-    this.slots = shape.slots;
-    this.slotWords = shape.slotWords;
-    this.mask = shape.capacity - 1;
-    this.lapBits = Math.log2(shape.capacity);
+    super(shape, HEAD, shape.isShared ? READING | seat : FULL);
     this.isShared = shape.isShared;
-    this.shape = shape;
-    this.mine = shape.isShared ? READING | seat : FULL;
-    this.position = shape.words[HEAD];
   }
 
   get hasNews(): boolean {
@@ -253,10 +250,6 @@ export class SlotConsumer implements RingConsumer {
         return 1;
       }
     }
-  }
-
-  slot(): number {
-    return this.at + 1;
   }
 
   free(_count: number): void {
@@ -299,29 +292,6 @@ export class SlotConsumer implements RingConsumer {
     this.claimed = lap | this.mine;
     return true;
   }
-
-  private passOn(): void {
-    this.position = (this.position + 1) | 0;
-    if ((this.position & HINT_MASK) === 0) this.words[this.hintAt] = this.position;
-  }
-
-  /** Somebody else has the position, or had it. */
-  private advance(): void {
-    const hint = this.words[this.hintAt];
-    const next = (this.position + 1) | 0;
-    this.position = isBehind(next, hint) ? hint : next;
-  }
-
-  /**
-   * The slot seems to be of an earlier lap. Either it is, or this thread has slept for so many laps
-   * that their difference has run over. True: look again, from where the others are.
-   */
-  private catchUp(): boolean {
-    const hint = this.words[this.hintAt];
-    if (!isBehind(this.position, hint)) return false;
-    this.position = hint;
-    return true;
-  }
 }
 
 /** TURN of a slot that a later lap may use, from one of the present lap. */
@@ -338,9 +308,7 @@ export function closeSlots(shape: SlotShape): void {
     const turn = loadAcquire(words, at);
     const laps = lapsFrom((position >>> Math.log2(capacity)) << LAP_SHIFT, turn);
     if (laps > 0 || (laps === 0 && (turn & PHASE_MASK) !== FREE)) {
-      const next = (position + 1) | 0;
-      const hint = words[TAIL];
-      position = isBehind(next, hint) ? hint : next;
+      position = following(position, words[TAIL]);
       continue;
     }
     // SYNC(turn): from here on no sender finds this position free, nor any behind it.

@@ -183,11 +183,6 @@ export function closeSpsc(words: Words): void {
   fetchOr(words, TAIL, CLOSED);
 }
 
-/** Whether {@link closeSpsc} was called. */
-export function isSpscClosed(words: Words): boolean {
-  return (loadSeqCst(words, TAIL) & CLOSED) !== 0;
-}
-
 /** How many messages lie in the ring. */
 export function countSpsc(words: Words): number {
   const head = positionOf(loadAcquire(words, HEAD));
