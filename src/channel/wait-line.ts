@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** The room between threads: callers of one end that wait for room or for a message, in order. */
 
-import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
-import { nowMs, startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
-import { BusbarError } from '../base/errors.ts';
-import type { BufferPool, WaitOptions } from '../pool/index.ts';
+import { checkTimeoutMs } from '../base/check.ts';
+import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
+import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
+import type { BufferPool } from '../pool/index.ts';
 
 /**
  * How often somebody who waits looks again unasked: for the death of the other side, and for a ring
@@ -29,9 +29,7 @@ interface Caller {
   readonly attempt: () => boolean;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
-  timer: Timer | undefined;
-  signal: AbortSignal | undefined;
-  onAbort: (() => void) | undefined;
+  patience: Patience | undefined;
 }
 
 /** The callers that wait at one end, first come, first served. */
@@ -55,19 +53,12 @@ export class WaitLine {
     options: WaitOptions | undefined,
     what: string,
   ): Promise<void> {
-    let timeoutMs = Infinity;
-    let signal: AbortSignal | undefined;
-    if (options !== undefined) {
-      checkOptions('options', options, ['signal', 'timeoutMs']);
-      signal = checkSignal('signal', options.signal);
-      timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
-      signal?.throwIfAborted();
-    }
+    const limits = resolveWaitOptions(options);
     if (this.isEmpty && attempt()) return;
     await new Promise<void>((resolve, reject) => {
-      const timer = undefined;
-      const caller: Caller = { attempt, resolve, reject, timer, signal, onAbort: undefined };
-      this.#enqueue(caller, timeoutMs, what);
+      const caller: Caller = { attempt, resolve, reject, patience: undefined };
+      caller.patience = new Patience(limits, what, (reason) => this.#abandon(caller, reason));
+      this.#enqueue(caller);
     });
   }
 
@@ -120,17 +111,7 @@ export class WaitLine {
     for (const caller of this.#callers.slice()) this.#abandon(caller, error);
   }
 
-  #enqueue(caller: Caller, timeoutMs: number, what: string): void {
-    const { signal } = caller;
-    if (timeoutMs !== Infinity) {
-      caller.timer = startTimer(timeoutMs, () => {
-        this.#abandon(caller, new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms`));
-      });
-    }
-    if (signal !== undefined) {
-      caller.onAbort = () => this.#abandon(caller, signal.reason);
-      signal.addEventListener('abort', caller.onAbort, { once: true });
-    }
+  #enqueue(caller: Caller): void {
     this.#callers.push(caller);
     this.#ticking ??= startTicking(TICK_MS, () => this.#tick());
     this.#end.setWaiting(true);
@@ -156,10 +137,7 @@ export class WaitLine {
 
   #settle(caller: Caller): void {
     this.#callers.splice(this.#callers.indexOf(caller), 1);
-    stopTimer(caller.timer);
-    if (caller.onAbort !== undefined) {
-      caller.signal?.removeEventListener('abort', caller.onAbort);
-    }
+    caller.patience?.end();
     if (!this.isEmpty) return;
     stopTimer(this.#ticking);
     this.#ticking = undefined;

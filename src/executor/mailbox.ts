@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** The room where packets are worked on: everything that comes to one thread, from anyone. */
 
-import { checkFunction, checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
-import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { checkFunction } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import {
+  Patience,
+  resolveWaitOptions,
+  type WaitLimits,
+  type WaitOptions,
+} from '../base/patience.ts';
 import type { PacketReceiver } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
-import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 
 /** Takes a packet over; `from` is the executor that sent it, or their count: the host. */
 export type PacketHandler = (packet: Packet, from: number) => void;
@@ -56,9 +61,7 @@ export type Lanes = readonly (PacketReceiver | undefined)[];
 
 interface Waiter {
   readonly resolve: (packet: Packet | undefined) => void;
-  timer: Timer | undefined;
-  signal: AbortSignal | undefined;
-  onAbort: (() => void) | undefined;
+  readonly patience: Patience;
 }
 
 /** Packets taken out of one lane before the next one's turn, at most. */
@@ -131,14 +134,7 @@ export class LaneMailbox implements Mailbox {
   }
 
   async receive(options?: WaitOptions): Promise<Packet | undefined> {
-    let timeoutMs = Infinity;
-    let signal: AbortSignal | undefined;
-    if (options !== undefined) {
-      checkOptions('options', options, ['signal', 'timeoutMs']);
-      signal = checkSignal('signal', options.signal);
-      timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
-      signal?.throwIfAborted();
-    }
+    const limits = resolveWaitOptions(options);
     this.ask();
     // A reader that always finds something must not keep the event loop from turning.
     if (this.waiters.length === 0 && this.allowance > 0) {
@@ -153,7 +149,7 @@ export class LaneMailbox implements Mailbox {
       }
     }
     this.wake();
-    return this.wait(timeoutMs, signal);
+    return this.wait(limits);
   }
 
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Packet> {
@@ -269,30 +265,20 @@ export class LaneMailbox implements Mailbox {
     return done;
   }
 
-  private wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<Packet | undefined> {
+  private wait(limits: WaitLimits): Promise<Packet | undefined> {
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { resolve, timer: undefined, signal, onAbort: undefined };
-      const abandon = (reason: unknown): void => {
+      const patience = new Patience(limits, 'receive', (reason) => {
         this.waiters.splice(this.waiters.indexOf(waiter), 1);
-        settle(waiter);
         reject(reason);
-      };
-      if (timeoutMs !== Infinity) {
-        waiter.timer = startTimer(timeoutMs, () => {
-          abandon(new BusbarError('ERR_BUSBAR_TIMEOUT', `receive, ${timeoutMs} ms`));
-        });
-      }
-      if (signal !== undefined) {
-        waiter.onAbort = () => abandon(signal.reason);
-        signal.addEventListener('abort', waiter.onAbort, { once: true });
-      }
+      });
+      const waiter: Waiter = { resolve, patience };
       this.waiters.push(waiter);
     });
   }
 }
 
+/** The waiter has waited enough. */
 function settle(waiter: Waiter): Waiter {
-  stopTimer(waiter.timer);
-  if (waiter.onAbort !== undefined) waiter.signal?.removeEventListener('abort', waiter.onAbort);
+  waiter.patience.end();
   return waiter;
 }

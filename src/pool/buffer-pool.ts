@@ -2,8 +2,9 @@
 /** The room every packet lives in: a fixed number of fixed-size buffers that all threads share. */
 
 import { loadAcquire } from '../base/atomics.ts';
-import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
+import { checkTimeoutMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import { BufferReferences, DETACHED_WORDS } from './buffer-references.ts';
 import type { Doorbell } from './doorbell.ts';
 import { isGone, KEPT_BY_QUESTION } from './liveness.ts';
@@ -26,14 +27,6 @@ import {
 } from './pool-options.ts';
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
 import { reclaim, reclaimDead } from './reclaim.ts';
-
-/** How a wait may end before its time. */
-export interface WaitOptions {
-  /** Ends the wait; the promise rejects with `signal.reason`. */
-  readonly signal?: AbortSignal;
-  /** Ends the wait with ERR_BUSBAR_TIMEOUT. Milliseconds; default none. */
-  readonly timeoutMs?: number;
-}
 
 /**
  * A fixed number of fixed-size buffers in one block of shared memory, with a cache of free ones for
@@ -84,21 +77,14 @@ export class BufferPool extends BufferReferences {
    * ERR_BUSBAR_DETACHED.
    */
   async acquire(options?: WaitOptions): Promise<BufferId> {
-    let timeoutMs = Infinity;
-    let signal: AbortSignal | undefined;
-    if (options !== undefined) {
-      checkOptions('options', options, ['signal', 'timeoutMs']);
-      signal = checkSignal('signal', options.signal);
-      timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
-      signal?.throwIfAborted();
-    }
+    const limits = resolveWaitOptions(options);
     if (this.waiters.count === 0) {
       const id = this.tryAcquire();
       if (id !== NO_BUFFER) return id;
     } else {
       this.checkUsable();
     }
-    return this.waiters.wait(timeoutMs, signal);
+    return this.waiters.wait(limits);
   }
 
   /**

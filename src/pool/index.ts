@@ -2,7 +2,8 @@
 /** `busbar/pool`: the buffers. */
 
 export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
-export { BufferPool, type WaitOptions } from './buffer-pool.ts';
+export type { WaitOptions } from '../base/patience.ts';
+export { BufferPool } from './buffer-pool.ts';
 export type { PoolBytes } from './buffer-references.ts';
 export type { LeakReport } from './leak-tracker.ts';
 export { type BufferId, NO_BUFFER, type ThreadSlot } from './pool-layout.ts';

@@ -4,8 +4,9 @@
  */
 
 import { compareExchange, fetchAdd, loadAcquire, loadSeqCst } from '../base/atomics.ts';
-import { nowMs, startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { Patience, type WaitLimits } from '../base/patience.ts';
 import {
   ATTENTION,
   type BufferId,
@@ -36,9 +37,7 @@ interface Waiter {
   id: BufferId;
   readonly resolve: ((id: BufferId) => void) | undefined;
   readonly reject: ((reason: unknown) => void) | undefined;
-  timer: Timer | undefined;
-  signal: AbortSignal | undefined;
-  onAbort: (() => void) | undefined;
+  patience: Patience | undefined;
 }
 
 /**
@@ -68,19 +67,10 @@ export class WaitQueue {
   }
 
   /** Waits without blocking. */
-  wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<BufferId> {
+  wait(limits: WaitLimits): Promise<BufferId> {
     return new Promise((resolve, reject) => {
       const waiter = this.#enqueue(resolve, reject);
-      if (timeoutMs !== Infinity) {
-        waiter.timer = startTimer(timeoutMs, () => {
-          this.#abandon(waiter, new BusbarError('ERR_BUSBAR_TIMEOUT', `acquire, ${timeoutMs} ms`));
-        });
-      }
-      if (signal !== undefined) {
-        waiter.signal = signal;
-        waiter.onAbort = () => this.#abandon(waiter, signal.reason);
-        signal.addEventListener('abort', waiter.onAbort, { once: true });
-      }
+      waiter.patience = new Patience(limits, 'acquire', (reason) => this.#abandon(waiter, reason));
       this.#ticking ??= startTicking(SWEEP_MS, () => this.#sweep());
       this.#sweep();
     });
@@ -158,14 +148,7 @@ export class WaitQueue {
   }
 
   #enqueue(resolve: Waiter['resolve'], reject: Waiter['reject']): Waiter {
-    const waiter: Waiter = {
-      id: NO_BUFFER,
-      resolve,
-      reject,
-      timer: undefined,
-      signal: undefined,
-      onAbort: undefined,
-    };
+    const waiter: Waiter = { id: NO_BUFFER, resolve, reject, patience: undefined };
     this.#waiters.push(waiter);
     return waiter;
   }
@@ -224,10 +207,7 @@ export class WaitQueue {
   }
 
   #settle(waiter: Waiter): void {
-    stopTimer(waiter.timer);
-    if (waiter.onAbort !== undefined) {
-      waiter.signal?.removeEventListener('abort', waiter.onAbort);
-    }
+    waiter.patience?.end();
     this.#stopTickingIfDone();
   }
 

@@ -4,10 +4,9 @@
  * writer.
  */
 
-import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
-import { startTicking, startTimer, stopTimer, type Timer } from '../base/clock.ts';
-import { BusbarError } from '../base/errors.ts';
-import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
+import { startTicking, stopTimer, type Timer } from '../base/clock.ts';
+import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
@@ -22,9 +21,7 @@ interface Caller {
   readonly attempt: () => number;
   readonly resolve: (answer: number) => void;
   readonly reject: (reason: unknown) => void;
-  timer: Timer | undefined;
-  readonly signal: AbortSignal | undefined;
-  onAbort: (() => void) | undefined;
+  patience: Patience | undefined;
 }
 
 /** One writer's queue of callers that wait for space. */
@@ -53,24 +50,15 @@ export class SpaceWait {
 
   /** Repeats `attempt` until it answers 0 or more, waiting for what it lacks in between. */
   async until(attempt: () => number, options: WaitOptions): Promise<number> {
-    checkOptions('options', options, ['signal', 'timeoutMs']);
-    const signal = checkSignal('signal', options.signal);
-    const timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
-    signal?.throwIfAborted();
+    const limits = resolveWaitOptions(options);
     if (this.#callers.length === 0) {
       const answer = attempt();
       if (answer >= 0) return answer;
     }
     return new Promise((resolve, reject) => {
-      const caller: Caller = {
-        attempt,
-        resolve,
-        reject,
-        timer: undefined,
-        signal,
-        onAbort: undefined,
-      };
-      this.#enqueue(caller, timeoutMs);
+      const caller: Caller = { attempt, resolve, reject, patience: undefined };
+      caller.patience = new Patience(limits, 'reserve', (reason) => this.#abandon(caller, reason));
+      this.#enqueue(caller);
     });
   }
 
@@ -79,17 +67,7 @@ export class SpaceWait {
     this.#serve();
   }
 
-  #enqueue(caller: Caller, timeoutMs: number): void {
-    const { signal } = caller;
-    if (timeoutMs !== Infinity) {
-      caller.timer = startTimer(timeoutMs, () => {
-        this.#abandon(caller, new BusbarError('ERR_BUSBAR_TIMEOUT', `reserve, ${timeoutMs} ms`));
-      });
-    }
-    if (signal !== undefined) {
-      caller.onAbort = () => this.#abandon(caller, signal.reason);
-      signal.addEventListener('abort', caller.onAbort, { once: true });
-    }
+  #enqueue(caller: Caller): void {
     if (this.#callers.length === 0) {
       this.#ticking = startTicking(SWEEP_MS, this.#serve);
       this.#pool.doorbell.listen(this.#serve);
@@ -169,9 +147,6 @@ export class SpaceWait {
 
   #settle(caller: Caller): void {
     this.#callers.splice(this.#callers.indexOf(caller), 1);
-    stopTimer(caller.timer);
-    if (caller.onAbort !== undefined) {
-      caller.signal?.removeEventListener('abort', caller.onAbort);
-    }
+    caller.patience?.end();
   }
 }

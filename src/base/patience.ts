@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/** Foundation under every room: how long a caller waits, and what makes it give up. */
+
+import { checkOptions, checkSignal, checkTimeoutMs } from './check.ts';
+import { startTimer, stopTimer, type Timer } from './clock.ts';
+import { BusbarError } from './errors.ts';
+
+/** How a wait may end before its time. */
+export interface WaitOptions {
+  /** Ends the wait; the promise rejects with `signal.reason`. */
+  readonly signal?: AbortSignal;
+  /** Ends the wait with ERR_BUSBAR_TIMEOUT. Milliseconds; default none. */
+  readonly timeoutMs?: number;
+}
+
+/** Options with every default applied. */
+export interface WaitLimits {
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number;
+}
+
+const NO_LIMITS: WaitLimits = Object.freeze({ signal: undefined, timeoutMs: Infinity });
+
+/** Checks the options. **Throws** TypeError, RangeError, `signal.reason` if it has aborted. */
+export function resolveWaitOptions(options: WaitOptions | undefined): WaitLimits {
+  if (options === undefined) return NO_LIMITS;
+  checkOptions('options', options, ['signal', 'timeoutMs']);
+  const signal = checkSignal('signal', options.signal);
+  const timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
+  signal?.throwIfAborted();
+  return { signal, timeoutMs };
+}
+
+/** One caller's patience: calls `giveUp`, at most once, unless it is ended before. */
+export class Patience {
+  readonly #signal: AbortSignal | undefined;
+  readonly #timer: Timer | undefined;
+  readonly #onAbort: (() => void) | undefined;
+
+  /** `what` is waited for; the error names it. */
+  constructor(limits: WaitLimits, what: string, giveUp: (reason: unknown) => void) {
+    const { signal, timeoutMs } = limits;
+    if (timeoutMs !== Infinity) {
+      this.#timer = startTimer(timeoutMs, () => {
+        this.end();
+        giveUp(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms`));
+      });
+    }
+    if (signal === undefined) return;
+    this.#signal = signal;
+    this.#onAbort = () => {
+      this.end();
+      giveUp(signal.reason);
+    };
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** The wait is over: nothing is called any more. */
+  end(): void {
+    stopTimer(this.#timer);
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+}
