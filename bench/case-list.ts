@@ -14,6 +14,7 @@ import { packetChannelCases } from './threads/channel-packets.bench.ts';
 import { wordCases } from './threads/channel-words.bench.ts';
 import { groupCases } from './threads/group.bench.ts';
 import { hopCases } from './threads/hop.bench.ts';
+import { plainRingCases } from './threads/plain-ring.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
 import { udpCases } from './udp.bench.ts';
 import { writerCases } from './writer.bench.ts';
@@ -31,6 +32,7 @@ export const benchCases: readonly BenchCase[] = [
   ...sharedNothingCases,
   ...udpCases,
   ...baselineCases,
+  ...plainRingCases,
   ...portCases,
   ...ringCases,
   ...libraryCases,

@@ -16,6 +16,7 @@ import {
   createTurningSink,
 } from './channel-packets.ts';
 import { createWordConsumer, createWordProducer } from './channel-words.ts';
+import { createPlainRingSource } from './plain-ring.ts';
 import type { Role, RoleMaker } from './role.ts';
 import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
 
@@ -23,6 +24,7 @@ const makers: Readonly<Record<string, RoleMaker>> = {
   'number-producer': createNumberProducer,
   'packet-batch-source': createPacketBatchSource,
   'packet-source': createPacketSource,
+  'plain-ring-source': createPlainRingSource,
   'port-echo': createPortEcho,
   'port-pinger': createPortPinger,
   'port-sink': createPortSink,
