@@ -4,7 +4,8 @@
  *
  * A gate that fails does not stop the others. Each counts as one, save the tests, which count one
  * by one. Nothing may be skipped: a skipped test fails the run. `npm test -- lint types` runs only
- * the gates named.
+ * the gates named. `npm run test:without-shim` is the same as if the native shim were not there;
+ * the gate `fallbacks` does so with the tests of what would use it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -16,14 +17,26 @@ const GATES = {
   build: () => build(),
   types: () => runs('typescript/bin/tsc', '-p', 'tsconfig.json'),
   lint: () => runs('@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
-  tests: runTests,
+  tests: () => runTests([]),
+  fallbacks: () => runTests(SHIM_USERS, SWITCHED_OFF),
   package: checkPackage,
   documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
   typedoc: () => runs('typedoc/bin/typedoc', '--emit', 'none', '--treatWarningsAsErrors'),
   benchmarks: runBenchmarks,
 };
 
-const named = process.argv.slice(2);
+/** Tests of what works in another way where there is no shim. */
+const SHIM_USERS = ['src/native', 'test/native', 'src/link', 'test/link', 'test/executor/life'];
+
+const SWITCHED_OFF = { BUSBAR_NATIVE: 'off', BUSBAR_TEST_NATIVE: '' };
+
+const WITHOUT_SHIM = '--without-shim';
+const args = process.argv.slice(2);
+const named = args.filter((arg) => arg !== WITHOUT_SHIM);
+if (args.includes(WITHOUT_SHIM)) {
+  Object.assign(process.env, SWITCHED_OFF);
+  delete GATES.fallbacks;
+}
 const unknown = named.filter((name) => !Object.hasOwn(GATES, name));
 if (unknown.length > 0) {
   console.error(
@@ -85,13 +98,15 @@ function runsNode(args, options = {}) {
   return false;
 }
 
-function runTests() {
+/** Runs the tests whose paths begin like one of `paths`; all if there is none. */
+function runTests(paths, env = {}) {
   const report = `${ROOT}build/vitest.json`;
   rmSync(report, { force: true });
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters], {
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...paths, ...reporters], {
     cwd: ROOT,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (!existsSync(report)) return one(false);
