@@ -29,6 +29,7 @@ const FOLDERS = [
   'native',
   'executor',
   'link',
+  'testing',
 ];
 
 /** Folders that run wherever there is SharedArrayBuffer and Atomics; the rest needs Node. */

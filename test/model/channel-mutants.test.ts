@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in the channels, one at a time: the scenarios of the model checker find them. */
 
+import { explore } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import { channelCases, channelDeathCases } from './channel-scenarios.ts';
 import type { ChannelModule } from './channel-words.ts';
 import { loadCopy, removeCopy, sources } from './copies.ts';
-import { explore } from './index.ts';
 import { makeMortal } from './mortal.ts';
 
 /** What the bug is, in which module, what is replaced by what, and which scenarios to run. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: channels between living threads, and between threads that die. */
 
+import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from 'busbar/testing';
 import type {
   PacketChannel,
   PacketReceiver,
@@ -22,7 +23,6 @@ import {
 } from './channel-words.ts';
 import { allowing } from './pool-scenarios.ts';
 import { checkAllFree } from './pool-words.ts';
-import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from './scenario.ts';
 
 /** A scenario and how far to go: in the test run, and when there is time. */
 export interface ChannelCase {

@@ -4,6 +4,7 @@
  * of messages in the end.
  */
 
+import type { Outcome } from 'busbar/testing';
 import {
   CHANNEL_KINDS,
   type ChannelKind,
@@ -21,6 +22,7 @@ import {
 import type { ChannelHandle, PacketChannel, WordChannel } from '../../src/channel/index.ts';
 import type { Packet } from '../../src/packet/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
+import { isChannelHint as isWordHint } from '../../src/testing/hints.ts';
 import {
   isHint,
   isOwnerWord,
@@ -29,7 +31,6 @@ import {
   type PoolShared,
   poolWordName,
 } from './pool-words.ts';
-import type { Outcome } from './scenario.ts';
 
 /** The parts of the modules that scenarios use: the modules themselves, or copies of them. */
 export interface ChannelModule extends PoolModule {
@@ -98,13 +99,7 @@ export function moveOn(
 export function isChannelHint(shared: ChannelShared, block: number, word: number): boolean {
   if (block === 0) return isHint(shared, block, word) || isOwnerWord(shared, block, word);
   if (block !== 3) return false;
-  const { channelLayout: layout, shape } = shared;
-  if (word === TAIL) return true;
-  // The receiver of an mpsc channel has its HEAD for itself, and leaves it in order to its heir.
-  if (word === HEAD) return shape.kind !== 'mpsc';
-  if (shape.kind === 'spsc') return false;
-  const slot = word - layout.slots;
-  return slot >= 0 && slot < shape.capacity * layout.slotWords && slot % layout.slotWords === 0;
+  return isWordHint(shared.channelLayout, shared.shape, word);
 }
 
 /** Names for traces. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Channels under the model checker. BUSBAR_MODEL=long goes further. */
 
+import { explore, formatFailure } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import { type ChannelCase, channelCases, channelDeathCases } from './channel-scenarios.ts';
 import type { ChannelModule } from './channel-words.ts';
-import { explore, formatFailure, mortal } from './index.ts';
+import { mortal } from './mortal.ts';
 
 const isLong = process.env.BUSBAR_MODEL === 'long';
 const table: string[] = [];

@@ -44,6 +44,7 @@ export function sources(): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
   for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
     if (!entry.endsWith('.ts') || entry.endsWith('.test.ts')) continue;
+    if (entry.startsWith('testing/') || entry === 'index.ts') continue;
     texts.set(entry, readFileSync(join(ROOT, 'src', entry), 'utf8'));
   }
   read = texts;

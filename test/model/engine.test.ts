@@ -4,8 +4,6 @@
  * answers are known.
  */
 
-import { describe, expect, test } from 'vitest';
-import { Random } from '../../src/base/random.ts';
 import {
   explore,
   formatFailure,
@@ -13,7 +11,9 @@ import {
   replay,
   type Scenario,
   sample,
-} from './index.ts';
+} from 'busbar/testing';
+import { describe, expect, test } from 'vitest';
+import { Random } from '../../src/base/random.ts';
 
 interface Words {
   readonly words: Int32Array;

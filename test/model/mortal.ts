@@ -13,17 +13,22 @@ import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { loadCopy } from './copies.ts';
 
-const POINT = join(import.meta.dirname, 'mortal-point.ts');
+const POINT = join(import.meta.dirname, '../../src/testing/mortal-point.ts');
 
 /** Loads the mortal copy of a module under `src/`, say 'pool/index.ts'. */
 export function mortal<Exports>(module: string): Promise<Exports> {
   return loadCopy('mortal', module, (_entry, text, target) => makeMortal(text, target));
 }
 
+/** What was instrumented before: copies with a planted bug differ in one module only. */
+const instrumented = new Map<string, string>();
+
 /** The text of a module's mortal copy that will stand at `target`. */
 export function makeMortal(text: string, target: string): string {
   const point = relative(dirname(target), POINT);
-  return `${instrument(text)}\nimport { mayDie } from '${point}';\n`;
+  const body = instrumented.get(text) ?? instrument(text);
+  instrumented.set(text, body);
+  return `${body}\nimport { mayDie } from '${point}';\n`;
 }
 
 interface Insertion {

@@ -4,6 +4,7 @@
  * loses nothing.
  */
 
+import type { ModelOptions, Scenario } from 'busbar/testing';
 import type { BufferId } from '../../src/pool/index.ts';
 import { OWNER, SHARED } from '../../src/pool/pool-layout.ts';
 import {
@@ -22,7 +23,6 @@ import {
   type PoolShape,
   type PoolShared,
 } from './pool-words.ts';
-import type { ModelOptions, Scenario } from './scenario.ts';
 
 export function deathCases(module: PoolModule): PoolCase[] {
   const attached = attachedTo(module);

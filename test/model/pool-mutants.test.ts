@@ -4,9 +4,9 @@
  * BUSBAR_MODEL=long plants all of them and says which it did not find.
  */
 
+import { explore, type ModelOptions } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import { loadCopy, removeCopy } from './copies.ts';
-import { explore, type ModelOptions } from './index.ts';
 import { makeMortal } from './mortal.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
 import { deathCases } from './pool-death-scenarios.ts';

@@ -4,10 +4,11 @@
  * runs more of them.
  */
 
+import { formatFailure, sample } from 'busbar/testing';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
-import { formatFailure, mortal, sample } from './index.ts';
+import { mortal } from './mortal.ts';
 import { allowing, attachedTo, type PoolBody, poolScenario } from './pool-scenarios.ts';
 import {
   checkAllFree,

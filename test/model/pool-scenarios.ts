@@ -4,6 +4,7 @@
  * few operations.
  */
 
+import type { ModelOptions, Scenario } from 'busbar/testing';
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
 import {
   checkAllFree,
@@ -16,7 +17,6 @@ import {
   type PoolShared,
   poolWordName,
 } from './pool-words.ts';
-import type { ModelOptions, Scenario } from './scenario.ts';
 
 /** A scenario and how far to go: in the test run, and when there is time. */
 export interface PoolCase {

@@ -6,11 +6,9 @@
 
 import type { BufferId, BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
 import {
-  ACQUIRES,
   ATTENTION,
   ATTENTION_CLOSED,
   CACHE_COUNT,
-  GIVE_BACKS,
   GRANT,
   inStripe,
   LIFE,
@@ -25,6 +23,7 @@ import {
   TICKET,
   TOTAL,
 } from '../../src/pool/pool-layout.ts';
+import { isOwnerWord as isOwner, isPoolHint, isPoolStatistic } from '../../src/testing/hints.ts';
 
 /** The part of the pool's module that scenarios use: the module itself, or its mortal copy. */
 export interface PoolModule {
@@ -62,39 +61,17 @@ export function makePool(module: PoolModule, shape: PoolShape, words = 16): Pool
 
 /** Words that the pool's documents call hints: read without order, checked again by other means. */
 export function isHint(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  if (word === ATTENTION) return true;
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    if (word === layout.thread(slot) + CACHE_COUNT) return true;
-    // A server may read it while the waiter, served by another, registers again: fairness at stake,
-    // nothing else.
-    if (word === layout.thread(slot) + TICKET) return true;
-  }
-  return false;
+  return block === 0 && isPoolHint(shared.layout, word);
 }
 
 /** What `stats()` reads while the threads that own it go on: counters and REFS. */
 export function isStatistic(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    const counter = word - layout.thread(slot);
-    if (counter >= ACQUIRES && counter <= GIVE_BACKS) return true;
-    const id = word - layout.refs(slot);
-    if (id >= 0 && id < layout.bufferCount) return true;
-  }
-  return false;
+  return block === 0 && isPoolStatistic(shared.layout, word);
 }
 
 /** OWNER words: reclaim reads all of them while living threads change theirs. */
 export function isOwnerWord(shared: PoolShared, block: number, word: number): boolean {
-  if (block !== 0) return false;
-  const { layout } = shared;
-  for (let id = 0; id < layout.bufferCount; id++) {
-    if (word === layout.buffer(id) + OWNER) return true;
-  }
-  return false;
+  return block === 0 && isOwner(shared.layout, word);
 }
 
 /** Names for traces. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** The buffer pool under the model checker. BUSBAR_MODEL=long goes further. */
 
+import { explore, formatFailure } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import * as poolModule from '../../src/pool/index.ts';
-import { explore, formatFailure, mortal } from './index.ts';
+import { mortal } from './mortal.ts';
 import { deathCases } from './pool-death-scenarios.ts';
 import { livingCases, type PoolCase } from './pool-scenarios.ts';
 import type { PoolModule } from './pool-words.ts';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The model checker finds every bug planted in textbook algorithms, and none in the right ones. */
 
+import { explore, formatFailure, type ModelReport, replay, sample } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
-import { explore, formatFailure, type ModelReport, replay, sample } from './index.ts';
 import { textbook } from './textbook.ts';
 
 const table: string[] = [];

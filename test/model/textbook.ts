@@ -7,7 +7,7 @@
  * right`.
  */
 
-import type { Scenario } from './scenario.ts';
+import type { Scenario } from 'busbar/testing';
 
 /** Shared words of a textbook scenario. */
 export interface Words {

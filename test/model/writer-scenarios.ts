@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: writers of several threads, a flusher and its receiver, on a tiny pool. */
 
+import type { ModelOptions, Outcome, Scenario, ThreadBody } from 'busbar/testing';
 import type { BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
+import { isFlusherHint, isReferenceWord, isWriterHint } from '../../src/testing/hints.ts';
 import {
   ASLEEP,
   STATE as FLUSHER_STATE,
@@ -22,7 +24,6 @@ import type {
 } from '../../src/writer/index.ts';
 import * as writerLayout from '../../src/writer/shared-writer-layout.ts';
 import { checkAllFree, isHint, isOwnerWord, type PoolShape, poolWordName } from './pool-words.ts';
-import type { ModelOptions, Outcome, Scenario, ThreadBody } from './scenario.ts';
 
 /** The parts of the modules that scenarios use: the modules themselves, or their mortal copies. */
 export interface WriterModule {
@@ -126,30 +127,8 @@ function wordName(shared: WriterShared, block: number, word: number): string | u
 /** Words that are read as a guess, which an atomic access then confirms or refutes. */
 function isGuess(shared: WriterShared, block: number, word: number): boolean {
   if (block === 0) return isHint(shared, block, word);
-  if (block === 2) {
-    // A writer that joins looks at TAIL before it may use it, and again when it does.
-    return (
-      word === shared.flusherLayout.readyWord(0) || word === shared.flusherLayout.lane(0) + TAIL
-    );
-  }
-  if (block !== 3) return false;
-  // DELIVERED only rises, so whoever sees an old one sees less room than there is.
-  if (word === writerLayout.CURSOR || word === writerLayout.DELIVERED) return true;
-  // recover() asks whether the dead thread was ending the writer, while a living one may be.
-  if (word === writerLayout.SHUT) return true;
-  const layout = shared.writerLayout;
-  for (let epoch = 0; epoch < writerLayout.SEGMENTS; epoch++) {
-    if (word === layout.segment(epoch) + writerLayout.BUFFER) return true;
-    for (let entry = 0; entry < layout.entryCount; entry++) {
-      if (word === layout.entry(epoch, entry) + writerLayout.STATE) return true;
-    }
-  }
-  return false;
-}
-
-function isReferenceWord(shared: WriterShared, word: number): boolean {
-  const layout = shared.flusherLayout;
-  return [0, 1].some((slot) => word === layout.slot(0, slot) + 3);
+  if (block === 2) return isFlusherHint(shared.flusherLayout, word);
+  return block === 3 && isWriterHint(shared.writerLayout, word);
 }
 
 type Body = ThreadBody<WriterShared>;
@@ -372,7 +351,8 @@ export function writerCases(module: WriterModule): WriterCase[] {
         {
           // Several threads may take a region back; the exchange of its last word decides who does.
           racy: (shared) => (block, word) =>
-            isGuess(shared, block, word) || (block === 2 && isReferenceWord(shared, word)),
+            isGuess(shared, block, word) ||
+            (block === 2 && isReferenceWord(shared.flusherLayout, word)),
         },
       ),
       quick: { preemptions: 1 },

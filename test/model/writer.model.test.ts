@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Writers and their flusher under the model checker. BUSBAR_MODEL=long goes further. */
 
+import { explore, formatFailure } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
-import { explore, formatFailure, mortal } from './index.ts';
+import { mortal } from './mortal.ts';
 import {
   type WriterCase,
   type WriterModule,

@@ -140,7 +140,7 @@ export class Moment {
     const base = this.#layout.thread(thread);
     return (
       this.#state[base + T_STATUS] === READY &&
-      this.#machine.isContended(this.#state[base + T_CELL])
+      this.#machine.contention.at(this.#state[base + T_CELL])
     );
   }
 

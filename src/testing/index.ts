@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Model checker for shared-memory JavaScript: see README.md in this folder. */
+/** `busbar/testing`: a model checker for JavaScript that shares memory between threads. */
 
 export { expectPassed, explore, replay, sample } from './check.ts';
-export { mortal } from './mortal.ts';
+export { hintsOf, type SharedHandle } from './hints.ts';
+export { mayDie } from './mortal-point.ts';
 export { formatFailure } from './report.ts';
 export type {
   DeadThread,

@@ -10,6 +10,7 @@
  */
 
 import { Agent } from './agent.ts';
+import { Contention } from './contention.ts';
 import { drainMicrotasks } from './globals.ts';
 import {
   ABSENT,
@@ -41,10 +42,11 @@ import {
   T_TIMEOUTS,
   W_NUMBER,
 } from './machine-layout.ts';
-import { CELL_CONTENDED, ModelMemory, mixA, mixB } from './memory.ts';
+import { ModelMemory, mixA, mixB } from './memory.ts';
 import { Moment, STOP } from './moment.ts';
 import { SchedulePath } from './path.ts';
 import { RaceClocks } from './race-clocks.ts';
+import type { Step } from './report.ts';
 import type { FailureKind, ModelThread } from './scenario.ts';
 import { SpinWatch } from './spins.ts';
 import { WaiterTable } from './waiters.ts';
@@ -84,25 +86,13 @@ export interface MachineLimits {
   readonly deaths: 'anywhere' | 'entries';
 }
 
-/** One access that a recording run has made. */
-export interface Step {
-  readonly thread: number;
-  readonly op: number;
-  readonly cell: number;
-  readonly a: number;
-  readonly b: number;
-  readonly value: number;
-  readonly where: string;
-  /** Part of the thread's preparations. */
-  readonly prepares: boolean;
-}
-
 export class Machine {
   readonly memory: ModelMemory;
   readonly layout: StateLayout;
   readonly state: Int32Array;
   readonly waiters: WaiterTable;
   readonly clocks: RaceClocks;
+  readonly contention: Contention;
   readonly spins: SpinWatch;
   readonly path: SchedulePath;
   readonly limits: MachineLimits;
@@ -121,13 +111,7 @@ export class Machine {
   failure: { kind: FailureKind; message: string; error?: unknown; cell?: number } | undefined;
   /** Every access is a decision and a place to die: for replay. */
   everyStep = false;
-  /**
-   * Every atomic access is a decision, whether or not another thread is known to touch the word.
-   */
-  everyAtomic = false;
   recorder: ((step: Omit<Step, 'where' | 'prepares'>) => void) | undefined;
-  /** Set when a word turned out to be contended that was not scheduled at so far. */
-  contentionGrew = false;
   readonly moment: Moment;
   #cursor = 0;
   #replayEnd = 0;
@@ -142,6 +126,7 @@ export class Machine {
     this.layout = new StateLayout(threadCount);
     this.state = new Int32Array(this.layout.size);
     this.memory = new ModelMemory(threadCount);
+    this.contention = new Contention(this.memory);
     this.waiters = new WaiterTable(this.state, this.layout);
     this.clocks = new RaceClocks(this.memory, this.state, this.layout);
     this.spins = new SpinWatch(this.memory, this.state, this.layout, limits.spins);
@@ -377,8 +362,8 @@ export class Machine {
     }
     if (this.#prepares) return;
     if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
-    if (schedules) this.#touch(thread, op, cell);
-    const decides = schedules && this.isContended(cell) && !this.#repeats(op, cell);
+    if (schedules) this.contention.note(thread, op, cell);
+    const decides = schedules && this.contention.at(cell) && !this.#repeats(op, cell);
     if (decides || this.everyStep || this.spins.isStuck(thread)) {
       state[base + T_STATUS] = READY;
       state[base + T_OP] = op;
@@ -495,22 +480,6 @@ export class Machine {
 
   #repeats(op: number, cell: number): boolean {
     return !isWrite(op) && this.spins.goesInCircles(this.current, cell);
-  }
-
-  isContended(cell: number): boolean {
-    return this.everyAtomic || (this.memory.flags[cell] & CELL_CONTENDED) !== 0;
-  }
-
-  #touch(thread: number, op: number, cell: number): void {
-    const memory = this.memory;
-    const masks = isWrite(op) ? memory.writers : memory.readers;
-    if ((masks[cell] & (1 << thread)) !== 0) return;
-    masks[cell] |= 1 << thread;
-    const all = memory.readers[cell] | memory.writers[cell];
-    if (memory.writers[cell] === 0 || (all & (all - 1)) === 0) return;
-    if ((memory.flags[cell] & CELL_CONTENDED) !== 0) return;
-    memory.flags[cell] |= CELL_CONTENDED;
-    this.contentionGrew = true;
   }
 }
 

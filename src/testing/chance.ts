@@ -4,7 +4,7 @@
  * Burckhardt et al., ASPLOS 2010).
  */
 
-import { Random } from '../../src/base/random.ts';
+import { Random } from '../base/random.ts';
 import type { Chooser, Machine } from './machine.ts';
 import { STOP } from './moment.ts';
 

@@ -33,6 +33,7 @@ export class PlaybackChooser implements Chooser {
     const count = machine.moment.enabled();
     if (count === 0) {
       this.ended = true;
+      this.diverged = this.#at + 1 < this.#pieces.length;
       machine.moment.checkAllFinished();
       return STOP;
     }

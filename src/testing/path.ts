@@ -8,6 +8,7 @@
  * as far as it goes.
  */
 
+import { show } from '../base/check.ts';
 import { G_PATH, G_PREEMPTIONS, G_STARTS, type StateLayout, T_LOG } from './machine-layout.ts';
 
 export class SchedulePath {
@@ -97,13 +98,18 @@ export interface Piece {
 
 /** Reads what {@link SchedulePath.format} wrote. */
 export function parseSchedule(text: string, names: readonly string[]): Piece[] {
+  if (typeof text !== 'string') throw new TypeError(`schedule must be a string, got ${show(text)}`);
   return text
     .split(' ')
     .filter((piece) => piece !== '')
     .map((piece) => {
       const match = /^(.+?)(~?):(\d+|\*)(!?)$/.exec(piece);
       const thread = match === null ? -1 : names.indexOf(match[1]);
-      if (match === null || thread < 0) throw new Error(`no piece of a schedule: ${piece}`);
+      if (match === null || thread < 0) {
+        throw new TypeError(
+          `schedule: ${show(piece)} is no piece of one; threads are ${names.join(', ')}`,
+        );
+      }
       return {
         thread,
         byTime: match[2] === '~',

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: turns a failed schedule into lines that a person can follow. */
 
-import type { Step } from './machine.ts';
 import {
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
@@ -20,6 +19,19 @@ import {
 import type { ModelMemory } from './memory.ts';
 import type { ModelReport } from './scenario.ts';
 
+/** One access that a recording run has made. */
+export interface Step {
+  readonly thread: number;
+  readonly op: number;
+  readonly cell: number;
+  readonly a: number;
+  readonly b: number;
+  readonly value: number;
+  readonly where: string;
+  /** Part of the thread's preparations. */
+  readonly prepares: boolean;
+}
+
 /** How a trace names a word, or undefined. */
 export type WordNames = (block: number, word: number) => string | undefined;
 
@@ -30,15 +42,21 @@ export function whereNow(): string {
     const match = /(?:file:\/\/)?(\/[^():]+|\w:[^():]+):(\d+):\d+\)?$/.exec(line);
     if (match === null) continue;
     const path = match[1];
-    if (ENGINE.test(path) || path.endsWith('/base/atomics.ts')) continue;
+    if (ENGINE.some((folder) => path.startsWith(folder)) || ATOMICS.test(path)) continue;
     return `${path.split('/').slice(-2).join('/')}:${match[2]}`;
   }
   return '';
 }
 
-/** Files of the checker that stand between the program and this function. */
-const ENGINE =
-  /\/test\/model\/(accesses|agent|globals|machine|mortal-point|report|views|check)\.ts$/;
+/**
+ * The folder of the checker, whose files stand between the program and this function: as it is, and
+ * as source maps show it.
+ */
+const ENGINE = ['src', 'dist'].map(
+  (folder) => new URL(`../../${folder}/testing/`, import.meta.url).pathname,
+);
+/** The names that the house has for accesses: who called them is more telling. */
+const ATOMICS = /\/base\/atomics\.[jt]s$/;
 
 const WAIT_OUTCOMES: readonly string[] = ['ok', 'not-equal', 'timed-out', 'blocks'];
 

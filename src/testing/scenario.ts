@@ -61,7 +61,7 @@ export interface DeadThread {
   readonly published: readonly unknown[];
 }
 
-/** How a schedule ended. */
+/** How a schedule ended: what {@link Scenario.check} is told. */
 export interface Outcome {
   /** What each finished thread returned (or its promise resolved to). */
   readonly results: Readonly<Record<string, unknown>>;
@@ -82,16 +82,16 @@ export interface ModelOptions {
    */
   readonly timeouts?: number;
   /**
-   * Where a thread may die: before every access that others could see ('anywhere'), or only where
-   * an engine ends a thread ('entries': function entries and loop back edges, for modules loaded
-   * through {@link mortal}). Default 'anywhere'.
+   * Where a thread may die: before every access after one that others could see ('anywhere'), or
+   * only where it calls {@link mayDie} ('entries': V8 ends a thread at function entries and at the
+   * back edges of loops, so that is where the calls belong). Default 'anywhere'.
    */
   readonly deaths?: 'anywhere' | 'entries';
   /** How often a thread's clock may move on after that when nothing else can; default 12. */
   readonly polls?: number;
   /**
    * Reads in a row that tell a thread nothing new, after which others are not let in between any
-   * more until it either leaves its loop or has made {@link SPINS_CUT} such reads; default 2.
+   * more until it either leaves its loop or has made 160 such reads; default 2.
    * Others run before or after, so nothing but the number of rounds of a spin is left out.
    */
   readonly spins?: number;
@@ -112,6 +112,7 @@ export interface ModelOptions {
 
 /** Options of {@link sample}. */
 export interface SampleOptions extends ModelOptions {
+  /** Which schedules chance picks, an integer from 0 to 2³² − 1; default 1. */
   readonly seed?: number;
   /** Points in a schedule at which the running thread loses its priority; default 3. */
   readonly changes?: number;
@@ -149,6 +150,8 @@ export interface ModelReport {
   readonly transitions: number;
   /** Schedules in which a thread was killed. */
   readonly kills: number;
+  /** {@link replay} only: the schedule could not be followed; code or scenario is another now. */
+  readonly diverged: boolean;
   readonly elapsedMs: number;
   readonly failure?: Failure;
 }

@@ -5,23 +5,18 @@
  */
 
 import { SharedAccess } from './accesses.ts';
-import { setActiveMachine } from './active.ts';
+import { activeMachine, setActiveMachine } from './active.ts';
 import { Agent } from './agent.ts';
 import { ChanceChooser } from './chance.ts';
 import { Explorer } from './explorer.ts';
 import { drainMicrotasks, installGlobals } from './globals.ts';
-import {
-  Machine,
-  type MachineLimits,
-  type MachineThread,
-  messageOf,
-  type Step,
-} from './machine.ts';
+import { Machine, type MachineThread, messageOf } from './machine.ts';
 import { DEAD, G_KILLS, T_FINISHED, T_PUBLISHED, T_STATUS } from './machine-layout.ts';
 import { CELL_RACY } from './memory.ts';
+import { checkScenario, type ResolvedOptions, resolveOptions } from './model-options.ts';
 import { parseSchedule } from './path.ts';
 import { PlaybackChooser } from './playback.ts';
-import { formatFailure, formatTrace, whereNow } from './report.ts';
+import { formatFailure, formatTrace, type Step, whereNow } from './report.ts';
 import type {
   Failure,
   ModelOptions,
@@ -37,45 +32,66 @@ const SLICE_SCHEDULES = 500;
 const SIMPLER_SCHEDULES_MAX = 20_000;
 
 /**
- * Runs every interleaving within the bounds.
+ * Runs every interleaving of a scenario within the bounds.
  *
  * The report is complete if all were covered. It stops at the first failure, which it then shows
- * with as few preemptions as it finds.
+ * with as few preemptions as it finds. A failure is an answer, not an error: see
+ * {@link expectPassed}.
+ *
+ * **Threads** one exploration at a time in a process, and nothing else of weight beside it: while
+ * it runs, `Atomics`, the shared views, the clock and the timers are replaced on `globalThis`. It
+ * lets the real event loop turn every 500 schedules.
+ * **Throws** (rejects) TypeError and RangeError that name the argument; what `setup` throws.
  */
 export async function explore<Shared>(
   scenario: Scenario<Shared>,
   options: ModelOptions = {},
 ): Promise<ModelReport> {
-  const run = new Run(scenario, options);
+  const run = new Run(scenario, resolveOptions(options, false));
   await run.begin();
-  const chance = new ChanceChooser(run.machine, 1, 3);
-  run.machine.everyAtomic = true;
-  for (let i = 0; i < (options.warmUp ?? 24) && !run.failed; i++) await run.one(chance);
-  run.machine.everyAtomic = false;
-  if (!run.failed) await run.exhaust(options.preemptions ?? Number.POSITIVE_INFINITY);
+  const { warmUp } = run.options;
+  if (warmUp > 0) {
+    const chance = new ChanceChooser(run.machine, 1, 3);
+    run.machine.contention.everyWord = true;
+    for (let i = 0; i < warmUp && !run.failed; i++) await run.several(chance, 1);
+    run.machine.contention.everyWord = false;
+  }
+  if (!run.failed) await run.exhaust();
   return run.report();
 }
 
-/** Runs `schedules` schedules (default 1000) that chance picks, the same ones for the same seed. */
+/**
+ * Runs `schedules` schedules (default 1000) that chance picks, the same ones for the same seed: for
+ * scenarios too large to {@link explore}. Never complete.
+ *
+ * **Throws** (rejects) as {@link explore}.
+ */
 export async function sample<Shared>(
   scenario: Scenario<Shared>,
   options: SampleOptions = {},
 ): Promise<ModelReport> {
-  const run = new Run(scenario, options);
+  const run = new Run(scenario, resolveOptions(options, true));
   await run.begin();
-  run.machine.everyAtomic = true;
-  const chance = new ChanceChooser(run.machine, options.seed ?? 1, options.changes ?? 3);
-  await run.several(chance, options.schedules ?? 1000);
+  run.machine.contention.everyWord = true;
+  const chance = new ChanceChooser(run.machine, run.options.seed, run.options.changes);
+  await run.several(chance, run.options.schedules);
   return run.report();
 }
 
-/** Runs one schedule, as a failure names it. */
+/**
+ * Runs one schedule, as a failure names it, with the options under which it failed.
+ *
+ * Code or scenario may have changed since: a report with `diverged` says that the schedule could
+ * not be followed to its end, and so has shown nothing.
+ *
+ * **Throws** (rejects) TypeError if `schedule` is none; otherwise as {@link explore}.
+ */
 export async function replay<Shared>(
   scenario: Scenario<Shared>,
   schedule: string,
   options: ModelOptions = {},
 ): Promise<ModelReport> {
-  const run = new Run(scenario, options);
+  const run = new Run(scenario, resolveOptions(options, false));
   await run.begin();
   await run.playBack(schedule);
   return run.report();
@@ -84,13 +100,18 @@ export async function replay<Shared>(
 /** Throws, with the trace, unless the report says that all went well. */
 export function expectPassed(report: ModelReport): void {
   if (report.failure !== undefined) throw new Error(formatFailure(report));
+  if (report.diverged) {
+    throw new Error(
+      `${report.scenario}: the schedule does not fit the scenario any more: explore it again`,
+    );
+  }
 }
 
 /** One scenario being run. */
 class Run<Shared> {
-  machine: Machine;
+  readonly machine: Machine;
+  readonly options: ResolvedOptions;
   readonly #scenario: Scenario<Shared>;
-  readonly #options: ModelOptions;
   readonly #access: SharedAccess;
   readonly #beganMs: number = performance.now();
   #shared: Shared | undefined;
@@ -99,21 +120,17 @@ class Run<Shared> {
   #states = 0;
   #kills = 0;
   #complete = false;
+  #diverged = false;
   #failure: Failure | undefined;
 
-  constructor(scenario: Scenario<Shared>, options: ModelOptions) {
+  constructor(scenario: Scenario<Shared>, options: ResolvedOptions) {
+    checkScenario(scenario, options.kills);
+    if (activeMachine() !== undefined) {
+      throw new Error('a thread of a scenario cannot run the model checker');
+    }
     this.#scenario = scenario;
-    this.#options = options;
-    const limits: MachineLimits = {
-      kills: options.kills ?? 0,
-      timeouts: options.timeouts ?? 1,
-      polls: options.polls ?? 12,
-      spins: options.spins ?? 2,
-      steps: options.steps ?? 2000,
-      deaths: options.deaths ?? 'anywhere',
-      races: options.races ?? true,
-    };
-    this.machine = new Machine(this.#threads().length, limits);
+    this.options = options;
+    this.machine = new Machine(this.#threads().length, options);
     this.#access = new SharedAccess(this.machine);
   }
 
@@ -125,6 +142,9 @@ class Run<Shared> {
   async begin(): Promise<void> {
     await this.#inside(() => {
       const shared = this.#scenario.setup();
+      if (typeof (shared as { then?: unknown } | undefined)?.then === 'function') {
+        throw new TypeError('scenario.setup must return what it made, not a promise');
+      }
       drainMicrotasks();
       this.#shared = shared;
       const racy = this.#scenario.racy?.(shared);
@@ -139,15 +159,14 @@ class Run<Shared> {
     this.machine.freeze(this.#threads());
   }
 
-  /** Every schedule with at most so many preemptions. */
-  async exhaust(preemptions: number): Promise<void> {
+  /** Every schedule within the bounds. */
+  async exhaust(): Promise<void> {
     const machine = this.machine;
-    const schedulesMax = this.#options.schedules ?? Number.POSITIVE_INFINITY;
-    const statesMax = this.#options.states ?? 4_000_000;
+    const { preemptions, schedules: schedulesMax, states: statesMax } = this.options;
     let explorer = new Explorer(machine, preemptions);
     let started = false;
     let more = true;
-    machine.contentionGrew = false;
+    machine.contention.grew = false;
     while (more && !this.failed) {
       await this.#inside(() => {
         for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed; i++) {
@@ -162,19 +181,14 @@ class Run<Shared> {
       this.#states = explorer.states;
       this.#kills = explorer.kills;
       if (this.#schedules >= schedulesMax || explorer.states >= statesMax) break;
-      if (!machine.contentionGrew || this.failed) continue;
+      if (!machine.contention.grew || this.failed) continue;
       // What was explored so far did not switch at that word: from the beginning.
-      machine.contentionGrew = false;
+      machine.contention.grew = false;
       explorer = new Explorer(machine, preemptions);
       started = false;
       more = true;
     }
     this.#complete = !more && !this.failed;
-    if (this.#failure !== undefined) await this.#simplify(this.#failure);
-  }
-
-  async one(chooser: ChanceChooser): Promise<void> {
-    await this.#inside(() => this.#chance(chooser));
     if (this.#failure !== undefined) await this.#simplify(this.#failure);
   }
 
@@ -214,6 +228,7 @@ class Run<Shared> {
     });
     machine.everyStep = false;
     machine.recorder = undefined;
+    this.#diverged = chooser.diverged;
     const failure = this.#failure as Failure | undefined;
     if (failure === undefined) return;
     const nameWord = this.#scenario.nameWord?.(this.#shared as Shared) ?? (() => undefined);
@@ -234,6 +249,7 @@ class Run<Shared> {
       states: this.#states,
       transitions: this.machine.path.total,
       kills: this.#kills,
+      diverged: this.#diverged,
       elapsedMs: performance.now() - this.#beganMs,
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
     };
@@ -263,6 +279,7 @@ class Run<Shared> {
     this.#schedules = counts.schedules;
     this.#ended = counts.ended;
     await this.playBack(simplest.schedule);
+    this.#diverged = false;
     this.#failure ??= { ...simplest, trace: '(the replay did not show it again)' };
   }
 
@@ -327,7 +344,7 @@ class Run<Shared> {
   #threads(): MachineThread[] {
     const scenario = this.#scenario;
     const names = Object.keys(scenario.threads);
-    const killable = (this.#options.kills ?? 0) > 0 ? (scenario.killable ?? names) : [];
+    const killable = this.options.kills > 0 ? (scenario.killable ?? names) : [];
     const threads: MachineThread[] = names.map((name) => ({
       name,
       killable: killable.includes(name),

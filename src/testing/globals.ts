@@ -24,14 +24,15 @@ import {
 import type { Region } from './memory.ts';
 import { makeBytes, makeDataView, makeWords, wordViewOf } from './views.ts';
 
-const realAtomics = Atomics;
+const realAtomics = globalThis.Atomics;
 const RealSharedArrayBuffer = SharedArrayBuffer;
 const privateBlocks = new WeakSet<object>();
 /** Runs what promises and `nextTick` have queued, before it returns. */
-const tick = (process as unknown as { _tickCallback(): void })._tickCallback;
+const tick = (process as unknown as { _tickCallback?(): void })._tickCallback;
 
 /** Runs all microtasks now. Only from a macrotask: the engine does not nest them. */
 export function drainMicrotasks(): void {
+  if (tick === undefined) throw new Error('busbar/testing runs in Node only');
   tick.call(process);
 }
 
@@ -67,7 +68,7 @@ function modelAtomics(access: SharedAccess): object {
     (op: number, real: (words: Int32Array, index: number, a: number, b: number) => number) =>
     (words: Int32Array, index: number, a: number, b: number): number => {
       const view = wordViewOf(words);
-      if (view === undefined) return real(words, index, a, b);
+      if (view === undefined) return real(ownWords(words), index, a, b);
       return access.atomic(op, view.cell(index), a, b);
     };
   return {
@@ -96,34 +97,50 @@ function modelAtomics(access: SharedAccess): object {
     },
     notify: (words: Int32Array, index: number, count = Number.POSITIVE_INFINITY): number => {
       const view = wordViewOf(words);
-      if (view === undefined) return realAtomics.notify(words, index, count);
+      if (view === undefined) return realAtomics.notify(ownWords(words), index, count);
       return access.notify(view.cell(index), count);
     },
   };
 }
 
+const FOREIGN = 'memory is shared that setup did not make: nobody sees who touches it';
+
+/** Words that nobody else has. */
+function ownWords(words: Int32Array): Int32Array {
+  const block: unknown = words.buffer;
+  if (block instanceof RealSharedArrayBuffer && !privateBlocks.has(block)) throw new Error(FOREIGN);
+  return words;
+}
+
 function sharedCell(words: Int32Array, index: number): number {
   const view = wordViewOf(words);
-  if (view === undefined) throw new Error('a model thread waits on memory that setup did not make');
+  if (view === undefined) throw new Error(FOREIGN);
   return view.cell(index);
 }
+
+/** Views on shared memory whose accesses nothing here would see. */
+const REFUSED = [
+  'Int8Array',
+  'Uint8ClampedArray',
+  'Int16Array',
+  'Uint16Array',
+  'Uint32Array',
+  'Float32Array',
+  'Float64Array',
+  'BigInt64Array',
+  'BigUint64Array',
+] as const;
 
 function replaceViews(machine: Machine, access: SharedAccess, replace: Replace): void {
   const memory = machine.memory;
   const regionOf = (block: unknown): Region | undefined => {
     if (!(block instanceof RealSharedArrayBuffer) || privateBlocks.has(block)) return undefined;
     const region = memory.regionOf(block);
-    if (region === undefined) throw new Error('shared memory was made outside of setup');
+    if (region === undefined) throw new Error(FOREIGN);
     return region;
   };
   const view = (
-    name:
-      | 'Int32Array'
-      | 'Uint8Array'
-      | 'DataView'
-      | 'Uint32Array'
-      | 'Float64Array'
-      | 'BigInt64Array',
+    name: 'Int32Array' | 'Uint8Array' | 'DataView' | (typeof REFUSED)[number],
     make?: (region: Region, byteOffset?: number, length?: number) => object,
   ): void => {
     replace(
@@ -142,9 +159,7 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
   view('Int32Array', (region, at, length) => makeWords(access, memory, region, at, length));
   view('Uint8Array', (region, at, length) => makeBytes(access, memory, region, at, length));
   view('DataView', (region, at, length) => makeDataView(access, region, at, length));
-  view('Uint32Array');
-  view('Float64Array');
-  view('BigInt64Array');
+  for (const name of REFUSED) view(name);
   replace(
     globalThis,
     'SharedArrayBuffer',
@@ -164,13 +179,16 @@ function replaceClock(machine: Machine, replace: Replace): void {
   const agent = (): Agent => machine.agent;
   replace(globalThis.performance, 'now', () => agent().nowMs);
   replace(Date, 'now', () => 1_700_000_000_000 + agent().nowMs);
-  replace(globalThis, 'setTimeout', (callback: () => void, delayMs = 1) =>
-    agent().startTimer(callback, delayMs, false),
+  type Callback = (...args: unknown[]) => void;
+  replace(globalThis, 'setTimeout', (callback: Callback, delayMs = 1, ...args: unknown[]) =>
+    agent().startTimer(() => callback(...args), delayMs, false),
   );
-  replace(globalThis, 'setInterval', (callback: () => void, delayMs = 1) =>
-    agent().startTimer(callback, delayMs, true),
+  replace(globalThis, 'setInterval', (callback: Callback, delayMs = 1, ...args: unknown[]) =>
+    agent().startTimer(() => callback(...args), delayMs, true),
   );
-  replace(globalThis, 'setImmediate', (callback: () => void) => agent().startTurn(callback));
+  replace(globalThis, 'setImmediate', (callback: Callback, ...args: unknown[]) =>
+    agent().startTurn(() => callback(...args)),
+  );
   for (const name of ['clearTimeout', 'clearInterval', 'clearImmediate']) {
     replace(globalThis, name, (timer: unknown) => agent().stop(timer));
   }

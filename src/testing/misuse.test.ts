@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/** Scenarios and options that cannot be meant: errors that say which argument is wrong. */
+
+import { describe, expect, test } from 'vitest';
+import { expectPassed, explore, hintsOf, mayDie, replay, type Scenario, sample } from './index.ts';
+
+const outside = new Int32Array(new SharedArrayBuffer(8));
+
+function words(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(8));
+}
+
+const increment = (shared: Int32Array): void => {
+  Atomics.store(shared, 0, Atomics.load(shared, 0) + 1);
+};
+
+const good: Scenario<Int32Array> = {
+  name: 'two increments',
+  setup: words,
+  threads: { a: increment, b: increment },
+};
+
+const many = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`t${i}`, increment]));
+
+describe('a scenario is refused', () => {
+  const refused: [string, unknown, RegExp][] = [
+    ['that is none', undefined, /^scenario must be an object/],
+    ['without a name', { ...good, name: '' }, /^scenario\.name must be a string/],
+    ['without setup', { ...good, setup: 1 }, /^scenario\.setup must be a function/],
+    [
+      'whose setup is async',
+      { ...good, setup: async () => words() },
+      /^scenario\.setup must return/,
+    ],
+    ['with a misspelt key', { ...good, chek: () => 1 }, /^scenario has no option "chek"/],
+    [
+      'without threads',
+      { ...good, threads: {} },
+      /^threads of the scenario must be .* from 1 to 15/,
+    ],
+    ['whose threads are none', { ...good, threads: 3 }, /^scenario\.threads must be an object/],
+    ['with a thread that is no function', { ...good, threads: { a: 1 } }, /^scenario\.threads\.a/],
+    ['with a bad name', { ...good, threads: { 'a:b': increment } }, /"a:b" cannot name a thread/],
+    ['with too many threads', { ...good, threads: many }, /^threads of the scenario .* got 16/],
+    ['that may kill a stranger', { ...good, killable: ['c'] }, /^scenario\.killable\[0\].* a, b/],
+    ['that prepares a stranger', { ...good, prepares: ['c'] }, /^scenario\.prepares\[0\].*a, b/],
+    ['whose check is none', { ...good, check: 'yes' }, /^scenario\.check must be a function/],
+  ];
+  test.each(refused)('%s', async (_, scenario, message) => {
+    const attempt = explore(scenario as typeof good);
+    await expect(attempt).rejects.toThrow(message);
+    await expect(attempt).rejects.toSatisfy(
+      (error) => error instanceof TypeError || error instanceof RangeError,
+    );
+  });
+
+  test('whose threads and supervisors are too many together', async () => {
+    const threads = Object.fromEntries(Object.entries(many).slice(0, 8));
+    const scenario = { ...good, threads, supervisor: () => undefined };
+    await expect(explore(scenario, { kills: 1 })).rejects.toThrow(/their supervisors .* got 16/);
+  });
+});
+
+describe('options are refused', () => {
+  const refused: [Record<string, unknown>, RegExp][] = [
+    [{ preemption: 1 }, /^options has no option "preemption"/],
+    [{ preemptions: -1 }, /^options\.preemptions must be/],
+    [{ kills: 0.5 }, /^options\.kills must be/],
+    [{ spins: 0 }, /^options\.spins must be/],
+    [{ states: 'all' }, /^options\.states must be/],
+    [{ deaths: 'nowhere' }, /^options\.deaths must be one of anywhere, entries/],
+    [{ races: 'no' }, /^options\.races must be true or false/],
+    [{ seed: 1 }, /^options has no option "seed"/],
+  ];
+  test.each(refused)('%o', async (options, message) => {
+    await expect(explore(good, options)).rejects.toThrow(message);
+  });
+
+  test('a seed out of range', async () => {
+    await expect(sample(good, { seed: 2 ** 32 })).rejects.toThrow(/^options\.seed must be/);
+  });
+});
+
+describe('a schedule', () => {
+  test('that is none is refused', async () => {
+    await expect(replay(good, 'a')).rejects.toThrow('schedule: "a" is no piece of one');
+    await expect(replay(good, 'c:1')).rejects.toThrow('threads are a, b');
+    await expect(replay(good, 1 as unknown as string)).rejects.toThrow('schedule must be a string');
+  });
+
+  test.each(['', 'a:2', 'a:* b:* a:*', 'a~:1'])(
+    'that does not fit diverges: "%s"',
+    async (text) => {
+      const report = await replay(good, text);
+      expect(report).toMatchObject({ diverged: true, complete: false });
+      expect(() => expectPassed(report)).toThrow('does not fit the scenario any more');
+    },
+  );
+
+  test('that fits does not', async () => {
+    const report = await replay(good, 'a:* b:*');
+    expect(report).toMatchObject({ diverged: false, ended: 1 });
+    expectPassed(report);
+  });
+});
+
+describe('memory that setup did not make fails the thread that', () => {
+  const fails = async (body: (shared: Int32Array) => unknown): Promise<string | undefined> =>
+    (await explore({ ...good, threads: { a: body } })).failure?.message;
+
+  test('loads it', async () => {
+    expect(await fails(() => Atomics.load(outside, 0))).toContain('that setup did not make');
+  });
+
+  test('waits on it', async () => {
+    expect(await fails(() => Atomics.wait(outside, 0, 1))).toContain('that setup did not make');
+  });
+
+  test('notifies it', async () => {
+    expect(await fails(() => Atomics.notify(outside, 0))).toContain('that setup did not make');
+  });
+
+  test('makes a view of it', async () => {
+    const block = outside.buffer;
+    expect(await fails(() => new Int32Array(block))).toContain('that setup did not make');
+  });
+
+  test('but not the thread that made it', async () => {
+    expect(await fails(() => Atomics.add(words(), 0, 1))).toBeUndefined();
+    expect(await fails(() => Atomics.add(new Int32Array(2), 0, 1))).toBeUndefined();
+  });
+});
+
+test.each([
+  'Uint32Array',
+  'Int16Array',
+  'Float64Array',
+  'BigInt64Array',
+  'BigUint64Array',
+] as const)('a shared %s is refused, a private one is not', async (name) => {
+  const views = (make: () => ArrayBufferLike): Scenario<unknown> => ({
+    name,
+    setup: () => new globalThis[name](make() as ArrayBuffer),
+    threads: { a: () => undefined },
+  });
+  await expect(explore(views(() => new SharedArrayBuffer(8)))).rejects.toThrow(`no shared ${name}`);
+  expectPassed(await explore(views(() => new ArrayBuffer(8))));
+});
+
+test('timers hand on what they are given', async () => {
+  const told: unknown[] = [];
+  const threads = {
+    a: () =>
+      new Promise<void>((resolve) => {
+        setImmediate((word: string) => told.push(word), 'turn');
+        setTimeout((word: string) => resolve(void told.push(word)), 5, 'timer');
+      }),
+  };
+  expectPassed(await explore({ ...good, threads }));
+  expect(new Set(told)).toEqual(new Set(['turn', 'timer']));
+});
+
+test('no thread runs the checker that runs it, and hints are asked for inside only', async () => {
+  let inner: Promise<unknown> | undefined;
+  const nested = () => {
+    inner = explore(good).catch(String);
+  };
+  await explore({ ...good, threads: { a: nested } }, { warmUp: 0 });
+  expect(await inner).toContain('a thread of a scenario cannot run the model checker');
+  expect(() => hintsOf()).toThrow('for `racy` of a scenario only');
+  const strange = { ...good, racy: () => hintsOf({} as never) };
+  await expect(explore(strange)).rejects.toThrow(/^handles\[0\] must be the handle/);
+});
+
+test('a place to die does nothing outside, and is where a thread dies inside', async () => {
+  mayDie();
+  const scenario: Scenario<Int32Array> = {
+    ...good,
+    threads: {
+      a: (shared) => {
+        Atomics.store(shared, 0, 1);
+        Atomics.store(shared, 1, 1);
+        mayDie();
+        Atomics.store(shared, 0, 2);
+        Atomics.store(shared, 1, 2);
+      },
+    },
+    check: (shared) => {
+      if (shared[0] !== shared[1]) throw new Error('torn');
+    },
+  };
+  const report = await explore(scenario, { kills: 1, deaths: 'entries' });
+  expectPassed(report);
+  // At the mark, and behind its end.
+  expect(report.kills).toBe(2);
+  expect((await explore(scenario, { kills: 1 })).failure?.message).toBe('Error: torn');
+});

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: what a user hands in, checked and with its defaults. */
+
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  show,
+} from '../base/check.ts';
+import type { MachineLimits } from './machine.ts';
+import type { ModelOptions, SampleOptions, Scenario } from './scenario.ts';
+
+/** Threads of a scenario, supervisors among them: two bits of one word for each. */
+const THREADS_MAX = 15;
+const COUNT_MAX = 2 ** 31 - 1;
+
+const SCENARIO_KEYS: readonly (keyof Scenario<unknown>)[] = [
+  'name',
+  'setup',
+  'threads',
+  'supervisor',
+  'killable',
+  'prepares',
+  'check',
+  'racy',
+  'nameWord',
+];
+
+const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
+  'preemptions',
+  'kills',
+  'timeouts',
+  'deaths',
+  'polls',
+  'spins',
+  'steps',
+  'races',
+  'states',
+  'warmUp',
+  'schedules',
+];
+
+/** All options of one run. */
+export interface ResolvedOptions extends MachineLimits {
+  readonly preemptions: number;
+  readonly states: number;
+  readonly warmUp: number;
+  readonly schedules: number;
+  readonly seed: number;
+  readonly changes: number;
+}
+
+/** Which of {@link explore}, {@link sample} and {@link replay} they are for decides what counts. */
+export function resolveOptions(options: SampleOptions, forSample: boolean): ResolvedOptions {
+  checkOptions('options', options, forSample ? [...MODEL_KEYS, 'seed', 'changes'] : MODEL_KEYS);
+  const count = (key: keyof SampleOptions, otherwise: number, min = 0, max = COUNT_MAX): number =>
+    checkInteger(`options.${key}`, options[key] ?? otherwise, min, max);
+  const bound = (key: keyof SampleOptions, otherwise: number, min: number): number =>
+    (options[key] ?? otherwise) === Infinity ? Infinity : count(key, otherwise, min);
+  return {
+    kills: count('kills', 0, 0, THREADS_MAX),
+    timeouts: count('timeouts', 1),
+    polls: count('polls', 12),
+    spins: count('spins', 2, 1),
+    steps: count('steps', 2000, 1, 1 << 20),
+    races: checkBoolean('options.races', options.races ?? true),
+    deaths: checkOneOf('options.deaths', options.deaths ?? 'anywhere', ['anywhere', 'entries']),
+    preemptions: bound('preemptions', Infinity, 0),
+    states: bound('states', 4_000_000, 1),
+    warmUp: count('warmUp', 24),
+    schedules: bound('schedules', forSample ? 1000 : Infinity, 1),
+    seed: count('seed', 1, 0, 2 ** 32 - 1),
+    changes: count('changes', 3),
+  };
+}
+
+/** A scenario that can be run at all. */
+export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number): void {
+  checkOptions('scenario', scenario, SCENARIO_KEYS);
+  const { name, threads, killable, prepares } = scenario;
+  if (typeof name !== 'string' || name === '') {
+    throw new TypeError('scenario.name must be a string that says what is tried');
+  }
+  checkFunction('scenario.setup', scenario.setup);
+  for (const key of ['supervisor', 'check', 'racy', 'nameWord'] as const) {
+    if (scenario[key] !== undefined) checkFunction(`scenario.${key}`, scenario[key]);
+  }
+  if (typeof threads !== 'object' || threads === null) {
+    throw new TypeError('scenario.threads must be an object of functions, by name of the thread');
+  }
+  const names = Object.keys(threads);
+  for (const thread of names) {
+    checkFunction(`scenario.threads.${thread}`, threads[thread]);
+    if (!/^[^\s:~!*]+$/.test(thread)) {
+      throw new TypeError(
+        `scenario.threads: ${show(thread)} cannot name a thread, schedules use spaces and : ~ ! *`,
+      );
+    }
+  }
+  checkNames('killable', killable, names);
+  checkNames('prepares', prepares, [...names, 'supervisor']);
+  const supervisors =
+    scenario.supervisor !== undefined && kills > 0 ? (killable ?? names).length : 0;
+  checkInteger(
+    supervisors > 0 ? 'threads of the scenario and their supervisors' : 'threads of the scenario',
+    names.length + supervisors,
+    1,
+    THREADS_MAX,
+  );
+}
+
+function checkNames(key: string, value: unknown, known: readonly string[]): void {
+  if (value === undefined) return;
+  if (!Array.isArray(value)) throw new TypeError(`scenario.${key} must be a list of thread names`);
+  value.forEach((name, i) => {
+    checkOneOf(`scenario.${key}[${i}]`, name, known);
+  });
+}
