@@ -2,6 +2,7 @@
 /** Model checker: channels between living threads, and between threads that die. */
 
 import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from 'busbar/testing';
+import { CHANNEL_KINDS, type ChannelKind } from '../../src/channel/channel-layout.ts';
 import type {
   PacketChannel,
   PacketReceiver,
@@ -21,14 +22,26 @@ import {
   makeChannel,
   type Told,
 } from './channel-words.ts';
+import type { Case, Part } from './coverage.ts';
 import { allowing } from './pool-scenarios.ts';
 import { checkAllFree } from './pool-words.ts';
 
-/** A scenario and how far to go: in the test run, and when there is time. */
-export interface ChannelCase {
-  readonly scenario: Scenario<ChannelShared>;
-  readonly quick: ModelOptions;
-  readonly long: ModelOptions;
+export type ChannelCase = Case<ChannelShared>;
+
+const OPERATIONS = 'trySend, sendSync, send, tryReceive, receiveSync, receive, arm, close, discard';
+
+export function channelParts(module: ChannelModule): Part<ChannelShared>[] {
+  const part = (kind: ChannelKind, name: string, operations: string, cases: ChannelCase[]) => ({
+    name: `${kind} channels${name}`,
+    operations,
+    cases: cases.filter(({ scenario }) => scenario.name.startsWith(kind)),
+  });
+  const living = channelCases(module);
+  const dying = channelDeathCases(module);
+  return CHANNEL_KINDS.flatMap((kind) => [
+    part(kind, '', OPERATIONS, living),
+    part(kind, ': deaths', 'the same, recover, reclaim', dying),
+  ]);
 }
 
 type Body = ThreadBody<ChannelShared>;

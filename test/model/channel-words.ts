@@ -6,7 +6,6 @@
 
 import type { Outcome } from 'busbar/testing';
 import {
-  CHANNEL_KINDS,
   type ChannelKind,
   ChannelLayout,
   HEAD,
@@ -173,5 +172,3 @@ export function checkMessages(outcome: Outcome, mayLose: boolean): void {
     if (!received.has(message)) throw new Error(`${message} is lost: ${story}`);
   }
 }
-
-export { CHANNEL_KINDS };

@@ -7,6 +7,7 @@
 import type { ModelOptions, Scenario } from 'busbar/testing';
 import type { BufferId } from '../../src/pool/index.ts';
 import { OWNER, SHARED } from '../../src/pool/pool-layout.ts';
+import type { Part } from './coverage.ts';
 import {
   acquireTwo,
   allowing,
@@ -23,6 +24,16 @@ import {
   type PoolShape,
   type PoolShared,
 } from './pool-words.ts';
+
+export function deathParts(module: PoolModule): Part<PoolShared>[] {
+  return [
+    {
+      name: 'deaths and reclaim',
+      operations: 'the same, reclaim, reclaimDead',
+      cases: deathCases(module),
+    },
+  ];
+}
 
 export function deathCases(module: PoolModule): PoolCase[] {
   const attached = attachedTo(module);

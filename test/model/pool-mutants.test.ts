@@ -10,7 +10,7 @@ import { loadCopy, removeCopy } from './copies.ts';
 import { makeMortal } from './mortal.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
 import { deathCases } from './pool-death-scenarios.ts';
-import { livingCases } from './pool-scenarios.ts';
+import { livingParts } from './pool-scenarios.ts';
 import type { PoolModule } from './pool-words.ts';
 import { type WriterModule, writerCases, writerDeathCases } from './writer-scenarios.ts';
 
@@ -61,7 +61,7 @@ async function hunt(mutant: Mutant, variant: string, first: string): Promise<str
   const pool = await load<PoolModule>('pool/index.ts');
   const writer = { ...pool, ...(await load<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')) };
   const cases = [
-    ...livingCases(pool),
+    ...livingParts(pool).flatMap(({ cases }) => cases),
     ...deathCases(pool),
     ...writerCases(writer),
     ...writerDeathCases(writer),

@@ -4,8 +4,9 @@
  * few operations.
  */
 
-import type { ModelOptions, Scenario } from 'busbar/testing';
+import type { Scenario } from 'busbar/testing';
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
+import type { Case, Part } from './coverage.ts';
 import {
   checkAllFree,
   isHint,
@@ -18,12 +19,7 @@ import {
   poolWordName,
 } from './pool-words.ts';
 
-/** A scenario and how far to go: in the test run, and when there is time. */
-export interface PoolCase {
-  readonly scenario: Scenario<PoolShared>;
-  readonly quick: ModelOptions;
-  readonly long: ModelOptions;
-}
+export type PoolCase = Case<PoolShared>;
 
 export type PoolBody = Scenario<PoolShared>['threads'][string];
 
@@ -82,8 +78,24 @@ export function allowing<Result>(
   }
 }
 
-export function livingCases(module: PoolModule): PoolCase[] {
-  return [...freeListCases(module), ...waitingCases(module), ...sharingCases(module)];
+export function livingParts(module: PoolModule): Part<PoolShared>[] {
+  return [
+    {
+      name: 'free list and caches',
+      operations: 'tryAcquire, release, attach, detach',
+      cases: freeListCases(module),
+    },
+    {
+      name: 'waiters and cancellation',
+      operations: 'acquire, acquireSync, release, abort, close',
+      cases: waitingCases(module),
+    },
+    {
+      name: 'references',
+      operations: 'sendInto, receiveFrom, retain, release, isSoleHolder',
+      cases: sharingCases(module),
+    },
+  ];
 }
 
 function freeListCases(module: PoolModule): PoolCase[] {

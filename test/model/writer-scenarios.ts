@@ -23,6 +23,7 @@ import type {
   WriteFlusherHandle,
 } from '../../src/writer/index.ts';
 import * as writerLayout from '../../src/writer/shared-writer-layout.ts';
+import type { Case, Part } from './coverage.ts';
 import { checkAllFree, isHint, isOwnerWord, type PoolShape, poolWordName } from './pool-words.ts';
 
 /** The parts of the modules that scenarios use: the modules themselves, or their mortal copies. */
@@ -134,11 +135,21 @@ function isGuess(shared: WriterShared, block: number, word: number): boolean {
 type Body = ThreadBody<WriterShared>;
 type Writing = (writer: SharedWriter, pool: BufferPool) => unknown;
 
-/** A writer scenario and how far to go: in the test run, and when there is time. */
-export interface WriterCase {
-  readonly scenario: Scenario<WriterShared>;
-  readonly quick: ModelOptions;
-  readonly long: ModelOptions;
+export type WriterCase = Case<WriterShared>;
+
+export function writerParts(module: WriterModule): Part<WriterShared>[] {
+  return [
+    {
+      name: 'writers, flush hand-over',
+      operations: 'reserve, commit, abort, flush, drain, close',
+      cases: writerCases(module),
+    },
+    {
+      name: 'writers: deaths',
+      operations: 'the same, recover, reclaim',
+      cases: writerDeathCases(module),
+    },
+  ];
 }
 
 /**

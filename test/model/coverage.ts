@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: runs lists of scenarios as tests, and notes what each run has covered where
+ * `npm run model` finds it. BUSBAR_MODEL=long goes further, to BUSBAR_MODEL_STATES states each.
+ */
+
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { explore, formatFailure, type ModelOptions, type Scenario } from 'busbar/testing';
+import { afterAll, expect, test } from 'vitest';
+
+export const isLong: boolean = process.env.BUSBAR_MODEL === 'long';
+
+const NOTES = join(import.meta.dirname, '../../build/model');
+const LONG_STATES = Number(process.env.BUSBAR_MODEL_STATES ?? 4_000_000);
+const QUICK_STATES = 100_000;
+
+/** A scenario and how far to go: in the test run, and when there is time. */
+export interface Case<Shared> {
+  readonly scenario: Scenario<Shared>;
+  readonly quick: ModelOptions;
+  readonly long: ModelOptions;
+}
+
+/** Some scenarios with one subject: a line of the table in docs/verification.md. */
+export interface Part<Shared> {
+  readonly name: string;
+  /** What the threads do. */
+  readonly operations: string;
+  readonly cases: readonly Case<Shared>[];
+}
+
+/** What one exploration has covered. */
+export interface Coverage {
+  readonly part: string;
+  readonly operations: string;
+  readonly scenario: string;
+  readonly threads: number;
+  /** Preemptions; null: without a bound. */
+  readonly preemptions: number | null;
+  readonly schedules: number;
+  readonly states: number;
+  readonly deaths: number;
+  readonly complete: boolean;
+  readonly ms: number;
+}
+
+/** One bug that was planted, and what has found it. */
+export interface Planted {
+  readonly bug: string;
+  readonly foundBy: string | undefined;
+}
+
+/** Appends what becomes known, line by line: a run that is cut short has told what it knew. */
+export class Notes<Line> {
+  readonly #path: string;
+
+  constructor(name: string, kind: 'coverage' | 'planted') {
+    mkdirSync(NOTES, { recursive: true });
+    this.#path = join(NOTES, `${name}.${kind}.jsonl`);
+    rmSync(this.#path, { force: true });
+  }
+
+  add(line: Line): void {
+    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
+  }
+}
+
+/** A test for each scenario. */
+export function exploreAll<Shared>(name: string, parts: readonly Part<Shared>[]): void {
+  const notes = new Notes<Coverage>(name, 'coverage');
+  const table: string[] = [];
+  afterAll(() => {
+    console.log(table.join('\n'));
+  });
+  for (const part of parts) {
+    for (const item of part.cases) {
+      test(item.scenario.name, { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
+        const line = await cover(part, item);
+        notes.add(line);
+        table.push(describe(line));
+      });
+    }
+  }
+}
+
+async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Coverage> {
+  const options = isLong ? item.long : item.quick;
+  const states = isLong ? LONG_STATES : QUICK_STATES;
+  const report = await explore(item.scenario, { states, ...options });
+  expect(formatFailure(report)).toBe('');
+  // Some are too large for the test run, and say so in the table.
+  expect(report.complete || isLong || options.states !== undefined).toBe(true);
+  return {
+    part: part.name,
+    operations: part.operations,
+    scenario: item.scenario.name,
+    threads: Object.keys(item.scenario.threads).length,
+    preemptions: options.preemptions ?? null,
+    schedules: report.schedules,
+    states: report.states,
+    deaths: report.kills,
+    complete: report.complete,
+    ms: Math.round(report.elapsedMs),
+  };
+}
+
+function describe(line: Coverage): string {
+  const bound = line.preemptions === null ? 'all' : `≤ ${line.preemptions} preemptions`;
+  const counts = `${line.schedules} schedules, ${line.states} states, ${line.deaths} deaths`;
+  const end = line.complete ? '' : ', INCOMPLETE';
+  return `${line.scenario.padEnd(40)}${bound.padEnd(17)}${counts}, ${line.ms} ms${end}`;
+}
