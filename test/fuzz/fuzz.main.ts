@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The fuzzer's program: `npm run fuzz -- --seconds N --seed S [--only target]`.
+ *
+ * Each target gets its part of the time, one after the other in rounds, with seeds that count up
+ * from S; what it did in how long is printed at the end, and as JSON with `--json file`. The first
+ * failure ends the run with the way to replay it: `--executions N` runs so many seeds instead of so
+ * long, `--hex bytes` one input of a target that takes bytes.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { arbitrarySeed } from '../../src/base/random.ts';
+import { type FuzzTarget, runSeeds } from './target.ts';
+import { TARGETS } from './targets.ts';
+
+/** Seconds that a target has before it is another's turn. */
+const TURN_SECONDS = 5;
+
+interface Tally {
+  readonly target: FuzzTarget;
+  executions: number;
+  seconds: number;
+  seed: number;
+  /** Executions before the clock is looked at. */
+  batch: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    executions: { type: 'string' },
+    hex: { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+const seed = number('seed', values.seed ?? String(arbitrarySeed()), 0);
+const seconds = number('seconds', values.seconds, 1);
+const names = values.only?.split(',') ?? TARGETS.map(({ name }) => name);
+const chosen = names.map((name) => {
+  const target = TARGETS.find((each) => each.name === name);
+  if (target !== undefined) return target;
+  return refuse(`no target ${name}; there are ${TARGETS.map((each) => each.name).join(', ')}`);
+});
+
+let running: Tally | undefined;
+process.on('exit', (code) => {
+  if (code !== 13 || running === undefined) return;
+  const { target, seed: at, batch } = running;
+  console.error(`${target.name}: a promise never settled, seed ${at} to ${at + batch - 1}`);
+});
+
+const tallies = chosen.map(
+  (target): Tally => ({ target, executions: 0, seconds: 0, seed, batch: 1 }),
+);
+try {
+  if (values.hex !== undefined) runInput(chosen, values.hex);
+  else await runAll();
+} catch (error) {
+  console.error((error as Error).message, (error as Error).cause ?? '');
+  process.exitCode = 1;
+}
+for (const { target } of tallies) await target.end?.();
+
+async function runAll(): Promise<void> {
+  console.log(`seed ${seed}`);
+  if (values.executions !== undefined) {
+    const count = number('executions', values.executions, 1);
+    for (const tally of tallies) await runBatch(tally, count);
+  } else {
+    const share = seconds / tallies.length;
+    while (tallies.some((tally) => tally.seconds < share)) {
+      for (const tally of tallies) await runTurn(tally, Math.min(TURN_SECONDS, share), share);
+    }
+  }
+  report();
+}
+
+async function runTurn(tally: Tally, turnSeconds: number, share: number): Promise<void> {
+  const until = Math.min(tally.seconds + turnSeconds, share);
+  while (tally.seconds < until) {
+    const before = tally.seconds;
+    await runBatch(tally, tally.batch);
+    if (tally.seconds - before < 0.05) tally.batch *= 2;
+  }
+}
+
+async function runBatch(tally: Tally, count: number): Promise<void> {
+  running = tally;
+  const startMs = performance.now();
+  await runSeeds(tally.target, tally.seed, count);
+  tally.seconds += (performance.now() - startMs) / 1000;
+  tally.seed += count;
+  tally.executions += count;
+  running = undefined;
+}
+
+function runInput(targets: readonly FuzzTarget[], hex: string): void {
+  for (const target of targets) {
+    if (!('check' in target)) refuse(`${target.name} takes no bytes`);
+    target.check(new Uint8Array(Buffer.from(hex, 'hex')));
+    console.log(`${target.name}: nothing is wrong with it`);
+  }
+}
+
+function report(): void {
+  const rows = tallies.map(({ target, executions, seconds: spent }) => ({
+    target: target.name,
+    execution: target.execution,
+    executions,
+    seconds: Math.round(spent * 10) / 10,
+    perSecond: Math.round(executions / spent),
+  }));
+  for (const row of rows) {
+    const figures = `${row.executions} in ${row.seconds} s, ${row.perSecond} /s`;
+    console.log(`${row.target.padEnd(16)} ${figures.padEnd(40)} (${row.execution})`);
+  }
+  const executions = rows.reduce((sum, row) => sum + row.executions, 0);
+  console.log(`${executions} executions`);
+  if (values.json !== undefined) {
+    writeFileSync(values.json, `${JSON.stringify({ seed, executions, targets: rows }, null, 2)}\n`);
+  }
+}
+
+function number(name: string, text: string, min: number): number {
+  const value = Number(text);
+  return Number.isSafeInteger(value) && value >= min
+    ? value
+    : refuse(`--${name} must be an integer from ${min} on, got ${text}`);
+}
+
+function refuse(reason: string): never {
+  console.error(reason);
+  process.exit(2);
+}
