@@ -103,7 +103,8 @@ export class ProtocolCodec implements Codec {
   readonly #maxPayloadBytes: number;
   readonly #maxControlLineBytes: number;
   readonly #arguments: Int32Array = new Int32Array(2 * (ARGUMENT_COUNT_MAX + 1));
-  #sawTab: boolean = false;
+  /** Something else than a space stood between arguments. */
+  #sawOddSpace: boolean = false;
 
   /** `view` sees the memory that `measure` is given, with the same offsets. */
   constructor(view: DataView<ArrayBufferLike>, limits: ProtocolLimits) {
@@ -167,7 +168,7 @@ export class ProtocolCodec implements Codec {
   #endPub(bytes: Bytes, begin: number, sizeBegin: number, at: number, size: number): number {
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
     if (at === sizeBegin || at - sizeBegin > SIZE_DIGITS_MAX) return 0;
-    if (size > this.#maxPayloadBytes || at - begin > this.#maxControlLineBytes) return 0;
+    if (size > this.#maxPayloadBytes || at + 2 - begin > this.#maxControlLineBytes) return 0;
     const recent = this.#recent;
     this.op = OP_PUB;
     this.isCanonical = true;
@@ -188,11 +189,12 @@ export class ProtocolCodec implements Codec {
     const limit = Math.min(end, begin + this.#maxControlLineBytes);
     while (at < limit && bytes[at] !== LF) at++;
     if (at === limit) {
-      if (end - begin >= this.#maxControlLineBytes) return this.#break(ERROR_CONTROL_LINE);
-      // Garbage from a client that never ends its line is recognized at its first byte.
-      return end > begin && !beginsOperation(bytes[begin])
-        ? this.#break(ERROR_UNKNOWN_OPERATION)
-        : 0;
+      // Garbage from a client that never ends its line is recognized at its first byte, and first:
+      // what a client is told must not hang on how its bytes arrive.
+      if (end > begin && !beginsOperation(bytes[begin])) {
+        return this.#break(ERROR_UNKNOWN_OPERATION);
+      }
+      return end - begin >= this.#maxControlLineBytes ? this.#break(ERROR_CONTROL_LINE) : 0;
     }
     const lineLength = at + 1 - begin;
     if (lineLength < 5) return this.#break(ERROR_UNKNOWN_OPERATION);
@@ -256,7 +258,7 @@ export class ProtocolCodec implements Codec {
     let canonicalLength = opLength + 2;
     for (let i = 0; i < count; i++) canonicalLength += 1 + list[2 * i + 1] - list[2 * i];
     this.isCanonical =
-      !this.#sawTab && bytes[lineEnd - 1] === CR && canonicalLength === this.payloadBegin;
+      !this.#sawOddSpace && bytes[lineEnd - 1] === CR && canonicalLength === this.payloadBegin;
     return this.payloadBegin + size + 2;
   }
 
@@ -317,10 +319,11 @@ export class ProtocolCodec implements Codec {
   #split(bytes: Bytes, begin: number, end: number): number {
     const list = this.#arguments;
     let count = 0;
-    this.#sawTab = false;
+    this.#sawOddSpace = false;
     for (let at = begin; at < end && count <= ARGUMENT_COUNT_MAX; ) {
       if (isSpace(bytes[at])) {
-        if (bytes[at] === TAB) this.#sawTab = true;
+        // The CR that ends the line is none of them.
+        if (bytes[at] !== SPACE && at !== end - 1) this.#sawOddSpace = true;
         at++;
         continue;
       }

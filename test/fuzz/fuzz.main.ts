@@ -55,7 +55,7 @@ const tallies = chosen.map(
   (target): Tally => ({ target, executions: 0, seconds: 0, seed, batch: 1 }),
 );
 try {
-  if (values.hex !== undefined) runInput(chosen, values.hex);
+  if (values.hex !== undefined) await runInput(chosen, values.hex);
   else await runAll();
 } catch (error) {
   console.error((error as Error).message, (error as Error).cause ?? '');
@@ -96,10 +96,10 @@ async function runBatch(tally: Tally, count: number): Promise<void> {
   running = undefined;
 }
 
-function runInput(targets: readonly FuzzTarget[], hex: string): void {
+async function runInput(targets: readonly FuzzTarget[], hex: string): Promise<void> {
   for (const target of targets) {
     if (!('check' in target)) refuse(`${target.name} takes no bytes`);
-    target.check(new Uint8Array(Buffer.from(hex, 'hex')));
+    await target.check(new Uint8Array(Buffer.from(hex, 'hex')));
     console.log(`${target.name}: nothing is wrong with it`);
   }
 }

@@ -18,7 +18,7 @@ export interface SeedTarget {
 /** A target whose input is bytes: what fails can be made smaller, and kept. */
 export interface ByteTarget extends SeedTarget {
   generate(random: Random): Uint8Array;
-  check(input: Uint8Array): void;
+  check(input: Uint8Array): void | Promise<void>;
 }
 
 export type FuzzTarget = SeedTarget | ByteTarget;
@@ -40,18 +40,18 @@ export async function runSeeds(target: FuzzTarget, begin: number, count: number)
       const running = target.run(seed);
       if (running !== undefined) await running;
     } catch (cause) {
-      throw new Error(explain(target, seed, cause), { cause });
+      throw new Error(await explain(target, seed, cause), { cause });
     }
   }
 }
 
-function explain(target: FuzzTarget, seed: number, cause: unknown): string {
+async function explain(target: FuzzTarget, seed: number, cause: unknown): Promise<string> {
   const lines = [
     `${target.name}: ${cause instanceof Error ? cause.message : String(cause)}`,
     `replay with npm run fuzz -- --only ${target.name} --seed ${seed} --executions 1`,
   ];
   if ('check' in target) {
-    const input = shrink(target, target.generate(new Random(seed)).slice());
+    const input = await shrink(target, target.generate(new Random(seed)).slice());
     const hex = Buffer.from(input).toString('hex');
     lines.push(
       `or, the input made smaller, with npm run fuzz -- --only ${target.name} --hex ${hex}`,
@@ -61,24 +61,24 @@ function explain(target: FuzzTarget, seed: number, cause: unknown): string {
 }
 
 /** Leaves out what the failure does not need: halves first, then quarters, down to single bytes. */
-function shrink(target: ByteTarget, input: Uint8Array): Uint8Array {
+async function shrink(target: ByteTarget, input: Uint8Array): Promise<Uint8Array> {
   let small = input;
-  if (!fails(target, small)) return small;
+  if (!(await fails(target, small))) return small;
   for (let size = small.length >> 1; size > 0; size >>= 1) {
     for (let at = 0; at + size <= small.length; ) {
       const shorter = new Uint8Array(small.length - size);
       shorter.set(small.subarray(0, at));
       shorter.set(small.subarray(at + size), at);
-      if (fails(target, shorter)) small = shorter;
+      if (await fails(target, shorter)) small = shorter;
       else at += size;
     }
   }
   return small;
 }
 
-function fails(target: ByteTarget, input: Uint8Array): boolean {
+async function fails(target: ByteTarget, input: Uint8Array): Promise<boolean> {
   try {
-    target.check(input);
+    await target.check(input);
     return false;
   } catch {
     return true;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The fuzzer: all of its targets. */
+import { brokerProtocol } from './broker-protocol.ts';
 import { codecs } from './codecs.ts';
 import { framing } from './framing.ts';
 import type { FuzzTarget } from './target.ts';
+import { udpIntake } from './udp-intake.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [codecs, framing];
+export const TARGETS: readonly FuzzTarget[] = [codecs, brokerProtocol, framing, udpIntake];
