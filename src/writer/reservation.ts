@@ -29,6 +29,7 @@ export class Reservation {
   readonly #writer: ReservationWriter;
   #open = true;
 
+  /** @internal */
   constructor(writer: ReservationWriter, offset: number, length: number) {
     this.#writer = writer;
     this.offset = offset;

@@ -3,7 +3,14 @@
 import { brokerProtocol } from './broker-protocol.ts';
 import { codecs } from './codecs.ts';
 import { framing } from './framing.ts';
+import { hostileArguments } from './hostile-arguments.ts';
 import type { FuzzTarget } from './target.ts';
 import { udpIntake } from './udp-intake.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [codecs, brokerProtocol, framing, udpIntake];
+export const TARGETS: readonly FuzzTarget[] = [
+  codecs,
+  brokerProtocol,
+  framing,
+  udpIntake,
+  hostileArguments,
+];

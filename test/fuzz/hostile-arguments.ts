@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A fuzzer's target: every function and method that busbar offers, with arguments that nobody
+ * should pass. What throws must throw what is documented, and must have changed nothing.
+ */
+import { closeSync } from 'node:fs';
+import * as busbar from 'busbar';
+import { UdpAddress } from 'busbar/link';
+import { Packet } from 'busbar/packet';
+import { BUSBAR_ERRORS } from '../../src/base/errors.ts';
+import { Random } from '../../src/base/random.ts';
+import { EXECUTOR_MODULE, Live } from './hostile-live.ts';
+import { FROM_GETTER, hostileValue, isPlainlyWrong } from './hostile-values.ts';
+import { bringTo, quietly, STAGES, type Stage, SUBJECTS, World } from './hostile-world.ts';
+import { type Export, type Offer, type Parameter, publicSurface } from './public-surface.ts';
+import { insist, type SeedTarget } from './target.ts';
+
+/** `Class.method`, or `Class` for all of it; and why it is not called here. */
+export const EXEMPT: Readonly<Record<string, string>> = {
+  'ByteFinder.find': 'called by codecs for each frame, with the cursors of a framer',
+  'CustomCodec.measure': 'called by a framer, with its own cursors',
+  'DelimiterCodec.measure': 'likewise',
+  'FixedCodec.measure': 'likewise',
+  'LengthPrefixCodec.measure': 'likewise',
+  'VarintCodec.measure': 'likewise',
+  BusbarError: 'made by the library, a plain Error to others',
+  Receiver: 'abstract: PacketReceiver and WordReceiver have all of it',
+  Sender: 'abstract: PacketSender and WordSender have all of it',
+  setAffinity: 'would move the fuzzer: src/native/calling-thread.test.ts has what it refuses',
+};
+
+/** `Class.method parameter`: where a wrong argument may go unnoticed, and why. */
+const TOLERATED: Readonly<Record<string, string>> = {
+  'BufferPool.offsetOf id':
+    'arithmetic on the hot path: what it makes of nonsense is refused later',
+  'BufferPool.bufferAt offset': 'likewise',
+};
+
+interface Call {
+  readonly owner: Export;
+  readonly offer: Offer;
+}
+
+/** All that is called, and all that is not. */
+export const CALLS: readonly Call[] = publicSurface()
+  .filter(({ kind, name }) => kind !== 'value' && !(name in EXEMPT))
+  .flatMap((owner) => owner.offers.map((offer) => ({ owner, offer })))
+  .filter((call) => !(nameOf(call) in EXEMPT));
+
+export function nameOf({ owner, offer }: Call): string {
+  return owner.kind === 'function' ? owner.name : `${owner.name}.${offer.name}`;
+}
+
+/** These make threads, so they have their turn less often. */
+const SLOW = /^Executor(Group)?\.start$/;
+/** These end what is made once for all executions. */
+const ENDING = /\.(close|destroy|stop|\[Symbol\.asyncDispose\])$/;
+
+// ── Arguments as they should be
+// ─────────────────────────────────────────────────────────────────────────────────────────
+
+type Made = (world: World, subject: object) => unknown;
+
+const ignore = (): void => {};
+
+/** By `Class.method parameter`, or by the parameter's name. */
+const VALID: Readonly<Record<string, Made>> = {
+  pool: ({ pool }) => pool,
+  flusher: (world) => world.flusher(),
+  packet: (world) => world.packet(),
+  packets: (world) => [world.packet(), world.packet()],
+  message: (world, subject) => (subject instanceof busbar.WordSender ? 7 : world.packet()),
+  word: () => 7,
+  id: ({ held }) => held,
+  bufferId: ({ held }) => held,
+  offset: ({ pool, held }, subject) => openOffset(subject) ?? pool.offsetOf(held),
+  length: ({ random }) => random.below(9),
+  count: ({ random }) => random.below(4),
+  countMax: () => 2,
+  max: () => 2,
+  at: () => 0,
+  index: () => 0,
+  begin: () => 0,
+  end: () => 3,
+  targetOffset: () => 0,
+  threadSlot: ({ random }) => random.below(4),
+  writerId: () => 0,
+  timeoutMs: () => 0,
+  byte: () => 10,
+  frameBytes: () => 8,
+  value: () => 0,
+  ttl: () => 1,
+  littleEndian: () => true,
+  wanted: () => true,
+  callback: () => ignore,
+  sink:
+    ({ pool }) =>
+    (_writer: number, _offset: number, _length: number, id: never) =>
+      pool.release(id),
+  measure: () => () => 1,
+  choose: () => () => 0,
+  source: () => new Uint8Array(8),
+  target: () => new Int32Array(16),
+  words: () => new Int32Array(16),
+  other: () => new Uint8Array(4),
+  cuts: () => [0, 0],
+  delimiter: () => '\n',
+  codec: () => new busbar.LengthPrefixCodec('u16'),
+  prefix: () => 'u16',
+  key: ({ random }) => random.next(),
+  bounds: () => [10, 20],
+  name: () => 'fuzz',
+  host: () => '127.0.0.1',
+  port: () => 4222,
+  to: () => UdpAddress.of('127.0.0.1', 9),
+  group: () => '239.1.2.3',
+  networkInterface: () => '127.0.0.1',
+  socket: () => undefined,
+  options: () => undefined,
+  'BufferPool.create options': () => ({ bufferSize: 64, bufferCount: 4, maxThreads: 2 }),
+  'BufferPool.attach handle': ({ pool }) => pool.handle,
+  'BufferPool.receiveFrom source': sentWords,
+  'Packet.receiveFrom words': sentWords,
+  'Packet.receive sent': (world) => world.packet().send(),
+  'Packet.copyTo target': () => new Uint8Array(64),
+  'PacketChannel.create options': () => ({ kind: 'mpmc', capacity: 4 }),
+  'PacketChannel.attach handle': (world) => world.packetChannel().handle,
+  'WordChannel.create options': () => ({ kind: 'mpmc', capacity: 4 }),
+  'WordChannel.attach handle': (world) => world.wordChannel().handle,
+  'WordSender.trySendBatch source': () => new Int32Array(4),
+  'WriteFlusher.attach handle': (world) => world.flusher().handle,
+  'WriteFlusher.drain countMax': () => Infinity,
+  'SharedWriter.attach handle': (world) => world.sharedWriter().handle,
+  'SharedWriter.takeOver ticket': (_world, subject) => {
+    const writer = subject as busbar.SharedWriter;
+    return writer.handOver(writer.tryReserve(4));
+  },
+  'UdpAddress.from words': () => UdpAddress.of('127.0.0.1', 9).words,
+  'UdpAddress.equals other': () => UdpAddress.of('127.0.0.1', 9),
+  'ExecutorGroup.start options': () => ({ pool: live?.pool, module: EXECUTOR_MODULE, count: 1 }),
+  'Executor.start options': () => ({ pool: live?.pool, module: EXECUTOR_MODULE }),
+  'TcpLink.connect options': () => ({ ...LINK, port: 9, timeoutMs: 50 }),
+  'TcpLink.adopt options': () => LINK,
+  'TcpServer.listen options': () => ({ ...LINK, port: 0 }),
+  'UdpLink.open options': () => ({ handler: () => ({ onMessage() {} }) }),
+  'listenReusePort options': () => ({ host: '127.0.0.1', port: 0 }),
+  'writeSendPacket packet': () => ({ buffer: 0, offset: 0, length: 0, contribution: 0 }),
+};
+
+const LINK = {
+  codec: () => new busbar.LengthPrefixCodec('u8'),
+  handler: () => ({ onFrame() {} }),
+};
+
+function openOffset(subject: object): number | undefined {
+  if (!(subject instanceof busbar.LocalWriter || subject instanceof busbar.SharedWriter)) return;
+  const offset = subject.closed ? -1 : subject.tryReserve(16);
+  return offset < 0 ? undefined : offset;
+}
+
+function sentWords(world: World): Int32Array {
+  const words = new Int32Array(8);
+  world.packet().sendInto(words, 0);
+  return words;
+}
+
+/** Keys of options, with values of which one is replaced; names stay away from name servers. */
+function spoilOne(random: Random, options: object): object {
+  const keys = [...Object.keys(options), 'unknown', 'signal', 'timeoutMs', 'flush', 'maxThreads'];
+  const key = keys[random.below(keys.length)];
+  return key === 'host' ? options : { ...options, [key]: hostileValue(random) };
+}
+
+/** Everything a call is made of. */
+interface Attempt {
+  readonly name: string;
+  readonly call: Call;
+  readonly stage: Stage;
+  readonly world: World;
+  readonly subject: object;
+  readonly args: unknown[];
+  /** Names of the parameters whose argument is plainly no such thing. */
+  readonly wrong: readonly string[];
+}
+
+function chooseArguments(
+  world: World,
+  subject: object,
+  call: Call,
+): { args: unknown[]; wrong: string[] } {
+  const { random } = world;
+  const name = nameOf(call);
+  const args: unknown[] = [];
+  const wrong: string[] = [];
+  const { parameters } = call.offer;
+  const given = random.chance(0.9) ? parameters.length : random.below(parameters.length + 1);
+  for (const [i, parameter] of parameters.entries()) {
+    const value = i < given ? chooseArgument(world, subject, name, parameter) : undefined;
+    if (/Sync$/.test(call.offer.name) && parameter.name === 'timeoutMs' && !isShort(value)) {
+      args.push(0);
+      continue;
+    }
+    if (i < given) args.push(value);
+    const key = `${name} ${parameter.name}`;
+    if (!(key in TOLERATED) && isPlainlyWrong(parameter.type, parameter.isOptional, value)) {
+      wrong.push(parameter.name);
+    }
+  }
+  return { args, wrong };
+}
+
+function chooseArgument(
+  world: World,
+  subject: object,
+  name: string,
+  parameter: Parameter,
+): unknown {
+  const { random } = world;
+  const make = VALID[`${name} ${parameter.name}`] ?? VALID[parameter.name];
+  if (make === undefined) throw new Error(`${name}: no argument is known for ${parameter.name}`);
+  if (random.chance(0.5)) return hostileValue(random);
+  const value = make(world, subject);
+  const isOptions = typeof value === 'object' && value !== null && /^options$/.test(parameter.name);
+  return isOptions && random.chance(0.7) ? spoilOne(random, value) : value;
+}
+
+/** Nothing may block for long. */
+function isShort(timeoutMs: unknown): boolean {
+  return timeoutMs !== undefined && (typeof timeoutMs !== 'number' || !(timeoutMs > 2));
+}
+
+// ── What must be so
+// ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** How engines and Node put what the library had better said itself. */
+const NOT_OURS = [
+  /^Cannot |^Class |^The "|^Illegal |^Reflect|^Symbol|^Method |^Object |^First |^Invalid [a-z]/,
+  /is not (a function|iterable|a constructor|defined|an object|extensible|callable)/,
+  /^(offset|start offset|Offset|Start offset|argument|Array buffer|byte length|Maximum) /,
+  /incompatible receiver|to a (string|number|primitive)|undefined or null|detached ArrayBuffer/,
+];
+
+/** Throws unless the error is of a documented kind. */
+function judgeError({ call, args }: Attempt, error: unknown): void {
+  if (error === FROM_GETTER) return;
+  const signals = args.filter((arg) => arg instanceof AbortSignal || isWithSignal(arg));
+  if (signals.length > 0 && (error as Error)?.name === 'AbortError') return;
+  const { code, message, name } = error as { code?: string; message: string; name: string };
+  if (name === 'BusbarError') {
+    insist(code !== undefined && code in BUSBAR_ERRORS, `unknown code ${code}`);
+    return;
+  }
+  const isMisuse = error instanceof TypeError || error instanceof RangeError;
+  insist(isMisuse, `threw ${String(error)}`);
+  insist(!NOT_OURS.some((pattern) => pattern.test(message)), `threw the engine's "${message}"`);
+  const names = call.offer.parameters.map((each) => each.name);
+  const keys = args.flatMap((arg) => keysOf(arg));
+  const isNamed = [...names, ...keys].some((each) => message.includes(each));
+  insist(isNamed, `"${message}" names none of ${names.join(', ')}`);
+}
+
+function isWithSignal(arg: unknown): boolean {
+  return keysOf(arg).includes('signal');
+}
+
+function keysOf(value: unknown): string[] {
+  try {
+    return typeof value === 'object' && value !== null ? Object.keys(value) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** All that getters and stats() of the subject say, as text. */
+function describe({ call, subject }: Attempt): string {
+  if (!(call.offer.kind === 'method' || call.offer.kind === 'getter')) return '';
+  const said = call.owner.offers
+    .filter(({ kind, name }) => kind === 'getter' || name === 'stats')
+    .map(({ kind, name }) => {
+      try {
+        const value = (subject as Record<string, unknown>)[name];
+        const shown = kind === 'getter' ? value : (value as () => unknown).call(subject);
+        return `${name} ${typeof shown === 'object' ? JSON.stringify(shown) : String(shown)}`;
+      } catch (error) {
+        return `${name} throws ${(error as Error).message}`;
+      }
+    });
+  return said.join('\n');
+}
+
+interface Before {
+  readonly words: readonly Int32Array[];
+  readonly said: string;
+}
+
+function look(attempt: Attempt): Before {
+  return { words: attempt.world.words(), said: describe(attempt) };
+}
+
+function judgeState(attempt: Attempt, before: Before): void {
+  const after = look(attempt);
+  insist(after.said === before.said, `changed:\n${before.said}\nto\n${after.said}`);
+  for (const [block, words] of before.words.entries()) {
+    const at = words.findIndex((word, i) => word !== after.words[block][i]);
+    const change = at < 0 ? '' : `${words[at]} to ${after.words[block][at]}`;
+    insist(at < 0, `threw, but word ${at} of block ${block} went from ${change}`);
+  }
+}
+
+// ── One execution
+// ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+let live: Live | undefined;
+
+function chooseCall(random: Random): Call {
+  for (;;) {
+    const call = CALLS[random.below(CALLS.length)];
+    if (!SLOW.test(nameOf(call)) || random.chance(0.02)) return call;
+  }
+}
+
+async function execute(seed: number): Promise<void> {
+  live ??= await Live.create();
+  const random = new Random(seed);
+  const call = chooseCall(random);
+  const name = nameOf(call);
+  const { kind } = call.offer;
+  const world = new World(random);
+  let stage: Stage = kind === 'method' || kind === 'getter' ? STAGES[random.below(3)] : 'open';
+  let subject: object = busbar;
+  if (kind === 'method' || kind === 'getter') {
+    if (stage === 'open' && ENDING.test(name)) stage = 'closed';
+    const shared = live.subject(call.owner.name, stage !== 'open');
+    subject = shared ?? SUBJECTS[call.owner.name]?.(world);
+    if (subject === undefined) throw new Error(`${name}: nothing to call it on`);
+    if (shared === undefined) bringTo(stage, world, call.owner.name, subject);
+  }
+  try {
+    await attemptCall(world, stage, subject, call);
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message}`, { cause });
+  } finally {
+    if (live.subject(call.owner.name, false) !== undefined) await live.settle(call.owner.name);
+  }
+}
+
+async function attemptCall(world: World, stage: Stage, subject: object, call: Call): Promise<void> {
+  const { args, wrong } = chooseArguments(world, subject, call);
+  const attempt: Attempt = { name: nameOf(call), call, stage, world, subject, args, wrong };
+  const before = look(attempt);
+  try {
+    const result = invoke(attempt);
+    if (result instanceof Promise) await judgePromise(attempt, result, before);
+    else judgeResult(attempt, result);
+  } catch (error) {
+    if (error instanceof Verdict) throw explain(attempt, error.cause as Error);
+    try {
+      judgeError(attempt, error);
+      judgeState(attempt, before);
+    } catch (verdict) {
+      throw explain(attempt, verdict as Error);
+    }
+  }
+  const contradictions = world.finish();
+  if (contradictions.length > 0) throw explain(attempt, new Error(contradictions.join('; ')));
+}
+
+/** What the fuzzer finds wrong, told apart from what the library throws. */
+class Verdict extends Error {}
+
+function invoke({ call, subject, args }: Attempt): unknown {
+  const { name, kind } = call.offer;
+  const exported = (busbar as unknown as Record<string, never>)[call.owner.name];
+  const key = name.startsWith('[Symbol.')
+    ? (Symbol as unknown as Record<string, symbol>)[name.slice('[Symbol.'.length, -1)]
+    : name;
+  if (kind === 'function') return (exported as (...args: unknown[]) => unknown)(...args);
+  if (kind === 'constructor') return new (exported as new (...args: unknown[]) => unknown)(...args);
+  const owner = (kind === 'static' ? exported : subject) as Record<PropertyKey, unknown>;
+  if (kind === 'getter') return owner[key];
+  return (owner[key] as (...args: unknown[]) => unknown)(...args);
+}
+
+function judgeResult({ world, wrong }: Attempt, result: unknown): void {
+  if (result instanceof Packet) world.atEnd(() => result.release());
+  else if (result !== null && typeof result === 'object') {
+    const { close, fd } = result as { close?: () => unknown; fd?: number };
+    if (typeof close === 'function') world.atEnd(() => close.call(result));
+    if (typeof fd === 'number') quietly(() => closeSync(fd));
+  }
+  if (wrong.length === 0) return;
+  throw new Verdict('', { cause: new Error(`accepted what is no ${wrong.join(' and no ')}`) });
+}
+
+/** Longer than everything that ends by itself here. */
+const PATIENCE_MS = 10_000;
+const PENDING = Symbol('pending');
+
+async function judgePromise(
+  attempt: Attempt,
+  promise: Promise<unknown>,
+  before: Before,
+): Promise<void> {
+  const settled = promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  const isRemote = attempt.stage === 'open' && isSlow(attempt);
+  const early = isRemote ? await inTime(settled) : await Promise.race([settled, later()]);
+  const isWaiting = early === PENDING;
+  // It waits for what will not come: the end of everything ends it.
+  if (isWaiting) attempt.world.finish();
+  const outcome = isWaiting ? await inTime(settled) : early;
+  if (outcome === PENDING) {
+    throw new Verdict('', { cause: new Error('a promise was not settled by the end of its pool') });
+  }
+  if ('value' in outcome) {
+    judgeResult(attempt, outcome.value);
+    await endOf(outcome.value);
+    return;
+  }
+  try {
+    judgeError(attempt, outcome.error);
+    if (!isWaiting && !isSlow(attempt)) judgeState(attempt, before);
+  } catch (cause) {
+    throw new Verdict('', { cause });
+  }
+}
+
+/** Sockets and threads answer when they do. */
+function isSlow({ call }: Attempt): boolean {
+  return /^(Executor|ExecutorGroup|TcpServer|UdpLink|TcpLink)$/.test(call.owner.name);
+}
+
+async function later(): Promise<typeof PENDING> {
+  for (let i = 0; i < 20; i++) await undefined;
+  return PENDING;
+}
+
+async function inTime<T>(promise: Promise<T>): Promise<T | typeof PENDING> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<typeof PENDING>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, PENDING);
+  });
+  const first = await Promise.race([promise, timeout]);
+  clearTimeout(timer);
+  return first;
+}
+
+async function endOf(value: unknown): Promise<void> {
+  if (value instanceof busbar.ExecutorGroup || value instanceof busbar.Executor) await value.stop();
+  if (value instanceof busbar.TcpServer || value instanceof busbar.UdpLink) await value.close();
+}
+
+function explain({ name, stage, args }: Attempt, cause: Error): Error {
+  return new Error(`${stage} ${name}(${args.map(show).join(', ')}) ${cause.message}`, { cause });
+}
+
+function show(value: unknown): string {
+  try {
+    if (value === FROM_GETTER) return 'FROM_GETTER';
+    if (typeof value === 'object' && value !== null) {
+      const name = value.constructor?.name ?? 'object';
+      return name === 'Object' || name === 'Array' ? JSON.stringify(value) : name;
+    }
+    return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  } catch {
+    return 'something that throws';
+  }
+}
+
+export const hostileArguments: SeedTarget = {
+  name: 'hostile-arguments',
+  execution: 'one call of one public function or method with hostile arguments, in a new pool',
+  executionsInTests: 10_000,
+  run: execute,
+  end: async () => {
+    await live?.end();
+    live = undefined;
+  },
+};
