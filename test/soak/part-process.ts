@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/** Soak: the run's handle on one part, a process of its own. */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Answer, Order, PartName, PartOptions } from './part.ts';
+
+const PROGRAM = fileURLToPath(new URL('./part.main.js', import.meta.url));
+/** No answer for so long: something hangs. */
+const ANSWER_MS_MAX = 60_000;
+const COMPLAINTS_MAX = 4000;
+
+/** Order without its id. */
+type Wish = Order extends infer One ? (One extends Order ? Omit<One, 'id'> : never) : never;
+type Sample = Extract<Answer, { readonly kind: 'sample' }>;
+interface Asked {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+export class PartProcess {
+  readonly name: PartName;
+  readonly #child: ChildProcess;
+  readonly #pending: Map<number, Asked> = new Map();
+  #ids: number = 0;
+  #printed: string = '';
+
+  constructor(name: PartName) {
+    this.name = name;
+    this.#child = fork(PROGRAM, [name], {
+      execArgv: ['--expose-gc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#printed = (this.#printed + text).slice(-COMPLAINTS_MAX);
+    });
+    this.#child.on('message', (answer: Answer) => {
+      const asked = this.#pending.get(answer.id);
+      this.#pending.delete(answer.id);
+      if (answer.kind === 'failed') asked?.reject(new Error(`${name}: ${answer.reason}`));
+      else asked?.resolve(answer);
+    });
+    this.#child.on('exit', (code) => {
+      const error = new Error(`${name} has ended, code ${code}: ${this.#printed}`);
+      for (const { reject } of this.#pending.values()) reject(error);
+      this.#pending.clear();
+    });
+  }
+
+  /** Resolves to its ports. */
+  async make(options: PartOptions): Promise<readonly number[]> {
+    const answer = await this.#ask({ kind: 'make', options });
+    return answer.kind === 'made' ? answer.ports : [];
+  }
+
+  async sample(isMinute: boolean): Promise<Sample> {
+    const answer = await this.#ask({ kind: 'sample', isMinute });
+    if (answer.kind !== 'sample') throw new Error(`asked for a sample, got ${answer.kind}`);
+    return answer;
+  }
+
+  /** Resolves to what it has to complain about. */
+  async do(kind: 'go' | 'stop' | 'close'): Promise<readonly string[]> {
+    const answer = await this.#ask({ kind });
+    return answer.kind === 'done' ? answer.complaints : [];
+  }
+
+  /** Resolves when the process has ended by itself; rejects with what it has printed. */
+  async exit(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    await this.#ask({ kind: 'exit' });
+    const [code] = (await exited) as [number | null];
+    if (code !== 0) throw new Error(`${this.name} ended with ${code}: ${this.#printed}`);
+  }
+
+  /** At once. Does nothing if it has ended. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #ask(wish: Wish): Promise<Answer> {
+    const id = this.#ids++;
+    return new Promise<Answer>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`${this.name} has not answered ${wish.kind} in ${ANSWER_MS_MAX} ms`));
+      }, ANSWER_MS_MAX);
+      this.#pending.set(id, {
+        resolve: (answer) => {
+          clearTimeout(timer);
+          resolve(answer);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
+      this.#child.send({ ...wish, id }, (error) => {
+        if (error !== null) this.#pending.get(id)?.reject(error);
+      });
+    });
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/** Soak: keeps a number of messages on their way, so that a load is as fast as what it loads. */
+
+import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
+
+/** Writes message `number`; false: not now. */
+export type SendOne = (number: number, nowMs: number) => boolean;
+
+/** Whoever had no room when the last message was confirmed is tried again so often. */
+const RETRY_MS = 20;
+
+export class Window {
+  readonly #size: number;
+  readonly #sendOne: SendOne;
+  #sent: number = 0;
+  #confirmed: number = 0;
+  #isOpen: boolean = false;
+  #retry: NodeJS.Timeout | undefined = undefined;
+  #whenEmpty: () => void = () => {};
+
+  constructor(size: number, sendOne: SendOne) {
+    this.#size = size;
+    this.#sendOne = sendOne;
+  }
+
+  start(): void {
+    this.#isOpen = true;
+    this.#retry = setInterval(() => this.#fill(), RETRY_MS);
+    this.#fill();
+  }
+
+  /** One has arrived where it should. */
+  confirm(): void {
+    this.#confirmed++;
+    const waiting = this.#sent - this.#confirmed;
+    if (this.#isOpen && waiting <= this.#size >> 1) this.#fill();
+    if (waiting === 0) this.#whenEmpty();
+  }
+
+  /** Sends up to `count`, as far as there is room. */
+  send(count: number, nowMs: number): void {
+    for (let i = 0; i < count && this.#sendOne(this.#sent, nowMs); i++) this.#sent++;
+  }
+
+  /** Sends no more, and resolves when all have arrived. */
+  async finish(): Promise<void> {
+    this.#isOpen = false;
+    clearInterval(this.#retry);
+    if (this.#sent === this.#confirmed) return;
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+
+  /** Sends no more; nobody waits for what is on its way. */
+  abandon(): void {
+    this.#isOpen = false;
+    clearInterval(this.#retry);
+    this.#whenEmpty();
+  }
+
+  #fill(): void {
+    this.send(this.#size - (this.#sent - this.#confirmed), sharedNowMs());
+  }
+}
