@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: MIT
-/** `npm start`: builds what is out of date, then becomes examples/broker, arguments and all. */
+/**
+ * `npm start`: builds what is out of date, then becomes examples/broker, arguments and all.
+ * `npm run example:NAME`: the same with examples/NAME.
+ */
 import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { build } from './build.mjs';
 import { ROOT } from './files.mjs';
 
-const program = `${ROOT}build/examples/broker/main.js`;
+const [flag, example] = process.argv.slice(2);
+const isNamed = flag === '--example' && example !== undefined;
+if (isNamed) process.argv.splice(2, 2);
+const name = isNamed ? example : 'broker';
+const program = `${ROOT}build/examples/${name}/main.js`;
 
 if (!(await build())) {
   console.error('The build failed, see above.');
   process.exitCode = 1;
 } else if (!existsSync(program)) {
-  console.error('There is no program to start: examples/broker/main.ts is missing.');
+  console.error(`There is no program to start: examples/${name}/main.ts is missing.`);
   process.exitCode = 1;
 } else {
   process.argv[1] = program;

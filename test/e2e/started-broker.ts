@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** End to end: a broker for a test, on one thread or on several executors, with one face. */
 
-import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Broker } from '../../examples/broker/broker.ts';
 import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
+import { buildPrograms } from '../program.ts';
 import type { Answer, CrashKind, GroupStats, Order } from './broker-under-test.main.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -39,18 +40,6 @@ export async function startBroker(
     },
     drain: () => broker.drain(),
   };
-}
-
-let isBuilt = false;
-
-/** Programs run as they are built. */
-export function buildPrograms(): void {
-  if (isBuilt) return;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`${ROOT}scripts/build.mjs`], {
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw new Error(`the build failed: ${stdout}${stderr}`);
-  isBuilt = true;
 }
 
 class BrokerProcess implements StartedBroker {

@@ -4,70 +4,15 @@
  * own.
  */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildPrograms, killPrograms, Program } from '../program.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  expect(await new Program('scripts/build.mjs').ended).toBe(0);
-});
-
-afterAll(() => {
-  for (const child of children) child.kill('SIGKILL');
-});
-
-/** A program that runs, and the lines that it prints. */
-class Program {
-  readonly process: ChildProcess;
-  readonly lines: string[] = [];
-  readonly ended: Promise<number | null>;
-  #changed: () => void = () => {};
-  #hasEnded = false;
-
-  constructor(script: string, ...args: string[]) {
-    const isScript = /\.m?js$/.test(script);
-    const words = isScript ? [process.execPath, `${ROOT}${script}`, ...args] : [script, ...args];
-    this.process = spawn(words[0], words.slice(1), {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    children.push(this.process);
-    for (const stream of [this.process.stdout, this.process.stderr]) {
-      if (stream === null) continue;
-      createInterface({ input: stream }).on('line', (line) => {
-        this.lines.push(line);
-        this.#changed();
-      });
-    }
-    this.ended = once(this.process, 'close').then(([code]) => {
-      this.#hasEnded = true;
-      this.#changed();
-      return code as number | null;
-    });
-  }
-
-  /** Waits for a line that matches. */
-  async line(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      for (const line of this.lines) {
-        const match = pattern.exec(line);
-        if (match !== null) return match;
-      }
-      if (this.#hasEnded) throw new Error(`ended without ${pattern}:\n${this.lines.join('\n')}`);
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
-    }
-  }
-}
+beforeAll(buildPrograms);
+afterAll(killPrograms);
 
 function broker(...args: string[]): Program {
-  return new Program('build/examples/broker/main.js', ...args);
+  return new Program('build/examples/broker/main.js', args);
 }
 
 async function portOf(program: Program): Promise<string> {
@@ -78,9 +23,9 @@ async function portOf(program: Program): Promise<string> {
 test.each(['1', '2'])('two strangers exchange messages, executors: %s', async (executors) => {
   const bus = broker('--port', '0', '--seconds', '0', '--executors', executors);
   const servers = `127.0.0.1:${await portOf(bus)}`;
-  const answering = new Program('test/e2e/stranger-answers.mjs', servers);
+  const answering = new Program('test/e2e/stranger-answers.mjs', [servers]);
   await answering.line(/^ready$/);
-  const asking = new Program('test/e2e/stranger-asks.mjs', servers, '2000');
+  const asking = new Program('test/e2e/stranger-asks.mjs', [servers, '2000']);
   expect(await asking.ended).toBe(0);
   expect(await answering.ended).toBe(0);
   expect(asking.lines).toEqual(['2000 letters in order', '2000 answers, 0 wrong']);
@@ -92,13 +37,13 @@ test.each(['1', '2'])('two strangers exchange messages, executors: %s', async (e
 const hasNatsServer = spawnSync('nats-server', ['--version']).status === 0;
 if (hasNatsServer || process.env.BUSBAR_TEST_NATS_SERVER === 'required') {
   test('the same two strangers get the same from nats-server', async () => {
-    const server = new Program('nats-server', '-a', '127.0.0.1', '-p', '-1');
+    const server = new Program('nats-server', ['-a', '127.0.0.1', '-p', '-1']);
     const [, port] = await server.line(/client connections on 127\.0\.0\.1:(\d+)/);
     await server.line(/Server is ready/);
     const servers = `127.0.0.1:${port}`;
-    const answering = new Program('test/e2e/stranger-answers.mjs', servers);
+    const answering = new Program('test/e2e/stranger-answers.mjs', [servers]);
     await answering.line(/^ready$/);
-    const asking = new Program('test/e2e/stranger-asks.mjs', servers, '2000');
+    const asking = new Program('test/e2e/stranger-asks.mjs', [servers, '2000']);
     expect(await asking.ended).toBe(0);
     expect(await answering.ended).toBe(0);
     expect(asking.lines).toEqual(['2000 letters in order', '2000 answers, 0 wrong']);
@@ -111,9 +56,9 @@ test('npm start: the load runs, nothing is lost, and the broker serves on', asyn
   await bus.line(/^2 executors, /);
   await bus.line(/published, [\d,]+ delivered, 0 missing, 0 wrong/);
   await bus.line(/^Serving nats:\/\/127\.0\.0\.1:\d+ until Ctrl-C/);
-  const answering = new Program('test/e2e/stranger-answers.mjs', servers);
+  const answering = new Program('test/e2e/stranger-answers.mjs', [servers]);
   await answering.line(/^ready$/);
-  const asking = new Program('test/e2e/stranger-asks.mjs', servers, '10');
+  const asking = new Program('test/e2e/stranger-asks.mjs', [servers, '10']);
   expect(await asking.ended).toBe(0);
   bus.process.kill('SIGINT');
   expect(await bus.ended).toBe(0);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example: a TCP server that sends every message back, whole program.
+ *
+ * A message is its length in four bytes, high byte first, and so many bytes. Nothing is dropped: a
+ * client that does not read what it is sent is not read from either, until it does.
+ */
+
+import { parseArgs } from 'node:util';
+import { LengthPrefixCodec } from 'busbar/framer';
+import { type TcpLink, TcpServer } from 'busbar/link';
+import { type BufferId, BufferPool } from 'busbar/pool';
+
+const HELP = `A TCP server that sends every message back. A message is its length in four bytes,
+high byte first, and so many bytes, 65532 at most.
+
+Usage: npm run example:tcp-echo -- [--port N] [--host ADDRESS] [--path FILE]
+
+  --port N         listen on this port (7000; 0: any that is free)
+  --host ADDRESS   and on this address (127.0.0.1: this machine only)
+  --path FILE      listen on a Unix socket instead
+`;
+
+/** Enough for all clients: 2 to read into and a dozen to be sent are more than one gets. */
+const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 1024 });
+const maxLinks = 64;
+
+function listen(place: { port: number; host: string } | { path: string }): Promise<TcpServer> {
+  return TcpServer.listen(pool, {
+    ...place,
+    maxLinks,
+    codec: () => new LengthPrefixCodec('u32'),
+    handler: (link) => ({
+      onFrame: (offset, length, bufferId) => {
+        // Numbers, no objects: the frame lies in pool.bytes. Its prefix lies before it: send both.
+        const isSent = link.writer.tryWrite(pool.bytes, offset - 4, offset + length);
+        if (!isSent) void sendLater(link, offset - 4, offset + length, bufferId);
+      },
+      onClose: (_link, error) => {
+        if (error !== undefined) console.error(`A client was cut off: ${error.message}`);
+      },
+    }),
+  });
+}
+
+/** Not now: keeps the frame, and reads no more before there is room for it. */
+async function sendLater(link: TcpLink, begin: number, end: number, bufferId: BufferId) {
+  link.pause();
+  pool.retain(bufferId);
+  try {
+    const room = await link.writer.reserve(end - begin);
+    pool.bytes.copyWithin(room.offset, begin, end);
+    room.commit();
+    link.resume();
+  } catch {
+    // The link has closed meanwhile: nobody is there to be answered.
+  } finally {
+    pool.release(bufferId);
+  }
+}
+
+async function main(): Promise<number> {
+  let server: TcpServer;
+  try {
+    const { values } = parseArgs({
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        port: { type: 'string' },
+        host: { type: 'string' },
+        path: { type: 'string' },
+      },
+    });
+    if (values.help) {
+      console.log(HELP);
+      return 0;
+    }
+    const { port = '7000', host = '127.0.0.1', path } = values;
+    server = await listen(path === undefined ? { port: Number(port), host } : { path });
+  } catch (error) {
+    console.error(`${(error as Error).message}\nTry: npm run example:tcp-echo -- --help`);
+    return 2;
+  }
+  console.log(`Echo on ${server.port === 0 ? server.host : `${server.host}:${server.port}`}`);
+  await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  await server.close();
+  return 0;
+}
+
+process.exitCode = await main();
