@@ -2,9 +2,11 @@
 /** The socket's end of the way, in both directions: links between sockets and the pool. */
 
 export type { IngestMode } from './ingest.ts';
+export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
 export type { LinkHandler, LinkOptions } from './link-options.ts';
+export type { SharedLinkOptions } from './shared-options.ts';
 export type { TcpAddress } from './tcp-connect.ts';
-export { type LinkStats, TcpLink } from './tcp-link.ts';
+export { TcpLink, type TcpLinkStats } from './tcp-link.ts';
 export { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 export { UdpAddress } from './udp-address.ts';
 export type { UdpLinkStats } from './udp-endpoint.ts';

@@ -8,19 +8,12 @@ import type { Duplex } from 'node:stream';
 import type { Framer } from '../framer/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { ReadTarget } from './ingest.ts';
+import type { ReadingStats } from './link.ts';
 
 /** What an intake has done so far. */
-export interface IntakeStats {
-  /** Bytes that arrived. */
-  readonly bytesRead: number;
-  /** Times that bytes arrived. */
-  readonly reads: number;
-  /** How many of these reads the kernel made straight into a pool buffer. */
+export interface IntakeStats extends ReadingStats {
+  /** How many of the reads the kernel made straight into a pool buffer. */
   readonly directReads: number;
-  /** Times that reading stopped because somebody called `pause()`. */
-  readonly pauses: number;
-  /** Times that reading stopped because the pool had no buffer. */
-  readonly exhaustions: number;
 }
 
 /** Whom an intake works for. */

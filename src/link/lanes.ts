@@ -4,22 +4,32 @@
 import { checkInteger } from '../base/check.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { WriteFlusher } from '../writer/index.ts';
-import type { Outbox } from './outbox.ts';
 import { type Outlet, Switchboard } from './switchboard.ts';
 
+/** What lanes ask of a link's outbox. */
+export interface LaneOutbox {
+  /** What waits, as `highWaterBytes` counts it. */
+  readonly queuedBytes: number;
+  /** Whether so much waits that it should be sent before this turn of the event loop ends. */
+  readonly isFull: boolean;
+  /** Takes a region and one reference on its buffer; `row` says where its writer's regions go. */
+  push(offset: number, length: number, bufferId: BufferId, row: number): void;
+  /** Sends what waits, as far as it goes now. */
+  send(): void;
+}
+
 /**
- * A link's side of the switchboard.
+ * A link's side of the switchboard: one outlet for each of its writers.
  *
- * When `highWaterBytes` wait for the peer the link is *stalled*: what its writers flush stays in
+ * When `highWaterBytes` wait in the outbox the link is *stalled*: what its writers flush stays in
  * their lanes of the flusher, until only `lowWaterBytes` wait.
  */
-export class Lanes implements Outlet {
-  isDue = false;
+export class Lanes {
   readonly #board: Switchboard;
-  readonly #outbox: Outbox;
-  readonly #highWaterBytes: number;
+  readonly #outbox: LaneOutbox;
+  #highWaterBytes: number;
   readonly #lowWaterBytes: number;
-  readonly #writerIds: number[] = [];
+  readonly #lanes = new Map<number, Lane>();
   #stalled = false;
   #stalls = 0;
 
@@ -27,7 +37,7 @@ export class Lanes implements Outlet {
   constructor(
     pool: BufferPool,
     flusher: WriteFlusher | undefined,
-    outbox: Outbox,
+    outbox: LaneOutbox,
     highWaterBytes: number,
     lowWaterBytes: number,
   ) {
@@ -41,7 +51,7 @@ export class Lanes implements Outlet {
     return this.#board.flusher;
   }
 
-  /** Whether regions are left in the flusher because the peer reads too slowly. */
+  /** Whether regions are left in the flusher because too much waits. */
   get stalled(): boolean {
     return this.#stalled;
   }
@@ -51,25 +61,31 @@ export class Lanes implements Outlet {
     return this.#stalls;
   }
 
-  /** Regions of this writer come here from now on. **Throws** RangeError, TypeError. */
-  add(writerId: number): void {
+  /**
+   * Regions of this writer come here from now on, and no more where they went before. **Throws**
+   * RangeError, TypeError.
+   */
+  add(writerId: number, row: number = 0): void {
     this.#checkWriterId(writerId);
-    this.#writerIds.push(writerId);
-    this.#board.plug(writerId, this);
+    const lane = new Lane(this, this.#outbox, row);
+    this.#lanes.set(writerId, lane);
+    this.#board.plug(writerId, lane);
+    // It may have been paused for the link that it fed before.
+    this.#board.resume(writerId, lane);
   }
 
   /** Regions of this writer do not come any more; those that wait are dropped. */
   remove(writerId: number): void {
     this.#checkWriterId(writerId);
-    const at = this.#writerIds.indexOf(writerId);
-    if (at < 0) return;
-    this.#writerIds.splice(at, 1);
-    this.#board.unplug(writerId, this);
+    const lane = this.#lanes.get(writerId);
+    if (lane === undefined) return;
+    this.#lanes.delete(writerId);
+    this.#board.unplug(writerId, lane);
   }
 
   /** Removes every writer. */
   clear(): void {
-    for (const writerId of this.#writerIds.splice(0)) this.#board.unplug(writerId, this);
+    for (const writerId of [...this.#lanes.keys()]) this.remove(writerId);
   }
 
   /** Takes what was flushed. Unless stalled afterwards, the lanes are empty then. */
@@ -84,9 +100,16 @@ export class Lanes implements Outlet {
   resume(): boolean {
     if (!this.#stalled) return false;
     this.#stalled = false;
-    for (const writerId of this.#writerIds) this.#board.resume(writerId, this);
+    for (const [writerId, lane] of this.#lanes) this.#board.resume(writerId, lane);
     this.drain();
     return !this.#stalled;
+  }
+
+  /** Takes all that there is, and whatever comes: for an outbox that drops and counts it. */
+  giveUp(): void {
+    this.#highWaterBytes = Infinity;
+    this.resume();
+    this.drain();
   }
 
   /** After a write: like {@link resume}, if little enough waits. */
@@ -94,15 +117,37 @@ export class Lanes implements Outlet {
     return this.#stalled && this.#outbox.queuedBytes <= this.#lowWaterBytes && this.resume();
   }
 
-  // ── For the switchboard ───────────────────────────────────────────────────────────────
-
-  push(offset: number, length: number, bufferId: BufferId): boolean {
-    const outbox = this.#outbox;
-    outbox.push(offset, length, bufferId);
-    if (outbox.queuedBytes < this.#highWaterBytes) return true;
+  /** Whether more may come, if need be after a try to send what waits; if not, it is a stall. */
+  hasRoom(): boolean {
+    if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
+    this.#outbox.send();
+    if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
     if (!this.#stalled) this.#stalls++;
     this.#stalled = true;
     return false;
+  }
+
+  #checkWriterId(writerId: number): void {
+    checkInteger('writerId', writerId, 0, this.flusher.layout.writerCount - 1);
+  }
+}
+
+/** One writer's outlet. */
+class Lane implements Outlet {
+  isDue = false;
+  readonly #lanes: Lanes;
+  readonly #outbox: LaneOutbox;
+  readonly #row: number;
+
+  constructor(lanes: Lanes, outbox: LaneOutbox, row: number) {
+    this.#lanes = lanes;
+    this.#outbox = outbox;
+    this.#row = row;
+  }
+
+  push(offset: number, length: number, bufferId: BufferId): boolean {
+    this.#outbox.push(offset, length, bufferId, this.#row);
+    return this.#lanes.hasRoom();
   }
 
   isFull(): boolean {
@@ -111,9 +156,5 @@ export class Lanes implements Outlet {
 
   send(): void {
     this.#outbox.send();
-  }
-
-  #checkWriterId(writerId: number): void {
-    checkInteger('writerId', writerId, 0, this.flusher.layout.writerCount - 1);
   }
 }

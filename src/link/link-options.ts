@@ -10,16 +10,17 @@ import {
   checkInteger,
   checkOneOf,
   checkOptions,
-  checkSignal,
-  checkTimeoutMs,
-  show,
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { Codec } from '../framer/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
-import { resolveWriterOptions } from '../writer/writer-options.ts';
 import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './intake.ts';
+import {
+  type ResolvedSharedOptions,
+  resolveSharedOptions,
+  SHARED_OPTION_KEYS,
+  type SharedLinkOptions,
+} from './shared-options.ts';
 import type { TcpLink } from './tcp-link.ts';
 
 /**
@@ -63,22 +64,13 @@ export interface LinkHandler {
 }
 
 /** What every link needs to know, however its socket comes to be. */
-export interface LinkOptions {
+export interface LinkOptions extends SharedLinkOptions {
   /** Makes the codec of one link. A codec that keeps no state may be returned again and again. */
   readonly codec: () => Codec;
   /** Makes the handler of one link; called once, before the first byte is read. */
   readonly handler: (link: TcpLink) => LinkHandler;
   /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
   readonly maxFrameBytes?: number;
-  /**
-   * Whose regions the link sends. The link's writer is made for it, and it is drained by links from
-   * then on. Default: one flusher for all links of the pool on this thread.
-   */
-  readonly flusher?: WriteFlusher;
-  /**
-   * Options of the link's own writer. Default: flushed at the end of each turn of the event loop.
-   */
-  readonly writer?: WriterOptions;
   /**
    * 'direct' (the default) reads into the pool where the socket allows it; 'copy' never does.
    * `link.ingest` says what came of it.
@@ -90,29 +82,14 @@ export interface LinkOptions {
    * below that the copy costs less than a tenth of the read.
    */
   readonly directReadBytes?: number;
-  /**
-   * When so many bytes wait for the peer, no more are taken from the link's writers: they are told
-   * "not now" as soon as their lanes are full. Default 262144: enough for a fast network's round
-   * trip, little enough for a thousand slow peers.
-   */
-  readonly highWaterBytes?: number;
-  /** When fewer wait again, the writers go on. Default: half of `highWaterBytes`. */
-  readonly lowWaterBytes?: number;
   /** Whether the link may write after the peer has ended. Default false. */
   readonly allowHalfOpen?: boolean;
-  /**
-   * How long `close()` and the end by the peer wait for the rest to be sent, and for the peer's
-   * end. Default 5000.
-   */
-  readonly closeDeadlineMs?: number;
   /**
    * Send without waiting for more (TCP_NODELAY). Default true: batching is the writers' business.
    */
   readonly noDelay?: boolean;
   /** Probe the peer after so many milliseconds of silence (SO_KEEPALIVE). Default: do not. */
   readonly keepAliveMs?: number;
-  /** Destroys the link when it aborts. */
-  readonly signal?: AbortSignal;
 }
 
 /** The options' names, for those who accept more. */
@@ -120,40 +97,26 @@ export const LINK_OPTION_KEYS: readonly string[] = [
   'codec',
   'handler',
   'maxFrameBytes',
-  'flusher',
-  'writer',
   'ingest',
   'directReadBytes',
-  'highWaterBytes',
-  'lowWaterBytes',
   'allowHalfOpen',
-  'closeDeadlineMs',
   'noDelay',
   'keepAliveMs',
-  'signal',
+  ...SHARED_OPTION_KEYS,
 ];
 
 /** Options with every default applied. */
-export interface ResolvedLinkOptions {
+export interface ResolvedLinkOptions extends ResolvedSharedOptions {
   readonly codec: () => Codec;
   readonly handler: (link: TcpLink) => LinkHandler;
   readonly maxFrameBytes: number;
-  readonly flusher: WriteFlusher | undefined;
-  readonly writer: WriterOptions;
   readonly ingest: 'direct' | 'copy';
   readonly directReadBytes: number;
-  readonly highWaterBytes: number;
-  readonly lowWaterBytes: number;
   readonly allowHalfOpen: boolean;
-  readonly closeDeadlineMs: number;
   readonly noDelay: boolean;
   readonly keepAliveMs: number | undefined;
-  readonly signal: AbortSignal | undefined;
 }
 
-const HIGH_WATER_BYTES_DEFAULT = 256 * 1024;
-const CLOSE_DEADLINE_MS_DEFAULT = 5000;
-const WATER_BYTES_MAX = 2 ** 31 - 1;
 const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
 
 /** Checks the options and applies the defaults; `extraKeys` are known to the caller. */
@@ -166,15 +129,9 @@ export function resolveLinkOptions(
   const { bufferSize } = pool;
   const directReadBytes = options.directReadBytes ?? directReadBytesDefault(bufferSize);
   const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
-  const highWaterBytes = checkInteger(
-    'highWaterBytes',
-    options.highWaterBytes ?? HIGH_WATER_BYTES_DEFAULT,
-    1,
-    WATER_BYTES_MAX,
-  );
-  const lowWaterBytes = options.lowWaterBytes ?? highWaterBytes >>> 1;
   const keepAliveMs = options.keepAliveMs;
   return Object.freeze({
+    ...resolveSharedOptions(pool, options),
     codec: checkFunction('codec', options.codec),
     handler: checkFunction('handler', options.handler),
     maxFrameBytes: checkInteger(
@@ -183,41 +140,15 @@ export function resolveLinkOptions(
       1,
       bufferSize,
     ),
-    flusher: checkFlusher(pool, options.flusher),
-    writer: checkWriter(pool, options.writer ?? { flush: 'turn' }),
     ingest: checkOneOf('ingest', options.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
-    highWaterBytes,
-    lowWaterBytes: checkInteger('lowWaterBytes', lowWaterBytes, 0, highWaterBytes),
     allowHalfOpen: checkBoolean('allowHalfOpen', options.allowHalfOpen ?? false),
-    closeDeadlineMs: checkTimeoutMs(
-      'closeDeadlineMs',
-      options.closeDeadlineMs ?? CLOSE_DEADLINE_MS_DEFAULT,
-    ),
     noDelay: checkBoolean('noDelay', options.noDelay ?? true),
     keepAliveMs:
       keepAliveMs === undefined
         ? undefined
         : checkInteger('keepAliveMs', keepAliveMs, 0, KEEP_ALIVE_MS_MAX),
-    signal: checkSignal('signal', options.signal),
   });
-}
-
-function checkFlusher(pool: BufferPool, flusher: unknown): WriteFlusher | undefined {
-  if (flusher === undefined) return undefined;
-  if (!(flusher instanceof WriteFlusher) || flusher.pool !== pool) {
-    throw new TypeError(`flusher must be a WriteFlusher of the same pool, got ${show(flusher)}`);
-  }
-  return flusher;
-}
-
-/** Here already, so that a server does not listen with options of which no link can be made. */
-function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
-  if (typeof writer !== 'object') {
-    throw new TypeError(`writer must be an object, got ${show(writer)}`);
-  }
-  resolveWriterOptions(pool, writer);
-  return writer;
 }
 
 /** The handler must take frames in one way or the other. */

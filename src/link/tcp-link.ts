@@ -12,6 +12,7 @@ import { LocalWriter } from '../writer/index.ts';
 import { type IngestMode, readsInto, rewire } from './ingest.ts';
 import { Intake, type IntakeOwner, type IntakeStats } from './intake.ts';
 import { Lanes } from './lanes.ts';
+import type { CloseOptions, Link, LinkStats } from './link.ts';
 import {
   checkHandler,
   type LinkHandler,
@@ -22,12 +23,10 @@ import {
 import { Outbox, type OutboxStats } from './outbox.ts';
 import { checkAddress, openSocket, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 
-/** What a link has done so far. */
-export interface LinkStats extends IntakeStats, OutboxStats {
+/** What a TCP link has done so far. */
+export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;
-  /** Times that the link stopped taking from its writers because the peer reads too slowly. */
-  readonly stalls: number;
 }
 
 /** What the link still does with its writers. */
@@ -54,7 +53,7 @@ type WriteState = typeof WRITING | typeof DRAINING | typeof ENDED;
  * buffer. A quiet link holds none either, except one after a read of `directReadBytes` or more and
  * one while a frame has begun. **Threads** one.
  */
-export class TcpLink {
+export class TcpLink implements Link {
   readonly pool: BufferPool;
   /**
    * Whose frames the handler takes. Only `next`, `nextPacket`, `takePacket`, `finishFrame` and the
@@ -188,6 +187,11 @@ export class TcpLink {
     return this.#error;
   }
 
+  /** True when the connection is gone and the link holds no buffer: see `onClose`. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** True after {@link pause}, until {@link resume}. */
   get paused(): boolean {
     return this.#intake.paused;
@@ -265,7 +269,7 @@ export class TcpLink {
    * Resolves when the link is closed and holds no buffer. After `deadlineMs` what is left is
    * dropped: then, and whenever something was lost, `link.error` says so.
    */
-  close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     const deadlineMs = checkTimeoutMs(
       'deadlineMs',
       options.deadlineMs ?? this.#options.closeDeadlineMs,
@@ -294,7 +298,7 @@ export class TcpLink {
   }
 
   /** A snapshot of the link's counters. */
-  stats(): LinkStats {
+  stats(): TcpLinkStats {
     return {
       ingest: this.ingest,
       ...this.#intake.stats(),
@@ -439,8 +443,7 @@ export class TcpLink {
       this.#outbox.discard();
       // What the writer and the lanes still have goes to the closed outbox, which counts it as
       // lost.
-      this.#lanes.resume();
-      this.#lanes.drain();
+      this.#lanes.giveUp();
       this.#outbox.lose(this.writer.close());
       this.#lanes.drain();
       this.#lanes.clear();

@@ -6,9 +6,10 @@ import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { LocalWriter, type WriterOptions } from '../writer/index.ts';
+import { Lanes } from './lanes.ts';
+import type { CloseOptions, LinkStats } from './link.ts';
 import { UdpAddress } from './udp-address.ts';
 import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
-import { UdpLanes } from './udp-lanes.ts';
 import type { UdpLink } from './udp-link.ts';
 import { checkUdpHandler, type ResolvedUdpOptions, type UdpHandler } from './udp-options.ts';
 import {
@@ -22,7 +23,7 @@ import {
 import { datagramError, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
 
 /** What a UDP link has done so far. */
-export interface UdpLinkStats extends UdpIntakeStats, UdpOutboxStats {
+export interface UdpLinkStats extends LinkStats, UdpIntakeStats, UdpOutboxStats {
   /** The shim's socket, or Node's. */
   readonly implementation: 'native' | 'dgram';
   /**
@@ -32,8 +33,6 @@ export interface UdpLinkStats extends UdpIntakeStats, UdpOutboxStats {
   readonly dropped: number;
   /** Reports that datagrams came to nothing; see `onError`. */
   readonly errors: number;
-  /** Times that the link stopped taking from its writers because the socket had no room. */
-  readonly stalls: number;
 }
 
 /** The row of the address that the socket is connected to. */
@@ -63,7 +62,7 @@ export abstract class UdpEndpoint {
   protected readonly socket: UdpSocket;
   protected readonly intake: UdpIntake;
   protected readonly outbox: UdpOutbox;
-  protected readonly lanes: UdpLanes;
+  protected readonly lanes: Lanes;
   protected handler: UdpHandler = {};
   protected readonly writers: Set<LocalWriter> = new Set();
   protected ownWriter: LocalWriter | undefined;
@@ -87,10 +86,9 @@ export abstract class UdpEndpoint {
     this.implementation = socket.implementation;
     const { packed, datagramBytes, flusher, highWaterBytes, lowWaterBytes, signal } = options;
     this.intake = new UdpIntake(pool, packed);
-    this.outbox = new UdpOutbox(pool, datagramBytes);
     const cut = packed ? CUT_PACKED : datagramBytes > 0 ? CUT_EQUAL : CUT_MESSAGES;
-    const { outbox } = this;
-    this.lanes = new UdpLanes(pool, flusher, outbox, cut, highWaterBytes, lowWaterBytes);
+    this.outbox = new UdpOutbox(pool, cut, datagramBytes);
+    this.lanes = new Lanes(pool, flusher, this.outbox, highWaterBytes, lowWaterBytes);
     this.onAbort = () => {
       const { reason } = signal as AbortSignal;
       this.end(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause: reason }));
@@ -136,9 +134,12 @@ export abstract class UdpEndpoint {
     return this.writable;
   }
 
-  /** Whether the socket keeps up: false from `highWaterBytes` waiting on, until `onDrained`. */
+  /**
+   * Whether the socket keeps up: false from `highWaterBytes` waiting on, until `onDrained`; false
+   * when the link's own writer is closed.
+   */
   get writable(): boolean {
-    return this.state === OPEN && !this.lanes.stalled;
+    return this.state === OPEN && !this.lanes.stalled && this.ownWriter?.closed !== true;
   }
 
   /** Bytes that wait in this link; 64 more for each region. */
@@ -186,7 +187,7 @@ export abstract class UdpEndpoint {
    * when the link holds no buffer. After `deadlineMs` what is left is dropped: then `link.error`
    * says so.
    */
-  close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     const { closeDeadlineMs } = this.options;
     const deadlineMs = checkTimeoutMs('deadlineMs', options.deadlineMs ?? closeDeadlineMs);
     if (this.state === CLOSED) return Promise.resolve();
@@ -344,8 +345,7 @@ export abstract class UdpEndpoint {
     try {
       this.intake.close();
       this.outbox.close();
-      this.lanes.resume();
-      this.lanes.drain();
+      this.lanes.giveUp();
       for (const writer of this.writers) this.outbox.lose(writer.close());
       this.lanes.drain();
       this.lanes.clear();

@@ -14,29 +14,22 @@ import {
   IN_WORDS,
 } from '../native/udp.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import type { ReadingStats } from './link.ts';
 import { isNotNow, type UdpSocket } from './udp-socket.ts';
 
 /** Bytes of the length that a message of a packed datagram begins with, high byte first. */
 export const PREFIX_BYTES = 2;
 
 /** What an intake has done so far. */
-export interface UdpIntakeStats {
+export interface UdpIntakeStats extends ReadingStats {
   /** Datagrams that arrived, empty ones included. */
   readonly datagramsRead: number;
-  /** Bytes of them. */
-  readonly bytesRead: number;
   /** Messages that were delivered. As many as datagrams, unless they are packed. */
   readonly messages: number;
-  /** Calls of the system's receive. */
-  readonly reads: number;
   /** Datagrams that were longer than a buffer: delivered cut short. */
   readonly truncated: number;
   /** Packed datagrams whose lengths do not add up: delivered as far as they do. */
   readonly malformed: number;
-  /** Times that reading stopped because somebody called `pause()`. */
-  readonly pauses: number;
-  /** Times that reading stopped because the pool had no buffer. */
-  readonly exhaustions: number;
 }
 
 /** Whom an intake works for. */

@@ -18,6 +18,7 @@ import {
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
+import type { Link } from './link.ts';
 import { UdpAddress } from './udp-address.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
 import { CONNECTED, SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
@@ -85,7 +86,7 @@ const MESSAGE_BYTES_MAX = 0xffff;
  * client.tryWrite(new TextEncoder().encode('hello'));
  * ```
  */
-export class UdpLink extends UdpEndpoint {
+export class UdpLink extends UdpEndpoint implements Link {
   /** The present message, while it is delivered. */
   private messageBuffer: BufferId = NO_BUFFER;
   private messageOffset = 0;
@@ -415,7 +416,7 @@ export class UdpLink extends UdpEndpoint {
     const begin = this.pool.offsetOf(bufferId);
     checkInteger('offset', offset, begin, begin + this.pool.bufferSize);
     checkInteger('length', length, 0, begin + this.pool.bufferSize - offset);
-    this.outbox.push(offset, length, bufferId, CUT_WHOLE, row);
+    this.outbox.push(offset, length, bufferId, row, CUT_WHOLE);
     if (this.outbox.isFull) this.outbox.send();
     else if (!this.isDue) {
       this.isDue = true;

@@ -10,8 +10,6 @@ import {
   checkInteger,
   checkOneOf,
   checkOptions,
-  checkSignal,
-  checkTimeoutMs,
   show,
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
@@ -32,8 +30,12 @@ import {
 } from '../native/udp.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
-import { resolveWriterOptions } from '../writer/writer-options.ts';
+import {
+  type ResolvedSharedOptions,
+  resolveSharedOptions,
+  SHARED_OPTION_KEYS,
+  type SharedLinkOptions,
+} from './shared-options.ts';
 import { UdpAddress, writeAddress } from './udp-address.ts';
 import type { UdpLink } from './udp-link.ts';
 
@@ -68,7 +70,7 @@ export interface UdpPeer {
 }
 
 /** What a UDP link is made with. */
-export interface UdpLinkOptions {
+export interface UdpLinkOptions extends SharedLinkOptions {
   /** Makes the handler of the link; called once, before the first datagram. */
   readonly handler: (link: UdpLink) => UdpHandler;
   /**
@@ -114,18 +116,6 @@ export interface UdpLinkOptions {
   readonly offload?: boolean;
   /** 'auto', the default: the shim if there is one. `link.implementation` says what came of it. */
   readonly implementation?: 'auto' | 'dgram';
-  /** Whose regions the link sends; as for `TcpLink`. */
-  readonly flusher?: WriteFlusher;
-  /** Options of the link's own writer. Default: flushed at the end of each turn. */
-  readonly writer?: WriterOptions;
-  /** When so many bytes wait, no more are taken from writers. Default 262144. */
-  readonly highWaterBytes?: number;
-  /** When fewer wait again, they go on. Default: half of `highWaterBytes`. */
-  readonly lowWaterBytes?: number;
-  /** How long `close()` waits for the rest to be sent. Default 5000. */
-  readonly closeDeadlineMs?: number;
-  /** Destroys the link when it aborts. */
-  readonly signal?: AbortSignal;
 }
 
 const KEYS = [
@@ -143,16 +133,11 @@ const KEYS = [
   'sendBytes',
   'offload',
   'implementation',
-  'flusher',
-  'writer',
-  'highWaterBytes',
-  'lowWaterBytes',
-  'closeDeadlineMs',
-  'signal',
+  ...SHARED_OPTION_KEYS,
 ];
 
 /** Options with every default applied. */
-export interface ResolvedUdpOptions {
+export interface ResolvedUdpOptions extends ResolvedSharedOptions {
   readonly handler: (link: UdpLink) => UdpHandler;
   /** What the shim makes the socket with. */
   readonly config: Int32Array;
@@ -162,12 +147,6 @@ export interface ResolvedUdpOptions {
   readonly datagramBytes: number;
   readonly offload: boolean;
   readonly implementation: 'auto' | 'dgram';
-  readonly flusher: WriteFlusher | undefined;
-  readonly writer: WriterOptions;
-  readonly highWaterBytes: number;
-  readonly lowWaterBytes: number;
-  readonly closeDeadlineMs: number;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** The longest payload of a UDP datagram over IPv4. */
@@ -176,8 +155,6 @@ export const UDP_BYTES_MAX = 65_507;
 const GRO_BYTES_MAX = 65_535;
 const ETHERNET_BYTES_V4 = 1472;
 const ETHERNET_BYTES_V6 = 1452;
-const WATER_BYTES_DEFAULT = 256 * 1024;
-const CLOSE_DEADLINE_MS_DEFAULT = 5000;
 const BYTES_MAX = 2 ** 30;
 
 /** Checks the options and applies the defaults; this is the only place that does either. */
@@ -200,15 +177,9 @@ export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): Re
     : options.messageBytes === undefined
       ? 0
       : most('messageBytes', options.messageBytes);
-  const highWaterBytes = checkInteger(
-    'highWaterBytes',
-    options.highWaterBytes ?? WATER_BYTES_DEFAULT,
-    1,
-    BYTES_MAX,
-  );
-  const lowWaterBytes = options.lowWaterBytes ?? highWaterBytes >>> 1;
   const implementation = options.implementation ?? 'auto';
   return Object.freeze({
+    ...resolveSharedOptions(pool, options),
     handler: checkFunction('handler', options.handler),
     config,
     peer,
@@ -216,15 +187,6 @@ export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): Re
     datagramBytes,
     offload: checkBoolean('offload', options.offload ?? true),
     implementation: checkOneOf('implementation', implementation, ['auto', 'dgram'] as const),
-    flusher: checkFlusher(pool, options.flusher),
-    writer: checkWriter(pool, options.writer ?? { flush: 'turn' }),
-    highWaterBytes,
-    lowWaterBytes: checkInteger('lowWaterBytes', lowWaterBytes, 0, highWaterBytes),
-    closeDeadlineMs: checkTimeoutMs(
-      'closeDeadlineMs',
-      options.closeDeadlineMs ?? CLOSE_DEADLINE_MS_DEFAULT,
-    ),
-    signal: checkSignal('signal', options.signal),
   });
 }
 
@@ -268,22 +230,6 @@ function configOf(
   config[CONFIG_RECEIVE_BYTES] = bytes('receiveBytes');
   config[CONFIG_SEND_BYTES] = bytes('sendBytes');
   return config;
-}
-
-function checkFlusher(pool: BufferPool, flusher: unknown): WriteFlusher | undefined {
-  if (flusher === undefined) return undefined;
-  if (!(flusher instanceof WriteFlusher) || flusher.pool !== pool) {
-    throw new TypeError(`flusher must be a WriteFlusher of the same pool, got ${show(flusher)}`);
-  }
-  return flusher;
-}
-
-function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
-  if (typeof writer !== 'object' || writer === null) {
-    throw new TypeError(`writer must be an object, got ${show(writer)}`);
-  }
-  resolveWriterOptions(pool, writer);
-  return writer;
 }
 
 /** The handler must take messages in one way or the other. */

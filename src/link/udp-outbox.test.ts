@@ -130,7 +130,7 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
   for (let round = 0; round < 60; round++) {
     const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 64, maxThreads: 1 });
     const socket = new FakeSocket(pool, random);
-    const outbox = new UdpOutbox(pool, DATAGRAM_BYTES);
+    const outbox = new UdpOutbox(pool, CUT_MESSAGES, DATAGRAM_BYTES);
     const errors: number[] = [];
     outbox.open(
       {
@@ -164,7 +164,7 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
       const offset = pool.offsetOf(id);
       if (cut === CUT_WHOLE || bytes.length > 0) {
         pool.bytes.set(bytes, offset);
-        outbox.push(offset, bytes.length, id, cut, row);
+        outbox.push(offset, bytes.length, id, row, cut);
       } else pool.release(id);
       if (random.below(3) === 0) outbox.send();
       if (random.below(3) === 0) outbox.unblock();
@@ -194,7 +194,7 @@ test('bytes that are no messages are cut off and told, what is before them goes 
     for (const bad of [[0], [0, 2, 1], [255, 255]]) {
       const out: number[] = [];
       const told: number[] = [];
-      const outbox = new UdpOutbox(pool, DATAGRAM_BYTES);
+      const outbox = new UdpOutbox(pool, CUT_MESSAGES, DATAGRAM_BYTES);
       const socket = {
         segmentsMax: 64,
         send(table: Int32Array, count: number, _to: unknown, _segments: number, sent: Int32Array) {
@@ -217,7 +217,7 @@ test('bytes that are no messages are cut off and told, what is before them goes 
         const id = pool.tryAcquire();
         const bytes = [...before, ...bad];
         pool.bytes.set(bytes, pool.offsetOf(id));
-        outbox.push(pool.offsetOf(id), bytes.length, id, cut, -1);
+        outbox.push(pool.offsetOf(id), bytes.length, id, -1, cut);
       }
       outbox.send();
       expect(out).toEqual([cut === CUT_PACKED ? 5 : 3]);

@@ -16,23 +16,16 @@ import {
   SENT_WORDS,
 } from '../native/udp.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
+import type { WritingStats } from './link.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
 import { isAboutEarlier, isAboutSegments, isNotNow, type UdpSocket } from './udp-socket.ts';
 
 /** What an outbox has done so far. */
-export interface UdpOutboxStats {
+export interface UdpOutboxStats extends WritingStats {
   /** Datagrams that the system has taken. */
   readonly datagramsWritten: number;
-  /** Bytes of them. */
-  readonly bytesWritten: number;
-  /** Calls of the system's send, each with many datagrams. */
-  readonly writes: number;
-  /** Bytes that wait; 64 more for each region. */
-  readonly queuedBytes: number;
   /** Datagrams that the system refused to send: too long, or no way there. */
   readonly lostDatagrams: number;
-  /** Bytes that came in and will never be sent, those of lost datagrams included. */
-  readonly lostBytes: number;
 }
 
 /** Whom an outbox works for. */
@@ -92,6 +85,7 @@ const sent = new Int32Array(SENT_WORDS);
  */
 export class UdpOutbox {
   private readonly pool: BufferPool;
+  private readonly writersCut: Cut;
   private readonly datagramBytes: number;
   private owner: UdpOutboxOwner | undefined;
   private socket: UdpSocket | undefined;
@@ -123,9 +117,13 @@ export class UdpOutbox {
   private lostDatagrams = 0;
   private lostBytes = 0;
 
-  /** `datagramBytes`: the most in a packed one, or each of equal ones. */
-  constructor(pool: BufferPool, datagramBytes: number) {
+  /**
+   * `writersCut`: what regions of writers are; `datagramBytes`: the most in a packed one, or each
+   * of equal ones.
+   */
+  constructor(pool: BufferPool, writersCut: Cut, datagramBytes: number) {
     this.pool = pool;
+    this.writersCut = writersCut;
     this.datagramBytes = datagramBytes;
   }
 
@@ -170,7 +168,13 @@ export class UdpOutbox {
   }
 
   /** Takes a region and one reference on its buffer. Nothing is sent before {@link send}. */
-  push(offset: number, length: number, bufferId: BufferId, cut: Cut, address: number): void {
+  push(
+    offset: number,
+    length: number,
+    bufferId: BufferId,
+    address: number,
+    cut: Cut = this.writersCut,
+  ): void {
     if (this.isClosed) {
       this.lostBytes += length;
       this.pool.release(bufferId);
