@@ -7,6 +7,7 @@ import { calibrationCases } from './calibration.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
+import { tcpCases } from './tcp.bench.ts';
 import { libraryCases } from './threads/baseline-libraries.bench.ts';
 import { portCases } from './threads/baseline-ports.bench.ts';
 import { ringCases } from './threads/baseline-ring.bench.ts';
@@ -31,6 +32,7 @@ export const benchCases: readonly BenchCase[] = [
   ...groupCases,
   ...sharedNothingCases,
   ...udpCases,
+  ...tcpCases,
   ...baselineCases,
   ...plainRingCases,
   ...portCases,

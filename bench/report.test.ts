@@ -63,6 +63,21 @@ test('latency targets judge the median of single operations, and all conditions 
   expect(figures).toMatchObject({ latencyNs: { p50: 190, count: 3 }, nsPerOp: 5000, a: 19 });
 });
 
+test('a case may be judged against several others, and must be no slower than each', () => {
+  const judge = (copyNs: number, eachNs: number): unknown =>
+    figuresOf(
+      [
+        { id: 'tcp/60B-framed', nsPerOp: [100], disturbed: false },
+        { id: 'tcp/copy-64KiB', nsPerOp: [copyNs], disturbed: false },
+        { id: 'tcp/write-each', nsPerOp: [eachNs], disturbed: false },
+      ],
+      [],
+    )[0].reached;
+  expect(judge(100, 4000)).toBe(true);
+  expect(judge(99, 4000)).toBe(false);
+  expect(judge(100, 3999)).toBe(false);
+});
+
 test('what other programs take is what is neither idle nor ours', () => {
   expect(coresTakenByOthers([0, 0], [500, 100], 1000, 900)).toBeCloseTo(0.5);
   expect(coresTakenByOthers([], [], 1000, 900)).toBe(0);

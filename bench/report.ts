@@ -5,7 +5,7 @@ import Table from 'cli-table3';
 import { CALIBRATION_ID } from './calibration.bench.ts';
 import { type BucketCount, Histogram } from './histogram.ts';
 import { median, quantile } from './statistics.ts';
-import { type Target, targets } from './targets.ts';
+import { type Ratio, type Target, targets } from './targets.ts';
 
 /** The samples of one case, from all rounds. */
 export interface CaseResult {
@@ -146,10 +146,9 @@ function latencyFigures(latencies: readonly BucketCount[]): LatencyFigures {
 function describeTarget({ atMostA, ratio, latency }: Target): string | null {
   const conditions: string[] = [];
   if (atMostA !== undefined) conditions.push(`≤ ${atMostA} A`);
-  if (ratio !== undefined) {
-    const { times } = ratio;
+  for (const { of, times } of listRatios(ratio)) {
     const factor = times < 0.1 ? `1/${Math.round(1 / times)}` : `${times}`;
-    conditions.push(`≤ ${factor} × ${ratio.of.replace('baseline/', '')}`);
+    conditions.push(`≤ ${factor} × ${of.replace('baseline/', '')}`);
   }
   if (conditions.length === 0) return null;
   return `${latency === true ? 'p50 ' : ''}${conditions.join(' and ')}`;
@@ -167,10 +166,14 @@ function isReached(
     limits.push(unitNs === undefined ? undefined : units * unitNs);
   };
   if (atMostA !== undefined) times(atMostA, calibrationNs);
-  if (ratio !== undefined) times(ratio.times, nsOf.get(ratio.of));
+  for (const each of listRatios(ratio)) times(each.times, nsOf.get(each.of));
   if (ns === undefined || limits.length === 0) return null;
   if (limits.some((limit) => limit !== undefined && ns > limit)) return false;
   return limits.includes(undefined) ? null : true;
+}
+
+function listRatios(ratio: Target['ratio']): readonly Ratio[] {
+  return ratio === undefined ? [] : [ratio].flat();
 }
 
 function rounded(value: number): number {

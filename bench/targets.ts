@@ -4,14 +4,20 @@
  * of one atomic addition.
  */
 
+/** At most so many times what another case takes. */
+export interface Ratio {
+  readonly of: string;
+  readonly times: number;
+}
+
 /** All that is given must be reached. */
 export interface Target {
   /** At most this many A. */
   readonly atMostA?: number;
   /** bab's own figure in A, measured on one machine with its own benchmark. */
   readonly babA?: number;
-  /** At most `times` the time of the case `of` in the same run. */
-  readonly ratio?: { readonly of: string; readonly times: number };
+  /** At most `times` the time of the case `of` in the same run; of each of several cases. */
+  readonly ratio?: Ratio | readonly Ratio[];
   /** Judges the median latency of single operations instead of the time per operation. */
   readonly latency?: true;
 }
@@ -47,8 +53,20 @@ export const targets: Readonly<Record<string, Target>> = {
   'udp/64B-gso-gro': { ratio: { of: 'udp/dgram-64B', times: 0.0166 } },
   'udp/64B-packed': { ratio: { of: 'udp/dgram-64B', times: 0.0166 } },
   'udp/64B-mmsg': { ratio: { of: 'udp/dgram-64B', times: 0.5 } },
+  'tcp/60B-framed': againstSockets(),
+  'tcp/60B-framed-numbers': againstSockets(),
   'baseline/allocUnsafe-1033': { babA: 1.3 },
 };
+
+/** A framed message against one that is written to a socket, by hand or each by itself. */
+function againstSockets(): Target {
+  return {
+    ratio: [
+      { of: 'tcp/copy-64KiB', times: 1 },
+      { of: 'tcp/write-each', times: 1 / 40 },
+    ],
+  };
+}
 
 /** Latency against the round trip by `postMessage`. */
 function postMessage(times: number): Target {

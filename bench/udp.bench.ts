@@ -10,6 +10,7 @@ import { UdpLink, type UdpLinkOptions } from 'busbar/link';
 import type { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
+import { Meter } from './meter.ts';
 
 const SMALL_BYTES = 64;
 const LARGE_BYTES = 1200;
@@ -53,17 +54,6 @@ function linkCase(
     threads: 1,
     prepare: () => LinkLoop.open(messageBytes, burst, options),
   };
-}
-
-/** CPU time and system calls since it was made, per message. */
-class Meter {
-  readonly #began = process.cpuUsage();
-
-  note(messages: number, calls: number): string {
-    const { user, system } = process.cpuUsage(this.#began);
-    const cpuNs = Math.round(((user + system) * 1000) / messages);
-    return `${(calls / messages).toPrecision(2)} system calls, ${cpuNs} ns of CPU per message`;
-  }
 }
 
 /** A link to a link. */
