@@ -8,6 +8,7 @@ import { framerCases } from './framer.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
 import { tcpCases } from './tcp.bench.ts';
+import { tcpFanoutCases } from './tcp-fanout.bench.ts';
 import { libraryCases } from './threads/baseline-libraries.bench.ts';
 import { portCases } from './threads/baseline-ports.bench.ts';
 import { ringCases } from './threads/baseline-ring.bench.ts';
@@ -33,6 +34,7 @@ export const benchCases: readonly BenchCase[] = [
   ...sharedNothingCases,
   ...udpCases,
   ...tcpCases,
+  ...tcpFanoutCases,
   ...baselineCases,
   ...plainRingCases,
   ...portCases,
