@@ -2,7 +2,7 @@
 /** Model checker: loads copies of production modules, changed on the way line by line. */
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const ROOT: string = join(import.meta.dirname, '../..');
@@ -25,9 +25,9 @@ export async function loadCopy<Exports>(
   change: Change,
 ): Promise<Exports> {
   const folder = join(ROOT, 'build/copies', variant);
-  for (const [entry, text] of sources()) {
+  for (const entry of closureOf(module)) {
     const target = join(folder, entry);
-    write(target, change(entry, text, target));
+    write(target, change(entry, sources().get(entry) as string, target));
   }
   const url = pathToFileURL(join(folder, module)).href;
   return (await import(/* @vite-ignore */ url)) as Exports;
@@ -49,6 +49,19 @@ export function sources(): ReadonlyMap<string, string> {
   }
   read = texts;
   return texts;
+}
+
+/** A module and all that it imports, directly or not. */
+function closureOf(module: string): ReadonlySet<string> {
+  const reached = new Set([module]);
+  for (const entry of reached) {
+    const text = sources().get(entry);
+    if (text === undefined) throw new Error(`no module src/${entry}`);
+    for (const [, path] of text.matchAll(/\bfrom '(\.[^']+)'/g)) {
+      reached.add(posix.join(posix.dirname(entry), path));
+    }
+  }
+  return reached;
 }
 
 /** Removes the files of a variant that is not needed any more. */
