@@ -157,9 +157,14 @@ function mixedCases(module: ParkerModule): Case<Int32Array>[] {
     },
     (shared) => module.unpark(shared, PARKER),
   );
+  const isFirst = (shared: Int32Array): boolean => Atomics.load(shared, FIRST) === 1;
+  const forOne = listens(module, isFirst, blockUntilFirst);
+  const givesUp = listens(module, isSecond, (_, parker) => parker.parkSync(5));
   const a = rings(module, FIRST);
   const b = rings(module, SECOND);
   return [
+    parked('parkSync while listening, 1 ring for both', { owner: forOne, ringer: a }),
+    parked('parkSync while listening, timed out', { owner: givesUp, ringer: b }, { timeouts: 1 }),
     parked('parkSync while listening', { owner: both, ringer: rings(module, FIRST, SECOND) }),
     parked('parkSync while listening, the other way', {
       owner: both,

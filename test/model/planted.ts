@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: bugs planted by hand, one at a time, each in a copy of the modules that scenarios
+ * then run on.
+ */
+
+import { explore } from 'busbar/testing';
+import { afterAll, expect, test } from 'vitest';
+import { loadCopy, removeCopy, sources } from './copies.ts';
+import { type Case, Notes, type Planted } from './coverage.ts';
+import { makeMortal } from './mortal.ts';
+
+/** A bug: what it is, in which module, what is replaced by what, and which scenarios to run. */
+export interface Bug {
+  readonly what: string;
+  readonly entry: string;
+  readonly from: string;
+  readonly to: string;
+  readonly scenarios: RegExp;
+}
+
+/** Loads the copy of a module under `src/`, with the bug in it or in what it imports. */
+export type Load = <Exports>(module: string) => Promise<Exports>;
+
+const STATES_MAX = 20_000;
+
+/** A test for each bug: some scenario fails, with no preemption, one, or as many as it has. */
+export function huntAll<Shared>(
+  name: string,
+  bugs: readonly Bug[],
+  casesOf: (load: Load) => Promise<readonly Case<Shared>[]>,
+): void {
+  const notes = new Notes<Planted>(name, 'planted');
+  const table: string[] = [];
+  afterAll(() => {
+    console.log(table.join('\n'));
+  });
+  bugs.forEach((bug, i) => {
+    test(bug.what, { timeout: 600_000 }, async () => {
+      const variant = `${name}-mutant-${process.pid}-${i}`;
+      const foundBy = await hunt(bug, variant, casesOf).finally(() => removeCopy(variant));
+      notes.add({ bug: bug.what, foundBy });
+      table.push(`${bug.what.padEnd(66)}${foundBy ?? 'NOT FOUND'}`);
+      expect(foundBy).toBeDefined();
+    });
+  });
+}
+
+async function hunt<Shared>(
+  bug: Bug,
+  variant: string,
+  casesOf: (load: Load) => Promise<readonly Case<Shared>[]>,
+): Promise<string | undefined> {
+  // Code changes, and what was to be replaced may be gone.
+  expect(sources().get(bug.entry)).toContain(bug.from);
+  const cases = await casesOf((module) =>
+    loadCopy(variant, module, (entry, text, target) =>
+      makeMortal(entry === bug.entry ? text.replace(bug.from, bug.to) : text, target),
+    ),
+  );
+  for (const { scenario, quick } of cases) {
+    if (!bug.scenarios.test(scenario.name)) continue;
+    for (const preemptions of new Set([0, 1, quick.preemptions ?? Infinity])) {
+      const report = await explore(scenario, { ...quick, preemptions, states: STATES_MAX });
+      if (report.failure !== undefined) return `${scenario.name}: ${report.failure.kind}`;
+    }
+  }
+  return undefined;
+}
