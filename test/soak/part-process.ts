@@ -9,6 +9,8 @@ import type { Answer, Order, PartName, PartOptions } from './part.ts';
 const PROGRAM = fileURLToPath(new URL('./part.main.js', import.meta.url));
 /** No answer for so long: something hangs. */
 const ANSWER_MS_MAX = 60_000;
+/** Nor has it ended by itself, with everything closed. */
+const EXIT_MS_MAX = 20_000;
 const COMPLAINTS_MAX = 4000;
 
 /** Order without its id. */
@@ -66,12 +68,14 @@ export class PartProcess {
     return answer.kind === 'done' ? answer.complaints : [];
   }
 
-  /** Resolves when the process has ended by itself; rejects with what it has printed. */
+  /** Resolves when the process has ended by itself: nothing that was closed keeps it alive. */
   async exit(): Promise<void> {
     const exited = once(this.#child, 'exit');
     await this.#ask({ kind: 'exit' });
-    const [code] = (await exited) as [number | null];
-    if (code !== 0) throw new Error(`${this.name} ended with ${code}: ${this.#printed}`);
+    const timer = setTimeout(() => this.kill(), EXIT_MS_MAX);
+    const [code, signal] = (await exited) as [number | null, string | null];
+    clearTimeout(timer);
+    if (code !== 0) throw new Error(`${this.name} ended with ${code ?? signal}: ${this.#printed}`);
   }
 
   /** At once. Does nothing if it has ended. */

@@ -30,16 +30,24 @@ const thread = new ThreadReader('');
 let part: Part | undefined;
 let plants: readonly Plant[] = [];
 const planted: unknown[] = [];
+let isLeaving = false;
 
 process.on('message', (order: Order) => {
   obey(order).then(
     (answer) =>
       process.send?.(answer, undefined, undefined, () => {
         // Nothing keeps the process any more.
-        if (order.kind === 'exit') process.disconnect();
+        if (order.kind !== 'exit') return;
+        isLeaving = true;
+        process.disconnect();
       }),
     (error: Error) => process.send?.({ id: order.id, kind: 'failed', reason: error.stack ?? '' }),
   );
+});
+
+// The run has been killed: nobody would ever end the load.
+process.on('disconnect', () => {
+  if (!isLeaving) process.exit(1);
 });
 
 async function obey(order: Order): Promise<Answer> {

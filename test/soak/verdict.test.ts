@@ -35,7 +35,7 @@ test('growth during the warm-up is flat', () => {
   expect(judge('heap', values).isFlat).toBe(true);
 });
 
-test('a leak is found in noise: one buffer, descriptor or array of 1 KiB each second', () => {
+test('a leak is found in noise: one buffer, descriptor or array of 2 KiB each second', () => {
   const seed = arbitrarySeed();
   const random = new Random(seed);
   for (let round = 0; round < 200; round++) {
@@ -44,7 +44,7 @@ test('a leak is found in noise: one buffer, descriptor or array of 1 KiB each se
     expect(judge('descriptors', descriptors).isFlat, `seed ${seed}`).toBe(false);
     const buffers = series((minute) => 100 + random.between(-50, 50) + 60 * minute);
     expect(judge('buffers in use', buffers).isFlat, `seed ${seed}, ${buffers}`).toBe(false);
-    const heap = series((minute) => 8 * MIB + 60 * 1024 * minute * 2 + random.below(MIB / 4));
+    const heap = series((minute) => 8 * MIB + 60 * 2048 * minute + random.below(MIB / 4));
     expect(judge('heap', heap).isFlat, `seed ${seed}, ${heap}`).toBe(false);
   }
 });
