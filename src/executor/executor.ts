@@ -20,6 +20,7 @@ export interface ExecutorOptions
     | 'data'
     | 'laneCapacity'
     | 'restart'
+    | 'onDeath'
     | 'onCrash'
     | 'onRestart'
     | 'startTimeoutMs'
@@ -37,6 +38,7 @@ const KNOWN: readonly (keyof ExecutorOptions)[] = [
   'data',
   'laneCapacity',
   'restart',
+  'onDeath',
   'onCrash',
   'onRestart',
   'startTimeoutMs',

@@ -12,7 +12,7 @@ const pool = BufferPool.create({ bufferSize: 64, bufferCount: 16 });
 const least: ExecutorGroupOptions = { pool, module: 'main.js', count: 1, pin: 'none' };
 
 test('what is not said has a default', () => {
-  const { partitioner, onCrash, onRestart, ...rest } = resolveGroupOptions(least);
+  const { partitioner, onDeath, onCrash, onRestart, ...rest } = resolveGroupOptions(least);
   expect(rest).toEqual({
     pool,
     module: pathToFileURL('main.js').href,
@@ -26,7 +26,7 @@ test('what is not said has a default', () => {
     resourceLimits: undefined,
   });
   expect(partitioner.partition('key', 1)).toBe(0);
-  expect([typeof onCrash, typeof onRestart]).toEqual(['function', 'function']);
+  for (const callback of [onDeath, onCrash, onRestart]) expect(typeof callback).toBe('function');
 });
 
 test('a module is named by a URL or a path', () => {
@@ -57,6 +57,7 @@ test.each([
   [{ restart: { maxRestarts: -1 } }, 'maxRestarts must be an integer'],
   [{ restart: { withinMs: 'x' } }, 'withinMs must be a number of milliseconds, got "x"'],
   [{ onCrash: 1 }, 'onCrash must be a function, got 1'],
+  [{ onDeath: true }, 'onDeath must be a function, got true'],
   [{ workers: 2 }, 'options has no option "workers"'],
 ])('%o is refused', (wrong, message) => {
   const options = { ...least, ...wrong } as ExecutorGroupOptions;

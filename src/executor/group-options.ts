@@ -65,6 +65,13 @@ export interface ExecutorGroupOptions {
   /** Default: none, a crash ends the group. */
   readonly restart?: RestartPolicy;
   /**
+   * Called when the thread of executor `index` has ended without leaving the pool, before what it
+   * held is given back: the moment for `writer.recover(threadSlot)` of shared writers and
+   * `flusher.recover(threadSlot)` of flushers that it wrote to. Afterwards the slot may be another
+   * thread's.
+   */
+  readonly onDeath?: (index: number, threadSlot: number) => void;
+  /**
    * Called when executor `index` has crashed and what it held has been given back, before another
    * one takes its seat; also for the crash that ends the group.
    */
@@ -93,6 +100,7 @@ export interface ResolvedGroupOptions {
   readonly laneCapacity: number;
   readonly partitioner: Partitioner;
   readonly restart: ResolvedRestart;
+  readonly onDeath: (index: number, threadSlot: number) => void;
   readonly onCrash: (index: number, crash: BusbarError) => void;
   readonly onRestart: (index: number) => void;
   readonly startTimeoutMs: number;
@@ -110,6 +118,7 @@ const KNOWN: readonly (keyof ExecutorGroupOptions)[] = [
   'laneCapacity',
   'partitioner',
   'restart',
+  'onDeath',
   'onCrash',
   'onRestart',
   'startTimeoutMs',
@@ -150,6 +159,7 @@ export function resolveGroupOptions(options: ExecutorGroupOptions): ResolvedGrou
     laneCapacity,
     partitioner,
     restart: resolveRestart(options.restart),
+    onDeath: checkFunction('onDeath', options.onDeath ?? ignore),
     onCrash: checkFunction('onCrash', options.onCrash ?? ignore),
     onRestart: checkFunction('onRestart', options.onRestart ?? ignore),
     startTimeoutMs: checkTimeoutMs(

@@ -127,15 +127,13 @@ export class Seat {
   async #tidyUp(end: ThreadEnd): Promise<void> {
     const { pool } = this.#options;
     const slot = this.gauges.slot;
-    for (let tries = 1; slot >= 0; tries++) {
-      try {
-        pool.reclaim(slot);
-        break;
-      } catch (error) {
-        const isAlive = (error as BusbarError).code === 'ERR_BUSBAR_THREAD_ALIVE';
-        if (!isAlive || tries === RECLAIM_TRIES) throw error;
+    if (slot >= 0) {
+      pool.checkAttached();
+      for (let tries = 1; !pool.isThreadGone(slot) && tries < RECLAIM_TRIES; tries++) {
         await new Promise<void>((resolve) => startTimer(1, resolve));
       }
+      tell(this.#options.onDeath, this.index, slot);
+      pool.reclaim(slot);
     }
     this.gauges.slot = -1;
     if (end.wasTold) return;

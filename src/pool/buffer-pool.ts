@@ -7,7 +7,7 @@ import { BusbarError } from '../base/errors.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import { BufferReferences, DETACHED_WORDS } from './buffer-references.ts';
 import type { Doorbell } from './doorbell.ts';
-import { isGone, KEPT_BY_QUESTION } from './liveness.ts';
+import { isGone, KEPT_BY_CLAIM, KEPT_BY_QUESTION } from './liveness.ts';
 import { createBlocks, openBlocks } from './pool-blocks.ts';
 import {
   ATTENTION,
@@ -208,12 +208,16 @@ export class BufferPool extends BufferReferences {
     return isGone(this.words, record, state, KEPT_BY_QUESTION);
   }
 
-  /** @internal True if the thread at the slot has ended without detaching, or never attached. */
+  /**
+   * @internal True if the thread at the slot has ended without detaching, or never attached. For
+   * those who then take over what it left: as `reclaim`, this asks also where others have asked
+   * often.
+   */
   isThreadGone(slot: number): boolean {
     if (slot === this.threadSlot) return false;
     const record = this.layout.thread(slot);
     const state = loadAcquire(this.words, record + STATE);
     // Somebody else has the proof, if the slot is being reclaimed.
-    return state > 0 || isGone(this.words, record, state, KEPT_BY_QUESTION);
+    return state > 0 || isGone(this.words, record, state, KEPT_BY_CLAIM);
   }
 }

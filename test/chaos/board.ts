@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A tool of tests: the words that all threads of a chaos run share: what each seat is at, and how
+ * far every message has come.
+ *
+ *   board   ┌────────┬────────┬─────┬─────────────────┐   ledger  ┌───────────────────────────┐
+ *           │ global │ seat 0 │  …  │ path 0 … 2¹⁸ │           │ source 0: mark 0 … 2¹⁵ │ … │
+ *           └────────┴────────┴─────┴─────────────────┘           └───────────────────────────┘
+ *
+ * Whoever takes a message writes a mark: how far it has come, and by which path. So one that is
+ * lost says who had it last.
+ */
+
+/** Threads that can be killed, by number. */
+export const SEATS = [
+  'single',
+  'twin 0',
+  'twin 1',
+  'collector',
+  'exec 0',
+  'exec 1',
+  'exec 2',
+  'hoarder',
+] as const;
+export const SINGLE = 0;
+export const TWIN = 1;
+export const COLLECTOR = 3;
+export const EXECUTOR = 4;
+export const EXECUTORS = 3;
+export const HOARDER = 7;
+export const SEAT_COUNT: number = SEATS.length;
+
+// What a message is on its way to.
+export const TO_CLIENT = 0;
+export const TO_HOST = 1;
+/** And from here on: to this seat (for twins: to either). */
+export const TO_SEAT = 2;
+
+// Words of a seat.
+let word = 0;
+/** Number of the thread's present path; 0: it has none yet. */
+export const PATH: number = word++;
+/** Its slot in the pool + 1. */
+export const SLOT: number = word++;
+/** What it is doing, by number in ACTS. */
+export const ACT: number = word++;
+/** Messages it has taken. */
+export const TAKEN: number = word++;
+/** Messages it has taken and not yet flushed or passed on; of the hoarder: buffers. */
+export const IN_HAND: number = word++;
+/** How it is to die: see {@link orderOf}. */
+export const ORDER: number = word++;
+/** 1 when it has frozen, as ordered. */
+export const FROZEN: number = word++;
+/** Its number among the process's workers. */
+export const THREAD_ID: number = word++;
+/** Which of the threads that sat here it is; the host counts on when one has died. */
+export const GENERATION: number = word++;
+const SEAT_WORDS = 32;
+
+// Words of all.
+const PATHS_USED = 0;
+/** Never written: threads that freeze wait on it. */
+const NEVER = 1;
+
+/** What a thread can be doing when it dies. */
+export const ACTS = [
+  'starting',
+  'receiving',
+  'reading',
+  'reserving',
+  'writing',
+  'committing',
+  'flushing',
+  'passing on',
+  'releasing',
+  'waiting for messages',
+  'waiting for room',
+  'opening a writer',
+  'hoarding',
+  'holding all',
+] as const;
+export const STARTING = 0;
+export const RECEIVING = 1;
+export const READING = 2;
+export const RESERVING = 3;
+export const WRITING = 4;
+export const COMMITTING = 5;
+export const FLUSHING = 6;
+export const PASSING = 7;
+export const RELEASING = 8;
+export const WAITING = 9;
+export const WAITING_ROOM = 10;
+export const OPENING = 11;
+export const HOARDING = 12;
+export const HOLDING_ALL = 13;
+
+/** How a thread dies. */
+export const WAYS = ['terminate', 'exit', 'throw', 'freeze'] as const;
+export const TERMINATE = 0;
+export const EXIT = 1;
+export const THROW = 2;
+/** It stands still in the midst of what it does, and is terminated there. */
+export const FREEZE = 3;
+
+/** What a thread says when it was told to throw. */
+export const TOLD_TO_THROW = 'told to throw';
+
+const PATHS_MAX = 1 << 18;
+const HEAD_WORDS = 32 + SEAT_COUNT * SEAT_WORDS;
+
+/** Messages of one source between the oldest that is under way and the newest, at most. */
+export const LEDGER_SLOTS: number = 1 << 15;
+
+// How far a message has come.
+export const STAGES = ['none', 'sent', 'framed', 'taken', 'written', 'passed', 'flushed'] as const;
+export const SENT = 1;
+/** With the host, or in a channel from it. */
+export const FRAMED = 2;
+export const READ = 3;
+export const WRITTEN = 4;
+/** On to another thread. */
+export const PASSED = 5;
+/** Handed to the flusher, or to a link by the host. */
+export const FLUSHED = 6;
+
+/** A mark: the stage, where it is on its way to, and the path that has it. */
+export function markOf(stage: number, target: number, path: number): number {
+  return stage | (target << 4) | (path << 8);
+}
+
+export function stageOf(mark: number): number {
+  return mark & 15;
+}
+
+export function targetOf(mark: number): number {
+  return (mark >>> 4) & 15;
+}
+
+export function pathOf(mark: number): number {
+  return mark >>> 8;
+}
+
+/** The order to die in a way, at the n-th time from now that `act` begins. */
+export function orderOf(way: number, act: number, times: number): number {
+  return (way + 1) | (act << 4) | (times << 8);
+}
+
+/** The shared words. */
+export class Board {
+  readonly memory: SharedArrayBuffer;
+  readonly words: Int32Array<SharedArrayBuffer>;
+
+  constructor(memory?: SharedArrayBuffer) {
+    this.memory = memory ?? new SharedArrayBuffer(4 * (HEAD_WORDS + PATHS_MAX));
+    this.words = new Int32Array(this.memory);
+  }
+
+  get(seat: number, field: number): number {
+    return Atomics.load(this.words, 32 + seat * SEAT_WORDS + field);
+  }
+
+  set(seat: number, field: number, value: number): void {
+    Atomics.store(this.words, 32 + seat * SEAT_WORDS + field, value);
+  }
+
+  add(seat: number, field: number, value: number): number {
+    return Atomics.add(this.words, 32 + seat * SEAT_WORDS + field, value);
+  }
+
+  /** A number for a writer that this thread of the seat opens: it tells its messages from others. */
+  openPath(seat: number): number {
+    const path = Atomics.add(this.words, PATHS_USED, 1) + 1;
+    if (path >= PATHS_MAX) throw new Error('too many paths for one run');
+    const generation = this.get(seat, GENERATION);
+    Atomics.store(this.words, HEAD_WORDS + path, seat | (generation << 4));
+    this.set(seat, PATH, path);
+    return path;
+  }
+
+  /** Who has had a path: the seat, and which thread on it. */
+  holderOf(path: number): { readonly seat: number; readonly generation: number } {
+    const holder = Atomics.load(this.words, HEAD_WORDS + path);
+    return { seat: holder & 15, generation: holder >>> 4 };
+  }
+
+  /** Stops the thread for good. */
+  freeze(): never {
+    for (;;) Atomics.wait(this.words, NEVER, 0);
+  }
+}
+
+/** A seat's words, as its own thread writes them. */
+export class Place {
+  readonly board: Board;
+  readonly seat: number;
+
+  constructor(board: Board, seat: number, slot: number, threadId: number) {
+    this.board = board;
+    this.seat = seat;
+    board.set(seat, THREAD_ID, threadId);
+    board.set(seat, SLOT, slot + 1);
+  }
+
+  /** Says what comes next; dies there if that is the order. */
+  act(act: number): void {
+    const { board, seat } = this;
+    board.set(seat, ACT, act);
+    const order = board.get(seat, ORDER);
+    if (order === 0 || ((order >>> 4) & 15) !== act) return;
+    if (order >>> 8 > 1) {
+      board.set(seat, ORDER, order - 256);
+      return;
+    }
+    board.set(seat, ORDER, 0);
+    const way = (order & 15) - 1;
+    if (way === EXIT) process.exit(3);
+    if (way === THROW) throw new Error(TOLD_TO_THROW);
+    board.set(seat, FROZEN, 1);
+    board.freeze();
+  }
+
+  add(field: number, count: number): void {
+    this.board.add(this.seat, field, count);
+  }
+
+  openPath(): number {
+    return this.board.openPath(this.seat);
+  }
+}
+
+/** How far every message has come. */
+export class Ledger {
+  readonly memory: SharedArrayBuffer;
+  readonly marks: Int32Array<SharedArrayBuffer>;
+
+  constructor(sources: number, memory?: SharedArrayBuffer) {
+    this.memory = memory ?? new SharedArrayBuffer(4 * sources * LEDGER_SLOTS);
+    this.marks = new Int32Array(this.memory);
+  }
+
+  indexOf(source: number, sequence: number): number {
+    return source * LEDGER_SLOTS + (sequence % LEDGER_SLOTS);
+  }
+
+  get(index: number): number {
+    return Atomics.load(this.marks, index);
+  }
+
+  set(index: number, mark: number): void {
+    Atomics.store(this.marks, index, mark);
+  }
+
+  /** Unless somebody else has marked it: the client, who has received it. */
+  move(index: number, from: number, to: number): void {
+    Atomics.compareExchange(this.marks, index, from, to);
+  }
+}

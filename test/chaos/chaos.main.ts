@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A program of tests, `npm run chaos`: the whole way from socket to socket under load, while its
+ * threads are killed, its connections end and its pool runs dry.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { readCount, runProgram } from '../../bench/command-line.ts';
+import { describeCommit } from '../../bench/machine.ts';
+import { arbitrarySeed } from '../../src/base/random.ts';
+import { describeReport, reportOf } from './report.ts';
+import { ChaosRun } from './run.ts';
+
+const USAGE = `Kills the threads of a running pipeline, one after the other, and looks each time
+whether every buffer is accounted for, the others go on, and what arrives is right.
+
+  npm run chaos -- [options]
+
+  --kills N    default 1000
+  --seed S     what happens, and when; default: by chance, and printed
+  --json FILE  writes the report there, too
+  --help       print this and stop
+`;
+
+await runProgram(async () => {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: 'string', default: '1000' },
+      seed: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
+  const kills = readCount('--kills', values.kills);
+  const seed = values.seed === undefined ? arbitrarySeed() : readCount('--seed', values.seed);
+  await chaos(kills, seed, values.json);
+});
+
+async function chaos(kills: number, seed: number, json: string | undefined): Promise<void> {
+  const run = new ChaosRun(seed);
+  const startMs = performance.now();
+  try {
+    await run.start();
+    let shown = 0;
+    while (run.kills < kills) {
+      await run.next(kills - run.kills);
+      if (run.kills < shown + 100) continue;
+      shown = run.kills;
+      process.stdout.write(
+        `${shown} kills, ${Math.round((performance.now() - startMs) / 1000)} s\n`,
+      );
+    }
+    await run.end();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).stack}\n${run.describe()}\n`);
+    process.stderr.write(`event ${run.events}, kill ${run.kills}; replay: --seed ${seed}\n`);
+    process.exit(1);
+  }
+  const seconds = (performance.now() - startMs) / 1000;
+  const report = reportOf(run.result(), { seed, seconds, commit: describeCommit() });
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
+  process.stdout.write(`${describeReport(report)}\n`);
+}

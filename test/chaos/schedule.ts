@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A tool of tests: what happens in a chaos run, one event after the other. It follows from the seed
+ * alone, not from what has happened: the same seed gives the same events.
+ */
+import type { Random } from '../../src/base/random.ts';
+import {
+  COLLECTOR,
+  COMMITTING,
+  EXECUTOR,
+  EXECUTORS,
+  EXIT,
+  FLUSHING,
+  FREEZE,
+  HOARDER,
+  HOARDING,
+  OPENING,
+  PASSING,
+  READING,
+  RECEIVING,
+  RELEASING,
+  RESERVING,
+  SINGLE,
+  TERMINATE,
+  THROW,
+  TWIN,
+  WAITING,
+  WRITING,
+} from './board.ts';
+import { TCP_SOURCES } from './hub.ts';
+import type { Killing } from './workforce.ts';
+
+/** How a connection is ended, by either side. */
+export const RESETS = [
+  'reset by client',
+  'destroyed by client',
+  'ended by client',
+  'destroyed by host',
+  'closed by host',
+] as const;
+
+/** One thing after the other; what is undefined does not happen. */
+export interface ChaosEvent {
+  /** Messages that go through before anything happens. */
+  readonly warmUp: number;
+  /** The hoarder takes all buffers. */
+  readonly isDry: boolean;
+  /** A client that does not read until its link stalls. */
+  readonly mutedSource: number | undefined;
+  readonly reset: { readonly source: number; readonly how: number } | undefined;
+  readonly killings: readonly Killing[];
+  /** Messages each survivor must take afterwards. */
+  readonly progress: number;
+  /** How many turns after its start the first victim's heir dies, too. */
+  readonly birthTurns: number | undefined;
+}
+
+/** Where a thread can be told to die, by its seat. */
+function actsOf(seat: number): readonly number[] {
+  if (seat === HOARDER) return [HOARDING];
+  const all = [READING, RESERVING, WRITING, COMMITTING, FLUSHING, RELEASING];
+  if (seat >= EXECUTOR && seat < EXECUTOR + EXECUTORS) return [...all, PASSING, WAITING];
+  return [...all, RECEIVING, WAITING, OPENING];
+}
+
+const VICTIMS = [
+  SINGLE,
+  TWIN,
+  TWIN + 1,
+  COLLECTOR,
+  ...Array.from({ length: EXECUTORS }, (_, i) => EXECUTOR + i),
+];
+
+export class Schedule {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  next(killsLeft: number): ChaosEvent {
+    const random = this.#random;
+    const isDry = random.chance(0.15);
+    const isMuted = random.chance(0.08);
+    const isReset = random.chance(0.2);
+    const source = random.below(TCP_SOURCES);
+    const how = random.below(RESETS.length);
+    const muted = random.below(TCP_SOURCES);
+    const warmUp = 20 + random.below(400);
+    const progress = 1 + random.below(20);
+    const birth = random.chance(0.1);
+    const birthTurns = random.below(60);
+    const victims = this.#victims(isDry);
+    return {
+      warmUp,
+      isDry,
+      mutedSource: isMuted && !isDry ? muted : undefined,
+      reset: isReset ? { source, how } : undefined,
+      killings: victims.slice(0, Math.max(1, killsLeft)),
+      progress,
+      birthTurns: birth && killsLeft > victims.length ? birthTurns : undefined,
+    };
+  }
+
+  #victims(isDry: boolean): Killing[] {
+    const random = this.#random;
+    const most = random.chance(0.2) ? 2 : 1;
+    const others = [...VICTIMS];
+    const killings: Killing[] = [];
+    for (let i = 0; i < most; i++) {
+      const [seat] = others.splice(random.below(others.length), 1) as [number];
+      // Only who holds everything can die of it.
+      const isHoarder = random.chance(0.3) && isDry && i === 0;
+      killings.push(this.#killing(isHoarder ? HOARDER : seat, isDry));
+    }
+    return killings;
+  }
+
+  #killing(seat: number, isDry: boolean): Killing {
+    const random = this.#random;
+    const acts = actsOf(seat);
+    const act = acts[random.below(acts.length)] as number;
+    const draw = random.below(10);
+    const times = 1 + random.below(30);
+    const channelsFirst = random.chance(0.5);
+    const ordered = draw < 5 ? TERMINATE : draw < 6 ? EXIT : draw < 7 ? THROW : FREEZE;
+    // Who waits for buffers does nothing, so it would never come to where it is to die.
+    const way = isDry ? TERMINATE : ordered;
+    return { seat, way, act, times: act === OPENING ? 1 : times, channelsFirst };
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/** A tool of tests: waits for what others do, as long as anything moves at all. */
+
+/** So long nothing may move before it counts as a hang. */
+const STILL_MS_MAX = 30_000;
+/** Looks in as many turns of the event loop, then in pauses. */
+const QUICK_LOOKS = 20;
+
+/** Ends every wait when something has gone wrong, and when nothing moves any more. */
+export class Watch {
+  readonly #progress: () => number;
+  #failure: Error | undefined;
+
+  /** `progress` counts what everybody has done. */
+  constructor(progress: () => number) {
+    this.#progress = progress;
+  }
+
+  fail(failure: Error): void {
+    this.#failure ??= failure;
+  }
+
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Looks until `isSo`. */
+  async until(what: string, isSo: () => boolean): Promise<void> {
+    let progress = this.#progress();
+    const startMs = performance.now();
+    let sinceMs = performance.now();
+    for (let looks = 0; ; looks++) {
+      this.check();
+      if (isSo()) {
+        const took = performance.now() - startMs;
+        if (process.env.CHAOS_TRACE) console.log(what, took.toFixed(0));
+        return;
+      }
+      if (looks < QUICK_LOOKS) await new Promise((resolve) => setImmediate(resolve));
+      else await new Promise((resolve) => setTimeout(resolve, 1));
+      const present = this.#progress();
+      if (present !== progress) {
+        progress = present;
+        sinceMs = performance.now();
+      } else if (performance.now() - sinceMs > STILL_MS_MAX) {
+        throw new Error(`nothing moves: waiting until ${what}`);
+      }
+    }
+  }
+}
