@@ -4,6 +4,13 @@
 export type { IngestMode } from './ingest.ts';
 export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
 export type { LinkHandler, LinkOptions } from './link-options.ts';
+export type { LoopbackFaults, LoopbackOptions } from './loopback-faults.ts';
+export {
+  type LoopbackAddress,
+  LoopbackNetwork,
+  type LoopbackServerOptions,
+  type LoopbackStats,
+} from './loopback-network.ts';
 export type { SharedLinkOptions } from './shared-options.ts';
 export type { TcpAddress } from './tcp-connect.ts';
 export { TcpLink, type TcpLinkStats } from './tcp-link.ts';

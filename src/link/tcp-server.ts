@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way: a listening socket that makes a link of every connection. */
 
-import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net';
+import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { checkFunction, checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -31,6 +32,17 @@ export interface TcpServerOptions extends LinkOptions {
    * comes here too; without `onError` it is thrown on.
    */
   readonly onError?: (error: Error) => void;
+}
+
+/** What a server asks of whatever listens for it; a `net.Server` has it. */
+export interface ConnectionListener {
+  maxConnections: number;
+  on(event: 'connection', listener: (socket: Duplex) => void): unknown;
+  on(event: 'close', listener: () => void): unknown;
+  address(): AddressInfo | string | { readonly address: string; readonly port: number } | null;
+  close(onClosed?: () => void): unknown;
+  ref(): unknown;
+  unref(): unknown;
 }
 
 const SERVER_KEYS = ['host', 'port', 'path', 'fd', 'backlog', 'maxLinks', 'onError'];
@@ -77,11 +89,11 @@ export class TcpServer {
   /** The open links. */
   readonly links: ReadonlySet<TcpLink>;
   readonly #links: Set<TcpLink>;
-  readonly #server: Server;
+  readonly #server: ConnectionListener;
   #accepted = 0;
   #refused = 0;
 
-  private constructor(pool: BufferPool, server: Server, options: TcpServerOptions) {
+  private constructor(pool: BufferPool, server: ConnectionListener, options: TcpServerOptions) {
     this.pool = pool;
     this.#server = server;
     this.#links = new Set();
@@ -120,29 +132,44 @@ export class TcpServer {
    * is taken; TypeError or RangeError naming the option that is wrong.
    */
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
-    const { signal } = resolveLinkOptions(pool, options, SERVER_KEYS);
     const where = listenOptions(options);
-    if (options.onError !== undefined) checkFunction('onError', options.onError);
-    if (options.maxLinks !== undefined) checkInteger('maxLinks', options.maxLinks, 1, COUNT_MAX);
-    signal?.throwIfAborted();
     // Paused: nothing is read before the link says where to.
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-    const server = new TcpServer(pool, listener, options);
+    const server = TcpServer.over(pool, listener, options);
     await new Promise<void>((resolve, reject) => {
       listener.once('error', (cause) => {
+        listener.close();
         reject(new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause }));
       });
       listener.listen(where, () => resolve());
     });
+    if (options.signal?.aborted) {
+      listener.close();
+      throw options.signal.reason;
+    }
     listener.removeAllListeners('error');
     listener.on('error', (error) => {
       server.#refused++;
       options.onError?.(error);
     });
+    return server;
+  }
+
+  /** @internal A server of whatever listens, or will. **Throws** as {@link listen} rejects. */
+  static over(
+    pool: BufferPool,
+    listener: ConnectionListener,
+    options: TcpServerOptions,
+  ): TcpServer {
+    const { signal } = resolveLinkOptions(pool, options, SERVER_KEYS);
+    if (options.onError !== undefined) checkFunction('onError', options.onError);
+    if (options.maxLinks !== undefined) checkInteger('maxLinks', options.maxLinks, 1, COUNT_MAX);
+    signal?.throwIfAborted();
+    const server = new TcpServer(pool, listener, options);
     if (signal !== undefined) {
       const onAbort = (): void => server.destroy();
       signal.addEventListener('abort', onAbort, { once: true });
-      listener.once('close', () => signal.removeEventListener('abort', onAbort));
+      listener.on('close', () => signal.removeEventListener('abort', onAbort));
     }
     return server;
   }

@@ -3,7 +3,6 @@
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { constants } from 'node:os';
-import { copyBytes } from '../base/bytes.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
   ADDRESS_FAMILY,
@@ -17,14 +16,6 @@ import {
   CONFIG_FLAGS,
   CONFIG_RECEIVE_BYTES,
   CONFIG_SEND_BYTES,
-  IN_ADDRESS,
-  IN_CAPACITY,
-  IN_FLAGS,
-  IN_LENGTH,
-  IN_OFFSET,
-  IN_SEGMENT,
-  IN_TRUNCATED,
-  IN_WORDS,
   ONLY_V6,
   OPTION_BROADCAST,
   OPTION_MULTICAST_LOOP,
@@ -41,21 +32,13 @@ import {
   SENT_ERROR,
 } from '../native/udp.ts';
 import type { PoolBytes } from '../pool/buffer-references.ts';
+import { BACKLOG_BYTES_DEFAULT, DatagramBacklog } from './datagram-backlog.ts';
 import { hostOf, writeAddress } from './udp-address.ts';
 import { AGAIN, INVALID, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
 
-/** What may wait here while nobody takes it: as much as Linux lets wait in a socket. */
-const BACKLOG_BYTES_MAX = 212_992;
-/** What a waiting datagram costs beside its bytes. */
-const DATAGRAM_COST_BYTES = 256;
 /** What may be on its way out. */
 const PENDING_COUNT_MAX = 1024;
 const PENDING_BYTES_MAX = 256 * 1024;
-
-interface Waiting {
-  readonly bytes: Uint8Array;
-  readonly source: Int32Array;
-}
 
 type Lookup = (host: string, family: unknown, done: LookupDone) => void;
 type LookupDone = (error: Error | null, address: string, family: number) => void;
@@ -68,16 +51,11 @@ export class UdpDgramSocket implements UdpSocket {
   private readonly socket: Socket;
   private readonly bytes: PoolBytes;
   private readonly owner: UdpSocketOwner;
+  private readonly backlog: DatagramBacklog;
   private connected = false;
-  private waiting: Waiting[] = [];
-  private waitingFrom = 0;
-  private waitingBytes = 0;
-  private dropped = 0;
   private pending = 0;
   private pendingBytes = 0;
-  private reading = false;
   private writing = false;
-  private isDue = false;
   private closed = false;
   private source: Int32Array = new Int32Array(ADDRESS_WORDS);
   private sourceHost = '';
@@ -89,6 +67,7 @@ export class UdpDgramSocket implements UdpSocket {
     const lookup: Lookup = (host, _family, done) => done(null, host, family);
     this.bytes = bytes;
     this.owner = owner;
+    this.backlog = new DatagramBacklog(bytes, owner, BACKLOG_BYTES_DEFAULT);
     this.socket = createSocket({
       type: family === 6 ? 'udp6' : 'udp4',
       reuseAddr: (flags & REUSE_ADDRESS) !== 0,
@@ -139,24 +118,7 @@ export class UdpDgramSocket implements UdpSocket {
   }
 
   receive(table: Int32Array, count: number): number {
-    const { waiting, bytes } = this;
-    let filled = 0;
-    while (filled < count && this.waitingFrom < waiting.length) {
-      const { bytes: datagram, source } = waiting[this.waitingFrom++];
-      const row = filled++ * IN_WORDS;
-      const length = Math.min(datagram.length, table[row + IN_CAPACITY]);
-      copyBytes(bytes, table[row + IN_OFFSET], datagram, 0, length);
-      this.waitingBytes -= datagram.length + DATAGRAM_COST_BYTES;
-      table[row + IN_LENGTH] = length;
-      table[row + IN_SEGMENT] = 0;
-      table[row + IN_FLAGS] = length < datagram.length ? IN_TRUNCATED : 0;
-      table.set(source, row + IN_ADDRESS);
-    }
-    if (this.waitingFrom === waiting.length) {
-      this.waiting = [];
-      this.waitingFrom = 0;
-    }
-    return filled === 0 ? -AGAIN : filled;
+    return this.backlog.receive(table, count);
   }
 
   send(
@@ -184,9 +146,8 @@ export class UdpDgramSocket implements UdpSocket {
   }
 
   watch(readable: boolean, writable: boolean): void {
-    this.reading = readable;
+    this.backlog.watch(readable);
     this.writing = writable;
-    if (readable && this.waiting.length > 0) this.callSoon();
   }
 
   keepAlive(wanted: boolean): void {
@@ -221,7 +182,7 @@ export class UdpDgramSocket implements UdpSocket {
   }
 
   drops(): number {
-    return this.dropped;
+    return this.backlog.dropped;
   }
 
   bufferBytes(): { readonly receive: number; readonly send: number } {
@@ -232,7 +193,7 @@ export class UdpDgramSocket implements UdpSocket {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.waiting = [];
+    this.backlog.close();
     this.socket.close();
   }
 
@@ -240,20 +201,8 @@ export class UdpDgramSocket implements UdpSocket {
     const { socket } = this;
     const { address, port } = socket.address();
     writeAddress('address', address, port, this.local, 0);
-    socket.on('message', (bytes, from) => this.onMessage(bytes, from));
+    socket.on('message', (bytes, from) => this.backlog.push(bytes, this.sourceOf(from)));
     socket.on('error', (error) => this.owner.failed(errnoOf(error)));
-  }
-
-  private onMessage(bytes: Uint8Array, from: RemoteInfo): void {
-    const cost = bytes.length + DATAGRAM_COST_BYTES;
-    if (this.closed) return;
-    if (this.waitingBytes + cost > BACKLOG_BYTES_MAX) {
-      this.dropped++;
-      return;
-    }
-    this.waitingBytes += cost;
-    this.waiting.push({ bytes, source: this.sourceOf(from) });
-    if (this.reading && !this.isDue) this.owner.readable();
   }
 
   /** The same words for datagrams of one source that come one after the other. */
@@ -280,17 +229,6 @@ export class UdpDgramSocket implements UdpSocket {
       // Not from here: whoever sends is in the midst of it.
       queueMicrotask(() => done(error as Error));
     }
-  }
-
-  private callSoon(): void {
-    if (this.isDue) return;
-    this.isDue = true;
-    setImmediate(() => {
-      this.isDue = false;
-      if (this.closed || !this.reading) return;
-      this.owner.readable();
-      if (this.reading && this.waiting.length > 0) this.callSoon();
-    });
   }
 }
 

@@ -20,12 +20,17 @@ import {
   type UdpOutboxOwner,
   type UdpOutboxStats,
 } from './udp-outbox.ts';
-import { datagramError, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
+import {
+  datagramError,
+  type UdpImplementation,
+  type UdpSocket,
+  type UdpSocketOwner,
+} from './udp-socket.ts';
 
 /** What a UDP link has done so far. */
 export interface UdpLinkStats extends LinkStats, UdpIntakeStats, UdpOutboxStats {
-  /** The shim's socket, or Node's. */
-  readonly implementation: 'native' | 'dgram';
+  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+  readonly implementation: UdpImplementation;
   /**
    * Datagrams that came and found no room. What the kernel had put together counts once, so with
    * offload it may be more. Without the shim: those that Node had read and nobody took.
@@ -55,8 +60,8 @@ export abstract class UdpEndpoint {
   readonly local: UdpAddress;
   /** The one that the link is connected to. */
   readonly peer: UdpAddress | undefined;
-  /** The shim's socket, or Node's. */
-  readonly implementation: 'native' | 'dgram';
+  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+  readonly implementation: UdpImplementation;
 
   protected readonly options: ResolvedUdpOptions;
   protected readonly socket: UdpSocket;

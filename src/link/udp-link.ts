@@ -32,7 +32,7 @@ import {
   type UdpPeer,
 } from './udp-options.ts';
 import { CUT_WHOLE } from './udp-outbox.ts';
-import type { UdpSocket } from './udp-socket.ts';
+import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
 
 const TTL_MAX = 255;
 const MESSAGE_BYTES_MAX = 0xffff;
@@ -114,15 +114,24 @@ export class UdpLink extends UdpEndpoint implements Link {
    * the handler throws; TypeError or RangeError naming the option that is wrong.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
+    return UdpLink.openOn(pool, options, ({ implementation, config }, target) => {
+      const calls = implementation === 'dgram' ? undefined : udpCalls();
+      return calls === undefined
+        ? UdpDgramSocket.open(pool.bytes, config, target)
+        : new UdpNativeSocket(calls, pool.bytes, config, target);
+    });
+  }
+
+  /** @internal On a socket of any kind. */
+  static async openOn(
+    pool: BufferPool,
+    options: UdpLinkOptions,
+    open: (options: ResolvedUdpOptions, owner: UdpSocketOwner) => UdpSocket | Promise<UdpSocket>,
+  ): Promise<UdpLink> {
     const resolved = resolveUdpOptions(pool, options);
     resolved.signal?.throwIfAborted();
     const target = new SocketTarget();
-    const calls = resolved.implementation === 'dgram' ? undefined : udpCalls();
-    const { bytes } = pool;
-    const socket =
-      calls === undefined
-        ? await UdpDgramSocket.open(bytes, resolved.config, target)
-        : new UdpNativeSocket(calls, bytes, resolved.config, target);
+    const socket = await open(resolved, target);
     try {
       resolved.signal?.throwIfAborted();
       return new UdpLink(pool, resolved, socket, target);

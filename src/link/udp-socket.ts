@@ -15,12 +15,15 @@ export interface UdpSocketOwner {
   failed(errno: number): void;
 }
 
+/** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+export type UdpImplementation = 'native' | 'dgram' | 'loopback';
+
 /**
  * A UDP socket that works in batches, over tables of numbers (native/udp.ts has their words): the
- * kernel's calls, or their imitation on `node:dgram`.
+ * kernel's calls, or their imitation on `node:dgram` or within the process.
  */
 export interface UdpSocket {
-  readonly implementation: 'native' | 'dgram';
+  readonly implementation: UdpImplementation;
   /** The address it is bound to, in eight words. */
   readonly local: Int32Array;
   /** Datagrams that the kernel cuts from one message; 0: none. */
