@@ -47,9 +47,13 @@ export class Connection {
    * Connects, sends CONNECT, the protocol lines `lines` and a PING, and waits for the PONG: the
    * server has done all of it.
    *
-   * **Throws** when the server does not answer so.
+   * **Throws** when the server does not answer so in time.
    */
-  static open(port: number, lines: string): Promise<Connection> {
+  static open(
+    port: number,
+    lines: string,
+    timeoutMs: number = GREETING_TIMEOUT_MS,
+  ): Promise<Connection> {
     const connection = new Connection(port);
     return new Promise((resolve, reject) => {
       let text = '';
@@ -60,7 +64,7 @@ export class Connection {
       };
       const timer = setTimeout(() => {
         fail(new Error(`no greeting from port ${port}, only ${JSON.stringify(text)}`));
-      }, GREETING_TIMEOUT_MS);
+      }, timeoutMs);
       connection.#onError = fail;
       connection.#onChunk = (bytes, size) => {
         text += bytes.toString('latin1', 0, size);

@@ -9,12 +9,10 @@ import { type Reading, touchPages } from './reading.ts';
 export const EXECUTORS = 2;
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** Little room and little patience, so that a slow consumer is cut off within a second or two. */
+/** Little room, so that a slow consumer is cut off within a second or two. */
 const OPTIONS = {
   port: 0,
   maxPendingBytes: 2 * MIB,
-  stallMs: 200,
-  lingerMs: 500,
   maxConnections: 200,
   poolBytes: 64 * MIB,
 };

@@ -7,6 +7,7 @@ import { Connection } from '../../bench/broker/connection.ts';
 import { DeliveryCheck } from '../../bench/broker/delivery-check.ts';
 import { deliveredBlock, publishedBlock, SUBSCRIPTION } from '../../bench/broker/message-block.ts';
 import type { Random } from '../../src/base/random.ts';
+import { HANG_MS } from './part.ts';
 import type { Tally } from './tally.ts';
 
 const MESSAGES = 64;
@@ -38,7 +39,8 @@ export class BrokerVisitor {
     const subject = `soak.churn.${this.#number}.${this.#visits++}`;
     const published = publishedBlock(subject, MESSAGES, payloadBytes);
     const delivered = deliveredBlock(subject, MESSAGES, payloadBytes);
-    const connection = await Connection.open(this.#port, `SUB ${subject} ${SUBSCRIPTION}\r\n`);
+    const greeting = `SUB ${subject} ${SUBSCRIPTION}\r\n`;
+    const connection = await Connection.open(this.#port, greeting, HANG_MS);
     const { socket } = connection;
     const closed = once(socket, 'close');
     if (random.chance(0.5)) {

@@ -3,12 +3,12 @@
 
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
-import { lengthOf, MESSAGE_BYTES_MAX, MessageMemory } from './message.ts';
+import { lengthOf, MessageMemory } from './message.ts';
+import { HANG_MS } from './part.ts';
 import { Sequence, type Tally } from './tally.ts';
 
 /** Questions that are open at a time. */
 const LANES = 16;
-const REQUEST_TIMEOUT_MS = 30_000;
 const FLOW = 'soak.official.flow';
 const REQUEST = 'soak.official.request';
 const FLOW_STREAM = 2000;
@@ -32,7 +32,8 @@ export class OfficialClients {
   }
 
   async start(): Promise<void> {
-    const options = { servers: `127.0.0.1:${this.#port}`, reconnect: false };
+    const servers = `127.0.0.1:${this.#port}`;
+    const options = { servers, reconnect: false, timeout: HANG_MS };
     const asking = await connect(options);
     const answering = await connect(options);
     const sequence = new Sequence(this.#flow, new MessageMemory(new Uint8Array(0)), FLOW_STREAM);
@@ -76,7 +77,7 @@ export class OfficialClients {
   async #ask(client: NatsConnection, number: number): Promise<void> {
     const question = messageOf(REQUEST_STREAM, number);
     const askedMs = sharedNowMs();
-    const answer = await client.request(REQUEST, question, { timeout: REQUEST_TIMEOUT_MS });
+    const answer = await client.request(REQUEST, question, { timeout: HANG_MS });
     this.#requests.time(askedMs);
     this.#requests.messages++;
     if (Buffer.compare(question, answer.data) !== 0) {
@@ -87,7 +88,7 @@ export class OfficialClients {
 
 /** In memory of its own: the client keeps it until it has been sent. */
 function messageOf(stream: number, number: number): Buffer {
-  const bytes = Buffer.alloc(Math.min(lengthOf(number), MESSAGE_BYTES_MAX));
+  const bytes = Buffer.alloc(lengthOf(number));
   new MessageMemory(bytes).write(0, stream, number, sharedNowMs());
   return bytes;
 }

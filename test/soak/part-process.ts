@@ -4,11 +4,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Answer, Order, PartName, PartOptions } from './part.ts';
+import { type Answer, HANG_MS, type Order, type PartName, type PartOptions } from './part.ts';
 
 const PROGRAM = fileURLToPath(new URL('./part.main.js', import.meta.url));
-/** No answer for so long: something hangs. */
-const ANSWER_MS_MAX = 60_000;
+/** Who is asked may wait for something that hangs, and say so. */
+const ANSWER_MS_MAX = 2 * HANG_MS;
 /** Nor has it ended by itself, with everything closed. */
 const EXIT_MS_MAX = 20_000;
 const COMPLAINTS_MAX = 4000;

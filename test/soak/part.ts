@@ -10,6 +10,9 @@ export const SERVING = ['broker', 'tcp-server', 'udp-receiver'] as const;
 export const LOADING = ['broker-flows', 'broker-guests', 'tcp-clients', 'udp-sender'] as const;
 export type PartName = (typeof SERVING)[number] | (typeof LOADING)[number];
 
+/** Longer than anything takes on a machine that is loaded as it should be: something hangs. */
+export const HANG_MS = 60_000;
+
 /** What is kept on purpose at each sample, to show that it is found. */
 export const PLANTS = ['buffer', 'array', 'descriptor'] as const;
 export type Plant = (typeof PLANTS)[number];

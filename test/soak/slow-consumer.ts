@@ -9,6 +9,7 @@ import { Connection } from '../../bench/broker/connection.ts';
 import { DeliveryCheck } from '../../bench/broker/delivery-check.ts';
 import { deliveredBlock, publishedBlock, SUBSCRIPTION } from '../../bench/broker/message-block.ts';
 import type { Random } from '../../src/base/random.ts';
+import { HANG_MS } from './part.ts';
 import type { Tally } from './tally.ts';
 
 const SUBJECT = 'soak.slow';
@@ -18,7 +19,7 @@ const BURST_MESSAGES = 128;
 const BURST_MS = 10;
 const WAITING_BYTES_MAX = 1 << 20;
 const SLEEP_MS_MIN = 200;
-const SLEEP_MS_MAX = 3000;
+const SLEEP_MS_MAX = 5000;
 
 export class SlowConsumer {
   readonly #port: number;
@@ -36,7 +37,7 @@ export class SlowConsumer {
   }
 
   async startPublisher(): Promise<void> {
-    const publisher = await Connection.open(this.#port, '');
+    const publisher = await Connection.open(this.#port, '', HANG_MS);
     this.#publisher = publisher;
     publisher.listen(
       (bytes, size) => {
@@ -66,7 +67,7 @@ export class SlowConsumer {
 
   /** Subscribes, sleeps, and reads until it is cut off, or until it sees that it will not be. */
   async visit(): Promise<void> {
-    const connection = await Connection.open(this.#port, '');
+    const connection = await Connection.open(this.#port, '', HANG_MS);
     const { socket } = connection;
     socket.pause();
     socket.write(`SUB ${SUBJECT} ${SUBSCRIPTION}\r\n`);

@@ -7,8 +7,8 @@ import { arbitrarySeed } from '../../src/base/random.ts';
 import { PLANTS, type Plant } from './part.ts';
 import { JUDGED_MINUTES_MIN, warmUpOf } from './verdict.ts';
 
-export const USAGE = `The broker and the links under full load, all at once, in seven processes: are memory,
-descriptors and free buffers flat, do latencies stay, is every message right?
+export const USAGE = `The broker and the links under full load, all at once, in seven processes:
+are memory, descriptors and free buffers flat, do latencies stay, is every message right?
 
   npm run soak -- --minutes N [options]
 
@@ -37,7 +37,10 @@ export interface SoakSettings {
   readonly svgFile: string | undefined;
 }
 
-/** Reads the arguments; undefined: help is asked for. **Throws** UsageError and what `parseArgs` does. */
+/**
+ * Reads the arguments; undefined: help is asked for. **Throws** UsageError, and what `parseArgs`
+ * throws.
+ */
 export function readCommandLine(args: readonly string[]): SoakSettings | undefined {
   const { values } = parseArgs({
     args: [...args],

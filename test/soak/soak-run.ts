@@ -48,7 +48,7 @@ export interface RunRecord {
 /** Samples in each minute; the last one is the minute's. */
 const SAMPLES_PER_MINUTE = 12;
 /** At rest everything must be back by then. */
-const REST_MS_MAX = 15_000;
+const REST_MS_MAX = 30_000;
 const LOOK_MS = 50;
 /** What comes back exactly. */
 const COUNTED = ['descriptors', 'buffers in use'] as const;

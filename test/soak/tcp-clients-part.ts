@@ -12,7 +12,7 @@ import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
 import { Random } from '../../src/base/random.ts';
 import { ChurnLoop } from './churn-loop.ts';
 import { lengthOf, MessageMemory } from './message.ts';
-import type { Part, PartOptions } from './part.ts';
+import { HANG_MS, type Part, type PartOptions } from './part.ts';
 import { touchPages } from './reading.ts';
 import { Sequence, Tally } from './tally.ts';
 import { PREFIX_BYTES } from './tcp-server-part.ts';
@@ -68,7 +68,7 @@ class EchoClient {
   private constructor(link: TcpLink, memory: MessageMemory, tally: Tally, stream: number) {
     this.link = link;
     this.#tally = tally;
-    this.window = new Window(WINDOW_MESSAGES, (number, nowMs) => {
+    this.window = new Window(WINDOW_MESSAGES, 1, (number, nowMs) => {
       const length = lengthOf(number);
       const at = link.writer.tryReserve(PREFIX_BYTES + length);
       if (at < 0) return false;
@@ -111,7 +111,7 @@ class EchoClient {
   async finish(): Promise<void> {
     await this.window.finish();
     this.#isClosing = true;
-    await this.link.close();
+    await this.link.close({ deadlineMs: HANG_MS });
     if (this.link.error !== undefined) this.#tally.complain(`close: ${this.link.error.message}`);
   }
 

@@ -4,7 +4,7 @@
 import { LengthPrefixCodec } from 'busbar/framer';
 import { type LinkHandler, type TcpLink, TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
-import type { Part } from './part.ts';
+import { HANG_MS, type Part } from './part.ts';
 import { touchPages } from './reading.ts';
 
 /** Of the length before each frame. */
@@ -17,6 +17,7 @@ export async function makeTcpServer(): Promise<Part> {
   const server = await TcpServer.listen(pool, {
     codec: () => new LengthPrefixCodec('u32'),
     handler: echo,
+    closeDeadlineMs: HANG_MS,
   });
   return { ports: [server.port], pool, tallies: [], close: () => server.close() };
 }

@@ -11,15 +11,19 @@ const RETRY_MS = 20;
 
 export class Window {
   readonly #size: number;
+  readonly #copies: number;
   readonly #sendOne: SendOne;
   #sent: number = 0;
+  /** Copies. */
   #confirmed: number = 0;
   #isOpen: boolean = false;
   #retry: NodeJS.Timeout | undefined = undefined;
   #whenEmpty: () => void = () => {};
 
-  constructor(size: number, sendOne: SendOne) {
+  /** `size`: messages on their way; `copies`: to how many places each goes. */
+  constructor(size: number, copies: number, sendOne: SendOne) {
     this.#size = size;
+    this.#copies = copies;
     this.#sendOne = sendOne;
   }
 
@@ -29,12 +33,17 @@ export class Window {
     this.#fill();
   }
 
-  /** One has arrived where it should. */
+  /** A copy has arrived where it should. */
   confirm(): void {
     this.#confirmed++;
-    const waiting = this.#sent - this.#confirmed;
+    const { waiting } = this;
     if (this.#isOpen && waiting <= this.#size >> 1) this.#fill();
     if (waiting === 0) this.#whenEmpty();
+  }
+
+  /** Messages on their way, of which a copy may have arrived. */
+  get waiting(): number {
+    return this.#sent - Math.floor(this.#confirmed / this.#copies);
   }
 
   /** Sends up to `count`, as far as there is room. */
@@ -46,7 +55,7 @@ export class Window {
   async finish(): Promise<void> {
     this.#isOpen = false;
     clearInterval(this.#retry);
-    if (this.#sent === this.#confirmed) return;
+    if (this.waiting === 0) return;
     await new Promise<void>((resolve) => {
       this.#whenEmpty = resolve;
     });
@@ -60,6 +69,6 @@ export class Window {
   }
 
   #fill(): void {
-    this.send(this.#size - (this.#sent - this.#confirmed), sharedNowMs());
+    this.send(this.#size - this.waiting, sharedNowMs());
   }
 }
