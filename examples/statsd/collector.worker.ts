@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/** Example statsd: what each executor runs: a socket of its own, on the port that all share. */
+
+import type { ExecutorContext } from 'busbar/executor';
+import { UdpLink } from 'busbar/link';
+import { Packet } from 'busbar/packet';
+import type { ExecutorData } from './collector.ts';
+import { Gatherer } from './gatherer.ts';
+import { readOrder, writeEnd, writeRecords } from './snapshot.ts';
+
+/** When the last interval ends: so many turns of the event loop, at most, for what has arrived. */
+const LAST_TURNS_MAX = 10_000;
+
+export async function run(context: ExecutorContext): Promise<void> {
+  const { pool, mailbox, signal } = context;
+  const { host, port, reusePort, receiveBytes, capacity, seed } = context.data as ExecutorData;
+  const { bytes, view } = pool;
+  const clock = (): number => performance.timeOrigin + performance.now();
+  const gatherer = new Gatherer(capacity, seed, clock);
+  const link = await UdpLink.open(pool, {
+    host,
+    port,
+    reusePort,
+    receiveBytes,
+    handler: () => ({
+      onMessage: (offset, length) => gatherer.take(bytes, offset, offset + length),
+    }),
+  });
+  context.defer(() => link.close());
+  let droppedBefore = 0;
+  let flushed = Promise.resolve();
+
+  /** Sends what `fill` writes into a buffer: it returns where that ends. */
+  const tell = async (fill: (begin: number, end: number) => number): Promise<void> => {
+    const bufferId = await pool.acquire({ signal });
+    const begin = pool.offsetOf(bufferId);
+    const length = fill(begin, begin + pool.bufferSize) - begin;
+    const packet = Packet.wrap(pool, bufferId, begin, length);
+    try {
+      await context.host.send(packet);
+    } catch (error) {
+      packet.release();
+      throw error;
+    }
+  };
+
+  const flush = async (round: number, isLast: boolean): Promise<void> => {
+    if (isLast) {
+      await untilQuiet(link);
+      await link.close();
+    }
+    const { table, tally } = gatherer.next();
+    const { dropped } = link.stats();
+    tally.dropped = dropped - droppedBefore;
+    droppedBefore = dropped;
+    for (let slot = 0; slot < table.count; ) {
+      await tell((begin, end) => {
+        const written = writeRecords(view, bytes, begin, end, round, table, slot);
+        slot = written.next;
+        return written.end;
+      });
+    }
+    table.clear();
+    await tell((begin) => writeEnd(view, begin, round, tally));
+  };
+
+  mailbox.handleRegions((bufferId, offset) => {
+    const { round, isLast } = readOrder(view, offset);
+    pool.release(bufferId);
+    flushed = flushed
+      .then(() => flush(round, isLast))
+      .catch((error) => {
+        // Stopped in the midst of it: the host does not listen any more.
+        if (!signal.aborted) throw error;
+      });
+  });
+}
+
+/** What has arrived in the socket is read. */
+async function untilQuiet(link: UdpLink): Promise<void> {
+  for (let turns = 0, quiet = 0; quiet < 3 && turns < LAST_TURNS_MAX; turns++) {
+    const { datagramsRead } = link.stats();
+    await new Promise(setImmediate);
+    quiet = link.stats().datagramsRead === datagramsRead ? quiet + 1 : 0;
+  }
+}

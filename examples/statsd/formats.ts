@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/** Example statsd: reports as text for people, as lines of JSON, or as Graphite reads them. */
+
+import Table from 'cli-table3';
+import type { Metric, Report } from './report.ts';
+
+export type Format = 'text' | 'json' | 'graphite';
+export const FORMATS: readonly Format[] = ['text', 'json', 'graphite'];
+
+/** The report as text that ends with a line end. `prefix`: what Graphite's names begin with. */
+export function format(report: Report, kind: Format, prefix: string): string {
+  if (kind === 'json') return `${JSON.stringify(report)}\n`;
+  return kind === 'graphite' ? graphite(report, prefix) : text(report);
+}
+
+function text(report: Report): string {
+  const { timeMs, seconds, counters, gauges, timers, sets, collector } = report;
+  const parts = [`── ${new Date(timeMs).toISOString()}, ${seconds.toFixed(1)} s ──`];
+  const add = <M extends Metric>(
+    title: string,
+    metrics: readonly M[],
+    columns: readonly string[],
+    show: (metric: M) => readonly number[],
+  ): void => {
+    if (metrics.length === 0) return;
+    const table = new Table({
+      head: [title, 'tags', ...columns],
+      style: { head: [], border: [], compact: true },
+      colAligns: ['left', 'left', ...columns.map(() => 'right' as const)],
+    });
+    for (const metric of metrics) {
+      table.push([metric.name, metric.tags.join(' '), ...show(metric).map(short)]);
+    }
+    parts.push(table.toString());
+  };
+  add('counter', counters, ['sum', 'per s'], ({ value, rate }) => [value, rate]);
+  add('gauge', gauges, ['value'], ({ value }) => [value]);
+  const percents = Object.keys(timers[0]?.percentiles ?? {});
+  const columns = ['count', 'per s', 'min', 'mean', 'max', ...percents.map((p) => `p${p}`)];
+  add('timer', timers, columns, ({ count, rate, min, mean, max, percentiles }) => [
+    ...[count, rate, min, mean, max],
+    ...percents.map((percent) => percentiles[percent]),
+  ]);
+  add('set', sets, ['values'], ({ count }) => [count]);
+  const { datagrams, lines, malformed, ignored, refused, dropped } = collector;
+  parts.push(
+    `${lines} lines in ${datagrams} datagrams; ${malformed} malformed, ${ignored} ignored; ` +
+      `${refused} values refused: no room; ${dropped} datagrams dropped: socket full`,
+  );
+  return `${parts.join('\n')}\n`;
+}
+
+/** Six digits are enough for a table. */
+function short(value: number): string {
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
+}
+
+/** `name;tag=value 1 1700000000`, a line for each number. */
+function graphite(report: Report, prefix: string): string {
+  const seconds = Math.floor(report.timeMs / 1000);
+  const lines: string[] = [];
+  const add = (group: string, metric: Metric, numbers: Readonly<Record<string, number>>): void => {
+    const tags = metric.tags.map(graphiteTag).join('');
+    for (const [key, value] of Object.entries(numbers)) {
+      const name = [prefix, group, graphiteName(metric.name), key].filter((part) => part !== '');
+      lines.push(`${name.join('.')}${tags} ${value} ${seconds}\n`);
+    }
+  };
+  for (const each of report.counters) add('counters', each, { count: each.value, rate: each.rate });
+  for (const each of report.gauges) add('gauges', each, { '': each.value });
+  for (const each of report.timers) {
+    const { count, rate, sum, min, max, mean, deviation, percentiles } = each;
+    const upper = Object.entries(percentiles).map(([p, v]) => [`upper_${p.replace('.', '_')}`, v]);
+    const numbers = { count, count_ps: rate, sum, lower: min, upper: max, mean, std: deviation };
+    add('timers', each, { ...numbers, ...Object.fromEntries(upper) });
+  }
+  for (const each of report.sets) add('sets', each, { count: each.count });
+  const { collector } = report;
+  add('statsd', { name: 'collector', tags: [] }, { ...collector });
+  return lines.join('');
+}
+
+/** Graphite's names have neither spaces nor slashes, nor what ends them. */
+function graphiteName(name: string): string {
+  return name
+    .replace(/\s+/g, '_')
+    .replace(/\//g, '-')
+    .replace(/[^\w.-]/g, '');
+}
+
+/** `a:b` is a tag `a` with the value `b`; Graphite has no tags without a value. */
+function graphiteTag(tag: string): string {
+  const colon = tag.indexOf(':');
+  const name = colon < 0 ? tag : tag.slice(0, colon);
+  const value = colon < 0 ? 'true' : tag.slice(colon + 1);
+  return `;${name.replace(/[;!^= ]/g, '_')}=${value.replace(/[; ~]/g, '_') || 'none'}`;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example statsd, its tests: a program that uses a statsd client as any other would: hot-shots.
+ *
+ * Arguments: port, seed, clients, and deeds of each. Even clients put many lines in a datagram, odd
+ * ones send each by itself.
+ */
+
+import { once } from 'node:events';
+import { StatsD } from 'hot-shots';
+import { deedsOf } from './client-deeds.ts';
+
+const [port, seed, clients, count] = process.argv.slice(2).map(Number);
+/** Nothing is left out at random: with a rate of one half the line says so, and each is sent. */
+Math.random = () => 0;
+
+await Promise.all(Array.from({ length: clients }, (_, client) => play(client)));
+
+async function play(client: number): Promise<void> {
+  const statsd = new StatsD({
+    host: '127.0.0.1',
+    port,
+    maxBufferSize: client % 2 === 0 ? 1400 : 0,
+    bufferFlushInterval: 10,
+  });
+  await once(statsd.socket as never, 'listening').catch(() => {});
+  for (const { call, name, value, rate, tags } of deedsOf(seed, client, count)) {
+    if (call === 'gauge' || call === 'gaugeDelta' || call === 'set') {
+      statsd[call](name, value, [...tags]);
+    } else {
+      statsd[call](name, value, rate, [...tags]);
+    }
+  }
+  statsd.event('an event', 'of no number');
+  await new Promise<void>((resolve, reject) => {
+    statsd.close((error) => (error ? reject(error) : resolve()));
+  });
+}

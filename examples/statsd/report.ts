@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/** Example statsd: what all executors have gathered between two flushes, put together. */
+
+import type { BufferPool } from 'busbar/pool';
+import { middleOf } from './buckets.ts';
+import {
+  BUCKET,
+  COUNTER,
+  GAUGE,
+  type Kind,
+  LEAST,
+  LEVEL,
+  MEMBER,
+  MOST,
+  SET,
+  SET_AT,
+  SQUARES,
+  SUM,
+  TIMER,
+  WEIGHT,
+} from './metric-kinds.ts';
+import { addTally, emptyTally, type SnapshotReader, type Tally } from './snapshot.ts';
+
+/** A name and its tags, which are sorted. */
+export interface Metric {
+  readonly name: string;
+  readonly tags: readonly string[];
+}
+
+export interface CounterReport extends Metric {
+  readonly value: number;
+  /** Each second. */
+  readonly rate: number;
+}
+
+export interface GaugeReport extends Metric {
+  readonly value: number;
+}
+
+export interface SetReport extends Metric {
+  readonly count: number;
+}
+
+export interface TimerReport extends Metric {
+  readonly count: number;
+  readonly rate: number;
+  readonly sum: number;
+  readonly min: number;
+  readonly max: number;
+  readonly mean: number;
+  readonly deviation: number;
+  /** By percent: the least value that so many of them do not exceed, to 1 percent. */
+  readonly percentiles: Readonly<Record<string, number>>;
+}
+
+/** One flush. Each list is sorted by name and tags. */
+export interface Report {
+  /** When it was made, in milliseconds since 1970. */
+  readonly timeMs: number;
+  /** How long the values came in. */
+  readonly seconds: number;
+  readonly counters: readonly CounterReport[];
+  readonly gauges: readonly GaugeReport[];
+  readonly timers: readonly TimerReport[];
+  readonly sets: readonly SetReport[];
+  readonly collector: Readonly<Tally>;
+}
+
+interface Timer {
+  weight: number;
+  sum: number;
+  squares: number;
+  min: number;
+  max: number;
+  readonly buckets: Map<number, number>;
+}
+
+/** What executors say of one gauge. */
+interface GaugeNews {
+  setAtMs: number;
+  level: number;
+  /** By those that have not set it. */
+  change: number;
+}
+
+interface Level {
+  value: number;
+  /** When it was last heard of. */
+  seenMs: number;
+}
+
+/** Separates the name from the tags in a key; neither has it. */
+const BETWEEN = '\n';
+
+/**
+ * Puts packets together, and makes reports. Gauges keep their values from one to the next.
+ *
+ * Several executors may know of one metric, from different clients. Sums add up. Of gauges that
+ * several executors were told to set, the last one counts; changes that came to others, which did
+ * not set it, are added: between clients of different executors there is no other order.
+ */
+export class Aggregate {
+  readonly #pool: BufferPool;
+  readonly #percentiles: readonly number[];
+  readonly #gaugesMax: number;
+  readonly #gaugeTtlMs: number;
+  readonly #levels: Map<string, Level> = new Map();
+  #counters: Map<string, number> = new Map();
+  #news: Map<string, GaugeNews> = new Map();
+  #timers: Map<string, Timer> = new Map();
+  #sets: Map<string, Set<string>> = new Map();
+  #tally: Tally = emptyTally();
+
+  /** `gaugeTtlMs`: a gauge that was not heard of for so long is forgotten. */
+  constructor(
+    pool: BufferPool,
+    percentiles: readonly number[],
+    gaugesMax: number,
+    gaugeTtlMs: number,
+  ) {
+    this.#pool = pool;
+    this.#percentiles = percentiles;
+    this.#gaugesMax = gaugesMax;
+    this.#gaugeTtlMs = gaugeTtlMs;
+  }
+
+  /** A reader of the packets of one executor for one round; `onEnd` after the last one. */
+  reader(onEnd: () => void): SnapshotReader {
+    const timers: Map<number, Timer> = new Map();
+    const sets: Map<number, Set<string>> = new Map();
+    return {
+      record: (kind: Kind, slot, parent, mark, numbers, begin, end) => {
+        if (kind === MEMBER) {
+          sets.get(parent)?.add(this.#text('latin1', begin, end));
+        } else if (kind === BUCKET) {
+          const buckets = timers.get(parent)?.buckets;
+          buckets?.set(mark, (buckets.get(mark) ?? 0) + numbers[SUM]);
+        } else {
+          const key = this.#key(begin, begin + mark, end);
+          if (kind === COUNTER) {
+            this.#counters.set(key, (this.#counters.get(key) ?? 0) + numbers[SUM]);
+          } else if (kind === GAUGE) {
+            this.#addGauge(key, numbers);
+          } else if (kind === SET) {
+            sets.set(slot, getOrAdd(this.#sets, key, newSet));
+          } else if (kind === TIMER) {
+            timers.set(slot, this.#addTimer(key, numbers));
+          }
+        }
+      },
+      end: (tally) => {
+        addTally(this.#tally, tally);
+        onEnd();
+      },
+    };
+  }
+
+  /** Makes a report of what has come since the last one. */
+  report(timeMs: number, seconds: number): Report {
+    this.#settleGauges(timeMs);
+    const rate = (value: number): number => value / seconds;
+    const report: Report = {
+      timeMs,
+      seconds,
+      counters: listOf(this.#counters, (value) => ({ value, rate: rate(value) })),
+      gauges: listOf(this.#levels, ({ value }) => ({ value })),
+      timers: listOf(this.#timers, (timer) => ({
+        count: timer.weight,
+        rate: rate(timer.weight),
+        sum: timer.sum,
+        min: timer.min,
+        max: timer.max,
+        mean: timer.sum / timer.weight,
+        deviation: deviationOf(timer),
+        percentiles: percentilesOf(timer, this.#percentiles),
+      })),
+      sets: listOf(this.#sets, (members) => ({ count: members.size })),
+      collector: this.#tally,
+    };
+    this.#counters = new Map();
+    this.#timers = new Map();
+    this.#sets = new Map();
+    this.#tally = emptyTally();
+    return report;
+  }
+
+  #addGauge(key: string, numbers: Float64Array): void {
+    const news = getOrAdd(this.#news, key, () => ({ setAtMs: 0, level: 0, change: 0 }));
+    const setAtMs = numbers[SET_AT];
+    if (setAtMs === 0) {
+      news.change += numbers[LEVEL];
+    } else if (setAtMs >= news.setAtMs) {
+      news.setAtMs = setAtMs;
+      news.level = numbers[LEVEL];
+    }
+  }
+
+  #addTimer(key: string, numbers: Float64Array): Timer {
+    if (numbers[WEIGHT] === 0) return newTimer(); // all its values were refused
+    const timer = getOrAdd(this.#timers, key, newTimer);
+    timer.weight += numbers[WEIGHT];
+    timer.sum += numbers[SUM];
+    timer.squares += numbers[SQUARES];
+    timer.min = Math.min(timer.min, numbers[LEAST]);
+    timer.max = Math.max(timer.max, numbers[MOST]);
+    return timer;
+  }
+
+  /** What was said of gauges becomes their values. */
+  #settleGauges(timeMs: number): void {
+    const levels = this.#levels;
+    for (const [key, { setAtMs, level, change }] of this.#news) {
+      const base = setAtMs > 0 ? level : (levels.get(key)?.value ?? 0);
+      // Again at the end: the first ones are those not heard of for the longest time.
+      levels.delete(key);
+      levels.set(key, { value: base + change, seenMs: timeMs });
+    }
+    this.#news = new Map();
+    for (const [key, { seenMs }] of levels) {
+      if (levels.size <= this.#gaugesMax && timeMs - seenMs < this.#gaugeTtlMs) break;
+      levels.delete(key);
+    }
+  }
+
+  /** Tags are a set: their order, and one given twice, make no difference. */
+  #key(begin: number, nameEnd: number, end: number): string {
+    const name = this.#text('utf8', begin, nameEnd);
+    if (nameEnd === end) return name + BETWEEN;
+    const tags = this.#text('utf8', nameEnd, end).split(',');
+    return name + BETWEEN + [...new Set(tags.filter((tag) => tag !== ''))].sort().join(',');
+  }
+
+  #text(encoding: 'utf8' | 'latin1', begin: number, end: number): string {
+    return Buffer.from(this.#pool.bytes.buffer, begin, end - begin).toString(encoding);
+  }
+}
+
+function newSet(): Set<string> {
+  return new Set();
+}
+
+function newTimer(): Timer {
+  return { weight: 0, sum: 0, squares: 0, min: Infinity, max: -Infinity, buckets: new Map() };
+}
+
+function getOrAdd<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+function listOf<Value, Shown>(
+  map: ReadonlyMap<string, Value>,
+  show: (value: Value) => Shown,
+): (Metric & Shown)[] {
+  return [...map.keys()].sort().map((key) => {
+    const [name, tags] = key.split(BETWEEN);
+    return { name, tags: tags === '' ? [] : tags.split(','), ...show(map.get(key) as Value) };
+  });
+}
+
+function deviationOf({ weight, sum, squares }: Timer): number {
+  return Math.sqrt(Math.max(0, squares / weight - (sum / weight) ** 2));
+}
+
+/** Of a rank: what rounding may have added to it. */
+const RANK_ERROR = 1e-12;
+
+/** By the nearest rank. */
+function percentilesOf(timer: Timer, percents: readonly number[]): Record<string, number> {
+  const buckets = [...timer.buckets].sort(([a], [b]) => a - b);
+  const found: Record<string, number> = {};
+  for (const percent of percents) {
+    let left = (percent / 100) * timer.weight * (1 - RANK_ERROR);
+    let at = 0;
+    while (at < buckets.length - 1 && buckets[at][1] < left) left -= buckets[at++][1];
+    const value = middleOf(buckets[at][0]);
+    found[percent] = Math.min(timer.max, Math.max(timer.min, value));
+  }
+  return found;
+}
