@@ -50,8 +50,8 @@ export const TAKEN: number = word++;
 export const IN_HAND: number = word++;
 /** How it is to die: see {@link orderOf}. */
 export const ORDER: number = word++;
-/** 1 when it has frozen, as ordered. */
-export const FROZEN: number = word++;
+/** 1 when it does as ordered, and waits to be terminated. */
+export const DOOMED: number = word++;
 /** Its number among the process's workers. */
 export const THREAD_ID: number = word++;
 /** Which of the threads that sat here it is; the host counts on when one has died. */
@@ -79,6 +79,7 @@ export const ACTS = [
   'opening a writer',
   'hoarding',
   'holding all',
+  'in the midst of calls',
 ] as const;
 export const STARTING = 0;
 export const RECEIVING = 1;
@@ -94,14 +95,17 @@ export const WAITING_ROOM = 10;
 export const OPENING = 11;
 export const HOARDING = 12;
 export const HOLDING_ALL = 13;
+export const AMIDST = 14;
 
 /** How a thread dies. */
-export const WAYS = ['terminate', 'exit', 'throw', 'freeze'] as const;
+export const WAYS = ['terminate', 'exit', 'throw', 'freeze', 'frenzy'] as const;
 export const TERMINATE = 0;
 export const EXIT = 1;
 export const THROW = 2;
 /** It stands still in the midst of what it does, and is terminated there. */
 export const FREEZE = 3;
+/** It makes call after call, and is terminated in the midst of one. */
+export const FRENZY = 4;
 
 /** What a thread says when it was told to throw. */
 export const TOLD_TO_THROW = 'told to throw';
@@ -194,6 +198,8 @@ export class Board {
 export class Place {
   readonly board: Board;
   readonly seat: number;
+  /** Some calls of the library that change nothing for others. */
+  frenzy: () => void = () => {};
 
   constructor(board: Board, seat: number, slot: number, threadId: number) {
     this.board = board;
@@ -216,8 +222,10 @@ export class Place {
     const way = (order & 15) - 1;
     if (way === EXIT) process.exit(3);
     if (way === THROW) throw new Error(TOLD_TO_THROW);
-    board.set(seat, FROZEN, 1);
-    board.freeze();
+    board.set(seat, DOOMED, 1);
+    if (way === FREEZE) board.freeze();
+    board.set(seat, ACT, AMIDST);
+    for (;;) this.frenzy();
   }
 
   add(field: number, count: number): void {

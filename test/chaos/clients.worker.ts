@@ -165,7 +165,7 @@ class TcpSource extends Source {
       this.#rest = Buffer.alloc(0);
       this.session++;
       this.control(HELLO, 0);
-      if (isRunning) this.pump();
+      if (isRunning) reopenAll();
       else this.fence();
     });
     socket.on('data', (chunk: Buffer) => this.#hear(chunk));
@@ -257,6 +257,12 @@ function pumpAll(): void {
   if (isRunning) for (const source of sources) source.pump();
 }
 
+/** Something was lost, and is not to keep others from being sent. */
+function reopenAll(): void {
+  for (const source of sources) source.reopen();
+  pumpAll();
+}
+
 /** Looks at what has come, on whatever connection. */
 function hear(bytes: Buffer, by: Source): void {
   const view = viewOf(bytes);
@@ -304,8 +310,7 @@ port.on('message', (order: ClientsOrder) => {
       pumpAll();
       break;
     case 'reopen':
-      for (const source of sources) source.reopen();
-      pumpAll();
+      reopenAll();
       break;
     case 'stop':
       isRunning = false;

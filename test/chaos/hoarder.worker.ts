@@ -25,6 +25,10 @@ const pool = BufferPool.attach(handle);
 const place = new Place(board, HOARDER, pool.threadSlot, threadId);
 place.act(STARTING);
 place.openPath();
+place.frenzy = () => {
+  const id = pool.tryAcquire();
+  if (id !== NO_BUFFER) pool.release(id);
+};
 const held: BufferId[] = [];
 let isTaking = false;
 let isDry = false;

@@ -54,11 +54,10 @@ const THREADS_MAX = 16;
 const BATCH = 4;
 /** Messages of one source in one lane that may be under way. */
 export const WINDOW = 3;
-/**
- * Each message may be in one buffer when it comes and in another when it goes; and where some may be
- * lost there is room for as many again.
- */
-const BUFFERS_UNDER_WAY: number = SOURCES * LANE_COUNT * WINDOW * 2 * 2;
+/** In one event: at first, when a connection is back, when each victim is dead, when all are. */
+const WINDOWS_OPENED = 5;
+/** Each message may be in one buffer when it comes and in another when it goes. */
+const BUFFERS_UNDER_WAY: number = SOURCES * LANE_COUNT * WINDOW * WINDOWS_OPENED * 2;
 /** Free buffers in caches, beyond those the threads work with. */
 const BUFFERS_CACHED: number = THREADS_MAX * BATCH * 2;
 /** Segments of two shared writers, and what links and stations keep for a moment. */
@@ -97,6 +96,8 @@ export class Hub {
   readonly #routes: PacketQueue[] = [];
   readonly #answers: PacketQueue;
   #senders: PacketSender[] = [];
+  /** Links that hold something, or may. */
+  readonly openLinks: Set<TcpLink> = new Set();
   #group: ExecutorGroup | undefined;
   #server: TcpServer | undefined;
   #udp: UdpLink | undefined;
@@ -182,6 +183,11 @@ export class Hub {
     return this.#outlets[source]?.link;
   }
 
+  /** This connection is going to end: the next one of the source is another. */
+  disconnect(source: number): void {
+    (this.#outlets[source] as Outlet).link = undefined;
+  }
+
   /** Takes the regions of a writer of one path from now on; returns the outlet. */
   plug(writerId: number, path: number): number {
     const outlet = path % SOURCES;
@@ -265,6 +271,7 @@ export class Hub {
   }
 
   #handler(link: TcpLink): LinkHandler {
+    this.openLinks.add(link);
     return {
       onFrame: (offset, length) => {
         this.#hear(offset, length, () => link.framer.takePacket(), link);
@@ -273,6 +280,7 @@ export class Hub {
         setImmediate(() => link.resume());
       },
       onClose: () => {
+        this.openLinks.delete(link);
         for (const outlet of this.#outlets) if (outlet.link === link) outlet.link = undefined;
       },
     };

@@ -123,6 +123,7 @@ export class ChaosRun {
 
   /** Ends everything, and checks that nothing is left. */
   async end(): Promise<void> {
+    this.#workforce.expectEnd();
     this.#tell({ kind: 'close' });
     await this.#hub.close();
     await this.#workforce.end();
@@ -172,14 +173,13 @@ export class ChaosRun {
       marks.set(what, (marks.get(what) ?? 0) + 1);
     }
     for (const [what, count] of marks) lines.push(`${count} messages ${what}`);
-    const links = Array.from({ length: TCP_SOURCES }, (_, source) => {
-      const link = this.#hub.linkOf(source);
-      return link === undefined
-        ? 'none'
-        : `${link.writable ? '' : 'stalled '}${link.bufferedBytes}`;
-    });
+    for (const link of this.#hub.openLinks) {
+      const state = `${link.writable ? '' : 'stalled, '}${link.paused ? 'paused, ' : ''}`;
+      const holds = `frames in buffer ${link.framer.frameBufferId}`;
+      lines.push(`link, ${state}${holds}, ${JSON.stringify(link.stats())}`);
+    }
     const { threads, ...rest } = pool.stats();
-    lines.push(`links ${links.join(', ')}`, JSON.stringify(rest));
+    lines.push(`udp ${JSON.stringify(this.#hub.udp.stats())}`, JSON.stringify(rest));
     for (const thread of threads) lines.push(JSON.stringify(thread));
     lines.push(JSON.stringify(this.#hub.flusher.stats()));
     for (const name of ['spsc', 'mpmc', 'mpsc'] as const) {
@@ -243,18 +243,15 @@ export class ChaosRun {
   #resetOne(source: number, how: number): void {
     const name = RESETS[how] as string;
     const link = this.#hub.linkOf(source);
+    // It is there until it holds nothing any more; a new one is there when both are true.
+    this.#hub.disconnect(source);
     this.#resets[name] = (this.#resets[name] ?? 0) + 1;
     this.#reset.add(source);
     const byClient = CLIENT_RESETS[how];
     if (byClient !== undefined) this.#tell({ kind: 'reset', source, how: byClient });
     else if (RESETS[how] === 'destroyed by host') link?.destroy();
     else void link?.close({ deadlineMs: 20 });
-    this.#resetLink = link;
-    this.#resetSource = source;
   }
-
-  #resetLink: unknown;
-  #resetSource = -1;
 
   /** A connection that ended has a successor. */
   async #untilConnected(): Promise<void> {
@@ -262,12 +259,9 @@ export class ChaosRun {
       for (let source = 0; source < TCP_SOURCES; source++) {
         const link = this.#hub.linkOf(source);
         if (link === undefined || link.writer.closed) return false;
-        if (source === this.#resetSource && link === this.#resetLink) return false;
       }
-      return true;
+      return this.#hub.openLinks.size === TCP_SOURCES;
     });
-    this.#resetSource = -1;
-    this.#resetLink = undefined;
   }
 
   async #kill({ killings }: ChaosEvent): Promise<void> {
@@ -275,8 +269,12 @@ export class ChaosRun {
     const before = deaths.length;
     for (const killing of killings) this.#workforce.strike(killing);
     const plain = new Set(killings.map(({ seat }) => seat).filter(isPlain));
+    let seen = before;
     await this.#watch.until('the victims are dead', () => {
-      this.#workforce.finishFrozen();
+      this.#workforce.finishDoomed();
+      // What they had is lost, and must not keep the next one from getting where it is to die.
+      if (deaths.length > seen) this.#tell({ kind: 'reopen' });
+      seen = deaths.length;
       for (const seat of plain) {
         if (this.#workforce.isAlive(seat)) continue;
         plain.delete(seat);
@@ -298,7 +296,8 @@ export class ChaosRun {
     );
   }
 
-  async #fillSeats({ killings, birthTurns }: ChaosEvent): Promise<void> {
+  async #fillSeats({ killings, birthTurns, isQuietStart }: ChaosEvent): Promise<void> {
+    if (isQuietStart) this.#tell({ kind: 'stop', round: this.#round + 1 });
     for (const { seat } of killings) if (isPlain(seat)) this.#workforce.launch(seat);
     const [first] = killings;
     if (birthTurns !== undefined && first !== undefined) {

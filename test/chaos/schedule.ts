@@ -12,6 +12,7 @@ import {
   EXIT,
   FLUSHING,
   FREEZE,
+  FRENZY,
   HOARDER,
   HOARDING,
   OPENING,
@@ -51,6 +52,8 @@ export interface ChaosEvent {
   readonly killings: readonly Killing[];
   /** Messages each survivor must take afterwards. */
   readonly progress: number;
+  /** Nothing is sent while the seats are filled again. */
+  readonly isQuietStart: boolean;
   /** How many turns after its start the first victim's heir dies, too. */
   readonly birthTurns: number | undefined;
 }
@@ -90,6 +93,8 @@ export class Schedule {
     const progress = 1 + random.below(20);
     const birth = random.chance(0.1);
     const birthTurns = random.below(60);
+    // Threads start much faster so, which leaves time for more kills.
+    const isQuietStart = random.chance(0.9);
     const victims = this.#victims(isDry);
     return {
       warmUp,
@@ -98,6 +103,7 @@ export class Schedule {
       reset: isReset ? { source, how } : undefined,
       killings: victims.slice(0, Math.max(1, killsLeft)),
       progress,
+      isQuietStart,
       birthTurns: birth && killsLeft > victims.length ? birthTurns : undefined,
     };
   }
@@ -120,10 +126,17 @@ export class Schedule {
     const random = this.#random;
     const acts = actsOf(seat);
     const act = acts[random.below(acts.length)] as number;
-    const draw = random.below(10);
+    const draw = random.below(20);
     const times = 1 + random.below(30);
     const channelsFirst = random.chance(0.5);
-    const ordered = draw < 5 ? TERMINATE : draw < 6 ? EXIT : draw < 7 ? THROW : FREEZE;
+    const shares: readonly (readonly [number, number])[] = [
+      [FREEZE, 3],
+      [EXIT, 5],
+      [THROW, 7],
+      [FRENZY, 14],
+      [TERMINATE, 20],
+    ];
+    const [ordered] = shares.find(([, below]) => draw < below) as [number, number];
     // Who waits for buffers does nothing, so it would never come to where it is to die.
     const way = isDry ? TERMINATE : ordered;
     return { seat, way, act, times: act === OPENING ? 1 : times, channelsFirst };

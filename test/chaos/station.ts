@@ -4,8 +4,8 @@
  * writes it to its writer or passes it on. It says before each step what comes next.
  */
 import type { PacketSender } from 'busbar/channel';
-import type { Packet } from 'busbar/packet';
-import type { BufferPool } from 'busbar/pool';
+import { Packet } from 'busbar/packet';
+import { type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { LocalWriter, SharedWriter } from 'busbar/writer';
 import { Random } from '../../src/base/random.ts';
 import {
@@ -29,7 +29,16 @@ import {
   WRITING,
   WRITTEN,
 } from './board.ts';
-import { faultOf, PATH_AT, SEQUENCE_AT, SOURCE_AT } from './message.ts';
+import {
+  FILLER,
+  faultOf,
+  HEADER_BYTES,
+  PATH_AT,
+  PREFIX_BYTES,
+  putHeader,
+  SEQUENCE_AT,
+  SOURCE_AT,
+} from './message.ts';
 import { PacketQueue, sendOn } from './packet-queue.ts';
 
 /** Where a message goes next; `sender` undefined: into the writer. */
@@ -84,6 +93,7 @@ export class Station {
 
   static async open(options: StationOptions): Promise<Station> {
     const station = new Station(options);
+    options.place.frenzy = () => station.#frenzy();
     await options.announce(station.#writer);
     return station;
   }
@@ -194,6 +204,30 @@ export class Station {
     this.#path = place.openPath();
     this.#writer = openWriter();
     await announce(this.#writer);
+  }
+
+  /** Calls in which to die: buffers, references, reservations, flushes. */
+  #frenzy(): void {
+    const { pool, prefixBytes } = this.#options;
+    const id = pool.tryAcquire();
+    if (id !== NO_BUFFER) {
+      const packet = Packet.wrap(pool, id, pool.offsetOf(id), 8);
+      packet.clone().release();
+      packet.release();
+    }
+    const writer = this.#writer;
+    const length = prefixBytes() + HEADER_BYTES;
+    const at = writer.tryReserve(length);
+    if (at < 0) return;
+    // By UDP they would drive out others.
+    if (prefixBytes() !== PREFIX_BYTES || this.#random.chance(0.5)) {
+      writer.abort(at);
+    } else {
+      pool.view.setUint32(at, HEADER_BYTES);
+      putHeader(pool.view, at + PREFIX_BYTES, FILLER, 0, 0, 0);
+      writer.commit(at, length);
+    }
+    if (this.#random.chance(0.5)) writer.flush();
   }
 
   #keep(packet: Packet): void {

@@ -7,11 +7,9 @@ import {
   ACT,
   ACTS,
   COLLECTOR,
+  DOOMED,
   EXECUTOR,
   EXECUTORS,
-  EXIT,
-  FREEZE,
-  FROZEN,
   GENERATION,
   HOARDER,
   IN_HAND,
@@ -25,7 +23,6 @@ import {
   TAKEN,
   TERMINATE,
   THREAD_ID,
-  THROW,
   TOLD_TO_THROW,
   TWIN,
 } from './board.ts';
@@ -189,11 +186,11 @@ export class Workforce {
     else this.#hub.board.set(seat, ORDER, orderOf(way, act, times));
   }
 
-  /** Terminates whom it has been ordered to freeze, once they have. */
-  finishFrozen(): void {
+  /** Terminates those who are where they were told to die. */
+  finishDoomed(): void {
     for (const [seat, place] of this.#seats.entries()) {
-      if (this.#hub.board.get(seat, FROZEN) === 0) continue;
-      this.#hub.board.set(seat, FROZEN, 0);
+      if (this.#hub.board.get(seat, DOOMED) === 0) continue;
+      this.#hub.board.set(seat, DOOMED, 0);
       void place.worker?.terminate();
     }
   }
@@ -240,9 +237,13 @@ export class Workforce {
     await this.#watch.until('all have answered', () => waiting === 0);
   }
 
+  /** From now on threads may end by themselves. */
+  expectEnd(): void {
+    this.#isEnding = true;
+  }
+
   /** Ends all threads in good order. */
   async end(): Promise<void> {
-    this.#isEnding = true;
     await this.#group?.stop();
     this.orderHoarder({ kind: 'end' });
     await this.#watch.until('all have ended', () =>
@@ -336,7 +337,7 @@ export class Workforce {
     const doing = ACTS[board.get(seat, ACT)] ?? '?';
     this.deaths.push({ seat, way, doing, channelSeats, buffers });
     board.add(seat, GENERATION, 1);
-    for (const field of [PATH, SLOT, IN_HAND, ORDER, FROZEN, THREAD_ID, TAKEN]) {
+    for (const field of [PATH, SLOT, IN_HAND, ORDER, DOOMED, THREAD_ID, TAKEN]) {
       board.set(seat, field, 0);
     }
     board.set(seat, ACT, STARTING);
@@ -345,9 +346,4 @@ export class Workforce {
   #seat(seat: number): Seat {
     return this.#seats[seat] as Seat;
   }
-}
-
-/** Ways to die that the thread itself takes, at a place of its own choosing. */
-export function isOrdered(way: number): boolean {
-  return way === EXIT || way === THROW || way === FREEZE;
 }
