@@ -277,9 +277,10 @@ function hear(bytes: Buffer, by: Source): void {
     return;
   }
   const isMessage = kind === MESSAGE;
-  const fault = isMessage ? faultOf(view, bytes, 0, bytes.length) : `a frame of kind ${kind} came`;
+  const fault = isMessage ? faultOf(view, bytes, 0, bytes.length) : `no kind of frame is ${kind}`;
   if (fault !== '') {
-    wrong(fault);
+    const head = bytes.subarray(0, 64).toString('hex');
+    wrong(`to source ${by.number}, ${bytes.length} bytes, ${fault}: ${head}`);
     return;
   }
   const source = view.getUint16(SOURCE_AT);
