@@ -82,6 +82,20 @@ export function checkBytes(name: string, value: unknown): Uint8Array<ArrayBuffer
   return value;
 }
 
+/** Words: an Int32Array, on any kind of memory. */
+export function checkWords(name: string, value: unknown): Int32Array<ArrayBufferLike> {
+  if (!(value instanceof Int32Array)) {
+    throw new TypeError(`${name} must be an Int32Array, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** An array. */
+export function checkArray<T>(name: string, value: readonly T[]): readonly T[] {
+  if (!Array.isArray(value)) throw new TypeError(`${name} must be an array, got ${show(value)}`);
+  return value;
+}
+
 /**
  * A range `[begin, end)` of bytes: called by hot paths only once they know that something is wrong.
  */

@@ -4,7 +4,8 @@
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { BufferPool } from '../pool/index.ts';
+import { checkPool } from '../pool/check-pool.ts';
+import type { BufferPool } from '../pool/index.ts';
 import {
   CAPACITY_MAX,
   CHANNEL_KINDS,
@@ -47,7 +48,7 @@ export function createChannelBlock(
   carries: ChannelLoad,
   options: ChannelOptions,
 ): Words {
-  checkPool(pool);
+  checkPool(pool).checkAttached();
   checkOptions('options', options, ['kind', 'capacity']);
   const kind = checkOneOf('kind', options.kind, CHANNEL_KINDS);
   const capacity = checkInteger('capacity', options.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
@@ -72,7 +73,7 @@ export function openChannelBlock(
   carries: ChannelLoad,
   handle: ChannelHandle,
 ): Words {
-  checkPool(pool);
+  checkPool(pool).checkAttached();
   const { kind, version, control } = (handle ?? {}) as Partial<ChannelHandle>;
   if (kind !== 'busbar/channel') {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected channel.handle, got ${show(handle)}`);
@@ -109,13 +110,6 @@ export function openChannelBlock(
 
 function isCapacity(value: number): boolean {
   return value >= 1 && value <= CAPACITY_MAX && (value & (value - 1)) === 0;
-}
-
-function checkPool(pool: BufferPool): void {
-  if (!(pool instanceof BufferPool)) {
-    throw new TypeError(`pool must be a BufferPool, got ${show(pool)}`);
-  }
-  pool.checkAttached();
 }
 
 /** Where everything stands in the block of a channel. */

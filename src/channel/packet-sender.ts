@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The door into the room between threads, for packets: a reference goes in, no byte is moved. */
 
-import { checkInteger, show } from '../base/check.ts';
+import { checkArray, checkInteger, show } from '../base/check.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferId } from '../pool/index.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
@@ -47,8 +47,9 @@ export class PacketSender extends Sender<Packet> {
   trySendBatch(
     packets: readonly Packet[],
     begin: number = 0,
-    end: number = packets.length,
+    end: number = packets?.length,
   ): number {
+    checkArray('packets', packets);
     checkInteger('end', end, 0, packets.length);
     checkInteger('begin', begin, 0, end);
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;

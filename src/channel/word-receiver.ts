@@ -2,7 +2,7 @@
 /** The door out of the room between threads, for bare integers. */
 
 import type { Words } from '../base/atomics.ts';
-import { checkFunction, checkInteger, show } from '../base/check.ts';
+import { checkFunction, checkInteger, checkWords } from '../base/check.ts';
 import { checkMax, Receiver } from './receiver.ts';
 
 /**
@@ -26,10 +26,8 @@ export class WordReceiver extends Receiver<number> {
    *
    * **Cost** one read-modify-write for up to 64 (spsc).
    */
-  receiveBatch(target: Words, begin: number = 0, end: number = target.length): number {
-    if (!(target instanceof Int32Array)) {
-      throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
-    }
+  receiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
+    checkWords('target', target);
     checkInteger('end', end, 0, target.length);
     checkInteger('begin', begin, 0, end);
     let next = begin;

@@ -2,7 +2,7 @@
 /** The door into the room between threads, for bare integers. */
 
 import type { Words } from '../base/atomics.ts';
-import { checkInteger, show } from '../base/check.ts';
+import { checkInteger, checkWords } from '../base/check.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
 
@@ -30,10 +30,8 @@ export class WordSender extends Sender<number> {
    * **Cost** one read-modify-write for as many as fit at once (spsc), two for each (mpsc, mpmc).
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED if none can be sent any more, RangeError, TypeError.
    */
-  trySendBatch(source: Words, begin: number = 0, end: number = source.length): number {
-    if (!(source instanceof Int32Array)) {
-      throw new TypeError(`source must be an Int32Array, got ${show(source)}`);
-    }
+  trySendBatch(source: Words, begin: number = 0, end: number = source?.length): number {
+    checkWords('source', source);
     checkInteger('end', end, 0, source.length);
     checkInteger('begin', begin, 0, end);
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;

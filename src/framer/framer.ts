@@ -6,6 +6,7 @@
 
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
+import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { Codec } from './codec.ts';
 import type { FramerOptions } from './framer-options.ts';
@@ -68,6 +69,7 @@ export class Framer extends Staging {
 
   /** Takes no buffer yet. */
   constructor(pool: BufferPool, codec: Codec | null, options: FramerOptions = {}) {
+    checkPool(pool);
     if (codec !== null && typeof codec?.measure !== 'function') {
       throw new TypeError('codec must be a Codec or null');
     }

@@ -154,7 +154,7 @@ export abstract class Staging {
    * Copies in as much of `source[begin, end)` as there is space for, as if it had arrived: for
    * sources that cannot write into lent space. Returns how much it took; 0 as `lend()` says -1.
    */
-  feed(source: Bytes, begin: number = 0, end: number = source.length): number {
+  feed(source: Bytes, begin: number = 0, end: number = source?.length): number {
     checkRange(source, begin, end);
     const offset = this.lend();
     if (offset < 0) return 0;
@@ -195,7 +195,7 @@ export abstract class Staging {
   }
 
   /** Reserves, copies `source[begin, end)` and commits: all of it or, answering false, nothing. */
-  tryWrite(source: Bytes, begin: number = 0, end: number = source.length): boolean {
+  tryWrite(source: Bytes, begin: number = 0, end: number = source?.length): boolean {
     const count = end - begin;
     const whole = (begin | 0) === begin && (count | 0) === count && begin >= 0 && count >= 0;
     if (!(whole && source instanceof Uint8Array && end <= source.length)) {

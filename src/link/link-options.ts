@@ -13,6 +13,7 @@ import {
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { Codec } from '../framer/index.ts';
+import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './intake.ts';
 import {
@@ -125,6 +126,7 @@ export function resolveLinkOptions(
   options: LinkOptions,
   extraKeys: readonly string[] = [],
 ): ResolvedLinkOptions {
+  checkPool(pool);
   checkOptions('options', options, [...LINK_OPTION_KEYS, ...extraKeys]);
   const { bufferSize } = pool;
   const directReadBytes = options.directReadBytes ?? directReadBytesDefault(bufferSize);

@@ -3,7 +3,7 @@
 
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { checkTimeoutMs, show } from '../base/check.ts';
+import { checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Framer } from '../framer/index.ts';
@@ -270,6 +270,7 @@ export class TcpLink implements Link {
    * dropped: then, and whenever something was lost, `link.error` says so.
    */
   close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('options', options, ['deadlineMs']);
     const deadlineMs = checkTimeoutMs(
       'deadlineMs',
       options.deadlineMs ?? this.#options.closeDeadlineMs,

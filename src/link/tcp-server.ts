@@ -3,7 +3,7 @@
 
 import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { checkFunction, checkInteger, checkTimeoutMs, show } from '../base/check.ts';
+import { checkFunction, checkInteger, checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type LinkOptions, resolveLinkOptions } from './link-options.ts';
@@ -210,6 +210,7 @@ export class TcpServer {
    * closed.
    */
   async close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
+    checkOptions('options', options, ['deadlineMs']);
     if (options.deadlineMs !== undefined) checkTimeoutMs('deadlineMs', options.deadlineMs);
     const closed = new Promise<void>((resolve) => {
       // The callback gets an error if the server was not listening any more: closed is closed.

@@ -3,7 +3,7 @@
 
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { checkInteger, show } from '../base/check.ts';
+import { checkInteger, checkWords, show } from '../base/check.ts';
 import {
   ADDRESS_FAMILY,
   ADDRESS_HOST,
@@ -42,12 +42,17 @@ export class UdpAddress {
     return new UdpAddress(words);
   }
 
-  /** The address that `words` hold from `index` on. */
+  /** The address that `words` hold from `index` on. **Throws** TypeError, RangeError. */
   static from(words: Int32Array, index: number = 0): UdpAddress {
+    const last = checkWords('words', words).length - ADDRESS_WORDS;
+    checkInteger('index', index, 0, last);
     return new UdpAddress(words.slice(index, index + ADDRESS_WORDS));
   }
 
   equals(other: UdpAddress): boolean {
+    if (!(other instanceof UdpAddress)) {
+      throw new TypeError(`other must be a UdpAddress, got ${show(other)}`);
+    }
     return this.words.every((word, i) => word === other.words[i]);
   }
 

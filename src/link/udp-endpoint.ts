@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: the life of a UDP link, and its parts. */
 
-import { checkTimeoutMs } from '../base/check.ts';
+import { checkOptions, checkTimeoutMs } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -194,6 +194,7 @@ export abstract class UdpEndpoint {
    */
   close(options: CloseOptions = {}): Promise<void> {
     const { closeDeadlineMs } = this.options;
+    checkOptions('options', options, ['deadlineMs']);
     const deadlineMs = checkTimeoutMs('deadlineMs', options.deadlineMs ?? closeDeadlineMs);
     if (this.state === CLOSED) return Promise.resolve();
     const done = new Promise<void>((resolve) => this.onClosed.push(resolve));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: one UDP socket between program and pool. */
 
-import { checkInteger, show } from '../base/check.ts';
+import { checkBoolean, checkBytes, checkInteger, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
   ADDRESS_FAMILY,
@@ -19,7 +19,7 @@ import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
 import type { Link } from './link.ts';
-import { UdpAddress } from './udp-address.ts';
+import { UdpAddress, writeAddress } from './udp-address.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
 import { CONNECTED, SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
@@ -189,7 +189,8 @@ export class UdpLink extends UdpEndpoint implements Link {
    *
    * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
    */
-  tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
+  tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
+    checkBytes('source', source);
     const { writer, options, pool } = this;
     const length = end - begin;
     if (!options.packed && options.datagramBytes > 0) {
@@ -219,6 +220,9 @@ export class UdpLink extends UdpEndpoint implements Link {
    * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
    */
   trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
+    if (packet?.pool !== this.pool) {
+      throw new TypeError(`packet must be a Packet of the link's pool, got ${show(packet)}`);
+    }
     const { bufferId, offset, length } = packet;
     if (!this.trySendRegion(bufferId, offset, length, to)) return false;
     packet.letGo();
@@ -277,6 +281,7 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   /** Copies the present source into eight words; `UdpAddress` says which. */
   copySource(target: Int32Array, index: number = 0): void {
+    checkInteger('index', index, 0, checkWords('target', target).length - ADDRESS_WORDS);
     const { table, sourceAt } = this.intake;
     for (let i = 0; i < ADDRESS_WORDS; i++) target[index + i] = table[sourceAt + i];
   }
@@ -303,18 +308,18 @@ export class UdpLink extends UdpEndpoint implements Link {
    * '::%eth0'); the system chooses without. **Throws** ERR_BUSBAR_NATIVE_FAILED, RangeError.
    */
   join(group: string, networkInterface?: string): void {
-    const { words } = UdpAddress.of(group, 0);
+    const words = wordsOf('group', group);
     this.openSocket().membership(words, this.interfaceWords(networkInterface), true);
   }
 
   /** Undoes {@link join}. **Throws** likewise. */
   leave(group: string, networkInterface?: string): void {
-    const { words } = UdpAddress.of(group, 0);
+    const words = wordsOf('group', group);
     this.openSocket().membership(words, this.interfaceWords(networkInterface), false);
   }
 
-  /** Sends multicast through this interface; named as for {@link join}. */
-  setMulticastInterface(networkInterface: string): void {
+  /** Sends multicast through this interface, named as for {@link join}, or the system's choice. */
+  setMulticastInterface(networkInterface?: string): void {
     this.openSocket().multicastInterface(this.interfaceWords(networkInterface));
   }
 
@@ -330,12 +335,12 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   /** Whether this machine hears the multicast that it sends; the system's default is yes. */
   setMulticastLoop(wanted: boolean): void {
-    this.openSocket().setOption(OPTION_MULTICAST_LOOP, wanted ? 1 : 0);
+    this.openSocket().setOption(OPTION_MULTICAST_LOOP, checkBoolean('wanted', wanted) ? 1 : 0);
   }
 
   /** Whether broadcast addresses may be sent to. */
   setBroadcast(wanted: boolean): void {
-    this.openSocket().setOption(OPTION_BROADCAST, wanted ? 1 : 0);
+    this.openSocket().setOption(OPTION_BROADCAST, checkBoolean('wanted', wanted) ? 1 : 0);
   }
 
   /**
@@ -412,10 +417,7 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   private interfaceWords(networkInterface: string | undefined): Int32Array {
     const none = this.local.family === 6 ? '::' : '0.0.0.0';
-    if (networkInterface !== undefined && typeof networkInterface !== 'string') {
-      throw new TypeError(`networkInterface must be a string, got ${show(networkInterface)}`);
-    }
-    return UdpAddress.of(networkInterface ?? none, 0).words;
+    return wordsOf('networkInterface', networkInterface ?? none);
   }
 
   private pushWhole(bufferId: BufferId, offset: number, length: number, row: number): true {
@@ -433,4 +435,10 @@ export class UdpLink extends UdpEndpoint implements Link {
     }
     return true;
   }
+}
+
+function wordsOf(name: string, host: string): Int32Array {
+  const words = new Int32Array(ADDRESS_WORDS);
+  writeAddress(name, host, 0, words, 0);
+  return words;
 }

@@ -29,6 +29,7 @@ import {
   REUSE_PORT,
 } from '../native/udp.ts';
 import type { Packet } from '../packet/index.ts';
+import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import {
   type ResolvedSharedOptions,
@@ -159,6 +160,7 @@ const BYTES_MAX = 2 ** 30;
 
 /** Checks the options and applies the defaults; this is the only place that does either. */
 export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): ResolvedUdpOptions {
+  checkPool(pool);
   checkOptions('options', options, KEYS);
   const peer = options.peer === undefined ? undefined : checkUdpAddress('peer', options.peer);
   const mode = checkOneOf('mode', options.mode ?? 'message', ['message', 'packed'] as const);

@@ -5,8 +5,9 @@
  */
 
 import { copyBytes, decodeText } from '../base/bytes.ts';
-import { checkBytes, checkInteger, show } from '../base/check.ts';
+import { checkArray, checkBytes, checkInteger, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Trace } from '../pool/leak-tracker.ts';
 import {
@@ -65,6 +66,7 @@ export class Packet {
    * **Throws** RangeError if `[offset, offset + length)` does not lie in the buffer.
    */
   static wrap(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
+    checkPool(pool);
     const begin = offset - pool.offsetOf(bufferId);
     const isNumbers =
       (bufferId | 0) === bufferId && (length | 0) === length && (begin | 0) === begin;
@@ -86,6 +88,7 @@ export class Packet {
    * **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE if the bytes do not fit one buffer.
    */
   static tryFrom(pool: BufferPool, source: Uint8Array): Packet | undefined {
+    checkPool(pool);
     checkBytes('source', source);
     if (source.length > pool.bufferSize) {
       throw new BusbarError(
@@ -107,6 +110,7 @@ export class Packet {
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
    */
   static receive(pool: BufferPool, sent: SendPacket): Packet {
+    checkPool(pool);
     if (typeof sent !== 'object' || sent === null) {
       throw new TypeError(`sent must be a SendPacket, got ${show(sent)}`);
     }
@@ -124,6 +128,8 @@ export class Packet {
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
    */
   static receiveFrom(pool: BufferPool, words: Int32Array<ArrayBufferLike>, index: number): Packet {
+    checkPool(pool);
+    checkWords('words', words);
     const bufferId = pool.receiveFrom(words, index);
     return new Packet(pool, bufferId, words[index + 1], words[index + 2]);
   }
@@ -200,6 +206,7 @@ export class Packet {
     const offset = this.begin;
     const length = this.size;
     let begin = 0;
+    checkArray('cuts', cuts);
     for (const cut of cuts) begin = checkInteger('cuts', cut, begin, length);
     const pieces: Packet[] = [];
     begin = 0;

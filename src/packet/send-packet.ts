@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** A packet on its way between threads: four numbers, in no thread's account. */
 
+import { checkInteger, checkWords, show } from '../base/check.ts';
+
 /**
  * A packet in transit: the reference is in these numbers and belongs to whoever holds them.
  *
@@ -28,6 +30,7 @@ export const SEND_PACKET_WORDS = 4;
  * full. To take the packet out of them use `Packet.receiveFrom`.
  */
 export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number): SendPacket {
+  checkPlace(words, index);
   return {
     buffer: words[index],
     offset: words[index + 1],
@@ -42,10 +45,18 @@ export function writeSendPacket(
   index: number,
   packet: SendPacket,
 ): void {
+  checkPlace(words, index);
+  if (typeof packet !== 'object' || packet === null) {
+    throw new TypeError(`packet must be a SendPacket, got ${show(packet)}`);
+  }
   words[index] = packet.buffer;
   words[index + 1] = packet.offset;
   words[index + 2] = packet.length;
   words[index + 3] = packet.contribution;
+}
+
+function checkPlace(words: Int32Array<ArrayBufferLike>, index: number): void {
+  checkInteger('index', index, 0, checkWords('words', words).length - SEND_PACKET_WORDS);
 }
 
 /**

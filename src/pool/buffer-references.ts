@@ -253,7 +253,9 @@ export abstract class BufferReferences {
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
     if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
-    if ((index | 0) !== index || index < 0 || index + 4 > target.length) this.throwIndex(index);
+    if ((index | 0) !== index || index < 0 || !(index + 4 <= target?.length)) {
+      this.throwPlace(target, index);
+    }
     const account = this.shares + id;
     let shares = words[account];
     if (shares === 0) shares = this.openAccount(id, refs);
@@ -458,7 +460,8 @@ export abstract class BufferReferences {
     );
   }
 
-  private throwIndex(index: unknown): never {
+  private throwPlace(target: unknown, index: unknown): never {
+    if (!(target instanceof Int32Array)) this.throwTarget(target);
     throw new RangeError(`index must be an integer that leaves 4 words, got ${show(index)}`);
   }
 

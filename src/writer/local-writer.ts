@@ -12,7 +12,7 @@ import { Reservation } from './reservation.ts';
 import { SpaceWait } from './space-wait.ts';
 import { type Region, SpanQueue } from './span-queue.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { badReservation, checkSource } from './writer-checks.ts';
+import { badReservation, checkFlusher, checkSource } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,
@@ -73,7 +73,7 @@ export class LocalWriter {
   private isClosed = false;
 
   constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
-    this.pool = flusher.pool;
+    this.pool = checkFlusher(flusher).pool;
     this.flusher = flusher;
     this.options = resolveWriterOptions(flusher.pool, options);
     this.lane = flusher.openLane(flusher.pool.threadSlot + 1);
@@ -187,7 +187,7 @@ export class LocalWriter {
    * A flusher that was closed is noticed at the next flush or buffer; until then this returns true,
    * and {@link close} counts the bytes as dropped.
    */
-  tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
+  tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;

@@ -11,7 +11,7 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import { copyIn } from '../base/bytes.ts';
-import { checkInteger } from '../base/check.ts';
+import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
@@ -49,7 +49,7 @@ import {
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { badReservation, checkSource } from './writer-checks.ts';
+import { badReservation, checkFlusher, checkSource } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,
@@ -150,6 +150,7 @@ export class SharedWriter {
    * naming an option.
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
+    checkFlusher(flusher);
     const words = createSharedWriterBlock(flusher, options);
     const handle: SharedWriterHandle = Object.freeze({
       kind: 'busbar/shared-writer',
@@ -165,6 +166,7 @@ export class SharedWriter {
 
   /** Joins from another thread; `flusher` is that thread's object of the same flusher. */
   static attach(flusher: WriteFlusher, handle: SharedWriterHandle): SharedWriter {
+    checkFlusher(flusher);
     const words = openSharedWriterBlock(flusher, handle);
     const writer = new SharedWriter(flusher, handle, words);
     writer.join();
@@ -263,7 +265,7 @@ export class SharedWriter {
   }
 
   /** Like `LocalWriter.tryWrite`. */
-  tryWrite(source: Uint8Array, begin: number = 0, end: number = source.length): boolean {
+  tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
@@ -297,6 +299,9 @@ export class SharedWriter {
    * **Throws** ERR_BUSBAR_BAD_RESERVATION if the ticket was used before, or is not one; RangeError.
    */
   takeOver(ticket: ReservationTicket): number {
+    if (typeof ticket !== 'object' || ticket === null) {
+      throw new TypeError(`ticket must be a ReservationTicket, got ${show(ticket)}`);
+    }
     const { offset, entry, threadSlot } = ticket;
     this.checkOpen();
     for (;;) {

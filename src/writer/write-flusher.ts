@@ -11,9 +11,10 @@ import {
   storeSeqCst,
   type Words,
 } from '../base/atomics.ts';
-import { checkFunction, checkInteger, show } from '../base/check.ts';
+import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { type BufferId, BufferPool } from '../pool/index.ts';
+import { checkPool } from '../pool/check-pool.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 import {
   ASLEEP,
   FLUSHER_VERSION,
@@ -481,11 +482,5 @@ export class WriteFlusher {
 
   #checkWriter(writerId: number): void {
     checkInteger('writerId', writerId, 0, this.layout.writerCount - 1);
-  }
-}
-
-function checkPool(pool: unknown): void {
-  if (!(pool instanceof BufferPool)) {
-    throw new TypeError(`pool must be a BufferPool, got ${show(pool)}`);
   }
 }

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: MIT
 /** The writers' room: what both kinds of writers check, and say, in the same way. */
 
-import { checkByteRange } from '../base/check.ts';
+import { checkByteRange, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { WriteFlusher } from './write-flusher.ts';
 
 /** A message to copy: anything else would fail halfway, its reservation open. */
 export function checkSource(source: Uint8Array, begin: number, end: number): void {
   if (
+    !(source instanceof Uint8Array) ||
     !(begin >= 0 && begin <= end && end <= source.length) ||
     (begin | 0) !== begin ||
-    (end | 0) !== end ||
-    !(source instanceof Uint8Array)
+    (end | 0) !== end
   ) {
     checkByteRange('source', source, begin, end);
   }
+}
+
+/** Whose lanes a writer is to use. */
+export function checkFlusher(flusher: unknown): WriteFlusher {
+  if (flusher instanceof WriteFlusher) return flusher;
+  throw new TypeError(`flusher must be a WriteFlusher, got ${show(flusher)}`);
 }
 
 /** For an offset at which no reservation is open. */

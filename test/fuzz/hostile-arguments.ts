@@ -10,7 +10,7 @@ import { Packet } from 'busbar/packet';
 import { BUSBAR_ERRORS } from '../../src/base/errors.ts';
 import { Random } from '../../src/base/random.ts';
 import { EXECUTOR_MODULE, Live } from './hostile-live.ts';
-import { FROM_GETTER, hostileValue, isPlainlyWrong } from './hostile-values.ts';
+import { FROM_GETTER, hostileValue, isNoPrimitive, isPlainlyWrong } from './hostile-values.ts';
 import { bringTo, quietly, STAGES, type Stage, SUBJECTS, World } from './hostile-world.ts';
 import { type Export, type Offer, type Parameter, publicSurface } from './public-surface.ts';
 import { insist, type SeedTarget } from './target.ts';
@@ -34,6 +34,30 @@ const TOLERATED: Readonly<Record<string, string>> = {
   'BufferPool.offsetOf id':
     'arithmetic on the hot path: what it makes of nonsense is refused later',
   'BufferPool.bufferAt offset': 'likewise',
+  'BufferPool.sendInto target': 'what keeps four numbers keeps the reference',
+  'Packet.sendInto words': 'likewise',
+  littleEndian: 'anything that is true, as for a DataView',
+};
+
+/** What may be different after a call that threw: `Class.method`, and why. */
+const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/\.(reclaim|recover)$/, 'asking a thread whether it lives leaves a mark'],
+  [/\.(send|receive)(Sync)?$/, 'a wait that was given up has asked to be rung'],
+  [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
+];
+
+/** A method that is called at the wrong time says so, and names no argument. */
+const WRONG_TIME = /^(a link (with|without) (a )?peer|there is a present message only)/;
+/** Where the engine refuses what is null: `Class.method`, and why. */
+const UNCHECKED: Readonly<Record<string, string>> = {
+  'BufferPool.receiveFrom': 'it reads the words first, once for each message of a channel',
+};
+/** Names that one argument has at several depths. */
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  bufferId: ['id'],
+  message: ['packet', 'word'],
+  to: ['host', 'port'],
+  words: ['target'],
 };
 
 interface Call {
@@ -201,8 +225,8 @@ function chooseArguments(
       continue;
     }
     if (i < given) args.push(value);
-    const key = `${name} ${parameter.name}`;
-    if (!(key in TOLERATED) && isPlainlyWrong(parameter.type, parameter.isOptional, value)) {
+    const isTolerated = `${name} ${parameter.name}` in TOLERATED || parameter.name in TOLERATED;
+    if (!isTolerated && isPlainlyWrong(parameter.type, parameter.isOptional, value)) {
       wrong.push(parameter.name);
     }
   }
@@ -219,9 +243,18 @@ function chooseArgument(
   const make = VALID[`${name} ${parameter.name}`] ?? VALID[parameter.name];
   if (make === undefined) throw new Error(`${name}: no argument is known for ${parameter.name}`);
   if (random.chance(0.5)) return hostileValue(random);
-  const value = make(world, subject);
+  const value = makeOr(make, world, subject);
   const isOptions = typeof value === 'object' && value !== null && /^options$/.test(parameter.name);
   return isOptions && random.chance(0.7) ? spoilOne(random, value) : value;
+}
+
+/** In a pool that is closed or left, not everything can be had. */
+function makeOr(make: Made, world: World, subject: object): unknown {
+  try {
+    return make(world, subject);
+  } catch {
+    return hostileValue(world.random);
+  }
 }
 
 /** Nothing may block for long. */
@@ -236,14 +269,14 @@ function isShort(timeoutMs: unknown): boolean {
 const NOT_OURS = [
   /^Cannot |^Class |^The "|^Illegal |^Reflect|^Symbol|^Method |^Object |^First |^Invalid [a-z]/,
   /is not (a function|iterable|a constructor|defined|an object|extensible|callable)/,
-  /^(offset|start offset|Offset|Start offset|argument|Array buffer|byte length|Maximum) /,
+  /^(offset is|start offset|Offset is|Start offset|argument|Array buffer|byte length|Maximum) /i,
   /incompatible receiver|to a (string|number|primitive)|undefined or null|detached ArrayBuffer/,
 ];
 
 /** Throws unless the error is of a documented kind. */
-function judgeError({ call, args }: Attempt, error: unknown): void {
+function judgeError({ name: called, call, args }: Attempt, error: unknown): void {
   if (error === FROM_GETTER) return;
-  const signals = args.filter((arg) => arg instanceof AbortSignal || isWithSignal(arg));
+  const signals = args.filter((arg) => isSignal(arg) || keysOf(arg).includes('signal'));
   if (signals.length > 0 && (error as Error)?.name === 'AbortError') return;
   const { code, message, name } = error as { code?: string; message: string; name: string };
   if (name === 'BusbarError') {
@@ -252,15 +285,26 @@ function judgeError({ call, args }: Attempt, error: unknown): void {
   }
   const isMisuse = error instanceof TypeError || error instanceof RangeError;
   insist(isMisuse, `threw ${String(error)}`);
+  // What cannot even be made a number of is refused by the engine, before anything happens.
+  if (args.some(isNoPrimitive) || WRONG_TIME.test(message)) return;
+  if (called in UNCHECKED && args.some((arg) => arg === null || arg === undefined)) return;
+  if (called in UNCHECKED && args.length < call.offer.parameters.length) return;
   insist(!NOT_OURS.some((pattern) => pattern.test(message)), `threw the engine's "${message}"`);
   const names = call.offer.parameters.map((each) => each.name);
-  const keys = args.flatMap((arg) => keysOf(arg));
-  const isNamed = [...names, ...keys].some((each) => message.includes(each));
+  const others = names.flatMap((each) => ALIASES[each] ?? []);
+  const isOption = names.some((each) => /^(options|handle|ticket)$/.test(each));
+  const isNamed =
+    [...names, ...others].some((each) => message.includes(each)) ||
+    (isOption && /^[\w.]+ (must|has|×) /.test(message));
   insist(isNamed, `"${message}" names none of ${names.join(', ')}`);
 }
 
-function isWithSignal(arg: unknown): boolean {
-  return keysOf(arg).includes('signal');
+function isSignal(value: unknown): boolean {
+  try {
+    return value instanceof AbortSignal;
+  } catch {
+    return false;
+  }
 }
 
 function keysOf(value: unknown): string[] {
@@ -298,6 +342,9 @@ function look(attempt: Attempt): Before {
 }
 
 function judgeState(attempt: Attempt, before: Before): void {
+  if (CHANGING.some(([pattern]) => pattern.test(attempt.name))) return;
+  // An end that has left its pool leaves the channel to its heirs.
+  if (attempt.stage === 'detached' && /(Sender|Receiver)$/.test(attempt.call.owner.name)) return;
   const after = look(attempt);
   insist(after.said === before.said, `changed:\n${before.said}\nto\n${after.said}`);
   for (const [block, words] of before.words.entries()) {
@@ -330,6 +377,8 @@ async function execute(seed: number): Promise<void> {
   let subject: object = busbar;
   if (kind === 'method' || kind === 'getter') {
     if (stage === 'open' && ENDING.test(name)) stage = 'closed';
+    // Whoever leaves the pool under an open link has lost the link.
+    if (stage === 'detached' && call.owner.name === 'TcpLink') stage = 'closed';
     const shared = live.subject(call.owner.name, stage !== 'open');
     subject = shared ?? SUBJECTS[call.owner.name]?.(world);
     if (subject === undefined) throw new Error(`${name}: nothing to call it on`);
@@ -340,7 +389,7 @@ async function execute(seed: number): Promise<void> {
   } catch (cause) {
     throw new Error(`${(cause as Error).message}`, { cause });
   } finally {
-    if (live.subject(call.owner.name, false) !== undefined) await live.settle(call.owner.name);
+    if (call.offer.name === 'pause') await live.settle(call.owner.name);
   }
 }
 
