@@ -417,7 +417,7 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   private interfaceWords(networkInterface: string | undefined): Int32Array {
     const none = this.local.family === 6 ? '::' : '0.0.0.0';
-    return wordsOf('networkInterface', networkInterface ?? none);
+    return wordsOf('networkInterface', networkInterface === undefined ? none : networkInterface);
   }
 
   private pushWhole(bufferId: BufferId, offset: number, length: number, row: number): true {

@@ -89,7 +89,8 @@ function isNoneOf(type: string, isOptional: boolean, value: unknown): boolean {
   if (type === 'UdpAddress') return !(value instanceof UdpAddress);
   if (/\[\]$/.test(type)) return !Array.isArray(value);
   if (type === 'Key') return /^(object|boolean|symbol|undefined|function)$/.test(kindOf(value));
-  if (/Options$|Handle$|Ticket$|^SendPacket$|^\{/.test(type)) {
+  if (type === 'SendPacket') return typeof value !== 'object' || value === null;
+  if (/Options$|Handle$|Ticket$|^\{/.test(type)) {
     return typeof value !== 'object' || value === null || Array.isArray(value);
   }
   return false;
