@@ -88,7 +88,8 @@ export function openBlocks(handle: BufferPoolHandle): Words {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its blocks are not SharedArrayBuffers');
   }
   const words = new Int32Array(control, 0, Math.floor(control.byteLength / 4));
-  if (words.length <= HEADER_TRACK_LEAKS || words[HEADER_MAGIC] !== POOL_MAGIC) {
+  const isPool = words[HEADER_MAGIC] === POOL_MAGIC && words[HEADER_VERSION] === POOL_VERSION;
+  if (words.length <= HEADER_TRACK_LEAKS || !isPool) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its control block is not that of a pool');
   }
   const layout = layoutOf(words);

@@ -87,7 +87,10 @@ export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): 
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected flusher.handle, got ${show(handle)}`);
   }
   const words = new Int32Array(control);
-  const known = version === FLUSHER_VERSION && words[HEADER_MAGIC] === FLUSHER_MAGIC;
+  const known =
+    version === FLUSHER_VERSION &&
+    words[HEADER_VERSION] === FLUSHER_VERSION &&
+    words[HEADER_MAGIC] === FLUSHER_MAGIC;
   if (!known || flusherLayoutOf(words).wordCount !== words.length) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not the block of a flusher of this version');
   }
