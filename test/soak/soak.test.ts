@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildPrograms } from '../e2e/started-broker.ts';
+import { buildPrograms } from '../program.ts';
 import { readCommandLine } from './soak-options.ts';
 import { isBack, type SoakReport } from './soak-report.ts';
 
