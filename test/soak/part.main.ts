@@ -6,7 +6,7 @@ import { makeBroker } from './broker-part.ts';
 import { makeFlows } from './flows-part.ts';
 import { makeGuests } from './guests-part.ts';
 import type { Answer, Order, Part, PartMaker, PartName, PartOptions, Plant } from './part.ts';
-import { readProcess, ThreadReader } from './reading.ts';
+import { readProcess, ThreadReader, usedCpuMs } from './reading.ts';
 import { makeTcpClients } from './tcp-clients-part.ts';
 import { makeTcpServer } from './tcp-server-part.ts';
 import { makeUdpReceiver } from './udp-receiver-part.ts';
@@ -23,7 +23,7 @@ const MAKERS: Readonly<Record<PartName, PartMaker>> = {
 };
 
 /** What a plant keeps at a time. */
-const PLANTED_ARRAY_ITEMS = 1 << 17;
+const PLANTED_ARRAY_ITEMS = 1 << 15;
 
 const name = process.argv[2] as PartName;
 const thread = new ThreadReader('');
@@ -75,13 +75,14 @@ function make(options: PartOptions): Promise<Part> {
 
 async function sample(id: number, isMinute: boolean): Promise<Answer> {
   for (const kind of plants) plant(kind);
-  if (!isMinute) return { id, kind: 'sample', reading: readProcess(part?.pool), loads: {} };
+  const cpuMs = usedCpuMs();
+  if (!isMinute) return { id, kind: 'sample', reading: readProcess(part?.pool), cpuMs, loads: {} };
   const loads = Object.fromEntries(
     part?.tallies.map((tally) => [tally.name, tally.takeMinute()]) ?? [],
   );
   const others = await part?.readThreads?.();
   const reading = { ...thread.read(), ...others, ...readProcess(part?.pool) };
-  return { id, kind: 'sample', reading, loads };
+  return { id, kind: 'sample', reading, cpuMs, loads };
 }
 
 /** Keeps something that nobody will ever give back. */

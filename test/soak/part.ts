@@ -56,6 +56,8 @@ export type Answer = { readonly id: number } & (
   | {
       readonly kind: 'sample';
       readonly reading: Reading;
+      /** Processor time that its process has used so far. */
+      readonly cpuMs: number;
       readonly loads: Readonly<Record<string, LoadMinute>>;
     }
   | { readonly kind: 'done'; readonly complaints: readonly string[] }

@@ -20,6 +20,7 @@ export type Reading = Readonly<Record<string, number>>;
 
 const LOOP_RESOLUTION_MS = 10;
 const NS_PER_MS = 1e6;
+const US_PER_MS = 1000;
 const PERCENTILE = 99;
 const PAGE_BYTES = 4096;
 
@@ -30,6 +31,12 @@ export function readProcess(pool: BufferPool | undefined): Reading {
     descriptors: readdirSync('/proc/self/fd').length,
     'buffers in use': pool === undefined ? 0 : buffersInUse(pool),
   };
+}
+
+/** Processor time that this process has used so far. */
+export function usedCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / US_PER_MS;
 }
 
 function buffersInUse(pool: BufferPool): number {

@@ -104,7 +104,7 @@ function headOf({ minutes, minuteMs, seed, commit, node, startedAt, isFine }: So
   return `${length}, ${startedAt}, commit ${commit}, Node ${node}, seed ${seed}: ${verdict}`;
 }
 
-function chartsOf({ series, loads, minuteMs }: SoakReport): Chart[] {
+function chartsOf({ series, loads, minuteMs, coresTaken }: SoakReport): Chart[] {
   const names = Object.keys(series);
   const quantities = [...new Set(names.map(quantityOf))].map((quantity): Chart => {
     const { unit, divisor } = UNITS[quantity] ?? { unit: '', divisor: 1 };
@@ -141,5 +141,10 @@ function chartsOf({ series, loads, minuteMs }: SoakReport): Chart[] {
         })),
       }),
     );
-  return [...quantities, rates, ...latencies];
+  const others: Chart = {
+    title: 'cores that other programs took',
+    isLogarithmic: false,
+    lines: [{ name: 'others', values: coresTaken }],
+  };
+  return [...quantities, others, rates, ...latencies];
 }

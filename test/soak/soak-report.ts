@@ -2,6 +2,7 @@
 /** Soak: what came of a run, judged, as a document and as text. */
 
 import Table from 'cli-table3';
+import { median } from '../../bench/statistics.ts';
 import type { Quantity } from './reading.ts';
 import type { LoadTotal, Return, RunRecord } from './soak-run.ts';
 import type { LoadMinute } from './tally.ts';
@@ -24,6 +25,8 @@ export interface SoakReport extends RunHead {
   /** Nothing was wrong, everything came back, everything was flat. */
   readonly isFine: boolean;
   readonly complaints: readonly string[];
+  /** How many cores other programs kept busy in each minute: they change rates and latencies. */
+  readonly coresTaken: readonly number[];
   readonly returns: readonly Return[];
   readonly verdicts: Readonly<Record<string, TrendVerdict>>;
   readonly totals: Readonly<Record<string, LoadTotal>>;
@@ -70,6 +73,7 @@ export function reportOf(head: RunHead, record: RunRecord): SoakReport {
     warmUpMinutes: warmUpOf(head.minutes),
     isFine,
     complaints,
+    coresTaken: record.coresTaken,
     returns,
     verdicts,
     totals: Object.fromEntries(totals),
@@ -96,6 +100,7 @@ export function describeReport(report: SoakReport): string {
   return [
     loadTable(report),
     trendTable(report),
+    describeOthers(report),
     ...failed.map(
       ({ part, when, quantity, expected, actual }) =>
         `${part}, ${when}: ${actual} ${quantity}, expected ${expected}`,
@@ -130,6 +135,11 @@ function trendTable({ verdicts }: SoakReport): string {
     table.push([name, ...figures, isFlat ? 'flat' : 'NOT FLAT']);
   }
   return `By how much each has become worse over the minutes judged.\n${table.toString()}`;
+}
+
+function describeOthers({ coresTaken }: SoakReport): string {
+  const most = Math.max(...coresTaken).toFixed(2);
+  return `Other programs took ${median(coresTaken).toFixed(2)} cores, ${most} in the worst minute.`;
 }
 
 function showValue(series: string, value: number): string {

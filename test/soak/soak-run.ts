@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Soak: one run, from the first process to the last. */
 
+import { coresTakenByOthers, idleMsByCore } from '../../bench/machine.ts';
 import { median } from '../../bench/statistics.ts';
 import { LOADING, type PartName, type PartOptions, type Plant, SERVING } from './part.ts';
 import { PartProcess } from './part-process.ts';
+import { usedCpuMs } from './reading.ts';
 import type { LoadMinute } from './tally.ts';
 
 export interface RunSettings {
@@ -40,6 +42,8 @@ export interface RunRecord {
   /** By load, one per minute. */
   readonly loads: ReadonlyMap<string, LoadMinute[]>;
   readonly totals: ReadonlyMap<string, LoadTotal>;
+  /** How many cores other programs kept busy, one value per minute. */
+  readonly coresTaken: readonly number[];
   readonly returns: readonly Return[];
   /** What came that should not have, or did not come. */
   readonly complaints: readonly string[];
@@ -64,6 +68,13 @@ const SERVED_BY: Readonly<Record<(typeof LOADING)[number], (typeof SERVING)[numb
 /** Who keeps what is planted. */
 const PLANTED: PartName = 'tcp-server';
 
+/** What the processors of the machine have done, and how much of it for us. */
+interface ProcessorTimes {
+  readonly nowMs: number;
+  readonly idleMs: readonly number[];
+  readonly ownMs: number;
+}
+
 type Samples = ReadonlyMap<PartName, Awaited<ReturnType<PartProcess['sample']>>>;
 
 export async function runSoak(settings: RunSettings): Promise<RunRecord> {
@@ -84,6 +95,8 @@ class Run {
   readonly #totals: Map<string, LoadTotal> = new Map();
   readonly #returns: Return[] = [];
   readonly #complaints: string[] = [];
+  readonly #coresTaken: number[] = [];
+  #processors: ProcessorTimes = { nowMs: 0, idleMs: [], ownMs: 0 };
 
   constructor(settings: RunSettings, parts: ReadonlyMap<PartName, PartProcess>) {
     this.#settings = settings;
@@ -95,6 +108,7 @@ class Run {
     await this.#makeAll();
     const made = await this.#sampleAll(false);
     await this.#all(LOADING, (part) => part.do('go'));
+    this.#processors = processorTimes(await this.#sampleAll(false));
     const beganMs = performance.now();
     for (let minute = 0; minute < this.#settings.minutes; minute++) {
       await this.#minute(beganMs + minute * this.#settings.minuteMs);
@@ -117,6 +131,7 @@ class Run {
       series: this.#series,
       loads: this.#loads,
       totals: this.#totals,
+      coresTaken: this.#coresTaken,
       returns: this.#returns,
       complaints: this.#complaints,
     };
@@ -152,6 +167,15 @@ class Run {
       for (const [load, minute] of Object.entries(loads)) appendTo(this.#loads, load, minute);
     }
     this.#addToTotals(last);
+    this.#noteProcessors(processorTimes(last));
+  }
+
+  #noteProcessors(now: ProcessorTimes): void {
+    const before = this.#processors;
+    this.#processors = now;
+    const wallMs = now.nowMs - before.nowMs;
+    const ownMs = now.ownMs - before.ownMs;
+    this.#coresTaken.push(coresTakenByOthers(before.idleMs, now.idleMs, wallMs, ownMs));
   }
 
   #addToTotals(samples: Samples): void {
@@ -169,7 +193,9 @@ class Run {
 
   /** Waits until what the load had is back. */
   async #untilAtRest(name: PartName, made: Samples): Promise<void> {
-    const giveUpMs = performance.now() + REST_MS_MAX;
+    // What is planted never comes back.
+    const isHopeless = name === PLANTED && this.#settings.plants.length > 0;
+    const giveUpMs = performance.now() + (isHopeless ? 0 : REST_MS_MAX);
     for (;;) {
       const now = new Map([[name, await this.#part(name).sample(false)]]);
       const returns = compare(name, 'at rest', made, now);
@@ -235,6 +261,12 @@ function compare(part: PartName, when: Return['when'], before: Samples, after: S
     expected: read(before, quantity),
     actual: read(after, quantity),
   }));
+}
+
+function processorTimes(samples: Samples): ProcessorTimes {
+  let ownMs = usedCpuMs();
+  for (const { cpuMs } of samples.values()) ownMs += cpuMs;
+  return { nowMs: performance.now(), idleMs: idleMsByCore(), ownMs };
 }
 
 function appendTo<Value>(map: Map<string, Value[]>, key: string, value: Value): void {
