@@ -17,6 +17,8 @@ export interface Bug {
   readonly from: string;
   readonly to: string;
   readonly scenarios: RegExp;
+  /** How many preemptions it takes, where that is more than the scenarios are run with. */
+  readonly preemptions?: number;
 }
 
 /** Loads the copy of a module under `src/`, with the bug in it or in what it imports. */
@@ -24,7 +26,7 @@ export type Load = <Exports>(module: string) => Promise<Exports>;
 
 const STATES_MAX = 20_000;
 
-/** A test for each bug: some scenario fails, with no preemption, one, or as many as it has. */
+/** A test for each bug: some scenario fails, with no preemption, one, or as many as are due. */
 export function huntAll<Shared>(
   name: string,
   bugs: readonly Bug[],
@@ -60,7 +62,8 @@ async function hunt<Shared>(
   );
   for (const { scenario, quick } of cases) {
     if (!bug.scenarios.test(scenario.name)) continue;
-    for (const preemptions of new Set([0, 1, quick.preemptions ?? Infinity])) {
+    const most = bug.preemptions ?? quick.preemptions ?? Infinity;
+    for (const preemptions of new Set([0, 1, most])) {
       const report = await explore(scenario, { ...quick, preemptions, states: STATES_MAX });
       if (report.failure !== undefined) return `${scenario.name}: ${report.failure.kind}`;
     }

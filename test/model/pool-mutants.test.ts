@@ -7,6 +7,7 @@
 import { explore, type ModelOptions } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import { loadCopy, removeCopy } from './copies.ts';
+import { isLong, Notes, type Planted } from './coverage.ts';
 import { makeMortal } from './mortal.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
 import { deathCases } from './pool-death-scenarios.ts';
@@ -14,7 +15,6 @@ import { livingParts } from './pool-scenarios.ts';
 import type { PoolModule } from './pool-words.ts';
 import { type WriterModule, writerCases, writerDeathCases } from './writer-scenarios.ts';
 
-const isLong = process.env.BUSBAR_MODEL === 'long';
 const table: string[] = [];
 
 /** Statistics: wrong numbers there are no matter of interleavings. */
@@ -89,6 +89,7 @@ test('planted bugs are found', { timeout: 14_400_000 }, async () => {
   // Code changes, and what was to be picked may be gone: then pick something else.
   expect(picked.size).toBeGreaterThan(PICKED.length - 3);
   const planted = isLong ? all : [...picked.keys()];
+  const notes = new Notes<Planted>('pool', 'planted');
   const missed: Mutant[] = [];
   for (const mutant of planted) {
     const variant = `mutant-${process.pid}-${all.indexOf(mutant)}`;
@@ -98,6 +99,8 @@ test('planted bugs are found', { timeout: 14_400_000 }, async () => {
     );
     removeCopy(variant);
     if (by === undefined) missed.push(mutant);
+    const bug = `${mutant.entry}:${mutant.line}: ${mutant.kind} ${mutant.what}`;
+    notes.add({ bug: bug.slice(0, 90), foundBy: by });
     const place = `${mutant.entry}:${mutant.line}`.padEnd(32);
     const what = mutant.what.slice(0, 70).padEnd(72);
     const verdict = by === undefined ? 'NOT FOUND  ' : 'found      ';

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/** Bugs planted in executors, one at a time: the scenarios of the model checker find them. */
+
+import { type ExecutorModule, executorParts } from './executor-scenarios.ts';
+import { type Bug, huntAll } from './planted.ts';
+
+const bug = (what: string, entry: string, from: string, to: string, scenarios: RegExp): Bug => ({
+  what: `executor: ${what}`,
+  entry: `executor/${entry}.ts`,
+  from,
+  to,
+  scenarios,
+});
+
+const BUGS: readonly Bug[] = [
+  bug(
+    'it parks without asking to be woken',
+    'turn-loop',
+    'if (!this.mailbox.arm() && !this.leftLying) {',
+    'if (false) {',
+    /^handle, 1/,
+  ),
+  bug(
+    'it parks although something has come while it asked to be woken',
+    'turn-loop',
+    'if (!this.mailbox.arm() && !this.leftLying) {',
+    'if (!this.mailbox.arm() && false) {',
+    /^handle/,
+  ),
+  {
+    ...bug(
+      'what was left lying once is left lying for ever',
+      'turn-loop',
+      '          this.leftLying = false;\n',
+      '',
+      /^two lanes$/,
+    ),
+    preemptions: 2,
+  },
+  bug(
+    'it asks one lane to wake it, not each',
+    'mailbox',
+    'for (const lane of this.lanes) {\n      if (lane !== undefined && !lane.ended',
+    'for (const lane of this.lanes.slice(0, 1)) {\n      if (lane !== undefined && !lane.ended',
+    /^two lanes/,
+  ),
+  bug(
+    'a lane with news does not wake it',
+    'mailbox',
+    'for (const lane of lanes) lane?.setReadyCallback(wake);',
+    '',
+    /^handle, 1/,
+  ),
+  bug(
+    'it is not rid of the turn that it has had',
+    'turn-loop',
+    'this.scheduled = false;\n    if (this.paused',
+    'if (this.paused',
+    /^handle, 1/,
+  ),
+  bug(
+    'a pass that begins further on leaves out the lanes before',
+    'mailbox',
+    'for (let i = 0; i < first; i++) done += sinks[i]();',
+    '',
+    /^(to itself|two lanes)/,
+  ),
+  bug(
+    'whoever asks is not served by the loop',
+    'mailbox',
+    'return this.waiters.length > 0 ? this.serveWaiters() : 0;',
+    'return 0;',
+    /^receive/,
+  ),
+  bug(
+    'one lane that has ended is the end',
+    'mailbox',
+    'if (lane !== undefined && !lane.ended) return false;\n    return true;',
+    'if (lane !== undefined && lane.ended) return true;\n    return false;',
+    /^two lanes that end/,
+  ),
+  bug(
+    'the host closes lanes before it says that it is to stop',
+    'gauges',
+    'storeRelease(this.words, this.record + STATE, state);',
+    'queueMicrotask(() => storeRelease(this.words, this.record + STATE, state));',
+    /^whoever/,
+  ),
+  bug('SLOT is one off', 'gauges', 'this.record + SLOT) - 1;', 'this.record + SLOT);', /^death/),
+];
+
+huntAll('executor', BUGS, async (load) => {
+  const module: ExecutorModule = {
+    ...(await load<Pick<ExecutorModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+    ...(await load<Pick<ExecutorModule, 'Packet'>>('packet/index.ts')),
+    ...(await load<Pick<ExecutorModule, 'PacketChannel'>>('channel/index.ts')),
+    ...(await load<Pick<ExecutorModule, 'Mesh' | 'LaneEnds'>>('executor/mesh.ts')),
+    ...(await load<Pick<ExecutorModule, 'TurnLoop'>>('executor/turn-loop.ts')),
+    ...(await load<Pick<ExecutorModule, 'Gauges'>>('executor/gauges.ts')),
+  };
+  return executorParts(module).flatMap(({ cases }) => cases);
+});

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/** What executors share under the model checker. */
+
+import { exploreAll } from './coverage.ts';
+import { type ExecutorModule, executorParts } from './executor-scenarios.ts';
+import { mortal } from './mortal.ts';
+
+const module: ExecutorModule = {
+  ...(await mortal<Pick<ExecutorModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+  ...(await mortal<Pick<ExecutorModule, 'Packet'>>('packet/index.ts')),
+  ...(await mortal<Pick<ExecutorModule, 'PacketChannel'>>('channel/index.ts')),
+  ...(await mortal<Pick<ExecutorModule, 'Mesh' | 'LaneEnds'>>('executor/mesh.ts')),
+  ...(await mortal<Pick<ExecutorModule, 'TurnLoop'>>('executor/turn-loop.ts')),
+  ...(await mortal<Pick<ExecutorModule, 'Gauges'>>('executor/gauges.ts')),
+};
+
+exploreAll('executor', executorParts(module));
