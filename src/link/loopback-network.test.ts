@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { afterEach, expect, test } from 'vitest';
-import { numbered, numberOf, until } from '../../test/udp-peers.ts';
+import { framed, numbered, numberOf, until, upTo } from '../../test/numbered.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import {
@@ -33,11 +33,6 @@ afterEach(() => {
   }
   pools = [];
 });
-
-/** A message behind its length. */
-function framed(bytes: Uint8Array): Uint8Array {
-  return Uint8Array.of(bytes.length >>> 8, bytes.length, ...bytes);
-}
 
 /** A link on one host that notes the numbers of what comes, and one on another that sends there. */
 async function udpPair(network: LoopbackNetwork, pool: BufferPool) {
@@ -89,8 +84,6 @@ async function tcpPair(network: LoopbackNetwork, pool: BufferPool, options: obje
   return { got, closings, accepted, server, client };
 }
 
-const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
-
 /** What happens on a network with everything going wrong, line by line. */
 async function transcriptOf(options: LoopbackOptions): Promise<string[]> {
   const network = new LoopbackNetwork({
@@ -123,7 +116,7 @@ async function transcriptOf(options: LoopbackOptions): Promise<string[]> {
   const stream = await tcpPair(network, pool);
   for (let n = 0; n < 300; n++) {
     for (const link of links.slice(1)) link.tryWrite(numbered(n, 8 + (n % 50)));
-    stream.client.writer.tryWrite(framed(numbered(n, 8 + (n % 50))));
+    stream.client.writer.tryWrite(framed(n, 8 + (n % 50)));
     if (n === 100) network.part(EAST, [WEST]);
     if (n === 120) network.heal();
     if (n % 10 === 0) await network.run(5);
@@ -250,7 +243,7 @@ test('hosts that are apart: datagrams are lost, streams wait and go on', async (
   const tcp = await tcpPair(network, pool);
   const send = (n: number): void => {
     udp.client.tryWrite(numbered(n, 30));
-    tcp.client.writer.tryWrite(framed(numbered(n, 30)));
+    tcp.client.writer.tryWrite(framed(n, 30));
     udp.client.flush();
     tcp.client.flush();
   };
@@ -269,7 +262,7 @@ test('hosts that are apart: datagrams are lost, streams wait and go on', async (
   network.heal(WEST, EAST);
   send(3);
   await network.run();
-  expect([udp.got, tcp.got]).toEqual([[3], numbers(4)]);
+  expect([udp.got, tcp.got]).toEqual([[3], upTo(4)]);
   const closing = [udp.client.close(), udp.server.close(), tcp.client.close()];
   await network.run();
   await Promise.all([...closing, tcp.server.close()]);
@@ -281,7 +274,7 @@ test('a reset ends connections at both ends, and only those that are meant', asy
   const pool = makePool();
   const { got, closings, accepted, server, client } = await tcpPair(network, pool);
   await network.run();
-  client.writer.tryWrite(framed(numbered(0, 30)));
+  client.writer.tryWrite(framed(0, 30));
   client.flush();
   expect(network.reset(EAST, SOUTH)).toBe(0);
   expect(network.reset(EAST, WEST)).toBe(1);
@@ -302,7 +295,7 @@ test('a link that is destroyed answers what still comes with a reset', async () 
   });
   await network.run();
   accepted[0].destroy();
-  client.writer.tryWrite(framed(numbered(0, 30)));
+  client.writer.tryWrite(framed(0, 30));
   await network.run();
   await until(() => client.closed);
   expect(closings).toEqual([undefined, 'ERR_BUSBAR_LINK_FAILED']);

@@ -6,7 +6,7 @@ import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { LINK_OPTION_KEYS, type LinkOptions } from './link-options.ts';
+import { LINK_OPTION_KEYS, type LinkOptions, resolveLinkOptions } from './link-options.ts';
 import {
   type LoopbackFaults,
   type LoopbackOptions,
@@ -161,11 +161,11 @@ export class LoopbackNetwork {
    * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
   async connect(pool: BufferPool, options: LoopbackAddress & LinkOptions): Promise<TcpLink> {
-    checkOptions('options', options, [...LINK_OPTION_KEYS, ...CONNECT_KEYS]);
+    const { signal } = resolveLinkOptions(pool, options, CONNECT_KEYS);
     const { host: peerHost = HOST_DEFAULT, port, localAddress = HOST_DEFAULT, ...rest } = options;
     const host = checkHost('localAddress', localAddress);
     const place = placeOf(checkHost('host', peerHost), checkInteger('port', port, 1, PORT_MAX));
-    rest.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     if (this.#isParted(host, peerHost)) throw refused(`${place}, connect`, 'EHOSTUNREACH');
     if (!this.#listeners.has(place)) throw refused(`${place}, connect`, 'ECONNREFUSED');
     const [near, far] = LoopbackStream.connect(this.#inside, host, peerHost, (accepted) => {

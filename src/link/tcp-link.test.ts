@@ -576,31 +576,6 @@ test('a frame beyond the limit closes the link, and no other', async () => {
   pool.close();
 });
 
-test('200 connections come, talk and go in different ways, and every buffer is back', async () => {
-  const pool = makePool(512, 4096);
-  const { server, port } = await listenFor(pool, { handler: echo });
-  const one = async (i: number): Promise<void> => {
-    const { payloads, arrived, handler } = collect(20);
-    const client = await TcpLink.connect(pool, { port, codec: u32, handler });
-    for (let k = 0; k < 20; k++) {
-      while (!client.writer.tryWrite(frame(payloadOf(i * 20 + k)))) {
-        await new Promise(setImmediate);
-      }
-    }
-    await arrived;
-    expect(firstWrong(payloads, i * 20)).toBe(-1);
-    if (i % 3 === 0) await client.close();
-    else if (i % 3 === 1) client.destroy();
-    else (client.socket as Socket).resetAndDestroy();
-  };
-  await Promise.all(Array.from({ length: 200 }, (_, i) => one(i)));
-  expect(server.accepted).toBe(200);
-  await server.close();
-  expect(server.links.size).toBe(0);
-  expect(pool.stats().held).toBe(0);
-  pool.close();
-});
-
 test('a stream that is no socket is copied in both directions', async () => {
   const pool = makePool();
   const [near, far] = duplexPair();
