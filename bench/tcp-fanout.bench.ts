@@ -23,6 +23,7 @@ const FRAMES = 10;
 const BATCH_BYTES = FRAMES * FRAME_BYTES;
 /** Connections that are opened at once: no more than a listener keeps waiting. */
 const OPENING = 100;
+const IDLE_MS = 2 ** 30;
 
 export const tcpFanoutCases: readonly BenchCase[] = [
   {
@@ -30,14 +31,21 @@ export const tcpFanoutCases: readonly BenchCase[] = [
     what: 'a batch of 10 messages to one of 1000 links, sent at the end of the turn, received',
     unit: CONNECTIONS,
     threads: 1,
-    prepare: () => Fanout.open(LinkSenders.listen),
+    prepare: () => Fanout.open(() => LinkSenders.listen(false)),
+  },
+  {
+    id: 'tcp/fanout-1000-streams',
+    what: 'the same links, each through its net.Socket (all that there is without the shim)',
+    unit: CONNECTIONS,
+    threads: 1,
+    prepare: () => Fanout.open(() => LinkSenders.listen(true)),
   },
   {
     id: 'tcp/fanout-1000-sockets',
     what: 'a batch of 10 messages to one of 1000 sockets, socket.write each, received',
     unit: CONNECTIONS,
     threads: 1,
-    prepare: () => Fanout.open(SocketSenders.listen),
+    prepare: () => Fanout.open(() => SocketSenders.listen()),
   },
 ];
 
@@ -61,13 +69,15 @@ class LinkSenders implements Senders {
     this.links = links;
   }
 
-  static async listen(): Promise<LinkSenders> {
+  static async listen(byStream: boolean): Promise<LinkSenders> {
     const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 2 * CONNECTIONS });
     const links: TcpLink[] = [];
     const server = await TcpServer.listen(pool, {
       codec: () => new LengthPrefixCodec('u32'),
       handler: (link) => {
         links.push(link);
+        // What has an idle timer is not written to past its stream.
+        if (byStream) (link.socket as Socket).setTimeout(IDLE_MS);
         return { onFrame() {} };
       },
     });

@@ -11,12 +11,13 @@
 #include <stdint.h>
 
 // Of the exported interface; src/native/shim.ts refuses every other.
-#define BUS_VERSION 2
+#define BUS_VERSION 3
 
 #if defined(__linux__)
 #define BUS_HAS_AFFINITY 1
 #define BUS_HAS_REUSE_PORT 1
 #define BUS_HAS_UDP 1
+#define BUS_HAS_SOCKET_WRITES 1
 #elif defined(_WIN32)
 #define BUS_HAS_AFFINITY 1
 #endif
@@ -59,6 +60,24 @@ int32_t bus_get_affinity(uint8_t *mask, size_t length);
 #ifdef BUS_HAS_REUSE_PORT
 // A TCP socket that listens and does not block; the host is an address in text.
 struct bus_listener bus_listen_reuse_port(const char *host, uint16_t port, int32_t backlog);
+#endif
+
+#ifdef BUS_HAS_SOCKET_WRITES
+// Words of a region to be written to a stream socket, and what came of it: bytes that the kernel
+// took, or -errno. src/native/socket-writes.ts has the same list.
+enum bus_write {
+  BUS_WRITE_SOCKET,
+  BUS_WRITE_OFFSET,
+  BUS_WRITE_LENGTH,
+  BUS_WRITE_RESULT,
+  BUS_WRITE_WORDS,
+};
+
+// Writes each region of the table to its socket, as far as it goes without waiting: neighbours of
+// one socket by one call. Behind one that was not taken wholly, those of the same socket get
+// -EAGAIN, or its error. Answers how many system calls that were, or -EFAULT before any if a region
+// lies outside of the bytes.
+int32_t bus_write_sockets(const uint8_t *bytes, size_t size, int32_t *table, size_t count);
 #endif
 
 #endif

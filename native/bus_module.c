@@ -79,6 +79,24 @@ static napi_value listen_reuse_port(napi_env env, napi_callback_info info) {
 }
 #endif
 
+#ifdef BUS_HAS_SOCKET_WRITES
+// (bytes, table, count)
+static napi_value write_sockets(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  void *bytes, *table;
+  size_t size, length;
+  uint32_t count;
+  if (!get_arguments(env, info, 3, arguments)) return NULL;
+  if (!get_array(env, arguments[0], napi_uint8_array, &bytes, &size)) return NULL;
+  if (!get_array(env, arguments[1], napi_int32_array, &table, &length)) return NULL;
+  if (napi_get_value_uint32(env, arguments[2], &count) != napi_ok ||
+      count > length / BUS_WRITE_WORDS) {
+    return refuse(env, "expected a longer table");
+  }
+  return to_number(env, bus_write_sockets(bytes, size, table, count));
+}
+#endif
+
 static const napi_property_descriptor functions[] = {
     {.utf8name = "threadId", .method = thread_id, .attributes = napi_enumerable},
     {.utf8name = "setThreadName", .method = set_thread_name, .attributes = napi_enumerable},
@@ -88,6 +106,9 @@ static const napi_property_descriptor functions[] = {
 #endif
 #ifdef BUS_HAS_REUSE_PORT
     {.utf8name = "listenReusePort", .method = listen_reuse_port, .attributes = napi_enumerable},
+#endif
+#ifdef BUS_HAS_SOCKET_WRITES
+    {.utf8name = "writeSockets", .method = write_sockets, .attributes = napi_enumerable},
 #endif
 };
 

@@ -14,7 +14,13 @@ const FOLDER = `${ROOT}build/sanitized`;
 
 const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
-const SOURCES = ['bus_module.c', 'bus_linux.c', 'bus_udp_linux.c', 'bus_udp_module.c'];
+const SOURCES = [
+  'bus_module.c',
+  'bus_linux.c',
+  'bus_tcp_linux.c',
+  'bus_udp_linux.c',
+  'bus_udp_module.c',
+];
 
 const CC = process.env.CC || 'gcc';
 
@@ -35,14 +41,18 @@ function compile() {
 function runTests() {
   const { stdout } = spawnSync(CC, ['-print-file-name=libasan.so'], { encoding: 'utf8' });
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
-  return succeeds(process.execPath, [vitest, 'run', 'src/native', 'src/link/udp', 'test/native'], {
-    LD_PRELOAD: stdout.trim(),
-    // Segmentation faults are the engine's business: it provokes some on purpose.
-    ASAN_OPTIONS: 'detect_leaks=0:handle_segv=0:allow_user_segv_handler=1',
-    UBSAN_OPTIONS: 'print_stacktrace=1',
-    // Where node-gyp-build looks for the binary of a package called busbar.
-    BUSBAR_PREBUILD: FOLDER,
-  });
+  return succeeds(
+    process.execPath,
+    [vitest, 'run', 'src/native', 'src/link/udp', 'src/link/direct-writes', 'test/native'],
+    {
+      LD_PRELOAD: stdout.trim(),
+      // Segmentation faults are the engine's business: it provokes some on purpose.
+      ASAN_OPTIONS: 'detect_leaks=0:handle_segv=0:allow_user_segv_handler=1',
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+      // Where node-gyp-build looks for the binary of a package called busbar.
+      BUSBAR_PREBUILD: FOLDER,
+    },
+  );
 }
 
 function succeeds(command, args, env = {}) {

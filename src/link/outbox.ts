@@ -4,9 +4,26 @@
  * pool afterwards.
  */
 
+import type { Socket } from 'node:net';
+import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { errnoName } from '../native/shim.ts';
+import {
+  WRITE_LENGTH,
+  WRITE_OFFSET,
+  WRITE_RESULT,
+  WRITE_SOCKET,
+  WRITE_WORDS,
+} from '../native/socket-writes.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-import { throwLater } from './switchboard.ts';
+import {
+  type DirectWriter,
+  DirectWrites,
+  mayPass,
+  plainDescriptor,
+  WRITER_ROWS,
+} from './direct-writes.ts';
+import { throwLater } from './throw-later.ts';
 
 /** What an outbox has done so far. */
 export interface OutboxStats {
@@ -14,6 +31,8 @@ export interface OutboxStats {
   readonly bytesWritten: number;
   /** Calls of the system's write, with one region or many. */
   readonly writes: number;
+  /** How many of these writes the shim made, for many links in one call. */
+  readonly directWrites: number;
   /** Regions that came in; regions that touch each other while they wait count once each. */
   readonly regions: number;
   /** Bytes that wait, or are with the system now. */
@@ -21,12 +40,6 @@ export interface OutboxStats {
   /** Bytes that came in and will never be sent: the connection was gone. */
   readonly lostBytes: number;
 }
-
-/**
- * Regions in one write: as many as one `writev` is sure to take (the least IOV_MAX that POSIX
- * systems have is 1024).
- */
-const WRITE_REGIONS_MAX = 512;
 
 /**
  * Bytes in one write, more or less. Larger ones are hardly cheaper (a KiB took 277 ns in writes of
@@ -48,6 +61,9 @@ const LENGTH = 1;
 const BUFFER = 2;
 const REGION_FIELDS = 3;
 
+/** With these the stream may fare better: it waits, or is no socket. */
+const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
+
 /**
  * The writing half of a link: regions in, one write at a time out.
  *
@@ -55,9 +71,13 @@ const REGION_FIELDS = 3;
  * busy socket batches by itself. A region's reference is released in the write's callback and not
  * before: until then the system reads the bytes.
  *
+ * With the shim the bytes go to a plain socket's descriptor, past the stream, and the references
+ * are released as soon as the system has copied them. What it does not take at once goes through
+ * the stream, and all that comes behind it waits: so the order is kept.
+ *
  * **Ownership** `push` takes over one reference per region. **Threads** the socket's.
  */
-export class Outbox {
+export class Outbox implements DirectWriter {
   readonly #pool: BufferPool;
   readonly #memory: SharedArrayBuffer;
   readonly #socket: Duplex;
@@ -65,6 +85,9 @@ export class Outbox {
   readonly #copying: boolean;
   readonly #onDone: () => void;
   readonly #onWritten: () => void;
+  readonly #direct: DirectWrites | undefined;
+  readonly #descriptor: number;
+  #isEnlisted = false;
 
   /** Waiting regions, REGION_FIELDS numbers each; those before #head are with the system. */
   readonly #waiting: number[] = [];
@@ -78,6 +101,7 @@ export class Outbox {
 
   #bytesWritten = 0;
   #writes = 0;
+  #directWrites = 0;
   #regions = 0;
   #lostBytes = 0;
 
@@ -89,6 +113,8 @@ export class Outbox {
     this.#copying = copying;
     this.#onDone = onDone;
     this.#onWritten = () => this.#written();
+    this.#descriptor = copying ? -1 : plainDescriptor(socket);
+    this.#direct = this.#descriptor < 0 ? undefined : DirectWrites.forPool(pool);
   }
 
   /** Bytes that wait or are with the system. */
@@ -132,6 +158,15 @@ export class Outbox {
    */
   send(): void {
     if (this.#inFlight > 0 || this.#waiting.length === 0) return;
+    if (this.#direct === undefined) {
+      this.#sendByStream();
+    } else if (!this.#isEnlisted) {
+      this.#isEnlisted = true;
+      this.#direct.enlist(this);
+    }
+  }
+
+  #sendByStream(): void {
     try {
       this.#write();
     } catch (error) {
@@ -140,28 +175,85 @@ export class Outbox {
   }
 
   #write(): void {
-    const waiting = this.#waiting;
-    const count = waiting.length / REGION_FIELDS;
     const socket = this.#socket;
+    const regions = this.#countRegions();
     this.#writes++;
-    if (count === 1) {
-      this.#take(1);
+    this.#take(regions);
+    if (regions === 1) {
       socket.write(this.#chunk(0), this.#onWritten);
       return;
     }
-    let regions = 0;
-    let bytes = 0;
-    while (regions < count && regions < WRITE_REGIONS_MAX && bytes < WRITE_BYTES_MAX) {
-      bytes += waiting[regions * REGION_FIELDS + LENGTH];
-      regions++;
-    }
-    this.#take(regions);
     // One callback, on the last: the stream makes one `writev` of all that was written while it was
     // corked.
     socket.cork();
     for (let i = 0; i < regions - 1; i++) socket.write(this.#chunk(i));
     socket.write(this.#chunk(regions - 1), this.#onWritten);
     socket.uncork();
+  }
+
+  /** How many of the waiting regions go into the next write. */
+  #countRegions(): number {
+    const waiting = this.#waiting;
+    const count = Math.min(waiting.length / REGION_FIELDS, WRITER_ROWS);
+    let regions = 0;
+    for (let bytes = 0; regions < count && bytes < WRITE_BYTES_MAX; regions++) {
+      bytes += waiting[regions * REGION_FIELDS + LENGTH];
+    }
+    return regions;
+  }
+
+  // ── For the direct writes ─────────────────────────────────────────────────────────────
+
+  fill(table: Int32Array, row: number): number {
+    this.#isEnlisted = false;
+    const waiting = this.#waiting;
+    if (this.#inFlight > 0 || waiting.length === 0) return 0;
+    if (!mayPass(this.#socket as Socket)) {
+      this.#sendByStream();
+      return 0;
+    }
+    const regions = this.#countRegions();
+    let at = row * WRITE_WORDS;
+    for (let i = 0; i < regions * REGION_FIELDS; i += REGION_FIELDS, at += WRITE_WORDS) {
+      table[at + WRITE_SOCKET] = this.#descriptor;
+      table[at + WRITE_OFFSET] = waiting[i + OFFSET];
+      table[at + WRITE_LENGTH] = waiting[i + LENGTH];
+    }
+    this.#writes++;
+    this.#directWrites++;
+    return regions;
+  }
+
+  settle(table: Int32Array, row: number, rows: number): boolean {
+    const waiting = this.#waiting;
+    let sent = 0;
+    let regions = 0;
+    let result = 0;
+    for (let at = row * WRITE_WORDS; regions < rows; regions++, at += WRITE_WORDS) {
+      result = table[at + WRITE_RESULT];
+      if (result > 0) sent += result;
+      if (result < table[at + WRITE_LENGTH]) break;
+    }
+    this.#bytesWritten += sent;
+    this.#waitingBytes -= sent;
+    this.#head = regions * REGION_FIELDS;
+    this.#removeSent();
+    if (regions === rows) return waiting.length > 0;
+    if (result > 0) {
+      waiting[OFFSET] += result;
+      waiting[LENGTH] -= result;
+    }
+    if (result > 0 || result === -EAGAIN || result === -ENOBUFS || result === -ENOTSOCK) {
+      this.#sendByStream();
+    } else {
+      this.discard();
+      this.#socket.destroy(writeError(-result));
+    }
+    return false;
+  }
+
+  written(): void {
+    this.#onDone();
   }
 
   #fail(error: unknown): void {
@@ -197,6 +289,7 @@ export class Outbox {
     return {
       bytesWritten: this.#bytesWritten,
       writes: this.#writes,
+      directWrites: this.#directWrites,
       regions: this.#regions,
       queuedBytes: this.queuedBytes,
       lostBytes: this.#lostBytes,
@@ -247,4 +340,10 @@ export class Outbox {
     if (head === waiting.length) waiting.length = 0;
     else waiting.splice(0, head);
   }
+}
+
+/** What the stream's own write would have failed with. */
+function writeError(errno: number): Error {
+  const code = errnoName(errno);
+  return Object.assign(new Error(`write ${code}`), { code, errno: -errno, syscall: 'write' });
 }

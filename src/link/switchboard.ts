@@ -4,6 +4,8 @@
 import { BusbarError } from '../base/errors.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { WriteFlusher } from '../writer/index.ts';
+import { DirectWrites } from './direct-writes.ts';
+import { throwLater } from './throw-later.ts';
 
 /** Where the regions of some writers go. */
 export interface Outlet {
@@ -32,7 +34,7 @@ const SHARED_FLUSHER_REGIONS = 16;
  *
  * What a drain brings is sent at the end of the event loop's turn (`setImmediate`), or at once
  * where much waits: a hundred small messages that came from a hundred sockets in one turn leave in
- * one write.
+ * one write, and what is for a hundred sockets leaves in one call of the shim, where there is one.
  *
  * A lane whose outlet is full is paused: its regions stay in the flusher, and once the lane is full
  * its writers are told "not now". That is how a peer that reads slowly stops those who write to it,
@@ -47,10 +49,12 @@ export class Switchboard {
   #dueSpare: Outlet[] = [];
   #draining = false;
   #drainAgain = false;
+  readonly #directWrites: DirectWrites | undefined;
 
   private constructor(pool: BufferPool, flusher: WriteFlusher) {
     this.#pool = pool;
     this.flusher = flusher;
+    this.#directWrites = DirectWrites.forPool(pool);
     flusher.setReadyCallback(() => this.drain());
   }
 
@@ -142,6 +146,7 @@ export class Switchboard {
     const due = this.#due;
     this.#due = this.#dueSpare;
     this.#dueSpare = due;
+    this.#directWrites?.hold();
     for (let i = 0; i < due.length; i++) {
       due[i].isDue = false;
       try {
@@ -151,17 +156,8 @@ export class Switchboard {
       }
     }
     due.length = 0;
+    this.#directWrites?.release();
   };
-}
-
-/**
- * Throws from a microtask: whoever is at fault, the others on the way are not stopped half-way
- * through.
- */
-export function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }
 
 const boards = new WeakMap<WriteFlusher, Switchboard>();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The executor's foundation: what there is here, and why not what there is not. */
-import { loadShim, notHere, type Shim } from './shim.ts';
+import { offered } from './shim.ts';
+import { socketWritesFeature } from './socket-writes.ts';
 import { topologyReason } from './topology.ts';
 import { type UdpFeature, udpFeature } from './udp.ts';
 
@@ -21,6 +22,8 @@ export interface NativeFeatures {
   readonly threadName: Feature;
   /** `listenReusePort`. */
   readonly reusePort: Feature;
+  /** What `TcpLink` sends by, to many sockets in one call; without it, it uses `node:net`. */
+  readonly socketWrites: Feature;
   /** What `UdpLink` sends and receives in batches by; without it, it uses `node:dgram`. */
   readonly udp: UdpFeature;
 }
@@ -48,13 +51,7 @@ function lookUp(): NativeFeatures {
     topology: Object.freeze({ available: reason === '', reason }),
     threadName: offered('setThreadName'),
     reusePort: offered('listenReusePort'),
+    socketWrites: socketWritesFeature(),
     udp: udpFeature(),
   });
-}
-
-function offered(name: keyof Shim): Feature {
-  const { shim, reason } = loadShim();
-  if (shim === undefined) return Object.freeze({ available: false, reason });
-  const available = shim[name] !== undefined;
-  return Object.freeze({ available, reason: available ? '' : notHere() });
 }

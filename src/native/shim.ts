@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { BusbarError } from '../base/errors.ts';
+import type { Feature } from './features.ts';
 
 /**
  * What the shim exports: calls that answer zero or more, or `-errno`. What a platform does not
@@ -19,6 +20,8 @@ export interface Shim {
   setThreadName?(name: string): number;
   /** Fills `result`: file descriptor and port, or `-errno` and the step that failed. */
   listenReusePort?(host: string, port: number, backlog: number, result: Int32Array): void;
+  /** See src/native/socket-writes.ts. */
+  writeSockets?(bytes: Uint8Array, table: Int32Array, count: number): number;
 }
 
 /** The shim, or why there is none. */
@@ -27,7 +30,7 @@ export type Loaded =
   | { readonly shim: undefined; readonly reason: string };
 
 /** What native/bus.h calls BUS_VERSION. */
-const SHIM_VERSION = 2;
+const SHIM_VERSION = 3;
 
 /** The package's folder, seen from src/native and from dist/native alike. */
 const PACKAGE = new URL('../../', import.meta.url);
@@ -92,6 +95,14 @@ export function requireCall<Name extends Exclude<keyof Shim, 'version'>>(
     'ERR_BUSBAR_NATIVE_UNAVAILABLE',
     `${name}: ${shim === undefined ? reason : notHere()}`,
   );
+}
+
+/** Whether the shim has a function. */
+export function offered(name: keyof Shim): Feature {
+  const { shim, reason } = loadShim();
+  if (shim === undefined) return Object.freeze({ available: false, reason });
+  const available = shim[name] !== undefined;
+  return Object.freeze({ available, reason: available ? '' : notHere() });
 }
 
 /** Why the shim of this platform lacks a function. */

@@ -51,7 +51,12 @@ function loadFrom(files: Record<string, string>): ReturnType<typeof load> {
 test('the environment switches the shim off, and topology stays', () => {
   const { features, attempt, allowed } = lookUp([], { BUSBAR_NATIVE: 'off' });
   const off = { available: false, reason: 'switched off by BUSBAR_NATIVE=off' };
-  expect(features).toMatchObject({ affinity: off, threadName: off, reusePort: off });
+  expect(features).toMatchObject({
+    affinity: off,
+    threadName: off,
+    reusePort: off,
+    socketWrites: off,
+  });
   expect(features.topology.available).toBe(process.platform === 'linux');
   expect(allowed.length).toBeGreaterThan(0);
   expect(attempt).toMatch(/^ERR_BUSBAR_NATIVE_UNAVAILABLE: .*: setAffinity: switched off by/);

@@ -34,6 +34,7 @@ if (isShimBuilt()) {
       topology: offered,
       threadName: offered,
       reusePort: offered,
+      socketWrites: offered,
       udp: { ...offered, gso: offered, gro: offered },
     });
   });
