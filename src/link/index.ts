@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: links between sockets and the pool. */
 
+export type { ConnectRetry } from './connect-retry.ts';
 export type { IngestMode } from './ingest.ts';
 export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
 export type { LinkHandler, LinkOptions } from './link-options.ts';

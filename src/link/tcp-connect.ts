@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
 import type { ReadTarget } from './ingest.ts';
 
 /** Whom to connect to. */
@@ -19,8 +20,10 @@ export interface TcpAddress {
   readonly path?: string;
   /** The local address to connect from. Default: the system's choice. */
   readonly localAddress?: string;
-  /** How long the connection may take to be made. Default: as long as the system tries. */
+  /** How long an attempt may take. Default: as long as the system tries. */
   readonly timeoutMs?: number;
+  /** Try again when nobody answers, or not in time. Default: once is enough. */
+  readonly retry?: ConnectRetry;
 }
 
 /** The names of the fields of an address. */
@@ -30,6 +33,7 @@ export const TCP_ADDRESS_KEYS: readonly string[] = [
   'path',
   'localAddress',
   'timeoutMs',
+  'retry',
 ];
 
 /** Checks an address. */
@@ -45,6 +49,7 @@ export function checkAddress(address: TcpAddress): void {
     }
   }
   if (timeoutMs !== undefined) checkTimeoutMs('timeoutMs', timeoutMs);
+  resolveRetry(address.retry);
 }
 
 /**
@@ -52,9 +57,20 @@ export function checkAddress(address: TcpAddress): void {
  * anything can be read.
  *
  * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
- * ERR_BUSBAR_TIMEOUT, `signal.reason`, what `onOpen` throws. The socket is closed then.
+ * ERR_BUSBAR_TIMEOUT, `signal.reason`, what `onOpen` throws. The socket is closed then. After more
+ * than one attempt the last one's error is the cause.
  */
 export function openSocket<T>(
+  address: TcpAddress,
+  target: ReadTarget | undefined,
+  signal: AbortSignal | undefined,
+  onOpen: (socket: Socket) => T,
+): Promise<T> {
+  const attempt = (): Promise<T> => openOnce(address, target, signal, onOpen);
+  return connectAgain(attempt, resolveRetry(address.retry), signal);
+}
+
+async function openOnce<T>(
   address: TcpAddress,
   target: ReadTarget | undefined,
   signal: AbortSignal | undefined,

@@ -117,10 +117,14 @@ export class TcpLink implements Link {
   }
 
   /**
-   * Opens a connection.
+   * Opens a connection; with `retry`, again and again until there is one.
+   *
+   * A link is one connection. When it closes, `error` says why and `stats().lostBytes` how much of
+   * what its writers had flushed never left; a program that goes on opens another one.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
-   * ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or RangeError naming the option that is wrong.
+   * ERR_BUSBAR_TIMEOUT (after more than one attempt with the last one's error as cause),
+   * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
   static async connect(pool: BufferPool, options: TcpAddress & LinkOptions): Promise<TcpLink> {
     const resolved = resolveLinkOptions(pool, options, TCP_ADDRESS_KEYS);

@@ -58,7 +58,7 @@ const write = writeSocketsCall();
 if (write !== undefined) {
   const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i & 0xff);
 
-  test('neighbours of one socket go by one call, in their order; others by their own', async () => {
+  test('neighbours of one socket go by one call, others by their own', async () => {
     await withPairs(3, async (pairs) => {
       const [a, b, c] = pairs.map(({ fd }) => fd);
       const table = tableOf([a, 0, 10], [a, 500, 1], [b, 20, 30], [a, 100, 5], [c, 999, 1]);
@@ -79,7 +79,7 @@ if (write !== undefined) {
     });
   });
 
-  test('more regions of one socket than one call takes go by several, and none overtakes', async () => {
+  test('more regions of one socket than one call takes go by several, in order', async () => {
     await withPairs(1, async ([{ sender, receiver, fd }]) => {
       const count = 1300;
       const table = tableOf(...Array.from({ length: count }, (_, i) => [fd, i % 1000, 1] as const));
@@ -120,7 +120,7 @@ if (write !== undefined) {
     });
   });
 
-  test('what cannot be written to says why, without a signal, and the others get theirs', async () => {
+  test('what cannot be written to says why, and the others get theirs', async () => {
     await withPairs(2, async ([gone, other]) => {
       gone.receiver.resetAndDestroy();
       // The reset has arrived when writing fails; a socket that was ended does so for ever.
