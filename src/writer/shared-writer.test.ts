@@ -257,6 +257,22 @@ test('what a policy found held up goes when the holder ends its reservation', as
   }
 });
 
+test('recover finds a thread dead although many had asked while it was busy', () => {
+  const stage = setUp();
+  const { flusher, mine, other, pool, theirs } = stage;
+  theirs.tryReserve(5);
+  write(mine, 'next');
+  // Waiters on the other side of a channel do so, each tick, while it makes no turn.
+  for (let i = 0; i < 20; i++) expect(pool.isBadgeGone(other.badge)).toBe(false);
+  die(other);
+  mine.recover(other.threadSlot);
+  flusher.recover(other.threadSlot);
+  pool.reclaim(other.threadSlot);
+  expect(collect(stage)).toBe('next');
+  mine.close();
+  expectAllHome(stage);
+});
+
 test('recover ends what a dead thread had open, and gives its place back', async () => {
   const stage = setUp();
   const { flusher, mine, other, pool, theirs } = stage;
