@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutorGroupOptions } from 'busbar/executor';
+import { SharedWriter, WriteFlusher } from 'busbar/writer';
 import { expect, test } from 'vitest';
 import {
   company,
@@ -203,6 +204,32 @@ test('a restart policy starts it again on the same lanes: what is queued is hand
   expect(stats).toMatchObject({ restarts: 2, lastCrash: { code: CRASHED }, dropped: 0 });
   expect(await group.stop()).toMatchObject({ dropped: 0 });
   await group.closed;
+  expectAllBack(pool);
+});
+
+test('writers of a dead executor can be recovered before its slot is free', async () => {
+  const pool = createPool();
+  const { options } = company(pool);
+  const flusher = WriteFlusher.create(pool);
+  const writer = SharedWriter.create(flusher);
+  const news: string[] = [];
+  const held = (slot: number): number | undefined =>
+    pool.stats().threads.find((thread) => thread.slot === slot)?.held;
+  const group = await ExecutorGroup.start({
+    ...options,
+    onDeath: (index, slot) => {
+      news.push(`${index} holds ${held(slot)}`);
+      writer.recover(slot);
+      flusher.recover(slot);
+    },
+    onCrash: (index) => news.push(`${index} crashed, ${pool.stats().threads.length} are left`),
+  });
+  tell(group, pool, 1, 'hold');
+  tell(group, pool, 1, 'throw');
+  await expect(group.closed).rejects.toMatchObject({ code: CRASHED });
+  // The other one has left the pool by itself.
+  expect(news).toEqual(['1 holds 2', '1 crashed, 2 are left']);
+  writer.close();
   expectAllBack(pool);
 });
 
