@@ -274,8 +274,9 @@ export class Hub {
     this.openLinks.add(link);
     return {
       onFrame: (offset, length) => {
+        const isMessage = this.pool.view.getUint8(offset + KIND_AT) === MESSAGE;
         this.#hear(offset, length, () => link.framer.takePacket(), link);
-        if (!this.#random.chance(0.005)) return;
+        if (!isMessage || !this.#random.chance(0.005)) return;
         link.pause();
         setImmediate(() => link.resume());
       },
@@ -356,6 +357,8 @@ export class Hub {
     const { length, offset } = packet;
     try {
       const frame = await writer.reserve(PREFIX_BYTES + length);
+      // The connection may have ended between the answer and here; the space is another's then.
+      if (writer.closed) return false;
       this.view.setUint32(frame.offset, length);
       bytes.copyWithin(frame.offset + PREFIX_BYTES, offset, offset + length);
       mark();

@@ -27,15 +27,10 @@ export class Watch {
   /** Looks until `isSo`. */
   async until(what: string, isSo: () => boolean): Promise<void> {
     let progress = this.#progress();
-    const startMs = performance.now();
     let sinceMs = performance.now();
     for (let looks = 0; ; looks++) {
       this.check();
-      if (isSo()) {
-        const took = performance.now() - startMs;
-        if (process.env.CHAOS_TRACE) console.log(what, took.toFixed(0));
-        return;
-      }
+      if (isSo()) return;
       if (looks < QUICK_LOOKS) await new Promise((resolve) => setImmediate(resolve));
       else await new Promise((resolve) => setTimeout(resolve, 1));
       const present = this.#progress();
