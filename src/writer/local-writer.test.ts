@@ -317,6 +317,18 @@ test('a using block aborts what was not committed, also if the writer was closed
   expect(arrived).toEqual(['kept']);
 });
 
+test('the space of a reservation is not shown once it or its writer has ended', async () => {
+  const writer = setUp();
+  const ended = await writer.reserve(4);
+  expect(ended.bytes.length).toBe(4);
+  ended.abort();
+  expect(() => ended.bytes).toThrow(coded('ERR_BUSBAR_BAD_RESERVATION'));
+  const open = await writer.reserve(4);
+  writer.close();
+  // Its buffer is free: whoever acquires it next would find our bytes in it.
+  expect(() => open.bytes).toThrow(coded('ERR_BUSBAR_WRITER_CLOSED'));
+});
+
 test('policies: by bytes, by messages, at the end of the turn', async () => {
   const byBytes = setUp({ flush: { bytes: 5 } });
   write(byBytes, 'abcd');

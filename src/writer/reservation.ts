@@ -19,7 +19,9 @@ export interface ReservationWriter {
  * its length and its end.
  *
  * **Ownership** end it once, by `commit` or `abort`; leaving a `using` block aborts what was not
- * committed. Until then the writer's later messages wait behind it, but nobody blocks.
+ * committed. Until then the writer's later messages wait behind it, but nobody blocks. A writer
+ * that is closed, as a link closes its own when the connection ends, takes the space back: after an
+ * `await`, look at `writer.closed` before you write to {@link offset}, or use {@link bytes}.
  */
 export class Reservation {
   /** First byte, absolute in `pool.bytes`. */
@@ -38,8 +40,11 @@ export class Reservation {
 
   /**
    * A view of the space. **Cost** allocates the view; `pool.view` and {@link offset} cost nothing.
+   * **Throws** ERR_BUSBAR_BAD_RESERVATION, ERR_BUSBAR_WRITER_CLOSED: it is another's by now.
    */
   get bytes(): Uint8Array<SharedArrayBuffer> {
+    this.#checkOpen();
+    if (this.#writer.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
     return this.#writer.pool.bytes.subarray(this.offset, this.offset + this.length);
   }
 

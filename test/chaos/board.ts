@@ -62,6 +62,12 @@ const SEAT_WORDS = 32;
 const PATHS_USED = 0;
 /** Never written: threads that freeze wait on it. */
 const NEVER = 1;
+const SABOTAGE = 2;
+
+/** Faults that can be put in, so that it shows whether a run finds them. */
+export const SABOTAGES = ['none', 'leak', 'lose', 'change', 'repeat'] as const;
+/** What the dead held is not reclaimed; or single messages are lost, changed, written twice. */
+export type Sabotage = (typeof SABOTAGES)[number];
 
 /** What a thread can be doing when it dies. */
 export const ACTS = [
@@ -160,6 +166,14 @@ export class Board {
     this.words = new Int32Array(this.memory);
   }
 
+  get sabotage(): Sabotage {
+    return SABOTAGES[this.words[SABOTAGE] as number] as Sabotage;
+  }
+
+  set sabotage(sabotage: Sabotage) {
+    this.words[SABOTAGE] = SABOTAGES.indexOf(sabotage);
+  }
+
   get(seat: number, field: number): number {
     return Atomics.load(this.words, 32 + seat * SEAT_WORDS + field);
   }
@@ -172,7 +186,7 @@ export class Board {
     return Atomics.add(this.words, 32 + seat * SEAT_WORDS + field, value);
   }
 
-  /** A number for a writer that this thread of the seat opens: it tells its messages from others. */
+  /** A number for a writer that this thread of the seat opens; its messages carry it. */
   openPath(seat: number): number {
     const path = Atomics.add(this.words, PATHS_USED, 1) + 1;
     if (path >= PATHS_MAX) throw new Error('too many paths for one run');

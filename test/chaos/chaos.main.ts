@@ -5,9 +5,10 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { readCount, runProgram } from '../../bench/command-line.ts';
+import { readCount, runProgram, UsageError } from '../../bench/command-line.ts';
 import { describeCommit } from '../../bench/machine.ts';
 import { arbitrarySeed } from '../../src/base/random.ts';
+import { SABOTAGES } from './board.ts';
 import { describeReport, reportOf } from './report.ts';
 import { ChaosRun } from './run.ts';
 
@@ -16,10 +17,11 @@ whether every buffer is accounted for, the others go on, and what arrives is rig
 
   npm run chaos -- [options]
 
-  --kills N    default 1000
-  --seed S     what happens, and when; default: by chance, and printed
-  --json FILE  writes the report there, too
-  --help       print this and stop
+  --kills N        default 1000
+  --seed S         what happens, and when; default: by chance, and printed
+  --json FILE      writes the report there, too
+  --sabotage WHAT  puts a fault in, which must be found: ${SABOTAGES.slice(1).join(', ')}
+  --help           print this and stop
 `;
 
 await runProgram(async () => {
@@ -28,6 +30,7 @@ await runProgram(async () => {
       kills: { type: 'string', default: '1000' },
       seed: { type: 'string' },
       json: { type: 'string' },
+      sabotage: { type: 'string', default: 'none' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -37,11 +40,19 @@ await runProgram(async () => {
   }
   const kills = readCount('--kills', values.kills);
   const seed = values.seed === undefined ? arbitrarySeed() : readCount('--seed', values.seed);
-  await chaos(kills, seed, values.json);
+  const sabotage = SABOTAGES.find((name) => name === values.sabotage);
+  if (sabotage === undefined) {
+    throw new UsageError(`--sabotage must be one of ${SABOTAGES.join(', ')}`);
+  }
+  await chaos(new ChaosRun(seed, sabotage), kills, seed, values.json);
 });
 
-async function chaos(kills: number, seed: number, json: string | undefined): Promise<void> {
-  const run = new ChaosRun(seed);
+async function chaos(
+  run: ChaosRun,
+  kills: number,
+  seed: number,
+  json: string | undefined,
+): Promise<void> {
   const startMs = performance.now();
   try {
     await run.start();

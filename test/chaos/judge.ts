@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: says of every message that did not come back why that was allowed, or that not. */
+/** A tool of tests: says of each message that did not come back why that was allowed, if it was. */
 import {
   COLLECTOR,
   EXECUTOR,

@@ -18,6 +18,7 @@ import {
   IN_HAND,
   LEDGER_SLOTS,
   PATH,
+  type Sabotage,
   SEAT_COUNT,
   SEATS,
   SLOT,
@@ -70,11 +71,12 @@ export class ChaosRun {
   /** What happens at present, for the report of a failure. */
   #event: ChaosEvent | undefined;
 
-  constructor(seed: number) {
+  constructor(seed: number, sabotage: Sabotage) {
     const random = new Random(seed);
     this.#watch = new Watch(() => this.#progress());
     this.#schedule = new Schedule(random);
     this.#hub = new Hub(new Random(random.next()), this.#watch);
+    this.#hub.board.sabotage = sabotage;
     this.#workforce = new Workforce(this.#hub, this.#watch);
   }
 

@@ -95,7 +95,8 @@ export class Schedule {
     const birthTurns = random.below(60);
     // Threads start much faster so, which leaves time for more kills.
     const isQuietStart = random.chance(0.9);
-    const victims = this.#victims(isDry);
+    // Who waits for buffers or for a reader would never come to where it is told to die.
+    const victims = this.#victims(isDry, isDry || isMuted);
     return {
       warmUp,
       isDry,
@@ -108,21 +109,21 @@ export class Schedule {
     };
   }
 
-  #victims(isDry: boolean): Killing[] {
+  #victims(isDry: boolean, isStuck: boolean): Killing[] {
     const random = this.#random;
-    const most = random.chance(0.2) ? 2 : 1;
+    const most = random.chance(0.5) ? 2 : 1;
     const others = [...VICTIMS];
     const killings: Killing[] = [];
     for (let i = 0; i < most; i++) {
       const [seat] = others.splice(random.below(others.length), 1) as [number];
       // Only who holds everything can die of it.
       const isHoarder = random.chance(0.3) && isDry && i === 0;
-      killings.push(this.#killing(isHoarder ? HOARDER : seat, isDry));
+      killings.push(this.#killing(isHoarder ? HOARDER : seat, isStuck));
     }
     return killings;
   }
 
-  #killing(seat: number, isDry: boolean): Killing {
+  #killing(seat: number, isStuck: boolean): Killing {
     const random = this.#random;
     const acts = actsOf(seat);
     const act = acts[random.below(acts.length)] as number;
@@ -137,8 +138,7 @@ export class Schedule {
       [TERMINATE, 20],
     ];
     const [ordered] = shares.find(([, below]) => draw < below) as [number, number];
-    // Who waits for buffers does nothing, so it would never come to where it is to die.
-    const way = isDry ? TERMINATE : ordered;
+    const way = isStuck ? TERMINATE : ordered;
     return { seat, way, act, times: act === OPENING ? 1 : times, channelsFirst };
   }
 }

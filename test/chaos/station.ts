@@ -38,6 +38,7 @@ import {
   putHeader,
   SEQUENCE_AT,
   SOURCE_AT,
+  SUM_AT,
 } from './message.ts';
 import { PacketQueue, sendOn } from './packet-queue.ts';
 
@@ -158,6 +159,12 @@ export class Station {
     const whim = this.#random.below(256);
     if (whim < 24) await this.#abortOne();
     if (whim === 255) await this.#reopen();
+    const sabotage = whim < 250 ? 'none' : place.board.sabotage;
+    if (sabotage === 'lose') {
+      place.add(IN_HAND, -1);
+      packet.release();
+      return;
+    }
     const prefixBytes = this.#options.prefixBytes();
     const { length } = packet;
     place.act(RESERVING);
@@ -169,10 +176,12 @@ export class Station {
     else view.setUint32(offset, length);
     bytes.copyWithin(at, packet.offset, packet.offset + length);
     view.setUint32(at + PATH_AT, this.#path);
+    if (sabotage === 'change') bytes[at + SUM_AT] ^= 1;
     ledger.set(slot, markOf(WRITTEN, TO_CLIENT, this.#path));
     place.act(COMMITTING);
     if (whim < 40) this.#keep(this.#writer.commitPacket(offset, prefixBytes + length));
     else this.#writer.commit(offset, prefixBytes + length);
+    if (sabotage === 'repeat') this.#writer.tryWrite(bytes, offset, at + length);
     this.#unflushed.push(slot);
     place.act(RELEASING);
     if (whim < 64) this.#keep(packet.clone());

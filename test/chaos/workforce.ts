@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: starts the threads of a chaos run, kills them, and buries them as the docs say. */
+/** A tool of tests: starts the threads of a chaos run, kills them, and clears up behind them. */
 import { Worker } from 'node:worker_threads';
 import type { PacketChannel } from 'busbar/channel';
 import { ExecutorGroup } from 'busbar/executor';
@@ -205,7 +205,7 @@ export class Workforce {
     if (channelsFirst) channelSeats += this.#recoverChannels();
     if (slot >= 0) {
       this.#recoverWriters(seat, slot);
-      buffers += pool.reclaim(slot);
+      if (board.sabotage !== 'leak') buffers += pool.reclaim(slot);
     } else {
       // It died before it could say which slot it had.
       for (const { freed } of pool.reclaimDead()) buffers += freed;
