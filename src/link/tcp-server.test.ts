@@ -179,3 +179,14 @@ test('a file descriptor that is no listening socket is refused', async () => {
   await expect(TcpServer.listen(pool, { ...options, fd: 3, port: 1 })).rejects.toThrow(/fd/);
   await expect(TcpServer.listen(pool, { ...options, fd: 3, path: 'x' })).rejects.toThrow(/fd/);
 });
+
+test('a signal that aborts while a server begins to listen refuses it', async () => {
+  const pool = makePool();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const handler = (): LinkHandler => ({ onFrame() {} });
+  const listening = TcpServer.listen(pool, { codec: line, handler, signal });
+  controller.abort(new Error('no'));
+  await expect(listening).rejects.toThrow('no');
+  pool.close();
+});

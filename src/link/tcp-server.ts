@@ -141,6 +141,8 @@ export class TcpServer {
         listener.close();
         reject(new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause }));
       });
+      // Aborted before it listened, or in the turn in which it began to.
+      listener.once('close', () => reject(options.signal?.reason));
       listener.listen(where, () => resolve());
     });
     if (options.signal?.aborted) {

@@ -396,6 +396,8 @@ each('a socket without room stops the writers, and starts them again', async (im
     expect(client.flush()).toBe(client.writable);
     await new Promise(setImmediate);
   }
+  client.flush();
+  await until(() => client.writable);
   await client.close();
   const { datagramsWritten, lostBytes, stalls } = client.stats();
   expect({ datagramsWritten, lostBytes }).toEqual({ datagramsWritten: count, lostBytes: 0 });

@@ -164,7 +164,7 @@ describe.each(linkKinds.map((kind) => [kind.name, kind] as const))('%s', (_name,
     await trial.close();
   });
 
-  test('a pool without buffers stops the far end, and it goes on when there are some', async () => {
+  test('a pool without buffers stops the far end, and it goes on with one', async () => {
     const trial = await Trial.open(kind);
     const release = hoard(trial.farPool);
     await sendAll(trial, 0, 40);
@@ -193,7 +193,7 @@ describe.each(linkKinds.map((kind) => [kind.name, kind] as const))('%s', (_name,
     await trial.close();
   });
 
-  test('close() sends what was written, whatever the policy, and then there is nothing', async () => {
+  test('close() sends what was written, whatever the policy, and that is the end', async () => {
     const trial = await Trial.open(kind, { near: { writer: {} } });
     const { near } = trial;
     for (let n = 0; n < 50; n++) expect(trial.send(n, 100)).toBe(true);
@@ -240,7 +240,7 @@ describe.each(linkKinds.map((kind) => [kind.name, kind] as const))('%s', (_name,
     await trial.close();
   });
 
-  test('a link may be destroyed or closed from within a delivery, and delivers no more', async () => {
+  test('a link that is ended from within a delivery delivers no more', async () => {
     for (const end of ['destroy', 'close'] as const) {
       const trial = await Trial.open(kind, {
         onMessage(link) {
