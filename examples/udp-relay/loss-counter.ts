@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/** Example udp-relay: what the numbers of one source's messages tell about those that are lost. */
+
+/** How far back it is known which ones have come. */
+export const WINDOW = 1024;
+
+/** How many messages, of one source or of all. */
+export interface LossCounts {
+  /** That came, each time they did. */
+  readonly received: number;
+  /** That should have come up to now, and did not. */
+  readonly lost: number;
+  /** That came again. */
+  readonly duplicates: number;
+  /** That came behind a later one. */
+  readonly reordered: number;
+  /** That came more than WINDOW behind a later one: for the first time or not, nobody knows. */
+  readonly late: number;
+}
+
+/**
+ * Counts the messages of one source. Always: expected = received − duplicates − late + lost.
+ *
+ * Numbers go round at 2³². A source whose first message here has a number below WINDOW has started
+ * while we were there, and should have begun at 0.
+ */
+export class LossCounter implements LossCounts {
+  received: number = 0;
+  duplicates: number = 0;
+  reordered: number = 0;
+  late: number = 0;
+  /** How many there should be up to the highest that is known. */
+  expected: number = 0;
+  /** One above the highest. */
+  #next: number = 0;
+  #hasBegun: boolean = false;
+  /** A bit for each of the last WINDOW numbers. */
+  readonly #seen: Int32Array = new Int32Array(WINDOW / 32);
+
+  get lost(): number {
+    return this.expected - (this.received - this.duplicates - this.late);
+  }
+
+  /** A message came. */
+  accept(sequence: number): void {
+    if (!this.#hasBegun) this.#begin(sequence);
+    this.received++;
+    const ahead = (sequence - this.#next) | 0;
+    if (ahead >= 0) {
+      this.#advance(ahead + 1);
+      this.#mark(sequence);
+    } else if (ahead < -WINDOW) {
+      this.late++;
+    } else if (!this.#mark(sequence)) {
+      this.duplicates++;
+    } else {
+      this.reordered++;
+    }
+  }
+
+  /** The source says that it has sent so many. */
+  announce(count: number): void {
+    if (!this.#hasBegun) this.#begin(count);
+    const ahead = (count - this.#next) | 0;
+    if (ahead > 0) this.#advance(ahead);
+  }
+
+  #begin(sequence: number): void {
+    this.#hasBegun = true;
+    this.#next = sequence >>> 0 < WINDOW ? 0 : sequence | 0;
+  }
+
+  /** Expects so many more, none of which has come. */
+  #advance(count: number): void {
+    this.expected += count;
+    if (count >= WINDOW) this.#seen.fill(0);
+    else for (let i = 0; i < count; i++) this.#clear(this.#next + i);
+    this.#next = (this.#next + count) | 0;
+  }
+
+  #clear(sequence: number): void {
+    this.#seen[(sequence & (WINDOW - 1)) >>> 5] &= ~(1 << (sequence & 31));
+  }
+
+  /** False: it is marked already. */
+  #mark(sequence: number): boolean {
+    const word = (sequence & (WINDOW - 1)) >>> 5;
+    const bit = 1 << (sequence & 31);
+    if ((this.#seen[word] & bit) !== 0) return false;
+    this.#seen[word] |= bit;
+    return true;
+  }
+}
