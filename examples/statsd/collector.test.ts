@@ -138,6 +138,18 @@ test('it says what it is, where it fails, and why it has but one executor', asyn
 });
 
 if (native.features.udp.available) {
+  test('clients are spread over executors, each with a table of its own', async () => {
+    const { collector, port } = await start(['--executors', '2', '--max-entries', '1']);
+    const sockets = Array.from({ length: 32 }, () => createSocket('udp4'));
+    for (const [i, socket] of sockets.entries()) await send(socket, port, `from.${i}:1|c`);
+    for (const socket of sockets) socket.close();
+    expect(await collector.stop()).toBe(0);
+    const [report] = reportsOf(collector);
+    // One metric fits each; that all clients came to one executor happens once in 2³¹ times.
+    expect(report.counters.length).toBe(2);
+    expect(report.collector).toMatchObject({ lines: 32, refused: 30 });
+  });
+
   test('a second collector gets no share of a port that several executors have', async () => {
     const { collector, port } = await start(['--executors', '2']);
     const second = new Program('build/examples/statsd/main.js', ['--port', String(port)]);

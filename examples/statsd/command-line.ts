@@ -35,7 +35,7 @@ Usage: npm run example:statsd -- [options]
   --prefix NAME         what names begin with, for graphite (stats)
   --percentiles LIST    of timers (50,90,99), each to 1 percent of its value
   --max-entries N       what each thread keeps in one interval: metrics with their tags, values of
-                        sets, buckets of timers (100000; 128 bytes each, names included, twice).
+                        sets, buckets of timers (100000; 140 bytes each, names included, twice).
                         What finds no room is refused and counted.
   --gauge-ttl SECONDS   forget gauges that nobody has mentioned for so long (3600)
   --receive-buffer BYTES  what may wait in each socket (4m; the system may grant less)

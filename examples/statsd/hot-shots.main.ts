@@ -6,7 +6,6 @@
  * ones send each by itself.
  */
 
-import { once } from 'node:events';
 import { StatsD } from 'hot-shots';
 import { deedsOf } from './client-deeds.ts';
 
@@ -23,7 +22,6 @@ async function play(client: number): Promise<void> {
     maxBufferSize: client % 2 === 0 ? 1400 : 0,
     bufferFlushInterval: 10,
   });
-  await once(statsd.socket as never, 'listening').catch(() => {});
   for (const { call, name, value, rate, tags } of deedsOf(seed, client, count)) {
     if (call === 'gauge' || call === 'gaugeDelta' || call === 'set') {
       statsd[call](name, value, [...tags]);

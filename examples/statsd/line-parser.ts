@@ -65,8 +65,10 @@ export class LineParser {
   /** 1: a gauge's value is a change. */
   readonly changes: Uint8Array = new Uint8Array(VALUES_MAX);
   valueCount: number = 0;
-  /** One number: how many values each one stands for, from 1 on. An array, as numbers in fields
-   * are objects on the heap. */
+  /**
+   * One number: how many values each one stands for, from 1 on. In an array, as a fraction in a
+   * field may be an object on the heap.
+   */
   readonly weight: Float64Array = new Float64Array(1);
 
   /**
