@@ -69,7 +69,8 @@ const BUGS: readonly Bug[] = [
   ),
   bug(
     'who has blocked does not listen again',
-    'const rung = compareExchange(this.#words, this.#index, EMPTY, PARKED) === NOTIFIED;\n    if (rung)',
+    'const rung = compareExchange(this.#words, this.#index, EMPTY, PARKED) === ' +
+      'NOTIFIED;\n    if (rung)',
     'if (false)',
     /^parkSync while/,
   ),
@@ -87,7 +88,8 @@ const BUGS: readonly Bug[] = [
   ),
   bug(
     'the ring is taken down behind the look, not before',
-    'exchange(this.#words, this.#index, EMPTY);\n    this.#swallowed = false;\n    try {\n      this.#onRing();',
+    'exchange(this.#words, this.#index, EMPTY);\n    this.#swallowed = false;\n' +
+      '    try {\n      this.#onRing();',
     'this.#swallowed = false;\n    try {\n      this.#onRing();\n' +
       '      exchange(this.#words, this.#index, EMPTY);',
     /^listen, 2 rings/,
