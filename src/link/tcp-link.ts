@@ -75,6 +75,8 @@ export class TcpLink implements Link {
 
   #writeState: WriteState = WRITING;
   #writerClosed = false;
+  /** `close` was called: its deadline holds, whatever the peer does. */
+  #closing = false;
   #destroyed = false;
   #socketClosed = false;
   #closed = false;
@@ -284,6 +286,7 @@ export class TcpLink implements Link {
       else this.#onClosed.push(resolve);
     });
     if (!this.#destroyed) {
+      this.#closing = true;
       this.#intake.stop();
       this.socket.resume();
       this.#setDeadline(deadlineMs);
@@ -384,7 +387,7 @@ export class TcpLink implements Link {
         this.#error ??= new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes of it`);
       }
       if (this.#options.allowHalfOpen) return;
-      this.#setDeadline(this.#options.closeDeadlineMs);
+      if (!this.#closing) this.#setDeadline(this.#options.closeDeadlineMs);
       this.end();
     }
   }
@@ -429,8 +432,9 @@ export class TcpLink implements Link {
   }
 
   #setDeadline(deadlineMs: number): void {
-    if (this.#destroyed || deadlineMs === Infinity) return;
+    if (this.#destroyed) return;
     stopTimer(this.#deadline);
+    if (deadlineMs === Infinity) return;
     this.#deadline = startTimer(deadlineMs, () => {
       const what = this.#writeState === ENDED ? 'the peer did not end' : 'not all could be sent';
       this.#destroy(new BusbarError('ERR_BUSBAR_TIMEOUT', `close, ${deadlineMs} ms: ${what}`));
