@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { build } from './build.mjs';
 import { listFiles, ROOT } from './files.mjs';
+import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
 
 /** A gate answers `true`, `false` or counts, and prints what is wrong. */
 const GATES = {
@@ -19,6 +20,7 @@ const GATES = {
   lint: () => runs('@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
   tests: () => runTests([]),
   fallbacks: () => runTests(SHIM_USERS, SWITCHED_OFF),
+  sanitizers: runSanitizers,
   package: checkPackage,
   documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
   typedoc: () => runs('typedoc/bin/typedoc', '--emit', 'none', '--treatWarningsAsErrors'),
@@ -36,6 +38,7 @@ const named = args.filter((arg) => arg !== WITHOUT_SHIM);
 if (args.includes(WITHOUT_SHIM)) {
   Object.assign(process.env, SWITCHED_OFF);
   delete GATES.fallbacks;
+  delete GATES.sanitizers;
 }
 const unknown = named.filter((name) => !Object.hasOwn(GATES, name));
 if (unknown.length > 0) {
@@ -118,6 +121,14 @@ function runTests(paths, env = {}) {
   if (failed === 0 && (status !== 0 || !result.success)) failed = 1;
   const note = `${passed} passed, ${failed} failed, ${skipped} skipped`;
   return { passed, failed, skipped, note };
+}
+
+/** Where it cannot be done this says why, and fails if whoever runs the tests relies on it. */
+function runSanitizers() {
+  const reason = whyNotSanitized();
+  if (reason === undefined) return sanitize();
+  const isRequired = process.env.BUSBAR_TEST_NATIVE === 'required';
+  return { ...one(!isRequired), note: `not run: ${reason}` };
 }
 
 /** The tarball as it would be published: what is in it, and whether its entry points resolve. */

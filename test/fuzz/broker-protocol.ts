@@ -195,7 +195,7 @@ function damage(random: Random, end: number): number {
 }
 
 // ── One execution
-// ────────────────────────────────────────────────────────────────────────────────────────────────────
+// ────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Bytes that arrive at a time, at most. */
 const STEPS_MAX: readonly number[] = [1, 4, 20, 20, 80, 80, 1000, 1000];
@@ -312,7 +312,7 @@ function hashOf(subject: string): number {
 export const brokerProtocol: FuzzTarget = byteTarget({
   name: 'broker-protocol',
   execution: 'one stream of one to four operations, damaged and cut up, through the parser',
-  executionsInTests: 200_000,
+  executionsInTests: 30_000,
   generate,
   check,
 });

@@ -162,7 +162,7 @@ function receiveForged(forged: SendPacket, bufferId: number): SendPacket | undef
 export const handles: SeedTarget = {
   name: 'handles',
   execution: 'one forged handle, or one forged packet in transit',
-  executionsInTests: 20_000,
+  executionsInTests: 5_000,
   run(seed) {
     const random = new Random(seed);
     if (random.chance(0.7)) tryHandle(random);

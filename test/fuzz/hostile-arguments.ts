@@ -263,7 +263,7 @@ function isShort(timeoutMs: unknown): boolean {
 }
 
 // ── What must be so
-// ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ────────────────────────────────────────────────────────────────────────────────────────────
 
 /** How engines and Node put what the library had better said itself. */
 const NOT_OURS = [
@@ -355,7 +355,7 @@ function judgeState(attempt: Attempt, before: Before): void {
 }
 
 // ── One execution
-// ────────────────────────────────────────────────────────────────────────────────────────────────────
+// ────────────────────────────────────────────────────────────────────────────────────────────
 
 let live: Live | undefined;
 
@@ -521,7 +521,7 @@ function show(value: unknown): string {
 export const hostileArguments: SeedTarget = {
   name: 'hostile-arguments',
   execution: 'one call of one public function or method with hostile arguments, in a new pool',
-  executionsInTests: 10_000,
+  executionsInTests: 1_000,
   run: execute,
   end: async () => {
     await live?.end();

@@ -166,6 +166,6 @@ class PacketRun {
 export const packets: SeedTarget = {
   name: 'packets',
   execution: `${STEPS} operations on packets of one pool, in three threads' worth of objects`,
-  executionsInTests: 2_000,
+  executionsInTests: 500,
   run: (seed) => new PacketRun(seed).go(),
 };

@@ -33,7 +33,7 @@ export function insist(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(what);
 }
 
-/** Runs seeds `[begin, begin + count)`; throws an error that says how to run the one that failed. */
+/** Runs seeds `[begin, begin + count)`; what it throws says how to run the one that failed. */
 export async function runSeeds(target: FuzzTarget, begin: number, count: number): Promise<void> {
   for (let seed = begin; seed < begin + count; seed++) {
     try {

@@ -234,7 +234,7 @@ class IntakeRun implements UdpIntakeOwner {
 export const udpIntake: FuzzTarget = byteTarget({
   name: 'udp-intake',
   execution: 'up to seven datagrams, messages or packed, through an intake to its close',
-  executionsInTests: 30_000,
+  executionsInTests: 8_000,
   generate,
   check: async (input) => {
     if (input.length >= HEAD_BYTES) await new IntakeRun(input).go();

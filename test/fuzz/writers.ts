@@ -10,6 +10,6 @@ const STEPS = 100;
 export const writers: SeedTarget = {
   name: 'writers',
   execution: `${STEPS} operations on a local writer, or on several objects of a shared one`,
-  executionsInTests: 100,
+  executionsInTests: 20,
   run: (seed) => runOracle(seed % (OBJECTS_MAX + 1), STEPS, seed),
 };
