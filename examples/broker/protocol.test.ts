@@ -71,6 +71,7 @@ test('every operation is read, in every way of writing it that nats-server accep
     ['PUB a 2\nhi\r\n', '12 PUB a - 0/2 at 8 odd'],
     ['PUB \t a\t 2 \r\nhi\r\n', '17 PUB a - 0/2 at 13 odd'],
     ['PUB\ta\t2\r\nhi\r\n', '13 PUB a - 0/2 at 9 odd'],
+    ['PUB a b\r2\r\nhi\r\n', '15 PUB a b 0/2 at 11 odd'],
     ['pub a 2\r\nhi\r\n', '13 PUB a - 0/2 at 9'],
     ['PUB  a 2\r\nhi\r\n', '14 PUB a - 0/2 at 10 odd'],
     ['HPUB a 12 14\r\nNATS/1.0\r\n\r\nhi\r\n', '30 HPUB a - 12/14 at 14'],
@@ -129,6 +130,8 @@ test('what is no operation is refused with the text that says why', () => {
     ['HPUB a 2 1001\r\n', `1 BROKEN ${protocol.ERROR_MAX_PAYLOAD}`],
     ['PUB a 99999999999999999999\r\n', `1 BROKEN ${protocol.ERROR_MAX_PAYLOAD}`],
     [`PUB ${'a'.repeat(130)} 2\r\nhi\r\n`, `1 BROKEN ${protocol.ERROR_CONTROL_LINE}`],
+    [`G${'a'.repeat(130)}`, unknown],
+    [`PUB ${'a'.repeat(121)} 2\r\nhi\r\n`, `1 BROKEN ${protocol.ERROR_CONTROL_LINE}`],
     [`SUB ${'a'.repeat(130)}`, `1 BROKEN ${protocol.ERROR_CONTROL_LINE}`],
   ];
   for (const [text, expected] of lines) expect(read(text), JSON.stringify(text)).toBe(expected);
