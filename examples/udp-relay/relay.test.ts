@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BufferPool } from '../../src/pool/index.ts';
 import { buildPrograms, killPrograms, Program } from '../../test/program.ts';
-import { until } from '../../test/udp-peers.ts';
+import { until } from '../../test/numbered.ts';
 import type { LossCounts } from './loss-counter.ts';
 import { Relay, type RelayStats } from './relay.ts';
 import { Source } from './source.ts';
