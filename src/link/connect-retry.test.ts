@@ -53,7 +53,7 @@ test('the longest wait doubles up to its limit, and chance decides below it', as
   for (const [i, waitMs] of waits.entries()) {
     expect(waitMs, `seed ${seed}`).toBeLessThanOrEqual(Math.min(1000, 100 * 2 ** i));
   }
-  // 495 draws from 0 to 1000: that none is in the lowest or highest fifth has odds of 10 to the −47.
+  // 495 draws from 0 to 1000: that an outer fifth has none of them has odds of 10 to the −47.
   expect(Math.max(...waits), `seed ${seed}`).toBeGreaterThan(800);
   expect(Math.min(...waits.slice(4)), `seed ${seed}`).toBeLessThan(200);
 });

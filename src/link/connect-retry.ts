@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way: opening a connection again, later and later, while that may help. */
+/** The socket's end of the way: trying to connect again, later and later, while that may help. */
 
 import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { startTimer, stopTimer } from '../base/clock.ts';
@@ -8,8 +8,8 @@ import { arbitrarySeed, Random } from '../base/random.ts';
 
 /**
  * How often to try to connect, and how long to wait in between: before attempt n + 1 a time drawn
- * evenly from 0 to `minDelayMs` · 2ⁿ⁻¹, at most to `maxDelayMs`. Thousands of clients that have lost
- * their server do so come back one after the other.
+ * evenly from 0 to `minDelayMs` · 2ⁿ⁻¹, at most to `maxDelayMs`. So thousands of clients that have
+ * lost their server come back one after the other.
  */
 export interface ConnectRetry {
   /** 1 … 2³¹ − 1, or `Infinity`: until somebody calls it off. Default 10. */

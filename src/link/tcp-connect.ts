@@ -5,8 +5,8 @@
 
 import { connect, type Socket } from 'node:net';
 import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
-import { startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { Patience } from '../base/patience.ts';
 import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
 import type { ReadTarget } from './ingest.ts';
 
@@ -92,7 +92,6 @@ async function openOnce<T>(
       socket.destroy();
       reject(reason);
     };
-    const onAbort = (): void => giveUp(signal?.reason);
     const onError = (cause: Error): void => {
       giveUp(new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${where}, ${cause.message}`, { cause }));
     };
@@ -104,20 +103,13 @@ async function openOnce<T>(
         giveUp(error);
       }
     };
-    const timer =
-      timeoutMs === Infinity
-        ? undefined
-        : startTimer(timeoutMs, () => {
-            giveUp(new BusbarError('ERR_BUSBAR_TIMEOUT', `connect to ${where}, ${timeoutMs} ms`));
-          });
+    const patience = new Patience({ signal, timeoutMs }, `connect to ${where}`, giveUp);
     const settle = (): void => {
-      stopTimer(timer);
-      signal?.removeEventListener('abort', onAbort);
+      patience.end();
       socket.off('error', onError);
       socket.off('connect', onConnect);
     };
     socket.on('error', onError);
     socket.on('connect', onConnect);
-    signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
