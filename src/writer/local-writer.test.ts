@@ -327,6 +327,7 @@ test('the space of a reservation is not shown once it or its writer has ended', 
   writer.close();
   // Its buffer is free: whoever acquires it next would find our bytes in it.
   expect(() => open.bytes).toThrow(coded('ERR_BUSBAR_WRITER_CLOSED'));
+  expect(() => open.offset).toThrow(coded('ERR_BUSBAR_WRITER_CLOSED'));
 });
 
 test('policies: by bytes, by messages, at the end of the turn', async () => {

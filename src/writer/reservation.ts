@@ -20,22 +20,32 @@ export interface ReservationWriter {
  *
  * **Ownership** end it once, by `commit` or `abort`; leaving a `using` block aborts what was not
  * committed. Until then the writer's later messages wait behind it, but nobody blocks. A writer
- * that is closed, as a link closes its own when the connection ends, takes the space back: after an
- * `await`, look at `writer.closed` before you write to {@link offset}, or use {@link bytes}.
+ * that is closed, as a link closes its own when the connection ends, takes the space back, also if
+ * nobody has been told yet that it was reserved: ask for {@link offset} or {@link bytes} after the
+ * last `await` before you write there.
  */
 export class Reservation {
-  /** First byte, absolute in `pool.bytes`. */
-  readonly offset: number;
   /** Bytes. */
   readonly length: number;
   readonly #writer: ReservationWriter;
+  readonly #offset: number;
   #open = true;
 
   /** @internal */
   constructor(writer: ReservationWriter, offset: number, length: number) {
     this.#writer = writer;
-    this.offset = offset;
+    this.#offset = offset;
     this.length = length;
+  }
+
+  /**
+   * First byte, absolute in `pool.bytes`.
+   *
+   * **Throws** ERR_BUSBAR_WRITER_CLOSED: the space is another's by now.
+   */
+  get offset(): number {
+    if (this.#open && this.#writer.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    return this.#offset;
   }
 
   /**
@@ -44,21 +54,21 @@ export class Reservation {
    */
   get bytes(): Uint8Array<SharedArrayBuffer> {
     this.#checkOpen();
-    if (this.#writer.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
-    return this.#writer.pool.bytes.subarray(this.offset, this.offset + this.length);
+    const { offset } = this;
+    return this.#writer.pool.bytes.subarray(offset, offset + this.length);
   }
 
   /** Ends it: the first `length` bytes are a message. */
   commit(length: number = this.length): void {
     this.#checkOpen();
-    this.#writer.commit(this.offset, length);
+    this.#writer.commit(this.#offset, length);
     this.#open = false;
   }
 
   /** Like {@link commit}; returns a packet of the same bytes, which the caller releases. */
   commitPacket(length: number = this.length): Packet {
     this.#checkOpen();
-    const packet = this.#writer.commitPacket(this.offset, length);
+    const packet = this.#writer.commitPacket(this.#offset, length);
     this.#open = false;
     return packet;
   }
@@ -66,7 +76,7 @@ export class Reservation {
   /** Ends it: there is no message. */
   abort(): void {
     this.#checkOpen();
-    this.#writer.abort(this.offset);
+    this.#writer.abort(this.#offset);
     this.#open = false;
   }
 

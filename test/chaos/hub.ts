@@ -323,6 +323,9 @@ export class Hub {
   #plugInto(number: number, writerId: number): void {
     const outlet = this.#outlets[number] as Outlet;
     outlet.writerIds.add(writerId);
+    // The number was another writer's, and whoever took its regions would take these.
+    this.udp.removeWriter(writerId);
+    for (const link of this.openLinks) link.removeWriter(writerId);
     this.#add(outlet, writerId);
   }
 
@@ -357,10 +360,10 @@ export class Hub {
     const { length, offset } = packet;
     try {
       const frame = await writer.reserve(PREFIX_BYTES + length);
-      // The connection may have ended between the answer and here; the space is another's then.
-      if (writer.closed) return false;
-      this.view.setUint32(frame.offset, length);
-      bytes.copyWithin(frame.offset + PREFIX_BYTES, offset, offset + length);
+      // Throws if the connection has ended between the answer and here: the space is another's.
+      const at = frame.offset;
+      this.view.setUint32(at, length);
+      bytes.copyWithin(at + PREFIX_BYTES, offset, offset + length);
       mark();
       frame.commit();
       return true;
