@@ -12,6 +12,8 @@ export interface LaneOutbox {
   readonly queuedBytes: number;
   /** Whether so much waits that it should be sent before this turn of the event loop ends. */
   readonly isFull: boolean;
+  /** True if a send may make room before it returns. */
+  readonly isSynchronous?: boolean;
   /** Takes a region and one reference on its buffer; `row` says where its writer's regions go. */
   push(offset: number, length: number, bufferId: BufferId, row: number): void;
   /** Sends what waits, as far as it goes now. */
@@ -120,8 +122,10 @@ export class Lanes {
   /** Whether more may come, if need be after a try to send what waits; if not, it is a stall. */
   hasRoom(): boolean {
     if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
-    this.#outbox.send();
-    if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
+    if (this.#outbox.isSynchronous === true) {
+      this.#outbox.send();
+      if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
+    }
     if (!this.#stalled) this.#stalls++;
     this.#stalled = true;
     return false;

@@ -84,6 +84,7 @@ const sent = new Int32Array(SENT_WORDS);
  * **Ownership** `push` takes over one reference per region.
  */
 export class UdpOutbox {
+  readonly isSynchronous: boolean = true;
   private readonly pool: BufferPool;
   private readonly writersCut: Cut;
   private readonly datagramBytes: number;
