@@ -55,6 +55,10 @@ export class Switchboard {
     this.#pool = pool;
     this.flusher = flusher;
     this.#directWrites = DirectWrites.forPool(pool);
+    // The next writer with this number is not for the same peer.
+    flusher.setGoneCallback((writerId) => {
+      this.#outlets[writerId] = undefined;
+    });
     flusher.setReadyCallback(() => this.drain());
   }
 

@@ -83,6 +83,7 @@ export class WriteFlusher {
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
   #callback: (() => void) | undefined;
+  #onWriterGone: ((writerId: number) => void) | undefined;
   #listening = false;
   #turn: TurnEnd[] = [];
   #turnSpare: TurnEnd[] = [];
@@ -217,6 +218,16 @@ export class WriteFlusher {
       this.pool.doorbell.listen(this.#onRing);
     }
     if (callback !== undefined) this.#listenForMore();
+  }
+
+  /**
+   * Calls `callback` when all regions of a closed or dead writer are drained, before its number can
+   * be another writer's.
+   *
+   * @internal
+   */
+  setGoneCallback(callback: (writerId: number) => void): void {
+    this.#onWriterGone = callback;
   }
 
   /**
@@ -418,6 +429,7 @@ export class WriteFlusher {
     }
     // The next writer of this lane starts unpaused.
     this.#paused[lane >>> 5] &= ~(1 << (lane & 31));
+    this.#onWriterGone?.(lane);
     storeRelease(this.words, record + OWNER, OWNER_NONE);
     this.#laneHint = Math.min(this.#laneHint, lane);
   }

@@ -13,7 +13,7 @@
 import { PacketChannel, type PacketSender } from 'busbar/channel';
 import type { ExecutorGroup } from 'busbar/executor';
 import { LengthPrefixCodec } from 'busbar/framer';
-import { type LinkHandler, type TcpLink, TcpServer, UdpAddress, UdpLink } from 'busbar/link';
+import { type TcpHandler, type TcpLink, TcpServer, UdpAddress, UdpLink } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import { SharedWriter, WriteFlusher } from 'busbar/writer';
@@ -270,7 +270,7 @@ export class Hub {
     await this.#udp?.close();
   }
 
-  #handler(link: TcpLink): LinkHandler {
+  #handler(link: TcpLink): TcpHandler {
     this.openLinks.add(link);
     return {
       onFrame: (offset, length) => {
@@ -323,9 +323,6 @@ export class Hub {
   #plugInto(number: number, writerId: number): void {
     const outlet = this.#outlets[number] as Outlet;
     outlet.writerIds.add(writerId);
-    // The number was another writer's, and whoever took its regions would take these.
-    this.udp.removeWriter(writerId);
-    for (const link of this.openLinks) link.removeWriter(writerId);
     this.#add(outlet, writerId);
   }
 

@@ -7,6 +7,7 @@ import { type BufferId, BufferPool } from 'busbar/pool';
 import { LocalWriter, WriteFlusher } from 'busbar/writer';
 import { describe, expect, test } from 'vitest';
 import { framed, settle, until, upTo } from '../numbered.ts';
+import { auditPool } from '../pool-audit.ts';
 import { type LinkKind, linkKinds } from './kinds.ts';
 import { Trial } from './trial.ts';
 
@@ -349,6 +350,36 @@ describe.each(linkKinds.map((kind) => [kind.name, kind] as const))('%s', (_name,
     await Promise.all(pairs.map((pair) => pair.close()));
     expect(flusher.stats().writers).toBe(0);
     await trials[0].close();
+  });
+
+  test("a closed writer's number leads nowhere until it is added again", async () => {
+    const pool = BufferPool.create({ bufferSize: 8192, bufferCount: 96, maxThreads: 3 });
+    const flusher = WriteFlusher.create(pool, { writerCount: 4 });
+    const got: number[] = [];
+    const pair = await kind.open(
+      { pool, flusher, events: { onMessage() {} } },
+      { pool, events: { onMessage: (_offset, length) => void got.push(length) } },
+    );
+    const first = new LocalWriter(flusher);
+    pair.near.addWriter(first.id);
+    first.tryWrite(framed(0, 10));
+    first.close();
+    await until(() => got.length === 1);
+    const second = new LocalWriter(flusher);
+    expect(second.id).toBe(first.id);
+    second.tryWrite(framed(0, 20));
+    second.flush();
+    await settle();
+    pair.near.addWriter(second.id);
+    second.tryWrite(framed(0, 30));
+    second.close();
+    await until(() => got.length === 2);
+    expect(got).toEqual([10, 30]);
+    await Promise.all([pair.near.close(), pair.far.close()]);
+    await pair.close();
+    expect(flusher.stats().writers).toBe(0);
+    expect(auditPool(pool)).toEqual([]);
+    pool.close();
   });
 
   test('a writer of another thread sends through the link, in its order', async () => {
