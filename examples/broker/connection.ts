@@ -2,7 +2,7 @@
 /** Example broker: one client: what it says, and what is written to it. */
 
 import type { Framer } from 'busbar/framer';
-import type { LinkHandler, TcpLink } from 'busbar/link';
+import type { TcpHandler, TcpLink } from 'busbar/link';
 import { type BufferPool, BusbarError } from 'busbar/pool';
 import type { LocalWriter } from 'busbar/writer';
 import type { Backpressure } from './backpressure.ts';
@@ -50,7 +50,7 @@ export interface BrokerCounters {
  * One client. Operations are carried out one after the other; one for which there is no room pauses
  * the link and is carried out again, or continued, when there is.
  */
-export class Connection implements LinkHandler, Subscriber {
+export class Connection implements TcpHandler, Subscriber {
   readonly link: TcpLink;
   readonly id: number;
   readonly connectedAtMs: number;

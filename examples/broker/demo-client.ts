@@ -4,7 +4,7 @@
  */
 
 import type { Codec, Framer } from 'busbar/framer';
-import { type LinkHandler, TcpLink } from 'busbar/link';
+import { type TcpHandler, TcpLink } from 'busbar/link';
 import type { BufferPool } from 'busbar/pool';
 
 const LF = 0x0a;
@@ -49,7 +49,7 @@ export interface DemoCredentials {
  * One connection. Payloads of messages go to the callback, as `[offset, offset + length)` of the
  * pool.
  */
-export class DemoClient implements LinkHandler {
+export class DemoClient implements TcpHandler {
   readonly link: TcpLink;
   readonly #framer: Framer;
   readonly #onMessage: (offset: number, length: number) => void;

@@ -4,7 +4,6 @@
 export type { ConnectRetry } from './connect-retry.ts';
 export type { IngestMode } from './ingest.ts';
 export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
-export type { LinkHandler, LinkOptions } from './link-options.ts';
 export type { LoopbackFaults, LoopbackOptions } from './loopback-faults.ts';
 export {
   type LoopbackAddress,
@@ -15,6 +14,7 @@ export {
 export type { SharedLinkOptions } from './shared-options.ts';
 export type { TcpAddress } from './tcp-connect.ts';
 export { TcpLink, type TcpLinkStats } from './tcp-link.ts';
+export type { TcpHandler, TcpLinkOptions } from './tcp-options.ts';
 export { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 export { UdpAddress } from './udp-address.ts';
 export type { UdpLinkStats } from './udp-endpoint.ts';

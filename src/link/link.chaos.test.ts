@@ -5,12 +5,12 @@ import { expect, test } from 'vitest';
 import { arbitrarySeed, Random } from '../base/random.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
-import { type LinkHandler, type TcpLink, TcpServer } from './index.ts';
+import { type TcpHandler, type TcpLink, TcpServer } from './index.ts';
 
 const PREFIX = 4;
 
 /** Sends frames back; keeps one when there is no room for its answer, and pauses at random. */
-function moodyEcho(link: TcpLink, random: Random): LinkHandler {
+function moodyEcho(link: TcpLink, random: Random): TcpHandler {
   const { pool, framer, writer } = link;
   return {
     onFrame(offset, length) {

@@ -4,10 +4,10 @@ import { framed, numbered, numberOf, until, upTo } from '../../test/numbered.ts'
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import {
-  type LinkOptions,
   LoopbackNetwork,
   type LoopbackOptions,
   type TcpLink,
+  type TcpLinkOptions,
   type UdpLink,
   type UdpLinkOptions,
 } from './index.ts';
@@ -329,7 +329,7 @@ test('a server has as many links as it wants, and forgets those that go', async 
 test('who cannot be reached is refused with the system’s codes', async () => {
   const network = new LoopbackNetwork();
   const pool = makePool();
-  const options: LinkOptions = { codec, handler: () => ({ onFrame() {} }) };
+  const options: TcpLinkOptions = { codec, handler: () => ({ onFrame() {} }) };
   const nobody = network.connect(pool, { host: EAST, port: 80, ...options });
   const refusal = (code: string) => ({ code: 'ERR_BUSBAR_LINK_REFUSED', cause: { code } });
   await expect(nobody).rejects.toMatchObject(refusal('ECONNREFUSED'));
@@ -381,6 +381,6 @@ test('wrong options are named', async () => {
   await expect(connect({ path: 'x' })).rejects.toThrow(/no option "path"/);
   await expect(connect({ localAddress: 5 })).rejects.toThrow(/localAddress must be a string/);
   await expect(network.listen(pool, { ...options, host: 'x' })).rejects.toThrow(/host must be/);
-  const listenOn = { ...options, path: 'x' } as object as LinkOptions;
+  const listenOn = { ...options, path: 'x' } as object as TcpLinkOptions;
   await expect(network.listen(pool, listenOn)).rejects.toThrow(/no option "path"/);
 });

@@ -6,7 +6,6 @@ import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { LINK_OPTION_KEYS, type LinkOptions, resolveLinkOptions } from './link-options.ts';
 import {
   type LoopbackFaults,
   type LoopbackOptions,
@@ -19,6 +18,7 @@ import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
 import { type DatagramNetwork, LoopbackUdpSocket } from './loopback-udp-socket.ts';
 import type { TcpAddress } from './tcp-connect.ts';
 import { TcpLink } from './tcp-link.ts';
+import { resolveTcpOptions, TCP_OPTION_KEYS, type TcpLinkOptions } from './tcp-options.ts';
 import { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 import { UdpAddress } from './udp-address.ts';
 import { UdpLink } from './udp-link.ts';
@@ -141,7 +141,7 @@ export class LoopbackNetwork {
 
   /** As `TcpServer.listen`; port 0, the default, takes a free one. **Throws** likewise. */
   async listen(pool: BufferPool, options: LoopbackServerOptions): Promise<TcpServer> {
-    checkOptions('options', options, [...LINK_OPTION_KEYS, ...LISTEN_KEYS]);
+    checkOptions('options', options, [...TCP_OPTION_KEYS, ...LISTEN_KEYS]);
     const host = checkHost('host', options.host ?? HOST_DEFAULT);
     const port = checkInteger('port', options.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
     const place = placeOf(host, port);
@@ -160,8 +160,8 @@ export class LoopbackNetwork {
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if nobody listens there or the hosts are apart;
    * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
-  async connect(pool: BufferPool, options: LoopbackAddress & LinkOptions): Promise<TcpLink> {
-    const { signal } = resolveLinkOptions(pool, options, CONNECT_KEYS);
+  async connect(pool: BufferPool, options: LoopbackAddress & TcpLinkOptions): Promise<TcpLink> {
+    const { signal } = resolveTcpOptions(pool, options, CONNECT_KEYS);
     const { host: peerHost = HOST_DEFAULT, port, localAddress = HOST_DEFAULT, ...rest } = options;
     const host = checkHost('localAddress', localAddress);
     const place = placeOf(checkHost('host', peerHost), checkInteger('port', port, 1, PORT_MAX));

@@ -7,12 +7,12 @@ import type { BusbarError } from '../base/errors.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
-import { type LinkHandler, type LinkOptions, TcpLink, TcpServer } from './index.ts';
+import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer } from './index.ts';
 
 type Done = (error?: Error | null) => void;
 
 const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
-const ignore = (): LinkHandler => ({ onFrame() {} });
+const ignore = (): TcpHandler => ({ onFrame() {} });
 const makePool = (): BufferPool =>
   BufferPool.create({ bufferSize: 4096, bufferCount: 32, maxThreads: 2 });
 
@@ -25,11 +25,11 @@ function makeStream(write: (chunk: Uint8Array, done: Done) => void = (_c, done) 
 function makeLink(
   pool: BufferPool,
   stream: Duplex,
-  handler: Partial<LinkHandler> = {},
-  options: Partial<LinkOptions> = {},
+  handler: Partial<TcpHandler> = {},
+  options: Partial<TcpLinkOptions> = {},
 ): { link: TcpLink; reasons: (BusbarError | undefined)[] } {
   const reasons: (BusbarError | undefined)[] = [];
-  const onClose: LinkHandler['onClose'] = (_link, error) => {
+  const onClose: TcpHandler['onClose'] = (_link, error) => {
     reasons.push(error);
   };
   const all = { onFrame() {}, onClose, ...handler };

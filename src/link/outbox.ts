@@ -23,22 +23,15 @@ import {
   plainDescriptor,
   WRITER_ROWS,
 } from './direct-writes.ts';
+import type { WritingStats } from './link.ts';
 import { throwLater } from './throw-later.ts';
 
 /** What an outbox has done so far. */
-export interface OutboxStats {
-  /** Bytes that the system has taken. */
-  readonly bytesWritten: number;
-  /** Calls of the system's write, with one region or many. */
-  readonly writes: number;
+export interface OutboxStats extends WritingStats {
   /** How many of these writes the shim made, for many links in one call. */
   readonly directWrites: number;
   /** Regions that came in; regions that touch each other while they wait count once each. */
   readonly regions: number;
-  /** Bytes that wait, or are with the system now. */
-  readonly queuedBytes: number;
-  /** Bytes that came in and will never be sent: the connection was gone. */
-  readonly lostBytes: number;
 }
 
 /**

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
-import { type LinkHandler, type LinkOptions, TcpLink, TcpServer } from './index.ts';
+import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer } from './index.ts';
 
 const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
 
@@ -28,7 +28,7 @@ function frameOf(text: string): Buffer {
 }
 
 /** Notes everything that it is told. */
-function witness(): { readonly seen: string[]; readonly handler: (link: TcpLink) => LinkHandler } {
+function witness(): { readonly seen: string[]; readonly handler: (link: TcpLink) => TcpHandler } {
   const seen: string[] = [];
   return {
     seen,
@@ -41,7 +41,7 @@ function witness(): { readonly seen: string[]; readonly handler: (link: TcpLink)
   };
 }
 
-async function connectToBare(pool: BufferPool, options: Partial<LinkOptions>) {
+async function connectToBare(pool: BufferPool, options: Partial<TcpLinkOptions>) {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -8,7 +8,7 @@ import { Random } from '../base/random.ts';
 import { DelimiterCodec, LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
-import { type LinkHandler, type LinkOptions, TcpLink, TcpServer } from './index.ts';
+import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer } from './index.ts';
 
 const PREFIX = 4;
 const u32 = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
@@ -43,7 +43,7 @@ function isPayload(bytes: Uint8Array, offset: number, length: number, i: number)
  * Sends every frame back; when the writer says "not now" it keeps the frame and pauses until there
  * is room.
  */
-function echo(link: TcpLink): LinkHandler {
+function echo(link: TcpLink): TcpHandler {
   const { pool, framer, writer } = link;
   const copyBack = (offset: number, length: number, at: number): void => {
     pool.view.setUint32(at, length);
@@ -76,10 +76,10 @@ function firstWrong(payloads: readonly Uint8Array[], from = 0): number {
   return payloads.findIndex((bytes, i) => !isPayload(bytes, 0, bytes.length, from + i));
 }
 
-const ignore = (): LinkHandler => ({ onFrame() {} });
+const ignore = (): TcpHandler => ({ onFrame() {} });
 
 /** A server whose first link comes as a promise. */
-async function listenFor(pool: BufferPool, options: Partial<LinkOptions> = {}) {
+async function listenFor(pool: BufferPool, options: Partial<TcpLinkOptions> = {}) {
   let accept: (link: TcpLink) => void = () => {};
   const accepted = new Promise<TcpLink>((resolve) => {
     accept = resolve;
@@ -136,7 +136,7 @@ function collect(count: number) {
   const arrived = new Promise<void>((resolve) => {
     done = resolve;
   });
-  const handler = (link: TcpLink): LinkHandler => ({
+  const handler = (link: TcpLink): TcpHandler => ({
     onFrame(offset, length) {
       payloads.push(link.pool.bytes.slice(offset, offset + length));
       if (payloads.length === count) done();
@@ -146,14 +146,14 @@ function collect(count: number) {
 }
 
 /** Resolves with the close reason. */
-function closing(handler: (link: TcpLink) => LinkHandler = ignore) {
+function closing(handler: (link: TcpLink) => TcpHandler = ignore) {
   let resolve: (error: BusbarError | undefined) => void = () => {};
   const closed = new Promise<BusbarError | undefined>((done) => {
     resolve = done;
   });
   return {
     closed,
-    handler: (link: TcpLink): LinkHandler => ({
+    handler: (link: TcpLink): TcpHandler => ({
       ...handler(link),
       onClose: (_link, error) => resolve(error),
     }),

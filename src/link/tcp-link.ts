@@ -13,15 +13,15 @@ import { type IngestMode, readsInto, rewire } from './ingest.ts';
 import { Intake, type IntakeOwner, type IntakeStats } from './intake.ts';
 import { Lanes } from './lanes.ts';
 import type { CloseOptions, Link, LinkStats } from './link.ts';
-import {
-  checkHandler,
-  type LinkHandler,
-  type LinkOptions,
-  type ResolvedLinkOptions,
-  resolveLinkOptions,
-} from './link-options.ts';
 import { Outbox, type OutboxStats } from './outbox.ts';
 import { checkAddress, openSocket, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
+import {
+  checkHandler,
+  type ResolvedTcpOptions,
+  resolveTcpOptions,
+  type TcpHandler,
+  type TcpLinkOptions,
+} from './tcp-options.ts';
 
 /** What a TCP link has done so far. */
 export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
@@ -49,7 +49,7 @@ type WriteState = typeof WRITING | typeof DRAINING | typeof ENDED;
  * program that is too slow: `pause()` and `resume()`; TCP stops the peer. A pool without buffers:
  * the link pauses by itself and queues up for one.
  *
- * **Ownership** frames are borrowed; see {@link LinkHandler}. At `onClose` the link holds no
+ * **Ownership** frames are borrowed; see {@link TcpHandler}. At `onClose` the link holds no
  * buffer. A quiet link holds none either, except one after a read of `directReadBytes` or more and
  * one while a frame has begun. **Threads** one.
  */
@@ -67,11 +67,11 @@ export class TcpLink implements Link {
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;
 
-  readonly #options: ResolvedLinkOptions;
+  readonly #options: ResolvedTcpOptions;
   readonly #intake: Intake;
   readonly #outbox: Outbox;
   readonly #lanes: Lanes;
-  readonly #handler: LinkHandler;
+  readonly #handler: TcpHandler;
 
   #writeState: WriteState = WRITING;
   #writerClosed = false;
@@ -86,7 +86,7 @@ export class TcpLink implements Link {
 
   private constructor(
     pool: BufferPool,
-    options: ResolvedLinkOptions,
+    options: ResolvedTcpOptions,
     intake: Intake,
     socket: Duplex,
     ingest: IngestMode,
@@ -128,8 +128,8 @@ export class TcpLink implements Link {
    * ERR_BUSBAR_TIMEOUT (after more than one attempt with the last one's error as cause),
    * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
-  static async connect(pool: BufferPool, options: TcpAddress & LinkOptions): Promise<TcpLink> {
-    const resolved = resolveLinkOptions(pool, options, TCP_ADDRESS_KEYS);
+  static async connect(pool: BufferPool, options: TcpAddress & TcpLinkOptions): Promise<TcpLink> {
+    const resolved = resolveTcpOptions(pool, options, TCP_ADDRESS_KEYS);
     checkAddress(options);
     const intake = makeIntake(pool, resolved);
     const target = resolved.ingest === 'direct' ? intake.target : undefined;
@@ -152,11 +152,11 @@ export class TcpLink implements Link {
    * or RangeError naming the argument or option that is wrong. Except in this last case the socket
    * is closed then.
    */
-  static adopt(pool: BufferPool, socket: Duplex, options: LinkOptions): TcpLink {
+  static adopt(pool: BufferPool, socket: Duplex, options: TcpLinkOptions): TcpLink {
     if (!(socket instanceof Duplex)) {
       throw new TypeError(`socket must be a Duplex, got ${show(socket)}`);
     }
-    const resolved = resolveLinkOptions(pool, options);
+    const resolved = resolveTcpOptions(pool, options);
     if (socket.destroyed) {
       throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its socket was destroyed before');
     }
@@ -472,7 +472,7 @@ export class TcpLink implements Link {
   }
 }
 
-function makeIntake(pool: BufferPool, options: ResolvedLinkOptions): Intake {
+function makeIntake(pool: BufferPool, options: ResolvedTcpOptions): Intake {
   const framer = new Framer(pool, options.codec(), { maxFrameBytes: options.maxFrameBytes });
   return new Intake(pool, framer, options.directReadBytes);
 }

@@ -31,7 +31,7 @@ import type { TcpLink } from './tcp-link.ts';
  * An exception that is not the framer's closes the link and is thrown on, as from any callback of
  * Node.
  */
-export interface LinkHandler {
+export interface TcpHandler {
   /**
    * Bytes have arrived: call `link.framer.next()` until it answers false, or call `link.pause()`
    * and leave the rest for after `link.resume()`. The way of programs that count nanoseconds. One
@@ -65,11 +65,11 @@ export interface LinkHandler {
 }
 
 /** What every link needs to know, however its socket comes to be. */
-export interface LinkOptions extends SharedLinkOptions {
+export interface TcpLinkOptions extends SharedLinkOptions {
   /** Makes the codec of one link. A codec that keeps no state may be returned again and again. */
   readonly codec: () => Codec;
   /** Makes the handler of one link; called once, before the first byte is read. */
-  readonly handler: (link: TcpLink) => LinkHandler;
+  readonly handler: (link: TcpLink) => TcpHandler;
   /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
   readonly maxFrameBytes?: number;
   /**
@@ -94,7 +94,7 @@ export interface LinkOptions extends SharedLinkOptions {
 }
 
 /** The options' names, for those who accept more. */
-export const LINK_OPTION_KEYS: readonly string[] = [
+export const TCP_OPTION_KEYS: readonly string[] = [
   'codec',
   'handler',
   'maxFrameBytes',
@@ -107,9 +107,9 @@ export const LINK_OPTION_KEYS: readonly string[] = [
 ];
 
 /** Options with every default applied. */
-export interface ResolvedLinkOptions extends ResolvedSharedOptions {
+export interface ResolvedTcpOptions extends ResolvedSharedOptions {
   readonly codec: () => Codec;
-  readonly handler: (link: TcpLink) => LinkHandler;
+  readonly handler: (link: TcpLink) => TcpHandler;
   readonly maxFrameBytes: number;
   readonly ingest: 'direct' | 'copy';
   readonly directReadBytes: number;
@@ -121,13 +121,13 @@ export interface ResolvedLinkOptions extends ResolvedSharedOptions {
 const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
 
 /** Checks the options and applies the defaults; `extraKeys` are known to the caller. */
-export function resolveLinkOptions(
+export function resolveTcpOptions(
   pool: BufferPool,
-  options: LinkOptions,
+  options: TcpLinkOptions,
   extraKeys: readonly string[] = [],
-): ResolvedLinkOptions {
+): ResolvedTcpOptions {
   checkPool(pool);
-  checkOptions('options', options, [...LINK_OPTION_KEYS, ...extraKeys]);
+  checkOptions('options', options, [...TCP_OPTION_KEYS, ...extraKeys]);
   const { bufferSize } = pool;
   const directReadBytes = options.directReadBytes ?? directReadBytesDefault(bufferSize);
   const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
@@ -154,7 +154,7 @@ export function resolveLinkOptions(
 }
 
 /** The handler must take frames in one way or the other. */
-export function checkHandler(handler: LinkHandler): LinkHandler {
+export function checkHandler(handler: TcpHandler): TcpHandler {
   if (typeof handler?.onFrames !== 'function' && typeof handler?.onFrame !== 'function') {
     throw new TypeError('handler must return an object with onFrames or onFrame');
   }

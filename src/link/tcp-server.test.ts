@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DelimiterCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
-import { type LinkHandler, TcpLink, TcpServer } from './index.ts';
+import { type TcpHandler, TcpLink, TcpServer } from './index.ts';
 
 const line = (): DelimiterCodec => new DelimiterCodec('\n');
 const text = new TextEncoder();
@@ -17,7 +17,7 @@ function makePool(): BufferPool {
 }
 
 /** Answers each line with itself. */
-function echoLines(link: TcpLink): LinkHandler {
+function echoLines(link: TcpLink): TcpHandler {
   return {
     onFrame(offset, length) {
       link.writer.tryWrite(link.pool.bytes, offset, offset + length + 1);
@@ -31,7 +31,7 @@ function firstLine() {
   const arrived = new Promise<string>((done) => {
     resolve = done;
   });
-  const handler = (link: TcpLink): LinkHandler => ({
+  const handler = (link: TcpLink): TcpHandler => ({
     onFrame: () => resolve(link.framer.takePacket().toString()),
   });
   return { arrived, handler };
@@ -184,7 +184,7 @@ test('a signal that aborts while a server begins to listen refuses it', async ()
   const pool = makePool();
   const controller = new AbortController();
   const { signal } = controller;
-  const handler = (): LinkHandler => ({ onFrame() {} });
+  const handler = (): TcpHandler => ({ onFrame() {} });
   const listening = TcpServer.listen(pool, { codec: line, handler, signal });
   controller.abort(new Error('no'));
   await expect(listening).rejects.toThrow('no');

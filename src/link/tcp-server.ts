@@ -6,11 +6,11 @@ import type { Duplex } from 'node:stream';
 import { checkFunction, checkInteger, checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { type LinkOptions, resolveLinkOptions } from './link-options.ts';
 import { TcpLink } from './tcp-link.ts';
+import { resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
 
 /** Where to listen, and what to make of connections. */
-export interface TcpServerOptions extends LinkOptions {
+export interface TcpServerOptions extends TcpLinkOptions {
   /** Name or address. Default '127.0.0.1': say '0.0.0.0' or '::' to be reached from outside. */
   readonly host?: string;
   /** 0 … 65535; 0, the default, lets the system choose: see `server.port`. */
@@ -163,7 +163,7 @@ export class TcpServer {
     listener: ConnectionListener,
     options: TcpServerOptions,
   ): TcpServer {
-    const { signal } = resolveLinkOptions(pool, options, SERVER_KEYS);
+    const { signal } = resolveTcpOptions(pool, options, SERVER_KEYS);
     if (options.onError !== undefined) checkFunction('onError', options.onError);
     if (options.maxLinks !== undefined) checkInteger('maxLinks', options.maxLinks, 1, COUNT_MAX);
     signal?.throwIfAborted();

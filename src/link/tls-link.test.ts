@@ -4,7 +4,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
-import { type LinkHandler, TcpLink } from './index.ts';
+import { type TcpHandler, TcpLink } from './index.ts';
 
 /** A key that both sides know: TLS without certificates. */
 const psk = Buffer.from('6275736261722d627573626172', 'hex');
@@ -29,7 +29,7 @@ async function pair() {
 }
 
 /** Sends each frame back as it came, prefix and all. */
-function echo(link: TcpLink): LinkHandler {
+function echo(link: TcpLink): TcpHandler {
   return {
     onFrame(offset, length) {
       expect(link.writer.tryWrite(link.pool.bytes, offset - 4, offset + length)).toBe(true);

@@ -9,9 +9,9 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { LengthPrefixCodec } from 'busbar/framer';
 import {
   type Link,
-  type LinkHandler,
   LoopbackNetwork,
   type SharedLinkOptions,
+  type TcpHandler,
   TcpLink,
   TcpServer,
   type UdpHandler,
@@ -59,7 +59,7 @@ export interface LinkKind {
 const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u16');
 
 function streamOptions({ pool: _pool, events, ...options }: End) {
-  const handler = (): LinkHandler => ({
+  const handler = (): TcpHandler => ({
     onFrame: (offset, length, _id, link) => events.onMessage(offset, length, link),
     onEnd: (link) => events.onEnd?.(link),
     onDrained: (link) => events.onDrained?.(link),

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { LengthPrefixCodec } from 'busbar/framer';
-import { type Link, type LinkHandler, TcpLink, TcpServer } from 'busbar/link';
+import { type Link, type TcpHandler, TcpLink, TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 import { describe, expect, test } from 'vitest';
 import { framed, numberOf, until, upTo } from '../numbered.ts';
@@ -138,7 +138,7 @@ test.each(['direct', 'copy'] as const)(
     const open = async (i: number): Promise<TcpLink> => {
       const list: number[] = [];
       got[i] = list;
-      const handler = (): LinkHandler => ({
+      const handler = (): TcpHandler => ({
         onFrame: (offset, length) => void list.push(numberOf(pool.bytes, offset, length)),
       });
       return TcpLink.connect(pool, { port: server.port, codec, ingest, handler });

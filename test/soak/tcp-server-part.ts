@@ -2,7 +2,7 @@
 /** Soak: a TcpServer that sends every frame back, and reads no more than it can answer. */
 
 import { LengthPrefixCodec } from 'busbar/framer';
-import { type LinkHandler, type TcpLink, TcpServer } from 'busbar/link';
+import { type TcpHandler, type TcpLink, TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 import { HANG_MS, type Part } from './part.ts';
 import { touchPages } from './reading.ts';
@@ -22,7 +22,7 @@ export async function makeTcpServer(): Promise<Part> {
   return { ports: [server.port], pool, tallies: [], close: () => server.close() };
 }
 
-function echo(link: TcpLink): LinkHandler {
+function echo(link: TcpLink): TcpHandler {
   const { pool, writer, framer } = link;
   return {
     onFrame(offset, length) {
