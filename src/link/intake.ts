@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Framer } from '../framer/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { ReadTarget } from './ingest.ts';
+import { type Lingerer, linger } from './lingering.ts';
 import type { ReadingStats } from './link.ts';
 
 /** What an intake has done so far. */
@@ -56,13 +57,13 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *
  * So a busy connection is not copied, and thousands of quiet ones cost the pool nothing. While
  * packets keep the framer's buffer anyway, it is kept for the next small reads too, so that small
- * packets do not take a buffer each.
+ * packets do not take a buffer each; until nothing has come for a while.
  *
  * When the pool has no buffer, bytes that have arrived wait in memory of their own (at most one
  * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
  * is lost; TCP stops the sender.
  */
-export class Intake {
+export class Intake implements Lingerer {
   readonly framer: Framer;
   /** For sockets whose memory we can name. */
   readonly target: ReadTarget;
@@ -85,6 +86,9 @@ export class Intake {
   #wasFed = false;
   #delivering = false;
   #closed = false;
+  #lingers = false;
+  /** Reads when it was last asked whether it lingers on. */
+  #readsThen = 0;
 
   #bytesRead = 0;
   #reads = 0;
@@ -297,7 +301,25 @@ export class Intake {
   #releaseIdle(): void {
     const framer = this.framer;
     const bufferId = framer.frameBufferId;
-    if (bufferId !== NO_BUFFER && this.#pool.isSoleHolder(bufferId)) framer.releaseIdle();
+    if (bufferId === NO_BUFFER) return;
+    if (this.#pool.isSoleHolder(bufferId)) {
+      framer.releaseIdle();
+    } else if (!this.#lingers) {
+      this.#lingers = true;
+      this.#readsThen = this.#reads;
+      linger(this);
+    }
+  }
+
+  lingersOn(): boolean {
+    if (!this.#closed && this.#reads !== this.#readsThen) {
+      this.#readsThen = this.#reads;
+      return true;
+    }
+    this.#lingers = false;
+    // It stays where a frame has begun, or the kernel may write.
+    if (!this.#closed && this.#pool.isAttached) this.framer.releaseIdle();
+    return false;
   }
 
   /** Moves what is left of a quiet read out of the memory that all links share. */

@@ -2,10 +2,11 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { BusbarError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
 import { DelimiterCodec, LengthPrefixCodec } from '../framer/index.ts';
+import type { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
 import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer } from './index.ts';
@@ -244,6 +245,39 @@ test('a quiet link holds no buffer', async () => {
   expect(payloads[2]).toEqual(payloadOf(2));
   await new Promise(setImmediate);
   expect(pool.stats().held).toBe(0);
+  socket.destroy();
+  await server.close();
+  pool.close();
+});
+
+test('a link that has kept a buffer for packets gives it back once it is quiet', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearTimeout', 'setTimeout'] });
+  const pool = makePool();
+  const kept: Packet[] = [];
+  let seen = (): void => {};
+  const { server, port } = await listenFor(pool, {
+    handler: (link) => ({
+      onFrame() {
+        kept.push(link.framer.takePacket());
+        seen();
+      },
+    }),
+  });
+  const socket = await connectBare(port);
+  for (let i = 0; i < 3; i++) {
+    const arrived = new Promise<void>((resolve) => {
+      seen = resolve;
+    });
+    socket.write(frame(payloadOf(i)));
+    await arrived;
+  }
+  await new Promise(setImmediate);
+  for (const packet of kept) packet.release();
+  expect(pool.stats().held).toBe(1);
+  vi.advanceTimersByTime(100);
+  expect(pool.stats().held).toBe(0);
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
   socket.destroy();
   await server.close();
   pool.close();

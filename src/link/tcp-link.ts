@@ -50,8 +50,8 @@ type WriteState = typeof WRITING | typeof DRAINING | typeof ENDED;
  * the link pauses by itself and queues up for one.
  *
  * **Ownership** frames are borrowed; see {@link TcpHandler}. At `onClose` the link holds no
- * buffer. A quiet link holds none either, except one after a read of `directReadBytes` or more and
- * one while a frame has begun. **Threads** one.
+ * buffer. A quiet link holds none either (one that packets lie in for up to 100 ms more), except
+ * one after a read of `directReadBytes` or more and one while a frame has begun. **Threads** one.
  */
 export class TcpLink implements Link {
   readonly pool: BufferPool;

@@ -438,9 +438,14 @@ export abstract class BufferReferences {
     if ((attention & ATTENTION_CLOSED) !== 0) throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
   }
 
+  /** @internal Whether this thread has not left the pool by this object. */
+  get isAttached(): boolean {
+    return this.words !== DETACHED_WORDS;
+  }
+
   /** @internal **Throws** ERR_BUSBAR_DETACHED. */
   checkAttached(): void {
-    if (this.words === DETACHED_WORDS) throw new BusbarError('ERR_BUSBAR_DETACHED');
+    if (!this.isAttached) throw new BusbarError('ERR_BUSBAR_DETACHED');
   }
 
   private throwNotHeld(id: unknown): never {
