@@ -36,7 +36,7 @@ test.each([
   async (_, environment) => {
     const args = ['--port', '0', '--interval', '0', '--format', 'json'];
     const program = new Program('build/examples/udp-relay/main.js', args, environment);
-    const [, port, kind] = await program.line(/^Relay at 127\.0\.0\.1:(\d+), (\w+)$/);
+    const [, port] = await program.line(/^Relay at 127\.0\.0\.1:(\d+), (\w+)$/);
     const load = new Program(
       'build/examples/udp-relay/load.main.js',
       ['--port', port, '--messages', String(MESSAGES)],
@@ -66,8 +66,8 @@ test.each([
       datagrams += subscriber.datagrams - 1; // the answer to its subscription, renewals aside
       dropped += subscriber.dropped;
     }
+    // Not more, renewals aside; less where what the kernel had put together was dropped as one.
     expect(datagrams + dropped).toBeLessThanOrEqual(relay.forwarded + 3 * 20);
-    if (kind === 'native') expect(datagrams + dropped).toBeGreaterThanOrEqual(relay.forwarded);
     const received = report.subscribers.flatMap(({ sources }) =>
       sources.map((each) => each.received),
     );
@@ -155,7 +155,7 @@ test('what a subscriber has no room for is lost to it alone, and known to be', a
     expect(some?.lost).toBeGreaterThan(0);
     expect((some?.received ?? 0) + (some?.lost ?? 0)).toBe(count);
     if (narrow.link.implementation === 'native') {
-      expect(narrow.link.stats().dropped).toBeGreaterThanOrEqual(some?.lost ?? 0);
+      expect(narrow.link.stats().dropped).toBeGreaterThan(0);
     }
     await Promise.all([roomy.vanish(), narrow.vanish(), source.close()]);
   });

@@ -202,7 +202,7 @@ export class LoopbackNetwork {
 
   /** Undoes {@link part} for these hosts, or for all. What waited is on its way again. */
   heal(a?: string | readonly string[], b?: string | readonly string[]): void {
-    if (a === undefined || b === undefined) this.#parted.clear();
+    if (a === undefined && b === undefined) this.#parted.clear();
     else for (const pair of pairsOf(a, b)) this.#parted.delete(pair);
     for (const stream of this.#streams) {
       if (!this.#isParted(stream.host, stream.peerHost)) stream.release();
@@ -426,9 +426,12 @@ function pairOf(a: string, b: string): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
-function pairsOf(a: string | readonly string[], b: string | readonly string[]): string[] {
-  const left = [a].flat().map((host) => checkHost('host', host));
-  const right = [b].flat().map((host) => checkHost('host', host));
+function pairsOf(
+  a: string | readonly string[] | undefined,
+  b: string | readonly string[] | undefined,
+): string[] {
+  const left = [a].flat().map((host) => checkHost('a', host));
+  const right = [b].flat().map((host) => checkHost('b', host));
   return left.flatMap((one) => right.map((other) => pairOf(one, other)));
 }
 

@@ -167,6 +167,13 @@ const VALID: Readonly<Record<string, Made>> = {
   'TcpLink.adopt options': () => LINK,
   'TcpServer.listen options': () => ({ ...LINK, port: 0 }),
   'UdpLink.open options': () => ({ handler: () => ({ onMessage() {} }) }),
+  'LoopbackNetwork.open options': () => ({ handler: () => ({ onMessage() {} }) }),
+  'LoopbackNetwork.listen options': () => LINK,
+  'LoopbackNetwork.connect options': () => ({ ...LINK, port: 9 }),
+  faults: () => ({ loss: 0.5 }),
+  a: () => 'one',
+  b: () => ['two', 'three'],
+  durationMs: () => 5,
   'listenReusePort options': () => ({ host: '127.0.0.1', port: 0 }),
   'writeSendPacket packet': () => ({ buffer: 0, offset: 0, length: 0, contribution: 0 }),
 };
@@ -389,7 +396,7 @@ async function execute(seed: number): Promise<void> {
   } catch (cause) {
     throw new Error(`${(cause as Error).message}`, { cause });
   } finally {
-    if (call.offer.name === 'pause') await live.settle(call.owner.name);
+    await live.settle(call.owner.name, call.offer.name);
   }
 }
 

@@ -67,10 +67,11 @@ export class Live {
     return packet;
   }
 
-  /** Undoes what valid calls may have done. */
-  async settle(name: string): Promise<void> {
-    const subject = this.#open.get(name) as { resume?: () => unknown } | undefined;
-    await subject?.resume?.();
+  /** Undoes what a valid call of that method may have done. */
+  async settle(name: string, method: string): Promise<void> {
+    const subject = this.#open.get(name) as Partial<Settled> | undefined;
+    if (method === 'pause') await subject?.resume?.();
+    if (method === 'unref') subject?.ref?.();
   }
 
   async end(): Promise<void> {
@@ -80,6 +81,11 @@ export class Live {
       throw new Error(`sockets and threads keep ${heldByThreads + inTransit} buffers`);
     }
   }
+}
+
+interface Settled {
+  resume(): unknown;
+  ref(): void;
 }
 
 async function endOf(subject: object): Promise<void> {

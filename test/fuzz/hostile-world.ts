@@ -6,7 +6,7 @@
 import { Duplex } from 'node:stream';
 import { PacketChannel, WordChannel } from 'busbar/channel';
 import { Framer, LengthPrefixCodec } from 'busbar/framer';
-import { TcpLink, UdpAddress } from 'busbar/link';
+import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
@@ -185,6 +185,7 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
   },
   TcpLink: (world) => world.tcpLink(),
   UdpAddress: () => UdpAddress.of('127.0.0.1', 4222),
+  LoopbackNetwork: () => new LoopbackNetwork({ automatic: false }),
 };
 
 /** How an object of the class comes to its end; default: `close()`. */
@@ -193,6 +194,7 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Reservation: (reservation: Reservation) => reservation.abort(),
   TcpLink: (link: TcpLink) => link.destroy(),
   UdpAddress: () => {},
+  LoopbackNetwork: () => {},
 };
 
 export function bringTo(stage: Stage, world: World, name: string, subject: object): void {
