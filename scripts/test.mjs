@@ -127,8 +127,8 @@ function runTests(paths, env = {}) {
 function runSanitizers() {
   const reason = whyNotSanitized();
   if (reason === undefined) return sanitize();
-  const isRequired = process.env.BUSBAR_TEST_NATIVE === 'required';
-  return { ...one(!isRequired), note: `not run: ${reason}` };
+  const failed = process.env.BUSBAR_TEST_NATIVE === 'required' ? 1 : 0;
+  return { passed: 0, failed, skipped: 0, note: `not run: ${reason}` };
 }
 
 /** The tarball as it would be published: what is in it, and whether its entry points resolve. */

@@ -34,7 +34,7 @@ export const BUSBAR_ERRORS = {
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
   ERR_BUSBAR_LINK_FAILED: 'the socket under the link failed',
   ERR_BUSBAR_LINK_TRUNCATED: 'the peer ended the stream inside a frame',
-  ERR_BUSBAR_LINK_REFUSED: 'the connection could not be made',
+  ERR_BUSBAR_LINK_REFUSED: 'could not connect or listen',
   ERR_BUSBAR_DATAGRAM_REFUSED: 'nobody takes datagrams there',
   ERR_BUSBAR_DATAGRAM_TOO_LARGE: 'the datagram is longer than the way there allows',
   ERR_BUSBAR_DATAGRAM_FAILED: 'the kernel refused the datagram',

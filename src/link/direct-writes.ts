@@ -87,14 +87,17 @@ export class DirectWrites {
   #writeAll(): void {
     if (this.#writing) return;
     this.#writing = true;
-    while (this.#enlisted.length > 0) {
-      const enlisted = this.#enlisted;
-      this.#enlisted = this.#enlistedSpare;
-      this.#enlistedSpare = enlisted;
-      this.#writeEach(enlisted);
-      enlisted.length = 0;
+    try {
+      while (this.#enlisted.length > 0) {
+        const enlisted = this.#enlisted;
+        this.#enlisted = this.#enlistedSpare;
+        this.#enlistedSpare = enlisted;
+        this.#writeEach(enlisted);
+        enlisted.length = 0;
+      }
+    } finally {
+      this.#writing = false;
     }
-    this.#writing = false;
     if (this.#written.length > 0) process.nextTick(this.#tellWritten);
   }
 
@@ -152,24 +155,21 @@ export class DirectWrites {
 /** A socket with the handle that Node keeps below it. */
 type HandledSocket = Socket & { readonly _handle: { readonly fd?: number } | null };
 
-/** The descriptor of a plain open socket, whose bytes travel as they are; −1 for all else. */
-export function plainDescriptor(socket: Duplex): number {
-  if (Object.getPrototypeOf(socket) !== Socket.prototype) return -1;
-  return (socket as HandledSocket)._handle?.fd ?? -1;
+/** Whether it is a socket whose bytes travel as they are. */
+export function isPlain(socket: Duplex): boolean {
+  return Object.getPrototypeOf(socket) === Socket.prototype;
 }
 
 /**
- * Whether bytes may go past a socket that has a descriptor: it is open, holds nothing that would be
- * overtaken, and has no idle timer that each write starts again.
+ * Where bytes may go past a plain socket: it is connected and open, holds nothing that would be
+ * overtaken, and has no idle timer that each write starts again. −1: they may not.
+ *
+ * To be asked for each write: a socket that tries several addresses has another descriptor then.
  */
-export function mayPass(socket: Socket): boolean {
-  return (
-    !socket.destroyed &&
-    (socket as HandledSocket)._handle !== null &&
-    socket.writableLength === 0 &&
-    !socket.writableEnded &&
-    !socket.timeout
-  );
+export function openDescriptor(socket: Socket): number {
+  if (socket.connecting || socket.destroyed || socket.writableEnded) return -1;
+  if (socket.writableLength > 0 || socket.timeout) return -1;
+  return (socket as HandledSocket)._handle?.fd ?? -1;
 }
 
 const byPool = new WeakMap<BufferPool, DirectWrites>();

@@ -21,6 +21,8 @@ export interface IntakeStats extends ReadingStats {
 export interface IntakeOwner {
   /** Takes frames out of the framer until it has no more, or until the intake is paused. */
   deliver(): void;
+  /** The other side has ended, and all that it sent is delivered. */
+  ended(): void;
   /** Reading cannot go on: what the framer or the pool threw. */
   intakeFailed(error: unknown): void;
   /** `deliver` threw. May throw on. */
@@ -86,6 +88,8 @@ export class Intake implements Lingerer {
   #wasFed = false;
   #delivering = false;
   #closed = false;
+  /** The end has come, and is not told yet. */
+  #endIsDue = false;
   #lingers = false;
   /** Reads when it was last asked whether it lingers on. */
   #readsThen = 0;
@@ -154,6 +158,15 @@ export class Intake implements Lingerer {
     if (this.#starved === undefined) this.#goOn();
   }
 
+  /**
+   * Nothing more will come. Streams say so also while they are paused: it is told when everything
+   * before it has been delivered.
+   */
+  end(): void {
+    this.#endIsDue = true;
+    this.#tellEnd();
+  }
+
   /** Nothing is delivered any more. The space lent stays until {@link close}. */
   stop(): void {
     this.#closed = true;
@@ -202,6 +215,7 @@ export class Intake implements Lingerer {
     this.#space = this.#quiet;
     const goOn = this.#advance();
     if (this.#stash !== undefined) this.#keepStash();
+    if (goOn) this.#tellEnd();
     return goOn && this.#chooseSpace(count);
   }
 
@@ -211,7 +225,10 @@ export class Intake implements Lingerer {
     if (this.#closed) return true;
     this.#stashMore(chunk);
     const goOn = this.#advance();
-    if (goOn) this.#releaseIdle();
+    if (goOn) {
+      this.#releaseIdle();
+      this.#tellEnd();
+    }
     return goOn;
   }
 
@@ -364,6 +381,15 @@ export class Intake implements Lingerer {
     if (!this.#advance()) return;
     this.#releaseIdle();
     this.#socket?.resume();
+    this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    if (!this.#endIsDue) return;
+    const waits = this.#paused || this.#starved !== undefined || this.#stash !== undefined;
+    if (!this.#closed && (waits || this.#delivering)) return;
+    this.#endIsDue = false;
+    this.#owner?.ended();
   }
 }
 

@@ -6,6 +6,7 @@ import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
 import type { BufferPool } from '../pool/index.ts';
+import { connectAgain, resolveRetry } from './connect-retry.ts';
 import {
   type LoopbackFaults,
   type LoopbackOptions,
@@ -15,8 +16,8 @@ import {
 } from './loopback-faults.ts';
 import { LoopbackSchedule } from './loopback-schedule.ts';
 import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
-import { type DatagramNetwork, LoopbackUdpSocket } from './loopback-udp-socket.ts';
-import type { TcpAddress } from './tcp-connect.ts';
+import { type DatagramNetwork, LOCAL_HOSTS, LoopbackUdpSocket } from './loopback-udp-socket.ts';
+import { checkAddress, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 import { TcpLink } from './tcp-link.ts';
 import { resolveTcpOptions, TCP_OPTION_KEYS, type TcpLinkOptions } from './tcp-options.ts';
 import { TcpServer, type TcpServerOptions } from './tcp-server.ts';
@@ -46,8 +47,9 @@ export interface LoopbackStats {
   readonly resets: number;
 }
 
-/** A connection's address on a loopback network. */
-export interface LoopbackAddress extends Pick<TcpAddress, 'host' | 'localAddress'> {
+/** A connection's address on a loopback network; no attempt takes long enough for `timeoutMs`. */
+export interface LoopbackAddress
+  extends Pick<TcpAddress, 'host' | 'localAddress' | 'timeoutMs' | 'retry'> {
   /** 1 … 65535. */
   readonly port: number;
 }
@@ -55,7 +57,7 @@ export interface LoopbackAddress extends Pick<TcpAddress, 'host' | 'localAddress
 /** Where to listen on a loopback network, and what to make of connections. */
 export type LoopbackServerOptions = Omit<TcpServerOptions, 'path' | 'fd' | 'backlog'>;
 
-const CONNECT_KEYS = ['host', 'port', 'localAddress'];
+const CONNECT_KEYS = TCP_ADDRESS_KEYS.filter((key) => key !== 'path');
 const LISTEN_KEYS = ['host', 'port', 'maxLinks', 'onError'];
 const HOST_DEFAULT = '127.0.0.1';
 const PORT_MAX = 65_535;
@@ -155,17 +157,27 @@ export class LoopbackNetwork {
 
   /**
    * As `TcpLink.connect`, from the host `localAddress`. The connection is there at once; the
-   * listener hears of it when the word arrives.
+   * listener hears of it when the word arrives. Waits between attempts are in real time.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if nobody listens there or the hosts are apart;
    * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
   async connect(pool: BufferPool, options: LoopbackAddress & TcpLinkOptions): Promise<TcpLink> {
     const { signal } = resolveTcpOptions(pool, options, CONNECT_KEYS);
-    const { host: peerHost = HOST_DEFAULT, port, localAddress = HOST_DEFAULT, ...rest } = options;
-    const host = checkHost('localAddress', localAddress);
-    const place = placeOf(checkHost('host', peerHost), checkInteger('port', port, 1, PORT_MAX));
-    signal?.throwIfAborted();
+    checkAddress(options);
+    const { host, port, localAddress, retry, timeoutMs: _t, ...rest } = options;
+    const near = checkHost('localAddress', localAddress ?? HOST_DEFAULT);
+    const far = checkHost('host', host ?? HOST_DEFAULT);
+    const attempt = async (): Promise<TcpLink> => {
+      signal?.throwIfAborted();
+      return TcpLink.adopt(pool, this.#connect(near, far, port), rest);
+    };
+    return connectAgain(attempt, resolveRetry(retry), signal);
+  }
+
+  /** **Throws** ERR_BUSBAR_LINK_REFUSED. */
+  #connect(host: string, peerHost: string, port: number): LoopbackStream {
+    const place = placeOf(peerHost, port);
     if (this.#isParted(host, peerHost)) throw refused(`${place}, connect`, 'EHOSTUNREACH');
     if (!this.#listeners.has(place)) throw refused(`${place}, connect`, 'ECONNREFUSED');
     const [near, far] = LoopbackStream.connect(this.#inside, host, peerHost, (accepted) => {
@@ -175,7 +187,7 @@ export class LoopbackNetwork {
     });
     this.#streams.add(near).add(far);
     this.#stats.connections++;
-    return TcpLink.adopt(pool, near, rest);
+    return near;
   }
 
   /** As `UdpLink.open`, without multicast and `reusePort`. **Throws** likewise. */
@@ -415,7 +427,8 @@ class Listener extends EventEmitter {
 
 function checkHost(name: string, host: unknown): string {
   if (typeof host !== 'string') throw new TypeError(`${name} must be a string, got ${show(host)}`);
-  return UdpAddress.of(host, 0).host;
+  const { host: canonical } = UdpAddress.of(host, 0);
+  return LOCAL_HOSTS[canonical] ?? canonical;
 }
 
 function placeOf(host: string, port: number): string {

@@ -39,7 +39,10 @@ export interface DatagramNetwork {
 }
 
 /** The host of nobody in particular is the one that everybody is on who says nothing else. */
-const LOCAL_HOSTS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+export const LOCAL_HOSTS: Readonly<Record<string, string>> = {
+  '0.0.0.0': '127.0.0.1',
+  '::': '::1',
+};
 
 /** A socket of a `LoopbackNetwork`. What it has under way is bounded, and what waits in it. */
 export class LoopbackUdpSocket implements UdpSocket {

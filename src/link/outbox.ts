@@ -19,8 +19,8 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 import {
   type DirectWriter,
   DirectWrites,
-  mayPass,
-  plainDescriptor,
+  isPlain,
+  openDescriptor,
   WRITER_ROWS,
 } from './direct-writes.ts';
 import type { WritingStats } from './link.ts';
@@ -78,8 +78,7 @@ export class Outbox implements DirectWriter {
   readonly #copying: boolean;
   readonly #onDone: () => void;
   readonly #onWritten: () => void;
-  readonly #direct: DirectWrites | undefined;
-  readonly #descriptor: number;
+  #direct: DirectWrites | undefined;
   #isEnlisted = false;
 
   /** Waiting regions, REGION_FIELDS numbers each; those before #head are with the system. */
@@ -106,8 +105,7 @@ export class Outbox implements DirectWriter {
     this.#copying = copying;
     this.#onDone = onDone;
     this.#onWritten = () => this.#written();
-    this.#descriptor = copying ? -1 : plainDescriptor(socket);
-    this.#direct = this.#descriptor < 0 ? undefined : DirectWrites.forPool(pool);
+    this.#direct = !copying && isPlain(socket) ? DirectWrites.forPool(pool) : undefined;
   }
 
   /** Bytes that wait or are with the system. */
@@ -201,19 +199,18 @@ export class Outbox implements DirectWriter {
     this.#isEnlisted = false;
     const waiting = this.#waiting;
     if (this.#inFlight > 0 || waiting.length === 0) return 0;
-    if (!mayPass(this.#socket as Socket)) {
+    const descriptor = openDescriptor(this.#socket as Socket);
+    if (descriptor < 0) {
       this.#sendByStream();
       return 0;
     }
     const regions = this.#countRegions();
     let at = row * WRITE_WORDS;
     for (let i = 0; i < regions * REGION_FIELDS; i += REGION_FIELDS, at += WRITE_WORDS) {
-      table[at + WRITE_SOCKET] = this.#descriptor;
+      table[at + WRITE_SOCKET] = descriptor;
       table[at + WRITE_OFFSET] = waiting[i + OFFSET];
       table[at + WRITE_LENGTH] = waiting[i + LENGTH];
     }
-    this.#writes++;
-    this.#directWrites++;
     return regions;
   }
 
@@ -227,11 +224,19 @@ export class Outbox implements DirectWriter {
       if (result > 0) sent += result;
       if (result < table[at + WRITE_LENGTH]) break;
     }
+    if (sent > 0) {
+      this.#writes++;
+      this.#directWrites++;
+    }
     this.#bytesWritten += sent;
     this.#waitingBytes -= sent;
     this.#head = regions * REGION_FIELDS;
     this.#removeSent();
-    if (regions === rows) return waiting.length > 0;
+    if (regions === rows) {
+      this.#isEnlisted = waiting.length > 0;
+      return this.#isEnlisted;
+    }
+    if (result === -ENOTSOCK) this.#direct = undefined;
     if (result > 0) {
       waiting[OFFSET] += result;
       waiting[LENGTH] -= result;

@@ -112,6 +112,7 @@ export class TcpLink implements Link {
     }
     const owner: IntakeOwner = {
       deliver: this.#deliverer(),
+      ended: () => this.#onEnd(),
       intakeFailed: (error) => this.#destroy(asBusbarError(error)),
       deliveryFailed: (error) => this.#deliveryFailed(error),
     };
@@ -323,7 +324,7 @@ export class TcpLink implements Link {
       if (noDelay) socket.setNoDelay(true);
       if (keepAliveMs !== undefined) socket.setKeepAlive(true, keepAliveMs);
     }
-    socket.on('end', () => this.#onEnd());
+    socket.on('end', () => this.#intake.end());
     socket.on('error', (cause) => {
       this.#error ??= new BusbarError('ERR_BUSBAR_LINK_FAILED', cause.message, { cause });
     });

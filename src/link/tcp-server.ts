@@ -132,6 +132,7 @@ export class TcpServer {
    * is taken; TypeError or RangeError naming the option that is wrong.
    */
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
+    resolveTcpOptions(pool, options, SERVER_KEYS);
     const where = listenOptions(options);
     // Paused: nothing is read before the link says where to.
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true });

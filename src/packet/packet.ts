@@ -69,7 +69,10 @@ export class Packet {
     checkPool(pool);
     const begin = offset - pool.offsetOf(bufferId);
     const isNumbers =
-      (bufferId | 0) === bufferId && (length | 0) === length && (begin | 0) === begin;
+      (bufferId | 0) === bufferId &&
+      (length | 0) === length &&
+      (begin | 0) === begin &&
+      typeof offset === 'number';
     if (
       !isNumbers ||
       bufferId >>> 0 >= pool.bufferCount ||

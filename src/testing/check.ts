@@ -316,7 +316,10 @@ class Run<Shared> {
     machine.unwinding = false;
     machine.agent = new Agent();
     try {
-      check.call(this.#scenario, this.#shared as Shared, this.#outcome());
+      const answer: unknown = check.call(this.#scenario, this.#shared as Shared, this.#outcome());
+      if (typeof (answer as { then?: unknown } | undefined)?.then === 'function') {
+        throw new TypeError('scenario.check must not be async: nobody waits for its promise');
+      }
       drainMicrotasks();
     } catch (error) {
       failed = true;

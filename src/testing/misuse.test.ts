@@ -54,6 +54,11 @@ describe('a scenario is refused', () => {
     );
   });
 
+  test('whose check is async', async () => {
+    const report = await explore({ ...good, check: async () => undefined });
+    expect(() => expectPassed(report)).toThrow(/scenario\.check must not be async/);
+  });
+
   test('whose threads and supervisors are too many together', async () => {
     const threads = Object.fromEntries(Object.entries(many).slice(0, 8));
     const scenario = { ...good, threads, supervisor: () => undefined };

@@ -25,5 +25,9 @@ export function checkFlusher(flusher: unknown): WriteFlusher {
 
 /** For an offset at which no reservation is open. */
 export function badReservation(offset: unknown): BusbarError {
-  return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `offset ${String(offset)}`);
+  const detail =
+    typeof offset === 'object'
+      ? `offset is ${show(offset)}; a Reservation has a commit() of its own`
+      : `offset ${String(offset)}`;
+  return new BusbarError('ERR_BUSBAR_BAD_RESERVATION', detail);
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { LengthPrefixCodec } from 'busbar/framer';
 import { type Link, type TcpHandler, TcpLink, TcpServer } from 'busbar/link';
-import { BufferPool } from 'busbar/pool';
+import { type BufferId, BufferPool } from 'busbar/pool';
 import { describe, expect, test } from 'vitest';
 import { framed, numberOf, until, upTo } from '../numbered.ts';
 import { auditPool } from '../pool-audit.ts';
@@ -66,6 +66,38 @@ describe.each(kinds.map((kind) => [kind.name, kind] as const))('%s', (_name, kin
     trial.far.destroy();
     await trial.close();
   });
+
+  test.each(['paused', 'without buffers'])(
+    'an end that comes while the link is %s is told after all that came before it',
+    async (state) => {
+      const heard: number[] = [];
+      const trial = await Trial.open(kind, {
+        onMessage(link) {
+          heard.push(trial.got.at(-1) as number);
+          if (state !== 'paused') return;
+          link.pause();
+          setImmediate(() => link.resume());
+        },
+        farEvents: { onEnd: () => void heard.push(-2) },
+      });
+      const ids: BufferId[] = [];
+      if (state !== 'paused') {
+        for (let id = trial.farPool.tryAcquire(); id >= 0; id = trial.farPool.tryAcquire()) {
+          ids.push(id);
+        }
+      }
+      for (let n = 0; n < 5; n++) trial.send(n, 20);
+      const closed = trial.near.close();
+      if (ids.length > 0) await until(() => trial.far.stats().exhaustions > 0);
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+      for (const id of ids) trial.farPool.release(id);
+      await closed;
+      expect(heard).toEqual([0, 1, 2, 3, 4, -2]);
+      await until(() => trial.far.closed);
+      expect(trial.far.error).toBe(undefined);
+      await trial.close();
+    },
+  );
 
   test('a writer that leaves a stalled link for another is not stopped any more', async () => {
     const stalled = await Trial.open(kind);
