@@ -139,8 +139,8 @@ export class SharedDelivery {
     return dropped;
   }
 
-  /** See SharedWriter.recover. */
-  recover(slot: number): void {
+  /** See SharedWriter.recover. False: something had to stay, and nobody else knows of it. */
+  recover(slot: number): boolean {
     const words = this.#words;
     const layout = this.#layout;
     const marks = ENTRY_HELD_UP | ENTRY_HANDED;
@@ -157,7 +157,7 @@ export class SharedDelivery {
     }
     this.#finishInstall(slot);
     try {
-      this.#takeOverClaim(slot);
+      return this.#takeOverClaim(slot);
     } finally {
       this.#leaveFor(slot);
       this.#flusher.announceForDead();
@@ -177,18 +177,18 @@ export class SharedDelivery {
     }
   }
 
-  #takeOverClaim(slot: number): void {
+  #takeOverClaim(slot: number): boolean {
     const words = this.#words;
     const claim = loadSeqCst(words, CLAIM);
     if ((claim & ~CLAIM_AGAIN) === slot + 1) {
       // Nobody but a requester can have changed it: keep what it asked for.
       storeRelease(words, CLAIM, this.#mine);
       this.#lane.releaseUnpublished();
-      if (!this.#flusher.closed) this.#deliverAll();
-      else storeRelease(words, CLAIM, 0);
-    } else if (!this.#flusher.closed) {
-      this.run();
+      if (!this.#flusher.closed) return this.#deliverAll();
+      storeRelease(words, CLAIM, 0);
+      return true;
     }
+    return this.#flusher.closed || this.run();
   }
 
   #deliverAll(): boolean {

@@ -10,6 +10,7 @@ import {
   WriteFlusher,
   type WriterOptions,
 } from './index.ts';
+import { CLAIM } from './shared-writer-layout.ts';
 
 const shape = { bufferSize: 32, bufferCount: 40, batchSize: 1, maxThreads: 4 };
 
@@ -291,6 +292,31 @@ test('recover ends what a dead thread had open, and gives its place back', async
   pool.reclaim(other.threadSlot);
   expect(collect(stage)).toBe('onetwo');
   mine.close();
+  expectAllHome(stage);
+});
+
+test('recover delivers what others left to the dead, also when the lane is full', async () => {
+  const stage = setUp({}, 2);
+  const { flusher, mine, other, pool, theirs } = stage;
+  // It dies while it delivers: whoever flushes leaves that to it.
+  (theirs as unknown as { words: Int32Array }).words[CLAIM] = other.threadSlot + 1;
+  const texts = ['the first of them', 'the second of them', 'the third', 'and the fourth of them'];
+  for (const text of texts) {
+    write(mine, text);
+    expect(mine.flush()).toBe(true);
+  }
+  die(other);
+  mine.recover(other.threadSlot);
+  flusher.recover(other.threadSlot);
+  pool.reclaim(other.threadSlot);
+  let text = '';
+  while (text.length < texts.join('').length) {
+    text += collect(stage);
+    await new Promise(setImmediate);
+  }
+  expect(text).toBe(texts.join(''));
+  mine.close();
+  collect(stage);
   expectAllHome(stage);
 });
 

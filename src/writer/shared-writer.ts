@@ -339,7 +339,7 @@ export class SharedWriter {
     if (!this.pool.isThreadGone(threadSlot)) {
       throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
     }
-    this.delivery.recover(threadSlot);
+    if (!this.delivery.recover(threadSlot)) this.deliverLater();
   }
 
   /**
@@ -370,6 +370,16 @@ export class SharedWriter {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /**
+   * What did not fit the lane, as soon as it does: others were told that the dead thread would see
+   * to it.
+   */
+  private deliverLater(): void {
+    const attempt = (): number => (this.isClosed || this.delivery.run() ? 0 : -1);
+    // A flusher or pool that is closed meanwhile takes nothing more.
+    this.waiting.until(attempt, {}).catch(() => {});
   }
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
