@@ -68,7 +68,7 @@ export interface ExecutorGroupOptions {
    * Called when the thread of executor `index` has ended without leaving the pool, before what it
    * held is given back: the moment for `writer.recover(threadSlot)` of shared writers and
    * `flusher.recover(threadSlot)` of flushers that it wrote to. Afterwards the slot may be another
-   * thread's.
+   * thread's. Not called for a thread that ended before it had joined the pool.
    */
   readonly onDeath?: (index: number, threadSlot: number) => void;
   /**
