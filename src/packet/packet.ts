@@ -66,7 +66,7 @@ export class Packet {
    * **Throws** RangeError if `[offset, offset + length)` does not lie in the buffer.
    */
   static wrap(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
-    checkPool(pool);
+    if (!(pool?.bufferCount > 0)) checkPool(pool);
     const begin = offset - pool.offsetOf(bufferId);
     const isNumbers =
       (bufferId | 0) === bufferId &&
@@ -113,7 +113,7 @@ export class Packet {
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
    */
   static receive(pool: BufferPool, sent: SendPacket): Packet {
-    checkPool(pool);
+    if (!(pool?.bufferCount > 0)) checkPool(pool);
     if (typeof sent !== 'object' || sent === null) {
       throw new TypeError(`sent must be a SendPacket, got ${show(sent)}`);
     }
@@ -131,8 +131,8 @@ export class Packet {
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
    */
   static receiveFrom(pool: BufferPool, words: Int32Array<ArrayBufferLike>, index: number): Packet {
-    checkPool(pool);
-    checkWords('words', words);
+    if (!(pool?.bufferCount > 0)) checkPool(pool);
+    if (!(words?.length > 0)) checkWords('words', words);
     const bufferId = pool.receiveFrom(words, index);
     return new Packet(pool, bufferId, words[index + 1], words[index + 2]);
   }
