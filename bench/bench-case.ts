@@ -40,15 +40,21 @@ export interface BenchCase {
   prepare(): PreparedCase | Promise<PreparedCase>;
 }
 
+/** One timed run of a case. */
+export interface Run {
+  readonly nsPerOp: number;
+  /** What one atomic addition took before or after the run, whichever was slower. */
+  readonly yardstickNs: number;
+  /** Latencies of single operations, in a histogram's buckets; only of cases about them. */
+  readonly latencies?: readonly BucketCount[];
+}
+
 /** What the child process of one case prints as a line of JSON. */
 export interface CaseSamples {
   readonly id: string;
   /** Operations per run, found by calibration. */
   readonly ops: number;
-  /** Nanoseconds per operation, one number per run, in no particular order. */
-  readonly nsPerOp: readonly number[];
-  /** Latencies of single operations, in a histogram's buckets; only of cases about them. */
-  readonly latencies?: readonly BucketCount[];
+  readonly runs: readonly Run[];
   /** What the case found out that a reader of the figures must know. */
   readonly note?: string;
   /** CPU time of the whole process, in milliseconds. */

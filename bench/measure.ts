@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Times one prepared benchmark case: finds a batch size, warms up, and takes the samples with
- * tinybench.
+ * Times one prepared benchmark case: warms up, finds how many operations a run should have, and
+ * holds the yardstick to the core before and after each run.
  */
 
-import { Bench } from 'tinybench';
-import type { BenchCase, CaseSamples, PreparedCase } from './bench-case.ts';
+import type { BenchCase, CaseSamples, PreparedCase, Run } from './bench-case.ts';
+import { warmUpYardstick, yardstickNs } from './yardstick.ts';
 
 export interface MeasureOptions {
   /** Runs that are timed. */
@@ -33,33 +33,12 @@ export async function measureCase(
 ): Promise<CaseSamples> {
   const prepared = await benchCase.prepare();
   await warmUp(prepared, benchCase.unit, options.warmupMs);
+  warmUpYardstick();
   const ops = await findOps(prepared, benchCase.unit, options.runMs);
-  const bench = new Bench({
-    iterations: options.runs,
-    time: 0,
-    warmupIterations: 3,
-    warmupTime: 0,
-    retainSamples: true,
-    throws: true,
-    setup: (_task, mode) => {
-      if (mode === 'run') prepared.latencies?.reset();
-    },
-  });
-  const first = prepared.run(benchCase.unit);
-  if (first instanceof Promise) {
-    consume(await first);
-    const run = async (): Promise<void> => consume(await prepared.run(ops));
-    bench.add(benchCase.id, run, { async: true });
-    await bench.run();
-  } else {
-    consume(first);
-    const run = (): void => consume(prepared.run(ops) as number);
-    bench.add(benchCase.id, run, { async: false });
-    bench.runSync();
-  }
+  const runs: Run[] = [];
+  for (let i = 0; i < options.runs; i++) runs.push(await timeRun(prepared, ops));
   await prepared.close();
-  const nsPerOp = samplesOf(bench, benchCase.id).map((ms) => (ms * NS_PER_MS) / ops);
-  return { id: benchCase.id, ops, nsPerOp, ...findingsOf(prepared), cpuMs: cpuMsSoFar() };
+  return { id: benchCase.id, ops, runs, ...noteOf(prepared), cpuMs: cpuMsSoFar() };
 }
 
 /**
@@ -68,12 +47,10 @@ export async function measureCase(
  */
 export async function tryCase(benchCase: BenchCase): Promise<CaseSamples> {
   const prepared = await benchCase.prepare();
-  const beganMs = performance.now();
-  consume(await prepared.run(benchCase.unit));
-  const ns = ((performance.now() - beganMs) * NS_PER_MS) / benchCase.unit;
-  await prepared.close();
   const ops = benchCase.unit;
-  return { id: benchCase.id, ops, nsPerOp: [ns], ...findingsOf(prepared), cpuMs: cpuMsSoFar() };
+  const runs = [await timeRun(prepared, ops)];
+  await prepared.close();
+  return { id: benchCase.id, ops, runs, ...noteOf(prepared), cpuMs: cpuMsSoFar() };
 }
 
 /** Something read from the consumed results, to be printed or compared, never dropped. */
@@ -119,25 +96,24 @@ function roundToUnit(ops: number, unit: number): number {
   return Math.max(unit, Math.round(ops / unit) * unit);
 }
 
-/** What the case found out besides its time. */
-function findingsOf(prepared: PreparedCase): Pick<CaseSamples, 'latencies' | 'note'> {
+/** One run, the core's speed beside it, and the latencies that it counted. */
+async function timeRun(prepared: PreparedCase, ops: number): Promise<Run> {
+  prepared.latencies?.reset();
+  const beforeNs = yardstickNs();
+  const beganMs = performance.now();
+  const result = prepared.run(ops);
+  consume(typeof result === 'number' ? result : await result);
+  const tookMs = performance.now() - beganMs;
+  const afterNs = yardstickNs();
+  const run = { nsPerOp: (tookMs * NS_PER_MS) / ops, yardstickNs: Math.max(beforeNs, afterNs) };
   const { latencies } = prepared;
-  const note = prepared.note?.() ?? '';
-  return {
-    ...(latencies === undefined ? {} : { latencies: latencies.toCounts() }),
-    ...(note === '' ? {} : { note }),
-  };
+  return latencies === undefined ? run : { ...run, latencies: latencies.toCounts() };
 }
 
-function samplesOf(bench: Bench, id: string): readonly number[] {
-  const task = bench.getTask(id);
-  const result = task?.result;
-  if (result === undefined || result.state !== 'completed') {
-    throw new Error(`${id}: the measurement ended in state ${result?.state ?? 'missing'}`);
-  }
-  const samples = result.latency.samples;
-  if (samples === undefined) throw new Error(`${id}: tinybench kept no samples`);
-  return samples;
+/** What the case found out besides its times. */
+function noteOf(prepared: PreparedCase): Pick<CaseSamples, 'note'> {
+  const note = prepared.note?.() ?? '';
+  return note === '' ? {} : { note };
 }
 
 function cpuMsSoFar(): number {

@@ -7,7 +7,7 @@ import { type BucketCount, Histogram } from './histogram.ts';
 import { median, quantile } from './statistics.ts';
 import { type Ratio, type Target, targets } from './targets.ts';
 
-/** The samples of one case, from all rounds. */
+/** The runs of one case that are reported. */
 export interface CaseResult {
   readonly id: string;
   readonly nsPerOp: readonly number[];
@@ -15,10 +15,7 @@ export interface CaseResult {
   readonly latencies?: readonly BucketCount[];
   /** What a reader of the figures must know. */
   readonly note?: string;
-  /**
-   * True when other programs were busy in all rounds, so that there are no better samples than
-   * these.
-   */
+  /** True when too few runs had the machine to themselves: these are all there are. */
   readonly disturbed: boolean;
 }
 
@@ -52,16 +49,15 @@ export interface CaseFigures {
   readonly babA: number | null;
   readonly target: string | null;
   readonly reached: boolean | null;
-  /** True when other programs were busy in all rounds. */
+  /** True when too few runs had the machine to themselves. */
   readonly disturbed: boolean;
 }
 
 /**
  * Computes the figures of all cases; targets are judged within this run.
  *
- * `disturbedCalibrationNs` are calibration samples taken while other programs were busy: disturbed
- * cases are divided
- * by their median, because whatever slows them down slows the yardstick down too.
+ * `disturbedCalibrationNs` are the calibration's runs that were disturbed: disturbed cases are
+ * divided by their median, because whatever slows them down slows that down too.
  */
 export function figuresOf(
   results: readonly CaseResult[],

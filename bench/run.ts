@@ -22,6 +22,7 @@ import {
   idlestCore,
 } from './machine.ts';
 import { type CaseResult, drawTable, figuresOf, listNotes } from './report.ts';
+import { bestYardstickNs, chooseRuns, type Round, undisturbedRuns } from './undisturbed.ts';
 
 const USAGE = `Measures what busbar's parts cost. Each case runs in a process of its own.
 
@@ -30,8 +31,8 @@ const USAGE = `Measures what busbar's parts cost. Each case runs in a process of
   --only GLOB      only cases whose id matches, e.g. 'pool/*' (repeatable);
                    ${CALIBRATION_ID} is always measured, it is the unit "A"
   --json FILE      also write the figures to FILE
-  --rounds N       rounds through the list in which other programs are quiet, default 3;
-                   at most twice as many are tried
+  --rounds N       rounds through the list, default 3; cases that were disturbed by other
+                   programs or machines are tried again, in at most four times as many
   --runs N         timed runs of each case in each round, default 20
   --run-ms N       how long one run should last, default 20
   --no-pin         leave it to the system on which core a case runs
@@ -51,7 +52,7 @@ const WARMUP_MS = 300;
  * their units.
  */
 const CORES_TAKEN_MAX = 0.15;
-const ROUNDS_TRIED_PER_ROUND = 2;
+const ROUNDS_TRIED_PER_ROUND = 4;
 /** Benchmark programs of their own, which run tiny together with the cases. */
 const OTHER_PROGRAMS: readonly string[] = ['./broker/compare.main.js', './scaling/scaling.main.js'];
 const CASE_PROGRAM = fileURLToPath(new URL('./case.main.js', import.meta.url));
@@ -66,13 +67,8 @@ interface Settings {
   readonly tiny: boolean;
 }
 
-/** What the rounds so far have given for one case. */
-interface Collected {
-  /** Samples of rounds in which the machine was ours. */
-  readonly quiet: CaseSamples[];
-  /** Samples of rounds in which other programs were busy. */
-  readonly disturbed: CaseSamples[];
-}
+/** What the rounds so far have given. */
+type Collected = ReadonlyMap<BenchCase, Round[]>;
 
 await runProgram(async () => {
   const settings = readCommandLine();
@@ -96,16 +92,12 @@ async function main(settings: Settings): Promise<void> {
     if (settings.only.length === 0) await tryOtherPrograms();
     return;
   }
-  const results = [...collected].map(([id, rounds]) => resultOf(id, rounds));
-  const yardstick = collected.get(CALIBRATION_ID)?.disturbed ?? [];
-  const figures = figuresOf(
-    results,
-    yardstick.flatMap(({ nsPerOp }) => nsPerOp),
-  );
+  const results = selected.map((benchCase) => resultOf(benchCase, collected));
+  const figures = figuresOf(results, disturbedCalibrationNs(collected, selected[0]));
   process.stdout.write(`${drawTable(figures, process.stdout.isTTY === true)}\n`);
   process.stdout.write(listNotes(figures));
   if (figures.some((row) => row.disturbed)) {
-    process.stdout.write('~ other programs were busy in every round: take with care\n');
+    process.stdout.write('~ disturbed by other programs or machines: take with care\n');
   }
   if (settings.jsonFile !== undefined) {
     const document = { machine, node: process.version, commit, pinned: pin, results: figures };
@@ -121,24 +113,18 @@ async function measureAll(
   selected: readonly BenchCase[],
   settings: Settings,
   pin: boolean,
-): Promise<Map<string, Collected>> {
-  const collected = new Map<string, Collected>();
-  for (const { id } of selected) collected.set(id, { quiet: [], disturbed: [] });
+): Promise<Collected> {
+  const collected: Collected = new Map(selected.map((benchCase) => [benchCase, []]));
   const measure = async (benchCase: BenchCase): Promise<void> => {
-    const rounds = collected.get(benchCase.id);
-    if (rounds === undefined) return;
-    const { samples, isQuiet } = await measureInChild(benchCase, settings, pin);
-    (isQuiet ? rounds.quiet : rounds.disturbed).push(samples);
+    collected.get(benchCase)?.push(await measureInChild(benchCase, settings, pin));
   };
-  const isDone = ({ id }: BenchCase): boolean =>
-    (collected.get(id)?.quiet.length ?? 0) >= settings.rounds;
   if (settings.tiny) {
     await tryAll(selected, measure);
     return collected;
   }
   const roundsMax = settings.rounds * ROUNDS_TRIED_PER_ROUND;
   for (let round = 1; round <= roundsMax; round++) {
-    const missing = selected.filter((benchCase) => !isDone(benchCase));
+    const missing = selected.filter((benchCase) => !isDone(benchCase, collected, settings));
     for (const [index, benchCase] of missing.entries()) {
       showProgress(`round ${round} of ${settings.rounds} to ${roundsMax}  ${benchCase.id}`);
       if (index % CASES_PER_CALIBRATION === 0) await measure(selected[0]);
@@ -147,6 +133,26 @@ async function measureAll(
   }
   showProgress('');
   return collected;
+}
+
+function isDone(benchCase: BenchCase, collected: Collected, settings: Settings): boolean {
+  const rounds = roundsOf(benchCase, collected);
+  if (rounds.length < settings.rounds) return false;
+  return undisturbedRuns(rounds, bestFor(benchCase, collected)).length >= settings.runs;
+}
+
+/**
+ * The yardstick at its best: of all cases with one thread. Where a case keeps several cores busy
+ * itself, its own: cores may share their units.
+ */
+function bestFor(benchCase: BenchCase, collected: Collected): number {
+  if (benchCase.threads > 1) return bestYardstickNs(roundsOf(benchCase, collected));
+  const single = [...collected].filter(([{ threads }]) => threads === 1);
+  return bestYardstickNs(single.flatMap(([, rounds]) => rounds));
+}
+
+function roundsOf(benchCase: BenchCase, collected: Collected): readonly Round[] {
+  return collected.get(benchCase) ?? [];
 }
 
 /** Nothing is measured here, so that as many cases as there are cores may run at once. */
@@ -161,24 +167,32 @@ async function tryAll(
   await Promise.all(lanes);
 }
 
-function resultOf(id: string, { quiet, disturbed }: Collected): CaseResult {
-  const isDisturbed = quiet.length === 0;
-  const rounds = isDisturbed ? disturbed : quiet;
-  const note = rounds.find((round) => round.note !== undefined)?.note;
+function resultOf(benchCase: BenchCase, collected: Collected): CaseResult {
+  const rounds = roundsOf(benchCase, collected);
+  const { runs, disturbed } = chooseRuns(rounds, bestFor(benchCase, collected));
+  const note = rounds.find(({ samples }) => samples.note !== undefined)?.samples.note;
   return {
-    id,
-    nsPerOp: rounds.flatMap(({ nsPerOp }) => nsPerOp),
-    latencies: rounds.flatMap(({ latencies }) => latencies ?? []),
+    id: benchCase.id,
+    nsPerOp: runs.map(({ nsPerOp }) => nsPerOp),
+    latencies: runs.flatMap(({ latencies }) => latencies ?? []),
     ...(note === undefined ? {} : { note }),
-    disturbed: isDisturbed,
+    disturbed,
   };
+}
+
+/** The calibration's runs that are not reported, because something slowed them down. */
+function disturbedCalibrationNs(collected: Collected, calibration: BenchCase): readonly number[] {
+  const rounds = roundsOf(calibration, collected);
+  const undisturbed = new Set(undisturbedRuns(rounds, bestFor(calibration, collected)));
+  const all = rounds.flatMap(({ samples }) => samples.runs);
+  return all.filter((run) => !undisturbed.has(run)).map(({ nsPerOp }) => nsPerOp);
 }
 
 async function measureInChild(
   benchCase: BenchCase,
   settings: Settings,
   pin: boolean,
-): Promise<{ samples: CaseSamples; isQuiet: boolean }> {
+): Promise<Round> {
   const counts = settings.tiny ? ['tiny'] : [settings.runs, settings.runMs, WARMUP_MS].map(String);
   const command = [process.execPath, CASE_PROGRAM, benchCase.id, ...counts];
   if (pin && benchCase.threads === 1) command.unshift('taskset', '-c', String(await pickCore()));

@@ -52,7 +52,7 @@ export class PacketReceiver extends Receiver<Packet> {
   drain(callback: (packet: Packet) => void, max: number = Infinity): number {
     checkFunction('callback', callback);
     return this.drainRegions((id, offset, length) => {
-      callback(Packet.wrap(this.pool, id, offset, length));
+      callback(Packet.within(this.pool, id, offset, length));
     }, max);
   }
 
@@ -79,7 +79,7 @@ export class PacketReceiver extends Receiver<Packet> {
 
   protected override next(): Packet | undefined {
     const id = this.tryTake();
-    return id === NO_BUFFER ? undefined : Packet.wrap(this.pool, id, this.offset, this.length);
+    return id === NO_BUFFER ? undefined : Packet.within(this.pool, id, this.offset, this.length);
   }
 
   private takeOne(max: number): BufferId {

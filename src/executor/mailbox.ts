@@ -110,7 +110,7 @@ export class LaneMailbox implements Mailbox {
     this.serve((lane, from) => {
       const { pool } = this;
       const sink = (bufferId: BufferId, offset: number, length: number): void => {
-        handler(Packet.wrap(pool, bufferId, offset, length), from);
+        handler(Packet.within(pool, bufferId, offset, length), from);
         this.handled++;
       };
       return () => (lane.hasNews ? lane.drainRegions(sink, this.batch) : 0);

@@ -134,7 +134,7 @@ export class Framer extends Staging {
     if (offset === NO_FRAME) throw new BusbarError('ERR_BUSBAR_NO_FRAME');
     const bufferId = this.frameBufferId;
     this.pool.retain(bufferId);
-    return Packet.wrap(this.pool, bufferId, offset, this.frameLength);
+    return Packet.within(this.pool, bufferId, offset, this.frameLength);
   }
 
   /**

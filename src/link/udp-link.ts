@@ -264,7 +264,7 @@ export class UdpLink extends UdpEndpoint implements Link {
   takePacket(): Packet {
     this.checkMessage();
     this.pool.retain(this.messageBuffer);
-    return Packet.wrap(this.pool, this.messageBuffer, this.messageOffset, this.messageLength);
+    return Packet.within(this.pool, this.messageBuffer, this.messageOffset, this.messageLength);
   }
 
   /**
@@ -372,7 +372,7 @@ export class UdpLink extends UdpEndpoint implements Link {
     }
     return (offset, length, bufferId) => {
       pool.retain(bufferId);
-      const packet = Packet.wrap(pool, bufferId, offset, length);
+      const packet = Packet.within(pool, bufferId, offset, length);
       this.messageBuffer = bufferId;
       this.messageOffset = offset;
       this.messageLength = length;

@@ -85,6 +85,11 @@ export class Packet {
     return new Packet(pool, bufferId, offset, length);
   }
 
+  /** @internal Like {@link wrap}, of a region that is known to lie in the buffer. */
+  static within(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
+    return new Packet(pool, bufferId, offset, length);
+  }
+
   /**
    * Acquires a buffer and copies `source` into it; undefined when no buffer is free now.
    *

@@ -161,7 +161,7 @@ export class LocalWriter {
       this.pool.release(bufferId);
       throw error;
     }
-    return Packet.wrap(this.pool, bufferId, offset, length);
+    return Packet.within(this.pool, bufferId, offset, length);
   }
 
   /**

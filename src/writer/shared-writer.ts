@@ -253,7 +253,7 @@ export class SharedWriter {
       pool.release(bufferId);
       throw error;
     }
-    return Packet.wrap(pool, bufferId, offset, length);
+    return Packet.within(pool, bufferId, offset, length);
   }
 
   /** Like `LocalWriter.abort`. **Cost** one atomic store. */
