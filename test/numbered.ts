@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: bytes with a number and a check sum, and waiting turn by turn. */
+/** A tool of tests: bytes with a number and a check sum. */
 
 /** Number, check sum, and bytes that follow from the number. At least 8 bytes. */
 export function numbered(number: number, length: number): Uint8Array {
@@ -38,14 +38,4 @@ function checkOf(bytes: Uint8Array, offset: number, length: number): number {
   let sum = Math.imul(length, 0x9e3779b1) ^ view.getUint32(0);
   for (let i = 8; i < length; i++) sum = (Math.imul(sum, 31) + view.getUint8(i)) | 0;
   return sum >>> 0;
-}
-
-/** Comes true, turn by turn of the event loop. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
-}
-
-/** Turns of the event loop in which everything under way on this machine has arrived. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i++) await new Promise(setImmediate);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { turn, until } from '../../test/turns.ts';
 import { PacketChannel } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -29,14 +30,6 @@ function create(lanes: number, { idle = 'park' as Idle, capacity = 256 } = {}) {
     for (const channel of channels) channel.close();
   };
   return { pool, loop, mailbox: loop.mailbox, gauges, send, close };
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await turn();
 }
 
 test('a lane that is always full does not keep the others waiting', async () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { connect, createServer, Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { LengthPrefixCodec } from '../framer/index.ts';
@@ -164,6 +165,50 @@ test.each([[true], [false]])(
   },
 );
 
+test('a socket adopted while it tries several addresses is written to where it arrived', async () => {
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 16, maxThreads: 2 });
+  const servers = [createServer(), createServer()];
+  for (const server of servers) await once(server.listen(0, '127.0.0.1'), 'listening');
+  const [port, otherPort] = servers.map((server) => (server.address() as { port: number }).port);
+  const addresses = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+  // Nobody listens at the first address. The second try has another descriptor, because a lower
+  // one is free by then; where some other thread was quicker, we try again.
+  for (let moved = false; !moved; ) {
+    const low = openSync('/dev/null', 'r');
+    const socket = connect({
+      port,
+      host: 'two.addresses',
+      autoSelectFamily: true,
+      lookup: (_host, _options, callback) => callback(null, addresses),
+    });
+    const first = descriptorOf(socket);
+    const link = TcpLink.adopt(pool, socket, { codec, handler: ignore });
+    closeSync(low);
+    const [[peer]] = (await Promise.all([
+      once(servers[0], 'connection'),
+      once(socket, 'connect'),
+    ])) as [[Socket], unknown];
+    moved = first > 0 && descriptorOf(socket) !== first;
+    // Most likely takes the first descriptor over.
+    const other = connect(otherPort, '127.0.0.1');
+    const [otherPeer] = (await once(servers[1], 'connection')) as [Socket];
+    const strays: Buffer[] = [];
+    otherPeer.on('data', (chunk) => strays.push(chunk));
+    const received = once(peer, 'data');
+    link.writer.tryWrite(Buffer.from('to the second address'));
+    expect(String(await received)).toBe('to the second address');
+    expect(link.stats().directWrites).toBe(direct ? 1 : 0);
+    otherPeer.destroy();
+    other.destroy();
+    peer.destroy();
+    await link.close();
+    expect(strays).toEqual([]);
+  }
+  for (const server of servers) server.close();
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
 test('1000 connections get one batch each turn, and every buffer comes back', async () => {
   const connections = 1000;
   const turns = 5;
@@ -210,6 +255,10 @@ test('1000 connections get one batch each turn, and every buffer comes back', as
   expect(pool.stats().held).toBe(0);
   pool.close();
 });
+
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { readonly _handle?: { readonly fd: number } })._handle?.fd ?? -1;
+}
 
 function isOf(link: TcpLink, peer: Socket): boolean {
   return link.socket instanceof Socket && link.socket.remotePort === peer.localPort;

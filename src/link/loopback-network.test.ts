@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { afterEach, expect, test } from 'vitest';
-import { framed, numbered, numberOf, until, upTo } from '../../test/numbered.ts';
+import { framed, numbered, numberOf, upTo } from '../../test/numbered.ts';
+import { until } from '../../test/turns.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import {

@@ -5,6 +5,7 @@ import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import { until } from '../../test/turns.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer } from './index.ts';
@@ -52,10 +53,6 @@ async function connectToBare(pool: BufferPool, options: Partial<TcpLinkOptions>)
   const [peer] = (await accepted) as [Socket];
   server.close();
   return { link, peer, seen };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
 }
 
 test.each([

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { numbered, numberOf, settle, until } from '../../test/numbered.ts';
+import { numbered, numberOf } from '../../test/numbered.ts';
+import { settle, until } from '../../test/turns.ts';
 import {
   type Implementation,
   implementations,

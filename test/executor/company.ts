@@ -10,6 +10,7 @@ import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import { expect } from 'vitest';
 import { auditPool } from '../pool-audit.ts';
+import { until } from '../turns.ts';
 import * as deeds from './deeds.ts';
 
 /** Where scripts/build.mjs puts the modules. */
@@ -51,15 +52,6 @@ export function hear(group: Group): { from: number; text: string }[] {
     packet.release();
   });
   return heard;
-}
-
-/** Turns the event loop until something is so. */
-export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await turn();
-}
-
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Waits at the gate for so many executors that block or spin. */

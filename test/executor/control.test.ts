@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { native, topology } from 'busbar/native';
 import { expect, test } from 'vitest';
+import { turn, until } from '../turns.ts';
 import {
   company,
   createPool,
@@ -11,8 +12,6 @@ import {
   openGate,
   packetOf,
   tell,
-  turn,
-  until,
   untilAtGate,
 } from './company.ts';
 import * as deeds from './deeds.ts';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ExecutorGroupOptions } from 'busbar/executor';
 import { SharedWriter, WriteFlusher } from 'busbar/writer';
 import { expect, test } from 'vitest';
+import { until } from '../turns.ts';
 import {
   company,
   createPool,
@@ -14,7 +15,6 @@ import {
   openGate,
   packetOf,
   tell,
-  until,
   untilAtGate,
 } from './company.ts';
 import * as deeds from './deeds.ts';

@@ -2,16 +2,8 @@
 import { get } from 'node:http';
 import type { ExecutorGroup as Group, Idle } from 'busbar/executor';
 import { expect, test } from 'vitest';
-import {
-  createPool,
-  ExecutorGroup,
-  expectAllBack,
-  hear,
-  moduleUrl,
-  tell,
-  turn,
-  until,
-} from './company.ts';
+import { turn, until } from '../turns.ts';
+import { createPool, ExecutorGroup, expectAllBack, hear, moduleUrl, tell } from './company.ts';
 import { PORT, TICKS } from './server.worker.ts';
 
 const IDLE: readonly Idle[] = ['adaptive', 'spin', 'poll', 'park'];

@@ -9,16 +9,8 @@ import { Random } from '../../src/base/random.ts';
 import type { Crew } from '../../src/executor/crew.ts';
 import type { Seat } from '../../src/executor/seat.ts';
 import { testSeed } from '../threads/worker-crew.ts';
-import {
-  belongings,
-  company,
-  createPool,
-  ExecutorGroup,
-  expectAllBack,
-  tell,
-  turn,
-  until,
-} from './company.ts';
+import { turn, until } from '../turns.ts';
+import { belongings, company, createPool, ExecutorGroup, expectAllBack, tell } from './company.ts';
 import * as deeds from './deeds.ts';
 
 const collect = globalThis.gc as () => void;

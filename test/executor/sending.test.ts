@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { customPartitioner, Executor, rangePartitioner } from 'busbar/executor';
 import { expect, test } from 'vitest';
+import { until } from '../turns.ts';
 import {
   company,
   createPool,
@@ -11,7 +12,6 @@ import {
   openGate,
   packetOf,
   tell,
-  until,
   untilAtGate,
 } from './company.ts';
 import * as deeds from './deeds.ts';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { until } from '../turns.ts';
 import {
   company,
   createPool,
@@ -9,7 +10,6 @@ import {
   openGate,
   packetOf,
   tell,
-  until,
   untilAtGate,
 } from './company.ts';
 import * as deeds from './deeds.ts';

@@ -6,8 +6,9 @@ import type { Link } from 'busbar/link';
 import { type BufferId, BufferPool } from 'busbar/pool';
 import { LocalWriter, WriteFlusher } from 'busbar/writer';
 import { describe, expect, test } from 'vitest';
-import { framed, settle, until, upTo } from '../numbered.ts';
+import { framed, upTo } from '../numbered.ts';
 import { auditPool } from '../pool-audit.ts';
+import { settle, until } from '../turns.ts';
 import { type LinkKind, linkKinds } from './kinds.ts';
 import { Trial } from './trial.ts';
 

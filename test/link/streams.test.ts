@@ -6,8 +6,9 @@ import { LengthPrefixCodec } from 'busbar/framer';
 import { type Link, type TcpHandler, TcpLink, TcpServer } from 'busbar/link';
 import { type BufferId, BufferPool } from 'busbar/pool';
 import { describe, expect, test } from 'vitest';
-import { framed, numberOf, until, upTo } from '../numbered.ts';
+import { framed, numberOf, upTo } from '../numbered.ts';
 import { auditPool } from '../pool-audit.ts';
+import { until } from '../turns.ts';
 import { linkKinds } from './kinds.ts';
 import { Trial } from './trial.ts';
 

@@ -5,9 +5,9 @@ import { BufferPool, NO_BUFFER } from 'busbar/pool';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
+import { turn } from '../turns.ts';
 import { STOP } from './channel-crew.ts';
 import { Course, Member, type Shape } from './channel-team.ts';
-import { turn } from './hand.ts';
 import { scaled, testSeed } from './worker-crew.ts';
 
 const seed = testSeed();

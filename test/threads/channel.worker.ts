@@ -12,6 +12,7 @@ import {
 import { Packet } from 'busbar/packet';
 import { BufferPool, NO_BUFFER } from 'busbar/pool';
 import { Random } from '../../src/base/random.ts';
+import { turn } from '../turns.ts';
 import * as crew from './channel-crew.ts';
 
 const start = workerData as crew.WorkerStart;
@@ -20,10 +21,6 @@ const pool = BufferPool.attach(start.pool);
 
 function tell(news: crew.WorkerNews): void {
   port.postMessage(news);
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function codeOf(error: unknown): string {

@@ -3,6 +3,7 @@ import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
+import { turn } from '../turns.ts';
 import * as crew from './crew.ts';
 import { Traveller } from './traveller.ts';
 import { type End, scaled, testSeed, WorkerCrew } from './worker-crew.ts';
@@ -142,10 +143,6 @@ class Supervisor {
     }
     this.#traveller.clear();
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 test.each(shapes)(

@@ -2,6 +2,7 @@
 /** The main thread's side of a worker that does what it is asked to. */
 import { Worker } from 'node:worker_threads';
 import type { BufferPool } from 'busbar/pool';
+import { turn } from '../turns.ts';
 import { workerUrl } from './worker-crew.ts';
 
 /** A call to make. */
@@ -73,9 +74,4 @@ export class Hand {
     await this.#worker.terminate();
     await this.ended;
   }
-}
-
-/** Lets the event loop go round once. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

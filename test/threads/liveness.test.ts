@@ -4,7 +4,8 @@ import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
-import { Hand, turn } from './hand.ts';
+import { turn } from '../turns.ts';
+import { Hand } from './hand.ts';
 import { scaled, testSeed, workerUrl } from './worker-crew.ts';
 
 const hands: Hand[] = [];

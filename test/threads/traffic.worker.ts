@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import { Random } from '../../src/base/random.ts';
+import { turn } from '../turns.ts';
 import * as crew from './crew.ts';
 import { Mailboxes } from './mailboxes.ts';
 import { Traveller } from './traveller.ts';
@@ -98,8 +99,4 @@ function receivePosted({ stamp, packet: sent }: crew.Posted): void {
   packet.release();
   traveller.keep({ id, offset, length, stamp });
   Atomics.add(board, crew.RECEIVED, 1);
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -3,7 +3,8 @@ import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
 import { afterEach, expect, test } from 'vitest';
 import { auditPool } from '../pool-audit.ts';
-import { Hand, turn } from './hand.ts';
+import { turn } from '../turns.ts';
+import { Hand } from './hand.ts';
 
 const hands: Hand[] = [];
 

@@ -12,6 +12,7 @@ import {
   WriteFlusher,
   type WriteFlusherHandle,
 } from '../../src/writer/index.ts';
+import { turn } from '../turns.ts';
 import { HEADER_BYTES, putMessage } from './writer-message.ts';
 
 /** What the test asks for. */
@@ -61,10 +62,6 @@ let onEnd: () => void = () => {};
 
 function tell(news: ProducerNews): void {
   port.postMessage(news);
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function finish(index: number): void {
