@@ -165,7 +165,7 @@ test.each([[true], [false]])(
   },
 );
 
-test('a socket adopted while it tries several addresses is written to where it arrived', async () => {
+test('a socket adopted while it tries two addresses is written to where it arrived', async () => {
   const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 16, maxThreads: 2 });
   const servers = [createServer(), createServer()];
   for (const server of servers) await once(server.listen(0, '127.0.0.1'), 'listening');

@@ -16,6 +16,8 @@ export interface LaneOutbox {
   readonly isSynchronous?: boolean;
   /** Takes a region and one reference on its buffer; `row` says where its writer's regions go. */
   push(offset: number, length: number, bufferId: BufferId, row: number): void;
+  /** A writer that had this row is not the link's any more. */
+  letGo?(row: number): void;
   /** Sends what waits, as far as it goes now. */
   send(): void;
 }
@@ -64,12 +66,15 @@ export class Lanes {
   }
 
   /**
-   * Regions of this writer come here from now on, and no more where they went before. **Throws**
-   * RangeError, TypeError.
+   * Regions of this writer come here from now on, and no more where they went before.
+   *
+   * **Ownership** The outbox is told once that the writer has `row` no more. **Throws** RangeError,
+   * TypeError, and takes no row then; see {@link checkWriterId}.
    */
   add(writerId: number, row: number = 0): void {
-    this.#checkWriterId(writerId);
-    const lane = new Lane(this, this.#outbox, row);
+    this.checkWriterId(writerId);
+    this.#forget(writerId);
+    const lane = new Lane(this, this.#outbox, writerId, row);
     this.#lanes.set(writerId, lane);
     this.#board.plug(writerId, lane);
     // It may have been paused for the link that it fed before.
@@ -78,11 +83,14 @@ export class Lanes {
 
   /** Regions of this writer do not come any more; those that wait are dropped. */
   remove(writerId: number): void {
-    this.#checkWriterId(writerId);
-    const lane = this.#lanes.get(writerId);
-    if (lane === undefined) return;
-    this.#lanes.delete(writerId);
-    this.#board.unplug(writerId, lane);
+    this.checkWriterId(writerId);
+    const lane = this.#forget(writerId);
+    if (lane !== undefined) this.#board.unplug(writerId, lane);
+  }
+
+  /** Nothing comes from the lane's writer any more. */
+  gone(lane: Lane): void {
+    if (this.#lanes.get(lane.writerId) === lane) this.#forget(lane.writerId);
   }
 
   /** Removes every writer. */
@@ -131,26 +139,37 @@ export class Lanes {
     return false;
   }
 
-  #checkWriterId(writerId: number): void {
+  /** **Throws** RangeError, TypeError. */
+  checkWriterId(writerId: number): void {
     checkInteger('writerId', writerId, 0, this.flusher.layout.writerCount - 1);
+  }
+
+  #forget(writerId: number): Lane | undefined {
+    const lane = this.#lanes.get(writerId);
+    if (lane === undefined) return undefined;
+    this.#lanes.delete(writerId);
+    this.#outbox.letGo?.(lane.row);
+    return lane;
   }
 }
 
 /** One writer's outlet. */
 class Lane implements Outlet {
   isDue = false;
+  readonly writerId: number;
+  readonly row: number;
   readonly #lanes: Lanes;
   readonly #outbox: LaneOutbox;
-  readonly #row: number;
 
-  constructor(lanes: Lanes, outbox: LaneOutbox, row: number) {
+  constructor(lanes: Lanes, outbox: LaneOutbox, writerId: number, row: number) {
+    this.writerId = writerId;
+    this.row = row;
     this.#lanes = lanes;
     this.#outbox = outbox;
-    this.#row = row;
   }
 
   push(offset: number, length: number, bufferId: BufferId): boolean {
-    this.#outbox.push(offset, length, bufferId, this.#row);
+    this.#outbox.push(offset, length, bufferId, this.row);
     return this.#lanes.hasRoom();
   }
 
@@ -160,5 +179,9 @@ class Lane implements Outlet {
 
   send(): void {
     this.#outbox.send();
+  }
+
+  gone(): void {
+    this.#lanes.gone(this);
   }
 }

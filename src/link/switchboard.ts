@@ -19,6 +19,11 @@ export interface Outlet {
   isFull(): boolean;
   /** Starts a write with what was pushed, if there is anything. Should not throw. */
   send(): void;
+  /**
+   * Nothing comes from the writer any more: it has closed and all that it flushed was pushed, or it
+   * was plugged elsewhere. Should not throw.
+   */
+  gone(): void;
 }
 
 /**
@@ -57,7 +62,9 @@ export class Switchboard {
     this.#directWrites = DirectWrites.forPool(pool);
     // The next writer with this number is not for the same peer.
     flusher.setGoneCallback((writerId) => {
+      const outlet = this.#outlets[writerId];
       this.#outlets[writerId] = undefined;
+      outlet?.gone();
     });
     flusher.setReadyCallback(() => this.drain());
   }
@@ -97,7 +104,9 @@ export class Switchboard {
 
   /** Regions of the writer go to the outlet from now on. */
   plug(writerId: number, outlet: Outlet): void {
+    const before = this.#outlets[writerId];
     this.#outlets[writerId] = outlet;
+    before?.gone();
   }
 
   /** Regions of the writer do not go to this outlet any more; those that wait are dropped. */

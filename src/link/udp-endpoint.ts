@@ -9,6 +9,7 @@ import { LocalWriter, type WriterOptions } from '../writer/index.ts';
 import { Lanes } from './lanes.ts';
 import type { CloseOptions, LinkStats } from './link.ts';
 import { UdpAddress } from './udp-address.ts';
+import { CONNECTED } from './udp-address-table.ts';
 import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
 import type { UdpLink } from './udp-link.ts';
 import { checkUdpHandler, type ResolvedUdpOptions, type UdpHandler } from './udp-options.ts';
@@ -39,9 +40,6 @@ export interface UdpLinkStats extends LinkStats, UdpIntakeStats, UdpOutboxStats 
   /** Reports that datagrams came to nothing; see `onError`. */
   readonly errors: number;
 }
-
-/** The row of the address that the socket is connected to. */
-export const CONNECTED: number = -1;
 
 /** The order of a link's life: one way only. */
 const OPEN = 0;
@@ -105,7 +103,7 @@ export abstract class UdpEndpoint {
   protected start(target: SocketTarget, deliverer: () => UdpIntakeOwner['deliver']): void {
     const { socket, options } = this;
     try {
-      if (options.peer !== undefined) this.ownWriter = this.openWriter(CONNECTED, options.writer);
+      if (options.peer !== undefined) this.ownWriter = this.openWriter(undefined, options.writer);
       target.endpoint = this;
       this.outbox.open(this.outboxOwner(), socket, options.offload);
       this.handler = checkUdpHandler(options.handler(this.self));
@@ -254,12 +252,18 @@ export abstract class UdpEndpoint {
     if (this.state !== CLOSED) this.report(datagramError(errno, 1));
   }
 
-  protected openWriter(row: number, options: WriterOptions): LocalWriter {
+  /** A writer to the address in these words; undefined: to the peer. */
+  protected openWriter(to: Int32Array | undefined, options: WriterOptions): LocalWriter {
     this.checkOpen();
     const writer = new LocalWriter(this.lanes.flusher, options);
     this.writers.add(writer);
-    this.lanes.add(writer.id, row);
+    this.addLane(writer.id, to);
     return writer;
+  }
+
+  protected addLane(writerId: number, to: Int32Array | undefined): void {
+    this.lanes.checkWriterId(writerId);
+    this.lanes.add(writerId, to === undefined ? CONNECTED : this.outbox.addresses.add(to, 0));
   }
 
   private outboxOwner(): UdpOutboxOwner {
@@ -270,7 +274,10 @@ export abstract class UdpEndpoint {
           this.tell(() => this.handler.onDrained?.(this.self));
         if (this.outbox.queuedBytes > 0) return;
         // A quiet link keeps no buffer.
-        for (const writer of this.writers) if (!writer.closed) writer.releaseIdle();
+        for (const writer of this.writers) {
+          if (writer.closed) this.writers.delete(writer);
+          else writer.releaseIdle();
+        }
       },
       sendMalformed: (bytes) => {
         const what = `${bytes} bytes that a writer wrote are no messages with lengths`;

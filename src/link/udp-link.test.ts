@@ -14,6 +14,7 @@ import {
 import type { Packet } from '../packet/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
 import { UdpAddress, type UdpLink } from './index.ts';
+import type { UdpOutbox } from './udp-outbox.ts';
 
 const ETHERNET_BYTES = 1472;
 const UDP_BYTES_MAX = 65_507;
@@ -344,6 +345,39 @@ each('one link sends to many addresses: by writers, by packets, each in order', 
   }
   await until(() => got.every((list) => list.length === 70));
   for (const list of got) expect(list).toEqual(Array.from({ length: 70 }, (_, n) => n));
+  await peers.close();
+});
+
+each('writers for one address after the other leave nothing behind', async (i) => {
+  const peers = new UdpPeers(i);
+  let received = 0;
+  const targets: UdpAddress[] = [];
+  for (let t = 0; t < 3; t++) {
+    targets.push((await peers.open({ onMessage: () => void received++ })).local);
+  }
+  const hub = await peers.open({ onMessage() {} });
+  const kept = hub.writerTo(targets[0]);
+  let sent = 0;
+  // More than the shared flusher has writers.
+  for (let n = 0; n < 5000; n += 10) {
+    for (let k = 0; k < 10; k++) {
+      const writer = hub.writerTo(targets[(n + k) % 3]);
+      if (k === 0 && writer.tryWrite(Uint8Array.of(0, 1, 7))) sent++;
+      writer.close();
+    }
+    await until(() => received === sent);
+  }
+  expect(kept.tryWrite(Uint8Array.of(0, 1, 7))).toBe(true);
+  await until(() => received === sent + 1);
+  const held = (link: UdpLink) => (Reflect.get(link, 'outbox') as UdpOutbox).addresses.heldCount;
+  const writers = Reflect.get(hub, 'writers') as ReadonlySet<LocalWriter>;
+  expect([held(hub), writers.size, writers.has(kept)]).toEqual([1, 1, true]);
+  // Nor does one that goes over to another link.
+  const other = await peers.open({ onMessage() {} });
+  other.addWriter(kept.id, targets[1]);
+  expect([held(hub), held(other)]).toEqual([0, 1]);
+  kept.close();
+  await until(() => held(other) === 0);
   await peers.close();
 });
 

@@ -20,8 +20,9 @@ import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
 import type { Link } from './link.ts';
 import { UdpAddress, writeAddress } from './udp-address.ts';
+import { CONNECTED } from './udp-address-table.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
-import { CONNECTED, SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
+import { SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
 import { UdpNativeSocket } from './udp-native-socket.ts';
 import {
@@ -154,14 +155,14 @@ export class UdpLink extends UdpEndpoint implements Link {
   }
 
   /**
-   * A writer whose messages go to this address. Closed with the link, or before by its owner, who
-   * then calls {@link removeWriter}.
+   * A writer whose messages go to this address. Closed with the link, or before by its owner; what
+   * it had flushed is sent all the same.
    *
    * **Throws** ERR_BUSBAR_LINK_CLOSED, ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError, also if
    * the link has a peer.
    */
   writerTo(to: UdpPeer | UdpAddress, options?: WriterOptions): LocalWriter {
-    return this.openWriter(this.rowOf(to), options ?? this.options.writer);
+    return this.openWriter(this.wordsOf(to), options ?? this.options.writer);
   }
 
   /**
@@ -172,14 +173,12 @@ export class UdpLink extends UdpEndpoint implements Link {
    */
   addWriter(writerId: number, to?: UdpPeer | UdpAddress): void {
     this.checkOpen();
-    this.lanes.add(writerId, to === undefined ? this.peerRow() : this.rowOf(to));
+    if (to === undefined) this.checkPeer();
+    this.addLane(writerId, to === undefined ? undefined : this.wordsOf(to));
   }
 
   /** Takes no more from a writer; what it has flushed and this link has not taken is dropped. */
   removeWriter(writerId: number): void {
-    for (const writer of this.writers) {
-      if (writer.id === writerId && writer.closed) this.writers.delete(writer);
-    }
     this.lanes.remove(writerId);
   }
 
@@ -238,9 +237,9 @@ export class UdpLink extends UdpEndpoint implements Link {
   ): boolean {
     this.checkOpen();
     if (!this.lanes.hasRoom()) return false;
-    const row =
-      to === undefined ? this.peerRow() : this.singleRow(checkUdpAddress('to', to).words, 0);
-    return this.pushWhole(bufferId, offset, length, row);
+    if (to === undefined) this.checkPeer();
+    const words = to === undefined ? undefined : this.wordsOf(to);
+    return this.pushWhole(bufferId, offset, length, words, 0);
   }
 
   /**
@@ -254,8 +253,8 @@ export class UdpLink extends UdpEndpoint implements Link {
     if (!this.lanes.hasRoom()) return false;
     const { intake } = this;
     this.checkMessage();
-    const row = this.peer === undefined ? this.singleRow(intake.table, intake.sourceAt) : CONNECTED;
-    return this.pushWhole(bufferId, offset, length, row);
+    const words = this.peer === undefined ? intake.table : undefined;
+    return this.pushWhole(bufferId, offset, length, words, intake.sourceAt);
   }
 
   // ── The present message ───────────────────────────────────────────────────────────────────────
@@ -392,23 +391,14 @@ export class UdpLink extends UdpEndpoint implements Link {
     return this.socket;
   }
 
-  private peerRow(): number {
+  private checkPeer(): void {
     if (this.peer === undefined) throw new TypeError('a link without peer must be told where to');
-    return CONNECTED;
   }
 
-  private rowOf(to: UdpPeer | UdpAddress): number {
-    return this.outbox.addAddress(this.checkTo(checkUdpAddress('to', to).words, 0));
-  }
-
-  private singleRow(words: Int32Array, index: number): number {
-    this.checkTo(words, index);
-    return this.outbox.addressFor(words, index);
-  }
-
-  private checkTo(words: Int32Array, index: number): Int32Array {
+  private wordsOf(to: UdpPeer | UdpAddress): Int32Array {
+    const { words } = checkUdpAddress('to', to);
     if (this.peer !== undefined) throw new TypeError('a link with a peer sends to nobody else');
-    const family = words[index + ADDRESS_FAMILY];
+    const family = words[ADDRESS_FAMILY];
     if (family !== this.local.family) {
       throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
     }
@@ -420,14 +410,25 @@ export class UdpLink extends UdpEndpoint implements Link {
     return wordsOf('networkInterface', networkInterface === undefined ? none : networkInterface);
   }
 
-  private pushWhole(bufferId: BufferId, offset: number, length: number, row: number): true {
+  /** A region as one datagram, to the address at `words[index]`; undefined: to the peer. */
+  private pushWhole(
+    bufferId: BufferId,
+    offset: number,
+    length: number,
+    words: Int32Array | undefined,
+    index: number,
+  ): true {
     // Whoever has no reference on it, or a region that is not in it, is told so here.
     this.pool.retain(bufferId);
     this.pool.release(bufferId);
     const begin = this.pool.offsetOf(bufferId);
     checkInteger('offset', offset, begin, begin + this.pool.bufferSize);
     checkInteger('length', length, 0, begin + this.pool.bufferSize - offset);
-    this.outbox.push(offset, length, bufferId, row, CUT_WHOLE);
+    const { outbox } = this;
+    const row = words === undefined ? CONNECTED : outbox.addresses.add(words, index);
+    outbox.push(offset, length, bufferId, row, CUT_WHOLE);
+    // The region holds it now.
+    outbox.letGo(row);
     if (this.outbox.isFull) this.outbox.send();
     else if (!this.isDue) {
       this.isDue = true;

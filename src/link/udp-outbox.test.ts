@@ -146,7 +146,8 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
       true,
     );
     const addresses = [1, 2, 3].map((port) => UdpAddress.of('10.0.0.1', port));
-    const fixed = outbox.addAddress(addresses[0].words);
+    const rows = outbox.addresses;
+    const fixed = rows.add(addresses[0].words, 0);
     const expected: string[] = [];
     let refused = 0;
     for (let i = 0; i < 40; i++) {
@@ -154,7 +155,7 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
       const { bytes, datagrams } = makeRegion(random, cut);
       const which = random.below(4);
       let row = which === 0 ? -1 : fixed;
-      if (which > 1) row = outbox.addressFor(addresses[which - 1].words, 0);
+      if (which > 1) row = rows.add(addresses[which - 1].words, 0);
       const to = which === 0 ? 'peer' : addresses[Math.max(0, which - 1)].toString();
       for (const datagram of datagrams) {
         if (datagram[0] === 255) refused++;
@@ -166,6 +167,7 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
         pool.bytes.set(bytes, offset);
         outbox.push(offset, bytes.length, id, row, cut);
       } else pool.release(id);
+      if (which > 1) rows.letGo(row);
       if (random.below(3) === 0) outbox.send();
       if (random.below(3) === 0) outbox.unblock();
     }
@@ -174,6 +176,9 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
       outbox.send();
     }
     expect(outbox.queuedBytes, replay).toBe(0);
+    expect(rows.heldCount, replay).toBe(1);
+    rows.letGo(fixed);
+    expect(rows.heldCount, replay).toBe(0);
     expect(socket.out, replay).toEqual(expected);
     expect(errors.filter((errno) => errno === EMSGSIZE).length, replay).toBe(refused);
     expect(outbox.stats(), replay).toMatchObject({

@@ -3,7 +3,6 @@
 
 import { constants } from 'node:os';
 import {
-  ADDRESS_WORDS,
   OUT_ADDRESS,
   OUT_LENGTH,
   OUT_OFFSET,
@@ -17,6 +16,7 @@ import {
 } from '../native/udp.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { WritingStats } from './link.ts';
+import { AddressTable } from './udp-address-table.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
 import { isAboutEarlier, isAboutSegments, isNotNow, type UdpSocket } from './udp-socket.ts';
 
@@ -85,6 +85,8 @@ const sent = new Int32Array(SENT_WORDS);
  */
 export class UdpOutbox {
   readonly isSynchronous: boolean = true;
+  /** Where it goes. */
+  readonly addresses: AddressTable = new AddressTable();
   private readonly pool: BufferPool;
   private readonly writersCut: Cut;
   private readonly datagramBytes: number;
@@ -96,14 +98,6 @@ export class UdpOutbox {
   /** REGION_FIELDS numbers each. */
   private readonly waiting: number[] = [];
   private waitingBytes = 0;
-  /**
-   * Rows of eight words: those of writers stay, those of single datagrams until all is sent. Rows
-   * that stay are the first `fixedCount`.
-   */
-  private addresses: Int32Array = new Int32Array(4 * ADDRESS_WORDS);
-  private addressCount = 0;
-  private fixedCount = 0;
-
   private sending = false;
   private isBlocked = false;
   private isClosed = false;
@@ -149,26 +143,10 @@ export class UdpOutbox {
     return this.isBlocked;
   }
 
-  /** Keeps an address for a writer; its row is good for as long as the link. */
-  addAddress(words: Int32Array): number {
-    const { addresses, fixedCount } = this;
-    for (let row = 0; row < fixedCount; row++) {
-      if (sameAddress(addresses, row * ADDRESS_WORDS, words, 0)) return row;
-    }
-    const row = this.appendAddress(words, 0);
-    this.fixedCount = this.addressCount;
-    return row;
-  }
-
-  /** The row of an address for datagrams that are pushed next. */
-  addressFor(words: Int32Array, index: number): number {
-    const { addresses, addressCount } = this;
-    const last = (addressCount - 1) * ADDRESS_WORDS;
-    if (addressCount > 0 && sameAddress(addresses, last, words, index)) return addressCount - 1;
-    return this.appendAddress(words, index);
-  }
-
-  /** Takes a region and one reference on its buffer. Nothing is sent before {@link send}. */
+  /**
+   * Takes a region and one reference on its buffer. Nothing is sent before {@link send}; until it
+   * is, the region holds its row of {@link addresses} as well.
+   */
   push(
     offset: number,
     length: number,
@@ -182,7 +160,13 @@ export class UdpOutbox {
       return;
     }
     this.waitingBytes += length + REGION_COST_BYTES;
+    this.addresses.hold(address);
     this.waiting.push(offset, offset + length, bufferId, cut, address);
+  }
+
+  /** A writer that went to this row of {@link addresses} goes there no more. */
+  letGo(address: number): void {
+    this.addresses.letGo(address);
   }
 
   /** The socket has room again. */
@@ -212,8 +196,9 @@ export class UdpOutbox {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    const { waiting, pool } = this;
+    const { waiting, addresses, pool } = this;
     for (let i = 0; i < waiting.length; i += REGION_FIELDS) {
+      addresses.letGo(waiting[i + ADDRESS]);
       this.lostBytes += waiting[i + END] - waiting[i + BEGIN];
       pool.release(waiting[i + BUFFER] as BufferId);
     }
@@ -245,7 +230,7 @@ export class UdpOutbox {
       const segments = single === 0 ? this.segments : 0;
       const rows = this.cut(single > 0 ? single : ROWS_MAX, segments);
       if (rows === 0) break;
-      const done = socket.send(table, rows, this.addresses, segments, sent);
+      const done = socket.send(table, rows, this.addresses.words, segments, sent);
       if (done < 0) throw new Error(`the shim refuses the table: ${done}`);
       this.writes += sent[SENT_CALLS];
       if (done > 0) this.advance(done, true);
@@ -273,7 +258,6 @@ export class UdpOutbox {
       if (cleared > 0 && !this.isClosed) this.owner?.sendFailed(REFUSED, cleared);
       if (this.isBlocked) break;
     }
-    if (this.waiting.length === 0) this.addressCount = this.fixedCount;
   }
 
   /** The first datagrams that wait will never be sent: one, or a run that was refused as one. */
@@ -418,25 +402,14 @@ export class UdpOutbox {
   /** Gives back the first regions that wait; what is left in them has been counted. */
   private releaseBefore(index: number): void {
     if (index === 0) return;
-    const { waiting, pool } = this;
+    const { waiting, addresses, pool } = this;
     for (let i = 0; i < index; i += REGION_FIELDS) {
       this.waitingBytes -= waiting[i + END] - waiting[i + BEGIN] + REGION_COST_BYTES;
+      addresses.letGo(waiting[i + ADDRESS]);
       pool.release(waiting[i + BUFFER] as BufferId);
     }
     if (index === waiting.length) waiting.length = 0;
     else waiting.splice(0, index);
-  }
-
-  private appendAddress(words: Int32Array, index: number): number {
-    const row = this.addressCount++;
-    const at = row * ADDRESS_WORDS;
-    if (at === this.addresses.length) {
-      const larger = new Int32Array(2 * at);
-      larger.set(this.addresses);
-      this.addresses = larger;
-    }
-    for (let i = 0; i < ADDRESS_WORDS; i++) this.addresses[at + i] = words[index + i];
-    return row;
   }
 }
 
@@ -451,9 +424,4 @@ function datagramsOf(row: number, count: number): number {
     datagrams += segment > 0 ? Math.ceil(table[w + OUT_LENGTH] / segment) : 1;
   }
   return datagrams;
-}
-
-function sameAddress(a: Int32Array, at: number, b: Int32Array, index: number): boolean {
-  for (let i = 0; i < ADDRESS_WORDS; i++) if (a[at + i] !== b[index + i]) return false;
-  return true;
 }
