@@ -11,6 +11,8 @@ const MODULE = new URL('./threads/group.worker.js', import.meta.url);
 export const LANE_CAPACITY = 1024;
 /** Looks at the executors' progress before the event loop gets a turn. */
 const LOOKS = 200;
+/** How long the measuring thread then lets go of its core. */
+const NAP_MS = 0.02;
 /** What lanes, caches and hands may hold of each executor. */
 const BUFFERS_PER_EXECUTOR = 2048;
 
@@ -28,6 +30,8 @@ export class GroupCase {
   /** What was sent and must have been handled, modulo 2³². */
   private goal = 0;
   private crash: unknown;
+  /** A word that nobody changes. */
+  private readonly never: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
   private constructor(group: ExecutorGroup, pool: BufferPool, progress: Int32Array) {
     this.group = group;
@@ -76,12 +80,16 @@ export class GroupCase {
     this.goal = (this.goal + packets) | 0;
   }
 
-  /** Resolves when all that was sent has been handled. */
+  /**
+   * Resolves when all that was sent has been handled. Leaves the core to the executors meanwhile:
+   * there may be more of them than cores.
+   */
   async handled(): Promise<void> {
     for (let looks = 1; handledSoFar(this.progress) !== this.goal; looks++) {
       if (looks % LOOKS !== 0) continue;
       this.check();
       await new Promise((resolve) => setImmediate(resolve));
+      Atomics.wait(this.never, 0, 0, NAP_MS);
     }
   }
 
