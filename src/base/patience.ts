@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Foundation under every room: how long a caller waits, and what makes it give up. */
 
+import { offAbort, onAbort } from './abort.ts';
 import { checkOptions, checkSignal, checkTimeoutMs } from './check.ts';
 import { startTimer, stopTimer, type Timer } from './clock.ts';
 import { BusbarError } from './errors.ts';
@@ -52,12 +53,14 @@ export class Patience {
       this.end();
       giveUp(signal.reason);
     };
-    signal.addEventListener('abort', this.#onAbort, { once: true });
+    onAbort(signal, this.#onAbort);
   }
 
   /** The wait is over: nothing is called any more. */
   end(): void {
     stopTimer(this.#timer);
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+    if (this.#signal !== undefined && this.#onAbort !== undefined) {
+      offAbort(this.#signal, this.#onAbort);
+    }
   }
 }

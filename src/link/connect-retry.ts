@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way: trying to connect again, later and later, while that may help. */
 
+import { offAbort, onAbort } from '../base/abort.ts';
 import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -108,15 +109,15 @@ function mayPass(error: unknown): error is BusbarError {
 
 function wait(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
+    const abort = (): void => {
       stopTimer(timer);
       reject(signal?.reason);
     };
     const timer = startTimer(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort);
+      if (signal !== undefined) offAbort(signal, abort);
       resolve();
     });
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) abort();
+    else if (signal !== undefined) onAbort(signal, abort);
   });
 }

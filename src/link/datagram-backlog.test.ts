@@ -5,7 +5,7 @@ import { DatagramBacklog } from './datagram-backlog.ts';
 
 function makeBacklog(bytesMax: number) {
   const bytes = new Uint8Array(new SharedArrayBuffer(1024));
-  const owner = { readable() {}, writable() {}, failed() {} };
+  const owner = { readable() {}, writable() {}, failed() {}, sendFailed() {} };
   const backlog = new DatagramBacklog(bytes, owner, bytesMax);
   const table = new Int32Array(IN_WORDS);
   table[IN_OFFSET] = 100;

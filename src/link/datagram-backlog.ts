@@ -66,7 +66,10 @@ export class DatagramBacklog {
     }
     this.waitingBytes += cost;
     this.waiting.push({ bytes, source });
-    if (this.reading && !this.isDue) this.owner.readable();
+    if (!this.reading || this.isDue) return;
+    this.owner.readable();
+    // It may be in the midst of an earlier one.
+    if (this.reading && this.waiting.length > 0) this.callSoon();
   }
 
   /** As `UdpSocket.receive`. */

@@ -4,9 +4,9 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { assert } from '../base/assert.ts';
+import { throwLater } from '../base/throw-later.ts';
 import { WRITE_WORDS, type WriteSockets, writeSocketsCall } from '../native/socket-writes.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { throwLater } from './throw-later.ts';
 
 /** What has regions to write. None of these should throw. */
 export interface DirectWriter {

@@ -23,9 +23,9 @@ export interface IntakeOwner {
   deliver(): void;
   /** The other side has ended, and all that it sent is delivered. */
   ended(): void;
-  /** Reading cannot go on: what the framer or the pool threw. */
+  /** Reading cannot go on: this is no stream of frames, or what the pool threw. */
   intakeFailed(error: unknown): void;
-  /** `deliver` threw. May throw on. */
+  /** `deliver` threw what is its program's to know. May throw on. */
   deliveryFailed(error: unknown): void;
 }
 
@@ -36,7 +36,7 @@ const SMALL_READ_BYTES_MAX = 4096;
  * The memory that quiet links of this thread read into, all of them the same: a read is delivered
  * at once, before the next one can happen.
  */
-const shared = new Uint8Array(SMALL_READ_BYTES_MAX);
+const shared = new Uint8Array(SMALL_READ_BYTES_MAX + 1);
 
 /** The default of `directReadBytes`. */
 export function directReadBytesDefault(bufferSize: number): number {
@@ -55,8 +55,9 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *           held.
  *
  *   QUIET ──a read fills the space, or leaves a frame begun──▶ DIRECT
- *   QUIET ◀──a read brings less than directReadBytes, and leaves no frame begun── DIRECT
+ *   QUIET ◀──a read does not fill the space, and leaves no frame begun── DIRECT
  *
+ * A read that does not fill its space has emptied the socket: the next one may be long in coming.
  * So a busy connection is not copied, and thousands of quiet ones cost the pool nothing. While
  * packets keep the framer's buffer anyway, it is kept for the next small reads too, so that small
  * packets do not take a buffer each; until nothing has come for a while.
@@ -71,7 +72,7 @@ export class Intake implements Lingerer {
   readonly target: ReadTarget;
 
   readonly #pool: BufferPool;
-  readonly #directReadBytes: number;
+  readonly #staysDirect: boolean;
   readonly #quiet: Uint8Array;
   #owner: IntakeOwner | undefined;
   #socket: Duplex | undefined;
@@ -104,8 +105,9 @@ export class Intake implements Lingerer {
   constructor(pool: BufferPool, framer: Framer, directReadBytes: number) {
     this.#pool = pool;
     this.framer = framer;
-    this.#directReadBytes = directReadBytes;
-    this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes);
+    this.#staysDirect = directReadBytes === 0;
+    // One more: bytes that are as many as a power of two do not fill it.
+    this.#quiet = this.#staysDirect ? shared : shared.subarray(0, directReadBytes + 1);
     this.#space = this.#quiet;
     this.target = {
       buffer: () => this.#space,
@@ -216,7 +218,7 @@ export class Intake implements Lingerer {
     const goOn = this.#advance();
     if (this.#stash !== undefined) this.#keepStash();
     if (goOn) this.#tellEnd();
-    return goOn && this.#chooseSpace(count);
+    return goOn && this.#chooseSpace(count === space.length);
   }
 
   #onChunk(chunk: Uint8Array): boolean {
@@ -285,7 +287,8 @@ export class Intake implements Lingerer {
       this.#owner?.deliver();
       return true;
     } catch (error) {
-      this.#owner?.deliveryFailed(error);
+      if (isFramerFailure(this.framer, error)) this.#owner?.intakeFailed(error);
+      else this.#owner?.deliveryFailed(error);
       return false;
     } finally {
       this.#delivering = false;
@@ -296,10 +299,10 @@ export class Intake implements Lingerer {
    * After a read that was delivered: direct or quiet, as the class comment says. False: the link
    * has failed.
    */
-  #chooseSpace(count: number): boolean {
+  #chooseSpace(filled: boolean): boolean {
     if (this.#closed) return true;
     const framer = this.framer;
-    if (count < this.#directReadBytes && framer.pendingBytes === 0) {
+    if (!filled && !this.#staysDirect && framer.pendingBytes === 0) {
       this.#releaseIdle();
       return true;
     }
@@ -390,6 +393,18 @@ export class Intake implements Lingerer {
     if (!this.#closed && (waits || this.#delivering)) return;
     this.#endIsDue = false;
     this.#owner?.ended();
+  }
+}
+
+/**
+ * A framer that has failed throws the same error again; everything else was thrown by the handler.
+ */
+function isFramerFailure(framer: Framer, error: unknown): boolean {
+  try {
+    framer.lend();
+    return false;
+  } catch (failure) {
+    return failure === error;
   }
 }
 

@@ -12,8 +12,6 @@ export interface LaneOutbox {
   readonly queuedBytes: number;
   /** Whether so much waits that it should be sent before this turn of the event loop ends. */
   readonly isFull: boolean;
-  /** True if a send may make room before it returns. */
-  readonly isSynchronous?: boolean;
   /** Takes a region and one reference on its buffer; `row` says where its writer's regions go. */
   push(offset: number, length: number, bufferId: BufferId, row: number): void;
   /** A writer that had this row is not the link's any more. */
@@ -23,10 +21,21 @@ export interface LaneOutbox {
 }
 
 /**
+ * How often a drain takes what a send has made room for. What other threads add meanwhile must not
+ * keep the event loop; it comes with the next turn.
+ */
+const PASSES_MAX = 64;
+
+/**
  * A link's side of the switchboard: one outlet for each of its writers.
  *
- * When `highWaterBytes` wait in the outbox the link is *stalled*: what its writers flush stays in
- * their lanes of the flusher, until only `lowWaterBytes` wait.
+ *   FLOWING  regions come.
+ *   HALTED   `highWaterBytes` wait in the outbox: no more come before it has sent.
+ *   STALLED  they wait still when it has: what the writers flush stays in their lanes of the
+ *            flusher, until only `lowWaterBytes` wait.
+ *
+ *   FLOWING ──the outbox is full──▶ HALTED ──it sends──▶ FLOWING
+ *                                      └─────it sends, and has no room──▶ STALLED
  */
 export class Lanes {
   readonly #board: Switchboard;
@@ -34,8 +43,13 @@ export class Lanes {
   #highWaterBytes: number;
   readonly #lowWaterBytes: number;
   readonly #lanes = new Map<number, Lane>();
+  /** Of what comes by no lane. */
+  readonly #single: Outlet;
+  #halted = false;
   #stalled = false;
   #stalls = 0;
+  /** Lanes may hold what there is room for now. */
+  #hasMore = false;
 
   /** `flusher` undefined: the one that links of the pool share. */
   constructor(
@@ -49,6 +63,7 @@ export class Lanes {
     this.#outbox = outbox;
     this.#highWaterBytes = highWaterBytes;
     this.#lowWaterBytes = lowWaterBytes;
+    this.#single = new Lane(this, outbox, NO_WRITER, 0);
   }
 
   get flusher(): WriteFlusher {
@@ -93,14 +108,18 @@ export class Lanes {
     if (this.#lanes.get(lane.writerId) === lane) this.#forget(lane.writerId);
   }
 
-  /** Removes every writer. */
-  clear(): void {
-    for (const writerId of [...this.#lanes.keys()]) this.remove(writerId);
-  }
-
-  /** Takes what was flushed. Unless stalled afterwards, the lanes are empty then. */
-  drain(): void {
-    if (!this.#board.flusher.closed) this.#board.drain();
+  /**
+   * Takes what was flushed, sending where need be to make room. Returns whether the lanes are
+   * empty, unless stalled; if not, another drain follows soon.
+   */
+  drain(): boolean {
+    if (this.#board.flusher.closed) return true;
+    for (let pass = 0; pass < PASSES_MAX; pass++) {
+      this.#hasMore = false;
+      this.#board.drain();
+      if (!this.#hasMore) break;
+    }
+    return !this.#hasMore && !this.#halted;
   }
 
   /**
@@ -109,16 +128,18 @@ export class Lanes {
    */
   resume(): boolean {
     if (!this.#stalled) return false;
-    this.#stalled = false;
-    for (const [writerId, lane] of this.#lanes) this.#board.resume(writerId, lane);
+    this.#flow();
     this.drain();
     return !this.#stalled;
   }
 
-  /** Takes all that there is, and whatever comes: for an outbox that drops and counts it. */
+  /**
+   * Takes all that there is, and whatever comes from now on: for an outbox that drops and counts
+   * it, also what writers of other threads flush when the link has long closed.
+   */
   giveUp(): void {
     this.#highWaterBytes = Infinity;
-    this.resume();
+    this.#flow();
     this.drain();
   }
 
@@ -127,16 +148,55 @@ export class Lanes {
     return this.#stalled && this.#outbox.queuedBytes <= this.#lowWaterBytes && this.resume();
   }
 
-  /** Whether more may come, if need be after a try to send what waits; if not, it is a stall. */
-  hasRoom(): boolean {
-    if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
-    if (this.#outbox.isSynchronous === true) {
-      this.#outbox.send();
-      if (this.#outbox.queuedBytes < this.#highWaterBytes) return true;
+  /** Whether there is room for what comes by no lane, if need be after a try to send what waits. */
+  makeRoom(): boolean {
+    if (this.#hasRoom) return true;
+    this.#outbox.send();
+    if (this.#hasRoom) return true;
+    this.#stall();
+    return false;
+  }
+
+  /** After a push by no lane: sends what waits at the end of this turn, or now if it is much. */
+  pushed(): void {
+    if (this.#outbox.isFull) this.send();
+    else this.#board.sendSoon(this.#single);
+  }
+
+  /** After a push: whether more may come before what waits is sent. */
+  takesMore(): boolean {
+    if (this.#hasRoom) return true;
+    this.#halted = true;
+    return false;
+  }
+
+  /** Sends what waits. */
+  send(): void {
+    this.#outbox.send();
+    if (!this.#halted) return;
+    if (this.#hasRoom) {
+      this.#flow();
+      this.#hasMore = true;
+    } else {
+      this.#stall();
     }
+  }
+
+  get #hasRoom(): boolean {
+    return this.#outbox.queuedBytes < this.#highWaterBytes;
+  }
+
+  #stall(): void {
+    this.#halted = false;
     if (!this.#stalled) this.#stalls++;
     this.#stalled = true;
-    return false;
+  }
+
+  /** What the lanes have kept comes with the next drain. */
+  #flow(): void {
+    this.#halted = false;
+    this.#stalled = false;
+    for (const [writerId, lane] of this.#lanes) this.#board.resume(writerId, lane);
   }
 
   /** **Throws** RangeError, TypeError. */
@@ -152,6 +212,8 @@ export class Lanes {
     return lane;
   }
 }
+
+const NO_WRITER = -1;
 
 /** One writer's outlet. */
 class Lane implements Outlet {
@@ -170,7 +232,7 @@ class Lane implements Outlet {
 
   push(offset: number, length: number, bufferId: BufferId): boolean {
     this.#outbox.push(offset, length, bufferId, this.row);
-    return this.#lanes.hasRoom();
+    return this.#lanes.takesMore();
   }
 
   isFull(): boolean {
@@ -178,7 +240,7 @@ class Lane implements Outlet {
   }
 
   send(): void {
-    this.#outbox.send();
+    this.#lanes.send();
   }
 
   gone(): void {

@@ -385,3 +385,45 @@ test('wrong options are named', async () => {
   const listenOn = { ...options, path: 'x' } as object as TcpLinkOptions;
   await expect(network.listen(pool, listenOn)).rejects.toThrow(/no option "path"/);
 });
+
+test('a second listener at a place is refused, and its signal is not that of the first', async () => {
+  const pool = makePool();
+  const network = new LoopbackNetwork();
+  const options = { port: 7000, codec, handler: () => ({ onFrame() {} }) };
+  const server = await network.listen(pool, options);
+  const abort = new AbortController();
+  await expect(network.listen(pool, { ...options, signal: abort.signal })).rejects.toMatchObject({
+    code: 'ERR_BUSBAR_LINK_REFUSED',
+    cause: { code: 'EADDRINUSE' },
+  });
+  abort.abort();
+  const link = await network.connect(pool, options);
+  await link.close();
+  await server.close();
+});
+
+test('a handler may step the network: what is left of the instant happens once', async () => {
+  const pool = makePool();
+  const network = new LoopbackNetwork({ automatic: false });
+  const got: number[] = [];
+  const server = await network.open(pool, {
+    handler: () => ({
+      onMessage(offset) {
+        got.push(pool.bytes[offset]);
+        if (got.length === 1) network.step();
+      },
+    }),
+  });
+  const { host, port } = server.local;
+  const client = await network.open(pool, {
+    peer: { host, port },
+    handler: () => ({ onMessage() {} }),
+  });
+  for (let n = 0; n < 3; n++) client.tryWrite(Uint8Array.of(n));
+  client.flush();
+  expect(network.step()).toBe(true);
+  expect(network.underWay).toBe(0);
+  await until(() => got.length === 3);
+  expect(got).toEqual([0, 1, 2]);
+  await Promise.all([client.close(), server.close()]);
+});

@@ -147,10 +147,11 @@ export class LoopbackNetwork {
     const host = checkHost('host', options.host ?? HOST_DEFAULT);
     const port = checkInteger('port', options.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
     const place = placeOf(host, port);
+    // Before there is a server: its end, as by a signal, would be that of the other one.
+    if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
     const listener = new Listener(host, port, () => void this.#listeners.delete(place));
     const { host: _h, port: _p, ...rest } = options;
     const server = TcpServer.over(pool, listener, rest);
-    if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
     this.#listeners.set(place, listener);
     return server;
   }

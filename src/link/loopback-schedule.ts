@@ -66,7 +66,8 @@ export class LoopbackSchedule {
 
   /**
    * Everything happens that was due at the next instant. False: nothing is under way. What an event
-   * throws is thrown on; the others of its instant come with the next step.
+   * throws is thrown on; the others of its instant come with the next step. May be called from an
+   * event: then what is left of the instant happens first.
    */
   step(): boolean {
     const events = this.#events;
@@ -77,6 +78,8 @@ export class LoopbackSchedule {
     let due = 0;
     while (events[this.#from + due]?.atMs === untilMs) due++;
     for (; due > 0; due--) {
+      // None is left if one of them has made a step of its own.
+      if (this.#nextMs !== untilMs) break;
       const { happen } = events[this.#from++];
       if (this.#from === events.length || this.#from >= PAST_COUNT_MAX) {
         events.splice(0, this.#from);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
+import { until } from '../../test/turns.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -238,3 +239,21 @@ test('a server does not listen with options of which no link can be made', async
   expectNoneHeld(pool);
   other.close();
 });
+
+test.each(['close', 'destroy'] as const)(
+  'a stream that never says what became of a write does not keep the link from its %s',
+  async (how) => {
+    const pool = makePool();
+    const { link, reasons } = makeLink(
+      pool,
+      makeStream(() => {}),
+    );
+    link.writer.tryWrite(new Uint8Array(100));
+    await until(() => link.stats().writes === 1);
+    if (how === 'destroy') link.destroy();
+    await link.close({ deadlineMs: 1 });
+    expect(reasons).toHaveLength(1);
+    expect(link.stats()).toMatchObject({ bytesWritten: 0, lostBytes: 100, queuedBytes: 0 });
+    expectNoneHeld(pool);
+  },
+);

@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { throwLater } from '../base/throw-later.ts';
 import { errnoName } from '../native/shim.ts';
 import {
   WRITE_LENGTH,
@@ -24,7 +25,6 @@ import {
   WRITER_ROWS,
 } from './direct-writes.ts';
 import type { WritingStats } from './link.ts';
-import { throwLater } from './throw-later.ts';
 
 /** What an outbox has done so far. */
 export interface OutboxStats extends WritingStats {
@@ -88,7 +88,7 @@ export class Outbox implements DirectWriter {
   #inFlightBytes = 0;
   #waitingBytes = 0;
   #discarded = false;
-  /** The stream threw. It may call back nevertheless, which means nothing any more. */
+  /** The stream threw or closed. It may call back nevertheless, which means nothing any more. */
   #failed = false;
 
   #bytesWritten = 0;
@@ -264,7 +264,8 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * Releases what waits and refuses what comes. What the system has is released in its callback.
+   * Releases what waits and refuses what comes, which counts as lost. What the system has is
+   * released in its callback.
    */
   discard(): void {
     if (this.#discarded) return;
@@ -276,6 +277,18 @@ export class Outbox implements DirectWriter {
     waiting.length = this.#head;
     this.#lostBytes += this.#waitingBytes;
     this.#waitingBytes = 0;
+  }
+
+  /**
+   * The stream has closed. What it was given in copies it may never call back; where it was not,
+   * the system may still read it, and does.
+   */
+  streamClosed(): void {
+    if (!this.#copying || this.#inFlight === 0 || this.#failed) return;
+    this.#failed = true;
+    this.#lostBytes += this.#inFlightBytes;
+    this.#removeSent();
+    this.discard();
   }
 
   /** Counts bytes that were to be sent and never came here. */

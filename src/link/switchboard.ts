@@ -2,17 +2,18 @@
 /** From the flusher to the sockets: each region goes to the link that carries its writer. */
 
 import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { WriteFlusher } from '../writer/index.ts';
 import { DirectWrites } from './direct-writes.ts';
-import { throwLater } from './throw-later.ts';
 
 /** Where the regions of some writers go. */
 export interface Outlet {
   /** The switchboard's mark: `send` will be called at the end of this turn. */
   isDue: boolean;
   /**
-   * Takes a region and one reference on its buffer. Returns false if no more should come for now.
+   * Takes a region and one reference on its buffer. Returns false if no more should come before
+   * {@link send}. Called within a drain: nobody else may be called from here.
    */
   push(offset: number, length: number, bufferId: BufferId): boolean;
   /** Whether so much waits that it should be sent before this turn of the event loop ends. */
@@ -21,7 +22,7 @@ export interface Outlet {
   send(): void;
   /**
    * Nothing comes from the writer any more: it has closed and all that it flushed was pushed, or it
-   * was plugged elsewhere. Should not throw.
+   * was plugged elsewhere. Called within a drain, and should not throw.
    */
   gone(): void;
 }
@@ -52,8 +53,8 @@ export class Switchboard {
   /** Outlets with something to send; `isDue` is set in each. */
   #due: Outlet[] = [];
   #dueSpare: Outlet[] = [];
-  #draining = false;
-  #drainAgain = false;
+  /** Outlets that have no room, or enough to be sent at once. */
+  readonly #full: Outlet[] = [];
   readonly #directWrites: DirectWrites | undefined;
 
   private constructor(pool: BufferPool, flusher: WriteFlusher) {
@@ -123,20 +124,15 @@ export class Switchboard {
     if (this.#outlets[writerId] === outlet) this.flusher.resumeWriter(writerId);
   }
 
-  /** Sorts everything that was flushed, except what is paused, to the outlets. */
+  /**
+   * Sorts everything that was flushed, except what is paused, to the outlets; then those that are
+   * full send. What that makes room for is not taken: see {@link Lanes.drain}.
+   */
   drain(): void {
-    if (this.#draining) {
-      this.#drainAgain = true;
-      return;
-    }
-    this.#draining = true;
-    try {
-      do {
-        this.#drainAgain = false;
-        this.flusher.drain(this.#sink);
-      } while (this.#drainAgain);
-    } finally {
-      this.#draining = false;
+    this.flusher.drain(this.#sink);
+    // From here on anybody may be called, and may call this again.
+    for (let outlet = this.#full.pop(); outlet !== undefined; outlet = this.#full.pop()) {
+      send(outlet);
     }
   }
 
@@ -146,14 +142,21 @@ export class Switchboard {
       this.#pool.release(bufferId);
       return;
     }
-    if (!outlet.push(offset, length, bufferId)) this.flusher.pauseWriter(writerId);
-    if (outlet.isFull()) {
-      outlet.send();
-    } else if (!outlet.isDue) {
-      outlet.isDue = true;
-      if (this.#due.push(outlet) === 1) setImmediate(this.#sendDue);
+    const takesMore = outlet.push(offset, length, bufferId);
+    if (!takesMore) this.flusher.pauseWriter(writerId);
+    if (!takesMore || outlet.isFull()) {
+      if (this.#full.at(-1) !== outlet) this.#full.push(outlet);
+    } else {
+      this.sendSoon(outlet);
     }
   };
+
+  /** The outlet sends at the end of this turn. */
+  sendSoon(outlet: Outlet): void {
+    if (outlet.isDue) return;
+    outlet.isDue = true;
+    if (this.#due.push(outlet) === 1) setImmediate(this.#sendDue);
+  }
 
   readonly #sendDue = (): void => {
     const due = this.#due;
@@ -162,15 +165,20 @@ export class Switchboard {
     this.#directWrites?.hold();
     for (let i = 0; i < due.length; i++) {
       due[i].isDue = false;
-      try {
-        due[i].send();
-      } catch (error) {
-        throwLater(error);
-      }
+      send(due[i]);
     }
     due.length = 0;
     this.#directWrites?.release();
   };
+}
+
+/** What one throws is not the others' business. */
+function send(outlet: Outlet): void {
+  try {
+    outlet.send();
+  } catch (error) {
+    throwLater(error);
+  }
 }
 
 const boards = new WeakMap<WriteFlusher, Switchboard>();

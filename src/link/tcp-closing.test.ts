@@ -215,3 +215,23 @@ if (process.platform !== 'win32') {
     pool.close();
   });
 }
+
+test('close sends what was committed behind an open reservation, which it ends', async () => {
+  for (const count of [1, 40]) {
+    const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 128, maxThreads: 2 });
+    const { link, peer } = await connectToBare(pool, {});
+    let received = 0;
+    peer.on('data', (chunk) => {
+      received += chunk.length;
+    });
+    peer.on('end', () => peer.end());
+    expect(link.writer.tryReserve(10)).toBeGreaterThanOrEqual(0);
+    let accepted = 0;
+    for (let i = 0; i < count; i++) if (link.writer.tryWrite(new Uint8Array(900))) accepted += 900;
+    await link.close();
+    expect(link.stats()).toMatchObject({ bytesWritten: accepted, lostBytes: 0 });
+    expect(received).toBe(accepted);
+    expect(pool.stats().held).toBe(0);
+    pool.close();
+  }
+});

@@ -3,17 +3,20 @@
 
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { offAbort, onAbort } from '../base/abort.ts';
 import { checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Framer } from '../framer/index.ts';
-import type { BufferPool } from '../pool/index.ts';
+import type { Packet } from '../packet/index.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 import { LocalWriter } from '../writer/index.ts';
 import { type IngestMode, readsInto, rewire } from './ingest.ts';
 import { Intake, type IntakeOwner, type IntakeStats } from './intake.ts';
 import { Lanes } from './lanes.ts';
 import type { CloseOptions, Link, LinkStats } from './link.ts';
 import { Outbox, type OutboxStats } from './outbox.ts';
+import { checkHeldRegion, trySendPacket } from './sent-region.ts';
 import { checkAddress, openSocket, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 import {
   checkHandler,
@@ -114,7 +117,7 @@ export class TcpLink implements Link {
       deliver: this.#deliverer(),
       ended: () => this.#onEnd(),
       intakeFailed: (error) => this.#destroy(asBusbarError(error)),
-      deliveryFailed: (error) => this.#deliveryFailed(error),
+      deliveryFailed: (error) => this.#handlerFailed(error),
     };
     intake.open(owner, socket, ingest === 'copy');
   }
@@ -214,13 +217,7 @@ export class TcpLink implements Link {
     this.#intake.resume();
   }
 
-  /**
-   * Sends now what has been written, instead of at the end of this turn. Returns {@link writable}.
-   *
-   * When the writer has said "not now" it makes room in the lane. If it still says so afterwards
-   * and `writable` is false, `onDrained` will come; if `writable` is true the pool has no buffer:
-   * `writer.reserve()` waits for one.
-   */
+  /** Sends now what has been written, see `Link.flush`. Returns {@link writable}. */
   flush(): boolean {
     if (this.#writeState === WRITING) {
       if (!this.writer.closed) this.writer.flush();
@@ -231,20 +228,39 @@ export class TcpLink implements Link {
   }
 
   /**
-   * Sends what another writer of the same flusher writes too; for writers of other threads. Order
-   * is kept per writer.
+   * Sends a packet's bytes by reference, as they are, behind what the link's writer has written:
+   * one buffer may go to any number of links. False: not now, as while a reservation is open.
    *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError for what is no writer's id.
+   * **Ownership** the link has the packet on success, the caller still if not, or if this throws.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
+   */
+  trySend(packet: Packet): boolean {
+    return trySendPacket(packet, this.pool, (id, begin, n) => this.trySendRegion(id, begin, n));
+  }
+
+  /** The same by numbers: takes one reference of this thread on success. **Throws** RangeError. */
+  trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
+    if (this.#writeState !== WRITING) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
+    checkHeldRegion(this.pool, bufferId, offset, length);
+    if (!this.writer.closed && !this.#flushBefore()) return false;
+    if (!this.#lanes.makeRoom()) return false;
+    this.#outbox.push(offset, length, bufferId);
+    this.#lanes.pushed();
+    return true;
+  }
+
+  /**
+   * Sends what another writer of the same flusher writes too; for writers of other threads. Order
+   * is kept per writer. What it flushes when the link has ended counts as lost.
+   *
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError for what cannot be a writer's id.
    */
   addWriter(writerId: number): void {
     if (this.#writeState !== WRITING) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
     this.#lanes.add(writerId);
   }
 
-  /**
-   * Takes no more from a writer that was added; what it has flushed and this link has not taken is
-   * dropped.
-   */
+  /** Takes no more from a writer; what it has flushed and this link has not taken is dropped. */
   removeWriter(writerId: number): void {
     this.#lanes.remove(writerId);
   }
@@ -278,10 +294,8 @@ export class TcpLink implements Link {
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkOptions('options', options, ['deadlineMs']);
-    const deadlineMs = checkTimeoutMs(
-      'deadlineMs',
-      options.deadlineMs ?? this.#options.closeDeadlineMs,
-    );
+    const { closeDeadlineMs } = this.#options;
+    const deadlineMs = checkTimeoutMs('deadlineMs', options.deadlineMs ?? closeDeadlineMs);
     const done = new Promise<void>((resolve) => {
       if (this.#closed) resolve();
       else this.#onClosed.push(resolve);
@@ -328,18 +342,19 @@ export class TcpLink implements Link {
     socket.on('error', (cause) => {
       this.#error ??= new BusbarError('ERR_BUSBAR_LINK_FAILED', cause.message, { cause });
     });
-    const onAbort = (): void => {
+    const abort = (): void => {
       const { reason } = signal as AbortSignal;
       this.#destroy(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause: reason }));
     };
     socket.on('close', () => {
-      signal?.removeEventListener('abort', onAbort);
+      if (signal !== undefined) offAbort(signal, abort);
       this.#socketClosed = true;
+      this.#outbox.streamClosed();
       this.#destroy(undefined);
       this.#settle();
     });
-    signal?.addEventListener('abort', onAbort, { once: true });
-    if (signal?.aborted) queueMicrotask(onAbort);
+    if (signal?.aborted) queueMicrotask(abort);
+    else if (signal !== undefined) onAbort(signal, abort);
   }
 
   /** What the intake calls when bytes have arrived. */
@@ -353,18 +368,6 @@ export class TcpLink implements Link {
         handler.onFrame?.(framer.frameOffset, framer.frameLength, framer.frameBufferId, this);
       }
     };
-  }
-
-  /**
-   * The stream is no stream of frames: the link fails. Anything else is the handler's bug, and its
-   * program's to know.
-   */
-  #deliveryFailed(error: unknown): void {
-    if (isFramerFailure(this.framer, error)) {
-      this.#destroy(asBusbarError(error));
-      return;
-    }
-    this.#handlerFailed(error);
   }
 
   #handlerFailed(error: unknown): never {
@@ -401,35 +404,49 @@ export class TcpLink implements Link {
     if (this.#socketClosed) this.#settle();
   }
 
-  /**
-   * Sends the end once everything before it has gone: what the writer holds, what the lanes hold,
-   * what waits here.
-   */
+  /** Sends the end once all before it has gone: from the writer, from the lanes, from here. */
   #finish(): void {
     if (this.#destroyed) return;
     if (!this.#writerClosed && this.#flushLast()) {
       this.#writerClosed = true;
-      this.#outbox.lose(this.writer.close());
+      this.#closeWriter();
     }
-    this.#lanes.drain();
+    const isDrained = this.#lanes.drain();
     this.#outbox.send();
-    // Unless stalled, a drain leaves nothing in the lanes. Every write that ends calls this again.
-    const waits = this.#lanes.stalled || this.#outbox.queuedBytes > 0;
+    if (!isDrained) setImmediate(() => this.#writeState === DRAINING && this.#finish());
+    // Every write that ends calls this again.
+    const waits = !isDrained || this.#lanes.stalled || this.#outbox.queuedBytes > 0;
     if (waits || !this.#writerClosed) return;
     this.#writeState = ENDED;
-    this.#lanes.clear();
+    // From here on there is nowhere to go for what other threads' writers flush.
+    this.#outbox.discard();
     this.socket.end();
+  }
+
+  #closeWriter(): void {
+    const bytes = this.writer.close();
+    this.#outbox.lose(bytes);
+    if (bytes > 0 && !this.#destroyed) {
+      this.#error ??= new BusbarError('ERR_BUSBAR_LINK_CLOSED', `${bytes} bytes were not sent`);
+    }
   }
 
   /** Whether the writer holds nothing that could still be sent. */
   #flushLast(): boolean {
     if (this.writer.closed || this.#lanes.flusher.closed) return true;
     try {
+      this.writer.abortOpen();
       return this.writer.flush();
     } catch (cause) {
       this.#error ??= new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'not all was sent', { cause });
       return true;
     }
+  }
+
+  /** Takes all that the link's writer has written; false if some of it must stay there. */
+  #flushBefore(): boolean {
+    const isFlushed = this.writer.flush() && this.writer.bufferedBytes === 0;
+    return isFlushed && this.#lanes.drain() && !this.#lanes.stalled;
   }
 
   #setDeadline(deadlineMs: number): void {
@@ -451,12 +468,10 @@ export class TcpLink implements Link {
     this.#writeState = ENDED;
     try {
       this.#outbox.discard();
-      // What the writer and the lanes still have goes to the closed outbox, which counts it as
-      // lost.
+      // What the writer and the lanes still have counts as lost there.
       this.#lanes.giveUp();
-      this.#outbox.lose(this.writer.close());
+      this.#closeWriter();
       this.#lanes.drain();
-      this.#lanes.clear();
     } finally {
       // Whatever happens: nobody else would.
       this.socket.destroy();
@@ -481,16 +496,4 @@ function makeIntake(pool: BufferPool, options: ResolvedTcpOptions): Intake {
 function asBusbarError(error: unknown): BusbarError {
   if (error instanceof BusbarError) return error;
   return new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause: error });
-}
-
-/**
- * A framer that has failed throws the same error again; everything else was thrown by the handler.
- */
-function isFramerFailure(framer: Framer, error: unknown): boolean {
-  try {
-    framer.lend();
-    return false;
-  } catch (failure) {
-    return failure === error;
-  }
 }

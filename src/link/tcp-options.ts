@@ -78,9 +78,10 @@ export interface TcpLinkOptions extends SharedLinkOptions {
    */
   readonly ingest?: 'direct' | 'copy';
   /**
-   * A read that brings as many bytes makes the next one direct, with a buffer held for it; after a
-   * smaller one the link holds none. 0 … 4096; default 4096, or a quarter of a smaller buffer:
-   * below that the copy costs less than a tenth of the read.
+   * A read that brings more bytes makes the next one direct, with a buffer held for it; after one
+   * that has emptied the socket the link holds none, unless a frame has begun. 0 … 4096; default
+   * 4096, or a quarter of a smaller buffer: up to that the copy costs less than a tenth of the
+   * read. 0: from the second on all reads are direct, and the link always holds a buffer.
    */
   readonly directReadBytes?: number;
   /** Whether the link may write after the peer has ended. Default false. */

@@ -5,7 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { until } from '../../test/turns.ts';
 import { DelimiterCodec } from '../framer/index.ts';
+import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { type TcpHandler, TcpLink, TcpServer } from './index.ts';
 
@@ -188,5 +190,84 @@ test('a signal that aborts while a server begins to listen refuses it', async ()
   const listening = TcpServer.listen(pool, { codec: line, handler, signal });
   controller.abort(new Error('no'));
   await expect(listening).rejects.toThrow('no');
+  pool.close();
+});
+
+test('a link that is quiet after much has come holds no buffer', async () => {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 2, maxThreads: 2 });
+  let received = 0;
+  const server = await TcpServer.listen(pool, {
+    codec: line,
+    handler: () => ({
+      onFrame(_offset, length) {
+        received += length + 1;
+      },
+    }),
+  });
+  const peers = await Promise.all([0, 1, 2].map(() => connectBare(server.port)));
+  let sent = 0;
+  // More than `directReadBytes`, by each of more links than there are buffers.
+  for (let round = 0; round < 5; round++) {
+    for (const peer of peers) {
+      for (const length of [600, 256, 1000, 10]) {
+        peer.write(`${'x'.repeat(length - 1)}\n`);
+        sent += length;
+        await until(() => received === sent);
+      }
+      await until(() => pool.stats().held === 0);
+    }
+  }
+  for (const link of server.links) expect(link.stats().exhaustions).toBe(0);
+  for (const peer of peers) peer.destroy();
+  await server.close();
+});
+
+test('a packet goes to many links by reference, behind what was written before', async () => {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 12, maxThreads: 2 });
+  const server = await TcpServer.listen(pool, { codec: line, handler: () => ({ onFrame() {} }) });
+  const got: string[] = [];
+  const peers: Socket[] = [];
+  for (let i = 0; i < 20; i++) {
+    const peer = await connectBare(server.port);
+    got.push('');
+    peer.on('data', (chunk) => {
+      got[i] += chunk;
+    });
+    peers.push(peer);
+  }
+  await until(() => server.links.size === peers.length);
+  const [first] = server.links;
+  expect(first.writer.tryWrite(text.encode('before\n'))).toBe(true);
+  // One buffer for all of them.
+  const packet = Packet.tryFrom(pool, text.encode('to all\n')) as Packet;
+  for (const link of server.links) expect(link.trySend(packet.clone())).toBe(true);
+  packet.release();
+  expect(first.writer.tryWrite(text.encode('after\n'))).toBe(true);
+  await until(() => got.every((all) => all.includes('to all\n')) && got.join('').includes('after'));
+  expect(got.toSorted().slice(1)).toEqual(new Array(19).fill('to all\n'));
+  expect(got.toSorted()[0]).toBe('before\nto all\nafter\n');
+  await until(() => pool.stats().held === 0);
+  // Behind a reservation that is open there is no way past; nor when it is closed.
+  const at = first.writer.tryReserve(5);
+  first.writer.tryWrite(text.encode('behind\n'));
+  const late = Packet.tryFrom(pool, text.encode('late\n')) as Packet;
+  expect(first.trySend(late)).toBe(false);
+  first.writer.abort(at);
+  expect(first.trySend(late)).toBe(true);
+  expect(() => first.trySend(late)).toThrow(
+    expect.objectContaining({ code: 'ERR_BUSBAR_PACKET_RELEASED' }),
+  );
+  expect(() => first.trySend({ pool } as Packet)).toThrow(/packet must be a Packet/);
+  const rest = Packet.tryFrom(pool, text.encode('rest\n')) as Packet;
+  expect(() => first.trySendRegion(rest.bufferId, rest.offset, 2000)).toThrow(RangeError);
+  first.end();
+  expect(() => first.trySend(rest)).toThrow(
+    expect.objectContaining({ code: 'ERR_BUSBAR_LINK_CLOSED' }),
+  );
+  rest.release();
+  await until(() => got.join('').includes('behind\nlate\n'));
+  for (const peer of peers) peer.destroy();
+  await server.close();
+  expect(pool.stats().held).toBe(0);
   pool.close();
 });

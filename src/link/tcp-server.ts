@@ -3,6 +3,7 @@
 
 import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { offAbort, onAbort } from '../base/abort.ts';
 import { checkFunction, checkInteger, checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -92,6 +93,7 @@ export class TcpServer {
   readonly #server: ConnectionListener;
   #accepted = 0;
   #refused = 0;
+  #destroyed = false;
 
   private constructor(pool: BufferPool, server: ConnectionListener, options: TcpServerOptions) {
     this.pool = pool;
@@ -116,6 +118,8 @@ export class TcpServer {
         this.#links.add(link);
         // Before the link's own listener: its `onClose` may throw.
         link.socket.prependListener('close', () => this.#links.delete(link));
+        // By its own handler, say.
+        if (this.#destroyed) link.destroy();
       } catch (error) {
         socket.destroy();
         this.#refused++;
@@ -170,9 +174,9 @@ export class TcpServer {
     signal?.throwIfAborted();
     const server = new TcpServer(pool, listener, options);
     if (signal !== undefined) {
-      const onAbort = (): void => server.destroy();
-      signal.addEventListener('abort', onAbort, { once: true });
-      listener.on('close', () => signal.removeEventListener('abort', onAbort));
+      const destroy = (): void => server.destroy();
+      onAbort(signal, destroy);
+      listener.on('close', () => offAbort(signal, destroy));
     }
     return server;
   }
@@ -219,12 +223,16 @@ export class TcpServer {
       // The callback gets an error if the server was not listening any more: closed is closed.
       this.#server.close(() => resolve());
     });
-    await Promise.all([...this.#links].map((link) => link.close(options)));
+    // Again: a handler that closes the server does so before its own link is one of them.
+    do {
+      await Promise.all([...this.#links].map((link) => link.close(options)));
+    } while (this.#links.size > 0);
     await closed;
   }
 
   /** Accepts no more and closes every link at once. */
   destroy(): void {
+    this.#destroyed = true;
     this.#server.close();
     for (const link of [...this.#links]) link.destroy();
   }

@@ -1,8 +1,25 @@
 // SPDX-License-Identifier: MIT
 import { isIPv6 } from 'node:net';
-import { expect, test } from 'vitest';
+import { networkInterfaces } from 'node:os';
+import { expect, test, vi } from 'vitest';
 import { Random } from '../base/random.ts';
 import { UdpAddress } from './index.ts';
+
+vi.mock('node:os', async (original) => {
+  const os = await original<typeof import('node:os')>();
+  return { ...os, networkInterfaces: vi.fn(os.networkInterfaces) };
+});
+
+test('the zone of an interface is that of its local address, wherever it stands', () => {
+  const v6 = { family: 'IPv6', netmask: '', mac: '', internal: false, cidr: null } as const;
+  vi.mocked(networkInterfaces).mockReturnValueOnce({
+    lan0: [
+      { ...v6, address: 'fd00::2', scopeid: 0 },
+      { ...v6, address: 'fe80::2', scopeid: 4 },
+    ],
+  });
+  expect(UdpAddress.of('fe80::9%lan0', 1).host).toBe('fe80::9%4');
+});
 
 test('IPv6 addresses are written as RFC 5952 wants them, whatever they were read from', () => {
   const pairs = [

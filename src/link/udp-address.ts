@@ -112,8 +112,10 @@ function textOf(word: number): string {
 /** What Node calls an interface on Windows is a number already. */
 function interfaceNumber(zone: string): number {
   if (/^\d+$/.test(zone)) return Number(zone);
-  const found = networkInterfaces()[zone]?.find((each) => each.family === 'IPv6');
-  if (found?.family === 'IPv6' && found.scopeid > 0) return found.scopeid;
+  for (const each of networkInterfaces()[zone] ?? []) {
+    // A global address has none, whichever comes first.
+    if (each.family === 'IPv6' && each.scopeid > 0) return each.scopeid;
+  }
   throw new RangeError(`the zone of an address must be an interface's name or number, got ${zone}`);
 }
 

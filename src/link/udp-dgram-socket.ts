@@ -219,7 +219,9 @@ export class UdpDgramSocket implements UdpSocket {
     const done = (error: Error | null): void => {
       this.pending--;
       this.pendingBytes -= datagram.length;
-      if (error !== null && error !== undefined && !this.closed) this.owner.failed(errnoOf(error));
+      if (error !== null && error !== undefined) {
+        this.owner.sendFailed(errnoOf(error), datagram.length);
+      }
       if (this.writing && this.pending <= PENDING_COUNT_MAX / 2) this.owner.writable();
     };
     try {

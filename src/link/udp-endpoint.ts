@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: the life of a UDP link, and its parts. */
 
+import { offAbort, onAbort } from '../base/abort.ts';
 import { checkOptions, checkTimeoutMs } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { LocalWriter, type WriterOptions } from '../writer/index.ts';
 import { Lanes } from './lanes.ts';
@@ -67,18 +69,17 @@ export abstract class UdpEndpoint {
   protected readonly outbox: UdpOutbox;
   protected readonly lanes: Lanes;
   protected handler: UdpHandler = {};
-  protected readonly writers: Set<LocalWriter> = new Set();
+  /** By their ids: the next of that id takes the place of one that was closed. */
+  protected readonly writers: Map<number, LocalWriter> = new Map();
   protected ownWriter: LocalWriter | undefined;
   protected state: State = OPEN;
   private failure: BusbarError | undefined;
   private errors = 0;
-  /** Single datagrams wait for the end of this turn. */
-  protected isDue = false;
   private isFinishDue = false;
   private dropped = 0;
   private deadline: Timer | undefined;
   private readonly onClosed: (() => void)[] = [];
-  private readonly onAbort: () => void;
+  private readonly abort: () => void;
 
   protected constructor(pool: BufferPool, options: ResolvedUdpOptions, socket: UdpSocket) {
     this.pool = pool;
@@ -92,11 +93,11 @@ export abstract class UdpEndpoint {
     const cut = packed ? CUT_PACKED : datagramBytes > 0 ? CUT_EQUAL : CUT_MESSAGES;
     this.outbox = new UdpOutbox(pool, cut, datagramBytes);
     this.lanes = new Lanes(pool, flusher, this.outbox, highWaterBytes, lowWaterBytes);
-    this.onAbort = () => {
+    this.abort = () => {
       const { reason } = signal as AbortSignal;
       this.end(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause: reason }));
     };
-    signal?.addEventListener('abort', this.onAbort, { once: true });
+    if (signal !== undefined) onAbort(signal, this.abort);
   }
 
   /** Once the object is whole: makes the handler and begins. */
@@ -130,7 +131,7 @@ export abstract class UdpEndpoint {
   /** Sends what has been written now, instead of at the end of this turn. Returns `writable`. */
   flush(): boolean {
     if (this.state === OPEN) {
-      for (const writer of this.writers) if (!writer.closed) writer.flush();
+      for (const writer of this.writers.values()) if (!writer.closed) writer.flush();
       this.lanes.drain();
       this.outbox.send();
     }
@@ -252,11 +253,17 @@ export abstract class UdpEndpoint {
     if (this.state !== CLOSED) this.report(datagramError(errno, 1));
   }
 
+  /** @internal */
+  onSendFailed(errno: number, bytes: number): void {
+    this.outbox.takeBack(bytes);
+    this.onFailed(errno);
+  }
+
   /** A writer to the address in these words; undefined: to the peer. */
   protected openWriter(to: Int32Array | undefined, options: WriterOptions): LocalWriter {
     this.checkOpen();
     const writer = new LocalWriter(this.lanes.flusher, options);
-    this.writers.add(writer);
+    this.writers.set(writer.id, writer);
     this.addLane(writer.id, to);
     return writer;
   }
@@ -274,10 +281,7 @@ export abstract class UdpEndpoint {
           this.tell(() => this.handler.onDrained?.(this.self));
         if (this.outbox.queuedBytes > 0) return;
         // A quiet link keeps no buffer.
-        for (const writer of this.writers) {
-          if (writer.closed) this.writers.delete(writer);
-          else writer.releaseIdle();
-        }
+        for (const writer of this.writers.values()) if (!writer.closed) writer.releaseIdle();
       },
       sendMalformed: (bytes) => {
         const what = `${bytes} bytes that a writer wrote are no messages with lengths`;
@@ -290,12 +294,6 @@ export abstract class UdpEndpoint {
   protected checkOpen(): void {
     if (this.state !== OPEN) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
   }
-
-  protected readonly sendDue: () => void = () => {
-    this.isDue = false;
-    this.outbox.send();
-    if (this.state === DRAINING) this.finish();
-  };
 
   private watch(): void {
     if (this.state === CLOSED) return;
@@ -311,12 +309,14 @@ export abstract class UdpEndpoint {
     try {
       what();
     } catch (error) {
-      this.handlerFailed(error);
+      // Not from here: whoever sends, maybe for another link, has nothing to do with it.
+      this.end(handlerThrew(error));
+      throwLater(error);
     }
   }
 
   private handlerFailed(error: unknown): never {
-    this.end(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause: error }));
+    this.end(handlerThrew(error));
     throw error;
   }
 
@@ -324,11 +324,12 @@ export abstract class UdpEndpoint {
   private finish(): void {
     if (this.state !== DRAINING) return;
     let rest = false;
-    for (const writer of this.writers) {
+    for (const writer of this.writers.values()) {
       if (writer.closed || this.lanes.flusher.closed) continue;
+      writer.abortOpen();
       if (!writer.flush()) rest = true;
     }
-    this.lanes.drain();
+    if (!this.lanes.drain()) rest = true;
     this.outbox.send();
     if (rest || this.outbox.queuedBytes > 0 || this.lanes.stalled) {
       // Without room it goes on when there is some; see onWritable().
@@ -353,15 +354,14 @@ export abstract class UdpEndpoint {
     this.state = CLOSED;
     this.failure ??= error;
     stopTimer(this.deadline);
-    this.options.signal?.removeEventListener('abort', this.onAbort);
+    if (this.options.signal !== undefined) offAbort(this.options.signal, this.abort);
     this.dropped = this.socket.drops();
     try {
       this.intake.close();
       this.outbox.close();
       this.lanes.giveUp();
-      for (const writer of this.writers) this.outbox.lose(writer.close());
+      for (const writer of this.writers.values()) this.outbox.lose(writer.close());
       this.lanes.drain();
-      this.lanes.clear();
     } finally {
       // Whatever happens: nobody else would.
       this.socket.close();
@@ -389,6 +389,14 @@ export class SocketTarget implements UdpSocketOwner {
   failed(errno: number): void {
     this.endpoint?.onFailed(errno);
   }
+
+  sendFailed(errno: number, bytes: number): void {
+    this.endpoint?.onSendFailed(errno, bytes);
+  }
+}
+
+function handlerThrew(cause: unknown): BusbarError {
+  return new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause });
 }
 
 function asBusbarError(error: unknown): BusbarError {

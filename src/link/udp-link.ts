@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: one UDP socket between program and pool. */
 
-import { checkBoolean, checkBytes, checkInteger, checkWords, show } from '../base/check.ts';
+import { checkBoolean, checkBytes, checkInteger, checkWords } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
   ADDRESS_FAMILY,
@@ -19,6 +19,7 @@ import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
 import type { Link } from './link.ts';
+import { checkHeldRegion, trySendPacket } from './sent-region.ts';
 import { UdpAddress, writeAddress } from './udp-address.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
@@ -219,16 +220,15 @@ export class UdpLink extends UdpEndpoint implements Link {
    * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
    */
   trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
-    if (packet?.pool !== this.pool) {
-      throw new TypeError(`packet must be a Packet of the link's pool, got ${show(packet)}`);
-    }
-    const { bufferId, offset, length } = packet;
-    if (!this.trySendRegion(bufferId, offset, length, to)) return false;
-    packet.letGo();
-    return true;
+    return trySendPacket(packet, this.pool, (id, begin, n) => this.trySendRegion(id, begin, n, to));
   }
 
-  /** The same by numbers: takes one reference of this thread on success. */
+  /**
+   * The same by numbers: takes one reference of this thread on success.
+   *
+   * **Throws** likewise; RangeError; ERR_BUSBAR_FRAME_MALFORMED for what is no sequence of messages
+   * with their lengths, in mode 'packed'.
+   */
   trySendRegion(
     bufferId: BufferId,
     offset: number,
@@ -236,7 +236,7 @@ export class UdpLink extends UdpEndpoint implements Link {
     to?: UdpPeer | UdpAddress,
   ): boolean {
     this.checkOpen();
-    if (!this.lanes.hasRoom()) return false;
+    if (!this.lanes.makeRoom()) return false;
     if (to === undefined) this.checkPeer();
     const words = to === undefined ? undefined : this.wordsOf(to);
     return this.pushWhole(bufferId, offset, length, words, 0);
@@ -244,13 +244,15 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   /**
    * Sends a region as one datagram to where the present message came from. For handlers, while
-   * they are called.
+   * they are called. In mode 'packed' it is messages with their lengths: that of a message that has
+   * come lies in the two bytes before it.
    *
-   * **Ownership** takes one reference of this thread on success.
+   * **Ownership** takes one reference of this thread on success. **Throws** as
+   * {@link trySendRegion}.
    */
   tryReplyRegion(bufferId: BufferId, offset: number, length: number): boolean {
     this.checkOpen();
-    if (!this.lanes.hasRoom()) return false;
+    if (!this.lanes.makeRoom()) return false;
     const { intake } = this;
     this.checkMessage();
     const words = this.peer === undefined ? intake.table : undefined;
@@ -418,24 +420,26 @@ export class UdpLink extends UdpEndpoint implements Link {
     words: Int32Array | undefined,
     index: number,
   ): true {
-    // Whoever has no reference on it, or a region that is not in it, is told so here.
-    this.pool.retain(bufferId);
-    this.pool.release(bufferId);
-    const begin = this.pool.offsetOf(bufferId);
-    checkInteger('offset', offset, begin, begin + this.pool.bufferSize);
-    checkInteger('length', length, 0, begin + this.pool.bufferSize - offset);
+    checkHeldRegion(this.pool, bufferId, offset, length);
+    if (this.options.packed) checkPacked(this.pool, offset, length);
     const { outbox } = this;
     const row = words === undefined ? CONNECTED : outbox.addresses.add(words, index);
     outbox.push(offset, length, bufferId, row, CUT_WHOLE);
     // The region holds it now.
     outbox.letGo(row);
-    if (this.outbox.isFull) this.outbox.send();
-    else if (!this.isDue) {
-      this.isDue = true;
-      setImmediate(this.sendDue);
-    }
+    this.lanes.pushed();
     return true;
   }
+}
+
+/** Datagrams of packed messages are what the other side can take apart. */
+function checkPacked({ bytes }: BufferPool, offset: number, length: number): void {
+  const end = offset + length;
+  let at = offset;
+  while (at + PREFIX_BYTES <= end) at += PREFIX_BYTES + ((bytes[at] << 8) | bytes[at + 1]);
+  if (at === end) return;
+  const what = `${length} bytes that are no messages with lengths, as mode 'packed' has them`;
+  throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', what);
 }
 
 function wordsOf(name: string, host: string): Int32Array {

@@ -84,7 +84,6 @@ const sent = new Int32Array(SENT_WORDS);
  * **Ownership** `push` takes over one reference per region.
  */
 export class UdpOutbox {
-  readonly isSynchronous: boolean = true;
   /** Where it goes. */
   readonly addresses: AddressTable = new AddressTable();
   private readonly pool: BufferPool;
@@ -204,6 +203,14 @@ export class UdpOutbox {
     }
     waiting.length = 0;
     this.waitingBytes = 0;
+  }
+
+  /** A datagram that counts as written is lost after all. */
+  takeBack(bytes: number): void {
+    this.datagramsWritten--;
+    this.bytesWritten -= bytes;
+    this.lostDatagrams++;
+    this.lostBytes += bytes;
   }
 
   /** Counts bytes that were to be sent and never came here. */

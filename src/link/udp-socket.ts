@@ -13,6 +13,8 @@ export interface UdpSocketOwner {
   writable(): void;
   /** An earlier datagram came to nothing: refused where it arrived, or on the way. */
   failed(errno: number): void;
+  /** A datagram of so many bytes that was taken did not go out after all. */
+  sendFailed(errno: number, bytes: number): void;
 }
 
 /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */

@@ -371,8 +371,24 @@ test('what a policy had to leave behind an open reservation goes when that ends'
       await settle();
       expect(arrived, `${JSON.stringify(flush)}, ${how}`).toEqual(['next']);
       close(writer);
+      await settle();
     }
   }
+});
+
+test('what awaits something that is there already is one batch with what runs', async () => {
+  const writer = setUp({ flush: 'turn' });
+  flusher.setReadyCallback(drain);
+  for (let i = 0; i < 20; i++) {
+    write(writer, 'x');
+    await undefined;
+  }
+  await settle();
+  // The first has gone before anything awaits.
+  expect(arrived.length).toBeLessThanOrEqual(2);
+  expect(arrived.join('')).toBe('x'.repeat(20));
+  close(writer);
+  await settle();
 });
 
 test('a policy goes on by itself when the receiver has made room', async () => {

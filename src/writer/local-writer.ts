@@ -164,10 +164,7 @@ export class LocalWriter {
     return Packet.within(this.pool, bufferId, offset, length);
   }
 
-  /**
-   * Ends the reservation that begins at `offset`: there is no message. **Throws**
-   * ERR_BUSBAR_BAD_RESERVATION.
-   */
+  /** There is no message: ends the reservation. **Throws** ERR_BUSBAR_BAD_RESERVATION. */
   abort(offset: number): void {
     if (offset === this.openAt && offset !== NONE) {
       this.cursor = offset;
@@ -238,10 +235,7 @@ export class LocalWriter {
   releaseIdle(): boolean {
     if (!this.isIdle) return false;
     if (this.bufferId === NO_BUFFER) return true;
-    this.pool.release(this.bufferId);
-    this.bufferId = NO_BUFFER;
-    this.limit = this.limitHidden = -1;
-    this.regionBegin = this.committed = this.cursor = 0;
+    this.releaseBuffer();
     return true;
   }
 
@@ -251,8 +245,7 @@ export class LocalWriter {
    */
   close(): number {
     if (this.isClosed) return 0;
-    if (this.openAt !== NONE) this.abort(this.openAt);
-    this.spans.abortAll();
+    this.abortOpen();
     let dropped = 0;
     try {
       this.flush();
@@ -269,14 +262,17 @@ export class LocalWriter {
     this.isClosed = true;
     this.policy.close();
     this.spans.clear();
-    if (this.bufferId !== NO_BUFFER) this.pool.release(this.bufferId);
-    this.bufferId = NO_BUFFER;
-    this.limit = this.limitHidden = -1;
-    this.regionBegin = this.committed = this.cursor = 0;
+    if (this.bufferId !== NO_BUFFER) this.releaseBuffer();
     this.waiting.close();
     this.lane.close();
     this.flusher.announce();
     return dropped;
+  }
+
+  /** @internal Aborts what is open; what was committed behind it goes with the next flush. */
+  abortOpen(): void {
+    if (this.openAt !== NONE) this.abort(this.openAt);
+    this.spans.abortAll();
   }
 
   get closed(): boolean {
@@ -343,10 +339,7 @@ export class LocalWriter {
     return at;
   }
 
-  /**
-   * From now on everything is kept in order in `spans`: the region so far, then the open
-   * reservation.
-   */
+  /** From now on all is kept in order in `spans`: the region so far, then the open reservation. */
   private enterSpans(): void {
     if (this.limit >= 0) {
       this.limitHidden = this.limit;
@@ -402,6 +395,13 @@ export class LocalWriter {
       else this.pool.release(this.bufferId);
     }
     return this.beginBuffer(id);
+  }
+
+  private releaseBuffer(): void {
+    this.pool.release(this.bufferId);
+    this.bufferId = NO_BUFFER;
+    this.limit = this.limitHidden = -1;
+    this.regionBegin = this.committed = this.cursor = 0;
   }
 
   private beginBuffer(id: BufferId): true {

@@ -13,6 +13,7 @@ import {
 } from '../base/atomics.ts';
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { afterThis } from '../base/turn.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import {
@@ -464,7 +465,7 @@ export class WriteFlusher {
   #endTurn(): void {
     if (this.#turnIsDue) return;
     this.#turnIsDue = true;
-    queueMicrotask(this.#runTurnEnd);
+    afterThis(this.#runTurnEnd);
   }
 
   /**
