@@ -44,8 +44,7 @@ export class UdpAddress {
 
   /** The address that `words` hold from `index` on. **Throws** TypeError, RangeError. */
   static from(words: Int32Array, index: number = 0): UdpAddress {
-    const last = checkWords('words', words).length - ADDRESS_WORDS;
-    checkInteger('index', index, 0, last);
+    checkAddressWords('words', words, index);
     return new UdpAddress(words.slice(index, index + ADDRESS_WORDS));
   }
 
@@ -60,6 +59,15 @@ export class UdpAddress {
   toString(): string {
     return this.family === 6 ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
   }
+}
+
+/** Eight words from `index` on. **Throws** TypeError, RangeError. */
+export function checkAddressWords(name: string, words: Int32Array, index: number): void {
+  const last = checkWords(name, words).length - ADDRESS_WORDS;
+  if (last < 0) {
+    throw new RangeError(`${name} must have room for ${ADDRESS_WORDS} words, got ${words.length}`);
+  }
+  checkInteger('index', index, 0, last);
 }
 
 /** Writes an address into eight words of `target`. **Throws** TypeError, RangeError. */

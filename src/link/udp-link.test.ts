@@ -315,6 +315,45 @@ each('sources are numbers, and several senders are told apart', async (implement
   await peers.close();
 });
 
+each('where a message came from is told only while it is delivered', async (implementation) => {
+  const peers = new UdpPeers(implementation);
+  const words = new Int32Array(8);
+  const late: unknown[] = [];
+  const server = await peers.open((link) => ({
+    async onMessage() {
+      const { port } = link.source();
+      expect(() => link.copySource(words.subarray(4))).toThrow(
+        /^target must have room for 8 words, got 4$/,
+      );
+      await settle();
+      late.push(port);
+      for (const ask of asks(link)) {
+        try {
+          late.push(ask());
+        } catch (error) {
+          late.push(error);
+        }
+      }
+    },
+  }));
+  const asks = (link: UdpLink): (() => unknown)[] => [
+    () => link.source(),
+    () => link.sourceHost,
+    () => link.sourcePort,
+    () => link.copySource(words),
+  ];
+  const outside = /^there is a present message only while the handler is called$/;
+  for (const ask of asks(server)) expect(ask).toThrow(outside);
+  const client = await peers.sender(server);
+  client.tryWrite(Uint8Array.of(1));
+  await until(() => late.length === 5);
+  const error = expect.objectContaining({ message: expect.stringMatching(outside) });
+  expect(late).toEqual([client.local.port, error, error, error, error]);
+  expect(late[1]).toBeInstanceOf(TypeError);
+  expect([...words]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  await peers.close();
+});
+
 each('one link sends to many addresses: by writers, by packets, each in order', async (i) => {
   const peers = new UdpPeers(i);
   const got: number[][] = [];
@@ -792,4 +831,6 @@ test('addresses in text and in numbers are the same', () => {
   const address = UdpAddress.of('10.1.2.3', 80);
   expect([...address.words]).toEqual([4, 80, 0x0a010203, 0, 0, 0, 0, 0]);
   expect(`${UdpAddress.from(address.words)}`).toBe('10.1.2.3:80');
+  expect(() => UdpAddress.from(new Int32Array(7))).toThrow(/^words must have room for 8 words/);
+  expect(() => UdpAddress.from(address.words, 1)).toThrow(/^index must be .* 0 to 0, got 1$/);
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: one UDP socket between program and pool. */
 
-import { checkBoolean, checkBytes, checkInteger, checkWords } from '../base/check.ts';
+import { checkBoolean, checkBytes, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
   ADDRESS_FAMILY,
@@ -20,7 +20,7 @@ import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
 import type { Link } from './link.ts';
 import { checkHeldRegion, trySendPacket } from './sent-region.ts';
-import { UdpAddress, writeAddress } from './udp-address.ts';
+import { checkAddressWords, UdpAddress, writeAddress } from './udp-address.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
 import { SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
@@ -270,25 +270,30 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   /**
    * Where the present message came from: the IPv4 address as a signed number (`>>> 0` makes it one
-   * from 0 on), or the first of four words.
+   * from 0 on), or the first of four words. For handlers, while they are called.
    */
   get sourceHost(): number {
+    this.checkMessage();
     return this.intake.table[this.intake.sourceAt + ADDRESS_HOST];
   }
 
+  /** Likewise. */
   get sourcePort(): number {
+    this.checkMessage();
     return this.intake.table[this.intake.sourceAt + ADDRESS_PORT];
   }
 
-  /** Copies the present source into eight words; `UdpAddress` says which. */
+  /** Copies the present source into eight words; `UdpAddress` says which. Likewise. */
   copySource(target: Int32Array, index: number = 0): void {
-    checkInteger('index', index, 0, checkWords('target', target).length - ADDRESS_WORDS);
+    checkAddressWords('target', target, index);
+    this.checkMessage();
     const { table, sourceAt } = this.intake;
     for (let i = 0; i < ADDRESS_WORDS; i++) target[index + i] = table[sourceAt + i];
   }
 
-  /** The present source as an object. **Cost** allocates it and its text. */
+  /** The present source as an object. Likewise. **Cost** allocates it and its text. */
   source(): UdpAddress {
+    this.checkMessage();
     return UdpAddress.from(this.intake.table, this.intake.sourceAt);
   }
 
