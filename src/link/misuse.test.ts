@@ -229,6 +229,7 @@ test('a server does not listen with options of which no link can be made', async
     [{ flusher: WriteFlusher.create(other) }, /flusher must be a WriteFlusher of the same pool/],
     [{ onError: 5 }, /onError must be a function/],
     [{ host: 5 }, /host must be a string/],
+    [{ host: '' }, /^host must not be empty, got ""$/],
   ];
   for (const [options, message] of wrong) {
     const all = { codec, handler: ignore, ...options };
@@ -236,6 +237,17 @@ test('a server does not listen with options of which no link can be made', async
     if ('onError' in options) continue;
     await expect(TcpLink.connect(pool, { port: 1, ...all })).rejects.toThrow(message);
   }
+  const make = { codec, handler: ignore };
+  for (const [options, message] of [
+    [{ path: '' }, /^path must not be empty/],
+    [{ port: 1, localAddress: '' }, /^localAddress must not be empty/],
+    [{ port: 1, localAddress: 'x' }, /^localAddress must be an IPv4 or IPv6 address, got "x"$/],
+  ] as const) {
+    const refused = await TcpLink.connect(pool, { ...make, ...options }).catch((error) => error);
+    expect(refused).toBeInstanceOf(RangeError);
+    expect(refused.message).toMatch(message);
+  }
+  await expect(TcpServer.listen(pool, { ...make, path: '' })).rejects.toThrow(RangeError);
   expectNoneHeld(pool);
   other.close();
 });

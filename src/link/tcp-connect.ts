@@ -3,7 +3,7 @@
  * The socket's end of the way: opening a connection, within a time and until somebody calls it off.
  */
 
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Patience } from '../base/patience.ts';
@@ -18,7 +18,7 @@ export interface TcpAddress {
   readonly port?: number;
   /** A Unix socket instead, or a Windows pipe. */
   readonly path?: string;
-  /** The local address to connect from. Default: the system's choice. */
+  /** The local address to connect from; not a name. Default: the system's choice. */
   readonly localAddress?: string;
   /** How long an attempt may take. Default: as long as the system tries. */
   readonly timeoutMs?: number;
@@ -47,6 +47,10 @@ export function checkAddress(address: TcpAddress): void {
     if (value !== undefined && typeof value !== 'string') {
       throw new TypeError(`${name} must be a string, got ${show(value)}`);
     }
+    if (value === '') throw new RangeError(`${name} must not be empty, got ""`);
+  }
+  if (localAddress !== undefined && isIP(localAddress) === 0) {
+    throw new RangeError(`localAddress must be an IPv4 or IPv6 address, got ${show(localAddress)}`);
   }
   if (timeoutMs !== undefined) checkTimeoutMs('timeoutMs', timeoutMs);
   resolveRetry(address.retry);

@@ -247,6 +247,8 @@ function listenOptions(options: TcpServerOptions): ListenOptions & { readonly fd
   const backlog = checkInteger('backlog', options.backlog ?? BACKLOG_DEFAULT, 1, COUNT_MAX);
   for (const name of ['host', 'path'] as const) {
     const value: unknown = options[name];
+    // Node listens everywhere then.
+    if (value === '') throw new RangeError(`${name} must not be empty, got ""`);
     if (value === undefined || typeof value === 'string') continue;
     throw new TypeError(`${name} must be a string, got ${show(value)}`);
   }
