@@ -8,7 +8,7 @@ import type { BusbarError } from '../base/errors.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
-import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer } from './index.ts';
+import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer, UdpLink } from './index.ts';
 
 type Done = (error?: Error | null) => void;
 
@@ -217,6 +217,58 @@ for (const regions of [1, 3]) {
     expectNoneHeld(pool);
   });
 }
+
+test('a codec() that returns no codec is refused before anything is read', async () => {
+  const pool = makePool();
+  for (const bad of [null, undefined, {}, LengthPrefixCodec, Promise.resolve(codec())]) {
+    const options = { codec: () => bad as never };
+    const stream = makeStream();
+    expect(() => makeLink(pool, stream, {}, options)).toThrow(/^codec must return a Codec, got /);
+    expect(stream.destroyed).toBe(true);
+    const opening = TcpLink.connect(pool, { port: 1, handler: ignore, ...options });
+    await expect(opening).rejects.toThrow(/^codec must return a Codec, got /);
+  }
+  const errors: Error[] = [];
+  const server = await TcpServer.listen(pool, {
+    codec: () => null as never,
+    handler: ignore,
+    onError: (error) => void errors.push(error),
+  });
+  await once(connect(server.port, '127.0.0.1').resume(), 'close');
+  expect(errors).toMatchObject([{ message: 'codec must return a Codec, got null' }]);
+  expect([errors[0] instanceof TypeError, server.refused, server.links.size]).toEqual([true, 1, 0]);
+  await server.close();
+  expectNoneHeld(pool);
+});
+
+test('a handler takes things in one way, and has no misspelt members', async () => {
+  const pool = makePool();
+  const tcp = (handler: object): TcpLink => makeLink(pool, makeStream(), handler).link;
+  const udp = (handler: object): Promise<UdpLink> =>
+    UdpLink.open(pool, { handler: () => ({ onMessage() {}, ...handler }) });
+  expect(() => tcp({ onFrames() {} })).toThrow(/with onFrames or onFrame, one of them$/);
+  expect(() => tcp({ onFrame: 3 })).toThrow(/^handler.onFrame must be a function, got 3$/);
+  expect(() => tcp({ onFrames: null })).toThrow(/with onFrames or onFrame, one of them$/);
+  expect(() => tcp({ onClse() {} })).toThrow(/^handler has no option "onClse"; known are onFrames/);
+  await expect(udp({ onClse() {} })).rejects.toThrow(
+    /^handler has no .* "onClse"; known are onMes/,
+  );
+  await expect(udp({ onClose: 3 })).rejects.toThrow(/^handler.onClose must be a function, got 3$/);
+  const bare = Object.assign(Object.create(null), { onFrame() {}, onClse() {} });
+  const adopt = (handler: TcpHandler): TcpLink =>
+    TcpLink.adopt(pool, makeStream(), { codec, handler: () => handler });
+  expect(() => adopt(bare)).toThrow(/"onClse"/);
+  class Connection implements TcpHandler {
+    frames = 0;
+    onFrame(): void {
+      this.frames++;
+    }
+  }
+  const link = adopt(new Connection());
+  link.destroy();
+  await link.close();
+  expectNoneHeld(pool);
+});
 
 test('a server does not listen with options of which no link can be made', async () => {
   const pool = makePool();

@@ -4,7 +4,14 @@
  * and completed in one place.
  */
 
-import { checkInteger, checkSignal, checkTimeoutMs, show } from '../base/check.ts';
+import {
+  checkFunction,
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  checkTimeoutMs,
+  show,
+} from '../base/check.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
 import { resolveWriterOptions } from '../writer/writer-options.ts';
@@ -101,4 +108,25 @@ function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
   }
   resolveWriterOptions(pool, writer);
   return writer;
+}
+
+/**
+ * A handler takes what arrives in one of two ways. In a plain object a name that nobody calls is
+ * misspelt; an instance of a class may have members of its own.
+ */
+export function checkHandlerMembers<T extends object>(
+  handler: T,
+  ways: readonly (keyof T & string)[],
+  others: readonly (keyof T & string)[],
+): T {
+  if (ways.filter((name) => handler?.[name] !== undefined).length !== 1) {
+    throw new TypeError(`handler must return an object with ${ways.join(' or ')}, one of them`);
+  }
+  const known = [...ways, ...others];
+  for (const name of known) {
+    if (handler[name] !== undefined) checkFunction(`handler.${name}`, handler[name]);
+  }
+  const prototype: unknown = Object.getPrototypeOf(handler);
+  if (prototype === Object.prototype || prototype === null) checkOptions('handler', handler, known);
+  return handler;
 }

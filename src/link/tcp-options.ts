@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkOneOf,
   checkOptions,
+  show,
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { Codec } from '../framer/index.ts';
@@ -17,6 +18,7 @@ import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './intake.ts';
 import {
+  checkHandlerMembers,
   type ResolvedSharedOptions,
   resolveSharedOptions,
   SHARED_OPTION_KEYS,
@@ -26,7 +28,7 @@ import type { TcpLink } from './tcp-link.ts';
 
 /**
  * What a program does with a link. All are called on the link's thread, with this object as `this`,
- * never after `onClose`.
+ * never after `onClose`. A plain object has no other members; an instance of a class may.
  *
  * An exception that is not the framer's closes the link and is thrown on, as from any callback of
  * Node.
@@ -133,9 +135,10 @@ export function resolveTcpOptions(
   const directReadBytes = options.directReadBytes ?? directReadBytesDefault(bufferSize);
   const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
   const keepAliveMs = options.keepAliveMs;
+  const codec = checkFunction('codec', options.codec);
   return Object.freeze({
     ...resolveSharedOptions(pool, options),
-    codec: checkFunction('codec', options.codec),
+    codec: () => checkCodec(codec()),
     handler: checkFunction('handler', options.handler),
     maxFrameBytes: checkInteger(
       'maxFrameBytes',
@@ -154,10 +157,13 @@ export function resolveTcpOptions(
   });
 }
 
+/** A framer does without one; the frames of a link are found by nobody else. */
+function checkCodec(codec: Codec): Codec {
+  if (typeof codec?.measure === 'function') return codec;
+  throw new TypeError(`codec must return a Codec, got ${show(codec)}`);
+}
+
 /** The handler must take frames in one way or the other. */
 export function checkHandler(handler: TcpHandler): TcpHandler {
-  if (typeof handler?.onFrames !== 'function' && typeof handler?.onFrame !== 'function') {
-    throw new TypeError('handler must return an object with onFrames or onFrame');
-  }
-  return handler;
+  return checkHandlerMembers(handler, ['onFrames', 'onFrame'], ['onEnd', 'onDrained', 'onClose']);
 }

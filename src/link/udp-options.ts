@@ -32,6 +32,7 @@ import type { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import {
+  checkHandlerMembers,
   type ResolvedSharedOptions,
   resolveSharedOptions,
   SHARED_OPTION_KEYS,
@@ -42,7 +43,8 @@ import type { UdpLink } from './udp-link.ts';
 
 /**
  * What a program does with a UDP link. All are called on the link's thread, with this object as
- * `this`, never after `onClose`. An exception closes the link and is thrown on.
+ * `this`, never after `onClose`. An exception closes the link and is thrown on. A plain object has
+ * no other members; an instance of a class may.
  */
 export interface UdpHandler {
   /**
@@ -236,7 +238,6 @@ function configOf(
 
 /** The handler must take messages in one way or the other. */
 export function checkUdpHandler(handler: UdpHandler): UdpHandler {
-  const takes = [handler?.onMessage, handler?.onPacket].filter((one) => typeof one === 'function');
-  if (takes.length === 1) return handler;
-  throw new TypeError('handler must return an object with onMessage or onPacket, one of them');
+  const others = ['onError', 'onDrained', 'onClose'] as const;
+  return checkHandlerMembers(handler, ['onMessage', 'onPacket'], others);
 }
