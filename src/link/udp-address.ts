@@ -12,7 +12,7 @@ import {
   ADDRESS_WORDS,
 } from '../native/udp.ts';
 
-const PORT_MAX = 65_535;
+export const PORT_MAX = 65_535;
 
 /**
  * An address and a port, read once: sending to it costs no lookup and no text.

@@ -209,6 +209,28 @@ each('messages of one size need no lengths', async (implementation) => {
   await peers.close();
 });
 
+each('what is left of messages of one size goes as a shorter datagram', async (implementation) => {
+  const peers = new UdpPeers(implementation);
+  const got: number[] = [];
+  const server = await peers.open({ onMessage: (_offset, length) => void got.push(length) });
+  const client = await peers.sender(server, { messageBytes: 64 });
+  client.writer.tryWrite(new Uint8Array(100));
+  client.writer.tryWrite(new Uint8Array(40));
+  await until(() => got.length === 3);
+  expect(got).toEqual([64, 64, 12]);
+  await peers.close();
+});
+
+eachOfSystem('an answer to port 0, as anybody may claim to be, fails no handler', async (i) => {
+  const peers = new UdpPeers(i);
+  const errors: string[] = [];
+  const link = await peers.open({ onMessage() {}, onError: ({ code }) => void errors.push(code) });
+  link.writerTo(UdpAddress.of('127.0.0.1', 0)).tryWrite(Uint8Array.of(0, 1, 7));
+  await until(() => errors.length === 1);
+  expect([errors[0], link.closed]).toEqual(['ERR_BUSBAR_DATAGRAM_FAILED', false]);
+  await peers.close();
+});
+
 eachOfSystem(
   'a pool without buffers leaves datagrams in the system, and goes on later',
   async (i) => {
@@ -815,8 +837,25 @@ test('wrong options are named', async () => {
   await expect(open({ peer: { host: '::1', port: 1 }, host: '127.0.0.1' })).rejects.toThrow(
     /family/,
   );
-  await expect(open({ peer: { host: '::1', port: 0 } })).rejects.toThrow(/peer must have a port/);
+  await expect(open({ peer: { host: '::1', port: 0 } })).rejects.toThrow(
+    /^peer.port must be .* got 0$/,
+  );
+  const nobody = UdpAddress.of('::1', 0);
+  await expect(open({ peer: nobody, host: '::1' })).rejects.toThrow(/peer must have a port/);
+  await expect(open({ peer: {} })).rejects.toThrow(/^peer.host must be a string, got undefined$/);
+  await expect(open({ peer: { host: '::1' } })).rejects.toThrow(/^peer.port must be an integer/);
+  await expect(open({ peer: { host: 'x', port: 1 } })).rejects.toThrow(
+    /^peer.host must be an IPv4/,
+  );
   await expect(open({ messageBytes: 1, mode: 'packed' })).rejects.toThrow(/messageBytes/);
+  await expect(open({ messageBytes: 65_508 })).rejects.toThrow(
+    /messageBytes must be .* 1 to 65507/,
+  );
+  const small = new UdpPeers('auto', 8, 4096);
+  await expect(small.open({ onMessage() {} }, { messageBytes: 4097 })).rejects.toThrow(
+    /^messageBytes must be an integer from 1 to 4096, got 4097$/,
+  );
+  await small.close();
   await expect(open({ datagramBytes: 1 })).rejects.toThrow(/datagramBytes/);
   await expect(open({ lowWaterBytes: 9, highWaterBytes: 8 })).rejects.toThrow(/lowWaterBytes/);
   const both = { onMessage() {}, onPacket() {} };
@@ -824,6 +863,14 @@ test('wrong options are named', async () => {
   const link = await open({});
   expect(() => (link as UdpLink).writer).toThrow(/without peer/);
   expect(() => (link as UdpLink).takePacket()).toThrow(/present message/);
+  for (const [to, message] of [
+    [{ host: '127.0.0.1', port: 0 }, /^to.port must be an integer from 1 to 65535, got 0$/],
+    [{}, /^to.host must be a string, got undefined$/],
+    [{ host: 'localhost', port: 1 }, /^to.host must be an IPv4 or IPv6 address, got "localhost"$/],
+  ] as const) {
+    expect(() => link.writerTo(to as never)).toThrow(message);
+    expect(() => link.addWriter(0, to as never)).toThrow(message);
+  }
   await peers.close();
 });
 

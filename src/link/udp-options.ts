@@ -15,6 +15,7 @@ import {
 import type { BusbarError } from '../base/errors.ts';
 import {
   ADDRESS_FAMILY,
+  ADDRESS_PORT,
   ADDRESS_WORDS,
   CONFIG_BIND,
   CONFIG_CONNECT,
@@ -38,7 +39,7 @@ import {
   SHARED_OPTION_KEYS,
   type SharedLinkOptions,
 } from './shared-options.ts';
-import { UdpAddress, writeAddress } from './udp-address.ts';
+import { PORT_MAX, UdpAddress, writeAddress } from './udp-address.ts';
 import type { UdpLink } from './udp-link.ts';
 
 /**
@@ -99,7 +100,10 @@ export interface UdpLinkOptions extends SharedLinkOptions {
   readonly datagramBytes?: number;
   /**
    * In mode 'message': writers write messages of so many bytes each, one after the other, without
-   * lengths. The fastest way to send small ones. Default: each behind its length in two bytes.
+   * lengths; at most what a buffer holds. The fastest way to send small ones. `link.tryWrite`
+   * checks the length; what a program writes into a writer itself is cut every so many bytes, and
+   * what is left at the end goes as a shorter datagram. Default: each behind its length in two
+   * bytes.
    */
   readonly messageBytes?: number;
   /** Whether several sockets may have the port, datagrams spread over them. Needs the shim. */
@@ -175,12 +179,13 @@ export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): Re
     throw new TypeError("options must not have datagramBytes in mode 'message'");
   }
   const ethernet = config[CONFIG_FAMILY] === 6 ? ETHERNET_BYTES_V6 : ETHERNET_BYTES_V4;
-  const most = (name: string, value: number): number => checkInteger(name, value, 1, UDP_BYTES_MAX);
+  // In pieces as long as a buffer none would be a message; a packed datagram may be longer.
+  const messageBytesMax = Math.min(UDP_BYTES_MAX, pool.bufferSize);
   const datagramBytes = packed
-    ? most('datagramBytes', options.datagramBytes ?? ethernet)
+    ? checkInteger('datagramBytes', options.datagramBytes ?? ethernet, 1, UDP_BYTES_MAX)
     : options.messageBytes === undefined
       ? 0
-      : most('messageBytes', options.messageBytes);
+      : checkInteger('messageBytes', options.messageBytes, 1, messageBytesMax);
   const implementation = options.implementation ?? 'auto';
   return Object.freeze({
     ...resolveSharedOptions(pool, options),
@@ -194,14 +199,23 @@ export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): Re
   });
 }
 
-/** An address in either form. **Throws** TypeError, RangeError. */
+/**
+ * An address in either form. **Throws** TypeError, RangeError.
+ *
+ * A `UdpAddress` may have port 0: whoever sends a datagram can claim that, and its receiver's
+ * handler, which answers to `link.source()`, must not fail because of it. The system refuses to
+ * send there.
+ */
 export function checkUdpAddress(name: string, value: UdpPeer | UdpAddress): UdpAddress {
   if (value instanceof UdpAddress) return value;
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`${name} must be an object with host and port, got ${show(value)}`);
   }
   checkOptions(name, value, ['host', 'port']);
-  return UdpAddress.of(value.host, value.port);
+  const words = new Int32Array(ADDRESS_WORDS);
+  writeAddress(`${name}.host`, value.host, 0, words, 0);
+  words[ADDRESS_PORT] = checkInteger(`${name}.port`, value.port, 1, PORT_MAX);
+  return UdpAddress.from(words);
 }
 
 function configOf(
