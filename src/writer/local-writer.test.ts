@@ -129,6 +129,45 @@ test('empty messages are messages: each open one has a place of its own', () => 
   close(writer);
 });
 
+test('an empty reservation takes an empty message only, alone or among others', () => {
+  const writer = setUp();
+  const alone = writer.tryReserve(0);
+  expect(() => writer.commit(alone, 1)).toThrow(/length must be an integer from 0 to 0, got 1/);
+  expect(() => writer.commitPacket(alone, 1)).toThrow(RangeError);
+  writer.invariants();
+  // The next one has its own place, and what is written there stays.
+  put(writer, writer.tryReserve(2), 'ab');
+  const between = writer.tryReserve(0);
+  expect(new Set([alone, between]).size).toBe(2);
+  for (const offset of [alone, between]) {
+    expect(() => writer.commit(offset, 1)).toThrow(RangeError);
+    writer.commit(offset, 0);
+  }
+  writer.abort(writer.tryReserve(0));
+  expect(write(writer, 'cd')).toBe(true);
+  writer.invariants();
+  writer.flush();
+  drain();
+  expect(arrived.join('')).toBe('abcd');
+  close(writer);
+});
+
+test('an empty reservation at the end of a buffer keeps its byte', () => {
+  const writer = setUp();
+  // Each shorter than what would get a buffer of its own.
+  for (let i = 0; i < 3; i++) put(writer, writer.tryReserve(10), 'x'.repeat(10));
+  expect(write(writer, 'y')).toBe(true);
+  const last = writer.tryReserve(0);
+  const next = writer.tryReserve(1);
+  expect(pool.bufferAt(last)).not.toBe(pool.bufferAt(next));
+  put(writer, next, 'z');
+  writer.commit(last, 0);
+  writer.flush();
+  drain();
+  expect(arrived.join('')).toBe(`${'x'.repeat(30)}yz`);
+  close(writer);
+});
+
 test('more than half a buffer gets a buffer of its own, and keeps its place in the order', () => {
   const writer = setUp();
   const long = 'x'.repeat(31);

@@ -296,10 +296,7 @@ export class LocalWriter {
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * A new buffer is due, or a second reservation is made while one is open, or the argument is
-   * wrong.
-   */
+  /** A new buffer is due, or one is open already, or it is empty, or the argument is wrong. */
   private reserveSlow(length: number): number {
     this.checkOpen();
     checkInteger('length', length, 0, 0x7fff_ffff);
@@ -309,23 +306,24 @@ export class LocalWriter {
         `${length} bytes, a buffer holds ${this.messageBytesMax}`,
       );
     }
-    // An empty message takes a byte: no two open reservations begin at the same place.
+    // An empty one takes a byte as soon as there is another: no two begin at the same place.
     const space = Math.max(length, 1);
     if (space > this.pool.bufferSize >>> 1 && this.cursorLeft() < space) {
       return this.reserveOwnBuffer(length);
     }
     if (this.cursorLeft() < space && !this.switchBuffer()) return NOT_NOW;
-    if (this.openAt === NONE && this.spans.isEmpty) return this.tryReserve(space);
-    this.enterSpans();
+    const isAlone = this.openAt === NONE && this.spans.isEmpty;
+    if (!isAlone) this.enterSpans();
     const at = this.cursor;
-    this.cursor = at + space;
-    this.pool.retain(this.bufferId);
-    this.spans.pushOpen(this.bufferId, at, at + length, false);
+    this.openAt = at;
+    this.cursor = at + length;
+    if (!isAlone) this.enterSpans();
     return at;
   }
 
   private cursorLeft(): number {
-    return (this.limit >= 0 ? this.limit : this.limitHidden) - this.cursor;
+    const limit = this.limit >= 0 ? this.limit : this.limitHidden;
+    return limit - Math.max(this.cursor, this.openAt + 1);
   }
 
   /** The message gets a buffer to itself; later ones go on in the present one. */
@@ -352,6 +350,7 @@ export class LocalWriter {
     if (this.openAt !== NONE) {
       this.pool.retain(this.bufferId);
       this.spans.pushOpen(this.bufferId, this.openAt, this.cursor, false);
+      this.cursor = Math.max(this.cursor, this.openAt + 1);
       this.openAt = NONE;
     }
     this.regionBegin = this.committed = this.cursor;

@@ -180,7 +180,7 @@ export class SharedWriter {
 
   /**
    * Like `LocalWriter.tryReserve`; −1 also when sixteen buffers wait for the receiver or for an
-   * open reservation.
+   * open reservation. An empty one has a byte, which `commit` does not refuse to take.
    */
   tryReserve(length: number): number {
     if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
