@@ -81,7 +81,8 @@ export interface Link extends AsyncDisposable {
    * threads. A writer belongs to one link: the one that it was added to last. Add it before it
    * flushes: regions of writers that belong to no link are dropped.
    *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError for what is no writer's id.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError for what cannot be a writer's
+   * id.
    */
   addWriter(writerId: number): void;
   /**
