@@ -28,8 +28,16 @@ export const BINARY = 'build/Release/busbar.node';
 /** Says what became of the shim: `{ outcome, reason }`; the tests go by it. */
 export const REPORT = 'build/native.json';
 
-/** What `npm run prebuild` has made of older sources must not outlive them. */
+/**
+ * What `npm run prebuild` has made of older sources must not outlive them. In an installed package,
+ * which lacks that script, it is what the package came with, and stays.
+ */
 const PREBUILT = `prebuilds/${process.platform}-${process.arch}`;
+const OUTDATED = [
+  BINARY,
+  REPORT,
+  ...(existsSync(`${ROOT}scripts/prebuild-native.mjs`) ? [PREBUILT] : []),
+];
 
 const WINDOWS = process.platform === 'win32';
 
@@ -42,8 +50,7 @@ export function buildNative({ force = false } = {}) {
   const stamp = new Stamp('native', [...sources, 'scripts/build-native.mjs'], [BINARY, REPORT]);
   if (!force && stamp.isFresh()) return 'built';
   stamp.forget();
-  for (const old of [BINARY, PREBUILT, REPORT])
-    rmSync(ROOT + old, { recursive: true, force: true });
+  for (const old of OUTDATED) rmSync(ROOT + old, { recursive: true, force: true });
   const result = compile();
   mkdirSync(`${ROOT}build`, { recursive: true });
   writeFileSync(ROOT + REPORT, `${JSON.stringify(result)}\n`);

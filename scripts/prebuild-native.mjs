@@ -2,9 +2,9 @@
 /**
  * `npm run prebuild`: puts the shim of this machine where the tarball takes it along.
  *
- * npm also runs a script of this name ahead of `npm run build`. So it does no more than a copy
- * when the shim is up to date, and where there is no compiler it says so and is content;
- * `--required` fails then.
+ * `npm pack` does so by `prepack`, and npm runs a script of this name ahead of `npm run build`. So
+ * it does no more than a copy when the shim is up to date, and where there is no compiler it says
+ * so and is content; `--required` fails then.
  */
 import { BINARY, buildNative, place } from './build-native.mjs';
 import { ROOT } from './files.mjs';

@@ -8,7 +8,7 @@
  * the gate `fallbacks` does so with the tests of what would use it.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from './build.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
@@ -131,21 +131,19 @@ function runSanitizers() {
   return { passed: 0, failed, skipped: 0, note: `not run: ${reason}` };
 }
 
-/** The tarball as it would be published: what is in it, and whether its entry points resolve. */
+/**
+ * The tarball as it would be published: what is in it, whether its entry points resolve, and
+ * whether it works where it is installed.
+ */
 function checkPackage() {
   const folder = `${ROOT}build/package`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const packed = spawnSync(
-    'npm',
-    ['pack', '--json', '--ignore-scripts', '--pack-destination', folder],
-    { cwd: ROOT, encoding: 'utf8', shell: process.platform === 'win32' },
-  );
-  if (packed.status !== 0) {
-    console.error(packed.stderr);
-    return false;
-  }
-  const [{ filename, files }] = JSON.parse(packed.stdout);
+  // By itself: what it prints would stand in the midst of the JSON.
+  if (npm('run', 'prepack') === undefined) return false;
+  const packed = npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder);
+  if (packed === undefined) return false;
+  const [{ filename, files }] = JSON.parse(packed);
   const paths = files.map(({ path }) => path);
   const astray = paths.filter((path) => !isPublished(path));
   for (const path of astray) console.error(`${path} does not belong in the package`);
@@ -170,7 +168,53 @@ function checkPackage() {
     'ascii',
   ];
   const typesOk = runs('@arethetypeswrong/cli/dist/index.js', tarball, ...attw);
-  return astray.length === 0 && missing.length === 0 && lintOk && typesOk;
+  const works = checkInstalled(folder, filename);
+  return astray.length === 0 && missing.length === 0 && lintOk && typesOk && works;
+}
+
+/** What a command of npm prints, or undefined if it fails; then the reason is shown. */
+function npm(...args) {
+  const { status, stdout, stderr } = spawnSync('npm', args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  });
+  if (status === 0) return stdout;
+  console.error(`${stdout ?? ''}${stderr ?? ''}`.trimEnd());
+  return undefined;
+}
+
+/**
+ * Unpacks the tarball where a program of a package of its own finds it: `require` and `import` have
+ * to, and the shim has to be there if there was a compiler, also after an attempt to build it anew
+ * where there is none.
+ */
+function checkInstalled(folder, filename) {
+  const place = `${folder}/node_modules/busbar`;
+  mkdirSync(place, { recursive: true });
+  writeFileSync(`${folder}/package.json`, '{ "name": "reader", "private": true }\n');
+  const options = { cwd: folder, encoding: 'utf8' };
+  const tar = ['-xzf', filename, '--strip-components=1', '-C', 'node_modules/busbar'];
+  const unpacked = spawnSync('tar', tar, options);
+  if (unpacked.status !== 0) {
+    console.error(`the tarball cannot be unpacked: ${unpacked.error ?? unpacked.stderr}`);
+    return false;
+  }
+  const isBuilt = JSON.parse(readFileSync(`${ROOT}build/native.json`, 'utf8')).outcome === 'built';
+  const program = `
+    const { native } = require('busbar/native');
+    const { available, reason } = native.features.threadName;
+    if (available !== ${isBuilt}) throw new Error('the shim: ' + (reason || 'it is there'));
+    import('busbar').then(({ native: same }) => {
+      if (same !== native) throw new Error('import and require find two packages');
+    });
+  `;
+  const env = { ...process.env, BUSBAR_NATIVE: '' };
+  const finds = () => runsNode(['-e', program], { cwd: folder, env });
+  if (!finds()) return false;
+  const without = { ...env, CC: 'no-such-compiler' };
+  spawnSync(process.execPath, [`${place}/scripts/build-native.mjs`], { env: without });
+  return finds();
 }
 
 function isPublished(path) {
