@@ -20,7 +20,10 @@ import { resolveWriterOptions } from '../writer/writer-options.ts';
 export interface SharedLinkOptions {
   /**
    * Whose regions the link sends. The link's writer is made for it, and it is drained by links from
-   * then on. Default: one flusher for all links of the pool on this thread.
+   * then on. Default: one flusher for all links of the pool on this thread, with room for 4096
+   * writers: one for each link, and for each `UdpLink.writerTo`. For more, give one of
+   * `WriteFlusher.create(pool, { writerCount })`. When no place is free, links fail with
+   * ERR_BUSBAR_WRITER_SLOTS.
    */
   readonly flusher?: WriteFlusher;
   /**

@@ -22,7 +22,11 @@ import {
 
 /** The shape of a flusher. */
 export interface WriteFlusherOptions {
-  /** Writers open at the same time: 1 … 65 536. Default 64. Each costs 256 bytes and its ring. */
+  /**
+   * Writers open at the same time: 1 … 65 536. Default 64. Each costs 256 bytes and its ring. For a
+   * flusher of links: one for each link, those of other threads, and some that are closed and not
+   * drained yet.
+   */
   readonly writerCount?: number;
   /**
    * Regions that may wait for the receiver, per writer: a power of two, 2 … 65 536. Default 64:
