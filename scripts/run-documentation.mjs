@@ -80,8 +80,14 @@ function typeCheck(all) {
   if (!all.some(({ path }) => path.endsWith('.ts'))) return true;
   const options = {
     extends: '../../tsconfig.json',
-    // As a reader's project sees the package: through its exports, without our own extra demands.
-    compilerOptions: { paths: {}, isolatedDeclarations: false, declaration: false },
+    // As a reader's project sees the package: through its exports, without our own extra demands,
+    // with what a careful one may demand.
+    compilerOptions: {
+      paths: {},
+      isolatedDeclarations: false,
+      declaration: false,
+      noUncheckedIndexedAccess: true,
+    },
     include: ['*.ts'],
     exclude: [],
   };

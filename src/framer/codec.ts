@@ -34,7 +34,7 @@ import type { Bytes } from '../base/bytes.ts';
  *     let length = 0;
  *     let scale = 1;
  *     for (let at = lineEnd - 2; at >= begin && bytes[at] !== 0x20; at--, scale *= 10) {
- *       const digit = bytes[at] - 0x30;
+ *       const digit = (bytes[at] ?? 0) - 0x30;
  *       if (!(digit >= 0 && digit <= 9)) throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED');
  *       length += digit * scale;
  *     }
