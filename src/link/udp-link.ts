@@ -372,8 +372,11 @@ export class UdpLink extends UdpEndpoint implements Link {
         this.messageBuffer = bufferId;
         this.messageOffset = offset;
         this.messageLength = length;
-        handler.onMessage?.(offset, length, bufferId, this);
-        this.messageBuffer = NO_BUFFER;
+        try {
+          handler.onMessage?.(offset, length, bufferId, this);
+        } finally {
+          this.messageBuffer = NO_BUFFER;
+        }
       };
     }
     return (offset, length, bufferId) => {
@@ -382,8 +385,11 @@ export class UdpLink extends UdpEndpoint implements Link {
       this.messageBuffer = bufferId;
       this.messageOffset = offset;
       this.messageLength = length;
-      handler.onPacket?.(packet, this);
-      this.messageBuffer = NO_BUFFER;
+      try {
+        handler.onPacket?.(packet, this);
+      } finally {
+        this.messageBuffer = NO_BUFFER;
+      }
     };
   }
 
