@@ -386,7 +386,7 @@ test('wrong options are named', async () => {
   await expect(network.listen(pool, listenOn)).rejects.toThrow(/no option "path"/);
 });
 
-test('a second listener at a place is refused, and its signal is not that of the first', async () => {
+test('a second listener at a place is refused; its signal is not that of the first', async () => {
   const pool = makePool();
   const network = new LoopbackNetwork();
   const options = { port: 7000, codec, handler: () => ({ onFrame() {} }) };

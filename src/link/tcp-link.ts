@@ -65,7 +65,7 @@ export class TcpLink implements Link {
   readonly framer: Framer;
   /** Writes to the peer. Closed with the link. */
   readonly writer: LocalWriter;
-  /** A `net.Socket`, as a rule: addresses, `setTimeout`. Not for reading, writing, pausing, ending. */
+  /** As a rule a `net.Socket`: for addresses, `setTimeout`. Not for reading, writing, ending. */
   readonly socket: Duplex;
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;

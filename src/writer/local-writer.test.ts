@@ -523,3 +523,16 @@ test('releaseIdle gives the buffer back, and the writer goes on', () => {
   close(writer);
   expect(arrived).toEqual(['a', 'b']);
 });
+
+test('a thread that leaves before the end of a turn is not called back', async () => {
+  const writer = setUp({ flush: 'turn' });
+  let calls = 0;
+  flusher.setReadyCallback(() => void calls++);
+  write(writer, 'x');
+  writer.close();
+  drain();
+  pool.detach();
+  await settle();
+  expect(calls).toBe(0);
+  pool = BufferPool.create({ bufferSize: 64, bufferCount: 1, maxThreads: 1 });
+});

@@ -425,9 +425,7 @@ export class WriteFlusher {
   #freeIfClosed(lane: number, record: number): void {
     // SYNC(lane-owner): sees the writer's last publication, which came before it closed.
     if (loadAcquire(this.words, record + OWNER) !== OWNER_CLOSED) return;
-    if (loadAcquire(this.words, record + TAIL) !== this.words[record + HEAD]) {
-      return;
-    }
+    if (loadAcquire(this.words, record + TAIL) !== this.words[record + HEAD]) return;
     // The next writer of this lane starts unpaused.
     this.#paused[lane >>> 5] &= ~(1 << (lane & 31));
     this.#onWriterGone?.(lane);
@@ -476,10 +474,12 @@ export class WriteFlusher {
     const turn = this.#turn;
     this.#turn = this.#turnSpare;
     this.#turnSpare = turn;
-    for (let i = 0; i < turn.length; i++) turn[i].onTurnEnd();
+    // Not if the thread has left the pool meanwhile: nothing of it is its own any more.
+    const { isAttached } = this.pool;
+    for (let i = 0; i < turn.length && isAttached; i++) turn[i].onTurnEnd();
     turn.length = 0;
     this.#turnIsDue = false;
-    this.#callback?.();
+    if (isAttached) this.#callback?.();
   };
 
   #takeRole(): void {
