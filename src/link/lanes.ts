@@ -22,7 +22,7 @@ export interface LaneOutbox {
 
 /**
  * How often a drain takes what a send has made room for. What other threads add meanwhile must not
- * keep the event loop; it comes with the next turn.
+ * keep the event loop.
  */
 const PASSES_MAX = 64;
 
@@ -34,8 +34,9 @@ const PASSES_MAX = 64;
  *   STALLED  they wait still when it has: what the writers flush stays in their lanes of the
  *            flusher, until only `lowWaterBytes` wait.
  *
- *   FLOWING ──the outbox is full──▶ HALTED ──it sends──▶ FLOWING
- *                                      └─────it sends, and has no room──▶ STALLED
+ *   FLOWING ──the outbox is full──▶ HALTED ──it sends──▶ FLOWING, if somebody drains to the end,
+ *                                      │                 otherwise in the event loop's next turn
+ *                                      └──it sends, and has no room──▶ STALLED
  */
 export class Lanes {
   readonly #board: Switchboard;
@@ -48,8 +49,11 @@ export class Lanes {
   #halted = false;
   #stalled = false;
   #stalls = 0;
+  /** Within {@link drain}, which goes on by itself where there is room. */
+  #goesOn = false;
   /** Lanes may hold what there is room for now. */
-  #hasMore = false;
+  #wentOn = false;
+  #flowIsDue = false;
 
   /** `flusher` undefined: the one that links of the pool share. */
   constructor(
@@ -114,12 +118,16 @@ export class Lanes {
    */
   drain(): boolean {
     if (this.#board.flusher.closed) return true;
-    for (let pass = 0; pass < PASSES_MAX; pass++) {
-      this.#hasMore = false;
+    if (this.#halted && this.#hasRoom) this.#flow();
+    const didGoOn = this.#goesOn;
+    for (let pass = 1, again = true; again; pass++) {
+      this.#goesOn = pass < PASSES_MAX;
+      this.#wentOn = false;
       this.#board.drain();
-      if (!this.#hasMore) break;
+      again = this.#wentOn;
     }
-    return !this.#hasMore && !this.#halted;
+    this.#goesOn = didGoOn;
+    return !this.#halted;
   }
 
   /**
@@ -174,12 +182,21 @@ export class Lanes {
   send(): void {
     this.#outbox.send();
     if (!this.#halted) return;
-    if (this.#hasRoom) {
-      this.#flow();
-      this.#hasMore = true;
-    } else {
+    if (!this.#hasRoom) {
       this.#stall();
+    } else if (this.#goesOn) {
+      this.#wentOn = true;
+      this.#flow();
+    } else if (!this.#flowIsDue) {
+      this.#flowIsDue = true;
+      setImmediate(() => this.#flowNow());
     }
+  }
+
+  #flowNow(): void {
+    this.#flowIsDue = false;
+    const { flusher } = this.#board;
+    if (this.#halted && flusher.pool.isAttached && !flusher.closed) this.#flow();
   }
 
   get #hasRoom(): boolean {
