@@ -445,8 +445,8 @@ export class TcpLink implements Link {
 
   /** Takes all that the link's writer has written; false if some of it must stay there. */
   #flushBefore(): boolean {
-    const isFlushed = this.writer.flush() && this.writer.bufferedBytes === 0;
-    return isFlushed && this.#lanes.drain() && !this.#lanes.stalled;
+    if (!this.writer.flush() && this.#lanes.drain()) this.writer.flush();
+    return this.writer.bufferedBytes === 0 && this.#lanes.drain() && !this.#lanes.stalled;
   }
 
   #setDeadline(deadlineMs: number): void {

@@ -222,6 +222,36 @@ test('a link that is quiet after much has come holds no buffer', async () => {
   await server.close();
 });
 
+test('a packet finds room behind what fills the lane', async () => {
+  const pool = BufferPool.create({ bufferSize: 256, bufferCount: 64, maxThreads: 2 });
+  const server = await TcpServer.listen(pool, {
+    codec: line,
+    writer: { flush: 'manual' },
+    handler: () => ({ onFrame() {} }),
+  });
+  const peer = await connectBare(server.port);
+  let got = '';
+  peer.on('data', (chunk) => {
+    got += chunk;
+  });
+  await until(() => server.links.size === 1);
+  const [link] = server.links;
+  let written = 0;
+  while (link.writer.tryWrite(text.encode('written\n'))) {
+    written++;
+    link.writer.flush();
+  }
+  const packet = Packet.tryFrom(pool, text.encode('packet\n')) as Packet;
+  expect(link.trySend(packet)).toBe(true);
+  const all = `${'written\n'.repeat(written)}packet\n`;
+  await until(() => got.length === all.length);
+  expect(got).toBe(all);
+  peer.destroy();
+  await server.close();
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
 test('a packet goes to many links by reference, behind what was written before', async () => {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 12, maxThreads: 2 });
   const server = await TcpServer.listen(pool, { codec: line, handler: () => ({ onFrame() {} }) });
