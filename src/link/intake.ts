@@ -5,6 +5,7 @@
  */
 
 import type { Duplex } from 'node:stream';
+import { BusbarError } from '../base/errors.ts';
 import type { Framer } from '../framer/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { ReadTarget } from './ingest.ts';
@@ -23,8 +24,8 @@ export interface IntakeOwner {
   deliver(): void;
   /** The other side has ended, and all that it sent is delivered. */
   ended(): void;
-  /** Reading cannot go on: this is no stream of frames, or what the pool threw. */
-  intakeFailed(error: unknown): void;
+  /** Reading cannot go on: this is no stream of frames, or the pool has ended. */
+  intakeFailed(error: BusbarError): void;
   /** `deliver` threw what is its program's to know. May throw on. */
   deliveryFailed(error: unknown): void;
 }
@@ -263,7 +264,7 @@ export class Intake implements Lingerer {
       try {
         taken = this.framer.feed(stash, this.#stashBegin, stash.length);
       } catch (error) {
-        this.#owner?.intakeFailed(error);
+        this.#fail(error);
         return false;
       }
       if (taken === 0) {
@@ -287,7 +288,7 @@ export class Intake implements Lingerer {
       this.#owner?.deliver();
       return true;
     } catch (error) {
-      if (isFramerFailure(this.framer, error)) this.#owner?.intakeFailed(error);
+      if (isFramerFailure(this.framer, error)) this.#fail(error);
       else this.#owner?.deliveryFailed(error);
       return false;
     } finally {
@@ -313,7 +314,7 @@ export class Intake implements Lingerer {
       this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, framer.lentBytes);
       return true;
     } catch (error) {
-      this.#owner?.intakeFailed(error);
+      this.#fail(error);
       return false;
     }
   }
@@ -367,7 +368,7 @@ export class Intake implements Lingerer {
       (error) => {
         if (this.#starved !== starved) return;
         this.#starved = undefined;
-        this.#owner?.intakeFailed(error);
+        this.#fail(error);
       },
     );
   }
@@ -385,6 +386,15 @@ export class Intake implements Lingerer {
     this.#releaseIdle();
     this.#socket?.resume();
     this.#tellEnd();
+  }
+
+  /** What a codec of the program's own threw means that this is no stream of frames. */
+  #fail(cause: unknown): void {
+    const isOurs = cause instanceof BusbarError;
+    const error = isOurs
+      ? cause
+      : new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause });
+    this.#owner?.intakeFailed(error);
   }
 
   #tellEnd(): void {

@@ -22,7 +22,7 @@ export interface Outlet {
   send(): void;
   /**
    * Nothing comes from the writer any more: it has closed and all that it flushed was pushed, or it
-   * was plugged elsewhere. Called within a drain, and should not throw.
+   * was plugged elsewhere. May be called within a drain, and should not throw.
    */
   gone(): void;
 }

@@ -16,7 +16,7 @@ import { Intake, type IntakeOwner, type IntakeStats } from './intake.ts';
 import { Lanes } from './lanes.ts';
 import type { CloseOptions, Link, LinkStats } from './link.ts';
 import { Outbox, type OutboxStats } from './outbox.ts';
-import { checkHeldRegion, trySendPacket } from './sent-region.ts';
+import { checkHeldRegion, checkPacketOf } from './sent-region.ts';
 import { checkAddress, openSocket, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 import {
   checkHandler,
@@ -116,7 +116,7 @@ export class TcpLink implements Link {
     const owner: IntakeOwner = {
       deliver: this.#deliverer(),
       ended: () => this.#onEnd(),
-      intakeFailed: (error) => this.#destroy(asBusbarError(error)),
+      intakeFailed: (error) => this.#destroy(error),
       deliveryFailed: (error) => this.#handlerFailed(error),
     };
     intake.open(owner, socket, ingest === 'copy');
@@ -235,7 +235,10 @@ export class TcpLink implements Link {
    * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
    */
   trySend(packet: Packet): boolean {
-    return trySendPacket(packet, this.pool, (id, begin, n) => this.trySendRegion(id, begin, n));
+    checkPacketOf(this.pool, packet);
+    if (!this.trySendRegion(packet.bufferId, packet.offset, packet.length)) return false;
+    packet.letGo();
+    return true;
   }
 
   /** The same by numbers: takes one reference of this thread on success. **Throws** RangeError. */
@@ -413,8 +416,7 @@ export class TcpLink implements Link {
     }
     const isDrained = this.#lanes.drain();
     this.#outbox.send();
-    if (!isDrained) setImmediate(() => this.#writeState === DRAINING && this.#finish());
-    // Every write that ends calls this again.
+    // Every write that ends calls this again, and lanes that are not drained wait for one.
     const waits = !isDrained || this.#lanes.stalled || this.#outbox.queuedBytes > 0;
     if (waits || !this.#writerClosed) return;
     this.#writeState = ENDED;
@@ -491,9 +493,4 @@ export class TcpLink implements Link {
 function makeIntake(pool: BufferPool, options: ResolvedTcpOptions): Intake {
   const framer = new Framer(pool, options.codec(), { maxFrameBytes: options.maxFrameBytes });
   return new Intake(pool, framer, options.directReadBytes);
-}
-
-function asBusbarError(error: unknown): BusbarError {
-  if (error instanceof BusbarError) return error;
-  return new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause: error });
 }

@@ -19,7 +19,7 @@ import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
 import type { Link } from './link.ts';
-import { checkHeldRegion, trySendPacket } from './sent-region.ts';
+import { checkHeldRegion, checkPacketOf } from './sent-region.ts';
 import { checkAddressWords, UdpAddress, writeAddress } from './udp-address.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
@@ -174,8 +174,7 @@ export class UdpLink extends UdpEndpoint implements Link {
    */
   addWriter(writerId: number, to?: UdpPeer | UdpAddress): void {
     this.checkOpen();
-    if (to === undefined) this.checkPeer();
-    this.addLane(writerId, to === undefined ? undefined : this.wordsOf(to));
+    this.addLane(writerId, to === undefined ? this.toPeer() : this.wordsOf(to));
   }
 
   /** Takes no more from a writer; what it has flushed and this link has not taken is dropped. */
@@ -220,7 +219,10 @@ export class UdpLink extends UdpEndpoint implements Link {
    * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
    */
   trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
-    return trySendPacket(packet, this.pool, (id, begin, n) => this.trySendRegion(id, begin, n, to));
+    checkPacketOf(this.pool, packet);
+    if (!this.trySendRegion(packet.bufferId, packet.offset, packet.length, to)) return false;
+    packet.letGo();
+    return true;
   }
 
   /**
@@ -237,8 +239,7 @@ export class UdpLink extends UdpEndpoint implements Link {
   ): boolean {
     this.checkOpen();
     if (!this.lanes.makeRoom()) return false;
-    if (to === undefined) this.checkPeer();
-    const words = to === undefined ? undefined : this.wordsOf(to);
+    const words = to === undefined ? this.toPeer() : this.wordsOf(to);
     return this.pushWhole(bufferId, offset, length, words, 0);
   }
 
@@ -404,8 +405,10 @@ export class UdpLink extends UdpEndpoint implements Link {
     return this.socket;
   }
 
-  private checkPeer(): void {
+  /** No address: the socket knows it. */
+  private toPeer(): undefined {
     if (this.peer === undefined) throw new TypeError('a link without peer must be told where to');
+    return undefined;
   }
 
   private wordsOf(to: UdpPeer | UdpAddress): Int32Array {
