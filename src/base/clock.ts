@@ -12,6 +12,14 @@ export function nowMs(): number {
   return performance.now();
 }
 
+/** When this thread's clock began. */
+const ORIGIN_MS = performance.timeOrigin;
+
+/** Milliseconds on the one clock that all threads of a process share. */
+export function sharedNowMs(): number {
+  return ORIGIN_MS + nowMs();
+}
+
 /** Calls back once after `delayMs`; keeps the event loop alive until then. */
 export function startTimer(delayMs: number, callback: () => void): Timer {
   return setTimeout(callback, Math.min(delayMs, TIMER_DELAY_MS_MAX));

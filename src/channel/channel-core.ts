@@ -4,6 +4,7 @@
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
+import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import {
   CHANNEL_KINDS,
   CHANNEL_LOADS,
@@ -132,9 +133,10 @@ export class ChannelCore {
   }
 
   /** Sees to what dead threads have left; returns how many seats that freed. */
-  recover(): number {
+  recover(asker: Asker): number {
     const freed =
-      this.senders.recover(this.inheritSender) + this.receivers.recover(this.inheritReceiver);
+      this.senders.recover(this.inheritSender, asker) +
+      this.receivers.recover(this.inheritReceiver, asker);
     // They may have died between a change and the ring that it owed.
     if (freed > 0) {
       this.senders.ring();
@@ -151,7 +153,7 @@ export class ChannelCore {
   discard(): number {
     this.close();
     // A dead sender may have left packets that it never published.
-    this.recover();
+    this.recover(BY_QUESTION);
     if (!this.receivers.isEmpty && !this.receivers.isDead) return 0;
     const seat = this.tryJoinReceivers();
     if (seat < 0) return 0;
@@ -168,7 +170,7 @@ export class ChannelCore {
         // A sender has claimed a slot and is about to publish it, unless it died.
         if (parks++ === DISCARD_PARKS_MAX) break;
         doorbell.parkSync(TICK_MS);
-        this.recover();
+        this.recover(BY_TICK);
       }
     }
     this.receivers.leave(seat);

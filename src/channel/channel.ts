@@ -2,6 +2,7 @@
 /** The room between threads: channels of packets, and of bare integers. */
 
 import type { BufferPool } from '../pool/index.ts';
+import { BY_QUESTION } from '../pool/liveness.ts';
 import { ChannelCore, type ChannelStats } from './channel-core.ts';
 import type { ChannelKind, ChannelLoad } from './channel-layout.ts';
 import {
@@ -72,7 +73,7 @@ abstract class Channel<S, R> {
    */
   recover(): number {
     this.core.pool.checkAttached();
-    return this.core.recover();
+    return this.core.recover(BY_QUESTION);
   }
 
   /**

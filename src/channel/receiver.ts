@@ -4,6 +4,7 @@
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { WaitOptions } from '../pool/index.ts';
+import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
 import { ChannelEnd } from './channel-end.ts';
 import { NEVER, NOT_NOW, type RingConsumer } from './ring.ts';
@@ -165,7 +166,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   /** @internal */
   checkPeers(): void {
     // First: until all that dead senders had begun is seen to, something may yet appear.
-    this.core.recover();
+    this.core.recover(BY_TICK);
     if (this.core.isClosed || !this.core.senders.isDead) return;
     if (!this.ring.arm()) {
       this.line.pump();

@@ -11,6 +11,7 @@ import {
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
+import { type Asker, BY_QUESTION } from '../pool/liveness.ts';
 import {
   DEAD,
   HOLDER,
@@ -80,7 +81,7 @@ export class Seats {
         return seat;
       }
       const isVacant = holder === NOBODY || holder === DEAD;
-      if (!isVacant && !this.#isGone(holder)) {
+      if (!isVacant && !this.#isGone(holder, BY_QUESTION)) {
         // recover() of another thread is soon done. On a side of many, nobody else can be here.
         if (holder < DEAD) continue;
         throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `there is a ${side} already`);
@@ -94,8 +95,8 @@ export class Seats {
   }
 
   /** True if whoever HOLDER names, holder of the seat or recoverer of it, is gone. */
-  #isGone(holder: number): boolean {
-    return this.#pool.isBadgeGone(holder < DEAD ? recoveredBy(holder) : holder);
+  #isGone(holder: number, asker: Asker): boolean {
+    return this.#pool.isBadgeGone(holder < DEAD ? recoveredBy(holder) : holder, asker);
   }
 
   /** Gives the seat up. True if nobody is left on this side. */
@@ -119,13 +120,16 @@ export class Seats {
     return true;
   }
 
-  /** True if there was somebody on this side, and nobody of them lives. */
+  /**
+   * True if there was somebody on this side, and {@link recover} has seen to all of them. Asks
+   * nobody: call that before.
+   */
   get isDead(): boolean {
     let found = false;
     for (let seat = 0; seat < this.count; seat++) {
       const holder = loadAcquire(this.#words, this.#at(seat) + HOLDER);
       if (holder === NOBODY) continue;
-      if (holder !== DEAD && !this.#isGone(holder)) return false;
+      if (holder !== DEAD) return false;
       found = true;
     }
     return found;
@@ -135,7 +139,7 @@ export class Seats {
    * Frees the seats of dead threads, after `inherit` has seen to what each had begun. Returns how
    * many.
    */
-  recover(inherit: (seat: number) => void): number {
+  recover(inherit: (seat: number) => void, asker: Asker): number {
     const words = this.#words;
     const badge = this.#pool.badge;
     let freed = 0;
@@ -143,7 +147,7 @@ export class Seats {
       const at = this.#at(seat);
       const holder = loadAcquire(words, at + HOLDER);
       if (holder === NOBODY || holder === DEAD || holder === badge) continue;
-      if (!this.#isGone(holder)) continue;
+      if (!this.#isGone(holder, asker)) continue;
       // In its place, so that nobody else does the same, and so that our own death shows.
       if (compareExchange(words, at + HOLDER, holder, recoveredBy(badge)) !== holder) continue;
       inherit(seat);

@@ -3,6 +3,7 @@
 
 import { BusbarError } from '../base/errors.ts';
 import type { WaitOptions } from '../pool/index.ts';
+import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
 import { ChannelEnd } from './channel-end.ts';
 import { NEVER, type RingProducer } from './ring.ts';
@@ -77,7 +78,7 @@ export abstract class Sender<T> extends ChannelEnd {
 
   /** @internal */
   checkPeers(): void {
-    this.core.recover();
+    this.core.recover(BY_TICK);
     if (!this.core.receivers.isDead) return;
     throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no receiver lives');
   }

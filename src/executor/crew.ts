@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** The room where packets are worked on, seen from its host: all threads of one group. */
 
-import { startTimer, stopTimer } from '../base/clock.ts';
+import { sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { PacketSender } from '../channel/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { DRAINING, ENDED, RUNNING } from './executor-layout.ts';
-import { Gauges, sharedNowMs } from './gauges.ts';
+import { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions, StopOptions } from './group-options.ts';
 import type { LaneMailbox } from './mailbox.ts';
 import { LaneEnds, Mesh } from './mesh.ts';

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { sharedNowMs } from '../base/clock.ts';
 import { DRAINING, HANDLED, PARKED, RECORD_WORDS, RUNNING, TURNS } from './executor-layout.ts';
-import { Gauges, sharedNowMs } from './gauges.ts';
+import { Gauges } from './gauges.ts';
 
 test('what one object writes another one reads', () => {
   const block = Gauges.createBlock(2);

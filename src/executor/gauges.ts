@@ -2,7 +2,7 @@
 /** The room where packets are worked on: how one executor is seen from outside, word by word. */
 
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
-import { nowMs } from '../base/clock.ts';
+import { sharedNowMs } from '../base/clock.ts';
 import {
   blockWords,
   COUNTER_COUNT,
@@ -26,9 +26,6 @@ import {
 
 const HIGH = 2 ** 32;
 
-/** When this thread's clock began. */
-const ORIGIN_MS = performance.timeOrigin;
-
 /** What an executor shows of itself, as it was at one moment. */
 export interface Reading {
   readonly state: ExecutorState;
@@ -39,11 +36,6 @@ export interface Reading {
   /** Milliseconds since the thread last came round; 0 while it waits for something to do. */
   readonly sinceTurnMs: number;
   readonly counters: readonly number[];
-}
-
-/** Milliseconds on the one clock that all threads of a process share. */
-export function sharedNowMs(): number {
-  return ORIGIN_MS + nowMs();
 }
 
 /**

@@ -2,12 +2,12 @@
 /** The room every packet lives in: a fixed number of fixed-size buffers that all threads share. */
 
 import { loadAcquire } from '../base/atomics.ts';
-import { checkTimeoutMs } from '../base/check.ts';
+import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import { BufferReferences, DETACHED_WORDS } from './buffer-references.ts';
 import type { Doorbell } from './doorbell.ts';
-import { isGone, KEPT_BY_CLAIM, KEPT_BY_QUESTION } from './liveness.ts';
+import { type Asker, BY_QUESTION, declareGone, isGone } from './liveness.ts';
 import { createBlocks, openBlocks } from './pool-blocks.ts';
 import {
   ATTENTION,
@@ -138,10 +138,12 @@ export class BufferPool extends BufferReferences {
    * twice does no harm.
    *
    * Packets that the thread had sent are not touched: they belong to whoever receives them. Call it
-   * after the worker's `exit` event. **Threads** any other than the dead one. **Cost** a few loads
-   * per buffer of the pool.
-   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread still runs, or was asked about nine
-   * times since the last turn of its event loop.
+   * after the worker's `exit` event; whoever has asked often while the thread was busy calls
+   * {@link declareExited} before. **Threads** any other than the dead one. **Cost** a few loads per
+   * buffer of the pool.
+   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread still runs, or did when it was last asked
+   * about. The first ten times or so it is asked at once; if it does not turn its event loop, after
+   * that as often as the time since then doubles.
    */
   reclaim(threadSlot: ThreadSlot | number): number {
     this.checkAttached();
@@ -150,12 +152,35 @@ export class BufferPool extends BufferReferences {
 
   /**
    * {@link reclaim}s every thread that is found to have ended without detaching; returns their
-   * slots and what each gave back. One that had long been busy when it ended may be missed:
-   * `reclaim` of its slot finds it.
+   * slots and what each gave back. One that others had asked about while it was busy may be missed
+   * for as long as it had been busy; `reclaim` of its slot, or {@link declareExited}, is surer.
    */
   reclaimDead(): { slot: number; freed: number }[] {
     this.checkAttached();
     return reclaimDead(this.thread);
+  }
+
+  /**
+   * Says that the thread at the slot has ended, by somebody who has seen it: the worker's `exit`
+   * event. Nobody needs a proof from then on: `reclaim`, `recover` of channels, writers and
+   * flushers, and whoever waits for the thread. Returns false if nobody is attached at the slot, or
+   * this thread is.
+   *
+   * A word is believed only where a proof cannot be had. Still never say it of a thread that runs:
+   * each time uses up one of its forty proofs. Without any, what a thread holds that does not turn
+   * its event loop is given to others while it uses it.
+   * **Threads** any.
+   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread proves to be alive; nothing has changed then.
+   */
+  declareExited(threadSlot: ThreadSlot | number): boolean {
+    this.checkAttached();
+    checkInteger('threadSlot', threadSlot, 0, this.layout.maxThreads - 1);
+    if (threadSlot === this.threadSlot) return false;
+    const record = this.layout.thread(threadSlot);
+    const state = loadAcquire(this.words, record + STATE);
+    if (state >= 0 || isVacant(state)) return false;
+    if (declareGone(this.words, record, state)) return true;
+    throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `slot ${threadSlot}`);
   }
 
   /**
@@ -198,26 +223,25 @@ export class BufferPool extends BufferReferences {
   }
 
   /** @internal True if the thread with that badge has ended, or left its slot. */
-  isBadgeGone(badge: number): boolean {
+  isBadgeGone(badge: number, asker: Asker = BY_QUESTION): boolean {
     const slot = slotOf(badge);
     const record = this.layout.thread(slot);
     const state = loadAcquire(this.words, record + STATE);
     if (state > 0) return true; // being reclaimed: somebody has the proof
     if (badgeOf(slot, state) !== badge || isVacant(state)) return true;
     if (slot === this.threadSlot) return false;
-    return isGone(this.words, record, state, KEPT_BY_QUESTION);
+    return isGone(this.words, record, state, asker);
   }
 
   /**
    * @internal True if the thread at the slot has ended without detaching, or never attached. For
-   * those who then take over what it left: as `reclaim`, this asks also where others have asked
-   * often.
+   * those who then take over what it left.
    */
   isThreadGone(slot: number): boolean {
     if (slot === this.threadSlot) return false;
     const record = this.layout.thread(slot);
     const state = loadAcquire(this.words, record + STATE);
     // Somebody else has the proof, if the slot is being reclaimed.
-    return state > 0 || isGone(this.words, record, state, KEPT_BY_CLAIM);
+    return state > 0 || isGone(this.words, record, state, BY_QUESTION);
   }
 }

@@ -342,6 +342,7 @@ export abstract class BufferReferences {
   private refill(): BufferId {
     const words = this.words;
     const cache = this.cache;
+    this.thread.pulse.renew();
     const count = this.thread.freeList.take(this.batchSize, words, cache + 1);
     if (count === 0) return NO_BUFFER;
     words[this.thread.record + REFILLS]++;
@@ -361,6 +362,7 @@ export abstract class BufferReferences {
   private overflow(): void {
     const words = this.words;
     const cache = this.cache;
+    this.thread.pulse.renew();
     const begin = cache + 1;
     const end = begin + this.batchSize;
     this.thread.freeList.put(words, begin, end);

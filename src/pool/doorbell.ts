@@ -3,6 +3,7 @@
 
 import { loadAcquire, type Words } from '../base/atomics.ts';
 import { Parker, unpark } from '../base/parker.ts';
+import type { Pulse } from './liveness.ts';
 import { PARKER, type PoolLayout, STATE, slotOf, THREAD_FREE } from './pool-layout.ts';
 
 /**
@@ -16,9 +17,11 @@ export class Doorbell {
   readonly #words: Words;
   readonly #layout: PoolLayout;
   readonly #parker: Parker;
+  readonly #pulse: Pulse;
   readonly #listeners: (() => void)[] = [];
 
-  constructor(words: Words, layout: PoolLayout, slot: number) {
+  constructor(words: Words, layout: PoolLayout, slot: number, pulse: Pulse) {
+    this.#pulse = pulse;
     this.#words = words;
     this.#layout = layout;
     this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => {
@@ -65,6 +68,7 @@ export class Doorbell {
    * called.
    */
   parkSync(timeoutMs: number): void {
+    this.#pulse.renew();
     this.#parker.parkSync(timeoutMs);
   }
 

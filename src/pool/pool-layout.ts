@@ -31,6 +31,10 @@
  *     TIMES          attempts  whoever wants to attach, +1      the same    atomic
  *     LIFE[n mod 8]  –         nobody: words to wait on         –           wait and notify only
  *     PROBES[same]   probes    its thread +1, probers −1        probers     atomic
+ *     GONE           STATE     who proves the end of a thread   probers     atomic
+ *     ASKED_SINCE    ms        probers, when PROBES is full     probers     atomic
+ *     ASKED_LAST     ms        probers                          probers     atomic
+ *     ASKED_FREELY   questions probers                          probers     atomic
  *   buffer:
  *     OWNER          see below the present owner                reclaim     plain, with the buffer
  *     NEXT           BufferId  who claimed the stripe           the same    plain, by SYNC(stripe)
@@ -73,6 +77,17 @@
  *   GRANT = −1      the thread is not waiting
  *   GRANT =  0      WAITING: whoever has a free buffer may put it here
  *   GRANT = id + 1  granted: the waiter's, though OWNER names the giver until it accepts
+ *
+ *   GONE = STATE    the thread that was attached with this STATE has ended; any other value says
+ *                   nothing of it. STATEs do not come again (for 2²⁹ attaches of one slot), so what
+ *                   a thread that slept for long writes here, or into PROBES of another life, can
+ *                   only take a known end, or one proof, away
+ *   ASKED_…         when, by the clock of the process, threads asked whether this one has ended,
+ *                   since it last replaced the waits that proved it alive: liveness.ts
+ *
+ * A prober that dies between its PROBES − 1 and its notify leaves one wait more than PROBES counts:
+ * its thread then hangs one more than it needs. One that dies before it writes GONE leaves one
+ * proof less to those who ask again.
  *
  * Death. A thread can be terminated between any two steps. Its cache and its REFS are then
  * worthless, and not needed: reclaim() reads OWNER, SHARES, GRANT and the stripes only (see
@@ -154,6 +169,10 @@ export const LIFE: number = word;
 word += LIVES;
 export const PROBES: number = word;
 word += LIVES;
+export const GONE: number = word++;
+export const ASKED_SINCE: number = word++;
+export const ASKED_LAST: number = word++;
+export const ASKED_FREELY: number = word++;
 assert(word <= 2 * LINE_WORDS, 'thread fields must fit in their line');
 // Then the cache: a count, and the stack of that many ids behind it. Hot paths know only where the
 // count is.

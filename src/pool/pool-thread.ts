@@ -56,7 +56,7 @@ export class PoolThread {
     this.state = loadAcquire(words, this.record + STATE);
     this.pulse = pulse;
     this.freeList = new FreeList(words, layout, slot);
-    this.doorbell = new Doorbell(words, layout, slot);
+    this.doorbell = new Doorbell(words, layout, slot, pulse);
   }
 
   /** Takes a free thread slot. Throws ERR_BUSBAR_THREAD_SLOTS when there is none. */

@@ -14,7 +14,7 @@ import {
 } from '../base/atomics.ts';
 import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { isGone, KEPT_BY_CLAIM, KEPT_BY_SEARCH } from './liveness.ts';
+import { type Asker, BY_QUESTION, BY_SEARCH, isGone } from './liveness.ts';
 import {
   type BufferId,
   badgeOf,
@@ -68,20 +68,20 @@ export function reclaim(self: PoolThread, slot: number): number {
     // SYNC(slot-state): sees what the slot's last user did.
     const seen = loadAcquire(self.words, state);
     if (isVacant(seen)) return 0;
-    if (claimThread(self, slot, seen, KEPT_BY_CLAIM)) return takeBack(self, slot);
+    if (claimThread(self, slot, seen, BY_QUESTION)) return takeBack(self, slot);
     if (loadAcquire(self.words, state) !== seen) continue;
     // Somebody else is at it.
     if (seen > 0) return 0;
     throw new BusbarError(
       'ERR_BUSBAR_THREAD_ALIVE',
-      `slot ${slot}; call reclaim after the worker's 'exit' event`,
+      `slot ${slot}; call reclaim after the worker's 'exit' event, and declareExited before it`,
     );
   }
 }
 
 /**
- * Reclaims every thread that is proven gone; returns the slots. A look at a living one uses up a
- * little of what proves its death later, so this stops asking about a thread that is busy for long.
+ * Reclaims every thread that is proven gone; returns the slots. A thread that is busy for long is
+ * asked about more and more rarely: see liveness.ts.
  */
 export function reclaimDead(self: PoolThread): { slot: number; freed: number }[] {
   const { words, layout } = self;
@@ -89,7 +89,7 @@ export function reclaimDead(self: PoolThread): { slot: number; freed: number }[]
   for (let slot = 0; slot < layout.maxThreads; slot++) {
     const seen = loadAcquire(words, layout.thread(slot) + STATE);
     if (slot === self.slot || isVacant(seen)) continue;
-    if (!claimThread(self, slot, seen, KEPT_BY_SEARCH)) continue;
+    if (!claimThread(self, slot, seen, BY_SEARCH)) continue;
     reports.push({ slot, freed: takeBack(self, slot) });
   }
   return reports;
@@ -99,10 +99,10 @@ export function reclaimDead(self: PoolThread): { slot: number; freed: number }[]
  * Becomes the only one who reclaims the slot. False if its STATE is no longer `seen`, or if whoever
  * that names is not proven gone.
  */
-function claimThread(self: PoolThread, slot: number, seen: number, kept: number): boolean {
+function claimThread(self: PoolThread, slot: number, seen: number, asker: Asker): boolean {
   const { words, layout } = self;
   const record = layout.thread(slot);
-  if (seen < 0 ? !isGone(words, record, seen, kept) : isAtWork(self, seen)) return false;
+  if (seen < 0 ? !isGone(words, record, seen, asker) : isAtWork(self, seen)) return false;
   const mine = badgeOf(self.slot, self.state);
   return compareExchange(words, record + STATE, seen, mine) === seen;
 }
@@ -128,7 +128,7 @@ function isAtWork(self: PoolThread, state: number): boolean {
   const present = loadAcquire(self.words, record + STATE);
   // Somebody else may be attached there by now, or reclaim that thread in its turn.
   if (isVacant(present) || present > 0 || badgeOf(slot, present) !== state) return false;
-  return !isGone(self.words, record, present, KEPT_BY_CLAIM);
+  return !isGone(self.words, record, present, BY_QUESTION);
 }
 
 function dropGrant(self: PoolThread, slot: number): number {

@@ -75,7 +75,7 @@ export const W_SEQUENCE: number = field++;
 export const W_NUMBER: number = field++;
 export const W_EXPECTED: number = field++;
 export const WAITER_FIELDS: number = field;
-export const WAITERS_PER_AGENT = 24;
+export const WAITERS_PER_AGENT = 96;
 
 export const ABSENT = 0;
 export const READY = 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A worker that does with its pool what the main thread asks it to, and says what came of it. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { type ChannelHandle, WordChannel } from 'busbar/channel';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import type { Answer, Question } from './hand.ts';
@@ -17,6 +18,10 @@ const deeds: Record<string, (...args: never[]) => unknown> = {
   spin: (index: number, value: number) => {
     Atomics.add(words, index, 1);
     while (Atomics.load(words, index) !== value);
+  },
+  /** Becomes a receiver of a channel, for ever. */
+  join: (channel: ChannelHandle) => {
+    WordChannel.attach(pool, channel).receiver();
   },
   /** Blocks, outside of the pool. */
   block: (index: number) => {

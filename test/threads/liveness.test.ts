@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { Worker } from 'node:worker_threads';
+import { WordChannel } from 'busbar/channel';
 import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
-import { auditPool } from '../pool-audit.ts';
+import { lifeOf, PROBES, STATE } from '../../src/pool/pool-layout.ts';
+import { auditPool, controlLayout, controlWords } from '../pool-audit.ts';
 import { turn } from '../turns.ts';
 import { Hand } from './hand.ts';
 import { scaled, testSeed, workerUrl } from './worker-crew.ts';
@@ -24,10 +26,10 @@ function create(): BufferPool {
   return BufferPool.create({ bufferSize: 64, bufferCount: 8, batchSize: 2, maxThreads: 3 });
 }
 
+const ALIVE = expect.objectContaining({ code: 'ERR_BUSBAR_THREAD_ALIVE' });
+
 function expectAlive(pool: BufferPool, hand: Hand): void {
-  expect(() => pool.reclaim(hand.slot)).toThrow(
-    expect.objectContaining({ code: 'ERR_BUSBAR_THREAD_ALIVE' }),
-  );
+  expect(() => pool.reclaim(hand.slot)).toThrow(ALIVE);
 }
 
 /** Takes every buffer that is free, also out of the cache of an idle worker. */
@@ -136,4 +138,96 @@ test('a worker killed while it attaches or detaches costs no slot and no buffer'
     const others = [0, 1].map(() => BufferPool.attach(pool.handle));
     for (const other of others) other.detach();
   }
+});
+
+/** How many questions a worker could answer now. */
+function proofsOf(pool: BufferPool, { slot }: Hand): number {
+  const words = controlWords(pool);
+  const thread = controlLayout(pool).thread(slot);
+  return Atomics.load(words, thread + PROBES + lifeOf(words[thread + STATE]));
+}
+
+const PEER_DIED = { code: 'ERR_BUSBAR_CHANNEL_PEER_DIED' };
+
+/** A worker that receives from a full channel, and computes; and who waits for it. */
+async function busyReceiver(kind: 'spsc' | 'mpsc' | 'mpmc') {
+  const pool = create();
+  const channel = WordChannel.create(pool, { kind, capacity: 2 });
+  const sender = channel.sender();
+  const hand = await attach(pool);
+  await hand.ask('join', channel.handle);
+  void hand.ask('spin', 0, 99);
+  await hand.reaches(0, 1);
+  while (sender.trySend(1));
+  const sending = sender.send(2);
+  sending.catch(() => {});
+  return { pool, channel, hand, sending };
+}
+
+describe.each(['spsc', 'mpsc', 'mpmc'] as const)('%s: a receiver that computes', (kind) => {
+  test('is dead to whoever waits for it, however often others had asked', async () => {
+    const { pool, channel, hand, sending } = await busyReceiver(kind);
+    for (let i = 0; i < 200; i++) {
+      expect(channel.recover()).toBe(0);
+      expect(pool.reclaimDead()).toEqual([]);
+      expectAlive(pool, hand);
+    }
+    await hand.terminate();
+    await expect(sending).rejects.toMatchObject(PEER_DIED);
+    expect(channel.stats().receivers).toBe(0);
+    expect(pool.reclaim(hand.slot)).toBe(0);
+  });
+
+  test('is found by recover() after its exit, although somebody waited for it', async () => {
+    const { pool, channel, hand, sending } = await busyReceiver(kind);
+    const ends = { sending: false };
+    sending.catch(() => {}).finally(() => Object.assign(ends, { sending: true }));
+    const unasked = proofsOf(pool, hand);
+    while (proofsOf(pool, hand) > unasked - 3) await turn();
+    await hand.terminate();
+    expect(channel.recover() + Number(ends.sending)).toBe(1);
+    await expect(sending).rejects.toMatchObject(PEER_DIED);
+  });
+
+  test('has ended for everybody once somebody says so', async () => {
+    const { pool, channel, hand, sending } = await busyReceiver(kind);
+    for (let i = 0; i < 200; i++) {
+      const declaring = (): boolean => pool.declareExited(hand.slot);
+      if (i < 20) expect(declaring).toThrow(ALIVE);
+      channel.recover();
+    }
+    await hand.terminate();
+    expect(pool.declareExited(hand.slot)).toBe(true);
+    expect(channel.recover()).toBe(1);
+    await expect(sending).rejects.toMatchObject(PEER_DIED);
+    expect(pool.declareExited(hand.slot)).toBe(true);
+    expect(pool.reclaimDead()).toEqual([{ slot: hand.slot, freed: 0 }]);
+    expect(pool.declareExited(hand.slot)).toBe(false);
+  });
+});
+
+test('a worker that was asked about twelve times while it computed is reclaimed', async () => {
+  const pool = create();
+  const hand = await attach(pool);
+  await hand.ask('acquireSync');
+  void hand.ask('spin', 0, 99);
+  await hand.reaches(0, 1);
+  for (let i = 0; i < 12; i++) expectAlive(pool, hand);
+  await hand.terminate();
+  expect(pool.reclaim(hand.slot)).toBeGreaterThan(0);
+  expect(pool.stats()).toMatchObject({ freeShared: 8, held: 0 });
+});
+
+test('nobody who is attached can be declared dead while it lives, nor be named wrongly', async () => {
+  const pool = create();
+  const hand = await attach(pool);
+  for (let i = 0; i < 100; i++) {
+    expect(() => pool.declareExited(hand.slot)).toThrow(ALIVE);
+    // It turns its event loop, which is all that it takes.
+    await hand.ask('slot');
+  }
+  expect(pool.declareExited(pool.threadSlot)).toBe(false);
+  expect(pool.declareExited(2)).toBe(false);
+  expect(() => pool.declareExited(3)).toThrow(RangeError);
+  expect(() => pool.declareExited('0' as never)).toThrow(TypeError);
 });
