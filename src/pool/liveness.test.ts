@@ -37,7 +37,7 @@ function probesOf(state: number): number {
   return words[thread + PROBES + lifeOf(state)];
 }
 
-test('a thread that is asked about by many for a whole day has proofs left, and is found dead', () => {
+test('a thread that many ask about for a whole day has proofs left, and is found dead', () => {
   const { state, end } = attach();
   for (let ms = 0; ms < DAY_MS; ms += ms < 100_000 ? 25 : 9_973) {
     nowMs = 1000 + ms;

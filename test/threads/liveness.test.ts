@@ -218,7 +218,7 @@ test('a worker that was asked about twelve times while it computed is reclaimed'
   expect(pool.stats()).toMatchObject({ freeShared: 8, held: 0 });
 });
 
-test('nobody who is attached can be declared dead while it lives, nor be named wrongly', async () => {
+test('a living worker cannot be declared dead, and a slot cannot be misnamed', async () => {
   const pool = create();
   const hand = await attach(pool);
   for (let i = 0; i < 100; i++) {
