@@ -11,7 +11,8 @@
  *   word            unit           written by              read by     access
  *   STATE           see below      its thread; the host,   everyone    atomic, SYNC(executor-state)
  *                                  while no thread is
- *   SLOT            pool slot + 1  its thread              the host    atomic, SYNC(executor-slot)
+ *   BADGE           pool badge     its thread, before it   the host    atomic, SYNC(executor-badge)
+ *                                  is attached
  *   TURNS, _HIGH    passes         its thread              stats       plain, one writer
  *   HANDLED, _HIGH  packets        its thread              stats       plain, one writer
  *   DROPPED         packets        its thread; the host,   stats       plain, one writer at a time
@@ -30,6 +31,25 @@
  *
  * PARKED is a thread that waits for something to do. RUNNING with an old TURN_MS is one that is
  * stuck in somebody's code. A record outlives its thread: the next one on the same seat counts on.
+ * A death leaves, and who sees to it:
+ *
+ *   died                        left behind                    seen to by the host, after 'exit'
+ *   before BADGE                BADGE of the thread before it  reclaimed it, when that had died
+ *   after BADGE, not attached   a BADGE that nobody has in     finds no such thread: holds nothing
+ *                               the pool
+ *   attached, before a lane     cache, slot                    reclaims the BADGE
+ *   at an end of a lane         the seat of the lane, a        reclaims the BADGE, recovers every
+ *                               packet half sent or received   lane of the seat
+ *   after it left the lanes or  what the module kept           the same; finds no such thread if it
+ *   the pool                                                   had left the pool
+ *   anywhere                    STATE, TURN_MS as they were    STATE: STARTING or ENDED
+ *   within a pass               HANDLED, TURNS, DROPPED        nobody: they count what was shown
+ *                               without that pass
+ *
+ * Every word but BADGE is one plain or one atomic store of its thread, so none is half written; the
+ * two halves of a wide one are written with no call in between. The host's death takes its
+ * executors along: a worker's workers end before it does.
+ *
  * The host's own STATE is DRAINING before it closes any lane: whoever finds one closed knows why.
  */
 
@@ -37,7 +57,7 @@ import { assert } from '../base/assert.ts';
 
 let word = 0;
 export const STATE: number = word++;
-export const SLOT: number = word++;
+export const BADGE: number = word++;
 export const TURNS: number = word++;
 export const TURNS_HIGH: number = word++;
 export const HANDLED: number = word++;

@@ -48,9 +48,10 @@ export class ExecutorLife {
   constructor(port: MessagePort, assignment: Assignment) {
     this.#port = port;
     this.#assignment = assignment;
-    this.#pool = BufferPool.attach(assignment.pool);
     this.#gauges = new Gauges(assignment.gauges, assignment.index, assignment.epochMs);
-    this.#gauges.slot = this.#pool.threadSlot;
+    this.#pool = BufferPool.attachAnnounced(assignment.pool, (badge) => {
+      this.#gauges.badge = badge;
+    });
     this.#gauges.showTurn();
     this.#ends = new LaneEnds(this.#pool, assignment.mesh);
     this.#host = new Gauges(assignment.gauges, assignment.count, assignment.epochMs);
@@ -225,11 +226,9 @@ export class ExecutorLife {
   /** If the module still holds buffers, the group reclaims them when the thread is gone. */
   #detach(): void {
     try {
-      this.#gauges.slot = -1;
       this.#pool.detach();
     } catch (error) {
       if (!(error instanceof BusbarError)) throw error;
-      this.#gauges.slot = this.#pool.threadSlot;
     }
   }
 

@@ -9,13 +9,13 @@ test('what one object writes another one reads', () => {
   const writer = new Gauges(block, 1, sharedNowMs());
   const reader = new Gauges(block, 1, 0);
   writer.become(RUNNING);
-  writer.slot = 3;
+  writer.badge = 2051;
   writer.addTurns(7);
   writer.addHandled(5);
   writer.addDropped(2);
   writer.addPark();
   writer.counters[15] = -4;
-  expect(reader.slot).toBe(3);
+  expect(reader.badge).toBe(2051);
   expect(reader.read()).toMatchObject({
     state: 'running',
     turns: 7,
@@ -24,8 +24,8 @@ test('what one object writes another one reads', () => {
     parks: 1,
     counters: [...new Array(15).fill(0), -4],
   });
-  writer.slot = -1;
-  expect(reader.slot).toBe(-1);
+  writer.badge = 0;
+  expect(reader.badge).toBe(0);
   const neighbour = new Gauges(block, 0, 0).read();
   expect(neighbour).toMatchObject({ state: 'starting', turns: 0, handled: 0 });
 });

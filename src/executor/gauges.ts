@@ -4,6 +4,7 @@
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import { sharedNowMs } from '../base/clock.ts';
 import {
+  BADGE,
   blockWords,
   COUNTER_COUNT,
   COUNTERS,
@@ -16,7 +17,6 @@ import {
   PARKS,
   RECORD_WORDS,
   RUNNING,
-  SLOT,
   STARTING,
   STATE,
   TURN_MS,
@@ -72,15 +72,15 @@ export class Gauges {
     storeRelease(this.words, this.record + STATE, state);
   }
 
-  /** The slot in the pool of the thread that has the seat now, or −1. */
-  get slot(): number {
-    // SYNC(executor-slot): pairs with the setter.
-    return loadAcquire(this.words, this.record + SLOT) - 1;
+  /** Names the last thread on this seat that went to the pool; 0: none did. */
+  get badge(): number {
+    // SYNC(executor-badge): pairs with the setter.
+    return loadAcquire(this.words, this.record + BADGE);
   }
 
-  set slot(slot: number) {
-    // SYNC(executor-slot): the host reads it when the thread has died.
-    storeRelease(this.words, this.record + SLOT, slot + 1);
+  set badge(badge: number) {
+    // SYNC(executor-badge): the host reads it when the thread has died.
+    storeRelease(this.words, this.record + BADGE, badge);
   }
 
   /** A slice of turns begins. */

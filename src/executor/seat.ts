@@ -3,6 +3,7 @@
 
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { BufferPool } from '../pool/index.ts';
 import { ENDED, STARTING } from './executor-layout.ts';
 import { ExecutorWorker, type ThreadEnd } from './executor-worker.ts';
 import type { Gauges } from './gauges.ts';
@@ -10,9 +11,6 @@ import type { ResolvedGroupOptions } from './group-options.ts';
 import type { Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
 import { throwUncaught } from './uncaught.ts';
-
-/** How often a proof of death is asked for, a millisecond apart, before it is given up. */
-const RECLAIM_TRIES = 1000;
 
 /**
  * One place of a group: its number, its lanes, its record; and the thread that sits there now.
@@ -69,7 +67,7 @@ export class Seat {
   async keep(stopping: AbortSignal): Promise<void> {
     for (;;) {
       const end = await this.#worker.ended;
-      await this.#tidyUp(end);
+      this.#tidyUp(end);
       if (end.wasTold || this.#terminated) break;
       this.lastCrash = crashed(this.index, end);
       tell(this.#options.onCrash, this.index, this.lastCrash);
@@ -95,7 +93,7 @@ export class Seat {
 
   /** Waits for the end of a thread that never was to be restarted; nothing is kept of it. */
   async bury(): Promise<void> {
-    await this.#tidyUp(await this.#worker.ended);
+    this.#tidyUp(await this.#worker.ended);
     this.#leaveEmpty();
   }
 
@@ -124,22 +122,16 @@ export class Seat {
   }
 
   /** What the thread had begun on its lanes is finished or undone; what it held is free again. */
-  async #tidyUp(end: ThreadEnd): Promise<void> {
+  #tidyUp(end: ThreadEnd): void {
     const { pool } = this.#options;
-    const slot = this.gauges.slot;
-    if (slot >= 0) {
-      pool.checkAttached();
-      for (let tries = 1; !pool.isThreadGone(slot) && tries < RECLAIM_TRIES; tries++) {
-        await new Promise<void>((resolve) => startTimer(1, resolve));
-      }
-      tell(this.#options.onDeath, this.index, slot);
-      pool.reclaim(slot);
+    pool.checkAttached();
+    const badge = this.gauges.badge;
+    // Else it had left the pool, or somebody has reclaimed it already.
+    if (badge !== 0 && pool.declareBadgeExited(badge)) {
+      tell(this.#options.onDeath, this.index, BufferPool.slotOf(badge));
+      pool.reclaimBadge(badge);
     }
-    this.gauges.slot = -1;
-    if (end.wasTold) return;
-    // It may have died before it could say which slot it had, or behind taking that back.
-    if (slot < 0) pool.reclaimDead();
-    this.#mesh.recover(this.index);
+    if (!end.wasTold) this.#mesh.recover(this.index);
   }
 
   #mayRestart(stopping: AbortSignal): boolean {

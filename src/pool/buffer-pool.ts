@@ -26,7 +26,8 @@ import {
   resolvePoolOptions,
 } from './pool-options.ts';
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
-import { reclaim, reclaimDead } from './reclaim.ts';
+import type { Announce } from './pool-thread.ts';
+import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
 
 /**
  * A fixed number of fixed-size buffers in one block of shared memory, with a cache of free ones for
@@ -60,11 +61,19 @@ export class BufferPool extends BufferReferences {
    * **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_POOL_CLOSED, ERR_BUSBAR_THREAD_SLOTS.
    */
   static attach(handle: BufferPoolHandle): BufferPool {
+    return BufferPool.attachAnnounced(handle);
+  }
+
+  /**
+   * @internal {@link attach} that tells its badge before it has a slot: so whoever is shown it can
+   * name the thread, wherever that dies.
+   */
+  static attachAnnounced(handle: BufferPoolHandle, announce?: Announce): BufferPool {
     const words = openBlocks(handle);
     if ((loadAcquire(words, ATTENTION) & ATTENTION_CLOSED) !== 0) {
       throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
     }
-    return new BufferPool(handle, words);
+    return new BufferPool(handle, words, announce);
   }
 
   /**
@@ -231,6 +240,29 @@ export class BufferPool extends BufferReferences {
     if (badgeOf(slot, state) !== badge || isVacant(state)) return true;
     if (slot === this.threadSlot) return false;
     return isGone(this.words, record, state, asker);
+  }
+
+  /**
+   * @internal {@link declareExited} by badge. True if that thread ended without leaving the pool,
+   * and nobody has reclaimed it.
+   */
+  declareBadgeExited(badge: number): boolean {
+    const slot = slotOf(badge);
+    const record = this.layout.thread(slot);
+    const state = loadAcquire(this.words, record + STATE);
+    if (isVacant(state) || state > 0 || badgeOf(slot, state) !== badge) return false;
+    return declareGone(this.words, record, state);
+  }
+
+  /** @internal {@link reclaim} by badge: 0 if another thread has its slot by now. */
+  reclaimBadge(badge: number): number {
+    this.checkAttached();
+    return reclaimBadge(this.thread, badge);
+  }
+
+  /** @internal The slot of the thread that a badge names. */
+  static slotOf(badge: number): ThreadSlot {
+    return slotOf(badge) as ThreadSlot;
   }
 
   /**

@@ -31,7 +31,7 @@ import {
   WAITING,
 } from './pool-layout.ts';
 import type { BufferPoolHandle } from './pool-options.ts';
-import { PoolThread } from './pool-thread.ts';
+import { type Announce, PoolThread } from './pool-thread.ts';
 import { WaitQueue } from './waiting.ts';
 
 /**
@@ -98,9 +98,9 @@ export abstract class BufferReferences {
   protected readonly thread: PoolThread;
   protected readonly waiters: WaitQueue;
 
-  protected constructor(handle: BufferPoolHandle, words: Words) {
+  protected constructor(handle: BufferPoolHandle, words: Words, announce?: Announce) {
     const layout = layoutOf(words);
-    const thread = PoolThread.attach(words, layout);
+    const thread = PoolThread.attach(words, layout, announce);
     this.handle = handle;
     this.bytes = new Uint8Array(handle.data);
     this.view = new DataView(handle.data);

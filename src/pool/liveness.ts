@@ -86,12 +86,18 @@ export class Pulse {
 
   /**
    * Takes the thread slot whose record begins at `thread` if its STATE is `expected`, FREE or
-   * MOVING; undefined if it is not, or if another took it away meanwhile.
+   * MOVING; undefined if it is not, or if another took it away meanwhile. `announce` is told the
+   * STATE that the slot will have, before it has it.
    *
    * The waits hang before the slot shows as attached, so nobody can take the thread for dead. Until
    * then it has nothing that could be lost: if it dies, or just takes long, another has the slot.
    */
-  static start(words: Words, thread: number, expected: number): Pulse | undefined {
+  static start(
+    words: Words,
+    thread: number,
+    expected: number,
+    announce?: (state: number) => void,
+  ): Pulse | undefined {
     const moving = movingIn(fetchAdd(words, thread + TIMES, 1) + 1);
     const at = thread + STATE;
     // SYNC(slot-state): sees the record as its last thread, or reclaim(), left it.
@@ -99,6 +105,7 @@ export class Pulse {
     const pulse = new Pulse(words, thread, moving);
     for (let i = 0; i < PULSES; i++) pulse.#wait();
     storeRelease(words, pulse.#probes, PULSES);
+    announce?.(movedIn(moving));
     if (compareExchange(words, at, moving, movedIn(moving)) === moving) return pulse;
     pulse.stop();
     return undefined;

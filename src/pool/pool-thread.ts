@@ -18,6 +18,7 @@ import {
   ATTENTION_CLOSED,
   ATTENTION_WAITERS,
   type BufferId,
+  badgeOf,
   CACHE_COUNT,
   GIVE_BACKS,
   GRANT,
@@ -30,6 +31,9 @@ import {
   TICKET,
   WAITING,
 } from './pool-layout.ts';
+
+/** Hears the badge of a thread that is about to attach. */
+export type Announce = (badge: number) => void;
 
 /**
  * One thread's place in a pool: its slot, its cache's slow side, and the service to waiters of any
@@ -59,14 +63,19 @@ export class PoolThread {
     this.doorbell = new Doorbell(words, layout, slot, pulse);
   }
 
-  /** Takes a free thread slot. Throws ERR_BUSBAR_THREAD_SLOTS when there is none. */
-  static attach(words: Words, layout: PoolLayout): PoolThread {
+  /**
+   * Takes a free thread slot. `announce` is told the badge that this thread will have, before it
+   * can hold anything: once more for each slot that another thread then takes first.
+   *
+   * **Throws** ERR_BUSBAR_THREAD_SLOTS when there is none.
+   */
+  static attach(words: Words, layout: PoolLayout, announce?: Announce): PoolThread {
     for (const robs of [false, true]) {
       for (let slot = 0; slot < layout.maxThreads; slot++) {
         const record = layout.thread(slot);
         const state = loadAcquire(words, record + STATE);
         if (robs ? !isVacant(state) : state !== THREAD_FREE) continue;
-        const pulse = Pulse.start(words, record, state);
+        const pulse = Pulse.start(words, record, state, (mine) => announce?.(badgeOf(slot, mine)));
         if (pulse !== undefined) return new PoolThread(words, layout, slot as ThreadSlot, pulse);
       }
     }

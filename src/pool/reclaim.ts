@@ -79,6 +79,14 @@ export function reclaim(self: PoolThread, slot: number): number {
   }
 }
 
+/** {@link reclaim} of the thread with that badge, if it is still the one that has the slot. */
+export function reclaimBadge(self: PoolThread, badge: number): number {
+  const slot = slotOf(badge);
+  const seen = loadAcquire(self.words, self.layout.thread(slot) + STATE);
+  if (isVacant(seen) || seen > 0 || badgeOf(slot, seen) !== badge) return 0;
+  return claimThread(self, slot, seen, BY_QUESTION) ? takeBack(self, slot) : 0;
+}
+
 /**
  * Reclaims every thread that is proven gone; returns the slots. A thread that is busy for long is
  * asked about more and more rarely: see liveness.ts.

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutorGroupOptions } from 'busbar/executor';
+import { BufferPool } from 'busbar/pool';
 import { SharedWriter, WriteFlusher } from 'busbar/writer';
 import { expect, test } from 'vitest';
 import { until } from '../turns.ts';
@@ -299,5 +300,59 @@ test('a stop while a restart is delayed does not wait for it', async () => {
   await until(() => group.stats()[0]?.lastCrash !== undefined);
   expect(await group.stop()).toMatchObject({ dropped: 1 });
   await closed;
+  expectAllBack(pool);
+});
+
+const ALIVE = expect.objectContaining({ code: 'ERR_BUSBAR_THREAD_ALIVE' });
+
+/** The slots that executors have in the pool. */
+function slotsOf(pool: BufferPool): number[] {
+  const slots = pool.stats().threads.map(({ slot }) => slot);
+  return slots.filter((slot) => slot !== pool.threadSlot);
+}
+
+test('an executor that was asked about often while it was busy is reclaimed', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const group = await ExecutorGroup.start({ ...options, count: 1 });
+  tell(group, pool, 0, 'hold');
+  tell(group, pool, 0, 'spin');
+  await untilAtGate(words, 1);
+  const [slot] = slotsOf(pool);
+  for (let i = 0; i < 200; i++) {
+    expect(() => pool.reclaim(slot)).toThrow(ALIVE);
+    if (i < 9) expect(() => pool.declareExited(slot)).toThrow(ALIVE);
+  }
+  await group.stop({ mode: 'now', deadlineMs: 1 });
+  await group.closed;
+  expectAllBack(pool);
+});
+
+test('a group goes on if others have reclaimed its dead, and live in its slot', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const deaths: number[] = [];
+  const group = await ExecutorGroup.start({
+    ...options,
+    count: 1,
+    restart: { maxRestarts: 1 },
+    onDeath: (_, slot) => deaths.push(slot),
+  });
+  const heard = hear(group);
+  const [slot] = slotsOf(pool);
+  tell(group, pool, 0, 'exit 3');
+  // Nothing of the group's runs meanwhile in this thread.
+  while (pool.reclaimDead().length === 0);
+  const stranger = BufferPool.attach(pool.handle);
+  expect(stranger.threadSlot).toBe(slot);
+  const id = stranger.tryAcquire();
+  await until(() => Atomics.load(words, deeds.STARTS) === 2);
+  expect(deaths).toEqual([]);
+  tell(group, pool, 0, 'echo');
+  await until(() => heard.length === 1);
+  stranger.release(id);
+  stranger.detach();
+  await group.stop();
+  await group.closed;
   expectAllBack(pool);
 });

@@ -86,7 +86,7 @@ const BUGS: readonly Bug[] = [
     'queueMicrotask(() => storeRelease(this.words, this.record + STATE, state));',
     /^whoever/,
   ),
-  bug('SLOT is one off', 'gauges', 'this.record + SLOT) - 1;', 'this.record + SLOT);', /^death/),
+  bug('BADGE is one off', 'gauges', 'this.record + BADGE);', 'this.record + BADGE) + 1;', /^death/),
 ];
 
 huntAll('executor', BUGS, async (load) => {

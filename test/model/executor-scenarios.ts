@@ -9,12 +9,12 @@ import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from 'b
 import { hintsOf } from 'busbar/testing';
 import type { PacketChannel } from '../../src/channel/index.ts';
 import {
+  BADGE,
   blockWords,
   DRAINING,
   HANDLED,
   RECORD_WORDS,
   RUNNING,
-  SLOT,
   STATE,
 } from '../../src/executor/executor-layout.ts';
 import type { Gauges } from '../../src/executor/gauges.ts';
@@ -64,7 +64,7 @@ export function executorParts(module: ExecutorModule): Part<ExecutorShared>[] {
     },
     {
       name: 'executors: deaths',
-      operations: 'the same, reclaim by SLOT, recover, the next on the seat',
+      operations: 'the same, reclaim by BADGE, recover, the next on the seat',
       cases: [deathCase(module)],
     },
   ];
@@ -124,7 +124,7 @@ class Bodies {
       const pool = this.#module.BufferPool.attach(shared.handle);
       const party = new Party(this.#module, shared, index, pool);
       self.begin();
-      party.gauges.slot = pool.threadSlot;
+      party.gauges.badge = pool.badge;
       return body(party, shared);
     };
   }
@@ -284,7 +284,7 @@ function whoeverFindsItClosed(module: ExecutorModule): Case<ExecutorShared> {
   });
 }
 
-/** As seat.ts tidies up: by the SLOT that the dead had shown, or by looking who is dead. */
+/** As seat.ts tidies up: by the BADGE that the dead had shown. */
 function deathCase(module: ExecutorModule): Case<ExecutorShared> {
   const bodies = new Bodies(module);
   const item = executors(
@@ -304,14 +304,13 @@ function deathCase(module: ExecutorModule): Case<ExecutorShared> {
         const pool = module.BufferPool.attach(shared.handle);
         const gauges = new module.Gauges(shared.gauges, 0, 0);
         self.begin();
-        if (gauges.slot >= 0) pool.reclaim(gauges.slot);
-        else pool.reclaimDead();
-        gauges.slot = -1;
+        const { badge } = gauges;
+        if (badge !== 0 && pool.declareBadgeExited(badge)) pool.reclaimBadge(badge);
         for (const handle of [...shared.plans[0].inbound, ...shared.plans[0].outbound]) {
           if (handle !== undefined) module.PacketChannel.attach(pool, handle).recover();
         }
         const heir = new Party(module, shared, 0, pool);
-        heir.gauges.slot = pool.threadSlot;
+        heir.gauges.badge = pool.badge;
         return handledAll(heir);
       },
     },
@@ -378,7 +377,7 @@ function nameOf(
   const record = Math.floor(word / RECORD_WORDS);
   const field = new Map([
     [STATE, 'STATE'],
-    [SLOT, 'SLOT'],
+    [BADGE, 'BADGE'],
   ]).get(word % RECORD_WORDS);
   return field === undefined ? undefined : `executor ${record} ${field}`;
 }
