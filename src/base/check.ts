@@ -4,6 +4,9 @@
  * and value.
  */
 
+import type { Bytes } from './bytes.ts';
+import { isBytes, isWords } from './views.ts';
+
 /** Shows a value in an error message without ever throwing itself. */
 export function show(value: unknown): string {
   try {
@@ -75,18 +78,14 @@ export function checkFunction<T>(name: string, value: T): T {
 }
 
 /** Bytes: a Uint8Array (a Node Buffer is one), on any kind of memory. */
-export function checkBytes(name: string, value: unknown): Uint8Array<ArrayBufferLike> {
-  if (!(value instanceof Uint8Array)) {
-    throw new TypeError(`${name} must be a Uint8Array, got ${show(value)}`);
-  }
+export function checkBytes(name: string, value: unknown): Bytes {
+  if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array, got ${show(value)}`);
   return value;
 }
 
 /** Words: an Int32Array, on any kind of memory. */
 export function checkWords(name: string, value: unknown): Int32Array<ArrayBufferLike> {
-  if (!(value instanceof Int32Array)) {
-    throw new TypeError(`${name} must be an Int32Array, got ${show(value)}`);
-  }
+  if (!isWords(value)) throw new TypeError(`${name} must be an Int32Array, got ${show(value)}`);
   return value;
 }
 
@@ -97,12 +96,33 @@ export function checkArray<T>(name: string, value: readonly T[]): readonly T[] {
 }
 
 /**
- * A range `[begin, end)` of bytes: called by hot paths only once they know that something is wrong.
+ * A copy of an array: what was read once is what was checked. A getter or a Proxy could say something
+ * else the second time, and an iterator never end.
  */
-export function checkByteRange(name: string, source: unknown, begin: number, end: number): void {
-  const bytes = checkBytes(name, source);
-  checkInteger('end', end, 0, bytes.length);
-  checkInteger('begin', begin, 0, end);
+export function copyArray<T>(name: string, value: readonly T[]): T[] {
+  const array = checkArray(name, value);
+  const count = checkInteger(`${name}.length`, array.length, 0, ARRAY_LENGTH_MAX);
+  const copy: T[] = [];
+  for (let i = 0; i < count; i++) copy.push(array[i]);
+  return copy;
+}
+
+/** Of every array of the language. */
+const ARRAY_LENGTH_MAX: number = 2 ** 32 - 1;
+
+/**
+ * A range `[begin, end)` of `length` elements: integers, 0 ≤ begin ≤ end ≤ length. The one check of
+ * such arguments.
+ *
+ * **Cost** five comparisons. **Throws** TypeError, RangeError.
+ */
+export function checkRange(begin: unknown, end: unknown, length: number): void {
+  // Of numbers only: a bitwise operator would call a valueOf, and throws for a bigint.
+  if (typeof begin === 'number' && typeof end === 'number') {
+    const isWhole = (begin | 0) === begin && (end | 0) === end;
+    if (isWhole && begin >= 0 && begin <= end && end <= length) return;
+  }
+  checkInteger('begin', begin, 0, checkInteger('end', end, 0, length));
 }
 
 /** An AbortSignal or nothing. */
@@ -113,9 +133,10 @@ export function checkSignal(name: string, value: unknown): AbortSignal | undefin
 
 /**
  * An options object that has no keys but the known ones: a misspelt option is an error, not a
- * default.
+ * default. Returns a copy for which each known key was read once: what is checked is what is used,
+ * even if a getter says something else the next time.
  */
-export function checkOptions(name: string, value: unknown, known: readonly string[]): void {
+export function checkOptions<T>(name: string, value: T, known: readonly string[]): T {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TypeError(`${name} must be an object, got ${show(value)}`);
   }
@@ -124,4 +145,10 @@ export function checkOptions(name: string, value: unknown, known: readonly strin
       throw new TypeError(`${name} has no option ${show(key)}; known are ${known.join(', ')}`);
     }
   }
+  const own: Record<string, unknown> = {};
+  for (const key of known) {
+    const option = (value as Record<string, unknown>)[key];
+    if (option !== undefined) own[key] = option;
+  }
+  return own as T;
 }

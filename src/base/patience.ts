@@ -25,9 +25,9 @@ const NO_LIMITS: WaitLimits = Object.freeze({ signal: undefined, timeoutMs: Infi
 /** Checks the options. **Throws** TypeError, RangeError, `signal.reason` if it has aborted. */
 export function resolveWaitOptions(options: WaitOptions | undefined): WaitLimits {
   if (options === undefined) return NO_LIMITS;
-  checkOptions('options', options, ['signal', 'timeoutMs']);
-  const signal = checkSignal('signal', options.signal);
-  const timeoutMs = checkTimeoutMs('timeoutMs', options.timeoutMs ?? Infinity);
+  const own = checkOptions('options', options, ['signal', 'timeoutMs']);
+  const signal = checkSignal('signal', own.signal);
+  const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
   signal?.throwIfAborted();
   return { signal, timeoutMs };
 }

@@ -4,6 +4,7 @@
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { wordsOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
 import {
@@ -49,9 +50,9 @@ export function createChannelBlock(
   options: ChannelOptions,
 ): Words {
   checkPool(pool).checkAttached();
-  checkOptions('options', options, ['kind', 'capacity']);
-  const kind = checkOneOf('kind', options.kind, CHANNEL_KINDS);
-  const capacity = checkInteger('capacity', options.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
+  const own = checkOptions('options', options, ['kind', 'capacity']);
+  const kind = checkOneOf('kind', own.kind, CHANNEL_KINDS);
+  const capacity = checkInteger('capacity', own.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
   if (!isCapacity(capacity)) {
     throw new RangeError(`capacity must be a power of two, got ${capacity}`);
   }
@@ -84,16 +85,17 @@ export function openChannelBlock(
       `channel layout version ${show(version)}, this busbar knows ${CHANNEL_VERSION}`,
     );
   }
-  if (!(control instanceof SharedArrayBuffer) || control.byteLength % 4 !== 0) {
+  const words = wordsOf(control);
+  if (words === undefined) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not a SharedArrayBuffer of words');
   }
-  const words = new Int32Array(control);
   const isChannel =
     words[HEADER_MAGIC] === CHANNEL_MAGIC &&
     words[HEADER_KIND] >>> 0 < CHANNEL_KINDS.length &&
     words[HEADER_VERSION] === CHANNEL_VERSION &&
     words[HEADER_CARRIES] >>> 0 < CHANNEL_LOADS.length &&
     isCapacity(words[HEADER_CAPACITY]) &&
+    words[HEADER_THREADS] > 0 &&
     layoutOf(words).wordCount === words.length;
   if (!isChannel) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not that of a channel');

@@ -2,7 +2,8 @@
 /** The door out of the room between threads, for bare integers. */
 
 import type { Words } from '../base/atomics.ts';
-import { checkFunction, checkInteger, checkWords } from '../base/check.ts';
+import { checkFunction, checkRange, checkWords } from '../base/check.ts';
+import { lengthOf } from '../base/views.ts';
 import { checkMax, Receiver } from './receiver.ts';
 
 /**
@@ -27,9 +28,7 @@ export class WordReceiver extends Receiver<number> {
    * **Cost** one read-modify-write for up to 64 (spsc).
    */
   receiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
-    checkWords('target', target);
-    checkInteger('end', end, 0, target.length);
-    checkInteger('begin', begin, 0, end);
+    checkRange(begin, end, lengthOf(checkWords('target', target)));
     let next = begin;
     while (next < end) {
       const count = this.peekRun(end - next);

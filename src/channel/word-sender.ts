@@ -2,7 +2,8 @@
 /** The door into the room between threads, for bare integers. */
 
 import type { Words } from '../base/atomics.ts';
-import { checkInteger, checkWords } from '../base/check.ts';
+import { checkInteger, checkRange, checkWords } from '../base/check.ts';
+import { lengthOf } from '../base/views.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
 
@@ -31,9 +32,7 @@ export class WordSender extends Sender<number> {
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED if none can be sent any more, RangeError, TypeError.
    */
   trySendBatch(source: Words, begin: number = 0, end: number = source?.length): number {
-    checkWords('source', source);
-    checkInteger('end', end, 0, source.length);
-    checkInteger('begin', begin, 0, end);
+    checkRange(begin, end, lengthOf(checkWords('source', source)));
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
     const { ring, words, capacity, slotWords } = this;
     let next = begin;

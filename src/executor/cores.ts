@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The room where packets are worked on: how many threads, and on which cpus. */
 
-import { checkInteger, show } from '../base/check.ts';
+import { checkInteger, copyArray, show } from '../base/check.ts';
 import { type CpuInfo, type Topology, topology } from '../native/index.ts';
 
 /** 'cores': one cpu each, physical cores first; or these cpus, in turn; or 'none'. */
@@ -49,9 +49,10 @@ export function coreOrder(allowed: readonly CpuInfo[]): number[] {
 }
 
 function checkCpus(cpus: readonly unknown[], allowed: readonly CpuInfo[]): number[] {
-  if (cpus.length === 0) throw new RangeError('pin must name at least one cpu, got none');
+  const copy = copyArray('pin', cpus);
+  if (copy.length === 0) throw new RangeError('pin must name at least one cpu, got none');
   const known = allowed.map(({ cpu }) => cpu);
-  return cpus.map((cpu) => {
+  return copy.map((cpu) => {
     checkInteger('pin', cpu, 0, Number.MAX_SAFE_INTEGER);
     if (!known.includes(cpu as number)) {
       throw new RangeError(`pin must name cpus of ${known.join(', ')}, got ${show(cpu)}`);

@@ -65,8 +65,8 @@ export class Executor {
 
   /** Starts the thread; see {@link ExecutorGroup.start}. */
   static async start(options: ExecutorOptions): Promise<Executor> {
-    checkOptions('options', options, KNOWN);
-    const { cpu, ...rest } = options;
+    const own = checkOptions('options', options, KNOWN);
+    const { cpu, ...rest } = own;
     const pin = cpu === undefined ? 'none' : [cpu];
     return new Executor(await ExecutorGroup.start({ ...rest, count: 1, pin }));
   }

@@ -132,41 +132,41 @@ const LANE_CAPACITY_MAX = 32768;
 const START_TIMEOUT_MS_DEFAULT = 30_000;
 
 export function resolveGroupOptions(options: ExecutorGroupOptions): ResolvedGroupOptions {
-  checkOptions('options', options, KNOWN);
-  const { pool } = options;
+  const own = checkOptions('options', options, KNOWN);
+  const { pool } = own;
   if (!(pool instanceof BufferPool)) {
     throw new TypeError(`pool must be a BufferPool, got ${show(pool)}`);
   }
-  const count = resolveCount(options.count ?? 'per-core');
-  const laneCapacity = options.laneCapacity ?? LANE_CAPACITY_DEFAULT;
+  const count = resolveCount(own.count ?? 'per-core');
+  const laneCapacity = own.laneCapacity ?? LANE_CAPACITY_DEFAULT;
   checkInteger('laneCapacity', laneCapacity, 1, LANE_CAPACITY_MAX);
   if ((laneCapacity & (laneCapacity - 1)) !== 0) {
     throw new RangeError(`laneCapacity must be a power of two, got ${laneCapacity}`);
   }
-  const name = options.name ?? 'executor';
+  const name = own.name ?? 'executor';
   if (typeof name !== 'string' || name.includes('\0')) {
     throw new TypeError(`name must be a string without zero characters, got ${show(name)}`);
   }
-  const partitioner = options.partitioner ?? hashPartitioner();
+  const partitioner = own.partitioner ?? hashPartitioner();
   checkFunction('partitioner.partition', partitioner?.partition);
   return {
     pool,
-    module: resolveModule(options.module),
-    cpus: resolvePin(options.pin ?? 'cores', count),
-    idle: checkOneOf('idle', options.idle ?? 'adaptive', IDLE_KINDS),
+    module: resolveModule(own.module),
+    cpus: resolvePin(own.pin ?? 'cores', count),
+    idle: checkOneOf('idle', own.idle ?? 'adaptive', IDLE_KINDS),
     name,
-    data: options.data,
+    data: own.data,
     laneCapacity,
     partitioner,
-    restart: resolveRestart(options.restart),
-    onDeath: checkFunction('onDeath', options.onDeath ?? ignore),
-    onCrash: checkFunction('onCrash', options.onCrash ?? ignore),
-    onRestart: checkFunction('onRestart', options.onRestart ?? ignore),
+    restart: resolveRestart(own.restart),
+    onDeath: checkFunction('onDeath', own.onDeath ?? ignore),
+    onCrash: checkFunction('onCrash', own.onCrash ?? ignore),
+    onRestart: checkFunction('onRestart', own.onRestart ?? ignore),
     startTimeoutMs: checkTimeoutMs(
       'startTimeoutMs',
-      options.startTimeoutMs ?? START_TIMEOUT_MS_DEFAULT,
+      own.startTimeoutMs ?? START_TIMEOUT_MS_DEFAULT,
     ),
-    resourceLimits: options.resourceLimits,
+    resourceLimits: own.resourceLimits,
   };
 }
 
@@ -174,11 +174,11 @@ function ignore(): void {}
 
 function resolveRestart(policy: RestartPolicy | undefined): ResolvedRestart {
   if (policy === undefined) return { maxRestarts: 0, withinMs: Infinity, delayMs: 0 };
-  checkOptions('restart', policy, ['maxRestarts', 'withinMs', 'delayMs']);
+  const own = checkOptions('restart', policy, ['maxRestarts', 'withinMs', 'delayMs']);
   return {
-    maxRestarts: checkInteger('maxRestarts', policy.maxRestarts ?? 3, 0, Number.MAX_SAFE_INTEGER),
-    withinMs: checkTimeoutMs('withinMs', policy.withinMs ?? 60_000),
-    delayMs: checkTimeoutMs('delayMs', policy.delayMs ?? 0),
+    maxRestarts: checkInteger('maxRestarts', own.maxRestarts ?? 3, 0, Number.MAX_SAFE_INTEGER),
+    withinMs: checkTimeoutMs('withinMs', own.withinMs ?? 60_000),
+    delayMs: checkTimeoutMs('delayMs', own.delayMs ?? 0),
   };
 }
 
@@ -210,8 +210,8 @@ const DRAIN_DEADLINE_MS_DEFAULT = 10_000;
 const NOW_DEADLINE_MS_DEFAULT = 500;
 
 export function resolveStopOptions(options: StopOptions = {}): Required<StopOptions> {
-  checkOptions('options', options, ['mode', 'deadlineMs']);
-  const mode = checkOneOf('mode', options.mode ?? 'drain', ['drain', 'now']);
+  const own = checkOptions('options', options, ['mode', 'deadlineMs']);
+  const mode = checkOneOf('mode', own.mode ?? 'drain', ['drain', 'now']);
   const usual = mode === 'drain' ? DRAIN_DEADLINE_MS_DEFAULT : NOW_DEADLINE_MS_DEFAULT;
-  return { mode, deadlineMs: checkTimeoutMs('deadlineMs', options.deadlineMs ?? usual) };
+  return { mode, deadlineMs: checkTimeoutMs('deadlineMs', own.deadlineMs ?? usual) };
 }

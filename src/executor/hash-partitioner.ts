@@ -22,8 +22,8 @@ export interface HashPartitionerOptions {
  * **Cost** one hash (`hashKey`); allocates nothing for numbers, bytes and short strings.
  */
 export function hashPartitioner(options: HashPartitionerOptions = {}): Partitioner {
-  checkOptions('options', options, ['seed']);
-  return new HashPartitioner(checkSeed(options.seed ?? HASH_SEED));
+  const own = checkOptions('options', options, ['seed']);
+  return new HashPartitioner(checkSeed(own.seed ?? HASH_SEED));
 }
 
 class HashPartitioner implements Partitioner {

@@ -19,8 +19,8 @@ import { checkCount, type Key, type Partitioner } from './partitioner.ts';
  * bytes and short strings.
  */
 export function jumpPartitioner(options: HashPartitionerOptions = {}): Partitioner {
-  checkOptions('options', options, ['seed']);
-  return new JumpPartitioner(checkSeed(options.seed ?? HASH_SEED));
+  const own = checkOptions('options', options, ['seed']);
+  return new JumpPartitioner(checkSeed(own.seed ?? HASH_SEED));
 }
 
 class JumpPartitioner implements Partitioner {

@@ -12,6 +12,7 @@
  */
 
 import { checkInteger } from '../base/check.ts';
+import { isBytes, lengthOf } from '../base/views.ts';
 import { badKey, type Key } from './partitioner.ts';
 import { hashBytes, hashWords } from './xxhash32.ts';
 
@@ -50,7 +51,7 @@ export function hashKey(key: Key, seed: number): number {
     return hashNumber(key, seed);
   }
   if (typeof key === 'string') return hashString(key, seed);
-  if (key instanceof Uint8Array) return hashBytes(key, key.length, seed);
+  if (isBytes(key)) return hashBytes(key, lengthOf(key), seed);
   if (typeof key === 'bigint') return hashBigint(key, seed);
   return badKey(key);
 }

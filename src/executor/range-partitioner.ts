@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The room where packets are worked on: keys that lie side by side go to one executor. */
 
-import { show } from '../base/check.ts';
+import { copyArray, show } from '../base/check.ts';
+import { copyOf, isBytes, lengthOf } from '../base/views.ts';
 import { badKey, checkCount, type Key, type Partitioner, showKey } from './partitioner.ts';
 
 /** Bounds of one kind: all numbers, all bigints, all strings, or all bytes. */
@@ -25,8 +26,7 @@ export type RangeBounds =
  * **Throws** a TypeError for bounds of several kinds, a RangeError for bounds out of order.
  */
 export function rangePartitioner(bounds: RangeBounds): Partitioner {
-  if (!Array.isArray(bounds)) throw new TypeError(`bounds must be an array, got ${show(bounds)}`);
-  const copies = Array.from(bounds as readonly Key[], copyBound);
+  const copies = copyArray('bounds', bounds as readonly Key[]).map(copyBound);
   const first = copies[0];
   if (first === undefined) return new Everything();
   const kind = kindOf(first);
@@ -110,7 +110,7 @@ function kindOf(key: Key): 'number' | 'bigint' | 'string' | 'bytes' {
   if (typeof key === 'number' && !Number.isNaN(key)) return 'number';
   if (typeof key === 'bigint') return 'bigint';
   if (typeof key === 'string') return 'string';
-  if (key instanceof Uint8Array) return 'bytes';
+  if (isBytes(key)) return 'bytes';
   return badKey(key);
 }
 
@@ -122,21 +122,23 @@ function orderOf(key: Key): 'a number or bigint' | 'a string' | 'a Uint8Array' {
 }
 
 function isBelow(a: Key, b: Key): boolean {
-  return a instanceof Uint8Array ? compareBytes(a, b as Uint8Array) < 0 : a < b;
+  return isBytes(a) ? compareBytes(a, b as Uint8Array) < 0 : a < b;
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const count = Math.min(a.length, b.length);
+  const aLength = lengthOf(a);
+  const bLength = lengthOf(b);
+  const count = Math.min(aLength, bLength);
   for (let i = 0; i < count; i++) {
     const difference = a[i] - b[i];
     if (difference !== 0) return difference;
   }
-  return a.length - b.length;
+  return aLength - bLength;
 }
 
 function copyBound(bound: Key, i: number): Key {
   if (Number.isNaN(bound)) throw new RangeError(`bounds[${i}] must not be NaN`);
-  if (bound instanceof Uint8Array) return Uint8Array.from(bound);
+  if (isBytes(bound)) return copyOf(bound);
   if (typeof bound === 'number' || typeof bound === 'bigint' || typeof bound === 'string') {
     return bound;
   }

@@ -51,13 +51,13 @@ export interface RingPartitioner extends Partitioner {
  * 16 executors). Allocates nothing for numbers, bytes and short strings.
  */
 export function ringPartitioner(options: RingPartitionerOptions = {}): RingPartitioner {
-  checkOptions('options', options, ['seed', 'virtualNodes', 'count']);
-  const seed = checkSeed(options.seed ?? HASH_SEED);
-  const virtualNodes = options.virtualNodes ?? 256;
+  const own = checkOptions('options', options, ['seed', 'virtualNodes', 'count']);
+  const seed = checkSeed(own.seed ?? HASH_SEED);
+  const virtualNodes = own.virtualNodes ?? 256;
   checkInteger('virtualNodes', virtualNodes, 1, VIRTUAL_NODES_MAX);
   const ring = new HashRing(seed, virtualNodes);
-  if (options.count !== undefined) {
-    ring.addAll(checkInteger('count', options.count, 1, INDEX_MAX + 1));
+  if (own.count !== undefined) {
+    ring.addAll(checkInteger('count', own.count, 1, INDEX_MAX + 1));
   }
   return ring;
 }

@@ -39,9 +39,9 @@ export class CustomCodec implements Codec {
 
   constructor(measure: MeasureFrame, options: CustomCodecOptions = {}) {
     this.#measure = checkFunction('measure', measure);
-    checkOptions('options', options, ['payloadSkip', 'payloadTrim']);
-    this.payloadSkip = checkInteger('payloadSkip', options.payloadSkip ?? 0, 0, 0x7fffffff);
-    this.payloadTrim = checkInteger('payloadTrim', options.payloadTrim ?? 0, 0, 0x7fffffff);
+    const own = checkOptions('options', options, ['payloadSkip', 'payloadTrim']);
+    this.payloadSkip = checkInteger('payloadSkip', own.payloadSkip ?? 0, 0, 0x7fffffff);
+    this.payloadTrim = checkInteger('payloadTrim', own.payloadTrim ?? 0, 0, 0x7fffffff);
   }
 
   measure(bytes: Bytes, begin: number, end: number, scanned: number): number {

@@ -3,6 +3,7 @@
 
 import { type Bytes, encodeText } from '../base/bytes.ts';
 import { checkBytes } from '../base/check.ts';
+import { copyOf } from '../base/views.ts';
 import { ByteFinder } from './byte-finder.ts';
 import type { Codec } from './codec.ts';
 
@@ -25,7 +26,7 @@ export class DelimiterCodec implements Codec {
     const bytes =
       typeof delimiter === 'string'
         ? encodeText(delimiter)
-        : checkBytes('delimiter', delimiter).slice();
+        : copyOf(checkBytes('delimiter', delimiter));
     if (bytes.length === 0) throw new RangeError('delimiter must have one or more bytes, got none');
     this.#delimiter = bytes;
     this.#finder = new ByteFinder(bytes[0]);

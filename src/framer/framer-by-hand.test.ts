@@ -143,3 +143,14 @@ test('misuse names the argument; next needs a codec', () => {
   expect(framer.tryWrite(source, 1, 3)).toBe(true);
   expect(() => framer.next()).toThrow(/codec/);
 });
+
+test('a range that could only become one is refused, and nothing is written', () => {
+  const { framer } = setup();
+  const bytes = encodeText('hello');
+  for (const wrong of ['', '3', null, NaN, 1n, 1.5, -1, 6, [], { valueOf: () => 0 }]) {
+    expect(() => framer.tryWrite(bytes, 0, wrong as number)).toThrow(/^end must be an integer/);
+    expect(() => framer.feed(bytes, wrong as number, 5)).toThrow(/^begin must be an integer/);
+  }
+  expect(framer.pendingBytes).toBe(0);
+  framer.close();
+});

@@ -23,9 +23,9 @@ export function resolveFramerOptions(
   bufferSize: number,
   options: FramerOptions,
 ): Required<FramerOptions> {
-  checkOptions('options', options, ['maxFrameBytes', 'readBytesMin']);
-  const maxFrameBytes = options.maxFrameBytes ?? bufferSize;
-  const readBytesMin = options.readBytesMin ?? Math.max(1, bufferSize >>> 3);
+  const own = checkOptions('options', options, ['maxFrameBytes', 'readBytesMin']);
+  const maxFrameBytes = own.maxFrameBytes ?? bufferSize;
+  const readBytesMin = own.readBytesMin ?? Math.max(1, bufferSize >>> 3);
   return Object.freeze({
     maxFrameBytes: checkInteger('maxFrameBytes', maxFrameBytes, 1, bufferSize),
     readBytesMin: checkInteger('readBytesMin', readBytesMin, 1, bufferSize),

@@ -34,11 +34,11 @@ export class LengthPrefixCodec implements Codec {
 
   constructor(prefix: LengthPrefix, options: LengthPrefixCodecOptions = {}) {
     checkOneOf('prefix', prefix, ['u8', 'u16', 'u32']);
-    checkOptions('options', options, ['byteOrder', 'inclusive']);
-    const byteOrder = checkOneOf('byteOrder', options.byteOrder ?? 'big', ['big', 'little']);
+    const own = checkOptions('options', options, ['byteOrder', 'inclusive']);
+    const byteOrder = checkOneOf('byteOrder', own.byteOrder ?? 'big', ['big', 'little']);
     this.payloadSkip = prefix === 'u8' ? 1 : prefix === 'u16' ? 2 : 4;
     this.littleEndian = byteOrder === 'little';
-    this.inclusive = checkBoolean('inclusive', options.inclusive ?? false);
+    this.inclusive = checkBoolean('inclusive', own.inclusive ?? false);
   }
 
   /** **Throws** `ERR_BUSBAR_FRAME_MALFORMED`: an inclusive length is less than its prefix. */

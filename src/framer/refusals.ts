@@ -3,8 +3,6 @@
  * The framer's room, between socket and channel: what a framer refuses, and the errors that say so.
  */
 
-import type { Bytes } from '../base/bytes.ts';
-import { checkBytes, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 
 /**
@@ -31,11 +29,4 @@ export function refuseMeasure(
 /** The error for a frame that is too long. */
 export function frameTooLarge(bytes: number, max: number): BusbarError {
   return new BusbarError('ERR_BUSBAR_FRAME_TOO_LARGE', `${bytes} bytes, at most ${max}`);
-}
-
-/** Throws unless `[begin, end)` lies in the source. */
-export function checkRange(source: Bytes, begin: number, end: number): void {
-  checkBytes('source', source);
-  checkInteger('end', end, 0, source.length);
-  checkInteger('begin', begin, 0, end);
 }

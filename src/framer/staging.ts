@@ -6,11 +6,12 @@
 
 import { assert } from '../base/assert.ts';
 import { type Bytes, copyIn } from '../base/bytes.ts';
-import { checkInteger } from '../base/check.ts';
+import { checkBytes, checkInteger, checkRange } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { lengthOf } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
-import { checkRange, frameTooLarge } from './refusals.ts';
+import { frameTooLarge } from './refusals.ts';
 
 /** In place of the offset of a current frame. */
 export const NO_FRAME = -1;
@@ -155,7 +156,7 @@ export abstract class Staging {
    * sources that cannot write into lent space. Returns how much it took; 0 as `lend()` says -1.
    */
   feed(source: Bytes, begin: number = 0, end: number = source?.length): number {
-    checkRange(source, begin, end);
+    checkRange(begin, end, lengthOf(checkBytes('source', source)));
     const offset = this.lend();
     if (offset < 0) return 0;
     const count = Math.min(end - begin, this.lentEnd - offset);
@@ -196,11 +197,8 @@ export abstract class Staging {
 
   /** Reserves, copies `source[begin, end)` and commits: all of it or, answering false, nothing. */
   tryWrite(source: Bytes, begin: number = 0, end: number = source?.length): boolean {
+    checkRange(begin, end, lengthOf(checkBytes('source', source)));
     const count = end - begin;
-    const whole = (begin | 0) === begin && (count | 0) === count && begin >= 0 && count >= 0;
-    if (!(whole && source instanceof Uint8Array && end <= source.length)) {
-      checkRange(source, begin, end);
-    }
     const offset = this.tryReserve(count);
     if (offset < 0) return false;
     copyIn(this.bytes, this.pool.view, offset, source, begin, end);

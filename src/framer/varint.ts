@@ -30,8 +30,8 @@ export class VarintCodec implements Codec {
   readonly inclusive: boolean;
 
   constructor(options: VarintCodecOptions = {}) {
-    checkOptions('options', options, ['inclusive']);
-    this.inclusive = checkBoolean('inclusive', options.inclusive ?? false);
+    const own = checkOptions('options', options, ['inclusive']);
+    this.inclusive = checkBoolean('inclusive', own.inclusive ?? false);
   }
 
   /**

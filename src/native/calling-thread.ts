@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The executor's foundation: on which cpus the calling thread runs, its number, its name. */
 import { endianness } from 'node:os';
-import { checkInteger, show } from '../base/check.ts';
+import { checkInteger, copyArray, show } from '../base/check.ts';
 import { failure, requireCall } from './shim.ts';
 
 /** Far above every kernel's limit (x86-64 in 2026: 8192), so that a wild number is refused. */
@@ -89,12 +89,12 @@ function readMask(): Uint8Array {
 
 /** The kernel's mask of these cpus: 64-bit words, in as few bytes as hold them. */
 export function maskOf(cpus: readonly number[], order: 'LE' | 'BE' = endianness()): Uint8Array {
-  if (!Array.isArray(cpus)) throw new TypeError(`cpus must be an array, got ${show(cpus)}`);
-  if (cpus.length === 0) throw new RangeError('cpus must name at least one cpu, got none');
+  const copy = copyArray('cpus', cpus);
+  if (copy.length === 0) throw new RangeError('cpus must name at least one cpu, got none');
   let last = 0;
-  for (const cpu of cpus) last = Math.max(last, checkInteger('cpus', cpu, 0, CPUS_MAX - 1));
+  for (const cpu of copy) last = Math.max(last, checkInteger('cpus', cpu, 0, CPUS_MAX - 1));
   const mask = new Uint8Array(8 * Math.ceil((last + 1) / 64));
-  for (const cpu of cpus) {
+  for (const cpu of copy) {
     const index = byteOf(cpu, order);
     mask[index] = (mask[index] ?? 0) | (1 << (cpu & 7));
   }

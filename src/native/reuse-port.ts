@@ -34,14 +34,14 @@ const STEPS = ['address', 'socket', 'setsockopt', 'bind', 'listen', 'getsockname
  * **Throws** ERR_BUSBAR_NATIVE_UNAVAILABLE, ERR_BUSBAR_NATIVE_FAILED with step and errno.
  */
 export function listenReusePort(options: ReusePortOptions): ReusePortListener {
-  checkOptions('options', options, OPTIONS);
-  const { host } = options;
+  const own = checkOptions('options', options, OPTIONS);
+  const { host } = own;
   if (typeof host !== 'string') throw new TypeError(`host must be a string, got ${show(host)}`);
   if (isIP(host) === 0) {
     throw new RangeError(`host must be an IPv4 or IPv6 address, got ${show(host)}`);
   }
-  const port = checkInteger('port', options.port, 0, 65_535);
-  const backlog = checkInteger('backlog', options.backlog ?? 511, 1, 0x7fffffff);
+  const port = checkInteger('port', own.port, 0, 65_535);
+  const backlog = checkInteger('backlog', own.backlog ?? 511, 1, 0x7fffffff);
   const result = new Int32Array(2);
   requireCall('listenReusePort')(host, port, backlog, result);
   const [fd = -1, detail = 0] = result;

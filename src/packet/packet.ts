@@ -5,8 +5,16 @@
  */
 
 import { copyBytes, decodeText } from '../base/bytes.ts';
-import { checkArray, checkBytes, checkInteger, checkWords, show } from '../base/check.ts';
+import {
+  checkBytes,
+  checkInteger,
+  checkRange,
+  checkWords,
+  copyArray,
+  show,
+} from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Trace } from '../pool/leak-tracker.ts';
@@ -97,18 +105,18 @@ export class Packet {
    */
   static tryFrom(pool: BufferPool, source: Uint8Array): Packet | undefined {
     checkPool(pool);
-    checkBytes('source', source);
-    if (source.length > pool.bufferSize) {
+    const length = lengthOf(checkBytes('source', source));
+    if (length > pool.bufferSize) {
       throw new BusbarError(
         'ERR_BUSBAR_MESSAGE_TOO_LARGE',
-        `${source.length} bytes, buffers have ${pool.bufferSize}`,
+        `${length} bytes, buffers have ${pool.bufferSize}`,
       );
     }
     const bufferId = pool.tryAcquire();
     if (bufferId < 0) return undefined;
     const offset = pool.offsetOf(bufferId);
-    copyBytes(pool.bytes, offset, source, 0, source.length);
-    return new Packet(pool, bufferId, offset, source.length);
+    copyBytes(pool.bytes, offset, source, 0, length);
+    return new Packet(pool, bufferId, offset, length);
   }
 
   /**
@@ -124,8 +132,10 @@ export class Packet {
     }
     writeSendPacket(transit, 0, sent);
     const bufferId = pool.receiveFrom(transit, 0);
+    // Before a setter of the caller's runs, which may receive another packet.
+    const packet = new Packet(pool, bufferId, transit[1], transit[2]);
     useUp(sent);
-    return new Packet(pool, bufferId, transit[1], transit[2]);
+    return packet;
   }
 
   /**
@@ -187,8 +197,7 @@ export class Packet {
   /** A packet of the bytes `[begin, end)` with a reference of its own. **Throws** RangeError. */
   slice(begin: number, end: number = this.length): Packet {
     const bufferId = this.bufferId;
-    checkInteger('end', end, 0, this.size);
-    checkInteger('begin', begin, 0, end);
+    checkRange(begin, end, this.size);
     this.pool.retain(bufferId);
     return new Packet(this.pool, bufferId, this.begin + begin, end - begin);
   }
@@ -210,15 +219,15 @@ export class Packet {
    * changed.
    */
   shatter(cuts: readonly number[]): Packet[] {
+    const positions = copyArray('cuts', cuts);
     const { pool, bufferId } = this;
     const offset = this.begin;
     const length = this.size;
     let begin = 0;
-    checkArray('cuts', cuts);
-    for (const cut of cuts) begin = checkInteger('cuts', cut, begin, length);
+    for (const cut of positions) begin = checkInteger('cuts', cut, begin, length);
     const pieces: Packet[] = [];
     begin = 0;
-    for (const cut of cuts) {
+    for (const cut of positions) {
       pool.retain(bufferId);
       pieces.push(new Packet(pool, bufferId, offset + begin, cut - begin));
       begin = cut;
@@ -263,10 +272,9 @@ export class Packet {
     end: number = this.length,
   ): number {
     const offset = this.offset;
-    checkBytes('target', target);
-    checkInteger('end', end, 0, this.size);
-    checkInteger('begin', begin, 0, end);
-    checkInteger('targetOffset', targetOffset, 0, target.length - (end - begin));
+    const room = lengthOf(checkBytes('target', target));
+    checkRange(begin, end, this.size);
+    checkInteger('targetOffset', targetOffset, 0, room - (end - begin));
     copyBytes(target, targetOffset, this.pool.bytes, offset + begin, offset + end);
     return end - begin;
   }
@@ -277,7 +285,7 @@ export class Packet {
     const from = this.offset;
     const theirs = other instanceof Packet ? other.pool.bytes : checkBytes('other', other);
     const otherFrom = other instanceof Packet ? other.offset : 0;
-    if (this.size !== other.length) return false;
+    if (this.size !== (other instanceof Packet ? other.length : lengthOf(theirs))) return false;
     for (let i = 0; i < this.size; i++) {
       if (mine[from + i] !== theirs[otherFrom + i]) return false;
     }

@@ -2,6 +2,8 @@
 /** A packet on its way between threads: four numbers, in no thread's account. */
 
 import { checkInteger, checkWords, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { lengthOf } from '../base/views.ts';
 
 /**
  * A packet in transit: the reference is in these numbers and belongs to whoever holds them.
@@ -39,7 +41,12 @@ export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number
   };
 }
 
-/** Writes a SendPacket into words that `pool.receiveFrom` reads. */
+/**
+ * Writes a SendPacket into words that `pool.receiveFrom` reads.
+ *
+ * **Throws** ERR_BUSBAR_BAD_SEND_PACKET for a field that is no 32-bit integer, TypeError,
+ * RangeError; nothing is written then.
+ */
 export function writeSendPacket(
   words: Int32Array<ArrayBufferLike>,
   index: number,
@@ -49,14 +56,25 @@ export function writeSendPacket(
   if (typeof packet !== 'object' || packet === null) {
     throw new TypeError(`packet must be a SendPacket, got ${show(packet)}`);
   }
-  words[index] = packet.buffer;
-  words[index + 1] = packet.offset;
-  words[index + 2] = packet.length;
-  words[index + 3] = packet.contribution;
+  // All of them before the first is written: a getter may come here again, or throw.
+  const buffer = wordOf('buffer', packet.buffer);
+  const offset = wordOf('offset', packet.offset);
+  const length = wordOf('length', packet.length);
+  const contribution = wordOf('contribution', packet.contribution);
+  words[index] = buffer;
+  words[index + 1] = offset;
+  words[index + 2] = length;
+  words[index + 3] = contribution;
+}
+
+/** What a word can hold as it is: '7', 1.5 and undefined would become another packet's numbers. */
+function wordOf(name: string, value: number): number {
+  if (typeof value === 'number' && (value | 0) === value) return value;
+  throw new BusbarError('ERR_BUSBAR_BAD_SEND_PACKET', `${name} is ${show(value)}`);
 }
 
 function checkPlace(words: Int32Array<ArrayBufferLike>, index: number): void {
-  checkInteger('index', index, 0, checkWords('words', words).length - SEND_PACKET_WORDS);
+  checkInteger('index', index, 0, lengthOf(checkWords('words', words)) - SEND_PACKET_WORDS);
 }
 
 /**

@@ -52,19 +52,19 @@ const BATCH_SIZE_DEFAULT_MAX = 64;
 
 /** Checks the options and applies the defaults; this is the only place that does either. */
 export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOptions {
-  checkOptions('options', options, KEYS);
-  const bufferSize = checkInteger('bufferSize', options.bufferSize, 1, BUFFER_SIZE_MAX);
-  const bufferCount = checkInteger('bufferCount', options.bufferCount, 1, BUFFER_COUNT_MAX);
+  const own = checkOptions('options', options, KEYS);
+  const bufferSize = checkInteger('bufferSize', own.bufferSize, 1, BUFFER_SIZE_MAX);
+  const bufferCount = checkInteger('bufferCount', own.bufferCount, 1, BUFFER_COUNT_MAX);
   const maxThreads = checkInteger(
     'maxThreads',
-    options.maxThreads ?? MAX_THREADS_DEFAULT,
+    own.maxThreads ?? MAX_THREADS_DEFAULT,
     1,
     THREADS_MAX,
   );
   const share = Math.floor(bufferCount / (4 * maxThreads));
   const batchSize = checkInteger(
     'batchSize',
-    options.batchSize ?? Math.min(Math.max(share, 1), BATCH_SIZE_DEFAULT_MAX),
+    own.batchSize ?? Math.min(Math.max(share, 1), BATCH_SIZE_DEFAULT_MAX),
     1,
     Math.min(bufferCount, BATCH_SIZE_MAX),
   );
@@ -79,7 +79,7 @@ export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOpti
       `bufferCount × maxThreads is too large for one control block: ${bufferCount} × ${maxThreads}`,
     );
   }
-  const trackLeaks = checkBoolean('trackLeaks', options.trackLeaks ?? leakTrackingIsAskedFor());
+  const trackLeaks = checkBoolean('trackLeaks', own.trackLeaks ?? leakTrackingIsAskedFor());
   return Object.freeze({ bufferSize, bufferCount, batchSize, maxThreads, trackLeaks });
 }
 

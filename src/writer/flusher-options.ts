@@ -5,6 +5,7 @@ import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { arbitrarySeed } from '../base/random.ts';
+import { wordsOf } from '../base/views.ts';
 import type { BufferPool } from '../pool/index.ts';
 import {
   FLUSHER_MAGIC,
@@ -60,9 +61,9 @@ const REGION_COUNT_DEFAULT = 64;
 
 /** Checks the options and makes the block. */
 export function createFlusherBlock(pool: BufferPool, options: WriteFlusherOptions): Words {
-  checkOptions('options', options, ['writerCount', 'regionCount']);
-  const writers = options.writerCount ?? WRITER_COUNT_DEFAULT;
-  const regions = options.regionCount ?? REGION_COUNT_DEFAULT;
+  const own = checkOptions('options', options, ['writerCount', 'regionCount']);
+  const writers = own.writerCount ?? WRITER_COUNT_DEFAULT;
+  const regions = own.regionCount ?? REGION_COUNT_DEFAULT;
   checkInteger('writerCount', writers, 1, WRITERS_MAX);
   checkInteger('regionCount', regions, 2, REGIONS_MAX);
   if ((regions & (regions - 1)) !== 0) {
@@ -86,15 +87,18 @@ export function createFlusherBlock(pool: BufferPool, options: WriteFlusherOption
 /** Checks a handle, which may come from anywhere, and opens its block. */
 export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): Words {
   const { kind, version, control } = (handle ?? {}) as Partial<WriteFlusherHandle>;
-  const isBlock = control instanceof SharedArrayBuffer && control.byteLength % 4 === 0;
-  if (kind !== 'busbar/flusher' || !isBlock) {
+  const words = wordsOf(control);
+  if (kind !== 'busbar/flusher' || words === undefined) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected flusher.handle, got ${show(handle)}`);
   }
-  const words = new Int32Array(control);
+  const regions = words[HEADER_REGIONS];
   const known =
     version === FLUSHER_VERSION &&
     words[HEADER_VERSION] === FLUSHER_VERSION &&
-    words[HEADER_MAGIC] === FLUSHER_MAGIC;
+    words[HEADER_MAGIC] === FLUSHER_MAGIC &&
+    isWithin(words[HEADER_WRITERS], 1, WRITERS_MAX) &&
+    isWithin(regions, 2, REGIONS_MAX) &&
+    (regions & (regions - 1)) === 0;
   if (!known || flusherLayoutOf(words).wordCount !== words.length) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not the block of a flusher of this version');
   }
@@ -102,6 +106,10 @@ export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): 
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'a flusher of another pool');
   }
   return words;
+}
+
+function isWithin(value: number, min: number, max: number): boolean {
+  return value >= min && value <= max;
 }
 
 /** Where everything stands in a flusher whose header is `words`. */

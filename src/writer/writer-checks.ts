@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** The writers' room: what both kinds of writers check, and say, in the same way. */
 
-import { checkByteRange, show } from '../base/check.ts';
+import { checkBytes, checkRange, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { lengthOf } from '../base/views.ts';
 import { WriteFlusher } from './write-flusher.ts';
 
 /** A message to copy: anything else would fail halfway, its reservation open. */
 export function checkSource(source: Uint8Array, begin: number, end: number): void {
-  if (
-    !(source instanceof Uint8Array) ||
-    !(begin >= 0 && begin <= end && end <= source.length) ||
-    (begin | 0) !== begin ||
-    (end | 0) !== end
-  ) {
-    checkByteRange('source', source, begin, end);
-  }
+  checkRange(begin, end, lengthOf(checkBytes('source', source)));
 }
 
 /** Whose lanes a writer is to use. */

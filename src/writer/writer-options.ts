@@ -51,16 +51,16 @@ export function resolveWriterOptions(
   pool: BufferPool,
   options: WriterOptions,
 ): ResolvedWriterOptions {
-  checkOptions('options', options, ['headroom', 'tailroom', 'flush']);
-  const headroom = checkInteger('headroom', options.headroom ?? 0, 0, pool.bufferSize - 1);
+  const own = checkOptions('options', options, ['headroom', 'tailroom', 'flush']);
+  const headroom = checkInteger('headroom', own.headroom ?? 0, 0, pool.bufferSize - 1);
   const tailroomMax = pool.bufferSize - 1 - headroom;
-  const tailroom = checkInteger('tailroom', options.tailroom ?? 0, 0, tailroomMax);
-  const flush = options.flush ?? 'manual';
+  const tailroom = checkInteger('tailroom', own.tailroom ?? 0, 0, tailroomMax);
+  const flush = own.flush ?? 'manual';
   if (flush === 'manual') return { headroom, tailroom, policy: flush, budget: BUDGET_ENDLESS };
   if (flush === 'turn') return { headroom, tailroom, policy: flush, budget: 0 };
   if (typeof flush === 'object' && flush !== null) {
-    checkOptions('flush', flush, ['bytes', 'messages']);
-    const { bytes, messages } = flush as { bytes?: unknown; messages?: unknown };
+    const budgets = checkOptions('flush', flush, ['bytes', 'messages']);
+    const { bytes, messages } = budgets as { bytes?: unknown; messages?: unknown };
     if (messages === undefined && bytes !== undefined) {
       const budget = checkInteger('flush.bytes', bytes, 1, BUDGET_ENDLESS) - 1;
       return { headroom, tailroom, policy: 'bytes', budget };

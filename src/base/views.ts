@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Foundation under every room: what a typed array is, whatever its class, a getter of its own or a
+ * Proxy says.
+ *
+ * `instanceof` asks the prototype, and `length` may be overridden: both can lie. The engine's own
+ * getters look into the object, and do not. A Proxy of a typed array has nothing inside.
+ */
+
+import type { Bytes } from './bytes.ts';
+
+const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
+const tagOf = getterOf(TYPED_ARRAY, Symbol.toStringTag);
+const countOf = getterOf(TYPED_ARRAY, 'length');
+const sizeOfShared = getterOf(SharedArrayBuffer.prototype, 'byteLength');
+const growableOf = getterOf(SharedArrayBuffer.prototype, 'growable');
+
+function getterOf(prototype: object, key: string | symbol): (this: unknown) => unknown {
+  return Object.getOwnPropertyDescriptor(prototype, key)?.get ?? (() => undefined);
+}
+
+/** A Uint8Array; a subclass like Buffer is one. **Cost** as much as `instanceof`. */
+export function isBytes(value: unknown): value is Bytes {
+  return tagOf.call(value) === 'Uint8Array';
+}
+
+/** An Int32Array. */
+export function isWords(value: unknown): value is Int32Array<ArrayBufferLike> {
+  return tagOf.call(value) === 'Int32Array';
+}
+
+/** How many elements a typed array has now; 0 if its memory is gone. */
+export function lengthOf(view: Bytes | Int32Array<ArrayBufferLike>): number {
+  return countOf.call(view) as number;
+}
+
+/** The same bytes in memory of their own. The copy is a plain Uint8Array. */
+export function copyOf(bytes: Bytes): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes);
+}
+
+/** The words of a shared block; undefined if it is none, can grow, or ends within a word. */
+export function wordsOf(block: unknown): Int32Array<SharedArrayBuffer> | undefined {
+  try {
+    const size = sizeOfShared.call(block) as number;
+    if (size % Int32Array.BYTES_PER_ELEMENT !== 0 || growableOf.call(block) === true) return;
+    return new Int32Array(block as SharedArrayBuffer);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { BufferPool } from '../pool/index.ts';
+import { Packet, readSendPacket, type SendPacket, writeSendPacket } from './index.ts';
+
+function makePool(): BufferPool {
+  return BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: 2 });
+}
+
+function packetOf(pool: BufferPool, byte: number): Packet {
+  const packet = Packet.tryFrom(pool, Uint8Array.of(byte, byte, byte));
+  if (packet === undefined) throw new Error('the pool is too small');
+  return packet;
+}
+
+function checkAllHome(pool: BufferPool): void {
+  const { heldByThreads, inTransit } = pool.close();
+  expect([heldByThreads, inTransit]).toEqual([0, 0]);
+}
+
+test('a packet in transit whose numbers are no integers is refused, and stays in transit', () => {
+  const pool = makePool();
+  const sent = packetOf(pool, 1).send();
+  const keys = ['buffer', 'offset', 'length', 'contribution'] as const;
+  for (const key of keys) {
+    for (const value of [String(sent[key]), undefined, null, 1.5, 3n, { valueOf: () => 0 }]) {
+      const forged = { ...sent, [key]: value } as SendPacket;
+      expect(() => Packet.receive(pool, forged)).toThrow(
+        expect.objectContaining({ code: 'ERR_BUSBAR_BAD_SEND_PACKET' }),
+      );
+      const words = new Int32Array(4);
+      expect(() => writeSendPacket(words, 0, forged)).toThrow(key);
+      expect([...words]).toEqual([0, 0, 0, 0]);
+    }
+  }
+  Packet.receive(pool, sent).release();
+  checkAllHome(pool);
+});
+
+test('a getter that receives another packet does not mix the two', () => {
+  const pool = makePool();
+  const [one, two] = [packetOf(pool, 1).send(), packetOf(pool, 2).send()];
+  const inner: Packet[] = [];
+  const hostile = {
+    ...one,
+    get contribution() {
+      inner.push(Packet.receive(pool, two));
+      return one.contribution;
+    },
+  };
+  const outer = Packet.receive(pool, hostile);
+  expect([outer.getUint8(0), inner[0]?.getUint8(0)]).toEqual([1, 2]);
+  for (const packet of [outer, ...inner]) packet.release();
+  checkAllHome(pool);
+});
+
+test('a setter that receives another packet does not change where the first lies', () => {
+  const pool = makePool();
+  const [one, two] = [packetOf(pool, 1).send(), packetOf(pool, 2).send()];
+  const inner: Packet[] = [];
+  const hostile = new Proxy(
+    { ...one },
+    {
+      set() {
+        inner.push(Packet.receive(pool, two));
+        return true;
+      },
+    },
+  );
+  const outer = Packet.receive(pool, hostile);
+  expect([outer.getUint8(0), inner[0]?.getUint8(0)]).toEqual([1, 2]);
+  for (const packet of [outer, ...inner]) packet.release();
+  checkAllHome(pool);
+});
+
+test('cuts that change between two looks, or release the packet, cut nothing wrong', () => {
+  const pool = makePool();
+  const packet = packetOf(pool, 1);
+  let looks = 0;
+  const cuts = [0];
+  Object.defineProperty(cuts, 0, { get: () => (looks++ === 0 ? 1 : 60) });
+  const pieces = packet.shatter(cuts);
+  expect(pieces.map(({ length }) => length)).toEqual([1, 2]);
+  for (const piece of pieces) piece.release();
+  const other = packetOf(pool, 2);
+  Object.defineProperty(cuts, 0, { get: () => other.release() });
+  expect(() => other.shatter(cuts)).toThrow(
+    expect.objectContaining({ code: 'ERR_BUSBAR_PACKET_RELEASED' }),
+  );
+  checkAllHome(pool);
+});
+
+test('a target that lies about its length gets no bytes beyond it', () => {
+  const pool = makePool();
+  const packet = packetOf(pool, 1);
+  class Lying extends Uint8Array {
+    override get length(): number {
+      return 1_000;
+    }
+  }
+  expect(() => packet.copyTo(new Lying(1))).toThrow(/^targetOffset must be/);
+  expect(packet.equals(new Lying(packet.bytes))).toBe(true);
+  expect(() => readSendPacket(new Proxy(new Int32Array(8), {}), 0)).toThrow(/^words must be/);
+  packet.release();
+  checkAllHome(pool);
+});
