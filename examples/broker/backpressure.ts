@@ -4,11 +4,23 @@
  *
  * A client whose link has too much waiting is *congested*: whoever wants to write to it is
  * *blocked*, that is, not read from, and TCP slows it down in turn. If the congestion does not pass
- * in time, the client is a slow consumer and is cut off, so that it costs the others `stallMs` at
- * most. The same if the pool has no buffer left: then whoever has most waiting is cut off.
+ * in time, the client is a slow consumer and is cut off. So it costs those who write to it
+ * `stallMs`, and the time until the next `check`, at most.
+ *
+ * **Those who do not write to it** lose nothing, because slow clients never get the whole pool: an
+ * eighth of it is a *reserve*, and a client that has more waiting than half of what is free beyond
+ * the reserve is congested, too, as if its own limit were reached. Many slow clients make that
+ * share small by themselves: a hundred of them leave a hundredth of the rest free, and the reserve
+ * (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998). One buffer is anybody's at any time;
+ * the pool has that many. What is waiting is looked at whenever some bytes have been written.
+ *
+ * **If the pool has no buffer left all the same**, for `stallMs`, then everybody who has more
+ * waiting than the share is cut off at once, without time to read the rest; if that is nobody, as
+ * many as give the reserve back, beginning with whoever has most waiting.
  */
 
 import { type BufferPool, NO_BUFFER } from 'busbar/pool';
+import type { FairShare } from './fair-share.ts';
 
 /** Whoever may have to wait for room. */
 export interface Waiter {
@@ -18,7 +30,14 @@ export interface Waiter {
 
 /** What a connection looks like from here. */
 export interface Participant extends Waiter {
-  readonly link: { readonly writable: boolean; readonly bufferedBytes: number };
+  readonly link: {
+    readonly writable: boolean;
+    readonly bufferedBytes: number;
+    destroy(): void;
+  };
+  readonly isClosing: boolean;
+  /** It has more waiting than its share: nothing is to be written to it. Written here only. */
+  isOverShare: boolean;
   cutOff(error: string): void;
 }
 
@@ -30,95 +49,152 @@ export interface Elsewhere {
   isHeaviest(bytes: number): boolean;
 }
 
+/** This part of the pool is for clients that take what they are sent. */
+const RESERVE_PART = 8;
+/** What waits is looked at each time that so small a part of the pool has been written. */
+const LOOK_PART = 64;
+/** While somebody is over the share, it is looked at so often at least, in milliseconds. */
+const LOOK_MS = 5;
+
 export class Backpressure {
   readonly #pool: BufferPool;
   readonly #stallMs: number;
   readonly #participants: Iterable<Participant>;
   readonly #clock: () => number;
+  readonly #share: FairShare;
   readonly #blocked: Set<Waiter> = new Set();
   /** Since when. */
   readonly #congested: Map<Participant, number> = new Map();
   /** Since when the pool has been exhausted; undefined: it is not. */
   #exhaustedSinceMs: number | undefined = undefined;
   readonly #closed: AbortController = new AbortController();
+
+  readonly #reserveCount: number;
+  readonly #lookBytes: number;
+  /** Written since the last look. */
+  #unseenBytes: number = 0;
+  /** How much may wait for one client. */
+  #shareBytes: number = 0;
+  #isTight: boolean = false;
+  #looking: NodeJS.Timeout | undefined = undefined;
+
   slowConsumers: number = 0;
   elsewhere: Elsewhere | undefined = undefined;
 
-  /** `participants`: among whom to look for the one to be cut off when the pool is exhausted. */
+  /** `participants`: all who may have something waiting. */
   constructor(
     pool: BufferPool,
     stallMs: number,
     participants: Iterable<Participant>,
     clock: () => number,
+    share: FairShare,
   ) {
     this.#pool = pool;
     this.#stallMs = stallMs;
     this.#participants = participants;
     this.#clock = clock;
+    this.#share = share;
+    this.#reserveCount = Math.ceil(pool.bufferCount / RESERVE_PART);
+    this.#lookBytes = Math.max(1, Math.floor(pool.bufferCount / LOOK_PART)) * pool.bufferSize;
   }
 
-  /** How many wait for room. */
+  /** How many wait, for room or for their turn. */
   get blockedCount(): number {
-    return this.#blocked.size;
+    return this.#blocked.size + this.#share.queueLength;
   }
 
-  /** Its writer said "not now". */
+  /** So many bytes were written to somebody. */
+  wrote(bytes: number): void {
+    this.#unseenBytes += bytes;
+    if (this.#unseenBytes >= this.#lookBytes) this.look();
+  }
+
+  /** Its writer said "not now", or it is over its share. */
   noRoom(consumer: Participant): void {
-    if (consumer.link.writable) {
+    if (consumer.link.writable && !consumer.isOverShare) {
       this.#awaitBuffer();
     } else if (!this.#congested.has(consumer)) {
       this.#congested.set(consumer, this.#clock());
     }
   }
 
-  /** It cannot go on before there is room. */
+  /** It cannot go on before there is room, or before it is its turn. */
   block(waiter: Waiter): void {
-    this.#blocked.add(waiter);
+    if (this.#share.isSpent) this.#share.queue(waiter);
+    else this.#blocked.add(waiter);
   }
 
   /** There is no buffer, for something that is not a client's output. `waiter` is blocked. */
   noBuffer(waiter: Waiter): void {
-    this.block(waiter);
+    this.#blocked.add(waiter);
     this.#awaitBuffer();
   }
 
   /** There may be room again, for anybody. */
   proceed(): void {
-    this.#proceed();
+    // They share the work of a turn: there may be thousands.
+    for (const waiter of this.#blocked) this.#share.queue(waiter);
+    this.#blocked.clear();
   }
 
   /** Its output has gone down. */
   drained(consumer: Participant): void {
-    this.#congested.delete(consumer);
-    this.#proceed();
+    this.#relieve(consumer);
+    this.proceed();
   }
 
   /** It is gone, and so is its output. */
   forget(participant: Participant): void {
     this.#congested.delete(participant);
     this.#blocked.delete(participant);
-    this.#proceed();
+    this.#share.cancel(participant);
+    this.proceed();
+  }
+
+  /** Looks who has more waiting than the share. **Cost** the clients and the pool's buffers. */
+  look(): void {
+    this.#unseenBytes = 0;
+    const { bufferSize } = this.#pool;
+    const { freeShared, freeCached } = this.#pool.stats();
+    const room = freeShared + freeCached - this.#reserveCount;
+    const shareBytes = Math.max(bufferSize, (room * bufferSize) / 2);
+    this.#shareBytes = shareBytes;
+    this.#isTight = room <= 0;
+    let overCount = 0;
+    let isRelieved = false;
+    for (const participant of this.#participants) {
+      const bytes = participant.link.bufferedBytes;
+      if (bytes > shareBytes) participant.isOverShare = true;
+      if (!participant.isOverShare) continue;
+      if (bytes > shareBytes / 2) {
+        overCount++;
+      } else {
+        this.#relieve(participant);
+        isRelieved = true;
+      }
+    }
+    if (isRelieved) this.proceed();
+    if (overCount > 0) this.#lookAgain();
   }
 
   /** Called every now and then: cuts off whom the others have waited for too long. */
   check(): void {
     const dueMs = this.#clock() - this.#stallMs;
+    this.look();
     for (const [consumer, sinceMs] of this.#congested) {
-      if (sinceMs <= dueMs) this.#cutOff(consumer);
+      if (sinceMs <= dueMs) this.#cutOff(consumer, this.#isTight);
     }
-    const { elsewhere } = this;
-    const largest = this.#largest();
-    const bytes = largest?.link.bufferedBytes ?? 0;
-    elsewhere?.note(bytes);
+    this.elsewhere?.note(this.#heaviest()?.link.bufferedBytes ?? 0);
     if (this.#exhaustedSinceMs === undefined) {
       this.#probe();
     } else if (this.#exhaustedSinceMs <= dueMs) {
       this.#exhaustedSinceMs = this.#clock();
-      if (largest !== undefined && elsewhere?.isHeaviest(bytes) !== false) this.#cutOff(largest);
+      this.#makeRoom();
     }
   }
 
   close(): void {
+    clearTimeout(this.#looking);
     this.#closed.abort();
   }
 
@@ -129,20 +205,60 @@ export class Backpressure {
     else this.#pool.release(bufferId);
   }
 
-  #largest(): Participant | undefined {
-    let largest: Participant | undefined;
-    for (const candidate of this.#participants) {
-      const bytes = largest?.link.bufferedBytes ?? 0;
-      if (candidate.link.bufferedBytes > bytes) largest = candidate;
+  /** Cuts off all at once who keep the pool from everybody. */
+  #makeRoom(): void {
+    let freedCount = 0;
+    for (const participant of [...this.#participants]) {
+      if (participant.link.bufferedBytes <= this.#shareBytes) continue;
+      freedCount += this.#buffersOf(participant);
+      this.#cutOff(participant, true);
     }
-    return largest;
+    if (freedCount > 0) return;
+    const heaviest = [...this.#participants]
+      .filter(({ link }) => link.bufferedBytes > 0)
+      .sort((a, b) => b.link.bufferedBytes - a.link.bufferedBytes);
+    for (const participant of heaviest) {
+      if (freedCount >= this.#reserveCount) return;
+      // Other executors see the same, and may have heavier ones.
+      if (this.elsewhere?.isHeaviest(participant.link.bufferedBytes) === false) return;
+      freedCount += this.#buffersOf(participant);
+      this.#cutOff(participant, true);
+    }
   }
 
-  #cutOff(consumer: Participant): void {
-    this.slowConsumers++;
+  #buffersOf(participant: Participant): number {
+    return Math.ceil(participant.link.bufferedBytes / this.#pool.bufferSize);
+  }
+
+  #heaviest(): Participant | undefined {
+    let heaviest: Participant | undefined;
+    for (const candidate of this.#participants) {
+      const bytes = heaviest?.link.bufferedBytes ?? 0;
+      if (candidate.link.bufferedBytes > bytes) heaviest = candidate;
+    }
+    return heaviest;
+  }
+
+  /** `atOnce`: what waits for it is needed by others, and it gets no time to read it. */
+  #cutOff(consumer: Participant, atOnce: boolean): void {
+    if (!consumer.isClosing) this.slowConsumers++;
     this.#congested.delete(consumer);
     consumer.cutOff('Slow Consumer');
-    this.#proceed();
+    if (atOnce) consumer.link.destroy();
+    this.proceed();
+  }
+
+  #relieve(consumer: Participant): void {
+    consumer.isOverShare = false;
+    this.#congested.delete(consumer);
+  }
+
+  #lookAgain(): void {
+    if (this.#looking !== undefined || this.#closed.signal.aborted) return;
+    this.#looking = setTimeout(() => {
+      this.#looking = undefined;
+      this.look();
+    }, LOOK_MS);
   }
 
   /**
@@ -156,18 +272,12 @@ export class Backpressure {
         this.#pool.release(bufferId);
         this.#exhaustedSinceMs = undefined;
         // A lane that was full with the pool half empty needs the turn to end, too.
-        setImmediate(() => this.#proceed());
+        setImmediate(() => this.proceed());
       },
       () => {
         this.#exhaustedSinceMs = undefined;
       },
     );
-  }
-
-  #proceed(): void {
-    if (this.#blocked.size === 0) return;
-    const blocked = [...this.#blocked];
-    this.#blocked.clear();
-    for (const waiter of blocked) waiter.proceed();
+    this.look();
   }
 }

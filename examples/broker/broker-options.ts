@@ -4,6 +4,7 @@
  * one.
  */
 
+import type { SubscriptionLimits } from './client-subscriptions.ts';
 import type { ProtocolLimits } from './protocol.ts';
 
 export interface BrokerOptions {
@@ -38,6 +39,14 @@ export interface BrokerOptions {
   readonly maxConnections?: number;
   /** Subscriptions per client. Default 100 000. */
   readonly maxSubscriptions?: number;
+  /** Tokens in the subject of a subscription. Default 128. (nats-server: as the line allows.) */
+  readonly maxSubscriptionTokens?: number;
+  /**
+   * Memory for all subscriptions, in bytes: one takes 1 KiB and three times its subject, group and
+   * id. Each executor has a part of it. Default 256 MiB. A client may have as much of it as is left
+   * for all others, so a half at most.
+   */
+  readonly maxSubscriptionBytes?: number;
   /** A client is asked for a sign of life so often, in milliseconds. Default 120 000. */
   readonly pingIntervalMs?: number;
   /** So many unanswered pings make a client stale. Default 2. */
@@ -55,7 +64,7 @@ export interface BrokerOptions {
 }
 
 /** All options with their values. */
-export interface ResolvedBrokerOptions extends ProtocolLimits {
+export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimits {
   readonly host: string;
   readonly port: number;
   readonly user: string | undefined;
@@ -87,6 +96,8 @@ const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
   'stallMs',
   'maxConnections',
   'maxSubscriptions',
+  'maxSubscriptionTokens',
+  'maxSubscriptionBytes',
   'pingIntervalMs',
   'maxPingsOut',
   'poolBytes',
@@ -168,6 +179,18 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     stallMs: inRange('stallMs', options.stallMs ?? 1000, 0, 3_600_000),
     maxConnections,
     maxSubscriptions: inRange('maxSubscriptions', options.maxSubscriptions ?? 100_000, 1, 1 << 24),
+    maxSubscriptionTokens: inRange(
+      'maxSubscriptionTokens',
+      options.maxSubscriptionTokens ?? 128,
+      1,
+      64 * KIB,
+    ),
+    maxSubscriptionBytes: inRange(
+      'maxSubscriptionBytes',
+      options.maxSubscriptionBytes ?? 256 * MIB,
+      64 * KIB,
+      64 * 1024 * MIB,
+    ),
     pingIntervalMs: inRange('pingIntervalMs', options.pingIntervalMs ?? 120_000, 1, 86_400_000),
     maxPingsOut: inRange('maxPingsOut', options.maxPingsOut ?? 2, 1, 100),
     lingerMs: inRange('lingerMs', options.lingerMs ?? 2000, 0, 3_600_000),

@@ -98,10 +98,11 @@ export class Broker implements BrokerCore {
   #closed: Promise<void> | undefined = undefined;
 
   private constructor(options: ResolvedBrokerOptions, seat: BrokerSeat | undefined) {
-    this.options = options;
-    const { bufferSize, bufferCount, maxConnections, maxPendingBytes, stallMs } = options;
     this.#seat = seat;
     this.#peers = seat?.peers ?? noPeers();
+    const maxSubscriptionBytes = Math.floor(options.maxSubscriptionBytes / this.#peers.count);
+    this.options = { ...options, maxSubscriptionBytes };
+    const { bufferSize, bufferCount, maxConnections, maxPendingBytes, stallMs } = options;
     this.#serverId = seat?.serverId ?? newServerId();
     this.pool = seat?.pool ?? BufferPool.create({ bufferSize, bufferCount });
     this.#flusher = WriteFlusher.create(this.pool, {
@@ -111,8 +112,12 @@ export class Broker implements BrokerCore {
     });
     const { bytes, view } = this.pool;
     this.router = new Router(bytes, view, randomBytes(4).readInt32LE());
-    this.backpressure = new Backpressure(this.pool, stallMs, this.connections, () =>
-      performance.now(),
+    this.backpressure = new Backpressure(
+      this.pool,
+      stallMs,
+      this.connections,
+      () => performance.now(),
+      this.router.share,
     );
     const { pool, router, backpressure, counters } = this;
     this.mesh = new Mesh(

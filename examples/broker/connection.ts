@@ -5,8 +5,9 @@ import type { Framer } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
 import { type BufferPool, BusbarError } from 'busbar/pool';
 import type { LocalWriter } from 'busbar/writer';
-import type { Backpressure } from './backpressure.ts';
+import type { Backpressure, Participant } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
+import { ClientSubscriptions } from './client-subscriptions.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
@@ -50,7 +51,7 @@ export interface BrokerCounters {
  * One client. Operations are carried out one after the other; one for which there is no room pauses
  * the link and is carried out again, or continued, when there is.
  */
-export class Connection implements TcpHandler, Subscriber {
+export class Connection implements TcpHandler, Subscriber, Participant {
   readonly link: TcpLink;
   readonly id: number;
   readonly connectedAtMs: number;
@@ -59,13 +60,15 @@ export class Connection implements TcpHandler, Subscriber {
   isAuthorized: boolean;
   /** Nothing more is done for it. */
   isClosing: boolean = false;
+  /** Others need the memory that its output takes. */
+  isOverShare: boolean = false;
 
   readonly #core: BrokerCore;
   readonly #codec: ProtocolCodec;
   readonly #framer: Framer;
   readonly #writer: LocalWriter;
   readonly #bytes: Bytes;
-  readonly #subscriptions: Map<string, Subscription<Connection>> = new Map();
+  readonly #subscriptions: ClientSubscriptions<Connection>;
   /** Copies of two of `options`, for the hot path. */
   #echo: boolean = true;
   #headers: boolean = false;
@@ -97,6 +100,7 @@ export class Connection implements TcpHandler, Subscriber {
     this.#writer = link.writer;
     this.#bytes = core.pool.bytes;
     this.#publication = new Publication(core, this);
+    this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
     this.isAuthorized = !requiresAuthorization(core.options);
     this.connectedAtMs = nowMs;
     this.#pingedAtMs = nowMs;
@@ -107,6 +111,7 @@ export class Connection implements TcpHandler, Subscriber {
     const framer = this.#framer;
     const { mesh } = this.#core;
     this.#wasActive = true;
+    this.#core.router.share.begin();
     while (!this.isClosing && (this.#isBlocked || framer.next())) {
       this.#isBlocked = !this.#carryOut();
       if (this.#isBlocked) {
@@ -129,10 +134,7 @@ export class Connection implements TcpHandler, Subscriber {
 
   onClose(): void {
     this.isClosing = true;
-    for (const subscription of this.#subscriptions.values()) {
-      this.#core.mesh.remove(subscription);
-    }
-    this.#subscriptions.clear();
+    this.#core.mesh.removeAll(this.#subscriptions.values());
     this.#publication.close();
     this.#core.backpressure.forget(this);
     this.#core.forget(this);
@@ -230,8 +232,9 @@ export class Connection implements TcpHandler, Subscriber {
   /** Room for output, or -1: not now, or not any more. */
   #tryReserve(length: number): number {
     try {
-      const at = this.#writer.tryReserve(length);
+      const at = this.isOverShare ? NOT_NOW : this.#writer.tryReserve(length);
       if (at < 0) this.#core.backpressure.noRoom(this);
+      else this.#core.backpressure.wrote(length);
       return at;
     } catch (error) {
       if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
@@ -247,6 +250,7 @@ export class Connection implements TcpHandler, Subscriber {
    */
   #carryOut(): boolean {
     const codec = this.#codec;
+    if (!this.#core.router.share.tryStep()) return false;
     if (!this.isAuthorized && codec.op !== protocol.OP_CONNECT) {
       this.cutOff('Authorization Violation');
       return true;
@@ -282,9 +286,12 @@ export class Connection implements TcpHandler, Subscriber {
     if (!this.#subscriptions.has(sid)) {
       const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
       if (kind === SUBJECT_INVALID) return this.sayError('Invalid Subject');
-      if (this.#subscriptions.size >= this.#core.options.maxSubscriptions) {
-        return this.sayError('maximum subscriptions exceeded');
-      }
+      const error = this.#subscriptions.refusal(
+        this.#bytes,
+        begin + subjectBegin,
+        begin + subjectEnd,
+      );
+      if (error !== undefined) return this.sayError(error);
     }
     // The first one with an id stays; another with the same is confirmed and ignored.
     if (!this.#subscriptions.has(sid)) {

@@ -9,6 +9,7 @@
 
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { Backpressure, Waiter } from './backpressure.ts';
+import { MatchSet } from './match-set.ts';
 import {
   ASK,
   ASK_BYTES,
@@ -31,9 +32,9 @@ import {
 import { Message } from './message.ts';
 import type { OutLane } from './out-lane.ts';
 import { OP_HPUB, OP_PUB, ProtocolCodec, type ProtocolLimits } from './protocol.ts';
+import type { Remainder } from './remainder.ts';
 import type { RemoteInterest } from './remote-interest.ts';
-import { NOT_NOW, type Remainder, type Router, type Subscriber } from './router.ts';
-import { MatchSet } from './subscription-index.ts';
+import { NOT_NOW, type Router, type Subscriber } from './router.ts';
 
 /** What messages are for before anything is said about it. */
 const NO_NAMES: readonly string[] = [];
@@ -236,7 +237,9 @@ export class InLane<S extends Subscriber> implements Waiter {
   #goOnInRegion(): boolean {
     const { bytes } = this.#pool;
     const end = this.#end;
+    const { share } = this.#core.router;
     while (this.#at < end) {
+      if (!share.tryStep()) return false;
       const next = bytes[this.#at] < MESSAGE_MIN ? this.#follow(this.#at) : this.#deliver();
       if (next < 0) return false;
       this.#at = next;

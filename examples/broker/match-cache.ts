@@ -4,8 +4,9 @@
  * comparison.
  */
 
-import { type Bytes, tailWord } from './subject.ts';
-import { MatchSet, type SubscriptionIndex } from './subscription-index.ts';
+import { MatchSet } from './match-set.ts';
+import { type Bytes, hashSubjectBytes, tailWord } from './subject.ts';
+import type { Rememberer, SubscriptionIndex } from './subscription-index.ts';
 
 /** A key is a subject cut into words; the last word is partly or wholly empty. */
 const SUBJECT_WORDS = 16;
@@ -23,11 +24,13 @@ const SLOT_COUNT = 4096;
 const REFERENCE_COUNT_MAX = 1 << 20;
 
 /**
- * A direct-mapped cache over a {@link SubscriptionIndex}. Any change of subscriptions voids it (by
- * generation, nothing is searched); two subjects that meet in one slot displace each other; it
+ * A direct-mapped cache over a {@link SubscriptionIndex}. Who subscribes to a subject voids the
+ * answer for that subject, who subscribes with a wildcard voids all (by generation, nothing is
+ * searched). Two subjects that meet in one slot displace each other, and the hash has no secret:
+ * who makes subjects meet makes the next look-up a walk through the tree, and nothing worse. It
  * never grows.
  */
-export class MatchCache<Owner> {
+export class MatchCache<Owner> implements Rememberer {
   readonly #index: SubscriptionIndex<Owner>;
   readonly #bytes: Bytes;
   readonly #view: DataView<ArrayBufferLike>;
@@ -46,6 +49,7 @@ export class MatchCache<Owner> {
     this.#index = index;
     this.#bytes = bytes;
     this.#view = view;
+    index.rememberer = this;
   }
 
   /**
@@ -62,7 +66,7 @@ export class MatchCache<Owner> {
       return this.#scratch;
     }
     const view = this.#view;
-    const slot = (hash ^ (hash >>> 13)) & (SLOT_COUNT - 1);
+    const slot = slotOf(hash);
     const wholeEnd = begin + (length & ~3);
     const tail = tailWord(view, wholeEnd, end);
 
@@ -78,6 +82,15 @@ export class MatchCache<Owner> {
       if (at === wholeEnd && keys[word] === tail) return found;
     }
     return this.#refill(slot, begin, end, tail);
+  }
+
+  forgetSubject(subject: Bytes): void {
+    // A publisher that stays with its subject has the answer: only a new stamp tells it.
+    const found =
+      subject.length > SUBJECT_BYTES_MAX
+        ? this.#scratch
+        : this.#found[slotOf(hashSubjectBytes(subject))];
+    if (found !== undefined) found.stamp = 0;
   }
 
   /**
@@ -101,9 +114,9 @@ export class MatchCache<Owner> {
       found = new MatchSet();
       this.#found[slot] = found;
     }
-    const referenceCountBefore = found.plain.length;
+    this.#referenceCount -= found.weight;
     this.#index.match(this.#bytes, begin, end, found);
-    this.#referenceCount += found.plain.length - referenceCountBefore;
+    this.#referenceCount += found.weight;
 
     let word = slot * SUBJECT_WORDS;
     const wholeEnd = begin + ((end - begin) & ~3);
@@ -118,11 +131,15 @@ export class MatchCache<Owner> {
   #forget(slot: number): void {
     const found = this.#found[slot];
     if (found === undefined) return;
-    this.#referenceCount -= found.plain.length;
+    this.#referenceCount -= found.weight;
     found.forget();
   }
 
   #isCurrent(found: MatchSet<Owner>): boolean {
     return found.stamp !== 0 && found.generation === this.#index.generation;
   }
+}
+
+function slotOf(hash: number): number {
+  return (hash ^ (hash >>> 13)) & (SLOT_COUNT - 1);
 }

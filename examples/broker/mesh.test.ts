@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { MatchSet } from './match-set.ts';
 import {
   interestBytes,
   readInterest,
@@ -14,7 +15,7 @@ import {
 import { OwnInterest, weightOf } from './own-interest.ts';
 import { type RemoteExecutor, RemoteInterest } from './remote-interest.ts';
 import { Subscription } from './subscription.ts';
-import { MatchSet, SubscriptionIndex } from './subscription-index.ts';
+import { SubscriptionIndex } from './subscription-index.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 9);
 const bytes = new Uint8Array(4096);
@@ -64,15 +65,12 @@ test('others are told of the first and the last subscriber, and of each member o
 
 /** What a match says of other executors, in an order that can be compared. */
 function describeBeyond(found: MatchSet<string>): string[] {
-  const { executors, groups } = found.beyond ?? { executors: [], groups: [] };
+  const executors = found.beyond?.executors ?? [];
+  const groups = found.beyond?.groups.values() ?? [];
   const lines = executors.map(({ index }) => `plain ${index}`);
   for (const { name, members, remote, remoteWeight } of groups) {
-    const weights: Map<number, number> = new Map();
-    for (const { owner, weight } of remote) {
-      weights.set(owner.index, (weights.get(owner.index) ?? 0) + weight);
-    }
-    const there = [...weights].sort().map(([index, weight]) => `${index}×${weight}`);
-    lines.push(`${name}: ${members.length} here, ${there.join(' ')}, ${remoteWeight} in all`);
+    const there = remote.map(({ executor, weight }) => `${executor.index}×${weight}`).sort();
+    lines.push(`${name.text}: ${members.length} here, ${there.join(' ')}, ${remoteWeight} in all`);
   }
   return lines.sort();
 }

@@ -43,6 +43,8 @@
 
 import type { BufferId, BufferPool } from 'busbar/pool';
 import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
+import { Departure } from './departure.ts';
+import { CHANGE_UNITS } from './fair-share.ts';
 import { InLane, type InLaneCore } from './in-lane.ts';
 import { BYE } from './mesh-messages.ts';
 import { type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
@@ -142,6 +144,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   /** A client here has subscribed. */
   add(subscription: Subscription<S>): void {
+    this.router.share.units -= CHANGE_UNITS;
     this.router.index.add(subscription);
     if (!this.isAlone) this.#announce(this.own.add(subscription));
   }
@@ -151,6 +154,13 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
     if (subscription.place < 0) return;
     this.router.index.remove(subscription);
     if (!this.isAlone) this.#announce(this.own.remove(subscription));
+  }
+
+  /** The client that had these is gone. Many are removed over several turns. */
+  removeAll(subscriptions: Iterator<Subscription<S>>): void {
+    const { share } = this.router;
+    share.begin();
+    new Departure(subscriptions, this, share).proceed();
   }
 
   /** Sends what waits. At the end of everything that may have sent something. */
@@ -275,6 +285,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
       this.pool.release(bufferId);
       return;
     }
+    this.router.share.begin();
     lane.take(bufferId, offset, length);
     lane.flush();
     this.goOn();

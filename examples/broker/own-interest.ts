@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what the clients of this executor have subscribed to, for the others to know. */
 
+import { KeyedMap } from './keyed-map.ts';
 import { interestKey } from './remote-interest.ts';
 import type { Bytes } from './subject.ts';
 import type { Subscription } from './subscription.ts';
@@ -19,7 +20,7 @@ export function weightOf(interest: Interest): number {
 }
 
 export class OwnInterest {
-  readonly #interests: Map<string, Interest> = new Map();
+  readonly #interests: KeyedMap<Interest> = new KeyedMap();
 
   /** One more. Returns the interest if its weight has changed. */
   add(subscription: Subscription<unknown>): Interest | undefined {

@@ -4,11 +4,12 @@
 import type { Framer } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { BrokerCore, Connection } from './connection.ts';
+import { MatchSet } from './match-set.ts';
 import { Message, writeCanonical } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
-import { NOT_NOW, type Remainder, type Router } from './router.ts';
+import type { Remainder } from './remainder.ts';
+import { NOT_NOW, type Router } from './router.ts';
 import { classifySubject, SUBJECT_LITERAL } from './subject.ts';
-import { MatchSet } from './subscription-index.ts';
 
 /** A message that consists of headers only, and they of a status. */
 const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
@@ -75,6 +76,7 @@ export class Publication {
 
   /** Gives back what it holds. */
   close(): void {
+    if (this.#remainder !== undefined) this.#router.drop(this.#remainder);
     const bufferId = this.#bufferId;
     this.#bufferId = NO_BUFFER;
     if (bufferId !== NO_BUFFER) this.#pool.release(bufferId);
@@ -104,11 +106,12 @@ export class Publication {
       if (!connection.sayOk()) return NOT_NOW;
       this.#isConfirmed = true;
     }
+    const router = this.#router;
+    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) this.#find(begin);
+    if (!router.mayBegin(this.#found)) return NOT_NOW;
     if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
     else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;
     this.#core.counters.messagesIn++;
-    const router = this.#router;
-    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) this.#find();
     this.#goesBeyond = this.#found.beyond !== undefined;
     if (this.#goesBeyond) connection.hasSentBeyond = true;
     const taken = router.route(this.#message, connection, this.#found);
@@ -123,8 +126,7 @@ export class Publication {
     return taken;
   }
 
-  #find(): void {
-    const { begin } = this.#message;
+  #find(begin: number): void {
     const { subjectBegin, subjectEnd, subjectHash } = this.#codec;
     this.#found = this.#router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
     this.#foundStamp = this.#found.stamp;

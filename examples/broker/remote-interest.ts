@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what the clients of other executors have subscribed to, as we are told. */
 
+import { KeyedMap } from './keyed-map.ts';
+import { MatchSet } from './match-set.ts';
 import type { Message } from './message.ts';
+import type { QueueName } from './queue-names.ts';
 import type { Bytes } from './subject.ts';
 import { Subscription } from './subscription.ts';
-import { MatchSet, SubscriptionIndex, type Surroundings } from './subscription-index.ts';
+import { SubscriptionIndex, type Surroundings } from './subscription-index.ts';
 
 /** Another executor, as a place to send messages to. */
 export interface RemoteExecutor {
@@ -21,13 +24,19 @@ export interface RemoteExecutor {
   pass(message: Message, groups: readonly string[]): void;
 }
 
+/** How many members of a queue group another executor has. */
+export interface RemoteMembers {
+  readonly executor: RemoteExecutor;
+  weight: number;
+}
+
 /** A queue group with members at other executors. */
 export interface SpreadGroup<Owner> {
-  readonly name: string;
+  readonly name: QueueName;
   /** Its members at this executor. */
   readonly members: readonly Subscription<Owner>[];
-  /** Each stands for as many members as it weighs. */
-  readonly remote: readonly Subscription<RemoteExecutor>[];
+  /** Each executor once. */
+  readonly remote: readonly RemoteMembers[];
   readonly remoteWeight: number;
 }
 
@@ -35,19 +44,20 @@ export interface SpreadGroup<Owner> {
 export interface Beyond<Owner> {
   /** Those with subscriptions outside queue groups, each once. */
   readonly executors: readonly RemoteExecutor[];
-  readonly groups: readonly SpreadGroup<Owner>[];
+  readonly groups: ReadonlyMap<QueueName, SpreadGroup<Owner>>;
 }
 
 /** One subscription for each subject (and queue group) that another executor has announced. */
 export class RemoteInterest<Owner> implements Surroundings<Owner> {
   readonly #local: SubscriptionIndex<Owner>;
-  readonly #index: SubscriptionIndex<RemoteExecutor> = new SubscriptionIndex();
-  readonly #known: Map<RemoteExecutor, Map<string, Subscription<RemoteExecutor>>> = new Map();
+  readonly #index: SubscriptionIndex<RemoteExecutor>;
+  readonly #known: Map<RemoteExecutor, KeyedMap<Subscription<RemoteExecutor>>> = new Map();
   readonly #found: MatchSet<RemoteExecutor> = new MatchSet();
 
   /** `local` is told of each change: what was looked up there is void then. */
   constructor(local: SubscriptionIndex<Owner>) {
     this.#local = local;
+    this.#index = new SubscriptionIndex(undefined, local.queueNames);
     local.surroundings = this;
   }
 
@@ -59,7 +69,7 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
   set(executor: RemoteExecutor, subject: Bytes, queue: string, weight: number): void {
     let known = this.#known.get(executor);
     if (known === undefined) {
-      known = new Map();
+      known = new KeyedMap();
       this.#known.set(executor, known);
     }
     const key = interestKey(subject, queue);
@@ -74,7 +84,7 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
       this.#index.add(subscription);
     }
     if (subscription !== undefined) subscription.weight = weight;
-    this.#local.generation++;
+    this.#local.changed(subject);
   }
 
   /** The executor is gone, or says everything anew. */
@@ -96,15 +106,33 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
       const { owner } = remote.plain[i];
       if (!executors.includes(owner)) executors.push(owner);
     }
-    const groups: SpreadGroup<Owner>[] = [];
+    const groups: Map<QueueName, SpreadGroup<Owner>> = new Map();
     for (let i = 0; i < remote.groupCount; i++) {
       const name = remote.groupName(i);
       const members = found.takeGroup(name);
-      const remoteWeight = remote.groups[i].reduce((sum, { weight }) => sum + weight, 0);
-      groups.push({ name, members, remote: [...remote.groups[i]], remoteWeight });
+      groups.set(name, { name, members, ...sumUp(remote.groups[i]) });
     }
+    found.weight += groups.size * SPREAD_WEIGHT;
     found.beyond = { executors, groups };
   }
+}
+
+/** What a group with members elsewhere takes in a set, in references. */
+const SPREAD_WEIGHT = 24;
+
+/** There are few executors, and may be many subscriptions of each: one for each pattern. */
+function sumUp(
+  subscriptions: readonly Subscription<RemoteExecutor>[],
+): Pick<SpreadGroup<unknown>, 'remote' | 'remoteWeight'> {
+  const remote: RemoteMembers[] = [];
+  let remoteWeight = 0;
+  for (const { owner, weight } of subscriptions) {
+    remoteWeight += weight;
+    const known = remote.find(({ executor }) => executor === owner);
+    if (known !== undefined) known.weight += weight;
+    else remote.push({ executor: owner, weight });
+  }
+  return { remote, remoteWeight };
 }
 
 /** A subject has no space in it. */

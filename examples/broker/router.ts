@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: who gets a message, and the order of trying. */
 
+import { deliveryUnits, FairShare } from './fair-share.ts';
 import { MatchCache } from './match-cache.ts';
+import { MatchSet } from './match-set.ts';
 import type { Message } from './message.ts';
-import type { Beyond, RemoteExecutor, SpreadGroup } from './remote-interest.ts';
+import { Remainder } from './remainder.ts';
+import type { Beyond, SpreadGroup } from './remote-interest.ts';
 import type { Bytes } from './subject.ts';
 import type { Subscription } from './subscription.ts';
-import { MatchSet, SubscriptionIndex } from './subscription-index.ts';
+import { SubscriptionIndex } from './subscription-index.ts';
 
 /** What a subscriber answers when it is offered a message. */
 export const TAKEN = 1;
@@ -21,57 +24,61 @@ export interface Subscriber {
   offer(message: Message, subscription: Subscription<this>, from: unknown): number;
 }
 
-/** One subscriber, or the members of a queue group at this executor. */
-interface Target<S> {
-  readonly members: readonly Subscription<S>[];
-  /** The group, if it has members at other executors too, and one of them may have the message. */
-  readonly group: SpreadGroup<S> | undefined;
-}
-
-/** A message for another executor, and whom there it is for. */
-interface Dispatch {
-  readonly executor: RemoteExecutor;
-  readonly plain: boolean;
-  readonly groups: string[];
-}
-
-/**
- * What is left to do for a message for which some subscribers had no room, or a lane to another
- * executor.
- */
-export interface Remainder<S> {
-  readonly targets: Target<S>[];
-  /** Deliveries made so far. */
-  taken: number;
-  /** Whom it is still to reach at other executors. */
-  beyond: Beyond<S> | undefined;
-  /** The same, decided. */
-  readonly dispatches: Dispatch[];
-}
-
-/** Group names in one dispatch: together they must fit into a buffer, with room to spare. */
-const GROUP_BYTES_MAX = 16 * 1024;
 const NO_GROUPS: readonly string[] = [];
+/** References that messages on their way may hold together, before no further one begins. */
+const PINNED_COUNT_MAX = 1 << 22;
+/** A list that is not worth waiting for. */
+const SMALL_WEIGHT = 256;
 
 export class Router<S extends Subscriber> {
   readonly index: SubscriptionIndex<S> = new SubscriptionIndex();
+  readonly share: FairShare;
   readonly cache: MatchCache<S>;
   readonly #bytes: Bytes;
   readonly #reply: MatchSet<S> = new MatchSet();
   #random: number;
+  /** What the remainders hold that have not been finished. */
+  #pinnedCount: number = 0;
   /** Of the last `route` that was not finished; taken over by its caller. */
   remainder: Remainder<S> | undefined = undefined;
 
   /** Subjects stand in `bytes`; `seed` decides which members of queue groups are chosen. */
-  constructor(bytes: Bytes, view: DataView<ArrayBufferLike>, seed: number) {
+  constructor(
+    bytes: Bytes,
+    view: DataView<ArrayBufferLike>,
+    seed: number,
+    share: FairShare = new FairShare(),
+  ) {
     this.#bytes = bytes;
+    this.share = share;
     this.#random = seed | 1;
     this.cache = new MatchCache(this.index, bytes, view);
   }
 
   /** Whom the subject `[begin, end)` with this hash reaches; see {@link MatchCache.lookup}. */
   find(begin: number, end: number, hash: number): MatchSet<S> {
-    return this.cache.lookup(begin, end, hash);
+    const { index } = this;
+    const before = index.steps;
+    const found = this.cache.lookup(begin, end, hash);
+    const steps = index.steps - before;
+    // Filled anew, it was also copied.
+    if (steps > 0) this.share.units -= steps + (found.weight >>> 3);
+    return found;
+  }
+
+  /**
+   * Whether a message for those who were found may begin. Each that has been delivered in part
+   * holds a list of whom it is still to reach; when all together are long, no other one with a long
+   * list begins, until those before it have gone, or their slow subscribers have been cut off.
+   */
+  mayBegin(found: MatchSet<S>): boolean {
+    return this.#pinnedCount <= PINNED_COUNT_MAX || found.weight <= SMALL_WEIGHT;
+  }
+
+  /** A remainder is not gone on with. */
+  drop(remainder: Remainder<S>): void {
+    this.#pinnedCount -= remainder.weight;
+    remainder.weight = 0;
   }
 
   /** Whether what was found, and had this stamp then, is still true. */
@@ -83,22 +90,27 @@ export class Router<S extends Subscriber> {
    * Offers the message to everyone who was found, to one member of each queue group, and to other
    * executors where somebody wants it.
    *
-   * Returns how many took it here, or -1 if somebody had no room: then `remainder` says who is
-   * left.
+   * Returns how many took it here, or -1 if somebody had no room, or the share of work is spent:
+   * then `remainder` says who is left.
    */
   route(message: Message, from: S, found: MatchSet<S>): number {
-    const plain = found.plain;
-    const plainCount = found.plainCount;
+    const { share } = this;
+    const units = deliveryUnits(message.end - message.begin);
+    const { plain, plainCount } = found;
     let taken = 0;
     for (let i = 0; i < plainCount; i++) {
+      if (share.units <= 0) return this.#postpone(found, i, 0, taken);
       const subscription = plain[i];
       const answer = subscription.owner.offer(message, subscription, from);
       if (answer === NOT_NOW) return this.#postpone(found, i, 0, taken);
+      share.units -= units;
       taken += answer;
     }
     for (let i = 0; i < found.groupCount; i++) {
+      if (share.units <= 0) return this.#postpone(found, plainCount, i, taken);
       const answer = this.#offerToGroup(message, found.groups[i], from);
       if (answer === NOT_NOW) return this.#postpone(found, plainCount, i, taken);
+      share.units -= units;
       taken += answer;
     }
     if (found.beyond === undefined) return taken;
@@ -116,15 +128,19 @@ export class Router<S extends Subscriber> {
     groups: readonly string[],
   ): number {
     if (groups.length > 0 || !plain) return this.#routeToGroups(message, found, plain, groups);
+    const { share } = this;
+    const units = deliveryUnits(message.end - message.begin);
     let taken = 0;
     for (let i = 0; i < found.plainCount; i++) {
       const subscription = found.plain[i];
-      const answer = subscription.owner.offer(message, subscription, undefined);
+      const answer =
+        share.units <= 0 ? NOT_NOW : subscription.owner.offer(message, subscription, undefined);
       if (answer === NOT_NOW) {
-        this.remainder = emptyRemainder(taken);
-        addPlain(this.remainder.targets, found, i);
-        return NOT_NOW;
+        const remainder = new Remainder<S>(taken);
+        remainder.pinPlain(found, i);
+        return this.#leave(remainder);
       }
+      share.units -= units;
       taken += answer;
     }
     return taken;
@@ -132,39 +148,76 @@ export class Router<S extends Subscriber> {
 
   /** Goes on where {@link route} or this had to stop; same answers. */
   resume(message: Message, from: S | undefined, remainder: Remainder<S>): number {
-    const { targets, dispatches } = remainder;
-    while (targets.length > 0) {
-      const { members, group } = targets[0];
-      const answer = this.#offerToGroup(message, members, from);
-      if (answer === NOT_NOW) return NOT_NOW;
-      if (answer === DECLINED && group !== undefined) this.#choose(group, dispatches);
+    const isDone =
+      this.#resumePlain(message, from, remainder) &&
+      this.#resumeGroups(message, from, remainder) &&
+      this.#decide(message, from, remainder) &&
+      this.#dispatch(message, from, remainder);
+    if (!isDone) return NOT_NOW;
+    this.drop(remainder);
+    return remainder.taken;
+  }
+
+  #resumePlain(message: Message, from: S | undefined, remainder: Remainder<S>): boolean {
+    const { share } = this;
+    const units = deliveryUnits(message.end - message.begin);
+    const { plain, plainEnd } = remainder;
+    for (; remainder.plainAt < plainEnd; remainder.plainAt++) {
+      if (share.units <= 0) return false;
+      const subscription = plain[remainder.plainAt];
+      // It may have ended meanwhile.
+      if (subscription.place < 0) continue;
+      const answer = subscription.owner.offer(message, subscription, from);
+      if (answer === NOT_NOW) return false;
+      share.units -= units;
       remainder.taken += answer;
-      targets.shift();
     }
-    if (remainder.beyond !== undefined) {
-      const { beyond } = remainder;
-      remainder.beyond = undefined;
-      remainder.taken += this.#decide(message, from, beyond, dispatches);
+    return true;
+  }
+
+  #resumeGroups(message: Message, from: S | undefined, remainder: Remainder<S>): boolean {
+    const { share } = this;
+    const units = deliveryUnits(message.end - message.begin);
+    const { groups, groupEnd, spread } = remainder;
+    for (; remainder.groupAt < groupEnd; remainder.groupAt++) {
+      if (share.units <= 0) return false;
+      const at = remainder.groupAt;
+      const answer = this.#offerToGroup(message, groups[at], from);
+      if (answer === NOT_NOW) return false;
+      share.units -= units;
+      const group = spread?.[at];
+      if (answer === DECLINED && group !== undefined) this.#choose(group, remainder);
+      remainder.taken += answer;
     }
-    while (dispatches.length > 0) {
-      const { executor, plain, groups } = dispatches[0];
+    return true;
+  }
+
+  #dispatch(message: Message, from: S | undefined, remainder: Remainder<S>): boolean {
+    const { dispatches } = remainder;
+    for (; remainder.dispatchAt < dispatches.length; remainder.dispatchAt++) {
+      if (this.share.units <= 0) return false;
+      const { executor, plain, groups } = dispatches[remainder.dispatchAt];
+      this.share.units -= 1 + groups.length;
       // Two lanes that waited for each other would wait for ever.
       if (from === undefined) executor.pass(message, groups);
-      else if (!executor.offer(message, plain, groups)) return NOT_NOW;
-      dispatches.shift();
+      else if (!executor.offer(message, plain, groups)) return false;
     }
-    return remainder.taken;
+    return true;
   }
 
   /** The subscription of `owner` that the subject reaches, if there is one. */
   subscriptionOf(owner: S, begin: number, end: number): Subscription<S> | undefined {
     const found = this.#reply;
     this.index.match(this.#bytes, begin, end, found);
+    this.share.units -= found.weight;
     for (let i = 0; i < found.plainCount; i++) {
       if (found.plain[i].owner === owner) return found.plain[i];
     }
-    const spread = found.beyond?.groups.map(({ members }) => members) ?? [];
-    for (const members of [...found.groups.slice(0, found.groupCount), ...spread]) {
+    for (let i = 0; i < found.groupCount; i++) {
+      const own = found.groups[i].find((member) => member.owner === owner);
+      if (own !== undefined) return own;
+    }
+    for (const { members } of found.beyond?.groups.values() ?? []) {
       const own = members.find((member) => member.owner === owner);
       if (own !== undefined) return own;
     }
@@ -187,6 +240,7 @@ export class Router<S extends Subscriber> {
         subscription.place < 0 ? DECLINED : subscription.owner.offer(message, subscription, from);
       if (one === TAKEN) return TAKEN;
       if (one === NOT_NOW) answer = NOT_NOW;
+      this.share.units--;
       at = at + 1 === count ? 0 : at + 1;
     }
     return answer;
@@ -198,88 +252,82 @@ export class Router<S extends Subscriber> {
     plain: boolean,
     groups: readonly string[],
   ): number {
-    const remainder = emptyRemainder<S>(0);
-    if (plain) addPlain(remainder.targets, found, 0);
-    for (const name of groups) {
+    const remainder = new Remainder<S>(0);
+    if (plain) remainder.pinPlain(found, 0);
+    this.share.units -= groups.length;
+    for (const text of groups) {
+      const name = this.index.queueNames.find(text);
+      if (name === undefined) continue;
       // Its last member may have left while the message was on its way: then it goes on to another.
-      const group = found.beyond?.groups.find((candidate) => candidate.name === name);
-      remainder.targets.push({ members: [...(found.groupMembers(name) ?? [])], group });
+      remainder.addGroup(found.groupMembers(name) ?? [], found.spreadGroup(name));
     }
     const answer = this.resume(message, undefined, remainder);
-    if (answer === NOT_NOW) this.remainder = remainder;
-    return answer;
+    return answer === NOT_NOW ? this.#leave(remainder) : answer;
   }
 
   /** What is left is for others than the subscribers here. */
   #routeBeyond(message: Message, from: S, beyond: Beyond<S>, taken: number): number {
-    if (beyond.groups.length > 0) {
-      const remainder = { ...emptyRemainder<S>(taken), beyond };
+    if (beyond.groups.size > 0) {
+      const remainder = new Remainder<S>(taken);
+      remainder.setBeyond(beyond);
       const answer = this.resume(message, from, remainder);
-      if (answer === NOT_NOW) this.remainder = remainder;
-      return answer;
+      return answer === NOT_NOW ? this.#leave(remainder) : answer;
     }
     const { executors } = beyond;
     for (let i = 0; i < executors.length; i++) {
       if (executors[i].offer(message, true, NO_GROUPS)) continue;
-      const remainder = emptyRemainder<S>(taken);
-      for (const executor of executors.slice(i)) {
-        remainder.dispatches.push({ executor, plain: true, groups: [] });
-      }
-      this.remainder = remainder;
-      return NOT_NOW;
+      const remainder = new Remainder<S>(taken);
+      for (const executor of executors.slice(i)) remainder.dispatch(executor);
+      return this.#leave(remainder);
     }
     return taken;
   }
 
   /**
    * Decides for each queue group whether a member here or an executor has the message: all members
-   * have the same chance. Returns how many took it here.
+   * have the same chance.
    */
-  #decide(
-    message: Message,
-    from: S | undefined,
-    beyond: Beyond<S>,
-    dispatches: Dispatch[],
-  ): number {
-    let taken = 0;
-    for (const executor of beyond.executors) {
-      dispatches.push({ executor, plain: true, groups: [] });
-    }
-    for (const group of beyond.groups) {
+  #decide(message: Message, from: S | undefined, remainder: Remainder<S>): boolean {
+    const { share } = this;
+    while (remainder.undecided !== undefined) {
+      if (share.units <= 0) return false;
+      const next = remainder.undecided.next();
+      if (next.done === true) {
+        remainder.undecided = undefined;
+        break;
+      }
+      const group = next.value;
       const { members, remoteWeight } = group;
+      share.units--;
       const here = this.#nextRandom() % (members.length + remoteWeight) < members.length;
       // Who has no room now does not hold up what others can take.
-      if (here && this.#offerToGroup(message, members, from) === TAKEN) taken++;
-      else this.#choose(group, dispatches);
+      if (here && this.#offerToGroup(message, members, from) === TAKEN) remainder.taken++;
+      else this.#choose(group, remainder);
     }
-    return taken;
+    return true;
   }
 
   /** Dispatches to one of the executors where the group has members. */
-  #choose(group: SpreadGroup<S>, dispatches: Dispatch[]): void {
+  #choose(group: SpreadGroup<S>, remainder: Remainder<S>): void {
     let at = this.#nextRandom() % group.remoteWeight;
-    for (const { owner, weight } of group.remote) {
+    for (const { executor, weight } of group.remote) {
       at -= weight;
       if (at >= 0) continue;
-      const fit = dispatches.find(
-        ({ executor, groups }) => executor === owner && hasRoomFor(groups, group.name),
-      );
-      if (fit === undefined) {
-        dispatches.push({ executor: owner, plain: false, groups: [group.name] });
-      } else {
-        fit.groups.push(group.name);
-      }
+      remainder.dispatchToGroup(executor, group.name.text);
       return;
     }
   }
 
   #postpone(found: MatchSet<S>, plainBegin: number, groupBegin: number, taken: number): number {
-    const remainder = { ...emptyRemainder<S>(taken), beyond: found.beyond };
-    const { targets } = remainder;
-    addPlain(targets, found, plainBegin);
-    for (let i = groupBegin; i < found.groupCount; i++) {
-      targets.push({ members: [...found.groups[i]], group: undefined });
-    }
+    const remainder = new Remainder<S>(taken);
+    remainder.pinPlain(found, plainBegin);
+    remainder.pinGroups(found, groupBegin);
+    if (found.beyond !== undefined) remainder.setBeyond(found.beyond);
+    return this.#leave(remainder);
+  }
+
+  #leave(remainder: Remainder<S>): number {
+    this.#pinnedCount += remainder.weight;
     this.remainder = remainder;
     return NOT_NOW;
   }
@@ -293,23 +341,4 @@ export class Router<S extends Subscriber> {
     this.#random = x;
     return x >>> 1;
   }
-}
-
-function emptyRemainder<S>(taken: number): Remainder<S> {
-  return { targets: [], taken, beyond: undefined, dispatches: [] };
-}
-
-function addPlain<S extends Subscriber>(
-  targets: Target<S>[],
-  found: MatchSet<S>,
-  begin: number,
-): void {
-  for (let i = begin; i < found.plainCount; i++) {
-    targets.push({ members: [found.plain[i]], group: undefined });
-  }
-}
-
-function hasRoomFor(groups: readonly string[], name: string): boolean {
-  const bytes = groups.reduce((sum, each) => sum + each.length + 1, name.length);
-  return groups.length === 0 || bytes <= GROUP_BYTES_MAX;
 }

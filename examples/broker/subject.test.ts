@@ -7,6 +7,7 @@
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { MatchCache } from './match-cache.ts';
+import { MatchSet } from './match-set.ts';
 import {
   classifySubject,
   hashSubject,
@@ -15,7 +16,7 @@ import {
   SUBJECT_WILDCARD,
 } from './subject.ts';
 import { Subscription } from './subscription.ts';
-import { MatchSet, SubscriptionIndex } from './subscription-index.ts';
+import { SubscriptionIndex } from './subscription-index.ts';
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -37,6 +37,12 @@ export function classifySubject(bytes: Bytes, begin: number, end: number): numbe
   return kind;
 }
 
+export function countTokens(bytes: Bytes, begin: number, end: number): number {
+  let count = 1;
+  for (let at = begin; at < end; at++) if (bytes[at] === DOT) count++;
+  return count;
+}
+
 /** The index of the dot that ends the token at `begin`, or `end`. */
 export function endOfToken(bytes: Bytes, begin: number, end: number): number {
   let at = begin;
@@ -55,6 +61,21 @@ export function hashSubject(view: DataView<ArrayBufferLike>, begin: number, end:
   let at = begin;
   for (; at + 4 <= end; at += 4) hash = mixSubjectWord(hash, view.getInt32(at, true));
   return mixSubjectWord(hash, tailWord(view, at, end));
+}
+
+/** The same for a subject in memory of its own. */
+export function hashSubjectBytes(subject: Bytes): number {
+  const { length } = subject;
+  let hash = 0;
+  let at = 0;
+  for (; at + 4 <= length; at += 4) {
+    const word =
+      subject[at] | (subject[at + 1] << 8) | (subject[at + 2] << 16) | (subject[at + 3] << 24);
+    hash = mixSubjectWord(hash, word);
+  }
+  let tail = 0;
+  for (let i = at; i < length; i++) tail |= subject[i] << (8 * (i - at));
+  return mixSubjectWord(hash, tail);
 }
 
 /** The last word of a subject: its last 0 to 3 bytes, and zeros. */

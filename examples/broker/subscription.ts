@@ -2,6 +2,7 @@
 /** Example broker: one subscription of one connection. */
 
 import type { Bytes } from './subject.ts';
+import type { TokenNode } from './token-tree.ts';
 
 const SPACE = 0x20;
 const WORD_BYTES = 4;
@@ -27,7 +28,8 @@ export class Subscription<Owner> {
   deliveredCountMax: number = 0;
   /** Of a queue group at another executor: how many members this one stands for. */
   weight: number = 1;
-  /** Where the index keeps it: its place in a list, or -1. Only the index writes this. */
+  /** Where the index keeps it: a node, and its place in a list there, or -1. The index's own. */
+  node: TokenNode<Owner> | undefined = undefined;
   place: number = -1;
 
   constructor(owner: Owner, subject: Bytes, queue: string, sid: Bytes) {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: the subscriptions of one client, by the ids that it gave them, and their limits. */
+
+import { KeyedMap } from './keyed-map.ts';
+import { type Bytes, countTokens } from './subject.ts';
+import type { Subscription } from './subscription.ts';
+import { costOf, SUBSCRIPTION_BYTES, type SubscriptionIndex } from './subscription-index.ts';
+
+/** How much may be subscribed to. */
+export interface SubscriptionLimits {
+  /** For each client. */
+  readonly maxSubscriptions: number;
+  readonly maxSubscriptionTokens: number;
+  /** For all clients of one executor together. */
+  readonly maxSubscriptionBytes: number;
+}
+
+export class ClientSubscriptions<Owner> {
+  readonly #index: SubscriptionIndex<Owner>;
+  readonly #limits: SubscriptionLimits;
+  readonly #bySid: KeyedMap<Subscription<Owner>> = new KeyedMap();
+  /** See {@link costOf}. */
+  #bytes: number = 0;
+
+  constructor(index: SubscriptionIndex<Owner>, limits: SubscriptionLimits) {
+    this.#index = index;
+    this.#limits = limits;
+  }
+
+  get(sid: string): Subscription<Owner> | undefined {
+    return this.#bySid.get(sid);
+  }
+
+  has(sid: string): boolean {
+    return this.#bySid.has(sid);
+  }
+
+  set(sid: string, subscription: Subscription<Owner>): void {
+    this.#bySid.set(sid, subscription);
+    this.#bytes += costOf(subscription);
+  }
+
+  delete(sid: string): void {
+    const subscription = this.#bySid.get(sid);
+    if (subscription === undefined) return;
+    this.#bySid.delete(sid);
+    this.#bytes -= costOf(subscription);
+  }
+
+  values(): IterableIterator<Subscription<Owner>> {
+    return this.#bySid.values();
+  }
+
+  /**
+   * Why the client may not subscribe to `bytes[begin, end)` too; undefined: it may.
+   *
+   * Of the memory for subscriptions a client may have as much as is left for all others. So one
+   * client alone gets a half of it, and a hundred that want everything leave a hundredth.
+   */
+  refusal(bytes: Bytes, begin: number, end: number): string | undefined {
+    const { maxSubscriptions, maxSubscriptionTokens, maxSubscriptionBytes } = this.#limits;
+    if (countTokens(bytes, begin, end) > maxSubscriptionTokens) {
+      const subject = Buffer.from(bytes.slice(begin, end)).toString('latin1');
+      return `Permissions Violation for Subscription to "${subject}", too many tokens`;
+    }
+    if (this.#bySid.size >= maxSubscriptions) return 'maximum subscriptions exceeded';
+    const needed = SUBSCRIPTION_BYTES + 3 * (end - begin);
+    if (this.#bytes + needed > maxSubscriptionBytes - this.#index.bytes) {
+      return 'maximum subscriptions exceeded, no memory for more';
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: names of queue groups, each kept once, so that they are compared by identity. */
+
+import type { KeyedHash } from './keyed-hash.ts';
+import { KeyedMap } from './keyed-map.ts';
+
+export class QueueName {
+  /** One character per byte. */
+  readonly text: string;
+  /** How many subscriptions use it. */
+  useCount: number = 0;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export class QueueNames {
+  readonly #names: KeyedMap<QueueName>;
+
+  constructor(hash?: KeyedHash) {
+    this.#names = new KeyedMap(hash);
+  }
+
+  /** Undefined: no subscription uses it. */
+  find(text: string): QueueName | undefined {
+    return this.#names.get(text);
+  }
+
+  /** One more subscription uses it. */
+  use(text: string): QueueName {
+    let name = this.#names.get(text);
+    if (name === undefined) {
+      name = new QueueName(text);
+      this.#names.set(text, name);
+    }
+    name.useCount++;
+    return name;
+  }
+
+  /** One less. */
+  drop(name: QueueName): void {
+    if (--name.useCount === 0) this.#names.delete(name.text);
+  }
+}
