@@ -56,12 +56,34 @@ test('an asynchronous wait is counted and woken by notify', async () => {
   expect(atomics.notify(words, 0)).toBe(0);
 });
 
-test('compareExchangeThenAdd counts only the transitions that happened', () => {
+test('compareExchangeThenStore stores only after a transition that happened', () => {
   const words = shared(-1, 10);
-  expect(atomics.compareExchangeThenAdd(words, 0, -1, 0, 1, 1)).toBe(-1);
+  expect(atomics.compareExchangeThenStore(words, 0, -1, 0, 1, 11)).toBe(-1);
   expect(Array.from(words)).toEqual([0, 11]);
-  expect(atomics.compareExchangeThenAdd(words, 0, -1, 0, 1, 1)).toBe(0);
+  expect(atomics.compareExchangeThenStore(words, 0, -1, 0, 1, 12)).toBe(0);
   expect(Array.from(words)).toEqual([0, 11]);
+});
+
+test('what follows a publication is not stored unless it was made', () => {
+  const published = shared(1);
+  const owned = shared(2, 3);
+  atomics.storeThenStore(published, 0, 4, owned, 1, 5);
+  expect([...published, ...owned]).toEqual([4, 2, 5]);
+  atomics.publishThenStore(published, 0, 6, owned, 0, 7, 8);
+  expect([...published, ...owned]).toEqual([6, 7, 8]);
+  const real = globalThis.Atomics;
+  const refuses = () => {
+    throw new RangeError('Maximum call stack size exceeded');
+  };
+  globalThis.Atomics = { store: refuses, compareExchange: refuses } as unknown as typeof Atomics;
+  try {
+    expect(() => atomics.storeThenStore(published, 0, 0, owned, 1, 0)).toThrow(RangeError);
+    expect(() => atomics.publishThenStore(published, 0, 0, owned, 0, 0, 0)).toThrow(RangeError);
+    expect(() => atomics.compareExchangeThenStore(owned, 0, 7, 0, 1, 0)).toThrow(RangeError);
+  } finally {
+    globalThis.Atomics = real;
+  }
+  expect([...published, ...owned]).toEqual([6, 7, 8]);
 });
 
 test('addThenStore changes the total and the account that it belongs to', () => {

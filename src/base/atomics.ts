@@ -10,10 +10,11 @@
  *
  * The functions under "Compound steps" exist because a thread may be terminated. An engine ends a
  * thread only where it calls something, built-ins like `Atomics.add` and getters included, before
- * the call is begun, and at the back edge of a loop (measured: test/threads/compound.test.ts). So
- * reads, then ONE call, then plain stores are all done or not begun; with a second call in it a
- * step can be torn. Other threads may still *observe* a state between two of its accesses: a
- * compound step is indivisible for death, not for concurrency.
+ * the call is begun, and at the back edge of a loop (measured: test/threads/compound.test.ts). A
+ * stack that overflows throws at the same places. So reads, then ONE call, then plain stores are
+ * all done or not begun; a store before the call, or a second call, can be torn. Other threads may
+ * still *observe* a state between two of its accesses: a compound step is indivisible for death,
+ * not for concurrency.
  */
 
 /**
@@ -120,42 +121,51 @@ export function waitAsync(words: Words, index: number, expected: number): AsyncW
   return Atomics.waitAsync(words as Int32Array, index, expected) as AsyncWait;
 }
 
-// ── Compound steps: nothing can end the thread between their accesses, except where they say so ──
+// ── Compound steps: one call, then plain stores ──────────────────────────────────────────────────
 
 /**
- * Moves a state word from one value to another and, only if that succeeded, adjusts the counter
- * that says how many threads are in the state. Returns the state before.
- *
- * A thread can be ended between the two: whoever cleans up after it must know that state.
+ * Writes `replacement` if the word holds `expected`, and in that case stores another word, which is
+ * this thread's. Returns the value before.
  */
-export function compareExchangeThenAdd(
+export function compareExchangeThenStore(
   words: Words,
-  stateIndex: number,
+  index: number,
   expected: number,
   replacement: number,
-  counterIndex: number,
-  delta: number,
+  ownedIndex: number,
+  ownedValue: number,
 ): number {
-  const before = Atomics.compareExchange(words, stateIndex, expected, replacement);
-  if (before === expected) Atomics.add(words, counterIndex, delta);
+  const before = Atomics.compareExchange(words, index, expected, replacement);
+  if (before === expected) words[ownedIndex] = ownedValue;
   return before;
 }
 
-/**
- * Writes a word that only its claimant reads, then publishes another one that depends on it.
- *
- * A thread can be ended between the two: whoever cleans up after it must know that state.
- */
-export function storeThenPublish(
-  owned: Words,
-  ownedIndex: number,
-  ownedValue: number,
+/** Publishes a word, then stores one that only its claimant reads. */
+export function storeThenStore(
   published: Words,
   publishedIndex: number,
   publishedValue: number,
+  owned: Words,
+  ownedIndex: number,
+  ownedValue: number,
 ): void {
-  owned[ownedIndex] = ownedValue;
   Atomics.store(published, publishedIndex, publishedValue);
+  owned[ownedIndex] = ownedValue;
+}
+
+/** Publishes a word, then stores two neighbours that only their claimant reads. */
+export function publishThenStore(
+  published: Words,
+  publishedIndex: number,
+  publishedValue: number,
+  owned: Words,
+  ownedIndex: number,
+  first: number,
+  second: number,
+): void {
+  Atomics.store(published, publishedIndex, publishedValue);
+  owned[ownedIndex] = first;
+  owned[ownedIndex + 1] = second;
 }
 
 /** Changes a shared total and writes the account that the change belongs to. */

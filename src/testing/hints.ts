@@ -84,10 +84,7 @@ function hintsOfOne(handle: SharedHandle): (word: number) => boolean {
       return (word) => isFlusherHint(layout, word) || isReferenceWord(layout, word);
     }
     case 'busbar/shared-writer': {
-      const layout = new writer.SharedWriterLayout(
-        words[writer.HEADER_BUFFER_SIZE],
-        words[writer.HEADER_THREADS],
-      );
+      const layout = writer.SharedWriterLayout.of(words);
       return (word) => isWriterHint(layout, word);
     }
     default:
@@ -160,14 +157,15 @@ export function isReferenceWord(layout: flusher.FlusherLayout, word: number): bo
 }
 
 export function isWriterHint(layout: writer.SharedWriterLayout, word: number): boolean {
-  // DELIVERED only rises, so whoever sees an old one sees less room than there is.
-  if (word === writer.CURSOR || word === writer.DELIVERED) return true;
+  // Where a reservation begins to look; the compare-exchange of FILL decides.
+  if (word === writer.EPOCH) return true;
   // recover() asks whether the dead thread was ending the writer, while a living one may be.
   if (word === writer.SHUT) return true;
-  for (let epoch = 0; epoch < writer.SEGMENTS; epoch++) {
-    if (word === layout.segment(epoch) + writer.BUFFER) return true;
+  for (let place = 0; place < layout.segmentCount; place++) {
+    const segment = layout.segment(place);
+    if (word === segment + writer.FILL || word === segment + writer.BUFFER) return true;
     for (let entry = 0; entry < layout.entryCount; entry++) {
-      if (word === layout.entry(epoch, entry) + writer.STATE) return true;
+      if (word === layout.entry(place, entry) + writer.STATE) return true;
     }
   }
   return false;

@@ -12,7 +12,7 @@
  *   word             unit      written by                       read by   access
  *   header           various   the creator, at first            anyone    plain, immutable
  *   STATE            flag      the receiver: OPEN → CLOSED      everyone  atomic, SYNC(closing)
- *   RECEIVER         slot + 1  the receiver, taking the role    writers   atomic
+ *   RECEIVER         badge     the receiver, taking the role    everyone  atomic
  *   ASLEEP           flag      the receiver: 1; whoever rings   the same  atomic, SYNC(asleep)
  *                              it or it itself: 0
  *   LANES_USED       lanes     writers, opening: only rises         everyone  atomic
@@ -28,7 +28,8 @@
  *                                                                         SYNC(lane-head)
  *
  *   OWNER =  0      free
- *   OWNER =  t + 1  a writer of thread t (or of all threads: SHARED_OWNER) may append
+ *   OWNER =  badge  a writer of that thread may append (badges: pool-layout.ts, badgeOf)
+ *   OWNER =  2³¹−1  a writer of many threads may (OWNER_SHARED)
  *   OWNER = −1      the writer has closed it; free once the receiver has taken everything
  *
  * A ring slot is the four words of a packet in transit (`pool.sendInto`). Its fourth word says who
@@ -37,6 +38,23 @@
  * outside of them was written by a dead writer and never published, and recover() releases it.
  *
  *   HEAD ≤ TAIL ≤ HEAD + R, both running mod 2³²
+ *
+ * What a death, or an exception in a living thread, can leave, and who repairs it:
+ *
+ *   left                            repaired
+ *   slots from TAIL on that hold    the thread's next publish(); dead: flusher.recover(), or the
+ *   references                      next claimant of a shared writer, releases them
+ *   TAIL stored, no ready bit, or   the thread's next flush (Lane.hasNews, a shared writer's TOLD);
+ *   the receiver not rung           dead: recover() looks at every lane, and rings
+ *   ASLEEP = 0, nobody rung         announce() sets it again; dead: the same
+ *   OWNER = −1, no ready bit        the thread's next close(); dead: recover() looks at every lane
+ *   slots from HEAD on that hold    the next drain passes over them: the reference went to the
+ *   no reference                    receiver, or with it to pool.reclaim()
+ *   HEAD stored, wish taken,        the next drain rings everybody; dead: becomeReceiver() drains,
+ *   nobody rung                     and a waiting writer looks again by itself (space-wait.ts)
+ *
+ * Packed or running words: HEAD and TAIL have 32 bits and are never compared and exchanged. A badge
+ * names its thread among 2²⁰ that had the slot.
  */
 
 import { assert } from '../base/assert.ts';

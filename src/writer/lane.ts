@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** The door out of a writer: the writing end of one lane of a flusher. */
 
+import { assert } from '../base/assert.ts';
 import {
   compareExchange,
   exchange,
   fetchOr,
   loadAcquire,
   loadSeqCst,
+  publishThenStore,
+  storePlain,
   storeRelease,
   storeSeqCst,
-  storeThenPublish,
+  storeThenStore,
   type Words,
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -21,6 +24,7 @@ import {
   OWNER,
   OWNER_CLOSED,
   OWNER_NONE,
+  OWNER_SHARED,
   REGION_WORDS,
   STATE,
   STATE_OPEN,
@@ -28,6 +32,11 @@ import {
   WANTED_BY_MANY,
   WANTS_SPACE,
 } from './flusher-layout.ts';
+
+/** Whom a lane tells that there is news: a WriteFlusher. */
+export interface LaneNews {
+  announce(): void;
+}
 
 /**
  * The writing end of a single-producer single-consumer ring of regions.
@@ -45,6 +54,9 @@ export class Lane {
   #tail: number;
   /** Bytes of the regions that are appended and not published. */
   #unpublishedBytes = 0;
+  /** True from an append until the receiver has been told. */
+  #hasNews = false;
+  #isClosed = false;
   /**
    * The receiver's HEAD as last seen. It only grows, so the room it leaves is never overestimated.
    */
@@ -82,11 +94,16 @@ export class Lane {
       const at = layout.lane(id) + OWNER;
       // SYNC(lane-owner): sees the lane as the receiver left it when it freed it.
       if (compareExchange(words, at, OWNER_NONE, owner) !== OWNER_NONE) continue;
-      // Before anything can be published there: whoever looks for news looks that far.
-      for (let used = loadSeqCst(words, LANES_USED); used <= id; ) {
-        used = compareExchange(words, LANES_USED, used, id + 1);
+      try {
+        // Before anything can be published there: whoever looks for news looks that far.
+        for (let used = loadSeqCst(words, LANES_USED); used <= id; ) {
+          used = compareExchange(words, LANES_USED, used, id + 1);
+        }
+        return new Lane(pool, words, layout, id);
+      } catch (error) {
+        storePlain(words, at, OWNER_NONE);
+        throw error;
       }
-      return new Lane(pool, words, layout, id);
     }
     throw new BusbarError(
       'ERR_BUSBAR_WRITER_SLOTS',
@@ -107,35 +124,51 @@ export class Lane {
     return this.#unpublishedBytes;
   }
 
+  /** True if something was appended of which the receiver has not been told. */
+  get hasNews(): boolean {
+    return this.#hasNews;
+  }
+
   /**
    * Moves one reference of this thread and its region into the ring, not yet visible to the
    * receiver.
    *
-   * **Ownership** false: the ring is full and the caller keeps the reference.
+   * **Ownership** false: the ring is full and the caller keeps the reference, as if it throws.
    */
   append(id: BufferId, offset: number, length: number): boolean {
     if (!this.hasSpace) return false;
     const slot = this.#layout.slot(this.id, this.#tail);
     this.#pool.sendInto(id, offset, length, this.#words, slot);
+    // Straight on, without a call.
     this.#tail = (this.#tail + 1) | 0;
     this.#unpublishedBytes += length;
+    this.#hasNews = true;
     return true;
   }
 
+  /** {@link append} where there is space. **Ownership** takes the reference in any case. */
+  appendOrRelease(id: BufferId, offset: number, length: number): void {
+    try {
+      assert(this.append(id, offset, length), 'the lane must have space');
+    } catch (error) {
+      this.#pool.release(id);
+      throw error;
+    }
+  }
+
   /**
-   * Shows everything appended to the receiver. Returns false if the flusher has been closed
-   * meanwhile.
+   * Shows everything appended to the receiver, and tells it. Returns false if the flusher has been
+   * closed meanwhile. If it throws, it can be called again.
    */
-  publish(): boolean {
+  publish(news: LaneNews): boolean {
     const words = this.#words;
     // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with Drain's load.
     // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we
     // see it.
     storeSeqCst(words, this.#record + TAIL, this.#tail);
     this.#unpublishedBytes = 0;
-    if (loadSeqCst(words, STATE) !== STATE_OPEN) return false;
-    // SYNC(ready): in one order with the receiver's look at the ready words and ASLEEP.
-    fetchOr(words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+    if (!this.#tell(news)) return false;
+    this.#hasNews = false;
     return true;
   }
 
@@ -150,24 +183,43 @@ export class Lane {
   }
 
   /**
-   * Like {@link publish}, together with a word that says what has been published: a thread that
-   * dies has done both or neither.
+   * Shows everything appended, and then, straight on, writes two words that say what it was: a
+   * thread that dies has done all of it or nothing. {@link tell} comes afterwards.
    */
-  publishWith(progress: Words, index: number, value: number): boolean {
-    const words = this.#words;
+  publishThen(progress: Words, index: number, first: number, second: number): void {
     // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with the drain's
     // load.
-    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we
-    // see it.
-    storeThenPublish(progress, index, value, words, this.#record + TAIL, this.#tail);
+    // SYNC(closing): in one order with the load of STATE in tell().
+    const at = this.#record + TAIL;
+    publishThenStore(this.#words, at, this.#tail, progress, index, first, second);
     this.#unpublishedBytes = 0;
-    if (loadSeqCst(words, STATE) !== STATE_OPEN) return false;
-    // SYNC(ready): in one order with the receiver's look at the ready words and ASLEEP.
-    fetchOr(words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+  }
+
+  /**
+   * Tells the receiver unless `told`, a word of the claimants, says that it knows of everything
+   * published. Returns false if the flusher is closed.
+   */
+  tell(told: Words, index: number, news: LaneNews): boolean {
+    if (told[index] === this.#tail) return true;
+    if (!this.#tell(news)) return false;
+    told[index] = this.#tail;
     return true;
   }
 
-  /** Releases what a dead claimant appended and did not publish. */
+  #tell(news: LaneNews): boolean {
+    if (loadSeqCst(this.#words, STATE) !== STATE_OPEN) return false;
+    this.setReady();
+    news.announce();
+    return true;
+  }
+
+  /** Makes the receiver look at this lane when it looks next. */
+  setReady(): void {
+    // SYNC(ready): in one order with the receiver's look at the ready words and ASLEEP.
+    fetchOr(this.#words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+  }
+
+  /** Releases what a claimant that did not come to its end appended and did not publish. */
   releaseUnpublished(): void {
     releaseUnpublished(this.#pool, this.#words, this.#layout, this.id);
   }
@@ -197,25 +249,54 @@ export class Lane {
     return takeRegions(this.#pool, this.#words, this.#layout, this.id);
   }
 
-  /** No more regions will come. The receiver frees the lane once it has taken those that did. */
+  /**
+   * No more regions will come. The receiver frees the lane once it has taken those that did. If it
+   * throws, it can be called again.
+   */
   close(): void {
-    // SYNC(lane-owner): publishes the lane's last state to its next owner, by way of the receiver.
-    storeRelease(this.#words, this.#record + OWNER, OWNER_CLOSED);
-    this.#news();
+    if (!this.#isClosed) {
+      // SYNC(lane-owner): publishes the lane's last state to its next owner, through the receiver.
+      storeRelease(this.#words, this.#record + OWNER, OWNER_CLOSED);
+      // Straight on: the lane may be another writer's soon.
+      this.#isClosed = true;
+    }
+    this.setReady();
   }
 
   /**
-   * Like {@link close}, together with a word that says so: a thread that dies has done both or
-   * neither.
+   * Like {@link close}, and then, straight on, writes a word that says so: a thread that dies has
+   * done both or neither. {@link setReady} comes afterwards.
    */
-  closeWith(progress: Words, index: number, value: number): void {
-    storeThenPublish(progress, index, value, this.#words, this.#record + OWNER, OWNER_CLOSED);
-    this.#news();
+  closeThen(progress: Words, index: number, value: number): void {
+    storeThenStore(this.#words, this.#record + OWNER, OWNER_CLOSED, progress, index, value);
   }
 
-  #news(): void {
-    fetchOr(this.#words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
+  /** The lane belongs to no single thread from here on. */
+  share(): void {
+    storeRelease(this.#words, this.#record + OWNER, OWNER_SHARED);
   }
+}
+
+/** The receiver has made room in the lane at `record`: rings its writer's thread if it waits. */
+export function giveRoom(pool: BufferPool, words: Words, record: number): void {
+  const at = record + WANTS_SPACE;
+  // SYNC(space): in one order with wantSpace(): either it sees the new HEAD or we see its wish.
+  if (loadSeqCst(words, at) === 0) return;
+  const wish = exchange(words, at, 0);
+  try {
+    if (wish > 0) pool.doorbell.ring(wish - 1);
+    if (wish !== WANTED_BY_MANY) return;
+    for (let slot = 0; slot < pool.maxThreads; slot++) pool.doorbell.ring(slot);
+  } catch (error) {
+    // Somebody was not rung: the next drain rings all.
+    storePlain(words, at, WANTED_BY_MANY);
+    throw error;
+  }
+}
+
+/** Regions of a lane are 0 to `regionCount`: whatever says otherwise is no lane to walk along. */
+export function checkTail(head: number, tail: number, regionCount: number): void {
+  assert((tail - head) >>> 0 <= regionCount, 'a lane must hold 0 to regionCount regions');
 }
 
 /**
@@ -235,7 +316,9 @@ export function takeRegions(
   let bytes = 0;
   // SYNC(lane-tail): sees the regions published before.
   const tail = loadAcquire(words, record + TAIL);
-  for (let i = loadAcquire(words, record + HEAD); i !== tail; i = (i + 1) | 0) {
+  const head = loadAcquire(words, record + HEAD);
+  checkTail(head, tail, layout.regionCount);
+  for (let i = head; i !== tail; i = (i + 1) | 0) {
     const slot = layout.slot(lane, i);
     region.set(words.subarray(slot, slot + REGION_WORDS));
     region[3] = exchange(words, slot + 3, 0);
@@ -246,7 +329,7 @@ export function takeRegions(
   return bytes;
 }
 
-/** Releases every region of a lane that its writer appended and, having died, never published. */
+/** Releases every region of a lane that its writer appended and, cut short, never published. */
 export function releaseUnpublished(
   pool: BufferPool,
   words: Words,

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: one thread's writer, which puts many messages into one region. */
+/** A writer for one thread, which puts many messages into one region. */
 
 import { copyIn } from '../base/bytes.ts';
 import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { reserveStack } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import { PolicyFlush } from './policy-flush.ts';
 import { Reservation } from './reservation.ts';
 import { SpaceWait } from './space-wait.ts';
-import { type Region, SpanQueue } from './span-queue.ts';
+import { SpanQueue } from './span-queue.ts';
+import { SpanSettling } from './span-settling.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { badReservation, checkFlusher, checkSource } from './writer-checks.ts';
 import {
@@ -50,6 +52,7 @@ export class LocalWriter {
   private readonly options: ResolvedWriterOptions;
   private readonly spans: SpanQueue;
   private readonly waiting: SpaceWait;
+  private readonly settling: SpanSettling;
   private readonly policy: PolicyFlush;
 
   // The buffer that reservations come from. The writer holds one reference on it.
@@ -71,12 +74,15 @@ export class LocalWriter {
   /** True if a flush by policy may have left messages behind an open reservation. */
   private isHeldUp = false;
   private isClosed = false;
+  /** False until `close` has come to its end. */
+  private isGone = false;
 
   constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
     this.pool = checkFlusher(flusher).pool;
     this.flusher = flusher;
     this.options = resolveWriterOptions(flusher.pool, options);
-    this.lane = flusher.openLane(flusher.pool.threadSlot + 1);
+    reserveStack();
+    this.lane = flusher.openLane();
     this.id = this.lane.id;
     this.countsBytes = this.options.policy === 'bytes';
     this.budget = this.options.budget;
@@ -84,6 +90,8 @@ export class LocalWriter {
     const flush = (): boolean => this.flush();
     this.policy = new PolicyFlush(flusher, this.lane, this.options, flush);
     this.waiting = new SpaceWait(flusher, this.lane, flush);
+    const { lane, options: resolved, pool, spans, waiting } = this;
+    this.settling = new SpanSettling(pool, lane, spans, waiting, resolved);
   }
 
   /** The longest message that fits. */
@@ -186,10 +194,19 @@ export class LocalWriter {
    */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
-    const at = this.tryReserve(end - begin);
-    if (at < 0) return false;
+    const at = this.cursor;
+    const length = end - begin;
+    const next = at + length;
+    if (!(next <= this.limit && next > at) || this.openAt !== NONE) {
+      return this.writeSlow(source, begin, end);
+    }
+    // Copied first: if that throws, nothing has changed.
     copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
-    this.commit(at, end - begin);
+    this.committed = next;
+    this.cursor = next;
+    const left = this.budget - (this.countsBytes ? length : 1);
+    this.budget = left;
+    if (left < 0) this.budget = this.policy.spend();
     return true;
   }
 
@@ -217,12 +234,9 @@ export class LocalWriter {
     if (this.openAt !== NONE && this.hasRooms) this.enterSpans();
     const complete = this.spans.isEmpty ? this.cutRegion() : this.settle();
     this.isHeldUp = this.options.policy !== 'manual' && !this.spans.isEmpty;
-    if (this.lane.unpublishedBytes > 0) {
-      if (!this.lane.publish()) {
-        this.lane.takeBack();
-        throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
-      }
-      this.flusher.announce();
+    if (this.lane.hasNews && !this.lane.publish(this.flusher)) {
+      this.lane.takeBack();
+      throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
     }
     return complete;
   }
@@ -234,8 +248,7 @@ export class LocalWriter {
    */
   releaseIdle(): boolean {
     if (!this.isIdle) return false;
-    if (this.bufferId === NO_BUFFER) return true;
-    this.releaseBuffer();
+    if (this.bufferId !== NO_BUFFER) this.releaseBuffer();
     return true;
   }
 
@@ -244,16 +257,18 @@ export class LocalWriter {
    * not be handed over: 0 unless the flusher is full or closed. Doing it again does nothing.
    */
   close(): number {
-    if (this.isClosed) return 0;
+    if (this.isGone) return 0;
+    reserveStack();
     this.abortOpen();
     let dropped = 0;
     try {
-      this.flush();
-    } catch {
+      if (!this.isClosed) this.flush();
+    } catch (error) {
+      if (!(error instanceof BusbarError)) throw error;
       // The flusher is closed: what was appended comes back to us here, or went to whoever closed
       // it. Or the pool is, and what would have to be copied stays here.
       const bytes = this.lane.unpublishedBytes;
-      if (!this.lane.publish()) {
+      if (!this.lane.publish(this.flusher)) {
         dropped += bytes;
         this.lane.takeBack();
       }
@@ -266,6 +281,7 @@ export class LocalWriter {
     this.waiting.close();
     this.lane.close();
     this.flusher.announce();
+    this.isGone = true;
     return dropped;
   }
 
@@ -295,6 +311,23 @@ export class LocalWriter {
   }
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
+
+  private writeSlow(source: Uint8Array, begin: number, end: number): boolean {
+    const at = this.tryReserve(end - begin);
+    if (at < 0) return false;
+    try {
+      copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
+      this.commit(at, end - begin);
+    } catch (error) {
+      // Without a call, which might throw again.
+      if (at === this.openAt) {
+        this.cursor = at;
+        this.openAt = NONE;
+      }
+      throw error;
+    }
+    return true;
+  }
 
   /** A new buffer is due, or one is open already, or it is empty, or the argument is wrong. */
   private reserveSlow(length: number): number {
@@ -334,11 +367,13 @@ export class LocalWriter {
     this.enterSpans();
     const at = this.pool.offsetOf(id) + this.options.headroom;
     this.spans.pushOpen(id, at, at + length, true);
+    this.waiting.atHand = NO_BUFFER;
     return at;
   }
 
   /** From now on all is kept in order in `spans`: the region so far, then the open reservation. */
   private enterSpans(): void {
+    reserveStack();
     if (this.limit >= 0) {
       this.limitHidden = this.limit;
       this.limit = -1;
@@ -360,14 +395,13 @@ export class LocalWriter {
   private leaveSpans(): void {
     this.limit = this.limitHidden;
     this.limitHidden = -1;
-    this.beginRegion(this.cursor);
+    this.regionBegin = this.committed = this.cursor = this.nextBegin(this.cursor);
   }
 
-  /** The next region of the present buffer begins behind `end`, with room around it. */
-  private beginRegion(end: number): void {
+  /** Where the next region of the present buffer begins, with room around it. */
+  private nextBegin(end: number): number {
     const begin = end + this.options.tailroom + this.options.headroom;
-    this.cursor = Math.max(end, Math.min(begin, this.limit));
-    this.regionBegin = this.committed = this.cursor;
+    return Math.max(end, Math.min(begin, this.limit));
   }
 
   private get hasRooms(): boolean {
@@ -392,8 +426,14 @@ export class LocalWriter {
       // last.
       if (length > 0) this.lane.append(this.bufferId, this.regionBegin, length);
       else this.pool.release(this.bufferId);
+      // Straight on, without a call: the buffer is the writer's no longer.
+      this.bufferId = NO_BUFFER;
+      this.limit = this.limitHidden = -1;
+      this.regionBegin = this.committed = this.cursor = 0;
     }
-    return this.beginBuffer(id);
+    this.beginBuffer(id);
+    this.waiting.atHand = NO_BUFFER;
+    return true;
   }
 
   private releaseBuffer(): void {
@@ -405,11 +445,12 @@ export class LocalWriter {
 
   private beginBuffer(id: BufferId): true {
     const begin = this.pool.offsetOf(id);
+    const { isEmpty } = this.spans;
     this.bufferId = id;
     this.cursor = begin + this.options.headroom;
     this.regionBegin = this.committed = this.cursor;
     const limit = begin + this.pool.bufferSize - this.options.tailroom;
-    if (this.spans.isEmpty) this.limit = limit;
+    if (isEmpty) this.limit = limit;
     else this.limitHidden = limit;
     return true;
   }
@@ -424,27 +465,18 @@ export class LocalWriter {
     const length = this.committed - this.regionBegin;
     if (length === 0) return true;
     if (!this.lane.hasSpace) return false;
+    const next = this.openAt === NONE ? this.nextBegin(this.committed) : this.committed;
     this.pool.retain(this.bufferId);
-    this.lane.append(this.bufferId, this.regionBegin, length);
-    if (this.openAt === NONE) this.beginRegion(this.committed);
-    else this.regionBegin = this.committed;
+    this.lane.appendOrRelease(this.bufferId, this.regionBegin, length);
+    // Straight on, without a call: what was appended is the writer's no longer.
+    this.regionBegin = next;
+    if (this.openAt === NONE) this.committed = this.cursor = next;
     return true;
   }
 
-  /**
-   * Appends every region before the first open reservation to the lane. False: some have to wait.
-   */
+  /** Appends what can be appended, in the slow mode, and leaves that if nothing is left. */
   private settle(): boolean {
-    for (let region = this.spans.takeRegion(); region; region = this.spans.takeRegion()) {
-      const ready = this.withRooms(region);
-      if (
-        ready === undefined ||
-        !this.lane.append(ready.bufferId, ready.begin, ready.end - ready.begin)
-      ) {
-        this.spans.putBack(ready ?? region);
-        return false;
-      }
-    }
+    if (!this.settling.settle()) return false;
     if (this.spans.isEmpty) this.leaveSpans();
     return true;
   }
@@ -454,27 +486,6 @@ export class LocalWriter {
     if (this.spans.openCount === 0) this.settle();
     // What a flush by policy had to leave behind this one must not wait for the next by chance.
     if (this.isHeldUp && !this.spans.isBlocked) this.budget = this.policy.spend();
-  }
-
-  /**
-   * The region with headroom and tailroom that are its own. What overlapped other reservations has
-   * neighbours there, which a packet may still read: it is copied into a buffer of its own.
-   * Undefined: no buffer is free.
-   */
-  private withRooms(region: Region): Region | undefined {
-    if (region.spaced || !this.hasRooms) return region;
-    let id: BufferId;
-    try {
-      id = this.waiting.tryAcquire();
-    } catch (error) {
-      this.spans.putBack(region);
-      throw error;
-    }
-    if (id === NO_BUFFER) return undefined;
-    const begin = this.pool.offsetOf(id) + this.options.headroom;
-    this.pool.bytes.copyWithin(begin, region.begin, region.end);
-    this.pool.release(region.bufferId);
-    return { bufferId: id, begin, end: begin + region.end - region.begin, spaced: true };
   }
 
   private commitSlow(offset: number, length: number): void {

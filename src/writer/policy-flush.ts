@@ -5,7 +5,8 @@ import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
-import type { TurnEnd, WriteFlusher } from './write-flusher.ts';
+import type { TurnEnd } from './turn-ends.ts';
+import type { WriteFlusher } from './write-flusher.ts';
 import type { ResolvedWriterOptions } from './writer-options.ts';
 
 /** How soon to try again when no ring will tell. */

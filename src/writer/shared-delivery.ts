@@ -1,42 +1,38 @@
 // SPDX-License-Identifier: MIT
 /**
- * The door out of a shared writer: one thread at a time carries what all have committed to the
- * lane.
+ * A writer for many threads, the way out: one thread at a time carries what all have committed to
+ * the lane.
  */
 
 import {
-  addThenStore,
   compareExchange,
   loadAcquire,
   loadSeqCst,
   storeRelease,
-  storeThenPublish,
   type Words,
-  withdraw,
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
+import { reserveStack } from '../base/stack.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { slotOf } from '../pool/pool-layout.ts';
 import type { Lane } from './lane.ts';
+import type { SegmentRing } from './segment-ring.ts';
 import {
   BUFFER,
   CLAIM,
   CLAIM_AGAIN,
-  CURSOR,
   DELIVERED,
-  ENDED,
+  DELIVERED_AT,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
-  ENTRY_HANDED,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
   ENTRY_VALUE,
-  MEMBERS,
-  REFERENCE,
-  SEGMENTS,
-  SHUT,
-  SHUT_DONE,
+  FILL,
+  FREED,
   type SharedWriterLayout,
   STATE,
+  TOLD,
 } from './shared-writer-layout.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import type { ResolvedWriterOptions } from './writer-options.ts';
@@ -52,16 +48,33 @@ interface Walk {
   regionBegin: number;
   regionEnd: number;
   /** Where the walk must begin again if the region cannot be handed over. */
-  resume: number;
+  resumeEpoch: number;
+  resumeAt: number;
+}
+
+/** Whether a thread is inside a delivery, of whatever writer. */
+interface Presence {
+  isDelivering: boolean;
+}
+
+const presences = new WeakMap<BufferPool, Presence>();
+
+function presenceOf(pool: BufferPool): Presence {
+  let presence = presences.get(pool);
+  if (presence === undefined) {
+    presence = { isDelivering: false };
+    presences.set(pool, presence);
+  }
+  return presence;
 }
 
 /**
  * The claimant's side of a shared writer: walks the entries, appends committed runs to the lane,
  * gives segments back.
  *
- * Progress is the word DELIVERED. It is written together with the lane's TAIL, in one compound
- * step: a claimant that dies has delivered and noted a run, or neither, and recover() simply does
- * it again.
+ * Progress is DELIVERED, which is written straight after the lane's TAIL: a claimant that does not
+ * come to its end has delivered and noted a run, or neither. Whoever has the claim next releases
+ * what was appended beyond TAIL, and simply does it again.
  */
 export class SharedDelivery {
   readonly #flusher: WriteFlusher;
@@ -69,16 +82,19 @@ export class SharedDelivery {
   readonly #words: Words;
   readonly #layout: SharedWriterLayout;
   readonly #lane: Lane;
+  readonly #ring: SegmentRing;
   readonly #headroom: number;
   readonly #hasRooms: boolean;
   readonly #byPolicy: boolean;
   readonly #mine: number;
+  readonly #presence: Presence;
 
   constructor(
     flusher: WriteFlusher,
     words: Words,
     layout: SharedWriterLayout,
     lane: Lane,
+    ring: SegmentRing,
     options: ResolvedWriterOptions,
   ) {
     this.#flusher = flusher;
@@ -86,121 +102,75 @@ export class SharedDelivery {
     this.#words = words;
     this.#layout = layout;
     this.#lane = lane;
+    this.#ring = ring;
     this.#headroom = options.headroom;
     this.#hasRooms = options.headroom + options.tailroom > 0;
     this.#byPolicy = options.policy !== 'manual';
-    this.#mine = flusher.pool.threadSlot + 1;
-  }
-
-  /** Sets the words of a new writer. */
-  static begin(words: Words, layout: SharedWriterLayout, headroom: number): void {
-    words[CURSOR] = layout.position(0, 0, headroom);
-    words[DELIVERED] = layout.position(0, 0, headroom);
+    this.#mine = flusher.pool.badge;
+    this.#presence = presenceOf(flusher.pool);
   }
 
   /** Delivers, or asks the thread that is at it to look once more. False: something had to stay. */
   run(): boolean {
+    reserveStack();
     for (;;) {
       const claim = loadSeqCst(this.#words, CLAIM);
       if (claim === 0) {
         // SYNC(claim): sees everything as the last claimant left it.
         if (compareExchange(this.#words, CLAIM, 0, this.#mine) === 0) return this.#deliverAll();
+      } else if (this.#isLeftBehind(claim)) {
+        if (this.takeClaim(claim)) return this.#deliverAfter();
       } else if (compareExchange(this.#words, CLAIM, claim, claim | CLAIM_AGAIN) === claim) {
         return true;
       }
     }
   }
 
-  /**
-   * One of this thread's objects is done, its flushing included. If nobody is left, ends the
-   * writer. Returns the bytes that could not be handed over.
-   */
-  leave(): number {
-    const words = this.#words;
-    const account = this.#layout.members(this.#pool.threadSlot);
-    const members = words[account];
-    if (members > 1) {
-      addThenStore(words, MEMBERS, -1, account, members - 1);
-      return 0;
-    }
-    // SYNC(members, both): sees what all the others did, who have left.
-    return withdraw(words, account, MEMBERS, SHUT, this.#mine) === 0 ? this.#finish() : 0;
+  /** True if an exception left the claim with this thread, or an earlier one of its slot died. */
+  #isLeftBehind(claim: number): boolean {
+    const holder = claim & ~CLAIM_AGAIN;
+    if (holder === this.#mine) return !this.#presence.isDelivering;
+    return slotOf(holder) === this.#pool.threadSlot;
   }
 
-  /** Nobody is left who could reserve or flush, and nobody can join: this thread is alone. */
-  #finish(): number {
-    const words = this.#words;
-    this.#freeDelivered();
-    let dropped = 0;
-    for (let epoch = 0; epoch < SEGMENTS; epoch++) dropped += this.#drop(epoch);
-    if (this.#flusher.closed) this.#lane.takeBack();
-    this.#lane.closeWith(words, SHUT, SHUT_DONE);
-    this.#flusher.announce();
-    return dropped;
+  /** Takes the claim from whoever will not go on with it, with what was asked of him. */
+  takeClaim(claim: number): boolean {
+    const mine = this.#mine | (claim & CLAIM_AGAIN);
+    // SYNC(claim): of several that want it one gets it, and sees what the last holder did.
+    return compareExchange(this.#words, CLAIM, claim, mine) === claim;
   }
 
-  /** See SharedWriter.recover. False: something had to stay, and nobody else knows of it. */
-  recover(slot: number): boolean {
-    const words = this.#words;
-    const layout = this.#layout;
-    const marks = ENTRY_HELD_UP | ENTRY_HANDED;
-    for (let epoch = 0; epoch < SEGMENTS; epoch++) {
-      for (let entry = 0; entry < layout.entryCount; entry++) {
-        const at = layout.entry(epoch, entry) + STATE;
-        for (let state = loadAcquire(words, at); (state & ~marks) === (ENTRY_OPEN | slot); ) {
-          // Again if a claimant has just marked it, or somebody taken it over.
-          const seen = compareExchange(words, at, state, ENTRY_ABORTED);
-          if (seen === state) break;
-          state = seen;
-        }
-      }
-    }
-    this.#finishInstall(slot);
+  /** Finishes what the last holder of the claim, which this thread has taken, had begun. */
+  finishClaim(): boolean {
+    reserveStack();
+    return this.#deliverAfter();
+  }
+
+  #deliverAfter(): boolean {
+    this.#presence.isDelivering = true;
     try {
-      return this.#takeOverClaim(slot);
-    } finally {
-      this.#leaveFor(slot);
-      this.#flusher.announceForDead();
-    }
-  }
-
-  #leaveFor(slot: number): void {
-    const words = this.#words;
-    const layout = this.#layout;
-    if (words[SHUT] === slot + 1) {
-      words[SHUT] = this.#mine;
-      this.#finish();
-    } else if (words[layout.members(slot)] !== 0) {
-      // SYNC(members, both): sees what all the others did, who have left.
-      const left = withdraw(words, layout.members(slot), MEMBERS, SHUT, this.#mine);
-      if (left === 0) this.#finish();
-    }
-  }
-
-  #takeOverClaim(slot: number): boolean {
-    const words = this.#words;
-    const claim = loadSeqCst(words, CLAIM);
-    if ((claim & ~CLAIM_AGAIN) === slot + 1) {
-      // Nobody but a requester can have changed it: keep what it asked for.
-      storeRelease(words, CLAIM, this.#mine);
       this.#lane.releaseUnpublished();
-      if (!this.#flusher.closed) return this.#deliverAll();
-      storeRelease(words, CLAIM, 0);
-      return true;
+    } finally {
+      this.#presence.isDelivering = false;
     }
-    return this.#flusher.closed || this.run();
+    return this.#deliverAll();
   }
 
   #deliverAll(): boolean {
+    this.#presence.isDelivering = true;
     let complete: boolean;
     try {
       do {
         complete = this.#deliver();
       } while (!this.#unclaim());
     } catch (error) {
+      // If this throws, too, the claim stays, and the next run() goes on with it.
       this.#lane.releaseUnpublished();
+      // SYNC(claim): as unclaim() does.
       storeRelease(this.#words, CLAIM, 0);
       throw error;
+    } finally {
+      this.#presence.isDelivering = false;
     }
     return complete;
   }
@@ -215,8 +185,8 @@ export class SharedDelivery {
   #deliver(): boolean {
     const words = this.#words;
     this.#lane.reload();
-    const begin = words[DELIVERED];
-    const walk = this.#walkFrom(begin);
+    this.#tell();
+    const walk = this.#walkOn();
     let complete = true;
     while (complete) {
       const state = this.#step(walk);
@@ -230,49 +200,57 @@ export class SharedDelivery {
       else if (state === 'end') complete = this.#handOver(walk, true) && this.#nextSegment(walk);
     }
     if (complete) complete = this.#handOver(walk, false);
-    if (walk.resume !== begin) {
-      if (!this.#lane.publishWith(words, DELIVERED, walk.resume)) {
-        this.#lane.takeBack();
-        throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
-      }
-      this.#flusher.announce();
+    if (walk.resumeAt !== words[DELIVERED_AT] || walk.resumeEpoch !== words[DELIVERED]) {
+      this.#lane.publishThen(words, DELIVERED, walk.resumeEpoch, walk.resumeAt);
+      this.#tell();
     }
-    this.#freeDelivered();
+    this.#ring.freeDelivered();
     return complete;
   }
 
-  #walkFrom(position: number): Walk {
-    const offset = this.#layout.offsetOf(position);
+  /** Tells the receiver of what was published, by this claimant or by one who was cut short. */
+  #tell(): void {
+    if (this.#lane.tell(this.#words, TOLD, this.#flusher)) return;
+    this.#lane.takeBack();
+    throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+  }
+
+  #walkOn(): Walk {
+    const epoch = this.#words[DELIVERED];
+    const at = this.#words[DELIVERED_AT];
+    const offset = this.#layout.offsetOf(at);
     return {
-      epoch: this.#layout.epochOf(position),
-      entry: this.#layout.entryOf(position),
+      epoch,
+      entry: this.#layout.entriesOf(at),
       offset,
       regionBegin: offset,
       regionEnd: offset,
-      resume: position,
+      resumeEpoch: epoch,
+      resumeAt: at,
     };
   }
 
   /** Takes entries of one segment into the run, as far as they go, and says what stopped it. */
   #step(walk: Walk): 'break' | 'end' | 'stop' | 'later' {
     const words = this.#words;
-    const segment = this.#layout.segment(walk.epoch);
-    if (loadAcquire(words, segment + BUFFER) === 0) return 'stop';
-    // SYNC(segment-end): sees where the cursor left the segment.
-    const ended = loadAcquire(words, segment + ENDED) - 1;
-    const count = ended < 0 ? this.#layout.entryCount : ended;
-    const first = this.#layout.entry(walk.epoch, 0);
+    const layout = this.#layout;
+    // Round the ring: there stands a segment that was delivered just now, and not yet freed.
+    if (walk.epoch === layout.after(words[FREED], layout.segmentCount)) return 'stop';
+    // SYNC(segment): sees the entries cleared before it was opened.
+    const fill = loadAcquire(words, layout.segment(walk.epoch) + FILL);
+    const count = layout.entriesOf(fill);
+    const first = layout.entry(walk.epoch, 0);
     const committed = ENTRY_COMMITTED;
     const finished = ENTRY_COMMITTED | ENTRY_ABORTED;
     const value = ENTRY_VALUE;
     let { entry, offset, regionBegin, regionEnd } = walk;
-    let answer: 'break' | 'end' | 'stop' | 'later' = ended < 0 ? 'stop' : 'end';
+    let answer: 'break' | 'end' | 'stop' | 'held' = layout.isSealed(fill) ? 'end' : 'stop';
     for (; entry < count; entry++) {
       const at = first + (entry << 1);
       // SYNC(entry): sees the message that was committed.
       const state = loadAcquire(words, at);
       if ((state & finished) === 0) {
-        answer = 'stop';
+        answer = 'held';
         break;
       }
       const length = (state & committed) === 0 ? 0 : state & value;
@@ -291,27 +269,22 @@ export class SharedDelivery {
     walk.offset = offset;
     walk.regionBegin = regionBegin;
     walk.regionEnd = regionEnd;
-    return answer === 'stop' ? this.#whyStopped(walk) : answer;
+    return answer === 'held' ? this.#whyHeld(first + (entry << 1)) : answer;
   }
 
   /**
-   * 'stop' if the walk has come to the cursor, or to an open reservation, whose holder will flush
-   * what is behind it. 'later' if somebody is between taking an entry and marking it, or between
-   * leaving the segment and noting its end, and does not know that he is waited for.
+   * 'stop' at an open reservation, whose holder will flush what is behind it. 'later' if somebody
+   * is between taking the entry and marking it, and cannot be told that he is waited for.
    */
-  #whyStopped(walk: Walk): 'stop' | 'later' {
+  #whyHeld(entry: number): 'stop' | 'later' {
     const words = this.#words;
-    const { epoch, entry, offset } = walk;
-    const at = this.#layout.entry(epoch, entry) + STATE;
-    const position = this.#layout.position(epoch, entry, offset);
-    if (loadSeqCst(words, CURSOR) === position) return 'stop';
-    if (entry === this.#layout.entryCount) return 'later';
     for (;;) {
-      const state = loadSeqCst(words, at);
+      const state = loadSeqCst(words, entry + STATE);
       if ((state & ENTRY_OPEN) === 0) return 'later';
       if (!this.#byPolicy || (state & ENTRY_HELD_UP) !== 0) return 'stop';
+      const marked = state | ENTRY_HELD_UP;
       // SYNC(entry): whoever ends the reservation sees the mark.
-      if (compareExchange(words, at, state, state | ENTRY_HELD_UP) === state) return 'stop';
+      if (compareExchange(words, entry + STATE, state, marked) === state) return 'stop';
     }
   }
 
@@ -322,120 +295,61 @@ export class SharedDelivery {
   #handOver(walk: Walk, isLast: boolean): boolean {
     const { regionBegin, regionEnd } = walk;
     if (regionEnd > regionBegin) {
-      const pool = this.#pool;
+      if (!this.#lane.hasSpace) return false;
       const segment = this.#layout.segment(walk.epoch);
       const id = (this.#words[segment + BUFFER] - 1) as BufferId;
-      if (!this.#lane.hasSpace) return false;
+      const from = this.#pool.offsetOf(id) + regionBegin;
       const length = regionEnd - regionBegin;
-      const from = pool.offsetOf(id) + regionBegin;
       if (!this.#hasRooms || (isLast && regionBegin === this.#headroom)) {
-        pool.adopt(id);
-        this.#lane.append(id, from, length);
-      } else {
-        // Its neighbours' bytes stand where headroom and tailroom should be, and packets may still
-        // read them.
-        const copy = pool.tryAcquire();
-        if (copy === NO_BUFFER) return false;
-        const to = pool.offsetOf(copy) + this.#headroom;
-        pool.bytes.copyWithin(to, from, from + length);
-        this.#lane.append(copy, to, length);
+        this.#pool.adopt(id);
+        this.#lane.appendOrRelease(id, from, length);
+      } else if (!this.#appendCopy(from, length)) {
+        return false;
       }
     }
     walk.regionBegin = walk.regionEnd = walk.offset;
-    walk.resume = this.#layout.position(walk.epoch, walk.entry, walk.offset);
+    walk.resumeEpoch = walk.epoch;
+    walk.resumeAt = this.#layout.open(walk.entry, walk.offset);
+    return true;
+  }
+
+  /**
+   * Its neighbours' bytes stand where headroom and tailroom should be, and packets may still read
+   * them.
+   */
+  #appendCopy(from: number, length: number): boolean {
+    const pool = this.#pool;
+    const copy = pool.tryAcquire();
+    if (copy === NO_BUFFER) return false;
+    const to = pool.offsetOf(copy) + this.#headroom;
+    pool.bytes.copyWithin(to, from, from + length);
+    this.#lane.appendOrRelease(copy, to, length);
     return true;
   }
 
   #nextSegment(walk: Walk): true {
-    walk.epoch = this.#layout.nextEpoch(walk.epoch);
+    walk.epoch = this.#layout.after(walk.epoch, 1);
     walk.entry = 0;
     walk.offset = walk.regionBegin = walk.regionEnd = this.#headroom;
-    walk.resume = this.#layout.position(walk.epoch, 0, this.#headroom);
+    walk.resumeEpoch = walk.epoch;
+    walk.resumeAt = this.#layout.open(0, this.#headroom);
     return true;
   }
 
-  /** Gives back the buffers of segments that have been delivered to their end. */
-  #freeDelivered(): void {
+  /** Nobody uses the writer any more: counts the committed bytes that were not delivered. */
+  undelivered(): number {
     const words = this.#words;
     const layout = this.#layout;
-    const delivered = layout.epochOf(words[DELIVERED]);
-    for (let i = 1; i < SEGMENTS; i++) {
-      const epoch = (delivered + i) % layout.epochCount;
-      const segment = layout.segment(epoch);
-      if (loadAcquire(words, segment + ENDED) === 0) continue;
-      // Looked at afterwards: an end that the cursor has not passed by now is that of the last lap.
-      const current = layout.epochOf(loadAcquire(words, CURSOR));
-      if (layout.epochsBetween(delivered, current) > i) continue;
-      // Installed, but the installer has not yet got to storing the reference: next time.
-      if (loadAcquire(words, segment + REFERENCE + 3) !== 0) this.#free(epoch);
-    }
-  }
-
-  #free(epoch: number): void {
-    const words = this.#words;
-    const segment = this.#layout.segment(epoch);
-    const reference = segment + REFERENCE;
-    const pending = this.#layout.pending(this.#mine - 1);
-    const first = this.#layout.entry(epoch, 0);
-    const used =
-      words[segment + ENDED] === 0 ? this.#layout.entryCount : words[segment + ENDED] - 1;
-    words.fill(0, first, first + 2 * used);
-    const mark = words[reference + 3];
-    words[pending] = words[reference];
-    words[pending + 1] = words[reference + 1];
-    words[pending + 2] = words[reference + 2];
-    // Straight on, without a call: the reference is in one of the two places, and as long as BUFFER
-    // names it finishInstall() puts it back.
-    words[pending + 3] = mark;
-    words[reference + 3] = 0;
-    // BUFFER goes first: whoever sees that it has not ended must not find the old buffer there.
-    // SYNC(segment): publishes the cleared entries to whoever reserves there next.
-    storeThenPublish(words, segment + BUFFER, 0, words, segment + ENDED, 0);
-    if (mark !== 0) this.#pool.release(this.#pool.receiveFrom(words, pending));
-  }
-
-  /**
-   * Ends a segment of a writer that nobody uses any more; returns the committed bytes that it still
-   * held.
-   */
-  #drop(epoch: number): number {
-    const words = this.#words;
-    const layout = this.#layout;
-    const delivered = words[DELIVERED];
     let bytes = 0;
-    if (words[layout.segment(epoch) + BUFFER] === 0) return 0;
-    const isCurrent = layout.segment(layout.epochOf(delivered)) === layout.segment(epoch);
-    for (let i = isCurrent ? layout.entryOf(delivered) : 0; i < layout.entryCount; i++) {
-      const state = words[layout.entry(epoch, i) + STATE];
-      if ((state & ENTRY_COMMITTED) !== 0) bytes += state & ENTRY_VALUE;
+    let entry = layout.entriesOf(words[DELIVERED_AT]);
+    for (let i = 0; i < layout.segmentCount; i++, entry = 0) {
+      const epoch = layout.after(words[DELIVERED], i);
+      const count = layout.entriesOf(words[layout.segment(epoch) + FILL]);
+      for (; entry < count; entry++) {
+        const state = words[layout.entry(epoch, entry) + STATE];
+        if ((state & ENTRY_COMMITTED) !== 0) bytes += state & ENTRY_VALUE;
+      }
     }
-    this.#free(epoch);
     return bytes;
   }
-
-  /**
-   * A thread died between acquiring a buffer for a segment and giving its reference to the segment.
-   */
-  #finishInstall(slot: number): void {
-    const words = this.#words;
-    const pending = this.#layout.pending(slot);
-    if (words[pending + 3] === 0) return;
-    for (let epoch = 0; epoch < SEGMENTS; epoch++) {
-      const segment = this.#layout.segment(epoch);
-      if (loadAcquire(words, segment + BUFFER) !== words[pending] + 1) continue;
-      moveReference(words, pending, segment + REFERENCE);
-      return;
-    }
-    this.#pool.release(this.#pool.receiveFrom(words, pending));
-  }
-}
-
-/** Moves a reference between two places in the writer's words; the fourth word says where it is. */
-export function moveReference(words: Words, from: number, to: number): void {
-  const mark = words[from + 3];
-  words[to] = words[from];
-  words[to + 1] = words[from + 1];
-  words[to + 2] = words[from + 2];
-  // SYNC(segment): publishes the reference to the claimant that will free the segment.
-  storeThenPublish(words, from + 3, 0, words, to + 3, mark);
 }

@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room, shared by many threads: what goes from thread to thread, and its checks. */
+/** A writer for many threads: what goes from thread to thread, and its checks. */
 
 import { loadSeqCst, type Words } from '../base/atomics.ts';
 import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import type { BufferId } from '../pool/index.ts';
-import { HEADER_ID, OWNER_SHARED } from './flusher-layout.ts';
-import { SharedDelivery } from './shared-delivery.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
+import { HEADER_ID } from './flusher-layout.ts';
+import type { Lane } from './lane.ts';
 import {
   BUFFER,
-  CURSOR,
+  DELIVERED,
+  DELIVERED_AT,
+  EPOCH,
+  FILL,
+  FREED,
   HEADER_BUFFER_SIZE,
+  HEADER_EPOCH_BITS,
   HEADER_FLUSHER,
   HEADER_LANE,
   HEADER_MAGIC,
   HEADER_POOL,
+  HEADER_SEGMENT_BITS,
   HEADER_THREADS,
   LENGTH,
+  RING_SHAPE,
+  type RingShape,
   SHARED_BUFFER_SIZE_MAX,
   SHARED_WRITER_MAGIC,
   SHARED_WRITER_VERSION,
@@ -24,7 +32,7 @@ import {
 } from './shared-writer-layout.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { badReservation } from './writer-checks.ts';
-import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+import type { WriterOptions } from './writer-options.ts';
 
 /** What another thread needs to join. Structured-cloneable. */
 export interface SharedWriterHandle {
@@ -43,25 +51,41 @@ export interface ReservationTicket {
   readonly threadSlot: number;
 }
 
-/** Checks the options, opens a lane, and makes the block. */
-export function createSharedWriterBlock(flusher: WriteFlusher, options: WriterOptions): Words {
+/** Makes the block of a writer that is to use `lane`; all its segments are free. */
+export function createSharedWriterBlock(
+  flusher: WriteFlusher,
+  lane: Lane,
+  headroom: number,
+  shape: RingShape = RING_SHAPE,
+  epoch: number = 0,
+): Words {
   const { pool } = flusher;
-  const { headroom } = resolveWriterOptions(pool, options);
-  if (pool.bufferSize > SHARED_BUFFER_SIZE_MAX) {
-    throw new RangeError(
-      `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} here, got ${pool.bufferSize}`,
-    );
-  }
-  const layout = new SharedWriterLayout(pool.bufferSize, pool.maxThreads);
+  const layout = new SharedWriterLayout(pool.bufferSize, pool.maxThreads, shape);
   const words = new Int32Array(new SharedArrayBuffer(layout.wordCount * 4));
   words[HEADER_MAGIC] = SHARED_WRITER_MAGIC;
   words[HEADER_BUFFER_SIZE] = pool.bufferSize;
   words[HEADER_THREADS] = pool.maxThreads;
   words[HEADER_FLUSHER] = flusher.words[HEADER_ID];
   words[HEADER_POOL] = pool.identity;
-  words[HEADER_LANE] = flusher.openLane(OWNER_SHARED).id;
-  SharedDelivery.begin(words, layout, headroom);
+  words[HEADER_LANE] = lane.id;
+  words[HEADER_SEGMENT_BITS] = shape.segmentBits;
+  words[HEADER_EPOCH_BITS] = shape.epochBits;
+  const first = layout.after(epoch, 0);
+  words[EPOCH] = words[DELIVERED] = words[FREED] = first;
+  words[DELIVERED_AT] = layout.open(0, headroom);
+  for (let i = 0; i < layout.segmentCount; i++) {
+    const waits = layout.after(first, i);
+    words[layout.segment(waits) + FILL] = layout.free(waits);
+  }
   return words;
+}
+
+/** **Throws** RangeError if a place in a buffer does not fit a word together with its entry. */
+export function checkBufferSize(pool: BufferPool): void {
+  if (pool.bufferSize <= SHARED_BUFFER_SIZE_MAX) return;
+  throw new RangeError(
+    `bufferSize must be at most ${SHARED_BUFFER_SIZE_MAX} here, got ${pool.bufferSize}`,
+  );
 }
 
 /** Checks a handle, which may come from anywhere, and opens its block. */
@@ -84,7 +108,7 @@ export function openSharedWriterBlock(flusher: WriteFlusher, handle: SharedWrite
     words[HEADER_FLUSHER] === flusher.words[HEADER_ID] &&
     words[HEADER_POOL] === identity &&
     words[HEADER_LANE] >>> 0 < flusher.layout.writerCount &&
-    words.length === new SharedWriterLayout(bufferSize, maxThreads).wordCount;
+    words.length === SharedWriterLayout.of(words).wordCount;
   if (version !== SHARED_WRITER_VERSION || words[HEADER_MAGIC] !== SHARED_WRITER_MAGIC || !fits) {
     throw new BusbarError(
       'ERR_BUSBAR_BAD_HANDLE',
@@ -102,7 +126,7 @@ export function makeTicket(
   entry: number,
   threadSlot: number,
 ): ReservationTicket {
-  const epoch = layout.epochOfOpen(entry, loadSeqCst(words, CURSOR));
+  const epoch = layout.epochOfOpen(entry, loadSeqCst(words, EPOCH));
   return { offset, entry, epoch, threadSlot };
 }
 
@@ -121,7 +145,7 @@ export function checkTicket(
   const { offset, entry, epoch, threadSlot } = ticket;
   checkInteger('ticket.entry', entry, layout.entries, words.length - 1);
   checkInteger('ticket.threadSlot', threadSlot, 0, flusher.pool.maxThreads - 1);
-  const present = layout.epochOfOpen(entry, loadSeqCst(words, CURSOR));
+  const present = layout.epochOfOpen(entry, loadSeqCst(words, EPOCH));
   const buffer = words[layout.segment(present) + BUFFER];
   const first = layout.entry(present, 0);
   if (epoch !== present || buffer === 0 || (entry - first) % 2 !== 0) throw badReservation(offset);

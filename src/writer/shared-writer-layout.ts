@@ -1,62 +1,124 @@
 // SPDX-License-Identifier: MIT
 /**
- * The writers' room, shared by many threads, as a plan: the words of one SharedWriter.
+ * A writer for many threads: where each shared word of one SharedWriter stands.
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬─────────┬──────────────┬───────────────┬─────────────────┐
- *   │ header │ cursor │ deliver │ thread 0…T−1 │ segment 0…15  │ entries 16·E    │
+ *   │ header │ epoch  │ deliver │ thread 0…T−1 │ segment 0…15  │ entries 16·E    │
  *   │ 1 line │ 1 line │ 1 line  │ 1 line each  │ 1 line each   │ 2 words each    │
  *   └────────┴────────┴─────────┴──────────────┴───────────────┴─────────────────┘
  *
  *   word      unit            written by                     read by      access
- *   CURSOR    position        whoever reserves or switches   the same     atomic, SYNC(cursor)
+ *   EPOCH     segments begun  whoever finds it full: + 1     everyone     atomic, SYNC(epoch)
  *   CLAIM     see below       whoever flushes                the same     atomic, SYNC(claim)
- *   DELIVERED position        the claimant                   the same     plain, by SYNC(claim)
- *   SHUT      see below       the last member to leave       recover()    plain, one writer
+ *   DELIVERED epoch           the claimant                   the same     plain, by SYNC(claim)
+ *     _AT     entry, offset   the claimant                   the same     plain, by SYNC(claim)
+ *   FREED     epoch           the claimant                   the same     plain, by SYNC(claim)
+ *   TOLD      lane's TAIL     the claimant                   the same     plain, by SYNC(claim)
+ *   SHUT      see below       the last member to leave       recover()    atomic, or after
+ *                                                                         SYNC(members)
  *   MEMBERS   objects         whoever joins or leaves        the same     atomic, SYNC(members)
  *   thread t: pending words   thread t                       recover()    plain, one writer
- *     members objects         thread t; recover(): → 0       everyone     atomic
+ *     JOINED  objects         thread t                       the same     plain, one writer
+ *     BADGE   see below       thread t; recover()            recover()    atomic, SYNC(member)
  *   segment:
- *     BUFFER  id + 1, or 0    installer: 0 → id + 1;         everyone     atomic, SYNC(segment)
+ *     FILL    see below       whoever reserves, opens, seals everyone     atomic, SYNC(segment)
+ *                             it; the claimant frees it
+ *     BUFFER  id + 1, or 0    installer: 0 → id + 1;         everyone     atomic, SYNC(buffer)
  *                             the claimant: → 0
- *     ENDED   entries + 1     whoever moved CURSOR past it   the claimant atomic, SYNC(segment-end)
- *     words   packet words    installer, then the claimant   the claimant plain, by SYNC(segment)
  *   entry:
  *     STATE   see below       who reserved it, then whoever  the claimant atomic, SYNC(entry)
- *                             ends it
+ *                             ends it; the claimant clears it
  *     LENGTH  bytes reserved  who reserved it                the claimant plain, by SYNC(entry)
  *
- * A position is { epoch, entry, offset } in one word: the segment is `epoch mod 16`, `entry` counts
- * its reservations, `offset` is the next free byte. One compare-exchange takes an entry and its
- * bytes together, so entries lie in the buffer in their order, and the claimant walks them to find
- * the longest committed run. Nobody ever waits for another thread's reservation.
+ * The n-th segment that is begun has epoch n, and stands in place `n mod 16`. It has one life, in
+ * one word:
  *
- *   CLAIM =  0                  nobody flushes
- *   CLAIM =  t + 1              thread t does
- *   CLAIM = (t + 1) | AGAIN     thread t does, and looks once more before it stops
+ *   FILL = FREE{lap}             waits until EPOCH comes to `16·lap + place`
+ *   FILL = OPEN{entry, offset}   takes reservations: the next one is entry `entry`, its bytes begin
+ *                                at `offset`
+ *   FILL = SEALED{entries}       takes no more
  *
- *   SHUT =  0                   members are left
- *   SHUT =  t + 1               thread t ends the writer: gives everything back
- *   SHUT = −1                   done, and the lane is closed
+ *   FREE{lap} ──open──▶ OPEN{0, headroom} ◀──reserve──▶ OPEN{…} ──seal──▶ SEALED{n}
+ *       ▲                                                                    │
+ *       └────────── all delivered, EPOCH past it, entries cleared ───────────┘   (lap + 1)
  *
- *   STATE =  0                     reserved, or not yet: the walk stops here
+ * One compare-exchange takes an entry and its bytes together, so entries lie in the buffer in their
+ * order, and the claimant walks them to find the longest committed run. No call waits for another
+ * thread's reservation. Everything a reservation consists of is in the word that was compared, and
+ * the buffer is read afterwards, when the open entry holds it in place: a compare-exchange that
+ * succeeds on an old look makes a reservation like any other.
+ *
+ * What always holds, E being EPOCH:
+ *
+ *   - EPOCH moves from E to E + 1 only when FILL of E is SEALED and that of E + 1 is FREE for it;
+ *     so FILL of E is FREE, OPEN or SEALED of E itself, and no other segment is OPEN.
+ *   - A segment is opened only while its BUFFER is set, and BUFFER goes only when it is SEALED.
+ *   - FREED ≤ DELIVERED ≤ E + 1 ≤ FREED + 16: segments are freed in order, and EPOCH is past those
+ *     that are.
+ *   - BUFFER = id + 1 holds one share of the buffer, no more and no less; so does a thread's
+ *     pending record that is in use. The share moves by one call and the plain stores after it.
+ *
+ *   CLAIM =  0            nobody flushes
+ *   CLAIM =  badge        that thread does (badges: pool-layout.ts, badgeOf)
+ *   CLAIM =  badge|AGAIN  that thread does, and looks once more before it stops
+ *
+ *   SHUT =  0             members are left
+ *   SHUT =  badge         that thread ends the writer: gives everything back
+ *   SHUT = −1             done, and the lane is closed
+ *
+ *   BADGE =  0            thread t has no object of this writer
+ *   BADGE =  badge        it has JOINED of them
+ *   BADGE = −badge        it died; the thread of that badge finishes what it had begun, and nobody
+ *                         joins in slot t meanwhile
+ *
+ *   STATE =  0                     not yet reserved, or reserved this instant: the walk stops here
  *   STATE = OPEN | t               reserved by thread t
  *   STATE = OPEN | HELD_UP | t     the same; a flush stopped here: whoever ends it flushes again
- *   STATE = OPEN | HANDED | t      thread t has handed it over, nobody has taken it over; HELD_UP
- *                                  or not
+ *   STATE = OPEN | HANDED | t      it has handed it over, nobody has taken it over; HELD_UP or not
  *   STATE = COMMITTED | length     a message of `length` bytes, at most LENGTH
  *   STATE = ABORTED                nothing
  *
- *   free(BUFFER = 0) ──install──▶ current ──CURSOR moves on: ENDED──▶ ended ──all delivered──▶ free
+ * What a death, or an exception in a living thread, can leave, and who repairs it:
+ *
+ *   left                                     repaired
+ *   pending record in use                    the thread itself: its next buffer; recover() releases
+ *   BUFFER set, FILL = FREE                  nothing to repair: whoever opens it next uses it
+ *   FILL = SEALED, EPOCH at it               whoever reserves, or frees it, moves EPOCH on
+ *   EPOCH moved on, FILL = FREE              whoever reserves opens it
+ *   STATE = OPEN                             recover() aborts it; alive: its thread ends it
+ *   CLAIM held                               recover(), or the thread's next flush, goes on with it
+ *   CLAIM held, regions appended             the same: they are released, and walked again
+ *   TAIL and DELIVERED written, receiver     the next claimant, or recover(): TOLD is not TAIL
+ *   not told
+ *   SEALED, delivered, entries cleared,      the next claimant frees it: FREED has not passed it
+ *   BUFFER = 0 or not
+ *   MEMBERS without the thread               recover() withdraws what JOINED says
+ *   SHUT = badge                             recover() of that thread, or its next close(), ends it
+ *   BADGE = −badge                           recover() of either thread goes on with it
+ *
+ * Packed words, and how long until they repeat while one thread stands still between its look and
+ * its compare-exchange:
+ *
+ *   FILL OPEN    31 bits   16 buffers, with equal messages; harmless: see above
+ *   FILL SEALED  15 bits   never compared
+ *   FILL FREE    28 bits   2³² buffers, an hour at one per microsecond: taken as never
+ *   EPOCH        32 bits   the same
+ *   BUFFER       32 bits   0 repeats at once; harmless: a buffer in a segment that is FREE waits
+ *                          there, and in one that is SEALED it is given back
+ *   CLAIM, SHUT, BADGE     a badge names its thread among 2²⁰ that had the slot
+ *   STATE        32 bits   the same entry, a lap later, of the same thread: only takeOver() of a
+ *                          ticket that is used twice meets it, and looks again afterwards
  */
 
 import { assert } from '../base/assert.ts';
+import type { Words } from '../base/atomics.ts';
 import { SEND_PACKET_WORDS } from '../packet/index.ts';
 
 const LINE_WORDS = 32;
 
 export const SHARED_WRITER_MAGIC = 0x73687772;
-export const SHARED_WRITER_VERSION = 1;
+export const SHARED_WRITER_VERSION = 2;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -66,28 +128,44 @@ export const HEADER_LANE: number = word++;
 /** The flusher's and the pool's numbers, as in the flusher's header. */
 export const HEADER_FLUSHER: number = word++;
 export const HEADER_POOL: number = word++;
+/** The shape of the ring: see {@link RingShape}. */
+export const HEADER_SEGMENT_BITS: number = word++;
+export const HEADER_EPOCH_BITS: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
-export const CURSOR: number = LINE_WORDS;
-export const CLAIM: number = 2 * LINE_WORDS;
-export const DELIVERED: number = 2 * LINE_WORDS + 1;
-export const SHUT: number = 2 * LINE_WORDS + 2;
-export const MEMBERS: number = 2 * LINE_WORDS + 3;
+export const EPOCH: number = LINE_WORDS;
+
+word = 2 * LINE_WORDS;
+export const CLAIM: number = word++;
+export const DELIVERED: number = word++;
+export const DELIVERED_AT: number = word++;
+export const FREED: number = word++;
+export const TOLD: number = word++;
+export const SHUT: number = word++;
+export const MEMBERS: number = word++;
+assert(word <= 3 * LINE_WORDS, 'delivery fields must fit in one line');
+assert(DELIVERED_AT === DELIVERED + 1, 'both are stored in one step');
 
 /** SHUT when nothing is left to do. */
 export const SHUT_DONE = -1;
-const PENDING: number = 3 * LINE_WORDS;
+const THREADS: number = 3 * LINE_WORDS;
 
 /** Bit of CLAIM: look once more. */
-export const CLAIM_AGAIN: number = 1 << 30;
+export const CLAIM_AGAIN: number = 1 << 31;
+
+// Thread record.
+const PENDING = 0;
+const JOINED: number = SEND_PACKET_WORDS;
+const BADGE: number = SEND_PACKET_WORDS + 1;
 
 // Segment record.
-word = 0;
-export const BUFFER: number = word++;
-export const ENDED: number = word++;
-export const REFERENCE: number = word;
-word += SEND_PACKET_WORDS;
-assert(word <= LINE_WORDS, 'segment fields must fit in one line');
+export const FILL = 0;
+export const BUFFER = 1;
+
+/** FILL below 0: FREE or SEALED. Otherwise OPEN, `entry << offsetBits | offset`. */
+const FILL_SEALED: number = 1 << 31;
+const FILL_FREE: number = (1 << 31) | (1 << 30);
+const FILL_KIND: number = FILL_FREE;
 
 // Entry record.
 export const STATE = 0;
@@ -104,102 +182,121 @@ export const ENTRY_HELD_UP: number = 1 << 27;
 export const ENTRY_HANDED: number = 1 << 26;
 export const ENTRY_VALUE: number = ENTRY_HANDED - 1;
 
-/** Segments in the ring: so many buffers may wait for the receiver, or for a slow reservation. */
-export const SEGMENTS = 16;
-assert(SEGMENTS === 16, 'the hot path takes the epoch modulo 16 with a mask');
-/** At least two laps of the ring, so that a position says which lap it belongs to. */
-const EPOCH_BITS_MIN: number = Math.log2(2 * SEGMENTS);
+/** How many segments there are, and when epochs begin again. For tests: less of both. */
+export interface RingShape {
+  readonly segmentBits: number;
+  readonly epochBits: number;
+}
+
+/** Sixteen buffers may wait for the receiver, or for a slow reservation. */
+export const RING_SHAPE: RingShape = { segmentBits: 4, epochBits: 32 };
+
 /** Fewer entries than this in a segment would waste most of its buffer. */
-const ENTRY_BITS_MIN = 7;
+const ENTRY_BITS_MIN = 11;
+const OPEN_BITS = 31;
 /** The longest buffer whose offsets leave enough bits for entries. */
-export const SHARED_BUFFER_SIZE_MAX: number = (1 << (32 - EPOCH_BITS_MIN - ENTRY_BITS_MIN)) - 1;
+export const SHARED_BUFFER_SIZE_MAX: number = (1 << (OPEN_BITS - ENTRY_BITS_MIN)) - 1;
 /** No more entries than messages of this length fit. */
 const MESSAGE_BYTES_TYPICAL_MIN = 4;
 
-/** Where everything stands, and how a position is packed. */
+/** Where everything stands, and how FILL is packed. */
 export class SharedWriterLayout {
-  /**
-   * Epochs run modulo this. All bits that are left: a thread that sleeps for so many epochs between
-   * its look and its compare-exchange may take a position for the one it saw.
-   */
-  readonly epochCount: number;
+  readonly segmentCount: number;
   /** Reservations in one segment. */
   readonly entryCount: number;
   readonly wordCount: number;
   // For the hot path, which does by itself what the methods below do.
-  /** A position is `epoch << epochShift | entry << offsetBits | offset`. */
-  readonly epochShift: number;
+  readonly segmentMask: number;
   readonly offsetBits: number;
-  readonly entryMask: number;
-  /** First word of segment 0; the others follow every 32 words. */
+  /** FILL of segment 0; the others follow every 32 words. */
   readonly segments: number;
   /** First word of entry 0 of segment 0; entries take 2 words. */
   readonly entries: number;
+  readonly #segmentBits: number;
+  readonly #epochMask: number;
 
-  constructor(bufferSize: number, threadCount: number) {
+  constructor(bufferSize: number, threadCount: number, shape: RingShape = RING_SHAPE) {
     this.offsetBits = 32 - Math.clz32(bufferSize);
     const useful = Math.ceil(bufferSize / MESSAGE_BYTES_TYPICAL_MIN) + 1;
-    const usefulBits = 32 - Math.clz32(useful);
-    const entryBits = Math.min(32 - EPOCH_BITS_MIN - this.offsetBits, usefulBits);
-    this.entryMask = (1 << entryBits) - 1;
-    this.epochShift = entryBits + this.offsetBits;
-    this.epochCount = 2 ** (32 - this.epochShift);
-    this.entryCount = Math.min(this.entryMask, useful);
-    this.segments = PENDING + threadCount * LINE_WORDS;
-    this.entries = this.segments + SEGMENTS * LINE_WORDS;
-    this.wordCount = this.entries + SEGMENTS * this.entryCount * ENTRY_WORDS;
+    this.entryCount = Math.min(2 ** (OPEN_BITS - this.offsetBits) - 1, useful);
+    this.segmentCount = 1 << shape.segmentBits;
+    this.segmentMask = this.segmentCount - 1;
+    this.#segmentBits = shape.segmentBits;
+    this.#epochMask = shape.epochBits === 32 ? -1 : (1 << shape.epochBits) - 1;
+    this.segments = THREADS + threadCount * LINE_WORDS;
+    this.entries = this.segments + this.segmentCount * LINE_WORDS;
+    this.wordCount = this.entries + this.segmentCount * this.entryCount * ENTRY_WORDS;
   }
 
-  position(epoch: number, entry: number, offset: number): number {
-    return (epoch << this.epochShift) | (entry << this.offsetBits) | offset;
+  /** That of a block whose header is written. */
+  static of(words: Words): SharedWriterLayout {
+    const shape = {
+      segmentBits: words[HEADER_SEGMENT_BITS],
+      epochBits: words[HEADER_EPOCH_BITS],
+    };
+    return new SharedWriterLayout(words[HEADER_BUFFER_SIZE], words[HEADER_THREADS], shape);
   }
 
-  epochOf(position: number): number {
-    return position >>> this.epochShift;
+  /** The epoch `steps` after another, or before it. */
+  after(epoch: number, steps: number): number {
+    return (epoch + steps) & this.#epochMask;
   }
 
-  entryOf(position: number): number {
-    return (position >>> this.offsetBits) & this.entryMask;
+  /** FILL while it waits for `epoch`. */
+  free(epoch: number): number {
+    return FILL_FREE | ((epoch & this.#epochMask) >>> this.#segmentBits);
   }
 
-  nextEpoch(epoch: number): number {
-    return (epoch + 1) % this.epochCount;
+  /** FILL, or a place in a segment. */
+  open(entry: number, offset: number): number {
+    return (entry << this.offsetBits) | offset;
+  }
+
+  sealed(entries: number): number {
+    return FILL_SEALED | entries;
+  }
+
+  isSealed(fill: number): boolean {
+    return (fill & FILL_KIND) === FILL_SEALED;
+  }
+
+  /** Reservations made in a segment, as its FILL says. */
+  entriesOf(fill: number): number {
+    if (fill >= 0) return fill >>> this.offsetBits;
+    return this.isSealed(fill) ? fill ^ FILL_SEALED : 0;
+  }
+
+  offsetOf(open: number): number {
+    return open & ((1 << this.offsetBits) - 1);
   }
 
   /**
-   * The epoch of the open reservation whose entry stands at word `entry`, `cursor` being a later
-   * position: it is among the last sixteen.
+   * The epoch of the reservation whose entry stands at word `entry` and is open, `present` being
+   * EPOCH: it is among the last sixteen.
    */
-  epochOfOpen(entry: number, cursor: number): number {
-    const index = Math.floor((entry - this.entries) / (this.entryCount * ENTRY_WORDS));
-    const epoch = this.epochOf(cursor);
-    const behind = ((epoch % SEGMENTS) - index + SEGMENTS) % SEGMENTS;
-    return (epoch - behind + this.epochCount) % this.epochCount;
-  }
-
-  /** How many epochs `later` is ahead of `earlier`. */
-  epochsBetween(earlier: number, later: number): number {
-    return (later - earlier + this.epochCount) % this.epochCount;
-  }
-
-  offsetOf(position: number): number {
-    return position & ((1 << this.offsetBits) - 1);
+  epochOfOpen(entry: number, present: number): number {
+    const place = Math.floor((entry - this.entries) / (this.entryCount * ENTRY_WORDS));
+    return this.after(present, -((present - place) & this.segmentMask));
   }
 
   pending(slot: number): number {
-    return PENDING + slot * LINE_WORDS;
+    return THREADS + slot * LINE_WORDS + PENDING;
   }
 
-  /** The word that counts thread `slot`'s writer objects. */
-  members(slot: number): number {
-    return PENDING + slot * LINE_WORDS + SEND_PACKET_WORDS;
+  /** Counts thread `slot`'s writer objects. */
+  joined(slot: number): number {
+    return THREADS + slot * LINE_WORDS + JOINED;
+  }
+
+  badge(slot: number): number {
+    return THREADS + slot * LINE_WORDS + BADGE;
   }
 
   segment(epoch: number): number {
-    return this.segments + (epoch % SEGMENTS) * LINE_WORDS;
+    return this.segments + (epoch & this.segmentMask) * LINE_WORDS;
   }
 
   entry(epoch: number, entry: number): number {
-    return this.entries + ((epoch % SEGMENTS) * this.entryCount + entry) * ENTRY_WORDS;
+    return this.entries + ((epoch & this.segmentMask) * this.entryCount + entry) * ENTRY_WORDS;
   }
 }

@@ -299,7 +299,7 @@ test('recover delivers what others left to the dead, also when the lane is full'
   const stage = setUp({}, 2);
   const { flusher, mine, other, pool, theirs } = stage;
   // It dies while it delivers: whoever flushes leaves that to it.
-  (theirs as unknown as { words: Int32Array }).words[CLAIM] = other.threadSlot + 1;
+  (theirs as unknown as { words: Int32Array }).words[CLAIM] = other.badge;
   const texts = ['the first of them', 'the second of them', 'the third', 'and the fourth of them'];
   for (const text of texts) {
     write(mine, text);

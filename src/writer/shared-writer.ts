@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: one writer for many threads, which append to the same buffer. */
+/** A writer for many threads, which append to the same buffer. */
 
 import {
   compareExchange,
-  compareExchangeThenAdd,
   exchange,
   fetchOr,
   loadAcquire,
@@ -13,13 +12,17 @@ import {
 import { copyIn } from '../base/bytes.ts';
 import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { reserveStack } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
-import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
+import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import { PolicyFlush } from './policy-flush.ts';
 import { Reservation } from './reservation.ts';
-import { moveReference, SharedDelivery } from './shared-delivery.ts';
+import { SegmentRing } from './segment-ring.ts';
+import { SharedDelivery } from './shared-delivery.ts';
+import { SharedMembers } from './shared-members.ts';
 import {
+  checkBufferSize,
   checkTicket,
   createSharedWriterBlock,
   makeTicket,
@@ -28,21 +31,15 @@ import {
   type SharedWriterHandle,
 } from './shared-writer-handle.ts';
 import {
-  BUFFER,
-  CURSOR,
-  DELIVERED,
-  ENDED,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
   ENTRY_HANDED,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
-  HEADER_BUFFER_SIZE,
+  EPOCH,
+  FILL,
   HEADER_LANE,
-  HEADER_THREADS,
-  MEMBERS,
-  REFERENCE,
-  SEGMENTS,
+  type RingShape,
   SHARED_WRITER_VERSION,
   SharedWriterLayout,
   STATE,
@@ -86,14 +83,15 @@ export class SharedWriter {
   private readonly options: ResolvedWriterOptions;
   private readonly waiting: SpaceWait;
   private readonly policy: PolicyFlush;
+  private readonly ring: SegmentRing;
   private readonly delivery: SharedDelivery;
+  private readonly members: SharedMembers;
   private readonly slot: number;
   // What the hot paths need of the layout, as fields of the object: see buffer-references.ts.
-  private readonly cursorAt: number = CURSOR;
-  private readonly epochShift: number;
+  private readonly epochAt: number = EPOCH;
+  private readonly segmentMask: number;
   private readonly offsetBits: number;
   private readonly offsetMask: number;
-  private readonly entryMask: number;
   private readonly entryCount: number;
   private readonly segmentsAt: number;
   private readonly entriesAt: number;
@@ -111,7 +109,11 @@ export class SharedWriter {
   private openAt: number = NONE;
   /** Entries of this thread's other open reservations, by where their bytes begin. */
   private readonly open = new Map<number, number>();
+  /** A key of `open` that is not one: its reservation has ended, or is not yet ours. */
+  private staleAt: number = NONE;
   private isClosed = false;
+  /** False until `close` has come to its end. */
+  private isGone = false;
 
   private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
     this.pool = flusher.pool;
@@ -119,27 +121,30 @@ export class SharedWriter {
     this.handle = handle;
     this.words = words;
     this.options = resolveWriterOptions(flusher.pool, handle.options);
-    this.layout = new SharedWriterLayout(words[HEADER_BUFFER_SIZE], words[HEADER_THREADS]);
+    this.layout = SharedWriterLayout.of(words);
     this.lane = flusher.joinLane(words[HEADER_LANE]);
     this.id = this.lane.id;
     this.slot = flusher.pool.threadSlot;
     this.limit = flusher.pool.bufferSize - this.options.tailroom;
-    this.epochShift = this.layout.epochShift;
+    this.segmentMask = this.layout.segmentMask;
     this.offsetBits = this.layout.offsetBits;
     this.offsetMask = (1 << this.offsetBits) - 1;
-    this.entryMask = this.layout.entryMask;
     this.entryCount = this.layout.entryCount;
-    this.segmentsAt = this.layout.segments + BUFFER;
+    this.segmentsAt = this.layout.segments + FILL;
     this.entriesAt = this.layout.entries + STATE;
     this.stride = flusher.pool.offsetOf(1 as BufferId);
     this.lengthMax = this.limit - this.options.headroom;
     this.openMark = ENTRY_OPEN | this.slot;
     this.countsBytes = this.options.policy === 'bytes';
     this.budget = this.options.budget;
+    const { lane, layout } = this;
     const flush = (): boolean => this.flush();
-    this.policy = new PolicyFlush(flusher, this.lane, this.options, flush);
-    this.waiting = new SpaceWait(flusher, this.lane, flush);
-    this.delivery = new SharedDelivery(flusher, words, this.layout, this.lane, this.options);
+    this.policy = new PolicyFlush(flusher, lane, this.options, flush);
+    this.waiting = new SpaceWait(flusher, lane, flush);
+    const space = { headroom: this.options.headroom, limit: this.limit };
+    this.ring = new SegmentRing(flusher.pool, words, layout, space, this.waiting);
+    this.delivery = new SharedDelivery(flusher, words, layout, lane, this.ring, this.options);
+    this.members = new SharedMembers(flusher, words, layout, lane, this.ring, this.delivery);
   }
 
   /**
@@ -151,17 +156,37 @@ export class SharedWriter {
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
     checkFlusher(flusher);
-    const words = createSharedWriterBlock(flusher, options);
-    const handle: SharedWriterHandle = Object.freeze({
-      kind: 'busbar/shared-writer',
-      version: SHARED_WRITER_VERSION,
-      control: words.buffer as SharedArrayBuffer,
-      options: { ...options },
-    });
-    const writer = new SharedWriter(flusher, handle, words);
-    words[MEMBERS] = 1;
-    words[writer.layout.members(writer.slot)] = 1;
-    return writer;
+    return SharedWriter.found(flusher, options);
+  }
+
+  /** For tests: with a small ring, whose epochs begin again soon. */
+  private static found(
+    flusher: WriteFlusher,
+    options: WriterOptions,
+    shape?: RingShape,
+    epoch?: number,
+  ): SharedWriter {
+    const { headroom } = resolveWriterOptions(flusher.pool, options);
+    checkBufferSize(flusher.pool);
+    reserveStack();
+    const lane = flusher.openLane();
+    try {
+      const words = createSharedWriterBlock(flusher, lane, headroom, shape, epoch);
+      const handle: SharedWriterHandle = Object.freeze({
+        kind: 'busbar/shared-writer',
+        version: SHARED_WRITER_VERSION,
+        control: words.buffer as SharedArrayBuffer,
+        options: { ...options },
+      });
+      const writer = new SharedWriter(flusher, handle, words);
+      writer.members.found();
+      // Last: until here the lane goes with this thread.
+      lane.share();
+      return writer;
+    } catch (error) {
+      lane.close();
+      throw error;
+    }
   }
 
   /** Joins from another thread; `flusher` is that thread's object of the same flusher. */
@@ -169,7 +194,7 @@ export class SharedWriter {
     checkFlusher(flusher);
     const words = openSharedWriterBlock(flusher, handle);
     const writer = new SharedWriter(flusher, handle, words);
-    writer.join();
+    writer.members.join();
     return writer;
   }
 
@@ -186,40 +211,33 @@ export class SharedWriter {
     if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
     // An empty message takes a byte: no two open reservations begin at the same place.
     const space = length === 0 ? 1 : length;
+    // Before the reservation is made: nothing may throw afterwards.
+    if (this.openAt !== -1) this.keepOpen();
     const words = this.words;
-    // A guess; the compare-exchange tells whether it was right.
-    let position = words[this.cursorAt];
     for (;;) {
-      const offset = position & this.offsetMask;
-      const entry = (position >>> this.offsetBits) & this.entryMask;
-      const index = (position >>> this.epochShift) & 15;
+      // Two guesses; the compare-exchange tells whether they were right.
+      const index = words[this.epochAt] & this.segmentMask;
       const segment = this.segmentsAt + (index << 5);
-      // Without ordering: once CURSOR has reached a segment, its BUFFER stays until CURSOR has left
-      // it.
-      if (words[segment] === 0 || offset + space > this.limit || entry >= this.entryCount) {
+      const fill = words[segment];
+      const offset = fill & this.offsetMask;
+      const entry = fill >> this.offsetBits;
+      if (entry < 0 || entry >= this.entryCount || offset + space > this.limit) {
         this.checkOpen();
-        const advanced = this.advance(position);
-        const present = loadSeqCst(words, this.cursorAt);
-        // If others have moved on meanwhile, the answer was about the past.
-        if (!advanced && present === position) return NOT_NOW;
-        position = present;
+        if (!this.ring.makeRoom(space)) return NOT_NOW;
         continue;
       }
-      const next = (position + (1 << this.offsetBits) + space) | 0;
-      // SYNC(cursor, both): takes the entry and its bytes; whoever reserves next sees them taken.
-      const seen = compareExchange(words, this.cursorAt, position, next);
-      if (seen === position) {
-        // Straight on, without a call: an entry without STATE would never end if we died here.
-        const at = this.entriesAt + ((index * this.entryCount + entry) << 1);
-        words[at + 1] = space;
-        words[at] = this.openMark;
-        const begin = (words[segment] - 1) * this.stride + offset;
-        if (this.openAt !== -1) this.keepOpen();
-        this.openEntry = at;
-        this.openAt = begin;
-        return begin;
-      }
-      position = seen;
+      const next = fill + (1 << this.offsetBits) + space;
+      // SYNC(segment, both): takes the entry and its bytes; whoever reserves next sees them taken.
+      if (compareExchange(words, segment, fill, next) !== fill) continue;
+      // Straight on, without a call: an entry without STATE would never end if we died here.
+      const at = this.entriesAt + ((index * this.entryCount + entry) << 1);
+      words[at + 1] = space;
+      words[at] = this.openMark;
+      // Not before: now the entry keeps the segment, and its buffer, where they are.
+      const begin = (words[segment + 1] - 1) * this.stride + offset;
+      this.openEntry = at;
+      this.openAt = begin;
+      return begin;
     }
   }
 
@@ -230,13 +248,13 @@ export class SharedWriter {
     if (length >>> 0 !== length || length > words[at + 1]) {
       checkInteger('length', length, 0, words[at + 1]);
     }
-    if (offset === this.openAt) this.openAt = -1;
-    else this.open.delete(offset);
     // SYNC(entry): publishes the message to whoever flushes.
     const before = exchange(words, at, this.committedMark | length);
+    if (offset === this.openAt) this.openAt = -1;
+    else this.forget(offset);
     const left = this.budget - (this.countsBytes ? length : 1);
     this.budget = left;
-    if (left < 0 || (before & this.heldUpMark) !== 0) this.budget = this.policy.spend();
+    if (left < 0 || (before & this.heldUpMark) !== 0) this.spend();
   }
 
   /** Like {@link commit}; returns a packet of the same bytes, which the caller releases. */
@@ -259,9 +277,9 @@ export class SharedWriter {
   /** Like `LocalWriter.abort`. **Cost** one atomic store. */
   abort(offset: number): void {
     const at = this.find(offset);
-    this.forget(offset);
     const before = exchange(this.words, at + STATE, ENTRY_ABORTED);
-    if ((before & ENTRY_HELD_UP) !== 0) this.budget = this.policy.spend();
+    this.forget(offset);
+    if ((before & ENTRY_HELD_UP) !== 0) this.spend();
   }
 
   /** Like `LocalWriter.tryWrite`. */
@@ -269,8 +287,18 @@ export class SharedWriter {
     checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
-    copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
-    this.commit(at, end - begin);
+    try {
+      copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
+      this.commit(at, end - begin);
+    } catch (error) {
+      // Without a call, which might throw again. What it held up goes with the next commit.
+      if (at === this.openAt) {
+        this.words[this.openEntry] = ENTRY_ABORTED;
+        this.openAt = NONE;
+        this.budget = -1;
+      }
+      throw error;
+    }
     return true;
   }
 
@@ -286,10 +314,10 @@ export class SharedWriter {
    */
   handOver(offset: number): ReservationTicket {
     const entry = this.find(offset);
-    this.forget(offset);
     const ticket = makeTicket(this.words, this.layout, offset, entry, this.slot);
     // SYNC(entry): from here on it can be taken over, once.
     fetchOr(this.words, entry + STATE, ENTRY_HANDED);
+    this.forget(offset);
     return ticket;
   }
 
@@ -302,17 +330,39 @@ export class SharedWriter {
     if (typeof ticket !== 'object' || ticket === null) {
       throw new TypeError(`ticket must be a ReservationTicket, got ${show(ticket)}`);
     }
-    const { offset, entry, threadSlot } = ticket;
+    const { offset, entry, epoch, threadSlot } = ticket;
     this.checkOpen();
+    reserveStack();
+    this.sweep();
+    if (this.open.has(offset) || offset === this.openAt) throw badReservation(offset);
     for (;;) {
       const state = loadAcquire(this.words, entry + STATE);
       const held = state & ENTRY_HELD_UP;
       checkTicket(ticket, this.flusher, this.words, this.layout, this.options.headroom, this.limit);
       if (state !== (ENTRY_OPEN | ENTRY_HANDED | held | threadSlot)) throw badReservation(offset);
-      const taken = ENTRY_OPEN | held | this.slot;
-      if (compareExchange(this.words, entry + STATE, state, taken) !== state) continue;
+      // In the map before it is ours, and no more than a stale key until it is.
+      this.staleAt = offset;
       this.open.set(offset, entry);
-      return offset;
+      const taken = ENTRY_OPEN | held | this.slot;
+      // SYNC(entry): of several takers of one ticket one gets it.
+      if (compareExchange(this.words, entry + STATE, state, taken) === state) break;
+    }
+    this.staleAt = NONE;
+    // If the ticket was used before, this may be the same entry, a lap later: as it is open, and
+    // ours, it stays while we look.
+    if (this.layout.epochOfOpen(entry, loadSeqCst(this.words, EPOCH)) === epoch) return offset;
+    this.undoTakeOver(offset, entry, threadSlot);
+    throw badReservation(offset);
+  }
+
+  private undoTakeOver(offset: number, entry: number, threadSlot: number): void {
+    this.staleAt = offset;
+    const marks = ENTRY_OPEN | ENTRY_HANDED | threadSlot;
+    for (;;) {
+      const state = loadAcquire(this.words, entry + STATE);
+      const next = marks | (state & ENTRY_HELD_UP);
+      // SYNC(entry): whoever has the right ticket can take it over again.
+      if (compareExchange(this.words, entry + STATE, state, next) === state) return;
     }
   }
 
@@ -331,15 +381,14 @@ export class SharedWriter {
 
   /**
    * Finishes what a dead thread had begun: its open reservations are aborted, its flush is done.
-   * Call it before `pool.reclaim(slot)`. **Throws** ERR_BUSBAR_THREAD_ALIVE.
+   * Call it before `pool.reclaim(slot)`. Several threads may do so at once: one of them does it.
+   *
+   * **Throws** ERR_BUSBAR_THREAD_ALIVE.
    */
   recover(threadSlot: number): void {
     this.pool.checkAttached();
     checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
-    if (!this.pool.isThreadGone(threadSlot)) {
-      throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
-    }
-    if (!this.delivery.recover(threadSlot)) this.deliverLater();
+    if (!this.members.recover(threadSlot)) this.deliverLater();
   }
 
   /**
@@ -348,7 +397,9 @@ export class SharedWriter {
    * bytes that could not be handed over.
    */
   close(): number {
-    if (this.isClosed) return 0;
+    if (this.isGone) return 0;
+    reserveStack();
+    this.sweep();
     if (this.openAt !== NONE) this.abort(this.openAt);
     for (const offset of [...this.open.keys()]) this.abort(offset);
     this.isClosed = true;
@@ -358,10 +409,14 @@ export class SharedWriter {
     this.waiting.close();
     try {
       if (!this.flusher.closed) this.delivery.run();
-    } catch {
+    } catch (error) {
       // The flusher or the pool was closed: whoever leaves last drops what is left.
+      if (!(error instanceof BusbarError)) throw error;
     }
-    return this.delivery.leave();
+    this.ring.close();
+    const dropped = this.members.leave();
+    this.isGone = true;
+    return dropped;
   }
 
   get closed(): boolean {
@@ -384,69 +439,16 @@ export class SharedWriter {
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
 
-  /** Counts this object in, unless the last one has left already. */
-  private join(): void {
-    const { words } = this;
-    const mine = this.layout.members(this.slot);
-    for (;;) {
-      const count = loadSeqCst(words, MEMBERS);
-      if (count === 0) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
-      // SYNC(members, both): whoever brings it to 0 is alone, now and for ever.
-      if (compareExchangeThenAdd(words, MEMBERS, count, count + 1, mine, 1) === count) return;
-    }
-  }
-
-  /** Makes room behind the present segment. False: not now. */
-  private advance(position: number): boolean {
-    const { words, layout } = this;
-    const epoch = layout.epochOf(position);
-    if (loadAcquire(words, layout.segment(epoch) + BUFFER) === 0) return this.install(epoch);
-    const next = layout.nextEpoch(epoch);
-    const delivered = layout.epochOf(loadAcquire(words, DELIVERED));
-    if (layout.epochsBetween(delivered, next) >= SEGMENTS) return false;
-    const segment = layout.segment(next);
-    // One that has ENDED is an old one: delivered, and not yet given back.
-    if (loadAcquire(words, segment + ENDED) !== 0) return false;
-    if (loadAcquire(words, segment + BUFFER) === 0 && !this.install(next)) return false;
-    // SYNC(cursor): moves everyone on. SYNC(segment-end): tells the claimant where the old segment
-    // ends.
-    compareExchangeThenAdd(
-      words,
-      CURSOR,
-      position,
-      layout.position(next, 0, this.options.headroom),
-      layout.segment(epoch) + ENDED,
-      layout.entryOf(position) + 1,
-    );
-    return true;
-  }
-
-  /**
-   * Puts a buffer of this thread into a segment that has none. If another thread is faster, ours
-   * stays ours.
-   */
-  private install(epoch: number): boolean {
-    const { words, layout, pool } = this;
-    const id = this.waiting.tryAcquire();
-    if (id === NO_BUFFER) return false;
-    const pending = layout.pending(this.slot);
-    pool.sendInto(id, pool.offsetOf(id), 0, words, pending);
-    const segment = layout.segment(epoch);
-    // SYNC(segment): shows the buffer to everyone who reserves.
-    if (compareExchange(words, segment + BUFFER, 0, id + 1) === 0) {
-      moveReference(words, pending, segment + REFERENCE);
-    } else {
-      pool.release(pool.receiveFrom(words, pending));
-    }
-    return true;
-  }
-
+  /** The reservation made last is one of several from here on. */
   private keepOpen(): void {
+    this.sweep();
     this.open.set(this.openAt, this.openEntry);
+    this.openAt = NONE;
   }
 
   private find(offset: number): number {
     if (offset === this.openAt && offset !== NONE) return this.openEntry;
+    this.sweep();
     const entry = this.open.get(offset);
     if (entry === undefined) {
       this.checkOpen();
@@ -455,9 +457,26 @@ export class SharedWriter {
     return entry;
   }
 
+  /** The reservation has ended: whatever throws from here on, it is known no more. */
   private forget(offset: number): void {
-    if (offset === this.openAt) this.openAt = NONE;
-    else this.open.delete(offset);
+    if (offset === this.openAt) {
+      this.openAt = NONE;
+      return;
+    }
+    this.staleAt = offset;
+    this.sweep();
+  }
+
+  private sweep(): void {
+    if (this.staleAt === NONE) return;
+    this.open.delete(this.staleAt);
+    this.staleAt = NONE;
+  }
+
+  /** Flushes by policy. If that throws, the next commit does. */
+  private spend(): void {
+    this.budget = -1;
+    this.budget = this.policy.spend();
   }
 
   private checkOpen(): void {

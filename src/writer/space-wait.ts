@@ -6,7 +6,7 @@
 
 import { startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
-import type { BufferId, BufferPool } from '../pool/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
@@ -30,6 +30,11 @@ export class SpaceWait {
   readonly #lane: Lane;
   /** Hands over what is buffered, so that the receiver can make room at all. */
   readonly #flush: () => boolean;
+  /**
+   * What {@link tryAcquire} has returned. Whoever has put it to use says NO_BUFFER here, straight
+   * on: until then something may throw, and the next one gets it.
+   */
+  atHand: BufferId = NO_BUFFER;
   /** Buffers acquired by waiting, for the next reservation that needs one. */
   readonly #spares: BufferId[] = [];
   readonly #callers: Caller[] = [];
@@ -43,9 +48,17 @@ export class SpaceWait {
     this.#flush = flush;
   }
 
-  /** A buffer for the writer, if one is at hand. **Ownership** the caller holds its reference. */
+  /** A buffer for the writer, if one is free; it stays {@link atHand} until it is put to use. */
   tryAcquire(): BufferId {
-    return this.#spares.pop() ?? this.#pool.tryAcquire();
+    if (this.atHand === NO_BUFFER) this.atHand = this.#spares.pop() ?? this.#pool.tryAcquire();
+    return this.atHand;
+  }
+
+  /** Gives back the buffer at hand. */
+  dropAtHand(): void {
+    if (this.atHand === NO_BUFFER) return;
+    this.#pool.release(this.atHand);
+    this.atHand = NO_BUFFER;
   }
 
   /** Repeats `attempt` until it answers 0 or more, waiting for what it lacks in between. */
@@ -65,6 +78,7 @@ export class SpaceWait {
   /** The writer was closed: its callers learn so from their next attempt. */
   close(): void {
     this.#serve();
+    this.dropAtHand();
   }
 
   #enqueue(caller: Caller): void {

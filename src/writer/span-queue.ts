@@ -108,21 +108,30 @@ export class SpanQueue {
    */
   takeRegion(): Region | undefined {
     let region: Region | undefined;
-    while (this.#first < this.#spans.length) {
-      const span = this.#spans[this.#first];
-      if (span.state === 'open') break;
-      const { bufferId, begin, end, spaced } = span;
-      if (span.state === 'committed' && end > begin) {
-        if (region === undefined) {
-          region = { bufferId, begin, end, spaced };
-          this.#first++;
-          continue;
+    try {
+      while (this.#first < this.#spans.length) {
+        const span = this.#spans[this.#first];
+        if (span.state === 'open') break;
+        const { bufferId, begin, end, spaced } = span;
+        if (span.state === 'committed' && end > begin) {
+          if (region === undefined) {
+            region = { bufferId, begin, end, spaced };
+            this.#first++;
+            continue;
+          }
+          if (region.bufferId !== bufferId || region.end !== begin || region.spaced !== spaced) {
+            break;
+          }
+          this.#pool.release(bufferId);
+          region.end = end;
+        } else {
+          this.#pool.release(bufferId);
         }
-        if (region.bufferId !== bufferId || region.end !== begin || region.spaced !== spaced) break;
-        region.end = end;
+        this.#first++;
       }
-      this.#first++;
-      this.#pool.release(bufferId);
+    } catch (error) {
+      if (region !== undefined) this.putBack(region);
+      throw error;
     }
     if (this.isEmpty) this.#forget();
     return region;
@@ -137,8 +146,8 @@ export class SpanQueue {
 
   /** Releases everything. */
   clear(): void {
-    for (let i = this.#first; i < this.#spans.length; i++) {
-      this.#pool.release(this.#spans[i].bufferId);
+    for (; this.#first < this.#spans.length; this.#first++) {
+      this.#pool.release(this.#spans[this.#first].bufferId);
     }
     this.#open.clear();
     this.#forget();

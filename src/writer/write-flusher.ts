@@ -4,18 +4,19 @@
 import {
   compareExchange,
   exchange,
-  fetchOr,
   loadAcquire,
   loadSeqCst,
+  storePlain,
   storeRelease,
   storeSeqCst,
   type Words,
 } from '../base/atomics.ts';
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { afterThis } from '../base/turn.ts';
+import { reserveStack } from '../base/stack.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
+import { slotOf } from '../pool/pool-layout.ts';
 import {
   ASLEEP,
   FLUSHER_VERSION,
@@ -25,13 +26,12 @@ import {
   OWNER,
   OWNER_CLOSED,
   OWNER_NONE,
+  OWNER_SHARED,
   RECEIVER,
   STATE,
   STATE_CLOSED,
   STATE_OPEN,
   TAIL,
-  WANTED_BY_MANY,
-  WANTS_SPACE,
 } from './flusher-layout.ts';
 import {
   checkCountMax,
@@ -42,7 +42,8 @@ import {
   type WriteFlusherOptions,
   type WriteFlusherStats,
 } from './flusher-options.ts';
-import { Lane, releaseUnpublished, takeRegions } from './lane.ts';
+import { checkTail, giveRoom, Lane, releaseUnpublished, takeRegions } from './lane.ts';
+import { type TurnEnd, TurnEnds } from './turn-ends.ts';
 
 /**
  * Takes one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
@@ -57,11 +58,6 @@ export type RegionSink = (
   length: number,
   bufferId: BufferId,
 ) => void;
-
-/** Something that wants to be called at the end of this turn of the event loop. */
-export interface TurnEnd {
-  onTurnEnd(): void;
-}
 
 /**
  * Many writers, any threads, one receiver. `create` makes the calling thread the receiver; other
@@ -86,10 +82,13 @@ export class WriteFlusher {
   #callback: (() => void) | undefined;
   #onWriterGone: ((writerId: number) => void) | undefined;
   #listening = false;
-  #turn: TurnEnd[] = [];
-  #turnSpare: TurnEnd[] = [];
-  #turnIsDue = false;
+  /** Writers flush, then the receiver drains, so that one drain takes what all of them flushed. */
+  readonly #turns: TurnEnds;
   #draining = false;
+  /** Names this thread in RECEIVER and in the lanes it opens. */
+  readonly #badge: number;
+  /** The lane at which the next drain begins. */
+  #drainNext = 0;
   /** Lanes below are probably taken. Low ids are preferred: they are what a drain looks at. */
   #laneHint = 0;
   #drainedRegions = 0;
@@ -99,6 +98,8 @@ export class WriteFlusher {
     this.pool = pool;
     this.words = words;
     this.layout = flusherLayoutOf(words);
+    this.#badge = pool.badge;
+    this.#turns = new TurnEnds(pool, () => this.#callback?.());
     this.handle = Object.freeze({
       kind: 'busbar/flusher',
       version: FLUSHER_VERSION,
@@ -115,7 +116,7 @@ export class WriteFlusher {
   static create(pool: BufferPool, options: WriteFlusherOptions = {}): WriteFlusher {
     checkPool(pool);
     const flusher = new WriteFlusher(pool, createFlusherBlock(pool, options));
-    flusher.words[RECEIVER] = pool.threadSlot + 1;
+    flusher.words[RECEIVER] = flusher.#badge;
     return flusher;
   }
 
@@ -131,7 +132,7 @@ export class WriteFlusher {
 
   /** True if this thread is the one that drains. */
   get isReceiver(): boolean {
-    return loadAcquire(this.words, RECEIVER) === this.pool.threadSlot + 1;
+    return loadAcquire(this.words, RECEIVER) === this.#badge;
   }
 
   /**
@@ -143,23 +144,20 @@ export class WriteFlusher {
   becomeReceiver(): void {
     this.pool.checkAttached();
     const present = loadAcquire(this.words, RECEIVER);
-    const mine = this.pool.threadSlot + 1;
-    // Its own already, or that of a dead thread which had the same slot.
-    if (present === mine) {
-      this.#takeRole();
-      return;
-    }
-    if (!this.pool.isThreadGone(present - 1)) {
-      throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', `thread slot ${present - 1}`);
-    }
-    if (compareExchange(this.words, RECEIVER, present, mine) !== present) {
-      throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'another thread was faster');
+    if (present !== this.#badge) {
+      if (!this.pool.isBadgeGone(present)) {
+        throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', `thread slot ${slotOf(present)}`);
+      }
+      if (compareExchange(this.words, RECEIVER, present, this.#badge) !== present) {
+        throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'another thread was faster');
+      }
     }
     this.#takeRole();
   }
 
   /**
-   * Gives every region that waits to `sink`, up to `countMax` (1 or more); returns how many. With
+   * Gives every region that waits to `sink`, up to `countMax` (1 or more); returns how many. After
+   * a drain that reached its limit, the next begins with the writer after the last one served. With
    * no room for any, do not drain, or {@link pauseWriter}.
    *
    * **Threads** the receiver. **Cost** one exchange per 32 lanes with news, one load and one store
@@ -181,21 +179,35 @@ export class WriteFlusher {
     }
   }
 
+  /** Goes once round all lanes, from {@link #drainNext} on. */
   #drainDue(sink: RegionSink, countMax: number): number {
     const { words, layout } = this;
+    const end = this.#readyWordsUsed;
+    const first = this.#drainNext;
+    this.#drainNext = 0;
+    const below = (1 << (first & 31)) - 1;
     let count = 0;
     storeSeqCst(words, ASLEEP, 0);
-    for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
+    // The word with the first lane comes twice: its lanes from there on, and at last those before.
+    for (let i = 0, index = first >>> 5; i <= end; i++, index++) {
+      if (index >= end) index = 0;
       const at = layout.readyWord(index << 5);
       // SYNC(ready): takes the news of 32 lanes; pairs with publish().
       if (words[at] !== 0) this.#owed[index] |= exchange(words, at, 0);
       let due = this.#owed[index] & ~this.#paused[index];
-      while (due !== 0 && count < countMax) {
+      if (i === 0) due &= ~below;
+      else if (i === end) due &= below;
+      while (due !== 0) {
+        // A region that is received must reach the sink.
+        if (count === 0) reserveStack();
         const bit = due & -due;
         due ^= bit;
         const lane = (index << 5) + (31 - Math.clz32(bit));
-        this.#owed[index] ^= bit;
         if (lane < layout.writerCount) count += this.#drainLane(lane, sink, countMax - count);
+        else this.#owed[index] &= ~bit;
+        if (count < countMax) continue;
+        this.#drainNext = lane + 1 < layout.writerCount ? lane + 1 : 0;
+        return count;
       }
     }
     return count;
@@ -248,7 +260,7 @@ export class WriteFlusher {
     this.#checkWriter(writerId);
     const bit = 1 << (writerId & 31);
     this.#paused[writerId >>> 5] &= ~bit;
-    if ((this.#owed[writerId >>> 5] & bit) !== 0) this.#endTurn();
+    if ((this.#owed[writerId >>> 5] & bit) !== 0) this.#turns.request();
   }
 
   /**
@@ -256,24 +268,27 @@ export class WriteFlusher {
    * flushed regions are drained. Call it before `pool.reclaim(slot)`. Returns how many writers that
    * were.
    *
-   * **Threads** the receiver. **Throws** ERR_BUSBAR_THREAD_ALIVE.
+   * **Threads** the receiver. **Throws** ERR_BUSBAR_THREAD_ALIVE, ERR_BUSBAR_FLUSHER_ROLE.
    */
   recover(threadSlot: number): number {
-    this.pool.checkAttached();
     checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
-    if (!this.pool.isThreadGone(threadSlot)) {
-      throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
-    }
-    const { words, layout, pool } = this;
+    this.#checkReceiver();
+    const isGone = this.pool.isThreadGone(threadSlot);
     let count = 0;
-    for (let lane = 0; lane < layout.writerCount; lane++) {
-      const record = layout.lane(lane);
-      if (loadAcquire(words, record + OWNER) !== threadSlot + 1) continue;
-      releaseUnpublished(pool, words, layout, lane);
-      storeRelease(words, record + OWNER, OWNER_CLOSED);
-      fetchOr(words, layout.readyWord(lane), 1 << (lane & 31));
+    for (let lane = 0; lane < this.layout.writerCount; lane++) {
+      const owner = loadAcquire(this.words, this.layout.lane(lane) + OWNER);
+      const isTheirs = owner > OWNER_NONE && owner !== OWNER_SHARED && slotOf(owner) === threadSlot;
+      // A thread that was there before the present one is gone in any case.
+      if (!isTheirs || !(isGone || this.pool.isBadgeGone(owner))) continue;
+      releaseUnpublished(this.pool, this.words, this.layout, lane);
+      storeRelease(this.words, this.layout.lane(lane) + OWNER, OWNER_CLOSED);
       count++;
     }
+    if (!isGone && count === 0) {
+      throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
+    }
+    // It may have died before it set a ready bit.
+    this.#lookAtAll();
     this.announceForDead();
     return count;
   }
@@ -316,7 +331,7 @@ export class WriteFlusher {
     let dropped = 0;
     for (let lane = 0; lane < this.layout.writerCount; lane++) {
       dropped += takeRegions(this.pool, this.words, this.layout, lane);
-      this.#giveRoom(this.layout.lane(lane));
+      giveRoom(this.pool, this.words, this.layout.lane(lane));
     }
     this.#callback = undefined;
     this.pool.doorbell.ignore(this.#onRing);
@@ -326,9 +341,9 @@ export class WriteFlusher {
   // ── For the writers of this thread ────────────────────────────────────────────────────────────
 
   /** @internal */
-  openLane(owner: number): Lane {
+  openLane(): Lane {
     if (this.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
-    const lane = Lane.open(this.pool, this.words, this.layout, owner, this.#laneHint);
+    const lane = Lane.open(this.pool, this.words, this.layout, this.#badge, this.#laneHint);
     this.#laneHint = lane.id + 1;
     return lane;
   }
@@ -345,11 +360,17 @@ export class WriteFlusher {
   announce(): void {
     const { words } = this;
     if (this.#callback !== undefined && this.isReceiver) {
-      this.#endTurn();
+      this.#turns.request();
     } else if (loadSeqCst(words, ASLEEP) !== 0 && exchange(words, ASLEEP, 0) !== 0) {
       // SYNC(asleep, both): only one of many writers rings, and only on the edge from nothing to
       // something.
-      this.pool.doorbell.ring(loadAcquire(words, RECEIVER) - 1);
+      try {
+        this.pool.doorbell.ringBadge(loadAcquire(words, RECEIVER));
+      } catch (error) {
+        // Not rung: the next writer must not take it for awake.
+        storePlain(words, ASLEEP, 1);
+        throw error;
+      }
     }
   }
 
@@ -358,14 +379,13 @@ export class WriteFlusher {
    * ringing: whatever ASLEEP says, the receiver looks.
    */
   announceForDead(): void {
-    if (this.#callback !== undefined && this.isReceiver) this.#endTurn();
-    else this.pool.doorbell.ring(loadAcquire(this.words, RECEIVER) - 1);
+    if (this.#callback !== undefined && this.isReceiver) this.#turns.request();
+    else this.pool.doorbell.ringBadge(loadAcquire(this.words, RECEIVER));
   }
 
   /** @internal Calls `what` once when the present turn of the event loop ends. */
   atTurnEnd(what: TurnEnd): void {
-    this.#turn.push(what);
-    this.#endTurn();
+    this.#turns.add(what);
   }
 
   // ── Private ───────────────────────────────────────────────────────────────────────────────────
@@ -378,10 +398,12 @@ export class WriteFlusher {
   #drainLane(lane: number, sink: RegionSink, countMax: number): number {
     const { words, layout, pool } = this;
     const record = layout.lane(lane);
+    const bit = 1 << (lane & 31);
     // SYNC(lane-tail): sees the slots and the bytes published before; pairs with publish().
     const tail = loadAcquire(words, record + TAIL);
     let head = words[record + HEAD];
     let count = 0;
+    checkTail(head, tail, layout.regionCount);
     try {
       while (head !== tail && count < countMax) {
         const slot = layout.slot(lane, head);
@@ -398,28 +420,21 @@ export class WriteFlusher {
         count++;
         this.#drainedBytes += length;
         sink(lane, offset, length, id);
-        if ((this.#paused[lane >>> 5] & (1 << (lane & 31))) !== 0) break;
+        if ((this.#paused[lane >>> 5] & bit) !== 0) break;
       }
     } finally {
+      this.#drainedRegions += count;
       // SYNC(lane-head): lets the writer fill the slots again. In one order with WANTS_SPACE: see
       // wantSpace().
       storeSeqCst(words, record + HEAD, head);
-      this.#drainedRegions += count;
-      if (head !== tail) this.#owed[lane >>> 5] |= 1 << (lane & 31);
-      this.#giveRoom(record);
+      giveRoom(pool, words, record);
+      if (head === tail) {
+        this.#freeIfClosed(lane, record);
+        // Last: if anything but the sink throws, the lane will be looked at again.
+        this.#owed[lane >>> 5] &= ~bit;
+      }
     }
-    if (head === tail) this.#freeIfClosed(lane, record);
     return count;
-  }
-
-  /** Rings the writer's thread if it waits for room. */
-  #giveRoom(record: number): void {
-    // SYNC(space): in one order with wantSpace(): either it sees the new HEAD or we see its wish.
-    if (loadSeqCst(this.words, record + WANTS_SPACE) === 0) return;
-    const wish = exchange(this.words, record + WANTS_SPACE, 0);
-    if (wish > 0) this.pool.doorbell.ring(wish - 1);
-    if (wish !== WANTED_BY_MANY) return;
-    for (let slot = 0; slot < this.pool.maxThreads; slot++) this.pool.doorbell.ring(slot);
   }
 
   #freeIfClosed(lane: number, record: number): void {
@@ -429,6 +444,7 @@ export class WriteFlusher {
     // The next writer of this lane starts unpaused.
     this.#paused[lane >>> 5] &= ~(1 << (lane & 31));
     this.#onWriterGone?.(lane);
+    // SYNC(lane-owner): leaves the lane, HEAD and TAIL, to its next owner; pairs with Lane.open().
     storeRelease(this.words, record + OWNER, OWNER_NONE);
     this.#laneHint = Math.min(this.#laneHint, lane);
   }
@@ -446,7 +462,7 @@ export class WriteFlusher {
       const due = this.#owed[index] & ~this.#paused[index];
       // SYNC(ready): either we see the writer's bit here or it sees that we sleep.
       if (due === 0 && loadSeqCst(words, layout.readyWord(index << 5)) === 0) continue;
-      this.#endTurn();
+      this.#turns.request();
       return;
     }
   }
@@ -457,35 +473,18 @@ export class WriteFlusher {
    * already, and has cleared ASLEEP all the same.
    */
   readonly #onRing = (): void => {
-    if (!this.#turnIsDue) this.#listenForMore();
-  };
-
-  #endTurn(): void {
-    if (this.#turnIsDue) return;
-    this.#turnIsDue = true;
-    afterThis(this.#runTurnEnd);
-  }
-
-  /**
-   * Flushes the writers that asked for it, then drains: in this order, one drain takes what all of
-   * them flushed.
-   */
-  readonly #runTurnEnd = (): void => {
-    const turn = this.#turn;
-    this.#turn = this.#turnSpare;
-    this.#turnSpare = turn;
-    // Not if the thread has left the pool meanwhile: nothing of it is its own any more.
-    const { isAttached } = this.pool;
-    for (let i = 0; i < turn.length && isAttached; i++) turn[i].onTurnEnd();
-    turn.length = 0;
-    this.#turnIsDue = false;
-    if (isAttached) this.#callback?.();
+    if (!this.#turns.isDue) this.#listenForMore();
   };
 
   #takeRole(): void {
-    // Whatever the dead receiver had taken note of is forgotten with it: look at every lane once.
-    this.#owed.fill(-1);
+    // Whatever the dead receiver had taken note of is forgotten with it.
+    this.#lookAtAll();
     this.#listenForMore();
+  }
+
+  /** The next drain looks at every lane, whatever its ready bit says. */
+  #lookAtAll(): void {
+    this.#owed.fill(-1);
   }
 
   #checkReceiver(): void {

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** A tool of tests: at a moment of rest, finds the owner of every buffer of a chaos run. */
 import type { SharedWriter } from 'busbar/writer';
-import { BUFFER, SEGMENTS, SharedWriterLayout } from '../../src/writer/shared-writer-layout.ts';
+import { BUFFER, SharedWriterLayout } from '../../src/writer/shared-writer-layout.ts';
 import { auditPool } from '../pool-audit.ts';
 import { SEAT_COUNT, SEATS, SLOT } from './board.ts';
 import type { Hub } from './hub.ts';
 
 /** Buffers that a shared writer keeps for its next messages: those of its segments. */
 function segmentsOf(writer: SharedWriter): number {
-  const { bufferSize, maxThreads } = writer.pool;
-  const layout = new SharedWriterLayout(bufferSize, maxThreads);
   const words = new Int32Array(writer.handle.control);
+  const layout = SharedWriterLayout.of(words);
   let count = 0;
-  for (let epoch = 0; epoch < SEGMENTS; epoch++) {
+  for (let epoch = 0; epoch < layout.segmentCount; epoch++) {
     if (words[layout.segment(epoch) + BUFFER] !== 0) count++;
   }
   return count;

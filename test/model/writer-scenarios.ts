@@ -102,22 +102,30 @@ function wordName(shared: WriterShared, block: number, word: number): string | u
   if (block === 3) {
     const layout = shared.writerLayout;
     const known = new Map([
-      [writerLayout.CURSOR, 'CURSOR'],
+      [writerLayout.EPOCH, 'EPOCH'],
       [writerLayout.CLAIM, 'CLAIM'],
       [writerLayout.DELIVERED, 'DELIVERED'],
+      [writerLayout.DELIVERED_AT, 'DELIVERED_AT'],
+      [writerLayout.FREED, 'FREED'],
+      [writerLayout.TOLD, 'TOLD'],
       [writerLayout.SHUT, 'SHUT'],
       [writerLayout.MEMBERS, 'MEMBERS'],
     ]);
     const name = known.get(word);
     if (name !== undefined) return name;
-    for (let epoch = 0; epoch < writerLayout.SEGMENTS; epoch++) {
-      const at = word - layout.segment(epoch);
-      if (at >= 0 && at < 6)
-        return `segment ${epoch} ${['BUFFER', 'ENDED', '+0', '+1', '+2', '+3'][at]}`;
+    for (let slot = 0; slot < shared.layout.maxThreads; slot++) {
+      const at = word - layout.pending(slot);
+      const fields = ['pending +0', 'pending +1', 'pending +2', 'pending +3', 'JOINED', 'BADGE'];
+      if (at >= 0 && at < fields.length) return `thread ${slot} ${fields[at]}`;
+    }
+    for (let place = 0; place < layout.segmentCount; place++) {
+      const at = word - layout.segment(place);
+      if (at === writerLayout.FILL || at === writerLayout.BUFFER)
+        return `segment ${place} ${at === writerLayout.FILL ? 'FILL' : 'BUFFER'}`;
       for (let entry = 0; entry < layout.entryCount; entry++) {
-        const field = word - layout.entry(epoch, entry);
+        const field = word - layout.entry(place, entry);
         if (field === 0 || field === 1)
-          return `entry ${epoch}.${entry} ${field === 0 ? 'STATE' : 'LENGTH'}`;
+          return `entry ${place}.${entry} ${field === 0 ? 'STATE' : 'LENGTH'}`;
       }
     }
     return `writer [${word}]`;

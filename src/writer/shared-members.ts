@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/** A writer for many threads: who uses it, who died, and who is the last. */
+
+import {
+  addThenStore,
+  compareExchange,
+  compareExchangeThenStore,
+  loadAcquire,
+  loadSeqCst,
+  storeRelease,
+  type Words,
+  withdraw,
+} from '../base/atomics.ts';
+import { BusbarError } from '../base/errors.ts';
+import { reserveStack } from '../base/stack.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { slotOf } from '../pool/pool-layout.ts';
+import type { Lane } from './lane.ts';
+import type { SegmentRing } from './segment-ring.ts';
+import type { SharedDelivery } from './shared-delivery.ts';
+import {
+  CLAIM,
+  CLAIM_AGAIN,
+  ENTRY_ABORTED,
+  ENTRY_HANDED,
+  ENTRY_HELD_UP,
+  ENTRY_OPEN,
+  MEMBERS,
+  SHUT,
+  SHUT_DONE,
+  type SharedWriterLayout,
+  STATE,
+} from './shared-writer-layout.ts';
+import type { WriteFlusher } from './write-flusher.ts';
+
+/** No thread. */
+const NOBODY = 0;
+
+/** One object's membership in a shared writer, and what it does for members that died. */
+export class SharedMembers {
+  readonly #flusher: WriteFlusher;
+  readonly #pool: BufferPool;
+  readonly #words: Words;
+  readonly #layout: SharedWriterLayout;
+  readonly #lane: Lane;
+  readonly #ring: SegmentRing;
+  readonly #delivery: SharedDelivery;
+  readonly #slot: number;
+  readonly #mine: number;
+  /** False again once this object no longer counts. */
+  #isIn = false;
+  /** True if this object ends the writer. */
+  #ends = false;
+
+  constructor(
+    flusher: WriteFlusher,
+    words: Words,
+    layout: SharedWriterLayout,
+    lane: Lane,
+    ring: SegmentRing,
+    delivery: SharedDelivery,
+  ) {
+    this.#flusher = flusher;
+    this.#pool = flusher.pool;
+    this.#words = words;
+    this.#layout = layout;
+    this.#lane = lane;
+    this.#ring = ring;
+    this.#delivery = delivery;
+    this.#slot = flusher.pool.threadSlot;
+    this.#mine = flusher.pool.badge;
+  }
+
+  /** The first object of a new writer: nobody else knows of it yet. */
+  found(): void {
+    this.#words[this.#layout.badge(this.#slot)] = this.#mine;
+    this.#words[this.#layout.joined(this.#slot)] = 1;
+    this.#words[MEMBERS] = 1;
+    this.#isIn = true;
+  }
+
+  /** Counts this object in. **Throws** ERR_BUSBAR_WRITER_CLOSED: the last one has left already. */
+  join(): void {
+    reserveStack();
+    const words = this.#words;
+    const joined = this.#layout.joined(this.#slot);
+    const badge = this.#layout.badge(this.#slot);
+    const isHeir = this.#takeRecord();
+    // An earlier thread of this slot counts no longer.
+    const older = isHeir ? words[joined] : 0;
+    for (;;) {
+      const count = loadSeqCst(words, MEMBERS);
+      if (count === 0) {
+        if (words[joined] === 0) storeRelease(words, badge, NOBODY);
+        throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+      }
+      const more = words[joined] + 1 - older;
+      const next = count + 1 - older;
+      // SYNC(members, both): whoever brings it to 0 is alone, now and for ever. Straight on, the
+      // record says that this thread counts.
+      if (compareExchangeThenStore(words, MEMBERS, count, next, joined, more) !== count) continue;
+      this.#isIn = true;
+      break;
+    }
+    if (!isHeir) return;
+    storeRelease(words, badge, this.#mine);
+    this.#deliverFor(() => false);
+  }
+
+  /**
+   * Makes this slot's record this thread's. True if an earlier thread of the slot died and was not
+   * recovered: its reservations are aborted, it is still counted, and the record is locked.
+   */
+  #takeRecord(): boolean {
+    const words = this.#words;
+    const badge = this.#layout.badge(this.#slot);
+    for (;;) {
+      // SYNC(member): sees what whoever had the record before left there.
+      const present = loadAcquire(words, badge);
+      if (present === this.#mine) return false;
+      if (present === NOBODY) {
+        if (compareExchange(words, badge, NOBODY, this.#mine) === NOBODY) return false;
+        continue;
+      }
+      // Another thread is recovering it, and soon done.
+      if (present < NOBODY && present !== -this.#mine && !this.#isGone(-present)) continue;
+      if (compareExchange(words, badge, present, -this.#mine) !== present) continue;
+      this.#endReservations(this.#slot);
+      return true;
+    }
+  }
+
+  /**
+   * This object is done, its flushing included. If nobody is left, ends the writer. Returns the
+   * bytes that could not be handed over. If it throws, it can be called again.
+   */
+  leave(): number {
+    reserveStack();
+    const words = this.#words;
+    const joined = this.#layout.joined(this.#slot);
+    if (this.#isIn) {
+      const count = words[joined];
+      if (count > 1) {
+        addThenStore(words, MEMBERS, -1, joined, count - 1);
+        this.#isIn = false;
+        return 0;
+      }
+      // SYNC(members, both): sees what all the others did, who have left.
+      const left = withdraw(words, joined, MEMBERS, SHUT, this.#mine);
+      this.#isIn = false;
+      this.#ends = left === 0;
+    }
+    // SYNC(member): leaves the record to the next thread of this slot.
+    if (words[joined] === 0) storeRelease(words, this.#layout.badge(this.#slot), NOBODY);
+    return this.#ends ? this.#finish() : 0;
+  }
+
+  /** Nobody is left who could reserve or flush, and nobody can join: this thread is alone. */
+  #finish(): number {
+    const words = this.#words;
+    let dropped = 0;
+    if (words[SHUT] !== SHUT_DONE) {
+      this.#ring.freeDelivered();
+      dropped = this.#delivery.undelivered();
+      this.#ring.empty();
+      if (this.#flusher.closed) this.#lane.takeBack();
+      this.#lane.closeThen(words, SHUT, SHUT_DONE);
+    }
+    this.#lane.setReady();
+    this.#flusher.announce();
+    this.#ends = false;
+    return dropped;
+  }
+
+  /**
+   * Finishes what threads of that slot, which have died, had begun: see SharedWriter.recover.
+   * False: something had to stay, and nobody else knows of it.
+   */
+  recover(slot: number): boolean {
+    reserveStack();
+    const words = this.#words;
+    const isVacant = this.#pool.isThreadGone(slot);
+    const isGone = (badge: number): boolean =>
+      badge > NOBODY && slotOf(badge) === slot && (isVacant || this.#pool.isBadgeGone(badge));
+    const records = this.#lockRecords(slot, isVacant, isGone);
+    const isMember = records.length > 0 || isGone(loadAcquire(words, CLAIM) & ~CLAIM_AGAIN);
+    if (!isVacant && !isMember && !isGone(loadAcquire(words, SHUT))) {
+      throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${slot}`);
+    }
+    let complete: boolean;
+    let done = 0;
+    try {
+      for (const { of } of records) this.#endReservations(of);
+      complete = this.#deliverFor(isGone);
+      for (const { of } of records) {
+        this.#ring.dropOf(of);
+        const joined = this.#layout.joined(of);
+        if (words[joined] !== 0) {
+          // SYNC(members, both): sees what all the others did, who have left.
+          this.#ends = withdraw(words, joined, MEMBERS, SHUT, this.#mine) === 0 || this.#ends;
+        }
+        // SYNC(member): leaves the record to the next thread of its slot.
+        storeRelease(words, this.#layout.badge(of), NOBODY);
+        done++;
+      }
+    } catch (error) {
+      // Not done: whoever recovers that thread next finds them as they were.
+      for (; done < records.length; done++) {
+        const { of, present } = records[done];
+        words[this.#layout.badge(of)] = present;
+      }
+      throw error;
+    }
+    const shut = loadAcquire(words, SHUT);
+    if (shut === this.#mine) this.#ends = true;
+    // SYNC(members): of several that would end the writer in its place one does.
+    else if (isGone(shut)) this.#ends = compareExchange(words, SHUT, shut, this.#mine) === shut;
+    if (this.#ends) this.#finish();
+    // It may have died between its publication, or its close(), and the ready bit, or the bell.
+    this.#lane.setReady();
+    this.#flusher.announceForDead();
+    return complete;
+  }
+
+  /** The records of dead members of that slot, and those that one of them was recovering. */
+  #lockRecords(
+    slot: number,
+    isVacant: boolean,
+    isGone: (badge: number) => boolean,
+  ): { of: number; present: number }[] {
+    const words = this.#words;
+    const records: { of: number; present: number }[] = [];
+    for (let of = 0; of < this.#pool.maxThreads; of++) {
+      const at = this.#layout.badge(of);
+      const present = loadAcquire(words, at);
+      const isLeft =
+        present === NOBODY
+          ? of === slot && isVacant && words[this.#layout.pending(of) + 3] !== 0
+          : isGone(Math.abs(present));
+      // SYNC(member): of several one recovers it, and sees what it had left.
+      if (isLeft && compareExchange(words, at, present, -this.#mine) === present) {
+        records.push({ of, present });
+      }
+    }
+    return records;
+  }
+
+  /** Aborts what a thread has open that is dead, and whose record is locked. */
+  #endReservations(slot: number): void {
+    const words = this.#words;
+    const layout = this.#layout;
+    const marks = ENTRY_HELD_UP | ENTRY_HANDED;
+    for (let place = 0; place < layout.segmentCount; place++) {
+      for (let entry = 0; entry < layout.entryCount; entry++) {
+        const at = layout.entry(place, entry) + STATE;
+        for (let state = loadAcquire(words, at); (state & ~marks) === (ENTRY_OPEN | slot); ) {
+          // Again if a claimant has just marked it, or somebody taken it over.
+          const seen = compareExchange(words, at, state, ENTRY_ABORTED);
+          if (seen === state) break;
+          state = seen;
+        }
+      }
+    }
+  }
+
+  /** Delivers what the dead thread was delivering, and what it held up. */
+  #deliverFor(isGone: (badge: number) => boolean): boolean {
+    try {
+      for (;;) {
+        const claim = loadSeqCst(this.#words, CLAIM);
+        if (!isGone(claim & ~CLAIM_AGAIN)) return this.#flusher.closed || this.#delivery.run();
+        if (this.#delivery.takeClaim(claim)) return this.#delivery.finishClaim();
+      }
+    } catch (error) {
+      // The flusher or the pool is closed: whoever leaves last drops what is left.
+      if (error instanceof BusbarError) return true;
+      throw error;
+    }
+  }
+
+  #isGone(badge: number): boolean {
+    return this.#pool.isThreadGone(slotOf(badge)) || this.#pool.isBadgeGone(badge);
+  }
+}
