@@ -21,9 +21,8 @@ import {
   type WriterOptions,
 } from './writer-options.ts';
 
-/** Answer of `tryReserve`: not now. */
+/** What `tryReserve` returns: not now; and in place of an offset: nothing is open. */
 const NOT_NOW = -1;
-/** In place of an offset: no reservation is open on the fast path. */
 const NONE = -1;
 
 /**
@@ -90,8 +89,7 @@ export class LocalWriter {
     const flush = (): boolean => this.flush();
     this.policy = new PolicyFlush(flusher, this.lane, this.options, flush);
     this.waiting = new SpaceWait(flusher, this.lane, flush);
-    const { lane, options: resolved, pool, spans, waiting } = this;
-    this.settling = new SpanSettling(pool, lane, spans, waiting, resolved);
+    this.settling = new SpanSettling(this.lane, this.spans, this.waiting, this.options);
   }
 
   /** The longest message that fits. */
@@ -159,7 +157,8 @@ export class LocalWriter {
    * caller releases.
    */
   commitPacket(offset: number, length: number): Packet {
-    if (!this.isOpen(offset)) throw badReservation(offset);
+    const isFast = offset === this.openAt && offset !== NONE;
+    if (!isFast && this.spans.lengthOf(offset) < 0) throw badReservation(offset);
     const bufferId = this.pool.bufferAt(offset);
     // First the reference: the commit may flush, and the receiver may be done before we return.
     this.pool.retain(bufferId);
@@ -231,7 +230,8 @@ export class LocalWriter {
   flush(): boolean {
     this.checkOpen();
     this.budget = this.options.budget;
-    if (this.openAt !== NONE && this.hasRooms) this.enterSpans();
+    const { headroom, tailroom } = this.options;
+    if (this.openAt !== NONE && headroom + tailroom > 0) this.enterSpans();
     const complete = this.spans.isEmpty ? this.cutRegion() : this.settle();
     this.isHeldUp = this.options.policy !== 'manual' && !this.spans.isEmpty;
     if (this.lane.hasNews && !this.lane.publish(this.flusher)) {
@@ -404,10 +404,6 @@ export class LocalWriter {
     return Math.max(end, Math.min(begin, this.limit));
   }
 
-  private get hasRooms(): boolean {
-    return this.options.headroom + this.options.tailroom > 0;
-  }
-
   /** Puts a fresh buffer in place of the full one. False: not now, nothing is lost. */
   private switchBuffer(): boolean {
     if (this.isIdle && this.bufferId !== NO_BUFFER) {
@@ -455,7 +451,6 @@ export class LocalWriter {
     return true;
   }
 
-  /** True if the buffer holds nothing that is reserved or not yet handed on. */
   private get isIdle(): boolean {
     return this.openAt === NONE && this.spans.isEmpty && this.committed === this.regionBegin;
   }
@@ -496,10 +491,6 @@ export class LocalWriter {
     checkInteger('length', length, 0, reserved);
     this.spans.commit(offset, length);
     this.afterEnd();
-  }
-
-  private isOpen(offset: number): boolean {
-    return (offset === this.openAt && offset !== NONE) || this.spans.lengthOf(offset) >= 0;
   }
 
   private checkOpen(): void {

@@ -287,18 +287,23 @@ export class SharedWriter {
     checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
+    const length = end - begin;
+    let before: number;
     try {
       copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
-      this.commit(at, end - begin);
+      // SYNC(entry): as commit() does.
+      before = exchange(this.words, this.openEntry, this.committedMark | length);
     } catch (error) {
       // Without a call, which might throw again. What it held up goes with the next commit.
-      if (at === this.openAt) {
-        this.words[this.openEntry] = ENTRY_ABORTED;
-        this.openAt = NONE;
-        this.budget = -1;
-      }
+      this.words[this.openEntry] = ENTRY_ABORTED;
+      this.openAt = -1;
+      this.budget = -1;
       throw error;
     }
+    this.openAt = -1;
+    const left = this.budget - (this.countsBytes ? length : 1);
+    this.budget = left;
+    if (left < 0 || (before & this.heldUpMark) !== 0) this.spend();
     return true;
   }
 

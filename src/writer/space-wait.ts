@@ -26,7 +26,7 @@ interface Caller {
 
 /** One writer's queue of callers that wait for space. */
 export class SpaceWait {
-  readonly #pool: BufferPool;
+  readonly pool: BufferPool;
   readonly #lane: Lane;
   /** Hands over what is buffered, so that the receiver can make room at all. */
   readonly #flush: () => boolean;
@@ -43,21 +43,21 @@ export class SpaceWait {
   #acquiring: AbortController | undefined;
 
   constructor(flusher: WriteFlusher, lane: Lane, flush: () => boolean) {
-    this.#pool = flusher.pool;
+    this.pool = flusher.pool;
     this.#lane = lane;
     this.#flush = flush;
   }
 
   /** A buffer for the writer, if one is free; it stays {@link atHand} until it is put to use. */
   tryAcquire(): BufferId {
-    if (this.atHand === NO_BUFFER) this.atHand = this.#spares.pop() ?? this.#pool.tryAcquire();
+    if (this.atHand === NO_BUFFER) this.atHand = this.#spares.pop() ?? this.pool.tryAcquire();
     return this.atHand;
   }
 
   /** Gives back the buffer at hand. */
   dropAtHand(): void {
     if (this.atHand === NO_BUFFER) return;
-    this.#pool.release(this.atHand);
+    this.pool.release(this.atHand);
     this.atHand = NO_BUFFER;
   }
 
@@ -84,7 +84,7 @@ export class SpaceWait {
   #enqueue(caller: Caller): void {
     if (this.#callers.length === 0) {
       this.#ticking = startTicking(SWEEP_MS, this.#serve);
-      this.#pool.doorbell.listen(this.#serve);
+      this.pool.doorbell.listen(this.#serve);
     }
     this.#callers.push(caller);
     this.#serve();
@@ -126,7 +126,7 @@ export class SpaceWait {
     if (this.#acquiring !== undefined) return;
     const acquiring = new AbortController();
     this.#acquiring = acquiring;
-    this.#pool.acquire({ signal: acquiring.signal }).then(
+    this.pool.acquire({ signal: acquiring.signal }).then(
       (id) => {
         if (this.#acquiring === acquiring) this.#acquiring = undefined;
         this.#spares.push(id);
@@ -144,11 +144,11 @@ export class SpaceWait {
   #rest(): void {
     stopTimer(this.#ticking);
     this.#ticking = undefined;
-    this.#pool.doorbell.ignore(this.#serve);
+    this.pool.doorbell.ignore(this.#serve);
     const acquiring = this.#acquiring;
     this.#acquiring = undefined;
     acquiring?.abort();
-    for (const id of this.#spares.splice(0)) this.#pool.release(id);
+    for (const id of this.#spares.splice(0)) this.pool.release(id);
   }
 
   /** A caller gives up. */

@@ -17,13 +17,12 @@ export class SpanSettling {
   readonly #hasRooms: boolean;
 
   constructor(
-    pool: BufferPool,
     lane: Lane,
     spans: SpanQueue,
     waiting: SpaceWait,
     { headroom, tailroom }: ResolvedWriterOptions,
   ) {
-    this.#pool = pool;
+    this.#pool = waiting.pool;
     this.#lane = lane;
     this.#spans = spans;
     this.#waiting = waiting;
