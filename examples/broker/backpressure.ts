@@ -12,7 +12,7 @@
  * the reserve is congested, too, as if its own limit were reached. Many slow clients make that
  * share small by themselves: a hundred of them leave a hundredth of the rest free, and the reserve
  * (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998). One buffer is anybody's at any time;
- * the pool has that many. What is waiting is looked at whenever some bytes have been written.
+ * the pool has that many. What is waiting is looked at whenever some work has been done.
  *
  * **If the pool has no buffer left all the same**, for `stallMs`, then everybody who has more
  * waiting than the share is cut off at once, without time to read the rest; if that is nobody, as
@@ -20,7 +20,7 @@
  */
 
 import { type BufferPool, NO_BUFFER } from 'busbar/pool';
-import type { FairShare } from './fair-share.ts';
+import { type FairShare, UNIT_BYTES } from './fair-share.ts';
 
 /** Whoever may have to wait for room. */
 export interface Waiter {
@@ -51,8 +51,8 @@ export interface Elsewhere {
 
 /** This part of the pool is for clients that take what they are sent. */
 const RESERVE_PART = 8;
-/** What waits is looked at each time that so small a part of the pool has been written. */
-const LOOK_PART = 64;
+/** What waits is looked at each time that so small a part of the pool may have been written. */
+const LOOK_PART = 16;
 /** While somebody is over the share, it is looked at so often at least, in milliseconds. */
 const LOOK_MS = 5;
 
@@ -70,9 +70,6 @@ export class Backpressure {
   readonly #closed: AbortController = new AbortController();
 
   readonly #reserveCount: number;
-  readonly #lookBytes: number;
-  /** Written since the last look. */
-  #unseenBytes: number = 0;
   /** How much may wait for one client. */
   #shareBytes: number = 0;
   #isTight: boolean = false;
@@ -95,18 +92,13 @@ export class Backpressure {
     this.#clock = clock;
     this.#share = share;
     this.#reserveCount = Math.ceil(pool.bufferCount / RESERVE_PART);
-    this.#lookBytes = Math.max(1, Math.floor(pool.bufferCount / LOOK_PART)) * pool.bufferSize;
+    share.onWorkUnits = Math.ceil((pool.bufferCount * pool.bufferSize) / LOOK_PART / UNIT_BYTES);
+    share.onWork = () => this.look();
   }
 
   /** How many wait, for room or for their turn. */
   get blockedCount(): number {
     return this.#blocked.size + this.#share.queueLength;
-  }
-
-  /** So many bytes were written to somebody. */
-  wrote(bytes: number): void {
-    this.#unseenBytes += bytes;
-    if (this.#unseenBytes >= this.#lookBytes) this.look();
   }
 
   /** Its writer said "not now", or it is over its share. */
@@ -153,7 +145,6 @@ export class Backpressure {
 
   /** Looks who has more waiting than the share. **Cost** the clients and the pool's buffers. */
   look(): void {
-    this.#unseenBytes = 0;
     const { bufferSize } = this.#pool;
     const { freeShared, freeCached } = this.#pool.stats();
     const room = freeShared + freeCached - this.#reserveCount;

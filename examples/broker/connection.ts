@@ -8,6 +8,7 @@ import type { LocalWriter } from 'busbar/writer';
 import type { Backpressure, Participant } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
+import type { FairShare } from './fair-share.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
@@ -67,6 +68,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   readonly #codec: ProtocolCodec;
   readonly #framer: Framer;
   readonly #writer: LocalWriter;
+  readonly #share: FairShare;
   readonly #bytes: Bytes;
   readonly #subscriptions: ClientSubscriptions<Connection>;
   /** Copies of two of `options`, for the hot path. */
@@ -98,6 +100,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     this.#codec = link.framer.codec as ProtocolCodec;
     this.#framer = link.framer;
     this.#writer = link.writer;
+    this.#share = core.router.share;
     this.#bytes = core.pool.bytes;
     this.#publication = new Publication(core, this);
     this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
@@ -111,7 +114,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     const framer = this.#framer;
     const { mesh } = this.#core;
     this.#wasActive = true;
-    this.#core.router.share.begin();
+    this.#share.begin();
     while (!this.isClosing && (this.#isBlocked || framer.next())) {
       this.#isBlocked = !this.#carryOut();
       if (this.#isBlocked) {
@@ -234,7 +237,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     try {
       const at = this.isOverShare ? NOT_NOW : this.#writer.tryReserve(length);
       if (at < 0) this.#core.backpressure.noRoom(this);
-      else this.#core.backpressure.wrote(length);
       return at;
     } catch (error) {
       if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
@@ -250,7 +252,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
    */
   #carryOut(): boolean {
     const codec = this.#codec;
-    if (!this.#core.router.share.tryStep()) return false;
     if (!this.isAuthorized && codec.op !== protocol.OP_CONNECT) {
       this.cutOff('Authorization Violation');
       return true;
@@ -260,11 +261,11 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       case protocol.OP_HPUB:
         return this.#publication.publish();
       case protocol.OP_SUB:
-        return this.#subscribe();
+        return this.#share.tryStep() && this.#subscribe();
       case protocol.OP_UNSUB:
-        return this.#unsubscribeOrLimit();
+        return this.#share.tryStep() && this.#unsubscribeOrLimit();
       case protocol.OP_PING:
-        return this.#isDoneEverywhere() && this.say(PONG);
+        return this.#share.tryStep() && this.#isDoneEverywhere() && this.say(PONG);
       case protocol.OP_PONG:
         this.#pingsOut = 0;
         return true;

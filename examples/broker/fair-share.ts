@@ -7,21 +7,22 @@
  * subscribers, it stops where it is and queues up; all who queue share two quanta in each turn of
  * the event loop, first come, first served. Between turns everybody else is served.
  *
- * Work is counted, not timed: one *unit* is about 100 ns, the delivery of a small message.
+ * Work is counted, not timed: one *unit* is about 50 ns, the delivery of a small message.
  */
 
 import type { Waiter } from './backpressure.ts';
 
 /** About 1.6 ms. */
-export const QUANTUM_UNITS: number = 16 * 1024;
+export const QUANTUM_UNITS: number = 32 * 1024;
 /** For all who queue, in one turn. */
 const TURN_UNITS = 2 * QUANTUM_UNITS;
 /** Whoever is let on has done this much at least. */
-const TURN_UNITS_MIN = 16;
+const TURN_UNITS_MIN = 32;
 /** Bytes that are copied in one unit. */
-const UNIT_BYTES_LOG2 = 9;
+const UNIT_BYTES_LOG2 = 8;
+export const UNIT_BYTES: number = 1 << UNIT_BYTES_LOG2;
 /** To subscribe or to unsubscribe: about 2 µs. */
-export const CHANGE_UNITS = 20;
+export const CHANGE_UNITS = 40;
 
 /** What it takes to deliver a message of so many bytes once. */
 export function deliveryUnits(bytes: number): number {
@@ -31,6 +32,10 @@ export function deliveryUnits(bytes: number): number {
 export class FairShare {
   /** What is left of the quantum. Whoever works takes it down, if need be below 0. */
   units: number = QUANTUM_UNITS;
+  /** Called when so much work has been done, by all together, since it was called last. */
+  onWork: () => void = () => {};
+  onWorkUnits: number = Number.POSITIVE_INFINITY;
+  #worked: number = 0;
   readonly #schedule: (run: () => void) => void;
   readonly #queue: Set<Waiter> = new Set();
   #isScheduled: boolean = false;
@@ -48,7 +53,11 @@ export class FairShare {
 
   /** Somebody begins, with a full quantum. */
   begin(): void {
+    this.#worked += QUANTUM_UNITS - this.units;
     this.units = QUANTUM_UNITS;
+    if (this.#worked < this.onWorkUnits) return;
+    this.#worked = 0;
+    this.onWork();
   }
 
   /** Whether whoever works must stop and queue up. */
@@ -61,6 +70,11 @@ export class FairShare {
     if (this.units <= 0) return false;
     this.units--;
     return true;
+  }
+
+  /** How often something that takes so many units may be done, the last time in part on credit. */
+  countOf(units: number): number {
+    return Math.max(0, Math.ceil(this.units / units));
   }
 
   /** Queues up: `proceed` is called when it is its turn, in another turn of the event loop. */

@@ -237,9 +237,7 @@ export class InLane<S extends Subscriber> implements Waiter {
   #goOnInRegion(): boolean {
     const { bytes } = this.#pool;
     const end = this.#end;
-    const { share } = this.#core.router;
     while (this.#at < end) {
-      if (!share.tryStep()) return false;
       const next = bytes[this.#at] < MESSAGE_MIN ? this.#follow(this.#at) : this.#deliver();
       if (next < 0) return false;
       this.#at = next;
@@ -262,6 +260,9 @@ export class InLane<S extends Subscriber> implements Waiter {
       if (!isMessage || begin + length > this.#end) throw new Error('no message in the lane');
       message.set(codec, codec.op === OP_HPUB, begin, begin + length);
       if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) {
+        // Seen again it is a repeated subject, of which nothing is known yet.
+        this.#foundStamp = -1;
+        if (!router.share.tryStep()) return -1;
         const { subjectBegin, subjectEnd, subjectHash } = codec;
         this.#found = router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
         this.#foundStamp = this.#found.stamp;

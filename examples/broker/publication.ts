@@ -107,8 +107,9 @@ export class Publication {
       this.#isConfirmed = true;
     }
     const router = this.#router;
-    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) this.#find(begin);
-    if (!router.mayBegin(this.#found)) return NOT_NOW;
+    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) {
+      if (!this.#find(begin)) return NOT_NOW;
+    }
     if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
     else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;
     this.#core.counters.messagesIn++;
@@ -126,10 +127,14 @@ export class Publication {
     return taken;
   }
 
-  #find(begin: number): void {
+  /** False: it is others' turn, or too many of them are being delivered for this one to begin. */
+  #find(begin: number): boolean {
     const { subjectBegin, subjectEnd, subjectHash } = this.#codec;
-    this.#found = this.#router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
-    this.#foundStamp = this.#found.stamp;
+    const router = this.#router;
+    if (!router.share.tryStep()) return false;
+    this.#found = router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
+    this.#foundStamp = router.isCrowded ? -1 : this.#found.stamp;
+    return !router.isCrowded || router.mayBegin(this.#found);
   }
 
   #isLiteral(begin: number): boolean {

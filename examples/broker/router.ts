@@ -67,12 +67,17 @@ export class Router<S extends Subscriber> {
   }
 
   /**
-   * Whether a message for those who were found may begin. Each that has been delivered in part
-   * holds a list of whom it is still to reach; when all together are long, no other one with a long
-   * list begins, until those before it have gone, or their slow subscribers have been cut off.
+   * Each message that has been delivered in part holds a list of whom it is still to reach. When
+   * all together are long, no other one with a long list begins, until those before it have gone,
+   * or their slow subscribers have been cut off.
    */
+  get isCrowded(): boolean {
+    return this.#pinnedCount > PINNED_COUNT_MAX;
+  }
+
+  /** Whether a message for those who were found may begin all the same. */
   mayBegin(found: MatchSet<S>): boolean {
-    return this.#pinnedCount <= PINNED_COUNT_MAX || found.weight <= SMALL_WEIGHT;
+    return found.weight <= SMALL_WEIGHT;
   }
 
   /** A remainder is not gone on with. */
@@ -97,15 +102,17 @@ export class Router<S extends Subscriber> {
     const { share } = this;
     const units = deliveryUnits(message.end - message.begin);
     const { plain, plainCount } = found;
+    // As many as the quantum has room for; counted once, not in each round.
+    const plainEnd = share.units < plainCount * units ? share.countOf(units) : plainCount;
     let taken = 0;
-    for (let i = 0; i < plainCount; i++) {
-      if (share.units <= 0) return this.#postpone(found, i, 0, taken);
+    for (let i = 0; i < plainEnd; i++) {
       const subscription = plain[i];
       const answer = subscription.owner.offer(message, subscription, from);
       if (answer === NOT_NOW) return this.#postpone(found, i, 0, taken);
-      share.units -= units;
       taken += answer;
     }
+    share.units -= plainEnd * units;
+    if (plainEnd < plainCount) return this.#postpone(found, plainEnd, 0, taken);
     for (let i = 0; i < found.groupCount; i++) {
       if (share.units <= 0) return this.#postpone(found, plainCount, i, taken);
       const answer = this.#offerToGroup(message, found.groups[i], from);
@@ -129,21 +136,18 @@ export class Router<S extends Subscriber> {
   ): number {
     if (groups.length > 0 || !plain) return this.#routeToGroups(message, found, plain, groups);
     const { share } = this;
+    const { plainCount, plain: subscriptions } = found;
     const units = deliveryUnits(message.end - message.begin);
+    const plainEnd = share.units < plainCount * units ? share.countOf(units) : plainCount;
     let taken = 0;
-    for (let i = 0; i < found.plainCount; i++) {
-      const subscription = found.plain[i];
-      const answer =
-        share.units <= 0 ? NOT_NOW : subscription.owner.offer(message, subscription, undefined);
-      if (answer === NOT_NOW) {
-        const remainder = new Remainder<S>(taken);
-        remainder.pinPlain(found, i);
-        return this.#leave(remainder);
-      }
-      share.units -= units;
+    for (let i = 0; i < plainEnd; i++) {
+      const subscription = subscriptions[i];
+      const answer = subscription.owner.offer(message, subscription, undefined);
+      if (answer === NOT_NOW) return this.#postponeHere(found, i, taken);
       taken += answer;
     }
-    return taken;
+    share.units -= plainEnd * units;
+    return plainEnd < plainCount ? this.#postponeHere(found, plainEnd, taken) : taken;
   }
 
   /** Goes on where {@link route} or this had to stop; same answers. */
@@ -326,8 +330,17 @@ export class Router<S extends Subscriber> {
     return this.#leave(remainder);
   }
 
+  #postponeHere(found: MatchSet<S>, plainBegin: number, taken: number): number {
+    const remainder = new Remainder<S>(taken);
+    remainder.pinPlain(found, plainBegin);
+    return this.#leave(remainder);
+  }
+
   #leave(remainder: Remainder<S>): number {
+    const wasCrowded = this.isCrowded;
     this.#pinnedCount += remainder.weight;
+    // Whoever publishes asks anew whom to reach, and is told to wait.
+    if (this.isCrowded && !wasCrowded) this.index.generation++;
     this.remainder = remainder;
     return NOT_NOW;
   }
