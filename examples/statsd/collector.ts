@@ -6,6 +6,7 @@ import { UdpLink } from 'busbar/link';
 import { native, topology } from 'busbar/native';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
+import { AS_THEY_CAME, type Naming } from './naming.ts';
 import { Aggregate, type Report } from './report.ts';
 import { readSnapshot, roundOf, type SnapshotReader, writeOrder } from './snapshot.ts';
 
@@ -22,6 +23,8 @@ export interface CollectorOptions {
   readonly receiveBytes: number;
   /** Of timers, in percent. */
   readonly percentiles: readonly number[];
+  /** Which names and tags are one metric. Default: those that are the same. */
+  readonly naming?: Naming;
   /** A gauge that was not heard of for so many seconds is forgotten. */
   readonly gaugeTtlSeconds: number;
   /** What executors run. Default: the module `collector.worker.js` beside the program. */
@@ -78,10 +81,10 @@ export class Collector {
     port: number,
     alone: string,
   ) {
-    const { percentiles, entriesMax, gaugeTtlSeconds } = options;
+    const { percentiles, entriesMax, gaugeTtlSeconds, naming = AS_THEY_CAME } = options;
     this.#pool = pool;
     this.#group = group;
-    this.#aggregate = new Aggregate(pool, percentiles, entriesMax, gaugeTtlSeconds * 1000);
+    this.#aggregate = new Aggregate(pool, percentiles, naming, entriesMax, gaugeTtlSeconds * 1000);
     this.#readers = Array(group.count).fill(undefined);
     this.port = port;
     this.count = group.count;

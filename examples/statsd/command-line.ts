@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util';
 import type { CollectorOptions } from './collector.ts';
 import { FORMATS, type Format } from './formats.ts';
+import { AS_THEY_CAME, FOR_GRAPHITE } from './naming.ts';
 
 /** What the command line asks for. */
 export interface Command {
@@ -35,16 +36,21 @@ Usage: npm run example:statsd -- [options]
   --prefix NAME         what names begin with, for graphite (stats)
   --percentiles LIST    of timers (50,90,99), each to 1 percent of its value
   --max-entries N       what each thread keeps in one interval: metrics with their tags, values of
-                        sets, buckets of timers (100000; 140 bytes each, names included, twice).
+                        sets, buckets of timers (100000; 150 bytes each, names included, twice).
                         What finds no room is refused and counted.
   --gauge-ttl SECONDS   forget gauges that nobody has mentioned for so long (3600)
   --receive-buffer BYTES  what may wait in each socket (4m; the system may grant less)
   --help                this text
 
-Lines, as many in a datagram as fit, with line feeds between them:
+Lines, as many in a datagram as fit, with line feeds (or CR LF) between them:
 
   name:value|type[|@rate][|#tag,tag:value]   type: c counter, g gauge (+ or - before the value: a
                         change), ms h d timer, s set. Values may be packed: name:1:2:3|ms
+
+For graphite, names and tags are one metric if they become the same there: spaces become _,
+slashes -, other characters but letters, digits, _, - and dots go away; a tag without a value is
+true, one called name is name_, and of a tag that comes twice the values are joined by a comma.
+A sum that runs beyond the largest number stands there.
 
 What is malformed is counted and left out. Reports go to the standard output, everything else to
 the standard error. Ctrl-C or SIGTERM: reads what has arrived, prints it, and ends.
@@ -85,6 +91,7 @@ export function readCommandLine(args: readonly string[]): Command {
         executors === undefined ? undefined : integer('--executors', executors, 1, EXECUTORS_MAX),
       entriesMax: integer('--max-entries', values['max-entries'], 1, ENTRIES_MAX),
       receiveBytes: bytes('--receive-buffer', values['receive-buffer'], 4096, 1024 * MIB),
+      naming: format === 'graphite' ? FOR_GRAPHITE : AS_THEY_CAME,
       percentiles: values.percentiles.split(',').map((p) => number('--percentiles', p, 0, 100)),
       gaugeTtlSeconds: number('--gauge-ttl', values['gauge-ttl'], 0, 366 * DAY_SECONDS),
     },

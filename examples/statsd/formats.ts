@@ -2,6 +2,7 @@
 /** Example statsd: reports as text for people, as lines of JSON, or as Graphite reads them. */
 
 import Table from 'cli-table3';
+import { FOR_GRAPHITE } from './naming.ts';
 import type { Metric, Report } from './report.ts';
 
 export type Format = 'text' | 'json' | 'graphite';
@@ -55,14 +56,18 @@ function short(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
 }
 
-/** `name;tag=value 1 1700000000`, a line for each number. */
+/** `name;tag=value 1 1700000000`, a line for each number. Names are made by {@link FOR_GRAPHITE}. */
 function graphite(report: Report, prefix: string): string {
   const seconds = Math.floor(report.timeMs / 1000);
   const lines: string[] = [];
   const add = (group: string, metric: Metric, numbers: Readonly<Record<string, number>>): void => {
-    const tags = metric.tags.map(graphiteTag).join('');
+    const tags = FOR_GRAPHITE.tags(metric.tags)
+      .map((tag) => `;${tag.replace(':', '=')}`)
+      .join('');
     for (const [key, value] of Object.entries(numbers)) {
-      const name = [prefix, group, graphiteName(metric.name), key].filter((part) => part !== '');
+      const name = [prefix, group, FOR_GRAPHITE.name(metric.name), key].filter(
+        (part) => part !== '',
+      );
       lines.push(`${name.join('.')}${tags} ${value} ${seconds}\n`);
     }
   };
@@ -78,20 +83,4 @@ function graphite(report: Report, prefix: string): string {
   const { collector } = report;
   add('statsd', { name: 'collector', tags: [] }, { ...collector });
   return lines.join('');
-}
-
-/** Graphite's names have neither spaces nor slashes, nor what ends them. */
-function graphiteName(name: string): string {
-  return name
-    .replace(/\s+/g, '_')
-    .replace(/\//g, '-')
-    .replace(/[^\w.-]/g, '');
-}
-
-/** `a:b` is a tag `a` with the value `b`; Graphite has no tags without a value. */
-function graphiteTag(tag: string): string {
-  const colon = tag.indexOf(':');
-  const name = colon < 0 ? tag : tag.slice(0, colon);
-  const value = colon < 0 ? 'true' : tag.slice(colon + 1);
-  return `;${name.replace(/[;!^= ]/g, '_')}=${value.replace(/[; ~]/g, '_') || 'none'}`;
 }

@@ -6,6 +6,7 @@ import { MetricTable } from './metric-table.ts';
 import { emptyTally, type Tally } from './snapshot.ts';
 
 const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 
 /** What was gathered in one interval. */
 export interface Harvest {
@@ -29,7 +30,10 @@ export class Gatherer {
     this.#spare = new MetricTable(capacity, seed);
   }
 
-  /** Takes a datagram: `bytes[begin, end)`. Lines end where it ends or at a line feed. */
+  /**
+   * Takes a datagram: `bytes[begin, end)`. Lines end where it ends or at a line feed; a
+   * carriage return before that belongs to the line's end.
+   */
   take(bytes: Bytes, begin: number, end: number): void {
     const nowMs = this.#clock();
     const table = this.#table;
@@ -39,9 +43,11 @@ export class Gatherer {
     for (let at = begin; at < end; ) {
       let lineEnd = at;
       while (lineEnd < end && bytes[lineEnd] !== LINE_FEED) lineEnd++;
-      if (lineEnd > at) {
+      const textEnd =
+        lineEnd > at && bytes[lineEnd - 1] === CARRIAGE_RETURN ? lineEnd - 1 : lineEnd;
+      if (textEnd > at) {
         tally.lines++;
-        const outcome = parser.parse(bytes, at, lineEnd);
+        const outcome = parser.parse(bytes, at, textEnd);
         if (outcome === MALFORMED) tally.malformed++;
         else if (outcome === IGNORED) tally.ignored++;
         else table.add(parser, bytes, nowMs);

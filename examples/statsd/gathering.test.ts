@@ -5,7 +5,9 @@ import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { arbitrarySeed, Random } from '../../src/base/random.ts';
 import { ACCURACY, bucketOf, middleOf } from './buckets.ts';
+import { format } from './formats.ts';
 import { Gatherer } from './gatherer.ts';
+import { AS_THEY_CAME, FOR_GRAPHITE, type Naming } from './naming.ts';
 import { Aggregate, type Report } from './report.ts';
 import { readSnapshot, writeEnd, writeRecords } from './snapshot.ts';
 
@@ -24,8 +26,13 @@ class Bench {
   readonly gatherers: Gatherer[];
   #round: number = 0;
 
-  constructor(executors: number, capacity: number, gaugeTtlMs: number = 1e9) {
-    this.aggregate = new Aggregate(pool, PERCENTILES, capacity, gaugeTtlMs);
+  constructor(
+    executors: number,
+    capacity: number,
+    gaugeTtlMs: number = 1e9,
+    naming: Naming = AS_THEY_CAME,
+  ) {
+    this.aggregate = new Aggregate(pool, PERCENTILES, naming, capacity, gaugeTtlMs);
     const clock = (): number => this.nowMs;
     this.gatherers = Array.from({ length: executors }, (_, i) => new Gatherer(capacity, i, clock));
   }
@@ -260,3 +267,73 @@ function nearestRank(list: readonly { value: number; weight: number }[], rank: n
   }
   return Number.NaN;
 }
+
+test('a line may end in CR LF, and a datagram in half of it', () => {
+  const bench = new Bench(1, 100);
+  for (const text of ['a:1|c\r\n', 'b:2|c\r\nd:3|g\r\n\r\n', 'e:5|ms|@0.5|#x:y\r', '\r\n', '\r']) {
+    bench.say(0, text);
+  }
+  const { counters, gauges, timers, collector } = bench.flush();
+  expect([...counters, ...gauges, ...timers].map(({ name }) => name)).toEqual(['a', 'b', 'd', 'e']);
+  expect(timers[0].tags).toEqual(['x:y']);
+  expect(collector).toMatchObject({ lines: 4, malformed: 0 });
+  bench.say(0, 'a\r:1|c\na:1|c\r\r\n');
+  expect(bench.flush().collector.malformed).toBe(2);
+});
+
+test.each([
+  ['nanoseconds', [1e9 + 1, 1e9 + 2, 1e9 + 3], Math.sqrt(2 / 3)],
+  ['times of day', [1.7e12, 1.7e12 + 500, 1.7e12 + 1000], Math.sqrt(2 / 3) * 500],
+  ['huge ones', [1e200, 3e200], 1e200],
+  ['the ends of all numbers', [-1.7e308, 1.7e308], 1.7e308],
+  ['equal ones', [0.1, 0.1, 0.1], 0],
+])('the deviation of values that are large and close is right: %s', (_, values, deviation) => {
+  const bench = new Bench(2, 100);
+  for (const [i, value] of values.entries()) bench.say(i % 2, `t:${value}|h`);
+  const [apart] = bench.flush().timers;
+  expect(apart.deviation / deviation || 1).toBeCloseTo(1, 9);
+  bench.say(0, `t:${values.join(':')}|h`);
+  const [together] = bench.flush().timers;
+  expect(together.deviation / deviation || 1).toBeCloseTo(1, 9);
+  expect(Number.isFinite(together.sum) && Number.isFinite(together.mean)).toBe(true);
+});
+
+test('a sampled value counts in the deviation as often as it stands for', () => {
+  const bench = new Bench(1, 100);
+  bench.say(0, 't:1|h|@0.25\nt:5|h');
+  const [timer] = bench.flush().timers;
+  expect([timer.count, timer.mean, timer.deviation]).toEqual([5, 1.8, expect.closeTo(1.6, 12)]);
+});
+
+test('what would have one name in Graphite is one metric, and nothing is lost', () => {
+  const bench = new Bench(2, 100, 1e9, FOR_GRAPHITE);
+  bench.say(0, 'glork:1|c\na b:1|c\n☃:4|c\nx:1|c|#:v\ny:1|c|#name:n\nz:1|c|#role:web,role:api');
+  bench.say(1, 'gl+ork:2|c\na_b:2|c\nz:2|c|#role:api,role:web\n.dots..:1|c\nv:1|c|#a,b:,c:~x');
+  bench.say(0, 't+:1|ms\ns/:1|s\ng+:1|g\ninf:1e308|c\ninf:1e308|c\nnan:-1e308|c|@0.5');
+  bench.say(1, 't:3|ms\ns-:2|s\ng:2|g\ninf:1e308|c\nnan:1e308|c|@0.5');
+  const report = bench.flush();
+  expect(report.timers).toMatchObject([
+    { name: 't', count: 2, sum: 4, deviation: expect.closeTo(1, 12) },
+  ]);
+  expect(report.sets).toMatchObject([{ name: 's-', count: 2 }]);
+  expect(report.gauges).toMatchObject([{ name: 'g', value: 2 }]);
+  const lines = format(report, 'graphite', 'stats').trim().split('\n');
+  const counts = lines.filter((line) => /counters.*count/.test(line)).map((line) => line.slice(15));
+  const at = Math.floor(report.timeMs / 1000);
+  expect(counts).toEqual(
+    [
+      ['_.count', 4],
+      ['_.dots._._.count', 1],
+      ['a_b.count', 3],
+      ['glork.count', 3],
+      ['inf.count', Number.MAX_VALUE],
+      ['nan.count', 0],
+      ['v.count;a=true;b=none;c=_x', 1],
+      ['x.count;_=v', 1],
+      ['y.count;name_=n', 1],
+      ['z.count;role=api,web', 3],
+    ].map(([series, value]) => `${series} ${value} ${at}`),
+  );
+  const series = lines.map((line) => line.split(' ')[0]);
+  expect(new Set(series).size).toBe(series.length);
+});

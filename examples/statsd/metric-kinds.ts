@@ -25,11 +25,12 @@ export const LEVEL = 0;
 export const SET_AT = 1;
 /** Timer: how many values, those left out by sampling included. */
 export const WEIGHT = 1;
-/** Timer: the sum of the squares. */
-export const SQUARES = 2;
-export const LEAST = 3;
-export const MOST = 4;
-export const NUMBERS_MAX = 5;
+/** Timer: the values' mean and deviation; see moments.ts. */
+export const MEAN = 2;
+export const DEVIATION = 3;
+export const LEAST = 4;
+export const MOST = 5;
+export const NUMBERS_MAX = 6;
 
 /** How many numbers an entry of each kind has. */
 export const NUMBERS: readonly number[] = [1, 2, NUMBERS_MAX, 0, 0, 1];

@@ -6,19 +6,23 @@ import { middleOf } from './buckets.ts';
 import {
   BUCKET,
   COUNTER,
+  DEVIATION,
   GAUGE,
   type Kind,
   LEAST,
   LEVEL,
+  MEAN,
   MEMBER,
   MOST,
+  NUMBERS_MAX,
   SET,
   SET_AT,
-  SQUARES,
   SUM,
   TIMER,
   WEIGHT,
 } from './metric-kinds.ts';
+import { combine, finite } from './moments.ts';
+import type { Naming } from './naming.ts';
 import { addTally, emptyTally, type SnapshotReader, type Tally } from './snapshot.ts';
 
 /** A name and its tags, which are sorted. */
@@ -67,11 +71,8 @@ export interface Report {
 }
 
 interface Timer {
-  weight: number;
-  sum: number;
-  squares: number;
-  min: number;
-  max: number;
+  /** As in a table. */
+  readonly numbers: Float64Array;
   readonly buckets: Map<number, number>;
 }
 
@@ -89,7 +90,7 @@ interface Level {
   seenMs: number;
 }
 
-/** Separates the name from the tags in a key; neither has it. */
+/** Separates the name and the tags in a key; none of them has it. */
 const BETWEEN = '\n';
 
 /**
@@ -102,6 +103,7 @@ const BETWEEN = '\n';
 export class Aggregate {
   readonly #pool: BufferPool;
   readonly #percentiles: readonly number[];
+  readonly #naming: Naming;
   readonly #gaugesMax: number;
   readonly #gaugeTtlMs: number;
   readonly #levels: Map<string, Level> = new Map();
@@ -115,11 +117,13 @@ export class Aggregate {
   constructor(
     pool: BufferPool,
     percentiles: readonly number[],
+    naming: Naming,
     gaugesMax: number,
     gaugeTtlMs: number,
   ) {
     this.#pool = pool;
     this.#percentiles = percentiles;
+    this.#naming = naming;
     this.#gaugesMax = gaugesMax;
     this.#gaugeTtlMs = gaugeTtlMs;
   }
@@ -134,11 +138,11 @@ export class Aggregate {
           sets.get(parent)?.add(this.#text('latin1', begin, end));
         } else if (kind === BUCKET) {
           const buckets = timers.get(parent)?.buckets;
-          buckets?.set(mark, (buckets.get(mark) ?? 0) + numbers[SUM]);
+          buckets?.set(mark, finite((buckets.get(mark) ?? 0) + numbers[SUM]));
         } else {
           const key = this.#key(begin, begin + mark, end);
           if (kind === COUNTER) {
-            this.#counters.set(key, (this.#counters.get(key) ?? 0) + numbers[SUM]);
+            this.#counters.set(key, finite((this.#counters.get(key) ?? 0) + numbers[SUM]));
           } else if (kind === GAUGE) {
             this.#addGauge(key, numbers);
           } else if (kind === SET) {
@@ -158,20 +162,20 @@ export class Aggregate {
   /** Makes a report of what has come since the last one. */
   report(timeMs: number, seconds: number): Report {
     this.#settleGauges(timeMs);
-    const rate = (value: number): number => value / seconds;
+    const rate = (value: number): number => finite(value / seconds);
     const report: Report = {
       timeMs,
       seconds,
       counters: listOf(this.#counters, (value) => ({ value, rate: rate(value) })),
       gauges: listOf(this.#levels, ({ value }) => ({ value })),
       timers: listOf(this.#timers, (timer) => ({
-        count: timer.weight,
-        rate: rate(timer.weight),
-        sum: timer.sum,
-        min: timer.min,
-        max: timer.max,
-        mean: timer.sum / timer.weight,
-        deviation: deviationOf(timer),
+        count: timer.numbers[WEIGHT],
+        rate: rate(timer.numbers[WEIGHT]),
+        sum: timer.numbers[SUM],
+        min: timer.numbers[LEAST],
+        max: timer.numbers[MOST],
+        mean: meanOf(timer),
+        deviation: timer.numbers[DEVIATION],
         percentiles: percentilesOf(timer, this.#percentiles),
       })),
       sets: listOf(this.#sets, (members) => ({ count: members.size })),
@@ -188,7 +192,7 @@ export class Aggregate {
     const news = getOrAdd(this.#news, key, () => ({ setAtMs: 0, level: 0, change: 0 }));
     const setAtMs = numbers[SET_AT];
     if (setAtMs === 0) {
-      news.change += numbers[LEVEL];
+      news.change = finite(news.change + numbers[LEVEL]);
     } else if (setAtMs >= news.setAtMs) {
       news.setAtMs = setAtMs;
       news.level = numbers[LEVEL];
@@ -198,11 +202,11 @@ export class Aggregate {
   #addTimer(key: string, numbers: Float64Array): Timer {
     if (numbers[WEIGHT] === 0) return newTimer(); // all its values were refused
     const timer = getOrAdd(this.#timers, key, newTimer);
-    timer.weight += numbers[WEIGHT];
-    timer.sum += numbers[SUM];
-    timer.squares += numbers[SQUARES];
-    timer.min = Math.min(timer.min, numbers[LEAST]);
-    timer.max = Math.max(timer.max, numbers[MOST]);
+    const all = timer.numbers;
+    all[SUM] = finite(all[SUM] + numbers[SUM]);
+    combine(all, 0, numbers[WEIGHT], numbers[MEAN], numbers[DEVIATION]);
+    all[LEAST] = Math.min(all[LEAST], numbers[LEAST]);
+    all[MOST] = Math.max(all[MOST], numbers[MOST]);
     return timer;
   }
 
@@ -213,7 +217,7 @@ export class Aggregate {
       const base = setAtMs > 0 ? level : (levels.get(key)?.value ?? 0);
       // Again at the end: the first ones are those not heard of for the longest time.
       levels.delete(key);
-      levels.set(key, { value: base + change, seenMs: timeMs });
+      levels.set(key, { value: finite(base + change), seenMs: timeMs });
     }
     this.#news = new Map();
     for (const [key, { seenMs }] of levels) {
@@ -222,12 +226,11 @@ export class Aggregate {
     }
   }
 
-  /** Tags are a set: their order, and one given twice, make no difference. */
   #key(begin: number, nameEnd: number, end: number): string {
-    const name = this.#text('utf8', begin, nameEnd);
-    if (nameEnd === end) return name + BETWEEN;
+    const name = this.#naming.name(this.#text('utf8', begin, nameEnd));
+    if (nameEnd === end) return name;
     const tags = this.#text('utf8', nameEnd, end).split(',');
-    return name + BETWEEN + [...new Set(tags.filter((tag) => tag !== ''))].sort().join(',');
+    return [name, ...this.#naming.tags(tags.filter((tag) => tag !== ''))].join(BETWEEN);
   }
 
   #text(encoding: 'utf8' | 'latin1', begin: number, end: number): string {
@@ -240,7 +243,10 @@ function newSet(): Set<string> {
 }
 
 function newTimer(): Timer {
-  return { weight: 0, sum: 0, squares: 0, min: Infinity, max: -Infinity, buckets: new Map() };
+  const numbers = new Float64Array(NUMBERS_MAX);
+  numbers[LEAST] = Infinity;
+  numbers[MOST] = -Infinity;
+  return { numbers, buckets: new Map() };
 }
 
 function getOrAdd<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
@@ -257,13 +263,15 @@ function listOf<Value, Shown>(
   show: (value: Value) => Shown,
 ): (Metric & Shown)[] {
   return [...map.keys()].sort().map((key) => {
-    const [name, tags] = key.split(BETWEEN);
-    return { name, tags: tags === '' ? [] : tags.split(','), ...show(map.get(key) as Value) };
+    const [name, ...tags] = key.split(BETWEEN);
+    return { name, tags, ...show(map.get(key) as Value) };
   });
 }
 
-function deviationOf({ weight, sum, squares }: Timer): number {
-  return Math.sqrt(Math.max(0, squares / weight - (sum / weight) ** 2));
+/** By the sum, which is rounded less often, as long as it has not come to the end of numbers. */
+function meanOf({ numbers }: Timer): number {
+  const sum = numbers[SUM];
+  return Math.abs(sum) < Number.MAX_VALUE ? sum / numbers[WEIGHT] : numbers[MEAN];
 }
 
 /** Of a rank: what rounding may have added to it. */
@@ -274,11 +282,11 @@ function percentilesOf(timer: Timer, percents: readonly number[]): Record<string
   const buckets = [...timer.buckets].sort(([a], [b]) => a - b);
   const found: Record<string, number> = {};
   for (const percent of percents) {
-    let left = (percent / 100) * timer.weight * (1 - RANK_ERROR);
+    let left = (percent / 100) * timer.numbers[WEIGHT] * (1 - RANK_ERROR);
     let at = 0;
     while (at < buckets.length - 1 && buckets[at][1] < left) left -= buckets[at++][1];
     const value = middleOf(buckets[at][0]);
-    found[percent] = Math.min(timer.max, Math.max(timer.min, value));
+    found[percent] = Math.min(timer.numbers[MOST], Math.max(timer.numbers[LEAST], value));
   }
   return found;
 }
