@@ -78,7 +78,7 @@ function coverageTable(lines) {
     'schedules',
     'states',
   ];
-  return table([...titles, 'deaths', 'cut short', 'seconds'], rows);
+  return table([...titles, 'deaths', 'exceptions', 'cut short', 'known broken', 'seconds'], rows);
 }
 
 function groups(lines) {
@@ -89,7 +89,8 @@ function groups(lines) {
 
 function row(name, operations, lines) {
   const sum = (key) => count(lines.reduce((total, line) => total + line[key], 0));
-  const cut = lines.filter(({ complete }) => !complete).length;
+  const broken = lines.filter((line) => line.broken !== undefined).length;
+  const cut = lines.filter((line) => !line.complete && line.broken === undefined).length;
   return [
     name,
     operations,
@@ -99,7 +100,9 @@ function row(name, operations, lines) {
     sum('schedules'),
     sum('states'),
     sum('deaths'),
+    sum('exceptions'),
     cut === 0 ? '–' : cut,
+    broken === 0 ? '–' : broken,
     (lines.reduce((total, { ms }) => total + ms, 0) / 1000).toFixed(1),
   ];
 }

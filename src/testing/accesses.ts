@@ -45,6 +45,11 @@ export class SharedAccess {
     this.#machine = machine;
   }
 
+  /** A method of a shared view is called: `set`, `fill` and the like, not an element's access. */
+  call(): void {
+    this.#machine.calls();
+  }
+
   /** Any atomic access but waiting; returns the value before (a store: the new one). */
   atomic(op: number, cell: number, a: number, b: number): number {
     const machine = this.#machine;

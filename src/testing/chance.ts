@@ -5,7 +5,8 @@
  */
 
 import { Random } from '../base/random.ts';
-import type { Chooser, Machine } from './machine.ts';
+import type { Machine } from './machine.ts';
+import type { Chooser } from './machine-contract.ts';
 import { STOP } from './moment.ts';
 
 /**
@@ -25,6 +26,9 @@ export class ChanceChooser implements Chooser {
   #offers = 0;
   #offersGuess = 8;
   #dieAt = -1;
+  #calls = 0;
+  #callsGuess = 32;
+  #throwAt = -1;
   ended = false;
 
   constructor(machine: Machine, seed: number, changes: number) {
@@ -43,6 +47,8 @@ export class ChanceChooser implements Chooser {
     this.#offersGuess = Math.max(this.#offers, 1, this.#offersGuess >> 1);
     this.#steps = 0;
     this.#offers = 0;
+    this.#callsGuess = Math.max(this.#calls, 4, this.#callsGuess >> 1);
+    this.#calls = 0;
     this.#lowest = 0;
     this.#changeAt.clear();
     for (let i = 0; i < this.#changes; i++) this.#changeAt.add(random.below(this.#stepsGuess));
@@ -50,6 +56,7 @@ export class ChanceChooser implements Chooser {
       this.#priorities[thread] = 1 + random.below(1 << 20);
     }
     this.#dieAt = random.below(this.#offersGuess * 2);
+    if (machine.limits.exceptions > 0) this.#throwAt = random.below(this.#callsGuess);
     let transition = this.choose(-1);
     while (transition !== STOP) transition = machine.resume(transition);
   }
@@ -82,6 +89,12 @@ export class ChanceChooser implements Chooser {
 
   kill(_thread: number): boolean {
     return this.#offers++ === this.#dieAt;
+  }
+
+  throwAt(_thread: number): boolean {
+    if (this.#calls++ !== this.#throwAt) return false;
+    this.#throwAt += 1 + this.#random.below(8);
+    return true;
   }
 
   /** Waiting threads seldom time out: now and then, one that does overtakes everybody. */

@@ -10,8 +10,16 @@ import { Agent } from './agent.ts';
 import { ChanceChooser } from './chance.ts';
 import { Explorer } from './explorer.ts';
 import { drainMicrotasks, installGlobals } from './globals.ts';
-import { Machine, type MachineThread, messageOf } from './machine.ts';
-import { DEAD, G_KILLS, T_FINISHED, T_PUBLISHED, T_STATUS } from './machine-layout.ts';
+import { Machine } from './machine.ts';
+import type { MachineThread } from './machine-contract.ts';
+import {
+  DEAD,
+  G_EXCEPTIONS,
+  G_KILLS,
+  T_FINISHED,
+  T_PUBLISHED,
+  T_STATUS,
+} from './machine-layout.ts';
 import { CELL_RACY } from './memory.ts';
 import { checkScenario, type ResolvedOptions, resolveOptions } from './model-options.ts';
 import { parseSchedule } from './path.ts';
@@ -25,6 +33,7 @@ import type {
   SampleOptions,
   Scenario,
 } from './scenario.ts';
+import { messageOf } from './thrown.ts';
 
 /** Schedules between two turns of the real event loop. */
 const SLICE_SCHEDULES = 500;
@@ -119,6 +128,7 @@ class Run<Shared> {
   #ended = 0;
   #states = 0;
   #kills = 0;
+  #exceptions = 0;
   #complete = false;
   #diverged = false;
   #failure: Failure | undefined;
@@ -180,6 +190,7 @@ class Run<Shared> {
       });
       this.#states = explorer.states;
       this.#kills = explorer.kills;
+      this.#exceptions = explorer.exceptions;
       if (this.#schedules >= schedulesMax || explorer.states >= statesMax) break;
       if (!machine.contention.grew || this.failed) continue;
       // What was explored so far did not switch at that word: from the beginning.
@@ -208,6 +219,7 @@ class Run<Shared> {
     chooser.run();
     this.#conclude(chooser.ended);
     if (this.machine.state[G_KILLS] > 0) this.#kills++;
+    if (this.machine.state[G_EXCEPTIONS] > 0) this.#exceptions++;
   }
 
   /** Runs one schedule and records it. */
@@ -249,6 +261,7 @@ class Run<Shared> {
       states: this.#states,
       transitions: this.machine.path.total,
       kills: this.#kills,
+      exceptions: this.#exceptions,
       diverged: this.#diverged,
       elapsedMs: performance.now() - this.#beganMs,
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
@@ -348,9 +361,11 @@ class Run<Shared> {
     const scenario = this.#scenario;
     const names = Object.keys(scenario.threads);
     const killable = this.options.kills > 0 ? (scenario.killable ?? names) : [];
+    const throwing = this.options.exceptions > 0 ? (scenario.throwing ?? names) : [];
     const threads: MachineThread[] = names.map((name) => ({
       name,
       killable: killable.includes(name),
+      throwing: throwing.includes(name),
       prepares: scenario.prepares?.includes(name) ?? false,
       supervises: -1,
       run: (self) => scenario.threads[name](this.#shared as Shared, self),
@@ -361,6 +376,7 @@ class Run<Shared> {
       threads.push({
         name: `${name}'s-supervisor`,
         killable: false,
+        throwing: false,
         prepares: scenario.prepares?.includes('supervisor') ?? false,
         supervises,
         run: (self) => {

@@ -10,20 +10,24 @@
  * them is followed further.
  */
 
-import type { Chooser, Machine } from './machine.ts';
+import type { Machine } from './machine.ts';
+import type { Chooser } from './machine-contract.ts';
 import { G_PREEMPTIONS, G_STARTS } from './machine-layout.ts';
 import { STOP } from './moment.ts';
 import { VisitedStates } from './visited.ts';
 
 // A frame: a copy of the state block, then these.
 const F_UNDO = 0;
-/** Bit t for transition t that is still to be tried; for a death, 0. */
+/** Bit t for transition t that is still to be tried; else DEATH or EXCEPTION. */
 const F_UNTRIED = 1;
 /** The thread that ran, or −1. */
 const F_CURRENT = 2;
-/** The thread that may die here, or −1. */
-const F_DIES = 3;
+/** The thread that may die here, or whose call may throw, or −1. */
+const F_HIT = 3;
 const F_FIELDS = 4;
+
+const DEATH = 0;
+const EXCEPTION = 1;
 
 export class Explorer implements Chooser {
   readonly #machine: Machine;
@@ -37,6 +41,7 @@ export class Explorer implements Chooser {
   schedules = 0;
   endedCount = 0;
   kills = 0;
+  exceptions = 0;
 
   constructor(machine: Machine, preemptionsMax: number) {
     this.#machine = machine;
@@ -62,15 +67,21 @@ export class Explorer implements Chooser {
       const frame = (this.#depth - 1) * this.#frameWords;
       const fields = frame + machine.state.length;
       machine.restore(this.#frames, frame, this.#frames[fields + F_UNDO]);
-      const dying = this.#frames[fields + F_DIES];
-      if (dying >= 0) {
+      const untried = this.#frames[fields + F_UNTRIED];
+      const hit = this.#frames[fields + F_HIT];
+      if (hit >= 0) {
         this.#depth--;
-        this.kills++;
-        machine.kill(dying);
-        this.#run(this.choose(-1));
+        if (untried === DEATH) {
+          this.kills++;
+          machine.kill(hit);
+          this.#run(this.choose(-1));
+        } else {
+          this.exceptions++;
+          machine.throwAt(hit);
+          this.#run(2 * hit);
+        }
         return true;
       }
-      const untried = this.#frames[fields + F_UNTRIED];
       const bit = untried & -untried;
       const rest = untried ^ bit;
       this.#frames[fields + F_UNTRIED] = rest;
@@ -126,7 +137,12 @@ export class Explorer implements Chooser {
   }
 
   kill(thread: number): boolean {
-    this.#push(0, thread, thread);
+    this.#push(DEATH, thread, thread);
+    return false;
+  }
+
+  throwAt(thread: number): boolean {
+    this.#push(EXCEPTION, thread, thread);
     return false;
   }
 
@@ -136,7 +152,7 @@ export class Explorer implements Chooser {
     return transition;
   }
 
-  #push(untried: number, current: number, dying: number): void {
+  #push(untried: number, current: number, hit: number): void {
     const machine = this.#machine;
     const begin = this.#depth * this.#frameWords;
     if (begin + this.#frameWords > this.#frames.length) {
@@ -152,6 +168,6 @@ export class Explorer implements Chooser {
     frames[fields + F_UNDO] = machine.memory.undoTop;
     frames[fields + F_UNTRIED] = untried;
     frames[fields + F_CURRENT] = current;
-    frames[fields + F_DIES] = dying;
+    frames[fields + F_HIT] = hit;
   }
 }

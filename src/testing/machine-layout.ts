@@ -20,6 +20,8 @@
 // Globals.
 let field = 0;
 export const G_KILLS: number = field++;
+/** Exceptions thrown at calls so far. */
+export const G_EXCEPTIONS: number = field++;
 export const G_PREEMPTIONS: number = field++;
 /** 1 if the thread that runs was only brought to its first access: it does not count as running. */
 export const G_STARTS: number = field++;
@@ -47,13 +49,17 @@ export const T_HASH_B: number = field++;
 /** READY: the next shared access. */
 export const T_OP: number = field++;
 export const T_CELL: number = field++;
-/** 1 if something others can see was done since a kill was last considered. */
+/** 1 if a death now leaves another state than the last one that was considered. */
 export const T_DIRTY: number = field++;
 /** BLOCKED: 1 if the wait has an end. IDLE: 1 if a timer is set. */
 export const T_TIMED: number = field++;
 export const T_TIMEOUTS: number = field++;
-/** Values handed to the supervisor so far. */
+/** Values handed to the supervisor so far, and a hash of what they depend on. */
 export const T_PUBLISHED: number = field++;
+export const T_PUBLISHED_A: number = field++;
+export const T_PUBLISHED_B: number = field++;
+/** Calls made since the last access that is logged, the present one included. */
+export const T_CALLS: number = field++;
 /**
  * Reads in a row that told the thread nothing new, and the last few words read with their values.
  */
@@ -145,6 +151,8 @@ export const OP_EVENT = 17;
 export const OP_TIMER = 18;
 export const OP_TURN = 19;
 export const OP_WAKE = 20;
+/** No access: the call with this number since the last logged access threw. */
+export const OP_EXCEPTION = 21;
 /** An access is logged as its operation plus this times its cell. */
 export const OP_LIMIT = 32;
 
@@ -170,6 +178,7 @@ export const OP_NAMES: readonly string[] = [
   'timer',
   'turn',
   'wake from',
+  'exception',
 ];
 
 /** True if others can see that the access happened. */

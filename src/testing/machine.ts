@@ -12,79 +12,51 @@
 import { Agent } from './agent.ts';
 import { Contention } from './contention.ts';
 import { drainMicrotasks } from './globals.ts';
+import type { Chooser, MachineLimits, MachineThread } from './machine-contract.ts';
 import {
   ABSENT,
   BLOCKED,
   DEAD,
+  G_EXCEPTIONS,
   G_HASH_A,
   G_HASH_B,
   G_KILLS,
+  G_STARTS,
   IDLE,
   isWrite,
   OP_EVENT,
+  OP_EXCEPTION,
   OP_LIMIT,
   OP_NAMES,
+  OP_PLAIN_LOAD,
   OP_START,
   OP_TIMER,
   OP_TURN,
   READY,
   StateLayout,
+  T_CALLS,
   T_CELL,
   T_DIRTY,
   T_FINISHED,
-  T_HASH_A,
-  T_HASH_B,
   T_LOG,
   T_OP,
-  T_PUBLISHED,
   T_STATUS,
   T_TIMED,
   T_TIMEOUTS,
   W_NUMBER,
 } from './machine-layout.ts';
-import { ModelMemory, mixA, mixB } from './memory.ts';
+import { ModelMemory } from './memory.ts';
 import { Moment, STOP } from './moment.ts';
 import { SchedulePath } from './path.ts';
 import { RaceClocks } from './race-clocks.ts';
 import type { Step } from './report.ts';
 import type { FailureKind, ModelThread } from './scenario.ts';
 import { SpinWatch } from './spins.ts';
+import { ThreadLog } from './thread-log.ts';
+import { messageOf, PAUSE, stackOverflow } from './thrown.ts';
 import { WaiterTable } from './waiters.ts';
 
-/** Thrown out of a thread that is not to go on. */
-export const PAUSE: object = Object.freeze({ pausedBy: 'model checker' });
 const NOT_RESUMING = -1;
-
-/** Decides what happens next. */
-export interface Chooser {
-  /**
-   * The next transition, or STOP. `current` is the thread that would go on, or −1. Tells the path
-   * what it takes.
-   */
-  choose(current: number): number;
-  /** True if the thread dies here. */
-  kill(thread: number): boolean;
-}
-
-export interface MachineThread {
-  readonly name: string;
-  readonly killable: boolean;
-  /** It calls `begin()`; until then it is not interrupted. */
-  readonly prepares: boolean;
-  /** Thread whose death it waits for, or −1. */
-  readonly supervises: number;
-  run(self: ModelThread): unknown;
-}
-
-export interface MachineLimits {
-  readonly kills: number;
-  readonly timeouts: number;
-  readonly polls: number;
-  readonly spins: number;
-  readonly steps: number;
-  readonly races: boolean;
-  readonly deaths: 'anywhere' | 'entries';
-}
 
 export class Machine {
   readonly memory: ModelMemory;
@@ -117,8 +89,9 @@ export class Machine {
   #replayEnd = 0;
   #resuming: number = NOT_RESUMING;
   #prepares = false;
-  readonly #signatures: Int32Array[] = [];
-  readonly #values: Int32Array[] = [];
+  /** Calls since the last access that is logged. */
+  #calls = 0;
+  readonly #log: ThreadLog;
   #root: Int32Array = new Int32Array(0);
 
   constructor(threadCount: number, limits: MachineLimits) {
@@ -130,11 +103,10 @@ export class Machine {
     this.waiters = new WaiterTable(this.state, this.layout);
     this.clocks = new RaceClocks(this.memory, this.state, this.layout);
     this.spins = new SpinWatch(this.memory, this.state, this.layout, limits.spins);
+    this.#log = new ThreadLog(this.state, this.layout, limits.steps + limits.exceptions);
     this.path = new SchedulePath(this.state, this.layout);
     this.moment = new Moment(this);
     for (let thread = 0; thread < threadCount; thread++) {
-      this.#signatures.push(new Int32Array(limits.steps + 1));
-      this.#values.push(new Int32Array(limits.steps + 1));
       this.published.push([]);
       this.results.push(undefined);
     }
@@ -149,6 +121,7 @@ export class Machine {
       const base = this.layout.thread(i);
       this.state[base + T_STATUS] = thread.supervises < 0 ? READY : ABSENT;
       this.state[base + T_OP] = OP_START;
+      this.state[base + T_DIRTY] = 1;
     });
     this.direct = false;
     this.save();
@@ -191,14 +164,17 @@ export class Machine {
     this.unwinding = false;
     this.#cursor = 0;
     this.#replayEnd = state[base + T_LOG];
-    const starts = state[base + T_STATUS] === READY && state[base + T_OP] === OP_START;
-    if (starts) state[base + T_OP] = OP_TURN;
-    this.#resuming = starts ? NOT_RESUMING : transition & 1;
+    const op = state[base + T_STATUS] === READY ? state[base + T_OP] : OP_TURN;
+    // It has no access before it yet, or has been thrown at and goes on from there.
+    const isUnderWay = op === OP_START || op === OP_EXCEPTION;
+    if (isUnderWay) state[base + T_OP] = OP_TURN;
+    this.#resuming = isUnderWay ? NOT_RESUMING : transition & 1;
+    this.#calls = 0;
     this.#prepares = this.threads[thread].prepares;
     const agent = new Agent();
     this.agent = agent;
     this.published[thread] = agent.published;
-    this.#start(thread, agent);
+    this.#start(thread, agent, op === OP_START);
     do drainMicrotasks();
     while (!this.#hasStopped(thread) && this.#turn(thread));
     // What a paused turn has queued must not run in the next thread's time.
@@ -207,19 +183,18 @@ export class Machine {
     return this.next;
   }
 
-  #start(thread: number, agent: Agent): void {
-    const base = this.layout.thread(thread);
+  #start(thread: number, agent: Agent, isFirst: boolean): void {
     const self: ModelThread = {
       name: this.threads[thread].name,
       begin: () => {
         this.#prepares = false;
       },
       publish: (value) => {
-        const count = agent.published.push(value);
-        if (count > this.state[base + T_PUBLISHED]) this.state[base + T_PUBLISHED] = count;
+        this.#log.publish(thread, agent.published.push(value));
       },
     };
     try {
+      if (isFirst && !this.#prepares && this.#dies(thread)) throw PAUSE;
       const result = this.threads[thread].run(self);
       if (isThenable(result)) {
         result.then(
@@ -259,7 +234,8 @@ export class Machine {
     const state = this.state;
     const base = this.layout.thread(thread);
     if (this.#cursor < this.#replayEnd) {
-      const signature = this.#signatures[thread][this.#cursor++];
+      const signature = this.#log.signature(thread, this.#cursor++);
+      this.#calls = 0;
       this.#deliver(signature % OP_LIMIT, Math.floor(signature / OP_LIMIT));
       return !this.unwinding;
     }
@@ -332,13 +308,15 @@ export class Machine {
    */
   replays(op: number, cell: number): boolean {
     if (this.unwinding) throw PAUSE;
+    if (op < OP_PLAIN_LOAD) this.#countCall();
     const cursor = this.#cursor;
     if (cursor >= this.#replayEnd) return false;
     this.#cursor = cursor + 1;
-    if (this.#signatures[this.current][cursor] !== op + OP_LIMIT * cell) {
+    this.#calls = 0;
+    if (this.#log.signature(this.current, cursor) !== op + OP_LIMIT * cell) {
       this.fail('not deterministic', `${OP_NAMES[op]} where another access was before`);
     }
-    this.replayed = this.#values[this.current][cursor];
+    this.replayed = this.#log.value(this.current, cursor);
     return true;
   }
 
@@ -361,9 +339,11 @@ export class Machine {
       this.fail('livelock', `${this.threads[thread].name} made ${this.limits.steps} accesses`);
     }
     if (this.#prepares) return;
-    if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
+    if (op < OP_PLAIN_LOAD) this.#atCall();
+    else if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
     if (schedules) this.contention.note(thread, op, cell);
-    const decides = schedules && this.contention.at(cell) && !this.#repeats(op, cell);
+    const isNews = isWrite(op) || !this.spins.goesInCircles(thread, cell);
+    const decides = schedules && this.contention.at(cell) && isNews;
     if (decides || this.everyStep || this.spins.isStuck(thread)) {
       state[base + T_STATUS] = READY;
       state[base + T_OP] = op;
@@ -412,17 +392,10 @@ export class Machine {
 
   /** Logs an access that was carried out. */
   append(op: number, cell: number, value: number): void {
-    const state = this.state;
-    const thread = this.current;
-    const base = this.layout.thread(thread);
-    const at = state[base + T_LOG]++;
-    const signature = op + OP_LIMIT * cell;
-    this.#signatures[thread][at] = signature;
-    this.#values[thread][at] = value;
-    state[base + T_HASH_A] = mixA(state[base + T_HASH_A] ^ signature, value);
-    state[base + T_HASH_B] = mixB(state[base + T_HASH_B] ^ signature, value);
-    this.#cursor = at + 1;
-    this.#replayEnd = at + 1;
+    const end = this.#log.append(this.current, op, cell, value);
+    this.#cursor = end;
+    this.#replayEnd = end;
+    this.#calls = 0;
   }
 
   /** Others can see that something was done: from now on it matters whether the thread dies. */
@@ -437,15 +410,58 @@ export class Machine {
     throw PAUSE;
   }
 
-  // ── Death ─────────────────────────────────────────────────────────────────────────────────────
+  // ── At a call: deaths and exceptions ──────────────────────────────────────────────────────────
 
-  /** The engine could end the thread here. */
-  mayDie(): void {
-    if (this.current < 0 || this.limits.deaths !== 'entries') return;
+  /**
+   * The thread calls something, or comes to the back edge of a loop: an engine could end it here,
+   * or find no room on its stack.
+   */
+  calls(): void {
+    if (this.current < 0) return;
     if (this.unwinding) throw PAUSE;
+    this.#countCall();
     if (this.#cursor < this.#replayEnd || this.#resuming !== NOT_RESUMING) return;
-    if (this.#prepares) return;
-    if (this.#dies(this.current)) throw PAUSE;
+    if (!this.#prepares) this.#atCall();
+  }
+
+  /** Throws if an earlier run of the thread was thrown at here. */
+  #countCall(): void {
+    const calls = ++this.#calls;
+    const cursor = this.#cursor;
+    if (cursor >= this.#replayEnd) return;
+    if (this.#log.signature(this.current, cursor) !== OP_EXCEPTION + OP_LIMIT * calls) return;
+    this.#cursor = cursor + 1;
+    this.#calls = 0;
+    throw stackOverflow();
+  }
+
+  #atCall(): void {
+    const thread = this.current;
+    if (this.#dies(thread)) throw PAUSE;
+    const state = this.state;
+    if (!this.threads[thread].throwing || state[G_EXCEPTIONS] >= this.limits.exceptions) return;
+    state[this.layout.thread(thread) + T_CALLS] = this.#calls;
+    if (!(this.chooser as Chooser).throwAt(thread)) return;
+    this.throwAt(thread);
+    this.#cursor = this.#replayEnd = state[this.layout.thread(thread) + T_LOG];
+    this.#calls = 0;
+    throw stackOverflow();
+  }
+
+  /** The call that the thread is about to make throws; it goes on from there. */
+  throwAt(thread: number): void {
+    const state = this.state;
+    const base = this.layout.thread(thread);
+    const calls = state[base + T_CALLS];
+    const starts = state[G_STARTS];
+    this.path.throwAt(thread, calls);
+    this.#log.append(thread, OP_EXCEPTION, calls, 0);
+    this.path.take(2 * thread, false);
+    state[G_STARTS] = starts;
+    state[base + T_STATUS] = READY;
+    state[base + T_OP] = OP_EXCEPTION;
+    state[G_EXCEPTIONS]++;
+    this.recorder?.({ thread, op: OP_EXCEPTION, cell: -1, a: calls, b: 0, value: 0 });
   }
 
   #dies(thread: number): boolean {
@@ -477,16 +493,8 @@ export class Machine {
       this.clocks.join(i, thread);
     });
   }
-
-  #repeats(op: number, cell: number): boolean {
-    return !isWrite(op) && this.spins.goesInCircles(this.current, cell);
-  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

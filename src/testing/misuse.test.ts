@@ -73,7 +73,7 @@ describe('options are refused', () => {
     [{ kills: 0.5 }, /^options\.kills must be/],
     [{ spins: 0 }, /^options\.spins must be/],
     [{ states: 'all' }, /^options\.states must be/],
-    [{ deaths: 'nowhere' }, /^options\.deaths must be one of anywhere, entries/],
+    [{ deaths: 'nowhere' }, /^options\.deaths must be one of anywhere, calls/],
     [{ races: 'no' }, /^options\.races must be true or false/],
     [{ seed: 1 }, /^options has no option "seed"/],
   ];
@@ -179,24 +179,27 @@ test('no thread runs the checker that runs it, and hints are asked for inside on
 
 test('a place to die does nothing outside, and is where a thread dies inside', async () => {
   mayDie();
+  const outcomes = new Set<string>();
   const scenario: Scenario<Int32Array> = {
     ...good,
     threads: {
       a: (shared) => {
-        Atomics.store(shared, 0, 1);
-        Atomics.store(shared, 1, 1);
+        shared[0] = 1;
+        shared[1] = 1;
         mayDie();
-        Atomics.store(shared, 0, 2);
-        Atomics.store(shared, 1, 2);
+        shared[0] = 2;
+        shared[1] = 2;
       },
     },
     check: (shared) => {
+      outcomes.add(`${shared[0]}${shared[1]}`);
       if (shared[0] !== shared[1]) throw new Error('torn');
     },
   };
-  const report = await explore(scenario, { kills: 1, deaths: 'entries' });
+  const report = await explore(scenario, { kills: 1, deaths: 'calls' });
   expectPassed(report);
-  // At the mark, and behind its end.
-  expect(report.kills).toBe(2);
+  // Before its begin, at the mark, and behind its end.
+  expect(report.kills).toBe(3);
+  expect([...outcomes].sort()).toEqual(['00', '11', '22']);
   expect((await explore(scenario, { kills: 1 })).failure?.message).toBe('Error: torn');
 });

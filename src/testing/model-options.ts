@@ -9,7 +9,7 @@ import {
   checkOptions,
   show,
 } from '../base/check.ts';
-import type { MachineLimits } from './machine.ts';
+import type { MachineLimits } from './machine-contract.ts';
 import type { ModelOptions, SampleOptions, Scenario } from './scenario.ts';
 
 /** Threads of a scenario, supervisors among them: two bits of one word for each. */
@@ -22,6 +22,7 @@ const SCENARIO_KEYS: readonly (keyof Scenario<unknown>)[] = [
   'threads',
   'supervisor',
   'killable',
+  'throwing',
   'prepares',
   'check',
   'racy',
@@ -31,6 +32,7 @@ const SCENARIO_KEYS: readonly (keyof Scenario<unknown>)[] = [
 const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
   'preemptions',
   'kills',
+  'exceptions',
   'timeouts',
   'deaths',
   'polls',
@@ -61,12 +63,13 @@ export function resolveOptions(options: SampleOptions, forSample: boolean): Reso
     (options[key] ?? otherwise) === Infinity ? Infinity : count(key, otherwise, min);
   return {
     kills: count('kills', 0, 0, THREADS_MAX),
+    exceptions: count('exceptions', 0, 0, THREADS_MAX),
     timeouts: count('timeouts', 1),
     polls: count('polls', 12),
     spins: count('spins', 2, 1),
     steps: count('steps', 2000, 1, 1 << 20),
     races: checkBoolean('options.races', options.races ?? true),
-    deaths: checkOneOf('options.deaths', options.deaths ?? 'anywhere', ['anywhere', 'entries']),
+    deaths: checkOneOf('options.deaths', options.deaths ?? 'anywhere', ['anywhere', 'calls']),
     preemptions: bound('preemptions', Infinity, 0),
     states: bound('states', 4_000_000, 1),
     warmUp: count('warmUp', 24),
@@ -79,7 +82,7 @@ export function resolveOptions(options: SampleOptions, forSample: boolean): Reso
 /** A scenario that can be run at all. */
 export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number): void {
   checkOptions('scenario', scenario, SCENARIO_KEYS);
-  const { name, threads, killable, prepares } = scenario;
+  const { name, threads, killable, throwing, prepares } = scenario;
   if (typeof name !== 'string' || name === '') {
     throw new TypeError('scenario.name must be a string that says what is tried');
   }
@@ -100,6 +103,7 @@ export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number)
     }
   }
   checkNames('killable', killable, names);
+  checkNames('throwing', throwing, names);
   checkNames('prepares', prepares, [...names, 'supervisor']);
   const supervisors =
     scenario.supervisor !== undefined && kills > 0 ? (killable ?? names).length : 0;

@@ -9,6 +9,7 @@ import {
   ABSENT,
   BLOCKED,
   DEAD,
+  G_EXCEPTIONS,
   G_KILLS,
   G_WAITERS_A,
   G_WAITERS_B,
@@ -21,6 +22,9 @@ import {
   T_HASH_A,
   T_HASH_B,
   T_OP,
+  T_PUBLISHED,
+  T_PUBLISHED_A,
+  T_PUBLISHED_B,
   T_STATUS,
   T_TIMED,
   T_TIMEOUTS,
@@ -187,8 +191,9 @@ export class Moment {
   computeKey(current: number): void {
     const state = this.#state;
     const n = this.#layout.threadCount;
-    let a = this.#machine.memory.hashA ^ mixA(current + 1, state[G_KILLS]);
-    let b = this.#machine.memory.hashB ^ mixB(current + 1, state[G_KILLS]);
+    const hits = state[G_KILLS] + 32 * state[G_EXCEPTIONS];
+    let a = this.#machine.memory.hashA ^ mixA(current + 1, hits);
+    let b = this.#machine.memory.hashB ^ mixB(current + 1, hits);
     for (let thread = 0; thread < n; thread++) {
       const base = this.#layout.thread(thread);
       const brief =
@@ -196,8 +201,11 @@ export class Moment {
         (state[base + T_FINISHED] << 3) |
         (state[base + T_TIMED] << 4) |
         (state[base + T_TIMEOUTS] << 8);
-      a = mixA(a ^ state[base + T_HASH_A], brief);
-      b = mixB(b ^ state[base + T_HASH_B], brief);
+      // Of what a dead thread knew, only what it had left for its supervisor counts.
+      const isDead = state[base + T_STATUS] === DEAD;
+      const told = isDead ? DEAD | (state[base + T_PUBLISHED] << 4) : brief;
+      a = mixA(a ^ state[base + (isDead ? T_PUBLISHED_A : T_HASH_A)], told);
+      b = mixB(b ^ state[base + (isDead ? T_PUBLISHED_B : T_HASH_B)], told);
       if (!this.#machine.limits.races) continue;
       const clock = this.#layout.clock(thread);
       for (let u = 0; u < n; u++) {

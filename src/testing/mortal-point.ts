@@ -4,12 +4,13 @@
 import { activeMachine } from './active.ts';
 
 /**
- * A place where the thread that runs may be killed, for `deaths: 'entries'`. Elsewhere, and outside
- * of a model check, it does nothing.
+ * A function entry or the back edge of a loop: a place where the thread that runs may be killed,
+ * and where `exceptions` throws. Outside of a model check it does nothing.
  *
- * V8 delivers `terminate()` at function entries and at the back edges of loops. Code whose recovery
- * relies on straight lines being all done or not begun is checked with a call at each of those.
+ * V8 ends a thread, and finds its stack full, only where it calls something or goes round a loop.
+ * Calls of `Atomics` are seen without this; code whose recovery relies on straight lines being all
+ * done or not begun is checked with a call of `mayDie` at each of the other places.
  */
 export function mayDie(): void {
-  activeMachine()?.mayDie();
+  activeMachine()?.calls();
 }

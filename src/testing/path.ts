@@ -4,17 +4,21 @@
  * again.
  *
  * Written as text, one piece per turn: `a:12` = a runs until its 12th access is next; `a:12!` = and
- * dies there; `a~:12` = the wait or timer that a hangs in ends by time, then a runs; `a:*` = a runs
+ * dies there; `a:12^3` = the third call that it makes then throws; `a~:12` = the wait or timer that a hangs in ends by time, then a runs; `a:*` = a runs
  * as far as it goes.
  */
 
 import { show } from '../base/check.ts';
 import { G_PATH, G_PREEMPTIONS, G_STARTS, type StateLayout, T_LOG } from './machine-layout.ts';
 
+/** More threads than there can be, and more transitions. */
+const THREADS = 32;
+const EXCEPTIONS: number = 2 * THREADS;
+
 export class SchedulePath {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
-  /** Transitions, or −1 − thread for a death. */
+  /** Transitions, −1 − thread for a death, or from EXCEPTIONS on: a call that throws. */
   readonly #taken: number[] = [];
   /** How far the thread of each piece had come when the next piece began. */
   readonly #stops: number[] = [];
@@ -35,7 +39,7 @@ export class SchedulePath {
     const length = state[G_PATH];
     if (length > 0 && (transition & 1) === 0) {
       const last = this.#taken[length - 1];
-      if (last >= 0 && last >> 1 === transition >> 1) return;
+      if (last >= 0 && last < EXCEPTIONS && last >> 1 === transition >> 1) return;
     }
     this.#push(transition);
   }
@@ -51,16 +55,24 @@ export class SchedulePath {
     this.#push(-1 - thread);
   }
 
+  /** The thread's `calls`-th call since its last access throws. */
+  throwAt(thread: number, calls: number): void {
+    this.total++;
+    this.#push(EXCEPTIONS + thread + THREADS * calls);
+  }
+
   format(names: readonly string[]): string {
     const length = this.#state[G_PATH];
     const pieces: string[] = [];
     for (let i = 0; i < length; i++) {
       const taken = this.#taken[i];
-      if (taken < 0) {
-        const thread = -1 - taken;
+      if (taken < 0 || taken >= EXCEPTIONS) {
+        const thread = threadOf(taken);
+        const mark = taken < 0 ? '!' : `^${Math.floor((taken - EXCEPTIONS) / THREADS)}`;
         const before = i > 0 ? this.#taken[i - 1] : -1;
-        if (before >= 0 && before >> 1 === thread) pieces[pieces.length - 1] += '!';
-        else pieces.push(`${names[thread]}:${this.#stopOf(i)}!`);
+        const follows = before >= 0 && before < EXCEPTIONS && before >> 1 === thread;
+        if (follows) pieces[pieces.length - 1] += mark;
+        else pieces.push(`${names[thread]}:${this.#stopOf(i)}${mark}`);
       } else {
         const stop = i === length - 1 ? '*' : this.#stopOf(i);
         pieces.push(`${names[taken >> 1]}${(taken & 1) === 1 ? '~' : ''}:${stop}`);
@@ -83,9 +95,13 @@ export class SchedulePath {
   }
 
   #logOf(taken: number): number {
-    const thread = taken < 0 ? -1 - taken : taken >> 1;
-    return this.#state[this.#layout.thread(thread) + T_LOG];
+    return this.#state[this.#layout.thread(threadOf(taken)) + T_LOG];
   }
+}
+
+function threadOf(taken: number): number {
+  if (taken < 0) return -1 - taken;
+  return taken < EXCEPTIONS ? taken >> 1 : (taken - EXCEPTIONS) % THREADS;
 }
 
 /** One piece of a schedule that was written as text. */
@@ -94,6 +110,8 @@ export interface Piece {
   readonly byTime: boolean;
   readonly stop: number;
   readonly dies: boolean;
+  /** Which call throws at its end, from 1; 0 for none. */
+  readonly throwsAt: number;
 }
 
 /** Reads what {@link SchedulePath.format} wrote. */
@@ -103,7 +121,7 @@ export function parseSchedule(text: string, names: readonly string[]): Piece[] {
     .split(' ')
     .filter((piece) => piece !== '')
     .map((piece) => {
-      const match = /^(.+?)(~?):(\d+|\*)(!?)$/.exec(piece);
+      const match = /^(.+?)(~?):(\d+|\*)(?:(!)|\^(\d+))?$/.exec(piece);
       const thread = match === null ? -1 : names.indexOf(match[1]);
       if (match === null || thread < 0) {
         throw new TypeError(
@@ -115,6 +133,7 @@ export function parseSchedule(text: string, names: readonly string[]): Piece[] {
         byTime: match[2] === '~',
         stop: match[3] === '*' ? Number.POSITIVE_INFINITY : Number(match[3]),
         dies: match[4] === '!',
+        throwsAt: Number(match[5] ?? 0),
       };
     });
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: runs one known schedule again. */
 
-import type { Chooser, Machine } from './machine.ts';
-import { READY, T_LOG, T_STATUS } from './machine-layout.ts';
+import type { Machine } from './machine.ts';
+import type { Chooser } from './machine-contract.ts';
+import { READY, T_CALLS, T_LOG, T_STATUS } from './machine-layout.ts';
 import { STOP } from './moment.ts';
 import type { Piece } from './path.ts';
 
@@ -60,6 +61,17 @@ export class PlaybackChooser implements Chooser {
   kill(thread: number): boolean {
     const piece = this.#pieces[this.#at];
     return piece?.dies && piece.thread === thread && this.#log(thread) >= piece.stop;
+  }
+
+  throwAt(thread: number): boolean {
+    const piece = this.#pieces[this.#at];
+    if (piece?.thread !== thread || piece.throwsAt === 0) return false;
+    const base = this.#machine.layout.thread(thread);
+    const calls = this.#machine.state[base + T_CALLS];
+    if (this.#log(thread) !== piece.stop || calls !== piece.throwsAt) return false;
+    // The thread goes on: that is the next piece, and it has begun.
+    this.#at++;
+    return true;
   }
 
   #isPossible(transition: number, count: number): boolean {

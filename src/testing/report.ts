@@ -5,6 +5,7 @@ import {
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
   OP_COMPARE_EXCHANGE,
+  OP_EXCEPTION,
   OP_LOAD,
   OP_NAMES,
   OP_NOTIFY,
@@ -111,6 +112,7 @@ function tellsNothingNew(steps: readonly Step[], i: number): boolean {
 }
 
 function nameOf(step: Step, memory: ModelMemory, names: WordNames): string {
+  if (step.op === OP_EXCEPTION) return '';
   if (step.op === OP_BYTES_LOAD || step.op === OP_BYTES_STORE) {
     for (const region of memory.regions) {
       const bytes = region.byteLength * 2 * memory.threadCount;
@@ -143,6 +145,8 @@ function describe(step: Step, name: string): string {
       return `${op} ${name} while ${step.a}: ${WAIT_OUTCOMES[step.value]}`;
     case OP_WAIT_ASYNC:
       return `${op} ${name} while ${step.a}: ${step.value === 0 ? 'hangs' : 'not-equal'}`;
+    case OP_EXCEPTION:
+      return 'the next call throws: the stack is full';
     case OP_NOTIFY:
       return `${op} ${name}: ${step.value} woken`;
     case OP_BYTES_LOAD:

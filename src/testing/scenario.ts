@@ -18,6 +18,8 @@ export interface Scenario<Shared> {
   supervisor?(shared: Shared, dead: DeadThread, self: ModelThread): unknown;
   /** Which threads may be killed; by default all of `threads`. */
   readonly killable?: readonly string[];
+  /** Which threads' calls may throw, with `exceptions`; by default all of `threads`. */
+  readonly throwing?: readonly string[];
   /**
    * Threads that prepare: they call `self.begin()`; 'supervisor' stands for all supervisors.
    * Default none.
@@ -82,11 +84,21 @@ export interface ModelOptions {
    */
   readonly timeouts?: number;
   /**
-   * Where a thread may die: before every access after one that others could see ('anywhere'), or
-   * only where it calls {@link mayDie} ('entries': V8 ends a thread at function entries and at the
-   * back edges of loops, so that is where the calls belong). Default 'anywhere'.
+   * Where a thread may die: before every access ('anywhere'), or only where an engine does end a
+   * thread ('calls'): before it calls a function of `Atomics` or of a shared view, and where it
+   * calls {@link mayDie}, which belongs at function entries and at the back edges of loops. Plain
+   * accesses that follow a call with no other call between are then done with it, or not at all.
+   *
+   * Of deaths between which the thread changed nothing, only the first is tried. Default
+   * 'anywhere'.
    */
-  readonly deaths?: 'anywhere' | 'entries';
+  readonly deaths?: 'anywhere' | 'calls';
+  /**
+   * How many calls throw in one schedule, as they do when the stack is full; default 0. Any call
+   * may that a thread makes where `deaths: 'calls'` could end it. A body goes on if it catches the
+   * RangeError; one that does not has failed.
+   */
+  readonly exceptions?: number;
   /** How often a thread's clock may move on after that when nothing else can; default 12. */
   readonly polls?: number;
   /**
@@ -150,6 +162,8 @@ export interface ModelReport {
   readonly transitions: number;
   /** Schedules in which a thread was killed. */
   readonly kills: number;
+  /** Schedules in which a call threw. */
+  readonly exceptions: number;
   /** {@link replay} only: the schedule could not be followed; code or scenario is another now. */
   readonly diverged: boolean;
   readonly elapsedMs: number;

@@ -106,6 +106,7 @@ export class WordView implements ProxyHandler<Int32Array> {
   }
 
   #storeAll(begin: number, source: ArrayLike<number>): void {
+    this.#access.call();
     for (let i = 0; i < source.length; i++) {
       this.#access.plainStore(this.cell(begin + i), source[i]);
     }
@@ -155,16 +156,19 @@ class ByteView implements ProxyHandler<Uint8Array> {
     switch (key) {
       case 'fill':
         return (value: number, begin = 0, end = length) => {
+          this.#access.call();
           const bytes = new RealUint8Array(end - begin).fill(value);
           this.#access.storeBytes(this.#region, this.#begin + begin, bytes, 0, end - begin);
         };
       case 'set':
         return (source: ArrayLike<number>, offset = 0) => {
+          this.#access.call();
           if (offset + source.length > length) throw new RangeError('offset is out of bounds');
           this.#access.storeBytes(this.#region, this.#begin + offset, source, 0, source.length);
         };
       case 'copyWithin':
         return (to: number, begin: number, end = length) => {
+          this.#access.call();
           const bytes = this.#slice(begin, end);
           this.#access.storeBytes(this.#region, this.#begin + to, bytes, 0, bytes.length);
         };
@@ -228,6 +232,7 @@ class DataViewHandler implements ProxyHandler<DataView> {
       };
     }
     return (offset: number, value: number | bigint, littleEndian?: boolean) => {
+      this.#access.call();
       method.call(this.#scratch, 0, value, littleEndian);
       this.#access.storeBytes(this.#region, this.#begin + offset, this.#scratchBytes, 0, size);
     };

@@ -391,7 +391,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
   const cases: ChannelCase[] = [];
   const bodies = new ChannelBodies(module);
   const add = (name: string, shape: ChannelShape, threads: Threads, more: ModelOptions = {}) => {
-    const options: ModelOptions = { kills: 1, deaths: 'entries', polls: 6, timeouts: 0, ...more };
+    const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0, ...more };
     const killable = Object.keys(threads).filter((thread) => thread !== 'living');
     const scenario = channelScenario(module, `death: ${name}`, shape, threads, {
       leavesSome: name === 'discard',

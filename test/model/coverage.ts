@@ -8,6 +8,7 @@ import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { explore, formatFailure, type ModelOptions, type Scenario } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
+import { KNOWN_BROKEN } from './known-broken.ts';
 
 export const isLong: boolean = process.env.BUSBAR_MODEL === 'long';
 
@@ -41,6 +42,9 @@ export interface Coverage {
   readonly schedules: number;
   readonly states: number;
   readonly deaths: number;
+  readonly exceptions: number;
+  /** What it has found that is known and not mended. */
+  readonly broken: string | undefined;
   readonly complete: boolean;
   readonly ms: number;
 }
@@ -73,10 +77,15 @@ export function exploreAll<Shared>(name: string, parts: readonly Part<Shared>[])
   afterAll(() => {
     console.log(table.join('\n'));
   });
+  const broken = KNOWN_BROKEN[name] ?? new Map<string, string>();
+  const names = parts.flatMap(({ cases }) => cases.map(({ scenario }) => scenario.name));
+  test('what is known to be broken is among the scenarios', () => {
+    expect(names).toEqual(expect.arrayContaining([...broken.keys()]));
+  });
   for (const part of parts) {
     for (const item of part.cases) {
       test(item.scenario.name, { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
-        const line = await cover(part, item);
+        const line = await cover(part, item, broken.get(item.scenario.name));
         notes.add(line);
         table.push(describe(line));
       });
@@ -84,13 +93,21 @@ export function exploreAll<Shared>(name: string, parts: readonly Part<Shared>[])
   }
 }
 
-async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Coverage> {
+async function cover<Shared>(
+  part: Part<Shared>,
+  item: Case<Shared>,
+  broken: string | undefined,
+): Promise<Coverage> {
   const options = isLong ? item.long : item.quick;
   const states = isLong ? LONG_STATES : QUICK_STATES;
   const report = await explore(item.scenario, { states, ...options });
-  expect(formatFailure(report)).toBe('');
-  // Some are too large for the test run, and say so in the table.
-  expect(report.complete || isLong || options.states !== undefined).toBe(true);
+  if (broken !== undefined) {
+    expect(report.failure, `mended: ${broken}`).toBeDefined();
+  } else {
+    expect(formatFailure(report)).toBe('');
+    // Some are too large for the test run, and say so in the table.
+    expect(report.complete || isLong || options.states !== undefined).toBe(true);
+  }
   return {
     part: part.name,
     operations: part.operations,
@@ -100,6 +117,8 @@ async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Co
     schedules: report.schedules,
     states: report.states,
     deaths: report.kills,
+    exceptions: report.exceptions,
+    broken,
     complete: report.complete,
     ms: Math.round(report.elapsedMs),
   };
@@ -107,7 +126,10 @@ async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Co
 
 function describe(line: Coverage): string {
   const bound = line.preemptions === null ? 'all' : `≤ ${line.preemptions} preemptions`;
-  const counts = `${line.schedules} schedules, ${line.states} states, ${line.deaths} deaths`;
-  const end = line.complete ? '' : ', INCOMPLETE';
+  const counts =
+    `${line.schedules} schedules, ${line.states} states, ` +
+    `${line.deaths} deaths, ${line.exceptions} exceptions`;
+  const open = line.complete ? '' : ', INCOMPLETE';
+  const end = line.broken === undefined ? open : `, KNOWN BROKEN: ${line.broken}`;
   return `${line.scenario.padEnd(40)}${bound.padEnd(17)}${counts}, ${line.ms} ms${end}`;
 }

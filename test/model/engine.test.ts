@@ -8,6 +8,7 @@ import {
   explore,
   formatFailure,
   type ModelOptions,
+  mayDie,
   replay,
   type Scenario,
   sample,
@@ -338,7 +339,7 @@ describe('endless loops', () => {
 });
 
 describe('deaths', () => {
-  test('a thread dies after any of its writes; its supervisor sees what was done', async () => {
+  test('a thread dies before or after any of its writes; its supervisor sees what was done', async () => {
     const outcomes = new Set<string>();
     const scenario = program(
       {
@@ -356,7 +357,48 @@ describe('deaths', () => {
       },
     );
     expect(await verdict(scenario, { kills: 1 })).toBe('passes');
-    expect([...outcomes].sort()).toEqual([' undefined', 'a a 100', 'a a 110', 'a a 111']);
+    expect([...outcomes].sort()).toEqual([
+      ' undefined',
+      'a a 000',
+      'a a 100',
+      'a a 110',
+      'a a 111',
+    ]);
+  });
+
+  test('a thread may die before its first change', async () => {
+    const scenario = program({
+      a: ({ words }) => {
+        while (Atomics.load(words, 0) === 0) {}
+      },
+      b: ({ words }) => Atomics.store(words, 0, 1),
+    });
+    expect(await verdict({ ...scenario, killable: ['b'] }, { kills: 1 })).toBe('livelock');
+  });
+
+  test("with deaths: 'calls', plain accesses behind a call are done with it", async () => {
+    const outcomes = new Set<string>();
+    const scenario = program(
+      {
+        a: ({ words }) => {
+          words[0] = 1;
+          Atomics.store(words, 1, 1);
+          words[2] = 1;
+          words[3] = 1;
+          mayDie();
+          words[0] = 2;
+          words.set([3], 1);
+        },
+      },
+      {
+        supervisor: ({ words }) => [...words].join(''),
+        check: (_, { results }) => {
+          outcomes.add(String(results["a's-supervisor"]));
+        },
+      },
+    );
+    expect(await verdict(scenario, { kills: 1, deaths: 'calls' })).toBe('passes');
+    expect([...outcomes].sort()).toEqual(['0000', '1000', '1111', '2111', '2311', 'undefined']);
   });
 
   test('whoever finds the waits of a dead thread gone knows what it did', async () => {
@@ -377,6 +419,102 @@ describe('deaths', () => {
       { supervisor: () => undefined },
     );
     expect(await verdict(scenario, { kills: 1 })).not.toBe('data race');
+  });
+});
+
+describe('exceptions', () => {
+  /** Moves one unit between words in two calls; what it leaves when one throws is known. */
+  const move = ({ words }: Words): string => {
+    try {
+      mayDie();
+      Atomics.sub(words, 0, 1);
+      mayDie();
+      Atomics.add(words, 1, 1);
+      return 'moved';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const outcomesOf = async (
+    body: (shared: Words) => unknown,
+    options: ModelOptions,
+  ): Promise<string[]> => {
+    const outcomes = new Set<string>();
+    const scenario = program(
+      { a: body, b: ({ words }) => Atomics.add(words, 1, 0) },
+      {
+        throwing: ['a'],
+        check: ({ words }, { results }) => {
+          outcomes.add(`${words[0]} ${words[1]} ${String(results.a)}`);
+        },
+      },
+    );
+    const report = await explore(scenario, options);
+    expect(formatFailure(report)).toBe('');
+    expect(report.complete).toBe(true);
+    return [...outcomes].sort();
+  };
+  const FULL = 'Maximum call stack size exceeded';
+
+  test('any call may throw, once, and the thread goes on', async () => {
+    expect(await outcomesOf(move, { exceptions: 0 })).toEqual(['-1 1 moved']);
+    expect(await outcomesOf(move, { exceptions: 1 })).toEqual([
+      `-1 0 ${FULL}`,
+      '-1 1 moved',
+      `0 0 ${FULL}`,
+    ]);
+  });
+
+  test('twice, if asked: also in what catches the first one', async () => {
+    const mends = (shared: Words): string => {
+      if (move(shared) === 'moved') return 'moved';
+      try {
+        if (Atomics.load(shared.words, 0) === -1) Atomics.add(shared.words, 0, 1);
+        return 'mended';
+      } catch {
+        return 'torn';
+      }
+    };
+    const once = ['-1 1 moved', '0 0 mended'];
+    expect(await outcomesOf(mends, { exceptions: 1 })).toEqual(once);
+    const twice = ['-1 0 torn', '0 0 torn', ...once];
+    expect(await outcomesOf(mends, { exceptions: 2 })).toEqual(twice.sort());
+  });
+
+  test('only the threads named are thrown at; what nobody catches is a failure', async () => {
+    const bare = program({
+      a: ({ words }) => Atomics.add(words, 0, 1),
+      b: ({ words }) => Atomics.add(words, 0, 1),
+    });
+    expect(await verdict({ ...bare, throwing: [] }, { exceptions: 1 })).toBe('passes');
+    const { failure } = await explore({ ...bare, throwing: ['b'] }, { exceptions: 1 });
+    expect(failure?.message).toBe(`RangeError: ${FULL}`);
+    expect(failure?.schedule).toContain('b:0^1');
+  });
+
+  test('a schedule with an exception and a death can be replayed, and found by chance', async () => {
+    const scenario = program(
+      {
+        a: move,
+        b: ({ words }) => Atomics.store(words, 2, 1),
+      },
+      {
+        killable: ['b'],
+        throwing: ['a'],
+        check: ({ words }, { killed }) => {
+          if (words[0] + words[1] !== 0 && killed.length === 1) throw new Error('torn');
+        },
+      },
+    );
+    const options: ModelOptions = { exceptions: 1, kills: 1 };
+    const report = await explore(scenario, options);
+    expect(report.exceptions).toBeGreaterThan(0);
+    expect(report.failure?.message).toBe('Error: torn');
+    expect(report.failure?.trace).toContain('the next call throws: the stack is full');
+    const again = await replay(scenario, report.failure?.schedule ?? '', options);
+    expect(again.failure?.trace).toBe(report.failure?.trace);
+    const found = await sample(scenario, { ...options, seed: 3, schedules: 5000 });
+    expect(found.failure?.message).toBe('Error: torn');
   });
 });
 

@@ -296,7 +296,7 @@ function deathCase(module: ExecutorModule): Case<ExecutorShared> {
       host: bodies.sends(1, 0, [16, 17], (party, shared) => bodies.closes(party, shared, 0)),
       executor: bodies.handlesAll(0),
     },
-    { kills: 1, deaths: 'entries', preemptions: 0 },
+    { kills: 1, deaths: 'calls', preemptions: 0 },
     {
       killable: ['executor'],
       prepares: ['host', 'executor', 'supervisor'],

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: production modules whose threads die where V8 would let them die, and nowhere
- * else.
+ * Model checker: production modules whose threads die, and whose calls throw, where an engine would
+ * let them, and nowhere else.
  *
- * V8 delivers `terminate()` only at function entries and at the back edges of loops; protocols for
- * dead threads may rely on straight-line code being all done or not begun. To see those places, the
- * modules are copied with a call at each of them, line by line the same otherwise, and loaded from
- * the copy.
+ * V8 ends a thread only before a call, at a function entry and at the back edge of a loop. Calls of
+ * `Atomics` the checker sees by itself; for the other places, the modules are copied with a call of
+ * `mayDie` at each of them, line by line the same otherwise, and loaded from the copy.
  */
 
 import { dirname, join, relative } from 'node:path';

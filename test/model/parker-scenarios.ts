@@ -179,7 +179,7 @@ function mixedCases(module: ParkerModule): Case<Int32Array>[] {
 /** A ringer may die between its two accesses: whoever finds it dead rings again. */
 function deathCases(module: ParkerModule): Case<Int32Array>[] {
   const isDone = (shared: Int32Array): boolean => Atomics.load(shared, FIRST) > 0;
-  const options: ModelOptions = { kills: 1, deaths: 'entries' };
+  const options: ModelOptions = { kills: 1, deaths: 'calls' };
   const rest: Partial<Scenario<Int32Array>> = {
     killable: ['ringer'],
     supervisor: (shared, _dead, self) => rings(module, FIRST)(shared, self),

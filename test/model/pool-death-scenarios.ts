@@ -81,7 +81,7 @@ function casesOf(module: PoolModule) {
     preemptionsLong: number,
     rest: Partial<Scenario<PoolShared>> = {},
   ): PoolCase => {
-    const options: ModelOptions = { kills: 1, deaths: 'entries' };
+    const options: ModelOptions = { kills: 1, deaths: 'calls' };
     return {
       scenario: poolScenario(module, `death: ${name}`, shape, threads, {
         prepares: [...Object.keys(threads), 'supervisor'],

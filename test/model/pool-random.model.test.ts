@@ -176,7 +176,7 @@ test(`random programs lose no buffer (seed ${SEED})`, { timeout: 3_600_000 }, as
       seed: random.next(),
       schedules: SCHEDULES,
       kills: random.below(3),
-      deaths: 'entries',
+      deaths: 'calls',
     });
     expect(formatFailure(report)).toBe('');
     schedules += report.schedules;

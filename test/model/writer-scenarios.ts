@@ -408,8 +408,8 @@ export function writerDeathCases(module: WriterModule): WriterCase[] {
         checkReceived(outcome.results.receiver as readonly number[], length);
       },
     },
-    quick: { preemptions: 0, kills: 1, deaths: 'entries', ...quick },
-    long: { preemptions: 1, kills: 1, deaths: 'entries' },
+    quick: { preemptions: 0, kills: 1, deaths: 'calls', ...quick },
+    long: { preemptions: 1, kills: 1, deaths: 'calls' },
   });
   const receiver = bodies.receiver();
   const recovers: NonNullable<Scenario<WriterShared>['supervisor']> = (shared, dead, self) => {
