@@ -21,8 +21,7 @@ import {
   type WriterOptions,
 } from './writer-options.ts';
 
-/** What `tryReserve` returns: not now; and in place of an offset: nothing is open. */
-const NOT_NOW = -1;
+/** `tryReserve` returns it for "not now"; in place of an offset: nothing is open. */
 const NONE = -1;
 
 /**
@@ -319,8 +318,9 @@ export class LocalWriter {
       copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
       this.commit(at, end - begin);
     } catch (error) {
-      // Without a call, which might throw again.
-      if (at === this.openAt) {
+      // Nobody but this method knows of the reservation.
+      if (this.spans.lengthOf(at) >= 0) this.spans.abort(at);
+      else if (at === this.openAt) {
         this.cursor = at;
         this.openAt = NONE;
       }
@@ -344,7 +344,7 @@ export class LocalWriter {
     if (space > this.pool.bufferSize >>> 1 && this.cursorLeft() < space) {
       return this.reserveOwnBuffer(length);
     }
-    if (this.cursorLeft() < space && !this.switchBuffer()) return NOT_NOW;
+    if (this.cursorLeft() < space && !this.switchBuffer()) return NONE;
     const isAlone = this.openAt === NONE && this.spans.isEmpty;
     if (!isAlone) this.enterSpans();
     const at = this.cursor;
@@ -361,9 +361,9 @@ export class LocalWriter {
 
   /** The message gets a buffer to itself; later ones go on in the present one. */
   private reserveOwnBuffer(length: number): number {
-    if (!this.lane.hasSpace) return NOT_NOW;
+    if (!this.lane.hasSpace) return NONE;
     const id = this.waiting.tryAcquire();
-    if (id === NO_BUFFER) return NOT_NOW;
+    if (id === NO_BUFFER) return NONE;
     this.enterSpans();
     const at = this.pool.offsetOf(id) + this.options.headroom;
     this.spans.pushOpen(id, at, at + length, true);

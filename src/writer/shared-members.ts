@@ -33,6 +33,13 @@ import {
 } from './shared-writer-layout.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
+/** The record of slot `of`, and what its BADGE said before it was locked. */
+interface LockedRecord {
+  readonly of: number;
+  readonly present: number;
+  isLocked: boolean;
+}
+
 /** No thread. */
 const NOBODY = 0;
 
@@ -182,32 +189,26 @@ export class SharedMembers {
     const isVacant = this.#pool.isThreadGone(slot);
     const isGone = (badge: number): boolean =>
       badge > NOBODY && slotOf(badge) === slot && (isVacant || this.#pool.isBadgeGone(badge));
-    const records = this.#lockRecords(slot, isVacant, isGone);
-    const isMember = records.length > 0 || isGone(loadAcquire(words, CLAIM) & ~CLAIM_AGAIN);
-    if (!isVacant && !isMember && !isGone(loadAcquire(words, SHUT))) {
-      throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${slot}`);
-    }
+    const records: LockedRecord[] = [];
     let complete: boolean;
     let done = 0;
     try {
+      this.#lockRecords(records, slot, isVacant, isGone);
+      const isMember = records.length > 0 || isGone(loadAcquire(words, CLAIM) & ~CLAIM_AGAIN);
+      if (!isVacant && !isMember && !isGone(loadAcquire(words, SHUT))) {
+        throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${slot}`);
+      }
       for (const { of } of records) this.#endReservations(of);
       complete = this.#deliverFor(isGone);
       for (const { of } of records) {
-        this.#ring.dropOf(of);
-        const joined = this.#layout.joined(of);
-        if (words[joined] !== 0) {
-          // SYNC(members, both): sees what all the others did, who have left.
-          this.#ends = withdraw(words, joined, MEMBERS, SHUT, this.#mine) === 0 || this.#ends;
-        }
-        // SYNC(member): leaves the record to the next thread of its slot.
-        storeRelease(words, this.#layout.badge(of), NOBODY);
+        this.#dismiss(of);
         done++;
       }
     } catch (error) {
       // Not done: whoever recovers that thread next finds them as they were.
       for (; done < records.length; done++) {
-        const { of, present } = records[done];
-        words[this.#layout.badge(of)] = present;
+        const { of, present, isLocked } = records[done];
+        if (isLocked) words[this.#layout.badge(of)] = present;
       }
       throw error;
     }
@@ -222,14 +223,14 @@ export class SharedMembers {
     return complete;
   }
 
-  /** The records of dead members of that slot, and those that one of them was recovering. */
+  /** Locks the records of dead members of that slot, and those that one of them was recovering. */
   #lockRecords(
+    records: LockedRecord[],
     slot: number,
     isVacant: boolean,
     isGone: (badge: number) => boolean,
-  ): { of: number; present: number }[] {
+  ): void {
     const words = this.#words;
-    const records: { of: number; present: number }[] = [];
     for (let of = 0; of < this.#pool.maxThreads; of++) {
       const at = this.#layout.badge(of);
       const present = loadAcquire(words, at);
@@ -237,12 +238,28 @@ export class SharedMembers {
         present === NOBODY
           ? of === slot && isVacant && words[this.#layout.pending(of) + 3] !== 0
           : isGone(Math.abs(present));
+      if (!isLeft) continue;
+      // First the note: if the lock throws, it is not locked, and to put it back changes nothing.
+      const record = { of, present, isLocked: false };
+      records.push(record);
       // SYNC(member): of several one recovers it, and sees what it had left.
-      if (isLeft && compareExchange(words, at, present, -this.#mine) === present) {
-        records.push({ of, present });
-      }
+      record.isLocked = compareExchange(words, at, present, -this.#mine) === present;
+      if (!record.isLocked) records.pop();
     }
-    return records;
+  }
+
+  /** A dead member, whose record is locked, counts no longer. */
+  #dismiss(of: number): void {
+    const words = this.#words;
+    this.#ring.dropOf(of);
+    const joined = this.#layout.joined(of);
+    if (words[joined] !== 0) {
+      // SYNC(members, both): sees what all the others did, who have left.
+      const left = withdraw(words, joined, MEMBERS, SHUT, this.#mine);
+      this.#ends = left === 0 || this.#ends;
+    }
+    // SYNC(member): leaves the record to the next thread of its slot.
+    storeRelease(words, this.#layout.badge(of), NOBODY);
   }
 
   /** Aborts what a thread has open that is dead, and whose record is locked. */
