@@ -51,8 +51,12 @@ export interface Elsewhere {
 
 /** This part of the pool is for clients that take what they are sent. */
 const RESERVE_PART = 8;
-/** What waits is looked at each time that so small a part of the pool may have been written. */
-const LOOK_PART = 16;
+/**
+ * What waits is looked at each time that so small a part of the pool may have been written: of one
+ * that is half empty, and of one that is not.
+ */
+const LOOK_PART_EASY = 16;
+const LOOK_PART = 128;
 /** While somebody is over the share, it is looked at so often at least, in milliseconds. */
 const LOOK_MS = 5;
 
@@ -92,7 +96,7 @@ export class Backpressure {
     this.#clock = clock;
     this.#share = share;
     this.#reserveCount = Math.ceil(pool.bufferCount / RESERVE_PART);
-    share.onWorkUnits = Math.ceil((pool.bufferCount * pool.bufferSize) / LOOK_PART / UNIT_BYTES);
+    share.onWorkUnits = this.#workUnits(LOOK_PART_EASY);
     share.onWork = () => this.look();
   }
 
@@ -148,7 +152,11 @@ export class Backpressure {
     const { bufferSize } = this.#pool;
     const { freeShared, freeCached } = this.#pool.stats();
     const room = freeShared + freeCached - this.#reserveCount;
-    const shareBytes = Math.max(bufferSize, (room * bufferSize) / 2);
+    // A buffer may be filled by half only.
+    const shareBytes = Math.max(bufferSize / 2, (room * bufferSize) / 4);
+    this.#share.onWorkUnits = this.#workUnits(
+      room > this.#pool.bufferCount / 2 ? LOOK_PART_EASY : LOOK_PART,
+    );
     this.#shareBytes = shareBytes;
     this.#isTight = room <= 0;
     let overCount = 0;
@@ -159,6 +167,7 @@ export class Backpressure {
       if (!participant.isOverShare) continue;
       if (bytes > shareBytes / 2) {
         overCount++;
+        if (!this.#congested.has(participant)) this.#congested.set(participant, this.#clock());
       } else {
         this.#relieve(participant);
         isRelieved = true;
@@ -215,6 +224,11 @@ export class Backpressure {
       freedCount += this.#buffersOf(participant);
       this.#cutOff(participant, true);
     }
+  }
+
+  /** How much work may write such a part of the pool. */
+  #workUnits(part: number): number {
+    return Math.ceil((this.#pool.bufferCount * this.#pool.bufferSize) / part / UNIT_BYTES);
   }
 
   #buffersOf(participant: Participant): number {

@@ -123,6 +123,10 @@ export class Connection implements TcpHandler, Subscriber, Participant {
         break;
       }
     }
+    if (!this.#isBlocked && !this.isClosing && this.#share.isTired) {
+      this.link.pause();
+      this.#share.queue(this);
+    }
     if (mesh.isDirty) mesh.flush();
   }
 

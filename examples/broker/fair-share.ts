@@ -14,6 +14,11 @@ import type { Waiter } from './backpressure.ts';
 
 /** About 1.6 ms. */
 export const QUANTUM_UNITS: number = 32 * 1024;
+/**
+ * Who has used so much queues up, too, even if it has nothing left to do: a socket that has more
+ * may be read dozens of times in one turn.
+ */
+const TIRED_UNITS: number = QUANTUM_UNITS / 4;
 /** For all who queue, in one turn. */
 const TURN_UNITS = 2 * QUANTUM_UNITS;
 /** Whoever is let on has done this much at least. */
@@ -63,6 +68,11 @@ export class FairShare {
   /** Whether whoever works must stop and queue up. */
   get isSpent(): boolean {
     return this.units <= 0;
+  }
+
+  /** Whether whoever has worked should let the others come first, before it is read from again. */
+  get isTired(): boolean {
+    return this.units < QUANTUM_UNITS - TIRED_UNITS;
   }
 
   /** Whether there is something left, of which one unit is taken. */

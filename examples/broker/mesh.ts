@@ -285,7 +285,6 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
       this.pool.release(bufferId);
       return;
     }
-    this.router.share.begin();
     lane.take(bufferId, offset, length);
     lane.flush();
     this.goOn();
