@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: who waits, and who is cut off, when many clients do not read. */
+
+import { BufferPool } from 'busbar/pool';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Backpressure, type Participant } from './backpressure.ts';
+import { FairShare } from './fair-share.ts';
+
+const BUFFER_SIZE = 1024;
+const BUFFER_COUNT = 800;
+const STALL_MS = 1000;
+
+let pool: BufferPool;
+let nowMs = 0;
+let clients: Client[];
+let backpressure: Backpressure;
+let turns: (() => void)[];
+
+/** A client that is sent whole buffers and reads none. */
+class Client implements Participant {
+  readonly held: ReturnType<BufferPool['tryAcquire']>[] = [];
+  isClosing = false;
+  isOverShare = false;
+  wasDestroyed = false;
+  proceeded = 0;
+  readonly link = {
+    writable: true,
+    bufferedBytes: 0,
+    destroy: (): void => {
+      this.wasDestroyed = true;
+      for (const id of this.held.splice(0)) pool.release(id);
+      this.link.bufferedBytes = 0;
+    },
+  };
+
+  /** As a connection does it. */
+  tryWrite(): boolean {
+    const id = this.isOverShare ? -1 : pool.tryAcquire();
+    if (id < 0) {
+      backpressure.noRoom(this);
+      return false;
+    }
+    this.held.push(id as ReturnType<BufferPool['tryAcquire']>);
+    this.link.bufferedBytes += BUFFER_SIZE;
+    return true;
+  }
+
+  read(): void {
+    for (const id of this.held.splice(0)) pool.release(id);
+    this.link.bufferedBytes = 0;
+  }
+
+  proceed(): void {
+    this.proceeded++;
+  }
+
+  cutOff(): void {
+    this.isClosing = true;
+  }
+}
+
+function free(): number {
+  const { freeShared, freeCached } = pool.stats();
+  return freeShared + freeCached;
+}
+
+function runTurns(): void {
+  for (const run of turns.splice(0)) run();
+}
+
+beforeEach(() => {
+  pool = BufferPool.create({ bufferSize: BUFFER_SIZE, bufferCount: BUFFER_COUNT });
+  nowMs = 0;
+  clients = [];
+  turns = [];
+  const share = new FairShare((run) => turns.push(run));
+  backpressure = new Backpressure(pool, STALL_MS, clients, () => nowMs, share);
+});
+
+afterEach(() => {
+  backpressure.close();
+  for (const client of clients) client.read();
+  pool.close();
+});
+
+function addClients(count: number): Client[] {
+  const added = Array.from({ length: count }, () => new Client());
+  clients.push(...added);
+  return added;
+}
+
+/** Writes to each in turn until none takes more; a look after every few writes. */
+function fillUp(slow: readonly Client[]): void {
+  for (let isDone = false; !isDone; ) {
+    isDone = true;
+    for (const client of slow) {
+      if (!client.isClosing && client.tryWrite()) isDone = false;
+    }
+    backpressure.look();
+  }
+}
+
+test.each([1, 10, 50])('%i clients that do not read leave the others what they need', (count) => {
+  const slow = addClients(count);
+  const [innocent] = addClients(1);
+  fillUp(slow);
+  // The reserve, less what was written between two looks.
+  expect(free()).toBeGreaterThanOrEqual(BUFFER_COUNT / 8 - count);
+  for (let i = 0; i < 1000; i++) {
+    expect(innocent.tryWrite()).toBe(true);
+    innocent.read();
+    if (i % 100 === 0) backpressure.look();
+  }
+  expect(innocent.isOverShare).toBe(false);
+  // All of them are cut off together, when the first is.
+  nowMs = STALL_MS - 1;
+  backpressure.check();
+  expect(backpressure.slowConsumers).toBe(0);
+  nowMs = STALL_MS;
+  backpressure.check();
+  expect(backpressure.slowConsumers).toBe(count);
+  expect(slow.every((client) => client.isClosing)).toBe(true);
+  expect(innocent.isClosing).toBe(false);
+});
+
+test('who reads again in time is not cut off, and those who wait for him go on', () => {
+  const slow = addClients(10);
+  fillUp(slow);
+  const publisher = new Client();
+  backpressure.block(publisher);
+  slow[3].read();
+  backpressure.look();
+  runTurns();
+  expect(slow[3].isOverShare).toBe(false);
+  expect(publisher.proceeded).toBe(1);
+  nowMs = STALL_MS;
+  backpressure.check();
+  expect(slow.filter((client) => client.isClosing).length).toBe(9);
+  expect(slow[3].isClosing).toBe(false);
+});
+
+test('when the pool is empty all the same, as many as give the reserve back go at once', () => {
+  const many = addClients(BUFFER_COUNT / 2);
+  // Two buffers each, and no look in between: nobody has more than another.
+  for (let round = 0; round < 2; round++) for (const client of many) client.tryWrite();
+  expect(free()).toBe(0);
+  expect(many[0].tryWrite()).toBe(false);
+  nowMs = STALL_MS;
+  backpressure.check();
+  const gone = many.filter((client) => client.wasDestroyed);
+  expect(free()).toBeGreaterThanOrEqual(BUFFER_COUNT / 8);
+  expect(gone.length).toBeGreaterThan(0);
+  expect(backpressure.slowConsumers).toBe(gone.length);
+});
+
+test('one that is closing and still holds much gives it up, and counts once', () => {
+  const [leaving] = addClients(1);
+  fillUp([leaving]);
+  leaving.isClosing = true;
+  const rest: number[] = [];
+  for (let id = pool.tryAcquire() as number; id >= 0; id = pool.tryAcquire() as number) {
+    rest.push(id);
+  }
+  const [innocent] = addClients(1);
+  expect(innocent.tryWrite()).toBe(false);
+  nowMs = STALL_MS;
+  backpressure.check();
+  expect(leaving.wasDestroyed).toBe(true);
+  expect(backpressure.slowConsumers).toBe(0);
+  expect(free()).toBeGreaterThan(BUFFER_COUNT / 8);
+  for (const id of rest) pool.release(id as never);
+});
