@@ -170,3 +170,14 @@ test('one that is closing and still holds much gives it up, and counts once', ()
   expect(free()).toBeGreaterThan(BUFFER_COUNT / 8);
   for (const id of rest) pool.release(id as never);
 });
+
+test('who is over the share is cut off in time, also if nobody writes to it any more', () => {
+  const [slow] = addClients(1);
+  while (!slow.isOverShare) {
+    slow.tryWrite();
+    backpressure.look();
+  }
+  nowMs = STALL_MS;
+  backpressure.check();
+  expect(slow.isClosing).toBe(true);
+});

@@ -42,8 +42,8 @@ export interface BrokerOptions {
   /** Tokens in the subject of a subscription. Default 128. (nats-server: as the line allows.) */
   readonly maxSubscriptionTokens?: number;
   /**
-   * Memory for all subscriptions, in bytes: one takes 1 KiB and three times its subject, group and
-   * id. Each executor has a part of it. Default 256 MiB. A client may have as much of it as is left
+   * Memory for all subscriptions, in bytes: one takes 1280 bytes and three times its subject, group
+   * and id. Each executor has a part of it. Default 384 MiB. A client may have as much of it as is left
    * for all others, so a half at most.
    */
   readonly maxSubscriptionBytes?: number;
@@ -187,7 +187,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     ),
     maxSubscriptionBytes: inRange(
       'maxSubscriptionBytes',
-      options.maxSubscriptionBytes ?? 256 * MIB,
+      options.maxSubscriptionBytes ?? 384 * MIB,
       64 * KIB,
       64 * 1024 * MIB,
     ),

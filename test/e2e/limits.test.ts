@@ -191,6 +191,25 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
     });
   });
 
+  test('subscriptions are bounded in tokens and memory, others subscribe all the same', async () => {
+    const deep = Array(5).fill('a').join('.');
+    const options = { maxSubscriptionTokens: 4, maxSubscriptionBytes: 512 * KIB };
+    await withBroker(options, async (broker) => {
+      const client = await RawClient.connect(broker.port);
+      expect(await client.converse(`SUB ${deep} 1\r\nSUB a.b.c.d 2\r\n`)).toBe(
+        `-ERR 'Permissions Violation for Subscription to "${deep}", too many tokens'\r\n`,
+      );
+      let lines = '';
+      for (let i = 0; i < 1000; i++) lines += `SUB a.${i} ${i}\r\n`;
+      const answer = await client.converse(lines);
+      expect(answer).toMatch(/^(-ERR 'maximum subscriptions exceeded, no memory for more'\r\n)+$/);
+      const other = await RawClient.connect(broker.port);
+      expect(await other.converse('SUB a 1\r\nPUB a 1\r\nx\r\n')).toBe('MSG a 1 1\r\nx\r\n');
+      client.destroy();
+      other.destroy();
+    });
+  });
+
   test('the payload limit can be raised to a megabyte and more', async () => {
     const limit = 2 * KIB * KIB;
     await withBroker({ maxPayloadBytes: limit }, async (broker) => {
