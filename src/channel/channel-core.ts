@@ -86,7 +86,9 @@ export class ChannelCore {
 
   get handle(): ChannelHandle {
     const control = this.words.buffer as SharedArrayBuffer;
-    return { kind: 'busbar/channel', version: CHANNEL_VERSION, control };
+    const handle: ChannelHandle = { kind: 'busbar/channel', version: CHANNEL_VERSION, control };
+    const begin = this.words.byteOffset / Int32Array.BYTES_PER_ELEMENT;
+    return begin === 0 ? handle : { ...handle, begin };
   }
 
   producer(seat: number): RingProducer {

@@ -18,6 +18,7 @@ import {
   type ChannelLoad,
   HEADER_CAPACITY,
   HEADER_CARRIES,
+  HEADER_CLOSED,
   HEADER_KIND,
   HEADER_MAGIC,
   HEADER_POOL,
@@ -39,15 +40,21 @@ export interface ChannelHandle {
   readonly kind: 'busbar/channel';
   readonly version: number;
   readonly control: SharedArrayBuffer;
+  /** Word of the pool's own block at which the channel begins; absent: it has one of its own. */
+  readonly begin?: number;
 }
 
 const CAPACITY_DEFAULT = 1024;
 
-/** Makes the block of a channel. Nobody else knows it yet, so plain stores do. */
+/**
+ * Makes the block of a channel, or makes one of words of the pool's that are zero and nobody's.
+ * Nobody else knows it yet, so plain stores do.
+ */
 export function createChannelBlock(
   pool: BufferPool,
   carries: ChannelLoad,
   options: ChannelOptions,
+  begin?: number,
 ): Words {
   checkPool(pool).checkAttached();
   const own = checkOptions('options', options, ['kind', 'capacity']);
@@ -57,7 +64,10 @@ export function createChannelBlock(
     throw new RangeError(`capacity must be a power of two, got ${capacity}`);
   }
   const layout = new ChannelLayout(kind, carries, capacity, pool.maxThreads);
-  const words = new Int32Array(new SharedArrayBuffer(layout.wordCount * 4));
+  const words =
+    begin === undefined
+      ? new Int32Array(new SharedArrayBuffer(layout.wordCount * 4))
+      : new Int32Array(pool.handle.control, begin * 4, layout.wordCount);
   words[HEADER_MAGIC] = CHANNEL_MAGIC;
   words[HEADER_VERSION] = CHANNEL_VERSION;
   words[HEADER_KIND] = CHANNEL_KINDS.indexOf(kind);
@@ -75,7 +85,7 @@ export function openChannelBlock(
   handle: ChannelHandle,
 ): Words {
   checkPool(pool).checkAttached();
-  const { kind, version, control } = (handle ?? {}) as Partial<ChannelHandle>;
+  const { kind, version, control, begin = 0 } = (handle ?? {}) as Partial<ChannelHandle>;
   if (kind !== 'busbar/channel') {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected channel.handle, got ${show(handle)}`);
   }
@@ -85,10 +95,16 @@ export function openChannelBlock(
       `channel layout version ${show(version)}, this busbar knows ${CHANNEL_VERSION}`,
     );
   }
-  const words = wordsOf(control);
-  if (words === undefined) {
+  const block = wordsOf(control);
+  if (block === undefined) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not a SharedArrayBuffer of words');
   }
+  const all = begin === 0 ? block : new Int32Array(pool.handle.control);
+  if (!Number.isInteger(begin) || begin < 0 || begin + HEADER_CLOSED >= all.length) {
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `its block has no word ${show(begin)}`);
+  }
+  const rest = all.subarray(begin);
+  const words = begin === 0 ? all : rest.subarray(0, layoutOf(rest).wordCount);
   const isChannel =
     words[HEADER_MAGIC] === CHANNEL_MAGIC &&
     words[HEADER_KIND] >>> 0 < CHANNEL_KINDS.length &&

@@ -126,6 +126,12 @@ export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
     return new PacketChannel(new ChannelCore(pool, createChannelBlock(pool, PACKETS, options)));
   }
 
+  /** @internal {@link create} in words of the pool's own block: those of a carrier. */
+  static createAt(pool: BufferPool, options: ChannelOptions, begin: number): PacketChannel {
+    const words = createChannelBlock(pool, PACKETS, options, begin);
+    return new PacketChannel(new ChannelCore(pool, words));
+  }
+
   /** Joins a channel by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
   static attach(pool: BufferPool, handle: ChannelHandle): PacketChannel {
     return new PacketChannel(new ChannelCore(pool, openChannelBlock(pool, PACKETS, handle)));

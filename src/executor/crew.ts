@@ -50,6 +50,8 @@ export class Crew {
   #stopped: Promise<StopReport> | undefined;
   /** Settles when nobody sits anywhere any more. */
   #deserted: Promise<unknown> = Promise.resolve();
+  /** Nobody sits anywhere any more, and what was queued for them is released. */
+  #isDeserted = false;
   #onQuiet: () => void = () => {};
 
   private constructor(options: ResolvedGroupOptions) {
@@ -57,7 +59,7 @@ export class Crew {
     const count = cpus.length;
     this.#options = options;
     this.pool = pool;
-    this.mesh = new Mesh(pool, count, laneCapacity);
+    this.mesh = Mesh.create(pool, count, laneCapacity);
     this.#ends = new LaneEnds(pool, this.mesh.plan(count));
     this.senders = cpus.map((_, index) => this.#ends.sender(index));
     const block = Gauges.createBlock(count);
@@ -86,6 +88,7 @@ export class Crew {
           data: options.data,
           pool: pool.handle,
           mesh: this.mesh.plan(index),
+          ticket: this.mesh.ticket(index),
           gauges: block,
           epochMs,
         };
@@ -93,12 +96,10 @@ export class Crew {
       }
     } catch (error) {
       // A thread could not even be made: the data cannot be cloned, say.
-      for (const seat of seats) {
-        seat.terminate();
-        void seat.bury();
-      }
+      for (const seat of seats) seat.terminate();
       this.#ends.closeSenders();
       this.forsake();
+      void Promise.all(seats.map((seat) => seat.bury())).then(() => this.#end('now'));
       throw notStarted(error);
     }
   }
@@ -129,11 +130,15 @@ export class Crew {
     return this.#stopped;
   }
 
-  /** Releases what was sent to the host and not read; nobody can read it any more. */
+  /**
+   * Releases what was sent to the host and not read; nobody can read it any more. If no thread is
+   * left either, the mesh is given back.
+   */
   forsake(): void {
     this.mailbox.discard();
     this.mailbox.close();
     this.#loop.stop();
+    if (this.#isDeserted) this.mesh.release();
   }
 
   async #awaitStart(): Promise<BusbarError | undefined> {
@@ -272,6 +277,7 @@ export class Crew {
     for (const { index, gauges } of this.seats) gauges.addDropped(this.mesh.discard(index));
     this.#ends.closeSenders();
     this.mesh.closeTo(this.#options.cpus.length);
+    this.#isDeserted = true;
     if (mode === 'now') this.forsake();
     this.#loop.wake();
     this.#gauges.become(ENDED);

@@ -49,9 +49,10 @@ export class ExecutorLife {
     this.#port = port;
     this.#assignment = assignment;
     this.#gauges = new Gauges(assignment.gauges, assignment.index, assignment.epochMs);
-    this.#pool = BufferPool.attachAnnounced(assignment.pool, (badge) => {
+    const announce = (badge: number): void => {
       this.#gauges.badge = badge;
-    });
+    };
+    this.#pool = BufferPool.attachAnnounced(assignment.pool, announce, assignment.ticket);
     this.#gauges.showTurn();
     this.#ends = new LaneEnds(this.#pool, assignment.mesh);
     this.#host = new Gauges(assignment.gauges, assignment.count, assignment.epochMs);

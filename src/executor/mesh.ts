@@ -2,7 +2,14 @@
 /** From executor to executor: a lane for each pair of them, in each direction. */
 
 import { BusbarError } from '../base/errors.ts';
-import { type ChannelHandle, PacketChannel, type PacketSender } from '../channel/index.ts';
+import { ChannelLayout } from '../channel/channel-layout.ts';
+import {
+  type ChannelHandle,
+  type ChannelOptions,
+  PacketChannel,
+  type PacketSender,
+} from '../channel/index.ts';
+import type { Carrier, CarrierTicket } from '../pool/carriers.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { Lanes } from './mailbox.ts';
 
@@ -24,14 +31,38 @@ export class Mesh {
   /** from · (count + 1) + to; none from the host to itself. */
   readonly #lanes: (PacketChannel | undefined)[] = [];
 
-  constructor(pool: BufferPool, count: number, capacity: number) {
+  readonly #carrier: Carrier | undefined;
+
+  /**
+   * Makes the mesh in the pool's own block, as far as there is room: if its host and all executors
+   * die, whoever reclaims them finds the packets in it. Else, and for those who make one in no
+   * living thread's name, it has memory of its own.
+   */
+  static create(pool: BufferPool, count: number, capacity: number): Mesh {
+    const { wordCount, slots } = new ChannelLayout('spsc', 'packets', capacity, pool.maxThreads);
+    const carrier = pool.claimCarrier({
+      partyCount: count,
+      laneCount: (count + 1) ** 2,
+      laneWords: wordCount,
+      slotsBegin: slots,
+      slotCount: capacity,
+    });
+    return new Mesh(pool, count, capacity, carrier);
+  }
+
+  constructor(pool: BufferPool, count: number, capacity: number, carrier?: Carrier) {
     this.count = count;
+    this.#carrier = carrier;
+    const options: ChannelOptions = { kind: 'spsc', capacity };
     for (let from = 0; from <= count; from++) {
       for (let to = 0; to <= count; to++) {
         const isNone = from === count && to === count;
-        this.#lanes.push(
-          isNone ? undefined : PacketChannel.create(pool, { kind: 'spsc', capacity }),
-        );
+        const at = carrier?.lane(this.#lanes.length);
+        const make = (): PacketChannel =>
+          at === undefined
+            ? PacketChannel.create(pool, options)
+            : PacketChannel.createAt(pool, options, at);
+        this.#lanes.push(isNone ? undefined : make());
       }
     }
   }
@@ -41,6 +72,17 @@ export class Mesh {
       inbound: this.#inbound(party).map((lane) => lane?.handle),
       outbound: this.#outbound(party).map((lane) => lane?.handle),
     };
+  }
+
+  /** By what the thread of an executor joins; undefined: the mesh has memory of its own. */
+  ticket(index: number): CarrierTicket | undefined {
+    return this.#carrier?.ticket(index);
+  }
+
+  /** Gives the room in the pool back: nobody uses the lanes any more, and they are empty. */
+  release(): void {
+    this.#lanes.fill(undefined);
+    this.#carrier?.release();
   }
 
   /** Packets that wait for a party. */

@@ -7,6 +7,7 @@
  * mechanism in shared memory would save nothing and could not tell of a death.
  */
 
+import type { CarrierTicket } from '../pool/carriers.ts';
 import type { BufferPoolHandle } from '../pool/index.ts';
 import type { Idle } from './idle.ts';
 import type { MeshPlan } from './mesh.ts';
@@ -24,6 +25,7 @@ export interface Assignment {
   readonly data: unknown;
   readonly pool: BufferPoolHandle;
   readonly mesh: MeshPlan;
+  readonly ticket: CarrierTicket | undefined;
   readonly gauges: SharedArrayBuffer;
   readonly epochMs: number;
 }

@@ -6,6 +6,15 @@ import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import { BufferReferences, DETACHED_WORDS } from './buffer-references.ts';
+import {
+  announceParty,
+  Carrier,
+  type CarrierShape,
+  type CarrierTicket,
+  isJoined,
+  leaveCarriers,
+  sweepCarriers,
+} from './carriers.ts';
 import type { Doorbell } from './doorbell.ts';
 import { type Asker, BY_QUESTION, declareGone, isGone } from './liveness.ts';
 import { createBlocks, openBlocks } from './pool-blocks.ts';
@@ -16,6 +25,8 @@ import {
   badgeOf,
   isVacant,
   NO_BUFFER,
+  OWNER,
+  SHARED,
   STATE,
   slotOf,
   type ThreadSlot,
@@ -66,14 +77,28 @@ export class BufferPool extends BufferReferences {
 
   /**
    * @internal {@link attach} that tells its badge before it has a slot: so whoever is shown it can
-   * name the thread, wherever that dies.
+   * name the thread, wherever that dies. With a ticket it joins a carrier.
+   *
+   * **Throws** ERR_BUSBAR_EXECUTOR_STOPPED if the carrier's owner has died.
    */
-  static attachAnnounced(handle: BufferPoolHandle, announce?: Announce): BufferPool {
+  static attachAnnounced(
+    handle: BufferPoolHandle,
+    announce?: Announce,
+    ticket?: CarrierTicket,
+  ): BufferPool {
     const words = openBlocks(handle);
     if ((loadAcquire(words, ATTENTION) & ATTENTION_CLOSED) !== 0) {
       throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
     }
-    return new BufferPool(handle, words, announce);
+    const pool = new BufferPool(handle, words, (badge) => {
+      announce?.(badge);
+      if (ticket !== undefined) announceParty(words, ticket, badge);
+    });
+    if (ticket !== undefined && !isJoined(words, pool.layout, ticket)) {
+      pool.detach();
+      throw new BusbarError('ERR_BUSBAR_EXECUTOR_STOPPED', 'its host has died');
+    }
+    return pool;
   }
 
   /**
@@ -136,6 +161,7 @@ export class BufferPool extends BufferReferences {
     this.thread.doorbell.close();
     this.thread.giveBack();
     this.thread.serve();
+    leaveCarriers(this.words, this.layout, this.badge);
     this.words = DETACHED_WORDS;
     this.leaks?.stop();
     this.thread.leave();
@@ -156,7 +182,7 @@ export class BufferPool extends BufferReferences {
    */
   reclaim(threadSlot: ThreadSlot | number): number {
     this.checkAttached();
-    return reclaim(this.thread, threadSlot);
+    return reclaim(this.thread, threadSlot) + this.sweep();
   }
 
   /**
@@ -166,7 +192,11 @@ export class BufferPool extends BufferReferences {
    */
   reclaimDead(): { slot: number; freed: number }[] {
     this.checkAttached();
-    return reclaimDead(this.thread);
+    const reports = reclaimDead(this.thread);
+    const freed = this.sweep();
+    const last = reports.at(-1);
+    if (last !== undefined) last.freed += freed;
+    return reports;
   }
 
   /**
@@ -257,7 +287,36 @@ export class BufferPool extends BufferReferences {
   /** @internal {@link reclaim} by badge: 0 if another thread has its slot by now. */
   reclaimBadge(badge: number): number {
     this.checkAttached();
-    return reclaimBadge(this.thread, badge);
+    return reclaimBadge(this.thread, badge) + this.sweep();
+  }
+
+  /** @internal Room for lanes in the pool's own block, which survives those who use them. */
+  claimCarrier(shape: CarrierShape): Carrier | undefined {
+    this.checkAttached();
+    return Carrier.claim(this.words, this.layout, this.badge, shape);
+  }
+
+  /** Releases what is in transit between threads that are all dead; how many buffers that freed. */
+  private sweep(): number {
+    let freed = 0;
+    sweepCarriers(this.words, this.layout, this.badge, (index) => {
+      const id = this.tryTakeOut(index);
+      if (id === NO_BUFFER) return;
+      this.release(id);
+      if (this.words[this.layout.buffer(id) + OWNER] !== SHARED) freed++;
+    });
+    return freed;
+  }
+
+  /** NO_BUFFER if the words are no packet's: somebody has written over them. */
+  private tryTakeOut(index: number): BufferId {
+    try {
+      return this.receiveFrom(this.words, index);
+    } catch (error) {
+      if ((error as BusbarError).code !== 'ERR_BUSBAR_BAD_SEND_PACKET') throw error;
+      this.words[index + 3] = 0;
+      return NO_BUFFER;
+    }
   }
 
   /** @internal The slot of the thread that a badge names. */

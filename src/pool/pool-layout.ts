@@ -12,6 +12,7 @@
  *   │ header │ attention │ tickets │ stripe 0…T−1 │ thread 0…T−1 │ buffer 0…N−1 │ account 0…T−1 │
  *   │ 1 line │  1 line   │ 1 line  │ 1 line each  │ 2 + cache    │ 1 line each  │ 2·N words     │
  *   └────────┴───────────┴─────────┴──────────────┴──────────────┴──────────────┴───────────────┘
+ *   and behind the accounts what is lent to carriers: carrier-layout.ts
  *
  *   word             unit      written by                       read by     access
  *   header           various   the creator, at first            anyone      plain, immutable
@@ -95,6 +96,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { carrierWords, ENTRY_COUNT, ENTRY_WORDS, pageCount } from './carrier-layout.ts';
 
 /** Names one buffer: 0 … bufferCount − 1. */
 export type BufferId = number & { readonly __busbar: 'BufferId' };
@@ -286,6 +288,13 @@ export class PoolLayout {
   readonly accounts: number;
   /** Words from one account to the next. */
   readonly accountWords: number;
+  /** First word of what is lent to carriers: carrier-layout.ts. */
+  readonly carriers: number;
+  /** PAGE of page 0. */
+  readonly carrierMap: number;
+  /** First word of page 0. */
+  readonly carrierPages: number;
+  readonly carrierPageCount: number;
   /** Words in all. */
   readonly wordCount: number;
 
@@ -300,7 +309,11 @@ export class PoolLayout {
     this.buffers = this.threads + maxThreads * this.threadWords;
     this.accounts = this.buffers + bufferCount * BUFFER_WORDS;
     this.accountWords = wholeLines(2 * bufferCount) + LINE_WORDS;
-    this.wordCount = this.accounts + maxThreads * this.accountWords;
+    this.carriers = this.accounts + maxThreads * this.accountWords;
+    this.carrierMap = this.carriers + ENTRY_COUNT * ENTRY_WORDS;
+    this.carrierPageCount = pageCount(maxThreads);
+    this.carrierPages = wholeLines(this.carrierMap + this.carrierPageCount);
+    this.wordCount = wholeLines(this.carriers + carrierWords(maxThreads)) + LINE_WORDS;
   }
 
   /** True if the words fit one typed array that every supported engine can make. */
@@ -318,6 +331,11 @@ export class PoolLayout {
 
   buffer(id: number): number {
     return this.buffers + id * BUFFER_WORDS;
+  }
+
+  /** First word of the entry of a carrier. */
+  carrierEntry(entry: number): number {
+    return this.carriers + entry * ENTRY_WORDS;
   }
 
   /** First of the account's REFS words; REFS[id] is this plus id. */

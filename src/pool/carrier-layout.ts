@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in, as a plan: the part of the control block that is lent to
+ * carriers, so that packets in transit can be found when all who knew the carrier have died.
+ *
+ * A carrier is a set of lanes between a fixed party of threads: the mesh of an executor group. It
+ * has one entry and a run of pages.
+ *
+ *   ┌────────────────┬──────────────┬────────────────────────────────────────┐
+ *   │ entry 0 … 63   │ PAGE 0…P−1   │ pages 0…P−1 of 1024 words              │
+ *   │ 8 words each   │ 1 word each  │ first of a carrier: its PARTY words    │
+ *   └────────────────┴──────────────┴────────────────────────────────────────┘
+ *
+ *   word         unit          written by                          read by    access
+ *   OWNER        see below     who claims the entry; sweepers      everyone   atomic,
+ *                                                                             SYNC(carrier)
+ *   READY        flag          the owner, when all below is done   sweepers   atomic, SYNC(carrier)
+ *   BEGIN … SLOT_COUNT         the owner, until READY              sweepers   plain, by READY
+ *   PAGE         entry + 1     who claims an entry's pages         the same   atomic
+ *   PARTY[i]     badge         the thread that takes the place,    sweepers   atomic,
+ *                              before it is attached                          SYNC(carrier-party)
+ *   lanes        channel       as the channel's layout says        parties    the same
+ *
+ *   OWNER = 0       free: READY is 0, no PAGE names the entry
+ *   OWNER = badge   that thread's: it alone claims and gives back pages
+ *   OWNER = −1      CONDEMNED: its owner has died, a thread of its party lives; nobody joins it
+ *   OWNER = −2      LEFT: its owner has left the pool and did not give it back; never used again
+ *   OWNER < −2      that of the thread with the badge −1 − OWNER, which sweeps it
+ *
+ * A thread joins by its badge in PARTY, then the attach, then a look at OWNER. A sweeper changes
+ * OWNER, then looks at PARTY and at who is attached. So one of the two sees the other: nobody uses
+ * lanes whose pages were given away.
+ *
+ * A death leaves, and who sees to it: the next sweep, which every reclaim ends with.
+ *
+ *   died                               left behind           the sweep
+ *   owner, before READY                OWNER, some PAGEs     frees the pages, then the entry
+ *   owner, from READY on               packets in lanes      waits for the party, releases them,
+ *                                                            then as above
+ *   owner, while it gives back         as before READY       as above
+ *   a thread that joins                PARTY without thread  finds nobody of that badge
+ *   a sweeper                          OWNER < −2            is taken over; a packet that it had
+ *                                                            taken out is in its account
+ */
+
+import { assert } from '../base/assert.ts';
+
+let word = 0;
+export const OWNER: number = word++;
+export const READY: number = word++;
+/** First word of the carrier in the control block: its PARTY words. */
+export const BEGIN: number = word++;
+export const PARTY_COUNT: number = word++;
+/** First word of lane 0. */
+export const LANES_BEGIN: number = word++;
+export const LANE_COUNT: number = word++;
+/** Words from one lane to the next. */
+export const LANE_WORDS: number = word++;
+/** Where in a lane its slots begin, and how many of SLOT_WORDS they are: {offset: 16, log2: 16}. */
+export const SLOTS: number = word++;
+/** Words of an entry. */
+export const ENTRY_WORDS = 8;
+assert(word === ENTRY_WORDS, 'the fields of an entry fill it');
+
+/** Words of a slot: those of a packet in transit. */
+export const SLOT_WORDS = 4;
+export const ENTRY_COUNT = 64;
+export const PAGE_WORDS = 1024;
+
+/** OWNER: its owner has died. */
+export const CONDEMNED = -1;
+/** OWNER: its owner has left the pool. */
+export const LEFT = -2;
+
+/** OWNER while the thread with that badge sweeps: below LEFT, for no badge is 1. */
+export function sweptBy(badge: number): number {
+  return -1 - badge;
+}
+
+/** Room for the mesh of so many parties: a full one of threads, the largest that is common. */
+const PARTIES_MAX = 17;
+/** A lane of 1024 packets, the default, and its words beside the slots. */
+const LANE_WORDS_USUAL: number = 1024 * SLOT_WORDS + 256;
+
+/** Pages of a pool of so many threads. The system provides those that are used. */
+export function pageCount(maxThreads: number): number {
+  const parties = Math.min(maxThreads, PARTIES_MAX);
+  return Math.ceil((parties * parties * LANE_WORDS_USUAL) / PAGE_WORDS) + 1;
+}
+
+/** Words of all that is drawn above. */
+export function carrierWords(maxThreads: number): number {
+  return ENTRY_COUNT * ENTRY_WORDS + pageCount(maxThreads) * (1 + PAGE_WORDS);
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The room every packet lives in: lanes inside the pool's own block, and what becomes of the
+ * packets in them when everybody who knew them has died.
+ */
+
+import {
+  compareExchange,
+  loadAcquire,
+  loadSeqCst,
+  storeRelease,
+  storeSeqCst,
+  type Words,
+} from '../base/atomics.ts';
+import {
+  BEGIN,
+  CONDEMNED,
+  ENTRY_COUNT,
+  LANE_COUNT,
+  LANE_WORDS,
+  LANES_BEGIN,
+  LEFT,
+  OWNER,
+  PAGE_WORDS,
+  PARTY_COUNT,
+  READY,
+  SLOT_WORDS,
+  SLOTS,
+  sweptBy,
+} from './carrier-layout.ts';
+import { badgeOf, GONE, isVacant, type PoolLayout, STATE, slotOf } from './pool-layout.ts';
+
+/** What a carrier consists of. */
+export interface CarrierShape {
+  /** Threads besides the owner that use it. */
+  readonly partyCount: number;
+  readonly laneCount: number;
+  /** Words from one lane to the next: whole lines. */
+  readonly laneWords: number;
+  /** First word of a lane's slots, each of which holds a packet in transit, or none. */
+  readonly slotsBegin: number;
+  /** A power of two. */
+  readonly slotCount: number;
+}
+
+/** What a thread joins a carrier by. Structured-cloneable. */
+export interface CarrierTicket {
+  readonly entry: number;
+  readonly owner: number;
+  /** The PARTY word of the place. */
+  readonly party: number;
+}
+
+const LINE_WORDS = 32;
+
+/** The owner's side of a carrier. */
+export class Carrier {
+  readonly #words: Words;
+  readonly #layout: PoolLayout;
+  readonly #badge: number;
+  readonly #entry: number;
+  readonly #begin: number;
+  readonly #lanesBegin: number;
+  readonly #laneWords: number;
+
+  private constructor(words: Words, layout: PoolLayout, badge: number, entry: number, at: number) {
+    this.#words = words;
+    this.#layout = layout;
+    this.#badge = badge;
+    this.#entry = entry;
+    this.#begin = words[at + BEGIN];
+    this.#lanesBegin = words[at + LANES_BEGIN];
+    this.#laneWords = words[at + LANE_WORDS];
+  }
+
+  /** Claims an entry and pages for a carrier; undefined if there is no room for it. */
+  static claim(
+    words: Words,
+    layout: PoolLayout,
+    badge: number,
+    shape: CarrierShape,
+  ): Carrier | undefined {
+    const lanesAt = Math.ceil(shape.partyCount / LINE_WORDS + 1) * LINE_WORDS;
+    const pages = Math.ceil((lanesAt + shape.laneCount * shape.laneWords) / PAGE_WORDS);
+    for (let entry = 0; entry < ENTRY_COUNT; entry++) {
+      const at = layout.carrierEntry(entry);
+      if (loadAcquire(words, at + OWNER) !== 0) continue;
+      // SYNC(carrier): sees the entry as whoever had it left it.
+      if (compareExchange(words, at + OWNER, 0, badge) !== 0) continue;
+      const first = claimPages(words, layout, entry, pages);
+      if (first < 0) {
+        storeRelease(words, at + OWNER, 0);
+        return undefined;
+      }
+      const begin = layout.carrierPages + first * PAGE_WORDS;
+      words.fill(0, begin, begin + pages * PAGE_WORDS);
+      words[at + BEGIN] = begin;
+      words[at + PARTY_COUNT] = shape.partyCount;
+      words[at + LANES_BEGIN] = begin + lanesAt;
+      words[at + LANE_COUNT] = shape.laneCount;
+      words[at + LANE_WORDS] = shape.laneWords;
+      words[at + SLOTS] = (shape.slotsBegin << 16) | Math.log2(shape.slotCount);
+      // SYNC(carrier): publishes what a sweeper needs.
+      storeRelease(words, at + READY, 1);
+      return new Carrier(words, layout, badge, entry, at);
+    }
+    return undefined;
+  }
+
+  /** First word of a lane in the control block. */
+  lane(index: number): number {
+    return this.#lanesBegin + index * this.#laneWords;
+  }
+
+  ticket(party: number): CarrierTicket {
+    return { entry: this.#entry, owner: this.#badge, party: this.#begin + party };
+  }
+
+  /** Gives the pages back. Nobody may use them from here on, and no lane may hold a packet. */
+  release(): void {
+    const at = this.#layout.carrierEntry(this.#entry);
+    if (loadAcquire(this.#words, at + OWNER) === this.#badge) {
+      freeEntry(this.#words, this.#layout, this.#entry);
+    }
+  }
+}
+
+/** The first of so many pages in a row, which are the entry's then; −1 if there are none. */
+function claimPages(words: Words, layout: PoolLayout, entry: number, pages: number): number {
+  const map = layout.carrierMap;
+  let first = 0;
+  for (let page = 0; page < layout.carrierPageCount; page++) {
+    if (compareExchange(words, map + page, 0, entry + 1) === 0) {
+      if (page - first + 1 === pages) return first;
+      continue;
+    }
+    for (let mine = first; mine < page; mine++) storeRelease(words, map + mine, 0);
+    first = page + 1;
+  }
+  for (let mine = first; mine < layout.carrierPageCount; mine++) storeRelease(words, map + mine, 0);
+  return -1;
+}
+
+/** Called by whoever OWNER names, alone. */
+function freeEntry(words: Words, layout: PoolLayout, entry: number): void {
+  const at = layout.carrierEntry(entry);
+  storeRelease(words, at + READY, 0);
+  for (let page = 0; page < layout.carrierPageCount; page++) {
+    const map = layout.carrierMap + page;
+    if (loadAcquire(words, map) === entry + 1) storeRelease(words, map, 0);
+  }
+  // SYNC(carrier): last, so that no PAGE names a free entry.
+  storeRelease(words, at + OWNER, 0);
+}
+
+/** Shows that the thread with that badge is about to join. */
+export function announceParty(words: Words, ticket: CarrierTicket, badge: number): void {
+  // SYNC(carrier-party): before the look at OWNER; pairs with sweepCarriers().
+  storeSeqCst(words, ticket.party, badge);
+}
+
+/** True if the thread that has announced itself, and has attached, may use the carrier. */
+export function isJoined(words: Words, layout: PoolLayout, ticket: CarrierTicket): boolean {
+  return loadSeqCst(words, layout.carrierEntry(ticket.entry) + OWNER) === ticket.owner;
+}
+
+/** The thread with that badge leaves the pool: what it had is out of use, and stays as it is. */
+export function leaveCarriers(words: Words, layout: PoolLayout, badge: number): void {
+  for (let entry = 0; entry < ENTRY_COUNT; entry++) {
+    const at = layout.carrierEntry(entry) + OWNER;
+    if (loadAcquire(words, at) === badge) storeRelease(words, at, LEFT);
+  }
+}
+
+/**
+ * Calls `takeOut` with each packet in transit in a carrier whose owner and party are known to be
+ * dead, and frees its pages. Asks nobody: those who reclaim have asked. **Cost** a load per entry.
+ */
+export function sweepCarriers(
+  words: Words,
+  layout: PoolLayout,
+  badge: number,
+  takeOut: (index: number) => void,
+): void {
+  for (let entry = 0; entry < ENTRY_COUNT; entry++) {
+    const at = layout.carrierEntry(entry);
+    const owner = loadAcquire(words, at + OWNER);
+    if (owner === 0 || owner === LEFT) continue;
+    const holder = owner > 0 ? owner : -1 - owner;
+    // One of its own: an error has cut a sweep of this thread short.
+    const isMine = owner === sweptBy(badge);
+    if (!isMine && owner !== CONDEMNED && !isKnownGone(words, layout, holder)) continue;
+    // SYNC(carrier-party): before the look at the party; pairs with isJoined().
+    if (compareExchange(words, at + OWNER, owner, sweptBy(badge)) !== owner) continue;
+    if (loadAcquire(words, at + READY) !== 0) {
+      if (!isPartyGone(words, layout, at)) {
+        storeRelease(words, at + OWNER, CONDEMNED);
+        continue;
+      }
+      takeOutAll(words, at, takeOut);
+    }
+    freeEntry(words, layout, entry);
+  }
+}
+
+function isPartyGone(words: Words, layout: PoolLayout, at: number): boolean {
+  const begin = words[at + BEGIN];
+  for (let party = 0; party < words[at + PARTY_COUNT]; party++) {
+    // SYNC(carrier-party): sees who has announced itself.
+    const badge = loadSeqCst(words, begin + party);
+    if (badge !== 0 && !isKnownGone(words, layout, badge)) return false;
+  }
+  return true;
+}
+
+function takeOutAll(words: Words, at: number, takeOut: (index: number) => void): void {
+  const slotsBegin = words[at + SLOTS] >>> 16;
+  const slotCount = 1 << (words[at + SLOTS] & 0xffff);
+  for (let lane = 0; lane < words[at + LANE_COUNT]; lane++) {
+    const slots = words[at + LANES_BEGIN] + lane * words[at + LANE_WORDS] + slotsBegin;
+    for (let slot = 0; slot < slotCount; slot++) {
+      const index = slots + slot * SLOT_WORDS;
+      // The fourth word is not 0 as long as a reference is in the slot.
+      if (words[index + 3] !== 0) takeOut(index);
+    }
+  }
+}
+
+/** True if it is written down that the thread with that badge has ended, or has left. */
+function isKnownGone(words: Words, layout: PoolLayout, badge: number): boolean {
+  const slot = slotOf(badge);
+  const record = layout.thread(slot);
+  const state = loadAcquire(words, record + STATE);
+  // Above zero: somebody reclaims it, and has the proof.
+  if (state > 0 || isVacant(state) || badgeOf(slot, state) !== badge) return true;
+  return loadAcquire(words, record + GONE) === state;
+}
