@@ -10,6 +10,7 @@
  * Whoever takes a message writes a mark: how far it has come, and by which path. So one that is
  * lost says who had it last.
  */
+import { atAccess, realAtomics } from './accesses.ts';
 
 /** Threads that can be killed, by number. */
 export const SEATS = [
@@ -56,6 +57,8 @@ export const DOOMED: number = word++;
 export const THREAD_ID: number = word++;
 /** Which of the threads that sat here it is; the host counts on when one has died. */
 export const GENERATION: number = word++;
+/** At the how many-eth access from then on it stands still, or an exception is thrown. */
+export const ACCESS: number = word++;
 const SEAT_WORDS = 32;
 
 // Words of all.
@@ -104,7 +107,15 @@ export const HOLDING_ALL = 13;
 export const AMIDST = 14;
 
 /** How a thread dies. */
-export const WAYS = ['terminate', 'exit', 'throw', 'freeze', 'frenzy'] as const;
+export const WAYS = [
+  'terminate',
+  'exit',
+  'throw',
+  'freeze',
+  'frenzy',
+  'access',
+  'exception',
+] as const;
 export const TERMINATE = 0;
 export const EXIT = 1;
 export const THROW = 2;
@@ -112,9 +123,25 @@ export const THROW = 2;
 export const FREEZE = 3;
 /** It makes call after call, and is terminated in the midst of one. */
 export const FRENZY = 4;
+/** It stands still before an access to shared memory, and is terminated there. */
+export const STAND = 5;
+/**
+ * An access throws what an overflow of the stack would; the thread goes on for some turns of its
+ * event loop, and is terminated then.
+ */
+export const FAIL = 6;
+
+/** What runs aim at besides, drawn from the seed. */
+export const AIMS = ['stop', 'throw', 'tiny'] as const;
+/** Threads stand still at an access; an access throws; a message fills its buffer, rings are tiny. */
+export type Aim = (typeof AIMS)[number];
 
 /** What a thread says when it was told to throw. */
 export const TOLD_TO_THROW = 'told to throw';
+/** The message of an exception at an access. */
+export const PLANTED = 'thrown at an access';
+/** Turns of its event loop that a thread goes on after it, at most. */
+const AFTERLIFE_TURNS_MAX = 40;
 
 const PATHS_MAX = 1 << 18;
 const HEAD_WORDS = 32 + SEAT_COUNT * SEAT_WORDS;
@@ -175,36 +202,36 @@ export class Board {
   }
 
   get(seat: number, field: number): number {
-    return Atomics.load(this.words, 32 + seat * SEAT_WORDS + field);
+    return realAtomics.load(this.words, 32 + seat * SEAT_WORDS + field);
   }
 
   set(seat: number, field: number, value: number): void {
-    Atomics.store(this.words, 32 + seat * SEAT_WORDS + field, value);
+    realAtomics.store(this.words, 32 + seat * SEAT_WORDS + field, value);
   }
 
   add(seat: number, field: number, value: number): number {
-    return Atomics.add(this.words, 32 + seat * SEAT_WORDS + field, value);
+    return realAtomics.add(this.words, 32 + seat * SEAT_WORDS + field, value);
   }
 
   /** A number for a writer that this thread of the seat opens; its messages carry it. */
   openPath(seat: number): number {
-    const path = Atomics.add(this.words, PATHS_USED, 1) + 1;
+    const path = realAtomics.add(this.words, PATHS_USED, 1) + 1;
     if (path >= PATHS_MAX) throw new Error('too many paths for one run');
     const generation = this.get(seat, GENERATION);
-    Atomics.store(this.words, HEAD_WORDS + path, seat | (generation << 4));
+    realAtomics.store(this.words, HEAD_WORDS + path, seat | (generation << 4));
     this.set(seat, PATH, path);
     return path;
   }
 
   /** Who has had a path: the seat, and which thread on it. */
   holderOf(path: number): { readonly seat: number; readonly generation: number } {
-    const holder = Atomics.load(this.words, HEAD_WORDS + path);
+    const holder = realAtomics.load(this.words, HEAD_WORDS + path);
     return { seat: holder & 15, generation: holder >>> 4 };
   }
 
   /** Stops the thread for good. */
   freeze(): never {
-    for (;;) Atomics.wait(this.words, NEVER, 0);
+    for (;;) realAtomics.wait(this.words, NEVER, 0);
   }
 }
 
@@ -236,10 +263,37 @@ export class Place {
     const way = (order & 15) - 1;
     if (way === EXIT) process.exit(3);
     if (way === THROW) throw new Error(TOLD_TO_THROW);
+    if (way === STAND || way === FAIL) {
+      this.#aim(way);
+      return;
+    }
     board.set(seat, DOOMED, 1);
     if (way === FREEZE) board.freeze();
     board.set(seat, ACT, AMIDST);
     for (;;) this.frenzy();
+  }
+
+  /** At the top of a thread: what was planted was caught, and the thread goes on. */
+  survive(error: unknown): void {
+    if (!(error instanceof RangeError && error.message === PLANTED)) throw error;
+  }
+
+  #aim(way: number): void {
+    const count = this.board.get(this.seat, ACCESS);
+    atAccess(count, () => {
+      if (way === STAND) this.#standStill();
+      this.#endAfter(1 + (count % AFTERLIFE_TURNS_MAX));
+      throw new RangeError(PLANTED);
+    });
+  }
+
+  #standStill(): never {
+    this.board.set(this.seat, DOOMED, 1);
+    this.board.freeze();
+  }
+
+  #endAfter(turns: number): void {
+    setImmediate(() => (turns > 0 ? this.#endAfter(turns - 1) : this.#standStill()));
   }
 
   add(field: number, count: number): void {
@@ -266,15 +320,15 @@ export class Ledger {
   }
 
   get(index: number): number {
-    return Atomics.load(this.marks, index);
+    return realAtomics.load(this.marks, index);
   }
 
   set(index: number, mark: number): void {
-    Atomics.store(this.marks, index, mark);
+    realAtomics.store(this.marks, index, mark);
   }
 
   /** Unless somebody else has marked it: the client, who has received it. */
   move(index: number, from: number, to: number): void {
-    Atomics.compareExchange(this.marks, index, from, to);
+    realAtomics.compareExchange(this.marks, index, from, to);
   }
 }

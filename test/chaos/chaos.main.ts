@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { readCount, runProgram, UsageError } from '../../bench/command-line.ts';
 import { describeCommit } from '../../bench/machine.ts';
 import { arbitrarySeed } from '../../src/base/random.ts';
-import { SABOTAGES } from './board.ts';
+import { AIMS, type Aim, SABOTAGES } from './board.ts';
 import { describeReport, reportOf } from './report.ts';
 import { ChaosRun } from './run.ts';
 
@@ -19,6 +19,9 @@ whether every buffer is accounted for, the others go on, and what arrives is rig
 
   --kills N        default 1000
   --seed S         what happens, and when; default: by chance, and printed
+  --aims LIST      what to aim at besides: stop (threads stand still before an access to shared
+                   memory, and are terminated there), throw (an access throws, the thread goes on),
+                   tiny (messages that fill a buffer, rings of one or two); default: all; none
   --json FILE      writes the report there, too
   --sabotage WHAT  puts a fault in, which must be found: ${SABOTAGES.slice(1).join(', ')}
   --help           print this and stop
@@ -29,6 +32,7 @@ await runProgram(async () => {
     options: {
       kills: { type: 'string', default: '1000' },
       seed: { type: 'string' },
+      aims: { type: 'string', default: AIMS.join() },
       json: { type: 'string' },
       sabotage: { type: 'string', default: 'none' },
       help: { type: 'boolean', default: false },
@@ -44,14 +48,25 @@ await runProgram(async () => {
   if (sabotage === undefined) {
     throw new UsageError(`--sabotage must be one of ${SABOTAGES.join(', ')}`);
   }
-  await chaos(new ChaosRun(seed, sabotage), kills, seed, values.json);
+  const aims = readAims(values.aims);
+  await chaos(new ChaosRun(seed, sabotage, aims), kills, seed, values.json, values.aims);
 });
+
+function readAims(list: string): Aim[] {
+  if (list === 'none') return [];
+  return list.split(',').map((name) => {
+    const aim = AIMS.find((known) => known === name);
+    if (aim !== undefined) return aim;
+    throw new UsageError(`--aims must be none or some of ${AIMS.join(', ')}, got ${name}`);
+  });
+}
 
 async function chaos(
   run: ChaosRun,
   kills: number,
   seed: number,
   json: string | undefined,
+  aims: string,
 ): Promise<void> {
   const startMs = performance.now();
   try {
@@ -68,7 +83,9 @@ async function chaos(
     await run.end();
   } catch (error) {
     process.stderr.write(`${(error as Error).stack}\n${run.describe()}\n`);
-    process.stderr.write(`event ${run.events}, kill ${run.kills}; replay: --seed ${seed}\n`);
+    process.stderr.write(
+      `event ${run.events}, kill ${run.kills}; replay: --seed ${seed} --aims ${aims}\n`,
+    );
     process.exit(1);
   }
   const seconds = (performance.now() - startMs) / 1000;

@@ -68,12 +68,13 @@ export async function run(context: ExecutorContext): Promise<void> {
     isBusy = true;
     for (;;) {
       const first = queue.shift();
-      if (first !== undefined) {
-        await station.take(...first);
-        continue;
+      try {
+        if (first === undefined) await station.settle();
+        else await station.take(...first);
+      } catch (error) {
+        place.survive(error);
       }
-      await station.settle();
-      if (queue.length === 0) break;
+      if (first === undefined && queue.length === 0) break;
     }
     isBusy = false;
     place.act(WAITING);

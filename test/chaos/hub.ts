@@ -62,8 +62,24 @@ const BUFFERS_UNDER_WAY: number = SOURCES * LANE_COUNT * WINDOW * WINDOWS_OPENED
 const BUFFERS_CACHED: number = THREADS_MAX * BATCH * 2;
 /** Segments of two shared writers, and what links and stations keep for a moment. */
 const BUFFERS_KEPT = 100;
-const FLUSHER = { writerCount: 64, regionCount: 8 };
-const CHANNEL_CAPACITY = 8;
+const WRITER_COUNT = 64;
+
+/** How much room there is. */
+export interface Sizes {
+  readonly bufferSize: number;
+  readonly regionCount: number;
+  readonly capacity: number;
+  readonly laneCapacity: number;
+}
+
+const USUAL_SIZES: Sizes = { bufferSize: 2048, regionCount: 8, capacity: 8, laneCapacity: 16 };
+
+/** Large messages fill their buffers, and nothing fits a ring. */
+function tinySizes(random: Random): Sizes {
+  const capacity = 1 + random.below(2);
+  return { bufferSize: 1024, regionCount: 2, capacity, laneCapacity: 1 + random.below(2) };
+}
+
 const HIGH_WATER_BYTES = 32 * 1024;
 /** What stops a link: more than the system's buffers hold. */
 const FILL_FRAMES_MAX = 20_000;
@@ -89,6 +105,7 @@ export class Hub {
   /** Round of the last fence that came in, and that came back, by source. */
   readonly fencesIn: number[] = new Array(SOURCES).fill(-1);
   readonly fencesBack: number[] = new Array(SOURCES).fill(-1);
+  readonly sizes: Sizes;
   readonly #random: Random;
   readonly #watch: Watch;
   readonly #outlets: readonly Outlet[];
@@ -103,18 +120,19 @@ export class Hub {
   #udp: UdpLink | undefined;
   #clientAddress: UdpAddress | undefined;
 
-  constructor(random: Random, watch: Watch) {
+  constructor(random: Random, watch: Watch, isTiny: boolean) {
+    this.sizes = isTiny ? tinySizes(random) : USUAL_SIZES;
+    const { bufferSize, regionCount, capacity } = this.sizes;
     this.#random = random;
     this.#watch = watch;
     this.pool = BufferPool.create({
-      bufferSize: 2048,
+      bufferSize,
       bufferCount: BUFFERS_UNDER_WAY + BUFFERS_CACHED + BUFFERS_KEPT,
       batchSize: BATCH,
       maxThreads: THREADS_MAX,
       trackLeaks: false,
     });
-    this.flusher = WriteFlusher.create(this.pool, FLUSHER);
-    const capacity = CHANNEL_CAPACITY;
+    this.flusher = WriteFlusher.create(this.pool, { writerCount: WRITER_COUNT, regionCount });
     this.spsc = PacketChannel.create(this.pool, { kind: 'spsc', capacity });
     this.mpmc = PacketChannel.create(this.pool, { kind: 'mpmc', capacity });
     this.mpsc = PacketChannel.create(this.pool, { kind: 'mpsc', capacity });

@@ -26,6 +26,8 @@ import { type Hub, SOURCES, UDP } from './hub.ts';
 export interface Period {
   /** Threads that died, by seat. */
   readonly dead: Map<number, number>;
+  /** Of these, how many had an exception before, which may take one message more. */
+  readonly failed: Map<number, number>;
   /** Which thread each seat had when the period began. */
   readonly generations: readonly number[];
   /** Connections that ended, by source; their outlets have the same numbers. */
@@ -72,7 +74,8 @@ export function judge(hub: Hub, period: Period): { losses: Losses; wrong: string
     }
   }
   for (const [target, count] of untold) {
-    const allowed = UNTOLD_PER_DEATH * deathsOf(period, target);
+    const allowed =
+      UNTOLD_PER_DEATH * (deathsOf(period.dead, target) + deathsOf(period.failed, target));
     if (count > allowed) {
       wrong.push(`${count} messages to ${SEATS[target]} are lost, ${allowed} could be`);
     }
@@ -101,7 +104,7 @@ function whyLost(
     const target = targetOf(mark);
     if (target === TO_HOST) return undefined;
     const seat = sideOf(target - TO_SEAT);
-    if (deathsOf(period, seat) === 0) return undefined;
+    if (deathsOf(period.dead, seat) === 0) return undefined;
     untold.set(seat, (untold.get(seat) ?? 0) + 1);
     return 'untold';
   }
@@ -116,7 +119,7 @@ function sideOf(seat: number): number {
   return seat === TWIN + 1 ? TWIN : seat;
 }
 
-function deathsOf({ dead }: Period, side: number): number {
+function deathsOf(dead: ReadonlyMap<number, number>, side: number): number {
   let deaths = 0;
   for (const [seat, count] of dead) if (sideOf(seat) === side) deaths += count;
   return deaths;

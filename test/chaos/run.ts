@@ -11,8 +11,10 @@ import { auditAtRest } from './audit.ts';
 import {
   ACT,
   ACTS,
+  type Aim,
   EXECUTOR,
   EXECUTORS,
+  FAIL,
   GENERATION,
   HOARDER,
   IN_HAND,
@@ -66,16 +68,18 @@ export class ChaosRun {
   #audits = 0;
   #round = 0;
   #dropped = 0;
+  #settledDeaths = 0;
   #generations: number[] = new Array(SEAT_COUNT).fill(0);
   readonly #reset = new Set<number>();
   /** What happens at present, for the report of a failure. */
   #event: ChaosEvent | undefined;
 
-  constructor(seed: number, sabotage: Sabotage) {
+  constructor(seed: number, sabotage: Sabotage, aims: readonly Aim[]) {
     const random = new Random(seed);
     this.#watch = new Watch(() => this.#progress());
-    this.#schedule = new Schedule(random);
-    this.#hub = new Hub(new Random(random.next()), this.#watch);
+    this.#schedule = new Schedule(random, aims);
+    const isTiny = aims.includes('tiny');
+    this.#hub = new Hub(new Random(random.next()), this.#watch, isTiny);
     this.#hub.board.sabotage = sabotage;
     this.#workforce = new Workforce(this.#hub, this.#watch);
   }
@@ -378,8 +382,14 @@ export class ChaosRun {
       const deaths = generation - (this.#generations[seat] ?? 0);
       if (deaths > 0) dead.set(seat, deaths);
     }
+    const failed = new Map<number, number>();
+    for (const { seat, way } of this.#workforce.deaths.slice(this.#settledDeaths)) {
+      if (way === FAIL) failed.set(seat, (failed.get(seat) ?? 0) + 1);
+    }
+    this.#settledDeaths = this.#workforce.deaths.length;
     const period: Period = {
       dead,
+      failed,
       generations: this.#generations,
       reset: this.#reset,
       dropped: dropped - this.#dropped,

@@ -5,11 +5,13 @@
  */
 import type { Random } from '../../src/base/random.ts';
 import {
+  type Aim,
   COLLECTOR,
   COMMITTING,
   EXECUTOR,
   EXECUTORS,
   EXIT,
+  FAIL,
   FLUSHING,
   FREEZE,
   FRENZY,
@@ -22,6 +24,7 @@ import {
   RELEASING,
   RESERVING,
   SINGLE,
+  STAND,
   TERMINATE,
   THROW,
   TWIN,
@@ -66,6 +69,9 @@ function actsOf(seat: number): readonly number[] {
   return [...all, RECEIVING, WAITING, OPENING];
 }
 
+/** What a run must aim at for a way to be drawn. */
+const AIM_OF: Readonly<Record<number, Aim>> = { [STAND]: 'stop', [FAIL]: 'throw' };
+
 const VICTIMS = [
   SINGLE,
   TWIN,
@@ -76,9 +82,11 @@ const VICTIMS = [
 
 export class Schedule {
   readonly #random: Random;
+  readonly #aims: readonly Aim[];
 
-  constructor(random: Random) {
+  constructor(random: Random, aims: readonly Aim[]) {
     this.#random = random;
+    this.#aims = aims;
   }
 
   next(killsLeft: number): ChaosEvent {
@@ -130,6 +138,9 @@ export class Schedule {
     const draw = random.below(20);
     const times = 1 + random.below(30);
     const channelsFirst = random.chance(0.5);
+    // Mostly within the first operation behind the act, at times far beyond.
+    const access = 1 + random.below(random.chance(0.8) ? 30 : 300);
+    const isAimed = random.chance(0.6);
     const shares: readonly (readonly [number, number])[] = [
       [FREEZE, 3],
       [EXIT, 5],
@@ -137,8 +148,11 @@ export class Schedule {
       [FRENZY, 14],
       [TERMINATE, 20],
     ];
-    const [ordered] = shares.find(([, below]) => draw < below) as [number, number];
+    const [usual] = shares.find(([, below]) => draw < below) as [number, number];
+    const aimed = [STAND, STAND, FAIL].filter((each) => this.#aims.includes(AIM_OF[each] as Aim));
+    const aim = aimed[random.below(3) % aimed.length];
+    const ordered = isAimed && aim !== undefined ? aim : usual;
     const way = isStuck ? TERMINATE : ordered;
-    return { seat, way, act, times: act === OPENING ? 1 : times, channelsFirst };
+    return { seat, way, act, times: act === OPENING ? 1 : times, access, channelsFirst };
   }
 }

@@ -106,10 +106,14 @@ async function next(): Promise<Packet | undefined> {
 }
 
 for (let count = 1; ; count++) {
-  const packet = await next();
-  if (packet === undefined) break;
-  station.note(packet);
-  await station.take(packet, -1);
+  try {
+    const packet = await next();
+    if (packet === undefined) break;
+    station.note(packet);
+    await station.take(packet, -1);
+  } catch (error) {
+    place.survive(error);
+  }
   if (count % RUN_MAX === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 await station.settle();

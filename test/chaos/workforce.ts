@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { PacketChannel } from 'busbar/channel';
 import { ExecutorGroup } from 'busbar/executor';
 import {
+  ACCESS,
   ACT,
   ACTS,
   COLLECTOR,
@@ -16,6 +17,7 @@ import {
   ORDER,
   orderOf,
   PATH,
+  PLANTED,
   SEAT_COUNT,
   SINGLE,
   SLOT,
@@ -43,6 +45,8 @@ export interface Killing {
   /** Where, and at the how many-eth time it gets there; not for TERMINATE. */
   readonly act: number;
   readonly times: number;
+  /** For STAND and FAIL: at the how many-eth access from there. */
+  readonly access: number;
   /** Whether its channels are recovered before its buffers are reclaimed, or afterwards. */
   readonly channelsFirst: boolean;
 }
@@ -122,7 +126,7 @@ export class Workforce {
       module: EXECUTOR_MODULE,
       count: EXECUTORS,
       pin: 'none',
-      laneCapacity: 16,
+      laneCapacity: this.#hub.sizes.laneCapacity,
       data,
       restart: { maxRestarts: Number.MAX_SAFE_INTEGER },
       onDeath: (index, threadSlot) => this.#recoverWriters(EXECUTOR + index, threadSlot),
@@ -172,18 +176,21 @@ export class Workforce {
       this.#plain.delete(worker);
       place.isAlive = false;
       place.isReady = false;
-      const isExpected = crash === undefined || crash.message === TOLD_TO_THROW;
+      const isExpected = crash === undefined || isTold(crash);
       if (isExpected && (place.isDoomed || this.#isEnding)) return;
       this.#watch.fail(crash ?? new Error(`seat ${seat} has ended by itself`));
     });
   }
 
   /** Gives the order, or terminates at once. */
-  strike({ seat, way, act, times, channelsFirst }: Killing): void {
+  strike({ seat, way, act, times, access, channelsFirst }: Killing): void {
     const place = this.#seat(seat);
     Object.assign(place, { isDoomed: true, isReady: false, way, channelsFirst });
     if (way === TERMINATE) void place.worker?.terminate();
-    else this.#hub.board.set(seat, ORDER, orderOf(way, act, times));
+    else {
+      this.#hub.board.set(seat, ACCESS, access);
+      this.#hub.board.set(seat, ORDER, orderOf(way, act, times));
+    }
   }
 
   /** Terminates those who are where they were told to die. */
@@ -301,7 +308,7 @@ export class Workforce {
   #executorCrashed(index: number, crash: Error): void {
     const place = this.#seat(EXECUTOR + index);
     const cause = crash.cause as Error | undefined;
-    if (!place.isDoomed || (cause !== undefined && cause.message !== TOLD_TO_THROW)) {
+    if (!place.isDoomed || (cause !== undefined && !isTold(cause))) {
       this.#watch.fail(cause ?? crash);
     }
     place.isAlive = false;
@@ -346,4 +353,9 @@ export class Workforce {
   #seat(seat: number): Seat {
     return this.#seats[seat] as Seat;
   }
+}
+
+/** It died as it was told to. */
+function isTold({ message }: Error): boolean {
+  return message === TOLD_TO_THROW || message === PLANTED;
 }

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A tool of tests: something happens at the k-th access of this thread to shared memory from now on,
+ * just before it.
+ *
+ * The library looks `Atomics` up at each access, so a stand-in sees all of them. It stands there
+ * only until then: threads run at full speed otherwise.
+ */
+
+/** For what must not be counted. */
+export const realAtomics: typeof Atomics = globalThis.Atomics;
+
+type Call = (...args: readonly unknown[]) => unknown;
+
+/** `happen` may stop the thread, or throw; if it returns, the access is made. */
+export function atAccess(count: number, happen: () => void): void {
+  let left = count;
+  const standIn: Record<PropertyKey, unknown> = {};
+  for (const key of Reflect.ownKeys(realAtomics)) {
+    const member = (realAtomics as unknown as Record<PropertyKey, unknown>)[key];
+    standIn[key] = typeof member === 'function' ? counted(member as Call) : member;
+  }
+  function counted(call: Call): Call {
+    return (...args) => {
+      if (--left === 0) {
+        globalThis.Atomics = realAtomics;
+        happen();
+      }
+      return call(...args);
+    };
+  }
+  globalThis.Atomics = standIn as unknown as typeof Atomics;
+}
