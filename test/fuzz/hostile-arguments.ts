@@ -9,6 +9,7 @@ import { UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { BUSBAR_ERRORS } from '../../src/base/errors.ts';
 import { Random } from '../../src/base/random.ts';
+import { canBeDisguised, disguise, type Surprises } from './disguises.ts';
 import { EXECUTOR_MODULE, Live } from './hostile-live.ts';
 import { FROM_GETTER, hostileValue, isNoPrimitive, isPlainlyWrong } from './hostile-values.ts';
 import { bringTo, quietly, STAGES, type Stage, SUBJECTS, World } from './hostile-world.ts';
@@ -41,7 +42,7 @@ const TOLERATED: Readonly<Record<string, string>> = {
 
 /** What may be different after a call that threw: `Class.method`, and why. */
 const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [/\.(reclaim|recover)$/, 'asking a thread whether it lives leaves a mark'],
+  [/\.(reclaim|recover|declareExited)$/, 'asking a thread whether it lives leaves a mark'],
   [/\.(send|receive)(Sync)?$/, 'a wait that was given up has asked to be rung'],
   [/\.sendInto$/, 'the buffer may be passed on from now on, and is still held'],
   [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
@@ -213,12 +214,15 @@ interface Attempt {
   readonly args: unknown[];
   /** Names of the parameters whose argument is plainly no such thing. */
   readonly wrong: readonly string[];
+  /** An argument has called the library, too: what is different afterwards may be its doing. */
+  hasReentered: boolean;
 }
 
 function chooseArguments(
   world: World,
   subject: object,
   call: Call,
+  surprises: Surprises,
 ): { args: unknown[]; wrong: string[] } {
   const { random } = world;
   const name = nameOf(call);
@@ -227,7 +231,8 @@ function chooseArguments(
   const { parameters } = call.offer;
   const given = random.chance(0.9) ? parameters.length : random.below(parameters.length + 1);
   for (const [i, parameter] of parameters.entries()) {
-    const value = i < given ? chooseArgument(world, subject, name, parameter) : undefined;
+    const value =
+      i < given ? chooseArgument(world, subject, name, parameter, surprises) : undefined;
     if (/Sync$/.test(call.offer.name) && parameter.name === 'timeoutMs' && !isShort(value)) {
       args.push(0);
       continue;
@@ -246,12 +251,14 @@ function chooseArgument(
   subject: object,
   name: string,
   parameter: Parameter,
+  surprises: Surprises,
 ): unknown {
   const { random } = world;
   const make = VALID[`${name} ${parameter.name}`] ?? VALID[parameter.name];
   if (make === undefined) throw new Error(`${name}: no argument is known for ${parameter.name}`);
   if (random.chance(0.5)) return hostileValue(random);
   const value = makeOr(make, world, subject);
+  if (canBeDisguised(value) && random.chance(0.4)) return disguise(value, surprises);
   const isOptions = typeof value === 'object' && value !== null && /^options$/.test(parameter.name);
   return isOptions && random.chance(0.7) ? spoilOne(random, value) : value;
 }
@@ -293,6 +300,8 @@ function judgeError({ name: called, call, args }: Attempt, error: unknown): void
   }
   const isMisuse = error instanceof TypeError || error instanceof RangeError;
   insist(isMisuse, `threw ${String(error)}`);
+  // The engine says it of the argument itself, whoever asks.
+  if (/proxy that has been revoked/.test(message)) return;
   // What cannot even be made a number of is refused by the engine, before anything happens.
   if (args.some(isNoPrimitive) || WRONG_TIME.test(message)) return;
   if (called in UNCHECKED && args.some((arg) => arg === null || arg === undefined)) return;
@@ -350,6 +359,7 @@ function look(attempt: Attempt): Before {
 }
 
 function judgeState(attempt: Attempt, before: Before): void {
+  if (attempt.hasReentered) return;
   if (CHANGING.some(([pattern]) => pattern.test(attempt.name))) return;
   // An end that has left its pool leaves the channel to its heirs.
   if (attempt.stage === 'detached' && /(Sender|Receiver)$/.test(attempt.call.owner.name)) return;
@@ -402,9 +412,18 @@ async function execute(seed: number): Promise<void> {
 }
 
 async function attemptCall(world: World, stage: Stage, subject: object, call: Call): Promise<void> {
-  const { args, wrong } = chooseArguments(world, subject, call);
-  const attempt: Attempt = { name: nameOf(call), call, stage, world, subject, args, wrong };
+  let isCalled = false;
+  const reenter = (): void => {
+    if (!isCalled) return;
+    attempt.hasReentered = true;
+    reenterAt(world, isShared(call) ? world.pool : subject);
+  };
+  const { args, wrong } = chooseArguments(world, subject, call, { random: world.random, reenter });
+  const attempt: Attempt = {
+    ...{ name: nameOf(call), call, stage, world, subject, args, wrong, hasReentered: false },
+  };
   const before = look(attempt);
+  isCalled = true;
   try {
     const result = invoke(attempt);
     if (result instanceof Promise) await judgePromise(attempt, result, before);
@@ -420,6 +439,22 @@ async function attemptCall(world: World, stage: Stage, subject: object, call: Ca
   }
   const contradictions = world.finish();
   if (contradictions.length > 0) throw explain(attempt, new Error(contradictions.join('; ')));
+}
+
+/** Made once for all executions: not to be closed by one of them. */
+function isShared({ owner }: Call): boolean {
+  return live?.subject(owner.name, false) !== undefined;
+}
+
+/** What an argument may do when it is asked. */
+const REENTRIES = ['close', 'release', 'flush', 'abort', 'releaseIdle', 'detach', 'stats'];
+
+function reenterAt({ random, pool, held }: World, subject: object): void {
+  const name = REENTRIES[random.below(REENTRIES.length)] as string;
+  const member = (subject as Record<string, unknown>)[name];
+  const isMethod = typeof member === 'function' && member.length === 0;
+  if (isMethod && random.chance(0.7)) quietly(() => member.call(subject));
+  else quietly(() => pool.release(held));
 }
 
 /** What the fuzzer finds wrong, told apart from what the library throws. */

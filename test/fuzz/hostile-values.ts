@@ -58,7 +58,45 @@ const OTHERS: readonly unknown[] = [
   ...[{ kind: 'busbar/pool' }, { unknown: 1 }, { timeoutMs: -1 }, { signal: 1 }, { buffer: 1e9 }],
 ];
 
+const shrunk = resizable(16, 16);
+const outside = new Uint8Array(shrunk, 8, 8);
+(shrunk as unknown as { resize?(bytes: number): void }).resize?.(4);
+const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+revoke();
+
+function resizable(bytes: number, maxByteLength: number): ArrayBuffer {
+  return Reflect.construct(ArrayBuffer, [bytes, { maxByteLength }]);
+}
+
+class Imitation extends Array {
+  static override get [Symbol.species](): never {
+    throw FROM_GETTER;
+  }
+  override [Symbol.iterator](): never {
+    throw FROM_GETTER;
+  }
+}
+
+/** Objects that pretend to be something. */
+const PRETENDERS: readonly unknown[] = [
+  ...[revoked, outside, new Imitation(3), Imitation.of(1, 2)],
+  new Uint8Array(resizable(8, 64)),
+  ...[new Proxy([], {}), new Proxy([1, 2], {}), new Proxy({}, {}), new Proxy(() => {}, {})],
+  ...[new Proxy(new Uint8Array(3), {}), new Proxy(new Int32Array(8), {})],
+  ...[Object.create(Uint8Array.prototype), Object.create(Int32Array.prototype)],
+  ...[Object.create(SharedArrayBuffer.prototype), Object.create(AbortSignal.prototype)],
+  ...[{ [Symbol.toPrimitive]: () => 1 }, { valueOf: () => 3, toString: () => '3' }],
+  {
+    [Symbol.toPrimitive]() {
+      throw FROM_GETTER;
+    },
+  },
+  ...['0', '1', '1.5', '0x1', ' 1 ', '-0', 0n, 1n, -1n, 2n ** 64n, Object(1), Object('x')],
+];
+
 export function hostileValue(random: Random): unknown {
+  if (random.chance(0.15)) return PRETENDERS[random.below(PRETENDERS.length)];
+
   return random.chance(0.45)
     ? NUMBERS[random.below(NUMBERS.length)]
     : OTHERS[random.below(OTHERS.length)];
