@@ -8,6 +8,7 @@ import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { arbitrarySeed } from '../base/random.ts';
+import { wordsOf } from '../base/views.ts';
 import {
   bufferStride,
   GRANT,
@@ -84,17 +85,18 @@ export function openBlocks(handle: BufferPoolHandle): Words {
       `pool layout version ${show(version)}, this busbar knows ${POOL_VERSION}`,
     );
   }
-  if (!(control instanceof SharedArrayBuffer) || !(data instanceof SharedArrayBuffer)) {
+  const words = wordsOf(control);
+  const dataWords = wordsOf(data);
+  if (words === undefined || dataWords === undefined) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its blocks are not SharedArrayBuffers');
   }
-  const words = new Int32Array(control, 0, Math.floor(control.byteLength / 4));
   const isPool = words[HEADER_MAGIC] === POOL_MAGIC && words[HEADER_VERSION] === POOL_VERSION;
   if (words.length <= HEADER_TRACK_LEAKS || !isPool) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its control block is not that of a pool');
   }
   const layout = layoutOf(words);
   const dataBytes = bufferStride(words[HEADER_BUFFER_SIZE]) * layout.bufferCount;
-  const fits = layout.wordCount === words.length && dataBytes === data.byteLength;
+  const fits = layout.wordCount === words.length && dataBytes === dataWords.byteLength;
   if (!fits || !(words[HEADER_BATCH_SIZE] > 0)) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its two blocks do not belong together');
   }

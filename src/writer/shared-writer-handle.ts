@@ -4,6 +4,7 @@
 import { loadSeqCst, type Words } from '../base/atomics.ts';
 import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { wordsOf } from '../base/views.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { HEADER_ID } from './flusher-layout.ts';
 import type { Lane } from './lane.ts';
@@ -91,16 +92,11 @@ export function checkBufferSize(pool: BufferPool): void {
 /** Checks a handle, which may come from anywhere, and opens its block. */
 export function openSharedWriterBlock(flusher: WriteFlusher, handle: SharedWriterHandle): Words {
   const { kind, version, control, options } = (handle ?? {}) as Partial<SharedWriterHandle>;
-  const isHandle =
-    kind === 'busbar/shared-writer' &&
-    control instanceof SharedArrayBuffer &&
-    control.byteLength % 4 === 0 &&
-    typeof options === 'object' &&
-    options !== null;
-  if (!isHandle) {
+  const words = wordsOf(control);
+  const hasOptions = typeof options === 'object' && options !== null;
+  if (kind !== 'busbar/shared-writer' || words === undefined || !hasOptions) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected writer.handle, got ${show(handle)}`);
   }
-  const words = new Int32Array(control);
   const { bufferSize, maxThreads, identity } = flusher.pool;
   const fits =
     words[HEADER_BUFFER_SIZE] === bufferSize &&

@@ -239,6 +239,7 @@ export class Board {
 export class Place {
   readonly board: Board;
   readonly seat: number;
+  #hasFailed = false;
   /** Some calls of the library that change nothing for others. */
   frenzy: () => void = () => {};
 
@@ -275,7 +276,9 @@ export class Place {
 
   /** At the top of a thread: what was planted was caught, and the thread goes on. */
   survive(error: unknown): void {
-    if (!(error instanceof RangeError && error.message === PLANTED)) throw error;
+    // What it had begun stays half done: what it does from here on may fail because of that.
+    if (error instanceof RangeError && error.message === PLANTED) this.#hasFailed = true;
+    if (!this.#hasFailed) throw error;
   }
 
   #aim(way: number): void {

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: waits for what others do, as long as anything moves at all. */
+/**
+ * A tool of tests: waits for what others do, as long as anything moves at all, and not longer than
+ * it takes the others to do very much.
+ */
 
 /** So long nothing may move before it counts as a hang. */
 const STILL_MS_MAX = 30_000;
+/**
+ * Messages that may go from one to the next while somebody waits for one thing: judged by work, so
+ * it is the same on a busy machine.
+ */
+const MOVES_MAX = 400_000;
 /** Looks in as many turns of the event loop, then in pauses. */
 const QUICK_LOOKS = 20;
 
@@ -28,6 +36,7 @@ export class Watch {
   async until(what: string, isSo: () => boolean): Promise<void> {
     let progress = this.#progress();
     let sinceMs = performance.now();
+    let moves = 0;
     for (let looks = 0; ; looks++) {
       this.check();
       if (isSo()) return;
@@ -35,6 +44,8 @@ export class Watch {
       else await new Promise((resolve) => setTimeout(resolve, 1));
       const present = this.#progress();
       if (present !== progress) {
+        moves += Math.max(0, present - progress);
+        if (moves > MOVES_MAX) throw new Error(`others go on for ever: waiting until ${what}`);
         progress = present;
         sinceMs = performance.now();
       } else if (performance.now() - sinceMs > STILL_MS_MAX) {

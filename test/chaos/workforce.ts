@@ -11,13 +11,13 @@ import {
   DOOMED,
   EXECUTOR,
   EXECUTORS,
+  FAIL,
   GENERATION,
   HOARDER,
   IN_HAND,
   ORDER,
   orderOf,
   PATH,
-  PLANTED,
   SEAT_COUNT,
   SINGLE,
   SLOT,
@@ -176,7 +176,7 @@ export class Workforce {
       this.#plain.delete(worker);
       place.isAlive = false;
       place.isReady = false;
-      const isExpected = crash === undefined || isTold(crash);
+      const isExpected = crash === undefined || isTold(crash, place.way);
       if (isExpected && (place.isDoomed || this.#isEnding)) return;
       this.#watch.fail(crash ?? new Error(`seat ${seat} has ended by itself`));
     });
@@ -308,7 +308,7 @@ export class Workforce {
   #executorCrashed(index: number, crash: Error): void {
     const place = this.#seat(EXECUTOR + index);
     const cause = crash.cause as Error | undefined;
-    if (!place.isDoomed || (cause !== undefined && !isTold(cause))) {
+    if (!place.isDoomed || (cause !== undefined && !isTold(cause, place.way))) {
       this.#watch.fail(cause ?? crash);
     }
     place.isAlive = false;
@@ -355,7 +355,7 @@ export class Workforce {
   }
 }
 
-/** It died as it was told to. */
-function isTold({ message }: Error): boolean {
-  return message === TOLD_TO_THROW || message === PLANTED;
+/** It died as it was told to; after an exception in the midst of a step, of whatever follows. */
+function isTold({ message }: Error, way: number): boolean {
+  return message === TOLD_TO_THROW || way === FAIL;
 }

@@ -4,6 +4,7 @@
  * calls the library again before it says anything. Such an argument may be taken as what it was at
  * one look, or refused; nothing may come of two different looks.
  */
+import { types } from 'node:util';
 import type { Random } from '../../src/base/random.ts';
 import { FROM_GETTER, hostileValue } from './hostile-values.ts';
 
@@ -16,15 +17,15 @@ export interface Surprises {
 
 /** Whether it can be disguised: options, handles, what is in transit, arrays, bytes, words. */
 export function canBeDisguised(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
+  if (typeof value !== 'object' || value === null || types.isProxy(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   const plain: readonly unknown[] = [Object.prototype, Array.prototype, null];
-  return plain.includes(prototype) || value instanceof Uint8Array || value instanceof Int32Array;
+  return plain.includes(prototype) || types.isUint8Array(value) || types.isInt32Array(value);
 }
 
 export function disguise(value: object, surprises: Surprises): unknown {
   const { random } = surprises;
-  if (value instanceof Uint8Array || value instanceof Int32Array) {
+  if (types.isUint8Array(value) || types.isInt32Array(value)) {
     return random.chance(0.7) ? lying(value, surprises) : proxyOf(value, surprises);
   }
   return random.chance(0.6) ? accessorsOf(value, surprises) : proxyOf(value, surprises);

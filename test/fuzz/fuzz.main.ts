@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * The fuzzer's program: `npm run fuzz -- --seconds N --seed S [--only target]`.
+ * The fuzzer's program: `npm run fuzz -- --help`.
  *
  * Each target gets its part of the time, one after the other in rounds, with seeds that count up
  * from S; what it did in how long is printed at the end, and as JSON with `--json file`. The first
  * failure ends the run with the way to replay it: `--executions N` runs so many seeds instead of so
  * long, `--hex bytes` one input of a target that takes bytes.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { arbitrarySeed } from '../../src/base/random.ts';
 import { type FuzzTarget, runSeeds } from './target.ts';
@@ -15,6 +15,22 @@ import { TARGETS } from './targets.ts';
 
 /** Seconds that a target has before it is another's turn. */
 const TURN_SECONDS = 5;
+
+const USAGE = `Runs the fuzzer's targets in turn, until something fails or the time is over.
+
+  npm run fuzz -- [options]
+
+  --seconds N      for all targets together; default 60
+  --seed S         the first seed of each target; they count up from there. Default: by chance
+  --fresh          draws another seed by chance every ${TURN_SECONDS} seconds of each target, and prints it
+  --only LIST      these targets: ${TARGETS.map(({ name }) => name).join(', ')}
+  --executions N   so many of each target instead of so long
+  --hex BYTES      one input of a target that takes bytes
+  --json FILE      writes what was done there, too, with the sums of all runs that wrote there
+  --help           print this and stop
+
+A failure says how to run the one execution that failed.
+`;
 
 interface Tally {
   readonly target: FuzzTarget;
@@ -33,8 +49,17 @@ const { values } = parseArgs({
     executions: { type: 'string' },
     hex: { type: 'string' },
     json: { type: 'string' },
+    fresh: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+if (values.fresh && (values.seed ?? values.executions ?? values.hex) !== undefined) {
+  refuse('--fresh draws its seeds: it goes with --seconds only');
+}
 const seed = number('seed', values.seed ?? String(arbitrarySeed()), 0);
 const seconds = number('seconds', values.seconds, 1);
 const names = values.only?.split(',') ?? TARGETS.map(({ name }) => name);
@@ -64,17 +89,27 @@ try {
 for (const { target } of tallies) await target.end?.();
 
 async function runAll(): Promise<void> {
-  console.log(`seed ${seed}`);
+  if (!values.fresh) console.log(`seed ${seed}`);
   if (values.executions !== undefined) {
     const count = number('executions', values.executions, 1);
     for (const tally of tallies) await runBatch(tally, count);
   } else {
     const share = seconds / tallies.length;
     while (tallies.some((tally) => tally.seconds < share)) {
+      if (values.fresh) drawSeeds();
       for (const tally of tallies) await runTurn(tally, Math.min(TURN_SECONDS, share), share);
     }
   }
   report();
+}
+
+/** From here on all targets run seeds that nobody has chosen. */
+function drawSeeds(): void {
+  const drawn = arbitrarySeed();
+  console.log(
+    `seed ${drawn}: npm run fuzz -- --seconds ${TURN_SECONDS * tallies.length} --seed ${drawn}`,
+  );
+  for (const tally of tallies) tally.seed = drawn;
 }
 
 async function runTurn(tally: Tally, turnSeconds: number, share: number): Promise<void> {
@@ -119,8 +154,22 @@ function report(): void {
   const executions = rows.reduce((sum, row) => sum + row.executions, 0);
   console.log(`${executions} executions`);
   if (values.json !== undefined) {
-    writeFileSync(values.json, `${JSON.stringify({ seed, executions, targets: rows }, null, 2)}\n`);
+    const total = sumsWith(values.json, rows);
+    const found = { seed: values.fresh ? 'fresh' : seed, executions, targets: rows, total };
+    writeFileSync(values.json, `${JSON.stringify(found, null, 2)}\n`);
   }
+}
+
+/** Executions by target, of this run and of all that wrote to the file before. */
+function sumsWith(path: string, rows: readonly { target: string; executions: number }[]): object {
+  let before: Record<string, number> = {};
+  try {
+    before = JSON.parse(readFileSync(path, 'utf8')).total ?? {};
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  for (const { target, executions } of rows) before[target] = (before[target] ?? 0) + executions;
+  return before;
 }
 
 function number(name: string, text: string, min: number): number {

@@ -113,6 +113,8 @@ function tryHandle(random: Random): void {
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (error === FROM_GETTER || code === 'ERR_BUSBAR_BAD_HANDLE') return;
+    // The engine says it of the argument itself, whoever asks.
+    if (/proxy that has been revoked/.test(message)) return;
     // Whoever forges what is inside a block has the state of a block.
     if (mayPass && code?.startsWith('ERR_BUSBAR_')) return;
     insist(mayPass && error instanceof TypeError, `kind ${at}: ${code ?? ''} ${message}`);
