@@ -12,7 +12,7 @@ beforeAll(buildPrograms);
 /** Far more than a successor needs to start; each one takes an answer of the executor. */
 const TRIES_MAX = 10_000;
 
-test('the successor of a crashed executor receives; only what the dead one had is lost', async () => {
+test('the successor of a crashed executor receives, and the rest goes on', async () => {
   let crashed: (error: Error) => void = () => {};
   const crash = new Promise<Error>((resolve) => {
     crashed = resolve;

@@ -56,7 +56,7 @@ function short(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
 }
 
-/** `name;tag=value 1 1700000000`, a line for each number. Names are made by {@link FOR_GRAPHITE}. */
+/** `name;tag=value 1 1700000000`, a line for each number. Names: {@link FOR_GRAPHITE}. */
 function graphite(report: Report, prefix: string): string {
   const seconds = Math.floor(report.timeMs / 1000);
   const lines: string[] = [];

@@ -4,8 +4,8 @@
  * are large and close together.
  *
  * The sum of the squares less the square of the sum loses all digits there (of 10⁹ + 1, 2, 3 it
- * makes 0). Here a value moves the mean by its share of the distance, and no square is ever taken of
- * a value, only of proportions: nothing overflows.
+ * makes 0). Here a value moves the mean by its share of the distance, and no square is ever taken
+ * of a value, only of proportions: nothing overflows.
  *
  * Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979.
  */

@@ -96,8 +96,8 @@ export function checkArray<T>(name: string, value: readonly T[]): readonly T[] {
 }
 
 /**
- * A copy of an array: what was read once is what was checked. A getter or a Proxy could say something
- * else the second time, and an iterator never end.
+ * A copy of an array: what was read once is what was checked. A getter or a Proxy could say
+ * something else the second time, and an iterator never end.
  */
 export function copyArray<T>(name: string, value: readonly T[]): T[] {
   const array = checkArray(name, value);

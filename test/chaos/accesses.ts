@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: something happens at the k-th access of this thread to shared memory from now on,
- * just before it.
+ * A tool of tests: something happens at the k-th access of this thread to shared memory, counted
+ * from now on, just before it.
  *
  * The library looks `Atomics` up at each access, so a stand-in sees all of them. It stands there
  * only until then: threads run at full speed otherwise.

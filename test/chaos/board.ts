@@ -133,7 +133,7 @@ export const FAIL = 6;
 
 /** What runs aim at besides, drawn from the seed. */
 export const AIMS = ['stop', 'throw', 'tiny'] as const;
-/** Threads stand still at an access; an access throws; a message fills its buffer, rings are tiny. */
+/** Threads stand still at an access; an access throws; messages fill buffers, rings are tiny. */
 export type Aim = (typeof AIMS)[number];
 
 /** What a thread says when it was told to throw. */

@@ -22,7 +22,7 @@ const USAGE = `Runs the fuzzer's targets in turn, until something fails or the t
 
   --seconds N      for all targets together; default 60
   --seed S         the first seed of each target; they count up from there. Default: by chance
-  --fresh          draws another seed by chance every ${TURN_SECONDS} seconds of each target, and prints it
+  --fresh          draws another seed every ${TURN_SECONDS} seconds of each target, and prints it
   --only LIST      these targets: ${TARGETS.map(({ name }) => name).join(', ')}
   --executions N   so many of each target instead of so long
   --hex BYTES      one input of a target that takes bytes
