@@ -10,7 +10,7 @@ const PROGRAM = fileURLToPath(new URL('../../build/test/chaos/chaos.main.js', im
 /** What it prints; rejects with what it says of a failure, the seed included. */
 async function chaos(...args: readonly string[]): Promise<string> {
   const seed = String(testSeed() || 1);
-  const all = [PROGRAM, '--seed', seed, '--aims', 'none', ...args];
+  const all = [PROGRAM, '--seed', seed, ...args];
   const run = promisify(execFile)(process.execPath, all);
   return (await run).stdout;
 }
