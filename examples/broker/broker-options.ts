@@ -43,8 +43,8 @@ export interface BrokerOptions {
   readonly maxSubscriptionTokens?: number;
   /**
    * Memory for all subscriptions, in bytes: one takes 1280 bytes and three times its subject, group
-   * and id. Each executor has a part of it. Default 384 MiB. A client may have as much of it as is left
-   * for all others, so a half at most.
+   * and id. Each executor has a part of it. Default 384 MiB. A client may have as much of it as is
+   * left for all others, so a half at most.
    */
   readonly maxSubscriptionBytes?: number;
   /** A client is asked for a sign of life so often, in milliseconds. Default 120 000. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the subscriptions of one client, by the ids that it gave them, and their limits. */
+/** Example broker: the subscriptions of one client, by their ids, and how many it may have. */
 
 import { KeyedMap } from './keyed-map.ts';
 import { type Bytes, countTokens } from './subject.ts';

@@ -191,7 +191,7 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
     });
   });
 
-  test('subscriptions are bounded in tokens and memory, others subscribe all the same', async () => {
+  test('subscriptions are bounded in tokens and memory, and others can subscribe', async () => {
     const deep = Array(5).fill('a').join('.');
     const options = { maxSubscriptionTokens: 4, maxSubscriptionBytes: 512 * KIB };
     await withBroker(options, async (broker) => {
