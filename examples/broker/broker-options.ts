@@ -113,8 +113,8 @@ const MAX_CONNECTIONS_DEFAULT = 1000;
 /** Memory for all clients' output buffers, unless a number of clients is asked for. */
 const CONNECTION_BYTES_DEFAULT = 1024 * MIB;
 export const MAX_PAYLOAD_BYTES_MAX: number = 8 * MIB;
-/** The line end after the payload. */
-const TRAILER_BYTES = 2;
+/** The name of the operation and two line ends. */
+const LINE_REST_BYTES = 16;
 
 /** Applies the defaults and checks what would not work. */
 export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
@@ -135,7 +135,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     64,
     64 * KIB,
   );
-  const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + TRAILER_BYTES;
+  const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES;
   const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(frameBytesMax)));
   const poolBytes = inRange('poolBytes', options.poolBytes ?? 128 * MIB, MIB, 1024 * MIB);
   if ((options.user === undefined) !== (options.pass === undefined)) {

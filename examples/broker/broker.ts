@@ -27,8 +27,6 @@ import { noPeers, type Peers } from './peers.ts';
 import { ProtocolCodec } from './protocol.ts';
 import { Router } from './router.ts';
 
-/** What clients are told; some choose features by it. */
-const VERSION = '0.1.0';
 /** Clients are looked after so often at least, and at most every CHECK_MS_MIN. */
 const CHECK_MS_MAX = 500;
 const CHECK_MS_MIN = 5;
@@ -39,8 +37,11 @@ const CHECK_MS_MIN = 5;
 const REGION_COUNT = 16;
 /** Clients that are turned away or cut off, and still have a writer for a moment. */
 const LEAVING_COUNT = 24;
-/** A protocol line and its payload end with CR and LF each. */
-const LINE_ENDS_BYTES = 4;
+/**
+ * Beside the payload, the argument, and blanks before it, of which there may be as many: the name
+ * of the operation, and CR and LF at two places.
+ */
+const LINE_REST_BYTES = 16;
 /** Bytes that may be on their way to another executor: some reads' worth. */
 const WINDOW_BYTES_MAX = 2 * 1024 * 1024;
 /** Regions that may, at least. */
@@ -162,7 +163,7 @@ export class Broker implements BrokerCore {
       await this.#waitFor(() => this.mesh.isSynced, performance.now() + SYNC_MS_MAX);
       this.#server = await TcpServer.listen(this.pool, {
         ...place(),
-        maxFrameBytes: maxPayloadBytes + maxControlLineBytes + LINE_ENDS_BYTES,
+        maxFrameBytes: maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES,
         flusher: this.#flusher,
         highWaterBytes: maxPendingBytes,
         closeDeadlineMs: lingerMs,
@@ -279,7 +280,6 @@ export class Broker implements BrokerCore {
     const { remoteAddress } = connection.link.socket as Socket;
     const fields = {
       serverId: this.#serverId,
-      version: VERSION,
       host: this.options.host,
       port: this.port,
       clientId: connection.id,

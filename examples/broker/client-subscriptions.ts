@@ -51,6 +51,11 @@ export class ClientSubscriptions<Owner> {
     return this.#bySid.values();
   }
 
+  /** One more is refused, also with an id that is known, as at nats-server. */
+  get isFull(): boolean {
+    return this.#bySid.size >= this.#limits.maxSubscriptions;
+  }
+
   /**
    * Why the client may not subscribe to `bytes[begin, end)` too; undefined: it may.
    *
@@ -58,12 +63,11 @@ export class ClientSubscriptions<Owner> {
    * client alone gets a half of it, and a hundred that want everything leave a hundredth.
    */
   refusal(bytes: Bytes, begin: number, end: number): string | undefined {
-    const { maxSubscriptions, maxSubscriptionTokens, maxSubscriptionBytes } = this.#limits;
+    const { maxSubscriptionTokens, maxSubscriptionBytes } = this.#limits;
     if (countTokens(bytes, begin, end) > maxSubscriptionTokens) {
       const subject = Buffer.from(bytes.slice(begin, end)).toString('latin1');
       return `Permissions Violation for Subscription to "${subject}", too many tokens`;
     }
-    if (this.#bySid.size >= maxSubscriptions) return 'maximum subscriptions exceeded';
     const needed = SUBSCRIPTION_BYTES + 3 * (end - begin);
     if (this.#bytes + needed > maxSubscriptionBytes - this.#index.bytes) {
       return 'maximum subscriptions exceeded, no memory for more';

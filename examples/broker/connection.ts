@@ -12,6 +12,7 @@ import type { FairShare } from './fair-share.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
+  isInfo,
   parseConnect,
   refusal,
   requiresAuthorization,
@@ -174,6 +175,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     if (asItStands) message.writeTo(at, subscription);
     else message.writeStrippedTo(at, subscription);
     this.#writer.commit(at, length);
+    // As at nats-server, where whoever is sent messages is not asked whether it lives.
+    this.#wasActive = true;
     if (++subscription.deliveredCount === subscription.deliveredCountMax) {
       this.#unsubscribe(subscription);
     }
@@ -275,6 +278,9 @@ export class Connection implements TcpHandler, Subscriber, Participant {
         return true;
       case protocol.OP_CONNECT:
         return this.#connect();
+      case protocol.OP_INFO:
+        if (!isInfo(this.#argument())) this.cutOff(protocol.ERROR_PARSER);
+        return true;
       case protocol.OP_BROKEN:
         this.cutOff(codec.error);
         return true;
@@ -288,6 +294,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     const begin = this.#framer.frameOffset;
     const { subjectBegin, subjectEnd } = codec;
     const sid = this.#text(codec.sidBegin, codec.sidEnd);
+    if (this.#subscriptions.isFull) return this.sayError('maximum subscriptions exceeded');
     if (!this.#subscriptions.has(sid)) {
       const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
       if (kind === SUBJECT_INVALID) return this.sayError('Invalid Subject');
@@ -354,9 +361,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   }
 
   #connect(): boolean {
-    const { argumentBegin, argumentEnd } = this.#codec;
-    const text = Buffer.from(this.#cut(argumentBegin, argumentEnd)).toString('utf8');
-    const options = parseConnect(text, this.options);
+    const options = parseConnect(this.#argument(), this.options);
     const error =
       options === undefined ? protocol.ERROR_PARSER : refusal(options, this.#core.options);
     if (options === undefined || error !== undefined) {
@@ -369,6 +374,12 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     this.#headers = options.headers;
     this.isAuthorized = true;
     return true;
+  }
+
+  /** Of CONNECT or INFO. */
+  #argument(): string {
+    const { argumentBegin, argumentEnd } = this.#codec;
+    return Buffer.from(this.#cut(argumentBegin, argumentEnd)).toString('utf8');
   }
 
   /** A copy of a part of the current frame. */

@@ -3,9 +3,14 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
+import { type FieldType, readFields } from './connect-json.ts';
 
 /** The newest protocol that we know of: from 1 on, INFO may come at any time. */
 const PROTOCOL_MAX = 1;
+/** Clients choose features by it, so it is the version of nats-server that the broker is like. */
+const NATS_VERSION = '2.9.10';
+/** No Go is here, but every nats-server says which, and some clients insist. */
+const GO_VERSION = 'none';
 
 /** What a client asks for with CONNECT. */
 export interface ClientOptions {
@@ -22,6 +27,8 @@ export interface ClientOptions {
   readonly user: string;
   readonly pass: string;
   readonly auth_token: string;
+  /** No client is given one here. */
+  readonly account: string;
 }
 
 /** What holds for a client that does not say otherwise; nats-server has the same. */
@@ -35,7 +42,45 @@ export const CLIENT_OPTIONS_DEFAULT: ClientOptions = {
   user: '',
   pass: '',
   auth_token: '',
+  account: '',
 };
+
+/** All keys that nats-server knows: one with a wrong type ends the connection. */
+const CONNECT_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType>([
+  ['verbose', 'bool'],
+  ['pedantic', 'bool'],
+  ['echo', 'bool'],
+  ['headers', 'bool'],
+  ['no_responders', 'bool'],
+  ['tls_required', 'bool'],
+  ['new_account', 'bool'],
+  ['protocol', 'int'],
+  ['user', 'string'],
+  ['pass', 'string'],
+  ['auth_token', 'string'],
+  ['account', 'string'],
+  ['name', 'string'],
+  ['lang', 'string'],
+  ['version', 'string'],
+  ['jwt', 'string'],
+  ['nkey', 'string'],
+  ['sig', 'string'],
+  ['import', 'object'],
+  ['export', 'object'],
+]);
+
+/** What a client may say with INFO, to no effect. */
+const INFO_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType>([
+  ['server_id', 'string'],
+  ['server_name', 'string'],
+  ['version', 'string'],
+  ['go', 'string'],
+  ['host', 'string'],
+  ['port', 'int'],
+  ['proto', 'int'],
+  ['headers', 'bool'],
+  ['max_payload', 'int'],
+]);
 
 /**
  * Reads the argument of CONNECT; what it does not mention stays as it was `before`.
@@ -43,26 +88,22 @@ export const CLIENT_OPTIONS_DEFAULT: ClientOptions = {
  * Undefined: it is no object, or a field has the wrong type.
  */
 export function parseConnect(text: string, before: ClientOptions): ClientOptions | undefined {
-  let given: unknown;
-  try {
-    given = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return undefined;
   const after: Record<string, unknown> = { ...before };
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(before, name) || value === null) continue;
-    if (typeof value !== typeof after[name]) return undefined;
-    after[name] = value;
-  }
-  return after as unknown as ClientOptions;
+  const isRead = readFields(text, CONNECT_FIELDS, (name, value) => {
+    if (Object.hasOwn(before, name)) after[name] = value;
+  });
+  return isRead ? (after as unknown as ClientOptions) : undefined;
+}
+
+/** Whether a client's INFO is one. */
+export function isInfo(text: string): boolean {
+  return readFields(text, INFO_FIELDS, () => {});
 }
 
 /** Why these options are refused, in nats-server's words; undefined: they are fine. */
 export function refusal(client: ClientOptions, broker: ResolvedBrokerOptions): string | undefined {
   if (client.protocol < 0 || client.protocol > PROTOCOL_MAX) return 'invalid client protocol';
-  if (!isAuthorized(client, broker)) return 'Authorization Violation';
+  if (!isAuthorized(client, broker) || client.account !== '') return 'Authorization Violation';
   if (client.no_responders && !client.headers) return 'no responders requires headers support';
   return undefined;
 }
@@ -87,7 +128,6 @@ function isSameSecret(given: string, expected: string): boolean {
 /** What the INFO line of one connection says beyond the options. */
 export interface InfoFields {
   readonly serverId: string;
-  readonly version: string;
   readonly host: string;
   readonly port: number;
   readonly clientId: number;
@@ -101,8 +141,9 @@ export function infoLine(fields: InfoFields, broker: ResolvedBrokerOptions): str
   const info = {
     server_id: fields.serverId,
     server_name: 'busbar',
-    version: fields.version,
+    version: NATS_VERSION,
     proto: PROTOCOL_MAX,
+    go: GO_VERSION,
     host: fields.host,
     port: fields.port,
     headers: true,

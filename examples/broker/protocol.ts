@@ -21,8 +21,10 @@ export const OP_UNSUB = 4;
 export const OP_PING = 5;
 export const OP_PONG = 6;
 export const OP_CONNECT = 7;
-/** INFO, +OK and -ERR are for servers to say; a client that says them is not contradicted. */
+/** +OK and INFO are for servers to say; a client that says them is not contradicted. */
 export const OP_IGNORED = 8;
+/** Its argument must be JSON all the same. */
+export const OP_INFO = 9;
 
 /** What a client is told before it is cut off. The texts are those of nats-server. */
 export const ERROR_UNKNOWN_OPERATION = 'Unknown Protocol Operation';
@@ -36,26 +38,43 @@ const CR = 0x0d;
 const SPACE = 0x20;
 const ZERO = 0x30;
 const PUB_BYTES = 4;
-const MINUS = 0x2d;
-const PLUS = 0x2b;
 
 /** ASCII letters read as a little-endian word, to be compared with four bytes at once. */
 const WORD_PUB_SPACE = 0x20425550;
-const WORD_LOWER_CASE = 0x20202020;
-const WORD_HPUB = wordOf('hpub');
-const WORD_UNSU = wordOf('unsu');
-const WORD_PING = wordOf('ping');
-const WORD_PONG = wordOf('pong');
-const WORD_CONN = wordOf('conn');
-const WORD_INFO = wordOf('info');
-const WORD_ECT_SPACE = wordOf('ect ');
-const WORD_PUB = wordOf('pub ') & 0xffffff;
-const WORD_SUB = wordOf('sub ') & 0xffffff;
+const SMALL_A = 0x61;
+const CRLF_BYTES = 2;
+
+/** How a line begins. */
+interface Head {
+  readonly op: number;
+  /** In lower case; upper case is understood, too. */
+  readonly name: string;
+  /** A blank must follow. */
+  readonly wantsBlank: boolean;
+  /** What follows is looked at. Otherwise the line may say whatever it likes. */
+  readonly hasArgument: boolean;
+}
+
+/** In the order in which they are tried; the most frequent come first. */
+const HEADS: readonly Head[] = [
+  { op: OP_PUB, name: 'pub', wantsBlank: true, hasArgument: true },
+  { op: OP_HPUB, name: 'hpub', wantsBlank: true, hasArgument: true },
+  { op: OP_SUB, name: 'sub', wantsBlank: true, hasArgument: true },
+  { op: OP_UNSUB, name: 'unsub', wantsBlank: true, hasArgument: true },
+  { op: OP_PING, name: 'ping', wantsBlank: false, hasArgument: false },
+  { op: OP_PONG, name: 'pong', wantsBlank: false, hasArgument: false },
+  { op: OP_CONNECT, name: 'connect', wantsBlank: false, hasArgument: true },
+  { op: OP_INFO, name: 'info', wantsBlank: false, hasArgument: true },
+  { op: OP_IGNORED, name: '+ok', wantsBlank: false, hasArgument: false },
+  // Who finds fault with the server is let go.
+  { op: OP_BROKEN, name: '-err', wantsBlank: true, hasArgument: true },
+];
 
 /** No operation takes more; one further is kept, to notice. */
 const ARGUMENT_COUNT_MAX = 5;
 /** A size of more digits than this is over every limit, and would not be exact. */
 const SIZE_DIGITS_MAX = 9;
+const SIZE_MAX = 10 ** SIZE_DIGITS_MAX - 1;
 
 export interface ProtocolLimits {
   readonly maxPayloadBytes: number;
@@ -89,7 +108,7 @@ export class ProtocolCodec implements Codec {
    * it stands.
    */
   isCanonical: boolean = false;
-  /** SUB: the queue group, empty when there is none. CONNECT: its argument. */
+  /** SUB: the queue group, empty when there is none. CONNECT, INFO: their argument. */
   argumentBegin: number = 0;
   argumentEnd: number = 0;
   /** SUB, UNSUB: the subscription's id. */
@@ -168,7 +187,8 @@ export class ProtocolCodec implements Codec {
   #endPub(bytes: Bytes, begin: number, sizeBegin: number, at: number, size: number): number {
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
     if (at === sizeBegin || at - sizeBegin > SIZE_DIGITS_MAX) return 0;
-    if (size > this.#maxPayloadBytes || at + 2 - begin > this.#maxControlLineBytes) return 0;
+    if (size > this.#maxPayloadBytes) return 0;
+    if (at - begin - PUB_BYTES > this.#maxControlLineBytes) return 0;
     const recent = this.#recent;
     this.op = OP_PUB;
     this.isCanonical = true;
@@ -183,43 +203,52 @@ export class ProtocolCodec implements Codec {
     return at + 4 + size - begin;
   }
 
-  /** Every operation, written in every way that is allowed. */
+  /**
+   * Every operation, written in every way that nats-server understands: it looks at one byte after
+   * the other, and a wrong one ends the connection at once, so that is done here, too.
+   */
   #measureLine(bytes: Bytes, begin: number, end: number, scanned: number): number {
-    let at = begin + scanned;
-    const limit = Math.min(end, begin + this.#maxControlLineBytes);
+    if (begin === end) return 0;
+    const head = headAt(bytes, begin, end);
+    if (head === undefined) return this.#break(ERROR_UNKNOWN_OPERATION);
+    const opEnd = begin + head.name.length;
+    const { wantsBlank, hasArgument } = head;
+    if (opEnd >= end) return 0;
+    if (wantsBlank && !isBlank(bytes[opEnd])) return this.#break(ERROR_UNKNOWN_OPERATION);
+    // The argument begins at the first byte that is no blank, even if that is the end of the line.
+    let argumentBegin = opEnd;
+    let at = opEnd;
+    if (hasArgument) {
+      while (argumentBegin < end && isBlank(bytes[argumentBegin])) argumentBegin++;
+      at = argumentBegin + 1;
+    }
+    // Blanks before the argument do not count, but nobody may send them for ever.
+    if (argumentBegin - opEnd > this.#maxControlLineBytes) return this.#break(ERROR_CONTROL_LINE);
+    at = Math.max(at, begin + scanned);
+    const lineEndMax = argumentBegin + this.#maxControlLineBytes + CRLF_BYTES;
+    const limit = Math.min(end, lineEndMax);
     while (at < limit && bytes[at] !== LF) at++;
-    if (at === limit) {
-      // Garbage from a client that never ends its line is recognized at its first byte, and first:
-      // what a client is told must not hang on how its bytes arrive.
-      if (end > begin && !beginsOperation(bytes[begin])) {
-        return this.#break(ERROR_UNKNOWN_OPERATION);
-      }
-      return end - begin >= this.#maxControlLineBytes ? this.#break(ERROR_CONTROL_LINE) : 0;
+    if (at >= limit) return end >= lineEndMax ? this.#break(ERROR_CONTROL_LINE) : 0;
+    if (!hasArgument) return this.#lineOnly(head.op, at + 1 - begin);
+    const argumentEnd = argumentEndOf(bytes, argumentBegin, at);
+    if (argumentEnd - argumentBegin > this.#maxControlLineBytes) {
+      return this.#break(ERROR_CONTROL_LINE);
     }
-    const lineLength = at + 1 - begin;
-    if (lineLength < 5) return this.#break(ERROR_UNKNOWN_OPERATION);
-    const word = this.#view.getInt32(begin, true) | WORD_LOWER_CASE;
-    if ((word & 0xffffff) === WORD_PUB && isBlank(bytes[begin + 3])) {
-      return this.#measurePublish(OP_PUB, bytes, begin, at, 3);
+    switch (head.op) {
+      case OP_PUB:
+      case OP_HPUB:
+        return this.#measurePublish(head, bytes, begin, argumentBegin, argumentEnd, at);
+      case OP_SUB:
+        return this.#measureSub(bytes, begin, argumentBegin, argumentEnd, at);
+      case OP_UNSUB:
+        return this.#measureUnsub(bytes, begin, argumentBegin, argumentEnd, at);
+      case OP_BROKEN:
+        return this.#break(ERROR_PARSER);
+      default:
+        this.argumentBegin = argumentBegin - begin;
+        this.argumentEnd = argumentEnd - begin;
+        return this.#lineOnly(head.op, at + 1 - begin);
     }
-    if ((word & 0xffffff) === WORD_SUB && isBlank(bytes[begin + 3])) {
-      return this.#measureSub(bytes, begin, at);
-    }
-    if (word === WORD_PING) return this.#lineOnly(OP_PING, lineLength);
-    if (word === WORD_PONG) return this.#lineOnly(OP_PONG, lineLength);
-    if (word === WORD_HPUB && isBlank(bytes[begin + 4])) {
-      return this.#measurePublish(OP_HPUB, bytes, begin, at, 4);
-    }
-    if (word === WORD_UNSU && lineLength > 6 && (bytes[begin + 4] | 0x20) === 0x62) {
-      return isBlank(bytes[begin + 5])
-        ? this.#measureUnsub(bytes, begin, at)
-        : this.#break(ERROR_UNKNOWN_OPERATION);
-    }
-    if (word === WORD_CONN && lineLength > 8) return this.#measureConnect(bytes, begin, at);
-    if (word === WORD_INFO || bytes[begin] === PLUS || bytes[begin] === MINUS) {
-      return this.#lineOnly(OP_IGNORED, lineLength);
-    }
-    return this.#break(ERROR_UNKNOWN_OPERATION);
   }
 
   /**
@@ -227,14 +256,16 @@ export class ProtocolCodec implements Codec {
    * stands.
    */
   #measurePublish(
-    op: number,
+    { op, name }: Head,
     bytes: Bytes,
     begin: number,
+    argumentBegin: number,
+    argumentEnd: number,
     lineEnd: number,
-    opLength: number,
   ): number {
+    const opLength = name.length;
     const list = this.#arguments;
-    const count = this.#split(bytes, begin + opLength, lineEnd);
+    const count = this.#split(bytes, argumentBegin, argumentEnd);
     const countMin = op === OP_PUB ? 2 : 3;
     if (count < countMin || count > countMin + 1) return this.#break(ERROR_PARSER);
     const last = 2 * (count - 1);
@@ -258,14 +289,23 @@ export class ProtocolCodec implements Codec {
     let canonicalLength = opLength + 2;
     for (let i = 0; i < count; i++) canonicalLength += 1 + list[2 * i + 1] - list[2 * i];
     this.isCanonical =
-      !this.#sawOddSpace && bytes[lineEnd - 1] === CR && canonicalLength === this.payloadBegin;
+      !this.#sawOddSpace &&
+      bytes[begin + opLength] === SPACE &&
+      bytes[lineEnd - 1] === CR &&
+      canonicalLength === this.payloadBegin;
     return this.payloadBegin + size + 2;
   }
 
   /** SUB subject [queue] sid */
-  #measureSub(bytes: Bytes, begin: number, lineEnd: number): number {
+  #measureSub(
+    bytes: Bytes,
+    begin: number,
+    argumentBegin: number,
+    argumentEnd: number,
+    lineEnd: number,
+  ): number {
     const list = this.#arguments;
-    const count = this.#split(bytes, begin + 3, lineEnd);
+    const count = this.#split(bytes, argumentBegin, argumentEnd);
     if (count < 2 || count > 3) return this.#break(ERROR_PARSER);
     this.op = OP_SUB;
     this.subjectBegin = list[0] - begin;
@@ -277,27 +317,22 @@ export class ProtocolCodec implements Codec {
     return lineEnd + 1 - begin;
   }
 
-  /** UNSUB sid [max]; a max that is no number means now, as nats-server has it. */
-  #measureUnsub(bytes: Bytes, begin: number, lineEnd: number): number {
+  /** UNSUB sid [max]; a max that is no number of nine digits means now, as nats-server has it. */
+  #measureUnsub(
+    bytes: Bytes,
+    begin: number,
+    argumentBegin: number,
+    argumentEnd: number,
+    lineEnd: number,
+  ): number {
     const list = this.#arguments;
-    const count = this.#split(bytes, begin + 5, lineEnd);
+    const count = this.#split(bytes, argumentBegin, argumentEnd);
     if (count < 1 || count > 2) return this.#break(ERROR_PARSER);
     this.op = OP_UNSUB;
     this.sidBegin = list[0] - begin;
     this.sidEnd = list[1] - begin;
-    this.countMax = count === 2 ? Math.max(0, parseSize(bytes, list[2], list[3])) : 0;
-    return lineEnd + 1 - begin;
-  }
-
-  /** CONNECT {json} */
-  #measureConnect(bytes: Bytes, begin: number, lineEnd: number): number {
-    const rest = (this.#view.getInt32(begin + 4, true) | WORD_LOWER_CASE) & 0xffffff;
-    if (rest !== (WORD_ECT_SPACE & 0xffffff) || !isBlank(bytes[begin + 7])) {
-      return this.#break(ERROR_UNKNOWN_OPERATION);
-    }
-    this.op = OP_CONNECT;
-    this.argumentBegin = 8;
-    this.argumentEnd = lineEnd - begin;
+    const countMax = count === 2 ? parseSize(bytes, list[2], list[3]) : 0;
+    this.countMax = countMax > 0 && countMax < Number.POSITIVE_INFINITY ? countMax : 0;
     return lineEnd + 1 - begin;
   }
 
@@ -322,8 +357,7 @@ export class ProtocolCodec implements Codec {
     this.#sawOddSpace = false;
     for (let at = begin; at < end && count <= ARGUMENT_COUNT_MAX; ) {
       if (isSpace(bytes[at])) {
-        // The CR that ends the line is none of them.
-        if (bytes[at] !== SPACE && at !== end - 1) this.#sawOddSpace = true;
+        if (bytes[at] !== SPACE) this.#sawOddSpace = true;
         at++;
         continue;
       }
@@ -341,12 +375,24 @@ function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
 }
 
-/** What separates arguments; a CR anywhere in a line counts as a space. */
+/** What separates arguments: also a CR within a line, and a LF with which an argument begins. */
 function isSpace(byte: number): boolean {
-  return byte === SPACE || byte === TAB || byte === CR;
+  return byte === SPACE || byte === TAB || byte === CR || byte === LF;
 }
 
-/** A decimal number, or -1; too many digits are Infinity, which is over every limit. */
+/**
+ * Where the argument of a line ends whose LF stands at `lineEnd`. As at nats-server, a CR anywhere
+ * behind its first byte takes the last byte of the line away, which then is that CR, usually.
+ */
+function argumentEndOf(bytes: Bytes, begin: number, lineEnd: number): number {
+  for (let at = lineEnd - 1; at > begin; at--) if (bytes[at] === CR) return lineEnd - 1;
+  return lineEnd;
+}
+
+/**
+ * A decimal number, or -1. More than nine digits are no number, as at nats-server, and Infinity,
+ * which is over every limit, unless they are a small number with zeros in front.
+ */
 function parseSize(bytes: Bytes, begin: number, end: number): number {
   let size = 0;
   for (let at = begin; at < end; at++) {
@@ -355,15 +401,24 @@ function parseSize(bytes: Bytes, begin: number, end: number): number {
     size = size * 10 + digit;
   }
   if (begin === end) return -1;
-  return end - begin > SIZE_DIGITS_MAX ? Number.POSITIVE_INFINITY : size;
+  if (end - begin <= SIZE_DIGITS_MAX) return size;
+  return size > SIZE_MAX ? Number.POSITIVE_INFINITY : -1;
 }
 
-function beginsOperation(byte: number): boolean {
-  return 'phsuciPHSUCI+-'.includes(String.fromCharCode(byte));
+/** The operation whose name `bytes[begin, end)` begins with, or is the beginning of. */
+function headAt(bytes: Bytes, begin: number, end: number): Head | undefined {
+  for (const head of HEADS) {
+    if (isHeadAt(head, bytes, begin, end)) return head;
+  }
+  return undefined;
 }
 
-function wordOf(text: string): number {
-  let word = 0;
-  for (let i = 0; i < 4; i++) word |= text.charCodeAt(i) << (8 * i);
-  return word;
+function isHeadAt({ name }: Head, bytes: Bytes, begin: number, end: number): boolean {
+  const length = Math.min(name.length, end - begin);
+  for (let i = 0; i < length; i++) {
+    const wanted = name.charCodeAt(i);
+    const byte = bytes[begin + i];
+    if (byte !== wanted && (wanted < SMALL_A || (byte | 0x20) !== wanted)) return false;
+  }
+  return true;
 }

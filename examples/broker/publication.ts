@@ -89,6 +89,10 @@ export class Publication {
     const begin = this.#framer.frameOffset;
     const end = begin + this.#framer.frameLength;
     if (this.#pool.view.getInt16(end - 2, true) !== WORD_CRLF) {
+      // Of the subject nats-server complains before it has seen the payload.
+      if (connection.options.pedantic && !this.#isLiteral(begin)) {
+        connection.sayError('Invalid Publish Subject');
+      }
       connection.cutOff(ERROR_UNKNOWN_OPERATION);
       return NOT_NOW;
     }

@@ -217,14 +217,6 @@ export class Router<S extends Subscriber> {
     for (let i = 0; i < found.plainCount; i++) {
       if (found.plain[i].owner === owner) return found.plain[i];
     }
-    for (let i = 0; i < found.groupCount; i++) {
-      const own = found.groups[i].find((member) => member.owner === owner);
-      if (own !== undefined) return own;
-    }
-    for (const { members } of found.beyond?.groups.values() ?? []) {
-      const own = members.find((member) => member.owner === owner);
-      if (own !== undefined) return own;
-    }
     return undefined;
   }
 

@@ -12,6 +12,7 @@ import {
   OP_CONNECT,
   OP_HPUB,
   OP_IGNORED,
+  OP_INFO,
   OP_PING,
   OP_PONG,
   OP_PUB,
@@ -49,34 +50,47 @@ function broken(error: string): Said {
   return { op: OP_BROKEN, length: 1, error };
 }
 
+const NAMES = ['pub', 'hpub', 'sub', 'unsub', 'ping', 'pong', 'connect', 'info', '+ok', '-err'];
+
 /** Undefined: the line has not ended yet. */
 export function readOperation(text: string, limits: ProtocolLimits): Said | undefined {
-  if (!/^[phsuci+-]/i.test(text)) return text === '' ? undefined : broken(ERROR_UNKNOWN_OPERATION);
-  const lineLength = text.indexOf('\n') + 1;
-  if (lineLength === 0 || lineLength > limits.maxControlLineBytes) {
-    const isTooLong = Math.max(text.length, lineLength) >= limits.maxControlLineBytes;
+  const { maxControlLineBytes } = limits;
+  const small = text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  const name = NAMES.find((each) => each.startsWith(small.slice(0, each.length)));
+  if (name === undefined) return broken(ERROR_UNKNOWN_OPERATION);
+  const rest = text.slice(name.length);
+  if (rest === '') return undefined;
+  const isLoose = name === 'ping' || name === 'pong' || name === '+ok';
+  const wantsBlank = !isLoose && name !== 'connect' && name !== 'info';
+  if (wantsBlank && !/^[ \t]/.test(rest)) return broken(ERROR_UNKNOWN_OPERATION);
+  const argument = isLoose ? rest : rest.replace(/^[ \t]+/, '');
+  const blanks = rest.length - argument.length;
+  if (blanks > maxControlLineBytes) return broken(ERROR_CONTROL_LINE);
+  const lineEnd = argument.indexOf('\n', isLoose ? 0 : 1);
+  if (lineEnd < 0 || lineEnd >= maxControlLineBytes + 2) {
+    const isTooLong = argument.length >= maxControlLineBytes + 2;
     return isTooLong ? broken(ERROR_CONTROL_LINE) : undefined;
   }
-  const line = text.slice(0, lineLength - 1);
-  const word = /^(pub|hpub|sub|unsub|connect)(?=[ \t])/i.exec(line)?.[0] ?? '';
-  const rest = line.slice(word.length);
-  const words = rest.split(/[ \t\r]+/).filter((each) => each !== '');
-  switch (word.toLowerCase()) {
+  const length = name.length + blanks + lineEnd + 1;
+  if (isLoose) {
+    return { op: name === 'ping' ? OP_PING : name === 'pong' ? OP_PONG : OP_IGNORED, length };
+  }
+  let said = argument.slice(0, lineEnd);
+  if (said.slice(1).includes('\r')) said = said.slice(0, -1);
+  if (said.length > maxControlLineBytes) return broken(ERROR_CONTROL_LINE);
+  const words = said.split(/[ \t\r\n]+/).filter((each) => each !== '');
+  switch (name) {
     case 'pub':
     case 'hpub':
-      return readPublish(line, word.length, words, limits);
+      return readPublish(text.slice(0, length - 1), name.length, words, limits);
     case 'sub':
-      return readSub(lineLength, words);
+      return readSub(length, words);
     case 'unsub':
-      return readUnsub(lineLength, words);
-    case 'connect':
-      return { op: OP_CONNECT, length: lineLength, argument: rest.slice(1) };
+      return readUnsub(length, words);
+    case '-err':
+      return broken(ERROR_PARSER);
   }
-  if (lineLength < 5) return broken(ERROR_UNKNOWN_OPERATION);
-  if (/^ping/i.test(line)) return { op: OP_PING, length: lineLength };
-  if (/^pong/i.test(line)) return { op: OP_PONG, length: lineLength };
-  if (/^(info|[+-])/i.test(line)) return { op: OP_IGNORED, length: lineLength };
-  return broken(ERROR_UNKNOWN_OPERATION);
+  return { op: name === 'connect' ? OP_CONNECT : OP_INFO, length, argument: said };
 }
 
 function readPublish(
@@ -113,13 +127,15 @@ function readSub(length: number, words: readonly string[]): Said {
 
 function readUnsub(length: number, words: readonly string[]): Said {
   if (words.length < 1 || words.length > 2) return broken(ERROR_PARSER);
-  return { op: OP_UNSUB, length, sid: words[0], countMax: readNumber(words[1] ?? '0') || 0 };
+  const countMax = readNumber(words[1] ?? '0');
+  return { op: OP_UNSUB, length, sid: words[0], countMax: countMax < Infinity ? countMax : 0 };
 }
 
-/** NaN: no number. More than nine digits are over every limit, zeros in front or not. */
+/** NaN: no number, such as one of more than nine digits, but if it is over every limit: that. */
 function readNumber(word: string): number {
   if (!/^[0-9]+$/.test(word)) return Number.NaN;
-  return word.length > 9 ? Number.POSITIVE_INFINITY : Number(word);
+  if (word.length <= 9) return Number(word);
+  return Number(word) > 999_999_999 ? Number.POSITIVE_INFINITY : Number.NaN;
 }
 
 // ── Inputs: real traffic, damaged
