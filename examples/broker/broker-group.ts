@@ -72,6 +72,8 @@ export class BrokerGroup {
   readonly #drained: Set<number> = new Set();
   readonly #answers: Map<number, Map<number, Record<string, number>>> = new Map();
   #questions: number = 0;
+  /** Keeps other brokers from this port. */
+  #lock: Server | undefined = undefined;
   #failure: Error | undefined = undefined;
   #changed: (() => void)[] = [];
   #stopped: Promise<void> | undefined = undefined;
@@ -113,7 +115,11 @@ export class BrokerGroup {
   ): Promise<BrokerGroup> {
     const options = resolveBrokerOptions(brokerOptions);
     const count = executors === 'per-core' ? topology().usableCount : executors;
-    const server = await listenAlone(options);
+    const lock = options.port === 0 ? undefined : await lockPort(options);
+    const server = await listenAlone(options).catch((error: Error) => {
+      lock?.close();
+      throw error;
+    });
     const { address, port } = server.address() as AddressInfo;
     const sharesPort = native.features.reusePort.available;
     // Nobody else has the port. From here on it is shared, if only with the executors.
@@ -150,10 +156,12 @@ export class BrokerGroup {
         },
       });
       broker = new BrokerGroup(options, group, pool, board, port, acceptor, onCrash);
+      broker.#lock = lock;
       await broker.#untilAllListen();
       return broker;
     } catch (error) {
       if (server.listening) server.close();
+      lock?.close();
       pool.close();
       throw error;
     }
@@ -203,6 +211,7 @@ export class BrokerGroup {
     this.#acceptor?.destroy();
     await accepting;
     await this.#group.stop({ mode: 'now' });
+    this.#lock?.close();
     this.pool.close();
   }
 
@@ -230,6 +239,7 @@ export class BrokerGroup {
         this.#failure ??= new BusbarError(
           'ERR_BUSBAR_LINK_REFUSED',
           `executor ${from}: ${message.reason}`,
+          { cause: Object.assign(new Error(message.reason), { code: message.code }) },
         );
         break;
       case 'stats':
@@ -283,6 +293,24 @@ async function listenAlone({ host, port }: ResolvedBrokerOptions): Promise<Serve
     throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', (cause as Error).message, { cause });
   }
   return server;
+}
+
+/**
+ * Excludes other brokers from the port for as long as this one lives: between the probe and the
+ * first executor's socket nobody listens, and afterwards the sockets would share. An abstract Unix
+ * socket is known in the same network namespace as the port, and ends with the process.
+ * Undefined: the system has none.
+ */
+async function lockPort({ host, port }: ResolvedBrokerOptions): Promise<Server | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  const server = createServer((socket) => socket.destroy());
+  try {
+    server.listen({ path: `\0busbar-broker ${host}:${port}` });
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', (cause as Error).message, { cause });
+  }
+  return server.unref();
 }
 
 async function closeServer(server: Server): Promise<void> {
