@@ -36,6 +36,8 @@ enum { MESSAGES = 64, VECTORS = 2048 };
 // datagrams since Linux 6.9.
 enum { RUN_BYTES = 65507, SEGMENTS_MAX = 128 };
 
+_Static_assert((int)SEGMENTS_MAX <= (int)VECTORS, "every run fits a message");
+
 union address {
   struct sockaddr any;
   struct sockaddr_in v4;
@@ -69,6 +71,11 @@ static socklen_t to_address(const int32_t *words, union address *address) {
     memcpy(&address->v6.sin6_addr.s6_addr[4 * i], &word, sizeof word);
   }
   return sizeof address->v6;
+}
+
+static bool is_address(const int32_t *words) {
+  const int32_t family = words[BUS_UDP_FAMILY], port = words[BUS_UDP_PORT];
+  return (family == 4 || family == 6) && port >= 0 && port <= UINT16_MAX;
 }
 
 static void from_address(const union address *address, int32_t *words) {
@@ -149,9 +156,22 @@ static int32_t prepare(int fd, const int32_t *config, int32_t *local, int32_t *s
   return fd;
 }
 
+static bool is_config(const int32_t *config) {
+  const int32_t family = config[BUS_UDP_CONFIG_FAMILY];
+  const int32_t *bind_to = config + BUS_UDP_CONFIG_BIND;
+  const int32_t *connect_to = config + BUS_UDP_CONFIG_CONNECT;
+  const int32_t known =
+      BUS_UDP_REUSE_ADDRESS | BUS_UDP_REUSE_PORT | BUS_UDP_ONLY_V6 | BUS_UDP_GRO;
+  return (family == 4 || family == 6) && (config[BUS_UDP_CONFIG_FLAGS] & ~known) == 0 &&
+         config[BUS_UDP_CONFIG_RECEIVE_BYTES] >= 0 && config[BUS_UDP_CONFIG_SEND_BYTES] >= 0 &&
+         (bind_to[BUS_UDP_FAMILY] == 0 || is_address(bind_to)) &&
+         (connect_to[BUS_UDP_FAMILY] == 0 || is_address(connect_to));
+}
+
 int32_t bus_udp_open(const int32_t *config, int32_t *local, int32_t *step) {
   const int domain = config[BUS_UDP_CONFIG_FAMILY] == 6 ? AF_INET6 : AF_INET;
   *step = BUS_UDP_STEP_SOCKET;
+  if (!is_config(config)) return -EINVAL;
   const int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
   const int32_t answer = prepare(fd, config, local, step);
@@ -189,16 +209,23 @@ static void set_segment(struct msghdr *header, union send_control *control, int3
   memcpy(CMSG_DATA(message), &segment, sizeof segment);
 }
 
-// Whether the caller has kept to its memory.
-static bool is_sane(const int32_t *table, size_t count, size_t size, size_t address_count) {
+// Whether the caller has kept to its memory: 0, -EFAULT, or -EINVAL for what is no address or size.
+static int32_t check_table(const int32_t *table, size_t count, size_t size,
+                           const int32_t *addresses, size_t address_count) {
+  int32_t checked = -1;
   for (size_t i = 0; i < count; i++, table += BUS_UDP_OUT_WORDS) {
     const int32_t offset = table[BUS_UDP_OUT_OFFSET];
     const int32_t length = table[BUS_UDP_OUT_LENGTH];
     const int32_t to = table[BUS_UDP_OUT_ADDRESS];
-    if (offset < 0 || length < 0 || (size_t)offset + (size_t)length > size) return false;
-    if (to < -1 || (to >= 0 && (size_t)to >= address_count)) return false;
+    const int32_t segment = table[BUS_UDP_OUT_SEGMENT];
+    if (offset < 0 || length < 0 || (size_t)offset + (size_t)length > size) return -EFAULT;
+    if (to < -1 || (to >= 0 && (size_t)to >= address_count)) return -EFAULT;
+    if (segment < 0 || segment > UINT16_MAX) return -EINVAL;
+    if (to == checked) continue;
+    checked = to;
+    if (to >= 0 && !is_address(addresses + (size_t)to * BUS_UDP_ADDRESS_WORDS)) return -EINVAL;
   }
-  return true;
+  return 0;
 }
 
 int32_t bus_udp_send(int fd, const uint8_t *bytes, size_t size, const int32_t *table, size_t count,
@@ -210,7 +237,14 @@ int32_t bus_udp_send(int fd, const uint8_t *bytes, size_t size, const int32_t *t
   union address names[MESSAGES];
   size_t runs[MESSAGES];
   memset(sent, 0, BUS_UDP_SENT_WORDS * sizeof *sent);
-  if (!is_sane(table, count, size, address_count)) return -EFAULT;
+  // A run of more would not fit the vectors: no message, no progress.
+  const bool fits = segments >= 0 && segments <= SEGMENTS_MAX;
+  const int32_t refused =
+      fits ? check_table(table, count, size, addresses, address_count) : -EINVAL;
+  if (refused != 0) {
+    sent[BUS_UDP_SENT_ERROR] = -refused;
+    return refused;
+  }
   const int32_t *end = table + count * BUS_UDP_OUT_WORDS;
   size_t done = 0;
   bool stopped = false; // by an error that the call could not tell
@@ -253,6 +287,12 @@ int32_t bus_udp_send(int fd, const uint8_t *bytes, size_t size, const int32_t *t
     if (answer < 0) {
       if (errno == EINTR) continue;
       sent[BUS_UDP_SENT_ERROR] = errno;
+      sent[BUS_UDP_SENT_RUN] = (int32_t)runs[0];
+      break;
+    }
+    // The kernel does not say so of one message or more; if it did, nothing would go on.
+    if (answer == 0) {
+      sent[BUS_UDP_SENT_ERROR] = EIO;
       sent[BUS_UDP_SENT_RUN] = (int32_t)runs[0];
       break;
     }
@@ -323,6 +363,7 @@ int32_t bus_udp_receive(int fd, uint8_t *bytes, size_t size, int32_t *table, siz
 }
 
 int32_t bus_udp_membership(int fd, const int32_t *group, const int32_t *interface, bool join) {
+  if (!is_address(group)) return -EINVAL;
   union address address;
   to_address(group, &address);
   if (group[BUS_UDP_FAMILY] == 4) {
@@ -363,6 +404,7 @@ int32_t bus_udp_set_option(int fd, int32_t family, int32_t option, int32_t value
   if (option == BUS_UDP_OPTION_BROADCAST) {
     return set(fd, SOL_SOCKET, SO_BROADCAST, value) == 0 ? 0 : -errno;
   }
+  if (family != 4 && family != 6) return -EINVAL;
   if (option < BUS_UDP_OPTION_TTL || option > BUS_UDP_OPTION_TRAFFIC_CLASS) return -EINVAL;
   const int answer = family == 6 ? set(fd, IPPROTO_IPV6, v6_names[option], value)
                                  : set(fd, IPPROTO_IP, v4_names[option], value);

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <uv.h>
 
+// Tells our sockets from the externals of other addons: random, and for ever.
+static const napi_type_tag socket_tag = {0x6b1f0c52d94e4a7dULL, 0x9c3375e0a82d16b4ULL};
+
 struct bus_socket {
   uv_poll_t poll;
   napi_env env;
@@ -97,7 +100,9 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
 static struct bus_socket *get_socket(napi_env env, napi_value value) {
   void *data = NULL;
   napi_valuetype type;
+  bool is_ours = false;
   if (napi_typeof(env, value, &type) == napi_ok && type == napi_external &&
+      napi_check_object_type_tag(env, value, &socket_tag, &is_ours) == napi_ok && is_ours &&
       napi_get_value_external(env, value, &data) == napi_ok) {
     struct bus_socket *bus = data;
     if (!bus->closing) return bus;
@@ -172,6 +177,11 @@ static napi_value udp_open(napi_env env, napi_callback_info info) {
     close_socket(bus);
     return NULL;
   }
+  if (napi_type_tag_object(env, external, &socket_tag) != napi_ok) {
+    // The external is collected later, and frees it.
+    close_socket(bus);
+    return NULL;
+  }
   result[0] = bus->fd;
   return external;
 }
@@ -223,7 +233,8 @@ static napi_value udp_watch(napi_env env, napi_callback_info info) {
   if (!get_arguments(env, info, 2, arguments)) return NULL;
   struct bus_socket *bus = get_socket(env, arguments[0]);
   if (bus == NULL || !get_int32(env, arguments[1], &events)) return NULL;
-  bus->events = events & (UV_READABLE | UV_WRITABLE);
+  if ((events & ~(UV_READABLE | UV_WRITABLE)) != 0) return to_number(env, UV_EINVAL);
+  bus->events = events;
   return to_number(env, watch(bus));
 }
 

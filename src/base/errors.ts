@@ -50,6 +50,13 @@ export class BusbarError extends Error {
   override readonly name: string = 'BusbarError';
   /** Stable; compare this, never the message. */
   readonly code: BusbarErrorCode;
+  /** What {@link isOne} looks for: a proxy has none, and is not asked. */
+  readonly #brand = true;
+
+  /** @internal Runs no code of the value's, which `instanceof` does. */
+  static isOne(value: unknown): value is BusbarError {
+    return typeof value === 'object' && value !== null && #brand in value;
+  }
 
   constructor(code: BusbarErrorCode, detail?: string, options?: { readonly cause?: unknown }) {
     super(
@@ -57,5 +64,15 @@ export class BusbarError extends Error {
       options,
     );
     this.code = code;
+  }
+}
+
+/** The text of what was thrown or emitted, whatever it is. Never throws. */
+export function messageOf(cause: unknown): string {
+  try {
+    const { message } = cause as { readonly message?: unknown };
+    return typeof message === 'string' ? message : String(cause);
+  } catch {
+    return 'a value that cannot be shown';
   }
 }

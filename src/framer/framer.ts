@@ -93,8 +93,8 @@ export class Framer extends Staging {
    * four classes of codecs, asking them costs three times as much (V8 gives up on inlining); a
    * u32 length prefix is read without asking.
    * **Throws** ERR_BUSBAR_FRAME_TOO_LARGE as soon as the length is known, or once `maxFrameBytes`
-   * have arrived without an end; whatever the codec throws; ERR_BUSBAR_FRAMER_CLOSED. All of these
-   * are failures.
+   * have arrived without an end; whatever the codec throws, or ERR_BUSBAR_FRAME_MALFORMED with it
+   * as cause if it is no object; ERR_BUSBAR_FRAMER_CLOSED. All of these are failures.
    */
   next(): boolean {
     const begin = this.frameBegin;
@@ -142,6 +142,9 @@ export class Framer extends Staging {
    *
    * With a codec it delivers the rest of a stream that ended without a last delimiter. Returns
    * false if nothing is pending: by hand there are no empty frames.
+   *
+   * **Throws** the framer's failure; ERR_BUSBAR_POOL_EXHAUSTED if a link keeps the bytes outside of
+   * the pool and no buffer is free for them (never in `onEnd`, which comes after one was had).
    */
   finishFrame(): boolean {
     const begin = this.frameBegin;
@@ -201,8 +204,12 @@ export class Framer extends Staging {
     return false;
   }
 
-  private finishNothing(): false {
+  private finishNothing(): boolean {
     if (this.failure !== undefined) throw this.failure;
+    if (this.parkedBytes > 0) {
+      if (!this.unpark()) throw new BusbarError('ERR_BUSBAR_POOL_EXHAUSTED');
+      return this.finishFrame();
+    }
     this.frameOffset = NO_FRAME;
     return false;
   }

@@ -5,13 +5,19 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { type Bytes, copyIn } from '../base/bytes.ts';
+import { type Bytes, copyBytes, copyIn } from '../base/bytes.ts';
 import { checkBytes, checkInteger, checkRange } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { lengthOf } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
+
+/**
+ * The longest beginning of a frame that is kept outside of the pool: most headers and short lines,
+ * and less than an idle socket takes by itself.
+ */
+export const PARKED_BYTES_MAX = 256;
 
 /** In place of the offset of a current frame. */
 export const NO_FRAME = -1;
@@ -79,6 +85,10 @@ export abstract class Staging {
   protected failure: unknown;
 
   protected readonly bytes: Bytes;
+  /** Bytes of the frame begun that lie in {@link parked}; then the framer holds no buffer. */
+  protected parkedBytes: number = 0;
+  /** Outside of the pool; made when it is first needed. */
+  private parked: Bytes | undefined;
   /** Taken over by adopt() and not in use yet. */
   private spare: BufferId = NO_BUFFER;
   /** True: pending bytes may hold whole frames that only `next()` can tell. */
@@ -103,7 +113,7 @@ export abstract class Staging {
 
   /** Bytes in no delivered frame. At the end of a stream: those of an incomplete one. */
   get pendingBytes(): number {
-    return this.received - this.frameBegin;
+    return this.received - this.frameBegin + this.parkedBytes;
   }
 
   /** Length of the space that is lent at the moment. */
@@ -245,6 +255,37 @@ export abstract class Staging {
     return true;
   }
 
+  /**
+   * @internal Keeps the frame begun outside of the pool if it has {@link PARKED_BYTES_MAX} bytes or
+   * fewer, and gives the buffer back; the next room that is made holds it again. Returns whether
+   * the framer holds no buffer now.
+   */
+  park(): boolean {
+    const begin = this.frameBegin;
+    const pending = this.received - begin;
+    // Nothing moves under a writer; and what is not looked at may be whole frames.
+    if (this.lentEnd > this.received || this.scanned < this.received) return false;
+    if (pending > PARKED_BYTES_MAX) return false;
+    if (pending > 0) {
+      this.parked ??= new Uint8Array(PARKED_BYTES_MAX);
+      copyBytes(this.parked, 0, this.bytes, begin, begin + pending);
+      this.parkedBytes = pending;
+    }
+    this.releaseBuffer();
+    this.releaseSpare();
+    return true;
+  }
+
+  /** @internal Brings what is parked back into a buffer; false: not now, as {@link lend}. */
+  unpark(): boolean {
+    return this.parkedBytes === 0 || this.makeRoom();
+  }
+
+  /** @internal Whether this is what the framer has failed with. */
+  failedWith(error: unknown): boolean {
+    return this.failure !== undefined && this.failure === error;
+  }
+
   /** What the framer has done so far. */
   stats(): FramerStats {
     const { acquires, rewinds, moves, movedBytes } = this;
@@ -258,6 +299,7 @@ export abstract class Staging {
    */
   close(): void {
     this.failure = new BusbarError('ERR_BUSBAR_FRAMER_CLOSED');
+    this.parkedBytes = 0;
     this.releaseBuffer();
     this.releaseSpare();
   }
@@ -275,13 +317,20 @@ export abstract class Staging {
     assert(this.scanned <= this.received, 'scanned ≤ received');
     assert(this.received <= this.lentEnd, 'received ≤ lentEnd');
     assert(this.lentEnd <= this.bufferEnd, 'lentEnd ≤ bufferEnd');
+    assert(bytes === 0 || this.parkedBytes === 0, 'what is begun is in a buffer or parked');
     assert(this.awaited <= this.maxFrameBytes, 'awaited ≤ maxFrameBytes');
     assert(this.frameOffset <= this.frameBegin, 'the current frame is before the next one');
   }
 
-  /** Ends the framer's work for good. */
+  /**
+   * Ends the framer's work for good. A value that is no object gets an error of its own: whether a
+   * failure is the framer's is told by its identity, and two undefined or two NaN have none.
+   */
   protected fail(error: unknown): never {
-    this.failure = error ?? new BusbarError('ERR_BUSBAR_FRAME_MALFORMED');
+    const isObject = typeof error === 'object' && error !== null;
+    this.failure = isObject
+      ? error
+      : new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause: error });
     this.frameOffset = NO_FRAME;
     throw this.failure;
   }
@@ -302,7 +351,8 @@ export abstract class Staging {
   private makeRoom(): boolean {
     const source = this.frameBufferId;
     const begin = this.frameBegin;
-    const pending = this.received - begin;
+    const parked = this.parkedBytes;
+    const pending = this.received - begin + parked;
     if (source !== NO_BUFFER && begin === this.bufferBegin) return true;
     // Whole frames may be waiting. They stay: none is moved that can be had where it lies.
     if (this.scans && this.scanned < this.received) return false;
@@ -319,12 +369,17 @@ export abstract class Staging {
       this.acquires++;
     }
     const targetBegin = pool.offsetOf(target);
-    if (pending > 0) {
+    if (parked > 0) {
+      copyBytes(this.bytes, targetBegin, this.parked as Bytes, 0, parked);
+      this.parkedBytes = 0;
+    } else if (pending > 0) {
       this.bytes.copyWithin(targetBegin, begin, begin + pending);
+    }
+    if (pending > 0) {
       this.moves++;
       this.movedBytes += pending;
     }
-    const scanned = this.scanned - begin;
+    const scanned = this.scanned - begin + parked;
     if (source !== target) this.releaseBuffer();
     this.frameBufferId = target;
     this.frameOffset = NO_FRAME;
@@ -341,7 +396,7 @@ export abstract class Staging {
   private reserveSlowly(length: number): number {
     if (this.failure !== undefined) throw this.failure;
     checkInteger('length', length, 0, 0x7fffffff);
-    const pending = this.received - this.frameBegin;
+    const pending = this.pendingBytes;
     if (pending + length > this.pendingBytesMax) {
       // Frames may be waiting that make room once they are taken.
       if (this.scans && this.scanned < this.received) return -1;

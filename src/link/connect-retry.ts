@@ -101,7 +101,7 @@ export async function connectAgain<T>(
 }
 
 function mayPass(error: unknown): error is BusbarError {
-  if (!(error instanceof BusbarError)) return false;
+  if (!BusbarError.isOne(error)) return false;
   if (error.code === 'ERR_BUSBAR_TIMEOUT') return true;
   const { code } = (error.cause ?? {}) as { readonly code?: unknown };
   return error.code === 'ERR_BUSBAR_LINK_REFUSED' && PASSING.has(code);

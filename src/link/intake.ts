@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import { BusbarError } from '../base/errors.ts';
 import type { Framer } from '../framer/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { awaitFrame, type FrameWaiter } from './frame-deadlines.ts';
 import type { ReadTarget } from './ingest.ts';
 import { type Lingerer, linger } from './lingering.ts';
 import type { ReadingStats } from './link.ts';
@@ -55,8 +56,11 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *   DIRECT  the next read goes into the framer's buffer, where its frames are found. One buffer is
  *           held.
  *
- *   QUIET ──a read fills the space, or leaves a frame begun──▶ DIRECT
- *   QUIET ◀──a read does not fill the space, and leaves no frame begun── DIRECT
+ *   QUIET ──a read fills the space, or leaves much of a frame begun──▶ DIRECT
+ *   QUIET ◀──a read does not fill the space, and leaves no frame begun, or little of one── DIRECT
+ *
+ * Little is what a small read leaves and {@link Framer} keeps outside of the pool; more of a frame
+ * holds a buffer until the rest has come, at most for `frameTimeoutMs`.
  *
  * A read that does not fill its space has emptied the socket: the next one may be long in coming.
  * So a busy connection is not copied, and thousands of quiet ones cost the pool nothing. While
@@ -67,13 +71,14 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
  * is lost; TCP stops the sender.
  */
-export class Intake implements Lingerer {
+export class Intake implements Lingerer, FrameWaiter {
   readonly framer: Framer;
   /** For sockets whose memory we can name. */
   readonly target: ReadTarget;
 
   readonly #pool: BufferPool;
   readonly #staysDirect: boolean;
+  readonly #frameTimeoutMs: number;
   readonly #quiet: Uint8Array;
   #owner: IntakeOwner | undefined;
   #socket: Duplex | undefined;
@@ -96,6 +101,15 @@ export class Intake implements Lingerer {
   /** Reads when it was last asked whether it lingers on. */
   #readsThen = 0;
 
+  /** Whether {@link awaitFrame} knows of this. */
+  #awaitsFrame = false;
+  /** How long the frame begun has been waited for, while bytes could come. */
+  #frameWaitMs = 0;
+  /** `#bytesRead` at the last tick. */
+  #bytesThen = 0;
+  /** Bytes of the frame begun at the last tick. */
+  #pendingThen = 0;
+
   #bytesRead = 0;
   #reads = 0;
   #directReads = 0;
@@ -103,9 +117,15 @@ export class Intake implements Lingerer {
   #exhaustions = 0;
 
   /** `directReadBytes` 0: the second and all later reads are direct. */
-  constructor(pool: BufferPool, framer: Framer, directReadBytes: number) {
+  constructor(
+    pool: BufferPool,
+    framer: Framer,
+    directReadBytes: number,
+    frameTimeoutMs: number = Infinity,
+  ) {
     this.#pool = pool;
     this.framer = framer;
+    this.#frameTimeoutMs = frameTimeoutMs;
     this.#staysDirect = directReadBytes === 0;
     // One more: bytes that are as many as a power of two do not fill it.
     this.#quiet = this.#staysDirect ? shared : shared.subarray(0, directReadBytes + 1);
@@ -219,7 +239,7 @@ export class Intake implements Lingerer {
     const goOn = this.#advance();
     if (this.#stash !== undefined) this.#keepStash();
     if (goOn) this.#tellEnd();
-    return goOn && this.#chooseSpace(count === space.length);
+    return goOn && this.#chooseSpace(count, count === space.length);
   }
 
   #onChunk(chunk: Uint8Array): boolean {
@@ -229,7 +249,7 @@ export class Intake implements Lingerer {
     this.#stashMore(chunk);
     const goOn = this.#advance();
     if (goOn) {
-      this.#releaseIdle();
+      this.#rest(chunk.length);
       this.#tellEnd();
     }
     return goOn;
@@ -288,7 +308,7 @@ export class Intake implements Lingerer {
       this.#owner?.deliver();
       return true;
     } catch (error) {
-      if (isFramerFailure(this.framer, error)) this.#fail(error);
+      if (this.framer.failedWith(error)) this.#fail(error);
       else this.#owner?.deliveryFailed(error);
       return false;
     } finally {
@@ -300,12 +320,13 @@ export class Intake implements Lingerer {
    * After a read that was delivered: direct or quiet, as the class comment says. False: the link
    * has failed.
    */
-  #chooseSpace(filled: boolean): boolean {
+  #chooseSpace(count: number, filled: boolean): boolean {
     if (this.#closed) return true;
     const framer = this.framer;
-    if (!filled && !this.#staysDirect && framer.pendingBytes === 0) {
-      this.#releaseIdle();
-      return true;
+    if (!filled && !this.#staysDirect) {
+      if (this.#rest(count)) return true;
+    } else if (framer.pendingBytes > 0) {
+      this.#expectRest();
     }
     try {
       const offset = framer.lend();
@@ -317,6 +338,56 @@ export class Intake implements Lingerer {
       this.#fail(error);
       return false;
     }
+  }
+
+  /** After a read that has emptied the socket: false if a frame begun needs the buffer. */
+  #rest(count: number): boolean {
+    const framer = this.framer;
+    if (framer.pendingBytes === 0) {
+      this.#releaseIdle();
+      return true;
+    }
+    this.#expectRest();
+    // After a large read the next one is, too, as a rule: it is worth a buffer.
+    return count <= SMALL_READ_BYTES_MAX && framer.park();
+  }
+
+  /** A frame has begun: from now on its rest is waited for. */
+  #expectRest(): void {
+    if (this.#awaitsFrame || this.#frameTimeoutMs === Infinity) return;
+    this.#awaitsFrame = true;
+    this.#frameWaitMs = 0;
+    this.#bytesThen = this.#bytesRead;
+    this.#pendingThen = this.framer.pendingBytes;
+    awaitFrame(this);
+  }
+
+  frameTick(tickMs: number): boolean {
+    const pending = this.framer.pendingBytes;
+    const arrived = this.#bytesRead - this.#bytesThen;
+    this.#bytesThen += arrived;
+    // Fewer than there were and have come: frames were completed, and this is another one. What
+    // waits for the program or for a buffer does not wait for the peer.
+    const isOther = pending < this.#pendingThen + arrived;
+    this.#pendingThen = pending;
+    if (this.#closed || pending === 0) {
+      this.#awaitsFrame = false;
+      return false;
+    }
+    const waits = this.#paused || this.#starved !== undefined || this.#delivering;
+    if (waits || isOther) {
+      this.#frameWaitMs = 0;
+      return true;
+    }
+    // The tick in which it began was not a whole one.
+    if (this.#frameWaitMs < this.#frameTimeoutMs) {
+      this.#frameWaitMs += tickMs;
+      return true;
+    }
+    this.#awaitsFrame = false;
+    const detail = `${pending} bytes of a frame, the rest did not come in ${this.#frameTimeoutMs} ms`;
+    this.#owner?.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
+    return false;
   }
 
   #releaseIdle(): void {
@@ -383,15 +454,14 @@ export class Intake implements Lingerer {
   /** Delivers what has arrived and, if that is all, reads on. */
   #goOn(): void {
     if (!this.#advance()) return;
-    this.#releaseIdle();
+    this.#rest(0);
     this.#socket?.resume();
     this.#tellEnd();
   }
 
   /** What a codec of the program's own threw means that this is no stream of frames. */
   #fail(cause: unknown): void {
-    const isOurs = cause instanceof BusbarError;
-    const error = isOurs
+    const error = BusbarError.isOne(cause)
       ? cause
       : new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause });
     this.#owner?.intakeFailed(error);
@@ -401,20 +471,13 @@ export class Intake implements Lingerer {
     if (!this.#endIsDue) return;
     const waits = this.#paused || this.#starved !== undefined || this.#stash !== undefined;
     if (!this.#closed && (waits || this.#delivering)) return;
+    // Whoever is told may want to finish what has begun.
+    if (!this.#closed && !this.framer.unpark()) {
+      this.#starve();
+      return;
+    }
     this.#endIsDue = false;
     this.#owner?.ended();
-  }
-}
-
-/**
- * A framer that has failed throws the same error again; everything else was thrown by the handler.
- */
-function isFramerFailure(framer: Framer, error: unknown): boolean {
-  try {
-    framer.lend();
-    return false;
-  } catch (failure) {
-    return failure === error;
   }
 }
 

@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import { offAbort, onAbort } from '../base/abort.ts';
 import { checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
-import { BusbarError } from '../base/errors.ts';
+import { BusbarError, messageOf } from '../base/errors.ts';
 import { Framer } from '../framer/index.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
@@ -54,7 +54,8 @@ type WriteState = typeof WRITING | typeof DRAINING | typeof ENDED;
  *
  * **Ownership** frames are borrowed; see {@link TcpHandler}. At `onClose` the link holds no
  * buffer. A quiet link holds none either (one that packets lie in for up to 100 ms more), except
- * one after a read of `directReadBytes` or more and one while a frame has begun. **Threads** one.
+ * one after a read of `directReadBytes` or more and one while more than 256 bytes of a frame have
+ * begun. **Threads** one.
  */
 export class TcpLink implements Link {
   readonly pool: BufferPool;
@@ -343,7 +344,7 @@ export class TcpLink implements Link {
     }
     socket.on('end', () => this.#intake.end());
     socket.on('error', (cause) => {
-      this.#error ??= new BusbarError('ERR_BUSBAR_LINK_FAILED', cause.message, { cause });
+      this.#error ??= new BusbarError('ERR_BUSBAR_LINK_FAILED', messageOf(cause), { cause });
     });
     const abort = (): void => {
       const { reason } = signal as AbortSignal;
@@ -492,5 +493,5 @@ export class TcpLink implements Link {
 
 function makeIntake(pool: BufferPool, options: ResolvedTcpOptions): Intake {
   const framer = new Framer(pool, options.codec(), { maxFrameBytes: options.maxFrameBytes });
-  return new Intake(pool, framer, options.directReadBytes);
+  return new Intake(pool, framer, options.directReadBytes, options.frameTimeoutMs);
 }

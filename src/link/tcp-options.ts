@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkOneOf,
   checkOptions,
+  checkTimeoutMs,
   show,
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
@@ -86,6 +87,13 @@ export interface TcpLinkOptions extends SharedLinkOptions {
    * read. 0: from the second on all reads are direct, and the link always holds a buffer.
    */
   readonly directReadBytes?: number;
+  /**
+   * How long a peer may take from a frame's first bytes to its last: then the link closes with
+   * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused, waits for a
+   * buffer, or the event loop stands. Default 60000, as servers of HTTP do: a frame that has begun
+   * may hold a buffer that others wait for. Infinity: for ever.
+   */
+  readonly frameTimeoutMs?: number;
   /** Whether the link may write after the peer has ended. Default false. */
   readonly allowHalfOpen?: boolean;
   /**
@@ -103,6 +111,7 @@ export const TCP_OPTION_KEYS: readonly string[] = [
   'maxFrameBytes',
   'ingest',
   'directReadBytes',
+  'frameTimeoutMs',
   'allowHalfOpen',
   'noDelay',
   'keepAliveMs',
@@ -116,11 +125,13 @@ export interface ResolvedTcpOptions extends ResolvedSharedOptions {
   readonly maxFrameBytes: number;
   readonly ingest: 'direct' | 'copy';
   readonly directReadBytes: number;
+  readonly frameTimeoutMs: number;
   readonly allowHalfOpen: boolean;
   readonly noDelay: boolean;
   readonly keepAliveMs: number | undefined;
 }
 
+const FRAME_TIMEOUT_MS_DEFAULT = 60_000;
 const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
 
 /** Checks the options and applies the defaults; `extraKeys` are known to the caller. */
@@ -148,6 +159,10 @@ export function resolveTcpOptions(
     ),
     ingest: checkOneOf('ingest', options.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
+    frameTimeoutMs: checkTimeoutMs(
+      'frameTimeoutMs',
+      options.frameTimeoutMs ?? FRAME_TIMEOUT_MS_DEFAULT,
+    ),
     allowHalfOpen: checkBoolean('allowHalfOpen', options.allowHalfOpen ?? false),
     noDelay: checkBoolean('noDelay', options.noDelay ?? true),
     keepAliveMs:

@@ -124,7 +124,7 @@ export class TcpServer {
         socket.destroy();
         this.#refused++;
         if (onError !== undefined) onError(error as Error);
-        else if (!(error instanceof BusbarError)) throw error;
+        else if (!BusbarError.isOne(error)) throw error;
       }
     });
   }

@@ -400,6 +400,6 @@ function handlerThrew(cause: unknown): BusbarError {
 }
 
 function asBusbarError(error: unknown): BusbarError {
-  if (error instanceof BusbarError) return error;
+  if (BusbarError.isOne(error)) return error;
   return new BusbarError('ERR_BUSBAR_LINK_FAILED', undefined, { cause: error });
 }
