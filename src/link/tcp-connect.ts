@@ -7,6 +7,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Patience } from '../base/patience.ts';
+import { checkNetAllowed } from '../native/permission.ts';
 import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
 import type { ReadTarget } from './ingest.ts';
 
@@ -70,6 +71,7 @@ export function openSocket<T>(
   signal: AbortSignal | undefined,
   onOpen: (socket: Socket) => T,
 ): Promise<T> {
+  checkNetAllowed();
   const attempt = (): Promise<T> => openOnce(address, target, signal, onOpen);
   return connectAgain(attempt, resolveRetry(address.retry), signal);
 }

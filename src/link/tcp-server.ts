@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { offAbort, onAbort } from '../base/abort.ts';
 import { checkFunction, checkInteger, checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { checkNetAllowed } from '../native/permission.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { TcpLink } from './tcp-link.ts';
 import { resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
@@ -138,6 +139,7 @@ export class TcpServer {
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
     resolveTcpOptions(pool, options, SERVER_KEYS);
     const where = listenOptions(options);
+    checkNetAllowed();
     // Paused: nothing is read before the link says where to.
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true });
     const server = TcpServer.over(pool, listener, options);

@@ -3,6 +3,7 @@
 
 import { checkBoolean, checkBytes, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { checkNetAllowed } from '../native/permission.ts';
 import {
   ADDRESS_FAMILY,
   ADDRESS_HOST,
@@ -117,6 +118,7 @@ export class UdpLink extends UdpEndpoint implements Link {
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     return UdpLink.openOn(pool, options, ({ implementation, config }, target) => {
+      checkNetAllowed();
       const calls = implementation === 'dgram' ? undefined : udpCalls();
       return calls === undefined
         ? UdpDgramSocket.open(pool.bytes, config, target)

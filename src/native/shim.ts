@@ -64,6 +64,9 @@ function explain(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const where = `${process.platform}-${process.arch}`;
   if (code === 'ERR_DLOPEN_DISABLED') {
+    // Also from NODE_OPTIONS: without a permission model nothing else says so.
+    if ((process as { permission?: unknown }).permission === undefined)
+      return 'switched off by --no-addons';
     return 'the permission model of Node denies native addons (--allow-addons)';
   }
   if (code === 'ERR_ACCESS_DENIED' || deniesReading()) {
