@@ -285,8 +285,9 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
       const reading = (turn & ~PHASE_MASK) | this.mine;
       if (compareExchange(words, at, turn, reading) !== turn) return false;
       this.passOn();
-    } else {
-      loadAcquire(words, at);
+    } else if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {
+      // The look without ordering was ahead of the order: by this load it is not there yet.
+      return false;
     }
     this.at = at;
     this.claimed = lap | this.mine;

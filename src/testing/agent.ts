@@ -49,6 +49,18 @@ export class Agent {
   error: unknown;
   #nextTimer = 0;
 
+  /** Settles with what the body returned, or what its promise brings unless it is `paused`. */
+  follow(result: unknown, paused: () => boolean): void {
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') {
+      this.settle(result);
+      return;
+    }
+    (result as PromiseLike<unknown>).then(
+      (value) => this.settle(value),
+      (error) => paused() || this.fail(error),
+    );
+  }
+
   settle(result: unknown): void {
     this.settled = true;
     this.result = result;

@@ -361,11 +361,9 @@ class Run<Shared> {
     const scenario = this.#scenario;
     const names = Object.keys(scenario.threads);
     const killable = this.options.kills > 0 ? (scenario.killable ?? names) : [];
-    const throwing = this.options.exceptions > 0 ? (scenario.throwing ?? names) : [];
     const threads: MachineThread[] = names.map((name) => ({
       name,
       killable: killable.includes(name),
-      throwing: throwing.includes(name),
       prepares: scenario.prepares?.includes(name) ?? false,
       supervises: -1,
       run: (self) => scenario.threads[name](this.#shared as Shared, self),
@@ -376,7 +374,6 @@ class Run<Shared> {
       threads.push({
         name: `${name}'s-supervisor`,
         killable: false,
-        throwing: false,
         prepares: scenario.prepares?.includes('supervisor') ?? false,
         supervises,
         run: (self) => {

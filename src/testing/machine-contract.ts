@@ -19,8 +19,6 @@ export interface Chooser {
 export interface MachineThread {
   readonly name: string;
   readonly killable: boolean;
-  /** Its calls may throw. */
-  readonly throwing: boolean;
   /** It calls `begin()`; until then it is not interrupted. */
   readonly prepares: boolean;
   /** Thread whose death it waits for, or −1. */

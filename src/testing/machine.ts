@@ -75,6 +75,8 @@ export class Machine {
   agent: Agent = new Agent();
   /** The thread whose code runs now, or −1. */
   current = -1;
+  /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
+  hasRoom = true;
   /** True while setup or check runs: accesses happen at once. */
   direct = true;
   /** True while a thread is being thrown out of: every access throws again. */
@@ -170,6 +172,7 @@ export class Machine {
     if (isUnderWay) state[base + T_OP] = OP_TURN;
     this.#resuming = isUnderWay ? NOT_RESUMING : transition & 1;
     this.#calls = 0;
+    this.hasRoom = true;
     this.#prepares = this.threads[thread].prepares;
     const agent = new Agent();
     this.agent = agent;
@@ -189,21 +192,22 @@ export class Machine {
       begin: () => {
         this.#prepares = false;
       },
+      deeply: (step) => {
+        const before = this.hasRoom;
+        this.hasRoom = false;
+        try {
+          return step();
+        } finally {
+          this.hasRoom = before;
+        }
+      },
       publish: (value) => {
         this.#log.publish(thread, agent.published.push(value));
       },
     };
     try {
       if (isFirst && !this.#prepares && this.#dies(thread)) throw PAUSE;
-      const result = this.threads[thread].run(self);
-      if (isThenable(result)) {
-        result.then(
-          (value) => agent.settle(value),
-          (error) => this.unwinding || agent.fail(error),
-        );
-      } else {
-        agent.settle(result);
-      }
+      agent.follow(this.threads[thread].run(self), () => this.unwinding);
     } catch (error) {
       if (!this.unwinding) agent.fail(error);
     }
@@ -292,20 +296,16 @@ export class Machine {
     }
   }
 
-  /** True while the thread that runs has not called `begin()` yet. */
   get preparing(): boolean {
     return this.#prepares;
   }
 
   // ── At a shared access ────────────────────────────────────────────────────────────────────────
 
-  /** What an access answered that was made before: see {@link replays}. */
+  /** What {@link replays} has found. */
   replayed = 0;
 
-  /**
-   * True if the access was made by an earlier run of this thread: its value is then {@link
-   * replayed}.
-   */
+  /** True if an earlier run of this thread made the access: its value is {@link replayed}. */
   replays(op: number, cell: number): boolean {
     if (this.unwinding) throw PAUSE;
     if (op < OP_PLAIN_LOAD) this.#countCall();
@@ -320,10 +320,7 @@ export class Machine {
     return true;
   }
 
-  /**
-   * The thread has come to an access that it has not made yet. Throws if another thread is to go
-   * first.
-   */
+  /** The thread has come to an access that is new. Throws if another thread is to go first. */
   arrive(op: number, cell: number, schedules: boolean): void {
     const state = this.state;
     const thread = this.current;
@@ -439,7 +436,7 @@ export class Machine {
     const thread = this.current;
     if (this.#dies(thread)) throw PAUSE;
     const state = this.state;
-    if (!this.threads[thread].throwing || state[G_EXCEPTIONS] >= this.limits.exceptions) return;
+    if (state[G_EXCEPTIONS] >= this.limits.exceptions || this.hasRoom) return;
     state[this.layout.thread(thread) + T_CALLS] = this.#calls;
     if (!(this.chooser as Chooser).throwAt(thread)) return;
     this.throwAt(thread);
@@ -493,8 +490,4 @@ export class Machine {
       this.clocks.join(i, thread);
     });
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
 }

@@ -22,7 +22,6 @@ const SCENARIO_KEYS: readonly (keyof Scenario<unknown>)[] = [
   'threads',
   'supervisor',
   'killable',
-  'throwing',
   'prepares',
   'check',
   'racy',
@@ -82,7 +81,7 @@ export function resolveOptions(options: SampleOptions, forSample: boolean): Reso
 /** A scenario that can be run at all. */
 export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number): void {
   checkOptions('scenario', scenario, SCENARIO_KEYS);
-  const { name, threads, killable, throwing, prepares } = scenario;
+  const { name, threads, killable, prepares } = scenario;
   if (typeof name !== 'string' || name === '') {
     throw new TypeError('scenario.name must be a string that says what is tried');
   }
@@ -103,7 +102,6 @@ export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number)
     }
   }
   checkNames('killable', killable, names);
-  checkNames('throwing', throwing, names);
   checkNames('prepares', prepares, [...names, 'supervisor']);
   const supervisors =
     scenario.supervisor !== undefined && kills > 0 ? (killable ?? names).length : 0;

@@ -14,3 +14,15 @@ import { activeMachine } from './active.ts';
 export function mayDie(): void {
   activeMachine()?.calls();
 }
+
+/**
+ * Says whether the stack has room from here on, so that no call throws, or as before; returns what
+ * was so until then. For copies of modules that look at the stack before they begin.
+ */
+export function stackHasRoom(hasRoom?: boolean): boolean {
+  const machine = activeMachine();
+  if (machine === undefined) return false;
+  const before = machine.hasRoom;
+  if (hasRoom !== undefined) machine.hasRoom = hasRoom;
+  return before;
+}

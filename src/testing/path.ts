@@ -4,8 +4,8 @@
  * again.
  *
  * Written as text, one piece per turn: `a:12` = a runs until its 12th access is next; `a:12!` = and
- * dies there; `a:12^3` = the third call that it makes then throws; `a~:12` = the wait or timer that a hangs in ends by time, then a runs; `a:*` = a runs
- * as far as it goes.
+ * dies there; `a:12^3` = the third call that it makes then throws; `a~:12` = the wait or timer that
+ * a hangs in ends by time, then a runs; `a:*` = a runs as far as it goes.
  */
 
 import { show } from '../base/check.ts';

@@ -18,8 +18,6 @@ export interface Scenario<Shared> {
   supervisor?(shared: Shared, dead: DeadThread, self: ModelThread): unknown;
   /** Which threads may be killed; by default all of `threads`. */
   readonly killable?: readonly string[];
-  /** Which threads' calls may throw, with `exceptions`; by default all of `threads`. */
-  readonly throwing?: readonly string[];
   /**
    * Threads that prepare: they call `self.begin()`; 'supervisor' stands for all supervisors.
    * Default none.
@@ -53,6 +51,11 @@ export interface ModelThread {
    * happen without interruption, thread by thread in the order in which the scenario names them.
    */
   begin(): void;
+  /**
+   * Runs a step as at the end of a deep recursion: with `exceptions`, any call that it makes may
+   * throw.
+   */
+  deeply<Result>(step: () => Result): Result;
   /** Leaves a value for the supervisor, as a `postMessage` before death would. */
   publish(value: unknown): void;
 }
@@ -95,8 +98,8 @@ export interface ModelOptions {
   readonly deaths?: 'anywhere' | 'calls';
   /**
    * How many calls throw in one schedule, as they do when the stack is full; default 0. Any call
-   * may that a thread makes where `deaths: 'calls'` could end it. A body goes on if it catches the
-   * RangeError; one that does not has failed.
+   * may that a thread makes {@link ModelThread.deeply | deeply} and where `deaths: 'calls'` could
+   * end it. A body goes on if it catches the RangeError; one that does not has failed.
    */
   readonly exceptions?: number;
   /** How often a thread's clock may move on after that when nothing else can; default 12. */

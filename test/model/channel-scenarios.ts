@@ -74,21 +74,21 @@ export class ChannelBodies {
     this.#module = module;
   }
 
-  gives(body: (giver: Giver, sent: number[]) => unknown): Body {
+  gives(body: (giver: Giver, sent: number[], self: ModelThread) => unknown): Body {
     return this.#body((pool, shared, self) => {
       const giver = this.giver(pool, this.open(pool, shared).sender());
       self.begin();
       const sent: number[] = [];
-      return told({ sent }, body(giver, sent));
+      return told({ sent }, body(giver, sent, self));
     });
   }
 
-  takes(body: (taker: Taker, received: number[], pool: BufferPool) => unknown): Body {
+  takes(body: (taker: Taker, received: number[], self: ModelThread) => unknown): Body {
     return this.#body((pool, shared, self) => {
       const taker = this.taker(pool, this.open(pool, shared).receiver());
       self.begin();
       const received: number[] = [];
-      return told({ received }, body(taker, received, pool));
+      return told({ received }, body(taker, received, self));
     });
   }
 

@@ -4,6 +4,7 @@
 import { channelParts } from './channel-scenarios.ts';
 import type { ChannelModule } from './channel-words.ts';
 import { exploreAll } from './coverage.ts';
+import { channelExceptionParts } from './exception-scenarios.ts';
 import { mortal } from './mortal.ts';
 
 const module: ChannelModule = {
@@ -12,4 +13,4 @@ const module: ChannelModule = {
   ...(await mortal<Pick<ChannelModule, 'PacketChannel' | 'WordChannel'>>('channel/index.ts')),
 };
 
-exploreAll('channel', channelParts(module));
+exploreAll('channel', [...channelParts(module), ...channelExceptionParts(module)]);

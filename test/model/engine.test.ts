@@ -8,10 +8,12 @@ import {
   explore,
   formatFailure,
   type ModelOptions,
+  type ModelThread,
   mayDie,
   replay,
   type Scenario,
   sample,
+  type ThreadBody,
 } from 'busbar/testing';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
@@ -339,7 +341,7 @@ describe('endless loops', () => {
 });
 
 describe('deaths', () => {
-  test('a thread dies before or after any of its writes; its supervisor sees what was done', async () => {
+  test('a thread dies before or after any write; its supervisor sees what was done', async () => {
     const outcomes = new Set<string>();
     const scenario = program(
       {
@@ -424,26 +426,24 @@ describe('deaths', () => {
 
 describe('exceptions', () => {
   /** Moves one unit between words in two calls; what it leaves when one throws is known. */
-  const move = ({ words }: Words): string => {
+  const move = ({ words }: Words, self: ModelThread): string => {
     try {
-      mayDie();
-      Atomics.sub(words, 0, 1);
-      mayDie();
-      Atomics.add(words, 1, 1);
-      return 'moved';
+      return self.deeply(() => {
+        mayDie();
+        Atomics.sub(words, 0, 1);
+        mayDie();
+        Atomics.add(words, 1, 1);
+        return 'moved';
+      });
     } catch (error) {
       return (error as Error).message;
     }
   };
-  const outcomesOf = async (
-    body: (shared: Words) => unknown,
-    options: ModelOptions,
-  ): Promise<string[]> => {
+  const outcomesOf = async (body: ThreadBody<Words>, options: ModelOptions): Promise<string[]> => {
     const outcomes = new Set<string>();
     const scenario = program(
       { a: body, b: ({ words }) => Atomics.add(words, 1, 0) },
       {
-        throwing: ['a'],
         check: ({ words }, { results }) => {
           outcomes.add(`${words[0]} ${words[1]} ${String(results.a)}`);
         },
@@ -466,10 +466,12 @@ describe('exceptions', () => {
   });
 
   test('twice, if asked: also in what catches the first one', async () => {
-    const mends = (shared: Words): string => {
-      if (move(shared) === 'moved') return 'moved';
+    const mends = (shared: Words, self: ModelThread): string => {
+      if (move(shared, self) === 'moved') return 'moved';
       try {
-        if (Atomics.load(shared.words, 0) === -1) Atomics.add(shared.words, 0, 1);
+        self.deeply(() => {
+          if (Atomics.load(shared.words, 0) === -1) Atomics.add(shared.words, 0, 1);
+        });
         return 'mended';
       } catch {
         return 'torn';
@@ -481,18 +483,16 @@ describe('exceptions', () => {
     expect(await outcomesOf(mends, { exceptions: 2 })).toEqual(twice.sort());
   });
 
-  test('only the threads named are thrown at; what nobody catches is a failure', async () => {
-    const bare = program({
-      a: ({ words }) => Atomics.add(words, 0, 1),
-      b: ({ words }) => Atomics.add(words, 0, 1),
-    });
-    expect(await verdict({ ...bare, throwing: [] }, { exceptions: 1 })).toBe('passes');
-    const { failure } = await explore({ ...bare, throwing: ['b'] }, { exceptions: 1 });
+  test('only what runs deeply is thrown at; what nobody catches is a failure', async () => {
+    const a: ThreadBody<Words> = ({ words }) => Atomics.add(words, 0, 1);
+    const b: ThreadBody<Words> = ({ words }, self) => self.deeply(() => Atomics.add(words, 0, 1));
+    expect(await verdict(program({ a, b: a }), { exceptions: 1 })).toBe('passes');
+    const { failure } = await explore(program({ a, b }), { exceptions: 1 });
     expect(failure?.message).toBe(`RangeError: ${FULL}`);
     expect(failure?.schedule).toContain('b:0^1');
   });
 
-  test('a schedule with an exception and a death can be replayed, and found by chance', async () => {
+  test('a schedule with an exception and a death is replayed, and found by chance', async () => {
     const scenario = program(
       {
         a: move,
@@ -500,7 +500,6 @@ describe('exceptions', () => {
       },
       {
         killable: ['b'],
-        throwing: ['a'],
         check: ({ words }, { killed }) => {
           if (words[0] + words[1] !== 0 && killed.length === 1) throw new Error('torn');
         },

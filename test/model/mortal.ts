@@ -27,7 +27,7 @@ export function makeMortal(text: string, target: string): string {
   const point = relative(dirname(target), POINT);
   const body = instrumented.get(text) ?? instrument(text);
   instrumented.set(text, body);
-  return `${body}\nimport { mayDie } from '${point}';\n`;
+  return `${body}\nimport { mayDie, stackHasRoom } from '${point}';\n`;
 }
 
 interface Insertion {
@@ -47,6 +47,7 @@ export function instrument(text: string): string {
   const visit = (node: ts.Node): void => {
     if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
       enterFunction(node.body as ts.ConciseBody, file, insert);
+      if (ts.isBlock(node.body as ts.Node)) keepRoom(node.body as ts.Block, insert);
     } else if (ts.isIterationStatement(node, false)) {
       closeLoop(node.statement, file, insert);
     } else if (ts.isContinueStatement(node)) {
@@ -76,6 +77,31 @@ function enterFunction(body: ts.ConciseBody, file: ts.SourceFile, insert: Insert
     insert(body.getStart(file), '(mayDie(), ');
     insert(body.getEnd(), ')');
   }
+}
+
+/** Looks at the stack, of `base/stack.ts`. */
+const LOOK = /^ensure(?:Stack|Step)$/;
+
+/** From a look at the stack to the end of the function that took it, no call throws. */
+function keepRoom(body: ts.Block, insert: Insert): void {
+  let looks = 0;
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node)) return;
+    if (
+      ts.isExpressionStatement(node) &&
+      ts.isCallExpression(node.expression) &&
+      ts.isIdentifier(node.expression.expression) &&
+      LOOK.test(node.expression.expression.text)
+    ) {
+      looks++;
+      insert(node.getEnd(), ' stackHasRoom(true);');
+    }
+    ts.forEachChild(node, visit);
+  };
+  ts.forEachChild(body, visit);
+  if (looks === 0) return;
+  insert(body.getStart() + 1, ' const roomBefore = stackHasRoom(); try {');
+  insert(body.getEnd() - 1, ' } finally { stackHasRoom(roomBefore); } ');
 }
 
 function closeLoop(body: ts.Statement, file: ts.SourceFile, insert: Insert): void {

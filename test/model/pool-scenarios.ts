@@ -4,7 +4,7 @@
  * few operations.
  */
 
-import type { Scenario } from 'busbar/testing';
+import type { ModelThread, Scenario } from 'busbar/testing';
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
 import type { Case, Part } from './coverage.ts';
 import {
@@ -26,7 +26,7 @@ export type PoolBody = Scenario<PoolShared>['threads'][string];
 /** Makes bodies of threads that first attach and, without interruption, do what `before` says. */
 export function attachedTo(module: PoolModule) {
   return <Prepared = undefined>(
-    body: (pool: BufferPool, shared: PoolShared, prepared: Prepared) => unknown,
+    body: (pool: BufferPool, shared: PoolShared, prepared: Prepared, self: ModelThread) => unknown,
     before?: (pool: BufferPool) => Prepared,
   ): PoolBody =>
     (shared, self) => {
@@ -34,7 +34,7 @@ export function attachedTo(module: PoolModule) {
       self.publish(pool.threadSlot);
       const prepared = before?.(pool);
       self.begin();
-      return body(pool, shared, prepared as Prepared);
+      return body(pool, shared, prepared as Prepared, self);
     };
 }
 

@@ -13,4 +13,11 @@ export const FIRST = 7;
 export const SECOND = 8;
 /** Four words of a reference in transit. */
 export const SENT = 12;
-export const COMPOUND_WORDS = 16;
+/** Written by two calls of Atomics, one after the other. */
+export const CALLED_FIRST = 16;
+export const CALLED_SECOND = 17;
+/** Written by a call of Atomics and two plain stores behind it. */
+export const CALLED = 18;
+export const BEHIND = 19;
+export const FURTHER_BEHIND = 20;
+export const COMPOUND_WORDS = 24;

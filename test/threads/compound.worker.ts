@@ -29,4 +29,9 @@ function round(): void {
   words[at.FIRST]++;
   Atomics.add(words, at.ROUNDS, 1);
   words[at.SECOND]++;
+  Atomics.add(words, at.CALLED_FIRST, 1);
+  Atomics.add(words, at.CALLED_SECOND, 1);
+  const before = Atomics.add(words, at.CALLED, 1);
+  words[at.BEHIND] = before + 1;
+  words[at.FURTHER_BEHIND] = before + 1;
 }
