@@ -225,7 +225,9 @@ describe.runIf(isNatsServerExpected)('the broker and nats-server', () => {
     const random = new Random(seed);
     for (let i = 0; i < 400; i++) {
       const s = `f${i}`;
-      const sane = `${QUIET}SUB ${s}.* 1\r\nPUB ${s}.a 2\r\nhi\r\nUNSUB 1 3\r\nPUB ${s}.b r 1\r\n\r\r\nPONG\r\n`;
+      const sane =
+        `${QUIET}SUB ${s}.* 1\r\nPUB ${s}.a 2\r\nhi\r\n` +
+        `UNSUB 1 3\r\nPUB ${s}.b r 1\r\n\r\r\nPONG\r\n`;
       const bytes = Buffer.from(sane, 'latin1');
       for (let flips = random.between(1, 3); flips > 0; flips--) {
         // The sizes stay: one that swallows the last PING leaves both waiting.
