@@ -140,9 +140,13 @@ export class Pulse {
     this.#fill();
   }
 
-  /** A prober counts PROBES down before it notifies, this thread counts up after it waits. */
+  /**
+   * A prober counts PROBES down before it notifies, this thread counts up after it waits. Bounded:
+   * whoever asks all the time must not keep it here.
+   */
   #fill(): void {
-    while (loadAcquire(this.#words, this.#probes) < PULSES) {
+    const missing = PULSES - loadAcquire(this.#words, this.#probes);
+    for (let i = 0; i < missing; i++) {
       this.#wait();
       fetchAdd(this.#words, this.#probes, 1);
     }
