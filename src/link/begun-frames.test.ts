@@ -50,7 +50,7 @@ test.each([64, 1000])(
   },
 );
 
-test('a frame that does not come to its end in time ends the link, however often a byte comes', async () => {
+test('a frame not complete in time ends the link, however often a byte comes', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'clearTimeout'] });
   const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 4, maxThreads: 1 });
   const network = new LoopbackNetwork({ seed: 1, automatic: false });
@@ -107,7 +107,7 @@ test('a frame that does not come to its end in time ends the link, however often
   expect(pool.stats().held).toBe(0);
 });
 
-test('the rest of a stream without its last delimiter can be had, though it was put aside', async () => {
+test('the rest of a stream without its last delimiter can be had', async () => {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 4, maxThreads: 1 });
   const lines: string[] = [];
   const stream = new PassThrough();

@@ -17,8 +17,8 @@ let ticking: Timer | undefined;
 
 /**
  * Ticks for `who` until it says that it waits no more. All waiters of a thread share one timer,
- * which runs only while there are some, and does not keep the event loop alive. While the event loop
- * stands, no tick passes: a slow program does not count against its peers.
+ * which runs only while there are some, and does not keep the event loop alive. While the event
+ * loop stands, no tick passes: a slow program does not count against its peers.
  */
 export function awaitFrame(who: FrameWaiter): void {
   waiters.add(who);

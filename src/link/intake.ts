@@ -385,7 +385,7 @@ export class Intake implements Lingerer, FrameWaiter {
       return true;
     }
     this.#awaitsFrame = false;
-    const detail = `${pending} bytes of a frame, the rest did not come in ${this.#frameTimeoutMs} ms`;
+    const detail = `the rest of a frame, ${this.#frameTimeoutMs} ms: ${pending} bytes had come`;
     this.#owner?.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
     return false;
   }

@@ -89,9 +89,9 @@ export interface TcpLinkOptions extends SharedLinkOptions {
   readonly directReadBytes?: number;
   /**
    * How long a peer may take from a frame's first bytes to its last: then the link closes with
-   * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused, waits for a
-   * buffer, or the event loop stands. Default 60000, as servers of HTTP do: a frame that has begun
-   * may hold a buffer that others wait for. Infinity: for ever.
+   * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused, waits for
+   * a buffer, or the event loop stands. Default 60000, as servers of HTTP do: a frame that has
+   * begun may hold a buffer that others wait for. Infinity: for ever.
    */
   readonly frameTimeoutMs?: number;
   /** Whether the link may write after the peer has ended. Default false. */

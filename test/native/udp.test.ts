@@ -16,6 +16,7 @@ import {
   OUT_ADDRESS,
   OUT_LENGTH,
   OUT_OFFSET,
+  OUT_SEGMENT,
   OUT_WORDS,
   SENT_WORDS,
   udpCalls,
@@ -69,6 +70,37 @@ if (calls !== undefined) {
     expect(() => odd.udpReceive?.(socket, bytes, new Int32Array(15), 1)).toThrow(/longer table/);
     calls.udpClose(socket);
     expect(() => calls.udpState(socket, opened)).toThrow(/the socket was closed/);
+  });
+
+  test('numbers that make no sense are refused, and every call comes to an end', () => {
+    const opened = new Int32Array(OPENED_WORDS);
+    const socket = calls.udpOpen(config, () => {}, opened) as never;
+    const invalid = -22;
+    const count = 3000;
+    const to = opened.slice(8);
+    const send = (segments: number, segment = 0, address = to): number => {
+      const table = new Int32Array(count * OUT_WORDS);
+      for (let row = 0; row < table.length; row += OUT_WORDS) {
+        table[row + OUT_LENGTH] = 1;
+        table[row + OUT_SEGMENT] = segment;
+      }
+      const sent = new Int32Array(SENT_WORDS);
+      return calls.udpSend(socket, bytes, table, count, address, segments, sent);
+    };
+    for (const segments of [-1, 129, count, 0x7fffffff]) expect(send(segments)).toBe(invalid);
+    expect(send(64, -1)).toBe(invalid);
+    expect(send(64, 65_536)).toBe(invalid);
+    expect(send(64, 0, Int32Array.of(5, 9, 0, 0, 0, 0, 0, 0))).toBe(invalid);
+    expect(send(64, 0, Int32Array.of(4, 65_536, 0, 0, 0, 0, 0, 0))).toBe(invalid);
+    expect(send(64)).toBeGreaterThan(0);
+    expect(calls.udpWatch(socket, 4)).toBe(invalid);
+    expect(calls.udpSetOption(socket, 5, 0, 1)).toBe(invalid);
+    expect(calls.udpMulticast(socket, Int32Array.of(5, 0, 0, 0, 0, 0, 0, 0), to, true)).toBe(
+      invalid,
+    );
+    calls.udpClose(socket);
+    expect(calls.udpOpen(new Int32Array(CONFIG_WORDS), () => {}, opened)).toBeUndefined();
+    expect(opened[0]).toBe(invalid);
   });
 
   test('offsets outside the memory are refused before the kernel sees them', () => {
