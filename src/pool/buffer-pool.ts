@@ -5,7 +5,7 @@ import { loadAcquire } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
-import { BufferReferences, DETACHED_WORDS } from './buffer-references.ts';
+import { BufferReferences } from './buffer-references.ts';
 import {
   announceParty,
   Carrier,
@@ -23,6 +23,7 @@ import {
   ATTENTION_CLOSED,
   type BufferId,
   badgeOf,
+  DETACHED_WORDS,
   isVacant,
   NO_BUFFER,
   OWNER,

@@ -4,6 +4,7 @@
 import { addThenStore, loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
 import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import { LeakTracker } from './leak-tracker.ts';
 import { layoutOf } from './pool-blocks.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type BufferId,
   bufferStride,
   CACHE_COUNT,
+  DETACHED_WORDS,
   GRANT,
   HEADER_BATCH_SIZE,
   HEADER_BUFFER_SIZE,
@@ -42,6 +44,8 @@ import { WaitQueue } from './waiting.ts';
 const SHARES_GRANT = 64;
 /** An account with more shares than this gives the excess back. */
 const SHARES_KEPT_MAX = 4 * SHARES_GRANT;
+/** From ACQUIRES to the word that counts how often it ran over. */
+const HIGH = ACQUIRES_HIGH - ACQUIRES;
 /** A total beyond this means that millions of packets of one buffer are in transit. */
 const TOTAL_MAX = 0x7000_0000;
 
@@ -120,11 +124,7 @@ export abstract class BufferReferences {
     this.tag = words[HEADER_TAG];
     this.cacheLimit = layout.cacheLimit;
     this.thread = thread;
-    this.waiters = new WaitQueue(
-      thread,
-      (id) => this.holdNew(id),
-      (id) => this.release(id),
-    );
+    this.waiters = new WaitQueue(thread, (id) => this.release(id));
     this.leaks = words[HEADER_TRACK_LEAKS] === 1 ? new LeakTracker() : undefined;
   }
 
@@ -154,7 +154,7 @@ export abstract class BufferReferences {
     words[this.refs + id] = 1;
     const acquires = (words[this.acquires] + 1) | 0;
     words[this.acquires] = acquires;
-    if (acquires === 0) this.countHigh();
+    if (acquires === 0) words[this.acquires + HIGH]++;
     return id as BufferId;
   }
 
@@ -184,21 +184,25 @@ export abstract class BufferReferences {
     const at = this.refs + id;
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
-    words[at] = refs - 1;
-    if (refs > 1) return;
-    // Whoever holds a shared buffer has shares of it; no shares, no sharing.
-    if (words[this.shares + id] !== 0 && !this.withdraw(id)) return;
-    // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,
-    // SWEEP_MS).
-    if (words[this.attention] !== 0) {
-      this.releaseUnderPressure(id);
+    if (refs > 1) {
+      words[at] = refs - 1;
       return;
     }
     const cache = this.cache;
     const count = words[cache] + 1;
+    // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,
+    // SWEEP_MS).
+    if (words[this.attention] !== 0 || count >= this.cacheLimit) {
+      this.releaseSlowly(id);
+      return;
+    }
+    // Whoever holds a shared buffer has shares of it; no shares, no sharing.
+    const isFree = words[this.shares + id] === 0 || this.withdraw(id);
+    // No call from here on: it was the last that could throw, and it has changed nothing then.
+    words[at] = 0;
+    if (!isFree) return;
     words[cache + count] = id;
     words[cache] = count;
-    if (count >= this.cacheLimit) this.overflow();
   }
 
   /** Where the buffer begins in {@link bytes}. */
@@ -326,67 +330,77 @@ export abstract class BufferReferences {
 
   // ── The slow side of the hot paths, kept apart so that those stay small ────────────────────────
 
-  private holdNew(id: BufferId): void {
-    const words = this.words;
-    words[this.refs + id] = 1;
-    const acquires = (words[this.acquires] + 1) | 0;
-    words[this.acquires] = acquires;
-    if (acquires === 0) this.countHigh();
-  }
-
-  private countHigh(): void {
-    this.words[this.thread.record + ACQUIRES_HIGH]++;
-  }
-
   /** The cache is empty: takes a batch from the shared list. */
   private refill(): BufferId {
-    const words = this.words;
-    const cache = this.cache;
+    const { words, cache } = this;
     this.thread.pulse.renew();
     const count = this.thread.freeList.take(this.batchSize, words, cache + 1);
     if (count === 0) return NO_BUFFER;
+    words[cache] = count;
     words[this.thread.record + REFILLS]++;
-    const id = words[cache + count] as BufferId;
+    // SYNC(attention): a waiter may have found the stripe claimed by us, and comes first.
+    if (loadSeqCst(words, ATTENTION) !== 0) return this.acquireUnderPressure();
+    return this.pop();
+  }
+
+  /** Takes a buffer out of the cache, which has one. */
+  private pop(): BufferId {
+    const { words, cache } = this;
+    const count = words[cache];
+    const id = words[cache + count];
     words[cache] = count - 1;
-    this.holdNew(id);
-    // SYNC(attention): a waiter may have found the stripe claimed by us; give it what is left
-    // there.
-    if (loadSeqCst(words, ATTENTION) !== 0) this.relieve();
-    return id;
+    words[this.refs + id] = 1;
+    const acquires = (words[this.acquires] + 1) | 0;
+    words[this.acquires] = acquires;
+    if (acquires === 0) words[this.acquires + HIGH]++;
+    return id as BufferId;
   }
 
   /**
-   * The cache is one and a half batches long: puts the batch that has been there longest into the
-   * shared list.
+   * The cache is all but one and a half batches long: puts the batch that has been there longest
+   * into the shared list.
    */
   private overflow(): void {
-    const words = this.words;
-    const cache = this.cache;
+    const { words, cache, batchSize } = this;
     this.thread.pulse.renew();
     const begin = cache + 1;
-    const end = begin + this.batchSize;
-    this.thread.freeList.put(words, begin, end);
-    words.copyWithin(begin, end, begin + words[cache]);
-    words[cache] -= this.batchSize;
+    this.thread.freeList.put(words, begin, begin + batchSize);
+    // No call since: the buffers are in one of the two places, whatever is thrown.
+    const left = words[cache] - batchSize;
+    for (let i = 0; i < left; i++) words[begin + i] = words[begin + batchSize + i];
+    words[cache] = left;
     words[this.thread.record + OVERFLOWS]++;
-    // SYNC(attention): pairs with a waiter's registration, which comes before its look at the
-    // stripes.
-    if (loadSeqCst(words, ATTENTION) !== 0) this.relieve();
   }
 
   /** Somebody waits, or the pool is closed. */
   private acquireUnderPressure(): BufferId {
+    ensureStack();
     this.checkUsable();
     this.relieve();
     if (this.thread.longestWaiting() >= 0) return NO_BUFFER;
-    const id = this.thread.takeOne();
-    if (id !== NO_BUFFER) this.holdNew(id);
-    return id;
+    const { words, cache } = this;
+    const count = words[cache];
+    if (this.thread.freeList.take(1, words, cache + count + 1) === 0) return NO_BUFFER;
+    words[cache] = count + 1;
+    return this.pop();
   }
 
-  private releaseUnderPressure(id: BufferId): void {
-    this.thread.putOne(id);
-    this.relieve();
+  /** The last reference of this thread goes; the cache is full, or somebody waits. */
+  private releaseSlowly(id: BufferId): void {
+    const { words, cache } = this;
+    if (words[cache] + 1 >= this.cacheLimit) this.overflow();
+    // SYNC(attention): pairs with a waiter's registration, which comes before its look at the
+    // stripes.
+    const isAsked = loadSeqCst(words, ATTENTION) !== 0;
+    // What is done for those who wait comes when the reference is gone: it must not throw.
+    if (isAsked) ensureStack();
+    const isFree = words[this.shares + id] === 0 || this.withdraw(id);
+    words[this.refs + id] = 0;
+    if (!isFree) return;
+    const count = words[cache] + 1;
+    words[cache + count] = id;
+    words[cache] = count;
+    if (isAsked) this.relieve();
   }
 
   /** Gives this thread's cache to those who wait, its own callers among them. */
@@ -484,11 +498,3 @@ export abstract class BufferReferences {
     );
   }
 }
-
-/**
- * Stands in for the control words once a thread has detached: every hot path meets the flag, or the
- * `undefined` beyond the end, and goes to the slow side, which throws. The fast paths need no check
- * of their own for it.
- */
-export const DETACHED_WORDS: Words = new Int32Array(ATTENTION + 1);
-DETACHED_WORDS[ATTENTION] = ATTENTION_DETACHED;

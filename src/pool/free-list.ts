@@ -4,8 +4,9 @@
  * time.
  */
 
-import { compareExchange, loadAcquire, storeSeqCst, type Words } from '../base/atomics.ts';
-import { claimedBy, inStripe, NEXT, OWNER, type PoolLayout } from './pool-layout.ts';
+import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
+import { ensureStep } from '../base/stack.ts';
+import { BUFFER_WORDS, claimedBy, inStripe, NEXT, OWNER, type PoolLayout } from './pool-layout.ts';
 
 /** How often a search starts over because another thread was at work in a stripe. */
 const SEARCH_ROUNDS = 16;
@@ -20,6 +21,11 @@ const SEARCH_ROUNDS = 16;
  * (or sleeps) inside a claim hides one chain and stops nobody: each thread claims at most one
  * stripe at a time and there is one for each, so a living thread always finds one to put buffers
  * in.
+ *
+ * A thread that lives leaves no claim behind, although any call may throw (stack.ts): what stands
+ * between a claim and its end calls nothing but compareExchange, which made the claim, too, and
+ * nothing is called after the end. So both methods throw before they have changed anything, or not
+ * at all; callers write down what they got or gave before they call anything else.
  */
 export class FreeList {
   readonly #words: Words;
@@ -43,9 +49,11 @@ export class FreeList {
    * **Cost** one compare-exchange, one store, one pass over the buffers taken.
    */
   take(countMax: number, ids: Words, index: number): number {
+    ensureStep();
     const words = this.#words;
-    const stripeCount = this.#layout.maxThreads;
-    const claim = claimedBy(this.#slot);
+    const slot = this.#slot;
+    const { maxThreads: stripeCount, buffers } = this.#layout;
+    const claim = claimedBy(slot);
     for (let round = 0; round < SEARCH_ROUNDS; round++) {
       let busy = false;
       for (let i = 0; i < stripeCount; i++) {
@@ -56,11 +64,23 @@ export class FreeList {
           // SYNC(stripe): sees the chain as its last claimant left it; pairs with the stores that
           // end a claim.
           const seen = compareExchange(words, at, chain, claim);
-          if (seen === chain) {
-            this.#recent = stripe;
-            return this.#detach(at, chain - 1, countMax, ids, index);
+          if (seen !== chain) {
+            chain = seen;
+            continue;
           }
-          chain = seen;
+          this.#recent = stripe;
+          let id = chain - 1;
+          let count = 0;
+          while (id >= 0 && count < countMax) {
+            const record = buffers + id * BUFFER_WORDS;
+            words[record + OWNER] = slot;
+            ids[index + count] = id;
+            count++;
+            id = words[record + NEXT];
+          }
+          // SYNC(stripe): ends the claim; publishes the owners written above.
+          compareExchange(words, at, claim, id + 1);
+          return count;
         }
         if (chain < 0) busy = true;
       }
@@ -77,57 +97,31 @@ export class FreeList {
    * **Cost** one compare-exchange, one store, one pass over the buffers.
    */
   put(ids: Words, begin: number, end: number): void {
+    ensureStep();
     const words = this.#words;
-    const stripeCount = this.#layout.maxThreads;
+    const { maxThreads: stripeCount, buffers } = this.#layout;
     const claim = claimedBy(this.#slot);
     for (let i = 0; ; i++) {
       const stripe = (this.#slot + i) % stripeCount;
       const at = this.#layout.stripe(stripe);
+      const owner = inStripe(stripe);
       const chain = loadAcquire(words, at);
       if (chain < 0) continue;
       // SYNC(stripe): sees the chain as its last claimant left it; pairs with the stores that end a
       // claim.
       if (compareExchange(words, at, chain, claim) !== chain) continue;
-      this.#attach(at, inStripe(stripe), chain - 1, ids, begin, end);
+      let head = chain - 1;
+      for (let next = begin; next < end; next++) {
+        const id = ids[next];
+        const record = buffers + id * BUFFER_WORDS;
+        words[record + OWNER] = owner;
+        words[record + NEXT] = head;
+        head = id;
+      }
+      // SYNC(stripe): ends the claim; publishes the links and owners written above, and every write
+      // of the buffers' last holders that reached this thread.
+      compareExchange(words, at, claim, head + 1);
       return;
     }
-  }
-
-  /**
-   * With the stripe claimed: cuts the first buffers off its chain, makes them ours, ends the claim.
-   */
-  #detach(at: number, head: number, countMax: number, ids: Words, index: number): number {
-    const words = this.#words;
-    const layout = this.#layout;
-    const slot = this.#slot;
-    let id = head;
-    let count = 0;
-    while (id >= 0 && count < countMax) {
-      const record = layout.buffer(id);
-      words[record + OWNER] = slot;
-      ids[index + count] = id;
-      count++;
-      id = words[record + NEXT];
-    }
-    // SYNC(stripe): ends the claim; publishes the owners written above.
-    storeSeqCst(words, at, id + 1);
-    return count;
-  }
-
-  /** With the stripe claimed: hangs the buffers before its chain, ends the claim. */
-  #attach(at: number, owner: number, chain: number, ids: Words, begin: number, end: number): void {
-    const words = this.#words;
-    const layout = this.#layout;
-    let head = chain;
-    for (let i = begin; i < end; i++) {
-      const id = ids[i];
-      const record = layout.buffer(id);
-      words[record + OWNER] = owner;
-      words[record + NEXT] = head;
-      head = id;
-    }
-    // SYNC(stripe): ends the claim; publishes the links and owners written above, and every write
-    // of the buffers' last holders that reached this thread.
-    storeSeqCst(words, at, head + 1);
   }
 }

@@ -147,6 +147,14 @@ export const ATTENTION_CLOSED: number = 1 << 30;
  */
 export const ATTENTION_DETACHED: number = 1 << 29;
 
+/**
+ * Stands in for the control words once a thread has detached: every hot path meets the flag, or the
+ * `undefined` beyond the end, and goes to the slow side, which throws. The fast paths need no check
+ * of their own for it.
+ */
+export const DETACHED_WORDS: Int32Array<ArrayBuffer> = new Int32Array(ATTENTION + 1);
+DETACHED_WORDS[ATTENTION] = ATTENTION_DETACHED;
+
 // Thread record, first line: written by its thread only.
 word = 0;
 export const ACQUIRES: number = word++;
@@ -199,7 +207,7 @@ export const NEXT: number = word++;
 assert(word <= LINE_WORDS / 2, 'owner-written words share a cache line');
 /** Written by every holder at once, so on the second line of the pair. */
 export const TOTAL: number = LINE_WORDS / 2;
-const BUFFER_WORDS = LINE_WORDS;
+export const BUFFER_WORDS: number = LINE_WORDS;
 
 /** OWNER: held through shares, by one or more threads or packets in transit. */
 export const SHARED = -1;

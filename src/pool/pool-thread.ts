@@ -23,7 +23,6 @@ import {
   GIVE_BACKS,
   GRANT,
   isVacant,
-  NO_BUFFER,
   type PoolLayout,
   STATE,
   THREAD_FREE,
@@ -116,17 +115,13 @@ export class PoolThread {
     const cache = record + CACHE_COUNT;
     const count = words[cache];
     if (count === 0) return;
+    this.freeList.put(words, cache + 1, cache + 1 + count);
+    // No call since: the buffers are in one of the two places, whatever is thrown.
     words[cache] = 0;
     words[record + GIVE_BACKS]++;
-    this.freeList.put(words, cache + 1, cache + 1 + count);
   }
 
-  /** Takes one buffer straight from the shared list, or answers NO_BUFFER. */
-  takeOne(): BufferId {
-    return this.freeList.take(1, this.#one, 0) === 0 ? NO_BUFFER : (this.#one[0] as BufferId);
-  }
-
-  /** Puts one buffer of this thread, or one that it reclaims, straight into the shared list. */
+  /** Puts one buffer that this thread reclaims straight into the shared list. */
   putOne(id: BufferId): void {
     this.#one[0] = id;
     this.freeList.put(this.#one, 0, 1);
@@ -158,27 +153,35 @@ export class PoolThread {
    *
    * Called after every put and by every new waiter. A waiter publishes WAITING before it looks at
    * the stripes; a giver fills a stripe before it looks for waiters: one of the two sees the other,
-   * so no buffer lies in the shared list while a thread sleeps. While a grant is in flight OWNER
+   * so no buffer lies in the shared list while a thread sleeps. On its way the buffer is in this
+   * thread's cache, so that no exception can lose it. While a grant is in flight OWNER
    * still names this thread: if it dies, reclaim() finds the buffer in the waiter's GRANT and
    * leaves it there.
    */
   serve(): void {
+    const { words } = this;
+    const cache = this.record + CACHE_COUNT;
     for (;;) {
       const target = this.longestWaiting();
       if (target < 0) {
         if (this.lowerAttention()) continue;
-        return;
+        if (words[cache] === 0) return;
+        // Nobody wants what was taken for him: again, since somebody may while it goes back.
+        this.giveBack();
+        continue;
       }
-      const id = this.takeOne();
-      if (id === NO_BUFFER) return;
-      const record = this.layout.thread(target);
+      const grant = this.layout.thread(target) + GRANT;
+      if (words[cache] === 0) {
+        if (this.freeList.take(1, words, cache + 1) === 0) return;
+        words[cache] = 1;
+      }
+      const count = words[cache];
+      const id = words[cache + count];
       // SYNC(grant): publishes the buffer to the waiter; pairs with accept(). Fails if it gave up
       // meanwhile.
-      if (compareExchange(this.words, record + GRANT, WAITING, id + 1) === WAITING) {
-        if (target !== this.slot) this.doorbell.ring(target);
-      } else {
-        this.putOne(id);
-      }
+      if (compareExchange(words, grant, WAITING, id + 1) !== WAITING) continue;
+      words[cache] = count - 1;
+      if (target !== this.slot) this.doorbell.ring(target);
     }
   }
 

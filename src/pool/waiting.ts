@@ -7,7 +7,10 @@ import { compareExchange, fetchAdd, loadAcquire, loadSeqCst } from '../base/atom
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Patience, type WaitLimits } from '../base/patience.ts';
+import { ensureStack } from '../base/stack.ts';
 import {
+  ACQUIRES,
+  ACQUIRES_HIGH,
   ATTENTION,
   type BufferId,
   CACHE_COUNT,
@@ -47,17 +50,13 @@ interface Waiter {
  */
 export class WaitQueue {
   readonly #thread: PoolThread;
-  readonly #hold: (id: BufferId) => void;
   readonly #release: (id: BufferId) => void;
   readonly #waiters: Waiter[] = [];
   #ticking: Timer | undefined;
 
-  /**
-   * `hold` gives a caller its reference on a buffer that this thread owns; `release` takes it back.
-   */
-  constructor(thread: PoolThread, hold: (id: BufferId) => void, release: (id: BufferId) => void) {
+  /** `release` takes a reference back that no caller is left for. */
+  constructor(thread: PoolThread, release: (id: BufferId) => void) {
     this.#thread = thread;
-    this.#hold = hold;
     this.#release = release;
     thread.doorbell.listen(() => this.#onRing());
   }
@@ -103,6 +102,8 @@ export class WaitQueue {
    * Serves this thread's waiters as far as possible now, and registers the thread if some are left.
    */
   pump(): void {
+    // Between a grant and its caller stand many calls: none of them may throw.
+    ensureStack();
     const { words, record } = this.#thread;
     for (;;) {
       // SYNC(grant): sees the buffer as its giver left it; pairs with serve().
@@ -169,11 +170,15 @@ export class WaitQueue {
 
   #accept(id: BufferId): BufferId {
     const { words, record, slot, layout } = this.#thread;
+    const refs = layout.refs(slot);
     // Before the grant is taken down, so that whoever reclaims the giver sees either the grant or
     // the new owner.
     words[layout.buffer(id) + OWNER] = slot;
     compareExchange(words, record + GRANT, id + 1, NOT_WAITING);
-    this.#hold(id);
+    words[refs + id] = 1;
+    const acquires = (words[record + ACQUIRES] + 1) | 0;
+    words[record + ACQUIRES] = acquires;
+    if (acquires === 0) words[record + ACQUIRES_HIGH]++;
     return id;
   }
 
