@@ -67,8 +67,8 @@ test('a thread that is killed has done a call and the plain stores behind it, or
     expect(auditPool(pool), `replay with BUSBAR_TEST_SEED=${seed}`).toEqual([]);
     expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
   }
-  // Steps with a call in the middle are torn often: the kills do hit where they may, and so the
-  // model checker's `deaths: 'calls'` must try both.
+  // Steps with a call in the middle are torn often: the kills do hit where they may. Two calls in a
+  // row are torn where the engine has not inlined them, which chance decides: counted, not asked.
   console.log(`of ${scaled(KILLS)} kills: ${JSON.stringify(torn)}`);
-  expect(torn.storeThenCall + torn.callThenCall).toBeGreaterThan(0);
+  expect(torn.storeThenCall).toBeGreaterThan(0);
 });

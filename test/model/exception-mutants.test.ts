@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/** Bugs that only calls which throw show, planted in the pool: the model checker finds them. */
+
+import { poolExceptionParts } from './exception-scenarios.ts';
+import { huntAll } from './planted.ts';
+import type { PoolModule } from './pool-words.ts';
+
+huntAll(
+  'exception',
+  [
+    {
+      what: 'pool: a reference is given away before the last call that can throw',
+      entry: 'pool/buffer-references.ts',
+      from: 'if (shares === 0) shares = this.openAccount(id, refs);',
+      to: 'words[at] = refs - 1;\n    if (shares === 0) shares = this.openAccount(id, refs);',
+      scenarios: /^exception: sendInto, receiveFrom$/,
+    },
+  ],
+  async (load) =>
+    poolExceptionParts(await load<PoolModule>('pool/index.ts')).flatMap(({ cases }) => cases),
+);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: copies of modules whose packed words have few bits for what runs over, so that a
+ * small scenario goes round them: numbers of attached threads, laps of slots.
+ */
+
+import { loadCopy } from './copies.ts';
+import { makeMortal } from './mortal.ts';
+
+/** Numbers of attached threads run modulo 4 instead of 2³⁰, in badges, too; lives modulo 2. */
+const POOL: readonly (readonly [string, string])[] = [
+  ['TIMES_MASK = 0x3fff_ffff', 'TIMES_MASK = 3'],
+  ['& 0xf_ffff)', '& 3)'],
+  ['export const LIVES = 8;', 'export const LIVES = 2;'],
+];
+
+/** The lap in TURN has 2 bits instead of 17. */
+const CHANNEL: readonly (readonly [string, string])[] = [
+  ['export const LAP_SHIFT = 15;', 'export const LAP_SHIFT = 30;'],
+  [
+    "assert((PHASE_MASK | (3 << 11) | TURN_CLOSED | SEAT_MASK) === LAP - 1, 'fields fill the word');",
+    '',
+  ],
+  ['CAPACITY_MAX: number = 1 << LAP_SHIFT', 'CAPACITY_MAX: number = 4'],
+];
+
+/**
+ * Hints at each position: that they lag by few laps is what a lap needs bits for. (At every eighth
+ * position, and slots of which there is one, they lag by eight laps.)
+ */
+const HINTS: readonly (readonly [string, string])[] = [['HINT_MASK = 7', 'HINT_MASK = 0']];
+
+const CHANGES: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  'pool/pool-layout.ts': POOL,
+  'channel/channel-layout.ts': CHANNEL,
+  'channel/slot-ring.ts': HINTS,
+};
+
+/** Loads the shrunk (and mortal) copy of a module under `src/`. */
+export function shrunk<Exports>(module: string): Promise<Exports> {
+  return loadCopy('shrunk', module, (entry, text, target) => {
+    let small = text;
+    for (const [from, to] of CHANGES[entry] ?? []) {
+      // Code changes, and what was to be shrunk may be gone.
+      if (!small.includes(from)) throw new Error(`${entry} has no ${from}`);
+      small = small.replace(from, to);
+    }
+    return makeMortal(small, target);
+  });
+}
