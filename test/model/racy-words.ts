@@ -51,7 +51,8 @@ function ofPool(): RacyStructure {
         word: 'ATTENTION',
         at: [pool.ATTENTION],
         argument:
-          'Read plainly on hot paths. An old value costs time only: the waiter raises it again at ' +
+          'Read plainly on hot paths. An old value costs time only: the waiter raises it again ' +
+          'at ' +
           'each sweep, and `refill` looks with order.',
       },
       {
@@ -92,7 +93,8 @@ function ofPool(): RacyStructure {
 
 const CHANNEL_WORDS = {
   spscTail:
-    'The receiver reads TAIL plainly to see whether there is news, the sender its own last value. ' +
+    'The receiver reads TAIL plainly to see whether there is news, the sender its own last ' +
+    'value. ' +
     'An ordered load or compare-exchange, whose value is used, follows before a slot is touched.',
   spscHead: 'As TAIL, with the sides exchanged.',
   tail:
@@ -153,7 +155,8 @@ function ofFlusher(): RacyStructure {
         word: "a region's last word",
         at: lanes.flatMap((lane) => regions.map((slot) => layout.slot(lane, slot) + last)),
         argument:
-          'Written before TAIL publishes the region. When a flusher is closed several threads may ' +
+          'Written before TAIL publishes the region. When a flusher is closed several threads ' +
+          'may ' +
           'take it back: the exchange of this word decides who does.',
       },
     ],
@@ -188,7 +191,8 @@ function ofWriter(): RacyStructure {
         word: 'segment BUFFER',
         at: segments.map((epoch) => layout.segment(epoch) + writer.BUFFER),
         argument:
-          'Read again after the claim of CURSOR, whose compare-exchange orders it. **Not covered** ' +
+          'Read again after the claim of CURSOR, whose compare-exchange orders it. **Not ' +
+          'covered** ' +
           'is that `#free` clears it plainly before ENDED: right on x86, not by the model.',
       },
       {

@@ -17,10 +17,7 @@ const POOL: readonly (readonly [string, string])[] = [
 /** The lap in TURN has 2 bits instead of 17. */
 const CHANNEL: readonly (readonly [string, string])[] = [
   ['export const LAP_SHIFT = 15;', 'export const LAP_SHIFT = 30;'],
-  [
-    "assert((PHASE_MASK | (3 << 11) | TURN_CLOSED | SEAT_MASK) === LAP - 1, 'fields fill the word');",
-    '',
-  ],
+  ['assert((PHASE_MASK | (3 << 11) | TURN_CLOSED | SEAT_MASK) === LAP - 1,', 'assert(LAP !== 0,'],
   ['CAPACITY_MAX: number = 1 << LAP_SHIFT', 'CAPACITY_MAX: number = 4'],
 ];
 

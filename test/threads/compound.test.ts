@@ -28,7 +28,7 @@ async function liveAndDie(pool: BufferPool, rounds: number): Promise<Int32Array>
   return words;
 }
 
-test('a thread that is killed has done a call and the plain stores behind it, or neither', async () => {
+test('a killed thread has done a call and the plain stores behind it, or none', async () => {
   const seed = testSeed();
   const random = new Random(seed);
   const pool = BufferPool.create({ bufferSize: 64, bufferCount: 16, maxThreads: AT_ONCE + 1 });
