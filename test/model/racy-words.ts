@@ -165,41 +165,38 @@ function ofFlusher(): RacyStructure {
 
 function ofWriter(): RacyStructure {
   const layout = new writer.SharedWriterLayout(16, 2);
-  const segments = upTo(writer.SEGMENTS);
-  const entries = upTo(layout.entryCount);
+  const segments = upTo(layout.segmentCount).map((place) => layout.segment(place));
+  const entries = upTo(layout.segmentCount).flatMap((place) =>
+    upTo(layout.entryCount).map((entry) => layout.entry(place, entry) + writer.STATE),
+  );
   return {
     name: 'shared writer',
     wordCount: layout.wordCount,
     isDeclared: (word) => isWriterHint(layout, word),
     words: [
       {
-        word: 'CURSOR',
-        at: [writer.CURSOR],
-        argument: 'A guess: each claim of a position is a compare-exchange of it.',
-      },
-      {
-        word: 'DELIVERED',
-        at: [writer.DELIVERED],
-        argument: 'Only rises: an old value shows less room than there is.',
+        word: 'EPOCH',
+        at: [writer.EPOCH],
+        argument: 'Where a reservation begins to look; the compare-exchange of FILL decides.',
       },
       {
         word: 'SHUT',
         at: [writer.SHUT],
-        argument: 'Asked by `recover` for the dead thread alone; the change is a compare-exchange.',
+        argument: 'Asked by `recover` for the dead thread alone, while a living one may write it.',
+      },
+      {
+        word: 'segment FILL',
+        at: segments.map((segment) => segment + writer.FILL),
+        argument: 'A guess: each reservation is a compare-exchange of it, from the value it saw.',
       },
       {
         word: 'segment BUFFER',
-        at: segments.map((epoch) => layout.segment(epoch) + writer.BUFFER),
-        argument:
-          'Read again after the claim of CURSOR, whose compare-exchange orders it. **Not ' +
-          'covered** ' +
-          'is that `#free` clears it plainly before ENDED: right on x86, not by the model.',
+        at: segments.map((segment) => segment + writer.BUFFER),
+        argument: 'Declared so by the writer; what is done with it rests on the claim of FILL.',
       },
       {
         word: 'entry STATE',
-        at: segments.flatMap((epoch) =>
-          entries.map((entry) => layout.entry(epoch, entry) + writer.STATE),
-        ),
+        at: entries,
         argument:
           'Written plainly by who reserved the entry; others change it by compare-exchange, and ' +
           'only once they have seen it OPEN.',

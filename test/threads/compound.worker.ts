@@ -2,7 +2,7 @@
 /** A worker that does compound steps for ever, until it is terminated in the midst of them. */
 import { workerData } from 'node:worker_threads';
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
-import { addThenStore, compareExchangeThenAdd, withdraw } from '../../src/base/atomics.ts';
+import { addThenStore, withdraw } from '../../src/base/atomics.ts';
 import * as at from './compound-words.ts';
 
 const { handle, memory } = workerData as {
@@ -32,7 +32,8 @@ function round(): void {
   // Often, so that a good part of the kills falls here.
   for (let i = 0; i < 20; i++) {
     const seen = words[at.CALLED_FIRST];
-    compareExchangeThenAdd(words, at.CALLED_FIRST, seen, seen + 1, at.CALLED_SECOND, 1);
+    Atomics.compareExchange(words, at.CALLED_FIRST, seen, seen + 1);
+    Atomics.add(words, at.CALLED_SECOND, 1);
   }
   const before = Atomics.add(words, at.CALLED, 1);
   words[at.BEHIND] = before + 1;
