@@ -4,6 +4,7 @@
  * scenarios must fail, so that it is noticed when one does not any more, and its line here goes.
  */
 
+const TORN = 'a death leaves a state that recover() does not mend';
 const NOT_WHOLE = 'a call that throws leaves the change half done';
 const RING_LOST = 'what is sent or received, and nobody told: the call that rings has thrown';
 
@@ -22,4 +23,8 @@ export const KNOWN_BROKEN: Readonly<Record<string, ReadonlyMap<string, string>>>
       ]),
     ),
   ),
+  writer: new Map([
+    ['death: shared writer, 2 threads', TORN],
+    ['death: shared writer, 2 buffers', TORN],
+  ]),
 };
