@@ -4,6 +4,7 @@ import { auditPool } from '../../test/pool-audit.ts';
 import { die } from '../../test/simulated-death.ts';
 import type { BusbarErrorCode } from '../base/errors.ts';
 import { BufferPool } from '../pool/index.ts';
+import { BY_TICK } from '../pool/liveness.ts';
 import {
   SharedWriter,
   type SharedWriterHandle,
@@ -264,7 +265,7 @@ test('recover finds a thread dead although many had asked while it was busy', ()
   theirs.tryReserve(5);
   write(mine, 'next');
   // Waiters on the other side of a channel do so, each tick, while it makes no turn.
-  for (let i = 0; i < 20; i++) expect(pool.isBadgeGone(other.badge)).toBe(false);
+  for (let i = 0; i < 20; i++) expect(pool.isBadgeGone(other.badge, BY_TICK)).toBe(false);
   die(other);
   mine.recover(other.threadSlot);
   flusher.recover(other.threadSlot);
