@@ -4,8 +4,6 @@
  * scenarios must fail, so that it is noticed when one does not any more, and its line here goes.
  */
 
-// The failing schedules have no death in them: scenario or writer is to be looked at.
-const KEPT = 'at the end the writer keeps a buffer, also in a schedule without a death';
 const NOT_WHOLE = 'a call that throws leaves the change half done';
 const RING_LOST = 'what is sent or received, and nobody told: the call that rings has thrown';
 
@@ -24,8 +22,4 @@ export const KNOWN_BROKEN: Readonly<Record<string, ReadonlyMap<string, string>>>
       ]),
     ),
   ),
-  writer: new Map([
-    ['death: shared writer, 2 threads', KEPT],
-    ['death: shared writer, 2 buffers', KEPT],
-  ]),
 };

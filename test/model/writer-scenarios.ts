@@ -434,6 +434,7 @@ export function writerDeathCases(module: WriterModule): WriterCase[] {
       recovers,
       2,
       ['b'],
+      { states: 40_000 },
     ),
     dies(
       'shared writer, 2 buffers',
