@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The room between threads: channels of packets, and of bare integers. */
 
+import { describeAs } from '../base/description.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { BY_QUESTION } from '../pool/liveness.ts';
 import { ChannelCore, type ChannelStats } from './channel-core.ts';
@@ -175,3 +176,17 @@ export class WordChannel extends Channel<WordSender, WordReceiver> {
 
 const PACKETS: ChannelLoad = 'packets';
 const WORDS: ChannelLoad = 'words';
+
+describeAs(PacketChannel, 'PacketChannel', (channel) => ({
+  kind: channel.kind,
+  capacity: channel.capacity,
+  closed: channel.closed,
+  ...channel.stats(),
+}));
+
+describeAs(WordChannel, 'WordChannel', (channel) => ({
+  kind: channel.kind,
+  capacity: channel.capacity,
+  closed: channel.closed,
+  ...channel.stats(),
+}));

@@ -2,6 +2,7 @@
 /** The door out of the room between threads, for packets. */
 
 import { checkFunction } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, NO_BUFFER } from '../pool/index.ts';
 import { checkMax, Receiver } from './receiver.ts';
@@ -106,3 +107,5 @@ export class PacketReceiver extends Receiver<Packet> {
     }
   }
 }
+
+describeAs(PacketReceiver, 'PacketReceiver', (end) => ({ closed: end.closed }));

@@ -2,6 +2,7 @@
 /** The door into the room between threads, for packets: a reference goes in, no byte is moved. */
 
 import { checkArray, checkInteger, show } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferId } from '../pool/index.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
@@ -126,3 +127,5 @@ export class PacketSender extends Sender<Packet> {
     throw new TypeError(`packet must be a Packet of the channel's pool, got ${show(packet)}`);
   }
 }
+
+describeAs(PacketSender, 'PacketSender', (end) => ({ closed: end.closed }));

@@ -3,6 +3,7 @@
 
 import type { Words } from '../base/atomics.ts';
 import { checkFunction, checkRange, checkWords } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkMax, Receiver } from './receiver.ts';
 
@@ -78,3 +79,5 @@ export class WordReceiver extends Receiver<number> {
     return word;
   }
 }
+
+describeAs(WordReceiver, 'WordReceiver', (end) => ({ closed: end.closed }));

@@ -3,6 +3,7 @@
 
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkRange, checkWords } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { lengthOf } from '../base/views.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
@@ -66,3 +67,5 @@ export class WordSender extends Sender<number> {
     return true;
   }
 }
+
+describeAs(WordSender, 'WordSender', (end) => ({ closed: end.closed }));

@@ -3,6 +3,7 @@
 
 import { checkInteger, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
+import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
@@ -278,3 +279,5 @@ export class ExecutorGroup {
 const dropped = new FinalizationRegistry<Crew>((crew) => {
   void crew.stop(resolveStopOptions()).then(() => crew.forsake());
 });
+
+describeAs(ExecutorGroup, 'ExecutorGroup', (group) => ({ executors: group.stats() }));

@@ -2,6 +2,7 @@
 /** The room where packets are worked on: a single thread of it, a group of one. */
 
 import { checkOptions } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import type { StopReport } from './crew.ts';
@@ -115,3 +116,5 @@ export class Executor {
     await this.stop();
   }
 }
+
+describeAs(Executor, 'Executor', (executor) => ({ ...executor.stats() }));

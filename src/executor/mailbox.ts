@@ -2,6 +2,7 @@
 /** The room where packets are worked on: everything that comes to one thread, from anyone. */
 
 import { checkFunction } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
   Patience,
@@ -282,3 +283,8 @@ function settle(waiter: Waiter): Waiter {
   waiter.patience.end();
   return waiter;
 }
+
+describeAs(LaneMailbox, 'Mailbox', (mailbox) => ({
+  ended: mailbox.ended,
+  hasHandler: mailbox.hasHandler,
+}));

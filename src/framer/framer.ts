@@ -4,6 +4,7 @@
  * they lie.
  */
 
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
@@ -214,3 +215,8 @@ export class Framer extends Staging {
     return false;
   }
 }
+
+describeAs(Framer, 'Framer', (framer) => ({
+  pendingBytes: framer.pendingBytes,
+  ...framer.stats(),
+}));

@@ -3,6 +3,7 @@
 
 import { EventEmitter } from 'node:events';
 import { checkInteger, checkOptions, show } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -452,3 +453,9 @@ function pairsOf(
 function refused(what: string, code: string): BusbarError {
   return new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${what}: ${code}`, { cause: { code } });
 }
+
+describeAs(LoopbackNetwork, 'LoopbackNetwork', (network) => ({
+  nowMs: network.nowMs,
+  underWay: network.underWay,
+  ...network.stats(),
+}));

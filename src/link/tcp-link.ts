@@ -6,6 +6,7 @@ import { Duplex } from 'node:stream';
 import { offAbort, onAbort } from '../base/abort.ts';
 import { checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError, messageOf } from '../base/errors.ts';
 import { Framer } from '../framer/index.ts';
 import type { Packet } from '../packet/index.ts';
@@ -495,3 +496,5 @@ function makeIntake(pool: BufferPool, options: ResolvedTcpOptions): Intake {
   const framer = new Framer(pool, options.codec(), { maxFrameBytes: options.maxFrameBytes });
   return new Intake(pool, framer, options.directReadBytes, options.frameTimeoutMs);
 }
+
+describeAs(TcpLink, 'TcpLink', (link) => ({ closed: link.closed, ...link.stats() }));

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { offAbort, onAbort } from '../base/abort.ts';
 import { checkFunction, checkInteger, checkOptions, checkTimeoutMs, show } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { checkNetAllowed } from '../native/permission.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -266,3 +267,9 @@ function listenOptions(options: TcpServerOptions): ListenOptions & { readonly fd
   const port = checkInteger('port', options.port ?? 0, 0, 65535);
   return { host: options.host ?? '127.0.0.1', port, backlog };
 }
+
+describeAs(TcpServer, 'TcpServer', (server) => ({
+  host: server.host,
+  port: server.port,
+  accepted: server.accepted,
+}));

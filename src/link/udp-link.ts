@@ -2,6 +2,7 @@
 /** The socket's end of the way, in both directions: one UDP socket between program and pool. */
 
 import { checkBoolean, checkBytes, checkInteger } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { checkNetAllowed } from '../native/permission.ts';
 import {
@@ -463,3 +464,8 @@ function wordsOf(name: string, host: string): Int32Array {
   writeAddress(name, host, 0, words, 0);
   return words;
 }
+
+describeAs(UdpLink, 'UdpLink', (link) => ({
+  closed: link.closed,
+  ...link.stats(),
+}));

@@ -13,6 +13,7 @@ import {
   copyArray,
   show,
 } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
@@ -379,3 +380,9 @@ function throwRegion(pool: BufferPool, id: BufferId, offset: unknown, length: un
       `got offset ${show(offset)}, length ${show(length)}`,
   );
 }
+
+describeAs(Packet, 'Packet', (packet) => ({
+  bufferId: packet.bufferId,
+  offset: packet.offset,
+  length: packet.length,
+}));

@@ -3,6 +3,7 @@
 
 import { loadAcquire } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import { BufferReferences } from './buffer-references.ts';
@@ -337,3 +338,9 @@ export class BufferPool extends BufferReferences {
     return state > 0 || isGone(this.words, record, state, BY_QUESTION);
   }
 }
+
+describeAs(BufferPool, 'BufferPool', (pool) => ({
+  bufferSize: pool.bufferSize,
+  ...pool.stats(),
+  threads: pool.stats().threads.length,
+}));

@@ -3,6 +3,7 @@
 
 import { copyIn } from '../base/bytes.ts';
 import { checkInteger } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { reserveStack } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
@@ -45,14 +46,12 @@ export class LocalWriter {
   readonly flusher: WriteFlusher;
   /** What the flusher's sink is told as `writerId`. Unique among the flusher's open writers. */
   readonly id: number;
-
   private readonly lane: Lane;
   private readonly options: ResolvedWriterOptions;
   private readonly spans: SpanQueue;
   private readonly waiting: SpaceWait;
   private readonly settling: SpanSettling;
   private readonly policy: PolicyFlush;
-
   // The buffer that reservations come from. The writer holds one reference on it.
   private bufferId: BufferId = NO_BUFFER;
   private regionBegin = 0;
@@ -66,7 +65,6 @@ export class LocalWriter {
   private limitHidden = -1;
   /** Begin of the one reservation that is open on the fast path. It ends at `cursor`. */
   private openAt: number = NONE;
-
   private readonly countsBytes: boolean;
   private budget: number;
   /** True if a flush by policy may have left messages behind an open reservation. */
@@ -498,3 +496,5 @@ export class LocalWriter {
     if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
   }
 }
+
+describeAs(LocalWriter, 'LocalWriter', ({ id, closed }) => ({ id, closed }));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The writers' room: space for one message that somebody holds, perhaps across an await. */
 
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -90,3 +91,8 @@ export class Reservation {
       throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', 'committed or aborted before');
   }
 }
+
+describeAs(Reservation, 'Reservation', (reservation) => ({
+  offset: reservation.offset,
+  length: reservation.length,
+}));

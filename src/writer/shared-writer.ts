@@ -11,6 +11,7 @@ import {
 } from '../base/atomics.ts';
 import { copyIn } from '../base/bytes.ts';
 import { checkInteger, show } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { reserveStack } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
@@ -47,11 +48,7 @@ import {
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { badReservation, checkFlusher, checkSource } from './writer-checks.ts';
-import {
-  type ResolvedWriterOptions,
-  resolveWriterOptions,
-  type WriterOptions,
-} from './writer-options.ts';
+import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 
 /** Answer of `tryReserve`: not now. */
 const NOT_NOW = -1;
@@ -76,11 +73,10 @@ export class SharedWriter {
   /** What the flusher's sink is told as `writerId`. */
   readonly id: number;
   readonly handle: SharedWriterHandle;
-
   private readonly words: Words;
   private readonly layout: SharedWriterLayout;
   private readonly lane: Lane;
-  private readonly options: ResolvedWriterOptions;
+  private readonly options: ReturnType<typeof resolveWriterOptions>;
   private readonly waiting: SpaceWait;
   private readonly policy: PolicyFlush;
   private readonly ring: SegmentRing;
@@ -96,8 +92,8 @@ export class SharedWriter {
   private readonly segmentsAt: number;
   private readonly entriesAt: number;
   private readonly stride: number;
-  private lengthMax: number;
   private readonly openMark: number;
+  private lengthMax: number;
   private readonly committedMark: number = ENTRY_COMMITTED;
   private readonly heldUpMark: number = ENTRY_HELD_UP;
   /** End of the space in every buffer, relative to its begin. */
@@ -109,7 +105,7 @@ export class SharedWriter {
   private openAt: number = NONE;
   /** Entries of this thread's other open reservations, by where their bytes begin. */
   private readonly open = new Map<number, number>();
-  /** A key of `open` that is not one: its reservation has ended, or is not yet ours. */
+  // A key of `open` that is not one: its reservation has ended, or is not yet ours.
   private staleAt: number = NONE;
   private isClosed = false;
   /** False until `close` has come to its end. */
@@ -498,3 +494,5 @@ export class SharedWriter {
     );
   }
 }
+
+describeAs(SharedWriter, 'SharedWriter', (writer) => ({ id: writer.id, closed: writer.closed }));

@@ -12,6 +12,7 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import { checkFunction, checkInteger } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { reserveStack } from '../base/stack.ts';
 import { checkPool } from '../pool/check-pool.ts';
@@ -73,16 +74,13 @@ export class WriteFlusher {
   readonly words: Words;
   /** @internal */
   readonly layout: FlusherLayout;
-  /**
-   * Ready bits that were taken from shared memory but not worked off: paused lanes, or a drain that
-   * reached its limit.
-   */
+  /** Ready bits taken and not worked off: paused lanes, or a drain that reached its limit. */
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
   #callback: (() => void) | undefined;
   #onWriterGone: ((writerId: number) => void) | undefined;
   #listening = false;
-  /** Writers flush, then the receiver drains, so that one drain takes what all of them flushed. */
+  // Writers flush, then the receiver drains: one drain takes what all of them flushed.
   readonly #turns: TurnEnds;
   #draining = false;
   /** Names this thread in RECEIVER and in the lanes it opens. */
@@ -496,3 +494,5 @@ export class WriteFlusher {
     checkInteger('writerId', writerId, 0, this.layout.writerCount - 1);
   }
 }
+
+describeAs(WriteFlusher, 'WriteFlusher', (flusher) => flusher.stats());
