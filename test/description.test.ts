@@ -22,7 +22,7 @@ const WITHOUT_POOL = [
 /** Abstract, or made by a group of executors only: see the last test. */
 const MADE_ELSEWHERE = ['Executor', 'ExecutorGroup', 'Receiver', 'Sender'];
 
-test('what JSON and inspect show of every object is short, and shows no bytes of the pool', async () => {
+test('JSON and inspect show every object in short, without bytes of the pool', async () => {
   const pool = makePool();
   const { PacketChannel, WordChannel, WriteFlusher, SharedWriter, LocalWriter, Framer } = busbar;
   const packet = take(busbar.Packet.tryFrom(pool, encode('mine!')));

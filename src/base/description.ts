@@ -14,7 +14,8 @@ type Inspect = (value: unknown, options: object) => string;
 
 /**
  * Gives a class and its subclasses `toJSON` and what `util.inspect` calls. `describe` returns the
- * fields to show, numbers, strings and flags as `stats()` has them; where it throws, as after `detach` or `release`, the object is shown without any.
+ * fields to show, numbers, strings and flags as `stats()` has them; where it throws, as after
+ * `detach` or `release`, the object is shown without any.
  */
 export function describeAs<T extends object>(
   type: { readonly prototype: T },

@@ -8,12 +8,7 @@ const NOT_WHOLE = 'a call that throws leaves the change half done';
 const RING_LOST = 'what is sent or received, and nobody told: the call that rings has thrown';
 
 export const KNOWN_BROKEN: Readonly<Record<string, ReadonlyMap<string, string>>> = {
-  pool: new Map([
-    ['exception: tryAcquire, release', NOT_WHOLE],
-    ['exception: twice: tryAcquire, release', NOT_WHOLE],
-    ['exception: release on either side', NOT_WHOLE],
-    ['exception: acquireSync', NOT_WHOLE],
-  ]),
+  pool: new Map([['exception: acquireSync', NOT_WHOLE]]),
   channel: new Map(
     ['spsc', 'mpsc', 'mpmc'].flatMap((kind) =>
       ['words', 'packets'].flatMap((load): [string, string][] => [
