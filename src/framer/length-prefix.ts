@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The framer's room, between socket and channel: frames whose length comes first in one, two or
- * four bytes.
+ * The framer's room, between socket and channel: frames whose length comes first in one to four
+ * bytes.
  */
 
 import type { Bytes } from '../base/bytes.ts';
@@ -10,7 +10,9 @@ import { BusbarError } from '../base/errors.ts';
 import type { Codec } from './codec.ts';
 
 /** The unsigned integer that a frame begins with. */
-export type LengthPrefix = 'u8' | 'u16' | 'u32';
+export type LengthPrefix = 'u8' | 'u16' | 'u24' | 'u32';
+
+const PREFIX_BYTES: Readonly<Record<LengthPrefix, number>> = { u8: 1, u16: 2, u24: 3, u32: 4 };
 
 /** How the prefix is to be read. */
 export interface LengthPrefixCodecOptions {
@@ -33,10 +35,10 @@ export class LengthPrefixCodec implements Codec {
   readonly inclusive: boolean;
 
   constructor(prefix: LengthPrefix, options: LengthPrefixCodecOptions = {}) {
-    checkOneOf('prefix', prefix, ['u8', 'u16', 'u32']);
+    checkOneOf('prefix', prefix, ['u8', 'u16', 'u24', 'u32']);
     const own = checkOptions('options', options, ['byteOrder', 'inclusive']);
     const byteOrder = checkOneOf('byteOrder', own.byteOrder ?? 'big', ['big', 'little']);
-    this.payloadSkip = prefix === 'u8' ? 1 : prefix === 'u16' ? 2 : 4;
+    this.payloadSkip = PREFIX_BYTES[prefix];
     this.littleEndian = byteOrder === 'little';
     this.inclusive = checkBoolean('inclusive', own.inclusive ?? false);
   }
@@ -49,6 +51,10 @@ export class LengthPrefixCodec implements Codec {
     if (prefixBytes === 2) {
       const second = bytes[begin + 1];
       value = this.littleEndian ? value | (second << 8) : (value << 8) | second;
+    } else if (prefixBytes === 3) {
+      const third = bytes[begin + 2];
+      const outer = this.littleEndian ? value | (third << 16) : (value << 16) | third;
+      value = outer | (bytes[begin + 1] << 8);
     } else if (prefixBytes === 4) {
       value = readU32(bytes, begin, this.littleEndian);
     }

@@ -85,7 +85,7 @@ export abstract class Staging {
   protected failure: unknown;
 
   protected readonly bytes: Bytes;
-  /** Bytes of the frame begun that lie in {@link parked}; then the framer holds no buffer. */
+  /** Bytes of the frame begun that lie in `parked`; then the framer holds no buffer. */
   protected parkedBytes: number = 0;
   /** Outside of the pool; made when it is first needed. */
   private parked: Bytes | undefined;

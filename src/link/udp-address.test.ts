@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { expect, test, vi } from 'vitest';
@@ -19,6 +20,16 @@ test('the zone of an interface is that of its local address, wherever it stands'
     ],
   });
   expect(UdpAddress.of('fe80::9%lan0', 1).host).toBe('fe80::9%4');
+});
+
+test.runIf(process.platform === 'linux')('an interface without a zone has its number, too', () => {
+  vi.mocked(networkInterfaces).mockReturnValueOnce({});
+  const index = readFileSync('/sys/class/net/lo/ifindex', 'utf8').trim();
+  expect(UdpAddress.of('::1%lo', 1).host).toBe(`::1%${index}`);
+  for (const none of ['nosuchif0', '..', '../net/lo']) {
+    vi.mocked(networkInterfaces).mockReturnValueOnce({});
+    expect(() => UdpAddress.of(`::1%${none}`, 1)).toThrow(RangeError);
+  }
 });
 
 test('IPv6 addresses are written as RFC 5952 wants them, whatever they were read from', () => {

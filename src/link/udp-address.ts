@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: where datagrams come from and go to. */
 
+import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { checkInteger, checkWords, show } from '../base/check.ts';
@@ -117,6 +118,9 @@ function textOf(word: number): string {
   return [24, 16, 8, 0].map((shift) => (word >>> shift) & 0xff).join('.');
 }
 
+/** No path, and as short as the system's names are. */
+const LINUX_NAME = /^(?!\.)[\w.@:-]{1,15}$/;
+
 /** What Node calls an interface on Windows is a number already. */
 function interfaceNumber(zone: string): number {
   if (/^\d+$/.test(zone)) return Number(zone);
@@ -124,7 +128,18 @@ function interfaceNumber(zone: string): number {
     // A global address has none, whichever comes first.
     if (each.family === 'IPv6' && each.scopeid > 0) return each.scopeid;
   }
+  const index = LINUX_NAME.test(zone) ? linuxInterfaceNumber(zone) : 0;
+  if (index > 0) return index;
   throw new RangeError(`the zone of an address must be an interface's name or number, got ${zone}`);
+}
+
+/** One whose addresses need no zone, as `lo`, is not among those that Node gives a number. */
+function linuxInterfaceNumber(name: string): number {
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));
+  } catch {
+    return 0;
+  }
 }
 
 function writeV6(address: string, target: Int32Array, at: number): void {

@@ -25,7 +25,7 @@ import {
 } from './udp-outbox.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
-const { EAGAIN, ECONNREFUSED, EINVAL, EMSGSIZE } = constants.errno;
+const { EAGAIN, ECONNREFUSED, EINVAL, EMSGSIZE, ENETUNREACH } = constants.errno;
 const DATAGRAM_BYTES = 100;
 
 /** A socket that takes as much as it likes, and refuses what is marked by its first byte. */
@@ -191,6 +191,52 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
     );
     pool.close();
   }
+});
+
+test.each([
+  ['no way to one address: told once, lost, the others go out', [0, 1], [1], 1],
+  ['an error about an earlier datagram: told once, nothing is lost', [0], [1], 0],
+])('%s', (_name, failingCalls, expected, lost) => {
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 4, maxThreads: 1 });
+  const told: number[] = [];
+  const out: number[] = [];
+  let calls = 0;
+  const outbox = new UdpOutbox(pool, CUT_WHOLE, DATAGRAM_BYTES);
+  const socket = {
+    segmentsMax: 64,
+    send(table: Int32Array, count: number, _to: unknown, _segments: number, sent: Int32Array) {
+      sent.fill(0);
+      sent[SENT_RUN] = 1;
+      if (failingCalls.includes(calls++)) {
+        sent[SENT_ERROR] = ENETUNREACH;
+        return 0;
+      }
+      for (let i = 0; i < count; i++) out.push(table[i * OUT_WORDS + OUT_LENGTH]);
+      return count;
+    },
+  };
+  outbox.open(
+    {
+      sendFailed: (error, count) => {
+        expect(error).toBe(ENETUNREACH);
+        told.push(count);
+      },
+      sentSome() {},
+      watch() {},
+      sendMalformed: () => expect.unreachable(),
+    },
+    socket as unknown as UdpSocket,
+    true,
+  );
+  for (const length of [7, 8]) {
+    const id = pool.tryAcquire();
+    outbox.push(pool.offsetOf(id), length, id, -1, CUT_WHOLE);
+  }
+  outbox.send();
+  expect(told).toEqual(expected);
+  expect(out).toEqual(lost === 0 ? [7, 8] : [8]);
+  expect(outbox.stats().lostDatagrams).toBe(lost);
+  pool.close();
 });
 
 test('bytes that are no messages are cut off and told, what is before them goes out', () => {

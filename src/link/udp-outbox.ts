@@ -18,7 +18,13 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { WritingStats } from './link.ts';
 import { AddressTable } from './udp-address-table.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
-import { isAboutEarlier, isAboutSegments, isNotNow, type UdpSocket } from './udp-socket.ts';
+import {
+  isAboutEarlier,
+  isAboutSegments,
+  isNotNow,
+  isRefusal,
+  type UdpSocket,
+} from './udp-socket.ts';
 
 /** What an outbox has done so far. */
 export interface UdpOutboxStats extends WritingStats {
@@ -102,6 +108,8 @@ export class UdpOutbox {
   private isClosed = false;
   /** The first datagram was refused for what may be an earlier one's sake, and is tried again. */
   private isRetrying = false;
+  /** No way to somewhere, told when asking again shows whether it was about this datagram; or 0. */
+  private unreachable = 0;
   /** Cut off and not yet told. */
   private malformedBytes = 0;
 
@@ -240,7 +248,10 @@ export class UdpOutbox {
       const done = socket.send(table, rows, this.addresses.words, segments, sent);
       if (done < 0) throw new Error(`the shim refuses the table: ${done}`);
       this.writes += sent[SENT_CALLS];
-      if (done > 0) this.advance(done, true);
+      if (done > 0) {
+        this.advance(done, true);
+        this.tellUnreachable();
+      }
       single -= Math.min(single, done);
       const cleared = sent[SENT_CLEARED];
       const error = sent[SENT_ERROR];
@@ -253,18 +264,28 @@ export class UdpOutbox {
         this.owner?.watch();
       } else if (isAboutEarlier(error) && !(this.isRetrying && done === 0)) {
         this.isRetrying = true;
-        this.owner?.sendFailed(error, 1);
+        if (isRefusal(error)) this.owner?.sendFailed(error, 1);
+        else this.unreachable = error;
       } else if (run > 1 && isAboutSegments(error)) {
         single = run;
         if (++this.segmentRefusals === SEGMENT_REFUSALS_MAX) this.segments = 0;
       } else {
         this.isRetrying = false;
+        this.unreachable = 0;
         single -= Math.min(single, 1);
         this.drop(Math.max(1, Math.min(rows - done, sent[SENT_RUN])), segments, error);
       }
       if (cleared > 0 && !this.isClosed) this.owner?.sendFailed(REFUSED, cleared);
       if (this.isBlocked) break;
     }
+  }
+
+  /** The datagram that was asked for again has gone: the error was about an earlier one. */
+  private tellUnreachable(): void {
+    const error = this.unreachable;
+    if (error === 0) return;
+    this.unreachable = 0;
+    this.owner?.sendFailed(error, 1);
   }
 
   /** The first datagrams that wait will never be sent: one, or a run that was refused as one. */

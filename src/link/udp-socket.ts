@@ -73,11 +73,16 @@ const SEGMENTING: readonly number[] = [errno.EINVAL, errno.EIO, errno.EMSGSIZE, 
 /** What may be about an earlier datagram: asking again is worth while. */
 const EARLIER: readonly number[] = [
   errno.ECONNREFUSED,
+  errno.ECONNRESET,
   errno.EHOSTUNREACH,
   errno.ENETUNREACH,
   errno.ENETDOWN,
-  errno.ECONNRESET,
 ];
+
+/** The other side's host says that nobody takes datagrams there. */
+export function isRefusal(code: number): boolean {
+  return code === errno.ECONNREFUSED || code === errno.ECONNRESET;
+}
 
 export function isNotNow(code: number): boolean {
   return code === errno.EAGAIN || code === errno.EWOULDBLOCK;
@@ -95,9 +100,8 @@ export function isAboutEarlier(code: number): boolean {
 export function datagramError(code: number, count: number): BusbarError {
   const detail = count > 1 ? `${errnoName(code)}, ${count} times` : errnoName(code);
   if (code === errno.EMSGSIZE) return new BusbarError('ERR_BUSBAR_DATAGRAM_TOO_LARGE', detail);
-  const refused = isAboutEarlier(code);
   return new BusbarError(
-    refused ? 'ERR_BUSBAR_DATAGRAM_REFUSED' : 'ERR_BUSBAR_DATAGRAM_FAILED',
+    isRefusal(code) ? 'ERR_BUSBAR_DATAGRAM_REFUSED' : 'ERR_BUSBAR_DATAGRAM_FAILED',
     detail,
   );
 }

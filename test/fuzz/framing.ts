@@ -69,7 +69,7 @@ export function decode(
 const NOTHING = new Uint8Array(0);
 
 function prefixCase(prefix: LengthPrefix, little: boolean, inclusive: boolean): FramingCase {
-  const bytes = { u8: 1, u16: 2, u32: 4 }[prefix];
+  const bytes = { u8: 1, u16: 2, u24: 3, u32: 4 }[prefix];
   const own = inclusive ? bytes : 0;
   return {
     name: `${prefix} ${little ? 'little' : 'big'}${inclusive ? ' inclusive' : ''}`,
@@ -174,6 +174,8 @@ export const FRAMING_CASES: readonly FramingCase[] = [
     prefixCase('u8', false, inclusive),
     prefixCase('u16', false, inclusive),
     prefixCase('u16', true, inclusive),
+    prefixCase('u24', false, inclusive),
+    prefixCase('u24', true, inclusive),
     prefixCase('u32', false, inclusive),
     prefixCase('u32', true, inclusive),
     varintCase(inclusive),
