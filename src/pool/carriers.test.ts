@@ -172,6 +172,49 @@ test('one who sweeps may die, too', () => {
   }
 });
 
+test('of two who reclaim at once one sees the last of the party gone', () => {
+  for (let k = 1; ; k++) {
+    const survivor = create();
+    let slots: number[] = [];
+    lives(1e9, () => {
+      const owner = BufferPool.attach(survivor.handle);
+      const carrier = claim(owner) as Carrier;
+      fill(owner, PacketChannel.createAt(owner, options, carrier.lane(0)).sender());
+      const party = BufferPool.attachAnnounced(survivor.handle, undefined, carrier.ticket(0));
+      slots = [owner.threadSlot, party.threadSlot];
+    });
+    const other = BufferPool.attach(survivor.handle);
+    // The other one does all of its work between two accesses of this one.
+    let calls = 0;
+    let done = false;
+    const hooked = Object.fromEntries(
+      Object.getOwnPropertyNames(realAtomics).map((name) => [
+        name,
+        (...args: unknown[]) => {
+          if (++calls === k) {
+            globalThis.Atomics = realAtomics;
+            other.reclaim(slots[1]);
+            globalThis.Atomics = hooked as never;
+            done = true;
+          }
+          return (realAtomics as never as Record<string, (...a: unknown[]) => unknown>)[name](
+            ...args,
+          );
+        },
+      ]),
+    );
+    globalThis.Atomics = hooked as never;
+    try {
+      survivor.reclaim(slots[0]);
+    } finally {
+      globalThis.Atomics = realAtomics;
+    }
+    if (!done) break;
+    other.detach();
+    expect(remains(survivor), `the other at call ${k}`).toEqual(NOTHING);
+  }
+});
+
 test('while a thread of the party lives its lanes stay, and nobody else joins', () => {
   const survivor = create();
   const words = controlWords(survivor);

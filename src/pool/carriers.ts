@@ -194,7 +194,10 @@ export function sweepCarriers(
     if (compareExchange(words, at + OWNER, owner, sweptBy(badge)) !== owner) continue;
     if (loadAcquire(words, at + READY) !== 0) {
       if (!isPartyGone(words, layout, at)) {
-        storeRelease(words, at + OWNER, CONDEMNED);
+        // SYNC(carrier): before another look at the party. Whoever reclaimed the last of it
+        // meanwhile has passed by this entry, as it was being swept.
+        storeSeqCst(words, at + OWNER, CONDEMNED);
+        if (isPartyGone(words, layout, at)) entry--;
         continue;
       }
       takeOutAll(words, at, takeOut);
