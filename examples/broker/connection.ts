@@ -89,6 +89,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   /** How far they must come before it is told that everything is done; and whether they are. */
   #mark: Mark | undefined = undefined;
   #isMarked: boolean = false;
+  /** The subscription of the current frame is made, and is still to be confirmed. */
+  #isSubscribed: boolean = false;
 
   #pingsOut: number = 0;
   #pingedAtMs: number;
@@ -290,34 +292,39 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   }
 
   #subscribe(): boolean {
+    if (!this.#isSubscribed) {
+      const error = this.#trySubscribe();
+      if (error !== undefined) return this.sayError(error);
+    }
+    // Repeated, it would count its own subscription among those that it had before.
+    this.#isSubscribed = !this.#confirm();
+    return !this.#isSubscribed;
+  }
+
+  /** Subscribes as the current frame says; or returns why not. */
+  #trySubscribe(): string | undefined {
     const codec = this.#codec;
     const begin = this.#framer.frameOffset;
     const { subjectBegin, subjectEnd } = codec;
     const sid = this.#text(codec.sidBegin, codec.sidEnd);
-    if (this.#subscriptions.isFull) return this.sayError('maximum subscriptions exceeded');
-    if (!this.#subscriptions.has(sid)) {
-      const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
-      if (kind === SUBJECT_INVALID) return this.sayError('Invalid Subject');
-      const error = this.#subscriptions.refusal(
-        this.#bytes,
-        begin + subjectBegin,
-        begin + subjectEnd,
-      );
-      if (error !== undefined) return this.sayError(error);
-    }
+    const subscriptions = this.#subscriptions;
+    if (subscriptions.isFull) return 'maximum subscriptions exceeded';
     // The first one with an id stays; another with the same is confirmed and ignored.
-    if (!this.#subscriptions.has(sid)) {
-      const subscription = new Subscription<Connection>(
-        this,
-        this.#cut(subjectBegin, subjectEnd),
-        this.#text(codec.argumentBegin, codec.argumentEnd),
-        this.#cut(codec.sidBegin, codec.sidEnd),
-      );
-      this.#subscriptions.set(sid, subscription);
-      this.#core.mesh.add(subscription);
-      this.#hasSubscribed = true;
-    }
-    return this.#confirm();
+    if (subscriptions.has(sid)) return undefined;
+    const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+    if (kind === SUBJECT_INVALID) return 'Invalid Subject';
+    const error = subscriptions.refusal(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+    if (error !== undefined) return error;
+    const subscription = new Subscription<Connection>(
+      this,
+      this.#cut(subjectBegin, subjectEnd),
+      this.#text(codec.argumentBegin, codec.argumentEnd),
+      this.#cut(codec.sidBegin, codec.sidEnd),
+    );
+    subscriptions.set(sid, subscription);
+    this.#core.mesh.add(subscription);
+    this.#hasSubscribed = true;
+    return undefined;
   }
 
   #unsubscribeOrLimit(): boolean {

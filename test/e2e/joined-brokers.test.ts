@@ -129,6 +129,14 @@ test('the last member that leaves takes the interest of its group along', async 
   );
 });
 
+test('the last subscription that a verbose client may have is confirmed, not refused', async () => {
+  await start({ maxSubscriptions: 2 });
+  const subscriber = await client(0, VERBOSE);
+  subscriber.say('SUB a 1\r\nSUB b 2\r\nSUB c 3\r\n');
+  const expected = "+OK\r\n+OK\r\n+OK\r\n-ERR 'maximum subscriptions exceeded'\r\n";
+  expect(await subscriber.takeBytes(expected.length)).toBe(expected);
+});
+
 test('a request is answered across, and with 503 when the last that could has left', async () => {
   await start();
   const asker = await client(0, REQUESTS);
