@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { AssertionError, assert, fail } from './assert.ts';
 import { copyBytes, decodeText, encodeText } from './bytes.ts';
 import * as check from './check.ts';
@@ -173,6 +173,23 @@ test('a delay beyond the range of timers does not fire at once', async () => {
   await new Promise((resolve) => startTimer(5, () => resolve(undefined)));
   timers.forEach(stopTimer);
   expect(fired).toBe(0);
+});
+
+test('a delay beyond the range of timers fires when it is over, unless it was stopped', () => {
+  vi.useFakeTimers();
+  try {
+    const fired: string[] = [];
+    const longMs = 3 * 2 ** 31;
+    startTimer(longMs, () => fired.push('long'));
+    const stopped = startTimer(longMs, () => fired.push('stopped'));
+    vi.advanceTimersByTime(longMs - 1);
+    expect(fired).toEqual([]);
+    stopTimer(stopped);
+    vi.advanceTimersByTime(1);
+    expect(fired).toEqual(['long']);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('the same seed gives the same numbers, another seed others', () => {

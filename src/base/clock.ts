@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Foundation under every room: the only place that reads a clock or starts a timer. */
 
-/** The longest delay a timer takes; longer ones are cut to it. */
+/** The longest delay that the engine's timers take. */
 export const TIMER_DELAY_MS_MAX = 0x7fffffff;
 
-/** A timer that was started. */
-export type Timer = ReturnType<typeof setTimeout>;
+/** A timer that was started; a delay longer than the engine's takes several of the engine's. */
+export interface Timer {
+  current: ReturnType<typeof setTimeout>;
+}
 
 /** Milliseconds on a clock that never goes back. */
 export function nowMs(): number {
@@ -20,17 +22,29 @@ export function sharedNowMs(): number {
   return ORIGIN_MS + nowMs();
 }
 
-/** Calls back once after `delayMs`; keeps the event loop alive until then. */
+/** Calls back once after `delayMs`, however long; keeps the event loop alive until then. */
 export function startTimer(delayMs: number, callback: () => void): Timer {
-  return setTimeout(callback, Math.min(delayMs, TIMER_DELAY_MS_MAX));
+  if (delayMs <= TIMER_DELAY_MS_MAX) return { current: setTimeout(callback, delayMs) };
+  let restMs = delayMs - TIMER_DELAY_MS_MAX;
+  const next = (): void => {
+    if (restMs <= 0) {
+      callback();
+      return;
+    }
+    const partMs = Math.min(restMs, TIMER_DELAY_MS_MAX);
+    restMs -= partMs;
+    timer.current = setTimeout(next, partMs);
+  };
+  const timer: Timer = { current: setTimeout(next, TIMER_DELAY_MS_MAX) };
+  return timer;
 }
 
 /** Calls back every `periodMs`; keeps the event loop alive until stopped. */
 export function startTicking(periodMs: number, callback: () => void): Timer {
-  return setInterval(callback, Math.min(periodMs, TIMER_DELAY_MS_MAX));
+  return { current: setInterval(callback, Math.min(periodMs, TIMER_DELAY_MS_MAX)) };
 }
 
 /** Stops a timer of either kind; nothing happens if it has fired or was stopped. */
 export function stopTimer(timer: Timer | undefined): void {
-  clearTimeout(timer);
+  if (timer !== undefined) clearTimeout(timer.current);
 }

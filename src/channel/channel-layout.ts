@@ -79,12 +79,13 @@
 
 import { assert } from '../base/assert.ts';
 import { SEND_PACKET_WORDS } from '../packet/index.ts';
+import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 
 /** Words that different threads write at the same time stand this far apart. */
 const LINE_WORDS = 32;
 
 export const CHANNEL_MAGIC = 0x6368616e;
-export const CHANNEL_VERSION = 1;
+export const CHANNEL_VERSION = 2;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -93,7 +94,8 @@ export const HEADER_KIND: number = word++;
 export const HEADER_CARRIES: number = word++;
 export const HEADER_CAPACITY: number = word++;
 /** Which pool its packets lie in, and whose threads use it. */
-export const HEADER_POOL: number = word++;
+export const HEADER_POOL: number = word;
+word += POOL_IDENTITY_WORDS;
 export const HEADER_THREADS: number = word++;
 /** Not zero: closed. Written after the mark in the ring that stops the senders. */
 export const HEADER_CLOSED: number = word++;

@@ -7,6 +7,7 @@ import { BusbarError } from '../base/errors.ts';
 import { wordsOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
+import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
 import {
   CAPACITY_MAX,
   CHANNEL_KINDS,
@@ -73,7 +74,7 @@ export function createChannelBlock(
   words[HEADER_KIND] = CHANNEL_KINDS.indexOf(kind);
   words[HEADER_CARRIES] = CHANNEL_LOADS.indexOf(carries);
   words[HEADER_CAPACITY] = capacity;
-  words[HEADER_POOL] = pool.identity;
+  noteIdentity(pool, words, HEADER_POOL);
   words[HEADER_THREADS] = pool.maxThreads;
   return words;
 }
@@ -116,7 +117,7 @@ export function openChannelBlock(
   if (!isChannel) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not that of a channel');
   }
-  if (words[HEADER_POOL] !== pool.identity || words[HEADER_THREADS] !== pool.maxThreads) {
+  if (!hasIdentity(pool, words, HEADER_POOL) || words[HEADER_THREADS] !== pool.maxThreads) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'the channel belongs to another pool');
   }
   const load = CHANNEL_LOADS[words[HEADER_CARRIES]];

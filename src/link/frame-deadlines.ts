@@ -24,7 +24,7 @@ export function awaitFrame(who: FrameWaiter): void {
   waiters.add(who);
   if (ticking !== undefined) return;
   ticking = startTicking(TICK_MS, tickAll);
-  ticking.unref();
+  ticking.current.unref();
 }
 
 function tickAll(): void {

@@ -20,7 +20,7 @@ export function linger(who: Lingerer): void {
   lingerers.add(who);
   if (ticking !== undefined) return;
   ticking = startTicking(TICK_MS, askAll);
-  ticking.unref();
+  ticking.current.unref();
 }
 
 function askAll(): void {

@@ -37,9 +37,8 @@ import { type Announce, PoolThread } from './pool-thread.ts';
 import { WaitQueue } from './waiting.ts';
 
 /**
- * Shares that a thread takes at once when it first lends a buffer out: it can send that many
- * packets of the buffer before it has to touch the shared total again. Small enough that 2³¹ shares
- * are out of reach.
+ * Shares that a thread takes at once when it first lends a buffer out: so many packets it can send
+ * before it touches the shared total again. Small enough that 2³¹ shares are out of reach.
  */
 const SHARES_GRANT = 64;
 /** An account with more shares than this gives the excess back. */
@@ -48,16 +47,13 @@ const SHARES_KEPT_MAX = 4 * SHARES_GRANT;
 const HIGH = ACQUIRES_HIGH - ACQUIRES;
 /** A total beyond this means that millions of packets of one buffer are in transit. */
 const TOTAL_MAX = 0x7000_0000;
+/** References of one thread on one buffer. */
+const REFERENCES_MAX = 0x7fff_ffff;
 
 /** Bytes of every buffer of a pool, one after the other. */
 export type PoolBytes = Uint8Array<SharedArrayBuffer>;
 
-/**
- * The hot side of a {@link BufferPool}: what is done once per message, and the slow paths behind
- * it.
- *
- * A class of its own only so that each of the two can be read in one go.
- */
+/** The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. */
 export abstract class BufferReferences {
   /** All buffers' bytes. Offsets everywhere in busbar are offsets into this. */
   readonly bytes: PoolBytes;
@@ -69,10 +65,7 @@ export abstract class BufferReferences {
   /** Buffers that move between a cache and the shared list at once. */
   readonly batchSize: number;
   readonly maxThreads: number;
-  /**
-   * This thread's number in the pool. Give it to whoever would reclaim it after this thread's
-   * death.
-   */
+  /** This thread's number in the pool, for whoever would reclaim it after this thread's death. */
   readonly threadSlot: ThreadSlot;
   /** Structured-cloneable: hand it to another thread, which calls {@link BufferPool.attach}. */
   readonly handle: BufferPoolHandle;
@@ -94,9 +87,7 @@ export abstract class BufferReferences {
   private readonly owners: number;
   private readonly sharesKeptMax: number = SHARES_KEPT_MAX;
   private readonly stride: number;
-  /**
-   * High half of the fourth word of this pool's packets in transit; the shares fill the low half.
-   */
+  /** High half of the fourth word of this pool's packets in transit; the low half is shares. */
   private readonly tag: number;
   protected readonly layout: PoolLayout;
   protected readonly thread: PoolThread;
@@ -162,14 +153,14 @@ export abstract class BufferReferences {
    * Adds a reference to a buffer on which this thread holds one already.
    *
    * **Cost** one load, one store; nothing atomic, also when other threads hold the buffer too.
-   * **Throws** ERR_BUSBAR_NOT_HELD.
+   * **Throws** ERR_BUSBAR_NOT_HELD, ERR_BUSBAR_REFERENCES.
    */
   retain(id: BufferId): void {
     const words = this.words;
     const at = this.refs + id;
-    const refs = words[at];
-    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
-    words[at] = refs + 1;
+    const refs = (words[at] + 1) | 0; // negative beyond the last that a word can count
+    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 1)) this.throwNotHeld(id);
+    words[at] = refs;
   }
 
   /**
@@ -272,7 +263,7 @@ export abstract class BufferReferences {
     // From here to the end there is no call: the reference is either still here or in the target
     // words. A target that cannot hold the mark (bytes, half words, something frozen) has none.
     target[index + 3] = mark;
-    if (target[index + 3] !== mark) this.throwTarget(target);
+    if (target[index + 3] !== mark) this.throwPlace(target, index);
     words[at] = refs - 1;
     words[account] = shares - given;
   }
@@ -297,6 +288,7 @@ export abstract class BufferReferences {
       id >>> 0 >= this.bufferCount ||
       given === 0 ||
       mark - given !== this.tag ||
+      words[this.refs + id] === REFERENCES_MAX ||
       words[this.owners + (id << 5)] !== -1 ||
       !this.isRegion(id, source[index + 1], source[index + 2])
     ) {
@@ -321,6 +313,7 @@ export abstract class BufferReferences {
    */
   adopt(id: BufferId): void {
     const words = this.words;
+    if (words[this.refs + id] === REFERENCES_MAX) this.throwNotHeld(id);
     const account = this.shares + id;
     if (words[account] === 0) {
       addThenStore(words, this.layout.buffer(id) + TOTAL, SHARES_GRANT, account, SHARES_GRANT);
@@ -466,11 +459,16 @@ export abstract class BufferReferences {
 
   private throwNotHeld(id: unknown): never {
     this.checkAttached();
-    checkInteger('id', id, 0, this.bufferCount - 1);
+    this.checkReferences(checkInteger('id', id, 0, this.bufferCount - 1));
     throw new BusbarError(
       'ERR_BUSBAR_NOT_HELD',
       `buffer ${show(id)}, thread slot ${this.threadSlot}; released before, or never acquired here`,
     );
+  }
+
+  private checkReferences(id: number): void {
+    const isMost = this.words[this.refs + id] === REFERENCES_MAX;
+    if (isMost) throw new BusbarError('ERR_BUSBAR_REFERENCES', `buffer ${id}`);
   }
 
   private throwRegion(id: BufferId, offset: unknown, length: unknown): never {
@@ -482,16 +480,15 @@ export abstract class BufferReferences {
   }
 
   private throwPlace(target: unknown, index: unknown): never {
-    if (!(target instanceof Int32Array)) this.throwTarget(target);
+    if (!(target instanceof Int32Array)) {
+      throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
+    }
     throw new RangeError(`index must be an integer that leaves 4 words, got ${show(index)}`);
   }
 
-  private throwTarget(target: unknown): never {
-    throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
-  }
-
-  private throwBadWords(id: unknown): never {
+  private throwBadWords(id: number): never {
     this.checkAttached();
+    if (id >>> 0 < this.bufferCount) this.checkReferences(id);
     throw new BusbarError(
       'ERR_BUSBAR_BAD_SEND_PACKET',
       `buffer ${show(id)}; received already, forged, or from another pool`,

@@ -9,6 +9,7 @@ import { show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { arbitrarySeed } from '../base/random.ts';
 import { wordsOf } from '../base/views.ts';
+import { drawIdentity } from './pool-identity.ts';
 import {
   bufferStride,
   GRANT,
@@ -50,6 +51,7 @@ export function createBlocks(options: ResolvedPoolOptions): {
   words[HEADER_BATCH_SIZE] = options.batchSize;
   words[HEADER_MAX_THREADS] = options.maxThreads;
   words[HEADER_TAG] = ((arbitrarySeed() & TAG_MASK) | 1) << TAG_SHIFT;
+  drawIdentity(words);
   words[HEADER_TRACK_LEAKS] = options.trackLeaks ? 1 : 0;
   for (let slot = 0; slot < options.maxThreads; slot++) {
     words[layout.thread(slot) + GRANT] = NOT_WAITING;

@@ -119,7 +119,7 @@ assert(
 export const BUFFER_ALIGN_BYTES = 64;
 
 export const POOL_MAGIC = 0x62757362;
-export const POOL_VERSION = 1;
+export const POOL_VERSION = 2;
 
 // Header words: offsets by accumulation, so that they cannot overlap.
 let word = 0;
@@ -130,6 +130,9 @@ export const HEADER_BUFFER_COUNT: number = word++;
 export const HEADER_BATCH_SIZE: number = word++;
 export const HEADER_MAX_THREADS: number = word++;
 export const HEADER_TAG: number = word++;
+/** Two words: see pool-identity.ts. */
+export const HEADER_IDENTITY: number = word;
+word += 2;
 export const HEADER_TRACK_LEAKS: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 

@@ -261,6 +261,38 @@ test('more references in transit than the count can hold are refused and nothing
   }
 });
 
+test('references beyond the last that a word counts are refused, and nothing changes', () => {
+  const most = 2 ** 31 - 1;
+  const pool = BufferPool.create(shape);
+  const other = BufferPool.attach(pool.handle);
+  const id = pool.tryAcquire();
+  const at = pool.offsetOf(id);
+  const words = new Int32Array(8);
+  for (const index of [0, 4]) {
+    pool.retain(id);
+    pool.sendInto(id, at, 1, words, index);
+  }
+  expect(other.receiveFrom(words, 0)).toBe(id);
+  const refused = coded('ERR_BUSBAR_REFERENCES');
+  const control = controlWords(pool);
+  const refs = controlLayout(pool).refs(other.threadSlot) + id;
+  control[refs] = most;
+  const before = control.slice();
+  expect(() => other.retain(id)).toThrow(refused);
+  expect(() => other.receiveFrom(words, 4)).toThrow(refused);
+  expect(() => other.adopt(id)).toThrow(refused);
+  expect(control).toEqual(before);
+  expect(words[7]).not.toBe(0);
+  other.release(id);
+  other.retain(id);
+  expect(control[refs]).toBe(most);
+  control[refs] = 1;
+  other.release(id);
+  other.release(other.receiveFrom(words, 4));
+  pool.release(id);
+  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+});
+
 test('references sent at random between threads never lose or double a buffer', () => {
   const random = new Random(7);
   const first = BufferPool.create({ ...shape, bufferCount: 5, batchSize: 1 });

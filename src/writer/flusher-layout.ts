@@ -59,11 +59,12 @@
 
 import { assert } from '../base/assert.ts';
 import { SEND_PACKET_WORDS } from '../packet/index.ts';
+import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 
 const LINE_WORDS = 32;
 
 export const FLUSHER_MAGIC = 0x666c7573;
-export const FLUSHER_VERSION = 1;
+export const FLUSHER_VERSION = 2;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -73,7 +74,8 @@ export const HEADER_REGIONS: number = word++;
 /** Tells this flusher from others: a random number. */
 export const HEADER_ID: number = word++;
 /** Which pool its regions lie in. */
-export const HEADER_POOL: number = word++;
+export const HEADER_POOL: number = word;
+word += POOL_IDENTITY_WORDS;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 word = LINE_WORDS;

@@ -7,6 +7,7 @@ import { BusbarError } from '../base/errors.ts';
 import { arbitrarySeed } from '../base/random.ts';
 import { wordsOf } from '../base/views.ts';
 import type { BufferPool } from '../pool/index.ts';
+import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
 import {
   FLUSHER_MAGIC,
   FLUSHER_VERSION,
@@ -80,7 +81,7 @@ export function createFlusherBlock(pool: BufferPool, options: WriteFlusherOption
   words[HEADER_WRITERS] = writers;
   words[HEADER_REGIONS] = regions;
   words[HEADER_ID] = arbitrarySeed();
-  words[HEADER_POOL] = pool.identity;
+  noteIdentity(pool, words, HEADER_POOL);
   return words;
 }
 
@@ -102,7 +103,7 @@ export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): 
   if (!known || flusherLayoutOf(words).wordCount !== words.length) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not the block of a flusher of this version');
   }
-  if (words[HEADER_POOL] !== pool.identity) {
+  if (!hasIdentity(pool, words, HEADER_POOL)) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'a flusher of another pool');
   }
   return words;

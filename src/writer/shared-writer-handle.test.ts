@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { auditPool } from '../../test/pool-audit.ts';
 import type { BusbarErrorCode } from '../base/errors.ts';
 import { BufferPool } from '../pool/index.ts';
+import { HEADER_TAG } from '../pool/pool-layout.ts';
 import {
   LocalWriter,
   type ReservationTicket,
@@ -29,9 +30,7 @@ test('a handle fits its own flusher only, in its own pool', () => {
   const flusher = WriteFlusher.create(pool);
   const sibling = WriteFlusher.create(pool);
   const writer = SharedWriter.create(flusher);
-  // Tags are random: one other pool in 32 768 has the same.
-  let stranger = BufferPool.create(shape);
-  while (stranger.identity === pool.identity) stranger = BufferPool.create(shape);
+  const stranger = poolWithTagOf(pool);
   const strange = WriteFlusher.create(stranger);
   expect(() => SharedWriter.attach(strange, writer.handle)).toThrow(bad);
   expect(() => SharedWriter.attach(sibling, writer.handle)).toThrow(bad);
@@ -124,3 +123,13 @@ test('a ticket is good once, for the reservation it was made for', () => {
   flusher.close();
   expectAllHome(pool);
 });
+
+/** Another pool whose packets carry the same tag, as one pool in 16 384 does by chance. */
+function poolWithTagOf(pool: BufferPool): BufferPool {
+  const handle = BufferPool.create(shape).handle;
+  const [from, to] = [pool, { handle }].map(({ handle }) => new Int32Array(handle.control));
+  to[HEADER_TAG] = from[HEADER_TAG];
+  const stranger = BufferPool.attach(handle);
+  expect(stranger.identity).toBe(pool.identity);
+  return stranger;
+}

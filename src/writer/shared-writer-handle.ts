@@ -6,6 +6,7 @@ import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { wordsOf } from '../base/views.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
+import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
 import { HEADER_ID } from './flusher-layout.ts';
 import type { Lane } from './lane.ts';
 import {
@@ -67,7 +68,7 @@ export function createSharedWriterBlock(
   words[HEADER_BUFFER_SIZE] = pool.bufferSize;
   words[HEADER_THREADS] = pool.maxThreads;
   words[HEADER_FLUSHER] = flusher.words[HEADER_ID];
-  words[HEADER_POOL] = pool.identity;
+  noteIdentity(pool, words, HEADER_POOL);
   words[HEADER_LANE] = lane.id;
   words[HEADER_SEGMENT_BITS] = shape.segmentBits;
   words[HEADER_EPOCH_BITS] = shape.epochBits;
@@ -97,12 +98,12 @@ export function openSharedWriterBlock(flusher: WriteFlusher, handle: SharedWrite
   if (kind !== 'busbar/shared-writer' || words === undefined || !hasOptions) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected writer.handle, got ${show(handle)}`);
   }
-  const { bufferSize, maxThreads, identity } = flusher.pool;
+  const { bufferSize, maxThreads } = flusher.pool;
   const fits =
     words[HEADER_BUFFER_SIZE] === bufferSize &&
     words[HEADER_THREADS] === maxThreads &&
     words[HEADER_FLUSHER] === flusher.words[HEADER_ID] &&
-    words[HEADER_POOL] === identity &&
+    hasIdentity(flusher.pool, words, HEADER_POOL) &&
     words[HEADER_LANE] >>> 0 < flusher.layout.writerCount &&
     words.length === SharedWriterLayout.of(words).wordCount;
   if (version !== SHARED_WRITER_VERSION || words[HEADER_MAGIC] !== SHARED_WRITER_MAGIC || !fits) {

@@ -114,11 +114,12 @@
 import { assert } from '../base/assert.ts';
 import type { Words } from '../base/atomics.ts';
 import { SEND_PACKET_WORDS } from '../packet/index.ts';
+import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 
 const LINE_WORDS = 32;
 
 export const SHARED_WRITER_MAGIC = 0x73687772;
-export const SHARED_WRITER_VERSION = 2;
+export const SHARED_WRITER_VERSION = 3;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -127,7 +128,8 @@ export const HEADER_THREADS: number = word++;
 export const HEADER_LANE: number = word++;
 /** The flusher's and the pool's numbers, as in the flusher's header. */
 export const HEADER_FLUSHER: number = word++;
-export const HEADER_POOL: number = word++;
+export const HEADER_POOL: number = word;
+word += POOL_IDENTITY_WORDS;
 /** The shape of the ring: see {@link RingShape}. */
 export const HEADER_SEGMENT_BITS: number = word++;
 export const HEADER_EPOCH_BITS: number = word++;
