@@ -3,6 +3,7 @@
 
 import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
+import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import type { BufferPool } from '../pool/index.ts';
 
@@ -24,7 +25,7 @@ export interface Waitable {
 }
 
 /** One caller that waits. */
-interface Caller {
+interface Caller extends Linked<Caller> {
   /** True when it has what it waited for; throws when it never will. */
   readonly attempt: () => boolean;
   readonly resolve: () => void;
@@ -35,7 +36,7 @@ interface Caller {
 /** The callers that wait at one end, first come, first served. */
 export class WaitLine {
   readonly #end: Waitable;
-  readonly #callers: Caller[] = [];
+  readonly #callers = new LinkedList<Caller>();
   #ticking: Timer | undefined;
 
   constructor(end: Waitable) {
@@ -44,7 +45,7 @@ export class WaitLine {
 
   /** True if nobody waits: newcomers may try their luck at once. */
   get isEmpty(): boolean {
-    return this.#callers.length === 0;
+    return this.#callers.isEmpty;
   }
 
   /** Repeats `attempt` until it succeeds, without blocking. Keeps the event loop alive. */
@@ -56,7 +57,15 @@ export class WaitLine {
     const limits = resolveWaitOptions(options);
     if (this.isEmpty && attempt()) return;
     await new Promise<void>((resolve, reject) => {
-      const caller: Caller = { attempt, resolve, reject, patience: undefined };
+      const caller: Caller = {
+        attempt,
+        resolve,
+        reject,
+        patience: undefined,
+        list: undefined,
+        previous: undefined,
+        next: undefined,
+      };
       caller.patience = new Patience(limits, what, (reason) => this.#abandon(caller, reason));
       this.#enqueue(caller);
     });
@@ -91,7 +100,9 @@ export class WaitLine {
 
   /** Serves the callers as far as possible now; asks to be rung for the next one. */
   pump(): void {
-    for (let caller = this.#callers[0]; caller !== undefined; caller = this.#callers[0]) {
+    for (;;) {
+      const caller = this.#callers.first;
+      if (caller === undefined) return;
       try {
         if (!caller.attempt()) {
           if (this.#end.armRing()) return;
@@ -108,7 +119,11 @@ export class WaitLine {
 
   /** Refuses everyone who waits. */
   refuse(error: unknown): void {
-    for (const caller of this.#callers.slice()) this.#abandon(caller, error);
+    for (;;) {
+      const caller = this.#callers.first;
+      if (caller === undefined) return;
+      this.#abandon(caller, error);
+    }
   }
 
   #enqueue(caller: Caller): void {
@@ -130,17 +145,17 @@ export class WaitLine {
 
   /** A caller gives up. */
   #abandon(caller: Caller, reason: unknown): void {
-    if (!this.#callers.includes(caller)) return;
-    this.#settle(caller);
-    caller.reject(reason);
+    if (this.#settle(caller)) caller.reject(reason);
   }
 
-  #settle(caller: Caller): void {
-    this.#callers.splice(this.#callers.indexOf(caller), 1);
+  /** Takes the caller out of the line. Returns false if it was not in it any more. */
+  #settle(caller: Caller): boolean {
+    if (!this.#callers.remove(caller)) return false;
     caller.patience?.end();
-    if (!this.isEmpty) return;
+    if (!this.isEmpty) return true;
     stopTimer(this.#ticking);
     this.#ticking = undefined;
     this.#end.setWaiting(false);
+    return true;
   }
 }

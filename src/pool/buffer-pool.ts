@@ -114,7 +114,7 @@ export class BufferPool extends BufferReferences {
    */
   async acquire(options?: WaitOptions): Promise<BufferId> {
     const limits = resolveWaitOptions(options);
-    if (this.waiters.count === 0) {
+    if (this.waiters.isEmpty) {
       const id = this.tryAcquire();
       if (id !== NO_BUFFER) return id;
     } else {
@@ -131,7 +131,7 @@ export class BufferPool extends BufferReferences {
    */
   acquireSync(timeoutMs: number = Infinity): BufferId {
     checkTimeoutMs('timeoutMs', timeoutMs);
-    if (this.waiters.count === 0) {
+    if (this.waiters.isEmpty) {
       const id = this.tryAcquire();
       if (id !== NO_BUFFER) return id;
     }

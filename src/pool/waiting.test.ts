@@ -311,3 +311,32 @@ test('waits that end in every way at random never lose a buffer nor the order', 
   expect(failed).toBeGreaterThan(100);
   expectAllHome(first);
 });
+
+test.each(['by one signal', 'last first', 'first first'])(
+  '40 000 waits are given up %s, and nothing is left of them',
+  async (order) => {
+    const pool = BufferPool.create({ ...shape, bufferCount: 1, batchSize: 1 });
+    const id = pool.tryAcquire();
+    const one = new AbortController();
+    const aborters = Array.from({ length: 40_000 }, () =>
+      order === 'by one signal' ? one : new AbortController(),
+    );
+    let refused = 0;
+    const waits = aborters.map(({ signal }) =>
+      pool.acquire({ signal }).catch((error) => {
+        expect(error).toBe(signal.reason);
+        refused++;
+      }),
+    );
+    await settle();
+    if (order === 'last first') aborters.reverse();
+    for (const aborter of aborters) aborter.abort();
+    await Promise.all(waits);
+    expect(refused).toBe(aborters.length);
+    expect(pool.stats().waiting).toBe(0);
+    pool.release(id);
+    expect(pool.tryAcquire()).toBe(id);
+    pool.release(id);
+    expectAllHome(pool);
+  },
+);

@@ -6,6 +6,7 @@
 import { compareExchange, fetchAdd, loadAcquire, loadSeqCst } from '../base/atomics.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { Patience, type WaitLimits } from '../base/patience.ts';
 import { ensureStack } from '../base/stack.ts';
 import {
@@ -36,7 +37,7 @@ const SWEEP_MS = 10;
  * One caller that waits; the blocking kind has neither `resolve` nor `reject` and looks at `id`
  * itself.
  */
-interface Waiter {
+interface Waiter extends Linked<Waiter> {
   id: BufferId;
   readonly resolve: ((id: BufferId) => void) | undefined;
   readonly reject: ((reason: unknown) => void) | undefined;
@@ -51,7 +52,7 @@ interface Waiter {
 export class WaitQueue {
   readonly #thread: PoolThread;
   readonly #release: (id: BufferId) => void;
-  readonly #waiters: Waiter[] = [];
+  readonly #waiters = new LinkedList<Waiter>();
   #ticking: Timer | undefined;
 
   /** `release` takes a reference back that no caller is left for. */
@@ -61,8 +62,9 @@ export class WaitQueue {
     thread.doorbell.listen(() => this.#onRing());
   }
 
-  get count(): number {
-    return this.#waiters.length;
+  /** True if no caller of this thread waits. */
+  get isEmpty(): boolean {
+    return this.#waiters.isEmpty;
   }
 
   /** Waits without blocking. */
@@ -113,7 +115,7 @@ export class WaitQueue {
         continue;
       }
       if (this.#thread.closed) this.#rejectAll(new BusbarError('ERR_BUSBAR_POOL_CLOSED'));
-      if (this.#waiters.length === 0) {
+      if (this.#waiters.isEmpty) {
         if (grant === WAITING && !this.#unregister()) continue;
         if (this.#thread.lowerAttention()) this.#thread.serve();
         return;
@@ -145,11 +147,19 @@ export class WaitQueue {
   #sweep(): void {
     if (this.#thread.words[this.#thread.record + CACHE_COUNT] > 0) this.#thread.giveBack();
     this.pump();
-    if (this.#waiters.length > 0) this.#thread.ringHoarders();
+    if (!this.#waiters.isEmpty) this.#thread.ringHoarders();
   }
 
   #enqueue(resolve: Waiter['resolve'], reject: Waiter['reject']): Waiter {
-    const waiter: Waiter = { id: NO_BUFFER, resolve, reject, patience: undefined };
+    const waiter: Waiter = {
+      id: NO_BUFFER,
+      resolve,
+      reject,
+      patience: undefined,
+      list: undefined,
+      previous: undefined,
+      next: undefined,
+    };
     this.#waiters.push(waiter);
     return waiter;
   }
@@ -183,7 +193,7 @@ export class WaitQueue {
   }
 
   #deliver(id: BufferId): void {
-    const waiter = this.#waiters.shift();
+    const waiter = this.#waiters.first;
     if (waiter === undefined) {
       this.#release(id);
       return;
@@ -195,30 +205,27 @@ export class WaitQueue {
 
   /** A waiter gives up (timeout, abort). Whatever arrives for it meanwhile goes to the next. */
   #abandon(waiter: Waiter, reason: unknown): void {
-    const index = this.#waiters.indexOf(waiter);
-    if (index < 0) return;
-    this.#waiters.splice(index, 1);
-    this.#settle(waiter);
+    if (!this.#settle(waiter)) return;
     waiter.reject?.(reason);
     this.pump();
   }
 
   #rejectAll(error: BusbarError): void {
-    for (const waiter of this.#waiters.splice(0)) {
+    for (;;) {
+      const waiter = this.#waiters.first;
+      if (waiter === undefined) return;
       this.#settle(waiter);
       waiter.reject?.(error);
     }
-    this.#stopTickingIfDone();
   }
 
-  #settle(waiter: Waiter): void {
+  /** Takes the waiter out of the queue. Returns false if it was not in it any more. */
+  #settle(waiter: Waiter): boolean {
+    if (!this.#waiters.remove(waiter)) return false;
     waiter.patience?.end();
-    this.#stopTickingIfDone();
-  }
-
-  #stopTickingIfDone(): void {
-    if (this.#waiters.length > 0) return;
+    if (!this.#waiters.isEmpty) return true;
     stopTimer(this.#ticking);
     this.#ticking = undefined;
+    return true;
   }
 }

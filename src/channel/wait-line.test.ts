@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { BufferPool } from '../pool/index.ts';
+import { WordChannel } from './index.ts';
+import { WaitLine } from './wait-line.ts';
+
+const shape = { bufferSize: 64, bufferCount: 1, maxThreads: 4 };
+
+test.each(['by one signal', 'last first', 'first first'])(
+  '40 000 receives are given up %s, and the next message goes to who asks next',
+  async (order) => {
+    const pool = BufferPool.create(shape);
+    const channel = WordChannel.create(pool, { kind: 'mpmc', capacity: 2 });
+    const receiver = channel.receiver();
+    const one = new AbortController();
+    const aborters = Array.from({ length: 40_000 }, () =>
+      order === 'by one signal' ? one : new AbortController(),
+    );
+    let refused = 0;
+    const waits = aborters.map(({ signal }) =>
+      receiver.receive({ signal }).catch((error) => {
+        expect(error).toBe(signal.reason);
+        refused++;
+      }),
+    );
+    if (order === 'last first') aborters.reverse();
+    for (const aborter of aborters) aborter.abort();
+    await Promise.all(waits);
+    expect(refused).toBe(aborters.length);
+    expect(channel.sender().trySend(7)).toBe(true);
+    expect(await receiver.receive()).toBe(7);
+    pool.close();
+  },
+);
+
+test('a caller whose success cannot be told leaves the callers after it in the line', async () => {
+  const pool = BufferPool.create(shape);
+  let rings = 0;
+  const line = new WaitLine({
+    pool,
+    setWaiting: () => {},
+    armRing: () => {
+      rings++;
+      return true;
+    },
+    checkPeers: () => {},
+  });
+  const broken = new AbortController();
+  broken.signal.removeEventListener = () => {
+    throw new Error('no more stack');
+  };
+  let open = false;
+  const first = line.until(() => open, { signal: broken.signal }, 'first');
+  let served = 0;
+  const second = line.until(() => open && served++ === 0, undefined, 'second');
+  expect(rings).toBe(2);
+  open = true;
+  line.pump();
+  await expect(first).rejects.toThrow('no more stack');
+  await second;
+  expect(line.isEmpty).toBe(true);
+  pool.close();
+});
