@@ -4,9 +4,15 @@
 import { checkArray, checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
+import { RELEASED } from '../packet/packet.ts';
 import type { BufferId } from '../pool/index.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
+
+const INT32_MAX = 2 ** 31 - 1;
+
+/** A batch is claimed in runs of at most this many: what is collected stays small. */
+const RUN_MAX = 1024;
 
 /**
  * Sends packets to another thread, or to several.
@@ -14,6 +20,11 @@ import { Sender } from './sender.ts';
  * **Threads** the one that made it. What one sender sends arrives in that order.
  */
 export class PacketSender extends Sender<Packet> {
+  /** Stack of the packets that batches under way have read; three numbers for each. */
+  private readonly withheld: (Packet | undefined)[] = [];
+  private readonly regions: number[] = [];
+  private top: number = 0;
+
   /**
    * Sends a packet if there is room now. False: full, or earlier callers of {@link send} wait.
    *
@@ -56,7 +67,7 @@ export class PacketSender extends Sender<Packet> {
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
     let next = begin;
     while (next < end) {
-      const count = this.sendRun(packets, next, Math.min(end - next, this.capacity), next > begin);
+      const count = this.sendRun(packets, next, Math.min(end - next, RUN_MAX), next > begin);
       if (count === 0) break;
       next += count;
     }
@@ -65,12 +76,15 @@ export class PacketSender extends Sender<Packet> {
 
   protected override attempt(packet: Packet): boolean {
     if (packet?.pool !== this.pool) this.throwForeign(packet);
-    if (!this.sendRegion(packet.bufferId, packet.offset, packet.length)) return false;
+    const { bufferId, offset, length } = packet;
+    if (!this.sendRegion(bufferId, offset, length)) return false;
     packet.letGo();
     return true;
   }
 
   private sendRegion(bufferId: BufferId, offset: number, length: number): boolean {
+    // Before the claim: what is no number might run code of its own when it is used as one.
+    checkNumbers(bufferId, offset, length);
     const { ring, words } = this;
     const claimed = ring.claim(1);
     if (claimed <= NOT_NOW) return this.refuse(claimed);
@@ -89,43 +103,99 @@ export class PacketSender extends Sender<Packet> {
     return true;
   }
 
-  /** Sends as many as one claim has room for. */
+  /**
+   * Sends as many as one claim has room for.
+   *
+   * Reading an array or a packet may run the caller's code (an accessor, a Proxy, a subclass), and
+   * that may use this sender. So all is read first, onto a stack of this object's own; from the
+   * claim to the publication no code of others runs.
+   */
   private sendRun(packets: readonly Packet[], begin: number, max: number, quiet: boolean): number {
-    const { ring, words, pool, slotWords } = this;
-    const claimed = ring.claim(max);
-    if (claimed <= NOT_NOW) return quiet ? 0 : Number(this.refuse(claimed));
-    const at = ring.slot();
+    const { withheld, regions, top: bottom } = this;
+    try {
+      const room = this.ring.room(max);
+      if (room <= NOT_NOW) return quiet ? 0 : Number(this.refuse(room));
+      const count = this.collect(packets, begin, room, quiet);
+      return count === 0 ? 0 : this.sendCollected(bottom, count, quiet);
+    } finally {
+      // Those that were not sent are their owner's again. No call: it may come after an overflow.
+      while (this.top > bottom) {
+        const top = --this.top;
+        const packet = withheld[top];
+        withheld[top] = undefined;
+        if (packet !== undefined) packet.buffer = regions[3 * top] as BufferId;
+      }
+    }
+  }
+
+  /**
+   * Withholds packets from their owner, up to the first that cannot be sent: it would be noticed if
+   * one came a second time. If that is the first, it throws unless quiet.
+   */
+  private collect(packets: readonly Packet[], begin: number, max: number, quiet: boolean): number {
     let count = 0;
     try {
-      for (; count < claimed; count++) {
+      for (; count < max; count++) {
         const packet = packets[begin + count];
-        if (packet?.pool !== pool) this.throwForeign(packet);
-        const slot = at + count * slotWords;
-        pool.sendInto(packet.bufferId, packet.offset, packet.length, words, slot);
-        // At once, so that the same packet a second time is noticed.
-        packet.letGo();
+        if (packet?.pool !== this.pool) this.throwForeign(packet);
+        const { bufferId, offset, length } = packet;
+        checkNumbers(bufferId, offset, length);
+        const top = this.top;
+        this.regions[3 * top] = bufferId;
+        this.regions[3 * top + 1] = offset;
+        this.regions[3 * top + 2] = length;
+        this.withheld[top] = packet;
+        this.top = top + 1;
+        packet.buffer = RELEASED;
       }
     } catch (error) {
-      if (count === 0) {
+      if (count === 0 && !quiet) throw error;
+    }
+    return count;
+  }
+
+  /** Sends the first of `count` withheld packets; those that are sent are not withheld any more. */
+  private sendCollected(bottom: number, count: number, quiet: boolean): number {
+    const { ring, words, pool, slotWords, regions, withheld } = this;
+    const claimed = ring.claim(count);
+    if (claimed <= NOT_NOW) return quiet ? 0 : Number(this.refuse(claimed));
+    const at = ring.slot();
+    let sent = 0;
+    try {
+      for (let i = 3 * bottom; sent < claimed; sent++, i += 3) {
+        const slot = at + sent * slotWords;
+        pool.sendInto(regions[i] as BufferId, regions[i + 1], regions[i + 2], words, slot);
+      }
+    } catch (error) {
+      if (sent === 0) {
         ring.abandon();
         if (quiet) return 0;
         throw error;
       }
     }
-    if (!ring.publish(count)) {
-      while (count > 0) {
-        const bufferId = pool.receiveFrom(words, at + --count * slotWords);
-        packets[begin + count].comeBack(bufferId);
-      }
+    if (!ring.publish(sent)) {
+      while (sent > 0) pool.receiveFrom(words, at + --sent * slotWords);
       return quiet ? 0 : Number(this.refuse(NEVER));
     }
-    this.countPassed(count);
-    return count;
+    const isTraced = pool.leaks !== undefined;
+    for (let i = bottom; i < bottom + sent; i++) {
+      const packet = withheld[i];
+      withheld[i] = undefined;
+      if (isTraced) packet?.letGo();
+    }
+    this.countPassed(sent);
+    return sent;
   }
 
   private throwForeign(packet: unknown): never {
     throw new TypeError(`packet must be a Packet of the channel's pool, got ${show(packet)}`);
   }
+}
+
+function checkNumbers(bufferId: number, offset: number, length: number): void {
+  if (typeof bufferId !== 'number') checkInteger('bufferId', bufferId, 0, INT32_MAX);
+  if (typeof offset !== 'number') checkInteger('offset', offset, 0, INT32_MAX);
+  if (typeof length !== 'number') checkInteger('length', length, 0, INT32_MAX);
 }
 
 describeAs(PacketSender, 'PacketSender', (end) => ({ closed: end.closed }));

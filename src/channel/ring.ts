@@ -9,6 +9,11 @@ export const NEVER = -1;
 /** The sending side of a ring, in one thread. */
 export interface RingProducer {
   /**
+   * How many messages, at most `max`, are worth preparing for the next {@link claim}, which has the
+   * last word; {@link NOT_NOW} or {@link NEVER}. Claims nothing.
+   */
+  room(max: number): number;
+  /**
    * Slots for at most `max` messages, next to each other: how many, {@link NOT_NOW} or
    * {@link NEVER}.
    */

@@ -10,6 +10,7 @@ import { NEVER, type RingProducer } from './ring.ts';
 
 /** The ring of a sender that was closed. */
 const NO_RING: RingProducer = {
+  room: () => NEVER,
   claim: () => NEVER,
   slot: () => 0,
   publish: () => false,

@@ -154,6 +154,11 @@ export class SlotProducer extends SlotEnd implements RingProducer {
     super(shape, TAIL, WRITING | seat);
   }
 
+  /** One, also if there is none: a look costs as much as a claim. */
+  room(_max: number): number {
+    return 1;
+  }
+
   /** Claims one slot, whatever `max` is. */
   claim(_max: number): number {
     const words = this.words;

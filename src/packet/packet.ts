@@ -28,7 +28,7 @@ import {
 } from './send-packet.ts';
 
 /** In place of the buffer of a packet that was released or sent. */
-const RELEASED = -1 as BufferId;
+export const RELEASED = -1 as BufferId;
 
 /**
  * Between a packet's reference and the SendPacket that carries it: one per thread is enough,
@@ -55,7 +55,8 @@ const transit = new Int32Array(SEND_PACKET_WORDS);
  */
 export class Packet {
   readonly pool: BufferPool;
-  private buffer: BufferId;
+  /** @internal A batch under way writes RELEASED here, and takes it back by a plain store. */
+  buffer: BufferId;
   private begin: number;
   private size: number;
   private readonly trace: Trace | undefined;
@@ -335,11 +336,6 @@ export class Packet {
   /** @internal The reference was moved away by numbers: the packet ends, as after {@link send}. */
   letGo(): void {
     this.end();
-  }
-
-  /** @internal Undoes {@link letGo}: the reference on `bufferId` is this thread's again. */
-  comeBack(bufferId: BufferId): void {
-    this.buffer = bufferId;
   }
 
   [Symbol.dispose](): void {
