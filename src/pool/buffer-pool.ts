@@ -104,8 +104,9 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Takes a free buffer, waiting for one if there is none. First come, first served, across all
-   * threads.
+   * Takes a free buffer, waiting for one if there is none. First come, first served, by when each
+   * caller asked, across all threads; but a thread is given one buffer at a time, so while it has
+   * not yet taken the one for its first caller, buffers go to the callers of other threads.
    *
    * **Ownership** the caller holds one reference on success, nothing on failure; a wait that ends
    * early never keeps a buffer. Keeps the event loop alive while it waits.

@@ -18,7 +18,7 @@
  *   header           various   the creator, at first            anyone      plain, immutable
  *   ATTENTION        flags     waiters, those who serve them;   everyone    atomic or a hint,
  *                              close()                                      SYNC(attention)
- *   NEXT_TICKET      tickets   waiters, on registration         waiters     atomic
+ *   NEXT_TICKET      tickets   each caller that begins to wait  waiters     atomic
  *   stripe s         see below whoever claims it                everyone    atomic, SYNC(stripe)
  *   thread:
  *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer

@@ -86,6 +86,53 @@ test('waiting threads are served in the order in which they began to wait', asyn
   }
 });
 
+test('callers of several threads are served in the order in which they asked', async () => {
+  for (const nextTicket of [0, 0x7ffffffd, -3]) {
+    const a = BufferPool.create({ ...shape, bufferCount: 1, batchSize: 1 });
+    controlWords(a)[NEXT_TICKET] = nextTicket;
+    const b = BufferPool.attach(a.handle);
+    const id = a.tryAcquire();
+    const served: string[] = [];
+    const wait = async (pool: BufferPool, name: string): Promise<void> => {
+      const mine = await pool.acquire();
+      served.push(name);
+      pool.release(mine);
+    };
+    const asked = ['a1', 'a2', 'a3', 'b1', 'b2', 'a4', 'b3'];
+    const waits = asked.map((name) => wait(name[0] === 'a' ? a : b, name));
+    a.release(id);
+    await Promise.all(waits);
+    expect(served, `tickets from ${nextTicket}`).toEqual(asked);
+    expect(a.stats().threads.map(({ waits }) => waits)).toEqual([4, 3]);
+    b.detach();
+    expectAllHome(a);
+  }
+});
+
+test('a caller does not inherit the place of the one before it that gave up', async () => {
+  for (const nextTicket of [0, -2]) {
+    const a = BufferPool.create({ ...shape, bufferCount: 1, batchSize: 1 });
+    controlWords(a)[NEXT_TICKET] = nextTicket;
+    const b = BufferPool.attach(a.handle);
+    const id = a.tryAcquire();
+    const aborter = new AbortController();
+    const a1 = a.acquire({ signal: aborter.signal });
+    const b1 = b.acquire();
+    const a2 = a.acquire();
+    aborter.abort();
+    await expect(a1).rejects.toBe(aborter.signal.reason);
+    a.release(id);
+    // Granted to b before anybody's turn.
+    expect(a.stats().threads.map(({ waiting }) => waiting)).toEqual([true, false]);
+    expect(await b1).toBe(id);
+    b.release(id);
+    expect(await a2).toBe(id);
+    a.release(id);
+    b.detach();
+    expectAllHome(a);
+  }
+});
+
 test('nobody jumps the queue', async () => {
   const pool = BufferPool.create(shape);
   const other = BufferPool.attach(pool.handle);

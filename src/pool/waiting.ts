@@ -38,6 +38,8 @@ const SWEEP_MS = 10;
  * itself.
  */
 interface Waiter extends Linked<Waiter> {
+  /** Its place among the callers of all threads. */
+  readonly ticket: number;
   id: BufferId;
   readonly resolve: ((id: BufferId) => void) | undefined;
   readonly reject: ((reason: unknown) => void) | undefined;
@@ -45,9 +47,10 @@ interface Waiter extends Linked<Waiter> {
 }
 
 /**
- * This thread's waiters, in order. Only the thread as a whole is registered in shared memory, in
- * the words TICKET and GRANT; a granted buffer goes to the longest waiting caller, and the thread
- * registers again for the next.
+ * This thread's waiters, in order. Each draws its ticket when it asks. Only the thread is
+ * registered in shared memory, in the words TICKET and GRANT, with the ticket of its longest
+ * waiting caller. A granted buffer goes to that caller, and the thread registers again for the
+ * next.
  */
 export class WaitQueue {
   readonly #thread: PoolThread;
@@ -115,12 +118,18 @@ export class WaitQueue {
         continue;
       }
       if (this.#thread.closed) this.#rejectAll(new BusbarError('ERR_BUSBAR_POOL_CLOSED'));
-      if (this.#waiters.isEmpty) {
+      const { first } = this.#waiters;
+      if (first === undefined) {
         if (grant === WAITING && !this.#unregister()) continue;
         if (this.#thread.lowerAttention()) this.#thread.serve();
         return;
       }
-      if (grant === NOT_WAITING) this.#register();
+      if (grant === WAITING && words[record + TICKET] !== first.ticket) {
+        // Registered for a caller that gave up: the next one does not inherit its place.
+        this.#unregister();
+        continue;
+      }
+      if (grant === NOT_WAITING) this.#register(first.ticket);
       this.#thread.raiseAttention();
       this.#thread.serve();
       if (loadAcquire(words, record + GRANT) === WAITING) return;
@@ -151,7 +160,9 @@ export class WaitQueue {
   }
 
   #enqueue(resolve: Waiter['resolve'], reject: Waiter['reject']): Waiter {
+    const { words, record } = this.#thread;
     const waiter: Waiter = {
+      ticket: fetchAdd(words, NEXT_TICKET, 1),
       id: NO_BUFFER,
       resolve,
       reject,
@@ -161,13 +172,13 @@ export class WaitQueue {
       next: undefined,
     };
     this.#waiters.push(waiter);
+    words[record + WAITS]++;
     return waiter;
   }
 
-  #register(): void {
+  #register(ticket: number): void {
     const { words, record } = this.#thread;
-    words[record + WAITS]++;
-    words[record + TICKET] = fetchAdd(words, NEXT_TICKET, 1);
+    words[record + TICKET] = ticket;
     // SYNC(grant): publishes the ticket.
     compareExchange(words, record + GRANT, NOT_WAITING, WAITING);
   }
@@ -205,9 +216,11 @@ export class WaitQueue {
 
   /** A waiter gives up (timeout, abort). Whatever arrives for it meanwhile goes to the next. */
   #abandon(waiter: Waiter, reason: unknown): void {
+    const wasFirst = this.#waiters.first === waiter;
     if (!this.#settle(waiter)) return;
     waiter.reject?.(reason);
-    this.pump();
+    // The others do not show in shared memory.
+    if (wasFirst) this.pump();
   }
 
   #rejectAll(error: BusbarError): void {
