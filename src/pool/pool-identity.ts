@@ -26,7 +26,9 @@ export function noteIdentity(pool: BufferPool, words: Words, at: number): void {
 
 /** True if {@link noteIdentity} of the same pool, in any thread, wrote the words. */
 export function hasIdentity(pool: BufferPool, words: Words, at: number): boolean {
-  return identityOf(pool).every((word, i) => words[at + i] === word);
+  const identity = identityOf(pool);
+  for (let i = 0; i < POOL_IDENTITY_WORDS; i++) if (words[at + i] !== identity[i]) return false;
+  return true;
 }
 
 function identityOf(pool: BufferPool): Words {
