@@ -12,6 +12,7 @@ const config: ViteUserConfig = defineConfig({
     ],
   },
   test: {
+    globalSetup: ['scripts/vitest-setup.mjs'],
     include: ['{src,test,bench,examples}/**/*.test.ts'],
     pool: 'forks',
     execArgv: ['--expose-gc'],

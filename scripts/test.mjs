@@ -9,6 +9,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { checkApiReports } from './api-report.mjs';
 import { build } from './build.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
@@ -22,6 +23,7 @@ const GATES = {
   fallbacks: () => runTests(SHIM_USERS, SWITCHED_OFF),
   sanitizers: runSanitizers,
   package: checkPackage,
+  api: () => checkApiReports(),
   documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
   typedoc: () => runs('typedoc/bin/typedoc', '--emit', 'none', '--treatWarningsAsErrors'),
   benchmarks: runBenchmarks,
