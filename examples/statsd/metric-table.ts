@@ -32,7 +32,7 @@ import {
   SUM,
   WEIGHT,
 } from './metric-kinds.ts';
-import { combine, finite } from './moments.ts';
+import { addValue, clamp } from './moments.ts';
 
 /** Bytes of keys for each slot, on an average. */
 const KEY_BYTES = 64;
@@ -108,10 +108,12 @@ export class MetricTable {
     const { values, weight } = line;
     const at = slot * NUMBERS_MAX;
     if (kind === COUNTER) {
-      numbers[at + SUM] = finite(numbers[at + SUM] + finite(values[i] * weight[0]));
+      numbers[at + SUM] += values[i] * weight[0];
+      clamp(numbers, at + SUM);
     } else if (kind === GAUGE) {
       if (line.changes[i] === 1) {
-        numbers[at + LEVEL] = finite(numbers[at + LEVEL] + values[i]);
+        numbers[at + LEVEL] += values[i];
+        clamp(numbers, at + LEVEL);
       } else {
         numbers[at + LEVEL] = values[i];
         numbers[at + SET_AT] = nowMs;
@@ -131,13 +133,15 @@ export class MetricTable {
       return;
     }
     const inBucket = bucket * NUMBERS_MAX + SUM;
-    numbers[inBucket] = finite(numbers[inBucket] + weight[0]);
+    numbers[inBucket] += weight[0];
+    clamp(numbers, inBucket);
     const at = slot * NUMBERS_MAX;
     const isFirst = numbers[at + WEIGHT] === 0;
     if (isFirst || values[i] < numbers[at + LEAST]) numbers[at + LEAST] = values[i];
     if (isFirst || values[i] > numbers[at + MOST]) numbers[at + MOST] = values[i];
-    numbers[at + SUM] = finite(numbers[at + SUM] + finite(values[i] * weight[0]));
-    combine(numbers, at, weight[0], values[i], 0);
+    numbers[at + SUM] += values[i] * weight[0];
+    clamp(numbers, at + SUM);
+    addValue(numbers, at, values, i, weight);
   }
 
   /** The slot of a key in two pieces, taken if it is new; −1: there is no room for it. */

@@ -18,6 +18,41 @@ export function finite(value: number): number {
   return Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, value));
 }
 
+/** {@link finite} in place: a number that goes from function to function may be allocated. */
+export function clamp(numbers: Float64Array, at: number): void {
+  if (numbers[at] > Number.MAX_VALUE) numbers[at] = Number.MAX_VALUE;
+  else if (numbers[at] < -Number.MAX_VALUE) numbers[at] = -Number.MAX_VALUE;
+}
+
+/** {@link combine} for the value `values[i]`, `weight[0]` times, without an allocation. */
+export function addValue(
+  numbers: Float64Array,
+  at: number,
+  values: Float64Array,
+  i: number,
+  weight: Float64Array,
+): void {
+  const before = numbers[at + WEIGHT];
+  numbers[at + WEIGHT] += weight[0];
+  clamp(numbers, at + WEIGHT);
+  if (before === 0) {
+    numbers[at + MEAN] = values[i];
+    numbers[at + DEVIATION] = 0;
+    return;
+  }
+  const total = numbers[at + WEIGHT];
+  const share = weight[0] / total;
+  const kept = before / total;
+  const half = values[i] / 2 - numbers[at + MEAN] / 2;
+  numbers[at + MEAN] += half * share;
+  numbers[at + MEAN] += half * share;
+  const apart = Math.abs(half * (2 * Math.sqrt(share) * Math.sqrt(kept)));
+  const within = numbers[at + DEVIATION] * Math.sqrt(kept);
+  const most = apart > within ? apart : within;
+  const ratio = most === 0 ? 0 : (apart > within ? within : apart) / most;
+  numbers[at + DEVIATION] = most * Math.sqrt(1 + ratio * ratio);
+}
+
 /** Adds `weight` values with this mean and deviation to those whose numbers begin at `at`. */
 export function combine(
   numbers: Float64Array,
