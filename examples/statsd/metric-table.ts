@@ -109,11 +109,11 @@ export class MetricTable {
     const at = slot * NUMBERS_MAX;
     if (kind === COUNTER) {
       numbers[at + SUM] += values[i] * weight[0];
-      clamp(numbers, at + SUM);
+      if (Math.abs(numbers[at + SUM]) === Infinity) clamp(numbers, at + SUM);
     } else if (kind === GAUGE) {
       if (line.changes[i] === 1) {
         numbers[at + LEVEL] += values[i];
-        clamp(numbers, at + LEVEL);
+        if (Math.abs(numbers[at + LEVEL]) === Infinity) clamp(numbers, at + LEVEL);
       } else {
         numbers[at + LEVEL] = values[i];
         numbers[at + SET_AT] = nowMs;
@@ -134,13 +134,13 @@ export class MetricTable {
     }
     const inBucket = bucket * NUMBERS_MAX + SUM;
     numbers[inBucket] += weight[0];
-    clamp(numbers, inBucket);
+    if (Math.abs(numbers[inBucket]) === Infinity) clamp(numbers, inBucket);
     const at = slot * NUMBERS_MAX;
     const isFirst = numbers[at + WEIGHT] === 0;
     if (isFirst || values[i] < numbers[at + LEAST]) numbers[at + LEAST] = values[i];
     if (isFirst || values[i] > numbers[at + MOST]) numbers[at + MOST] = values[i];
     numbers[at + SUM] += values[i] * weight[0];
-    clamp(numbers, at + SUM);
+    if (Math.abs(numbers[at + SUM]) === Infinity) clamp(numbers, at + SUM);
     addValue(numbers, at, values, i, weight);
   }
 

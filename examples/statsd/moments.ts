@@ -34,7 +34,7 @@ export function addValue(
 ): void {
   const before = numbers[at + WEIGHT];
   numbers[at + WEIGHT] += weight[0];
-  clamp(numbers, at + WEIGHT);
+  if (numbers[at + WEIGHT] === Infinity) clamp(numbers, at + WEIGHT);
   if (before === 0) {
     numbers[at + MEAN] = values[i];
     numbers[at + DEVIATION] = 0;
