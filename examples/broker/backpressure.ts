@@ -10,11 +10,13 @@
  * **Those who do not write to it** go on, because slow clients never get the whole pool: an eighth
  * of it is a *reserve*, and a client that has more waiting than a quarter of the bytes free beyond
  * the reserve is congested, too, as if its own limit were reached (its buffers may be filled by
- * half only, so that is up to half of the buffers). With several executors, what one sends another
- * stands in one lane, in order: messages of others behind a blocked one wait with it. Many slow clients make that
- * share small by themselves: a hundred of them leave a hundredth of the rest free, and the reserve
- * (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998). One buffer is anybody's at any time;
- * the pool has that many. What is waiting is looked at whenever some work has been done.
+ * half only, so that is up to half of the buffers). Many slow clients make that share small by
+ * themselves: a hundred of them leave a hundredth of the rest free, and the reserve (dynamic
+ * thresholds: A. K. Choudhury, E. L. Hahne, 1998). One buffer is anybody's at any time; the pool
+ * has that many. What is waiting is looked at whenever some work has been done.
+ *
+ * With several executors, what one sends to another stands in one lane, in order: messages of
+ * others behind a blocked one wait with it.
  *
  * **If the pool has no buffer left all the same**, for `stallMs`, then everybody who has more
  * waiting than the share is cut off at once, without time to read the rest; if that is nobody, as
