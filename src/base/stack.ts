@@ -28,12 +28,8 @@ const PATH_WORDS = (48 * 1024) / 8;
  */
 const STEP_WORDS = (4 * 1024) / 8;
 
-/** What a flush or a drain needs, twice. */
-const FLUSH_WORDS = (4 * 1024) / 8;
-
 const pathArguments: readonly number[] = zeros(PATH_WORDS);
 const stepArguments: readonly number[] = zeros(STEP_WORDS);
-const flushArguments: readonly number[] = zeros(FLUSH_WORDS);
 
 /**
  * Throws RangeError unless there are 48 KiB of stack left: then nothing that a path of ordinary
@@ -46,22 +42,13 @@ export function ensureStack(): void {
 }
 
 /**
- * Throws RangeError unless there are 4 KiB of stack left, for a step that calls only
- * functions which have just run at the same depth, so that they are compiled and fit.
+ * Throws RangeError unless there are 4 KiB of stack left, twice what a flush or a drain needs: for
+ * a step that calls only functions which have run before, so that they are compiled.
  *
- * **Cost** about 0.2 µs: once for each batch.
+ * **Cost** about 0.2 µs: once for each batch, flush or drain.
  */
 export function ensureStep(): void {
   Reflect.apply(doNothing, undefined, stepArguments);
-}
-
-/**
- * Throws RangeError unless there are 4 KiB of stack left: enough for a flush or a drain.
- *
- * **Cost** about 200 ns: once for each flush.
- */
-export function reserveStack(): void {
-  Reflect.apply(doNothing, undefined, flushArguments);
 }
 
 function doNothing(): void {}

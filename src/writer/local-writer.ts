@@ -5,7 +5,7 @@ import { copyIn } from '../base/bytes.ts';
 import { checkInteger } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { reserveStack } from '../base/stack.ts';
+import { ensureStep } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
@@ -77,7 +77,7 @@ export class LocalWriter {
     this.pool = checkFlusher(flusher).pool;
     this.flusher = flusher;
     this.options = resolveWriterOptions(flusher.pool, options);
-    reserveStack();
+    ensureStep();
     this.lane = flusher.openLane();
     this.id = this.lane.id;
     this.countsBytes = this.options.policy === 'bytes';
@@ -255,7 +255,7 @@ export class LocalWriter {
    */
   close(): number {
     if (this.isGone) return 0;
-    reserveStack();
+    ensureStep();
     this.abortOpen();
     let dropped = 0;
     try {
@@ -371,7 +371,7 @@ export class LocalWriter {
 
   /** From now on all is kept in order in `spans`: the region so far, then the open reservation. */
   private enterSpans(): void {
-    reserveStack();
+    ensureStep();
     if (this.limit >= 0) {
       this.limitHidden = this.limit;
       this.limit = -1;

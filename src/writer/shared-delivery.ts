@@ -12,7 +12,7 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
-import { reserveStack } from '../base/stack.ts';
+import { ensureStep } from '../base/stack.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
 import type { Lane } from './lane.ts';
@@ -112,7 +112,7 @@ export class SharedDelivery {
 
   /** Delivers, or asks the thread that is at it to look once more. False: something had to stay. */
   run(): boolean {
-    reserveStack();
+    ensureStep();
     for (;;) {
       const claim = loadSeqCst(this.#words, CLAIM);
       if (claim === 0) {
@@ -142,7 +142,7 @@ export class SharedDelivery {
 
   /** Finishes what the last holder of the claim, which this thread has taken, had begun. */
   finishClaim(): boolean {
-    reserveStack();
+    ensureStep();
     return this.#deliverAfter();
   }
 

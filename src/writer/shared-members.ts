@@ -12,7 +12,7 @@ import {
   withdraw,
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
-import { reserveStack } from '../base/stack.ts';
+import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
 import type { Lane } from './lane.ts';
@@ -88,7 +88,7 @@ export class SharedMembers {
 
   /** Counts this object in. **Throws** ERR_BUSBAR_WRITER_CLOSED: the last one has left already. */
   join(): void {
-    reserveStack();
+    ensureStack();
     const words = this.#words;
     const joined = this.#layout.joined(this.#slot);
     const badge = this.#layout.badge(this.#slot);
@@ -142,7 +142,7 @@ export class SharedMembers {
    * bytes that could not be handed over. If it throws, it can be called again.
    */
   leave(): number {
-    reserveStack();
+    ensureStack();
     const words = this.#words;
     const joined = this.#layout.joined(this.#slot);
     if (this.#isIn) {
@@ -184,7 +184,7 @@ export class SharedMembers {
    * False: something had to stay, and nobody else knows of it.
    */
   recover(slot: number): boolean {
-    reserveStack();
+    ensureStack();
     const words = this.#words;
     const isVacant = this.#pool.isThreadGone(slot);
     const isGone = (badge: number): boolean =>

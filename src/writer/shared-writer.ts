@@ -13,7 +13,7 @@ import { copyIn } from '../base/bytes.ts';
 import { checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { reserveStack } from '../base/stack.ts';
+import { ensureStep } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
@@ -164,7 +164,7 @@ export class SharedWriter {
   ): SharedWriter {
     const { headroom } = resolveWriterOptions(flusher.pool, options);
     checkBufferSize(flusher.pool);
-    reserveStack();
+    ensureStep();
     const lane = flusher.openLane();
     try {
       const words = createSharedWriterBlock(flusher, lane, headroom, shape, epoch);
@@ -333,7 +333,7 @@ export class SharedWriter {
     }
     const { offset, entry, epoch, threadSlot } = ticket;
     this.checkOpen();
-    reserveStack();
+    ensureStep();
     this.sweep();
     if (this.open.has(offset) || offset === this.openAt) throw badReservation(offset);
     for (;;) {
@@ -399,7 +399,7 @@ export class SharedWriter {
    */
   close(): number {
     if (this.isGone) return 0;
-    reserveStack();
+    ensureStep();
     this.sweep();
     if (this.openAt !== NONE) this.abort(this.openAt);
     for (const offset of [...this.open.keys()]) this.abort(offset);

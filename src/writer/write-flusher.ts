@@ -14,7 +14,7 @@ import {
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { reserveStack } from '../base/stack.ts';
+import { ensureStep } from '../base/stack.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
@@ -197,7 +197,7 @@ export class WriteFlusher {
       else if (i === end) due &= below;
       while (due !== 0) {
         // A region that is received must reach the sink.
-        if (count === 0) reserveStack();
+        if (count === 0) ensureStep();
         const bit = due & -due;
         due ^= bit;
         const lane = (index << 5) + (31 - Math.clz32(bit));
