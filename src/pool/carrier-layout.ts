@@ -8,14 +8,14 @@
  *
  *   ┌────────────────┬──────────────┬────────────────────────────────────────┐
  *   │ entry 0 … 63   │ PAGE 0…P−1   │ pages 0…P−1 of 1024 words              │
- *   │ 8 words each   │ 1 word each  │ first of a carrier: its PARTY words    │
+ *   │ 64 words each  │ 1 word each  │ a carrier's lanes                      │
  *   └────────────────┴──────────────┴────────────────────────────────────────┘
  *
  *   word         unit          written by                          read by    access
  *   OWNER        see below     who claims the entry; sweepers      everyone   atomic,
  *                                                                             SYNC(carrier)
  *   READY        flag          the owner, when all below is done   sweepers   atomic, SYNC(carrier)
- *   BEGIN … SLOT_COUNT         the owner, until READY              sweepers   plain, by READY
+ *   PARTY_COUNT … SLOTS        the owner, until READY              sweepers   plain, by READY
  *   PAGE         entry + 1     who claims an entry's pages         the same   atomic
  *   PARTY[i]     badge         the thread that takes the place,    sweepers   atomic,
  *                              before it is attached                          SYNC(carrier-party)
@@ -29,7 +29,9 @@
  *
  * A thread joins by its badge in PARTY, then the attach, then a look at OWNER. A sweeper changes
  * OWNER, then looks at PARTY and at who is attached. So one of the two sees the other: nobody uses
- * lanes whose pages were given away.
+ * lanes whose pages were given away. PARTY stands in the entry, not in the pages: a thread that
+ * joins too late, when the entry is another carrier's, writes its badge there and is refused. That
+ * carrier's sweep waits until this thread has ended, too.
  *
  * A death leaves, and who sees to it: the next sweep, which every reclaim ends with.
  *
@@ -48,8 +50,6 @@ import { assert } from '../base/assert.ts';
 let word = 0;
 export const OWNER: number = word++;
 export const READY: number = word++;
-/** First word of the carrier in the control block: its PARTY words. */
-export const BEGIN: number = word++;
 export const PARTY_COUNT: number = word++;
 /** First word of lane 0. */
 export const LANES_BEGIN: number = word++;
@@ -58,9 +58,13 @@ export const LANE_COUNT: number = word++;
 export const LANE_WORDS: number = word++;
 /** Where in a lane its slots begin, and how many of SLOT_WORDS they are: {offset: 16, log2: 16}. */
 export const SLOTS: number = word++;
+/** First of the PARTY words. */
+export const PARTY = 8;
+assert(word <= PARTY, 'the fields of an entry stand before its parties');
 /** Words of an entry. */
-export const ENTRY_WORDS = 8;
-assert(word === ENTRY_WORDS, 'the fields of an entry fill it');
+export const ENTRY_WORDS = 64;
+/** Threads besides the owner that a carrier may have. */
+export const PARTY_COUNT_MAX: number = ENTRY_WORDS - PARTY;
 
 /** Words of a slot: those of a packet in transit. */
 export const SLOT_WORDS = 4;

@@ -5,8 +5,8 @@ import { ChannelLayout } from '../channel/channel-layout.ts';
 import { PacketChannel, type PacketSender } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { CONDEMNED, ENTRY_COUNT, LEFT, OWNER, READY } from './carrier-layout.ts';
-import type { Carrier } from './carriers.ts';
+import { CONDEMNED, ENTRY_COUNT, LEFT, OWNER, PARTY_COUNT_MAX, READY } from './carrier-layout.ts';
+import { announceParty, type Carrier, isJoined } from './carriers.ts';
 
 const realAtomics = globalThis.Atomics;
 
@@ -278,4 +278,29 @@ test('there is room for some carriers, and for as many again when they are given
     carriers[0].release();
     expect(remains(pool)).toEqual(NOTHING);
   }
+});
+
+test('a thread that joins too late writes into no lane that others have by then', () => {
+  const pool = create();
+  const next = BufferPool.attach(pool.handle);
+  const words = controlWords(pool);
+  const layout = controlLayout(pool);
+  const carrier = claim(pool) as Carrier;
+  const ticket = carrier.ticket(0);
+  carrier.release();
+  const others = claim(next) as Carrier;
+  const lanes = words.slice(layout.carrierPages, layout.wordCount);
+  announceParty(words, ticket, 12_345);
+  expect(isJoined(words, layout, ticket)).toBe(false);
+  expect(words.slice(layout.carrierPages, layout.wordCount)).toEqual(lanes);
+  others.release();
+});
+
+test('a carrier for more threads than an entry names is refused', () => {
+  const pool = create();
+  const shape = { laneCount: 1, laneWords: 32, slotsBegin: 0, slotCount: 1 };
+  expect(pool.claimCarrier({ ...shape, partyCount: PARTY_COUNT_MAX + 1 })).toBeUndefined();
+  const largest = pool.claimCarrier({ ...shape, partyCount: PARTY_COUNT_MAX });
+  expect(largest).toBeDefined();
+  largest?.release();
 });

@@ -13,16 +13,18 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import {
-  BEGIN,
   CONDEMNED,
   ENTRY_COUNT,
+  ENTRY_WORDS,
   LANE_COUNT,
   LANE_WORDS,
   LANES_BEGIN,
   LEFT,
   OWNER,
   PAGE_WORDS,
+  PARTY,
   PARTY_COUNT,
+  PARTY_COUNT_MAX,
   READY,
   SLOT_WORDS,
   SLOTS,
@@ -51,15 +53,12 @@ export interface CarrierTicket {
   readonly party: number;
 }
 
-const LINE_WORDS = 32;
-
 /** The owner's side of a carrier. */
 export class Carrier {
   readonly #words: Words;
   readonly #layout: PoolLayout;
   readonly #badge: number;
   readonly #entry: number;
-  readonly #begin: number;
   readonly #lanesBegin: number;
   readonly #laneWords: number;
 
@@ -68,7 +67,6 @@ export class Carrier {
     this.#layout = layout;
     this.#badge = badge;
     this.#entry = entry;
-    this.#begin = words[at + BEGIN];
     this.#lanesBegin = words[at + LANES_BEGIN];
     this.#laneWords = words[at + LANE_WORDS];
   }
@@ -80,8 +78,8 @@ export class Carrier {
     badge: number,
     shape: CarrierShape,
   ): Carrier | undefined {
-    const lanesAt = Math.ceil(shape.partyCount / LINE_WORDS + 1) * LINE_WORDS;
-    const pages = Math.ceil((lanesAt + shape.laneCount * shape.laneWords) / PAGE_WORDS);
+    if (shape.partyCount > PARTY_COUNT_MAX) return undefined;
+    const pages = Math.ceil((shape.laneCount * shape.laneWords) / PAGE_WORDS);
     for (let entry = 0; entry < ENTRY_COUNT; entry++) {
       const at = layout.carrierEntry(entry);
       if (loadAcquire(words, at + OWNER) !== 0) continue;
@@ -94,9 +92,9 @@ export class Carrier {
       }
       const begin = layout.carrierPages + first * PAGE_WORDS;
       words.fill(0, begin, begin + pages * PAGE_WORDS);
-      words[at + BEGIN] = begin;
+      words.fill(0, at + PARTY, at + ENTRY_WORDS);
       words[at + PARTY_COUNT] = shape.partyCount;
-      words[at + LANES_BEGIN] = begin + lanesAt;
+      words[at + LANES_BEGIN] = begin;
       words[at + LANE_COUNT] = shape.laneCount;
       words[at + LANE_WORDS] = shape.laneWords;
       words[at + SLOTS] = (shape.slotsBegin << 16) | Math.log2(shape.slotCount);
@@ -113,7 +111,11 @@ export class Carrier {
   }
 
   ticket(party: number): CarrierTicket {
-    return { entry: this.#entry, owner: this.#badge, party: this.#begin + party };
+    return {
+      entry: this.#entry,
+      owner: this.#badge,
+      party: this.#layout.carrierEntry(this.#entry) + PARTY + party,
+    };
   }
 
   /** Gives the pages back. Nobody may use them from here on, and no lane may hold a packet. */
@@ -207,10 +209,9 @@ export function sweepCarriers(
 }
 
 function isPartyGone(words: Words, layout: PoolLayout, at: number): boolean {
-  const begin = words[at + BEGIN];
   for (let party = 0; party < words[at + PARTY_COUNT]; party++) {
     // SYNC(carrier-party): sees who has announced itself.
-    const badge = loadSeqCst(words, begin + party);
+    const badge = loadSeqCst(words, at + PARTY + party);
     if (badge !== 0 && !isKnownGone(words, layout, badge)) return false;
   }
   return true;
