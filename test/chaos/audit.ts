@@ -17,6 +17,12 @@ function segmentsOf(writer: SharedWriter): number {
   return count;
 }
 
+/** Bytes committed to a shared writer, by any thread, and not yet in its lane. */
+export function undeliveredBytes(writer: SharedWriter): number {
+  const { delivery } = writer as unknown as { delivery: { undelivered(): number } };
+  return delivery.undelivered();
+}
+
 /**
  * What is wrong with the pool while no message is under way and nobody keeps anything: every buffer
  * must be free, or lie in a segment of a shared writer.

@@ -7,7 +7,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { Random } from '../../src/base/random.ts';
-import { auditAtRest } from './audit.ts';
+import { auditAtRest, undeliveredBytes } from './audit.ts';
 import {
   ACT,
   ACTS,
@@ -327,7 +327,12 @@ export class ChaosRun {
     this.#tell({ kind: 'stop', round });
     await this.#untilFenced('all has come in', fencesIn, () => this.#tell({ kind: 'stop', round }));
     await this.#untilQuiet();
-    await this.#watch.until('all is flushed', () => this.#hub.flusher.stats().waitingRegions === 0);
+    // What a dead thread left in a shared writer the host delivers when the lane has room.
+    await this.#watch.until('all is flushed', () => {
+      const { flusher, twinsWriter, executorsWriter } = this.#hub;
+      const left = undeliveredBytes(twinsWriter) + undeliveredBytes(executorsWriter);
+      return left === 0 && flusher.stats().waitingRegions === 0;
+    });
     await this.#hub.fence(round);
     await this.#untilFenced('all has come back', fencesBack, () => this.#hub.fenceUdp(round));
     await this.#watch.until('nothing waits for clients', () =>

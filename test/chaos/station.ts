@@ -172,15 +172,20 @@ export class Station {
     place.act(WRITING);
     const { view, bytes } = pool;
     const at = offset + prefixBytes;
-    if (prefixBytes === 2) view.setUint16(offset, length);
-    else view.setUint32(offset, length);
-    bytes.copyWithin(at, packet.offset, packet.offset + length);
-    view.setUint32(at + PATH_AT, this.#path);
-    if (sabotage === 'change') bytes[at + SUM_AT] ^= 1;
-    ledger.set(slot, markOf(WRITTEN, TO_CLIENT, this.#path));
-    place.act(COMMITTING);
-    if (whim < 40) this.#keep(this.#writer.commitPacket(offset, prefixBytes + length));
-    else this.#writer.commit(offset, prefixBytes + length);
+    try {
+      if (prefixBytes === 2) view.setUint16(offset, length);
+      else view.setUint32(offset, length);
+      bytes.copyWithin(at, packet.offset, packet.offset + length);
+      view.setUint32(at + PATH_AT, this.#path);
+      if (sabotage === 'change') bytes[at + SUM_AT] ^= 1;
+      ledger.set(slot, markOf(WRITTEN, TO_CLIENT, this.#path));
+      place.act(COMMITTING);
+      if (whim < 40) this.#keep(this.#writer.commitPacket(offset, prefixBytes + length));
+      else this.#writer.commit(offset, prefixBytes + length);
+    } catch (error) {
+      this.#endReservation(offset);
+      throw error;
+    }
     if (sabotage === 'repeat') this.#writer.tryWrite(bytes, offset, at + length);
     this.#unflushed.push(slot);
     place.act(RELEASING);
@@ -200,7 +205,22 @@ export class Station {
 
   /** Reserves for nothing. */
   async #abortOne(): Promise<void> {
-    this.#writer.abort(await this.#reserve(1 + this.#random.below(100)));
+    const offset = await this.#reserve(1 + this.#random.below(100));
+    try {
+      this.#writer.abort(offset);
+    } catch (error) {
+      this.#endReservation(offset);
+      throw error;
+    }
+  }
+
+  /** After an exception: what is committed behind an open reservation would never be flushed. */
+  #endReservation(offset: number): void {
+    try {
+      this.#writer.abort(offset);
+    } catch {
+      // It had ended before the exception.
+    }
   }
 
   /** The writer is closed, and another one opened in its place. */
