@@ -4,6 +4,7 @@
 import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { type Linked, LinkedList } from '../base/linked-list.ts';
 import {
   Patience,
   resolveWaitOptions,
@@ -60,9 +61,9 @@ export interface Mailbox {
 /** The receiving ends of a thread's inbound lanes, by sender. */
 export type Lanes = readonly (PacketReceiver | undefined)[];
 
-interface Waiter {
+interface Waiter extends Linked<Waiter> {
   readonly resolve: (packet: Packet | undefined) => void;
-  readonly patience: Patience;
+  patience: Patience | undefined;
 }
 
 /** Packets taken out of one lane before the next one's turn, at most. */
@@ -88,7 +89,7 @@ export class LaneMailbox implements Mailbox {
   private readonly pool: BufferPool;
   private readonly lanes: Lanes;
   private readonly wake: () => void;
-  private readonly waiters: Waiter[] = [];
+  private readonly waiters = new LinkedList<Waiter>();
   /** What drains each lane into the handler; empty: none. */
   private sinks: (() => number)[] = [];
   private asked = false;
@@ -138,7 +139,7 @@ export class LaneMailbox implements Mailbox {
     const limits = resolveWaitOptions(options);
     this.ask();
     // A reader that always finds something must not keep the event loop from turning.
-    if (this.waiters.length === 0 && this.allowance > 0) {
+    if (this.waiters.isEmpty && this.allowance > 0) {
       const packet = this.take();
       if (packet !== undefined) {
         this.allowance--;
@@ -165,7 +166,7 @@ export class LaneMailbox implements Mailbox {
   pump(): number {
     this.allowance = BATCH_MAX;
     const { sinks } = this;
-    if (sinks.length === 0) return this.waiters.length > 0 ? this.serveWaiters() : 0;
+    if (sinks.length === 0) return this.waiters.isEmpty ? 0 : this.serveWaiters();
     const first = this.first < sinks.length ? this.first : 0;
     this.first = first + 1;
     let done = 0;
@@ -202,7 +203,9 @@ export class LaneMailbox implements Mailbox {
   /** Nothing will come any more: tells those who wait. */
   end(): void {
     this.closed = true;
-    for (const waiter of this.waiters.splice(0)) settle(waiter).resolve(undefined);
+    for (let first = this.waiters.first; first !== undefined; first = this.waiters.first) {
+      this.settle(first, undefined);
+    }
   }
 
   /** Releases what is queued, bounded if somebody goes on sending; returns how many packets. */
@@ -256,32 +259,39 @@ export class LaneMailbox implements Mailbox {
 
   private serveWaiters(): number {
     let done = 0;
-    while (this.waiters.length > 0 && done < BATCH_MAX) {
-      const packet = this.take();
-      if (packet === undefined) break;
+    while (done < BATCH_MAX) {
+      const { first } = this.waiters;
+      const packet = first === undefined ? undefined : this.take();
+      if (first === undefined || packet === undefined) break;
       done++;
-      settle(this.waiters.shift() as Waiter).resolve(packet);
+      this.settle(first, packet);
     }
-    if (this.waiters.length > 0 && this.ended) this.end();
+    if (!this.waiters.isEmpty && this.ended) this.end();
     return done;
   }
 
   private wait(limits: WaitLimits): Promise<Packet | undefined> {
     return new Promise((resolve, reject) => {
-      const patience = new Patience(limits, 'receive', (reason) => {
-        this.waiters.splice(this.waiters.indexOf(waiter), 1);
-        reject(reason);
-      });
-      const waiter: Waiter = { resolve, patience };
+      const waiter: Waiter = {
+        resolve,
+        patience: undefined,
+        list: undefined,
+        previous: undefined,
+        next: undefined,
+      };
       this.waiters.push(waiter);
+      waiter.patience = new Patience(limits, 'receive', (reason) => {
+        if (this.waiters.remove(waiter)) reject(reason);
+      });
     });
   }
-}
 
-/** The waiter has waited enough. */
-function settle(waiter: Waiter): Waiter {
-  waiter.patience.end();
-  return waiter;
+  /** The waiter has waited enough. */
+  private settle(waiter: Waiter, packet: Packet | undefined): void {
+    this.waiters.remove(waiter);
+    waiter.resolve(packet);
+    waiter.patience?.end();
+  }
 }
 
 describeAs(LaneMailbox, 'Mailbox', (mailbox) => ({

@@ -278,6 +278,20 @@ test('an exhausted pool says not now, and nothing has changed', () => {
   close(writer);
 });
 
+test('20 000 reservations that are given up, last first, leave nobody waiting', async () => {
+  const writer = setUp();
+  for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) kept.push(id);
+  const controllers = Array.from({ length: 20_000 }, () => new AbortController());
+  const waits = controllers.map(({ signal }) => writer.reserve(8, { signal }));
+  const stays = writer.reserve(8);
+  const results = Promise.allSettled(waits);
+  for (const controller of controllers.reverse()) controller.abort(new Error('enough'));
+  expect((await results).every(({ status }) => status === 'rejected')).toBe(true);
+  pool.release(kept.pop() as BufferId);
+  (await stays).abort();
+  close(writer);
+});
+
 test('reserve waits for a buffer in order, and keeps time also in the queue', async () => {
   const writer = setUp();
   for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) kept.push(id);

@@ -5,6 +5,7 @@
  */
 
 import { startTicking, stopTimer, type Timer } from '../base/clock.ts';
+import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
@@ -16,7 +17,7 @@ import type { WriteFlusher } from './write-flusher.ts';
 const SWEEP_MS = 10;
 
 /** One caller that waits. */
-interface Caller {
+interface Caller extends Linked<Caller> {
   /** Answers 0 or more, or −1: not now. */
   readonly attempt: () => number;
   readonly resolve: (answer: number) => void;
@@ -37,7 +38,7 @@ export class SpaceWait {
   atHand: BufferId = NO_BUFFER;
   /** Buffers acquired by waiting, for the next reservation that needs one. */
   readonly #spares: BufferId[] = [];
-  readonly #callers: Caller[] = [];
+  readonly #callers = new LinkedList<Caller>();
   #ticking: Timer | undefined;
   /** Ends the wait for a buffer that is under way. */
   #acquiring: AbortController | undefined;
@@ -64,12 +65,20 @@ export class SpaceWait {
   /** Repeats `attempt` until it answers 0 or more, waiting for what it lacks in between. */
   async until(attempt: () => number, options: WaitOptions): Promise<number> {
     const limits = resolveWaitOptions(options);
-    if (this.#callers.length === 0) {
+    if (this.#callers.isEmpty) {
       const answer = attempt();
       if (answer >= 0) return answer;
     }
     return new Promise((resolve, reject) => {
-      const caller: Caller = { attempt, resolve, reject, patience: undefined };
+      const caller: Caller = {
+        attempt,
+        resolve,
+        reject,
+        patience: undefined,
+        list: undefined,
+        previous: undefined,
+        next: undefined,
+      };
       caller.patience = new Patience(limits, 'reserve', (reason) => this.#abandon(caller, reason));
       this.#enqueue(caller);
     });
@@ -82,7 +91,7 @@ export class SpaceWait {
   }
 
   #enqueue(caller: Caller): void {
-    if (this.#callers.length === 0) {
+    if (this.#callers.isEmpty) {
       this.#ticking = startTicking(SWEEP_MS, this.#serve);
       this.pool.doorbell.listen(this.#serve);
     }
@@ -92,7 +101,7 @@ export class SpaceWait {
 
   /** Serves the callers as far as possible now, in order; then asks for what the next one lacks. */
   readonly #serve = (): void => {
-    for (let caller = this.#callers[0]; caller !== undefined; caller = this.#callers[0]) {
+    for (let caller = this.#callers.first; caller !== undefined; caller = this.#callers.first) {
       try {
         let answer = caller.attempt();
         if (answer < 0) {
@@ -103,8 +112,10 @@ export class SpaceWait {
           this.#ask();
           return;
         }
-        this.#settle(caller);
+        this.#callers.remove(caller);
+        // First: what was reserved is the caller's, whatever ending its patience throws.
         caller.resolve(answer);
+        caller.patience?.end();
       } catch (error) {
         this.#settle(caller);
         caller.reject(error);
@@ -135,7 +146,9 @@ export class SpaceWait {
       (error) => {
         if (this.#acquiring !== acquiring) return;
         this.#acquiring = undefined;
-        for (const caller of this.#callers.slice()) this.#abandon(caller, error);
+        for (let first = this.#callers.first; first !== undefined; first = this.#callers.first) {
+          this.#abandon(first, error);
+        }
       },
     );
   }
@@ -153,14 +166,15 @@ export class SpaceWait {
 
   /** A caller gives up. */
   #abandon(caller: Caller, reason: unknown): void {
-    if (!this.#callers.includes(caller)) return;
-    this.#settle(caller);
+    if (!this.#settle(caller)) return;
     caller.reject(reason);
-    if (this.#callers.length === 0) this.#rest();
+    if (this.#callers.isEmpty) this.#rest();
   }
 
-  #settle(caller: Caller): void {
-    this.#callers.splice(this.#callers.indexOf(caller), 1);
+  /** Takes the caller out of the queue. Returns false if it was not in it any more. */
+  #settle(caller: Caller): boolean {
+    if (!this.#callers.remove(caller)) return false;
     caller.patience?.end();
+    return true;
   }
 }
