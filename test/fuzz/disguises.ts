@@ -101,7 +101,8 @@ function lying(value: Uint8Array | Int32Array, surprises: Surprises): unknown {
     }
   }
   const liar = new Lying(value.length);
-  Base.prototype.set.call(liar, value);
+  // Not from one whose block has been detached: that has no bytes.
+  if (value.length > 0) Base.prototype.set.call(liar, value);
   const length = random.chance(0.5) ? 1_000 : 0;
   Object.defineProperty(liar, 'length', { get: () => look(length) });
   return liar;
