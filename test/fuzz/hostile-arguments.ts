@@ -309,7 +309,7 @@ function judgeError({ name: called, call, args }: Attempt, error: unknown): void
   insist(!NOT_OURS.some((pattern) => pattern.test(message)), `threw the engine's "${message}"`);
   const names = call.offer.parameters.map((each) => each.name);
   const others = names.flatMap((each) => ALIASES[each] ?? []);
-  const isOption = names.some((each) => /^(options|handle|ticket)$/.test(each));
+  const isOption = names.some((each) => /^(options|handle|ticket|faults)$/.test(each));
   const isNamed =
     [...names, ...others].some((each) => message.includes(each)) ||
     (isOption && /^[\w.]+ (must|has|×) /.test(message));
