@@ -405,3 +405,21 @@ test('stats tell where everything is', () => {
   expect(other.stats()).toEqual(stats);
   expect(controlWords(pool)[controlLayout(pool).thread(1) + CACHE_COUNT]).toBe(3);
 });
+
+test('a handle whose field says something else the second time is read once', () => {
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 2, maxThreads: 4 });
+  const others = BufferPool.create({ bufferSize: 64, bufferCount: 2, maxThreads: 4 });
+  for (const second of [others.handle.data, [1, 2]]) {
+    let reads = 0;
+    const lying = {
+      ...pool.handle,
+      get data(): SharedArrayBuffer {
+        return reads++ === 0 ? pool.handle.data : (second as SharedArrayBuffer);
+      },
+    };
+    const attached = BufferPool.attach(lying);
+    expect(attached.bytes.buffer).toBe(pool.handle.data);
+    expect(attached.handle.data).toBe(pool.handle.data);
+    attached.detach();
+  }
+});

@@ -88,11 +88,11 @@ export class BufferPool extends BufferReferences {
     announce?: Announce,
     ticket?: CarrierTicket,
   ): BufferPool {
-    const words = openBlocks(handle);
+    const { handle: own, words } = openBlocks(handle);
     if ((loadAcquire(words, ATTENTION) & ATTENTION_CLOSED) !== 0) {
       throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
     }
-    const pool = new BufferPool(handle, words, (badge) => {
+    const pool = new BufferPool(own, words, (badge) => {
       announce?.(badge);
       if (ticket !== undefined) announceParty(words, ticket, badge);
     });

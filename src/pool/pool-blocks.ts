@@ -75,8 +75,14 @@ function fillStripes(words: Words, layout: PoolLayout): void {
   }
 }
 
-/** Checks a handle, which may come from anywhere, and opens its control block. */
-export function openBlocks(handle: BufferPoolHandle): Words {
+/**
+ * Checks a handle, which may come from anywhere, and opens its control block. Each of its fields is
+ * read once: the handle returned has what was checked.
+ */
+export function openBlocks(handle: BufferPoolHandle): {
+  handle: BufferPoolHandle;
+  words: Words;
+} {
   const { kind, version, control, data } = (handle ?? {}) as Partial<BufferPoolHandle>;
   if (kind !== 'busbar/pool') {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected pool.handle, got ${show(handle)}`);
@@ -102,7 +108,8 @@ export function openBlocks(handle: BufferPoolHandle): Words {
   if (!fits || !(words[HEADER_BATCH_SIZE] > 0)) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its two blocks do not belong together');
   }
-  return words;
+  const own = { kind, version, control, data } as BufferPoolHandle;
+  return { handle: Object.freeze(own), words };
 }
 
 /** Where everything stands in a pool whose header is `words`. */

@@ -91,7 +91,10 @@ export function checkBufferSize(pool: BufferPool): void {
 }
 
 /** Checks a handle, which may come from anywhere, and opens its block. */
-export function openSharedWriterBlock(flusher: WriteFlusher, handle: SharedWriterHandle): Words {
+export function openSharedWriterBlock(
+  flusher: WriteFlusher,
+  handle: SharedWriterHandle,
+): { handle: SharedWriterHandle; words: Words } {
   const { kind, version, control, options } = (handle ?? {}) as Partial<SharedWriterHandle>;
   const words = wordsOf(control);
   const hasOptions = typeof options === 'object' && options !== null;
@@ -112,7 +115,9 @@ export function openSharedWriterBlock(flusher: WriteFlusher, handle: SharedWrite
       'not a writer of this version, pool and flusher',
     );
   }
-  return words;
+  // Each field was read once: here is what was checked.
+  const own = { kind, version, control, options: { ...options } } as SharedWriterHandle;
+  return { handle: Object.freeze(own), words };
 }
 
 /** The ticket of an open reservation. */

@@ -188,8 +188,8 @@ export class SharedWriter {
   /** Joins from another thread; `flusher` is that thread's object of the same flusher. */
   static attach(flusher: WriteFlusher, handle: SharedWriterHandle): SharedWriter {
     checkFlusher(flusher);
-    const words = openSharedWriterBlock(flusher, handle);
-    const writer = new SharedWriter(flusher, handle, words);
+    const opened = openSharedWriterBlock(flusher, handle);
+    const writer = new SharedWriter(flusher, opened.handle, opened.words);
     writer.members.join();
     return writer;
   }
