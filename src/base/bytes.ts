@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Foundation under every room: moving bytes, the fastest way V8 has for each size. */
 
+import { lengthOf, partOf } from './views.ts';
+
 /** Any bytes, on shared or private memory. */
 export type Bytes = Uint8Array<ArrayBufferLike>;
 
@@ -9,6 +11,9 @@ const LOOP_BYTES_MAX = 24;
 
 /**
  * Copies `source[begin, end)` to `target` at `targetOffset`. The ranges must not overlap.
+ *
+ * Writes nothing outside of its range of `target`, whatever a class or a property of the source
+ * says of its length or parts. **Throws** RangeError if the source is shorter than it says.
  *
  * **Cost** one pass over the bytes; a view is allocated only when a part of a longer source is
  * copied.
@@ -23,10 +28,25 @@ export function copyBytes(
   const count = end - begin;
   if (count <= LOOP_BYTES_MAX) {
     for (let i = 0; i < count; i++) target[targetOffset + i] = source[begin + i];
-  } else if (begin === 0 && end === source.length) {
+    return;
+  }
+  copyMany(target, targetOffset, source, begin, end);
+}
+
+/** By itself, so that the loop above is small enough for its callers. */
+function copyMany(
+  target: Bytes,
+  targetOffset: number,
+  source: Bytes,
+  begin: number,
+  end: number,
+): void {
+  const length = lengthOf(source);
+  if (begin === 0 && end === length) {
     target.set(source, targetOffset);
   } else {
-    target.set(source.subarray(begin, end), targetOffset);
+    if (!(end <= length)) throw new RangeError(`end must be at most ${length}, got ${end}`);
+    target.set(partOf(source, begin, end), targetOffset);
   }
 }
 

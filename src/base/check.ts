@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from './bytes.ts';
-import { isBytes, isWords } from './views.ts';
+import { isBytes, isWords, lengthOf } from './views.ts';
 
 /** Shows a value in an error message without ever throwing itself. */
 export function show(value: unknown): string {
@@ -123,6 +123,28 @@ export function checkRange(begin: unknown, end: unknown, length: number): void {
     if (isWhole && begin >= 0 && begin <= end && end <= length) return;
   }
   checkInteger('begin', begin, 0, checkInteger('end', end, 0, length));
+}
+
+/**
+ * What is copied from: bytes and a range of them. Of a class or a property that lies of its length
+ * {@link copyBytes} finds out.
+ *
+ * **Cost** one look at the class, six comparisons. **Throws** TypeError, RangeError.
+ */
+export function checkSource(source: Bytes, begin: number, end: number): void {
+  if (
+    source instanceof Uint8Array &&
+    typeof begin === 'number' &&
+    typeof end === 'number' &&
+    (begin | 0) === begin &&
+    (end | 0) === end &&
+    begin >= 0 &&
+    begin <= end &&
+    end <= source.length
+  ) {
+    return;
+  }
+  checkRange(begin, end, lengthOf(checkBytes('source', source)));
 }
 
 /** An AbortSignal or nothing. */

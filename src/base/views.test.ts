@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { copyBytes } from './bytes.ts';
 import { checkBytes, checkOptions, checkRange, checkWords, copyArray } from './check.ts';
 import { copyOf, isBytes, isWords, lengthOf, wordsOf } from './views.ts';
 
@@ -95,4 +96,34 @@ test('options and arrays are read once', () => {
   expect([copy[0], copy[0], reads]).toEqual([2, 2, 2]);
   const endless = new Proxy([], { get: () => 2 ** 40 });
   expect(() => copyArray('cuts', endless)).toThrow(/^cuts.length must be an integer/);
+});
+
+class Loose extends Uint8Array {
+  override subarray(): never {
+    return new Uint8Array(300).fill(0xee) as never;
+  }
+
+  static get [Symbol.species](): never {
+    return function longer() {
+      return new Uint8Array(300).fill(0xee);
+    } as never;
+  }
+}
+
+test('a copy writes its range only, whatever the source says of its parts and length', () => {
+  for (const count of [10, 50]) {
+    const short = Object.defineProperty(new Uint8Array(90).fill(7), 'length', { value: count });
+    for (const source of [new Loose(90).fill(7), short]) {
+      for (const begin of [0, 10]) {
+        const target = new Uint8Array(200);
+        copyBytes(target, 60, source, begin, begin + count);
+        expect([...target.entries()].filter(([, byte]) => byte !== 0).length).toBe(count);
+        expect(target.slice(60, 60 + count).every((byte) => byte === 7)).toBe(true);
+      }
+    }
+  }
+  const long = Object.defineProperty(new Uint8Array(30), 'length', { value: 100 });
+  const target = new Uint8Array(200).fill(1);
+  expect(() => copyBytes(target, 0, long, 0, 100)).toThrow(/^end must be at most 30, got 100/);
+  expect(target.every((byte) => byte === 1)).toBe(true);
 });

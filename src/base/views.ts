@@ -12,6 +12,8 @@ import type { Bytes } from './bytes.ts';
 const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
 const tagOf = getterOf(TYPED_ARRAY, Symbol.toStringTag);
 const countOf = getterOf(TYPED_ARRAY, 'length');
+const bufferOf = getterOf(TYPED_ARRAY, 'buffer');
+const offsetOf = getterOf(TYPED_ARRAY, 'byteOffset');
 const sizeOfShared = getterOf(SharedArrayBuffer.prototype, 'byteLength');
 const growableOf = getterOf(SharedArrayBuffer.prototype, 'growable');
 
@@ -32,6 +34,15 @@ export function isWords(value: unknown): value is Int32Array<ArrayBufferLike> {
 /** How many elements a typed array has now; 0 if its memory is gone. */
 export function lengthOf(view: Bytes | Int32Array<ArrayBufferLike>): number {
   return countOf.call(view) as number;
+}
+
+/**
+ * The bytes `[begin, end)` of a Uint8Array, which must have so many: what a `subarray` of its own,
+ * or a species, would return may be longer.
+ */
+export function partOf(bytes: Bytes, begin: number, end: number): Bytes {
+  const from = (offsetOf.call(bytes) as number) + begin;
+  return new Uint8Array(bufferOf.call(bytes) as ArrayBuffer, from, end - begin);
 }
 
 /** The same bytes in memory of their own. The copy is a plain Uint8Array. */

@@ -4,8 +4,7 @@
 import { checkArray, checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
-import { RELEASED } from '../packet/packet.ts';
-import type { BufferId } from '../pool/index.ts';
+import { type BufferId, NO_BUFFER } from '../pool/index.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
 
@@ -146,7 +145,7 @@ export class PacketSender extends Sender<Packet> {
         this.regions[3 * top + 2] = length;
         this.withheld[top] = packet;
         this.top = top + 1;
-        packet.buffer = RELEASED;
+        packet.buffer = NO_BUFFER;
       }
     } catch (error) {
       if (count === 0 && !quiet) throw error;

@@ -6,9 +6,8 @@
 
 import { assert } from '../base/assert.ts';
 import { type Bytes, copyBytes, copyIn } from '../base/bytes.ts';
-import { checkBytes, checkInteger, checkRange } from '../base/check.ts';
+import { checkInteger, checkSource } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { lengthOf } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
@@ -166,7 +165,7 @@ export abstract class Staging {
    * sources that cannot write into lent space. Returns how much it took; 0 as `lend()` says -1.
    */
   feed(source: Bytes, begin: number = 0, end: number = source?.length): number {
-    checkRange(begin, end, lengthOf(checkBytes('source', source)));
+    checkSource(source, begin, end);
     const offset = this.lend();
     if (offset < 0) return 0;
     const count = Math.min(end - begin, this.lentEnd - offset);
@@ -207,7 +206,7 @@ export abstract class Staging {
 
   /** Reserves, copies `source[begin, end)` and commits: all of it or, answering false, nothing. */
   tryWrite(source: Bytes, begin: number = 0, end: number = source?.length): boolean {
-    checkRange(begin, end, lengthOf(checkBytes('source', source)));
+    checkSource(source, begin, end);
     const count = end - begin;
     const offset = this.tryReserve(count);
     if (offset < 0) return false;

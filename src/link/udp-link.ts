@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way, in both directions: one UDP socket between program and pool. */
 
-import { checkBoolean, checkBytes, checkInteger } from '../base/check.ts';
+import { copyBytes } from '../base/bytes.ts';
+import { checkBoolean, checkInteger, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { checkNetAllowed } from '../native/permission.ts';
@@ -192,7 +193,7 @@ export class UdpLink extends UdpEndpoint implements Link {
    * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
    */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
-    checkBytes('source', source);
+    checkSource(source, begin, end);
     const { writer, options, pool } = this;
     const length = end - begin;
     if (!options.packed && options.datagramBytes > 0) {
@@ -202,14 +203,17 @@ export class UdpLink extends UdpEndpoint implements Link {
     if (length > MESSAGE_BYTES_MAX) {
       throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes in a datagram`);
     }
-    checkInteger('end', end, 0, source.length);
-    checkInteger('begin', begin, 0, end);
     const at = writer.tryReserve(PREFIX_BYTES + length);
     if (at < 0) return false;
     const { bytes } = pool;
     bytes[at] = length >>> 8;
     bytes[at + 1] = length;
-    bytes.set(source.subarray(begin, end), at + PREFIX_BYTES);
+    try {
+      copyBytes(bytes, at + PREFIX_BYTES, source, begin, end);
+    } catch (error) {
+      writer.abort(at);
+      throw error;
+    }
     writer.commit(at, PREFIX_BYTES + length);
     return true;
   }

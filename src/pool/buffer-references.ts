@@ -175,10 +175,13 @@ export abstract class BufferReferences {
     const at = this.refs + id;
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
-    if (refs > 1) {
-      words[at] = refs - 1;
-      return;
-    }
+    if (refs > 1) words[at] = refs - 1;
+    else this.releaseLast(id, at);
+  }
+
+  /** By itself: callers of {@link release} inline what comes before it, clones and all. */
+  private releaseLast(id: BufferId, at: number): void {
+    const words = this.words;
     const cache = this.cache;
     const count = words[cache] + 1;
     // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,

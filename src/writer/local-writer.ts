@@ -2,7 +2,7 @@
 /** A writer for one thread, which puts many messages into one region. */
 
 import { copyIn } from '../base/bytes.ts';
-import { checkInteger } from '../base/check.ts';
+import { checkInteger, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -15,7 +15,7 @@ import { SpaceWait } from './space-wait.ts';
 import { SpanQueue } from './span-queue.ts';
 import { SpanSettling } from './span-settling.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { badReservation, checkFlusher, checkSource } from './writer-checks.ts';
+import { badReservation, checkFlusher } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,

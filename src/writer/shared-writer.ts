@@ -10,7 +10,7 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import { copyIn } from '../base/bytes.ts';
-import { checkInteger, show } from '../base/check.ts';
+import { checkInteger, checkSource, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -47,7 +47,7 @@ import {
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { badReservation, checkFlusher, checkSource } from './writer-checks.ts';
+import { badReservation, checkFlusher } from './writer-checks.ts';
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 
 /** Answer of `tryReserve`: not now. */

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The writers' room: what both kinds of writers check, and say, in the same way. */
 
-import { checkBytes, checkRange, show } from '../base/check.ts';
+import { show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { lengthOf } from '../base/views.ts';
 import { WriteFlusher } from './write-flusher.ts';
-
-/** A message to copy: anything else would fail halfway, its reservation open. */
-export function checkSource(source: Uint8Array, begin: number, end: number): void {
-  checkRange(begin, end, lengthOf(checkBytes('source', source)));
-}
 
 /** Whose lanes a writer is to use. */
 export function checkFlusher(flusher: unknown): WriteFlusher {
