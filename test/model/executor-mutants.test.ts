@@ -68,7 +68,7 @@ const BUGS: readonly Bug[] = [
   bug(
     'whoever asks is not served by the loop',
     'mailbox',
-    'return this.waiters.length > 0 ? this.serveWaiters() : 0;',
+    'return this.waiters.isEmpty ? 0 : this.serveWaiters();',
     'return 0;',
     /^receive/,
   ),
