@@ -3,6 +3,7 @@
 import type { ExecutorContext } from 'busbar/executor';
 import { threadId } from 'busbar/native';
 import { Packet } from 'busbar/packet';
+import { atAccess, realAtomics } from '../chaos/accesses.ts';
 import * as deeds from './deeds.ts';
 
 let words: Int32Array;
@@ -43,6 +44,27 @@ const DEEDS: Record<
     packet.release();
     Atomics.add(words, deeds.AT_GATE, 1);
     Atomics.wait(words, deeds.GATE, 0);
+  },
+  /** Stops before its k-th access to shared memory from now on, until it is terminated. */
+  stand: (_, packet, [count]) => {
+    atAccess(Number(count), () => {
+      realAtomics.add(words, deeds.AT_GATE, 1);
+      realAtomics.wait(words, deeds.GATE, 0);
+    });
+    packet.release();
+  },
+  /** Throws at its k-th access to shared memory from now on. */
+  stumble: (_, packet, [count]) => {
+    atAccess(Number(count), () => {
+      realAtomics.add(words, deeds.AT_GATE, 1);
+      throw new RangeError(deeds.TOLD_TO_THROW);
+    });
+    packet.release();
+  },
+  /** Neither stops nor throws any more. */
+  calm: (context, packet) => {
+    globalThis.Atomics = realAtomics;
+    sendOrRelease(context.host, packet);
   },
   /** Is busy without end. */
   spin: () => {

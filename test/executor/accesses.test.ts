@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/** Executors that end, or throw, at each of their accesses to shared memory in turn. Real threads. */
+import { expect, onTestFailed, test } from 'vitest';
+import { Random } from '../../src/base/random.ts';
+import type { Crew } from '../../src/executor/crew.ts';
+import type { Seat } from '../../src/executor/seat.ts';
+import { testSeed } from '../threads/worker-crew.ts';
+import { until } from '../turns.ts';
+import { company, createPool, ExecutorGroup, expectAllBack, hear, tell } from './company.ts';
+import * as deeds from './deeds.ts';
+
+/** Executors 0 and 1 get these, each with a name of its own; all of them end at the host. */
+const WAYS = ['echo', 'pass 1 echo', 'pass 1 pass 0 echo', 'pass 0 echo', 'echo', 'pass 1 echo'];
+/** Accesses from one round to the next, on average; all of them by `BUSBAR_TEST_STRIDE=1`. */
+const STRIDE = Number(process.env.BUSBAR_TEST_STRIDE ?? 5);
+const FILE = 'test/executor/accesses.test.ts';
+/** So many rounds in a row in which the access was not reached: it does not come any more. */
+const UNREACHED_ROUNDS = 3;
+
+test.each([
+  ['ends', 'stand'],
+  ['throws', 'stumble'],
+])(
+  'an executor that %s before each access loses no more than what it has in hand',
+  {
+    timeout: 300_000,
+  },
+  async (_, deed) => {
+    const seed = testSeed();
+    onTestFailed(() => console.error(`BUSBAR_TEST_SEED=${seed} npm run test:one -- ${FILE}`));
+    const random = new Random(seed);
+    const pool = createPool(64);
+    const { options, words } = company(pool);
+    const restart = { maxRestarts: 10_000, withinMs: 0 };
+    const group = await ExecutorGroup.start({
+      ...options,
+      restart,
+      laneCapacity: 16,
+      idle: 'park',
+    });
+    const { seats } = Reflect.get(group, 'crew') as Crew;
+    const heard = hear(group);
+    const isReached = (): boolean => Atomics.load(words, deeds.AT_GATE) > 0;
+    const arrived = (round: number): number =>
+      heard.filter(({ text }) => text.startsWith(`echo ${round}.`)).length;
+    let kills = 0;
+    let access = 0;
+    for (let unreached = 0, round = 0; unreached < UNREACHED_ROUNDS; round++) {
+      access += 1 + random.below(2 * STRIDE - 1);
+      Atomics.store(words, deeds.AT_GATE, 0);
+      const { worker } = seats[0] as Seat;
+      const { restarts } = group.stats()[0] as { restarts: number };
+      tell(group, pool, 0, `${deed} ${access}`);
+      for (const [i, way] of WAYS.entries()) tell(group, pool, i & 1, `${way} ${round}.${i}`);
+      await until(() => isReached() || arrived(round) === WAYS.length);
+      if (!isReached()) tell(group, pool, 0, `calm ${round}`);
+      await until(() => isReached() || heard.at(-1)?.text === `calm ${round}`);
+      unreached++;
+      if (!isReached()) continue;
+      unreached = 0;
+      kills++;
+      if (deed === 'stand') worker.terminate();
+      await until(() => group.stats()[0]?.restarts === restarts + 1);
+      // The one in its hand may be lost, all others come.
+      await until(() => arrived(round) >= WAYS.length - 1);
+    }
+    const names = heard.map(({ text }) => text);
+    expect(new Set(names).size).toBe(names.length);
+    expect(kills).toBeGreaterThan(5);
+    expect(await group.stop()).toMatchObject({ dropped: 0 });
+    await group.closed;
+    expectAllBack(pool);
+  },
+);
