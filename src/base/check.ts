@@ -139,10 +139,10 @@ export function checkSource(source: Bytes, begin: number, end: number): void {
     (begin | 0) === begin &&
     (end | 0) === end &&
     begin >= 0 &&
-    begin <= end &&
-    end <= source.length
+    begin <= end
   ) {
-    return;
+    const { length } = source;
+    if (typeof length === 'number' && end <= length) return;
   }
   checkRange(begin, end, lengthOf(checkBytes('source', source)));
 }

@@ -17,6 +17,17 @@ function write(framer: Framer, text: string): boolean {
   return written;
 }
 
+test('a source that lies of its length leaves nothing lent', () => {
+  const { framer } = setup();
+  const lying = Object.defineProperty(new Uint8Array(30), 'length', { value: 60 });
+  expect(() => framer.feed(lying)).toThrow(RangeError);
+  expect(framer.lentBytes).toBe(0);
+  framer.invariants();
+  write(framer, 'ab');
+  expect(framer.feed(new Uint8Array(3))).toBe(3);
+  expect(framer.pendingBytes).toBe(5);
+});
+
 test('bytes are written, the frame ends where the caller says', () => {
   const { pool, framer } = setup();
   expect(write(framer, 'hel')).toBe(true);

@@ -168,8 +168,12 @@ export abstract class Staging {
     checkSource(source, begin, end);
     const offset = this.lend();
     if (offset < 0) return 0;
-    const count = Math.min(end - begin, this.lentEnd - offset);
+    const lentEnd = this.lentEnd;
+    const count = Math.min(end - begin, lentEnd - offset);
+    // Nothing is lent if the copy throws.
+    this.lentEnd = offset;
     copyIn(this.bytes, this.pool.view, offset, source, begin, begin + count);
+    this.lentEnd = lentEnd;
     this.report(count);
     return count;
   }

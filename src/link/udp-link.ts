@@ -167,7 +167,7 @@ export class UdpLink extends UdpEndpoint implements Link {
    * the link has a peer.
    */
   writerTo(to: UdpPeer | UdpAddress, options?: WriterOptions): LocalWriter {
-    return this.openWriter(this.wordsOf(to), options ?? this.options.writer);
+    return this.openWriter(this.wordsOf(to), options === undefined ? this.options.writer : options);
   }
 
   /**

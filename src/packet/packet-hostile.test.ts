@@ -90,6 +90,16 @@ test('cuts that change between two looks, or release the packet, cut nothing wro
   checkAllHome(pool);
 });
 
+test('words that are no Int32Array take no packet', () => {
+  const pool = makePool();
+  const packet = packetOf(pool, 1);
+  for (const target of ['constructor', Object.freeze([0, 0, 0, 0]), new Uint32Array(4), null]) {
+    expect(() => packet.sendInto(target as never, 0)).toThrow(/^target must be an Int32Array/);
+  }
+  packet.release();
+  checkAllHome(pool);
+});
+
 test('a target that lies about its length gets no bytes beyond it', () => {
   const pool = makePool();
   const packet = packetOf(pool, 1);

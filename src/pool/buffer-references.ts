@@ -251,7 +251,12 @@ export abstract class BufferReferences {
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
     if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
-    if ((index | 0) !== index || index < 0 || !(index + 4 <= target?.length)) {
+    if (
+      !(target instanceof Int32Array) ||
+      (index | 0) !== index ||
+      index < 0 ||
+      !(index + 4 <= target.length)
+    ) {
       this.throwPlace(target, index);
     }
     const account = this.shares + id;
@@ -263,8 +268,8 @@ export abstract class BufferReferences {
     target[index] = id;
     target[index + 1] = offset;
     target[index + 2] = length;
-    // From here to the end there is no call: the reference is either still here or in the target
-    // words. A target that cannot hold the mark (bytes, half words, something frozen) has none.
+    // No call from here on: the reference is here or in the target. One that lies of its length,
+    // or whose memory is gone, does not hold the mark.
     target[index + 3] = mark;
     if (target[index + 3] !== mark) this.throwPlace(target, index);
     words[at] = refs - 1;

@@ -20,3 +20,13 @@ test('a source that lies leaves no reservation open behind it', () => {
   }
   expect(arrived).toEqual([40, 40]);
 });
+
+test('a length that is no number is refused by the name of the source', () => {
+  const pool = BufferPool.create({ bufferSize: 256, bufferCount: 4, maxThreads: 1 });
+  const writer = new LocalWriter(WriteFlusher.create(pool));
+  const length = new Proxy(new Int32Array(3), {});
+  const odd = Object.defineProperty(new Uint8Array(30), 'length', { value: length });
+  expect(() => writer.tryWrite(odd)).toThrow(/^end must be an integer/);
+  expect(() => writer.tryWrite(odd, 0, 30)).not.toThrow();
+  writer.close();
+});

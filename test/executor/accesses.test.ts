@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Executors that end, or throw, at each of their accesses to shared memory in turn. Real threads. */
+/** Executors that end, or throw, before each of their accesses to shared memory. Real threads. */
 import { expect, onTestFailed, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { Crew } from '../../src/executor/crew.ts';
