@@ -14,11 +14,15 @@ test('10⁷ messages through framer, packet, writer, flusher: no garbage collect
   ]);
   const lines = stdout.trim().split('\n');
   const begin = lines.indexOf('begin');
-  const end = lines.indexOf('end');
   expect(begin).toBeGreaterThanOrEqual(0);
-  // The trace: every line that V8 printed between the two marks. It must be empty.
-  expect(lines.slice(begin + 1, end)).toEqual([]);
-  expect(lines).toContainEqual(expect.stringMatching(/^messages 1\d{7} held 0 in transit 0$/));
+  // The trace: every line that V8 printed between the marks of a round. Garbage that messages make
+  // shows in each round; what the compiler makes ends with it.
+  const rounds = lines.flatMap((line, i) =>
+    line === 'begin' ? [lines.slice(i + 1, lines.indexOf('end', i))] : [],
+  );
+  expect(rounds.length).toBe(3);
+  expect(rounds).toContainEqual([]);
+  expect(lines).toContainEqual(expect.stringMatching(/^messages 3\d{7} held 0 in transit 0$/));
   // The collector does report, so that an empty trace means something.
   expect(lines.slice(0, begin).some((line) => /Scavenge|Mark-Compact/.test(line))).toBe(true);
 });
