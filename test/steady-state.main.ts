@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The program of steady-state.test.ts: messages through all rooms of one thread, each round between two marks.
+ * The program of steady-state.test.ts: messages through framer, packet, writer and flusher of one
+ * thread, each round between two marks.
  */
 
 import { Framer, LengthPrefixCodec } from 'busbar/framer';

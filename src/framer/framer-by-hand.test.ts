@@ -21,6 +21,7 @@ test('a source that lies of its length leaves nothing lent', () => {
   const { framer } = setup();
   const lying = Object.defineProperty(new Uint8Array(30), 'length', { value: 60 });
   expect(() => framer.feed(lying)).toThrow(RangeError);
+  expect(() => framer.tryWrite(lying)).toThrow(RangeError);
   expect(framer.lentBytes).toBe(0);
   framer.invariants();
   write(framer, 'ab');

@@ -214,8 +214,10 @@ export abstract class Staging {
     const count = end - begin;
     const offset = this.tryReserve(count);
     if (offset < 0) return false;
+    // Nothing is lent if the copy throws.
+    this.lentEnd = offset;
     copyIn(this.bytes, this.pool.view, offset, source, begin, end);
-    this.received = offset + count;
+    this.received = this.lentEnd = offset + count;
     return true;
   }
 

@@ -2,7 +2,7 @@
 /** The wire between links of one process: hosts that links are on, and what goes wrong between. */
 
 import { EventEmitter } from 'node:events';
-import { checkInteger, checkOptions, show } from '../base/check.ts';
+import { checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
@@ -18,9 +18,9 @@ import {
 import { LoopbackSchedule } from './loopback-schedule.ts';
 import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
 import { type DatagramNetwork, LOCAL_HOSTS, LoopbackUdpSocket } from './loopback-udp-socket.ts';
-import { checkAddress, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
+import { readAddress, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 import { TcpLink } from './tcp-link.ts';
-import { resolveTcpOptions, TCP_OPTION_KEYS, type TcpLinkOptions } from './tcp-options.ts';
+import { readTcpOptions, resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
 import { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 import { UdpAddress } from './udp-address.ts';
 import { UdpLink } from './udp-link.ts';
@@ -144,14 +144,14 @@ export class LoopbackNetwork {
 
   /** As `TcpServer.listen`; port 0, the default, takes a free one. **Throws** likewise. */
   async listen(pool: BufferPool, options: LoopbackServerOptions): Promise<TcpServer> {
-    checkOptions('options', options, [...TCP_OPTION_KEYS, ...LISTEN_KEYS]);
-    const host = checkHost('host', options.host ?? HOST_DEFAULT);
-    const port = checkInteger('port', options.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
+    const own = readTcpOptions(options, LISTEN_KEYS);
+    const host = checkHost('host', own.host ?? HOST_DEFAULT);
+    const port = checkInteger('port', own.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
     const place = placeOf(host, port);
     // Before there is a server: its end, as by a signal, would be that of the other one.
     if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
     const listener = new Listener(host, port, () => void this.#listeners.delete(place));
-    const { host: _h, port: _p, ...rest } = options;
+    const { host: _h, port: _p, ...rest } = own;
     const server = TcpServer.over(pool, listener, rest);
     this.#listeners.set(place, listener);
     return server;
@@ -165,9 +165,10 @@ export class LoopbackNetwork {
    * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
   async connect(pool: BufferPool, options: LoopbackAddress & TcpLinkOptions): Promise<TcpLink> {
-    const { signal } = resolveTcpOptions(pool, options, CONNECT_KEYS);
-    checkAddress(options);
-    const { host, port, localAddress, retry, timeoutMs: _t, ...rest } = options;
+    const own = readTcpOptions(options, CONNECT_KEYS);
+    const { signal } = resolveTcpOptions(pool, own, CONNECT_KEYS);
+    readAddress(own);
+    const { host, port, localAddress, retry, timeoutMs: _t, ...rest } = own;
     const near = checkHost('localAddress', localAddress ?? HOST_DEFAULT);
     const far = checkHost('host', host ?? HOST_DEFAULT);
     const attempt = async (): Promise<TcpLink> => {

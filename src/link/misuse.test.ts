@@ -321,3 +321,18 @@ test.each(['close', 'destroy'] as const)(
     expectNoneHeld(pool);
   },
 );
+
+test('an option is read once: what is checked is what is used', async () => {
+  const pool = makePool();
+  const options = (port: unknown) => {
+    let reads = 0;
+    return Object.defineProperty({ codec, handler: ignore }, 'port', {
+      enumerable: true,
+      get: () => (reads++ === 0 ? port : { odd: 1 }),
+    }) as never;
+  };
+  const server = await TcpServer.listen(pool, options(0));
+  const link = await TcpLink.connect(pool, options(server.port));
+  await Promise.all([link.close(), server.close()]);
+  await expect(TcpLink.connect(pool, options('x'))).rejects.toThrow(/^port must be an integer/);
+});

@@ -37,8 +37,8 @@ export const TCP_ADDRESS_KEYS: readonly string[] = [
   'retry',
 ];
 
-/** Checks an address. */
-export function checkAddress(address: TcpAddress): void {
+/** A checked copy of an address. */
+export function readAddress(address: TcpAddress): TcpAddress {
   const { host, port, path, localAddress, timeoutMs } = address;
   if ((port === undefined) === (path === undefined)) {
     throw new TypeError('options must have either port or path');
@@ -54,7 +54,7 @@ export function checkAddress(address: TcpAddress): void {
     throw new RangeError(`localAddress must be an IPv4 or IPv6 address, got ${show(localAddress)}`);
   }
   if (timeoutMs !== undefined) checkTimeoutMs('timeoutMs', timeoutMs);
-  resolveRetry(address.retry);
+  return { ...address, retry: resolveRetry(address.retry) };
 }
 
 /**

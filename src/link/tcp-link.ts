@@ -18,10 +18,11 @@ import { Lanes } from './lanes.ts';
 import type { CloseOptions, Link, LinkStats } from './link.ts';
 import { Outbox, type OutboxStats } from './outbox.ts';
 import { checkHeldRegion, checkPacketOf } from './sent-region.ts';
-import { checkAddress, openSocket, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
+import { openSocket, readAddress, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 import {
   checkHandler,
   type ResolvedTcpOptions,
+  readTcpOptions,
   resolveTcpOptions,
   type TcpHandler,
   type TcpLinkOptions,
@@ -127,19 +128,18 @@ export class TcpLink implements Link {
   /**
    * Opens a connection; with `retry`, again and again until there is one.
    *
-   * A link is one connection. When it closes, `error` says why and `stats().lostBytes` how much of
-   * what its writers had flushed never left; a program that goes on opens another one.
+   * A link is one connection. `error` says why it closed, `stats().lostBytes` what it did not send.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
    * ERR_BUSBAR_TIMEOUT (after more than one attempt with the last one's error as cause),
    * `signal.reason`; TypeError or RangeError naming the option that is wrong.
    */
   static async connect(pool: BufferPool, options: TcpAddress & TcpLinkOptions): Promise<TcpLink> {
-    const resolved = resolveTcpOptions(pool, options, TCP_ADDRESS_KEYS);
-    checkAddress(options);
+    const own = readTcpOptions(options, TCP_ADDRESS_KEYS);
+    const resolved = resolveTcpOptions(pool, own, TCP_ADDRESS_KEYS);
     const intake = makeIntake(pool, resolved);
     const target = resolved.ingest === 'direct' ? intake.target : undefined;
-    return openSocket(options, target, resolved.signal, (socket) => {
+    return openSocket(readAddress(own), target, resolved.signal, (socket) => {
       const ingest = target !== undefined && readsInto(socket) ? 'direct' : 'copy';
       return new TcpLink(pool, resolved, intake, socket, ingest);
     });

@@ -134,6 +134,17 @@ export interface ResolvedTcpOptions extends ResolvedSharedOptions {
 const FRAME_TIMEOUT_MS_DEFAULT = 60_000;
 const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
 
+/**
+ * A copy of options, each of them read once: what is checked is what is used. **Throws** TypeError:
+ * no object, or an option that there is not.
+ */
+export function readTcpOptions<T extends TcpLinkOptions>(
+  options: T,
+  extraKeys: readonly string[],
+): T {
+  return checkOptions('options', options, [...TCP_OPTION_KEYS, ...extraKeys]);
+}
+
 /** Checks the options and applies the defaults; `extraKeys` are known to the caller. */
 export function resolveTcpOptions(
   pool: BufferPool,
@@ -141,30 +152,25 @@ export function resolveTcpOptions(
   extraKeys: readonly string[] = [],
 ): ResolvedTcpOptions {
   checkPool(pool);
-  checkOptions('options', options, [...TCP_OPTION_KEYS, ...extraKeys]);
+  const own = readTcpOptions(options, extraKeys);
   const { bufferSize } = pool;
-  const directReadBytes = options.directReadBytes ?? directReadBytesDefault(bufferSize);
+  const directReadBytes = own.directReadBytes ?? directReadBytesDefault(bufferSize);
   const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
-  const keepAliveMs = options.keepAliveMs;
-  const codec = checkFunction('codec', options.codec);
+  const keepAliveMs = own.keepAliveMs;
+  const codec = checkFunction('codec', own.codec);
   return Object.freeze({
-    ...resolveSharedOptions(pool, options),
+    ...resolveSharedOptions(pool, own),
     codec: () => checkCodec(codec()),
-    handler: checkFunction('handler', options.handler),
-    maxFrameBytes: checkInteger(
-      'maxFrameBytes',
-      options.maxFrameBytes ?? bufferSize,
-      1,
-      bufferSize,
-    ),
-    ingest: checkOneOf('ingest', options.ingest ?? 'direct', ['direct', 'copy'] as const),
+    handler: checkFunction('handler', own.handler),
+    maxFrameBytes: checkInteger('maxFrameBytes', own.maxFrameBytes ?? bufferSize, 1, bufferSize),
+    ingest: checkOneOf('ingest', own.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
     frameTimeoutMs: checkTimeoutMs(
       'frameTimeoutMs',
-      options.frameTimeoutMs ?? FRAME_TIMEOUT_MS_DEFAULT,
+      own.frameTimeoutMs ?? FRAME_TIMEOUT_MS_DEFAULT,
     ),
-    allowHalfOpen: checkBoolean('allowHalfOpen', options.allowHalfOpen ?? false),
-    noDelay: checkBoolean('noDelay', options.noDelay ?? true),
+    allowHalfOpen: checkBoolean('allowHalfOpen', own.allowHalfOpen ?? false),
+    noDelay: checkBoolean('noDelay', own.noDelay ?? true),
     keepAliveMs:
       keepAliveMs === undefined
         ? undefined

@@ -10,7 +10,7 @@ import { BusbarError } from '../base/errors.ts';
 import { checkNetAllowed } from '../native/permission.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { TcpLink } from './tcp-link.ts';
-import { resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
+import { readTcpOptions, resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
 
 /** Where to listen, and what to make of connections. */
 export interface TcpServerOptions extends TcpLinkOptions {
@@ -138,29 +138,30 @@ export class TcpServer {
    * is taken; TypeError or RangeError naming the option that is wrong.
    */
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
-    resolveTcpOptions(pool, options, SERVER_KEYS);
-    const where = listenOptions(options);
+    const own = readTcpOptions(options, SERVER_KEYS);
+    resolveTcpOptions(pool, own, SERVER_KEYS);
+    const where = listenOptions(own);
     checkNetAllowed();
     // Paused: nothing is read before the link says where to.
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-    const server = TcpServer.over(pool, listener, options);
+    const server = TcpServer.over(pool, listener, own);
     await new Promise<void>((resolve, reject) => {
       listener.once('error', (cause) => {
         listener.close();
         reject(new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause }));
       });
       // Aborted before it listened, or in the turn in which it began to.
-      listener.once('close', () => reject(options.signal?.reason));
+      listener.once('close', () => reject(own.signal?.reason));
       listener.listen(where, () => resolve());
     });
-    if (options.signal?.aborted) {
+    if (own.signal?.aborted) {
       listener.close();
-      throw options.signal.reason;
+      throw own.signal.reason;
     }
     listener.removeAllListeners('error');
     listener.on('error', (error) => {
       server.#refused++;
-      options.onError?.(error);
+      own.onError?.(error);
     });
     return server;
   }

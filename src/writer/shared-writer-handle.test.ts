@@ -92,6 +92,8 @@ test('a ticket is good once, for the reservation it was made for', () => {
   for (const entry of [0, -1, 1.5, 1 << 20]) {
     expect(() => theirs.takeOver({ ...ticket, entry })).toThrow(RangeError);
   }
+  const odd = { ...ticket, entry: 5n } as never;
+  expect(() => theirs.takeOver(odd)).toThrow(/^ticket\.entry must be an integer/);
   pool.release(free);
   // There and back again: the first ticket names a reservation that its thread holds once more.
   expect(theirs.takeOver(ticket)).toBe(offset);

@@ -36,6 +36,8 @@ import type { WriteFlusher } from './write-flusher.ts';
 import { badReservation } from './writer-checks.ts';
 import type { WriterOptions } from './writer-options.ts';
 
+const { MIN_SAFE_INTEGER: MIN, MAX_SAFE_INTEGER: MAX } = Number;
+
 /** What another thread needs to join. Structured-cloneable. */
 export interface SharedWriterHandle {
   /** Always 'busbar/shared-writer'. */
@@ -132,6 +134,25 @@ export function makeTicket(
   return { offset, entry, epoch, threadSlot };
 }
 
+/** What a ticket says: each field is read once, so what is checked is what is used. */
+export function readTicket(
+  ticket: ReservationTicket,
+  threadCount: number,
+  words: Words,
+  layout: SharedWriterLayout,
+): ReservationTicket {
+  if (typeof ticket !== 'object' || ticket === null) {
+    throw new TypeError(`ticket must be a ReservationTicket, got ${show(ticket)}`);
+  }
+  const { offset, entry, epoch, threadSlot } = ticket;
+  return {
+    offset: checkInteger('ticket.offset', offset, MIN, MAX),
+    entry: checkInteger('ticket.entry', entry, layout.entries, words.length - 1),
+    epoch: checkInteger('ticket.epoch', epoch, MIN, MAX),
+    threadSlot: checkInteger('ticket.threadSlot', threadSlot, 0, threadCount - 1),
+  };
+}
+
 /**
  * Checks that a ticket may name an open reservation: whether it does, the entry's STATE says.
  * `headroom` and `limit` are relative to a buffer.
@@ -144,9 +165,7 @@ export function checkTicket(
   headroom: number,
   limit: number,
 ): void {
-  const { offset, entry, epoch, threadSlot } = ticket;
-  checkInteger('ticket.entry', entry, layout.entries, words.length - 1);
-  checkInteger('ticket.threadSlot', threadSlot, 0, flusher.pool.maxThreads - 1);
+  const { offset, entry, epoch } = ticket;
   const present = layout.epochOfOpen(entry, loadSeqCst(words, EPOCH));
   const buffer = words[layout.segment(present) + BUFFER];
   const first = layout.entry(present, 0);

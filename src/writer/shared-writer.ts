@@ -10,7 +10,7 @@ import {
   type Words,
 } from '../base/atomics.ts';
 import { copyIn } from '../base/bytes.ts';
-import { checkInteger, checkSource, show } from '../base/check.ts';
+import { checkInteger, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -29,6 +29,7 @@ import {
   makeTicket,
   openSharedWriterBlock,
   type ReservationTicket,
+  readTicket,
   type SharedWriterHandle,
 } from './shared-writer-handle.ts';
 import {
@@ -328,10 +329,9 @@ export class SharedWriter {
    * **Throws** ERR_BUSBAR_BAD_RESERVATION if the ticket was used before, or is not one; RangeError.
    */
   takeOver(ticket: ReservationTicket): number {
-    if (typeof ticket !== 'object' || ticket === null) {
-      throw new TypeError(`ticket must be a ReservationTicket, got ${show(ticket)}`);
-    }
-    const { offset, entry, epoch, threadSlot } = ticket;
+    const { words, layout } = this;
+    const own = readTicket(ticket, this.flusher.pool.maxThreads, words, layout);
+    const { offset, entry, epoch, threadSlot } = own;
     this.checkOpen();
     ensureStep();
     this.sweep();
@@ -339,7 +339,7 @@ export class SharedWriter {
     for (;;) {
       const state = loadAcquire(this.words, entry + STATE);
       const held = state & ENTRY_HELD_UP;
-      checkTicket(ticket, this.flusher, this.words, this.layout, this.options.headroom, this.limit);
+      checkTicket(own, this.flusher, words, layout, this.options.headroom, this.limit);
       if (state !== (ENTRY_OPEN | ENTRY_HANDED | held | threadSlot)) throw badReservation(offset);
       // In the map before it is ours, and no more than a stale key until it is.
       this.staleAt = offset;
