@@ -5,6 +5,7 @@ import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
+import { TRANSIT_MARK } from '../pool/transit-layout.ts';
 import {
   CHANNEL_KINDS,
   CHANNEL_LOADS,
@@ -203,7 +204,7 @@ export class ChannelCore {
    */
   readonly takeOut = (at: number): boolean => {
     if (this.carries !== 'packets') return true;
-    if (this.words[at + 3] === 0) return false;
+    if (this.words[at + TRANSIT_MARK] === 0) return false;
     this.pool.release(this.pool.receiveFrom(this.words, at));
     return true;
   };

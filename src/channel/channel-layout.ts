@@ -78,11 +78,9 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { SEND_PACKET_WORDS } from '../packet/index.ts';
+import { LINE_WORDS } from '../base/lines.ts';
 import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
-
-/** Words that different threads write at the same time stand this far apart. */
-const LINE_WORDS = 32;
+import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const CHANNEL_MAGIC = 0x6368616e;
 export const CHANNEL_VERSION = 2;
@@ -177,7 +175,7 @@ export class ChannelLayout {
   readonly wordCount: number;
 
   constructor(kind: ChannelKind, carries: ChannelLoad, capacity: number, maxThreads: number) {
-    const payloadWords = carries === 'packets' ? SEND_PACKET_WORDS : 1;
+    const payloadWords = carries === 'packets' ? TRANSIT_WORDS : 1;
     this.senderSeats = kind === 'spsc' ? 1 : maxThreads;
     this.receiverSeats = kind === 'mpmc' ? maxThreads : 1;
     // A power of two, so that no slot lies across two lines.

@@ -5,6 +5,7 @@ import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, NO_BUFFER } from '../pool/index.ts';
+import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-layout.ts';
 import { checkMax, Receiver } from './receiver.ts';
 
 /**
@@ -89,15 +90,15 @@ export class PacketReceiver extends Receiver<Packet> {
       const at = this.take(max);
       if (at < 0) return NO_BUFFER;
       // Taken out by a receiver that died before it could say so.
-      if (words[at + 3] === 0) continue;
+      if (words[at + (3 satisfies TransitMark)] === 0) continue;
       try {
         const id = this.pool.receiveFrom(words, at);
-        this.offset = words[at + 1];
-        this.length = words[at + 2];
+        this.offset = words[at + (1 satisfies TransitOffset)];
+        this.length = words[at + (2 satisfies TransitLength)];
         return id;
       } catch (error) {
         if (this.isAttached) {
-          words[at + 3] = 0;
+          words[at + (3 satisfies TransitMark)] = 0;
           this.freeTaken();
         } else {
           this.forgetRun();

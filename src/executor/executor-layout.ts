@@ -54,6 +54,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { LINE_WORDS } from '../base/lines.ts';
 
 let word = 0;
 export const STATE: number = word++;
@@ -71,7 +72,6 @@ export const COUNTERS: number = word;
 export const COUNTER_COUNT = 16;
 word += COUNTER_COUNT;
 
-const LINE_WORDS = 32;
 assert(word <= LINE_WORDS, 'the words of an executor must fit in one line');
 /** Words from one record to the next: no two threads' words come closer than 128 bytes. */
 export const RECORD_WORDS: number = 2 * LINE_WORDS;

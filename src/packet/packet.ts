@@ -19,6 +19,7 @@ import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Trace } from '../pool/leak-tracker.ts';
+import type { TransitLength, TransitOffset } from '../pool/transit-layout.ts';
 import {
   readSendPacket,
   SEND_PACKET_WORDS,
@@ -155,7 +156,12 @@ export class Packet {
     if (!(pool?.bufferCount > 0)) checkPool(pool);
     if (!(words?.length > 0)) checkWords('words', words);
     const bufferId = pool.receiveFrom(words, index);
-    return new Packet(pool, bufferId, words[index + 1], words[index + 2]);
+    return new Packet(
+      pool,
+      bufferId,
+      words[index + (1 satisfies TransitOffset)],
+      words[index + (2 satisfies TransitLength)],
+    );
   }
 
   /** The buffer, for the functions that work on plain numbers. The packet keeps its reference. */

@@ -4,6 +4,12 @@
 import { checkInteger, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { lengthOf } from '../base/views.ts';
+import {
+  TRANSIT_WORDS,
+  type TransitLength,
+  type TransitMark,
+  type TransitOffset,
+} from '../pool/transit-layout.ts';
 
 /**
  * A packet in transit: the reference is in these numbers and belongs to whoever holds them.
@@ -25,7 +31,7 @@ export interface SendPacket {
 }
 
 /** Words that a {@link SendPacket} fills: buffer, offset, length, contribution. */
-export const SEND_PACKET_WORDS = 4;
+export const SEND_PACKET_WORDS: 4 = TRANSIT_WORDS;
 
 /**
  * Reads a SendPacket out of the words that `pool.sendInto` wrote. Only reads: the words still look
@@ -35,9 +41,9 @@ export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number
   checkPlace(words, index);
   return {
     buffer: words[index],
-    offset: words[index + 1],
-    length: words[index + 2],
-    contribution: words[index + 3],
+    offset: words[index + (1 satisfies TransitOffset)],
+    length: words[index + (2 satisfies TransitLength)],
+    contribution: words[index + (3 satisfies TransitMark)],
   };
 }
 
@@ -62,9 +68,9 @@ export function writeSendPacket(
   const length = wordOf('length', packet.length);
   const contribution = wordOf('contribution', packet.contribution);
   words[index] = buffer;
-  words[index + 1] = offset;
-  words[index + 2] = length;
-  words[index + 3] = contribution;
+  words[index + (1 satisfies TransitOffset)] = offset;
+  words[index + (2 satisfies TransitLength)] = length;
+  words[index + (3 satisfies TransitMark)] = contribution;
 }
 
 /** What a word can hold as it is: '7', 1.5 and undefined would become another packet's numbers. */

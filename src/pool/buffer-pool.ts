@@ -41,6 +41,7 @@ import {
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
 import type { Announce } from './pool-thread.ts';
 import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
+import { TRANSIT_MARK } from './transit-layout.ts';
 
 /**
  * A fixed number of fixed-size buffers in one block of shared memory, with a cache of free ones for
@@ -317,7 +318,7 @@ export class BufferPool extends BufferReferences {
       return this.receiveFrom(this.words, index);
     } catch (error) {
       if ((error as BusbarError).code !== 'ERR_BUSBAR_BAD_SEND_PACKET') throw error;
-      this.words[index + 3] = 0;
+      this.words[index + TRANSIT_MARK] = 0;
       return NO_BUFFER;
     }
   }

@@ -34,6 +34,8 @@ import {
 } from './pool-layout.ts';
 import type { BufferPoolHandle } from './pool-options.ts';
 import { type Announce, PoolThread } from './pool-thread.ts';
+import { throwPlace, throwRegion } from './refusals.ts';
+import type { TransitLength, TransitMark, TransitOffset, TransitWords } from './transit-layout.ts';
 import { WaitQueue } from './waiting.ts';
 
 /**
@@ -233,8 +235,8 @@ export abstract class BufferReferences {
   }
 
   /**
-   * Moves one of this thread's references into four words that another thread will read: buffer,
-   * offset, length, contribution (the pool's tag and the shares that travel along).
+   * Moves one of this thread's references into four words that another thread will read
+   * (transit-layout.ts).
    *
    * The words are written without ordering: the carrier (channel slot, message, mailbox) publishes
    * them. From here on the reference belongs to whoever owns the words. `[offset, offset + length)`
@@ -251,13 +253,14 @@ export abstract class BufferReferences {
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
     if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
+    const end = index + (4 satisfies TransitWords);
     if (
       !(target instanceof Int32Array) ||
       (index | 0) !== index ||
       index < 0 ||
-      !(index + 4 <= target.length)
+      !(end <= target.length)
     ) {
-      this.throwPlace(target, index);
+      throwPlace(target, index);
     }
     const account = this.shares + id;
     let shares = words[account];
@@ -266,19 +269,19 @@ export abstract class BufferReferences {
     const given = refs === 1 ? shares : 1;
     const mark = this.tag | given;
     target[index] = id;
-    target[index + 1] = offset;
-    target[index + 2] = length;
+    target[index + (1 satisfies TransitOffset)] = offset;
+    target[index + (2 satisfies TransitLength)] = length;
     // No call from here on: the reference is here or in the target. One that lies of its length,
     // or whose memory is gone, does not hold the mark.
-    target[index + 3] = mark;
-    if (target[index + 3] !== mark) this.throwPlace(target, index);
+    target[index + (3 satisfies TransitMark)] = mark;
+    if (target[index + (3 satisfies TransitMark)] !== mark) throwPlace(target, index);
     words[at] = refs - 1;
     words[account] = shares - given;
   }
 
   /**
-   * Moves the reference out of four words that {@link sendInto} wrote; `[index + 1]` and `[index +
-   * 2]` stay readable as offset and length. The caller has seen the carrier's publication.
+   * Moves the reference out of four words that {@link sendInto} wrote; offset and length stay
+   * readable in them. The caller has seen the carrier's publication.
    *
    * **Ownership** this thread holds the reference on success; the words hold none any more, so they
    * cannot be received twice.
@@ -289,7 +292,7 @@ export abstract class BufferReferences {
   receiveFrom(source: Words, index: number): BufferId {
     const words = this.words;
     const id = source[index] as BufferId;
-    const mark = source[index + 3];
+    const mark = source[index + (3 satisfies TransitMark)];
     const given = mark & 0xffff;
     if (
       (id | 0) !== id ||
@@ -298,7 +301,11 @@ export abstract class BufferReferences {
       mark - given !== this.tag ||
       words[this.refs + id] === REFERENCES_MAX ||
       words[this.owners + (id << 5)] !== -1 ||
-      !this.isRegion(id, source[index + 1], source[index + 2])
+      !this.isRegion(
+        id,
+        source[index + (1 satisfies TransitOffset)],
+        source[index + (2 satisfies TransitLength)],
+      )
     ) {
       this.throwBadWords(id);
     }
@@ -306,7 +313,7 @@ export abstract class BufferReferences {
     // From here to the end there is no call: the reference is either still in the source words or
     // here.
     const shares = words[account] + given;
-    source[index + 3] = 0;
+    source[index + (3 satisfies TransitMark)] = 0;
     words[account] = shares;
     words[this.refs + id]++;
     // Done. Without this, shares would pile up where references of one buffer come and go for ever.
@@ -481,17 +488,7 @@ export abstract class BufferReferences {
 
   private throwRegion(id: BufferId, offset: unknown, length: unknown): never {
     const begin = this.offsetOf(id);
-    throw new RangeError(
-      `offset and length must lie in buffer ${id}, [${begin}, ${begin + this.bufferSize}), ` +
-        `got offset ${show(offset)}, length ${show(length)}`,
-    );
-  }
-
-  private throwPlace(target: unknown, index: unknown): never {
-    if (!(target instanceof Int32Array)) {
-      throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
-    }
-    throw new RangeError(`index must be an integer that leaves 4 words, got ${show(index)}`);
+    throwRegion(id, begin, begin + this.bufferSize, offset, length);
   }
 
   private throwBadWords(id: number): never {

@@ -46,6 +46,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { TRANSIT_WORDS } from './transit-layout.ts';
 
 let word = 0;
 export const OWNER: number = word++;
@@ -56,7 +57,7 @@ export const LANES_BEGIN: number = word++;
 export const LANE_COUNT: number = word++;
 /** Words from one lane to the next. */
 export const LANE_WORDS: number = word++;
-/** Where in a lane its slots begin, and how many of SLOT_WORDS they are: {offset: 16, log2: 16}. */
+/** Where in a lane its slots begin, and how many there are: { offset: 16, log2: 16 }. */
 export const SLOTS: number = word++;
 /** First of the PARTY words. */
 export const PARTY = 8;
@@ -66,8 +67,6 @@ export const ENTRY_WORDS = 64;
 /** Threads besides the owner that a carrier may have. */
 export const PARTY_COUNT_MAX: number = ENTRY_WORDS - PARTY;
 
-/** Words of a slot: those of a packet in transit. */
-export const SLOT_WORDS = 4;
 export const ENTRY_COUNT = 64;
 export const PAGE_WORDS = 1024;
 
@@ -84,7 +83,7 @@ export function sweptBy(badge: number): number {
 /** Room for the mesh of so many parties: a full one of threads, the largest that is common. */
 const PARTIES_MAX = 17;
 /** A lane of 1024 packets, the default, and its words beside the slots. */
-const LANE_WORDS_USUAL: number = 1024 * SLOT_WORDS + 256;
+const LANE_WORDS_USUAL: number = 1024 * TRANSIT_WORDS + 256;
 
 /** Pages of a pool of so many threads. The system provides those that are used. */
 export function pageCount(maxThreads: number): number {

@@ -26,11 +26,11 @@ import {
   PARTY_COUNT,
   PARTY_COUNT_MAX,
   READY,
-  SLOT_WORDS,
   SLOTS,
   sweptBy,
 } from './carrier-layout.ts';
 import { badgeOf, GONE, isVacant, type PoolLayout, STATE, slotOf } from './pool-layout.ts';
+import { TRANSIT_MARK, TRANSIT_WORDS } from './transit-layout.ts';
 
 /** What a carrier consists of. */
 export interface CarrierShape {
@@ -223,9 +223,8 @@ function takeOutAll(words: Words, at: number, takeOut: (index: number) => void):
   for (let lane = 0; lane < words[at + LANE_COUNT]; lane++) {
     const slots = words[at + LANES_BEGIN] + lane * words[at + LANE_WORDS] + slotsBegin;
     for (let slot = 0; slot < slotCount; slot++) {
-      const index = slots + slot * SLOT_WORDS;
-      // The fourth word is not 0 as long as a reference is in the slot.
-      if (words[index + 3] !== 0) takeOut(index);
+      const index = slots + slot * TRANSIT_WORDS;
+      if (words[index + TRANSIT_MARK] !== 0) takeOut(index);
     }
   }
 }

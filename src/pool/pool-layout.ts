@@ -96,6 +96,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { LINE_WORDS, wholeLines } from '../base/lines.ts';
 import { carrierWords, ENTRY_COUNT, ENTRY_WORDS, pageCount } from './carrier-layout.ts';
 
 /** Names one buffer: 0 … bufferCount − 1. */
@@ -106,14 +107,6 @@ export type ThreadSlot = number & { readonly __busbar: 'ThreadSlot' };
 
 /** "No buffer": the answer of `tryAcquire` for "not now", and the end of a chain. */
 export const NO_BUFFER: BufferId = -1 as BufferId;
-
-/** Words that different threads write at the same time stand this far apart. */
-const LINE_WORDS = 32;
-const LINE_BYTES = LINE_WORDS * Int32Array.BYTES_PER_ELEMENT;
-assert(
-  LINE_BYTES === 128,
-  'a line is a pair of 64-byte cache lines: adjacent ones are prefetched together',
-);
 
 /** Buffers begin on this boundary of the data block. */
 export const BUFFER_ALIGN_BYTES = 64;
@@ -358,8 +351,4 @@ export class PoolLayout {
   shares(slot: number): number {
     return this.accounts + slot * this.accountWords + this.bufferCount;
   }
-}
-
-function wholeLines(words: number): number {
-  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
 }

@@ -26,6 +26,7 @@ import {
   TICKET,
 } from '../pool/pool-layout.ts';
 import type { BufferPoolHandle } from '../pool/pool-options.ts';
+import { TRANSIT_MARK } from '../pool/transit-layout.ts';
 import * as flusher from '../writer/flusher-layout.ts';
 import type { WriteFlusherHandle } from '../writer/flusher-options.ts';
 import type { SharedWriterHandle } from '../writer/shared-writer-handle.ts';
@@ -150,7 +151,7 @@ export function isFlusherHint(layout: flusher.FlusherLayout, word: number): bool
 export function isReferenceWord(layout: flusher.FlusherLayout, word: number): boolean {
   for (let lane = 0; lane < layout.writerCount; lane++) {
     for (let slot = 0; slot < layout.regionCount; slot++) {
-      if (word === layout.slot(lane, slot) + flusher.REGION_WORDS - 1) return true;
+      if (word === layout.slot(lane, slot) + TRANSIT_MARK) return true;
     }
   }
   return false;

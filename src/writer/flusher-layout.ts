@@ -32,8 +32,8 @@
  *   OWNER =  2³¹−1  a writer of many threads may (OWNER_SHARED)
  *   OWNER = −1      the writer has closed it; free once the receiver has taken everything
  *
- * A ring slot is the four words of a packet in transit (`pool.sendInto`). Its fourth word says who
- * holds the region's reference: not 0, the slot does; 0, nobody any more. So a thread may die
+ * A ring slot is the four words of a packet in transit (transit-layout.ts). Its MARK says who holds
+ * the region's reference: not 0, the slot does; 0, nobody any more. So a thread may die
  * anywhere: slots between HEAD and TAIL are the receiver's to deliver, a slot with a reference
  * outside of them was written by a dead writer and never published, and recover() releases it.
  *
@@ -58,10 +58,9 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { SEND_PACKET_WORDS } from '../packet/index.ts';
+import { LINE_WORDS, wholeLines } from '../base/lines.ts';
 import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
-
-const LINE_WORDS = 32;
+import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const FLUSHER_MAGIC = 0x666c7573;
 export const FLUSHER_VERSION = 2;
@@ -105,9 +104,6 @@ export const OWNER_SHARED = 0x7fff_ffff;
 /** WANTS_SPACE when more than one thread of a shared writer does. */
 export const WANTED_BY_MANY = -1;
 
-/** Words of one region in a ring: a packet in transit. */
-export const REGION_WORDS: number = SEND_PACKET_WORDS;
-
 export const WRITERS_MAX = 65_536;
 export const REGIONS_MAX = 65_536;
 /** At most this many words in one flusher. */
@@ -127,7 +123,7 @@ export class FlusherLayout {
     this.writerCount = writerCount;
     this.regionCount = regionCount;
     this.readyWords = Math.ceil(writerCount / 32);
-    this.laneWords = wholeLines(RING + regionCount * REGION_WORDS);
+    this.laneWords = wholeLines(RING + regionCount * TRANSIT_WORDS);
     this.lanes = READY + wholeLines(this.readyWords);
     this.wordCount = this.lanes + writerCount * this.laneWords;
   }
@@ -149,10 +145,6 @@ export class FlusherLayout {
   /** The ring slot of the region that runs under number `position`. */
   slot(lane: number, position: number): number {
     const index = position & (this.regionCount - 1);
-    return this.lanes + lane * this.laneWords + RING + index * REGION_WORDS;
+    return this.lanes + lane * this.laneWords + RING + index * TRANSIT_WORDS;
   }
-}
-
-function wholeLines(words: number): number {
-  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
 }

@@ -17,6 +17,7 @@ import {
 } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
+import { TRANSIT_LENGTH, TRANSIT_MARK, TRANSIT_WORDS } from '../pool/transit-layout.ts';
 import {
   type FlusherLayout,
   HEAD,
@@ -25,7 +26,6 @@ import {
   OWNER_CLOSED,
   OWNER_NONE,
   OWNER_SHARED,
-  REGION_WORDS,
   STATE,
   STATE_OPEN,
   TAIL,
@@ -312,7 +312,7 @@ export function takeRegions(
   lane: number,
 ): number {
   const record = layout.lane(lane);
-  const region: Words = new Int32Array(REGION_WORDS);
+  const region: Words = new Int32Array(TRANSIT_WORDS);
   let bytes = 0;
   // SYNC(lane-tail): sees the regions published before.
   const tail = loadAcquire(words, record + TAIL);
@@ -320,10 +320,10 @@ export function takeRegions(
   checkTail(head, tail, layout.regionCount);
   for (let i = head; i !== tail; i = (i + 1) | 0) {
     const slot = layout.slot(lane, i);
-    region.set(words.subarray(slot, slot + REGION_WORDS));
-    region[3] = exchange(words, slot + 3, 0);
-    if (region[3] === 0) continue;
-    bytes += region[2];
+    region.set(words.subarray(slot, slot + TRANSIT_WORDS));
+    region[TRANSIT_MARK] = exchange(words, slot + TRANSIT_MARK, 0);
+    if (region[TRANSIT_MARK] === 0) continue;
+    bytes += region[TRANSIT_LENGTH];
     pool.release(pool.receiveFrom(region, 0));
   }
   return bytes;
@@ -341,6 +341,6 @@ export function releaseUnpublished(
   const end = (loadAcquire(words, record + HEAD) + layout.regionCount) | 0;
   for (let i = tail; i !== end; i = (i + 1) | 0) {
     const slot = layout.slot(lane, i);
-    if (words[slot + 3] !== 0) pool.release(pool.receiveFrom(words, slot));
+    if (words[slot + TRANSIT_MARK] !== 0) pool.release(pool.receiveFrom(words, slot));
   }
 }

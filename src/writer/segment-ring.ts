@@ -13,6 +13,12 @@ import {
 } from '../base/atomics.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import {
+  TRANSIT_ID,
+  TRANSIT_LENGTH,
+  TRANSIT_MARK,
+  TRANSIT_OFFSET,
+} from '../pool/transit-layout.ts';
+import {
   BUFFER,
   DELIVERED,
   EPOCH,
@@ -115,17 +121,20 @@ export class SegmentRing {
     const pool = this.#pool;
     const pending = this.#pending;
     if (loadAcquire(words, segment + BUFFER) !== 0) return true;
-    if (words[pending + 3] === 0) {
+    if (words[pending + TRANSIT_MARK] === 0) {
       const id = this.#waiting.tryAcquire();
       if (id === NO_BUFFER) return false;
       pool.sendInto(id, pool.offsetOf(id), 0, words, pending);
       this.#waiting.atHand = NO_BUFFER;
-      assert(words[pending + 3] === this.#oneShare, 'a new buffer must travel with one share');
+      assert(
+        words[pending + TRANSIT_MARK] === this.#oneShare,
+        'a new buffer must travel with one share',
+      );
     }
-    const named = words[pending] + 1;
+    const named = words[pending + TRANSIT_ID] + 1;
     // SYNC(buffer): shows the buffer to whoever opens the segment. Straight on, the reference is no
     // longer in the pending record.
-    compareExchangeThenStore(words, segment + BUFFER, 0, named, pending + 3, 0);
+    compareExchangeThenStore(words, segment + BUFFER, 0, named, pending + TRANSIT_MARK, 0);
     // If another thread was faster.
     this.#dropPending();
     return true;
@@ -172,10 +181,10 @@ export class SegmentRing {
     // SYNC(buffer): whoever finds none may put one there. Straight on, without a call: the share
     // is either the segment's or the pending record's.
     storeRelease(words, segment + BUFFER, 0);
-    words[pending] = id;
-    words[pending + 1] = offset;
-    words[pending + 2] = 0;
-    words[pending + 3] = this.#oneShare;
+    words[pending + TRANSIT_ID] = id;
+    words[pending + TRANSIT_OFFSET] = offset;
+    words[pending + TRANSIT_LENGTH] = 0;
+    words[pending + TRANSIT_MARK] = this.#oneShare;
   }
 
   /** Releases what is in the pending record, if anything. */
@@ -187,7 +196,7 @@ export class SegmentRing {
   dropOf(slot: number): void {
     const waiting = this.#waiting;
     const pending = this.#layout.pending(slot);
-    if (this.#words[pending + 3] === 0) return;
+    if (this.#words[pending + TRANSIT_MARK] === 0) return;
     waiting.dropAtHand();
     waiting.atHand = this.#pool.receiveFrom(this.#words, pending);
     waiting.dropAtHand();

@@ -15,6 +15,7 @@ import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
+import { TRANSIT_MARK } from '../pool/transit-layout.ts';
 import type { Lane } from './lane.ts';
 import type { SegmentRing } from './segment-ring.ts';
 import type { SharedDelivery } from './shared-delivery.ts';
@@ -236,7 +237,7 @@ export class SharedMembers {
       const present = loadAcquire(words, at);
       const isLeft =
         present === NOBODY
-          ? of === slot && isVacant && words[this.#layout.pending(of) + 3] !== 0
+          ? of === slot && isVacant && words[this.#layout.pending(of) + TRANSIT_MARK] !== 0
           : isGone(Math.abs(present));
       if (!isLeft) continue;
       // First the note: if the lock throws, it is not locked, and to put it back changes nothing.

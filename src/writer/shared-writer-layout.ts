@@ -113,10 +113,9 @@
 
 import { assert } from '../base/assert.ts';
 import type { Words } from '../base/atomics.ts';
-import { SEND_PACKET_WORDS } from '../packet/index.ts';
+import { LINE_WORDS } from '../base/lines.ts';
 import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
-
-const LINE_WORDS = 32;
+import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const SHARED_WRITER_MAGIC = 0x73687772;
 export const SHARED_WRITER_VERSION = 3;
@@ -157,8 +156,8 @@ export const CLAIM_AGAIN: number = 1 << 31;
 
 // Thread record.
 const PENDING = 0;
-const JOINED: number = SEND_PACKET_WORDS;
-const BADGE: number = SEND_PACKET_WORDS + 1;
+const JOINED: number = TRANSIT_WORDS;
+const BADGE: number = TRANSIT_WORDS + 1;
 
 // Segment record.
 export const FILL = 0;

@@ -18,6 +18,7 @@ import { ensureStep } from '../base/stack.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
+import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-layout.ts';
 import {
   ASLEEP,
   FLUSHER_VERSION,
@@ -406,12 +407,12 @@ export class WriteFlusher {
       while (head !== tail && count < countMax) {
         const slot = layout.slot(lane, head);
         // A receiver that died here had taken the reference already; reclaim() has it.
-        if (words[slot + 3] === 0) {
+        if (words[slot + (3 satisfies TransitMark)] === 0) {
           head = (head + 1) | 0;
           continue;
         }
-        const offset = words[slot + 1];
-        const length = words[slot + 2];
+        const offset = words[slot + (1 satisfies TransitOffset)];
+        const length = words[slot + (2 satisfies TransitLength)];
         const id = pool.receiveFrom(words, slot);
         // Not before: if the pool refuses, the region stays.
         head = (head + 1) | 0;

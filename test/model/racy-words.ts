@@ -7,6 +7,7 @@
 
 import { ChannelLayout, HEAD, TAIL } from '../../src/channel/channel-layout.ts';
 import * as pool from '../../src/pool/pool-layout.ts';
+import { TRANSIT_MARK } from '../../src/pool/transit-layout.ts';
 import {
   isChannelHint,
   isFlusherHint,
@@ -133,7 +134,6 @@ function ofFlusher(): RacyStructure {
   const layout = new flusher.FlusherLayout(2, 2);
   const lanes = upTo(layout.writerCount);
   const regions = upTo(layout.regionCount);
-  const last = flusher.REGION_WORDS - 1;
   return {
     name: 'flusher',
     wordCount: layout.wordCount,
@@ -153,7 +153,7 @@ function ofFlusher(): RacyStructure {
       },
       {
         word: "a region's last word",
-        at: lanes.flatMap((lane) => regions.map((slot) => layout.slot(lane, slot) + last)),
+        at: lanes.flatMap((lane) => regions.map((slot) => layout.slot(lane, slot) + TRANSIT_MARK)),
         argument:
           'Written before TAIL publishes the region. When a flusher is closed several threads ' +
           'may ' +
