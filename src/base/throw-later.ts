@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: how the error of one does not stop the others. */
+/** Throws an error where no caller can catch it. */
 
 /**
- * Throws from a microtask: whoever is at fault, the others on the way are not stopped half-way
- * through.
+ * Throws from a microtask, so that the caller goes on. The error ends the thread, unless the
+ * program handles 'uncaughtException'.
  */
 export function throwLater(error: unknown): void {
   queueMicrotask(() => {

@@ -4,7 +4,7 @@
 import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
-import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
+import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool } from '../pool/index.ts';
 
 /**
@@ -30,7 +30,7 @@ interface Caller extends Linked<Caller> {
   readonly attempt: () => boolean;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
-  patience: Patience | undefined;
+  guard: WaitGuard | undefined;
 }
 
 /** The callers that wait at one end, first come, first served. */
@@ -61,12 +61,12 @@ export class WaitLine {
         attempt,
         resolve,
         reject,
-        patience: undefined,
+        guard: undefined,
         list: undefined,
         previous: undefined,
         next: undefined,
       };
-      caller.patience = new Patience(limits, what, (reason) => this.#abandon(caller, reason));
+      caller.guard = new WaitGuard(limits, what, (reason) => this.#abandon(caller, reason));
       this.#enqueue(caller);
     });
   }
@@ -151,7 +151,7 @@ export class WaitLine {
   /** Takes the caller out of the line. Returns false if it was not in it any more. */
   #settle(caller: Caller): boolean {
     if (!this.#callers.remove(caller)) return false;
-    caller.patience?.end();
+    caller.guard?.end();
     if (!this.isEmpty) return true;
     stopTimer(this.#ticking);
     this.#ticking = undefined;

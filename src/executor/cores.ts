@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: how many threads, and on which cpus. */
+/** How many threads a group starts, and the cpus to which they are pinned. */
 
 import { checkInteger, copyArray, show } from '../base/check.ts';
 import { type CpuInfo, type Topology, topology } from '../native/index.ts';
 
-/** 'cores': one cpu each, physical cores first; or these cpus, in turn; or 'none'. */
+/** 'cores': one cpu each, physical cores first; an array: these cpus in turn; or 'none'. */
 export type Pin = 'cores' | 'none' | readonly number[];
 
-/** More threads than anybody wants, and few enough for a mesh: (count + 1)² lanes. */
+/** A mesh has (count + 1)² lanes, which bounds the number of threads. */
 const COUNT_MAX = 256;
 
 /** How many executors were asked for. */
@@ -19,7 +19,7 @@ export function resolveCount(count: unknown): number {
   return checkInteger('count', count, 1, COUNT_MAX);
 }
 
-/** The cpu of each of `count` executors; they go round if there are fewer cpus. */
+/** The cpu of each of `count` executors; cpus are used again if there are fewer. */
 export function resolvePin(
   pin: unknown,
   count: number,
@@ -35,8 +35,8 @@ export function resolvePin(
 }
 
 /**
- * Cpus in the order in which executors take them: one of each physical core first, then the second
- * of each, and so on: two threads share a core only when every core has one.
+ * Cpus in the order in which executors take them: first one of each physical core, then the second
+ * of each, and so on. Two threads share a core only when every core has one.
  */
 export function coreOrder(allowed: readonly CpuInfo[]): number[] {
   const taken = new Map<number, number>();

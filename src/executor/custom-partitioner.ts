@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: keys that go where the user's function says. */
+/** A partitioner that calls a function of the user's. */
 
 import { checkFunction } from '../base/check.ts';
 import { checkCount, checkIndex, type Key, type Partitioner } from './partitioner.ts';
 
 /**
- * Asks `choose` for each key.
+ * Calls `choose` for each key.
  *
- * **Throws** from `partition`: what `choose` throws; a RangeError naming key and answer when the
- * answer is not an integer in `[0, count)`.
+ * **Throws** from `partition`: what `choose` throws; a RangeError naming key and index unless the
+ * index is an integer in `[0, count)`.
  */
 export function customPartitioner(choose: (key: Key, count: number) => number): Partitioner {
   return new CustomPartitioner(checkFunction('choose', choose));

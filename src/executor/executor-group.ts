@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: a thread for each core, and the handle on all of them. */
+/** The public handle of a group of executors, one thread for each core. */
 
 import { checkInteger, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
@@ -7,7 +7,7 @@ import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { Crew, type StopReport } from './crew.ts';
+import type { ExecutorSlot } from './executor-slot.ts';
 import type { Reading } from './gauges.ts';
 import {
   type ExecutorGroupOptions,
@@ -15,19 +15,19 @@ import {
   resolveStopOptions,
   type StopOptions,
 } from './group-options.ts';
+import { GroupState, type StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 import { checkIndex, type Key, type Partitioner } from './partitioner.ts';
-import type { Seat } from './seat.ts';
 
-/** Which executors got a packet that was sent to all of them. */
+/** Which executors received a broadcast packet. */
 export interface BroadcastReport {
   readonly sent: readonly number[];
-  /** Their lane from the host was full. */
+  /** Executors whose lane from the host was full. */
   readonly full: readonly number[];
   readonly closed: readonly number[];
 }
 
-/** One executor, seen from outside. */
+/** The statistics of one executor. */
 export interface ExecutorStats extends Reading {
   readonly index: number;
   /** Packets that wait for it. */
@@ -36,26 +36,25 @@ export interface ExecutorStats extends Reading {
   readonly cpu: number | undefined;
   /** Why it is not pinned; '' if it is. */
   readonly unpinned: string;
-  /** How often it was started again. */
+  /** How often it was restarted. */
   readonly restarts: number;
   readonly lastCrash: BusbarError | undefined;
 }
 
 /**
- * Threads that share nothing but the pool, each with an event loop of its own, pinned to a core,
- * and with a lane to every other.
+ * Threads that share nothing but the pool. Each has an event loop, a core to which it is pinned,
+ * and a lane to every other thread.
  *
- * Each runs the user's module, which handles what comes to its mailbox, sends to its peers and to
- * the host, and owns sockets and timers if it likes. The host is the thread that has started the
- * group, and sends by key: packets of one key go to one executor and stay in order.
+ * Each runs the user's module, which handles the packets in its mailbox, sends to its peers and to
+ * the host, and may own sockets and timers. The host is the thread that has started the group. It
+ * sends by key: packets of one key go to one executor and stay in order.
  *
- * The group keeps the process alive until it is stopped, unless `unref` was called. One whose
- * handle is dropped (and that no handler on its mailbox mentions) stops by itself when the
- * collector finds out. When an executor crashes and no restart policy mends it, the others are
- * stopped and {@link closed} rejects; if nobody looks at `closed`, that is an unhandled rejection,
- * so no crash goes unseen.
+ * The group keeps the process alive until it is stopped, unless `unref` was called. A group whose
+ * handle is garbage-collected stops by itself. When an executor crashes and the restart policy
+ * does not restart it, the group stops and {@link closed} rejects; a rejection that is not handled
+ * is reported by Node, so no crash is silent.
  *
- * **Threads** the one that has started the group.
+ * **Threads** the one that started the group.
  *
  * @example
  * ```ts
@@ -84,41 +83,40 @@ export class ExecutorGroup {
   readonly mailbox: Mailbox;
   /** Resolves when the group has been stopped; rejects with ERR_BUSBAR_EXECUTOR_CRASHED. */
   readonly closed: Promise<void>;
-  private readonly crew: Crew;
+  private readonly state: GroupState;
   private readonly pool: BufferPool;
-  private readonly senders: Crew['senders'];
+  private readonly senders: GroupState['senders'];
   private readonly partitioner: Partitioner;
 
-  private constructor(crew: Crew, partitioner: Partitioner) {
-    this.count = crew.seats.length;
-    this.mailbox = crew.mailbox;
-    this.closed = crew.closed;
-    this.crew = crew;
-    this.pool = crew.pool;
-    this.senders = crew.senders;
+  private constructor(state: GroupState, partitioner: Partitioner) {
+    this.count = state.slots.length;
+    this.mailbox = state.mailbox;
+    this.closed = state.closed;
+    this.state = state;
+    this.pool = state.pool;
+    this.senders = state.senders;
     this.partitioner = partitioner;
-    dropped.register(this, crew);
+    dropped.register(this, state);
   }
 
   /**
-   * Starts all threads and resolves when the module has returned in each. If one fails, none is
-   * left.
+   * Starts all threads and resolves when the module has returned in each. If one fails, all end.
    *
    * **Throws** TypeError or RangeError naming the option that is wrong; (rejects)
    * ERR_BUSBAR_EXECUTOR_START whose cause is what the module threw.
    */
   static async start(options: ExecutorGroupOptions): Promise<ExecutorGroup> {
     const resolved = resolveGroupOptions(options);
-    return new ExecutorGroup(await Crew.start(resolved), resolved.partitioner);
+    return new ExecutorGroup(await GroupState.start(resolved), resolved.partitioner);
   }
 
   /**
-   * Sends a packet to the executor that the key belongs to. False: its lane is full.
+   * Sends a packet to the executor of the key. Returns false if its lane is full.
    *
    * **Ownership** the packet ends on success; else it is still the caller's.
    * **Cost** the partitioner's, and one read-modify-write.
-   * **Throws** ERR_BUSBAR_CHANNEL_CLOSED once the group stops, RangeError if the partitioner's
-   * answer is no executor.
+   * **Throws** ERR_BUSBAR_CHANNEL_CLOSED once the group stops, RangeError if the partitioner
+   * returns anything but the index of an executor.
    */
   send(key: Key, packet: Packet): boolean {
     return this.senders[this.indexOf(key)].trySend(packet);
@@ -130,7 +128,7 @@ export class ExecutorGroup {
   }
 
   /**
-   * {@link send} that waits while the lane is full, through a restart, too; those who wait for one
+   * {@link send} that waits while the lane is full, also across a restart. Callers that wait for one
    * executor are served in order, and no `send` overtakes them.
    *
    * **Throws** (rejects) as `send`, ERR_BUSBAR_TIMEOUT, `signal.reason`; the packet is then the
@@ -150,15 +148,15 @@ export class ExecutorGroup {
         return await sender.send(packet, present);
       } catch (error) {
         const code = (error as BusbarError).code;
-        if (code !== 'ERR_BUSBAR_CHANNEL_PEER_DIED' || this.seat(index).isEmpty) throw error;
-        // Somebody else takes the seat soon, or the lane is closed.
+        if (code !== 'ERR_BUSBAR_CHANNEL_PEER_DIED' || this.slot(index).isEmpty) throw error;
+        // Another thread is started in the slot soon, or the lane is closed.
         present = { ...options, timeoutMs: Math.max(0, deadlineMs - nowMs()) };
       }
     }
   }
 
   /**
-   * Sends a packet to every executor, as one reference each; a full lane stops nobody else.
+   * Sends a packet to every executor, one reference each; a full lane does not stop the others.
    *
    * **Ownership** the packet stays the caller's.
    */
@@ -190,65 +188,65 @@ export class ExecutorGroup {
   }
 
   /**
-   * Milliseconds until the executor has answered, between two slices of its turns.
+   * Milliseconds until the executor replies, between two slices of its loop.
    *
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if its thread ends or has ended.
    */
   async ping(index: number): Promise<number> {
     const beginMs = nowMs();
-    await this.seat(index).worker.ask('ping');
+    await this.slot(index).worker.ask('ping');
     return nowMs() - beginMs;
   }
 
   /**
-   * Makes one executor, or all, leave its mailbox and its polls alone; resolves when it does. What
-   * is sent meanwhile waits. Sockets, timers and the control lane go on. An executor that is
-   * started again after a crash is not paused.
+   * Pauses the mailbox and the polls of one executor, or of all; resolves when they are paused.
+   * Packets that are sent meanwhile wait. Sockets, timers and the control lane go on. An executor
+   * that restarts after a crash is not paused.
    */
   async pause(index?: number): Promise<void> {
-    await Promise.all(this.seatsOf(index).map(({ worker }) => worker.ask('pause')));
+    await Promise.all(this.slotsOf(index).map(({ worker }) => worker.ask('pause')));
   }
 
   /** Undoes {@link pause}. */
   async resume(index?: number): Promise<void> {
-    await Promise.all(this.seatsOf(index).map(({ worker }) => worker.ask('resume')));
+    await Promise.all(this.slotsOf(index).map(({ worker }) => worker.ask('resume')));
   }
 
   /**
-   * Ends all executors, in parallel: their `signal` aborts, nothing can be sent any more, what is
-   * queued is handled (with what that sends to other executors) or dropped, what they have deferred
-   * runs. Resolves when no thread is left; never rejects, but throws for options that are wrong. A
-   * second call has the same answer; with mode 'now' it makes the first one hurry.
+   * Ends all executors, in parallel: their `signal` aborts, the host can send no more, queued
+   * packets are handled (with those that their handlers send) or dropped, and the deferred functions
+   * run. Resolves when every thread has ended; never rejects, but throws for wrong options. A second
+   * call returns the same promise; with mode 'now' it speeds the first one up.
    */
   stop(options?: StopOptions): Promise<StopReport> {
-    return this.crew.stop(resolveStopOptions(options));
+    return this.state.stop(resolveStopOptions(options));
   }
 
-  /** Lets the process end although the group is there. */
+  /** Lets the process end while the group runs. */
   unref(): void {
-    for (const seat of this.crew.seats) seat.setRef(false);
+    for (const slot of this.state.slots) slot.setRef(false);
   }
 
   /** Undoes {@link unref}. */
   ref(): void {
-    for (const seat of this.crew.seats) seat.setRef(true);
+    for (const slot of this.state.slots) slot.setRef(true);
   }
 
   /**
-   * Looks at every executor, stopping nobody. One with a state of 'running' and a large
-   * `sinceTurnMs` is stuck in somebody's code.
+   * The statistics of every executor, read without stopping any. One with a state of 'running' and
+   * a large `sinceTurnMs` is stuck in the user's code.
    */
   stats(): ExecutorStats[] {
-    return this.crew.seats.map((seat) => {
-      const started = seat.worker.startReport;
+    return this.state.slots.map((slot) => {
+      const started = slot.worker.startReport;
       return {
-        index: seat.index,
-        ...seat.gauges.read(),
-        queued: this.crew.mesh.queued(seat.index),
+        index: slot.index,
+        ...slot.gauges.read(),
+        queued: this.state.mesh.queued(slot.index),
         cpu: started?.cpu,
         unpinned: started?.unpinned ?? 'not started',
-        restarts: seat.restarts,
-        lastCrash: seat.lastCrash,
+        restarts: slot.restarts,
+        lastCrash: slot.lastCrash,
       };
     });
   }
@@ -266,18 +264,18 @@ export class ExecutorGroup {
     return checkInteger('index', index, 0, this.count - 1);
   }
 
-  private seat(index: number): Seat {
-    return this.crew.seats[this.checkExecutor(index)] as Seat;
+  private slot(index: number): ExecutorSlot {
+    return this.state.slots[this.checkExecutor(index)] as ExecutorSlot;
   }
 
-  private seatsOf(index: number | undefined): readonly Seat[] {
-    return index === undefined ? this.crew.seats : [this.seat(index)];
+  private slotsOf(index: number | undefined): readonly ExecutorSlot[] {
+    return index === undefined ? this.state.slots : [this.slot(index)];
   }
 }
 
-/** Groups whose handles are gone: what was sent is handled, then the threads end. */
-const dropped = new FinalizationRegistry<Crew>((crew) => {
-  void crew.stop(resolveStopOptions()).then(() => crew.forsake());
+/** Groups whose handles were collected: they drain, then their threads end. */
+const dropped = new FinalizationRegistry<GroupState>((state) => {
+  void state.stop(resolveStopOptions()).then(() => state.abandonMailbox());
 });
 
 describeAs(ExecutorGroup, 'ExecutorGroup', (group) => ({ executors: group.stats() }));

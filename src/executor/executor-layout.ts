@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room where packets are worked on, as a plan: the words in which each executor shows itself,
- * and who may write them.
+ * The words in which each executor shows its state, and who may write them.
  *
  *   one block, in records of 64 words (256 bytes; the second half keeps the records apart)
  *   ┌──────────────┬──────────────┬─────┬────────────────┬──────┐
@@ -29,28 +28,29 @@
  *     │           │          PAUSED ────────stop──────▶ DRAINING ────┤
  *     └───────────┴─────────────────────────────────────────┴────────┘
  *
- * PARKED is a thread that waits for something to do. RUNNING with an old TURN_MS is one that is
- * stuck in somebody's code. A record outlives its thread: the next one on the same seat counts on.
- * A death leaves, and who sees to it:
+ * PARKED: the thread waits for work. RUNNING with an old TURN_MS: it is stuck in the user's code. A
+ * record outlives its thread: the next thread in the slot continues its counts. What a death leaves,
+ * and what the host does after 'exit':
  *
- *   died                        left behind                    seen to by the host, after 'exit'
+ *   died                        left behind                    the host
  *   before BADGE                BADGE of the thread before it  reclaimed it, when that had died
- *   after BADGE, not attached   a BADGE that nobody has in     finds no such thread: holds nothing
+ *   after BADGE, not attached   a BADGE that is not in the     finds no such thread: holds nothing
  *                               the pool
  *   attached, before a lane     cache, slot                    reclaims the BADGE
- *   at an end of a lane         the seat of the lane, a        reclaims the BADGE, recovers every
- *                               packet half sent or received   lane of the seat
+ *   at an end of a lane         its role on the lane, a        reclaims the BADGE, recovers every
+ *                               packet half sent or received   lane of the slot
  *   after it left the lanes or  what the module kept           the same; finds no such thread if it
  *   the pool                                                   had left the pool
  *   anywhere                    STATE, TURN_MS as they were    STATE: STARTING or ENDED
- *   within a pass               HANDLED, TURNS, DROPPED        nobody: they count what was shown
+ *   within a pass               HANDLED, TURNS, DROPPED        nothing: they count what was shown
  *                               without that pass
  *
  * Every word but BADGE is one plain or one atomic store of its thread, so none is half written; the
  * two halves of a wide one are written with no call in between. The host's death takes its
  * executors along: a worker's workers end before it does.
  *
- * The host's own STATE is DRAINING before it closes any lane: whoever finds one closed knows why.
+ * The host's own STATE is DRAINING before it closes any lane, so an executor that finds a lane
+ * closed knows why.
  */
 
 import { assert } from '../base/assert.ts';
@@ -86,7 +86,7 @@ export const EXECUTOR_STATES = [
   'ended',
 ] as const;
 
-/** What an executor is at. */
+/** The state of an executor. */
 export type ExecutorState = (typeof EXECUTOR_STATES)[number];
 
 export const STARTING = 0;

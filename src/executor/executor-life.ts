@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: the life of one thread, from start to last word. */
+/** The life of an executor inside its thread, from start to last message. */
 
 import type { MessagePort } from 'node:worker_threads';
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
 import { native, setAffinity, setThreadName } from '../native/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import type { ExecutorContext, ExecutorMain } from './executor-context.ts';
@@ -14,16 +15,15 @@ import type { LaneMailbox } from './mailbox.ts';
 import { LaneEnds } from './mesh.ts';
 import type { Answer, Assignment, Envelope, Order } from './messages.ts';
 import { TurnLoop } from './turn-loop.ts';
-import { throwUncaught } from './uncaught.ts';
 
 /**
- * One executor from within.
+ * One executor, seen from inside its thread.
  *
  *   start ▸ pin, attach, import, run ──'started'──▶ turns ──drain──▶ turns, 'quiet' … ──finish──▶
  *   turns until the mailbox has ended ▸ defers ▸ detach ──'ended'──▶ exit
  *
- * Whatever throws on the way ends the thread as an uncaught exception; the group learns of it by
- * the worker's 'error'. There is no other way of failing.
+ * An error at any step is an uncaught exception and ends the thread; the group sees the worker's
+ * 'error'. An executor fails in no other way.
  */
 export class ExecutorLife {
   readonly #port: MessagePort;
@@ -40,7 +40,7 @@ export class ExecutorLife {
   #hasStarted = false;
   #finishing = false;
   #ending = false;
-  /** While draining: the last pass found nothing, and the group was told. */
+  /** While draining: the last pass found nothing, and the group knows. */
   #isQuiet = false;
   #busyPasses = 0;
   #handledBefore = 0;
@@ -68,7 +68,7 @@ export class ExecutorLife {
     const { cpu, unpinned } = this.#pin();
     // Keeps the event loop alive, parked or not, until the thread ends itself.
     this.#port.on('message', (message: Envelope<Order> | null | undefined) => {
-      if (message?.busbar !== undefined) this.#obey(message.busbar);
+      if (message?.busbar !== undefined) this.#execute(message.busbar);
     });
     const module: Record<string, unknown> = await import(this.#assignment.module);
     const main = mainOf(module);
@@ -77,18 +77,18 @@ export class ExecutorLife {
     if (this.#ending) return;
     this.#hasStarted = true;
     this.#gauges.become(RUNNING);
-    this.#say({ kind: 'started', cpu, unpinned });
-    // Told to while it was starting.
+    this.#send({ kind: 'started', cpu, unpinned });
+    // The order to drain came while the module was starting.
     if (this.#aborter.signal.aborted) this.#beginDrain();
     else this.#loop.wake();
   }
 
   #afterPass(foundInPass: boolean): void {
     const { ended, handled, isRead } = this.#mailbox;
-    // Those who ask take packets out between two passes, too.
+    // `receive` takes packets out between two passes, too.
     const foundWork = foundInPass || handled !== this.#handledBefore;
     this.#handledBefore = handled;
-    // What nobody ever read, nobody will.
+    // A mailbox that was never read will not be read.
     if (!isRead && !foundWork) this.#gauges.addDropped(this.#mailbox.discard());
     if (foundWork) {
       this.#busyPasses++;
@@ -98,17 +98,17 @@ export class ExecutorLife {
       if (ended || !isRead) this.#end();
     } else if (!this.#isQuiet) {
       this.#isQuiet = true;
-      this.#say({ kind: 'quiet' });
+      this.#send({ kind: 'quiet' });
     }
   }
 
-  /** How much was done so far; −1 unless the last pass found nothing, and so it is still. */
+  /** Work done so far; −1 if the last pass found something, or packets were taken since. */
   #work(): number {
     const isQuiet = this.#isQuiet && this.#mailbox.handled === this.#handledBefore;
     return isQuiet ? this.#busyPasses : -1;
   }
 
-  /** Once lanes are closed a handler cannot send what it would like to: the packet is lost. */
+  /** Once lanes are closed, a handler that sends throws; the packet is dropped and counted. */
   #forgives(error: unknown): boolean {
     const isClosed = (error as { code?: unknown } | null)?.code === 'ERR_BUSBAR_CHANNEL_CLOSED';
     if (!isClosed || this.#host.state < DRAINING) return false;
@@ -155,13 +155,13 @@ export class ExecutorLife {
     });
   }
 
-  #obey(order: Order): void {
+  #execute(order: Order): void {
     switch (order.kind) {
       case 'ping':
       case 'look':
         break;
       case 'pause':
-        // A thread that is to stop does not rest before.
+        // A thread that is about to stop does not pause.
         if (!this.#aborter.signal.aborted) this.#loop.pause();
         break;
       case 'resume':
@@ -179,26 +179,26 @@ export class ExecutorLife {
         this.#end();
         return;
     }
-    this.#say({ kind: 'reply', id: order.id, work: this.#work() });
+    this.#send({ kind: 'reply', id: order.id, work: this.#work() });
   }
 
   #drain(dropAfterMs: number): void {
     this.#deadline = startTimer(dropAfterMs, () => this.#end());
     this.#abort();
-    // Who would read the mailbox is known when the module has returned.
+    // Whether the mailbox is read is known only when the module has returned.
     if (this.#hasStarted) this.#beginDrain();
   }
 
   #beginDrain(): void {
     this.#handledBefore = this.#mailbox.handled;
-    this.#loop.end(DRAINING, (foundWork) => this.#afterPass(foundWork));
+    this.#loop.drain(DRAINING, (foundWork) => this.#afterPass(foundWork));
   }
 
   #abort(): void {
     this.#aborter.abort(new BusbarError('ERR_BUSBAR_EXECUTOR_STOPPED'));
   }
 
-  /** The mailbox is empty, or what is in it has to go: the last things, in order. */
+  /** The mailbox is empty, or its deadline has passed: drops the rest and leaves. */
   #end(): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -207,11 +207,11 @@ export class ExecutorLife {
     this.#gauges.become(DRAINING);
     this.#gauges.addDropped(this.#mailbox.discard());
     this.#mailbox.end();
-    this.#leave().catch(throwUncaught);
+    this.#exit().catch(throwLater);
   }
 
-  async #leave(): Promise<void> {
-    // Not within the pass that found out: its count comes first.
+  async #exit(): Promise<void> {
+    // After the present pass, so that its packets are counted.
     await new Promise((resolve) => setImmediate(resolve));
     for (const cleanup of this.#defers.reverse()) await cleanup();
     this.#gauges.addDropped(this.#mailbox.discard());
@@ -219,8 +219,8 @@ export class ExecutorLife {
     this.#mailbox.close();
     this.#ends.closeSenders();
     this.#detach();
-    this.#say({ kind: 'ended' });
-    // Whatever the module left open does not keep the thread.
+    this.#send({ kind: 'ended' });
+    // Handles that the module left open do not keep the thread alive.
     process.exit();
   }
 
@@ -233,14 +233,14 @@ export class ExecutorLife {
     }
   }
 
-  #say(answer: Answer): void {
+  #send(answer: Answer): void {
     this.#port.postMessage({ busbar: answer } satisfies Envelope<Answer>);
   }
 }
 
 /**
- * What the module has for us. The default export of a CommonJS module is all that it exports, which
- * may have a `default` or `run` of its own.
+ * The function to call. The default export of a CommonJS module is its `exports` object, which may
+ * have a `default` or `run` of its own.
  */
 function mainOf(module: Record<string, unknown>): unknown {
   const exported = module.default as Record<string, unknown> | null | undefined;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on, seen from its host: one thread, from start to end. */
+/** The host's side of one thread, from start to end. */
 
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { BusbarError } from '../base/errors.ts';
 import type { Answer, Assignment, Envelope, Order, Question } from './messages.ts';
 
-/** Beside this file once that is built. Tests run it as it is, with the threads of the build. */
+/** Stands beside this file in the build. Tests run the sources, with the threads of the build. */
 const PROGRAM: URL = new URL(
   import.meta.url.endsWith('.ts')
     ? '../../dist/executor/executor-thread.js'
@@ -15,18 +15,18 @@ const PROGRAM: URL = new URL(
 
 /** How a thread ended. */
 export interface ThreadEnd {
-  /** True if it ended as it was told to. */
+  /** True if it ended on an order. */
   readonly wasTold: boolean;
   readonly error: unknown;
   readonly exitCode: number;
 }
 
-/** What a thread said when it had started. */
+/** The report of a thread that has started. */
 export type Started = Extract<Answer, { kind: 'started' }>;
 
 /** The host's side of one thread. */
 export class ExecutorWorker {
-  /** What it said when its module had returned; undefined if it ended before. Never rejects. */
+  /** Its report when the module has returned; undefined if it ended before. Never rejects. */
   readonly started: Promise<Started | undefined>;
   /** Never rejects. */
   readonly ended: Promise<ThreadEnd>;
@@ -57,7 +57,7 @@ export class ExecutorWorker {
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
     this.#worker.on('message', (message: Envelope<Answer> | null | undefined) => {
-      if (message?.busbar !== undefined) this.#hear(message.busbar);
+      if (message?.busbar !== undefined) this.#receive(message.busbar);
     });
     this.#worker.on('error', (error: unknown) => {
       this.#error ??= error;
@@ -66,12 +66,12 @@ export class ExecutorWorker {
       this.#onStarted = resolve;
     });
     this.ended = new Promise((resolve) => {
-      this.#worker.on('exit', (exitCode) => resolve(this.#bury(exitCode)));
+      this.#worker.on('exit', (exitCode) => resolve(this.#onExit(exitCode)));
     });
   }
 
   /**
-   * Resolves, with what there was to do so far, when it is done.
+   * Resolves when the thread has done it, with the amount of work done so far.
    *
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if the thread ends or has ended.
    */
@@ -100,7 +100,7 @@ export class ExecutorWorker {
     this.#worker.unref();
   }
 
-  #hear(answer: Answer): void {
+  #receive(answer: Answer): void {
     switch (answer.kind) {
       case 'reply':
         this.#pending.get(answer.id)?.resolve(answer.work);
@@ -119,13 +119,13 @@ export class ExecutorWorker {
     }
   }
 
-  #bury(exitCode: number): ThreadEnd {
+  #onExit(exitCode: number): ThreadEnd {
     this.#isOver = true;
     for (const { reject } of this.#pending.values()) reject(gone());
     this.#pending.clear();
     this.#onStarted(undefined);
     this.#onQuiet();
-    // An error behind its last word is one all the same.
+    // An error after the final message still counts as a crash.
     const wasTold = this.#wasTold && this.#error === undefined;
     return { wasTold, error: this.#error, exitCode };
   }

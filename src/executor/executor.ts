@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: a single thread of it, a group of one. */
+/** A single executor: a group of one. */
 
 import { checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
 import type { WaitOptions } from '../pool/index.ts';
-import type { StopReport } from './crew.ts';
 import { ExecutorGroup, type ExecutorStats } from './executor-group.ts';
 import type { ExecutorGroupOptions, StopOptions } from './group-options.ts';
+import type { StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** One executor. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: how one executor is seen from outside, word by word. */
+/** The record that an executor shows to other threads, word by word. */
 
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import { sharedNowMs } from '../base/clock.ts';
@@ -26,21 +26,21 @@ import {
 
 const HIGH = 2 ** 32;
 
-/** What an executor shows of itself, as it was at one moment. */
+/** The figures of one executor at one moment. */
 export interface Reading {
   readonly state: ExecutorState;
   readonly turns: number;
   readonly handled: number;
   readonly dropped: number;
   readonly parks: number;
-  /** Milliseconds since the thread last came round; 0 while it waits for something to do. */
+  /** Milliseconds since the thread's last slice began; 0 while it waits for work. */
   readonly sinceTurnMs: number;
   readonly counters: readonly number[];
 }
 
 /**
- * The record of one executor. Its thread writes through one such object, everyone else reads
- * through others.
+ * The record of one executor. Its thread writes it; other threads read it, each through an object of
+ * its own.
  */
 export class Gauges {
   /** The user's own words. */
@@ -63,7 +63,7 @@ export class Gauges {
   }
 
   get state(): number {
-    // SYNC(executor-state): sees what the thread wrote before it said so.
+    // SYNC(executor-state): sees what the thread wrote before it changed its state.
     return loadAcquire(this.words, this.record + STATE);
   }
 
@@ -72,7 +72,7 @@ export class Gauges {
     storeRelease(this.words, this.record + STATE, state);
   }
 
-  /** Names the last thread on this seat that went to the pool; 0: none did. */
+  /** The badge of the slot's last thread that attached to the pool; 0 if none did. */
   get badge(): number {
     // SYNC(executor-badge): pairs with the setter.
     return loadAcquire(this.words, this.record + BADGE);
@@ -83,7 +83,7 @@ export class Gauges {
     storeRelease(this.words, this.record + BADGE, badge);
   }
 
-  /** A slice of turns begins. */
+  /** Records that a slice begins. */
   showTurn(): void {
     this.words[this.record + TURN_MS] = sharedNowMs() - this.epochMs;
   }
@@ -114,7 +114,7 @@ export class Gauges {
     const { words, record } = this;
     const state = this.state;
     const awake = state === RUNNING || state === DRAINING || state === STARTING;
-    // In 32 bits, so that it is right for 24 days after they ran over, too.
+    // Computed in 32 bits, so that it stays right for 24 days after TURN_MS overflows.
     const sinceMs = ((sharedNowMs() - this.epochMs) | 0) - words[record + TURN_MS];
     return {
       state: EXECUTOR_STATES[state] as ExecutorState,
@@ -127,7 +127,7 @@ export class Gauges {
     };
   }
 
-  /** Two words of one number; the high one moves too rarely to be caught in between. */
+  /** A number in two words. The high one changes too rarely for a torn read to matter. */
   private wide(low: number, high: number): number {
     const { words, record } = this;
     return words[record + high] * HIGH + (words[record + low] >>> 0);

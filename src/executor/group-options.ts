@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room where packets are worked on: what a group can be asked to be, checked and completed in
- * one place.
- */
+/** The options of an executor group: checked and completed in one place. */
 
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,9 +19,9 @@ import { hashPartitioner } from './hash-partitioner.ts';
 import { IDLE_KINDS, type Idle } from './idle.ts';
 import type { Partitioner } from './partitioner.ts';
 
-/** When an executor that has crashed is started again. */
+/** When a crashed executor is restarted. */
 export interface RestartPolicy {
-  /** So many times in any `withinMs`; one more is the end of the group. Default 3. */
+  /** Restarts allowed in any `withinMs`; one more ends the group. Default 3. */
   readonly maxRestarts?: number;
   /** Milliseconds; default 60 000. */
   readonly withinMs?: number;
@@ -34,22 +31,22 @@ export interface RestartPolicy {
 
 /** A group of executors. */
 export interface ExecutorGroupOptions {
-  /** Where its packets live. Each executor takes one of its `maxThreads`. */
+  /** The pool of its packets. Each executor takes one of its `maxThreads`. */
   readonly pool: BufferPool;
   /**
-   * The module that each thread runs: a URL, or a path (from the working directory). What it
-   * exports as its default, or as `run`, is called with an `ExecutorContext`.
+   * The module that each thread runs: a URL, or a path from the working directory. Its default
+   * export, or its export `run`, is called with an `ExecutorContext`.
    */
   readonly module: string | URL;
   /**
-   * How many: 1 … 256. Default 'per-core': as many as can be busy all the time
+   * How many executors: 1 … 256. Default 'per-core': as many as can be busy all the time
    * (`topology().usableCount`).
    */
   readonly count?: 'per-core' | number;
   /**
-   * To which cpus they are pinned. 'cores' (default): one each, physical cores before their second
-   * hardware threads; they go round if there are more executors. An array: these, in turn. Where
-   * pinning cannot be had they run unpinned, and `stats()` says why.
+   * The cpus to which they are pinned. 'cores' (default): one cpu each, physical cores before their
+   * second hardware threads; cpus are used again if there are more executors. An array: these cpus,
+   * in turn. Where pinning is unavailable they run unpinned, and `stats()` gives the reason.
    */
   readonly pin?: Pin;
   /** What an executor does while it has nothing to do. Default 'adaptive'. */
@@ -65,22 +62,22 @@ export interface ExecutorGroupOptions {
   /** Default: none, a crash ends the group. */
   readonly restart?: RestartPolicy;
   /**
-   * Called when the thread of executor `index` has ended without leaving the pool, before what it
-   * held is given back: the moment for `writer.recover(threadSlot)` of shared writers and
-   * `flusher.recover(threadSlot)` of flushers that it wrote to. Afterwards the slot may be another
-   * thread's. Not called for a thread that ended before it had joined the pool.
+   * Called when the thread of executor `index` has ended without detaching from the pool, before its
+   * buffers are reclaimed. Call `writer.recover(threadSlot)` of shared writers and
+   * `flusher.recover(threadSlot)` of flushers that it wrote to here: later the slot may be another
+   * thread's. Not called for a thread that ended before it had attached to the pool.
    */
   readonly onDeath?: (index: number, threadSlot: number) => void;
   /**
-   * Called when executor `index` has crashed and what it held has been given back, before another
-   * one takes its seat; also for the crash that ends the group.
+   * Called when executor `index` has crashed and its buffers are reclaimed, before a new thread is
+   * started in its place; also for the crash that ends the group.
    */
   readonly onCrash?: (index: number, crash: BusbarError) => void;
-  /** Called when the successor of a crashed executor has started. */
+  /** Called when the new thread of a crashed executor has started. */
   readonly onRestart?: (index: number) => void;
-  /** Milliseconds for the start of all of them; default 30 000. */
+  /** Milliseconds within which all of them must start; default 30 000. */
   readonly startTimeoutMs?: number;
-  /** Of each thread, as `new Worker` takes them. */
+  /** The limits of each thread, as for `new Worker`. */
   readonly resourceLimits?: ResourceLimits;
 }
 
@@ -125,10 +122,10 @@ const KNOWN: readonly (keyof ExecutorGroupOptions)[] = [
   'resourceLimits',
 ];
 
-/** As many as shared-nothing's channels: a burst fits, and a reader that has stopped is noticed. */
+/** As in shared-nothing's channels: a burst fits, and a reader that has stopped is noticed. */
 const LANE_CAPACITY_DEFAULT = 1024;
 const LANE_CAPACITY_MAX = 32768;
-/** A worker needs some 40 ms; a machine that is busy may take a hundred times as long. */
+/** A worker starts in some 40 ms; on a busy machine it may take a hundred times as long. */
 const START_TIMEOUT_MS_DEFAULT = 30_000;
 
 export function resolveGroupOptions(options: ExecutorGroupOptions): ResolvedGroupOptions {
@@ -182,7 +179,7 @@ function resolveRestart(policy: RestartPolicy | undefined): ResolvedRestart {
   };
 }
 
-/** A URL for `import`: of a URL, a path, or the text of either. */
+/** The URL to import, from a URL, a path, or the text of either. */
 function resolveModule(module: unknown): string {
   if (module instanceof URL) return module.href;
   if (typeof module !== 'string' || module === '') {
@@ -195,13 +192,13 @@ function resolveModule(module: unknown): string {
 /** How a group is stopped. */
 export interface StopOptions {
   /**
-   * 'drain' (default): what was sent is handled, and what that sends in turn; 'now': what is queued
-   * is dropped.
+   * 'drain' (default): queued packets are handled, and those that their handlers send; 'now': queued
+   * packets are dropped.
    */
   readonly mode?: 'drain' | 'now';
   /**
-   * Milliseconds until what is still queued is dropped; half a second later threads that have not
-   * ended are terminated. Default 10 000 to drain, 500 for 'now'.
+   * Milliseconds until queued packets are dropped; half a second later, threads that have not ended
+   * are terminated. Default 10 000 to drain, 500 for 'now'.
    */
   readonly deadlineMs?: number;
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: keys spread evenly over executors. */
+/** A partitioner that spreads keys evenly by their hash. */
 
 import { checkOptions } from '../base/check.ts';
 import { checkSeed, HASH_SEED, hashKey, reduceHash } from './key-hash.ts';
 import { checkCount, type Key, type Partitioner } from './partitioner.ts';
 
-/** What can be set on the partitioners that hash. */
+/** Options of the partitioners that hash. */
 export interface HashPartitionerOptions {
   /**
-   * What the hash begins with: an integer from 0 to 2³² − 1. Everyone who is to find the same
-   * executor for a key needs the same one. Default 0, the seed of every other xxHash32: keys go the
-   * same way on all machines unless somebody asks otherwise.
+   * The seed of the hash: an integer from 0 to 2³² − 1. Threads and machines must use the same seed
+   * to choose the same executor for a key. Default 0, the usual seed of xxHash32.
    */
   readonly seed?: number;
 }

@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: what a thread does while there is nothing to do. */
+/** How a thread waits while it has nothing to do. */
 
 import { nowMs } from '../base/clock.ts';
 
 /**
- * How a thread waits for work; its sockets and timers are served in each of them.
+ * How a thread waits for work. Its sockets and timers are served in every mode.
  *
- * - 'adaptive': spins for some microseconds, then looks once in every turn of the event loop for
- *   some hundreds, then parks; longer where that paid off lately. An idle thread costs nothing.
- * - 'spin': looks all the time, and turns the event loop 10 000 times a second. Fastest, one core.
- * - 'poll': looks once in every turn of the event loop, which never rests. One core.
- * - 'park': sleeps at once. Waking takes some 30 µs.
+ * - 'adaptive': spins for some microseconds, then polls once in every turn of the event loop for
+ *   some hundreds, then parks; longer where that paid off recently. An idle thread costs nothing.
+ * - 'spin': polls all the time and turns the event loop 10 000 times a second. Fastest; one core.
+ * - 'poll': polls once in every turn of the event loop, which never sleeps. One core.
+ * - 'park': sleeps at once. A wake-up takes some 30 µs.
  */
 export type Idle = 'adaptive' | 'spin' | 'poll' | 'park';
 
 export const IDLE_KINDS: readonly Idle[] = ['adaptive', 'spin', 'poll', 'park'];
 
-/** Look again at once. */
+/** Poll again at once. */
 export const AGAIN = 0;
-/** Look again in the next turn of the event loop. */
+/** Poll again in the next turn of the event loop. */
 export const NEXT_TURN = 1;
-/** Sleep until somebody wakes the thread. */
+/** Sleep until the thread is woken. */
 export const PARK = 2;
 
 /** What to do after a pass that found nothing. */
 export type IdleAnswer = typeof AGAIN | typeof NEXT_TURN | typeof PARK;
 
 // A wake-up costs 30 µs and more on both sides, a turn of the loop 1 to 2 µs (measured 2026-11, 2
-// cores). Waiting about as long as the next, dearer way costs is at most twice the best that could
-// be done; where it pays off, twice as long next time.
+// cores). A wait that lasts about as long as the next, more expensive step costs at most twice the
+// optimum; where it pays off, the next one lasts twice as long.
 const SPIN_MS = { min: 0.002, start: 0.005, max: 0.02 };
 const POLL_MS = { min: 0.05, start: 0.2, max: 1 };
 
-/** Decides, pass by pass, how one thread waits. */
+/** Decides after each pass how one thread waits. */
 export class IdleStrategy {
   readonly kind: Idle;
   private spinMs: number = SPIN_MS.start;
@@ -86,7 +86,7 @@ export class IdleStrategy {
   }
 }
 
-/** Longer where waiting so has paid off, or would have if it had gone on for longer. */
+/** Doubles the wait if it has paid off, or would have within its limit; otherwise halves it. */
 function adapted(ms: number, idleMs: number, limits: { min: number; max: number }): number {
   return idleMs < limits.max ? Math.min(limits.max, 2 * ms) : Math.max(limits.min, ms / 2);
 }

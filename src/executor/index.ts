@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/executor`: a thread for each core, and who gets which packet. */
+/** `busbar/executor`: a thread for each core, and the partitioners that choose among them. */
 
 export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
 export type { Pin } from './cores.ts';
-export type { StopReport } from './crew.ts';
 export { customPartitioner } from './custom-partitioner.ts';
 export { Executor, type ExecutorOptions } from './executor.ts';
 export type { ExecutorContext, ExecutorMain } from './executor-context.ts';
@@ -11,6 +10,7 @@ export { type BroadcastReport, ExecutorGroup, type ExecutorStats } from './execu
 export type { ExecutorState } from './executor-layout.ts';
 export type { Reading } from './gauges.ts';
 export type { ExecutorGroupOptions, RestartPolicy, StopOptions } from './group-options.ts';
+export type { StopReport } from './group-state.ts';
 export { type HashPartitionerOptions, hashPartitioner } from './hash-partitioner.ts';
 export type { Idle } from './idle.ts';
 export { jumpPartitioner } from './jump-partitioner.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room where packets are worked on: 32 bits of hash for every key, the same on every machine.
+ * A 32-bit hash for every key, the same on every machine.
  *
  * It is xxHash32 of the key's bytes:
  *
@@ -16,16 +16,16 @@ import { isBytes, lengthOf } from '../base/views.ts';
 import { badKey, type Key } from './partitioner.ts';
 import { hashBytes, hashWords } from './xxhash32.ts';
 
-/** What a hash begins with unless told otherwise; fixed, because keys must not move. */
+/** The default seed; fixed, because keys must not move. */
 export const HASH_SEED = 0;
 
 const TWO_32 = 0x1_0000_0000;
 const TWO_63 = 2 ** 63;
 
-/** Up to here a loop over the characters is faster than a call of TextEncoder (100 ns). */
+/** Up to this length a loop over the characters is faster than a call of TextEncoder (100 ns). */
 const LOOP_CHARS_MAX = 20;
 
-/** Strings up to here need no memory of their own: a UTF-16 unit has at most 3 UTF-8 bytes. */
+/** Strings up to this length use the static scratch: a UTF-16 unit has at most 3 UTF-8 bytes. */
 const SCRATCH_CHARS_MAX = 256;
 
 const scratch = new Uint8Array(3 * SCRATCH_CHARS_MAX);
@@ -43,7 +43,7 @@ export function checkSeed(seed: number): number {
  * **Cost** 3 ns for 32-bit integers, up to 40 for bigints, some 6 ns a character for strings up to
  * 20, bytes as `hashBytes`. Allocates nothing for these; for longer strings and those beyond ASCII
  * what TextEncoder does, and beyond 256 characters their bytes.
- * **Throws** a RangeError for NaN, a TypeError for what is no key.
+ * **Throws** a RangeError for NaN, a TypeError for a value that is not a key.
  */
 export function hashKey(key: Key, seed: number): number {
   if (typeof key === 'number') {
@@ -56,8 +56,8 @@ export function hashKey(key: Key, seed: number): number {
   return badKey(key);
 }
 
-/** An integer in `[0, count)` from 32 bits of hash: the high half of their product. No remainder
- * is taken, so no index is favoured by more than one part in 2³² / count. */
+/** An integer in `[0, count)` from 32 bits of hash: the high half of their product. Without a
+ * remainder, no index is favoured by more than one part in 2³² / count. */
 export function reduceHash(hash: number, count: number): number {
   return Math.floor(((hash >>> 0) * count) / TWO_32);
 }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: everything that comes to one thread, from anyone. */
+/** The mailbox of one thread: everything that the other threads send it. */
 
 import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import {
-  Patience,
   resolveWaitOptions,
+  WaitGuard,
   type WaitLimits,
   type WaitOptions,
-} from '../base/patience.ts';
+} from '../base/wait-guard.ts';
 import type { PacketReceiver } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
-/** Takes a packet over; `from` is the executor that sent it, or their count: the host. */
+/** Takes a packet over; `from` is the index of the sender, the group's count for the host. */
 export type PacketHandler = (packet: Packet, from: number) => void;
 
-/** The same in numbers: takes over one reference on the buffer. */
+/** {@link PacketHandler} for plain numbers: takes over one reference on the buffer. */
 export type RegionHandler = (
   bufferId: BufferId,
   offset: number,
@@ -27,18 +27,18 @@ export type RegionHandler = (
 ) => void;
 
 /**
- * Everything that was sent to one thread of a group, from all lanes in turn; from each in the order
- * in which it was sent. Read it in one way: by a handler, or by asking.
+ * The packets that other threads send to one thread of a group. Lanes are read in turn; the packets
+ * of one sender stay in order. Read it either by a handler or by `receive` and `tryReceive`.
  *
- * **Threads** the one that it belongs to.
+ * **Threads** its owner.
  */
 export interface Mailbox {
   /**
    * Calls `handler` for each packet from now on, in the thread's turns.
    *
    * **Ownership** the packet is the handler's, which releases it, sends it on or keeps it. A
-   * handler that throws ends the thread: the packet goes back to the pool with all it had.
-   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if somebody asks already.
+   * handler that throws ends the thread; the pool then gets back the packet and all else it held.
+   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the mailbox is read by `receive` already.
    */
   handle(handler: PacketHandler): void;
   /** {@link handle} without an object for each packet. */
@@ -46,15 +46,15 @@ export interface Mailbox {
   /** The next packet, or undefined: empty now. **Throws** ERR_BUSBAR_CHANNEL_ROLE. */
   tryReceive(): Packet | undefined;
   /**
-   * The next packet, as soon as there is one; undefined when nothing can come any more. Whoever
-   * works on after an `await` gives `defer` its promise, so that the thread does not end before.
+   * The next packet, as soon as there is one; undefined when no more can come. Code that works on
+   * after an `await` passes its promise to `defer`, so that the thread does not end before.
    *
    * **Throws** (rejects) ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_CHANNEL_ROLE.
    */
   receive(options?: WaitOptions): Promise<Packet | undefined>;
-  /** Who sent the packet that was last received by asking. */
+  /** The sender of the packet that `receive` or `tryReceive` returned last. */
   readonly from: number;
-  /** All packets until nothing can come any more. */
+  /** All packets until no more can come. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Packet>;
 }
 
@@ -63,40 +63,40 @@ export type Lanes = readonly (PacketReceiver | undefined)[];
 
 interface Waiter extends Linked<Waiter> {
   readonly resolve: (packet: Packet | undefined) => void;
-  patience: Patience | undefined;
+  guard: WaitGuard | undefined;
 }
 
-/** Packets taken out of one lane before the next one's turn, at most. */
+/** At most this many packets are taken out of one lane before the next lane. */
 export const BATCH_MAX = 64;
 
-/** As many as the largest lane has room for. */
+/** The capacity of the largest lane. */
 const DISCARD_MAX = 1 << 15;
 
 /** The mailbox of a thread: the receivers of its inbound lanes. */
 export class LaneMailbox implements Mailbox {
   /** How many packets were handed out. */
   handled = 0;
-  /** Packets of one lane at once: the loop lowers it where each takes long. */
+  /** Packets of one lane at once; the loop lowers it when packets take long. */
   batch: number = BATCH_MAX;
   from = -1;
-  /** Nothing is handed out for now. */
+  /** While true, no packet is handed out. */
   paused = false;
   /**
-   * Told of what was taken by asking, or that nothing more will be: set while somebody wants to
-   * know whether all is quiet.
+   * Called when `receive` has taken a packet or finds that no more can come; set while the group
+   * drains.
    */
   onTake: (() => void) | undefined;
   private readonly pool: BufferPool;
   private readonly lanes: Lanes;
   private readonly wake: () => void;
   private readonly waiters = new LinkedList<Waiter>();
-  /** What drains each lane into the handler; empty: none. */
+  /** One function for each lane, which drains it into the handler; empty without a handler. */
   private sinks: (() => number)[] = [];
   private asked = false;
   private closed = false;
-  /** Lane with which the next pass begins. */
+  /** The lane at which the next pass begins. */
   private first = 0;
-  /** What those who ask may still take before the loop comes round. */
+  /** How many packets `receive` may still return before the next pass. */
   private allowance: number = BATCH_MAX;
 
   /** `wake` asks the thread's loop for a turn. */
@@ -138,7 +138,7 @@ export class LaneMailbox implements Mailbox {
   async receive(options?: WaitOptions): Promise<Packet | undefined> {
     const limits = resolveWaitOptions(options);
     this.ask();
-    // A reader that always finds something must not keep the event loop from turning.
+    // A reader that always finds a packet must not starve the event loop.
     if (this.waiters.isEmpty && this.allowance > 0) {
       const packet = this.take();
       if (packet !== undefined) {
@@ -162,7 +162,7 @@ export class LaneMailbox implements Mailbox {
     }
   }
 
-  /** One pass over all lanes: hands out what is there, bounded. Returns how much. */
+  /** One pass over all lanes: hands out a bounded number of packets and returns how many. */
   pump(): number {
     this.allowance = BATCH_MAX;
     const { sinks } = this;
@@ -175,7 +175,7 @@ export class LaneMailbox implements Mailbox {
     return done;
   }
 
-  /** Asks every lane to wake the loop. False if something is there already. */
+  /** Makes every lane wake the loop. Returns false if a lane holds a packet already. */
   arm(): boolean {
     let empty = true;
     for (const lane of this.lanes) {
@@ -184,7 +184,7 @@ export class LaneMailbox implements Mailbox {
     return empty;
   }
 
-  /** True if nothing can come any more: every lane is closed and empty. */
+  /** True if no more packets can come: every lane is closed and empty. */
   get ended(): boolean {
     if (this.closed) return true;
     for (const lane of this.lanes) if (lane !== undefined && !lane.ended) return false;
@@ -195,12 +195,12 @@ export class LaneMailbox implements Mailbox {
     return this.sinks.length > 0;
   }
 
-  /** True if anybody ever read it. */
+  /** True if it was ever read. */
   get isRead(): boolean {
     return this.asked || this.hasHandler;
   }
 
-  /** Nothing will come any more: tells those who wait. */
+  /** Ends every waiting `receive`: no more packets will come. */
   end(): void {
     this.closed = true;
     for (let first = this.waiters.first; first !== undefined; first = this.waiters.first) {
@@ -208,7 +208,7 @@ export class LaneMailbox implements Mailbox {
     }
   }
 
-  /** Releases what is queued, bounded if somebody goes on sending; returns how many packets. */
+  /** Releases the queued packets, bounded if a sender goes on; returns how many. */
   discard(): number {
     let count = 0;
     const release = (bufferId: BufferId): void => this.pool.release(bufferId);
@@ -216,7 +216,7 @@ export class LaneMailbox implements Mailbox {
     return count;
   }
 
-  /** Gives the lanes up. */
+  /** Closes the receiving ends of the lanes. */
   close(): void {
     this.end();
     for (const lane of this.lanes) lane?.close();
@@ -224,7 +224,10 @@ export class LaneMailbox implements Mailbox {
 
   private serve(sinkOf: (lane: PacketReceiver, from: number) => () => number): void {
     if (this.asked) {
-      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'the mailbox is read by asking already');
+      throw new BusbarError(
+        'ERR_BUSBAR_CHANNEL_ROLE',
+        'the mailbox is read by receive() or tryReceive() already',
+      );
     }
     const sinks: (() => number)[] = [];
     for (const [from, lane] of this.lanes.entries()) {
@@ -274,23 +277,23 @@ export class LaneMailbox implements Mailbox {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         resolve,
-        patience: undefined,
+        guard: undefined,
         list: undefined,
         previous: undefined,
         next: undefined,
       };
       this.waiters.push(waiter);
-      waiter.patience = new Patience(limits, 'receive', (reason) => {
+      waiter.guard = new WaitGuard(limits, 'receive', (reason) => {
         if (this.waiters.remove(waiter)) reject(reason);
       });
     });
   }
 
-  /** The waiter has waited enough. */
+  /** Ends one wait. */
   private settle(waiter: Waiter, packet: Packet | undefined): void {
     this.waiters.remove(waiter);
     waiter.resolve(packet);
-    waiter.patience?.end();
+    waiter.guard?.end();
   }
 }
 

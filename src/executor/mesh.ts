@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** From executor to executor: a lane for each pair of them, in each direction. */
+/** The lanes between executors: one for each pair, in each direction. */
 
 import { BusbarError } from '../base/errors.ts';
 import { ChannelLayout } from '../channel/channel-layout.ts';
@@ -20,11 +20,11 @@ export interface MeshPlan {
 }
 
 /**
- * All lanes between the executors 0 … count − 1 and their host, who is number `count`. A lane is a
- * channel of one sender and one receiver, so nobody on it ever competes; there is one from each
- * executor to itself, too.
+ * All lanes between the executors 0 … count − 1 and their host, number `count`. A lane is a channel
+ * with one sender and one receiver, so its ends never compete. Each executor also has a lane to
+ * itself.
  *
- * Lanes outlive the threads at their ends: the next thread on the seat finds what is queued.
+ * Lanes outlive the threads at their ends: the next thread in the slot finds what is queued.
  */
 export class Mesh {
   readonly count: number;
@@ -34,9 +34,8 @@ export class Mesh {
   readonly #carrier: Carrier | undefined;
 
   /**
-   * Makes the mesh in the pool's own block, as far as there is room: if its host and all executors
-   * die, whoever reclaims them finds the packets in it. Else, and for those who make one in no
-   * living thread's name, it has memory of its own.
+   * Makes the mesh in the pool's own block if there is room: if the host and all executors die, the
+   * thread that reclaims them finds the packets in it. Otherwise the mesh has memory of its own.
    */
   static create(pool: BufferPool, count: number, capacity: number): Mesh {
     const { wordCount, slots } = new ChannelLayout('spsc', 'packets', capacity, pool.maxThreads);
@@ -74,12 +73,12 @@ export class Mesh {
     };
   }
 
-  /** By what the thread of an executor joins; undefined: the mesh has memory of its own. */
+  /** The ticket with which an executor joins; undefined if the mesh has memory of its own. */
   ticket(index: number): CarrierTicket | undefined {
     return this.#carrier?.ticket(index);
   }
 
-  /** Gives the room in the pool back: nobody uses the lanes any more, and they are empty. */
+  /** Gives the memory in the pool back. The lanes are empty and no thread uses them any more. */
   release(): void {
     this.#lanes.fill(undefined);
     this.#carrier?.release();
@@ -92,28 +91,28 @@ export class Mesh {
     return sum;
   }
 
-  /** True if nothing waits for any of these parties. */
+  /** True if no packet waits for any of these parties. */
   isEmpty(parties: readonly number[]): boolean {
     return parties.every((party) => this.queued(party) === 0);
   }
 
-  /** Nobody can send to an executor from here on, unless it is another executor. */
+  /** Closes the host's lanes to the executors. */
   closeFromHost(): void {
     for (const lane of this.#outbound(this.count)) lane?.close();
   }
 
-  /** Nobody can send to this party from here on. */
+  /** Closes every lane to this party. */
   closeTo(party: number): void {
     for (const lane of this.#inbound(party)) lane?.close();
   }
 
-  /** Finishes or undoes what a dead thread had begun on its lanes. */
+  /** Repairs the lanes of a dead thread: finishes or undoes what it had begun. */
   recover(party: number): void {
     for (const lane of this.#inbound(party)) lane?.recover();
     for (const lane of this.#outbound(party)) lane?.recover();
   }
 
-  /** Closes the lanes to a party that has nobody, and releases what is queued; returns how many. */
+  /** Closes the lanes to a party without a thread and releases what is queued; returns how many. */
   discard(party: number): number {
     let count = 0;
     for (const lane of this.#inbound(party)) count += lane?.discard() ?? 0;
@@ -144,7 +143,7 @@ export class LaneEnds {
     );
   }
 
-  /** The sending end of the lane to a party; the same each time. */
+  /** The sending end of the lane to a party; always the same object. */
   sender(party: number): PacketSender {
     const known = this.#senders[party];
     if (known !== undefined) return known;
@@ -157,7 +156,7 @@ export class LaneEnds {
     return sender;
   }
 
-  /** Gives the sending ends up; what was sent stays. */
+  /** Closes the sending ends; what was sent stays. */
   closeSenders(): void {
     for (const sender of this.#senders) sender?.close();
   }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * The control lane between a group and each of its threads: what the two tell each other.
+ * The messages of the control lane between a group and each of its threads.
  *
- * It is the MessagePort that every worker has: ordered, it wakes the thread, it keeps the thread
- * alive, and how the thread ended ('error', 'exit') comes the same way. Control is rare; a second
- * mechanism in shared memory would save nothing and could not tell of a death.
+ * The lane is the MessagePort that every worker has. It keeps order, wakes the thread and keeps it
+ * alive, and the thread's end ('error', 'exit') arrives the same way. Control is rare; a second
+ * mechanism in shared memory would save nothing and could not report a death.
  */
 
 import type { CarrierTicket } from '../pool/carriers.ts';
@@ -12,7 +12,7 @@ import type { BufferPoolHandle } from '../pool/index.ts';
 import type { Idle } from './idle.ts';
 import type { MeshPlan } from './mesh.ts';
 
-/** What a thread is given when it starts. */
+/** Everything that a thread needs to start. */
 export interface Assignment {
   readonly kind: 'busbar/executor';
   readonly index: number;
@@ -30,31 +30,31 @@ export interface Assignment {
   readonly epochMs: number;
 }
 
-/** What goes through the port; whatever else does is the user's, who may use it, too. */
+/** The form of our messages. All others on the port are the user's. */
 export interface Envelope<T> {
   readonly busbar: T;
 }
 
-/** What can be asked of a thread. */
+/** Orders that the thread replies to. */
 export type Question = 'ping' | 'pause' | 'resume' | 'look';
 
-/** What the group says. */
+/** What the group sends. */
 export type Order =
-  /** Asks for a reply as soon as it was done; 'look': how much work there was. */
+  /** Asks for a reply when it is done; 'look' asks for the amount of work only. */
   | { readonly kind: Question; readonly id: number }
-  /** Work on until told to finish, drop what is left after so many milliseconds. */
+  /** Work until 'finish' comes; drop what is left after this many milliseconds. */
   | { readonly kind: 'drain'; readonly dropAfterMs: number }
   /** Nothing new will come: empty the mailbox and end. */
   | { readonly kind: 'finish' }
   /** Drop what is queued and end. */
   | { readonly kind: 'abandon' };
 
-/** What a thread says. */
+/** What a thread sends. */
 export type Answer =
   | { readonly kind: 'started'; readonly cpu: number | undefined; readonly unpinned: string }
-  /** `work` counts what was done so far; −1: there is something to do now. */
+  /** `work` counts what was done so far; −1 means that there is work now. */
   | { readonly kind: 'reply'; readonly id: number; readonly work: number }
-  /** While draining: there is nothing to do now. */
+  /** While draining: the thread is idle. */
   | { readonly kind: 'quiet' }
-  /** The thread's last word: it ends as it was told to. */
+  /** The thread's last message: it ends as ordered. */
   | { readonly kind: 'ended' };

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: what decides which executor a key belongs to. */
+/** What decides which executor a key belongs to. */
 
 import { show } from '../base/check.ts';
 
 /**
- * What a packet is about: packets of one key go to one executor, in order.
+ * What a packet belongs to: packets of one key go to one executor, in order.
  *
- * `5` and `5n` are the same key, as are `0` and `-0`. `NaN` is no key.
+ * `5` and `5n` are the same key, as are `0` and `-0`. `NaN` is not a key.
  */
 export type Key = number | bigint | string | Uint8Array;
 
 /**
  * Maps keys to executors.
  *
- * **Threads** a partitioner belongs to one thread. All of this folder but round robin and custom
- * answer alike on every thread, process and machine that makes them with the same arguments.
+ * **Threads** a partitioner belongs to one thread. All in this folder but round robin and custom
+ * return the same index on every thread, process and machine that creates them with the same
+ * arguments.
  */
 export interface Partitioner {
   /** The executor for `key`, an integer in `[0, count)`; `count` is how many there are. */
@@ -23,7 +24,7 @@ export interface Partitioner {
 
 const COUNT_MAX = 0x7fff_ffff;
 
-/** Throws unless there is someone to choose: every partitioner asks first. */
+/** Throws unless `count` is valid; every partitioner calls it first. */
 export function checkCount(count: number): void {
   if ((count | 0) === count && count >= 1) return;
   const expected = `an integer from 1 to ${COUNT_MAX}`;
@@ -34,7 +35,7 @@ export function checkCount(count: number): void {
 }
 
 /**
- * The index that a partitioner not our own has chosen, if it is one; -0 becomes 0.
+ * Checks the index that a custom partitioner has chosen; -0 becomes 0.
  *
  * **Throws** a RangeError naming `author`, key and value if it is not an integer in `[0, count)`.
  */
@@ -45,18 +46,18 @@ export function checkIndex(author: string, index: unknown, key: Key, count: numb
   }
   const expected = `an integer from 0 to ${count - 1}`;
   throw new RangeError(
-    `${author} must answer ${expected}, got ${show(index)} for the key ${showKey(key)}`,
+    `${author} must return ${expected}, got ${show(index)} for the key ${showKey(key)}`,
   );
 }
 
-/** A key for an error message: also the first few of its bytes. */
+/** Shows a key in an error message, with the first few of its bytes. */
 export function showKey(key: unknown): string {
   if (!(key instanceof Uint8Array)) return show(key);
   const shown = [...key.subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, '0'));
   return `bytes <${shown.join(' ')}${key.length > 16 ? ' …' : ''}>`;
 }
 
-/** For what is no key at all. */
+/** Throws for a value that is not a key. */
 export function badKey(key: unknown): never {
   if (typeof key === 'number') throw new RangeError('key must not be NaN');
   throw new TypeError(`key must be a number, bigint, string or Uint8Array, got ${show(key)}`);

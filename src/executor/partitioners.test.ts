@@ -119,7 +119,7 @@ test('a custom partitioner that answers nonsense is an error naming key and answ
   for (const [answer, shown] of answers) {
     const partitioner = customPartitioner(() => answer as number);
     const expected =
-      'the function of customPartitioner must answer an integer from 0 to 3, ' +
+      'the function of customPartitioner must return an integer from 0 to 3, ' +
       `got ${shown} for the key "order-1"`;
     expect(() => partitioner.partition('order-1', 4)).toThrow(new RangeError(expected));
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: keys that lie side by side go to one executor. */
+/** A partitioner that gives neighbouring keys to one executor. */
 
 import { copyArray, show } from '../base/check.ts';
 import { copyOf, isBytes, lengthOf } from '../base/views.ts';

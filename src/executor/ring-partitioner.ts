@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: keys that stay whichever executor comes or goes. */
+/** A partitioner whose keys stay in place whichever executor is added or removed. */
 
 import { checkInteger, checkOptions } from '../base/check.ts';
 import type { HashPartitionerOptions } from './hash-partitioner.ts';
@@ -10,32 +10,32 @@ import { hashWords } from './xxhash32.ts';
 const INDEX_MAX = 0xf_ffff;
 const VIRTUAL_NODES_MAX = 0x1_0000;
 
-/** What can be set on a ring. */
+/** Options of a ring. */
 export interface RingPartitionerOptions extends HashPartitionerOptions {
   /**
-   * Points that each executor has on the ring: an integer from 1 to 65 536. More of them share the
+   * Points that each executor has on the ring: an integer from 1 to 65 536. More points spread the
    * keys more evenly and cost 16 bytes each. Default 256: most shares are then within a tenth of
    * the mean.
    */
   readonly virtualNodes?: number;
   /**
    * Puts the executors `[0, count)` on the ring at once: an integer from 1 to 2²⁰. Default: if
-   * nothing was added before, the first `partition` puts on the ring those that it is asked for.
+   * no executor was added before, the first `partition` puts all `[0, count)` on the ring.
    */
   readonly count?: number;
 }
 
-/** A ring whose executors come and go while it is in use. */
+/** A ring whose executors can be added and removed while it is in use. */
 export interface RingPartitioner extends Partitioner {
   /**
-   * Puts an executor, an integer from 0 to 2²⁰ − 1, on the ring: only the keys it is owed move, and
-   * only to it. False: it was there already.
+   * Puts an executor, an integer from 0 to 2²⁰ − 1, on the ring: only keys that now belong to it
+   * move. Returns false if it was there already.
    */
   add(index: number): boolean;
   /**
-   * Takes an executor off the ring: only its keys move. False: it was not there.
+   * Takes an executor off the ring: only its keys move. Returns false if it was not there.
    *
-   * **Throws** a RangeError for the last one, whose keys would have nowhere to go.
+   * **Throws** a RangeError for the last one: its keys would belong to no executor.
    */
   remove(index: number): boolean;
   /** Which executors are on the ring, ascending. */
@@ -44,10 +44,10 @@ export interface RingPartitioner extends Partitioner {
 
 /**
  * Spreads keys by consistent hashing on a ring: every executor owns the arcs that end at its
- * points. Which executors are on the ring decides, not in what order they came; `count` must exceed
- * their indexes when keys are theirs, else `partition` throws a RangeError.
+ * points. The result depends on which executors are on the ring, not on the order in which they were
+ * added; `count` must exceed the index of each key's executor, else `partition` throws a RangeError.
  *
- * **Cost** one hash and about two comparisons; `add` and `remove` lay the ring out anew (1 ms for
+ * **Cost** one hash and about two comparisons; `add` and `remove` rebuild the ring (1 ms for
  * 16 executors). Allocates nothing for numbers, bytes and short strings.
  */
 export function ringPartitioner(options: RingPartitionerOptions = {}): RingPartitioner {
@@ -62,7 +62,7 @@ export function ringPartitioner(options: RingPartitionerOptions = {}): RingParti
   return ring;
 }
 
-/** Keeps a point's hash from being that of the integer key of the same words. */
+/** Keeps the hash of a point different from the hash of the integer key of the same words. */
 const POINT_SEED = 0x5bd1e995;
 
 const INDEX_SPAN = INDEX_MAX + 1;
@@ -74,9 +74,9 @@ class HashRing implements RingPartitioner {
   /** Every point as `point · 2²⁰ + index`, ascending: of points that collide the lower index
    * owns the arc, and the other takes over when it leaves. */
   private entries: Float64Array = new Float64Array(0);
-  /** The points, ascending, and one past them all that leads back to the first. */
+  /** The points, ascending, and one beyond the last that wraps to the first. */
   private points: Uint32Array = new Uint32Array(1);
-  /** Who has the point of the same place in `points`. */
+  /** The executor of the point at the same place in `points`. */
   private owners: Int32Array = new Int32Array(1);
   /** Where the points begin whose highest bits are the index here; there are about as many. */
   private starts: Int32Array = new Int32Array(1);

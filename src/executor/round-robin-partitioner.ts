@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: one executor after the other, whatever the key. */
+/** A partitioner that takes one executor after the other, whatever the key. */
 
 import { checkCount, type Key, type Partitioner } from './partitioner.ts';
 
 /**
- * Answers 0, 1, … `count` − 1, 0, … and never looks at the key: packets of one key are spread too,
- * and their order is lost. Every partitioner counts for itself.
+ * Returns 0, 1, … `count` − 1, 0, … and ignores the key: packets of one key are spread too, and
+ * their order is lost. Every partitioner counts for itself.
  */
 export function roundRobinPartitioner(): Partitioner {
   return new RoundRobinPartitioner();

@@ -1,34 +1,45 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on: the loop that gives each thing its turn. */
+/** The loop that runs a thread's mailbox and polls between turns of the event loop. */
 
+import { assert } from '../base/assert.ts';
 import { checkFunction } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { PARKED, PAUSED, RUNNING } from './executor-layout.ts';
+import { PARKED, RUNNING, PAUSED as THREAD_PAUSED } from './executor-layout.ts';
 import type { Gauges } from './gauges.ts';
 import { AGAIN, type Idle, IdleStrategy, NEXT_TURN, PARK } from './idle.ts';
 import { BATCH_MAX, LaneMailbox, type Lanes } from './mailbox.ts';
 
-/** Work that is done in every pass; says how much it did. */
+/** Work for every pass; returns how much it did. */
 export type Poll = () => number;
 
-/** So long passes follow each other before the event loop has its turn. */
+/** How long one slice of passes lasts before the event loop runs. */
 const SLICE_MS = 0.1;
 
-/** Looks at the clock once in so many idle passes or packets. */
+/** Idle passes or packets between two readings of the clock. */
 const CLOCK_CREDIT = 32;
+
+/** No slice is due: the loop is parked, or a slice runs now. */
+const RESTING = 0;
+/** A slice is due in this turn of the event loop or the next. */
+const DUE = 1;
+const PAUSED = 2;
+const STOPPED = 3;
+
+type LoopState = typeof RESTING | typeof DUE | typeof PAUSED | typeof STOPPED;
 
 /**
  * Runs a thread's mailbox and polls, pass after pass, in slices between turns of the event loop.
  *
- *   STOPPED ◀─stop── PARKED ──wake──▶ SCHEDULED ──setImmediate──▶ a slice: pass, pass, … ─┐
- *                      ▲                   ▲                                              │
- *                      └──nothing found────┴───────────────more to do─────────────────────┘
+ *   RESTING ──wake──▶ DUE ──setImmediate──▶ RESTING, in a slice: pass, pass, … ──▶ parks: RESTING
+ *     ▲ │              ▲                                                         └─▶ more work: DUE
+ *     │ └─pause──▶ PAUSED                        from any: stop ──▶ STOPPED
+ *     └──resume, end─┘
  *
- * A pass takes a bounded number of packets out of every lane and calls every poll once. While one
- * of them finds something there is another pass. When none does, the idle strategy decides. A
- * parked loop is woken by whatever arrives in the mailbox and by `wake`; events that a poll depends
- * on and that nobody else sees (a socket, a timer) must call `wake`.
+ * A pass takes a bounded number of packets out of every lane and calls every poll once. While a
+ * pass finds work, another one follows. After one that finds none, the idle strategy decides.
+ * Packets that arrive wake a parked loop, and so does `wake`: a poll that depends on a socket or a
+ * timer calls it.
  */
 export class TurnLoop {
   readonly mailbox: LaneMailbox;
@@ -37,21 +48,19 @@ export class TurnLoop {
   private readonly idle: IdleStrategy;
   private readonly onePass: boolean;
   private readonly endless: boolean;
-  /** Replaced, never changed: a poll may end another one. */
+  /** Replaced, never changed: a poll may remove another one. */
   private polls: readonly Poll[] = [];
-  /** Told of every pass, once the loop is to end. */
+  /** Called after every pass while draining. */
   private afterPass: ((foundWork: boolean) => void) | undefined;
   /** Packets that {@link showHandled} has shown. */
   private shown = 0;
-  private scheduled = false;
-  private paused = false;
-  private stopped = false;
-  /** True if the last park was refused, because a lane holds something that nobody took. */
+  private state: LoopState = RESTING;
+  /** True if the last park failed, because a lane holds a packet that no reader took. */
   private leftLying = false;
-  /** STATE while turning: RUNNING, or DRAINING. */
+  /** STATE of the thread while the loop runs: RUNNING or DRAINING. */
   private awake: number = RUNNING;
 
-  /** `forgives` says whether the loop may go on although a pass threw this. */
+  /** `forgives` returns true if the loop may go on although a pass threw this. */
   constructor(
     pool: BufferPool,
     lanes: Lanes,
@@ -67,7 +76,7 @@ export class TurnLoop {
     this.mailbox = new LaneMailbox(pool, lanes, () => this.wake());
   }
 
-  /** Adds a poll; the function that is returned ends it. */
+  /** Adds a poll; the returned function removes it. */
   poll(work: Poll): () => void {
     checkFunction('work', work);
     this.polls = [...this.polls, work];
@@ -79,45 +88,46 @@ export class TurnLoop {
     };
   }
 
-  /** There is something to look at: a slice follows in this turn of the event loop or the next. */
+  /** Asks for a slice, in this turn of the event loop or the next. */
   wake(): void {
-    if (this.scheduled || this.paused || this.stopped) return;
-    this.scheduled = true;
+    if (this.state !== RESTING) return;
+    this.state = DUE;
     setImmediate(this.slice);
   }
 
   pause(): void {
-    if (this.paused || this.stopped) return;
-    this.paused = true;
+    if (this.state >= PAUSED) return;
+    this.state = PAUSED;
     this.mailbox.paused = true;
-    this.gauges.become(PAUSED);
+    this.gauges.become(THREAD_PAUSED);
   }
 
   resume(): void {
-    if (!this.paused || this.stopped) return;
-    this.paused = false;
+    if (this.state !== PAUSED) return;
+    this.state = RESTING;
     this.mailbox.paused = false;
     this.gauges.become(this.awake);
     this.wake();
   }
 
-  /** From now on `afterPass` sees every pass, and the thread is in `state` while it turns. */
-  end(state: number, afterPass: (foundWork: boolean) => void): void {
+  /** Begins to drain: `afterPass` is called after every pass, and the thread's STATE is `state`. */
+  drain(state: number, afterPass: (foundWork: boolean) => void): void {
+    assert(this.afterPass === undefined, 'a loop must begin to drain once');
     this.awake = state;
     this.afterPass = afterPass;
-    this.paused = false;
+    if (this.state === PAUSED) this.state = RESTING;
     this.mailbox.paused = false;
     this.mailbox.onTake = () => this.wake();
     this.gauges.become(state);
     this.wake();
   }
 
-  /** No more passes. */
+  /** No pass begins after this one. */
   stop(): void {
-    this.stopped = true;
+    this.state = STOPPED;
   }
 
-  /** Shows outside what was handled, by whomever. */
+  /** Shows other threads how many packets were handled. */
   showHandled(): void {
     const { handled } = this.mailbox;
     this.gauges.addHandled(handled - this.shown);
@@ -125,8 +135,9 @@ export class TurnLoop {
   }
 
   private readonly slice = (): void => {
-    this.scheduled = false;
-    if (this.paused || this.stopped) return;
+    // Paused or stopped since; or resumed since, so that this is one slice too many.
+    if (this.state !== DUE) return;
+    this.state = RESTING;
     const { gauges } = this;
     let next: number = NEXT_TURN;
     try {
@@ -142,7 +153,7 @@ export class TurnLoop {
     }
   };
 
-  /** Passes until the time is up or there is nothing to do. */
+  /** Runs passes until the time is up or there is nothing to do. */
   private passes(): number {
     const { idle, mailbox } = this;
     const beginMs = nowMs();
@@ -150,7 +161,7 @@ export class TurnLoop {
     let turns = 0;
     let credit = CLOCK_CREDIT;
     try {
-      while (!this.paused && !this.stopped) {
+      while (this.state < PAUSED) {
         turns++;
         const work = this.pass();
         if (work > 0) {
@@ -170,7 +181,7 @@ export class TurnLoop {
       return NEXT_TURN;
     } finally {
       this.gauges.addTurns(turns);
-      // Many slow packets in one pass keep the event loop waiting: fewer next time.
+      // Many slow packets in one pass delay the event loop: fewer next time.
       const tookMs = nowMs() - beginMs;
       if (tookMs > 2 * SLICE_MS) mailbox.batch = Math.max(1, mailbox.batch >> 1);
       else if (mailbox.batch < BATCH_MAX) mailbox.batch <<= 1;
@@ -188,11 +199,11 @@ export class TurnLoop {
     return work;
   }
 
-  /** Sleeps until something arrives; not yet, if something has arrived meanwhile. */
+  /** Parks, unless a packet has arrived meanwhile. */
   private park(): void {
-    if (this.scheduled || this.paused || this.stopped) return;
+    if (this.state !== RESTING) return;
     if (!this.mailbox.arm() && !this.leftLying) {
-      // One more pass for it. If that leaves it lying, too, nobody wants it now.
+      // One more pass for it. If that leaves it lying, too, no reader wants it now.
       this.leftLying = true;
       this.wake();
       return;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room where packets are worked on: xxHash32, a published function that never changes.
+ * xxHash32, a published hash function that never changes.
  *
  * Results are signed 32-bit integers: an unsigned one above 2³¹ would be a number on the heap.
  *
- * Source: the xxHash fast digest algorithm, specification 0.1.1 by Yann Collet. Why it is written
- * here: docs/adr/0007-key-hash.md.
+ * Source: the xxHash fast digest algorithm, specification 0.1.1 by Yann Collet. Why we have
+ * our own: docs/adr/0007-key-hash.md.
  */
 
 const PRIME_1 = 0x9e3779b1;
@@ -14,7 +14,7 @@ const PRIME_3 = 0xc2b2ae3d;
 const PRIME_4 = 0x27d4eb2f;
 const PRIME_5 = 0x165667b1;
 
-/** From here on the bytes go through four lanes side by side. */
+/** From this length on, four lanes process the bytes side by side. */
 const STRIPE_BYTES = 16;
 
 /**

@@ -6,7 +6,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { Patience } from '../base/patience.ts';
+import { WaitGuard } from '../base/wait-guard.ts';
 import { checkNetAllowed } from '../native/permission.ts';
 import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
 import type { ReadTarget } from './ingest.ts';
@@ -109,9 +109,9 @@ async function openOnce<T>(
         giveUp(error);
       }
     };
-    const patience = new Patience({ signal, timeoutMs }, `connect to ${where}`, giveUp);
+    const guard = new WaitGuard({ signal, timeoutMs }, `connect to ${where}`, giveUp);
     const settle = (): void => {
-      patience.end();
+      guard.end();
       socket.off('error', onError);
       socket.off('connect', onConnect);
     };

@@ -5,7 +5,7 @@ import { loadAcquire } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
+import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
 import { BufferReferences } from './buffer-references.ts';
 import {
   announceParty,

@@ -2,7 +2,7 @@
 /** `busbar/pool`: the buffers. */
 
 export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
-export type { WaitOptions } from '../base/patience.ts';
+export type { WaitOptions } from '../base/wait-guard.ts';
 export { BufferPool } from './buffer-pool.ts';
 export type { PoolBytes } from './buffer-references.ts';
 export type { LeakReport } from './leak-tracker.ts';

@@ -7,8 +7,8 @@ import { compareExchange, fetchAdd, loadAcquire, loadSeqCst } from '../base/atom
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
-import { Patience, type WaitLimits } from '../base/patience.ts';
 import { ensureStack } from '../base/stack.ts';
+import { WaitGuard, type WaitLimits } from '../base/wait-guard.ts';
 import {
   ACQUIRES,
   ACQUIRES_HIGH,
@@ -43,7 +43,7 @@ interface Waiter extends Linked<Waiter> {
   id: BufferId;
   readonly resolve: ((id: BufferId) => void) | undefined;
   readonly reject: ((reason: unknown) => void) | undefined;
-  patience: Patience | undefined;
+  guard: WaitGuard | undefined;
 }
 
 /**
@@ -74,7 +74,7 @@ export class WaitQueue {
   wait(limits: WaitLimits): Promise<BufferId> {
     return new Promise((resolve, reject) => {
       const waiter = this.#enqueue(resolve, reject);
-      waiter.patience = new Patience(limits, 'acquire', (reason) => this.#abandon(waiter, reason));
+      waiter.guard = new WaitGuard(limits, 'acquire', (reason) => this.#abandon(waiter, reason));
       this.#ticking ??= startTicking(SWEEP_MS, () => this.#sweep());
       this.#sweep();
     });
@@ -166,7 +166,7 @@ export class WaitQueue {
       id: NO_BUFFER,
       resolve,
       reject,
-      patience: undefined,
+      guard: undefined,
       list: undefined,
       previous: undefined,
       next: undefined,
@@ -235,7 +235,7 @@ export class WaitQueue {
   /** Takes the waiter out of the queue. Returns false if it was not in it any more. */
   #settle(waiter: Waiter): boolean {
     if (!this.#waiters.remove(waiter)) return false;
-    waiter.patience?.end();
+    waiter.guard?.end();
     if (!this.#waiters.isEmpty) return true;
     stopTimer(this.#ticking);
     this.#ticking = undefined;

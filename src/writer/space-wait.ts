@@ -6,7 +6,7 @@
 
 import { startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
-import { Patience, resolveWaitOptions, type WaitOptions } from '../base/patience.ts';
+import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
@@ -22,7 +22,7 @@ interface Caller extends Linked<Caller> {
   readonly attempt: () => number;
   readonly resolve: (answer: number) => void;
   readonly reject: (reason: unknown) => void;
-  patience: Patience | undefined;
+  guard: WaitGuard | undefined;
 }
 
 /** One writer's queue of callers that wait for space. */
@@ -74,12 +74,12 @@ export class SpaceWait {
         attempt,
         resolve,
         reject,
-        patience: undefined,
+        guard: undefined,
         list: undefined,
         previous: undefined,
         next: undefined,
       };
-      caller.patience = new Patience(limits, 'reserve', (reason) => this.#abandon(caller, reason));
+      caller.guard = new WaitGuard(limits, 'reserve', (reason) => this.#abandon(caller, reason));
       this.#enqueue(caller);
     });
   }
@@ -113,9 +113,9 @@ export class SpaceWait {
           return;
         }
         this.#callers.remove(caller);
-        // First: what was reserved is the caller's, whatever ending its patience throws.
+        // First: what was reserved is the caller's, whatever ending its guard throws.
         caller.resolve(answer);
-        caller.patience?.end();
+        caller.guard?.end();
       } catch (error) {
         this.#settle(caller);
         caller.reject(error);
@@ -174,7 +174,7 @@ export class SpaceWait {
   /** Takes the caller out of the queue. Returns false if it was not in it any more. */
   #settle(caller: Caller): boolean {
     if (!this.#callers.remove(caller)) return false;
-    caller.patience?.end();
+    caller.guard?.end();
     return true;
   }
 }

@@ -2,8 +2,8 @@
 /** Executors that end, or throw, before each of their accesses to shared memory. Real threads. */
 import { expect, onTestFailed, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
-import type { Crew } from '../../src/executor/crew.ts';
-import type { Seat } from '../../src/executor/seat.ts';
+import type { ExecutorSlot } from '../../src/executor/executor-slot.ts';
+import type { GroupState } from '../../src/executor/group-state.ts';
 import { testSeed } from '../threads/worker-crew.ts';
 import { until } from '../turns.ts';
 import { company, createPool, ExecutorGroup, expectAllBack, hear, tell } from './company.ts';
@@ -38,7 +38,7 @@ test.each([
       laneCapacity: 16,
       idle: 'park',
     });
-    const { seats } = Reflect.get(group, 'crew') as Crew;
+    const { slots } = Reflect.get(group, 'state') as GroupState;
     const heard = hear(group);
     const isReached = (): boolean => Atomics.load(words, deeds.AT_GATE) > 0;
     const arrived = (round: number): number =>
@@ -48,7 +48,7 @@ test.each([
     for (let unreached = 0, round = 0; unreached < UNREACHED_ROUNDS; round++) {
       access += 1 + random.below(2 * STRIDE - 1);
       Atomics.store(words, deeds.AT_GATE, 0);
-      const { worker } = seats[0] as Seat;
+      const { worker } = slots[0] as ExecutorSlot;
       const { restarts } = group.stats()[0] as { restarts: number };
       tell(group, pool, 0, `${deed} ${access}`);
       for (const [i, way] of WAYS.entries()) tell(group, pool, i & 1, `${way} ${round}.${i}`);

@@ -6,8 +6,8 @@ import { Packet } from 'busbar/packet';
 import type { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
-import type { Crew } from '../../src/executor/crew.ts';
-import type { Seat } from '../../src/executor/seat.ts';
+import type { ExecutorSlot } from '../../src/executor/executor-slot.ts';
+import type { GroupState } from '../../src/executor/group-state.ts';
 import { testSeed } from '../threads/worker-crew.ts';
 import { turn, until } from '../turns.ts';
 import { belongings, company, createPool, ExecutorGroup, expectAllBack, tell } from './company.ts';
@@ -96,8 +96,8 @@ test('executors that are killed come back, and lose only what they had in hand',
   const { options, words } = company(pool);
   const restart = { maxRestarts: 1000 };
   const group = await ExecutorGroup.start({ ...options, restart, laneCapacity: 16 });
-  const { seats } = Reflect.get(group, 'crew') as Crew;
-  const killed = new Set<Seat['worker']>();
+  const { slots } = Reflect.get(group, 'state') as GroupState;
+  const killed = new Set<ExecutorSlot['worker']>();
   let owed = 0;
   while (killed.size < 12) {
     for (let i = random.below(30); i > 0; i--) {
@@ -109,7 +109,7 @@ test('executors that are killed come back, and lose only what they had in hand',
       else packet.release();
     }
     for (let i = random.below(20); i > 0; i--) await turn();
-    const { worker } = seats[random.below(2)] as Seat;
+    const { worker } = slots[random.below(2)] as ExecutorSlot;
     if (worker.startReport === undefined || killed.has(worker) || !random.chance(0.05)) continue;
     worker.terminate();
     killed.add(worker);

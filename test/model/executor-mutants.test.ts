@@ -54,8 +54,8 @@ const BUGS: readonly Bug[] = [
   bug(
     'it is not rid of the turn that it has had',
     'turn-loop',
-    'this.scheduled = false;\n    if (this.paused',
-    'if (this.paused',
+    'this.state = RESTING;\n    const { gauges }',
+    'const { gauges }',
     /^handle, 1/,
   ),
   bug(

@@ -143,7 +143,7 @@ class Bodies {
     });
   }
 
-  /** As crew.ts ends a group: says so first, then closes every lane to an executor. */
+  /** As group-state.ts ends a group: DRAINING first, then it closes every lane to an executor. */
   closes(party: Party, shared: ExecutorShared, to: number): void {
     party.gauges.become(DRAINING);
     for (const handle of shared.plans[to].inbound) {
@@ -200,7 +200,7 @@ function handledAll(party: Party): Promise<Counted> {
       received.push(party.read(packet));
     });
     // As executor-life.ts ends: told to finish, it works on until the mailbox has ended.
-    loop.end(DRAINING, (foundWork) => {
+    loop.drain(DRAINING, (foundWork) => {
       if (foundWork || !loop.mailbox.ended) return;
       loop.stop();
       resolve({ received, isCounted: true });
@@ -284,7 +284,7 @@ function whoeverFindsItClosed(module: ExecutorModule): Case<ExecutorShared> {
   });
 }
 
-/** As seat.ts tidies up: by the BADGE that the dead had shown. */
+/** As executor-slot.ts recovers: by the BADGE that the dead had shown. */
 function deathCase(module: ExecutorModule): Case<ExecutorShared> {
   const bodies = new Bodies(module);
   const item = executors(

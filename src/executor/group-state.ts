@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on, seen from its host: all threads of one group. */
+/** The state of one executor group on its host: starts the threads, stops them, reports. */
 
 import { sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { PacketSender } from '../channel/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { DRAINING, ENDED, RUNNING } from './executor-layout.ts';
+import { crashed, ExecutorSlot } from './executor-slot.ts';
 import { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions, StopOptions } from './group-options.ts';
 import type { LaneMailbox } from './mailbox.ts';
 import { LaneEnds, Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
-import { crashed, Seat } from './seat.ts';
 import { TurnLoop } from './turn-loop.ts';
 
 /** What became of the packets of a group, from its start to its end. */
@@ -25,15 +25,15 @@ export interface StopReport {
   readonly dropped: number;
 }
 
-/** So long after its deadline a thread may still run what it has deferred. */
+/** How long a thread may run its deferred functions after its deadline. */
 const GRACE_MS = 500;
 
 /**
- * What a group is behind its handle: it goes on when the handle is dropped, and knows nothing of
- * it.
+ * A group's state. Separate from the public handle, so that the handle can be garbage-collected
+ * while threads run.
  */
-export class Crew {
-  readonly seats: readonly Seat[];
+export class GroupState {
+  readonly slots: readonly ExecutorSlot[];
   readonly mailbox: LaneMailbox;
   /** The host's lanes to the executors. */
   readonly senders: readonly PacketSender[];
@@ -48,10 +48,10 @@ export class Crew {
   #settleClosed: (crash: BusbarError | undefined) => void = () => {};
   #crash: BusbarError | undefined;
   #stopped: Promise<StopReport> | undefined;
-  /** Settles when nobody sits anywhere any more. */
-  #deserted: Promise<unknown> = Promise.resolve();
-  /** Nobody sits anywhere any more, and what was queued for them is released. */
-  #isDeserted = false;
+  /** Settles when every thread has ended. */
+  #allEnded: Promise<unknown> = Promise.resolve();
+  /** True once every thread has ended and what was queued for them is released. */
+  #isEmpty = false;
   #onQuiet: () => void = () => {};
 
   private constructor(options: ResolvedGroupOptions) {
@@ -72,8 +72,8 @@ export class Crew {
     this.closed = new Promise((resolve, reject) => {
       this.#settleClosed = (crash) => (crash === undefined ? resolve() : reject(crash));
     });
-    const seats: Seat[] = [];
-    this.seats = seats;
+    const slots: ExecutorSlot[] = [];
+    this.slots = slots;
     try {
       for (const [index, cpu] of cpus.entries()) {
         const gauges = new Gauges(block, index, epochMs);
@@ -92,14 +92,14 @@ export class Crew {
           gauges: block,
           epochMs,
         };
-        seats.push(new Seat(assignment, options, this.mesh, gauges, () => this.#onQuiet()));
+        slots.push(new ExecutorSlot(assignment, options, this.mesh, gauges, () => this.#onQuiet()));
       }
     } catch (error) {
       // A thread could not even be made: the data cannot be cloned, say.
-      for (const seat of seats) seat.terminate();
+      for (const slot of slots) slot.terminate();
       this.#ends.closeSenders();
-      this.forsake();
-      void Promise.all(seats.map((seat) => seat.bury())).then(() => this.#end('now'));
+      this.abandonMailbox();
+      void Promise.all(slots.map((slot) => slot.awaitEnd())).then(() => this.#end('now'));
       throw notStarted(error);
     }
   }
@@ -109,36 +109,38 @@ export class Crew {
    *
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_START with the cause.
    */
-  static async start(options: ResolvedGroupOptions): Promise<Crew> {
-    const crew = new Crew(options);
-    const failure = await crew.#awaitStart();
+  static async start(options: ResolvedGroupOptions): Promise<GroupState> {
+    const state = new GroupState(options);
+    const failure = await state.#awaitStart();
     if (failure !== undefined) {
-      await crew.#disband();
+      await state.#stopFailedStart();
       throw failure;
     }
-    crew.#deserted = Promise.all(
-      crew.seats.map((seat) => seat.keep(crew.#aborter.signal).catch((crash) => crew.#fail(crash))),
+    state.#allEnded = Promise.all(
+      state.slots.map((slot) =>
+        slot.supervise(state.#aborter.signal).catch((crash) => state.#fail(crash)),
+      ),
     );
-    crew.#loop.wake();
-    return crew;
+    state.#loop.wake();
+    return state;
   }
 
-  /** Ends the group; a second call has the same answer, but may make it hurry. Never rejects. */
+  /** Ends the group. A second call returns the same promise; mode 'now' speeds it up. Never rejects. */
   stop({ mode, deadlineMs }: Required<StopOptions>): Promise<StopReport> {
     if (this.#stopped === undefined) this.#stopped = this.#stop(mode, deadlineMs);
-    else if (mode === 'now') this.#abandon(deadlineMs);
+    else if (mode === 'now') this.#endNow(deadlineMs);
     return this.#stopped;
   }
 
   /**
-   * Releases what was sent to the host and not read; nobody can read it any more. If no thread is
-   * left either, the mesh is given back.
+   * Releases what was sent to the host and not read, and closes the host's mailbox. If every thread
+   * has ended, gives the mesh back, too.
    */
-  forsake(): void {
+  abandonMailbox(): void {
     this.mailbox.discard();
     this.mailbox.close();
     this.#loop.stop();
-    if (this.#isDeserted) this.mesh.release();
+    if (this.#isEmpty) this.mesh.release();
   }
 
   async #awaitStart(): Promise<BusbarError | undefined> {
@@ -148,7 +150,7 @@ export class Crew {
       const cause = new BusbarError('ERR_BUSBAR_TIMEOUT', `start, ${startTimeoutMs} ms`);
       timer = startTimer(startTimeoutMs, () => resolve(notStarted(cause)));
     });
-    const failures = this.seats.map(async ({ index, worker }) => {
+    const failures = this.slots.map(async ({ index, worker }) => {
       if ((await worker.started) !== undefined) return undefined;
       const end = await worker.ended;
       return notStarted(end.error ?? crashed(index, end));
@@ -162,11 +164,11 @@ export class Crew {
     return failure;
   }
 
-  /** Nobody is to be left of a group that could not start. */
-  async #disband(): Promise<void> {
+  /** Ends every thread of a group that could not start. */
+  async #stopFailedStart(): Promise<void> {
     this.#gauges.become(DRAINING);
-    this.#abandon(GRACE_MS);
-    await Promise.all(this.seats.map((seat) => seat.bury()));
+    this.#endNow(GRACE_MS);
+    await Promise.all(this.slots.map((slot) => slot.awaitEnd()));
     this.#end('now');
   }
 
@@ -179,10 +181,10 @@ export class Crew {
     try {
       return await this.#stopInOrder(mode, deadlineMs);
     } catch (error) {
-      // The host has left the pool: nothing can be tidied up from here, but nobody may be left.
-      for (const { worker } of this.seats) worker.order({ kind: 'abandon' });
+      // The host has left the pool: nothing can be recovered from here, but every thread must end.
+      for (const { worker } of this.slots) worker.order({ kind: 'abandon' });
       this.#terminateAfter(GRACE_MS);
-      await Promise.all(this.seats.map(({ worker }) => worker.ended));
+      await Promise.all(this.slots.map(({ worker }) => worker.ended));
       this.#settleClosed(this.#crash ?? (error as BusbarError));
       return this.#report();
     }
@@ -193,12 +195,12 @@ export class Crew {
     this.#gauges.become(DRAINING);
     this.mesh.closeFromHost();
     if (mode === 'now') {
-      this.#abandon(deadlineMs);
+      this.#endNow(deadlineMs);
     } else {
       this.#terminateAfter(deadlineMs + GRACE_MS);
       await this.#drain(deadlineMs);
     }
-    await this.#deserted;
+    await this.#allEnded;
     this.#end(mode);
     await this.#emptyMailbox();
     this.#settleClosed(this.#crash);
@@ -206,20 +208,20 @@ export class Crew {
   }
 
   /**
-   * First the executors go on as ever, only that nothing comes from the host any more, until all of
-   * them have nothing to do and nothing lies in any lane: what one of them sends another while it
-   * empties its mailbox is handled like everything else. Then all lanes are closed. A group that
-   * never comes to rest has half the time for that, and the other half for what is queued then.
+   * First, nothing more comes from the host, and the executors run until all of them are idle and
+   * every lane is empty: what they send each other meanwhile is handled like everything else. Then
+   * all lanes are closed. A group that never becomes idle has half the time for the first step, and
+   * the other half for what is queued then.
    */
   async #drain(deadlineMs: number): Promise<void> {
-    const sitting = this.seats.filter((seat) => !seat.isEmpty);
-    for (const { worker } of sitting) worker.order({ kind: 'drain', dropAfterMs: deadlineMs });
+    const running = this.slots.filter((slot) => !slot.isEmpty);
+    for (const { worker } of running) worker.order({ kind: 'drain', dropAfterMs: deadlineMs });
     await this.#untilQuiet(deadlineMs / 2);
-    for (const { index } of this.seats) this.mesh.closeTo(index);
-    for (const { worker } of sitting) worker.order({ kind: 'finish' });
+    for (const { index } of this.slots) this.mesh.closeTo(index);
+    for (const { worker } of running) worker.order({ kind: 'finish' });
   }
 
-  /** Looks again whenever somebody says that he has nothing to do now, or has ended. */
+  /** Checks again whenever a thread reports that it is idle or has ended. */
   async #untilQuiet(timeoutMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = startTimer(timeoutMs, resolve);
@@ -244,56 +246,55 @@ export class Crew {
   }
 
   /**
-   * True if everybody says twice that there is nothing to do, and nobody has done anything in
-   * between, when every lane was empty. Then nothing more can come of what was sent: only work
-   * sends.
+   * True if every thread is idle twice, has done no work in between, and every lane was empty in
+   * between. Then no packet can follow: only work sends packets.
    */
   async #isQuiet(): Promise<boolean> {
-    const sitting = this.seats.filter((seat) => !seat.isEmpty);
+    const running = this.slots.filter((slot) => !slot.isEmpty);
     const look = (): Promise<number[]> =>
-      Promise.all(sitting.map(({ worker }) => worker.ask('look').catch(() => -1)));
+      Promise.all(running.map(({ worker }) => worker.ask('look').catch(() => -1)));
     const before = await look();
-    if (before.includes(-1) || !this.mesh.isEmpty(sitting.map(({ index }) => index))) return false;
+    if (before.includes(-1) || !this.mesh.isEmpty(running.map(({ index }) => index))) return false;
     const after = await look();
     return after.every((work, i) => work === before[i]);
   }
 
-  /** Everybody drops what is queued and ends, or is ended. */
-  #abandon(deadlineMs: number): void {
-    for (const { index } of this.seats) this.mesh.closeTo(index);
-    for (const { worker } of this.seats) worker.order({ kind: 'abandon' });
+  /** Orders every thread to drop what is queued and to end; terminates those that do not. */
+  #endNow(deadlineMs: number): void {
+    for (const { index } of this.slots) this.mesh.closeTo(index);
+    for (const { worker } of this.slots) worker.order({ kind: 'abandon' });
     this.#terminateAfter(deadlineMs);
   }
 
   #terminateAfter(delayMs: number): void {
     const timer = startTimer(delayMs, () => {
-      for (const seat of this.seats) if (!seat.isEmpty) seat.terminate();
+      for (const slot of this.slots) if (!slot.isEmpty) slot.terminate();
     });
-    void Promise.all(this.seats.map(({ worker }) => worker.ended)).then(() => stopTimer(timer));
+    void Promise.all(this.slots.map(({ worker }) => worker.ended)).then(() => stopTimer(timer));
   }
 
-  /** All threads are gone: what nobody will take any more is released, every lane is closed. */
+  /** Every thread has ended: releases what is queued and closes every lane. */
   #end(mode: 'drain' | 'now'): void {
-    for (const { index, gauges } of this.seats) gauges.addDropped(this.mesh.discard(index));
+    for (const { index, gauges } of this.slots) gauges.addDropped(this.mesh.discard(index));
     this.#ends.closeSenders();
     this.mesh.closeTo(this.#options.cpus.length);
-    this.#isDeserted = true;
-    if (mode === 'now') this.forsake();
+    this.#isEmpty = true;
+    if (mode === 'now') this.abandonMailbox();
     this.#loop.wake();
     this.#gauges.become(ENDED);
   }
 
-  /** What executors had sent to the host's handler is handled first; what is unread stays. */
+  /** The host's handler takes what executors had sent. Without a handler, unread packets stay. */
   async #emptyMailbox(): Promise<void> {
     while (this.mailbox.hasHandler && !this.mailbox.ended) {
       this.#loop.wake();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    if (this.mesh.queued(this.seats.length) === 0) this.forsake();
+    if (this.mesh.queued(this.slots.length) === 0) this.abandonMailbox();
   }
 
   #report(): StopReport {
-    const readings = this.seats.map(({ gauges }) => gauges.read());
+    const readings = this.slots.map(({ gauges }) => gauges.read());
     return {
       handled: readings.reduce((sum, { handled }) => sum + handled, 0),
       dropped: readings.reduce((sum, { dropped }) => sum + dropped, 0),
@@ -301,7 +302,7 @@ export class Crew {
   }
 }
 
-/** After a crash the others have as long as after a stop without a deadline of its own. */
+/** After a crash the other executors drain for as long as after a stop without a deadline. */
 const DRAIN_AFTER_CRASH_MS = 10_000;
 
 function notStarted(cause: unknown): BusbarError {

@@ -32,8 +32,8 @@ export function resolveWaitOptions(options: WaitOptions | undefined): WaitLimits
   return { signal, timeoutMs };
 }
 
-/** One caller's patience: calls `giveUp`, at most once, unless it is ended before. */
-export class Patience {
+/** One caller's guard: calls `giveUp`, at most once, unless it is ended before. */
+export class WaitGuard {
   readonly #signal: AbortSignal | undefined;
   readonly #timer: Timer | undefined;
   readonly #onAbort: (() => void) | undefined;

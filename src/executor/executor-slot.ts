@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The room where packets are worked on, seen from its host: one place, whoever sits on it. */
+/**
+ * One place in a group: the number, lanes and record of an executor, and the thread that runs there
+ * now.
+ */
 
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
 import { BufferPool } from '../pool/index.ts';
 import { ENDED, STARTING } from './executor-layout.ts';
 import { ExecutorWorker, type ThreadEnd } from './executor-worker.ts';
@@ -10,28 +14,27 @@ import type { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions } from './group-options.ts';
 import type { Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
-import { throwUncaught } from './uncaught.ts';
 
 /**
- * One place of a group: its number, its lanes, its record; and the thread that sits there now.
+ * One place in a group. It outlives its threads: a restart runs a new thread in the same slot.
  *
  *   launch ▸ thread … ended ▸ lanes recovered, buffers reclaimed ─┬─ as told ──▶ empty
  *      ▲                                                         └─ crash ─┬─ no more ──▶ empty
  *      └────────────────────── restart policy ◀────────────────────────────┘
  */
-export class Seat {
+export class ExecutorSlot {
   readonly index: number;
   readonly gauges: Gauges;
   /** How often a thread was started again. */
   restarts = 0;
   lastCrash: BusbarError | undefined;
-  /** True while nobody sits here and nobody will. */
+  /** True when no thread runs here and none will be started. */
   isEmpty = false;
   readonly #assignment: Assignment;
   readonly #options: ResolvedGroupOptions;
   readonly #mesh: Mesh;
   readonly #onQuiet: () => void;
-  /** When it was started again, lately. */
+  /** Times of the restarts within the policy's window. */
   readonly #restartsMs: number[] = [];
   #worker: ExecutorWorker;
   #terminated = false;
@@ -53,24 +56,24 @@ export class Seat {
     this.#worker = this.#launch();
   }
 
-  /** The thread that sits here, or sat here last. */
+  /** The thread that runs here, or ran here last. */
   get worker(): ExecutorWorker {
     return this.#worker;
   }
 
   /**
-   * Stays until nobody sits here any more; restarts what crashes as far as the policy allows and
-   * `stopping` is not aborted.
+   * Supervises this slot: restarts crashed threads as the policy allows, until `stopping` is
+   * aborted. Resolves when the slot is empty.
    *
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_CRASHED.
    */
-  async keep(stopping: AbortSignal): Promise<void> {
+  async supervise(stopping: AbortSignal): Promise<void> {
     for (;;) {
       const end = await this.#worker.ended;
-      this.#tidyUp(end);
+      this.#recover(end);
       if (end.wasTold || this.#terminated) break;
       this.lastCrash = crashed(this.index, end);
-      tell(this.#options.onCrash, this.index, this.lastCrash);
+      notify(this.#options.onCrash, this.index, this.lastCrash);
       if (!this.#mayRestart(stopping) || !(await this.#delay(stopping))) {
         this.#leaveEmpty();
         throw this.lastCrash;
@@ -79,7 +82,7 @@ export class Seat {
       const worker = this.#launch();
       this.#worker = worker;
       void worker.started.then((report) => {
-        if (report !== undefined) tell(this.#options.onRestart, this.index, undefined);
+        if (report !== undefined) notify(this.#options.onRestart, this.index, undefined);
       });
     }
     this.#leaveEmpty();
@@ -91,9 +94,9 @@ export class Seat {
     this.#worker.terminate();
   }
 
-  /** Waits for the end of a thread that never was to be restarted; nothing is kept of it. */
-  async bury(): Promise<void> {
-    this.#tidyUp(await this.#worker.ended);
+  /** Waits for the end of a thread that is not to be restarted, and reclaims what it held. */
+  async awaitEnd(): Promise<void> {
+    this.#recover(await this.#worker.ended);
     this.#leaveEmpty();
   }
 
@@ -121,14 +124,14 @@ export class Seat {
     this.#onQuiet();
   }
 
-  /** What the thread had begun on its lanes is finished or undone; what it held is free again. */
-  #tidyUp(end: ThreadEnd): void {
+  /** Recovers the lanes of a thread that has ended, and reclaims what it held. */
+  #recover(end: ThreadEnd): void {
     const { pool } = this.#options;
     pool.checkAttached();
     const badge = this.gauges.badge;
-    // Else it had left the pool, or somebody has reclaimed it already.
+    // Else it had left the pool, or another thread has reclaimed it already.
     if (badge !== 0 && pool.declareBadgeExited(badge)) {
-      tell(this.#options.onDeath, this.index, BufferPool.slotOf(badge));
+      notify(this.#options.onDeath, this.index, BufferPool.slotOf(badge));
       pool.reclaimBadge(badge);
     }
     if (!end.wasTold) this.#mesh.recover(this.index);
@@ -144,7 +147,7 @@ export class Seat {
     return true;
   }
 
-  /** False if the group was stopped meanwhile. */
+  /** Waits for the policy's delay. Resolves with false if the group is stopped meanwhile. */
   #delay(stopping: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       const onAbort = (): void => {
@@ -160,16 +163,16 @@ export class Seat {
   }
 }
 
-/** Calls the user, whose errors are the user's. */
-function tell<T>(listener: (index: number, news: T) => void, index: number, news: T): void {
+/** Calls a listener of the user. What it throws becomes an uncaught exception. */
+function notify<T>(listener: (index: number, news: T) => void, index: number, news: T): void {
   try {
     listener(index, news);
   } catch (error) {
-    throwUncaught(error);
+    throwLater(error);
   }
 }
 
-/** What is said of a thread that ended without having been told to. */
+/** The error for a thread that ended without an order. */
 export function crashed(index: number, end: ThreadEnd): BusbarError {
   const how = end.error === undefined ? `exit code ${end.exitCode}` : (end.error as Error)?.message;
   return new BusbarError(
