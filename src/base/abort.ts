@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: one listener on an AbortSignal for all that the signal ends. */
+/** One listener on an AbortSignal for everything that the signal ends. */
 
 import { throwLater } from './throw-later.ts';
 

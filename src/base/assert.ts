@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Foundation under every room: assertions, always on. A failed one is a bug in busbar and is never
- * caught.
- */
+/** Assertions, always on. A failed one is a bug in busbar and is never caught. */
 
 /** A broken invariant: a bug in this library, or memory that somebody overwrote. */
 export class AssertionError extends Error {

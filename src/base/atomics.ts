@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Foundation under every room: the only file that touches `Atomics`, and the names of what each
- * access is for.
+ * The only file that calls `Atomics`. Each function is named after what its access is for.
  *
  * JavaScript gives sequential consistency for every atomic access. The names state what the
  * algorithm *needs*, so that a reader (and a port) can tell a publication from a counter.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: moving bytes, the fastest way V8 has for each size. */
+/** Copying bytes, the fastest way that V8 has for each size. */
 
 import { lengthOf, partOf } from './views.ts';
 

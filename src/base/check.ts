@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Foundation under every room: arguments checked at the boundary; errors name argument, expectation
- * and value.
- */
+/** Checks of arguments at the boundary. Errors name argument, expectation and value. */
 
 import type { Bytes } from './bytes.ts';
 import { isBytes, isWords, lengthOf } from './views.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: the only place that reads a clock or starts a timer. */
+/** The only place that reads a clock or starts a timer. */
 
 /** The longest delay that the engine's timers take. */
 export const TIMER_DELAY_MS_MAX = 0x7fffffff;

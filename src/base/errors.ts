@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: the one table of what the outside world can do to us. */
+/** BusbarError and the table of its codes: everything that the outside world can do to us. */
 
 /** Every code with what it means. Codes are stable; texts are not. */
 export const BUSBAR_ERRORS = {

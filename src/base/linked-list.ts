@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: a queue that an entry can leave from the middle at once. */
+/** A queue that an entry can leave from the middle at once. */
 
 /** What an entry of a {@link LinkedList} carries; all undefined while it is in none. */
 export interface Linked<T> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: the one way in which a thread waits and another wakes it. */
+/** Parker: how a thread waits, and how another thread wakes it. */
 
 import { compareExchange, exchange, notify, type Words, waitAsync, waitSync } from './atomics.ts';
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Foundation for tests, fuzzers and simulators: chance that comes from a seed and can be replayed.
- */
+/** Pseudo-random numbers from a seed, for tests, fuzzers and simulators. */
 
 /** A seed nobody chose: for tags and for test runs that print it. */
 export function arbitrarySeed(): number {

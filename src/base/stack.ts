@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Foundation under every room: the look at the stack before the first write of a change that must
- * be all done or not begun.
+ * The check for free stack before the first write of a change that must be done completely or not
+ * at all.
  *
  * A call may throw a RangeError, "Maximum call stack size exceeded", before its callee has run: a
  * program that recurses deeply, calls this library at the very end and catches what is thrown

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: the end of what runs now. */
+/** Calls a function when the code that runs now has returned. */
 
 /** Node's queue, where there is one: the core asks for nothing of Node. */
 const host = globalThis as { readonly process?: { nextTick?(job: () => void): void } };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Foundation under every room: what a typed array is, whatever its class, a getter of its own or a
- * Proxy says.
+ * Reads what a typed array is, whatever its class, a getter or a Proxy claims.
  *
  * `instanceof` asks the prototype, and `length` may be overridden: both can lie. The engine's own
  * getters look into the object, and do not. A Proxy of a typed array has nothing inside.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Foundation under every room: how long a caller waits, and what makes it give up. */
+/** WaitGuard: the timeout and the AbortSignal of one wait. */
 
 import { offAbort, onAbort } from './abort.ts';
 import { checkOptions, checkSignal, checkTimeoutMs } from './check.ts';

@@ -38,20 +38,24 @@ export interface ExecutorContext {
   /** The lane to the thread that started the group. */
   readonly host: PacketSender;
   /**
-   * Calls `work` in every pass of the loop; it returns how much it did, 0 for nothing. While it does
-   * something, another pass follows; then the loop may park until a packet arrives in the mailbox
-   * or {@link wake} is called. A packet that a poll leaves in the mailbox does not wake the loop
-   * again. Returns a function that removes the poll.
+   * Calls `work` in every pass of the loop; it returns how much it did, 0 for nothing. While it
+   * does something, another pass follows; then the loop may park until a packet arrives in the
+   * mailbox or {@link wake} is called. A packet that a poll leaves in the mailbox does not wake the
+   * loop again. Returns a function that removes the poll.
    */
   poll(work: Poll): () => void;
-  /** Asks for a pass: for polls that depend on sockets, timers or other callbacks of this thread. */
+  /**
+   * Asks for a pass: for polls that depend on sockets, timers or other callbacks of this thread.
+   */
   wake(): void;
   /**
    * Aborted when the group begins to stop; the reason is ERR_BUSBAR_EXECUTOR_STOPPED. Sources of
    * new work (sockets, timers, polls) then stop.
    */
   readonly signal: AbortSignal;
-  /** Registers a function to run, last one first, when the mailbox is empty; the thread awaits it. */
+  /**
+   * Registers a function to run, last one first, when the mailbox is empty; the thread awaits it.
+   */
   defer(cleanup: () => void | Promise<void>): void;
   /** 16 words for the user's own counters; `stats()` of the group shows them. */
   readonly counters: Int32Array;

@@ -128,8 +128,8 @@ export class ExecutorGroup {
   }
 
   /**
-   * {@link send} that waits while the lane is full, also across a restart. Callers that wait for one
-   * executor are served in order, and no `send` overtakes them.
+   * {@link send} that waits while the lane is full, also across a restart. Callers that wait for
+   * one executor are served in order, and no `send` overtakes them.
    *
    * **Throws** (rejects) as `send`, ERR_BUSBAR_TIMEOUT, `signal.reason`; the packet is then the
    * caller's again.
@@ -214,9 +214,9 @@ export class ExecutorGroup {
 
   /**
    * Ends all executors, in parallel: their `signal` aborts, the host can send no more, queued
-   * packets are handled (with those that their handlers send) or dropped, and the deferred functions
-   * run. Resolves when every thread has ended; never rejects, but throws for wrong options. A second
-   * call returns the same promise; with mode 'now' it speeds the first one up.
+   * packets are handled (with those that their handlers send) or dropped, and the deferred
+   * functions run. Resolves when every thread has ended; never rejects, but throws for wrong
+   * options. A second call returns the same promise; with mode 'now' it speeds the first one up.
    */
   stop(options?: StopOptions): Promise<StopReport> {
     return this.state.stop(resolveStopOptions(options));

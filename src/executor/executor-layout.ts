@@ -29,8 +29,8 @@
  *     └───────────┴─────────────────────────────────────────┴────────┘
  *
  * PARKED: the thread waits for work. RUNNING with an old TURN_MS: it is stuck in the user's code. A
- * record outlives its thread: the next thread in the slot continues its counts. What a death leaves,
- * and what the host does after 'exit':
+ * record outlives its thread: the next thread in the slot continues its counts. What a death
+ * leaves, and what the host does after 'exit':
  *
  *   died                        left behind                    the host
  *   before BADGE                BADGE of the thread before it  reclaimed it, when that had died

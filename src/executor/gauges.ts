@@ -39,8 +39,8 @@ export interface Reading {
 }
 
 /**
- * The record of one executor. Its thread writes it; other threads read it, each through an object of
- * its own.
+ * The record of one executor. Its thread writes it; other threads read it, each through an object
+ * of its own.
  */
 export class Gauges {
   /** The user's own words. */

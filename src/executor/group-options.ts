@@ -62,8 +62,8 @@ export interface ExecutorGroupOptions {
   /** Default: none, a crash ends the group. */
   readonly restart?: RestartPolicy;
   /**
-   * Called when the thread of executor `index` has ended without detaching from the pool, before its
-   * buffers are reclaimed. Call `writer.recover(threadSlot)` of shared writers and
+   * Called when the thread of executor `index` has ended without detaching from the pool, before
+   * its buffers are reclaimed. Call `writer.recover(threadSlot)` of shared writers and
    * `flusher.recover(threadSlot)` of flushers that it wrote to here: later the slot may be another
    * thread's. Not called for a thread that ended before it had attached to the pool.
    */
@@ -192,8 +192,8 @@ function resolveModule(module: unknown): string {
 /** How a group is stopped. */
 export interface StopOptions {
   /**
-   * 'drain' (default): queued packets are handled, and those that their handlers send; 'now': queued
-   * packets are dropped.
+   * 'drain' (default): queued packets are handled, and those that their handlers send; 'now':
+   * queued packets are dropped.
    */
   readonly mode?: 'drain' | 'now';
   /**

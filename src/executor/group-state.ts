@@ -125,7 +125,9 @@ export class GroupState {
     return state;
   }
 
-  /** Ends the group. A second call returns the same promise; mode 'now' speeds it up. Never rejects. */
+  /**
+   * Ends the group. A second call returns the same promise; mode 'now' speeds it up. Never rejects.
+   */
   stop({ mode, deadlineMs }: Required<StopOptions>): Promise<StopReport> {
     if (this.#stopped === undefined) this.#stopped = this.#stop(mode, deadlineMs);
     else if (mode === 'now') this.#endNow(deadlineMs);

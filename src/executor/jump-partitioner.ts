@@ -9,8 +9,8 @@ import { checkCount, type Key, type Partitioner } from './partitioner.ts';
 /**
  * Spreads keys by jump consistent hash: when `count` grows from n to m, a share of (m − n) / m of
  * the keys moves, and only to the new executors; when it shrinks again, the same keys move back.
- * `count` may differ from call to call. Executors are added and removed at the end of the numbers; to
- * remove any other, use `ringPartitioner`.
+ * `count` may differ from call to call. Executors are added and removed at the end of the numbers;
+ * to remove any other, use `ringPartitioner`.
  *
  * Source: Lamping and Veach, "A fast, minimal memory, consistent hash algorithm", 2014; the 64-bit
  * key is the unsigned hash.

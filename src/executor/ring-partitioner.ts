@@ -44,8 +44,9 @@ export interface RingPartitioner extends Partitioner {
 
 /**
  * Spreads keys by consistent hashing on a ring: every executor owns the arcs that end at its
- * points. The result depends on which executors are on the ring, not on the order in which they were
- * added; `count` must exceed the index of each key's executor, else `partition` throws a RangeError.
+ * points. The result depends on which executors are on the ring, not on the order in which they
+ * were added; `count` must exceed the index of each key's executor, else `partition` throws a
+ * RangeError.
  *
  * **Cost** one hash and about two comparisons; `add` and `remove` rebuild the ring (1 ms for
  * 16 executors). Allocates nothing for numbers, bytes and short strings.

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The framer's room, between socket and channel: the search for one byte value, eight bytes at a
- * time.
- */
+/** The search for one byte value, eight bytes at a time. */
 
 import type { Bytes } from '../base/bytes.ts';
 import { checkInteger } from '../base/check.ts';

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The framer's room, between socket and channel: what a codec is, that is, how a framer learns
- * where frames end.
- */
+/** Codec: how a framer finds the end of a frame. */
 
 import type { Bytes } from '../base/bytes.ts';
 

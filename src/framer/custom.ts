@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The framer's room, between socket and channel: frames measured by a function of the user's. */
+/** A codec that calls a function of the user's. */
 
 import type { Bytes } from '../base/bytes.ts';
 import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The framer's room, between socket and channel: frames that end with a mark. */
+/** The codec for frames that end with a mark. */
 
 import { type Bytes, encodeText } from '../base/bytes.ts';
 import { checkBytes } from '../base/check.ts';

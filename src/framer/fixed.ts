@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The framer's room, between socket and channel: frames that all have the same length. */
+/** The codec for frames of one fixed length. */
 
 import { checkInteger } from '../base/check.ts';
 import type { Codec } from './codec.ts';

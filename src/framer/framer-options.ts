@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The framer's room, between socket and channel: what can be set on a framer, and the defaults. */
+/** The options of a framer, and their defaults. */
 
 import { checkInteger, checkOptions } from '../base/check.ts';
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The framer's room, between socket and channel: bytes arrive in a buffer, frames are found where
- * they lie.
- */
+/** Framer: bytes arrive in a pool buffer, and frames are found where they lie. */
 
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';

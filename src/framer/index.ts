@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The framer's room, between socket and channel: bytes in, frames and packets out. */
+/** `busbar/framer`: bytes in, frames and packets out. */
 
 export { ByteFinder } from './byte-finder.ts';
 export type { Codec } from './codec.ts';

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The framer's room, between socket and channel: frames whose length comes first in one to four
- * bytes.
- */
+/** The codec for frames that begin with their length, in one to four bytes. */
 
 import type { Bytes } from '../base/bytes.ts';
 import { checkBoolean, checkOneOf, checkOptions } from '../base/check.ts';

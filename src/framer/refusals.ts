@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The framer's room, between socket and channel: what a framer refuses, and the errors that say so.
- */
+/** The errors of a framer. */
 
 import { BusbarError } from '../base/errors.ts';
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The framer's room, between socket and channel: the half of a framer that holds bytes, in one pool
- * buffer and four cursors.
- */
+/** The half of a framer that holds bytes: one pool buffer and four cursors. */
 
 import { assert } from '../base/assert.ts';
 import { type Bytes, copyBytes, copyIn } from '../base/bytes.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The framer's room, between socket and channel: frames whose length comes first as a varint. */
+/** The codec for frames that begin with their length as a varint. */
 
 import type { Bytes } from '../base/bytes.ts';
 import { checkBoolean, checkOptions } from '../base/check.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: on which cpus the calling thread runs, its number, its name. */
+/** The calling thread: the cpus on which it runs, its number, its name. */
 import { endianness } from 'node:os';
 import { checkInteger, copyArray, show } from '../base/check.ts';
 import { failure, requireCall } from './shim.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: what there is here, and why not what there is not. */
+/** Which native features are available, and the reason when one is not. */
 import { offered } from './shim.ts';
 import { socketWritesFeature } from './socket-writes.ts';
 import { topologyReason } from './topology.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Native, the executor's foundation: what only the kernel can do, feature by feature. */
+/** `busbar/native`: what only the kernel can do, feature by feature. */
 
 export { getAffinity, setAffinity, setThreadName, threadId } from './calling-thread.ts';
 export { type Feature, type Native, type NativeFeatures, native } from './features.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: the small files in which Linux describes machine and process. */
+/** The small files in which Linux describes the machine and the process. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** The files below a folder, '' being the machine's own root; tests have roots of their own. */

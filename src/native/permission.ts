@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The link's foundation: what Node's permission model denies this process. */
+/** What Node's permission model denies this process. */
 
 import { BusbarError } from '../base/errors.ts';
 

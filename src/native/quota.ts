@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: how much processor time the groups above this process allow it. */
+/** How much processor time the cgroups above this process allow it. */
 import type { MachineFiles } from './machine-files.ts';
 
 /** One hierarchy of control groups, and where in it this thread is. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: listeners that share one port, so each thread accepts its own. */
+/** Listeners that share one port, so that each thread accepts its own connections. */
 import { isIP } from 'node:net';
 import { checkInteger, checkOptions, show } from '../base/check.ts';
 import { failure, requireCall } from './shim.ts';

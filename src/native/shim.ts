@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: finds and loads the shim written in C, once per thread, politely. */
+/** Finds and loads the shim, an addon written in C, once per thread; fails with a reason. */
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';

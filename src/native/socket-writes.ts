@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The link's foundation: regions to many stream sockets in one call, as the shim has it. */
+/** Writes regions to many stream sockets in one call of the shim. */
 
 import type { Feature } from './features.ts';
 import { loadShim, offered } from './shim.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The executor's foundation: the cpus this thread may use, and how they belong together. */
+/** The cpus that this thread may use, and which of them share a core. */
 import { availableParallelism } from 'node:os';
 import { getAffinity } from './calling-thread.ts';
 import { MachineFiles, parseList } from './machine-files.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The link's foundation: UDP sockets that send and receive in batches, as the shim has them. */
+/** UDP sockets of the shim, which send and receive in batches. */
 import type { Feature } from './features.ts';
 import { loadShim, notHere } from './shim.ts';
 

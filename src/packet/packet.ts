@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * What travels through every room: a handle on some bytes of a buffer that holds one reference on
- * it.
- */
+/** Packet: a handle on some bytes of a buffer. It holds one reference on the buffer. */
 
 import { copyBytes, decodeText } from '../base/bytes.ts';
 import {

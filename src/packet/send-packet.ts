@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A packet on its way between threads: four numbers, in no thread's account. */
+/** SendPacket: a packet in transit as an object, for `postMessage`. */
 
 import { checkInteger, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';

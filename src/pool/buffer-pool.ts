@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room every packet lives in: a fixed number of fixed-size buffers that all threads share. */
+/** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
 import { loadAcquire } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room every packet lives in: taking, counting and passing on buffers, by plain numbers. */
+/** References on buffers: acquire, retain, release, send and receive, by plain numbers. */
 
 import { addThenStore, loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
 import { checkInteger, show } from '../base/check.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room every packet lives in, as a plan: the part of the control block that is lent to
- * carriers, so that packets in transit can be found when all who knew the carrier have died.
+ * The part of the control block that is lent to carriers. Packets in transit in it can be found
+ * when every thread that knew the carrier has died.
  *
  * A carrier is a set of lanes between a fixed party of threads: the mesh of an executor group. It
  * has one entry and a run of pages.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room every packet lives in: lanes inside the pool's own block, and what becomes of the
- * packets in them when everybody who knew them has died.
+ * Carriers: lanes inside the pool's own block, and the recovery of the packets in them when every
+ * thread that knew them has died.
  */
 
 import {

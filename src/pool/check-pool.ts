@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room every packet lives in, as an argument: what is no pool is refused by its name. */
+/** Checks that an argument is a BufferPool; the error names the argument. */
 
 import { show } from '../base/check.ts';
 import { BufferPool } from './buffer-pool.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The bell of the house: how any room wakes the thread on the other side of a hand-over. */
+/** Doorbell: wakes the thread at the other end of a hand-over. */
 
 import { loadAcquire, type Words } from '../base/atomics.ts';
 import { Parker, unpark } from '../base/parker.ts';

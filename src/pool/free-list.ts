@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in: the shared list of free buffers, in stripes, moved a batch at a
- * time.
- */
+/** The shared list of free buffers, in stripes, moved a batch at a time. */
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
 import { ensureStep } from '../base/stack.ts';

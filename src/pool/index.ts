@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/pool`: the buffers. */
+/** `busbar/pool`: shared buffers. */
 
 export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
 export type { WaitOptions } from '../base/wait-guard.ts';

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in, under suspicion: where packets were made, and which were never
- * released.
- */
+/** LeakTracker: where packets were made, and which were never released. */
 
 /** The story of one packet, kept only while leaks are tracked. */
 export interface Trace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room every packet lives in: who is attached, and proof that a thread is gone, so that what it
- * held may be taken back.
+ * Which threads are attached, and the proof that one has ended, so that its buffers may be
+ * reclaimed.
  */
 
 import {

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in, being built: the two shared blocks of a pool, and the handle that
- * names them.
- */
+/** The two shared blocks of a pool: their creation, and the handle that names them. */
 
 import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';

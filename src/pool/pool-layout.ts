@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room every packet lives in, as a plan: where each shared word of the pool stands and who may
- * write it.
+ * Where each shared word of a pool stands, and who may write it.
  *
  * A pool is two blocks. The *data block* holds the buffers and nothing else, so a stray write by a
  * user can spoil a message but never the pool. The *control block* holds the words below; users

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in: what a pool can be asked to be, checked and completed in one
- * place.
- */
+/** The options of a pool: checked and completed in one place. */
 
 import { checkBoolean, checkInteger, checkOptions } from '../base/check.ts';
 import {

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in, seen from outside: who holds what, counted without stopping
- * anyone.
- */
+/** The statistics of a pool: who holds what, counted without stopping any thread. */
 
 import { loadAcquire } from '../base/atomics.ts';
 import type { LeakReport } from './leak-tracker.ts';

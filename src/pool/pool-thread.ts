@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room every packet lives in: what one attached thread needs to work on the shared words. */
+/** What one attached thread needs to work on the shared words. */
 
 import {
   compareExchange,

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in: taking back what a dead thread held, whatever it was doing when
- * it died.
- */
+/** Reclaims what a dead thread held, whatever it was doing when it died. */
 
 import {
   compareExchange,

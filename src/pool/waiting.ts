@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The room every packet lives in: threads that wait for a free buffer, first come, first served.
- */
+/** Waits for a free buffer, first come, first served. */
 
 import { compareExchange, fetchAdd, loadAcquire, loadSeqCst } from '../base/atomics.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
