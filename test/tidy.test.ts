@@ -71,6 +71,15 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'node-gyp-build': 'src/native/shim.ts',
 };
 
+/** Files that still import each other. */
+const CIRCLES: ReadonlySet<string> = new Set([
+  'src/testing/accesses.ts',
+  'src/testing/globals.ts',
+  'src/testing/machine.ts',
+  'src/testing/moment.ts',
+  'src/testing/views.ts',
+]);
+
 /** What may print: the report of leaks at exit, which the program asked for by tracking them. */
 const PRINTS = 'src/pool/leak-tracker.ts';
 
@@ -91,6 +100,26 @@ test('folders import downwards only', () => {
       .map((target) => `${file.path} imports ${target}`);
   });
   expect(wrong).toEqual([]);
+});
+
+test('no file imports itself by way of others, types included', () => {
+  const targets = new Map(
+    library.map((file) => [
+      file.path,
+      importsOf(file)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => posix.join(dirname(file.path), specifier)),
+    ]),
+  );
+  const circles = library
+    .map(({ path }) => path)
+    .filter((path) => !CIRCLES.has(path))
+    .map((path) => wayBack(path, targets))
+    .filter((way) => way.length > 0)
+    .map((way) => way.join(' → '));
+  expect(circles).toEqual([]);
+  const needless = [...CIRCLES].filter((path) => wayBack(path, targets).length === 0);
+  expect(needless, 'in no circle any more').toEqual([]);
 });
 
 test('relative imports name the file, .ts and all', () => {
@@ -238,6 +267,17 @@ test('the reading order in docs/ARCHITECTURE.md leaves no folder out', () => {
   expect(missing, guide).toEqual([]);
 });
 
+test('docs/ARCHITECTURE.md names each file of src, once and in its folder', () => {
+  const text = readText('docs/ARCHITECTURE.md');
+  const list = text.slice(text.indexOf('## Every file'), text.indexOf('## Four ideas'));
+  const named = [...list.matchAll(/^- \*\*`(\w+)\/`\*\*:((?:.*\n)+?)(?=- |\n)/gm)].flatMap(
+    ([, folder, files]) =>
+      [...(files ?? '').matchAll(/`([\w-]+\.ts)`/g)].map(([, file]) => `src/${folder}/${file}`),
+  );
+  const there = library.map(({ path }) => path).filter((path) => basename(path) !== 'index.ts');
+  expect(named.sort()).toEqual(there.sort());
+});
+
 test('package.json exports what the folders offer, and asks for few packages', () => {
   const manifest = JSON.parse(readText('package.json'));
   const offered = FOLDERS.filter((name) => !PRIVATE.includes(name)).filter((name) =>
@@ -272,6 +312,25 @@ test('nothing in the repository names the hosts or folders of the machine it was
     .filter((path) => [...places, folders].some((pattern) => pattern.test(readText(path))));
   expect(wrong).toEqual([]);
 });
+
+/** The shortest way of imports from a file to itself; empty: there is none. */
+function wayBack(from: string, targets: ReadonlyMap<string, readonly string[]>): string[] {
+  const before = new Map<string, string>();
+  const reached = [from];
+  for (const path of reached) {
+    for (const target of targets.get(path) ?? []) {
+      if (target === from) {
+        const way = [from];
+        for (let at = path; at !== from; at = before.get(at) as string) way.push(at);
+        return [...way, from].reverse();
+      }
+      if (before.has(target)) continue;
+      before.set(target, path);
+      reached.push(target);
+    }
+  }
+  return [];
+}
 
 function isCode(path: string): boolean {
   return /\.m?ts$|\.mjs$/.test(path);

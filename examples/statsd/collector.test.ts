@@ -142,7 +142,7 @@ test('it says what it is, where it fails, and why it has but one executor', asyn
   expect(second.lines.join('\n')).toContain(`Port ${port} is taken`);
   expect(await collector.stop()).toBe(0);
 
-  const elsewhere = new Program('build/examples/statsd/main.js', ['--host', 'example.org']);
+  const elsewhere = new Program('build/examples/statsd/main.js', ['--host', '1.2.3.256']);
   expect(await elsewhere.ended).toBe(1);
   expect(elsewhere.lines.join('\n')).toContain('host must be an IPv4 or IPv6 address');
   const wrong = new Program('build/examples/statsd/main.js', ['--format', 'xml']);

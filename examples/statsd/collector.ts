@@ -11,7 +11,7 @@ import { Aggregate, type Report } from './report.ts';
 import { readSnapshot, roundOf, type SnapshotReader, writeOrder } from './snapshot.ts';
 
 export interface CollectorOptions {
-  /** Address to receive at; '::' or '0.0.0.0' for all. */
+  /** Address to receive at, or a name of this machine; '::' or '0.0.0.0' for all. */
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
@@ -102,11 +102,11 @@ export class Collector {
   /**
    * Starts all executors and resolves when datagrams may come.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED when the port is taken; RangeError for an address
-   * that is none.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED when the port is taken or the name is unknown;
+   * RangeError for an address that is none.
    */
   static async start(options: CollectorOptions): Promise<Collector> {
-    const { host, receiveBytes, entriesMax, onCrash = () => {} } = options;
+    const { receiveBytes, entriesMax, onCrash = () => {} } = options;
     const { available, reason } = native.features.udp;
     const wanted = options.executors ?? topology().usableCount;
     const count = available ? wanted : 1;
@@ -117,7 +117,7 @@ export class Collector {
     });
     let collector: Collector | undefined;
     try {
-      const port = await freePort(pool, host, options.port);
+      const { host, port } = await freeAddress(pool, options);
       const data: ExecutorData = {
         host,
         port,
@@ -216,11 +216,14 @@ export class Collector {
 }
 
 /**
- * The port, while nobody else has it: sockets that share a port would share it with another
- * collector of the same user, too.
+ * The address in numbers, the same for all executors, and the port, while nobody else has it:
+ * sockets that share a port would share it with another collector of the same user, too.
  */
-async function freePort(pool: BufferPool, host: string, port: number): Promise<number> {
+async function freeAddress(
+  pool: BufferPool,
+  { host, port }: CollectorOptions,
+): Promise<{ readonly host: string; readonly port: number }> {
   const probe = await UdpLink.open(pool, { host, port, handler: () => ({ onMessage() {} }) });
   await probe.close();
-  return probe.local.port;
+  return probe.local;
 }

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Copying bytes, the fastest way that V8 has for each size. */
 
-import { lengthOf, partOf } from './views.ts';
-
-/** Any bytes, on shared or private memory. */
-export type Bytes = Uint8Array<ArrayBufferLike>;
+import { type Bytes, lengthOf, partOf } from './views.ts';
 
 /** Up to here a byte loop is faster than a call into the engine's copy. */
 const LOOP_BYTES_MAX = 24;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Checks of arguments at the boundary. Errors name argument, expectation and value. */
 
-import type { Bytes } from './bytes.ts';
-import { isBytes, isWords, lengthOf } from './views.ts';
+import { type Bytes, isBytes, isWords, lengthOf } from './views.ts';
 
 /** Shows a value in an error message without ever throwing itself. */
 export function show(value: unknown): string {

@@ -6,7 +6,8 @@
  * getters look into the object, and do not. A Proxy of a typed array has nothing inside.
  */
 
-import type { Bytes } from './bytes.ts';
+/** Any bytes, on shared or private memory. */
+export type Bytes = Uint8Array<ArrayBufferLike>;
 
 const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
 const tagOf = getterOf(TYPED_ARRAY, Symbol.toStringTag);

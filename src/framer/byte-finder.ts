@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The search for one byte value, eight bytes at a time. */
 
-import type { Bytes } from '../base/bytes.ts';
 import { checkInteger } from '../base/check.ts';
+import type { Bytes } from '../base/views.ts';
 
 const STEP_BYTES = 8;
 const LOW_BITS = 0x01010101;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Codec: how a framer finds the end of a frame. */
 
-import type { Bytes } from '../base/bytes.ts';
+import type { Bytes } from '../base/views.ts';
 
 /**
  * Finds the end of the next frame; knows nothing of buffers, cursors and sockets.
@@ -55,6 +55,14 @@ export interface Codec {
   readonly payloadSkip: number;
   /** Bytes of the measured frame after its payload. Read right after `measure` has answered. */
   readonly payloadTrim: number;
+
+  /**
+   * What becomes of a frame that has no end within `maxFrameBytes`: 'error', the default, fails the
+   * framer; 'skip' drops it, and the framer goes on after its end. For 'skip' `measure` must find
+   * the end from any byte of the frame on, by a mark of `payloadTrim` bytes, always as many. Read
+   * when the framer is made.
+   */
+  readonly tooLong?: 'error' | 'skip';
 
   /**
    * Measures the frame that begins at `begin`.

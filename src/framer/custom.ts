@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** A codec that calls a function of the user's. */
 
-import type { Bytes } from '../base/bytes.ts';
 import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
+import type { Bytes } from '../base/views.ts';
 import type { Codec } from './codec.ts';
 
 /**

@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: MIT
 /** The codec for frames that end with a mark. */
 
-import { type Bytes, encodeText } from '../base/bytes.ts';
-import { checkBytes } from '../base/check.ts';
-import { copyOf } from '../base/views.ts';
+import { encodeText } from '../base/bytes.ts';
+import { checkBytes, checkOneOf, checkOptions } from '../base/check.ts';
+import { type Bytes, copyOf } from '../base/views.ts';
 import { ByteFinder } from './byte-finder.ts';
 import type { Codec } from './codec.ts';
+
+/** What a {@link DelimiterCodec} does with what is no frame. */
+export interface DelimiterOptions {
+  /**
+   * A frame longer than the framer's `maxFrameBytes`, its mark included: 'error' (the default) ends
+   * the stream with ERR_BUSBAR_FRAME_TOO_LARGE; 'skip' drops it up to its mark, counts it in the
+   * framer's `stats().skippedFrames` and goes on with the next one. A frame that is being skipped
+   * takes no memory but the last bytes, which may begin its mark.
+   */
+  readonly tooLong?: 'error' | 'skip';
+}
 
 /**
  * Frames that end with the same one or more bytes, which are not part of the payload. May serve
@@ -18,11 +29,14 @@ import type { Codec } from './codec.ts';
 export class DelimiterCodec implements Codec {
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
+  readonly tooLong: 'error' | 'skip';
   readonly #delimiter: Bytes;
   readonly #finder: ByteFinder;
 
   /** `delimiter`: one or more bytes, or a text (UTF-8). The bytes are copied. */
-  constructor(delimiter: Bytes | string) {
+  constructor(delimiter: Bytes | string, options: DelimiterOptions = {}) {
+    const { tooLong } = checkOptions('options', options, ['tooLong']);
+    this.tooLong = checkOneOf('tooLong', tooLong ?? 'error', ['error', 'skip'] as const);
     const bytes =
       typeof delimiter === 'string'
         ? encodeText(delimiter)

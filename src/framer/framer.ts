@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Framer: bytes arrive in a pool buffer, and frames are found where they lie. */
 
+import { checkInteger } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
@@ -59,6 +60,9 @@ export class Framer extends Staging {
   private readonly littleEndian: number = 0;
   private readonly prefixIncluded: number = 0;
   private readonly payloadBytesMax: number = 0;
+  // 1: a frame that is too long is dropped; its mark has so many bytes.
+  private readonly skips: number = 0;
+  private readonly markBytes: number = 0;
   private readonly view: DataView<ArrayBufferLike>;
 
   /** Where the payload of the awaited frame lies. */
@@ -81,6 +85,10 @@ export class Framer extends Staging {
       this.prefixIncluded = codec.inclusive ? 4 : 0;
       this.payloadBytesMax = this.maxFrameBytes - 4;
     }
+    if (codec?.tooLong === 'skip') {
+      this.skips = 1;
+      this.markBytes = checkInteger('codec.payloadTrim', codec.payloadTrim, 1, this.maxFrameBytes);
+    }
   }
 
   /**
@@ -91,8 +99,9 @@ export class Framer extends Staging {
    * four classes of codecs, asking them costs three times as much (V8 gives up on inlining); a
    * u32 length prefix is read without asking.
    * **Throws** ERR_BUSBAR_FRAME_TOO_LARGE as soon as the length is known, or once `maxFrameBytes`
-   * have arrived without an end; whatever the codec throws, or ERR_BUSBAR_FRAME_MALFORMED with it
-   * as cause if it is no object; ERR_BUSBAR_FRAMER_CLOSED. All of these are failures.
+   * have arrived without an end, unless the codec has such frames skipped; whatever the codec
+   * throws, or ERR_BUSBAR_FRAME_MALFORMED with it as cause if it is no object;
+   * ERR_BUSBAR_FRAMER_CLOSED. All of these are failures.
    */
   next(): boolean {
     const begin = this.frameBegin;
@@ -139,7 +148,8 @@ export class Framer extends Staging {
    * Makes all pending bytes the current frame, without asking the codec.
    *
    * With a codec it delivers the rest of a stream that ended without a last delimiter. Returns
-   * false if nothing is pending: by hand there are no empty frames.
+   * false if nothing is pending (by hand there are no empty frames), or the rest of a frame that is
+   * being skipped, which ends here.
    *
    * **Throws** the framer's failure; ERR_BUSBAR_POOL_EXHAUSTED if a link keeps the bytes outside of
    * the pool and no buffer is free for them (never in `onEnd`, which comes after one was had).
@@ -147,7 +157,9 @@ export class Framer extends Staging {
   finishFrame(): boolean {
     const begin = this.frameBegin;
     const end = this.received;
-    if (begin === end || this.failure !== undefined) return this.finishNothing();
+    if (begin === end || this.failure !== undefined || this.skipping > 0) {
+      return this.finishNothing();
+    }
     this.frameOffset = begin;
     this.frameLength = end - begin;
     this.frameBegin = end;
@@ -158,6 +170,20 @@ export class Framer extends Staging {
 
   /** The way of all codecs but the u32 prefix, and of what is not a whole frame, or none at all. */
   private measureNext(begin: number, available: number): boolean {
+    return this.skips === 1 ? this.measurePastLong() : this.measureOne(begin, available);
+  }
+
+  /** Drops frames that are too long until there is one that is not. */
+  private measurePastLong(): boolean {
+    for (;;) {
+      if (this.skipping > 0 && !this.skipOn()) return false;
+      const begin = this.frameBegin;
+      if (this.measureOne(begin, this.received - begin)) return true;
+      if (this.skipping === 0) return false;
+    }
+  }
+
+  private measureOne(begin: number, available: number): boolean {
     if (this.failure !== undefined) throw this.failure;
     let total = this.awaited;
     let skip = this.awaitedSkip;
@@ -179,6 +205,7 @@ export class Framer extends Staging {
       // A codec that closed the framer gets no frame out of it.
       if (this.failure !== undefined) throw this.failure;
       if (total === 0 && available < max) return this.awaitMore();
+      if (total === 0 && this.skips === 1) return this.skip();
       const refusal = refuseMeasure(total, skip, trim, max);
       if (refusal !== undefined) this.fail(refusal);
       if (total > available) {
@@ -196,6 +223,48 @@ export class Framer extends Staging {
     return true;
   }
 
+  /** The frame begun is too long: drops it, but for what has not been looked at. */
+  private skip(): false {
+    this.skippedFrames++;
+    this.drop(this.maxFrameBytes - this.markBytes + 1);
+    return false;
+  }
+
+  /** Drops up to the end of the frame that is being skipped; false: it has not arrived yet. */
+  private skipOn(): boolean {
+    if (this.failure !== undefined) throw this.failure;
+    const begin = this.frameBegin;
+    const received = this.received;
+    if (begin === received) return this.awaitMore();
+    const codec = this.codec as Codec;
+    let total = 0;
+    try {
+      total = codec.measure(this.bytes, begin, received, this.scanned - begin);
+    } catch (error) {
+      this.fail(error);
+    }
+    if (this.failure !== undefined) throw this.failure;
+    const available = received - begin;
+    if (total === 0) {
+      // The last bytes may be the beginning of the mark.
+      this.drop(Math.max(0, available - this.markBytes + 1));
+      return this.awaitMore();
+    }
+    const refusal = refuseMeasure(total, 0, this.markBytes, available);
+    if (refusal !== undefined) this.fail(refusal);
+    this.drop(total);
+    this.skipping = 0;
+    return true;
+  }
+
+  private drop(count: number): void {
+    this.frameOffset = NO_FRAME;
+    this.frameBegin += count;
+    if (this.scanned < this.frameBegin) this.scanned = this.frameBegin;
+    this.skipping += count;
+    this.skippedBytes += count;
+  }
+
   private awaitMore(): false {
     this.frameOffset = NO_FRAME;
     this.scanned = this.received;
@@ -204,6 +273,12 @@ export class Framer extends Staging {
 
   private finishNothing(): boolean {
     if (this.failure !== undefined) throw this.failure;
+    if (this.skipping > 0) {
+      this.skippedBytes += this.parkedBytes;
+      this.parkedBytes = 0;
+      this.drop(this.received - this.frameBegin);
+      this.skipping = 0;
+    }
     if (this.parkedBytes > 0) {
       if (!this.unpark()) throw new BusbarError('ERR_BUSBAR_POOL_EXHAUSTED');
       return this.finishFrame();

@@ -4,7 +4,7 @@
 export { ByteFinder } from './byte-finder.ts';
 export type { Codec } from './codec.ts';
 export { CustomCodec, type CustomCodecOptions, type MeasureFrame } from './custom.ts';
-export { DelimiterCodec } from './delimiter.ts';
+export { DelimiterCodec, type DelimiterOptions } from './delimiter.ts';
 export { FixedCodec } from './fixed.ts';
 export { Framer } from './framer.ts';
 export type { FramerOptions } from './framer-options.ts';

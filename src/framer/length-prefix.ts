@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The codec for frames that begin with their length, in one to four bytes. */
 
-import type { Bytes } from '../base/bytes.ts';
 import { checkBoolean, checkOneOf, checkOptions } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import type { Bytes } from '../base/views.ts';
 import type { Codec } from './codec.ts';
 
 /** The unsigned integer that a frame begins with. */

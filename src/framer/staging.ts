@@ -2,9 +2,10 @@
 /** The half of a framer that holds bytes: one pool buffer and four cursors. */
 
 import { assert } from '../base/assert.ts';
-import { type Bytes, copyBytes, copyIn } from '../base/bytes.ts';
+import { copyBytes, copyIn } from '../base/bytes.ts';
 import { checkInteger, checkSource } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import type { Bytes } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
@@ -28,6 +29,10 @@ export interface FramerStats {
   readonly moves: number;
   /** Bytes of these beginnings. */
   readonly movedBytes: number;
+  /** Frames dropped because they were too long, the present one included: see `Codec.tooLong`. */
+  readonly skippedFrames: number;
+  /** Bytes of these frames that were dropped so far. */
+  readonly skippedBytes: number;
 }
 
 /**
@@ -77,6 +82,10 @@ export abstract class Staging {
 
   /** Length of the next frame if it is known and not all there, else 0. */
   protected awaited: number = 0;
+  /** Bytes dropped of the frame that is being skipped; 0: none is. */
+  protected skipping: number = 0;
+  protected skippedFrames: number = 0;
+  protected skippedBytes: number = 0;
   /** What made the framer fail; undefined: it has not. */
   protected failure: unknown;
 
@@ -107,9 +116,12 @@ export abstract class Staging {
     this.pendingBytesMax = scans ? pool.bufferSize : maxFrameBytes;
   }
 
-  /** Bytes in no delivered frame. At the end of a stream: those of an incomplete one. */
+  /**
+   * Bytes in no delivered frame. At the end of a stream: those of an incomplete one. Of a frame
+   * that is being skipped, all that have arrived count.
+   */
   get pendingBytes(): number {
-    return this.received - this.frameBegin + this.parkedBytes;
+    return this.received - this.frameBegin + this.parkedBytes + this.skipping;
   }
 
   /** Length of the space that is lent at the moment. */
@@ -290,8 +302,8 @@ export abstract class Staging {
 
   /** What the framer has done so far. */
   stats(): FramerStats {
-    const { acquires, rewinds, moves, movedBytes } = this;
-    return { acquires, rewinds, moves, movedBytes };
+    const { acquires, rewinds, moves, movedBytes, skippedFrames, skippedBytes } = this;
+    return { acquires, rewinds, moves, movedBytes, skippedFrames, skippedBytes };
   }
 
   /**
@@ -302,6 +314,7 @@ export abstract class Staging {
   close(): void {
     this.failure = new BusbarError('ERR_BUSBAR_FRAMER_CLOSED');
     this.parkedBytes = 0;
+    this.skipping = 0;
     this.releaseBuffer();
     this.releaseSpare();
   }
@@ -398,7 +411,7 @@ export abstract class Staging {
   private reserveSlowly(length: number): number {
     if (this.failure !== undefined) throw this.failure;
     checkInteger('length', length, 0, 0x7fffffff);
-    const pending = this.pendingBytes;
+    const pending = this.received - this.frameBegin + this.parkedBytes;
     if (pending + length > this.pendingBytesMax) {
       // Frames may be waiting that make room once they are taken.
       if (this.scans && this.scanned < this.received) return -1;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** The codec for frames that begin with their length as a varint. */
 
-import type { Bytes } from '../base/bytes.ts';
 import { checkBoolean, checkOptions } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import type { Bytes } from '../base/views.ts';
 import type { Codec } from './codec.ts';
 
 /**

@@ -13,10 +13,10 @@ export {
 } from './loopback-network.ts';
 export type { SharedLinkOptions } from './shared-options.ts';
 export type { TcpAddress } from './tcp-connect.ts';
-export { TcpLink, type TcpLinkStats } from './tcp-link.ts';
-export type { TcpHandler, TcpLinkOptions } from './tcp-options.ts';
+export { type TcpHandler, TcpLink, type TcpLinkOptions, type TcpLinkStats } from './tcp-link.ts';
 export { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 export { UdpAddress } from './udp-address.ts';
 export type { UdpLinkStats } from './udp-endpoint.ts';
-export { UdpLink } from './udp-link.ts';
-export type { UdpHandler, UdpLinkOptions, UdpPeer } from './udp-options.ts';
+export { type UdpHandler, UdpLink, type UdpLinkOptions } from './udp-link.ts';
+export type { LookupOptions } from './udp-lookup.ts';
+export type { UdpPeer } from './udp-options.ts';

@@ -19,12 +19,11 @@ import { LoopbackSchedule } from './loopback-schedule.ts';
 import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
 import { type DatagramNetwork, LOCAL_HOSTS, LoopbackUdpSocket } from './loopback-udp-socket.ts';
 import { readAddress, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
-import { TcpLink } from './tcp-link.ts';
-import { readTcpOptions, resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
+import { TcpLink, type TcpLinkOptions } from './tcp-link.ts';
+import { readTcpOptions, resolveTcpOptions } from './tcp-options.ts';
 import { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 import { UdpAddress } from './udp-address.ts';
-import { UdpLink } from './udp-link.ts';
-import type { UdpLinkOptions } from './udp-options.ts';
+import { UdpLink, type UdpLinkOptions } from './udp-link.ts';
 
 /** What a network has done so far. */
 export interface LoopbackStats {

@@ -8,12 +8,12 @@ import { checkOptions, checkTimeoutMs, show } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError, messageOf } from '../base/errors.ts';
-import { Framer } from '../framer/index.ts';
+import type { Framer } from '../framer/index.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { LocalWriter } from '../writer/index.ts';
 import { type IngestMode, readsInto, rewire } from './ingest.ts';
-import { Intake, type IntakeOwner, type IntakeStats } from './intake.ts';
+import type { Intake, IntakeOwner, IntakeStats } from './intake.ts';
 import { Lanes } from './lanes.ts';
 import type { CloseOptions, Link, LinkStats } from './link.ts';
 import { Outbox, type OutboxStats } from './outbox.ts';
@@ -21,12 +21,19 @@ import { checkHeldRegion, checkPacketOf } from './sent-region.ts';
 import { openSocket, readAddress, TCP_ADDRESS_KEYS, type TcpAddress } from './tcp-connect.ts';
 import {
   checkHandler,
+  makeIntake,
   type ResolvedTcpOptions,
   readTcpOptions,
   resolveTcpOptions,
-  type TcpHandler,
-  type TcpLinkOptions,
+  type TcpHandlerOf,
+  type TcpLinkOptionsOf,
 } from './tcp-options.ts';
+
+/** What a program does with a {@link TcpLink}. */
+export interface TcpHandler extends TcpHandlerOf<TcpLink> {}
+
+/** What every {@link TcpLink} needs to know, however its socket comes to be. */
+export interface TcpLinkOptions extends TcpLinkOptionsOf<TcpLink> {}
 
 /** What a TCP link has done so far. */
 export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
@@ -40,7 +47,6 @@ const WRITING = 0;
 const DRAINING = 1;
 /** The end was sent. */
 const ENDED = 2;
-type WriteState = typeof WRITING | typeof DRAINING | typeof ENDED;
 
 /**
  * One TCP connection (or another stream) between a framer and a writer.
@@ -73,13 +79,13 @@ export class TcpLink implements Link {
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;
 
-  readonly #options: ResolvedTcpOptions;
+  readonly #options: ResolvedTcpOptions<TcpLink>;
   readonly #intake: Intake;
   readonly #outbox: Outbox;
   readonly #lanes: Lanes;
   readonly #handler: TcpHandler;
 
-  #writeState: WriteState = WRITING;
+  #writeState: typeof WRITING | typeof DRAINING | typeof ENDED = WRITING;
   #writerClosed = false;
   /** `close` was called: its deadline holds, whatever the peer does. */
   #closing = false;
@@ -92,7 +98,7 @@ export class TcpLink implements Link {
 
   private constructor(
     pool: BufferPool,
-    options: ResolvedTcpOptions,
+    options: ResolvedTcpOptions<TcpLink>,
     intake: Intake,
     socket: Duplex,
     ingest: IngestMode,
@@ -187,9 +193,7 @@ export class TcpLink implements Link {
     return !this.#lanes.stalled && this.#writeState === WRITING && !this.writer.closed;
   }
 
-  /**
-   * Bytes that wait for the peer in this link; what is in the flusher and the writers comes on top.
-   */
+  /** Bytes that wait for the peer in this link; the flusher and the writers may hold more. */
   get bufferedBytes(): number {
     return this.#outbox.queuedBytes;
   }
@@ -490,11 +494,6 @@ export class TcpLink implements Link {
     for (const resolve of this.#onClosed) resolve();
     this.#handler.onClose?.(this, this.#error);
   }
-}
-
-function makeIntake(pool: BufferPool, options: ResolvedTcpOptions): Intake {
-  const framer = new Framer(pool, options.codec(), { maxFrameBytes: options.maxFrameBytes });
-  return new Intake(pool, framer, options.directReadBytes, options.frameTimeoutMs);
 }
 
 describeAs(TcpLink, 'TcpLink', (link) => ({ closed: link.closed, ...link.stats() }));

@@ -14,10 +14,10 @@ import {
   show,
 } from '../base/check.ts';
 import type { BusbarError } from '../base/errors.ts';
-import type { Codec } from '../framer/index.ts';
+import { type Codec, Framer } from '../framer/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './intake.ts';
+import { DIRECT_READ_BYTES_MAX, directReadBytesDefault, Intake } from './intake.ts';
 import {
   checkHandlerMembers,
   type ResolvedSharedOptions,
@@ -25,54 +25,54 @@ import {
   SHARED_OPTION_KEYS,
   type SharedLinkOptions,
 } from './shared-options.ts';
-import type { TcpLink } from './tcp-link.ts';
 
 /**
- * What a program does with a link. All are called on the link's thread, with this object as `this`,
- * never after `onClose`. A plain object has no other members; an instance of a class may.
+ * What a program does with a link of class `L`. All are called on the link's thread, with this
+ * object as `this`, never after `onClose`. A plain object has no other members; an instance of a
+ * class may.
  *
  * An exception that is not the framer's closes the link and is thrown on, as from any callback of
  * Node.
  */
-export interface TcpHandler {
+export interface TcpHandlerOf<L> {
   /**
    * Bytes have arrived: call `link.framer.next()` until it answers false, or call `link.pause()`
    * and leave the rest for after `link.resume()`. The way of programs that count nanoseconds. One
    * of `onFrames` and `onFrame` must be there.
    */
-  onFrames?(link: TcpLink): void;
+  onFrames?(link: L): void;
   /**
    * A frame has arrived: its payload is `[offset, offset + length)` of `pool.bytes`, borrowed until
    * this returns. Keep it by `link.framer.takePacket()`; or, together with the prefix or delimiter
    * around it, by `pool.retain(bufferId)` and then `Packet.wrap(pool, bufferId, begin, n)`.
    * `link.pause()` makes this the last one for now.
    */
-  onFrame?(offset: number, length: number, bufferId: BufferId, link: TcpLink): void;
+  onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
   /**
    * The peer will send no more. With `allowHalfOpen` the link can still write; without, it now
    * closes by itself.
    */
-  onEnd?(link: TcpLink): void;
+  onEnd?(link: L): void;
   /**
    * No more than `lowWaterBytes` wait for the peer, after `link.writable` was false.
    *
    * A writer may also say "not now" because the pool has no free buffer: `link.writable` is still
    * true then, and this does not come. `await link.writer.reserve(n)` waits for either.
    */
-  onDrained?(link: TcpLink): void;
+  onDrained?(link: L): void;
   /**
    * The link is gone and holds no buffer any more. `error`: why, unless both sides ended it in good
    * order.
    */
-  onClose?(link: TcpLink, error: BusbarError | undefined): void;
+  onClose?(link: L, error: BusbarError | undefined): void;
 }
 
-/** What every link needs to know, however its socket comes to be. */
-export interface TcpLinkOptions extends SharedLinkOptions {
+/** What every link of class `L` needs to know, however its socket comes to be. */
+export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
   /** Makes the codec of one link. A codec that keeps no state may be returned again and again. */
   readonly codec: () => Codec;
   /** Makes the handler of one link; called once, before the first byte is read. */
-  readonly handler: (link: TcpLink) => TcpHandler;
+  readonly handler: (link: L) => TcpHandlerOf<L>;
   /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
   readonly maxFrameBytes?: number;
   /**
@@ -119,9 +119,9 @@ export const TCP_OPTION_KEYS: readonly string[] = [
 ];
 
 /** Options with every default applied. */
-export interface ResolvedTcpOptions extends ResolvedSharedOptions {
+export interface ResolvedTcpOptions<L> extends ResolvedSharedOptions {
   readonly codec: () => Codec;
-  readonly handler: (link: TcpLink) => TcpHandler;
+  readonly handler: (link: L) => TcpHandlerOf<L>;
   readonly maxFrameBytes: number;
   readonly ingest: 'direct' | 'copy';
   readonly directReadBytes: number;
@@ -138,19 +138,16 @@ const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
  * A copy of options, each of them read once: what is checked is what is used. **Throws** TypeError:
  * no object, or an option that there is not.
  */
-export function readTcpOptions<T extends TcpLinkOptions>(
-  options: T,
-  extraKeys: readonly string[],
-): T {
+export function readTcpOptions<T extends object>(options: T, extraKeys: readonly string[]): T {
   return checkOptions('options', options, [...TCP_OPTION_KEYS, ...extraKeys]);
 }
 
 /** Checks the options and applies the defaults; `extraKeys` are known to the caller. */
-export function resolveTcpOptions(
+export function resolveTcpOptions<L>(
   pool: BufferPool,
-  options: TcpLinkOptions,
+  options: TcpLinkOptionsOf<L>,
   extraKeys: readonly string[] = [],
-): ResolvedTcpOptions {
+): ResolvedTcpOptions<L> {
   checkPool(pool);
   const own = readTcpOptions(options, extraKeys);
   const { bufferSize } = pool;
@@ -178,6 +175,13 @@ export function resolveTcpOptions(
   });
 }
 
+/** What comes in by a link with these options. */
+export function makeIntake<L>(pool: BufferPool, options: ResolvedTcpOptions<L>): Intake {
+  const { maxFrameBytes, directReadBytes, frameTimeoutMs } = options;
+  const framer = new Framer(pool, options.codec(), { maxFrameBytes });
+  return new Intake(pool, framer, directReadBytes, frameTimeoutMs);
+}
+
 /** A framer does without one; the frames of a link are found by nobody else. */
 function checkCodec(codec: Codec): Codec {
   if (typeof codec?.measure === 'function') return codec;
@@ -185,6 +189,6 @@ function checkCodec(codec: Codec): Codec {
 }
 
 /** The handler must take frames in one way or the other. */
-export function checkHandler(handler: TcpHandler): TcpHandler {
+export function checkHandler<L>(handler: TcpHandlerOf<L>): TcpHandlerOf<L> {
   return checkHandlerMembers(handler, ['onFrames', 'onFrame'], ['onEnd', 'onDrained', 'onClose']);
 }

@@ -9,8 +9,8 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { checkNetAllowed } from '../native/permission.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { TcpLink } from './tcp-link.ts';
-import { readTcpOptions, resolveTcpOptions, type TcpLinkOptions } from './tcp-options.ts';
+import { TcpLink, type TcpLinkOptions } from './tcp-link.ts';
+import { readTcpOptions, resolveTcpOptions } from './tcp-options.ts';
 
 /** Where to listen, and what to make of connections. */
 export interface TcpServerOptions extends TcpLinkOptions {

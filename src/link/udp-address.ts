@@ -12,6 +12,7 @@ import {
   ADDRESS_SCOPE,
   ADDRESS_WORDS,
 } from '../native/udp.ts';
+import { type LookupOptions, lookUpHost } from './udp-lookup.ts';
 
 export const PORT_MAX = 65_535;
 
@@ -36,11 +37,33 @@ export class UdpAddress {
     this.port = words[ADDRESS_PORT];
   }
 
-  /** An address in text, not a name: '127.0.0.1', '::1', 'fe80::1%eth0'. **Throws** RangeError. */
+  /**
+   * An address in text, not a name: '127.0.0.1', '::1', 'fe80::1%eth0'. For names: {@link lookup}.
+   * **Throws** RangeError.
+   */
   static of(host: string, port: number): UdpAddress {
     const words = new Int32Array(ADDRESS_WORDS);
     writeAddress('host', host, port, words, 0);
     return new UdpAddress(words);
+  }
+
+  /**
+   * Looks a name up; an address in numbers needs no lookup, and must be of `family` if that is
+   * given. The operating system is asked each time: nothing is remembered here.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause;
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or RangeError.
+   */
+  static async lookup(
+    host: string,
+    port: number,
+    options: LookupOptions = {},
+  ): Promise<UdpAddress> {
+    checkInteger('port', port, 0, PORT_MAX);
+    const found = UdpAddress.of(await lookUpHost(host, options), port);
+    const { family = found.family } = options;
+    if (found.family === family) return found;
+    throw new RangeError(`host must be an IPv${family} address or a name, got ${show(host)}`);
   }
 
   /** The address that `words` hold from `index` on. **Throws** TypeError, RangeError. */

@@ -13,8 +13,7 @@ import type { CloseOptions, LinkStats } from './link.ts';
 import { UdpAddress } from './udp-address.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
-import type { UdpLink } from './udp-link.ts';
-import { checkUdpHandler, type ResolvedUdpOptions, type UdpHandler } from './udp-options.ts';
+import { checkUdpHandler, type ResolvedUdpOptions, type UdpHandlerOf } from './udp-options.ts';
 import {
   CUT_EQUAL,
   CUT_MESSAGES,
@@ -50,11 +49,11 @@ const CLOSED = 2;
 type State = typeof OPEN | typeof DRAINING | typeof CLOSED;
 
 /**
- * What happens in a {@link UdpLink} between its socket and its handler, from open to close.
+ * What happens in a UDP link, of class `L`, between its socket and its handler, from open to close.
  *
  * A class of its own only so that each of the two can be read in one go.
  */
-export abstract class UdpEndpoint {
+export abstract class UdpEndpoint<L> {
   readonly pool: BufferPool;
   /** Where datagrams arrive. */
   readonly local: UdpAddress;
@@ -63,12 +62,12 @@ export abstract class UdpEndpoint {
   /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
   readonly implementation: UdpImplementation;
 
-  protected readonly options: ResolvedUdpOptions;
+  protected readonly options: ResolvedUdpOptions<L>;
   protected readonly socket: UdpSocket;
   protected readonly intake: UdpIntake;
   protected readonly outbox: UdpOutbox;
   protected readonly lanes: Lanes;
-  protected handler: UdpHandler = {};
+  protected handler: UdpHandlerOf<L> = {};
   /** By their ids: the next of that id takes the place of one that was closed. */
   protected readonly writers: Map<number, LocalWriter> = new Map();
   protected ownWriter: LocalWriter | undefined;
@@ -81,7 +80,7 @@ export abstract class UdpEndpoint {
   private readonly onClosed: (() => void)[] = [];
   private readonly abort: () => void;
 
-  protected constructor(pool: BufferPool, options: ResolvedUdpOptions, socket: UdpSocket) {
+  protected constructor(pool: BufferPool, options: ResolvedUdpOptions<L>, socket: UdpSocket) {
     this.pool = pool;
     this.options = options;
     this.socket = socket;
@@ -126,7 +125,7 @@ export abstract class UdpEndpoint {
   }
 
   /** Itself, as the handler knows it. */
-  protected abstract readonly self: UdpLink;
+  protected abstract readonly self: L;
 
   /** Sends what has been written now, instead of at the end of this turn. Returns `writable`. */
   flush(): boolean {
@@ -374,9 +373,15 @@ export abstract class UdpEndpoint {
   }
 }
 
+/** What an endpoint of any link takes from its socket. */
+type UdpSocketEvents = Pick<
+  UdpEndpoint<never>,
+  'onReadable' | 'onWritable' | 'onFailed' | 'onSendFailed'
+>;
+
 /** What the socket calls back: nobody, until there is an endpoint. */
 export class SocketTarget implements UdpSocketOwner {
-  endpoint: UdpEndpoint | undefined;
+  endpoint: UdpSocketEvents | undefined;
 
   readable(): void {
     this.endpoint?.onReadable();

@@ -2,7 +2,7 @@
 /** The socket's end of the way, in both directions: one UDP socket between program and pool. */
 
 import { copyBytes } from '../base/bytes.ts';
-import { checkBoolean, checkInteger, checkSource } from '../base/check.ts';
+import { checkBoolean, checkInteger, checkOptions, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { checkNetAllowed } from '../native/permission.ts';
@@ -28,16 +28,25 @@ import { CONNECTED } from './udp-address-table.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
 import { SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
+import { inNumbers } from './udp-names.ts';
 import { UdpNativeSocket } from './udp-native-socket.ts';
 import {
   checkUdpAddress,
   type ResolvedUdpOptions,
   resolveUdpOptions,
-  type UdpLinkOptions,
+  UDP_OPTION_KEYS,
+  type UdpHandlerOf,
+  type UdpLinkOptionsOf,
   type UdpPeer,
 } from './udp-options.ts';
 import { CUT_WHOLE } from './udp-outbox.ts';
 import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
+
+/** What a program does with a {@link UdpLink}. */
+export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
+
+/** What a {@link UdpLink} is made with. */
+export interface UdpLinkOptions extends UdpLinkOptionsOf<UdpLink> {}
 
 const TTL_MAX = 255;
 const MESSAGE_BYTES_MAX = 0xffff;
@@ -91,7 +100,7 @@ const MESSAGE_BYTES_MAX = 0xffff;
  * client.tryWrite(new TextEncoder().encode('hello'));
  * ```
  */
-export class UdpLink extends UdpEndpoint implements Link {
+export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
   /** The present message, while it is delivered. */
   private messageBuffer: BufferId = NO_BUFFER;
   private messageOffset = 0;
@@ -99,7 +108,7 @@ export class UdpLink extends UdpEndpoint implements Link {
 
   private constructor(
     pool: BufferPool,
-    options: ResolvedUdpOptions,
+    options: ResolvedUdpOptions<UdpLink>,
     socket: UdpSocket,
     target: SocketTarget,
   ) {
@@ -112,14 +121,18 @@ export class UdpLink extends UdpEndpoint implements Link {
   }
 
   /**
-   * Opens a socket, binds it, and connects it if there is a peer.
+   * Opens a socket, binds it, and connects it if there is a peer. Names are looked up before that,
+   * once, by the operating system, in the family of the other address if that one is in numbers; a
+   * host that gets another address later is not noticed.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, as when the port
-   * is taken; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort` without the shim; `signal.reason`; what
-   * the handler throws; TypeError or RangeError naming the option that is wrong.
+   * is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort` without the
+   * shim; `signal.reason`; what the handler throws; TypeError or RangeError naming the option that
+   * is wrong.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
-    return UdpLink.openOn(pool, options, ({ implementation, config }, target) => {
+    const own = checkOptions('options', options, UDP_OPTION_KEYS);
+    return UdpLink.openOn(pool, await inNumbers(own), ({ implementation, config }, target) => {
       checkNetAllowed();
       const calls = implementation === 'dgram' ? undefined : udpCalls();
       return calls === undefined
@@ -132,7 +145,10 @@ export class UdpLink extends UdpEndpoint implements Link {
   static async openOn(
     pool: BufferPool,
     options: UdpLinkOptions,
-    open: (options: ResolvedUdpOptions, owner: UdpSocketOwner) => UdpSocket | Promise<UdpSocket>,
+    open: (
+      options: ResolvedUdpOptions<UdpLink>,
+      owner: UdpSocketOwner,
+    ) => UdpSocket | Promise<UdpSocket>,
   ): Promise<UdpLink> {
     const resolved = resolveUdpOptions(pool, options);
     resolved.signal?.throwIfAborted();

@@ -40,52 +40,52 @@ import {
   type SharedLinkOptions,
 } from './shared-options.ts';
 import { PORT_MAX, UdpAddress, writeAddress } from './udp-address.ts';
-import type { UdpLink } from './udp-link.ts';
 
 /**
- * What a program does with a UDP link. All are called on the link's thread, with this object as
- * `this`, never after `onClose`. An exception closes the link and is thrown on. A plain object has
- * no other members; an instance of a class may.
+ * What a program does with a UDP link of class `L`. All are called on the link's thread, with this
+ * object as `this`, never after `onClose`. An exception closes the link and is thrown on. A plain
+ * object has no other members; an instance of a class may.
  */
-export interface UdpHandler {
+export interface UdpHandlerOf<L> {
   /**
    * A message has arrived: `[offset, offset + length)` of `pool.bytes`, borrowed until this
    * returns. Keep it by `link.takePacket()`, or by `pool.retain(bufferId)`. Where it came from:
    * `link.sourceHost` and its like. One of `onMessage` and `onPacket` must be there.
    */
-  onMessage?(offset: number, length: number, bufferId: BufferId, link: UdpLink): void;
+  onMessage?(offset: number, length: number, bufferId: BufferId, link: L): void;
   /** The same as a packet, which the handler releases. */
-  onPacket?(packet: Packet, link: UdpLink): void;
+  onPacket?(packet: Packet, link: L): void;
   /**
    * Datagrams came to nothing: refused where they arrived (ERR_BUSBAR_DATAGRAM_REFUSED), too long,
    * or not sent. The link goes on.
    */
-  onError?(error: BusbarError, link: UdpLink): void;
+  onError?(error: BusbarError, link: L): void;
   /** No more than `lowWaterBytes` wait, after `link.writable` was false. */
-  onDrained?(link: UdpLink): void;
+  onDrained?(link: L): void;
   /** The link is gone and holds no buffer any more; `error` says why, unless in good order. */
-  onClose?(link: UdpLink, error: BusbarError | undefined): void;
+  onClose?(link: L, error: BusbarError | undefined): void;
 }
 
-/** An address and a port, in text. */
+/** An address and a port, in text. Only the option `peer` may have a name. */
 export interface UdpPeer {
   readonly host: string;
   readonly port: number;
 }
 
-/** What a UDP link is made with. */
-export interface UdpLinkOptions extends SharedLinkOptions {
+/** What a UDP link of class `L` is made with. */
+export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
   /** Makes the handler of the link; called once, before the first datagram. */
-  readonly handler: (link: UdpLink) => UdpHandler;
+  readonly handler: (link: L) => UdpHandlerOf<L>;
   /**
-   * The address to receive at; not a name. Default '127.0.0.1', or any with `peer`: say '0.0.0.0'
-   * or '::' to be reached from outside.
+   * The address to receive at, or the name of this host. Default '127.0.0.1', or any with `peer`:
+   * say '0.0.0.0' or '::' to be reached from outside.
    */
   readonly host?: string;
   /** 0 … 65535; 0, the default, lets the system choose: see `link.local`. */
   readonly port?: number;
   /**
-   * The one to talk to: the link's own writer sends there, and datagrams of others do not arrive.
+   * The one to talk to: the link's own writer sends there, and datagrams of others do not arrive. A
+   * name is looked up once, when the link is opened.
    */
   readonly peer?: UdpPeer | UdpAddress;
   /**
@@ -125,7 +125,8 @@ export interface UdpLinkOptions extends SharedLinkOptions {
   readonly implementation?: 'auto' | 'dgram';
 }
 
-const KEYS = [
+/** The options' names. */
+export const UDP_OPTION_KEYS: readonly string[] = [
   'handler',
   'host',
   'port',
@@ -144,8 +145,8 @@ const KEYS = [
 ];
 
 /** Options with every default applied. */
-export interface ResolvedUdpOptions extends ResolvedSharedOptions {
-  readonly handler: (link: UdpLink) => UdpHandler;
+export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
+  readonly handler: (link: L) => UdpHandlerOf<L>;
   /** What the shim makes the socket with. */
   readonly config: Int32Array;
   readonly peer: UdpAddress | undefined;
@@ -165,36 +166,39 @@ const ETHERNET_BYTES_V6 = 1452;
 const BYTES_MAX = 2 ** 30;
 
 /** Checks the options and applies the defaults; this is the only place that does either. */
-export function resolveUdpOptions(pool: BufferPool, options: UdpLinkOptions): ResolvedUdpOptions {
+export function resolveUdpOptions<L>(
+  pool: BufferPool,
+  options: UdpLinkOptionsOf<L>,
+): ResolvedUdpOptions<L> {
   checkPool(pool);
-  checkOptions('options', options, KEYS);
-  const peer = options.peer === undefined ? undefined : checkUdpAddress('peer', options.peer);
-  const mode = checkOneOf('mode', options.mode ?? 'message', ['message', 'packed'] as const);
-  const config = configOf(pool, options, peer);
+  const own = checkOptions('options', options, UDP_OPTION_KEYS);
+  const peer = own.peer === undefined ? undefined : checkUdpAddress('peer', own.peer);
+  const mode = checkOneOf('mode', own.mode ?? 'message', ['message', 'packed'] as const);
+  const config = configOf(pool, own, peer);
   const packed = mode === 'packed';
-  if (packed && options.messageBytes !== undefined) {
+  if (packed && own.messageBytes !== undefined) {
     throw new TypeError("options must not have messageBytes in mode 'packed'");
   }
-  if (!packed && options.datagramBytes !== undefined) {
+  if (!packed && own.datagramBytes !== undefined) {
     throw new TypeError("options must not have datagramBytes in mode 'message'");
   }
   const ethernet = config[CONFIG_FAMILY] === 6 ? ETHERNET_BYTES_V6 : ETHERNET_BYTES_V4;
   // In pieces as long as a buffer none would be a message; a packed datagram may be longer.
   const messageBytesMax = Math.min(UDP_BYTES_MAX, pool.bufferSize);
   const datagramBytes = packed
-    ? checkInteger('datagramBytes', options.datagramBytes ?? ethernet, 1, UDP_BYTES_MAX)
-    : options.messageBytes === undefined
+    ? checkInteger('datagramBytes', own.datagramBytes ?? ethernet, 1, UDP_BYTES_MAX)
+    : own.messageBytes === undefined
       ? 0
-      : checkInteger('messageBytes', options.messageBytes, 1, messageBytesMax);
-  const implementation = options.implementation ?? 'auto';
+      : checkInteger('messageBytes', own.messageBytes, 1, messageBytesMax);
+  const implementation = own.implementation ?? 'auto';
   return Object.freeze({
-    ...resolveSharedOptions(pool, options),
-    handler: checkFunction('handler', options.handler),
+    ...resolveSharedOptions(pool, own),
+    handler: checkFunction('handler', own.handler),
     config,
     peer,
     packed,
     datagramBytes,
-    offload: checkBoolean('offload', options.offload ?? true),
+    offload: checkBoolean('offload', own.offload ?? true),
     implementation: checkOneOf('implementation', implementation, ['auto', 'dgram'] as const),
   });
 }
@@ -218,9 +222,9 @@ export function checkUdpAddress(name: string, value: UdpPeer | UdpAddress): UdpA
   return UdpAddress.from(words);
 }
 
-function configOf(
+function configOf<L>(
   pool: BufferPool,
-  options: UdpLinkOptions,
+  options: UdpLinkOptionsOf<L>,
   peer: UdpAddress | undefined,
 ): Int32Array {
   const config = new Int32Array(CONFIG_WORDS);
@@ -251,7 +255,7 @@ function configOf(
 }
 
 /** The handler must take messages in one way or the other. */
-export function checkUdpHandler(handler: UdpHandler): UdpHandler {
+export function checkUdpHandler<L>(handler: UdpHandlerOf<L>): UdpHandlerOf<L> {
   const others = ['onError', 'onDrained', 'onClose'] as const;
   return checkHandlerMembers(handler, ['onMessage', 'onPacket'], others);
 }

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Which native features are available, and the reason when one is not. */
+import type { Feature } from './feature.ts';
 import { offered } from './shim.ts';
 import { socketWritesFeature } from './socket-writes.ts';
 import { topologyReason } from './topology.ts';
 import { type UdpFeature, udpFeature } from './udp.ts';
-
-/** Whether something can be had, and if not, why. */
-export interface Feature {
-  readonly available: boolean;
-  /** One sentence for people; '' when available. */
-  readonly reason: string;
-}
 
 /** Every feature that not all machines have. */
 export interface NativeFeatures {

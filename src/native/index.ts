@@ -2,7 +2,8 @@
 /** `busbar/native`: what only the kernel can do, feature by feature. */
 
 export { getAffinity, setAffinity, setThreadName, threadId } from './calling-thread.ts';
-export { type Feature, type Native, type NativeFeatures, native } from './features.ts';
+export type { Feature } from './feature.ts';
+export { type Native, type NativeFeatures, native } from './features.ts';
 export {
   listenReusePort,
   type ReusePortListener,

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { BusbarError } from '../base/errors.ts';
-import type { Feature } from './features.ts';
+import type { Feature } from './feature.ts';
 
 /**
  * What the shim exports: calls that answer zero or more, or `-errno`. What a platform does not

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Writes regions to many stream sockets in one call of the shim. */
 
-import type { Feature } from './features.ts';
+import type { Feature } from './feature.ts';
 import { loadShim, offered } from './shim.ts';
 
 // What native/bus.h calls enum bus_write; numbers and order are the same there.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** UDP sockets of the shim, which send and receive in batches. */
-import type { Feature } from './features.ts';
+import type { Feature } from './feature.ts';
 import { loadShim, notHere } from './shim.ts';
 
 // What native/bus_udp.h calls its tables; numbers and order are the same there.

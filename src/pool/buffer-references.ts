@@ -254,14 +254,8 @@ export abstract class BufferReferences {
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
     if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
     const end = index + (4 satisfies TransitWords);
-    if (
-      !(target instanceof Int32Array) ||
-      (index | 0) !== index ||
-      index < 0 ||
-      !(end <= target.length)
-    ) {
-      throwPlace(target, index);
-    }
+    const fits = target instanceof Int32Array && end <= target.length;
+    if ((index | 0) !== index || index < 0 || !fits) throwPlace(target, index);
     const account = this.shares + id;
     let shares = words[account];
     if (shares === 0) shares = this.openAccount(id, refs);

@@ -8,8 +8,13 @@
 
 import type { Words } from '../base/atomics.ts';
 import { arbitrarySeed } from '../base/random.ts';
-import type { BufferPool } from './buffer-pool.ts';
 import { HEADER_IDENTITY } from './pool-layout.ts';
+import type { BufferPoolHandle } from './pool-options.ts';
+
+/** What is asked of a pool here. */
+interface Pool {
+  readonly handle: BufferPoolHandle;
+}
 
 /** Words that {@link noteIdentity} writes. */
 export const POOL_IDENTITY_WORDS = 2;
@@ -20,18 +25,18 @@ export function drawIdentity(header: Words): void {
 }
 
 /** Writes the pool's identity into a block of something that belongs to the pool. */
-export function noteIdentity(pool: BufferPool, words: Words, at: number): void {
+export function noteIdentity(pool: Pool, words: Words, at: number): void {
   words.set(identityOf(pool), at);
 }
 
 /** True if {@link noteIdentity} of the same pool, in any thread, wrote the words. */
-export function hasIdentity(pool: BufferPool, words: Words, at: number): boolean {
+export function hasIdentity(pool: Pool, words: Words, at: number): boolean {
   const identity = identityOf(pool);
   for (let i = 0; i < POOL_IDENTITY_WORDS; i++) if (words[at + i] !== identity[i]) return false;
   return true;
 }
 
-function identityOf(pool: BufferPool): Words {
+function identityOf(pool: Pool): Words {
   const begin = HEADER_IDENTITY * Int32Array.BYTES_PER_ELEMENT;
   return new Int32Array(pool.handle.control, begin, POOL_IDENTITY_WORDS);
 }

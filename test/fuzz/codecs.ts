@@ -100,7 +100,7 @@ function askCodec(
 
 export const codecs: FuzzTarget = byteTarget({
   name: 'codecs',
-  execution: 'one stream of up to 160 bytes, cut up, through one of 20 codecs',
+  execution: 'one stream of up to 160 bytes, cut up, through one of the codecs',
   executionsInTests: 60_000,
   generate,
   check,

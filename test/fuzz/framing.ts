@@ -40,30 +40,47 @@ export interface Decoded {
   readonly payloads: readonly (readonly [begin: number, end: number])[];
   readonly consumed: number;
   readonly error: string | undefined;
+  /** Frames that were too long, and their bytes: of the last one, as far as there is no end. */
+  readonly skippedFrames: number;
+  readonly skippedBytes: number;
 }
 
+/** `markBytes`: those of a mark by which too long frames are skipped; 0: they are an error. */
 export function decode(
   bytes: Uint8Array,
   measure: FramingCase['measure'],
   maxFrameBytes: number,
+  markBytes: number = 0,
 ): Decoded {
   const payloads: [number, number][] = [];
   const end = bytes.length;
   let consumed = 0;
+  let skippedFrames = 0;
+  let skippedBytes = 0;
+  const ended = (error?: string): Decoded => {
+    return { payloads, consumed, error, skippedFrames, skippedBytes };
+  };
   while (consumed < end) {
     const measured = measure(bytes, consumed, Math.min(end, consumed + maxFrameBytes));
-    if (measured === MALFORMED) return { payloads, consumed, error: MALFORMED };
+    if (measured === MALFORMED) return ended(MALFORMED);
     if (measured === 0) {
-      const error = end - consumed < maxFrameBytes ? undefined : TOO_LARGE;
-      return { payloads, consumed, error };
+      if (end - consumed < maxFrameBytes) return ended();
+      if (markBytes === 0) return ended(TOO_LARGE);
+      skippedFrames++;
+      const whole = measure(bytes, consumed, end);
+      const length = typeof whole === 'object' ? whole[0] : end - consumed - markBytes + 1;
+      skippedBytes += length;
+      if (whole === 0) return ended();
+      consumed += length;
+      continue;
     }
     const [total, skip, trim] = measured;
-    if (total > maxFrameBytes) return { payloads, consumed, error: TOO_LARGE };
+    if (total > maxFrameBytes) return ended(TOO_LARGE);
     if (consumed + total > end) break;
     payloads.push([consumed + skip, consumed + total - trim]);
     consumed += total;
   }
-  return { payloads, consumed, error: undefined };
+  return ended();
 }
 
 const NOTHING = new Uint8Array(0);
@@ -113,11 +130,11 @@ function varintCase(inclusive: boolean): FramingCase {
   };
 }
 
-function delimiterCase(delimiter: string): FramingCase {
+function delimiterCase(delimiter: string, tooLong: 'error' | 'skip' = 'error'): FramingCase {
   const mark = encodeText(delimiter);
   return {
-    name: `delimiter ${JSON.stringify(delimiter)}`,
-    codec: new DelimiterCodec(delimiter),
+    name: `delimiter ${JSON.stringify(delimiter)}, ${tooLong}`,
+    codec: new DelimiterCodec(delimiter, { tooLong }),
     measure: (bytes, begin, end) => {
       for (let last = begin + mark.length; last <= end; last++) {
         let i = mark.length;
@@ -180,18 +197,23 @@ export const FRAMING_CASES: readonly FramingCase[] = [
     prefixCase('u32', true, inclusive),
     varintCase(inclusive),
   ]),
-  ...['\n', '\r\n', 'aab', 'abababc'].map(delimiterCase),
+  ...['\n', '\r\n', 'aab', 'abababc'].map((mark) => delimiterCase(mark)),
   ...[1, 7, 64].map(fixedCase),
   netString,
+  ...['\n', '\r\n', 'aab', 'abababc'].map((mark) => delimiterCase(mark, 'skip')),
 ];
 
 // ── A stream: mostly frames, now and then at a limit, cut off or no frame at all
 // ─────────────────────────
 
 const ALPHABET = encodeText('ab\r\n:,09c\0');
-const stream = new Uint8Array(4096);
+const stream = new Uint8Array(16_384);
 
-function makeStream(random: Random, { around }: FramingCase, maxFrameBytes: number): Uint8Array {
+function makeStream(
+  random: Random,
+  { around, codec }: FramingCase,
+  maxFrameBytes: number,
+): Uint8Array {
   let size = 0;
   const put = (bytes: Uint8Array): void => {
     stream.set(bytes, size);
@@ -202,7 +224,9 @@ function makeStream(random: Random, { around }: FramingCase, maxFrameBytes: numb
     const [head, tail] = around(maxFrameBytes);
     const atLimit = Math.max(0, maxFrameBytes - head.length - tail.length);
     if (random.chance(0.1)) length = atLimit - Math.min(atLimit, random.below(3));
-    if (random.chance(0.01)) length = atLimit + 1 + random.below(3);
+    if (codec.tooLong === 'skip') {
+      if (random.chance(0.3)) length = atLimit + 1 + random.below(4 * maxFrameBytes);
+    } else if (random.chance(0.01)) length = atLimit + 1 + random.below(3);
     const [before, after] = around(length);
     put(before);
     for (; length > 0; length--) stream[size++] = ALPHABET[random.below(ALPHABET.length)];
@@ -230,6 +254,7 @@ class FramingRun {
   #arrived = 0;
   #delivered = 0;
   #moves = 0;
+  #skippedFrames = 0;
   #failed = false;
 
   constructor(seed: number, fuzzed: FramingCase) {
@@ -241,7 +266,9 @@ class FramingRun {
     this.#pool = pool;
     this.#framer = new Framer(pool, fuzzed.codec, { maxFrameBytes, readBytesMin });
     this.#stream = makeStream(random, fuzzed, maxFrameBytes);
-    this.#expected = decode(this.#stream, fuzzed.measure, maxFrameBytes);
+    const { codec, measure } = fuzzed;
+    const markBytes = codec.tooLong === 'skip' ? codec.payloadTrim : 0;
+    this.#expected = decode(this.#stream, measure, maxFrameBytes, markBytes);
   }
 
   go(): void {
@@ -273,7 +300,10 @@ class FramingRun {
     const way = this.#random.below(4);
     if (way === 0) return framer.feed(bytes, begin, begin + count);
     if (way === 1) {
-      const written = Math.min(count, this.#pool.bufferSize - framer.pendingBytes);
+      // Of a frame that is being skipped, more may have come than a buffer holds.
+      const isSkipping = framer.pendingBytes > this.#pool.bufferSize;
+      const room = isSkipping ? 1 : this.#pool.bufferSize - framer.pendingBytes;
+      const written = Math.min(count, room);
       return framer.tryWrite(bytes, begin, begin + written) ? written : 0;
     }
     const offset = framer.lend();
@@ -313,9 +343,12 @@ class FramingRun {
     }
     check(this.#delivered < payloads.length, 'a frame too many');
     this.#compare(framer.frameOffset, framer.frameLength, this.#delivered);
-    const { moves } = framer.stats();
-    check(moves - this.#moves <= 1, 'a frame was moved twice');
+    const { moves, skippedFrames } = framer.stats();
+    // What may begin the mark of a skipped frame is moved whenever room is made.
+    const hasSkipped = skippedFrames > this.#skippedFrames;
+    check(moves - this.#moves <= 1 || hasSkipped, 'a frame was moved twice');
     this.#moves = moves;
+    this.#skippedFrames = skippedFrames;
     if (this.#random.chance(0.2)) {
       this.#pool.retain(framer.frameBufferId);
       this.#kept.push([framer.frameBufferId, framer.frameOffset, this.#delivered]);
@@ -344,8 +377,11 @@ class FramingRun {
   }
 
   #finish(): void {
-    const { payloads, consumed, error } = this.#expected;
+    const { payloads, consumed, error, skippedFrames, skippedBytes } = this.#expected;
     if (!this.#failed) {
+      const stats = this.#framer.stats();
+      check(stats.skippedFrames === skippedFrames, 'skippedFrames');
+      check(stats.skippedBytes === skippedBytes, 'skippedBytes');
       if (!(error === undefined)) throw new Error(`expected ${error}, nothing was thrown`);
       if (!(this.#delivered === payloads.length)) throw new Error(`${this.#delivered} frames only`);
       check(this.#framer.pendingBytes === this.#stream.length - consumed, 'pendingBytes');

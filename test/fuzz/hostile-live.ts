@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The fuzzer: what takes too long to make for each execution, made once: sockets and threads. */
-import { createRequire } from 'node:module';
+import dns from 'node:dns';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Executor, ExecutorGroup } from 'busbar/executor';
@@ -13,6 +15,18 @@ const ROOT = dirname(createRequire(import.meta.url).resolve('busbar/package.json
 
 /** What executors run here: it releases what it gets. */
 export const EXECUTOR_MODULE: URL = pathToFileURL(`${ROOT}/build/test/fuzz/releasing.worker.js`);
+
+// Names that are made up here are asked of nobody.
+const { lookup } = dns;
+dns.lookup = ((name: unknown, ...rest: unknown[]): void => {
+  if (typeof name !== 'string' || isIP(name) !== 0) {
+    Reflect.apply(lookup, dns, [name, ...rest]);
+    return;
+  }
+  const error = Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND' });
+  queueMicrotask(() => (rest.at(-1) as (error: Error) => void)(error));
+}) as never;
+syncBuiltinESMExports();
 
 export class Live {
   readonly pool: BufferPool;
