@@ -33,6 +33,16 @@
  * joins too late, when the entry is another carrier's, writes its badge there and is refused. That
  * carrier's sweep waits until this thread has ended, too.
  *
+ * OWNER names a thread, and a thread may have several carriers, one after the other in one entry.
+ * That nobody takes one for the other rests on this:
+ *
+ *   the owner's release()  happens once for each carrier (a flag of its object)
+ *   an old ticket          is held by threads that have ended: the owner gives a carrier back when
+ *                          all threads that it gave tickets to have exited; a dead owner's badge is
+ *                          no other thread's
+ *   a sweeper's look       after its compare-exchange it reads the entry anew; CONDEMNED may stand
+ *                          for another carrier by then, which is as well to be swept
+ *
  * A death leaves, and who sees to it: the next sweep, which every reclaim ends with.
  *
  *   died                               left behind           the sweep

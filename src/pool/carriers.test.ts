@@ -304,3 +304,18 @@ test('a carrier for more threads than an entry names is refused', () => {
   expect(largest).toBeDefined();
   largest?.release();
 });
+
+test('a carrier that is given back twice does not take the next one of its thread along', () => {
+  const pool = create();
+  const first = claim(pool) as Carrier;
+  first.release();
+  const second = claim(pool) as Carrier;
+  expect(second.lane(0)).toBe(first.lane(0));
+  first.release();
+  const other = claim(pool) as Carrier;
+  expect(other.lane(0)).not.toBe(second.lane(0));
+  expect(isJoined(controlWords(pool), controlLayout(pool), second.ticket(0))).toBe(true);
+  second.release();
+  other.release();
+  pool.close();
+});

@@ -61,6 +61,7 @@ export class Carrier {
   readonly #entry: number;
   readonly #lanesBegin: number;
   readonly #laneWords: number;
+  #isReleased = false;
 
   private constructor(words: Words, layout: PoolLayout, badge: number, entry: number, at: number) {
     this.#words = words;
@@ -118,8 +119,13 @@ export class Carrier {
     };
   }
 
-  /** Gives the pages back. Nobody may use them from here on, and no lane may hold a packet. */
+  /**
+   * Gives the pages back, once: the entry may be another carrier's of this thread soon after.
+   * Nobody may use them from here on, and no lane may hold a packet.
+   */
   release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     const at = this.#layout.carrierEntry(this.#entry);
     if (loadAcquire(this.#words, at + OWNER) === this.#badge) {
       freeEntry(this.#words, this.#layout, this.#entry);

@@ -61,6 +61,11 @@ export class PolicyFlush implements TurnEnd {
     this.#run();
   }
 
+  /** Flushes as soon as there is room for all of it. */
+  flushLater(): void {
+    this.#run();
+  }
+
   close(): void {
     this.#closed = true;
     stopTimer(this.#timer);

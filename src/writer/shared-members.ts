@@ -5,9 +5,11 @@ import {
   addThenStore,
   compareExchange,
   compareExchangeThenStore,
+  exchange,
   loadAcquire,
   loadSeqCst,
   storeRelease,
+  storeSeqCst,
   type Words,
   withdraw,
 } from '../base/atomics.ts';
@@ -17,6 +19,7 @@ import type { BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
 import { TRANSIT_MARK } from '../pool/transit-layout.ts';
 import type { Lane } from './lane.ts';
+import type { PolicyFlush } from './policy-flush.ts';
 import type { SegmentRing } from './segment-ring.ts';
 import type { SharedDelivery } from './shared-delivery.ts';
 import {
@@ -27,6 +30,7 @@ import {
   ENTRY_HELD_UP,
   ENTRY_OPEN,
   MEMBERS,
+  OWED,
   SHUT,
   SHUT_DONE,
   type SharedWriterLayout,
@@ -55,6 +59,7 @@ export class SharedMembers {
   readonly #delivery: SharedDelivery;
   readonly #slot: number;
   readonly #mine: number;
+  readonly #policy: PolicyFlush;
   /** False again once this object no longer counts. */
   #isIn = false;
   /** True if this object ends the writer. */
@@ -67,6 +72,7 @@ export class SharedMembers {
     lane: Lane,
     ring: SegmentRing,
     delivery: SharedDelivery,
+    policy: PolicyFlush,
   ) {
     this.#flusher = flusher;
     this.#pool = flusher.pool;
@@ -75,6 +81,7 @@ export class SharedMembers {
     this.#lane = lane;
     this.#ring = ring;
     this.#delivery = delivery;
+    this.#policy = policy;
     this.#slot = flusher.pool.threadSlot;
     this.#mine = flusher.pool.badge;
   }
@@ -85,6 +92,7 @@ export class SharedMembers {
     this.#words[this.#layout.joined(this.#slot)] = 1;
     this.#words[MEMBERS] = 1;
     this.#isIn = true;
+    this.#pool.doorbell.listen(this.#onRing);
   }
 
   /** Counts this object in. **Throws** ERR_BUSBAR_WRITER_CLOSED: the last one has left already. */
@@ -110,6 +118,7 @@ export class SharedMembers {
       this.#isIn = true;
       break;
     }
+    this.#pool.doorbell.listen(this.#onRing);
     if (!isHeir) return;
     storeRelease(words, badge, this.#mine);
     this.#deliverFor(() => false);
@@ -139,11 +148,36 @@ export class SharedMembers {
   }
 
   /**
-   * This object is done, its flushing included. If nobody is left, ends the writer. Returns the
-   * bytes that could not be handed over. If it throws, it can be called again.
+   * This object is done, its flushing included; if that was not complete, another member goes on
+   * with it. If nobody is left, ends the writer. Returns the bytes that could not be handed over.
+   * If it throws, it can be called again.
    */
-  leave(): number {
+  leave(isComplete: boolean): number {
     ensureStack();
+    // SYNC(owed): before this object leaves; pairs with the look of whoever leaves after it.
+    if (!isComplete) storeSeqCst(this.#words, OWED, 1);
+    const dropped = this.#leave();
+    this.#pool.doorbell.ignore(this.#onRing);
+    // SYNC(owed): after this object has left.
+    if (loadSeqCst(this.#words, OWED) !== 0) this.#ringAll();
+    return dropped;
+  }
+
+  #ringAll(): void {
+    for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
+      const badge = loadSeqCst(this.#words, this.#layout.badge(slot));
+      if (badge > NOBODY) this.#pool.doorbell.ringBadge(badge);
+    }
+  }
+
+  /** One of those who are rung flushes what somebody left with. */
+  readonly #onRing = (): void => {
+    // SYNC(owed): sees what was committed by those who left.
+    if (loadAcquire(this.#words, OWED) === 0 || exchange(this.#words, OWED, 0) === 0) return;
+    this.#policy.flushLater();
+  };
+
+  #leave(): number {
     const words = this.#words;
     const joined = this.#layout.joined(this.#slot);
     if (this.#isIn) {

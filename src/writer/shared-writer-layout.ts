@@ -18,6 +18,8 @@
  *   SHUT      see below       the last member to leave       recover()    atomic, or after
  *                                                                         SYNC(members)
  *   MEMBERS   objects         whoever joins or leaves        the same     atomic, SYNC(members)
+ *   OWED      flag            who leaves with a rest: 1;     members      atomic, SYNC(owed)
+ *                             the member that sees to it: 0
  *   thread t: pending words   thread t                       recover()    plain, one writer
  *     JOINED  objects         thread t                       the same     plain, one writer
  *     BADGE   see below       thread t; recover()            recover()    atomic, SYNC(member)
@@ -72,6 +74,11 @@
  *   BADGE = −badge        it died; the thread of that badge finishes what it had begun, and nobody
  *                         joins in slot t meanwhile
  *
+ * A close() whose flush finds no room leaves: it sets OWED, leaves, then rings all members, one of
+ * which takes OWED and flushes until there is nothing left. Each member that leaves looks at OWED
+ * after its record says so. So of two that leave at the same time one sees the other as a member,
+ * or is seen by it to have left with a rest; who stays is rung in any case.
+ *
  *   STATE =  0                     not yet reserved, or reserved this instant: the walk stops here
  *   STATE = OPEN | t               reserved by thread t
  *   STATE = OPEN | HELD_UP | t     the same; a flush stopped here: whoever ends it flushes again
@@ -94,6 +101,8 @@
  *   SEALED, delivered, entries cleared,      the next claimant frees it: FREED has not passed it
  *   BUFFER = 0 or not
  *   MEMBERS without the thread               recover() withdraws what JOINED says
+ *   OWED = 1, nobody rung                    recover() delivers; so does the next ring or close()
+ *   OWED taken, not delivered                recover() of the thread that took it delivers
  *   SHUT = badge                             recover() of that thread, or its next close(), ends it
  *   BADGE = −badge                           recover() of either thread goes on with it
  *
@@ -118,7 +127,7 @@ import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const SHARED_WRITER_MAGIC = 0x73687772;
-export const SHARED_WRITER_VERSION = 3;
+export const SHARED_WRITER_VERSION = 4;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -144,6 +153,7 @@ export const FREED: number = word++;
 export const TOLD: number = word++;
 export const SHUT: number = word++;
 export const MEMBERS: number = word++;
+export const OWED: number = word++;
 assert(word <= 3 * LINE_WORDS, 'delivery fields must fit in one line');
 assert(DELIVERED_AT === DELIVERED + 1, 'both are stored in one step');
 

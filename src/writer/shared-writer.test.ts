@@ -193,6 +193,55 @@ test('the last one to close ends the writer, and nobody joins it afterwards', ()
   expectAllHome(stage);
 });
 
+/** Far more than a ring takes to come. */
+const TURNS_MAX = 1000;
+
+test.each([
+  ['its own', false],
+  ['what it was asked to flush', true],
+])('who closes without room for %s leaves it to the others', async (_, isAsked) => {
+  const stage = setUp({ flush: 'manual' }, 2);
+  const { mine, theirs, other } = stage;
+  const writer = isAsked ? mine : theirs;
+  for (const text of ['first', 'second']) {
+    expect(write(theirs, text.padEnd(20))).toBe(true);
+    expect(theirs.flush()).toBe(true);
+  }
+  expect(write(writer, 'third'.padEnd(20))).toBe(true);
+  // As if it were at it just now: it promises to look once more.
+  if (isAsked) new Int32Array(mine.handle.control)[CLAIM] = other.badge;
+  if (isAsked) expect(mine.flush()).toBe(true);
+  expect(theirs.close()).toBe(0);
+  let text = collect(stage);
+  for (let turns = 0; !text.includes('third') && turns < TURNS_MAX; turns++) {
+    await new Promise(setImmediate);
+    text += collect(stage);
+  }
+  expect(text.split(/ +/)).toEqual(['first', 'second', 'third', '']);
+  expect(mine.close()).toBe(0);
+  expectAllHome(stage);
+});
+
+test('who is rung and closes before it can flush passes it on', async () => {
+  const stage = setUp({ flush: 'manual' }, 2);
+  const { mine, theirs, flusher } = stage;
+  const third = SharedWriter.attach(
+    WriteFlusher.attach(BufferPool.attach(stage.pool.handle), flusher.handle),
+    mine.handle,
+  );
+  for (const text of ['first', 'second', 'third']) write(theirs, text.padEnd(20));
+  expect(theirs.close()).toBe(0);
+  expect(mine.close()).toBe(0);
+  let text = collect(stage);
+  for (let turns = 0; !text.includes('third') && turns < TURNS_MAX; turns++) {
+    await new Promise(setImmediate);
+    text += collect(stage);
+  }
+  expect(text.split(/ +/)).toEqual(['first', 'second', 'third', '']);
+  expect(third.close()).toBe(0);
+  expectAllHome(stage);
+});
+
 test('what the flusher has no room for is counted when the writer ends', () => {
   const stage = setUp({}, 2);
   const { mine, theirs } = stage;

@@ -141,7 +141,8 @@ export class SharedWriter {
     const space = { headroom: this.options.headroom, limit: this.limit };
     this.ring = new SegmentRing(flusher.pool, words, layout, space, this.waiting);
     this.delivery = new SharedDelivery(flusher, words, layout, lane, this.ring, this.options);
-    this.members = new SharedMembers(flusher, words, layout, lane, this.ring, this.delivery);
+    const { ring, delivery, policy } = this;
+    this.members = new SharedMembers(flusher, words, layout, lane, ring, delivery, policy);
   }
 
   /**
@@ -394,8 +395,8 @@ export class SharedWriter {
 
   /**
    * This thread is done with the writer: its open reservations are aborted, what is committed is
-   * flushed. The last thread's close ends the writer and gives its buffers back; it returns the
-   * bytes that could not be handed over.
+   * flushed; what finds no room now, another member flushes when it is rung. The last thread's
+   * close ends the writer and gives its buffers back; it returns the bytes that found no room.
    */
   close(): number {
     if (this.isGone) return 0;
@@ -408,14 +409,15 @@ export class SharedWriter {
     this.lengthMax = -1;
     this.policy.close();
     this.waiting.close();
+    let isComplete = true;
     try {
-      if (!this.flusher.closed) this.delivery.run();
+      if (!this.flusher.closed) isComplete = this.delivery.run();
     } catch (error) {
       // The flusher or the pool was closed: whoever leaves last drops what is left.
       if (!(error instanceof BusbarError)) throw error;
     }
     this.ring.close();
-    const dropped = this.members.leave();
+    const dropped = this.members.leave(isComplete);
     this.isGone = true;
     return dropped;
   }

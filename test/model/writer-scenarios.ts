@@ -110,6 +110,7 @@ function wordName(shared: WriterShared, block: number, word: number): string | u
       [writerLayout.TOLD, 'TOLD'],
       [writerLayout.SHUT, 'SHUT'],
       [writerLayout.MEMBERS, 'MEMBERS'],
+      [writerLayout.OWED, 'OWED'],
     ]);
     const name = known.get(word);
     if (name !== undefined) return name;
