@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the shim can do, once per platform: bus_linux.c, bus_darwin.c, bus_windows.c. Plain C that
-// knows nothing of JavaScript, keeps nothing, allocates nothing, decides nothing. A call answers
-// zero or more, or -errno. What a platform lacks has no BUS_HAS_ and is not exported.
+// The functions of the shim, implemented once per platform: bus_linux.c, bus_darwin.c,
+// bus_windows.c. Plain C without Node-API, state, allocation or policy. A call returns zero or more,
+// or -errno. A feature that a platform lacks has no BUS_HAS_ and is not exported.
 
 #ifndef BUS_H
 #define BUS_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Of the exported interface; src/native/shim.ts refuses every other.
+// The version of the exported interface; src/native/shim.ts refuses every other.
 #define BUS_VERSION 3
 
 #if defined(__linux__)
@@ -50,10 +50,10 @@ int32_t bus_thread_id(void);
 int32_t bus_set_thread_name(const char *name);
 
 #ifdef BUS_HAS_AFFINITY
-// On which cpus the calling thread may run: one bit for each, in words of the kernel's.
+// Sets the cpus on which the calling thread may run: one bit for each, in the kernel's words.
 int32_t bus_set_affinity(const uint8_t *mask, size_t length);
 
-// Answers how many bytes of the mask were filled; -EINVAL if the kernel has more of them.
+// Returns how many bytes of the mask were filled; -EINVAL if the kernel's mask is longer.
 int32_t bus_get_affinity(uint8_t *mask, size_t length);
 #endif
 
@@ -63,8 +63,8 @@ struct bus_listener bus_listen_reuse_port(const char *host, uint16_t port, int32
 #endif
 
 #ifdef BUS_HAS_SOCKET_WRITES
-// Words of a region to be written to a stream socket, and what came of it: bytes that the kernel
-// took, or -errno. src/native/socket-writes.ts has the same list.
+// Words of a region to write to a stream socket, and its result: bytes that the kernel took, or
+// -errno. src/native/socket-writes.ts has the same list.
 enum bus_write {
   BUS_WRITE_SOCKET,
   BUS_WRITE_OFFSET,
@@ -73,10 +73,10 @@ enum bus_write {
   BUS_WRITE_WORDS,
 };
 
-// Writes each region of the table to its socket, as far as it goes without waiting: neighbours of
-// one socket by one call. Behind one that was not taken wholly, those of the same socket get
-// -EAGAIN, or its error. Answers how many system calls that were, or -EFAULT before any if a region
-// lies outside of the bytes.
+// Writes each region of the table to its socket, as far as possible without waiting; neighbouring
+// regions of one socket take one call. After a region that was not taken completely, those of the
+// same socket get -EAGAIN, or its error. Returns the number of system calls, or -EFAULT before the
+// first call if a region lies outside the bytes.
 int32_t bus_write_sockets(const uint8_t *bytes, size_t size, int32_t *table, size_t count);
 #endif
 

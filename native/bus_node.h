@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What every file that faces Node needs: numbers out, arguments in. Node-API 8.
+// Helpers for the files that talk to Node: numbers out, arguments in. Node-API 8.
 
 #ifndef BUS_NODE_H
 #define BUS_NODE_H
@@ -51,5 +51,8 @@ static inline bool get_array(napi_env env, napi_value value, napi_typedarray_typ
   refuse(env, "expected a typed array of another type");
   return false;
 }
+
+// Exports the functions of bus_udp_module.c.
+napi_status bus_udp_define(napi_env env, napi_value exports);
 
 #endif

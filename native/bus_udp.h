@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// UDP in batches: what the kernel takes in one call, from tables of numbers in place. The layout of
-// the tables is also in src/native/udp.ts. Calls answer zero or more, or -errno.
+// UDP in batches: many datagrams in one system call, from tables of numbers. src/native/udp.ts has
+// the same tables; test/native/headers.test.ts compares them. Calls return zero or more, or -errno.
 
 #ifndef BUS_UDP_H
 #define BUS_UDP_H
 
 #include "bus.h"
-#include "bus_node.h"
+
+#include <stdbool.h>
 
 #ifdef BUS_HAS_UDP
 
@@ -21,8 +22,8 @@ enum bus_udp_address {
   BUS_UDP_ADDRESS_WORDS = 8,
 };
 
-// Words of a datagram to be sent, or of a run of datagrams that lie side by side and are of so many
-// bytes each, but for the last. An address of -1: the one connected to.
+// Words of a datagram to send, or of a run of datagrams that lie side by side and have SEGMENT bytes
+// each; the last may be shorter. An address of -1 is the connected one.
 enum bus_udp_out {
   BUS_UDP_OUT_OFFSET,
   BUS_UDP_OUT_LENGTH,
@@ -31,27 +32,27 @@ enum bus_udp_out {
   BUS_UDP_OUT_WORDS,
 };
 
-// Words of the answer to a send.
+// Words of the result of a send.
 enum bus_udp_sent {
-  BUS_UDP_SENT_ERROR,   // errno of the datagram behind those that went out, or 0
-  BUS_UDP_SENT_RUN,     // how many datagrams were refused with it as one, 1 without segmentation
+  BUS_UDP_SENT_ERROR,   // errno of the datagram after those that were sent, or 0
+  BUS_UDP_SENT_RUN,     // datagrams refused with it as one message, 1 without segmentation
   BUS_UDP_SENT_CALLS,   // system calls
   BUS_UDP_SENT_CLEARED, // times that an earlier datagram's error stopped a call and was cleared
   BUS_UDP_SENT_WORDS,
 };
 
-// Words of a place to receive into, and of what came there.
+// Words of a place to receive into, and of the datagram that came there.
 enum bus_udp_in {
   BUS_UDP_IN_OFFSET,
   BUS_UDP_IN_CAPACITY,
   BUS_UDP_IN_LENGTH,
-  BUS_UDP_IN_SEGMENT, // bytes of each datagram but the last, if the kernel has put several together
+  BUS_UDP_IN_SEGMENT, // bytes of each datagram but the last, if the kernel has coalesced several
   BUS_UDP_IN_FLAGS,   // bit 0: cut short; bits 1 and 2: ECN
   BUS_UDP_IN_ADDRESS = 8,
   BUS_UDP_IN_WORDS = BUS_UDP_IN_ADDRESS + BUS_UDP_ADDRESS_WORDS,
 };
 
-// What a socket is made with: words, then the addresses to bind and to connect to.
+// The options of a new socket: words, then the addresses to bind and to connect to.
 enum bus_udp_config {
   BUS_UDP_CONFIG_FAMILY,
   BUS_UDP_CONFIG_FLAGS,
@@ -87,7 +88,7 @@ enum bus_udp_option {
   BUS_UDP_OPTION_TRAFFIC_CLASS,
 };
 
-// Words of the numbers that the kernel keeps of a socket.
+// Words of the kernel's figures for a socket.
 enum bus_udp_state {
   BUS_UDP_STATE_DROPS,
   BUS_UDP_STATE_RECEIVE_BYTES,
@@ -104,13 +105,13 @@ int32_t bus_udp_probe(void);
 int32_t bus_udp_open(const int32_t *config, int32_t *local, int32_t *step);
 
 // Sends the datagrams of the table in order, equal ones to one address as one message that the
-// kernel cuts, up to `segments` of them; stops at the first that it refuses. Answers how many went
-// out; a run counts as one.
+// kernel cuts, up to `segments` of them; stops at the first that it refuses. Returns how many were
+// sent; a run counts as one.
 int32_t bus_udp_send(int fd, const uint8_t *bytes, size_t size, const int32_t *table, size_t count,
                      const int32_t *addresses, size_t address_count, int32_t segments,
                      int32_t *sent);
 
-// Receives what is there, at most one message for each place of the table; answers how many.
+// Receives at most one message for each place of the table; returns how many.
 int32_t bus_udp_receive(int fd, uint8_t *bytes, size_t size, int32_t *table, size_t count);
 
 // Joins or leaves a multicast group. The interface is an address for IPv4, or a number in SCOPE.
@@ -127,8 +128,6 @@ int32_t bus_udp_state(int fd, int32_t *state);
 int32_t bus_udp_take_error(int fd);
 
 void bus_udp_close(int fd);
-
-napi_status bus_udp_define(napi_env env, napi_value exports);
 
 #endif
 #endif

@@ -8,6 +8,7 @@
 // Its memory is freed when it is CLOSED and JavaScript has let go of it, whichever comes last.
 
 #define _GNU_SOURCE
+#include "bus_node.h"
 #include "bus_udp.h"
 
 #ifdef BUS_HAS_UDP

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Assertions, always on. A failed one is a bug in busbar and is never caught. */
 
-/** A broken invariant: a bug in this library, or memory that somebody overwrote. */
+/** A broken invariant: a bug in this library, or memory that was overwritten. */
 export class AssertionError extends Error {
   override readonly name: string = 'AssertionError';
 }

@@ -110,7 +110,7 @@ export function waitSync(
   return Atomics.wait(words, index, expected, timeoutMs);
 }
 
-/** What {@link waitAsync} answers: at once, or later through a promise. */
+/** The result of {@link waitAsync}: at once, or later through a promise. */
 export type AsyncWait =
   | { readonly async: false; readonly value: 'not-equal' | 'timed-out' }
   | { readonly async: true; readonly value: Promise<'ok' | 'timed-out'> };
@@ -181,8 +181,8 @@ export function addThenStore(
 }
 
 /**
- * Takes an account's whole contribution out of a shared total; whoever brings the total to zero
- * becomes the owner.
+ * Takes an account's whole contribution out of a shared total. The thread that brings the total to
+ * zero becomes the owner.
  *
  * Returns what is left of the total.
  */

@@ -3,14 +3,14 @@
 
 import { type Bytes, lengthOf, partOf } from './views.ts';
 
-/** Up to here a byte loop is faster than a call into the engine's copy. */
+/** Up to this many bytes a loop is faster than a call into the engine's copy. */
 const LOOP_BYTES_MAX = 24;
 
 /**
  * Copies `source[begin, end)` to `target` at `targetOffset`. The ranges must not overlap.
  *
- * Writes nothing outside of its range of `target`, whatever a class or a property of the source
- * says of its length or parts. **Throws** RangeError if the source is shorter than it says.
+ * Writes nothing outside its range of `target`, whatever a class or a property of the source
+ * claims about its length or parts. **Throws** RangeError if the source is shorter than it says.
  *
  * **Cost** one pass over the bytes; a view is allocated only when a part of a longer source is
  * copied.
@@ -30,7 +30,7 @@ export function copyBytes(
   copyMany(target, targetOffset, source, begin, end);
 }
 
-/** By itself, so that the loop above is small enough for its callers. */
+/** A function of its own, so that callers can inline the loop above. */
 function copyMany(
   target: Bytes,
   targetOffset: number,
@@ -47,7 +47,7 @@ function copyMany(
   }
 }
 
-/** From here on the engine's own copy is faster than moving words through a DataView. */
+/** Beyond this many bytes the engine's own copy is faster than moving words through a DataView. */
 const MOVE_BYTES_MAX = 2048;
 
 /**
@@ -55,8 +55,8 @@ const MOVE_BYTES_MAX = 2048;
  * overlap.
  *
  * Measured on shared memory, Node 20: 3 to 6 times as fast as `copyWithin` up to 64 bytes, twice at
- * 256, equal at 2 KiB: the engine copies shared memory word by word too, but behind a call of some
- * 40 ns.
+ * 256, equal at 2 KiB: the engine copies shared memory word by word too, but after a call that
+ * costs some 40 ns.
  *
  * **Cost** one pass over the bytes; allocates nothing.
  */
@@ -90,7 +90,7 @@ function moveBytes(
 
 /**
  * Copies `source[begin, end)` to offset `at` of the pool, whose bytes are `bytes` and `view`. The
- * source may be the pool itself, if the ranges do not overlap: the usual case of a relay.
+ * source may be the pool itself if the ranges do not overlap, as in a relay.
  */
 export function copyIn(
   bytes: Bytes,

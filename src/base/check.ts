@@ -92,8 +92,8 @@ export function checkArray<T>(name: string, value: readonly T[]): readonly T[] {
 }
 
 /**
- * A copy of an array: what was read once is what was checked. A getter or a Proxy could say
- * something else the second time, and an iterator never end.
+ * A copy of an array, so that the checked values are the used ones. A getter or a Proxy could
+ * return other values the second time, and an iterator might never end.
  */
 export function copyArray<T>(name: string, value: readonly T[]): T[] {
   const array = checkArray(name, value);
@@ -103,7 +103,7 @@ export function copyArray<T>(name: string, value: readonly T[]): T[] {
   return copy;
 }
 
-/** Of every array of the language. */
+/** The language's limit for arrays. */
 const ARRAY_LENGTH_MAX: number = 2 ** 32 - 1;
 
 /**
@@ -113,7 +113,7 @@ const ARRAY_LENGTH_MAX: number = 2 ** 32 - 1;
  * **Cost** five comparisons. **Throws** TypeError, RangeError.
  */
 export function checkRange(begin: unknown, end: unknown, length: number): void {
-  // Of numbers only: a bitwise operator would call a valueOf, and throws for a bigint.
+  // Numbers only: a bitwise operator would call a valueOf, and throws for a bigint.
   if (typeof begin === 'number' && typeof end === 'number') {
     const isWhole = (begin | 0) === begin && (end | 0) === end;
     if (isWhole && begin >= 0 && begin <= end && end <= length) return;
@@ -122,8 +122,8 @@ export function checkRange(begin: unknown, end: unknown, length: number): void {
 }
 
 /**
- * What is copied from: bytes and a range of them. Of a class or a property that lies of its length
- * {@link copyBytes} finds out.
+ * The source of a copy: bytes and a range of them. {@link copyBytes} detects a class or a property
+ * that reports a wrong length.
  *
  * **Cost** one look at the class, six comparisons. **Throws** TypeError, RangeError.
  */
@@ -150,9 +150,9 @@ export function checkSignal(name: string, value: unknown): AbortSignal | undefin
 }
 
 /**
- * An options object that has no keys but the known ones: a misspelt option is an error, not a
- * default. Returns a copy for which each known key was read once: what is checked is what is used,
- * even if a getter says something else the next time.
+ * An options object with known keys only: a misspelt option is an error, not a default. Returns a
+ * copy for which each known key was read once, so that the checked values are the used ones, even
+ * if a getter returns something else the next time.
  */
 export function checkOptions<T>(name: string, value: T, known: readonly string[]): T {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -4,17 +4,17 @@
 /** The longest delay that the engine's timers take. */
 export const TIMER_DELAY_MS_MAX = 0x7fffffff;
 
-/** A timer that was started; a delay longer than the engine's takes several of the engine's. */
+/** A running timer. A delay longer than the engine's maximum takes several timers of the engine. */
 export interface Timer {
   current: ReturnType<typeof setTimeout>;
 }
 
-/** Milliseconds on a clock that never goes back. */
+/** Milliseconds on a monotonic clock. */
 export function nowMs(): number {
   return performance.now();
 }
 
-/** When this thread's clock began. */
+/** The origin of this thread's clock. */
 const ORIGIN_MS = performance.timeOrigin;
 
 /** Milliseconds on the one clock that all threads of a process share. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * What `JSON.stringify` and `util.inspect` show of an object that leads to shared memory: its state
- * in a few fields.
+ * What `JSON.stringify` and `util.inspect` show of an object that refers to shared memory: its
+ * state in a few fields.
  *
- * Without it, a logger that is handed a packet writes out the whole pool, the bytes of other
- * connections included.
+ * Without it, a logger that gets a packet prints the whole pool, with the bytes of other
+ * connections.
  */
 
 /** What `util.inspect` calls, in Node, Bun and Deno. */
@@ -14,8 +14,8 @@ type Inspect = (value: unknown, options: object) => string;
 
 /**
  * Gives a class and its subclasses `toJSON` and what `util.inspect` calls. `describe` returns the
- * fields to show, numbers, strings and flags as `stats()` has them; where it throws, as after
- * `detach` or `release`, the object is shown without any.
+ * fields to show, numbers, strings and flags as in `stats()`; if it throws, as after `detach` or
+ * `release`, the object is shown without fields.
  */
 export function describeAs<T extends object>(
   type: { readonly prototype: T },

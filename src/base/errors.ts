@@ -26,23 +26,23 @@ export const BUSBAR_ERRORS = {
   ERR_BUSBAR_NO_FRAME: 'the framer has no current frame',
   ERR_BUSBAR_FRAMER_CLOSED: 'the framer was closed',
   ERR_BUSBAR_CHANNEL_CLOSED: 'the channel was closed',
-  ERR_BUSBAR_CHANNEL_ROLE: 'the channel has a living thread on that side already',
+  ERR_BUSBAR_CHANNEL_ROLE: 'the channel already has a living thread on that side',
   ERR_BUSBAR_CHANNEL_PEER_DIED: 'every thread on the other side of the channel has died',
   ERR_BUSBAR_EXECUTOR_START: 'an executor could not be started',
-  ERR_BUSBAR_EXECUTOR_CRASHED: 'an executor ended without having been told to',
+  ERR_BUSBAR_EXECUTOR_CRASHED: 'an executor ended without an order to stop',
   ERR_BUSBAR_EXECUTOR_STOPPED: 'the executor was stopped',
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
   ERR_BUSBAR_LINK_FAILED: 'the socket under the link failed',
   ERR_BUSBAR_LINK_TRUNCATED: 'the peer ended the stream inside a frame',
   ERR_BUSBAR_LINK_REFUSED: 'could not connect or listen',
-  ERR_BUSBAR_DATAGRAM_REFUSED: 'nobody takes datagrams there',
-  ERR_BUSBAR_DATAGRAM_TOO_LARGE: 'the datagram is longer than the way there allows',
+  ERR_BUSBAR_DATAGRAM_REFUSED: 'no socket receives datagrams at that address',
+  ERR_BUSBAR_DATAGRAM_TOO_LARGE: 'the datagram is longer than the path allows',
   ERR_BUSBAR_DATAGRAM_FAILED: 'the kernel refused the datagram',
-  ERR_BUSBAR_NATIVE_UNAVAILABLE: 'this machine does not offer it',
+  ERR_BUSBAR_NATIVE_UNAVAILABLE: 'this machine does not support it',
   ERR_BUSBAR_NATIVE_FAILED: 'the kernel refused',
 } as const;
 
-/** A stable name of what went wrong. */
+/** A stable name for what went wrong. */
 export type BusbarErrorCode = keyof typeof BUSBAR_ERRORS;
 
 /** Something outside the program's control, or a use that the state of a shared object forbids. */
@@ -50,10 +50,10 @@ export class BusbarError extends Error {
   override readonly name: string = 'BusbarError';
   /** Stable; compare this, never the message. */
   readonly code: BusbarErrorCode;
-  /** What {@link isOne} looks for: a proxy has none, and is not asked. */
+  /** What {@link isOne} looks for; a proxy does not have it. */
   readonly #brand = true;
 
-  /** @internal Runs no code of the value's, which `instanceof` does. */
+  /** @internal Unlike `instanceof`, runs no code of the value's. */
   static isOne(value: unknown): value is BusbarError {
     return typeof value === 'object' && value !== null && #brand in value;
   }
@@ -67,7 +67,7 @@ export class BusbarError extends Error {
   }
 }
 
-/** The text of what was thrown or emitted, whatever it is. Never throws. */
+/** The message of anything that was thrown or emitted. Never throws. */
 export function messageOf(cause: unknown): string {
   try {
     const { message } = cause as { readonly message?: unknown };

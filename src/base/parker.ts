@@ -8,7 +8,7 @@ import { compareExchange, exchange, notify, type Words, waitAsync, waitSync } fr
  *     └──────────────────anyone: unpark──────────────────▲
  *
  * One word per thread. A ring that comes while the owner is awake stays in the word as NOTIFIED, so
- * a check followed by a park never sleeps through it.
+ * a check followed by a park never misses it.
  */
 const EMPTY = 0;
 const PARKED = 1;
@@ -25,7 +25,7 @@ export function unpark(words: Words, index: number): void {
   // and #ring().
   const before = exchange(words, index, NOTIFIED);
   // One thread may wait on its word both ways at once (listening, then blocking): wake every
-  // waiter. NOTIFIED may be the word of somebody who died before it came to this line.
+  // waiter. NOTIFIED may have been written by a thread that died before it reached this line.
   if (before !== EMPTY) notify(words, index);
 }
 
@@ -40,7 +40,7 @@ export class Parker {
   /** True while a `waitAsync` hangs on the word. It is reused: there is never more than one. */
   #hanging = false;
   #closed = false;
-  /** True if, inside `onRing`, {@link parkSync} took a ring that others may have been meant by. */
+  /** True if, inside `onRing`, {@link parkSync} took a ring that may have been meant for others. */
   #swallowed = false;
 
   /**
@@ -56,7 +56,7 @@ export class Parker {
   /**
    * Listens for rings without blocking, until {@link close}.
    *
-   * Does not keep the event loop alive; whoever waits for something holds a timer of its own.
+   * Does not keep the event loop alive; callers that wait hold a timer of their own.
    */
   listen(): void {
     if (this.#closed) return;
@@ -79,7 +79,7 @@ export class Parker {
   }
 
   /**
-   * Blocks this thread until somebody rings, or for `timeoutMs`. May return early: callers check
+   * Blocks this thread until a ring comes, or for `timeoutMs`. May return early: callers check
    * their condition again.
    *
    * A ring that came since the last park returns at once. The caller reads its condition *before*
@@ -95,7 +95,7 @@ export class Parker {
       if (before === NOTIFIED || after === NOTIFIED) this.#swallowed = true;
       return;
     }
-    // Listen again. A ring between these two accesses found the word EMPTY and woke nobody.
+    // Listen again. A ring between these two accesses found the word EMPTY and woke no waiter.
     const rung = compareExchange(this.#words, this.#index, EMPTY, PARKED) === NOTIFIED;
     if (rung) queueMicrotask(() => this.#ring());
   }

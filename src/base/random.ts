@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Pseudo-random numbers from a seed, for tests, fuzzers and simulators. */
 
-/** A seed nobody chose: for tags and for test runs that print it. */
+/** A random seed, for tags and for test runs that print it. */
 export function arbitrarySeed(): number {
   return (Math.random() * 0x1_0000_0000) >>> 0;
 }

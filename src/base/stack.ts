@@ -3,28 +3,27 @@
  * The check for free stack before the first write of a change that must be done completely or not
  * at all.
  *
- * A call may throw a RangeError, "Maximum call stack size exceeded", before its callee has run: a
- * program that recurses deeply, calls this library at the very end and catches what is thrown
- * further out goes on as if nothing had happened. So whatever changes several shared words in one
- * go either makes its last call before its first write, or asks here before it begins. What throws
- * here has changed nothing.
+ * A call may throw a RangeError, "Maximum call stack size exceeded", before its callee has run. A
+ * program may recurse deeply, call this library at the end, catch the error further out and go on.
+ * So code that changes several shared words either makes its last call before its first write, or
+ * calls a check of this file first. A check that throws has changed nothing.
  *
- * How it works: a call puts its arguments on the stack, and the engine looks whether there is room
- * for all of them before it does. So a call with n arguments from an array needs n words of stack,
- * interpreted, compiled or inlined; a recursion would need as much or as little as the compiler
- * sees fit. (Atomics and other built-ins need no room worth the name.)
+ * How it works: a call puts its arguments on the stack, and the engine first checks that all of
+ * them fit. So a call with n arguments from an array needs n words of stack, whether interpreted,
+ * compiled or inlined; the stack that a recursion needs depends on the compiler. (Atomics and other
+ * built-ins need next to none.)
  */
 
 /**
- * What a rare path calls: V8 compiles a function at its first call, and again after it was long
- * unused, and refuses to begin with less than 40 KiB of stack left (Node 20 to 26: measured
- * 2026-11, stack.test.ts); 8 KiB are some 60 interpreted frames. On 64-bit machines.
+ * Stack for a rare path. V8 compiles a function at its first call, and again after long disuse, and
+ * needs 40 KiB of stack for that (Node 20 to 26, measured 2026-11: stack.test.ts); 8 KiB hold some
+ * 60 interpreted frames. On 64-bit machines.
  */
 const PATH_WORDS = (48 * 1024) / 8;
 
 /**
- * What one step needs that calls nothing but functions it has called just before: a few frames.
- * With 1 KiB a claim was left behind once in a test; with 4 KiB none was seen.
+ * Stack for a step that calls only functions which have run just before: a few frames. With 1 KiB a
+ * test once left a claim; with 4 KiB it never did.
  */
 const STEP_WORDS = (4 * 1024) / 8;
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** Calls a function when the code that runs now has returned. */
 
-/** Node's tick queue, if there is one: the core imports nothing from Node. */
+/** Node's queue if there is one: the core does not depend on Node. */
 const host = globalThis as { readonly process?: { nextTick?(job: () => void): void } };
 
 /**
- * Calls `job` once the running code has returned.
+ * Runs `job` on Node's nextTick queue, or else as a microtask.
  *
- * With `process.nextTick`: after a callback of the event loop, before any promise goes on; after
- * code that a promise has continued, when no promise can go on any more. Without it (browsers): in
- * a microtask, in order with the promises.
+ * Node empties that queue when the present callback (of a socket, a timer, an immediate) has
+ * returned, *before* the promise jobs that the callback has queued. Called from a promise job, it
+ * runs when the promise jobs that are queued by then have run. See docs/adr/0006-turn-end.md.
  */
 export function afterThis(job: () => void): void {
   if (host.process?.nextTick === undefined) queueMicrotask(job);

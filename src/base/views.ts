@@ -2,8 +2,8 @@
 /**
  * Reads what a typed array is, whatever its class, a getter or a Proxy claims.
  *
- * `instanceof` asks the prototype, and `length` may be overridden: both can lie. The engine's own
- * getters look into the object, and do not. A Proxy of a typed array has nothing inside.
+ * `instanceof` checks the prototype and `length` may be overridden: both can be wrong. The engine's
+ * own getters read the object's internal slots, which a Proxy of a typed array does not have.
  */
 
 /** Any bytes, on shared or private memory. */
@@ -21,36 +21,36 @@ function getterOf(prototype: object, key: string | symbol): (this: unknown) => u
   return Object.getOwnPropertyDescriptor(prototype, key)?.get ?? (() => undefined);
 }
 
-/** A Uint8Array; a subclass like Buffer is one. **Cost** as much as `instanceof`. */
+/** True for a Uint8Array or a subclass such as Buffer. **Cost** as much as `instanceof`. */
 export function isBytes(value: unknown): value is Bytes {
   return tagOf.call(value) === 'Uint8Array';
 }
 
-/** An Int32Array. */
+/** True for an Int32Array. */
 export function isWords(value: unknown): value is Int32Array<ArrayBufferLike> {
   return tagOf.call(value) === 'Int32Array';
 }
 
-/** How many elements a typed array has now; 0 if its memory is gone. */
+/** The number of elements that a typed array has now; 0 if its memory was detached. */
 export function lengthOf(view: Bytes | Int32Array<ArrayBufferLike>): number {
   return countOf.call(view) as number;
 }
 
 /**
- * The bytes `[begin, end)` of a Uint8Array, which must have so many: what a `subarray` of its own,
- * or a species, would return may be longer.
+ * The bytes `[begin, end)` of a Uint8Array, which must have that many. Unlike `subarray`, it cannot
+ * be overridden to return a longer array.
  */
 export function partOf(bytes: Bytes, begin: number, end: number): Bytes {
   const from = (offsetOf.call(bytes) as number) + begin;
   return new Uint8Array(bufferOf.call(bytes) as ArrayBuffer, from, end - begin);
 }
 
-/** The same bytes in memory of their own. The copy is a plain Uint8Array. */
+/** A copy of the bytes: a plain Uint8Array with memory of its own. */
 export function copyOf(bytes: Bytes): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes);
 }
 
-/** The words of a shared block; undefined if it is none, can grow, or ends within a word. */
+/** The words of a shared block; undefined if it is not shared, can grow, or ends within a word. */
 export function wordsOf(block: unknown): Int32Array<SharedArrayBuffer> | undefined {
   try {
     const size = sizeOfShared.call(block) as number;

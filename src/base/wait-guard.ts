@@ -6,7 +6,7 @@ import { checkOptions, checkSignal, checkTimeoutMs } from './check.ts';
 import { startTimer, stopTimer, type Timer } from './clock.ts';
 import { BusbarError } from './errors.ts';
 
-/** How a wait may end before its time. */
+/** How a wait may end early. */
 export interface WaitOptions {
   /** Ends the wait; the promise rejects with `signal.reason`. */
   readonly signal?: AbortSignal;
@@ -32,13 +32,13 @@ export function resolveWaitOptions(options: WaitOptions | undefined): WaitLimits
   return { signal, timeoutMs };
 }
 
-/** One caller's guard: calls `giveUp`, at most once, unless it is ended before. */
+/** Guards one wait: calls `giveUp` at most once, on timeout or abort, unless ended before. */
 export class WaitGuard {
   readonly #signal: AbortSignal | undefined;
   readonly #timer: Timer | undefined;
   readonly #onAbort: (() => void) | undefined;
 
-  /** `what` is waited for; the error names it. */
+  /** `what` names the wait in the error. */
   constructor(limits: WaitLimits, what: string, giveUp: (reason: unknown) => void) {
     const { signal, timeoutMs } = limits;
     if (timeoutMs !== Infinity) {
@@ -56,7 +56,7 @@ export class WaitGuard {
     onAbort(signal, this.#onAbort);
   }
 
-  /** The wait is over: nothing is called any more. */
+  /** Ends the guard: `giveUp` is not called any more. */
   end(): void {
     stopTimer(this.#timer);
     if (this.#signal !== undefined && this.#onAbort !== undefined) {

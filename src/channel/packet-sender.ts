@@ -77,7 +77,7 @@ export class PacketSender extends Sender<Packet> {
     if (packet?.pool !== this.pool) this.throwForeign(packet);
     const { bufferId, offset, length } = packet;
     if (!this.sendRegion(bufferId, offset, length)) return false;
-    packet.letGo();
+    packet.markMoved();
     return true;
   }
 
@@ -180,7 +180,7 @@ export class PacketSender extends Sender<Packet> {
     for (let i = bottom; i < bottom + sent; i++) {
       const packet = withheld[i];
       withheld[i] = undefined;
-      if (isTraced) packet?.letGo();
+      if (isTraced) packet?.markMoved();
     }
     this.countPassed(sent);
     return sent;

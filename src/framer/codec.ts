@@ -4,12 +4,12 @@
 import type { Bytes } from '../base/views.ts';
 
 /**
- * Finds the end of the next frame; knows nothing of buffers, cursors and sockets.
+ * Finds the end of the next frame. A codec does not deal with buffers, cursors or sockets.
  *
- * The framer asks once for every arrival of bytes until the answer is known, and then never again
- * for that frame: the rest of a long payload is awaited without looking at it. `scanned` lets a
- * codec go on where its last look ended. A codec that keeps something between two calls (a
- * position, a parsed field) belongs to one framer; one that keeps nothing may serve many.
+ * The framer calls `measure` once for every arrival of bytes until the length is known, and then
+ * never again for that frame: it waits for the rest of a long payload without looking at it. With
+ * `scanned` a codec continues where its last call ended. A codec that keeps state between two calls
+ * (a position, a parsed field) belongs to one framer; a stateless one may serve many.
  *
  * **Threads** the framer's. **Cost** `measure` is on the hot path of every frame: no closures, no
  * views.
@@ -51,9 +51,9 @@ import type { Bytes } from '../base/views.ts';
  * ```
  */
 export interface Codec {
-  /** Bytes of the measured frame before its payload. Read right after `measure` has answered. */
+  /** Bytes of the measured frame before its payload. Read right after `measure` has returned. */
   readonly payloadSkip: number;
-  /** Bytes of the measured frame after its payload. Read right after `measure` has answered. */
+  /** Bytes of the measured frame after its payload. Read right after `measure` has returned. */
   readonly payloadTrim: number;
 
   /**
@@ -68,12 +68,13 @@ export interface Codec {
    * Measures the frame that begins at `begin`.
    *
    * `bytes[begin, end)` is all that has arrived from there on, up to the framer's `maxFrameBytes`;
-   * it never is empty. Its first `scanned` bytes were seen by an earlier call, which answered 0.
+   * it is never empty. Its first `scanned` bytes were seen by an earlier call, which returned 0.
    *
-   * Returns the length of the whole frame in bytes, payload and all around it; it may exceed `end -
-   * begin`, then the rest is awaited. Returns 0 if the length cannot be known yet.
+   * Returns the length of the whole frame in bytes, the bytes around the payload included; it
+   * may exceed `end - begin`, then the framer waits for the rest. Returns 0 if the length is not
+   * known yet.
    *
-   * **Throws** whatever makes the stream unusable, as a rule `ERR_BUSBAR_FRAME_MALFORMED`. The
+   * **Throws** an error that makes the stream unusable, usually `ERR_BUSBAR_FRAME_MALFORMED`. The
    * framer fails with it.
    */
   measure(bytes: Bytes, begin: number, end: number, scanned: number): number;

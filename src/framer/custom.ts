@@ -16,7 +16,7 @@ export type MeasureFrame = (
   codec: CustomCodec,
 ) => number;
 
-/** Where the payload of a measured frame lies, as long as the function does not say otherwise. */
+/** Where the payload of a measured frame lies, unless the function changes it. */
 export interface CustomCodecOptions {
   /**
    * Bytes of each frame before its payload. Default 0: the function sees and delivers whole frames.
@@ -27,8 +27,7 @@ export interface CustomCodecOptions {
 }
 
 /**
- * Turns one function into a codec. A class that implements {@link Codec} does the same one call
- * cheaper.
+ * Turns one function into a codec. A class that implements {@link Codec} saves one call per frame.
  *
  * Belongs to one framer if the function keeps anything between two calls.
  */

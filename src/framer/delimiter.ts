@@ -19,12 +19,12 @@ export interface DelimiterOptions {
 }
 
 /**
- * Frames that end with the same one or more bytes, which are not part of the payload. May serve
- * many framers. They lie directly behind the payload in `pool.bytes`, in the same buffer: to pass a
- * message on with its mark, send `mark.length` bytes more.
+ * Frames that end with a mark of one or more bytes, which is not part of the payload. May serve
+ * many framers. The mark lies directly after the payload in `pool.bytes`, in the same buffer: to
+ * forward a message with its mark, send `mark.length` more bytes.
  *
- * A mark that straddles two arrivals is found; no byte is looked at again except the last ones that
- * may be the beginning of the mark (its length less one).
+ * A mark that is split between two arrivals is found. No byte is scanned twice, except the last
+ * ones that may be the beginning of the mark (its length less one).
  */
 export class DelimiterCodec implements Codec {
   readonly payloadSkip: number = 0;

@@ -3,7 +3,7 @@
 
 import { checkInteger, checkOptions } from '../base/check.ts';
 
-/** What can be set on a framer. */
+/** Options of a framer. */
 export interface FramerOptions {
   /**
    * Length of the longest frame accepted, in bytes, prefix and delimiter included. From 1 to the
@@ -11,9 +11,9 @@ export interface FramerOptions {
    */
   readonly maxFrameBytes?: number;
   /**
-   * `lend()` looks for a fresh buffer when less than this is left of the current one, in bytes.
-   * From 1 to the pool's buffer size. Default an eighth of it: no read is asked to be short for the
-   * sake of a small rest, and at most an eighth of a buffer is left unused.
+   * `lend()` takes a fresh buffer when less than this is left of the current one, in bytes. From 1
+   * to the pool's buffer size. Default an eighth of it: reads are not cut short by a small rest,
+   * and at most an eighth of a buffer is left unused.
    */
   readonly readBytesMin?: number;
 }

@@ -103,7 +103,7 @@ test('packets outlive the frame, the buffer and the framer', () => {
   expect(held(pool)).toBe(0);
 });
 
-test('a buffer that nobody else holds is used from its beginning again', () => {
+test('a buffer without another holder is used from its beginning again', () => {
   const { pool, framer } = setup(LINES);
   const offset = framer.lend();
   framer.report(0);
@@ -253,7 +253,7 @@ test('a buffer that the caller has waited for is adopted and used next', async (
   const waiting = pool.acquire();
   packet?.release();
   const bufferId = await waiting;
-  framer.adopt(bufferId);
+  framer.provideBuffer(bufferId);
   expect(held(pool)).toBe(1);
   arrive(framer, 'b\n');
   expect(framer.frameBufferId).toBe(bufferId);
@@ -264,25 +264,25 @@ test('a buffer that the caller has waited for is adopted and used next', async (
 
 test('an adopted buffer without use goes back: after a rewind, quiet, closed or not alone', () => {
   const { pool, framer } = setup(LINES);
-  framer.adopt(pool.tryAcquire());
-  framer.adopt(pool.tryAcquire());
+  framer.provideBuffer(pool.tryAcquire());
+  framer.provideBuffer(pool.tryAcquire());
   expect(held(pool)).toBe(1);
   expect(framer.releaseIdle()).toBe(true);
   expect(held(pool)).toBe(0);
   arrive(framer, 'line\n');
   expect(texts(framer)).toEqual(['line']);
-  framer.adopt(pool.tryAcquire());
+  framer.provideBuffer(pool.tryAcquire());
   expect(held(pool)).toBe(2);
   framer.lend();
   expect(held(pool)).toBe(1);
-  framer.adopt(pool.tryAcquire());
+  framer.provideBuffer(pool.tryAcquire());
   framer.close();
-  framer.adopt(pool.tryAcquire());
+  framer.provideBuffer(pool.tryAcquire());
   expect(held(pool)).toBe(0);
   const shared = pool.tryAcquire();
   pool.retain(shared);
-  expect(() => framer.adopt(shared)).toThrow(RangeError);
-  expect(code(() => framer.adopt(((shared as number) + 1) as typeof shared))).toBe(
+  expect(() => framer.provideBuffer(shared)).toThrow(RangeError);
+  expect(code(() => framer.provideBuffer(((shared as number) + 1) as typeof shared))).toBe(
     'ERR_BUSBAR_NOT_HELD',
   );
 });

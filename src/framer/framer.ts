@@ -16,20 +16,21 @@ import { NO_FRAME, Staging } from './staging.ts';
 /**
  * Cuts a stream of bytes into frames, in the buffers that the bytes arrive in.
  *
- * Two faces on one state, which {@link Staging} draws. *Lend and report*, for sockets and kernels:
- * `lend()` gives space, `report(n)` says how much arrived there (`feed` copies, for others),
- * `next()` finds the frames with the codec. *By hand*, for callers who know where frames end:
- * `tryReserve` and `commit`, or `tryWrite`, put bytes in, `finishFrame()` ends the frame; the codec
- * is null then.
+ * There are two ways to use it; both work on the state that {@link Staging} draws. *Lend and
+ * report*, for sockets and kernels: `lend()` provides space, `report(n)` reports how much has
+ * arrived there (`feed` copies instead), `next()` finds the frames with the codec. *By hand*, for
+ * callers that know where frames end: `tryReserve` and `commit`, or `tryWrite`, add bytes,
+ * `finishFrame()` ends the frame; the codec is null then.
  *
  * **The current frame** is the payload at `frameBufferId`, `frameOffset`, `frameLength`, borrowed.
- * The numbers stand until the next `next()` or `finishFrame()`; the bytes until the framer may make
- * room, which is in `lend`, `feed`, `tryReserve`, `tryWrite`, `nextBuffer`, `releaseIdle` and
- * `close`. To keep the frame, call `takePacket()` or `pool.retain(framer.frameBufferId)` before.
+ * The numbers are valid until the next `next()` or `finishFrame()`; the bytes until the framer
+ * makes room, which may happen in `lend`, `feed`, `tryReserve`, `tryWrite`, `nextBuffer`,
+ * `releaseIdle` and `close`. To keep the frame, call `takePacket()` or
+ * `pool.retain(framer.frameBufferId)` before.
  *
- * **Failure** is final: bytes that are no frame cannot be skipped. The frames before them are
- * delivered; from then on all that would go on throws the same error. `report`, `releaseIdle`,
- * `stats` and `close` still work.
+ * **Failure** is final: malformed bytes cannot be skipped. The frames before them are delivered;
+ * from then on every call that needs more throws the same error. `report`, `releaseIdle`, `stats`
+ * and `close` still work.
  *
  * **Threads** One. **Ownership** One buffer, from the first loan to `close()` or `releaseIdle()`: a
  * pool needs at least one for each framer, one for a move, and those that packets keep.
@@ -92,15 +93,15 @@ export class Framer extends Staging {
   }
 
   /**
-   * Goes to the next frame; false: what has arrived holds no further one.
+   * Goes to the next frame. Returns false if the bytes that have arrived hold no further frame.
    *
    * **Ownership** The frame is borrowed, see the class. **Cost** Some plain loads and stores, and
    * the codec; allocates nothing, makes no view, moves nothing. In a process that uses more than
-   * four classes of codecs, asking them costs three times as much (V8 gives up on inlining); a
-   * u32 length prefix is read without asking.
+   * four classes of codecs, their calls cost three times as much (V8 no longer inlines them); a u32
+   * length prefix is read without a call.
    * **Throws** ERR_BUSBAR_FRAME_TOO_LARGE as soon as the length is known, or once `maxFrameBytes`
    * have arrived without an end, unless the codec has such frames skipped; whatever the codec
-   * throws, or ERR_BUSBAR_FRAME_MALFORMED with it as cause if it is no object;
+   * throws, or ERR_BUSBAR_FRAME_MALFORMED with it as cause if that is not an object;
    * ERR_BUSBAR_FRAMER_CLOSED. All of these are failures.
    */
   next(): boolean {
@@ -123,7 +124,7 @@ export class Framer extends Staging {
   }
 
   /**
-   * Goes to the next frame and takes a packet of it; undefined: there is no further one.
+   * Goes to the next frame and returns a packet of it, or undefined if there is no further one.
    *
    * **Ownership** The packet is the caller's. **Cost** `next()`, one object, one plain count.
    */
@@ -145,14 +146,14 @@ export class Framer extends Staging {
   }
 
   /**
-   * Makes all pending bytes the current frame, without asking the codec.
+   * Makes all pending bytes the current frame, without calling the codec.
    *
    * With a codec it delivers the rest of a stream that ended without a last delimiter. Returns
    * false if nothing is pending (by hand there are no empty frames), or the rest of a frame that is
    * being skipped, which ends here.
    *
    * **Throws** the framer's failure; ERR_BUSBAR_POOL_EXHAUSTED if a link keeps the bytes outside of
-   * the pool and no buffer is free for them (never in `onEnd`, which comes after one was had).
+   * the pool and no buffer is free for them (never in `onEnd`, which waits for one).
    */
   finishFrame(): boolean {
     const begin = this.frameBegin;
@@ -168,7 +169,7 @@ export class Framer extends Staging {
     return true;
   }
 
-  /** The way of all codecs but the u32 prefix, and of what is not a whole frame, or none at all. */
+  /** {@link next} for every other codec, and for frames that are incomplete or malformed. */
   private measureNext(begin: number, available: number): boolean {
     return this.skips === 1 ? this.measurePastLong() : this.measureOne(begin, available);
   }
@@ -193,7 +194,8 @@ export class Framer extends Staging {
       const codec = this.codec;
       if (codec === null) throw new TypeError('next() needs a codec, this framer has none');
       const max = this.maxFrameBytes;
-      // No more than the longest frame is shown: how bytes arrive has no say in what is refused.
+      // The codec sees at most the longest frame: what is refused must not depend on how bytes
+      // arrive.
       const shown = available < max ? available : max;
       try {
         total = codec.measure(this.bytes, begin, begin + shown, this.scanned - begin);

@@ -11,16 +11,16 @@ export type LengthPrefix = 'u8' | 'u16' | 'u24' | 'u32';
 
 const PREFIX_BYTES: Readonly<Record<LengthPrefix, number>> = { u8: 1, u16: 2, u24: 3, u32: 4 };
 
-/** How the prefix is to be read. */
+/** How the prefix is read. */
 export interface LengthPrefixCodecOptions {
-  /** Default `'big'`, the order that most protocols agreed on. Means nothing for `'u8'`. */
+  /** Default `'big'`, the order of most protocols. No effect for `'u8'`. */
   readonly byteOrder?: 'big' | 'little';
   /** The length counts the prefix itself. Default false. */
   readonly inclusive?: boolean;
 }
 
 /**
- * Frames of a length and that many bytes. May serve many framers.
+ * Frames that consist of a length and that many bytes. May serve many framers.
  *
  * A framer recognises this class and reads the prefix itself, without a call. A subclass is a codec
  * like any other.

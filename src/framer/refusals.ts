@@ -4,8 +4,8 @@
 import { BusbarError } from '../base/errors.ts';
 
 /**
- * What is wrong with a codec's answer, if anything: too long, no end at the limit, or no answer at
- * all.
+ * The error for what a codec has returned, if it is wrong: too long, no end at the limit, or not a
+ * length.
  */
 export function refuseMeasure(
   total: number,
@@ -20,8 +20,8 @@ export function refuseMeasure(
   const around = skip + trim;
   const whole = (total | 0) === total && (around | 0) === around;
   if (whole && total > 0 && skip >= 0 && trim >= 0 && around <= total) return undefined;
-  const answer = `${total} bytes, ${skip} of them before the payload and ${trim} behind it`;
-  return new RangeError(`codec.measure must answer 0 or a length, got ${answer}`);
+  const answer = `${total} bytes, ${skip} of them before the payload and ${trim} after it`;
+  return new RangeError(`codec.measure must return 0 or a length, got ${answer}`);
 }
 
 /** The error for a frame that is too long. */

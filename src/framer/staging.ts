@@ -11,8 +11,8 @@ import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
 
 /**
- * The longest beginning of a frame that is kept outside of the pool: most headers and short lines,
- * and less than an idle socket takes by itself.
+ * The longest beginning of a frame that is kept outside the pool: enough for most headers and short
+ * lines, and less than an idle socket needs itself.
  */
 export const PARKED_BYTES_MAX = 256;
 
@@ -21,9 +21,9 @@ export const NO_FRAME = -1;
 
 /** What a framer has done so far. */
 export interface FramerStats {
-  /** Buffers taken from the pool, or adopted. */
+  /** Buffers taken from the pool or provided. */
   readonly acquires: number;
-  /** Times the framer went back to the beginning of its buffer, as nobody else held it. */
+  /** Times the framer went back to the beginning of its buffer: it was the only holder. */
   readonly rewinds: number;
   /** Frames whose beginning was moved. Their rest, and all other frames, lie where they arrived. */
   readonly moves: number;
@@ -36,7 +36,7 @@ export interface FramerStats {
 }
 
 /**
- * Takes bytes in, from a socket or from the caller's hand, and keeps those of no finished frame.
+ * Takes bytes in, from a socket or from the caller, and keeps those of unfinished frames.
  *
  * The state is one buffer and four cursors in it, absolute offsets in `pool.bytes`:
  *
@@ -49,16 +49,17 @@ export interface FramerStats {
  *
  *   lend, tryReserve  lentEnd ──▶
  *   report, commit    received ──▶; lentEnd comes back to it: a loan is reported once
- *   next              frameBegin, scanned ──▶ the frame's end; is there none, scanned ──▶ received
+ *   next              frameBegin, scanned ──▶ the frame's end; without one, scanned ──▶ received
  *   finishFrame       frameBegin, scanned ──▶ received
- *   making room       frameBegin goes to the beginning of a buffer, what is pending is moved there
+ *   making room       frameBegin goes to the beginning of a buffer, pending bytes are moved there
  * ```
  *
- * Room is made when too little is left for a loan, in the same buffer if nobody else holds it any
- * more (a rewind), else in a new one. A frame that stands at the beginning of its buffer has all
- * the room there is: so none is moved twice.
+ * Room is made when too little is left for a loan: in the same buffer if the framer is its only
+ * holder (a rewind), else in a new one. A frame at the beginning of its buffer has the whole
+ * buffer, so no frame is moved twice.
  *
- * **Ownership** One reference on one buffer; on two for the time of a move, or after {@link adopt}.
+ * **Ownership** One reference on one buffer; on two for the time of a move, or after
+ * {@link provideBuffer}.
  */
 export abstract class Staging {
   readonly pool: BufferPool;
@@ -94,9 +95,9 @@ export abstract class Staging {
   protected parkedBytes: number = 0;
   /** Outside of the pool; made when it is first needed. */
   private parked: Bytes | undefined;
-  /** Taken over by adopt() and not in use yet. */
+  /** Taken over by provideBuffer() and not in use yet. */
   private spare: BufferId = NO_BUFFER;
-  /** True: pending bytes may hold whole frames that only `next()` can tell. */
+  /** True if pending bytes may hold whole frames that only `next()` can find. */
   private readonly scans: boolean;
   /** How many bytes may be pending when they are put in by hand. */
   private readonly pendingBytesMax: number = 0;
@@ -132,10 +133,10 @@ export abstract class Staging {
   /**
    * Lends space for bytes to arrive in: `[offset, offset + lentBytes)` of `pool.bytes`.
    *
-   * Returns the offset, or -1: not now. Then either the pool has no buffer (release packets, ask
-   * again; nothing is lost), or this buffer is full of frames that nobody has asked for (call
-   * `next()` until it says false). A loan that is out is lent again at the same place: nothing
-   * moves under who may be writing there.
+   * Returns the offset, or -1: not now. Then either the pool has no buffer (release packets and
+   * try again; nothing is lost), or this buffer is full of frames that were not taken yet (call
+   * `next()` until it returns false). A loan that is not reported is lent again at the same place:
+   * bytes that may be written now must not move.
    *
    * **Cost** One for all frames that arrive in it. May move a frame that was begun.
    * **Throws** The framer's failure; ERR_BUSBAR_FRAMER_CLOSED; ERR_BUSBAR_POOL_CLOSED.
@@ -156,7 +157,7 @@ export abstract class Staging {
   }
 
   /**
-   * Says that `count` bytes have arrived at the lent offset, and ends the loan; 0 gives it back.
+   * Reports that `count` bytes have arrived at the lent offset, and ends the loan; 0 gives it back.
    *
    * **Throws** RangeError: more than was lent.
    */
@@ -170,8 +171,8 @@ export abstract class Staging {
   }
 
   /**
-   * Copies in as much of `source[begin, end)` as there is space for, as if it had arrived: for
-   * sources that cannot write into lent space. Returns how much it took; 0 as `lend()` says -1.
+   * Copies in as much of `source[begin, end)` as there is space for: for sources that cannot write
+   * into lent space. Returns how much it took; 0 where `lend()` returns -1.
    */
   feed(source: Bytes, begin: number = 0, end: number = source?.length): number {
     checkSource(source, begin, end);
@@ -190,8 +191,8 @@ export abstract class Staging {
   /**
    * Makes room for `length` more bytes of the frame begun, to be written in place.
    *
-   * Returns their offset in `pool.bytes`, or -1 as `lend()` does. One `commit` follows, or nothing:
-   * the next reservation takes the place of this one. Moves the frame begun if its buffer cannot
+   * Returns their offset in `pool.bytes`, or -1 as `lend()` does. One `commit` may follow; the
+   * next reservation replaces this one. Moves the frame begun if its buffer cannot
    * hold it.
    *
    * **Throws** ERR_BUSBAR_FRAME_TOO_LARGE if the frame would exceed `maxFrameBytes` (with a codec,
@@ -212,12 +213,15 @@ export abstract class Staging {
     return received;
   }
 
-  /** Says that the first `count` bytes of the reservation are written: `report` by another name. */
+  /** Reports that the first `count` bytes of the reservation are written, like {@link report}. */
   commit(count: number): void {
     this.report(count);
   }
 
-  /** Reserves, copies `source[begin, end)` and commits: all of it or, answering false, nothing. */
+  /**
+   * Reserves, copies `source[begin, end)` and commits. Returns false, and changes nothing, if it
+   * does not fit.
+   */
   tryWrite(source: Bytes, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
     const count = end - begin;
@@ -233,7 +237,7 @@ export abstract class Staging {
   /**
    * Moves the frame begun, if any, to the beginning of a buffer, so that it has a whole one.
    *
-   * Returns true also if it stands there already; false: not now, as `lend()`.
+   * Returns true also if it is there already; false means "not now", as for `lend()`.
    */
   nextBuffer(): boolean {
     if (this.failure !== undefined) throw this.failure;
@@ -243,24 +247,24 @@ export abstract class Staging {
   }
 
   /**
-   * Takes over a buffer to make room with when room is next needed: for callers who had -1 and then
-   * waited with `pool.acquire()`, so that nobody else takes what they have waited for.
+   * Provides a buffer for the next time that room is needed: for callers that got -1 and then
+   * waited with `pool.acquire()`, so that no other caller takes the buffer.
    *
-   * **Ownership** The caller's reference is the framer's, unless this throws; a buffer that it has
-   * no use for goes back to the pool. **Throws** RangeError if others hold the buffer too;
-   * ERR_BUSBAR_NOT_HELD.
+   * **Ownership** The caller's reference is the framer's, unless this throws; a buffer that the
+   * framer does not need goes back to the pool. **Throws** RangeError if others hold the buffer
+   * too; ERR_BUSBAR_NOT_HELD.
    */
-  adopt(bufferId: BufferId): void {
+  provideBuffer(bufferId: BufferId): void {
     if (!this.pool.isSoleHolder(bufferId) || bufferId === this.frameBufferId) {
-      throw new RangeError(`bufferId must be a buffer that nobody else holds, got ${bufferId}`);
+      throw new RangeError(`bufferId must be a buffer without another holder, got ${bufferId}`);
     }
     if (this.failure !== undefined || this.spare !== NO_BUFFER) this.pool.release(bufferId);
     else this.spare = bufferId;
   }
 
   /**
-   * Gives the buffer back if nothing is pending and nothing lent; the next loan takes one again.
-   * For connections that have gone quiet. Returns whether the framer holds no buffer now.
+   * Gives the buffer back if nothing is pending and nothing lent; the next loan takes a new one.
+   * For idle connections. Returns true if the framer holds no buffer now.
    */
   releaseIdle(): boolean {
     if (this.received > this.frameBegin || this.lentEnd > this.received) return false;
@@ -277,7 +281,7 @@ export abstract class Staging {
   park(): boolean {
     const begin = this.frameBegin;
     const pending = this.received - begin;
-    // Nothing moves under a writer; and what is not looked at may be whole frames.
+    // A loan must not move; and bytes that are not scanned may be whole frames.
     if (this.lentEnd > this.received || this.scanned < this.received) return false;
     if (pending > PARKED_BYTES_MAX) return false;
     if (pending > 0) {
@@ -290,12 +294,12 @@ export abstract class Staging {
     return true;
   }
 
-  /** @internal Brings what is parked back into a buffer; false: not now, as {@link lend}. */
+  /** @internal Moves parked bytes into a buffer. False: not now, as for {@link lend}. */
   unpark(): boolean {
     return this.parkedBytes === 0 || this.makeRoom();
   }
 
-  /** @internal Whether this is what the framer has failed with. */
+  /** @internal True if the framer has failed with this value. */
   failedWith(error: unknown): boolean {
     return this.failure !== undefined && this.failure === error;
   }
@@ -307,9 +311,9 @@ export abstract class Staging {
   }
 
   /**
-   * Gives the buffer back, pending bytes and all. Packets live on. May be called again.
+   * Gives the buffer back and drops pending bytes. Packets stay valid. May be called again.
    *
-   * Who writes into lent space must have stopped before.
+   * Nothing may write into lent space any more.
    */
   close(): void {
     this.failure = new BusbarError('ERR_BUSBAR_FRAMER_CLOSED');
@@ -332,14 +336,14 @@ export abstract class Staging {
     assert(this.scanned <= this.received, 'scanned ≤ received');
     assert(this.received <= this.lentEnd, 'received ≤ lentEnd');
     assert(this.lentEnd <= this.bufferEnd, 'lentEnd ≤ bufferEnd');
-    assert(bytes === 0 || this.parkedBytes === 0, 'what is begun is in a buffer or parked');
+    assert(bytes === 0 || this.parkedBytes === 0, 'an unfinished frame is in a buffer or parked');
     assert(this.awaited <= this.maxFrameBytes, 'awaited ≤ maxFrameBytes');
     assert(this.frameOffset <= this.frameBegin, 'the current frame is before the next one');
   }
 
   /**
-   * Ends the framer's work for good. A value that is no object gets an error of its own: whether a
-   * failure is the framer's is told by its identity, and two undefined or two NaN have none.
+   * Makes the framer fail. A value that is not an object is wrapped in an error: failures are
+   * recognised by identity, which undefined and NaN do not have.
    */
   protected fail(error: unknown): never {
     const isObject = typeof error === 'object' && error !== null;
@@ -350,7 +354,7 @@ export abstract class Staging {
     throw this.failure;
   }
 
-  /** Whether `lend()` had better make room first. */
+  /** True if `lend()` should make room first. */
   private wantsRoom(): boolean {
     const bufferId = this.frameBufferId;
     const begin = this.frameBegin;
@@ -362,14 +366,21 @@ export abstract class Staging {
     return begin === this.received && this.pool.isSoleHolder(bufferId);
   }
 
-  /** Brings `frameBegin` to the beginning of a buffer; false: not now, and nothing has changed. */
+  /**
+   * Moves `frameBegin` to the beginning of a buffer. False: not now, and nothing has changed.
+   *
+   * ```text
+   *   before   │ delivered │ begun ░░░░░░│ free │      and, in a rewind, the same buffer
+   *   after    │ begun ░░░░░░│ free            │      or else a new one
+   * ```
+   */
   private makeRoom(): boolean {
     const source = this.frameBufferId;
     const begin = this.frameBegin;
     const parked = this.parkedBytes;
     const pending = this.received - begin + parked;
     if (source !== NO_BUFFER && begin === this.bufferBegin) return true;
-    // Whole frames may be waiting. They stay: none is moved that can be had where it lies.
+    // Whole frames may be waiting. They stay: a complete frame is never moved.
     if (this.scans && this.scanned < this.received) return false;
     assert(this.lentEnd === this.received, 'nothing moves under a writer');
     const pool = this.pool;
@@ -413,7 +424,7 @@ export abstract class Staging {
     checkInteger('length', length, 0, 0x7fffffff);
     const pending = this.received - this.frameBegin + this.parkedBytes;
     if (pending + length > this.pendingBytesMax) {
-      // Frames may be waiting that make room once they are taken.
+      // Waiting frames may make room once they are taken.
       if (this.scans && this.scanned < this.received) return -1;
       throw frameTooLarge(pending + length, this.pendingBytesMax);
     }

@@ -11,15 +11,15 @@ import type { Codec } from './codec.ts';
  */
 export const VARINT_BYTES_MAX = 5;
 
-/** How a varint's value is to be read. */
+/** How the varint's value is read. */
 export interface VarintCodecOptions {
   /** The length counts the prefix itself. Default false, as in protobuf's delimited messages. */
   readonly inclusive?: boolean;
 }
 
 /**
- * Frames of an unsigned LEB128 length and that many bytes: seven bits a byte, lowest first, the
- * high bit says that more follow.
+ * Frames that consist of an unsigned LEB128 length and that many bytes. A byte has seven bits,
+ * lowest first; its high bit is set if more bytes follow.
  *
  * Lengths padded with zero groups are accepted up to {@link VARINT_BYTES_MAX} bytes. May serve many
  * framers.

@@ -446,7 +446,7 @@ export class Intake implements Lingerer, FrameWaiter {
 
   /** The buffer that the intake has waited for is there. */
   #feedInto(bufferId: BufferId): void {
-    this.framer.adopt(bufferId);
+    this.framer.provideBuffer(bufferId);
     this.#wasFed = true;
     if (!this.#paused) this.#goOn();
   }

@@ -243,7 +243,7 @@ export class TcpLink implements Link {
   trySend(packet: Packet): boolean {
     checkPacketOf(this.pool, packet);
     if (!this.trySendRegion(packet.bufferId, packet.offset, packet.length)) return false;
-    packet.letGo();
+    packet.markMoved();
     return true;
   }
 

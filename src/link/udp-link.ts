@@ -244,7 +244,7 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
   trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
     checkPacketOf(this.pool, packet);
     if (!this.trySendRegion(packet.bufferId, packet.offset, packet.length, to)) return false;
-    packet.letGo();
+    packet.markMoved();
     return true;
   }
 

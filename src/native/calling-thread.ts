@@ -7,7 +7,7 @@ import { failure, requireCall } from './shim.ts';
 /** Far above every kernel's limit (x86-64 in 2026: 8192), so that a wild number is refused. */
 const CPUS_MAX = 1 << 20;
 
-/** Where asking for the mask begins: 1024 cpus. A kernel built for more says so. */
+/** The first size for the mask: 1024 cpus. A kernel built for more reports it. */
 const MASK_BYTES = 128;
 
 const NAME_BYTES_MAX = 15;
@@ -15,7 +15,7 @@ const NAME_BYTES_MAX = 15;
 const EINVAL = 22;
 
 /**
- * Lets the calling thread run on these cpus only: all of them, or none is changed.
+ * Lets the calling thread run on these cpus only. Changes nothing if one of them is refused.
  *
  * **Threads**: the one that calls, and threads it starts from then on. Pin a worker from within.
  * **Throws** ERR_BUSBAR_NATIVE_UNAVAILABLE; ERR_BUSBAR_NATIVE_FAILED if a cpu is not there, or if
@@ -26,7 +26,7 @@ export function setAffinity(cpus: readonly number[]): void {
   const call = requireCall('setAffinity');
   const before = readMask();
   apply(call(wanted));
-  // The kernel is content if one of them is there. We are not: a thread would run elsewhere.
+  // The kernel accepts the call if one of them exists. We do not: the thread might run elsewhere.
   const now = cpusOf(readMask());
   const missing = cpus.filter((cpu) => !now.includes(cpu));
   if (missing.length === 0) return;

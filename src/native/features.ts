@@ -6,7 +6,7 @@ import { socketWritesFeature } from './socket-writes.ts';
 import { topologyReason } from './topology.ts';
 import { type UdpFeature, udpFeature } from './udp.ts';
 
-/** Every feature that not all machines have. */
+/** The features that some machines lack. */
 export interface NativeFeatures {
   /** `setAffinity`, `getAffinity`, `threadId`. */
   readonly affinity: Feature;
@@ -16,21 +16,21 @@ export interface NativeFeatures {
   readonly threadName: Feature;
   /** `listenReusePort`. */
   readonly reusePort: Feature;
-  /** What `TcpLink` sends by, to many sockets in one call; without it, it uses `node:net`. */
+  /** `TcpLink` writes to many sockets in one call; without it, it uses `node:net`. */
   readonly socketWrites: Feature;
-  /** What `UdpLink` sends and receives in batches by; without it, it uses `node:dgram`. */
+  /** `UdpLink` sends and receives in batches; without it, it uses `node:dgram`. */
   readonly udp: UdpFeature;
 }
 
-/** What the machine under us offers. */
+/** The native features of this machine. */
 export interface Native {
-  /** Found out, and the shim loaded, at the first look. Never throws. */
+  /** Determined, with the shim loaded, at the first access. Never throws. */
   readonly features: NativeFeatures;
 }
 
 let features: NativeFeatures | undefined;
 
-/** What the machine under us offers, looked up when asked for. */
+/** The native features of this machine, determined at the first access. */
 export const native: Native = {
   get features(): NativeFeatures {
     features ??= lookUp();

@@ -3,17 +3,17 @@
 
 import { BusbarError } from '../base/errors.ts';
 
-/** What is asked of `process`; tests have their own. */
+/** The part of `process` that is used; tests pass their own. */
 export interface PermissionSource {
   readonly permission?: { has(scope: string, reference?: string): boolean };
   readonly allowedNodeEnvironmentFlags: { has(flag: string): boolean };
 }
 
 /**
- * Refuses to open sockets where the permission model denies them. Node itself throws from a later
- * turn at `listen`, which ends the process; and addons are not bound by it.
+ * Throws where the permission model denies sockets. Node itself throws later, from a turn after
+ * `listen`, which ends the process; and the model does not bind addons.
  *
- * A Node without `--allow-net` knows no such scope, says no to it, and denies nothing.
+ * A Node without `--allow-net` does not know the scope, returns false for it, and denies nothing.
  *
  * **Throws** ERR_BUSBAR_LINK_REFUSED, with code ERR_ACCESS_DENIED in its cause.
  */

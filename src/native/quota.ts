@@ -9,7 +9,7 @@ interface Membership {
   readonly path: string;
 }
 
-/** Where a hierarchy is to be seen. */
+/** Where a hierarchy is mounted. */
 interface Mount {
   readonly version: 1 | 2;
   /** The group that appears at `point`. */
@@ -18,8 +18,8 @@ interface Mount {
 }
 
 /**
- * The smallest quota on the way from this thread's control group up to the topmost one that can be
- * seen, in cpus: 1.5 is three halves of one cpu's time. `Infinity` if there is none.
+ * The smallest quota of this thread's control group and of the visible groups above it, in cpus:
+ * 1.5 is one and a half cpus' time. `Infinity` without a quota.
  */
 export function readQuotaCpus(files: MachineFiles): number {
   const groups = files.read('/proc/thread-self/cgroup') ?? files.read('/proc/self/cgroup') ?? '';
@@ -60,7 +60,7 @@ function parseMounts(text: string): Mount[] {
   });
 }
 
-/** Blanks and their like are written as \040. */
+/** Undoes the octal escapes for blanks and the like (\040). */
 function unescapeMount(text: string): string {
   return text.replace(/\\(\d{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
@@ -69,7 +69,7 @@ function unescapeMount(text: string): string {
 
 /**
  * The folders of a group and of those above it. A container may see the path from the machine's
- * root but only its own part of the hierarchy: then what is mounted is the group's root.
+ * root but only its own part of the hierarchy; the mount is then the group's own root.
  */
 function groupsUpwards({ root, point }: Mount, path: string): string[] {
   const base = root === '/' ? '' : root;
@@ -89,7 +89,7 @@ function readQuota2(files: MachineFiles, group: string): number {
   return parts === null ? Number.POSITIVE_INFINITY : cpusOf(Number(parts[1]), Number(parts[2]));
 }
 
-/** A quota of -1 is none. */
+/** A quota of -1 means no quota. */
 function readQuota1(files: MachineFiles, group: string): number {
   const quotaUs = files.readInteger(`${group}/cpu.cfs_quota_us`) ?? -1;
   const periodUs = files.readInteger(`${group}/cpu.cfs_period_us`) ?? 0;

@@ -8,13 +8,13 @@ import { failure, requireCall } from './shim.ts';
 export interface ReusePortOptions {
   /** An address, not a name: '0.0.0.0', '::1'. '::' takes IPv4 as well. */
   readonly host: string;
-  /** 0: the kernel picks one; hand it to the next. */
+  /** 0: the kernel picks one; pass it to the other listeners. */
   readonly port: number;
   /** Connections that wait to be accepted. Default 511, Node's own; the kernel may allow fewer. */
   readonly backlog?: number;
 }
 
-/** A socket that listens already. */
+/** A listening socket. */
 export interface ReusePortListener {
   /** For `net.Server#listen({ fd })`, which owns it from then on. */
   readonly fd: number;
@@ -23,12 +23,20 @@ export interface ReusePortListener {
 
 const OPTIONS = ['host', 'port', 'backlog'];
 
-/** What native/bus.h calls enum bus_step. */
-const STEPS = ['address', 'socket', 'setsockopt', 'bind', 'listen', 'getsockname'];
+/** The steps of native/bus.h, enum bus_step. */
+export const LISTEN_STEPS: readonly string[] = [
+  'address',
+  'socket',
+  'setsockopt',
+  'bind',
+  'listen',
+  'getsockname',
+];
 
 /**
  * Listens on a port that other sockets of this user may listen on, too. The kernel spreads new
- * connections over all of them, from this call on: one that nobody serves keeps its share waiting.
+ * connections over all of them, from this call on; connections to a listener that does not accept
+ * wait.
  *
  * **Ownership**: the descriptor is the caller's until it is given to a server.
  * **Throws** ERR_BUSBAR_NATIVE_UNAVAILABLE, ERR_BUSBAR_NATIVE_FAILED with step and errno.
@@ -45,6 +53,6 @@ export function listenReusePort(options: ReusePortOptions): ReusePortListener {
   const result = new Int32Array(2);
   requireCall('listenReusePort')(host, port, backlog, result);
   const [fd = -1, detail = 0] = result;
-  if (fd < 0) throw failure(`listenReusePort: ${STEPS[detail]}`, fd);
+  if (fd < 0) throw failure(`listenReusePort: ${LISTEN_STEPS[detail]}`, fd);
   return { fd, port: detail };
 }

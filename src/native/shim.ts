@@ -7,14 +7,14 @@ import { BusbarError } from '../base/errors.ts';
 import type { Feature } from './feature.ts';
 
 /**
- * What the shim exports: calls that answer zero or more, or `-errno`. What a platform does not
- * have is not there.
+ * The functions that the shim exports. They return zero or more, or `-errno`. A function that the
+ * platform lacks is undefined.
  */
 export interface Shim {
-  /** Of this interface. A binary of other sources has another one. */
+  /** The version of this interface. A binary of other sources has another one. */
   readonly version: number;
   setAffinity?(mask: Uint8Array): number;
-  /** Answers how many bytes of the mask the kernel has filled. */
+  /** Returns how many bytes of the mask the kernel has filled. */
   getAffinity?(mask: Uint8Array): number;
   threadId?(): number;
   setThreadName?(name: string): number;
@@ -24,13 +24,13 @@ export interface Shim {
   writeSockets?(bytes: Uint8Array, table: Int32Array, count: number): number;
 }
 
-/** The shim, or why there is none. */
+/** The shim, or the reason why it is missing. */
 export type Loaded =
   | { readonly shim: Shim; readonly reason: '' }
   | { readonly shim: undefined; readonly reason: string };
 
-/** What native/bus.h calls BUS_VERSION. */
-const SHIM_VERSION = 3;
+/** BUS_VERSION of native/bus.h. */
+export const SHIM_VERSION = 3;
 
 /** The package's folder, seen from src/native and from dist/native alike. */
 const PACKAGE = new URL('../../', import.meta.url);
@@ -79,7 +79,7 @@ function explain(error: unknown): string {
   return `the binary for ${where} does not load: ${String(message)}`;
 }
 
-/** The loader takes a folder that it may not read for an empty one. */
+/** The loader treats a folder that it may not read as empty. */
 function deniesReading(): boolean {
   const { permission } = process as {
     permission?: { has(scope: string, reference?: string): boolean };
@@ -87,7 +87,7 @@ function deniesReading(): boolean {
   return permission !== undefined && !permission.has('fs.read', fileURLToPath(PACKAGE));
 }
 
-/** The function of the shim, or an error that says why it is not there. */
+/** A function of the shim. **Throws** ERR_BUSBAR_NATIVE_UNAVAILABLE with the reason. */
 export function requireCall<Name extends Exclude<keyof Shim, 'version'>>(
   name: Name,
 ): NonNullable<Shim[Name]> {
@@ -100,7 +100,7 @@ export function requireCall<Name extends Exclude<keyof Shim, 'version'>>(
   );
 }
 
-/** Whether the shim has a function. */
+/** Whether the shim has a function, as a feature. */
 export function offered(name: keyof Shim): Feature {
   const { shim, reason } = loadShim();
   if (shim === undefined) return Object.freeze({ available: false, reason });
@@ -110,15 +110,15 @@ export function offered(name: keyof Shim): Feature {
 
 /** Why the shim of this platform lacks a function. */
 export function notHere(): string {
-  return `${process.platform} does not offer it`;
+  return `${process.platform} does not support it`;
 }
 
-/** What a call says by a number below zero. */
+/** The error for a negative result of a call. */
 export function failure(step: string, negativeErrno: number): BusbarError {
   return new BusbarError('ERR_BUSBAR_NATIVE_FAILED', `${step}: ${errnoName(-negativeErrno)}`);
 }
 
-/** 'ECONNREFUSED' of 111, as far as Node knows it. */
+/** The name of an errno, such as 'ECONNREFUSED' for 111, if Node knows it. */
 export function errnoName(errno: number): string {
   const known = Object.entries(constants.errno).find(([, value]) => value === errno);
   return known?.[0] ?? `errno ${errno}`;

@@ -4,9 +4,9 @@
 import type { Feature } from './feature.ts';
 import { loadShim, offered } from './shim.ts';
 
-// What native/bus.h calls enum bus_write; numbers and order are the same there.
+// enum bus_write of native/bus.h; test/native/headers.test.ts compares the numbers.
 
-/** Words of a region: the socket's descriptor, where it lies, and what came of it. */
+/** Words of a region: the socket's descriptor, the place of the bytes, and the result. */
 export const WRITE_SOCKET = 0;
 export const WRITE_OFFSET = 1;
 export const WRITE_LENGTH = 2;
@@ -15,17 +15,17 @@ export const WRITE_RESULT = 3;
 export const WRITE_WORDS = 4;
 
 /**
- * Writes the first `count` regions of the table, as far as it goes without waiting; neighbours of
- * one socket by one system call. Answers how many system calls that were, or `-EFAULT`.
+ * Writes the first `count` regions of the table, as far as possible without waiting; neighbouring
+ * regions of one socket take one system call. Returns the number of system calls, or `-EFAULT`.
  */
 export type WriteSockets = (bytes: Uint8Array, table: Int32Array, count: number) => number;
 
-/** Whether there is such a call. */
+/** Whether the call is available. */
 export function socketWritesFeature(): Feature {
   return offered('writeSockets');
 }
 
-/** The shim's call; undefined if `socketWritesFeature()` says that there is none. */
+/** The shim's call; undefined where `socketWritesFeature()` is unavailable. */
 export function writeSocketsCall(): WriteSockets | undefined {
   return loadShim().shim?.writeSockets;
 }

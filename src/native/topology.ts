@@ -8,7 +8,7 @@ import { readQuotaCpus } from './quota.ts';
 /** One cpu: a hardware thread, by the kernel's number. */
 export interface CpuInfo {
   readonly cpu: number;
-  /** Its physical core, named by the lowest cpu in it: unequal on the whole machine. */
+  /** Its physical core, named by the lowest cpu in it: unique on the whole machine. */
   readonly core: number;
   /** Its processor chip. */
   readonly package: number;
@@ -18,7 +18,7 @@ export interface CpuInfo {
   readonly siblings: readonly number[];
 }
 
-/** What of the machine this thread may use. */
+/** The part of the machine that this thread may use. */
 export interface Topology {
   /** Ascending, at least one. */
   readonly allowed: readonly CpuInfo[];
@@ -48,7 +48,7 @@ function guessAllowed(): number[] {
   }
 }
 
-/** Why `topology` has to guess here; '' if it does not. */
+/** Why `topology` has to guess; '' if it does not. */
 export function topologyReason(
   files: MachineFiles = new MachineFiles(),
   platform: string = process.platform,
@@ -61,7 +61,7 @@ export function topologyReason(
 const CPUS = '/sys/devices/system/cpu';
 const NODES = '/sys/devices/system/node';
 
-/** The same of any machine's files; `guess` is asked for the cpus where they do not say. */
+/** {@link topology} from any machine's files; `guess` provides the cpus where the files do not. */
 export function readTopology(files: MachineFiles, guess: () => readonly number[]): Topology {
   const cpus = readAllowed(files) ?? guess();
   const nodes = readNodes(files);
@@ -71,7 +71,7 @@ export function readTopology(files: MachineFiles, guess: () => readonly number[]
   return { allowed, quotaCpus, usableCount };
 }
 
-/** The mask of a thread may name cpus that are switched off, or were never there. */
+/** The mask of a thread may name cpus that are offline or do not exist. */
 function readAllowed(files: MachineFiles): number[] | undefined {
   const status = files.read('/proc/thread-self/status') ?? files.read('/proc/self/status') ?? '';
   const mask = parseList(/^Cpus_allowed_list:\s*(\S*)$/m.exec(status)?.[1] ?? 'none');
@@ -89,7 +89,7 @@ function describe(files: MachineFiles, cpu: number, node: number): CpuInfo {
     [];
   const siblings = list.includes(cpu) ? list : [cpu];
   const core = siblings[0] ?? cpu;
-  // Some machines do not know, and say -1.
+  // Some machines report -1 for unknown.
   const chip = Math.max(0, files.readInteger(`${folder}/physical_package_id`) ?? 0);
   return { cpu, core, package: chip, node, siblings };
 }

@@ -3,7 +3,7 @@
 import type { Feature } from './feature.ts';
 import { loadShim, notHere } from './shim.ts';
 
-// What native/bus_udp.h calls its tables; numbers and order are the same there.
+// The tables of native/bus_udp.h; test/native/headers.test.ts compares the numbers.
 
 /** Words of an address: family (4, 6, 0 for none), port, four words of it, interface. */
 export const ADDRESS_FAMILY = 0;
@@ -12,23 +12,23 @@ export const ADDRESS_HOST = 2;
 export const ADDRESS_SCOPE = 6;
 export const ADDRESS_WORDS = 8;
 
-/** Words of a datagram to be sent. */
+/** Words of a datagram to send. */
 export const OUT_OFFSET = 0;
 export const OUT_LENGTH = 1;
-/** A row of the table of addresses, or −1: the one connected to. */
+/** A row of the table of addresses, or −1 for the connected address. */
 export const OUT_ADDRESS = 2;
-/** Not 0: these are datagrams of so many bytes side by side, but for the last. */
+/** Not 0: the bytes are datagrams of this length, the last one may be shorter. */
 export const OUT_SEGMENT = 3;
 export const OUT_WORDS = 4;
 
-/** Words of the answer to a send. */
+/** Words of the result of a send. */
 export const SENT_ERROR = 0;
 export const SENT_RUN = 1;
 export const SENT_CALLS = 2;
 export const SENT_CLEARED = 3;
 export const SENT_WORDS = 4;
 
-/** Words of a place to receive into, and of what came there. */
+/** Words of a place to receive into, and of the datagram that came there. */
 export const IN_OFFSET = 0;
 export const IN_CAPACITY = 1;
 export const IN_LENGTH = 2;
@@ -37,11 +37,11 @@ export const IN_FLAGS = 4;
 export const IN_ADDRESS = 8;
 export const IN_WORDS = 16;
 
-/** In the flags of what came: it was longer than its place. ECN stands in the two bits above. */
+/** In the flags of a datagram: it was longer than its place. ECN stands in the two bits above. */
 export const IN_TRUNCATED = 1;
 export const IN_ECN_SHIFT = 1;
 
-/** Words of what a socket is made with. */
+/** Words of the options with which a socket is opened. */
 export const CONFIG_FAMILY = 0;
 export const CONFIG_FLAGS = 1;
 export const CONFIG_RECEIVE_BYTES = 2;
@@ -55,13 +55,13 @@ export const REUSE_PORT = 2;
 export const ONLY_V6 = 4;
 export const GRO = 8;
 
-/** Words of the answer to an open: `-errno` and step, or the local address. */
+/** Words of the result of an open: `-errno` and step, or the local address. */
 export const OPENED_ERROR = 0;
 export const OPENED_STEP = 1;
 export const OPENED_ADDRESS = 8;
 export const OPENED_WORDS = 16;
 
-/** Where an open failed. */
+/** The step at which an open failed. */
 export const OPEN_STEPS: readonly string[] = [
   'socket',
   'setsockopt',
@@ -78,11 +78,11 @@ export const OPTION_MULTICAST_LOOP = 2;
 export const OPTION_BROADCAST = 3;
 export const OPTION_TRAFFIC_CLASS = 4;
 
-/** What the loop watches for. */
+/** The events that the loop watches for. */
 export const READABLE = 1;
 export const WRITABLE = 2;
 
-/** Words of the numbers that the kernel keeps of a socket. */
+/** Words of the kernel's figures for a socket. */
 export const STATE_DROPS = 0;
 export const STATE_RECEIVE_BYTES = 1;
 export const STATE_SEND_BYTES = 2;
@@ -91,22 +91,22 @@ export const STATE_WORDS = 3;
 /** A socket of the shim. */
 export type UdpHandle = { readonly kind: unique symbol };
 
-/** What the shim exports for UDP: all of it or nothing. */
+/** The shim's functions for UDP: all of them or none. */
 export interface UdpCalls {
   /**
    * Bits: 1 sockets, 2 segmentation on sending, 4 the reverse on receiving, 8 twice as many
    * segments; or `-errno`.
    */
   udpProbe(): number;
-  /** `onReady` gets what is ready, and the errno of an earlier datagram or 0. */
+  /** `onReady` gets the ready events, and the errno of an earlier datagram or 0. */
   udpOpen(
     config: Int32Array,
     onReady: (events: number, errno: number) => void,
     opened: Int32Array,
   ): UdpHandle | undefined;
   /**
-   * Answers how many went out, from the first on. Up to `segments` equal ones are one message that
-   * the kernel cuts.
+   * Returns how many were sent, from the first on. Up to `segments` datagrams of equal length are
+   * one message that the kernel cuts.
    */
   udpSend(
     handle: UdpHandle,
@@ -117,7 +117,7 @@ export interface UdpCalls {
     segments: number,
     sent: Int32Array,
   ): number;
-  /** Answers how many places were filled, from the first on, or `-errno`. */
+  /** Returns how many places were filled, from the first on, or `-errno`. */
   udpReceive(handle: UdpHandle, bytes: Uint8Array, table: Int32Array, count: number): number;
   udpWatch(handle: UdpHandle, events: number): number;
   udpKeepAlive(handle: UdpHandle, wanted: boolean): void;
@@ -133,7 +133,7 @@ export interface UdpCalls {
   udpClose(handle: UdpHandle): void;
 }
 
-/** UDP in batches, and what of it the kernel can do. */
+/** UDP in batches, and the parts of it that the kernel supports. */
 export interface UdpFeature extends Feature {
   /** UDP_SEGMENT: the kernel cuts a long message into datagrams. */
   readonly gso: Feature;
@@ -153,18 +153,18 @@ let segments = 0;
 
 let feature: UdpFeature | undefined;
 
-/** Looks what the kernel can do, by making a socket; once. */
+/** Finds out once what the kernel supports, by opening a socket. */
 export function udpFeature(): UdpFeature {
   feature ??= Object.freeze(lookUp());
   return feature;
 }
 
-/** Datagrams that the kernel cuts from one message; 0: none. */
+/** Datagrams that the kernel cuts from one message; 0 without segmentation. */
 export function udpSegments(): number {
   return udpFeature().gso.available ? segments : 0;
 }
 
-/** The shim's calls; undefined if `udpFeature()` says that there are none. */
+/** The shim's calls; undefined where `udpFeature()` is unavailable. */
 export function udpCalls(): UdpCalls | undefined {
   return udpFeature().available ? (loadShim().shim as unknown as UdpCalls) : undefined;
 }

@@ -27,14 +27,14 @@ import {
 
 /**
  * In place of the buffer of a packet that was released or sent: NO_BUFFER. Not exported: an
- * exported constant is loaded at each use, and no clone is optimised away any more (measured
+ * exported constant is loaded at each use, and V8 no longer optimises clones away (measured
  * 2026-11, Node 20 to 26: twice the time).
  */
 const RELEASED = -1 as BufferId;
 
 /**
- * Between a packet's reference and the SendPacket that carries it: one per thread is enough,
- * nothing waits in it.
+ * The four words between a packet's reference and its SendPacket. One per thread is enough: they
+ * are empty between calls.
  */
 const transit = new Int32Array(SEND_PACKET_WORDS);
 
@@ -47,11 +47,11 @@ const transit = new Int32Array(SEND_PACKET_WORDS);
  *                          offset           offset + length
  *
  * Positions given to methods (`at`, `begin`, `end`) count from the packet's first byte; {@link
- * offset} is absolute in `pool.bytes`. Packets of one buffer see each other's writes: whoever
- * shares a packet stops writing to it.
+ * offset} is absolute in `pool.bytes`. Packets of one buffer see each other's writes: do not
+ * write to a packet that you have shared.
  *
  * **Ownership** the holder releases (or sends) the packet exactly once. **Threads** the one that
- * made it; `send` is the way to another. **Cost** one small object; clone and release touch nothing
+ * made it; `send` moves it to another. **Cost** one small object; clone and release touch nothing
  * atomic. Loops that cannot afford the object use `pool.retain`, `pool.release` and two numbers: it
  * is the same reference count.
  */
@@ -308,7 +308,7 @@ export class Packet {
   }
 
   /**
-   * Gives the reference up.
+   * Releases the reference.
    *
    * **Throws** ERR_BUSBAR_PACKET_RELEASED the second time; with leak tracking it says where the
    * first was.
@@ -323,8 +323,8 @@ export class Packet {
   /**
    * Turns the packet into four numbers that another thread can {@link receive}.
    *
-   * **Ownership** this packet ends; the reference is in the result and lives until somebody
-   * receives it.
+   * **Ownership** this packet ends; the reference is in the result and lives until it is
+   * received.
    */
   send(): SendPacket {
     this.pool.sendInto(this.bufferId, this.begin, this.size, transit, 0);
@@ -341,7 +341,7 @@ export class Packet {
   }
 
   /** @internal The reference was moved away by numbers: the packet ends, as after {@link send}. */
-  letGo(): void {
+  markMoved(): void {
     this.end();
   }
 

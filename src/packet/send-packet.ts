@@ -12,12 +12,12 @@ import {
 } from '../pool/transit-layout.ts';
 
 /**
- * A packet in transit: the reference is in these numbers and belongs to whoever holds them.
+ * A packet in transit: the reference is in these numbers and belongs to their holder.
  *
  * Structured-cloneable, so it goes through `postMessage` as it is; each must be received exactly
- * once. One that is never received keeps its buffer; so does one that dies in a MessagePort
- * together with its thread. Where that matters, carry packets in shared memory (`pool.sendInto`),
- * which outlives threads.
+ * once. One that is never received keeps its buffer; so does one that is lost in a MessagePort with
+ * its thread. Where that matters, carry packets in shared memory (`pool.sendInto`), which outlives
+ * threads.
  */
 export interface SendPacket {
   /** BufferId. */
@@ -50,7 +50,7 @@ export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number
 /**
  * Writes a SendPacket into words that `pool.receiveFrom` reads.
  *
- * **Throws** ERR_BUSBAR_BAD_SEND_PACKET for a field that is no 32-bit integer, TypeError,
+ * **Throws** ERR_BUSBAR_BAD_SEND_PACKET for a field that is not a 32-bit integer, TypeError,
  * RangeError; nothing is written then.
  */
 export function writeSendPacket(
@@ -62,7 +62,7 @@ export function writeSendPacket(
   if (typeof packet !== 'object' || packet === null) {
     throw new TypeError(`packet must be a SendPacket, got ${show(packet)}`);
   }
-  // All of them before the first is written: a getter may come here again, or throw.
+  // Read all of them before the first write: a getter may call this function again, or throw.
   const buffer = wordOf('buffer', packet.buffer);
   const offset = wordOf('offset', packet.offset);
   const length = wordOf('length', packet.length);
@@ -73,7 +73,7 @@ export function writeSendPacket(
   words[index + (3 satisfies TransitMark)] = contribution;
 }
 
-/** What a word can hold as it is: '7', 1.5 and undefined would become another packet's numbers. */
+/** Checks that a word holds the value as it is: '7', 1.5 and undefined would change. */
 function wordOf(name: string, value: number): number {
   if (typeof value === 'number' && (value | 0) === value) return value;
   throw new BusbarError('ERR_BUSBAR_BAD_SEND_PACKET', `${name} is ${show(value)}`);
@@ -84,13 +84,13 @@ function checkPlace(words: Int32Array<ArrayBufferLike>, index: number): void {
 }
 
 /**
- * Marks a SendPacket as received, so that the same object cannot be received twice. A copy of it
- * that was made before still could: copies are the user's to avoid.
+ * Marks a SendPacket as received, so that the same object cannot be received twice. A copy
+ * that was made before still can: do not copy SendPackets.
  */
 export function useUp(packet: SendPacket): void {
   try {
     (packet as { contribution: number }).contribution = 0;
   } catch {
-    // Frozen: it was received all the same.
+    // Frozen: it is received nevertheless.
   }
 }

@@ -50,7 +50,7 @@ import { TRANSIT_MARK } from './transit-layout.ts';
  * Every buffer that is not free is held by references: `tryAcquire` gives the caller one, `retain`
  * adds one, `release` takes one away, and the buffer is free again when the last one goes.
  * References belong to the thread that took them; `sendInto` and `receiveFrom` carry one to another
- * thread. This is the face of plain numbers; `Packet` is the same with objects.
+ * thread. This interface uses plain numbers; `Packet` does the same with objects.
  *
  * One object per thread: `create` makes the pool and attaches the creating thread, `attach` joins
  * it from another. All methods belong to the thread that made the object.
@@ -79,8 +79,8 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * @internal {@link attach} that tells its badge before it has a slot: so whoever is shown it can
-   * name the thread, wherever that dies. With a ticket it joins a carrier.
+   * @internal {@link attach} that announces its badge before it has a slot, so that the thread can
+   * be named wherever it dies. With a ticket it joins a carrier.
    *
    * **Throws** ERR_BUSBAR_EXECUTOR_STOPPED if the carrier's owner has died.
    */
@@ -105,9 +105,9 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Takes a free buffer, waiting for one if there is none. First come, first served, by when each
-   * caller asked, across all threads; but a thread is given one buffer at a time, so while it has
-   * not yet taken the one for its first caller, buffers go to the callers of other threads.
+   * Takes a free buffer, or waits for one. Callers of all threads are served in the order in which
+   * they asked, but a thread is given one buffer at a time: until it has taken the one for its
+   * first caller, buffers go to the callers of other threads.
    *
    * **Ownership** the caller holds one reference on success, nothing on failure; a wait that ends
    * early never keeps a buffer. Keeps the event loop alive while it waits.
@@ -173,16 +173,16 @@ export class BufferPool extends BufferReferences {
 
   /**
    * Frees everything that a dead thread held: its cache, its references, its place among the
-   * waiters. Returns how many buffers became free; 0 if nobody is attached at the slot, so doing it
-   * twice does no harm.
+   * waiters. Returns how many buffers became free; 0 if no thread is attached at the slot, so
+   * calling it twice does no harm.
    *
-   * Packets that the thread had sent are not touched: they belong to whoever receives them. Call it
-   * after the worker's `exit` event; whoever has asked often while the thread was busy calls
+   * Packets that the thread had sent are not touched: they belong to their receivers. Call it after
+   * the worker's `exit` event; if you have called it often while the thread was busy, call
    * {@link declareExited} before. **Threads** any other than the dead one. **Cost** a few loads per
    * buffer of the pool.
-   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread still runs, or did when it was last asked
-   * about. The first ten times or so it is asked at once; if it does not turn its event loop, after
-   * that as often as the time since then doubles.
+   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread still runs, or did at the last check. About
+   * the first ten calls check at once; if the thread does not turn its event loop, later ones check
+   * only when the time since then has doubled.
    */
   reclaim(threadSlot: ThreadSlot | number): number {
     this.checkAttached();
@@ -190,9 +190,9 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * {@link reclaim}s every thread that is found to have ended without detaching; returns their
-   * slots and what each gave back. One that others had asked about while it was busy may be missed
-   * for as long as it had been busy; `reclaim` of its slot, or {@link declareExited}, is surer.
+   * {@link reclaim}s every thread that has ended without detaching; returns their slots and how
+   * many buffers each gave back. A thread that was checked often while it was busy may be missed
+   * for as long as it had been busy; `reclaim` of its slot, or {@link declareExited}, finds it.
    */
   reclaimDead(): { slot: number; freed: number }[] {
     this.checkAttached();
@@ -204,14 +204,13 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Says that the thread at the slot has ended, by somebody who has seen it: the worker's `exit`
-   * event. Nobody needs a proof from then on: `reclaim`, `recover` of channels, writers and
-   * flushers, and whoever waits for the thread. Returns false if nobody is attached at the slot, or
-   * this thread is.
+   * Declares that the thread at the slot has ended; call it when you have seen the worker's `exit`
+   * event. From then on `reclaim`, `recover` of channels, writers and flushers, and threads that
+   * wait for it need no proof. Returns false if no thread is attached at the slot, or this one is.
    *
-   * A word is believed only where a proof cannot be had. Still never say it of a thread that runs:
-   * each time uses up one of its forty proofs. Without any, what a thread holds that does not turn
-   * its event loop is given to others while it uses it.
+   * The declaration counts only where a proof is impossible. Still, never declare a running thread:
+   * each time uses up one of its forty proofs of life. Without any, the buffers of a thread that
+   * does not turn its event loop are given to others while it uses them.
    * **Threads** any.
    * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread proves to be alive; nothing has changed then.
    */
@@ -227,8 +226,8 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Counts everything, stopping nobody: numbers that other threads change meanwhile are each true
-   * at some moment.
+   * Counts everything without stopping any thread: numbers that others change meanwhile were each
+   * true at some moment.
    */
   stats(): PoolStats {
     this.checkAttached();
@@ -236,8 +235,8 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Closes the pool for all threads: waiters are refused, acquiring fails; releasing still works.
-   * Returns what is still out. Doing it again only reports.
+   * Closes the pool for all threads: waits are rejected, acquiring fails, releasing still works.
+   * Returns what is still held. A second call only reports.
    */
   close(): PoolReport {
     this.checkAttached();
@@ -277,8 +276,8 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * @internal {@link declareExited} by badge. True if that thread ended without leaving the pool,
-   * and nobody has reclaimed it.
+   * @internal {@link declareExited} by badge. True if that thread ended without detaching and is not
+   * reclaimed yet.
    */
   declareBadgeExited(badge: number): boolean {
     const slot = slotOf(badge);
@@ -300,7 +299,7 @@ export class BufferPool extends BufferReferences {
     return Carrier.claim(this.words, this.layout, this.badge, shape);
   }
 
-  /** Releases what is in transit between threads that are all dead; how many buffers that freed. */
+  /** Releases packets in transit between dead threads; returns how many buffers that freed. */
   private sweep(): number {
     let freed = 0;
     sweepCarriers(this.words, this.layout, this.badge, (index) => {
@@ -312,7 +311,7 @@ export class BufferPool extends BufferReferences {
     return freed;
   }
 
-  /** NO_BUFFER if the words are no packet's: somebody has written over them. */
+  /** NO_BUFFER if the words do not hold a packet: they were overwritten. */
   private tryTakeOut(index: number): BufferId {
     try {
       return this.receiveFrom(this.words, index);
@@ -336,7 +335,7 @@ export class BufferPool extends BufferReferences {
     if (slot === this.threadSlot) return false;
     const record = this.layout.thread(slot);
     const state = loadAcquire(this.words, record + STATE);
-    // Somebody else has the proof, if the slot is being reclaimed.
+    // While the slot is being reclaimed, the reclaiming thread has the proof.
     return state > 0 || isGone(this.words, record, state, BY_QUESTION);
   }
 }

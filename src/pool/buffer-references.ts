@@ -39,7 +39,7 @@ import type { TransitLength, TransitMark, TransitOffset, TransitWords } from './
 import { WaitQueue } from './waiting.ts';
 
 /**
- * Shares that a thread takes at once when it first lends a buffer out: so many packets it can send
+ * Shares that a thread takes at once when it first sends a buffer: it can send that many packets
  * before it touches the shared total again. Small enough that 2³¹ shares are out of reach.
  */
 const SHARES_GRANT = 64;
@@ -55,7 +55,11 @@ const REFERENCES_MAX = 0x7fff_ffff;
 /** Bytes of every buffer of a pool, one after the other. */
 export type PoolBytes = Uint8Array<SharedArrayBuffer>;
 
-/** The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. */
+/**
+ * The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. A
+ * reference is the right to use a buffer. A thread counts its own references in its account; a
+ * reference in transit is four words (transit-layout.ts).
+ */
 export abstract class BufferReferences {
   /** All buffers' bytes. Offsets everywhere in busbar are offsets into this. */
   readonly bytes: PoolBytes;
@@ -67,7 +71,9 @@ export abstract class BufferReferences {
   /** Buffers that move between a cache and the shared list at once. */
   readonly batchSize: number;
   readonly maxThreads: number;
-  /** This thread's number in the pool, for whoever would reclaim it after this thread's death. */
+  /**
+   * This thread's number in the pool: the argument of {@link BufferPool.reclaim} after its death.
+   */
   readonly threadSlot: ThreadSlot;
   /** Structured-cloneable: hand it to another thread, which calls {@link BufferPool.attach}. */
   readonly handle: BufferPoolHandle;
@@ -121,14 +127,13 @@ export abstract class BufferReferences {
     this.leaks = words[HEADER_TRACK_LEAKS] === 1 ? new LeakTracker() : undefined;
   }
 
-  /** @internal Tells this pool from others, in any thread. */
+  /** @internal Distinguishes this pool from others, in any thread. */
   get identity(): number {
     return this.tag;
   }
 
   /**
-   * Takes a free buffer, or answers NO_BUFFER: "not now". Its bytes are whatever the last user
-   * left.
+   * Takes a free buffer, or returns NO_BUFFER: "not now". Its bytes are what the last user left.
    *
    * **Ownership** the caller holds one reference. **Cost** a few plain loads and stores; one batch
    * operation every `batchSize` calls at worst. **Throws** ERR_BUSBAR_POOL_CLOSED,
@@ -136,8 +141,7 @@ export abstract class BufferReferences {
    */
   tryAcquire(): BufferId {
     const words = this.words;
-    // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,
-    // SWEEP_MS).
+    // A hint, read without ordering: a waiter that it misses looks again (SWEEP_MS, waiting.ts).
     if (words[this.attention] !== 0) return this.acquireUnderPressure();
     const cache = this.cache;
     const count = words[cache];
@@ -166,7 +170,7 @@ export abstract class BufferReferences {
   }
 
   /**
-   * Gives one reference up; the last one frees the buffer.
+   * Releases one reference; the last one frees the buffer.
    *
    * **Cost** a few plain loads and stores; one read-modify-write if the buffer was shared with
    * another thread and this was this thread's last reference. Works on a closed pool. **Throws**
@@ -181,20 +185,19 @@ export abstract class BufferReferences {
     else this.releaseLast(id, at);
   }
 
-  /** By itself: callers of {@link release} inline what comes before it, clones and all. */
+  /** A method of its own, so that callers can inline {@link release}. */
   private releaseLast(id: BufferId, at: number): void {
     const words = this.words;
     const cache = this.cache;
     const count = words[cache] + 1;
-    // A hint, read without ordering: a waiter that this load misses asks again (waiting.ts,
-    // SWEEP_MS).
+    // A hint, read without ordering: a waiter that it misses looks again (SWEEP_MS, waiting.ts).
     if (words[this.attention] !== 0 || count >= this.cacheLimit) {
       this.releaseSlowly(id);
       return;
     }
-    // Whoever holds a shared buffer has shares of it; no shares, no sharing.
+    // A thread that holds a shared buffer has shares of it; no shares, not shared.
     const isFree = words[this.shares + id] === 0 || this.withdraw(id);
-    // No call from here on: it was the last that could throw, and it has changed nothing then.
+    // No call from here on: the last one could throw, and would have changed nothing.
     words[at] = 0;
     if (!isFree) return;
     words[cache + count] = id;
@@ -239,7 +242,7 @@ export abstract class BufferReferences {
    * (transit-layout.ts).
    *
    * The words are written without ordering: the carrier (channel slot, message, mailbox) publishes
-   * them. From here on the reference belongs to whoever owns the words. `[offset, offset + length)`
+   * them. From here on the reference belongs to the owner of the words. `[offset, offset + length)`
    * are absolute and must lie in the buffer.
    *
    * **Ownership** the reference is in the words on success, still the caller's if this throws.
@@ -316,11 +319,11 @@ export abstract class BufferReferences {
   }
 
   /**
-   * @internal Takes a reference on a buffer of which the caller knows that somebody's shares keep
-   * it meanwhile: those in the words of a carrier that it has claimed. **Cost** one
-   * read-modify-write, none if this thread holds the buffer already.
+   * @internal Takes a reference on a buffer that shares in a carrier's words keep alive meanwhile; the
+   * caller has claimed these words. **Cost** one read-modify-write, none if this thread holds the
+   * buffer already.
    */
-  adopt(id: BufferId): void {
+  retainShared(id: BufferId): void {
     const words = this.words;
     if (words[this.refs + id] === REFERENCES_MAX) this.throwNotHeld(id);
     const account = this.shares + id;
@@ -374,7 +377,7 @@ export abstract class BufferReferences {
     words[this.thread.record + OVERFLOWS]++;
   }
 
-  /** Somebody waits, or the pool is closed. */
+  /** A thread waits, or the pool is closed. */
   private acquireUnderPressure(): BufferId {
     ensureStack();
     this.checkUsable();
@@ -387,14 +390,14 @@ export abstract class BufferReferences {
     return this.pop();
   }
 
-  /** The last reference of this thread goes; the cache is full, or somebody waits. */
+  /** The last reference of this thread goes; the cache is full, or a thread waits. */
   private releaseSlowly(id: BufferId): void {
     const { words, cache } = this;
     if (words[cache] + 1 >= this.cacheLimit) this.overflow();
     // SYNC(attention): pairs with a waiter's registration, which comes before its look at the
     // stripes.
     const isAsked = loadSeqCst(words, ATTENTION) !== 0;
-    // What is done for those who wait comes when the reference is gone: it must not throw.
+    // Waiters are served after the reference is gone: that must not throw.
     if (isAsked) ensureStack();
     const isFree = words[this.shares + id] === 0 || this.withdraw(id);
     words[this.refs + id] = 0;
@@ -405,7 +408,7 @@ export abstract class BufferReferences {
     if (isAsked) this.relieve();
   }
 
-  /** Gives this thread's cache to those who wait, its own callers among them. */
+  /** Gives this thread's cache to the waiters, its own callers included. */
   private relieve(): void {
     this.thread.giveBack();
     this.thread.serve();

@@ -23,18 +23,18 @@
  *
  *   OWNER = 0       free: READY is 0, no PAGE names the entry
  *   OWNER = badge   that thread's: it alone claims and gives back pages
- *   OWNER = −1      CONDEMNED: its owner has died, a thread of its party lives; nobody joins it
+ *   OWNER = −1      CONDEMNED: its owner has died, a thread of its party lives; no thread joins it
  *   OWNER = −2      LEFT: its owner has left the pool and did not give it back; never used again
  *   OWNER < −2      that of the thread with the badge −1 − OWNER, which sweeps it
  *
  * A thread joins by its badge in PARTY, then the attach, then a look at OWNER. A sweeper changes
- * OWNER, then looks at PARTY and at who is attached. So one of the two sees the other: nobody uses
- * lanes whose pages were given away. PARTY stands in the entry, not in the pages: a thread that
- * joins too late, when the entry is another carrier's, writes its badge there and is refused. That
- * carrier's sweep waits until this thread has ended, too.
+ * OWNER, then looks at PARTY and at who is attached. So one of the two sees the other: no thread
+ * uses lanes whose pages were given away. PARTY stands in the entry, not in the pages: a thread
+ * that joins too late, when the entry is another carrier's, writes its badge there and is refused.
+ * That carrier's sweep waits until this thread has ended, too.
  *
  * OWNER names a thread, and a thread may have several carriers, one after the other in one entry.
- * That nobody takes one for the other rests on this:
+ * No thread takes one for the other, because:
  *
  *   the owner's release()  happens once for each carrier (a flag of its object)
  *   an old ticket          is held by threads that have ended: the owner gives a carrier back when
@@ -43,14 +43,14 @@
  *   a sweeper's look       after its compare-exchange it reads the entry anew; CONDEMNED may stand
  *                          for another carrier by then, which is as well to be swept
  *
- * A death leaves, and who sees to it: the next sweep, which every reclaim ends with.
+ * What a death leaves, and what the next sweep does; every reclaim ends with a sweep.
  *
  *   died                               left behind           the sweep
  *   owner, before READY                OWNER, some PAGEs     frees the pages, then the entry
  *   owner, from READY on               packets in lanes      waits for the party, releases them,
  *                                                            then as above
  *   owner, while it gives back         as before READY       as above
- *   a thread that joins                PARTY without thread  finds nobody of that badge
+ *   a thread that joins                PARTY without thread  finds no thread of that badge
  *   a sweeper                          OWNER < −2            is taken over; a packet that it had
  *                                                            taken out is in its account
  */
@@ -90,12 +90,12 @@ export function sweptBy(badge: number): number {
   return -1 - badge;
 }
 
-/** Room for the mesh of so many parties: a full one of threads, the largest that is common. */
+/** There is room for the mesh of this many parties: 16 executors and their host. */
 const PARTIES_MAX = 17;
 /** A lane of 1024 packets, the default, and its words beside the slots. */
 const LANE_WORDS_USUAL: number = 1024 * TRANSIT_WORDS + 256;
 
-/** Pages of a pool of so many threads. The system provides those that are used. */
+/** Pages of a pool with `maxThreads` threads. The system provides only those that are used. */
 export function pageCount(maxThreads: number): number {
   const parties = Math.min(maxThreads, PARTIES_MAX);
   return Math.ceil((parties * parties * LANE_WORDS_USUAL) / PAGE_WORDS) + 1;

@@ -84,7 +84,7 @@ export class Carrier {
     for (let entry = 0; entry < ENTRY_COUNT; entry++) {
       const at = layout.carrierEntry(entry);
       if (loadAcquire(words, at + OWNER) !== 0) continue;
-      // SYNC(carrier): sees the entry as whoever had it left it.
+      // SYNC(carrier): sees the entry as its last owner left it.
       if (compareExchange(words, at + OWNER, 0, badge) !== 0) continue;
       const first = claimPages(words, layout, entry, pages);
       if (first < 0) {
@@ -120,8 +120,8 @@ export class Carrier {
   }
 
   /**
-   * Gives the pages back, once: the entry may be another carrier's of this thread soon after.
-   * Nobody may use them from here on, and no lane may hold a packet.
+   * Gives the pages back, once: the entry may be another carrier's of this thread soon after. No
+   * thread may use them from here on, and no lane may hold a packet.
    */
   release(): void {
     if (this.#isReleased) return;
@@ -133,7 +133,7 @@ export class Carrier {
   }
 }
 
-/** The first of so many pages in a row, which are the entry's then; −1 if there are none. */
+/** Claims consecutive pages for the entry; returns the first, or −1 if there are not enough. */
 function claimPages(words: Words, layout: PoolLayout, entry: number, pages: number): number {
   const map = layout.carrierMap;
   let first = 0;
@@ -149,7 +149,7 @@ function claimPages(words: Words, layout: PoolLayout, entry: number, pages: numb
   return -1;
 }
 
-/** Called by whoever OWNER names, alone. */
+/** Called only by the thread that OWNER names. */
 function freeEntry(words: Words, layout: PoolLayout, entry: number): void {
   const at = layout.carrierEntry(entry);
   storeRelease(words, at + READY, 0);
@@ -182,7 +182,7 @@ export function leaveCarriers(words: Words, layout: PoolLayout, badge: number): 
 
 /**
  * Calls `takeOut` with each packet in transit in a carrier whose owner and party are known to be
- * dead, and frees its pages. Asks nobody: those who reclaim have asked. **Cost** a load per entry.
+ * dead, and frees its pages. Proves no death itself: reclaim has. **Cost** a load per entry.
  */
 export function sweepCarriers(
   words: Words,
@@ -202,8 +202,8 @@ export function sweepCarriers(
     if (compareExchange(words, at + OWNER, owner, sweptBy(badge)) !== owner) continue;
     if (loadAcquire(words, at + READY) !== 0) {
       if (!isPartyGone(words, layout, at)) {
-        // SYNC(carrier): before another look at the party. Whoever reclaimed the last of it
-        // meanwhile has passed by this entry, as it was being swept.
+        // SYNC(carrier): before another look at the party. A thread that has reclaimed
+        // the last of it meanwhile has skipped this entry, as it was being swept.
         storeSeqCst(words, at + OWNER, CONDEMNED);
         if (isPartyGone(words, layout, at)) entry--;
         continue;
@@ -240,7 +240,7 @@ function isKnownGone(words: Words, layout: PoolLayout, badge: number): boolean {
   const slot = slotOf(badge);
   const record = layout.thread(slot);
   const state = loadAcquire(words, record + STATE);
-  // Above zero: somebody reclaims it, and has the proof.
+  // Above zero: a thread reclaims it, and has the proof.
   if (state > 0 || isVacant(state) || badgeOf(slot, state) !== badge) return true;
   return loadAcquire(words, record + GONE) === state;
 }

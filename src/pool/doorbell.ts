@@ -7,11 +7,11 @@ import type { Pulse } from './liveness.ts';
 import { PARKER, type PoolLayout, STATE, slotOf, THREAD_FREE } from './pool-layout.ts';
 
 /**
- * One thread's doorbell in a pool: everyone can ring it, and whoever on the thread waits for
+ * One thread's doorbell in a pool. Every thread can ring it; code on its own thread that waits for
  * something listens.
  *
- * A ring carries no message. Every listener looks again at what it waits for. What one throws
- * is an unhandled rejection; the others hear the bell all the same.
+ * A ring carries no message: every listener checks again what it waits for. An error that a
+ * listener throws is an unhandled rejection; the other listeners are still called.
  */
 export class Doorbell {
   readonly #words: Words;
@@ -26,7 +26,7 @@ export class Doorbell {
     this.#layout = layout;
     this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => {
       const failures: unknown[] = [];
-      // A copy: a listener may stop listening, and the next one must hear the bell all the same.
+      // A copy: a listener may stop listening, and the next one must still be called.
       for (const listener of this.#listeners.slice()) {
         try {
           listener();
@@ -50,7 +50,9 @@ export class Doorbell {
     if (index >= 0) this.#listeners.splice(index, 1);
   }
 
-  /** Rings another thread; nothing happens if nobody is attached at the slot. **Threads** any. */
+  /**
+   * Rings another thread; nothing happens if no thread is attached at the slot. **Threads** any.
+   */
   ring(slot: number): void {
     const record = this.#layout.thread(slot);
     if (loadAcquire(this.#words, record + STATE) !== THREAD_FREE) {
@@ -58,7 +60,7 @@ export class Doorbell {
     }
   }
 
-  /** Rings the thread with that badge, or whoever has its slot now. **Threads** any. */
+  /** Rings the thread with that badge, or the one that has its slot now. **Threads** any. */
   ringBadge(badge: number): void {
     this.ring(slotOf(badge));
   }

@@ -12,17 +12,16 @@ const SEARCH_ROUNDS = 16;
  * One thread's access to the shared list: as many stripes as there can be threads, each a chain of
  * free buffers.
  *
- * Whoever wants to change a chain *claims* its stripe: one compare-exchange from the chain's head
- * to the claimant's name. There is no ABA: nothing but the head is assumed before the claim, and
- * nothing is read from the chain before it. Others pass a claimed stripe by, so a thread that dies
- * (or sleeps) inside a claim hides one chain and stops nobody: each thread claims at most one
- * stripe at a time and there is one for each, so a living thread always finds one to put buffers
- * in.
+ * To change a chain, a thread *claims* its stripe: one compare-exchange from the chain's head to
+ * the claimant's name. There is no ABA problem: before the claim nothing is read from the chain,
+ * and nothing but its head is assumed. Others skip a claimed stripe, so a thread that dies (or
+ * sleeps) inside a claim hides one chain and stops no other: each thread claims at most one stripe
+ * at a time and there is one for each, so a living thread always finds one to put buffers in.
  *
- * A thread that lives leaves no claim behind, although any call may throw (stack.ts): what stands
- * between a claim and its end calls nothing but compareExchange, which made the claim, too, and
- * nothing is called after the end. So both methods throw before they have changed anything, or not
- * at all; callers write down what they got or gave before they call anything else.
+ * A living thread leaves no claim, although any call may throw (stack.ts): between a claim and its
+ * end only compareExchange is called, which made the claim, too, and nothing is called after the
+ * end. So both methods throw before they have changed anything, or not at all; callers record what
+ * they got or gave before they call anything else.
  */
 export class FreeList {
   readonly #words: Words;
@@ -42,7 +41,7 @@ export class FreeList {
    * Takes up to `countMax` buffers, which this thread owns then, and writes their ids to `ids` from
    * `index` on. Returns how many.
    *
-   * May answer 0 while another thread moves the last buffers at the same instant.
+   * May return 0 while another thread moves the last buffers at the same instant.
    * **Cost** one compare-exchange, one store, one pass over the buffers taken.
    */
   take(countMax: number, ids: Words, index: number): number {
@@ -90,7 +89,7 @@ export class FreeList {
    * Puts the buffers whose ids stand in `ids[begin, end)` back; this thread owns them, or reclaims
    * them.
    *
-   * Callers look at ATTENTION afterwards: somebody may be waiting for just these.
+   * Callers check ATTENTION afterwards: a thread may wait for these buffers.
    * **Cost** one compare-exchange, one store, one pass over the buffers.
    */
   put(ids: Words, begin: number, end: number): void {

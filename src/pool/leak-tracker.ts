@@ -17,7 +17,7 @@ export interface LeakReport {
   readonly bufferId: number;
   /** Stack of its creation. */
   readonly created: string;
-  /** True if nobody can release it any more: the object is gone. */
+  /** True if it cannot be released any more: the object was collected. */
   readonly dropped: boolean;
 }
 
@@ -29,7 +29,7 @@ interface HostProcess {
 
 const host = (globalThis as { process?: HostProcess }).process;
 
-/** Trackers whose pool is attached; asked for a report when the process exits. */
+/** Trackers whose pool is attached; each reports when the process exits. */
 const living = new Set<LeakTracker>();
 let exitHookIsSet = false;
 
@@ -101,8 +101,8 @@ function reportAtExit(): void {
     const shown = leaks
       .slice(0, 10)
       .map((leak) => `buffer ${leak.bufferId}, created\n${leak.created}`);
-    // The one place where busbar prints: the program asked for it by tracking leaks, and nobody
-    // else is left to tell.
+    // The only place where busbar prints: the program has switched the tracking on, and at exit
+    // there is no other way to report.
     console.error(`busbar: ${leaks.length} packets were never released\n${shown.join('\n')}`);
   }
 }

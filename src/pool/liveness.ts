@@ -31,21 +31,21 @@ import {
 } from './pool-layout.ts';
 
 /**
- * How many waits a thread keeps pending: one for each question asked freely, and 26 for intervals
- * that double, which from 1 ms on is more than a day. Measured, 2026: 0.6 µs each at attach.
+ * How many waits a thread keeps pending: one for each free question, and 26 for intervals that
+ * double, which from 1 ms on is more than a day. Measured, 2026: 0.6 µs each at attach.
  */
 const PULSES = 40;
 
 /** Who asks whether a thread has ended. */
 export type Asker = typeof BY_TICK | typeof BY_SEARCH | typeof BY_QUESTION;
-/** Somebody who waits for the thread and looks again now and then. */
+/** A caller that waits for the thread and checks again now and then. */
 export const BY_TICK = 0;
-/** Somebody who asks about every thread. */
+/** A caller that checks every thread. */
 export const BY_SEARCH = 1;
-/** Somebody who asks about this thread, and may have a reason. */
+/** A caller that checks this thread, and may have a reason. */
 export const BY_QUESTION = 2;
 
-/** So many questions are asked without regard to the time, by asker, while a thread is busy. */
+/** Free questions: how many each kind of caller may ask at any time while a thread is busy. */
 const ASKED_FREELY_MAX: readonly number[] = [0, 5, 14];
 /** The least time from one question to the next that is not free, by asker. */
 const INTERVAL_MS_MIN: readonly number[] = [40, 1, 1];
@@ -60,10 +60,10 @@ const LIFE_VALUE = 0;
  * Keeps asynchronous waits pending on a LIFE word for as long as this thread is attached.
  *
  * An engine forgets the pending waits of a thread that has ended, and only then. So a `notify` that
- * finds nobody proves that the thread is gone; one that finds somebody proves that it was there,
- * busy or not. Each proof of life uses up one wait. The thread replaces it on its next turn, or
- * when it blocks or moves a batch of buffers: {@link renew}.
- * PROBES never counts more waits than there are.
+ * finds no waiter proves that the thread has ended; one that finds a waiter proves that it was
+ * there, busy or not. Each proof of life uses up one wait. The thread replaces it on its next turn,
+ * or when it blocks or moves a batch of buffers: {@link renew}. PROBES never counts more waits than
+ * there are.
  */
 export class Pulse {
   readonly #words: Words;
@@ -86,11 +86,12 @@ export class Pulse {
 
   /**
    * Takes the thread slot whose record begins at `thread` if its STATE is `expected`, FREE or
-   * MOVING; undefined if it is not, or if another took it away meanwhile. `announce` is told the
-   * STATE that the slot will have, before it has it.
+   * MOVING; undefined if it is not, or if another took it away meanwhile. `announce` gets the STATE
+   * that the slot will have, before it has it.
    *
-   * The waits hang before the slot shows as attached, so nobody can take the thread for dead. Until
-   * then it has nothing that could be lost: if it dies, or just takes long, another has the slot.
+   * The waits are pending before the slot shows as attached, so no thread can take this one for
+   * dead. Until then it holds nothing: if it dies, or just takes long, another thread gets the
+   * slot.
    */
   static start(
     words: Words,
@@ -126,10 +127,10 @@ export class Pulse {
   }
 
   /**
-   * Replaces waits that were used up, from code that has not turned its event loop since. What the
-   * engine keeps of a used one stays until the thread does turn: therefore not too often.
+   * Replaces used waits, for code that does not turn its event loop. The engine keeps a remnant of
+   * each used wait until the thread does turn: therefore not too often.
    *
-   * **Cost** one atomic load if nobody asked.
+   * **Cost** one atomic load if no thread has checked.
    */
   renew(): void {
     // Stopped, it stays as it is: PROBES is 0, or already that of another life.
@@ -142,7 +143,7 @@ export class Pulse {
 
   /**
    * A prober counts PROBES down before it notifies, this thread counts up after it waits. Bounded:
-   * whoever asks all the time must not keep it here.
+   * a prober that never stops must not keep it here.
    */
   #fill(): void {
     const missing = PULSES - loadAcquire(this.#words, this.#probes);
@@ -162,14 +163,14 @@ export class Pulse {
  * True if the thread whose slot has that STATE, and whose record begins at `thread`, has ended or
  * left; false if it lives, or if it was alive a short time ago.
  *
- * The first questions are asked whenever they come. After them one is asked only when twice the
- * time has passed since the first, so that 26 proofs last for a day, however many ask however
- * often: whoever goes on asking learns of a death no later than the thread had been busy before.
- * Once proven, the end stays known: GONE.
+ * The first questions are free. After them, one is asked only when the time since the first has
+ * doubled, so that 26 proofs last for a day, however many threads ask however often. A caller that
+ * keeps asking learns of a death no later than the thread had been busy before. Once proven, the
+ * end stays known: GONE.
  */
 export function isGone(words: Words, thread: number, state: number, asker: Asker): boolean {
   if (isVacant(state)) return true;
-  // Read before STATE would have changed: whoever marks a later thread changes it, too.
+  // Read before STATE would have changed: marking a later thread changes it, too.
   const gone = loadAcquire(words, thread + GONE);
   if (gone === state) return true;
   const probes = loadAcquire(words, thread + PROBES + lifeOf(state));
@@ -178,8 +179,8 @@ export function isGone(words: Words, thread: number, state: number, asker: Asker
 }
 
 /**
- * Marks the thread as gone on the word of somebody who saw it end. False if it is alive: that needs
- * a proof, so a wrong word does no harm until all proofs are used up.
+ * Marks the thread as gone because a caller has seen it end. False if it is alive: that takes a
+ * proof, so a wrong declaration does no harm until all proofs are used up.
  */
 export function declareGone(words: Words, thread: number, state: number): boolean {
   if (isVacant(state)) return true;
@@ -204,12 +205,12 @@ function ask(
     if (compareExchange(words, at, probes, probes - 1) === probes) break;
   }
   if (notify(words, thread + LIFE + lifeOf(state), 1) > 0) return 'alive';
-  // Unless somebody has marked a later thread of the slot meanwhile.
+  // Unless a later thread of the slot has been marked meanwhile.
   compareExchange(words, thread + GONE, gone, state);
   return 'gone';
 }
 
-/** Whether the time has come for another question; notes that it is asked. */
+/** True if another question is due; records that it is asked. */
 function mayAsk(words: Words, thread: number, probes: number, asker: Asker): boolean {
   const nowMs = sharedNowMs() | 0;
   const lastMs = loadAcquire(words, thread + ASKED_LAST);

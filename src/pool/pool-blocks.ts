@@ -32,7 +32,7 @@ import type { BufferPoolHandle, ResolvedPoolOptions } from './pool-options.ts';
 const TAG_SHIFT = 16;
 const TAG_MASK = 0x7fff;
 
-/** Makes and fills both blocks. Nobody else knows them yet, so plain stores do. */
+/** Creates and fills both blocks. No other thread knows them yet, so plain stores suffice. */
 export function createBlocks(options: ResolvedPoolOptions): {
   handle: BufferPoolHandle;
   words: Words;

@@ -11,14 +11,14 @@
  *   │ header │ attention │ tickets │ stripe 0…T−1 │ thread 0…T−1 │ buffer 0…N−1 │ account 0…T−1 │
  *   │ 1 line │  1 line   │ 1 line  │ 1 line each  │ 2 + cache    │ 1 line each  │ 2·N words     │
  *   └────────┴───────────┴─────────┴──────────────┴──────────────┴──────────────┴───────────────┘
- *   and behind the accounts what is lent to carriers: carrier-layout.ts
+ *   and after the accounts the part that is lent to carriers: carrier-layout.ts
  *
  *   word             unit      written by                       read by     access
  *   header           various   the creator, at first            anyone      plain, immutable
  *   ATTENTION        flags     waiters, those who serve them;   everyone    atomic or a hint,
  *                              close()                                      SYNC(attention)
  *   NEXT_TICKET      tickets   each caller that begins to wait  waiters     atomic
- *   stripe s         see below whoever claims it                everyone    atomic, SYNC(stripe)
+ *   stripe s         see below the thread that claims it        everyone    atomic, SYNC(stripe)
  *   thread:
  *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer
  *     cache          BufferIds its thread                       it          plain, one writer
@@ -28,8 +28,8 @@
  *                              granted
  *     TICKET         ticket    its thread, then it registers    everyone    plain, by SYNC(grant)
  *     PARKER         state     its thread parks, anyone rings   everyone    atomic, SYNC(parker)
- *     TIMES          attempts  whoever wants to attach, +1      the same    atomic
- *     LIFE[n mod 8]  –         nobody: words to wait on         –           wait and notify only
+ *     TIMES          attempts  threads that want to attach, +1  the same    atomic
+ *     LIFE[n mod 8]  –         never: words to wait on          –           wait and notify only
  *     PROBES[same]   probes    its thread +1, probers −1        probers     atomic
  *     GONE           STATE     who proves the end of a thread   probers     atomic
  *     ASKED_SINCE    ms        probers, when PROBES is full     probers     atomic
@@ -45,7 +45,7 @@
  *     SHARES[id]     shares    its thread; reclaim, once it     the same    plain, one writer
  *                              is dead
  *
- * Every buffer has one answer to "who owns it now", its OWNER word:
+ * The OWNER word of a buffer says who owns it now:
  *
  *                 claim stripe s ▸ OWNER = t              first send ▸ TOTAL, SHARES, OWNER
  *   IN_STRIPE(s) ───────────────────▶ t (cached) ◀──▶ t (held) ───────────────────▶ SHARED
@@ -61,21 +61,21 @@
  *   stripe = −1 − t     claimed by thread t, which alone may walk and change the chain until
  *                       it stores the new head
  *
- *   STATE = 0       FREE: nobody uses the slot
+ *   STATE = 0       FREE: no thread uses the slot
  *   STATE = −2n     MOVING: the n-th to want the slot is moving in; it has nothing yet, and if no
  *                   slot is FREE another may take this one away from it
  *   STATE = −2n − 1 attached, as number n; or died without detaching
  *   STATE > 0       RECLAIMING: thread t, attached as number n, is at it:
  *                   1 + t + 1024 · (n mod 2²⁰)
  *
- *   ATTENTION = 0   nobody waits, nobody closed the pool: hot paths go straight on
- *   its bit 0       WAITERS: a thread may be WAITING. Raised by the waiter behind its WAITING, and
- *                   again at each sweep; lowered by whoever finds nobody WAITING, and raised again
- *                   if it finds somebody afterwards: so one who dies in between does no harm
+ *   ATTENTION = 0   no thread waits, the pool is open: hot paths go straight on
+ *   its bit 0       WAITERS: a thread may be WAITING. Raised by the waiter after its WAITING, and
+ *                   again at each sweep; lowered by a thread that finds none WAITING, and raised
+ *                   again if it finds one afterwards: a death in between does no harm
  *   its bit 30      CLOSED
  *
  *   GRANT = −1      the thread is not waiting
- *   GRANT =  0      WAITING: whoever has a free buffer may put it here
+ *   GRANT =  0      WAITING: a thread with a free buffer may put it here
  *   GRANT = id + 1  granted: the waiter's, though OWNER names the giver until it accepts
  *
  *   GONE = STATE    the thread that was attached with this STATE has ended; any other value says
@@ -104,7 +104,7 @@ export type BufferId = number & { readonly __busbar: 'BufferId' };
 /** Names one attached thread: 0 … maxThreads − 1. */
 export type ThreadSlot = number & { readonly __busbar: 'ThreadSlot' };
 
-/** "No buffer": the answer of `tryAcquire` for "not now", and the end of a chain. */
+/** "No buffer": what `tryAcquire` returns for "not now", and the end of a chain. */
 export const NO_BUFFER: BufferId = -1 as BufferId;
 
 /** Buffers begin on this boundary of the data block. */
@@ -179,13 +179,13 @@ export const ASKED_SINCE: number = word++;
 export const ASKED_LAST: number = word++;
 export const ASKED_FREELY: number = word++;
 assert(word <= 2 * LINE_WORDS, 'thread fields must fit in their line');
-// Then the cache: a count, and the stack of that many ids behind it. Hot paths know only where the
+// Then the cache: a count, and the stack of that many ids after it. Hot paths know only where the
 // count is.
 export const CACHE_COUNT: number = 2 * LINE_WORDS;
 
-/** STATE: nobody uses the slot. */
+/** STATE: no thread uses the slot. */
 export const THREAD_FREE = 0;
-/** STATE: reclaim() is at work; by whom, the rest says: {@link badgeOf}. */
+/** STATE: reclaim() is at work; the rest names the thread: {@link badgeOf}. */
 const THREAD_RECLAIMING = 1;
 /** Numbers of attached threads begin again after this one. */
 const TIMES_MASK = 0x3fff_ffff;
@@ -222,7 +222,7 @@ export function movedIn(moving: number): number {
   return moving - 1;
 }
 
-/** True of the STATE of a slot that nobody has, or not yet. */
+/** True for the STATE of a slot that no thread has, or not yet. */
 export function isVacant(state: number): boolean {
   return state <= 0 && (state & 1) === 0;
 }
@@ -291,7 +291,7 @@ export class PoolLayout {
   readonly accounts: number;
   /** Words from one account to the next. */
   readonly accountWords: number;
-  /** First word of what is lent to carriers: carrier-layout.ts. */
+  /** First word of the part that is lent to carriers: carrier-layout.ts. */
   readonly carriers: number;
   /** PAGE of page 0. */
   readonly carrierMap: number;

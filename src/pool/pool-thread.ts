@@ -63,8 +63,8 @@ export class PoolThread {
   }
 
   /**
-   * Takes a free thread slot. `announce` is told the badge that this thread will have, before it
-   * can hold anything: once more for each slot that another thread then takes first.
+   * Takes a free thread slot. `announce` gets the badge that this thread will have, before the
+   * thread can hold anything: once more for each slot that another thread then takes first.
    *
    * **Throws** ERR_BUSBAR_THREAD_SLOTS when there is none.
    */
@@ -135,7 +135,7 @@ export class PoolThread {
     fetchOr(words, ATTENTION, ATTENTION_WAITERS);
   }
 
-  /** Lowers the flag when nobody waits any more; true if somebody does after all. */
+  /** Lowers the flag when no thread waits any more; true if one does after all. */
   lowerAttention(): boolean {
     const { words } = this;
     if ((loadSeqCst(words, ATTENTION) & ATTENTION_WAITERS) === 0) return false;
@@ -166,7 +166,8 @@ export class PoolThread {
       if (target < 0) {
         if (this.lowerAttention()) continue;
         if (words[cache] === 0) return;
-        // Nobody wants what was taken for him: again, since somebody may while it goes back.
+        // The waiter does not want the buffer any more. Look again: another may begin to wait while
+        // it goes back.
         this.giveBack();
         continue;
       }

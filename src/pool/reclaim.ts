@@ -50,7 +50,7 @@ const FREE_AT_ONCE = 256;
  *    it.
  * 3. Buffers whose OWNER is the dead thread are freed, except one that it had granted to a waiter.
  * 4. Its shares are withdrawn; a buffer whose last shares these were is freed.
- * 5. Everybody is rung: it may have died on the way to the bell.
+ * 5. Every thread is rung: the dead one may have owed a ring.
  *
  * **Threads** any attached one, not the dead one. **Cost** a few loads per buffer of the pool.
  * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread is not proven gone.
@@ -67,7 +67,7 @@ export function reclaim(self: PoolThread, slot: number): number {
     if (isVacant(seen)) return 0;
     if (claimThread(self, slot, seen, BY_QUESTION)) return takeBack(self, slot);
     if (loadAcquire(self.words, state) !== seen) continue;
-    // Somebody else is at it.
+    // Another thread reclaims it.
     if (seen > 0) return 0;
     throw new BusbarError(
       'ERR_BUSBAR_THREAD_ALIVE',
@@ -86,7 +86,7 @@ export function reclaimBadge(self: PoolThread, badge: number): number {
 
 /**
  * Reclaims every thread that is proven gone; returns the slots. A thread that is busy for long is
- * asked about more and more rarely: see liveness.ts.
+ * checked more and more rarely: see liveness.ts.
  */
 export function reclaimDead(self: PoolThread): { slot: number; freed: number }[] {
   const { words, layout } = self;
@@ -101,8 +101,8 @@ export function reclaimDead(self: PoolThread): { slot: number; freed: number }[]
 }
 
 /**
- * Becomes the only one who reclaims the slot. False if its STATE is no longer `seen`, or if whoever
- * that names is not proven gone.
+ * Becomes the only thread that reclaims the slot. False if its STATE is no longer `seen`, or names
+ * a thread that is not proven gone.
  */
 function claimThread(self: PoolThread, slot: number, seen: number, asker: Asker): boolean {
   const { words, layout } = self;
@@ -131,7 +131,7 @@ function isAtWork(self: PoolThread, state: number): boolean {
   if (slot === self.slot) return false;
   const record = self.layout.thread(slot);
   const present = loadAcquire(self.words, record + STATE);
-  // Somebody else may be attached there by now, or reclaim that thread in its turn.
+  // Another thread may be attached there meanwhile, or may reclaim that thread.
   if (isVacant(present) || present > 0 || badgeOf(slot, present) !== state) return false;
   return !isGone(self.words, record, present, BY_QUESTION);
 }
@@ -143,8 +143,7 @@ function dropGrant(self: PoolThread, slot: number): number {
     // SYNC(grant): sees a buffer granted to the dead thread as its giver left it.
     const grant = loadAcquire(words, record + GRANT);
     if (grant === NOT_WAITING) return 0;
-    // Before the grant goes, so that whoever reclaims the giver sees either the grant or the new
-    // owner.
+    // Before the grant goes, so that a reclaim of the giver sees either the grant or the new owner.
     if (grant > WAITING) words[layout.buffer(grant - 1) + OWNER] = self.slot;
     if (compareExchange(words, record + GRANT, grant, NOT_WAITING) !== grant) continue;
     if (grant === WAITING) return 0;

@@ -280,7 +280,7 @@ test('references beyond the last that a word counts are refused, and nothing cha
   const before = control.slice();
   expect(() => other.retain(id)).toThrow(refused);
   expect(() => other.receiveFrom(words, 4)).toThrow(refused);
-  expect(() => other.adopt(id)).toThrow(refused);
+  expect(() => other.retainShared(id)).toThrow(refused);
   expect(control).toEqual(before);
   expect(words[7]).not.toBe(0);
   other.release(id);

@@ -88,7 +88,7 @@ export class WaitQueue {
       this.#sweep();
       if (waiter.id !== NO_BUFFER) return waiter.id;
       if (this.#thread.closed) {
-        // The pool was closed behind pump()'s back: this caller still stands in the queue.
+        // The pool was closed without a call of pump(): this caller is still in the queue.
         this.#abandon(waiter, undefined);
         throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
       }
@@ -150,7 +150,7 @@ export class WaitQueue {
     this.pump();
   }
 
-  /** Does all a waiter can do: takes what is there, and asks those who have more. */
+  /** Takes a buffer if there is one, and asks threads with full caches for theirs. */
   #sweep(): void {
     if (this.#thread.words[this.#thread.record + CACHE_COUNT] > 0) this.#thread.giveBack();
     this.pump();
@@ -190,8 +190,8 @@ export class WaitQueue {
   #accept(id: BufferId): BufferId {
     const { words, record, slot, layout } = this.#thread;
     const refs = layout.refs(slot);
-    // Before the grant is taken down, so that whoever reclaims the giver sees either the grant or
-    // the new owner.
+    // Before the grant is taken down, so that a reclaim of the giver sees either the grant or the
+    // new owner.
     words[layout.buffer(id) + OWNER] = slot;
     compareExchange(words, record + GRANT, id + 1, NOT_WAITING);
     words[refs + id] = 1;
@@ -212,7 +212,9 @@ export class WaitQueue {
     waiter.resolve?.(id);
   }
 
-  /** A waiter gives up (timeout, abort). Whatever arrives for it meanwhile goes to the next. */
+  /**
+   * A waiter gives up (timeout, abort). A buffer that arrives for it meanwhile goes to the next.
+   */
   #abandon(waiter: Waiter, reason: unknown): void {
     const wasFirst = this.#waiters.first === waiter;
     if (!this.#settle(waiter)) return;

@@ -5,32 +5,17 @@
  */
 
 import { BusbarError } from '../base/errors.ts';
-import {
-  CHANNEL_KINDS,
-  type ChannelKind,
-  type ChannelLayout,
-  HEAD,
-  HEADER_CAPACITY,
-  HEADER_KIND,
-  TAIL,
-} from '../channel/channel-layout.ts';
+import { isChannelHint } from '../channel/channel-hints.ts';
+import { CHANNEL_KINDS, HEADER_CAPACITY, HEADER_KIND } from '../channel/channel-layout.ts';
 import { type ChannelHandle, layoutOf as channelLayoutOf } from '../channel/channel-options.ts';
 import { layoutOf as poolLayoutOf } from '../pool/pool-blocks.ts';
-import {
-  ACQUIRES,
-  ATTENTION,
-  CACHE_COUNT,
-  GIVE_BACKS,
-  OWNER,
-  type PoolLayout,
-  TICKET,
-} from '../pool/pool-layout.ts';
+import { isOwnerWord, isPoolHint, isPoolStatistic } from '../pool/pool-hints.ts';
 import type { BufferPoolHandle } from '../pool/pool-options.ts';
-import { TRANSIT_MARK } from '../pool/transit-layout.ts';
 import * as flusher from '../writer/flusher-layout.ts';
 import type { WriteFlusherHandle } from '../writer/flusher-options.ts';
 import type { SharedWriterHandle } from '../writer/shared-writer-handle.ts';
 import * as writer from '../writer/shared-writer-layout.ts';
+import { isFlusherHint, isReferenceWord, isWriterHint } from '../writer/writer-hints.ts';
 import { activeMachine } from './active.ts';
 import type { WordPredicate } from './scenario.ts';
 
@@ -91,83 +76,4 @@ function hintsOfOne(handle: SharedHandle): (word: number) => boolean {
     default:
       throw new BusbarError('ERR_BUSBAR_BAD_HANDLE');
   }
-}
-
-export function isPoolHint(layout: PoolLayout, word: number): boolean {
-  if (word === ATTENTION) return true;
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    if (word === layout.thread(slot) + CACHE_COUNT) return true;
-    // A server may read it while the waiter, served by another, registers again: fairness at stake,
-    // nothing else.
-    if (word === layout.thread(slot) + TICKET) return true;
-  }
-  return false;
-}
-
-/** What `stats()` reads while the threads that own it go on: counters and REFS. */
-export function isPoolStatistic(layout: PoolLayout, word: number): boolean {
-  for (let slot = 0; slot < layout.maxThreads; slot++) {
-    const counter = word - layout.thread(slot);
-    if (counter >= ACQUIRES && counter <= GIVE_BACKS) return true;
-    const id = word - layout.refs(slot);
-    if (id >= 0 && id < layout.bufferCount) return true;
-  }
-  return false;
-}
-
-/** OWNER words: reclaim reads all of them while living threads change theirs. */
-export function isOwnerWord(layout: PoolLayout, word: number): boolean {
-  for (let id = 0; id < layout.bufferCount; id++) {
-    if (word === layout.buffer(id) + OWNER) return true;
-  }
-  return false;
-}
-
-export function isChannelHint(
-  layout: ChannelLayout,
-  { kind, capacity }: { readonly kind: ChannelKind; readonly capacity: number },
-  word: number,
-): boolean {
-  if (word === TAIL) return true;
-  // The receiver of an mpsc channel has its HEAD for itself, and leaves it in order to its heir.
-  if (word === HEAD) return kind !== 'mpsc';
-  if (kind === 'spsc') return false;
-  const slot = word - layout.slots;
-  return slot >= 0 && slot < capacity * layout.slotWords && slot % layout.slotWords === 0;
-}
-
-export function isFlusherHint(layout: flusher.FlusherLayout, word: number): boolean {
-  for (let lane = 0; lane < layout.writerCount; lane++) {
-    // A writer that joins looks at TAIL before it may use it, and again when it does.
-    if (word === layout.readyWord(lane) || word === layout.lane(lane) + flusher.TAIL) return true;
-  }
-  return false;
-}
-
-/**
- * Last words of regions: when a flusher is closed, several threads may take one back; the exchange
- * of that word decides who does.
- */
-export function isReferenceWord(layout: flusher.FlusherLayout, word: number): boolean {
-  for (let lane = 0; lane < layout.writerCount; lane++) {
-    for (let slot = 0; slot < layout.regionCount; slot++) {
-      if (word === layout.slot(lane, slot) + TRANSIT_MARK) return true;
-    }
-  }
-  return false;
-}
-
-export function isWriterHint(layout: writer.SharedWriterLayout, word: number): boolean {
-  // Where a reservation begins to look; the compare-exchange of FILL decides.
-  if (word === writer.EPOCH) return true;
-  // recover() asks whether the dead thread was ending the writer, while a living one may be.
-  if (word === writer.SHUT) return true;
-  for (let place = 0; place < layout.segmentCount; place++) {
-    const segment = layout.segment(place);
-    if (word === segment + writer.FILL || word === segment + writer.BUFFER) return true;
-    for (let entry = 0; entry < layout.entryCount; entry++) {
-      if (word === layout.entry(place, entry) + writer.STATE) return true;
-    }
-  }
-  return false;
 }

@@ -301,7 +301,7 @@ export class SharedDelivery {
       const from = this.#pool.offsetOf(id) + regionBegin;
       const length = regionEnd - regionBegin;
       if (!this.#hasRooms || (isLast && regionBegin === this.#headroom)) {
-        this.#pool.adopt(id);
+        this.#pool.retainShared(id);
         this.#lane.appendOrRelease(id, from, length);
       } else if (!this.#appendCopy(from, length)) {
         return false;

@@ -262,7 +262,7 @@ export class SharedWriter {
     const bufferId = pool.bufferAt(offset);
     // While the reservation is open its segment keeps the buffer; afterwards only our reference
     // does.
-    pool.adopt(bufferId);
+    pool.retainShared(bufferId);
     try {
       this.commit(offset, length);
     } catch (error) {

@@ -319,7 +319,7 @@ class FramingRun {
 
   #adopt(): void {
     const bufferId = this.#pool.tryAcquire();
-    if (bufferId !== NO_BUFFER) this.#framer.adopt(bufferId);
+    if (bufferId !== NO_BUFFER) this.#framer.provideBuffer(bufferId);
   }
 
   #takeAll(): void {

@@ -5,6 +5,7 @@
  */
 
 import type { Outcome } from 'busbar/testing';
+import { isChannelHint as isWordHint } from '../../src/channel/channel-hints.ts';
 import {
   type ChannelKind,
   ChannelLayout,
@@ -21,7 +22,6 @@ import {
 import type { ChannelHandle, PacketChannel, WordChannel } from '../../src/channel/index.ts';
 import type { Packet } from '../../src/packet/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import { isChannelHint as isWordHint } from '../../src/testing/hints.ts';
 import {
   isHint,
   isOwnerWord,

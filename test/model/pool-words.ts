@@ -5,6 +5,7 @@
  */
 
 import type { BufferId, BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
+import { isOwnerWord as isOwner, isPoolHint, isPoolStatistic } from '../../src/pool/pool-hints.ts';
 import {
   ATTENTION,
   ATTENTION_CLOSED,
@@ -23,7 +24,6 @@ import {
   TICKET,
   TOTAL,
 } from '../../src/pool/pool-layout.ts';
-import { isOwnerWord as isOwner, isPoolHint, isPoolStatistic } from '../../src/testing/hints.ts';
 
 /** The part of the pool's module that scenarios use: the module itself, or its mortal copy. */
 export interface PoolModule {

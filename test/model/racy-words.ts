@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words that plain accesses may race on, by declaration (src/testing/hints.ts), each with the
+ * The words that plain accesses may race on, by declaration (the `*-hints.ts` files), each with the
  * reason why that is right under ECMAScript's memory model: the checker explores them as they are,
  * never stale, so this has to be argued. docs/verification.md has the table.
  */
 
+import { isChannelHint } from '../../src/channel/channel-hints.ts';
 import { ChannelLayout, HEAD, TAIL } from '../../src/channel/channel-layout.ts';
+import { isOwnerWord, isPoolHint, isPoolStatistic } from '../../src/pool/pool-hints.ts';
 import * as pool from '../../src/pool/pool-layout.ts';
 import { TRANSIT_MARK } from '../../src/pool/transit-layout.ts';
-import {
-  isChannelHint,
-  isFlusherHint,
-  isOwnerWord,
-  isPoolHint,
-  isPoolStatistic,
-  isReferenceWord,
-  isWriterHint,
-} from '../../src/testing/hints.ts';
 import * as flusher from '../../src/writer/flusher-layout.ts';
 import * as writer from '../../src/writer/shared-writer-layout.ts';
+import { isFlusherHint, isReferenceWord, isWriterHint } from '../../src/writer/writer-hints.ts';
 
 /** One kind of word; `at` lists all of its words in the sample that the structure stands for. */
 interface RacyWord {

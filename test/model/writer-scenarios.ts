@@ -4,7 +4,6 @@
 import type { ModelOptions, Outcome, Scenario, ThreadBody } from 'busbar/testing';
 import type { BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import { isFlusherHint, isReferenceWord, isWriterHint } from '../../src/testing/hints.ts';
 import {
   ASLEEP,
   STATE as FLUSHER_STATE,
@@ -23,6 +22,7 @@ import type {
   WriteFlusherHandle,
 } from '../../src/writer/index.ts';
 import * as writerLayout from '../../src/writer/shared-writer-layout.ts';
+import { isFlusherHint, isReferenceWord, isWriterHint } from '../../src/writer/writer-hints.ts';
 import type { Case, Part } from './coverage.ts';
 import { checkAllFree, isHint, isOwnerWord, type PoolShape, poolWordName } from './pool-words.ts';
 
