@@ -25,6 +25,8 @@ export interface Events {
   onMessage(offset: number, length: number, link: Link): void;
   onEnd?(link: Link): void;
   onDrained?(link: Link): void;
+  /** Of links of messages. */
+  onError?(link: Link, error: unknown): void;
   onClose?(link: Link, error: unknown): void;
 }
 
@@ -71,6 +73,7 @@ function streamOptions({ pool: _pool, events, ...options }: End) {
 function messageOptions({ pool: _pool, events, allowHalfOpen: _a, ...options }: End) {
   const handler = (): UdpHandler => ({
     onMessage: (offset, length, _id, link) => events.onMessage(offset, length, link),
+    onError: (error, link) => events.onError?.(link, error),
     onDrained: (link) => events.onDrained?.(link),
     onClose: (link, error) => events.onClose?.(link, error),
   });
@@ -164,15 +167,15 @@ function closed(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-const loopbackStream: LinkKind['open'] = (near, far) => {
-  const network = new LoopbackNetwork({ delayMs: [0, 2] });
+/** A pair of streams on a network of the caller's. */
+export function openLoopbackStreams(network: LoopbackNetwork, near: End, far: End): Promise<Pair> {
   return openStreams(
     far,
     (options) => network.listen(far.pool, options),
     ({ port }) => network.connect(near.pool, { ...streamOptions(near), port }),
     () => network.reset('127.0.0.1', '127.0.0.1'),
   );
-};
+}
 
 type OpenUdp = typeof UdpLink.open;
 
@@ -196,13 +199,18 @@ function udp(implementation: 'auto' | 'dgram'): LinkKind['open'] {
   return (near, far) => openMessages(near, far, open);
 }
 
-const loopbackMessages: LinkKind['open'] = (near, far) => {
-  const network = new LoopbackNetwork({ delayMs: [0, 2] });
+/** A pair of message links on a network of the caller's. */
+export function openLoopbackMessages(network: LoopbackNetwork, near: End, far: End): Promise<Pair> {
   // Little may be under way, so that the sender has to wait.
   return openMessages(near, far, (pool, options) => {
     return network.open(pool, { sendBytes: 16 * 1024, ...options });
   });
-};
+}
+
+const loopback =
+  (open: typeof openLoopbackStreams): LinkKind['open'] =>
+  (near, far) =>
+    open(new LoopbackNetwork({ delayMs: [0, 2] }), near, far);
 
 const stream = { isStream: true, batches: true, keepsAlive: true };
 const messages = { isStream: false, batches: true, keepsAlive: true };
@@ -213,8 +221,13 @@ export const linkKinds: readonly LinkKind[] = [
   { name: 'TCP, copied', ...stream, open: tcp('copy') },
   { name: 'Unix socket', ...stream, open: unix },
   { name: 'TLS', ...stream, open: tls },
-  { name: 'loopback stream', ...stream, keepsAlive: false, open: loopbackStream },
+  { name: 'loopback stream', ...stream, keepsAlive: false, open: loopback(openLoopbackStreams) },
   ...(native.features.udp.available ? [{ name: 'UDP, shim', ...messages, open: udp('auto') }] : []),
   { name: 'UDP, dgram', ...messages, batches: false, open: udp('dgram') },
-  { name: 'loopback messages', ...messages, keepsAlive: false, open: loopbackMessages },
+  {
+    name: 'loopback messages',
+    ...messages,
+    keepsAlive: false,
+    open: loopback(openLoopbackMessages),
+  },
 ];
