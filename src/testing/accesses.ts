@@ -25,7 +25,7 @@ import {
   OP_XOR,
   SYNC_WAITER,
 } from './machine-layout.ts';
-import { CELL_RACY, type Region } from './memory.ts';
+import { CELL_RACY, CELL_SILENT, type Region } from './memory.ts';
 
 export type WaitOutcome = 'ok' | 'not-equal' | 'timed-out';
 const OUTCOMES: readonly WaitOutcome[] = ['ok', 'not-equal', 'timed-out'];
@@ -76,6 +76,7 @@ export class SharedAccess {
   #order(thread: number, op: number, cell: number, writes: boolean): void {
     const machine = this.#machine;
     const clocks = machine.clocks;
+    if ((machine.memory.flags[cell] & CELL_SILENT) !== 0) return;
     if ((machine.memory.flags[cell] & CELL_RACY) === 0) {
       const other = writes ? clocks.atomicWrite(thread, cell) : clocks.atomicRead(thread, cell);
       if (other >= 0) this.#race(other, op, cell);

@@ -4,6 +4,7 @@
  * schedule.
  */
 
+import { AccessPairs } from './access-pairs.ts';
 import { SharedAccess } from './accesses.ts';
 import { activeMachine, setActiveMachine } from './active.ts';
 import { Agent } from './agent.ts';
@@ -13,18 +14,27 @@ import { drainMicrotasks, installGlobals } from './globals.ts';
 import { Machine } from './machine.ts';
 import type { MachineThread } from './machine-contract.ts';
 import {
+  ABSENT,
   DEAD,
   G_EXCEPTIONS,
   G_KILLS,
   T_FINISHED,
+  T_LOG,
   T_PUBLISHED,
   T_STATUS,
 } from './machine-layout.ts';
 import { CELL_RACY } from './memory.ts';
-import { checkScenario, type ResolvedOptions, resolveOptions } from './model-options.ts';
+import { MessagePorts, withPorts } from './message-ports.ts';
+import {
+  checkScenario,
+  type ResolvedOptions,
+  replayOptions,
+  resolveOptions,
+} from './model-options.ts';
 import { parseSchedule } from './path.ts';
 import { PlaybackChooser } from './playback.ts';
-import { formatFailure, formatTrace, type Step, whereNow } from './report.ts';
+import { formatFailure, replayCall } from './report.ts';
+import { RunWatch } from './run-watch.ts';
 import type {
   Failure,
   ModelOptions,
@@ -34,6 +44,8 @@ import type {
   Scenario,
 } from './scenario.ts';
 import { messageOf } from './thrown.ts';
+import { operationNames, TraceRecorder } from './trace-recorder.ts';
+import { traceText } from './trace-text.ts';
 
 /** Schedules between two turns of the real event loop. */
 const SLICE_SCHEDULES = 500;
@@ -56,7 +68,7 @@ export async function explore<Shared>(
   scenario: Scenario<Shared>,
   options: ModelOptions = {},
 ): Promise<ModelReport> {
-  const run = new Run(scenario, resolveOptions(options, false));
+  const run = new Run(scenario, options, resolveOptions(options, false));
   await run.begin();
   const { warmUp } = run.options;
   if (warmUp > 0) {
@@ -79,7 +91,7 @@ export async function sample<Shared>(
   scenario: Scenario<Shared>,
   options: SampleOptions = {},
 ): Promise<ModelReport> {
-  const run = new Run(scenario, resolveOptions(options, true));
+  const run = new Run(scenario, options, resolveOptions(options, true));
   await run.begin();
   run.machine.contention.everyWord = true;
   const chance = new ChanceChooser(run.machine, run.options.seed, run.options.changes);
@@ -100,7 +112,7 @@ export async function replay<Shared>(
   schedule: string,
   options: ModelOptions = {},
 ): Promise<ModelReport> {
-  const run = new Run(scenario, resolveOptions(options, false));
+  const run = new Run(scenario, options, resolveOptions(options, false));
   await run.begin();
   await run.playBack(schedule);
   return run.report();
@@ -122,7 +134,10 @@ class Run<Shared> {
   readonly options: ResolvedOptions;
   readonly #scenario: Scenario<Shared>;
   readonly #access: SharedAccess;
-  readonly #beganMs: number = performance.now();
+  readonly #ports: MessagePorts;
+  readonly #asked: ModelOptions;
+  readonly #watch: RunWatch;
+  readonly #pairs: AccessPairs | undefined;
   #shared: Shared | undefined;
   #schedules = 0;
   #ended = 0;
@@ -133,15 +148,28 @@ class Run<Shared> {
   #diverged = false;
   #failure: Failure | undefined;
 
-  constructor(scenario: Scenario<Shared>, options: ResolvedOptions) {
+  constructor(scenario: Scenario<Shared>, asked: ModelOptions, options: ResolvedOptions) {
     checkScenario(scenario, options.kills);
     if (activeMachine() !== undefined) {
       throw new Error('a thread of a scenario cannot run the model checker');
     }
     this.#scenario = scenario;
+    this.#asked = replayOptions(asked);
     this.options = options;
     this.machine = new Machine(this.#threads().length, options);
+    this.#watch = new RunWatch(options.milliseconds, options.progress);
+    const { machine } = this;
+    this.#pairs = options.coverage
+      ? new AccessPairs(machine.memory, () => {
+          let made = 0;
+          for (let i = 0; i < machine.layout.threadCount; i++) {
+            made += machine.state[machine.layout.thread(i) + T_LOG];
+          }
+          return made;
+        })
+      : undefined;
     this.#access = new SharedAccess(this.machine);
+    this.#ports = new MessagePorts(this.machine, this.#access);
   }
 
   get failed(): boolean {
@@ -166,7 +194,10 @@ class Run<Shared> {
         }
       }
     });
+    this.#ports.makeWords();
     this.machine.freeze(this.#threads());
+    const pairs = this.#pairs;
+    if (pairs !== undefined) this.machine.recorder = (access) => pairs.note(access);
   }
 
   /** Every schedule within the bounds. */
@@ -176,6 +207,8 @@ class Run<Shared> {
     let explorer = new Explorer(machine, preemptions);
     let started = false;
     let more = true;
+    const isCut = (): boolean =>
+      this.#schedules >= schedulesMax || explorer.states >= statesMax || this.#watch.isOver;
     machine.contention.grew = false;
     while (more && !this.failed) {
       await this.#inside(() => {
@@ -185,13 +218,14 @@ class Run<Shared> {
           else explorer.first();
           started = true;
           if (more) this.#conclude(explorer.ended);
-          if (this.#schedules >= schedulesMax || explorer.states >= statesMax) return;
+          if (isCut()) return;
         }
       });
       this.#states = explorer.states;
       this.#kills = explorer.kills;
       this.#exceptions = explorer.exceptions;
-      if (this.#schedules >= schedulesMax || explorer.states >= statesMax) break;
+      this.#look();
+      if (isCut()) break;
       if (!machine.contention.grew || this.failed) continue;
       // What was explored so far did not switch at that word: from the beginning.
       machine.contention.grew = false;
@@ -204,14 +238,24 @@ class Run<Shared> {
   }
 
   async several(chooser: ChanceChooser, schedules: number): Promise<void> {
-    for (let done = 0; done < schedules && !this.failed; ) {
+    for (let done = 0; done < schedules && !this.failed && !this.#watch.isOver; ) {
+      this.#look();
       await this.#inside(() => {
         for (let i = 0; i < SLICE_SCHEDULES && done < schedules && !this.failed; i++, done++) {
+          if (this.#watch.isOver) break;
           this.#chance(chooser);
         }
       });
     }
     if (this.#failure !== undefined) await this.#simplify(this.#failure);
+  }
+
+  #look(): void {
+    this.#watch.look(() => ({
+      scenario: this.#scenario.name,
+      schedules: this.#schedules,
+      states: this.#states,
+    }));
   }
 
   #chance(chooser: ChanceChooser): void {
@@ -227,13 +271,16 @@ class Run<Shared> {
     this.#failure = undefined;
     const machine = this.machine;
     const names = machine.threads.map((thread) => thread.name);
-    const steps: Step[] = [];
-    const chooser = new PlaybackChooser(machine, parseSchedule(schedule, names));
+    const named = this.#scenario.nameWord?.(this.#shared as Shared);
+    const nameWord = (block: number, word: number): string | undefined =>
+      named?.(block, word) ?? this.#ports.wordName(block, word);
+    const operations = operationNames.get(this.#scenario);
+    const recorder = new TraceRecorder(names, machine.memory, nameWord, operations);
+    const chooser = new PlaybackChooser(machine, parseSchedule(schedule, names, this.options));
     machine.chooser = chooser;
     machine.everyStep = true;
-    machine.recorder = (step) => {
-      steps.push({ ...step, where: whereNow(), prepares: machine.preparing });
-    };
+    machine.recorder = (step) => recorder.access(step, machine.preparing);
+    chooser.told = (thread, note) => recorder.note(thread, note);
     await this.#inside(() => {
       chooser.run();
       this.#conclude(chooser.ended);
@@ -243,12 +290,17 @@ class Run<Shared> {
     this.#diverged = chooser.diverged;
     const failure = this.#failure as Failure | undefined;
     if (failure === undefined) return;
-    const nameWord = this.#scenario.nameWord?.(this.#shared as Shared) ?? (() => undefined);
     const cell = machine.failure?.cell;
+    const steps = recorder.steps(cell);
+    const race = failure.kind === 'data race' ? recorder.race(cell) : undefined;
     this.#failure = {
       ...failure,
+      message: race ?? failure.message,
       schedule,
-      trace: formatTrace(steps, names, machine.memory, nameWord, cell),
+      trace: traceText(steps),
+      steps,
+      options: this.#asked,
+      replay: replayCall(schedule, this.#asked),
     };
   }
 
@@ -263,7 +315,8 @@ class Run<Shared> {
       kills: this.#kills,
       exceptions: this.#exceptions,
       diverged: this.#diverged,
-      elapsedMs: performance.now() - this.#beganMs,
+      elapsedMs: this.#watch.elapsedMs,
+      ...(this.#pairs === undefined ? {} : { coverage: this.#pairs.coverage() }),
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
     };
   }
@@ -349,24 +402,31 @@ class Run<Shared> {
     const machine = this.machine;
     const results: Record<string, unknown> = {};
     const killed: string[] = [];
+    const waiting: string[] = [];
     machine.threads.forEach((thread, i) => {
       const base = machine.layout.thread(i);
       if (machine.state[base + T_STATUS] === DEAD) killed.push(thread.name);
       else if (machine.state[base + T_FINISHED] === 1) results[thread.name] = machine.results[i];
+      else if (machine.state[base + T_STATUS] !== ABSENT) waiting.push(thread.name);
     });
-    return { results, killed };
+    return { results, killed, waiting };
   }
 
   #threads(): MachineThread[] {
     const scenario = this.#scenario;
-    const names = Object.keys(scenario.threads);
+    const bodies = { ...scenario.threads, ...scenario.spawned };
+    const names = Object.keys(bodies);
+    const first = Object.keys(scenario.threads).length;
+    const spawned = new Map(names.map((name, i) => [name, i] as const).slice(first));
     const killable = this.options.kills > 0 ? (scenario.killable ?? names) : [];
-    const threads: MachineThread[] = names.map((name) => ({
+    const threads: MachineThread[] = names.map((name, i) => ({
       name,
       killable: killable.includes(name),
       prepares: scenario.prepares?.includes(name) ?? false,
+      mayWait: scenario.mayWait?.includes(name) ?? false,
+      isSpawned: i >= first,
       supervises: -1,
-      run: (self) => scenario.threads[name](this.#shared as Shared, self),
+      run: (self) => bodies[name](this.#shared as Shared, withPorts(self, this.#ports, i, spawned)),
     }));
     if (scenario.supervisor === undefined) return threads;
     for (const name of killable) {
@@ -375,12 +435,15 @@ class Run<Shared> {
         name: `${name}'s-supervisor`,
         killable: false,
         prepares: scenario.prepares?.includes('supervisor') ?? false,
+        mayWait: false,
+        isSpawned: false,
         supervises,
         run: (self) => {
           const base = this.machine.layout.thread(supervises);
           const count = this.machine.state[base + T_PUBLISHED];
           const published = this.machine.published[supervises].slice(0, count);
-          return scenario.supervisor?.(this.#shared as Shared, { name, published }, self);
+          const thread = withPorts(self, this.#ports, supervises, new Map());
+          return scenario.supervisor?.(this.#shared as Shared, { name, published }, thread);
         },
       });
     }
@@ -394,7 +457,7 @@ class Run<Shared> {
   #inside(body: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       setImmediate(() => {
-        const restore = installGlobals(this.machine, this.#access);
+        const restore = installGlobals(this.machine, this.#access, this.#ports);
         setActiveMachine(this.machine);
         try {
           body();

@@ -7,6 +7,7 @@
  * memory from `new Int32Array(block)` and the like, and its time and timers from the globals.
  */
 
+import { syncBuiltinESMExports } from 'node:module';
 import type { SharedAccess, WaitOutcome } from './accesses.ts';
 import type { Agent } from './agent.ts';
 import type { Machine } from './machine.ts';
@@ -22,6 +23,7 @@ import {
   OP_XOR,
 } from './machine-layout.ts';
 import type { Region } from './memory.ts';
+import { type MessagePorts, replaceMessages } from './message-ports.ts';
 import { makeBytes, makeDataView, makeWords, wordViewOf } from './views.ts';
 
 const realAtomics = globalThis.Atomics;
@@ -39,7 +41,11 @@ export function drainMicrotasks(): void {
 type Restore = () => void;
 
 /** Replaces the globals; returns what puts them back. */
-export function installGlobals(machine: Machine, access: SharedAccess): Restore {
+export function installGlobals(
+  machine: Machine,
+  access: SharedAccess,
+  ports: MessagePorts,
+): Restore {
   const saved: Restore[] = [];
   const replace = (target: object, key: string, value: unknown): void => {
     const before = Object.getOwnPropertyDescriptor(target, key);
@@ -56,8 +62,12 @@ export function installGlobals(machine: Machine, access: SharedAccess): Restore 
   replaceViews(machine, access, replace);
   replaceClock(machine, replace);
   replaceQueues(machine, replace);
+  replaceMessages(ports, replace);
+  // Modules that imported them by name see the replaced ones.
+  syncBuiltinESMExports();
   return () => {
     for (const restore of saved.reverse()) restore();
+    syncBuiltinESMExports();
   };
 }
 

@@ -3,18 +3,38 @@
 
 export { expectPassed, explore, replay, sample } from './check.ts';
 export { hintsOf, type SharedHandle } from './hints.ts';
+export { linearizable } from './linearizable.ts';
 export { mayDie } from './mortal-point.ts';
-export { formatFailure } from './report.ts';
+export type { Place } from './places.ts';
+export { type FormatOptions, formatFailure } from './report.ts';
 export type {
+  AccessPair,
   DeadThread,
   Failure,
   FailureKind,
   ModelOptions,
+  ModelProgress,
   ModelReport,
   ModelThread,
   Outcome,
+  PairCoverage,
   SampleOptions,
   Scenario,
+  SpawnedThread,
   ThreadBody,
+  ThreadPort,
+  TraceStep,
   WordPredicate,
 } from './scenario.ts';
+export { BLOCKED, choose } from './sequential.ts';
+export type {
+  ArgumentMaker,
+  ArgumentSource,
+  Call,
+  LinearizableOptions,
+  LinearizableReport,
+  Operation,
+  PlannedThread,
+  Role,
+  Structure,
+} from './structure.ts';

@@ -3,6 +3,9 @@
 
 import type { ModelThread } from './scenario.ts';
 
+/** What the machine knows of a thread: the rest stands on it. */
+export type BareThread = Omit<ModelThread, 'spawn' | 'parentPort' | 'workerData'>;
+
 /** Decides what happens next. */
 export interface Chooser {
   /**
@@ -21,9 +24,13 @@ export interface MachineThread {
   readonly killable: boolean;
   /** It calls `begin()`; until then it is not interrupted. */
   readonly prepares: boolean;
+  /** It may wait for ever: that is no failure. */
+  readonly mayWait: boolean;
+  /** It is not there until another thread begins it. */
+  readonly isSpawned: boolean;
   /** Thread whose death it waits for, or −1. */
   readonly supervises: number;
-  run(self: ModelThread): unknown;
+  run(self: BareThread): unknown;
 }
 
 export interface MachineLimits {

@@ -12,7 +12,7 @@
 import { Agent } from './agent.ts';
 import { Contention } from './contention.ts';
 import { drainMicrotasks } from './globals.ts';
-import type { Chooser, MachineLimits, MachineThread } from './machine-contract.ts';
+import type { BareThread, Chooser, MachineLimits, MachineThread } from './machine-contract.ts';
 import {
   ABSENT,
   BLOCKED,
@@ -49,11 +49,11 @@ import { ModelMemory } from './memory.ts';
 import { Moment, STOP } from './moment.ts';
 import { SchedulePath } from './path.ts';
 import { RaceClocks } from './race-clocks.ts';
-import type { Step } from './report.ts';
-import type { FailureKind, ModelThread } from './scenario.ts';
+import type { FailureKind } from './scenario.ts';
 import { SpinWatch } from './spins.ts';
 import { ThreadLog } from './thread-log.ts';
 import { messageOf, PAUSE, stackOverflow } from './thrown.ts';
+import type { Access } from './trace-recorder.ts';
 import { WaiterTable } from './waiters.ts';
 
 const NOT_RESUMING = -1;
@@ -85,7 +85,7 @@ export class Machine {
   failure: { kind: FailureKind; message: string; error?: unknown; cell?: number } | undefined;
   /** Every access is a decision and a place to die: for replay. */
   everyStep = false;
-  recorder: ((step: Omit<Step, 'where' | 'prepares'>) => void) | undefined;
+  recorder: ((step: Access) => void) | undefined;
   readonly moment: Moment;
   #cursor = 0;
   #replayEnd = 0;
@@ -121,7 +121,7 @@ export class Machine {
     this.clocks.begin();
     threads.forEach((thread, i) => {
       const base = this.layout.thread(i);
-      this.state[base + T_STATUS] = thread.supervises < 0 ? READY : ABSENT;
+      this.state[base + T_STATUS] = thread.supervises < 0 && !thread.isSpawned ? READY : ABSENT;
       this.state[base + T_OP] = OP_START;
       this.state[base + T_DIRTY] = 1;
     });
@@ -187,7 +187,7 @@ export class Machine {
   }
 
   #start(thread: number, agent: Agent, isFirst: boolean): void {
-    const self: ModelThread = {
+    const self: BareThread = {
       name: this.threads[thread].name,
       begin: () => {
         this.#prepares = false;
@@ -264,12 +264,14 @@ export class Machine {
       const number = state[event + W_NUMBER];
       this.waiters.remove(event);
       this.append(OP_EVENT, number, 0);
+      this.recorder?.({ thread, op: OP_EVENT, cell: -1, a: 0, b: 0, value: 0 });
       this.#deliver(OP_EVENT, number);
     } else {
       const timer = variant === 1 ? this.agent.nextTimer() : this.agent.turns[0];
       const op = variant === 1 ? OP_TIMER : OP_TURN;
       if (variant === 1) state[base + T_TIMEOUTS]++;
       this.append(op, timer?.id ?? 0, 0);
+      this.recorder?.({ thread, op, cell: -1, a: 0, b: 0, value: 0 });
       this.#deliver(op, timer?.id ?? 0);
     }
     state[base + T_DIRTY] = 1;

@@ -150,6 +150,8 @@ export interface Region {
 export const CELL_RACY = 1;
 /** At least two threads touch it and at least one writes it: accesses are scheduling points. */
 export const CELL_CONTENDED = 2;
+/** The checker's own: who reads it learns nothing of what its writer did before. */
+export const CELL_SILENT = 4;
 
 function grown<T extends Int32Array | Uint16Array | Uint8Array>(old: T, fresh: T): T {
   fresh.set(old);

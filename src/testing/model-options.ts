@@ -10,7 +10,8 @@ import {
   show,
 } from '../base/check.ts';
 import type { MachineLimits } from './machine-contract.ts';
-import type { ModelOptions, SampleOptions, Scenario } from './scenario.ts';
+import { environmentOptions } from './model-environment.ts';
+import type { ModelOptions, ModelProgress, SampleOptions, Scenario } from './scenario.ts';
 
 /** Threads of a scenario, supervisors among them: two bits of one word for each. */
 const THREADS_MAX = 15;
@@ -20,9 +21,11 @@ const SCENARIO_KEYS: readonly (keyof Scenario<unknown>)[] = [
   'name',
   'setup',
   'threads',
+  'spawned',
   'supervisor',
   'killable',
   'prepares',
+  'mayWait',
   'check',
   'racy',
   'nameWord',
@@ -41,6 +44,9 @@ const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
   'states',
   'warmUp',
   'schedules',
+  'milliseconds',
+  'progress',
+  'coverage',
 ];
 
 /** All options of one run. */
@@ -51,11 +57,17 @@ export interface ResolvedOptions extends MachineLimits {
   readonly schedules: number;
   readonly seed: number;
   readonly changes: number;
+  readonly milliseconds: number;
+  readonly progress: ((progress: ModelProgress) => void) | undefined;
+  readonly coverage: boolean;
 }
 
 /** Which of {@link explore}, {@link sample} and {@link replay} they are for decides what counts. */
-export function resolveOptions(options: SampleOptions, forSample: boolean): ResolvedOptions {
-  checkOptions('options', options, forSample ? [...MODEL_KEYS, 'seed', 'changes'] : MODEL_KEYS);
+export function resolveOptions(asked: SampleOptions, forSample: boolean): ResolvedOptions {
+  const known = forSample ? [...MODEL_KEYS, 'seed', 'changes'] : MODEL_KEYS;
+  checkOptions('options', asked, known);
+  const options: SampleOptions = { ...asked, ...environmentOptions(process.env, known) };
+  if (options.progress !== undefined) checkFunction('options.progress', options.progress);
   const count = (key: keyof SampleOptions, otherwise: number, min = 0, max = COUNT_MAX): number =>
     checkInteger(`options.${key}`, options[key] ?? otherwise, min, max);
   const bound = (key: keyof SampleOptions, otherwise: number, min: number): number =>
@@ -75,13 +87,35 @@ export function resolveOptions(options: SampleOptions, forSample: boolean): Reso
     schedules: bound('schedules', forSample ? 1000 : Infinity, 1),
     seed: count('seed', 1, 0, 2 ** 32 - 1),
     changes: count('changes', 3),
+    milliseconds: bound('milliseconds', Infinity, 0),
+    progress: options.progress,
+    coverage: checkBoolean('options.coverage', options.coverage ?? false),
   };
+}
+
+/** Options on which it depends how one schedule goes. */
+const REPLAY_KEYS: readonly (keyof ModelOptions)[] = [
+  'kills',
+  'exceptions',
+  'timeouts',
+  'deaths',
+  'polls',
+  'spins',
+  'steps',
+  'races',
+];
+
+/** Of what the caller asked, that which a single schedule depends on. */
+export function replayOptions(options: ModelOptions): ModelOptions {
+  return Object.fromEntries(
+    REPLAY_KEYS.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]),
+  );
 }
 
 /** A scenario that can be run at all. */
 export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number): void {
   checkOptions('scenario', scenario, SCENARIO_KEYS);
-  const { name, threads, killable, prepares } = scenario;
+  const { name, threads, killable, prepares, mayWait } = scenario;
   if (typeof name !== 'string' || name === '') {
     throw new TypeError('scenario.name must be a string that says what is tried');
   }
@@ -92,9 +126,19 @@ export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number)
   if (typeof threads !== 'object' || threads === null) {
     throw new TypeError('scenario.threads must be an object of functions, by name of the thread');
   }
-  const names = Object.keys(threads);
+  const { spawned = {} } = scenario;
+  if (typeof spawned !== 'object' || spawned === null) {
+    throw new TypeError('scenario.spawned must be an object of functions, by name of the thread');
+  }
+  const names = [...Object.keys(threads), ...Object.keys(spawned)];
   for (const thread of names) {
-    checkFunction(`scenario.threads.${thread}`, threads[thread]);
+    checkFunction(
+      thread in threads ? `scenario.threads.${thread}` : `scenario.spawned.${thread}`,
+      threads[thread] ?? spawned[thread],
+    );
+    if (thread in threads && thread in spawned) {
+      throw new TypeError(`scenario.spawned: ${show(thread)} is one of scenario.threads, too`);
+    }
     if (!/^[^\s:~!*]+$/.test(thread)) {
       throw new TypeError(
         `scenario.threads: ${show(thread)} cannot name a thread, schedules use spaces and : ~ ! *`,
@@ -103,6 +147,7 @@ export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number)
   }
   checkNames('killable', killable, names);
   checkNames('prepares', prepares, [...names, 'supervisor']);
+  checkNames('mayWait', mayWait, names);
   const supervisors =
     scenario.supervisor !== undefined && kills > 0 ? (killable ?? names).length : 0;
   checkInteger(

@@ -170,6 +170,7 @@ export class Moment {
       const status = this.#state[base + T_STATUS];
       if (status === ABSENT || status === DEAD) continue;
       if (status === IDLE && this.#state[base + T_FINISHED] === 1) continue;
+      if (status !== READY && this.#machine.threads[thread].mayWait) continue;
       stuck.push(this.#machine.threads[thread].name);
       if (status === READY) spins = true;
       if (this.#machine.waiters.missedChange(thread, this.#machine.memory.heap)) missed = true;

@@ -114,8 +114,18 @@ export interface Piece {
   readonly throwsAt: number;
 }
 
-/** Reads what {@link SchedulePath.format} wrote. */
-export function parseSchedule(text: string, names: readonly string[]): Piece[] {
+/** What a schedule may need: zero for what its options do not allow. */
+interface Allowed {
+  readonly kills: number;
+  readonly exceptions: number;
+}
+
+/**
+ * Reads what {@link SchedulePath.format} wrote.
+ *
+ * **Throws** TypeError for text that is none, and for a schedule that needs other options.
+ */
+export function parseSchedule(text: string, names: readonly string[], allowed: Allowed): Piece[] {
   if (typeof text !== 'string') throw new TypeError(`schedule must be a string, got ${show(text)}`);
   return text
     .split(' ')
@@ -123,6 +133,14 @@ export function parseSchedule(text: string, names: readonly string[]): Piece[] {
     .map((piece) => {
       const match = /^(.+?)(~?):(\d+|\*)(?:(!)|\^(\d+))?$/.exec(piece);
       const thread = match === null ? -1 : names.indexOf(match[1]);
+      const needs =
+        allowed.kills === 0 && /!$|'s-supervisor~?:/.test(piece) ? 'kills' : 'exceptions';
+      if (needs === 'kills' || (allowed.exceptions === 0 && /\^\d+$/.test(piece))) {
+        throw new TypeError(
+          `schedule: ${show(piece)} needs options.${needs}, which are 0: ` +
+            'hand in the options with which the schedule was found',
+        );
+      }
       if (match === null || thread < 0) {
         throw new TypeError(
           `schedule: ${show(piece)} is no piece of one; threads are ${names.join(', ')}`,

@@ -14,6 +14,8 @@ export class PlaybackChooser implements Chooser {
   ended = false;
   /** True if a piece could not be carried out: the code or the scenario has changed since. */
   diverged = false;
+  /** Told what happens to threads that is no access of theirs. */
+  told: ((thread: number, note: string) => void) | undefined;
 
   constructor(machine: Machine, pieces: readonly Piece[]) {
     this.#machine = machine;
@@ -60,7 +62,9 @@ export class PlaybackChooser implements Chooser {
 
   kill(thread: number): boolean {
     const piece = this.#pieces[this.#at];
-    return piece?.dies && piece.thread === thread && this.#log(thread) >= piece.stop;
+    const dies = piece?.dies && piece.thread === thread && this.#log(thread) >= piece.stop;
+    if (dies) this.told?.(thread, '† dies');
+    return dies;
   }
 
   throwAt(thread: number): boolean {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: what a user writes (scenario, options) and what comes back (report, failure). */
 
+import type { Place } from './places.ts';
+
 /** Several threads on some shared memory, and what must hold when all have ended. */
 export interface Scenario<Shared> {
   readonly name: string;
@@ -14,15 +16,22 @@ export interface Scenario<Shared> {
    * times.
    */
   readonly threads: Readonly<Record<string, ThreadBody<Shared>>>;
+  /** Threads that others begin, with {@link ModelThread.spawn}, by name. */
+  readonly spawned?: Readonly<Record<string, ThreadBody<Shared>>>;
   /** Runs once for each thread that was killed, in a thread of its own, after the death. */
   supervisor?(shared: Shared, dead: DeadThread, self: ModelThread): unknown;
-  /** Which threads may be killed; by default all of `threads`. */
+  /** Which threads may be killed; by default all of `threads` and `spawned`. */
   readonly killable?: readonly string[];
   /**
    * Threads that prepare: they call `self.begin()`; 'supervisor' stands for all supervisors.
    * Default none.
    */
   readonly prepares?: readonly string[];
+  /**
+   * Threads that may still wait when nothing can move any more: they serve others, say, for as long
+   * as there are any. {@link Outcome.waiting} names those that do. Default none.
+   */
+  readonly mayWait?: readonly string[];
   /**
    * Runs after every schedule, when nothing can move any more. Its own writes are taken back.
    * Throws if something is wrong.
@@ -58,6 +67,29 @@ export interface ModelThread {
   deeply<Result>(step: () => Result): Result;
   /** Leaves a value for the supervisor, as a `postMessage` before death would. */
   publish(value: unknown): void;
+  /**
+   * Begins a thread that the scenario's `spawned` names, as `new Worker` does; `data` is its
+   * `workerData`. What this thread did before, it knows.
+   */
+  spawn(name: string, data?: unknown): SpawnedThread;
+  /** In a thread that another one began: the port to that one; else null. */
+  readonly parentPort: ThreadPort | null;
+  /** In a thread that another one began: what it was begun with, copied. */
+  readonly workerData: unknown;
+}
+
+/** A thread as the one sees it that began it: what it posts to its parentPort arrives here. */
+export type SpawnedThread = Pick<ThreadPort, 'postMessage' | 'on' | 'once' | 'off'>;
+
+/** A MessagePort of the model: what `new MessageChannel()` gives while a scenario runs. */
+export interface ThreadPort {
+  /** Posts a copy. Ports go over to who receives them, and must be in `transfer`. */
+  postMessage(message: unknown, transfer?: readonly unknown[]): void;
+  on(event: 'message', listener: (message: unknown) => void): this;
+  once(event: 'message', listener: (message: unknown) => void): this;
+  off(event: 'message', listener: (message: unknown) => void): this;
+  start(): void;
+  close(): void;
 }
 
 /** What a supervisor is told. */
@@ -71,6 +103,8 @@ export interface Outcome {
   /** What each finished thread returned (or its promise resolved to). */
   readonly results: Readonly<Record<string, unknown>>;
   readonly killed: readonly string[];
+  /** Threads that {@link Scenario.mayWait} names and that wait. */
+  readonly waiting: readonly string[];
 }
 
 /**
@@ -123,6 +157,15 @@ export interface ModelOptions {
   readonly warmUp?: number;
   /** Schedules after which the exploration gives up, incomplete; default unlimited. */
   readonly schedules?: number;
+  /** Time after which the exploration gives up, incomplete; default unlimited. */
+  readonly milliseconds?: number;
+  /** Called every two seconds or so with how far it is. */
+  readonly progress?: (progress: ModelProgress) => void;
+  /**
+   * Notes which pairs of accesses were met in both orders, for {@link ModelReport.coverage}; takes
+   * many times as long. Default false.
+   */
+  readonly coverage?: boolean;
 }
 
 /** Options of {@link sample}. */
@@ -133,13 +176,39 @@ export interface SampleOptions extends ModelOptions {
   readonly changes?: number;
 }
 
+/** How far an exploration is. */
+export interface ModelProgress {
+  readonly scenario: string;
+  readonly schedules: number;
+  readonly states: number;
+  readonly elapsedMs: number;
+}
+
+/**
+ * Pairs of accesses, by their places in the program, that different threads made to one word and
+ * of which one writes.
+ */
+export interface PairCoverage {
+  /** How many were met in both orders. */
+  readonly both: number;
+  /** Those that were met in one order only: because the program orders them, or by the bounds. */
+  readonly oneOrder: readonly AccessPair[];
+}
+
+/** Two accesses, in the order in which they came: file and line. */
+export interface AccessPair {
+  readonly first: string;
+  readonly second: string;
+}
+
 export type FailureKind =
   | 'assertion'
   | 'data race'
   | 'deadlock'
   | 'livelock'
   | 'lost wake-up'
-  | 'not deterministic';
+  | 'not deterministic'
+  | 'not linearizable';
 
 /** What went wrong, and how to see it again. */
 export interface Failure {
@@ -147,9 +216,31 @@ export interface Failure {
   readonly message: string;
   /** For {@link replay}. */
   readonly schedule: string;
-  /** One line per access, in order. */
+  /** One line per access, in order, with a column for each thread. */
   readonly trace: string;
+  /** The same, to be worked with. */
+  readonly steps?: readonly TraceStep[];
+  /** What was asked for when it was found. */
+  readonly options?: ModelOptions;
+  /** A call that runs the schedule again, to paste into a program. */
+  readonly replay?: string;
   readonly error?: unknown;
+}
+
+/** One line of a trace: an access of a thread, or something that happens to it. */
+export interface TraceStep {
+  /** Counts accesses of the schedule from 1. */
+  readonly number: number;
+  readonly thread: string;
+  readonly action: string;
+  /** The word or byte, or empty. */
+  readonly word: string;
+  /** The failure is about this word. */
+  readonly marked: boolean;
+  /** Accesses before it that told the thread nothing new. */
+  readonly skipped: number;
+  /** Where in the program, the innermost function first. */
+  readonly places: readonly Place[];
 }
 
 export interface ModelReport {
@@ -170,5 +261,7 @@ export interface ModelReport {
   /** {@link replay} only: the schedule could not be followed; code or scenario is another now. */
   readonly diverged: boolean;
   readonly elapsedMs: number;
+  /** With `coverage: true`. */
+  readonly coverage?: PairCoverage;
   readonly failure?: Failure;
 }

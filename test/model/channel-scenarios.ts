@@ -51,14 +51,14 @@ const CLOSED = 'ERR_BUSBAR_CHANNEL_CLOSED';
 const PEER_DIED = 'ERR_BUSBAR_CHANNEL_PEER_DIED';
 
 /** One end of a channel, whatever it carries: packets are made and read on the way. */
-interface Giver {
+export interface Giver {
   trySend(message: number): boolean;
   sendSync(message: number): void;
   send(message: number): Promise<void>;
   close(): void;
 }
 
-interface Taker {
+export interface Taker {
   readonly end: PacketReceiver | WordReceiver;
   tryReceive(): number | undefined;
   receiveSync(): number | undefined;

@@ -73,7 +73,11 @@ export function makeWriter(
 }
 
 /** Names for traces. */
-function wordName(shared: WriterShared, block: number, word: number): string | undefined {
+export function writerWordName(
+  shared: WriterShared,
+  block: number,
+  word: number,
+): string | undefined {
   if (block === 2) {
     const layout = shared.flusherLayout;
     const known = new Map([
@@ -135,7 +139,7 @@ function wordName(shared: WriterShared, block: number, word: number): string | u
 }
 
 /** Words that are read as a guess, which an atomic access then confirms or refutes. */
-function isGuess(shared: WriterShared, block: number, word: number): boolean {
+export function isWriterGuess(shared: WriterShared, block: number, word: number): boolean {
   if (block === 0) return isHint(shared, block, word);
   if (block === 2) return isFlusherHint(shared.flusherLayout, word);
   return block === 3 && isWriterHint(shared.writerLayout, word);
@@ -282,8 +286,8 @@ export function writerCases(module: WriterModule): WriterCase[] {
     setup: () => makeWriter(module, shape, bufferSize),
     threads,
     prepares: [...Object.keys(threads), 'supervisor'],
-    racy: (shared) => (block, word) => isGuess(shared, block, word),
-    nameWord: (shared) => (block, word) => wordName(shared, block, word),
+    racy: (shared) => (block, word) => isWriterGuess(shared, block, word),
+    nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
     check: (shared, outcome) => {
       checkAllFree(shared);
       check(outcome.results.receiver as readonly number[], outcome);
@@ -372,7 +376,7 @@ export function writerCases(module: WriterModule): WriterCase[] {
         {
           // Several threads may take a region back; the exchange of its last word decides who does.
           racy: (shared) => (block, word) =>
-            isGuess(shared, block, word) ||
+            isWriterGuess(shared, block, word) ||
             (block === 2 && isReferenceWord(shared.flusherLayout, word)),
         },
       ),
@@ -403,8 +407,8 @@ export function writerDeathCases(module: WriterModule): WriterCase[] {
       killable,
       prepares: [...Object.keys(threads), 'supervisor'],
       racy: (shared) => (block, word) =>
-        isGuess(shared, block, word) || isOwnerWord(shared, block, word),
-      nameWord: (shared) => (block, word) => wordName(shared, block, word),
+        isWriterGuess(shared, block, word) || isOwnerWord(shared, block, word),
+      nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
       check: (shared, outcome) => {
         checkAllFree(shared);
         checkReceived(outcome.results.receiver as readonly number[], length);

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: checks that the operations of a structure look as if they happened one at a time,
+ * in scenarios that chance makes.
+ */
+
+import { checkFunction, checkInteger, checkOptions, show } from '../base/check.ts';
+import { explore, replay } from './check.ts';
+import { FINAL, type History, judge, OPERATIONS_MAX, type Verdict } from './history.ts';
+import { historyTable } from './history-table.ts';
+import { environmentOptions } from './model-environment.ts';
+import { replayOptions } from './model-options.ts';
+import { operationOf, PlanMaker, planText, smallerPlans } from './operation-plan.ts';
+import { recordedScenario, threadNames } from './recorded-operations.ts';
+import { RunWatch } from './run-watch.ts';
+import type { Failure, ModelOptions, ModelReport } from './scenario.ts';
+import { modelMaker } from './sequential.ts';
+import type {
+  LinearizableOptions,
+  LinearizableReport,
+  PlannedThread,
+  Structure,
+} from './structure.ts';
+import { textOf } from './value-text.ts';
+
+/** Smaller scenarios that are tried for one that has failed. */
+const SMALLER_MAX = 200;
+/** Bounds that hold unless the caller gives others. */
+const BOUNDS = { preemptions: 2, states: 100_000 } as const;
+
+const STRUCTURE_KEYS: readonly (keyof Structure<unknown>)[] = [
+  'name',
+  'setup',
+  'attach',
+  'sequential',
+  'operations',
+  'roles',
+  'recover',
+  'final',
+  'check',
+  'racy',
+  'nameWord',
+];
+const OPERATION_KEYS = ['args', 'run', 'role', 'waits', 'mayRefuse'];
+
+/** A history that no order of its operations explains. */
+export class HistoryError extends Error {
+  override readonly name = 'HistoryError';
+  readonly table: string;
+
+  constructor(verdict: string, table: string) {
+    super(verdict);
+    this.table = table;
+  }
+}
+
+/**
+ * Makes scenarios of a structure's operations from a seed and {@link explore}s each, within
+ * `preemptions: 2` and `states: 100_000` unless the options say otherwise. After each schedule some
+ * order of the operations must explain all results, in which an operation that had ended before
+ * another began comes before it.
+ *
+ * A scenario that fails is made smaller; the report shows the smallest that still fails, as a table
+ * and with a call that runs it again. A thread that dies in an operation has done it or not; a
+ * thread that waits at the end must have to.
+ *
+ * **Threads** as {@link explore}. **Throws** (rejects) TypeError and RangeError that name the
+ * argument; what `setup` throws.
+ */
+export async function linearizable<Shared, Subject = Shared>(
+  structure: Structure<Shared, Subject>,
+  options: LinearizableOptions = {},
+): Promise<LinearizableReport> {
+  checkStructure(structure);
+  const resolved = resolveOptions(options);
+  return new Check(structure, resolved).run();
+}
+
+interface Resolved {
+  readonly seed: number;
+  readonly scenarios: number;
+  readonly threads: number;
+  readonly operations: number;
+  readonly before: number;
+  readonly scenario: readonly PlannedThread[] | undefined;
+  readonly schedule: string | undefined;
+  readonly milliseconds: number;
+  readonly model: ModelOptions;
+}
+
+class Check<Shared, Subject> {
+  readonly #structure: Structure<Shared, Subject>;
+  readonly #options: Resolved;
+  readonly #make: () => object;
+  readonly #recovery: boolean;
+  readonly #verdicts = new Map<string, Verdict>();
+  readonly #reports: ModelReport[] = [];
+  readonly #watch: RunWatch;
+  #isCut = false;
+
+  constructor(structure: Structure<Shared, Subject>, options: Resolved) {
+    this.#structure = structure;
+    this.#options = options;
+    this.#watch = new RunWatch(options.milliseconds, undefined);
+    this.#make = modelMaker(structure.sequential);
+    const model = this.#make() as Record<string, unknown>;
+    if (typeof model !== 'object' || model === null) {
+      throw new TypeError(`structure.sequential must make an object, made ${show(model)}`);
+    }
+    const needed = Object.keys(structure.operations);
+    if (structure.final !== undefined) needed.push(FINAL);
+    for (const name of needed) checkFunction(`the sequential model's method ${name}`, model[name]);
+    const kills = options.model.kills ?? 0;
+    this.#recovery = kills > 0 && structure.recover !== undefined && 'recover' in model;
+  }
+
+  async run(): Promise<LinearizableReport> {
+    const { scenario, schedule, seed, scenarios } = this.#options;
+    if (scenario !== undefined) return this.#report(scenario, await this.#try(scenario, schedule));
+    const plans = new PlanMaker(this.#structure as never, this.#options, seed);
+    for (let i = 0; i < scenarios && !this.#watch.isOver; i++) {
+      const plan = plans.next();
+      const report = await this.#try(plan);
+      if (report.failure !== undefined) return this.#shrink(plan, report);
+      this.#isCut = this.#watch.isOver && i + 1 < scenarios;
+    }
+    return this.#report([], undefined);
+  }
+
+  async #try(plan: readonly PlannedThread[], schedule?: string): Promise<ModelReport> {
+    const judged = (history: History): void => this.#judge(history, plan);
+    const scenario = recordedScenario(this.#structure, plan, this.#recovery, judged);
+    const { model } = this.#options;
+    const report = await (schedule === undefined
+      ? explore(scenario, model)
+      : replay(scenario, schedule, model));
+    this.#reports.push(report);
+    return report;
+  }
+
+  #judge(history: History, plan: readonly PlannedThread[]): void {
+    const key = textOf([
+      history.final,
+      ...history.operations.map((o) => [o.threadName, o.name, o.args, o.seen, o.end, o.text]),
+    ]);
+    let verdict = this.#verdicts.get(key);
+    if (!this.#verdicts.has(key)) {
+      verdict = judge(history, this.#make);
+      this.#verdicts.set(key, verdict);
+    }
+    if (verdict === undefined) return;
+    throw new HistoryError(verdict, historyTable(history.operations, titles(plan, history)));
+  }
+
+  /** Takes threads and operations away as long as the rest still fails. */
+  async #shrink(
+    found: readonly PlannedThread[],
+    foundReport: ModelReport,
+  ): Promise<LinearizableReport> {
+    let plan = found;
+    let report = foundReport;
+    let tried = 0;
+    for (let smaller = true; smaller; ) {
+      smaller = false;
+      for (const candidate of smallerPlans(plan)) {
+        if (tried++ >= SMALLER_MAX) break;
+        const again = await this.#try(candidate);
+        this.#reports.pop();
+        if (again.failure === undefined) continue;
+        plan = candidate;
+        report = again;
+        smaller = true;
+        break;
+      }
+    }
+    const tidy = plan.filter(
+      ({ before = [], operations }) => before.length + operations.length > 0,
+    );
+    if (tidy.length > 0 && tidy.length < plan.length) {
+      const again = await this.#try(tidy);
+      this.#reports.pop();
+      if (again.failure !== undefined) return this.#report(tidy, again);
+    }
+    return this.#report(plan, report);
+  }
+
+  #report(plan: readonly PlannedThread[], last: ModelReport | undefined): LinearizableReport {
+    const reports = this.#reports;
+    const sum = (key: 'schedules' | 'ended' | 'states' | 'transitions' | 'kills' | 'exceptions') =>
+      reports.reduce((total, report) => total + report[key], 0);
+    const failure = last?.failure;
+    return {
+      scenario: this.#structure.name,
+      complete: !this.#isCut && reports.every(({ complete }) => complete),
+      schedules: sum('schedules'),
+      ended: sum('ended'),
+      states: sum('states'),
+      transitions: sum('transitions'),
+      kills: sum('kills'),
+      exceptions: sum('exceptions'),
+      diverged: reports.some(({ diverged }) => diverged),
+      elapsedMs: reports.reduce((total, { elapsedMs }) => total + elapsedMs, 0),
+      scenarios: reports.length,
+      histories: this.#verdicts.size,
+      ...(failure === undefined ? {} : { failed: plan, failure: this.#failure(plan, failure) }),
+    };
+  }
+
+  #failure(plan: readonly PlannedThread[], failure: Failure): Failure {
+    const { error } = failure;
+    const isHistory = error instanceof HistoryError;
+    const asked = {
+      ...replayOptions(this.#options.model),
+      scenario: plan,
+      schedule: failure.schedule,
+    };
+    return {
+      ...failure,
+      kind: isHistory ? 'not linearizable' : failure.kind,
+      message: `${isHistory ? error.message : failure.message}\n\n${
+        isHistory ? error.table : planTable(plan)
+      }\n`,
+      replay: `linearizable(structure, ${planText(asked as never)})`,
+    };
+  }
+}
+
+function titles(plan: readonly PlannedThread[], history: History): string[] {
+  const names = threadNames(plan).map((name, i) =>
+    plan[i].role === undefined ? name : `${name} (${plan[i].role})`,
+  );
+  for (const { thread, threadName } of history.operations) names[thread] ??= threadName;
+  return Array.from(names, (name) => name ?? '');
+}
+
+/** What the threads do, where no history tells it: nothing has ended, so all stands in its order. */
+function planTable(plan: readonly PlannedThread[]): string {
+  return threadNames(plan)
+    .map((name, i) => {
+      const { before = [], operations } = plan[i];
+      const calls = (list: PlannedThread['operations']): string =>
+        list
+          .map(([call, ...args]) => `${call}(${args.map((a) => textOf(a)).join(', ')})`)
+          .join(' ');
+      const first = before.length === 0 ? '' : `${calls(before)} before; `;
+      return `  ${titles(plan, { operations: [] })[i] ?? name}: ${first}${calls(operations)}`;
+    })
+    .join('\n');
+}
+
+function checkStructure<Shared, Subject>(structure: Structure<Shared, Subject>): void {
+  checkOptions('structure', structure, STRUCTURE_KEYS);
+  const { operations, roles } = structure;
+  checkFunction('structure.sequential', structure.sequential);
+  for (const key of ['attach', 'recover', 'final'] as const) {
+    if (structure[key] !== undefined) checkFunction(`structure.${key}`, structure[key]);
+  }
+  if (typeof operations !== 'object' || operations === null) {
+    throw new TypeError('structure.operations must be an object of operations by name');
+  }
+  if (Object.keys(operations).length === 0) {
+    throw new TypeError('structure.operations must have an operation at least');
+  }
+  const known = Object.keys(roles ?? {});
+  for (const name of Object.keys(operations)) {
+    const operation = operationOf(operations as never, name);
+    checkOptions(`structure.operations.${name}`, operation, OPERATION_KEYS);
+    const { args, run, role } = operation;
+    if (args !== undefined) checkFunction(`structure.operations.${name}.args`, args);
+    if (run !== undefined) checkFunction(`structure.operations.${name}.run`, run);
+    if (role !== undefined && !known.includes(role)) {
+      throw new TypeError(`structure.operations.${name}.role: there is no role ${show(role)}`);
+    }
+  }
+  for (const name of known) {
+    const most = roles?.[name].most;
+    if (most !== undefined) checkInteger(`structure.roles.${name}.most`, most, 1, 15);
+  }
+}
+
+function resolveOptions(asked: LinearizableOptions): Resolved {
+  if (typeof asked !== 'object' || asked === null) {
+    throw new TypeError(`options must be an object, got ${show(asked)}`);
+  }
+  const options = { ...asked, ...environmentOptions(process.env, ['seed', 'milliseconds']) };
+  const { seed, scenarios, threads, operations, before, scenario, schedule, ...model } = options;
+  const threadCount = checkInteger('options.threads', threads ?? 2, 1, 7);
+  const each = Math.floor(OPERATIONS_MAX / threadCount) - 2;
+  if (schedule !== undefined && scenario === undefined) {
+    throw new TypeError('options.schedule needs options.scenario: a schedule is one of a scenario');
+  }
+  return {
+    seed: checkInteger('options.seed', seed ?? 1, 0, 2 ** 32 - 1),
+    scenarios: checkInteger('options.scenarios', scenarios ?? 40, 1, 2 ** 31 - 1),
+    threads: threadCount,
+    operations: checkInteger('options.operations', operations ?? 3, 1, each),
+    before: checkInteger('options.before', before ?? 2, 0, 8),
+    scenario: scenario === undefined ? undefined : checkPlan(scenario),
+    schedule,
+    milliseconds: model.milliseconds ?? Number.POSITIVE_INFINITY,
+    model: { ...BOUNDS, ...model },
+  };
+}
+
+function checkPlan(plan: readonly PlannedThread[]): readonly PlannedThread[] {
+  const isCalls = (calls: unknown): boolean =>
+    Array.isArray(calls) &&
+    calls.every((call) => Array.isArray(call) && typeof call[0] === 'string');
+  const good =
+    Array.isArray(plan) &&
+    plan.length > 0 &&
+    plan.every(
+      ({ operations, before }) => isCalls(operations) && (before === undefined || isCalls(before)),
+    );
+  if (!good) {
+    throw new TypeError('options.scenario must be a list of { operations: [[name, ...args], …] }');
+  }
+  return plan;
+}

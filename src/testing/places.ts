@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: where in the program an access stands, and what is written there. */
+
+import { readFileSync } from 'node:fs';
+
+/** A line of the program that is being run. */
+export interface Place {
+  /** Folder and file. */
+  readonly file: string;
+  readonly line: number;
+  /** The function, or empty. */
+  readonly within: string;
+  /** What is written there, if the file can be read. */
+  readonly source: string;
+}
+
+/** Frames of the program that are kept, the innermost first. */
+const FRAMES_MAX = 4;
+const STACK_MAX = 50;
+const SOURCE_MAX = 90;
+
+/**
+ * The folder of the checker, whose files stand between the program and this function: as it is, and
+ * as source maps show it.
+ */
+const ENGINE = ['src', 'dist'].map(
+  (folder) => new URL(`../../${folder}/testing/`, import.meta.url).pathname,
+);
+/** Tests beside the checker are no part of it. */
+const TESTS = /\.test\.[jt]s$/;
+/** The names that the house has for accesses: who called them is more telling. */
+const ATOMICS = /\/base\/atomics\.[jt]s$/;
+const FRAME =
+  /^\s*at (?:(?:async )?(?:new )?(.*?) \()?(?:file:\/\/)?(\/[^():]+|\w:[^():]+):(\d+):\d+\)?$/;
+
+/** Where the access stands that is being made now, and who has called that. */
+export function placesNow(): Place[] {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = STACK_MAX;
+  const lines = (new Error().stack ?? '').split('\n').slice(1);
+  Error.stackTraceLimit = limit;
+  const places: Place[] = [];
+  for (const line of lines) {
+    const match = FRAME.exec(line);
+    if (match === null || line.includes('node:')) continue;
+    const [, name = '', path, number] = match;
+    if (ATOMICS.test(path)) continue;
+    if (!TESTS.test(path) && ENGINE.some((folder) => path.startsWith(folder))) {
+      // Behind the body of the thread stands the checker again.
+      if (places.length > 0) break;
+      continue;
+    }
+    places.push({
+      file: path.split('/').slice(-2).join('/'),
+      line: Number(number),
+      within:
+        name
+          .split('.')
+          .at(-1)
+          ?.replace(/^<anonymous>$/, '') ?? '',
+      source: sourceOf(path, Number(number)),
+    });
+    if (places.length === FRAMES_MAX) break;
+  }
+  return places;
+}
+
+const files = new Map<string, readonly string[]>();
+
+/** A line of a file. Files are read once. */
+function sourceOf(path: string, line: number): string {
+  let lines = files.get(path);
+  if (lines === undefined) {
+    try {
+      lines = readFileSync(path, 'utf8').split('\n');
+    } catch {
+      lines = [];
+    }
+    files.set(path, lines);
+  }
+  const text = (lines[line - 1] ?? '').trim();
+  return text.length > SOURCE_MAX ? `${text.slice(0, SOURCE_MAX - 1)}…` : text;
+}
+
+export function placeText(place: Place | undefined): string {
+  return place === undefined ? '' : `${place.file}:${place.line}`;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: how long a run has taken and may take, and who is told how far it is. */
+
+import { wantsProgress } from './model-environment.ts';
+import type { ModelProgress } from './scenario.ts';
+
+/** Between two lines. */
+const INTERVAL_MS = 2_000;
+
+/** Real time, also while a scenario runs and the clock is replaced. */
+const clock = performance;
+const now = clock.now.bind(clock);
+const errorOutput = process.stderr;
+
+export class RunWatch {
+  readonly #beganMs: number = now();
+  readonly #limitMs: number;
+  readonly #tell: ((progress: ModelProgress) => void) | undefined;
+  #toldMs = this.#beganMs;
+
+  constructor(limitMs: number, tell: ((progress: ModelProgress) => void) | undefined) {
+    this.#limitMs = limitMs;
+    this.#tell = tell ?? (wantsProgress(process.env) ? printProgress : undefined);
+  }
+
+  get elapsedMs(): number {
+    return now() - this.#beganMs;
+  }
+
+  /** The time limit has passed. */
+  get isOver(): boolean {
+    return this.elapsedMs >= this.#limitMs;
+  }
+
+  /** Tells how far it is, if that is wanted and the last time was long ago. */
+  look(progress: () => Omit<ModelProgress, 'elapsedMs'>): void {
+    if (this.#tell === undefined) return;
+    const at = now();
+    if (at - this.#toldMs < INTERVAL_MS) return;
+    this.#toldMs = at;
+    this.#tell({ ...progress(), elapsedMs: at - this.#beganMs });
+  }
+}
+
+function printProgress({ scenario, schedules, states, elapsedMs }: ModelProgress): void {
+  const seconds = (elapsedMs / 1000).toFixed(0);
+  errorOutput.write(`${scenario}: ${schedules} schedules, ${states} states, ${seconds} s\n`);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: what happened in one schedule, step by step. */
+
+import {
+  OP_BYTES_LOAD,
+  OP_BYTES_STORE,
+  OP_COMPARE_EXCHANGE,
+  OP_EVENT,
+  OP_EXCEPTION,
+  OP_LOAD,
+  OP_PLAIN_LOAD,
+  OP_PLAIN_STORE,
+  OP_STORE,
+  OP_TIMER,
+  OP_TURN,
+  OP_WAIT,
+  OP_WAIT_ASYNC,
+  OP_WAKE,
+  RING_ENTRIES,
+} from './machine-layout.ts';
+import { CELL_SILENT, type ModelMemory } from './memory.ts';
+import { type Place, placesNow, placeText } from './places.ts';
+import { describeAccess, nameOf, type WordNames } from './report.ts';
+import type { TraceStep } from './scenario.ts';
+
+/** One access, as the machine tells it. */
+export interface Access {
+  readonly thread: number;
+  readonly op: number;
+  readonly cell: number;
+  readonly a: number;
+  readonly b: number;
+  readonly value: number;
+}
+
+/** What an operation of a thread is called, for scenarios that are made of operations. */
+export type OperationNames = (thread: string, index: number) => string;
+
+/** By scenario: the names of its operations, whose begins and ends are silent accesses. */
+export const operationNames: WeakMap<object, OperationNames> = new WeakMap();
+
+interface Noted extends Access {
+  readonly places: readonly Place[];
+  readonly prepares: boolean;
+  readonly note: string;
+}
+
+const NO_ACCESS = -1;
+/** What the event loop brings. */
+const FROM_OUTSIDE: ReadonlySet<number> = new Set([OP_EVENT, OP_TIMER, OP_TURN]);
+const READS: ReadonlySet<number> = new Set([
+  OP_LOAD,
+  OP_PLAIN_LOAD,
+  OP_BYTES_LOAD,
+  OP_WAIT,
+  OP_WAIT_ASYNC,
+  OP_WAKE,
+]);
+const PLAIN: ReadonlySet<number> = new Set([
+  OP_PLAIN_LOAD,
+  OP_PLAIN_STORE,
+  OP_BYTES_LOAD,
+  OP_BYTES_STORE,
+]);
+
+export class TraceRecorder {
+  readonly #steps: Noted[] = [];
+  readonly #threads: readonly string[];
+  readonly #memory: ModelMemory;
+  readonly #names: WordNames;
+  readonly #operations: OperationNames | undefined;
+  readonly #ended: number[];
+  readonly #begun: boolean[];
+
+  constructor(
+    threads: readonly string[],
+    memory: ModelMemory,
+    names: WordNames,
+    operations: OperationNames | undefined,
+  ) {
+    this.#threads = threads;
+    this.#memory = memory;
+    this.#names = names;
+    this.#operations = operations;
+    this.#ended = threads.map(() => 0);
+    this.#begun = threads.map(() => false);
+  }
+
+  /** An access is made now. */
+  access(access: Access, prepares: boolean): void {
+    const { thread, cell, op } = access;
+    if (cell >= 0 && (this.#memory.flags[cell] & CELL_SILENT) !== 0) {
+      this.#operation(thread, op === OP_STORE, prepares);
+      return;
+    }
+    const places = FROM_OUTSIDE.has(op) ? [] : placesNow();
+    this.#steps.push({ ...access, places, prepares, note: '' });
+  }
+
+  /** Something happens to a thread that is no access of its own. */
+  note(thread: number, note: string, prepares = false): void {
+    const nothing = { op: NO_ACCESS, cell: -1, a: 0, b: 0, value: 0, places: [] };
+    this.#steps.push({ ...nothing, thread, prepares, note });
+  }
+
+  #operation(thread: number, ends: boolean, prepares: boolean): void {
+    if (ends === this.#begun[thread]) {
+      const name = this.#operations?.(this.#threads[thread], this.#ended[thread]) ?? '';
+      this.#begun[thread] = !ends;
+      if (name !== '') this.note(thread, ends ? `└ ${name} ends` : `┌ ${name}`, prepares);
+    }
+    if (ends) this.#ended[thread]++;
+  }
+
+  /** What is worth telling; `marked` is the cell that the failure is about. */
+  steps(marked: number | undefined): TraceStep[] {
+    const told: TraceStep[] = [];
+    const all = this.#steps;
+    let same = 0;
+    all.forEach((step, i) => {
+      if (step.prepares && (step.cell !== marked || marked === undefined)) return;
+      if (tellsNothingNew(all, i)) {
+        same++;
+        return;
+      }
+      const isAccess = step.op !== NO_ACCESS;
+      const word = isAccess ? nameOf(step, this.#memory, this.#names) : '';
+      told.push({
+        number: i + 1,
+        thread: this.#threads[step.thread],
+        action: isAccess ? describeAccess(step, word) : step.note,
+        word,
+        marked: isAccess && step.cell === marked,
+        skipped: same,
+        places: step.places,
+      });
+      if (step.op !== OP_EXCEPTION && this.#isInterrupted(i)) {
+        told.push({
+          number: i + 1,
+          thread: this.#threads[step.thread],
+          action: '~ interrupted ~',
+          word: '',
+          marked: false,
+          skipped: 0,
+          places: [],
+        });
+      }
+      same = 0;
+    });
+    return told;
+  }
+
+  /** What raced with what, and where: the last step and the one of another thread before it. */
+  race(marked: number | undefined): string | undefined {
+    const last = this.#steps.at(-1);
+    if (last === undefined || marked === undefined || last.cell !== marked) return undefined;
+    const first = this.#steps.findLast(
+      (step) =>
+        step.thread !== last.thread &&
+        touchesSame(step, last, this.#memory) &&
+        (PLAIN.has(step.op) || PLAIN.has(last.op)) &&
+        !(READS.has(step.op) && READS.has(last.op)),
+    );
+    if (first === undefined) return undefined;
+    const word = nameOf(last, this.#memory, this.#names);
+    const tell = (step: Noted): string => {
+      const place = placeText(step.places[0]);
+      const verb = READS.has(step.op) ? 'reads' : 'writes';
+      const how = PLAIN.has(step.op) ? verb : `${verb} atomically`;
+      return `${this.#threads[step.thread]} ${how}${place === '' ? '' : ` at ${place}`}`;
+    };
+    return `${word}: nothing orders what ${tell(first)} and what ${tell(last)}`;
+  }
+
+  /** The thread could have gone on, and another one went first. */
+  #isInterrupted(i: number): boolean {
+    const all = this.#steps;
+    const { thread } = all[i];
+    const next = all[i + 1];
+    if (next === undefined || next.thread === thread || next.prepares) return false;
+    const later = all.slice(i + 1).find((step) => step.thread === thread);
+    if (later === undefined || FROM_OUTSIDE.has(later.op)) return false;
+    return later.op !== OP_WAKE && later.op !== NO_ACCESS;
+  }
+}
+
+/** Of bytes, the first is what a race marks: an access to a word that holds it touches it. */
+function touchesSame(step: Noted, last: Noted, memory: ModelMemory): boolean {
+  if (step.op === NO_ACCESS) return false;
+  if (step.cell === last.cell) return true;
+  const [first, second] = [step, last].map((access) => bytesOf(access, memory));
+  if (first === undefined || second === undefined || first.block !== second.block) return false;
+  return first.begin < second.end && second.begin < first.end;
+}
+
+function bytesOf(access: Access, memory: ModelMemory) {
+  const place = memory.locate(access.cell);
+  if (place === undefined) return undefined;
+  const block = place.region.ordinal;
+  if (access.op === OP_BYTES_LOAD || access.op === OP_BYTES_STORE) {
+    return { block, begin: access.a, end: access.a + Math.max(1, access.b) };
+  }
+  return { block, begin: 4 * place.word, end: 4 * place.word + 4 };
+}
+
+/**
+ * True for a read that the same thread has made a moment ago, with the same answer and nothing but
+ * such reads since.
+ */
+function tellsNothingNew(steps: readonly Noted[], i: number): boolean {
+  const step = steps[i];
+  const rereads = step.op === OP_COMPARE_EXCHANGE && step.value !== step.a;
+  if (step.op !== OP_LOAD && step.op !== OP_PLAIN_LOAD && !rereads) return false;
+  for (let j = i - 1; j >= Math.max(0, i - RING_ENTRIES); j--) {
+    const before = steps[j];
+    if (before.thread !== step.thread || before.op !== step.op) return false;
+    if (before.cell === step.cell) return before.value === step.value && before.a === step.a;
+  }
+  return false;
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: a trace as text, a column for each thread, and as a page. */
+
+import { placeText } from './places.ts';
+import type { Failure, ModelReport, TraceStep } from './scenario.ts';
+
+/** Longer traces are cut in the middle. */
+const TRACE_LINES_MAX = 240;
+/** Wider columns are not padded. */
+const COLUMN_MAX = 46;
+
+/** Threads that have steps, in the order in which the first ones come. */
+function threadsOf(steps: readonly TraceStep[]): string[] {
+  return [...new Set(steps.map(({ thread }) => thread))].sort();
+}
+
+/** One line per step: number, a column for each thread, the place and what is written there. */
+export function traceText(steps: readonly TraceStep[]): string {
+  if (steps.length === 0) return '';
+  const threads = threadsOf(steps);
+  const widths = threads.map((thread) => {
+    const own = steps.filter((step) => step.thread === thread).map(({ action }) => action.length);
+    return Math.min(COLUMN_MAX, Math.max(thread.length, ...own));
+  });
+  const row = (thread: string, text: string): string =>
+    threads.map((name, i) => (name === thread ? text : '').padEnd(widths[i])).join('  ');
+  const lines = [`       ${threads.map((name, i) => name.padEnd(widths[i])).join('  ')}`.trimEnd()];
+  for (const step of steps) {
+    if (step.skipped > 0) {
+      lines.push(`       ${row(step.thread, `… ${step.skipped} more of it …`)}`.trimEnd());
+    }
+    const mark = step.marked ? '*' : ' ';
+    const number = step.places.length === 0 && step.word === '' ? '' : String(step.number);
+    const head = `${mark}${number.padStart(4)}  ${row(step.thread, step.action)}`;
+    lines.push(`${head}  ${whereText(step)}`.trimEnd());
+  }
+  if (lines.length <= TRACE_LINES_MAX) return lines.join('\n');
+  const left = lines.length - TRACE_LINES_MAX;
+  const begin = lines.slice(0, (TRACE_LINES_MAX * 3) / 4);
+  const end = lines.slice(-TRACE_LINES_MAX / 4);
+  return [...begin, `       … ${left} more …`, ...end].join('\n');
+}
+
+/** The innermost place with its source text, and below which calls it stands. */
+function whereText(step: TraceStep): string {
+  const [first, ...callers] = step.places;
+  if (first === undefined) return '';
+  const from = callers.map((place) => ` ← ${placeText(place)}`).join('');
+  return `${placeText(first)}  ${first.source}${from}`;
+}
+
+export function failureJson(report: ModelReport, failure: Failure): string {
+  const { kind, message, schedule, replay, options, steps } = failure;
+  const told = { scenario: report.scenario, kind, message, schedule, replay, options, steps };
+  return JSON.stringify(
+    told,
+    (_, value: unknown) => (value === Number.POSITIVE_INFINITY ? 'Infinity' : value),
+    2,
+  );
+}
+
+/** A page that needs nothing else: a table with a column for each thread. */
+export function failurePage(report: ModelReport, failure: Failure): string {
+  const steps = failure.steps ?? [];
+  const threads = threadsOf(steps);
+  const cells = (step: TraceStep): string =>
+    threads
+      .map((name) => `<td>${name === step.thread ? escapeText(step.action) : ''}</td>`)
+      .join('');
+  const rows = steps.map((step) => {
+    const [first, ...callers] = step.places;
+    const stack = callers.map((place) => `${placeText(place)} ${place.within}`).join('\n');
+    const source = escapeText(first?.source ?? '');
+    return (
+      `<tr${step.marked ? ' class="marked"' : ''}><td>${step.number}</td>${cells(step)}` +
+      `<td title="${escapeText(stack)}">${escapeText(placeText(first))}</td>` +
+      `<td><code>${source}</code></td></tr>`
+    );
+  });
+  const title = escapeText(`${report.scenario}: ${failure.kind}`);
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>${title}</title><style>
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; }
+table { border-collapse: collapse; }
+th, td { border-bottom: 1px solid #8884; padding: 2px 12px; text-align: left; white-space: pre; }
+tr.marked td { background: #f804; }
+</style></head><body>
+<h1>${title}</h1>
+<pre>${escapeText(failure.message)}</pre>
+<p>Replay: <code>${escapeText(failure.replay ?? failure.schedule)}</code></p>
+<table><thead><tr><th></th>${threads.map((name) => `<th>${escapeText(name)}</th>`).join('')}
+<th>where</th><th></th></tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table></body></html>
+`;
+}
+
+function escapeText(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+}
