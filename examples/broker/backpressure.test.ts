@@ -9,6 +9,7 @@ import { FairShare } from './fair-share.ts';
 const BUFFER_SIZE = 1024;
 const BUFFER_COUNT = 800;
 const STALL_MS = 1000;
+const LIMITS = { maxPendingBytes: 1 << 20, stallMs: STALL_MS };
 
 let pool: BufferPool;
 let nowMs = 0;
@@ -20,9 +21,10 @@ let turns: (() => void)[];
 class Client implements Participant {
   readonly held: ReturnType<BufferPool['tryAcquire']>[] = [];
   isClosing = false;
-  isOverShare = false;
+  isHeldBack = false;
   wasDestroyed = false;
   proceeded = 0;
+  relievedCount = 0;
   readonly link = {
     writable: true,
     bufferedBytes: 0,
@@ -35,7 +37,7 @@ class Client implements Participant {
 
   /** As a connection does it. */
   tryWrite(): boolean {
-    const id = this.isOverShare ? -1 : pool.tryAcquire();
+    const id = this.isHeldBack ? -1 : pool.tryAcquire();
     if (id < 0) {
       backpressure.noRoom(this);
       return false;
@@ -45,13 +47,17 @@ class Client implements Participant {
     return true;
   }
 
-  read(): void {
-    for (const id of this.held.splice(0)) pool.release(id);
-    this.link.bufferedBytes = 0;
+  read(count: number = this.held.length): void {
+    for (const id of this.held.splice(0, count)) pool.release(id);
+    this.link.bufferedBytes = this.held.length * BUFFER_SIZE;
   }
 
   proceed(): void {
     this.proceeded++;
+  }
+
+  relieved(): void {
+    this.relievedCount++;
   }
 
   cutOff(): void {
@@ -74,7 +80,7 @@ beforeEach(() => {
   clients = [];
   turns = [];
   const share = new FairShare((run) => turns.push(run));
-  backpressure = new Backpressure(pool, STALL_MS, clients, () => nowMs, share);
+  backpressure = new Backpressure(pool, LIMITS, clients, () => nowMs, share);
 });
 
 afterEach(() => {
@@ -111,7 +117,7 @@ test.each([1, 10, 50])('%i clients that do not read leave the others what they n
     innocent.read();
     if (i % 100 === 0) backpressure.look();
   }
-  expect(innocent.isOverShare).toBe(false);
+  expect(innocent.isHeldBack).toBe(false);
   // All of them are cut off together, when the first is.
   nowMs = STALL_MS - 1;
   backpressure.check();
@@ -131,7 +137,7 @@ test('who reads again in time is not cut off, and those who wait for him go on',
   slow[3].read();
   backpressure.look();
   runTurns();
-  expect(slow[3].isOverShare).toBe(false);
+  expect(slow[3].isHeldBack).toBe(false);
   expect(publisher.proceeded).toBe(1);
   nowMs = STALL_MS;
   backpressure.check();
@@ -173,11 +179,52 @@ test('one that is closing and still holds much gives it up, and counts once', ()
 
 test('who is over the share is cut off in time, also if nobody writes to it any more', () => {
   const [slow] = addClients(1);
-  while (!slow.isOverShare) {
+  while (!slow.isHeldBack) {
     slow.tryWrite();
     backpressure.look();
   }
   nowMs = STALL_MS;
   backpressure.check();
   expect(slow.isClosing).toBe(true);
+});
+
+test('who has as much waiting as one client may is held back, until it has read a part', () => {
+  backpressure.close();
+  const share = new FairShare((run) => turns.push(run));
+  const limits = { maxPendingBytes: 20 * BUFFER_SIZE, stallMs: STALL_MS };
+  backpressure = new Backpressure(pool, limits, clients, () => nowMs, share);
+  const [slow] = addClients(1);
+  for (let i = 0; i < 19; i++) slow.tryWrite();
+  backpressure.look();
+  expect(slow.isHeldBack).toBe(false);
+  slow.tryWrite();
+  backpressure.look();
+  expect(slow.isHeldBack).toBe(true);
+  slow.read(9);
+  backpressure.look();
+  expect(slow.isHeldBack).toBe(true);
+  const relieved = slow.relievedCount;
+  slow.read(1);
+  backpressure.look();
+  expect(slow.isHeldBack).toBe(false);
+  expect(slow.relievedCount).toBe(relieved + 1);
+});
+
+test('when half of the reserve is gone, who has most waiting goes at once', () => {
+  const slow = addClients(10);
+  fillUp(slow);
+  const innocents = addClients(10);
+  for (const innocent of innocents) innocent.tryWrite();
+  const rest: number[] = [];
+  while (free() > BUFFER_COUNT / 16) rest.push(pool.tryAcquire());
+  backpressure.look();
+  expect(backpressure.slowConsumers).toBe(0);
+  rest.push(pool.tryAcquire());
+  backpressure.look();
+  expect(free()).toBeGreaterThanOrEqual(BUFFER_COUNT / 8);
+  const gone = slow.filter((client) => client.wasDestroyed).length;
+  expect(gone).toBeGreaterThan(0);
+  expect(gone).toBeLessThan(10);
+  expect(innocents.some((client) => client.isClosing)).toBe(false);
+  for (const id of rest) pool.release(id as never);
 });

@@ -2,25 +2,26 @@
 /**
  * Example broker: what happens when there is no room for output.
  *
- * A client whose link has too much waiting is *congested*: whoever wants to write to it is
- * *blocked*, that is, not read from, and TCP slows it down in turn. If the congestion does not pass
- * in time, the client is a slow consumer and is cut off. So it costs those who write to it
- * `stallMs`, and the time until the next `check`, at most.
+ * A client for which more waits than may is *held back*: whoever of this executor wants to write to
+ * it is *blocked*, that is, not read from, and TCP slows it down in turn. If that does not pass in
+ * time, the client is a slow consumer and is cut off. So it costs those who write to it `stallMs`,
+ * and the time until the next `check`, at most.
  *
- * **Those who do not write to it** go on, because slow clients never get the whole pool: an eighth
- * of it is a *reserve*, and a client that has more waiting than a quarter of the bytes free beyond
- * the reserve is congested, too, as if its own limit were reached (its buffers may be filled by
- * half only, so that is up to half of the buffers). Many slow clients make that share small by
- * themselves: a hundred of them leave a hundredth of the rest free, and the reserve (dynamic
- * thresholds: A. K. Choudhury, E. L. Hahne, 1998). One buffer is anybody's at any time; the pool
- * has that many. What is waiting is looked at whenever some work has been done.
+ * **How much may wait.** At most `maxPendingBytes`, and less when many clients are slow, because
+ * they never get the whole pool: an eighth of it is a *reserve*, and each client may have no more
+ * waiting than a quarter of the bytes free beyond the reserve (its buffers may be filled by half
+ * only, so that is up to half of the buffers). Many slow clients make that share small by
+ * themselves: a hundred of them leave a hundredth of the rest free (dynamic thresholds: A. K.
+ * Choudhury, E. L. Hahne, 1998). What is waiting is looked at whenever some work has been done.
  *
- * With several executors, what one sends to another stands in one lane, in order: messages of
- * others behind a blocked one wait with it.
+ * **Messages of other executors** do not wait for a client that is held back: behind them, in the
+ * same lane, are messages for everybody. They are written all the same, from the reserve, and their
+ * publishers are told to wait where they are: see "stalled" in `mesh.ts`. A client that has more
+ * waiting than `maxPendingBytes` and all that could be on its way then is cut off at once.
  *
- * **If the pool has no buffer left all the same**, for `stallMs`, then everybody who has more
- * waiting than the share is cut off at once, without time to read the rest; if that is nobody, as
- * many as give the reserve back, beginning with whoever has most waiting.
+ * **If half of the reserve is gone**, those who have most waiting are cut off at once, without time
+ * to read the rest, until it is there again. **If the pool has no buffer left all the same**, for
+ * `stallMs`, the same happens, with however little they have.
  */
 
 import { type BufferPool, NO_BUFFER } from 'busbar/pool';
@@ -40,8 +41,10 @@ export interface Participant extends Waiter {
     destroy(): void;
   };
   readonly isClosing: boolean;
-  /** It has more waiting than its share: nothing is to be written to it. Written here only. */
-  isOverShare: boolean;
+  /** More waits for it than may: who has time waits with more. Written here only. */
+  isHeldBack: boolean;
+  /** It is held back no more, or leaves: nobody waits on its account. */
+  relieved(): void;
   cutOff(error: string): void;
 }
 
@@ -53,33 +56,40 @@ export interface Elsewhere {
   isHeaviest(bytes: number): boolean;
 }
 
+/** How much may wait, and for how long. */
+export interface BackpressureLimits {
+  readonly maxPendingBytes: number;
+  readonly stallMs: number;
+}
+
 /** This part of the pool is for clients that take what they are sent. */
 const RESERVE_PART = 8;
+/** Who is held back goes on when so much less waits: what a second should suffice to read. */
+const RELIEF_BYTES_MAX = 8 * 1024 * 1024;
 /**
  * What waits is looked at each time that so small a part of the pool may have been written: of one
  * that is half empty, and of one that is not.
  */
 const LOOK_PART_EASY = 16;
 const LOOK_PART = 128;
-/** While somebody is over the share, it is looked at so often at least, in milliseconds. */
+/** While somebody is held back, it is looked at so often at least, in milliseconds. */
 const LOOK_MS = 5;
 
 export class Backpressure {
   readonly #pool: BufferPool;
-  readonly #stallMs: number;
+  readonly #limits: BackpressureLimits;
   readonly #participants: Iterable<Participant>;
   readonly #clock: () => number;
   readonly #share: FairShare;
   readonly #blocked: Set<Waiter> = new Set();
-  /** Since when. */
+  /** Who is held back, or whose link takes no more; since when. */
   readonly #congested: Map<Participant, number> = new Map();
   /** Since when the pool has been exhausted; undefined: it is not. */
   #exhaustedSinceMs: number | undefined = undefined;
   readonly #closed: AbortController = new AbortController();
 
   readonly #reserveCount: number;
-  /** How much may wait for one client. */
-  #shareBytes: number = 0;
+  /** The reserve is in use. */
   #isTight: boolean = false;
   #looking: NodeJS.Timeout | undefined = undefined;
 
@@ -89,13 +99,13 @@ export class Backpressure {
   /** `participants`: all who may have something waiting. */
   constructor(
     pool: BufferPool,
-    stallMs: number,
+    limits: BackpressureLimits,
     participants: Iterable<Participant>,
     clock: () => number,
     share: FairShare,
   ) {
     this.#pool = pool;
-    this.#stallMs = stallMs;
+    this.#limits = limits;
     this.#participants = participants;
     this.#clock = clock;
     this.#share = share;
@@ -109,13 +119,17 @@ export class Backpressure {
     return this.#blocked.size + this.#share.queueLength;
   }
 
-  /** Its writer said "not now", or it is over its share. */
+  /** So much waits for it that nobody should add to it. */
+  holdBack(consumer: Participant): void {
+    consumer.isHeldBack = true;
+    if (!this.#congested.has(consumer)) this.#congested.set(consumer, this.#clock());
+    this.#lookAgain();
+  }
+
+  /** Its writer said "not now". */
   noRoom(consumer: Participant): void {
-    if (consumer.link.writable && !consumer.isOverShare) {
-      this.#awaitBuffer();
-    } else if (!this.#congested.has(consumer)) {
-      this.#congested.set(consumer, this.#clock());
-    }
+    if (consumer.link.writable) this.#awaitBuffer();
+    else this.holdBack(consumer);
   }
 
   /** It cannot go on before there is room, or before it is its turn. */
@@ -145,56 +159,70 @@ export class Backpressure {
 
   /** It is gone, and so is its output. */
   forget(participant: Participant): void {
-    this.#congested.delete(participant);
+    this.#relieve(participant);
     this.#blocked.delete(participant);
     this.#share.cancel(participant);
     this.proceed();
   }
 
-  /** Looks who has more waiting than the share. **Cost** the clients and the pool's buffers. */
+  /**
+   * Looks who has more waiting than may, and who no more. **Cost** the clients and the pool's
+   * buffers.
+   */
   look(): void {
-    const { bufferSize } = this.#pool;
+    const { bufferSize, bufferCount } = this.#pool;
     const { freeShared, freeCached } = this.#pool.stats();
-    const room = freeShared + freeCached - this.#reserveCount;
+    const free = freeShared + freeCached;
+    const room = free - this.#reserveCount;
+    this.#share.onWorkUnits = this.#workUnits(room > bufferCount / 2 ? LOOK_PART_EASY : LOOK_PART);
+    this.#isTight = room <= 0;
     // A buffer may be filled by half only.
     const shareBytes = Math.max(bufferSize / 2, (room * bufferSize) / 4);
-    this.#share.onWorkUnits = this.#workUnits(
-      room > this.#pool.bufferCount / 2 ? LOOK_PART_EASY : LOOK_PART,
-    );
-    this.#shareBytes = shareBytes;
-    this.#isTight = room <= 0;
-    let overCount = 0;
+    const mostBytes = Math.min(shareBytes, this.#limits.maxPendingBytes);
+    const reliefBytes = mostBytes - Math.min(mostBytes / 2, RELIEF_BYTES_MAX);
+    let heaviestBytes = 0;
     let isRelieved = false;
     for (const participant of this.#participants) {
       const bytes = participant.link.bufferedBytes;
-      if (bytes > shareBytes) participant.isOverShare = true;
-      if (!participant.isOverShare) continue;
-      if (bytes > shareBytes / 2) {
-        overCount++;
-        if (!this.#congested.has(participant)) this.#congested.set(participant, this.#clock());
-      } else {
+      heaviestBytes = Math.max(heaviestBytes, bytes);
+      if (bytes >= mostBytes) {
+        this.holdBack(participant);
+      } else if (participant.isHeldBack && bytes <= reliefBytes) {
         this.#relieve(participant);
         isRelieved = true;
       }
     }
+    this.elsewhere?.note(heaviestBytes);
     if (isRelieved) this.proceed();
-    if (overCount > 0) this.#lookAgain();
+    if (free < this.#reserveCount / 2) this.#makeRoom(2 * bufferSize);
+    if (this.#congested.size > 0) this.#lookAgain();
   }
 
   /** Called every now and then: cuts off whom the others have waited for too long. */
   check(): void {
-    const dueMs = this.#clock() - this.#stallMs;
+    const dueMs = this.#clock() - this.#limits.stallMs;
     this.look();
     for (const [consumer, sinceMs] of this.#congested) {
-      if (sinceMs <= dueMs) this.#cutOff(consumer, this.#isTight);
+      if (sinceMs <= dueMs) this.cutOff(consumer, this.#isTight);
     }
-    this.elsewhere?.note(this.#heaviest()?.link.bufferedBytes ?? 0);
     if (this.#exhaustedSinceMs === undefined) {
       this.#probe();
     } else if (this.#exhaustedSinceMs <= dueMs) {
       this.#exhaustedSinceMs = this.#clock();
-      this.#makeRoom();
+      this.#makeRoom(1);
     }
+  }
+
+  /**
+   * The client is too slow. `atOnce`: what waits for it is needed by others, and it gets no time to
+   * read it.
+   */
+  cutOff(consumer: Participant, atOnce: boolean): void {
+    if (!consumer.isClosing) this.slowConsumers++;
+    this.#relieve(consumer);
+    consumer.cutOff('Slow Consumer');
+    if (atOnce) consumer.link.destroy();
+    this.proceed();
   }
 
   close(): void {
@@ -209,24 +237,19 @@ export class Backpressure {
     else this.#pool.release(bufferId);
   }
 
-  /** Cuts off all at once who keep the pool from everybody. */
-  #makeRoom(): void {
-    let freedCount = 0;
-    for (const participant of [...this.#participants]) {
-      if (participant.link.bufferedBytes <= this.#shareBytes) continue;
-      freedCount += this.#buffersOf(participant);
-      this.#cutOff(participant, true);
-    }
-    if (freedCount > 0) return;
+  /** Cuts off who has most waiting, `bytesMin` or more, until the reserve is there again. */
+  #makeRoom(bytesMin: number): void {
     const heaviest = [...this.#participants]
-      .filter(({ link }) => link.bufferedBytes > 0)
+      .filter(({ link }) => link.bufferedBytes >= bytesMin)
       .sort((a, b) => b.link.bufferedBytes - a.link.bufferedBytes);
+    let freedCount = 0;
     for (const participant of heaviest) {
       if (freedCount >= this.#reserveCount) return;
+      const { bufferedBytes } = participant.link;
       // Other executors see the same, and may have heavier ones.
-      if (this.elsewhere?.isHeaviest(participant.link.bufferedBytes) === false) return;
-      freedCount += this.#buffersOf(participant);
-      this.#cutOff(participant, true);
+      if (this.elsewhere?.isHeaviest(bufferedBytes) === false) return;
+      freedCount += Math.ceil(bufferedBytes / this.#pool.bufferSize);
+      this.cutOff(participant, true);
     }
   }
 
@@ -235,31 +258,10 @@ export class Backpressure {
     return Math.ceil((this.#pool.bufferCount * this.#pool.bufferSize) / part / UNIT_BYTES);
   }
 
-  #buffersOf(participant: Participant): number {
-    return Math.ceil(participant.link.bufferedBytes / this.#pool.bufferSize);
-  }
-
-  #heaviest(): Participant | undefined {
-    let heaviest: Participant | undefined;
-    for (const candidate of this.#participants) {
-      const bytes = heaviest?.link.bufferedBytes ?? 0;
-      if (candidate.link.bufferedBytes > bytes) heaviest = candidate;
-    }
-    return heaviest;
-  }
-
-  /** `atOnce`: what waits for it is needed by others, and it gets no time to read it. */
-  #cutOff(consumer: Participant, atOnce: boolean): void {
-    if (!consumer.isClosing) this.slowConsumers++;
-    this.#congested.delete(consumer);
-    consumer.cutOff('Slow Consumer');
-    if (atOnce) consumer.link.destroy();
-    this.proceed();
-  }
-
   #relieve(consumer: Participant): void {
-    consumer.isOverShare = false;
+    consumer.isHeldBack = false;
     this.#congested.delete(consumer);
+    consumer.relieved();
   }
 
   #lookAgain(): void {

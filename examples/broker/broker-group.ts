@@ -12,6 +12,7 @@ import { Board } from './board.ts';
 import { type BrokerStats, newServerId } from './broker.ts';
 import {
   type BrokerOptions,
+  bufferCountFor,
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
 } from './broker-options.ts';
@@ -126,9 +127,10 @@ export class BrokerGroup {
     if (sharesPort) await closeServer(server);
     const acceptor = sharesPort ? undefined : Acceptor.on(server);
     const { bufferSize, bufferCount } = options;
+    const laneBuffers = BUFFERS_PER_LANE * count * count;
     const pool = BufferPool.create({
       bufferSize,
-      bufferCount: bufferCount + BUFFERS_PER_LANE * count * count,
+      bufferCount: bufferCountFor(bufferSize, (bufferCount + laneBuffers) * bufferSize),
       maxThreads: count + OTHER_THREADS,
     });
     const board = Board.create(count);

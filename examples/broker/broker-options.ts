@@ -27,15 +27,16 @@ export interface BrokerOptions {
   /** Longest protocol line, in bytes. Default 4096. */
   readonly maxControlLineBytes?: number;
   /**
-   * Output that may wait for one client, in bytes; a client that lets more pile up is cut off.
-   * Default 16 MiB. From half of it on, those who publish to the client are slowed down first.
+   * Output that may wait for one client, in bytes. Default 64 MiB; less when so many are slow that
+   * the pool is too small for that. From there on those who publish to the client wait, for
+   * `stallMs`; if it does not read meanwhile, it is cut off. (nats-server cuts it off at once.)
    */
   readonly maxPendingBytes?: number;
-  /** How long publishers are slowed down for one client's sake, in milliseconds. Default 1000. */
+  /** How long publishers wait for one client's sake, in milliseconds. Default 1000. */
   readonly stallMs?: number;
-  /**
-   * Clients at a time. Default 1000, fewer when buffers are large: each client's output takes one.
-   */
+  /** What waits for a client must be gone after this time; else it is cut off. Default 10 000. */
+  readonly writeDeadlineMs?: number;
+  /** Clients at a time; an executor has room for 65 512. Default 65 536. */
   readonly maxConnections?: number;
   /** Subscriptions per client. Default 100 000. */
   readonly maxSubscriptions?: number;
@@ -52,8 +53,9 @@ export interface BrokerOptions {
   /** So many unanswered pings make a client stale. Default 2. */
   readonly maxPingsOut?: number;
   /**
-   * Memory for messages on their way, in bytes, beside one buffer per client. Default 128 MiB; what
-   * is never used costs address space only.
+   * Memory for messages: those being read, and all that wait for clients. In bytes, up to 2 GiB.
+   * Default 1 GiB, so that a dozen slow clients may have `maxPendingBytes` waiting each; what has
+   * never been used costs address space only.
    */
   readonly poolBytes?: number;
   /**
@@ -73,6 +75,7 @@ export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimit
   readonly authTimeoutMs: number;
   readonly maxPendingBytes: number;
   readonly stallMs: number;
+  readonly writeDeadlineMs: number;
   readonly maxConnections: number;
   readonly maxSubscriptions: number;
   readonly pingIntervalMs: number;
@@ -83,7 +86,8 @@ export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimit
   readonly bufferCount: number;
 }
 
-const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
+/** All of them. */
+export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
   'host',
   'port',
   'user',
@@ -94,6 +98,7 @@ const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
   'maxControlLineBytes',
   'maxPendingBytes',
   'stallMs',
+  'writeDeadlineMs',
   'maxConnections',
   'maxSubscriptions',
   'maxSubscriptionTokens',
@@ -107,11 +112,9 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const BUFFER_SIZE_MIN = 128 * KIB;
 const BUFFER_COUNT_MIN = 32;
-/** More than that cannot be addressed with 32-bit offsets. */
-const MEMORY_BYTES_MAX = 2048 * MIB - 1;
-const MAX_CONNECTIONS_DEFAULT = 1000;
-/** Memory for all clients' output buffers, unless a number of clients is asked for. */
-const CONNECTION_BYTES_DEFAULT = 1024 * MIB;
+/** More than that a pool cannot have. */
+const POOL_BYTES_MAX = 2048 * MIB - 64;
+const POOL_BYTES_DEFAULT = 1024 * MIB;
 export const MAX_PAYLOAD_BYTES_MAX: number = 8 * MIB;
 /** The name of the operation and two line ends. */
 const LINE_REST_BYTES = 16;
@@ -137,30 +140,14 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
   );
   const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES;
   const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(frameBytesMax)));
-  const poolBytes = inRange('poolBytes', options.poolBytes ?? 128 * MIB, MIB, 1024 * MIB);
+  const poolBytes = inRange('poolBytes', options.poolBytes ?? POOL_BYTES_DEFAULT, MIB, 2048 * MIB);
   if ((options.user === undefined) !== (options.pass === undefined)) {
     throw new TypeError('user and pass must be given together');
   }
   if (options.user !== undefined && options.token !== undefined) {
     throw new TypeError('give a user and pass or a token, not both');
   }
-  const maxConnections = inRange(
-    'maxConnections',
-    options.maxConnections ??
-      Math.min(MAX_CONNECTIONS_DEFAULT, CONNECTION_BYTES_DEFAULT / bufferSize),
-    1,
-    50_000,
-  );
-  // One for the output of each client, and those that hold messages: being read, waiting to be
-  // written.
-  const bufferCount =
-    maxConnections + Math.max(BUFFER_COUNT_MIN, Math.floor(poolBytes / bufferSize));
-  if (bufferCount * bufferSize > MEMORY_BYTES_MAX) {
-    throw new RangeError(
-      `${maxConnections} clients with buffers of ${bufferSize} bytes ` +
-        `and ${poolBytes} bytes for messages need more than 2 GiB`,
-    );
-  }
+  const bufferCount = bufferCountFor(bufferSize, poolBytes);
   return {
     host: options.host ?? '127.0.0.1',
     port: inRange('port', options.port ?? 4222, 0, 65_535),
@@ -172,12 +159,13 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     maxControlLineBytes,
     maxPendingBytes: inRange(
       'maxPendingBytes',
-      options.maxPendingBytes ?? 16 * MIB,
+      options.maxPendingBytes ?? 64 * MIB,
       4 * KIB,
       1024 * MIB,
     ),
     stallMs: inRange('stallMs', options.stallMs ?? 1000, 0, 3_600_000),
-    maxConnections,
+    writeDeadlineMs: inRange('writeDeadlineMs', options.writeDeadlineMs ?? 10_000, 1, 3_600_000),
+    maxConnections: inRange('maxConnections', options.maxConnections ?? 65_536, 1, 1 << 20),
     maxSubscriptions: inRange('maxSubscriptions', options.maxSubscriptions ?? 100_000, 1, 1 << 24),
     maxSubscriptionTokens: inRange(
       'maxSubscriptionTokens',
@@ -197,6 +185,12 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     bufferSize,
     bufferCount,
   };
+}
+
+/** How many buffers make so much memory: never less than a few, nor more than a pool can have. */
+export function bufferCountFor(bufferSize: number, bytes: number): number {
+  const count = Math.max(BUFFER_COUNT_MIN, Math.floor(bytes / bufferSize));
+  return Math.min(count, Math.floor(POOL_BYTES_MAX / bufferSize));
 }
 
 function inRange(name: string, value: number, min: number, max: number): number {

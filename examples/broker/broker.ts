@@ -37,13 +37,20 @@ const CHECK_MS_MIN = 5;
 const REGION_COUNT = 16;
 /** Clients that are turned away or cut off, and still have a writer for a moment. */
 const LEAVING_COUNT = 24;
+/** More than that a flusher cannot have. */
+const WRITER_COUNT_MAX = 65_536;
 /**
  * Beside the payload, the argument, and blanks before it, of which there may be as many: the name
  * of the operation, and CR and LF at two places.
  */
 const LINE_REST_BYTES = 16;
-/** Bytes that may be on their way to another executor: some reads' worth. */
-const WINDOW_BYTES_MAX = 2 * 1024 * 1024;
+/**
+ * Bytes that may be on their way to another executor: some reads’ worth, and no more, because they
+ * all have to be delivered, to thousands perhaps, before what comes behind them.
+ */
+const WINDOW_BYTES_MAX = 512 * 1024;
+/** Windows from each other executor that a client may be sent beyond its limit. */
+const OVERSHOOT = 4;
 /** Regions that may, at least. */
 const WINDOW_REGIONS_MIN = 8;
 /** An executor waits so long for what the others tell it before it lets clients in. */
@@ -93,6 +100,9 @@ export class Broker implements BrokerCore {
   readonly #peers: Peers;
   readonly #flusher: WriteFlusher;
   #server: TcpServer | undefined = undefined;
+  /** Clients of this executor. */
+  readonly #connectionCountMax: number;
+  readonly #windowBytes: number;
   readonly #checking: NodeJS.Timeout;
   #connectionCount: number = 0;
   #isDraining: boolean = false;
@@ -103,23 +113,26 @@ export class Broker implements BrokerCore {
     this.#peers = seat?.peers ?? noPeers();
     const maxSubscriptionBytes = Math.floor(options.maxSubscriptionBytes / this.#peers.count);
     this.options = { ...options, maxSubscriptionBytes };
-    const { bufferSize, bufferCount, maxConnections, maxPendingBytes, stallMs } = options;
+    const { bufferSize, bufferCount, maxConnections, maxPendingBytes } = options;
     this.#serverId = seat?.serverId ?? newServerId();
     this.pool = seat?.pool ?? BufferPool.create({ bufferSize, bufferCount });
+    // Those that are turned away need a writer, too, and those that are being closed.
+    const writerCount = Math.min(maxConnections + LEAVING_COUNT, WRITER_COUNT_MAX);
+    this.#connectionCountMax = writerCount - LEAVING_COUNT;
     this.#flusher = WriteFlusher.create(this.pool, {
-      // Those that are turned away need one, too, and those that are being closed.
-      writerCount: maxConnections + LEAVING_COUNT,
+      writerCount,
       regionCount: REGION_COUNT,
     });
     const { bytes, view } = this.pool;
     this.router = new Router(bytes, view, randomBytes(4).readInt32LE());
     this.backpressure = new Backpressure(
       this.pool,
-      stallMs,
+      options,
       this.connections,
       () => performance.now(),
       this.router.share,
     );
+    this.#windowBytes = Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes));
     const { pool, router, backpressure, counters } = this;
     this.mesh = new Mesh(
       {
@@ -128,13 +141,13 @@ export class Broker implements BrokerCore {
         backpressure,
         counters,
         limits: options,
-        windowBytes: Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes)),
+        windowBytes: this.#windowBytes,
         windowRegions: windowRegions(pool.bufferCount, this.#peers.count),
       },
       this.#peers,
     );
-    const { pingIntervalMs, authTimeoutMs } = options;
-    const shortest = Math.min(pingIntervalMs, authTimeoutMs, stallMs) / 4;
+    const { pingIntervalMs, authTimeoutMs, stallMs, writeDeadlineMs } = options;
+    const shortest = Math.min(pingIntervalMs, authTimeoutMs, stallMs, writeDeadlineMs) / 4;
     const checkMs = Math.max(CHECK_MS_MIN, Math.min(CHECK_MS_MAX, shortest));
     this.#checking = setInterval(() => this.#check(), checkMs);
   }
@@ -165,7 +178,8 @@ export class Broker implements BrokerCore {
         ...place(),
         maxFrameBytes: maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES,
         flusher: this.#flusher,
-        highWaterBytes: maxPendingBytes,
+        // What others' publishers have on its way when a client is held back still goes to it.
+        highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#peers.count - 1),
         closeDeadlineMs: lingerMs,
         codec: () => new ProtocolCodec(this.pool.view, this.options),
         handler: (link) => this.#accept(link),
@@ -268,7 +282,10 @@ export class Broker implements BrokerCore {
     this.connections.add(connection);
     board.setClients(index, this.connections.size);
     this.#sayInfo(connection);
-    if (board.clients > this.options.maxConnections) {
+    const isFull =
+      board.clients > this.options.maxConnections ||
+      this.connections.size > this.#connectionCountMax;
+    if (isFull) {
       connection.cutOff('maximum connections exceeded');
     } else if (this.#isDraining) {
       connection.close();

@@ -36,19 +36,24 @@ Usage: npm start -- [options]
                         one pool buffer: above 112k the buffers get larger, and fewer of them
                         share the memory. Clients are told in INFO.
   --max-control-line BYTES   longest protocol line (4k)
-  --max-pending BYTES   output that may wait for one client (16m). Beyond, those who publish to it
+  --max-pending BYTES   output that may wait for one client (64m). Beyond, those who publish to it
                         are held up; when that does not help within --stall, it is cut off:
                         Slow Consumer.
   --stall MS            how long publishers are held up for one client (1000)
-  --max-connections N   clients at a time (1000, fewer if buffers are large)
+  --write-deadline MS   what waits for a client must be gone by then, or it is cut off (10000)
+  --max-connections N   clients at a time (65536)
   --max-subscriptions N subscriptions per client (100000)
+  --max-subscription-tokens N   tokens in the subject of one (128)
+  --max-subscription-bytes BYTES   memory for all subscriptions (384m); a client may have as much
+                        of it as is left for all others
   --ping-interval MS    ask quiet clients for a sign of life so often (120000)
   --max-pings-out N     so many unanswered, and the client is cut off as stale (2)
-  --pool BYTES          memory for messages on their way, beside a buffer per client (128m)
+  --pool BYTES          memory for messages, those that wait for clients included (1g; up to 2g).
+                        What has never been needed costs nothing.
   --linger MS           how long a client that is cut off, or all of them when the broker stops,
                         may take to read what is left (2000)
 
-BYTES may end in k or m. Ctrl-C or SIGTERM stops the broker in good order.
+BYTES may end in k, m or g. Ctrl-C or SIGTERM stops the broker in good order.
 `;
 
 /** Reads the arguments. Throws a TypeError or RangeError that says which is wrong. */
@@ -69,8 +74,11 @@ export function readCommandLine(args: readonly string[]): Command {
       'max-control-line': { type: 'string' },
       'max-pending': { type: 'string' },
       stall: { type: 'string' },
+      'write-deadline': { type: 'string' },
       'max-connections': { type: 'string' },
       'max-subscriptions': { type: 'string' },
+      'max-subscription-tokens': { type: 'string' },
+      'max-subscription-bytes': { type: 'string' },
       'ping-interval': { type: 'string' },
       'max-pings-out': { type: 'string' },
       pool: { type: 'string' },
@@ -90,8 +98,11 @@ export function readCommandLine(args: readonly string[]): Command {
     maxControlLineBytes: number('max-control-line'),
     maxPendingBytes: number('max-pending'),
     stallMs: number('stall'),
+    writeDeadlineMs: number('write-deadline'),
     maxConnections: number('max-connections'),
     maxSubscriptions: number('max-subscriptions'),
+    maxSubscriptionTokens: number('max-subscription-tokens'),
+    maxSubscriptionBytes: number('max-subscription-bytes'),
     pingIntervalMs: number('ping-interval'),
     maxPingsOut: number('max-pings-out'),
     poolBytes: number('pool'),
@@ -109,12 +120,14 @@ export function readCommandLine(args: readonly string[]): Command {
   };
 }
 
-/** `64k`, `1m` and plain integers. */
+const KIB = 1024;
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: KIB, m: KIB ** 2, g: KIB ** 3 };
+
+/** `64k`, `1m`, `1g` and plain integers. */
 function parseNumber(name: string, text: string): number {
-  const match = /^(\d+)([km]?)$/i.exec(text);
+  const match = /^(\d+)([kmg]?)$/i.exec(text);
   if (match === null) throw new TypeError(`${name} must be a number, got ${JSON.stringify(text)}`);
-  const unit = match[2].toLowerCase();
-  return Number(match[1]) * (unit === 'k' ? 1024 : unit === 'm' ? 1024 * 1024 : 1);
+  return Number(match[1]) * UNITS[match[2].toLowerCase()];
 }
 
 function withoutUndefined(values: Readonly<Record<string, unknown>>): BrokerOptions {

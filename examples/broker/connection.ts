@@ -25,6 +25,7 @@ import { Publication } from './publication.ts';
 import { DECLINED, NOT_NOW, type Router, type Subscriber, TAKEN } from './router.ts';
 import { type Bytes, classifySubject, SUBJECT_INVALID } from './subject.ts';
 import { Subscription } from './subscription.ts';
+import { WriteDeadline } from './write-deadline.ts';
 
 const OK: Bytes = Buffer.from('+OK\r\n');
 const PING: Bytes = Buffer.from('PING\r\n');
@@ -62,8 +63,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   isAuthorized: boolean;
   /** Nothing more is done for it. */
   isClosing: boolean = false;
-  /** Others need the memory that its output takes. */
-  isOverShare: boolean = false;
+  /** More waits for it than may. */
+  isHeldBack: boolean = false;
 
   readonly #core: BrokerCore;
   readonly #codec: ProtocolCodec;
@@ -71,7 +72,11 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   readonly #writer: LocalWriter;
   readonly #share: FairShare;
   readonly #bytes: Bytes;
+  readonly #maxPendingBytes: number;
+  readonly #writeDeadline: WriteDeadline;
   readonly #subscriptions: ClientSubscriptions<Connection>;
+  /** Those of which other executors know that they have no room. */
+  readonly #stalled: Subscription<Connection>[] = [];
   /** Copies of two of `options`, for the hot path. */
   #echo: boolean = true;
   #headers: boolean = false;
@@ -105,6 +110,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     this.#writer = link.writer;
     this.#share = core.router.share;
     this.#bytes = core.pool.bytes;
+    this.#maxPendingBytes = core.options.maxPendingBytes;
+    this.#writeDeadline = new WriteDeadline(core.options.writeDeadlineMs);
     this.#publication = new Publication(core, this);
     this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
     this.isAuthorized = !requiresAuthorization(core.options);
@@ -144,9 +151,9 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   onClose(): void {
     this.isClosing = true;
+    this.#core.backpressure.forget(this);
     this.#core.mesh.removeAll(this.#subscriptions.values());
     this.#publication.close();
-    this.#core.backpressure.forget(this);
     this.#core.forget(this);
     this.#core.mesh.flush();
   }
@@ -172,7 +179,9 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     const length = asItStands
       ? message.lengthFor(subscription)
       : message.strippedLengthFor(subscription);
-    const at = this.#tryReserve(length);
+    // Behind what comes from another executor are messages for everybody.
+    const isUrgent = from === undefined;
+    const at = isUrgent ? this.#reserveAtOnce(length, subscription) : this.#tryReserve(length);
     if (at < 0) return this.isClosing ? DECLINED : NOT_NOW;
     if (asItStands) message.writeTo(at, subscription);
     else message.writeStrippedTo(at, subscription);
@@ -185,13 +194,27 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     return TAKEN;
   }
 
+  /** There is no room for messages for this subscription: publishers elsewhere have to wait. */
+  stall(subscription: Subscription<Connection>): void {
+    if (subscription.isStalled) return;
+    this.#stalled.push(subscription);
+    this.#core.mesh.stall(subscription);
+  }
+
+  relieved(): void {
+    if (this.#stalled.length === 0) return;
+    const { mesh } = this.#core;
+    for (const subscription of this.#stalled) mesh.unstall(subscription);
+    this.#stalled.length = 0;
+    mesh.flush();
+  }
+
   /** Writes something that is no message. False: there is no room for it now. */
   say(bytes: Bytes): boolean {
     if (this.isClosing) return true;
     const at = this.#tryReserve(bytes.length);
     if (at < 0) return this.isClosing;
-    this.#bytes.set(bytes, at);
-    this.#writer.commit(at, bytes.length);
+    this.#put(bytes, at);
     return true;
   }
 
@@ -202,14 +225,16 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   /** Complains; the client stays connected. */
   sayError(error: string): boolean {
-    return this.say(Buffer.from(`-ERR '${error}'\r\n`));
+    return this.say(errorLine(error));
   }
 
   /** Tells the client why, sends all that was written, and closes. */
   cutOff(error: string): void {
     if (this.isClosing) return;
-    // Without room for the reason it goes without.
-    this.sayError(error);
+    // The last word may be one too many. Without a buffer for it, it goes without.
+    const line = errorLine(error);
+    const at = this.#reserve(line.length);
+    if (at >= 0) this.#put(line, at);
     this.close();
   }
 
@@ -228,6 +253,10 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       this.cutOff('Authentication Timeout');
       return;
     }
+    if (this.#writeDeadline.isMissed(nowMs, this.link)) {
+      this.#core.backpressure.cutOff(this, false);
+      return;
+    }
     if (nowMs - this.#pingedAtMs < pingIntervalMs) return;
     this.#pingedAtMs = nowMs;
     if (this.#wasActive) {
@@ -243,10 +272,41 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   /** Room for output, or -1: not now, or not any more. */
   #tryReserve(length: number): number {
+    if (this.#isOver) {
+      this.#core.backpressure.holdBack(this);
+      return NOT_NOW;
+    }
+    const at = this.#reserve(length);
+    if (at < 0 && !this.isClosing) this.#core.backpressure.noRoom(this);
+    return at;
+  }
+
+  /** The same for what must not wait for this client: it has room, or it is cut off. */
+  #reserveAtOnce(length: number, subscription: Subscription<Connection>): number {
+    const { backpressure } = this.#core;
+    if (this.#isOver) {
+      backpressure.holdBack(this);
+      this.stall(subscription);
+    }
+    const at = this.#reserve(length);
+    if (at >= 0 || this.isClosing) return at;
+    if (this.link.writable) backpressure.noRoom(this);
+    else backpressure.cutOff(this, false);
+    return NOT_NOW;
+  }
+
+  #put(bytes: Bytes, at: number): void {
+    this.#bytes.set(bytes, at);
+    this.#writer.commit(at, bytes.length);
+  }
+
+  get #isOver(): boolean {
+    return this.isHeldBack || this.link.bufferedBytes >= this.#maxPendingBytes;
+  }
+
+  #reserve(length: number): number {
     try {
-      const at = this.isOverShare ? NOT_NOW : this.#writer.tryReserve(length);
-      if (at < 0) this.#core.backpressure.noRoom(this);
-      return at;
+      return this.#writer.tryReserve(length);
     } catch (error) {
       if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
       // The connection broke, and its link has not told us yet.
@@ -399,4 +459,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   #text(begin: number, end: number): string {
     return Buffer.from(this.#cut(begin, end)).toString('latin1');
   }
+}
+
+function errorLine(error: string): Bytes {
+  return Buffer.from(`-ERR '${error}'\r\n`);
 }

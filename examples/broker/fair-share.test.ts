@@ -26,6 +26,8 @@ class Turns {
 class Listener implements Subscriber {
   readonly heard: number[] = [];
   hasRoom: boolean = true;
+  readonly isHeldBack: boolean = false;
+  stall(): void {}
   offer(message: Message): number {
     if (!this.hasRoom) return NOT_NOW;
     this.heard.push(message.begin);

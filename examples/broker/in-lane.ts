@@ -2,9 +2,9 @@
 /**
  * Example broker: the lane from another executor: its messages go to the subscribers of this one.
  *
- * Notices are heard at once. The stream is dealt with in order; when a subscriber has no room it
- * waits, like a publisher. What arrives meanwhile is kept, and is not much: the sender stops for
- * want of a window.
+ * Notices are heard at once. The stream is dealt with in order. It waits for its share of work, and
+ * for a buffer, never for one subscriber. What arrives meanwhile is kept, and is not much: the
+ * sender stops for want of a window.
  */
 
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
@@ -80,7 +80,7 @@ export class InLane<S extends Subscriber> implements Waiter {
   #begin: number = 0;
   #at: number = 0;
   #end: number = 0;
-  /** A subscriber had no room for the message at `#at`. */
+  /** The message at `#at` waits. */
   #isBlocked: boolean = false;
   #isBusy: boolean = false;
   #remainder: Remainder<S> | undefined = undefined;
@@ -118,7 +118,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#codec = new ProtocolCodec(pool.view, { ...limits, maxControlLineBytes });
   }
 
-  /** A message waits for a subscriber here. */
+  /** A message waits here. */
   get isBlocked(): boolean {
     return this.#isBlocked;
   }
@@ -317,7 +317,8 @@ export class InLane<S extends Subscriber> implements Waiter {
         return at + TELL_BYTES;
       case INTEREST: {
         const { subject, queue, weight, end } = readInterest(view, bytes, at);
-        if (this.teller !== 0) core.remote.set(this.#out, subject, queue, weight);
+        const isOver = this.teller !== 0 && core.remote.set(this.#out, subject, queue, weight);
+        if (isOver) core.heard();
         this.#interests = (this.#interests + 1) | 0;
         return end;
       }
@@ -346,6 +347,8 @@ export class InLane<S extends Subscriber> implements Waiter {
   #listenTo(teller: number): void {
     if (teller <= this.#lostEpoch) return;
     this.#core.remote.forget(this.#out);
+    // Publishers may have waited for a client of its predecessor.
+    this.#core.heard();
     this.teller = teller;
     this.isSynced = false;
     this.hasSaidBye = false;

@@ -10,6 +10,8 @@
  *   INTEREST  │ kind     │ subject bytes │ queue bytes   │ weight   │ subject, queue
  *   DONE      │ kind     │ interests     │ regions       │ bytes    │ all modulo 2³²
  *
+ * A weight less than 0 says that the interest is stalled.
+ *
  *   SERVE     │ kind     │ plain: 0 or 1 │ name bytes    │ queue groups, a space after each
  *   FENCE     │ kind     │
  *   BYE       │ kind     │

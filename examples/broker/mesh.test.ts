@@ -63,6 +63,63 @@ test('others are told of the first and the last subscriber, and of each member o
   expect([...own.all()].map(weightOf)).toEqual([1]);
 });
 
+test('an interest is stalled while one subscriber has no room, in a group while none has', () => {
+  const own = new OwnInterest();
+  const plain = [1, 2].map(() => new Subscription(null, bytesOf('a.b'), '', bytesOf('1')));
+  const members = [1, 2].map(() => new Subscription(null, bytesOf('a.b'), 'crew', bytesOf('2')));
+  for (const each of [...plain, ...members]) own.add(each);
+  const told = (interest: ReturnType<OwnInterest['add']>): number | undefined =>
+    interest && weightOf(interest);
+  expect(told(own.setStalled(plain[0], true))).toBe(-1);
+  expect(told(own.setStalled(plain[0], true))).toBe(undefined);
+  expect(told(own.setStalled(plain[1], true))).toBe(undefined);
+  expect(told(own.setStalled(plain[0], false))).toBe(undefined);
+  // Whoever leaves stalls nobody.
+  expect(told(own.remove(plain[1]))).toBe(1);
+  expect(told(own.setStalled(members[0], true))).toBe(undefined);
+  expect(told(own.setStalled(members[1], true))).toBe(-2);
+  const third = new Subscription(null, bytesOf('a.b'), 'crew', bytesOf('3'));
+  expect(told(own.add(third))).toBe(3);
+  expect(told(own.remove(third))).toBe(-2);
+  expect(told(own.setStalled(members[0], false))).toBe(2);
+  expect(told(own.remove(members[0]))).toBe(-1);
+  expect(told(own.remove(members[1]))).toBe(0);
+});
+
+test('publishers wait when somebody elsewhere is stalled, of a group when nobody has room', () => {
+  const index: SubscriptionIndex<string> = new SubscriptionIndex();
+  const remote = new RemoteInterest(index);
+  const [first, second] = [executor(0), executor(1)];
+  const found: MatchSet<string> = new MatchSet();
+  const isStalled = (subject: string): boolean | undefined => {
+    index.match(bytesOf(subject), 0, subject.length, found);
+    return found.beyond?.isStalled;
+  };
+  remote.set(first, bytesOf('a.*'), '', 1);
+  expect(isStalled('a.b')).toBe(false);
+  expect(remote.set(second, bytesOf('a.b'), '', -1)).toBe(false);
+  expect([isStalled('a.b'), isStalled('a.c')]).toEqual([true, false]);
+  expect(remote.set(second, bytesOf('a.b'), '', 1)).toBe(true);
+  expect(isStalled('a.b')).toBe(false);
+
+  remote.set(first, bytesOf('g'), 'crew', -3);
+  remote.set(second, bytesOf('g'), 'crew', 2);
+  expect(isStalled('g')).toBe(false);
+  const [group] = [...(found.beyond?.groups.values() ?? [])];
+  expect(group.remote).toEqual([{ executor: second, weight: 2 }]);
+  remote.set(second, bytesOf('g'), 'crew', -2);
+  expect(isStalled('g')).toBe(true);
+  // A member here gets it.
+  const here = new Subscription('here', bytesOf('g'), 'crew', bytesOf('1'));
+  index.add(here);
+  expect(isStalled('g')).toBe(false);
+  index.remove(here);
+  remote.forget(second);
+  expect(isStalled('g')).toBe(true);
+  expect(remote.set(first, bytesOf('g'), 'crew', 0)).toBe(true);
+  expect(isStalled('g')).toBe(undefined);
+});
+
 /** What a match says of other executors, in an order that can be compared. */
 function describeBeyond(found: MatchSet<string>): string[] {
   const executors = found.beyond?.executors ?? [];

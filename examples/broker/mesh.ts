@@ -18,6 +18,12 @@
  * groups than for the message before. If that member has left meanwhile, the executor passes the
  * message on to another one that has members.
  *
+ * **Stalled.** Who sends to another executor cannot see whether its clients have room. So an interest
+ * is announced again, as stalled, when a client there is held back that a message was for (of a
+ * queue group: when all members are), and once more when it has room. Publishers elsewhere wait
+ * meanwhile, each in its own connection, so that nothing in the lane waits for one client. What is
+ * on its way then, a window at most, is delivered all the same.
+ *
  * **Order.** Messages and what belongs to them are a stream, in which a subscriber gets what one
  * publisher says in order. Everything else are notices: they are heard at once, also when the
  * stream has to wait. Who subscribes and then publishes has announced the first before the second
@@ -36,9 +42,9 @@
  * interest, and wait for it no more; its successor begins with ASK. Before the broker stops, each
  * executor says BYE behind its last message, and keeps its clients until it has heard BYE from all.
  *
- * **When nothing fits.** A full window makes the publisher wait, see `backpressure.ts`. When the
- * pool is empty, every executor notices, and that one cuts a client off whose client has most
- * waiting, as all can see on the board.
+ * **When nothing fits.** A full window makes the publisher wait, see `backpressure.ts`. When memory
+ * is short, every executor notices, and that one cuts a client off whose client has most waiting,
+ * as all can see on the board.
  */
 
 import type { BufferId, BufferPool } from 'busbar/pool';
@@ -147,6 +153,16 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
     this.router.share.units -= CHANGE_UNITS;
     this.router.index.add(subscription);
     if (!this.isAlone) this.#announce(this.own.add(subscription));
+  }
+
+  /** A message for the subscription came from elsewhere, and its client is held back. */
+  stall(subscription: Subscription<S>): void {
+    if (!this.isAlone) this.#announce(this.own.setStalled(subscription, true));
+  }
+
+  /** It has room again. */
+  unstall(subscription: Subscription<S>): void {
+    if (!this.isAlone) this.#announce(this.own.setStalled(subscription, false));
   }
 
   /** A subscription has ended. */

@@ -12,11 +12,18 @@ export interface Interest {
   readonly queue: string;
   /** How many there are. */
   count: number;
+  /** How many of them have no room. */
+  stalledCount: number;
 }
 
-/** What others are told of an interest: members of groups count, other subscribers do not. */
+/**
+ * What others are told of an interest: members of groups count, other subscribers do not. Less than
+ * 0: it is stalled, that is, one of these subscribers has no room, or all members have none.
+ */
 export function weightOf(interest: Interest): number {
-  return interest.queue === '' ? Math.min(interest.count, 1) : interest.count;
+  const { queue, count, stalledCount } = interest;
+  if (queue === '') return stalledCount > 0 ? -1 : Math.min(count, 1);
+  return count > 0 && stalledCount === count ? -count : count;
 }
 
 export class OwnInterest {
@@ -28,11 +35,10 @@ export class OwnInterest {
     const key = interestKey(subject, queue);
     let interest = this.#interests.get(key);
     if (interest === undefined) {
-      interest = { subject, queue, count: 0 };
+      interest = { subject, queue, count: 0, stalledCount: 0 };
       this.#interests.set(key, interest);
     }
-    interest.count++;
-    return queue !== '' || interest.count === 1 ? interest : undefined;
+    return change(interest, 1, 0);
   }
 
   /** One less. Returns the interest if its weight has changed. */
@@ -41,12 +47,29 @@ export class OwnInterest {
     const key = interestKey(subject, queue);
     const interest = this.#interests.get(key);
     if (interest === undefined) return undefined;
-    interest.count--;
-    if (interest.count === 0) this.#interests.delete(key);
-    return queue !== '' || interest.count === 0 ? interest : undefined;
+    if (interest.count === 1) this.#interests.delete(key);
+    const stalled = subscription.isStalled ? -1 : 0;
+    subscription.isStalled = false;
+    return change(interest, -1, stalled);
+  }
+
+  /** One of them has no room, or has room again. Returns the interest if its weight has changed. */
+  setStalled(subscription: Subscription<unknown>, isStalled: boolean): Interest | undefined {
+    if (subscription.isStalled === isStalled) return undefined;
+    const interest = this.#interests.get(interestKey(subscription.subject, subscription.queue));
+    if (interest === undefined) return undefined;
+    subscription.isStalled = isStalled;
+    return change(interest, 0, isStalled ? 1 : -1);
   }
 
   all(): Iterable<Interest> {
     return this.#interests.values();
   }
+}
+
+function change(interest: Interest, count: number, stalledCount: number): Interest | undefined {
+  const before = weightOf(interest);
+  interest.count += count;
+  interest.stalledCount += stalledCount;
+  return weightOf(interest) === before ? undefined : interest;
 }

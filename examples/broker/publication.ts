@@ -114,10 +114,12 @@ export class Publication {
     if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) {
       if (!this.#find(begin)) return NOT_NOW;
     }
+    const { beyond } = this.#found;
+    if (beyond?.isStalled === true) return NOT_NOW;
     if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
     else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;
     this.#core.counters.messagesIn++;
-    this.#goesBeyond = this.#found.beyond !== undefined;
+    this.#goesBeyond = beyond !== undefined;
     if (this.#goesBeyond) connection.hasSentBeyond = true;
     const taken = router.route(this.#message, connection, this.#found);
     if (taken === NOT_NOW) this.#remainder = router.remainder;

@@ -35,8 +35,9 @@ export interface SpreadGroup<Owner> {
   readonly name: QueueName;
   /** Its members at this executor. */
   readonly members: readonly Subscription<Owner>[];
-  /** Each executor once. */
+  /** Each executor once: those whose members have room, if there are such, or all. */
   readonly remote: readonly RemoteMembers[];
+  /** Of those that have room. */
   readonly remoteWeight: number;
 }
 
@@ -45,6 +46,8 @@ export interface Beyond<Owner> {
   /** Those with subscriptions outside queue groups, each once. */
   readonly executors: readonly RemoteExecutor[];
   readonly groups: ReadonlyMap<QueueName, SpreadGroup<Owner>>;
+  /** Somebody there whom it reaches has no room, and messages for him should wait here. */
+  readonly isStalled: boolean;
 }
 
 /** One subscription for each subject (and queue group) that another executor has announced. */
@@ -65,8 +68,12 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
     return this.#index.count;
   }
 
-  /** The executor has so many subscriptions of this kind now; outside queue groups, one or none. */
-  set(executor: RemoteExecutor, subject: Bytes, queue: string, weight: number): void {
+  /**
+   * The executor has so many subscriptions of this kind now; outside queue groups, one or none.
+   * Less than 0: so many, and they are stalled. Returns whether they were until now, and are not
+   * any more.
+   */
+  set(executor: RemoteExecutor, subject: Bytes, queue: string, weight: number): boolean {
     let known = this.#known.get(executor);
     if (known === undefined) {
       known = new KeyedMap();
@@ -74,8 +81,9 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
     }
     const key = interestKey(subject, queue);
     let subscription = known.get(key);
+    const wasStalled = subscription?.isStalled === true;
     if (weight === 0) {
-      if (subscription === undefined) return;
+      if (subscription === undefined) return false;
       known.delete(key);
       this.#index.remove(subscription);
     } else if (subscription === undefined) {
@@ -83,8 +91,12 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
       known.set(key, subscription);
       this.#index.add(subscription);
     }
-    if (subscription !== undefined) subscription.weight = weight;
+    if (subscription !== undefined) {
+      subscription.weight = Math.abs(weight);
+      subscription.isStalled = weight < 0;
+    }
     this.#local.changed(subject);
+    return wasStalled && weight >= 0;
   }
 
   /** The executor is gone, or says everything anew. */
@@ -102,18 +114,22 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
     this.#index.match(bytes, begin, end, remote);
     if (remote.plainCount === 0 && remote.groupCount === 0) return;
     const executors: RemoteExecutor[] = [];
+    let isStalled = false;
     for (let i = 0; i < remote.plainCount; i++) {
-      const { owner } = remote.plain[i];
+      const { owner, isStalled: isThisOne } = remote.plain[i];
       if (!executors.includes(owner)) executors.push(owner);
+      isStalled ||= isThisOne;
     }
     const groups: Map<QueueName, SpreadGroup<Owner>> = new Map();
     for (let i = 0; i < remote.groupCount; i++) {
       const name = remote.groupName(i);
       const members = found.takeGroup(name);
-      groups.set(name, { name, members, ...sumUp(remote.groups[i]) });
+      const sum = sumUp(remote.groups[i]);
+      groups.set(name, { name, members, ...sum });
+      isStalled ||= members.length === 0 && sum.remoteWeight === 0;
     }
     found.weight += groups.size * SPREAD_WEIGHT;
-    found.beyond = { executors, groups };
+    found.beyond = { executors, groups, isStalled };
   }
 }
 
@@ -124,14 +140,14 @@ const SPREAD_WEIGHT = 24;
 function sumUp(
   subscriptions: readonly Subscription<RemoteExecutor>[],
 ): Pick<SpreadGroup<unknown>, 'remote' | 'remoteWeight'> {
+  const ready = subscriptions.filter(({ isStalled }) => !isStalled);
   const remote: RemoteMembers[] = [];
-  let remoteWeight = 0;
-  for (const { owner, weight } of subscriptions) {
-    remoteWeight += weight;
+  for (const { owner, weight } of ready.length > 0 ? ready : subscriptions) {
     const known = remote.find(({ executor }) => executor === owner);
     if (known !== undefined) known.weight += weight;
     else remote.push({ executor: owner, weight });
   }
+  const remoteWeight = ready.reduce((sum, { weight }) => sum + weight, 0);
   return { remote, remoteWeight };
 }
 

@@ -20,8 +20,15 @@ export const NOT_NOW = -1;
 
 /** One who subscribes. */
 export interface Subscriber {
-  /** Takes the message into its output, declines it, or has no room. */
+  /** More waits for it than may. */
+  readonly isHeldBack: boolean;
+  /**
+   * Takes the message into its output, declines it, or has no room. `from` undefined: it comes from
+   * another executor, and does not wait until the subscriber is held back no more.
+   */
   offer(message: Message, subscription: Subscription<this>, from: unknown): number;
+  /** A message for a group came from another executor, and all members were held back. */
+  stall(subscription: Subscription<this>): void;
 }
 
 const NO_GROUPS: readonly string[] = [];
@@ -220,11 +227,25 @@ export class Router<S extends Subscriber> {
     return undefined;
   }
 
-  /** Starts at a random member and takes the first who has room. */
+  /** What comes from another executor waits for no member: if none has room, one takes it anyway. */
   #offerToGroup(
     message: Message,
     members: readonly Subscription<S>[],
     from: S | undefined,
+  ): number {
+    if (from !== undefined) return this.#offerToMember(message, members, from, false);
+    const answer = this.#offerToMember(message, members, from, true);
+    if (answer !== DECLINED) return answer;
+    this.#stall(members);
+    return this.#offerToMember(message, members, from, false);
+  }
+
+  /** Starts at a random member and takes the first who has room. */
+  #offerToMember(
+    message: Message,
+    members: readonly Subscription<S>[],
+    from: S | undefined,
+    isPicky: boolean,
   ): number {
     const count = members.length;
     let at = count > 1 ? this.#nextRandom() % count : 0;
@@ -232,14 +253,21 @@ export class Router<S extends Subscriber> {
     for (let tried = 0; tried < count; tried++) {
       const subscription = members[at];
       // Left over from before a pause, it may have ended meanwhile.
-      const one =
-        subscription.place < 0 ? DECLINED : subscription.owner.offer(message, subscription, from);
+      const isOut = subscription.place < 0 || (isPicky && subscription.owner.isHeldBack);
+      const one = isOut ? DECLINED : subscription.owner.offer(message, subscription, from);
       if (one === TAKEN) return TAKEN;
       if (one === NOT_NOW) answer = NOT_NOW;
       this.share.units--;
       at = at + 1 === count ? 0 : at + 1;
     }
     return answer;
+  }
+
+  #stall(members: readonly Subscription<S>[]): void {
+    for (const subscription of members) {
+      if (subscription.place >= 0) subscription.owner.stall(subscription);
+    }
+    this.share.units -= members.length;
   }
 
   #routeToGroups(
@@ -305,7 +333,8 @@ export class Router<S extends Subscriber> {
 
   /** Dispatches to one of the executors where the group has members. */
   #choose(group: SpreadGroup<S>, remainder: Remainder<S>): void {
-    let at = this.#nextRandom() % group.remoteWeight;
+    // Nobody there has room: then it is the first.
+    let at = group.remoteWeight > 0 ? this.#nextRandom() % group.remoteWeight : 0;
     for (const { executor, weight } of group.remote) {
       at -= weight;
       if (at >= 0) continue;

@@ -28,6 +28,8 @@ export class Subscription<Owner> {
   deliveredCountMax: number = 0;
   /** Of a queue group at another executor: how many members this one stands for. */
   weight: number = 1;
+  /** Its owner has no room, or at another executor the owners for whom it stands. */
+  isStalled: boolean = false;
   /** Where the index keeps it: a node, and its place in a list there, or -1. The index's own. */
   node: TokenNode<Owner> | undefined = undefined;
   place: number = -1;
