@@ -12,17 +12,21 @@
  * one thread. Executors do not learn the client's address.
  */
 
-import { connect, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 
 export class Acceptor {
+  readonly port: number;
   readonly #server: Server;
   /** Of the executors that listen; undefined: it does not, now. */
   readonly #paths: (string | undefined)[] = [];
   readonly #clients: Set<Socket> = new Set();
+  /** Who came before any executor listened; undefined: one does. */
+  #early: Socket[] | undefined = [];
   #next: number = 0;
 
   private constructor(server: Server) {
     this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
     server.on('connection', (client: Socket) => this.#accept(client));
   }
 
@@ -34,6 +38,10 @@ export class Acceptor {
   /** The executor takes clients at this path, or none any more. */
   setPath(index: number, path: string | undefined): void {
     this.#paths[index] = path;
+    const early = this.#early;
+    if (path === undefined || early === undefined) return;
+    this.#early = undefined;
+    for (const client of early) this.#lead(client, this.#paths.length);
   }
 
   /** Accepts no more, and resolves when the last client is gone. */
@@ -51,7 +59,8 @@ export class Acceptor {
     client.once('close', () => this.#clients.delete(client));
     client.on('error', () => {});
     client.setNoDelay(true);
-    this.#lead(client, this.#paths.length);
+    if (this.#early !== undefined) this.#early.push(client);
+    else this.#lead(client, this.#paths.length);
   }
 
   /** Tries the next executor, and the one after it, if that one has just ended. */

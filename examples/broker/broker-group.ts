@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the broker on every core, seen from the thread that starts it. */
 
-import { once } from 'node:events';
+import { lookup } from 'node:dns/promises';
 import { rmSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server } from 'node:net';
 import { ExecutorGroup } from 'busbar/executor';
 import { native, topology } from 'busbar/native';
 import { BufferPool, BusbarError } from 'busbar/pool';
@@ -22,6 +21,7 @@ import {
   type HostMessage,
   sendText,
 } from './executor-messages.ts';
+import { listenAlone, PortClaim } from './port-claim.ts';
 
 /** Regions in one lane. */
 const LANE_CAPACITY = 1024;
@@ -73,8 +73,6 @@ export class BrokerGroup {
   readonly #drained: Set<number> = new Set();
   readonly #answers: Map<number, Map<number, Record<string, number>>> = new Map();
   #questions: number = 0;
-  /** Keeps other brokers from this port. */
-  #lock: Server | undefined = undefined;
   #failure: Error | undefined = undefined;
   #changed: (() => void)[] = [];
   #stopped: Promise<void> | undefined = undefined;
@@ -116,16 +114,15 @@ export class BrokerGroup {
   ): Promise<BrokerGroup> {
     const options = resolveBrokerOptions(brokerOptions);
     const count = executors === 'per-core' ? topology().usableCount : executors;
-    const lock = options.port === 0 ? undefined : await lockPort(options);
-    const server = await listenAlone(options).catch((error: Error) => {
-      lock?.close();
-      throw error;
+    const { address } = await lookup(options.host).catch((cause: Error) => {
+      throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause });
     });
-    const { address, port } = server.address() as AddressInfo;
     const sharesPort = native.features.reusePort.available;
-    // Nobody else has the port. From here on it is shared, if only with the executors.
-    if (sharesPort) await closeServer(server);
-    const acceptor = sharesPort ? undefined : Acceptor.on(server);
+    const place = sharesPort
+      ? await PortClaim.take(address, options.port)
+      : Acceptor.on(await listenAlone(address, options.port));
+    const { port } = place;
+    const acceptor = place instanceof Acceptor ? place : undefined;
     const { bufferSize, bufferCount } = options;
     const laneBuffers = BUFFERS_PER_LANE * count * count;
     const pool = BufferPool.create({
@@ -158,14 +155,15 @@ export class BrokerGroup {
         },
       });
       broker = new BrokerGroup(options, group, pool, board, port, acceptor, onCrash);
-      broker.#lock = lock;
       await broker.#untilAllListen();
       return broker;
     } catch (error) {
-      if (server.listening) server.close();
-      lock?.close();
+      void acceptor?.close();
+      acceptor?.destroy();
       pool.close();
       throw error;
+    } finally {
+      if (place instanceof PortClaim) place.release();
     }
   }
 
@@ -213,7 +211,6 @@ export class BrokerGroup {
     this.#acceptor?.destroy();
     await accepting;
     await this.#group.stop({ mode: 'now' });
-    this.#lock?.close();
     this.pool.close();
   }
 
@@ -280,43 +277,4 @@ export class BrokerGroup {
       });
     }
   }
-}
-
-/**
- * Listens where nobody else does: sockets that share a port would share it with another broker of
- * the same user, too.
- */
-async function listenAlone({ host, port }: ResolvedBrokerOptions): Promise<Server> {
-  const server = createServer({ allowHalfOpen: true });
-  try {
-    server.listen(port, host);
-    await once(server, 'listening');
-  } catch (cause) {
-    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', (cause as Error).message, { cause });
-  }
-  return server;
-}
-
-/**
- * Excludes other brokers from the port for as long as this one lives: between the probe and the
- * first executor's socket nobody listens, and afterwards the sockets would share. An abstract Unix
- * socket is known in the same network namespace as the port, and ends with the process.
- * Undefined: the system has none.
- */
-async function lockPort({ host, port }: ResolvedBrokerOptions): Promise<Server | undefined> {
-  if (process.platform !== 'linux') return undefined;
-  const server = createServer((socket) => socket.destroy());
-  try {
-    server.listen({ path: `\0busbar-broker ${host}:${port}` });
-    await once(server, 'listening');
-  } catch (cause) {
-    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', (cause as Error).message, { cause });
-  }
-  return server.unref();
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  await closed;
 }

@@ -54,7 +54,8 @@ export function run(context: ExecutorContext): void {
       // Somebody waits for the first one; a successor that cannot take the place crashes in turn.
       if (peers.epoch > 1) throw error;
       const { message, code } = error as NodeJS.ErrnoException;
-      say({ kind: 'failed', reason: message, code });
+      // The shim says in its message what the system said.
+      say({ kind: 'failed', reason: message, code: /: (E[A-Z]+)$/.exec(message)?.[1] ?? code });
     }
   };
 

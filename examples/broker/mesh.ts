@@ -18,11 +18,11 @@
  * groups than for the message before. If that member has left meanwhile, the executor passes the
  * message on to another one that has members.
  *
- * **Stalled.** Who sends to another executor cannot see whether its clients have room. So an interest
- * is announced again, as stalled, when a client there is held back that a message was for (of a
- * queue group: when all members are), and once more when it has room. Publishers elsewhere wait
- * meanwhile, each in its own connection, so that nothing in the lane waits for one client. What is
- * on its way then, a window at most, is delivered all the same.
+ * **Stalled.** Who sends to another executor cannot see whether its clients have room. So an
+ * interest is announced again, as stalled, when a client there is held back that a message was for
+ * (of a queue group: when all members are), and once more when it has room. Publishers elsewhere
+ * wait meanwhile, each in its own connection, so that nothing in the lane waits for one client.
+ * What is on its way then, a window at most, is delivered all the same.
  *
  * **Order.** Messages and what belongs to them are a stream, in which a subscriber gets what one
  * publisher says in order. Everything else are notices: they are heard at once, also when the

@@ -227,7 +227,7 @@ export class Router<S extends Subscriber> {
     return undefined;
   }
 
-  /** What comes from another executor waits for no member: if none has room, one takes it anyway. */
+  /** What comes from another executor waits for nobody: if no member has room, one takes it. */
   #offerToGroup(
     message: Message,
     members: readonly Subscription<S>[],

@@ -89,7 +89,7 @@ describe.each(EXECUTORS)('a broker on %i threads, with its defaults', (executors
   );
 });
 
-test('what waits too long for a client cuts it off, though nobody writes to it any more', async () => {
+test('what waits too long for a client cuts it off, also if nobody writes to it', async () => {
   await start(1, { writeDeadlineMs: 50, lingerMs: 10 });
   const subscriber = await clientAt(0, 1);
   await subscriber.converse('SUB flood 1\r\n');
@@ -101,7 +101,7 @@ test('what waits too long for a client cuts it off, though nobody writes to it a
   await expect.poll(() => broker?.stats()).toMatchObject({ slowConsumers: 1, connections: 1 });
 }, 60_000);
 
-test('in a lane between executors, nobody waits behind a message for a slow subscriber', async () => {
+test('between executors nobody waits behind a message for a slow subscriber', async () => {
   const executors = 2;
   // Nobody is cut off before the end, so what waits for that waits for ever.
   await start(executors, { maxPendingBytes: 256 * KIB });
@@ -135,7 +135,7 @@ test('in a lane between executors, nobody waits behind a message for a slow subs
   expect(await broker?.stats()).toMatchObject({ paused: 0, slowConsumers: 0 });
 }, 120_000);
 
-test('of a queue group elsewhere, members with room get the messages; if none has, publishers wait', async () => {
+test('of a group elsewhere a member with room gets a message; if none has, its publisher waits', async () => {
   const executors = 2;
   await start(executors, { maxPendingBytes: 128 * KIB });
   const members = [await clientAt(1, executors), await clientAt(1, executors)];
