@@ -70,6 +70,9 @@ export class BrokerGroup {
   readonly #onCrash: (index: number, error: Error) => void;
   readonly #paths: (string | undefined)[] = [];
   readonly #listening: Set<number> = new Set();
+  /** Executors are to take no clients any more, also one that takes another's place. */
+  #isRetiring: boolean = false;
+  readonly #retired: Set<number> = new Set();
   readonly #drained: Set<number> = new Set();
   readonly #answers: Map<number, Map<number, Record<string, number>>> = new Map();
   #questions: number = 0;
@@ -203,6 +206,18 @@ export class BrokerGroup {
     return this.#stopped;
   }
 
+  /** Stops in lame duck mode, as `Broker.lameDuck` does; {@link drain} makes an end of it. */
+  async lameDuck(): Promise<void> {
+    if (this.#stopped === undefined) {
+      this.#isRetiring = true;
+      void this.#acceptor?.close();
+      for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'retire' });
+      // They leave together: each waits for the others' word before it answers its clients.
+      await this.#until(() => this.#retired.size === this.count || this.#stopped !== undefined);
+    }
+    await this.drain();
+  }
+
   async #stop(): Promise<void> {
     const accepting = this.#acceptor?.close();
     for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'drain' });
@@ -233,6 +248,7 @@ export class BrokerGroup {
         this.#listening.add(from);
         this.#paths[from] = message.path;
         this.#acceptor?.setPath(from, message.path);
+        if (this.#isRetiring) this.#tell(from, { kind: 'retire' });
         break;
       case 'failed':
         this.#failure ??= new BusbarError(
@@ -243,6 +259,9 @@ export class BrokerGroup {
         break;
       case 'stats':
         this.#answers.get(message.id)?.set(from, message.stats);
+        break;
+      case 'retired':
+        this.#retired.add(from);
         break;
       case 'drained':
         this.#drained.add(from);

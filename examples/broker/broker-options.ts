@@ -5,6 +5,7 @@
  */
 
 import type { SubscriptionLimits } from './client-subscriptions.ts';
+import type { LameDuckLimits } from './lame-duck.ts';
 import type { ProtocolLimits } from './protocol.ts';
 
 export interface BrokerOptions {
@@ -63,10 +64,17 @@ export interface BrokerOptions {
    * its last bytes. Default 2000.
    */
   readonly lingerMs?: number;
+  /**
+   * In lame duck mode clients are told to go, and have this time for it, in milliseconds. Default
+   * 10 000.
+   */
+  readonly lameDuckGraceMs?: number;
+  /** By then, the grace period included, all of them are closed. Default 120 000. */
+  readonly lameDuckDurationMs?: number;
 }
 
 /** All options with their values. */
-export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimits {
+export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimits, LameDuckLimits {
   readonly host: string;
   readonly port: number;
   readonly user: string | undefined;
@@ -107,6 +115,8 @@ export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
   'maxPingsOut',
   'poolBytes',
   'lingerMs',
+  'lameDuckGraceMs',
+  'lameDuckDurationMs',
 ];
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -182,6 +192,13 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     pingIntervalMs: inRange('pingIntervalMs', options.pingIntervalMs ?? 120_000, 1, 86_400_000),
     maxPingsOut: inRange('maxPingsOut', options.maxPingsOut ?? 2, 1, 100),
     lingerMs: inRange('lingerMs', options.lingerMs ?? 2000, 0, 3_600_000),
+    lameDuckGraceMs: inRange('lameDuckGraceMs', options.lameDuckGraceMs ?? 10_000, 0, 86_400_000),
+    lameDuckDurationMs: inRange(
+      'lameDuckDurationMs',
+      options.lameDuckDurationMs ?? 120_000,
+      0,
+      86_400_000,
+    ),
     bufferSize,
     bufferCount,
   };

@@ -22,6 +22,7 @@ import {
 } from './broker-options.ts';
 import { type BrokerCore, type BrokerCounters, Connection } from './connection.ts';
 import { infoLine } from './handshake.ts';
+import { closeGradually } from './lame-duck.ts';
 import { Mesh } from './mesh.ts';
 import { noPeers, type Peers } from './peers.ts';
 import { ProtocolCodec } from './protocol.ts';
@@ -55,6 +56,12 @@ const OVERSHOOT = 4;
 const WINDOW_REGIONS_MIN = 8;
 /** An executor waits so long for what the others tell it before it lets clients in. */
 const SYNC_MS_MAX = 5000;
+
+/** What a broker does for clients. */
+const SERVING = 0;
+/** It takes none any more, and those that it has go. */
+const LAME = 1;
+const DRAINING = 2;
 
 /** Where a broker listens. */
 export type ListenPlace =
@@ -105,7 +112,9 @@ export class Broker implements BrokerCore {
   readonly #windowBytes: number;
   readonly #checking: NodeJS.Timeout;
   #connectionCount: number = 0;
-  #isDraining: boolean = false;
+  #state: typeof SERVING | typeof LAME | typeof DRAINING = SERVING;
+  /** Ends lame duck mode early. */
+  readonly #hurry: AbortController = new AbortController();
   #closed: Promise<void> | undefined = undefined;
 
   private constructor(options: ResolvedBrokerOptions, seat: BrokerSeat | undefined) {
@@ -223,10 +232,30 @@ export class Broker implements BrokerCore {
     return this.#closed;
   }
 
+  /**
+   * Stops in lame duck mode, as nats-server does: accepts nobody any more, tells clients to go
+   * elsewhere, serves them for a grace period, closes those who are left one after the other, and
+   * drains. {@link drain} makes an end of it at any time.
+   */
+  async lameDuck(): Promise<void> {
+    await this.retire();
+    await this.drain();
+  }
+
+  /** The same, but for the end: it resolves when there are no more clients, or `drain` was called. */
+  async retire(): Promise<void> {
+    if (this.#state !== SERVING) return;
+    this.#state = LAME;
+    this.#server?.stopListening();
+    for (const connection of this.connections) this.#sayInfo(connection);
+    await closeGradually(this.connections, this.options, this.#hurry.signal);
+  }
+
   /** Stops at once. */
   destroy(): void {
     if (this.#closed !== undefined) return;
     this.#closed = Promise.resolve();
+    this.#hurry.abort();
     clearInterval(this.#checking);
     this.#server?.destroy();
     this.backpressure.close();
@@ -234,8 +263,10 @@ export class Broker implements BrokerCore {
   }
 
   async #drain(): Promise<void> {
-    this.#isDraining = true;
-    for (const connection of this.connections) this.#sayInfo(connection);
+    const wasServing = this.#state === SERVING;
+    this.#state = DRAINING;
+    this.#hurry.abort();
+    if (wasServing) for (const connection of this.connections) this.#sayInfo(connection);
     // What has reached this machine by now is still read and passed on, as far as there is time.
     const untilMs = performance.now() + this.options.lingerMs;
     do {
@@ -287,7 +318,7 @@ export class Broker implements BrokerCore {
       this.connections.size > this.#connectionCountMax;
     if (isFull) {
       connection.cutOff('maximum connections exceeded');
-    } else if (this.#isDraining) {
+    } else if (this.#state !== SERVING) {
       connection.close();
     }
     return connection;
@@ -301,7 +332,7 @@ export class Broker implements BrokerCore {
       port: this.port,
       clientId: connection.id,
       clientAddress: remoteAddress ?? '',
-      lameDuck: this.#isDraining,
+      lameDuck: this.#state !== SERVING,
     };
     connection.say(Buffer.from(infoLine(fields, this.options)));
   }

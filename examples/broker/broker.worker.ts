@@ -36,6 +36,9 @@ export function run(context: ExecutorContext): void {
       broker?.mesh.lost(message.index, message.epoch);
     } else if (message.kind === 'stats') {
       say({ kind: 'stats', id: message.id, stats: { ...broker?.stats() } });
+    } else if (message.kind === 'retire') {
+      await broker?.retire();
+      say({ kind: 'retired' });
     } else {
       await broker?.drain();
       say({ kind: 'drained' });

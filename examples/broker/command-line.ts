@@ -52,8 +52,11 @@ Usage: npm start -- [options]
                         What has never been needed costs nothing.
   --linger MS           how long a client that is cut off, or all of them when the broker stops,
                         may take to read what is left (2000)
+  --lame-duck-grace MS  after SIGUSR2 clients are told to go, and have this time for it (10000);
+  --lame-duck-duration MS   then they are closed one after the other, until this time (120000)
 
-BYTES may end in k, m or g. Ctrl-C or SIGTERM stops the broker in good order.
+BYTES may end in k, m or g. Ctrl-C or SIGTERM stops the broker in good order, also while it
+is a lame duck.
 `;
 
 /** Reads the arguments. Throws a TypeError or RangeError that says which is wrong. */
@@ -83,6 +86,8 @@ export function readCommandLine(args: readonly string[]): Command {
       'max-pings-out': { type: 'string' },
       pool: { type: 'string' },
       linger: { type: 'string' },
+      'lame-duck-grace': { type: 'string' },
+      'lame-duck-duration': { type: 'string' },
     },
   });
   const number = (name: keyof typeof values): number | undefined =>
@@ -107,6 +112,8 @@ export function readCommandLine(args: readonly string[]): Command {
     maxPingsOut: number('max-pings-out'),
     poolBytes: number('pool'),
     lingerMs: number('linger'),
+    lameDuckGraceMs: number('lame-duck-grace'),
+    lameDuckDurationMs: number('lame-duck-duration'),
   };
   const executors = number('executors');
   if (executors !== undefined && !(executors >= 1 && executors <= EXECUTORS_MAX)) {

@@ -25,6 +25,8 @@ export type HostMessage =
   | { readonly kind: 'lost'; readonly index: number; readonly epoch: number }
   /** Asks for `stats`. */
   | { readonly kind: 'stats'; readonly id: number }
+  /** Asks to take no clients any more, let go those that it has, and for `retired`. */
+  | { readonly kind: 'retire' }
   /** Asks to stop in good order, and for `drained`. */
   | { readonly kind: 'drain' };
 
@@ -34,6 +36,7 @@ export type ExecutorMessage =
   | { readonly kind: 'listening'; readonly path: string | undefined }
   | { readonly kind: 'failed'; readonly reason: string; readonly code: string | undefined }
   | { readonly kind: 'stats'; readonly id: number; readonly stats: Record<string, number> }
+  | { readonly kind: 'retired' }
   | { readonly kind: 'drained' };
 
 /** Sends it as soon as there is a buffer and room in the lane; rejects when the lane is closed. */

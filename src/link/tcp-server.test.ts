@@ -68,6 +68,26 @@ test('a server listens on a port of its own and closes every link with it', asyn
   pool.close();
 });
 
+test('a server that stops listening refuses who comes, and keeps its links', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, { codec: line, handler: echoLines });
+  const { port } = server;
+  const socket = await connectBare(port);
+  await until(() => server.links.size === 1);
+  server.stopListening();
+  const late = connect({ port, host: '127.0.0.1' });
+  expect((await once(late, 'error'))[0]).toMatchObject({ code: 'ECONNREFUSED' });
+  socket.write('still here\n');
+  expect(String((await once(socket, 'data'))[0])).toBe('still here\n');
+  server.stopListening();
+  const closed = once(socket, 'close');
+  socket.resume();
+  await server.close();
+  await closed;
+  expect(server.links.size).toBe(0);
+  pool.close();
+});
+
 test('a Unix socket does as well as a port', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'busbar-'));
   const path = join(folder, 'socket');

@@ -216,6 +216,11 @@ export class TcpServer {
     this.#server.unref();
   }
 
+  /** Accepts no more; the links stay, until {@link close}. */
+  stopListening(): void {
+    this.#server.close();
+  }
+
   /**
    * Accepts no more and closes every link in good order, see `TcpLink.close`. Resolves when all are
    * closed.

@@ -190,6 +190,33 @@ describe.runIf(isNatsServerExpected)('the broker and nats-server', () => {
     expect(withoutReason(ours, theirs), what).toBe(theirs);
   }
 
+  test('say in INFO what clients choose features by', async () => {
+    const [theirs, ours] = await Promise.all(
+      [server.port, broker.port].map(async (port) => {
+        const client = await RawClient.connect(port, '');
+        client.destroy();
+        return client.info;
+      }),
+    );
+    for (const name of ['version', 'proto', 'headers', 'max_payload']) {
+      expect(ours[name], name).toBe(theirs[name]);
+    }
+    const type = (info: Record<string, unknown>, name: string): string => typeof info[name];
+    for (const name of [
+      'server_id',
+      'server_name',
+      'go',
+      'host',
+      'port',
+      'client_id',
+      'client_ip',
+    ]) {
+      expect(type(theirs, name), name).not.toBe('undefined');
+      expect(type(ours, name), name).toBe(type(theirs, name));
+    }
+    expect(ours.go).not.toBe('');
+  });
+
   test('answer the same to lines at the edges of the protocol', async () => {
     for (const [i, speech] of speeches.entries()) {
       const said = speech(`s${i}`);

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Example broker: lame duck mode, as at nats-server: clients have been told that the broker will
+ * stop; they have a grace period to go by themselves, and then are closed one after the other, so
+ * that they do not all come to another server at once.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Between two that are closed, at most. */
+const PAUSE_MS_MAX = 1000;
+/** Timers are no finer. */
+const PAUSE_MS_MIN = 1;
+
+export interface LameDuckLimits {
+  readonly lameDuckGraceMs: number;
+  /** From the beginning to the end, the grace period included. */
+  readonly lameDuckDurationMs: number;
+}
+
+/** Resolves after so long; may reject when the signal aborts. */
+export type Wait = (ms: number, signal: AbortSignal) => Promise<unknown>;
+
+const wait: Wait = (ms, signal) => sleep(ms, undefined, { signal });
+
+/**
+ * Closes all clients that are there after the grace period. Resolves when the last one was told, or
+ * the signal aborts: then the rest is the caller's.
+ */
+export async function closeGradually(
+  clients: ReadonlySet<{ close(): void }>,
+  limits: LameDuckLimits,
+  signal: AbortSignal,
+  waitFor: Wait = wait,
+  random: () => number = Math.random,
+): Promise<void> {
+  const { lameDuckGraceMs, lameDuckDurationMs } = limits;
+  if (clients.size === 0) return;
+  const pause = (ms: number): Promise<unknown> =>
+    signal.aborted ? Promise.resolve() : waitFor(ms, signal).catch(() => {});
+  await pause(lameDuckGraceMs);
+  const rest = [...clients];
+  const leftMs = Math.max(0, lameDuckDurationMs - lameDuckGraceMs);
+  const pauseMs = Math.min(PAUSE_MS_MAX, leftMs / rest.length);
+  let dueMs = 0;
+  for (const client of rest) {
+    if (dueMs >= PAUSE_MS_MIN) {
+      await pause(dueMs);
+      dueMs = 0;
+    }
+    if (signal.aborted) return;
+    client.close();
+    dueMs += pauseMs * (0.5 + random() / 2);
+  }
+}

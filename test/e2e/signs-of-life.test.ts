@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/** End to end: who is alive: a client that only receives is, one that is only asked is not. */
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Broker } from '../../examples/broker/broker.ts';
+import type { Connection } from '../../examples/broker/connection.ts';
+import { RawClient } from './raw-client.ts';
+
+/** A day: nothing is asked but by hand, with times of our own. */
+const INTERVAL_MS = 86_400_000;
+
+let broker: Broker;
+let silent: RawClient;
+let other: RawClient;
+let connection: Connection;
+let nowMs: number;
+
+beforeEach(async () => {
+  broker = await Broker.start({ port: 0, pingIntervalMs: INTERVAL_MS, maxPingsOut: 2 });
+  silent = await RawClient.connect(broker.port);
+  await silent.converse('SUB news 1\r\n');
+  [connection] = broker.connections;
+  other = await RawClient.connect(broker.port);
+  nowMs = Math.ceil(performance.now());
+});
+
+afterEach(async () => {
+  silent.destroy();
+  other.destroy();
+  await broker.drain();
+});
+
+function passInterval(): void {
+  nowMs += INTERVAL_MS;
+  connection.check(nowMs);
+}
+
+test('a subscriber that only receives, and answers nothing, stays', async () => {
+  // The first time it has just subscribed.
+  passInterval();
+  for (let i = 0; i < 10; i++) {
+    await other.converse('PUB news 1\r\nx\r\n');
+    expect(await silent.takeThrough('x\r\n')).toBe('MSG news 1 1\r\nx\r\n');
+    passInterval();
+  }
+  expect(broker.stats()).toMatchObject({ pings: 0, connections: 2 });
+  expect(connection.isClosing).toBe(false);
+});
+
+test('one that nothing comes from, nor goes to, is asked, and then cut off', async () => {
+  passInterval();
+  passInterval();
+  passInterval();
+  expect(connection.isClosing).toBe(false);
+  passInterval();
+  expect(await silent.untilClosed()).toBe("PING\r\nPING\r\n-ERR 'Stale Connection'\r\n");
+});
