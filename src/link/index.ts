@@ -16,7 +16,6 @@ export type { TcpAddress } from './tcp-connect.ts';
 export { type TcpHandler, TcpLink, type TcpLinkOptions, type TcpLinkStats } from './tcp-link.ts';
 export { TcpServer, type TcpServerOptions } from './tcp-server.ts';
 export { UdpAddress } from './udp-address.ts';
-export type { UdpLinkStats } from './udp-endpoint.ts';
-export { type UdpHandler, UdpLink, type UdpLinkOptions } from './udp-link.ts';
+export { type UdpHandler, UdpLink, type UdpLinkOptions, type UdpLinkStats } from './udp-link.ts';
 export type { LookupOptions } from './udp-lookup.ts';
 export type { UdpPeer } from './udp-options.ts';

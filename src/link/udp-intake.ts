@@ -2,6 +2,7 @@
 /** From the socket to the program: datagrams go into pool memory, and are cut there. */
 
 import { copyIn } from '../base/bytes.ts';
+import { BusbarError } from '../base/errors.ts';
 import {
   IN_ADDRESS,
   IN_CAPACITY,
@@ -39,7 +40,7 @@ export interface UdpIntakeOwner {
   /** `deliver` threw. May throw on. */
   deliveryFailed(error: unknown): void;
   /** The pool refuses. */
-  intakeFailed(error: unknown): void;
+  intakeFailed(error: BusbarError): void;
   /** The socket says what became of an earlier datagram, or that it is of no use any more. */
   receiveFailed(errno: number): void;
   /** The socket is to be watched, or no more. */
@@ -212,7 +213,7 @@ export class UdpIntake {
       }
     } catch (error) {
       this.letGo();
-      this.owner?.intakeFailed(error);
+      this.owner?.intakeFailed(asBusbarError(error));
       return 0;
     }
     const count = Math.min(width, places.length);
@@ -243,7 +244,7 @@ export class UdpIntake {
         this.owner?.watch();
       },
       (error) => {
-        if (this.starved === starved) this.owner?.intakeFailed(error);
+        if (this.starved === starved) this.owner?.intakeFailed(asBusbarError(error));
       },
     );
   }
@@ -375,4 +376,9 @@ export class UdpIntake {
     this.shortBuffer = NO_BUFFER;
     this.shortAt = this.shortEnd = 0;
   }
+}
+
+function asBusbarError(error: unknown): BusbarError {
+  if (BusbarError.isOne(error)) return error;
+  return new BusbarError('ERR_BUSBAR_LINK_FAILED', undefined, { cause: error });
 }

@@ -14,7 +14,6 @@ import {
 import type { Packet } from '../packet/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
 import { UdpAddress, type UdpLink } from './index.ts';
-import type { UdpOutbox } from './udp-outbox.ts';
 
 const ETHERNET_BYTES = 1472;
 const UDP_BYTES_MAX = 65_507;
@@ -433,10 +432,9 @@ each('writers for one address after the other leave nothing behind', async (i) =
   }
   expect(kept.tryWrite(Uint8Array.of(0, 1, 7))).toBe(true);
   await until(() => received === sent + 1);
-  const held = (link: UdpLink) => (Reflect.get(link, 'outbox') as UdpOutbox).addresses.heldCount;
-  const { size } = Reflect.get(hub, 'writers') as ReadonlyMap<number, LocalWriter>;
+  const held = (link: UdpLink): number => link.sender.outbox.addresses.heldCount;
   expect(held(hub)).toBe(1);
-  expect(size).toBeLessThanOrEqual(21);
+  expect(hub.sender.writers.size).toBeLessThanOrEqual(21);
   // Nor does one that goes over to another link.
   const other = await peers.open({ onMessage() {} });
   other.addWriter(kept.id, targets[1]);

@@ -1,37 +1,21 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: one UDP socket between program and pool. */
+/** One UDP socket between program and pool. */
 
-import { copyBytes } from '../base/bytes.ts';
-import { checkBoolean, checkInteger, checkOptions, checkSource } from '../base/check.ts';
+import { checkOptions, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
-import { BusbarError } from '../base/errors.ts';
-import { checkNetAllowed } from '../native/permission.ts';
-import {
-  ADDRESS_FAMILY,
-  ADDRESS_HOST,
-  ADDRESS_PORT,
-  ADDRESS_WORDS,
-  OPTION_BROADCAST,
-  OPTION_MULTICAST_LOOP,
-  OPTION_MULTICAST_TTL,
-  OPTION_TRAFFIC_CLASS,
-  OPTION_TTL,
-  udpCalls,
-} from '../native/udp.ts';
-import { Packet } from '../packet/index.ts';
-import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import type { BusbarError } from '../base/errors.ts';
+import type { Packet } from '../packet/index.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../writer/index.ts';
-import type { Link } from './link.ts';
-import { checkHeldRegion, checkPacketOf } from './sent-region.ts';
-import { checkAddressWords, UdpAddress, writeAddress } from './udp-address.ts';
-import { CONNECTED } from './udp-address-table.ts';
-import { UdpDgramSocket } from './udp-dgram-socket.ts';
-import { SocketTarget, UdpEndpoint } from './udp-endpoint.ts';
-import { PREFIX_BYTES } from './udp-intake.ts';
+import type { Link, LinkStats } from './link.ts';
+import { FINISHING, OPEN } from './link-life.ts';
+import { checkPacketOf } from './sent-region.ts';
+import type { UdpAddress } from './udp-address.ts';
+import type { UdpIntakeStats } from './udp-intake.ts';
 import { inNumbers } from './udp-names.ts';
-import { UdpNativeSocket } from './udp-native-socket.ts';
+import { openUdpSocket } from './udp-open.ts';
 import {
-  checkUdpAddress,
+  checkUdpHandler,
   type ResolvedUdpOptions,
   resolveUdpOptions,
   UDP_OPTION_KEYS,
@@ -39,8 +23,16 @@ import {
   type UdpLinkOptionsOf,
   type UdpPeer,
 } from './udp-options.ts';
-import { CUT_WHOLE } from './udp-outbox.ts';
-import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
+import type { UdpOutboxStats } from './udp-outbox.ts';
+import { UdpReader } from './udp-reader.ts';
+import { UdpSender } from './udp-sender.ts';
+import {
+  datagramError,
+  LateOwner,
+  type UdpImplementation,
+  type UdpSocket,
+  type UdpSocketOwner,
+} from './udp-socket.ts';
 
 /** What a program does with a {@link UdpLink}. */
 export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
@@ -48,8 +40,18 @@ export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
 /** What a {@link UdpLink} is made with. */
 export interface UdpLinkOptions extends UdpLinkOptionsOf<UdpLink> {}
 
-const TTL_MAX = 255;
-const MESSAGE_BYTES_MAX = 0xffff;
+/** What a UDP link has done so far. */
+export interface UdpLinkStats extends LinkStats, UdpIntakeStats, UdpOutboxStats {
+  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+  readonly implementation: UdpImplementation;
+  /**
+   * Datagrams that came and found no room. What the kernel had put together counts once, so with
+   * offload it may be more. Without the shim: those that Node had read and nobody took.
+   */
+  readonly dropped: number;
+  /** Reports that datagrams came to nothing; see `onError`. */
+  readonly errors: number;
+}
 
 /**
  * One UDP socket: what arrives is delivered message by message, what is written leaves many
@@ -100,24 +102,55 @@ const MESSAGE_BYTES_MAX = 0xffff;
  * client.tryWrite(new TextEncoder().encode('hello'));
  * ```
  */
-export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
-  /** The present message, while it is delivered. */
-  private messageBuffer: BufferId = NO_BUFFER;
-  private messageOffset = 0;
-  private messageLength = 0;
+export class UdpLink extends UdpReader implements Link {
+  readonly #options: ResolvedUdpOptions<UdpLink>;
+  /** @internal */
+  readonly sender: UdpSender;
+  #writer: LocalWriter | undefined;
+  #handler: UdpHandler = {};
+  #errors = 0;
+  /** What was dropped, when there is no socket any more that could say so. */
+  #dropped = 0;
+  /** `sendRest` comes in the event loop's next turn. */
+  #isRestDue = false;
 
   private constructor(
     pool: BufferPool,
     options: ResolvedUdpOptions<UdpLink>,
     socket: UdpSocket,
-    target: SocketTarget,
+    target: LateOwner,
   ) {
     super(pool, options, socket);
-    this.start(target, () => this.deliverer());
-  }
-
-  protected get self(): this {
-    return this;
+    const { intake } = this;
+    this.#options = options;
+    const watch = (): void => this.watch();
+    const report = (error: BusbarError): void => this.#report(error);
+    const reportErrno = (errno: number): void => report(datagramError(errno, 1));
+    const roomAgain = (): void => this.#tellDrained();
+    this.sender = new UdpSender(pool, options, socket, { report, roomAgain, watch });
+    const { outbox } = this.sender;
+    try {
+      if (options.peer !== undefined) {
+        this.#writer = this.sender.openWriter(undefined, options.writer);
+      }
+      target.owner = {
+        readable: () => intake.readable(),
+        writable: () => {
+          outbox.unblock();
+          this.sendRest();
+        },
+        failed: reportErrno,
+        sendFailed: (errno, bytes) => {
+          outbox.takeBack(bytes);
+          reportErrno(errno);
+        },
+      };
+      this.#handler = checkUdpHandler(options.handler(this));
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
+    this.receive(this.message.deliverer(this.#handler, this), reportErrno);
   }
 
   /**
@@ -132,13 +165,9 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     const own = checkOptions('options', options, UDP_OPTION_KEYS);
-    return UdpLink.openOn(pool, await inNumbers(own), ({ implementation, config }, target) => {
-      checkNetAllowed();
-      const calls = implementation === 'dgram' ? undefined : udpCalls();
-      return calls === undefined
-        ? UdpDgramSocket.open(pool.bytes, config, target)
-        : new UdpNativeSocket(calls, pool.bytes, config, target);
-    });
+    return UdpLink.openOn(pool, await inNumbers(own), (resolved, owner) =>
+      openUdpSocket(pool, resolved, owner),
+    );
   }
 
   /** @internal On a socket of any kind. */
@@ -152,7 +181,7 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
   ): Promise<UdpLink> {
     const resolved = resolveUdpOptions(pool, options);
     resolved.signal?.throwIfAborted();
-    const target = new SocketTarget();
+    const target = new LateOwner();
     const socket = await open(resolved, target);
     try {
       resolved.signal?.throwIfAborted();
@@ -171,8 +200,8 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
    * **Throws** TypeError if the link has no peer.
    */
   get writer(): LocalWriter {
-    if (this.ownWriter === undefined) throw new TypeError('a link without peer has no own writer');
-    return this.ownWriter;
+    if (this.#writer === undefined) throw new TypeError('a link without peer has no own writer');
+    return this.#writer;
   }
 
   /**
@@ -183,7 +212,10 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
    * the link has a peer.
    */
   writerTo(to: UdpPeer | UdpAddress, options?: WriterOptions): LocalWriter {
-    return this.openWriter(this.wordsOf(to), options === undefined ? this.options.writer : options);
+    const words = this.wordsOf(to);
+    this.checkOpen();
+    const chosen = options === undefined ? this.#options.writer : options;
+    return this.sender.openWriter(words, chosen);
   }
 
   /**
@@ -194,12 +226,11 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
    */
   addWriter(writerId: number, to?: UdpPeer | UdpAddress): void {
     this.checkOpen();
-    this.addLane(writerId, to === undefined ? this.toPeer() : this.wordsOf(to));
+    this.sender.add(writerId, this.wordsOf(to));
   }
 
-  /** Takes no more from a writer; what it has flushed and this link has not taken is dropped. */
   removeWriter(writerId: number): void {
-    this.lanes.remove(writerId);
+    this.sender.lanes.remove(writerId);
   }
 
   /**
@@ -210,28 +241,7 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
    */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
-    const { writer, options, pool } = this;
-    const length = end - begin;
-    if (!options.packed && options.datagramBytes > 0) {
-      checkInteger('length', length, options.datagramBytes, options.datagramBytes);
-      return writer.tryWrite(source, begin, end);
-    }
-    if (length > MESSAGE_BYTES_MAX) {
-      throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes in a datagram`);
-    }
-    const at = writer.tryReserve(PREFIX_BYTES + length);
-    if (at < 0) return false;
-    const { bytes } = pool;
-    bytes[at] = length >>> 8;
-    bytes[at + 1] = length;
-    try {
-      copyBytes(bytes, at + PREFIX_BYTES, source, begin, end);
-    } catch (error) {
-      writer.abort(at);
-      throw error;
-    }
-    writer.commit(at, PREFIX_BYTES + length);
-    return true;
+    return this.sender.tryWrite(this.writer, source, begin, end);
   }
 
   /**
@@ -261,9 +271,9 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
     to?: UdpPeer | UdpAddress,
   ): boolean {
     this.checkOpen();
-    if (!this.lanes.makeRoom()) return false;
-    const words = to === undefined ? this.toPeer() : this.wordsOf(to);
-    return this.pushWhole(bufferId, offset, length, words, 0);
+    if (!this.sender.makeRoom()) return false;
+    this.sender.push(bufferId, offset, length, this.wordsOf(to), 0);
+    return true;
   }
 
   /**
@@ -276,216 +286,109 @@ export class UdpLink extends UdpEndpoint<UdpLink> implements Link {
    */
   tryReplyRegion(bufferId: BufferId, offset: number, length: number): boolean {
     this.checkOpen();
-    if (!this.lanes.makeRoom()) return false;
-    const { intake } = this;
-    this.checkMessage();
-    const words = this.peer === undefined ? intake.table : undefined;
-    return this.pushWhole(bufferId, offset, length, words, intake.sourceAt);
-  }
-
-  // ── The present message ───────────────────────────────────────────────────────────────────────
-
-  /** The present message as a packet of its own. For handlers, while they are called. */
-  takePacket(): Packet {
-    this.checkMessage();
-    this.pool.retain(this.messageBuffer);
-    return Packet.within(this.pool, this.messageBuffer, this.messageOffset, this.messageLength);
-  }
-
-  /**
-   * Where the present message came from: the IPv4 address as a signed number (`>>> 0` makes it one
-   * from 0 on), or the first of four words. For handlers, while they are called.
-   */
-  get sourceHost(): number {
-    this.checkMessage();
-    return this.intake.table[this.intake.sourceAt + ADDRESS_HOST];
-  }
-
-  /** Likewise. */
-  get sourcePort(): number {
-    this.checkMessage();
-    return this.intake.table[this.intake.sourceAt + ADDRESS_PORT];
-  }
-
-  /** Copies the present source into eight words; `UdpAddress` says which. Likewise. */
-  copySource(target: Int32Array, index: number = 0): void {
-    checkAddressWords('target', target, index);
-    this.checkMessage();
+    if (!this.sender.makeRoom()) return false;
+    this.message.check();
     const { table, sourceAt } = this.intake;
-    for (let i = 0; i < ADDRESS_WORDS; i++) target[index + i] = table[sourceAt + i];
+    const words = this.peer === undefined ? table : undefined;
+    this.sender.push(bufferId, offset, length, words, sourceAt);
+    return true;
   }
 
-  /** The present source as an object. Likewise. **Cost** allocates it and its text. */
-  source(): UdpAddress {
-    this.checkMessage();
-    return UdpAddress.from(this.intake.table, this.intake.sourceAt);
+  get writable(): boolean {
+    const { lanes } = this.sender;
+    return this.life.state === OPEN && !lanes.stalled && this.#writer?.closed !== true;
   }
 
-  /** Whether the present datagram was longer than a buffer. */
-  get truncated(): boolean {
-    return this.intake.isTruncated;
+  get bufferedBytes(): number {
+    return this.sender.outbox.queuedBytes;
   }
 
-  /** The two bits of Explicit Congestion Notification; 0 without the shim. */
-  get ecn(): number {
-    return this.intake.ecn;
+  flush(): boolean {
+    if (this.life.state === OPEN) this.sender.flush();
+    return this.writable;
   }
 
-  // ── The socket ────────────────────────────────────────────────────────────────────────────────
+  // ── Life ──────────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * Receives what is sent to a group, on the interface that has this address (or, IPv6, this zone:
-   * '::%eth0'); the system chooses without. **Throws** ERR_BUSBAR_NATIVE_FAILED, RangeError.
-   */
-  join(group: string, networkInterface?: string): void {
-    const words = wordsOf('group', group);
-    this.openSocket().membership(words, this.interfaceWords(networkInterface), true);
+  override get closed(): boolean {
+    return this.life.isGone;
   }
 
-  /** Undoes {@link join}. **Throws** likewise. */
-  leave(group: string, networkInterface?: string): void {
-    const words = wordsOf('group', group);
-    this.openSocket().membership(words, this.interfaceWords(networkInterface), false);
-  }
-
-  /** Sends multicast through this interface, named as for {@link join}, or the system's choice. */
-  setMulticastInterface(networkInterface?: string): void {
-    this.openSocket().multicastInterface(this.interfaceWords(networkInterface));
-  }
-
-  /** How many routers a datagram may pass: 1 … 255. */
-  setTtl(ttl: number): void {
-    this.openSocket().setOption(OPTION_TTL, checkInteger('ttl', ttl, 1, TTL_MAX));
-  }
-
-  /** The same for multicast: 0 … 255; the system's default is 1. */
-  setMulticastTtl(ttl: number): void {
-    this.openSocket().setOption(OPTION_MULTICAST_TTL, checkInteger('ttl', ttl, 0, TTL_MAX));
-  }
-
-  /** Whether this machine hears the multicast that it sends; the system's default is yes. */
-  setMulticastLoop(wanted: boolean): void {
-    this.openSocket().setOption(OPTION_MULTICAST_LOOP, checkBoolean('wanted', wanted) ? 1 : 0);
-  }
-
-  /** Whether broadcast addresses may be sent to. */
-  setBroadcast(wanted: boolean): void {
-    this.openSocket().setOption(OPTION_BROADCAST, checkBoolean('wanted', wanted) ? 1 : 0);
-  }
-
-  /**
-   * The byte that routers look at: six bits of service class, two of ECN. **Throws**
-   * ERR_BUSBAR_NATIVE_UNAVAILABLE without the shim.
-   */
-  setTrafficClass(value: number): void {
-    this.openSocket().setOption(OPTION_TRAFFIC_CLASS, checkInteger('value', value, 0, 255));
-  }
-
-  /** What the system grants the socket; Linux says twice what was asked for. */
-  socketBytes(): { readonly receive: number; readonly send: number } {
-    return this.socket.bufferBytes();
-  }
-
-  // ── Private ───────────────────────────────────────────────────────────────────────────────────
-
-  private deliverer(): (offset: number, length: number, bufferId: BufferId) => void {
-    const { handler, pool } = this;
-    const { onMessage } = handler;
-    if (onMessage !== undefined) {
-      return (offset, length, bufferId) => {
-        this.messageBuffer = bufferId;
-        this.messageOffset = offset;
-        this.messageLength = length;
-        try {
-          handler.onMessage?.(offset, length, bufferId, this);
-        } finally {
-          this.messageBuffer = NO_BUFFER;
-        }
-      };
-    }
-    return (offset, length, bufferId) => {
-      pool.retain(bufferId);
-      const packet = Packet.within(pool, bufferId, offset, length);
-      this.messageBuffer = bufferId;
-      this.messageOffset = offset;
-      this.messageLength = length;
-      try {
-        handler.onPacket?.(packet, this);
-      } finally {
-        this.messageBuffer = NO_BUFFER;
-      }
+  /** A snapshot of the link's counters. **Cost** one system call. */
+  stats(): UdpLinkStats {
+    return {
+      implementation: this.implementation,
+      ...this.intake.stats(),
+      dropped: this.life.isGone ? this.#dropped : this.socket.drops(),
+      ...this.sender.outbox.stats(),
+      errors: this.#errors,
+      stalls: this.sender.lanes.stalls,
     };
   }
 
-  private checkMessage(): void {
-    if (this.messageBuffer === NO_BUFFER) {
-      throw new TypeError('there is a present message only while the handler is called');
+  /** @internal */
+  protected override sendRest(): void {
+    if (this.life.state !== FINISHING) return;
+    const isSent = this.sender.sendRest();
+    // What it called may have ended the link.
+    if (this.life.state !== FINISHING) return;
+    if (!isSent) {
+      // Without room it goes on when there is some: the socket says so.
+      if (!this.sender.outbox.blocked) this.#sendRestSoon();
+    } else if (this.socket.pendingCount === 0) {
+      this.act(this.life.drained());
+    } else {
+      this.watch();
     }
   }
 
-  private openSocket(): UdpSocket {
-    this.checkOpen();
-    return this.socket;
+  /** @internal Datagrams have no end: nobody is waited for. */
+  protected override sendEnd(): void {
+    this.destroy();
   }
 
-  /** No address: the socket knows it. */
-  private toPeer(): undefined {
-    if (this.peer === undefined) throw new TypeError('a link without peer must be told where to');
-    return undefined;
-  }
-
-  private wordsOf(to: UdpPeer | UdpAddress): Int32Array {
-    const { words } = checkUdpAddress('to', to);
-    if (this.peer !== undefined) throw new TypeError('a link with a peer sends to nobody else');
-    const family = words[ADDRESS_FAMILY];
-    if (family !== this.local.family) {
-      throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
+  /** @internal */
+  protected override release(): void {
+    this.#dropped = this.socket.drops();
+    try {
+      this.sender.release();
+    } finally {
+      // Whatever happens: nobody else would.
+      this.socket.close();
+      // Not from here: whoever destroys a link does not expect to be called back meanwhile.
+      queueMicrotask(() => this.act(this.life.osClosed()));
     }
-    return words;
   }
 
-  private interfaceWords(networkInterface: string | undefined): Int32Array {
-    const none = this.local.family === 6 ? '::' : '0.0.0.0';
-    return wordsOf('networkInterface', networkInterface === undefined ? none : networkInterface);
+  /** @internal */
+  protected override tellClosed(): void {
+    this.#handler.onClose?.(this, this.error);
   }
 
-  /** A region as one datagram, to the address at `words[index]`; undefined: to the peer. */
-  private pushWhole(
-    bufferId: BufferId,
-    offset: number,
-    length: number,
-    words: Int32Array | undefined,
-    index: number,
-  ): true {
-    checkHeldRegion(this.pool, bufferId, offset, length);
-    if (this.options.packed) checkPacked(this.pool, offset, length);
-    const { outbox } = this;
-    const row = words === undefined ? CONNECTED : outbox.addresses.add(words, index);
-    outbox.push(offset, length, bufferId, row, CUT_WHOLE);
-    // The region holds it now.
-    outbox.letGo(row);
-    this.lanes.pushed();
-    return true;
+  /** @internal */
+  protected override get wantsRoom(): boolean {
+    const isPending = this.life.state === FINISHING && this.socket.pendingCount > 0;
+    return isPending || this.sender.outbox.blocked;
+  }
+
+  #tellDrained(): void {
+    if (this.life.state === OPEN) this.tell(() => this.#handler.onDrained?.(this));
+  }
+
+  #report(error: BusbarError): void {
+    if (this.life.isGone) return;
+    this.#errors++;
+    this.tell(() => this.#handler.onError?.(error, this));
+  }
+
+  #sendRestSoon(): void {
+    if (this.#isRestDue) return;
+    this.#isRestDue = true;
+    setImmediate(() => {
+      this.#isRestDue = false;
+      this.sendRest();
+    });
   }
 }
 
-/** Datagrams of packed messages are what the other side can take apart. */
-function checkPacked({ bytes }: BufferPool, offset: number, length: number): void {
-  const end = offset + length;
-  let at = offset;
-  while (at + PREFIX_BYTES <= end) at += PREFIX_BYTES + ((bytes[at] << 8) | bytes[at + 1]);
-  if (at === end) return;
-  const what = `${length} bytes that are no messages with lengths, as mode 'packed' has them`;
-  throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', what);
-}
-
-function wordsOf(name: string, host: string): Int32Array {
-  const words = new Int32Array(ADDRESS_WORDS);
-  writeAddress(name, host, 0, words, 0);
-  return words;
-}
-
-describeAs(UdpLink, 'UdpLink', (link) => ({
-  closed: link.closed,
-  ...link.stats(),
-}));
+describeAs(UdpLink, 'UdpLink', (link) => ({ closed: link.closed, ...link.stats() }));

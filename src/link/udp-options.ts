@@ -157,6 +157,9 @@ export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
   readonly implementation: 'auto' | 'dgram';
 }
 
+/** The part of the options that does not depend on the class of the link. */
+export type ResolvedUdpSettings = Omit<ResolvedUdpOptions<never>, 'handler'>;
+
 /** The longest payload of a UDP datagram over IPv4. */
 export const UDP_BYTES_MAX = 65_507;
 /** A message that the kernel has put together has no more bytes. */

@@ -17,6 +17,27 @@ export interface UdpSocketOwner {
   sendFailed(errno: number, bytes: number): void;
 }
 
+/** What a socket calls back before there is a link: nobody. */
+export class LateOwner implements UdpSocketOwner {
+  owner: UdpSocketOwner | undefined;
+
+  readable(): void {
+    this.owner?.readable();
+  }
+
+  writable(): void {
+    this.owner?.writable();
+  }
+
+  failed(errno: number): void {
+    this.owner?.failed(errno);
+  }
+
+  sendFailed(errno: number, bytes: number): void {
+    this.owner?.sendFailed(errno, bytes);
+  }
+}
+
 /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
 export type UdpImplementation = 'native' | 'dgram' | 'loopback';
 

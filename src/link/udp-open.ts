@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+/** Opens the system's UDP socket: the shim's if there is one, otherwise Node's. */
+
+import { checkNetAllowed } from '../native/permission.ts';
+import { udpCalls } from '../native/udp.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { UdpDgramSocket } from './udp-dgram-socket.ts';
+import { UdpNativeSocket } from './udp-native-socket.ts';
+import type { ResolvedUdpSettings } from './udp-options.ts';
+import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
+
+/** **Throws** or rejects with ERR_BUSBAR_LINK_REFUSED, ERR_BUSBAR_NATIVE_UNAVAILABLE. */
+export function openUdpSocket(
+  pool: BufferPool,
+  { implementation, config }: ResolvedUdpSettings,
+  owner: UdpSocketOwner,
+): UdpSocket | Promise<UdpSocket> {
+  checkNetAllowed();
+  const calls = implementation === 'dgram' ? undefined : udpCalls();
+  return calls === undefined
+    ? UdpDgramSocket.open(pool.bytes, config, owner)
+    : new UdpNativeSocket(calls, pool.bytes, config, owner);
+}
