@@ -37,8 +37,6 @@ export abstract class LinkBase
     this.life = new LinkLife(closeDeadlineMs, allowHalfOpen);
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#signal = signal;
-    if (signal?.aborted) queueMicrotask(this.#abort);
-    else if (signal !== undefined) onAbort(signal, this.#abort);
   }
 
   get error(): BusbarError | undefined {
@@ -68,6 +66,13 @@ export abstract class LinkBase
   /** Closes in good order. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal Once all its parts are there: from now on its signal ends the link. */
+  protected heedSignal(): void {
+    const signal = this.#signal;
+    if (signal?.aborted) queueMicrotask(this.#abort);
+    else if (signal !== undefined) onAbort(signal, this.#abort);
   }
 
   /** @internal Does what the life says. */

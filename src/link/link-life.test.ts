@@ -32,7 +32,7 @@ function live(allowHalfOpen: boolean, path: readonly string[]): LinkLife {
   return life;
 }
 
-/** Every state that can be reached, each by the shortest path; without errors, of which there are many. */
+/** Every state that can be reached, each by the shortest path. */
 function reachable(allowHalfOpen: boolean): Map<string, string[]> {
   const found = new Map<string, string[]>([[keyOf(live(allowHalfOpen, [])), []]]);
   for (const path of found.values()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The life of a link: which state follows which, and what is to be done then. Does nothing else. */
+/** The life of a link as an automaton: which state follows which, and what is to be done. */
 
 import { assert } from '../base/assert.ts';
 import { BusbarError } from '../base/errors.ts';

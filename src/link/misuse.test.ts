@@ -84,7 +84,7 @@ test('an error of onEnd closes the link and is thrown on', async () => {
   expectNoneHeld(pool);
 });
 
-test('an error of onDrained closes the link and is thrown on', async () => {
+test('an error of onDrained closes the link, and is not thrown within a write', async () => {
   const pool = makePool();
   const calls: Done[] = [];
   const stream = makeStream((_chunk, done) => calls.push(done));
@@ -97,10 +97,28 @@ test('an error of onDrained closes the link and is thrown on', async () => {
   expect(link.flush()).toBe(false);
   expect(calls).toHaveLength(1);
   await new Promise(setImmediate);
-  expect(() => calls[0]()).toThrow('a bug');
+  const uncaught = nextUncaught();
+  calls[0]();
+  expect((await uncaught).message).toBe('a bug');
   expect(stream.destroyed).toBe(true);
   await link.close();
   expect(reasons).toMatchObject([{ code: 'ERR_BUSBAR_LINK_CLOSED', cause: { message: 'a bug' } }]);
+  expectNoneHeld(pool);
+});
+
+test('a link that could not be made does not hear its signal', async () => {
+  const pool = makePool();
+  const abort = new AbortController();
+  const { signal } = abort;
+  const flusher = WriteFlusher.create(pool, { writerCount: 1 });
+  flusher.close();
+  const closed = expect.objectContaining({ code: 'ERR_BUSBAR_FLUSHER_CLOSED' });
+  const stream = makeStream();
+  expect(() => makeLink(pool, stream, {}, { flusher, signal })).toThrow(closed);
+  const udp = { peer: { host: '127.0.0.1', port: 9 }, handler: () => ({ onMessage() {} }) };
+  await expect(UdpLink.open(pool, { ...udp, flusher, signal })).rejects.toEqual(closed);
+  abort.abort();
+  await until(() => stream.destroyed);
   expectNoneHeld(pool);
 });
 

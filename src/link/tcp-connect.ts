@@ -3,7 +3,8 @@
  * The socket's end of the way: opening a connection, within a time and until somebody calls it off.
  */
 
-import { connect, isIP, type Socket } from 'node:net';
+import { connect, isIP, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { checkInteger, checkTimeoutMs, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { WaitGuard } from '../base/wait-guard.ts';
@@ -118,4 +119,14 @@ async function openOnce<T>(
     socket.on('error', onError);
     socket.on('connect', onConnect);
   });
+}
+
+/** Sets what can be set on a socket; other streams stay as they are. */
+export function tuneSocket(
+  socket: Duplex,
+  options: { readonly noDelay: boolean; readonly keepAliveMs: number | undefined },
+): void {
+  if (!(socket instanceof Socket)) return;
+  if (options.noDelay) socket.setNoDelay(true);
+  if (options.keepAliveMs !== undefined) socket.setKeepAlive(true, options.keepAliveMs);
 }

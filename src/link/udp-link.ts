@@ -11,7 +11,6 @@ import type { Link, LinkStats } from './link.ts';
 import { FINISHING, OPEN } from './link-life.ts';
 import { checkPacketOf } from './sent-region.ts';
 import type { UdpAddress } from './udp-address.ts';
-import type { UdpIntakeStats } from './udp-intake.ts';
 import { inNumbers } from './udp-names.ts';
 import { openUdpSocket } from './udp-open.ts';
 import {
@@ -24,15 +23,9 @@ import {
   type UdpPeer,
 } from './udp-options.ts';
 import type { UdpOutboxStats } from './udp-outbox.ts';
-import { UdpReader } from './udp-reader.ts';
+import { UdpReader, type UdpReaderStats } from './udp-reader.ts';
 import { UdpSender } from './udp-sender.ts';
-import {
-  datagramError,
-  LateOwner,
-  type UdpImplementation,
-  type UdpSocket,
-  type UdpSocketOwner,
-} from './udp-socket.ts';
+import { LateOwner, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
 
 /** What a program does with a {@link UdpLink}. */
 export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
@@ -41,17 +34,7 @@ export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
 export interface UdpLinkOptions extends UdpLinkOptionsOf<UdpLink> {}
 
 /** What a UDP link has done so far. */
-export interface UdpLinkStats extends LinkStats, UdpIntakeStats, UdpOutboxStats {
-  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
-  readonly implementation: UdpImplementation;
-  /**
-   * Datagrams that came and found no room. What the kernel had put together counts once, so with
-   * offload it may be more. Without the shim: those that Node had read and nobody took.
-   */
-  readonly dropped: number;
-  /** Reports that datagrams came to nothing; see `onError`. */
-  readonly errors: number;
-}
+export interface UdpLinkStats extends LinkStats, UdpReaderStats, UdpOutboxStats {}
 
 /**
  * One UDP socket: what arrives is delivered message by message, what is written leaves many
@@ -108,11 +91,6 @@ export class UdpLink extends UdpReader implements Link {
   readonly sender: UdpSender;
   #writer: LocalWriter | undefined;
   #handler: UdpHandler = {};
-  #errors = 0;
-  /** What was dropped, when there is no socket any more that could say so. */
-  #dropped = 0;
-  /** `sendRest` comes in the event loop's next turn. */
-  #isRestDue = false;
 
   private constructor(
     pool: BufferPool,
@@ -123,12 +101,14 @@ export class UdpLink extends UdpReader implements Link {
     super(pool, options, socket);
     const { intake } = this;
     this.#options = options;
-    const watch = (): void => this.watch();
-    const report = (error: BusbarError): void => this.#report(error);
-    const reportErrno = (errno: number): void => report(datagramError(errno, 1));
-    const roomAgain = (): void => this.#tellDrained();
-    this.sender = new UdpSender(pool, options, socket, { report, roomAgain, watch });
+    this.sender = new UdpSender(pool, options, socket, {
+      report: (error) => this.report(error),
+      roomAgain: () => this.#tellDrained(),
+      watch: () => this.watch(),
+      sendRest: () => this.sendRest(),
+    });
     const { outbox } = this.sender;
+    this.heedSignal();
     try {
       if (options.peer !== undefined) {
         this.#writer = this.sender.openWriter(undefined, options.writer);
@@ -139,10 +119,10 @@ export class UdpLink extends UdpReader implements Link {
           outbox.unblock();
           this.sendRest();
         },
-        failed: reportErrno,
+        failed: (errno) => this.reportErrno(errno),
         sendFailed: (errno, bytes) => {
           outbox.takeBack(bytes);
-          reportErrno(errno);
+          this.reportErrno(errno);
         },
       };
       this.#handler = checkUdpHandler(options.handler(this));
@@ -150,7 +130,7 @@ export class UdpLink extends UdpReader implements Link {
       this.destroy();
       throw error;
     }
-    this.receive(this.message.deliverer(this.#handler, this), reportErrno);
+    this.receive(this.message.deliverer(this.#handler, this));
   }
 
   /**
@@ -316,14 +296,8 @@ export class UdpLink extends UdpReader implements Link {
 
   /** A snapshot of the link's counters. **Cost** one system call. */
   stats(): UdpLinkStats {
-    return {
-      implementation: this.implementation,
-      ...this.intake.stats(),
-      dropped: this.life.isGone ? this.#dropped : this.socket.drops(),
-      ...this.sender.outbox.stats(),
-      errors: this.#errors,
-      stalls: this.sender.lanes.stalls,
-    };
+    const { outbox, lanes } = this.sender;
+    return { ...this.readingStats(), ...outbox.stats(), stalls: lanes.stalls };
   }
 
   /** @internal */
@@ -334,7 +308,7 @@ export class UdpLink extends UdpReader implements Link {
     if (this.life.state !== FINISHING) return;
     if (!isSent) {
       // Without room it goes on when there is some: the socket says so.
-      if (!this.sender.outbox.blocked) this.#sendRestSoon();
+      if (!this.sender.outbox.blocked) this.sender.sendRestSoon();
     } else if (this.socket.pendingCount === 0) {
       this.act(this.life.drained());
     } else {
@@ -349,7 +323,6 @@ export class UdpLink extends UdpReader implements Link {
 
   /** @internal */
   protected override release(): void {
-    this.#dropped = this.socket.drops();
     try {
       this.sender.release();
     } finally {
@@ -366,6 +339,11 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /** @internal */
+  protected override tellError(error: BusbarError): void {
+    this.#handler.onError?.(error, this);
+  }
+
+  /** @internal */
   protected override get wantsRoom(): boolean {
     const isPending = this.life.state === FINISHING && this.socket.pendingCount > 0;
     return isPending || this.sender.outbox.blocked;
@@ -373,21 +351,6 @@ export class UdpLink extends UdpReader implements Link {
 
   #tellDrained(): void {
     if (this.life.state === OPEN) this.tell(() => this.#handler.onDrained?.(this));
-  }
-
-  #report(error: BusbarError): void {
-    if (this.life.isGone) return;
-    this.#errors++;
-    this.tell(() => this.#handler.onError?.(error, this));
-  }
-
-  #sendRestSoon(): void {
-    if (this.#isRestDue) return;
-    this.#isRestDue = true;
-    setImmediate(() => {
-      this.#isRestDue = false;
-      this.sendRest();
-    });
   }
 }
 

@@ -2,6 +2,7 @@
 /** The reading half of a UDP link: its socket, and the message that is being delivered. */
 
 import { checkBoolean, checkInteger } from '../base/check.ts';
+import type { BusbarError } from '../base/errors.ts';
 import {
   ADDRESS_FAMILY,
   ADDRESS_WORDS,
@@ -15,12 +16,25 @@ import type { Packet } from '../packet/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { LinkBase } from './link-base.ts';
 import { UdpAddress, writeAddress } from './udp-address.ts';
-import { UdpIntake, type UdpIntakeOwner } from './udp-intake.ts';
+import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
 import { UdpMessage } from './udp-message.ts';
 import { checkUdpAddress, type ResolvedUdpSettings, type UdpPeer } from './udp-options.ts';
-import type { UdpImplementation, UdpSocket } from './udp-socket.ts';
+import { datagramError, type UdpImplementation, type UdpSocket } from './udp-socket.ts';
 
 const TTL_MAX = 255;
+
+/** What comes in by a UDP link, and what became of what went out. */
+export interface UdpReaderStats extends UdpIntakeStats {
+  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+  readonly implementation: UdpImplementation;
+  /**
+   * Datagrams that came and found no room. What the kernel had put together counts once, so with
+   * offload it may be more. Without the shim: those that Node had read and nobody took.
+   */
+  readonly dropped: number;
+  /** Reports that datagrams came to nothing; see `onError`. */
+  readonly errors: number;
+}
 
 /**
  * A link with a socket that is bound, and receives. `UdpLink` adds what it sends, and how it
@@ -41,6 +55,9 @@ export abstract class UdpReader extends LinkBase {
   protected readonly intake: UdpIntake;
   /** @internal */
   protected readonly message: UdpMessage;
+  #errors = 0;
+  /** What was dropped, when there is no socket any more that could say so. */
+  #dropped = 0;
 
   /** @internal */
   protected constructor(pool: BufferPool, options: ResolvedUdpSettings, socket: UdpSocket) {
@@ -185,14 +202,11 @@ export abstract class UdpReader extends LinkBase {
     return words;
   }
 
-  /** @internal Delivers from now on, and reports what becomes of datagrams. */
-  protected receive(
-    deliver: UdpIntakeOwner['deliver'],
-    receiveFailed: UdpIntakeOwner['receiveFailed'],
-  ): void {
+  /** @internal Delivers from now on. */
+  protected receive(deliver: UdpIntakeOwner['deliver']): void {
     const owner: UdpIntakeOwner = {
       deliver,
-      receiveFailed,
+      receiveFailed: (errno) => this.reportErrno(errno),
       deliveryFailed: (error) => this.handlerFailed(error),
       intakeFailed: (error) => this.act(this.life.failed(error)),
       watch: () => this.watch(),
@@ -206,11 +220,37 @@ export abstract class UdpReader extends LinkBase {
     if (!this.life.isGone) this.socket.watch(this.intake.wantsMore, this.wantsRoom);
   }
 
+  /** @internal Datagrams came to nothing. */
+  protected report(error: BusbarError): void {
+    if (this.life.isGone) return;
+    this.#errors++;
+    this.tell(() => this.tellError(error));
+  }
+
+  /** @internal One of them did, as the system says. */
+  protected reportErrno(errno: number): void {
+    this.report(datagramError(errno, 1));
+  }
+
+  /** @internal Calls the handler. */
+  protected abstract tellError(error: BusbarError): void;
+
+  /** @internal **Cost** one system call. */
+  protected readingStats(): UdpReaderStats {
+    return {
+      implementation: this.implementation,
+      ...this.intake.stats(),
+      dropped: this.life.isGone ? this.#dropped : this.socket.drops(),
+      errors: this.#errors,
+    };
+  }
+
   /** @internal Whether something waits for room in the socket. */
   protected abstract get wantsRoom(): boolean;
 
   /** @internal */
   protected override stopReading(): void {
+    if (this.life.isGone) this.#dropped = this.socket.drops();
     this.intake.close();
     this.watch();
   }

@@ -31,6 +31,8 @@ export interface UdpSenderOwner {
   roomAgain(): void;
   /** The socket is to be watched for room, or no more. */
   watch(): void;
+  /** See {@link UdpSender.sendRestSoon}. */
+  sendRest(): void;
 }
 
 /**
@@ -51,6 +53,7 @@ export class UdpSender implements UdpOutboxOwner {
   readonly #messageBytes: number;
   /** By their ids: the next of that id takes the place of one that was closed. */
   readonly writers: Map<number, LocalWriter> = new Map();
+  #isRestDue = false;
 
   constructor(
     pool: BufferPool,
@@ -153,6 +156,16 @@ export class UdpSender implements UdpOutboxOwner {
     if (!this.lanes.drain()) isAll = false;
     this.outbox.send();
     return isAll && this.outbox.queuedBytes === 0 && !this.lanes.stalled;
+  }
+
+  /** Calls `sendRest` of the owner in the event loop's next turn. */
+  sendRestSoon(): void {
+    if (this.#isRestDue) return;
+    this.#isRestDue = true;
+    setImmediate(() => {
+      this.#isRestDue = false;
+      this.#owner.sendRest();
+    });
   }
 
   /** Closes the writers, and drops what has not been sent and whatever comes. */

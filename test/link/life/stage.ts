@@ -21,7 +21,7 @@ type EndName = (typeof ENDS)[number];
 /** Messages that `fill` writes at most: a stream of more than a system keeps, and few datagrams. */
 const FILL_COUNT_MAX = { stream: 20_000, messages: 300 };
 /** Turns without progress after which nothing moves any more. */
-const FILL_TURNS = 30;
+const FILL_TURNS = 300;
 
 const BUFFERS = { bufferSize: 8192, bufferCount: 96, maxThreads: 3 };
 
@@ -394,8 +394,10 @@ export class Stage {
       const isSome = SOME.includes(key) || (this.#isVague && SOME_WHEN_VAGUE.includes(key));
       return `${key} ${!isExact && isSome && value !== 0 ? 'some' : value}`;
     };
+    // Whether anything is left at that moment is the system's affair.
+    const hidden = actor.events.includes('onDrained') ? [...ONLY_EXACT, 'lost'] : ONLY_EXACT;
     return Object.keys(now)
-      .filter((key) => isExact || !ONLY_EXACT.includes(key))
+      .filter((key) => isExact || !hidden.includes(key))
       .filter((key) => show(key, now[key]) !== show(key, actor.before[key]))
       .map((key) => show(key, now[key]));
   }
