@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: which accesses, by their places in the program, were met in both orders. */
 
-import { isWrite, OP_EVENT } from './machine-layout.ts';
+import type { Machine } from './machine.ts';
+import { isWrite, OP_EVENT, T_LOG } from './machine-layout.ts';
 import { CELL_SILENT, type ModelMemory } from './memory.ts';
 import { placesNow, placeText } from './places.ts';
 import type { AccessPair, PairCoverage } from './scenario.ts';
-import type { Access } from './trace-recorder.ts';
 
 interface Met {
   readonly thread: number;
@@ -25,22 +25,22 @@ const BOTH = 3;
  */
 export class AccessPairs {
   readonly #memory: ModelMemory;
-  readonly #made: () => number;
+  readonly #machine: Machine;
   readonly #order: Met[] = [];
   /** By the pair's places: 1 for the order of the text, 2 for the other one. */
   readonly #pairs = new Map<string, number>();
 
-  /** `made` tells how many accesses the threads have made up to now, the present one included. */
-  constructor(memory: ModelMemory, made: () => number) {
-    this.#memory = memory;
-    this.#made = made;
+  constructor(machine: Machine) {
+    this.#memory = machine.memory;
+    this.#machine = machine;
   }
 
-  note({ thread, op, cell }: Access): void {
-    const at = this.#made() - 1;
+  /** A thread has made an access. */
+  note(thread: number, op: number, cell: number): void {
+    const at = this.#made - 1;
     this.#order.length = Math.min(this.#order.length, at);
     while (this.#order.length < at) this.#order.push(NOTHING);
-    if (cell < 0 || op >= OP_EVENT || (this.#memory.flags[cell] & CELL_SILENT) !== 0) {
+    if (op >= OP_EVENT || (this.#memory.flags[cell] & CELL_SILENT) !== 0) {
       this.#order.push(NOTHING);
       return;
     }
@@ -53,6 +53,14 @@ export class AccessPairs {
       if (before.writes) break;
     }
     this.#order.push(present);
+  }
+
+  /** How many accesses all threads have made up to now, the present one included. */
+  get #made(): number {
+    const { layout, state } = this.#machine;
+    let made = 0;
+    for (let i = 0; i < layout.threadCount; i++) made += state[layout.thread(i) + T_LOG];
+    return made;
   }
 
   coverage(): PairCoverage {

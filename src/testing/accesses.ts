@@ -50,24 +50,37 @@ export class SharedAccess {
     this.#machine.calls();
   }
 
+  /** Something was asked for that the checker does not have. */
+  complain(message: string): never {
+    return this.#machine.complain(message);
+  }
+
   /** Any atomic access but waiting; returns the value before (a store: the new one). */
   atomic(op: number, cell: number, a: number, b: number): number {
     const machine = this.#machine;
-    if (machine.direct) return this.#apply(op, cell, a, b);
-    if (machine.replays(op, cell)) return machine.replayed;
-    machine.arrive(op, cell, true);
+    const { memory } = machine;
+    if (machine.direct) {
+      const before = memory.heap[cell];
+      memory.put(cell, valueAfter(op, before, a, b));
+      return op === OP_STORE ? a | 0 : before;
+    }
+    if (machine.replays(op, cell, operandsOf(a, b))) return machine.replayed;
+    const seen = memory.heap[cell];
+    machine.arrive(op, cell, true, valueAfter(op, seen, a, b) !== seen);
     const thread = machine.current;
-    const before = machine.memory.heap[cell];
-    const writes = op !== OP_LOAD && !(op === OP_COMPARE_EXCHANGE && before !== a);
+    const before = memory.heap[cell];
+    const after = valueAfter(op, before, a, b);
+    const writes = op !== OP_LOAD && !(op === OP_COMPARE_EXCHANGE && before !== (a | 0));
     if (machine.limits.races) this.#order(thread, op, cell, writes);
-    const value = this.#apply(op, cell, a, b);
-    if (machine.memory.heap[cell] !== before) {
+    if (after !== before) {
+      memory.put(cell, after);
       machine.spins.noteChange(thread);
       machine.changed();
-    } else if (op !== OP_STORE) {
+    } else {
       machine.spins.noteRead(thread, cell, before);
     }
-    machine.append(op, cell, value);
+    const value = op === OP_STORE ? after : before;
+    machine.append(op, cell, operandsOf(a, b), value);
     machine.recorder?.({ thread, op, cell, a, b, value });
     return value;
   }
@@ -77,7 +90,7 @@ export class SharedAccess {
     const machine = this.#machine;
     const clocks = machine.clocks;
     if ((machine.memory.flags[cell] & CELL_SILENT) !== 0) return;
-    if ((machine.memory.flags[cell] & CELL_RACY) === 0) {
+    if (!this.#isRacy(cell)) {
       const other = writes ? clocks.atomicWrite(thread, cell) : clocks.atomicRead(thread, cell);
       if (other >= 0) this.#race(other, op, cell);
     }
@@ -85,56 +98,37 @@ export class SharedAccess {
     if (writes) clocks.release(thread, cell);
   }
 
-  #apply(op: number, cell: number, a: number, b: number): number {
-    const memory = this.#machine.memory;
-    const before = memory.heap[cell];
-    switch (op) {
-      case OP_LOAD:
-        return before;
-      case OP_STORE:
-        memory.put(cell, a | 0);
-        return a | 0;
-      case OP_ADD:
-        memory.put(cell, (before + a) | 0);
-        return before;
-      case OP_SUB:
-        memory.put(cell, (before - a) | 0);
-        return before;
-      case OP_AND:
-        memory.put(cell, before & a);
-        return before;
-      case OP_OR:
-        memory.put(cell, before | a);
-        return before;
-      case OP_XOR:
-        memory.put(cell, before ^ a);
-        return before;
-      case OP_EXCHANGE:
-        memory.put(cell, a | 0);
-        return before;
-      default:
-        if (before === (a | 0)) memory.put(cell, b | 0);
-        return before;
-    }
+  #isRacy(cell: number): boolean {
+    return (this.#machine.memory.flags[cell] & CELL_RACY) !== 0;
+  }
+
+  /** True if others may come between plain accesses of the word: nobody reports that as a race. */
+  #schedules(cell: number): boolean {
+    return !this.#machine.limits.races || this.#isRacy(cell);
   }
 
   plainLoad(cell: number): number {
     const machine = this.#machine;
     if (machine.direct) return machine.memory.heap[cell];
-    if (machine.replays(OP_PLAIN_LOAD, cell)) return machine.replayed;
-    const racy = (machine.memory.flags[cell] & CELL_RACY) !== 0;
-    machine.arrive(OP_PLAIN_LOAD, cell, racy);
+    if (machine.replays(OP_PLAIN_LOAD, cell, 0)) return machine.replayed;
+    const schedules = this.#schedules(cell);
+    machine.arrive(OP_PLAIN_LOAD, cell, schedules, false);
     const thread = machine.current;
     const value = machine.memory.heap[cell];
-    if (racy) {
-      machine.spins.noteRead(thread, cell, value);
-    } else if (machine.limits.races) {
+    if (schedules) this.#readsLoosely(thread, cell, value);
+    else {
       const other = machine.clocks.plainRead(thread, cell);
       if (other >= 0) this.#race(other, OP_PLAIN_LOAD, cell);
     }
-    machine.append(OP_PLAIN_LOAD, cell, value);
+    machine.append(OP_PLAIN_LOAD, cell, 0, value);
     machine.recorder?.({ thread, op: OP_PLAIN_LOAD, cell, a: 0, b: 0, value });
     return value;
+  }
+
+  #readsLoosely(thread: number, cell: number, value: number): void {
+    const machine = this.#machine;
+    machine.spins.noteRead(thread, cell, value);
+    if (machine.contention.at(cell)) machine.leftOut.add('stale reads');
   }
 
   plainStore(cell: number, value: number): void {
@@ -143,42 +137,51 @@ export class SharedAccess {
       machine.memory.put(cell, value | 0);
       return;
     }
-    if (machine.replays(OP_PLAIN_STORE, cell)) return;
-    const racy = (machine.memory.flags[cell] & CELL_RACY) !== 0;
-    machine.arrive(OP_PLAIN_STORE, cell, racy);
+    const written = value | 0;
+    if (machine.replays(OP_PLAIN_STORE, cell, written)) return;
+    const schedules = this.#schedules(cell);
+    const heap = machine.memory.heap;
+    machine.arrive(OP_PLAIN_STORE, cell, schedules, heap[cell] !== written);
     const thread = machine.current;
-    if (machine.limits.races && !racy) {
+    if (!schedules) {
       const other = machine.clocks.plainWrite(thread, cell);
       if (other >= 0) this.#race(other, OP_PLAIN_STORE, cell);
-      machine.clocks.forget(cell);
     }
-    if (machine.memory.heap[cell] !== (value | 0)) {
-      machine.memory.put(cell, value | 0);
+    if (machine.limits.races) machine.clocks.forget(cell);
+    if (machine.memory.heap[cell] !== written) {
+      machine.memory.put(cell, written);
       machine.spins.noteChange(thread);
       machine.changed();
+    } else if (schedules) {
+      machine.spins.noteRead(thread, cell, written);
     }
-    machine.append(OP_PLAIN_STORE, cell, 0);
-    machine.recorder?.({ thread, op: OP_PLAIN_STORE, cell, a: value | 0, b: 0, value: value | 0 });
+    machine.append(OP_PLAIN_STORE, cell, written, 0);
+    machine.recorder?.({ thread, op: OP_PLAIN_STORE, cell, a: written, b: 0, value: written });
   }
 
-  /** Up to four bytes, the first one lowest. */
+  /**
+   * Up to four bytes, the first one lowest. Where others may come between, byte by byte: nothing
+   * makes them one.
+   */
   loadBytes(region: Region, offset: number, count: number): number {
     const machine = this.#machine;
     if (machine.direct) return this.#peekBytes(region, offset, count);
-    const shadow = machine.memory.byteShadow(region, offset);
-    if (machine.replays(OP_BYTES_LOAD, shadow)) return machine.replayed;
-    machine.arrive(OP_BYTES_LOAD, shadow, false);
-    const thread = machine.current;
-    if (machine.limits.races) {
-      for (let i = 0; i < count; i++) {
-        const at = machine.memory.byteShadow(region, offset + i);
-        const other = machine.clocks.byteRead(thread, at);
-        if (other >= 0) this.#race(other, OP_BYTES_LOAD, at, offset + i);
-      }
+    if (count > 1 && this.#schedulesBytes(region, offset, count)) {
+      let value = 0;
+      for (let i = 0; i < count; i++) value |= this.loadBytes(region, offset + i, 1) << (8 * i);
+      return value;
     }
+    const cell = machine.memory.cellOfByte(region, offset);
+    const operands = operandsOf(offset, count);
+    if (machine.replays(OP_BYTES_LOAD, cell, operands)) return machine.replayed;
+    const schedules = this.#schedules(cell);
+    machine.arrive(OP_BYTES_LOAD, cell, schedules, false);
+    const thread = machine.current;
+    if (schedules) this.#readsLoosely(thread, cell, machine.memory.heap[cell]);
+    else this.#orderBytes(OP_BYTES_LOAD, region, offset, count);
     const value = this.#peekBytes(region, offset, count);
-    machine.append(OP_BYTES_LOAD, shadow, value);
-    machine.recorder?.({ thread, op: OP_BYTES_LOAD, cell: shadow, a: offset, b: count, value });
+    machine.append(OP_BYTES_LOAD, cell, operands, value);
+    machine.recorder?.({ thread, op: OP_BYTES_LOAD, cell, a: offset, b: count, value });
     return value;
   }
 
@@ -196,35 +199,63 @@ export class SharedAccess {
       this.#pokeBytes(region, offset, source, begin, count);
       return;
     }
-    const shadow = machine.memory.byteShadow(region, offset);
-    if (machine.replays(OP_BYTES_STORE, shadow)) return;
-    machine.arrive(OP_BYTES_STORE, shadow, false);
-    const thread = machine.current;
-    if (machine.limits.races) {
-      for (let i = 0; i < count; i++) {
-        const at = machine.memory.byteShadow(region, offset + i);
-        const other = machine.clocks.byteWrite(thread, at);
-        if (other >= 0) this.#race(other, OP_BYTES_STORE, at, offset + i);
-      }
+    if (count > 1 && this.#schedulesBytes(region, offset, count)) {
+      for (let i = 0; i < count; i++) this.storeBytes(region, offset + i, source, begin + i, 1);
+      return;
     }
+    const cell = machine.memory.cellOfByte(region, offset);
+    let operands = operandsOf(offset, count);
+    for (let i = 0; i < count; i++) operands = operandsOf(operands, source[begin + i] & 0xff);
+    if (machine.replays(OP_BYTES_STORE, cell, operands)) return;
+    const schedules = this.#schedules(cell);
+    const isNew = count > 1 || this.#peekBytes(region, offset, 1) !== (source[begin] & 0xff);
+    machine.arrive(OP_BYTES_STORE, cell, schedules, isNew);
+    const thread = machine.current;
+    if (!schedules) this.#orderBytes(OP_BYTES_STORE, region, offset, count);
+    const hashBefore = machine.memory.hashA;
     this.#pokeBytes(region, offset, source, begin, count);
-    machine.changed();
-    machine.append(OP_BYTES_STORE, shadow, 0);
-    machine.recorder?.({
-      thread,
-      op: OP_BYTES_STORE,
-      cell: shadow,
-      a: offset,
-      b: count,
-      value: source[begin],
-    });
+    if (machine.memory.hashA !== hashBefore) {
+      machine.spins.noteChange(thread);
+      machine.changed();
+    } else if (schedules) {
+      machine.spins.noteRead(thread, cell, machine.memory.heap[cell]);
+    }
+    machine.append(OP_BYTES_STORE, cell, operands, 0);
+    const value = source[begin];
+    machine.recorder?.({ thread, op: OP_BYTES_STORE, cell, a: offset, b: count, value });
+  }
+
+  #schedulesBytes(region: Region, offset: number, count: number): boolean {
+    const { memory } = this.#machine;
+    const last = memory.cellOfByte(region, offset + count - 1);
+    for (let cell = memory.cellOfByte(region, offset); cell <= last; cell += memory.cellWords) {
+      if (this.#schedules(cell)) return true;
+    }
+    return false;
+  }
+
+  /** Race check of plain accesses to a range of bytes, word by word. */
+  #orderBytes(op: number, region: Region, offset: number, count: number): void {
+    const { memory, clocks, current: thread } = this.#machine;
+    const end = offset + count;
+    for (let at = offset; at < end; at = (at | 3) + 1) {
+      const cell = memory.cellOfByte(region, at);
+      const first = at & 3;
+      const last = Math.min(4, first + end - at);
+      const writes = op === OP_BYTES_STORE;
+      const other = writes
+        ? clocks.bytesWrite(thread, cell, first, last)
+        : clocks.bytesRead(thread, cell, first, last);
+      if (other >= 0) this.#race(other, op, cell, at);
+      if (writes && last - first === 4) clocks.forget(cell);
+    }
   }
 
   #peekBytes(region: Region, offset: number, count: number): number {
     const memory = this.#machine.memory;
     let value = 0;
     for (let i = 0; i < count; i++) {
-      const word = memory.heap[region.firstCell + ((offset + i) >> 2) * memory.cellWords];
+      const word = memory.heap[memory.cellOfByte(region, offset + i)];
       value |= ((word >>> (((offset + i) & 3) * 8)) & 0xff) << (8 * i);
     }
     return value;
@@ -239,7 +270,7 @@ export class SharedAccess {
   ): void {
     const memory = this.#machine.memory;
     for (let i = 0; i < count; i++) {
-      const cell = region.firstCell + ((offset + i) >> 2) * memory.cellWords;
+      const cell = memory.cellOfByte(region, offset + i);
       const shift = ((offset + i) & 3) * 8;
       const kept = memory.heap[cell] & ~(0xff << shift);
       memory.put(cell, kept | ((source[begin + i] & 0xff) << shift));
@@ -261,18 +292,17 @@ export class SharedAccess {
 
   #beginWait(cell: number, expected: number, timeoutMs: number): number {
     const machine = this.#machine;
-    if (machine.replays(OP_WAIT, cell)) return machine.replayed;
-    machine.arrive(OP_WAIT, cell, true);
+    const operands = operandsOf(expected, timeoutMs);
+    if (machine.replays(OP_WAIT, cell, operands)) return machine.replayed;
+    const blocks = machine.memory.heap[cell] === expected && timeoutMs > 0;
+    machine.arrive(OP_WAIT, cell, true, blocks);
     this.#lookAt(cell);
     const seen = machine.memory.heap[cell];
     let outcome = BLOCKS;
-    if (seen !== expected) {
-      outcome = NOT_EQUAL;
-      machine.spins.noteRead(machine.current, cell, seen);
-    } else if (timeoutMs <= 0) {
-      outcome = TIMED_OUT;
-    }
-    this.#logWait(OP_WAIT, cell, expected, outcome);
+    if (seen !== expected) outcome = NOT_EQUAL;
+    else if (!(timeoutMs > 0)) outcome = TIMED_OUT;
+    if (outcome !== BLOCKS) machine.spins.noteRead(machine.current, cell, seen);
+    this.#logWait(OP_WAIT, cell, operands, expected, outcome);
     if (outcome === BLOCKS) {
       machine.waiters.add(machine.current, cell, SYNC_WAITER, expected);
       machine.block(timeoutMs < Number.POSITIVE_INFINITY);
@@ -282,16 +312,18 @@ export class SharedAccess {
 
   #endWait(cell: number, expected: number): number {
     const machine = this.#machine;
-    if (machine.replays(OP_WAKE, cell)) return machine.replayed;
+    if (machine.replays(OP_WAKE, cell, 0)) return machine.replayed;
     const outcome = machine.unblock() ? TIMED_OUT : OK;
+    machine.spins.noteChange(machine.current);
     if (outcome === OK) machine.changed();
-    this.#logWait(OP_WAKE, cell, expected, outcome);
+    this.#logWait(OP_WAKE, cell, 0, expected, outcome);
+    machine.woken();
     return outcome;
   }
 
-  #logWait(op: number, cell: number, expected: number, outcome: number): void {
+  #logWait(op: number, cell: number, operands: number, expected: number, outcome: number): void {
     const machine = this.#machine;
-    machine.append(op, cell, outcome);
+    machine.append(op, cell, operands, outcome);
     machine.recorder?.({ thread: machine.current, op, cell, a: expected, b: 0, value: outcome });
   }
 
@@ -305,16 +337,19 @@ export class SharedAccess {
       machine.waiters.add(machine.layout.threadCount, cell, 0, expected);
       return { async: true, value: new Promise(() => undefined) };
     }
-    if (!machine.replays(OP_WAIT_ASYNC, cell)) {
-      machine.arrive(OP_WAIT_ASYNC, cell, true);
+    if (!machine.replays(OP_WAIT_ASYNC, cell, expected)) {
+      machine.arrive(OP_WAIT_ASYNC, cell, true, machine.memory.heap[cell] === expected);
       this.#lookAt(cell);
       const waits = machine.memory.heap[cell] === expected;
+      if (!waits) machine.spins.noteRead(machine.current, cell, machine.memory.heap[cell]);
       if (waits) {
+        machine.spins.noteChange(machine.current);
+        machine.changed();
         const number = machine.agent.resolvers.length;
         machine.waiters.add(machine.current, cell, number, expected);
       }
       machine.replayed = waits ? OK : NOT_EQUAL;
-      machine.append(OP_WAIT_ASYNC, cell, machine.replayed);
+      machine.append(OP_WAIT_ASYNC, cell, expected, machine.replayed);
       machine.recorder?.({
         thread: machine.current,
         op: OP_WAIT_ASYNC,
@@ -333,8 +368,9 @@ export class SharedAccess {
   notify(cell: number, count: number): number {
     const machine = this.#machine;
     if (!machine.direct) {
-      if (machine.replays(OP_NOTIFY, cell)) return machine.replayed;
-      machine.arrive(OP_NOTIFY, cell, true);
+      if (machine.replays(OP_NOTIFY, cell, operandsOf(count, 0))) return machine.replayed;
+      machine.arrive(OP_NOTIFY, cell, true, true);
+      machine.spins.noteChange(machine.current);
     }
     const notifier = machine.current;
     let woken = 0;
@@ -346,12 +382,15 @@ export class SharedAccess {
       const agent = machine.waiters.agentOf(waiter);
       // Setup's event loop does not turn any more, and a thread that has ended for good has none.
       if (agent === machine.layout.threadCount) machine.waiters.remove(waiter);
-      else if (notifier >= 0 && machine.waiters.isSync(waiter))
+      else if (notifier >= 0 && machine.waiters.isSync(waiter)) {
+        // Both hold the lock of the word's list of waiters in turn: each knows what was before.
+        machine.clocks.join(notifier, agent);
         machine.clocks.join(agent, notifier);
+      }
     }
     if (!machine.direct) {
       if (woken > 0) machine.changed();
-      machine.append(OP_NOTIFY, cell, woken);
+      machine.append(OP_NOTIFY, cell, operandsOf(count, 0), woken);
       machine.recorder?.({ thread: notifier, op: OP_NOTIFY, cell, a: count, b: 0, value: woken });
     }
     return woken;
@@ -386,7 +425,36 @@ export class SharedAccess {
     machine.recorder?.({ thread, op, cell, a: offset, b: 1, value: 0 });
     const first = machine.threads[other].name;
     const second = machine.threads[thread].name;
-    const message = `nothing orders what ${first} did to a word and what ${second} does to it`;
+    const what = op === OP_BYTES_LOAD || op === OP_BYTES_STORE ? `byte ${offset}` : 'a word';
+    const message = `nothing orders what ${first} did to ${what} and what ${second} does to it`;
     return machine.fail('data race', message, cell);
   }
+}
+
+/** What a word holds after an atomic access. */
+function valueAfter(op: number, before: number, a: number, b: number): number {
+  switch (op) {
+    case OP_LOAD:
+      return before;
+    case OP_STORE:
+    case OP_EXCHANGE:
+      return a | 0;
+    case OP_ADD:
+      return (before + a) | 0;
+    case OP_SUB:
+      return (before - a) | 0;
+    case OP_AND:
+      return before & a;
+    case OP_OR:
+      return before | a;
+    case OP_XOR:
+      return before ^ a;
+    default:
+      return before === (a | 0) ? b | 0 : before;
+  }
+}
+
+/** What a thread hands in, to be compared when it does so again. */
+function operandsOf(a: number, b: number): number {
+  return (Math.imul(a | 0, 0x9e3779b1) + (b | 0)) | 0;
 }

@@ -7,6 +7,8 @@
  * it needs saving, because running the thread again on the values it read brings it back.
  */
 
+import { OP_EVENT, OP_NAMES, OP_TIMER, OP_TURN } from './machine-layout.ts';
+
 /** A timer of a model thread, returned by its `setTimeout`. */
 export class ModelTimer {
   readonly id: number;
@@ -102,6 +104,21 @@ export class Agent {
 
   timer(id: number): ModelTimer | undefined {
     return this.timers.find((t) => t.id === id) ?? this.turns.find((t) => t.id === id);
+  }
+
+  /** Runs what waits for an event; says what is wrong if nothing does. */
+  deliver(op: number, number: number): string | undefined {
+    if (op === OP_EVENT) {
+      const resolve = this.resolvers[number];
+      this.resolvers[number] = undefined;
+      resolve?.('ok');
+      return resolve === undefined ? 'an event came for no waiter' : undefined;
+    }
+    if (op !== OP_TIMER && op !== OP_TURN) return `stopped before its next access, ${OP_NAMES[op]}`;
+    const timer = this.timer(number);
+    if (timer === undefined) return 'a timer fired that was not set';
+    this.fire(timer);
+    return undefined;
   }
 
   fire(timer: ModelTimer): void {

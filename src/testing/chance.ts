@@ -6,8 +6,7 @@
 
 import { Random } from '../base/random.ts';
 import type { Machine } from './machine.ts';
-import type { Chooser } from './machine-contract.ts';
-import { STOP } from './moment.ts';
+import { type Chooser, PROBE, STOP } from './machine-contract.ts';
 
 /**
  * The thread with the highest priority runs; at each change point the running one falls below all
@@ -57,8 +56,8 @@ export class ChanceChooser implements Chooser {
     }
     this.#dieAt = random.below(this.#offersGuess * 2);
     if (machine.limits.exceptions > 0) this.#throwAt = random.below(this.#callsGuess);
-    let transition = this.choose(-1);
-    while (transition !== STOP) transition = machine.resume(transition);
+    machine.chooser = this;
+    machine.run(machine.ask(-1));
   }
 
   choose(current: number): number {
@@ -70,11 +69,19 @@ export class ChanceChooser implements Chooser {
       machine.path.take(forced, false);
       return forced;
     }
+    if (machine.moment.unknownSpin() >= 0) return PROBE;
     const count = machine.moment.enabled();
     if (count === 0) {
       this.ended = true;
-      machine.moment.checkAllFinished();
+      machine.failure = machine.moment.deadEnd();
       return STOP;
+    }
+    // However low its priority: a thread that could go on does, some time.
+    const favored = machine.moment.passedOver(count, current);
+    if (favored >= 0) {
+      if (current >= 0) this.#priorities[current] = --this.#lowest;
+      machine.path.take(2 * favored, false);
+      return 2 * favored;
     }
     if (this.#changeAt.has(this.#steps++) && current >= 0)
       this.#priorities[current] = --this.#lowest;

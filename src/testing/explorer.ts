@@ -11,12 +11,13 @@
  */
 
 import type { Machine } from './machine.ts';
-import type { Chooser } from './machine-contract.ts';
+import { type Chooser, PROBE, STOP } from './machine-contract.ts';
 import { G_PREEMPTIONS, G_STARTS } from './machine-layout.ts';
-import { STOP } from './moment.ts';
 import { VisitedStates } from './visited.ts';
 
-// A frame: a copy of the state block, then these.
+// A frame: a copy of what counts of the state block, then these.
+/** Words of the copy. */
+const F_LENGTH = 4;
 const F_UNDO = 0;
 /** Bit t for transition t that is still to be tried; else DEATH or EXCEPTION. */
 const F_UNTRIED = 1;
@@ -24,7 +25,7 @@ const F_UNTRIED = 1;
 const F_CURRENT = 2;
 /** The thread that may die here, or whose call may throw, or −1. */
 const F_HIT = 3;
-const F_FIELDS = 4;
+const F_FIELDS = 5;
 
 const DEATH = 0;
 const EXCEPTION = 1;
@@ -33,9 +34,9 @@ export class Explorer implements Chooser {
   readonly #machine: Machine;
   readonly #preemptionsMax: number;
   readonly #visited = new VisitedStates();
-  readonly #frameWords: number;
-  #frames: Int32Array;
-  #depth = 0;
+  #frames = new Int32Array(1 << 14);
+  /** End of the last frame. */
+  #top = 0;
   /** The last schedule came to its end (it was not cut off at a known state). */
   ended = false;
   schedules = 0;
@@ -46,8 +47,6 @@ export class Explorer implements Chooser {
   constructor(machine: Machine, preemptionsMax: number) {
     this.#machine = machine;
     this.#preemptionsMax = preemptionsMax;
-    this.#frameWords = machine.state.length + F_FIELDS;
-    this.#frames = new Int32Array(this.#frameWords * 64);
   }
 
   get states(): number {
@@ -56,80 +55,84 @@ export class Explorer implements Chooser {
 
   /** Runs the first schedule, up to its end. */
   first(): void {
+    this.#machine.chooser = this;
     this.#machine.reset();
-    this.#run(this.choose(-1));
+    this.#run(this.#machine.ask(-1));
   }
 
   /** Runs the next schedule; false if there is none. */
   advance(): boolean {
     const machine = this.#machine;
-    while (this.#depth > 0) {
-      const frame = (this.#depth - 1) * this.#frameWords;
-      const fields = frame + machine.state.length;
-      machine.restore(this.#frames, frame, this.#frames[fields + F_UNDO]);
-      const untried = this.#frames[fields + F_UNTRIED];
-      const hit = this.#frames[fields + F_HIT];
-      if (hit >= 0) {
-        this.#depth--;
-        if (untried === DEATH) {
-          this.kills++;
-          machine.kill(hit);
-          this.#run(this.choose(-1));
-        } else {
-          this.exceptions++;
-          machine.throwAt(hit);
-          this.#run(2 * hit);
-        }
-        return true;
+    if (this.#top === 0) return false;
+    machine.chooser = this;
+    const fields = this.#top - F_FIELDS;
+    const begin = fields - this.#frames[fields + F_LENGTH];
+    machine.restore(this.#frames, begin, fields - begin, this.#frames[fields + F_UNDO]);
+    const untried = this.#frames[fields + F_UNTRIED];
+    const hit = this.#frames[fields + F_HIT];
+    if (hit >= 0) {
+      this.#top = begin;
+      if (untried === DEATH) {
+        this.kills++;
+        machine.kill(hit);
+        this.#run(machine.ask(-1));
+      } else {
+        this.exceptions++;
+        machine.throwAt(hit);
+        this.#run(2 * hit);
       }
-      const bit = untried & -untried;
-      const rest = untried ^ bit;
-      this.#frames[fields + F_UNTRIED] = rest;
-      if (rest === 0) this.#depth--;
-      const transition = 31 - Math.clz32(bit);
-      this.#take(transition, this.#frames[fields + F_CURRENT]);
-      this.#run(transition);
       return true;
     }
-    return false;
+    const bit = untried & -untried;
+    this.#frames[fields + F_UNTRIED] = untried ^ bit;
+    if (untried === bit) this.#top = begin;
+    const transition = 31 - Math.clz32(bit);
+    this.#take(transition, this.#frames[fields + F_CURRENT]);
+    this.#run(transition);
+    return true;
   }
 
   #run(first: number): void {
-    let transition = first;
-    while (transition !== STOP) transition = this.#machine.resume(transition);
+    this.#machine.run(first);
     this.schedules++;
     if (this.ended) this.endedCount++;
   }
 
   choose(current: number): number {
     const machine = this.#machine;
+    const { moment } = machine;
     this.ended = false;
     if (machine.failure !== undefined) return STOP;
-    const forced = machine.moment.forced();
+    const forced = moment.forced();
     if (forced !== STOP) {
       machine.path.start(forced);
       return forced;
     }
+    if (moment.unknownSpin() >= 0) return PROBE;
     const running = machine.state[G_STARTS] === 1 ? -1 : current;
-    const count = machine.moment.enabled();
+    const count = moment.enabled();
     if (count === 0) {
       this.ended = true;
-      machine.moment.checkAllFinished();
+      machine.failure = moment.deadEnd();
       return STOP;
     }
-    // It spins, and somebody can still change that: the schedules where they did so earlier cover
-    // this.
-    if (machine.moment.hasSpunEnough(running) && machine.moment.someoneWorks(count)) return STOP;
+    const favored = moment.passedOver(count, running);
     const bounded = this.#preemptionsMax !== Number.POSITIVE_INFINITY;
     const preemptions = bounded ? machine.state[G_PREEMPTIONS] : 0;
-    machine.moment.computeKey(bounded ? running : -1);
-    if (this.#visited.seen(machine.moment.keyA, machine.moment.keyB, preemptions)) return STOP;
-    const goesOn = machine.moment.canContinue(running);
-    if (preemptions >= this.#preemptionsMax && machine.moment.isInterruptedBy(STOP, running)) {
+    moment.computeKey(bounded ? running : -1, favored);
+    if (this.#visited.seen(moment.keyA, moment.keyB, preemptions)) return STOP;
+    if (favored >= 0) {
+      machine.leftOut.add('unfair schedules');
+      machine.path.take(2 * favored, false);
+      return 2 * favored;
+    }
+    const goesOn = moment.canContinue(running);
+    if (preemptions >= this.#preemptionsMax && moment.isInterruptedBy(STOP, running)) {
+      if (count > 1) machine.leftOut.add('preemptions');
       return this.#take(2 * running, running);
     }
     let untried = 0;
-    for (let i = 0; i < count; i++) untried |= 1 << machine.moment.transitions[i];
+    for (let i = 0; i < count; i++) untried |= 1 << moment.transitions[i];
     const first = goesOn ? 2 * running : 31 - Math.clz32(untried & -untried);
     untried &= ~(1 << first);
     if (untried !== 0) this.#push(untried, running, -1);
@@ -154,20 +157,23 @@ export class Explorer implements Chooser {
 
   #push(untried: number, current: number, hit: number): void {
     const machine = this.#machine;
-    const begin = this.#depth * this.#frameWords;
-    if (begin + this.#frameWords > this.#frames.length) {
-      const frames = new Int32Array(this.#frames.length * 2);
-      frames.set(this.#frames);
-      this.#frames = frames;
+    const begin = this.#top;
+    const length = machine.layout.used(machine.state);
+    const fields = begin + length;
+    this.#top = fields + F_FIELDS;
+    if (this.#top > this.#frames.length) {
+      const longer = new Int32Array(this.#frames.length * 2);
+      longer.set(this.#frames);
+      this.#frames = longer;
     }
-    this.#depth++;
-    machine.save();
+    machine.note();
     const frames = this.#frames;
-    frames.set(machine.state, begin);
-    const fields = begin + machine.state.length;
+    const state = machine.state;
+    for (let i = 0; i < length; i++) frames[begin + i] = state[i];
     frames[fields + F_UNDO] = machine.memory.undoTop;
     frames[fields + F_UNTRIED] = untried;
     frames[fields + F_CURRENT] = current;
     frames[fields + F_HIT] = hit;
+    frames[fields + F_LENGTH] = length;
   }
 }

@@ -24,20 +24,12 @@ import {
 } from './machine-layout.ts';
 import type { Region } from './memory.ts';
 import { type MessagePorts, replaceMessages } from './message-ports.ts';
-import { makeBytes, makeDataView, makeWords, wordViewOf } from './views.ts';
+import { isSharedView, makeBytes, makeDataView, makeWords, wordViewOf } from './views.ts';
 
 const realAtomics = globalThis.Atomics;
 const RealSharedArrayBuffer = SharedArrayBuffer;
+const EPOCH_MS = 1_700_000_000_000;
 const privateBlocks = new WeakSet<object>();
-/** Runs what promises and `nextTick` have queued, before it returns. */
-const tick = (process as unknown as { _tickCallback?(): void })._tickCallback;
-
-/** Runs all microtasks now. Only from a macrotask: the engine does not nest them. */
-export function drainMicrotasks(): void {
-  if (tick === undefined) throw new Error('busbar/testing runs in Node only');
-  tick.call(process);
-}
-
 type Restore = () => void;
 
 /** Replaces the globals; returns what puts them back. */
@@ -55,7 +47,7 @@ export function installGlobals(
       else Object.defineProperty(target, key, before);
     });
   };
-  replace(globalThis, 'Atomics', modelAtomics(access));
+  replace(globalThis, 'Atomics', modelAtomics(machine, access));
   // Errors are made in every schedule and their stacks looked at in none, except when one is
   // recorded.
   if (machine.recorder === undefined) replace(Error, 'stackTraceLimit', 0);
@@ -73,7 +65,24 @@ export function installGlobals(
 
 type Replace = (target: object, key: string, value: unknown) => void;
 
-function modelAtomics(access: SharedAccess): object {
+function modelAtomics(machine: Machine, access: SharedAccess): object {
+  /** Words that nobody else has. */
+  const ownWords = (words: Int32Array): Int32Array => {
+    if (isSharedView(words)) {
+      machine.complain('the model checker has Atomics on a shared Int32Array only');
+    }
+    const block: unknown = (words as Int32Array | undefined)?.buffer;
+    if (block instanceof RealSharedArrayBuffer && !privateBlocks.has(block)) {
+      machine.complain(FOREIGN);
+    }
+    return words;
+  };
+  const sharedCell = (words: Int32Array, index: number): number => {
+    const view = wordViewOf(words);
+    if (view !== undefined) return view.cell(index);
+    ownWords(words);
+    return machine.complain('the model checker has Atomics.wait on memory of setup only');
+  };
   const operation =
     (op: number, real: (words: Int32Array, index: number, a: number, b: number) => number) =>
     (words: Int32Array, index: number, a: number, b: number): number => {
@@ -81,9 +90,15 @@ function modelAtomics(access: SharedAccess): object {
       if (view === undefined) return real(ownWords(words), index, a, b);
       return access.atomic(op, view.cell(index), a, b);
     };
+  const store = operation(OP_STORE, realAtomics.store);
   return {
     load: operation(OP_LOAD, realAtomics.load),
-    store: operation(OP_STORE, realAtomics.store),
+    store: (words: Int32Array, index: number, value: number): number => {
+      // What it returns is the integer, not what fits into the word.
+      const integer = Math.trunc(Number(value)) || 0;
+      store(words, index, integer, 0);
+      return integer;
+    },
     add: operation(OP_ADD, realAtomics.add),
     sub: operation(OP_SUB, realAtomics.sub),
     and: operation(OP_AND, realAtomics.and),
@@ -101,7 +116,7 @@ function modelAtomics(access: SharedAccess): object {
     ): WaitOutcome => access.wait(sharedCell(words, index), expected | 0, timeoutMs),
     waitAsync: (words: Int32Array, index: number, expected: number, timeoutMs?: number) => {
       if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
-        throw new Error('the model checker has no waitAsync with a timeout');
+        machine.complain('the model checker has no waitAsync with a timeout');
       }
       return access.waitAsync(sharedCell(words, index), expected | 0);
     },
@@ -113,20 +128,9 @@ function modelAtomics(access: SharedAccess): object {
   };
 }
 
-const FOREIGN = 'memory is shared that setup did not make: nobody sees who touches it';
-
-/** Words that nobody else has. */
-function ownWords(words: Int32Array): Int32Array {
-  const block: unknown = words.buffer;
-  if (block instanceof RealSharedArrayBuffer && !privateBlocks.has(block)) throw new Error(FOREIGN);
-  return words;
-}
-
-function sharedCell(words: Int32Array, index: number): number {
-  const view = wordViewOf(words);
-  if (view === undefined) throw new Error(FOREIGN);
-  return view.cell(index);
-}
+export const FOREIGN: string =
+  'memory is shared that setup did not make with `new SharedArrayBuffer`: nobody sees who touches ' +
+  'it (that of a WebAssembly.Memory, a copy by slice(), or of a constructor that was kept)';
 
 /** Views on shared memory whose accesses nothing here would see. */
 const REFUSED = [
@@ -146,7 +150,7 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
   const regionOf = (block: unknown): Region | undefined => {
     if (!(block instanceof RealSharedArrayBuffer) || privateBlocks.has(block)) return undefined;
     const region = memory.regionOf(block);
-    if (region === undefined) throw new Error(FOREIGN);
+    if (region === undefined) machine.complain(FOREIGN);
     return region;
   };
   const view = (
@@ -160,7 +164,9 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
         construct(target, args, newTarget) {
           const region = regionOf(args[0]);
           if (region === undefined) return Reflect.construct(target, args, newTarget) as object;
-          if (make === undefined) throw new Error(`the model checker has no shared ${name}`);
+          if (make === undefined) {
+            return machine.complain(`the model checker has no shared ${name}`);
+          }
           return make(region, args[1] as number, args[2] as number);
         },
       }),
@@ -179,16 +185,43 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
         // Memory cannot be handed to others on the heap: what a thread makes itself stays its own.
         if (machine.direct && machine.threads.length === 0) memory.addRegion(block);
         else privateBlocks.add(block);
+        Object.defineProperty(block, 'slice', {
+          value: () => machine.complain('the model checker has no SharedArrayBuffer.slice'),
+          configurable: true,
+        });
         return block;
       },
     }),
   );
+  const isView = ArrayBuffer.isView;
+  replace(ArrayBuffer, 'isView', (value: unknown) => isView(value) || isSharedView(value));
+  const from = Buffer.from as (...args: unknown[]) => Buffer;
+  replace(Buffer, 'from', (...args: unknown[]) => {
+    if (args[0] instanceof RealSharedArrayBuffer || isSharedView(args[0])) {
+      machine.complain('the model checker has no Buffer on shared memory');
+    }
+    return from.apply(Buffer, args);
+  });
 }
 
 function replaceClock(machine: Machine, replace: Replace): void {
   const agent = (): Agent => machine.agent;
   replace(globalThis.performance, 'now', () => agent().nowMs);
-  replace(Date, 'now', () => 1_700_000_000_000 + agent().nowMs);
+  replace(Date, 'now', () => EPOCH_MS + agent().nowMs);
+  const nanoseconds = (): bigint => BigInt(Math.round(agent().nowMs * 1e6));
+  const time = ([seconds, rest] = [0, 0]): [number, number] => {
+    const now = Number(nanoseconds()) - (seconds * 1e9 + rest);
+    return [Math.floor(now / 1e9), ((now % 1e9) + 1e9) % 1e9];
+  };
+  replace(process, 'hrtime', Object.assign(time, { bigint: nanoseconds }));
+  replace(
+    globalThis,
+    'Date',
+    new Proxy(Date, {
+      construct: (target, args, newTarget) =>
+        Reflect.construct(target, args.length > 0 ? args : [Date.now()], newTarget) as object,
+    }),
+  );
   type Callback = (...args: unknown[]) => void;
   replace(globalThis, 'setTimeout', (callback: Callback, delayMs = 1, ...args: unknown[]) =>
     agent().startTimer(() => callback(...args), delayMs, false),

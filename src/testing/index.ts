@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/testing`: a model checker for JavaScript that shares memory between threads. */
 
-export { expectPassed, explore, replay, sample } from './check.ts';
+export { type Allowance, expectPassed, explore, replay, sample } from './check.ts';
 export { hintsOf, type SharedHandle } from './hints.ts';
 export { linearizable } from './linearizable.ts';
 export { mayDie } from './mortal-point.ts';
+export type { LeftOut } from './omissions.ts';
 export type { Place } from './places.ts';
 export { type FormatOptions, formatFailure } from './report.ts';
 export type {

@@ -26,7 +26,7 @@ import { textOf } from './value-text.ts';
 /** Smaller scenarios that are tried for one that has failed. */
 const SMALLER_MAX = 200;
 /** Bounds that hold unless the caller gives others. */
-const BOUNDS = { preemptions: 2, states: 100_000 } as const;
+const BOUNDS = { states: 100_000 } as const;
 
 const STRUCTURE_KEYS: readonly (keyof Structure<unknown>)[] = [
   'name',
@@ -55,8 +55,8 @@ export class HistoryError extends Error {
 }
 
 /**
- * Makes scenarios of a structure's operations from a seed and {@link explore}s each, within
- * `preemptions: 2` and `states: 100_000` unless the options say otherwise. After each schedule some
+ * Makes scenarios of a structure's operations from a seed and {@link explore}s each, up to
+ * 100 000 states unless the options say otherwise. After each schedule some
  * order of the operations must explain all results, in which an operation that had ended before
  * another began comes before it.
  *
@@ -189,9 +189,13 @@ class Check<Shared, Subject> {
     const sum = (key: 'schedules' | 'ended' | 'states' | 'transitions' | 'kills' | 'exceptions') =>
       reports.reduce((total, report) => total + report[key], 0);
     const failure = last?.failure;
+    const leftOut = new Set(reports.flatMap((report) => report.leftOut));
+    if (this.#isCut) leftOut.add('milliseconds');
     return {
       scenario: this.#structure.name,
       complete: !this.#isCut && reports.every(({ complete }) => complete),
+      leftOut: [...leftOut].sort(),
+      covered: Math.min(...reports.map(({ covered }) => covered)),
       schedules: sum('schedules'),
       ended: sum('ended'),
       states: sum('states'),

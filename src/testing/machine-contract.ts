@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what the machine is given: its threads, its limits, and who chooses. */
+/**
+ * Model checker: what the machine is given (its threads, its limits, and who chooses), and what it
+ * shows to those who choose.
+ */
 
-import type { ModelThread } from './scenario.ts';
+import type { Contention } from './contention.ts';
+import type { StateLayout } from './machine-layout.ts';
+import type { ModelMemory } from './memory.ts';
+import type { LeftOut } from './omissions.ts';
+import type { FailureKind, ModelThread } from './scenario.ts';
+import type { SpinWatch } from './spins.ts';
+import type { WaiterTable } from './waiters.ts';
+
+/** Instead of a transition: nothing can move, or nothing should. */
+export const STOP = -1;
+/** Instead of a transition: choose again after it is found out whether a thread spins for ever. */
+export const PROBE = -2;
 
 /** What the machine knows of a thread: the rest stands on it. */
 export type BareThread = Omit<ModelThread, 'spawn' | 'parentPort' | 'workerData'>;
@@ -9,8 +23,8 @@ export type BareThread = Omit<ModelThread, 'spawn' | 'parentPort' | 'workerData'
 /** Decides what happens next. */
 export interface Chooser {
   /**
-   * The next transition, or STOP. `current` is the thread that would go on, or −1. Tells the path
-   * what it takes.
+   * The next transition, STOP or PROBE. `current` is the thread that would go on, or −1. Tells the
+   * path what it takes.
    */
   choose(current: number): number;
   /** True if the thread dies here. */
@@ -42,4 +56,25 @@ export interface MachineLimits {
   readonly races: boolean;
   readonly deaths: 'anywhere' | 'calls';
   readonly exceptions: number;
+}
+
+/** What went wrong in a run. */
+export interface MachineFailure {
+  readonly kind: FailureKind;
+  readonly message: string;
+  readonly error?: unknown;
+  readonly cell?: number;
+}
+
+/** The parts of a machine that say what can happen next. */
+export interface MachineParts {
+  readonly state: Int32Array;
+  readonly layout: StateLayout;
+  readonly memory: ModelMemory;
+  readonly waiters: WaiterTable;
+  readonly contention: Contention;
+  readonly spins: SpinWatch;
+  readonly limits: MachineLimits;
+  readonly leftOut: Set<LeftOut>;
+  readonly threads: readonly MachineThread[];
 }

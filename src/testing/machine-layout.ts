@@ -3,9 +3,10 @@
  * Model checker: where everything stands in the state block, the one typed array that says how far
  * each thread has come.
  *
- *   ┌─────────┬──────────────────────────────┬──────────────────────────────┐
- *   │ globals │ thread 0 … n−1: fields, clock │ waiters of agents 0 … n      │
- *   └─────────┴──────────────────────────────┴──────────────────────────────┘
+ *   ┌─────────┬───────────────────────────────┬─────────────────────────────┐
+ *   │ globals │ thread 0 … n−1: fields, clock │ waiters of agents 0 … n     │
+ *   └─────────┴───────────────────────────────┴─────────────────────────────┘
+ *                                              only the first WAITERS_END count
  *
  * To go back to an earlier moment, the explorer copies the block back and undoes the memory's log:
  * nothing else of a run has to be remembered, since each thread's own variables are a function of
@@ -29,6 +30,10 @@ export const G_STARTS: number = field++;
 export const G_PATH: number = field++;
 /** Numbers waiters and notifications in order. */
 export const G_SEQUENCE: number = field++;
+/** Places in the table of waiters that are or were in use. */
+export const G_WAITERS_END: number = field++;
+/** How many times there was a choice so far: the time by which fairness is measured. */
+export const G_DECISIONS: number = field++;
 /** Hash of all waiters. */
 export const G_WAITERS_A: number = field++;
 export const G_WAITERS_B: number = field++;
@@ -60,6 +65,14 @@ export const T_PUBLISHED_A: number = field++;
 export const T_PUBLISHED_B: number = field++;
 /** Calls made since the last access that is logged, the present one included. */
 export const T_CALLS: number = field++;
+/** Length of the log when the thread was last one of those to choose from. */
+export const T_CHOSEN: number = field++;
+/** DECISIONS when the thread last ran, or could not. */
+export const T_SINCE: number = field++;
+/** How many times the thread was switched to. */
+export const T_TURNS: number = field++;
+/** Length of the log at which the thread leaves the loop that it spins in; 0: not known. */
+export const T_EXIT: number = field++;
 /**
  * Reads in a row that told the thread nothing new, and the last few words read with their values.
  */
@@ -75,13 +88,15 @@ const T_CLOCK = field;
 // Waiter fields.
 field = 0;
 export const W_STATE: number = field++;
+export const W_AGENT: number = field++;
 export const W_CELL: number = field++;
 export const W_SEQUENCE: number = field++;
 /** SYNC_WAITER, or the how-manieth waitAsync of its thread it is. */
 export const W_NUMBER: number = field++;
 export const W_EXPECTED: number = field++;
 export const WAITER_FIELDS: number = field;
-export const WAITERS_PER_AGENT = 96;
+/** Pending waits of all agents together, per agent. */
+const WAITERS_PER_AGENT = 96;
 
 export const ABSENT = 0;
 export const READY = 1;
@@ -100,14 +115,15 @@ export const WAITER_GHOST = 3;
 export class StateLayout {
   readonly threadCount: number;
   readonly #threadWords: number;
-  readonly #waiters: number;
+  /** First word of the table of waiters. */
+  readonly firstWaiter: number;
   readonly size: number;
 
   constructor(threadCount: number) {
     this.threadCount = threadCount;
     this.#threadWords = T_CLOCK + threadCount;
-    this.#waiters = GLOBALS + threadCount * this.#threadWords;
-    this.size = this.#waiters + (threadCount + 1) * WAITERS_PER_AGENT * WAITER_FIELDS;
+    this.firstWaiter = GLOBALS + threadCount * this.#threadWords;
+    this.size = this.firstWaiter + (threadCount + 1) * WAITERS_PER_AGENT * WAITER_FIELDS;
   }
 
   thread(thread: number): number {
@@ -119,13 +135,9 @@ export class StateLayout {
     return GLOBALS + thread * this.#threadWords + T_CLOCK;
   }
 
-  /** First waiter of an agent. */
-  waiters(agent: number): number {
-    return this.#waiters + agent * WAITERS_PER_AGENT * WAITER_FIELDS;
-  }
-
-  get firstWaiter(): number {
-    return this.#waiters;
+  /** End of what counts of a state block: places of the table that were never used follow. */
+  used(state: Int32Array): number {
+    return this.firstWaiter + state[G_WAITERS_END] * WAITER_FIELDS;
   }
 }
 

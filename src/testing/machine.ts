@@ -10,20 +10,20 @@
  */
 
 import { Agent } from './agent.ts';
-import { Contention } from './contention.ts';
-import { drainMicrotasks } from './globals.ts';
-import type { BareThread, Chooser, MachineLimits, MachineThread } from './machine-contract.ts';
 import {
-  ABSENT,
+  type BareThread,
+  type Chooser,
+  type MachineLimits,
+  type MachineThread,
+  PROBE,
+  STOP,
+} from './machine-contract.ts';
+import {
   BLOCKED,
-  DEAD,
+  G_DECISIONS,
   G_EXCEPTIONS,
-  G_HASH_A,
-  G_HASH_B,
   G_KILLS,
-  G_STARTS,
   IDLE,
-  isWrite,
   OP_EVENT,
   OP_EXCEPTION,
   OP_LIMIT,
@@ -33,9 +33,9 @@ import {
   OP_TIMER,
   OP_TURN,
   READY,
-  StateLayout,
   T_CALLS,
   T_CELL,
+  T_CHOSEN,
   T_DIRTY,
   T_FINISHED,
   T_LOG,
@@ -43,115 +43,124 @@ import {
   T_STATUS,
   T_TIMED,
   T_TIMEOUTS,
+  T_TURNS,
   W_NUMBER,
 } from './machine-layout.ts';
-import { ModelMemory } from './memory.ts';
-import { Moment, STOP } from './moment.ts';
-import { SchedulePath } from './path.ts';
-import { RaceClocks } from './race-clocks.ts';
+import { MachineState } from './machine-state.ts';
+import { drainMicrotasks } from './microtasks.ts';
+import { placesNow, placeText } from './places.ts';
+import { ReplayCursor } from './replay-cursor.ts';
 import type { FailureKind } from './scenario.ts';
-import { SpinWatch } from './spins.ts';
-import { ThreadLog } from './thread-log.ts';
-import { messageOf, PAUSE, stackOverflow } from './thrown.ts';
+import { Escape, failureOf, PAUSE, stackOverflow } from './thrown.ts';
 import type { Access } from './trace-recorder.ts';
-import { WaiterTable } from './waiters.ts';
 
 const NOT_RESUMING = -1;
 
-export class Machine {
-  readonly memory: ModelMemory;
-  readonly layout: StateLayout;
-  readonly state: Int32Array;
-  readonly waiters: WaiterTable;
-  readonly clocks: RaceClocks;
-  readonly contention: Contention;
-  readonly spins: SpinWatch;
-  readonly path: SchedulePath;
-  readonly limits: MachineLimits;
-  readonly results: unknown[] = [];
-  readonly published: unknown[][] = [];
-  threads: readonly MachineThread[] = [];
+// How code runs.
+/** A thread's code, from access to access. */
+const RUNS = 0;
+/** Setup or check: accesses happen at once. */
+const DIRECT = 1;
+/** A thread is thrown out of: every access throws again. */
+const UNWINDS = 2;
+
+/** Accesses without a choice, after which others are let in. */
+const ALONE = 4000;
+
+/** Chooses during a probe: any choice ends it. */
+const PROBER: Chooser = { choose: () => STOP, kill: () => false, throwAt: () => false };
+
+export class Machine extends MachineState {
   chooser: Chooser | undefined;
   agent: Agent = new Agent();
   /** The thread whose code runs now, or −1. */
   current = -1;
   /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
   hasRoom = true;
-  /** True while setup or check runs: accesses happen at once. */
-  direct = true;
-  /** True while a thread is being thrown out of: every access throws again. */
-  unwinding = false;
   next: number = STOP;
-  failure: { kind: FailureKind; message: string; error?: unknown; cell?: number } | undefined;
-  /** Every access is a decision and a place to die: for replay. */
-  everyStep = false;
+  /** What the checker does not support and setup or check has asked for; they may have caught it. */
+  complaint: string | undefined;
+  /** Told of every access; every access is a decision and a place to die then: for replay. */
   recorder: ((step: Access) => void) | undefined;
-  readonly moment: Moment;
-  #cursor = 0;
-  #replayEnd = 0;
+  /** Told of every access that is new. */
+  observer: ((thread: number, op: number, cell: number) => void) | undefined;
+  /** Accesses that threads have made, and all that were carried out, again ones included. */
+  accesses = 0;
+  effort = 0;
+  #mode: typeof RUNS | typeof DIRECT | typeof UNWINDS = DIRECT;
   #resuming: number = NOT_RESUMING;
   #prepares = false;
-  /** Calls since the last access that is logged. */
-  #calls = 0;
-  readonly #log: ThreadLog;
-  #root: Int32Array = new Int32Array(0);
+  /** The thread that was running when somebody was last asked to choose. */
+  #asked = -1;
+  readonly #escape = new Escape();
+  readonly #cursor: ReplayCursor;
 
   constructor(threadCount: number, limits: MachineLimits) {
-    this.limits = limits;
-    this.layout = new StateLayout(threadCount);
-    this.state = new Int32Array(this.layout.size);
-    this.memory = new ModelMemory(threadCount);
-    this.contention = new Contention(this.memory);
-    this.waiters = new WaiterTable(this.state, this.layout);
-    this.clocks = new RaceClocks(this.memory, this.state, this.layout);
-    this.spins = new SpinWatch(this.memory, this.state, this.layout, limits.spins);
-    this.#log = new ThreadLog(this.state, this.layout, limits.steps + limits.exceptions);
-    this.path = new SchedulePath(this.state, this.layout);
-    this.moment = new Moment(this);
-    for (let thread = 0; thread < threadCount; thread++) {
-      this.published.push([]);
-      this.results.push(undefined);
-    }
+    super(threadCount, limits);
+    this.#cursor = new ReplayCursor(this.log, this.state, this.layout);
   }
 
   /** After setup: what the memory and the waiters are now is where every schedule begins. */
-  freeze(threads: readonly MachineThread[]): void {
-    this.threads = threads;
-    this.memory.freeze();
-    this.clocks.begin();
-    threads.forEach((thread, i) => {
-      const base = this.layout.thread(i);
-      this.state[base + T_STATUS] = thread.supervises < 0 && !thread.isSpawned ? READY : ABSENT;
-      this.state[base + T_OP] = OP_START;
-      this.state[base + T_DIRTY] = 1;
-    });
-    this.direct = false;
-    this.save();
-    this.#root = this.state.slice();
+  override freeze(threads: readonly MachineThread[]): void {
+    super.freeze(threads);
+    this.#mode = RUNS;
   }
 
-  /** Goes back to the beginning. */
-  reset(): void {
-    this.restore(this.#root, 0, 0);
+  /** True while setup or check runs: accesses happen at once. */
+  get direct(): boolean {
+    return this.#mode === DIRECT;
   }
 
-  /** Before the state block is copied. */
-  save(): void {
-    this.state[G_HASH_A] = this.memory.hashA;
-    this.state[G_HASH_B] = this.memory.hashB;
+  /** True while a thread is being thrown out of: every access throws again. */
+  get unwinding(): boolean {
+    return this.#mode === UNWINDS;
   }
 
-  /** Goes back to a moment whose state block was copied to `source` at `begin`. */
-  restore(source: Int32Array, begin: number, undoMark: number): void {
-    const state = this.state;
-    for (let i = 0; i < state.length; i++) state[i] = source[begin + i];
-    this.memory.undoTo(undoMark);
-    this.memory.hashA = state[G_HASH_A];
-    this.memory.hashB = state[G_HASH_B];
-    this.failure = undefined;
+  /** Runs setup or check. */
+  directly<Result>(body: () => Result): Result {
+    const mode = this.#mode;
+    this.#mode = DIRECT;
+    try {
+      return body();
+    } finally {
+      this.#mode = mode;
+    }
   }
 
   // ── Running threads ───────────────────────────────────────────────────────────────────────────
+
+  /** Asks for the next transition, while `current` is the thread that would go on. */
+  ask(current: number): number {
+    this.#asked = current;
+    return (this.chooser as Chooser).choose(current);
+  }
+
+  /** Carries transitions out until there is none. */
+  run(first: number): void {
+    let transition = first;
+    while (transition !== STOP) {
+      transition = transition === PROBE ? this.#probe() : this.resume(transition);
+    }
+  }
+
+  /** Finds out whether a thread spins for ever, and takes back what it did; then chooses again. */
+  #probe(): number {
+    const { chooser, recorder, spins } = this;
+    const thread = this.moment.unknownSpin();
+    const asked = this.#asked;
+    const copy = this.save();
+    const undoMark = this.memory.undoTop;
+    this.chooser = PROBER;
+    this.recorder = undefined;
+    spins.beginProbe(thread);
+    this.resume(2 * thread);
+    const length = this.state[this.layout.thread(thread) + T_LOG];
+    this.restore(copy, 0, copy.length, undoMark);
+    spins.endProbe(length);
+    this.chooser = chooser;
+    this.recorder = recorder;
+    return this.ask(asked);
+  }
 
   /**
    * Carries a transition out and whatever is chosen after it, until another thread is chosen:
@@ -163,15 +172,16 @@ export class Machine {
     const state = this.state;
     this.next = STOP;
     this.current = thread;
-    this.unwinding = false;
-    this.#cursor = 0;
-    this.#replayEnd = state[base + T_LOG];
+    this.#mode = RUNS;
+    this.#escape.begin();
+    state[base + T_TURNS]++;
+    this.effort += state[base + T_LOG];
+    this.#cursor.begin(thread);
     const op = state[base + T_STATUS] === READY ? state[base + T_OP] : OP_TURN;
     // It has no access before it yet, or has been thrown at and goes on from there.
     const isUnderWay = op === OP_START || op === OP_EXCEPTION;
     if (isUnderWay) state[base + T_OP] = OP_TURN;
     this.#resuming = isUnderWay ? NOT_RESUMING : transition & 1;
-    this.#calls = 0;
     this.hasRoom = true;
     this.#prepares = this.threads[thread].prepares;
     const agent = new Agent();
@@ -202,7 +212,8 @@ export class Machine {
         }
       },
       publish: (value) => {
-        this.#log.publish(thread, agent.published.push(value));
+        const count = agent.published.push(value);
+        if (!this.unwinding && this.log.publish(thread, count)) this.changed();
       },
     };
     try {
@@ -218,12 +229,17 @@ export class Machine {
     if (this.unwinding) return true;
     const agent = this.agent;
     if (agent.failed) {
-      this.failure = { kind: 'assertion', message: messageOf(agent.error), error: agent.error };
+      this.failure = failureOf(agent.error);
       this.next = STOP;
       return true;
     }
     const base = this.layout.thread(thread);
-    if (agent.settled && this.#cursor >= this.#replayEnd) {
+    if (agent.settled && !this.#cursor.isBehind) {
+      if (this.#prepares) {
+        const { name } = this.threads[thread];
+        this.failure = { kind: 'misuse', message: `${name} prepares, but never calls begin()` };
+        return true;
+      }
       this.state[base + T_FINISHED] = 1;
       this.results[thread] = agent.result;
     }
@@ -237,9 +253,8 @@ export class Machine {
   #turn(thread: number): boolean {
     const state = this.state;
     const base = this.layout.thread(thread);
-    if (this.#cursor < this.#replayEnd) {
-      const signature = this.#log.signature(thread, this.#cursor++);
-      this.#calls = 0;
+    if (this.#cursor.isBehind) {
+      const signature = this.#cursor.next();
       this.#deliver(signature % OP_LIMIT, Math.floor(signature / OP_LIMIT));
       return !this.unwinding;
     }
@@ -249,13 +264,23 @@ export class Machine {
       state[base + T_STATUS] = IDLE;
       state[base + T_TIMED] =
         (this.agent.timers.length > 0 ? 1 : 0) | (this.agent.turns.length > 0 ? 2 : 0);
-      if (this.#dies(thread)) return false;
-      const next = (this.chooser as Chooser).choose(thread);
-      if (next >> 1 !== thread) {
-        this.next = next;
-        return false;
+      if (this.goesRound(thread)) {
+        if (this.spins.isProbing && this.spins.isEnough) return false;
+      } else {
+        if (this.#dies(thread)) return false;
+        this.forget(thread);
+        state[base + T_CHOSEN] = state[base + T_LOG];
+        const next = this.ask(thread);
+        if (next >> 1 !== thread) {
+          this.next = next;
+          return false;
+        }
+        variant = next & 1;
       }
-      variant = next & 1;
+    }
+    if (this.isEndless(thread)) {
+      this.failure = { kind: 'livelock', message: this.endless(thread) };
+      return false;
     }
     state[base + T_STATUS] = READY;
     state[base + T_OP] = OP_TURN;
@@ -263,14 +288,17 @@ export class Machine {
     if (event >= 0) {
       const number = state[event + W_NUMBER];
       this.waiters.remove(event);
-      this.append(OP_EVENT, number, 0);
+      this.append(OP_EVENT, number, 0, 0);
       this.recorder?.({ thread, op: OP_EVENT, cell: -1, a: 0, b: 0, value: 0 });
+      state[base + T_DIRTY] = 1;
+      // It has been told, and nobody else will be: but it has not begun to act on it.
+      if (this.#dies(thread)) return false;
       this.#deliver(OP_EVENT, number);
     } else {
       const timer = variant === 1 ? this.agent.nextTimer() : this.agent.turns[0];
       const op = variant === 1 ? OP_TIMER : OP_TURN;
       if (variant === 1) state[base + T_TIMEOUTS]++;
-      this.append(op, timer?.id ?? 0, 0);
+      this.append(op, timer?.id ?? 0, 0, 0);
       this.recorder?.({ thread, op, cell: -1, a: 0, b: 0, value: 0 });
       this.#deliver(op, timer?.id ?? 0);
     }
@@ -281,18 +309,8 @@ export class Machine {
   #deliver(op: number, number: number): void {
     const agent = this.agent;
     try {
-      if (op === OP_EVENT) {
-        const resolve = agent.resolvers[number];
-        agent.resolvers[number] = undefined;
-        if (resolve === undefined) this.fail('not deterministic', 'an event came for no waiter');
-        resolve?.('ok');
-      } else if (op === OP_TIMER || op === OP_TURN) {
-        const timer = agent.timer(number);
-        if (timer === undefined) this.fail('not deterministic', 'a timer fired that was not set');
-        else agent.fire(timer);
-      } else {
-        this.fail('not deterministic', `stopped before its next access, ${OP_NAMES[op]}`);
-      }
+      const problem = agent.deliver(op, number);
+      if (problem !== undefined) this.fail('not deterministic', problem);
     } catch (error) {
       if (!this.unwinding) agent.fail(error);
     }
@@ -307,23 +325,28 @@ export class Machine {
   /** What {@link replays} has found. */
   replayed = 0;
 
-  /** True if an earlier run of this thread made the access: its value is {@link replayed}. */
-  replays(op: number, cell: number): boolean {
-    if (this.unwinding) throw PAUSE;
-    if (op < OP_PLAIN_LOAD) this.#countCall();
-    const cursor = this.#cursor;
-    if (cursor >= this.#replayEnd) return false;
-    this.#cursor = cursor + 1;
-    this.#calls = 0;
-    if (this.#log.signature(this.current, cursor) !== op + OP_LIMIT * cell) {
-      this.fail('not deterministic', `${OP_NAMES[op]} where another access was before`);
+  /**
+   * True if an earlier run of this thread made the access: its value is {@link replayed}.
+   * `operands` is a hash of what else the thread gives.
+   */
+  replays(op: number, cell: number, operands: number): boolean {
+    if (this.unwinding) {
+      this.replayed = this.#escape.next();
+      return true;
     }
-    this.replayed = this.#log.value(this.current, cursor);
+    if (op < OP_PLAIN_LOAD) if (this.#cursor.countCall()) throw stackOverflow();
+    if (!this.#cursor.isBehind) return false;
+    const difference = this.#cursor.differs(op, cell, operands);
+    if (difference !== undefined) this.fail('not deterministic', difference);
+    this.replayed = this.#cursor.value;
     return true;
   }
 
-  /** The thread has come to an access that is new. Throws if another thread is to go first. */
-  arrive(op: number, cell: number, schedules: boolean): void {
+  /**
+   * The thread has come to an access that is new. Throws if another thread is to go first.
+   * `changes` if others could see it, as things stand; `schedules` if others matter to it.
+   */
+  arrive(op: number, cell: number, schedules: boolean, changes: boolean): void {
     const state = this.state;
     const thread = this.current;
     const base = this.layout.thread(thread);
@@ -334,20 +357,30 @@ export class Machine {
       }
       return;
     }
-    if (state[base + T_LOG] >= this.limits.steps) {
-      this.fail('livelock', `${this.threads[thread].name} made ${this.limits.steps} accesses`);
+    const repeats = !changes && schedules && this.spins.repeats(thread, cell);
+    if (this.spins.isProbing) {
+      if ((repeats || !schedules) && !this.spins.isEnough) return;
+      this.#yieldTo(STOP, thread);
     }
+    if (this.isEndless(thread)) this.fail('livelock', this.endless(thread));
     if (this.#prepares) return;
+    if (schedules) this.contention.note(thread, op, cell);
+    const meets = schedules && this.contention.at(cell);
+    if (repeats && this.spins.isAmidst(thread) && this.recorder === undefined) {
+      if (meets) this.leftOut.add('rounds');
+      return;
+    }
     if (op < OP_PLAIN_LOAD) this.#atCall();
     else if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
-    if (schedules) this.contention.note(thread, op, cell);
-    const isNews = isWrite(op) || !this.spins.goesInCircles(thread, cell);
-    const decides = schedules && this.contention.at(cell) && isNews;
-    if (decides || this.everyStep || this.spins.isStuck(thread)) {
+    const isAlone = state[base + T_LOG] - state[base + T_CHOSEN] >= ALONE;
+    if (isAlone) state[G_DECISIONS] += this.moment.patience;
+    const isLong = repeats && (this.spins.length(thread) & 127) === 127;
+    if (meets || isLong || isAlone || this.recorder !== undefined) {
       state[base + T_STATUS] = READY;
       state[base + T_OP] = op;
       state[base + T_CELL] = cell;
-      this.#yieldTo((this.chooser as Chooser).choose(thread), thread);
+      state[base + T_CHOSEN] = state[base + T_LOG];
+      this.#yieldTo(this.ask(thread), thread);
     }
   }
 
@@ -359,23 +392,17 @@ export class Machine {
     const base = this.layout.thread(this.current);
     this.state[base + T_STATUS] = BLOCKED;
     this.state[base + T_TIMED] = timed ? 1 : 0;
-    this.#yieldTo((this.chooser as Chooser).choose(this.current), this.current);
+    this.state[base + T_CHOSEN] = this.state[base + T_LOG];
+    this.#yieldTo(this.ask(this.current), this.current);
   }
 
   /** The thread's sync wait is over; true if by time. */
   unblock(): boolean {
-    const state = this.state;
-    const base = this.layout.thread(this.current);
     const byTime = this.#resuming === 1;
     this.#resuming = NOT_RESUMING;
-    const waiter = this.waiters.syncWaiter(this.current);
-    if (state[base + T_STATUS] !== BLOCKED || waiter < 0) {
+    if (!this.endWait(this.current, byTime)) {
       this.fail('not deterministic', 'a wait ended that had not begun');
     }
-    this.waiters.remove(waiter);
-    state[base + T_STATUS] = READY;
-    state[base + T_OP] = OP_TURN;
-    if (byTime) state[base + T_TIMEOUTS]++;
     return byTime;
   }
 
@@ -385,28 +412,44 @@ export class Machine {
       return;
     }
     this.next = next;
-    this.unwinding = true;
+    this.#mode = UNWINDS;
     throw PAUSE;
   }
 
+  /** After a wait has ended: the thread may die before it goes on. */
+  woken(): void {
+    if (this.#dies(this.current)) throw PAUSE;
+  }
+
   /** Logs an access that was carried out. */
-  append(op: number, cell: number, value: number): void {
-    const end = this.#log.append(this.current, op, cell, value);
-    this.#cursor = end;
-    this.#replayEnd = end;
-    this.#calls = 0;
+  append(op: number, cell: number, operands: number, value: number): void {
+    this.accesses++;
+    this.effort++;
+    this.log.append(this.current, op, cell, operands, value);
+    this.observer?.(this.current, op, cell);
+    this.#cursor.skip();
   }
 
   /** Others can see that something was done: from now on it matters whether the thread dies. */
   changed(): void {
-    this.state[this.layout.thread(this.current) + T_DIRTY] = 1;
+    this.changedBy(this.current);
   }
 
   fail(kind: FailureKind, message: string, cell?: number): never {
-    this.failure = { kind, message, ...(cell === undefined ? {} : { cell }) };
+    const where = kind === 'not deterministic' ? placeText(placesNow()[0]) : '';
+    const what = where === '' ? message : `${message}, at ${where}`;
+    this.failure = { kind, message: what, ...(cell === undefined ? {} : { cell }) };
     this.next = STOP;
-    this.unwinding = true;
+    this.#mode = UNWINDS;
     throw PAUSE;
+  }
+
+  /** Something was asked for that the checker cannot do: that fails even if it is caught. */
+  complain(message: string): never {
+    if (this.unwinding) throw PAUSE;
+    if (!this.direct && this.current >= 0) return this.fail('misuse', message);
+    this.complaint ??= message;
+    throw new Error(message);
   }
 
   // ── At a call: deaths and exceptions ──────────────────────────────────────────────────────────
@@ -416,22 +459,15 @@ export class Machine {
    * or find no room on its stack.
    */
   calls(): void {
-    if (this.current < 0) return;
-    if (this.unwinding) throw PAUSE;
-    this.#countCall();
-    if (this.#cursor < this.#replayEnd || this.#resuming !== NOT_RESUMING) return;
-    if (!this.#prepares) this.#atCall();
-  }
-
-  /** Throws if an earlier run of the thread was thrown at here. */
-  #countCall(): void {
-    const calls = ++this.#calls;
-    const cursor = this.#cursor;
-    if (cursor >= this.#replayEnd) return;
-    if (this.#log.signature(this.current, cursor) !== OP_EXCEPTION + OP_LIMIT * calls) return;
-    this.#cursor = cursor + 1;
-    this.#calls = 0;
-    throw stackOverflow();
+    if (this.current < 0 || this.direct) return;
+    if (this.unwinding) {
+      this.#escape.next();
+      return;
+    }
+    if (this.#cursor.countCall()) throw stackOverflow();
+    if (this.#cursor.isBehind || this.#resuming !== NOT_RESUMING) return;
+    if (this.#prepares || this.spins.isProbing || this.spins.isAmidst(this.current)) return;
+    this.#atCall();
   }
 
   #atCall(): void {
@@ -439,27 +475,17 @@ export class Machine {
     if (this.#dies(thread)) throw PAUSE;
     const state = this.state;
     if (state[G_EXCEPTIONS] >= this.limits.exceptions || this.hasRoom) return;
-    state[this.layout.thread(thread) + T_CALLS] = this.#calls;
+    state[this.layout.thread(thread) + T_CALLS] = this.#cursor.calls;
     if (!(this.chooser as Chooser).throwAt(thread)) return;
     this.throwAt(thread);
-    this.#cursor = this.#replayEnd = state[this.layout.thread(thread) + T_LOG];
-    this.#calls = 0;
+    this.#cursor.skip();
     throw stackOverflow();
   }
 
   /** The call that the thread is about to make throws; it goes on from there. */
   throwAt(thread: number): void {
-    const state = this.state;
-    const base = this.layout.thread(thread);
-    const calls = state[base + T_CALLS];
-    const starts = state[G_STARTS];
-    this.path.throwAt(thread, calls);
-    this.#log.append(thread, OP_EXCEPTION, calls, 0);
-    this.path.take(2 * thread, false);
-    state[G_STARTS] = starts;
-    state[base + T_STATUS] = READY;
-    state[base + T_OP] = OP_EXCEPTION;
-    state[G_EXCEPTIONS]++;
+    const calls = this.state[this.layout.thread(thread) + T_CALLS];
+    this.throws(thread, calls);
     this.recorder?.({ thread, op: OP_EXCEPTION, cell: -1, a: calls, b: 0, value: 0 });
   }
 
@@ -467,29 +493,14 @@ export class Machine {
     const state = this.state;
     const base = this.layout.thread(thread);
     if (!this.threads[thread].killable || state[G_KILLS] >= this.limits.kills) return false;
-    if (!this.everyStep) {
+    if (this.recorder === undefined) {
       if (state[base + T_DIRTY] === 0) return false;
       state[base + T_DIRTY] = 0;
     }
-    const chooser = this.chooser as Chooser;
-    if (!chooser.kill(thread)) return false;
+    if (!(this.chooser as Chooser).kill(thread)) return false;
     this.kill(thread);
-    this.unwinding = true;
-    this.next = chooser.choose(-1);
+    this.#mode = UNWINDS;
+    this.next = this.ask(-1);
     return true;
-  }
-
-  /** Ends a thread where it is; its supervisor begins. */
-  kill(thread: number): void {
-    const state = this.state;
-    this.path.kill(thread);
-    state[this.layout.thread(thread) + T_STATUS] = DEAD;
-    state[G_KILLS]++;
-    this.waiters.bury(thread);
-    this.threads.forEach((other, i) => {
-      if (other.supervises !== thread) return;
-      state[this.layout.thread(i) + T_STATUS] = READY;
-      this.clocks.join(i, thread);
-    });
   }
 }

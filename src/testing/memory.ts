@@ -14,8 +14,9 @@
  *   +1 + 3n  ATOMIC_WRITE[n]
  *   +1 + 4n  ATOMIC_READ[n]
  *
- * Bytes that are touched through byte views get a shadow of their own: PLAIN_WRITE[n],
- * PLAIN_READ[n] for each byte.
+ * A word of which a part was ever touched alone has a shadow for each of its four bytes besides:
+ * PLAIN_WRITE[n], PLAIN_READ[n]. Accesses of the whole word are noted in the cell, those of a part
+ * in the shadows; each kind looks at both.
  *
  * Every change goes through {@link ModelMemory.put}, which keeps an undo log and a hash of the
  * whole heap. Two interleavings that differ only in the order of independent steps end in the same
@@ -41,6 +42,7 @@ export class ModelMemory {
   #undoIndex = new Int32Array(1 << 12);
   #undoValue = new Int32Array(1 << 12);
   readonly #regionOf = new WeakMap<object, Region>();
+  readonly #shadows = new Map<number, number>();
 
   constructor(threadCount: number) {
     this.threadCount = threadCount;
@@ -55,7 +57,6 @@ export class ModelMemory {
       block,
       byteLength: block.byteLength,
       firstCell: this.#allocate(wordCount * this.cellWords),
-      firstByteShadow: -1,
     };
     this.regions.push(region);
     this.#regionOf.set(block, region);
@@ -66,12 +67,19 @@ export class ModelMemory {
     return this.#regionOf.get(block);
   }
 
-  /** The shadow of a region's byte `offset`; all of them are made at the first use. */
-  byteShadow(region: Region, offset: number): number {
-    if (region.firstByteShadow < 0) {
-      region.firstByteShadow = this.#allocate(region.byteLength * 2 * this.threadCount);
-    }
-    return region.firstByteShadow + offset * 2 * this.threadCount;
+  /** The word that a byte of a region belongs to. */
+  cellOfByte(region: Region, offset: number): number {
+    return region.firstCell + (offset >> 2) * this.cellWords;
+  }
+
+  /** The shadow of a cell's first byte; the others follow. All are made at the first use. */
+  shadowsOf(cell: number): number {
+    const known = this.#shadows.get(cell);
+    if (known !== undefined) return known;
+    const made = this.#allocate(8 * this.threadCount);
+    this.#shadows.set(cell, made);
+    this.flags[cell] |= CELL_BYTES;
+    return made;
   }
 
   put(index: number, value: number): void {
@@ -143,15 +151,16 @@ export interface Region {
   readonly block: SharedArrayBuffer;
   readonly byteLength: number;
   readonly firstCell: number;
-  firstByteShadow: number;
 }
 
 /** Declared by the scenario: plain accesses may race here; they are scheduled like atomic ones. */
 export const CELL_RACY = 1;
 /** At least two threads touch it and at least one writes it: accesses are scheduling points. */
 export const CELL_CONTENDED = 2;
+/** A part of it was touched alone: its bytes have shadows. */
+export const CELL_BYTES = 4;
 /** The checker's own: who reads it learns nothing of what its writer did before. */
-export const CELL_SILENT = 4;
+export const CELL_SILENT = 8;
 
 function grown<T extends Int32Array | Uint16Array | Uint8Array>(old: T, fresh: T): T {
   fresh.set(old);

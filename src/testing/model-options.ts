@@ -51,7 +51,8 @@ const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
 
 /** All options of one run. */
 export interface ResolvedOptions extends MachineLimits {
-  readonly preemptions: number;
+  /** Undefined: as many as it takes, few of them first. */
+  readonly preemptions: number | undefined;
   readonly states: number;
   readonly warmUp: number;
   readonly schedules: number;
@@ -78,10 +79,10 @@ export function resolveOptions(asked: SampleOptions, forSample: boolean): Resolv
     timeouts: count('timeouts', 1),
     polls: count('polls', 12),
     spins: count('spins', 2, 1),
-    steps: count('steps', 2000, 1, 1 << 20),
+    steps: count('steps', 2000, 1, 1 << 17),
     races: checkBoolean('options.races', options.races ?? true),
     deaths: checkOneOf('options.deaths', options.deaths ?? 'anywhere', ['anywhere', 'calls']),
-    preemptions: bound('preemptions', Infinity, 0),
+    preemptions: options.preemptions === undefined ? undefined : bound('preemptions', Infinity, 0),
     states: bound('states', 4_000_000, 1),
     warmUp: count('warmUp', 24),
     schedules: bound('schedules', forSample ? 1000 : Infinity, 1),

@@ -4,11 +4,12 @@
  * was seen before.
  */
 
-import type { Machine } from './machine.ts';
+import { type MachineFailure, type MachineParts, STOP } from './machine-contract.ts';
 import {
   ABSENT,
   BLOCKED,
   DEAD,
+  G_DECISIONS,
   G_EXCEPTIONS,
   G_KILLS,
   G_WAITERS_A,
@@ -17,7 +18,6 @@ import {
   OP_START,
   READY,
   type StateLayout,
-  T_CELL,
   T_FINISHED,
   T_HASH_A,
   T_HASH_B,
@@ -25,6 +25,7 @@ import {
   T_PUBLISHED,
   T_PUBLISHED_A,
   T_PUBLISHED_B,
+  T_SINCE,
   T_STATUS,
   T_TIMED,
   T_TIMEOUTS,
@@ -33,8 +34,9 @@ import {
 } from './machine-layout.ts';
 import { mixA, mixB } from './memory.ts';
 
-/** "No transition": nothing can move, or nothing should. */
-export const STOP = -1;
+/** Decisions during which a thread that could go on may be passed over: at first, and at last. */
+export const PATIENT = 1000;
+export const IMPATIENT = 50;
 
 /**
  * Questions about the present state of a machine. A transition is 2 · thread, or 2 · thread + 1 if
@@ -46,44 +48,53 @@ export class Moment {
   /** The answer of {@link computeKey}. */
   keyA = 0;
   keyB = 0;
-  readonly #machine: Machine;
+  patience: number = PATIENT;
+  /** True once `check` has looked at what threads return: that is then a part of the state. */
+  resultsMatter = false;
+  readonly #parts: MachineParts;
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
 
-  constructor(machine: Machine) {
-    this.#machine = machine;
-    this.#state = machine.state;
-    this.#layout = machine.layout;
-    this.transitions = new Int32Array(2 * machine.layout.threadCount);
+  constructor(parts: MachineParts) {
+    this.#parts = parts;
+    this.#state = parts.state;
+    this.#layout = parts.layout;
+    this.transitions = new Int32Array(2 * parts.layout.threadCount);
   }
 
   /** Fills `transitions` with what is possible now; returns how many. */
   enabled(): number {
     const state = this.#state;
     const list = this.transitions;
+    const { limits, spins, leftOut } = this.#parts;
     let count = 0;
+    let late = false;
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
       const status = state[base + T_STATUS];
       if (status === READY) {
-        if (!this.#machine.spins.isStuck(thread)) list[count++] = 2 * thread;
+        if (!spins.isBlocked(thread)) list[count++] = 2 * thread;
       } else if (status === BLOCKED || status === IDLE) {
         if (this.#isCalled(thread)) list[count++] = 2 * thread;
-        if (this.#mayTimeOut(thread) && state[base + T_TIMEOUTS] < this.#machine.limits.timeouts) {
-          list[count++] = 2 * thread + 1;
-        }
+        if (!this.#mayTimeOut(thread)) continue;
+        if (state[base + T_TIMEOUTS] < limits.timeouts) list[count++] = 2 * thread + 1;
+        else late = true;
       }
     }
-    return count > 0 ? count : this.#lastResorts();
+    if (count === 0) return this.#lastResorts();
+    if (late) leftOut.add('timeouts');
+    return count;
   }
 
   /** A thread that has waited for a notification or a turn of its event loop, and got it. */
   #isCalled(thread: number): boolean {
+    const { waiters, spins } = this.#parts;
     const base = this.#layout.thread(thread);
     if (this.#state[base + T_STATUS] === BLOCKED) {
-      return this.#state[this.#machine.waiters.syncWaiter(thread) + W_STATE] === WAITER_NOTIFIED;
+      return this.#state[waiters.syncWaiter(thread) + W_STATE] === WAITER_NOTIFIED;
     }
-    return (this.#state[base + T_TIMED] & 2) !== 0 || this.#machine.waiters.nextEvent(thread) >= 0;
+    if (waiters.nextEvent(thread) >= 0) return true;
+    return (this.#state[base + T_TIMED] & 2) !== 0 && !spins.isBlocked(thread);
   }
 
   #mayTimeOut(thread: number): boolean {
@@ -97,14 +108,16 @@ export class Moment {
   #lastResorts(): number {
     const state = this.#state;
     const list = this.transitions;
-    const most = this.#machine.limits.timeouts + this.#machine.limits.polls;
+    const { limits, leftOut } = this.#parts;
+    const most = limits.timeouts + limits.polls;
     let count = 0;
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
       const status = state[base + T_STATUS];
       if (status !== BLOCKED && status !== IDLE) continue;
-      if (this.#mayTimeOut(thread) && state[base + T_TIMEOUTS] < most)
-        list[count++] = 2 * thread + 1;
+      if (!this.#mayTimeOut(thread)) continue;
+      if (state[base + T_TIMEOUTS] < most) list[count++] = 2 * thread + 1;
+      else if (limits.polls > 0) leftOut.add('polls');
     }
     return count;
   }
@@ -123,9 +136,47 @@ export class Moment {
     return STOP;
   }
 
+  /** A thread that spins, and nobody knows whether for ever; or −1. */
+  unknownSpin(): number {
+    const state = this.#state;
+    for (let thread = 0; thread < this.#layout.threadCount; thread++) {
+      const base = this.#layout.thread(thread);
+      const status = state[base + T_STATUS];
+      const turns = status === IDLE && (state[base + T_TIMED] & 2) !== 0;
+      if (status !== READY && (!turns || this.#parts.waiters.nextEvent(thread) >= 0)) continue;
+      if (this.#parts.spins.isUnknown(thread)) return thread;
+    }
+    return -1;
+  }
+
+  /**
+   * Counts a decision among the first `count` transitions. Returns the thread that has waited for
+   * longest since it could go on, if that is too long; or −1.
+   */
+  passedOver(count: number, running: number): number {
+    const state = this.#state;
+    const now = ++state[G_DECISIONS];
+    let able = 0;
+    for (let i = 0; i < count; i++) {
+      const transition = this.transitions[i];
+      if ((transition & 1) === 0) able |= 1 << (transition >> 1);
+    }
+    let longest = -1;
+    let since = now - this.patience;
+    for (let thread = 0; thread < this.#layout.threadCount; thread++) {
+      const base = this.#layout.thread(thread);
+      if ((able & (1 << thread)) === 0) state[base + T_SINCE] = now;
+      else if (thread !== running && state[base + T_SINCE] < since) {
+        longest = thread;
+        since = state[base + T_SINCE];
+      }
+    }
+    return longest;
+  }
+
   /** True if the thread could make its next access now. */
   canContinue(thread: number): boolean {
-    if (thread < 0 || this.#machine.spins.isStuck(thread)) return false;
+    if (thread < 0 || this.#parts.spins.isBlocked(thread)) return false;
     return this.#state[this.#layout.thread(thread) + T_STATUS] === READY;
   }
 
@@ -135,68 +186,62 @@ export class Moment {
    */
   isInterruptedBy(transition: number, thread: number): boolean {
     if (transition >> 1 === thread) return false;
-    return this.canContinue(thread) && !this.#machine.spins.isSpinning(thread);
+    return this.canContinue(thread) && !this.#parts.spins.isSpinning(thread);
   }
 
-  /** True if the thread has spun for long at words where others were let in before. */
-  hasSpunEnough(thread: number): boolean {
-    if (thread < 0 || !this.#machine.spins.isStuck(thread)) return false;
-    const base = this.#layout.thread(thread);
-    return (
-      this.#state[base + T_STATUS] === READY &&
-      this.#machine.contention.at(this.#state[base + T_CELL])
-    );
-  }
-
-  /** True if one of the first `count` transitions belongs to a thread that does not spin. */
-  someoneWorks(count: number): boolean {
-    for (let i = 0; i < count; i++) {
-      const thread = this.transitions[i] >> 1;
-      const ready = this.#state[this.#layout.thread(thread) + T_STATUS] === READY;
-      if (!ready || !this.#machine.spins.isSpinning(thread)) return true;
-    }
-    return false;
-  }
-
-  /**
-   * Threads that have not come to their end, though nothing can move; reports them as a failure.
-   */
-  checkAllFinished(): void {
+  /** Nothing can move: what is wrong with that, if anything. */
+  deadEnd(): MachineFailure | undefined {
+    const { threads, waiters, memory } = this.#parts;
     const stuck: string[] = [];
+    const outside: string[] = [];
     let missed = false;
     let spins = false;
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
       const status = this.#state[base + T_STATUS];
       if (status === ABSENT || status === DEAD) continue;
-      if (status === IDLE && this.#state[base + T_FINISHED] === 1) continue;
-      if (status !== READY && this.#machine.threads[thread].mayWait) continue;
-      stuck.push(this.#machine.threads[thread].name);
-      if (status === READY) spins = true;
-      if (this.#machine.waiters.missedChange(thread, this.#machine.memory.heap)) missed = true;
+      const idle = status === IDLE;
+      const turns = idle && (this.#state[base + T_TIMED] & 2) !== 0;
+      if (idle && this.#state[base + T_FINISHED] === 1 && !turns) continue;
+      if (status !== READY && !turns && threads[thread].mayWait) continue;
+      stuck.push(threads[thread].name);
+      if (status === READY || turns) spins = true;
+      else if (idle && this.#state[base + T_TIMED] === 0 && !waiters.hasAny(thread)) {
+        outside.push(threads[thread].name);
+      }
+      if (waiters.missedChange(thread, memory.heap)) missed = true;
     }
-    if (stuck.length === 0) return;
-    if (spins) {
-      this.#machine.failure = {
-        kind: 'livelock',
-        message: `spin or wait for ever: ${stuck.join(', ')}`,
-      };
-      return;
-    }
-    this.#machine.failure = missed
-      ? { kind: 'lost wake-up', message: `waits on a word that has changed: ${stuck.join(', ')}` }
-      : { kind: 'deadlock', message: `wait for ever: ${stuck.join(', ')}` };
+    if (stuck.length === 0) return undefined;
+    const who = stuck.join(', ');
+    if (spins) return { kind: 'livelock', message: `spin or wait for ever: ${who}` };
+    if (missed)
+      return { kind: 'lost wake-up', message: `waits on a word that has changed: ${who}` };
+    if (outside.length === 0) return { kind: 'deadlock', message: `wait for ever: ${who}` };
+    const which = outside.join(', ');
+    return {
+      kind: 'deadlock',
+      message:
+        `wait for ever: ${who}; what ${which} awaits is outside of the model ` +
+        '(input, output, a port, a timer of another module), or nobody resolves it',
+    };
   }
 
   /** Computes `keyA`, `keyB`: equal for two moments whose futures are the same. */
-  computeKey(current: number): void {
+  computeKey(current: number, favored: number): void {
     const state = this.#state;
     const n = this.#layout.threadCount;
-    const hits = state[G_KILLS] + 32 * state[G_EXCEPTIONS];
-    let a = this.#machine.memory.hashA ^ mixA(current + 1, hits);
-    let b = this.#machine.memory.hashB ^ mixB(current + 1, hits);
+    const { memory, limits } = this.#parts;
+    const hits = state[G_KILLS] + 32 * state[G_EXCEPTIONS] + 1024 * (favored + 1);
+    let a = memory.hashA ^ mixA(current + 1, hits);
+    let b = memory.hashB ^ mixB(current + 1, hits);
     for (let thread = 0; thread < n; thread++) {
       const base = this.#layout.thread(thread);
+      if (this.#isGone(thread)) {
+        // Nobody asks what it has read: what counts is what it has returned, if that does.
+        a = mixA(a ^ (this.resultsMatter ? state[base + T_HASH_A] : 0), 64);
+        b = mixB(b ^ (this.resultsMatter ? state[base + T_HASH_B] : 0), 64);
+        continue;
+      }
       const brief =
         state[base + T_STATUS] |
         (state[base + T_FINISHED] << 3) |
@@ -207,7 +252,7 @@ export class Moment {
       const told = isDead ? DEAD | (state[base + T_PUBLISHED] << 4) : brief;
       a = mixA(a ^ state[base + (isDead ? T_PUBLISHED_A : T_HASH_A)], told);
       b = mixB(b ^ state[base + (isDead ? T_PUBLISHED_B : T_HASH_B)], told);
-      if (!this.#machine.limits.races) continue;
+      if (!limits.races) continue;
       const clock = this.#layout.clock(thread);
       for (let u = 0; u < n; u++) {
         a = mixA(a, state[clock + u]);
@@ -216,5 +261,12 @@ export class Moment {
     }
     this.keyA = mixA(a, state[G_WAITERS_A]);
     this.keyB = mixB(b, state[G_WAITERS_B]);
+  }
+
+  /** True if the thread has come to its end, and nothing can call it again. */
+  #isGone(thread: number): boolean {
+    const base = this.#layout.thread(thread);
+    if (this.#state[base + T_STATUS] !== IDLE || this.#state[base + T_FINISHED] === 0) return false;
+    return this.#state[base + T_TIMED] === 0 && !this.#parts.waiters.hasAny(thread);
   }
 }

@@ -9,7 +9,15 @@
  */
 
 import { show } from '../base/check.ts';
-import { G_PATH, G_PREEMPTIONS, G_STARTS, type StateLayout, T_LOG } from './machine-layout.ts';
+import {
+  G_DECISIONS,
+  G_PATH,
+  G_PREEMPTIONS,
+  G_STARTS,
+  type StateLayout,
+  T_LOG,
+  T_SINCE,
+} from './machine-layout.ts';
 
 /** More threads than there can be, and more transitions. */
 const THREADS = 32;
@@ -36,6 +44,7 @@ export class SchedulePath {
     this.total++;
     if (preempts) state[G_PREEMPTIONS]++;
     state[G_STARTS] = 0;
+    state[this.#layout.thread(transition >> 1) + T_SINCE] = state[G_DECISIONS];
     const length = state[G_PATH];
     if (length > 0 && (transition & 1) === 0) {
       const last = this.#taken[length - 1];
@@ -137,8 +146,8 @@ export function parseSchedule(text: string, names: readonly string[], allowed: A
         allowed.kills === 0 && /!$|'s-supervisor~?:/.test(piece) ? 'kills' : 'exceptions';
       if (needs === 'kills' || (allowed.exceptions === 0 && /\^\d+$/.test(piece))) {
         throw new TypeError(
-          `schedule: ${show(piece)} needs options.${needs}, which are 0: ` +
-            'hand in the options with which the schedule was found',
+          `schedule: ${show(piece)} can be followed only with the option ${needs}, ` +
+            'as when the schedule was found',
         );
       }
       if (match === null || thread < 0) {

@@ -35,12 +35,22 @@ const FRAME =
 
 /** Where the access stands that is being made now, and who has called that. */
 export function placesNow(): Place[] {
+  return placesOf(stackNow());
+}
+
+/** The stack as it is now, which costs little until somebody looks at it. */
+export function stackNow(): Error {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = STACK_MAX;
-  const lines = (new Error().stack ?? '').split('\n').slice(1);
+  const stack = new Error();
   Error.stackTraceLimit = limit;
+  return stack;
+}
+
+/** Where in the program a stack stands, the innermost function first. */
+export function placesOf({ stack }: Error): Place[] {
   const places: Place[] = [];
-  for (const line of lines) {
+  for (const line of (stack ?? '').split('\n').slice(1)) {
     const match = FRAME.exec(line);
     if (match === null || line.includes('node:')) continue;
     const [, name = '', path, number] = match;

@@ -2,9 +2,8 @@
 /** Model checker: runs one known schedule again. */
 
 import type { Machine } from './machine.ts';
-import type { Chooser } from './machine-contract.ts';
-import { READY, T_CALLS, T_LOG, T_STATUS } from './machine-layout.ts';
-import { STOP } from './moment.ts';
+import { type Chooser, PROBE, STOP } from './machine-contract.ts';
+import { T_CALLS, T_LOG } from './machine-layout.ts';
 import type { Piece } from './path.ts';
 
 export class PlaybackChooser implements Chooser {
@@ -25,25 +24,25 @@ export class PlaybackChooser implements Chooser {
   run(): void {
     const machine = this.#machine;
     machine.reset();
-    let transition = this.choose(-1);
-    while (transition !== STOP) transition = machine.resume(transition);
+    machine.chooser = this;
+    machine.run(machine.ask(-1));
   }
 
   choose(current: number): number {
     const machine = this.#machine;
     this.ended = false;
     if (machine.failure !== undefined) return STOP;
+    if (machine.moment.unknownSpin() >= 0) return PROBE;
     const count = machine.moment.enabled();
     if (count === 0) {
       this.ended = true;
       this.diverged = this.#at + 1 < this.#pieces.length;
-      machine.moment.checkAllFinished();
+      machine.failure = machine.moment.deadEnd();
       return STOP;
     }
     const piece = this.#pieces[this.#at];
     if (piece !== undefined && current === piece.thread && this.#log(current) < piece.stop) {
-      // At most accesses of this run nobody would have asked: whoever is ready just goes on.
-      if (this.#isReady(current) || this.#isPossible(2 * current, count)) return 2 * current;
+      if (this.#isPossible(2 * current, count)) return 2 * current;
     }
     const next = this.#pieces[this.#at + 1];
     if (next === undefined) {
@@ -83,10 +82,6 @@ export class PlaybackChooser implements Chooser {
       if (this.#machine.moment.transitions[i] === transition) return true;
     }
     return false;
-  }
-
-  #isReady(thread: number): boolean {
-    return this.#machine.state[this.#machine.layout.thread(thread) + T_STATUS] === READY;
   }
 
   #log(thread: number): number {

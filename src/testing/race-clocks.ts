@@ -10,7 +10,7 @@
  */
 
 import type { StateLayout } from './machine-layout.ts';
-import type { ModelMemory } from './memory.ts';
+import { CELL_BYTES, type ModelMemory } from './memory.ts';
 
 export class RaceClocks {
   readonly #memory: ModelMemory;
@@ -35,42 +35,58 @@ export class RaceClocks {
   /** These return the thread whose earlier access nothing orders before this one, or −1. */
   plainRead(thread: number, cell: number): number {
     const n = this.#n;
-    const other = this.#unordered(thread, cell + 1 + n, cell + 1 + 3 * n);
+    let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 3 * n);
+    if (other < 0) other = this.#unorderedParts(thread, cell, false);
     this.#stamp(thread, cell + 1 + 2 * n);
     return other;
   }
 
   plainWrite(thread: number, cell: number): number {
     const n = this.#n;
-    let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
-    if (other < 0) other = this.#unordered(thread, cell + 1 + 3 * n, cell + 1 + 4 * n);
+    let other = this.#unorderedWhole(thread, cell);
+    if (other < 0) other = this.#unorderedParts(thread, cell, true);
     this.#stamp(thread, cell + 1 + n);
     return other;
   }
 
   atomicRead(thread: number, cell: number): number {
     const n = this.#n;
-    const other = this.#unordered(thread, cell + 1 + n, cell + 1 + n);
+    let other = this.#unordered(thread, cell + 1 + n, cell + 1 + n);
+    if (other < 0) other = this.#unorderedParts(thread, cell, false);
     this.#stamp(thread, cell + 1 + 4 * n);
     return other;
   }
 
   atomicWrite(thread: number, cell: number): number {
     const n = this.#n;
-    const other = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
+    let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
+    if (other < 0) other = this.#unorderedParts(thread, cell, true);
     this.#stamp(thread, cell + 1 + 3 * n);
     return other;
   }
 
-  byteRead(thread: number, shadow: number): number {
-    const other = this.#unordered(thread, shadow, shadow);
-    this.#stamp(thread, shadow + this.#n);
+  /** Bytes `[begin, end)` of a word are read alone. */
+  bytesRead(thread: number, cell: number, begin: number, end: number): number {
+    const n = this.#n;
+    const shadows = this.#memory.shadowsOf(cell);
+    let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 3 * n);
+    for (let byte = begin; byte < end; byte++) {
+      const shadow = shadows + byte * 2 * n;
+      if (other < 0) other = this.#unordered(thread, shadow, shadow);
+      this.#stamp(thread, shadow + n);
+    }
     return other;
   }
 
-  byteWrite(thread: number, shadow: number): number {
-    const other = this.#unordered(thread, shadow, shadow + this.#n);
-    this.#stamp(thread, shadow);
+  bytesWrite(thread: number, cell: number, begin: number, end: number): number {
+    const n = this.#n;
+    const shadows = this.#memory.shadowsOf(cell);
+    let other = this.#unorderedWhole(thread, cell);
+    for (let byte = begin; byte < end; byte++) {
+      const shadow = shadows + byte * 2 * n;
+      if (other < 0) other = this.#unordered(thread, shadow, shadow + n);
+      this.#stamp(thread, shadow);
+    }
     return other;
   }
 
@@ -108,6 +124,26 @@ export class RaceClocks {
       if (state[from + u] > state[into + u]) state[into + u] = state[from + u];
     }
     state[from + source]++;
+  }
+
+  /** Any access of the whole word. */
+  #unorderedWhole(thread: number, cell: number): number {
+    const n = this.#n;
+    const plain = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
+    return plain >= 0 ? plain : this.#unordered(thread, cell + 1 + 3 * n, cell + 1 + 4 * n);
+  }
+
+  /** Writes of single bytes of the word, and reads, too, if it is `written` now. */
+  #unorderedParts(thread: number, cell: number, written: boolean): number {
+    if ((this.#memory.flags[cell] & CELL_BYTES) === 0) return -1;
+    const n = this.#n;
+    const shadows = this.#memory.shadowsOf(cell);
+    for (let byte = 0; byte < 4; byte++) {
+      const shadow = shadows + byte * 2 * n;
+      const other = this.#unordered(thread, shadow, written ? shadow + n : shadow);
+      if (other >= 0) return other;
+    }
+    return -1;
   }
 
   #unordered(thread: number, first: number, second: number): number {

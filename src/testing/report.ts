@@ -3,6 +3,7 @@
 
 import { checkOneOf, checkOptions } from '../base/check.ts';
 import {
+  isWrite,
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
   OP_COMPARE_EXCHANGE,
@@ -34,13 +35,8 @@ const WAIT_OUTCOMES: readonly string[] = ['ok', 'not-equal', 'timed-out', 'block
 export function nameOf(step: Access, memory: ModelMemory, names: WordNames): string {
   if (step.cell < 0) return '';
   if (step.op === OP_BYTES_LOAD || step.op === OP_BYTES_STORE) {
-    for (const region of memory.regions) {
-      const bytes = region.byteLength * 2 * memory.threadCount;
-      const at = step.cell - region.firstByteShadow;
-      if (region.firstByteShadow >= 0 && at >= 0 && at < bytes) {
-        return `block ${region.ordinal} byte ${step.a}`;
-      }
-    }
+    const block = memory.locate(step.cell)?.region.ordinal;
+    return `block ${block ?? '?'} byte ${step.a}`;
   }
   const place = memory.locate(step.cell);
   if (place === undefined) return '';

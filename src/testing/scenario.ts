@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: what a user writes (scenario, options) and what comes back (report, failure). */
 
+import type { LeftOut } from './omissions.ts';
 import type { Place } from './places.ts';
 
 /** Several threads on some shared memory, and what must hold when all have ended. */
@@ -201,12 +202,14 @@ export interface AccessPair {
   readonly second: string;
 }
 
+/** `misuse`: the scenario, or what it does, is nothing that can be checked. */
 export type FailureKind =
   | 'assertion'
   | 'data race'
   | 'deadlock'
   | 'livelock'
   | 'lost wake-up'
+  | 'misuse'
   | 'not deterministic'
   | 'not linearizable';
 
@@ -232,6 +235,8 @@ export interface TraceStep {
   /** Counts accesses of the schedule from 1. */
   readonly number: number;
   readonly thread: string;
+  /** False for what happens to the thread: a death, an interruption, an event. */
+  readonly isAccess: boolean;
   readonly action: string;
   /** The word or byte, or empty. */
   readonly word: string;
@@ -245,8 +250,12 @@ export interface TraceStep {
 
 export interface ModelReport {
   readonly scenario: string;
-  /** True if every interleaving within the bounds was covered. */
+  /** True if every interleaving was covered, and nothing left out. */
   readonly complete: boolean;
+  /** Why it is not complete though nothing failed; what each means, `expectPassed` says. */
+  readonly leftOut: readonly LeftOut[];
+  /** {@link explore} only: so many preemptions at most were covered, Infinity: any; else −1. */
+  readonly covered: number;
   /** Runs to an end or to a state known already. */
   readonly schedules: number;
   /** Schedules that ran to their end and were checked. */

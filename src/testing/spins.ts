@@ -1,18 +1,53 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: notices when a thread reads the same words again and again and learns nothing. */
+/**
+ * Model checker: loops that read the same words again and again and learn nothing.
+ *
+ * A thread that has made `limit` accesses in a row that told it nothing new and changed nothing
+ * spins. What it would do if nobody changed a word is then tried once, alone, from this very moment
+ * (a *probe*), and taken back: what a thread does is a function of what it has read, so the finding
+ * holds whenever the thread stands there again and the words have the same values.
+ *
+ *   - If it reads on and on, it is blocked until one of the words changes.
+ *   - If it leaves the loop by itself, it is known when. Others are let in between its first rounds
+ *     and before each of the last accesses; between the others they are not: nothing but the number
+ *     of rounds before a change is seen differs.
+ */
 
 import {
   RING_ENTRIES,
   RING_FIELDS,
   type StateLayout,
+  T_EXIT,
+  T_HASH_A,
+  T_HASH_B,
+  T_LOG,
   T_RING,
   T_RING_NEXT,
   T_SPINS,
 } from './machine-layout.ts';
-import type { ModelMemory } from './memory.ts';
+import { type ModelMemory, mixA } from './memory.ts';
 
-/** Reads without news after which a spin counts as endless. */
-export const SPINS_CUT = 160;
+/** Accesses of a probe after which a loop counts as endless; where a like one did: fewer. */
+const ENDLESS = 20_000;
+const ENDLESS_AGAIN = 400;
+/** Accesses before a loop is left at which others are let in. */
+const LAST = 4;
+
+/** What a probe has found out: where the thread leaves its loop, or what it looks at for ever. */
+interface Finding {
+  /** Length of the log when it leaves; 0: never. */
+  readonly exit: number;
+  readonly cells: Int32Array;
+  readonly values: Int32Array;
+}
+
+interface Probe {
+  readonly thread: number;
+  readonly key: number;
+  readonly like: number;
+  readonly end: number;
+  readonly seen: Map<number, number>;
+}
 
 /**
  * Remembers, per thread, the last few words it has looked at. A cell is noted as itself + 1, so 0
@@ -23,17 +58,28 @@ export class SpinWatch {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
   readonly #limit: number;
+  /** By thread, and by a hash of all that it has read. */
+  readonly #findings: Map<number, Finding>[] = [];
+  /**
+   * Of loops that look at the same words with the same values: the longest that was left, once one
+   * was found that is not.
+   */
+  readonly #longest = new Map<number, number>();
+  #probe: Probe | undefined;
 
   constructor(memory: ModelMemory, state: Int32Array, layout: StateLayout, limit: number) {
     this.#memory = memory;
     this.#state = state;
     this.#layout = layout;
     this.#limit = limit;
+    for (let thread = 0; thread < layout.threadCount; thread++) this.#findings.push(new Map());
   }
 
+  /** The thread has read the word, or written what it held already. */
   noteRead(thread: number, cell: number, value: number): void {
     const state = this.#state;
     const base = this.#layout.thread(thread);
+    this.#probe?.seen.set(cell, value);
     for (let i = 0; i < RING_ENTRIES; i++) {
       const entry = base + T_RING + RING_FIELDS * i;
       if (state[entry] !== cell + 1) continue;
@@ -56,6 +102,7 @@ export class SpinWatch {
   /** The thread has changed something itself: what it reads next may be news. */
   noteChange(thread: number): void {
     const base = this.#layout.thread(thread);
+    this.#state[base + T_EXIT] = 0;
     if (this.#state[base + T_RING] === 0) return;
     this.#state.fill(0, base + T_SPINS, base + T_RING + RING_FIELDS * RING_ENTRIES);
   }
@@ -66,26 +113,107 @@ export class SpinWatch {
     return spins >= this.#limit && this.#isUnchanged(thread);
   }
 
-  /** True if it has done so for so long that it is not expected to stop by itself. */
-  isStuck(thread: number): boolean {
-    const spins = this.#state[this.#layout.thread(thread) + T_SPINS];
-    return spins >= SPINS_CUT && this.#isUnchanged(thread);
+  /** Accesses in a row that told the thread nothing. */
+  length(thread: number): number {
+    return this.#state[this.#layout.thread(thread) + T_SPINS];
   }
 
-  /**
-   * True if the thread has spun for a while and a read of the cell would once more tell it what it
-   * knows.
-   */
-  goesInCircles(thread: number, cell: number): boolean {
+  /** True if the thread spins, and an access of the cell would once more tell it what it knows. */
+  repeats(thread: number, cell: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);
-    const spins = state[base + T_SPINS];
-    if (spins <= this.#limit || spins >= SPINS_CUT || !this.#isUnchanged(thread)) return false;
+    if (state[base + T_SPINS] < this.#limit || !this.#isUnchanged(thread)) return false;
     for (let i = 0; i < RING_ENTRIES; i++) {
       const entry = base + T_RING + RING_FIELDS * i;
       if (state[entry] === cell + 1) return state[entry + 1] === this.#memory.heap[cell];
     }
     return false;
+  }
+
+  /** True if the thread, which spins, is in the middle rounds of a loop that it leaves by itself. */
+  isAmidst(thread: number): boolean {
+    const state = this.#state;
+    const base = this.#layout.thread(thread);
+    return state[base + T_SPINS] > this.#limit && state[base + T_EXIT] - state[base + T_LOG] > LAST;
+  }
+
+  /** True if the thread is known to spin for ever unless a word changes. */
+  isBlocked(thread: number): boolean {
+    if (this.#state[this.#layout.thread(thread) + T_SPINS] < this.#limit) return false;
+    const finding = this.#findings[thread].get(this.#key(thread));
+    return finding !== undefined && finding.exit === 0 && this.#holds(finding);
+  }
+
+  /** True if the thread spins, and nobody knows yet whether it leaves its loop by itself. */
+  isUnknown(thread: number): boolean {
+    const state = this.#state;
+    const base = this.#layout.thread(thread);
+    if (state[base + T_SPINS] < this.#limit || state[base + T_EXIT] !== 0) return false;
+    if (!this.#isUnchanged(thread)) return false;
+    const finding = this.#findings[thread].get(this.#key(thread));
+    if (finding === undefined) return true;
+    state[base + T_EXIT] = finding.exit;
+    return false;
+  }
+
+  // ── Probes ──────────────────────────────────────────────────────────────────────────────────
+
+  get isProbing(): boolean {
+    return this.#probe !== undefined;
+  }
+
+  beginProbe(thread: number): void {
+    const key = this.#key(thread);
+    const like = this.#likeness(thread);
+    const log = this.#state[this.#layout.thread(thread) + T_LOG];
+    const longest = this.#longest.get(like);
+    const enough = longest === undefined ? ENDLESS : 4 * longest + ENDLESS_AGAIN;
+    this.#probe = { thread, key, like, end: log + enough, seen: new Map() };
+  }
+
+  /** True if the thread has been watched long enough. */
+  get isEnough(): boolean {
+    const probe = this.#probe as Probe;
+    return this.#state[this.#layout.thread(probe.thread) + T_LOG] >= probe.end;
+  }
+
+  /** The thread's log had this length when the probe ended. */
+  endProbe(length: number): void {
+    const { thread, key, like, end, seen } = this.#probe as Probe;
+    this.#probe = undefined;
+    const begin = this.#state[this.#layout.thread(thread) + T_LOG];
+    const exit = length < end ? Math.max(length, 1) : 0;
+    this.#findings[thread].set(key, {
+      exit,
+      cells: Int32Array.from(seen.keys()),
+      values: Int32Array.from(seen.values()),
+    });
+    const longest = this.#longest.get(like);
+    if (exit === 0) this.#longest.set(like, longest ?? 0);
+    else if (longest !== undefined) this.#longest.set(like, Math.max(longest, exit - begin));
+  }
+
+  #key(thread: number): number {
+    const base = this.#layout.thread(thread);
+    const low = (this.#state[base + T_HASH_B] >>> 0) & 0x1f_ffff;
+    return (this.#state[base + T_HASH_A] >>> 0) * 0x20_0000 + low;
+  }
+
+  #likeness(thread: number): number {
+    const state = this.#state;
+    const base = this.#layout.thread(thread);
+    let likeness = thread;
+    for (let i = 0; i < RING_ENTRIES; i++) {
+      const entry = base + T_RING + RING_FIELDS * i;
+      if (state[entry + 2] === 1) likeness ^= mixA(state[entry], state[entry + 1]);
+    }
+    return likeness;
+  }
+
+  #holds({ cells, values }: Finding): boolean {
+    const heap = this.#memory.heap;
+    for (let i = 0; i < cells.length; i++) if (heap[cells[i]] !== values[i]) return false;
+    return true;
   }
 
   #isUnchanged(thread: number): boolean {
@@ -102,6 +230,7 @@ export class SpinWatch {
   #news(base: number): void {
     const state = this.#state;
     state[base + T_SPINS] = 0;
+    state[base + T_EXIT] = 0;
     for (let i = 0; i < RING_ENTRIES; i++) state[base + T_RING + RING_FIELDS * i + 2] = 0;
   }
 }

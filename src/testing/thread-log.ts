@@ -13,42 +13,51 @@ import {
 } from './machine-layout.ts';
 import { mixA, mixB } from './memory.ts';
 
+const LENGTH = 256;
+
 export class ThreadLog {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
   readonly #signatures: Int32Array[] = [];
+  readonly #operands: Int32Array[] = [];
   readonly #values: Int32Array[] = [];
 
-  constructor(state: Int32Array, layout: StateLayout, length: number) {
+  constructor(state: Int32Array, layout: StateLayout) {
     this.#state = state;
     this.#layout = layout;
     for (let thread = 0; thread < layout.threadCount; thread++) {
-      this.#signatures.push(new Int32Array(length + 1));
-      this.#values.push(new Int32Array(length + 1));
+      this.#signatures.push(new Int32Array(LENGTH));
+      this.#operands.push(new Int32Array(LENGTH));
+      this.#values.push(new Int32Array(LENGTH));
     }
   }
 
-  /** Notes what a thread has done, and what it learned; returns the new length of its log. */
-  append(thread: number, op: number, cell: number, value: number): number {
+  /** Notes what a thread has done, with what operands, and what it learned. */
+  append(thread: number, op: number, cell: number, operands: number, value: number): void {
     const state = this.#state;
     const base = this.#layout.thread(thread);
     const at = state[base + T_LOG]++;
+    if (at === this.#values[thread].length) this.#grow(thread);
     const signature = op + OP_LIMIT * cell;
     this.#signatures[thread][at] = signature;
+    this.#operands[thread][at] = operands;
     this.#values[thread][at] = value;
     state[base + T_HASH_A] = mixA(state[base + T_HASH_A] ^ signature, value);
     state[base + T_HASH_B] = mixB(state[base + T_HASH_B] ^ signature, value);
-    return at + 1;
   }
 
-  /** Notes that a thread has left `count` values for its supervisor, and what they depend on. */
-  publish(thread: number, count: number): void {
+  /**
+   * Notes that a thread has left `count` values for its supervisor, and what they depend on; false
+   * if it had before.
+   */
+  publish(thread: number, count: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);
-    if (count <= state[base + T_PUBLISHED]) return;
+    if (count <= state[base + T_PUBLISHED]) return false;
     state[base + T_PUBLISHED] = count;
     state[base + T_PUBLISHED_A] = state[base + T_HASH_A];
     state[base + T_PUBLISHED_B] = state[base + T_HASH_B];
+    return true;
   }
 
   /** Operation and cell of an entry: `op + OP_LIMIT · cell`. */
@@ -56,7 +65,19 @@ export class ThreadLog {
     return this.#signatures[thread][at];
   }
 
+  operands(thread: number, at: number): number {
+    return this.#operands[thread][at];
+  }
+
   value(thread: number, at: number): number {
     return this.#values[thread][at];
+  }
+
+  #grow(thread: number): void {
+    for (const arrays of [this.#signatures, this.#operands, this.#values]) {
+      const longer = new Int32Array(arrays[thread].length * 2);
+      longer.set(arrays[thread]);
+      arrays[thread] = longer;
+    }
   }
 }

@@ -19,7 +19,7 @@ import {
   RING_ENTRIES,
 } from './machine-layout.ts';
 import { CELL_SILENT, type ModelMemory } from './memory.ts';
-import { type Place, placesNow, placeText } from './places.ts';
+import { type Place, placesOf, placeText, stackNow } from './places.ts';
 import { describeAccess, nameOf, type WordNames } from './report.ts';
 import type { TraceStep } from './scenario.ts';
 
@@ -40,7 +40,7 @@ export type OperationNames = (thread: string, index: number) => string;
 export const operationNames: WeakMap<object, OperationNames> = new WeakMap();
 
 interface Noted extends Access {
-  readonly places: readonly Place[];
+  readonly stack: Error | undefined;
   readonly prepares: boolean;
   readonly note: string;
 }
@@ -93,13 +93,14 @@ export class TraceRecorder {
       this.#operation(thread, op === OP_STORE, prepares);
       return;
     }
-    const places = FROM_OUTSIDE.has(op) ? [] : placesNow();
-    this.#steps.push({ ...access, places, prepares, note: '' });
+    // Most steps of a long trace are not shown: their places are not worked out.
+    const stack = FROM_OUTSIDE.has(op) ? undefined : stackNow();
+    this.#steps.push({ ...access, stack, prepares, note: '' });
   }
 
   /** Something happens to a thread that is no access of its own. */
   note(thread: number, note: string, prepares = false): void {
-    const nothing = { op: NO_ACCESS, cell: -1, a: 0, b: 0, value: 0, places: [] };
+    const nothing = { op: NO_ACCESS, cell: -1, a: 0, b: 0, value: 0, stack: undefined };
     this.#steps.push({ ...nothing, thread, prepares, note });
   }
 
@@ -123,21 +124,27 @@ export class TraceRecorder {
         same++;
         return;
       }
+      let places: readonly Place[] | undefined;
       const isAccess = step.op !== NO_ACCESS;
       const word = isAccess ? nameOf(step, this.#memory, this.#names) : '';
       told.push({
         number: i + 1,
         thread: this.#threads[step.thread],
+        isAccess: isAccess && !FROM_OUTSIDE.has(step.op),
         action: isAccess ? describeAccess(step, word) : step.note,
         word,
         marked: isAccess && step.cell === marked,
         skipped: same,
-        places: step.places,
+        get places() {
+          places ??= placesIn(step);
+          return places;
+        },
       });
       if (step.op !== OP_EXCEPTION && this.#isInterrupted(i)) {
         told.push({
           number: i + 1,
           thread: this.#threads[step.thread],
+          isAccess: false,
           action: '~ interrupted ~',
           word: '',
           marked: false,
@@ -164,12 +171,16 @@ export class TraceRecorder {
     if (first === undefined) return undefined;
     const word = nameOf(last, this.#memory, this.#names);
     const tell = (step: Noted): string => {
-      const place = placeText(step.places[0]);
-      const verb = READS.has(step.op) ? 'reads' : 'writes';
-      const how = PLAIN.has(step.op) ? verb : `${verb} atomically`;
-      return `${this.#threads[step.thread]} ${how}${place === '' ? '' : ` at ${place}`}`;
+      const place = placeText(placesIn(step)[0]);
+      const kind = READS.has(step.op) ? 'read' : 'write';
+      const how = PLAIN.has(step.op) ? `a ${kind}` : `an atomic ${kind}`;
+      return `(${how}${place === '' ? '' : ` at ${place}`})`;
     };
-    return `${word}: nothing orders what ${tell(first)} and what ${tell(last)}`;
+    const [one, other] = [first, last].map(({ thread }) => this.#threads[thread]);
+    return (
+      `nothing orders what ${one} did to ${word} ${tell(first)} ` +
+      `and what ${other} does to it ${tell(last)}`
+    );
   }
 
   /** The thread could have gone on, and another one went first. */
@@ -182,6 +193,10 @@ export class TraceRecorder {
     if (later === undefined || FROM_OUTSIDE.has(later.op)) return false;
     return later.op !== OP_WAKE && later.op !== NO_ACCESS;
   }
+}
+
+function placesIn({ stack }: Noted): readonly Place[] {
+  return stack === undefined ? [] : placesOf(stack);
 }
 
 /** Of bytes, the first is what a race marks: an access to a word that holds it touches it. */

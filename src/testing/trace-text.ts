@@ -5,7 +5,7 @@ import { placeText } from './places.ts';
 import type { Failure, ModelReport, TraceStep } from './scenario.ts';
 
 /** Longer traces are cut in the middle. */
-const TRACE_LINES_MAX = 240;
+const TRACE_STEPS_MAX = 240;
 /** Wider columns are not padded. */
 const COLUMN_MAX = 46;
 
@@ -24,21 +24,20 @@ export function traceText(steps: readonly TraceStep[]): string {
   });
   const row = (thread: string, text: string): string =>
     threads.map((name, i) => (name === thread ? text : '').padEnd(widths[i])).join('  ');
-  const lines = [`       ${threads.map((name, i) => name.padEnd(widths[i])).join('  ')}`.trimEnd()];
-  for (const step of steps) {
-    if (step.skipped > 0) {
-      lines.push(`       ${row(step.thread, `… ${step.skipped} more of it …`)}`.trimEnd());
-    }
+  const title = `       ${threads.map((name, i) => name.padEnd(widths[i])).join('  ')}`.trimEnd();
+  const line = (step: TraceStep): string[] => {
     const mark = step.marked ? '*' : ' ';
-    const number = step.places.length === 0 && step.word === '' ? '' : String(step.number);
+    const number = step.isAccess ? String(step.number) : '';
     const head = `${mark}${number.padStart(4)}  ${row(step.thread, step.action)}`;
-    lines.push(`${head}  ${whereText(step)}`.trimEnd());
-  }
-  if (lines.length <= TRACE_LINES_MAX) return lines.join('\n');
-  const left = lines.length - TRACE_LINES_MAX;
-  const begin = lines.slice(0, (TRACE_LINES_MAX * 3) / 4);
-  const end = lines.slice(-TRACE_LINES_MAX / 4);
-  return [...begin, `       … ${left} more …`, ...end].join('\n');
+    const own = `${head}  ${whereText(step)}`.trimEnd();
+    if (step.skipped === 0) return [own];
+    return [`       ${row(step.thread, `… ${step.skipped} more of it …`)}`.trimEnd(), own];
+  };
+  if (steps.length <= TRACE_STEPS_MAX) return [title, ...steps.flatMap(line)].join('\n');
+  const left = steps.length - TRACE_STEPS_MAX;
+  const begin = steps.slice(0, (TRACE_STEPS_MAX * 3) / 4).flatMap(line);
+  const end = steps.slice(-TRACE_STEPS_MAX / 4).flatMap(line);
+  return [title, ...begin, `       … ${left} more …`, ...end].join('\n');
 }
 
 /** The innermost place with its source text, and below which calls it stands. */

@@ -61,10 +61,10 @@ test('a race names the word, and both places with what they do', async () => {
   });
   expect(failure?.kind).toBe('data race');
   const place = /at testing\/trace\.test\.ts:\d+/g;
-  expect(failure?.message).toMatch(/^FLAG: nothing orders what [ab] .* and what [ab] .*$/);
+  expect(failure?.message).toMatch(/^nothing orders what [ab] did to FLAG .* and what [ab] .*$/);
   expect(failure?.message.match(place)?.length).toBe(2);
-  expect(failure?.message).toContain('a writes at');
-  expect(failure?.message).toContain('b reads atomically at');
+  expect(failure?.message).toContain('(a write at');
+  expect(failure?.message).toContain('(an atomic read at');
 });
 
 test('a race with bytes names both places, too', async () => {
@@ -79,7 +79,9 @@ test('a race with bytes names both places, too', async () => {
     },
     check: () => undefined,
   });
-  expect(failure?.message).toMatch(/byte 1: nothing orders what . \w+ at .*:\d+ and what . \w+ at/);
+  expect(failure?.message).toMatch(
+    /did to block 0 byte 1 \(a \w+ at .*:\d+\) and what . does to it \(a \w+ at/,
+  );
 });
 
 test('deaths are told where they happen, and a schedule of them asks for its options', async () => {
@@ -95,7 +97,7 @@ test('deaths are told where they happen, and a schedule of them asks for its opt
   expect(bare(failure?.trace ?? '')).toContain('† dies');
   const schedule = failure?.schedule ?? '';
   await expect(replay(dies, schedule)).rejects.toThrow(
-    /needs options\.kills, which are 0: hand in/,
+    /can be followed only with the option kills, as when/,
   );
   expect((await replay(dies, schedule, { kills: 1 })).failure?.kind).toBe('assertion');
 });

@@ -15,6 +15,7 @@ const RealUint8Array = Uint8Array;
 const RealDataView = DataView;
 
 const wordViews = new WeakMap<object, WordView>();
+const sharedViews = new WeakSet<object>();
 let lastProxy: object | undefined;
 let lastView: WordView | undefined;
 
@@ -26,6 +27,11 @@ export function wordViewOf(words: object): WordView | undefined {
   lastProxy = words;
   lastView = view;
   return view;
+}
+
+/** True for views on the model's memory. */
+export function isSharedView(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && sharedViews.has(value);
 }
 
 /** Index of an element, or −1 for another property. */
@@ -58,6 +64,7 @@ export class WordView implements ProxyHandler<Int32Array> {
 
   /** Heap index of an element. */
   cell(index: number): number {
+    if (!Number.isInteger(index)) return this.cell(Math.trunc(Number(index)) || 0);
     if (!(index >= 0 && index < this.length))
       throw new RangeError(`no element ${index} in shared words`);
     return this.#region.firstCell + (this.#firstWord + index) * this.#memory.cellWords;
@@ -94,13 +101,13 @@ export class WordView implements ProxyHandler<Int32Array> {
             end - begin,
           );
       default:
-        return plainProperty(target, key);
+        return plainProperty(this.#access, target, key);
     }
   }
 
-  set(_target: Int32Array, key: string | symbol, value: number): boolean {
+  set(target: Int32Array, key: string | symbol, value: number): boolean {
     const index = typeof key === 'string' ? elementIndex(key) : -1;
-    if (index < 0) return false;
+    if (index < 0) return Reflect.set(target, key, value);
     if (index < this.length) this.#access.plainStore(this.cell(index), value);
     return true;
   }
@@ -113,6 +120,7 @@ export class WordView implements ProxyHandler<Int32Array> {
   }
 
   #slice(begin: number, end: number): Int32Array<ArrayBuffer> {
+    this.#access.call();
     const copy = new RealInt32Array(Math.max(0, end - begin));
     for (let i = begin; i < end; i++) copy[i - begin] = this.#access.plainLoad(this.cell(i));
     return copy;
@@ -178,13 +186,13 @@ class ByteView implements ProxyHandler<Uint8Array> {
         return (begin = 0, end = length) =>
           makeBytes(this.#access, this.#memory, this.#region, this.#begin + begin, end - begin);
       default:
-        return plainProperty(target, key);
+        return plainProperty(this.#access, target, key);
     }
   }
 
-  set(_target: Uint8Array, key: string | symbol, value: number): boolean {
+  set(target: Uint8Array, key: string | symbol, value: number): boolean {
     const index = typeof key === 'string' ? elementIndex(key) : -1;
-    if (index < 0) return false;
+    if (index < 0) return Reflect.set(target, key, value);
     if (index < this.#length) {
       this.#access.storeBytes(this.#region, this.#begin + index, [value & 0xff], 0, 1);
     }
@@ -192,6 +200,7 @@ class ByteView implements ProxyHandler<Uint8Array> {
   }
 
   #slice(begin: number, end: number): Uint8Array<ArrayBuffer> {
+    this.#access.call();
     const copy = new RealUint8Array(Math.max(0, end - begin));
     for (let i = begin; i < end; i += 4) {
       const count = Math.min(4, end - i);
@@ -218,11 +227,12 @@ class DataViewHandler implements ProxyHandler<DataView> {
 
   get(target: DataView, key: string | symbol): unknown {
     const match = typeof key === 'string' ? /^(get|set)(?:\w*?)(8|16|32|64)$/.exec(key) : null;
-    if (match === null) return plainProperty(target, key);
+    if (match === null) return plainProperty(this.#access, target, key);
     const size = Number(match[2]) / 8;
     const method = target[key as 'getUint8' | 'setUint8'] as (...args: unknown[]) => unknown;
     if (match[1] === 'get') {
       return (offset: number, littleEndian?: boolean) => {
+        this.#access.call();
         for (let i = 0; i < size; i += 4) {
           const count = Math.min(4, size - i);
           const bytes = this.#access.loadBytes(this.#region, this.#begin + offset + i, count);
@@ -243,10 +253,14 @@ class DataViewHandler implements ProxyHandler<DataView> {
  * Length, offsets and the like; a method would look for the inside of a real typed array, so it is
  * refused.
  */
-function plainProperty(target: Int32Array | Uint8Array | DataView, key: string | symbol): unknown {
+function plainProperty(
+  access: SharedAccess,
+  target: Int32Array | Uint8Array | DataView,
+  key: string | symbol,
+): unknown {
   const value: unknown = Reflect.get(target, key, target);
-  if (typeof value === 'function' && key !== 'constructor') {
-    throw new Error(`the model checker's shared views have no ${String(key)}`);
+  if (typeof value === 'function' && key !== 'constructor' && !Object.hasOwn(target, key)) {
+    access.complain(`the model checker's shared views have no ${String(key)}`);
   }
   return value;
 }
@@ -262,6 +276,7 @@ export function makeWords(
   const view = new WordView(access, memory, region, byteOffset / 4, length);
   const proxy = new Proxy(target, view);
   wordViews.set(proxy, view);
+  sharedViews.add(proxy);
   return proxy;
 }
 
@@ -273,7 +288,9 @@ export function makeBytes(
   length: number = region.byteLength - byteOffset,
 ): Uint8Array {
   const target = new RealUint8Array(region.block, byteOffset, length);
-  return new Proxy(target, new ByteView(access, memory, region, byteOffset, length));
+  const proxy = new Proxy(target, new ByteView(access, memory, region, byteOffset, length));
+  sharedViews.add(proxy);
+  return proxy;
 }
 
 export function makeDataView(
@@ -283,5 +300,7 @@ export function makeDataView(
   length: number = region.byteLength - byteOffset,
 ): DataView {
   const target = new RealDataView(region.block, byteOffset, length);
-  return new Proxy(target, new DataViewHandler(access, region, byteOffset));
+  const proxy = new Proxy(target, new DataViewHandler(access, region, byteOffset));
+  sharedViews.add(proxy);
+  return proxy;
 }

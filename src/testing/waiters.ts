@@ -8,8 +8,10 @@ import {
   G_SEQUENCE,
   G_WAITERS_A,
   G_WAITERS_B,
+  G_WAITERS_END,
   type StateLayout,
   SYNC_WAITER,
+  W_AGENT,
   W_CELL,
   W_EXPECTED,
   W_NUMBER,
@@ -20,7 +22,6 @@ import {
   WAITER_NONE,
   WAITER_NOTIFIED,
   WAITER_WAITING,
-  WAITERS_PER_AGENT,
 } from './machine-layout.ts';
 import { mixA, mixB } from './memory.ts';
 
@@ -37,43 +38,44 @@ export class WaiterTable {
   /** True if an agent waits on a word that does not hold any more what it waits for to change. */
   missedChange(agent: number, heap: Int32Array): boolean {
     const state = this.#state;
-    const first = this.#layout.waiters(agent);
-    for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-      const waiter = first + i * WAITER_FIELDS;
+    for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
       if (state[waiter + W_STATE] !== WAITER_WAITING) continue;
       if (heap[state[waiter + W_CELL]] !== state[waiter + W_EXPECTED]) return true;
     }
     return false;
   }
 
+  /** True if an agent waits for something that another can bring. */
+  hasAny(agent: number): boolean {
+    return this.#first(agent) >= 0;
+  }
+
   add(agent: number, cell: number, number: number, expected: number): void {
     const state = this.#state;
-    const first = this.#layout.waiters(agent);
-    for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-      const waiter = first + i * WAITER_FIELDS;
-      if (state[waiter + W_STATE] !== WAITER_NONE) continue;
-      state[waiter + W_STATE] = WAITER_WAITING;
-      state[waiter + W_CELL] = cell;
-      state[waiter + W_SEQUENCE] = ++state[G_SEQUENCE];
-      state[waiter + W_NUMBER] = number;
-      state[waiter + W_EXPECTED] = expected;
-      this.#contribute(waiter, 1);
-      return;
+    const end = this.#layout.used(state);
+    let waiter = this.#layout.firstWaiter;
+    while (waiter < end && state[waiter + W_STATE] !== WAITER_NONE) waiter += WAITER_FIELDS;
+    if (waiter === end) {
+      if (end + WAITER_FIELDS > this.#layout.size) throw new Error('too many waits are pending');
+      state[G_WAITERS_END]++;
     }
-    throw new Error(`a model thread has more than ${WAITERS_PER_AGENT} waits pending`);
+    state[waiter + W_STATE] = WAITER_WAITING;
+    state[waiter + W_AGENT] = agent;
+    state[waiter + W_CELL] = cell;
+    state[waiter + W_SEQUENCE] = ++state[G_SEQUENCE];
+    state[waiter + W_NUMBER] = number;
+    state[waiter + W_EXPECTED] = expected;
+    this.#contribute(waiter, 1);
   }
 
   /** Takes the longest waiting waiter of a word out of the list; its offset, or −1. */
   notifyOne(cell: number): number {
     const state = this.#state;
+    const end = this.#layout.used(state);
     let oldest = -1;
-    for (let agent = 0; agent <= this.#layout.threadCount; agent++) {
-      const first = this.#layout.waiters(agent);
-      for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-        const waiter = first + i * WAITER_FIELDS;
-        if (state[waiter + W_STATE] !== WAITER_WAITING || state[waiter + W_CELL] !== cell) continue;
-        if (oldest < 0 || state[waiter + W_SEQUENCE] < state[oldest + W_SEQUENCE]) oldest = waiter;
-      }
+    for (let waiter = this.#layout.firstWaiter; waiter < end; waiter += WAITER_FIELDS) {
+      if (state[waiter + W_STATE] !== WAITER_WAITING || state[waiter + W_CELL] !== cell) continue;
+      if (oldest < 0 || state[waiter + W_SEQUENCE] < state[oldest + W_SEQUENCE]) oldest = waiter;
     }
     if (oldest < 0) return -1;
     this.#contribute(oldest, -1);
@@ -84,8 +86,7 @@ export class WaiterTable {
   }
 
   agentOf(waiter: number): number {
-    const first = this.#layout.firstWaiter;
-    return Math.floor((waiter - first) / (WAITERS_PER_AGENT * WAITER_FIELDS));
+    return this.#state[waiter + W_AGENT];
   }
 
   isSync(waiter: number): boolean {
@@ -94,25 +95,17 @@ export class WaiterTable {
 
   /** The thread's sync waiter, or −1. */
   syncWaiter(agent: number): number {
-    const state = this.#state;
-    const first = this.#layout.waiters(agent);
-    for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-      const waiter = first + i * WAITER_FIELDS;
-      if (state[waiter + W_STATE] !== WAITER_NONE && state[waiter + W_NUMBER] === SYNC_WAITER)
-        return waiter;
-    }
-    return -1;
+    let waiter = this.#first(agent);
+    while (waiter >= 0 && !this.isSync(waiter)) waiter = this.#next(waiter, agent);
+    return waiter;
   }
 
   /** The agent's async waiter that was notified first, or −1. */
   nextEvent(agent: number): number {
     const state = this.#state;
-    const first = this.#layout.waiters(agent);
     let oldest = -1;
-    for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-      const waiter = first + i * WAITER_FIELDS;
-      if (state[waiter + W_STATE] !== WAITER_NOTIFIED || state[waiter + W_NUMBER] === SYNC_WAITER)
-        continue;
+    for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
+      if (state[waiter + W_STATE] !== WAITER_NOTIFIED || this.isSync(waiter)) continue;
       if (oldest < 0 || state[waiter + W_SEQUENCE] < state[oldest + W_SEQUENCE]) oldest = waiter;
     }
     return oldest;
@@ -126,9 +119,7 @@ export class WaiterTable {
   /** The agent dies: its waiters become ghosts. */
   bury(agent: number): void {
     const state = this.#state;
-    const first = this.#layout.waiters(agent);
-    for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-      const waiter = first + i * WAITER_FIELDS;
+    for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
       if (state[waiter + W_STATE] === WAITER_NOTIFIED) this.remove(waiter);
       if (state[waiter + W_STATE] !== WAITER_WAITING) continue;
       this.#contribute(waiter, -1);
@@ -140,12 +131,24 @@ export class WaiterTable {
   /** True if the agent died while it waited on the word. */
   haunts(agent: number, cell: number): boolean {
     const state = this.#state;
-    const first = this.#layout.waiters(agent);
-    for (let i = 0; i < WAITERS_PER_AGENT; i++) {
-      const waiter = first + i * WAITER_FIELDS;
+    for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
       if (state[waiter + W_STATE] === WAITER_GHOST && state[waiter + W_CELL] === cell) return true;
     }
     return false;
+  }
+
+  #first(agent: number): number {
+    return this.#next(this.#layout.firstWaiter - WAITER_FIELDS, agent);
+  }
+
+  /** The agent's next waiter in the table, or −1. */
+  #next(waiter: number, agent: number): number {
+    const state = this.#state;
+    const end = this.#layout.used(state);
+    for (let next = waiter + WAITER_FIELDS; next < end; next += WAITER_FIELDS) {
+      if (state[next + W_STATE] !== WAITER_NONE && state[next + W_AGENT] === agent) return next;
+    }
+    return -1;
   }
 
   /**
@@ -164,7 +167,7 @@ export class WaiterTable {
     const name = mixA(agent, state[waiter + W_NUMBER]);
     let a = mixA(cell * 4 + status, name);
     let b = mixB(cell * 4 + status, name);
-    const end = this.#layout.size;
+    const end = this.#layout.used(state);
     for (let other = this.#layout.firstWaiter; other < end; other += WAITER_FIELDS) {
       if (state[other + W_STATE] !== status || other === waiter) continue;
       const sameAgent = this.agentOf(other) === agent;

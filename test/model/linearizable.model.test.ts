@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Every channel, the pool and the writers do as if their operations came one at a time. */
 
-import { expectPassed, linearizable } from 'busbar/testing';
+import { expectPassed, type LeftOut, linearizable } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import type { ChannelModule } from './channel-words.ts';
 import { loadCopy, removeCopy, sources } from './copies.ts';
@@ -37,6 +37,16 @@ function structures(module: ChannelModule & WriterModule) {
 
 const seed = Number(process.env.BUSBAR_MODEL_SEED ?? 1);
 const all = structures(await load(mortal));
+/** By the bounds below; 'stale reads' of hints are tried in scenarios of their own. */
+const LEFT_OUT: readonly LeftOut[] = [
+  'preemptions',
+  'timeouts',
+  'polls',
+  'rounds',
+  'unfair schedules',
+  'states',
+  'stale reads',
+];
 const table: string[] = [];
 
 afterAll(() => {
@@ -55,7 +65,7 @@ for (const { structure, options } of all) {
       `${structure.name.padEnd(26)}seed ${seed}: ${scenarios} scenarios, ${schedules} schedules, ` +
         `${histories} histories, ${Math.round(elapsedMs)} ms`,
     );
-    expectPassed(report);
+    expectPassed(report, { leftOut: LEFT_OUT });
     expect(histories).toBeGreaterThan(10);
   });
 }

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: how far a run has come: all that is saved and brought back when another schedule
+ * is tried, and questions that it alone answers.
+ */
+
+import { Contention } from './contention.ts';
+import type {
+  MachineFailure,
+  MachineLimits,
+  MachineParts,
+  MachineThread,
+} from './machine-contract.ts';
+import {
+  ABSENT,
+  BLOCKED,
+  DEAD,
+  G_EXCEPTIONS,
+  G_HASH_A,
+  G_HASH_B,
+  G_KILLS,
+  G_STARTS,
+  OP_EXCEPTION,
+  OP_START,
+  OP_TURN,
+  READY,
+  StateLayout,
+  T_DIRTY,
+  T_FINISHED,
+  T_HASH_A,
+  T_HASH_B,
+  T_LOG,
+  T_OP,
+  T_STATUS,
+  T_TIMED,
+  T_TIMEOUTS,
+  T_TURNS,
+} from './machine-layout.ts';
+import { ModelMemory, mixA, mixB } from './memory.ts';
+import { Moment } from './moment.ts';
+import type { LeftOut } from './omissions.ts';
+import { SchedulePath } from './path.ts';
+import { RaceClocks } from './race-clocks.ts';
+import { textOfResult } from './result-hash.ts';
+import { SpinWatch } from './spins.ts';
+import { ThreadLog } from './thread-log.ts';
+import { WaiterTable } from './waiters.ts';
+
+/** A thread alone may make so many times the accesses that it may among others. */
+const ALONE_FACTOR = 10;
+
+export class MachineState implements MachineParts {
+  readonly memory: ModelMemory;
+  readonly layout: StateLayout;
+  readonly state: Int32Array;
+  readonly waiters: WaiterTable;
+  readonly clocks: RaceClocks;
+  readonly contention: Contention;
+  readonly spins: SpinWatch;
+  readonly path: SchedulePath;
+  readonly limits: MachineLimits;
+  readonly log: ThreadLog;
+  readonly moment: Moment;
+  readonly results: unknown[] = [];
+  readonly published: unknown[][] = [];
+  /** What schedules so far have left out. */
+  readonly leftOut: Set<LeftOut> = new Set();
+  threads: readonly MachineThread[] = [];
+  failure: MachineFailure | undefined;
+  #root: Int32Array = new Int32Array(0);
+
+  constructor(threadCount: number, limits: MachineLimits) {
+    this.limits = limits;
+    this.layout = new StateLayout(threadCount);
+    this.state = new Int32Array(this.layout.size);
+    this.memory = new ModelMemory(threadCount);
+    this.contention = new Contention(this.memory);
+    this.waiters = new WaiterTable(this.state, this.layout);
+    this.clocks = new RaceClocks(this.memory, this.state, this.layout);
+    this.spins = new SpinWatch(this.memory, this.state, this.layout, limits.spins);
+    this.path = new SchedulePath(this.state, this.layout);
+    this.log = new ThreadLog(this.state, this.layout);
+    this.moment = new Moment(this);
+    for (let thread = 0; thread < threadCount; thread++) {
+      this.published.push([]);
+      this.results.push(undefined);
+    }
+  }
+
+  /** After setup: what the memory and the waiters are now is where every schedule begins. */
+  freeze(threads: readonly MachineThread[]): void {
+    this.threads = threads;
+    this.memory.freeze();
+    this.clocks.begin();
+    threads.forEach((thread, i) => {
+      const base = this.layout.thread(i);
+      this.state[base + T_STATUS] = thread.supervises < 0 && !thread.isSpawned ? READY : ABSENT;
+      this.state[base + T_OP] = OP_START;
+      this.state[base + T_DIRTY] = 1;
+    });
+    this.#root = this.save();
+  }
+
+  /** Goes back to the beginning. */
+  reset(): void {
+    this.restore(this.#root, 0, this.#root.length, 0);
+  }
+
+  /** A copy of what counts of the state block. */
+  save(): Int32Array {
+    this.note();
+    return this.state.slice(0, this.layout.used(this.state));
+  }
+
+  /** Before the state block is copied. */
+  note(): void {
+    this.state[G_HASH_A] = this.memory.hashA;
+    this.state[G_HASH_B] = this.memory.hashB;
+  }
+
+  /** Goes back to a moment whose state block was copied to `source` at `begin`. */
+  restore(source: Int32Array, begin: number, length: number, undoMark: number): void {
+    const state = this.state;
+    for (let i = 0; i < length; i++) state[i] = source[begin + i];
+    this.memory.undoTo(undoMark);
+    this.memory.hashA = state[G_HASH_A];
+    this.memory.hashB = state[G_HASH_B];
+    this.failure = undefined;
+  }
+
+  /** Ends a thread where it is; its supervisor begins. */
+  kill(thread: number): void {
+    const state = this.state;
+    this.path.kill(thread);
+    state[this.layout.thread(thread) + T_STATUS] = DEAD;
+    state[G_KILLS]++;
+    this.waiters.bury(thread);
+    this.threads.forEach((other, i) => {
+      if (other.supervises !== thread) return;
+      state[this.layout.thread(i) + T_STATUS] = READY;
+      this.clocks.join(i, thread);
+    });
+  }
+
+  /** The thread's `calls`-th call since its last access throws; the thread goes on from there. */
+  protected throws(thread: number, calls: number): void {
+    const state = this.state;
+    const base = this.layout.thread(thread);
+    const starts = state[G_STARTS];
+    this.path.throwAt(thread, calls);
+    this.log.append(thread, OP_EXCEPTION, calls, 0, 0);
+    this.path.take(2 * thread, false);
+    state[G_STARTS] = starts;
+    state[base + T_STATUS] = READY;
+    state[base + T_OP] = OP_EXCEPTION;
+    state[G_EXCEPTIONS]++;
+  }
+
+  /** The thread's sync wait is over; false if there was none. */
+  protected endWait(thread: number, byTime: boolean): boolean {
+    const state = this.state;
+    const base = this.layout.thread(thread);
+    const waiter = this.waiters.syncWaiter(thread);
+    if (state[base + T_STATUS] !== BLOCKED || waiter < 0) return false;
+    this.waiters.remove(waiter);
+    state[base + T_STATUS] = READY;
+    state[base + T_OP] = OP_TURN;
+    if (byTime) state[base + T_TIMEOUTS]++;
+    return true;
+  }
+
+  /** Others can see that `thread` did something: from now on it matters whether it dies. */
+  changedBy(thread: number): void {
+    this.state[this.layout.thread(thread) + T_DIRTY] = 1;
+  }
+
+  /** True if the thread is only to take one more turn of a loop that it spins in. */
+  protected goesRound(thread: number): boolean {
+    const { spins, waiters } = this;
+    if (this.state[this.layout.thread(thread) + T_TIMED] !== 2 || !spins.isSpinning(thread)) {
+      return false;
+    }
+    return waiters.nextEvent(thread) < 0 && (spins.isProbing || spins.isAmidst(thread));
+  }
+
+  /** A thread that has ended for good is what it returned, not what it has read. */
+  protected forget(thread: number): void {
+    const state = this.state;
+    const base = this.layout.thread(thread);
+    if (state[base + T_FINISHED] === 0 || state[base + T_TIMED] !== 0) return;
+    if (this.waiters.hasAny(thread)) return;
+    const text = textOfResult(this.results[thread]);
+    if (text === undefined) return;
+    let a = thread;
+    let b = thread;
+    for (let i = 0; i < text.length; i++) {
+      a = mixA(a, text.charCodeAt(i));
+      b = mixB(b, text.charCodeAt(i));
+    }
+    state[base + T_HASH_A] = a;
+    state[base + T_HASH_B] = b;
+  }
+
+  /** True if the thread goes on and on, whether alone or in turn with others. */
+  protected isEndless(thread: number): boolean {
+    const base = this.layout.thread(thread);
+    const length = this.state[base + T_LOG];
+    const { steps } = this.limits;
+    if (length < steps || this.spins.isProbing) return false;
+    return length >= ALONE_FACTOR * steps || this.state[base + T_TURNS] >= steps >> 3;
+  }
+
+  protected endless(thread: number): string {
+    const base = this.layout.thread(thread);
+    const [length, turns] = [this.state[base + T_LOG], this.state[base + T_TURNS]];
+    return `${this.threads[thread].name} made ${length} accesses in ${turns} turns, and goes on`;
+  }
+}

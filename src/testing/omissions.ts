@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: what an exploration has left out, so that its report can say so. */
+
+/** Why a report without a failure is no proof: named in a report's `leftOut`. */
+export type LeftOut =
+  | 'preemptions'
+  | 'timeouts'
+  | 'polls'
+  | 'rounds'
+  | 'unfair schedules'
+  | 'states'
+  | 'schedules'
+  | 'milliseconds'
+  | 'races'
+  | 'stale reads';
+
+export const OMISSIONS: Readonly<Record<LeftOut, string>> = {
+  preemptions: 'schedules with more preemptions than the bound',
+  timeouts: 'schedules in which a wait or timer ends by time once more while others could move',
+  polls: 'schedules in which the clock of a thread moves on once more',
+  rounds: 'what others do between the middle rounds of a loop that reads nothing new',
+  'unfair schedules': 'schedules in which a thread that could go on is passed over for ever longer',
+  states: 'states beyond the limit',
+  schedules: 'schedules beyond the limit',
+  milliseconds: 'what there was no time for',
+  races: 'data races: they are not looked for',
+  'stale reads': 'old values that plain reads of words declared racy may return',
+};

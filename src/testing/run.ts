@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: one scenario being run, schedule after schedule. */
+
+import { AccessPairs } from './access-pairs.ts';
+import { SharedAccess } from './accesses.ts';
+import { activeMachine, setActiveMachine } from './active.ts';
+import { Agent } from './agent.ts';
+import { ChanceChooser } from './chance.ts';
+import { Explorer } from './explorer.ts';
+import { FOREIGN, installGlobals } from './globals.ts';
+import { Machine } from './machine.ts';
+import { G_EXCEPTIONS, G_KILLS, T_LOG } from './machine-layout.ts';
+import { CELL_RACY } from './memory.ts';
+import { MessagePorts } from './message-ports.ts';
+import { drainMicrotasks } from './microtasks.ts';
+import { checkScenario, type ResolvedOptions, replayOptions } from './model-options.ts';
+import { IMPATIENT, PATIENT } from './moment.ts';
+import type { LeftOut } from './omissions.ts';
+import { parseSchedule } from './path.ts';
+import { PlaybackChooser } from './playback.ts';
+import { replayCall } from './report.ts';
+import { RunWatch } from './run-watch.ts';
+import type { Failure, ModelOptions, ModelReport, Scenario } from './scenario.ts';
+import { outcomeOf, type ThreadWorld, threadsOf } from './scenario-threads.ts';
+import { messageOf } from './thrown.ts';
+import { operationNames, TraceRecorder } from './trace-recorder.ts';
+import { traceText } from './trace-text.ts';
+import { findUnseen, wasWritten } from './unseen.ts';
+import { Watchdog } from './watchdog.ts';
+
+/** Schedules and milliseconds between two turns of the real event loop. */
+const SLICE_SCHEDULES = 500;
+const SLICE_MS = 500;
+/** Schedules spent on finding a failure again with fewer preemptions. */
+const SIMPLER_SCHEDULES_MAX = 20_000;
+/** Schedules and states of a scenario that is explored without a bound at once, and its accesses. */
+const SMALL = 20_000;
+const SMALL_EFFORT = 4_000_000;
+/** Preemptions that are tried one after the other in a larger one. */
+const DEEPER = [0, 1, 2, 3];
+
+// Taken before anybody replaces them, for a test or for a schedule.
+const later = setImmediate;
+const now = performance.now.bind(performance);
+
+/** One scenario being run. */
+export class Run<Shared> {
+  readonly machine: Machine;
+  readonly options: ResolvedOptions;
+  readonly #scenario: Scenario<Shared>;
+  readonly #access: SharedAccess;
+  readonly #ports: MessagePorts;
+  readonly #watch: RunWatch;
+  readonly #pairs: AccessPairs | undefined;
+  /** What the caller asked that a single schedule depends on. */
+  readonly #asked: ModelOptions;
+  readonly #watchdog = new Watchdog();
+  #shared: Shared | undefined;
+  #schedules = 0;
+  #ended = 0;
+  #states = 0;
+  #kills = 0;
+  #exceptions = 0;
+  /** Preemptions up to which everything was covered, or −1. */
+  #covered = -1;
+  #outcome: 'open' | 'exhausted' | 'diverged' | 'hung' = 'open';
+  #failure: Failure | undefined;
+
+  constructor(scenario: Scenario<Shared>, asked: ModelOptions, options: ResolvedOptions) {
+    checkScenario(scenario, options.kills);
+    if (activeMachine() !== undefined) {
+      throw new Error('a thread of a scenario cannot run the model checker');
+    }
+    this.#scenario = scenario;
+    this.options = options;
+    this.#asked = replayOptions(asked);
+    this.#watch = new RunWatch(options.milliseconds, options.progress);
+    const world = () => this.#world();
+    this.machine = new Machine(threadsOf(scenario, options.kills, world).length, options);
+    this.#access = new SharedAccess(this.machine);
+    this.#ports = new MessagePorts(this.machine, this.#access);
+    this.#pairs = options.coverage ? new AccessPairs(this.machine) : undefined;
+  }
+
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Runs setup. */
+  async begin(): Promise<void> {
+    const machine = this.machine;
+    await this.#inside(() => {
+      const shared = this.#scenario.setup();
+      if (isThenable(shared)) {
+        throw new TypeError('scenario.setup must return what it made, not a promise');
+      }
+      drainMicrotasks();
+      if (machine.complaint !== undefined) throw new Error(machine.complaint);
+      if (findUnseen(shared, machine.memory)) throw new Error(FOREIGN);
+      this.#shared = shared;
+      const racy = this.#scenario.racy?.(shared);
+      const memory = machine.memory;
+      for (const region of memory.regions) {
+        for (let word = 0; word < region.byteLength >> 2; word++) {
+          if (racy?.(region.ordinal, word) !== true) continue;
+          memory.flags[region.firstCell + word * memory.cellWords] |= CELL_RACY;
+        }
+      }
+    });
+    this.#ports.makeWords();
+    machine.freeze(threadsOf(this.#scenario, this.options.kills, () => this.#world()));
+    const pairs = this.#pairs;
+    if (pairs !== undefined) {
+      machine.observer = (thread, op, cell) => pairs.note(thread, op, cell);
+    }
+    if (!this.options.races) machine.leftOut.add('races');
+  }
+
+  /** Some schedules by chance, which show where threads meet. */
+  async warmUp(): Promise<void> {
+    const { machine } = this;
+    const schedules = Math.min(this.options.warmUp, this.options.schedules);
+    machine.contention.everyWord = true;
+    await this.#several(new ChanceChooser(machine, 1, 3), schedules);
+    machine.contention.everyWord = false;
+    if (this.options.races) machine.leftOut.clear();
+    else this.#leaveOut(['races']);
+  }
+
+  /** Schedules that chance picks. */
+  async sample(): Promise<void> {
+    const { machine } = this;
+    const { seed, changes, schedules } = this.options;
+    machine.contention.everyWord = true;
+    await this.#several(new ChanceChooser(machine, seed, changes), schedules);
+  }
+
+  #leaveOut(what: readonly LeftOut[]): void {
+    this.machine.leftOut.clear();
+    for (const one of what) this.machine.leftOut.add(one);
+  }
+
+  /** Every schedule within the bounds. */
+  async exhaust(): Promise<void> {
+    const { machine } = this;
+    const { preemptions, states } = this.options;
+    machine.moment.patience = PATIENT;
+    if (preemptions !== undefined) {
+      if (await this.#search(preemptions, states)) this.#covered = preemptions;
+    } else if (await this.#search(Number.POSITIVE_INFINITY, Math.min(SMALL, states), true)) {
+      this.#covered = Number.POSITIVE_INFINITY;
+    } else {
+      if (machine.leftOut.has('unfair schedules')) machine.moment.patience = IMPATIENT;
+      await this.#deepen();
+    }
+    if (this.#covered >= 0 && !this.failed) this.#outcome = 'exhausted';
+    if (this.#failure !== undefined) await this.#simplify(this.#failure);
+  }
+
+  async #deepen(): Promise<void> {
+    const { states } = this.options;
+    for (const bound of DEEPER) {
+      if (this.#isOver()) return;
+      if (!(await this.#search(bound, Math.ceil(states / 8)))) break;
+      this.#covered = bound;
+      // The bound has cut nothing off: that was all.
+      if (!this.machine.leftOut.has('preemptions')) return;
+    }
+    const known = [...this.machine.leftOut];
+    if (this.#isOver()) return;
+    if (await this.#search(Number.POSITIVE_INFINITY, states)) {
+      this.#covered = Number.POSITIVE_INFINITY;
+    } else if (this.#covered >= 0) {
+      for (const what of known) this.machine.leftOut.add(what);
+    }
+  }
+
+  #isOver(): boolean {
+    return this.failed || this.#watch.isOver || this.#schedules >= this.options.schedules;
+  }
+
+  /** Every schedule with so many preemptions; false if that took too long, or one failed. */
+  async #search(preemptions: number, statesMax: number, isSmall = false): Promise<boolean> {
+    const { machine } = this;
+    const schedulesMax = this.options.schedules;
+    const last = isSmall ? this.#schedules + SMALL : Number.POSITIVE_INFINITY;
+    let explorer = new Explorer(machine, preemptions);
+    let started = false;
+    let more = true;
+    const lastEffort = isSmall ? machine.effort + SMALL_EFFORT : Number.POSITIVE_INFINITY;
+    const isCut = (): boolean =>
+      this.#watch.isOver ||
+      this.#schedules >= Math.min(schedulesMax, last) ||
+      explorer.states >= statesMax ||
+      machine.effort >= lastEffort;
+    this.#leaveOut(this.options.races ? [] : ['races']);
+    machine.contention.grew = false;
+    while (more && !this.failed && !isCut()) {
+      const mattered = machine.moment.resultsMatter;
+      await this.#inside(() => {
+        const end = now() + SLICE_MS;
+        for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed && !isCut(); i++) {
+          if (now() > end) break;
+          if (started) more = explorer.advance();
+          else explorer.first();
+          started = true;
+          if (more) this.#conclude(explorer.ended);
+        }
+      });
+      this.#states = explorer.states;
+      this.#kills = explorer.kills;
+      this.#exceptions = explorer.exceptions;
+      this.#look();
+      if (this.failed || (!machine.contention.grew && mattered === machine.moment.resultsMatter)) {
+        continue;
+      }
+      // What was explored so far did not switch at that word, or took results for one that are not:
+      // from the beginning.
+      machine.contention.grew = false;
+      explorer = new Explorer(machine, preemptions);
+      started = false;
+      more = true;
+    }
+    if (more && !this.failed) {
+      const schedules = this.#schedules >= schedulesMax ? 'schedules' : 'states';
+      machine.leftOut.add(this.#watch.isOver ? 'milliseconds' : schedules);
+    }
+    return !more && !this.failed;
+  }
+
+  async #several(chooser: ChanceChooser, schedules: number): Promise<void> {
+    for (let done = 0; done < schedules && !this.failed && !this.#watch.isOver; ) {
+      this.#look();
+      await this.#inside(() => {
+        const end = now() + SLICE_MS;
+        for (let i = 0; i < SLICE_SCHEDULES && done < schedules && !this.failed; i++, done++) {
+          if (now() > end) break;
+          this.#chance(chooser);
+        }
+      });
+    }
+    if (this.#failure !== undefined) await this.#simplify(this.#failure);
+  }
+
+  #look(): void {
+    this.#watch.look(() => ({
+      scenario: this.#scenario.name,
+      schedules: this.#schedules,
+      states: this.#states,
+    }));
+  }
+
+  #world(): ThreadWorld<Shared> {
+    const { machine } = this;
+    return { shared: () => this.#shared as Shared, machine, ports: this.#ports };
+  }
+
+  #chance(chooser: ChanceChooser): void {
+    chooser.run();
+    this.#conclude(chooser.ended);
+    if (this.machine.state[G_KILLS] > 0) this.#kills++;
+    if (this.machine.state[G_EXCEPTIONS] > 0) this.#exceptions++;
+  }
+
+  /** Runs one schedule and records it. */
+  async playBack(schedule: string): Promise<void> {
+    this.#failure = undefined;
+    const machine = this.machine;
+    const names = machine.threads.map((thread) => thread.name);
+    const named = this.#scenario.nameWord?.(this.#shared as Shared);
+    const nameWord = (block: number, word: number): string | undefined =>
+      named?.(block, word) ?? this.#ports.wordName(block, word);
+    const operations = operationNames.get(this.#scenario);
+    const recorder = new TraceRecorder(names, machine.memory, nameWord, operations);
+    const chooser = new PlaybackChooser(machine, parseSchedule(schedule, names, this.options));
+    machine.recorder = (step) => recorder.access(step, machine.preparing);
+    chooser.told = (thread, note) => recorder.note(thread, note);
+    await this.#inside(() => {
+      chooser.run();
+      this.#conclude(chooser.ended);
+    });
+    machine.recorder = undefined;
+    if (chooser.diverged) this.#outcome = 'diverged';
+    const failure = this.#failure as Failure | undefined;
+    if (failure === undefined) return;
+    const cell = machine.failure?.cell;
+    const steps = recorder.steps(cell);
+    const race = failure.kind === 'data race' ? recorder.race(cell) : undefined;
+    this.#failure = {
+      ...failure,
+      message: race ?? failure.message,
+      schedule,
+      trace: traceText(steps),
+      steps,
+      options: this.#asked,
+      replay: replayCall(schedule, this.#asked),
+    };
+  }
+
+  report(): ModelReport {
+    const { machine } = this;
+    if (this.#failure === undefined && this.#outcome !== 'diverged') this.#findUnseen();
+    const leftOut = [...machine.leftOut].sort();
+    return {
+      scenario: this.#scenario.name,
+      complete: this.#outcome === 'exhausted' && !this.failed && leftOut.length === 0,
+      leftOut,
+      covered: this.#covered,
+      schedules: this.#schedules,
+      ended: this.#ended,
+      states: this.#states,
+      transitions: machine.path.total,
+      kills: this.#kills,
+      exceptions: this.#exceptions,
+      diverged: this.#outcome === 'diverged',
+      elapsedMs: this.#watch.elapsedMs,
+      ...(this.#pairs === undefined ? {} : { coverage: this.#pairs.coverage() }),
+      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
+    };
+  }
+
+  /** Nothing went wrong: but has anything been looked at? */
+  #findUnseen(): void {
+    const { machine } = this;
+    const fails = (message: string): void => {
+      this.#failure = { kind: 'misuse', message, schedule: '', trace: '' };
+    };
+    if (machine.memory.regions.some(wasWritten)) {
+      fails('shared memory was written through a view that the checker did not make');
+    } else if (machine.accesses === 0) {
+      fails('no thread has touched shared memory that the checker sees');
+    }
+  }
+
+  /** Looks for the same kind of failure with as few preemptions as possible, and records it. */
+  async #simplify(found: Failure): Promise<void> {
+    if (this.#outcome === 'hung') return;
+    let simplest = found;
+    const machine = this.machine;
+    const counts = { schedules: this.#schedules, ended: this.#ended };
+    for (let preemptions = 0; preemptions < 4 && simplest === found; preemptions++) {
+      const explorer = new Explorer(machine, preemptions);
+      let more = true;
+      this.#failure = undefined;
+      await this.#inside(() => {
+        explorer.first();
+        this.#conclude(explorer.ended);
+        for (let i = 0; i < SIMPLER_SCHEDULES_MAX && more && !this.failed; i++) {
+          more = explorer.advance();
+          if (more) this.#conclude(explorer.ended);
+        }
+      });
+      const again = this.#failure as Failure | undefined;
+      if (again?.kind === found.kind) simplest = again;
+    }
+    this.#schedules = counts.schedules;
+    this.#ended = counts.ended;
+    await this.playBack(simplest.schedule);
+    this.#outcome = 'open';
+    this.#failure ??= { ...simplest, trace: '(the replay did not show it again)' };
+  }
+
+  /** After a schedule: checks it, and notes what went wrong. */
+  #conclude(ended: boolean): void {
+    const machine = this.machine;
+    this.#schedules++;
+    if (ended && machine.failure === undefined) {
+      this.#ended++;
+      this.#check();
+    }
+    if (machine.failure === undefined) return;
+    const { kind, message, error } = machine.failure;
+    const schedule = machine.path.format(machine.threads.map((thread) => thread.name));
+    this.#failure = {
+      kind,
+      message,
+      schedule,
+      trace: '',
+      ...(error === undefined ? {} : { error }),
+    };
+  }
+
+  /** A piece of the run took too long. */
+  #hangs(): void {
+    const { machine } = this;
+    const names = machine.threads.map((thread) => thread.name);
+    this.#outcome = 'hung';
+    this.#failure = {
+      kind: 'livelock',
+      message: `${names[machine.current] ?? 'check'} computes on and on without an access`,
+      schedule: machine.path.format(names),
+      trace: '',
+    };
+  }
+
+  #check(): void {
+    const check = this.#scenario.check;
+    if (check === undefined) return;
+    const machine = this.machine;
+    const state = machine.save();
+    const undoMark = machine.memory.undoTop;
+    let caught: unknown;
+    let failed = false;
+    machine.agent = new Agent();
+    machine.current = -1;
+    try {
+      machine.directly(() => {
+        const shared = this.#shared as Shared;
+        const answer: unknown = check.call(this.#scenario, shared, outcomeOf(machine));
+        if (isThenable(answer)) {
+          answer.then(undefined, () => undefined);
+          throw new TypeError('scenario.check must not be async: nobody waits for its promise');
+        }
+        drainMicrotasks();
+      });
+    } catch (error) {
+      failed = true;
+      caught = error;
+    }
+    machine.restore(state, 0, state.length, undoMark);
+    if (failed) {
+      machine.failure = { kind: 'assertion', message: messageOf(caught), error: caught };
+    }
+    if (machine.complaint === undefined) return;
+    machine.failure = { kind: 'misuse', message: machine.complaint };
+    machine.complaint = undefined;
+  }
+
+  /**
+   * Does something with the replaced globals, in a macrotask of its own so that microtasks can be
+   * drained in it.
+   */
+  #inside(body: () => void): Promise<void> {
+    const { machine } = this;
+    return new Promise((resolve, reject) => {
+      later(() => {
+        const restore = installGlobals(machine, this.#access, this.#ports);
+        setActiveMachine(machine);
+        try {
+          if (machine.recorder !== undefined) body();
+          else if (!this.#watchdog.watch(body)) this.#hangs();
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        } finally {
+          setActiveMachine(undefined);
+          restore();
+        }
+      });
+    });
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | undefined)?.then === 'function';
+}

@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: passes that were none, alarms that were false, and messages that led astray. Each
+ * test fails without the mend.
+ */
+
+import { EventEmitter } from 'node:events';
+import { MessageChannel } from 'node:worker_threads';
+import {
+  expectPassed,
+  explore,
+  type ModelOptions,
+  replay,
+  type Scenario,
+  sample,
+  type ThreadBody,
+} from 'busbar/testing';
+import { describe, expect, test, vi } from 'vitest';
+
+// As a module would that was loaded before the checker.
+const KeptSharedArrayBuffer = SharedArrayBuffer;
+const KeptInt32Array = Int32Array;
+const { load: keptLoad } = Atomics;
+
+type Body = ThreadBody<Int32Array>;
+
+function words(count = 4): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4 * count));
+}
+
+function scenario(
+  threads: Record<string, Body>,
+  rest: Partial<Scenario<Int32Array>> = {},
+): Scenario<Int32Array> {
+  return { name: 'scenario', setup: () => words(), threads, ...rest };
+}
+
+async function failureOf(
+  threads: Record<string, Body>,
+  options: ModelOptions = {},
+  rest: Partial<Scenario<Int32Array>> = {},
+): Promise<string> {
+  const { failure } = await explore(scenario(threads, rest), options);
+  return failure === undefined ? 'none' : `${failure.kind}: ${failure.message}`;
+}
+
+const write = (view: { [at: number]: number }, at: number): void => {
+  view[at] = 1;
+};
+
+const adds: Body = (shared) => {
+  shared[0] = (shared[0] ?? 0) + 1;
+};
+
+// ── Passes that were none ───────────────────────────────────────────────────────────────────────
+
+describe('views of different sizes on the same bytes race', () => {
+  const kinds: Record<string, [offset: number, size: number, access: Body]> = {
+    'Int32Array, read': [0, 4, (shared) => shared[0]],
+    'Int32Array, written': [0, 4, (shared) => write(shared, 0)],
+    'Atomics.load': [0, 4, (shared) => Atomics.load(shared, 0)],
+    'Atomics.store': [0, 4, (shared) => Atomics.store(shared, 0, 1)],
+    'Atomics.add': [0, 4, (shared) => Atomics.add(shared, 0, 1)],
+    'Uint8Array, read': [1, 1, (shared) => new Uint8Array(shared.buffer)[1]],
+    'Uint8Array, written': [1, 1, (shared) => write(new Uint8Array(shared.buffer), 1)],
+    'Uint8Array.set': [0, 3, (shared) => new Uint8Array(shared.buffer).set([1, 2, 3])],
+    'DataView, read': [0, 2, (shared) => new DataView(shared.buffer).getUint16(0)],
+    'DataView, written': [1, 4, (shared) => new DataView(shared.buffer).setInt32(1, 7)],
+  };
+  const writes = (kind: string): boolean => !/read|load/.test(kind);
+  const isAtomic = (kind: string): boolean => kind.startsWith('Atomics');
+  const names = Object.keys(kinds);
+  const pairs = names.flatMap((a, i) => names.slice(i).map((b): [string, string] => [a, b]));
+  test.each(pairs)('%s and %s', async (a, b) => {
+    const [beginA, sizeA, accessA] = kinds[a] as (typeof kinds)[string];
+    const [beginB, sizeB, accessB] = kinds[b] as (typeof kinds)[string];
+    const overlap = beginA < beginB + sizeB && beginB < beginA + sizeA;
+    const races = overlap && (writes(a) || writes(b)) && !(isAtomic(a) && isAtomic(b));
+    const found = await failureOf({ a: accessA, b: accessB });
+    expect(found.startsWith('data race')).toBe(races);
+  });
+
+  test('a word that is published before the bytes', async () => {
+    const publishes: Body = (shared) => {
+      Atomics.store(shared, 0, 1);
+      new Uint8Array(shared.buffer).set([1, 2, 3, 4], 4);
+    };
+    const looks: Body = (shared) => (Atomics.load(shared, 0) === 1 ? shared[1] : 0);
+    expect(await failureOf({ publishes, looks })).toContain('data race');
+  });
+});
+
+describe('who spins for some rounds and then parks', () => {
+  const parks =
+    (rounds: number, when: 'right' | 'notifies first') =>
+    (shared: Int32Array): void => {
+      for (;;) {
+        for (let i = 0; i < rounds; i++) if (Atomics.load(shared, 0) === 1) return;
+        Atomics.wait(shared, 0, 0);
+        if (when === 'notifies first' && Atomics.load(shared, 0) === 1) return;
+      }
+    };
+  const sets: Body = (shared) => {
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
+  };
+  const setsLate: Body = (shared) => {
+    Atomics.notify(shared, 0);
+    Atomics.store(shared, 0, 1);
+  };
+  test.each([1, 2, 5, 20, 150, 170, 1000, 5000])('%i rounds', async (rounds) => {
+    const a = parks(rounds, 'notifies first');
+    expect(await failureOf({ a, b: setsLate })).toContain('lost wake-up');
+    const outcomes = new Set<string>();
+    const right = scenario({
+      a: (shared) => {
+        for (let i = 0; i < rounds; i++) if (Atomics.load(shared, 0) === 1) return 'saw it';
+        return Atomics.wait(shared, 0, 0);
+      },
+      b: sets,
+    });
+    const report = await explore({
+      ...right,
+      check: (_, { results }) => void outcomes.add(String(results.a)),
+    });
+    expectPassed(report, { leftOut: ['rounds'] });
+    // Also between the last look and the wait.
+    expect([...outcomes].sort()).toEqual(['not-equal', 'ok', 'saw it']);
+  });
+});
+
+test('races: false: plain accesses are switching points', async () => {
+  const lost = { check: (shared: Int32Array) => expect(shared[0]).toBe(2) };
+  expect(await failureOf({ a: adds, b: adds }, { races: false }, lost)).toContain('assertion');
+  const one = await explore(scenario({ a: adds, b: () => undefined }), { races: false });
+  expect(one.leftOut).toEqual(['races']);
+});
+
+describe('a thread may die', () => {
+  const sets: Body = (shared) => Atomics.store(shared, 0, 1);
+  const awaits: Body = (shared) => {
+    while (Atomics.load(shared, 0) === 0) {}
+  };
+
+  test('before its first change', async () => {
+    expect(await failureOf({ a: awaits, b: sets }, { kills: 1 })).toContain('livelock');
+    const begun: Body = (shared, self) => {
+      Atomics.add(shared, 1, 1);
+      self.begin();
+      sets(shared, self);
+    };
+    const options = { kills: 1 };
+    const rest = { prepares: ['b'], killable: ['b'] };
+    expect(await failureOf({ a: awaits, b: begun }, options, rest)).toContain('livelock');
+  });
+
+  test('after it was woken, and before it goes on', async () => {
+    const seen = new Set<string>();
+    const rings: Body = (shared) => {
+      Atomics.store(shared, 0, 1);
+      Atomics.notify(shared, 0);
+    };
+    const woken: Body = (shared) => {
+      Atomics.wait(shared, 0, 0);
+      shared[1] = 1;
+    };
+    const report = await explore(
+      scenario(
+        { a: woken, b: rings },
+        {
+          killable: ['a'],
+          supervisor: () => undefined,
+          check: (shared, { results, killed }) => {
+            seen.add(`${killed.length} ${String(results.b)} ${shared[1]}`);
+          },
+        },
+      ),
+      { kills: 1, deaths: 'calls' },
+    );
+    expectPassed(report);
+    expect(seen).toContain('1 undefined 0');
+  });
+
+  test('after it has told its supervisor', async () => {
+    const told = new Set<number>();
+    const report = await explore(
+      scenario(
+        {
+          a: (shared, self) => {
+            self.publish(1);
+            return Atomics.load(shared, 0);
+          },
+        },
+        { supervisor: (shared, dead) => void told.add(dead.published.length + (shared[0] ?? 0)) },
+      ),
+      { kills: 1 },
+    );
+    expectPassed(report);
+    expect([...told].sort()).toEqual([0, 1]);
+  });
+});
+
+describe('what is no check at all fails', () => {
+  test('a thread that prepares and never begins', async () => {
+    const found = await failureOf({ a: adds, b: adds }, {}, { prepares: ['a', 'b'] });
+    expect(found).toBe('misuse: a prepares, but never calls begin()');
+  });
+
+  test('a scenario in which nobody touches shared memory', async () => {
+    expect(await failureOf({ a: () => 1 })).toContain(
+      'misuse: no thread has touched shared memory',
+    );
+    const sampled = await sample(scenario({ a: () => 1 }), { schedules: 3 });
+    expect(sampled.failure?.kind).toBe('misuse');
+  });
+
+  test('memory made by constructors that somebody kept', async () => {
+    const kept = { setup: () => new KeptInt32Array(new KeptSharedArrayBuffer(8)) };
+    await expect(explore(scenario({ a: adds, b: adds }, kept))).rejects.toThrow(
+      'that setup did not make',
+    );
+    const inside = { setup: () => new Int32Array(new KeptSharedArrayBuffer(8)) };
+    await expect(explore(scenario({ a: adds }, inside))).rejects.toThrow('that setup did not make');
+    const behind: Body = (shared) => {
+      Atomics.load(shared, 1);
+      const own = new KeptInt32Array(shared.buffer);
+      own[0] = (own[0] ?? 0) + 1;
+    };
+    expect(await failureOf({ a: behind, b: behind })).toContain(
+      'misuse: shared memory was written',
+    );
+  });
+
+  test('a Buffer on shared memory', async () => {
+    const found = await failureOf({
+      a: (shared) => write(Buffer.from(shared.buffer), 0),
+    });
+    expect(found).toBe('misuse: the model checker has no Buffer on shared memory');
+  });
+
+  test.each<[string, Body]>([
+    ['Atomics on other views', (shared) => Atomics.add(new Uint8Array(shared.buffer), 0, 1)],
+    ['a view that it does not have', (shared) => new Float64Array(shared.buffer)],
+    ['a method that its views do not have', (shared) => shared.reverse()],
+    ['a copy of the block', (shared) => (shared.buffer as unknown as SharedArrayBuffer).slice(0)],
+  ])('what the checker does not have, though the body catches it: %s', async (_, access) => {
+    const a: Body = (shared, self) => {
+      try {
+        access(shared, self);
+      } catch {
+        Atomics.load(shared, 0);
+      }
+    };
+    expect(await failureOf({ a })).toMatch(/^misuse: the model checker/);
+  });
+});
+
+test('a report that left something out is no pass, unless the caller names it', async () => {
+  const racy = { racy: () => () => true };
+  const report = await explore(scenario({ a: adds, b: adds }, racy), { preemptions: 0 });
+  expect(report).toMatchObject({ complete: false, leftOut: ['preemptions', 'stale reads'] });
+  expect(() => expectPassed(report)).toThrow(/'preemptions': .*\n {2}'stale reads': /);
+  expect(() => expectPassed(report, { leftOut: ['preemptions'] })).toThrow("'stale reads'");
+  expectPassed(report, { leftOut: ['preemptions', 'stale reads'] });
+  const misspelt = { leftOut: ['preemption'] } as unknown as Parameters<typeof expectPassed>[1];
+  expect(() => expectPassed(report, misspelt)).toThrow(/^allowance\.leftOut\[0\]/);
+});
+
+// ── Alarms that were false ──────────────────────────────────────────────────────────────────────
+
+test('bytes of words that may race are switched at, and may', async () => {
+  const threads = {
+    a: (shared: Int32Array) => {
+      for (const round of [1, 3]) {
+        Atomics.store(shared, 0, round);
+        new Uint8Array(shared.buffer).set([round, round], 4);
+        Atomics.store(shared, 0, round + 1);
+      }
+    },
+    b: (shared: Int32Array) => {
+      const before = Atomics.load(shared, 0);
+      const [x, y] = new Uint8Array(shared.buffer).subarray(4, 6);
+      if (before % 2 === 1 || Atomics.load(shared, 0) !== before) return 'again';
+      return `${x} ${y}`;
+    },
+  };
+  const seen = new Set<string>();
+  const check: Scenario<Int32Array>['check'] = (_, { results }) => void seen.add(`${results.b}`);
+  const report = await explore(scenario(threads, { racy: () => () => true, check }));
+  expectPassed(report, { leftOut: ['stale reads'] });
+  expect([...seen].sort()).toEqual(['0 0', '1 1', '3 3', 'again']);
+});
+
+describe('no livelock is', () => {
+  test('a loop that makes progress while it polls', async () => {
+    const polls: Body = (shared) => {
+      while (Atomics.load(shared, 0) === 0) Atomics.add(shared, 1, 1);
+    };
+    const sets: Body = (shared) => Atomics.store(shared, 0, 1);
+    const one = await explore(scenario({ polls, sets }));
+    expectPassed(one, { leftOut: ['unfair schedules'] });
+    const two = await explore(scenario({ p: polls, q: polls, sets }), { states: 50_000 });
+    expect(two.failure).toBe(undefined);
+    expect(two.covered).toBeGreaterThanOrEqual(1);
+    // But if nobody sets it, it is one.
+    expect(await failureOf({ polls, reads: (shared) => Atomics.load(shared, 1) })).toContain(
+      'livelock',
+    );
+  });
+
+  test('a body of 3 000 accesses', async () => {
+    const long: Body = (shared) => {
+      for (let i = 0; i < 3000; i++) Atomics.add(shared, 1, 1);
+      Atomics.add(shared, 0, 1);
+    };
+    const short: Body = (shared) => Atomics.add(shared, 0, 1);
+    expectPassed(await explore(scenario({ long, short })));
+  });
+
+  test('a poll loop with turns of the event loop', async () => {
+    const polls: Body = async (shared) => {
+      while (Atomics.load(shared, 0) === 0) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const sets: Body = (shared) => Atomics.store(shared, 0, 1);
+    expectPassed(await explore(scenario({ polls, sets })));
+    expect(await failureOf({ polls, reads: (shared) => Atomics.load(shared, 1) })).toContain(
+      'livelock',
+    );
+  });
+});
+
+test('who notifies a waiter knows what it did before', async () => {
+  const threads: Record<string, Body> = {
+    a: (shared) => {
+      shared[1] = 7;
+      Atomics.wait(shared, 0, 0);
+    },
+    b: (shared) => {
+      if (Atomics.notify(shared, 0) === 1) return shared[1];
+      Atomics.store(shared, 0, 1);
+      Atomics.notify(shared, 0);
+      return 7;
+    },
+  };
+  expect(await failureOf(threads)).toBe('none');
+});
+
+// ── Spins and bounds ────────────────────────────────────────────────────────────────────────────
+
+describe('spinning costs little', () => {
+  const counts = (shared: Int32Array): void => {
+    shared[1] = (shared[1] ?? 0) + 1;
+  };
+  const locks: Record<string, Body> = {
+    'test and set': (shared) => {
+      while (Atomics.compareExchange(shared, 0, 0, 1) !== 0) {}
+      counts(shared);
+      Atomics.store(shared, 0, 0);
+    },
+    exchange: (shared) => {
+      while (Atomics.exchange(shared, 0, 1) !== 0) {}
+      counts(shared);
+      Atomics.store(shared, 0, 0);
+    },
+  };
+  test.each(Object.keys(locks))('%s, 3 threads', async (name) => {
+    const body = locks[name] as Body;
+    const check = (shared: Int32Array): void => expect(shared[1]).toBe(3);
+    const report = await explore(scenario({ a: body, b: body, c: body }, { check }));
+    expectPassed(report);
+    expect(report.schedules).toBeLessThan(5000);
+  });
+
+  test('a lock for readers and writers, 3 threads', async () => {
+    const reads: Body = (shared) => {
+      for (;;) {
+        const readers = Atomics.load(shared, 0);
+        if (readers >= 0 && Atomics.compareExchange(shared, 0, readers, readers + 1) === readers) {
+          break;
+        }
+      }
+      const seen = shared[1];
+      Atomics.sub(shared, 0, 1);
+      return seen;
+    };
+    const writes: Body = (shared) => {
+      while (Atomics.compareExchange(shared, 0, 0, -1) !== 0) {}
+      counts(shared);
+      Atomics.store(shared, 0, 0);
+    };
+    expectPassed(await explore(scenario({ r: reads, s: reads, w: writes })));
+    expectPassed(await explore(scenario({ r: reads, v: writes, w: writes })));
+  });
+});
+
+test.each([1, 2])('a bug behind 2 × 100 steps is found without a bound (%i)', async (word) => {
+  const body =
+    (own: number): Body =>
+    (shared) => {
+      for (let i = 0; i < 100; i++) Atomics.add(shared, own, 1);
+      Atomics.store(shared, 0, Atomics.load(shared, 0) + 1);
+      for (let i = 0; i < 100; i++) Atomics.add(shared, own, 1);
+    };
+  const check = (shared: Int32Array): void => {
+    if (shared[0] !== 2) throw new Error('lost');
+  };
+  const report = await explore(scenario({ a: body(word), b: body(1) }, { check }));
+  expect(report.failure?.message).toBe('Error: lost');
+});
+
+test('threads that have ended are what they returned, if anybody asks', async () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  const eight = Object.fromEntries(
+    names.map((name): [string, Body] => [name, (shared) => Atomics.add(shared, 0, 1)]),
+  );
+  const check = (shared: Int32Array): void => expect(shared[0]).toBe(8);
+  const report = await explore(scenario(eight, { check }));
+  expectPassed(report);
+  expect(report.schedules).toBeLessThan(2000);
+  const orders = new Set<string>();
+  const { a, b, c, d } = eight as Record<string, Body>;
+  const asks: Scenario<Int32Array>['check'] = (_, { results }) =>
+    void orders.add(`${Object.values(results)}`);
+  expectPassed(await explore(scenario({ a, b, c, d } as Record<string, Body>, { check: asks })));
+  expect(orders.size).toBe(24);
+});
+
+// ── Messages and hangs ──────────────────────────────────────────────────────────────────────────
+
+describe('a message says what is wrong', () => {
+  test('a body that catches everything and tries again', async () => {
+    const stubborn: Body = (shared) => {
+      for (;;) {
+        try {
+          return Atomics.add(shared, 0, 1);
+        } catch {}
+      }
+    };
+    const polls: Body = (shared) => {
+      for (;;) {
+        try {
+          if (Atomics.load(shared, 0) === 2) return;
+        } catch {}
+      }
+    };
+    expectPassed(await explore(scenario({ a: stubborn, b: stubborn, polls })));
+  });
+
+  test('fake timers do not stop it', async () => {
+    vi.useFakeTimers();
+    try {
+      expect(await failureOf({ a: adds, b: adds })).toContain('data race');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('a check that is async and rejects', async () => {
+    const check = async (): Promise<void> => {
+      throw new Error('nobody sees this');
+    };
+    const found = await failureOf({ a: adds }, {}, { check: check as unknown as () => void });
+    expect(found).toContain('scenario.check must not be async');
+  });
+
+  test('a body that awaits what the model does not have', async () => {
+    const waits: Body = (shared) => {
+      Atomics.load(shared, 0);
+      return new Promise((resolve) => resolver.once('answer', resolve));
+    };
+    const resolver = new EventEmitter();
+    expect(await failureOf({ waits })).toMatch(/deadlock: .* what waits awaits is outside of the/);
+  });
+
+  test('a body that writes what chance says', async () => {
+    const a: Body = (shared) => {
+      Atomics.store(shared, 0, Math.floor(Math.random() * 2 ** 31));
+      Atomics.store(shared, 1, 1);
+    };
+    const b: Body = (shared) => Atomics.load(shared, 0) + Atomics.load(shared, 1);
+    expect(await failureOf({ a, b })).toMatch(
+      /^not deterministic: store with other values than before, at model\/faults\.test\.ts:\d+$/,
+    );
+  });
+
+  test('the clock is the model’s', async () => {
+    const a: Body = (shared) => {
+      Atomics.store(shared, 0, Number(process.hrtime.bigint() % 1000n) + process.hrtime()[1]);
+      Atomics.store(shared, 1, new Date().getMilliseconds());
+    };
+    const b: Body = (shared) => Atomics.load(shared, 0) + Atomics.load(shared, 1);
+    expect(await failureOf({ a, b })).toBe('none');
+  });
+
+  test('a function of Atomics that somebody kept', async () => {
+    expect(await failureOf({ a: (shared) => keptLoad(shared, 0) })).toMatch(
+      /^misuse: a function was taken from Atomics before the run/,
+    );
+  });
+
+  test('the word of a race, by its name, and both places', async () => {
+    const rest = { nameWord: () => () => 'COUNTER' };
+    const found = await failureOf({ a: adds, b: adds }, {}, rest);
+    expect(found).toMatch(
+      /^data race: nothing orders what a did to COUNTER .*faults.*:\d+.* and what b .*faults.*:\d+/,
+    );
+  });
+
+  test('a schedule with a supervisor, replayed without the options', async () => {
+    const dies = scenario(
+      { a: adds },
+      {
+        supervisor: (shared) => shared[1],
+        check: (_, { killed }) => {
+          if (killed.length > 0) throw new Error('died');
+        },
+      },
+    );
+    const { failure } = await explore(dies, { kills: 1 });
+    expect(failure?.message).toBe('Error: died');
+    await expect(replay(dies, failure?.schedule ?? '')).rejects.toThrow('with the option kills');
+  });
+
+  test('schedules bounds the warm-up, too', async () => {
+    expect((await explore(scenario({ a: adds }), { schedules: 3 })).schedules).toBe(3);
+  });
+
+  test('Atomics and views behave as they do in Node', async () => {
+    const results: unknown[] = [];
+    const a: Body = (shared) => {
+      results.push(Atomics.store(shared, 0, 2 ** 33), ArrayBuffer.isView(shared));
+      results.push(Atomics.load(shared, undefined as unknown as number));
+      Object.assign(shared, { label: 'mine' });
+      results.push((shared as unknown as { label: string }).label);
+    };
+    expect(await failureOf({ a }, { warmUp: 0 })).toBe('none');
+    expect(results.slice(0, 4)).toEqual([2 ** 33, true, 0, 'mine']);
+  });
+});
