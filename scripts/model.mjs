@@ -8,6 +8,9 @@
  *   npm run model -- --each              a line for each scenario, not for each part
  *   npm run model -- --long              goes further; --states N: to so many states each
  *   npm run model -- channel -t death    only scenarios whose names match
+ *   npm run model -- --oracle --seed 7   compares the checker itself with brute force on random
+ *                                        programs, --programs N of each family (default 10 000)
+ *   npm run model -- --help              prints this
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -23,18 +26,28 @@ const { values, positionals } = parseArgs({
     long: { type: 'boolean', default: false },
     states: { type: 'string' },
     name: { type: 'string', short: 't' },
+    oracle: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    programs: { type: 'string', default: '10000' },
+    help: { type: 'boolean', default: false },
   },
 });
 
+if (values.help) {
+  const text = readFileSync(import.meta.filename ?? new URL(import.meta.url).pathname, 'utf8');
+  console.log(text.slice(text.indexOf(' * `npm'), text.indexOf(' */')).replace(/^ \* ?/gm, ''));
+  process.exit(0);
+}
+
 rmSync(NOTES, { recursive: true, force: true });
-const filters = positionals.length > 0 ? positionals : [''];
+const filters = values.oracle ? ['oracle'] : positionals.length > 0 ? positionals : [''];
 const { status } = spawnSync(
   process.execPath,
   [
     `${ROOT}node_modules/vitest/vitest.mjs`,
     'run',
     ...filters.map((name) => `test/model/${name}`),
-    '--silent',
+    ...(values.oracle ? [] : ['--silent']),
     ...(values.name === undefined ? [] : ['-t', values.name]),
   ],
   {
@@ -44,6 +57,8 @@ const { status } = spawnSync(
       ...process.env,
       ...(values.long ? { BUSBAR_MODEL: 'long' } : {}),
       ...(values.states === undefined ? {} : { BUSBAR_MODEL_STATES: values.states }),
+      ...(values.oracle ? { BUSBAR_MODEL_ORACLE: values.seed } : {}),
+      ...(values.oracle ? { BUSBAR_MODEL_ORACLE_PROGRAMS: values.programs } : {}),
     },
   },
 );
@@ -78,7 +93,10 @@ function coverageTable(lines) {
     'schedules',
     'states',
   ];
-  return table([...titles, 'deaths', 'exceptions', 'cut short', 'known broken', 'seconds'], rows);
+  return table(
+    [...titles, 'deaths', 'exceptions', 'cut short', 'left out', 'known broken', 'seconds'],
+    rows,
+  );
 }
 
 function groups(lines) {
@@ -90,7 +108,10 @@ function groups(lines) {
 function row(name, operations, lines) {
   const sum = (key) => count(lines.reduce((total, line) => total + line[key], 0));
   const broken = lines.filter((line) => line.broken !== undefined).length;
-  const cut = lines.filter((line) => !line.complete && line.broken === undefined).length;
+  const whole = lines.filter((line) => line.broken === undefined);
+  const cut = whole.filter((line) => line.leftOut.includes('states')).length;
+  const leftOut = new Set(whole.flatMap((line) => line.leftOut));
+  leftOut.delete('states');
   return [
     name,
     operations,
@@ -102,6 +123,7 @@ function row(name, operations, lines) {
     sum('deaths'),
     sum('exceptions'),
     cut === 0 ? '–' : cut,
+    leftOut.size === 0 ? '–' : [...leftOut].sort().join(', '),
     broken === 0 ? '–' : broken,
     (lines.reduce((total, { ms }) => total + ms, 0) / 1000).toFixed(1),
   ];

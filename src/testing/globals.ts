@@ -167,6 +167,7 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
           if (make === undefined) {
             return machine.complain(`the model checker has no shared ${name}`);
           }
+          access.call();
           return make(region, args[1] as number, args[2] as number);
         },
       }),

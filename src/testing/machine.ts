@@ -372,7 +372,7 @@ export class Machine extends MachineState {
     }
     if (op < OP_PLAIN_LOAD) this.#atCall();
     else if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
-    const isAlone = state[base + T_LOG] - state[base + T_CHOSEN] >= ALONE;
+    const isAlone = !meets && state[base + T_LOG] - state[base + T_CHOSEN] >= ALONE;
     if (isAlone) state[G_DECISIONS] += this.moment.patience;
     const isLong = repeats && (this.spins.length(thread) & 127) === 127;
     if (meets || isLong || isAlone || this.recorder !== undefined) {

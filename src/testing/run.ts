@@ -106,7 +106,7 @@ export class Run<Shared> {
           memory.flags[region.firstCell + word * memory.cellWords] |= CELL_RACY;
         }
       }
-    });
+    }, false);
     this.#ports.makeWords();
     machine.freeze(threadsOf(this.#scenario, this.options.kills, () => this.#world()));
     const pairs = this.#pairs;
@@ -197,16 +197,20 @@ export class Run<Shared> {
     machine.contention.grew = false;
     while (more && !this.failed && !isCut()) {
       const mattered = machine.moment.resultsMatter;
-      await this.#inside(() => {
-        const end = now() + SLICE_MS;
-        for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed && !isCut(); i++) {
-          if (now() > end) break;
-          if (started) more = explorer.advance();
-          else explorer.first();
-          started = true;
-          if (more) this.#conclude(explorer.ended);
-        }
-      });
+      await this.#inside(
+        () => {
+          const end = now() + SLICE_MS;
+          for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed && !isCut(); i++) {
+            if (now() > end) break;
+            if (started) more = explorer.advance();
+            else explorer.first();
+            started = true;
+            if (more) this.#conclude(explorer.ended);
+          }
+          // To watch costs more than many a small scenario, whose bodies the warm-up has run.
+        },
+        this.#schedules > this.options.warmUp || this.options.warmUp === 0,
+      );
       this.#states = explorer.states;
       this.#kills = explorer.kills;
       this.#exceptions = explorer.exceptions;
@@ -278,7 +282,7 @@ export class Run<Shared> {
     await this.#inside(() => {
       chooser.run();
       this.#conclude(chooser.ended);
-    });
+    }, false);
     machine.recorder = undefined;
     if (chooser.diverged) this.#outcome = 'diverged';
     const failure = this.#failure as Failure | undefined;
@@ -349,7 +353,7 @@ export class Run<Shared> {
           more = explorer.advance();
           if (more) this.#conclude(explorer.ended);
         }
-      });
+      }, false);
       const again = this.#failure as Failure | undefined;
       if (again?.kind === found.kind) simplest = again;
     }
@@ -430,14 +434,14 @@ export class Run<Shared> {
    * Does something with the replaced globals, in a macrotask of its own so that microtasks can be
    * drained in it.
    */
-  #inside(body: () => void): Promise<void> {
+  #inside(body: () => void, isWatched = true): Promise<void> {
     const { machine } = this;
     return new Promise((resolve, reject) => {
       later(() => {
         const restore = installGlobals(machine, this.#access, this.#ports);
         setActiveMachine(machine);
         try {
-          if (machine.recorder !== undefined) body();
+          if (!isWatched) body();
           else if (!this.#watchdog.watch(body)) this.#hangs();
           resolve();
         } catch (error) {

@@ -92,14 +92,11 @@ export class WordView implements ProxyHandler<Int32Array> {
       case 'slice':
         return (begin = 0, end = this.length) => this.#slice(begin, end);
       case 'subarray':
-        return (begin = 0, end = this.length) =>
-          makeWords(
-            this.#access,
-            this.#memory,
-            this.#region,
-            (this.#firstWord + begin) * 4,
-            end - begin,
-          );
+        return (begin = 0, end = this.length) => {
+          this.#access.call();
+          const at = (this.#firstWord + begin) * 4;
+          return makeWords(this.#access, this.#memory, this.#region, at, end - begin);
+        };
       default:
         return plainProperty(this.#access, target, key);
     }
@@ -183,8 +180,11 @@ class ByteView implements ProxyHandler<Uint8Array> {
       case 'slice':
         return (begin = 0, end = length) => this.#slice(begin, end);
       case 'subarray':
-        return (begin = 0, end = length) =>
-          makeBytes(this.#access, this.#memory, this.#region, this.#begin + begin, end - begin);
+        return (begin = 0, end = length) => {
+          this.#access.call();
+          const at = this.#begin + begin;
+          return makeBytes(this.#access, this.#memory, this.#region, at, end - begin);
+        };
       default:
         return plainProperty(this.#access, target, key);
     }

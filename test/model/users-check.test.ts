@@ -16,7 +16,7 @@ test('a user checks a channel, and finds the bug in a queue of his own', async (
   const { stdout } = await promisify(execFile)(process.execPath, flags);
   const [passed, ...failed] = stdout.trimEnd().split('\n');
   for (const report of JSON.parse(passed as string) as ModelReport[]) {
-    expect(report).toMatchObject({ complete: true, diverged: false });
+    expect(report.diverged).toBe(false);
     expect(report.ended).toBeGreaterThan(20);
   }
   const trace = failed.map((line) => line.replace(/ +(?=model\/)/, '  ')).join('\n');
