@@ -3,15 +3,8 @@
 
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { BusbarError } from '../base/errors.ts';
+import { programOf } from './executor-program.ts';
 import type { Answer, Assignment, Envelope, Order, Question } from './messages.ts';
-
-/** Stands beside this file in the build. Tests run the sources, with the threads of the build. */
-const PROGRAM: URL = new URL(
-  import.meta.url.endsWith('.ts')
-    ? '../../dist/executor/executor-thread.js'
-    : './executor-thread.js',
-  import.meta.url,
-);
 
 /** How a thread ended. */
 export interface ThreadEnd {
@@ -51,8 +44,9 @@ export class ExecutorWorker {
     onQuiet: () => void,
   ) {
     this.#onQuiet = onQuiet;
-    this.#worker = new Worker(PROGRAM, {
-      workerData: assignment,
+    const program = programOf(assignment.module);
+    this.#worker = new Worker(program, {
+      workerData: { ...assignment, program: program.href },
       name: assignment.name,
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });

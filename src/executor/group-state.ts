@@ -79,6 +79,7 @@ export class GroupState {
         const gauges = new Gauges(block, index, epochMs);
         const assignment: Assignment = {
           kind: 'busbar/executor',
+          program: '',
           index,
           count,
           name: `${options.name}-${index}`,

@@ -15,6 +15,8 @@ import type { MeshPlan } from './mesh.ts';
 /** Everything that a thread needs to start. */
 export interface Assignment {
   readonly kind: 'busbar/executor';
+  /** The file that runs as the thread's program, if that is a bundle; else ''. */
+  readonly program: string;
   readonly index: number;
   readonly count: number;
   readonly name: string;

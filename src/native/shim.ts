@@ -32,14 +32,21 @@ export type Loaded =
 /** BUS_VERSION of native/bus.h. */
 export const SHIM_VERSION = 3;
 
+/** This file, or the bundle that it has become part of; undefined in a bundle of CommonJS. */
+const HERE = import.meta.url as string | undefined;
+
 /** The package's folder, seen from src/native and from dist/native alike. */
-const PACKAGE = new URL('../../', import.meta.url);
+const PACKAGE = new URL('../../', HERE ?? 'file:///');
 
 let loaded: Loaded | undefined;
 
 /** Loads the shim at the first call. Never throws. */
 export function loadShim(): Loaded {
-  loaded ??= load(PACKAGE, process.env.BUSBAR_NATIVE);
+  loaded ??= isBundled()
+    ? refused(
+        'the shim is no part of the bundle that busbar is in; leave the package outside of it',
+      )
+    : load(PACKAGE, process.env.BUSBAR_NATIVE);
   return loaded;
 }
 
@@ -54,6 +61,10 @@ export function load(folder: URL, setting: string | undefined): Loaded {
   } catch (error) {
     return refused(explain(error));
   }
+}
+
+function isBundled(): boolean {
+  return HERE === undefined || !/\/native\/shim\.[jt]s$/.test(HERE);
 }
 
 function refused(reason: string): Loaded {
