@@ -113,6 +113,27 @@ test('drain stops at its limit, and goes on where it stopped', () => {
   expectAllHome(pool);
 });
 
+test('a writer that always has news holds up nobody, whatever the limit of a drain', () => {
+  for (const countMax of [1, 2, 3]) {
+    const pool = BufferPool.create({ ...shape, bufferCount: 90 });
+    const flusher = WriteFlusher.create(pool, { writerCount: 40, regionCount: 4 });
+    const writers = Array.from({ length: 40 }, () => new LocalWriter(flusher));
+    const [busy] = writers;
+    // In the word of the busy one, at a word's end and beginning, and the last of all.
+    const quiet = [1, 31, 32, 39].map((lane) => writers[lane]);
+    for (const writer of quiet) send(writer, 'q');
+    const arrived = new Set<string>();
+    for (let drains = 0; drains <= writers.length; drains++) {
+      while (send(busy, 'b'));
+      for (const each of collect(pool, flusher, countMax)) arrived.add(each);
+    }
+    for (const { id } of quiet) expect([...arrived], `limit ${countMax}`).toContain(`${id}:q`);
+    for (const writer of writers) writer.close();
+    collect(pool, flusher);
+    expectAllHome(pool);
+  }
+});
+
 test('a paused writer keeps its regions; the next writer of the slot is not paused', async () => {
   const pool = BufferPool.create(shape);
   const flusher = WriteFlusher.create(pool, { regionCount: 2 });
@@ -283,6 +304,31 @@ test('a new receiver goes on where the dead one was, even on the same thread slo
   send(writer, 'd');
   await settle();
   expect(arrived).toEqual(['0:d']);
+  writer.close();
+  await settle();
+  expectAllHome(pool);
+});
+
+test('a thread that gets the slot of a dead receiver is none, and any thread may become it', async () => {
+  const pool = BufferPool.create(shape);
+  const victim = BufferPool.attach(pool.handle);
+  const first = WriteFlusher.create(victim);
+  const writer = new LocalWriter(WriteFlusher.attach(pool, first.handle));
+  send(writer, 'a');
+  die(victim);
+  await settle();
+  pool.reclaim(victim.threadSlot);
+  const bystander = BufferPool.attach(pool.handle);
+  expect(bystander.threadSlot).toBe(victim.threadSlot);
+  const theirs = WriteFlusher.attach(bystander, first.handle);
+  expect(theirs.isReceiver).toBe(false);
+  for (const call of [() => collect(bystander, theirs), () => theirs.close()]) {
+    expect(call).toThrow(coded('ERR_BUSBAR_FLUSHER_ROLE'));
+  }
+  const mine = WriteFlusher.attach(pool, first.handle);
+  mine.becomeReceiver();
+  expect(() => theirs.becomeReceiver()).toThrow(coded('ERR_BUSBAR_FLUSHER_ROLE'));
+  expect(collect(pool, mine)).toEqual(['0:a']);
   writer.close();
   await settle();
   expectAllHome(pool);
