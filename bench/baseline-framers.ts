@@ -55,7 +55,7 @@ export class RestFramer {
 
   /**
    * Takes the bytes `[0, size)` of `chunk`, which stay the caller's and must stand until `next`
-   * answers false.
+   * returns false.
    */
   push(chunk: Uint8Array, view: DataView, size: number): void {
     this.#chunk = chunk;

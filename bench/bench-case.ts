@@ -8,7 +8,7 @@ import type { BucketCount, Histogram } from './histogram.ts';
 /** A case that is set up in this process and can be run again and again. */
 export interface PreparedCase {
   /**
-   * Performs `ops` operations and answers a number that depends on each of them, so that no
+   * Performs `ops` operations and returns a number that depends on each of them, so that no
    * compiler can drop the work.
    * `ops` is a multiple of the case's `unit`.
    */

@@ -36,7 +36,7 @@ export class FrameSource {
   #position = FRAME_BYTES - PHASE_BYTES;
 
   /**
-   * Copies the next bytes of the stream, at most `size` and at most {@link READ_BYTES}; answers
+   * Copies the next bytes of the stream, at most `size` and at most {@link READ_BYTES}; returns
    * how many.
    */
   read(target: Uint8Array, offset: number, size: number): number {

@@ -87,7 +87,7 @@ function writeBurstInPlace(link: TcpLink, _message: Buffer, first: number): void
   link.flush();
 }
 
-/** Takes all frames there are; answers how many, and adds their numbers to `count.sum`. */
+/** Takes all frames there are; returns how many, and adds their numbers to `count.sum`. */
 type TakeFrames = (link: TcpLink, count: { sum: number }) => number;
 
 function takePackets({ framer }: TcpLink, count: { sum: number }): number {

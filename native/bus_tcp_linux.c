@@ -50,7 +50,8 @@ static ssize_t send_run(const uint8_t *bytes, int32_t *rows, size_t count) {
   return sent < 0 ? -errno : sent;
 }
 
-// Tells each row what of it was taken. Answers what those behind on the same socket get: 0 to try.
+// Writes to each row how much of it was taken. Returns the result for later rows of the same
+// socket: 0 to try.
 static int32_t settle_run(int32_t *rows, size_t count, ssize_t sent) {
   ssize_t left = sent > 0 ? sent : 0;
   for (size_t i = 0; i < count; i++) {

@@ -209,7 +209,7 @@ static void set_segment(struct msghdr *header, union send_control *control, int3
   memcpy(CMSG_DATA(message), &segment, sizeof segment);
 }
 
-// Whether the caller has kept to its memory: 0, -EFAULT, or -EINVAL for what is no address or size.
+// Checks that the caller stays within its memory: 0, -EFAULT, or -EINVAL for a bad address or size.
 static int32_t check_table(const int32_t *table, size_t count, size_t size,
                            const int32_t *addresses, size_t address_count) {
   int32_t checked = -1;

@@ -117,14 +117,14 @@ function run(gyp, folder, ...args) {
 function missingTool() {
   if (WINDOWS) return undefined;
   const { CC = 'cc', MAKE = 'make', PYTHON, npm_config_python } = process.env;
-  if (!answers(CC)) return `there is no C compiler (${CC})`;
-  if (!answers(MAKE)) return `there is no ${MAKE}`;
-  if ([PYTHON ?? npm_config_python ?? 'python3', 'python'].some(answers)) return undefined;
+  if (!runs(CC)) return `there is no C compiler (${CC})`;
+  if (!runs(MAKE)) return `there is no ${MAKE}`;
+  if ([PYTHON ?? npm_config_python ?? 'python3', 'python'].some(runs)) return undefined;
   return 'there is no Python';
 }
 
 /** Whether a command, which may have arguments, says its version. */
-function answers(command) {
+function runs(command) {
   return spawnSync(`${command} --version`, { shell: true, stdio: 'ignore' }).status === 0;
 }
 

@@ -14,7 +14,7 @@ import { build } from './build.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
 
-/** A gate answers `true`, `false` or counts, and prints what is wrong. */
+/** A gate returns `true`, `false` or counts, and prints what is wrong. */
 const GATES = {
   build: () => build(),
   types: () => runs('typescript/bin/tsc', '-p', 'tsconfig.json'),
@@ -125,7 +125,7 @@ function runTests(paths, env = {}) {
   return { passed, failed, skipped, note };
 }
 
-/** Where it cannot be done this says why, and fails if whoever runs the tests relies on it. */
+/** Where it cannot be done, prints the reason; fails if BUSBAR_TEST_… requires it. */
 function runSanitizers() {
   const reason = whyNotSanitized();
   if (reason === undefined) return sanitize();
@@ -141,7 +141,7 @@ function checkPackage() {
   const folder = `${ROOT}build/package`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  // By itself: what it prints would stand in the midst of the JSON.
+  // Run separately: its output would mix with the JSON.
   if (npm('run', 'prepack') === undefined) return false;
   const packed = npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder);
   if (packed === undefined) return false;

@@ -105,6 +105,31 @@ export function commentsOf({ text, tree }: SourceFile): Comment[] {
   );
 }
 
+export interface ClassMembers {
+  readonly name: string;
+  /** Members called `#x`. */
+  readonly hashNames: number;
+  /** Members that are `private`; the constructor, which cannot be called `#x`, is not counted. */
+  readonly privateNames: number;
+}
+
+/** Every class of the file, by how it hides its members. */
+export function classesOf({ tree }: SourceFile): ClassMembers[] {
+  const found: ClassMembers[] = [];
+  visit(tree, (node) => {
+    if (!ts.isClassLike(node)) return;
+    const hashed = node.members.filter(({ name }) => name && ts.isPrivateIdentifier(name));
+    const named = node.members.filter(
+      (member) =>
+        !ts.isConstructorDeclaration(member) &&
+        (ts.getCombinedModifierFlags(member) & ts.ModifierFlags.Private) !== 0,
+    );
+    const name = node.name?.text ?? '(anonymous)';
+    found.push({ name, hashNames: hashed.length, privateNames: named.length });
+  });
+  return found;
+}
+
 function lineOf(tree: ts.SourceFile, position: number): number {
   return tree.getLineAndCharacterOfPosition(position).line + 1;
 }

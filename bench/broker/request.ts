@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * The two ends of request/reply: a requester that asks one question at a time, and a responder
- * that answers each.
+ * that replies to each.
  */
 
 import { Connection } from './connection.ts';
@@ -81,7 +81,7 @@ export async function prepareResponder(
   };
 }
 
-/** Splits what arrives into messages of two lines each, and answers the server's PINGs. */
+/** Splits what arrives into messages of two lines each, and replies to the server's PINGs. */
 class MessageReader {
   readonly #connection: Connection;
   #text = '';

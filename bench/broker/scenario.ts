@@ -54,8 +54,8 @@ export interface LoadCommand {
 }
 
 /**
- * A load thread answers a command with `ready`, and the message `go` with `done` when its part is
- * over.
+ * A load thread replies to a command with `ready`, and the message `go` with `done` when its part
+ * is over.
  */
 export type LoadAnswer =
   | { readonly kind: 'ready'; readonly port: number }

@@ -127,7 +127,7 @@ async function measure(setting: Setting, { seconds, tiny }: Settings): Promise<R
   return { messagesPerSecond, coresTaken, unpinned };
 }
 
-/** Sleeps, and answers what the executors have done meanwhile. */
+/** Sleeps, and returns what the executors have done meanwhile. */
 async function watch(
   { progress }: ScalingData,
   durationMs: number,

@@ -46,7 +46,7 @@ export function beginTurn(control: ControlWords, ops: number): number {
   return turn;
 }
 
-/** Waits, blocking, for the turn behind `turn`; answers its operations. */
+/** Waits, blocking, for the turn after `turn`; returns its operations. */
 export function awaitTurn(control: ControlWords, turn: number, looksMax: number): number {
   for (let looks = 0; Atomics.load(control, WORD_TURN) === turn; looks++) {
     if (looks >= looksMax) Atomics.wait(control, WORD_TURN, turn);

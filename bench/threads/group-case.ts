@@ -30,7 +30,7 @@ export class GroupCase {
   /** What was sent and must have been handled, modulo 2³². */
   private goal = 0;
   private crash: unknown;
-  /** A word that nobody changes. */
+  /** A word that never changes. */
   private readonly never: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
   private constructor(group: ExecutorGroup, pool: BufferPool, progress: Int32Array) {

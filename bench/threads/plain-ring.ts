@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The plainest ring there is, as a measure for channels: a turn and a value per slot, nobody waits
- * asleep, closes, dies or counts. Both of its ends, and its sending thread.
+ * The plainest ring there is, as a measure for channels: a turn and a value per slot; no thread
+ * sleeps, closes, dies or counts. Both of its ends, and its sending thread.
  */
 
 import { NOTHING } from './control.ts';

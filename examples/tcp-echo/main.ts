@@ -53,7 +53,7 @@ async function sendLater(link: TcpLink, begin: number, end: number, bufferId: Bu
     room.commit();
     link.resume();
   } catch {
-    // The link has closed meanwhile: nobody is there to be answered.
+    // The link has closed meanwhile: no client waits for the message.
   } finally {
     pool.release(bufferId);
   }

@@ -8,10 +8,10 @@
  *   SUBSCRIBE, GRANTED      milliseconds
  *
  * Sources choose their number at random when they start, and count from 0. DATA and COUNT go to all
- * subscribers as they are: whoever gets a COUNT knows how much is missing at the end, too.
+ * subscribers as they are: with a COUNT a subscriber knows how much is missing at the end, too.
  *
  * SUBSCRIBE asks for everything from now on, for so long; again before that is over: for longer; 0:
- * no more. The relay answers GRANTED, with the time that it grants, to where it came from.
+ * no more. The relay replies GRANTED, with the time that it grants, to its sender.
  */
 
 export const DATA = 1;

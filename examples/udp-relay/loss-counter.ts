@@ -14,7 +14,7 @@ export interface LossCounts {
   readonly duplicates: number;
   /** That came behind a later one. */
   readonly reordered: number;
-  /** That came more than WINDOW behind a later one: for the first time or not, nobody knows. */
+  /** Messages that came more than WINDOW after a later one: new or repeated, that is unknown. */
   readonly late: number;
 }
 

@@ -49,7 +49,7 @@ export interface RelayStats extends LossCounts {
   readonly expired: number;
   /** COUNTs that came; they are relayed like messages. */
   readonly counts: number;
-  /** Datagrams times subscribers: given to the link, and, with the answers, sent by the system. */
+  /** Datagrams times subscribers: given to the link, and, with the replies, sent by the system. */
   readonly forwarded: number;
   readonly sent: number;
   /** The same: not forwarded, because the socket has no room. */
@@ -60,7 +60,7 @@ export interface RelayStats extends LossCounts {
   readonly dropped: number;
   /** Times that the pool had no buffer to read into. */
   readonly exhaustions: number;
-  /** Datagrams that are none of ours. */
+  /** Datagrams that are not of this protocol. */
   readonly malformed: number;
   /** Messages of sources beyond the first 4096: relayed, but their loss is not counted. */
   readonly uncounted: number;
@@ -213,7 +213,7 @@ export class Relay {
     for (let at = 0; at < end; at += FIELDS) pool.release(batch[at] as BufferId);
   }
 
-  /** Whoever has sent the present datagram; returns for how long. */
+  /** Subscribes the sender of the present datagram; returns for how long. */
   #subscribe(wantedMs: number): number {
     const { clock, leaseMsMax, subscribersMax } = this.#options;
     // What came before goes to those who were there then.
@@ -233,7 +233,9 @@ export class Relay {
     return leaseMs;
   }
 
-  /** Answers the present datagram, if there is a buffer: who gets no answer asks again. */
+  /**
+   * Replies to the present datagram if a buffer is free; a subscriber without a reply asks again.
+   */
   #grant(leaseMs: number): void {
     const pool = this.#pool;
     const bufferId = pool.tryAcquire();

@@ -23,15 +23,15 @@ const HIGH_BITS = 0x80808080 | 0;
  */
 export class ByteFinder {
   readonly byte: number = 0;
-  readonly #pattern: number = 0;
-  #bytes: Bytes;
-  #view: DataView<ArrayBufferLike>;
+  private readonly pattern: number = 0;
+  private bytes: Bytes;
+  private view: DataView<ArrayBufferLike>;
 
   constructor(byte: number) {
     this.byte = checkInteger('byte', byte, 0, 255);
-    this.#pattern = Math.imul(byte, LOW_BITS);
-    this.#bytes = new Uint8Array(0);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.pattern = Math.imul(byte, LOW_BITS);
+    this.bytes = new Uint8Array(0);
+    this.view = new DataView(this.bytes.buffer);
   }
 
   /**
@@ -41,8 +41,8 @@ export class ByteFinder {
   find(bytes: Bytes, begin: number, end: number): number {
     let at = begin;
     if (end - begin >= STEP_BYTES) {
-      const view = bytes === this.#bytes ? this.#view : this.#viewOf(bytes);
-      const pattern = this.#pattern;
+      const view = bytes === this.bytes ? this.view : this.viewOf(bytes);
+      const pattern = this.pattern;
       const lowBits = LOW_BITS; // bundlers turn constants of a module into variables
       const highBits = HIGH_BITS;
       const last = end - STEP_BYTES;
@@ -66,10 +66,10 @@ export class ByteFinder {
     return -1;
   }
 
-  #viewOf(bytes: Bytes): DataView<ArrayBufferLike> {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return this.#view;
+  private viewOf(bytes: Bytes): DataView<ArrayBufferLike> {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return this.view;
   }
 }
 

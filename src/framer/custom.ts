@@ -34,16 +34,16 @@ export interface CustomCodecOptions {
 export class CustomCodec implements Codec {
   payloadSkip: number = 0;
   payloadTrim: number = 0;
-  readonly #measure: MeasureFrame;
+  private readonly measureFrame: MeasureFrame;
 
   constructor(measure: MeasureFrame, options: CustomCodecOptions = {}) {
-    this.#measure = checkFunction('measure', measure);
+    this.measureFrame = checkFunction('measure', measure);
     const own = checkOptions('options', options, ['payloadSkip', 'payloadTrim']);
     this.payloadSkip = checkInteger('payloadSkip', own.payloadSkip ?? 0, 0, 0x7fffffff);
     this.payloadTrim = checkInteger('payloadTrim', own.payloadTrim ?? 0, 0, 0x7fffffff);
   }
 
   measure(bytes: Bytes, begin: number, end: number, scanned: number): number {
-    return this.#measure(bytes, begin, end, scanned, this);
+    return this.measureFrame(bytes, begin, end, scanned, this);
   }
 }

@@ -30,8 +30,8 @@ export class DelimiterCodec implements Codec {
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
   readonly tooLong: 'error' | 'skip';
-  readonly #delimiter: Bytes;
-  readonly #finder: ByteFinder;
+  private readonly delimiter: Bytes;
+  private readonly finder: ByteFinder;
 
   /** `delimiter`: one or more bytes, or a text (UTF-8). The bytes are copied. */
   constructor(delimiter: Bytes | string, options: DelimiterOptions = {}) {
@@ -42,26 +42,26 @@ export class DelimiterCodec implements Codec {
         ? encodeText(delimiter)
         : copyOf(checkBytes('delimiter', delimiter));
     if (bytes.length === 0) throw new RangeError('delimiter must have one or more bytes, got none');
-    this.#delimiter = bytes;
-    this.#finder = new ByteFinder(bytes[0]);
+    this.delimiter = bytes;
+    this.finder = new ByteFinder(bytes[0]);
     this.payloadTrim = bytes.length;
   }
 
   measure(bytes: Bytes, begin: number, end: number, scanned: number): number {
-    const finder = this.#finder;
+    const finder = this.finder;
     const more = this.payloadTrim - 1; // bytes of the mark after its first
     const room = end - more; // a mark that begins here or later is not complete
     let at = finder.find(bytes, scanned > more ? begin + scanned - more : begin, room);
     while (at >= 0) {
-      if (more === 0 || this.#endsAt(bytes, at)) return at + more + 1 - begin;
+      if (more === 0 || this.endsAt(bytes, at)) return at + more + 1 - begin;
       at = finder.find(bytes, at + 1, room);
     }
     return 0;
   }
 
   /** Whether the rest of the mark follows its first byte at `at`. */
-  #endsAt(bytes: Bytes, at: number): boolean {
-    const delimiter = this.#delimiter;
+  private endsAt(bytes: Bytes, at: number): boolean {
+    const delimiter = this.delimiter;
     for (let i = 1; i < delimiter.length; i++) if (bytes[at + i] !== delimiter[i]) return false;
     return true;
   }

@@ -40,13 +40,13 @@ export class VarintCodec implements Codec {
    */
   measure(bytes: Bytes, begin: number, end: number): number {
     const first = bytes[begin];
-    if (first < 0x80) return this.#total(first, 1);
+    if (first < 0x80) return this.total(first, 1);
     let value = first & 0x7f;
     let scale = 0x80;
     for (let at = begin + 1; at < end; at++) {
       const group = bytes[at];
       value += (group & 0x7f) * scale;
-      if (group < 0x80) return this.#total(value, at + 1 - begin);
+      if (group < 0x80) return this.total(value, at + 1 - begin);
       if (at + 1 - begin === VARINT_BYTES_MAX) {
         throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', 'a varint of more than five bytes');
       }
@@ -55,7 +55,7 @@ export class VarintCodec implements Codec {
     return 0;
   }
 
-  #total(value: number, prefixBytes: number): number {
+  private total(value: number, prefixBytes: number): number {
     this.payloadSkip = prefixBytes;
     if (!this.inclusive) return prefixBytes + value;
     if (value >= prefixBytes) return value;

@@ -269,15 +269,15 @@ export class BufferPool extends BufferReferences {
     const slot = slotOf(badge);
     const record = this.layout.thread(slot);
     const state = loadAcquire(this.words, record + STATE);
-    if (state > 0) return true; // being reclaimed: somebody has the proof
+    if (state > 0) return true; // being reclaimed: the reclaiming thread has the proof
     if (badgeOf(slot, state) !== badge || isVacant(state)) return true;
     if (slot === this.threadSlot) return false;
     return isGone(this.words, record, state, asker);
   }
 
   /**
-   * @internal {@link declareExited} by badge. True if that thread ended without detaching and is not
-   * reclaimed yet.
+   * @internal {@link declareExited} by badge. True if that thread ended without detaching and is
+   * not reclaimed yet.
    */
   declareBadgeExited(badge: number): boolean {
     const slot = slotOf(badge);

@@ -319,9 +319,9 @@ export abstract class BufferReferences {
   }
 
   /**
-   * @internal Takes a reference on a buffer that shares in a carrier's words keep alive meanwhile; the
-   * caller has claimed these words. **Cost** one read-modify-write, none if this thread holds the
-   * buffer already.
+   * @internal Takes a reference on a buffer that shares in a carrier's words keep alive meanwhile;
+   * the caller has claimed these words. **Cost** one read-modify-write, none if this thread holds
+   * the buffer already.
    */
   retainShared(id: BufferId): void {
     const words = this.words;

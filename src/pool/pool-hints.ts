@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of a pool that are read without order on purpose, by the table of pool-layout.ts. The
- * model checker lets plain accesses race on them; test/model/racy-words.ts has the argument for each.
+ * The words of a pool that are read without order on purpose, by the table of pool-layout.ts.
+ *
+ * The model checker lets plain accesses race on them; test/model/racy-words.ts has the argument for
+ * each.
  */
 
 import {

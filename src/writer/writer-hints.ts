@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of flushers and shared writers that are read without order on purpose, by the table of flusher-layout.ts and shared-writer-layout.ts. The
- * model checker lets plain accesses race on them; test/model/racy-words.ts has the argument for each.
+ * The words of flushers and shared writers that are read without order on purpose, by the table of
+ * flusher-layout.ts and shared-writer-layout.ts.
+ *
+ * The model checker lets plain accesses race on them; test/model/racy-words.ts has the argument for
+ * each.
  */
 
 import { TRANSIT_MARK } from '../pool/transit-layout.ts';

@@ -5,9 +5,9 @@ import { checkInteger, checkOptions, show } from '../base/check.ts';
 import type { BufferPool } from '../pool/index.ts';
 
 /**
- * When a writer flushes by itself: never ('manual'); when the code in which something was committed
- * has run, and all that awaits what is there already ('turn'); or as soon as that many bytes or
- * messages have been committed since the last flush.
+ * When a writer flushes by itself: never ('manual'); when the callback, or the promise jobs, in
+ * which something was committed have run ('turn'); or as soon as that many bytes or messages have
+ * been committed since the last flush.
  */
 export type FlushPolicy =
   | 'manual'
