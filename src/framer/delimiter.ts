@@ -7,7 +7,7 @@ import { type Bytes, copyOf } from '../base/views.ts';
 import { ByteFinder } from './byte-finder.ts';
 import type { Codec } from './codec.ts';
 
-/** What a {@link DelimiterCodec} does with what is no frame. */
+/** Options of a {@link DelimiterCodec}. */
 export interface DelimiterOptions {
   /**
    * A frame longer than the framer's `maxFrameBytes`, its mark included: 'error' (the default) ends
