@@ -3,7 +3,6 @@
 
 import { checkOneOf, checkOptions } from '../base/check.ts';
 import {
-  isWrite,
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
   OP_COMPARE_EXCHANGE,

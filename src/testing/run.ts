@@ -9,7 +9,7 @@ import { ChanceChooser } from './chance.ts';
 import { Explorer } from './explorer.ts';
 import { FOREIGN, installGlobals } from './globals.ts';
 import { Machine } from './machine.ts';
-import { G_EXCEPTIONS, G_KILLS, T_LOG } from './machine-layout.ts';
+import { G_EXCEPTIONS, G_KILLS } from './machine-layout.ts';
 import { CELL_RACY } from './memory.ts';
 import { MessagePorts } from './message-ports.ts';
 import { drainMicrotasks } from './microtasks.ts';
