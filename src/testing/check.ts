@@ -98,7 +98,7 @@ export function expectPassed(report: ModelReport, allowance: Allowance = {}): vo
   if (missing.length === 0) return;
   throw new Error(
     [
-      `${report.scenario}: nothing is wrong in ${report.schedules} schedules, but these were left out:`,
+      `${report.scenario}: nothing is wrong in ${report.schedules} schedules, but left out were:`,
       ...missing.map((what) => `  '${what}': ${OMISSIONS[what]}`),
       'expectPassed(report, { leftOut: [...] }) names what may be',
     ].join('\n'),

@@ -129,8 +129,8 @@ function modelAtomics(machine: Machine, access: SharedAccess): object {
 }
 
 export const FOREIGN: string =
-  'memory is shared that setup did not make with `new SharedArrayBuffer`: nobody sees who touches ' +
-  'it (that of a WebAssembly.Memory, a copy by slice(), or of a constructor that was kept)';
+  'memory is shared that setup did not make with `new SharedArrayBuffer`: nobody sees who ' +
+  'touches it (that of a WebAssembly.Memory, a copy by slice(), or of a constructor that was kept)';
 
 /** Views on shared memory whose accesses nothing here would see. */
 const REFUSED = [

@@ -59,6 +59,9 @@ export const T_DIRTY: number = field++;
 /** BLOCKED: 1 if the wait has an end. IDLE: 1 if a timer is set. */
 export const T_TIMED: number = field++;
 export const T_TIMEOUTS: number = field++;
+/** Its places in the table of waiters, and how many of its async ones were notified. */
+export const T_WAITS: number = field++;
+export const T_EVENTS: number = field++;
 /** Values handed to the supervisor so far, and a hash of what they depend on. */
 export const T_PUBLISHED: number = field++;
 export const T_PUBLISHED_A: number = field++;

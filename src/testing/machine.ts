@@ -78,7 +78,7 @@ export class Machine extends MachineState {
   /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
   hasRoom = true;
   next: number = STOP;
-  /** What the checker does not support and setup or check has asked for; they may have caught it. */
+  /** What setup or check has asked for and the checker does not have; they may have caught it. */
   complaint: string | undefined;
   /** Told of every access; every access is a decision and a place to die then: for replay. */
   recorder: ((step: Access) => void) | undefined;

@@ -33,7 +33,7 @@ const SLICE_SCHEDULES = 500;
 const SLICE_MS = 500;
 /** Schedules spent on finding a failure again with fewer preemptions. */
 const SIMPLER_SCHEDULES_MAX = 20_000;
-/** Schedules and states of a scenario that is explored without a bound at once, and its accesses. */
+/** Schedules, states and accesses of a scenario that is explored without a bound at once. */
 const SMALL = 20_000;
 const SMALL_EFFORT = 4_000_000;
 /** Preemptions that are tried one after the other in a larger one. */
@@ -195,35 +195,35 @@ export class Run<Shared> {
       machine.effort >= lastEffort;
     this.#leaveOut(this.options.races ? [] : ['races']);
     machine.contention.grew = false;
+    let mattered = machine.moment.resultsMatter;
+    // Then what was explored did not switch at some word, or took results for one that are not.
+    const isStale = (): boolean =>
+      machine.contention.grew || mattered !== machine.moment.resultsMatter;
     while (more && !this.failed && !isCut()) {
-      const mattered = machine.moment.resultsMatter;
-      await this.#inside(
-        () => {
-          const end = now() + SLICE_MS;
-          for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed && !isCut(); i++) {
-            if (now() > end) break;
-            if (started) more = explorer.advance();
-            else explorer.first();
-            started = true;
-            if (more) this.#conclude(explorer.ended);
-          }
-          // To watch costs more than many a small scenario, whose bodies the warm-up has run.
-        },
-        this.#schedules > this.options.warmUp || this.options.warmUp === 0,
-      );
+      if (isStale()) {
+        // From the beginning.
+        machine.contention.grew = false;
+        mattered = machine.moment.resultsMatter;
+        explorer = new Explorer(machine, preemptions);
+        started = false;
+      }
+      // To watch costs more than many a small scenario, whose bodies the warm-up has run.
+      const isWatched = this.#schedules > this.options.warmUp || this.options.warmUp === 0;
+      await this.#inside(() => {
+        const end = now() + SLICE_MS;
+        for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed && !isCut(); i++) {
+          if (isStale() || now() > end) break;
+          if (started) more = explorer.advance();
+          else explorer.first();
+          started = true;
+          if (more) this.#conclude(explorer.ended);
+        }
+        if (isStale()) more = true;
+      }, isWatched);
       this.#states = explorer.states;
       this.#kills = explorer.kills;
       this.#exceptions = explorer.exceptions;
       this.#look();
-      if (this.failed || (!machine.contention.grew && mattered === machine.moment.resultsMatter)) {
-        continue;
-      }
-      // What was explored so far did not switch at that word, or took results for one that are not:
-      // from the beginning.
-      machine.contention.grew = false;
-      explorer = new Explorer(machine, preemptions);
-      started = false;
-      more = true;
     }
     if (more && !this.failed) {
       const schedules = this.#schedules >= schedulesMax ? 'schedules' : 'states';

@@ -130,7 +130,7 @@ export class SpinWatch {
     return false;
   }
 
-  /** True if the thread, which spins, is in the middle rounds of a loop that it leaves by itself. */
+  /** True if the thread, which spins, is amidst a loop that it leaves by itself. */
   isAmidst(thread: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);

@@ -43,8 +43,8 @@ export function failureOf(error: unknown): MachineFailure {
     return { kind: 'assertion', message, error };
   }
   const why =
-    'a function was taken from Atomics before the run, as by `const { load } = Atomics`, and does ' +
-    "not know the model's views: look Atomics up when you call it";
+    'a function was taken from Atomics before the run, as by `const { load } = Atomics`, and ' +
+    "does not know the model's views: look Atomics up when you call it";
   return { kind: 'misuse', message: `${why} (${message})`, error };
 }
 

@@ -11,6 +11,8 @@ import {
   G_WAITERS_END,
   type StateLayout,
   SYNC_WAITER,
+  T_EVENTS,
+  T_WAITS,
   W_AGENT,
   W_CELL,
   W_EXPECTED,
@@ -47,7 +49,7 @@ export class WaiterTable {
 
   /** True if an agent waits for something that another can bring. */
   hasAny(agent: number): boolean {
-    return this.#first(agent) >= 0;
+    return this.#state[this.#layout.thread(agent) + T_WAITS] > 0;
   }
 
   add(agent: number, cell: number, number: number, expected: number): void {
@@ -66,6 +68,7 @@ export class WaiterTable {
     state[waiter + W_NUMBER] = number;
     state[waiter + W_EXPECTED] = expected;
     this.#contribute(waiter, 1);
+    this.#count(waiter, 1);
   }
 
   /** Takes the longest waiting waiter of a word out of the list; its offset, or −1. */
@@ -82,6 +85,10 @@ export class WaiterTable {
     state[oldest + W_STATE] = WAITER_NOTIFIED;
     state[oldest + W_SEQUENCE] = ++state[G_SEQUENCE];
     this.#contribute(oldest, 1);
+    const agent = state[oldest + W_AGENT];
+    if (agent < this.#layout.threadCount && !this.isSync(oldest)) {
+      state[this.#layout.thread(agent) + T_EVENTS]++;
+    }
     return oldest;
   }
 
@@ -104,6 +111,7 @@ export class WaiterTable {
   nextEvent(agent: number): number {
     const state = this.#state;
     let oldest = -1;
+    if (state[this.#layout.thread(agent) + T_EVENTS] === 0) return oldest;
     for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
       if (state[waiter + W_STATE] !== WAITER_NOTIFIED || this.isSync(waiter)) continue;
       if (oldest < 0 || state[waiter + W_SEQUENCE] < state[oldest + W_SEQUENCE]) oldest = waiter;
@@ -112,8 +120,14 @@ export class WaiterTable {
   }
 
   remove(waiter: number): void {
+    const state = this.#state;
     this.#contribute(waiter, -1);
-    this.#state.fill(0, waiter, waiter + WAITER_FIELDS);
+    this.#count(waiter, -1);
+    const agent = state[waiter + W_AGENT];
+    if (agent < this.#layout.threadCount && state[waiter + W_STATE] === WAITER_NOTIFIED) {
+      if (!this.isSync(waiter)) state[this.#layout.thread(agent) + T_EVENTS]--;
+    }
+    state.fill(0, waiter, waiter + WAITER_FIELDS);
   }
 
   /** The agent dies: its waiters become ghosts. */
@@ -135,6 +149,13 @@ export class WaiterTable {
       if (state[waiter + W_STATE] === WAITER_GHOST && state[waiter + W_CELL] === cell) return true;
     }
     return false;
+  }
+
+  #count(waiter: number, change: number): void {
+    const agent = this.#state[waiter + W_AGENT];
+    if (agent < this.#layout.threadCount) {
+      this.#state[this.#layout.thread(agent) + T_WAITS] += change;
+    }
   }
 
   #first(agent: number): number {

@@ -20,7 +20,7 @@ export const isLong: boolean = process.env.BUSBAR_MODEL === 'long';
 
 const NOTES = join(import.meta.dirname, '../../build/model');
 const LONG_STATES = Number(process.env.BUSBAR_MODEL_STATES ?? 4_000_000);
-const QUICK_STATES = 100_000;
+const QUICK_STATES = 150_000;
 
 /** A scenario and how far to go: in the test run, and when there is time. */
 export interface Case<Shared> {
