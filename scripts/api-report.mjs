@@ -15,12 +15,14 @@ const FOLDER = 'docs/api-report';
 
 /**
  * The entry points that package.json exports, each with its declarations. The root only re-exports
- * the others (test/tidy.test.ts), so it has no report of its own.
+ * the others (test/tidy.test.ts), so it has no report of its own; and what is imported for its
+ * effect alone declares nothing.
  */
 function entryPoints() {
   const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
   return Object.entries(exports)
     .filter(([path, target]) => path !== '.' && typeof target === 'object')
+    .filter(([path]) => !path.endsWith('/register'))
     .map(([path, { types }]) => ({ name: path.slice(2), types }));
 }
 

@@ -10,6 +10,7 @@
 import { syncBuiltinESMExports } from 'node:module';
 import type { SharedAccess, WaitOutcome } from './accesses.ts';
 import type { Agent } from './agent.ts';
+import { noteReplacement, originalOf } from './dispatch.ts';
 import type { Machine } from './machine.ts';
 import {
   OP_ADD,
@@ -42,7 +43,9 @@ export function installGlobals(
   const replace = (target: object, key: string, value: unknown): void => {
     const before = Object.getOwnPropertyDescriptor(target, key);
     Object.defineProperty(target, key, { value, writable: true, configurable: true });
+    if (target === globalThis) noteReplacement(key, value);
     saved.push(() => {
+      if (target === globalThis) noteReplacement(key, undefined);
       if (before === undefined) Reflect.deleteProperty(target, key);
       else Object.defineProperty(target, key, before);
     });
@@ -160,7 +163,7 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
     replace(
       globalThis,
       name,
-      new Proxy(globalThis[name] as unknown as new (...args: unknown[]) => object, {
+      new Proxy(originalOf(globalThis[name]) as unknown as new (...args: unknown[]) => object, {
         construct(target, args, newTarget) {
           const region = regionOf(args[0]);
           if (region === undefined) return Reflect.construct(target, args, newTarget) as object;

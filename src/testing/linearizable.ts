@@ -237,7 +237,7 @@ function titles(plan: readonly PlannedThread[], history: History): string[] {
   return Array.from(names, (name) => name ?? '');
 }
 
-/** What the threads do, where no history tells it: nothing has ended, so all stands in its order. */
+/** What the threads do, where no history tells it. */
 function planTable(plan: readonly PlannedThread[]): string {
   return threadNames(plan)
     .map((name, i) => {

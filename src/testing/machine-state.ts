@@ -44,6 +44,7 @@ import { RaceClocks } from './race-clocks.ts';
 import { textOfResult } from './result-hash.ts';
 import { SpinWatch } from './spins.ts';
 import { ThreadLog } from './thread-log.ts';
+import type { Access } from './trace-recorder.ts';
 import { WaiterTable } from './waiters.ts';
 
 /** A thread alone may make so many times the accesses that it may among others. */
@@ -66,6 +67,12 @@ export class MachineState implements MachineParts {
   /** What schedules so far have left out. */
   readonly leftOut: Set<LeftOut> = new Set();
   threads: readonly MachineThread[] = [];
+  /** What is not supported and setup or check has asked for; they may have caught it. */
+  complaint: string | undefined;
+  /** Told of every access; every access is a decision and a place to die then: for replay. */
+  recorder: ((step: Access) => void) | undefined;
+  /** Told of every access that is new. */
+  observer: ((thread: number, op: number, cell: number) => void) | undefined;
   failure: MachineFailure | undefined;
   #root: Int32Array = new Int32Array(0);
 

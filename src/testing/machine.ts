@@ -52,7 +52,6 @@ import { placesNow, placeText } from './places.ts';
 import { ReplayCursor } from './replay-cursor.ts';
 import type { FailureKind } from './scenario.ts';
 import { Escape, failureOf, PAUSE, stackOverflow } from './thrown.ts';
-import type { Access } from './trace-recorder.ts';
 
 const NOT_RESUMING = -1;
 
@@ -78,12 +77,6 @@ export class Machine extends MachineState {
   /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
   hasRoom = true;
   next: number = STOP;
-  /** What setup or check has asked for and the checker does not have; they may have caught it. */
-  complaint: string | undefined;
-  /** Told of every access; every access is a decision and a place to die then: for replay. */
-  recorder: ((step: Access) => void) | undefined;
-  /** Told of every access that is new. */
-  observer: ((thread: number, op: number, cell: number) => void) | undefined;
   /** Accesses that threads have made, and all that were carried out, again ones included. */
   accesses = 0;
   effort = 0;
@@ -426,7 +419,7 @@ export class Machine extends MachineState {
     this.accesses++;
     this.effort++;
     this.log.append(this.current, op, cell, operands, value);
-    this.observer?.(this.current, op, cell);
+    if (!this.spins.isProbing) this.observer?.(this.current, op, cell);
     this.#cursor.skip();
   }
 

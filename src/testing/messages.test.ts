@@ -191,7 +191,7 @@ test('ports go over to another thread with what was posted before', async () => 
   expectPassed(await explore(scenario));
 });
 
-test('a child that dies is one of the deaths, and one that nobody begins is not there', async () => {
+test('a child may die, and one that nobody begins is not there', async () => {
   const scenario: Scenario<Int32Array> = {
     name: 'a child dies',
     setup: () => new Int32Array(new SharedArrayBuffer(8)),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Long runs: limits of time, progress, the environment, and which pairs were met in both orders. */
+/** Long runs: limits, progress, the environment, and which pairs were met in both orders. */
 
 import { afterEach, expect, test } from 'vitest';
 import { explore, type ModelProgress, type Scenario, sample } from './index.ts';

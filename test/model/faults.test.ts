@@ -5,7 +5,6 @@
  */
 
 import { EventEmitter } from 'node:events';
-import { MessageChannel } from 'node:worker_threads';
 import {
   expectPassed,
   explore,

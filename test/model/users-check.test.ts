@@ -19,18 +19,22 @@ test('a user checks a channel, and finds the bug in a queue of his own', async (
     expect(report.diverged).toBe(false);
     expect(report.ended).toBeGreaterThan(20);
   }
-  const trace = failed.map((line) => line.replace(/ +(?=model\/)/, '  ')).join('\n');
-  expect(trace.replace(/\.ts:\d+/g, '.ts')).toBe(FOUND);
+  // A line of the program with its number, and below which call it stands.
+  const trace = failed.map((line) => line.replace(/ +model\/users-check\.main\.ts:\d+ .*/, ''));
+  expect(trace.join('\n')).toBe(FOUND);
+  expect(failed.join('\n')).toMatch(/ts:\d+ {2}const tail = Atomics.load.* ← model\/\S+ts:\d+\n/);
 });
 
 const FOUND = `two threads push into a BuggyQueue: assertion: Error: 2 is lost
-replay with: a:0 b:0 a:2 b:4 a:*
-    1  a  load TAIL → 0  model/users-check.main.ts
-    2  a  load HEAD → 0  model/users-check.main.ts
-    3  b  load TAIL → 0  model/users-check.main.ts
-    4  b  load HEAD → 0  model/users-check.main.ts
-    5  b  store TAIL = 1  model/users-check.main.ts
-    6  b  store slot 0 = 2  model/users-check.main.ts
-    7  a  store TAIL = 1  model/users-check.main.ts
-    8  a  store slot 0 = 1  model/users-check.main.ts
+replay with: replay(scenario, 'a:0 b:0 a:2 b:4 a:*')
+       a                 b
+    1  load TAIL → 0
+    2  load HEAD → 0
+       ~ interrupted ~
+    3                    load TAIL → 0
+    4                    load HEAD → 0
+    5                    store TAIL = 1
+    6                    store slot 0 = 2
+    7  store TAIL = 1
+    8  store slot 0 = 1
 replayed`;

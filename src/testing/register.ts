@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `node --import busbar/testing/register`: from now on, modules that keep `Atomics.load`, a typed
+ * array's class or a timer when they are loaded are seen by the model checker, too.
+ *
+ * Import it before any module that is to be checked. Outside of a scenario, all does what it did,
+ * at the cost of one more call.
+ */
+
+import { syncBuiltinESMExports } from 'node:module';
+import timers from 'node:timers';
+// The checker keeps what it needs of the globals before they are replaced.
+import './index.ts';
+import { dispatchClass, dispatchFunction, dispatchObject } from './dispatch.ts';
+
+const CLASSES = [
+  'SharedArrayBuffer',
+  'DataView',
+  'Int8Array',
+  'Uint8Array',
+  'Uint8ClampedArray',
+  'Int16Array',
+  'Uint16Array',
+  'Int32Array',
+  'Uint32Array',
+  'Float32Array',
+  'Float64Array',
+  'BigInt64Array',
+  'BigUint64Array',
+  'MessageChannel',
+] as const;
+const TIMERS = [
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'clearTimeout',
+  'clearInterval',
+  'clearImmediate',
+] as const;
+
+const globals = globalThis as unknown as Record<string, unknown>;
+
+function put(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, writable: true, configurable: true });
+}
+
+put(globals, 'Atomics', dispatchObject('Atomics', globals.Atomics as object));
+for (const name of CLASSES) put(globals, name, dispatchClass(name, globals[name]));
+for (const name of TIMERS) {
+  const dispatcher = dispatchFunction(name, globals[name]);
+  put(globals, name, dispatcher);
+  put(timers, name, dispatcher);
+}
+put(globals, 'queueMicrotask', dispatchFunction('queueMicrotask', globals.queueMicrotask));
+syncBuiltinESMExports();

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/** A program that keeps globals when it is loaded; run with and without the registration. */
+
+import { setImmediate as soon } from 'node:timers';
+import { explore } from 'busbar/testing';
+
+const { load, store, wait, notify } = Atomics;
+const Block = SharedArrayBuffer;
+const Words = Int32Array;
+const { setTimeout: later } = globalThis;
+
+const increments = (words: Int32Array): void => {
+  store(words, 0, load(words, 0) + 1);
+};
+
+const lost = await explore({
+  name: 'kept functions',
+  setup: () => new Words(new Block(8)),
+  threads: { a: increments, b: increments },
+  check: (words) => {
+    if (load(words, 0) !== 2) throw new Error('an update is lost');
+  },
+});
+
+const timers = await explore({
+  name: 'kept timers',
+  setup: () => new Words(new Block(8)),
+  threads: {
+    a: (words) =>
+      new Promise<void>((resolve) => {
+        later(() => {
+          soon(() => {
+            store(words, 0, 1);
+            notify(words, 0);
+            resolve();
+          });
+        }, 1e9);
+      }),
+    b: (words) => wait(words, 0, 0),
+  },
+});
+
+class Tagged extends Words {
+  readonly tag = 'private';
+}
+
+console.log(
+  JSON.stringify({
+    lost: lost.failure?.message,
+    timers: timers.failure?.message ?? 'passed',
+    outside: [load(new Words([7]), 0), new Words(3) instanceof Int32Array, new Tagged(2).tag],
+  }),
+);
