@@ -1,30 +1,53 @@
 // SPDX-License-Identifier: MIT
-/** From the flusher to the sockets: each region goes to the link that carries its writer. */
+/** The receiver of a flusher: each region goes to the link that carries its writer. */
 
 import { BusbarError } from '../base/errors.ts';
-import { throwLater } from '../base/throw-later.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { WriteFlusher } from '../writer/index.ts';
-import { DirectWrites } from './direct-writes.ts';
 
-/** Where the regions of some writers go. */
+/** More may come, and what has come is sent at the end of this turn of the event loop. */
+export const TAKES_MORE = 0;
+/** More may come, but so much waits that it is sent as soon as the drain is over. */
+export const SENDS_NOW = 1;
+/** The same, and no more may come from this writer before that. */
+export const HALTS = 2;
+export type PushOutcome = typeof TAKES_MORE | typeof SENDS_NOW | typeof HALTS;
+
+/** What waited has been sent, or waits for the socket. */
+export const SENT = 0;
+/** The gate was halted, and has room again: it wants {@link Gate.flow}. */
+export const ROOM_AGAIN = 1;
+export type SendOutcome = typeof SENT | typeof ROOM_AGAIN;
+
+/** Where the regions of one writer go. */
 export interface Outlet {
-  /** The switchboard's mark: `send` will be called at the end of this turn. */
-  isDue: boolean;
+  readonly gate: Gate;
   /**
-   * Takes a region and one reference on its buffer. Returns false if no more should come before
-   * {@link send}. Called within a drain: nobody else may be called from here.
+   * Takes a region and one reference on its buffer. Called within a drain: nobody else may be
+   * called from here.
    */
-  push(offset: number, length: number, bufferId: BufferId): boolean;
-  /** Whether so much waits that it should be sent before this turn of the event loop ends. */
-  isFull(): boolean;
-  /** Starts a write with what was pushed, if there is anything. Should not throw. */
-  send(): void;
+  push(offset: number, length: number, bufferId: BufferId): PushOutcome;
   /**
    * Nothing comes from the writer any more: it has closed and all that it flushed was pushed, or it
    * was plugged elsewhere. May be called within a drain, and should not throw.
    */
   gone(): void;
+}
+
+/** What sends, for some outlets. */
+export interface Gate {
+  /** The switchboard's mark: `send` will be called at the end of this turn. */
+  isDue: boolean;
+  /** Starts a write with what was pushed, if there is anything. Does not throw. */
+  send(): SendOutcome;
+  /** Lets its writers go on, if it is halted. */
+  flow(): void;
+}
+
+/** Collects sends of many links between the two calls, to do them together. */
+export interface SendBatch {
+  hold(): void;
+  release(): void;
 }
 
 /**
@@ -42,25 +65,26 @@ const SHARED_FLUSHER_REGIONS = 16;
  * where much waits: a hundred small messages that came from a hundred sockets in one turn leave in
  * one write, and what is for a hundred sockets leaves in one call of the shim, where there is one.
  *
- * A lane whose outlet is full is paused: its regions stay in the flusher, and once the lane is full
- * its writers are told "not now". That is how a peer that reads slowly stops those who write to it,
+ * A lane whose gate is full is paused: its regions stay in the flusher, and once the lane is full
+ * its writer is told "not now". That is how a peer that reads slowly stops those who write to it,
  * and nobody else.
  */
 export class Switchboard {
   readonly flusher: WriteFlusher;
   readonly #pool: BufferPool;
   readonly #outlets: (Outlet | undefined)[] = [];
-  /** Outlets with something to send; `isDue` is set in each. */
-  #due: Outlet[] = [];
-  #dueSpare: Outlet[] = [];
-  /** Outlets that have no room, or enough to be sent at once. */
-  readonly #full: Outlet[] = [];
-  readonly #directWrites: DirectWrites | undefined;
+  /** Gates with something to send; `isDue` is set in each. */
+  #due: Gate[] = [];
+  #dueSpare: Gate[] = [];
+  /** Gates that have no room, or enough to be sent at once. */
+  readonly #full: Gate[] = [];
+  /** Gates that are halted and have room, for the event loop's next turn. */
+  #flowing: Gate[] = [];
+  #batch: SendBatch | undefined;
 
   private constructor(pool: BufferPool, flusher: WriteFlusher) {
     this.#pool = pool;
     this.flusher = flusher;
-    this.#directWrites = DirectWrites.forPool(pool);
     // The next writer with this number is not for the same peer.
     flusher.setGoneCallback((writerId) => {
       const outlet = this.#outlets[writerId];
@@ -103,6 +127,11 @@ export class Switchboard {
     return Switchboard.of(pool, flusher);
   }
 
+  /** What is sent at the end of a turn is sent in this batch: one for all links of a pool. */
+  sendIn(batch: SendBatch): void {
+    this.#batch = batch;
+  }
+
   /** Regions of the writer go to the outlet from now on. */
   plug(writerId: number, outlet: Outlet): void {
     const before = this.#outlets[writerId];
@@ -125,14 +154,20 @@ export class Switchboard {
   }
 
   /**
-   * Sorts everything that was flushed, except what is paused, to the outlets; then those that are
-   * full send. What that makes room for is not taken: see {@link Lanes.drain}.
+   * Sorts everything that was flushed, except what is paused, to the outlets; then the gates that
+   * are full send. What that makes room for comes in another pass, `passesMax` in all, and after
+   * these in the event loop's next turn.
    */
-  drain(): void {
-    this.flusher.drain(this.#sink);
-    // From here on anybody may be called, and may call this again.
-    for (let outlet = this.#full.pop(); outlet !== undefined; outlet = this.#full.pop()) {
-      send(outlet);
+  drain(passesMax: number = 1): void {
+    for (let pass = 1, again = true; again; pass++) {
+      let goesOn = false;
+      try {
+        this.flusher.drain(this.#sink);
+        goesOn = pass < passesMax;
+      } finally {
+        // Also if an outlet has thrown: the others have stopped their writers until they have sent.
+        again = this.#sendFull(goesOn);
+      }
     }
   }
 
@@ -142,43 +177,76 @@ export class Switchboard {
       this.#pool.release(bufferId);
       return;
     }
-    const takesMore = outlet.push(offset, length, bufferId);
-    if (!takesMore) this.flusher.pauseWriter(writerId);
-    if (!takesMore || outlet.isFull()) {
-      if (this.#full.at(-1) !== outlet) this.#full.push(outlet);
-    } else {
-      this.sendSoon(outlet);
+    let outcome: PushOutcome = SENDS_NOW;
+    try {
+      outcome = outlet.push(offset, length, bufferId);
+    } finally {
+      // Also if it has thrown: what it has taken is sent.
+      if (outcome === TAKES_MORE) this.sendSoon(outlet.gate);
+      else this.#filled(writerId, outlet.gate, outcome);
     }
   };
 
-  /** The outlet sends at the end of this turn. */
-  sendSoon(outlet: Outlet): void {
-    if (outlet.isDue) return;
-    outlet.isDue = true;
-    if (this.#due.push(outlet) === 1) setImmediate(this.#sendDue);
+  #filled(writerId: number, gate: Gate, outcome: PushOutcome): void {
+    if (outcome === HALTS) this.flusher.pauseWriter(writerId);
+    if (this.#full.at(-1) !== gate) this.#full.push(gate);
+  }
+
+  /**
+   * Sends from the gates that are full. Returns whether writers go on that were halted; unless
+   * `goesOn`, they do so in the next turn.
+   *
+   * Re-entrancy: a send runs the program's code, which may drain again.
+   */
+  #sendFull(goesOn: boolean): boolean {
+    let again = false;
+    for (let gate = this.#full.pop(); gate !== undefined; gate = this.#full.pop()) {
+      if (!goesOn) {
+        this.send(gate);
+      } else if (gate.send() === ROOM_AGAIN) {
+        gate.flow();
+        again = true;
+      }
+    }
+    return again;
+  }
+
+  /** The gate sends now. If it is halted and has room then, it flows in the next turn. */
+  send(gate: Gate): void {
+    if (gate.send() !== ROOM_AGAIN) return;
+    if (this.#flowing.push(gate) === 1) setImmediate(this.#flow);
+  }
+
+  readonly #flow = (): void => {
+    const flowing = this.#flowing;
+    this.#flowing = [];
+    if (!this.#pool.isAttached || this.flusher.closed) return;
+    for (const gate of flowing) gate.flow();
+  };
+
+  /** The gate sends at the end of this turn. */
+  sendSoon(gate: Gate): void {
+    if (gate.isDue) return;
+    gate.isDue = true;
+    if (this.#due.push(gate) === 1) setImmediate(this.#sendDue);
   }
 
   readonly #sendDue = (): void => {
     const due = this.#due;
     this.#due = this.#dueSpare;
     this.#dueSpare = due;
-    this.#directWrites?.hold();
-    for (let i = 0; i < due.length; i++) {
-      due[i].isDue = false;
-      send(due[i]);
+    const batch = this.#batch;
+    batch?.hold();
+    try {
+      for (let i = 0; i < due.length; i++) {
+        due[i].isDue = false;
+        this.send(due[i]);
+      }
+    } finally {
+      due.length = 0;
+      batch?.release();
     }
-    due.length = 0;
-    this.#directWrites?.release();
   };
-}
-
-/** What one throws is not the others' business. */
-function send(outlet: Outlet): void {
-  try {
-    outlet.send();
-  } catch (error) {
-    throwLater(error);
-  }
 }
 
 const boards = new WeakMap<WriteFlusher, Switchboard>();

@@ -157,7 +157,7 @@ export class TcpLink extends LinkBase implements Link {
   }
 
   get writable(): boolean {
-    return this.life.state === OPEN && !this.#sender.lanes.stalled && !this.writer.closed;
+    return this.life.state === OPEN && !this.#sender.gate.stalled && !this.writer.closed;
   }
 
   get bufferedBytes(): number {
@@ -209,11 +209,11 @@ export class TcpLink extends LinkBase implements Link {
    */
   addWriter(writerId: number): void {
     this.checkOpen();
-    this.#sender.lanes.add(writerId);
+    this.#sender.gate.add(writerId);
   }
 
   removeWriter(writerId: number): void {
-    this.#sender.lanes.remove(writerId);
+    this.#sender.gate.remove(writerId);
   }
 
   ref(): void {
@@ -237,7 +237,7 @@ export class TcpLink extends LinkBase implements Link {
       ingest: this.ingest,
       ...this.#intake.stats(),
       ...this.#sender.outbox.stats(),
-      stalls: this.#sender.lanes.stalls,
+      stalls: this.#sender.gate.stalls,
     };
   }
 

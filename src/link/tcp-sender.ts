@@ -6,10 +6,11 @@ import type { Duplex } from 'node:stream';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { LocalWriter } from '../writer/index.ts';
-import { Lanes } from './lanes.ts';
+import { DirectWrites } from './direct-writes.ts';
 import { Outbox } from './outbox.ts';
 import { checkHeldRegion } from './sent-region.ts';
 import type { ResolvedSharedOptions } from './shared-options.ts';
+import { WriterGate } from './writer-gate.ts';
 
 /** Whom a sender works for. */
 export interface TcpSenderOwner {
@@ -22,14 +23,14 @@ export interface TcpSenderOwner {
 }
 
 /**
- *   writers ──▶ flusher ──▶ lanes ──▶ outbox ──▶ stream
+ *   writers ──▶ flusher ──▶ gate ──▶ outbox ──▶ stream
  *                 regions as they are ──▶ ┘
  *
  * **Ownership** holds what its outbox holds, and its writer until {@link release}.
  */
 export class TcpSender {
   readonly outbox: Outbox;
-  readonly lanes: Lanes;
+  readonly gate: WriterGate;
   readonly writer: LocalWriter;
   readonly #pool: BufferPool;
   readonly #owner: TcpSenderOwner;
@@ -41,19 +42,21 @@ export class TcpSender {
     socket: Duplex,
     owner: TcpSenderOwner,
   ) {
-    const { flusher, highWaterBytes, lowWaterBytes } = options;
     this.#pool = pool;
     this.#owner = owner;
     this.outbox = new Outbox(pool, socket, !(socket instanceof Socket), () => this.#afterWrite());
-    this.lanes = new Lanes(pool, flusher, this.outbox, highWaterBytes, lowWaterBytes);
-    this.writer = new LocalWriter(this.lanes.flusher, options.writer);
-    this.lanes.add(this.writer.id);
+    this.gate = new WriterGate(pool, this.outbox, {
+      ...options,
+      batch: DirectWrites.forPool(pool),
+    });
+    this.writer = new LocalWriter(this.gate.flusher, options.writer);
+    this.gate.add(this.writer.id);
   }
 
   /** Sends what the writers hold, as far as it goes. */
   flush(): void {
     if (!this.writer.closed) this.writer.flush();
-    this.lanes.drain();
+    this.gate.drain();
     this.outbox.send();
   }
 
@@ -65,9 +68,9 @@ export class TcpSender {
   trySend(bufferId: BufferId, offset: number, length: number): boolean {
     checkHeldRegion(this.#pool, bufferId, offset, length);
     if (!this.writer.closed && !this.#flushBefore()) return false;
-    if (!this.lanes.makeRoom()) return false;
+    if (!this.gate.tryMakeRoom()) return false;
     this.outbox.push(offset, length, bufferId);
-    this.lanes.pushed();
+    this.gate.pushed();
     return true;
   }
 
@@ -76,29 +79,29 @@ export class TcpSender {
    * whether all of it has left; if not, a write is under way, and it is to be called again then.
    */
   sendRest(): boolean {
-    const { writer, lanes, outbox } = this;
+    const { writer, gate, outbox } = this;
     if (!writer.closed && this.#flushLast()) {
       const lostBytes = this.#closeWriter();
       if (lostBytes > 0) this.#note(`${lostBytes} bytes were not sent`);
     }
-    const isDrained = lanes.drain();
+    const isDrained = gate.drain();
     outbox.send();
-    return isDrained && !lanes.stalled && outbox.queuedBytes === 0 && writer.closed;
+    return isDrained && !gate.stalled && outbox.queuedBytes === 0 && writer.closed;
   }
 
   /** Closes the writer, and drops what has not been sent and whatever comes. */
   release(): void {
     this.outbox.discard();
     // What the writer and the lanes still have counts as lost there.
-    this.lanes.giveUp();
+    this.gate.giveUp();
     this.#closeWriter();
-    this.lanes.drain();
+    this.gate.drain();
   }
 
   #afterWrite(): void {
     // A quiet link keeps no buffer.
     if (this.outbox.queuedBytes === 0 && !this.writer.closed) this.writer.releaseIdle();
-    if (this.lanes.resumeIfLow()) this.#owner.roomAgain();
+    if (this.gate.resumeIfLow()) this.#owner.roomAgain();
     this.#owner.written();
   }
 
@@ -111,7 +114,7 @@ export class TcpSender {
 
   /** Whether the writer holds nothing that could still be sent. */
   #flushLast(): boolean {
-    if (this.lanes.flusher.closed) return true;
+    if (this.gate.flusher.closed) return true;
     try {
       this.writer.abortOpen();
       return this.writer.flush();
@@ -123,8 +126,8 @@ export class TcpSender {
 
   /** Takes all that the link's writer has written; false if some of it must stay there. */
   #flushBefore(): boolean {
-    if (!this.writer.flush() && this.lanes.drain()) this.writer.flush();
-    return this.writer.bufferedBytes === 0 && this.lanes.drain() && !this.lanes.stalled;
+    if (!this.writer.flush() && this.gate.drain()) this.writer.flush();
+    return this.writer.bufferedBytes === 0 && this.gate.drain() && !this.gate.stalled;
   }
 
   #note(what: string, cause?: unknown): void {

@@ -210,7 +210,7 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   removeWriter(writerId: number): void {
-    this.sender.lanes.remove(writerId);
+    this.sender.gate.remove(writerId);
   }
 
   /**
@@ -275,8 +275,8 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   get writable(): boolean {
-    const { lanes } = this.sender;
-    return this.life.state === OPEN && !lanes.stalled && this.#writer?.closed !== true;
+    const { gate } = this.sender;
+    return this.life.state === OPEN && !gate.stalled && this.#writer?.closed !== true;
   }
 
   get bufferedBytes(): number {
@@ -296,8 +296,8 @@ export class UdpLink extends UdpReader implements Link {
 
   /** A snapshot of the link's counters. **Cost** one system call. */
   stats(): UdpLinkStats {
-    const { outbox, lanes } = this.sender;
-    return { ...this.readingStats(), ...outbox.stats(), stalls: lanes.stalls };
+    const { outbox, gate } = this.sender;
+    return { ...this.readingStats(), ...outbox.stats(), stalls: gate.stalls };
   }
 
   /** @internal */

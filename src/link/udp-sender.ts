@@ -6,7 +6,6 @@ import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { LocalWriter, type WriterOptions } from '../writer/index.ts';
-import { Lanes } from './lanes.ts';
 import { checkHeldRegion } from './sent-region.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
@@ -20,6 +19,7 @@ import {
   type UdpOutboxOwner,
 } from './udp-outbox.ts';
 import { datagramError, type UdpSocket } from './udp-socket.ts';
+import { WriterGate } from './writer-gate.ts';
 
 const MESSAGE_BYTES_MAX = 0xffff;
 
@@ -36,7 +36,7 @@ export interface UdpSenderOwner {
 }
 
 /**
- *   writers ──▶ flusher ──▶ lanes ──▶ outbox ──▶ socket
+ *   writers ──▶ flusher ──▶ gate ──▶ outbox ──▶ socket
  *                 regions as they are ──▶ ┘
  *
  * An address is eight words at an index; undefined is the one that the socket is connected to.
@@ -45,7 +45,7 @@ export interface UdpSenderOwner {
  */
 export class UdpSender implements UdpOutboxOwner {
   readonly outbox: UdpOutbox;
-  readonly lanes: Lanes;
+  readonly gate: WriterGate;
   readonly #owner: UdpSenderOwner;
   readonly #pool: BufferPool;
   readonly #packed: boolean;
@@ -62,19 +62,19 @@ export class UdpSender implements UdpOutboxOwner {
     owner: UdpSenderOwner,
   ) {
     this.#owner = owner;
-    const { packed, datagramBytes, flusher, highWaterBytes, lowWaterBytes } = options;
+    const { packed, datagramBytes } = options;
     this.#pool = pool;
     this.#packed = packed;
     this.#messageBytes = packed ? 0 : datagramBytes;
     const cut = packed ? CUT_PACKED : datagramBytes > 0 ? CUT_EQUAL : CUT_MESSAGES;
     this.outbox = new UdpOutbox(pool, cut, datagramBytes);
-    this.lanes = new Lanes(pool, flusher, this.outbox, highWaterBytes, lowWaterBytes);
+    this.gate = new WriterGate(pool, this.outbox, options);
     this.outbox.open(this, socket, options.offload);
   }
 
   /** **Throws** ERR_BUSBAR_WRITER_SLOTS, ERR_BUSBAR_FLUSHER_CLOSED; TypeError, RangeError. */
   openWriter(to: Int32Array | undefined, options: WriterOptions): LocalWriter {
-    const writer = new LocalWriter(this.lanes.flusher, options);
+    const writer = new LocalWriter(this.gate.flusher, options);
     this.writers.set(writer.id, writer);
     this.add(writer.id, to);
     return writer;
@@ -82,8 +82,8 @@ export class UdpSender implements UdpOutboxOwner {
 
   /** Regions of this writer go to the address. **Throws** TypeError, RangeError. */
   add(writerId: number, to: Int32Array | undefined): void {
-    this.lanes.checkWriterId(writerId);
-    this.lanes.add(writerId, to === undefined ? CONNECTED : this.outbox.addresses.add(to, 0));
+    this.gate.checkWriterId(writerId);
+    this.gate.add(writerId, to === undefined ? CONNECTED : this.outbox.addresses.add(to, 0));
   }
 
   /** Copies one message into a writer of {@link openWriter}. False: not now. */
@@ -113,7 +113,7 @@ export class UdpSender implements UdpOutboxOwner {
 
   /** Whether there is room for a datagram as it is, if need be after a try to send what waits. */
   makeRoom(): boolean {
-    return this.lanes.makeRoom();
+    return this.gate.tryMakeRoom();
   }
 
   /**
@@ -135,13 +135,13 @@ export class UdpSender implements UdpOutboxOwner {
     outbox.push(offset, length, bufferId, row, CUT_WHOLE);
     // The region holds it now.
     outbox.letGo(row);
-    this.lanes.pushed();
+    this.gate.pushed();
   }
 
   /** Sends what the writers hold, as far as it goes. */
   flush(): void {
     for (const writer of this.writers.values()) if (!writer.closed) writer.flush();
-    this.lanes.drain();
+    this.gate.drain();
     this.outbox.send();
   }
 
@@ -149,13 +149,13 @@ export class UdpSender implements UdpOutboxOwner {
   sendRest(): boolean {
     let isAll = true;
     for (const writer of this.writers.values()) {
-      if (writer.closed || this.lanes.flusher.closed) continue;
+      if (writer.closed || this.gate.flusher.closed) continue;
       writer.abortOpen();
       if (!writer.flush()) isAll = false;
     }
-    if (!this.lanes.drain()) isAll = false;
+    if (!this.gate.drain()) isAll = false;
     this.outbox.send();
-    return isAll && this.outbox.queuedBytes === 0 && !this.lanes.stalled;
+    return isAll && this.outbox.queuedBytes === 0 && !this.gate.stalled;
   }
 
   /** Calls `sendRest` of the owner in the event loop's next turn. */
@@ -171,9 +171,9 @@ export class UdpSender implements UdpOutboxOwner {
   /** Closes the writers, and drops what has not been sent and whatever comes. */
   release(): void {
     this.outbox.close();
-    this.lanes.giveUp();
+    this.gate.giveUp();
     for (const writer of this.writers.values()) this.outbox.lose(writer.close());
-    this.lanes.drain();
+    this.gate.drain();
   }
 
   // ── For the outbox ────────────────────────────────────────────────────────────────────────────
@@ -188,7 +188,7 @@ export class UdpSender implements UdpOutboxOwner {
   }
 
   sentSome(): void {
-    if (this.lanes.resumeIfLow()) this.#owner.roomAgain();
+    if (this.gate.resumeIfLow()) this.#owner.roomAgain();
     if (this.outbox.queuedBytes > 0) return;
     // A quiet link keeps no buffer.
     for (const writer of this.writers.values()) if (!writer.closed) writer.releaseIdle();
