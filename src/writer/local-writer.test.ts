@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
+
 import { afterEach, expect, test } from 'vitest';
 import { auditPool } from '../../test/pool-audit.ts';
+import { AssertionError } from '../base/assert.ts';
 import type { BusbarErrorCode } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from '../pool/index.ts';
@@ -124,6 +126,27 @@ test('empty messages are messages: each open one has a place of its own', () => 
   expect(packet.length).toBe(0);
   packet.release();
   writer.flush();
+  drain();
+  expect(arrived).toEqual(['abc']);
+  close(writer);
+});
+
+test('cursors out of order stop the next flush, before anything has changed', () => {
+  const writer = setUp();
+  write(writer, 'abc');
+  const cursor = Reflect.get(writer, 'cursor') as number;
+  for (const [name, wrong] of [
+    ['cursor', cursor - 1],
+    ['limit', cursor - 1],
+    ['regionBegin', cursor + 1],
+    ['mode', 1],
+  ] as const) {
+    const right = Reflect.get(writer, name);
+    Reflect.set(writer, name, wrong);
+    expect(() => writer.flush(), name).toThrow(AssertionError);
+    Reflect.set(writer, name, right);
+  }
+  expect(writer.flush()).toBe(true);
   drain();
   expect(arrived).toEqual(['abc']);
   close(writer);

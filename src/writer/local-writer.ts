@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** A writer for one thread, which puts many messages into one region. */
+/** LocalWriter: puts many messages of one thread into one region. */
 
+import { assert } from '../base/assert.ts';
 import { copyIn } from '../base/bytes.ts';
 import { checkInteger, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
@@ -25,6 +26,13 @@ import {
 /** `tryReserve` returns it for "not now"; in place of an offset: nothing is open. */
 const NONE = -1;
 
+// FAST ◀──all spans settled / a second reservation──▶ SPANS; from both: close ▸ CLOSING ▸ CLOSED
+const FAST = 0; // at most one reservation is open, in the writer's buffer
+const SPANS = 1; // reservations and committed regions are kept in order in `spans`
+const CLOSING = 2; // gives back what it holds; after an exception the next `close` goes on
+const CLOSED = 3;
+type Mode = typeof FAST | typeof SPANS | typeof CLOSING | typeof CLOSED;
+
 /**
  * Writes messages into pool memory and hands them to a flusher, many at a time.
  *
@@ -32,19 +40,19 @@ const NONE = -1;
  *                    regionBegin              committed     cursor         limit
  *                    └──── goes with the next flush ───┘└ reserved ┘└ free ┘
  *
- *   regionBegin ≤ committed ≤ cursor ≤ limit
+ *   regionBegin ≤ committed ≤ cursor ≤ limit; all are 0 without a buffer
  *
  * The common case is one open reservation at a time: reserve moves `cursor`, commit moves
- * `committed`, five plain stores in all. As soon as a second reservation is made while one is open,
- * all of them are kept in order in a SpanQueue until the earliest is finished; nothing ever
- * waits or blocks for that, later messages just stay behind it.
+ * `committed`, five plain stores in all. When a second reservation is made while one is open, all
+ * of them are kept in order in a SpanQueue until the earliest has ended. Nothing blocks or waits
+ * for that; later messages stay behind it.
  *
  * **Threads** the one that made it.
  */
 export class LocalWriter {
   readonly pool: BufferPool;
   readonly flusher: WriteFlusher;
-  /** What the flusher's sink is told as `writerId`. Unique among the flusher's open writers. */
+  /** The `writerId` that the flusher's sink gets. Unique among the flusher's open writers. */
   readonly id: number;
   private readonly lane: Lane;
   private readonly options: ResolvedWriterOptions;
@@ -57,21 +65,16 @@ export class LocalWriter {
   private regionBegin = 0;
   private committed = 0;
   private cursor = 0;
-  /**
-   * End of the space, or −1 to send every reservation to the slow path: no buffer yet, spans are
-   * open, or closed.
-   */
-  private limit = -1;
-  private limitHidden = -1;
+  private limit = 0;
+  /** `limit` in mode FAST, else 0: the fast paths check mode and space by one comparison. */
+  private fastLimit = 0;
+  private mode: Mode = FAST;
   /** Begin of the one reservation that is open on the fast path. It ends at `cursor`. */
   private openAt: number = NONE;
   private readonly countsBytes: boolean;
   private budget: number;
   /** True if a flush by policy may have left messages behind an open reservation. */
   private isHeldUp = false;
-  private isClosed = false;
-  /** False until `close` has come to its end. */
-  private isGone = false;
 
   constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
     this.pool = checkFlusher(flusher).pool;
@@ -114,7 +117,7 @@ export class LocalWriter {
   tryReserve(length: number): number {
     const at = this.cursor;
     const end = at + length;
-    if (!(end <= this.limit && end > at) || this.openAt !== NONE || length >>> 0 !== length) {
+    if (!(end <= this.fastLimit && end > at) || this.openAt !== NONE || length >>> 0 !== length) {
       return this.reserveSlow(length);
     }
     this.cursor = end;
@@ -131,7 +134,7 @@ export class LocalWriter {
    */
   commit(offset: number, length: number): void {
     const end = offset + length;
-    // NONE is also what tryReserve answers: whoever did not look at it must not come through here.
+    // NONE is also what tryReserve returns: a caller that ignored it must not come through here.
     if (
       offset !== this.openAt ||
       offset === NONE ||
@@ -157,7 +160,7 @@ export class LocalWriter {
     const isFast = offset === this.openAt && offset !== NONE;
     if (!isFast && this.spans.lengthOf(offset) < 0) throw badReservation(offset);
     const bufferId = this.pool.bufferAt(offset);
-    // First the reference: the commit may flush, and the receiver may be done before we return.
+    // First the reference: the commit may flush, and the receiver may release before we return.
     this.pool.retain(bufferId);
     try {
       this.commit(offset, length);
@@ -175,7 +178,7 @@ export class LocalWriter {
       this.openAt = NONE;
       return;
     }
-    if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    if (this.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
     if (this.spans.lengthOf(offset) < 0) throw badReservation(offset);
     this.spans.abort(offset);
     this.afterEnd();
@@ -193,7 +196,7 @@ export class LocalWriter {
     const at = this.cursor;
     const length = end - begin;
     const next = at + length;
-    if (!(next <= this.limit && next > at) || this.openAt !== NONE) {
+    if (!(next <= this.fastLimit && next > at) || this.openAt !== NONE) {
       return this.writeSlow(source, begin, end);
     }
     // Copied first: if that throws, nothing has changed.
@@ -226,6 +229,7 @@ export class LocalWriter {
    */
   flush(): boolean {
     this.checkOpen();
+    this.invariants();
     this.budget = this.options.budget;
     const { headroom, tailroom } = this.options;
     if (this.openAt !== NONE && headroom + tailroom > 0) this.enterSpans();
@@ -240,8 +244,7 @@ export class LocalWriter {
 
   /**
    * Gives the writer's buffer back if everything in it has been flushed; the next reservation takes
-   * another. For writers that may be quiet for long: each would keep a buffer. Returns true if none
-   * is kept.
+   * another. For writers that may be idle for long. Returns true if it keeps no buffer.
    */
   releaseIdle(): boolean {
     if (!this.isIdle) return false;
@@ -250,20 +253,20 @@ export class LocalWriter {
   }
 
   /**
-   * Flushes what it can, aborts what is open, gives the buffers back. Returns the bytes that could
-   * not be handed over: 0 unless the flusher is full or closed. Doing it again does nothing.
+   * Flushes what it can, aborts open reservations, gives the buffers back. Returns the bytes that
+   * could not be handed over: 0 unless the flusher is full or closed. A second call does nothing.
    */
   close(): number {
-    if (this.isGone) return 0;
+    if (this.mode === CLOSED) return 0;
     ensureStep();
     this.abortOpen();
     let dropped = 0;
     try {
-      if (!this.isClosed) this.flush();
+      if (!this.closed) this.flush();
     } catch (error) {
       if (!(error instanceof BusbarError)) throw error;
-      // The flusher is closed: what was appended comes back to us here, or went to whoever closed
-      // it. Or the pool is, and what would have to be copied stays here.
+      // The flusher is closed, and the appended regions come back here, or went to the thread that
+      // closed it; or the pool is closed, and what would have to be copied stays here.
       const bytes = this.lane.unpublishedBytes;
       if (!this.lane.publish(this.flusher)) {
         dropped += bytes;
@@ -271,14 +274,14 @@ export class LocalWriter {
       }
     }
     dropped += this.bufferedBytes;
-    this.isClosed = true;
+    this.become(CLOSING);
     this.policy.close();
     this.spans.clear();
     if (this.bufferId !== NO_BUFFER) this.releaseBuffer();
     this.waiting.close();
     this.lane.close();
     this.flusher.announce();
-    this.isGone = true;
+    this.mode = CLOSED;
     return dropped;
   }
 
@@ -289,22 +292,20 @@ export class LocalWriter {
   }
 
   get closed(): boolean {
-    return this.isClosed;
+    return this.mode >= CLOSING;
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  /** Asserts what the picture above says. For tests; costs nothing when not called. */
+  /** Asserts the chain of the class comment. It holds between any two calls. */
   invariants(): void {
-    const { regionBegin, committed, cursor } = this;
-    const limit = this.limit >= 0 ? this.limit : this.limitHidden;
-    if (!(regionBegin <= committed && committed <= cursor && (cursor <= limit || limit < 0))) {
-      throw new Error(
-        `writer cursors out of order: ${regionBegin} ${committed} ${cursor} ${limit}`,
-      );
-    }
+    const { regionBegin, committed, cursor, limit } = this;
+    assert(regionBegin <= committed, 'a region must begin before what is committed');
+    assert(committed <= cursor, 'what is committed must lie before the cursor');
+    assert(cursor <= limit, 'the cursor must lie within the buffer');
+    assert(this.fastLimit === (this.mode === FAST ? limit : 0), 'only mode FAST has a fast path');
   }
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
@@ -316,7 +317,7 @@ export class LocalWriter {
       copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
       this.commit(at, end - begin);
     } catch (error) {
-      // Nobody but this method knows of the reservation.
+      // No caller knows of the reservation.
       if (this.spans.lengthOf(at) >= 0) this.spans.abort(at);
       else if (at === this.openAt) {
         this.cursor = at;
@@ -330,6 +331,7 @@ export class LocalWriter {
   /** A new buffer is due, or one is open already, or it is empty, or the argument is wrong. */
   private reserveSlow(length: number): number {
     this.checkOpen();
+    this.invariants();
     checkInteger('length', length, 0, 0x7fff_ffff);
     if (length > this.messageBytesMax) {
       throw new BusbarError(
@@ -353,8 +355,7 @@ export class LocalWriter {
   }
 
   private cursorLeft(): number {
-    const limit = this.limit >= 0 ? this.limit : this.limitHidden;
-    return limit - Math.max(this.cursor, this.openAt + 1);
+    return this.limit - Math.max(this.cursor, this.openAt + 1);
   }
 
   /** The message gets a buffer to itself; later ones go on in the present one. */
@@ -372,10 +373,7 @@ export class LocalWriter {
   /** From now on all is kept in order in `spans`: the region so far, then the open reservation. */
   private enterSpans(): void {
     ensureStep();
-    if (this.limit >= 0) {
-      this.limitHidden = this.limit;
-      this.limit = -1;
-    }
+    this.become(SPANS);
     if (this.committed > this.regionBegin) {
       this.pool.retain(this.bufferId);
       this.spans.pushCommitted(this.bufferId, this.regionBegin, this.committed);
@@ -389,10 +387,9 @@ export class LocalWriter {
     this.regionBegin = this.committed = this.cursor;
   }
 
-  /** Every span is done with: back to the fast path, with a new region. */
+  /** Every span is settled: back to the fast path, with a new region. */
   private leaveSpans(): void {
-    this.limit = this.limitHidden;
-    this.limitHidden = -1;
+    this.become(FAST);
     this.regionBegin = this.committed = this.cursor = this.nextBegin(this.cursor);
   }
 
@@ -406,8 +403,8 @@ export class LocalWriter {
   private switchBuffer(): boolean {
     if (this.isIdle && this.bufferId !== NO_BUFFER) {
       if (this.pool.isSoleHolder(this.bufferId)) return this.beginBuffer(this.bufferId);
-      // Others still read what is in it. Let go first: holding one buffer while waiting for the
-      // next could stop everyone.
+      // Others still read it. Release it first: holding one buffer while waiting for the next could
+      // stop all writers.
       this.releaseIdle();
     }
     if (!this.lane.hasSpace) return false;
@@ -416,13 +413,12 @@ export class LocalWriter {
     if (this.openAt !== NONE) this.enterSpans();
     const length = this.committed - this.regionBegin;
     if (this.bufferId !== NO_BUFFER) {
-      // Room was checked. The writer's reference goes along: the receiver's release will be the
-      // last.
+      // Room was checked. The writer's reference goes along: the receiver releases it.
       if (length > 0) this.lane.append(this.bufferId, this.regionBegin, length);
       else this.pool.release(this.bufferId);
       // Straight on, without a call: the buffer is the writer's no longer.
       this.bufferId = NO_BUFFER;
-      this.limit = this.limitHidden = -1;
+      this.limit = this.fastLimit = 0;
       this.regionBegin = this.committed = this.cursor = 0;
     }
     this.beginBuffer(id);
@@ -433,20 +429,24 @@ export class LocalWriter {
   private releaseBuffer(): void {
     this.pool.release(this.bufferId);
     this.bufferId = NO_BUFFER;
-    this.limit = this.limitHidden = -1;
+    this.limit = this.fastLimit = 0;
     this.regionBegin = this.committed = this.cursor = 0;
   }
 
   private beginBuffer(id: BufferId): true {
     const begin = this.pool.offsetOf(id);
-    const { isEmpty } = this.spans;
+    // No call from here on: see switchBuffer().
     this.bufferId = id;
     this.cursor = begin + this.options.headroom;
     this.regionBegin = this.committed = this.cursor;
-    const limit = begin + this.pool.bufferSize - this.options.tailroom;
-    if (isEmpty) this.limit = limit;
-    else this.limitHidden = limit;
+    this.limit = begin + this.pool.bufferSize - this.options.tailroom;
+    this.fastLimit = this.mode === FAST ? this.limit : 0;
     return true;
+  }
+
+  private become(mode: Mode): void {
+    this.mode = mode;
+    this.fastLimit = mode === FAST ? this.limit : 0;
   }
 
   private get isIdle(): boolean {
@@ -492,7 +492,7 @@ export class LocalWriter {
   }
 
   private checkOpen(): void {
-    if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    if (this.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
     if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
   }
 }
