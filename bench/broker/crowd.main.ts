@@ -5,7 +5,7 @@
  *
  *   ulimit -n 20000; node build/bench/broker/crowd.main.js [idle [busy]]
  *
- * Starts the example broker on one thread, and clients in this process: `idle` of them (10 000) say
+ * Starts the example broker on one thread, with its defaults, and clients in this process: `idle` of them (10 000) say
  * CONNECT and nothing else; `busy` of them (100) publish 16-byte messages, each to itself, one
  * after the other. Then one client has 100 000 subscriptions. Both ends need a descriptor each, in
  * two processes.
@@ -25,9 +25,8 @@ const SUBSCRIPTIONS = 100_000;
 const idleCount = Number(process.argv[2] ?? 10_000);
 const busyCount = Number(process.argv[3] ?? 100);
 
-const options = ['--port', '0', '--executors', '1', '--seconds', '0', '--pool', '64m'];
-const limit = ['--max-connections', String(idleCount + busyCount + 8)];
-const broker = spawn(process.execPath, [BROKER, ...options, ...limit], {
+const options = ['--port', '0', '--executors', '1', '--seconds', '0'];
+const broker = spawn(process.execPath, [BROKER, ...options], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const port = await new Promise<number>((resolve) => {

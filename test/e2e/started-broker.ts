@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** End to end: a broker for a test, on one thread or on several executors, with one face. */
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { Broker } from '../../examples/broker/broker.ts';
 import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
 import { buildPrograms } from '../program.ts';
-import type { Answer, CrashKind, GroupStats, Order } from './broker-under-test.main.ts';
+import { BrokerProcess, type StartedBroker } from './broker-process.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PROGRAM = `${ROOT}build/test/e2e/broker-under-test.main.js`;
+export type { StartedBroker };
+
+const PROGRAM = new URL('../../build/test/e2e/broker-under-test.main.js', import.meta.url);
 
 /** On how many executors the broker is tested; 1 is this thread, without a mesh. */
 export const EXECUTORS: readonly number[] = [1, 2];
-
-export interface StartedBroker {
-  readonly port: number;
-  stats(): Promise<GroupStats>;
-  /** Ends one executor; with one thread there is none to end. */
-  crash(index: number, how: CrashKind): Promise<void>;
-  drain(): Promise<void>;
-}
 
 export async function startBroker(
   executors: number,
@@ -29,7 +19,8 @@ export async function startBroker(
   environment: Record<string, string> = {},
 ): Promise<StartedBroker> {
   if (executors > 1) {
-    return BrokerProcess.start(executors, { port: 0, ...options }, environment);
+    buildPrograms();
+    return BrokerProcess.start(PROGRAM, executors, { port: 0, ...options }, environment);
   }
   const broker = await Broker.start({ port: 0, ...options });
   return {
@@ -40,72 +31,4 @@ export async function startBroker(
     },
     drain: () => broker.drain(),
   };
-}
-
-class BrokerProcess implements StartedBroker {
-  port = 0;
-  readonly #process: ChildProcess;
-  readonly #pending: Map<
-    number,
-    { resolve: (answer: Answer) => void; reject: (e: Error) => void }
-  > = new Map();
-  #ids = 0;
-  #complaints = '';
-
-  private constructor(environment: Record<string, string>) {
-    this.#process = fork(PROGRAM, {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: { ...process.env, ...environment },
-    });
-    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#complaints += text;
-    });
-    this.#process.on('message', (answer: Answer) => {
-      const asked = this.#pending.get(answer.id);
-      this.#pending.delete(answer.id);
-      if (answer.kind === 'failed') asked?.reject(new Error(answer.reason));
-      else asked?.resolve(answer);
-    });
-    this.#process.on('exit', (code) => {
-      const error = new Error(`the broker has ended, code ${code}: ${this.#complaints}`);
-      for (const { reject } of this.#pending.values()) reject(error);
-    });
-  }
-
-  static async start(
-    executors: number,
-    options: BrokerOptions,
-    environment: Record<string, string>,
-  ): Promise<BrokerProcess> {
-    buildPrograms();
-    const broker = new BrokerProcess(environment);
-    const answer = await broker.#ask({ id: broker.#ids++, kind: 'start', executors, options });
-    if (answer.kind === 'started') broker.port = answer.port;
-    return broker;
-  }
-
-  async stats(): Promise<GroupStats> {
-    const answer = await this.#ask({ id: this.#ids++, kind: 'stats' });
-    if (answer.kind !== 'stats') throw new Error(`asked for stats, got ${answer.kind}`);
-    return answer.stats;
-  }
-
-  async crash(index: number, how: CrashKind): Promise<void> {
-    await this.#ask({ id: this.#ids++, kind: 'crash', index, how });
-  }
-
-  async drain(): Promise<void> {
-    if (this.#process.exitCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    await this.#ask({ id: this.#ids++, kind: 'drain' }).catch(() => {});
-    const [code] = (await exited) as [number | null];
-    if (code !== 0) throw new Error(`the broker ended with ${code}: ${this.#complaints}`);
-  }
-
-  #ask(order: Order): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.#pending.set(order.id, { resolve, reject });
-      this.#process.send(order, (error) => error !== null && reject(error));
-    });
-  }
 }
