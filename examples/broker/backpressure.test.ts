@@ -228,3 +228,25 @@ test('when half of the reserve is gone, who has most waiting goes at once', () =
   expect(innocents.some((client) => client.isClosing)).toBe(false);
   for (const id of rest) pool.release(id as never);
 });
+
+test('each of those who wait for room is the first once, also if the first takes it all', () => {
+  const first: string[] = [];
+  let isTaken = false;
+  const waiters = ['a', 'b', 'c', 'd'].map((name) => {
+    const waiter = {
+      proceed: () => {
+        if (!isTaken) first.push(name);
+        isTaken = true;
+        backpressure.block(waiter);
+      },
+    };
+    return waiter;
+  });
+  for (const waiter of waiters) backpressure.block(waiter);
+  for (let i = 0; i < 4; i++) {
+    isTaken = false;
+    backpressure.proceed();
+    runTurns();
+  }
+  expect(first.sort()).toEqual(['a', 'b', 'c', 'd']);
+});

@@ -29,6 +29,8 @@ import { type FairShare, UNIT_BYTES } from './fair-share.ts';
 
 /** Whoever may have to wait for room. */
 export interface Waiter {
+  /** It is a lane, with messages of many clients. */
+  readonly carriesMany?: boolean;
   /** There may be room again. */
   proceed(): void;
 }
@@ -146,8 +148,14 @@ export class Backpressure {
 
   /** There may be room again, for anybody. */
   proceed(): void {
-    // They share the work of a turn: there may be thousands.
-    for (const waiter of this.#blocked) this.#share.queue(waiter);
+    // They share the work of a turn: there may be thousands. The first comes last: it may take all
+    // the room that there is, and next time another one is to be the first.
+    let first: Waiter | undefined;
+    for (const waiter of this.#blocked) {
+      if (first === undefined) first = waiter;
+      else this.#share.queue(waiter);
+    }
+    if (first !== undefined) this.#share.queue(first);
     this.#blocked.clear();
   }
 

@@ -8,7 +8,7 @@ import type { LocalWriter } from 'busbar/writer';
 import type { Backpressure, Participant } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
-import type { FairShare } from './fair-share.ts';
+import { type FairShare, lineUnits } from './fair-share.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
@@ -330,17 +330,18 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       case protocol.OP_HPUB:
         return this.#publication.publish();
       case protocol.OP_SUB:
-        return this.#share.tryStep() && this.#subscribe();
+        return this.#tryLine() && this.#subscribe();
       case protocol.OP_UNSUB:
-        return this.#share.tryStep() && this.#unsubscribeOrLimit();
+        return this.#tryLine() && this.#unsubscribeOrLimit();
       case protocol.OP_PING:
         return this.#share.tryStep() && this.#isDoneEverywhere() && this.say(PONG);
       case protocol.OP_PONG:
         this.#pingsOut = 0;
         return true;
       case protocol.OP_CONNECT:
-        return this.#connect();
+        return this.#tryLine() && this.#connect();
       case protocol.OP_INFO:
+        if (!this.#tryLine()) return false;
         if (!isInfo(this.#argument())) this.cutOff(protocol.ERROR_PARSER);
         return true;
       case protocol.OP_BROKEN:
@@ -349,6 +350,14 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       default:
         return true;
     }
+  }
+
+  /** Whether there is something left of the share, of which the frame takes what it costs to read. */
+  #tryLine(): boolean {
+    const share = this.#share;
+    if (share.isSpent) return false;
+    share.units -= lineUnits(this.#framer.frameLength);
+    return true;
   }
 
   #subscribe(): boolean {

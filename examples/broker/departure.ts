@@ -2,7 +2,7 @@
 /** Example broker: a client that has left takes its subscriptions along, some in each turn. */
 
 import type { Waiter } from './backpressure.ts';
-import { CHANGE_UNITS, type FairShare } from './fair-share.ts';
+import type { FairShare } from './fair-share.ts';
 import type { Subscription } from './subscription.ts';
 
 /** What has to be told of each subscription that ends. */
@@ -31,7 +31,8 @@ export class Departure<Owner> implements Waiter {
         return;
       }
       this.#from.remove(next.value);
-      this.#share.units -= CHANGE_UNITS;
+      // Also if it had ended.
+      this.#share.units--;
     }
     this.#from.flush();
     this.#share.queue(this);

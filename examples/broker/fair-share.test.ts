@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest';
 import { Departure } from './departure.ts';
-import { FairShare, QUANTUM_UNITS } from './fair-share.ts';
+import { CHANGE_UNITS, FairShare, QUANTUM_UNITS } from './fair-share.ts';
 import { Message } from './message.ts';
 import { NOT_NOW, Router, type Subscriber, TAKEN } from './router.ts';
 import { Subscription } from './subscription.ts';
@@ -83,15 +83,21 @@ test.each(['', 'in groups'])('a message for 100 000 goes out over several turns 
   // Another subject takes its place in the cache.
   router.find(100, 101, 1);
   const heardInTurns = [listener.heard.length];
-  for (let taken = NOT_NOW; taken === NOT_NOW; ) {
-    const before = listener.heard.length;
-    turns.share.begin();
-    taken = router.resume(message, listener, remainder);
-    heardInTurns.push(listener.heard.length - before);
-  }
+  let taken = NOT_NOW;
+  const waiter = {
+    proceed: () => {
+      const before = listener.heard.length;
+      taken = router.resume(message, listener, remainder);
+      heardInTurns.push(listener.heard.length - before);
+      if (taken === NOT_NOW) turns.share.queue(waiter);
+    },
+  };
+  turns.share.queue(waiter);
+  while (taken === NOT_NOW) expect(turns.run()).toBe(true);
   expect([listener.heard.length, other.heard.length]).toEqual([count - 1, 0]);
   expect(Math.max(...heardInTurns)).toBeLessThanOrEqual(QUANTUM_UNITS);
   expect(heardInTurns.length).toBe(kind === '' ? 4 : heardInTurns.length);
+  while (turns.run());
   expect(router.isCrowded).toBe(false);
 });
 
@@ -135,7 +141,10 @@ test('what a client leaves is removed over several turns', () => {
   const removed: number[] = [];
   let inTurn = 0;
   const from = {
-    remove: () => inTurn++,
+    remove: () => {
+      inTurn++;
+      turns.share.units -= CHANGE_UNITS;
+    },
     flush: () => {
       removed.push(inTurn);
       inTurn = 0;
@@ -145,4 +154,49 @@ test('what a client leaves is removed over several turns', () => {
   while (turns.run());
   expect(removed.reduce((sum, count) => sum + count, 0)).toBe(5000);
   expect(Math.max(...removed)).toBeLessThan(1000);
+});
+
+test('a turn is bounded, however many have much to do, and who has little is served in it', () => {
+  const turns = new Turns();
+  const { share } = turns;
+  let worked = 0;
+  for (let i = 0; i < 100; i++) {
+    share.begin();
+    worked += share.units;
+    share.units = 0;
+    expect(share.isSpent).toBe(true);
+    share.queue({ proceed: () => {} });
+  }
+  expect(worked).toBeLessThan(5 * QUANTUM_UNITS);
+  // The one that comes last has room for hundreds of small messages.
+  share.begin();
+  expect(share.units).toBeGreaterThan(100);
+  expect(share.isLight).toBe(true);
+  share.units -= 100;
+  expect(share.isLight).toBe(false);
+  // In the next turn everybody may do more again.
+  turns.run();
+  share.begin();
+  expect(share.units).toBe(QUANTUM_UNITS);
+});
+
+test('a lane has a quantum in each turn, whoever queues before it', () => {
+  const turns = new Turns();
+  const served: string[] = [];
+  const worker = (name: string, carriesMany: boolean) => {
+    const waiter = {
+      carriesMany,
+      proceed: () => {
+        served.push(name);
+        turns.share.units -= QUANTUM_UNITS;
+        turns.share.queue(waiter);
+      },
+    };
+    return waiter;
+  };
+  for (let i = 0; i < 10; i++) turns.share.queue(worker(`client ${i}`, false));
+  turns.share.queue(worker('lane', true));
+  for (let turn = 0; turn < 3; turn++) turns.run();
+  expect(served.filter((name) => name === 'lane').length).toBe(3);
+  expect(served.length).toBe(9);
 });

@@ -30,7 +30,7 @@ import {
   wordAt,
 } from './mesh-messages.ts';
 import { Message } from './message.ts';
-import type { OutLane } from './out-lane.ts';
+import { DONE_UNITS, laneUnits, type OutLane } from './out-lane.ts';
 import { OP_HPUB, OP_PUB, ProtocolCodec, type ProtocolLimits } from './protocol.ts';
 import type { Remainder } from './remainder.ts';
 import type { RemoteInterest } from './remote-interest.ts';
@@ -60,6 +60,7 @@ export interface InLaneCore<S extends Subscriber> {
 }
 
 export class InLane<S extends Subscriber> implements Waiter {
+  readonly carriesMany: boolean = true;
   /** The other has told everything that it had, or is gone. */
   isSynced: boolean = false;
   /** The other will send no more messages. */
@@ -105,6 +106,9 @@ export class InLane<S extends Subscriber> implements Waiter {
   #toldRegions: number = 0;
   #bytes: number = 0;
   #toldBytes: number = 0;
+  /** Work in regions that have been dealt with since it was told, and in the present one. */
+  #units: number = 0;
+  #regionUnits: number = 0;
   #isFenced: boolean = false;
 
   constructor(core: InLaneCore<S>, out: OutLane) {
@@ -154,12 +158,14 @@ export class InLane<S extends Subscriber> implements Waiter {
       this.#isFenced ||
       interests !== this.#toldInterests ||
       ((regions - this.#toldRegions) | 0) >= core.doneRegions ||
-      ((bytes - this.#toldBytes) | 0) >= core.doneBytes;
+      ((bytes - this.#toldBytes) | 0) >= core.doneBytes ||
+      this.#units >= DONE_UNITS;
     if (!isDue || !this.#out.tellDone(interests, regions, bytes)) return;
     this.#isFenced = false;
     this.#toldInterests = interests;
     this.#toldRegions = regions;
     this.#toldBytes = bytes;
+    this.#units = 0;
   }
 
   /** The other has ended. Messages of its clients that are here still go their way. */
@@ -243,6 +249,8 @@ export class InLane<S extends Subscriber> implements Waiter {
       this.#at = next;
     }
     this.#regions = (this.#regions + 1) | 0;
+    this.#units += this.#regionUnits;
+    this.#regionUnits = 0;
     this.#bytes = (this.#bytes + end - this.#begin) | 0;
     return true;
   }
@@ -276,6 +284,7 @@ export class InLane<S extends Subscriber> implements Waiter {
       return -1;
     }
     this.#remainder = undefined;
+    this.#regionUnits += laneUnits(message.end - message.begin, this.#serves.length);
     this.#core.counters.messagesOut += taken;
     return message.end;
   }
@@ -363,6 +372,8 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#beginningCount--;
     this.#servesPlain = true;
     this.#serves = NO_NAMES;
+    this.#units = 0;
+    this.#regionUnits = 0;
     this.#regions = 0;
     this.#toldRegions = 0;
     this.#bytes = 0;

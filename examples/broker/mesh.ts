@@ -50,7 +50,7 @@
 import type { BufferId, BufferPool } from 'busbar/pool';
 import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
 import { Departure } from './departure.ts';
-import { CHANGE_UNITS } from './fair-share.ts';
+import { CHANGE_UNITS, type FairShare, REGION_UNITS } from './fair-share.ts';
 import { InLane, type InLaneCore } from './in-lane.ts';
 import { BYE } from './mesh-messages.ts';
 import { type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
@@ -89,6 +89,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   readonly windowBytes: number;
   readonly windowRegions: number;
   readonly router: Router<S>;
+  readonly share: FairShare;
   readonly backpressure: Backpressure;
   readonly counters: { messagesOut: number };
   readonly limits: ProtocolLimits;
@@ -110,6 +111,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   constructor(core: MeshCore<S>, peers: Peers) {
     this.pool = core.pool;
     this.router = core.router;
+    this.share = core.router.share;
     this.backpressure = core.backpressure;
     this.counters = core.counters;
     this.limits = core.limits;
@@ -168,6 +170,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   /** A subscription has ended. */
   remove(subscription: Subscription<S>): void {
     if (subscription.place < 0) return;
+    this.router.share.units -= CHANGE_UNITS;
     this.router.index.remove(subscription);
     if (!this.isAlone) this.#announce(this.own.remove(subscription));
   }
@@ -301,6 +304,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
       this.pool.release(bufferId);
       return;
     }
+    this.router.share.begin(REGION_UNITS);
     lane.take(bufferId, offset, length);
     lane.flush();
     this.goOn();

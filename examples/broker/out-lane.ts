@@ -7,12 +7,13 @@
  * touch it: messages that lie behind each other in a publisher's buffer, and all go there, travel
  * as one region with one reference. So a burst costs the lane about as much as a message.
  *
- * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions as
- * the window has are with the other executor. Notices always find room: a lane has more of it than
+ * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions, or so
+ * much work, as the window has are with the other executor. Notices always find room: a lane has more of it than
  * the window, and what is noticed is bounded by what the other knows.
  */
 
 import type { BufferPool } from 'busbar/pool';
+import { deliveryUnits, type FairShare } from './fair-share.ts';
 import {
   ASK_BYTES,
   DONE_BYTES,
@@ -39,6 +40,18 @@ import type { Scratch } from './scratch.ts';
 /** What every new listener takes for granted: messages are for plain subscriptions only. */
 const NO_NAMES: readonly string[] = [];
 
+/** Work that may be with the other executor, as far as it can be told here. */
+const WINDOW_UNITS = 16 * 1024;
+/** So much of it done is told unasked. */
+export const DONE_UNITS: number = WINDOW_UNITS / 8;
+/** For each queue group of which a member is to be found. */
+const GROUP_UNITS = 8;
+
+/** What a message takes at the other executor, as both count it. */
+export function laneUnits(bytes: number, groupCount: number): number {
+  return deliveryUnits(bytes) + groupCount * GROUP_UNITS;
+}
+
 /** What lanes of one executor share. */
 export interface LaneCore {
   readonly pool: BufferPool;
@@ -48,6 +61,8 @@ export interface LaneCore {
   /** Bytes and regions that may be on their way in one lane. */
   readonly windowBytes: number;
   readonly windowRegions: number;
+  /** Of whoever sends. */
+  readonly share: FairShare;
   /** Something waits for `flush`. */
   isDirty: boolean;
 }
@@ -76,6 +91,11 @@ export class OutLane implements RemoteExecutor {
   #doneRegions: number = 0;
   #sentBytes: number = 0;
   #doneBytes: number = 0;
+  /** What each region that the other is not done with takes; and all of them. */
+  readonly #units: number[] = [];
+  #unitsOut: number = 0;
+  /** What waits in the stream. */
+  #streamUnits: number = 0;
   /** Up to there the other has been asked to say when it is done. */
   #fencedRegions: number = 0;
 
@@ -117,6 +137,8 @@ export class OutLane implements RemoteExecutor {
     this.#doneRegions = 0;
     this.#sentBytes = 0;
     this.#doneBytes = 0;
+    this.#units.length = 0;
+    this.#unitsOut = 0;
     this.#fencedRegions = 0;
     this.#servesPlain = true;
     this.#serves = NO_NAMES;
@@ -133,6 +155,7 @@ export class OutLane implements RemoteExecutor {
     if (!this.#notices.isEmpty) this.ask();
     this.#notices.drop();
     this.#stream.drop();
+    this.#streamUnits = 0;
     this.#news.clear();
     this.#tellsDue = false;
     this.#syncDue = false;
@@ -160,7 +183,8 @@ export class OutLane implements RemoteExecutor {
     if (plain !== this.#servesPlain || !isSame(groups, this.#serves)) {
       if (!this.#serve(plain, groups)) return false;
     }
-    return this.#append(message.begin, message.end);
+    const units = laneUnits(message.end - message.begin, groups.length);
+    return this.#append(message.begin, message.end, units);
   }
 
   pass(message: Message, groups: readonly string[]): void {
@@ -189,6 +213,12 @@ export class OutLane implements RemoteExecutor {
   /** The other is done with so much. */
   done(interests: number, regions: number, bytes: number): void {
     this.#doneInterests = interests;
+    let count = (regions - this.#doneRegions) | 0;
+    for (const units of this.#units) {
+      if (count-- <= 0) break;
+      this.#unitsOut -= units;
+    }
+    this.#units.splice(0, (regions - this.#doneRegions) | 0);
     this.#doneRegions = regions;
     this.#doneBytes = bytes;
   }
@@ -286,7 +316,7 @@ export class OutLane implements RemoteExecutor {
     const at = this.#core.scratch.reserve(length);
     if (at < 0) return false;
     writeServe(view, bytes, at, plain, groups);
-    if (!this.#append(at, at + length)) return false;
+    if (!this.#append(at, at + length, 0)) return false;
     this.#servesPlain = plain;
     this.#serves = [...groups];
     return true;
@@ -297,15 +327,20 @@ export class OutLane implements RemoteExecutor {
     const at = this.#core.scratch.reserve(SIGN_BYTES);
     if (at < 0) return false;
     writeSign(this.#pool.view, at, kind);
-    return this.#append(at, at + SIGN_BYTES);
+    return this.#append(at, at + SIGN_BYTES, 0);
   }
 
   /** Appends `[begin, end)` to the stream. False: what is before it cannot leave. */
-  #append(begin: number, end: number): boolean {
+  #append(begin: number, end: number, units: number): boolean {
     const stream = this.#stream;
-    if (stream.extend(begin, end)) return true;
-    if (!this.#pushStream()) return false;
+    const isMuch = this.#streamUnits >= WINDOW_UNITS / 4;
+    if (!isMuch && stream.extend(begin, end)) {
+      this.#streamUnits += units;
+      return true;
+    }
+    if (!this.#pushStream() || !this.#hasWindow()) return false;
     stream.set(begin, end);
+    this.#streamUnits = units;
     this.#core.isDirty = true;
     return true;
   }
@@ -321,19 +356,30 @@ export class OutLane implements RemoteExecutor {
   #pushStream(): boolean {
     const stream = this.#stream;
     if (stream.isEmpty) return true;
-    if (!this.#isUrgent && !this.#hasWindow()) return false;
+    if (!this.#hasWindow()) return false;
     const { bufferId, begin, length } = stream;
     if (!this.#core.peers.trySend(this.index, bufferId, begin, length)) return false;
     this.#sentRegions = (this.#sentRegions + 1) | 0;
     this.#sentBytes = (this.#sentBytes + length) | 0;
+    this.#units.push(this.#streamUnits);
+    this.#unitsOut += this.#streamUnits;
+    this.#streamUnits = 0;
     stream.forget();
     return true;
   }
 
+  /** Half of the window is for those who send little, so that others do not keep them waiting. */
   #hasWindow(): boolean {
+    const { windowRegions, windowBytes, share } = this.#core;
     const regions = (this.#sentRegions - this.#doneRegions) | 0;
     const bytes = (this.#sentBytes - this.#doneBytes) | 0;
-    return regions < this.#core.windowRegions && bytes < this.#core.windowBytes;
+    const part = share.isLight ? 1 : 2;
+    return (
+      this.#isUrgent ||
+      (regions * part < windowRegions &&
+        bytes * part < windowBytes &&
+        this.#unitsOut * part < WINDOW_UNITS)
+    );
   }
 }
 

@@ -4,6 +4,7 @@
 import type { Framer } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { BrokerCore, Connection } from './connection.ts';
+import { lineUnits } from './fair-share.ts';
 import { MatchSet } from './match-set.ts';
 import { Message, writeCanonical } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
@@ -137,7 +138,8 @@ export class Publication {
   #find(begin: number): boolean {
     const { subjectBegin, subjectEnd, subjectHash } = this.#codec;
     const router = this.#router;
-    if (!router.share.tryStep()) return false;
+    if (router.share.isSpent) return false;
+    router.share.units -= lineUnits(subjectEnd - subjectBegin);
     this.#found = router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
     this.#foundStamp = router.isCrowded ? -1 : this.#found.stamp;
     return !router.isCrowded || router.mayBegin(this.#found);

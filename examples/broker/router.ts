@@ -298,6 +298,8 @@ export class Router<S extends Subscriber> {
       return answer === NOT_NOW ? this.#leave(remainder) : answer;
     }
     const { executors } = beyond;
+    // There it is copied, by those who come then.
+    this.share.units -= executors.length * deliveryUnits(message.end - message.begin);
     for (let i = 0; i < executors.length; i++) {
       if (executors[i].offer(message, true, NO_GROUPS)) continue;
       const remainder = new Remainder<S>(taken);
