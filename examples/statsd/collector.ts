@@ -6,6 +6,8 @@ import { UdpLink } from 'busbar/link';
 import { native, topology } from 'busbar/native';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
+import { freeTcpPort, freeUnixPath } from './free-places.ts';
+import type { StreamPlaces } from './line-streams.ts';
 import { AS_THEY_CAME, type Naming } from './naming.ts';
 import { Aggregate, type Report } from './report.ts';
 import { readSnapshot, roundOf, type SnapshotReader, writeOrder } from './snapshot.ts';
@@ -21,6 +23,10 @@ export interface CollectorOptions {
   readonly entriesMax: number;
   /** What may wait in each socket, in bytes. The system may grant less. */
   readonly receiveBytes: number;
+  /** Where lines come over TCP; 0: any port that is free. Default: nowhere. */
+  readonly tcpPort?: number | undefined;
+  /** Where lines come over a Unix socket. Default: nowhere. */
+  readonly unixPath?: string | undefined;
   /** Of timers, in percent. */
   readonly percentiles: readonly number[];
   /** Which names and tags are one metric. Default: those that are the same. */
@@ -41,6 +47,7 @@ export interface ExecutorData {
   readonly receiveBytes: number;
   readonly capacity: number;
   readonly seed: number;
+  readonly places: StreamPlaces;
 }
 
 /** The kernel puts datagrams together up to this much; see docs/links.md. */
@@ -57,6 +64,7 @@ const ANSWER_MS_MAX = 5000;
 /** Executors that gather, and one who puts together what they have. */
 export class Collector {
   readonly port: number;
+  readonly tcpPort: number | undefined;
   readonly count: number;
   /** '' when executors share the port; else why there is only one. */
   readonly alone: string;
@@ -78,8 +86,7 @@ export class Collector {
     options: CollectorOptions,
     pool: BufferPool,
     group: ExecutorGroup,
-    port: number,
-    alone: string,
+    { port, tcpPort, alone }: { port: number; tcpPort: number | undefined; alone: string },
   ) {
     const { percentiles, entriesMax, gaugeTtlSeconds, naming = AS_THEY_CAME } = options;
     this.#pool = pool;
@@ -87,6 +94,7 @@ export class Collector {
     this.#aggregate = new Aggregate(pool, percentiles, naming, entriesMax, gaugeTtlSeconds * 1000);
     this.#readers = Array(group.count).fill(undefined);
     this.port = port;
+    this.tcpPort = tcpPort;
     this.count = group.count;
     this.alone = alone;
     this.closed = group.closed;
@@ -118,6 +126,8 @@ export class Collector {
     let collector: Collector | undefined;
     try {
       const { host, port } = await freeAddress(pool, options);
+      const tcpPort = await freeTcpPort(host, options.tcpPort);
+      const unixPath = await freeUnixPath(options.unixPath);
       const data: ExecutorData = {
         host,
         port,
@@ -125,6 +135,7 @@ export class Collector {
         receiveBytes,
         capacity: entriesMax,
         seed: Math.random() * 2 ** 32,
+        places: { host, tcpPort, unixPath },
       };
       const group = await ExecutorGroup.start({
         pool,
@@ -140,7 +151,7 @@ export class Collector {
         },
       });
       const alone = available || wanted === 1 ? '' : reason;
-      collector = new Collector(options, pool, group, port, alone);
+      collector = new Collector(options, pool, group, { port, tcpPort, alone });
       return collector;
     } catch (error) {
       pool.close();

@@ -6,6 +6,7 @@ import { UdpLink } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import type { ExecutorData } from './collector.ts';
 import { Gatherer } from './gatherer.ts';
+import { LineStreams } from './line-streams.ts';
 import { readOrder, writeEnd, writeRecords } from './snapshot.ts';
 
 /** When the last interval ends: so many turns of the event loop, at most, for what has arrived. */
@@ -13,7 +14,8 @@ const LAST_TURNS_MAX = 10_000;
 
 export async function run(context: ExecutorContext): Promise<void> {
   const { pool, mailbox, signal } = context;
-  const { host, port, reusePort, receiveBytes, capacity, seed } = context.data as ExecutorData;
+  const { host, port, reusePort, receiveBytes, capacity, seed, places } =
+    context.data as ExecutorData;
   const { bytes, view } = pool;
   const clock = (): number => performance.timeOrigin + performance.now();
   const gatherer = new Gatherer(capacity, seed, clock);
@@ -27,6 +29,11 @@ export async function run(context: ExecutorContext): Promise<void> {
     }),
   });
   context.defer(() => link.close());
+  const complain = (what: string): void => console.error(what);
+  // One thread is enough for streams: their bytes come many lines at a time.
+  const streams =
+    context.index === 0 ? await LineStreams.open(places, gatherer, complain) : undefined;
+  context.defer(() => streams?.destroy());
   let droppedBefore = 0;
   let flushed = Promise.resolve();
 
@@ -46,9 +53,11 @@ export async function run(context: ExecutorContext): Promise<void> {
 
   const flush = async (round: number, isLast: boolean): Promise<void> => {
     if (isLast) {
-      await untilQuiet(link);
+      await untilQuiet(link, gatherer);
+      streams?.destroy();
       await link.close();
     }
+    streams?.nextInterval();
     const { table, tally } = gatherer.next();
     const { dropped } = link.stats();
     tally.dropped = dropped - droppedBefore;
@@ -76,11 +85,12 @@ export async function run(context: ExecutorContext): Promise<void> {
   });
 }
 
-/** What has arrived in the socket is read. */
-async function untilQuiet(link: UdpLink): Promise<void> {
+/** What has arrived in the sockets is read. */
+async function untilQuiet(link: UdpLink, { tally }: Gatherer): Promise<void> {
+  const read = (): number => link.stats().datagramsRead + tally.lines + tally.streams;
   for (let turns = 0, quiet = 0; quiet < 3 && turns < LAST_TURNS_MAX; turns++) {
-    const { datagramsRead } = link.stats();
+    const before = read();
     await new Promise(setImmediate);
-    quiet = link.stats().datagramsRead === datagramsRead ? quiet + 1 : 0;
+    quiet = read() === before ? quiet + 1 : 0;
   }
 }

@@ -22,12 +22,16 @@ const ENTRIES_MAX = 1 << 22;
 const DAY_SECONDS = 86_400;
 const MIB = 1024 * 1024;
 
-export const HELP = `A collector of metrics in the statsd protocol over UDP, on every core.
+export const HELP = `A collector of metrics in the statsd protocol over UDP, on every core; beside it
+over TCP and Unix sockets.
 
 Usage: npm run example:statsd -- [options]
 
   --port N              receive at this port (8125; 0: any that is free)
   --host ADDRESS        and at this address (127.0.0.1: from this machine only)
+  --tcp PORT            receive lines over TCP, too, at this port and the same address (0: any that
+                        is free). The first executor does it.
+  --unix PATH           and at this Unix socket, of streams. Node has no Unix datagrams.
   --executors N         receive in N threads that share the port, each pinned to a core (default:
                         one for each core that this process may use). The datagrams of one client
                         socket come to one of them.
@@ -47,6 +51,10 @@ Lines, as many in a datagram as fit, with line feeds (or CR LF) between them:
   name:value|type[|@rate][|#tag,tag:value]   type: c counter, g gauge (+ or - before the value: a
                         change), ms h d timer, s set. Values may be packed: name:1:2:3|ms
 
+On a stream every line ends with a line feed; the last one may lack it. A malformed line, or one
+of more than 65507 bytes, is counted and skipped, and the stream goes on; when it ends, its peer's
+mistakes are said on the standard error, those of ten peers in an interval.
+
 For graphite, names and tags are one metric if they become the same there: spaces become _,
 slashes -, other characters but letters, digits, _, - and dots go away; a tag without a value is
 true, one called name is name_, and of a tag that comes twice the values are joined by a comma.
@@ -64,6 +72,8 @@ export function readCommandLine(args: readonly string[]): Command {
       help: { type: 'boolean', short: 'h', default: false },
       port: { type: 'string', default: '8125' },
       host: { type: 'string', default: '127.0.0.1' },
+      tcp: { type: 'string' },
+      unix: { type: 'string' },
       executors: { type: 'string' },
       interval: { type: 'string', default: '10' },
       format: { type: 'string', default: 'text' },
@@ -78,7 +88,8 @@ export function readCommandLine(args: readonly string[]): Command {
   if (format === undefined) {
     throw new TypeError(`--format must be ${FORMATS.join(', ')}, got ${show(values.format)}`);
   }
-  const { executors } = values;
+  const { executors, tcp, unix } = values;
+  if (unix === '') throw new RangeError('--unix must not be empty');
   return {
     help: values.help,
     intervalMs: 1000 * number('--interval', values.interval, 0.01, DAY_SECONDS),
@@ -87,6 +98,8 @@ export function readCommandLine(args: readonly string[]): Command {
     collector: {
       host: values.host,
       port: integer('--port', values.port, 0, 65_535),
+      tcpPort: tcp === undefined ? undefined : integer('--tcp', tcp, 0, 65_535),
+      unixPath: unix,
       executors:
         executors === undefined ? undefined : integer('--executors', executors, 1, EXECUTORS_MAX),
       entriesMax: integer('--max-entries', values['max-entries'], 1, ENTRIES_MAX),

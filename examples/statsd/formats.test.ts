@@ -19,7 +19,10 @@ const REPORT: Report = {
     },
   ],
   sets: [{ name: 'users', tags: [], count: 7 }],
-  collector: { datagrams: 5, lines: 9, malformed: 1, ignored: 2, refused: 3, dropped: 4 },
+  collector: {
+    ...{ datagrams: 5, lines: 9, malformed: 1, ignored: 2, refused: 3, dropped: 4 },
+    ...{ streams: 6, failedStreams: 7, tooLong: 8 },
+  },
 };
 
 test('text has a table for each kind', () => {
@@ -29,8 +32,8 @@ test('text has a table for each kind', () => {
   expect(lines).toContainEqual(expect.stringMatching(/load +│ +│ +0\.123457 /));
   expect(lines).toContainEqual(expect.stringMatching(/min.*mean.*max.*p50.*p99\.9/));
   expect(lines.at(-2)).toBe(
-    '9 lines in 5 datagrams; 1 malformed, 2 ignored; 3 values refused: no room; ' +
-      '4 datagrams dropped: socket full',
+    '9 lines in 5 datagrams and 6 streams; 1 malformed, 8 too long, 2 ignored; ' +
+      '3 values refused: no room; 4 datagrams dropped: socket full; 7 streams failed',
   );
   const nothing = { ...REPORT, counters: [], gauges: [], timers: [], sets: [] };
   expect(format(nothing, 'text', '').split('\n').length).toBe(3);

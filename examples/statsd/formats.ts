@@ -44,9 +44,12 @@ function text(report: Report): string {
   ]);
   add('set', sets, ['values'], ({ count }) => [count]);
   const { datagrams, lines, malformed, ignored, refused, dropped } = collector;
+  const { streams, failedStreams, tooLong } = collector;
   parts.push(
-    `${lines} lines in ${datagrams} datagrams; ${malformed} malformed, ${ignored} ignored; ` +
-      `${refused} values refused: no room; ${dropped} datagrams dropped: socket full`,
+    `${lines} lines in ${datagrams} datagrams and ${streams} streams; ` +
+      `${malformed} malformed, ${tooLong} too long, ${ignored} ignored; ` +
+      `${refused} values refused: no room; ${dropped} datagrams dropped: socket full; ` +
+      `${failedStreams} streams failed`,
   );
   return `${parts.join('\n')}\n`;
 }

@@ -22,6 +22,7 @@ export class Gatherer {
   #table: MetricTable;
   #spare: MetricTable;
   #tally: Tally = emptyTally();
+  #nowMs: number = 0;
 
   /** `clock`: milliseconds, the same for all executors. */
   constructor(capacity: number, seed: number, clock: () => number) {
@@ -35,25 +36,39 @@ export class Gatherer {
    * carriage return before that belongs to the line's end.
    */
   take(bytes: Bytes, begin: number, end: number): void {
-    const nowMs = this.#clock();
-    const table = this.#table;
-    const parser = this.#parser;
-    const tally = this.#tally;
-    tally.datagrams++;
+    this.#tally.datagrams++;
+    this.#nowMs = this.#clock();
     for (let at = begin; at < end; ) {
       let lineEnd = at;
       while (lineEnd < end && bytes[lineEnd] !== LINE_FEED) lineEnd++;
-      const textEnd =
-        lineEnd > at && bytes[lineEnd - 1] === CARRIAGE_RETURN ? lineEnd - 1 : lineEnd;
-      if (textEnd > at) {
-        tally.lines++;
-        const outcome = parser.parse(bytes, at, textEnd);
-        if (outcome === MALFORMED) tally.malformed++;
-        else if (outcome === IGNORED) tally.ignored++;
-        else table.add(parser, bytes, nowMs);
-      }
+      this.#takeOne(bytes, at, lineEnd);
       at = lineEnd + 1;
     }
+  }
+
+  /** Takes one line of a stream, without its line feed. False: it is malformed. */
+  takeLine(bytes: Bytes, begin: number, end: number): boolean {
+    this.#nowMs = this.#clock();
+    return this.#takeOne(bytes, begin, end);
+  }
+
+  #takeOne(bytes: Bytes, begin: number, lineEnd: number): boolean {
+    const hasReturn = lineEnd > begin && bytes[lineEnd - 1] === CARRIAGE_RETURN;
+    const end = hasReturn ? lineEnd - 1 : lineEnd;
+    if (end === begin) return true;
+    const tally = this.#tally;
+    const parser = this.#parser;
+    tally.lines++;
+    const outcome = parser.parse(bytes, begin, end);
+    if (outcome === MALFORMED) tally.malformed++;
+    else if (outcome === IGNORED) tally.ignored++;
+    else this.#table.add(parser, bytes, this.#nowMs);
+    return outcome !== MALFORMED;
+  }
+
+  /** What was counted in this interval. */
+  get tally(): Tally {
+    return this.#tally;
   }
 
   /** Begins the next interval; what the one before it has brought is told. */

@@ -37,6 +37,12 @@ export interface Tally {
   refused: number;
   /** Datagrams that found no room in the socket, as far as the system says. */
   dropped: number;
+  /** Connections that came. */
+  streams: number;
+  /** Connections that ended in an error. */
+  failedStreams: number;
+  /** Lines on them that were longer than a datagram could bring, and were skipped. */
+  tooLong: number;
 }
 
 const TALLY_KEYS: readonly (keyof Tally)[] = [
@@ -46,10 +52,16 @@ const TALLY_KEYS: readonly (keyof Tally)[] = [
   'ignored',
   'refused',
   'dropped',
+  'streams',
+  'failedStreams',
+  'tooLong',
 ];
 
 export function emptyTally(): Tally {
-  return { datagrams: 0, lines: 0, malformed: 0, ignored: 0, refused: 0, dropped: 0 };
+  return {
+    ...{ datagrams: 0, lines: 0, malformed: 0, ignored: 0, refused: 0, dropped: 0 },
+    ...{ streams: 0, failedStreams: 0, tooLong: 0 },
+  };
 }
 
 /** Adds what the second one says to the first. */

@@ -309,7 +309,7 @@ test('a new receiver goes on where the dead one was, even on the same thread slo
   expectAllHome(pool);
 });
 
-test('a thread that gets the slot of a dead receiver is none, and any thread may become it', async () => {
+test('a thread that gets the slot of a dead receiver is none; any thread may be it', async () => {
   const pool = BufferPool.create(shape);
   const victim = BufferPool.attach(pool.handle);
   const first = WriteFlusher.create(victim);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/** Example statsd: lines over TCP and Unix sockets, on one executor. */
+
+import { rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { DelimiterCodec } from 'busbar/framer';
+import { type TcpLink, TcpServer } from 'busbar/link';
+import { BufferPool } from 'busbar/pool';
+import type { Gatherer } from './gatherer.ts';
+
+/** Where lines come in. */
+export interface StreamPlaces {
+  /** In numbers. */
+  readonly host: string;
+  readonly tcpPort: number | undefined;
+  readonly unixPath: string | undefined;
+}
+
+/** The longest line: what a datagram of UDP could bring. */
+const LINE_BYTES_MAX = 65_507;
+const BUFFER_BYTES = 65_536;
+/** Connections at once, TCP and Unix each. More are closed as soon as they are accepted. */
+const STREAMS_MAX = 512;
+/** A pool of their own: peers that stop in the midst of long lines take nothing from UDP. */
+const BUFFERS = 64;
+/** Peers whose errors are printed in one interval; the others are counted only. */
+const COMPLAINTS_MAX = 10;
+
+const LINES = new DelimiterCodec('\n', { tooLong: 'skip' });
+
+/** Listens at both places; each line goes to the gatherer. */
+export class LineStreams {
+  readonly #gatherer: Gatherer;
+  readonly #pool: BufferPool;
+  readonly #complain: (what: string) => void;
+  readonly #servers: TcpServer[] = [];
+  #complaints = 0;
+
+  private constructor(gatherer: Gatherer, complain: (what: string) => void) {
+    this.#gatherer = gatherer;
+    this.#complain = complain;
+    this.#pool = BufferPool.create({ bufferSize: BUFFER_BYTES, bufferCount: BUFFERS });
+  }
+
+  /**
+   * Listens; `complain` gets a text for people on each peer that made mistakes.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED.
+   */
+  static async open(
+    places: StreamPlaces,
+    gatherer: Gatherer,
+    complain: (what: string) => void,
+  ): Promise<LineStreams> {
+    const streams = new LineStreams(gatherer, complain);
+    const { host, tcpPort, unixPath } = places;
+    try {
+      if (tcpPort !== undefined) await streams.#listen({ host, port: tcpPort });
+      if (unixPath !== undefined) {
+        // What an executor that has crashed left there; nobody else listens, the host has looked.
+        rmSync(unixPath, { force: true });
+        await streams.#listen({ path: unixPath });
+      }
+    } catch (error) {
+      streams.destroy();
+      throw error;
+    }
+    return streams;
+  }
+
+  /** A new interval: peers may be complained of again. */
+  nextInterval(): void {
+    this.#complaints = 0;
+  }
+
+  /** Nothing is read any more; lines that have begun are dropped. */
+  destroy(): void {
+    for (const server of this.#servers) server.destroy();
+  }
+
+  async #listen(where: { host: string; port: number } | { path: string }): Promise<void> {
+    const server = await TcpServer.listen(this.#pool, {
+      ...where,
+      codec: () => LINES,
+      handler: (link) => this.#handle(link),
+      maxFrameBytes: LINE_BYTES_MAX,
+      maxLinks: STREAMS_MAX,
+      onError: (error) => this.#complain(error.message),
+    });
+    this.#servers.push(server);
+  }
+
+  #handle(link: TcpLink): {
+    onFrame(offset: number, length: number): void;
+    onEnd(): void;
+    onClose(link: TcpLink, error: Error | undefined): void;
+  } {
+    const { bytes } = this.#pool;
+    const gatherer = this.#gatherer;
+    const peer = peerOf(link);
+    let malformed = 0;
+    let skipped = 0;
+    gatherer.tally.streams++;
+    const take = (offset: number, length: number): void => {
+      if (!gatherer.takeLine(bytes, offset, offset + length)) malformed++;
+      noteSkipped();
+    };
+    const noteSkipped = (): void => {
+      const { skippedFrames } = link.framer.stats();
+      gatherer.tally.tooLong += skippedFrames - skipped;
+      skipped = skippedFrames;
+    };
+    return {
+      onFrame: take,
+      onEnd: () => {
+        // The last line may lack its end.
+        const { framer } = link;
+        if (framer.finishFrame()) take(framer.frameOffset, framer.frameLength);
+      },
+      onClose: (_link, error) => {
+        noteSkipped();
+        if (error !== undefined) gatherer.tally.failedStreams++;
+        if (malformed + skipped === 0 && error === undefined) return;
+        if (this.#complaints++ >= COMPLAINTS_MAX) return;
+        const why = error === undefined ? '' : `; ${error.message}`;
+        this.#complain(`${peer}: ${malformed} malformed lines, ${skipped} too long${why}`);
+      },
+    };
+  }
+}
+
+function peerOf({ socket }: TcpLink): string {
+  const address = socket instanceof Socket ? socket.remoteAddress : undefined;
+  return address === undefined ? 'a Unix socket' : `${address}:${(socket as Socket).remotePort}`;
+}
