@@ -22,8 +22,8 @@ const ENTRIES_MAX = 1 << 22;
 const DAY_SECONDS = 86_400;
 const MIB = 1024 * 1024;
 
-export const HELP = `A collector of metrics in the statsd protocol over UDP, on every core; beside it
-over TCP and Unix sockets.
+export const HELP = `A collector of metrics in the statsd protocol over UDP, on every core, and
+over TCP and Unix sockets beside it.
 
 Usage: npm run example:statsd -- [options]
 

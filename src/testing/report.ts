@@ -22,8 +22,17 @@ import {
 } from './machine-layout.ts';
 import type { ModelMemory } from './memory.ts';
 import type { ModelReport } from './scenario.ts';
-import type { Access } from './trace-recorder.ts';
 import { failureJson, failurePage } from './trace-text.ts';
+
+/** One access, as the machine tells it. */
+export interface Access {
+  readonly thread: number;
+  readonly op: number;
+  readonly cell: number;
+  readonly a: number;
+  readonly b: number;
+  readonly value: number;
+}
 
 /** How a trace names a word, or undefined. */
 export type WordNames = (block: number, word: number) => string | undefined;

@@ -20,18 +20,8 @@ import {
 } from './machine-layout.ts';
 import { CELL_SILENT, type ModelMemory } from './memory.ts';
 import { type Place, placesOf, placeText, stackNow } from './places.ts';
-import { describeAccess, nameOf, type WordNames } from './report.ts';
+import { type Access, describeAccess, nameOf, type WordNames } from './report.ts';
 import type { TraceStep } from './scenario.ts';
-
-/** One access, as the machine tells it. */
-export interface Access {
-  readonly thread: number;
-  readonly op: number;
-  readonly cell: number;
-  readonly a: number;
-  readonly b: number;
-  readonly value: number;
-}
 
 /** What an operation of a thread is called, for scenarios that are made of operations. */
 export type OperationNames = (thread: string, index: number) => string;
