@@ -41,10 +41,10 @@ import { Moment } from './moment.ts';
 import type { LeftOut } from './omissions.ts';
 import { SchedulePath } from './path.ts';
 import { RaceClocks } from './race-clocks.ts';
+import type { Access } from './report.ts';
 import { textOfResult } from './result-hash.ts';
 import { SpinWatch } from './spins.ts';
 import { ThreadLog } from './thread-log.ts';
-import type { Access } from './trace-recorder.ts';
 import { WaiterTable } from './waiters.ts';
 
 /** A thread alone may make so many times the accesses that it may among others. */
