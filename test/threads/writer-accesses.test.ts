@@ -155,6 +155,18 @@ const OPERATIONS: Record<string, Operation> = {
     run: closeAll,
     settle: closeAll,
   },
+  'a member leaves while there is no room': {
+    prepare: (stage, victim) => {
+      join(stage, victim);
+      // Others reserve nothing meanwhile: what is left lies there until somebody delivers it.
+      for (let i = 0; i < 40; i++) {
+        stage.write(victim, sharedOf(victim));
+        sharedOf(victim).flush();
+      }
+    },
+    run: closeAll,
+    settle: closeAll,
+  },
   'the last member leaves': {
     prepare: (stage, victim) => {
       join(stage, victim);
