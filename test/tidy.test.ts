@@ -90,6 +90,15 @@ const PHRASES: readonly (readonly [RegExp, string])[] = [
   [/\bthe house\b/i, "'busbar' or 'the repository'"],
 ];
 
+/** Names that do not say what happens, each with those that do. */
+const NAMES: readonly (readonly [RegExp, string])[] = [
+  [
+    /\b(?:letGo|bury|forsake|disband|deserted?)\b/,
+    'close, destroy, release, detach, or the act itself',
+  ],
+  [/\b(?:[cC]rew|[pP]atience)\b/, 'GroupState, WaitGuard, or what it holds'],
+];
+
 /** Not yet rewritten: here the phrases above are not looked for. */
 const PHRASES_ALLOWED = [
   'CHANGELOG.md',
@@ -273,6 +282,18 @@ test('comments and documents are in plain English', () => {
       return found === undefined ? [] : [`${path}:${line}: not '${found}', but ${instead}`];
     }),
   );
+  expect(wrong).toEqual([]);
+});
+
+test('names say what happens in the words of the field', () => {
+  const wrong = library
+    .filter(({ path }) => !PHRASES_ALLOWED.some((start) => path.startsWith(start)))
+    .flatMap(({ path, text }) =>
+      NAMES.flatMap(([name, instead]) => {
+        const found = name.exec(text)?.[0];
+        return found === undefined ? [] : [`${path}: not '${found}', but ${instead}`];
+      }),
+    );
   expect(wrong).toEqual([]);
 });
 

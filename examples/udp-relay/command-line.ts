@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example udp-relay: numbers on the command lines of its programs. */
 
-/** The integer that `text` is. **Throws** RangeError naming the option. */
+/** Parses an integer. **Throws** RangeError naming the option. */
 export function integer(name: string, text: string, min: number, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example udp-relay: what is in a datagram. Numbers have their high byte first.
+ * Example udp-relay: the formats of its datagrams. Numbers are big-endian.
  *
  *   byte     0      1 … 3   4 … 7           8 … 11        12 …
  *   DATA     kind   0       source          sequence      anything
@@ -10,8 +10,8 @@
  * Sources choose their number at random when they start, and count from 0. DATA and COUNT go to all
  * subscribers as they are: with a COUNT a subscriber knows how much is missing at the end, too.
  *
- * SUBSCRIBE asks for everything from now on, for so long; again before that is over: for longer; 0:
- * no more. The relay replies GRANTED, with the time that it grants, to its sender.
+ * SUBSCRIBE asks for everything from now on, for this long; sent again, it renews; 0 ends it. The
+ * relay replies GRANTED, with the time that it grants, to its sender.
  */
 
 export const DATA = 1;
@@ -29,7 +29,7 @@ export const LEASE_BYTES = 8;
 
 type View = DataView<ArrayBufferLike>;
 
-/** What `[offset, offset + length)` is, or 0: nothing that we know. */
+/** The kind of the datagram `[offset, offset + length)`, or 0 if it is not of this protocol. */
 export function kindOf(view: View, offset: number, length: number): number {
   if (length < LEASE_BYTES || (view.getUint32(offset) & 0xffffff) !== 0) return 0;
   const kind = view.getUint8(offset);
@@ -38,7 +38,7 @@ export function kindOf(view: View, offset: number, length: number): number {
   return (kind === SUBSCRIBE || kind === GRANTED) && length === LEASE_BYTES ? kind : 0;
 }
 
-/** Writes the head of DATA, or all of COUNT. */
+/** Writes the head of DATA, or a whole COUNT. */
 export function writeHead(
   view: View,
   offset: number,

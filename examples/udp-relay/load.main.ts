@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example udp-relay: sources and subscribers that put a relay to work; what came of it, as JSON.
+ * Example udp-relay: sources and subscribers that load a relay; prints the result as JSON.
  */
 
 import { parseArgs } from 'node:util';
@@ -14,9 +14,9 @@ const HELP = `Usage: node build/examples/udp-relay/load.main.js --port N [--host
 `;
 const LEASE_MS = 5000;
 const RECEIVE_BYTES = 4 << 20;
-/** Of each source, in one turn of the event loop. */
+/** Messages of each source in one turn of the event loop. */
 const BURST = 20;
-/** So often sources say how much they have sent, when they have sent it all. */
+/** How often sources repeat how much they have sent, when they have sent it all. */
 const COUNT_MS = 10;
 const PAYLOAD_BYTES = [0, 8, 100, 1000];
 
@@ -34,7 +34,7 @@ const { values } = parseArgs({
 if (values.help) console.log(HELP);
 else await load();
 
-/** The bytes of a message, of which none can be missing or wrong unseen. */
+/** The bytes of a message: a missing or wrong one is noticed. */
 function payloadOf(source: number, sequence: number): Buffer {
   const bytes = Buffer.alloc(PAYLOAD_BYTES[sequence % PAYLOAD_BYTES.length]);
   for (let i = 0; i < bytes.length; i++) bytes[i] = source * 7 + sequence * 31 + i * 3;
@@ -61,7 +61,7 @@ async function load(): Promise<void> {
     sources.push(await Source.open(pool, relay));
   }
   await Promise.all(sources.map((source) => play(source, messages)));
-  // UDP may lose these, too: again, until everybody knows.
+  // UDP may lose these, too: repeat until every subscriber knows.
   const isKnown = (): boolean =>
     subscribers.every(({ announced }) =>
       sources.every(({ number }) => announced.get(number) === messages),

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** Example udp-relay: what the numbers of one source's messages tell about those that are lost. */
+/** Example udp-relay: counts lost, late and repeated messages of one source by their numbers. */
 
-/** How far back it is known which ones have come. */
+/** How many of the last numbers are remembered. */
 export const WINDOW = 1024;
 
-/** How many messages, of one source or of all. */
+/** Counts of messages, of one source or of all. */
 export interface LossCounts {
-  /** That came, each time they did. */
+  /** Messages that came, repetitions included. */
   readonly received: number;
-  /** That should have come up to now, and did not. */
+  /** Messages that should have come by now, and did not. */
   readonly lost: number;
-  /** That came again. */
+  /** Messages that came again. */
   readonly duplicates: number;
-  /** That came behind a later one. */
+  /** Messages that came after a later one. */
   readonly reordered: number;
   /** Messages that came more than WINDOW after a later one: new or repeated, that is unknown. */
   readonly late: number;
@@ -21,15 +21,15 @@ export interface LossCounts {
 /**
  * Counts the messages of one source. Always: expected = received − duplicates − late + lost.
  *
- * Numbers go round at 2³². A source whose first message here has a number below WINDOW has started
- * while we were there, and should have begun at 0.
+ * Numbers wrap at 2³². A source whose first message has a number below WINDOW is taken to have
+ * started while the counter ran, from 0 on.
  */
 export class LossCounter implements LossCounts {
   received: number = 0;
   duplicates: number = 0;
   reordered: number = 0;
   late: number = 0;
-  /** How many there should be up to the highest that is known. */
+  /** How many messages there should be up to the highest known number. */
   expected: number = 0;
   /** One above the highest. */
   #next: number = 0;
@@ -58,7 +58,7 @@ export class LossCounter implements LossCounts {
     }
   }
 
-  /** The source says that it has sent so many. */
+  /** The source reports how many it has sent. */
   announce(count: number): void {
     if (!this.#hasBegun) this.#begin(count);
     const ahead = (count - this.#next) | 0;
@@ -70,7 +70,7 @@ export class LossCounter implements LossCounts {
     this.#next = sequence >>> 0 < WINDOW ? 0 : sequence | 0;
   }
 
-  /** Expects so many more, none of which has come. */
+  /** Expects more messages, none of which has come. */
   #advance(count: number): void {
     this.expected += count;
     if (count >= WINDOW) this.#seen.fill(0);
@@ -82,7 +82,7 @@ export class LossCounter implements LossCounts {
     this.#seen[(sequence & (WINDOW - 1)) >>> 5] &= ~(1 << (sequence & 31));
   }
 
-  /** False: it is marked already. */
+  /** Marks a number as received. Returns false if it was marked already. */
   #mark(sequence: number): boolean {
     const word = (sequence & (WINDOW - 1)) >>> 5;
     const bit = 1 << (sequence & 31);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example udp-relay: the program: relays, and prints what it has counted. */
+/** Example udp-relay: the program. Relays, and prints its counters. */
 
 import { parseArgs } from 'node:util';
 import { BufferPool } from 'busbar/pool';
@@ -25,7 +25,7 @@ What is in the datagrams: examples/udp-relay/datagrams.ts. To see it at work, in
 
 const MINUTE_MS = 60_000;
 const SWEEP_MS = 250;
-/** As much as many systems grant. */
+/** Many systems grant this much. */
 const RECEIVE_BYTES = 4 << 20;
 
 interface Command {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example udp-relay: datagrams of many sources go to all who have subscribed, none of them copied.
+ * Example udp-relay: sends the datagrams of many sources to all subscribers, without copies.
  *
  *   sources ──▶ link ──▶ batch of this turn: regions of buffers ──▶ link ──▶ one subscriber
  *                                                                    └──▶ and the next one
@@ -31,13 +31,13 @@ export interface RelayOptions {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
-  /** The longest time that a subscriber gets at once; also how long silent sources are known. */
+  /** The longest time of one subscription; silent sources are remembered for as long. */
   readonly leaseMsMax: number;
-  /** At a time; further ones are refused: granted 0 milliseconds. */
+  /** Subscribers at a time; further ones are granted 0 milliseconds. */
   readonly subscribersMax: number;
-  /** What may wait in the socket, in bytes. The system may grant less. */
+  /** Bytes that may wait in the socket. The system may grant less. */
   readonly receiveBytes: number;
-  /** Milliseconds, from anywhere. */
+  /** A clock in milliseconds, with any origin. */
   readonly clock: () => number;
 }
 
@@ -45,16 +45,16 @@ export interface RelayOptions {
 export interface RelayStats extends LossCounts {
   readonly sources: number;
   readonly subscribers: number;
-  /** Subscribers whose time was over. */
+  /** Subscriptions that have expired. */
   readonly expired: number;
   /** COUNTs that came; they are relayed like messages. */
   readonly counts: number;
   /** Datagrams times subscribers: given to the link, and, with the replies, sent by the system. */
   readonly forwarded: number;
   readonly sent: number;
-  /** The same: not forwarded, because the socket has no room. */
+  /** The same, but not forwarded, because the socket has no room. */
   readonly refused: number;
-  /** The same: the system would not send them. */
+  /** The same, but refused by the system. */
   readonly failed: number;
   /** Messages that found no room in the relay's own socket, as far as the system says. */
   readonly dropped: number;
@@ -71,7 +71,7 @@ interface Subscriber {
   untilMs: number;
 }
 
-/** Messages in one batch; then it goes out before the turn is over. */
+/** Messages in one batch; a full one is sent before the turn is over. */
 const BATCH_MAX = 1024;
 /** Numbers for each: buffer, offset, length. */
 const FIELDS = 3;
@@ -118,7 +118,7 @@ export class Relay {
     return relay;
   }
 
-  /** Lets those go whose time is over. To be called every now and then. */
+  /** Removes expired subscribers. Call it now and then. */
   sweep(): void {
     const nowMs = this.#options.clock();
     this.#nowMs = nowMs;
@@ -149,7 +149,7 @@ export class Relay {
     };
   }
 
-  /** Sends what has come, and closes. */
+  /** Sends what has arrived, and closes. */
   async close(): Promise<void> {
     this.#fanOut();
     await this.link.close();
@@ -216,7 +216,7 @@ export class Relay {
   /** Subscribes the sender of the present datagram; returns for how long. */
   #subscribe(wantedMs: number): number {
     const { clock, leaseMsMax, subscribersMax } = this.#options;
-    // What came before goes to those who were there then.
+    // Earlier messages go to the subscribers of that time.
     this.#fanOut();
     const address = this.link.source();
     const key = address.toString();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Example udp-relay: one that sends messages to a relay. */
+/** Example udp-relay: a source, which sends messages to a relay. */
 
 import { randomInt } from 'node:crypto';
 import { UdpLink, type UdpPeer } from 'busbar/link';
 import type { BufferPool } from 'busbar/pool';
 import { COUNT, DATA, HEAD_BYTES, writeHead } from './datagrams.ts';
 
-/** What a link's writer wants before a message: its length. */
+/** The length that a link's writer expects before a message. */
 const LENGTH_BYTES = 2;
 
 export class Source {
@@ -32,7 +32,9 @@ export class Source {
     return true;
   }
 
-  /** Says how many it has sent, so that a loss at the end is seen, too. False: not now. */
+  /**
+   * Sends how many messages it has sent, so that a loss at the end is seen, too. False: not now.
+   */
   tryCount(): boolean {
     return this.#tryWrite(COUNT, new Uint8Array(0));
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example udp-relay: the sources that are known, and what became of their messages. */
+/** Example udp-relay: the known sources, with the counts of their messages. */
 
 import { LossCounter, type LossCounts } from './loss-counter.ts';
 
@@ -8,7 +8,7 @@ interface Known {
   seenMs: number;
 }
 
-/** As many as there may be; further ones are not counted, but relayed. */
+/** At most this many; further ones are relayed, but not counted. */
 export const SOURCES_MAX = 4096;
 
 /** Counts by source; one that is silent for long is forgotten, but stays in the sums. */
@@ -24,7 +24,7 @@ export class Sources {
     return this.#known.size;
   }
 
-  /** A message of a source, or (`isCount`) what it has sent. */
+  /** Records a message of a source, or with `isCount` a COUNT. */
   accept(source: number, sequence: number, isCount: boolean, nowMs: number): void {
     let known = this.#known.get(source);
     if (known === undefined) {
@@ -40,7 +40,7 @@ export class Sources {
     else known.counter.accept(sequence);
   }
 
-  /** Forgets those that nothing has come from since `sinceMs`. */
+  /** Forgets sources that have been silent since `sinceMs`. */
   sweep(sinceMs: number): void {
     for (const [source, { counter, seenMs }] of this.#known) {
       if (seenMs >= sinceMs) continue;

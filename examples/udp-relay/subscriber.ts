@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example udp-relay: one that gets everything that comes to a relay. */
+/** Example udp-relay: a subscriber, which gets everything that comes to a relay. */
 
 import { UdpLink, type UdpPeer } from 'busbar/link';
 import type { BufferPool } from 'busbar/pool';
@@ -21,16 +21,16 @@ import { LossCounter } from './loss-counter.ts';
 /** A message: its payload is `[offset, offset + length)` of the pool, borrowed. */
 export type OnData = (source: number, sequence: number, offset: number, length: number) => void;
 
-/** So often a subscriber asks, while there is no answer. */
+/** How often a subscriber asks while it has no reply. */
 const ASK_MS = 200;
-/** So many times it renews its subscription while that lasts: two may be lost. */
+/** How many times it renews its subscription while it lasts: two may be lost. */
 const RENEWALS = 3;
 
 export class Subscriber {
   readonly link: UdpLink;
   /** By source. */
   readonly counters: Map<number, LossCounter> = new Map();
-  /** By source: how many it says it has sent. */
+  /** By source: how many messages it reports to have sent. */
   readonly announced: Map<number, number> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #onGranted: (leaseMs: number) => void = () => {};
@@ -39,7 +39,7 @@ export class Subscriber {
     this.link = link;
   }
 
-  /** `receiveBytes`: what may wait in its socket. */
+  /** `receiveBytes`: bytes that may wait in its socket. */
   static async open(
     pool: BufferPool,
     relay: UdpPeer,
@@ -81,7 +81,7 @@ export class Subscriber {
     await this.#ask(0);
   }
 
-  /** Goes without a word. */
+  /** Leaves without unsubscribing. */
   vanish(): Promise<void> {
     clearInterval(this.#timer);
     return this.link.close();
