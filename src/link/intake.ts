@@ -5,11 +5,13 @@
  */
 
 import type { Duplex } from 'node:stream';
+import { assert } from '../base/assert.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Framer } from '../framer/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
-import { awaitFrame, type FrameWaiter } from './frame-deadlines.ts';
+import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
 import type { ReadTarget } from './ingest.ts';
+import { type IntakeOwner, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
 import { type Lingerer, linger } from './lingering.ts';
 import type { ReadingStats } from './link.ts';
 
@@ -17,18 +19,6 @@ import type { ReadingStats } from './link.ts';
 export interface IntakeStats extends ReadingStats {
   /** How many of the reads the kernel made straight into a pool buffer. */
   readonly directReads: number;
-}
-
-/** Whom an intake works for. */
-export interface IntakeOwner {
-  /** Takes frames out of the framer until it has no more, or until the intake is paused. */
-  deliver(): void;
-  /** The other side has ended, and all that it sent is delivered. */
-  ended(): void;
-  /** Reading cannot go on: this is no stream of frames, or the pool has ended. */
-  intakeFailed(error: BusbarError): void;
-  /** `deliver` threw what is its program's to know. May throw on. */
-  deliveryFailed(error: unknown): void;
 }
 
 /** Reads up to this size are worth a copy: it costs less than the system call did. */
@@ -39,6 +29,26 @@ const SMALL_READ_BYTES_MAX = 4096;
  * at once, before the next one can happen.
  */
 const shared = new Uint8Array(SMALL_READ_BYTES_MAX + 1);
+
+/** The kernel's next read goes to memory that all quiet links share. */
+const QUIET = 'quiet';
+/** The kernel's next read goes into the framer's buffer. */
+const DIRECT = 'direct';
+/** Bytes have arrived, and there is no buffer for them: one is waited for. */
+const STARVED = 'starved';
+/** A buffer that was waited for is there, and the framer has taken nothing since. */
+const FED = 'fed';
+/** Nothing is delivered any more. */
+const STOPPED = 'stopped';
+type IntakeState = typeof QUIET | typeof DIRECT | typeof STARVED | typeof FED | typeof STOPPED;
+
+const END_TO_COME = 0;
+/** The end has come, and is not told yet. */
+const END_DUE = 1;
+const END_TOLD = 2;
+type EndState = typeof END_TO_COME | typeof END_DUE | typeof END_TOLD;
+
+const NOT_LINGERING = -1;
 
 /** The default of `directReadBytes`. */
 export function directReadBytesDefault(bufferSize: number): number {
@@ -56,8 +66,14 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *   DIRECT  the next read goes into the framer's buffer, where its frames are found. One buffer is
  *           held.
  *
+ *   STARVED the pool has no buffer for what has arrived; the socket is paused.
+ *   FED     there is one, which the framer has not used yet.
+ *   STOPPED nothing is delivered any more.
+ *
  *   QUIET ──a read fills the space, or leaves much of a frame begun──▶ DIRECT
  *   QUIET ◀──a read does not fill the space, and leaves no frame begun, or little of one── DIRECT
+ *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes, or the end──▶ QUIET
+ *   any ──stop──▶ STOPPED
  *
  * Little is what a small read leaves and {@link Framer} keeps outside of the pool; more of a frame
  * holds a buffer until the rest has come, at most for `frameTimeoutMs`.
@@ -71,44 +87,32 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
  * is lost; TCP stops the sender.
  */
-export class Intake implements Lingerer, FrameWaiter {
+export class Intake implements Lingerer, FrameReader {
   readonly framer: Framer;
   /** For sockets whose memory we can name. */
   readonly target: ReadTarget;
 
   readonly #pool: BufferPool;
   readonly #staysDirect: boolean;
-  readonly #frameTimeoutMs: number;
+  readonly #frameWait: FrameWait;
   readonly #quiet: Uint8Array;
-  #owner: IntakeOwner | undefined;
-  #socket: Duplex | undefined;
+  #owner: IntakeOwner = NOBODY;
+  #socket: Stoppable = NO_SOCKET;
 
-  /** Where the kernel's next read goes: {@link #quiet}, or space that the framer has lent. */
+  #state: IntakeState = QUIET;
+  /** Where the kernel's next read goes: {@link #quiet}, or, DIRECT, space that the framer lent. */
   #space: Uint8Array;
   /** Bytes that arrived and are not in the framer yet: `#stash[#stashBegin, …)`. */
   #stash: Uint8Array | undefined;
   #stashBegin = 0;
 
   #paused = false;
-  #starved: AbortController | undefined;
-  /** The framer was given a buffer, and has taken nothing since. */
-  #wasFed = false;
   #delivering = false;
-  #closed = false;
-  /** The end has come, and is not told yet. */
-  #endIsDue = false;
-  #lingers = false;
-  /** Reads when it was last asked whether it lingers on. */
-  #readsThen = 0;
-
-  /** Whether {@link awaitFrame} knows of this. */
-  #awaitsFrame = false;
-  /** How long the frame begun has been waited for, while bytes could come. */
-  #frameWaitMs = 0;
-  /** `#bytesRead` at the last tick. */
-  #bytesThen = 0;
-  /** Bytes of the frame begun at the last tick. */
-  #pendingThen = 0;
+  /** Ends the wait for a buffer. Only while STARVED. */
+  #starving: AbortController | undefined;
+  #end: EndState = END_TO_COME;
+  /** Reads when it was last asked whether it lingers on; or NOT_LINGERING. */
+  #readsThen = NOT_LINGERING;
 
   #bytesRead = 0;
   #reads = 0;
@@ -125,7 +129,7 @@ export class Intake implements Lingerer, FrameWaiter {
   ) {
     this.#pool = pool;
     this.framer = framer;
-    this.#frameTimeoutMs = frameTimeoutMs;
+    this.#frameWait = new FrameWait(this, frameTimeoutMs);
     this.#staysDirect = directReadBytes === 0;
     // One more: bytes that are as many as a power of two do not fill it.
     this.#quiet = this.#staysDirect ? shared : shared.subarray(0, directReadBytes + 1);
@@ -141,6 +145,7 @@ export class Intake implements Lingerer, FrameWaiter {
    * own.
    */
   open(owner: IntakeOwner, socket: Duplex, copying: boolean): void {
+    assert(this.#owner === NOBODY, 'an intake is opened once');
     this.#owner = owner;
     this.#socket = socket;
     if (!copying) return;
@@ -156,7 +161,7 @@ export class Intake implements Lingerer, FrameWaiter {
 
   /** Whether whoever takes frames should leave the rest. */
   get stopped(): boolean {
-    return this.#paused || this.#closed;
+    return this.#paused || this.#isStopped;
   }
 
   /** Bytes of a frame that has begun, or that no framer has seen yet. */
@@ -167,18 +172,18 @@ export class Intake implements Lingerer, FrameWaiter {
 
   /** Stops delivery, also within a delivery, and with it reading. */
   pause(): void {
-    if (this.#paused || this.#closed) return;
+    if (this.#paused || this.#isStopped) return;
     this.#paused = true;
     this.#pauses++;
-    if (!this.#delivering) this.#socket?.pause();
+    if (!this.#delivering) this.#socket.pause();
   }
 
   /** Goes on: with what has arrived already, then with reading. */
   resume(): void {
-    if (!this.#paused || this.#closed) return;
+    if (!this.#paused || this.#isStopped) return;
     this.#paused = false;
     if (this.#delivering) return;
-    if (this.#starved === undefined) this.#goOn();
+    if (this.#state !== STARVED) this.#goOn();
   }
 
   /**
@@ -186,16 +191,16 @@ export class Intake implements Lingerer, FrameWaiter {
    * before it has been delivered.
    */
   end(): void {
-    this.#endIsDue = true;
+    if (this.#end === END_TO_COME) this.#end = END_DUE;
     this.#tellEnd();
   }
 
   /** Nothing is delivered any more. The space lent stays until {@link close}. */
   stop(): void {
-    this.#closed = true;
+    this.#state = STOPPED;
     this.#stash = undefined;
-    this.#starved?.abort();
-    this.#starved = undefined;
+    this.#starving?.abort();
+    this.#starving = undefined;
   }
 
   /**
@@ -224,18 +229,18 @@ export class Intake implements Lingerer, FrameWaiter {
     const space = this.#space;
     this.#bytesRead += count;
     this.#reads++;
-    if (this.#closed) {
+    if (this.#isStopped) {
       // Whoever closes gracefully waits for the peer's end and drops what comes before it.
       this.#space = this.#quiet;
       return true;
     }
-    if (space === this.#quiet) {
-      this.#stashMore(count < space.length ? space.subarray(0, count) : space);
-    } else {
+    if (this.#state === DIRECT) {
       this.#directReads++;
       this.framer.report(count);
+      this.#becomeQuiet();
+    } else {
+      this.#stashMore(count < space.length ? space.subarray(0, count) : space);
     }
-    this.#space = this.#quiet;
     const goOn = this.#advance();
     if (this.#stash !== undefined) this.#keepStash();
     if (goOn) this.#tellEnd();
@@ -245,7 +250,7 @@ export class Intake implements Lingerer, FrameWaiter {
   #onChunk(chunk: Uint8Array): boolean {
     this.#bytesRead += chunk.length;
     this.#reads++;
-    if (this.#closed) return true;
+    if (this.#isStopped) return true;
     this.#stashMore(chunk);
     const goOn = this.#advance();
     if (goOn) {
@@ -288,16 +293,16 @@ export class Intake implements Lingerer, FrameWaiter {
         return false;
       }
       if (taken === 0) {
-        if (this.#wasFed) this.#owner?.deliveryFailed(leftBehind());
+        if (this.#state === FED) this.#owner.deliveryFailed(leftBehind());
         else this.#starve();
         return false;
       }
-      this.#wasFed = false;
+      if (this.#state !== QUIET) this.#becomeQuiet();
       this.#stashBegin += taken;
       if (this.#stashBegin === stash.length) this.#stash = undefined;
       if (!this.#deliver()) return false;
     }
-    return !this.#paused || this.#closed;
+    return !this.#paused || this.#isStopped;
   }
 
   /** Returns false if that failed. */
@@ -305,11 +310,11 @@ export class Intake implements Lingerer, FrameWaiter {
     if (this.stopped) return true;
     this.#delivering = true;
     try {
-      this.#owner?.deliver();
+      this.#owner.deliver();
       return true;
     } catch (error) {
       if (this.framer.failedWith(error)) this.#fail(error);
-      else this.#owner?.deliveryFailed(error);
+      else this.#owner.deliveryFailed(error);
       return false;
     } finally {
       this.#delivering = false;
@@ -321,7 +326,7 @@ export class Intake implements Lingerer, FrameWaiter {
    * has failed.
    */
   #chooseSpace(count: number, filled: boolean): boolean {
-    if (this.#closed) return true;
+    if (this.#isStopped) return true;
     const framer = this.framer;
     if (!filled && !this.#staysDirect) {
       if (this.#rest(count)) return true;
@@ -332,7 +337,7 @@ export class Intake implements Lingerer, FrameWaiter {
       const offset = framer.lend();
       // Without a buffer now, stay quiet: there may be one when bytes arrive.
       if (offset < 0) return true;
-      this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, framer.lentBytes);
+      this.#becomeDirect(offset);
       return true;
     } catch (error) {
       this.#fail(error);
@@ -354,40 +359,20 @@ export class Intake implements Lingerer, FrameWaiter {
 
   /** A frame has begun: from now on its rest is waited for. */
   #expectRest(): void {
-    if (this.#awaitsFrame || this.#frameTimeoutMs === Infinity) return;
-    this.#awaitsFrame = true;
-    this.#frameWaitMs = 0;
-    this.#bytesThen = this.#bytesRead;
-    this.#pendingThen = this.framer.pendingBytes;
-    awaitFrame(this);
+    this.#frameWait.begin(this.#bytesRead, this.framer.pendingBytes);
   }
 
-  frameTick(tickMs: number): boolean {
-    const pending = this.framer.pendingBytes;
-    const arrived = this.#bytesRead - this.#bytesThen;
-    this.#bytesThen += arrived;
-    // Fewer than there were and have come: frames were completed, and this is another one. What
-    // waits for the program or for a buffer does not wait for the peer.
-    const isOther = pending < this.#pendingThen + arrived;
-    this.#pendingThen = pending;
-    if (this.#closed || pending === 0) {
-      this.#awaitsFrame = false;
-      return false;
-    }
-    const waits = this.#paused || this.#starved !== undefined || this.#delivering;
-    if (waits || isOther) {
-      this.#frameWaitMs = 0;
-      return true;
-    }
-    // The tick in which it began was not a whole one.
-    if (this.#frameWaitMs < this.#frameTimeoutMs) {
-      this.#frameWaitMs += tickMs;
-      return true;
-    }
-    this.#awaitsFrame = false;
-    const detail = `the rest of a frame, ${this.#frameTimeoutMs} ms: ${pending} bytes had come`;
-    this.#owner?.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
-    return false;
+  /** For {@link FrameWait}. */
+  frameProgress(): FrameProgress | undefined {
+    if (this.#isStopped) return undefined;
+    // What waits for the program or for a buffer does not wait for the peer.
+    const isHeldUp = this.#paused || this.#state === STARVED || this.#delivering;
+    return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes: this.framer.pendingBytes };
+  }
+
+  /** For {@link FrameWait}: the peer has taken too long. */
+  frameLate(detail: string): void {
+    this.#owner.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
   }
 
   #releaseIdle(): void {
@@ -396,21 +381,20 @@ export class Intake implements Lingerer, FrameWaiter {
     if (bufferId === NO_BUFFER) return;
     if (this.#pool.isSoleHolder(bufferId)) {
       framer.releaseIdle();
-    } else if (!this.#lingers) {
-      this.#lingers = true;
+    } else if (this.#readsThen === NOT_LINGERING) {
       this.#readsThen = this.#reads;
       linger(this);
     }
   }
 
   lingersOn(): boolean {
-    if (!this.#closed && this.#reads !== this.#readsThen) {
+    if (!this.#isStopped && this.#reads !== this.#readsThen) {
       this.#readsThen = this.#reads;
       return true;
     }
-    this.#lingers = false;
+    this.#readsThen = NOT_LINGERING;
     // It stays where a frame has begun, or the kernel may write.
-    if (!this.#closed && this.#pool.isAttached) this.framer.releaseIdle();
+    if (!this.#isStopped && this.#pool.isAttached) this.framer.releaseIdle();
     return false;
   }
 
@@ -424,21 +408,22 @@ export class Intake implements Lingerer, FrameWaiter {
 
   /** Queues up for a buffer. */
   #starve(): void {
+    assert(this.#state !== DIRECT, 'who has a buffer does not starve');
+    assert(this.#state !== STOPPED, 'who is stopped wants no buffer');
+    if (this.#state === STARVED) return;
+    this.#state = STARVED;
     this.#exhaustions++;
-    const starved = new AbortController();
-    this.#starved = starved;
-    this.#pool.acquire({ signal: starved.signal }).then(
+    const starving = new AbortController();
+    this.#starving = starving;
+    this.#pool.acquire({ signal: starving.signal }).then(
       (bufferId) => {
-        if (this.#starved !== starved) {
-          this.#pool.release(bufferId);
-          return;
-        }
-        this.#starved = undefined;
-        this.#feedInto(bufferId);
+        if (this.#starving === starving) this.#feedInto(bufferId);
+        else this.#pool.release(bufferId);
       },
       (error) => {
-        if (this.#starved !== starved) return;
-        this.#starved = undefined;
+        if (this.#starving !== starving) return;
+        this.#starving = undefined;
+        this.#state = QUIET;
         this.#fail(error);
       },
     );
@@ -446,16 +431,37 @@ export class Intake implements Lingerer, FrameWaiter {
 
   /** The buffer that the intake has waited for is there. */
   #feedInto(bufferId: BufferId): void {
+    assert(this.#state === STARVED, 'who does not starve is not fed');
+    this.#starving = undefined;
+    this.#state = FED;
     this.framer.provideBuffer(bufferId);
-    this.#wasFed = true;
     if (!this.#paused) this.#goOn();
+  }
+
+  /** What has arrived has gone into the framer; who still waits for a buffer needs none. */
+  #becomeQuiet(): void {
+    assert(this.#state !== STOPPED, 'who is stopped takes nothing');
+    this.#starving?.abort();
+    this.#starving = undefined;
+    this.#state = QUIET;
+    this.#space = this.#quiet;
+  }
+
+  #becomeDirect(offset: number): void {
+    assert(this.#state === QUIET || this.#state === FED, 'what was read is dealt with');
+    this.#state = DIRECT;
+    this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, this.framer.lentBytes);
+  }
+
+  get #isStopped(): boolean {
+    return this.#state === STOPPED;
   }
 
   /** Delivers what has arrived and, if that is all, reads on. */
   #goOn(): void {
     if (!this.#advance()) return;
     this.#rest(0);
-    this.#socket?.resume();
+    this.#socket.resume();
     this.#tellEnd();
   }
 
@@ -464,20 +470,20 @@ export class Intake implements Lingerer, FrameWaiter {
     const error = BusbarError.isOne(cause)
       ? cause
       : new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause });
-    this.#owner?.intakeFailed(error);
+    this.#owner.intakeFailed(error);
   }
 
   #tellEnd(): void {
-    if (!this.#endIsDue) return;
-    const waits = this.#paused || this.#starved !== undefined || this.#stash !== undefined;
-    if (!this.#closed && (waits || this.#delivering)) return;
+    if (this.#end !== END_DUE) return;
+    const waits = this.#paused || this.#state === STARVED || this.#stash !== undefined;
+    if (!this.#isStopped && (waits || this.#delivering)) return;
     // Whoever is told may want to finish what has begun.
-    if (!this.#closed && !this.framer.unpark()) {
+    if (!this.#isStopped && !this.framer.unpark()) {
       this.#starve();
       return;
     }
-    this.#endIsDue = false;
-    this.#owner?.ended();
+    this.#end = END_TOLD;
+    this.#owner.ended();
   }
 }
 

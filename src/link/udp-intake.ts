@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** From the socket to the program: datagrams go into pool memory, and are cut there. */
 
+import { assert, fail } from '../base/assert.ts';
 import { copyIn } from '../base/bytes.ts';
 import { BusbarError } from '../base/errors.ts';
 import {
@@ -47,6 +48,23 @@ export interface UdpIntakeOwner {
   watch(): void;
 }
 
+/** What comes is taken, unless the intake is paused. */
+const READING = 'reading';
+/** There is no buffer for what comes: one is waited for. */
+const STARVED = 'starved';
+/** Nothing is taken any more. */
+const CLOSED = 'closed';
+type UdpIntakeState = typeof READING | typeof STARVED | typeof CLOSED;
+
+/** Before it is open nothing comes, and nobody watches. */
+const NOBODY: UdpIntakeOwner = {
+  deliver: () => fail('nothing comes before the intake is open'),
+  deliveryFailed: () => fail('nothing is delivered before the intake is open'),
+  intakeFailed: () => fail('no intake fails before it is open'),
+  receiveFailed: () => fail('nothing is received before the intake is open'),
+  watch() {},
+};
+
 /** Messages in one call of the system; each needs a buffer while it lasts. */
 const PLACES_MAX = 16;
 /** Calls in one turn of the event loop, at most: others want to be served too. */
@@ -74,7 +92,7 @@ export class UdpIntake {
   private readonly pool: BufferPool;
   private readonly packed: boolean;
   private readonly copyBytesMax: number;
-  private owner: UdpIntakeOwner | undefined;
+  private owner: UdpIntakeOwner = NOBODY;
   private socket: UdpSocket | undefined;
 
   private readonly places: BufferId[] = [];
@@ -93,10 +111,11 @@ export class UdpIntake {
   private shortAt = 0;
   private shortEnd = 0;
 
+  private state: UdpIntakeState = READING;
   private isPaused = false;
-  private isClosed = false;
-  private busy = false;
-  private starved: AbortController | undefined;
+  private isBusy = false;
+  /** Ends the wait for a buffer. Only while STARVED. */
+  private starving: AbortController | undefined;
 
   private datagramsRead = 0;
   private bytesRead = 0;
@@ -114,6 +133,7 @@ export class UdpIntake {
   }
 
   open(owner: UdpIntakeOwner, socket: UdpSocket): void {
+    assert(this.owner === NOBODY, 'an intake is opened once');
     this.owner = owner;
     this.socket = socket;
   }
@@ -124,7 +144,7 @@ export class UdpIntake {
 
   /** Whether the socket is to be watched for what comes. */
   get wantsMore(): boolean {
-    return !this.isPaused && !this.isClosed && this.starved === undefined;
+    return !this.isPaused && this.state === READING;
   }
 
   /** Where in `table` the source of the present message stands, in eight words. */
@@ -144,37 +164,38 @@ export class UdpIntake {
     if (this.isPaused || this.isClosed) return;
     this.isPaused = true;
     this.pauses++;
-    this.owner?.watch();
+    this.owner.watch();
   }
 
   /** Goes on with what has arrived already. */
   resume(): void {
     if (!this.isPaused || this.isClosed) return;
     this.isPaused = false;
-    if (!this.busy && this.deliverRows()) this.letGo();
-    this.owner?.watch();
+    if (!this.isBusy && this.deliverRows()) this.letGo();
+    this.owner.watch();
   }
 
   /** Nothing is delivered any more; no buffer is held. */
   close(): void {
     if (this.isClosed) return;
-    this.isClosed = true;
-    this.starved?.abort();
-    this.starved = undefined;
-    if (!this.busy) this.letGo();
+    this.state = CLOSED;
+    this.starving?.abort();
+    this.starving = undefined;
+    if (!this.isBusy) this.letGo();
   }
 
   /** Takes what is there, for a while. */
   readable(): void {
     const { socket, table } = this;
-    if (!this.wantsMore || this.busy || socket === undefined) return;
+    assert(socket !== undefined, 'nothing comes before the intake is open');
+    if (!this.wantsMore || this.isBusy) return;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const count = this.findPlaces();
       if (count === 0) break;
       const filled = socket.receive(table, count);
       if (filled < 0) {
         this.letGo();
-        if (!isNotNow(-filled)) this.owner?.receiveFailed(-filled);
+        if (!isNotNow(-filled)) this.owner.receiveFailed(-filled);
         return;
       }
       this.reads++;
@@ -213,7 +234,7 @@ export class UdpIntake {
       }
     } catch (error) {
       this.letGo();
-      this.owner?.intakeFailed(asBusbarError(error));
+      this.owner.intakeFailed(asBusbarError(error));
       return 0;
     }
     const count = Math.min(width, places.length);
@@ -227,32 +248,42 @@ export class UdpIntake {
 
   /** Queues up for a buffer. */
   private starve(): void {
+    assert(this.state === READING, 'who reads may starve');
+    this.state = STARVED;
     this.exhaustions++;
-    const starved = new AbortController();
-    this.starved = starved;
-    this.owner?.watch();
-    this.pool.acquire({ signal: starved.signal }).then(
+    const starving = new AbortController();
+    this.starving = starving;
+    this.owner.watch();
+    this.pool.acquire({ signal: starving.signal }).then(
       (bufferId) => {
-        if (this.starved !== starved) {
-          this.pool.release(bufferId);
-          return;
-        }
-        this.starved = undefined;
-        this.places.push(bufferId);
-        if (!this.isPaused) this.readable();
-        else this.letGo();
-        this.owner?.watch();
+        if (this.starving === starving) this.feed(bufferId);
+        else this.pool.release(bufferId);
       },
       (error) => {
-        if (this.starved === starved) this.owner?.intakeFailed(asBusbarError(error));
+        if (this.starving === starving) this.owner.intakeFailed(asBusbarError(error));
       },
     );
   }
 
+  /** The buffer that the intake has waited for is there. */
+  private feed(bufferId: BufferId): void {
+    assert(this.state === STARVED, 'who does not starve is not fed');
+    this.starving = undefined;
+    this.state = READING;
+    this.places.push(bufferId);
+    if (!this.isPaused) this.readable();
+    else this.letGo();
+    this.owner.watch();
+  }
+
+  private get isClosed(): boolean {
+    return this.state === CLOSED;
+  }
+
   /** Delivers the rows, from where it stopped. False: stopped again, or closed. */
   private deliverRows(): boolean {
-    const owner = this.owner as UdpIntakeOwner;
-    this.busy = true;
+    const owner = this.owner;
+    this.isBusy = true;
     try {
       while (this.row < this.filled && !this.isPaused && !this.isClosed) {
         if (this.at < 0) this.beginRow();
@@ -260,11 +291,11 @@ export class UdpIntake {
         this.endRow();
       }
     } catch (error) {
-      this.busy = false;
+      this.isBusy = false;
       owner.deliveryFailed(error);
       return false;
     }
-    this.busy = false;
+    this.isBusy = false;
     if (this.isClosed) this.letGo();
     return this.row === this.filled && !this.isClosed;
   }

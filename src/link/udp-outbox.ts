@@ -2,6 +2,7 @@
 /** From the flusher to the socket: regions are cut into datagrams, which leave many at a time. */
 
 import { constants } from 'node:os';
+import { assert } from '../base/assert.ts';
 import {
   OUT_ADDRESS,
   OUT_LENGTH,
@@ -67,6 +68,14 @@ const REGION_COST_BYTES = 64;
 /** After so many refusals in a row the kernel is not asked to cut any more. */
 const SEGMENT_REFUSALS_MAX = 16;
 
+/** What waits may be sent. */
+const READY = 'ready';
+/** The socket has no room. */
+const BLOCKED = 'blocked';
+/** What comes is lost. */
+const CLOSED = 'closed';
+type UdpOutboxState = typeof READY | typeof BLOCKED | typeof CLOSED;
+
 /** Words of a waiting region. */
 const BEGIN = 0;
 const END = 1;
@@ -95,17 +104,16 @@ export class UdpOutbox {
   private readonly pool: BufferPool;
   private readonly writersCut: Cut;
   private readonly datagramBytes: number;
-  private owner: UdpOutboxOwner | undefined;
-  private socket: UdpSocket | undefined;
+  /** Set by {@link open}. */
+  private opened: { readonly owner: UdpOutboxOwner; readonly socket: UdpSocket } | undefined;
   private segments = 0;
   private segmentRefusals = 0;
 
   /** REGION_FIELDS numbers each. */
   private readonly waiting: number[] = [];
   private waitingBytes = 0;
-  private sending = false;
-  private isBlocked = false;
-  private isClosed = false;
+  private state: UdpOutboxState = READY;
+  private isSending = false;
   /** The first datagram was refused for what may be an earlier one's sake, and is tried again. */
   private isRetrying = false;
   /** No way to somewhere, told when asking again shows whether it was about this datagram; or 0. */
@@ -130,8 +138,8 @@ export class UdpOutbox {
   }
 
   open(owner: UdpOutboxOwner, socket: UdpSocket, segmenting: boolean): void {
-    this.owner = owner;
-    this.socket = socket;
+    assert(this.opened === undefined, 'an outbox is opened once');
+    this.opened = { owner, socket };
     this.segments = segmenting ? socket.segmentsMax : 0;
   }
 
@@ -147,7 +155,21 @@ export class UdpOutbox {
 
   /** Whether the socket has no room. */
   get blocked(): boolean {
-    return this.isBlocked;
+    return this.state === BLOCKED;
+  }
+
+  private get isClosed(): boolean {
+    return this.state === CLOSED;
+  }
+
+  private get owner(): UdpOutboxOwner {
+    assert(this.opened !== undefined, 'the outbox is open');
+    return this.opened.owner;
+  }
+
+  private get socket(): UdpSocket {
+    assert(this.opened !== undefined, 'the outbox is open');
+    return this.opened.socket;
   }
 
   /**
@@ -178,31 +200,31 @@ export class UdpOutbox {
 
   /** The socket has room again. */
   unblock(): void {
-    if (!this.isBlocked) return;
-    this.isBlocked = false;
+    if (!this.blocked) return;
+    this.state = READY;
     this.send();
-    if (!this.isBlocked) this.owner?.watch();
+    if (!this.blocked) this.owner.watch();
   }
 
   /** Sends what waits, as far as the socket takes it. */
   send(): void {
-    if (this.sending || this.isBlocked || this.isClosed || this.waiting.length === 0) return;
-    this.sending = true;
+    if (this.isSending || this.blocked || this.isClosed || this.waiting.length === 0) return;
+    this.isSending = true;
     try {
       this.sendAll();
     } finally {
-      this.sending = false;
+      this.isSending = false;
     }
     const { malformedBytes } = this;
     this.malformedBytes = 0;
-    if (malformedBytes > 0 && !this.isClosed) this.owner?.sendMalformed(malformedBytes);
-    if (!this.isClosed) this.owner?.sentSome();
+    if (malformedBytes > 0 && !this.isClosed) this.owner.sendMalformed(malformedBytes);
+    if (!this.isClosed) this.owner.sentSome();
   }
 
   /** Releases what waits and refuses what comes. */
   close(): void {
     if (this.isClosed) return;
-    this.isClosed = true;
+    this.state = CLOSED;
     const { waiting, addresses, pool } = this;
     for (let i = 0; i < waiting.length; i += REGION_FIELDS) {
       addresses.letGo(waiting[i + ADDRESS]);
@@ -238,7 +260,7 @@ export class UdpOutbox {
   }
 
   private sendAll(): void {
-    const socket = this.socket as UdpSocket;
+    const { socket } = this;
     // Datagrams that go one by one because the kernel would not cut them.
     let single = 0;
     while (!this.isClosed) {
@@ -251,6 +273,8 @@ export class UdpOutbox {
       if (done > 0) {
         this.advance(done, true);
         this.tellUnreachable();
+        // Whoever was told may have closed the link.
+        if (this.isClosed) break;
       }
       single -= Math.min(single, done);
       const cleared = sent[SENT_CLEARED];
@@ -260,11 +284,11 @@ export class UdpOutbox {
         this.isRetrying = false;
         if (segments > 0 && done > 0) this.segmentRefusals = 0;
       } else if (isNotNow(error)) {
-        this.isBlocked = true;
-        this.owner?.watch();
+        this.state = BLOCKED;
+        this.owner.watch();
       } else if (isAboutEarlier(error) && !(this.isRetrying && done === 0)) {
         this.isRetrying = true;
-        if (isRefusal(error)) this.owner?.sendFailed(error, 1);
+        if (isRefusal(error)) this.owner.sendFailed(error, 1);
         else this.unreachable = error;
       } else if (run > 1 && isAboutSegments(error)) {
         single = run;
@@ -275,8 +299,8 @@ export class UdpOutbox {
         single -= Math.min(single, 1);
         this.drop(Math.max(1, Math.min(rows - done, sent[SENT_RUN])), segments, error);
       }
-      if (cleared > 0 && !this.isClosed) this.owner?.sendFailed(REFUSED, cleared);
-      if (this.isBlocked) break;
+      if (cleared > 0 && !this.isClosed) this.owner.sendFailed(REFUSED, cleared);
+      if (this.blocked) break;
     }
   }
 
@@ -285,14 +309,14 @@ export class UdpOutbox {
     const error = this.unreachable;
     if (error === 0) return;
     this.unreachable = 0;
-    this.owner?.sendFailed(error, 1);
+    this.owner.sendFailed(error, 1);
   }
 
   /** The first datagrams that wait will never be sent: one, or a run that was refused as one. */
   private drop(count: number, segments: number, error: number): void {
     const rows = this.cut(count, segments);
     const datagrams = this.advance(rows, false);
-    this.owner?.sendFailed(error, datagrams);
+    this.owner.sendFailed(error, datagrams);
   }
 
   /** Fills the table with the first datagrams that wait; returns how many. */
