@@ -26,6 +26,7 @@ import {
   SYNC_WAITER,
 } from './machine-layout.ts';
 import { CELL_RACY, CELL_SILENT, type Region } from './memory.ts';
+import type { WeakMemory } from './weak-memory.ts';
 
 export type WaitOutcome = 'ok' | 'not-equal' | 'timed-out';
 const OUTCOMES: readonly WaitOutcome[] = ['ok', 'not-equal', 'timed-out'];
@@ -60,13 +61,15 @@ export class SharedAccess {
     const machine = this.#machine;
     const { memory } = machine;
     if (machine.direct) {
-      const before = memory.heap[cell];
+      const before = this.#last(cell);
       memory.put(cell, valueAfter(op, before, a, b));
       return op === OP_STORE ? a | 0 : before;
     }
     if (machine.replays(op, cell, operandsOf(a, b))) return machine.replayed;
     const seen = memory.heap[cell];
     machine.arrive(op, cell, true, valueAfter(op, seen, a, b) !== seen);
+    const weak = this.#weak(cell);
+    if (weak !== undefined) return this.#weakAtomic(weak, op, cell, a, b);
     const thread = machine.current;
     const before = memory.heap[cell];
     const after = valueAfter(op, before, a, b);
@@ -82,6 +85,33 @@ export class SharedAccess {
     const value = op === OP_STORE ? after : before;
     machine.append(op, cell, operandsOf(a, b), value);
     machine.recorder?.({ thread, op, cell, a, b, value });
+    return value;
+  }
+
+  /** The memory that a racy word has, unless that is the same as for all. */
+  #weak(cell: number): WeakMemory | undefined {
+    const { weak } = this.#machine;
+    return weak !== undefined && this.#isRacy(cell) ? weak : undefined;
+  }
+
+  /** What setup or `check` reads. */
+  #last(cell: number): number {
+    return this.#weak(cell)?.atEnd(cell) ?? this.#machine.memory.heap[cell];
+  }
+
+  #weakAtomic(weak: WeakMemory, op: number, cell: number, a: number, b: number): number {
+    const machine = this.#machine;
+    const thread = machine.current;
+    const last = machine.memory.heap[cell];
+    const value = weak.atomic(op, cell, a, (before) => valueAfter(op, before, a, b));
+    if (machine.memory.heap[cell] !== last) {
+      machine.spins.noteChange(thread);
+      machine.changed();
+    } else {
+      machine.spins.noteRead(thread, cell, value);
+    }
+    machine.append(op, cell, operandsOf(a, b), value);
+    machine.recorder?.({ thread, op, cell, a, b, value, source: weak.source });
     return value;
   }
 
@@ -109,31 +139,36 @@ export class SharedAccess {
 
   plainLoad(cell: number): number {
     const machine = this.#machine;
-    if (machine.direct) return machine.memory.heap[cell];
+    if (machine.direct) return this.#last(cell);
     if (machine.replays(OP_PLAIN_LOAD, cell, 0)) return machine.replayed;
     const schedules = this.#schedules(cell);
     machine.arrive(OP_PLAIN_LOAD, cell, schedules, false);
     const thread = machine.current;
-    const value = machine.memory.heap[cell];
+    const weak = this.#weak(cell);
+    const value = weak?.read(cell, OP_PLAIN_LOAD) ?? machine.memory.heap[cell];
     if (schedules) this.#readsLoosely(thread, cell, value);
     else {
       const other = machine.clocks.plainRead(thread, cell);
       if (other >= 0) this.#race(other, OP_PLAIN_LOAD, cell);
     }
     machine.append(OP_PLAIN_LOAD, cell, 0, value);
-    machine.recorder?.({ thread, op: OP_PLAIN_LOAD, cell, a: 0, b: 0, value });
+    const source = weak?.source;
+    machine.recorder?.({ thread, op: OP_PLAIN_LOAD, cell, a: 0, b: 0, value, source });
     return value;
   }
 
   #readsLoosely(thread: number, cell: number, value: number): void {
     const machine = this.#machine;
     machine.spins.noteRead(thread, cell, value);
-    if (machine.contention.at(cell)) machine.leftOut.add('stale reads');
+    if (machine.weak === undefined && machine.contention.at(cell)) {
+      machine.leftOut.add('stale reads');
+    }
   }
 
   plainStore(cell: number, value: number): void {
     const machine = this.#machine;
     if (machine.direct) {
+      this.#last(cell);
       machine.memory.put(cell, value | 0);
       return;
     }
@@ -148,7 +183,9 @@ export class SharedAccess {
       if (other >= 0) this.#race(other, OP_PLAIN_STORE, cell);
     }
     if (machine.limits.races) machine.clocks.forget(cell);
-    if (machine.memory.heap[cell] !== written) {
+    const isNews = heap[cell] !== written;
+    this.#weak(cell)?.write(cell, written, false);
+    if (isNews) {
       machine.memory.put(cell, written);
       machine.spins.noteChange(thread);
       machine.changed();
@@ -273,7 +310,9 @@ export class SharedAccess {
       const cell = memory.cellOfByte(region, offset + i);
       const shift = ((offset + i) & 3) * 8;
       const kept = memory.heap[cell] & ~(0xff << shift);
-      memory.put(cell, kept | ((source[begin + i] & 0xff) << shift));
+      const value = kept | ((source[begin + i] & 0xff) << shift);
+      if (!this.#machine.direct) this.#weak(cell)?.write(cell, value, false);
+      memory.put(cell, value);
     }
   }
 
@@ -296,8 +335,7 @@ export class SharedAccess {
     if (machine.replays(OP_WAIT, cell, operands)) return machine.replayed;
     const blocks = machine.memory.heap[cell] === expected && timeoutMs > 0;
     machine.arrive(OP_WAIT, cell, true, blocks);
-    this.#lookAt(cell);
-    const seen = machine.memory.heap[cell];
+    const seen = this.#lookAt(cell, OP_WAIT);
     let outcome = BLOCKS;
     if (seen !== expected) outcome = NOT_EQUAL;
     else if (!(timeoutMs > 0)) outcome = TIMED_OUT;
@@ -314,6 +352,7 @@ export class SharedAccess {
     const machine = this.#machine;
     if (machine.replays(OP_WAKE, cell, 0)) return machine.replayed;
     const outcome = machine.unblock() ? TIMED_OUT : OK;
+    machine.weak?.meets(cell);
     machine.spins.noteChange(machine.current);
     if (outcome === OK) machine.changed();
     this.#logWait(OP_WAKE, cell, 0, expected, outcome);
@@ -339,9 +378,9 @@ export class SharedAccess {
     }
     if (!machine.replays(OP_WAIT_ASYNC, cell, expected)) {
       machine.arrive(OP_WAIT_ASYNC, cell, true, machine.memory.heap[cell] === expected);
-      this.#lookAt(cell);
-      const waits = machine.memory.heap[cell] === expected;
-      if (!waits) machine.spins.noteRead(machine.current, cell, machine.memory.heap[cell]);
+      const seen = this.#lookAt(cell, OP_WAIT_ASYNC);
+      const waits = seen === expected;
+      if (!waits) machine.spins.noteRead(machine.current, cell, seen);
       if (waits) {
         machine.spins.noteChange(machine.current);
         machine.changed();
@@ -370,6 +409,7 @@ export class SharedAccess {
     if (!machine.direct) {
       if (machine.replays(OP_NOTIFY, cell, operandsOf(count, 0))) return machine.replayed;
       machine.arrive(OP_NOTIFY, cell, true, true);
+      machine.weak?.meets(cell);
       machine.spins.noteChange(machine.current);
     }
     const notifier = machine.current;
@@ -408,26 +448,32 @@ export class SharedAccess {
   }
 
   /** The part of a wait that reads: a sequentially consistent load. */
-  #lookAt(cell: number): void {
+  #lookAt(cell: number, op: number): number {
     const machine = this.#machine;
-    if (!machine.limits.races) return;
-    if ((machine.memory.flags[cell] & CELL_RACY) === 0) {
+    machine.weak?.meets(cell);
+    const weak = this.#weak(cell);
+    if (weak !== undefined) return weak.read(cell, op);
+    const value = machine.memory.heap[cell];
+    if (!machine.limits.races) return value;
+    if (!this.#isRacy(cell)) {
       const other = machine.clocks.atomicRead(machine.current, cell);
       if (other >= 0) this.#race(other, OP_WAIT, cell);
     }
     machine.clocks.acquire(machine.current, cell);
+    return value;
   }
 
   /** Nothing orders this access and the last one that `other` made to the same word. */
-  #race(other: number, op: number, cell: number, offset = 0): never {
+  #race(other: number, op: number, cell: number, offset = 0): void {
     const machine = this.#machine;
     const thread = machine.current;
-    machine.recorder?.({ thread, op, cell, a: offset, b: 1, value: 0 });
     const first = machine.threads[other].name;
     const second = machine.threads[thread].name;
     const what = op === OP_BYTES_LOAD || op === OP_BYTES_STORE ? `byte ${offset}` : 'a word';
     const message = `nothing orders what ${first} did to ${what} and what ${second} does to it`;
-    return machine.fail('data race', message, cell);
+    const deferred = machine.weak?.defers({ kind: 'data race', message, cell }) === true;
+    machine.recorder?.({ thread, op, cell, a: offset, b: 1, value: 0, races: deferred });
+    if (!deferred) machine.fail('data race', message, cell);
   }
 }
 

@@ -64,6 +64,7 @@ export class ChanceChooser implements Chooser {
     const machine = this.#machine;
     this.ended = false;
     if (machine.failure !== undefined) return STOP;
+    if (machine.weak?.isHopeless()) return STOP;
     const forced = machine.moment.forced();
     if (forced !== STOP) {
       machine.path.take(forced, false);
@@ -72,6 +73,7 @@ export class ChanceChooser implements Chooser {
     if (machine.moment.unknownSpin() >= 0) return PROBE;
     const count = machine.moment.enabled();
     if (count === 0) {
+      if (machine.weak?.isOpen) return STOP;
       this.ended = true;
       machine.failure = machine.moment.deadEnd();
       return STOP;
@@ -102,6 +104,11 @@ export class ChanceChooser implements Chooser {
     if (this.#calls++ !== this.#throwAt) return false;
     this.#throwAt += 1 + this.#random.below(8);
     return true;
+  }
+
+  read(_thread: number, count: number): number {
+    if (count === 1 || this.#random.chance(1 / 2)) return 0;
+    return this.#random.below(count);
   }
 
   /** Waiting threads seldom time out: now and then, one that does overtakes everybody. */

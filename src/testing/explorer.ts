@@ -19,16 +19,17 @@ import { VisitedStates } from './visited.ts';
 /** Words of the copy. */
 const F_LENGTH = 4;
 const F_UNDO = 0;
-/** Bit t for transition t that is still to be tried; else DEATH or EXCEPTION. */
+/** Bit t for transition t that is still to be tried; else DEATH, EXCEPTION, or READ + a choice. */
 const F_UNTRIED = 1;
-/** The thread that ran, or −1. */
+/** The thread that ran, or −1; for READ, how many values there are to choose from. */
 const F_CURRENT = 2;
-/** The thread that may die here, or whose call may throw, or −1. */
+/** The thread that may die here, whose call may throw, or that reads; or −1. */
 const F_HIT = 3;
 const F_FIELDS = 5;
 
 const DEATH = 0;
 const EXCEPTION = 1;
+const READ = 2;
 
 export class Explorer implements Chooser {
   readonly #machine: Machine;
@@ -70,6 +71,14 @@ export class Explorer implements Chooser {
     machine.restore(this.#frames, begin, fields - begin, this.#frames[fields + F_UNDO]);
     const untried = this.#frames[fields + F_UNTRIED];
     const hit = this.#frames[fields + F_HIT];
+    if (hit >= 0 && untried >= READ) {
+      const isLast = untried - READ + 1 >= this.#frames[fields + F_CURRENT];
+      if (isLast) this.#top = begin;
+      else this.#frames[fields + F_UNTRIED] = untried + 1;
+      machine.readNext(untried - READ);
+      this.#run(2 * hit);
+      return true;
+    }
     if (hit >= 0) {
       this.#top = begin;
       if (untried === DEATH) {
@@ -103,6 +112,7 @@ export class Explorer implements Chooser {
     const { moment } = machine;
     this.ended = false;
     if (machine.failure !== undefined) return STOP;
+    if (machine.weak?.isHopeless()) return STOP;
     const forced = moment.forced();
     if (forced !== STOP) {
       machine.path.start(forced);
@@ -112,6 +122,7 @@ export class Explorer implements Chooser {
     const running = machine.state[G_STARTS] === 1 ? -1 : current;
     const count = moment.enabled();
     if (count === 0) {
+      if (machine.weak?.isOpen) return STOP;
       this.ended = true;
       machine.failure = moment.deadEnd();
       return STOP;
@@ -147,6 +158,11 @@ export class Explorer implements Chooser {
   throwAt(thread: number): boolean {
     this.#push(EXCEPTION, thread, thread);
     return false;
+  }
+
+  read(thread: number, count: number): number {
+    if (count > 1) this.#push(READ + 1, count, thread);
+    return 0;
   }
 
   #take(transition: number, current: number): number {

@@ -31,6 +31,11 @@ export interface Chooser {
   kill(thread: number): boolean;
   /** True if the call that the thread is about to make throws. */
   throwAt(thread: number): boolean;
+  /**
+   * Which of `count` values the thread's read returns: 0 is the last write. −1: the one that a
+   * schedule promises.
+   */
+  read(thread: number, count: number): number;
 }
 
 export interface MachineThread {
@@ -56,6 +61,8 @@ export interface MachineLimits {
   readonly races: boolean;
   readonly deaths: 'anywhere' | 'calls';
   readonly exceptions: number;
+  readonly memory: 'sequential' | 'es';
+  readonly weakReads: number;
 }
 
 /** What went wrong in a run. */

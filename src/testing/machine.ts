@@ -20,6 +20,7 @@ import {
 } from './machine-contract.ts';
 import {
   BLOCKED,
+  DEAD,
   G_DECISIONS,
   G_EXCEPTIONS,
   G_KILLS,
@@ -53,6 +54,7 @@ import { ReplayCursor } from './replay-cursor.ts';
 import type { Access } from './report.ts';
 import type { FailureKind } from './scenario.ts';
 import { Escape, failureOf, PAUSE, stackOverflow } from './thrown.ts';
+import { WeakMemory } from './weak-memory.ts';
 
 const NOT_RESUMING = -1;
 
@@ -68,11 +70,18 @@ const UNWINDS = 2;
 const ALONE = 4000;
 
 /** Chooses during a probe: any choice ends it. */
-const PROBER: Chooser = { choose: () => STOP, kill: () => false, throwAt: () => false };
+const PROBER: Chooser = {
+  choose: () => STOP,
+  kill: () => false,
+  throwAt: () => false,
+  read: () => 0,
+};
 
 export class Machine extends MachineState {
   chooser: Chooser | undefined;
   agent: Agent = new Agent();
+  /** Racy words by ECMAScript's memory model, if the limits say so. */
+  readonly weak: WeakMemory | undefined;
   /** The thread whose code runs now, or −1. */
   current = -1;
   /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
@@ -86,12 +95,15 @@ export class Machine extends MachineState {
   #prepares = false;
   /** The thread that was running when somebody was last asked to choose. */
   #asked = -1;
+  /** Which value the read returns that the thread is about to make, or −1: nobody was asked yet. */
+  #choice = -1;
   readonly #escape = new Escape();
   readonly #cursor: ReplayCursor;
 
   constructor(threadCount: number, limits: MachineLimits) {
     super(threadCount, limits);
     this.#cursor = new ReplayCursor(this.log, this.state, this.layout);
+    this.weak = limits.memory === 'es' ? new WeakMemory(this) : undefined;
   }
 
   /** After setup: what the memory and the waiters are now is where every schedule begins. */
@@ -222,12 +234,18 @@ export class Machine extends MachineState {
   #hasStopped(thread: number): boolean {
     if (this.unwinding) return true;
     const agent = this.agent;
+    const base = this.layout.thread(thread);
     if (agent.failed) {
-      this.failure = failureOf(agent.error);
+      const failure = failureOf(agent.error);
+      if (this.weak?.defers(failure)) {
+        this.state[base + T_STATUS] = DEAD;
+        this.next = this.ask(-1);
+        return true;
+      }
+      this.failure = failure;
       this.next = STOP;
       return true;
     }
-    const base = this.layout.thread(thread);
     if (agent.settled && !this.#cursor.isBehind) {
       if (this.#prepares) {
         const { name } = this.threads[thread];
@@ -273,6 +291,7 @@ export class Machine extends MachineState {
       }
     }
     if (this.isEndless(thread)) {
+      if (this.weak?.isOpen) return false;
       this.failure = { kind: 'livelock', message: this.endless(thread) };
       return false;
     }
@@ -359,6 +378,7 @@ export class Machine extends MachineState {
     if (this.isEndless(thread)) this.fail('livelock', this.endless(thread));
     if (this.#prepares) return;
     if (schedules) this.contention.note(thread, op, cell);
+    if (this.weak?.goesOn(op, schedules)) return;
     const meets = schedules && this.contention.at(cell);
     if (repeats && this.spins.isAmidst(thread) && this.recorder === undefined) {
       if (meets) this.leftOut.add('rounds');
@@ -376,6 +396,26 @@ export class Machine extends MachineState {
       state[base + T_CHOSEN] = state[base + T_LOG];
       this.#yieldTo(this.ask(thread), thread);
     }
+  }
+
+  /**
+   * The thread reads a word that may return one of `count` values: which one. −1: one that the
+   * chooser knows of.
+   */
+  chooseRead(op: number, cell: number, count: number): number {
+    const choice = this.#choice;
+    this.#choice = -1;
+    if (choice >= 0) return choice;
+    const base = this.layout.thread(this.current);
+    this.state[base + T_STATUS] = READY;
+    this.state[base + T_OP] = op;
+    this.state[base + T_CELL] = cell;
+    return (this.chooser as Chooser).read(this.current, count);
+  }
+
+  /** When it is resumed, the thread's next read returns this one of its values. */
+  readNext(choice: number): void {
+    this.#choice = choice;
   }
 
   /**
@@ -430,9 +470,16 @@ export class Machine extends MachineState {
   }
 
   fail(kind: FailureKind, message: string, cell?: number): never {
+    // Nobody knows whether the schedule can happen.
+    if (this.weak?.isOpen && kind === 'livelock') return this.drop();
     const where = kind === 'not deterministic' ? placeText(placesNow()[0]) : '';
     const what = where === '' ? message : `${message}, at ${where}`;
     this.failure = { kind, message: what, ...(cell === undefined ? {} : { cell }) };
+    return this.drop();
+  }
+
+  /** The schedule ends here. */
+  drop(): never {
     this.next = STOP;
     this.#mode = UNWINDS;
     throw PAUSE;

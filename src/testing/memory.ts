@@ -124,6 +124,11 @@ export class ModelMemory {
     return undefined;
   }
 
+  /** Words for the checker's own use, that are taken back and hashed like all others. */
+  reserve(words: number): number {
+    return this.#allocate(words);
+  }
+
   #allocate(words: number): number {
     const first = this.used;
     this.used += words;

@@ -41,6 +41,8 @@ const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
   'spins',
   'steps',
   'races',
+  'memory',
+  'weakReads',
   'states',
   'warmUp',
   'schedules',
@@ -48,6 +50,8 @@ const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
   'progress',
   'coverage',
 ];
+
+const MEMORIES = ['sequential', 'es'] as const;
 
 /** All options of one run. */
 export interface ResolvedOptions extends MachineLimits {
@@ -73,6 +77,11 @@ export function resolveOptions(asked: SampleOptions, forSample: boolean): Resolv
     checkInteger(`options.${key}`, options[key] ?? otherwise, min, max);
   const bound = (key: keyof SampleOptions, otherwise: number, min: number): number =>
     (options[key] ?? otherwise) === Infinity ? Infinity : count(key, otherwise, min);
+  const memory = checkOneOf('options.memory', options.memory ?? 'sequential', MEMORIES);
+  const races = checkBoolean('options.races', options.races ?? true);
+  if (memory === 'es' && !races) {
+    throw new TypeError("options.races must be true with memory: 'es', which needs to know them");
+  }
   return {
     kills: count('kills', 0, 0, THREADS_MAX),
     exceptions: count('exceptions', 0, 0, THREADS_MAX),
@@ -80,7 +89,9 @@ export function resolveOptions(asked: SampleOptions, forSample: boolean): Resolv
     polls: count('polls', 12),
     spins: count('spins', 2, 1),
     steps: count('steps', 2000, 1, 1 << 17),
-    races: checkBoolean('options.races', options.races ?? true),
+    races,
+    memory,
+    weakReads: bound('weakReads', Infinity, 0),
     deaths: checkOneOf('options.deaths', options.deaths ?? 'anywhere', ['anywhere', 'calls']),
     preemptions: options.preemptions === undefined ? undefined : bound('preemptions', Infinity, 0),
     states: bound('states', 4_000_000, 1),

@@ -12,7 +12,9 @@ export type LeftOut =
   | 'schedules'
   | 'milliseconds'
   | 'races'
-  | 'stale reads';
+  | 'stale reads'
+  | 'weak reads'
+  | 'old writes';
 
 export const OMISSIONS: Readonly<Record<LeftOut, string>> = {
   preemptions: 'schedules with more preemptions than the bound',
@@ -24,5 +26,7 @@ export const OMISSIONS: Readonly<Record<LeftOut, string>> = {
   schedules: 'schedules beyond the limit',
   milliseconds: 'what there was no time for',
   races: 'data races: they are not looked for',
-  'stale reads': 'old values that plain reads of words declared racy may return',
+  'stale reads': "old values that plain reads of words declared racy may return: memory: 'es'",
+  'weak reads': 'reads of words declared racy that do not return the last write, beyond the bound',
+  'old writes': 'writes of words declared racy, of which more could be read than are remembered',
 };

@@ -4,7 +4,9 @@
  * again.
  *
  * Written as text, one piece per turn: `a:12` = a runs until its 12th access is next; `a:12!` = and
- * dies there; `a:12^3` = the third call that it makes then throws; `a~:12` = the wait or timer that
+ * dies there; `a:12^3` = the third call that it makes then throws; `a:12@2` = that access reads not
+ * the last write, but the second of the others that it may read; `a:12@+7` = it reads 7, which is
+ * written later; `a~:12` = the wait or timer that
  * a hangs in ends by time, then a runs; `a:*` = a runs as far as it goes.
  */
 
@@ -26,10 +28,14 @@ const EXCEPTIONS: number = 2 * THREADS;
 export class SchedulePath {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
-  /** Transitions, −1 − thread for a death, or from EXCEPTIONS on: a call that throws. */
+  /**
+   * Transitions; −1 − thread for a death; the same − THREADS · n for a read with the n-th mark; or
+   * from EXCEPTIONS on: a call that throws.
+   */
   readonly #taken: number[] = [];
   /** How far the thread of each piece had come when the next piece began. */
   readonly #stops: number[] = [];
+  readonly #marks: string[] = [];
   /** Transitions and deaths carried out in all, also those that were taken back. */
   total = 0;
 
@@ -70,6 +76,17 @@ export class SchedulePath {
     this.#push(EXCEPTIONS + thread + THREADS * calls);
   }
 
+  /** The access that the thread makes now reads something else than the last write. */
+  reads(thread: number, mark: string): void {
+    this.total++;
+    let index = this.#marks.indexOf(mark);
+    if (index < 0) index = this.#marks.push(mark) - 1;
+    this.#push(-1 - thread - THREADS * (index + 1));
+    const starts = this.#state[G_STARTS];
+    this.take(2 * thread, false);
+    this.#state[G_STARTS] = starts;
+  }
+
   format(names: readonly string[]): string {
     const length = this.#state[G_PATH];
     const pieces: string[] = [];
@@ -77,7 +94,7 @@ export class SchedulePath {
       const taken = this.#taken[i];
       if (taken < 0 || taken >= EXCEPTIONS) {
         const thread = threadOf(taken);
-        const mark = taken < 0 ? '!' : `^${Math.floor((taken - EXCEPTIONS) / THREADS)}`;
+        const mark = this.#markOf(taken);
         const before = i > 0 ? this.#taken[i - 1] : -1;
         const follows = before >= 0 && before < EXCEPTIONS && before >> 1 === thread;
         if (follows) pieces[pieces.length - 1] += mark;
@@ -88,6 +105,12 @@ export class SchedulePath {
       }
     }
     return pieces.join(' ');
+  }
+
+  #markOf(taken: number): string {
+    if (taken >= 0) return `^${Math.floor((taken - EXCEPTIONS) / THREADS)}`;
+    const index = Math.floor((-1 - taken) / THREADS);
+    return index === 0 ? '!' : this.#marks[index - 1];
   }
 
   #push(taken: number): void {
@@ -109,7 +132,7 @@ export class SchedulePath {
 }
 
 function threadOf(taken: number): number {
-  if (taken < 0) return -1 - taken;
+  if (taken < 0) return (-1 - taken) % THREADS;
   return taken < EXCEPTIONS ? taken >> 1 : (taken - EXCEPTIONS) % THREADS;
 }
 
@@ -121,6 +144,9 @@ export interface Piece {
   readonly dies: boolean;
   /** Which call throws at its end, from 1; 0 for none. */
   readonly throwsAt: number;
+  /** Which value the access there reads, 0 for the last write; −1: `promised`. */
+  readonly reads: number;
+  readonly promised: number;
 }
 
 /** What a schedule may need: zero for what its options do not allow. */
@@ -140,7 +166,7 @@ export function parseSchedule(text: string, names: readonly string[], allowed: A
     .split(' ')
     .filter((piece) => piece !== '')
     .map((piece) => {
-      const match = /^(.+?)(~?):(\d+|\*)(?:(!)|\^(\d+))?$/.exec(piece);
+      const match = /^(.+?)(~?):(\d+|\*)(?:(!)|\^(\d+)|@(\d+)|@\+(-?\d+))?$/.exec(piece);
       const thread = match === null ? -1 : names.indexOf(match[1]);
       const needs =
         allowed.kills === 0 && /!$|'s-supervisor~?:/.test(piece) ? 'kills' : 'exceptions';
@@ -161,6 +187,8 @@ export function parseSchedule(text: string, names: readonly string[], allowed: A
         stop: match[3] === '*' ? Number.POSITIVE_INFINITY : Number(match[3]),
         dies: match[4] === '!',
         throwsAt: Number(match[5] ?? 0),
+        reads: match[7] === undefined ? Number(match[6] ?? 0) : -1,
+        promised: Number(match[7] ?? 0),
       };
     });
 }

@@ -35,13 +35,14 @@ export class PlaybackChooser implements Chooser {
     if (machine.moment.unknownSpin() >= 0) return PROBE;
     const count = machine.moment.enabled();
     if (count === 0) {
-      this.ended = true;
+      this.ended = machine.weak?.isOpen !== true;
+      if (!this.ended) return STOP;
       this.diverged = this.#at + 1 < this.#pieces.length;
       machine.failure = machine.moment.deadEnd();
       return STOP;
     }
     const piece = this.#pieces[this.#at];
-    if (piece !== undefined && current === piece.thread && this.#log(current) < piece.stop) {
+    if (piece !== undefined && current === piece.thread && this.#goesOn(piece)) {
       if (this.#isPossible(2 * current, count)) return 2 * current;
     }
     const next = this.#pieces[this.#at + 1];
@@ -75,6 +76,21 @@ export class PlaybackChooser implements Chooser {
     // The thread goes on: that is the next piece, and it has begun.
     this.#at++;
     return true;
+  }
+
+  read(thread: number, _count: number): number {
+    const piece = this.#pieces[this.#at];
+    if (piece?.thread !== thread || piece.reads === 0) return 0;
+    if (this.#log(thread) !== piece.stop) return 0;
+    // As for exceptions.
+    this.#at++;
+    if (this.#machine.weak !== undefined) this.#machine.weak.promised = piece.promised;
+    return piece.reads;
+  }
+
+  /** The piece is not at its end yet; one that ends with a choice is made with the access there. */
+  #goesOn({ thread, stop, reads }: Piece): boolean {
+    return this.#log(thread) < stop + (reads === 0 ? 0 : 1);
   }
 
   #isPossible(transition: number, count: number): boolean {

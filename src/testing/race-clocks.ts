@@ -92,11 +92,16 @@ export class RaceClocks {
 
   /** The thread has read what the word's last atomic writer released. */
   acquire(thread: number, cell: number): void {
+    this.learn(thread, cell + 1);
+  }
+
+  /** The thread learns a clock that stands in the memory. */
+  learn(thread: number, at: number): void {
     const heap = this.#memory.heap;
     const state = this.#state;
     const clock = this.#layout.clock(thread);
     for (let u = 0; u < this.#n; u++) {
-      const released = heap[cell + 1 + u];
+      const released = heap[at + u];
       if (released > state[clock + u]) state[clock + u] = released;
     }
   }
@@ -105,7 +110,12 @@ export class RaceClocks {
   release(thread: number, cell: number): void {
     const clock = this.#layout.clock(thread);
     for (let u = 0; u < this.#n; u++) this.#memory.put(cell + 1 + u, this.#state[clock + u]);
-    this.#state[clock + thread]++;
+    this.tick(thread);
+  }
+
+  /** What the thread does from here on, nobody knows who has learned its clock before. */
+  tick(thread: number): void {
+    this.#state[this.#layout.clock(thread) + thread]++;
   }
 
   /** A plain store to an atomic word: who reads it learns nothing. */

@@ -23,6 +23,7 @@ import {
 import type { ModelMemory } from './memory.ts';
 import type { ModelReport } from './scenario.ts';
 import { failureJson, failurePage } from './trace-text.ts';
+import type { WeakSource } from './weak-memory.ts';
 
 /** One access, as the machine tells it. */
 export interface Access {
@@ -32,6 +33,10 @@ export interface Access {
   readonly a: number;
   readonly b: number;
   readonly value: number;
+  /** For a read of a racy word that did not return the last write. */
+  readonly source?: WeakSource | undefined;
+  /** A race is met here, and it is not known yet whether the schedule can happen: not shown. */
+  readonly races?: boolean;
 }
 
 /** How a trace names a word, or undefined. */
@@ -49,6 +54,23 @@ export function nameOf(step: Access, memory: ModelMemory, names: WordNames): str
   const place = memory.locate(step.cell);
   if (place === undefined) return '';
   return names(place.region.ordinal, place.word) ?? `block ${place.region.ordinal} [${place.word}]`;
+}
+
+/** A line for a racy word that `check` reads when all has ended. */
+export function formatEnd(
+  { cell, value }: { readonly cell: number; readonly value: number },
+  memory: ModelMemory,
+  names: WordNames,
+): string {
+  const step = { thread: 0, op: OP_PLAIN_LOAD, cell, a: 0, b: 0, value };
+  return `       check reads ${nameOf(step, memory, names)} → ${value}, not the last write`;
+}
+
+/** Which write a read has returned, if it was not the last one. */
+export function describeSource({ source }: Access, threads: readonly string[]): string {
+  if (source === undefined) return '';
+  if (source.isLater) return ', which is written later';
+  return source.writer < 0 ? ', as setup left it' : `, an older write by ${threads[source.writer]}`;
 }
 
 /** An access in words. */

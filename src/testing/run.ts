@@ -9,6 +9,7 @@ import { ChanceChooser } from './chance.ts';
 import { Explorer } from './explorer.ts';
 import { FOREIGN, installGlobals } from './globals.ts';
 import { Machine } from './machine.ts';
+import type { MachineFailure } from './machine-contract.ts';
 import { G_EXCEPTIONS, G_KILLS } from './machine-layout.ts';
 import { CELL_RACY } from './memory.ts';
 import { MessagePorts } from './message-ports.ts';
@@ -18,7 +19,7 @@ import { IMPATIENT, PATIENT } from './moment.ts';
 import type { LeftOut } from './omissions.ts';
 import { parseSchedule } from './path.ts';
 import { PlaybackChooser } from './playback.ts';
-import { replayCall } from './report.ts';
+import { formatEnd, replayCall } from './report.ts';
 import { RunWatch } from './run-watch.ts';
 import type { Failure, ModelOptions, ModelReport, Scenario } from './scenario.ts';
 import { outcomeOf, type ThreadWorld, threadsOf } from './scenario-threads.ts';
@@ -218,6 +219,8 @@ export class Run<Shared> {
           started = true;
           if (more) this.#conclude(explorer.ended);
         }
+        // The same if it did not know that some value would be written.
+        if (!more && machine.weak?.isNews() === true) machine.contention.grew = true;
         if (isStale()) more = true;
       }, isWatched);
       this.#states = explorer.states;
@@ -294,11 +297,18 @@ export class Run<Shared> {
       ...failure,
       message: race ?? failure.message,
       schedule,
-      trace: traceText(steps),
+      trace: [traceText(steps), ...this.#ends()].join('\n'),
       steps,
       options: this.#asked,
       replay: replayCall(schedule, this.#asked),
     };
+  }
+
+  /** What `check` has read that was not the last write, line by line. */
+  #ends(): string[] {
+    const { machine } = this;
+    const names = this.#scenario.nameWord?.(this.#shared as Shared) ?? (() => undefined);
+    return (machine.weak?.weakEnds() ?? []).map((end) => formatEnd(end, machine.memory, names));
   }
 
   report(): ModelReport {
@@ -403,28 +413,27 @@ export class Run<Shared> {
     const machine = this.machine;
     const state = machine.save();
     const undoMark = machine.memory.undoTop;
-    let caught: unknown;
-    let failed = false;
-    machine.agent = new Agent();
-    machine.current = -1;
-    try {
-      machine.directly(() => {
-        const shared = this.#shared as Shared;
-        const answer: unknown = check.call(this.#scenario, shared, outcomeOf(machine));
-        if (isThenable(answer)) {
-          answer.then(undefined, () => undefined);
-          throw new TypeError('scenario.check must not be async: nobody waits for its promise');
-        }
-        drainMicrotasks();
-      });
-    } catch (error) {
-      failed = true;
-      caught = error;
-    }
-    machine.restore(state, 0, state.length, undoMark);
-    if (failed) {
-      machine.failure = { kind: 'assertion', message: messageOf(caught), error: caught };
-    }
+    let failure: MachineFailure | undefined;
+    machine.weak?.nextEnd(true);
+    do {
+      machine.agent = new Agent();
+      machine.current = -1;
+      try {
+        machine.directly(() => {
+          const shared = this.#shared as Shared;
+          const answer: unknown = check.call(this.#scenario, shared, outcomeOf(machine));
+          if (isThenable(answer)) {
+            answer.then(undefined, () => undefined);
+            throw new TypeError('scenario.check must not be async: nobody waits for its promise');
+          }
+          drainMicrotasks();
+        });
+      } catch (error) {
+        failure = { kind: 'assertion', message: messageOf(error), error };
+      }
+      machine.restore(state, 0, state.length, undoMark);
+    } while (failure === undefined && machine.weak?.nextEnd(false) === true);
+    machine.failure = failure;
     if (machine.complaint === undefined) return;
     machine.failure = { kind: 'misuse', message: machine.complaint };
     machine.complaint = undefined;

@@ -147,6 +147,18 @@ export interface ModelOptions {
   readonly spins?: number;
   /** Accesses of one thread in one schedule after which it counts as a livelock; default 2000. */
   readonly steps?: number;
+  /**
+   * How words behave that the scenario declares {@link Scenario.racy | racy}. 'sequential': reads
+   * return the last write. 'es': what ECMAScript's memory model allows, so that plain reads may
+   * also return an older write, or one that is made later. All others are the same by both, since
+   * a data race is a failure. Default 'sequential'.
+   */
+  readonly memory?: 'sequential' | 'es';
+  /**
+   * With `memory: 'es'`, how many reads in one schedule may return another write than the last;
+   * default unlimited.
+   */
+  readonly weakReads?: number;
   /** Look for data races; default true. False makes fewer states. */
   readonly races?: boolean;
   /** States after which the exploration gives up, incomplete; default 4 million. */

@@ -20,8 +20,9 @@ import {
 } from './machine-layout.ts';
 import { CELL_SILENT, type ModelMemory } from './memory.ts';
 import { type Place, placesOf, placeText, stackNow } from './places.ts';
-import { type Access, describeAccess, nameOf, type WordNames } from './report.ts';
+import { type Access, describeAccess, describeSource, nameOf, type WordNames } from './report.ts';
 import type { TraceStep } from './scenario.ts';
+import type { WeakSource } from './weak-memory.ts';
 
 /** What an operation of a thread is called, for scenarios that are made of operations. */
 export type OperationNames = (thread: string, index: number) => string;
@@ -109,7 +110,7 @@ export class TraceRecorder {
     const all = this.#steps;
     let same = 0;
     all.forEach((step, i) => {
-      if (step.prepares && (step.cell !== marked || marked === undefined)) return;
+      if (step.races || (step.prepares && (step.cell !== marked || marked === undefined))) return;
       if (tellsNothingNew(all, i)) {
         same++;
         return;
@@ -121,7 +122,9 @@ export class TraceRecorder {
         number: i + 1,
         thread: this.#threads[step.thread],
         isAccess: isAccess && !FROM_OUTSIDE.has(step.op),
-        action: isAccess ? describeAccess(step, word) : step.note,
+        action: isAccess
+          ? describeAccess(step, word) + describeSource(step, this.#threads)
+          : step.note,
         word,
         marked: isAccess && step.cell === marked,
         skipped: same,
@@ -149,9 +152,11 @@ export class TraceRecorder {
 
   /** What raced with what, and where: the last step and the one of another thread before it. */
   race(marked: number | undefined): string | undefined {
-    const last = this.#steps.at(-1);
+    const met = this.#steps.findIndex(({ races }) => races);
+    const steps = met < 0 ? this.#steps : this.#steps.slice(0, met + 1);
+    const last = steps.at(-1);
     if (last === undefined || marked === undefined || last.cell !== marked) return undefined;
-    const first = this.#steps.findLast(
+    const first = steps.findLast(
       (step) =>
         step.thread !== last.thread &&
         touchesSame(step, last, this.#memory) &&

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Model checker: racy words by ECMAScript's memory model: which writes a read returns is a choice,
+ * like who runs next.
+ *
+ * A read may return an earlier write, as `write-history.ts` says, or one that is carried out later,
+ * as long as the read does not happen before it (load buffering; a plain read that moves behind an
+ * atomic one). What later writes there are is learned: a value that a thread has written to the
+ * word in a schedule in which everything was written that was read. Whoever reads a later write
+ * leaves a promise; another thread's write of that value fulfils it. A schedule that ends with an
+ * open promise has not happened: it is dropped, with what went wrong in it.
+ *
+ * A read of a later write could as well stand just before the next write or atomic access of its
+ * thread, so the thread goes on to there without interruption.
+ *
+ * What of a schedule is not in the histories stands in the model's memory, too, and is taken back
+ * with it:
+ *
+ *   SPENT   reads so far that did not return the last write
+ *   HELD    1 + the thread that must go on, or 0
+ *   FAILED  1 + which failure has been met while a promise was open, or 0
+ *   OPEN    how many promises are open
+ *   each:   CELL, VALUE, READER = thread, atomic; EPOCH of the reader
+ */
+
+import type { Machine } from './machine.ts';
+import type { MachineFailure } from './machine-contract.ts';
+import {
+  DEAD,
+  OP_COMPARE_EXCHANGE,
+  OP_LOAD,
+  OP_PLAIN_LOAD,
+  OP_STORE,
+  T_LOG,
+  T_SPINS,
+  T_STATUS,
+} from './machine-layout.ts';
+import { WriteHistory } from './write-history.ts';
+
+/** Promises open at once. */
+const PROMISES_MAX = 8;
+/** Different values of one word that may be read before they are written. */
+const LEARNED_MAX = 32;
+/** Explorations, each with what the one before has learned. */
+const ROUNDS_MAX = 12;
+
+const SPENT = 0;
+const HELD = 1;
+const FAILED = 2;
+const OPEN = 3;
+const PROMISES = 4;
+const P_CELL = 0;
+const P_VALUE = 1;
+/** thread << 1, and 1 if it read atomically. */
+const P_READER = 2;
+const P_EPOCH = 3;
+const PROMISE_WORDS = 4;
+
+/** A write that was seen in some schedule: who made it, and the latest place in his log. */
+interface Learned {
+  readonly value: number;
+  readonly writer: number;
+  readonly isAtomic: boolean;
+  position: number;
+}
+
+/** What a read returned that was not the last write, for a trace. */
+export interface WeakSource {
+  /** Thread that wrote, or −1: setup. */
+  readonly writer: number;
+  /** True if it is written later. */
+  readonly isLater: boolean;
+}
+
+/** A word that `check` has read, the values it may hold at the end, and which one it holds now. */
+interface LastValue {
+  readonly cell: number;
+  readonly values: readonly number[];
+  at: number;
+}
+
+export class WeakMemory {
+  readonly #machine: Machine;
+  readonly #history: WriteHistory;
+  readonly #words: number;
+  readonly #learned = new Map<number, Learned[]>();
+  readonly #later: Learned[] = [];
+  /** Clocks of lists of waiters, by word. */
+  readonly #lists = new Map<number, number>();
+  readonly #faults: MachineFailure[] = [];
+  readonly #last: LastValue[] = [];
+  #lastRead = 0;
+  /** Something was learned since the exploration began; and how often that was so. */
+  #grew = false;
+  #rounds = 0;
+  /** For a replay: the value that the next read returns before it is written. */
+  promised = 0;
+  /** What the last read returned, unless it was the last write. */
+  source: WeakSource | undefined;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+    this.#history = new WriteHistory(machine.memory, machine.state, machine.layout);
+    this.#words = machine.memory.reserve(PROMISES + PROMISES_MAX * PROMISE_WORDS);
+  }
+
+  /** True if reads have returned what nobody has written yet. */
+  get isOpen(): boolean {
+    return this.#machine.memory.heap[this.#words + OPEN] > 0;
+  }
+
+  /** At the end of an exploration: true if it did not know some of the writes from its beginning. */
+  isNews(): boolean {
+    const grew = this.#grew;
+    this.#grew = false;
+    if (!grew) return false;
+    if (++this.#rounds <= ROUNDS_MAX) return true;
+    this.#machine.leftOut.add('old writes');
+    return false;
+  }
+
+  // ── Accesses ────────────────────────────────────────────────────────────────────────────────────
+
+  /** An access of the thread that runs is next: true if nobody else may be let in before. */
+  goesOn(op: number, schedules: boolean): boolean {
+    const { memory, current } = this.#machine;
+    if (memory.heap[this.#words + HELD] === 0) return false;
+    const isWeak = op === OP_PLAIN_LOAD || (op > OP_PLAIN_LOAD && !schedules);
+    if (!isWeak) memory.put(this.#words + HELD, 0);
+    // It spins, and will not come to anything else.
+    return !isWeak || !this.#spins(current) || this.#machine.drop();
+  }
+
+  /** A read of a racy word: chooses what it returns. */
+  read(cell: number, op: number): number {
+    const machine = this.#machine;
+    const thread = machine.current;
+    const isAtomic = op !== OP_PLAIN_LOAD;
+    const history = this.#history;
+    const past = Math.max(1, history.find(cell, thread, isAtomic));
+    const all = past + this.#findLater(cell, thread, isAtomic);
+    const count = all > 1 && this.#mayDiffer(cell, thread) ? all : 1;
+    const choice = machine.chooseRead(op, cell, count);
+    this.source = undefined;
+    if (choice < 0 || choice >= past) {
+      const value = choice < 0 ? this.promised : this.#later[choice - past].value;
+      const writer = choice < 0 ? -1 : this.#later[choice - past].writer;
+      this.#spend(cell, `@+${value}`, { writer, isLater: true });
+      this.#promise(cell, value, thread, isAtomic);
+      // A read-modify-write is itself what the thread has to come to.
+      const isWrite = isAtomic && op !== OP_LOAD && op <= OP_COMPARE_EXCHANGE;
+      if (!isWrite) machine.memory.put(this.#words + HELD, thread + 1);
+      return value;
+    }
+    if (history.found.length === 0) return machine.memory.heap[cell];
+    const entry = history.found[Math.min(choice, history.found.length - 1)];
+    if (choice > 0) {
+      const writer = history.writer(entry);
+      const isSetup = writer === machine.layout.threadCount;
+      this.#spend(cell, `@${choice}`, { writer: isSetup ? -1 : writer, isLater: false });
+    }
+    if (isAtomic && history.isAtomic(entry)) machine.clocks.learn(thread, history.clock(entry));
+    return history.value(entry);
+  }
+
+  /** A write of a racy word. */
+  write(cell: number, value: number, isAtomic: boolean): void {
+    const machine = this.#machine;
+    const thread = machine.current;
+    if (this.#history.add(cell, thread, value, isAtomic)) machine.leftOut.add('old writes');
+    machine.memory.put(cell, value);
+    const wasOpen = this.isOpen;
+    if (wasOpen) this.#fulfil(cell, value, thread, isAtomic);
+    if (isAtomic) machine.clocks.tick(thread);
+    if (this.isOpen) return;
+    if (wasOpen) this.#learnAll();
+    else this.#learn(cell, value, thread, isAtomic, this.#log(thread));
+  }
+
+  /** Any atomic access but waiting. Returns what it read; a store, what it wrote. */
+  atomic(op: number, cell: number, a: number, result: (before: number) => number): number {
+    if (op === OP_STORE) {
+      this.source = undefined;
+      this.write(cell, a | 0, true);
+      return a | 0;
+    }
+    const before = this.read(cell, op);
+    if (op !== OP_LOAD && !(op === OP_COMPARE_EXCHANGE && before !== (a | 0))) {
+      this.write(cell, result(before), true);
+    }
+    return before;
+  }
+
+  /**
+   * The thread has been in the critical section of a word's list of waiters: whoever is there next
+   * knows what it has done.
+   */
+  meets(cell: number): void {
+    const { memory, clocks, state, layout, current } = this.#machine;
+    let list = this.#lists.get(cell);
+    if (list === undefined) {
+      list = memory.reserve(layout.threadCount);
+      this.#lists.set(cell, list);
+    }
+    clocks.learn(current, list);
+    const clock = layout.clock(current);
+    for (let u = 0; u < layout.threadCount; u++) memory.put(list + u, state[clock + u]);
+    clocks.tick(current);
+  }
+
+  #spend(cell: number, mark: string, source: WeakSource): void {
+    const machine = this.#machine;
+    this.source = source;
+    if (machine.limits.weakReads !== Number.POSITIVE_INFINITY) {
+      machine.memory.put(this.#words + SPENT, machine.memory.heap[this.#words + SPENT] + 1);
+    }
+    this.#history.noteWeakRead(cell, machine.current);
+    machine.path.reads(machine.current, mark);
+  }
+
+  /** Within the bounds; and a thread that spins, or asks again, sees the last write at last. */
+  #mayDiffer(cell: number, thread: number): boolean {
+    const { memory, limits, leftOut } = this.#machine;
+    if (this.#spins(thread)) return false;
+    const isWithin =
+      memory.heap[this.#words + SPENT] < limits.weakReads &&
+      this.#history.weakReads(cell, thread) < limits.spins;
+    if (!isWithin) leftOut.add('weak reads');
+    return isWithin;
+  }
+
+  #spins(thread: number): boolean {
+    const { state, layout, limits } = this.#machine;
+    return state[layout.thread(thread) + T_SPINS] >= limits.spins;
+  }
+
+  #log(thread: number): number {
+    return this.#machine.state[this.#machine.layout.thread(thread) + T_LOG];
+  }
+
+  // ── Later writes ────────────────────────────────────────────────────────────────────────────────
+
+  /** Fills `#later` with writes that are to be expected, of values that no earlier one has. */
+  #findLater(cell: number, thread: number, isAtomic: boolean): number {
+    const later = this.#later;
+    later.length = 0;
+    const { memory } = this.#machine;
+    const { found } = this.#history;
+    for (const write of this.#learned.get(cell) ?? []) {
+      const { value, writer } = write;
+      // Two atomic accesses would synchronize, so the write would have to come first.
+      if (writer === thread || (isAtomic && write.isAtomic) || !this.#mayCome(write)) continue;
+      const isPast =
+        found.length === 0
+          ? memory.heap[cell] === value
+          : found.some(
+              (entry) =>
+                this.#history.value(entry) === value &&
+                !(isAtomic && this.#history.isAtomic(entry)),
+            );
+      if (isPast || later.some((other) => other.value === value)) continue;
+      later.push(write);
+    }
+    if (later.length > 0 && memory.heap[this.#words + OPEN] === PROMISES_MAX) {
+      this.#machine.leftOut.add('old writes');
+      later.length = 0;
+    }
+    return later.length;
+  }
+
+  #mayCome({ writer, position }: Learned): boolean {
+    const { state, layout } = this.#machine;
+    return state[layout.thread(writer) + T_STATUS] !== DEAD && this.#log(writer) <= position;
+  }
+
+  #promise(cell: number, value: number, thread: number, isAtomic: boolean): void {
+    const { memory, state, layout } = this.#machine;
+    const { heap } = memory;
+    const reader = (thread << 1) | (isAtomic ? 1 : 0);
+    const first = this.#words + PROMISES;
+    const count = heap[this.#words + OPEN];
+    for (let i = 0; i < count; i++) {
+      const at = first + i * PROMISE_WORDS;
+      // Whatever fulfils an older one fulfils this one, too.
+      const isSame = heap[at + P_CELL] === cell && heap[at + P_VALUE] === value;
+      if (isSame && heap[at + P_READER] === reader) return;
+    }
+    const at = first + count * PROMISE_WORDS;
+    memory.put(at + P_CELL, cell);
+    memory.put(at + P_VALUE, value);
+    memory.put(at + P_READER, reader);
+    memory.put(at + P_EPOCH, state[layout.clock(thread) + thread]);
+    memory.put(this.#words + OPEN, count + 1);
+  }
+
+  #fulfil(cell: number, value: number, writer: number, isAtomic: boolean): void {
+    const { memory, state, layout } = this.#machine;
+    const { heap } = memory;
+    const clock = layout.clock(writer);
+    const first = this.#words + PROMISES;
+    let left = 0;
+    const count = heap[this.#words + OPEN];
+    for (let i = 0; i < count; i++) {
+      const at = first + i * PROMISE_WORDS;
+      const reader = heap[at + P_READER];
+      const isIt =
+        heap[at + P_CELL] === cell &&
+        heap[at + P_VALUE] === value &&
+        !(isAtomic && (reader & 1) === 1) &&
+        reader >> 1 !== writer &&
+        state[clock + (reader >> 1)] < heap[at + P_EPOCH];
+      if (isIt) continue;
+      const to = first + left++ * PROMISE_WORDS;
+      for (let k = 0; k < PROMISE_WORDS; k++) memory.put(to + k, heap[at + k]);
+    }
+    for (let i = left; i < count; i++) {
+      for (let k = 0; k < PROMISE_WORDS; k++) memory.put(first + i * PROMISE_WORDS + k, 0);
+    }
+    memory.put(this.#words + OPEN, left);
+    const failed = heap[this.#words + FAILED];
+    if (left === 0 && failed > 0) this.#machine.failure = this.#faults[failed - 1];
+  }
+
+  /**
+   * True if this schedule cannot have happened: a promise will not be fulfilled, or whoever gave
+   * one does not come to a write or an atomic access.
+   */
+  isHopeless(): boolean {
+    const { heap } = this.#machine.memory;
+    if (heap[this.#words + HELD] > 0) return true;
+    const count = heap[this.#words + OPEN];
+    for (let i = 0; i < count; i++) {
+      if (!this.#mayBeFulfilled(this.#words + PROMISES + i * PROMISE_WORDS)) return true;
+    }
+    return false;
+  }
+
+  #mayBeFulfilled(at: number): boolean {
+    const { memory, state, layout } = this.#machine;
+    const { heap } = memory;
+    const reader = heap[at + P_READER];
+    for (const write of this.#learned.get(heap[at + P_CELL]) ?? []) {
+      if (write.value !== heap[at + P_VALUE] || write.writer === reader >> 1) continue;
+      if (write.isAtomic && (reader & 1) === 1) continue;
+      const known = state[layout.clock(write.writer) + (reader >> 1)];
+      if (known < heap[at + P_EPOCH] && this.#mayCome(write)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Keeps a failure until it is known whether its schedule can have happened. False: it can, or has
+   * met another one before.
+   */
+  defers(fault: MachineFailure): boolean {
+    if (!this.isOpen) return false;
+    const { memory } = this.#machine;
+    if (memory.heap[this.#words + FAILED] > 0) return true;
+    const isSame = (other: MachineFailure): boolean =>
+      other.kind === fault.kind && other.message === fault.message && other.cell === fault.cell;
+    let index = this.#faults.findIndex(isSame);
+    if (index < 0) index = this.#faults.push(fault) - 1;
+    memory.put(this.#words + FAILED, index + 1);
+    return true;
+  }
+
+  #learn(cell: number, value: number, writer: number, isAtomic: boolean, position: number): void {
+    let list = this.#learned.get(cell);
+    if (list === undefined) {
+      list = [];
+      this.#learned.set(cell, list);
+    }
+    for (const write of list) {
+      if (write.value !== value || write.writer !== writer || write.isAtomic !== isAtomic) continue;
+      if (write.position >= position) return;
+      write.position = position;
+      this.#grew = true;
+      return;
+    }
+    if (list.length === LEARNED_MAX) {
+      this.#machine.leftOut.add('old writes');
+      return;
+    }
+    list.push({ value, writer, isAtomic, position });
+    this.#grew = true;
+  }
+
+  /** All promises are kept: what was written meanwhile has happened. */
+  #learnAll(): void {
+    const history = this.#history;
+    for (const cell of history.cells) {
+      const count = history.count(cell);
+      for (let i = 0; i < count; i++) {
+        const entry = history.entry(cell, i);
+        const writer = history.writer(entry);
+        if (writer === this.#machine.layout.threadCount) continue;
+        const position = history.position(entry);
+        this.#learn(cell, history.value(entry), writer, history.isAtomic(entry), position);
+      }
+    }
+  }
+
+  // ── The end ─────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * `check` reads a racy word: the value it has at the end. Of several that are possible, each is
+   * tried in a pass of `check` of its own.
+   */
+  atEnd(cell: number): number {
+    const { memory } = this.#machine;
+    const last = this.#last;
+    for (let i = 0; i < this.#lastRead; i++) if (last[i].cell === cell) return memory.heap[cell];
+    if (this.#lastRead === last.length) {
+      const history = this.#history;
+      const values =
+        history.findLast(cell) === 0
+          ? [memory.heap[cell]]
+          : history.found.map((entry) => history.value(entry));
+      last.push({ cell, values, at: 0 });
+    }
+    const { values, at } = last[this.#lastRead++];
+    memory.put(cell, values[at]);
+    return values[at];
+  }
+
+  /** What `check` has read in its last pass that was not the last write. */
+  weakEnds(): { cell: number; value: number }[] {
+    return this.#last
+      .filter(({ at }) => at > 0)
+      .map(({ cell, values, at }) => ({ cell, value: values[at] }));
+  }
+
+  /** Begins another pass of `check`; false if all were made. */
+  nextEnd(isFirst: boolean): boolean {
+    const last = this.#last;
+    this.#lastRead = 0;
+    if (isFirst) {
+      last.length = 0;
+      return true;
+    }
+    while (last.length > 0) {
+      const end = last[last.length - 1];
+      if (++end.at < end.values.length) return true;
+      last.pop();
+    }
+    return false;
+  }
+}

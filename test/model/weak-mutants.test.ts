@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Bugs of memory order, one at a time: what an engine on x86 does not show, and the checker only
+ * with `memory: 'es'`.
+ */
+
+import { explore, type ModelOptions, type ModelReport, type Scenario } from 'busbar/testing';
+import { afterAll, expect, test } from 'vitest';
+import { channelCases } from './channel-scenarios.ts';
+import type { ChannelModule } from './channel-words.ts';
+import { loadCopy, removeCopy, sources } from './copies.ts';
+import { Notes, type Planted } from './coverage.ts';
+import { makeMortal } from './mortal.ts';
+import type { Load } from './planted.ts';
+import { type SegmentModule, segmentScenario } from './segment-scenario.ts';
+
+interface WeakBug {
+  readonly what: string;
+  readonly entry: string;
+  readonly from: string;
+  readonly to: string;
+  scenario(load: Load): Promise<Scenario<unknown>>;
+}
+
+const BUGS: readonly WeakBug[] = [
+  {
+    what: 'mpsc: take looks at TURN plainly, and throws the value of the ordered load away',
+    entry: 'channel/slot-ring.ts',
+    from: '} else if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {',
+    to: '} else if ((loadAcquire(words, at), false)) {',
+    scenario: async (load) => {
+      const module: ChannelModule = {
+        ...(await load<Pick<ChannelModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+        ...(await load<Pick<ChannelModule, 'Packet'>>('packet/index.ts')),
+        ...(await load<Pick<ChannelModule, 'PacketChannel' | 'WordChannel'>>('channel/index.ts')),
+      };
+      const name = 'mpsc 1: sendSync, receiveSync';
+      const found = channelCases(module).find(({ scenario }) => scenario.name === name);
+      if (found === undefined) throw new Error(`no scenario ${name}`);
+      return found.scenario as Scenario<unknown>;
+    },
+  },
+  {
+    what: 'shared writer: the claimant writes BUFFER = 0 plainly',
+    entry: 'writer/segment-ring.ts',
+    from: 'storeRelease(words, segment + BUFFER, 0);',
+    to: 'words[segment + BUFFER] = 0;',
+    scenario: async (load) => {
+      const module: SegmentModule = {
+        ...(await load<Pick<SegmentModule, 'BufferPool'>>('pool/index.ts')),
+        ...(await load<Pick<SegmentModule, 'SegmentRing'>>('writer/segment-ring.ts')),
+      };
+      return segmentScenario(module) as Scenario<unknown>;
+    },
+  },
+];
+
+const OPTIONS: ModelOptions = { preemptions: 0, timeouts: 0, polls: 0, states: 40_000 };
+
+async function hunt(bug: WeakBug, mutated: boolean, options: ModelOptions): Promise<ModelReport> {
+  const variant = `weak-${mutated ? 'mutant' : 'right'}-${process.pid}-${BUGS.indexOf(bug)}`;
+  try {
+    const scenario = await bug.scenario((module) =>
+      loadCopy(variant, module, (entry, text, target) => {
+        const isIt = mutated && entry === bug.entry;
+        return makeMortal(isIt ? text.replace(bug.from, bug.to) : text, target);
+      }),
+    );
+    return await explore(scenario, { ...OPTIONS, ...options });
+  } finally {
+    removeCopy(variant);
+  }
+}
+
+const notes = new Notes<Planted>('weak', 'planted');
+const table: string[] = [];
+afterAll(() => {
+  console.log(table.join('\n'));
+});
+
+for (const bug of BUGS) {
+  test(bug.what, { timeout: 300_000 }, async () => {
+    // Code changes, and what was to be replaced may be gone.
+    expect(sources().get(bug.entry)).toContain(bug.from);
+    const weak: ModelOptions = { memory: 'es', weakReads: 1 };
+    const found = await hunt(bug, true, weak);
+    const kind = found.failure?.kind;
+    notes.add({ bug: bug.what, foundBy: kind && `${found.scenario}: ${kind}` });
+    table.push(`${bug.what}: ${found.schedules} schedules, ${kind ?? 'NOT FOUND'}`);
+    expect(kind).toMatch(/^(?:data race|assertion)$/);
+    // The last line says where the order was missing.
+    expect(found.failure?.trace).toMatch(/written later|an older write|not the last write/);
+    const asBefore = await hunt(bug, true, {});
+    expect([asBefore.failure?.kind, asBefore.covered]).toEqual([undefined, 0]);
+    const right = await hunt(bug, false, weak);
+    expect([right.failure?.trace, right.covered]).toEqual([undefined, 0]);
+  });
+}
