@@ -102,6 +102,8 @@ export class Explorer implements Chooser {
   }
 
   #run(first: number): void {
+    // Unless the last choice says so: a schedule may also be dropped between two of them.
+    if (first !== STOP) this.ended = false;
     this.#machine.run(first);
     this.schedules++;
     if (this.ended) this.endedCount++;

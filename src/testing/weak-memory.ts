@@ -40,7 +40,7 @@ import { WriteHistory } from './write-history.ts';
 /** Promises open at once. */
 const PROMISES_MAX = 8;
 /** Different values of one word that may be read before they are written. */
-const LEARNED_MAX = 32;
+const LEARNED_MAX = 256;
 /** Explorations, each with what the one before has learned. */
 const ROUNDS_MAX = 12;
 

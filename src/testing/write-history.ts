@@ -31,7 +31,7 @@ import { ABSENT, DEAD, type StateLayout, T_LOG, T_STATUS } from './machine-layou
 import type { ModelMemory } from './memory.ts';
 
 /** Writes to one word that are remembered; an older plain one is forgotten for one more. */
-export const HISTORY_MAX = 12;
+export const HISTORY_MAX = 16;
 
 const HEAD = 0;
 const VALUE = 1;

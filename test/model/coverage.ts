@@ -138,6 +138,7 @@ function mayBeLeftOut(options: ModelOptions): LeftOut[] {
   const may: LeftOut[] = ['stale reads', 'rounds', 'timeouts', 'polls'];
   if (options.preemptions !== undefined) may.push('preemptions');
   if (isLong || options.states !== undefined) may.push('states');
+  if (options.memory === 'es') may.push('weak reads', 'old writes', 'unfair schedules');
   return may;
 }
 

@@ -234,6 +234,29 @@ describe('with waits, spins and deaths', () => {
     );
   });
 
+  test('a schedule that is dropped amid a spin is not taken for one that has ended', async () => {
+    const scenario: Scenario<Int32Array> = {
+      ...known({
+        threads: {
+          // If it reads 1 before that is written, it spins, and is given up there.
+          a: (words) => {
+            if (words[0] === 1) while (words[1] === 0) {}
+            return 'ended';
+          },
+          b: (words) => {
+            words[1] = 1;
+            words[0] = 1;
+            return 'ended';
+          },
+        },
+      }),
+      check: (_, { results }) => {
+        if (results.a !== 'ended' || results.b !== 'ended') throw new Error('not at its end');
+      },
+    };
+    expect(verdict(await explore(scenario, WEAK))).toBe('without weak reads');
+  });
+
   test('a woken thread knows what was done before; one that read a plain flag does not', async () => {
     const message = (sees: (words: Int32Array) => boolean): Scenario<Int32Array> =>
       known({
