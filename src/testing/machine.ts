@@ -51,7 +51,6 @@ import { MachineState } from './machine-state.ts';
 import { drainMicrotasks } from './microtasks.ts';
 import { placesNow, placeText } from './places.ts';
 import { ReplayCursor } from './replay-cursor.ts';
-import type { Access } from './report.ts';
 import type { FailureKind } from './scenario.ts';
 import { Escape, failureOf, PAUSE, stackOverflow } from './thrown.ts';
 import { WeakMemory } from './weak-memory.ts';
