@@ -25,6 +25,7 @@ import {
   OP_TURN,
   READY,
   StateLayout,
+  T_CHOSEN,
   T_DIRTY,
   T_FINISHED,
   T_HASH_A,
@@ -174,6 +175,12 @@ export class MachineState implements MachineParts {
     state[base + T_OP] = OP_TURN;
     if (byTime) state[base + T_TIMEOUTS]++;
     return true;
+  }
+
+  /** Somebody chooses whether the thread goes on. */
+  protected noteChoice(thread: number): void {
+    const base = this.layout.thread(thread);
+    this.state[base + T_CHOSEN] = this.state[base + T_LOG];
   }
 
   /** Others can see that `thread` did something: from now on it matters whether it dies. */

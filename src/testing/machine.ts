@@ -85,13 +85,14 @@ export class Machine extends MachineState {
   current = -1;
   /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
   hasRoom = true;
+  /** True until the thread calls `begin()`, if it is one that prepares. */
+  preparing = false;
   next: number = STOP;
   /** Accesses that threads have made, and all that were carried out, again ones included. */
   accesses = 0;
   effort = 0;
   #mode: typeof RUNS | typeof DIRECT | typeof UNWINDS = DIRECT;
   #resuming: number = NOT_RESUMING;
-  #prepares = false;
   /** The thread that was running when somebody was last asked to choose. */
   #asked = -1;
   /** Which value the read returns that the thread is about to make, or −1: nobody was asked yet. */
@@ -137,6 +138,7 @@ export class Machine extends MachineState {
   /** Asks for the next transition, while `current` is the thread that would go on. */
   ask(current: number): number {
     this.#asked = current;
+    if (current >= 0) this.noteChoice(current);
     return (this.chooser as Chooser).choose(current);
   }
 
@@ -188,7 +190,7 @@ export class Machine extends MachineState {
     if (isUnderWay) state[base + T_OP] = OP_TURN;
     this.#resuming = isUnderWay ? NOT_RESUMING : transition & 1;
     this.hasRoom = true;
-    this.#prepares = this.threads[thread].prepares;
+    this.preparing = this.threads[thread].prepares;
     const agent = new Agent();
     this.agent = agent;
     this.published[thread] = agent.published;
@@ -205,7 +207,7 @@ export class Machine extends MachineState {
     const self: BareThread = {
       name: this.threads[thread].name,
       begin: () => {
-        this.#prepares = false;
+        this.preparing = false;
       },
       deeply: (step) => {
         const before = this.hasRoom;
@@ -222,7 +224,7 @@ export class Machine extends MachineState {
       },
     };
     try {
-      if (isFirst && !this.#prepares && this.#dies(thread)) throw PAUSE;
+      if (isFirst && !this.preparing && this.#dies(thread)) throw PAUSE;
       agent.follow(this.threads[thread].run(self), () => this.unwinding);
     } catch (error) {
       if (!this.unwinding) agent.fail(error);
@@ -246,7 +248,7 @@ export class Machine extends MachineState {
       return true;
     }
     if (agent.settled && !this.#cursor.isBehind) {
-      if (this.#prepares) {
+      if (this.preparing) {
         const { name } = this.threads[thread];
         this.failure = { kind: 'misuse', message: `${name} prepares, but never calls begin()` };
         return true;
@@ -280,7 +282,6 @@ export class Machine extends MachineState {
       } else {
         if (this.#dies(thread)) return false;
         this.forget(thread);
-        state[base + T_CHOSEN] = state[base + T_LOG];
         const next = this.ask(thread);
         if (next >> 1 !== thread) {
           this.next = next;
@@ -328,10 +329,6 @@ export class Machine extends MachineState {
     }
   }
 
-  get preparing(): boolean {
-    return this.#prepares;
-  }
-
   // ── At a shared access ────────────────────────────────────────────────────────────────────────
 
   /** What {@link replays} has found. */
@@ -375,7 +372,7 @@ export class Machine extends MachineState {
       this.#yieldTo(STOP, thread);
     }
     if (this.isEndless(thread)) this.fail('livelock', this.endless(thread));
-    if (this.#prepares) return;
+    if (this.preparing) return;
     if (schedules) this.contention.note(thread, op, cell);
     if (this.weak?.goesOn(op, schedules)) return;
     const meets = schedules && this.contention.at(cell);
@@ -392,7 +389,6 @@ export class Machine extends MachineState {
       state[base + T_STATUS] = READY;
       state[base + T_OP] = op;
       state[base + T_CELL] = cell;
-      state[base + T_CHOSEN] = state[base + T_LOG];
       this.#yieldTo(this.ask(thread), thread);
     }
   }
@@ -425,7 +421,6 @@ export class Machine extends MachineState {
     const base = this.layout.thread(this.current);
     this.state[base + T_STATUS] = BLOCKED;
     this.state[base + T_TIMED] = timed ? 1 : 0;
-    this.state[base + T_CHOSEN] = this.state[base + T_LOG];
     this.#yieldTo(this.ask(this.current), this.current);
   }
 
@@ -487,7 +482,7 @@ export class Machine extends MachineState {
   /** Something was asked for that the checker cannot do: that fails even if it is caught. */
   complain(message: string): never {
     if (this.unwinding) throw PAUSE;
-    if (!this.direct && this.current >= 0) return this.fail('misuse', message);
+    if (!this.direct && this.current >= 0) this.fail('misuse', message);
     this.complaint ??= message;
     throw new Error(message);
   }
@@ -506,16 +501,15 @@ export class Machine extends MachineState {
     }
     if (this.#cursor.countCall()) throw stackOverflow();
     if (this.#cursor.isBehind || this.#resuming !== NOT_RESUMING) return;
-    if (this.#prepares || this.spins.isProbing || this.spins.isAmidst(this.current)) return;
+    if (this.preparing || this.spins.isProbing || this.spins.isAmidst(this.current)) return;
     this.#atCall();
   }
 
   #atCall(): void {
     const thread = this.current;
     if (this.#dies(thread)) throw PAUSE;
-    const state = this.state;
-    if (state[G_EXCEPTIONS] >= this.limits.exceptions || this.hasRoom) return;
-    state[this.layout.thread(thread) + T_CALLS] = this.#cursor.calls;
+    if (this.state[G_EXCEPTIONS] >= this.limits.exceptions || this.hasRoom) return;
+    this.state[this.layout.thread(thread) + T_CALLS] = this.#cursor.calls;
     if (!(this.chooser as Chooser).throwAt(thread)) return;
     this.throwAt(thread);
     this.#cursor.skip();
