@@ -23,8 +23,7 @@
  *   each:   CELL, VALUE, READER = thread, atomic; EPOCH of the reader
  */
 
-import type { Machine } from './machine.ts';
-import type { MachineFailure } from './machine-contract.ts';
+import type { MachineFailure, MachineParts } from './machine-contract.ts';
 import {
   DEAD,
   OP_COMPARE_EXCHANGE,
@@ -35,6 +34,8 @@ import {
   T_SPINS,
   T_STATUS,
 } from './machine-layout.ts';
+import type { SchedulePath } from './path.ts';
+import type { RaceClocks } from './race-clocks.ts';
 import { WriteHistory } from './write-history.ts';
 
 /** Promises open at once. */
@@ -64,6 +65,18 @@ interface Learned {
   position: number;
 }
 
+/** What the machine does for its weak memory. */
+interface WeakMachine extends MachineParts {
+  readonly clocks: RaceClocks;
+  readonly path: SchedulePath;
+  readonly current: number;
+  failure: MachineFailure | undefined;
+  /** Which of `count` values a read returns; −1: the one that is promised. */
+  chooseRead(op: number, cell: number, count: number): number;
+  /** Ends the schedule. */
+  drop(): never;
+}
+
 /** What a read returned that was not the last write, for a trace. */
 export interface WeakSource {
   /** Thread that wrote, or −1: setup. */
@@ -80,7 +93,7 @@ interface LastValue {
 }
 
 export class WeakMemory {
-  readonly #machine: Machine;
+  readonly #machine: WeakMachine;
   readonly #history: WriteHistory;
   readonly #words: number;
   readonly #learned = new Map<number, Learned[]>();
@@ -98,7 +111,7 @@ export class WeakMemory {
   /** What the last read returned, unless it was the last write. */
   source: WeakSource | undefined;
 
-  constructor(machine: Machine) {
+  constructor(machine: WeakMachine) {
     this.#machine = machine;
     this.#history = new WriteHistory(machine.memory, machine.state, machine.layout);
     this.#words = machine.memory.reserve(PROMISES + PROMISES_MAX * PROMISE_WORDS);
