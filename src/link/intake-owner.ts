@@ -4,6 +4,8 @@
 import type { Duplex } from 'node:stream';
 import { fail } from '../base/assert.ts';
 import type { BusbarError } from '../base/errors.ts';
+import type { Framer } from '../framer/index.ts';
+import type { BufferId } from '../pool/index.ts';
 
 /** Whom an intake works for. */
 export interface IntakeOwner {
@@ -30,3 +32,24 @@ export const NOBODY: IntakeOwner = {
   intakeFailed: () => fail('no intake fails before it is open'),
   deliveryFailed: () => fail('nothing is delivered before the intake is open'),
 };
+
+/** The part of a handler that takes frames. */
+interface FrameTaker<L> {
+  onFrames?(link: L): void;
+  onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
+}
+
+/** What an intake calls when bytes have arrived: hands frames to the handler in its way. */
+export function frameDeliverer<L>(
+  handler: FrameTaker<L>,
+  link: L,
+  intake: { readonly framer: Framer; readonly stopped: boolean },
+): IntakeOwner['deliver'] {
+  if (handler.onFrames !== undefined) return () => handler.onFrames?.(link);
+  const { framer } = intake;
+  return () => {
+    while (!intake.stopped && framer.next()) {
+      handler.onFrame?.(framer.frameOffset, framer.frameLength, framer.frameBufferId, link);
+    }
+  };
+}

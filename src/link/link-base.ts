@@ -116,6 +116,11 @@ export abstract class LinkBase
     }
   }
 
+  /** @internal The same, unless the program writes no more. */
+  protected tellIfOpen(what: () => void): void {
+    if (this.life.state === OPEN) this.tell(what);
+  }
+
   #startDeadline(deadlineMs: number): void {
     stopTimer(this.#deadline);
     if (deadlineMs === Infinity) return;

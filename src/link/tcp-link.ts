@@ -12,7 +12,7 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { LocalWriter } from '../writer/index.ts';
 import type { IngestMode } from './ingest.ts';
 import type { Intake, IntakeStats } from './intake.ts';
-import type { IntakeOwner } from './intake-owner.ts';
+import { frameDeliverer, type IntakeOwner } from './intake-owner.ts';
 import type { Link, LinkStats } from './link.ts';
 import { LinkBase } from './link-base.ts';
 import { FINISHING, LEAVING, OPEN } from './link-life.ts';
@@ -89,8 +89,11 @@ export class TcpLink extends LinkBase implements Link {
     this.ingest = ingest;
     this.#intake = intake;
     this.#sender = new TcpSender(pool, options, socket, {
-      roomAgain: () => this.#tellDrained(),
-      written: () => this.#afterWrite(),
+      roomAgain: () => this.tellIfOpen(() => this.#handler.onDrained?.(this)),
+      written: () => {
+        this.sendRest();
+        this.#settle();
+      },
       note: (error) => this.life.note(error),
     });
     this.writer = this.#sender.writer;
@@ -103,7 +106,7 @@ export class TcpLink extends LinkBase implements Link {
       throw error;
     }
     const owner: IntakeOwner = {
-      deliver: this.#deliverer(),
+      deliver: frameDeliverer(this.#handler, this, intake),
       ended: () => this.#onEnd(),
       intakeFailed: (error) => this.act(this.life.failed(error)),
       deliveryFailed: (error) => this.handlerFailed(error),
@@ -295,19 +298,6 @@ export class TcpLink extends LinkBase implements Link {
     this.heedSignal();
   }
 
-  /** What the intake calls when bytes have arrived. */
-  #deliverer(): IntakeOwner['deliver'] {
-    const handler = this.#handler;
-    if (handler.onFrames !== undefined) return () => handler.onFrames?.(this);
-    const intake = this.#intake;
-    const framer = this.framer;
-    return () => {
-      while (!intake.stopped && framer.next()) {
-        handler.onFrame?.(framer.frameOffset, framer.frameLength, framer.frameBufferId, this);
-      }
-    };
-  }
-
   #onEnd(): void {
     if (this.life.isGone) return;
     this.tell(() => this.#handler.onEnd?.(this));
@@ -316,15 +306,6 @@ export class TcpLink extends LinkBase implements Link {
       this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes of it`));
     }
     this.act(this.life.peerEnded());
-  }
-
-  #tellDrained(): void {
-    if (this.life.state === OPEN) this.tell(() => this.#handler.onDrained?.(this));
-  }
-
-  #afterWrite(): void {
-    this.sendRest();
-    this.#settle();
   }
 
   /** The socket is closed, and its last write was called back: the kernel writes nowhere now. */

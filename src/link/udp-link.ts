@@ -12,7 +12,7 @@ import { FINISHING, OPEN } from './link-life.ts';
 import { checkPacketOf } from './sent-region.ts';
 import type { UdpAddress } from './udp-address.ts';
 import { inNumbers } from './udp-names.ts';
-import { openUdpSocket } from './udp-open.ts';
+import { type OpenUdpSocket, openUdpSocket, openWith } from './udp-open.ts';
 import {
   checkUdpHandler,
   type ResolvedUdpOptions,
@@ -25,7 +25,7 @@ import {
 import type { UdpOutboxStats } from './udp-outbox.ts';
 import { UdpReader, type UdpReaderStats } from './udp-reader.ts';
 import { UdpSender } from './udp-sender.ts';
-import { LateOwner, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
+import type { LateOwner, UdpSocket } from './udp-socket.ts';
 
 /** What a program does with a {@link UdpLink}. */
 export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
@@ -99,32 +99,19 @@ export class UdpLink extends UdpReader implements Link {
     target: LateOwner,
   ) {
     super(pool, options, socket);
-    const { intake } = this;
     this.#options = options;
     this.sender = new UdpSender(pool, options, socket, {
       report: (error) => this.report(error),
-      roomAgain: () => this.#tellDrained(),
+      roomAgain: () => this.tellIfOpen(() => this.#handler.onDrained?.(this)),
       watch: () => this.watch(),
       sendRest: () => this.sendRest(),
     });
-    const { outbox } = this.sender;
     this.heedSignal();
     try {
       if (options.peer !== undefined) {
         this.#writer = this.sender.openWriter(undefined, options.writer);
       }
-      target.owner = {
-        readable: () => intake.readable(),
-        writable: () => {
-          outbox.unblock();
-          this.sendRest();
-        },
-        failed: (errno) => this.reportErrno(errno),
-        sendFailed: (errno, bytes) => {
-          outbox.takeBack(bytes);
-          this.reportErrno(errno);
-        },
-      };
+      this.listen(target, this.sender.outbox);
       this.#handler = checkUdpHandler(options.handler(this));
     } catch (error) {
       this.destroy();
@@ -154,22 +141,12 @@ export class UdpLink extends UdpReader implements Link {
   static async openOn(
     pool: BufferPool,
     options: UdpLinkOptions,
-    open: (
-      options: ResolvedUdpOptions<UdpLink>,
-      owner: UdpSocketOwner,
-    ) => UdpSocket | Promise<UdpSocket>,
+    open: OpenUdpSocket<UdpLink>,
   ): Promise<UdpLink> {
     const resolved = resolveUdpOptions(pool, options);
-    resolved.signal?.throwIfAborted();
-    const target = new LateOwner();
-    const socket = await open(resolved, target);
-    try {
-      resolved.signal?.throwIfAborted();
-      return new UdpLink(pool, resolved, socket, target);
-    } catch (error) {
-      socket.close();
-      throw error;
-    }
+    const make = (socket: UdpSocket, owner: LateOwner) =>
+      new UdpLink(pool, resolved, socket, owner);
+    return openWith(resolved, open, make);
   }
 
   // ── Sending ───────────────────────────────────────────────────────────────────────────────────
@@ -347,10 +324,6 @@ export class UdpLink extends UdpReader implements Link {
   protected override get wantsRoom(): boolean {
     const isPending = this.life.state === FINISHING && this.socket.pendingCount > 0;
     return isPending || this.sender.outbox.blocked;
-  }
-
-  #tellDrained(): void {
-    if (this.life.state === OPEN) this.tell(() => this.#handler.onDrained?.(this));
   }
 }
 

@@ -19,7 +19,13 @@ import { UdpAddress, writeAddress } from './udp-address.ts';
 import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
 import { UdpMessage } from './udp-message.ts';
 import { checkUdpAddress, type ResolvedUdpSettings, type UdpPeer } from './udp-options.ts';
-import { datagramError, type UdpImplementation, type UdpSocket } from './udp-socket.ts';
+import type { UdpOutbox } from './udp-outbox.ts';
+import {
+  datagramError,
+  type LateOwner,
+  type UdpImplementation,
+  type UdpSocket,
+} from './udp-socket.ts';
 
 const TTL_MAX = 255;
 
@@ -200,6 +206,22 @@ export abstract class UdpReader extends LinkBase {
       throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
     }
     return words;
+  }
+
+  /** @internal The socket's calls come here from now on. */
+  protected listen(target: LateOwner, outbox: UdpOutbox): void {
+    target.owner = {
+      readable: () => this.intake.readable(),
+      writable: () => {
+        outbox.unblock();
+        this.sendRest();
+      },
+      failed: (errno) => this.reportErrno(errno),
+      sendFailed: (errno, bytes) => {
+        outbox.takeBack(bytes);
+        this.reportErrno(errno);
+      },
+    };
   }
 
   /** @internal Delivers from now on. */
