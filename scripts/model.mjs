@@ -93,10 +93,7 @@ function coverageTable(lines) {
     'schedules',
     'states',
   ];
-  return table(
-    [...titles, 'deaths', 'exceptions', 'cut short', 'left out', 'known broken', 'seconds'],
-    rows,
-  );
+  return table([...titles, 'deaths', 'exceptions', 'cut short', 'left out', 'seconds'], rows);
 }
 
 function groups(lines) {
@@ -107,10 +104,8 @@ function groups(lines) {
 
 function row(name, operations, lines) {
   const sum = (key) => count(lines.reduce((total, line) => total + line[key], 0));
-  const broken = lines.filter((line) => line.broken !== undefined).length;
-  const whole = lines.filter((line) => line.broken === undefined);
-  const cut = whole.filter((line) => line.leftOut.includes('states')).length;
-  const leftOut = new Set(whole.flatMap((line) => line.leftOut));
+  const cut = lines.filter((line) => line.leftOut.includes('states')).length;
+  const leftOut = new Set(lines.flatMap((line) => line.leftOut));
   leftOut.delete('states');
   return [
     name,
@@ -124,7 +119,6 @@ function row(name, operations, lines) {
     sum('exceptions'),
     cut === 0 ? '–' : cut,
     leftOut.size === 0 ? '–' : [...leftOut].sort().join(', '),
-    broken === 0 ? '–' : broken,
     (lines.reduce((total, { ms }) => total + ms, 0) / 1000).toFixed(1),
   ];
 }

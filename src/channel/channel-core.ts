@@ -3,6 +3,7 @@
 
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import type { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { TRANSIT_MARK } from '../pool/transit-layout.ts';
@@ -106,6 +107,7 @@ export class ChannelCore {
 
   /** Refuses senders from here on, in all threads; idempotent. */
   close(): void {
+    ensureStack();
     if (this.kind === 'spsc') closeSpsc(this.words);
     else closeSlots(this);
     storeRelease(this.words, HEADER_CLOSED, 1);
@@ -115,12 +117,14 @@ export class ChannelCore {
 
   /** Joins the sending side. */
   joinSenders(): number {
+    ensureStack();
     this.pool.checkAttached();
     return this.senders.join('sender', this.inheritSender);
   }
 
   /** Joins the receiving side. */
   joinReceivers(): number {
+    ensureStack();
     this.pool.checkAttached();
     return this.receivers.join('receiver', this.inheritReceiver);
   }
@@ -137,6 +141,7 @@ export class ChannelCore {
 
   /** Sees to what dead threads have left; returns how many seats that freed. */
   recover(asker: Asker): number {
+    ensureStack();
     const freed =
       this.senders.recover(this.inheritSender, asker) +
       this.receivers.recover(this.inheritReceiver, asker);
@@ -154,6 +159,7 @@ export class ChannelCore {
    * not hold this thread up for ever: what it left is there for the next time.
    */
   discard(): number {
+    ensureStack();
     this.close();
     // A dead sender may have left packets that it never published.
     this.recover(BY_QUESTION);
@@ -176,7 +182,7 @@ export class ChannelCore {
         this.recover(BY_TICK);
       }
     }
-    this.receivers.leave(seat);
+    this.receivers.vacate(seat);
     // What rang may have been meant for somebody else on this thread.
     if (parks > 0) doorbell.ring(threadSlot);
     return count;

@@ -15,23 +15,32 @@ export abstract class ChannelEnd {
   protected readonly core: ChannelCore;
   protected readonly words: Words;
   protected readonly line: WaitLine;
+  /**
+   * Others wait for what this end claims, so that it looks at the stack before it does: a call that
+   * throws in between keeps the claim until the next one.
+   */
+  protected readonly isClaiming: boolean;
   private readonly seats: Seats;
   private readonly seat: number;
-  private readonly passedAt: number;
+  /** Index of the counter of messages; {@link PASSED_HIGH} follows it. */
+  protected readonly passedAt: number;
   private readonly refusedAt: number;
   private readonly listener: () => void;
   private isWaiting: boolean;
+  private isVacated: boolean;
   private hasLeft: boolean;
 
-  protected constructor(core: ChannelCore, seats: Seats, seat: number) {
+  protected constructor(core: ChannelCore, seats: Seats, seat: number, isClaiming: boolean) {
     this.pool = core.pool;
     this.core = core;
     this.words = core.words;
+    this.isClaiming = isClaiming;
     this.seats = seats;
     this.seat = seat;
     this.passedAt = seats.at(seat) + PASSED;
     this.refusedAt = seats.at(seat) + REFUSED;
     this.isWaiting = false;
+    this.isVacated = false;
     this.hasLeft = false;
     this.line = new WaitLine(this);
     this.listener = () => this.onRing();
@@ -52,20 +61,12 @@ export abstract class ChannelEnd {
   /** @internal */
   setWaiting(isWaiting: boolean): void {
     if (this.isWaiting === isWaiting || this.hasLeft || !this.isAttached) return;
-    this.isWaiting = isWaiting;
     this.seats.changeWaiting(this.seat, isWaiting ? 1 : -1);
+    this.isWaiting = isWaiting;
   }
 
   protected onRing(): void {
     if (!this.line.isEmpty) this.line.pump();
-  }
-
-  protected countPassed(count: number): void {
-    const words = this.words;
-    const before = words[this.passedAt];
-    const after = (before + count) | 0;
-    words[this.passedAt] = after;
-    if (before < 0 && after >= 0) words[this.passedAt + PASSED_HIGH - PASSED]++;
   }
 
   protected countRefused(): void {
@@ -74,25 +75,24 @@ export abstract class ChannelEnd {
 
   /** False: the thread has left the pool, and so its seat counts as that of a dead one. */
   protected get isAttached(): boolean {
-    try {
-      this.pool.checkAttached();
-      return true;
-    } catch {
-      return false;
-    }
+    return this.pool.isAttached;
   }
 
   /** From here on this end touches no shared word; the seat may be somebody else's already. */
   protected forsake(): void {
     this.hasLeft = true;
+    this.pool.doorbell.ignore(this.listener);
   }
 
-  /** Gives the seat up, unless it was forsaken. True if nobody is left on this side. */
+  /**
+   * Gives the seat up, once, unless it was forsaken. True if nobody is left on this side: also when
+   * it is called again, since what follows threw.
+   */
   protected leave(): boolean {
     if (this.hasLeft) return false;
     this.setWaiting(false);
-    this.hasLeft = true;
-    this.pool.doorbell.ignore(this.listener);
-    return this.seats.leave(this.seat);
+    if (!this.isVacated) this.seats.vacate(this.seat);
+    this.isVacated = true;
+    return this.seats.isEmpty;
   }
 }

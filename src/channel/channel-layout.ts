@@ -75,6 +75,21 @@
  * Death. WRITING and READING name a seat whose HOLDER is a badge. Once that thread is proven gone,
  * finish() (slot-ring.ts) publishes what was completely written, frees what was not, and gives back
  * what had been claimed for reading and not taken.
+ *
+ * Exceptions. Any call may throw because the stack is full, in a thread that lives on. A call that
+ * throws has sent or received nothing: the compare-exchange that publishes or frees is the last
+ * call that may. What is told to others after it, a ring, is looked at the stack for before it, and
+ * if it throws all the same, a microtask rings. What a call leaves that throws before:
+ *
+ *   left behind                                      who goes on with it
+ *   WRITING, READING by a living thread              the next claim() or peek() of the same end
+ *                                                    returns it again; close() ends it. Others wait
+ *                                                    meanwhile, so ends that claim look at the
+ *                                                    stack before.
+ *   a slot whose packet was taken out, not free      the next call that receives hands it out
+ *   slots of a drain that were handed out, not free  the next call that receives frees them
+ *   WAITING without anybody who waits                the next wait of the same end; until then
+ *                                                    whoever rings does so in vain
  */
 
 import { assert } from '../base/assert.ts';

@@ -3,10 +3,18 @@
 
 import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
+import type { BusbarError } from '../base/errors.ts';
+import { ensureStep } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
-import { type BufferId, NO_BUFFER } from '../pool/index.ts';
+import type { BufferId } from '../pool/index.ts';
 import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-layout.ts';
 import { checkMax, Receiver } from './receiver.ts';
+
+/**
+ * NO_BUFFER. Not imported: once a message is taken nothing may throw, and where modules are bundled
+ * or transformed, to look at an imported constant may be a call.
+ */
+const NOTHING = -1 as BufferId;
 
 /**
  * Receives packets from other threads.
@@ -18,6 +26,11 @@ export class PacketReceiver extends Receiver<Packet> {
   offset: number = 0;
   /** Bytes of what {@link tryTake} took last. */
   length: number = 0;
+  /**
+   * The buffer whose reference a call has taken out of the next slot, which is not free yet. If the
+   * call threw, the next one that receives begins with it.
+   */
+  private owed: BufferId = NOTHING;
 
   /**
    * The next packet, if there is one now.
@@ -39,9 +52,10 @@ export class PacketReceiver extends Receiver<Packet> {
    * message is lost.
    */
   tryTake(): BufferId {
-    const id = this.takeOne(1);
-    if (id === NO_BUFFER) this.countRefused();
-    else this.freeTaken();
+    const id = this.takeOut();
+    if (id < 0) return id;
+    this.freeRun(1);
+    this.owed = NOTHING;
     return id;
   }
 
@@ -65,11 +79,21 @@ export class PacketReceiver extends Receiver<Packet> {
   ): number {
     checkFunction('callback', callback);
     checkMax(max);
+    ensureStep();
+    const { words } = this;
     let count = 0;
     try {
       while (count < max) {
-        const id = this.takeOne(max - count);
-        if (id === NO_BUFFER) break;
+        const at = this.look(max - count);
+        if (at < 0) break;
+        const id = words[at + (3 satisfies TransitMark)] === 0 ? this.owed : this.receiveAt(at);
+        this.owed = NOTHING;
+        this.offset = words[at + (1 satisfies TransitOffset)];
+        this.length = words[at + (2 satisfies TransitLength)];
+        this.left--;
+        this.taken++;
+        // Taken out by a receiver that died before it could say so.
+        if (id < 0) continue;
         count++;
         callback(id, this.offset, this.length);
       }
@@ -79,32 +103,60 @@ export class PacketReceiver extends Receiver<Packet> {
     return count;
   }
 
-  protected override next(): Packet | undefined {
-    const id = this.tryTake();
-    return id === NO_BUFFER ? undefined : Packet.within(this.pool, id, this.offset, this.length);
+  override close(): void {
+    if (this.owed >= 0 && !this.closed && this.isAttached) {
+      this.pool.release(this.owed);
+      this.owed = NOTHING;
+    }
+    super.close();
   }
 
-  private takeOne(max: number): BufferId {
+  protected override next(): Packet | undefined {
+    const id = this.takeOut();
+    if (id < 0) return undefined;
+    const packet = Packet.within(this.pool, id, this.offset, this.length);
+    this.freeRun(1);
+    this.owed = NOTHING;
+    return packet;
+  }
+
+  /**
+   * Takes the reference out of the next slot, which the caller frees once it has all that it hands
+   * out: then nothing is lost if anything throws before.
+   */
+  private takeOut(): BufferId {
+    // What others wait for is claimed, and the caller will want to release what it gets.
+    ensureStep();
     const { words } = this;
-    for (;;) {
-      const at = this.take(max);
-      if (at < 0) return NO_BUFFER;
-      // Taken out by a receiver that died before it could say so.
-      if (words[at + (3 satisfies TransitMark)] === 0) continue;
-      try {
-        const id = this.pool.receiveFrom(words, at);
+    while (this.peekRun(1) > 0) {
+      const at = this.ring.slot();
+      const id = words[at + (3 satisfies TransitMark)] === 0 ? this.owed : this.receiveAt(at);
+      this.owed = id;
+      if (id >= 0) {
         this.offset = words[at + (1 satisfies TransitOffset)];
         this.length = words[at + (2 satisfies TransitLength)];
         return id;
-      } catch (error) {
-        if (this.isAttached) {
-          words[at + (3 satisfies TransitMark)] = 0;
-          this.freeTaken();
-        } else {
-          this.forgetRun();
-        }
-        throw error;
       }
+      // Taken out by a receiver that died before it could say so.
+      this.freeRun(1);
+    }
+    this.countRefused();
+    return NOTHING;
+  }
+
+  private receiveAt(at: number): BufferId {
+    try {
+      return this.pool.receiveFrom(this.words, at);
+    } catch (error) {
+      if ((error as BusbarError).code === 'ERR_BUSBAR_BAD_SEND_PACKET') {
+        this.words[at + (3 satisfies TransitMark)] = 0;
+        this.left--;
+        this.taken++;
+        this.freeTaken();
+      } else if (!this.isAttached) {
+        this.forgetRun();
+      }
+      throw error;
     }
   }
 }

@@ -3,12 +3,17 @@
 
 import { checkArray, checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
+import { ensureStep } from '../base/stack.ts';
 import type { Packet } from '../packet/index.ts';
-import { type BufferId, NO_BUFFER } from '../pool/index.ts';
+import type { BufferId } from '../pool/index.ts';
+import type { TransitMark } from '../pool/transit-layout.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
 
 const INT32_MAX = 2 ** 31 - 1;
+
+/** NO_BUFFER; see packet-receiver.ts. */
+const NOTHING = -1 as BufferId;
 
 /** A batch is claimed in runs of at most this many: what is collected stays small. */
 const RUN_MAX = 1024;
@@ -64,11 +69,17 @@ export class PacketSender extends Sender<Packet> {
     checkInteger('end', end, 0, packets.length);
     checkInteger('begin', begin, 0, end);
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
+    ensureStep();
     let next = begin;
-    while (next < end) {
-      const count = this.sendRun(packets, next, Math.min(end - next, RUN_MAX), next > begin);
-      if (count === 0) break;
-      next += count;
+    try {
+      while (next < end) {
+        const count = this.sendRun(packets, next, Math.min(end - next, RUN_MAX), next > begin);
+        if (count === 0) break;
+        next += count;
+      }
+    } catch (error) {
+      // Those before were sent.
+      if (next === begin) throw error;
     }
     return next - begin;
   }
@@ -77,29 +88,43 @@ export class PacketSender extends Sender<Packet> {
     if (packet?.pool !== this.pool) this.throwForeign(packet);
     const { bufferId, offset, length } = packet;
     if (!this.sendRegion(bufferId, offset, length)) return false;
-    packet.markMoved();
+    // It is sent: no call from here on, unless leaks are tracked.
+    packet.buffer = NOTHING;
+    if (this.pool.leaks !== undefined) packet.markMoved();
     return true;
   }
 
   private sendRegion(bufferId: BufferId, offset: number, length: number): boolean {
     // Before the claim: what is no number might run code of its own when it is used as one.
     checkNumbers(bufferId, offset, length);
-    const { ring, words } = this;
+    ensureStep();
+    const { ring, words, passedAt } = this;
     const claimed = ring.claim(1);
     if (claimed <= NOT_NOW) return this.refuse(claimed);
     const at = ring.slot();
+    let isSent = false;
     try {
       this.pool.sendInto(bufferId, offset, length, words, at);
-    } catch (error) {
-      ring.abandon();
-      throw error;
+      isSent = ring.publish(1);
+    } finally {
+      if (!isSent) this.takeBack(at, 1);
     }
-    if (!ring.publish(1)) {
-      this.pool.receiveFrom(words, at);
-      return this.refuse(NEVER);
-    }
-    this.countPassed(1);
+    if (!isSent) return this.refuse(NEVER);
+    // It is sent: no call from here on.
+    const passed = (words[passedAt] + 1) | 0;
+    words[passedAt] = passed;
+    if (passed === 0) words[passedAt + 1]++;
     return true;
+  }
+
+  /** The caller has the references again that are in claimed slots; the claim ends. */
+  private takeBack(at: number, count: number): void {
+    const { words, slotWords } = this;
+    for (let i = 0; i < count; i++) {
+      const slot = at + i * slotWords;
+      if (words[slot + (3 satisfies TransitMark)] !== 0) this.pool.receiveFrom(words, slot);
+    }
+    this.ring.abandon();
   }
 
   /**
@@ -145,7 +170,7 @@ export class PacketSender extends Sender<Packet> {
         this.regions[3 * top + 2] = length;
         this.withheld[top] = packet;
         this.top = top + 1;
-        packet.buffer = NO_BUFFER;
+        packet.buffer = NOTHING;
       }
     } catch (error) {
       if (count === 0 && !quiet) throw error;
@@ -155,34 +180,40 @@ export class PacketSender extends Sender<Packet> {
 
   /** Sends the first of `count` withheld packets; those that are sent are not withheld any more. */
   private sendCollected(bottom: number, count: number, quiet: boolean): number {
-    const { ring, words, pool, slotWords, regions, withheld } = this;
+    const { ring, words, passedAt, pool, slotWords, regions, withheld } = this;
     const claimed = ring.claim(count);
     if (claimed <= NOT_NOW) return quiet ? 0 : Number(this.refuse(claimed));
     const at = ring.slot();
     let sent = 0;
+    let isSent = false;
     try {
-      for (let i = 3 * bottom; sent < claimed; sent++, i += 3) {
-        const slot = at + sent * slotWords;
-        pool.sendInto(regions[i] as BufferId, regions[i + 1], regions[i + 2], words, slot);
+      try {
+        for (let i = 3 * bottom; sent < claimed; sent++, i += 3) {
+          const slot = at + sent * slotWords;
+          pool.sendInto(regions[i] as BufferId, regions[i + 1], regions[i + 2], words, slot);
+        }
+      } catch (error) {
+        if (sent === 0) throw error;
       }
+      isSent = ring.publish(sent);
     } catch (error) {
-      if (sent === 0) {
-        ring.abandon();
-        if (quiet) return 0;
-        throw error;
-      }
+      if (!quiet) throw error;
+      return 0;
+    } finally {
+      if (!isSent) this.takeBack(at, sent);
     }
-    if (!ring.publish(sent)) {
-      while (sent > 0) pool.receiveFrom(words, at + --sent * slotWords);
-      return quiet ? 0 : Number(this.refuse(NEVER));
-    }
+    if (!isSent) return quiet ? 0 : Number(this.refuse(NEVER));
+    // They are sent: no call from here on, unless leaks are tracked.
+    const before = words[passedAt];
+    const after = (before + sent) | 0;
+    words[passedAt] = after;
+    if (before < 0 && after >= 0) words[passedAt + 1]++;
     const isTraced = pool.leaks !== undefined;
     for (let i = bottom; i < bottom + sent; i++) {
       const packet = withheld[i];
       withheld[i] = undefined;
       if (isTraced) packet?.markMoved();
     }
-    this.countPassed(sent);
     return sent;
   }
 

@@ -3,6 +3,7 @@
 
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
@@ -15,6 +16,7 @@ const NO_RING: RingConsumer = {
   slot: () => 0,
   hasNews: false,
   free: () => {},
+  pending: -1,
   arm: () => false,
 };
 
@@ -31,10 +33,13 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   protected ring: RingConsumer;
   /** Words from one slot to the next. */
   protected readonly slotWords: number;
-  /** Messages of the present run that were taken out while their slots are not yet free. */
-  private taken: number;
+  /**
+   * Messages of the present run that were handed out while their slots are not yet free. If
+   * {@link freeTaken} throws, the next call that receives begins with it.
+   */
+  protected taken: number;
   /** Messages of the present run that are still there. */
-  private left: number;
+  protected left: number;
   private hasEnded: boolean;
   private onReady: (() => void) | undefined;
   private isArmed: boolean;
@@ -42,7 +47,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   /** @internal */
   constructor(core: ChannelCore) {
     const seat = core.joinReceivers();
-    super(core, core.receivers, seat);
+    super(core, core.receivers, seat, core.isShared);
     this.ring = core.consumer(seat);
     this.slotWords = core.slotWords;
     this.taken = 0;
@@ -132,13 +137,16 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
    */
   close(): void {
     if (this.closed) return;
+    ensureStack();
     this.freeTaken();
     if (!this.isAttached) this.forsake();
+    else this.dropPending();
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this receiver was closed'));
     this.disarm();
     this.ring = NO_RING;
     this.hasEnded = true;
     if (this.leave()) this.core.discard();
+    this.forsake();
   }
 
   [Symbol.dispose](): void {
@@ -186,19 +194,18 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * Index of the payload of the next message, or −1. Its slot is freed by {@link freeTaken}, after
-   * the message was taken out; up to `max` messages may be taken before.
+   * Index of the payload of the next message, or −1. Whoever hands it out says so in `left` and
+   * `taken`, by no call, and {@link freeTaken} frees the slots of up to `max` that were.
    *
-   * Whoever calls this while another run is under way (from inside its callback) ends that run.
+   * Whoever receives while another run is under way (from inside its callback) ends that run.
    */
-  protected take(max: number): number {
+  protected look(max: number): number {
     if (this.left === 0) {
       const count = this.peekRun(max);
       if (count === 0) return -1;
       this.left = count;
     }
-    this.left--;
-    return this.ring.slot() + this.taken++ * this.slotWords;
+    return this.ring.slot() + this.taken * this.slotWords;
   }
 
   /** How many messages, at most `max`, are there to be taken at once; {@link freeRun} ends that. */
@@ -210,25 +217,37 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     return 0;
   }
 
-  /** The slots of the first `count` of them are free. */
+  /** The slots of the first `count` of them are free. Throws before that, or not at all. */
   protected freeRun(count: number): void {
-    this.countPassed(count);
     this.ring.free(count);
+    const { words, passedAt } = this;
+    const before = words[passedAt];
+    const after = (before + count) | 0;
+    words[passedAt] = after;
+    if (before < 0 && after >= 0) words[passedAt + 1]++;
   }
 
-  /** The slots of all messages that were taken out are free. */
+  /** The slots of all messages that were handed out are free. */
   protected freeTaken(): void {
     const { taken } = this;
     this.left = 0;
     if (taken === 0) return;
-    this.taken = 0;
     this.freeRun(taken);
+    this.taken = 0;
   }
 
   /** The messages of the present run stay where they are, for an heir. */
   protected forgetRun(): void {
     this.left = 0;
     this.taken = 0;
+  }
+
+  /** What a call had claimed that then threw: as if this receiver had received it, and died. */
+  private dropPending(): void {
+    const { pending } = this.ring;
+    if (pending < 0) return;
+    this.core.takeOut(pending);
+    this.ring.free(1);
   }
 
   private disarm(): void {

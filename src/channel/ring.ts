@@ -6,7 +6,12 @@ export const NOT_NOW = 0;
 /** Answer of the same: never again, the channel is closed (and, for a receiver, drained). */
 export const NEVER = -1;
 
-/** The sending side of a ring, in one thread. */
+/**
+ * The sending side of a ring, in one thread.
+ *
+ * Any call may throw because the stack is full, and has changed nothing then. A claim that was not
+ * published stays this thread's: the next claim() returns it again.
+ */
 export interface RingProducer {
   /**
    * How many messages, at most `max`, are worth preparing for the next {@link claim}, which has the
@@ -22,13 +27,16 @@ export interface RingProducer {
   slot(): number;
   /** Shows the first `count` claimed slots. False if the channel was closed: none was shown. */
   publish(count: number): boolean;
-  /** Gives claimed slots back unused. */
+  /** Gives claimed slots back unused, if there are any. */
   abandon(): void;
   /** Asks to be rung when there is room. False: look again first. */
   arm(): boolean;
 }
 
-/** The receiving side of a ring, in one thread. */
+/**
+ * The receiving side of a ring, in one thread. What throws has changed nothing, as above: what
+ * peek() has claimed and nobody has freed, the next peek() finds again.
+ */
 export interface RingConsumer {
   /**
    * At most `max` messages that are there, next to each other: how many, {@link NOT_NOW} or
@@ -41,6 +49,11 @@ export interface RingConsumer {
   readonly hasNews: boolean;
   /** The first `count` of them were taken out. */
   free(count: number): void;
+  /**
+   * Index of the payload of a message that peek() has claimed, of several receivers, and nobody has
+   * freed; or −1.
+   */
+  readonly pending: number;
   /** Asks to be rung when there is something. False: look again first. */
   arm(): boolean;
 }

@@ -99,16 +99,20 @@ export class Seats {
     return this.#pool.isBadgeGone(holder < DEAD ? recoveredBy(holder) : holder, asker);
   }
 
-  /** Gives the seat up. True if nobody is left on this side. */
-  leave(seat: number): boolean {
+  /**
+   * Gives the seat up, or this object's part of it. The caller looks at {@link isEmpty} then: of two
+   * that leave at once, at least the later one sees nobody.
+   */
+  vacate(seat: number): void {
     const words = this.#words;
     const at = this.#at(seat);
-    if (--words[at + MEMBERS] > 0) return false;
+    if (words[at + MEMBERS] > 1) {
+      words[at + MEMBERS]--;
+      return;
+    }
     storeSeqCst(words, at + WAITING, 0);
-    // SYNC(seat): publishes what this thread leaves. Before the look at the others: of two that
-    // leave at once, at least the later one sees nobody.
+    // SYNC(seat): publishes what this thread leaves.
     storeSeqCst(words, at + HOLDER, NOBODY);
-    return this.isEmpty;
   }
 
   /** True if nobody is on this side, or only dead threads that were seen to. */
@@ -161,13 +165,19 @@ export class Seats {
   changeWaiting(seat: number, change: number): void {
     const words = this.#words;
     const at = this.#at(seat);
-    if (change > 0) words[at + WAITS]++;
     // SYNC(waiting): before the look at the ring, so that either this thread sees what changed, or
     // whoever changed it sees that it waits; pairs with ring().
     storeSeqCst(words, at + WAITING, words[at + WAITING] + change);
+    if (change > 0) words[at + WAITS]++;
   }
 
-  /** Wakes everyone on this side who waits. */
+  /**
+   * Wakes everyone on this side who waits.
+   *
+   * Whoever has changed something by then cannot take it back: where this throws, in spite of a
+   * look at the stack (the engine must compile it, and has no room for that), it calls
+   * {@link ringLater} by way of {@link soon}.
+   */
   ring(): void {
     const words = this.#words;
     for (let seat = 0; seat < this.count; seat++) {
@@ -178,6 +188,11 @@ export class Seats {
       if (holder > NOBODY) this.#pool.doorbell.ringBadge(holder);
     }
   }
+
+  /** Settled: what is chained to it runs in a microtask, when this thread's stack is empty. */
+  readonly soon: Promise<void> = Promise.resolve();
+  /** {@link ring}, for a microtask. */
+  readonly ringLater = (): void => this.ring();
 
   counts(): SideCounts {
     const words = this.#words;

@@ -2,6 +2,7 @@
 /** The door into the room between threads: what every kind of sender does when it has to wait. */
 
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
@@ -28,7 +29,7 @@ export abstract class Sender<T> extends ChannelEnd {
   /** @internal */
   constructor(core: ChannelCore) {
     const seat = core.joinSenders();
-    super(core, core.senders, seat);
+    super(core, core.senders, seat, core.kind !== 'spsc');
     this.ring = core.producer(seat);
     this.capacity = core.capacity;
     this.slotWords = core.slotWords;
@@ -62,10 +63,13 @@ export abstract class Sender<T> extends ChannelEnd {
    */
   close(): void {
     if (this.closed) return;
-    this.ring = NO_RING;
+    ensureStack();
     if (!this.isAttached) this.forsake();
+    else this.ring.abandon();
+    this.ring = NO_RING;
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'));
     if (this.leave()) this.core.close();
+    this.forsake();
   }
 
   [Symbol.dispose](): void {

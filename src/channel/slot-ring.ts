@@ -9,6 +9,7 @@
  */
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
+import { ensureStep } from '../base/stack.ts';
 import {
   CAPACITY_MAX,
   FREE,
@@ -78,15 +79,22 @@ function following(position: number, hint: number): number {
  * that the new phase answers is rung.
  */
 function transition(shape: SlotShape, at: number, next: number): void {
+  ensureStep();
   const { words } = shape;
   const kept = (next & PHASE_MASK) === FREE ? TURN_CLOSED : TURN_CLOSED | SENDERS_WAIT;
+  let turn = loadAcquire(words, at);
   for (;;) {
-    const turn = loadAcquire(words, at);
     // SYNC(turn): as in the methods that found a mark; takes the answered marks off.
-    if (compareExchange(words, at, turn, next | (turn & kept)) !== turn) continue;
+    const seen = compareExchange(words, at, turn, next | (turn & kept));
+    if (seen === turn) break;
+    turn = seen;
+  }
+  try {
     if ((turn & RECEIVERS_WAIT) !== 0) shape.receivers.ring();
     if ((turn & SENDERS_WAIT & ~kept) !== 0) shape.senders.ring();
-    return;
+  } catch {
+    shape.receivers.soon.then(shape.receivers.ringLater);
+    shape.senders.soon.then(shape.senders.ringLater);
   }
 }
 
@@ -105,7 +113,10 @@ abstract class SlotEnd {
   protected position: number;
   /** Index of the TURN of the slot that is claimed. */
   protected at: number;
-  /** What stands there unless somebody has left a mark. */
+  /**
+   * What stands there unless somebody has left a mark; 0: nothing is claimed. What was claimed by a
+   * call that then threw stays so: the next one goes on with it.
+   */
   protected claimed: number;
 
   protected constructor(shape: SlotShape, hintAt: number, mine: number) {
@@ -124,12 +135,6 @@ abstract class SlotEnd {
 
   slot(): number {
     return this.at + 1;
-  }
-
-  /** This thread has claimed the position, or freed it. */
-  protected passOn(): void {
-    this.position = (this.position + 1) | 0;
-    if ((this.position & HINT_MASK) === 0) this.words[this.hintAt] = this.position;
   }
 
   /** Somebody else has the position, or had it. */
@@ -161,6 +166,7 @@ export class SlotProducer extends SlotEnd implements RingProducer {
 
   /** Claims one slot, whatever `max` is. */
   claim(_max: number): number {
+    if (this.claimed !== 0) return 1;
     const words = this.words;
     for (;;) {
       const position = this.position;
@@ -180,9 +186,12 @@ export class SlotProducer extends SlotEnd implements RingProducer {
       if ((turn & TURN_CLOSED) !== 0) return NEVER;
       // SYNC(turn): sees the slot as its last reader left it; pairs with free().
       if (compareExchange(words, at, turn, turn | this.mine) !== turn) continue;
+      // No call from here on, so that the claim is known to this object.
       this.at = at;
       this.claimed = free | this.mine;
-      this.passOn();
+      const next = (position + 1) | 0;
+      this.position = next;
+      if ((next & HINT_MASK) === 0) words[this.hintAt] = next;
       return 1;
     }
   }
@@ -194,15 +203,19 @@ export class SlotProducer extends SlotEnd implements RingProducer {
     if (compareExchange(this.words, this.at, claimed, full) !== claimed) {
       transition(this.shape, this.at, full);
     }
+    this.claimed = 0;
     return true;
   }
 
   abandon(): void {
+    if (this.claimed === 0) return;
     // Receivers pass over a position whose slot is free for the next lap.
     transition(this.shape, this.at, nextLap(this.claimed));
+    this.claimed = 0;
   }
 
   arm(): boolean {
+    if (this.claimed !== 0) return false;
     const position = this.position;
     const at = this.slots + (position & this.mask) * this.slotWords;
     const turn = loadAcquire(this.words, at);
@@ -222,7 +235,12 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
     this.isShared = shape.isShared;
   }
 
+  get pending(): number {
+    return this.isShared && this.claimed !== 0 ? this.at + 1 : -1;
+  }
+
   get hasNews(): boolean {
+    if (this.claimed !== 0) return true;
     const { position } = this;
     const turn = this.words[this.slots + (position & this.mask) * this.slotWords];
     const laps = lapsFrom((position >>> this.lapBits) << LAP_SHIFT, turn);
@@ -233,6 +251,7 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
 
   /** Finds, and if others receive as well claims, one message, whatever `max` is. */
   peek(_max: number): number {
+    if (this.claimed !== 0) return 1;
     const words = this.words;
     for (;;) {
       const position = this.position;
@@ -259,17 +278,22 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
 
   free(_count: number): void {
     const claimed = this.claimed;
-    const next = nextLap(claimed);
+    const freed = nextLap(claimed);
     // SYNC(turn): publishes that the slot is empty; pairs with claim().
-    if (compareExchange(this.words, this.at, claimed, next) !== claimed) {
-      transition(this.shape, this.at, next);
+    if (compareExchange(this.words, this.at, claimed, freed) !== claimed) {
+      transition(this.shape, this.at, freed);
     }
+    this.claimed = 0;
+    if (this.isShared) return;
     // Last: an heir passes over a slot that is free already, but never comes back to one that is
     // not.
-    if (!this.isShared) this.passOn();
+    const next = (this.position + 1) | 0;
+    this.position = next;
+    if ((next & HINT_MASK) === 0) this.words[this.hintAt] = next;
   }
 
   arm(): boolean {
+    if (this.claimed !== 0) return false;
     const position = this.position;
     const at = this.slots + (position & this.mask) * this.slotWords;
     const turn = loadAcquire(this.words, at);
@@ -289,8 +313,14 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
     if (this.isShared) {
       const reading = (turn & ~PHASE_MASK) | this.mine;
       if (compareExchange(words, at, turn, reading) !== turn) return false;
-      this.passOn();
-    } else if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {
+      this.at = at;
+      this.claimed = lap | this.mine;
+      const next = (this.position + 1) | 0;
+      this.position = next;
+      if ((next & HINT_MASK) === 0) words[this.hintAt] = next;
+      return true;
+    }
+    if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {
       // The look without ordering was ahead of the order: by this load it is not there yet.
       return false;
     }

@@ -10,6 +10,7 @@
 
 import { assert } from '../base/assert.ts';
 import { compareExchange, fetchOr, loadAcquire, loadSeqCst, type Words } from '../base/atomics.ts';
+import { ensureStep } from '../base/stack.ts';
 import { CLOSED, HEAD, STEP, TAIL, WAITED } from './channel-layout.ts';
 import { NEVER, NOT_NOW, type RingConsumer, type RingProducer } from './ring.ts';
 import type { Seats } from './seats.ts';
@@ -83,10 +84,21 @@ export class SpscProducer implements RingProducer {
     const tail = this.tail;
     const next = (tail + count * STEP) | 0;
     // SYNC(channel-tail): publishes the slots; pairs with peek().
-    if (compareExchange(this.words, this.tailAt, tail, next) !== tail) {
-      return this.publishMarked(next);
+    if (compareExchange(this.words, this.tailAt, tail, next) === tail) {
+      this.tail = next;
+      return true;
     }
+    // TAIL has bits: the receiver waits, or the channel is closed.
+    ensureStep();
+    const marked = tail | WAITED;
+    // SYNC(channel-tail): as above. Only the receiver and close() change TAIL besides us.
+    if (compareExchange(this.words, this.tailAt, marked, next) !== marked) return false;
     this.tail = next;
+    try {
+      this.receivers.ring();
+    } catch {
+      this.receivers.soon.then(this.receivers.ringLater);
+    }
     return true;
   }
 
@@ -104,19 +116,10 @@ export class SpscProducer implements RingProducer {
     if (((this.tail - this.head) | 0) < this.capacitySteps) return false;
     return compareExchange(words, HEAD, head, head | WAITED) === head;
   }
-
-  /** TAIL has bits: the receiver waits, or the channel is closed. */
-  private publishMarked(next: number): boolean {
-    const before = this.tail | WAITED;
-    // SYNC(channel-tail): as in publish(). Only the receiver and close() change TAIL besides us.
-    if (compareExchange(this.words, this.tailAt, before, next) !== before) return false;
-    this.tail = next;
-    this.receivers.ring();
-    return true;
-  }
 }
 
 export class SpscConsumer implements RingConsumer {
+  readonly pending: number = -1;
   private readonly words: Words;
   private readonly slots: number;
   private readonly slotWords: number;
@@ -166,12 +169,20 @@ export class SpscConsumer implements RingConsumer {
   free(count: number): void {
     const head = this.head;
     const next = (head + count * STEP) | 0;
-    this.head = next;
     // SYNC(channel-head): publishes that the slots are empty; pairs with claim().
-    if (compareExchange(this.words, this.headAt, head, next) === head) return;
+    if (compareExchange(this.words, this.headAt, head, next) === head) {
+      this.head = next;
+      return;
+    }
+    ensureStep();
     // The sender waits, and sleeps: nobody else changes HEAD.
     compareExchange(this.words, this.headAt, head | WAITED, next);
-    this.senders.ring();
+    this.head = next;
+    try {
+      this.senders.ring();
+    } catch {
+      this.senders.soon.then(this.senders.ringLater);
+    }
   }
 
   arm(): boolean {

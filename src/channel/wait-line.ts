@@ -4,6 +4,7 @@
 import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
+import { ensureStack } from '../base/stack.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool } from '../pool/index.ts';
 
@@ -56,6 +57,7 @@ export class WaitLine {
   ): Promise<void> {
     const limits = resolveWaitOptions(options);
     if (this.isEmpty && attempt()) return;
+    ensureStack();
     await new Promise<void>((resolve, reject) => {
       const caller: Caller = {
         attempt,
@@ -75,6 +77,8 @@ export class WaitLine {
   untilSync(attempt: () => boolean, timeoutMs: number): boolean {
     checkTimeoutMs('timeoutMs', timeoutMs);
     if (this.isEmpty && attempt()) return true;
+    // From here on, nothing that is thrown may hide that an attempt has succeeded.
+    ensureStack();
     const deadline = nowMs() + timeoutMs;
     const wasWaiting = !this.isEmpty;
     let nextTick = nowMs() + TICK_MS;
@@ -108,8 +112,8 @@ export class WaitLine {
           if (this.#end.armRing()) return;
           continue;
         }
-        this.#settle(caller);
         caller.resolve();
+        this.#settle(caller);
       } catch (error) {
         this.#settle(caller);
         caller.reject(error);
@@ -127,10 +131,15 @@ export class WaitLine {
   }
 
   #enqueue(caller: Caller): void {
-    this.#callers.push(caller);
-    this.#ticking ??= startTicking(TICK_MS, () => this.#tick());
-    this.#end.setWaiting(true);
-    this.pump();
+    try {
+      this.#callers.push(caller);
+      this.#ticking ??= startTicking(TICK_MS, () => this.#tick());
+      this.#end.setWaiting(true);
+      this.pump();
+    } catch (error) {
+      // Else it would take a message for somebody who has left.
+      this.#abandon(caller, error);
+    }
   }
 
   #tick(): void {

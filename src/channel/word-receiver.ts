@@ -4,6 +4,7 @@
 import type { Words } from '../base/atomics.ts';
 import { checkFunction, checkRange, checkWords } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
+import { ensureStep } from '../base/stack.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkMax, Receiver } from './receiver.ts';
 
@@ -30,15 +31,21 @@ export class WordReceiver extends Receiver<number> {
    */
   receiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
     checkRange(begin, end, lengthOf(checkWords('target', target)));
+    ensureStep();
     let next = begin;
-    while (next < end) {
-      const count = this.peekRun(end - next);
-      if (count === 0) break;
-      const { words, slotWords } = this;
-      const at = this.ring.slot();
-      for (let i = 0; i < count; i++) target[next + i] = words[at + i * slotWords];
-      next += count;
-      this.freeRun(count);
+    try {
+      while (next < end) {
+        const count = this.peekRun(end - next);
+        if (count === 0) break;
+        const { words, slotWords } = this;
+        const at = this.ring.slot();
+        for (let i = 0; i < count; i++) target[next + i] = words[at + i * slotWords];
+        this.freeRun(count);
+        next += count;
+      }
+    } catch (error) {
+      // What came before is in `target`.
+      if (next === begin) throw error;
     }
     if (next === begin && begin < end) this.countRefused();
     return next - begin;
@@ -53,12 +60,15 @@ export class WordReceiver extends Receiver<number> {
   drain(callback: (word: number) => void, max: number = Infinity): number {
     checkFunction('callback', callback);
     checkMax(max);
+    ensureStep();
     const { words } = this;
     let count = 0;
     try {
       while (count < max) {
-        const at = this.take(max - count);
+        const at = this.look(max - count);
         if (at < 0) break;
+        this.left--;
+        this.taken++;
         count++;
         callback(words[at]);
       }
@@ -69,13 +79,13 @@ export class WordReceiver extends Receiver<number> {
   }
 
   protected override next(): number | undefined {
-    const at = this.take(1);
-    if (at < 0) {
+    if (this.isClaiming) ensureStep();
+    if (this.peekRun(1) === 0) {
       this.countRefused();
       return undefined;
     }
-    const word = this.words[at];
-    this.freeTaken();
+    const word = this.words[this.ring.slot()];
+    this.freeRun(1);
     return word;
   }
 }

@@ -4,6 +4,7 @@
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkRange, checkWords } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
+import { ensureStep } from '../base/stack.ts';
 import { lengthOf } from '../base/views.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
@@ -35,35 +36,50 @@ export class WordSender extends Sender<number> {
   trySendBatch(source: Words, begin: number = 0, end: number = source?.length): number {
     checkRange(begin, end, lengthOf(checkWords('source', source)));
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
+    ensureStep();
     const { ring, words, capacity, slotWords } = this;
     let next = begin;
-    while (next < end) {
-      const rest = end - next;
-      const claimed = ring.claim(rest < capacity ? rest : capacity);
-      if (claimed <= NOT_NOW) {
-        if (next === begin) this.refuse(claimed);
-        break;
+    try {
+      while (next < end) {
+        const rest = end - next;
+        const claimed = ring.claim(rest < capacity ? rest : capacity);
+        if (claimed <= NOT_NOW) {
+          if (next === begin) this.refuse(claimed);
+          break;
+        }
+        const at = ring.slot();
+        for (let i = 0; i < claimed; i++) words[at + i * slotWords] = source[next + i];
+        if (!ring.publish(claimed)) {
+          if (next === begin) this.refuse(NEVER);
+          break;
+        }
+        next += claimed;
+        const { passedAt } = this;
+        const before = words[passedAt];
+        const after = (before + claimed) | 0;
+        words[passedAt] = after;
+        if (before < 0 && after >= 0) words[passedAt + 1]++;
       }
-      const at = ring.slot();
-      for (let i = 0; i < claimed; i++) words[at + i * slotWords] = source[next + i];
-      if (!ring.publish(claimed)) {
-        if (next === begin) this.refuse(NEVER);
-        break;
-      }
-      this.countPassed(claimed);
-      next += claimed;
+    } catch (error) {
+      // Those before were sent.
+      if (next === begin) throw error;
     }
     return next - begin;
   }
 
   protected override attempt(word: number): boolean {
     if ((word | 0) !== word) checkInteger('word', word, -(2 ** 31), 2 ** 31 - 1);
+    if (this.isClaiming) ensureStep();
     const { ring } = this;
     const claimed = ring.claim(1);
     if (claimed <= NOT_NOW) return this.refuse(claimed);
     this.words[ring.slot()] = word;
     if (!ring.publish(1)) return this.refuse(NEVER);
-    this.countPassed(1);
+    // It is sent: no call from here on.
+    const { words, passedAt } = this;
+    const passed = (words[passedAt] + 1) | 0;
+    words[passedAt] = passed;
+    if (passed === 0) words[passedAt + 1]++;
     return true;
   }
 }

@@ -317,7 +317,9 @@ export class Packet {
     const bufferId = this.buffer;
     if (bufferId < 0) this.throwReleased();
     this.pool.release(bufferId);
-    this.end();
+    // Before any call, which could throw.
+    this.buffer = RELEASED;
+    if (this.trace !== undefined) this.end();
   }
 
   /**
@@ -328,7 +330,8 @@ export class Packet {
    */
   send(): SendPacket {
     this.pool.sendInto(this.bufferId, this.begin, this.size, transit, 0);
-    this.end();
+    this.buffer = RELEASED;
+    if (this.trace !== undefined) this.end();
     return readSendPacket(transit, 0);
   }
 
@@ -337,7 +340,8 @@ export class Packet {
    */
   sendInto(words: Int32Array<ArrayBufferLike>, index: number): void {
     this.pool.sendInto(this.bufferId, this.begin, this.size, words, index);
-    this.end();
+    this.buffer = RELEASED;
+    if (this.trace !== undefined) this.end();
   }
 
   /** @internal The reference was moved away by numbers: the packet ends, as after {@link send}. */

@@ -307,14 +307,14 @@ export abstract class BufferReferences {
       this.throwBadWords(id);
     }
     const account = this.shares + id;
-    // From here to the end there is no call: the reference is either still in the source words or
-    // here.
-    const shares = words[account] + given;
+    let shares = words[account] + given;
+    // Else shares would pile up where references of one buffer come and go for ever.
+    if (shares > this.sharesKeptMax) shares = this.adjustShares(id, shares);
+    // From the last write of that to the end there is no call: the reference is either still in the
+    // source words or here.
     source[index + (3 satisfies TransitMark)] = 0;
     words[account] = shares;
     words[this.refs + id]++;
-    // Done. Without this, shares would pile up where references of one buffer come and go for ever.
-    if (shares > this.sharesKeptMax) this.adjustShares(id, shares);
     return id;
   }
 
@@ -428,11 +428,14 @@ export abstract class BufferReferences {
   private openAccount(id: BufferId, refs: number): number {
     const words = this.words;
     const buffer = this.layout.buffer(id);
+    const owner = buffer + OWNER;
+    const shared = SHARED;
     const total = refs === 1 ? 1 : SHARES_GRANT;
-    words[this.shares + id] = total;
     words[buffer + TOTAL] = total;
-    // Last: until here the buffer is wholly this thread's, whatever the account says.
-    words[buffer + OWNER] = SHARED;
+    // No call from here on. The owner last: until then the buffer is wholly this thread's, whatever
+    // the account says.
+    words[this.shares + id] = total;
+    words[owner] = shared;
     return total;
   }
 

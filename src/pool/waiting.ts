@@ -70,6 +70,7 @@ export class WaitQueue {
 
   /** Waits without blocking. */
   wait(limits: WaitLimits): Promise<BufferId> {
+    ensureStack();
     return new Promise((resolve, reject) => {
       const waiter = this.#enqueue(resolve, reject);
       waiter.guard = new WaitGuard(limits, 'acquire', (reason) => this.#abandon(waiter, reason));
@@ -82,6 +83,8 @@ export class WaitQueue {
    * Blocks this thread; its earlier waiters are served first. Returns NO_BUFFER after `timeoutMs`.
    */
   waitSync(timeoutMs: number): BufferId {
+    // From here on, a caller that has left would still stand in the queue.
+    ensureStack();
     const deadline = nowMs() + timeoutMs;
     const waiter = this.#enqueue(undefined, undefined);
     for (;;) {

@@ -30,15 +30,15 @@ const BUGS: readonly Bug[] = [
   {
     what: 'spsc: closed is not seen when publishing',
     entry: 'channel/spsc-ring.ts',
-    from: 'const before = this.tail | WAITED;',
-    to: 'const before = loadAcquire(this.words, TAIL);',
+    from: 'const marked = tail | WAITED;',
+    to: 'const marked = loadAcquire(this.words, TAIL);',
     scenarios: /^spsc 2: (close|receiver leaves)/,
   },
   {
     what: 'spsc: HEAD moves before the message is read',
     entry: 'channel/word-receiver.ts',
-    from: 'const word = this.words[at];\n    this.freeTaken();',
-    to: 'this.freeTaken();\n    const word = this.words[at];',
+    from: 'const word = this.words[this.ring.slot()];\n    this.freeRun(1);',
+    to: 'const at = this.ring.slot();\n    this.freeRun(1);\n    const word = this.words[at];',
     scenarios: /^spsc 1: sendSync, receiveSync/,
   },
   {
@@ -94,12 +94,13 @@ const BUGS: readonly Bug[] = [
   },
   {
     what: 'the last to leave looks before it has left',
-    entry: 'channel/seats.ts',
-    from: 'storeSeqCst(words, at + HOLDER, NOBODY);\n    return this.isEmpty;',
+    entry: 'channel/channel-end.ts',
+    from:
+      'if (!this.isVacated) this.seats.vacate(this.seat);\n    this.isVacated = true;\n' +
+      '    return this.seats.isEmpty;',
     to:
-      'let others = 0;\n for (let i = 0; i < this.count; i++) {\n' +
-      'if (i !== seat && loadSeqCst(words, this.#at(i) + HOLDER) > 0) others++;\n }\n' +
-      'storeSeqCst(words, at + HOLDER, NOBODY);\n return others === 0;',
+      'const before = this.seats.counts().threads;\n this.seats.vacate(this.seat);\n' +
+      'this.isVacated = true;\n return before === 1;',
     scenarios: /the last sender leaves/,
   },
   {
@@ -112,9 +113,9 @@ const BUGS: readonly Bug[] = [
   {
     what: 'death: mpsc receiver says that it has freed a slot before it does',
     entry: 'channel/slot-ring.ts',
-    from: 'const next = nextLap(claimed);\n',
+    from: 'const freed = nextLap(claimed);\n',
     to:
-      'const next = nextLap(claimed);\n' +
+      'const freed = nextLap(claimed);\n' +
       'if (!this.isShared) this.words[this.hintAt] = (this.position + 1) | 0;\n',
     scenarios: /^mpsc 1: death: 1 slot/,
   },

@@ -58,6 +58,11 @@ export interface Giver {
   close(): void;
 }
 
+/** How a thread makes a call of the library: as it is, or deeply and until it has not thrown. */
+export type Run = <Result>(call: () => Result) => Result;
+
+const once = (): Run => (call) => call();
+
 export interface Taker {
   readonly end: PacketReceiver | WordReceiver;
   tryReceive(): number | undefined;
@@ -74,18 +79,24 @@ export class ChannelBodies {
     this.#module = module;
   }
 
-  gives(body: (giver: Giver, sent: number[], self: ModelThread) => unknown): Body {
+  gives(
+    body: (giver: Giver, sent: number[], self: ModelThread) => unknown,
+    runOf: (self: ModelThread) => Run = once,
+  ): Body {
     return this.#body((pool, shared, self) => {
-      const giver = this.giver(pool, this.open(pool, shared).sender());
+      const giver = this.giver(pool, this.open(pool, shared).sender(), runOf(self));
       self.begin();
       const sent: number[] = [];
       return told({ sent }, body(giver, sent, self));
     });
   }
 
-  takes(body: (taker: Taker, received: number[], self: ModelThread) => unknown): Body {
+  takes(
+    body: (taker: Taker, received: number[], self: ModelThread) => unknown,
+    runOf: (self: ModelThread) => Run = once,
+  ): Body {
     return this.#body((pool, shared, self) => {
-      const taker = this.taker(pool, this.open(pool, shared).receiver());
+      const taker = this.taker(pool, this.open(pool, shared).receiver(), runOf(self));
       self.begin();
       const received: number[] = [];
       return told({ received }, body(taker, received, self));
@@ -107,8 +118,15 @@ export class ChannelBodies {
     return Channel.attach(pool, shared.channel);
   }
 
-  giver(pool: BufferPool, end: PacketSender | WordSender): Giver {
-    if (!('trySendRegion' in end)) return end;
+  giver(pool: BufferPool, end: PacketSender | WordSender, run: Run = once()): Giver {
+    if (!('trySendRegion' in end)) {
+      return {
+        trySend: (message) => run(() => end.trySend(message)),
+        sendSync: (message) => run(() => end.sendSync(message)),
+        send: (message) => run(() => end.send(message)),
+        close: () => run(() => end.close()),
+      };
+    }
     const packet = (message: number) => {
       const id = pool.tryAcquire();
       if (id < 0) throw new Error('no buffer');
@@ -124,36 +142,39 @@ export class ChannelBodies {
       }
     };
     return {
-      trySend: (message) => sending(message, (made) => end.trySend(made)),
-      sendSync: (message) => sending(message, (made) => end.sendSync(made)),
-      send: (message) => end.send(packet(message)),
-      close: () => end.close(),
+      trySend: (message) => sending(message, (made) => run(() => end.trySend(made))),
+      sendSync: (message) => sending(message, (made) => run(() => end.sendSync(made))),
+      send: (message) => {
+        const made = packet(message);
+        return run(() => end.send(made));
+      },
+      close: () => run(() => end.close()),
     };
   }
 
-  taker(pool: BufferPool, end: PacketReceiver | WordReceiver): Taker {
+  taker(pool: BufferPool, end: PacketReceiver | WordReceiver, run: Run = once()): Taker {
     if (!('tryTake' in end)) {
       return {
         end,
-        tryReceive: () => end.tryReceive(),
-        receiveSync: () => end.receiveSync(),
-        receive: () => end.receive(),
-        close: () => end.close(),
+        tryReceive: () => run(() => end.tryReceive()),
+        receiveSync: () => run(() => end.receiveSync()),
+        receive: () => run(() => end.receive()),
+        close: () => run(() => end.close()),
       };
     }
     type Received = ReturnType<PacketReceiver['tryReceive']>;
     const read = (packet: Received): number | undefined => {
       if (packet === undefined) return undefined;
       const message = pool.bytes[packet.offset];
-      packet.release();
+      run(() => packet.release());
       return message;
     };
     return {
       end,
-      tryReceive: () => read(end.tryReceive()),
-      receiveSync: () => read(end.receiveSync()),
-      receive: async () => read(await end.receive()),
-      close: () => end.close(),
+      tryReceive: () => read(run(() => end.tryReceive())),
+      receiveSync: () => read(run(() => end.receiveSync())),
+      receive: async () => read(await run(() => end.receive())),
+      close: () => run(() => end.close()),
     };
   }
 

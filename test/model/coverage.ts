@@ -13,8 +13,7 @@ import {
   type ModelOptions,
   type Scenario,
 } from 'busbar/testing';
-import { afterAll, expect, test } from 'vitest';
-import { KNOWN_BROKEN } from './known-broken.ts';
+import { afterAll, test } from 'vitest';
 
 export const isLong: boolean = process.env.BUSBAR_MODEL === 'long';
 
@@ -49,8 +48,6 @@ export interface Coverage {
   readonly states: number;
   readonly deaths: number;
   readonly exceptions: number;
-  /** What it has found that is known and not mended. */
-  readonly broken: string | undefined;
   /** What was left out; 'states': it was cut short. */
   readonly leftOut: readonly LeftOut[];
   readonly ms: number;
@@ -84,15 +81,10 @@ export function exploreAll<Shared>(name: string, parts: readonly Part<Shared>[])
   afterAll(() => {
     console.log(table.join('\n'));
   });
-  const broken = KNOWN_BROKEN[name] ?? new Map<string, string>();
-  const names = parts.flatMap(({ cases }) => cases.map(({ scenario }) => scenario.name));
-  test('what is known to be broken is among the scenarios', () => {
-    expect(names).toEqual(expect.arrayContaining([...broken.keys()]));
-  });
   for (const part of parts) {
     for (const item of part.cases) {
       test(item.scenario.name, { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
-        const line = await cover(part, item, broken.get(item.scenario.name));
+        const line = await cover(part, item);
         notes.add(line);
         table.push(describe(line));
       });
@@ -100,19 +92,11 @@ export function exploreAll<Shared>(name: string, parts: readonly Part<Shared>[])
   }
 }
 
-async function cover<Shared>(
-  part: Part<Shared>,
-  item: Case<Shared>,
-  broken: string | undefined,
-): Promise<Coverage> {
+async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Coverage> {
   const options = isLong ? item.long : item.quick;
   const states = isLong ? LONG_STATES : QUICK_STATES;
   const report = await explore(item.scenario, { states, ...options });
-  if (broken !== undefined) {
-    expect(report.failure, `mended: ${broken}`).toBeDefined();
-  } else {
-    expectPassed(report, { leftOut: mayBeLeftOut(options) });
-  }
+  expectPassed(report, { leftOut: mayBeLeftOut(options) });
   return {
     part: part.name,
     operations: part.operations,
@@ -123,7 +107,6 @@ async function cover<Shared>(
     states: report.states,
     deaths: report.kills,
     exceptions: report.exceptions,
-    broken,
     leftOut: report.leftOut,
     ms: Math.round(report.elapsedMs),
   };
@@ -147,7 +130,6 @@ function describe(line: Coverage): string {
   const counts =
     `${line.schedules} schedules, ${line.states} states, ` +
     `${line.deaths} deaths, ${line.exceptions} exceptions`;
-  const open = line.leftOut.length === 0 ? '' : `, without ${line.leftOut.join(', ')}`;
-  const end = line.broken === undefined ? open : `, KNOWN BROKEN: ${line.broken}`;
+  const end = line.leftOut.length === 0 ? '' : `, without ${line.leftOut.join(', ')}`;
   return `${line.scenario.padEnd(40)}${bound.padEnd(17)}${counts}, ${line.ms} ms${end}`;
 }

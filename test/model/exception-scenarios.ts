@@ -6,7 +6,7 @@
 
 import type { ModelOptions, ModelThread, Scenario } from 'busbar/testing';
 import type { BufferId } from '../../src/pool/index.ts';
-import { ChannelBodies, channelScenario } from './channel-scenarios.ts';
+import { ChannelBodies, channelScenario, type Run } from './channel-scenarios.ts';
 import type { ChannelModule, ChannelShared } from './channel-words.ts';
 import type { Case, Part } from './coverage.ts';
 import { attachedTo, poolScenario, sendThrough } from './pool-scenarios.ts';
@@ -27,9 +27,6 @@ export function surviving<Result>(
   }
 }
 
-/** For a thread at which nothing is thrown. */
-const SHALLOW = { deeply: <Result>(step: () => Result): Result => step() };
-
 function isStackFull(error: unknown): boolean {
   return error instanceof RangeError && error.message === 'Maximum call stack size exceeded';
 }
@@ -37,6 +34,16 @@ function isStackFull(error: unknown): boolean {
 /** Does it until it is done: as a program does that gets another request. */
 export function insisting(self: Pick<ModelThread, 'deeply'>, step: () => void): void {
   while (surviving(self, () => step() ?? true) === undefined);
+}
+
+/** Each call of the library is made deeply, until it has not thrown. */
+export function deeply(self: ModelThread): Run {
+  return (call) => {
+    for (;;) {
+      const done = surviving(self, () => ({ result: call() }));
+      if (done !== undefined) return done.result;
+    }
+  };
 }
 
 export function poolExceptionParts(module: PoolModule): Part<PoolShared>[] {
@@ -130,24 +137,20 @@ function channelExceptionCases(module: ChannelModule): Case<ChannelShared>[] {
   const bodies = new ChannelBodies(module);
   const cases: Case<ChannelShared>[] = [];
   // What threw has changed nothing: it is done again, and each message arrives once.
-  const a = (isDeep: boolean) =>
-    bodies.gives((giver, sent, self) => {
-      const deep = isDeep ? self : SHALLOW;
+  const a = (runOf?: (self: ModelThread) => Run) =>
+    bodies.gives((giver, sent) => {
       for (const message of [16, 17]) {
-        insisting(deep, () => giver.sendSync(message));
+        giver.sendSync(message);
         sent.push(message);
       }
-      insisting(deep, () => giver.close());
-    });
-  const r = (isDeep: boolean) =>
-    bodies.takes((taker, received, self) => {
-      const deep = isDeep ? self : SHALLOW;
-      for (let ended = false; !ended; ) {
-        const next = surviving(deep, () => taker.receiveSync() ?? null);
-        if (next === null) ended = true;
-        else if (next !== undefined) received.push(next);
+      giver.close();
+    }, runOf);
+  const r = (runOf?: (self: ModelThread) => Run) =>
+    bodies.takes((taker, received) => {
+      for (let next = taker.receiveSync(); next !== undefined; next = taker.receiveSync()) {
+        received.push(next);
       }
-    });
+    }, runOf);
   for (const kind of ['spsc', 'mpsc', 'mpmc'] as const) {
     for (const carries of ['words', 'packets'] as const) {
       for (const [name, throwing] of [
@@ -158,7 +161,10 @@ function channelExceptionCases(module: ChannelModule): Case<ChannelShared>[] {
           module,
           `exception: ${name}, ${carries}`,
           { kind, capacity: 1, carries },
-          { a: a(throwing === 'a'), r: r(throwing === 'r') },
+          {
+            a: a(throwing === 'a' ? deeply : undefined),
+            r: r(throwing === 'r' ? deeply : undefined),
+          },
         );
         cases.push({ scenario, quick: ONCE, long: { ...ONCE, preemptions: 1 } });
       }

@@ -8,7 +8,6 @@ import { explore } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import { loadCopy, removeCopy, sources } from './copies.ts';
 import { type Case, Notes, type Planted } from './coverage.ts';
-import { KNOWN_BROKEN } from './known-broken.ts';
 import { makeMortal } from './mortal.ts';
 
 /** A bug: what it is, in which module, what is replaced by what, and which scenarios to run. */
@@ -41,7 +40,7 @@ export function huntAll<Shared>(
   bugs.forEach((bug, i) => {
     test(bug.what, { timeout: 600_000 }, async () => {
       const variant = `${name}-mutant-${process.pid}-${i}`;
-      const foundBy = await hunt(name, bug, variant, casesOf).finally(() => removeCopy(variant));
+      const foundBy = await hunt(bug, variant, casesOf).finally(() => removeCopy(variant));
       notes.add({ bug: bug.what, foundBy });
       table.push(`${bug.what.padEnd(66)}${foundBy ?? 'NOT FOUND'}`);
       expect(foundBy).toBeDefined();
@@ -50,7 +49,6 @@ export function huntAll<Shared>(
 }
 
 async function hunt<Shared>(
-  name: string,
   bug: Bug,
   variant: string,
   casesOf: (load: Load) => Promise<readonly Case<Shared>[]>,
@@ -62,9 +60,8 @@ async function hunt<Shared>(
       makeMortal(entry === bug.entry ? text.replace(bug.from, bug.to) : text, target),
     ),
   );
-  const broken = KNOWN_BROKEN[name];
   for (const { scenario, quick } of cases) {
-    if (!bug.scenarios.test(scenario.name) || broken?.has(scenario.name)) continue;
+    if (!bug.scenarios.test(scenario.name)) continue;
     const most = bug.preemptions ?? quick.preemptions ?? Infinity;
     for (const preemptions of new Set([0, 1, most])) {
       const report = await explore(scenario, { ...quick, preemptions, states: STATES_MAX });

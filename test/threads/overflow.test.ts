@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** A stack that overflows inside the library, in a thread that catches it and goes on. */
 import { describe, expect, it } from 'vitest';
+import { CHANNEL_KINDS } from '../../src/channel/channel-layout.ts';
+import { PacketChannel, WordChannel } from '../../src/channel/index.ts';
+import { Packet } from '../../src/packet/index.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';
 import { auditPool } from '../pool-audit.ts';
 
@@ -85,6 +88,128 @@ describe.each([2, 16])('a caught stack overflow, batches of %i', (batchSize) => 
       other.release(await wait);
       for (const id of held) pool.release(id);
     }
+    other.detach();
+    expectWhole(pool);
+  });
+});
+
+describe.each(CHANNEL_KINDS)('a caught stack overflow in a channel, %s', (kind) => {
+  const CAPACITY = 8;
+
+  it('changes nothing: each word arrives once, and sleepers are rung', async () => {
+    const pool = makePool(16);
+    const other = BufferPool.attach(pool.handle);
+    const channel = WordChannel.create(pool, { kind, capacity: CAPACITY });
+    const sender = channel.sender();
+    const receiver = WordChannel.attach(other, channel.handle).receiver();
+    const words = new Int32Array(3);
+    const received: number[] = [];
+    let overflows = 0;
+    let sent = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const rung = new Promise<void>((resolve) => receiver.setReadyCallback(resolve));
+      expect(receiver.arm()).toBe(true);
+      let isSent = false;
+      overflows += squeeze(() => {
+        if (!isSent) isSent = sender.trySend(sent);
+      });
+      sent++;
+      await rung;
+      let count = 0;
+      for (let i = 0; i < 3; i++) words[i] = sent + i;
+      overflows += squeeze(() => {
+        if (count < 3) count += sender.trySendBatch(words, count);
+      });
+      sent += 3;
+      // One more than there is room for: its sender sleeps.
+      while (sender.trySend(sent)) sent++;
+      const waiting = sender.send(sent++);
+      let word: number | undefined;
+      overflows += squeeze(() => {
+        if (word === undefined) word = receiver.tryReceive();
+      });
+      received.push(word as number);
+      await waiting;
+      let taken = 0;
+      const target = new Int32Array(CAPACITY);
+      overflows += squeeze(() => {
+        if (taken === 0) taken = receiver.receiveBatch(target, 0, 2);
+      });
+      received.push(...target.subarray(0, taken));
+      // A callback makes no call of its own here, so it has done what it does, or was not begun.
+      let handed = 0;
+      overflows += squeeze(() => {
+        receiver.drain((next) => {
+          target[handed++] = next;
+        }, 1);
+      });
+      received.push(...target.subarray(0, handed));
+      for (let next = receiver.tryReceive(); next !== undefined; next = receiver.tryReceive()) {
+        received.push(next);
+      }
+    }
+    expect(overflows).toBeGreaterThan(ROUNDS);
+    expect(received).toEqual(Array.from({ length: sent }, (_, i) => i));
+    receiver.close();
+    sender.close();
+    other.detach();
+  });
+
+  it('keeps packets where they were, by object, by number and in batches', async () => {
+    const pool = makePool(16);
+    const other = BufferPool.attach(pool.handle);
+    const channel = PacketChannel.create(pool, { kind, capacity: CAPACITY });
+    const sender = channel.sender();
+    const receiver = PacketChannel.attach(other, channel.handle).receiver();
+    const make = (message: number) => Packet.tryFrom(pool, Uint8Array.of(message)) as Packet;
+    const expectNext = (message: number, packet: Packet | undefined) => {
+      expect(packet?.getUint8(0)).toBe(message);
+      packet?.release();
+    };
+    let overflows = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const rung = new Promise<void>((resolve) => receiver.setReadyCallback(resolve));
+      expect(receiver.arm()).toBe(true);
+      const one = make(1);
+      overflows += squeeze(() => {
+        if (!one.released) sender.trySend(one);
+      });
+      await rung;
+      const id = pool.tryAcquire();
+      pool.bytes[pool.offsetOf(id)] = 2;
+      let isSent = false;
+      overflows += squeeze(() => {
+        if (!isSent) isSent = sender.trySendRegion(id, pool.offsetOf(id), 1);
+      });
+      const two = [make(3), make(4)];
+      let count = 0;
+      overflows += squeeze(() => {
+        if (count < 2) count += sender.trySendBatch(two, count);
+      });
+      expect(two.every((packet) => packet.released)).toBe(true);
+      let packet: Packet | undefined;
+      overflows += squeeze(() => {
+        packet ??= receiver.tryReceive();
+      });
+      expectNext(1, packet);
+      let taken = -1;
+      overflows += squeeze(() => {
+        if (taken < 0) taken = receiver.tryTake();
+      });
+      expect(other.bytes[receiver.offset]).toBe(2);
+      other.release(taken as BufferId);
+      expectNext(3, receiver.tryReceive());
+      expectNext(4, receiver.tryReceive());
+      expect(receiver.tryReceive()).toBeUndefined();
+    }
+    expect(overflows).toBeGreaterThan(ROUNDS);
+    let isClosed = false;
+    squeeze(() => {
+      receiver.close();
+      sender.close();
+      isClosed = true;
+    });
+    expect(isClosed).toBe(true);
     other.detach();
     expectWhole(pool);
   });
