@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: writers of several threads, a flusher and its receiver, on a tiny pool. */
 
-import type { ModelOptions, Outcome, Scenario, ThreadBody } from 'busbar/testing';
+import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from 'busbar/testing';
 import type { BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
 import {
@@ -146,7 +146,7 @@ export function isWriterGuess(shared: WriterShared, block: number, word: number)
 }
 
 type Body = ThreadBody<WriterShared>;
-type Writing = (writer: SharedWriter, pool: BufferPool) => unknown;
+type Writing = (writer: SharedWriter, pool: BufferPool, self: ModelThread) => unknown;
 
 export type WriterCase = Case<WriterShared>;
 
@@ -168,7 +168,7 @@ export function writerParts(module: WriterModule): Part<WriterShared>[] {
 /**
  * Bodies of the threads: the receiver must be named first, the thread that adopts the writer next.
  */
-class Bodies {
+export class Bodies {
   readonly #module: WriterModule;
 
   constructor(module: WriterModule) {
@@ -203,7 +203,7 @@ class Bodies {
       // Setup's thread had this slot and left without a word: its membership is inherited.
       const writer = this.#module.SharedWriter.attach(flusher, shared.writerHandle);
       self.begin();
-      return this.#run(writer, pool, write);
+      return this.#run(writer, pool, write, self);
     };
   }
 
@@ -214,25 +214,25 @@ class Bodies {
       const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
       const writer = this.#module.SharedWriter.attach(flusher, shared.writerHandle);
       self.begin();
-      return this.#run(writer, pool, write);
+      return this.#run(writer, pool, write, self);
     };
   }
 
   /** Has a writer of its own. */
-  local(write: (writer: LocalWriter) => unknown): Body {
+  local(write: (writer: LocalWriter, self: ModelThread) => unknown): Body {
     return (shared, self) => {
       const pool = this.#module.BufferPool.attach(shared.handle);
       self.publish(pool.threadSlot);
       const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
       const writer = new this.#module.LocalWriter(flusher, { flush: 'manual' });
       self.begin();
-      write(writer);
+      write(writer, self);
       writer.close();
     };
   }
 
-  #run(writer: SharedWriter, pool: BufferPool, write: Writing): void {
-    write(writer, pool);
+  #run(writer: SharedWriter, pool: BufferPool, write: Writing, self: ModelThread): void {
+    write(writer, pool, self);
     writer.close();
   }
 }
@@ -244,7 +244,7 @@ function unjoined(module: WriterModule, flusher: WriteFlusher, shared: WriterSha
   return new Constructor(flusher, shared.writerHandle, words);
 }
 
-function message(from: number, number: number, length: number): Uint8Array {
+export function message(from: number, number: number, length: number): Uint8Array {
   return new Uint8Array(length).fill(10 * from + number);
 }
 
@@ -256,7 +256,7 @@ function writesEach(from: number, count: number, length: number): Writing {
 }
 
 /** Everything received is whole messages, and those of one writer are in order. */
-function checkReceived(received: readonly number[], length: number): void {
+export function checkReceived(received: readonly number[], length: number): void {
   if (received.length % length !== 0)
     throw new Error(`received half a message: ${received.join()}`);
   const last = new Map<number, number>();

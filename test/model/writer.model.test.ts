@@ -3,6 +3,7 @@
 
 import { exploreAll } from './coverage.ts';
 import { mortal } from './mortal.ts';
+import { writerExceptionParts } from './writer-exceptions.ts';
 import { type WriterModule, writerParts } from './writer-scenarios.ts';
 
 const module: WriterModule = {
@@ -10,4 +11,4 @@ const module: WriterModule = {
   ...(await mortal<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
 };
 
-exploreAll('writer', writerParts(module));
+exploreAll('writer', [...writerParts(module), ...writerExceptionParts(module)]);
