@@ -5,9 +5,10 @@
  * Whoever has something done (a client whose bytes arrived, a lane from another executor) has a
  * *quantum* of work for it, and when two have been spent in one turn of the event loop, a small part
  * of one. When that is spent, also in the middle of a message for 50 000 subscribers, it stops where
- * it is and queues up; all who queue share two quanta in each turn, first come, first served, but
- * for lanes: each carries the work of many, and has a quantum in each turn. So a turn takes a few
- * quanta, however many clients have much to do, and who has little to do is served in it.
+ * it is and queues up; all who queue share two quanta in each turn, in equal parts, and first come,
+ * first served when there are more than a hundred. A lane carries the work of many, and has a
+ * quantum in each turn. So a turn takes a few quanta, however many clients have much to do, and who
+ * has little to do is served in it.
  *
  * Work is counted, not timed: one *unit* is about 50 ns, the delivery of a small message.
  */
@@ -33,12 +34,12 @@ export const UNIT_BYTES: number = 1 << UNIT_BYTES_LOG2;
 /** To subscribe or to unsubscribe, and to tell other executors: about 4 µs. */
 export const CHANGE_UNITS = 80;
 /**
- * For each region that comes in a lane. What takes longer queues up: the executor's loop takes fewer
- * regions in a turn when one takes it 0.2 ms, down to a single one.
+ * For the regions that come in lanes, in one turn. What takes longer queues up: the executor's loop
+ * takes fewer regions in a turn, down to a single one, when a slice of it takes 0.2 ms.
  */
-export const REGION_UNITS = 1024;
-/** Who has done no more than so much has little to do: a few messages, or 4 KiB. */
-const LIGHT_UNITS = 16;
+const ARRIVAL_UNITS = 128;
+/** Who has done no more than so much has little to do: some messages, or 16 KiB. */
+const LIGHT_UNITS = 64;
 /** Bytes of a line that are looked at, once or twice, and copied in one unit. */
 const LINE_BYTES_LOG2 = 5;
 
@@ -63,6 +64,9 @@ export class FairShare {
   onWork: () => void = () => {};
   onWorkUnits: number = Number.POSITIVE_INFINITY;
   #worked: number = 0;
+  /** What is left of this turn for what arrives in lanes; and whether that is at work. */
+  #arrivalUnits: number = ARRIVAL_UNITS;
+  #isArrival: boolean = false;
   readonly #schedule: (run: () => void) => void;
   readonly #queue: Set<Waiter> = new Set();
   readonly #lanes: Set<Waiter> = new Set();
@@ -79,10 +83,18 @@ export class FairShare {
     return this.#queue.size + this.#lanes.size;
   }
 
-  /** Somebody begins, without having queued up, with so much at most. */
-  begin(units: number = QUANTUM_UNITS): void {
+  /** Somebody begins, without having queued up. */
+  begin(): void {
     this.#account();
-    this.#grant(Math.max(SMALL_UNITS, Math.min(units, this.#turnUnits)));
+    this.#grant(Math.max(SMALL_UNITS, Math.min(QUANTUM_UNITS, this.#turnUnits)));
+    this.#scheduleTurn();
+  }
+
+  /** A lane begins with what has just arrived, unless others have had the time for that. */
+  beginArrival(): void {
+    this.#account();
+    this.#grant(Math.max(0, this.#arrivalUnits));
+    this.#isArrival = true;
     this.#scheduleTurn();
   }
 
@@ -129,6 +141,8 @@ export class FairShare {
   #account(): void {
     const worked = this.#granted - this.units;
     this.#turnUnits -= worked;
+    if (this.#isArrival) this.#arrivalUnits -= worked;
+    this.#isArrival = false;
     this.#worked += worked;
     this.#granted = 0;
     this.units = 0;
@@ -160,18 +174,21 @@ export class FairShare {
       lane.proceed();
     }
     let rest = TURN_UNITS;
+    // All who queue have a part of each turn, not only the first two.
+    const slice = Math.max(SMALL_UNITS, Math.min(QUANTUM_UNITS, TURN_UNITS / this.#queue.size));
     // Who queues up again does so behind all others, for another turn.
     let count = this.#queue.size;
     for (const waiter of this.#queue) {
       if (count-- === 0 || rest <= 0) break;
       this.#queue.delete(waiter);
       this.#account();
-      this.#grant(QUANTUM_UNITS);
+      this.#grant(Math.ceil(slice));
       waiter.proceed();
       rest -= Math.max(TURN_UNITS_MIN, this.#granted - this.units);
     }
     this.#account();
     this.#turnUnits = TURN_UNITS;
+    this.#arrivalUnits = ARRIVAL_UNITS;
     if (this.queueLength > 0) this.#scheduleTurn();
   }
 }

@@ -196,7 +196,13 @@ export class InLane<S extends Subscriber> implements Waiter {
       this.#waiting.push(bufferId, offset, length);
     } else {
       this.#enter(bufferId, offset, length);
-      this.#goOn();
+      // Where another stream begins there is nothing to do.
+      if (bufferId === NO_BUFFER || !this.#core.router.share.isSpent) {
+        this.#goOn();
+      } else {
+        this.#isBlocked = true;
+        this.#core.backpressure.block(this);
+      }
     }
   }
 

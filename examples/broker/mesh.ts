@@ -50,7 +50,7 @@
 import type { BufferId, BufferPool } from 'busbar/pool';
 import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
 import { Departure } from './departure.ts';
-import { CHANGE_UNITS, type FairShare, REGION_UNITS } from './fair-share.ts';
+import { CHANGE_UNITS, type FairShare } from './fair-share.ts';
 import { InLane, type InLaneCore } from './in-lane.ts';
 import { BYE } from './mesh-messages.ts';
 import { type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
@@ -304,7 +304,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
       this.pool.release(bufferId);
       return;
     }
-    this.router.share.begin(REGION_UNITS);
+    this.share.beginArrival();
     lane.take(bufferId, offset, length);
     lane.flush();
     this.goOn();

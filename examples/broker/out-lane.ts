@@ -42,6 +42,8 @@ const NO_NAMES: readonly string[] = [];
 
 /** Work that may be with the other executor, as far as it can be told here. */
 const WINDOW_UNITS = 16 * 1024;
+/** Those who send much may fill such a part of the window, and a region more. */
+const HEAVY_PART = 4;
 /** So much of it done is told unasked. */
 export const DONE_UNITS: number = WINDOW_UNITS / 8;
 /** For each queue group of which a member is to be found. */
@@ -333,7 +335,7 @@ export class OutLane implements RemoteExecutor {
   /** Appends `[begin, end)` to the stream. False: what is before it cannot leave. */
   #append(begin: number, end: number, units: number): boolean {
     const stream = this.#stream;
-    const isMuch = this.#streamUnits >= WINDOW_UNITS / 4;
+    const isMuch = this.#streamUnits >= WINDOW_UNITS / HEAVY_PART;
     if (!isMuch && stream.extend(begin, end)) {
       this.#streamUnits += units;
       return true;
@@ -368,12 +370,12 @@ export class OutLane implements RemoteExecutor {
     return true;
   }
 
-  /** Half of the window is for those who send little, so that others do not keep them waiting. */
+  /** Most of the window is for those who send little, so that others do not keep them waiting. */
   #hasWindow(): boolean {
     const { windowRegions, windowBytes, share } = this.#core;
     const regions = (this.#sentRegions - this.#doneRegions) | 0;
     const bytes = (this.#sentBytes - this.#doneBytes) | 0;
-    const part = share.isLight ? 1 : 2;
+    const part = share.isLight ? 1 : HEAVY_PART;
     return (
       this.#isUrgent ||
       (regions * part < windowRegions &&
