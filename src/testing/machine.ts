@@ -160,10 +160,12 @@ export class Machine extends MachineState {
     this.chooser = PROBER;
     this.recorder = undefined;
     spins.beginProbe(thread);
-    this.resume(2 * thread);
-    const length = this.state[this.layout.thread(thread) + T_LOG];
-    this.restore(copy, 0, copy.length, undoMark);
-    spins.endProbe(length);
+    let length = 0;
+    do {
+      this.resume(2 * thread);
+      length = this.state[this.layout.thread(thread) + T_LOG];
+      this.restore(copy, 0, copy.length, undoMark);
+    } while (spins.endProbe(length));
     this.chooser = chooser;
     this.recorder = recorder;
     return this.ask(asked);
@@ -368,6 +370,7 @@ export class Machine extends MachineState {
     }
     const repeats = !changes && schedules && this.spins.repeats(thread, cell);
     if (this.spins.isProbing) {
+      if (repeats) this.spins.noteRepeat();
       if ((repeats || !schedules) && !this.spins.isEnough) return;
       this.#yieldTo(STOP, thread);
     }

@@ -8,6 +8,8 @@
  * holds whenever the thread stands there again and the words have the same values.
  *
  *   - If it reads on and on, it is blocked until one of the words changes.
+ *     Where it calls from is looked at, too: a loop that it has left for another one, at the same
+ *     words, was not endless.
  *   - If it leaves the loop by itself, it is known when. Others are let in between its first rounds
  *     and before each of the last accesses; between the others they are not: nothing but the number
  *     of rounds before a change is seen differs.
@@ -30,6 +32,8 @@ import { type ModelMemory, mixA } from './memory.ts';
 /** Accesses of a probe after which a loop counts as endless; where a like one did: fewer. */
 const ENDLESS = 20_000;
 const ENDLESS_AGAIN = 400;
+/** Places of the last accesses of a probe that are compared. */
+const PLACES = 24;
 /** Accesses before a loop is left at which others are let in. */
 const LAST = 4;
 
@@ -47,6 +51,12 @@ interface Probe {
   readonly like: number;
   readonly end: number;
   readonly seen: Map<number, number>;
+  /** Where the first access and the last ones are called from. */
+  first: string;
+  readonly last: string[];
+  /** Of a second run, which ends at one of these places: log length there; 0: not yet. */
+  readonly goal: ReadonlySet<string> | undefined;
+  reached: number;
 }
 
 /**
@@ -65,6 +75,8 @@ export class SpinWatch {
    * was found that is not.
    */
   readonly #longest = new Map<number, number>();
+  /** Loops that were found to be one loop, by words, values and place. */
+  readonly #single = new Set<string>();
   #probe: Probe | undefined;
 
   constructor(memory: ModelMemory, state: Int32Array, layout: StateLayout, limit: number) {
@@ -148,7 +160,9 @@ export class SpinWatch {
   isUnknown(thread: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);
-    if (state[base + T_SPINS] < this.#limit || state[base + T_EXIT] !== 0) return false;
+    if (state[base + T_SPINS] < this.#limit || state[base + T_LOG] < state[base + T_EXIT]) {
+      return false;
+    }
     if (!this.#isUnchanged(thread)) return false;
     const finding = this.#findings[thread].get(this.#key(thread));
     if (finding === undefined) return true;
@@ -168,21 +182,55 @@ export class SpinWatch {
     const log = this.#state[this.#layout.thread(thread) + T_LOG];
     const longest = this.#longest.get(like);
     const enough = longest === undefined ? ENDLESS : 4 * longest + ENDLESS_AGAIN;
-    this.#probe = { thread, key, like, end: log + enough, seen: new Map() };
+    this.#probe = {
+      thread,
+      key,
+      like,
+      end: log + enough,
+      seen: new Map(),
+      first: '',
+      last: [],
+      goal: undefined,
+      reached: 0,
+    };
+  }
+
+  /** The thread comes to one more access that tells it nothing. */
+  noteRepeat(): void {
+    const probe = this.#probe as Probe;
+    const log = this.#state[this.#layout.thread(probe.thread) + T_LOG];
+    if (probe.goal !== undefined) {
+      if (probe.goal.has(callers())) probe.reached = log;
+    } else if (probe.first === '') {
+      probe.first = callers();
+    } else if (log >= probe.end - PLACES && !this.#single.has(`${probe.like} ${probe.first}`)) {
+      probe.last.push(callers());
+    }
   }
 
   /** True if the thread has been watched long enough. */
   get isEnough(): boolean {
     const probe = this.#probe as Probe;
-    return this.#state[this.#layout.thread(probe.thread) + T_LOG] >= probe.end;
+    const log = this.#state[this.#layout.thread(probe.thread) + T_LOG];
+    return probe.reached > 0 || log >= probe.end;
   }
 
-  /** The thread's log had this length when the probe ended. */
-  endProbe(length: number): void {
-    const { thread, key, like, end, seen } = this.#probe as Probe;
+  /** The thread's log had this length when the probe ended. True if it is to be run once more. */
+  endProbe(length: number): boolean {
+    const probe = this.#probe as Probe;
+    const { thread, key, like, end, seen } = probe;
     this.#probe = undefined;
     const begin = this.#state[this.#layout.thread(thread) + T_LOG];
-    const exit = length < end ? Math.max(length, 1) : 0;
+    if (length >= end && probe.goal === undefined && probe.last.length > 0) {
+      const goal = new Set(probe.last);
+      if (isRound(probe.last) && !goal.has(probe.first)) {
+        // It goes round elsewhere than where it began: when did it come there?
+        this.#probe = { ...probe, goal };
+        return true;
+      }
+      this.#single.add(`${like} ${probe.first}`);
+    }
+    const exit = probe.reached > 0 || length < end ? Math.max(length, 1) : 0;
     this.#findings[thread].set(key, {
       exit,
       cells: Int32Array.from(seen.keys()),
@@ -191,6 +239,7 @@ export class SpinWatch {
     const longest = this.#longest.get(like);
     if (exit === 0) this.#longest.set(like, longest ?? 0);
     else if (longest !== undefined) this.#longest.set(like, Math.max(longest, exit - begin));
+    return false;
   }
 
   #key(thread: number): number {
@@ -233,4 +282,28 @@ export class SpinWatch {
     state[base + T_EXIT] = 0;
     for (let i = 0; i < RING_ENTRIES; i++) state[base + T_RING + RING_FIELDS * i + 2] = 0;
   }
+}
+
+/** True if the places come again and again in the same order, at least twice. */
+function isRound(places: readonly string[]): boolean {
+  for (let period = 1; period <= places.length >> 1; period++) {
+    if (places.every((place, i) => i < period || place === places[i - period])) return true;
+  }
+  return false;
+}
+
+/** Where the access that is being made is called from, as text that costs little. */
+function callers(): string {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  Error.stackTraceLimit = 16;
+  // Without this function and the one that calls it.
+  Error.prepareStackTrace = (_, calls) =>
+    calls
+      .slice(2)
+      .map((call) => `${call.getFileName()}:${call.getPosition()}`)
+      .join();
+  const text = String(new Error().stack);
+  Error.prepareStackTrace = prepareStackTrace;
+  Error.stackTraceLimit = stackTraceLimit;
+  return text;
 }

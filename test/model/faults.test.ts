@@ -128,6 +128,23 @@ describe('who spins for some rounds and then parks', () => {
   });
 });
 
+test('who spins for some rounds and then for ever, at the same word', async () => {
+  const patient =
+    (rounds: number): Body =>
+    (shared) => {
+      for (let i = 0; i < rounds; i++) if (Atomics.load(shared, 0) === 1) return 'at once';
+      while (Atomics.load(shared, 0) === 0) {}
+      return 'late';
+    };
+  for (const rounds of [3, 30, 3000]) {
+    const seen = new Set<string>();
+    const check: Scenario<Int32Array>['check'] = (_, { results }) => void seen.add(`${results.a}`);
+    const threads = { a: patient(rounds), b: (shared: Int32Array) => Atomics.store(shared, 0, 1) };
+    expectPassed(await explore(scenario(threads, { check })), { leftOut: ['rounds'] });
+    expect([...seen].sort()).toEqual(['at once', 'late']);
+  }
+});
+
 test('races: false: plain accesses are switching points', async () => {
   const lost = { check: (shared: Int32Array) => expect(shared[0]).toBe(2) };
   expect(await failureOf({ a: adds, b: adds }, { races: false }, lost)).toContain('assertion');
