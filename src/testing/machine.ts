@@ -160,12 +160,10 @@ export class Machine extends MachineState {
     this.chooser = PROBER;
     this.recorder = undefined;
     spins.beginProbe(thread);
-    let length = 0;
-    do {
+    for (let again = true; again; this.restore(copy, 0, copy.length, undoMark)) {
       this.resume(2 * thread);
-      length = this.state[this.layout.thread(thread) + T_LOG];
-      this.restore(copy, 0, copy.length, undoMark);
-    } while (spins.endProbe(length));
+      again = spins.endProbe();
+    }
     this.chooser = chooser;
     this.recorder = recorder;
     return this.ask(asked);

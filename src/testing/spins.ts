@@ -49,6 +49,8 @@ interface Probe {
   readonly thread: number;
   readonly key: number;
   readonly like: number;
+  /** Length of the log at its begin, and at which it is enough. */
+  readonly begin: number;
   readonly end: number;
   readonly seen: Map<number, number>;
   /** Where the first access and the last ones are called from. */
@@ -186,6 +188,7 @@ export class SpinWatch {
       thread,
       key,
       like,
+      begin: log,
       end: log + enough,
       seen: new Map(),
       first: '',
@@ -215,12 +218,12 @@ export class SpinWatch {
     return probe.reached > 0 || log >= probe.end;
   }
 
-  /** The thread's log had this length when the probe ended. True if it is to be run once more. */
-  endProbe(length: number): boolean {
+  /** The thread has stopped. True if it is to be run once more, from the same moment. */
+  endProbe(): boolean {
     const probe = this.#probe as Probe;
-    const { thread, key, like, end, seen } = probe;
+    const { thread, key, like, begin, end, seen } = probe;
     this.#probe = undefined;
-    const begin = this.#state[this.#layout.thread(thread) + T_LOG];
+    const length = this.#state[this.#layout.thread(thread) + T_LOG];
     if (length >= end && probe.goal === undefined && probe.last.length > 0) {
       const goal = new Set(probe.last);
       if (isRound(probe.last) && !goal.has(probe.first)) {
