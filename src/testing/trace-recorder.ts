@@ -22,7 +22,6 @@ import { CELL_SILENT, type ModelMemory } from './memory.ts';
 import { type Place, placesOf, placeText, stackNow } from './places.ts';
 import { type Access, describeAccess, describeSource, nameOf, type WordNames } from './report.ts';
 import type { TraceStep } from './scenario.ts';
-import type { WeakSource } from './weak-memory.ts';
 
 /** What an operation of a thread is called, for scenarios that are made of operations. */
 export type OperationNames = (thread: string, index: number) => string;
