@@ -5,10 +5,10 @@
  *
  *   ulimit -n 20000; node build/bench/broker/crowd.main.js [idle [busy]]
  *
- * Starts the example broker on one thread, with its defaults, and clients in this process: `idle` of them (10 000) say
- * CONNECT and nothing else; `busy` of them (100) publish 16-byte messages, each to itself, one
- * after the other. Then one client has 100 000 subscriptions. Both ends need a descriptor each, in
- * two processes.
+ * Starts the example broker on one thread, with its defaults, and clients in this process: `idle`
+ * of them (10 000) say CONNECT and nothing else; `busy` of them (100) publish 16-byte messages,
+ * each to itself, one after the other. Then one client has 100 000 subscriptions. Both ends need a
+ * descriptor each, in two processes.
  */
 
 import { spawn } from 'node:child_process';
