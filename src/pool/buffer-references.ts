@@ -471,7 +471,6 @@ export abstract class BufferReferences {
   checkAttached(): void {
     if (!this.isAttached) throw new BusbarError('ERR_BUSBAR_DETACHED');
   }
-
   private throwNotHeld(id: unknown): never {
     this.checkAttached();
     this.checkReferences(checkInteger('id', id, 0, this.bufferCount - 1));
@@ -482,8 +481,8 @@ export abstract class BufferReferences {
   }
 
   private checkReferences(id: number): void {
-    const isMost = this.words[this.refs + id] === REFERENCES_MAX;
-    if (isMost) throw new BusbarError('ERR_BUSBAR_REFERENCES', `buffer ${id}`);
+    if (this.words[this.refs + id] !== REFERENCES_MAX) return;
+    throw new BusbarError('ERR_BUSBAR_REFERENCES', `buffer ${id}`);
   }
 
   private throwRegion(id: BufferId, offset: unknown, length: unknown): never {

@@ -122,7 +122,7 @@ export class WeakMemory {
     return this.#machine.memory.heap[this.#words + OPEN] > 0;
   }
 
-  /** At the end of an exploration: true if it did not know some of the writes from its beginning. */
+  /** At the end of an exploration: true if it did not know some writes from its beginning. */
   isNews(): boolean {
     const grew = this.#grew;
     this.#grew = false;
@@ -132,7 +132,7 @@ export class WeakMemory {
     return false;
   }
 
-  // ── Accesses ────────────────────────────────────────────────────────────────────────────────────
+  // ── Accesses ───────────────────────────────────────────────────────────────────────────────────
 
   /** An access of the thread that runs is next: true if nobody else may be let in before. */
   goesOn(op: number, schedules: boolean): boolean {
@@ -251,7 +251,7 @@ export class WeakMemory {
     return this.#machine.state[this.#machine.layout.thread(thread) + T_LOG];
   }
 
-  // ── Later writes ────────────────────────────────────────────────────────────────────────────────
+  // ── Later writes ───────────────────────────────────────────────────────────────────────────────
 
   /** Fills `#later` with writes that are to be expected, of values that no earlier one has. */
   #findLater(cell: number, thread: number, isAtomic: boolean): number {
@@ -413,7 +413,7 @@ export class WeakMemory {
     }
   }
 
-  // ── The end ─────────────────────────────────────────────────────────────────────────────────────
+  // ── The end ────────────────────────────────────────────────────────────────────────────────────
 
   /**
    * `check` reads a racy word: the value it has at the end. Of several that are possible, each is

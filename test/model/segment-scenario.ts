@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: a thread that looks at a segment of a shared writer, and stands still while another
+ * Model checker: a thread that looks at a segment of a shared writer and stands still while another
  * opens it, fills it, and as the claimant frees it.
  */
 

@@ -242,7 +242,7 @@ describe('with waits, spins and deaths', () => {
     expect(verdict(await explore(scenario, WEAK))).toBe('without weak reads');
   });
 
-  test('a woken thread knows what was done before; one that read a plain flag does not', async () => {
+  test('a woken thread knows what was done before; a reader of a plain flag does not', async () => {
     const message = (sees: (words: Int32Array) => boolean): Scenario<Int32Array> =>
       known({
         threads: {
@@ -295,7 +295,7 @@ describe('with waits, spins and deaths', () => {
   test('a body that fails on what is never written has not failed', async () => {
     const scenario = known({
       threads: {
-        // It reads 1 before that is written: then it is not written, or the read has failed in vain.
+        // It reads 1 before that is written; then it is not written, or the read failed in vain.
         a: (words) => {
           if (words[0] === 1) throw new Error('read 1');
           Atomics.store(words, 1, 1);
