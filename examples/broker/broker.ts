@@ -242,7 +242,7 @@ export class Broker implements BrokerCore {
     await this.drain();
   }
 
-  /** The same, but for the end: it resolves when there are no more clients, or `drain` was called. */
+  /** The same, but for the end: resolves when all clients were closed, or `drain` was called. */
   async retire(): Promise<void> {
     if (this.#state !== SERVING) return;
     this.#state = LAME;

@@ -352,7 +352,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     }
   }
 
-  /** Whether there is something left of the share, of which the frame takes what it costs to read. */
+  /** Whether there is something left of the share; the frame takes what it costs to read. */
   #tryLine(): boolean {
     const share = this.#share;
     if (share.isSpent) return false;

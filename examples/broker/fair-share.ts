@@ -3,10 +3,10 @@
  * Example broker: nobody keeps the others waiting by having a lot to do.
  *
  * Whoever has something done (a client whose bytes arrived, a lane from another executor) has a
- * *quantum* of work for it, and when two have been spent in one turn of the event loop, a small part
- * of one. When that is spent, also in the middle of a message for 50 000 subscribers, it stops where
- * it is and queues up; all who queue share two quanta in each turn, in equal parts, and first come,
- * first served when there are more than a hundred. A lane carries the work of many, and has a
+ * *quantum* of work for it, and when two have been spent in one turn of the event loop, a small
+ * part of one. When that is spent, also in the middle of a message for 50 000 subscribers, it stops
+ * where it is and queues up; all who queue share two quanta in each turn, in equal parts, and first
+ * come, first served when there are more than a hundred. A lane carries the work of many, and has a
  * quantum in each turn. So a turn takes a few quanta, however many clients have much to do, and who
  * has little to do is served in it.
  *

@@ -55,7 +55,7 @@ test('a few are closed after the grace period, at most a second apart', async ()
   expect(endMs).toBe(times.at(-1));
 });
 
-test('many are closed by the end of the duration, also if several go in a millisecond', async () => {
+test('many are closed by the end of the duration, also several in a millisecond', async () => {
   for (const count of [1000, 300_000]) {
     const { times, endMs } = await run(count);
     expect(times.includes(undefined)).toBe(false);

@@ -7,9 +7,9 @@
  * touch it: messages that lie behind each other in a publisher's buffer, and all go there, travel
  * as one region with one reference. So a burst costs the lane about as much as a message.
  *
- * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions, or so
- * much work, as the window has are with the other executor. Notices always find room: a lane has more of it than
- * the window, and what is noticed is bounded by what the other knows.
+ * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions, or
+ * so much work, as the window has are with the other executor. Notices always find room: a lane has
+ * more of it than the window, and what is noticed is bounded by what the other knows.
  */
 
 import type { BufferPool } from 'busbar/pool';

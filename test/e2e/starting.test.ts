@@ -70,7 +70,7 @@ test.each([
   60_000,
 );
 
-test('a port that another program takes while executors start is named, without a trace', async () => {
+test('a port that another program takes while executors start is named, no trace', async () => {
   buildPrograms();
   for (const executors of ['1', '2']) {
     const port = await freePort();

@@ -15,8 +15,8 @@ import { BrokerProcess, type StartedBroker } from '../../e2e/broker-process.ts';
 import type { HostileData, VisitCounts } from './clients.worker.ts';
 import { Innocents } from './innocents.ts';
 
-const USAGE = `Innocent clients of the broker among hostile ones: how long do their messages take, and does every
-one come?
+const USAGE = `Innocent clients of the broker among hostile ones: how long do their messages take, and
+does every one come?
 
   npm run soak:hostile -- --seconds N [options]
 
@@ -28,12 +28,13 @@ one come?
   --p99-ms N       more than that is a failure (1000)
   --help           print this and stop
 
-The hostile ones subscribe and unsubscribe by the thousand, to subjects of many tokens and in thousands of
-queue groups, flood each other, do not read, read a little, begin frames, connect and vanish, and talk
-garbage. In the end everybody leaves: then the broker must hold no buffer, connection or subscription.
+The hostile ones subscribe and unsubscribe by the thousand, to subjects of many tokens and in
+thousands of queue groups, flood each other, do not read, read a little, begin frames, connect and
+vanish, and talk garbage. In the end all leave: then the broker must hold no buffer, connection or
+subscription.
 
-Ends with 0 if all is fine, with 1 if a message was late, lost or altered, an innocent client was cut off,
-an executor crashed or something was left, with 2 if it could not be asked for.
+Ends with 0 if all is fine, with 1 if a message was late, lost or altered, an innocent client was
+cut off, an executor crashed or something was left, with 2 if it could not be asked for.
 `;
 
 const PART_MS = 10_000;
