@@ -135,7 +135,7 @@ test('between executors nobody waits behind a message for a slow subscriber', as
   expect(await broker?.stats()).toMatchObject({ paused: 0, slowConsumers: 0 });
 }, 120_000);
 
-test('of a group elsewhere a member with room gets a message; publishers wait if none has', async () => {
+test('of a group elsewhere a member with room gets it; publishers wait if none has', async () => {
   const executors = 2;
   await start(executors, { maxPendingBytes: 128 * KIB });
   const members = [await clientAt(1, executors), await clientAt(1, executors)];

@@ -15,8 +15,8 @@ import { BrokerProcess, type StartedBroker } from '../../e2e/broker-process.ts';
 import type { HostileData, VisitCounts } from './clients.worker.ts';
 import { Innocents } from './innocents.ts';
 
-const USAGE = `Innocent clients of the broker among hostile ones: how long do their messages take, and
-does every one come?
+const USAGE = `Innocent clients of the broker among hostile ones: how long do their messages take,
+and does every one come?
 
   npm run soak:hostile -- --seconds N [options]
 
