@@ -310,8 +310,7 @@ export abstract class BufferReferences {
     let shares = words[account] + given;
     // Else shares would pile up where references of one buffer come and go for ever.
     if (shares > this.sharesKeptMax) shares = this.adjustShares(id, shares);
-    // From the last write of that to the end there is no call: the reference is either still in the
-    // source words or here.
+    // No call from here on: the reference is either still in the source words or here.
     source[index + (3 satisfies TransitMark)] = 0;
     words[account] = shares;
     words[this.refs + id]++;
@@ -432,8 +431,7 @@ export abstract class BufferReferences {
     const shared = SHARED;
     const total = refs === 1 ? 1 : SHARES_GRANT;
     words[buffer + TOTAL] = total;
-    // No call from here on. The owner last: until then the buffer is wholly this thread's, whatever
-    // the account says.
+    // No call from here on. Until the owner is written, the buffer is wholly this thread's.
     words[this.shares + id] = total;
     words[owner] = shared;
     return total;

@@ -149,7 +149,9 @@ export class Lane {
   /** {@link append} where there is space. **Ownership** takes the reference in any case. */
   appendOrRelease(id: BufferId, offset: number, length: number): void {
     try {
-      assert(this.append(id, offset, length), 'the lane must have space');
+      assert(this.hasSpace, 'the lane must have space');
+      // The last call: once it is done, nothing throws.
+      this.append(id, offset, length);
     } catch (error) {
       this.#pool.release(id);
       throw error;

@@ -459,6 +459,8 @@ export class LocalWriter {
     if (length === 0) return true;
     if (!this.lane.hasSpace) return false;
     const next = this.openAt === NONE ? this.nextBegin(this.committed) : this.committed;
+    // Nothing may throw between the reference for the region and its place in the lane.
+    ensureStep();
     this.pool.retain(this.bufferId);
     this.lane.appendOrRelease(this.bufferId, this.regionBegin, length);
     // Straight on, without a call: what was appended is the writer's no longer.

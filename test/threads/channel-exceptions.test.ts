@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Channels in which a call throws before each atomic access in turn, and is made again. */
+/** Channels in which a call throws before each of its atomic accesses in turn, and is repeated. */
 import { describe, expect, test } from 'vitest';
 import { CHANNEL_KINDS, type ChannelKind } from '../../src/channel/channel-layout.ts';
 import { PacketChannel, WordChannel } from '../../src/channel/index.ts';
