@@ -3,26 +3,21 @@
  * Model checker: what each kind of shared access does to the memory, the clocks and the waiters.
  */
 
+import { operandsOf, valueAfter } from './atomic-values.ts';
 import type { Machine } from './machine.ts';
 import {
   G_KILLS,
-  OP_ADD,
-  OP_AND,
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
   OP_COMPARE_EXCHANGE,
-  OP_EXCHANGE,
   OP_LOAD,
   OP_NOTIFY,
-  OP_OR,
   OP_PLAIN_LOAD,
   OP_PLAIN_STORE,
   OP_STORE,
-  OP_SUB,
   OP_WAIT,
   OP_WAIT_ASYNC,
   OP_WAKE,
-  OP_XOR,
   SYNC_WAITER,
 } from './machine-layout.ts';
 import { CELL_RACY, CELL_SILENT, type Region } from './memory.ts';
@@ -475,32 +470,4 @@ export class SharedAccess {
     machine.recorder?.({ thread, op, cell, a: offset, b: 1, value: 0, races: deferred });
     if (!deferred) machine.fail('data race', message, cell);
   }
-}
-
-/** What a word holds after an atomic access. */
-function valueAfter(op: number, before: number, a: number, b: number): number {
-  switch (op) {
-    case OP_LOAD:
-      return before;
-    case OP_STORE:
-    case OP_EXCHANGE:
-      return a | 0;
-    case OP_ADD:
-      return (before + a) | 0;
-    case OP_SUB:
-      return (before - a) | 0;
-    case OP_AND:
-      return before & a;
-    case OP_OR:
-      return before | a;
-    case OP_XOR:
-      return before ^ a;
-    default:
-      return before === (a | 0) ? b | 0 : before;
-  }
-}
-
-/** What a thread hands in, to be compared when it does so again. */
-function operandsOf(a: number, b: number): number {
-  return (Math.imul(a | 0, 0x9e3779b1) + (b | 0)) | 0;
 }
