@@ -25,7 +25,6 @@ import {
 
 /** `tryReserve` returns it for "not now"; in place of an offset: nothing is open. */
 const NONE = -1;
-
 // FAST ◀──all spans settled / a second reservation──▶ SPANS; from both: close ▸ CLOSING ▸ CLOSED
 const FAST = 0; // at most one reservation is open, in the writer's buffer
 const SPANS = 1; // reservations and committed regions are kept in order in `spans`
@@ -42,10 +41,9 @@ type Mode = typeof FAST | typeof SPANS | typeof CLOSING | typeof CLOSED;
  *
  *   regionBegin ≤ committed ≤ cursor ≤ limit; all are 0 without a buffer
  *
- * The common case is one open reservation at a time: reserve moves `cursor`, commit moves
- * `committed`, five plain stores in all. When a second reservation is made while one is open, all
- * of them are kept in order in a SpanQueue until the earliest has ended. Nothing blocks or waits
- * for that; later messages stay behind it.
+ * With one open reservation at a time, reserve moves `cursor` and commit moves `committed`: five
+ * plain stores. From a second one on, a SpanQueue keeps all in order until the earliest has ended.
+ * Nothing blocks or waits for that; later messages stay behind it.
  *
  * **Threads** the one that made it.
  */
