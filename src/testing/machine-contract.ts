@@ -38,6 +38,14 @@ export interface Chooser {
   read(thread: number, count: number): number;
 }
 
+/** Chooses during a probe: any choice ends it. */
+export const PROBER: Chooser = {
+  choose: () => STOP,
+  kill: () => false,
+  throwAt: () => false,
+  read: () => 0,
+};
+
 export interface MachineThread {
   readonly name: string;
   readonly killable: boolean;

@@ -48,6 +48,14 @@ import { SpinWatch } from './spins.ts';
 import { ThreadLog } from './thread-log.ts';
 import { WaiterTable } from './waiters.ts';
 
+// How code runs.
+/** A thread's code, from access to access. */
+export const RUNS = 0;
+/** Setup or check: accesses happen at once. */
+const DIRECT = 1;
+/** A thread is thrown out of: every access throws again. */
+export const UNWINDS = 2;
+
 /** A thread alone may make so many times the accesses that it may among others. */
 const ALONE_FACTOR = 10;
 
@@ -75,6 +83,7 @@ export class MachineState implements MachineParts {
   /** Told of every access that is new. */
   observer: ((thread: number, op: number, cell: number) => void) | undefined;
   failure: MachineFailure | undefined;
+  protected mode: typeof RUNS | typeof DIRECT | typeof UNWINDS = DIRECT;
   #root: Int32Array = new Int32Array(0);
 
   constructor(threadCount: number, limits: MachineLimits) {
@@ -107,6 +116,28 @@ export class MachineState implements MachineParts {
       this.state[base + T_DIRTY] = 1;
     });
     this.#root = this.save();
+    this.mode = RUNS;
+  }
+
+  /** True while setup or check runs: accesses happen at once. */
+  get direct(): boolean {
+    return this.mode === DIRECT;
+  }
+
+  /** True while a thread is being thrown out of: every access throws again. */
+  get unwinding(): boolean {
+    return this.mode === UNWINDS;
+  }
+
+  /** Runs setup or check. */
+  directly<Result>(body: () => Result): Result {
+    const mode = this.mode;
+    this.mode = DIRECT;
+    try {
+      return body();
+    } finally {
+      this.mode = mode;
+    }
   }
 
   /** Goes back to the beginning. */

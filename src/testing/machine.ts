@@ -14,8 +14,8 @@ import {
   type BareThread,
   type Chooser,
   type MachineLimits,
-  type MachineThread,
   PROBE,
+  PROBER,
   STOP,
 } from './machine-contract.ts';
 import {
@@ -47,7 +47,7 @@ import {
   T_TURNS,
   W_NUMBER,
 } from './machine-layout.ts';
-import { MachineState } from './machine-state.ts';
+import { MachineState, RUNS, UNWINDS } from './machine-state.ts';
 import { drainMicrotasks } from './microtasks.ts';
 import { placesNow, placeText } from './places.ts';
 import { ReplayCursor } from './replay-cursor.ts';
@@ -57,24 +57,8 @@ import { WeakMemory } from './weak-memory.ts';
 
 const NOT_RESUMING = -1;
 
-// How code runs.
-/** A thread's code, from access to access. */
-const RUNS = 0;
-/** Setup or check: accesses happen at once. */
-const DIRECT = 1;
-/** A thread is thrown out of: every access throws again. */
-const UNWINDS = 2;
-
 /** Accesses without a choice, after which others are let in. */
 const ALONE = 4000;
-
-/** Chooses during a probe: any choice ends it. */
-const PROBER: Chooser = {
-  choose: () => STOP,
-  kill: () => false,
-  throwAt: () => false,
-  read: () => 0,
-};
 
 export class Machine extends MachineState {
   chooser: Chooser | undefined;
@@ -91,7 +75,6 @@ export class Machine extends MachineState {
   /** Accesses that threads have made, and all that were carried out, again ones included. */
   accesses = 0;
   effort = 0;
-  #mode: typeof RUNS | typeof DIRECT | typeof UNWINDS = DIRECT;
   #resuming: number = NOT_RESUMING;
   /** The thread that was running when somebody was last asked to choose. */
   #asked = -1;
@@ -104,33 +87,6 @@ export class Machine extends MachineState {
     super(threadCount, limits);
     this.#cursor = new ReplayCursor(this.log, this.state, this.layout);
     this.weak = limits.memory === 'es' ? new WeakMemory(this) : undefined;
-  }
-
-  /** After setup: what the memory and the waiters are now is where every schedule begins. */
-  override freeze(threads: readonly MachineThread[]): void {
-    super.freeze(threads);
-    this.#mode = RUNS;
-  }
-
-  /** True while setup or check runs: accesses happen at once. */
-  get direct(): boolean {
-    return this.#mode === DIRECT;
-  }
-
-  /** True while a thread is being thrown out of: every access throws again. */
-  get unwinding(): boolean {
-    return this.#mode === UNWINDS;
-  }
-
-  /** Runs setup or check. */
-  directly<Result>(body: () => Result): Result {
-    const mode = this.#mode;
-    this.#mode = DIRECT;
-    try {
-      return body();
-    } finally {
-      this.#mode = mode;
-    }
   }
 
   // ── Running threads ───────────────────────────────────────────────────────────────────────────
@@ -179,7 +135,7 @@ export class Machine extends MachineState {
     const state = this.state;
     this.next = STOP;
     this.current = thread;
-    this.#mode = RUNS;
+    this.mode = RUNS;
     this.#escape.begin();
     state[base + T_TURNS]++;
     this.effort += state[base + T_LOG];
@@ -441,7 +397,7 @@ export class Machine extends MachineState {
       return;
     }
     this.next = next;
-    this.#mode = UNWINDS;
+    this.mode = UNWINDS;
     throw PAUSE;
   }
 
@@ -476,7 +432,7 @@ export class Machine extends MachineState {
   /** The schedule ends here. */
   drop(): never {
     this.next = STOP;
-    this.#mode = UNWINDS;
+    this.mode = UNWINDS;
     throw PAUSE;
   }
 
@@ -534,7 +490,7 @@ export class Machine extends MachineState {
     }
     if (!(this.chooser as Chooser).kill(thread)) return false;
     this.kill(thread);
-    this.#mode = UNWINDS;
+    this.mode = UNWINDS;
     this.next = this.ask(-1);
     return true;
   }
