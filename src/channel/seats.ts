@@ -100,8 +100,8 @@ export class Seats {
   }
 
   /**
-   * Gives the seat up, or this object's part of it. The caller looks at {@link isEmpty} then: of
-   * two that leave at once, at least the later one sees nobody.
+   * Gives up the seat, or this object's part of it. The caller then looks at {@link isEmpty}: of
+   * two that leave at once, the later one at least sees an empty seat.
    */
   vacate(seat: number): void {
     const words = this.#words;

@@ -491,9 +491,7 @@ export abstract class BufferReferences {
   private throwBadWords(id: number): never {
     this.checkAttached();
     if (id >>> 0 < this.bufferCount) this.checkReferences(id);
-    throw new BusbarError(
-      'ERR_BUSBAR_BAD_SEND_PACKET',
-      `buffer ${show(id)}; received already, forged, or from another pool`,
-    );
+    const why = 'received already, forged, or from another pool';
+    throw new BusbarError('ERR_BUSBAR_BAD_SEND_PACKET', `buffer ${show(id)}; ${why}`);
   }
 }
