@@ -23,8 +23,8 @@ const CC = process.env.CC || 'gcc';
 const TESTS = [
   'test/native',
   'src/native/calling-thread',
-  'src/link/udp-link',
-  'src/link/direct-writes',
+  'src/link/udp/udp-link',
+  'src/link/tcp/direct-writes',
 ];
 const NOT_ON_DGRAM = '^((?!\\(dgram\\)).)*$';
 

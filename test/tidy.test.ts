@@ -338,10 +338,33 @@ test('the reading order in docs/ARCHITECTURE.md leaves no folder out', () => {
   expect(missing, guide).toEqual([]);
 });
 
+test('links of one kind know no other kind, and the way out of a flusher knows none', () => {
+  const KINDS = ['tcp', 'udp', 'loopback'];
+  const allowed: Record<string, readonly string[]> = {
+    egress: [],
+    tcp: ['tcp'],
+    udp: ['udp'],
+    loopback: KINDS,
+  };
+  const wrong = library.flatMap((file) => {
+    const { path } = file;
+    const room = /^src\/link\/(\w+)\//.exec(path)?.[1];
+    if (room === undefined) return [];
+    return importsOf(file)
+      .map((target) => posix.normalize(posix.join(dirname(path), target)))
+      .filter((target) => {
+        const kind = /^src\/link\/(\w+)\//.exec(target)?.[1] ?? '';
+        return KINDS.includes(kind) && !allowed[room]?.includes(kind);
+      })
+      .map((target) => `${path} → ${target}`);
+  });
+  expect(wrong).toEqual([]);
+});
+
 test('docs/ARCHITECTURE.md names each file of src, once and in its folder', () => {
   const text = readText('docs/ARCHITECTURE.md');
   const list = text.slice(text.indexOf('## Every file'), text.indexOf('## Four ideas'));
-  const named = [...list.matchAll(/^- \*\*`(\w+)\/`\*\*:((?:.*\n)+?)(?=- |\n)/gm)].flatMap(
+  const named = [...list.matchAll(/^- \*\*`([\w/]+)\/`\*\*:((?:.*\n)+?)(?=- |\n)/gm)].flatMap(
     ([, folder, files]) =>
       [...(files ?? '').matchAll(/`([\w-]+\.ts)`/g)].map(([, file]) => `src/${folder}/${file}`),
   );

@@ -4,8 +4,8 @@
  * through the reading half of a UDP link, over a socket that is none.
  */
 import { Random } from '../../src/base/random.ts';
-import { UdpIntake, type UdpIntakeOwner } from '../../src/link/udp-intake.ts';
-import { AGAIN, type UdpSocket } from '../../src/link/udp-socket.ts';
+import { UdpIntake, type UdpIntakeOwner } from '../../src/link/udp/udp-intake.ts';
+import { AGAIN, type UdpSocket } from '../../src/link/udp/udp-socket.ts';
 import {
   IN_CAPACITY,
   IN_FLAGS,

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/** From the program to the outbox, past the writers: packets that are sent as they are. */
+
+import { checkInteger, show } from '../../base/check.ts';
+import { Packet } from '../../packet/index.ts';
+import type { BufferId, BufferPool } from '../../pool/index.ts';
+
+/** **Throws** TypeError for what is no packet of the pool. */
+export function checkPacketOf(pool: BufferPool, packet: Packet): void {
+  if (packet instanceof Packet && packet.pool === pool) return;
+  throw new TypeError(`packet must be a Packet of the link's pool, got ${show(packet)}`);
+}
+
+/** **Throws** ERR_BUSBAR_NOT_HELD, RangeError: this thread has no reference, or not that region. */
+export function checkHeldRegion(
+  pool: BufferPool,
+  bufferId: BufferId,
+  offset: number,
+  length: number,
+): void {
+  pool.retain(bufferId);
+  pool.release(bufferId);
+  const begin = pool.offsetOf(bufferId);
+  checkInteger('offset', offset, begin, begin + pool.bufferSize);
+  checkInteger('length', length, 0, begin + pool.bufferSize - offset);
+}

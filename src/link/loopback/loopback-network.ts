@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: MIT
+/** The wire between links of one process: hosts that links are on, and what goes wrong between. */
+
+import { EventEmitter } from 'node:events';
+import { checkInteger, show } from '../../base/check.ts';
+import { describeAs } from '../../base/description.ts';
+import { BusbarError } from '../../base/errors.ts';
+import { Random } from '../../base/random.ts';
+import type { BufferPool } from '../../pool/index.ts';
+import { connectAgain, resolveRetry } from '../tcp/connect-retry.ts';
+import { readAddress, TCP_ADDRESS_KEYS, type TcpAddress } from '../tcp/tcp-connect.ts';
+import { TcpLink, type TcpLinkOptions } from '../tcp/tcp-link.ts';
+import { readTcpOptions, resolveTcpOptions } from '../tcp/tcp-options.ts';
+import { TcpServer, type TcpServerOptions } from '../tcp/tcp-server.ts';
+import { UdpAddress } from '../udp/udp-address.ts';
+import { UdpLink, type UdpLinkOptions } from '../udp/udp-link.ts';
+import {
+  type LoopbackFaults,
+  type LoopbackOptions,
+  type ResolvedFaults,
+  resolveFaults,
+  resolveLoopbackOptions,
+} from './loopback-faults.ts';
+import { LoopbackSchedule } from './loopback-schedule.ts';
+import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
+import { type DatagramNetwork, LOCAL_HOSTS, LoopbackUdpSocket } from './loopback-udp-socket.ts';
+
+/** What a network has done so far. */
+export interface LoopbackStats {
+  /** Datagrams that were sent. */
+  readonly sent: number;
+  /** Those that were sent on twice. */
+  readonly duplicated: number;
+  /** Those that were lost by chance. */
+  readonly lost: number;
+  /** Those that were lost because their hosts were apart. */
+  readonly parted: number;
+  /** Those that came to where no socket takes them. */
+  readonly unclaimed: number;
+  /** Those that came to a socket; what finds no room in it is in its link's `stats().dropped`. */
+  readonly delivered: number;
+  /** How many of these came after one between the same hosts that was sent later. */
+  readonly reordered: number;
+  /** Connections that were made. */
+  readonly connections: number;
+  /** Connections that `reset()` has ended. */
+  readonly resets: number;
+}
+
+/** A connection's address on a loopback network; no attempt takes long enough for `timeoutMs`. */
+export interface LoopbackAddress
+  extends Pick<TcpAddress, 'host' | 'localAddress' | 'timeoutMs' | 'retry'> {
+  /** 1 … 65535. */
+  readonly port: number;
+}
+
+/** Where to listen on a loopback network, and what to make of connections. */
+export type LoopbackServerOptions = Omit<TcpServerOptions, 'path' | 'fd' | 'backlog'>;
+
+const CONNECT_KEYS = TCP_ADDRESS_KEYS.filter((key) => key !== 'path');
+const LISTEN_KEYS = ['host', 'port', 'maxLinks', 'onError'];
+const HOST_DEFAULT = '127.0.0.1';
+const PORT_MAX = 65_535;
+/** The first port that is given away. */
+const PORT_FREE_MIN = 49_152;
+/** How much later than others what is held back arrives. */
+const HOLD_MS_MIN = 1;
+const HOLD_MS_MAX = 10;
+/** One of so many pieces of a stream is cut in two. */
+const CUT_CHANCE = 0.25;
+
+/** What goes from one host to another. */
+interface Road {
+  /** When the last of what is not held back arrives. */
+  lastMs: number;
+  sent: number;
+  /** The number of the last one sent among those that have arrived. */
+  latest: number;
+}
+
+/**
+ * A network within one thread, for tests: links on it are `TcpLink`s and `UdpLink`s like any other,
+ * from their handlers to their back-pressure, but their sockets are connected here.
+ *
+ *   TcpLink ── stream ──▶ ┌─────────┐ ──▶ stream ── TcpLink    in order; delay, parting, reset
+ *                         │ network │
+ *   UdpLink ── socket ──▶ └─────────┘ ──▶ socket ── UdpLink    and loss, duplication, reordering
+ *
+ * Hosts are addresses that you make up; ports are as usual. All chance comes from one seed and all
+ * time from the network's own clock, which jumps to where something happens: nothing sleeps, and a
+ * program that does the same on a network of the same seed sees the same, in the same order. (As
+ * far as it is the same: deadlines of links run in real time.)
+ *
+ * `automatic`, the default: what is sent arrives in later turns of the event loop. Otherwise
+ * {@link step} and {@link run} make it arrive.
+ *
+ * **Threads** one.
+ */
+export class LoopbackNetwork {
+  /** What all chance comes from. */
+  readonly seed: number;
+  readonly #random: Random;
+  readonly #schedule: LoopbackSchedule;
+  readonly #inside: StreamNetwork & DatagramNetwork;
+  #faults: ResolvedFaults;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #sockets = new Map<string, LoopbackUdpSocket>();
+  readonly #streams = new Set<LoopbackStream>();
+  readonly #roads = new Map<string, Road>();
+  readonly #parted = new Set<string>();
+  #nextPort = PORT_FREE_MIN;
+  readonly #stats = {
+    sent: 0,
+    duplicated: 0,
+    lost: 0,
+    parted: 0,
+    unclaimed: 0,
+    delivered: 0,
+    reordered: 0,
+    connections: 0,
+    resets: 0,
+  };
+
+  /** **Throws** TypeError or RangeError naming the option that is wrong. */
+  constructor(options: LoopbackOptions = {}) {
+    const { faults, seed, automatic } = resolveLoopbackOptions(options);
+    this.seed = seed;
+    this.#random = new Random(seed);
+    this.#faults = faults;
+    this.#schedule = new LoopbackSchedule(automatic);
+    this.#inside = {
+      later: (earliestMs, happen) => this.#later(earliestMs, happen),
+      cutAt: (length) => (this.#random.chance(CUT_CHANCE) ? this.#random.below(length) : 0),
+      isParted: (a, b) => this.#isParted(a, b),
+      forget: (stream) => void this.#streams.delete(stream),
+      bind: (socket, port) => this.#bind(socket, port),
+      unbind: (socket) => void this.#sockets.delete(placeOf(socket.host, socket.port)),
+      sendDatagram: (socket, host, port, bytes) => this.#sendDatagram(socket, host, port, bytes),
+    };
+  }
+
+  // ── Links ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** As `TcpServer.listen`; port 0, the default, takes a free one. **Throws** likewise. */
+  async listen(pool: BufferPool, options: LoopbackServerOptions): Promise<TcpServer> {
+    const own = readTcpOptions(options, LISTEN_KEYS);
+    const host = checkHost('host', own.host ?? HOST_DEFAULT);
+    const port = checkInteger('port', own.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
+    const place = placeOf(host, port);
+    // Before there is a server: its end, as by a signal, would be that of the other one.
+    if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
+    const listener = new Listener(host, port, () => void this.#listeners.delete(place));
+    const { host: _h, port: _p, ...rest } = own;
+    const server = TcpServer.over(pool, listener, rest);
+    this.#listeners.set(place, listener);
+    return server;
+  }
+
+  /**
+   * As `TcpLink.connect`, from the host `localAddress`. The connection is there at once; the
+   * listener hears of it when the word arrives. Waits between attempts are in real time.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if nobody listens there or the hosts are apart;
+   * `signal.reason`; TypeError or RangeError naming the option that is wrong.
+   */
+  async connect(pool: BufferPool, options: LoopbackAddress & TcpLinkOptions): Promise<TcpLink> {
+    const own = readTcpOptions(options, CONNECT_KEYS);
+    const { signal } = resolveTcpOptions(pool, own, CONNECT_KEYS);
+    readAddress(own);
+    const { host, port, localAddress, retry, timeoutMs: _t, ...rest } = own;
+    const near = checkHost('localAddress', localAddress ?? HOST_DEFAULT);
+    const far = checkHost('host', host ?? HOST_DEFAULT);
+    const attempt = async (): Promise<TcpLink> => {
+      signal?.throwIfAborted();
+      return TcpLink.adopt(pool, this.#connect(near, far, port), rest);
+    };
+    return connectAgain(attempt, resolveRetry(retry), signal);
+  }
+
+  /** **Throws** ERR_BUSBAR_LINK_REFUSED. */
+  #connect(host: string, peerHost: string, port: number): LoopbackStream {
+    const place = placeOf(peerHost, port);
+    if (this.#isParted(host, peerHost)) throw refused(`${place}, connect`, 'EHOSTUNREACH');
+    if (!this.#listeners.has(place)) throw refused(`${place}, connect`, 'ECONNREFUSED');
+    const [near, far] = LoopbackStream.connect(this.#inside, host, peerHost, (accepted) => {
+      const listener = this.#listeners.get(place);
+      if (listener === undefined) accepted.destroy();
+      else listener.accept(accepted);
+    });
+    this.#streams.add(near).add(far);
+    this.#stats.connections++;
+    return near;
+  }
+
+  /** As `UdpLink.open`, without multicast and `reusePort`. **Throws** likewise. */
+  open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
+    return UdpLink.openOn(pool, options, ({ config }, owner) => {
+      return new LoopbackUdpSocket(this.#inside, pool.bytes, config, owner);
+    });
+  }
+
+  // ── What goes wrong ───────────────────────────────────────────────────────────────────────────
+
+  /** Changes what may happen to what is sent from now on; what is not named stays. */
+  setFaults(faults: LoopbackFaults): void {
+    this.#faults = resolveFaults(faults, this.#faults);
+  }
+
+  /**
+   * Nothing passes between hosts of the one side and hosts of the other any more: datagrams that
+   * are sent or arrive meanwhile are lost, bytes of streams wait.
+   */
+  part(a: string | readonly string[], b: string | readonly string[]): void {
+    for (const pair of pairsOf(a, b)) this.#parted.add(pair);
+  }
+
+  /** Undoes {@link part} for these hosts, or for all. What waited is on its way again. */
+  heal(a?: string | readonly string[], b?: string | readonly string[]): void {
+    if (a === undefined && b === undefined) this.#parted.clear();
+    else for (const pair of pairsOf(a, b)) this.#parted.delete(pair);
+    for (const stream of this.#streams) {
+      if (!this.#isParted(stream.host, stream.peerHost)) stream.release();
+    }
+  }
+
+  /**
+   * Ends every connection between hosts of the one side and hosts of the other, at both ends with
+   * ECONNRESET; what is under way is lost. Returns how many there were.
+   */
+  reset(a: string | readonly string[], b: string | readonly string[]): number {
+    const pairs = new Set(pairsOf(a, b));
+    let count = 0;
+    for (const stream of [...this.#streams]) {
+      if (stream.destroyed || !pairs.has(pairOf(stream.host, stream.peerHost))) continue;
+      stream.reset();
+      count++;
+    }
+    this.#stats.resets += count;
+    return count;
+  }
+
+  // ── Time ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** The network's clock, in milliseconds from 0 on. */
+  get nowMs(): number {
+    return this.#schedule.nowMs;
+  }
+
+  /** Arrivals that are under way. */
+  get underWay(): number {
+    return this.#schedule.count;
+  }
+
+  /**
+   * Sets the clock to the next arrival and lets everything arrive that does so at that instant.
+   * False: nothing is under way.
+   *
+   * Links send what was written at the end of a turn of the event loop: before that, call their
+   * `flush()`, or {@link run}. What a handler throws is thrown on.
+   */
+  step(): boolean {
+    return this.#schedule.step();
+  }
+
+  /**
+   * Steps, and gives links a few turns of the event loop in between to answer, until nothing is
+   * under way or `durationMs` of the network's clock have passed. With a duration, the clock has
+   * passed it when this resolves.
+   */
+  async run(durationMs: number = Infinity): Promise<void> {
+    await this.#schedule.run(durationMs);
+  }
+
+  /** A snapshot of the network's counters. */
+  stats(): LoopbackStats {
+    return { ...this.#stats };
+  }
+
+  // ── Private ───────────────────────────────────────────────────────────────────────────────────
+
+  #freePort(host: string): number {
+    for (let tries = PORT_FREE_MIN; tries <= PORT_MAX; tries++) {
+      const port = this.#nextPort;
+      this.#nextPort = port === PORT_MAX ? PORT_FREE_MIN : port + 1;
+      const place = placeOf(host, port);
+      if (!this.#sockets.has(place) && !this.#listeners.has(place)) return port;
+    }
+    throw refused('bind', 'EADDRNOTAVAIL');
+  }
+
+  #isParted(a: string, b: string): boolean {
+    return this.#parted.size > 0 && this.#parted.has(pairOf(a, b));
+  }
+
+  #delayMs(): number {
+    const { delayMsMin, delayMsMax } = this.#faults;
+    if (delayMsMin === delayMsMax) return delayMsMin;
+    return delayMsMin + (this.#random.next() / 2 ** 32) * (delayMsMax - delayMsMin);
+  }
+
+  #later(earliestMs: number, happen: () => void): number {
+    const atMs = Math.max(earliestMs, this.nowMs + this.#delayMs());
+    this.#schedule.add(atMs, happen);
+    return atMs;
+  }
+
+  #bind(socket: LoopbackUdpSocket, wanted: number): number {
+    const port = wanted === 0 ? this.#freePort(socket.host) : wanted;
+    const place = placeOf(socket.host, port);
+    if (this.#sockets.has(place)) throw refused('bind', 'EADDRINUSE');
+    this.#sockets.set(place, socket);
+    return port;
+  }
+
+  #sendDatagram(from: LoopbackUdpSocket, host: string, port: number, bytes: Uint8Array): void {
+    const random = this.#random;
+    const { loss, duplication } = this.#faults;
+    const road = this.#roadOf(from.host, host);
+    const number = road.sent++;
+    this.#stats.sent++;
+    const isParted = this.#isParted(from.host, host);
+    if (isParted || (loss > 0 && random.chance(loss))) {
+      if (isParted) this.#stats.parted++;
+      else this.#stats.lost++;
+      // Not from here: whoever sends is in the midst of it.
+      this.#schedule.add(this.nowMs, () => from.wasSent(bytes.length));
+      return;
+    }
+    const arrive = (): void => this.#arrive(from, host, port, bytes, road, number);
+    this.#launch(road, () => {
+      from.wasSent(bytes.length);
+      arrive();
+    });
+    if (duplication === 0 || !random.chance(duplication)) return;
+    this.#stats.duplicated++;
+    this.#launch(road, arrive);
+  }
+
+  /** In order, unless it is held back. */
+  #launch(road: Road, happen: () => void): void {
+    const { reordering } = this.#faults;
+    if (reordering > 0 && this.#random.chance(reordering)) {
+      this.#later(this.nowMs + this.#random.between(HOLD_MS_MIN, HOLD_MS_MAX), happen);
+    } else {
+      road.lastMs = this.#later(road.lastMs, happen);
+    }
+  }
+
+  #arrive(
+    from: LoopbackUdpSocket,
+    host: string,
+    port: number,
+    bytes: Uint8Array,
+    road: Road,
+    number: number,
+  ): void {
+    const stats = this.#stats;
+    if (this.#isParted(from.host, host)) {
+      stats.parted++;
+      return;
+    }
+    const socket = this.#sockets.get(placeOf(host, port));
+    if (socket === undefined || !socket.hears(from)) {
+      stats.unclaimed++;
+      this.#later(0, () => {
+        if (!this.#isParted(from.host, host)) from.wasRefused();
+      });
+      return;
+    }
+    stats.delivered++;
+    if (number < road.latest) stats.reordered++;
+    else road.latest = number;
+    socket.deliver(bytes, from);
+  }
+
+  #roadOf(from: string, to: string): Road {
+    const name = `${from} ${to}`;
+    let road = this.#roads.get(name);
+    if (road === undefined) {
+      road = { lastMs: 0, sent: 0, latest: -1 };
+      this.#roads.set(name, road);
+    }
+    return road;
+  }
+}
+
+/** What listens on a network, as a `net.Server` does on a machine. */
+class Listener extends EventEmitter {
+  maxConnections: number = Infinity;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #onClose: () => void;
+  #connections = 0;
+  #closed = false;
+
+  constructor(host: string, port: number, onClose: () => void) {
+    super();
+    this.#host = host;
+    this.#port = port;
+    this.#onClose = onClose;
+  }
+
+  accept(stream: LoopbackStream): void {
+    if (this.#connections >= this.maxConnections) {
+      stream.destroy();
+      return;
+    }
+    this.#connections++;
+    stream.once('close', () => this.#connections--);
+    this.emit('connection', stream);
+  }
+
+  address(): { readonly address: string; readonly port: number } | null {
+    return this.#closed ? null : { address: this.#host, port: this.#port };
+  }
+
+  close(onClosed?: () => void): void {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#onClose();
+      this.emit('close');
+    }
+    onClosed?.();
+  }
+
+  ref(): void {}
+  unref(): void {}
+}
+
+function checkHost(name: string, host: unknown): string {
+  if (typeof host !== 'string') throw new TypeError(`${name} must be a string, got ${show(host)}`);
+  const { host: canonical } = UdpAddress.of(host, 0);
+  return LOCAL_HOSTS[canonical] ?? canonical;
+}
+
+function placeOf(host: string, port: number): string {
+  return `${host} ${port}`;
+}
+
+function pairOf(a: string, b: string): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}
+
+function pairsOf(
+  a: string | readonly string[] | undefined,
+  b: string | readonly string[] | undefined,
+): string[] {
+  const left = [a].flat().map((host) => checkHost('a', host));
+  const right = [b].flat().map((host) => checkHost('b', host));
+  return left.flatMap((one) => right.map((other) => pairOf(one, other)));
+}
+
+function refused(what: string, code: string): BusbarError {
+  return new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${what}: ${code}`, { cause: { code } });
+}
+
+describeAs(LoopbackNetwork, 'LoopbackNetwork', (network) => ({
+  nowMs: network.nowMs,
+  underWay: network.underWay,
+  ...network.stats(),
+}));

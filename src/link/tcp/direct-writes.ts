@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/** From the outboxes to the sockets: what is due for many leaves in one call of the shim. */
+
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { assert } from '../../base/assert.ts';
+import { throwLater } from '../../base/throw-later.ts';
+import { WRITE_WORDS, type WriteSockets, writeSocketsCall } from '../../native/socket-writes.ts';
+import type { BufferPool } from '../../pool/index.ts';
+
+/** What has regions to write. None of these should throw. */
+export interface DirectWriter {
+  /**
+   * Puts regions into the table, from this row on, {@link WRITER_ROWS} at most. Answers how many;
+   * 0: it has none, or has sent them in another way.
+   */
+  fill(table: Int32Array, row: number): number;
+  /**
+   * The system has seen these rows, and is done with what it took. Answers whether there is more
+   * that it may take at once.
+   */
+  settle(table: Int32Array, row: number, rows: number): boolean;
+  /** Later, in a tick of its own: a write is over. */
+  written(): void;
+}
+
+/** Rows that one writer fills at most: what the shim writes to one socket by one system call. */
+export const WRITER_ROWS = 512;
+
+/** Rows of the table, 64 KiB. What does not fit goes with the next call. */
+const TABLE_ROWS = 4096;
+
+/**
+ * The direct writes of one pool's outboxes on this thread: one call for all that were enlisted
+ * while they were held back.
+ *
+ * It spares what `node:net` does around a write: a request, views, ticks, a callback. The system
+ * calls are as many as there are sockets. What the system does not take at once is the writer's to
+ * send through its stream, which waits until the socket is writable.
+ */
+export class DirectWrites {
+  readonly #pool: BufferPool;
+  readonly #write: WriteSockets;
+  readonly #table = new Int32Array(TABLE_ROWS * WRITE_WORDS);
+  #enlisted: DirectWriter[] = [];
+  #enlistedSpare: DirectWriter[] = [];
+  readonly #rowCounts: number[] = [];
+  #held = false;
+  #writing = false;
+  #written: DirectWriter[] = [];
+  #writtenSpare: DirectWriter[] = [];
+
+  private constructor(pool: BufferPool, write: WriteSockets) {
+    this.#pool = pool;
+    this.#write = write;
+  }
+
+  /** Those of this pool on this thread; undefined without the shim. */
+  static forPool(pool: BufferPool): DirectWrites | undefined {
+    let writes = byPool.get(pool);
+    if (writes === undefined) {
+      const write = writeSocketsCall();
+      if (write === undefined) return undefined;
+      writes = new DirectWrites(pool, write);
+      byPool.set(pool, writes);
+    }
+    return writes;
+  }
+
+  /** Writes what the writer has: now, or with all others when nothing is held back any more. */
+  enlist(writer: DirectWriter): void {
+    this.#enlisted.push(writer);
+    if (!this.#held) this.#writeAll();
+  }
+
+  /** Collects who is enlisted, until {@link release}. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Writes what was held back. */
+  release(): void {
+    this.#held = false;
+    this.#writeAll();
+  }
+
+  #writeAll(): void {
+    if (this.#writing) return;
+    this.#writing = true;
+    try {
+      while (this.#enlisted.length > 0) {
+        const enlisted = this.#enlisted;
+        this.#enlisted = this.#enlistedSpare;
+        this.#enlistedSpare = enlisted;
+        this.#writeEach(enlisted);
+        enlisted.length = 0;
+      }
+    } finally {
+      this.#writing = false;
+    }
+    if (this.#written.length > 0) process.nextTick(this.#tellWritten);
+  }
+
+  #writeEach(writers: readonly DirectWriter[]): void {
+    let begin = 0;
+    let row = 0;
+    for (let i = 0; i < writers.length; i++) {
+      if (row + WRITER_ROWS > TABLE_ROWS) {
+        this.#writeTable(writers, begin, i, row);
+        begin = i;
+        row = 0;
+      }
+      const rows = writers[i].fill(this.#table, row);
+      this.#rowCounts[i] = rows;
+      row += rows;
+    }
+    this.#writeTable(writers, begin, writers.length, row);
+  }
+
+  /** The rows of writers `[begin, end)`. */
+  #writeTable(writers: readonly DirectWriter[], begin: number, end: number, rows: number): void {
+    if (rows === 0) return;
+    const calls = this.#write(this.#pool.bytes, this.#table, rows);
+    assert(calls > 0, 'regions lie in the pool');
+    let row = 0;
+    for (let i = begin; i < end; i++) {
+      const count = this.#rowCounts[i];
+      if (count === 0) continue;
+      const writer = writers[i];
+      try {
+        if (writer.settle(this.#table, row, count)) this.#enlisted.push(writer);
+        else this.#written.push(writer);
+      } catch (error) {
+        throwLater(error);
+      }
+      row += count;
+    }
+  }
+
+  readonly #tellWritten = (): void => {
+    const written = this.#written;
+    this.#written = this.#writtenSpare;
+    this.#writtenSpare = written;
+    for (let i = 0; i < written.length; i++) {
+      try {
+        written[i].written();
+      } catch (error) {
+        throwLater(error);
+      }
+    }
+    written.length = 0;
+  };
+}
+
+/** A socket with the handle that Node keeps below it. */
+type HandledSocket = Socket & { readonly _handle: { readonly fd?: number } | null };
+
+/** Whether it is a socket whose bytes travel as they are. */
+export function isPlain(socket: Duplex): boolean {
+  return Object.getPrototypeOf(socket) === Socket.prototype;
+}
+
+/**
+ * Where bytes may go past a plain socket: it is connected and open, holds nothing that would be
+ * overtaken, and has no idle timer that each write starts again. −1: they may not.
+ *
+ * To be asked for each write: a socket that tries several addresses has another descriptor then.
+ */
+export function openDescriptor(socket: Socket): number {
+  if (socket.connecting || socket.destroyed || socket.writableEnded) return -1;
+  if (socket.writableLength > 0 || socket.timeout) return -1;
+  return (socket as HandledSocket)._handle?.fd ?? -1;
+}
+
+const byPool = new WeakMap<BufferPool, DirectWrites>();

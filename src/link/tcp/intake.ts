@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: MIT
+/**
+ * From the socket to the framer: received bytes go into pool memory, frames come out in the same
+ * turn.
+ */
+
+import type { Duplex } from 'node:stream';
+import { assert } from '../../base/assert.ts';
+import { BusbarError } from '../../base/errors.ts';
+import type { Framer } from '../../framer/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import type { ReadingStats } from '../link.ts';
+import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
+import type { ReadTarget } from './ingest.ts';
+import { type IntakeOwner, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
+import { type Lingerer, linger } from './lingering.ts';
+
+/** What an intake has done so far. */
+export interface IntakeStats extends ReadingStats {
+  /** How many of the reads the kernel made straight into a pool buffer. */
+  readonly directReads: number;
+}
+
+/** Reads up to this size are worth a copy: it costs less than the system call did. */
+const SMALL_READ_BYTES_MAX = 4096;
+
+/**
+ * The memory that quiet links of this thread read into, all of them the same: a read is delivered
+ * at once, before the next one can happen.
+ */
+const shared = new Uint8Array(SMALL_READ_BYTES_MAX + 1);
+
+/** The kernel's next read goes to memory that all quiet links share. */
+const QUIET = 'quiet';
+/** The kernel's next read goes into the framer's buffer. */
+const DIRECT = 'direct';
+/** Bytes have arrived, and there is no buffer for them: one is waited for. */
+const STARVED = 'starved';
+/** A buffer that was waited for is there, and the framer has taken nothing since. */
+const FED = 'fed';
+/** Nothing is delivered any more. */
+const STOPPED = 'stopped';
+type IntakeState = typeof QUIET | typeof DIRECT | typeof STARVED | typeof FED | typeof STOPPED;
+
+const END_TO_COME = 0;
+/** The end has come, and is not told yet. */
+const END_DUE = 1;
+const END_TOLD = 2;
+type EndState = typeof END_TO_COME | typeof END_DUE | typeof END_TOLD;
+
+const NOT_LINGERING = -1;
+
+/** The default of `directReadBytes`. */
+export function directReadBytesDefault(bufferSize: number): number {
+  return Math.min(SMALL_READ_BYTES_MAX, bufferSize >>> 2);
+}
+
+/** The largest meaningful value of `directReadBytes`. */
+export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
+
+/**
+ * The reading half of a link.
+ *
+ *   QUIET   the kernel's next read goes to memory that all quiet links share; its bytes are
+ *           copied into the framer. No buffer is held, however long nothing comes.
+ *   DIRECT  the next read goes into the framer's buffer, where its frames are found. One buffer is
+ *           held.
+ *
+ *   STARVED the pool has no buffer for what has arrived; the socket is paused.
+ *   FED     there is one, which the framer has not used yet.
+ *   STOPPED nothing is delivered any more.
+ *
+ *   QUIET ──a read fills the space, or leaves much of a frame begun──▶ DIRECT
+ *   QUIET ◀──a read does not fill the space, and leaves no frame begun, or little of one── DIRECT
+ *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes, or the end──▶ QUIET
+ *   any ──stop──▶ STOPPED
+ *
+ * Little is what a small read leaves and {@link Framer} keeps outside of the pool; more of a frame
+ * holds a buffer until the rest has come, at most for `frameTimeoutMs`.
+ *
+ * A read that does not fill its space has emptied the socket: the next one may be long in coming.
+ * So a busy connection is not copied, and thousands of quiet ones cost the pool nothing. While
+ * packets keep the framer's buffer anyway, it is kept for the next small reads too, so that small
+ * packets do not take a buffer each; until nothing has come for a while.
+ *
+ * When the pool has no buffer, bytes that have arrived wait in memory of their own (at most one
+ * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
+ * is lost; TCP stops the sender.
+ */
+export class Intake implements Lingerer, FrameReader {
+  readonly framer: Framer;
+  /** For sockets whose memory we can name. */
+  readonly target: ReadTarget;
+
+  readonly #pool: BufferPool;
+  readonly #staysDirect: boolean;
+  readonly #frameWait: FrameWait;
+  readonly #quiet: Uint8Array;
+  #owner: IntakeOwner = NOBODY;
+  #socket: Stoppable = NO_SOCKET;
+
+  #state: IntakeState = QUIET;
+  /** Where the kernel's next read goes: {@link #quiet}, or, DIRECT, space that the framer lent. */
+  #space: Uint8Array;
+  /** Bytes that arrived and are not in the framer yet: `#stash[#stashBegin, …)`. */
+  #stash: Uint8Array | undefined;
+  #stashBegin = 0;
+
+  #paused = false;
+  #delivering = false;
+  /** Ends the wait for a buffer. Only while STARVED. */
+  #starving: AbortController | undefined;
+  #end: EndState = END_TO_COME;
+  /** Reads when it was last asked whether it lingers on; or NOT_LINGERING. */
+  #readsThen = NOT_LINGERING;
+
+  #bytesRead = 0;
+  #reads = 0;
+  #directReads = 0;
+  #pauses = 0;
+  #exhaustions = 0;
+
+  /** `directReadBytes` 0: the second and all later reads are direct. */
+  constructor(
+    pool: BufferPool,
+    framer: Framer,
+    directReadBytes: number,
+    frameTimeoutMs: number = Infinity,
+  ) {
+    this.#pool = pool;
+    this.framer = framer;
+    this.#frameWait = new FrameWait(this, frameTimeoutMs);
+    this.#staysDirect = directReadBytes === 0;
+    // One more: bytes that are as many as a power of two do not fill it.
+    this.#quiet = this.#staysDirect ? shared : shared.subarray(0, directReadBytes + 1);
+    this.#space = this.#quiet;
+    this.target = {
+      buffer: () => this.#space,
+      callback: (count) => this.#onRead(count),
+    };
+  }
+
+  /**
+   * Before the first byte: whom to deliver to, and the socket; `copying`: it delivers chunks of its
+   * own.
+   */
+  open(owner: IntakeOwner, socket: Duplex, copying: boolean): void {
+    assert(this.#owner === NOBODY, 'an intake is opened once');
+    this.#owner = owner;
+    this.#socket = socket;
+    if (!copying) return;
+    socket.on('data', (chunk: Uint8Array) => {
+      if (!this.#onChunk(chunk)) socket.pause();
+    });
+    socket.resume();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Whether whoever takes frames should leave the rest. */
+  get stopped(): boolean {
+    return this.#paused || this.#isStopped;
+  }
+
+  /** Bytes of a frame that has begun, or that no framer has seen yet. */
+  get pendingBytes(): number {
+    const stashed = this.#stash === undefined ? 0 : this.#stash.length - this.#stashBegin;
+    return this.framer.pendingBytes + stashed;
+  }
+
+  /** Stops delivery, also within a delivery, and with it reading. */
+  pause(): void {
+    if (this.#paused || this.#isStopped) return;
+    this.#paused = true;
+    this.#pauses++;
+    if (!this.#delivering) this.#socket.pause();
+  }
+
+  /** Goes on: with what has arrived already, then with reading. */
+  resume(): void {
+    if (!this.#paused || this.#isStopped) return;
+    this.#paused = false;
+    if (this.#delivering) return;
+    if (this.#state !== STARVED) this.#goOn();
+  }
+
+  /**
+   * Nothing more will come. Streams say so also while they are paused: it is told when everything
+   * before it has been delivered.
+   */
+  end(): void {
+    if (this.#end === END_TO_COME) this.#end = END_DUE;
+    this.#tellEnd();
+  }
+
+  /** Nothing is delivered any more. The space lent stays until {@link close}. */
+  stop(): void {
+    this.#state = STOPPED;
+    this.#stash = undefined;
+    this.#starving?.abort();
+    this.#starving = undefined;
+  }
+
+  /**
+   * Gives the framer's buffer back. Only when the kernel cannot write into it any more: at the
+   * socket's 'close'.
+   */
+  close(): void {
+    this.stop();
+    this.framer.close();
+  }
+
+  stats(): IntakeStats {
+    return {
+      bytesRead: this.#bytesRead,
+      reads: this.#reads,
+      directReads: this.#directReads,
+      pauses: this.#pauses,
+      exhaustions: this.#exhaustions,
+    };
+  }
+
+  /**
+   * `count` bytes are in `#space`. Returns whether to go on reading; leaves in `#space` where to.
+   */
+  #onRead(count: number): boolean {
+    const space = this.#space;
+    this.#bytesRead += count;
+    this.#reads++;
+    if (this.#isStopped) {
+      // Whoever closes gracefully waits for the peer's end and drops what comes before it.
+      this.#space = this.#quiet;
+      return true;
+    }
+    if (this.#state === DIRECT) {
+      this.#directReads++;
+      this.framer.report(count);
+      this.#becomeQuiet();
+    } else {
+      this.#stashMore(count < space.length ? space.subarray(0, count) : space);
+    }
+    const goOn = this.#advance();
+    if (this.#stash !== undefined) this.#keepStash();
+    if (goOn) this.#tellEnd();
+    return goOn && this.#chooseSpace(count, count === space.length);
+  }
+
+  #onChunk(chunk: Uint8Array): boolean {
+    this.#bytesRead += chunk.length;
+    this.#reads++;
+    if (this.#isStopped) return true;
+    this.#stashMore(chunk);
+    const goOn = this.#advance();
+    if (goOn) {
+      this.#rest(chunk.length);
+      this.#tellEnd();
+    }
+    return goOn;
+  }
+
+  /**
+   * As a rule the stash is empty here: a paused socket delivers nothing. Should it do so, nothing
+   * is lost.
+   */
+  #stashMore(bytes: Uint8Array): void {
+    const stash = this.#stash;
+    if (stash === undefined) {
+      this.#stash = bytes;
+    } else {
+      const waiting = stash.length - this.#stashBegin;
+      this.#stash = new Uint8Array(waiting + bytes.length);
+      this.#stash.set(stash.subarray(this.#stashBegin));
+      this.#stash.set(bytes, waiting);
+    }
+    this.#stashBegin = 0;
+  }
+
+  /**
+   * Delivers all that is there, bytes not yet in the framer included. Returns whether to go on
+   * reading.
+   */
+  #advance(): boolean {
+    if (!this.#deliver()) return false;
+    while (this.#stash !== undefined && !this.stopped) {
+      const stash = this.#stash;
+      let taken = 0;
+      try {
+        taken = this.framer.feed(stash, this.#stashBegin, stash.length);
+      } catch (error) {
+        this.#fail(error);
+        return false;
+      }
+      if (taken === 0) {
+        if (this.#state === FED) this.#owner.deliveryFailed(leftBehind());
+        else this.#starve();
+        return false;
+      }
+      if (this.#state !== QUIET) this.#becomeQuiet();
+      this.#stashBegin += taken;
+      if (this.#stashBegin === stash.length) this.#stash = undefined;
+      if (!this.#deliver()) return false;
+    }
+    return !this.#paused || this.#isStopped;
+  }
+
+  /** Returns false if that failed. */
+  #deliver(): boolean {
+    if (this.stopped) return true;
+    this.#delivering = true;
+    try {
+      this.#owner.deliver();
+      return true;
+    } catch (error) {
+      if (this.framer.failedWith(error)) this.#fail(error);
+      else this.#owner.deliveryFailed(error);
+      return false;
+    } finally {
+      this.#delivering = false;
+    }
+  }
+
+  /**
+   * After a read that was delivered: direct or quiet, as the class comment says. False: the link
+   * has failed.
+   */
+  #chooseSpace(count: number, filled: boolean): boolean {
+    if (this.#isStopped) return true;
+    const framer = this.framer;
+    if (!filled && !this.#staysDirect) {
+      if (this.#rest(count)) return true;
+    } else if (framer.pendingBytes > 0) {
+      this.#expectRest();
+    }
+    try {
+      const offset = framer.lend();
+      // Without a buffer now, stay quiet: there may be one when bytes arrive.
+      if (offset < 0) return true;
+      this.#becomeDirect(offset);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  /** After a read that has emptied the socket: false if a frame begun needs the buffer. */
+  #rest(count: number): boolean {
+    const framer = this.framer;
+    if (framer.pendingBytes === 0) {
+      this.#releaseIdle();
+      return true;
+    }
+    this.#expectRest();
+    // After a large read the next one is, too, as a rule: it is worth a buffer.
+    return count <= SMALL_READ_BYTES_MAX && framer.park();
+  }
+
+  /** A frame has begun: from now on its rest is waited for. */
+  #expectRest(): void {
+    this.#frameWait.begin(this.#bytesRead, this.framer.pendingBytes);
+  }
+
+  /** For {@link FrameWait}. */
+  frameProgress(): FrameProgress | undefined {
+    if (this.#isStopped) return undefined;
+    // What waits for the program or for a buffer does not wait for the peer.
+    const isHeldUp = this.#paused || this.#state === STARVED || this.#delivering;
+    return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes: this.framer.pendingBytes };
+  }
+
+  /** For {@link FrameWait}: the peer has taken too long. */
+  frameLate(detail: string): void {
+    this.#owner.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
+  }
+
+  #releaseIdle(): void {
+    const framer = this.framer;
+    const bufferId = framer.frameBufferId;
+    if (bufferId === NO_BUFFER) return;
+    if (this.#pool.isSoleHolder(bufferId)) {
+      framer.releaseIdle();
+    } else if (this.#readsThen === NOT_LINGERING) {
+      this.#readsThen = this.#reads;
+      linger(this);
+    }
+  }
+
+  lingersOn(): boolean {
+    if (!this.#isStopped && this.#reads !== this.#readsThen) {
+      this.#readsThen = this.#reads;
+      return true;
+    }
+    this.#readsThen = NOT_LINGERING;
+    // It stays where a frame has begun, or the kernel may write.
+    if (!this.#isStopped && this.#pool.isAttached) this.framer.releaseIdle();
+    return false;
+  }
+
+  /** Moves what is left of a quiet read out of the memory that all links share. */
+  #keepStash(): void {
+    const stash = this.#stash;
+    if (stash === undefined || stash.buffer !== shared.buffer) return;
+    this.#stash = stash.slice(this.#stashBegin);
+    this.#stashBegin = 0;
+  }
+
+  /** Queues up for a buffer. */
+  #starve(): void {
+    assert(this.#state !== DIRECT, 'who has a buffer does not starve');
+    assert(this.#state !== STOPPED, 'who is stopped wants no buffer');
+    if (this.#state === STARVED) return;
+    this.#state = STARVED;
+    this.#exhaustions++;
+    const starving = new AbortController();
+    this.#starving = starving;
+    this.#pool.acquire({ signal: starving.signal }).then(
+      (bufferId) => {
+        if (this.#starving === starving) this.#feedInto(bufferId);
+        else this.#pool.release(bufferId);
+      },
+      (error) => {
+        if (this.#starving !== starving) return;
+        this.#starving = undefined;
+        this.#state = QUIET;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** The buffer that the intake has waited for is there. */
+  #feedInto(bufferId: BufferId): void {
+    assert(this.#state === STARVED, 'who does not starve is not fed');
+    this.#starving = undefined;
+    this.#state = FED;
+    this.framer.provideBuffer(bufferId);
+    if (!this.#paused) this.#goOn();
+  }
+
+  /** What has arrived has gone into the framer; who still waits for a buffer needs none. */
+  #becomeQuiet(): void {
+    assert(this.#state !== STOPPED, 'who is stopped takes nothing');
+    this.#starving?.abort();
+    this.#starving = undefined;
+    this.#state = QUIET;
+    this.#space = this.#quiet;
+  }
+
+  #becomeDirect(offset: number): void {
+    assert(this.#state === QUIET || this.#state === FED, 'what was read is dealt with');
+    this.#state = DIRECT;
+    this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, this.framer.lentBytes);
+  }
+
+  get #isStopped(): boolean {
+    return this.#state === STOPPED;
+  }
+
+  /** Delivers what has arrived and, if that is all, reads on. */
+  #goOn(): void {
+    if (!this.#advance()) return;
+    this.#rest(0);
+    this.#socket.resume();
+    this.#tellEnd();
+  }
+
+  /** What a codec of the program's own threw means that this is no stream of frames. */
+  #fail(cause: unknown): void {
+    const error = BusbarError.isOne(cause)
+      ? cause
+      : new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', undefined, { cause });
+    this.#owner.intakeFailed(error);
+  }
+
+  #tellEnd(): void {
+    if (this.#end !== END_DUE) return;
+    const waits = this.#paused || this.#state === STARVED || this.#stash !== undefined;
+    if (!this.#isStopped && (waits || this.#delivering)) return;
+    // Whoever is told may want to finish what has begun.
+    if (!this.#isStopped && !this.framer.unpark()) {
+      this.#starve();
+      return;
+    }
+    this.#end = END_TOLD;
+    this.#owner.ended();
+  }
+}
+
+/** A framer that has got a buffer and still has no room is full of frames. */
+function leftBehind(): TypeError {
+  return new TypeError('onFrames must call next() until it answers false, or pause()');
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The socket's end of the way: opening a connection, within a time and until somebody calls it off.
+ */
+
+import { connect, isIP, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { checkInteger, checkTimeoutMs, show } from '../../base/check.ts';
+import { BusbarError } from '../../base/errors.ts';
+import { WaitGuard } from '../../base/wait-guard.ts';
+import { checkNetAllowed } from '../../native/permission.ts';
+import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
+import type { ReadTarget } from './ingest.ts';
+
+/** Whom to connect to. */
+export interface TcpAddress {
+  /** Name or address. Default '127.0.0.1'. */
+  readonly host?: string;
+  /** 1 … 65535. Either this or `path` must be there. */
+  readonly port?: number;
+  /** A Unix socket instead, or a Windows pipe. */
+  readonly path?: string;
+  /** The local address to connect from; not a name. Default: the system's choice. */
+  readonly localAddress?: string;
+  /** How long an attempt may take. Default: as long as the system tries. */
+  readonly timeoutMs?: number;
+  /** Try again when nobody answers, or not in time. Default: once is enough. */
+  readonly retry?: ConnectRetry;
+}
+
+/** The names of the fields of an address. */
+export const TCP_ADDRESS_KEYS: readonly string[] = [
+  'host',
+  'port',
+  'path',
+  'localAddress',
+  'timeoutMs',
+  'retry',
+];
+
+/** A checked copy of an address. */
+export function readAddress(address: TcpAddress): TcpAddress {
+  const { host, port, path, localAddress, timeoutMs } = address;
+  if ((port === undefined) === (path === undefined)) {
+    throw new TypeError('options must have either port or path');
+  }
+  if (port !== undefined) checkInteger('port', port, 1, 65535);
+  for (const [name, value] of Object.entries({ host, path, localAddress })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TypeError(`${name} must be a string, got ${show(value)}`);
+    }
+    if (value === '') throw new RangeError(`${name} must not be empty, got ""`);
+  }
+  if (localAddress !== undefined && isIP(localAddress) === 0) {
+    throw new RangeError(`localAddress must be an IPv4 or IPv6 address, got ${show(localAddress)}`);
+  }
+  if (timeoutMs !== undefined) checkTimeoutMs('timeoutMs', timeoutMs);
+  return { ...address, retry: resolveRetry(address.retry) };
+}
+
+/**
+ * Opens a socket and hands it to `onOpen` in the very turn in which it is connected, before
+ * anything can be read.
+ *
+ * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
+ * ERR_BUSBAR_TIMEOUT, `signal.reason`, what `onOpen` throws. The socket is closed then. After more
+ * than one attempt the last one's error is the cause.
+ */
+export function openSocket<T>(
+  address: TcpAddress,
+  target: ReadTarget | undefined,
+  signal: AbortSignal | undefined,
+  onOpen: (socket: Socket) => T,
+): Promise<T> {
+  checkNetAllowed();
+  const attempt = (): Promise<T> => openOnce(address, target, signal, onOpen);
+  return connectAgain(attempt, resolveRetry(address.retry), signal);
+}
+
+async function openOnce<T>(
+  address: TcpAddress,
+  target: ReadTarget | undefined,
+  signal: AbortSignal | undefined,
+  onOpen: (socket: Socket) => T,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const { host = '127.0.0.1', port, path, localAddress, timeoutMs = Infinity } = address;
+  const where = path ?? `${host}:${port}`;
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      ...(path === undefined ? { host, port: port as number } : { path }),
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(target === undefined ? {} : { onread: target }),
+      allowHalfOpen: true,
+    });
+    const giveUp = (reason: unknown): void => {
+      settle();
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(reason);
+    };
+    const onError = (cause: Error): void => {
+      giveUp(new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${where}, ${cause.message}`, { cause }));
+    };
+    const onConnect = (): void => {
+      settle();
+      try {
+        resolve(onOpen(socket));
+      } catch (error) {
+        giveUp(error);
+      }
+    };
+    const guard = new WaitGuard({ signal, timeoutMs }, `connect to ${where}`, giveUp);
+    const settle = (): void => {
+      guard.end();
+      socket.off('error', onError);
+      socket.off('connect', onConnect);
+    };
+    socket.on('error', onError);
+    socket.on('connect', onConnect);
+  });
+}
+
+/** Sets what can be set on a socket; other streams stay as they are. */
+export function tuneSocket(
+  socket: Duplex,
+  options: { readonly noDelay: boolean; readonly keepAliveMs: number | undefined },
+): void {
+  if (!(socket instanceof Socket)) return;
+  if (options.noDelay) socket.setNoDelay(true);
+  if (options.keepAliveMs !== undefined) socket.setKeepAlive(true, options.keepAliveMs);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/** Streams for links: opened or taken over, so that the kernel reads into the pool where it can. */
+
+import type { Duplex } from 'node:stream';
+import type { BufferPool } from '../../pool/index.ts';
+import { type IngestMode, readsInto, rewire } from './ingest.ts';
+import type { Intake } from './intake.ts';
+import { openSocket, type TcpAddress } from './tcp-connect.ts';
+import { makeIntake, type ResolvedTcpOptions } from './tcp-options.ts';
+
+/** A stream, and the intake that reads it. */
+export interface OpenStream {
+  readonly socket: Duplex;
+  readonly intake: Intake;
+  readonly ingest: IngestMode;
+}
+
+/** Connects, and makes a link at once, before anything is read. **Throws** (rejects) as that. */
+export function openStream<L, T>(
+  pool: BufferPool,
+  address: TcpAddress,
+  options: ResolvedTcpOptions<L>,
+  make: (stream: OpenStream) => T,
+): Promise<T> {
+  const intake = makeIntake(pool, options);
+  const target = options.ingest === 'direct' ? intake.target : undefined;
+  return openSocket(address, target, options.signal, (socket) => {
+    const ingest = target !== undefined && readsInto(socket) ? 'direct' : 'copy';
+    return make({ socket, intake, ingest });
+  });
+}
+
+/**
+ * Takes an open stream over, by another socket on the same connection if it is a plain one. What
+ * this **throws**, as a codec does, destroys the stream.
+ */
+export function takeStream<L>(
+  pool: BufferPool,
+  socket: Duplex,
+  options: ResolvedTcpOptions<L>,
+): OpenStream {
+  try {
+    const intake = makeIntake(pool, options);
+    const rewired = options.ingest === 'direct' ? rewire(socket, intake.target) : undefined;
+    if (rewired !== undefined) return { socket: rewired, intake, ingest: 'direct' };
+    socket.allowHalfOpen = true;
+    return { socket, intake, ingest: 'copy' };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}

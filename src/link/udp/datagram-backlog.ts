@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way: datagrams that wait for a UDP link outside of the kernel. */
+
+import { copyBytes } from '../../base/bytes.ts';
+import {
+  IN_ADDRESS,
+  IN_CAPACITY,
+  IN_FLAGS,
+  IN_LENGTH,
+  IN_OFFSET,
+  IN_SEGMENT,
+  IN_TRUNCATED,
+  IN_WORDS,
+} from '../../native/udp.ts';
+import type { PoolBytes } from '../../pool/buffer-references.ts';
+import { AGAIN, type UdpSocketOwner } from './udp-socket.ts';
+
+/** What may wait while nobody takes it, unless asked for more: as much as in a socket of Linux. */
+export const BACKLOG_BYTES_DEFAULT = 212_992;
+/** What a waiting datagram costs beside its bytes. */
+export const DATAGRAM_COST_BYTES = 256;
+/** Places of datagrams that were taken are given up from so many on. */
+const TAKEN_COUNT_MAX = 256;
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly source: Int32Array;
+}
+
+const TAKEN: Waiting = { bytes: new Uint8Array(0), source: new Int32Array(0) };
+
+/**
+ * What the kernel does for its sockets: keeps what has come until it is received, drops what finds
+ * no room, and calls as long as something waits and somebody wants it.
+ */
+export class DatagramBacklog {
+  private readonly bytes: PoolBytes;
+  private readonly owner: UdpSocketOwner;
+  private readonly bytesMax: number;
+  private waiting: Waiting[] = [];
+  private waitingFrom = 0;
+  private waitingBytes = 0;
+  private droppedCount = 0;
+  private reading = false;
+  private isDue = false;
+  private closed = false;
+
+  constructor(bytes: PoolBytes, owner: UdpSocketOwner, bytesMax: number) {
+    this.bytes = bytes;
+    this.owner = owner;
+    this.bytesMax = bytesMax;
+  }
+
+  /** Datagrams that found no room. */
+  get dropped(): number {
+    return this.droppedCount;
+  }
+
+  /** A datagram has come, from where eight words say; both are kept as they are. */
+  push(bytes: Uint8Array, source: Int32Array): void {
+    if (this.closed) return;
+    const cost = bytes.length + DATAGRAM_COST_BYTES;
+    if (this.waitingBytes + cost > this.bytesMax) {
+      this.droppedCount++;
+      return;
+    }
+    this.waitingBytes += cost;
+    this.waiting.push({ bytes, source });
+    if (!this.reading || this.isDue) return;
+    this.owner.readable();
+    // It may be in the midst of an earlier one.
+    if (this.reading && this.waiting.length > 0) this.callSoon();
+  }
+
+  /** As `UdpSocket.receive`. */
+  receive(table: Int32Array, count: number): number {
+    const { waiting, bytes } = this;
+    let filled = 0;
+    while (filled < count && this.waitingFrom < waiting.length) {
+      const { bytes: datagram, source } = waiting[this.waitingFrom];
+      waiting[this.waitingFrom++] = TAKEN;
+      const row = filled++ * IN_WORDS;
+      const length = Math.min(datagram.length, table[row + IN_CAPACITY]);
+      copyBytes(bytes, table[row + IN_OFFSET], datagram, 0, length);
+      this.waitingBytes -= datagram.length + DATAGRAM_COST_BYTES;
+      table[row + IN_LENGTH] = length;
+      table[row + IN_SEGMENT] = 0;
+      table[row + IN_FLAGS] = length < datagram.length ? IN_TRUNCATED : 0;
+      table.set(source, row + IN_ADDRESS);
+    }
+    // Whoever is always a little behind never empties it.
+    if (this.waitingFrom === waiting.length || this.waitingFrom >= TAKEN_COUNT_MAX) {
+      waiting.splice(0, this.waitingFrom);
+      this.waitingFrom = 0;
+    }
+    return filled === 0 ? -AGAIN : filled;
+  }
+
+  /** Whether to call for what waits. */
+  watch(readable: boolean): void {
+    this.reading = readable;
+    if (readable && this.waiting.length > 0) this.callSoon();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.waiting = [];
+    this.waitingFrom = 0;
+  }
+
+  private callSoon(): void {
+    if (this.isDue) return;
+    this.isDue = true;
+    setImmediate(() => {
+      this.isDue = false;
+      if (this.closed || !this.reading) return;
+      this.owner.readable();
+      if (this.reading && this.waiting.length > 0) this.callSoon();
+    });
+  }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way, in both directions: where datagrams come from and go to. */
+
+import { readFileSync } from 'node:fs';
+import { isIPv4, isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { checkInteger, checkWords, show } from '../../base/check.ts';
+import {
+  ADDRESS_FAMILY,
+  ADDRESS_HOST,
+  ADDRESS_PORT,
+  ADDRESS_SCOPE,
+  ADDRESS_WORDS,
+} from '../../native/udp.ts';
+import { type LookupOptions, lookUpHost } from './udp-lookup.ts';
+
+export const PORT_MAX = 65_535;
+
+/**
+ * An address and a port, read once: sending to it costs no lookup and no text.
+ *
+ * In numbers it is eight words: family (4 or 6), port, four words of the address with its first
+ * byte in the highest place (an IPv4 address has one), the interface's number for link-local
+ * addresses, 0.
+ */
+export class UdpAddress {
+  readonly family: 4 | 6;
+  readonly host: string;
+  readonly port: number;
+  /** The eight words. Not to be changed. */
+  readonly words: Int32Array;
+
+  private constructor(words: Int32Array) {
+    this.words = words;
+    this.family = words[ADDRESS_FAMILY] === 6 ? 6 : 4;
+    this.host = hostOf(words, 0);
+    this.port = words[ADDRESS_PORT];
+  }
+
+  /**
+   * An address in text, not a name: '127.0.0.1', '::1', 'fe80::1%eth0'. For names: {@link lookup}.
+   * **Throws** RangeError.
+   */
+  static of(host: string, port: number): UdpAddress {
+    const words = new Int32Array(ADDRESS_WORDS);
+    writeAddress('host', host, port, words, 0);
+    return new UdpAddress(words);
+  }
+
+  /**
+   * Looks a name up; an address in numbers needs no lookup, and must be of `family` if that is
+   * given. The operating system is asked each time: nothing is remembered here.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause;
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or RangeError.
+   */
+  static async lookup(
+    host: string,
+    port: number,
+    options: LookupOptions = {},
+  ): Promise<UdpAddress> {
+    checkInteger('port', port, 0, PORT_MAX);
+    const found = UdpAddress.of(await lookUpHost(host, options), port);
+    const { family = found.family } = options;
+    if (found.family === family) return found;
+    throw new RangeError(`host must be an IPv${family} address or a name, got ${show(host)}`);
+  }
+
+  /** The address that `words` hold from `index` on. **Throws** TypeError, RangeError. */
+  static from(words: Int32Array, index: number = 0): UdpAddress {
+    checkAddressWords('words', words, index);
+    return new UdpAddress(words.slice(index, index + ADDRESS_WORDS));
+  }
+
+  equals(other: UdpAddress): boolean {
+    if (!(other instanceof UdpAddress)) {
+      throw new TypeError(`other must be a UdpAddress, got ${show(other)}`);
+    }
+    return this.words.every((word, i) => word === other.words[i]);
+  }
+
+  /** '127.0.0.1:53', '[::1]:53'. */
+  toString(): string {
+    return this.family === 6 ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
+  }
+}
+
+/** Eight words from `index` on. **Throws** TypeError, RangeError. */
+export function checkAddressWords(name: string, words: Int32Array, index: number): void {
+  const last = checkWords(name, words).length - ADDRESS_WORDS;
+  if (last < 0) {
+    throw new RangeError(`${name} must have room for ${ADDRESS_WORDS} words, got ${words.length}`);
+  }
+  checkInteger('index', index, 0, last);
+}
+
+/** Writes an address into eight words of `target`. **Throws** TypeError, RangeError. */
+export function writeAddress(
+  name: string,
+  host: string,
+  port: number,
+  target: Int32Array,
+  index: number,
+): void {
+  if (typeof host !== 'string') throw new TypeError(`${name} must be a string, got ${show(host)}`);
+  target.fill(0, index, index + ADDRESS_WORDS);
+  target[index + ADDRESS_PORT] = checkInteger('port', port, 0, PORT_MAX);
+  if (isIPv4(host)) {
+    target[index + ADDRESS_FAMILY] = 4;
+    target[index + ADDRESS_HOST] = wordOf(host);
+    return;
+  }
+  if (!isIPv6(host)) {
+    throw new RangeError(`${name} must be an IPv4 or IPv6 address, got ${show(host)}`);
+  }
+  const [address, zone] = host.split('%');
+  target[index + ADDRESS_FAMILY] = 6;
+  target[index + ADDRESS_SCOPE] = zone === undefined ? 0 : interfaceNumber(zone);
+  writeV6(address, target, index + ADDRESS_HOST);
+}
+
+/** The text of the address in eight words. */
+export function hostOf(words: Int32Array, index: number): string {
+  const at = index + ADDRESS_HOST;
+  if (words[index + ADDRESS_FAMILY] !== 6) return textOf(words[at]);
+  const groups: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    groups.push((words[at + i] >>> 16).toString(16), (words[at + i] & 0xffff).toString(16));
+  }
+  const scope = words[index + ADDRESS_SCOPE];
+  const mapped = words[at] === 0 && words[at + 1] === 0 && words[at + 2] === 0xffff;
+  const text = mapped ? `::ffff:${textOf(words[at + 3])}` : compress(groups);
+  return scope === 0 ? text : `${text}%${scope}`;
+}
+
+function wordOf(text: string): number {
+  return text.split('.').reduce((word, part) => (word << 8) | Number(part), 0);
+}
+
+function textOf(word: number): string {
+  return [24, 16, 8, 0].map((shift) => (word >>> shift) & 0xff).join('.');
+}
+
+/** No path, and as short as the system's names are. */
+const LINUX_NAME = /^(?!\.)[\w.@:-]{1,15}$/;
+
+/** What Node calls an interface on Windows is a number already. */
+function interfaceNumber(zone: string): number {
+  if (/^\d+$/.test(zone)) return Number(zone);
+  for (const each of networkInterfaces()[zone] ?? []) {
+    // A global address has none, whichever comes first.
+    if (each.family === 'IPv6' && each.scopeid > 0) return each.scopeid;
+  }
+  const index = LINUX_NAME.test(zone) ? linuxInterfaceNumber(zone) : 0;
+  if (index > 0) return index;
+  throw new RangeError(`the zone of an address must be an interface's name or number, got ${zone}`);
+}
+
+/** One whose addresses need no zone, as `lo`, is not among those that Node gives a number. */
+function linuxInterfaceNumber(name: string): number {
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));
+  } catch {
+    return 0;
+  }
+}
+
+function writeV6(address: string, target: Int32Array, at: number): void {
+  const v4 = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address);
+  let text = address;
+  if (v4 !== null) {
+    const word = wordOf(v4[2]);
+    text = `${v4[1]}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
+  }
+  const [head, tail] = text.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const groups = [...before, ...Array(8 - before.length - after.length).fill('0'), ...after];
+  for (let i = 0; i < 4; i++) {
+    const high = Number.parseInt(groups[2 * i], 16);
+    target[at + i] = (high << 16) | Number.parseInt(groups[2 * i + 1], 16);
+  }
+}
+
+/** RFC 5952: the longest run of zeros, two or more, becomes '::'. */
+function compress(groups: readonly string[]): string {
+  const text = groups.join(':');
+  let longest = '';
+  for (const [run] of text.matchAll(/(?<![\da-f])0(?::0)+(?![\da-f])/g)) {
+    if (run.length > longest.length) longest = run;
+  }
+  if (longest === '') return text;
+  const at = text.search(new RegExp(`(?<![\\da-f])${longest}(?![\\da-f])`));
+  const head = text.slice(0, at).replace(/:$/, '');
+  const tail = text.slice(at + longest.length).replace(/^:/, '');
+  return `${head}::${tail}`;
+}

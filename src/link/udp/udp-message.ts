@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/** The message that a UDP link delivers at the moment: where it lies, and where it came from. */
+
+import { ADDRESS_HOST, ADDRESS_PORT, ADDRESS_WORDS } from '../../native/udp.ts';
+import { Packet } from '../../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import { checkAddressWords, UdpAddress } from './udp-address.ts';
+import type { UdpIntake, UdpIntakeOwner } from './udp-intake.ts';
+
+/** The part of a handler that takes messages. */
+interface Taker<L> {
+  onMessage?(offset: number, length: number, bufferId: BufferId, link: L): void;
+  onPacket?(packet: Packet, link: L): void;
+}
+
+/** There is one only while the handler is called: each method **throws** TypeError otherwise. */
+export class UdpMessage {
+  readonly #pool: BufferPool;
+  readonly #intake: UdpIntake;
+  #bufferId: BufferId = NO_BUFFER;
+  #offset = 0;
+  #length = 0;
+
+  constructor(pool: BufferPool, intake: UdpIntake) {
+    this.#pool = pool;
+    this.#intake = intake;
+  }
+
+  /** What an intake calls for each message: makes it the present one while the handler runs. */
+  deliverer<L>(handler: Taker<L>, link: L): UdpIntakeOwner['deliver'] {
+    if (handler.onMessage !== undefined) {
+      return (offset, length, bufferId) => {
+        this.#bufferId = bufferId;
+        this.#offset = offset;
+        this.#length = length;
+        try {
+          handler.onMessage?.(offset, length, bufferId, link);
+        } finally {
+          this.#bufferId = NO_BUFFER;
+        }
+      };
+    }
+    const pool = this.#pool;
+    return (offset, length, bufferId) => {
+      pool.retain(bufferId);
+      const packet = Packet.within(pool, bufferId, offset, length);
+      this.#bufferId = bufferId;
+      this.#offset = offset;
+      this.#length = length;
+      try {
+        handler.onPacket?.(packet, link);
+      } finally {
+        this.#bufferId = NO_BUFFER;
+      }
+    };
+  }
+
+  takePacket(): Packet {
+    this.check();
+    this.#pool.retain(this.#bufferId);
+    return Packet.within(this.#pool, this.#bufferId, this.#offset, this.#length);
+  }
+
+  get sourceHost(): number {
+    return this.#word(ADDRESS_HOST);
+  }
+
+  get sourcePort(): number {
+    return this.#word(ADDRESS_PORT);
+  }
+
+  copySource(target: Int32Array, index: number): void {
+    checkAddressWords('target', target, index);
+    this.check();
+    const { table, sourceAt } = this.#intake;
+    for (let i = 0; i < ADDRESS_WORDS; i++) target[index + i] = table[sourceAt + i];
+  }
+
+  source(): UdpAddress {
+    this.check();
+    return UdpAddress.from(this.#intake.table, this.#intake.sourceAt);
+  }
+
+  check(): void {
+    if (this.#bufferId === NO_BUFFER) {
+      throw new TypeError('there is a present message only while the handler is called');
+    }
+  }
+
+  #word(index: number): number {
+    this.check();
+    return this.#intake.table[this.#intake.sourceAt + index];
+  }
+}

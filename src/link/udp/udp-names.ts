@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way, in both directions: options whose names have become addresses. */
+
+import { isIP } from 'node:net';
+import { checkOptions } from '../../base/check.ts';
+import { UdpAddress } from './udp-address.ts';
+import { type HostLookup, isHostName, lookUpHost } from './udp-lookup.ts';
+import type { UdpPeer } from './udp-options.ts';
+
+/** The part of the options that is looked at here. */
+interface Named {
+  readonly host?: string;
+  readonly peer?: UdpPeer | UdpAddress;
+  readonly ipv6Only?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The same options with addresses in place of names. What is neither stays as it is, for
+ * `resolveUdpOptions` to refuse.
+ *
+ * The two must be of one family: an address in numbers decides which; else the name of the host,
+ * or, if only the peer has one, that.
+ *
+ * **Throws** (rejects) as `lookUpHost`.
+ */
+export async function inNumbers<Options extends Named>(
+  options: Options,
+  lookup?: HostLookup,
+): Promise<Options> {
+  const { host, ipv6Only, signal } = options;
+  const peer = partsOf(options.peer);
+  if (!isHostName(host) && !isHostName(peer?.host)) return options;
+  const wait = signal === undefined ? {} : { signal };
+  const ask = async <H>(name: H, family: 0 | 4 | 6): Promise<H | string> => {
+    if (!isHostName(name)) return name;
+    return lookUpHost(name, family === 0 ? wait : { ...wait, family }, lookup);
+  };
+  const here = await ask(host, ipv6Only === true ? 6 : familyOf(peer?.host));
+  const there = await ask(peer?.host, familyOf(here));
+  return {
+    ...options,
+    ...(here === undefined ? {} : { host: here }),
+    ...(isHostName(peer?.host) ? { peer: { ...peer, host: there } } : {}),
+  };
+}
+
+function partsOf(peer: UdpPeer | UdpAddress | undefined): UdpPeer | UdpAddress | undefined {
+  if (peer instanceof UdpAddress || typeof peer !== 'object' || peer === null) return peer;
+  return checkOptions('peer', peer, ['host', 'port']);
+}
+
+function familyOf(host: string | undefined): 0 | 4 | 6 {
+  return typeof host === 'string' ? (isIP(host) as 0 | 4 | 6) : 0;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/** The socket's end of the way, in both directions: a UDP socket of the shim. */
+
+import { BusbarError } from '../../base/errors.ts';
+import { errnoName, failure } from '../../native/shim.ts';
+import {
+  ADDRESS_FAMILY,
+  ADDRESS_WORDS,
+  OPEN_STEPS,
+  OPENED_ADDRESS,
+  OPENED_ERROR,
+  OPENED_STEP,
+  OPENED_WORDS,
+  READABLE,
+  STATE_DROPS,
+  STATE_RECEIVE_BYTES,
+  STATE_SEND_BYTES,
+  STATE_WORDS,
+  type UdpCalls,
+  type UdpHandle,
+  udpSegments,
+  WRITABLE,
+} from '../../native/udp.ts';
+import type { PoolBytes } from '../../pool/buffer-references.ts';
+import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
+
+const NO_GROUP = new Int32Array(ADDRESS_WORDS);
+
+/** A socket of the kernel, watched by Node's own event loop. Calls allocate nothing. */
+export class UdpNativeSocket implements UdpSocket {
+  readonly implementation: 'native' = 'native';
+  readonly local: Int32Array;
+  readonly segmentsMax: number = udpSegments();
+  readonly pendingCount: number = 0;
+  private readonly calls: UdpCalls;
+  private readonly handle: UdpHandle;
+  private readonly bytes: PoolBytes;
+  private readonly state: Int32Array = new Int32Array(STATE_WORDS);
+  private watched = 0;
+  private closed = false;
+
+  /**
+   * Opens, binds and connects.
+   *
+   * **Throws** ERR_BUSBAR_LINK_REFUSED with the step that failed.
+   */
+  constructor(calls: UdpCalls, bytes: PoolBytes, config: Int32Array, owner: UdpSocketOwner) {
+    const opened = new Int32Array(OPENED_WORDS);
+    const onReady = (events: number, errno: number): void => {
+      if (errno !== 0) owner.failed(errno);
+      if ((events & WRITABLE) !== 0 && !this.closed) owner.writable();
+      if ((events & READABLE) !== 0 && !this.closed) owner.readable();
+    };
+    const handle = calls.udpOpen(config, onReady, opened);
+    if (handle === undefined) {
+      const code = errnoName(-opened[OPENED_ERROR]);
+      const step = `${OPEN_STEPS[opened[OPENED_STEP]]}: ${code}`;
+      throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', step, { cause: { code } });
+    }
+    this.calls = calls;
+    this.handle = handle;
+    this.bytes = bytes;
+    this.local = opened.slice(OPENED_ADDRESS);
+  }
+
+  receive(table: Int32Array, count: number): number {
+    return this.calls.udpReceive(this.handle, this.bytes, table, count);
+  }
+
+  send(
+    table: Int32Array,
+    count: number,
+    addresses: Int32Array,
+    segments: number,
+    sent: Int32Array,
+  ): number {
+    const { calls, handle, bytes } = this;
+    return calls.udpSend(handle, bytes, table, count, addresses, segments, sent);
+  }
+
+  watch(readable: boolean, writable: boolean): void {
+    const events = (readable ? READABLE : 0) | (writable ? WRITABLE : 0);
+    if (this.closed || events === this.watched) return;
+    this.watched = events;
+    this.calls.udpWatch(this.handle, events);
+  }
+
+  keepAlive(wanted: boolean): void {
+    if (!this.closed) this.calls.udpKeepAlive(this.handle, wanted);
+  }
+
+  membership(group: Int32Array, networkInterface: Int32Array, join: boolean): void {
+    const answer = this.calls.udpMulticast(this.handle, group, networkInterface, join);
+    if (answer < 0) throw failure(join ? 'join' : 'leave', answer);
+  }
+
+  multicastInterface(networkInterface: Int32Array): void {
+    const answer = this.calls.udpMulticast(this.handle, NO_GROUP, networkInterface, true);
+    if (answer < 0) throw failure('multicastInterface', answer);
+  }
+
+  setOption(option: number, value: number): void {
+    const family = this.local[ADDRESS_FAMILY];
+    const answer = this.calls.udpSetOption(this.handle, family, option, value);
+    if (answer < 0) throw failure('setOption', answer);
+  }
+
+  drops(): number {
+    return this.ask() ? this.state[STATE_DROPS] : 0;
+  }
+
+  bufferBytes(): { readonly receive: number; readonly send: number } {
+    if (!this.ask()) return { receive: 0, send: 0 };
+    return { receive: this.state[STATE_RECEIVE_BYTES], send: this.state[STATE_SEND_BYTES] };
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.calls.udpClose(this.handle);
+  }
+
+  private ask(): boolean {
+    return !this.closed && this.calls.udpState(this.handle, this.state) >= 0;
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/** Opens the system's UDP socket: the shim's if there is one, otherwise Node's. */
+
+import { checkNetAllowed } from '../../native/permission.ts';
+import { udpCalls } from '../../native/udp.ts';
+import type { BufferPool } from '../../pool/index.ts';
+import { UdpDgramSocket } from './udp-dgram-socket.ts';
+import { UdpNativeSocket } from './udp-native-socket.ts';
+import type { ResolvedUdpOptions, ResolvedUdpSettings } from './udp-options.ts';
+import { LateOwner, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
+
+/** **Throws** or rejects with ERR_BUSBAR_LINK_REFUSED, ERR_BUSBAR_NATIVE_UNAVAILABLE. */
+export function openUdpSocket(
+  pool: BufferPool,
+  { implementation, config }: ResolvedUdpSettings,
+  owner: UdpSocketOwner,
+): UdpSocket | Promise<UdpSocket> {
+  checkNetAllowed();
+  const calls = implementation === 'dgram' ? undefined : udpCalls();
+  return calls === undefined
+    ? UdpDgramSocket.open(pool.bytes, config, owner)
+    : new UdpNativeSocket(calls, pool.bytes, config, owner);
+}
+
+/** Opens a socket of any kind. */
+export type OpenUdpSocket<L> = (
+  options: ResolvedUdpOptions<L>,
+  owner: UdpSocketOwner,
+) => UdpSocket | Promise<UdpSocket>;
+
+/** Opens a socket and makes a link on it. **Throws** (rejects) as either; `signal.reason`. */
+export async function openWith<L>(
+  options: ResolvedUdpOptions<L>,
+  open: OpenUdpSocket<L>,
+  make: (socket: UdpSocket, owner: LateOwner) => L,
+): Promise<L> {
+  options.signal?.throwIfAborted();
+  const owner = new LateOwner();
+  const socket = await open(options, owner);
+  try {
+    options.signal?.throwIfAborted();
+    return make(socket, owner);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The socket's end of the way, in both directions: what can be set on a UDP link, checked and
+ * completed in one place.
+ */
+
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  show,
+} from '../../base/check.ts';
+import type { BusbarError } from '../../base/errors.ts';
+import {
+  ADDRESS_FAMILY,
+  ADDRESS_PORT,
+  ADDRESS_WORDS,
+  CONFIG_BIND,
+  CONFIG_CONNECT,
+  CONFIG_FAMILY,
+  CONFIG_FLAGS,
+  CONFIG_RECEIVE_BYTES,
+  CONFIG_SEND_BYTES,
+  CONFIG_WORDS,
+  GRO,
+  ONLY_V6,
+  REUSE_ADDRESS,
+  REUSE_PORT,
+} from '../../native/udp.ts';
+import type { Packet } from '../../packet/index.ts';
+import { checkPool } from '../../pool/check-pool.ts';
+import type { BufferId, BufferPool } from '../../pool/index.ts';
+import {
+  checkHandlerMembers,
+  type ResolvedSharedOptions,
+  resolveSharedOptions,
+  SHARED_OPTION_KEYS,
+  type SharedLinkOptions,
+} from '../shared-options.ts';
+import { PORT_MAX, UdpAddress, writeAddress } from './udp-address.ts';
+
+/**
+ * What a program does with a UDP link of class `L`. All are called on the link's thread, with this
+ * object as `this`, never after `onClose`. An exception closes the link and is thrown on. A plain
+ * object has no other members; an instance of a class may.
+ */
+export interface UdpHandlerOf<L> {
+  /**
+   * A message has arrived: `[offset, offset + length)` of `pool.bytes`, borrowed until this
+   * returns. Keep it by `link.takePacket()`, or by `pool.retain(bufferId)`. Where it came from:
+   * `link.sourceHost` and its like. One of `onMessage` and `onPacket` must be there.
+   */
+  onMessage?(offset: number, length: number, bufferId: BufferId, link: L): void;
+  /** The same as a packet, which the handler releases. */
+  onPacket?(packet: Packet, link: L): void;
+  /**
+   * Datagrams came to nothing: refused where they arrived (ERR_BUSBAR_DATAGRAM_REFUSED), too long,
+   * or not sent. The link goes on.
+   */
+  onError?(error: BusbarError, link: L): void;
+  /** No more than `lowWaterBytes` wait, after `link.writable` was false. */
+  onDrained?(link: L): void;
+  /** The link is gone and holds no buffer any more; `error` says why, unless in good order. */
+  onClose?(link: L, error: BusbarError | undefined): void;
+}
+
+/** An address and a port, in text. Only the option `peer` may have a name. */
+export interface UdpPeer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a UDP link of class `L` is made with. */
+export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
+  /** Makes the handler of the link; called once, before the first datagram. */
+  readonly handler: (link: L) => UdpHandlerOf<L>;
+  /**
+   * The address to receive at, or the name of this host. Default '127.0.0.1', or any with `peer`:
+   * say '0.0.0.0' or '::' to be reached from outside.
+   */
+  readonly host?: string;
+  /** 0 … 65535; 0, the default, lets the system choose: see `link.local`. */
+  readonly port?: number;
+  /**
+   * The one to talk to: the link's own writer sends there, and datagrams of others do not arrive. A
+   * name is looked up once, when the link is opened.
+   */
+  readonly peer?: UdpPeer | UdpAddress;
+  /**
+   * What is in a datagram. `'message'`, the default: one message. `'packed'`: as many as fit, each
+   * behind its length in two bytes, high byte first; both sides must agree.
+   */
+  readonly mode?: 'message' | 'packed';
+  /**
+   * Bytes in a packed datagram, at most (a longer message has one of its own). Default 1472, what
+   * Ethernet carries in one piece; 1452 with IPv6.
+   */
+  readonly datagramBytes?: number;
+  /**
+   * In mode 'message': writers write messages of so many bytes each, one after the other, without
+   * lengths; at most what a buffer holds. The fastest way to send small ones. `link.tryWrite`
+   * checks the length; what a program writes into a writer itself is cut every so many bytes, and
+   * what is left at the end goes as a shorter datagram. Default: each behind its length in two
+   * bytes.
+   */
+  readonly messageBytes?: number;
+  /** Whether several sockets may have the port, datagrams spread over them. Needs the shim. */
+  readonly reusePort?: boolean;
+  /** Whether several sockets may have the address, as multicast receivers want. Default false. */
+  readonly reuseAddress?: boolean;
+  /** An IPv6 socket that takes no IPv4. Default false. */
+  readonly ipv6Only?: boolean;
+  /** SO_RCVBUF: what may wait in the system. Default the system's. It may grant less. */
+  readonly receiveBytes?: number;
+  /** SO_SNDBUF, likewise. */
+  readonly sendBytes?: number;
+  /**
+   * Whether the kernel may put datagrams together and cut them (GSO, GRO). Receiving needs buffers
+   * of 65535 bytes or more. Default true.
+   */
+  readonly offload?: boolean;
+  /** 'auto', the default: the shim if there is one. `link.implementation` says what came of it. */
+  readonly implementation?: 'auto' | 'dgram';
+}
+
+/** The options' names. */
+export const UDP_OPTION_KEYS: readonly string[] = [
+  'handler',
+  'host',
+  'port',
+  'peer',
+  'mode',
+  'datagramBytes',
+  'messageBytes',
+  'reusePort',
+  'reuseAddress',
+  'ipv6Only',
+  'receiveBytes',
+  'sendBytes',
+  'offload',
+  'implementation',
+  ...SHARED_OPTION_KEYS,
+];
+
+/** Options with every default applied. */
+export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
+  readonly handler: (link: L) => UdpHandlerOf<L>;
+  /** What the shim makes the socket with. */
+  readonly config: Int32Array;
+  readonly peer: UdpAddress | undefined;
+  readonly packed: boolean;
+  /** Bytes in a packed datagram at most, or in each of equal ones; 0 for lengths. */
+  readonly datagramBytes: number;
+  readonly offload: boolean;
+  readonly implementation: 'auto' | 'dgram';
+}
+
+/** The part of the options that does not depend on the class of the link. */
+export type ResolvedUdpSettings = Omit<ResolvedUdpOptions<never>, 'handler'>;
+
+/** The longest payload of a UDP datagram over IPv4. */
+export const UDP_BYTES_MAX = 65_507;
+/** A message that the kernel has put together has no more bytes. */
+const GRO_BYTES_MAX = 65_535;
+const ETHERNET_BYTES_V4 = 1472;
+const ETHERNET_BYTES_V6 = 1452;
+const BYTES_MAX = 2 ** 30;
+
+/** Checks the options and applies the defaults; this is the only place that does either. */
+export function resolveUdpOptions<L>(
+  pool: BufferPool,
+  options: UdpLinkOptionsOf<L>,
+): ResolvedUdpOptions<L> {
+  checkPool(pool);
+  const own = checkOptions('options', options, UDP_OPTION_KEYS);
+  const peer = own.peer === undefined ? undefined : checkUdpAddress('peer', own.peer);
+  const mode = checkOneOf('mode', own.mode ?? 'message', ['message', 'packed'] as const);
+  const config = configOf(pool, own, peer);
+  const packed = mode === 'packed';
+  if (packed && own.messageBytes !== undefined) {
+    throw new TypeError("options must not have messageBytes in mode 'packed'");
+  }
+  if (!packed && own.datagramBytes !== undefined) {
+    throw new TypeError("options must not have datagramBytes in mode 'message'");
+  }
+  const ethernet = config[CONFIG_FAMILY] === 6 ? ETHERNET_BYTES_V6 : ETHERNET_BYTES_V4;
+  // In pieces as long as a buffer none would be a message; a packed datagram may be longer.
+  const messageBytesMax = Math.min(UDP_BYTES_MAX, pool.bufferSize);
+  const datagramBytes = packed
+    ? checkInteger('datagramBytes', own.datagramBytes ?? ethernet, 1, UDP_BYTES_MAX)
+    : own.messageBytes === undefined
+      ? 0
+      : checkInteger('messageBytes', own.messageBytes, 1, messageBytesMax);
+  const implementation = own.implementation ?? 'auto';
+  return Object.freeze({
+    ...resolveSharedOptions(pool, own),
+    handler: checkFunction('handler', own.handler),
+    config,
+    peer,
+    packed,
+    datagramBytes,
+    offload: checkBoolean('offload', own.offload ?? true),
+    implementation: checkOneOf('implementation', implementation, ['auto', 'dgram'] as const),
+  });
+}
+
+/**
+ * An address in either form. **Throws** TypeError, RangeError.
+ *
+ * A `UdpAddress` may have port 0: whoever sends a datagram can claim that, and its receiver's
+ * handler, which answers to `link.source()`, must not fail because of it. The system refuses to
+ * send there.
+ */
+export function checkUdpAddress(name: string, value: UdpPeer | UdpAddress): UdpAddress {
+  if (value instanceof UdpAddress) return value;
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`${name} must be an object with host and port, got ${show(value)}`);
+  }
+  checkOptions(name, value, ['host', 'port']);
+  const words = new Int32Array(ADDRESS_WORDS);
+  writeAddress(`${name}.host`, value.host, 0, words, 0);
+  words[ADDRESS_PORT] = checkInteger(`${name}.port`, value.port, 1, PORT_MAX);
+  return UdpAddress.from(words);
+}
+
+function configOf<L>(
+  pool: BufferPool,
+  options: UdpLinkOptionsOf<L>,
+  peer: UdpAddress | undefined,
+): Int32Array {
+  const config = new Int32Array(CONFIG_WORDS);
+  const any = peer?.family === 6 ? '::' : '0.0.0.0';
+  const host = options.host ?? (peer === undefined ? '127.0.0.1' : any);
+  writeAddress('host', host, options.port ?? 0, config, CONFIG_BIND);
+  const family = config[CONFIG_BIND + ADDRESS_FAMILY];
+  config[CONFIG_FAMILY] = family;
+  if (peer !== undefined) {
+    if (peer.family !== family) {
+      throw new RangeError(`peer must be of the same family as host, got ${peer} and ${host}`);
+    }
+    if (peer.port === 0) throw new RangeError('peer must have a port, got 0');
+    for (let i = 0; i < ADDRESS_WORDS; i++) config[CONFIG_CONNECT + i] = peer.words[i];
+  }
+  const flag = (name: 'reusePort' | 'reuseAddress' | 'ipv6Only', bit: number): number =>
+    checkBoolean(name, options[name] ?? false) ? bit : 0;
+  const bytes = (name: 'receiveBytes' | 'sendBytes'): number =>
+    options[name] === undefined ? 0 : checkInteger(name, options[name], 1, BYTES_MAX);
+  config[CONFIG_FLAGS] =
+    flag('reusePort', REUSE_PORT) |
+    flag('reuseAddress', REUSE_ADDRESS) |
+    flag('ipv6Only', ONLY_V6) |
+    ((options.offload ?? true) && pool.bufferSize >= GRO_BYTES_MAX ? GRO : 0);
+  config[CONFIG_RECEIVE_BYTES] = bytes('receiveBytes');
+  config[CONFIG_SEND_BYTES] = bytes('sendBytes');
+  return config;
+}
+
+/** The handler must take messages in one way or the other. */
+export function checkUdpHandler<L>(handler: UdpHandlerOf<L>): UdpHandlerOf<L> {
+  const others = ['onError', 'onDrained', 'onClose'] as const;
+  return checkHandlerMembers(handler, ['onMessage', 'onPacket'], others);
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+/** The reading half of a UDP link: its socket, and the message that is being delivered. */
+
+import { checkBoolean, checkInteger } from '../../base/check.ts';
+import type { BusbarError } from '../../base/errors.ts';
+import {
+  ADDRESS_FAMILY,
+  ADDRESS_WORDS,
+  OPTION_BROADCAST,
+  OPTION_MULTICAST_LOOP,
+  OPTION_MULTICAST_TTL,
+  OPTION_TRAFFIC_CLASS,
+  OPTION_TTL,
+} from '../../native/udp.ts';
+import type { Packet } from '../../packet/index.ts';
+import type { BufferPool } from '../../pool/index.ts';
+import { LinkBase } from '../link-base.ts';
+import { UdpAddress, writeAddress } from './udp-address.ts';
+import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
+import { UdpMessage } from './udp-message.ts';
+import { checkUdpAddress, type ResolvedUdpSettings, type UdpPeer } from './udp-options.ts';
+import type { UdpOutbox } from './udp-outbox.ts';
+import {
+  datagramError,
+  type LateOwner,
+  type UdpImplementation,
+  type UdpSocket,
+} from './udp-socket.ts';
+
+const TTL_MAX = 255;
+
+/** What comes in by a UDP link, and what became of what went out. */
+export interface UdpReaderStats extends UdpIntakeStats {
+  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+  readonly implementation: UdpImplementation;
+  /**
+   * Datagrams that came and found no room. What the kernel had put together counts once, so with
+   * offload it may be more. Without the shim: those that Node had read and nobody took.
+   */
+  readonly dropped: number;
+  /** Reports that datagrams came to nothing; see `onError`. */
+  readonly errors: number;
+}
+
+/**
+ * A link with a socket that is bound, and receives. `UdpLink` adds what it sends, and how it
+ * ends.
+ *
+ * Every `set…` and `join`, `leave` **throw** ERR_BUSBAR_LINK_CLOSED.
+ */
+export abstract class UdpReader extends LinkBase {
+  /** Where datagrams arrive. */
+  readonly local: UdpAddress;
+  /** The one that the link is connected to. */
+  readonly peer: UdpAddress | undefined;
+  /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
+  readonly implementation: UdpImplementation;
+  /** @internal */
+  protected readonly socket: UdpSocket;
+  /** @internal */
+  protected readonly intake: UdpIntake;
+  /** @internal */
+  protected readonly message: UdpMessage;
+  #errors = 0;
+  /** What was dropped, when there is no socket any more that could say so. */
+  #dropped = 0;
+
+  /** @internal */
+  protected constructor(pool: BufferPool, options: ResolvedUdpSettings, socket: UdpSocket) {
+    super(pool, options, false);
+    this.socket = socket;
+    this.local = UdpAddress.from(socket.local);
+    this.peer = options.peer;
+    this.implementation = socket.implementation;
+    this.intake = new UdpIntake(pool, options.packed);
+    this.message = new UdpMessage(pool, this.intake);
+  }
+
+  get paused(): boolean {
+    return this.intake.paused;
+  }
+
+  pause(): void {
+    this.intake.pause();
+  }
+
+  resume(): void {
+    this.intake.resume();
+  }
+
+  ref(): void {
+    if (!this.life.isGone) this.socket.keepAlive(true);
+  }
+
+  unref(): void {
+    if (!this.life.isGone) this.socket.keepAlive(false);
+  }
+
+  // ── The present message ───────────────────────────────────────────────────────────────────────
+
+  /** The present message as a packet of its own. For handlers, while they are called. */
+  takePacket(): Packet {
+    return this.message.takePacket();
+  }
+
+  /**
+   * Where the present message came from: the IPv4 address as a signed number (`>>> 0` makes it one
+   * from 0 on), or the first of four words. For handlers, while they are called.
+   */
+  get sourceHost(): number {
+    return this.message.sourceHost;
+  }
+
+  /** Likewise. */
+  get sourcePort(): number {
+    return this.message.sourcePort;
+  }
+
+  /** Copies the present source into eight words; `UdpAddress` says which. Likewise. */
+  copySource(target: Int32Array, index: number = 0): void {
+    this.message.copySource(target, index);
+  }
+
+  /** The present source as an object. Likewise. **Cost** allocates it and its text. */
+  source(): UdpAddress {
+    return this.message.source();
+  }
+
+  /** Whether the present datagram was longer than a buffer. */
+  get truncated(): boolean {
+    return this.intake.isTruncated;
+  }
+
+  /** The two bits of Explicit Congestion Notification; 0 without the shim. */
+  get ecn(): number {
+    return this.intake.ecn;
+  }
+
+  // ── The socket ────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Receives what is sent to a group, on the interface that has this address (or, IPv6, this zone:
+   * '::%eth0'); the system chooses without. **Throws** ERR_BUSBAR_NATIVE_FAILED, RangeError.
+   */
+  join(group: string, networkInterface?: string): void {
+    const words = wordsOf('group', group);
+    this.#open().membership(words, this.#interfaceWords(networkInterface), true);
+  }
+
+  /** Undoes {@link join}. **Throws** likewise. */
+  leave(group: string, networkInterface?: string): void {
+    const words = wordsOf('group', group);
+    this.#open().membership(words, this.#interfaceWords(networkInterface), false);
+  }
+
+  /** Sends multicast through this interface, named as for {@link join}, or the system's choice. */
+  setMulticastInterface(networkInterface?: string): void {
+    this.#open().multicastInterface(this.#interfaceWords(networkInterface));
+  }
+
+  /** How many routers a datagram may pass: 1 … 255. */
+  setTtl(ttl: number): void {
+    this.#open().setOption(OPTION_TTL, checkInteger('ttl', ttl, 1, TTL_MAX));
+  }
+
+  /** The same for multicast: 0 … 255; the system's default is 1. */
+  setMulticastTtl(ttl: number): void {
+    this.#open().setOption(OPTION_MULTICAST_TTL, checkInteger('ttl', ttl, 0, TTL_MAX));
+  }
+
+  /** Whether this machine hears the multicast that it sends; the system's default is yes. */
+  setMulticastLoop(wanted: boolean): void {
+    this.#open().setOption(OPTION_MULTICAST_LOOP, checkBoolean('wanted', wanted) ? 1 : 0);
+  }
+
+  /** Whether broadcast addresses may be sent to. */
+  setBroadcast(wanted: boolean): void {
+    this.#open().setOption(OPTION_BROADCAST, checkBoolean('wanted', wanted) ? 1 : 0);
+  }
+
+  /**
+   * The byte that routers look at: six bits of service class, two of ECN. **Throws**
+   * ERR_BUSBAR_NATIVE_UNAVAILABLE without the shim.
+   */
+  setTrafficClass(value: number): void {
+    this.#open().setOption(OPTION_TRAFFIC_CLASS, checkInteger('value', value, 0, 255));
+  }
+
+  /** What the system grants the socket; Linux says twice what was asked for. */
+  socketBytes(): { readonly receive: number; readonly send: number } {
+    return this.socket.bufferBytes();
+  }
+
+  /**
+   * @internal The words of an address that may be sent to; undefined: the socket knows where to.
+   */
+  protected wordsOf(to: UdpPeer | UdpAddress | undefined): Int32Array | undefined {
+    if (to === undefined) {
+      if (this.peer !== undefined) return undefined;
+      throw new TypeError('a link without peer must be told where to');
+    }
+    const { words } = checkUdpAddress('to', to);
+    if (this.peer !== undefined) throw new TypeError('a link with a peer sends to nobody else');
+    const family = words[ADDRESS_FAMILY];
+    if (family !== this.local.family) {
+      throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
+    }
+    return words;
+  }
+
+  /** @internal The socket's calls come here from now on. */
+  protected listen(target: LateOwner, outbox: UdpOutbox): void {
+    target.owner = {
+      readable: () => this.intake.readable(),
+      writable: () => {
+        outbox.unblock();
+        this.sendRest();
+      },
+      failed: (errno) => this.reportErrno(errno),
+      sendFailed: (errno, bytes) => {
+        outbox.takeBack(bytes);
+        this.reportErrno(errno);
+      },
+    };
+  }
+
+  /** @internal Delivers from now on. */
+  protected receive(deliver: UdpIntakeOwner['deliver']): void {
+    const owner: UdpIntakeOwner = {
+      deliver,
+      receiveFailed: (errno) => this.reportErrno(errno),
+      deliveryFailed: (error) => this.handlerFailed(error),
+      intakeFailed: (error) => this.act(this.life.failed(error)),
+      watch: () => this.watch(),
+    };
+    this.intake.open(owner, this.socket);
+    this.watch();
+  }
+
+  /** @internal Watches the socket for what comes, and for room if `wantsRoom`. */
+  protected watch(): void {
+    if (!this.life.isGone) this.socket.watch(this.intake.wantsMore, this.wantsRoom);
+  }
+
+  /** @internal Datagrams came to nothing. */
+  protected report(error: BusbarError): void {
+    if (this.life.isGone) return;
+    this.#errors++;
+    this.tell(() => this.tellError(error));
+  }
+
+  /** @internal One of them did, as the system says. */
+  protected reportErrno(errno: number): void {
+    this.report(datagramError(errno, 1));
+  }
+
+  /** @internal Calls the handler. */
+  protected abstract tellError(error: BusbarError): void;
+
+  /** @internal **Cost** one system call. */
+  protected readingStats(): UdpReaderStats {
+    return {
+      implementation: this.implementation,
+      ...this.intake.stats(),
+      dropped: this.life.isGone ? this.#dropped : this.socket.drops(),
+      errors: this.#errors,
+    };
+  }
+
+  /** @internal Whether something waits for room in the socket. */
+  protected abstract get wantsRoom(): boolean;
+
+  /** @internal */
+  protected override stopReading(): void {
+    if (this.life.isGone) this.#dropped = this.socket.drops();
+    this.intake.close();
+    this.watch();
+  }
+
+  #open(): UdpSocket {
+    this.checkOpen();
+    return this.socket;
+  }
+
+  #interfaceWords(networkInterface: string | undefined): Int32Array {
+    const none = this.local.family === 6 ? '::' : '0.0.0.0';
+    return wordsOf('networkInterface', networkInterface === undefined ? none : networkInterface);
+  }
+}
+
+function wordsOf(name: string, host: string): Int32Array {
+  const words = new Int32Array(ADDRESS_WORDS);
+  writeAddress(name, host, 0, words, 0);
+  return words;
+}
