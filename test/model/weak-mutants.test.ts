@@ -26,8 +26,8 @@ const BUGS: readonly WeakBug[] = [
   {
     what: 'mpsc: take looks at TURN plainly, and throws the value of the ordered load away',
     entry: 'channel/slot-ring.ts',
-    from: '} else if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {',
-    to: '} else if ((loadAcquire(words, at), false)) {',
+    from: 'if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {',
+    to: 'if ((loadAcquire(words, at), false)) {',
     scenario: async (load) => {
       const module: ChannelModule = {
         ...(await load<Pick<ChannelModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
