@@ -36,6 +36,8 @@ const MODULES = [
   'writer/write-flusher.ts',
 ];
 
+const LAST = 'send to 2 threads, write if alone';
+
 /** Planted in every test run: a few, by what their text says, and the scenario to begin with. */
 const PICKED: readonly (readonly [string, Mutant['kind'], RegExp, string])[] = [
   ['base/parker.ts', 'drop', /notify/, 'acquireSync, release'],
@@ -44,7 +46,7 @@ const PICKED: readonly (readonly [string, Mutant['kind'], RegExp, string])[] = [
   ['pool/waiting.ts', 'split', /GRANT, WAITING/, 'acquireSync, hoarder'],
   ['pool/reclaim.ts', 'drop', /putOne\(id/, 'death: send, receive'],
   ['pool/buffer-references.ts', 'drop', /TransitMark\)\] = 0/, 'death: send, receive'],
-  ['pool/buffer-references.ts', 'drop', /buffer \+ OWNER\] = slot/, 'send, last release on either side'],
+  ['pool/buffer-references.ts', 'drop', /buffer \+ OWNER\] = slot/, LAST],
 ];
 
 interface Case {
