@@ -57,7 +57,9 @@ async function buildPrograms(force) {
     .filter((path) => /\.ts$/.test(path));
   const entries = sources.filter((path) => PROGRAM.some((pattern) => pattern.test(path)));
   const outputs = entries.map((path) => `build/${path.replace(/\.ts$/, '.js')}`);
-  const stamp = new Stamp('programs', [...sources, 'package.json', 'scripts/build.mjs'], outputs);
+  // Programs have parts of the library in them.
+  const inputs = [...sources, ...listFiles('src'), 'package.json', 'scripts/build.mjs'];
+  const stamp = new Stamp('programs', inputs, outputs);
   if (!force && stamp.isFresh()) return true;
   stamp.forget();
   for (const folder of ['bench', 'examples', 'test']) removeOthers(`build/${folder}`, outputs);

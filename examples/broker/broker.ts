@@ -56,6 +56,10 @@ const OVERSHOOT = 4;
 const WINDOW_REGIONS_MIN = 8;
 /** An executor waits so long for what the others tell it before it lets clients in. */
 const SYNC_MS_MAX = 5000;
+/** Clients that are told of the end in one turn, each from a buffer of its own. */
+const TOLD_PER_TURN = 64;
+/** Turns for that, refusals included. */
+const TELL_TURNS_MAX = 20_000;
 
 /** What a broker does for clients. */
 const SERVING = 0;
@@ -247,7 +251,7 @@ export class Broker implements BrokerCore {
     if (this.#state !== SERVING) return;
     this.#state = LAME;
     this.#server?.stopListening();
-    for (const connection of this.connections) this.#sayInfo(connection);
+    await this.#tellAll();
     await closeGradually(this.connections, this.options, this.#hurry.signal);
   }
 
@@ -266,7 +270,7 @@ export class Broker implements BrokerCore {
     const wasServing = this.#state === SERVING;
     this.#state = DRAINING;
     this.#hurry.abort();
-    if (wasServing) for (const connection of this.connections) this.#sayInfo(connection);
+    if (wasServing) await this.#tellAll();
     // What has reached this machine by now is still read and passed on, as far as there is time.
     const untilMs = performance.now() + this.options.lingerMs;
     do {
@@ -324,7 +328,18 @@ export class Broker implements BrokerCore {
     return connection;
   }
 
-  #sayInfo(connection: Connection): void {
+  /** Tells every client, so many in a turn that their buffers are there again for the next. */
+  async #tellAll(): Promise<void> {
+    let rest = [...this.connections];
+    for (let turns = 0; rest.length > 0 && turns < TELL_TURNS_MAX; turns++) {
+      const refused = rest.slice(0, TOLD_PER_TURN).filter((client) => !this.#sayInfo(client));
+      rest = [...rest.slice(TOLD_PER_TURN), ...refused];
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** False: not now. */
+  #sayInfo(connection: Connection): boolean {
     const { remoteAddress } = connection.link.socket as Socket;
     const fields = {
       serverId: this.#serverId,
@@ -334,7 +349,7 @@ export class Broker implements BrokerCore {
       clientAddress: remoteAddress ?? '',
       lameDuck: this.#state !== SERVING,
     };
-    connection.say(Buffer.from(infoLine(fields, this.options)));
+    return connection.say(Buffer.from(infoLine(fields, this.options)));
   }
 
   #check(): void {

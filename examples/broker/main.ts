@@ -81,7 +81,10 @@ function drainOnSignal(broker: Broker | BrokerGroup): Promise<true> {
     if (process.platform === 'win32') return;
     process.on('SIGUSR1', () => console.log('SIGUSR1: there is no log file to reopen.'));
     process.on('SIGHUP', () => console.log('SIGHUP: there is no configuration file to reload.'));
-    process.once('SIGUSR2', () => {
+    let isLame = false;
+    process.on('SIGUSR2', () => {
+      if (isLame) return;
+      isLame = true;
       console.log('SIGUSR2: telling clients to go elsewhere; Ctrl-C stops at once.');
       broker.lameDuck().then(() => resolve(true));
     });

@@ -35,7 +35,7 @@
  *   died                        left behind                    the host
  *   before BADGE                BADGE of the thread before it  reclaimed it, when that had died
  *   after BADGE, not attached   a BADGE that is not in the     finds no such thread: holds nothing
- *                               the pool
+ *                               pool
  *   attached, before a lane     cache, slot                    reclaims the BADGE
  *   at an end of a lane         its role on the lane, a        reclaims the BADGE, recovers every
  *                               packet half sent or received   lane of the slot

@@ -5,7 +5,7 @@
  */
 
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
-import { BusbarError } from '../base/errors.ts';
+import { BusbarError, messageOf } from '../base/errors.ts';
 import { throwLater } from '../base/throw-later.ts';
 import { BufferPool } from '../pool/index.ts';
 import { ENDED, STARTING } from './executor-layout.ts';
@@ -174,7 +174,7 @@ function notify<T>(listener: (index: number, news: T) => void, index: number, ne
 
 /** The error for a thread that ended without an order. */
 export function crashed(index: number, end: ThreadEnd): BusbarError {
-  const how = end.error === undefined ? `exit code ${end.exitCode}` : (end.error as Error)?.message;
+  const how = end.error === undefined ? `exit code ${end.exitCode}` : messageOf(end.error);
   return new BusbarError(
     'ERR_BUSBAR_EXECUTOR_CRASHED',
     `executor ${index}, ${how}`,

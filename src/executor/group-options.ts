@@ -19,7 +19,10 @@ import { hashPartitioner } from './hash-partitioner.ts';
 import { IDLE_KINDS, type Idle } from './idle.ts';
 import type { Partitioner } from './partitioner.ts';
 
-/** When a crashed executor is restarted. */
+/**
+ * When an executor that has crashed is started again: not once the group is told to stop. One that
+ * crashes then leaves what is queued for it, and `stop()` counts that as dropped.
+ */
 export interface RestartPolicy {
   /** Restarts allowed in any `withinMs`; one more ends the group. Default 3. */
   readonly maxRestarts?: number;

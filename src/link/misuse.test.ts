@@ -354,3 +354,46 @@ test('an option is read once: what is checked is what is used', async () => {
   await Promise.all([link.close(), server.close()]);
   await expect(TcpLink.connect(pool, options('x'))).rejects.toThrow(/^port must be an integer/);
 });
+
+test('a handler may pause and resume its link before anything has come', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, { codec, handler: ignore });
+  const handler = (link: TcpLink): TcpHandler => {
+    link.pause();
+    link.resume();
+    return { onFrame() {} };
+  };
+  const link = await TcpLink.connect(pool, { port: server.port, codec, handler });
+  expect(link.closed).toBe(false);
+  await Promise.all([link.close(), server.close()]);
+});
+
+test.each(['close', 'destroy'] as const)(
+  'a UDP handler that calls %s and throws leaves no buffer behind',
+  async (end) => {
+    const pool = makePool();
+    const errors: unknown[] = [];
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => errors.push(error));
+    try {
+      const link = await UdpLink.open(pool, {
+        handler: (own) => ({
+          onMessage() {
+            void own[end]();
+            throw new TypeError('thrown');
+          },
+        }),
+      });
+      const peer = await UdpLink.open(pool, { handler: () => ({ onMessage() {} }) });
+      peer.writerTo({ host: '127.0.0.1', port: link.local.port }).tryWrite(Uint8Array.of(0, 1, 7));
+      peer.flush();
+      await until(() => link.closed);
+      peer.destroy();
+      await until(() => errors.length > 0 && pool.stats().held === 0);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const listener of others) process.on('uncaughtException', listener);
+    }
+  },
+);

@@ -355,3 +355,37 @@ describe('refused', () => {
     });
   }
 });
+
+test('a bug that one operation alone shows is shown by that operation', async () => {
+  class Counter {
+    total = 0;
+    add(by: number): number {
+      this.total += by;
+      return this.total;
+    }
+  }
+  const report = await linearizable({
+    name: 'counter',
+    setup: () => new Int32Array(new SharedArrayBuffer(4)),
+    sequential: () => new Counter(),
+    operations: {
+      add: {
+        args: () => [2],
+        run: (words: Int32Array, by: number) => Atomics.add(words, 0, by),
+      },
+    },
+  });
+  expect(report.failure?.kind).toBe('not linearizable');
+  const calls = report.failed?.flatMap(({ before = [], operations }) => [...before, ...operations]);
+  expect(calls).toEqual([['add', 2]]);
+});
+
+test('an operation without run that the subject does not have is named', async () => {
+  const report = await linearizable({
+    name: 'counter',
+    setup: () => new Int32Array(new SharedArrayBuffer(4)),
+    sequential: () => ({ add: () => 0 }),
+    operations: { add: {} },
+  } as never);
+  expect(report.failure?.message).toContain('structure.operations.add has no run');
+});

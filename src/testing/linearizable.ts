@@ -152,13 +152,10 @@ class Check<Shared, Subject> {
     throw new HistoryError(verdict, historyTable(history.operations, titles(plan, history)));
   }
 
-  /** Takes threads and operations away as long as the rest still fails. */
-  async #shrink(
-    found: readonly PlannedThread[],
-    foundReport: ModelReport,
-  ): Promise<LinearizableReport> {
-    let plan = found;
-    let report = foundReport;
+  /** Takes threads and operations away as long as the rest still fails in the same way. */
+  async #shrink(first: readonly PlannedThread[], found: ModelReport): Promise<LinearizableReport> {
+    let plan = first;
+    let report = found;
     let tried = 0;
     for (let smaller = true; smaller; ) {
       smaller = false;
@@ -166,7 +163,7 @@ class Check<Shared, Subject> {
         if (tried++ >= SMALLER_MAX) break;
         const again = await this.#try(candidate);
         this.#reports.pop();
-        if (again.failure === undefined) continue;
+        if (kindOf(again) !== kindOf(found)) continue;
         plan = candidate;
         report = again;
         smaller = true;
@@ -179,7 +176,7 @@ class Check<Shared, Subject> {
     if (tidy.length > 0 && tidy.length < plan.length) {
       const again = await this.#try(tidy);
       this.#reports.pop();
-      if (again.failure !== undefined) return this.#report(tidy, again);
+      if (kindOf(again) === kindOf(found)) return this.#report(tidy, again);
     }
     return this.#report(plan, report);
   }
@@ -227,6 +224,11 @@ class Check<Shared, Subject> {
       replay: `linearizable(structure, ${planText(asked as never)})`,
     };
   }
+}
+
+/** In which way it failed, or undefined. */
+function kindOf({ failure }: ModelReport): string | undefined {
+  return failure?.error instanceof HistoryError ? 'not linearizable' : failure?.kind;
 }
 
 function titles(plan: readonly PlannedThread[], history: History): string[] {

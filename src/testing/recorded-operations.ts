@@ -200,6 +200,7 @@ class Recorder<Shared, Subject> {
     // Who prepares later has learned of what was prepared earlier.
     if (this.#prepares) fetchAdd(prepared, 0, 1);
     const subject = (structure.attach?.(shared, self, role) ?? shared) as Subject;
+    this.#checkMethods(subject);
     const marks = new Marks(ended, self, this.#thread);
     return this.#each(subject, marks, before, 0, () => {
       if (this.#prepares) fetchAdd(prepared, 0, 1);
@@ -243,6 +244,15 @@ class Recorder<Shared, Subject> {
         });
     }
     return after();
+  }
+
+  #checkMethods(subject: Subject): void {
+    const { before = [], operations } = this.#plan;
+    for (const [name] of [...before, ...operations]) {
+      if (operationOf(this.#structure.operations as never, name).run !== undefined) continue;
+      if (typeof (subject as Record<string, unknown> | null)?.[name] === 'function') continue;
+      throw new TypeError(`structure.operations.${name} has no run, nor has the subject ${name}()`);
+    }
   }
 
   #call(subject: Subject, name: string, args: readonly unknown[]): unknown {

@@ -163,6 +163,13 @@ export class SharedMembers {
     return dropped;
   }
 
+  /** Something had to stay, and this object flushes no more: a member that is rung does. */
+  owe(): void {
+    // SYNC(owed): pairs with the look of whoever is rung, or leaves.
+    storeSeqCst(this.#words, OWED, 1);
+    this.#ringAll();
+  }
+
   #ringAll(): void {
     for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
       const badge = loadSeqCst(this.#words, this.#layout.badge(slot));

@@ -430,14 +430,17 @@ export class SharedWriter {
     this.close();
   }
 
-  /**
-   * What did not fit the lane, as soon as it does: others were told that the dead thread would see
-   * to it.
-   */
+  /** What did not fit the lane, as soon as it does: others rely on the dead thread for it. */
   private deliverLater(): void {
-    const attempt = (): number => (this.isClosed || this.delivery.run() ? 0 : -1);
-    // A flusher or pool that is closed meanwhile takes nothing more.
-    this.waiting.until(attempt, {}).catch(() => {});
+    if (this.isClosed) {
+      this.members.owe();
+      return;
+    }
+    const attempt = (): number => (this.delivery.run() ? 0 : -1);
+    this.waiting.until(attempt, {}).catch(() => {
+      // A flusher or pool that is closed meanwhile takes nothing more.
+      if (this.isClosed && !this.flusher.closed && this.pool.isAttached) this.members.owe();
+    });
   }
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────

@@ -182,7 +182,7 @@ export class Intake implements Lingerer, FrameReader {
   resume(): void {
     if (!this.#paused || this.#isStopped) return;
     this.#paused = false;
-    if (this.#delivering) return;
+    if (this.#delivering || this.#owner === NOBODY) return;
     if (this.#state !== STARVED) this.#goOn();
   }
 

@@ -292,6 +292,8 @@ export class UdpIntake {
       }
     } catch (error) {
       this.isBusy = false;
+      // The handler has closed the link before it threw: `close` left this to us.
+      if (this.isClosed) this.letGo();
       owner.deliveryFailed(error);
       return false;
     }

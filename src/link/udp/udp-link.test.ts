@@ -869,6 +869,9 @@ test('wrong options are named', async () => {
     expect(() => link.writerTo(to as never)).toThrow(message);
     expect(() => link.addWriter(0, to as never)).toThrow(message);
   }
+  await expect(open({ ipv6Only: true, host: '127.0.0.1' })).rejects.toThrow(
+    /^host must be an IPv6/,
+  );
   const somewhere = UdpAddress.of('127.0.0.1', 9);
   expect(() => link.writerTo(somewhere, null as never)).toThrow(/^options must be an object/);
   await peers.close();

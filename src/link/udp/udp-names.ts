@@ -37,7 +37,7 @@ export async function inNumbers<Options extends Named>(
     return lookUpHost(name, family === 0 ? wait : { ...wait, family }, lookup);
   };
   const here = await ask(host, ipv6Only === true ? 6 : familyOf(peer?.host));
-  const there = await ask(peer?.host, familyOf(here));
+  const there = await ask(peer?.host, here === undefined && ipv6Only === true ? 6 : familyOf(here));
   return {
     ...options,
     ...(here === undefined ? {} : { host: here }),

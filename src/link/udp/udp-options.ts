@@ -231,11 +231,16 @@ function configOf<L>(
   peer: UdpAddress | undefined,
 ): Int32Array {
   const config = new Int32Array(CONFIG_WORDS);
+  const onlyV6 = checkBoolean('ipv6Only', options.ipv6Only ?? false);
   const any = peer?.family === 6 ? '::' : '0.0.0.0';
-  const host = options.host ?? (peer === undefined ? '127.0.0.1' : any);
+  const own = onlyV6 ? '::1' : '127.0.0.1';
+  const host = options.host ?? (peer === undefined ? own : any);
   writeAddress('host', host, options.port ?? 0, config, CONFIG_BIND);
   const family = config[CONFIG_BIND + ADDRESS_FAMILY];
   config[CONFIG_FAMILY] = family;
+  if (onlyV6 && family !== 6) {
+    throw new RangeError(`host must be an IPv6 address with ipv6Only, got ${show(host)}`);
+  }
   if (peer !== undefined) {
     if (peer.family !== family) {
       throw new RangeError(`peer must be of the same family as host, got ${peer} and ${host}`);
@@ -243,14 +248,14 @@ function configOf<L>(
     if (peer.port === 0) throw new RangeError('peer must have a port, got 0');
     for (let i = 0; i < ADDRESS_WORDS; i++) config[CONFIG_CONNECT + i] = peer.words[i];
   }
-  const flag = (name: 'reusePort' | 'reuseAddress' | 'ipv6Only', bit: number): number =>
+  const flag = (name: 'reusePort' | 'reuseAddress', bit: number): number =>
     checkBoolean(name, options[name] ?? false) ? bit : 0;
   const bytes = (name: 'receiveBytes' | 'sendBytes'): number =>
     options[name] === undefined ? 0 : checkInteger(name, options[name], 1, BYTES_MAX);
   config[CONFIG_FLAGS] =
     flag('reusePort', REUSE_PORT) |
     flag('reuseAddress', REUSE_ADDRESS) |
-    flag('ipv6Only', ONLY_V6) |
+    (onlyV6 ? ONLY_V6 : 0) |
     ((options.offload ?? true) && pool.bufferSize >= GRO_BYTES_MAX ? GRO : 0);
   config[CONFIG_RECEIVE_BYTES] = bytes('receiveBytes');
   config[CONFIG_SEND_BYTES] = bytes('sendBytes');

@@ -15,6 +15,7 @@ import {
 } from '../../native/udp.ts';
 import { BufferPool } from '../../pool/index.ts';
 import { UdpAddress } from './udp-address.ts';
+import { CONNECTED } from './udp-address-table.ts';
 import {
   CUT_EQUAL,
   CUT_MESSAGES,
@@ -25,7 +26,7 @@ import {
 } from './udp-outbox.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
-const { EAGAIN, ECONNREFUSED, EINVAL, EMSGSIZE, ENETUNREACH } = constants.errno;
+const { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH } = constants.errno;
 const DATAGRAM_BYTES = 100;
 
 /** A socket that takes as much as it likes, and refuses what is marked by its first byte. */
@@ -278,4 +279,43 @@ test('bytes that are no messages are cut off and told, what is before them goes 
     }
   }
   pool.close();
+});
+
+test('a handler that sends by another link does not mix up what the system said of each', () => {
+  const pool = BufferPool.create({ bufferSize: 256, bufferCount: 4 });
+  const failures: string[] = [];
+  const open = (name: string, answers: number[][], onFailed: () => void): UdpOutbox => {
+    const outbox = new UdpOutbox(pool, CUT_WHOLE, 0);
+    const socket = {
+      segmentsMax: 0,
+      send(_table: Int32Array, rows: number, _words: Int32Array, _cut: number, sent: Int32Array) {
+        const [done, error] = answers.shift() ?? [rows, 0];
+        sent.fill(0);
+        sent[SENT_CALLS] = 1;
+        sent[SENT_ERROR] = error;
+        sent[SENT_RUN] = error === 0 ? 0 : 1;
+        return done;
+      },
+    } as unknown as UdpSocket;
+    const owner = {
+      sendFailed(error: number) {
+        failures.push(`${name} ${error}`);
+        onFailed();
+      },
+      sentSome() {},
+      watch() {},
+      sendMalformed() {},
+    };
+    outbox.open(owner as never, socket, false);
+    const id = pool.tryAcquire();
+    outbox.push(pool.offsetOf(id), 10, id, CONNECTED, CUT_WHOLE);
+    return outbox;
+  };
+  const other = open('other', [[0, EMSGSIZE]], () => {});
+  // An error of an earlier datagram is told when the one that got it has gone.
+  const first = open('first', [[0, EHOSTUNREACH]], () => other.send());
+  first.send();
+  expect(failures).toEqual([`first ${EHOSTUNREACH}`, `other ${EMSGSIZE}`]);
+  expect(first.stats()).toMatchObject({ datagramsWritten: 1, queuedBytes: 0, lostDatagrams: 0 });
+  expect(pool.stats().held).toBe(0);
 });

@@ -270,6 +270,11 @@ export class UdpOutbox {
       const done = socket.send(table, rows, this.addresses.words, segments, sent);
       if (done < 0) throw new Error(`the shim refuses the table: ${done}`);
       this.writes += sent[SENT_CALLS];
+      // Read before a handler is called: it may send by another link, and these are the thread's.
+      const cleared = sent[SENT_CLEARED];
+      const error = sent[SENT_ERROR];
+      const refused = sent[SENT_RUN];
+      const run = datagramsOf(done, refused);
       if (done > 0) {
         this.advance(done, true);
         this.tellUnreachable();
@@ -277,9 +282,6 @@ export class UdpOutbox {
         if (this.isClosed) break;
       }
       single -= Math.min(single, done);
-      const cleared = sent[SENT_CLEARED];
-      const error = sent[SENT_ERROR];
-      const run = datagramsOf(done, sent[SENT_RUN]);
       if (error === 0) {
         this.isRetrying = false;
         if (segments > 0 && done > 0) this.segmentRefusals = 0;
@@ -297,7 +299,7 @@ export class UdpOutbox {
         this.isRetrying = false;
         this.unreachable = 0;
         single -= Math.min(single, 1);
-        this.drop(Math.max(1, Math.min(rows - done, sent[SENT_RUN])), segments, error);
+        this.drop(Math.max(1, Math.min(rows - done, refused)), segments, error);
       }
       if (cleared > 0 && !this.isClosed) this.owner.sendFailed(REFUSED, cleared);
       if (this.blocked) break;
@@ -431,6 +433,7 @@ export class UdpOutbox {
 
   /** The first `rows` rows of the table are out, or lost. Returns how many datagrams that is. */
   private advance(rows: number, wereSent: boolean): number {
+    if (rows === 0) return 0;
     const { waiting } = this;
     const datagrams = datagramsOf(0, rows);
     let bytes = 0;
