@@ -330,9 +330,9 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       case protocol.OP_HPUB:
         return this.#publication.publish();
       case protocol.OP_SUB:
-        return this.#tryLine() && this.#subscribe();
+        return this.#tryChange() && this.#subscribe();
       case protocol.OP_UNSUB:
-        return this.#tryLine() && this.#unsubscribeOrLimit();
+        return this.#tryChange() && this.#unsubscribeOrLimit();
       case protocol.OP_PING:
         return this.#share.tryStep() && this.#isDoneEverywhere() && this.say(PONG);
       case protocol.OP_PONG:
@@ -358,6 +358,11 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     if (share.isSpent) return false;
     share.units -= lineUnits(this.#framer.frameLength);
     return true;
+  }
+
+  /** The same for a change of subscriptions: further ones wait for other executors. */
+  #tryChange(): boolean {
+    return this.#core.mesh.mayChange && this.#tryLine();
   }
 
   #subscribe(): boolean {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: a client that has left takes its subscriptions along, some in each turn. */
 
-import type { Waiter } from './backpressure.ts';
+import type { Backpressure, Waiter } from './backpressure.ts';
 import type { FairShare } from './fair-share.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -9,22 +9,31 @@ import type { Subscription } from './subscription.ts';
 export interface Departed<Owner> {
   remove(subscription: Subscription<Owner>): void;
   flush(): void;
+  /** Whether another one may be told of. If not, who waits for room goes on when it may. */
+  readonly mayChange: boolean;
 }
 
 export class Departure<Owner> implements Waiter {
   readonly #left: Iterator<Subscription<Owner>>;
   readonly #from: Departed<Owner>;
   readonly #share: FairShare;
+  readonly #backpressure: Pick<Backpressure, 'block'>;
 
-  constructor(left: Iterator<Subscription<Owner>>, from: Departed<Owner>, share: FairShare) {
+  constructor(
+    left: Iterator<Subscription<Owner>>,
+    from: Departed<Owner>,
+    share: FairShare,
+    backpressure: Pick<Backpressure, 'block'>,
+  ) {
     this.#left = left;
     this.#from = from;
     this.#share = share;
+    this.#backpressure = backpressure;
   }
 
-  /** Removes as many as the share of work allows, and queues up for the rest. */
+  /** Removes as many as the share of work and the other executors allow; waits with the rest. */
   proceed(): void {
-    while (!this.#share.isSpent) {
+    while (!this.#share.isSpent && this.#from.mayChange) {
       const next = this.#left.next();
       if (next.done === true) {
         this.#from.flush();
@@ -35,6 +44,6 @@ export class Departure<Owner> implements Waiter {
       this.#share.units--;
     }
     this.#from.flush();
-    this.#share.queue(this);
+    this.#backpressure.block(this);
   }
 }

@@ -2,6 +2,7 @@
 /** Example broker: who has a lot to do does it in parts, and others come in between. */
 
 import { expect, test } from 'vitest';
+import type { Waiter } from './backpressure.ts';
 import { Departure } from './departure.ts';
 import { CHANGE_UNITS, FairShare, QUANTUM_UNITS } from './fair-share.ts';
 import { Message } from './message.ts';
@@ -140,9 +141,12 @@ test('what a client leaves is removed over several turns', () => {
   );
   const removed: number[] = [];
   let inTurn = 0;
+  let count = 0;
   const from = {
+    mayChange: true,
     remove: () => {
       inTurn++;
+      if (++count === 500) from.mayChange = false;
       turns.share.units -= CHANGE_UNITS;
     },
     flush: () => {
@@ -150,7 +154,18 @@ test('what a client leaves is removed over several turns', () => {
       inTurn = 0;
     },
   };
-  new Departure(left.values(), from, turns.share).proceed();
+  const blocked: Waiter[] = [];
+  const block = (waiter: Waiter): void => {
+    if (turns.share.isSpent) turns.share.queue(waiter);
+    else blocked.push(waiter);
+  };
+  new Departure(left.values(), from, turns.share, { block }).proceed();
+  while (turns.run());
+  expect(removed.reduce((sum, count) => sum + count, 0)).toBeLessThan(1000);
+  // Other executors have heard of these.
+  from.mayChange = true;
+  expect(blocked.length).toBe(1);
+  turns.share.queue(blocked[0]);
   while (turns.run());
   expect(removed.reduce((sum, count) => sum + count, 0)).toBe(5000);
   expect(Math.max(...removed)).toBeLessThan(1000);

@@ -42,6 +42,9 @@
  * interest, and wait for it no more; its successor begins with ASK. Before the broker stops, each
  * executor says BYE behind its last message, and keeps its clients until it has heard BYE from all.
  *
+ * **Changes are bounded.** Who subscribes and unsubscribes a lot waits until the others have heard of
+ * it: notices and messages share a lane, and messages must not lie in it after 100 000 changes.
+ *
  * **When nothing fits.** A full window makes the publisher wait, see `backpressure.ts`. When memory
  * is short, every executor notices, and that one cuts a client off whose client has most waiting,
  * as all can see on the board.
@@ -77,6 +80,10 @@ export interface MeshCore<S extends Subscriber> {
 /** How far each other executor must come. */
 export type Mark = Int32Array;
 
+/** Changes of interest that other executors have not heard yet, before clients wait with more. */
+export const CHANGES_MAX = 1024;
+/** Those who have done much already may cause such a part of them. */
+const HEAVY_PART = 4;
 /** A DONE is given unasked when this share of the window or of the lane has been dealt with. */
 const DONE_SHARE = 8;
 
@@ -150,6 +157,16 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
     return this.#out.reduce((count, lane) => count + (lane?.lostCount ?? 0), 0);
   }
 
+  /**
+   * Whether a client may change its subscriptions. If not, too many changes are still on their way
+   * to another executor; who waits in the back-pressure goes on when that has heard them.
+   */
+  get mayChange(): boolean {
+    const most = this.share.isLight ? CHANGES_MAX : CHANGES_MAX / HEAVY_PART;
+    for (const lane of this.#out) if (lane !== undefined && lane.unheardCount >= most) return false;
+    return true;
+  }
+
   /** A client here has subscribed. */
   add(subscription: Subscription<S>): void {
     this.router.share.units -= CHANGE_UNITS;
@@ -179,7 +196,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   removeAll(subscriptions: Iterator<Subscription<S>>): void {
     const { share } = this.router;
     share.begin();
-    new Departure(subscriptions, this, share).proceed();
+    new Departure(subscriptions, this, share, this.backpressure).proceed();
   }
 
   /** Sends what waits. At the end of everything that may have sent something. */

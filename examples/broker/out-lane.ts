@@ -9,7 +9,8 @@
  *
  * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions, or
  * so much work, as the window has are with the other executor. Notices always find room: a lane has
- * more of it than the window, and what is noticed is bounded by what the other knows.
+ * more of it than the window, and clients wait with further SUBs and UNSUBs while too many changes
+ * are with the other executor: messages lie in the lane after those.
  */
 
 import type { BufferPool } from 'busbar/pool';
@@ -162,6 +163,12 @@ export class OutLane implements RemoteExecutor {
     this.#tellsDue = false;
     this.#syncDue = false;
     this.#signsDue.length = 0;
+  }
+
+  /** Changes of interest that the other has not heard yet. */
+  get unheardCount(): number {
+    if (this.listener === 0) return 0;
+    return ((this.#sentInterests - this.#doneInterests) | 0) + this.#news.size;
   }
 
   /** An interest of ours has changed. */

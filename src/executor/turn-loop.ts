@@ -13,8 +13,11 @@ import { BATCH_MAX, LaneMailbox, type Lanes } from './mailbox.ts';
 /** Work for every pass; returns how much it did. */
 export type Poll = () => number;
 
-/** How long one slice of passes lasts before the event loop runs. */
-const SLICE_MS = 0.1;
+/** How long one slice of passes lasts before the event loop runs, if that has little to do. */
+const SLICE_MS_MIN = 0.1;
+/** Else a slice lasts such a part of what the event loop took since the last one, up to a limit. */
+const SLICE_PART = 4;
+const SLICE_MS_MAX = 8;
 
 /** Idle passes or packets between two readings of the clock. */
 const CLOCK_CREDIT = 32;
@@ -40,6 +43,10 @@ type LoopState = typeof RESTING | typeof DUE | typeof PAUSED | typeof STOPPED;
  * pass finds work, another one follows. After one that finds none, the idle strategy decides.
  * Packets that arrive wake a parked loop, and so does `wake`: a poll that depends on a socket or a
  * timer calls it.
+ *
+ * **Fair share** a slice lasts a fifth of a turn of the event loop, and at least 0.1 ms: where
+ * sockets and timers take 20 ms of a turn, packets get 5 ms. So packets are not starved by a busy
+ * event loop, nor on a machine that takes the thread off its core: that stretches both parts.
  */
 export class TurnLoop {
   readonly mailbox: LaneMailbox;
@@ -57,6 +64,8 @@ export class TurnLoop {
   private state: LoopState = RESTING;
   /** True if the last park failed, because a lane holds a packet that no reader took. */
   private leftLying = false;
+  /** When the last slice ended, if another one was due at once; else Infinity. */
+  private endMs = Number.POSITIVE_INFINITY;
   /** STATE of the thread while the loop runs: RUNNING or DRAINING. */
   private awake: number = RUNNING;
 
@@ -98,6 +107,7 @@ export class TurnLoop {
   pause(): void {
     if (this.state >= PAUSED) return;
     this.state = PAUSED;
+    this.endMs = Number.POSITIVE_INFINITY;
     this.mailbox.paused = true;
     this.gauges.become(THREAD_PAUSED);
   }
@@ -157,6 +167,7 @@ export class TurnLoop {
   private passes(): number {
     const { idle, mailbox } = this;
     const beginMs = nowMs();
+    const sliceMs = sliceAfter(beginMs - this.endMs);
     const isSlow = mailbox.batch < BATCH_MAX;
     let turns = 0;
     let credit = CLOCK_CREDIT;
@@ -176,14 +187,15 @@ export class TurnLoop {
         if (this.onePass) return NEXT_TURN;
         if (credit > 0 && !isSlow) continue;
         credit = CLOCK_CREDIT;
-        if (nowMs() - beginMs >= SLICE_MS) break;
+        if (nowMs() - beginMs >= sliceMs) break;
       }
       return NEXT_TURN;
     } finally {
       this.gauges.addTurns(turns);
       // Many slow packets in one pass delay the event loop: fewer next time.
-      const tookMs = nowMs() - beginMs;
-      if (tookMs > 2 * SLICE_MS) mailbox.batch = Math.max(1, mailbox.batch >> 1);
+      this.endMs = nowMs();
+      const tookMs = this.endMs - beginMs;
+      if (tookMs > 2 * sliceMs) mailbox.batch = Math.max(1, mailbox.batch >> 1);
       else if (mailbox.batch < BATCH_MAX) mailbox.batch <<= 1;
     }
   }
@@ -208,7 +220,13 @@ export class TurnLoop {
       this.wake();
       return;
     }
+    this.endMs = Number.POSITIVE_INFINITY;
     this.gauges.addPark();
     if (this.gauges.state === RUNNING) this.gauges.become(PARKED);
   }
+}
+
+/** How long a slice may last after the event loop did other things for `elsewhereMs`. */
+export function sliceAfter(elsewhereMs: number): number {
+  return Math.min(SLICE_MS_MAX, Math.max(SLICE_MS_MIN, elsewhereMs / SLICE_PART));
 }
