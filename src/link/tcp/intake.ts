@@ -392,6 +392,8 @@ export class Intake implements Lingerer, FrameReader {
       this.#readsThen = this.#reads;
       return true;
     }
+    // Who has paused may still look at the frame that it took last.
+    if (!this.#isStopped && this.#paused) return true;
     this.#readsThen = NOT_LINGERING;
     // It stays where a frame has begun, or the kernel may write.
     if (!this.#isStopped && this.#pool.isAttached) this.framer.releaseIdle();
