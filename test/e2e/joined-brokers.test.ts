@@ -2,6 +2,7 @@
 /** End to end: brokers that share clients' subscriptions behave as one. */
 
 import { afterEach, expect, test } from 'vitest';
+import { CHANGES_MAX } from '../../examples/broker/mesh.ts';
 import { Random } from '../../src/base/random.ts';
 import { JoinedBrokers, type JoinedOptions } from './joined-brokers.ts';
 import { RawClient } from './raw-client.ts';
@@ -415,4 +416,30 @@ test('a random conversation goes as if there were one broker', async () => {
     expect(count, `seed ${SEED}: ${what}, ${lines.join(' or ')}`).toBe(1);
   }
   expect(heard.size, `seed ${SEED}`).toBe(grouped.size);
+});
+
+test('who subscribes by the thousand waits until other executors have heard of it', async () => {
+  await start({ laneCapacity: 1024 });
+  const { index } = joined.brokers[0].router;
+  const [many, few] = [await client(0), await client(0)];
+  await many.converse('');
+  joined.deafen(1);
+  const subjects = Array.from({ length: 4 * CHANGES_MAX }, (_, i) => `s.${i}`);
+  many.say(subjects.map((subject, i) => `SUB ${subject} ${i}\r\n`).join(''));
+  await expect.poll(() => joined.brokers[0].stats().paused).toBe(1);
+  expect(index.count).toBeLessThan(CHANGES_MAX);
+  // Who has done little may still subscribe, up to a limit.
+  few.say('SUB t 1\r\n');
+  const before = index.count;
+  await expect.poll(() => index.count).toBe(before + 1);
+  joined.hear();
+  await many.converse('');
+  expect(index.count).toBe(subjects.length + 1);
+  // What a client leaves behind takes the same way.
+  joined.deafen(1);
+  many.destroy();
+  await expect.poll(() => joined.brokers[0].backpressure.blockedCount).toBe(1);
+  expect(index.count).toBeGreaterThan(subjects.length - CHANGES_MAX);
+  joined.hear();
+  await expect.poll(() => index.count).toBe(1);
 });

@@ -35,6 +35,8 @@ export class JoinedBrokers {
   readonly #lanes: Region[][][];
   readonly #receivers: (RegionReceiver | undefined)[] = [];
   readonly #epochs: number[] = [];
+  /** The executor that nothing reaches now. */
+  #deaf: number | undefined = undefined;
   #isPumping = false;
 
   private constructor(options: JoinedOptions) {
@@ -101,6 +103,16 @@ export class JoinedBrokers {
     }
   }
 
+  /** Nothing reaches this executor, until `hear`. */
+  deafen(index: number): void {
+    this.#deaf = index;
+  }
+
+  hear(): void {
+    this.#deaf = undefined;
+    this.#pump();
+  }
+
   /** Stops all of them in good order. */
   async drain(): Promise<void> {
     await Promise.all(this.brokers.map((broker) => broker.drain()));
@@ -125,7 +137,7 @@ export class JoinedBrokers {
       this.#lanes.forEach((row, from) => {
         row.forEach((lane, to) => {
           const receiver = this.#receivers[to];
-          if (receiver === undefined) return;
+          if (receiver === undefined || to === this.#deaf) return;
           let take = random === undefined ? lane.length : random.below(lane.length + 1);
           for (; take > 0 && lane.length > 0; take--) {
             const { bufferId, offset, length } = lane.shift() as Region;
