@@ -7,7 +7,7 @@ import { BufferPool } from '../pool/index.ts';
 import { RUNNING } from './executor-layout.ts';
 import { Gauges } from './gauges.ts';
 import type { Idle } from './idle.ts';
-import { TurnLoop } from './turn-loop.ts';
+import { sliceAfter, TurnLoop } from './turn-loop.ts';
 
 const text = new TextEncoder();
 
@@ -242,4 +242,11 @@ test('slow packets are taken fewer at a time, and the event loop is not kept wai
   });
   await until(() => handled === 200);
   expect(batches).toContain(1);
+});
+
+test('a slice lasts a part of what else the event loop does, within limits', () => {
+  // Parked or paused: what it waited for is no work.
+  expect(sliceAfter(Number.NEGATIVE_INFINITY)).toBe(0.1);
+  expect([0, 0.2, 4, 20].map(sliceAfter)).toEqual([0.1, 0.1, 1, 5]);
+  expect(sliceAfter(60_000)).toBe(8);
 });

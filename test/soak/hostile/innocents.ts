@@ -97,8 +97,11 @@ class Pair {
 
   async finish(timeoutMs: number): Promise<void> {
     if (this.#sentMs.length === 0) return;
+    // Once it is cut off, nothing more comes.
+    const cutOff = Promise.race([this.#publisher.closed, this.#subscriber.closed]);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
+      void cutOff.then(() => this.#onEmpty());
       this.#onEmpty = (): void => {
         clearTimeout(timer);
         resolve();
