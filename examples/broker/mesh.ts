@@ -42,8 +42,8 @@
  * interest, and wait for it no more; its successor begins with ASK. Before the broker stops, each
  * executor says BYE behind its last message, and keeps its clients until it has heard BYE from all.
  *
- * **Changes are bounded.** Who subscribes and unsubscribes a lot waits until the others have heard of
- * it: notices and messages share a lane, and messages must not lie in it after 100 000 changes.
+ * **Changes are bounded.** Who subscribes and unsubscribes a lot waits until the others have heard
+ * of it: notices and messages share a lane, and messages must not lie in it after 100 000 changes.
  *
  * **When nothing fits.** A full window makes the publisher wait, see `backpressure.ts`. When memory
  * is short, every executor notices, and that one cuts a client off whose client has most waiting,
