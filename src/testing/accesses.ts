@@ -4,6 +4,7 @@
  */
 
 import { operandsOf, valueAfter } from './atomic-values.ts';
+import { ByteAccess } from './byte-accesses.ts';
 import type { Machine } from './machine.ts';
 import {
   G_KILLS,
@@ -20,7 +21,7 @@ import {
   OP_WAKE,
   SYNC_WAITER,
 } from './machine-layout.ts';
-import { CELL_RACY, CELL_SILENT, type Region } from './memory.ts';
+import { CELL_RACY, CELL_SILENT } from './memory.ts';
 import type { WeakMemory } from './weak-memory.ts';
 
 export type WaitOutcome = 'ok' | 'not-equal' | 'timed-out';
@@ -36,9 +37,12 @@ const BLOCKS = 3;
  */
 export class SharedAccess {
   readonly #machine: Machine;
+  /** Accesses of less than a word, or of two. */
+  readonly bytes: ByteAccess;
 
   constructor(machine: Machine) {
     this.#machine = machine;
+    this.bytes = new ByteAccess(machine, this);
   }
 
   /** A method of a shared view is called: `set`, `fill` and the like, not an element's access. */
@@ -63,7 +67,7 @@ export class SharedAccess {
     if (machine.replays(op, cell, operandsOf(a, b))) return machine.replayed;
     const seen = memory.heap[cell];
     machine.arrive(op, cell, true, valueAfter(op, seen, a, b) !== seen);
-    const weak = this.#weak(cell);
+    const weak = this.weakOf(cell);
     if (weak !== undefined) return this.#weakAtomic(weak, op, cell, a, b);
     const thread = machine.current;
     const before = memory.heap[cell];
@@ -84,14 +88,14 @@ export class SharedAccess {
   }
 
   /** The memory that a racy word has, unless that is the same as for all. */
-  #weak(cell: number): WeakMemory | undefined {
+  weakOf(cell: number): WeakMemory | undefined {
     const { weak } = this.#machine;
-    return weak !== undefined && this.#isRacy(cell) ? weak : undefined;
+    return weak !== undefined && this.isRacy(cell) ? weak : undefined;
   }
 
   /** What setup or `check` reads. */
   #last(cell: number): number {
-    return this.#weak(cell)?.atEnd(cell) ?? this.#machine.memory.heap[cell];
+    return this.weakOf(cell)?.atEnd(cell) ?? this.#machine.memory.heap[cell];
   }
 
   #weakAtomic(weak: WeakMemory, op: number, cell: number, a: number, b: number): number {
@@ -115,36 +119,36 @@ export class SharedAccess {
     const machine = this.#machine;
     const clocks = machine.clocks;
     if ((machine.memory.flags[cell] & CELL_SILENT) !== 0) return;
-    if (!this.#isRacy(cell)) {
+    if (!this.isRacy(cell)) {
       const other = writes ? clocks.atomicWrite(thread, cell) : clocks.atomicRead(thread, cell);
-      if (other >= 0) this.#race(other, op, cell);
+      if (other >= 0) this.race(other, op, cell);
     }
     if (op !== OP_STORE) clocks.acquire(thread, cell);
     if (writes) clocks.release(thread, cell);
   }
 
-  #isRacy(cell: number): boolean {
+  isRacy(cell: number): boolean {
     return (this.#machine.memory.flags[cell] & CELL_RACY) !== 0;
   }
 
   /** True if others may come between plain accesses of the word: nobody reports that as a race. */
-  #schedules(cell: number): boolean {
-    return !this.#machine.limits.races || this.#isRacy(cell);
+  schedules(cell: number): boolean {
+    return !this.#machine.limits.races || this.isRacy(cell);
   }
 
   plainLoad(cell: number): number {
     const machine = this.#machine;
     if (machine.direct) return this.#last(cell);
     if (machine.replays(OP_PLAIN_LOAD, cell, 0)) return machine.replayed;
-    const schedules = this.#schedules(cell);
+    const schedules = this.schedules(cell);
     machine.arrive(OP_PLAIN_LOAD, cell, schedules, false);
     const thread = machine.current;
-    const weak = this.#weak(cell);
+    const weak = this.weakOf(cell);
     const value = weak?.read(cell, OP_PLAIN_LOAD) ?? machine.memory.heap[cell];
-    if (schedules) this.#readsLoosely(thread, cell, value);
+    if (schedules) this.readsLoosely(thread, cell, value);
     else {
       const other = machine.clocks.plainRead(thread, cell);
-      if (other >= 0) this.#race(other, OP_PLAIN_LOAD, cell);
+      if (other >= 0) this.race(other, OP_PLAIN_LOAD, cell);
     }
     machine.append(OP_PLAIN_LOAD, cell, 0, value);
     const source = weak?.source;
@@ -152,7 +156,7 @@ export class SharedAccess {
     return value;
   }
 
-  #readsLoosely(thread: number, cell: number, value: number): void {
+  readsLoosely(thread: number, cell: number, value: number): void {
     const machine = this.#machine;
     machine.spins.noteRead(thread, cell, value);
     if (machine.weak === undefined && machine.contention.at(cell)) {
@@ -169,17 +173,17 @@ export class SharedAccess {
     }
     const written = value | 0;
     if (machine.replays(OP_PLAIN_STORE, cell, written)) return;
-    const schedules = this.#schedules(cell);
+    const schedules = this.schedules(cell);
     const heap = machine.memory.heap;
     machine.arrive(OP_PLAIN_STORE, cell, schedules, heap[cell] !== written);
     const thread = machine.current;
     if (!schedules) {
       const other = machine.clocks.plainWrite(thread, cell);
-      if (other >= 0) this.#race(other, OP_PLAIN_STORE, cell);
+      if (other >= 0) this.race(other, OP_PLAIN_STORE, cell);
     }
     if (machine.limits.races) machine.clocks.forget(cell);
     const isNews = heap[cell] !== written;
-    this.#weak(cell)?.write(cell, written, false);
+    this.weakOf(cell)?.write(cell, written, false);
     if (isNews) {
       machine.memory.put(cell, written);
       machine.spins.noteChange(thread);
@@ -191,148 +195,36 @@ export class SharedAccess {
     machine.recorder?.({ thread, op: OP_PLAIN_STORE, cell, a: written, b: 0, value: written });
   }
 
-  /**
-   * Up to four bytes, the first one lowest. Where others may come between, byte by byte: nothing
-   * makes them one.
-   */
-  loadBytes(region: Region, offset: number, count: number): number {
-    const machine = this.#machine;
-    if (machine.direct) return this.#peekBytes(region, offset, count);
-    if (count > 1 && this.#schedulesBytes(region, offset, count)) {
-      let value = 0;
-      for (let i = 0; i < count; i++) value |= this.loadBytes(region, offset + i, 1) << (8 * i);
-      return value;
-    }
-    const cell = machine.memory.cellOfByte(region, offset);
-    const operands = operandsOf(offset, count);
-    if (machine.replays(OP_BYTES_LOAD, cell, operands)) return machine.replayed;
-    const schedules = this.#schedules(cell);
-    machine.arrive(OP_BYTES_LOAD, cell, schedules, false);
-    const thread = machine.current;
-    if (schedules) this.#readsLoosely(thread, cell, machine.memory.heap[cell]);
-    else this.#orderBytes(OP_BYTES_LOAD, region, offset, count);
-    const value = this.#peekBytes(region, offset, count);
-    machine.append(OP_BYTES_LOAD, cell, operands, value);
-    machine.recorder?.({ thread, op: OP_BYTES_LOAD, cell, a: offset, b: count, value });
-    return value;
-  }
-
-  /** Writes `source[begin, begin + count)`. */
-  storeBytes(
-    region: Region,
-    offset: number,
-    source: ArrayLike<number>,
-    begin: number,
-    count: number,
-  ): void {
-    const machine = this.#machine;
-    if (count === 0) return;
-    if (machine.direct) {
-      this.#pokeBytes(region, offset, source, begin, count);
-      return;
-    }
-    if (count > 1 && this.#schedulesBytes(region, offset, count)) {
-      for (let i = 0; i < count; i++) this.storeBytes(region, offset + i, source, begin + i, 1);
-      return;
-    }
-    const cell = machine.memory.cellOfByte(region, offset);
-    let operands = operandsOf(offset, count);
-    for (let i = 0; i < count; i++) operands = operandsOf(operands, source[begin + i] & 0xff);
-    if (machine.replays(OP_BYTES_STORE, cell, operands)) return;
-    const schedules = this.#schedules(cell);
-    const isNew = count > 1 || this.#peekBytes(region, offset, 1) !== (source[begin] & 0xff);
-    machine.arrive(OP_BYTES_STORE, cell, schedules, isNew);
-    const thread = machine.current;
-    if (!schedules) this.#orderBytes(OP_BYTES_STORE, region, offset, count);
-    const hashBefore = machine.memory.hashA;
-    this.#pokeBytes(region, offset, source, begin, count);
-    if (machine.memory.hashA !== hashBefore) {
-      machine.spins.noteChange(thread);
-      machine.changed();
-    } else if (schedules) {
-      machine.spins.noteRead(thread, cell, machine.memory.heap[cell]);
-    }
-    machine.append(OP_BYTES_STORE, cell, operands, 0);
-    const value = source[begin];
-    machine.recorder?.({ thread, op: OP_BYTES_STORE, cell, a: offset, b: count, value });
-  }
-
-  #schedulesBytes(region: Region, offset: number, count: number): boolean {
-    const { memory } = this.#machine;
-    const last = memory.cellOfByte(region, offset + count - 1);
-    for (let cell = memory.cellOfByte(region, offset); cell <= last; cell += memory.cellWords) {
-      if (this.#schedules(cell)) return true;
-    }
-    return false;
-  }
-
-  /** Race check of plain accesses to a range of bytes, word by word. */
-  #orderBytes(op: number, region: Region, offset: number, count: number): void {
-    const { memory, clocks, current: thread } = this.#machine;
-    const end = offset + count;
-    for (let at = offset; at < end; at = (at | 3) + 1) {
-      const cell = memory.cellOfByte(region, at);
-      const first = at & 3;
-      const last = Math.min(4, first + end - at);
-      const writes = op === OP_BYTES_STORE;
-      const other = writes
-        ? clocks.bytesWrite(thread, cell, first, last)
-        : clocks.bytesRead(thread, cell, first, last);
-      if (other >= 0) this.#race(other, op, cell, at);
-      if (writes && last - first === 4) clocks.forget(cell);
-    }
-  }
-
-  #peekBytes(region: Region, offset: number, count: number): number {
-    const memory = this.#machine.memory;
-    let value = 0;
-    for (let i = 0; i < count; i++) {
-      const word = memory.heap[memory.cellOfByte(region, offset + i)];
-      value |= ((word >>> (((offset + i) & 3) * 8)) & 0xff) << (8 * i);
-    }
-    return value;
-  }
-
-  #pokeBytes(
-    region: Region,
-    offset: number,
-    source: ArrayLike<number>,
-    begin: number,
-    count: number,
-  ): void {
-    const memory = this.#machine.memory;
-    for (let i = 0; i < count; i++) {
-      const cell = memory.cellOfByte(region, offset + i);
-      const shift = ((offset + i) & 3) * 8;
-      const kept = memory.heap[cell] & ~(0xff << shift);
-      const value = kept | ((source[begin + i] & 0xff) << shift);
-      if (!this.#machine.direct) this.#weak(cell)?.write(cell, value, false);
-      memory.put(cell, value);
-    }
-  }
-
-  wait(cell: number, expected: number, timeoutMs: number): WaitOutcome {
+  /** `high`: what the next word must be, too, if a wait is on 64 bits. */
+  wait(cell: number, expected: number, timeoutMs: number, high?: number): WaitOutcome {
     const machine = this.#machine;
     if (machine.direct) {
-      if (machine.memory.heap[cell] !== expected) return 'not-equal';
+      if (!this.#holds(cell, expected, high)) return 'not-equal';
       throw new Error('setup and check cannot wait: no other thread runs');
     }
-    const begun = this.#beginWait(cell, expected, timeoutMs);
+    const begun = this.#beginWait(cell, expected, timeoutMs, high);
     if (begun !== BLOCKS) return OUTCOMES[begun];
     const outcome = this.#endWait(cell, expected);
     if (outcome === TIMED_OUT) machine.agent.nowMs += timeoutMs;
     return OUTCOMES[outcome];
   }
 
-  #beginWait(cell: number, expected: number, timeoutMs: number): number {
+  /** As things stand, a wait would begin. */
+  #holds(cell: number, expected: number, high: number | undefined): boolean {
+    const { heap, cellWords } = this.#machine.memory;
+    return heap[cell] === expected && (high === undefined || heap[cell + cellWords] === high);
+  }
+
+  #beginWait(cell: number, expected: number, timeoutMs: number, high?: number): number {
     const machine = this.#machine;
-    const operands = operandsOf(expected, timeoutMs);
+    const operands = operandsOf(operandsOf(expected, timeoutMs), high ?? 0);
     if (machine.replays(OP_WAIT, cell, operands)) return machine.replayed;
-    const blocks = machine.memory.heap[cell] === expected && timeoutMs > 0;
+    if (high !== undefined) this.bytes.meetTogether(OP_WAIT, cell);
+    const blocks = this.#holds(cell, expected, high) && timeoutMs > 0;
     machine.arrive(OP_WAIT, cell, true, blocks);
-    const seen = this.#lookAt(cell, OP_WAIT);
+    const seen = this.#lookAt(cell, OP_WAIT, high);
     let outcome = BLOCKS;
-    if (seen !== expected) outcome = NOT_EQUAL;
+    if (seen !== expected || !this.#isHigh(cell, high)) outcome = NOT_EQUAL;
     else if (!(timeoutMs > 0)) outcome = TIMED_OUT;
     if (outcome !== BLOCKS) machine.spins.noteRead(machine.current, cell, seen);
     this.#logWait(OP_WAIT, cell, operands, expected, outcome);
@@ -364,17 +256,20 @@ export class SharedAccess {
   waitAsync(
     cell: number,
     expected: number,
+    high?: number,
   ): { async: false; value: WaitOutcome } | { async: true; value: Promise<WaitOutcome> } {
     const machine = this.#machine;
     if (machine.direct) {
-      if (machine.memory.heap[cell] !== expected) return { async: false, value: 'not-equal' };
+      if (!this.#holds(cell, expected, high)) return { async: false, value: 'not-equal' };
       machine.waiters.add(machine.layout.threadCount, cell, 0, expected);
       return { async: true, value: new Promise(() => undefined) };
     }
-    if (!machine.replays(OP_WAIT_ASYNC, cell, expected)) {
-      machine.arrive(OP_WAIT_ASYNC, cell, true, machine.memory.heap[cell] === expected);
-      const seen = this.#lookAt(cell, OP_WAIT_ASYNC);
-      const waits = seen === expected;
+    const operands = operandsOf(expected, high ?? 0);
+    if (!machine.replays(OP_WAIT_ASYNC, cell, operands)) {
+      if (high !== undefined) this.bytes.meetTogether(OP_WAIT_ASYNC, cell);
+      machine.arrive(OP_WAIT_ASYNC, cell, true, this.#holds(cell, expected, high));
+      const seen = this.#lookAt(cell, OP_WAIT_ASYNC, high);
+      const waits = seen === expected && this.#isHigh(cell, high);
       if (!waits) machine.spins.noteRead(machine.current, cell, seen);
       if (waits) {
         machine.spins.noteChange(machine.current);
@@ -383,7 +278,7 @@ export class SharedAccess {
         machine.waiters.add(machine.current, cell, number, expected);
       }
       machine.replayed = waits ? OK : NOT_EQUAL;
-      machine.append(OP_WAIT_ASYNC, cell, expected, machine.replayed);
+      machine.append(OP_WAIT_ASYNC, cell, operands, machine.replayed);
       machine.recorder?.({
         thread: machine.current,
         op: OP_WAIT_ASYNC,
@@ -442,24 +337,38 @@ export class SharedAccess {
     }
   }
 
+  /** The upper half of 64 bits is as expected; who looks has read it. */
+  #isHigh(cell: number, high: number | undefined): boolean {
+    if (high === undefined) return true;
+    const { memory, spins, current } = this.#machine;
+    const other = cell + memory.cellWords;
+    if (memory.heap[other] === high) return true;
+    spins.noteRead(current, other, memory.heap[other]);
+    return false;
+  }
+
   /** The part of a wait that reads: a sequentially consistent load. */
-  #lookAt(cell: number, op: number): number {
+  #lookAt(cell: number, op: number, high?: number): number {
     const machine = this.#machine;
     machine.weak?.meets(cell);
-    const weak = this.#weak(cell);
+    if (high !== undefined) {
+      this.bytes.orderLong(op, cell, true, false);
+      return machine.memory.heap[cell];
+    }
+    const weak = this.weakOf(cell);
     if (weak !== undefined) return weak.read(cell, op);
     const value = machine.memory.heap[cell];
     if (!machine.limits.races) return value;
-    if (!this.#isRacy(cell)) {
+    if (!this.isRacy(cell)) {
       const other = machine.clocks.atomicRead(machine.current, cell);
-      if (other >= 0) this.#race(other, OP_WAIT, cell);
+      if (other >= 0) this.race(other, OP_WAIT, cell);
     }
     machine.clocks.acquire(machine.current, cell);
     return value;
   }
 
   /** Nothing orders this access and the last one that `other` made to the same word. */
-  #race(other: number, op: number, cell: number, offset = 0): void {
+  race(other: number, op: number, cell: number, offset = 0): void {
     const machine = this.#machine;
     const thread = machine.current;
     const first = machine.threads[other].name;

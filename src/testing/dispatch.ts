@@ -13,17 +13,11 @@ type Call = (this: unknown, ...args: unknown[]) => unknown;
 
 /** By name of the global, while a scenario runs. */
 const replacements = new Map<string, unknown>();
-const originals = new WeakMap<object, unknown>();
 
 /** A global was replaced, or is as before (undefined). */
 export function noteReplacement(name: string, value: unknown): void {
   if (value === undefined) replacements.delete(name);
   else replacements.set(name, value);
-}
-
-/** What a dispatcher stands for; anything else is itself. */
-export function originalOf<Value>(value: Value): Value {
-  return (originals.get(value as object) as Value | undefined) ?? value;
 }
 
 /** A class that makes what the class does that has replaced it. */
@@ -39,7 +33,6 @@ export function dispatchClass<Class>(name: string, original: Class): Class {
       return Reflect.apply(present, self, args);
     },
   });
-  originals.set(dispatcher, original);
   return dispatcher as Class;
 }
 
@@ -51,7 +44,6 @@ export function dispatchFunction<Function_>(name: string, original: Function_): 
       return Reflect.apply(present, self, args);
     },
   });
-  originals.set(dispatcher, original);
   return dispatcher as unknown as Function_;
 }
 
@@ -77,6 +69,5 @@ export function dispatchObject<Original extends object>(
     Object.defineProperty(dispatcher, key, { ...property, value: call });
   }
   Object.setPrototypeOf(dispatcher, Object.prototype);
-  originals.set(dispatcher, original);
   return dispatcher as Original;
 }

@@ -8,27 +8,28 @@
  */
 
 import { syncBuiltinESMExports } from 'node:module';
-import type { SharedAccess, WaitOutcome } from './accesses.ts';
+import type { SharedAccess } from './accesses.ts';
 import type { Agent } from './agent.ts';
-import { noteReplacement, originalOf } from './dispatch.ts';
+import { makeBuffer } from './buffer-view.ts';
+import { makeDataView } from './data-view.ts';
+import { noteReplacement } from './dispatch.ts';
 import type { Machine } from './machine.ts';
-import {
-  OP_ADD,
-  OP_AND,
-  OP_COMPARE_EXCHANGE,
-  OP_EXCHANGE,
-  OP_LOAD,
-  OP_OR,
-  OP_STORE,
-  OP_SUB,
-  OP_XOR,
-} from './machine-layout.ts';
 import type { Region } from './memory.ts';
 import { type MessagePorts, replaceMessages } from './message-ports.ts';
-import { isSharedView, makeBytes, makeDataView, makeWords, wordViewOf } from './views.ts';
+import { FOREIGN, modelAtomics } from './model-atomics.ts';
+import { TYPED_ARRAYS } from './view-elements.ts';
+import { isSharedView, makeArray } from './views.ts';
 
-const realAtomics = globalThis.Atomics;
 const RealSharedArrayBuffer = SharedArrayBuffer;
+const RealDate = Date;
+const RealDataView = DataView;
+const nextTick = process.nextTick;
+/** Objects whose functions programs may have kept, too. */
+const OWNERS = new Map<object, string>([
+  [globalThis, ''],
+  [performance, 'performance.'],
+  [RealDate, 'Date.'],
+]);
 const EPOCH_MS = 1_700_000_000_000;
 const privateBlocks = new WeakSet<object>();
 type Restore = () => void;
@@ -43,14 +44,15 @@ export function installGlobals(
   const replace = (target: object, key: string, value: unknown): void => {
     const before = Object.getOwnPropertyDescriptor(target, key);
     Object.defineProperty(target, key, { value, writable: true, configurable: true });
-    if (target === globalThis) noteReplacement(key, value);
+    const owner = OWNERS.get(target);
+    if (owner !== undefined) noteReplacement(owner + key, value);
     saved.push(() => {
-      if (target === globalThis) noteReplacement(key, undefined);
+      if (owner !== undefined) noteReplacement(owner + key, undefined);
       if (before === undefined) Reflect.deleteProperty(target, key);
       else Object.defineProperty(target, key, before);
     });
   };
-  replace(globalThis, 'Atomics', modelAtomics(machine, access));
+  replace(globalThis, 'Atomics', modelAtomics(machine, access, privateBlocks));
   // Errors are made in every schedule and their stacks looked at in none, except when one is
   // recorded.
   if (machine.recorder === undefined) replace(Error, 'stackTraceLimit', 0);
@@ -68,86 +70,6 @@ export function installGlobals(
 
 type Replace = (target: object, key: string, value: unknown) => void;
 
-function modelAtomics(machine: Machine, access: SharedAccess): object {
-  /** Words that nobody else has. */
-  const ownWords = (words: Int32Array): Int32Array => {
-    if (isSharedView(words)) {
-      machine.complain('the model checker has Atomics on a shared Int32Array only');
-    }
-    const block: unknown = (words as Int32Array | undefined)?.buffer;
-    if (block instanceof RealSharedArrayBuffer && !privateBlocks.has(block)) {
-      machine.complain(FOREIGN);
-    }
-    return words;
-  };
-  const sharedCell = (words: Int32Array, index: number): number => {
-    const view = wordViewOf(words);
-    if (view !== undefined) return view.cell(index);
-    ownWords(words);
-    return machine.complain('the model checker has Atomics.wait on memory of setup only');
-  };
-  const operation =
-    (op: number, real: (words: Int32Array, index: number, a: number, b: number) => number) =>
-    (words: Int32Array, index: number, a: number, b: number): number => {
-      const view = wordViewOf(words);
-      if (view === undefined) return real(ownWords(words), index, a, b);
-      return access.atomic(op, view.cell(index), a, b);
-    };
-  const store = operation(OP_STORE, realAtomics.store);
-  return {
-    load: operation(OP_LOAD, realAtomics.load),
-    store: (words: Int32Array, index: number, value: number): number => {
-      // What it returns is the integer, not what fits into the word.
-      const integer = Math.trunc(Number(value)) || 0;
-      store(words, index, integer, 0);
-      return integer;
-    },
-    add: operation(OP_ADD, realAtomics.add),
-    sub: operation(OP_SUB, realAtomics.sub),
-    and: operation(OP_AND, realAtomics.and),
-    or: operation(OP_OR, realAtomics.or),
-    xor: operation(OP_XOR, realAtomics.xor),
-    exchange: operation(OP_EXCHANGE, realAtomics.exchange),
-    compareExchange: operation(OP_COMPARE_EXCHANGE, realAtomics.compareExchange),
-    isLockFree: realAtomics.isLockFree,
-    pause: () => undefined,
-    wait: (
-      words: Int32Array,
-      index: number,
-      expected: number,
-      timeoutMs = Number.POSITIVE_INFINITY,
-    ): WaitOutcome => access.wait(sharedCell(words, index), expected | 0, timeoutMs),
-    waitAsync: (words: Int32Array, index: number, expected: number, timeoutMs?: number) => {
-      if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
-        machine.complain('the model checker has no waitAsync with a timeout');
-      }
-      return access.waitAsync(sharedCell(words, index), expected | 0);
-    },
-    notify: (words: Int32Array, index: number, count = Number.POSITIVE_INFINITY): number => {
-      const view = wordViewOf(words);
-      if (view === undefined) return realAtomics.notify(ownWords(words), index, count);
-      return access.notify(view.cell(index), count);
-    },
-  };
-}
-
-export const FOREIGN: string =
-  'memory is shared that setup did not make with `new SharedArrayBuffer`: nobody sees who ' +
-  'touches it (that of a WebAssembly.Memory, a copy by slice(), or of a constructor that was kept)';
-
-/** Views on shared memory whose accesses nothing here would see. */
-const REFUSED = [
-  'Int8Array',
-  'Uint8ClampedArray',
-  'Int16Array',
-  'Uint16Array',
-  'Uint32Array',
-  'Float32Array',
-  'Float64Array',
-  'BigInt64Array',
-  'BigUint64Array',
-] as const;
-
 function replaceViews(machine: Machine, access: SharedAccess, replace: Replace): void {
   const memory = machine.memory;
   const regionOf = (block: unknown): Region | undefined => {
@@ -157,29 +79,29 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
     return region;
   };
   const view = (
-    name: 'Int32Array' | 'Uint8Array' | 'DataView' | (typeof REFUSED)[number],
-    make?: (region: Region, byteOffset?: number, length?: number) => object,
+    name: string,
+    Real: new (...args: never[]) => object,
+    make: (region: Region, byteOffset?: number, length?: number) => object,
   ): void => {
     replace(
       globalThis,
       name,
-      new Proxy(originalOf(globalThis[name]) as unknown as new (...args: unknown[]) => object, {
+      new Proxy(Real as new (...args: unknown[]) => object, {
         construct(target, args, newTarget) {
           const region = regionOf(args[0]);
           if (region === undefined) return Reflect.construct(target, args, newTarget) as object;
-          if (make === undefined) {
-            return machine.complain(`the model checker has no shared ${name}`);
-          }
           access.call();
           return make(region, args[1] as number, args[2] as number);
         },
       }),
     );
   };
-  view('Int32Array', (region, at, length) => makeWords(access, memory, region, at, length));
-  view('Uint8Array', (region, at, length) => makeBytes(access, memory, region, at, length));
-  view('DataView', (region, at, length) => makeDataView(access, region, at, length));
-  for (const name of REFUSED) view(name);
+  for (const View of TYPED_ARRAYS) {
+    view(View.name, View, (region, at, length) =>
+      makeArray(View, access, memory, region, at, length),
+    );
+  }
+  view('DataView', RealDataView, (region, at, length) => makeDataView(access, region, at, length));
   replace(
     globalThis,
     'SharedArrayBuffer',
@@ -189,10 +111,12 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
         // Memory cannot be handed to others on the heap: what a thread makes itself stays its own.
         if (machine.direct && machine.threads.length === 0) memory.addRegion(block);
         else privateBlocks.add(block);
-        Object.defineProperty(block, 'slice', {
-          value: () => machine.complain('the model checker has no SharedArrayBuffer.slice'),
-          configurable: true,
-        });
+        for (const name of ['slice', 'grow']) {
+          Object.defineProperty(block, name, {
+            value: () => machine.complain(`the model checker has no SharedArrayBuffer.${name}`),
+            configurable: true,
+          });
+        }
         return block;
       },
     }),
@@ -201,17 +125,20 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
   replace(ArrayBuffer, 'isView', (value: unknown) => isView(value) || isSharedView(value));
   const from = Buffer.from as (...args: unknown[]) => Buffer;
   replace(Buffer, 'from', (...args: unknown[]) => {
-    if (args[0] instanceof RealSharedArrayBuffer || isSharedView(args[0])) {
-      machine.complain('the model checker has no Buffer on shared memory');
+    const region = regionOf(args[0]);
+    if (region !== undefined) {
+      access.call();
+      return makeBuffer(access, memory, region, args[1] as number, args[2] as number);
     }
-    return from.apply(Buffer, args);
+    // The engine copies a typed array; one of ours is copied as any other list.
+    return from.apply(Buffer, isSharedView(args[0]) ? [Array.from(args[0] as number[])] : args);
   });
 }
 
 function replaceClock(machine: Machine, replace: Replace): void {
   const agent = (): Agent => machine.agent;
   replace(globalThis.performance, 'now', () => agent().nowMs);
-  replace(Date, 'now', () => EPOCH_MS + agent().nowMs);
+  replace(RealDate, 'now', () => EPOCH_MS + agent().nowMs);
   const nanoseconds = (): bigint => BigInt(Math.round(agent().nowMs * 1e6));
   const time = ([seconds, rest] = [0, 0]): [number, number] => {
     const now = Number(nanoseconds()) - (seconds * 1e9 + rest);
@@ -221,9 +148,9 @@ function replaceClock(machine: Machine, replace: Replace): void {
   replace(
     globalThis,
     'Date',
-    new Proxy(Date, {
+    new Proxy(RealDate, {
       construct: (target, args, newTarget) =>
-        Reflect.construct(target, args.length > 0 ? args : [Date.now()], newTarget) as object,
+        Reflect.construct(target, args.length > 0 ? args : [RealDate.now()], newTarget) as object,
     }),
   );
   type Callback = (...args: unknown[]) => void;
@@ -258,7 +185,6 @@ function replaceQueues(machine: Machine, replace: Replace): void {
   replace(globalThis, 'queueMicrotask', (job: () => void) => {
     Promise.resolve().then(guarded(job));
   });
-  const nextTick = process.nextTick;
   replace(process, 'nextTick', (job: (...args: unknown[]) => void, ...args: unknown[]) => {
     nextTick.call(process, guarded(job), ...args);
   });

@@ -18,6 +18,10 @@
  * PLAIN_WRITE[n], PLAIN_READ[n]. Accesses of the whole word are noted in the cell, those of a part
  * in the shadows; each kind looks at both.
  *
+ * A word that an atomic access of less or more than the word has touched has, for each range of
+ * bytes that such an access may have (its four bytes, its two halves, the eight bytes that it is
+ * part of): RELEASED[n], ATOMIC_WRITE[n], ATOMIC_READ[n].
+ *
  * Every change goes through {@link ModelMemory.put}, which keeps an undo log and a hash of the
  * whole heap. Two interleavings that differ only in the order of independent steps end in the same
  * heap and the same hash, race bookkeeping included.
@@ -43,6 +47,7 @@ export class ModelMemory {
   #undoValue = new Int32Array(1 << 12);
   readonly #regionOf = new WeakMap<object, Region>();
   readonly #shadows = new Map<number, number>();
+  readonly #parts = new Map<number, number>();
 
   constructor(threadCount: number) {
     this.threadCount = threadCount;
@@ -79,6 +84,16 @@ export class ModelMemory {
     const made = this.#allocate(8 * this.threadCount);
     this.#shadows.set(cell, made);
     this.flags[cell] |= CELL_BYTES;
+    return made;
+  }
+
+  /** What atomic accesses of the parts of a cell leave; made at the first use. */
+  partsOf(cell: number): number {
+    const known = this.#parts.get(cell);
+    if (known !== undefined) return known;
+    const made = this.#allocate(7 * 3 * this.threadCount);
+    this.#parts.set(cell, made);
+    this.flags[cell] |= CELL_PARTS;
     return made;
   }
 
@@ -166,6 +181,8 @@ export const CELL_CONTENDED = 2;
 export const CELL_BYTES = 4;
 /** The checker's own: who reads it learns nothing of what its writer did before. */
 export const CELL_SILENT = 8;
+/** An atomic access has touched a part of it, or more than it: there are clocks for those. */
+export const CELL_PARTS = 16;
 
 function grown<T extends Int32Array | Uint16Array | Uint8Array>(old: T, fresh: T): T {
   fresh.set(old);

@@ -138,22 +138,6 @@ describe('memory that setup did not make fails the thread that', () => {
   });
 });
 
-test.each([
-  'Uint32Array',
-  'Int16Array',
-  'Float64Array',
-  'BigInt64Array',
-  'BigUint64Array',
-] as const)('a shared %s is refused, a private one is not', async (name) => {
-  const views = (make: () => ArrayBufferLike): Scenario<unknown> => ({
-    name,
-    setup: () => [new globalThis[name](make() as ArrayBuffer), words()],
-    threads: { a: (shared) => Atomics.load((shared as Int32Array[])[1] as Int32Array, 0) },
-  });
-  await expect(explore(views(() => new SharedArrayBuffer(8)))).rejects.toThrow(`no shared ${name}`);
-  expectPassed(await explore(views(() => new ArrayBuffer(8))));
-});
-
 test('timers hand on what they are given', async () => {
   const told: unknown[] = [];
   const threads = {

@@ -23,6 +23,7 @@ const CLASSES = [
   'Uint16Array',
   'Int32Array',
   'Uint32Array',
+  'Float16Array',
   'Float32Array',
   'Float64Array',
   'BigInt64Array',
@@ -45,11 +46,18 @@ function put(target: object, key: string, value: unknown): void {
 }
 
 put(globals, 'Atomics', dispatchObject('Atomics', globals.Atomics as object));
-for (const name of CLASSES) put(globals, name, dispatchClass(name, globals[name]));
+for (const name of CLASSES)
+  if (name in globals) put(globals, name, dispatchClass(name, globals[name]));
 for (const name of TIMERS) {
   const dispatcher = dispatchFunction(name, globals[name]);
   put(globals, name, dispatcher);
   put(timers, name, dispatcher);
+}
+for (const [name, owner] of [
+  ['performance', performance],
+  ['Date', Date],
+] as const) {
+  put(owner, 'now', dispatchFunction(`${name}.now`, owner.now.bind(owner)));
 }
 put(globals, 'queueMicrotask', dispatchFunction('queueMicrotask', globals.queueMicrotask));
 syncBuiltinESMExports();
