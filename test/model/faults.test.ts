@@ -54,6 +54,8 @@ const write = (view: { [at: number]: number }, at: number): void => {
 /** A method that Node does not document. */
 const hexOf = (buffer: Buffer): string => (buffer as unknown as { hexSlice(): string }).hexSlice();
 
+const dateOf = (date: Date): number => date.getTime();
+
 const adds: Body = (shared) => {
   shared[0] = (shared[0] ?? 0) + 1;
 };
@@ -497,6 +499,29 @@ describe('a message says what is wrong', () => {
     vi.useFakeTimers();
     try {
       expect(await failureOf({ a: adds, b: adds })).toContain('data race');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('nor do those that fake all that can be faked: the clock is the model’s', async () => {
+    const all = ['setTimeout', 'setImmediate', 'setInterval', 'Date', 'performance', 'hrtime'];
+    vi.useFakeTimers({ toFake: [...all, 'queueMicrotask'] as never, now: 5 });
+    const seen = new Set<string>();
+    const ticks: Body = async (shared) => {
+      const began = [Date.now(), performance.now(), dateOf(new Date())];
+      await new Promise<void>((resolve) => setTimeout(resolve, 1e6));
+      await new Promise<void>((resolve) => process.nextTick(() => queueMicrotask(resolve)));
+      const times = [Date.now(), performance.now(), dateOf(new Date())];
+      Atomics.store(shared, 0, 1);
+      Atomics.notify(shared, 0);
+      seen.add(times.map((time, i) => time - (began[i] ?? 0)).join());
+    };
+    const waits: Body = (shared) => Atomics.wait(shared, 0, 0);
+    try {
+      expect(await failureOf({ ticks, waits })).toBe('none');
+      expect([...seen]).toEqual(['1000000,1000000,1000000']);
+      expect([Date.now(), dateOf(new Date())]).toEqual([5, 5]);
     } finally {
       vi.useRealTimers();
     }

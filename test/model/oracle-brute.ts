@@ -5,7 +5,7 @@
  * array, and order between threads is computed from the definitions of the specification.
  */
 
-import { type Instruction, type Program, type Thread, WORDS } from './oracle-programs.ts';
+import { type Instruction, LONG, type Program, type Thread, WORDS } from './oracle-programs.ts';
 
 /** All that can come of a program. */
 export interface Verdict {
@@ -173,6 +173,19 @@ function apply(
     if (isWrite) write(memory, begin, size, value);
     return before;
   };
+  const part = (size: number, change: (before: number) => number | undefined, reads = true) => {
+    const before = read(memory, at, size);
+    const after = change(before);
+    history?.access(t, at, size, true, reads, after !== undefined);
+    if (after !== undefined) write(memory, at, size, after);
+    return before;
+  };
+  const long = (isAtomic: boolean, change?: (before: bigint) => bigint, reads = true): string => {
+    const before = readLong(memory);
+    history?.access(t, 0, 8, isAtomic, reads, change !== undefined);
+    if (change !== undefined) writeLong(memory, change(before));
+    return String(before);
+  };
   switch (op) {
     case 'load':
       return learn(atomic(() => undefined));
@@ -227,6 +240,24 @@ function apply(
       return learn();
     case 'getByte':
       return learn(plain(at, 1, false) & 0xff);
+    case 'loadByte':
+      return learn(part(1, () => undefined));
+    case 'addByte':
+      return learn(part(1, (before) => before + value));
+    case 'storeHalf':
+      part(2, () => value, false);
+      return learn();
+    case 'exchangeHalf':
+      return learn((part(2, () => value) << 16) >> 16);
+    case 'loadLong':
+      return learn(long(true));
+    case 'addLong':
+      return learn(long(true, (before) => before + LONG * BigInt(value)));
+    case 'getLong':
+      return learn(long(false));
+    case 'setLong':
+      long(false, () => LONG * BigInt(value), false);
+      return learn();
     default:
       plain(at, 1, true);
       return learn();
@@ -241,6 +272,16 @@ function read(memory: readonly number[], begin: number, size: number): number {
 
 function write(memory: number[], begin: number, size: number, value: number): void {
   for (let i = 0; i < size; i++) memory[begin + i] = (value >> (8 * i)) & 0xff;
+}
+
+function readLong(memory: readonly number[]): bigint {
+  let value = 0n;
+  for (let i = 7; i >= 0; i--) value = (value << 8n) | BigInt(memory[i]);
+  return BigInt.asIntN(64, value);
+}
+
+function writeLong(memory: number[], value: bigint): void {
+  for (let i = 0; i < 8; i++) memory[i] = Number((value >> BigInt(8 * i)) & 0xffn);
 }
 
 function wordsOf(memory: readonly number[]): number[] {

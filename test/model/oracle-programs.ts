@@ -6,7 +6,7 @@
 
 import type { Random } from '../../src/base/random.ts';
 
-/** What one step of a program does. `at` counts words; for `get…` and `set…`, bytes. */
+/** What one step of a program does. `at` counts words; for halves and bytes, bytes. */
 export interface Instruction {
   readonly op: Op;
   readonly at: number;
@@ -36,7 +36,16 @@ export type Op =
   | 'getHalf'
   | 'setHalf'
   | 'getByte'
-  | 'setByte';
+  | 'setByte'
+  /** Atomic accesses of one byte, two, and all eight. */
+  | 'loadByte'
+  | 'addByte'
+  | 'storeHalf'
+  | 'exchangeHalf'
+  | 'loadLong'
+  | 'addLong'
+  | 'getLong'
+  | 'setLong';
 
 export type Thread = readonly Instruction[];
 
@@ -49,6 +58,8 @@ export interface Program {
 
 /** Words that a program has. */
 export const WORDS = 2;
+/** What is added to eight bytes for each 1: to both words. */
+export const LONG = 0x1_0000_0001n;
 
 export const FAMILIES = ['atomics', 'waits', 'deaths', 'views'] as const;
 export type Family = (typeof FAMILIES)[number];
@@ -71,8 +82,19 @@ const OPS: Readonly<Record<Family, readonly Op[]>> = {
     'setHalf',
     'getByte',
     'setByte',
+    'loadByte',
+    'addByte',
+    'storeHalf',
+    'exchangeHalf',
+    'loadLong',
+    'addLong',
+    'getLong',
+    'setLong',
   ],
 };
+
+const HALVES: readonly Op[] = ['getHalf', 'setHalf', 'storeHalf', 'exchangeHalf'];
+const BYTES: readonly Op[] = ['getByte', 'setByte', 'loadByte', 'addByte'];
 
 export function randomProgram(random: Random, family: Family): Program {
   const count = random.chance(1 / 2) ? 2 : 3;
@@ -95,8 +117,8 @@ function randomInstruction(random: Random, ops: readonly Op[]): Instruction {
   const op = ops[random.below(ops.length)];
   const value = random.between(0, 2);
   let at = random.below(WORDS);
-  if (op === 'getHalf' || op === 'setHalf') at = 2 * random.below(2 * WORDS);
-  if (op === 'getByte' || op === 'setByte') at = random.below(4 * WORDS);
+  if (HALVES.includes(op)) at = 2 * random.below(2 * WORDS);
+  if (BYTES.includes(op)) at = random.below(4 * WORDS);
   const isPositive = op === 'notify' || op === 'lock' || op === 'unless' || op === 'until';
   let count = random.between(1, 2);
   if (op === 'poll' && random.chance(1 / 3)) count = random.between(3, 30);
@@ -118,6 +140,8 @@ export interface Views {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  readonly halves: Int16Array;
+  readonly longs: BigInt64Array;
 }
 
 export function makeViews(): Views {
@@ -126,11 +150,16 @@ export function makeViews(): Views {
     words: new Int32Array(block),
     bytes: new Uint8Array(block),
     view: new DataView(block),
+    halves: new Int16Array(block),
+    longs: new BigInt64Array(block),
   };
 }
 
 /** Runs a thread; returns what it learned. */
-export function perform(thread: Thread, { words, bytes, view }: Views): (number | string)[] {
+export function perform(
+  thread: Thread,
+  { words, bytes, view, halves, longs }: Views,
+): (number | string)[] {
   const learned: (number | string)[] = [];
   for (let i = 0; i < thread.length; i++) {
     const { op, at, value, count } = thread[i];
@@ -186,6 +215,30 @@ export function perform(thread: Thread, { words, bytes, view }: Views): (number 
         break;
       case 'getByte':
         learned.push(bytes[at]);
+        break;
+      case 'loadByte':
+        learned.push(Atomics.load(bytes, at));
+        break;
+      case 'addByte':
+        learned.push(Atomics.add(bytes, at, value));
+        break;
+      case 'storeHalf':
+        Atomics.store(halves, at / 2, value);
+        break;
+      case 'exchangeHalf':
+        learned.push(Atomics.exchange(halves, at / 2, value));
+        break;
+      case 'loadLong':
+        learned.push(String(Atomics.load(longs, 0)));
+        break;
+      case 'addLong':
+        learned.push(String(Atomics.add(longs, 0, LONG * BigInt(value))));
+        break;
+      case 'getLong':
+        learned.push(String(longs[0]));
+        break;
+      case 'setLong':
+        longs[0] = LONG * BigInt(value);
         break;
       default:
         bytes[at] = value;

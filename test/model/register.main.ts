@@ -8,6 +8,8 @@ const { load, store, wait, notify } = Atomics;
 const Block = SharedArrayBuffer;
 const Words = Int32Array;
 const { setTimeout: later } = globalThis;
+const now = performance.now;
+const dateNow = Date.now;
 
 const increments = (words: Int32Array): void => {
   store(words, 0, load(words, 0) + 1);
@@ -40,6 +42,19 @@ const timers = await explore({
   },
 });
 
+const elapsed: string[] = [];
+const clocks = await explore({
+  name: 'kept clocks',
+  setup: () => new Words(new Block(8)),
+  threads: {
+    a: (words) => {
+      const began = [now(), dateNow()];
+      wait(words, 0, 0, 5e6);
+      elapsed.push(`${now() - (began[0] ?? 0)} ${dateNow() - (began[1] ?? 0)}`);
+    },
+  },
+});
+
 class Tagged extends Words {
   readonly tag = 'private';
 }
@@ -48,6 +63,7 @@ console.log(
   JSON.stringify({
     lost: lost.failure?.message,
     timers: timers.failure?.message ?? 'passed',
+    clocks: clocks.failure?.message ?? [...new Set(elapsed)].join(),
     outside: [load(new Words([7]), 0), new Words(3) instanceof Int32Array, new Tagged(2).tag],
   }),
 );

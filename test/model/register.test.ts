@@ -15,6 +15,7 @@ test('functions, classes and timers that a module has kept are those of the mode
   expect(JSON.parse(stdout)).toEqual({
     lost: 'Error: an update is lost',
     timers: 'passed',
+    clocks: '5000000 5000000',
     outside: [7, true, 'private'],
   });
 });
