@@ -59,8 +59,10 @@ export class ByteAccess {
     const schedules = this.#shared.schedules(cell);
     machine.arrive(OP_BYTES_LOAD, cell, schedules, false);
     const thread = machine.current;
-    if (schedules) this.#shared.readsLoosely(thread, cell, machine.memory.heap[cell]);
-    else this.#order(OP_BYTES_LOAD, region, offset, count);
+    if (schedules) {
+      this.#shared.readsLoosely(thread, cell, machine.memory.heap[cell]);
+      if (this.#shared.isRacy(cell)) this.#isNeverStale(cell);
+    } else this.#order(OP_BYTES_LOAD, region, offset, count);
     const value = this.#peek(region, offset, count);
     machine.append(OP_BYTES_LOAD, cell, operands, value);
     machine.recorder?.({ thread, op: OP_BYTES_LOAD, cell, a: offset, b: count, value });

@@ -130,6 +130,30 @@ describe('views of different sizes on the same bytes race', () => {
   });
 });
 
+test('a wait at eight bytes looks at all of them', async () => {
+  const longs = (shared: Int32Array): BigInt64Array => new BigInt64Array(shared.buffer);
+  const seen = new Set<string>();
+  const waits: Body = (shared) => Atomics.wait(longs(shared), 0, 0n);
+  const rings: Body = (shared) => {
+    Atomics.store(longs(shared), 0, 1n << 40n);
+    return Atomics.notify(longs(shared), 0);
+  };
+  const check: Scenario<Int32Array>['check'] = (shared, { results }) => {
+    seen.add(`${results.waits} ${results.rings} ${Atomics.load(longs(shared), 0)}`);
+  };
+  expectPassed(await explore(scenario({ waits, rings }, { check })));
+  expect([...seen].sort()).toEqual(['not-equal 0 1099511627776', 'ok 1 1099511627776']);
+  const late: Body = (shared) => {
+    Atomics.notify(longs(shared), 0);
+    Atomics.store(longs(shared), 0, 1n << 40n);
+  };
+  expect(await failureOf({ waits, late })).toMatch(/^(lost wake-up|deadlock): /);
+  const spins: Body = (shared) => {
+    while (Atomics.load(longs(shared), 0) === 0n) {}
+  };
+  expectPassed(await explore(scenario({ spins, late })));
+});
+
 describe('who spins for some rounds and then parks', () => {
   const parks =
     (rounds: number, when: 'right' | 'notifies first') =>
