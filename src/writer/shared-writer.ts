@@ -432,15 +432,12 @@ export class SharedWriter {
 
   /** What did not fit the lane, as soon as it does: others rely on the dead thread for it. */
   private deliverLater(): void {
-    if (this.isClosed) {
-      this.members.owe();
-      return;
-    }
-    const attempt = (): number => (this.delivery.run() ? 0 : -1);
-    this.waiting.until(attempt, {}).catch(() => {
-      // A flusher or pool that is closed meanwhile takes nothing more.
-      if (this.isClosed && !this.flusher.closed && this.pool.isAttached) this.members.owe();
-    });
+    // A closed object waits for nothing. A flusher or pool that is closed takes nothing more.
+    const owe = (): void => {
+      if (!this.flusher.closed && this.pool.isAttached) this.members.owe();
+    };
+    if (this.isClosed) owe();
+    else this.waiting.until(() => (this.delivery.run() ? 0 : -1), {}).catch(owe);
   }
 
   // ── The slow side ─────────────────────────────────────────────────────────────────────────────
