@@ -22,7 +22,7 @@ export abstract class ChannelEnd {
   protected readonly isClaiming: boolean;
   private readonly seats: Seats;
   private readonly seat: number;
-  /** Index of the counter of messages; {@link PASSED_HIGH} follows it. */
+  /** Index of the counter of messages; `PASSED_HIGH` follows it. */
   protected readonly passedAt: number;
   private readonly refusedAt: number;
   private readonly listener: () => void;
