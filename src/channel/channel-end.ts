@@ -4,7 +4,7 @@
 import type { Words } from '../base/atomics.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { ChannelCore } from './channel-core.ts';
-import { PASSED, PASSED_HIGH, REFUSED } from './channel-layout.ts';
+import { PASSED, REFUSED } from './channel-layout.ts';
 import type { Seats } from './seats.ts';
 import { WaitLine } from './wait-line.ts';
 
