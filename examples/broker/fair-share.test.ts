@@ -215,3 +215,21 @@ test('a lane has a quantum in each turn, whoever queues before it', () => {
   expect(served.filter((name) => name === 'lane').length).toBe(3);
   expect(served.length).toBe(9);
 });
+
+test('who has queued works with an equal part, also if its reading begins a share', () => {
+  const turns = new Turns();
+  const parts: number[] = [];
+  const queued = 8;
+  for (let i = 0; i < queued; i++) {
+    const waiter = {
+      proceed: () => {
+        turns.share.begin();
+        parts.push(turns.share.units);
+        turns.share.units = 0;
+      },
+    } as unknown as Waiter;
+    turns.share.queue(waiter);
+  }
+  while (parts.length < queued && turns.run());
+  expect(parts).toEqual(Array(queued).fill((2 * QUANTUM_UNITS) / queued));
+});

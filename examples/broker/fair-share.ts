@@ -71,6 +71,8 @@ export class FairShare {
   readonly #queue: Set<Waiter> = new Set();
   readonly #lanes: Set<Waiter> = new Set();
   #isScheduled: boolean = false;
+  /** One that queued is at work, with its part. */
+  #isServing: boolean = false;
   readonly #runTurn = (): void => this.#run();
 
   /** `schedule` runs something after what has arrived meanwhile; for tests. */
@@ -83,8 +85,9 @@ export class FairShare {
     return this.#queue.size + this.#lanes.size;
   }
 
-  /** Somebody begins, without having queued up. */
+  /** A client begins: with the part that it queued for, or else with what this turn has for it. */
   begin(): void {
+    if (this.#isServing) return;
     this.#account();
     this.#grant(Math.max(SMALL_UNITS, Math.min(QUANTUM_UNITS, this.#turnUnits)));
     this.#scheduleTurn();
@@ -183,7 +186,12 @@ export class FairShare {
       this.#queue.delete(waiter);
       this.#account();
       this.#grant(Math.ceil(slice));
-      waiter.proceed();
+      this.#isServing = true;
+      try {
+        waiter.proceed();
+      } finally {
+        this.#isServing = false;
+      }
       rest -= Math.max(TURN_UNITS_MIN, this.#granted - this.units);
     }
     this.#account();

@@ -370,6 +370,32 @@ test('recover delivers what others left to the dead, also when the lane is full'
   expectAllHome(stage);
 });
 
+test('recover by a closed object leaves what has no room to the other members', async () => {
+  const stage = setUp({}, 2);
+  const { flusher, mine, other, pool, theirs } = stage;
+  const third = BufferPool.attach(pool.handle);
+  const idle = SharedWriter.attach(WriteFlusher.attach(third, flusher.handle), mine.handle);
+  mine.close();
+  const texts = ['the first of them', 'the second of them', 'the third', 'and the fourth of them'];
+  (idle as unknown as { words: Int32Array }).words[CLAIM] = other.badge;
+  for (const text of texts) {
+    write(theirs, text);
+    theirs.flush();
+  }
+  die(other);
+  mine.recover(other.threadSlot);
+  flusher.recover(other.threadSlot);
+  pool.reclaim(other.threadSlot);
+  let text = '';
+  while (text.length < texts.join('').length) {
+    text += collect(stage);
+    await new Promise(setImmediate);
+  }
+  expect(text).toBe(texts.join(''));
+  idle.close();
+  third.detach();
+});
+
 test('recover ends the writer if the dead one was the last', async () => {
   const stage = setUp();
   const { mine, other, pool, theirs } = stage;
