@@ -46,7 +46,7 @@ const WRITER_COUNT_MAX = 65_536;
  */
 const LINE_REST_BYTES = 16;
 /**
- * Bytes that may be on their way to another executor: some reads’ worth, and no more, because they
+ * Bytes that may be on their way to another executor: some reads' worth, and no more, because they
  * all have to be delivered, to thousands perhaps, before what comes behind them.
  */
 const WINDOW_BYTES_MAX = 512 * 1024;
@@ -58,8 +58,8 @@ const WINDOW_REGIONS_MIN = 8;
 const SYNC_MS_MAX = 5000;
 /** Clients that are told of the end in one turn, each from a buffer of its own. */
 const TOLD_PER_TURN = 64;
-/** Turns for that, refusals included. */
-const TELL_TURNS_MAX = 20_000;
+/** How often one that has no room is tried: who reads nothing must not hold up the end. */
+const TELL_ROUNDS = 4;
 
 /** What a broker does for clients. */
 const SERVING = 0;
@@ -331,10 +331,15 @@ export class Broker implements BrokerCore {
   /** Tells every client, so many in a turn that their buffers are there again for the next. */
   async #tellAll(): Promise<void> {
     let rest = [...this.connections];
-    for (let turns = 0; rest.length > 0 && turns < TELL_TURNS_MAX; turns++) {
-      const refused = rest.slice(0, TOLD_PER_TURN).filter((client) => !this.#sayInfo(client));
-      rest = [...rest.slice(TOLD_PER_TURN), ...refused];
-      await new Promise((resolve) => setImmediate(resolve));
+    for (let round = 0; round < TELL_ROUNDS && rest.length > 0; round++) {
+      const refused: Connection[] = [];
+      for (let i = 0; i < rest.length; i += TOLD_PER_TURN) {
+        for (const client of rest.slice(i, i + TOLD_PER_TURN)) {
+          if (!this.#sayInfo(client)) refused.push(client);
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      rest = refused;
     }
   }
 

@@ -34,6 +34,26 @@ test.skipIf(isWindows)(
   60_000,
 );
 
+test.skipIf(isWindows)(
+  'more clients than the pool has buffers are all told, and a second SIGUSR2 changes nothing',
+  async () => {
+    const args = ['--executors', '1', '--pool', '16m', '--lame-duck-grace', '600000'];
+    const { broker, port } = await start(...args);
+    const clients: RawClient[] = [];
+    for (let i = 0; i < 300; i++) {
+      const client = await RawClient.connect(port);
+      await client.converse('SUB a 1\r\n');
+      clients.push(client);
+    }
+    broker.process.kill('SIGUSR2');
+    for (const client of clients) expect(await client.takeThrough('\r\n')).toContain('"ldm":true');
+    broker.process.kill('SIGUSR2');
+    expect(await clients[0]?.converse('PUB a 1\r\nx\r\n')).toContain('MSG a 1 1');
+    expect(await broker.stop('SIGTERM')).toBe(0);
+  },
+  60_000,
+);
+
 describe.skipIf(isWindows).each(['1', '2'])('SIGUSR2, with %s executors', (executors) => {
   test('clients are told, and served for a grace period; a second signal ends it', async () => {
     const { broker, port } = await start('--executors', executors, '--lame-duck-grace', '600000');
