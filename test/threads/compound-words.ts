@@ -11,6 +11,8 @@ export const LEFT = 5;
 export const SHARE = 6;
 export const FIRST = 7;
 export const SECOND = 8;
+/** Added to between the stores to FIRST and SECOND. */
+export const STEPS = 9;
 /** Four words of a reference in transit. */
 export const SENT = 12;
 /** Written by two calls of Atomics, one after the other. */
