@@ -239,7 +239,7 @@ test('a consumer that is a little slow stops publishers elsewhere, loses nothing
 });
 
 test('a consumer that is too slow is cut off, and publishers elsewhere go on', async () => {
-  await start({ maxPendingBytes: 128 * KIB, stallMs: 50, lingerMs: 50 });
+  await start({ maxPendingBytes: 128 * KIB, stallMs: 500, lingerMs: 50 });
   const slow = await client(1);
   await slow.converse('SUB flood 1\r\n');
   slow.socket.pause();
@@ -262,7 +262,7 @@ test('with no buffer left, whoever holds most is cut off, at whichever executor'
     poolBytes: 4 * KIB * KIB,
     maxConnections: 8,
     maxPendingBytes: 64 * KIB * KIB,
-    stallMs: 20,
+    stallMs: 500,
     lingerMs: 50,
   });
   const slow = await client(1);

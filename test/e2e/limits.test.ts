@@ -55,7 +55,7 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
   }
 
   test('a slow consumer is cut off, and its publisher and the others go on', async () => {
-    const options = { maxPendingBytes: 256 * KIB, stallMs: 20, lingerMs: 10_000 };
+    const options = { maxPendingBytes: 256 * KIB, stallMs: 500, lingerMs: 10_000 };
     await withBroker(options, async (broker) => {
       const slow = await RawClient.connect(broker.port);
       await slow.converse('SUB flood 1\r\n');
@@ -140,8 +140,8 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
   test('a client that gives no sign of life is cut off as stale', async () => {
     await withBroker({ pingIntervalMs: 20, maxPingsOut: 2 }, async (broker) => {
       const dead = await RawClient.connect(broker.port);
-      // One more if its CONNECT came after the first.
-      expect(await dead.untilClosed()).toMatch(/^(PING\r\n){2,3}-ERR 'Stale Connection'\r\n$/);
+      // More of them if its CONNECT came late. signs-of-life.test.ts counts them by its own clock.
+      expect(await dead.untilClosed()).toMatch(/^(PING\r\n){2,}-ERR 'Stale Connection'\r\n$/);
     });
   });
 
