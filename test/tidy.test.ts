@@ -107,7 +107,6 @@ const PHRASES_ALLOWED = [
   'docs/verification.md',
   'examples/broker/',
   'examples/statsd/',
-  'src/channel/',
   'src/link/',
   'src/testing/',
   'src/writer/',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: one channel as one thread sees it, whatever it carries. */
+/** One thread's view of a channel, whatever it carries: its words, its seats, closing, recovery. */
 
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import type { BusbarError } from '../base/errors.ts';
@@ -27,32 +27,32 @@ import { closeSlots, countSlots, finish, SlotConsumer, SlotProducer } from './sl
 import { closeSpsc, countSpsc, eachUnpublished, SpscConsumer, SpscProducer } from './spsc-ring.ts';
 import { TICK_MS } from './wait-line.ts';
 
-/** How many ticks `discard` gives senders to publish what they are about to publish. */
+/** Ticks that `discard` waits for senders that have claimed a slot and not yet published it. */
 const DISCARD_PARKS_MAX = 20;
 
-/** What a channel has counted, in all threads; numbers that change meanwhile are each true once. */
+/** Counters of a channel over all threads. Each was true at some moment, not all at the same. */
 export interface ChannelStats {
   /** Messages taken from senders. */
   readonly sent: number;
   /** Messages handed to receivers. */
   readonly received: number;
-  /** Messages that are in the channel. */
+  /** Messages in the channel. */
   readonly queued: number;
-  /** Threads that send; dead ones count until somebody recovers or takes their seat. */
+  /** Threads that send; a dead one counts until its seat is recovered or taken over. */
   readonly senders: number;
-  /** Threads that receive; likewise. */
+  /** Threads that receive; a dead one counts until its seat is recovered or taken over. */
   readonly receivers: number;
-  /** How often a sender was told "full". */
+  /** Sends that found the channel full. */
   readonly full: number;
-  /** How often a receiver was told "empty"; looking for messages is not an error. */
+  /** Receives that found the channel empty; polling is not an error. */
   readonly empty: number;
-  /** How often senders began to wait. */
+  /** Waits that senders began. */
   readonly senderWaits: number;
-  /** How often receivers began to wait. */
+  /** Waits that receivers began. */
   readonly receiverWaits: number;
 }
 
-/** The words of a channel, and what every end of it in this thread shares. */
+/** The words of a channel, and what all its ends in this thread share. */
 export class ChannelCore {
   readonly pool: BufferPool;
   readonly words: Words;
@@ -66,7 +66,7 @@ export class ChannelCore {
   /** Slots: true if several threads may receive. */
   readonly isShared: boolean;
 
-  /** `words` are a channel's, which somebody has checked. */
+  /** `words` must be a channel's, already checked. */
   constructor(pool: BufferPool, words: Words) {
     const layout = layoutOf(words);
     this.pool = pool;
@@ -105,7 +105,7 @@ export class ChannelCore {
     return loadAcquire(this.words, HEADER_CLOSED) !== 0;
   }
 
-  /** Refuses senders from here on, in all threads; idempotent. */
+  /** Stops senders in all threads. Idempotent. */
   close(): void {
     ensureStack();
     if (this.kind === 'spsc') closeSpsc(this.words);
@@ -129,7 +129,7 @@ export class ChannelCore {
     return this.receivers.join('receiver', this.inheritReceiver);
   }
 
-  /** Joins the receiving side; −1 if somebody was faster, who will receive what there is. */
+  /** Joins the receiving side; −1 if another thread has joined it, which will receive the rest. */
   private tryJoinReceivers(): number {
     try {
       return this.joinReceivers();
@@ -139,13 +139,13 @@ export class ChannelCore {
     }
   }
 
-  /** Sees to what dead threads have left; returns how many seats that freed. */
+  /** Cleans up after dead threads; returns the number of seats freed. */
   recover(asker: Asker): number {
     ensureStack();
     const freed =
       this.senders.recover(this.inheritSender, asker) +
       this.receivers.recover(this.inheritReceiver, asker);
-    // They may have died between a change and the ring that it owed.
+    // A thread may have died between a change and the ring that announces it.
     if (freed > 0) {
       this.senders.ring();
       this.receivers.ring();
@@ -154,9 +154,9 @@ export class ChannelCore {
   }
 
   /**
-   * Closes the channel and, if nobody receives, takes out what is queued and what senders are about
-   * to publish. Returns how many messages that were. A sender whose death cannot be proven yet does
-   * not hold this thread up for ever: what it left is there for the next time.
+   * Closes the channel and, if no thread receives, takes out what is queued and what senders are
+   * about to publish. Returns the number of messages. The wait for a sender whose death cannot be
+   * proven yet is bounded: a later call finds what that sender left.
    */
   discard(): number {
     ensureStack();
@@ -183,7 +183,7 @@ export class ChannelCore {
       }
     }
     this.receivers.vacate(seat);
-    // What rang may have been meant for somebody else on this thread.
+    // A ring may have been meant for another waiter of this thread.
     if (parks > 0) doorbell.ring(threadSlot);
     return count;
   }
@@ -204,10 +204,7 @@ export class ChannelCore {
     };
   }
 
-  /**
-   * Releases the packet in a payload that nobody will receive. False: there is none, a receiver
-   * that died had taken it out.
-   */
+  /** Releases the packet in a payload. False if a receiver that died had already taken it out. */
   readonly takeOut = (at: number): boolean => {
     if (this.carries !== 'packets') return true;
     if (this.words[at + TRANSIT_MARK] === 0) return false;
@@ -221,7 +218,7 @@ export class ChannelCore {
   };
 
   private readonly inheritReceiver = (seat: number): void => {
-    // One that received alone has left no claim: what it took out, its heir finds empty.
+    // A sole receiver leaves no claims; its successor skips the slots that it emptied.
     if (this.isShared) finish(this, READING, seat, this.takeOut);
   };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: what a sender and a receiver have in common, a seat and a doorbell. */
+/** Base class of senders and receivers: a seat, a doorbell and a line of waiting callers. */
 
 import type { Words } from '../base/atomics.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -16,8 +16,8 @@ export abstract class ChannelEnd {
   protected readonly words: Words;
   protected readonly line: WaitLine;
   /**
-   * Others wait for what this end claims, so that it looks at the stack before it does: a call that
-   * throws in between keeps the claim until the next one.
+   * True if other threads wait for what this end claims. It then checks the stack before it claims:
+   * a call that throws after its claim keeps the claim until the next call.
    */
   protected readonly isClaiming: boolean;
   private readonly seats: Seats;
@@ -52,10 +52,10 @@ export abstract class ChannelEnd {
     return this.hasLeft;
   }
 
-  /** @internal Asks the other side to ring this thread. False: look again first. */
+  /** @internal Asks the other side to ring this thread. False: it has moved, try again first. */
   abstract armRing(): boolean;
 
-  /** @internal Sees to dead threads; throws if the other side consists of them. */
+  /** @internal Cleans up after dead threads; throws if every thread of the other side is dead. */
   abstract checkPeers(): void;
 
   /** @internal */
@@ -73,20 +73,20 @@ export abstract class ChannelEnd {
     this.words[this.refusedAt]++;
   }
 
-  /** False: the thread has left the pool, and so its seat counts as that of a dead one. */
+  /** False once the thread has left the pool: its seat then counts as that of a dead thread. */
   protected get isAttached(): boolean {
     return this.pool.isAttached;
   }
 
-  /** From here on this end touches no shared word; the seat may be somebody else's already. */
-  protected forsake(): void {
+  /** From here on this end touches no shared word; another thread may hold the seat already. */
+  protected detach(): void {
     this.hasLeft = true;
     this.pool.doorbell.ignore(this.listener);
   }
 
   /**
-   * Gives the seat up, once, unless it was forsaken. True if nobody is left on this side: also when
-   * it is called again, since what follows threw.
+   * Gives up the seat, once, unless {@link detach} was called. True if no thread is left on this
+   * side. A caller whose next step threw may call it again.
    */
   protected leave(): boolean {
     if (this.hasLeft) return false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of a channel that are read without order on purpose, by the table of channel-layout.ts.
+ * The words of a channel that are read without order on purpose; see the table in
+ * channel-layout.ts.
  *
- * The model checker lets plain accesses race on them; test/model/racy-words.ts has the argument for
+ * The model checker allows races of plain accesses on them; test/model/racy-words.ts argues for
  * each.
  */
 
@@ -14,7 +15,7 @@ export function isChannelHint(
   word: number,
 ): boolean {
   if (word === TAIL) return true;
-  // The receiver of an mpsc channel has its HEAD for itself, and leaves it in order to its heir.
+  // Only the receiver of an mpsc channel uses HEAD; SYNC(seat) orders it for the successor.
   if (word === HEAD) return kind !== 'mpsc';
   if (kind === 'spsc') return false;
   const slot = word - layout.slots;

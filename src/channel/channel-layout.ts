@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room between threads, as a plan: where each shared word of a channel stands and who may write
- * it.
+ * Memory layout of a channel: where each shared word stands and which thread may write it.
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬────────┬───────────────────┬─────────────────────┬─────────────┐
@@ -18,11 +17,12 @@
  *                              every eighth position                       beyond the frontier
  *   HEAD  (spsc)    see below  the receiver; a waiting sender   both       atomic,
  *                                                                          SYNC(channel-head)
- *   HEAD  (others)  position   receivers, having claimed (if    receivers  plain: a hint, likewise
- *                              one, having freed), likewise
+ *   HEAD  (others)  position   receivers, having claimed (mpsc: receivers  plain: a hint, never
+ *                              having freed), at every eighth              beyond the frontier
+ *                              position
  *   seat:
- *     HOLDER        badge      who joins: its badge; it,        everyone   atomic, SYNC(seat)
- *                              leaving: NOBODY; recover():
+ *     HOLDER        badge      join(): its badge; vacate():     everyone   atomic, SYNC(seat)
+ *                              VACANT; recover():
  *                              recoveredBy, then DEAD
  *     WAITING       ends       its holder                       ringers    atomic, SYNC(waiting)
  *     MEMBERS       objects    its holder                       it         plain, one writer
@@ -32,26 +32,26 @@
  *                                                                          SYNC(channel-head)
  *   slot (others):
  *     TURN          see below  senders and receivers            both       atomic, SYNC(turn)
- *     payload       payload    whom TURN names                  the same   plain, by SYNC(turn)
+ *     payload       payload    the thread that TURN names       the same   plain, by SYNC(turn)
  *
- * A payload is one word, or the four words of a packet in transit (`pool.sendInto`). The fourth
- * says who holds the packet's reference: not 0, the slot does; 0, nobody any more. A seat is one
- * for the whole side where only one thread may be on it (spsc; receivers of mpsc), else the seat
- * number is the pool's thread slot.
+ * A payload is one word, or the four words of a packet in transit (`pool.sendInto`). If the fourth
+ * is not 0, the slot holds the packet's reference; if it is 0, the reference was taken out. A seat
+ * is a thread's entry on one side of the channel. A side that allows one thread (spsc; receivers of
+ * mpsc) has one seat; otherwise the seat number is the pool's thread slot.
  *
  * **spsc.** TAIL = position · 4 + bits, HEAD = position · 4 + bit; positions run modulo 2³⁰.
  *
  *   HEAD ≤ TAIL ≤ HEAD + C          position p lies in slot p mod C
- *   TAIL bit 0   WAITED: the receiver waits; whoever moves TAIL takes the bit off and rings
- *   TAIL bit 1   CLOSED: TAIL does not move any more
- *   HEAD bit 0   WAITED: the sender waits; whoever moves HEAD takes the bit off and rings
+ *   TAIL bit 0   WAITED: the receiver waits; the sender that moves TAIL clears the bit and rings
+ *   TAIL bit 1   CLOSED: TAIL no longer moves
+ *   HEAD bit 0   WAITED: the sender waits; the receiver that moves HEAD clears the bit and rings
  *
- * Slots outside of [HEAD, TAIL) that hold a reference were written by a sender that died before it
- * published them: its heir releases them. Slots inside without one had been emptied by a receiver
- * that died before it said so: its heir passes over them.
+ * A slot outside [HEAD, TAIL) that holds a reference was written by a sender that died before it
+ * published; its successor releases the reference. A slot inside without a reference was emptied by
+ * a receiver that died before it moved HEAD; its successor skips the slot.
  *
- * **mpsc, mpmc.** Positions are claimed in order, each through the TURN of its slot, so there is no
- * word that all have to change. Position p lies in slot p mod C, in lap p div C.
+ * **mpsc, mpmc.** Positions are claimed in order, each through the TURN of its slot, so no single
+ * word is changed by all threads. Position p lies in slot p mod C, in lap p div C.
  *
  *   TURN = { lap: 17 bits, phase: 2, receivers wait: 1, senders wait: 1, closed: 1, seat: 10 }
  *
@@ -60,36 +60,36 @@
  *      ▲                        (seat)                  │ receiver frees (mpsc)         (seat)
  *      └──────── lap + 1 ◀──────────────────────────────┴───────────────────────── frees ──┘
  *
- *   receivers wait   some receiver wants to know when this slot is FULL next; who takes the bit
- *                    off rings all receivers that are WAITING
- *   senders wait     some sender wants to know when this slot is FREE next; likewise
- *   closed           on FREE(lap): position (lap, slot) and those behind it will never be claimed;
- *                    on another phase: that is so for the slot's next lap
+ *   receivers wait   a receiver waits until this slot is FULL; the thread that clears the bit rings
+ *                    every receiver that is WAITING
+ *   senders wait     a sender waits until this slot is FREE; the thread that clears the bit rings
+ *                    every sender that is WAITING
+ *   closed           on FREE(lap): position (lap, slot) and all later ones will never be claimed;
+ *                    on another phase: the same for the slot's next lap
  *
  * Why positions are claimed in order: a sender claims p only after it saw p − 1 claimed, in the
  * slot's TURN or by a TAIL that was written after the claim. So the frontier is one position, and
- * CLOSED on it stops every sender. A thread that sleeps through exactly 2¹⁷ laps between a look and
+ * CLOSED on it stops every sender. A thread that sleeps through exactly 2¹⁷ laps between a load and
  * its compare-exchange may claim out of turn: its own order holds, and nothing is lost unless the
- * channel is closed in that very moment.
+ * channel is closed at that moment.
  *
  * Death. WRITING and READING name a seat whose HOLDER is a badge. Once that thread is proven gone,
- * finish() (slot-ring.ts) publishes what was completely written, frees what was not, and gives back
- * what had been claimed for reading and not taken.
+ * finish() (slot-ring.ts) ends its claims: it releases each packet in them and frees the slots.
  *
  * Exceptions. Any call may throw because the stack is full, in a thread that lives on. A call that
- * throws has sent or received nothing: the compare-exchange that publishes or frees is the last
- * call that may. What is told to others after it, a ring, is looked at the stack for before it, and
- * if it throws all the same, a microtask rings. What a call leaves that throws before:
+ * throws has sent or received nothing: the compare-exchange that publishes or frees comes last,
+ * except for the ring. The stack is checked before the compare-exchange; if the ring still throws,
+ * a microtask rings. A call that throws earlier can leave behind:
  *
- *   left behind                                      who goes on with it
+ *   left behind                                      who continues
  *   WRITING, READING by a living thread              the next claim() or peek() of the same end
  *                                                    returns it again; close() ends it. Others wait
- *                                                    meanwhile, so ends that claim look at the
- *                                                    stack before.
- *   a slot whose packet was taken out, not free      the next call that receives hands it out
- *   slots of a drain that were handed out, not free  the next call that receives frees them
- *   WAITING without anybody who waits                the next wait of the same end; until then
- *                                                    whoever rings does so in vain
+ *                                                    until then, so ends that claim check the stack
+ *                                                    before they claim.
+ *   a slot whose packet was taken out, not free      the next receiving call hands the packet out
+ *   slots of a drain that were handed out, not free  the next receiving call frees them
+ *   WAITING without a waiter                         the next wait of the same end; until then
+ *                                                    rings have no effect
  */
 
 import { assert } from '../base/assert.ts';
@@ -106,7 +106,7 @@ export const HEADER_VERSION: number = word++;
 export const HEADER_KIND: number = word++;
 export const HEADER_CARRIES: number = word++;
 export const HEADER_CAPACITY: number = word++;
-/** Which pool its packets lie in, and whose threads use it. */
+/** Identity of the pool: its packets, its threads. */
 export const HEADER_POOL: number = word;
 word += POOL_IDENTITY_WORDS;
 export const HEADER_THREADS: number = word++;
@@ -123,34 +123,32 @@ word = 0;
 export const HOLDER: number = word++;
 export const WAITING: number = word++;
 export const MEMBERS: number = word++;
-/** Messages that passed this seat, modulo 2³², and how often that ran over. */
+/** Messages that passed this seat: low 32 bits, then high. */
 export const PASSED: number = word++;
 export const PASSED_HIGH: number = word++;
-/** How often the answer was "not now". */
+/** Calls that returned "not now". */
 export const REFUSED: number = word++;
-/** How often somebody here began to wait. */
+/** Waits begun. */
 export const WAITS: number = word++;
 assert(word <= LINE_WORDS, 'seat fields must fit in one line');
 
 /** HOLDER: the seat is free. */
-export const NOBODY = 0;
-/** HOLDER: the seat is free; its last holder died, and what it had begun was seen to. */
+export const VACANT = 0;
+/** HOLDER: the seat is free; its last holder died and was recovered. */
 export const DEAD = -1;
-/**
- * HOLDER below DEAD: the thread with the badge DEAD − HOLDER sees to what a dead holder had begun.
- */
+/** HOLDER below DEAD: the thread with the badge DEAD − HOLDER is recovering a dead holder. */
 export function recoveredBy(badge: number): number {
   return DEAD - badge;
 }
 
-/** HEADER_KIND: the place in this list. */
+/** HEADER_KIND: an index of this list. */
 export const CHANNEL_KINDS = ['spsc', 'mpsc', 'mpmc'] as const;
-/** HEADER_CARRIES: the place in this list. */
+/** HEADER_CARRIES: an index of this list. */
 export const CHANNEL_LOADS = ['packets', 'words'] as const;
 
 /** How many threads may send and receive: one, or many, each. */
 export type ChannelKind = (typeof CHANNEL_KINDS)[number];
-/** What travels: references on regions of buffers, or bare integers. */
+/** What a channel carries: references to regions of buffers, or bare integers. */
 export type ChannelLoad = (typeof CHANNEL_LOADS)[number];
 
 /** spsc: TAIL and HEAD count in steps of this, above their bits. */
@@ -174,9 +172,7 @@ export const TURN_CLOSED: number = 1 << 10;
 export const SEAT_MASK: number = (1 << 10) - 1;
 assert((PHASE_MASK | (3 << 11) | TURN_CLOSED | SEAT_MASK) === LAP - 1, 'fields fill the word');
 
-/**
- * At most this many slots: then laps wrap where 32-bit positions do, whatever the capacity.
- */
+/** Most slots of a channel: up to here laps wrap where 32-bit positions do, at any capacity. */
 export const CAPACITY_MAX: number = 1 << LAP_SHIFT;
 
 /** Where everything stands in the block of a channel of a given shape. */
@@ -196,7 +192,7 @@ export class ChannelLayout {
     // A power of two, so that no slot lies across two lines.
     this.slotWords = kind === 'spsc' ? payloadWords : 2 * payloadWords;
     this.slots = SEATS + (this.senderSeats + this.receiverSeats) * LINE_WORDS;
-    // One line more: the block as a whole is not aligned to lines, only its parts are a line apart.
+    // One more line: the block is not aligned to lines; its parts are a line apart.
     this.wordCount = this.slots + capacity * this.slotWords + LINE_WORDS;
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads, being built: what may be asked for, and the handle that names it. */
+/** A channel's options and its handle: checks both, and builds or opens the block. */
 
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
@@ -27,29 +27,29 @@ import {
   HEADER_VERSION,
 } from './channel-layout.ts';
 
-/** What a channel is to be. */
+/** Shape of a channel. */
 export interface ChannelOptions {
   /** How many threads may send and receive: 'spsc' (one, one), 'mpsc' (many, one), 'mpmc'. */
   readonly kind: ChannelKind;
-  /** How many messages fit: a power of two, 1 … 32768. Default 1024. */
+  /** Messages that fit: a power of two, 1 … 32768. Default 1024. */
   readonly capacity?: number;
 }
 
-/** What another thread needs to join. Structured-cloneable. */
+/** Lets another thread attach to a channel. Structured-cloneable. */
 export interface ChannelHandle {
   /** Always 'busbar/channel'. */
   readonly kind: 'busbar/channel';
   readonly version: number;
   readonly control: SharedArrayBuffer;
-  /** Word of the pool's own block at which the channel begins; absent: it has one of its own. */
+  /** First word of the channel in the pool's block; absent if the channel has its own block. */
   readonly begin?: number;
 }
 
 const CAPACITY_DEFAULT = 1024;
 
 /**
- * Makes the block of a channel, or makes one of words of the pool's that are zero and nobody's.
- * Nobody else knows it yet, so plain stores do.
+ * Creates the block of a channel: of its own, or at word `begin` of the pool's block, where the
+ * words must be unused zeros. No other thread knows the block yet, so plain stores suffice.
  */
 export function createChannelBlock(
   pool: BufferPool,
@@ -79,7 +79,7 @@ export function createChannelBlock(
   return words;
 }
 
-/** Checks a handle, which may come from anywhere, and opens its block. */
+/** Checks a handle, which may come from any source, and opens its block. */
 export function openChannelBlock(
   pool: BufferPool,
   carries: ChannelLoad,
@@ -115,7 +115,7 @@ export function openChannelBlock(
     words[HEADER_THREADS] > 0 &&
     layoutOf(words).wordCount === words.length;
   if (!isChannel) {
-    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not that of a channel');
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not a channel');
   }
   if (!hasIdentity(pool, words, HEADER_POOL) || words[HEADER_THREADS] !== pool.maxThreads) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'the channel belongs to another pool');
@@ -131,7 +131,7 @@ function isCapacity(value: number): boolean {
   return value >= 1 && value <= CAPACITY_MAX && (value & (value - 1)) === 0;
 }
 
-/** Where everything stands in the block of a channel. */
+/** The layout that a block's header describes. */
 export function layoutOf(words: Words): ChannelLayout {
   return new ChannelLayout(
     CHANNEL_KINDS[words[HEADER_KIND]],

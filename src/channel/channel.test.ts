@@ -305,7 +305,7 @@ describe.each(KINDS)('%s', (kind) => {
   });
 });
 
-test('places are taken once where the kind says so, and freed by close', () => {
+test('a kind with one sender or receiver allows only one, until it closes', () => {
   const pool = createPool();
   const spsc = PacketChannel.create(pool, { kind: 'spsc', capacity: 1 });
   const sender = spsc.sender();
@@ -342,7 +342,7 @@ test('several senders and receivers of one thread share what is sent', () => {
   expectAllFree(pool);
 });
 
-test('whoever waits when the pool is left is refused', async () => {
+test('callers that wait are rejected when their thread leaves the pool', async () => {
   for (const kind of KINDS) {
     const pool = createPool();
     const other = BufferPool.attach(pool.handle);

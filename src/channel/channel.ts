@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: channels of packets, and of bare integers. */
+/** Bounded queues between threads: `PacketChannel` and `WordChannel`. */
 
 import { describeAs } from '../base/description.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -17,7 +17,7 @@ import { PacketSender } from './packet-sender.ts';
 import { WordReceiver } from './word-receiver.ts';
 import { WordSender } from './word-sender.ts';
 
-/** What channels of every load can do. One object per thread; all of it belongs to that thread. */
+/** What both kinds of channel share. One object per thread, used by that thread only. */
 abstract class Channel<S, R> {
   protected readonly core: ChannelCore;
 
@@ -25,7 +25,7 @@ abstract class Channel<S, R> {
     this.core = core;
   }
 
-  /** What another thread {@link PacketChannel.attach}es by; structured-cloneable. */
+  /** Lets another thread {@link PacketChannel.attach}; structured-cloneable. */
   get handle(): ChannelHandle {
     return this.core.handle;
   }
@@ -34,33 +34,33 @@ abstract class Channel<S, R> {
     return this.core.kind;
   }
 
-  /** How many messages fit. */
+  /** Messages that fit. */
   get capacity(): number {
     return this.core.capacity;
   }
 
-  /** True once somebody, in whatever thread, has closed the channel. */
+  /** True once any thread has closed the channel. */
   get closed(): boolean {
     return this.core.isClosed;
   }
 
   /**
-   * Takes a place among the senders, or that of a thread that died.
+   * Joins the senders. Takes over from a sender that died, where the kind allows only one.
    *
    * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the kind allows one sender and there is a living one.
    */
   abstract sender(): S;
 
   /**
-   * Takes a place among the receivers, or that of a thread that died.
+   * Joins the receivers. Takes over from a receiver that died, where the kind allows only one.
    *
    * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the kind allows one receiver and there is a living one.
    */
   abstract receiver(): R;
 
   /**
-   * Closes the channel for all threads: senders are refused from here on, receivers drain what is
-   * queued and then end. Doing it again does nothing.
+   * Closes the channel for all threads: from now on sending throws; receivers drain what is queued
+   * and then end. Idempotent.
    */
   close(): void {
     this.core.pool.checkAttached();
@@ -68,9 +68,8 @@ abstract class Channel<S, R> {
   }
 
   /**
-   * Sees to what dead threads have left (claims that they did not finish, places that they held)
-   * and answers how many places that freed. Waiters do this now and then by themselves; call it
-   * when a worker has exited.
+   * Cleans up after dead threads: ends their unfinished claims and frees their seats. Returns the
+   * number of seats freed. Waiting ends do this at intervals; call it when a worker has exited.
    */
   recover(): number {
     this.core.pool.checkAttached();
@@ -78,27 +77,26 @@ abstract class Channel<S, R> {
   }
 
   /**
-   * Closes the channel and, if no living thread receives, takes out and releases what is queued.
-   * Answers how many messages that were.
+   * Closes the channel and, if no living thread receives, releases what is queued. Returns the
+   * number of messages released.
    */
   discard(): number {
     this.core.pool.checkAttached();
     return this.core.discard();
   }
 
-  /** Counts everything, stopping nobody. **Cost** a few loads per place, and per slot. */
+  /** Counters, read without stopping any thread. **Cost** a few loads per seat and per slot. */
   stats(): ChannelStats {
     return this.core.stats();
   }
 }
 
 /**
- * A bounded channel that carries packets between threads: references travel, bytes stay where they
- * are.
+ * A bounded queue of packets between threads. It moves references; the bytes stay where they are.
  *
  * Three kinds with one contract: 'spsc' (one thread sends, one receives; the fastest), 'mpsc' and
- * 'mpmc'. Messages of one sender arrive in order, and each at one receiver. Full and empty are
- * answers. A closed channel takes nothing more and loses nothing.
+ * 'mpmc'. Messages of one sender arrive in order, each at one receiver. "Full" and "empty" are
+ * return values, not errors. A closed channel accepts nothing more and loses nothing.
  *
  * @example
  * ```ts
@@ -120,14 +118,14 @@ abstract class Channel<S, R> {
  */
 export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
   /**
-   * Makes a channel between threads of a pool. **Cost** 16 bytes (spsc) or 32 per slot, and 128 for
-   * each place. **Throws** TypeError or RangeError naming what is wrong.
+   * Creates a channel between threads of a pool. **Cost** 16 bytes (spsc) or 32 per slot, and 128
+   * per seat. **Throws** TypeError or RangeError naming the option.
    */
   static create(pool: BufferPool, options: ChannelOptions): PacketChannel {
     return new PacketChannel(new ChannelCore(pool, createChannelBlock(pool, PACKETS, options)));
   }
 
-  /** @internal {@link create} in words of the pool's own block: those of a carrier. */
+  /** @internal {@link create} in a carrier: words of the pool's own block. */
   static createAt(pool: BufferPool, options: ChannelOptions, begin: number): PacketChannel {
     const words = createChannelBlock(pool, PACKETS, options, begin);
     return new PacketChannel(new ChannelCore(pool, words));
@@ -148,13 +146,13 @@ export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
 }
 
 /**
- * A bounded channel that carries 32-bit integers between threads: {@link PacketChannel}'s contract
- * for descriptors of whatever else is shared.
+ * A bounded queue of 32-bit integers between threads, with {@link PacketChannel}'s contract. Use it
+ * for indices or descriptors of anything else that threads share.
  */
 export class WordChannel extends Channel<WordSender, WordReceiver> {
   /**
-   * Makes a channel between threads of a pool. **Cost** 4 bytes (spsc) or 8 per slot, and 128 for
-   * each place. **Throws** TypeError or RangeError naming what is wrong.
+   * Creates a channel between threads of a pool. **Cost** 4 bytes (spsc) or 8 per slot, and 128 per
+   * seat. **Throws** TypeError or RangeError naming the option.
    */
   static create(pool: BufferPool, options: ChannelOptions): WordChannel {
     return new WordChannel(new ChannelCore(pool, createChannelBlock(pool, WORDS, options)));

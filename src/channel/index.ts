@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/channel`: packets, and bare integers, from thread to thread. */
+/** `busbar/channel`: bounded queues of packets, or of integers, between threads. */
 
 export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
 export { PacketChannel, WordChannel } from './channel.ts';

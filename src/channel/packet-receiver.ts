@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door out of the room between threads, for packets. */
+/** `PacketReceiver`: the receiving end of a `PacketChannel`. */
 
 import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
@@ -11,45 +11,45 @@ import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-
 import { checkMax, Receiver } from './receiver.ts';
 
 /**
- * NO_BUFFER. Not imported: once a message is taken nothing may throw, and where modules are bundled
- * or transformed, to look at an imported constant may be a call.
+ * NO_BUFFER. Not imported: after a message is taken nothing may throw, and bundlers may turn the
+ * read of an imported constant into a call.
  */
 const NOTHING = -1 as BufferId;
 
 /**
  * Receives packets from other threads.
  *
- * **Threads** the one that made it.
+ * **Threads** the one that created it.
  */
 export class PacketReceiver extends Receiver<Packet> {
-  /** First byte of what {@link tryTake} took last, absolute in `pool.bytes`. */
+  /** First byte of the packet that {@link tryTake} took last, absolute in `pool.bytes`. */
   offset: number = 0;
-  /** Bytes of what {@link tryTake} took last. */
+  /** Length in bytes of the packet that {@link tryTake} took last. */
   length: number = 0;
   /**
-   * The buffer whose reference a call has taken out of the next slot, which is not free yet. If the
-   * call threw, the next one that receives begins with it.
+   * The buffer whose reference was taken out of the next slot while the slot is not free yet. If
+   * the call that took it threw, the next receiving call begins with it.
    */
   private owed: BufferId = NOTHING;
 
   /**
-   * The next packet, if there is one now.
+   * Takes the next packet; undefined if there is none now.
    *
-   * **Ownership** the packet is the caller's. **Cost** the packet object; else as {@link tryTake}.
+   * **Ownership** the packet is the caller's. **Cost** that of {@link tryTake} and the object.
    */
   tryReceive(): Packet | undefined {
     return this.next();
   }
 
   /**
-   * The buffer of the next packet, or NO_BUFFER; {@link offset} and {@link length} say where in it:
-   * {@link tryReceive} for plain numbers.
+   * {@link tryReceive} with plain numbers: returns the buffer of the next packet, or NO_BUFFER, and
+   * sets {@link offset} and {@link length}.
    *
-   * **Ownership** the caller holds the reference that travelled.
-   * **Cost** one read-modify-write, two where several threads receive; one plain load if there is
-   * nothing. Nothing is allocated.
-   * **Throws** ERR_BUSBAR_BAD_SEND_PACKET if somebody has overwritten the channel's words; that
-   * message is lost.
+   * **Ownership** the packet's reference is the caller's.
+   * **Cost** one read-modify-write, two if several threads receive; one plain load if the channel
+   * is empty. No allocation.
+   * **Throws** ERR_BUSBAR_BAD_SEND_PACKET if the channel's words were overwritten; that message is
+   * lost.
    */
   tryTake(): BufferId {
     const id = this.takeOut();
@@ -60,7 +60,7 @@ export class PacketReceiver extends Receiver<Packet> {
   }
 
   /**
-   * Calls back with each packet that is there now, at most `max`; answers how many.
+   * Calls back with each packet that is there now, at most `max`; returns their number.
    *
    * **Ownership** each packet is the callback's. If it throws, the rest stays in the channel.
    * **Cost** the packet objects, and one read-modify-write for up to 64 of them (spsc).
@@ -72,7 +72,7 @@ export class PacketReceiver extends Receiver<Packet> {
     }, max);
   }
 
-  /** {@link drain} for plain numbers: the callback holds the reference on the buffer. */
+  /** {@link drain} with plain numbers: the reference on the buffer is the callback's. */
   drainRegions(
     callback: (bufferId: BufferId, offset: number, length: number) => void,
     max: number = Infinity,
@@ -92,7 +92,7 @@ export class PacketReceiver extends Receiver<Packet> {
         this.length = words[at + (2 satisfies TransitLength)];
         this.left--;
         this.taken++;
-        // Taken out by a receiver that died before it could say so.
+        // A receiver took it out and died before it freed the slot.
         if (id < 0) continue;
         count++;
         callback(id, this.offset, this.length);
@@ -121,11 +121,11 @@ export class PacketReceiver extends Receiver<Packet> {
   }
 
   /**
-   * Takes the reference out of the next slot, which the caller frees once it has all that it hands
-   * out: then nothing is lost if anything throws before.
+   * Takes the reference out of the next slot. The caller frees the slot last, after everything that
+   * may throw, so that nothing is lost.
    */
   private takeOut(): BufferId {
-    // What others wait for is claimed, and the caller will want to release what it gets.
+    // Other threads wait for a claimed slot, and the caller needs stack to release the packet.
     ensureStep();
     const { words } = this;
     while (this.peekRun(1) > 0) {
@@ -137,7 +137,7 @@ export class PacketReceiver extends Receiver<Packet> {
         this.length = words[at + (2 satisfies TransitLength)];
         return id;
       }
-      // Taken out by a receiver that died before it could say so.
+      // A receiver took it out and died before it freed the slot.
       this.freeRun(1);
     }
     this.countRefused();

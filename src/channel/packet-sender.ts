@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door into the room between threads, for packets: a reference goes in, no byte is moved. */
+/** `PacketSender`: the sending end of a `PacketChannel`. It moves references, not bytes. */
 
 import { checkArray, checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
@@ -15,16 +15,16 @@ const INT32_MAX = 2 ** 31 - 1;
 /** NO_BUFFER; see packet-receiver.ts. */
 const NOTHING = -1 as BufferId;
 
-/** A batch is claimed in runs of at most this many: what is collected stays small. */
+/** Packets per claim of a batch at most; bounds the arrays that collect them. */
 const RUN_MAX = 1024;
 
 /**
  * Sends packets to another thread, or to several.
  *
- * **Threads** the one that made it. What one sender sends arrives in that order.
+ * **Threads** the one that created it. Packets of one sender arrive in the order of sending.
  */
 export class PacketSender extends Sender<Packet> {
-  /** Stack of the packets that batches under way have read; three numbers for each. */
+  /** Stack of the packets that batches in progress have read; `regions` has three numbers each. */
   private readonly withheld: (Packet | undefined)[] = [];
   private readonly regions: number[] = [];
   private top: number = 0;
@@ -32,8 +32,9 @@ export class PacketSender extends Sender<Packet> {
   /**
    * Sends a packet if there is room now. False: full, or earlier callers of {@link send} wait.
    *
-   * **Ownership** the packet ends on success; else it is still the caller's.
-   * **Cost** one read-modify-write (spsc) or two (mpsc, mpmc); nothing is allocated.
+   * **Ownership** on success the channel has the packet and the object is spent; otherwise it
+   * remains the caller's.
+   * **Cost** one read-modify-write (spsc) or two (mpsc, mpmc); no allocation.
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED, ERR_BUSBAR_PACKET_RELEASED, TypeError for anything but a
    * packet of the channel's pool.
    */
@@ -42,9 +43,9 @@ export class PacketSender extends Sender<Packet> {
   }
 
   /**
-   * Sends a region of a buffer if there is room now: {@link trySend} for plain numbers.
+   * {@link trySend} with plain numbers: sends a region of a buffer if there is room now.
    *
-   * **Ownership** takes one of this thread's references on the buffer on success, none else.
+   * **Ownership** on success takes one of this thread's references on the buffer; otherwise none.
    * **Throws** as {@link trySend}, ERR_BUSBAR_NOT_HELD, RangeError.
    */
   trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
@@ -52,13 +53,13 @@ export class PacketSender extends Sender<Packet> {
   }
 
   /**
-   * Sends the packets `[begin, end)` as far as there is room now, and answers how many were taken:
-   * those at the beginning.
+   * Sends as many of the packets `[begin, end)` as there is room for, in order; returns their
+   * number.
    *
    * **Ownership** as {@link trySend}, for each.
    * **Cost** one read-modify-write for as many as fit at once (spsc), two for each (mpsc, mpmc).
-   * **Throws** as {@link trySend} if the first cannot be sent; a later one that cannot ends the
-   * batch in front of it.
+   * **Throws** as {@link trySend} if the first packet cannot be sent. If a later one cannot, the
+   * batch ends before it.
    */
   trySendBatch(
     packets: readonly Packet[],
@@ -78,7 +79,7 @@ export class PacketSender extends Sender<Packet> {
         next += count;
       }
     } catch (error) {
-      // Those before were sent.
+      // The packets before this one were sent.
       if (next === begin) throw error;
     }
     return next - begin;
@@ -88,14 +89,14 @@ export class PacketSender extends Sender<Packet> {
     if (packet?.pool !== this.pool) this.throwForeign(packet);
     const { bufferId, offset, length } = packet;
     if (!this.sendRegion(bufferId, offset, length)) return false;
-    // It is sent: no call from here on, unless leaks are tracked.
+    // Sent: no call from here on, unless leaks are tracked.
     packet.buffer = NOTHING;
     if (this.pool.leaks !== undefined) packet.markMoved();
     return true;
   }
 
   private sendRegion(bufferId: BufferId, offset: number, length: number): boolean {
-    // Before the claim: what is no number might run code of its own when it is used as one.
+    // Before the claim: an object used as a number may run code of its own.
     checkNumbers(bufferId, offset, length);
     ensureStep();
     const { ring, words, passedAt } = this;
@@ -110,14 +111,14 @@ export class PacketSender extends Sender<Packet> {
       if (!isSent) this.takeBack(at, 1);
     }
     if (!isSent) return this.refuse(NEVER);
-    // It is sent: no call from here on.
+    // Sent: no call from here on.
     const passed = (words[passedAt] + 1) | 0;
     words[passedAt] = passed;
     if (passed === 0) words[passedAt + 1]++;
     return true;
   }
 
-  /** The caller has the references again that are in claimed slots; the claim ends. */
+  /** Gives the references in claimed slots back to the caller, and ends the claim. */
   private takeBack(at: number, count: number): void {
     const { words, slotWords } = this;
     for (let i = 0; i < count; i++) {
@@ -128,11 +129,11 @@ export class PacketSender extends Sender<Packet> {
   }
 
   /**
-   * Sends as many as one claim has room for.
+   * Sends as many packets as one claim has room for.
    *
-   * Reading an array or a packet may run the caller's code (an accessor, a Proxy, a subclass), and
-   * that may use this sender. So all is read first, onto a stack of this object's own; from the
-   * claim to the publication no code of others runs.
+   * Reading an array or a packet may run user code (an accessor, a Proxy, a subclass), which may
+   * use this sender. So all packets are read first, onto a private stack; no user code runs between
+   * claim and publication.
    */
   private sendRun(packets: readonly Packet[], begin: number, max: number, quiet: boolean): number {
     const { withheld, regions, top: bottom } = this;
@@ -142,7 +143,7 @@ export class PacketSender extends Sender<Packet> {
       const count = this.collect(packets, begin, room, quiet);
       return count === 0 ? 0 : this.sendCollected(bottom, count, quiet);
     } finally {
-      // Those that were not sent are their owner's again. No call: it may come after an overflow.
+      // Unsent packets return to their owner. No call: the stack may have overflowed.
       while (this.top > bottom) {
         const top = --this.top;
         const packet = withheld[top];
@@ -153,8 +154,8 @@ export class PacketSender extends Sender<Packet> {
   }
 
   /**
-   * Withholds packets from their owner, up to the first that cannot be sent: it would be noticed if
-   * one came a second time. If that is the first, it throws unless quiet.
+   * Takes packets from their owner, up to the first that cannot be sent; so a packet that comes
+   * twice is noticed. Throws if the very first cannot be sent, unless quiet.
    */
   private collect(packets: readonly Packet[], begin: number, max: number, quiet: boolean): number {
     let count = 0;
@@ -178,7 +179,7 @@ export class PacketSender extends Sender<Packet> {
     return count;
   }
 
-  /** Sends the first of `count` withheld packets; those that are sent are not withheld any more. */
+  /** Sends the first of `count` withheld packets, and withholds those no longer. */
   private sendCollected(bottom: number, count: number, quiet: boolean): number {
     const { ring, words, passedAt, pool, slotWords, regions, withheld } = this;
     const claimed = ring.claim(count);
@@ -203,7 +204,7 @@ export class PacketSender extends Sender<Packet> {
       if (!isSent) this.takeBack(at, sent);
     }
     if (!isSent) return quiet ? 0 : Number(this.refuse(NEVER));
-    // They are sent: no call from here on, unless leaks are tracked.
+    // Sent: no call from here on, unless leaks are tracked.
     const before = words[passedAt];
     const after = (before + sent) | 0;
     words[passedAt] = after;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door out of the room between threads: what every kind of receiver does when it must wait. */
+/** `Receiver`: base class of a channel's receiving ends. Waiting, iterating, closing. */
 
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -10,7 +10,7 @@ import type { ChannelCore } from './channel-core.ts';
 import { ChannelEnd } from './channel-end.ts';
 import { NEVER, NOT_NOW, type RingConsumer } from './ring.ts';
 
-/** The ring of a receiver that was closed. */
+/** The ring of a closed receiver. */
 const NO_RING: RingConsumer = {
   peek: () => NEVER,
   slot: () => 0,
@@ -20,10 +20,10 @@ const NO_RING: RingConsumer = {
   arm: () => false,
 };
 
-/** A receiver takes at most this many messages before it says that their slots are free. */
+/** Messages taken at most before their slots are freed. */
 const RUN_MAX = 64;
 
-/** How many messages are wanted at most. */
+/** Checks a limit on messages: an integer ≥ 0, or Infinity. */
 export function checkMax(max: number): void {
   if (max !== Infinity) checkInteger('max', max, 0, Number.MAX_SAFE_INTEGER);
 }
@@ -34,11 +34,11 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   /** Words from one slot to the next. */
   protected readonly slotWords: number;
   /**
-   * Messages of the present run that were handed out while their slots are not yet free. If
-   * {@link freeTaken} throws, the next call that receives begins with it.
+   * Messages of the current run that were handed out and whose slots are not free yet. If
+   * {@link freeTaken} throws, the next receiving call begins with it.
    */
   protected taken: number;
-  /** Messages of the present run that are still there. */
+  /** Messages of the current run that were not handed out yet. */
   protected left: number;
   private hasEnded: boolean;
   private onReady: (() => void) | undefined;
@@ -57,18 +57,18 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.isArmed = false;
   }
 
-  /** True once "empty" was answered for the last time: the channel is closed and drained. */
+  /** True once a call found the channel closed and drained. */
   get ended(): boolean {
     return this.hasEnded;
   }
 
   /**
-   * Takes the next message, waiting for one, behind earlier callers. Undefined: the channel was
-   * closed and is drained.
+   * Takes the next message, waiting for it if necessary; callers are served in order. Undefined:
+   * the channel is closed and drained.
    *
    * **Ownership** the message is the caller's.
    * **Throws** (rejects) ERR_BUSBAR_CHANNEL_PEER_DIED if every sender died and nothing is left,
-   * ERR_BUSBAR_TIMEOUT, `signal.reason`; no message is lost then.
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`. No message is lost then.
    */
   async receive(options?: WaitOptions): Promise<T | undefined> {
     let message: T | undefined;
@@ -84,7 +84,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * Takes the next message, blocking this thread (its event loop too) until there is one.
+   * Takes the next message, blocking this thread and its event loop until there is one.
    *
    * **Ownership** and **Throws** as {@link receive}.
    */
@@ -98,7 +98,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     throw new BusbarError('ERR_BUSBAR_TIMEOUT', `receiveSync, ${timeoutMs} ms`);
   }
 
-  /** Every message until the channel has ended. Leaving the loop does not close the receiver. */
+  /** Yields each message until the channel ends. Leaving the loop does not close the receiver. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for (;;) {
       const message = await this.receive();
@@ -108,7 +108,8 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * What {@link arm} calls. It runs on this thread, from its event loop, and must not throw.
+   * Sets the callback that {@link arm} asks for. It runs on this thread's event loop and must not
+   * throw.
    */
   setReadyCallback(callback: (() => void) | undefined): void {
     if (callback !== undefined) checkFunction('callback', callback);
@@ -117,11 +118,11 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * Asks for one ready callback when something arrives or the channel ends. False: there is
-   * something already, and no callback will come.
+   * Asks for one ready callback when a message arrives or the channel ends. False: that is so
+   * already, and no callback will come.
    *
-   * For loops that poll while they are busy and want to be woken when they are not. Does not keep
-   * the event loop alive. **Cost** a few atomic operations.
+   * For loops that poll while busy and sleep when idle. Does not keep the event loop alive.
+   * **Cost** a few atomic operations.
    */
   arm(): boolean {
     if (this.closed) return false;
@@ -132,21 +133,21 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * Gives the receiver's place up; those who wait here are refused. When no receiver is left the
-   * channel is closed and what is queued is released. Doing it again does nothing.
+   * Leaves the channel; waiting callers are rejected. The last receiver to leave closes the channel
+   * and releases what is queued. Idempotent.
    */
   close(): void {
     if (this.closed) return;
     ensureStack();
     this.freeTaken();
-    if (!this.isAttached) this.forsake();
+    if (!this.isAttached) this.detach();
     else this.dropPending();
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this receiver was closed'));
     this.disarm();
     this.ring = NO_RING;
     this.hasEnded = true;
     if (this.leave()) this.core.discard();
-    this.forsake();
+    this.detach();
   }
 
   [Symbol.dispose](): void {
@@ -159,31 +160,31 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * @internal False: nothing is there now, and the end was not reached since the last look.
-   * **Cost** a plain load or two, for loops that look at many receivers.
+   * @internal False if there is no message now, nor the end of the channel. For loops over many
+   * receivers. **Cost** one or two plain loads.
    */
   get hasNews(): boolean {
     return this.left > 0 || this.ring.hasNews;
   }
 
-  /** @internal Who asked for the ready callback waits, even if nobody else does. */
+  /** @internal An armed receiver counts as waiting, even if no caller waits. */
   override setWaiting(isWaiting: boolean): void {
     super.setWaiting(isWaiting || this.isArmed);
   }
 
   /** @internal */
   checkPeers(): void {
-    // First: until all that dead senders had begun is seen to, something may yet appear.
+    // First: recovery of dead senders may still make messages appear.
     this.core.recover(BY_TICK);
     if (this.core.isClosed || !this.core.senders.isDead) return;
     if (!this.ring.arm()) {
       this.line.pump();
       return;
     }
-    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no sender lives');
+    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'every sender has died');
   }
 
-  /** The next message; undefined if there is none now. */
+  /** Takes the next message; undefined if there is none now. */
   protected abstract next(): T | undefined;
 
   protected override onRing(): void {
@@ -194,10 +195,10 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /**
-   * Index of the payload of the next message, or −1. Whoever hands it out says so in `left` and
-   * `taken`, by no call, and {@link freeTaken} frees the slots of up to `max` that were.
+   * Index of the payload of the next message, or −1. After handing it out, the caller moves one
+   * from `left` to `taken`, without a call; {@link freeTaken} then frees the slots of the run.
    *
-   * Whoever receives while another run is under way (from inside its callback) ends that run.
+   * Receiving from inside a run's callback ends that run.
    */
   protected look(max: number): number {
     if (this.left === 0) {
@@ -208,7 +209,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     return this.ring.slot() + this.taken * this.slotWords;
   }
 
-  /** How many messages, at most `max`, are there to be taken at once; {@link freeRun} ends that. */
+  /** Begins a run of at most `max` messages; returns their number. {@link freeRun} ends it. */
   protected peekRun(max: number): number {
     this.freeTaken();
     const count = this.ring.peek(max < RUN_MAX ? max : RUN_MAX);
@@ -217,7 +218,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     return 0;
   }
 
-  /** The slots of the first `count` of them are free. Throws before that, or not at all. */
+  /** Frees the first `count` slots. If it throws, none is free. */
   protected freeRun(count: number): void {
     this.ring.free(count);
     const { words, passedAt } = this;
@@ -227,7 +228,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     if (before < 0 && after >= 0) words[passedAt + 1]++;
   }
 
-  /** The slots of all messages that were handed out are free. */
+  /** Frees the slots of all messages that were handed out. */
   protected freeTaken(): void {
     const { taken } = this;
     this.left = 0;
@@ -236,13 +237,13 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.taken = 0;
   }
 
-  /** The messages of the present run stay where they are, for an heir. */
+  /** Leaves the messages of the current run in their slots, for a successor. */
   protected forgetRun(): void {
     this.left = 0;
     this.taken = 0;
   }
 
-  /** What a call had claimed that then threw: as if this receiver had received it, and died. */
+  /** Ends the claim of a call that threw: its message is lost, as one received by a dead thread. */
   private dropPending(): void {
     const { pending } = this.ring;
     if (pending < 0) return;

@@ -1,59 +1,58 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: what both ends ask of whatever ring lies between them. */
+/** Interfaces of a ring buffer: its producer and its consumer. Each kind of channel has one. */
 
-/** Answer of {@link RingProducer.claim} and {@link RingConsumer.peek}: not now. */
+/** Returned by {@link RingProducer.claim} and {@link RingConsumer.peek}: not now. */
 export const NOT_NOW = 0;
-/** Answer of the same: never again, the channel is closed (and, for a receiver, drained). */
+/** Returned by the same: never again, the channel is closed (and, for a receiver, drained). */
 export const NEVER = -1;
 
 /**
  * The sending side of a ring, in one thread.
  *
- * Any call may throw because the stack is full, and has changed nothing then. A claim that was not
- * published stays this thread's: the next claim() returns it again.
+ * Any call may throw because the stack is full; it has then changed nothing. A claim that was not
+ * published remains this thread's: the next claim() returns it again.
  */
 export interface RingProducer {
   /**
-   * How many messages, at most `max`, are worth preparing for the next {@link claim}, which has the
-   * last word; {@link NOT_NOW} or {@link NEVER}. Claims nothing.
+   * Returns how many messages, at most `max`, are worth preparing for the next {@link claim}, which
+   * decides; or {@link NOT_NOW} or {@link NEVER}. Claims nothing.
    */
   room(max: number): number;
   /**
-   * Slots for at most `max` messages, next to each other: how many, {@link NOT_NOW} or
+   * Claims adjacent slots for at most `max` messages. Returns their number, {@link NOT_NOW} or
    * {@link NEVER}.
    */
   claim(max: number): number;
   /** Index of the payload of the first claimed slot. */
   slot(): number;
-  /** Shows the first `count` claimed slots. False if the channel was closed: none was shown. */
+  /** Publishes the first `count` claimed slots. False if the channel is closed: none was. */
   publish(count: number): boolean;
-  /** Gives claimed slots back unused, if there are any. */
+  /** Returns claimed slots unused, if there are any. */
   abandon(): void;
-  /** Asks to be rung when there is room. False: look again first. */
+  /** Asks to be rung when there is room. False: try again first. */
   arm(): boolean;
 }
 
 /**
- * The receiving side of a ring, in one thread. What throws has changed nothing, as above: what
- * peek() has claimed and nobody has freed, the next peek() finds again.
+ * The receiving side of a ring, in one thread.
+ *
+ * A call that throws has changed nothing. A message that peek() claimed and free() did not free is
+ * found again by the next peek().
  */
 export interface RingConsumer {
   /**
-   * At most `max` messages that are there, next to each other: how many, {@link NOT_NOW} or
+   * Finds at most `max` messages in adjacent slots. Returns their number, {@link NOT_NOW} or
    * {@link NEVER}.
    */
   peek(max: number): number;
   /** Index of the payload of the first of them. */
   slot(): number;
-  /** A look without ordering, which claims nothing: false if {@link peek} would find nothing. */
+  /** False if {@link peek} would find nothing. Plain loads; claims nothing. */
   readonly hasNews: boolean;
-  /** The first `count` of them were taken out. */
+  /** Frees the slots of the first `count` messages. */
   free(count: number): void;
-  /**
-   * Index of the payload of a message that peek() has claimed, of several receivers, and nobody has
-   * freed; or −1.
-   */
+  /** If several threads receive: payload index of a message that is claimed, not freed; else −1. */
   readonly pending: number;
-  /** Asks to be rung when there is something. False: look again first. */
+  /** Asks to be rung when a message arrives. False: try again first. */
   arm(): boolean;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: who is on a side of a channel, who of them waits, and who has died. */
+/** Which threads are on each side of a channel, which of them wait, and which have died. */
 
 import {
   compareExchange,
@@ -16,31 +16,31 @@ import {
   DEAD,
   HOLDER,
   MEMBERS,
-  NOBODY,
   PASSED,
   PASSED_HIGH,
   REFUSED,
   recoveredBy,
+  VACANT,
   WAITING,
   WAITS,
 } from './channel-layout.ts';
 
-/** What a side of a channel has counted. */
+/** Counters of one side of a channel. */
 export interface SideCounts {
-  /** Threads on it, the dead ones too until somebody takes their seat or `recover` frees it. */
+  /** Threads on it; a dead one counts until its seat is recovered or taken over. */
   threads: number;
   messages: number;
   refused: number;
   waits: number;
 }
 
-/** The seats of one side. */
+/** The seats of one side: one per thread, or one in all if the side allows a single thread. */
 export class Seats {
   readonly #pool: BufferPool;
   readonly #words: Words;
   readonly #at: (seat: number) => number;
   readonly count: number;
-  /** True if one seat stands for the whole side; else a seat's number is its thread's pool slot. */
+  /** True if the side has one seat; otherwise a seat's number is its thread's pool slot. */
   readonly #isSingle: boolean;
 
   constructor(
@@ -63,10 +63,10 @@ export class Seats {
   }
 
   /**
-   * Takes this thread's seat. `inherit` is called first thing if a dead thread had it, with the
-   * seat's number: what that thread had begun must be finished or undone.
+   * Takes this thread's seat. If a dead thread held it, calls `inherit` with the seat's number at
+   * once, to finish or undo what that thread had begun.
    *
-   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the side is one living thread's.
+   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the side has one seat and a living thread holds it.
    */
   join(side: string, inherit: (seat: number) => void): number {
     const words = this.#words;
@@ -80,11 +80,11 @@ export class Seats {
         words[at + MEMBERS]++;
         return seat;
       }
-      const isVacant = holder === NOBODY || holder === DEAD;
+      const isVacant = holder === VACANT || holder === DEAD;
       if (!isVacant && !this.#isGone(holder, BY_QUESTION)) {
-        // recover() of another thread is soon done. On a side of many, nobody else can be here.
+        // Another thread's recover() ends soon. With many seats, no other thread can hold this one.
         if (holder < DEAD) continue;
-        throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `there is a ${side} already`);
+        throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `the channel already has a ${side}`);
       }
       if (compareExchange(words, at + HOLDER, holder, badge) !== holder) continue;
       if (!isVacant) inherit(seat);
@@ -94,14 +94,14 @@ export class Seats {
     }
   }
 
-  /** True if whoever HOLDER names, holder of the seat or recoverer of it, is gone. */
+  /** True if the thread that HOLDER names, a holder or a recoverer, has ended. */
   #isGone(holder: number, asker: Asker): boolean {
     return this.#pool.isBadgeGone(holder < DEAD ? recoveredBy(holder) : holder, asker);
   }
 
   /**
-   * Gives up the seat, or this object's part of it. The caller then looks at {@link isEmpty}: of
-   * two that leave at once, the later one at least sees an empty seat.
+   * Gives up the seat, or this object's part of it. The caller then reads {@link isEmpty}: if two
+   * threads leave at once, at least one finds the side empty.
    */
   vacate(seat: number): void {
     const words = this.#words;
@@ -112,27 +112,27 @@ export class Seats {
     }
     storeSeqCst(words, at + WAITING, 0);
     // SYNC(seat): publishes what this thread leaves.
-    storeSeqCst(words, at + HOLDER, NOBODY);
+    storeSeqCst(words, at + HOLDER, VACANT);
   }
 
-  /** True if nobody is on this side, or only dead threads that were seen to. */
+  /** True if every seat is vacant, or its dead holder was recovered. */
   get isEmpty(): boolean {
     for (let seat = 0; seat < this.count; seat++) {
       const holder = loadSeqCst(this.#words, this.#at(seat) + HOLDER);
-      if (holder !== NOBODY && holder !== DEAD) return false;
+      if (holder !== VACANT && holder !== DEAD) return false;
     }
     return true;
   }
 
   /**
-   * True if there was somebody on this side, and {@link recover} has seen to all of them. Asks
-   * nobody: call that before.
+   * True if threads were on this side and all of them died. Call {@link recover} first: this only
+   * reads what it found.
    */
   get isDead(): boolean {
     let found = false;
     for (let seat = 0; seat < this.count; seat++) {
       const holder = loadAcquire(this.#words, this.#at(seat) + HOLDER);
-      if (holder === NOBODY) continue;
+      if (holder === VACANT) continue;
       if (holder !== DEAD) return false;
       found = true;
     }
@@ -140,8 +140,8 @@ export class Seats {
   }
 
   /**
-   * Frees the seats of dead threads, after `inherit` has seen to what each had begun. Returns how
-   * many.
+   * Frees the seats of dead threads, after `inherit` has cleaned up for each. Returns the number of
+   * seats freed.
    */
   recover(inherit: (seat: number) => void, asker: Asker): number {
     const words = this.#words;
@@ -150,9 +150,9 @@ export class Seats {
     for (let seat = 0; seat < this.count; seat++) {
       const at = this.#at(seat);
       const holder = loadAcquire(words, at + HOLDER);
-      if (holder === NOBODY || holder === DEAD || holder === badge) continue;
+      if (holder === VACANT || holder === DEAD || holder === badge) continue;
       if (!this.#isGone(holder, asker)) continue;
-      // In its place, so that nobody else does the same, and so that our own death shows.
+      // Our badge in HOLDER keeps other recoverers away, and shows if we die meanwhile.
       if (compareExchange(words, at + HOLDER, holder, recoveredBy(badge)) !== holder) continue;
       inherit(seat);
       storeRelease(words, at + HOLDER, DEAD);
@@ -161,37 +161,37 @@ export class Seats {
     return freed;
   }
 
-  /** One more, or one less, object of this thread waits: `change` is 1 or −1. */
+  /** Counts one more (`change` 1) or one less (−1) waiting object of this thread. */
   changeWaiting(seat: number, change: number): void {
     const words = this.#words;
     const at = this.#at(seat);
-    // SYNC(waiting): before the look at the ring, so that either this thread sees what changed, or
-    // whoever changed it sees that it waits; pairs with ring().
+    // SYNC(waiting): before the ring is read, so that either this thread sees the change, or the
+    // thread that made it sees that this one waits; pairs with ring().
     storeSeqCst(words, at + WAITING, words[at + WAITING] + change);
     if (change > 0) words[at + WAITS]++;
   }
 
   /**
-   * Wakes everyone on this side who waits.
+   * Wakes every thread on this side that waits.
    *
-   * Whoever has changed something by then cannot take it back: where this throws, in spite of a
-   * look at the stack (the engine must compile it, and has no room for that), it calls
-   * {@link ringLater} by way of {@link soon}.
+   * The change that it announces cannot be undone. So if this throws although the stack was checked
+   * (the engine compiles the function now and lacks the space), the caller chains {@link ringLater}
+   * to {@link soon}.
    */
   ring(): void {
     const words = this.#words;
     for (let seat = 0; seat < this.count; seat++) {
       const at = this.#at(seat);
-      // SYNC(waiting): after the change that they wait for; pairs with changeWaiting().
+      // SYNC(waiting): after the change that a waiter waits for; pairs with changeWaiting().
       if (loadSeqCst(words, at + WAITING) === 0) continue;
       const holder = loadAcquire(words, at + HOLDER);
-      if (holder > NOBODY) this.#pool.doorbell.ringBadge(holder);
+      if (holder > VACANT) this.#pool.doorbell.ringBadge(holder);
     }
   }
 
-  /** Settled: what is chained to it runs in a microtask, when this thread's stack is empty. */
+  /** A settled promise: a callback chained to it runs in a microtask, on an empty stack. */
   readonly soon: Promise<void> = Promise.resolve();
-  /** {@link ring}, for a microtask. */
+  /** {@link ring} as a callback of {@link soon}. */
   readonly ringLater = (): void => this.ring();
 
   counts(): SideCounts {
@@ -200,7 +200,7 @@ export class Seats {
     for (let seat = 0; seat < this.count; seat++) {
       const at = this.#at(seat);
       const holder = loadAcquire(words, at + HOLDER);
-      if (holder !== NOBODY && holder !== DEAD) sum.threads++;
+      if (holder !== VACANT && holder !== DEAD) sum.threads++;
       sum.messages += words[at + PASSED_HIGH] * 2 ** 32 + (words[at + PASSED] >>> 0);
       sum.refused += words[at + REFUSED] >>> 0;
       sum.waits += words[at + WAITS] >>> 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door into the room between threads: what every kind of sender does when it has to wait. */
+/** `Sender`: base class of a channel's sending ends. Waiting for room, closing. */
 
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -9,7 +9,7 @@ import type { ChannelCore } from './channel-core.ts';
 import { ChannelEnd } from './channel-end.ts';
 import { NEVER, type RingProducer } from './ring.ts';
 
-/** The ring of a sender that was closed. */
+/** The ring of a closed sender. */
 const NO_RING: RingProducer = {
   room: () => NEVER,
   claim: () => NEVER,
@@ -36,10 +36,10 @@ export abstract class Sender<T> extends ChannelEnd {
   }
 
   /**
-   * Sends a message, waiting for room if there is none, behind earlier callers.
+   * Sends a message, waiting for room if necessary; callers are served in order.
    *
-   * **Ownership** the message is the channel's once the promise resolves; if it rejects, it is the
-   * caller's again. Until then leave it alone.
+   * **Ownership** the message is the channel's once the promise resolves, and the caller's again if
+   * it rejects. Do not touch it until then.
    * **Throws** (rejects) ERR_BUSBAR_CHANNEL_CLOSED, ERR_BUSBAR_CHANNEL_PEER_DIED if every
    * receiver died, ERR_BUSBAR_TIMEOUT, `signal.reason`.
    */
@@ -48,7 +48,7 @@ export abstract class Sender<T> extends ChannelEnd {
   }
 
   /**
-   * Sends a message, blocking this thread (its event loop too) until there is room.
+   * Sends a message, blocking this thread and its event loop until there is room.
    *
    * **Ownership** and **Throws** as {@link send}.
    */
@@ -58,18 +58,18 @@ export abstract class Sender<T> extends ChannelEnd {
   }
 
   /**
-   * Gives the sender's place up; those who wait here are refused. When no sender is left the
-   * channel is closed: receivers drain it and end. Doing it again does nothing.
+   * Leaves the channel; waiting callers are rejected. The last sender to leave closes the channel:
+   * receivers drain it and end. Idempotent.
    */
   close(): void {
     if (this.closed) return;
     ensureStack();
-    if (!this.isAttached) this.forsake();
+    if (!this.isAttached) this.detach();
     else this.ring.abandon();
     this.ring = NO_RING;
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'));
     if (this.leave()) this.core.close();
-    this.forsake();
+    this.detach();
   }
 
   [Symbol.dispose](): void {
@@ -85,13 +85,13 @@ export abstract class Sender<T> extends ChannelEnd {
   checkPeers(): void {
     this.core.recover(BY_TICK);
     if (!this.core.receivers.isDead) return;
-    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'no receiver lives');
+    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'every receiver has died');
   }
 
-  /** True: sent. False: full. Throws: the message will never be sent. */
+  /** True: sent. False: full. Throws if the message can never be sent. */
   protected abstract attempt(message: T): boolean;
 
-  /** There is no room, or there never will be: answers false, or throws. */
+  /** Returns false if there is no room now; throws if there never will be. */
   protected refuse(answer: number): false {
     if (answer === NEVER) throw new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED');
     this.countRefused();

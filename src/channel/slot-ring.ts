@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room between many threads: each slot says whose turn it is, so that nobody has to hold a lock
- * and nobody's death can stop the others.
+ * A ring buffer for many senders (mpsc, mpmc): each slot holds the state of its turn, so no thread
+ * holds a lock and no thread's death stops the others.
  *
- * The ring of bounded MPMC queues in the style of Vyukov, with one difference: a position is
- * claimed in the slot itself, with the claimant's name, instead of in one index that all contend
- * for. That makes a claim findable once its thread has died; the indices are hints.
+ * It follows Vyukov's bounded MPMC queue, with one difference: a position is claimed in the slot
+ * itself, with the claimant's seat, not in one index that all threads contend for. So the claims of
+ * a dead thread can be found; the indices are only hints.
  */
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
@@ -30,17 +30,16 @@ import { NEVER, NOT_NOW, type RingConsumer, type RingProducer } from './ring.ts'
 import type { Seats } from './seats.ts';
 
 /**
- * A hint is written at every eighth position: it is a word that all on a side write, and each write
- * takes the line from the others. With two senders on two cores a message takes a third less time
- * than with a hint at each (measured 2026-11); whoever follows a hint has seven steps
- * left at most.
+ * A hint is written at every eighth position. All threads of a side write it, and each write takes
+ * the cache line from the others. With two senders on two cores a message takes a third less time
+ * than with a hint at every position (measured 2026-11). From a hint, at most seven steps remain.
  */
 const HINT_MASK = 7;
 
-/** More positions than any hint lags behind. */
+/** More positions than any hint lags. */
 const HINT_LAG_MAX = 4 * CAPACITY_MAX;
 
-/** Where the slots of a channel lie, and whom to ring. */
+/** Where the slots of a channel lie, and the seats to ring. */
 export interface SlotShape {
   readonly words: Words;
   readonly slots: number;
@@ -52,31 +51,30 @@ export interface SlotShape {
   readonly receivers: Seats;
 }
 
-/** From the lap of a position, shifted into its place, to that of a TURN. */
+/** Laps from that of a position, in the place of TURN's field, to that of a TURN. */
 function lapsFrom(lap: number, turn: number): number {
   return (turn - lap) >> LAP_SHIFT;
 }
 
 /**
- * True if a position is to give way to that of a hint. Whoever claims the
- * last of eight positions writes the hint before it leaves the slot, so hints lag behind the
- * frontier by two laps and eight positions at most; what seems to be much further ahead of them is
- * in truth half the circle or more behind.
+ * True if the hint is ahead of a position. The claimant of each eighth position writes the hint
+ * before it leaves the slot, so a hint lags the frontier by at most two laps and eight positions. A
+ * position that seems much further ahead of the hint is half the number circle or more behind it.
  */
 function isBehind(position: number, hint: number): boolean {
   const ahead = (hint - position) | 0;
   return ahead > 0 || ahead < -HINT_LAG_MAX;
 }
 
-/** The next position that may be free, behind one that somebody has. */
+/** The next position that may be free after one that is taken. */
 function following(position: number, hint: number): number {
   const next = (position + 1) | 0;
   return isBehind(next, hint) ? hint : next;
 }
 
 /**
- * Changes phase (and lap) of a slot that this thread has claimed, marks or not. Whoever left one
- * that the new phase answers is rung.
+ * Changes phase (and lap) of a slot that this thread has claimed, whatever marks it has. Clears the
+ * marks that the new phase fulfils, and rings the threads that set them.
  */
 function transition(shape: SlotShape, at: number, next: number): void {
   ensureStep();
@@ -84,7 +82,7 @@ function transition(shape: SlotShape, at: number, next: number): void {
   const kept = (next & PHASE_MASK) === FREE ? TURN_CLOSED : TURN_CLOSED | SENDERS_WAIT;
   let turn = loadAcquire(words, at);
   for (;;) {
-    // SYNC(turn): as in the methods that found a mark; takes the answered marks off.
+    // SYNC(turn): as in the callers; clears the fulfilled marks.
     const seen = compareExchange(words, at, turn, next | (turn & kept));
     if (seen === turn) break;
     turn = seen;
@@ -98,7 +96,7 @@ function transition(shape: SlotShape, at: number, next: number): void {
   }
 }
 
-/** What both ends of the slots share: where they stand, and how they come to where others are. */
+/** Base class of both ends: their position, and how they catch up with other threads. */
 abstract class SlotEnd {
   protected readonly words: Words;
   protected readonly slots: number;
@@ -107,15 +105,15 @@ abstract class SlotEnd {
   protected readonly lapBits: number;
   protected readonly hintAt: number;
   protected readonly shape: SlotShape;
-  /** What this thread writes below the lap into the TURN of a slot that it claims. */
+  /** Phase and seat: what this thread writes below the lap into the TURN of a slot it claims. */
   protected readonly mine: number;
-  /** Every position before this one is somebody's. */
+  /** Every position before this one is taken. */
   protected position: number;
-  /** Index of the TURN of the slot that is claimed. */
+  /** Index of the TURN of the claimed slot. */
   protected at: number;
   /**
-   * What stands there unless somebody has left a mark; 0: nothing is claimed. What was claimed by a
-   * call that then threw stays so: the next one goes on with it.
+   * TURN of the claimed slot, without marks; 0: nothing is claimed. A claim outlives a call that
+   * throws: the next call continues with it.
    */
   protected claimed: number;
 
@@ -137,14 +135,15 @@ abstract class SlotEnd {
     return this.at + 1;
   }
 
-  /** Somebody else has the position, or had it. */
+  /** Moves on from a position that another thread has taken. */
   protected advance(): void {
     this.position = following(this.position, this.words[this.hintAt]);
   }
 
   /**
-   * The slot seems to be of an earlier lap. Either it is, or this thread has slept for so many laps
-   * that their difference has run over. True: look again, from where the others are.
+   * Called when a slot seems to be of an earlier lap. Either it is (false), or this thread has
+   * slept for so many laps that their difference overflowed. True: the position was moved to the
+   * hint, try again.
    */
   protected catchUp(): boolean {
     const hint = this.words[this.hintAt];
@@ -159,7 +158,7 @@ export class SlotProducer extends SlotEnd implements RingProducer {
     super(shape, TAIL, WRITING | seat);
   }
 
-  /** One, also if there is none: a look costs as much as a claim. */
+  /** Returns 1 even if the ring is full: finding out costs as much as a claim. */
   room(_max: number): number {
     return 1;
   }
@@ -172,7 +171,7 @@ export class SlotProducer extends SlotEnd implements RingProducer {
       const position = this.position;
       const at = this.slots + (position & this.mask) * this.slotWords;
       const free = (position >>> this.lapBits) << LAP_SHIFT;
-      // A look without ordering, since most positions that others have taken show it.
+      // A plain load: it suffices to skip most positions that others have taken.
       const turn = words[at];
       const laps = lapsFrom(free, turn);
       if (laps < 0) {
@@ -209,7 +208,7 @@ export class SlotProducer extends SlotEnd implements RingProducer {
 
   abandon(): void {
     if (this.claimed === 0) return;
-    // Receivers pass over a position whose slot is free for the next lap.
+    // Receivers skip a position whose slot is free for the next lap.
     transition(this.shape, this.at, nextLap(this.claimed));
     this.claimed = 0;
   }
@@ -221,8 +220,8 @@ export class SlotProducer extends SlotEnd implements RingProducer {
     const turn = loadAcquire(this.words, at);
     if (lapsFrom((position >>> this.lapBits) << LAP_SHIFT, turn) >= 0) return false;
     if ((turn & TURN_CLOSED) !== 0) return false;
-    // SYNC(turn): written even if the bit is there already, so that whoever takes it off sees that
-    // this thread waits as well.
+    // SYNC(turn): written even if the bit is set already, so that the thread that clears it sees
+    // this thread's WAITING.
     return compareExchange(this.words, at, turn, turn | SENDERS_WAIT) === turn;
   }
 }
@@ -249,7 +248,7 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
     return phase === FULL || phase === READING || (turn & TURN_CLOSED) !== 0;
   }
 
-  /** Finds, and if others receive as well claims, one message, whatever `max` is. */
+  /** Finds one message, whatever `max` is; claims it if other threads receive as well. */
   peek(_max: number): number {
     if (this.claimed !== 0) return 1;
     const words = this.words;
@@ -257,8 +256,7 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
       const position = this.position;
       const at = this.slots + (position & this.mask) * this.slotWords;
       const lap = (position >>> this.lapBits) << LAP_SHIFT;
-      // A look without ordering: what is published reaches every thread at last, and a wait looks
-      // with order.
+      // A plain load: a published word becomes visible eventually, and arm() loads with order.
       const turn = words[at];
       const laps = lapsFrom(lap, turn);
       if (laps < 0) {
@@ -285,8 +283,7 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
     }
     this.claimed = 0;
     if (this.isShared) return;
-    // Last: an heir passes over a slot that is free already, but never comes back to one that is
-    // not.
+    // Last: a successor skips a slot that is free already, but never returns to one that is not.
     const next = (this.position + 1) | 0;
     this.position = next;
     if ((next & HINT_MASK) === 0) this.words[this.hintAt] = next;
@@ -306,7 +303,7 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
     return compareExchange(this.words, at, turn, turn | RECEIVERS_WAIT) === turn;
   }
 
-  /** Makes a message this thread's to read. False if another was faster. */
+  /** Claims a message for this thread. False if another thread was faster. */
   private take(at: number, lap: number, turn: number): boolean {
     const { words } = this;
     // SYNC(turn): sees the slot as its sender left it; pairs with publish().
@@ -321,7 +318,7 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
       return true;
     }
     if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {
-      // The look without ordering was ahead of the order: by this load it is not there yet.
+      // The plain load was early: by this ordered load the message is not there yet.
       return false;
     }
     this.at = at;
@@ -330,12 +327,12 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
   }
 }
 
-/** TURN of a slot that a later lap may use, from one of the present lap. */
+/** TURN of a slot that is free for the next lap, from one of the current lap. */
 function nextLap(turn: number): number {
   return ((turn & -LAP) + LAP) | FREE;
 }
 
-/** Stops all senders for good; what is published, or being written, stays. */
+/** Stops all senders for good; messages that are published or being written stay. */
 export function closeSlots(shape: SlotShape): void {
   const { words, slots, slotWords, capacity } = shape;
   let position = words[TAIL];
@@ -347,12 +344,12 @@ export function closeSlots(shape: SlotShape): void {
       position = following(position, words[TAIL]);
       continue;
     }
-    // SYNC(turn): from here on no sender finds this position free, nor any behind it.
+    // SYNC(turn): from here on no sender finds this position, or a later one, free.
     if (compareExchange(words, at, turn, turn | TURN_CLOSED) === turn) return;
   }
 }
 
-/** How many messages lie in the slots. */
+/** Number of messages in the slots. */
 export function countSlots(shape: SlotShape): number {
   const { words, slots, slotWords, capacity } = shape;
   let count = 0;
@@ -363,10 +360,10 @@ export function countSlots(shape: SlotShape): number {
 }
 
 /**
- * Ends what a dead thread had claimed: its positions are passed over. `takeOut` is called with the
+ * Ends the claims of a dead thread; receivers then skip their positions. Calls `takeOut` with the
  * index of each payload, which may hold a packet.
  *
- * What it had not published, it had not sent; what it had claimed for reading, it had received.
+ * A message that was not published counts as not sent; one claimed for reading, as received.
  */
 export function finish(
   shape: SlotShape,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room between two threads: one sends, one receives, neither ever waits for the other's step.
+ * A bounded queue between two threads (spsc): one sends, one receives, neither waits for a step of
+ * the other.
  *
- * Lamport's ring, with each side keeping the last it knows of the other's index (as FastForward and
- * its successors do), so that a message costs its sender one read-modify-write, and its receiver as
- * little as the batch it takes allows. The bits in TAIL and HEAD make "publish, then look whether
- * somebody waits" one operation.
+ * It is Lamport's ring buffer; each side caches the other's index (as FastForward and its
+ * successors do), so a message costs the sender one read-modify-write, and the receiver one per
+ * batch. The bits in TAIL and HEAD make "publish, then check for a waiter" one operation.
  */
 
 import { assert } from '../base/assert.ts';
@@ -17,12 +17,12 @@ import type { Seats } from './seats.ts';
 
 assert(STEP === 1 << 2, 'positions are shifted by two below');
 
-/** Of TAIL or HEAD: its position, still in steps. */
+/** The position in TAIL or HEAD, in steps. */
 function positionOf(word: number): number {
   return word & ~(STEP - 1);
 }
 
-/** Where the slots of a channel lie, and whom to ring. */
+/** Where the slots of a channel lie, and the seats to ring. */
 export interface SpscShape {
   readonly words: Words;
   readonly slots: number;
@@ -40,9 +40,9 @@ export class SpscProducer implements RingProducer {
   private readonly capacitySteps: number;
   private readonly tailAt: number = TAIL;
   private readonly receivers: Seats;
-  /** This side's position, in steps; TAIL without its bits. */
+  /** This side's position in steps: TAIL without its bits. */
   private tail: number;
-  /** The receiver's position as last seen. */
+  /** The receiver's position as last read. */
   private head: number;
 
   constructor(shape: SpscShape) {
@@ -69,7 +69,7 @@ export class SpscProducer implements RingProducer {
       this.head = positionOf(loadAcquire(words, HEAD));
       room = this.capacitySteps - ((this.tail - this.head) | 0);
     }
-    // A hint: whether it is closed in truth, publish() finds out.
+    // A hint: publish() decides whether the channel is closed.
     if ((words[this.tailAt] & CLOSED) !== 0) return NEVER;
     const toEnd = this.mask + 1 - ((this.tail >>> 2) & this.mask);
     const most = max < toEnd ? max : toEnd;
@@ -91,7 +91,7 @@ export class SpscProducer implements RingProducer {
     // TAIL has bits: the receiver waits, or the channel is closed.
     ensureStep();
     const marked = tail | WAITED;
-    // SYNC(channel-tail): as above. Only the receiver and close() change TAIL besides us.
+    // SYNC(channel-tail): as above. Apart from us only the receiver and close() change TAIL.
     if (compareExchange(this.words, this.tailAt, marked, next) !== marked) return false;
     this.tail = next;
     try {
@@ -103,7 +103,7 @@ export class SpscProducer implements RingProducer {
   }
 
   abandon(): void {
-    // Nobody has seen a claim.
+    // Nothing to do: a claim writes no shared word.
   }
 
   arm(): boolean {
@@ -127,9 +127,9 @@ export class SpscConsumer implements RingConsumer {
   private readonly tailAt: number = TAIL;
   private readonly headAt: number = HEAD;
   private readonly senders: Seats;
-  /** This side's position, in steps; HEAD without its bit. */
+  /** This side's position in steps: HEAD without its bit. */
   private head: number;
-  /** The sender's position as last seen. */
+  /** The sender's position as last read. */
   private tail: number;
 
   constructor(shape: SpscShape) {
@@ -149,7 +149,7 @@ export class SpscConsumer implements RingConsumer {
   peek(max: number): number {
     let count = (this.tail - this.head) >> 2;
     if (count === 0) {
-      // A hint: what is published reaches every thread at last, and a wait looks with order.
+      // A hint: a published word becomes visible eventually, and arm() loads with order.
       if (this.words[this.tailAt] === this.tail) return NOT_NOW;
       // SYNC(channel-tail): sees the slots as the sender published them; pairs with publish().
       const tail = loadAcquire(this.words, this.tailAt);
@@ -175,7 +175,7 @@ export class SpscConsumer implements RingConsumer {
       return;
     }
     ensureStep();
-    // The sender waits, and sleeps: nobody else changes HEAD.
+    // The sender is asleep, and no other thread changes HEAD.
     compareExchange(this.words, this.headAt, head | WAITED, next);
     this.head = next;
     try {
@@ -186,26 +186,26 @@ export class SpscConsumer implements RingConsumer {
   }
 
   arm(): boolean {
-    // SYNC(channel-tail): if the sender has moved on, this thread looks again; else the sender
-    // finds the bit when it does.
+    // SYNC(channel-tail): if the sender has published, this thread tries again; if not, the sender
+    // will find the bit.
     const tail = loadAcquire(this.words, TAIL);
     if (positionOf(tail) !== this.head || (tail & CLOSED) !== 0) return false;
     return compareExchange(this.words, TAIL, tail, tail | WAITED) === tail;
   }
 }
 
-/** Stops the sender for good; what is published stays. */
+/** Stops the sender for good; published messages stay. */
 export function closeSpsc(words: Words): void {
   fetchOr(words, TAIL, CLOSED);
 }
 
-/** How many messages lie in the ring. */
+/** Number of messages in the ring. */
 export function countSpsc(words: Words): number {
   const head = positionOf(loadAcquire(words, HEAD));
   return (positionOf(loadAcquire(words, TAIL)) - head) >> 2;
 }
 
-/** Calls back with each slot (its payload's index) that holds nothing published. */
+/** Calls back with the payload index of each slot outside [HEAD, TAIL). */
 export function eachUnpublished(shape: SpscShape, callback: (at: number) => void): void {
   const { words, slots, slotWords, capacity } = shape;
   const tail = loadAcquire(words, TAIL) >>> 2;

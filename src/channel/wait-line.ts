@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between threads: callers of one end that wait for room or for a message, in order. */
+/** A first-come, first-served line of callers that wait for room or for a message. */
 
 import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
@@ -9,32 +9,32 @@ import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-gu
 import type { BufferPool } from '../pool/index.ts';
 
 /**
- * How often somebody who waits looks again unasked: for the death of the other side, and for a ring
- * that a dying thread did not get to.
+ * A waiter checks again after this time without a ring: the other side may have died, or a dying
+ * thread may have failed to ring.
  */
 export const TICK_MS = 50;
 
-/** What waiting needs of the end of a channel. */
+/** What a line needs of its end of the channel. */
 export interface Waitable {
   readonly pool: BufferPool;
-  /** Says to the other side that somebody here waits, or no longer does. */
+  /** Shows the other side whether this end waits. */
   setWaiting(isWaiting: boolean): void;
-  /** Asks to be rung. False: look again first. */
+  /** Asks to be rung. False: try again first. */
   armRing(): boolean;
-  /** Sees to what dead threads have left; throws if there is nobody left to wait for. */
+  /** Cleans up after dead threads; throws if no thread is left to wait for. */
   checkPeers(): void;
 }
 
-/** One caller that waits. */
+/** A waiting caller. */
 interface Caller extends Linked<Caller> {
-  /** True when it has what it waited for; throws when it never will. */
+  /** True once it has what it waits for; throws if it never will. */
   readonly attempt: () => boolean;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
   guard: WaitGuard | undefined;
 }
 
-/** The callers that wait at one end, first come, first served. */
+/** The callers that wait at one end of a channel, first come, first served. */
 export class WaitLine {
   readonly #end: Waitable;
   readonly #callers = new LinkedList<Caller>();
@@ -44,7 +44,7 @@ export class WaitLine {
     this.#end = end;
   }
 
-  /** True if nobody waits: newcomers may try their luck at once. */
+  /** True if no caller waits: a new one may try at once. */
   get isEmpty(): boolean {
     return this.#callers.isEmpty;
   }
@@ -77,7 +77,7 @@ export class WaitLine {
   untilSync(attempt: () => boolean, timeoutMs: number): boolean {
     checkTimeoutMs('timeoutMs', timeoutMs);
     if (this.isEmpty && attempt()) return true;
-    // From here on, nothing that is thrown may hide that an attempt has succeeded.
+    // Checked now, since an exception after a successful attempt would lose its result.
     ensureStack();
     const deadline = nowMs() + timeoutMs;
     const wasWaiting = !this.isEmpty;
@@ -85,7 +85,7 @@ export class WaitLine {
     try {
       for (;;) {
         this.#end.setWaiting(true);
-        // Those who came before are served first, though their promises settle only later.
+        // Earlier callers are served first, though their promises settle only later.
         this.pump();
         if (this.isEmpty && attempt()) return true;
         const now = nowMs();
@@ -102,7 +102,7 @@ export class WaitLine {
     }
   }
 
-  /** Serves the callers as far as possible now; asks to be rung for the next one. */
+  /** Serves as many callers as possible now; asks to be rung for the next one. */
   pump(): void {
     for (;;) {
       const caller = this.#callers.first;
@@ -121,7 +121,7 @@ export class WaitLine {
     }
   }
 
-  /** Refuses everyone who waits. */
+  /** Rejects every waiting caller. */
   refuse(error: unknown): void {
     for (;;) {
       const caller = this.#callers.first;
@@ -137,7 +137,7 @@ export class WaitLine {
       this.#end.setWaiting(true);
       this.pump();
     } catch (error) {
-      // Else it would take a message for somebody who has left.
+      // Otherwise it could take a message for a caller that has left.
       this.#abandon(caller, error);
     }
   }
@@ -152,12 +152,12 @@ export class WaitLine {
     }
   }
 
-  /** A caller gives up. */
+  /** Rejects a caller, unless it has left the line. */
   #abandon(caller: Caller, reason: unknown): void {
     if (this.#settle(caller)) caller.reject(reason);
   }
 
-  /** Takes the caller out of the line. Returns false if it was not in it any more. */
+  /** Takes a caller out of the line. False if it has left already. */
   #settle(caller: Caller): boolean {
     if (!this.#callers.remove(caller)) return false;
     caller.guard?.end();

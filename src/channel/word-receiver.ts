@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door out of the room between threads, for bare integers. */
+/** `WordReceiver`: the receiving end of a `WordChannel`. */
 
 import type { Words } from '../base/atomics.ts';
 import { checkFunction, checkRange, checkWords } from '../base/check.ts';
@@ -11,21 +11,21 @@ import { checkMax, Receiver } from './receiver.ts';
 /**
  * Receives 32-bit integers from other threads.
  *
- * **Threads** the one that made it.
+ * **Threads** the one that created it.
  */
 export class WordReceiver extends Receiver<number> {
   /**
-   * The next integer, if there is one now.
+   * Takes the next integer; undefined if there is none now.
    *
-   * **Cost** one read-modify-write, two where several threads receive; one plain load if there is
-   * nothing. Nothing is allocated.
+   * **Cost** one read-modify-write, two if several threads receive; one plain load if the channel
+   * is empty. No allocation.
    */
   tryReceive(): number | undefined {
     return this.next();
   }
 
   /**
-   * Fills `target[begin, end)` with what is there now; answers how many came.
+   * Takes the integers that are there now into `target[begin, end)`; returns their number.
    *
    * **Cost** one read-modify-write for up to 64 (spsc).
    */
@@ -44,7 +44,7 @@ export class WordReceiver extends Receiver<number> {
         next += count;
       }
     } catch (error) {
-      // What came before is in `target`.
+      // Earlier integers are in `target` already.
       if (next === begin) throw error;
     }
     if (next === begin && begin < end) this.countRefused();
@@ -52,10 +52,10 @@ export class WordReceiver extends Receiver<number> {
   }
 
   /**
-   * Calls back with each integer that is there now, at most `max`; answers how many.
+   * Calls back with each integer that is there now, at most `max`; returns their number.
    *
-   * If the callback throws, the rest stays in the channel. If the thread is ended inside it, the
-   * next receiver (spsc) may see up to 64 of these integers again.
+   * If the callback throws, the rest stays in the channel. If the thread is terminated inside it,
+   * the next receiver (spsc) may receive up to 64 of these integers again.
    */
   drain(callback: (word: number) => void, max: number = Infinity): number {
     checkFunction('callback', callback);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door into the room between threads, for bare integers. */
+/** `WordSender`: the sending end of a `WordChannel`. */
 
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkRange, checkWords } from '../base/check.ts';
@@ -12,14 +12,14 @@ import { Sender } from './sender.ts';
 /**
  * Sends 32-bit integers to another thread, or to several.
  *
- * **Threads** the one that made it. What one sender sends arrives in that order.
+ * **Threads** the one that created it. Integers of one sender arrive in the order of sending.
  */
 export class WordSender extends Sender<number> {
   /**
    * Sends an integer from −2³¹ to 2³¹ − 1 if there is room now. False: full, or earlier callers of
    * {@link send} wait.
    *
-   * **Cost** one read-modify-write (spsc) or two (mpsc, mpmc); nothing is allocated.
+   * **Cost** one read-modify-write (spsc) or two (mpsc, mpmc); no allocation.
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED, RangeError, TypeError.
    */
   trySend(word: number): boolean {
@@ -27,11 +27,10 @@ export class WordSender extends Sender<number> {
   }
 
   /**
-   * Sends the words `[begin, end)` as far as there is room now, and answers how many were taken:
-   * those at the beginning.
+   * Sends as many of the words `[begin, end)` as there is room for, in order; returns their number.
    *
    * **Cost** one read-modify-write for as many as fit at once (spsc), two for each (mpsc, mpmc).
-   * **Throws** ERR_BUSBAR_CHANNEL_CLOSED if none can be sent any more, RangeError, TypeError.
+   * **Throws** ERR_BUSBAR_CHANNEL_CLOSED if none could be sent, RangeError, TypeError.
    */
   trySendBatch(source: Words, begin: number = 0, end: number = source?.length): number {
     checkRange(begin, end, lengthOf(checkWords('source', source)));
@@ -61,7 +60,7 @@ export class WordSender extends Sender<number> {
         if (before < 0 && after >= 0) words[passedAt + 1]++;
       }
     } catch (error) {
-      // Those before were sent.
+      // The words before these were sent.
       if (next === begin) throw error;
     }
     return next - begin;
@@ -75,7 +74,7 @@ export class WordSender extends Sender<number> {
     if (claimed <= NOT_NOW) return this.refuse(claimed);
     this.words[ring.slot()] = word;
     if (!ring.publish(1)) return this.refuse(NEVER);
-    // It is sent: no call from here on.
+    // Sent: no call from here on.
     const { words, passedAt } = this;
     const passed = (words[passedAt] + 1) | 0;
     words[passedAt] = passed;
