@@ -90,6 +90,7 @@ test('releasing a buffer once too often is an error and changes nothing', () => 
   expect(() => pool.release(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(() => pool.release(id)).toThrow(/released .*, or never acquired here/);
   expect(() => pool.retain(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
+  expect(() => pool.checkHeld(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(() => pool.isSoleHolder(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   const words = new Int32Array(4);
   const offset = pool.offsetOf(id);
@@ -106,6 +107,7 @@ test('a thread cannot release what another holds', () => {
   for (const call of [
     () => other.release(id),
     () => other.retain(id),
+    () => other.checkHeld(id),
     () => other.sendInto(id, pool.offsetOf(id), 1, new Int32Array(4), 0),
   ]) {
     expect(call).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
@@ -114,6 +116,28 @@ test('a thread cannot release what another holds', () => {
   expect(controlWords(pool)).toEqual(before);
   pool.release(id);
   expectAllHome(pool);
+});
+
+test('asking whether a buffer is held changes nothing, whatever others hold', () => {
+  const pool = BufferPool.create(small);
+  const other = BufferPool.attach(pool.handle);
+  const id = pool.tryAcquire();
+  const words = new Int32Array(4);
+  pool.retain(id);
+  pool.sendInto(id, pool.offsetOf(id), 1, words, 0);
+  other.receiveFrom(words, 0);
+  const before = controlWords(pool).slice();
+  for (const each of [pool, other]) each.checkHeld(id);
+  expect(controlWords(pool)).toEqual(before);
+  for (const wrong of [-1, 0.5, 8, '0', undefined, null, 2 ** 32 + id]) {
+    expect(() => pool.checkHeld(wrong as BufferId)).toThrow(/^id must be/);
+  }
+  other.release(id);
+  expect(() => other.checkHeld(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
+  pool.release(id);
+  expectAllHome(pool);
+  pool.detach();
+  expect(() => pool.checkHeld(id)).toThrow(coded('ERR_BUSBAR_DETACHED'));
 });
 
 test('what is no buffer of the pool is refused by name, and nothing changes', () => {

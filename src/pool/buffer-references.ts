@@ -27,7 +27,6 @@ import {
   OWNER,
   type PoolLayout,
   REFILLS,
-  SHARED,
   type ThreadSlot,
   TOTAL,
   WAITING,
@@ -35,20 +34,12 @@ import {
 import type { BufferPoolHandle } from './pool-options.ts';
 import { type Announce, PoolThread } from './pool-thread.ts';
 import { throwPlace, throwRegion } from './refusals.ts';
+import { adjustShares, openAccount, SHARES_GRANT, SHARES_KEPT_MAX } from './share-accounts.ts';
 import type { TransitLength, TransitMark, TransitOffset, TransitWords } from './transit-layout.ts';
 import { WaitQueue } from './waiting.ts';
 
-/**
- * Shares that a thread takes at once when it first sends a buffer: it can send that many packets
- * before it touches the shared total again. Small enough that 2³¹ shares are out of reach.
- */
-const SHARES_GRANT = 64;
-/** An account with more shares than this gives the excess back. */
-const SHARES_KEPT_MAX = 4 * SHARES_GRANT;
 /** From ACQUIRES to the word that counts how often it ran over. */
 const HIGH = ACQUIRES_HIGH - ACQUIRES;
-/** A total beyond this means that millions of packets of one buffer are in transit. */
-const TOTAL_MAX = 0x7000_0000;
 /** References of one thread on one buffer. */
 const REFERENCES_MAX = 0x7fff_ffff;
 
@@ -170,6 +161,16 @@ export abstract class BufferReferences {
   }
 
   /**
+   * Throws what {@link retain} would throw, and changes nothing.
+   *
+   * **Cost** one load. **Throws** ERR_BUSBAR_NOT_HELD, ERR_BUSBAR_REFERENCES.
+   */
+  checkHeld(id: BufferId): void {
+    const refs = (this.words[this.refs + id] + 1) | 0;
+    if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 1)) this.throwNotHeld(id);
+  }
+
+  /**
    * Releases one reference; the last one frees the buffer.
    *
    * **Cost** a few plain loads and stores; one read-modify-write if the buffer was shared with
@@ -261,8 +262,10 @@ export abstract class BufferReferences {
     if ((index | 0) !== index || index < 0 || !fits) throwPlace(target, index);
     const account = this.shares + id;
     let shares = words[account];
-    if (shares === 0) shares = this.openAccount(id, refs);
-    if (refs > 1 && shares < 2) shares = this.adjustShares(id, shares);
+    if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);
+    if (refs > 1 && shares < 2) {
+      shares = adjustShares(words, account, this.layout.buffer(id), id, shares);
+    }
     const given = refs === 1 ? shares : 1;
     const mark = this.tag | given;
     target[index] = id;
@@ -309,7 +312,9 @@ export abstract class BufferReferences {
     const account = this.shares + id;
     let shares = words[account] + given;
     // Else shares would pile up where references of one buffer come and go for ever.
-    if (shares > this.sharesKeptMax) shares = this.adjustShares(id, shares);
+    if (shares > this.sharesKeptMax) {
+      shares = adjustShares(words, account, this.layout.buffer(id), id, shares);
+    }
     // No call from here on: the reference is either still in the source words or here.
     source[index + (3 satisfies TransitMark)] = 0;
     words[account] = shares;
@@ -421,31 +426,6 @@ export abstract class BufferReferences {
     // withdrawals.
     const slot = this.threadSlot;
     return withdraw(this.words, this.shares + id, buffer + TOTAL, buffer + OWNER, slot) === 0;
-  }
-
-  /** The first send of a buffer: from here on it is held by shares. Returns this thread's. */
-  private openAccount(id: BufferId, refs: number): number {
-    const words = this.words;
-    const buffer = this.layout.buffer(id);
-    const owner = buffer + OWNER;
-    const shared = SHARED;
-    const total = refs === 1 ? 1 : SHARES_GRANT;
-    words[buffer + TOTAL] = total;
-    // No call from here on. Until the owner is written, the buffer is wholly this thread's.
-    words[this.shares + id] = total;
-    words[owner] = shared;
-    return total;
-  }
-
-  /** Brings an account that ran low, or grew too long, back to a working stock. */
-  private adjustShares(id: BufferId, shares: number): number {
-    const words = this.words;
-    const total = this.layout.buffer(id) + TOTAL;
-    if (shares < SHARES_GRANT && loadAcquire(words, total) > TOTAL_MAX) {
-      throw new BusbarError('ERR_BUSBAR_REFERENCES', `buffer ${id}`);
-    }
-    addThenStore(words, total, SHARES_GRANT - shares, this.shares + id, SHARES_GRANT);
-    return SHARES_GRANT;
   }
 
   private isRegion(id: number, offset: number, length: number): boolean {

@@ -279,6 +279,7 @@ test('references beyond the last that a word counts are refused, and nothing cha
   control[refs] = most;
   const before = control.slice();
   expect(() => other.retain(id)).toThrow(refused);
+  expect(() => other.checkHeld(id)).toThrow(refused);
   expect(() => other.receiveFrom(words, 4)).toThrow(refused);
   expect(() => other.retainShared(id)).toThrow(refused);
   expect(control).toEqual(before);

@@ -12,24 +12,9 @@ import timers from 'node:timers';
 // The checker keeps what it needs of the globals before they are replaced.
 import './index.ts';
 import { dispatchClass, dispatchFunction, dispatchObject } from './dispatch.ts';
+import { TYPED_ARRAY_NAMES } from './view-elements.ts';
 
-const CLASSES = [
-  'SharedArrayBuffer',
-  'DataView',
-  'Int8Array',
-  'Uint8Array',
-  'Uint8ClampedArray',
-  'Int16Array',
-  'Uint16Array',
-  'Int32Array',
-  'Uint32Array',
-  'Float16Array',
-  'Float32Array',
-  'Float64Array',
-  'BigInt64Array',
-  'BigUint64Array',
-  'MessageChannel',
-] as const;
+const CLASSES = ['SharedArrayBuffer', 'DataView', ...TYPED_ARRAY_NAMES, 'MessageChannel'] as const;
 const TIMERS = [
   'setTimeout',
   'setInterval',

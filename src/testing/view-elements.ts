@@ -30,8 +30,8 @@ export interface TypedArrayClass {
   new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): TypedArray;
 }
 
-/** The engine's classes; some engines have Float16Array, too. */
-export const TYPED_ARRAYS: readonly TypedArrayClass[] = [
+/** Of every kind of typed array; some engines have no Float16Array. */
+export const TYPED_ARRAY_NAMES = [
   'Int8Array',
   'Uint8Array',
   'Uint8ClampedArray',
@@ -44,7 +44,12 @@ export const TYPED_ARRAYS: readonly TypedArrayClass[] = [
   'Float64Array',
   'BigInt64Array',
   'BigUint64Array',
-].flatMap((name) => (globalThis as unknown as Record<string, TypedArrayClass>)[name] ?? []);
+] as const;
+
+/** The engine's classes, of those that it has. */
+export const TYPED_ARRAYS: readonly TypedArrayClass[] = TYPED_ARRAY_NAMES.flatMap(
+  (name) => (globalThis as unknown as Record<string, TypedArrayClass>)[name] ?? [],
+);
 
 /** Where the elements of a view stand. */
 export interface Place {

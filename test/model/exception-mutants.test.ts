@@ -11,8 +11,10 @@ huntAll(
     {
       what: 'pool: a reference is given away before the last call that can throw',
       entry: 'pool/buffer-references.ts',
-      from: 'if (shares === 0) shares = this.openAccount(id, refs);',
-      to: 'words[at] = refs - 1;\n    if (shares === 0) shares = this.openAccount(id, refs);',
+      from: 'if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);',
+      to:
+        'words[at] = refs - 1;\n    ' +
+        'if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);',
       scenarios: /^exception: sendInto, receiveFrom$/,
     },
   ],

@@ -30,6 +30,7 @@ const MODULES = [
   'pool/reclaim.ts',
   'pool/doorbell.ts',
   'pool/buffer-references.ts',
+  'pool/share-accounts.ts',
   'pool/buffer-pool.ts',
   'writer/lane.ts',
   'writer/shared-delivery.ts',

@@ -18,8 +18,7 @@ export function checkHeldRegion(
   offset: number,
   length: number,
 ): void {
-  pool.retain(bufferId);
-  pool.release(bufferId);
+  pool.checkHeld(bufferId);
   const begin = pool.offsetOf(bufferId);
   checkInteger('offset', offset, begin, begin + pool.bufferSize);
   checkInteger('length', length, 0, begin + pool.bufferSize - offset);
