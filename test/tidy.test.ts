@@ -109,7 +109,6 @@ const PHRASES_ALLOWED = [
   'examples/statsd/',
   'src/link/',
   'src/testing/',
-  'src/writer/',
   'test/',
 ];
 

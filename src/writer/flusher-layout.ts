@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The room between writers and the socket, as a plan: where each shared word of a flusher stands.
+ * Memory layout of a flusher: where each shared word stands and which thread may write it.
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬──────────┬─────────┬────────────────────────────┬─────┐
@@ -13,29 +13,29 @@
  *   header           various   the creator, at first            anyone    plain, immutable
  *   STATE            flag      the receiver: OPEN → CLOSED      everyone  atomic, SYNC(closing)
  *   RECEIVER         badge     the receiver, taking the role    everyone  atomic
- *   ASLEEP           flag      the receiver: 1; whoever rings   the same  atomic, SYNC(asleep)
- *                              it or it itself: 0
- *   LANES_USED       lanes     writers, opening: only rises         everyone  atomic
+ *   ASLEEP           flag      the receiver: 1; it, or the      the same  atomic, SYNC(asleep)
+ *                              thread that rings it: 0
+ *   LANES_USED       lanes     writers, opening: only rises     everyone  atomic
  *   ready words      lanes     writers set, the receiver takes  the same  atomic, SYNC(ready)
  *   lane OWNER       see below its writer, the receiver         everyone  atomic, SYNC(lane-owner)
  *   lane TAIL        regions   its writer                       receiver  atomic, SYNC(lane-tail)
  *   lane HEAD        regions   the receiver; after CLOSED also  writer    atomic, SYNC(lane-head)
  *                              the writer, by compare-exchange
- *   lane WANTS_SPACE slot + 1  its writers: who, or −1, many;    the same  atomic, SYNC(space)
- *                              the receiver: 0
+ *   lane WANTS_SPACE slot + 1  its writers: the thread, or −1,  the same  atomic, SYNC(space)
+ *                              several; the receiver: 0
  *   ring slot        region    the writer before TAIL passes    receiver  plain, ordered by
  *                              it, the receiver before HEAD               SYNC(lane-tail),
  *                                                                         SYNC(lane-head)
  *
  *   OWNER =  0      free
  *   OWNER =  badge  a writer of that thread may append (badges: pool-layout.ts, badgeOf)
- *   OWNER =  2³¹−1  a writer of many threads may (OWNER_SHARED)
+ *   OWNER =  2³¹−1  a SharedWriter, that is several threads, may append (OWNER_SHARED)
  *   OWNER = −1      the writer has closed it; free once the receiver has taken everything
  *
- * A ring slot is the four words of a packet in transit (transit-layout.ts). Its MARK says who holds
- * the region's reference: not 0, the slot does; 0, nobody any more. So a thread may die
- * anywhere: slots between HEAD and TAIL are the receiver's to deliver, a slot with a reference
- * outside of them was written by a dead writer and never published, and recover() releases it.
+ * A ring slot is the four words of a packet in transit (transit-layout.ts). If its MARK is not 0,
+ * the slot holds the region's reference; if it is 0, the reference was taken out. So a thread may
+ * die anywhere: slots in [HEAD, TAIL) are the receiver's to deliver; a slot outside that holds a
+ * reference was written by a dead writer and never published, and recover() releases it.
  *
  *   HEAD ≤ TAIL ≤ HEAD + R, both running mod 2³²
  *
@@ -45,16 +45,17 @@
  *   slots from TAIL on that hold    the thread's next publish(); dead: flusher.recover(), or the
  *   references                      next claimant of a shared writer, releases them
  *   TAIL stored, no ready bit, or   the thread's next flush (Lane.hasNews, a shared writer's TOLD);
- *   the receiver not rung           dead: recover() looks at every lane, and rings
- *   ASLEEP = 0, nobody rung         announce() sets it again; dead: the same
- *   OWNER = −1, no ready bit        the thread's next close(); dead: recover() looks at every lane
- *   slots from HEAD on that hold    the next drain passes over them: the reference went to the
- *   no reference                    receiver, or with it to pool.reclaim()
- *   HEAD stored, wish taken,        the next drain rings everybody; dead: becomeReceiver() drains,
- *   nobody rung                     and a waiting writer looks again by itself (space-wait.ts)
+ *   the receiver not rung           dead: recover() visits every lane, and rings
+ *   ASLEEP = 0, receiver not rung   announce() sets it again; dead: the same
+ *   OWNER = −1, no ready bit        the thread's next close(); dead: recover() visits every lane
+ *   slots from HEAD on that hold    the next drain skips them: the receiver, or pool.reclaim()
+ *   no reference                    after its death, has the reference
+ *   HEAD stored, wish taken,        the next drain rings every thread; dead: becomeReceiver()
+ *   writer not rung                 drains, and a waiting writer tries again by itself
+ *                                   (space-wait.ts)
  *
- * Packed or running words: HEAD and TAIL have 32 bits and are never compared and exchanged. A badge
- * names its thread among 2²⁰ that had the slot.
+ * Words that wrap: HEAD and TAIL have 32 bits and are never the target of a compare-exchange. A
+ * badge names its thread among 2²⁰ that had the slot.
  */
 
 import { assert } from '../base/assert.ts';
@@ -70,9 +71,9 @@ export const HEADER_MAGIC: number = word++;
 export const HEADER_VERSION: number = word++;
 export const HEADER_WRITERS: number = word++;
 export const HEADER_REGIONS: number = word++;
-/** Tells this flusher from others: a random number. */
+/** A random number that identifies this flusher. */
 export const HEADER_ID: number = word++;
-/** Which pool its regions lie in. */
+/** Identity of the pool. */
 export const HEADER_POOL: number = word;
 word += POOL_IDENTITY_WORDS;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
@@ -98,15 +99,15 @@ const RING: number = 2 * LINE_WORDS;
 
 export const OWNER_NONE = 0;
 export const OWNER_CLOSED = -1;
-/** OWNER of a lane whose writer belongs to no single thread. */
+/** OWNER of a lane whose writer is a SharedWriter. */
 export const OWNER_SHARED = 0x7fff_ffff;
 
-/** WANTS_SPACE when more than one thread of a shared writer does. */
+/** WANTS_SPACE when several threads of a SharedWriter want space. */
 export const WANTED_BY_MANY = -1;
 
 export const WRITERS_MAX = 65_536;
 export const REGIONS_MAX = 65_536;
-/** At most this many words in one flusher. */
+/** Most words of one flusher. */
 const WORDS_MAX: number = 1 << 28;
 
 /** Where everything stands in the block of a flusher of a given shape. */
@@ -142,7 +143,7 @@ export class FlusherLayout {
     return this.lanes + lane * this.laneWords;
   }
 
-  /** The ring slot of the region that runs under number `position`. */
+  /** The ring slot of the region at `position`. */
   slot(lane: number, position: number): number {
     const index = position & (this.regionCount - 1);
     return this.lanes + lane * this.laneWords + RING + index * TRANSIT_WORDS;

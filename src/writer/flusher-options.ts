@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between writers and the socket: what a flusher can be asked to be, and its handle. */
+/** A flusher's options and its handle: checks both, and builds or opens the block. */
 
 import type { Words } from '../base/atomics.ts';
 import { checkInteger, checkOptions, show } from '../base/check.ts';
@@ -25,19 +25,18 @@ import {
 /** The shape of a flusher. */
 export interface WriteFlusherOptions {
   /**
-   * Writers open at the same time: 1 … 65 536. Default 64. Each costs 256 bytes and its ring. For a
-   * flusher of links: one for each link, those of other threads, and some that are closed and not
-   * drained yet.
+   * Writers open at the same time: 1 … 65 536. Default 64. Each costs 256 bytes and its ring. Count
+   * one for each link, those of other threads, and some that are closed and not drained yet.
    */
   readonly writerCount?: number;
   /**
-   * Regions that may wait for the receiver, per writer: a power of two, 2 … 65 536. Default 64:
-   * many more than one flush makes, few enough that a slow receiver is felt early. 16 bytes each.
+   * Regions per writer that may wait for the receiver: a power of two, 2 … 65 536. Default 64: many
+   * more than one flush makes, few enough that back-pressure sets in early. 16 bytes each.
    */
   readonly regionCount?: number;
 }
 
-/** What another thread needs to write to a flusher. Structured-cloneable. */
+/** Lets another thread attach to a flusher. Structured-cloneable. */
 export interface WriteFlusherHandle {
   /** Always 'busbar/flusher'. */
   readonly kind: 'busbar/flusher';
@@ -85,7 +84,7 @@ export function createFlusherBlock(pool: BufferPool, options: WriteFlusherOption
   return words;
 }
 
-/** Checks a handle, which may come from anywhere, and opens its block. */
+/** Checks a handle, which may come from any source, and opens its block. */
 export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): Words {
   const { kind, version, control } = (handle ?? {}) as Partial<WriteFlusherHandle>;
   const words = wordsOf(control);
@@ -101,10 +100,10 @@ export function openFlusherBlock(pool: BufferPool, handle: WriteFlusherHandle): 
     isWithin(regions, 2, REGIONS_MAX) &&
     (regions & (regions - 1)) === 0;
   if (!known || flusherLayoutOf(words).wordCount !== words.length) {
-    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'not the block of a flusher of this version');
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not a flusher of this version');
   }
   if (!hasIdentity(pool, words, HEADER_POOL)) {
-    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'a flusher of another pool');
+    throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'the flusher belongs to another pool');
   }
   return words;
 }
@@ -113,12 +112,12 @@ function isWithin(value: number, min: number, max: number): boolean {
   return value >= min && value <= max;
 }
 
-/** Where everything stands in a flusher whose header is `words`. */
+/** The layout that a block's header describes. */
 export function flusherLayoutOf(words: Words): FlusherLayout {
   return new FlusherLayout(words[HEADER_WRITERS], words[HEADER_REGIONS]);
 }
 
-/** How many regions a drain may take: 1 or more, `Infinity` allowed. */
+/** Checks the limit of a drain in regions: 1 or more, or Infinity. */
 export function checkCountMax(value: unknown): void {
   if (value !== Infinity) checkInteger('countMax', value, 1, Number.MAX_SAFE_INTEGER);
 }

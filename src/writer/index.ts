@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/writer`: many messages, one flush. */
+/** `busbar/writer`: writers that batch messages into regions, and flushers that collect them. */
 
 export type {
   WriteFlusherHandle,

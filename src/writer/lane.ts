@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The door out of a writer: the writing end of one lane of a flusher. */
+/** `Lane`: the producer's end of a writer's ring of regions in a flusher. */
 
 import { assert } from '../base/assert.ts';
 import {
@@ -33,16 +33,16 @@ import {
   WANTS_SPACE,
 } from './flusher-layout.ts';
 
-/** Whom a lane tells that there is news: a WriteFlusher. */
+/** Wakes the receiver after a publication: a WriteFlusher. */
 export interface LaneNews {
   announce(): void;
 }
 
 /**
- * The writing end of a single-producer single-consumer ring of regions.
+ * The producer's end of a single-producer single-consumer ring of regions.
  *
- * `append` fills slots that nobody sees yet; `publish` shows all of them at once with one store,
- * whatever their number. So a flush costs the same for one message as for thousands.
+ * `append` fills slots that the receiver cannot see yet; `publish` shows all of them with one
+ * store. So a flush costs the same for one message as for thousands.
  */
 export class Lane {
   readonly id: number;
@@ -50,16 +50,14 @@ export class Lane {
   readonly #words: Words;
   readonly #layout: FlusherLayout;
   readonly #record: number;
-  /** Regions appended; TAIL in shared memory is how many of them are published. */
+  /** Regions appended; TAIL in shared memory counts the published ones. */
   #tail: number;
-  /** Bytes of the regions that are appended and not published. */
+  /** Bytes of regions that are appended and not published. */
   #unpublishedBytes = 0;
-  /** True from an append until the receiver has been told. */
+  /** True from an append until the receiver is notified. */
   #hasNews = false;
   #isClosed = false;
-  /**
-   * The receiver's HEAD as last seen. It only grows, so the room it leaves is never overestimated.
-   */
+  /** The receiver's HEAD as last read. HEAD only grows, so this never overestimates the space. */
   #headSeen: number;
 
   private constructor(pool: BufferPool, words: Words, layout: FlusherLayout, id: number) {
@@ -72,14 +70,14 @@ export class Lane {
     this.#headSeen = loadAcquire(words, this.#record + HEAD);
   }
 
-  /** The lane `id` that another thread opened, to append to it in turns. */
+  /** Opens lane `id`, which another thread opened first; the threads append in turns. */
   static join(pool: BufferPool, words: Words, layout: FlusherLayout, id: number): Lane {
     return new Lane(pool, words, layout, id);
   }
 
   /**
-   * Takes a free lane for `owner`, looking first from `hint` on. Throws ERR_BUSBAR_WRITER_SLOTS
-   * when there is none.
+   * Takes a free lane for `owner`, searching from `hint` on. **Throws** ERR_BUSBAR_WRITER_SLOTS if
+   * there is none.
    */
   static open(
     pool: BufferPool,
@@ -95,7 +93,7 @@ export class Lane {
       // SYNC(lane-owner): sees the lane as the receiver left it when it freed it.
       if (compareExchange(words, at, OWNER_NONE, owner) !== OWNER_NONE) continue;
       try {
-        // Before anything can be published there: whoever looks for news looks that far.
+        // Before anything can be published there: the receiver reads ready bits up to LANES_USED.
         for (let used = loadSeqCst(words, LANES_USED); used <= id; ) {
           used = compareExchange(words, LANES_USED, used, id + 1);
         }
@@ -114,7 +112,7 @@ export class Lane {
   /** True if {@link append} would succeed. */
   get hasSpace(): boolean {
     if (((this.#tail - this.#headSeen) | 0) < this.#layout.regionCount) return true;
-    // SYNC(lane-head): sees that the receiver is done with the slots it passed.
+    // SYNC(lane-head): sees that the receiver has emptied the slots before HEAD.
     this.#headSeen = loadAcquire(this.#words, this.#record + HEAD);
     return ((this.#tail - this.#headSeen) | 0) < this.#layout.regionCount;
   }
@@ -124,33 +122,33 @@ export class Lane {
     return this.#unpublishedBytes;
   }
 
-  /** True if something was appended of which the receiver has not been told. */
+  /** True if regions were appended and the receiver was not notified of them. */
   get hasNews(): boolean {
     return this.#hasNews;
   }
 
   /**
-   * Moves one reference of this thread and its region into the ring, not yet visible to the
-   * receiver.
+   * Moves a region and one of this thread's references into the ring, not yet visible to the
+   * receiver. False: the ring is full.
    *
-   * **Ownership** false: the ring is full and the caller keeps the reference, as if it throws.
+   * **Ownership** the ring's on success; the caller's if it returns false or throws.
    */
   append(id: BufferId, offset: number, length: number): boolean {
     if (!this.hasSpace) return false;
     const slot = this.#layout.slot(this.id, this.#tail);
     this.#pool.sendInto(id, offset, length, this.#words, slot);
-    // Straight on, without a call.
+    // No call from here on.
     this.#tail = (this.#tail + 1) | 0;
     this.#unpublishedBytes += length;
     this.#hasNews = true;
     return true;
   }
 
-  /** {@link append} where there is space. **Ownership** takes the reference in any case. */
+  /** {@link append} when there is space. **Ownership** takes the reference, also if it throws. */
   appendOrRelease(id: BufferId, offset: number, length: number): void {
     try {
       assert(this.hasSpace, 'the lane must have space');
-      // The last call: once it is done, nothing throws.
+      // The last call: nothing throws after it.
       this.append(id, offset, length);
     } catch (error) {
       this.#pool.release(id);
@@ -159,14 +157,14 @@ export class Lane {
   }
 
   /**
-   * Shows everything appended to the receiver, and tells it. Returns false if the flusher has been
-   * closed meanwhile. If it throws, it can be called again.
+   * Publishes all appended regions and notifies the receiver. False if the flusher is closed. If it
+   * throws, it can be called again.
    */
   publish(news: LaneNews): boolean {
     const words = this.#words;
     // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with Drain's load.
-    // SYNC(closing): in one order with the load of STATE: either close() sees these regions or we
-    // see it.
+    // SYNC(closing): in one order with the load of STATE: either close() sees these regions, or we
+    // see CLOSED.
     storeSeqCst(words, this.#record + TAIL, this.#tail);
     this.#unpublishedBytes = 0;
     if (!this.#tell(news)) return false;
@@ -175,8 +173,7 @@ export class Lane {
   }
 
   /**
-   * For a lane that several threads append to, one at a time under a claim: sees what the last one
-   * published.
+   * Reads TAIL again, in a lane to which several threads append, one at a time under a claim.
    */
   reload(): void {
     // SYNC(lane-tail): sees the slots that the last claimant published.
@@ -185,8 +182,8 @@ export class Lane {
   }
 
   /**
-   * Shows everything appended, and then, straight on, writes two words that say what it was: a
-   * thread that dies has done all of it or nothing. {@link tell} comes afterwards.
+   * Publishes all appended regions and writes two words of progress, in one indivisible step: a
+   * thread that dies has done both or neither. {@link tell} comes afterwards.
    */
   publishThen(progress: Words, index: number, first: number, second: number): void {
     // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with the drain's
@@ -198,8 +195,8 @@ export class Lane {
   }
 
   /**
-   * Tells the receiver unless `told`, a word of the claimants, says that it knows of everything
-   * published. Returns false if the flusher is closed.
+   * Notifies the receiver, unless `told[index]`, a word of the claimants, shows that it knows of
+   * everything published. False if the flusher is closed.
    */
   tell(told: Words, index: number, news: LaneNews): boolean {
     if (told[index] === this.#tail) return true;
@@ -215,23 +212,22 @@ export class Lane {
     return true;
   }
 
-  /** Makes the receiver look at this lane when it looks next. */
+  /** Sets the ready bit: the next drain visits this lane. */
   setReady(): void {
-    // SYNC(ready): in one order with the receiver's look at the ready words and ASLEEP.
+    // SYNC(ready): in one order with the receiver's loads of the ready words and ASLEEP.
     fetchOr(this.#words, this.#layout.readyWord(this.id), 1 << (this.id & 31));
   }
 
-  /** Releases what a claimant that did not come to its end appended and did not publish. */
+  /** Releases regions that an interrupted claimant appended and did not publish. */
   releaseUnpublished(): void {
     releaseUnpublished(this.#pool, this.#words, this.#layout, this.id);
   }
 
   /**
-   * Asks the receiver for a ring when it has made room. Look at {@link hasSpace} once more
-   * afterwards.
+   * Asks the receiver for a ring when it has made room. Check {@link hasSpace} again afterwards.
    */
   wantSpace(): void {
-    // SYNC(space): in one order with the receiver's HEAD: either it sees the wish or we see the
+    // SYNC(space): in one order with the receiver's HEAD: either it sees the wish, or we see the
     // room.
     const at = this.#record + WANTS_SPACE;
     const mine = this.#pool.threadSlot + 1;
@@ -243,46 +239,46 @@ export class Lane {
   }
 
   /**
-   * Gives back what the flusher will not deliver because it was closed. Returns the bytes dropped.
+   * Releases regions that a closed flusher will not deliver. Returns the bytes dropped.
    *
-   * After close() both ends may get here; each region goes to one of them.
+   * After close() both ends may do this; each region goes to one of them.
    */
   takeBack(): number {
     return takeRegions(this.#pool, this.#words, this.#layout, this.id);
   }
 
   /**
-   * No more regions will come. The receiver frees the lane once it has taken those that did. If it
-   * throws, it can be called again.
+   * Ends the lane; the receiver frees it once it has taken all regions. If it throws, it can be
+   * called again.
    */
   close(): void {
     if (!this.#isClosed) {
       // SYNC(lane-owner): publishes the lane's last state to its next owner, through the receiver.
       storeRelease(this.#words, this.#record + OWNER, OWNER_CLOSED);
-      // Straight on: the lane may be another writer's soon.
+      // No call in between: the lane may soon be another writer's.
       this.#isClosed = true;
     }
     this.setReady();
   }
 
   /**
-   * Like {@link close}, and then, straight on, writes a word that says so: a thread that dies has
-   * done both or neither. {@link setReady} comes afterwards.
+   * {@link close}, and a word of progress in one indivisible step: a thread that dies has done both
+   * or neither. {@link setReady} comes afterwards.
    */
   closeThen(progress: Words, index: number, value: number): void {
     storeThenStore(this.#words, this.#record + OWNER, OWNER_CLOSED, progress, index, value);
   }
 
-  /** The lane belongs to no single thread from here on. */
+  /** Makes the lane that of a SharedWriter. */
   share(): void {
     storeRelease(this.#words, this.#record + OWNER, OWNER_SHARED);
   }
 }
 
-/** The receiver has made room in the lane at `record`: rings its writer's thread if it waits. */
+/** Rings the threads that wait for space in the lane at `record`, after HEAD has moved. */
 export function giveRoom(pool: BufferPool, words: Words, record: number): void {
   const at = record + WANTS_SPACE;
-  // SYNC(space): in one order with wantSpace(): either it sees the new HEAD or we see its wish.
+  // SYNC(space): in one order with wantSpace(): either it sees the new HEAD, or we see its wish.
   if (loadSeqCst(words, at) === 0) return;
   const wish = exchange(words, at, 0);
   try {
@@ -290,22 +286,21 @@ export function giveRoom(pool: BufferPool, words: Words, record: number): void {
     if (wish !== WANTED_BY_MANY) return;
     for (let slot = 0; slot < pool.maxThreads; slot++) pool.doorbell.ring(slot);
   } catch (error) {
-    // Somebody was not rung: the next drain rings all.
+    // Some thread was not rung: the next drain rings all.
     storePlain(words, at, WANTED_BY_MANY);
     throw error;
   }
 }
 
-/** Regions of a lane are 0 to `regionCount`: whatever says otherwise is no lane to walk along. */
+/** Asserts that a lane holds 0 to `regionCount` regions, before it is walked. */
 export function checkTail(head: number, tail: number, regionCount: number): void {
   assert((tail - head) >>> 0 <= regionCount, 'a lane must hold 0 to regionCount regions');
 }
 
 /**
- * Releases every published region of a lane of a closed flusher; returns how many bytes that were.
+ * Releases every published region of a lane of a closed flusher; returns their bytes.
  *
- * HEAD stays: the writer must find no room to append to. The exchange gives each reference to one
- * taker.
+ * HEAD stays, so that the writer finds no space. The exchange gives each reference to one taker.
  */
 export function takeRegions(
   pool: BufferPool,
@@ -331,7 +326,7 @@ export function takeRegions(
   return bytes;
 }
 
-/** Releases every region of a lane that its writer appended and, cut short, never published. */
+/** Releases every region of a lane that its writer appended and did not publish. */
 export function releaseUnpublished(
   pool: BufferPool,
   words: Words,

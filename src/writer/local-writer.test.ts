@@ -208,7 +208,7 @@ test('more than half a buffer gets a buffer of its own, and keeps its place in t
   close(writer);
 });
 
-test('what is not bytes, or not their range, is refused before anything is reserved', () => {
+test('anything but bytes and a range of them is refused before a reservation is made', () => {
   const writer = setUp();
   for (const source of [
     'text',
@@ -301,7 +301,7 @@ test('an exhausted pool says not now, and nothing has changed', () => {
   close(writer);
 });
 
-test('20 000 reservations that are given up, last first, leave nobody waiting', async () => {
+test('20 000 reservations abandoned, last first, leave no caller waiting', async () => {
   const writer = setUp();
   for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) kept.push(id);
   const controllers = Array.from({ length: 20_000 }, () => new AbortController());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** LocalWriter: puts many messages of one thread into one region. */
+/** `LocalWriter`: batches messages of one thread into regions and hands them to a flusher. */
 
 import { assert } from '../base/assert.ts';
 import { copyIn } from '../base/bytes.ts';
@@ -28,12 +28,12 @@ const NONE = -1;
 // FAST ◀──all spans settled / a second reservation──▶ SPANS; from both: close ▸ CLOSING ▸ CLOSED
 const FAST = 0; // at most one reservation is open, in the writer's buffer
 const SPANS = 1; // reservations and committed regions are kept in order in `spans`
-const CLOSING = 2; // gives back what it holds; after an exception the next `close` goes on
+const CLOSING = 2; // releasing its buffers; after an exception the next `close` continues
 const CLOSED = 3;
 type Mode = typeof FAST | typeof SPANS | typeof CLOSING | typeof CLOSED;
 
 /**
- * Writes messages into pool memory and hands them to a flusher, many at a time.
+ * Writes messages into pool memory and hands them to a flusher, many at once.
  *
  *   buffer  ├headroom┤▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒┤··········┤              ├tailroom┤
  *                    regionBegin              committed     cursor         limit
@@ -41,16 +41,16 @@ type Mode = typeof FAST | typeof SPANS | typeof CLOSING | typeof CLOSED;
  *
  *   regionBegin ≤ committed ≤ cursor ≤ limit; all are 0 without a buffer
  *
- * With one open reservation at a time, reserve moves `cursor` and commit moves `committed`: five
- * plain stores. From a second one on, a SpanQueue keeps all in order until the earliest has ended.
- * Nothing blocks or waits for that; later messages stay behind it.
+ * While at most one reservation is open, reserve moves `cursor` and commit moves `committed`: five
+ * plain stores. Once a second one opens, a SpanQueue keeps all in order until the earliest ends. No
+ * call blocks for that; later messages are flushed after it.
  *
- * **Threads** the one that made it.
+ * **Threads** the one that created it.
  */
 export class LocalWriter {
   readonly pool: BufferPool;
   readonly flusher: WriteFlusher;
-  /** The `writerId` that the flusher's sink gets. Unique among the flusher's open writers. */
+  /** The `writerId` passed to the flusher's sink. Unique among the flusher's open writers. */
   readonly id: number;
   private readonly lane: Lane;
   private readonly options: ResolvedWriterOptions;
@@ -58,20 +58,20 @@ export class LocalWriter {
   private readonly waiting: SpaceWait;
   private readonly settling: SpanSettling;
   private readonly policy: PolicyFlush;
-  // The buffer that reservations come from. The writer holds one reference on it.
+  // The current buffer, on which the writer holds one reference.
   private bufferId: BufferId = NO_BUFFER;
   private regionBegin = 0;
   private committed = 0;
   private cursor = 0;
   private limit = 0;
-  /** `limit` in mode FAST, else 0: the fast paths check mode and space by one comparison. */
+  /** `limit` in mode FAST, else 0: fast paths check mode and space in one comparison. */
   private fastLimit = 0;
   private mode: Mode = FAST;
-  /** Begin of the one reservation that is open on the fast path. It ends at `cursor`. */
+  /** Begin of the one reservation open on the fast path. It ends at `cursor`. */
   private openAt: number = NONE;
   private readonly countsBytes: boolean;
   private budget: number;
-  /** True if a flush by policy may have left messages behind an open reservation. */
+  /** True if a flush by policy may have left messages that follow an open reservation. */
   private isHeldUp = false;
 
   constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
@@ -106,8 +106,8 @@ export class LocalWriter {
    * buffer is free, or the flusher is full). The caller writes the message there and calls {@link
    * commit} or {@link abort}.
    *
-   * Reservations may be held across an await and finished in any order. More than half a buffer
-   * gets a buffer of its own.
+   * Reservations may be held across an await and ended in any order. One of more than half a buffer
+   * gets its own buffer if the current one lacks the space.
    *
    * **Cost** a few loads, two stores. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE,
    * ERR_BUSBAR_WRITER_CLOSED, RangeError.
@@ -127,12 +127,12 @@ export class LocalWriter {
    * Ends the reservation that begins at `offset`: its first `length` bytes are a message and will
    * be flushed.
    *
-   * **Cost** a few loads, four stores. **Throws** ERR_BUSBAR_BAD_RESERVATION, RangeError; nothing
-   * has changed then.
+   * **Cost** a few loads, four stores. **Throws** ERR_BUSBAR_BAD_RESERVATION, RangeError, without
+   * any change.
    */
   commit(offset: number, length: number): void {
     const end = offset + length;
-    // NONE is also what tryReserve returns: a caller that ignored it must not come through here.
+    // NONE is also tryReserve's "not now": a caller that ignored it must not pass here.
     if (
       offset !== this.openAt ||
       offset === NONE ||
@@ -151,14 +151,13 @@ export class LocalWriter {
   }
 
   /**
-   * Like {@link commit}; returns a packet of the same bytes for use inside the program, which the
-   * caller releases.
+   * {@link commit} that also returns a packet of the same bytes, which the caller releases.
    */
   commitPacket(offset: number, length: number): Packet {
     const isFast = offset === this.openAt && offset !== NONE;
     if (!isFast && this.spans.lengthOf(offset) < 0) throw badReservation(offset);
     const bufferId = this.pool.bufferAt(offset);
-    // First the reference: the commit may flush, and the receiver may release before we return.
+    // Retain first: the commit may flush, and the receiver may release before it returns.
     this.pool.retain(bufferId);
     try {
       this.commit(offset, length);
@@ -169,7 +168,7 @@ export class LocalWriter {
     return Packet.within(this.pool, bufferId, offset, length);
   }
 
-  /** There is no message: ends the reservation. **Throws** ERR_BUSBAR_BAD_RESERVATION. */
+  /** Ends the reservation without a message. **Throws** ERR_BUSBAR_BAD_RESERVATION. */
   abort(offset: number): void {
     if (offset === this.openAt && offset !== NONE) {
       this.cursor = offset;
@@ -183,11 +182,11 @@ export class LocalWriter {
   }
 
   /**
-   * Copies a message in. Returns false: not now, nothing has changed. **Throws** as {@link
-   * tryReserve} does, and TypeError.
+   * Copies a message into the buffer. False: not now; nothing has changed. **Throws** as
+   * {@link tryReserve}, and TypeError.
    *
-   * A flusher that was closed is noticed at the next flush or buffer; until then this returns true,
-   * and {@link close} counts the bytes as dropped.
+   * A closed flusher is noticed at the next flush or new buffer; until then this returns true, and
+   * {@link close} counts the bytes as dropped.
    */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
@@ -197,7 +196,7 @@ export class LocalWriter {
     if (!(next <= this.fastLimit && next > at) || this.openAt !== NONE) {
       return this.writeSlow(source, begin, end);
     }
-    // Copied first: if that throws, nothing has changed.
+    // The copy first: if it throws, nothing has changed.
     copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
     this.committed = next;
     this.cursor = next;
@@ -208,7 +207,7 @@ export class LocalWriter {
   }
 
   /**
-   * Reserves, waiting for a buffer or for the receiver if need be.
+   * Reserves, waiting for a buffer or for the receiver if necessary.
    *
    * **Throws** (rejects) as {@link tryReserve}, and ERR_BUSBAR_TIMEOUT, `signal.reason`,
    * ERR_BUSBAR_FLUSHER_CLOSED.
@@ -219,10 +218,10 @@ export class LocalWriter {
   }
 
   /**
-   * Hands everything committed (behind no open reservation) to the flusher.
+   * Hands everything committed before the first open reservation to the flusher.
    *
-   * Returns false if some of it did not fit now; it goes with a later flush, in order. **Cost** one
-   * store and one read-modify-write, whatever the number of messages. **Throws**
+   * Returns false if some of it did not fit now; a later flush takes the rest, in order. **Cost**
+   * one store and one read-modify-write, for any number of messages. **Throws**
    * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
    */
   flush(): boolean {
@@ -241,8 +240,8 @@ export class LocalWriter {
   }
 
   /**
-   * Gives the writer's buffer back if everything in it has been flushed; the next reservation takes
-   * another. For writers that may be idle for long. Returns true if it keeps no buffer.
+   * Releases the writer's buffer if everything in it was flushed; the next reservation takes a new
+   * one. For writers that may be idle for long. Returns true if the writer holds no buffer.
    */
   releaseIdle(): boolean {
     if (!this.isIdle) return false;
@@ -251,8 +250,8 @@ export class LocalWriter {
   }
 
   /**
-   * Flushes what it can, aborts open reservations, gives the buffers back. Returns the bytes that
-   * could not be handed over: 0 unless the flusher is full or closed. A second call does nothing.
+   * Aborts open reservations, flushes as much as it can, releases the buffers. Returns the bytes
+   * that could not be handed over: 0 unless the flusher is full or closed. Idempotent.
    */
   close(): number {
     if (this.mode === CLOSED) return 0;
@@ -263,8 +262,8 @@ export class LocalWriter {
       if (!this.closed) this.flush();
     } catch (error) {
       if (!(error instanceof BusbarError)) throw error;
-      // The flusher is closed, and the appended regions come back here, or went to the thread that
-      // closed it; or the pool is closed, and what would have to be copied stays here.
+      // The flusher is closed: appended regions are taken back here, or were by the thread that
+      // closed it. Or the pool is closed: regions that need a copy stay here.
       const bytes = this.lane.unpublishedBytes;
       if (!this.lane.publish(this.flusher)) {
         dropped += bytes;
@@ -283,7 +282,7 @@ export class LocalWriter {
     return dropped;
   }
 
-  /** @internal Aborts what is open; what was committed behind it goes with the next flush. */
+  /** @internal Aborts open reservations; messages committed after them go with the next flush. */
   abortOpen(): void {
     if (this.openAt !== NONE) this.abort(this.openAt);
     this.spans.abortAll();
@@ -297,7 +296,7 @@ export class LocalWriter {
     this.close();
   }
 
-  /** Asserts the chain of the class comment. It holds between any two calls. */
+  /** Asserts the chain of the class comment, which holds between any two calls. */
   invariants(): void {
     const { regionBegin, committed, cursor, limit } = this;
     assert(regionBegin <= committed, 'a region must begin before what is committed');
@@ -306,7 +305,7 @@ export class LocalWriter {
     assert(this.fastLimit === (this.mode === FAST ? limit : 0), 'only mode FAST has a fast path');
   }
 
-  // ── The slow side ─────────────────────────────────────────────────────────────────────────────
+  // ── Slow paths ────────────────────────────────────────────────────────────────────────────────
 
   private writeSlow(source: Uint8Array, begin: number, end: number): boolean {
     const at = this.tryReserve(end - begin);
@@ -326,7 +325,7 @@ export class LocalWriter {
     return true;
   }
 
-  /** A new buffer is due, or one is open already, or it is empty, or the argument is wrong. */
+  /** Reserves if a new buffer is due, a reservation is open, `length` is 0, or it is wrong. */
   private reserveSlow(length: number): number {
     this.checkOpen();
     this.invariants();
@@ -337,7 +336,7 @@ export class LocalWriter {
         `${length} bytes, a buffer holds ${this.messageBytesMax}`,
       );
     }
-    // An empty one takes a byte as soon as there is another: no two begin at the same place.
+    // With others open an empty one takes a byte, so that no two begin at the same offset.
     const space = Math.max(length, 1);
     if (space > this.pool.bufferSize >>> 1 && this.cursorLeft() < space) {
       return this.reserveOwnBuffer(length);
@@ -356,7 +355,7 @@ export class LocalWriter {
     return this.limit - Math.max(this.cursor, this.openAt + 1);
   }
 
-  /** The message gets a buffer to itself; later ones go on in the present one. */
+  /** Reserves in a new buffer for this message alone; later ones continue in the current one. */
   private reserveOwnBuffer(length: number): number {
     if (!this.lane.hasSpace) return NONE;
     const id = this.waiting.tryAcquire();
@@ -368,7 +367,7 @@ export class LocalWriter {
     return at;
   }
 
-  /** From now on all is kept in order in `spans`: the region so far, then the open reservation. */
+  /** Moves the region so far, then the open reservation, into `spans`, which keeps the order. */
   private enterSpans(): void {
     ensureStep();
     this.become(SPANS);
@@ -385,24 +384,24 @@ export class LocalWriter {
     this.regionBegin = this.committed = this.cursor;
   }
 
-  /** Every span is settled: back to the fast path, with a new region. */
+  /** Returns to the fast path, with a new region, after every span was settled. */
   private leaveSpans(): void {
     this.become(FAST);
     this.regionBegin = this.committed = this.cursor = this.nextBegin(this.cursor);
   }
 
-  /** Where the next region of the present buffer begins, with room around it. */
+  /** Begin of the next region in the current buffer, after tailroom and headroom. */
   private nextBegin(end: number): number {
     const begin = end + this.options.tailroom + this.options.headroom;
     return Math.max(end, Math.min(begin, this.limit));
   }
 
-  /** Puts a fresh buffer in place of the full one. False: not now, nothing is lost. */
+  /** Replaces the full buffer by a new one. False: not now; nothing is lost. */
   private switchBuffer(): boolean {
     if (this.isIdle && this.bufferId !== NO_BUFFER) {
       if (this.pool.isSoleHolder(this.bufferId)) return this.beginBuffer(this.bufferId);
-      // Others still read it. Release it first: holding one buffer while waiting for the next could
-      // stop all writers.
+      // Others still read it. Release it before taking another: writers that hold one buffer while
+      // they wait for the next could deadlock.
       this.releaseIdle();
     }
     if (!this.lane.hasSpace) return false;
@@ -411,10 +410,10 @@ export class LocalWriter {
     if (this.openAt !== NONE) this.enterSpans();
     const length = this.committed - this.regionBegin;
     if (this.bufferId !== NO_BUFFER) {
-      // Room was checked. The writer's reference goes along: the receiver releases it.
+      // Space was checked. The writer's reference goes along: the receiver releases it.
       if (length > 0) this.lane.append(this.bufferId, this.regionBegin, length);
       else this.pool.release(this.bufferId);
-      // Straight on, without a call: the buffer is the writer's no longer.
+      // No call from here on: the buffer is no longer the writer's.
       this.bufferId = NO_BUFFER;
       this.limit = this.fastLimit = 0;
       this.regionBegin = this.committed = this.cursor = 0;
@@ -451,33 +450,33 @@ export class LocalWriter {
     return this.openAt === NONE && this.spans.isEmpty && this.committed === this.regionBegin;
   }
 
-  /** On the fast path: appends the region so far to the lane. False: the lane is full. */
+  /** Mode FAST: appends the region so far to the lane. False: the lane is full. */
   private cutRegion(): boolean {
     const length = this.committed - this.regionBegin;
     if (length === 0) return true;
     if (!this.lane.hasSpace) return false;
     const next = this.openAt === NONE ? this.nextBegin(this.committed) : this.committed;
-    // Nothing may throw between the reference for the region and its place in the lane.
+    // Nothing may throw between the region's reference and its append.
     ensureStep();
     this.pool.retain(this.bufferId);
     this.lane.appendOrRelease(this.bufferId, this.regionBegin, length);
-    // Straight on, without a call: what was appended is the writer's no longer.
+    // No call from here on: the appended bytes are no longer the writer's.
     this.regionBegin = next;
     if (this.openAt === NONE) this.committed = this.cursor = next;
     return true;
   }
 
-  /** Appends what can be appended, in the slow mode, and leaves that if nothing is left. */
+  /** Mode SPANS: appends as much as possible; returns to mode FAST if no span is left. */
   private settle(): boolean {
     if (!this.settling.settle()) return false;
     if (this.spans.isEmpty) this.leaveSpans();
     return true;
   }
 
-  /** A reservation among several has ended. */
+  /** Called after the end of one of several reservations. */
   private afterEnd(): void {
     if (this.spans.openCount === 0) this.settle();
-    // What a flush by policy had to leave behind this one must not wait for the next by chance.
+    // Messages that a flush by policy left because of this reservation are flushed now.
     if (this.isHeldUp && !this.spans.isBlocked) this.budget = this.policy.spend();
   }
 

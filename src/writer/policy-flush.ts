@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: flushing by itself, at the end of a turn or when a budget is spent. */
+/** Flushes a writer by its policy: at the end of a turn, or when a budget is spent. */
 
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -9,25 +9,25 @@ import type { TurnEnd } from './turn-ends.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import type { ResolvedWriterOptions } from './writer-options.ts';
 
-/** How soon to try again when no ring will tell. */
+/** Time until the next attempt when no ring will announce space. */
 const RETRY_MS = 1;
 
 /** A budget that lasts until the next flush renews it. */
 const BUDGET_ENDLESS = 0x3fff_ffff;
 
 /**
- * The slow side of a writer's flush policy: the writer counts its budget down and comes here when
- * it is spent.
+ * The slow path of a writer's flush policy: the writer counts down its budget and calls
+ * {@link spend} when it is spent.
  */
 export class PolicyFlush implements TurnEnd {
   readonly #flusher: WriteFlusher;
   readonly #pool: BufferPool;
   readonly #lane: Lane;
   readonly #options: ResolvedWriterOptions;
-  /** Flushes; false: something had to stay. Must not be called once closed. */
+  /** Flushes. False: incomplete. Must not be called once closed. */
   readonly #flush: () => boolean;
   #inTurn = false;
-  /** True while the doorbell is listened to, because a flush was incomplete. */
+  /** True while this listens to the doorbell because a flush was incomplete. */
   #retrying = false;
   #timer: Timer | undefined;
   #closed = false;
@@ -45,7 +45,7 @@ export class PolicyFlush implements TurnEnd {
     this.#flush = flush;
   }
 
-  /** The budget is spent. Returns what may be committed until the next call. */
+  /** Called when the budget is spent. Returns the next budget. */
   spend(): number {
     if (this.#options.policy === 'turn') {
       if (!this.#inTurn) this.#flusher.atTurnEnd(this);
@@ -61,7 +61,7 @@ export class PolicyFlush implements TurnEnd {
     this.#run();
   }
 
-  /** Flushes as soon as there is room for all of it. */
+  /** Flushes, and tries again until everything has fitted. */
   flushLater(): void {
     this.#run();
   }
@@ -72,7 +72,7 @@ export class PolicyFlush implements TurnEnd {
     this.#pool.doorbell.ignore(this.#run);
   }
 
-  /** What does not fit now goes when the receiver has made room. */
+  /** Flushes now; the rest follows once the receiver has made room. */
   readonly #run = (): void => {
     if (this.#isDone()) {
       if (this.#retrying) this.#pool.doorbell.ignore(this.#run);
@@ -82,8 +82,7 @@ export class PolicyFlush implements TurnEnd {
     if (!this.#retrying) this.#pool.doorbell.listen(this.#run);
     this.#retrying = true;
     this.#lane.wantSpace();
-    // Room that was made before the wish could be seen rings nobody; nor does a buffer that a copy
-    // lacked.
+    // No ring comes for room made before the wish was visible, nor for a buffer that a copy lacked.
     if (this.#lane.hasSpace) {
       stopTimer(this.#timer);
       this.#timer = startTimer(RETRY_MS, this.#run);
@@ -96,8 +95,8 @@ export class PolicyFlush implements TurnEnd {
     try {
       return this.#flush();
     } catch (error) {
-      // Nobody called who could be told that the flusher or the pool is closed; the writer's next
-      // call says so.
+      // The flusher or the pool is closed. There is no caller to report it to; the writer's next
+      // call throws.
       if (error instanceof BusbarError) return true;
       throw error;
     }

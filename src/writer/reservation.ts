@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: space for one message that somebody holds, perhaps across an await. */
+/** `Reservation`: space for one message in a writer's buffer, as an object. */
 
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 
-/** What a reservation needs of its writer. */
+/** The part of a writer that a reservation uses. */
 export interface ReservationWriter {
   readonly pool: BufferPool;
   readonly closed: boolean;
@@ -16,14 +16,14 @@ export interface ReservationWriter {
 }
 
 /**
- * Space in a writer's buffer, as an object: the same as the number that `tryReserve` answers, with
- * its length and its end.
+ * Space for one message in a writer's buffer: the offset that `tryReserve` returns, with its length
+ * and methods to end it. It may be held across an `await`.
  *
- * **Ownership** end it once, by `commit` or `abort`; leaving a `using` block aborts what was not
- * committed. Until then the writer's later messages wait behind it, but nobody blocks. A writer
- * that is closed, as a link closes its own when the connection ends, takes the space back, also if
- * nobody has been told yet that it was reserved: ask for {@link offset} or {@link bytes} after the
- * last `await` before you write there.
+ * **Ownership** end it once, by `commit` or `abort`; leaving a `using` block aborts it unless it
+ * was committed. Until then the writer's later messages wait for it, but no call blocks. Closing
+ * the writer (a link closes its writer when the connection ends) takes the space back at any time,
+ * even before `reserve` has resolved. So read {@link offset} or {@link bytes} after the last
+ * `await` before you write.
  */
 export class Reservation {
   /** Bytes. */
@@ -42,7 +42,7 @@ export class Reservation {
   /**
    * First byte, absolute in `pool.bytes`.
    *
-   * **Throws** ERR_BUSBAR_WRITER_CLOSED: the space is another's by now.
+   * **Throws** ERR_BUSBAR_WRITER_CLOSED: the space no longer belongs to the reservation.
    */
   get offset(): number {
     if (this.#open && this.#writer.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
@@ -50,8 +50,8 @@ export class Reservation {
   }
 
   /**
-   * A view of the space. **Cost** allocates the view; `pool.view` and {@link offset} cost nothing.
-   * **Throws** ERR_BUSBAR_BAD_RESERVATION, ERR_BUSBAR_WRITER_CLOSED: it is another's by now.
+   * A view of the space. **Cost** allocates the view; `pool.view` and {@link offset} do not.
+   * **Throws** ERR_BUSBAR_BAD_RESERVATION, ERR_BUSBAR_WRITER_CLOSED.
    */
   get bytes(): Uint8Array<SharedArrayBuffer> {
     this.#checkOpen();
@@ -59,14 +59,14 @@ export class Reservation {
     return this.#writer.pool.bytes.subarray(offset, offset + this.length);
   }
 
-  /** Ends it: the first `length` bytes are a message. */
+  /** Ends the reservation: its first `length` bytes are a message. */
   commit(length: number = this.length): void {
     this.#checkOpen();
     this.#writer.commit(this.#offset, length);
     this.#open = false;
   }
 
-  /** Like {@link commit}; returns a packet of the same bytes, which the caller releases. */
+  /** {@link commit} that also returns a packet of the same bytes, which the caller releases. */
   commitPacket(length: number = this.length): Packet {
     this.#checkOpen();
     const packet = this.#writer.commitPacket(this.#offset, length);
@@ -74,7 +74,7 @@ export class Reservation {
     return packet;
   }
 
-  /** Ends it: there is no message. */
+  /** Ends the reservation without a message. */
   abort(): void {
     this.#checkOpen();
     this.#writer.abort(this.#offset);
@@ -82,13 +82,13 @@ export class Reservation {
   }
 
   [Symbol.dispose](): void {
-    // A writer that was closed has aborted it.
+    // A closed writer has aborted it already.
     if (this.#open && !this.#writer.closed) this.abort();
   }
 
   #checkOpen(): void {
     if (!this.#open)
-      throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', 'committed or aborted before');
+      throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', 'already committed or aborted');
   }
 }
 

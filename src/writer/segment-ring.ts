@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A writer for many threads: the life of its segments, and of the buffers in them. */
+/** Segments of a SharedWriter: begins them, frees them, and moves buffers in and out. */
 
 import { assert } from '../base/assert.ts';
 import {
@@ -28,7 +28,7 @@ import {
 } from './shared-writer-layout.ts';
 import type { SpaceWait } from './space-wait.ts';
 
-/** What of a writer's options a segment needs. */
+/** The part of a writer's options that concerns segments. */
 export interface SegmentSpace {
   readonly headroom: number;
   /** End of the space in every buffer, relative to its begin. */
@@ -36,10 +36,11 @@ export interface SegmentSpace {
 }
 
 /**
- * Begins segments for those who reserve, and frees them for the claimant.
+ * Begins segments for threads that reserve, and frees them for the claimant.
  *
- * A buffer on its way into a segment, or out of it, is in this thread's pending record, which is
- * empty between calls; after an exception it need not be, and the next call goes on with it.
+ * A buffer that moves into a segment, or out of it, is in this thread's pending record meanwhile.
+ * The record is empty between calls; after an exception it may not be, and the next call continues
+ * with it.
  */
 export class SegmentRing {
   readonly #pool: BufferPool;
@@ -48,7 +49,7 @@ export class SegmentRing {
   readonly #space: SegmentSpace;
   readonly #waiting: SpaceWait;
   readonly #pending: number;
-  /** Fourth word of a packet in transit that carries one share, as that of a new buffer does. */
+  /** MARK of a packet in transit with one share, as a new buffer has. */
   readonly #oneShare: number;
 
   constructor(
@@ -68,8 +69,8 @@ export class SegmentRing {
   }
 
   /**
-   * Sees to it that `space` bytes can be reserved: begins the next segment if the present one has
-   * no room. Returns false: not now.
+   * Makes room for `space` bytes: begins the next segment if the current one lacks it. False: not
+   * now.
    */
   makeRoom(space: number): boolean {
     const words = this.#words;
@@ -82,7 +83,7 @@ export class SegmentRing {
       const fill = loadAcquire(words, segment + FILL);
       if (fill >= 0 && this.#fits(fill, space)) return true;
       if (fill === layout.free(epoch)) {
-        // After the look at FILL: what was there before it was freed is gone.
+        // After the load of FILL, so that this is not the buffer of the segment's last life.
         if (this.#hasBuffer(segment)) {
           const open = layout.open(0, this.#space.headroom);
           compareExchange(words, segment + FILL, fill, open);
@@ -91,17 +92,17 @@ export class SegmentRing {
       } else if (fill >= 0 || layout.isSealed(fill)) {
         const next = layout.after(epoch, 1);
         const isFree = loadAcquire(words, layout.segment(next) + FILL) === layout.free(next);
-        // A segment with room for less is not sealed before there is a buffer for the next.
+        // A segment that still has room is sealed only once there is a buffer for the next.
         if (isFree && (fill < 0 || this.#hasBuffer(layout.segment(next)))) {
           const sealed = layout.sealed(layout.entriesOf(fill));
           if (fill < 0 || compareExchange(words, segment + FILL, fill, sealed) === fill) {
-            // SYNC(epoch): moves everyone on.
+            // SYNC(epoch): moves all threads to the next segment.
             compareExchange(words, EPOCH, epoch, next);
           }
           continue;
         }
       }
-      // If others have moved on meanwhile, this was about the past.
+      // If EPOCH has moved on, the loads above are out of date.
       if (loadSeqCst(words, EPOCH) !== epoch) continue;
       if (loadSeqCst(words, segment + FILL) === fill) return false;
     }
@@ -132,15 +133,15 @@ export class SegmentRing {
       );
     }
     const named = words[pending + TRANSIT_ID] + 1;
-    // SYNC(buffer): shows the buffer to whoever opens the segment. Straight on, the reference is no
-    // longer in the pending record.
+    // SYNC(buffer): shows the buffer to the thread that opens the segment; in the same step the
+    // reference leaves the pending record.
     compareExchangeThenStore(words, segment + BUFFER, 0, named, pending + TRANSIT_MARK, 0);
-    // If another thread was faster.
+    // Used if another thread was faster.
     this.#dropPending();
     return true;
   }
 
-  /** The claimant: gives back the segments that are delivered to their end. */
+  /** For the claimant: frees the segments that are delivered to their end. */
   freeDelivered(): void {
     const words = this.#words;
     while (words[FREED] !== words[DELIVERED]) this.#free(words[FREED]);
@@ -151,19 +152,20 @@ export class SegmentRing {
     const layout = this.#layout;
     const segment = layout.segment(epoch);
     const next = layout.after(epoch, 1);
-    // The next one is free, as all before this one are: see the layout.
+    // The next segment is free, since all before this one are: see the layout.
     if (loadSeqCst(words, EPOCH) === epoch) compareExchange(words, EPOCH, epoch, next);
     const first = layout.entry(epoch, 0);
     const count = layout.entriesOf(loadAcquire(words, segment + FILL));
     words.fill(0, first, first + 2 * count);
     this.#takeBuffer(segment);
-    // SYNC(segment): publishes the cleared entries to whoever opens it. Straight on, it is done.
+    // SYNC(segment): publishes the cleared entries to the thread that opens it, and notes FREED, in
+    // one step.
     const free = layout.free(layout.after(epoch, layout.segmentCount));
     storeThenStore(words, segment + FILL, free, words, FREED, next);
     this.#dropPending();
   }
 
-  /** Nobody uses the writer any more: gives back every buffer that is in a segment. */
+  /** Releases every segment's buffer, once no thread uses the writer. */
   empty(): void {
     for (let place = 0; place < this.#layout.segmentCount; place++) {
       this.#takeBuffer(this.#layout.segment(place));
@@ -178,8 +180,8 @@ export class SegmentRing {
     const id = loadAcquire(words, segment + BUFFER) - 1;
     if (id < 0) return;
     const offset = this.#pool.offsetOf(id as BufferId);
-    // SYNC(buffer): whoever finds none may put one there. Straight on, without a call: the share
-    // is either the segment's or the pending record's.
+    // SYNC(buffer): from here on another thread may install a buffer. No call until MARK is stored:
+    // the share is either the segment's or the pending record's.
     storeRelease(words, segment + BUFFER, 0);
     words[pending + TRANSIT_ID] = id;
     words[pending + TRANSIT_OFFSET] = offset;
@@ -187,12 +189,12 @@ export class SegmentRing {
     words[pending + TRANSIT_MARK] = this.#oneShare;
   }
 
-  /** Releases what is in the pending record, if anything. */
+  /** Releases the buffer in this thread's pending record, if any. */
   #dropPending(): void {
     this.dropOf(this.#pool.threadSlot);
   }
 
-  /** Releases what a dead thread had in its pending record, which is locked. */
+  /** Releases the buffer in the pending record of `slot`: this thread's, or a locked record's. */
   dropOf(slot: number): void {
     const waiting = this.#waiting;
     const pending = this.#layout.pending(slot);
@@ -202,7 +204,7 @@ export class SegmentRing {
     waiting.dropAtHand();
   }
 
-  /** This object is done: gives back what an exception has left with it. */
+  /** Releases a buffer that an exception left in the pending record. */
   close(): void {
     this.#dropPending();
   }

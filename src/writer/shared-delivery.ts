@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * A writer for many threads, the way out: one thread at a time carries what all have committed to
- * the lane.
- */
+/** Delivery of a SharedWriter: one thread at a time moves all committed messages into the lane. */
 
 import {
   compareExchange,
@@ -38,8 +35,8 @@ import type { WriteFlusher } from './write-flusher.ts';
 import type { ResolvedWriterOptions } from './writer-options.ts';
 
 /**
- * Where a walk stands, and the committed run that it is extending. All offsets are relative to the
- * buffer.
+ * Position of a walk over the entries, and the committed run that it extends. Offsets are relative
+ * to the buffer.
  */
 interface Walk {
   epoch: number;
@@ -47,12 +44,12 @@ interface Walk {
   offset: number;
   regionBegin: number;
   regionEnd: number;
-  /** Where the walk must begin again if the region cannot be handed over. */
+  /** Where the next walk begins if the region cannot be handed over. */
   resumeEpoch: number;
   resumeAt: number;
 }
 
-/** Whether a thread is inside a delivery, of whatever writer. */
+/** Whether this thread is inside a delivery, of any writer. */
 interface Presence {
   isDelivering: boolean;
 }
@@ -70,11 +67,11 @@ function presenceOf(pool: BufferPool): Presence {
 
 /**
  * The claimant's side of a shared writer: walks the entries, appends committed runs to the lane,
- * gives segments back.
+ * frees segments.
  *
- * Progress is DELIVERED, which is written straight after the lane's TAIL: a claimant that does not
- * come to its end has delivered and noted a run, or neither. Whoever has the claim next releases
- * what was appended beyond TAIL, and simply does it again.
+ * DELIVERED records the progress. It is written in one indivisible step with the lane's TAIL, so an
+ * interrupted claimant has published and recorded a run, or neither. The next claimant releases
+ * regions appended beyond TAIL and repeats the walk.
  */
 export class SharedDelivery {
   readonly #flusher: WriteFlusher;
@@ -110,7 +107,7 @@ export class SharedDelivery {
     this.#presence = presenceOf(flusher.pool);
   }
 
-  /** Delivers, or asks the thread that is at it to look once more. False: something had to stay. */
+  /** Delivers, or asks the thread that delivers now to walk once more. False: incomplete. */
   run(): boolean {
     ensureStep();
     for (;;) {
@@ -126,21 +123,21 @@ export class SharedDelivery {
     }
   }
 
-  /** True if an exception left the claim with this thread, or an earlier one of its slot died. */
+  /** True if an exception left the claim with this thread, or a dead one of its slot holds it. */
   #isLeftBehind(claim: number): boolean {
     const holder = claim & ~CLAIM_AGAIN;
     if (holder === this.#mine) return !this.#presence.isDelivering;
     return slotOf(holder) === this.#pool.threadSlot;
   }
 
-  /** Takes the claim from whoever will not go on with it, with what was asked of him. */
+  /** Takes an abandoned claim, with its AGAIN bit. False: another thread was faster. */
   takeClaim(claim: number): boolean {
     const mine = this.#mine | (claim & CLAIM_AGAIN);
-    // SYNC(claim): of several that want it one gets it, and sees what the last holder did.
+    // SYNC(claim): of several threads one gets it, and sees what the last holder did.
     return compareExchange(this.#words, CLAIM, claim, mine) === claim;
   }
 
-  /** Finishes what the last holder of the claim, which this thread has taken, had begun. */
+  /** Finishes the delivery of a claim that was taken by {@link takeClaim}. */
   finishClaim(): boolean {
     ensureStep();
     return this.#deliverAfter();
@@ -164,7 +161,7 @@ export class SharedDelivery {
         complete = this.#deliver();
       } while (!this.#unclaim());
     } catch (error) {
-      // If this throws, too, the claim stays, and the next run() goes on with it.
+      // If this throws as well, the claim stays, and the next run() continues with it.
       this.#lane.releaseUnpublished();
       // SYNC(claim): as unclaim() does.
       storeRelease(this.#words, CLAIM, 0);
@@ -208,7 +205,7 @@ export class SharedDelivery {
     return complete;
   }
 
-  /** Tells the receiver of what was published, by this claimant or by one who was cut short. */
+  /** Notifies the receiver of published regions, this claimant's or an interrupted one's. */
   #tell(): void {
     if (this.#lane.tell(this.#words, TOLD, this.#flusher)) return;
     this.#lane.takeBack();
@@ -230,11 +227,11 @@ export class SharedDelivery {
     };
   }
 
-  /** Takes entries of one segment into the run, as far as they go, and says what stopped it. */
+  /** Extends the run by entries of one segment; returns what stopped it. */
   #step(walk: Walk): 'break' | 'end' | 'stop' | 'later' {
     const words = this.#words;
     const layout = this.#layout;
-    // Round the ring: there stands a segment that was delivered just now, and not yet freed.
+    // Once around the ring: the segment there was delivered by this walk and is not freed yet.
     if (walk.epoch === layout.after(words[FREED], layout.segmentCount)) return 'stop';
     // SYNC(segment): sees the entries cleared before it was opened.
     const fill = loadAcquire(words, layout.segment(walk.epoch) + FILL);
@@ -273,8 +270,8 @@ export class SharedDelivery {
   }
 
   /**
-   * 'stop' at an open reservation, whose holder will flush what is behind it. 'later' if somebody
-   * is between taking the entry and marking it, and cannot be told that he is waited for.
+   * 'stop' at an open reservation, whose holder will flush the messages after it. 'later' if its
+   * thread has taken the entry and not marked it yet, so that HELD_UP cannot be set.
    */
   #whyHeld(entry: number): 'stop' | 'later' {
     const words = this.#words;
@@ -283,14 +280,14 @@ export class SharedDelivery {
       if ((state & ENTRY_OPEN) === 0) return 'later';
       if (!this.#byPolicy || (state & ENTRY_HELD_UP) !== 0) return 'stop';
       const marked = state | ENTRY_HELD_UP;
-      // SYNC(entry): whoever ends the reservation sees the mark.
+      // SYNC(entry): the thread that ends the reservation sees the mark.
       if (compareExchange(words, entry + STATE, state, marked) === state) return 'stop';
     }
   }
 
   /**
-   * Appends the run to the lane. False: no room, or no buffer for a copy; the walk resumes before
-   * it.
+   * Appends the run to the lane. False: no space, or no buffer for a copy; the next walk begins
+   * with this run.
    */
   #handOver(walk: Walk, isLast: boolean): boolean {
     const { regionBegin, regionEnd } = walk;
@@ -314,8 +311,8 @@ export class SharedDelivery {
   }
 
   /**
-   * Its neighbours' bytes stand where headroom and tailroom should be, and packets may still read
-   * them.
+   * Appends a copy of a run whose headroom and tailroom hold other messages, which packets may
+   * still read.
    */
   #appendCopy(from: number, length: number): boolean {
     const pool = this.#pool;
@@ -336,7 +333,7 @@ export class SharedDelivery {
     return true;
   }
 
-  /** Nobody uses the writer any more: counts the committed bytes that were not delivered. */
+  /** Committed bytes that were not delivered, once no thread uses the writer. */
   undelivered(): number {
     const words = this.#words;
     const layout = this.#layout;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A writer for many threads: who uses it, who died, and who is the last. */
+/** Membership of threads in a SharedWriter: joining, leaving, recovery of the dead, the end. */
 
 import {
   addThenStore,
@@ -38,7 +38,7 @@ import {
 } from './shared-writer-layout.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
-/** The record of slot `of`, and what its BADGE said before it was locked. */
+/** The record of slot `of`, and its BADGE before it was locked. */
 interface LockedRecord {
   readonly of: number;
   readonly present: number;
@@ -46,9 +46,9 @@ interface LockedRecord {
 }
 
 /** No thread. */
-const NOBODY = 0;
+const NO_BADGE = 0;
 
-/** One object's membership in a shared writer, and what it does for members that died. */
+/** One object's membership in a shared writer, and recovery of members that died. */
 export class SharedMembers {
   readonly #flusher: WriteFlusher;
   readonly #pool: BufferPool;
@@ -60,7 +60,7 @@ export class SharedMembers {
   readonly #slot: number;
   readonly #mine: number;
   readonly #policy: PolicyFlush;
-  /** False again once this object no longer counts. */
+  /** True while MEMBERS counts this object. */
   #isIn = false;
   /** True if this object ends the writer. */
   #ends = false;
@@ -86,7 +86,7 @@ export class SharedMembers {
     this.#mine = flusher.pool.badge;
   }
 
-  /** The first object of a new writer: nobody else knows of it yet. */
+  /** Joins as the first object of a new writer, which no other thread knows yet. */
   found(): void {
     this.#words[this.#layout.badge(this.#slot)] = this.#mine;
     this.#words[this.#layout.joined(this.#slot)] = 1;
@@ -95,25 +95,25 @@ export class SharedMembers {
     this.#pool.doorbell.listen(this.#onRing);
   }
 
-  /** Counts this object in. **Throws** ERR_BUSBAR_WRITER_CLOSED: the last one has left already. */
+  /** Joins. **Throws** ERR_BUSBAR_WRITER_CLOSED if the last member has left already. */
   join(): void {
     ensureStack();
     const words = this.#words;
     const joined = this.#layout.joined(this.#slot);
     const badge = this.#layout.badge(this.#slot);
     const isHeir = this.#takeRecord();
-    // An earlier thread of this slot counts no longer.
+    // Replaces the objects of an earlier thread of this slot.
     const older = isHeir ? words[joined] : 0;
     for (;;) {
       const count = loadSeqCst(words, MEMBERS);
       if (count === 0) {
-        if (words[joined] === 0) storeRelease(words, badge, NOBODY);
+        if (words[joined] === 0) storeRelease(words, badge, NO_BADGE);
         throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
       }
       const more = words[joined] + 1 - older;
       const next = count + 1 - older;
-      // SYNC(members, both): whoever brings it to 0 is alone, now and for ever. Straight on, the
-      // record says that this thread counts.
+      // SYNC(members, both): the thread that brings it to 0 is alone from then on. JOINED is
+      // written in the same step.
       if (compareExchangeThenStore(words, MEMBERS, count, next, joined, more) !== count) continue;
       this.#isIn = true;
       break;
@@ -125,22 +125,22 @@ export class SharedMembers {
   }
 
   /**
-   * Makes this slot's record this thread's. True if an earlier thread of the slot died and was not
-   * recovered: its reservations are aborted, it is still counted, and the record is locked.
+   * Takes this slot's record for this thread. True if an earlier thread of the slot died and was
+   * not recovered: its reservations are aborted, MEMBERS still counts it, the record is locked.
    */
   #takeRecord(): boolean {
     const words = this.#words;
     const badge = this.#layout.badge(this.#slot);
     for (;;) {
-      // SYNC(member): sees what whoever had the record before left there.
+      // SYNC(member): sees the record as its last owner left it.
       const present = loadAcquire(words, badge);
       if (present === this.#mine) return false;
-      if (present === NOBODY) {
-        if (compareExchange(words, badge, NOBODY, this.#mine) === NOBODY) return false;
+      if (present === NO_BADGE) {
+        if (compareExchange(words, badge, NO_BADGE, this.#mine) === NO_BADGE) return false;
         continue;
       }
-      // Another thread is recovering it, and soon done.
-      if (present < NOBODY && present !== -this.#mine && !this.#isGone(-present)) continue;
+      // Another thread is recovering it, and will end soon.
+      if (present < NO_BADGE && present !== -this.#mine && !this.#isGone(-present)) continue;
       if (compareExchange(words, badge, present, -this.#mine) !== present) continue;
       this.#endReservations(this.#slot);
       return true;
@@ -148,13 +148,13 @@ export class SharedMembers {
   }
 
   /**
-   * This object is done, its flushing included; if that was not complete, another member goes on
-   * with it. If nobody is left, ends the writer. Returns the bytes that could not be handed over.
-   * If it throws, it can be called again.
+   * Leaves, after this object's last flush; if that was incomplete, another member flushes the
+   * rest. The last member ends the writer. Returns the bytes that could not be handed over. If it
+   * throws, it can be called again.
    */
   leave(isComplete: boolean): number {
     ensureStack();
-    // SYNC(owed): before this object leaves; pairs with the look of whoever leaves after it.
+    // SYNC(owed): before this object leaves; pairs with the load of members that leave later.
     if (!isComplete) storeSeqCst(this.#words, OWED, 1);
     const dropped = this.#leave();
     this.#pool.doorbell.ignore(this.#onRing);
@@ -163,9 +163,9 @@ export class SharedMembers {
     return dropped;
   }
 
-  /** Something had to stay, and this object flushes no more: a member that is rung does. */
+  /** Leaves an incomplete flush to a member that is rung. */
   owe(): void {
-    // SYNC(owed): pairs with the look of whoever is rung, or leaves.
+    // SYNC(owed): pairs with the load of members that are rung, or leave.
     storeSeqCst(this.#words, OWED, 1);
     this.#ringAll();
   }
@@ -173,13 +173,13 @@ export class SharedMembers {
   #ringAll(): void {
     for (let slot = 0; slot < this.#pool.maxThreads; slot++) {
       const badge = loadSeqCst(this.#words, this.#layout.badge(slot));
-      if (badge > NOBODY) this.#pool.doorbell.ringBadge(badge);
+      if (badge > NO_BADGE) this.#pool.doorbell.ringBadge(badge);
     }
   }
 
-  /** One of those who are rung flushes what somebody left with. */
+  /** Flushes what a leaving member could not; one of the members that are rung does it. */
   readonly #onRing = (): void => {
-    // SYNC(owed): sees what was committed by those who left.
+    // SYNC(owed): sees what the member that left had committed.
     if (loadAcquire(this.#words, OWED) === 0 || exchange(this.#words, OWED, 0) === 0) return;
     this.#policy.flushLater();
   };
@@ -194,17 +194,17 @@ export class SharedMembers {
         this.#isIn = false;
         return 0;
       }
-      // SYNC(members, both): sees what all the others did, who have left.
+      // SYNC(members, both): sees what all members that have left did.
       const left = withdraw(words, joined, MEMBERS, SHUT, this.#mine);
       this.#isIn = false;
       this.#ends = left === 0;
     }
-    // SYNC(member): leaves the record to the next thread of this slot.
-    if (words[joined] === 0) storeRelease(words, this.#layout.badge(this.#slot), NOBODY);
+    // SYNC(member): hands the record to the next thread of this slot.
+    if (words[joined] === 0) storeRelease(words, this.#layout.badge(this.#slot), NO_BADGE);
     return this.#ends ? this.#finish() : 0;
   }
 
-  /** Nobody is left who could reserve or flush, and nobody can join: this thread is alone. */
+  /** Ends the writer. No member is left and none can join: this thread is alone. */
   #finish(): number {
     const words = this.#words;
     let dropped = 0;
@@ -222,15 +222,15 @@ export class SharedMembers {
   }
 
   /**
-   * Finishes what threads of that slot, which have died, had begun: see SharedWriter.recover.
-   * False: something had to stay, and nobody else knows of it.
+   * Cleans up after dead threads of a slot: see SharedWriter.recover. False: the delivery is
+   * incomplete, and the caller must continue it.
    */
   recover(slot: number): boolean {
     ensureStack();
     const words = this.#words;
     const isVacant = this.#pool.isThreadGone(slot);
     const isGone = (badge: number): boolean =>
-      badge > NOBODY && slotOf(badge) === slot && (isVacant || this.#pool.isBadgeGone(badge));
+      badge > NO_BADGE && slotOf(badge) === slot && (isVacant || this.#pool.isBadgeGone(badge));
     const records: LockedRecord[] = [];
     let complete: boolean;
     let done = 0;
@@ -247,7 +247,7 @@ export class SharedMembers {
         done++;
       }
     } catch (error) {
-      // Not done: whoever recovers that thread next finds them as they were.
+      // Unlock the rest, so that the next recover() finds them as they were.
       for (; done < records.length; done++) {
         const { of, present, isLocked } = records[done];
         if (isLocked) words[this.#layout.badge(of)] = present;
@@ -256,16 +256,16 @@ export class SharedMembers {
     }
     const shut = loadAcquire(words, SHUT);
     if (shut === this.#mine) this.#ends = true;
-    // SYNC(members): of several that would end the writer in its place one does.
+    // SYNC(members): of several threads one ends the writer in its place.
     else if (isGone(shut)) this.#ends = compareExchange(words, SHUT, shut, this.#mine) === shut;
     if (this.#ends) this.#finish();
-    // It may have died between its publication, or its close(), and the ready bit, or the bell.
+    // The thread may have died after it published or closed, and before the ready bit or the ring.
     this.#lane.setReady();
     this.#flusher.announceForDead();
     return complete;
   }
 
-  /** Locks the records of dead members of that slot, and those that one of them was recovering. */
+  /** Locks the records of dead members of a slot, and records that one of them was recovering. */
   #lockRecords(
     records: LockedRecord[],
     slot: number,
@@ -277,34 +277,34 @@ export class SharedMembers {
       const at = this.#layout.badge(of);
       const present = loadAcquire(words, at);
       const isLeft =
-        present === NOBODY
+        present === NO_BADGE
           ? of === slot && isVacant && words[this.#layout.pending(of) + TRANSIT_MARK] !== 0
           : isGone(Math.abs(present));
       if (!isLeft) continue;
-      // First the note: if the lock throws, it is not locked, and to put it back changes nothing.
+      // Recorded first: if the compare-exchange throws, the record is not locked.
       const record = { of, present, isLocked: false };
       records.push(record);
-      // SYNC(member): of several one recovers it, and sees what it had left.
+      // SYNC(member): of several threads one recovers it, and sees what it had left.
       record.isLocked = compareExchange(words, at, present, -this.#mine) === present;
       if (!record.isLocked) records.pop();
     }
   }
 
-  /** A dead member, whose record is locked, counts no longer. */
+  /** Removes a dead member, whose record is locked, from MEMBERS. */
   #dismiss(of: number): void {
     const words = this.#words;
     this.#ring.dropOf(of);
     const joined = this.#layout.joined(of);
     if (words[joined] !== 0) {
-      // SYNC(members, both): sees what all the others did, who have left.
+      // SYNC(members, both): sees what all members that have left did.
       const left = withdraw(words, joined, MEMBERS, SHUT, this.#mine);
       this.#ends = left === 0 || this.#ends;
     }
-    // SYNC(member): leaves the record to the next thread of its slot.
-    storeRelease(words, this.#layout.badge(of), NOBODY);
+    // SYNC(member): hands the record to the next thread of its slot.
+    storeRelease(words, this.#layout.badge(of), NO_BADGE);
   }
 
-  /** Aborts what a thread has open that is dead, and whose record is locked. */
+  /** Aborts the open reservations of a dead thread whose record is locked. */
   #endReservations(slot: number): void {
     const words = this.#words;
     const layout = this.#layout;
@@ -313,7 +313,7 @@ export class SharedMembers {
       for (let entry = 0; entry < layout.entryCount; entry++) {
         const at = layout.entry(place, entry) + STATE;
         for (let state = loadAcquire(words, at); (state & ~marks) === (ENTRY_OPEN | slot); ) {
-          // Again if a claimant has just marked it, or somebody taken it over.
+          // Again if a claimant has marked it, or another thread has taken it over.
           const seen = compareExchange(words, at, state, ENTRY_ABORTED);
           if (seen === state) break;
           state = seen;
@@ -322,7 +322,7 @@ export class SharedMembers {
     }
   }
 
-  /** Delivers what the dead thread was delivering, and what it held up. */
+  /** Continues the dead thread's delivery, and delivers what its reservations held up. */
   #deliverFor(isGone: (badge: number) => boolean): boolean {
     try {
       for (;;) {
@@ -331,7 +331,7 @@ export class SharedMembers {
         if (this.#delivery.takeClaim(claim)) return this.#delivery.finishClaim();
       }
     } catch (error) {
-      // The flusher or the pool is closed: whoever leaves last drops what is left.
+      // The flusher or the pool is closed: the last member to leave drops what is left.
       if (error instanceof BusbarError) return true;
       throw error;
     }

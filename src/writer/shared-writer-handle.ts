@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A writer for many threads: what goes from thread to thread, and its checks. */
+/** Handle and tickets of a SharedWriter: creates its block, and checks what other threads send. */
 
 import { loadSeqCst, type Words } from '../base/atomics.ts';
 import { checkInteger, show } from '../base/check.ts';
@@ -38,7 +38,7 @@ import type { WriterOptions } from './writer-options.ts';
 
 const { MIN_SAFE_INTEGER: MIN, MAX_SAFE_INTEGER: MAX } = Number;
 
-/** What another thread needs to join. Structured-cloneable. */
+/** Lets another thread attach to a shared writer. Structured-cloneable. */
 export interface SharedWriterHandle {
   /** Always 'busbar/shared-writer'. */
   readonly kind: 'busbar/shared-writer';
@@ -47,7 +47,7 @@ export interface SharedWriterHandle {
   readonly options: WriterOptions;
 }
 
-/** An open reservation on its way to another thread; good for once. Structured-cloneable. */
+/** Passes an open reservation to another thread, once. Structured-cloneable. */
 export interface ReservationTicket {
   readonly offset: number;
   readonly entry: number;
@@ -55,7 +55,7 @@ export interface ReservationTicket {
   readonly threadSlot: number;
 }
 
-/** Makes the block of a writer that is to use `lane`; all its segments are free. */
+/** Creates the block of a writer that uses `lane`, with all segments free. */
 export function createSharedWriterBlock(
   flusher: WriteFlusher,
   lane: Lane,
@@ -84,7 +84,7 @@ export function createSharedWriterBlock(
   return words;
 }
 
-/** **Throws** RangeError if a place in a buffer does not fit a word together with its entry. */
+/** **Throws** RangeError if an offset in a buffer and an entry do not fit one word together. */
 export function checkBufferSize(pool: BufferPool): void {
   if (pool.bufferSize <= SHARED_BUFFER_SIZE_MAX) return;
   throw new RangeError(
@@ -92,7 +92,7 @@ export function checkBufferSize(pool: BufferPool): void {
   );
 }
 
-/** Checks a handle, which may come from anywhere, and opens its block. */
+/** Checks a handle, which may come from any source, and opens its block. */
 export function openSharedWriterBlock(
   flusher: WriteFlusher,
   handle: SharedWriterHandle,
@@ -117,7 +117,7 @@ export function openSharedWriterBlock(
       'not a writer of this version, pool and flusher',
     );
   }
-  // Each field was read once: here is what was checked.
+  // Each field was read once: the checked values are the ones used.
   const own = { kind, version, control, options: { ...options } } as SharedWriterHandle;
   return { handle: Object.freeze(own), words };
 }
@@ -134,7 +134,7 @@ export function makeTicket(
   return { offset, entry, epoch, threadSlot };
 }
 
-/** What a ticket says: each field is read once, so what is checked is what is used. */
+/** Reads and checks a ticket, each field once: the checked values are the ones used. */
 export function readTicket(
   ticket: ReservationTicket,
   threadCount: number,
@@ -154,8 +154,8 @@ export function readTicket(
 }
 
 /**
- * Checks that a ticket may name an open reservation: whether it does, the entry's STATE says.
- * `headroom` and `limit` are relative to a buffer.
+ * Checks that a ticket can name an open reservation; the entry's STATE then decides. `headroom` and
+ * `limit` are relative to a buffer.
  */
 export function checkTicket(
   ticket: ReservationTicket,
@@ -174,7 +174,7 @@ export function checkTicket(
   let end = headroom;
   let isExact = true;
   for (let at = first; at < entry; at += 2) {
-    // 0: its thread has taken the entry and not yet come to writing the length.
+    // 0: its thread has taken the entry and not yet written the length.
     if (words[at + LENGTH] === 0) isExact = false;
     end += words[at + LENGTH];
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A writer for many threads: where each shared word of one SharedWriter stands.
+ * Memory layout of a SharedWriter: where each shared word stands and which thread may write it.
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬─────────┬──────────────┬───────────────┬─────────────────┐
@@ -9,115 +9,122 @@
  *   └────────┴────────┴─────────┴──────────────┴───────────────┴─────────────────┘
  *
  *   word      unit            written by                     read by      access
- *   EPOCH     segments begun  whoever finds it full: + 1     everyone     atomic, SYNC(epoch)
- *   CLAIM     see below       whoever flushes                the same     atomic, SYNC(claim)
+ *   EPOCH     segments begun  a thread that finds its        everyone     atomic, SYNC(epoch)
+ *                             segment full: + 1
+ *   CLAIM     see below       threads that flush             the same     atomic, SYNC(claim)
  *   DELIVERED epoch           the claimant                   the same     plain, by SYNC(claim)
  *     _AT     entry, offset   the claimant                   the same     plain, by SYNC(claim)
  *   FREED     epoch           the claimant                   the same     plain, by SYNC(claim)
  *   TOLD      lane's TAIL     the claimant                   the same     plain, by SYNC(claim)
  *   SHUT      see below       the last member to leave       recover()    atomic, or after
  *                                                                         SYNC(members)
- *   MEMBERS   objects         whoever joins or leaves        the same     atomic, SYNC(members)
- *   OWED      flag            who leaves with a rest: 1;     members      atomic, SYNC(owed)
- *                             the member that sees to it: 0
+ *   MEMBERS   objects         threads that join or leave     the same     atomic, SYNC(members)
+ *   OWED      flag            a thread that leaves with      members      atomic, SYNC(owed)
+ *                             messages unflushed: 1; the
+ *                             member that flushes them: 0
  *   thread t: pending words   thread t                       recover()    plain, one writer
  *     JOINED  objects         thread t                       the same     plain, one writer
  *     BADGE   see below       thread t; recover()            recover()    atomic, SYNC(member)
  *   segment:
- *     FILL    see below       whoever reserves, opens, seals everyone     atomic, SYNC(segment)
- *                             it; the claimant frees it
- *     BUFFER  id + 1, or 0    installer: 0 → id + 1;         everyone     atomic, SYNC(buffer)
- *                             the claimant: → 0
+ *     FILL    see below       threads that reserve in it,    everyone     atomic, SYNC(segment)
+ *                             open or seal it; the claimant
+ *                             frees it
+ *     BUFFER  id + 1, or 0    a thread that opens it:        everyone     atomic, SYNC(buffer)
+ *                             0 → id + 1; the claimant: → 0
  *   entry:
- *     STATE   see below       who reserved it, then whoever  the claimant atomic, SYNC(entry)
- *                             ends it; the claimant clears it
- *     LENGTH  bytes reserved  who reserved it                the claimant plain, by SYNC(entry)
+ *     STATE   see below       the thread that reserved it,   the claimant atomic, SYNC(entry)
+ *                             then the one that ends it; the
+ *                             claimant clears it
+ *     LENGTH  bytes reserved  the thread that reserved it    the claimant plain, by SYNC(entry)
  *
- * The n-th segment that is begun has epoch n, and stands in place `n mod 16`. It has one life, in
- * one word:
+ * The n-th segment has epoch n, and stands in place `n mod 16`. One word holds its state:
  *
- *   FILL = FREE{lap}             waits until EPOCH comes to `16·lap + place`
- *   FILL = OPEN{entry, offset}   takes reservations: the next one is entry `entry`, its bytes begin
+ *   FILL = FREE{lap}             waits until EPOCH reaches `16·lap + place`
+ *   FILL = OPEN{entry, offset}   accepts reservations: the next is entry `entry`, its bytes begin
  *                                at `offset`
- *   FILL = SEALED{entries}       takes no more
+ *   FILL = SEALED{entries}       accepts no more
  *
  *   FREE{lap} ──open──▶ OPEN{0, headroom} ◀──reserve──▶ OPEN{…} ──seal──▶ SEALED{n}
  *       ▲                                                                    │
  *       └────────── all delivered, EPOCH past it, entries cleared ───────────┘   (lap + 1)
  *
- * One compare-exchange takes an entry and its bytes together, so entries lie in the buffer in their
- * order, and the claimant walks them to find the longest committed run. No call waits for another
- * thread's reservation. Everything a reservation consists of is in the word that was compared, and
- * the buffer is read afterwards, when the open entry holds it in place: a compare-exchange that
- * succeeds on an old look makes a reservation like any other.
+ * One compare-exchange takes an entry and its bytes, so the messages lie in the buffer in the order
+ * of their entries; the claimant walks them to find the longest committed run. No call waits for
+ * another thread's reservation. The compared word holds the whole reservation, and BUFFER is read
+ * afterwards, when the open entry keeps it in place; so a compare-exchange that succeeds on an old
+ * value makes a reservation like any other.
  *
- * What always holds, E being EPOCH:
+ * Invariants, with E = EPOCH:
  *
  *   - EPOCH moves from E to E + 1 only when FILL of E is SEALED and that of E + 1 is FREE for it;
  *     so FILL of E is FREE, OPEN or SEALED of E itself, and no other segment is OPEN.
- *   - A segment is opened only while its BUFFER is set, and BUFFER goes only when it is SEALED.
- *   - FREED ≤ DELIVERED ≤ E + 1 ≤ FREED + 16: segments are freed in order, and EPOCH is past those
- *     that are.
- *   - BUFFER = id + 1 holds one share of the buffer, no more and no less; so does a thread's
- *     pending record that is in use. The share moves by one call and the plain stores after it.
+ *   - A segment is opened only while its BUFFER is set; BUFFER is cleared only when it is SEALED.
+ *   - FREED ≤ DELIVERED ≤ E + 1 ≤ FREED + 16: segments are freed in order, and EPOCH is past every
+ *     freed one.
+ *   - BUFFER = id + 1 holds exactly one share of the buffer; so does a thread's pending record in
+ *     use. One call and the plain stores after it move the share.
  *
- *   CLAIM =  0            nobody flushes
- *   CLAIM =  badge        that thread does (badges: pool-layout.ts, badgeOf)
- *   CLAIM =  badge|AGAIN  that thread does, and looks once more before it stops
+ *   CLAIM =  0            no thread flushes
+ *   CLAIM =  badge        that thread flushes (badges: pool-layout.ts, badgeOf)
+ *   CLAIM =  badge|AGAIN  that thread flushes, and walks once more before it stops
  *
- *   SHUT =  0             members are left
- *   SHUT =  badge         that thread ends the writer: gives everything back
+ *   SHUT =  0             the writer has members
+ *   SHUT =  badge         that thread ends the writer: it releases everything
  *   SHUT = −1             done, and the lane is closed
  *
  *   BADGE =  0            thread t has no object of this writer
- *   BADGE =  badge        it has JOINED of them
- *   BADGE = −badge        it died; the thread of that badge finishes what it had begun, and nobody
- *                         joins in slot t meanwhile
+ *   BADGE =  badge        thread t has JOINED objects
+ *   BADGE = −badge        thread t died; the thread of that badge recovers it, and until then no
+ *                         thread joins in slot t
  *
- * A close() whose flush finds no room leaves: it sets OWED, leaves, then rings all members, one of
- * which takes OWED and flushes until there is nothing left. Each member that leaves looks at OWED
- * after its record says so. So of two that leave at the same time one sees the other as a member,
- * or is seen by it to have left with a rest; who stays is rung in any case.
+ * A close() whose flush finds no room sets OWED, leaves, then rings all members; one of them takes
+ * OWED and flushes until nothing is left. Each thread reads OWED after its record shows that it has
+ * left. So if two leave at once, one of them still sees the other as a member and rings it, or the
+ * other sees OWED; a thread that stays is rung in any case.
  *
- *   STATE =  0                     not yet reserved, or reserved this instant: the walk stops here
+ *   STATE =  0                     not reserved, or reserved and not marked yet: the walk stops
  *   STATE = OPEN | t               reserved by thread t
- *   STATE = OPEN | HELD_UP | t     the same; a flush stopped here: whoever ends it flushes again
- *   STATE = OPEN | HANDED | t      it has handed it over, nobody has taken it over; HELD_UP or not
+ *   STATE = OPEN | HELD_UP | t     the same; a flush stopped here: its end flushes again
+ *   STATE = OPEN | HANDED | t      thread t has handed it over, no thread has taken it; also with
+ *                                  HELD_UP
  *   STATE = COMMITTED | length     a message of `length` bytes, at most LENGTH
- *   STATE = ABORTED                nothing
+ *   STATE = ABORTED                no message
  *
  * What a death, or an exception in a living thread, can leave, and who repairs it:
  *
  *   left                                     repaired
- *   pending record in use                    the thread itself: its next buffer; recover() releases
- *   BUFFER set, FILL = FREE                  nothing to repair: whoever opens it next uses it
- *   FILL = SEALED, EPOCH at it               whoever reserves, or frees it, moves EPOCH on
- *   EPOCH moved on, FILL = FREE              whoever reserves opens it
- *   STATE = OPEN                             recover() aborts it; alive: its thread ends it
- *   CLAIM held                               recover(), or the thread's next flush, goes on with it
+ *   pending record in use                    the thread's next call uses it; dead: recover()
+ *                                            releases it
+ *   BUFFER set, FILL = FREE                  nothing to repair: the next to open the segment uses
+ *                                            it
+ *   FILL = SEALED, EPOCH at it               the next to reserve, or to free it, moves EPOCH on
+ *   EPOCH moved on, FILL = FREE              the next to reserve opens it
+ *   STATE = OPEN                             its thread ends it; dead: recover() aborts it
+ *   CLAIM held                               the thread's next flush, or recover(), continues
  *   CLAIM held, regions appended             the same: they are released, and walked again
- *   TAIL and DELIVERED written, receiver     the next claimant, or recover(): TOLD is not TAIL
- *   not told
+ *   TAIL and DELIVERED written, receiver     the next claimant, or recover(): TOLD differs from
+ *   not notified                             TAIL
  *   SEALED, delivered, entries cleared,      the next claimant frees it: FREED has not passed it
  *   BUFFER = 0 or not
- *   MEMBERS without the thread               recover() withdraws what JOINED says
- *   OWED = 1, nobody rung                    recover() delivers; so does the next ring or close()
+ *   MEMBERS counts a dead thread             recover() withdraws its JOINED
+ *   OWED = 1, no member rung                 recover() delivers; so does the next ring or close()
  *   OWED taken, not delivered                recover() of the thread that took it delivers
- *   SHUT = badge                             recover() of that thread, or its next close(), ends it
- *   BADGE = −badge                           recover() of either thread goes on with it
+ *   SHUT = badge                             that thread's next close(), or recover() of it, ends
+ *                                            the writer
+ *   BADGE = −badge                           recover() of either thread continues
  *
- * Packed words, and how long until they repeat while one thread stands still between its look and
- * its compare-exchange:
+ * Packed words, and when they repeat while a thread stands still between its load and its
+ * compare-exchange:
  *
- *   FILL OPEN    31 bits   16 buffers, with equal messages; harmless: see above
+ *   FILL OPEN    31 bits   after 16 buffers with equal messages; harmless: see above
  *   FILL SEALED  15 bits   never compared
- *   FILL FREE    28 bits   2³² buffers, an hour at one per microsecond: taken as never
+ *   FILL FREE    28 bits   after 2³² buffers, an hour at one per microsecond: taken as never
  *   EPOCH        32 bits   the same
- *   BUFFER       32 bits   0 repeats at once; harmless: a buffer in a segment that is FREE waits
- *                          there, and in one that is SEALED it is given back
+ *   BUFFER       32 bits   0 repeats at once; harmless: a buffer in a FREE segment stays there, and
+ *                          one in a SEALED segment is released with it
  *   CLAIM, SHUT, BADGE     a badge names its thread among 2²⁰ that had the slot
- *   STATE        32 bits   the same entry, a lap later, of the same thread: only takeOver() of a
- *                          ticket that is used twice meets it, and looks again afterwards
+ *   STATE        32 bits   the same entry of the same thread, a lap later: only takeOver() of a
+ *                          ticket used twice meets it, and it checks the epoch afterwards
  */
 
 import { assert } from '../base/assert.ts';
@@ -134,7 +141,7 @@ export const HEADER_MAGIC: number = word++;
 export const HEADER_BUFFER_SIZE: number = word++;
 export const HEADER_THREADS: number = word++;
 export const HEADER_LANE: number = word++;
-/** The flusher's and the pool's numbers, as in the flusher's header. */
+/** Identities of the flusher and the pool, as in the flusher's header. */
 export const HEADER_FLUSHER: number = word++;
 export const HEADER_POOL: number = word;
 word += POOL_IDENTITY_WORDS;
@@ -157,11 +164,11 @@ export const OWED: number = word++;
 assert(word <= 3 * LINE_WORDS, 'delivery fields must fit in one line');
 assert(DELIVERED_AT === DELIVERED + 1, 'both are stored in one step');
 
-/** SHUT when nothing is left to do. */
+/** SHUT: the writer has ended. */
 export const SHUT_DONE = -1;
 const THREADS: number = 3 * LINE_WORDS;
 
-/** Bit of CLAIM: look once more. */
+/** Bit of CLAIM: walk once more. */
 export const CLAIM_AGAIN: number = 1 << 31;
 
 // Thread record.
@@ -185,7 +192,7 @@ const ENTRY_WORDS = 2;
 
 assert(ENTRY_WORDS === 2 && LINE_WORDS === 32, 'the hot paths shift by 1 and by 5');
 
-/** Bits of STATE. What remains holds the thread, or the length. */
+/** Bits of STATE. The others hold the thread or the length. */
 export const ENTRY_OPEN: number = 1 << 28;
 export const ENTRY_COMMITTED: number = 1 << 29;
 export const ENTRY_ABORTED: number = 1 << 30;
@@ -193,30 +200,30 @@ export const ENTRY_HELD_UP: number = 1 << 27;
 export const ENTRY_HANDED: number = 1 << 26;
 export const ENTRY_VALUE: number = ENTRY_HANDED - 1;
 
-/** How many segments there are, and when epochs begin again. For tests: less of both. */
+/** The number of segments, and the bits of an epoch. Tests use fewer of both. */
 export interface RingShape {
   readonly segmentBits: number;
   readonly epochBits: number;
 }
 
-/** Sixteen buffers may wait for the receiver, or for a slow reservation. */
+/** Up to sixteen buffers may wait for the receiver, or for a slow reservation. */
 export const RING_SHAPE: RingShape = { segmentBits: 4, epochBits: 32 };
 
-/** Fewer entries than this in a segment would waste most of its buffer. */
+/** With fewer entries a segment would waste most of its buffer. */
 const ENTRY_BITS_MIN = 11;
 const OPEN_BITS = 31;
 /** The longest buffer whose offsets leave enough bits for entries. */
 export const SHARED_BUFFER_SIZE_MAX: number = (1 << (OPEN_BITS - ENTRY_BITS_MIN)) - 1;
-/** No more entries than messages of this length fit. */
+/** Bounds the entries of a segment: more than fit at this length are not useful. */
 const MESSAGE_BYTES_TYPICAL_MIN = 4;
 
-/** Where everything stands, and how FILL is packed. */
+/** Where each word stands, and how FILL is packed. */
 export class SharedWriterLayout {
   readonly segmentCount: number;
   /** Reservations in one segment. */
   readonly entryCount: number;
   readonly wordCount: number;
-  // For the hot path, which does by itself what the methods below do.
+  // For the hot path, which inlines the methods below.
   readonly segmentMask: number;
   readonly offsetBits: number;
   /** FILL of segment 0; the others follow every 32 words. */
@@ -239,7 +246,7 @@ export class SharedWriterLayout {
     this.wordCount = this.entries + this.segmentCount * this.entryCount * ENTRY_WORDS;
   }
 
-  /** That of a block whose header is written. */
+  /** The layout of a block whose header is written. */
   static of(words: Words): SharedWriterLayout {
     const shape = {
       segmentBits: words[HEADER_SEGMENT_BITS],
@@ -248,7 +255,7 @@ export class SharedWriterLayout {
     return new SharedWriterLayout(words[HEADER_BUFFER_SIZE], words[HEADER_THREADS], shape);
   }
 
-  /** The epoch `steps` after another, or before it. */
+  /** The epoch `steps` after another; before it if negative. */
   after(epoch: number, steps: number): number {
     return (epoch + steps) & this.#epochMask;
   }
@@ -258,7 +265,7 @@ export class SharedWriterLayout {
     return FILL_FREE | ((epoch & this.#epochMask) >>> this.#segmentBits);
   }
 
-  /** FILL, or a place in a segment. */
+  /** FILL, or a position in a segment. */
   open(entry: number, offset: number): number {
     return (entry << this.offsetBits) | offset;
   }
@@ -271,7 +278,7 @@ export class SharedWriterLayout {
     return (fill & FILL_KIND) === FILL_SEALED;
   }
 
-  /** Reservations made in a segment, as its FILL says. */
+  /** Number of reservations that FILL shows. */
   entriesOf(fill: number): number {
     if (fill >= 0) return fill >>> this.offsetBits;
     return this.isSealed(fill) ? fill ^ FILL_SEALED : 0;
@@ -282,8 +289,8 @@ export class SharedWriterLayout {
   }
 
   /**
-   * The epoch of the reservation whose entry stands at word `entry` and is open, `present` being
-   * EPOCH: it is among the last sixteen.
+   * The epoch of the open reservation whose entry stands at word `entry`; `present` is EPOCH. It is
+   * one of the last sixteen.
    */
   epochOfOpen(entry: number, present: number): number {
     const place = Math.floor((entry - this.entries) / (this.entryCount * ENTRY_WORDS));

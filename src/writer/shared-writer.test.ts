@@ -171,7 +171,7 @@ test('a reservation given away is ended by its taker; a ticket is good once', ()
   expectAllHome(stage);
 });
 
-test('the last one to close ends the writer, and nobody joins it afterwards', () => {
+test('the last close ends the writer, and no thread can join it afterwards', () => {
   const stage = setUp();
   const { flusher, mine, theirs } = stage;
   const again = SharedWriter.attach(flusher, mine.handle);
@@ -410,7 +410,7 @@ test('recover ends the writer if the dead one was the last', async () => {
   expectAllHome(stage);
 });
 
-test('reserve waits for whoever holds everything up', async () => {
+test('reserve waits for the reservation that holds everything up', async () => {
   const stage = setUp();
   const { mine, theirs } = stage;
   const held = mine.tryReserve(1);

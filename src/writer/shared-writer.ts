@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A writer for many threads, which append to the same buffer. */
+/** `SharedWriter`: a writer for many threads, which append to the same buffer. */
 
 import {
   compareExchange,
@@ -51,19 +51,19 @@ import type { WriteFlusher } from './write-flusher.ts';
 import { badReservation, checkFlusher } from './writer-checks.ts';
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 
-/** Answer of `tryReserve`: not now. */
+/** Returned by `tryReserve`: not now. */
 const NOT_NOW = -1;
 /** In place of an offset or an entry. */
 const NONE = -1;
 
 /**
- * A writer that many threads use at once: their messages stand in one buffer, in the order in which
- * they were reserved, and leave through one lane of the flusher, in that order.
+ * A writer that many threads use at once. Their messages lie in one buffer in the order of
+ * reservation, and reach the flusher in that order.
  *
- * Every thread has an object of its own: `create` in one, `attach` in the others. A reservation may
- * be held as long as need be, and ended by any thread that has its two numbers; a flush by any
- * thread delivers the longest committed run, the rest goes with a later one. No call ever waits for
- * another thread.
+ * Each thread has its own object: `create` in one, `attach` in the others. A reservation may be
+ * held for any time, and handed to another thread ({@link handOver}). A flush by any thread
+ * delivers the longest committed run; a later one delivers the rest. No call waits for another
+ * thread.
  *
  * **Cost** reserve: one compare-exchange; commit: one store; flush: one load per message, one
  * read-modify-write per buffer.
@@ -71,7 +71,7 @@ const NONE = -1;
 export class SharedWriter {
   readonly pool: BufferPool;
   readonly flusher: WriteFlusher;
-  /** What the flusher's sink is told as `writerId`. */
+  /** The `writerId` passed to the flusher's sink. */
   readonly id: number;
   readonly handle: SharedWriterHandle;
   private readonly words: Words;
@@ -84,7 +84,7 @@ export class SharedWriter {
   private readonly delivery: SharedDelivery;
   private readonly members: SharedMembers;
   private readonly slot: number;
-  // What the hot paths need of the layout, as fields of the object: see buffer-references.ts.
+  // Copies of the layout's numbers for the hot paths: see buffer-references.ts.
   private readonly epochAt: number = EPOCH;
   private readonly segmentMask: number;
   private readonly offsetBits: number;
@@ -101,15 +101,15 @@ export class SharedWriter {
   private readonly limit: number;
   private readonly countsBytes: boolean;
   private budget: number;
-  /** The entry of the reservation made last, if it is open, and where its bytes begin. */
+  /** The entry of the last reservation, if it is open, and the offset of its bytes. */
   private openEntry: number = NONE;
   private openAt: number = NONE;
-  /** Entries of this thread's other open reservations, by where their bytes begin. */
+  /** Entries of this thread's other open reservations, by the offset of their bytes. */
   private readonly open = new Map<number, number>();
-  // A key of `open` that is not one: its reservation has ended, or is not yet ours.
+  // A key of `open` that does not count: its reservation has ended, or is not ours yet.
   private staleAt: number = NONE;
   private isClosed = false;
-  /** False until `close` has come to its end. */
+  /** True once `close` has completed. */
   private isGone = false;
 
   private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
@@ -146,18 +146,17 @@ export class SharedWriter {
   }
 
   /**
-   * Makes a writer; this thread may use it at once.
+   * Creates a writer and joins it.
    *
-   * **Throws** RangeError if buffers are longer than 1 MiB − 1: a position in one must fit a word
-   * together with the number of the message; ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError
-   * naming an option.
+   * **Throws** RangeError if buffers are longer than 1 MiB − 1 (an offset and the number of a
+   * message must fit one word); ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError naming the option.
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
     checkFlusher(flusher);
     return SharedWriter.found(flusher, options);
   }
 
-  /** For tests: with a small ring, whose epochs begin again soon. */
+  /** Also for tests: with a small ring whose epochs wrap soon. */
   private static found(
     flusher: WriteFlusher,
     options: WriterOptions,
@@ -178,7 +177,7 @@ export class SharedWriter {
       });
       const writer = new SharedWriter(flusher, handle, words);
       writer.members.found();
-      // Last: until here the lane goes with this thread.
+      // Last: until then the lane belongs to this thread.
       lane.share();
       return writer;
     } catch (error) {
@@ -202,18 +201,18 @@ export class SharedWriter {
   }
 
   /**
-   * Like `LocalWriter.tryReserve`; −1 also when sixteen buffers wait for the receiver or for an
-   * open reservation. An empty one has a byte, which `commit` does not refuse to take.
+   * As `LocalWriter.tryReserve`. −1 also if sixteen buffers wait for the receiver or for an open
+   * reservation. An empty reservation gets one byte, which may be committed.
    */
   tryReserve(length: number): number {
     if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
     // An empty message takes a byte: no two open reservations begin at the same place.
     const space = length === 0 ? 1 : length;
-    // Before the reservation is made: nothing may throw afterwards.
+    // Before the reservation: nothing may throw after it.
     if (this.openAt !== -1) this.keepOpen();
     const words = this.words;
     for (;;) {
-      // Two guesses; the compare-exchange tells whether they were right.
+      // Two plain loads; the compare-exchange confirms them.
       const index = words[this.epochAt] & this.segmentMask;
       const segment = this.segmentsAt + (index << 5);
       const fill = words[segment];
@@ -225,13 +224,13 @@ export class SharedWriter {
         continue;
       }
       const next = fill + (1 << this.offsetBits) + space;
-      // SYNC(segment, both): takes the entry and its bytes; whoever reserves next sees them taken.
+      // SYNC(segment, both): takes the entry and its bytes; the next to reserve sees them taken.
       if (compareExchange(words, segment, fill, next) !== fill) continue;
-      // Straight on, without a call: an entry without STATE would never end if we died here.
+      // No call from here on: if we died here, an entry without STATE would never end.
       const at = this.entriesAt + ((index * this.entryCount + entry) << 1);
       words[at + 1] = space;
       words[at] = this.openMark;
-      // Not before: now the entry keeps the segment, and its buffer, where they are.
+      // Not earlier: now the open entry keeps the segment and its buffer in place.
       const begin = (words[segment + 1] - 1) * this.stride + offset;
       this.openEntry = at;
       this.openAt = begin;
@@ -239,14 +238,14 @@ export class SharedWriter {
     }
   }
 
-  /** Like `LocalWriter.commit`. **Cost** one atomic store. */
+  /** As `LocalWriter.commit`. **Cost** one atomic store. */
   commit(offset: number, length: number): void {
     const at = offset === this.openAt && offset !== -1 ? this.openEntry : this.find(offset);
     const words = this.words;
     if (length >>> 0 !== length || length > words[at + 1]) {
       checkInteger('length', length, 0, words[at + 1]);
     }
-    // SYNC(entry): publishes the message to whoever flushes.
+    // SYNC(entry): publishes the message to the thread that flushes.
     const before = exchange(words, at, this.committedMark | length);
     if (offset === this.openAt) this.openAt = -1;
     else this.forget(offset);
@@ -255,13 +254,12 @@ export class SharedWriter {
     if (left < 0 || (before & this.heldUpMark) !== 0) this.spend();
   }
 
-  /** Like {@link commit}; returns a packet of the same bytes, which the caller releases. */
+  /** {@link commit} that also returns a packet of the same bytes, which the caller releases. */
   commitPacket(offset: number, length: number): Packet {
     const { pool } = this;
     this.find(offset);
     const bufferId = pool.bufferAt(offset);
-    // While the reservation is open its segment keeps the buffer; afterwards only our reference
-    // does.
+    // The open reservation keeps the buffer in its segment; afterwards only our reference does.
     pool.retainShared(bufferId);
     try {
       this.commit(offset, length);
@@ -272,7 +270,7 @@ export class SharedWriter {
     return Packet.within(pool, bufferId, offset, length);
   }
 
-  /** Like `LocalWriter.abort`. **Cost** one atomic store. */
+  /** As `LocalWriter.abort`. **Cost** one atomic store. */
   abort(offset: number): void {
     const at = this.find(offset);
     const before = exchange(this.words, at + STATE, ENTRY_ABORTED);
@@ -280,7 +278,7 @@ export class SharedWriter {
     if ((before & ENTRY_HELD_UP) !== 0) this.spend();
   }
 
-  /** Like `LocalWriter.tryWrite`. */
+  /** As `LocalWriter.tryWrite`. */
   tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
@@ -292,7 +290,7 @@ export class SharedWriter {
       // SYNC(entry): as commit() does.
       before = exchange(this.words, this.openEntry, this.committedMark | length);
     } catch (error) {
-      // Without a call, which might throw again. What it held up goes with the next commit.
+      // No call, which might throw again. Messages that it held up go with the next commit.
       this.words[this.openEntry] = ENTRY_ABORTED;
       this.openAt = -1;
       this.budget = -1;
@@ -305,29 +303,31 @@ export class SharedWriter {
     return true;
   }
 
-  /** Like `LocalWriter.reserve`. */
+  /** As `LocalWriter.reserve`. */
   async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
     const at = await this.waiting.until(() => this.tryReserve(length), options);
     return new Reservation(this, at, length);
   }
 
   /**
-   * Gives an open reservation away; whoever gets the two numbers in another thread calls {@link
-   * takeOver}. A ticket that nobody takes over holds up everything behind it.
+   * Gives up an open reservation; another thread passes the ticket to {@link takeOver}. Until one
+   * does, no later message is delivered.
    */
   handOver(offset: number): ReservationTicket {
     const entry = this.find(offset);
     const ticket = makeTicket(this.words, this.layout, offset, entry, this.slot);
-    // SYNC(entry): from here on it can be taken over, once.
+    // SYNC(entry): from here on another thread can take it over, once.
     fetchOr(this.words, entry + STATE, ENTRY_HANDED);
     this.forget(offset);
     return ticket;
   }
 
   /**
-   * Takes a reservation that another thread handed over: this thread ends it. Returns its offset.
+   * Takes over a reservation that another thread handed over; this thread must end it. Returns its
+   * offset.
    *
-   * **Throws** ERR_BUSBAR_BAD_RESERVATION if the ticket was used before, or is not one; RangeError.
+   * **Throws** ERR_BUSBAR_BAD_RESERVATION if the ticket was used before or names no open
+   * reservation; TypeError, RangeError.
    */
   takeOver(ticket: ReservationTicket): number {
     const { words, layout } = this;
@@ -342,16 +342,16 @@ export class SharedWriter {
       const held = state & ENTRY_HELD_UP;
       checkTicket(own, this.flusher, words, layout, this.options.headroom, this.limit);
       if (state !== (ENTRY_OPEN | ENTRY_HANDED | held | threadSlot)) throw badReservation(offset);
-      // In the map before it is ours, and no more than a stale key until it is.
+      // Into the map first, as a stale key until the reservation is ours.
       this.staleAt = offset;
       this.open.set(offset, entry);
       const taken = ENTRY_OPEN | held | this.slot;
-      // SYNC(entry): of several takers of one ticket one gets it.
+      // SYNC(entry): of several threads with one ticket one gets it.
       if (compareExchange(this.words, entry + STATE, state, taken) === state) break;
     }
     this.staleAt = NONE;
-    // If the ticket was used before, this may be the same entry, a lap later: as it is open, and
-    // ours, it stays while we look.
+    // If the ticket was used before, this may be the same entry a lap later. It is open and ours
+    // now, so its epoch cannot change while we check it.
     if (this.layout.epochOfOpen(entry, loadSeqCst(this.words, EPOCH)) === epoch) return offset;
     this.undoTakeOver(offset, entry, threadSlot);
     throw badReservation(offset);
@@ -363,14 +363,14 @@ export class SharedWriter {
     for (;;) {
       const state = loadAcquire(this.words, entry + STATE);
       const next = marks | (state & ENTRY_HELD_UP);
-      // SYNC(entry): whoever has the right ticket can take it over again.
+      // SYNC(entry): the thread with the right ticket can take it over again.
       if (compareExchange(this.words, entry + STATE, state, next) === state) return;
     }
   }
 
   /**
-   * Hands everything committed before the first open reservation, by any thread, to the flusher. If
-   * another thread is just doing that, it does ours too, and this returns at once.
+   * Hands everything that any thread committed before the first open reservation to the flusher. If
+   * another thread is flushing, it flushes these messages as well, and this returns at once.
    *
    * Returns false if some of it did not fit now. **Throws** ERR_BUSBAR_FLUSHER_CLOSED,
    * ERR_BUSBAR_WRITER_CLOSED.
@@ -382,8 +382,8 @@ export class SharedWriter {
   }
 
   /**
-   * Finishes what a dead thread had begun: its open reservations are aborted, its flush is done.
-   * Call it before `pool.reclaim(slot)`. Several threads may do so at once: one of them does it.
+   * Cleans up after a dead thread: aborts its open reservations, completes its flush. Call it
+   * before `pool.reclaim(slot)`. Several threads may call it at once: one of them does the work.
    *
    * **Throws** ERR_BUSBAR_THREAD_ALIVE.
    */
@@ -394,9 +394,9 @@ export class SharedWriter {
   }
 
   /**
-   * This thread is done with the writer: its open reservations are aborted, what is committed is
-   * flushed; what finds no room now, another member flushes when it is rung. The last thread's
-   * close ends the writer and gives its buffers back; it returns the bytes that found no room.
+   * Leaves the writer: aborts this thread's open reservations and flushes; another member flushes
+   * what does not fit now. The last thread's close ends the writer, releases its buffers, and
+   * returns the bytes that did not fit. Idempotent.
    */
   close(): number {
     if (this.isGone) return 0;
@@ -405,7 +405,7 @@ export class SharedWriter {
     if (this.openAt !== NONE) this.abort(this.openAt);
     for (const offset of [...this.open.keys()]) this.abort(offset);
     this.isClosed = true;
-    // Sends every reservation to the slow side, which refuses.
+    // Sends every reservation to the slow path, which throws.
     this.lengthMax = -1;
     this.policy.close();
     this.waiting.close();
@@ -413,7 +413,7 @@ export class SharedWriter {
     try {
       if (!this.flusher.closed) isComplete = this.delivery.run();
     } catch (error) {
-      // The flusher or the pool was closed: whoever leaves last drops what is left.
+      // The flusher or the pool is closed: the last member to leave drops what is left.
       if (!(error instanceof BusbarError)) throw error;
     }
     this.ring.close();
@@ -430,9 +430,9 @@ export class SharedWriter {
     this.close();
   }
 
-  /** What did not fit the lane, as soon as it does: others rely on the dead thread for it. */
+  /** Delivers a dead thread's messages once they fit the lane. */
   private deliverLater(): void {
-    // A closed object waits for nothing. A flusher or pool that is closed takes nothing more.
+    // A closed object cannot wait: another member does. A closed flusher or pool accepts nothing.
     const owe = (): void => {
       if (!this.flusher.closed && this.pool.isAttached) this.members.owe();
     };
@@ -440,9 +440,9 @@ export class SharedWriter {
     else this.waiting.until(() => (this.delivery.run() ? 0 : -1), {}).catch(owe);
   }
 
-  // ── The slow side ─────────────────────────────────────────────────────────────────────────────
+  // ── Slow paths ────────────────────────────────────────────────────────────────────────────────
 
-  /** The reservation made last is one of several from here on. */
+  /** Moves the last reservation into the map of open ones. */
   private keepOpen(): void {
     this.sweep();
     this.open.set(this.openAt, this.openEntry);
@@ -460,7 +460,7 @@ export class SharedWriter {
     return entry;
   }
 
-  /** The reservation has ended: whatever throws from here on, it is known no more. */
+  /** Removes an ended reservation, even if the removal throws: the stale key does not count. */
   private forget(offset: number): void {
     if (offset === this.openAt) {
       this.openAt = NONE;
@@ -476,7 +476,7 @@ export class SharedWriter {
     this.staleAt = NONE;
   }
 
-  /** Flushes by policy. If that throws, the next commit does. */
+  /** Flushes by policy. If that throws, the next commit tries again. */
   private spend(): void {
     this.budget = -1;
     this.budget = this.policy.spend();

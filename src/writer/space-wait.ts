@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The writers' room: waiting for a buffer or for the receiver, first come, first served within a
- * writer.
- */
+/** A writer's queue of callers that wait for a buffer or for the receiver, in order of arrival. */
 
 import { startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
@@ -11,36 +8,34 @@ import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
-/**
- * How often waiters look again by themselves; bounds what a lost thread on the other side can cost.
- */
+/** Time between attempts without a ring; bounds the delay that a dead thread can cause. */
 const SWEEP_MS = 10;
 
-/** One caller that waits. */
+/** A waiting caller. */
 interface Caller extends Linked<Caller> {
-  /** Answers 0 or more, or −1: not now. */
+  /** Returns 0 or more, or −1: not now. */
   readonly attempt: () => number;
   readonly resolve: (answer: number) => void;
   readonly reject: (reason: unknown) => void;
   guard: WaitGuard | undefined;
 }
 
-/** One writer's queue of callers that wait for space. */
+/** The callers of one writer that wait for space, and the buffers acquired for them. */
 export class SpaceWait {
   readonly pool: BufferPool;
   readonly #lane: Lane;
-  /** Hands over what is buffered, so that the receiver can make room at all. */
+  /** Hands over buffered messages: without them the receiver has nothing to make room for. */
   readonly #flush: () => boolean;
   /**
-   * What {@link tryAcquire} has returned. Whoever has put it to use says NO_BUFFER here, straight
-   * on: until then something may throw, and the next one gets it.
+   * The buffer that {@link tryAcquire} returned. The caller stores NO_BUFFER here right after it
+   * has used it; if something throws before, the next call of tryAcquire returns it again.
    */
   atHand: BufferId = NO_BUFFER;
   /** Buffers acquired by waiting, for the next reservation that needs one. */
   readonly #spares: BufferId[] = [];
   readonly #callers = new LinkedList<Caller>();
   #ticking: Timer | undefined;
-  /** Ends the wait for a buffer that is under way. */
+  /** Ends the pending wait for a buffer. */
   #acquiring: AbortController | undefined;
 
   constructor(flusher: WriteFlusher, lane: Lane, flush: () => boolean) {
@@ -49,20 +44,20 @@ export class SpaceWait {
     this.#flush = flush;
   }
 
-  /** A buffer for the writer, if one is free; it stays {@link atHand} until it is put to use. */
+  /** Acquires a buffer if one is free; it stays {@link atHand} until it is used. */
   tryAcquire(): BufferId {
     if (this.atHand === NO_BUFFER) this.atHand = this.#spares.pop() ?? this.pool.tryAcquire();
     return this.atHand;
   }
 
-  /** Gives back the buffer at hand. */
+  /** Releases the buffer at hand. */
   dropAtHand(): void {
     if (this.atHand === NO_BUFFER) return;
     this.pool.release(this.atHand);
     this.atHand = NO_BUFFER;
   }
 
-  /** Repeats `attempt` until it answers 0 or more, waiting for what it lacks in between. */
+  /** Repeats `attempt` until it returns 0 or more, waiting in between for what it lacks. */
   async until(attempt: () => number, options: WaitOptions): Promise<number> {
     const limits = resolveWaitOptions(options);
     if (this.#callers.isEmpty) {
@@ -84,7 +79,7 @@ export class SpaceWait {
     });
   }
 
-  /** The writer was closed: its callers learn so from their next attempt. */
+  /** Called once the writer is closed: each caller's next attempt throws. */
   close(): void {
     this.#serve();
     this.dropAtHand();
@@ -99,7 +94,7 @@ export class SpaceWait {
     this.#serve();
   }
 
-  /** Serves the callers as far as possible now, in order; then asks for what the next one lacks. */
+  /** Serves as many callers as possible, in order; then asks for what the next one lacks. */
   readonly #serve = (): void => {
     for (let caller = this.#callers.first; caller !== undefined; caller = this.#callers.first) {
       try {
@@ -113,7 +108,7 @@ export class SpaceWait {
           return;
         }
         this.#callers.remove(caller);
-        // First: what was reserved is the caller's, whatever ending its guard throws.
+        // First: the reservation is the caller's, even if ending its guard throws.
         caller.resolve(answer);
         caller.guard?.end();
       } catch (error) {
@@ -129,7 +124,7 @@ export class SpaceWait {
     this.#lane.wantSpace();
     const isFull = !this.#lane.hasSpace;
     if (!isFull && this.#spares.length === 0) this.#acquire();
-    // Room that was made before the wish could be seen rings nobody.
+    // No ring comes for room made before the wish was visible.
     if (wasFull && !isFull) queueMicrotask(this.#serve);
   }
 
@@ -153,7 +148,7 @@ export class SpaceWait {
     );
   }
 
-  /** Nobody waits any more: gives back what no caller took. */
+  /** Called when no caller is left: releases buffers that no caller took. */
   #rest(): void {
     stopTimer(this.#ticking);
     this.#ticking = undefined;
@@ -164,14 +159,14 @@ export class SpaceWait {
     for (const id of this.#spares.splice(0)) this.pool.release(id);
   }
 
-  /** A caller gives up. */
+  /** Rejects a caller, unless it has left the queue. */
   #abandon(caller: Caller, reason: unknown): void {
     if (!this.#settle(caller)) return;
     caller.reject(reason);
     if (this.#callers.isEmpty) this.#rest();
   }
 
-  /** Takes the caller out of the queue. Returns false if it was not in it any more. */
+  /** Takes a caller out of the queue. False if it has left already. */
   #settle(caller: Caller): boolean {
     if (!this.#callers.remove(caller)) return false;
     caller.guard?.end();

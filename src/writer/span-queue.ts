@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The writers' room: reservations that overlapped in time, kept in the order in which they were
- * made.
- */
+/** A queue of reservations that overlap in time, in the order in which they were made. */
 
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
@@ -27,14 +24,14 @@ export interface Region {
 }
 
 /**
- * The slow mode of a writer: entered when a second reservation is made while one is open, left when
- * all are finished.
+ * The slow mode of a writer. It begins with a second reservation while one is open, and ends when
+ * all have ended.
  *
  * **Cost** an object and a map entry per reservation.
  */
 export class SpanQueue {
   readonly #pool: BufferPool;
-  /** In order of reservation; those before `#first` are gone. */
+  /** In order of reservation; those before `#first` were taken. */
   #spans: Span[] = [];
   #first = 0;
   readonly #open = new Map<number, Span>();
@@ -47,7 +44,7 @@ export class SpanQueue {
     return this.#first === this.#spans.length;
   }
 
-  /** True if the earliest is still open: nothing can be taken. */
+  /** True if the earliest reservation is still open: no region can be taken. */
   get isBlocked(): boolean {
     return !this.isEmpty && this.#spans[this.#first].state === 'open';
   }
@@ -65,16 +62,14 @@ export class SpanQueue {
     return bytes;
   }
 
-  /** Appends a reservation. **Ownership** takes over one reference on the buffer. */
+  /** Appends an open reservation. **Ownership** takes one reference on the buffer. */
   pushOpen(bufferId: BufferId, begin: number, end: number, spaced: boolean): void {
     const span: Span = { bufferId, begin, end, state: 'open', spaced };
     this.#spans.push(span);
     this.#open.set(begin, span);
   }
 
-  /**
-   * Appends bytes that are committed already. **Ownership** takes over one reference on the buffer.
-   */
+  /** Appends committed bytes. **Ownership** takes one reference on the buffer. */
   pushCommitted(bufferId: BufferId, begin: number, end: number): void {
     this.#spans.push({ bufferId, begin, end, state: 'committed', spaced: false });
   }
@@ -101,10 +96,10 @@ export class SpanQueue {
   }
 
   /**
-   * Takes the longest committed run from the front; undefined if the front is open or there is
-   * nothing.
+   * Takes the longest committed run from the front; undefined if the front is open or the queue is
+   * empty.
    *
-   * **Ownership** the caller gets the region's reference; {@link putBack} returns it.
+   * **Ownership** the region's reference is the caller's; {@link putBack} returns it.
    */
   takeRegion(): Region | undefined {
     let region: Region | undefined;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A writer for one thread: the way of overlapping reservations into the lane. */
+/** Moves committed runs of a LocalWriter's overlapping reservations into its lane. */
 
 import { type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
@@ -30,9 +30,7 @@ export class SpanSettling {
     this.#hasRooms = headroom + tailroom > 0;
   }
 
-  /**
-   * Appends every region before the first open reservation to the lane. False: some have to wait.
-   */
+  /** Appends every region before the first open reservation. False: some did not fit. */
   settle(): boolean {
     const spans = this.#spans;
     for (let region = spans.takeRegion(); region; region = spans.takeRegion()) {
@@ -51,9 +49,9 @@ export class SpanSettling {
   }
 
   /**
-   * The region with headroom and tailroom that are its own. What overlapped other reservations has
-   * neighbours there, which a packet may still read: it is copied into a buffer of its own.
-   * Undefined: no buffer is free.
+   * Returns the region with headroom and tailroom. A region next to other reservations lacks them,
+   * since packets may still read the neighbours' bytes; it is copied into a new buffer. Undefined:
+   * no buffer is free.
    */
   #withRooms(region: Region): Region | undefined {
     if (region.spaced || !this.#hasRooms) return region;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Between writers and the socket: what is due when the present turn of the event loop ends. */
+/** Callbacks that run once at the end of the current turn of the event loop. */
 
 import { afterThis } from '../base/turn.ts';
 import type { BufferPool } from '../pool/index.ts';
 
-/** Something that wants to be called at the end of this turn of the event loop. */
+/** Receives a call at the end of the current turn of the event loop. */
 export interface TurnEnd {
   onTurnEnd(): void;
 }
 
-/** The ends of turns of one flusher object. */
+/** The callbacks of one flusher object. */
 export class TurnEnds {
   readonly #pool: BufferPool;
   readonly #last: () => void;
@@ -17,7 +17,7 @@ export class TurnEnds {
   #spare: TurnEnd[] = [];
   #isDue = false;
 
-  /** `last` is called at the end of each turn that is due, after all others. */
+  /** `last` is called after all others, at the end of each requested turn. */
   constructor(pool: BufferPool, last: () => void) {
     this.#pool = pool;
     this.#last = last;
@@ -27,16 +27,16 @@ export class TurnEnds {
     return this.#isDue;
   }
 
-  /** Calls `what` once when the present turn ends. */
+  /** Calls `what` once when the current turn ends. */
   add(what: TurnEnd): void {
     this.#due.push(what);
     this.request();
   }
 
-  /** The present turn has an end. */
+  /** Asks for a run at the end of the current turn. */
   request(): void {
     if (this.#isDue) return;
-    // In this order: if the call throws, nothing is due.
+    // In this order: if the call throws, no run is due.
     afterThis(this.#run);
     this.#isDue = true;
   }
@@ -45,13 +45,13 @@ export class TurnEnds {
     const due = this.#due;
     this.#due = this.#spare;
     this.#spare = due;
-    // Not if the thread has left the pool meanwhile: nothing of it is its own any more.
+    // A thread that has left the pool since then may not touch it.
     const { isAttached } = this.#pool;
     let done = 0;
     try {
       while (isAttached && done < due.length) due[done++].onTurnEnd();
     } finally {
-      // What one of them throws is thrown on, and the others have their turn.
+      // If one throws, the rest stay due, and the error is passed on.
       while (isAttached && done < due.length) this.#due.push(due[done++]);
       due.length = 0;
       this.#isDue = false;

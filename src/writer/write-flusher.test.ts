@@ -113,7 +113,7 @@ test('drain stops at its limit, and goes on where it stopped', () => {
   expectAllHome(pool);
 });
 
-test('a writer that always has news holds up nobody, whatever the limit of a drain', () => {
+test('a writer that always has news starves no other, whatever the limit of a drain', () => {
   for (const countMax of [1, 2, 3]) {
     const pool = BufferPool.create({ ...shape, bufferCount: 90 });
     const flusher = WriteFlusher.create(pool, { writerCount: 40, regionCount: 4 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The room between writers and the socket: collects what writers of any thread have flushed. */
+/** `WriteFlusher`: collects the regions of many writers, of any thread, for one receiver. */
 
 import {
   compareExchange,
@@ -48,11 +48,11 @@ import { checkTail, giveRoom, Lane, releaseUnpublished, takeRegions } from './la
 import { type TurnEnd, TurnEnds } from './turn-ends.ts';
 
 /**
- * Takes one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
+ * Receives one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
  *
- * **Ownership** the sink holds one reference on `bufferId` and releases it when the bytes are out
- * (for a socket: in the write callback). If it throws, the region counts as delivered: the sink
- * must have released the buffer, or it is lost.
+ * **Ownership** the sink has one reference on `bufferId` and releases it when the bytes are sent
+ * (for a socket: in the write callback). If it throws, the region counts as delivered: unless the
+ * sink has released the buffer, the buffer is lost.
  */
 export type RegionSink = (
   writerId: number,
@@ -62,11 +62,11 @@ export type RegionSink = (
 ) => void;
 
 /**
- * Many writers, any threads, one receiver. `create` makes the calling thread the receiver; other
- * threads `attach`.
+ * Collects regions of many writers, of any thread, for one receiver. `create` makes the calling
+ * thread the receiver; other threads `attach`.
  *
- * A region is a run of whole messages of one writer, contiguous, ready for one `write`. Regions of
- * one writer come in the order in which they were written.
+ * A region is a contiguous run of whole messages of one writer, ready for one `write`. Regions of
+ * one writer arrive in the order in which they were written.
  */
 export class WriteFlusher {
   readonly pool: BufferPool;
@@ -75,20 +75,20 @@ export class WriteFlusher {
   readonly words: Words;
   /** @internal */
   readonly layout: FlusherLayout;
-  /** Ready bits taken and not worked off: paused lanes, or a drain that reached its limit. */
+  /** Ready bits taken and not served yet: paused lanes, or a drain that reached its limit. */
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
   #callback: (() => void) | undefined;
   #onWriterGone: ((writerId: number) => void) | undefined;
   #listening = false;
-  // Writers flush, then the receiver drains: one drain takes what all of them flushed.
+  // First writers flush, then the receiver drains: one drain takes all their regions.
   readonly #turns: TurnEnds;
   #draining = false;
-  /** Names this thread in RECEIVER and in the lanes it opens. */
+  /** Identifies this thread in RECEIVER and in the lanes it opens. */
   readonly #badge: number;
   /** The lane at which the next drain begins. */
   #drainNext = 0;
-  /** Lanes below are probably taken. Low ids are preferred: they are what a drain looks at. */
+  /** Lanes below are probably taken. Low ids are preferred, since a drain visits them first. */
   #laneHint = 0;
   #drainedRegions = 0;
   #drainedBytes = 0;
@@ -109,8 +109,8 @@ export class WriteFlusher {
   }
 
   /**
-   * Makes a flusher; this thread receives. **Throws** TypeError or RangeError naming the option
-   * that is wrong.
+   * Creates a flusher with this thread as receiver. **Throws** TypeError or RangeError naming the
+   * option.
    */
   static create(pool: BufferPool, options: WriteFlusherOptions = {}): WriteFlusher {
     checkPool(pool);
@@ -119,7 +119,7 @@ export class WriteFlusher {
     return flusher;
   }
 
-  /** Joins a flusher from a thread that writes; `pool` is that thread's object of the same pool. */
+  /** Joins a flusher from another thread; `pool` is that thread's object of the same pool. */
   static attach(pool: BufferPool, handle: WriteFlusherHandle): WriteFlusher {
     checkPool(pool);
     return new WriteFlusher(pool, openFlusherBlock(pool, handle));
@@ -129,16 +129,16 @@ export class WriteFlusher {
     return loadAcquire(this.words, STATE) !== STATE_OPEN;
   }
 
-  /** True if this thread is the one that drains. */
+  /** True if this thread is the receiver. */
   get isReceiver(): boolean {
     return loadAcquire(this.words, RECEIVER) === this.#badge;
   }
 
   /**
-   * Makes this thread the receiver in place of one that has ended. Regions that wait are delivered
-   * to it.
+   * Makes this thread the receiver in place of one that has ended; it then drains the waiting
+   * regions.
    *
-   * **Throws** ERR_BUSBAR_FLUSHER_ROLE while the present receiver is not known to be gone.
+   * **Throws** ERR_BUSBAR_FLUSHER_ROLE unless the current receiver is known to have ended.
    */
   becomeReceiver(): void {
     this.pool.checkAttached();
@@ -155,14 +155,14 @@ export class WriteFlusher {
   }
 
   /**
-   * Gives every region that waits to `sink`, up to `countMax` (1 or more); returns how many. After
-   * a drain that reached its limit, the next begins with the writer after the last one served. With
-   * no room for any, do not drain, or {@link pauseWriter}.
+   * Passes every waiting region to `sink`, up to `countMax` (1 or more); returns their number. If a
+   * drain reached its limit, the next begins with the writer after the last one served. If there is
+   * no room for any region, do not drain, or {@link pauseWriter}.
    *
    * **Threads** the receiver. **Cost** one exchange per 32 lanes with news, one load and one store
-   * per lane, a few plain loads and stores per region. Allocates nothing. What the sink throws is
-   * thrown on after the books are closed. **Throws** ERR_BUSBAR_FLUSHER_ROLE, ERR_BUSBAR_DETACHED,
-   * TypeError, RangeError; nothing has changed then.
+   * per lane, a few plain loads and stores per region. No allocation. **Throws**
+   * ERR_BUSBAR_FLUSHER_ROLE, ERR_BUSBAR_DETACHED, TypeError, RangeError, without any change; and
+   * the sink's errors, after the regions delivered so far were accounted for.
    */
   drain(sink: RegionSink, countMax: number = Infinity): number {
     this.#checkReceiver();
@@ -178,7 +178,7 @@ export class WriteFlusher {
     }
   }
 
-  /** Goes once round all lanes, from {@link #drainNext} on. */
+  /** Visits each lane once, beginning with {@link #drainNext}. */
   #drainDue(sink: RegionSink, countMax: number): number {
     const { words, layout } = this;
     const end = this.#readyWordsUsed;
@@ -187,7 +187,7 @@ export class WriteFlusher {
     const below = (1 << (first & 31)) - 1;
     let count = 0;
     storeSeqCst(words, ASLEEP, 0);
-    // The word with the first lane comes twice: its lanes from there on, and at last those before.
+    // The word with the first lane comes twice: first its lanes from there on, last those before.
     for (let i = 0, index = first >>> 5; i <= end; i++, index++) {
       if (index >= end) index = 0;
       const at = layout.readyWord(index << 5);
@@ -197,7 +197,7 @@ export class WriteFlusher {
       if (i === 0) due &= ~below;
       else if (i === end) due &= below;
       while (due !== 0) {
-        // A region that is received must reach the sink.
+        // A received region must reach the sink.
         if (count === 0) ensureStep();
         const bit = due & -due;
         due ^= bit;
@@ -213,10 +213,10 @@ export class WriteFlusher {
   }
 
   /**
-   * Calls `callback` on this thread soon after regions have arrived: at the end of the turn if a
-   * writer of this thread flushed them, after a ring if another thread did. It normally drains.
+   * Sets the callback that runs soon after regions have arrived: at the end of the turn if a writer
+   * of this thread flushed them, after a ring if another thread did. It normally drains.
    *
-   * **Threads** the receiver. Does not keep the event loop alive: a socket or a waiting writer
+   * **Threads** the receiver. Does not keep the event loop alive; a socket or a waiting writer
    * does.
    */
   setReadyCallback(callback: (() => void) | undefined): void {
@@ -233,8 +233,8 @@ export class WriteFlusher {
   }
 
   /**
-   * Calls `callback` when all regions of a closed or dead writer are drained, before its number can
-   * be another writer's.
+   * Sets the callback that runs when all regions of a closed or dead writer are drained, before
+   * another writer can get its number.
    *
    * @internal
    */
@@ -243,8 +243,8 @@ export class WriteFlusher {
   }
 
   /**
-   * Leaves a writer's regions where they are until {@link resumeWriter}; its lane fills, which
-   * stops the writer.
+   * Stops draining a writer's regions until {@link resumeWriter}. Its lane fills, which stops the
+   * writer.
    */
   pauseWriter(writerId: number): void {
     this.#checkWriter(writerId);
@@ -252,8 +252,8 @@ export class WriteFlusher {
   }
 
   /**
-   * Undoes {@link pauseWriter}; what waited comes with the next drain, which is asked for if need
-   * be.
+   * Undoes {@link pauseWriter}. If regions wait, requests the ready callback for the end of this
+   * turn.
    */
   resumeWriter(writerId: number): void {
     this.#checkWriter(writerId);
@@ -263,9 +263,9 @@ export class WriteFlusher {
   }
 
   /**
-   * Gives up what writers of a dead thread had not flushed, and frees their places once their
-   * flushed regions are drained. Call it before `pool.reclaim(slot)`. Returns how many writers that
-   * were.
+   * Releases what writers of a dead thread had not flushed, and frees their lanes once their
+   * flushed regions are drained. Call it before `pool.reclaim(slot)`. Returns the number of
+   * writers.
    *
    * **Threads** the receiver. **Throws** ERR_BUSBAR_THREAD_ALIVE, ERR_BUSBAR_FLUSHER_ROLE.
    */
@@ -277,7 +277,7 @@ export class WriteFlusher {
     for (let lane = 0; lane < this.layout.writerCount; lane++) {
       const owner = loadAcquire(this.words, this.layout.lane(lane) + OWNER);
       const isTheirs = owner > OWNER_NONE && owner !== OWNER_SHARED && slotOf(owner) === threadSlot;
-      // A thread that was there before the present one is gone in any case.
+      // An earlier thread of the slot has ended in any case.
       if (!isTheirs || !(isGone || this.pool.isBadgeGone(owner))) continue;
       releaseUnpublished(this.pool, this.words, this.layout, lane);
       storeRelease(this.words, this.layout.lane(lane) + OWNER, OWNER_CLOSED);
@@ -286,13 +286,13 @@ export class WriteFlusher {
     if (!isGone && count === 0) {
       throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${threadSlot}`);
     }
-    // It may have died before it set a ready bit.
+    // The thread may have died before it set a ready bit.
     this.#lookAtAll();
     this.announceForDead();
     return count;
   }
 
-  /** Counts what waits. **Cost** two loads per lane. */
+  /** Counters and waiting regions. **Cost** two loads per lane. */
   stats(): WriteFlusherStats {
     const { words, layout, closed } = this;
     let writers = 0;
@@ -314,17 +314,16 @@ export class WriteFlusher {
   }
 
   /**
-   * Ends the flusher: regions that wait are released undelivered, writers' calls fail with
-   * ERR_BUSBAR_FLUSHER_CLOSED from their next flush or new buffer on (what they still put into the
-   * present one, their close() counts as dropped). Returns the bytes dropped; drain first to lose
-   * none. Doing it again does nothing.
+   * Ends the flusher. Waiting regions are released undelivered; drain first to lose none. Writers'
+   * calls throw ERR_BUSBAR_FLUSHER_CLOSED from their next flush or new buffer on; messages written
+   * until then are dropped, and their close() counts them. Returns the bytes dropped. Idempotent.
    *
    * **Threads** the receiver.
    */
   close(): number {
     if (this.closed) return 0;
     this.#checkReceiver();
-    // SYNC(closing): in one order with publish(): either we see its regions below or it sees the
+    // SYNC(closing): in one order with publish(): either we see its regions below, or it sees the
     // flag.
     storeSeqCst(this.words, STATE, STATE_CLOSED);
     let dropped = 0;
@@ -353,20 +352,19 @@ export class WriteFlusher {
   }
 
   /**
-   * @internal Tells the receiver that there is news: rings it if it sleeps, or asks for the end of
-   * this turn.
+   * @internal Notifies the receiver of new regions: rings it if it sleeps, or, if this thread is
+   * the receiver, requests the ready callback.
    */
   announce(): void {
     const { words } = this;
     if (this.#callback !== undefined && this.isReceiver) {
       this.#turns.request();
     } else if (loadSeqCst(words, ASLEEP) !== 0 && exchange(words, ASLEEP, 0) !== 0) {
-      // SYNC(asleep, both): only one of many writers rings, and only on the edge from nothing to
-      // something.
+      // SYNC(asleep, both): only one of many writers rings, and only once per sleep.
       try {
         this.pool.doorbell.ringBadge(loadAcquire(words, RECEIVER));
       } catch (error) {
-        // Not rung: the next writer must not take it for awake.
+        // Not rung: the next writer must see it asleep.
         storePlain(words, ASLEEP, 1);
         throw error;
       }
@@ -374,15 +372,15 @@ export class WriteFlusher {
   }
 
   /**
-   * @internal Like {@link announce}, for a thread that may have died between clearing ASLEEP and
-   * ringing: whatever ASLEEP says, the receiver looks.
+   * @internal {@link announce} for a thread that may have died between clearing ASLEEP and ringing:
+   * rings whatever ASLEEP says.
    */
   announceForDead(): void {
     if (this.#callback !== undefined && this.isReceiver) this.#turns.request();
     else this.pool.doorbell.ringBadge(loadAcquire(this.words, RECEIVER));
   }
 
-  /** @internal Calls `what` once when the present turn of the event loop ends. */
+  /** @internal Calls `what` once when the current turn of the event loop ends. */
   atTurnEnd(what: TurnEnd): void {
     this.#turns.add(what);
   }
@@ -406,7 +404,7 @@ export class WriteFlusher {
     try {
       while (head !== tail && count < countMax) {
         const slot = layout.slot(lane, head);
-        // A receiver that died here had taken the reference already; reclaim() has it.
+        // A receiver took the reference and died before it moved HEAD; reclaim() releases it.
         if (words[slot + (3 satisfies TransitMark)] === 0) {
           head = (head + 1) | 0;
           continue;
@@ -414,7 +412,7 @@ export class WriteFlusher {
         const offset = words[slot + (1 satisfies TransitOffset)];
         const length = words[slot + (2 satisfies TransitLength)];
         const id = pool.receiveFrom(words, slot);
-        // Not before: if the pool refuses, the region stays.
+        // Not earlier: if the pool throws, the region stays.
         head = (head + 1) | 0;
         count++;
         this.#drainedBytes += length;
@@ -423,13 +421,13 @@ export class WriteFlusher {
       }
     } finally {
       this.#drainedRegions += count;
-      // SYNC(lane-head): lets the writer fill the slots again. In one order with WANTS_SPACE: see
+      // SYNC(lane-head): lets the writer refill the slots. In one order with WANTS_SPACE: see
       // wantSpace().
       storeSeqCst(words, record + HEAD, head);
       giveRoom(pool, words, record);
       if (head === tail) {
         this.#freeIfClosed(lane, record);
-        // Last: if anything but the sink throws, the lane will be looked at again.
+        // Last: if anything before this throws, the next drain visits the lane again.
         this.#owed[lane >>> 5] &= ~bit;
       }
     }
@@ -443,14 +441,14 @@ export class WriteFlusher {
     // The next writer of this lane starts unpaused.
     this.#paused[lane >>> 5] &= ~(1 << (lane & 31));
     this.#onWriterGone?.(lane);
-    // SYNC(lane-owner): leaves the lane, HEAD and TAIL, to its next owner; pairs with Lane.open().
+    // SYNC(lane-owner): hands the lane, HEAD and TAIL, to its next owner; pairs with Lane.open().
     storeRelease(this.words, record + OWNER, OWNER_NONE);
     this.#laneHint = Math.min(this.#laneHint, lane);
   }
 
   /**
-   * Before the receiver rests: says so, then looks once more. Writers look at it after they have
-   * published.
+   * Before the receiver sleeps: sets ASLEEP, then checks the ready words once more. Writers check
+   * ASLEEP after they have published.
    */
   #listenForMore(): void {
     const { words, layout } = this;
@@ -459,7 +457,7 @@ export class WriteFlusher {
     storeSeqCst(words, ASLEEP, 1);
     for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
       const due = this.#owed[index] & ~this.#paused[index];
-      // SYNC(ready): either we see the writer's bit here or it sees that we sleep.
+      // SYNC(ready): either we see the writer's bit here, or it sees ASLEEP.
       if (due === 0 && loadSeqCst(words, layout.readyWord(index << 5)) === 0) continue;
       this.#turns.request();
       return;
@@ -467,21 +465,21 @@ export class WriteFlusher {
   }
 
   /**
-   * Does not call back from here: what a callback throws must not reach the bell. Listens again
-   * also if there is no news: the writer that rang may have come too late, its regions drained
-   * already, and has cleared ASLEEP all the same.
+   * Does not call back from here: an exception of the callback must not reach the doorbell. Sets
+   * ASLEEP again even without news: the writer that rang has cleared it, though its regions may
+   * have been drained before.
    */
   readonly #onRing = (): void => {
     if (!this.#turns.isDue) this.#listenForMore();
   };
 
   #takeRole(): void {
-    // Whatever the dead receiver had taken note of is forgotten with it.
+    // The dead receiver's `#owed` is lost.
     this.#lookAtAll();
     this.#listenForMore();
   }
 
-  /** The next drain looks at every lane, whatever its ready bit says. */
+  /** Makes the next drain visit every lane, whatever its ready bit says. */
   #lookAtAll(): void {
     this.#owed.fill(-1);
   }

@@ -15,7 +15,7 @@ function coded(code: BusbarErrorCode): unknown {
 }
 
 for (const [name, create] of Object.entries(kinds)) {
-  test(`${name}: what tryReserve answers for "not now" is no reservation`, () => {
+  test(`${name}: the "not now" of tryReserve is not a reservation`, () => {
     const pool = BufferPool.create({ bufferSize: 64, bufferCount: 2, batchSize: 1, maxThreads: 1 });
     const flusher = WriteFlusher.create(pool);
     const victim = pool.tryAcquire();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words of flushers and shared writers that are read without order on purpose, by the table of
- * flusher-layout.ts and shared-writer-layout.ts.
+ * The words of flushers and shared writers that are read without order on purpose; see the tables
+ * in flusher-layout.ts and shared-writer-layout.ts.
  *
- * The model checker lets plain accesses race on them; test/model/racy-words.ts has the argument for
+ * The model checker allows races of plain accesses on them; test/model/racy-words.ts argues for
  * each.
  */
 
@@ -20,15 +20,15 @@ import {
 
 export function isFlusherHint(layout: FlusherLayout, word: number): boolean {
   for (let lane = 0; lane < layout.writerCount; lane++) {
-    // A writer that joins looks at TAIL before it may use it, and again when it does.
+    // A joining writer reads TAIL before it may use it, and again when it does.
     if (word === layout.readyWord(lane) || word === layout.lane(lane) + TAIL) return true;
   }
   return false;
 }
 
 /**
- * Last words of regions: when a flusher is closed, several threads may take one back; the exchange
- * of that word decides who does.
+ * The last words of regions. When a flusher is closed, several threads may take back a region; the
+ * exchange of this word decides which one does.
  */
 export function isReferenceWord(layout: FlusherLayout, word: number): boolean {
   for (let lane = 0; lane < layout.writerCount; lane++) {
@@ -40,9 +40,9 @@ export function isReferenceWord(layout: FlusherLayout, word: number): boolean {
 }
 
 export function isWriterHint(layout: SharedWriterLayout, word: number): boolean {
-  // Where a reservation begins to look; the compare-exchange of FILL decides.
+  // A reservation starts its search there; the compare-exchange of FILL decides.
   if (word === EPOCH) return true;
-  // recover() asks whether the dead thread was ending the writer, while a living one may be.
+  // recover() checks whether the dead thread was ending the writer, while a living one may be.
   if (word === SHUT) return true;
   for (let place = 0; place < layout.segmentCount; place++) {
     const segment = layout.segment(place);

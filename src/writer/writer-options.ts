@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** The writers' room: what a writer can be asked to be, checked and completed in one place. */
+/** A writer's options: checks them and applies the defaults. */
 
 import { checkInteger, checkOptions, show } from '../base/check.ts';
 import type { BufferPool } from '../pool/index.ts';
 
 /**
- * When a writer flushes by itself: never ('manual'); when the callback, or the promise jobs, in
- * which something was committed have run ('turn'); or as soon as that many bytes or messages have
- * been committed since the last flush.
+ * When a writer flushes by itself: never ('manual'); after the callback or the promise jobs that
+ * committed a message ('turn'); or once that many bytes or messages were committed since the last
+ * flush.
  */
 export type FlushPolicy =
   | 'manual'
@@ -15,38 +15,38 @@ export type FlushPolicy =
   | { readonly bytes: number }
   | { readonly messages: number };
 
-/** How a writer lays out and flushes what it is given. */
+/** How a writer lays out messages and when it flushes them. */
 export interface WriterOptions {
   /**
    * Bytes free before each region, for a header that is only known at flush time. The sink may
    * overwrite `[offset − headroom, offset)`. Default 0.
    */
   readonly headroom?: number;
-  /** Bytes free after each region, likewise. Default 0. */
+  /** Bytes free after each region, for a trailer. Default 0. */
   readonly tailroom?: number;
   /**
-   * Default 'manual': the caller knows best when a batch is complete. The writer that a link makes
-   * for itself has 'turn'.
+   * Default 'manual': the caller knows best when a batch is complete. The writer that a link
+   * creates for itself uses 'turn'.
    */
   readonly flush?: FlushPolicy;
 }
 
 /**
- * Options with every default applied. A policy is a budget: so many messages or bytes until
- * `onBudgetSpent`.
+ * Options with every default applied. A policy becomes a budget: the messages or bytes that may be
+ * committed until `PolicyFlush.spend`.
  */
 export interface ResolvedWriterOptions {
   readonly headroom: number;
   readonly tailroom: number;
   readonly policy: 'manual' | 'turn' | 'bytes' | 'messages';
-  /** What may be committed before the policy acts, minus one. */
+  /** Messages or bytes that may be committed before the policy acts, minus one. */
   readonly budget: number;
 }
 
 /** A budget that is renewed before it is spent. */
 const BUDGET_ENDLESS = 0x3fff_ffff;
 
-/** Checks the options and applies the defaults; this is the only place that does either. */
+/** Checks the options and applies the defaults. */
 export function resolveWriterOptions(
   pool: BufferPool,
   options: WriterOptions,
