@@ -106,7 +106,6 @@ const PHRASES_ALLOWED = [
   'docs/testing.md',
   'docs/verification.md',
   'examples/broker/',
-  'examples/statsd/',
   'src/link/',
   'src/testing/',
   'test/',

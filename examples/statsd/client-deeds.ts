@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd, its tests: what clients do, and what comes of it. Both from one seed. */
+/** Example statsd, tests: random calls of clients, and the totals they should have, by seed. */
 
 import { Random } from '../../src/base/random.ts';
 
-/** One call of a client. Names of gauges belong to one client: others would have no order to it. */
+/** One call of a client. Each gauge is used by one client: calls of several have no order. */
 export interface Deed {
   readonly call:
     | 'increment'
@@ -19,7 +19,7 @@ export interface Deed {
   readonly tags: readonly string[];
 }
 
-/** What client number `client` does. */
+/** The calls of client number `client`. */
 export function* deedsOf(seed: number, client: number, count: number): Generator<Deed> {
   const random = new Random(seed + client);
   for (let i = 0; i < count; i++) {
@@ -43,7 +43,7 @@ export function* deedsOf(seed: number, client: number, count: number): Generator
   }
 }
 
-/** What all clients' deeds add up to, by kind and by name and tags. */
+/** The totals of all clients' calls, by kind and by name and tags. */
 export class Sums {
   readonly counters: Record<string, number> = {};
   readonly gauges: Record<string, number> = {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: the program, and programs that talk to it. */
+/** Example statsd, tests: the program, and clients that send to it. */
 
 import { createSocket, type Socket } from 'node:dgram';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -119,7 +119,7 @@ function send(socket: Socket, port: number, text: string): Promise<void> {
   });
 }
 
-test('nonsense is counted and hurts nobody', async () => {
+test('malformed lines are counted and do no harm', async () => {
   const { collector, port } = await start();
   const socket = createSocket('udp4');
   const noise = Buffer.from(Array.from({ length: 1000 }, (_, i) => (i * 31) & 0xff));
@@ -134,7 +134,7 @@ test('nonsense is counted and hurts nobody', async () => {
   expect(report.collector.datagrams).toBe(5);
 });
 
-test('it says what it is, where it fails, and why it has but one executor', async () => {
+test('it prints its help, the reason of a failure, and why it has only one executor', async () => {
   const { collector, port } = await start(['--executors', '2'], WITHOUT_SHIM);
   await collector.line(/^One executor, because several cannot share the port: /);
   const second = new Program('build/examples/statsd/main.js', ['--port', String(port)]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: the collector, seen from the thread that starts it and prints its reports. */
+/** Example statsd: the collector. Starts the executors and merges what they gather into reports. */
 
 import { ExecutorGroup } from 'busbar/executor';
 import { UdpLink } from 'busbar/link';
@@ -13,33 +13,33 @@ import { Aggregate, type Report } from './report.ts';
 import { readSnapshot, roundOf, type SnapshotReader, writeOrder } from './snapshot.ts';
 
 export interface CollectorOptions {
-  /** Address to receive at, or a name of this machine; '::' or '0.0.0.0' for all. */
+  /** Local address or host name to bind to; '::' or '0.0.0.0' for all. */
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
-  /** How many; undefined: one for each core that this process may use. */
+  /** Number of executors; undefined: one for each core that this process may use. */
   readonly executors: number | undefined;
-  /** What each of them keeps in one interval: metrics, values of sets, buckets of timers. */
+  /** Entries of each executor per interval: metrics, values of sets, buckets of timers. */
   readonly entriesMax: number;
-  /** What may wait in each socket, in bytes. The system may grant less. */
+  /** Receive buffer of each socket, in bytes. The system may grant less. */
   readonly receiveBytes: number;
-  /** Where lines come over TCP; 0: any port that is free. Default: nowhere. */
+  /** Port for lines over TCP; 0: any free port. Default: none. */
   readonly tcpPort?: number | undefined;
-  /** Where lines come over a Unix socket. Default: nowhere. */
+  /** Path of a Unix socket for lines. Default: none. */
   readonly unixPath?: string | undefined;
-  /** Of timers, in percent. */
+  /** Percentiles of timers, in percent. */
   readonly percentiles: readonly number[];
-  /** Which names and tags are one metric. Default: those that are the same. */
+  /** Which names and tags are one metric. Default: equal ones. */
   readonly naming?: Naming;
-  /** A gauge that was not heard of for so many seconds is forgotten. */
+  /** A gauge that received nothing for so many seconds is forgotten. */
   readonly gaugeTtlSeconds: number;
-  /** What executors run. Default: the module `collector.worker.js` beside the program. */
+  /** Module of the executors. Default: `collector.worker.js` beside the program. */
   readonly module?: URL;
-  /** An executor has crashed, and another one takes its place. */
+  /** Called after an executor has crashed; another one replaces it. */
   readonly onCrash?: (index: number, error: Error) => void;
 }
 
-/** What every executor is started with. */
+/** Start data of every executor. */
 export interface ExecutorData {
   readonly host: string;
   readonly port: number;
@@ -50,33 +50,33 @@ export interface ExecutorData {
   readonly places: StreamPlaces;
 }
 
-/** The kernel puts datagrams together up to this much; see docs/links.md. */
+/** The kernel coalesces datagrams up to this size; see docs/links.md. */
 const BUFFER_BYTES = 65_536;
-/** For an executor: 16 that a socket may fill at once, and those that are on their way. */
+/** 16 that a socket may fill at once, and those in transit to the host. */
 const BUFFERS_PER_EXECUTOR = 32;
-/** Threads of the pool beside the executors: the host, and one to spare for a restart. */
+/** Threads of the pool besides the executors: the host, and a spare slot for a restart. */
 const OTHER_THREADS = 2;
-/** So often an executor may crash before the collector gives up. */
+/** Crashes of an executor after which the collector gives up. */
 const RESTARTS = { maxRestarts: 10, withinMs: 60_000 };
-/** An executor that takes longer to answer is left out; what it says then is in the next report. */
+/** Wait for an executor's reply; a later reply becomes part of the next report. */
 const ANSWER_MS_MAX = 5000;
 
-/** Executors that gather, and one who puts together what they have. */
+/** A group of executors that gather metrics, and the host that merges them. */
 export class Collector {
   readonly port: number;
   readonly tcpPort: number | undefined;
   readonly count: number;
-  /** '' when executors share the port; else why there is only one. */
+  /** '' if executors share the port; otherwise the reason why there is only one. */
   readonly alone: string;
-  /** Resolves when all have stopped; rejects when too many have crashed. */
+  /** Resolves when all executors have stopped; rejects after too many crashes. */
   readonly closed: Promise<void>;
 
   readonly #pool: BufferPool;
   readonly #group: ExecutorGroup;
   readonly #aggregate: Aggregate;
-  /** Of each executor, the reader of the round that it is telling. */
+  /** By executor: the reader of the round that it is sending. */
   readonly #readers: ({ readonly round: number; readonly reader: SnapshotReader } | undefined)[];
-  /** Executors that have not answered yet. */
+  /** Executors that have not replied yet. */
   readonly #awaited: Set<number> = new Set();
   #allAnswered: () => void = () => {};
   #round: number = 0;
@@ -108,10 +108,10 @@ export class Collector {
   }
 
   /**
-   * Starts all executors and resolves when datagrams may come.
+   * Starts all executors; resolves when they receive.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED when the port is taken or the name is unknown;
-   * RangeError for an address that is none.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if the port is taken or the name is unknown;
+   * RangeError for an invalid address.
    */
   static async start(options: CollectorOptions): Promise<Collector> {
     const { receiveBytes, entriesMax, onCrash = () => {} } = options;
@@ -145,7 +145,7 @@ export class Collector {
         data,
         restart: RESTARTS,
         onCrash: (index, error) => {
-          // What it had gathered since the last flush is lost.
+          // Everything that it gathered since the last flush is lost.
           if (collector !== undefined) collector.#answered(index);
           onCrash(index, error);
         },
@@ -159,12 +159,12 @@ export class Collector {
     }
   }
 
-  /** Ends an interval: what was gathered in it. One at a time. */
+  /** Ends an interval and returns its report. One call at a time. */
   flush(): Promise<Report> {
     return this.#flush(false);
   }
 
-  /** What has arrived is gathered, nothing more comes: the last report. */
+  /** Stops receiving, after everything that has arrived was gathered; returns the last report. */
   async stop(): Promise<Report> {
     const report = await this.#flush(true);
     await this.#group.stop();
@@ -205,7 +205,7 @@ export class Collector {
     }
   }
 
-  /** Late answers count, too: they are part of the next report. */
+  /** Receives a packet of an executor. Late ones become part of the next report. */
   #hear(offset: number, length: number, from: number): void {
     const { view } = this.#pool;
     const round = roundOf(view, offset);
@@ -227,8 +227,8 @@ export class Collector {
 }
 
 /**
- * The address in numbers, the same for all executors, and the port, while nobody else has it:
- * sockets that share a port would share it with another collector of the same user, too.
+ * Resolves the host to one numeric address for all executors, and checks that the port is free:
+ * sockets with a shared port would also share it with another collector of the same user.
  */
 async function freeAddress(
   pool: BufferPool,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: what each executor runs: a socket of its own, on the port that all share. */
+/** Example statsd: the module of each executor. Its own socket receives on the shared port. */
 
 import type { ExecutorContext } from 'busbar/executor';
 import { UdpLink } from 'busbar/link';
@@ -9,7 +9,7 @@ import { Gatherer } from './gatherer.ts';
 import { LineStreams } from './line-streams.ts';
 import { readOrder, writeEnd, writeRecords } from './snapshot.ts';
 
-/** When the last interval ends: so many turns of the event loop, at most, for what has arrived. */
+/** Turns of the event loop, at most, to read what has arrived when the last interval ends. */
 const LAST_TURNS_MAX = 10_000;
 
 export async function run(context: ExecutorContext): Promise<void> {
@@ -30,14 +30,14 @@ export async function run(context: ExecutorContext): Promise<void> {
   });
   context.defer(() => link.close());
   const complain = (what: string): void => console.error(what);
-  // One thread is enough for streams: their bytes come many lines at a time.
+  // One thread is enough for streams: a read of one returns many lines.
   const streams =
     context.index === 0 ? await LineStreams.open(places, gatherer, complain) : undefined;
   context.defer(() => streams?.destroy());
   let droppedBefore = 0;
   let flushed = Promise.resolve();
 
-  /** Sends what `fill` writes into a buffer: it returns where that ends. */
+  /** Sends to the host what `fill` writes into a buffer; `fill` returns the end of it. */
   const tell = async (fill: (begin: number, end: number) => number): Promise<void> => {
     const bufferId = await pool.acquire({ signal });
     const begin = pool.offsetOf(bufferId);
@@ -79,13 +79,13 @@ export async function run(context: ExecutorContext): Promise<void> {
     flushed = flushed
       .then(() => flush(round, isLast))
       .catch((error) => {
-        // Stopped in the midst of it: the host does not listen any more.
+        // Stopped during the flush: the host no longer receives.
         if (!signal.aborted) throw error;
       });
   });
 }
 
-/** What has arrived in the sockets is read. */
+/** Waits until everything that has arrived in the sockets is read. */
 async function untilQuiet(link: UdpLink, { tally }: Gatherer): Promise<void> {
   const read = (): number => link.stats().datagramsRead + tally.lines + tally.streams;
   for (let turns = 0, quiet = 0; quiet < 3 && turns < LAST_TURNS_MAX; turns++) {

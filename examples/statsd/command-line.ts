@@ -1,70 +1,70 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: what can be said on the command line. */
+/** Example statsd: the command line, its options and their checks. */
 
 import { parseArgs } from 'node:util';
 import type { CollectorOptions } from './collector.ts';
 import { FORMATS, type Format } from './formats.ts';
 import { AS_THEY_CAME, FOR_GRAPHITE } from './naming.ts';
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface Command {
   readonly help: boolean;
   readonly intervalMs: number;
   readonly format: Format;
-  /** What Graphite's names begin with. */
+  /** Prefix of all names for Graphite. */
   readonly prefix: string;
   readonly collector: CollectorOptions;
 }
 
-/** Each has a lane to every other. */
+/** Bounded since each executor has a lane to every other. */
 const EXECUTORS_MAX = 64;
 const ENTRIES_MAX = 1 << 22;
 const DAY_SECONDS = 86_400;
 const MIB = 1024 * 1024;
 
 export const HELP = `A collector of metrics in the statsd protocol over UDP, on every core, and
-over TCP and Unix sockets beside it.
+over TCP and Unix sockets as well.
 
 Usage: npm run example:statsd -- [options]
 
-  --port N              receive at this port (8125; 0: any that is free)
-  --host ADDRESS        and at this address (127.0.0.1: from this machine only)
-  --tcp PORT            receive lines over TCP, too, at this port and the same address (0: any that
-                        is free). The first executor does it.
-  --unix PATH           and at this Unix socket, of streams. Node has no Unix datagrams.
+  --port N              receive on this port (8125; 0: any free port)
+  --host ADDRESS        bind to this address (127.0.0.1: from this machine only)
+  --tcp PORT            also receive lines over TCP, on this port of the same address (0: any free
+                        port). The first executor does this.
+  --unix PATH           also receive lines on this Unix stream socket. Node has no Unix datagrams.
   --executors N         receive in N threads that share the port, each pinned to a core (default:
-                        one for each core that this process may use). The datagrams of one client
-                        socket come to one of them.
-  --interval SECONDS    print what has come so often (10)
-  --format FORMAT       text, json (a line each time) or graphite (to be piped to its port)
-  --prefix NAME         what names begin with, for graphite (stats)
-  --percentiles LIST    of timers (50,90,99), each to 1 percent of its value
-  --max-entries N       what each thread keeps in one interval: metrics with their tags, values of
-                        sets, buckets of timers (100000; 150 bytes each, names included, twice).
-                        What finds no room is refused and counted.
-  --gauge-ttl SECONDS   forget gauges that nobody has mentioned for so long (3600)
-  --receive-buffer BYTES  what may wait in each socket (4m; the system may grant less)
+                        one for each core that this process may use). All datagrams of a client
+                        socket go to the same thread.
+  --interval SECONDS    print a report this often (10)
+  --format FORMAT       text, json (one line per report) or graphite (pipe it to Graphite's port)
+  --prefix NAME         prefix of all names, for graphite (stats)
+  --percentiles LIST    percentiles of timers (50,90,99), each accurate to 1 percent
+  --max-entries N       entries of each thread per interval: metrics with their tags, values of
+                        sets, buckets of timers (100000; two tables of 150 bytes each, names
+                        included). Values without room are dropped and counted.
+  --gauge-ttl SECONDS   forget gauges that received nothing for so long (3600)
+  --receive-buffer BYTES  receive buffer of each socket (4m; the system may grant less)
   --help                this text
 
-Lines, as many in a datagram as fit, with line feeds (or CR LF) between them:
+A datagram holds one or more lines, separated by line feeds (or CR LF):
 
   name:value|type[|@rate][|#tag,tag:value]   type: c counter, g gauge (+ or - before the value: a
                         change), ms h d timer, s set. Values may be packed: name:1:2:3|ms
 
-On a stream every line ends with a line feed; the last one may lack it. A malformed line, or one
-of more than 65507 bytes, is counted and skipped, and the stream goes on; when it ends, its peer's
-mistakes are said on the standard error, those of ten peers in an interval.
+A malformed line is counted and skipped. On a stream every line ends with a line feed; the last one
+may lack it. A line of more than 65507 bytes is counted and skipped, and the stream continues. When
+a stream ends, its peer's errors are printed to standard error, for at most ten peers per interval.
 
-For graphite, names and tags are one metric if they become the same there: spaces become _,
-slashes -, other characters but letters, digits, _, - and dots go away; a tag without a value is
-true, one called name is name_, and of a tag that comes twice the values are joined by a comma.
-A sum that runs beyond the largest number stands there.
+For graphite, metrics are merged if their names and tags become equal there: spaces become _,
+slashes become -, other characters except letters, digits, _, - and dots are removed; a tag without
+a value gets the value true, a tag called name becomes name_, and the values of a repeated tag are
+joined by a comma. A sum beyond the largest number stays at that number.
 
-What is malformed is counted and left out. Reports go to the standard output, everything else to
-the standard error. Ctrl-C or SIGTERM: reads what has arrived, prints it, and ends.
+Reports go to standard output, everything else to standard error. Ctrl-C or SIGTERM: reads what has
+arrived, prints a last report, and exits.
 `;
 
-/** Reads the arguments. Throws a TypeError or RangeError that says which is wrong. */
+/** Parses the arguments. **Throws** TypeError or RangeError naming the option. */
 export function readCommandLine(args: readonly string[]): Command {
   const { values } = parseArgs({
     args: [...args],
@@ -123,7 +123,7 @@ function integer(name: string, text: string, min: number, max: number): number {
   throw new RangeError(`${name} must be an integer from ${min} to ${max}, got ${show(text)}`);
 }
 
-/** `64k`, `1m` and plain integers. */
+/** Parses `64k`, `1m` and plain integers. */
 function bytes(name: string, text: string, min: number, max: number): number {
   const [, digits, unit] = /^(\d+)([km]?)$/i.exec(text) ?? [];
   const value = Number(digits) * { '': 1, k: 1024, m: MIB }[unit?.toLowerCase() ?? '']!;

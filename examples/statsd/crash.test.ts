@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: an executor crashes, and its successor receives at the same port. */
+/** Example statsd, tests: an executor crashes, and its successor receives on the same port. */
 
 import { createSocket } from 'node:dgram';
 import { BroadcastChannel } from 'node:worker_threads';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: an executor that crashes when it is told to, for the tests. */
+/** Example statsd, tests: an executor that crashes on demand. */
 
 import { BroadcastChannel } from 'node:worker_threads';
 import type { ExecutorContext } from 'busbar/executor';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: how reports look, and what the command line takes. */
+/** Example statsd, tests: formats of reports, and the command line. */
 
 import { expect, test } from 'vitest';
 import { readCommandLine } from './command-line.ts';

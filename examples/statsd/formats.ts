@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: reports as text for people, as lines of JSON, or as Graphite reads them. */
+/** Example statsd: formats reports as text tables, as lines of JSON, or for Graphite. */
 
 import Table from 'cli-table3';
 import { FOR_GRAPHITE } from './naming.ts';
@@ -8,7 +8,7 @@ import type { Metric, Report } from './report.ts';
 export type Format = 'text' | 'json' | 'graphite';
 export const FORMATS: readonly Format[] = ['text', 'json', 'graphite'];
 
-/** The report as text that ends with a line end. `prefix`: what Graphite's names begin with. */
+/** Formats a report; the result ends with a line feed. `prefix`: that of Graphite's names. */
 export function format(report: Report, kind: Format, prefix: string): string {
   if (kind === 'json') return `${JSON.stringify(report)}\n`;
   return kind === 'graphite' ? graphite(report, prefix) : text(report);
@@ -54,12 +54,12 @@ function text(report: Report): string {
   return `${parts.join('\n')}\n`;
 }
 
-/** Six digits are enough for a table. */
+/** Rounds to six digits, enough for a table. */
 function short(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
 }
 
-/** `name;tag=value 1 1700000000`, a line for each number. Names: {@link FOR_GRAPHITE}. */
+/** Formats each number as a line `name;tag=value 1 1700000000`. Names: {@link FOR_GRAPHITE}. */
 function graphite(report: Report, prefix: string): string {
   const seconds = Math.floor(report.timeMs / 1000);
   const lines: string[] = [];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: the places where streams may come in, before an executor listens there. */
+/** Example statsd: checks that a TCP port or a Unix socket is free before an executor listens. */
 
 import { once } from 'node:events';
 import { rmSync, statSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { BusbarError } from 'busbar/pool';
 
-/** The port, which nobody else has. **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED. */
+/** Returns a free port: `port`, or any if that is 0. **Throws** ERR_BUSBAR_LINK_REFUSED. */
 export async function freeTcpPort(
   host: string,
   port: number | undefined,
@@ -27,16 +27,16 @@ export async function freeTcpPort(
 }
 
 /**
- * The path, where nobody listens; a socket that somebody left there is removed.
+ * Returns the path if no process listens there; removes a socket that a dead process left.
  *
- * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED: somebody listens, or it is no socket.
+ * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if a process listens, or the path is not a socket.
  */
 export async function freeUnixPath(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return path;
   if (!stats.isSocket()) {
-    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${path} is there, and no socket`);
+    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${path} exists and is not a socket`);
   }
   const socket = connect(path);
   try {

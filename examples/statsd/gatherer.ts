@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: what comes to one executor, line by line, into the table of this interval. */
+/** Example statsd: adds the lines that one executor receives to the table of this interval. */
 
 import { type Bytes, IGNORED, LineParser, MALFORMED } from './line-parser.ts';
 import { MetricTable } from './metric-table.ts';
@@ -8,14 +8,14 @@ import { emptyTally, type Tally } from './snapshot.ts';
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
-/** What was gathered in one interval. */
+/** The result of one interval. */
 export interface Harvest {
-  /** To be cleared by whoever has read it: it is used again then. */
+  /** The reader clears it; it is then used again. */
   readonly table: MetricTable;
   readonly tally: Tally;
 }
 
-/** Two tables take turns: one is filled while the other one is being told to the host. */
+/** Fills one table while the other is sent to the host. */
 export class Gatherer {
   readonly #parser: LineParser = new LineParser();
   readonly #clock: () => number;
@@ -24,7 +24,7 @@ export class Gatherer {
   #tally: Tally = emptyTally();
   #nowMs: number = 0;
 
-  /** `clock`: milliseconds, the same for all executors. */
+  /** `clock` returns milliseconds, the same for all executors. */
   constructor(capacity: number, seed: number, clock: () => number) {
     this.#clock = clock;
     this.#table = new MetricTable(capacity, seed);
@@ -32,8 +32,8 @@ export class Gatherer {
   }
 
   /**
-   * Takes a datagram: `bytes[begin, end)`. Lines end where it ends or at a line feed; a
-   * carriage return before that belongs to the line's end.
+   * Takes a datagram: `bytes[begin, end)`. A line ends at a line feed or at the end of the
+   * datagram; a carriage return before that is not part of it.
    */
   take(bytes: Bytes, begin: number, end: number): void {
     this.#tally.datagrams++;
@@ -66,12 +66,12 @@ export class Gatherer {
     return outcome !== MALFORMED;
   }
 
-  /** What was counted in this interval. */
+  /** The counters of this interval. */
   get tally(): Tally {
     return this.#tally;
   }
 
-  /** Begins the next interval; what the one before it has brought is told. */
+  /** Begins the next interval; returns the result of the last one. */
   next(): Harvest {
     const harvest = { table: this.#table, tally: this.#tally };
     if (this.#spare.count > 0) throw new Error('the table of the last interval is not cleared');

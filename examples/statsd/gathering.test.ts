@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: from datagrams to a report, against plain objects that count the same. */
+/** Example statsd, tests: from datagrams to a report, against an oracle of plain objects. */
 
 import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
@@ -183,7 +183,7 @@ class Oracle {
   readonly sets: Map<string, Set<string>> = new Map();
 }
 
-test('what random clients say to random executors is reported as a plain program would', () => {
+test('datagrams of random clients to random executors give the report of a plain program', () => {
   const random = new Random(SEED);
   const bench = new Bench(3, 5000);
   for (let round = 0; round < 20; round++) {

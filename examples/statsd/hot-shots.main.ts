@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example statsd, its tests: a program that uses a statsd client as any other would: hot-shots.
+ * Example statsd, tests: a program that uses hot-shots, an ordinary statsd client.
  *
- * Arguments: port, seed, clients, and deeds of each. Even clients put many lines in a datagram, odd
- * ones send each by itself.
+ * Arguments: port, seed, clients, and calls of each. Clients with even numbers put many lines into
+ * a datagram; the others send each line by itself.
  */
 
 import { StatsD } from 'hot-shots';
 import { deedsOf } from './client-deeds.ts';
 
 const [port, seed, clients, count] = process.argv.slice(2).map(Number);
-/** Nothing is left out at random: with a rate of one half the line says so, and each is sent. */
+/** Sends every sampled value: the line states its rate, and no value is left out at random. */
 Math.random = () => 0;
 
 await Promise.all(Array.from({ length: clients }, (_, client) => play(client)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: lines against a slow and obvious reading of the same protocol. */
+/** Example statsd, tests: the parser against a slow and obvious one. */
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

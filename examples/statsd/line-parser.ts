@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example statsd: one line of the protocol, read in place: positions and numbers, no strings.
+ * Example statsd: parses a line of the protocol in place, into positions and numbers, not strings.
  *
  *   api.hits:3:4|c|@0.5|#region:eu,tier:1
  *   ╰─name─╯ ╰┬╯ │ ╰┬╯   ╰─────tags─────╯
  *          values type rate
  *
- * Values of one type may be packed with colons, except those of a set, which are text. A gauge's
- * value with a sign is a change. Fields behind the type begin with `@` (the part of the values that
- * was sent) or `#` (tags); other ones (a container, a time) say nothing that is needed here.
+ * Several values may be packed with colons, except those of a set, which are text. A gauge's value
+ * with a sign is a change. Fields after the type begin with `@` (the fraction of values that was
+ * sent) or `#` (tags); others (a container, a time) are ignored.
  */
 
 import { COUNTER, GAUGE, type MetricKind, SET, TIMER } from './metric-kinds.ts';
 
 export type Bytes = Uint8Array<ArrayBufferLike>;
 
-/** What a line is. */
+/** Kinds of lines. */
 export const MALFORMED = 0;
 export const METRIC = 1;
-/** An event or a service check of DogStatsD: right, but nothing to be aggregated. */
+/** An event or a service check of DogStatsD: valid, but not aggregated. */
 export const IGNORED = 2;
 export type Outcome = typeof MALFORMED | typeof METRIC | typeof IGNORED;
 
 /** Bytes of a name, of all tags, and of a set's value, at most. */
 export const TEXT_BYTES_MAX = 4096;
-/** As many as the longest datagram has room for. */
+/** As many as fit the longest datagram. */
 const VALUES_MAX = 1 << 15;
 
 const COLON = 0x3a;
@@ -43,13 +43,13 @@ const letter = (text: string): number => text.charCodeAt(0);
 const [C, D, E, G, H, M, S] = ['c', 'd', 'e', 'g', 'h', 'm', 's'].map(letter);
 const BRACE = letter('{');
 
-/** Powers of ten that are numbers exactly: a quotient or product with one is rounded once. */
+/** Powers of ten that are exact numbers: a product or quotient with one is rounded once. */
 const POWERS: Float64Array = Float64Array.from({ length: 23 }, (_, i) => Number(`1e${i}`));
-/** So many digits are an integer exactly. */
+/** Integers of up to this many digits are exact. */
 const DIGITS_MAX = 15;
 const EXPONENT_MAX = 9999;
 
-/** Reads one line after the other; the fields are those of the last one that was a metric. */
+/** Parses one line after another; its fields describe the last one that was a metric. */
 export class LineParser {
   kind: MetricKind = COUNTER;
   nameBegin: number = 0;
@@ -60,20 +60,20 @@ export class LineParser {
   /** A set's value. */
   memberBegin: number = 0;
   memberEnd: number = 0;
-  /** What the others' values are, the first `valueCount`. */
+  /** Values of the other kinds, the first `valueCount`. */
   readonly values: Float64Array = new Float64Array(VALUES_MAX);
   /** 1: a gauge's value is a change. */
   readonly changes: Uint8Array = new Uint8Array(VALUES_MAX);
   valueCount: number = 0;
   /**
-   * One number: how many values each one stands for, from 1 on. In an array, as a fraction in a
-   * field may be an object on the heap.
+   * One number: how many values each value stands for, 1 or more. An array, since a field with a
+   * fraction may be allocated on the heap.
    */
   readonly weight: Float64Array = new Float64Array(1);
 
   /**
-   * Reads the line `bytes[begin, end)`, which has no line end. What is not METRIC leaves the fields
-   * in any state. **Cost** allocates nothing, unless a number has more than 15 digits.
+   * Parses the line `bytes[begin, end)`, without its line end. Unless it returns METRIC, the fields
+   * are undefined. **Cost** no allocation, unless a number has more than 15 digits.
    */
   parse(bytes: Bytes, begin: number, end: number): Outcome {
     const nameEnd = fieldEnd(bytes, begin, end, COLON);
@@ -127,7 +127,7 @@ export class LineParser {
     return true;
   }
 
-  /** Fields behind the type; `begin` is where the type ends. */
+  /** Parses the fields after the type; `begin` is the end of the type. */
   private readFields(bytes: Bytes, begin: number, end: number): boolean {
     this.weight[0] = 1;
     this.tagsBegin = this.tagsEnd = begin;
@@ -160,7 +160,7 @@ export class LineParser {
   }
 }
 
-/** Where the next `stop` is, or `end`; −1: a control character comes first. */
+/** Offset of the next `stop`, or `end`; −1 if a control character comes first. */
 function fieldEnd(bytes: Bytes, begin: number, end: number, stop: number): number {
   for (let at = begin; at < end; at++) {
     const byte = bytes[at];
@@ -170,7 +170,7 @@ function fieldEnd(bytes: Bytes, begin: number, end: number, stop: number): numbe
   return end;
 }
 
-/** `_e{…` or `_sc|…`. */
+/** True for `_e{…` and `_sc|…`. */
 function isNotice(bytes: Bytes, begin: number, end: number): boolean {
   if (end - begin < 4) return false;
   if (bytes[begin + 1] === E) return bytes[begin + 2] === BRACE;
@@ -178,8 +178,8 @@ function isNotice(bytes: Bytes, begin: number, end: number): boolean {
 }
 
 /**
- * Reads a decimal number, all of `bytes[begin, end)`, into `target[index]`; false: it is none, or
- * none that is finite. The same number as JavaScript makes of the text.
+ * Parses all of `bytes[begin, end)` as a decimal number into `target[index]`, as JavaScript's
+ * Number does. False unless it is a finite number.
  */
 export function readNumber(
   bytes: Bytes,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: lines over TCP and Unix sockets, on one executor. */
+/** Example statsd: receives lines over TCP and Unix sockets, on one executor. */
 
 import { rmSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -8,27 +8,27 @@ import { type TcpLink, TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 import type { Gatherer } from './gatherer.ts';
 
-/** Where lines come in. */
+/** Where to listen. */
 export interface StreamPlaces {
-  /** In numbers. */
+  /** A numeric address. */
   readonly host: string;
   readonly tcpPort: number | undefined;
   readonly unixPath: string | undefined;
 }
 
-/** The longest line: what a datagram of UDP could bring. */
+/** The longest line: as much as fits a UDP datagram. */
 const LINE_BYTES_MAX = 65_507;
 const BUFFER_BYTES = 65_536;
-/** Connections at once, TCP and Unix each. More are closed as soon as they are accepted. */
+/** Connections at once, TCP and Unix each. Further ones are closed after they are accepted. */
 const STREAMS_MAX = 512;
-/** A pool of their own: peers that stop in the midst of long lines take nothing from UDP. */
+/** Buffers of a separate pool: peers that stop within long lines take none from UDP. */
 const BUFFERS = 64;
-/** Peers whose errors are printed in one interval; the others are counted only. */
+/** Peers whose errors are printed in one interval; others are only counted. */
 const COMPLAINTS_MAX = 10;
 
 const LINES = new DelimiterCodec('\n', { tooLong: 'skip' });
 
-/** Listens at both places; each line goes to the gatherer. */
+/** Listens on a TCP port and a Unix socket; passes each line to the gatherer. */
 export class LineStreams {
   readonly #gatherer: Gatherer;
   readonly #pool: BufferPool;
@@ -43,7 +43,7 @@ export class LineStreams {
   }
 
   /**
-   * Listens; `complain` gets a text for people on each peer that made mistakes.
+   * Listens. Calls `complain` with a message about each peer that sent invalid lines.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED.
    */
@@ -57,7 +57,7 @@ export class LineStreams {
     try {
       if (tcpPort !== undefined) await streams.#listen({ host, port: tcpPort });
       if (unixPath !== undefined) {
-        // What an executor that has crashed left there; nobody else listens, the host has looked.
+        // A crashed executor may have left it; the host has checked that no process listens.
         rmSync(unixPath, { force: true });
         await streams.#listen({ path: unixPath });
       }
@@ -68,12 +68,12 @@ export class LineStreams {
     return streams;
   }
 
-  /** A new interval: peers may be complained of again. */
+  /** Begins a new interval: errors are printed again. */
   nextInterval(): void {
     this.#complaints = 0;
   }
 
-  /** Nothing is read any more; lines that have begun are dropped. */
+  /** Stops at once; unfinished lines are dropped. */
   destroy(): void {
     for (const server of this.#servers) server.destroy();
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: the program: collects, and prints what has come. */
+/** Example statsd: the program. Collects metrics and prints reports. */
 
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -44,7 +44,7 @@ async function start(command: Command): Promise<Collector | undefined> {
     const collector = await Collector.start({
       ...command.collector,
       onCrash: (index, error) => {
-        console.error(`Executor ${index} is gone, and another one starts: ${error.message}`);
+        console.error(`Executor ${index} has crashed, another one starts: ${error.message}`);
       },
     });
     collector.closed.catch((error: Error) => {
@@ -57,7 +57,7 @@ async function start(command: Command): Promise<Collector | undefined> {
     const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
     const isRefused = error instanceof BusbarError && error.code === 'ERR_BUSBAR_LINK_REFUSED';
     if (isRefused && cause?.code === 'EADDRINUSE') {
-      console.error(`Port ${port} is taken: another collector receives there, perhaps.`);
+      console.error(`Port ${port} is taken, perhaps by another collector.`);
     } else if (isRefused) {
       console.error(`Cannot receive at ${host}:${port}: ${(error as Error).message}`);
     } else {
@@ -67,7 +67,7 @@ async function start(command: Command): Promise<Collector | undefined> {
   }
 }
 
-/** Aborts at a signal, or when nobody reads the reports any more: then the exit code is 1. */
+/** Aborts on a signal, or when the reader of the reports is gone: then the exit code is 1. */
 function untilStopped(): AbortController {
   const stopping = new AbortController();
   const stop = (signal: NodeJS.Signals): void => {
@@ -85,7 +85,7 @@ function untilStopped(): AbortController {
   return stopping;
 }
 
-/** Prints a report for each interval, and the last one in the end. */
+/** Prints a report for each interval, and a last one at the end. */
 async function report(
   collector: Collector,
   { intervalMs, format: kind, prefix }: Command,
@@ -101,7 +101,7 @@ async function report(
   process.stdout.write(format(await collector.stop(), kind, prefix));
 }
 
-/** Waits while the reader is too slow: the interval gets longer, and nothing is lost. */
+/** Waits for a slow reader: the interval gets longer, and nothing is lost. */
 async function written(text: string, signal: AbortSignal): Promise<void> {
   if (process.stdout.write(text)) return;
   await once(process.stdout, 'drain', { signal }).catch(() => {});

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example statsd: what one executor has gathered since the last flush, in memory of a fixed size.
+ * Example statsd: a hash table of what one executor has gathered since the last flush, of fixed
+ * size.
  *
  *   hash of kind, parent, mark, key ──▶ index ──▶ slot ──▶ numbers (NUMBERS_MAX each)
  *                                                     └──▶ key: name and tags, or a set's member
  *
  *   kind            parent          mark                     key
- *   COUNTER …SET    −1              bytes of the name        name and tags as they came
+ *   COUNTER …SET    −1              bytes of the name        name and tags as received
  *   MEMBER          the set's slot  0                        the value
  *   BUCKET          the timer's     the bucket's number      –
  *
- * Parents have smaller slots than what is below them. All slots are taken anew after each flush, so
- * nothing has to be found out about which ones are still in use. When there is no slot, or no room
- * for the key, the value is refused and counted.
+ * A parent has a smaller slot than its children. Each flush frees all slots, so the table need not
+ * know which ones are still in use. If there is no slot, or no room for the key, the value is
+ * refused and counted.
  */
 
 import { bucketOf } from './buckets.ts';
@@ -34,17 +35,17 @@ import {
 } from './metric-kinds.ts';
 import { addValue, clamp } from './moments.ts';
 
-/** Bytes of keys for each slot, on an average. */
+/** Bytes of keys per slot, on average. */
 const KEY_BYTES = 64;
-/** Of a metric itself. */
+/** Parent of a metric. */
 export const NO_PARENT: number = -1;
 const NO_SLOT = -1;
 
 export class MetricTable {
   readonly capacity: number;
-  /** Slots taken: the first ones. */
+  /** Slots in use: the first `count`. */
   count: number = 0;
-  /** Values that found no slot. */
+  /** Values without a slot. */
   refused: number = 0;
   readonly kinds: Uint8Array;
   readonly parents: Int32Array;
@@ -59,7 +60,7 @@ export class MetricTable {
   private readonly seed: number;
   private keyEnd: number = 0;
 
-  /** `seed`: any; keys of strangers then do not fall together on purpose. */
+  /** A random `seed` keeps clients from constructing keys that collide. */
   constructor(capacity: number, seed: number) {
     this.capacity = capacity;
     this.seed = seed | 0;
@@ -77,7 +78,7 @@ export class MetricTable {
   /**
    * Adds the values of a line that was parsed from `bytes`. `nowMs`: the time, for gauges.
    *
-   * **Cost** allocates nothing.
+   * **Cost** no allocation.
    */
   add(line: LineParser, bytes: Bytes, nowMs: number): void {
     const { kind, nameBegin, nameEnd, tagsBegin, tagsEnd } = line;
@@ -94,7 +95,7 @@ export class MetricTable {
     }
   }
 
-  /** Everything is forgotten. */
+  /** Frees all slots. */
   clear(): void {
     this.index.fill(0);
     this.numbers.fill(0, 0, this.count * NUMBERS_MAX);
@@ -144,7 +145,7 @@ export class MetricTable {
     addValue(numbers, at, values, i, weight);
   }
 
-  /** The slot of a key in two pieces, taken if it is new; −1: there is no room for it. */
+  /** The slot of a key in two pieces; takes one if the key is new. −1: no room. */
   private find(
     kind: Kind,
     parent: number,

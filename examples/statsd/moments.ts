@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example statsd: sums that stay numbers, and a mean and deviation that are right for values which
- * are large and close together.
+ * Example statsd: sums that stay finite, and a mean and deviation that are accurate for large
+ * values which are close together.
  *
- * The sum of the squares less the square of the sum loses all digits there (of 10⁹ + 1, 2, 3 it
- * makes 0). Here a value moves the mean by its share of the distance, and no square is ever taken
- * of a value, only of proportions: nothing overflows.
+ * The sum of squares minus the square of the sum would lose all digits (for 10⁹ + 1, 2, 3 it is 0).
+ * Here a value moves the mean by its share of the distance, and only proportions are squared, never
+ * values; so nothing overflows.
  *
  * Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979.
  */
 
 import { DEVIATION, MEAN, WEIGHT } from './metric-kinds.ts';
 
-/** A number as it is; what runs beyond the largest one stands there, as Graphite and JSON know no
- * infinity. */
+/** Clamps a number to the finite range, since Graphite and JSON know no infinity. */
 export function finite(value: number): number {
   return Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, value));
 }
 
-/** {@link finite} in place: a number that goes from function to function may be allocated. */
+/** {@link finite} in place: a number passed between functions may be allocated. */
 export function clamp(numbers: Float64Array, at: number): void {
   if (numbers[at] > Number.MAX_VALUE) numbers[at] = Number.MAX_VALUE;
   else if (numbers[at] < -Number.MAX_VALUE) numbers[at] = -Number.MAX_VALUE;
 }
 
-/** {@link combine} for the value `values[i]`, `weight[0]` times, without an allocation. */
+/** {@link combine} for the value `values[i]`, `weight[0]` times, without allocation. */
 export function addValue(
   numbers: Float64Array,
   at: number,
@@ -53,7 +52,7 @@ export function addValue(
   numbers[at + DEVIATION] = most * Math.sqrt(1 + ratio * ratio);
 }
 
-/** Adds `weight` values with this mean and deviation to those whose numbers begin at `at`. */
+/** Adds `weight` values with this mean and deviation to the entry at `numbers[at]`. */
 export function combine(
   numbers: Float64Array,
   at: number,
@@ -71,7 +70,7 @@ export function combine(
   }
   const share = weight / total;
   const kept = before / total;
-  // Half the distance: the whole one may be beyond the largest number.
+  // Half the distance: the whole one may overflow.
   const half = mean / 2 - numbers[at + MEAN] / 2;
   numbers[at + MEAN] += half * share;
   numbers[at + MEAN] += half * share;
@@ -83,7 +82,7 @@ export function combine(
   numbers[at + DEVIATION] = hypotenuse(within, apart);
 }
 
-/** √(a² + b²) without an overflow on the way, and without what Math.hypot allocates. */
+/** √(a² + b²) without overflow, and without the allocation of Math.hypot. */
 function hypotenuse(a: number, b: number): number {
   const most = Math.max(Math.abs(a), Math.abs(b));
   if (most === 0) return 0;

@@ -2,28 +2,28 @@
 /**
  * Example statsd: which names and tags are one metric.
  *
- * Graphite keeps one number for a series and a second: of two with the same name the first would be
- * lost. So what would have one name there is one metric from the beginning: counters add up, of
- * gauges the last one counts, values of timers and members of sets are put together.
+ * Graphite keeps one number per series and second: of two with the same name it would lose the
+ * first. So metrics that would have the same name there are merged: counters add up, the last value
+ * of a gauge counts, values of timers and members of sets are united.
  */
 
 export interface Naming {
   name(name: string): string;
-  /** In an order that is always the same, none twice. */
+  /** Sorted, without duplicates. */
   tags(tags: readonly string[]): readonly string[];
 }
 
-/** As they came. Tags are a set: their order, and one given twice, make no difference. */
+/** Names as received. Tags are a set: order and repetition make no difference. */
 export const AS_THEY_CAME: Naming = {
   name: (name) => name,
   tags: (tags) => [...new Set(tags)].sort(),
 };
 
 /**
- * What Graphite takes. In names spaces become `_`, slashes `-`, other characters than letters,
- * digits, `_`, `-` and the dots between the parts go away, and a part that is empty becomes `_`.
- * Each tag becomes `key:value`, both of them not empty; a key that comes twice has both values,
- * sorted, with a comma between them, which no value has of its own.
+ * Names for Graphite. In names spaces become `_`, slashes become `-`, characters other than
+ * letters, digits, `_`, `-` and the dots between parts are removed, and an empty part becomes `_`.
+ * Each tag becomes `key:value`, neither of them empty; a repeated key gets all its values, sorted
+ * and separated by commas, which no value contains.
  */
 export const FOR_GRAPHITE: Naming = {
   name: (name) =>
@@ -44,7 +44,7 @@ export const FOR_GRAPHITE: Naming = {
   },
 };
 
-/** A tag without a value is `true`; the key `name` would be the metric's own name. */
+/** A tag without a value gets `true`. The key `name` is reserved for the metric's own name. */
 function graphiteTag(tag: string): readonly [key: string, value: string] {
   const colon = tag.indexOf(':');
   const key = (colon < 0 ? tag : tag.slice(0, colon)).replace(/[;!^=\s]/g, '_') || '_';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: what all executors have gathered between two flushes, put together. */
+/** Example statsd: merges what all executors have gathered between two flushes into a report. */
 
 import type { BufferPool } from 'busbar/pool';
 import { middleOf } from './buckets.ts';
@@ -25,7 +25,7 @@ import { combine, finite } from './moments.ts';
 import type { Naming } from './naming.ts';
 import { addTally, emptyTally, type SnapshotReader, type Tally } from './snapshot.ts';
 
-/** A name and its tags, which are sorted. */
+/** A name and its sorted tags. */
 export interface Metric {
   readonly name: string;
   readonly tags: readonly string[];
@@ -33,7 +33,7 @@ export interface Metric {
 
 export interface CounterReport extends Metric {
   readonly value: number;
-  /** Each second. */
+  /** Per second. */
   readonly rate: number;
 }
 
@@ -53,15 +53,15 @@ export interface TimerReport extends Metric {
   readonly max: number;
   readonly mean: number;
   readonly deviation: number;
-  /** By percent: the least value that so many of them do not exceed, to 1 percent. */
+  /** By percent: the least value that this share of values does not exceed, to 1 percent. */
   readonly percentiles: Readonly<Record<string, number>>;
 }
 
 /** One flush. Each list is sorted by name and tags. */
 export interface Report {
-  /** When it was made, in milliseconds since 1970. */
+  /** Time of the report, in milliseconds since 1970. */
   readonly timeMs: number;
-  /** How long the values came in. */
+  /** Length of the interval. */
   readonly seconds: number;
   readonly counters: readonly CounterReport[];
   readonly gauges: readonly GaugeReport[];
@@ -71,34 +71,34 @@ export interface Report {
 }
 
 interface Timer {
-  /** As in a table. */
+  /** As in a MetricTable. */
   readonly numbers: Float64Array;
   readonly buckets: Map<number, number>;
 }
 
-/** What executors say of one gauge. */
+/** Updates of one gauge, from all executors. */
 interface GaugeNews {
   setAtMs: number;
   level: number;
-  /** By those that have not set it. */
+  /** Sum of the changes from executors that have not set it. */
   change: number;
 }
 
 interface Level {
   value: number;
-  /** When it was last heard of. */
+  /** Time of the last update. */
   seenMs: number;
 }
 
-/** Separates the name and the tags in a key; none of them has it. */
+/** Separates name and tags in a key; neither contains it. */
 const BETWEEN = '\n';
 
 /**
- * Puts packets together, and makes reports. Gauges keep their values from one to the next.
+ * Merges packets of executors into reports. Gauges keep their values from one report to the next.
  *
- * Several executors may know of one metric, from different clients. Sums add up. Of gauges that
- * several executors were told to set, the last one counts; changes that came to others, which did
- * not set it, are added: between clients of different executors there is no other order.
+ * Several executors may have the same metric, from different clients. Sums add up. If several
+ * executors set a gauge, the last one counts; changes from executors that did not set it are added.
+ * Clients of different executors have no other order.
  */
 export class Aggregate {
   readonly #pool: BufferPool;
@@ -113,7 +113,7 @@ export class Aggregate {
   #sets: Map<string, Set<string>> = new Map();
   #tally: Tally = emptyTally();
 
-  /** `gaugeTtlMs`: a gauge that was not heard of for so long is forgotten. */
+  /** `gaugeTtlMs`: a gauge without updates for so long is forgotten. */
   constructor(
     pool: BufferPool,
     percentiles: readonly number[],
@@ -128,7 +128,7 @@ export class Aggregate {
     this.#gaugeTtlMs = gaugeTtlMs;
   }
 
-  /** A reader of the packets of one executor for one round; `onEnd` after the last one. */
+  /** Reads the packets of one executor in one round; calls `onEnd` after the last one. */
   reader(onEnd: () => void): SnapshotReader {
     const timers: Map<number, Timer> = new Map();
     const sets: Map<number, Set<string>> = new Map();
@@ -159,7 +159,7 @@ export class Aggregate {
     };
   }
 
-  /** Makes a report of what has come since the last one. */
+  /** Returns a report of everything since the last one. */
   report(timeMs: number, seconds: number): Report {
     this.#settleGauges(timeMs);
     const rate = (value: number): number => finite(value / seconds);
@@ -200,7 +200,7 @@ export class Aggregate {
   }
 
   #addTimer(key: string, numbers: Float64Array): Timer {
-    if (numbers[WEIGHT] === 0) return newTimer(); // all its values were refused
+    if (numbers[WEIGHT] === 0) return newTimer(); // all values were refused
     const timer = getOrAdd(this.#timers, key, newTimer);
     const all = timer.numbers;
     all[SUM] = finite(all[SUM] + numbers[SUM]);
@@ -210,12 +210,12 @@ export class Aggregate {
     return timer;
   }
 
-  /** What was said of gauges becomes their values. */
+  /** Applies the updates of gauges to their values, and forgets old ones. */
   #settleGauges(timeMs: number): void {
     const levels = this.#levels;
     for (const [key, { setAtMs, level, change }] of this.#news) {
       const base = setAtMs > 0 ? level : (levels.get(key)?.value ?? 0);
-      // Again at the end: the first ones are those not heard of for the longest time.
+      // Moved to the end: the map begins with the gauges that were not updated for longest.
       levels.delete(key);
       levels.set(key, { value: finite(base + change), seenMs: timeMs });
     }
@@ -268,16 +268,16 @@ function listOf<Value, Shown>(
   });
 }
 
-/** By the sum, which is rounded less often, as long as it has not come to the end of numbers. */
+/** The mean, from the sum (which is rounded less often) unless that was clamped. */
 function meanOf({ numbers }: Timer): number {
   const sum = numbers[SUM];
   return Math.abs(sum) < Number.MAX_VALUE ? sum / numbers[WEIGHT] : numbers[MEAN];
 }
 
-/** Of a rank: what rounding may have added to it. */
+/** Relative error of a rank, from rounding. */
 const RANK_ERROR = 1e-12;
 
-/** By the nearest rank. */
+/** Percentiles by nearest rank. */
 function percentilesOf(timer: Timer, percents: readonly number[]): Record<string, number> {
   const buckets = [...timer.buckets].sort(([a], [b]) => a - b);
   const found: Record<string, number> = {};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example statsd: what executors tell the host at a flush, in packets: entries of their tables, and
- * at last what they have counted; and the host's order to do so.
+ * Example statsd: the packets of a flush. The host orders it; each executor replies with the
+ * entries of its table and, last, its counters.
  *
- *   order    whether it is the last one (1, then 3 unused), round (4)
+ *   order    whether it is the last flush (1, then 3 unused), round (4)
  *   packet   type (1 byte, then 3 unused), round (4), and then
  *   RECORDS  records, as many as fit
  *   END      TALLY_COUNT numbers of 8 bytes
@@ -24,24 +24,24 @@ const HEAD_BYTES = 8;
 const RECORD_BYTES = 16;
 const NUMBER_BYTES = 8;
 
-/** What an executor counts between two flushes. */
+/** Counters of an executor between two flushes. */
 export interface Tally {
-  /** Datagrams that came. */
+  /** Datagrams received. */
   datagrams: number;
   /** Lines in them. */
   lines: number;
   malformed: number;
   /** Events and service checks. */
   ignored: number;
-  /** Values that found no room in the table. */
+  /** Values without room in the table. */
   refused: number;
-  /** Datagrams that found no room in the socket, as far as the system says. */
+  /** Datagrams without room in the socket, as far as the system reports them. */
   dropped: number;
-  /** Connections that came. */
+  /** Connections accepted. */
   streams: number;
   /** Connections that ended in an error. */
   failedStreams: number;
-  /** Lines on them that were longer than a datagram could bring, and were skipped. */
+  /** Lines on them that were skipped, since they were longer than fits a datagram. */
   tooLong: number;
 }
 
@@ -64,7 +64,7 @@ export function emptyTally(): Tally {
   };
 }
 
-/** Adds what the second one says to the first. */
+/** Adds the second tally to the first. */
 export function addTally(sum: Tally, more: Tally): void {
   for (const key of TALLY_KEYS) sum[key] += more[key];
 }
@@ -104,7 +104,7 @@ export function writeRecords(
   return { end: at, next: slot };
 }
 
-/** Writes the end of a round at `begin`; returns where it ends. */
+/** Writes the end of a round at `begin`; returns the end offset. */
 export function writeEnd(view: View, begin: number, round: number, tally: Tally): number {
   writeHead(view, begin, END, round);
   let at = begin + HEAD_BYTES;
@@ -115,7 +115,7 @@ export function writeEnd(view: View, begin: number, round: number, tally: Tally)
   return at;
 }
 
-/** Writes an order at `begin`; returns where it ends. */
+/** Writes an order at `begin`; returns the end offset. */
 export function writeOrder(view: View, begin: number, round: number, isLast: boolean): number {
   writeHead(view, begin, isLast ? 1 : 0, round);
   return begin + HEAD_BYTES;
@@ -128,7 +128,7 @@ export function readOrder(
   return { round: roundOf(view, begin), isLast: view.getUint8(begin) === 1 };
 }
 
-/** Takes what a packet says. */
+/** Receives the contents of packets. */
 export interface SnapshotReader {
   /** The numbers are in `numbers`, the key in `[keyBegin, keyEnd)`. */
   record(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd, its tests: two million lines through parser and table, between two marks. */
+/** Example statsd, tests: two million lines through parser and table, between two marks. */
 
 import { Gatherer } from './gatherer.ts';
 
@@ -26,7 +26,7 @@ function run(lines: number): void {
 }
 
 run(LINES / 2);
-for (let i = 0; i < 200; i++) new Array(10_000).fill(i); // so that the trace has something
+for (let i = 0; i < 200; i++) new Array(10_000).fill(i); // so that the trace is not empty
 process.stdout.write('begin\n');
 const before = process.cpuUsage();
 run(LINES);

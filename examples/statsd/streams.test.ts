@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example statsd: lines over TCP and Unix sockets, from programs to the report. */
+/** Example statsd, tests: lines over TCP and Unix sockets, from clients to the report. */
 
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example tcp-echo: what clients that know nothing but sockets get back. */
+/** Example tcp-echo, tests: what clients with plain sockets get back. */
 
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ async function start(...args: string[]): Promise<{ echo: Program; port: number }
   return { echo, port: Number(port) };
 }
 
-/** A length in four bytes and `payload` bytes by chance. */
+/** A length in four bytes and `payload` random bytes. */
 function frame(random: Random, payload: number): Buffer {
   const bytes = Buffer.alloc(4 + payload);
   bytes.writeUInt32BE(payload);
@@ -33,7 +33,7 @@ function frames(random: Random, count: number, payloadMax: number): Buffer {
   return Buffer.concat(list);
 }
 
-/** Collects what comes until it is so many bytes. */
+/** Collects received bytes until there are so many. */
 function echoed(socket: Socket, bytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -109,7 +109,7 @@ test('a client that does not read holds up nobody, and misses nothing in the end
   expect(await echo.stop()).toBe(0);
 });
 
-/** Bytes of the frames that are all there. */
+/** Bytes of the complete frames. */
 function wholeFrames(bytes: Buffer): number {
   let at = 0;
   for (;;) {

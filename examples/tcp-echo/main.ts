@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example: a TCP server that sends every message back, whole program.
+ * Example: a TCP server that sends every message back. This is the whole program.
  *
- * A message is its length in four bytes, high byte first, and so many bytes. Nothing is dropped: a
- * client that does not read what it is sent is not read from either, until it does.
+ * A message is its length in four bytes, high byte first, followed by that many bytes. Nothing is
+ * dropped: the server stops reading from a client that does not read the replies, until it does.
  */
 
 import { parseArgs } from 'node:util';
@@ -21,7 +21,7 @@ Usage: npm run example:tcp-echo -- [--port N] [--host ADDRESS] [--path FILE]
   --path FILE      listen on a Unix socket instead
 `;
 
-/** Enough for all clients: 2 to read into and a dozen to be sent are more than one gets. */
+/** Enough for all clients: each needs at most 2 buffers to read into and a dozen to send. */
 const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 1024 });
 const maxLinks = 64;
 
@@ -32,7 +32,7 @@ function listen(place: { port: number; host: string } | { path: string }): Promi
     codec: () => new LengthPrefixCodec('u32'),
     handler: (link) => ({
       onFrame: (offset, length, bufferId) => {
-        // Numbers, no objects: the frame lies in pool.bytes. Its prefix lies before it: send both.
+        // The frame is two numbers: it lies in pool.bytes, after its prefix. Send both.
         const isSent = link.writer.tryWrite(pool.bytes, offset - 4, offset + length);
         if (!isSent) void sendLater(link, offset - 4, offset + length, bufferId);
       },
@@ -43,7 +43,7 @@ function listen(place: { port: number; host: string } | { path: string }): Promi
   });
 }
 
-/** Not now: keeps the frame, and reads no more before there is room for it. */
+/** Keeps a frame that cannot be sent now, and stops reading until there is room for it. */
 async function sendLater(link: TcpLink, begin: number, end: number, bufferId: BufferId) {
   link.pause();
   pool.retain(bufferId);
@@ -53,7 +53,7 @@ async function sendLater(link: TcpLink, begin: number, end: number, bufferId: Bu
     room.commit();
     link.resume();
   } catch {
-    // The link has closed meanwhile: no client waits for the message.
+    // The link has closed since then: no client waits for the message.
   } finally {
     pool.release(bufferId);
   }
