@@ -3,7 +3,7 @@
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
-import { turn, until } from '../../test/turns.ts';
+import { settle, turn, until } from '../../test/turns.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -263,6 +263,61 @@ test('many links may have one signal, without a warning', async () => {
   await turn();
   process.off('warning', note);
   expect(warnings).toEqual([]);
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+/** What is pushed into it arrives within the call, as with a stream that works by itself. */
+function pushable(options: ConstructorParameters<typeof Duplex>[0] = {}): Duplex {
+  return new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(), ...options });
+}
+
+test('a stream that delivers within the handler waits until that has done with its frame', async () => {
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 8, maxThreads: 2 });
+  const stream = pushable();
+  const seen: (readonly number[])[] = [];
+  const push = (number: number): void => {
+    const frame = frameOf(1000).fill(number, 4);
+    stream.push(frame.subarray(0, 600));
+    stream.push(frame.subarray(600));
+  };
+  let nested = 0;
+  const link = TcpLink.adopt(pool, stream, {
+    codec,
+    handler: () => ({
+      onFrame(offset, length) {
+        expect(nested++).toBe(0);
+        const number = pool.bytes[offset];
+        if (number < 20) push(number + 1);
+        seen.push([...new Set(pool.bytes.subarray(offset, offset + length))]);
+        nested--;
+      },
+    }),
+  });
+  await turn();
+  push(1);
+  await until(() => seen.length === 20);
+  expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => [i + 1]));
+  link.destroy();
+  await until(() => link.closed);
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+test('an empty chunk, which streams of objects have, is nothing', async () => {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 8, maxThreads: 2 });
+  const stream = pushable({ readableObjectMode: true });
+  let frames = 0;
+  const handler = (): TcpHandler => ({ onFrame: () => void frames++ });
+  const link = TcpLink.adopt(pool, stream, { codec, handler });
+  await turn();
+  for (const chunk of [new Uint8Array(0), frameOf(10), new Uint8Array(0)]) stream.push(chunk);
+  await until(() => frames === 1);
+  await settle();
+  expect(link.stats()).toMatchObject({ reads: 3, exhaustions: 0, bytesRead: 14 });
+  expect(link.error).toBe(undefined);
+  link.destroy();
+  await until(() => link.closed);
   expect(pool.stats().held).toBe(0);
   pool.close();
 });

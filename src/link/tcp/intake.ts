@@ -14,6 +14,7 @@ import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlin
 import type { ReadTarget } from './ingest.ts';
 import { type IntakeOwner, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
 import { type Lingerer, linger } from './lingering.ts';
+import { Stash } from './stash.ts';
 
 /** What an intake has done so far. */
 export interface IntakeStats extends ReadingStats {
@@ -93,7 +94,8 @@ export class Intake implements Lingerer, FrameReader {
   readonly target: ReadTarget;
 
   readonly #pool: BufferPool;
-  readonly #staysDirect: boolean;
+  /** 0: the second and all later reads are direct. */
+  readonly #directReadBytes: number;
   readonly #frameWait: FrameWait;
   readonly #quiet: Uint8Array;
   #owner: IntakeOwner = NOBODY;
@@ -102,9 +104,8 @@ export class Intake implements Lingerer, FrameReader {
   #state: IntakeState = QUIET;
   /** Where the kernel's next read goes: {@link #quiet}, or, DIRECT, space that the framer lent. */
   #space: Uint8Array;
-  /** Bytes that arrived and are not in the framer yet: `#stash[#stashBegin, …)`. */
-  #stash: Uint8Array | undefined;
-  #stashBegin = 0;
+  /** Bytes that arrived and are not in the framer yet. */
+  readonly #stash = new Stash();
 
   #paused = false;
   #delivering = false;
@@ -120,7 +121,6 @@ export class Intake implements Lingerer, FrameReader {
   #pauses = 0;
   #exhaustions = 0;
 
-  /** `directReadBytes` 0: the second and all later reads are direct. */
   constructor(
     pool: BufferPool,
     framer: Framer,
@@ -130,9 +130,9 @@ export class Intake implements Lingerer, FrameReader {
     this.#pool = pool;
     this.framer = framer;
     this.#frameWait = new FrameWait(this, frameTimeoutMs);
-    this.#staysDirect = directReadBytes === 0;
+    this.#directReadBytes = directReadBytes;
     // One more: bytes that are as many as a power of two do not fill it.
-    this.#quiet = this.#staysDirect ? shared : shared.subarray(0, directReadBytes + 1);
+    this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes + 1);
     this.#space = this.#quiet;
     this.target = {
       buffer: () => this.#space,
@@ -166,8 +166,7 @@ export class Intake implements Lingerer, FrameReader {
 
   /** Bytes of a frame that has begun, or that no framer has seen yet. */
   get pendingBytes(): number {
-    const stashed = this.#stash === undefined ? 0 : this.#stash.length - this.#stashBegin;
-    return this.framer.pendingBytes + stashed;
+    return this.framer.pendingBytes + this.#stash.length;
   }
 
   /** Stops delivery, also within a delivery, and with it reading. */
@@ -198,9 +197,9 @@ export class Intake implements Lingerer, FrameReader {
   /** Nothing is delivered any more. The space lent stays until {@link close}. */
   stop(): void {
     this.#state = STOPPED;
-    this.#stash = undefined;
-    this.#starving?.abort();
-    this.#starving = undefined;
+    this.#stash.clear();
+    this.#endStarving();
+    this.invariants();
   }
 
   /**
@@ -208,6 +207,7 @@ export class Intake implements Lingerer, FrameReader {
    * socket's 'close'.
    */
   close(): void {
+    assert(!this.#delivering || this.#isStopped, 'who delivers is stopped before it is closed');
     this.stop();
     this.framer.close();
   }
@@ -239,42 +239,34 @@ export class Intake implements Lingerer, FrameReader {
       this.framer.report(count);
       this.#becomeQuiet();
     } else {
-      this.#stashMore(count < space.length ? space.subarray(0, count) : space);
+      this.#stash.push(count < space.length ? space.subarray(0, count) : space);
     }
     const goOn = this.#advance();
-    if (this.#stash !== undefined) this.#keepStash();
+    // What is left of a quiet read lies in memory that all links share.
+    this.#stash.keep(shared.buffer);
     if (goOn) this.#tellEnd();
-    return goOn && this.#chooseSpace(count, count === space.length);
+    const readsOn = goOn && this.#chooseSpace(count, count === space.length);
+    this.invariants();
+    return readsOn;
   }
 
   #onChunk(chunk: Uint8Array): boolean {
     this.#bytesRead += chunk.length;
     this.#reads++;
     if (this.#isStopped) return true;
-    this.#stashMore(chunk);
+    // Streams of objects have such chunks.
+    if (chunk.length === 0) return true;
+    this.#stash.push(chunk);
+    // Re-entrancy: a stream may deliver while the handler writes. Whoever delivers goes on with it,
+    // when the handler has done with the frame that it looks at.
+    if (this.#delivering) return true;
     const goOn = this.#advance();
     if (goOn) {
       this.#rest(chunk.length);
       this.#tellEnd();
     }
+    this.invariants();
     return goOn;
-  }
-
-  /**
-   * As a rule the stash is empty here: a paused socket delivers nothing. Should it do so, nothing
-   * is lost.
-   */
-  #stashMore(bytes: Uint8Array): void {
-    const stash = this.#stash;
-    if (stash === undefined) {
-      this.#stash = bytes;
-    } else {
-      const waiting = stash.length - this.#stashBegin;
-      this.#stash = new Uint8Array(waiting + bytes.length);
-      this.#stash.set(stash.subarray(this.#stashBegin));
-      this.#stash.set(bytes, waiting);
-    }
-    this.#stashBegin = 0;
   }
 
   /**
@@ -283,11 +275,10 @@ export class Intake implements Lingerer, FrameReader {
    */
   #advance(): boolean {
     if (!this.#deliver()) return false;
-    while (this.#stash !== undefined && !this.stopped) {
-      const stash = this.#stash;
+    while (!this.#stash.isEmpty && !this.stopped) {
       let taken = 0;
       try {
-        taken = this.framer.feed(stash, this.#stashBegin, stash.length);
+        taken = this.#stash.feedInto(this.framer);
       } catch (error) {
         this.#fail(error);
         return false;
@@ -298,8 +289,6 @@ export class Intake implements Lingerer, FrameReader {
         return false;
       }
       if (this.#state !== QUIET) this.#becomeQuiet();
-      this.#stashBegin += taken;
-      if (this.#stashBegin === stash.length) this.#stash = undefined;
       if (!this.#deliver()) return false;
     }
     return !this.#paused || this.#isStopped;
@@ -328,7 +317,7 @@ export class Intake implements Lingerer, FrameReader {
   #chooseSpace(count: number, filled: boolean): boolean {
     if (this.#isStopped) return true;
     const framer = this.framer;
-    if (!filled && !this.#staysDirect) {
+    if (!filled && this.#directReadBytes > 0) {
       if (this.#rest(count)) return true;
     } else if (framer.pendingBytes > 0) {
       this.#expectRest();
@@ -400,19 +389,12 @@ export class Intake implements Lingerer, FrameReader {
     return false;
   }
 
-  /** Moves what is left of a quiet read out of the memory that all links share. */
-  #keepStash(): void {
-    const stash = this.#stash;
-    if (stash === undefined || stash.buffer !== shared.buffer) return;
-    this.#stash = stash.slice(this.#stashBegin);
-    this.#stashBegin = 0;
-  }
-
   /** Queues up for a buffer. */
   #starve(): void {
     assert(this.#state !== DIRECT, 'who has a buffer does not starve');
     assert(this.#state !== STOPPED, 'who is stopped wants no buffer');
     if (this.#state === STARVED) return;
+    assert(!this.#delivering, 'who delivers has bytes to deliver');
     this.#state = STARVED;
     this.#exhaustions++;
     const starving = new AbortController();
@@ -424,8 +406,7 @@ export class Intake implements Lingerer, FrameReader {
       },
       (error) => {
         if (this.#starving !== starving) return;
-        this.#starving = undefined;
-        this.#state = QUIET;
+        this.#becomeQuiet();
         this.#fail(error);
       },
     );
@@ -434,23 +415,31 @@ export class Intake implements Lingerer, FrameReader {
   /** The buffer that the intake has waited for is there. */
   #feedInto(bufferId: BufferId): void {
     assert(this.#state === STARVED, 'who does not starve is not fed');
+    assert(!this.#delivering, 'nothing is delivered from a microtask');
     this.#starving = undefined;
     this.#state = FED;
     this.framer.provideBuffer(bufferId);
+    this.invariants();
     if (!this.#paused) this.#goOn();
   }
 
   /** What has arrived has gone into the framer; who still waits for a buffer needs none. */
   #becomeQuiet(): void {
     assert(this.#state !== STOPPED, 'who is stopped takes nothing');
-    this.#starving?.abort();
-    this.#starving = undefined;
+    assert(this.framer.lentBytes === 0, 'nothing is lent to who reads elsewhere');
+    this.#endStarving();
     this.#state = QUIET;
     this.#space = this.#quiet;
   }
 
+  #endStarving(): void {
+    this.#starving?.abort();
+    this.#starving = undefined;
+  }
+
   #becomeDirect(offset: number): void {
     assert(this.#state === QUIET || this.#state === FED, 'what was read is dealt with');
+    assert(this.#stash.isEmpty, 'bytes that wait come before those that will be read');
     this.#state = DIRECT;
     this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, this.framer.lentBytes);
   }
@@ -477,15 +466,28 @@ export class Intake implements Lingerer, FrameReader {
 
   #tellEnd(): void {
     if (this.#end !== END_DUE) return;
-    const waits = this.#paused || this.#state === STARVED || this.#stash !== undefined;
+    const waits = this.#paused || this.#state === STARVED || !this.#stash.isEmpty;
     if (!this.#isStopped && (waits || this.#delivering)) return;
     // Whoever is told may want to finish what has begun.
     if (!this.#isStopped && !this.framer.unpark()) {
       this.#starve();
       return;
     }
+    assert(this.#stash.isEmpty, 'the end comes after all that was sent');
     this.#end = END_TOLD;
     this.#owner.ended();
+  }
+
+  /** Checks how the state and what it stands for go together. Holds between any two calls. */
+  invariants(): void {
+    const state = this.#state;
+    const isStarving = this.#starving !== undefined;
+    assert(isStarving === (state === STARVED), 'who starves waits for a buffer, and nobody else');
+    const isQuiet = this.#space === this.#quiet;
+    if (state === DIRECT) assert(!isQuiet, 'direct reads go into the space that was lent');
+    else assert(isQuiet || state === STOPPED, 'other reads go into memory that all links share');
+    assert(state !== STOPPED || this.#stash.isEmpty, 'who is stopped keeps nothing');
+    assert(this.#end !== END_TOLD || this.#stash.isEmpty, 'nothing waits after the end');
   }
 }
 
