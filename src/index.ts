@@ -2,6 +2,7 @@
 /** `busbar`: every folder's names in one place; import a subpath to load only what you use. */
 
 export * from './channel/index.ts';
+export * from './errors/index.ts';
 export * from './executor/index.ts';
 export * from './framer/index.ts';
 export * from './link/index.ts';

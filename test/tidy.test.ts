@@ -21,6 +21,7 @@ import {
 /** A folder imports from itself and from those before it. */
 const FOLDERS = [
   'base',
+  'errors',
   'pool',
   'packet',
   'writer',

@@ -3,9 +3,10 @@
 
 import { lookup } from 'node:dns/promises';
 import { rmSync } from 'node:fs';
+import { BusbarError } from 'busbar/errors';
 import { ExecutorGroup } from 'busbar/executor';
 import { native, topology } from 'busbar/native';
-import { BufferPool, BusbarError } from 'busbar/pool';
+import { BufferPool } from 'busbar/pool';
 import { Acceptor } from './acceptor.ts';
 import { Board } from './board.ts';
 import { type BrokerStats, newServerId } from './broker.ts';

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: one client: what it says, and what is written to it. */
 
+import { BusbarError } from 'busbar/errors';
 import type { Framer } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
-import { type BufferPool, BusbarError } from 'busbar/pool';
+import type { BufferPool } from 'busbar/pool';
 import type { LocalWriter } from 'busbar/writer';
 import type { Backpressure, Participant } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';

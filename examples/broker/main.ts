@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the program that `npm start` runs. */
 
+import { BusbarError } from 'busbar/errors';
 import { topology } from 'busbar/native';
-import { BusbarError } from 'busbar/pool';
 import { Broker } from './broker.ts';
 import { BrokerGroup } from './broker-group.ts';
 import { type Command, HELP, readCommandLine } from './command-line.ts';

@@ -9,7 +9,7 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { BusbarError } from 'busbar/pool';
+import { BusbarError } from 'busbar/errors';
 
 /** Whoever listens answers by then, or has too many waiting already. */
 const ANSWER_MS_MAX = 2000;

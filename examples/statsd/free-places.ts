@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { rmSync, statSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { BusbarError } from 'busbar/pool';
+import { BusbarError } from 'busbar/errors';
 
 /** Returns a free port: `port`, or any if that is 0. **Throws** ERR_BUSBAR_LINK_REFUSED. */
 export async function freeTcpPort(

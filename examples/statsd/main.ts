@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { BusbarError } from 'busbar/pool';
+import { isBusbarError } from 'busbar/errors';
 import { Collector } from './collector.ts';
 import { type Command, HELP, readCommandLine } from './command-line.ts';
 import { format } from './formats.ts';
@@ -55,7 +55,7 @@ async function start(command: Command): Promise<Collector | undefined> {
   } catch (error) {
     const { host, port } = command.collector;
     const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
-    const isRefused = error instanceof BusbarError && error.code === 'ERR_BUSBAR_LINK_REFUSED';
+    const isRefused = isBusbarError(error, 'ERR_BUSBAR_LINK_REFUSED');
     if (isRefused && cause?.code === 'EADDRINUSE') {
       console.error(`Port ${port} is taken, perhaps by another collector.`);
     } else if (isRefused) {

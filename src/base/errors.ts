@@ -1,44 +1,268 @@
 // SPDX-License-Identifier: MIT
 /** BusbarError and the table of its codes: everything that the outside world can do to us. */
 
-/** Every code with what it means. Codes are stable; texts are not. */
+import { show } from './check.ts';
+
+/**
+ * Every code with what it means. Codes are stable; texts are not.
+ *
+ * Each comment says when the error occurs, and after **Do** what to do then. docs/errors.md is made
+ * of them: `npm run errors`.
+ */
 export const BUSBAR_ERRORS = {
+  /**
+   * A thread called `pool.close()`, and this one asks for a buffer, or waits for one.
+   *
+   * **Do**: Close the pool last: after links, channels, groups and flushers.
+   */
   ERR_BUSBAR_POOL_CLOSED: 'the pool was closed',
+  /**
+   * A framer set bytes of an unfinished frame aside and gets no buffer in which to join them.
+   *
+   * **Do**: Try again once a buffer is free. `pool.stats()` says which threads hold them; if that
+   * is right, set a larger `bufferCount`.
+   */
   ERR_BUSBAR_POOL_EXHAUSTED: 'no buffer is free now',
+  /**
+   * A call with a timeout waited so long in vain, or a link was silent for so long; the text says
+   * which.
+   *
+   * **Do**: Treat it as "not now": try again, close the peer, or allow more time. What you wanted
+   * to send is still yours.
+   */
   ERR_BUSBAR_TIMEOUT: 'the wait took longer than its timeout',
+  /**
+   * A buffer was released twice, or is used by a thread that never received it.
+   *
+   * **Do**: A bug of the program. Use packets instead of numbers, and run it with
+   * `BUSBAR_TRACK_LEAKS=1`: a released packet then says where it was released.
+   */
   ERR_BUSBAR_NOT_HELD: 'this thread holds no reference on the buffer',
+  /**
+   * A packet is used after `release()`, or after a call that took it, such as `send`.
+   *
+   * **Do**: A bug of the program. Take what you need first, or `clone()` the packet before you
+   * give it away. With `BUSBAR_TRACK_LEAKS=1` the text says where it was released.
+   */
   ERR_BUSBAR_PACKET_RELEASED: 'the packet was used after its release',
+  /**
+   * Words were received twice, were changed on their way, or are of another pool.
+   *
+   * **Do**: Receive each message once, and from the pool in which it was sent.
+   */
   ERR_BUSBAR_BAD_SEND_PACKET: 'the words do not describe a packet in transit in this pool',
+  /**
+   * `attach` got something that is not a handle, or the handle of another kind, pool, or version
+   * of busbar.
+   *
+   * **Do**: Pass `x.handle` as it is, through `workerData` or `postMessage`; all threads load the
+   * same version of busbar.
+   */
   ERR_BUSBAR_BAD_HANDLE: 'the value is not a handle of the expected kind and version',
+  /**
+   * More threads attach to the pool than `maxThreads` allows, or dead ones have not been
+   * reclaimed.
+   *
+   * **Do**: Set a larger `maxThreads`, `detach()` in threads that end, and call
+   * `pool.reclaimDead()` after a death.
+   */
   ERR_BUSBAR_THREAD_SLOTS: 'every thread slot of the pool is taken',
+  /**
+   * Buffers of a thread are to be reclaimed, and it still lives, or nothing proves that it does
+   * not.
+   *
+   * **Do**: Wait for the worker's `exit` event, call `pool.declareExited(slot)`, and reclaim then.
+   */
   ERR_BUSBAR_THREAD_ALIVE: 'the thread is not known to be dead',
+  /**
+   * The thread uses the pool, or something on it, after `pool.detach()`.
+   *
+   * **Do**: Detach last: after links, channels and writers of this thread are closed.
+   */
   ERR_BUSBAR_DETACHED: 'this thread has detached from the pool',
+  /**
+   * The thread detaches before it has released all its references.
+   *
+   * **Do**: Release or send them. With `BUSBAR_TRACK_LEAKS=1` the text says where the first
+   * was taken.
+   */
   ERR_BUSBAR_BUFFERS_HELD: 'the thread still holds buffers',
+  /**
+   * A buffer is retained more often than the counter can count.
+   *
+   * **Do**: A bug of the program: something retains in a loop and never releases.
+   */
   ERR_BUSBAR_REFERENCES: 'too many references on one buffer',
+  /**
+   * A message is longer than `bufferSize`, or than a datagram may be.
+   *
+   * **Do**: Set a larger `bufferSize`, or send the message in parts.
+   */
   ERR_BUSBAR_MESSAGE_TOO_LARGE: 'the message does not fit a buffer',
+  /**
+   * Something is written, reserved or committed after `close()`, or after the link under it has
+   * closed.
+   *
+   * **Do**: Stop writing when the link says so (`onClose`); treat it as a departed peer.
+   */
   ERR_BUSBAR_WRITER_CLOSED: 'the writer was closed',
+  /**
+   * More writers than the flusher's `writerCount`; each link has one in the flusher that it uses.
+   *
+   * **Do**: Close writers that you no longer need, or give the links a flusher with more slots.
+   */
   ERR_BUSBAR_WRITER_SLOTS: 'every writer slot of the flusher is taken',
+  /**
+   * Something is written after the receiver closed the flusher.
+   *
+   * **Do**: Close writers first, then the flusher.
+   */
   ERR_BUSBAR_FLUSHER_CLOSED: 'the flusher was closed',
+  /**
+   * A second thread drains a flusher, or the thread that attached to it as a writer does.
+   *
+   * **Do**: Drain on one thread only. Flushers of links are drained by the links.
+   */
   ERR_BUSBAR_FLUSHER_ROLE: 'the flusher already has a receiver',
+  /**
+   * A reservation is committed or aborted twice, or with numbers that were never reserved.
+   *
+   * **Do**: A bug of the program: settle each reservation once, with the offset that `reserve`
+   * returned.
+   */
   ERR_BUSBAR_BAD_RESERVATION: 'no open reservation begins there',
+  /**
+   * The peer announced, or sent, a frame longer than `maxFrameBytes` or a buffer; or it does not
+   * speak this protocol.
+   *
+   * **Do**: Set a larger limit or `bufferSize` if such frames are right. A client that forgot the
+   * length prefix looks the same.
+   */
   ERR_BUSBAR_FRAME_TOO_LARGE: 'the frame is longer than allowed',
+  /**
+   * The codec rejected what the peer sent; `cause` is what a codec of your own threw.
+   *
+   * **Do**: The link is closed: the rest of the stream has no meaning. Look at the peer, and at
+   * which codec it uses.
+   */
   ERR_BUSBAR_FRAME_MALFORMED: 'the bytes are not a frame of this codec',
+  /**
+   * A frame is taken or measured while there is none: before the first, or after the handler has
+   * returned.
+   *
+   * **Do**: Take it (`takePacket`) within the handler, once.
+   */
   ERR_BUSBAR_NO_FRAME: 'the framer has no current frame',
+  /**
+   * Bytes are given to a framer, or frames taken from it, after `close()`.
+   *
+   * **Do**: Take what you want to keep before you close it.
+   */
   ERR_BUSBAR_FRAMER_CLOSED: 'the framer was closed',
+  /**
+   * The other side closed the channel, or this end was closed while it waited.
+   *
+   * **Do**: The normal end of a stream: stop. What you wanted to send is still yours.
+   */
   ERR_BUSBAR_CHANNEL_CLOSED: 'the channel was closed',
+  /**
+   * A second sender or receiver on the single side of an `spsc` or `mpsc` channel; a second
+   * consumer of a mailbox.
+   *
+   * **Do**: Use kind `'mpmc'`, or close the first end. A mailbox has one handler or one loop.
+   */
   ERR_BUSBAR_CHANNEL_ROLE: 'the channel already has a living thread on that side',
+  /**
+   * All senders, or all receivers, ended without closing; nothing will come, or be taken, any
+   * more.
+   *
+   * **Do**: Start the other side anew with a new channel, or hold a spare end in a thread that
+   * lives on.
+   */
   ERR_BUSBAR_CHANNEL_PEER_DIED: 'every thread on the other side of the channel has died',
+  /**
+   * The executor's module cannot be loaded, exports no `run`, or threw; or a bundle lacks the
+   * threads' program.
+   *
+   * **Do**: Read `cause`. In a bundle see "Bundles" in the README.
+   */
   ERR_BUSBAR_EXECUTOR_START: 'an executor could not be started',
+  /**
+   * An exception left the thread, it ran out of memory, or it called `process.exit`; `cause` says
+   * which.
+   *
+   * **Do**: Mend the cause. With `restart` the group starts another one, which finds the packets
+   * that wait.
+   */
   ERR_BUSBAR_EXECUTOR_CRASHED: 'an executor ended without an order to stop',
+  /**
+   * A packet is sent to an executor that has stopped, or the thread that started the group has
+   * ended.
+   *
+   * **Do**: Stop sending before `group.stop()`; what you wanted to send is still yours.
+   */
   ERR_BUSBAR_EXECUTOR_STOPPED: 'the executor was stopped',
+  /**
+   * Something is sent by a closed link; or `onClose` hears that an abort or its own handler closed
+   * it (`cause`).
+   *
+   * **Do**: Stop sending when `onClose` was called. If the handler threw, mend the handler.
+   */
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
+  /**
+   * The kernel reported an error, such as ECONNRESET; `cause` has it.
+   *
+   * **Do**: The peer is gone: drop its state, and connect again if it was yours to connect.
+   */
   ERR_BUSBAR_LINK_FAILED: 'the socket under the link failed',
+  /**
+   * The peer closed its side before the last frame was complete.
+   *
+   * **Do**: Discard the rest. Look at the peer: it crashed, or it counts its lengths wrong.
+   */
   ERR_BUSBAR_LINK_TRUNCATED: 'the peer ended the stream inside a frame',
+  /**
+   * Nothing listens there, the port is taken, the name is unknown, or Node's permission model
+   * denies the network; `cause.code` says which.
+   *
+   * **Do**: EADDRINUSE: take another port. ECONNREFUSED: start the server, or let `connect` retry.
+   * ERR_ACCESS_DENIED: `--allow-net`.
+   */
   ERR_BUSBAR_LINK_REFUSED: 'could not connect or listen',
+  /**
+   * The destination replied that nothing listens at its port (ECONNREFUSED).
+   *
+   * **Do**: UDP gives no guarantee: count it, and send again later if it matters. The link stays
+   * open.
+   */
   ERR_BUSBAR_DATAGRAM_REFUSED: 'no socket receives datagrams at that address',
+  /**
+   * The kernel refused the datagram for its length (EMSGSIZE).
+   *
+   * **Do**: Send shorter messages: 1 200 bytes pass nearly everywhere.
+   */
   ERR_BUSBAR_DATAGRAM_TOO_LARGE: 'the datagram is longer than the path allows',
+  /**
+   * The kernel refused it for another reason, which the text names, such as EPERM of a firewall or
+   * ENETUNREACH.
+   *
+   * **Do**: Look at routes and firewall. The link stays open.
+   */
   ERR_BUSBAR_DATAGRAM_FAILED: 'the kernel refused the datagram',
+  /**
+   * A call needs the native shim, and that is not loaded, or the platform lacks the function; the
+   * text says why.
+   *
+   * **Do**: Ask `native.features` first. The reasons, and what to do for each, are in
+   * docs/native.md.
+   */
   ERR_BUSBAR_NATIVE_UNAVAILABLE: 'this machine does not support it',
+  /**
+   * A system call of the shim failed; the text names the step and the error.
+   *
+   * **Do**: Look the error up: EINVAL of `setAffinity` is a cpu that this process may not use,
+   * EACCES of `listen` a port below 1024.
+   */
   ERR_BUSBAR_NATIVE_FAILED: 'the kernel refused',
 } as const;
 
@@ -65,6 +289,39 @@ export class BusbarError extends Error {
     );
     this.code = code;
   }
+}
+
+/**
+ * Whether a value is a BusbarError, and, if a code is given, one with this code. For any value,
+ * also one that another library threw; runs no code of the value's. An error of another copy of
+ * busbar, or one that was posted from another thread, is not a BusbarError of this copy.
+ *
+ * ```ts
+ * import { isBusbarError } from 'busbar/errors';
+ * import { BufferPool } from 'busbar/pool';
+ *
+ * const pool = BufferPool.create({ bufferSize: 64, bufferCount: 1 });
+ * const only = pool.acquireSync();
+ * try {
+ *   await pool.acquire({ timeoutMs: 10 });
+ * } catch (error) {
+ *   if (!isBusbarError(error, 'ERR_BUSBAR_TIMEOUT')) throw error;
+ *   console.log('later, perhaps');
+ * } finally {
+ *   pool.release(only);
+ * }
+ * ```
+ *
+ * **Throws** RangeError if the code is not one of {@link BUSBAR_ERRORS}.
+ */
+export function isBusbarError<Code extends BusbarErrorCode = BusbarErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is BusbarError & { readonly code: Code } {
+  if (code !== undefined && !(typeof code === 'string' && Object.hasOwn(BUSBAR_ERRORS, code))) {
+    throw new RangeError(`code must be one of BUSBAR_ERRORS, got ${show(code)}`);
+  }
+  return BusbarError.isOne(error) && (code === undefined || error.code === code);
 }
 
 /** The message of anything that was thrown or emitted. Never throws. */

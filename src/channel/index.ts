@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/channel`: bounded queues of packets, or of integers, between threads. */
 
-export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
 export { PacketChannel, WordChannel } from './channel.ts';
 export type { ChannelStats } from './channel-core.ts';
 export type { ChannelKind } from './channel-layout.ts';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/executor`: a thread for each core, and the partitioners that choose among them. */
 
-export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
 export type { Pin } from './cores.ts';
 export { customPartitioner } from './custom-partitioner.ts';
 export { Executor, type ExecutorOptions } from './executor.ts';

@@ -17,7 +17,8 @@ import type { Bytes } from '../base/views.ts';
  * @example A text protocol whose length stands inside a line. The line is searched once, the
  * payload never.
  * ```ts
- * import { BufferPool, BusbarError } from 'busbar/pool';
+ * import { BusbarError } from 'busbar/errors';
+ * import { BufferPool } from 'busbar/pool';
  * import { ByteFinder, type Codec, Framer } from 'busbar/framer';
  *
  * class PutCodec implements Codec {

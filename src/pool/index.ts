@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/pool`: shared buffers. */
 
-export { BusbarError, type BusbarErrorCode } from '../base/errors.ts';
 export type { WaitOptions } from '../base/wait-guard.ts';
 export { BufferPool } from './buffer-pool.ts';
 export type { PoolBytes } from './buffer-references.ts';

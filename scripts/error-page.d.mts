@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+/** The types of error-page.mjs, for the test that compares the page. */
+export declare const PAGE: string;
+export interface ErrorEntry {
+  readonly code: string;
+  readonly text: string;
+  readonly when: string;
+  readonly advice: string;
+}
+export declare function readErrors(): readonly ErrorEntry[];
+export declare function errorPage(): string;

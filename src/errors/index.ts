@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+/** `busbar/errors`: the one error class, its codes, and how to tell them apart. */
+
+export {
+  BUSBAR_ERRORS,
+  BusbarError,
+  type BusbarErrorCode,
+  isBusbarError,
+} from '../base/errors.ts';
