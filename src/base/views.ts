@@ -56,7 +56,9 @@ export function wordsOf(block: unknown): Int32Array<SharedArrayBuffer> | undefin
     const size = sizeOfShared.call(block) as number;
     if (size % Int32Array.BYTES_PER_ELEMENT !== 0 || growableOf.call(block) === true) return;
     return new Int32Array(block as SharedArrayBuffer);
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Anything else, a full stack say, is no fact about the block.
+    if (error instanceof TypeError) return undefined;
+    throw error;
   }
 }

@@ -115,16 +115,14 @@ export class ChannelCore {
     this.receivers.ring();
   }
 
-  /** Joins the sending side. */
+  /** Joins the sending side. The caller has looked at the stack. */
   joinSenders(): number {
-    ensureStack();
     this.pool.checkAttached();
     return this.senders.join('sender', this.inheritSender);
   }
 
-  /** Joins the receiving side. */
+  /** Joins the receiving side. The caller has looked at the stack. */
   joinReceivers(): number {
-    ensureStack();
     this.pool.checkAttached();
     return this.receivers.join('receiver', this.inheritReceiver);
   }

@@ -46,6 +46,8 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
 
   /** @internal */
   constructor(core: ChannelCore) {
+    // Once the seat is taken, nothing may throw: nobody else could give it up.
+    ensureStack();
     const seat = core.joinReceivers();
     super(core, core.receivers, seat, core.isShared);
     this.ring = core.consumer(seat);

@@ -5,6 +5,7 @@ import { checkInteger, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
+import { ensureStep } from '../base/stack.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import type { ExecutorSlot } from './executor-slot.ts';
@@ -166,6 +167,8 @@ export class ExecutorGroup {
       throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
     }
     const { bufferId, offset, length } = packet;
+    // All executors get it, or, if the stack is full, none.
+    ensureStep();
     const report = { sent: [] as number[], full: [] as number[], closed: [] as number[] };
     for (let index = 0; index < senders.length; index++) {
       pool.retain(bufferId);

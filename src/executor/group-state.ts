@@ -111,6 +111,8 @@ export class GroupState {
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_START with the cause.
    */
   static async start(options: ResolvedGroupOptions): Promise<GroupState> {
+    // With an empty stack: what fails halfway for want of stack could not be undone either.
+    await Promise.resolve();
     const state = new GroupState(options);
     const failure = await state.#awaitStart();
     if (failure !== undefined) {

@@ -5,6 +5,7 @@ import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
+import { ensureStep } from '../base/stack.ts';
 import {
   resolveWaitOptions,
   WaitGuard,
@@ -233,8 +234,9 @@ export class LaneMailbox implements Mailbox {
     for (const [from, lane] of this.lanes.entries()) {
       if (lane !== undefined) sinks.push(sinkOf(lane, from));
     }
-    this.sinks = sinks;
     this.wake();
+    // Last: if a call throws because the stack is full, there is no handler.
+    this.sinks = sinks;
   }
 
   private ask(): void {
@@ -247,6 +249,8 @@ export class LaneMailbox implements Mailbox {
   private take(): Packet | undefined {
     const { lanes } = this;
     if (this.closed || this.paused) return undefined;
+    // What is taken out of a lane must reach the caller.
+    if (this.onTake !== undefined) ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;
       const packet = lanes[from]?.tryReceive();
@@ -282,10 +286,11 @@ export class LaneMailbox implements Mailbox {
         previous: undefined,
         next: undefined,
       };
-      this.waiters.push(waiter);
       waiter.guard = new WaitGuard(limits, 'receive', (reason) => {
         if (this.waiters.remove(waiter)) reject(reason);
       });
+      // Last: if a call throws because the stack is full, nobody waits.
+      this.waiters.push(waiter);
     });
   }
 

@@ -88,8 +88,10 @@ export class TurnLoop {
   /** Adds a poll; the returned function removes it. */
   poll(work: Poll): () => void {
     checkFunction('work', work);
-    this.polls = [...this.polls, work];
+    const polls = [...this.polls, work];
     this.wake();
+    // Last: if a call throws because the stack is full, there is no poll.
+    this.polls = polls;
     let added = true;
     return () => {
       if (added) this.polls = this.polls.toSpliced(this.polls.indexOf(work), 1);
@@ -100,8 +102,9 @@ export class TurnLoop {
   /** Asks for a slice, in this turn of the event loop or the next. */
   wake(): void {
     if (this.state !== RESTING) return;
-    this.state = DUE;
+    // In this order: if the call throws because the stack is full, no slice is due.
     setImmediate(this.slice);
+    this.state = DUE;
   }
 
   pause(): void {

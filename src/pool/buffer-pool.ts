@@ -5,6 +5,7 @@ import { loadAcquire } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
 import { BufferReferences } from './buffer-references.ts';
 import {
@@ -186,6 +187,8 @@ export class BufferPool extends BufferReferences {
    */
   reclaim(threadSlot: ThreadSlot | number): number {
     this.checkAttached();
+    // One that throws halfway would keep what it has begun until this thread does it again.
+    ensureStack();
     return reclaim(this.thread, threadSlot) + this.sweep();
   }
 
@@ -196,6 +199,7 @@ export class BufferPool extends BufferReferences {
    */
   reclaimDead(): { slot: number; freed: number }[] {
     this.checkAttached();
+    ensureStack();
     const reports = reclaimDead(this.thread);
     const freed = this.sweep();
     const last = reports.at(-1);
@@ -290,6 +294,7 @@ export class BufferPool extends BufferReferences {
   /** @internal {@link reclaim} by badge: 0 if another thread has its slot by now. */
   reclaimBadge(badge: number): number {
     this.checkAttached();
+    ensureStack();
     return reclaimBadge(this.thread, badge) + this.sweep();
   }
 

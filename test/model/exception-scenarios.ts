@@ -27,7 +27,7 @@ export function surviving<Result>(
   }
 }
 
-function isStackFull(error: unknown): boolean {
+export function isStackFull(error: unknown): boolean {
   return error instanceof RangeError && error.message === 'Maximum call stack size exceeded';
 }
 

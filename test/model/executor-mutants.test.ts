@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in executors, one at a time: the scenarios of the model checker find them. */
 
+import { executorExceptionParts, type GroupModule } from './executor-exceptions.ts';
 import { type ExecutorModule, executorParts } from './executor-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
 
@@ -86,17 +87,55 @@ const BUGS: readonly Bug[] = [
     'queueMicrotask(() => storeRelease(this.words, this.record + STATE, state));',
     /^whoever/,
   ),
+  bug(
+    'a loop that is asked for a turn says so before it has one',
+    'turn-loop',
+    'setImmediate(this.slice);\n    this.state = DUE;',
+    'this.state = DUE;\n    setImmediate(this.slice);',
+    /^exception: handle, wake/,
+  ),
+  bug(
+    'what is taken out of a lane is lost if the loop cannot be woken',
+    'mailbox',
+    'if (this.onTake !== undefined) ensureStep();',
+    '',
+    /^exception: tryReceive until/,
+  ),
+  bug(
+    'who asks stays in the queue, though the call throws',
+    'mailbox',
+    "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
+    "this.waiters.push(waiter);\n      waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
+    /^exception: receive$/,
+  ),
+  bug(
+    'a broadcast that throws has reached some',
+    'executor-group',
+    'ensureStep();\n    const report',
+    'const report',
+    /^exception: broadcast/,
+  ),
+  {
+    what: 'executor: the seat at a lane is taken, though the call throws',
+    entry: 'channel/sender.ts',
+    from: 'ensureStack();\n    const seat',
+    to: 'const seat',
+    scenarios: /^exception: sends/,
+  },
   bug('BADGE is one off', 'gauges', 'this.record + BADGE);', 'this.record + BADGE) + 1;', /^death/),
 ];
 
 huntAll('executor', BUGS, async (load) => {
-  const module: ExecutorModule = {
+  const module: GroupModule = {
     ...(await load<Pick<ExecutorModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
     ...(await load<Pick<ExecutorModule, 'Packet'>>('packet/index.ts')),
     ...(await load<Pick<ExecutorModule, 'PacketChannel'>>('channel/index.ts')),
     ...(await load<Pick<ExecutorModule, 'Mesh' | 'LaneEnds'>>('executor/mesh.ts')),
     ...(await load<Pick<ExecutorModule, 'TurnLoop'>>('executor/turn-loop.ts')),
     ...(await load<Pick<ExecutorModule, 'Gauges'>>('executor/gauges.ts')),
+    ...(await load<Pick<GroupModule, 'ExecutorGroup'>>('executor/executor-group.ts')),
   };
-  return executorParts(module).flatMap(({ cases }) => cases);
+  return [...executorParts(module), ...executorExceptionParts(module)].flatMap(
+    ({ cases }) => cases,
+  );
 });

@@ -23,6 +23,7 @@ import type { TurnLoop } from '../../src/executor/turn-loop.ts';
 import type { Packet } from '../../src/packet/index.ts';
 import type { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
+import type { Run } from './channel-scenarios.ts';
 import { checkMessages, type Told } from './channel-words.ts';
 import type { Case, Part } from './coverage.ts';
 import { allowing } from './pool-scenarios.ts';
@@ -38,14 +39,14 @@ export interface ExecutorModule extends PoolModule {
   readonly Gauges: typeof Gauges;
 }
 
-interface ExecutorShared extends PoolShared {
+export interface ExecutorShared extends PoolShared {
   /** By party: executors, then their host. */
   readonly plans: readonly MeshPlan[];
   readonly gauges: SharedArrayBuffer;
 }
 
 /** What a thread with a handler says. */
-interface Counted extends Told {
+export interface Counted extends Told {
   readonly isCounted?: boolean;
 }
 
@@ -71,7 +72,7 @@ export function executorParts(module: ExecutorModule): Part<ExecutorShared>[] {
 }
 
 /** A thread at one seat of the group, or its host, with all that it has there. */
-class Party {
+export class Party {
   readonly pool: BufferPool;
   readonly gauges: Gauges;
   readonly ends: LaneEnds;
@@ -89,29 +90,48 @@ class Party {
     return new this.#module.TurnLoop(pool, ends.receivers, gauges, 'park', forgives);
   }
 
-  /** Sends a message to an executor or the host; waits for room. False: closed. */
-  send(to: number, message: number): boolean {
+  /** A packet with one message. */
+  packet(message: number): Packet {
     const { pool } = this;
     const id = pool.acquireSync();
     pool.bytes[pool.offsetOf(id)] = message;
-    const packet = this.#module.Packet.wrap(pool, id, pool.offsetOf(id), 1);
+    return this.#module.Packet.wrap(pool, id, pool.offsetOf(id), 1);
+  }
+
+  /** Sends a message to an executor or the host; waits for room. False: closed. */
+  send(to: number, message: number, run: Run = (call) => call()): boolean {
+    const packet = this.packet(message);
     const sent = allowing([CLOSED], () => {
-      this.ends.sender(to).sendSync(packet);
+      run(() => this.ends.sender(to).sendSync(packet));
       return true;
     });
     if (sent !== true) packet.release();
     return sent === true;
   }
 
+  /** Sends messages, then asks for as many. */
+  async sendsAndAsks(to: number, messages: readonly number[]): Promise<Told> {
+    const loop = this.loop();
+    const received: number[] = [];
+    const sent = messages.filter((message) => this.send(to, message));
+    while (received.length < messages.length) {
+      const packet = await loop.mailbox.receive();
+      if (packet === undefined) break;
+      received.push(this.read(packet));
+    }
+    loop.stop();
+    return { sent, received };
+  }
+
   /** What a packet says; it is released. */
-  read(packet: Packet): number {
+  read(packet: Packet, run: Run = (call) => call()): number {
     const message = this.pool.bytes[packet.offset];
-    packet.release();
+    run(() => packet.release());
     return message;
   }
 }
 
-class Bodies {
+export class Bodies {
   readonly #module: ExecutorModule;
 
   constructor(module: ExecutorModule) {
@@ -119,13 +139,16 @@ class Bodies {
   }
 
   /** A thread that sits down, without interruption, and then does something. */
-  at(index: number, body: (party: Party, shared: ExecutorShared) => unknown): Body {
+  at(
+    index: number,
+    body: (party: Party, shared: ExecutorShared, self: ModelThread) => unknown,
+  ): Body {
     return (shared, self) => {
       const pool = this.#module.BufferPool.attach(shared.handle);
       const party = new Party(this.#module, shared, index, pool);
       self.begin();
       party.gauges.badge = pool.badge;
-      return body(party, shared);
+      return body(party, shared, self);
     };
   }
 
@@ -144,10 +167,11 @@ class Bodies {
   }
 
   /** As group-state.ts ends a group: DRAINING first, then it closes every lane to an executor. */
-  closes(party: Party, shared: ExecutorShared, to: number): void {
-    party.gauges.become(DRAINING);
+  closes(party: Party, shared: ExecutorShared, to: number, run: Run = (call) => call()): void {
+    run(() => party.gauges.become(DRAINING));
     for (const handle of shared.plans[to].inbound) {
-      if (handle !== undefined) this.#module.PacketChannel.attach(party.pool, handle).close();
+      if (handle === undefined) continue;
+      run(() => this.#module.PacketChannel.attach(party.pool, handle).close());
     }
   }
 
@@ -177,7 +201,10 @@ class Bodies {
   }
 }
 
-function handled(party: Party, isDone: (received: readonly number[]) => boolean): Promise<Counted> {
+export function handled(
+  party: Party,
+  isDone: (received: readonly number[]) => boolean,
+): Promise<Counted> {
   return new Promise((resolve) => {
     const loop = party.loop();
     const received: number[] = [];
@@ -192,7 +219,7 @@ function handled(party: Party, isDone: (received: readonly number[]) => boolean)
   });
 }
 
-function handledAll(party: Party): Promise<Counted> {
+export function handledAll(party: Party): Promise<Counted> {
   return new Promise((resolve) => {
     const loop = party.loop();
     const received: number[] = [];
@@ -318,7 +345,7 @@ function deathCase(module: ExecutorModule): Case<ExecutorShared> {
   return { ...item, quick: { ...item.quick, states: 20_000 } };
 }
 
-function executors(
+export function executors(
   module: ExecutorModule,
   name: string,
   count: number,

@@ -5,7 +5,8 @@
  *
  * V8 ends a thread only before a call, at a function entry and at the back edge of a loop. Calls of
  * `Atomics` the checker sees by itself; for the other places, the modules are copied with a call of
- * `mayDie` at each of them, line by line the same otherwise, and loaded from the copy.
+ * `mayDie` at each of them (and before calls that queue work), line by line the same otherwise, and
+ * loaded from the copy.
  */
 
 import { dirname, join, relative } from 'node:path';
@@ -35,8 +36,12 @@ interface Insertion {
   readonly text: string;
 }
 
+/** Functions of the engine that queue work: a call of one may throw before it has done so. */
+const QUEUES = /^(?:queueMicrotask|setImmediate|setInterval|setTimeout)$/;
+
 /**
- * The module's text with `mayDie()` at each function entry and loop back edge, on the same lines.
+ * The module's text with `mayDie()` at each function entry and loop back edge, and before work is
+ * queued, on the same lines.
  */
 export function instrument(text: string): string {
   const file = ts.createSourceFile('module.ts', text, ts.ScriptTarget.ES2023, true);
@@ -53,6 +58,9 @@ export function instrument(text: string): string {
     } else if (ts.isContinueStatement(node)) {
       insert(node.getStart(file), '{ mayDie(); ');
       insert(node.getEnd(), ' }');
+    } else if (ts.isCallExpression(node) && QUEUES.test(node.expression.getText(file))) {
+      insert(node.expression.getStart(file), '(mayDie(), ');
+      insert(node.expression.getEnd(), ')');
     }
     ts.forEachChild(node, visit);
   };
