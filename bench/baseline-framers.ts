@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The two framers that programs write by hand, without a pool: what busbar's framer is compared
- * with.
+ * The two framers that programs write by hand, without a pool: the baselines of busbar's framer.
  */
 
 import { PREFIX_BYTES } from './stream.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the same work costs without busbar, measured in the same run on the same machine. */
+/** Costs of the same work without busbar, measured in the same run on the same machine. */
 
 import { ConcatFramer, RestFramer } from './baseline-framers.ts';
 import type { BenchCase, PreparedCase } from './bench-case.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What a benchmark case is: the shape that every `*.bench.ts` file fills and `measure.ts` drives.
+ * The interface of a benchmark case, which every `*.bench.ts` file implements and `measure.ts`
+ * runs.
  */
 
 import type { BucketCount, Histogram } from './histogram.ts';

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * What the benchmark programs do alike with their command lines: counts, selections, and
- * complaints.
- */
+/** Command lines of the benchmark programs: counts, selections, and error messages. */
 
 import { minimatch } from 'minimatch';
 

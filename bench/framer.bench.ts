@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What it costs to put frames together by hand, and to find them in a stream. */
+/** Costs of assembling frames by hand and of finding them in a stream. */
 
 import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { BufferPool } from 'busbar/pool';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Counts latencies by size, so that a million of them give percentiles in little memory. */
+/** A histogram of latencies: gives percentiles of a million values in little memory. */
 
 /** Values below this have a bucket each; above it a bucket spans less than 1 % of its value. */
 const EXACT = 256;

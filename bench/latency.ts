@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Times single round trips, and takes what the clock itself costs off again. */
+/** Times single round trips, and subtracts the cost of the clock itself. */
 
 import type { Histogram } from './histogram.ts';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Where a benchmark ran: machine, Node, commit; and which core to pin a child process to. */
+/** Where a benchmark runs: machine, Node, commit; and the core to pin a child process to. */
 
 import { execFileSync, type StdioOptions, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

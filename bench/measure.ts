@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Times one prepared benchmark case: warms up, finds how many operations a run should have, and
- * holds the yardstick to the core before and after each run.
+ * Times one prepared benchmark case: warms up, finds the number of operations for a run, and
+ * measures the yardstick on the core before and after each run.
  */
 
 import type { BenchCase, CaseSamples, PreparedCase, Run } from './bench-case.ts';

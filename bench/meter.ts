@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the benchmarks of sockets tell besides time: system calls and CPU time. */
+/** What socket benchmarks report besides time: system calls and CPU time. */
 
 /** CPU time and system calls since it was made, per message. */
 export class Meter {

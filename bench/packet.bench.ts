@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * What references on buffers cost: one more and one less, and the way to another thread and back.
- */
+/** Costs of references on buffers: retain and release, and the trip to another thread and back. */
 
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';

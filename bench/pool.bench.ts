@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What it costs to take a buffer out of the pool and to give it back. */
+/** Costs of acquiring a buffer from the pool and releasing it. */
 
 import { type BufferId, BufferPool } from 'busbar/pool';
 import type { BenchCase } from './bench-case.ts';

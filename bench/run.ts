@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm run bench`: measures every selected case, each in a fresh process, and reports against the
+ * `npm run bench`: measures every selected case, each in its own process, and reports against the
  * targets.
  */
 

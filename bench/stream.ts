@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The byte stream that all framer cases decode, and the socket that they pretend to read it from.
- */
+/** The byte stream that all framer cases decode, and the fake socket that they read it from. */
 
 /** Bytes in the little-endian length prefix; it counts the payload alone. */
 export const PREFIX_BYTES = 4;

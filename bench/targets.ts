@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * What each case should reach, and what bab, the Rust original, needs for the same thing; in units
- * of one atomic addition.
+ * Targets of the cases, and the figures of bab, the Rust original, in units of one atomic addition.
  */
 
 /** At most so many times what another case takes. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Datagrams over loopback, sender and receiver on one thread: what a message costs from the writer
- * through the kernel to a packet that is released.
+ * Datagrams over loopback, sender and receiver on one thread: the cost of a message from the writer
+ * through the kernel to a released packet.
  */
 
 import { createSocket, type Socket } from 'node:dgram';

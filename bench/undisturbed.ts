@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Which runs had the machine to themselves: told by what stood beside them, never by how long they
- * took.
+ * Chooses the runs that had the machine to themselves, by the yardstick beside them, never by their
+ * own time.
  */
 
 import type { CaseSamples, Run } from './bench-case.ts';

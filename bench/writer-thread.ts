@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the writing thread of `writer/thread-to-flusher-60B` and the draining thread agree on. */
+/** Shared words of the writing and the draining thread of `writer/thread-to-flusher-60B`. */
 
 import type { BufferPoolHandle } from 'busbar/pool';
 import type { WriteFlusherHandle } from 'busbar/writer';

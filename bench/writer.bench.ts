@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What it costs to put messages behind one another, and to hand them over in one flush. */
+/** Costs of appending messages and of handing them over in one flush. */
 
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';

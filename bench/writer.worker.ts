@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The writing thread of `writer/thread-to-flusher-60B`: writes so many messages each time it is
- * told to.
+ * The writing thread of `writer/thread-to-flusher-60B`: writes a given number of messages on
+ * command.
  */
 
 import { workerData } from 'node:worker_threads';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: bytes with a number and a check sum. */
+/** Test tool: bytes with a number and a checksum. */
 
 /** Number, check sum, and bytes that follow from the number. At least 8 bytes. */
 export function numbered(number: number, length: number): Uint8Array {

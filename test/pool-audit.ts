@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * A tool of tests: reads a pool's control words at rest and says what contradicts the drawing in
- * pool-layout.ts.
- */
+/** Test tool: reads a pool's control words at rest and reports what contradicts pool-layout.ts. */
 import { layoutOf } from '../src/pool/pool-blocks.ts';
 import {
   ATTENTION,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: programs as they are built, in processes of their own, and what they print. */
+/** Test tool: runs built programs in their own processes and reads their output. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

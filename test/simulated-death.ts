@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * A tool of tests: makes a pool object of this thread look like that of a thread that has ended.
- */
+/** Test tool: makes a pool object of this thread look like that of a thread that has ended. */
 import type { BufferPool } from '../src/pool/index.ts';
 import { lifeOf, PROBES } from '../src/pool/pool-layout.ts';
 import { controlWords } from './pool-audit.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the tidy test knows of a source file: its imports, its comments, the names that it uses. */
+/** Test tool: parses source files for the tidy test (imports, comments, names). */
 import { readFileSync } from 'node:fs';
 import ts from 'typescript';
 import { ROOT } from '../scripts/files.mjs';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The program of steady-state.test.ts: messages through framer, packet, writer and flusher of one
+ * Program of steady-state.test.ts: sends messages through framer, packet, writer and flusher on one
  * thread, each round between two marks.
  */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The rules of the house that a machine can check: layers, shared memory, comments, names. */
+/** Style rules that a machine can check: layers, shared memory, comments, names. */
 import { existsSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { basename, dirname, posix } from 'node:path';

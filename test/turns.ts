@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: waiting turn by turn of the event loop, never by the clock. */
+/** Test tool: waits turn by turn of the event loop, never by the clock. */
 
 /** The next turn. */
 export function turn(): Promise<void> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: UDP links on sockets of every kind, and what they must leave behind. */
+/** Test tool: UDP links on every kind of socket, with a check that they leave nothing behind. */
 import { expect } from 'vitest';
 import {
   LoopbackNetwork,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A bare client connection for load threads: a plain socket, the NATS greeting, and then raw
- * chunks.
+ * A bare client connection for load threads: a plain socket, the NATS greeting, then raw chunks.
  */
 
 import { connect, type Socket } from 'node:net';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Proves that the load generator's own check sees what it must see. */
+/** Proves that the check of the load generator notices every error. */
 
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';

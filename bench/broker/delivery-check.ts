@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Compares every byte that a subscriber receives with what was published, at the speed of a memory
+ * Compares every byte that a subscriber receives with the published ones, as fast as a memory
  * comparison.
  */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The harness's handle on one load thread: prepare an end of a scenario, run it, get the result.
+ * The harness's handle on one load thread: prepares an end of a scenario, runs it, returns the
+ * result.
  */
 
 import { Worker } from 'node:worker_threads';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A load thread: prepares one end of a scenario when told, and runs it on `go`. */
+/** A load thread: prepares one end of a scenario on command, and runs it on `go`. */
 
 import { parentPort } from 'node:worker_threads';
 import { prepareBlast, preparePublishers } from './publish.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * The bytes that a publisher sends and a subscriber must receive: a block of numbered messages,
- * over and over.
+ * repeated.
  */
 
 /** Each publisher has a subject of its own. */

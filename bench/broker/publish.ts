@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The sending ends of a flow: a publisher, and a stand-in for the whole server that shows what the
- * load threads can do.
+ * The sending ends of a flow: a publisher, and a stand-in for the whole server that shows the limit
+ * of the load threads.
  */
 
 import { once } from 'node:events';

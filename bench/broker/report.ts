@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Figures, table and judgement of the broker comparison. */
+/** Figures, table and verdict of the broker comparison. */
 
 import Table from 'cli-table3';
 import { median, quantile } from '../statistics.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The two ends of request/reply: a requester that asks one question at a time, and a responder
- * that replies to each.
+ * The two ends of request/reply: a requester that sends one request at a time, and a responder that
+ * replies to each.
  */
 
 import { Connection } from './connection.ts';

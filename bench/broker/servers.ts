@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Starts and stops the brokers that are compared, each as a child process on a free port of this
- * machine.
+ * Starts and stops the compared brokers, each as a child process on a free port of this machine.
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A clock that the harness and its load threads share: `performance.now()` starts anew in every
+ * A clock shared by the harness and its load threads: `performance.now()` begins at 0 in every
  * thread, this does not.
  */
 

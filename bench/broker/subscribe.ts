@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The receiving ends of a flow: connections that compare every chunk with what was published. */
+/** The receiving ends of a flow: connections that compare every chunk with the published bytes. */
 
 import { Connection } from './connection.ts';
 import { DeliveryCheck } from './delivery-check.ts';

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** What the executors of the scaling measurement are told, and where they say how far they are. */
+/**
+ * Commands for the executors of the scaling measurement, and the words in which they show progress.
+ */
 
 /**
  * - 'independent': each sends to itself; they share nothing but the pool they got buffers from.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm run bench:scaling`: how much more a group of executors does with more cores, each on its own
- * and all with all, pinned and not.
+ * `npm run bench:scaling`: the throughput of a group of executors by number of cores, with
+ * independent and with mutual traffic, pinned and not.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -101,7 +101,7 @@ test('a place that is taken is named; a socket that was left there is removed', 
   writeFileSync(file, 'of somebody');
   const third = new Program('build/examples/statsd/main.js', args(file));
   expect(await third.ended).toBe(1);
-  expect(third.lines.join('\n')).toContain(`${file} is there, and no socket`);
+  expect(third.lines.join('\n')).toContain(`${file} exists and is not a socket`);
 
   const left = join(FOLDER, 'left');
   const victim = new Program('build/examples/statsd/main.js', args(left));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: at a moment of rest, finds the owner of every buffer of a chaos run. */
+/** Test tool: finds the owner of every buffer of a chaos run at rest. */
 import type { SharedWriter } from 'busbar/writer';
 import { BUFFER, SharedWriterLayout } from '../../src/writer/shared-writer-layout.ts';
 import { auditPool } from '../pool-audit.ts';

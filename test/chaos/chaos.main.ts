@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A program of tests, `npm run chaos`: the whole way from socket to socket under load, while its
- * threads are killed, its connections end and its pool runs dry.
+ * Test program, `npm run chaos`: everything from socket to socket under load, while threads are
+ * killed, connections end and the pool runs dry.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

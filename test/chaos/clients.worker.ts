@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A program of tests: the other side of a chaos run. Plain sockets that know nothing of busbar send
- * numbered messages and look at everything that comes back.
+ * Test worker: the clients of a chaos run. They are plain sockets that send numbered messages and
+ * check everything that comes back.
  */
 import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';

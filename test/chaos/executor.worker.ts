@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The module of the executors of a chaos run: messages go to clients, to each other, or on. */
+/**
+ * Test worker: an executor of a chaos run, which sends messages to clients or to other executors.
+ */
 import { threadId } from 'node:worker_threads';
 import { type ChannelHandle, PacketChannel } from 'busbar/channel';
 import type { ExecutorContext } from 'busbar/executor';

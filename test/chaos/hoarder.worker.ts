@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of tests: one thread of a chaos run that takes every free buffer, for a while. */
+/** Test worker: a thread of a chaos run that takes every free buffer for a while. */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { type BufferId, BufferPool, type BufferPoolHandle, NO_BUFFER } from 'busbar/pool';
 import { ACT, Board, HOARDER, HOARDING, HOLDING_ALL, IN_HAND, Place, STARTING } from './board.ts';

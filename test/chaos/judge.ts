@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: says of each message that did not come back why that was allowed, if it was. */
+/**
+ * Test tool: decides for each message that did not come back whether its loss was allowed, and why.
+ */
 import {
   COLLECTOR,
   EXECUTOR,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: packets on their way to a receiver that may be slow, or dead for a while. */
+/** Test tool: a queue of packets for a receiver that may be slow, or dead for a while. */
 import type { PacketSender } from 'busbar/channel';
 import type { Packet } from 'busbar/packet';
 

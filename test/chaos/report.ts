@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: what a chaos run has found, for people and as JSON. */
+/** Test tool: the result of a chaos run, as text and as JSON. */
 import { SEATS, WAYS } from './board.ts';
 import type { Losses } from './judge.ts';
 import type { ChaosResult } from './run.ts';

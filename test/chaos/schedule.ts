@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: what happens in a chaos run, one event after the other. It follows from the seed
- * alone, not from what has happened: the same seed gives the same events.
+ * Test tool: the sequence of events of a chaos run. It depends only on the seed, never on the
+ * course of the run.
  */
 import type { Random } from '../../src/base/random.ts';
 import {

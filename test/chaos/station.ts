@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: what a thread of a chaos run does with a message: looks whether it is whole, and
- * writes it to its writer or passes it on. It says before each step what comes next.
+ * Test tool: what a thread of a chaos run does with a message: it checks it, then writes it to its
+ * writer or passes it on. It records each step before it takes it.
  */
 import type { PacketSender } from 'busbar/channel';
 import { Packet } from 'busbar/packet';

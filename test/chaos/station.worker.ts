@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of tests: one thread of a chaos run that takes messages out of a channel. */
+/** Test worker: a thread of a chaos run that receives messages from a channel. */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { type ChannelHandle, PacketChannel } from 'busbar/channel';
 import type { Packet } from 'busbar/packet';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: waits for what others do, as long as anything moves at all, and not longer than
- * it takes the others to do very much.
+ * Test tool: waits for other threads as long as any of them makes progress, up to a generous limit.
  */
 
 /** So long nothing may move before it counts as a hang. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: starts the threads of a chaos run, kills them, and clears up behind them. */
+/** Test tool: starts the threads of a chaos run, kills them, and cleans up after them. */
 import { Worker } from 'node:worker_threads';
 import type { PacketChannel } from 'busbar/channel';
 import { ExecutorGroup } from 'busbar/executor';

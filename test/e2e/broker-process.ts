@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: a broker on several executors, in a process of its own. */
+/** End to end: starts a broker on several executors in its own process. */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

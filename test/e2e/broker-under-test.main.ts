@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * End to end: a broker on several executors as a process of its own, which a test starts, asks and
+ * End to end: the program of a broker on several executors, which a test controls, queries and
  * crashes by messages.
  */
 

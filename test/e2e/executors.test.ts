@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: the broker on several cores: what goes from one to another, and what if one dies. */
+/** End to end: the broker on several cores, messages between them, and the death of one. */
 
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: an executor of the broker that can be told to crash. */
+/** End to end: an executor of the broker that crashes on demand. */
 
 import { BroadcastChannel } from 'node:worker_threads';
 import type { ExecutorContext } from 'busbar/executor';

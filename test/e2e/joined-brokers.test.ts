@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: brokers that share clients' subscriptions behave as one. */
+/** End to end: brokers that share subscriptions of their clients behave as one. */
 
 import { afterEach, expect, test } from 'vitest';
 import { CHANGES_MAX } from '../../examples/broker/mesh.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * End to end: several brokers of one mesh on one thread, with real sockets, and lanes between them
- * that can be slow, small, and cut.
+ * End to end: several brokers of one mesh on one thread, with real sockets and with lanes that can
+ * be slow, small, or cut.
  */
 
 import { Board } from '../../examples/broker/board.ts';

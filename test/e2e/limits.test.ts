@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** End to end: the broker's limits: who waits, who is cut off, and that nobody else notices. */
+/**
+ * End to end: the broker's limits, which clients wait or are closed, and that no other client
+ * notices.
+ */
 
 import { describe, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../examples/broker/broker-options.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: nats-server, where it is installed, for tests that say the same to both. */
+/** End to end: runs nats-server, if it is installed, for tests that send the same bytes to both. */
 
 import { spawnSync } from 'node:child_process';
 import { Program } from '../program.ts';

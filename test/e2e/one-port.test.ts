@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: two brokers that are started at once on one port: one serves, the other ends. */
+/** End to end: of two brokers started at once on one port, one serves and the other exits. */
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';

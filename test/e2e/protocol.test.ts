@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: the broker's side of the protocol, byte by byte, as nats-server 2.9 has it. */
+/** End to end: the broker's side of the protocol, byte by byte, as in nats-server 2.9. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RawClient } from './raw-client.ts';

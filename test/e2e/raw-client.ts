@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: a client that says exactly what a test says, and shows what comes back. */
+/** End to end: a client that sends exactly the bytes of a test, and shows what comes back. */
 
 import { connect, type Socket } from 'node:net';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * End to end: the same bytes to the broker and to nats-server, and the same answer from both. Where
- * nats-server closes without a word, the broker may say why.
+ * End to end: the same bytes sent to the broker and to nats-server get the same reply. Where nats-
+ * server closes silently, the broker may give a reason.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

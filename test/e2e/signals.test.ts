@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** End to end: the signals that operators of nats-server send. */
+/** End to end: the signals that operators send to nats-server. */
 
 import { once } from 'node:events';
 import { connect } from 'node:net';

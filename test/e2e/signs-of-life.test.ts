@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** End to end: who is alive: a client that only receives is, one that is only asked is not. */
+/**
+ * End to end: which clients count as alive: one that only receives does, one that does not reply to
+ * PINGs does not.
+ */
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Broker } from '../../examples/broker/broker.ts';

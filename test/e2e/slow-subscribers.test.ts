@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** End to end: subscribers that are slow for a while, or for good, and what others notice of it. */
+/**
+ * End to end: subscribers that are slow for a while, or permanently, and their effect on other
+ * clients.
+ */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../examples/broker/broker-options.ts';

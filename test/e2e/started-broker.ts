@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** End to end: a broker for a test, on one thread or on several executors, with one face. */
+/**
+ * End to end: starts a broker for a test, on one thread or on several executors, behind one
+ * interface.
+ */
 
 import { Broker } from '../../examples/broker/broker.ts';
 import type { BrokerOptions } from '../../examples/broker/broker-options.ts';

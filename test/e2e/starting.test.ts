@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** End to end: clients that connect while a broker starts, and others who want its port. */
+/**
+ * End to end: clients that connect while a broker starts, and other programs that want its port.
+ */
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';

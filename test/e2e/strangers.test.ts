@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * End to end: two programs that know nothing of busbar meet at the broker, itself a process of its
- * own.
+ * End to end: two programs that do not use busbar exchange messages through a broker in a third
+ * process.
  */
 
 import { spawnSync } from 'node:child_process';

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Executors that end, or throw, before each of their accesses to shared memory. Real threads. */
+/**
+ * Executors that end, or throw, before each of their accesses to shared memory; with real threads.
+ */
 import { expect, onTestFailed, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { ExecutorSlot } from '../../src/executor/executor-slot.ts';

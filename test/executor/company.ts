@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A group of executors that do as they are told, and what tests need to look after it. */
+/** Test tool: a group of executors that follow commands, and checks of what it leaves behind. */
 import { readdirSync } from 'node:fs';
 import {
   ExecutorGroup,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What a test and the executors of its group tell each other. */
+/** Test tool: the commands and replies between a test and the executors of its group. */
 
 /** Given to each executor as its data. */
 export interface Plan {

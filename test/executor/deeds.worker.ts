@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** An executor that does what the packets that it gets tell it to. */
+/** Test worker: an executor that executes the commands in the packets it receives. */
 import type { ExecutorContext } from 'busbar/executor';
 import { threadId } from 'busbar/native';
 import { Packet } from 'busbar/packet';

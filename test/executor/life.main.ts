@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program that starts a group, and ends by itself if the group lets it. */
+/** Test program: starts a group, and exits by itself if the group lets it. */
 import { ExecutorGroup } from 'busbar/executor';
 import { BufferPool } from 'busbar/pool';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** An executor that has a web server and a timer, besides its mailbox. */
+/** Test worker: an executor with a web server and a timer besides its mailbox. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExecutorContext } from 'busbar/executor';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: what clients of the broker say, damaged and in pieces, to its parser, against
- * one that takes lines apart as text.
+ * Fuzz target: the broker's parser, with damaged and divided client input, against a parser that
+ * reads lines as text.
  */
 import {
   ERROR_CONTROL_LINE,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The fuzzer: what clients said to the broker once, recorded byte for byte: two of
- * `@nats-io/transport-node`, and one that writes by hand.
+ * Fuzz input: bytes that clients once sent to the broker, two of `@nats-io/transport-node` and one
+ * written by hand.
  */
 
 /** A character is a byte. One text for each connection. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: bytes of any kind, in pieces, to a codec alone, against the decoder that sees
- * everything at once.
+ * Fuzz target: a codec alone, with arbitrary bytes in pieces, against a decoder that sees all bytes
+ * at once.
  */
 import type { Random } from '../../src/base/random.ts';
 import type { Codec } from '../../src/framer/codec.ts';

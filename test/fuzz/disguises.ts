@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * The fuzzer: right arguments in disguise: what has been asked once says something else, throws, or
- * calls the library again before it says anything. Such an argument may be taken as what it was at
- * one look, or refused; nothing may come of two different looks.
+ * Fuzz tool: arguments that are right at the first read and then change, throw, or call the library
+ * before they return a value. Each may be accepted with one value or rejected, but never with two
+ * different values.
  */
 import { types } from 'node:util';
 import type { Random } from '../../src/base/random.ts';

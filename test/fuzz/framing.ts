@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: random streams in random pieces through a framer, against decoders that have
- * the whole stream at once.
+ * Fuzz target: a framer, with random streams in random pieces, against decoders that have the whole
+ * stream at once.
  */
 import { encodeText } from '../../src/base/bytes.ts';
 import { BusbarError } from '../../src/base/errors.ts';

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: handles of other pools, of other kinds and versions, forged and damaged ones,
- * and packets in transit that nobody sent. They are refused as documented, or they are as good as
- * the true one.
+ * Fuzz target: handles of other pools, kinds and versions, forged and damaged ones, and invented
+ * packets in transit. Each is rejected as documented, or is as good as the genuine one.
  */
 import { type ChannelHandle, PacketChannel, WordChannel } from 'busbar/channel';
 import { Packet, type SendPacket } from 'busbar/packet';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: every function and method that busbar offers, with arguments that nobody
- * should pass. What throws must throw what is documented, and must have changed nothing.
+ * Fuzz target: every function and method of busbar, with wrong arguments. A call that throws must
+ * throw as documented and change nothing.
  */
 import { closeSync } from 'node:fs';
 import * as busbar from 'busbar';

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** The fuzzer: what takes too long to make for each execution, made once: sockets and threads. */
+/**
+ * Fuzz tool: sockets and threads that are created once, since that takes too long for each
+ * execution.
+ */
 import dns from 'node:dns';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { isIP } from 'node:net';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The fuzzer: values that nobody should pass, and which of them cannot be meant by a type. */
+/** Fuzz tool: wrong values, and for which types each of them is wrong. */
 import { UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';

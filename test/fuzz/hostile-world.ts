@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The fuzzer: a small world for each execution: a pool, an object on it to be called, and what of
- * both can be compared before and after.
+ * Fuzz tool: a small world for each execution: a pool, an object to call on it, and the state to
+ * compare before and after.
  */
 import { Duplex } from 'node:stream';
 import { PacketChannel, WordChannel } from 'busbar/channel';

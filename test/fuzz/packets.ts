@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: valid operations on packets in random order, in three threads' worth of pool
- * objects and a channel, against a list of what each must hold.
+ * Fuzz target: valid operations on packets in random order, with pool objects of three threads and
+ * a channel, against a list of expected contents.
  */
 
 import { Random } from '../../src/base/random.ts';

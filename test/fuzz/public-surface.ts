@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The fuzzer: what busbar's entry points offer, read from the sources: names, methods, parameters.
- * What is private, protected or @internal is no offer.
+ * Fuzz tool: the public names, methods and parameters of busbar's entry points, read from the
+ * sources; private, protected and @internal ones excluded.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The fuzzer: an executor that releases what it gets. */
+/** Fuzz tool: an executor that releases every packet it receives. */
 import type { ExecutorContext } from 'busbar/executor';
 
 export function run({ mailbox }: ExecutorContext): void {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The fuzzer: what a target is, how one is run, and what is said when it fails. */
+/** Fuzz tool: the interface of a target, how one is run, and the report of a failure. */
 import { Random } from '../../src/base/random.ts';
 
 /** Something to be tried with inputs that follow from a seed. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The fuzzer: all of its targets. */
+/** Fuzz tool: the list of all targets. */
 import { brokerProtocol } from './broker-protocol.ts';
 import { codecs } from './codecs.ts';
 import { framing } from './framing.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A fuzzer's target: datagrams of any kind, packed ones whose lengths do not add up among them,
- * through the reading half of a UDP link, over a socket that is none.
+ * Fuzz target: the receiving half of a UDP link, over a fake socket, with arbitrary datagrams, also
+ * packed ones with wrong lengths.
  */
 import { Random } from '../../src/base/random.ts';
 import { UdpIntake, type UdpIntakeOwner } from '../../src/link/udp/udp-intake.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A fuzzer's target: valid operations on writers in random order, against a plain list. */
+/** Fuzz target: valid operations on writers in random order, against a plain list. */
 import { runOracle } from '../threads/writer-oracle.ts';
 import type { SeedTarget } from './target.ts';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program that says which links keep it alive, and ends by itself once it has let all go. */
+/** Test program: prints which links keep it alive, and exits by itself once all are gone. */
 import { BufferPool } from 'busbar/pool';
 import { type LinkKind, linkKinds, type Pair } from './kinds.ts';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: every kind of link there is, each made in one way, for one suite over all. */
+/** Test tool: creates every kind of link in one way, for one suite over all of them. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';

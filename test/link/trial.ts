@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: two links of one kind, what arrives, and what they must leave behind. */
+/**
+ * Test tool: two links of one kind, what they receive, and a check that they leave nothing behind.
+ */
 import type { Link } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 import { expect } from 'vitest';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker whose writer feeds a link of the main thread. */
+/** Test worker: its writer feeds a link of the main thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
 import { LocalWriter, WriteFlusher } from 'busbar/writer';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: a channel's shared words: their names, which of them are hints, and what must hold
- * of messages in the end.
+ * Model checker: a channel's shared words: names, hints, and the invariants of messages at the end.
  */
 
 import type { Outcome } from 'busbar/testing';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: loads copies of production modules, changed on the way line by line. */
+/** Model checker: loads copies of production modules, transformed line by line. */
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: runs lists of scenarios as tests, and notes what each run has covered where
- * `npm run model` finds it. BUSBAR_MODEL=long goes further, to BUSBAR_MODEL_STATES states each.
+ * Model checker: runs lists of scenarios as tests, and records the coverage of each run for `npm
+ * run model`. BUSBAR_MODEL=long goes further, to BUSBAR_MODEL_STATES states each.
  */
 
 import { appendFileSync, mkdirSync, rmSync } from 'node:fs';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The model checker itself: against a slow and obvious enumeration, and on small programs whose
- * answers are known.
+ * The model checker itself, against a slow and obvious enumeration, and on small programs with
+ * known results.
  */
 
 import {

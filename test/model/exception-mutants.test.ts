@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Bugs that only calls which throw show, planted in the pool: the model checker finds them. */
+/**
+ * Bugs in the pool that only throwing calls reveal, planted one at a time: the model checker finds
+ * them.
+ */
 
 import { poolExceptionParts } from './exception-scenarios.ts';
 import { huntAll } from './planted.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: calls that throw because the stack is full, in threads that catch it and go on:
- * nothing is lost, nothing leaks, and the others go on as well.
+ * Model checker: calls that throw because the stack is full, in threads that catch it and continue.
+ * Nothing is lost, nothing leaks, and the other threads continue as well.
  */
 
 import type { ModelOptions, ModelThread, Scenario } from 'busbar/testing';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Model checker: what executors share: the lanes of their mesh, read by turn loops that park, and
- * the words in which they show themselves. The worker threads and their ports are left out: who
- * sits where, and what the host tells whom, is said by the scenario.
+ * the words that show their state. Worker threads and their ports are not modelled; each scenario
+ * states what the host sends and which thread sits in which slot.
  */
 
 import type { ModelOptions, ModelThread, Outcome, Scenario, ThreadBody } from 'busbar/testing';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What executors share under the model checker. */
+/** The shared words of executors under the model checker. */
 
 import { exploreAll } from './coverage.ts';
 import { executorExceptionParts, type GroupModule } from './executor-exceptions.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: passes that were none, alarms that were false, and messages that led astray. Each
- * test fails without the mend.
+ * Model checker: false passes, false alarms and misleading messages of earlier versions. Each test
+ * fails without the fix.
  */
 
 import { EventEmitter } from 'node:events';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: channels, pool and writers as structures whose operations come one at a time. */
+/** Model checker: channels, pool and writers as structures for the linearizability check. */
 
 import {
   BLOCKED,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Every channel, the pool and the writers do as if their operations came one at a time. */
+/** Every channel, the pool and the writers are linearizable. */
 
 import { expectPassed, type LeftOut, linearizable } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';

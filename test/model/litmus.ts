@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The litmus tests of weak memory, and what ECMAScript allows: programs of plain and atomic
- * accesses, run by the model checker. docs/verification.md has the table.
+ * Litmus tests of weak memory and what ECMAScript allows: programs of plain and atomic accesses,
+ * run by the model checker. docs/verification.md has the table.
  */
 
 import { expectPassed, explore, type ModelOptions, type Scenario } from 'busbar/testing';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: one thread's parker, in each way to wait for its rings: blocking, between turns of
+ * Model checker: one thread's parker, with each way to wait for rings: blocking, between turns of
  * the event loop, both at once, and not at all for a while.
  */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: bugs planted by hand, one at a time, each in a copy of the modules that scenarios
- * then run on.
+ * Model checker: bugs written by hand, planted one at a time in copies of the modules that
+ * scenarios use.
  */
 
 import { explore } from 'busbar/testing';

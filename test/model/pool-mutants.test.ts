@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Bugs planted in the pool and what stands on it, one at a time: the model checker finds them.
- * BUSBAR_MODEL=long plants all of them and says which it did not find.
+ * Bugs planted in the pool and what is built on it, one at a time: the model checker finds them.
+ * BUSBAR_MODEL=long plants all of them and lists those not found.
  */
 
 import { explore, type ModelOptions } from 'busbar/testing';

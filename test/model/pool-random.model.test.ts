@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Random programs on the buffer pool, scheduled by chance, with threads that die. BUSBAR_MODEL=long
+ * Random programs on the buffer pool with random schedules and threads that die. BUSBAR_MODEL=long
  * runs more of them.
  */
 

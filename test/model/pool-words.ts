@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Model checker: the buffer pool's shared words: their names, which of them are hints, and what
- * must hold in the end.
- */
+/** Model checker: the buffer pool's shared words: names, hints, and the invariants at the end. */
 
 import type { BufferId, BufferPool, BufferPoolHandle } from '../../src/pool/index.ts';
 import { isOwnerWord as isOwner, isPoolHint, isPoolStatistic } from '../../src/pool/pool-hints.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Each word that is declared racy has an argument, and the document has all of them. */
+/** Each word that is declared racy has an argument, and the document lists all of them. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * The words that plain accesses may race on, by declaration (the `*-hints.ts` files), each with the
- * reason why that is right under ECMAScript's memory model. weak.model.test.ts tries it, within
- * bounds; what is beyond them has to be argued. docs/verification.md has the table.
+ * The words on which plain accesses may race, as declared by the `*-hints.ts` files, each with the
+ * reason why that is correct under ECMAScript's memory model. weak.model.test.ts checks it within
+ * bounds; beyond them it has to be argued. docs/verification.md has the table.
  */
 
 import { isChannelHint } from '../../src/channel/channel-hints.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program that keeps globals when it is loaded; run with and without the registration. */
+/** Test program: keeps globals when it is loaded; run with and without the registration. */
 
 import { setImmediate as soon } from 'node:timers';
 import { explore } from 'busbar/testing';

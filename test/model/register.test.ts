@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `--import busbar/testing/register`: programs that keep globals are seen. */
+/** `--import busbar/testing/register`: the checker sees programs that keep globals. */
 
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

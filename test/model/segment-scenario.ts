@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: a thread that looks at a segment of a shared writer and stands still while another
- * opens it, fills it, and as the claimant frees it.
+ * Model checker: a thread that stops after it has read a segment of a shared writer, while another
+ * opens it, fills it and, as the claimant, frees it.
  */
 
 import type { Scenario } from 'busbar/testing';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Pool and channels whose numbers run over within a few operations. */
+/** Pool and channels whose counters wrap within a few operations. */
 
 import { NEXT_TICKET } from '../../src/pool/pool-layout.ts';
 import { ChannelBodies, channelScenario } from './channel-scenarios.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: copies of modules whose packed words have few bits for what runs over, so that a
- * small scenario goes round them: numbers of attached threads, laps of slots.
+ * Model checker: copies of modules with few bits for counters that wrap (numbers of attached
+ * threads, laps of slots), so that a small scenario goes around them.
  */
 
 import { loadCopy } from './copies.ts';

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The model checker finds every bug planted in textbook algorithms, and none in the right ones. */
+/**
+ * The model checker finds every bug planted in textbook algorithms, and none in the correct ones.
+ */
 
 import { explore, formatFailure, type ModelReport, replay, sample } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * What a user does with `busbar/testing`, against the built package: checks a use of a channel, and
- * finds the bug in a queue of his own.
+ * Test program: uses `busbar/testing` from the built package as a user would: checks a use of a
+ * channel, and finds the bug in a hand-written queue.
  */
 
 import { type ChannelHandle, WordChannel } from 'busbar/channel';

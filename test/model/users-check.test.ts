@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/testing` as the package offers it: a program of a user's, in a process of its own. */
+/** `busbar/testing` as the package exports it: a user's program in its own process. */
 
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

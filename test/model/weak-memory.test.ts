@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Racy words by ECMAScript's memory model: litmus tests against an enumeration of candidate
- * executions, and small programs with known answers.
+ * Racy words under ECMAScript's memory model: litmus tests against an enumeration of candidate
+ * executions, and small programs with known results.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';

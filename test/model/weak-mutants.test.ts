@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Bugs of memory order, one at a time: what an engine on x86 does not show, and the checker only
- * with `memory: 'es'`.
+ * Bugs of memory order, planted one at a time: an engine on x86 does not show them, and the checker
+ * only with `memory: 'es'`.
  */
 
 import { explore, type ModelOptions, type ModelReport, type Scenario } from 'busbar/testing';

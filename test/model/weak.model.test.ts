@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * The scenarios of busbar's shared words once more, with the words that may race by ECMAScript's
- * memory model: one read in each schedule may return an older write, or one that is made later.
+ * The scenarios of busbar's shared words, repeated with racy words under ECMAScript's memory model:
+ * one read in each schedule may return an older write, or one that is made later.
  */
 
 import { channelCases, channelDeathCases } from './channel-scenarios.ts';

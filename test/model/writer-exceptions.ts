@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: writers whose calls throw because the stack is full, in threads that go on. */
+/** Model checker: writers whose calls throw because the stack is full, in threads that continue. */
 
 import type { Scenario } from 'busbar/testing';
 import type { LocalWriter, SharedWriter } from '../../src/writer/index.ts';

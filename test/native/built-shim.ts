@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the tests may expect of this machine: the build has left word whether it made the shim. */
+/** Test tool: whether the build has made the shim on this machine. */
 import { existsSync, readFileSync } from 'node:fs';
 import { ROOT } from '../../scripts/files.mjs';
 

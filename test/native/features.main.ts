@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Prints what busbar/native finds here; the test starts it where much is denied. */
+/** Test program: prints the native features that it finds; run with many permissions denied. */
 import { native, setAffinity, topology } from 'busbar/native';
 
 function attempt(): string {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The tables of the shim stand twice, in C and in TypeScript: both have the same numbers. */
+/** The tables of the shim in C and in TypeScript have the same numbers. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ROOT } from '../../scripts/files.mjs';

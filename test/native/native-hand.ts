@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The main thread's side of a worker that calls busbar/native. */
+/** Test tool: the main thread's side of a worker that calls busbar/native. */
 import { Worker } from 'node:worker_threads';
 
 const PROGRAM = new URL('../../build/test/native/native.worker.js', import.meta.url);

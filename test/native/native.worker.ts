@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker that calls busbar/native as it is told, and serves a listener under its name. */
+/** Test worker: calls busbar/native on command, and serves a listener under its own name. */
 import { createServer } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as busbar from 'busbar/native';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker that sends datagrams to itself until it is ended in the midst of it. */
+/** Test worker: sends datagrams to itself until it is terminated. */
 import { parentPort } from 'node:worker_threads';
 import { UdpLink } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: publishers and subscribers of the broker, made of busbar's links, that stay: each publisher
- * keeps a window of messages on their way; its own subscriber and one that listens to all get each.
+ * Soak: publishers and subscribers of the broker, built on busbar's links, that stay. Each
+ * publisher keeps a window of messages in flight; its own subscriber and one that listens to all
+ * receive each.
  */
 
 import { BufferPool } from 'busbar/pool';

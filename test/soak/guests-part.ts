@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: clients of the broker that are not busbar's: the official one, some that come and go, and
- * one that does not read.
+ * Soak: other clients of the broker: the official one, some that come and go, and one that does not
+ * read.
  */
 
 import { Random } from '../../src/base/random.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: an executor of the broker that says, when asked, how it is. */
+/** Soak: an executor of the broker that reports its state on request. */
 
 import { BroadcastChannel } from 'node:worker_threads';
 import type { ExecutorContext } from 'busbar/executor';

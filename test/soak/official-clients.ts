@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: two official clients; one publishes and asks, the other listens and answers. */
+/** Soak: two official clients; one publishes and sends requests, the other listens and replies. */
 
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { sharedNowMs } from '../../bench/broker/shared-clock.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: the run's handle on one part, a process of its own. */
+/** Soak: the run's handle on one part, which is a process. */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: one process of a run; its argument says which part it is. */
+/** Soak: the program of one part; its argument names the part. */
 
 import { openSync } from 'node:fs';
 import { makeBroker } from './broker-part.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: what each process of a run is made of, and what it is told and answers. */
+/** Soak: the interface of a part, and the messages between it and the run. */
 
 import type { BufferPool } from 'busbar/pool';
 import type { Reading } from './reading.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: what a process and its threads say of themselves. */
+/** Soak: measurements of a process and its threads. */
 
 import { readdirSync } from 'node:fs';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: a subscriber that stops reading for a while, under a steady flow: the broker has to hold up
- * the publisher, and to cut the subscriber off when that does not help.
+ * Soak: a subscriber that stops reading for a while under a steady flow: the broker must first
+ * throttle the publisher, then close the subscriber if that does not help.
  */
 
 import { once } from 'node:events';

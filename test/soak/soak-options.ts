@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: what can be said on the command line. */
+/** Soak: the command line. */
 
 import { parseArgs } from 'node:util';
 import { readCount, UsageError } from '../../bench/command-line.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: a run as a drawing, one chart for each quantity and for each load's latencies. */
+/** Soak: draws a run, one chart for each quantity and for the latencies of each load. */
 
 import { init } from 'echarts';
 import { quantityOf, type SoakReport } from './soak-report.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: what came of a run, judged, as a document and as text. */
+/** Soak: the judged result of a run, as a document and as text. */
 
 import Table from 'cli-table3';
 import { median } from '../../bench/statistics.ts';

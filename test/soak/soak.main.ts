@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Soak: `npm run soak`, everything under load at once for a long time, and whether it stays so. */
+/**
+ * Soak: `npm run soak`: everything under load at once for a long time, with a check that it stays
+ * stable.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { runProgram } from '../../bench/command-line.ts';

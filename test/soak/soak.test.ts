@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A soak of seconds: shows that the long one works, and that it finds what it is to find. */
+/** A soak of seconds: shows that the long one works, and that it finds planted faults. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: what one load has brought, whether it was right, and how long it took. */
+/** Soak: counts, errors and latencies of one load. */
 
 import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
 import { Histogram } from '../../bench/histogram.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: clients of the echo server: some that stay and keep a window of messages on their way, and
- * some that come, talk and go, in good order or not.
+ * Soak: clients of the echo server: some stay and keep a window of messages in flight, some
+ * connect, talk and leave, in good order or not.
  */
 
 import type { Socket } from 'node:net';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: a TcpServer that sends every frame back, and reads no more than it can answer. */
+/** Soak: a TcpServer that sends every frame back, and reads no more than it can send. */
 
 import { LengthPrefixCodec } from 'busbar/framer';
 import { type TcpHandler, type TcpLink, TcpServer } from 'busbar/link';

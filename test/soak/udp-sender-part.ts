@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: UdpLinks that send so many messages a second; each is closed and opened again every now and
- * then.
+ * Soak: UdpLinks that send a fixed number of messages a second; each is closed and reopened at
+ * intervals.
  */
 
 import { UdpLink } from 'busbar/link';

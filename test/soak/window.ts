@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Soak: keeps a number of messages on their way, so that a load is as fast as what it loads. */
+/** Soak: keeps a fixed number of messages in flight, so that the load adapts to what it tests. */
 
 import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
 

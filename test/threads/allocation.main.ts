@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program that uses buffers ten million times each way, between two marks in the trace. */
+/** Test program: uses buffers ten million times in each way, between two marks in the trace. */
 import { writeSync } from 'node:fs';
 import { type BufferId, BufferPool } from 'busbar/pool';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker that joins a pool and leaves it for ever, until it is terminated in the midst of it. */
+/** Test worker: joins and leaves a pool in a loop until it is terminated. */
 import { workerData } from 'node:worker_threads';
 import { BufferPool, NO_BUFFER } from 'busbar/pool';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: what the main thread and the workers of a channel test tell each other. */
+/** Test tool: messages between the main thread and the workers of a channel test. */
 
 import type { ChannelHandle } from 'busbar/channel';
 import type { BufferPoolHandle } from 'busbar/pool';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Channels in which a call throws before each of its atomic accesses in turn, and is repeated. */
+/** Channels whose calls throw before each of their atomic accesses in turn, and are repeated. */
 import { describe, expect, test } from 'vitest';
 import { CHANNEL_KINDS, type ChannelKind } from '../../src/channel/channel-layout.ts';
 import { PacketChannel, WordChannel } from '../../src/channel/index.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: the main thread's side of workers that send and receive through channels. */
+/** Test tool: the main thread's side of workers that send and receive through channels. */
 import { Worker } from 'node:worker_threads';
 import { PacketChannel, WordChannel } from 'busbar/channel';
 import type { BufferPool } from 'busbar/pool';

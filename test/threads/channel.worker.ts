@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of tests: a thread that sends or receives through channels, in every way there is. */
+/** Test worker: sends or receives through channels in every way that they offer. */
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   PacketChannel,

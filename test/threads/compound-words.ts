@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** The words that the worker of the compound-step test writes, and its supervisor looks at. */
+/**
+ * Test tool: the words that the worker of the compound-step test writes and its supervisor reads.
+ */
 
 /** The worker's thread slot, plus one. */
 export const SLOT = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker that does compound steps for ever, until it is terminated in the midst of them. */
+/** Test worker: does compound steps in a loop until it is terminated. */
 import { workerData } from 'node:worker_threads';
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
 import { addThenStore, withdraw } from '../../src/base/atomics.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What the main thread and the workers of a traffic test tell each other. */
+/** Test tool: messages between the main thread and the workers of a traffic test. */
 
 import type { SendPacket } from 'busbar/packet';
 import type { BufferPoolHandle } from 'busbar/pool';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The main thread's side of a worker that does what it is asked to. */
+/** Test tool: the main thread's side of a worker that executes commands. */
 import { Worker } from 'node:worker_threads';
 import type { BufferPool } from 'busbar/pool';
 import { turn } from '../turns.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker that does with its pool what the main thread asks it to, and says what came of it. */
+/** Test worker: executes commands of the main thread on its pool and reports the results. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ChannelHandle, WordChannel } from 'busbar/channel';
 import { Packet } from 'busbar/packet';

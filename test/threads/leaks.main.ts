@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program that forgets to release packets, for the test of the report at its exit. */
+/** Test program: does not release its packets, so that a leak report appears at exit. */
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 

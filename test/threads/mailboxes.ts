@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Mailboxes in shared memory between the lanes of a test, and what a supervisor does with those of
- * a dead thread.
+ * Test tool: mailboxes in shared memory between the lanes of a test, and their recovery after a
+ * death.
  */
 import type { BufferId, BufferPool } from 'busbar/pool';
 

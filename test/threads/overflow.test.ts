@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A stack that overflows inside the library, in a thread that catches it and goes on. */
+/** Stack overflows inside the library, in a thread that catches them and continues. */
 import { describe, expect, it } from 'vitest';
 import { CHANNEL_KINDS } from '../../src/channel/channel-layout.ts';
 import { PacketChannel, WordChannel } from '../../src/channel/index.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A worker of the traffic tests: travels at random until its deeds are done or it is killed. */
+/** Test worker: one traveller of the traffic tests, until it has done enough or is killed. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One lane of a test: a thread that does everything with buffers at random and checks them all. */
+/** Test tool: a thread that performs random operations on buffers and checks each of them. */
 import { Packet } from 'busbar/packet';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { Random } from '../../src/base/random.ts';

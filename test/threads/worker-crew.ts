@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Starts the workers of a traffic test, passes their posts on, and knows how each of them ended.
+ * Test tool: starts the workers of a traffic test, forwards their messages, and records how each
+ * ended.
  */
 import { Worker } from 'node:worker_threads';
 import type { BufferPool } from 'busbar/pool';

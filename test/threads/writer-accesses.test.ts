@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Writers and their flusher, stopped before each of their atomic accesses in turn: by a death, by
- * an exception, or while others go on.
+ * Writers and their flusher, interrupted before each of their atomic accesses in turn: by a death,
+ * by an exception, or by other threads.
  */
 import { expect, test } from 'vitest';
 import { LocalWriter, type ReservationTicket, type SharedWriter } from '../../src/writer/index.ts';

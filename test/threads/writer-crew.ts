@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: starts producer threads and receives what they write, on this thread. */
+/** Test tool: starts producer threads and receives on this thread what they write. */
 import { Worker } from 'node:worker_threads';
 import { arbitrarySeed, Random } from '../../src/base/random.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: stops an operation before its k-th atomic access, as a death or an exception
- * does, or lets others go on there.
+ * Test tool: interrupts an operation before its k-th atomic access by a death, by an exception, or
+ * by other threads.
  */
 
 type Call = (...args: unknown[]) => unknown;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: numbered messages whose every byte can be checked. */
+/** Test tool: numbered messages of which every byte can be checked. */
 
 /** thread u16, number u32, length of the rest u16. */
 export const HEADER_BYTES = 8;

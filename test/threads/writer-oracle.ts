@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: drives writers at random and compares what arrives with a plain list. */
+/** Test tool: drives writers at random and compares what arrives with a plain list. */
 import { arbitrarySeed, Random } from '../../src/base/random.ts';
 import type { Packet } from '../../src/packet/index.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';

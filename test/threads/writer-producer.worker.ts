@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of tests: one thread that writes numbered messages, holds some, aborts some. */
+/** Test worker: writes numbered messages, holds some reservations, aborts some. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Random } from '../../src/base/random.ts';
 import { BufferPool, type BufferPoolHandle } from '../../src/pool/index.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of tests: a receiver that holds regions for a while, until it is terminated. */
+/** Test worker: a receiver that holds regions for a while, until it is terminated. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type BufferId, BufferPool, type BufferPoolHandle } from '../../src/pool/index.ts';
 import { WriteFlusher, type WriteFlusherHandle } from '../../src/writer/index.ts';

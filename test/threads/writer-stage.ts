@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: several "threads" of one real one, which write numbered messages. */
+/** Test tool: several simulated threads on one real thread, which write numbered messages. */
 import type { BufferId } from '../../src/pool/index.ts';
 import { BufferPool } from '../../src/pool/index.ts';
 import {
