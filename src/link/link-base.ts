@@ -2,6 +2,7 @@
 /** What links of every kind have in common: their life, and what ends it. */
 
 import { offAbort, onAbort } from '../base/abort.ts';
+import { assert } from '../base/assert.ts';
 import { checkOptions, checkTimeoutMs } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -80,13 +81,18 @@ export abstract class LinkBase
     if (ready.deadlineMs !== undefined) this.#startDeadline(ready.deadlineMs);
     if (ready.stopReading) this.stopReading();
     if (ready.sendRest) this.sendRest();
-    if (ready.sendEnd) this.sendEnd();
+    if (ready.sendEnd) {
+      assert(!ready.sendRest, 'the end comes after the rest');
+      this.sendEnd();
+    }
     if (ready.release) {
+      assert(this.life.isGone, 'who is released is gone');
       stopTimer(this.#deadline);
       if (this.#signal !== undefined) offAbort(this.#signal, this.#abort);
       this.release();
     }
     if (ready.tellClosed) {
+      assert(this.life.state === CLOSED, 'onClose comes last');
       for (const resolve of this.#waiting) resolve();
       this.tellClosed();
     }

@@ -171,6 +171,7 @@ export class LinkLife {
   invariants(): void {
     const state = this.#state;
     if (state === OPEN) assert(!this.#isClosing, 'a link that closes is not open');
+    if (state === OPEN) assert(this.#deadlineMs === undefined, 'an open link has all the time');
     if (this.#deadlineMs === undefined) {
       assert(!this.#isClosing || this.isGone, 'a link that closes has a deadline');
     } else {

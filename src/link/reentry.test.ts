@@ -272,7 +272,7 @@ function pushable(options: ConstructorParameters<typeof Duplex>[0] = {}): Duplex
   return new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(), ...options });
 }
 
-test('a stream that delivers within the handler waits until that has done with its frame', async () => {
+test('a stream that delivers within the handler waits until it returns', async () => {
   const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 8, maxThreads: 2 });
   const stream = pushable();
   const seen: (readonly number[])[] = [];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The receiver of a flusher: each region goes to the link that carries its writer. */
 
+import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { WriteFlusher } from '../../writer/index.ts';
@@ -159,7 +160,9 @@ export class Switchboard {
    * these in the event loop's next turn.
    */
   drain(passesMax: number = 1): void {
+    assert(passesMax > 0, 'a drain has a pass');
     for (let pass = 1, again = true; again; pass++) {
+      assert(pass <= passesMax, 'passes are bounded');
       let goesOn = false;
       try {
         this.flusher.drain(this.#sink);
@@ -188,6 +191,7 @@ export class Switchboard {
   };
 
   #filled(writerId: number, gate: Gate, outcome: PushOutcome): void {
+    assert(outcome === SENDS_NOW || outcome === HALTS, 'an outlet returns one of three outcomes');
     if (outcome === HALTS) this.flusher.pauseWriter(writerId);
     if (this.#full.at(-1) !== gate) this.#full.push(gate);
   }
@@ -233,12 +237,15 @@ export class Switchboard {
 
   readonly #sendDue = (): void => {
     const due = this.#due;
+    assert(due.length > 0, 'who is due was marked');
+    assert(this.#dueSpare.length === 0, 'those of the turn before have all sent');
     this.#due = this.#dueSpare;
     this.#dueSpare = due;
     const batch = this.#batch;
     batch?.hold();
     try {
       for (let i = 0; i < due.length; i++) {
+        assert(due[i].isDue, 'a gate is due once');
         due[i].isDue = false;
         this.send(due[i]);
       }

@@ -86,6 +86,7 @@ export class WriterGate implements Gate {
     this.#outbox = outbox;
     this.#highWaterBytes = highWaterBytes;
     this.#lowWaterBytes = lowWaterBytes;
+    this.invariants();
   }
 
   get flusher(): WriteFlusher {
@@ -114,6 +115,7 @@ export class WriterGate implements Gate {
     this.checkWriterId(writerId);
     this.#forget(writerId);
     const outlet = new WriterOutlet(this, writerId, row);
+    assert(!this.#outlets.has(writerId), 'the outlet before was told that it has no writer');
     this.#outlets.set(writerId, outlet);
     this.#board.plug(writerId, outlet);
     // It may have been paused for the link that it fed before.
@@ -160,6 +162,7 @@ export class WriterGate implements Gate {
     if (this.#state !== HALTED) return SENT;
     if (this.#hasRoom) return ROOM_AGAIN;
     this.#becomeStalled();
+    this.invariants();
     return SENT;
   }
 
@@ -177,6 +180,7 @@ export class WriterGate implements Gate {
     this.#outbox.send();
     if (this.#hasRoom) return true;
     if (this.#state !== STALLED) this.#becomeStalled();
+    this.invariants();
     return false;
   }
 
@@ -216,6 +220,15 @@ export class WriterGate implements Gate {
     this.#highWaterBytes = Infinity;
     this.#becomeFlowing();
     this.drain();
+    this.invariants();
+  }
+
+  /** Checks how the state and the marks go together. Holds between any two calls. */
+  invariants(): void {
+    assert(this.#lowWaterBytes <= this.#highWaterBytes, 'a stall ends below where it begins');
+    const isBounded = this.#highWaterBytes < Infinity;
+    assert(isBounded || this.#state === FLOWING, 'what has no bound is never halted');
+    assert(this.#stalls > 0 || this.#state !== STALLED, 'each stall is counted');
   }
 
   get #hasRoom(): boolean {

@@ -75,11 +75,13 @@ export class DirectWrites {
 
   /** Collects who is enlisted, until {@link release}. */
   hold(): void {
+    assert(!this.#held, 'one turn at a time is held back');
     this.#held = true;
   }
 
   /** Writes what was held back. */
   release(): void {
+    assert(this.#held, 'what is released was held back');
     this.#held = false;
     this.#writeAll();
   }
@@ -90,6 +92,7 @@ export class DirectWrites {
     try {
       while (this.#enlisted.length > 0) {
         const enlisted = this.#enlisted;
+        assert(this.#enlistedSpare.length === 0, 'the list before was written to its end');
         this.#enlisted = this.#enlistedSpare;
         this.#enlistedSpare = enlisted;
         this.#writeEach(enlisted);
@@ -111,6 +114,7 @@ export class DirectWrites {
         row = 0;
       }
       const rows = writers[i].fill(this.#table, row);
+      assert(rows <= WRITER_ROWS, 'no writer fills the rows of another');
       this.#rowCounts[i] = rows;
       row += rows;
     }
@@ -121,7 +125,7 @@ export class DirectWrites {
   #writeTable(writers: readonly DirectWriter[], begin: number, end: number, rows: number): void {
     if (rows === 0) return;
     const calls = this.#write(this.#pool.bytes, this.#table, rows);
-    assert(calls > 0, 'regions lie in the pool');
+    assert(calls > 0, 'regions lie in the pool, and the table in its memory');
     let row = 0;
     for (let i = begin; i < end; i++) {
       const count = this.#rowCounts[i];
@@ -135,6 +139,7 @@ export class DirectWrites {
       }
       row += count;
     }
+    assert(row === rows, 'each row is settled by who filled it');
   }
 
   readonly #tellWritten = (): void => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** How long a peer may take for a frame that it has begun. */
 
+import { assert } from '../../base/assert.ts';
 import { startTicking, stopTimer, type Timer } from '../../base/clock.ts';
 
 /** A deadline is met up to two ticks late, never early. */
@@ -52,6 +53,7 @@ export class FrameWait {
     this.#waitedMs = 0;
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
+    assert(pendingBytes > 0, 'a frame that has begun has bytes');
     waits.add(this);
     if (ticking !== undefined) return;
     ticking = startTicking(TICK_MS, tickAll);
@@ -63,6 +65,8 @@ export class FrameWait {
     const progress = this.#reader.frameProgress();
     if (progress === undefined || progress.pendingBytes === 0) return false;
     const { isHeldUp, bytesRead, pendingBytes } = progress;
+    assert(waits.has(this), 'who waits is asked');
+    assert(bytesRead >= this.#bytesRead, 'no read is undone');
     // Fewer than there were and have come: frames were completed, and this is another one.
     const isOther = pendingBytes < this.#pendingBytes + (bytesRead - this.#bytesRead);
     this.#bytesRead = bytesRead;

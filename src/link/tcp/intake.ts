@@ -8,12 +8,12 @@ import type { Duplex } from 'node:stream';
 import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
 import type { Framer } from '../../framer/index.ts';
-import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { ReadingStats } from '../link.ts';
 import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
 import type { ReadTarget } from './ingest.ts';
 import { type IntakeOwner, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
-import { type Lingerer, linger } from './lingering.ts';
+import { LingeringBuffer, type LingeringReader } from './lingering.ts';
 import { Stash } from './stash.ts';
 
 /** What an intake has done so far. */
@@ -48,8 +48,6 @@ const END_TO_COME = 0;
 const END_DUE = 1;
 const END_TOLD = 2;
 type EndState = typeof END_TO_COME | typeof END_DUE | typeof END_TOLD;
-
-const NOT_LINGERING = -1;
 
 /** The default of `directReadBytes`. */
 export function directReadBytesDefault(bufferSize: number): number {
@@ -88,7 +86,7 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
  * is lost; TCP stops the sender.
  */
-export class Intake implements Lingerer, FrameReader {
+export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;
   /** For sockets whose memory we can name. */
   readonly target: ReadTarget;
@@ -97,6 +95,7 @@ export class Intake implements Lingerer, FrameReader {
   /** 0: the second and all later reads are direct. */
   readonly #directReadBytes: number;
   readonly #frameWait: FrameWait;
+  readonly #lingering: LingeringBuffer;
   readonly #quiet: Uint8Array;
   #owner: IntakeOwner = NOBODY;
   #socket: Stoppable = NO_SOCKET;
@@ -112,8 +111,6 @@ export class Intake implements Lingerer, FrameReader {
   /** Ends the wait for a buffer. Only while STARVED. */
   #starving: AbortController | undefined;
   #end: EndState = END_TO_COME;
-  /** Reads when it was last asked whether it lingers on; or NOT_LINGERING. */
-  #readsThen = NOT_LINGERING;
 
   #bytesRead = 0;
   #reads = 0;
@@ -130,6 +127,7 @@ export class Intake implements Lingerer, FrameReader {
     this.#pool = pool;
     this.framer = framer;
     this.#frameWait = new FrameWait(this, frameTimeoutMs);
+    this.#lingering = new LingeringBuffer(pool, framer, this);
     this.#directReadBytes = directReadBytes;
     // One more: bytes that are as many as a power of two do not fill it.
     this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes + 1);
@@ -159,9 +157,19 @@ export class Intake implements Lingerer, FrameReader {
     return this.#paused;
   }
 
+  /** Whether nothing is delivered any more. */
+  get isOver(): boolean {
+    return this.#state === STOPPED;
+  }
+
+  /** Reads so far. */
+  get reads(): number {
+    return this.#reads;
+  }
+
   /** Whether whoever takes frames should leave the rest. */
   get stopped(): boolean {
-    return this.#paused || this.#isStopped;
+    return this.#paused || this.isOver;
   }
 
   /** Bytes of a frame that has begun, or that no framer has seen yet. */
@@ -171,7 +179,7 @@ export class Intake implements Lingerer, FrameReader {
 
   /** Stops delivery, also within a delivery, and with it reading. */
   pause(): void {
-    if (this.#paused || this.#isStopped) return;
+    if (this.#paused || this.isOver) return;
     this.#paused = true;
     this.#pauses++;
     if (!this.#delivering) this.#socket.pause();
@@ -179,7 +187,7 @@ export class Intake implements Lingerer, FrameReader {
 
   /** Goes on: with what has arrived already, then with reading. */
   resume(): void {
-    if (!this.#paused || this.#isStopped) return;
+    if (!this.#paused || this.isOver) return;
     this.#paused = false;
     if (this.#delivering || this.#owner === NOBODY) return;
     if (this.#state !== STARVED) this.#goOn();
@@ -207,7 +215,7 @@ export class Intake implements Lingerer, FrameReader {
    * socket's 'close'.
    */
   close(): void {
-    assert(!this.#delivering || this.#isStopped, 'who delivers is stopped before it is closed');
+    assert(!this.#delivering || this.isOver, 'who delivers is stopped before it is closed');
     this.stop();
     this.framer.close();
   }
@@ -229,7 +237,7 @@ export class Intake implements Lingerer, FrameReader {
     const space = this.#space;
     this.#bytesRead += count;
     this.#reads++;
-    if (this.#isStopped) {
+    if (this.isOver) {
       // Whoever closes gracefully waits for the peer's end and drops what comes before it.
       this.#space = this.#quiet;
       return true;
@@ -253,7 +261,7 @@ export class Intake implements Lingerer, FrameReader {
   #onChunk(chunk: Uint8Array): boolean {
     this.#bytesRead += chunk.length;
     this.#reads++;
-    if (this.#isStopped) return true;
+    if (this.isOver) return true;
     // Streams of objects have such chunks.
     if (chunk.length === 0) return true;
     this.#stash.push(chunk);
@@ -291,7 +299,7 @@ export class Intake implements Lingerer, FrameReader {
       if (this.#state !== QUIET) this.#becomeQuiet();
       if (!this.#deliver()) return false;
     }
-    return !this.#paused || this.#isStopped;
+    return !this.#paused || this.isOver;
   }
 
   /** Returns false if that failed. */
@@ -315,7 +323,7 @@ export class Intake implements Lingerer, FrameReader {
    * has failed.
    */
   #chooseSpace(count: number, filled: boolean): boolean {
-    if (this.#isStopped) return true;
+    if (this.isOver) return true;
     const framer = this.framer;
     if (!filled && this.#directReadBytes > 0) {
       if (this.#rest(count)) return true;
@@ -338,7 +346,7 @@ export class Intake implements Lingerer, FrameReader {
   #rest(count: number): boolean {
     const framer = this.framer;
     if (framer.pendingBytes === 0) {
-      this.#releaseIdle();
+      this.#lingering.release();
       return true;
     }
     this.#expectRest();
@@ -353,7 +361,7 @@ export class Intake implements Lingerer, FrameReader {
 
   /** For {@link FrameWait}. */
   frameProgress(): FrameProgress | undefined {
-    if (this.#isStopped) return undefined;
+    if (this.isOver) return undefined;
     // What waits for the program or for a buffer does not wait for the peer.
     const isHeldUp = this.#paused || this.#state === STARVED || this.#delivering;
     return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes: this.framer.pendingBytes };
@@ -362,31 +370,6 @@ export class Intake implements Lingerer, FrameReader {
   /** For {@link FrameWait}: the peer has taken too long. */
   frameLate(detail: string): void {
     this.#owner.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
-  }
-
-  #releaseIdle(): void {
-    const framer = this.framer;
-    const bufferId = framer.frameBufferId;
-    if (bufferId === NO_BUFFER) return;
-    if (this.#pool.isSoleHolder(bufferId)) {
-      framer.releaseIdle();
-    } else if (this.#readsThen === NOT_LINGERING) {
-      this.#readsThen = this.#reads;
-      linger(this);
-    }
-  }
-
-  lingersOn(): boolean {
-    if (!this.#isStopped && this.#reads !== this.#readsThen) {
-      this.#readsThen = this.#reads;
-      return true;
-    }
-    // Who has paused may still look at the frame that it took last.
-    if (!this.#isStopped && this.#paused) return true;
-    this.#readsThen = NOT_LINGERING;
-    // It stays where a frame has begun, or the kernel may write.
-    if (!this.#isStopped && this.#pool.isAttached) this.framer.releaseIdle();
-    return false;
   }
 
   /** Queues up for a buffer. */
@@ -444,10 +427,6 @@ export class Intake implements Lingerer, FrameReader {
     this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, this.framer.lentBytes);
   }
 
-  get #isStopped(): boolean {
-    return this.#state === STOPPED;
-  }
-
   /** Delivers what has arrived and, if that is all, reads on. */
   #goOn(): void {
     if (!this.#advance()) return;
@@ -467,9 +446,9 @@ export class Intake implements Lingerer, FrameReader {
   #tellEnd(): void {
     if (this.#end !== END_DUE) return;
     const waits = this.#paused || this.#state === STARVED || !this.#stash.isEmpty;
-    if (!this.#isStopped && (waits || this.#delivering)) return;
+    if (!this.isOver && (waits || this.#delivering)) return;
     // Whoever is told may want to finish what has begun.
-    if (!this.#isStopped && !this.framer.unpark()) {
+    if (!this.isOver && !this.framer.unpark()) {
       this.#starve();
       return;
     }

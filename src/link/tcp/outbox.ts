@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { assert } from '../../base/assert.ts';
 import { throwLater } from '../../base/throw-later.ts';
 import { errnoName } from '../../native/shim.ts';
 import {
@@ -54,6 +55,14 @@ const LENGTH = 1;
 const BUFFER = 2;
 const REGION_FIELDS = 3;
 
+/** What comes is sent. */
+const OPEN = 'open';
+/** What comes is lost. The system may still have the last write. */
+const DISCARDING = 'discarding';
+/** The stream threw or closed. It may call back nevertheless, which means nothing any more. */
+const FAILED = 'failed';
+type OutboxState = typeof OPEN | typeof DISCARDING | typeof FAILED;
+
 /** With these the stream may fare better: it waits, or is no socket. */
 const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
 
@@ -87,9 +96,7 @@ export class Outbox implements DirectWriter {
   #inFlight = 0;
   #inFlightBytes = 0;
   #waitingBytes = 0;
-  #discarded = false;
-  /** The stream threw or closed. It may call back nevertheless, which means nothing any more. */
-  #failed = false;
+  #state: OutboxState = OPEN;
 
   #bytesWritten = 0;
   #writes = 0;
@@ -121,7 +128,7 @@ export class Outbox implements DirectWriter {
   /** Takes a region and one reference on its buffer. Nothing is written before {@link send}. */
   push(offset: number, length: number, bufferId: BufferId): void {
     this.#regions++;
-    if (this.#discarded || length === 0) {
+    if (this.#state !== OPEN || length === 0) {
       this.#lostBytes += length;
       this.#pool.release(bufferId);
       return;
@@ -149,6 +156,7 @@ export class Outbox implements DirectWriter {
    */
   send(): void {
     if (this.#inFlight > 0 || this.#waiting.length === 0) return;
+    assert(this.#state === OPEN, 'nothing waits that is lost');
     if (this.#direct === undefined) {
       this.#sendByStream();
     } else if (!this.#isEnlisted) {
@@ -166,10 +174,12 @@ export class Outbox implements DirectWriter {
   }
 
   #write(): void {
+    assert(this.#inFlight === 0, 'one write at a time is under way');
     const socket = this.#socket;
     const regions = this.#countRegions();
     this.#writes++;
     this.#take(regions);
+    this.invariants();
     if (regions === 1) {
       socket.write(this.#chunk(0), this.#onWritten);
       return;
@@ -196,6 +206,7 @@ export class Outbox implements DirectWriter {
   // ── For the direct writes ─────────────────────────────────────────────────────────────
 
   fill(table: Int32Array, row: number): number {
+    assert(this.#isEnlisted, 'who fills the table is enlisted');
     this.#isEnlisted = false;
     const waiting = this.#waiting;
     if (this.#inFlight > 0 || waiting.length === 0) return 0;
@@ -216,6 +227,8 @@ export class Outbox implements DirectWriter {
 
   settle(table: Int32Array, row: number, rows: number): boolean {
     const waiting = this.#waiting;
+    assert(this.#inFlight === 0, 'direct writes leave nothing under way');
+    assert(rows * REGION_FIELDS <= waiting.length, 'what was written waits until it is settled');
     let sent = 0;
     let regions = 0;
     let result = 0;
@@ -230,6 +243,7 @@ export class Outbox implements DirectWriter {
     }
     this.#bytesWritten += sent;
     this.#waitingBytes -= sent;
+    assert(this.#waitingBytes >= 0, 'the system takes no more than it was given');
     this.#head = regions * REGION_FIELDS;
     this.#removeSent();
     if (regions === rows) {
@@ -255,12 +269,19 @@ export class Outbox implements DirectWriter {
   }
 
   #fail(error: unknown): void {
-    this.#failed = true;
+    if (this.#state !== FAILED) this.#becomeFailed();
+    this.#socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    throwLater(error);
+  }
+
+  /** What the stream had is lost: it is not asked for it any more. */
+  #becomeFailed(): void {
+    assert(this.#state !== FAILED, 'a stream fails once');
     this.#lostBytes += this.#inFlightBytes;
     this.#removeSent();
     this.discard();
-    this.#socket.destroy(error instanceof Error ? error : new Error(String(error)));
-    throwLater(error);
+    this.#state = FAILED;
+    this.invariants();
   }
 
   /**
@@ -268,8 +289,8 @@ export class Outbox implements DirectWriter {
    * released in its callback.
    */
   discard(): void {
-    if (this.#discarded) return;
-    this.#discarded = true;
+    if (this.#state !== OPEN) return;
+    this.#state = DISCARDING;
     const waiting = this.#waiting;
     for (let i = this.#head; i < waiting.length; i += REGION_FIELDS) {
       this.#pool.release(waiting[i + BUFFER] as BufferId);
@@ -277,6 +298,7 @@ export class Outbox implements DirectWriter {
     waiting.length = this.#head;
     this.#lostBytes += this.#waitingBytes;
     this.#waitingBytes = 0;
+    this.invariants();
   }
 
   /**
@@ -284,11 +306,7 @@ export class Outbox implements DirectWriter {
    * the system may still read it, and does.
    */
   streamClosed(): void {
-    if (!this.#copying || this.#inFlight === 0 || this.#failed) return;
-    this.#failed = true;
-    this.#lostBytes += this.#inFlightBytes;
-    this.#removeSent();
-    this.discard();
+    if (this.#copying && this.#inFlight > 0) this.#becomeFailed();
   }
 
   /** Counts bytes that were to be sent and never came here. */
@@ -329,13 +347,28 @@ export class Outbox implements DirectWriter {
    * hears elsewhere.
    */
   #written(): void {
-    if (this.#failed) return;
+    // A stream of the program's may call back twice.
+    if (this.#state === FAILED || this.#inFlight === 0) return;
     if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
     else this.#bytesWritten += this.#inFlightBytes;
     this.#removeSent();
     if (this.#socket.destroyed) this.discard();
     else this.send();
+    this.invariants();
     this.#onDone();
+  }
+
+  /** Checks how the numbers go together. Holds between any two calls. */
+  invariants(): void {
+    const { length } = this.#waiting;
+    const head = this.#head;
+    assert(length % REGION_FIELDS === 0, 'regions wait whole');
+    assert(head === this.#inFlight * REGION_FIELDS, 'what is under way comes first');
+    assert(head <= length, 'what is under way is kept');
+    assert(head > 0 === this.#inFlightBytes > 0, 'a write has bytes');
+    assert(length > head === this.#waitingBytes > 0, 'what waits has bytes');
+    assert(this.#state === OPEN || length === head, 'nothing waits that is lost');
+    assert(this.#state !== FAILED || head === 0, 'a stream that has failed holds nothing');
   }
 
   /** Gives back what the system has had. */

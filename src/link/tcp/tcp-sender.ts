@@ -3,6 +3,7 @@
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { LocalWriter } from '../../writer/index.ts';
@@ -96,6 +97,8 @@ export class TcpSender {
     this.gate.giveUp();
     this.#closeWriter();
     this.gate.drain();
+    assert(this.writer.closed, 'a link that is gone writes no more');
+    assert(!this.gate.stalled, 'nothing stays in the flusher of a link that is gone');
   }
 
   #afterWrite(): void {

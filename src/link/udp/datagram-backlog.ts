@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The socket's end of the way: datagrams that wait for a UDP link outside of the kernel. */
 
+import { assert } from '../../base/assert.ts';
 import { copyBytes } from '../../base/bytes.ts';
 import {
   IN_ADDRESS,
@@ -93,6 +94,7 @@ export class DatagramBacklog {
       waiting.splice(0, this.waitingFrom);
       this.waitingFrom = 0;
     }
+    assert(this.waitingBytes >= 0, 'a datagram is taken once');
     return filled === 0 ? -AGAIN : filled;
   }
 

@@ -38,6 +38,7 @@ export class AddressTable {
       return latest;
     }
     const row = this.#free.pop() ?? this.#holders.length;
+    assert(!(this.#holders[row] > 0), 'a row that is free has no holder');
     this.#holders[row] = 1;
     this.#latest = row;
     const at = row * ADDRESS_WORDS;
@@ -52,7 +53,9 @@ export class AddressTable {
 
   /** One more holder of a row that the caller knows to be held, or of {@link CONNECTED}. */
   hold(row: number): void {
-    if (row >= 0) this.#holders[row]++;
+    if (row < 0) return;
+    assert(this.#holders[row] > 0, 'a row that is held again is held');
+    this.#holders[row]++;
   }
 
   /** One less. */

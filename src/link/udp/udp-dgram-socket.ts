@@ -3,6 +3,7 @@
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { constants } from 'node:os';
+import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
 import {
   ADDRESS_FAMILY,
@@ -217,6 +218,7 @@ export class UdpDgramSocket implements UdpSocket {
 
   private sendOne(datagram: Uint8Array, at: number, addresses: Int32Array): void {
     const done = (error: Error | null): void => {
+      assert(this.pending > 0, 'a datagram is called back once');
       this.pending--;
       this.pendingBytes -= datagram.length;
       if (error !== null && error !== undefined) {

@@ -182,6 +182,7 @@ export class UdpIntake {
     this.starving?.abort();
     this.starving = undefined;
     if (!this.isBusy) this.letGo();
+    this.invariants();
   }
 
   /** Takes what is there, for a while. */
@@ -203,10 +204,12 @@ export class UdpIntake {
       this.row = 0;
       this.at = -1;
       this.width = Math.min(PLACES_MAX, filled === count ? 2 * count : filled + 1);
+      assert(filled <= count, 'no more was read than there are places');
       if (!this.deliverRows()) return;
       if (filled < count || !this.wantsMore) break;
     }
     this.letGo();
+    this.invariants();
   }
 
   stats(): UdpIntakeStats {
@@ -249,6 +252,7 @@ export class UdpIntake {
   /** Queues up for a buffer. */
   private starve(): void {
     assert(this.state === READING, 'who reads may starve');
+    assert(this.places.length === 0, 'who has a buffer does not starve');
     this.state = STARVED;
     this.exhaustions++;
     const starving = new AbortController();
@@ -268,12 +272,27 @@ export class UdpIntake {
   /** The buffer that the intake has waited for is there. */
   private feed(bufferId: BufferId): void {
     assert(this.state === STARVED, 'who does not starve is not fed');
+    assert(!this.isBusy, 'nothing is delivered from a microtask');
     this.starving = undefined;
     this.state = READING;
     this.places.push(bufferId);
     if (!this.isPaused) this.readable();
     else this.letGo();
     this.owner.watch();
+  }
+
+  /** Checks how the state and what it stands for go together. Holds between any two calls. */
+  invariants(): void {
+    const isStarving = this.starving !== undefined;
+    assert(isStarving === (this.state === STARVED), 'who starves waits for a buffer');
+    assert(this.row <= this.filled, 'rows are delivered once they are filled');
+    assert(this.filled <= PLACES_MAX, 'no more rows are filled than there are');
+    assert(this.at <= this.rowEnd, 'a row is delivered up to its end');
+    assert(this.shortAt <= this.shortEnd, 'short ones lie in their buffer');
+    const hasShort = this.shortBuffer !== NO_BUFFER;
+    assert(hasShort === this.shortEnd > 0, 'short ones have a buffer');
+    if (!this.isClosed || this.isBusy) return;
+    assert(this.places.length === 0 && !hasShort, 'who is closed holds no buffer');
   }
 
   private get isClosed(): boolean {

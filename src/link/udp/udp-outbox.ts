@@ -201,6 +201,7 @@ export class UdpOutbox {
   /** The socket has room again. */
   unblock(): void {
     if (!this.blocked) return;
+    assert(this.waiting.length > 0, 'a socket without room has something to send');
     this.state = READY;
     this.send();
     if (!this.blocked) this.owner.watch();
@@ -215,6 +216,7 @@ export class UdpOutbox {
     } finally {
       this.isSending = false;
     }
+    this.invariants();
     const { malformedBytes } = this;
     this.malformedBytes = 0;
     if (malformedBytes > 0 && !this.isClosed) this.owner.sendMalformed(malformedBytes);
@@ -233,6 +235,7 @@ export class UdpOutbox {
     }
     waiting.length = 0;
     this.waitingBytes = 0;
+    this.invariants();
   }
 
   /** A datagram that counts as written is lost after all. */
@@ -257,6 +260,18 @@ export class UdpOutbox {
       lostDatagrams: this.lostDatagrams,
       lostBytes: this.lostBytes,
     };
+  }
+
+  /** Checks how the numbers go together. Holds between any two calls. */
+  invariants(): void {
+    const { length } = this.waiting;
+    assert(length % REGION_FIELDS === 0, 'regions wait whole');
+    const costBytes = (length / REGION_FIELDS) * REGION_COST_BYTES;
+    assert(this.waitingBytes >= costBytes, 'each region that waits is counted');
+    assert(length > 0 || this.waitingBytes === 0, 'nothing else is counted');
+    assert(length === 0 || !this.isClosed, 'nothing waits that is lost');
+    assert(this.unreachable === 0 || this.isRetrying, 'an error is told once it was asked again');
+    assert(this.segmentRefusals <= SEGMENT_REFUSALS_MAX, 'the kernel is not asked again and again');
   }
 
   private sendAll(): void {
@@ -434,6 +449,7 @@ export class UdpOutbox {
   /** The first `rows` rows of the table are out, or lost. Returns how many datagrams that is. */
   private advance(rows: number, wereSent: boolean): number {
     if (rows === 0) return 0;
+    assert(this.isSending, 'rows are cut to be sent at once');
     const { waiting } = this;
     const datagrams = datagramsOf(0, rows);
     let bytes = 0;

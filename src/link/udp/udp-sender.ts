@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The writing half of a UDP link: its writers, and what is sent as it is. */
 
+import { assert } from '../../base/assert.ts';
 import { copyBytes } from '../../base/bytes.ts';
 import { checkInteger } from '../../base/check.ts';
 import { BusbarError } from '../../base/errors.ts';
@@ -174,6 +175,8 @@ export class UdpSender implements UdpOutboxOwner {
     this.gate.giveUp();
     for (const writer of this.writers.values()) this.outbox.lose(writer.close());
     this.gate.drain();
+    assert(this.outbox.queuedBytes === 0, 'a link that is gone sends no more');
+    assert(!this.gate.stalled, 'nothing stays in the flusher of a link that is gone');
   }
 
   // ── For the outbox ────────────────────────────────────────────────────────────────────────────
