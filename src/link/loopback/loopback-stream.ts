@@ -20,6 +20,14 @@ export interface StreamNetwork {
 /** What travels: bytes, the end of them, a reset, or the word that there is a connection. */
 type Item = Uint8Array | 'end' | 'reset' | (() => void);
 
+/** What is written is sent. */
+const OPEN = 'open';
+/** The end is on its way. */
+const ENDED = 'ended';
+/** The connection is broken: nothing arrives any more. */
+const CUT = 'cut';
+type SendState = typeof OPEN | typeof ENDED | typeof CUT;
+
 type Done = (error?: Error | null) => void;
 
 /**
@@ -45,8 +53,7 @@ export class LoopbackStream extends Duplex {
   #unreadBytes = 0;
   /** A write that waits for room. */
   #parked: { readonly bytes: Uint8Array; readonly done: Done } | undefined;
-  #hasEnded = false;
-  #isCut = false;
+  #state: SendState = OPEN;
 
   /** What has come and was not read. */
   readonly #arrived: Uint8Array[] = [];
@@ -85,7 +92,7 @@ export class LoopbackStream extends Duplex {
   /** Both ends fail, and what is under way is lost. */
   reset(): void {
     for (const end of [this, this.#peer]) {
-      end.#isCut = true;
+      end.#state = CUT;
       end.#fail();
     }
   }
@@ -130,8 +137,8 @@ export class LoopbackStream extends Duplex {
   }
 
   #sendEnd(): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
+    if (this.#state !== OPEN) return;
+    this.#state = ENDED;
     this.#send('end');
   }
 
@@ -146,7 +153,7 @@ export class LoopbackStream extends Duplex {
 
   /** The first item is there, unless the hosts are apart. */
   #pass(): void {
-    if (this.#isCut) return;
+    if (this.#state === CUT) return;
     if (this.#network.isParted(this.host, this.peerHost)) {
       this.#heldCount++;
       return;

@@ -23,6 +23,14 @@ export const DATAGRAM_COST_BYTES = 256;
 /** Places of datagrams that were taken are given up from so many on. */
 const TAKEN_COUNT_MAX = 256;
 
+/** Nobody takes what comes: it waits. */
+const WAITING = 'waiting';
+/** The owner is called as long as something waits. */
+const CALLING = 'calling';
+/** What comes is dropped. */
+const CLOSED = 'closed';
+type BacklogState = typeof WAITING | typeof CALLING | typeof CLOSED;
+
 interface Waiting {
   readonly bytes: Uint8Array;
   readonly source: Int32Array;
@@ -42,9 +50,8 @@ export class DatagramBacklog {
   private waitingFrom = 0;
   private waitingBytes = 0;
   private droppedCount = 0;
-  private reading = false;
+  private state: BacklogState = WAITING;
   private isDue = false;
-  private closed = false;
 
   constructor(bytes: PoolBytes, owner: UdpSocketOwner, bytesMax: number) {
     this.bytes = bytes;
@@ -59,7 +66,7 @@ export class DatagramBacklog {
 
   /** A datagram has come, from where eight words say; both are kept as they are. */
   push(bytes: Uint8Array, source: Int32Array): void {
-    if (this.closed) return;
+    if (this.state === CLOSED) return;
     const cost = bytes.length + DATAGRAM_COST_BYTES;
     if (this.waitingBytes + cost > this.bytesMax) {
       this.droppedCount++;
@@ -67,10 +74,7 @@ export class DatagramBacklog {
     }
     this.waitingBytes += cost;
     this.waiting.push({ bytes, source });
-    if (!this.reading || this.isDue) return;
-    this.owner.readable();
-    // It may be in the midst of an earlier one.
-    if (this.reading && this.waiting.length > 0) this.callSoon();
+    if (this.state === CALLING && !this.isDue) this.call();
   }
 
   /** As `UdpSocket.receive`. */
@@ -100,14 +104,27 @@ export class DatagramBacklog {
 
   /** Whether to call for what waits. */
   watch(readable: boolean): void {
-    this.reading = readable;
+    if (this.state === CLOSED) return;
+    this.state = readable ? CALLING : WAITING;
     if (readable && this.waiting.length > 0) this.callSoon();
   }
 
   close(): void {
-    this.closed = true;
+    this.state = CLOSED;
     this.waiting = [];
     this.waitingFrom = 0;
+  }
+
+  private call(): void {
+    assert(this.state === CALLING, 'the owner is called while it wants to be');
+    assert(!this.isDue, 'a call is due, or takes place');
+    this.owner.readable();
+    this.callAgain();
+  }
+
+  /** The owner may be in the middle of an earlier call, or have done something else. */
+  private callAgain(): void {
+    if (this.state === CALLING && this.waiting.length > 0) this.callSoon();
   }
 
   private callSoon(): void {
@@ -115,9 +132,7 @@ export class DatagramBacklog {
     this.isDue = true;
     setImmediate(() => {
       this.isDue = false;
-      if (this.closed || !this.reading) return;
-      this.owner.readable();
-      if (this.reading && this.waiting.length > 0) this.callSoon();
+      if (this.state === CALLING) this.call();
     });
   }
 }

@@ -41,6 +41,13 @@ import { AGAIN, INVALID, type UdpSocket, type UdpSocketOwner } from './udp-socke
 const PENDING_COUNT_MAX = 1024;
 const PENDING_BYTES_MAX = 256 * 1024;
 
+/** Datagrams have addresses of their own. */
+const BOUND = 'bound';
+/** All go to one peer. */
+const CONNECTED = 'connected';
+const CLOSED = 'closed';
+type DgramState = typeof BOUND | typeof CONNECTED | typeof CLOSED;
+
 type Lookup = (host: string, family: unknown, done: LookupDone) => void;
 type LookupDone = (error: Error | null, address: string, family: number) => void;
 
@@ -53,11 +60,10 @@ export class UdpDgramSocket implements UdpSocket {
   private readonly bytes: PoolBytes;
   private readonly owner: UdpSocketOwner;
   private readonly backlog: DatagramBacklog;
-  private connected = false;
+  private state: DgramState = BOUND;
   private pending = 0;
   private pendingBytes = 0;
   private writing = false;
-  private closed = false;
   private source: Int32Array = new Int32Array(ADDRESS_WORDS);
   private sourceHost = '';
 
@@ -103,7 +109,7 @@ export class UdpDgramSocket implements UdpSocket {
             done,
           );
         });
-        opened.connected = true;
+        opened.state = CONNECTED;
       }
     } catch (error) {
       socket.close();
@@ -129,6 +135,7 @@ export class UdpDgramSocket implements UdpSocket {
     _segments: number,
     sent: Int32Array,
   ): number {
+    assert(this.state !== CLOSED, 'nothing is sent by a socket that is closed');
     sent.fill(0);
     for (let i = 0; i < count; i++) {
       if (this.pending >= PENDING_COUNT_MAX || this.pendingBytes >= PENDING_BYTES_MAX) {
@@ -187,13 +194,13 @@ export class UdpDgramSocket implements UdpSocket {
   }
 
   bufferBytes(): { readonly receive: number; readonly send: number } {
-    if (this.closed) return { receive: 0, send: 0 };
+    if (this.state === CLOSED) return { receive: 0, send: 0 };
     return { receive: this.socket.getRecvBufferSize(), send: this.socket.getSendBufferSize() };
   }
 
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
+    if (this.state === CLOSED) return;
+    this.state = CLOSED;
     this.backlog.close();
     this.socket.close();
   }
@@ -227,7 +234,7 @@ export class UdpDgramSocket implements UdpSocket {
       if (this.writing && this.pending <= PENDING_COUNT_MAX / 2) this.owner.writable();
     };
     try {
-      if (this.connected) this.socket.send(datagram, done);
+      if (this.state === CONNECTED) this.socket.send(datagram, done);
       else this.socket.send(datagram, addresses[at + ADDRESS_PORT], hostOf(addresses, at), done);
     } catch (error) {
       // Not from here: whoever sends is in the midst of it.
