@@ -12,6 +12,7 @@ import { pathToFileURL } from 'node:url';
 import { buildNative } from './build-native.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { Stamp } from './stamp.mjs';
+import { isMerged, trimLibrary } from './trim-library.mjs';
 
 /** Which sources are programs. `*.worker.ts` and `*.main.ts` are, wherever they stand. */
 const PROGRAM = [
@@ -27,15 +28,17 @@ const TARGET = 'node20.19';
 export async function build({ force = false } = {}) {
   requireInstall();
   const shim = buildNative({ force }) !== 'failed';
-  const library = buildLibrary(force);
+  const library = await buildLibrary(force);
   const programs = await buildPrograms(force);
   return shim && library && programs;
 }
 
-function buildLibrary(force) {
+async function buildLibrary(force) {
   const sources = listFiles('src').filter(isLibrarySource);
-  const inputs = [...sources, 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
-  const outputs = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.ts$/, '.js'));
+  const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
+  const inputs = [...sources, ...settings, 'scripts/trim-library.mjs'];
+  const programs = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.ts$/, '.js'));
+  const outputs = programs.filter((path) => !isMerged(path));
   const stamp = new Stamp('library', inputs, outputs);
   if (!force && stamp.isFresh()) return true;
   if (sources.length === 0) return true;
@@ -47,6 +50,7 @@ function buildLibrary(force) {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (status !== 0) return false;
+  await trimLibrary();
   stamp.write();
   return true;
 }

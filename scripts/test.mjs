@@ -32,6 +32,9 @@ const GATES = {
 /** Tests of what works in another way where there is no shim. */
 const SHIM_USERS = ['src/native', 'test/native', 'src/link', 'test/link', 'test/executor/life'];
 
+/** What a download may cost; scripts/trim-library.mjs says how it stays below. */
+const TARBALL_BYTES_MAX = 350_000;
+
 const SWITCHED_OFF = { BUSBAR_NATIVE: 'off', BUSBAR_TEST_NATIVE: '' };
 
 const WITHOUT_SHIM = '--without-shim';
@@ -145,7 +148,9 @@ function checkPackage() {
   if (npm('run', 'prepack') === undefined) return false;
   const packed = npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder);
   if (packed === undefined) return false;
-  const [{ filename, files }] = JSON.parse(packed);
+  const [{ filename, files, size }] = JSON.parse(packed);
+  const isSmall = size < TARBALL_BYTES_MAX;
+  console.log(`the tarball has ${size} bytes, and may have ${TARBALL_BYTES_MAX}`);
   const paths = files.map(({ path }) => path);
   const astray = paths.filter((path) => !isPublished(path));
   for (const path of astray) console.error(`${path} does not belong in the package`);
@@ -155,6 +160,8 @@ function checkPackage() {
     'CHANGELOG.md',
     'dist/index.js',
     'dist/index.d.ts',
+    'docs/errors.md',
+    'docs/native.md',
     'native/binding.gyp',
     'scripts/build-native.mjs',
   ].filter((path) => !paths.includes(path));
@@ -171,7 +178,7 @@ function checkPackage() {
   ];
   const typesOk = runs('@arethetypeswrong/cli/dist/index.js', tarball, ...attw);
   const works = checkInstalled(folder, filename);
-  return astray.length === 0 && missing.length === 0 && lintOk && typesOk && works;
+  return isSmall && astray.length === 0 && missing.length === 0 && lintOk && typesOk && works;
 }
 
 /** What a command of npm prints, or undefined if it fails; then the reason is shown. */
@@ -220,10 +227,11 @@ function checkInstalled(folder, filename) {
 }
 
 function isPublished(path) {
-  if (/\.test\.|tsbuildinfo/.test(path)) return false;
+  if (/\.test\.|tsbuildinfo|\.map$/.test(path)) return false;
   if (/^scripts\/(build-native|files|stamp)\.mjs$/.test(path)) return true;
   if (/^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)) return true;
-  return /^(dist|src|docs|native|prebuilds)\//.test(path);
+  if (/^docs\/(errors|native)\.md$/.test(path)) return true;
+  return /^(dist|native|prebuilds)\//.test(path);
 }
 
 /** Every benchmark once, with next to no work, so that none can rot. */
