@@ -22,7 +22,7 @@ function entryPoints() {
   const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
   return Object.entries(exports)
     .filter(([path, target]) => path !== '.' && typeof target === 'object')
-    .filter(([path]) => !path.endsWith('/register'))
+    .filter(([path]) => !/\/(register|executor-thread)$/.test(path))
     .map(([path, { types }]) => ({ name: path.slice(2), types }));
 }
 

@@ -88,9 +88,8 @@ test('a bundle that is the module of its executors is their program, too', async
 });
 
 test('bundles that share their code find the program beside them', async () => {
-  const program = `${ROOT}dist/executor/executor-thread.js`;
   const options = { splitting: true, entryNames: '[name]', chunkNames: '[name]-[hash]' };
-  const output = await printed(['host.mjs', 'part.mjs', program], options);
+  const output = await printed(['host.mjs', 'part.mjs', 'busbar/executor-thread'], options);
   expect(output).toBe(`{"handled":1,"dropped":0} ${NO_SHIM}`);
 });
 

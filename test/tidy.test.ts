@@ -375,13 +375,16 @@ test('package.json exports what the folders offer, and asks for few packages', (
   const offered = FOLDERS.filter((name) => !PRIVATE.includes(name)).filter((name) =>
     everyFile.includes(`src/${name}/index.ts`),
   );
-  const extra = ['./testing/register', './package.json'];
+  const programs = new Map([
+    ['./testing/register', './dist/testing/register'],
+    ['./executor-thread', './dist/executor/executor-thread'],
+  ]);
+  const extra = [...programs.keys(), './package.json'];
   const expected = ['.', ...offered.map((name) => `./${name}`), ...extra];
   expect(Object.keys(manifest.exports).sort()).toEqual(expected.sort());
   for (const [subpath, target] of Object.entries(manifest.exports)) {
     if (subpath === './package.json') continue;
-    const isFile = subpath === './testing/register';
-    const path = isFile ? `./dist${subpath.slice(1)}` : `./dist${subpath.slice(1)}/index`;
+    const path = programs.get(subpath) ?? `./dist${subpath.slice(1)}/index`;
     expect(Object.entries(target as object)).toEqual([
       ['types', `${path}.d.ts`],
       ['default', `${path}.js`],

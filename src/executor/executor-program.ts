@@ -26,7 +26,7 @@ export function programOf(module: string): URL {
     if (/\/executor\/executor-program\.ts$/.test(HERE))
       return new URL('../../dist/executor/executor-thread.js', HERE);
     const program = new URL(PROGRAM, HERE);
-    if (/\/executor\/executor-program\.js$/.test(HERE) || existsSync(program)) return program;
+    if (existsSync(program)) return program;
     if (module === HERE) return new URL(HERE);
   }
   const what = 'the bundle lacks executor-thread.js, see "Bundles" in the README of busbar';

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** The program of an executor's thread. The group starts it; no module imports it. */
+/**
+ * `busbar/executor-thread`: the program of an executor's thread, an entry point for bundlers.
+ *
+ * The group starts it; a program does not import it.
+ */
 
 import { runThread } from './executor-program.ts';
 

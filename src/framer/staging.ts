@@ -327,7 +327,7 @@ export abstract class Staging {
     this.close();
   }
 
-  /** Asserts the chain of the class comment. It holds between any two calls. */
+  /** @internal Asserts the chain of the class comment. It holds between any two calls. */
   invariants(): void {
     const bytes = this.frameBufferId === NO_BUFFER ? 0 : this.pool.bufferSize;
     assert(this.bufferEnd - this.bufferBegin === bytes, 'the cursors stand in one buffer or none');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Finds and loads the shim, an addon written in C, once per thread; fails with a reason. */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -38,15 +39,14 @@ const HERE = import.meta.url as string | undefined;
 /** The package's folder, seen from src/native and from dist/native alike. */
 const PACKAGE = new URL('../../', HERE ?? 'file:///');
 
+const IN_BUNDLE =
+  'the shim is no part of the bundle that busbar is in; leave the package outside of it';
+
 let loaded: Loaded | undefined;
 
 /** Loads the shim at the first call. Never throws. */
 export function loadShim(): Loaded {
-  loaded ??= isBundled()
-    ? refused(
-        'the shim is no part of the bundle that busbar is in; leave the package outside of it',
-      )
-    : load(PACKAGE, process.env.BUSBAR_NATIVE);
+  loaded ??= isBundled() ? refused(IN_BUNDLE) : load(PACKAGE, process.env.BUSBAR_NATIVE);
   return loaded;
 }
 
@@ -59,7 +59,7 @@ export function load(folder: URL, setting: string | undefined): Loaded {
     if (shim.version === SHIM_VERSION) return { shim, reason: '' };
     return refused(`the binary is of version ${shim.version}, and ${SHIM_VERSION} is needed`);
   } catch (error) {
-    return refused(explain(error));
+    return refused(explain(error, folder));
   }
 }
 
@@ -71,7 +71,7 @@ function refused(reason: string): Loaded {
   return { shim: undefined, reason };
 }
 
-function explain(error: unknown): string {
+function explain(error: unknown, folder: URL): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const where = `${process.platform}-${process.arch}`;
   if (code === 'ERR_DLOPEN_DISABLED') {
@@ -83,9 +83,14 @@ function explain(error: unknown): string {
   if (code === 'ERR_ACCESS_DENIED' || deniesReading()) {
     return 'the permission model of Node denies reading the package (--allow-fs-read)';
   }
+  // Some bundlers replace `import.meta.url` by where the file was when they read it.
+  if (HERE !== undefined && !existsSync(new URL(HERE))) return IN_BUNDLE;
   if (code === 'MODULE_NOT_FOUND') return 'the package node-gyp-build is not installed';
   if (/^No native build was found/.test(String(message))) {
-    return `there is no binary for ${where}; npm run build:native makes one`;
+    const libc = / libc=(\w+)/.exec(String(message))?.[1];
+    const kind = process.platform === 'linux' ? `${where} with ${libc}` : where;
+    const how = 'npm run build:native there makes one if there is a C compiler';
+    return `there is no binary for ${kind} in ${fileURLToPath(folder)}; ${how}`;
   }
   return `the binary for ${where} does not load: ${String(message)}`;
 }

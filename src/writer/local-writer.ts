@@ -296,7 +296,7 @@ export class LocalWriter {
     this.close();
   }
 
-  /** Asserts the chain of the class comment, which holds between any two calls. */
+  /** @internal Asserts the chain of the class comment, which holds between any two calls. */
   invariants(): void {
     const { regionBegin, committed, cursor, limit } = this;
     assert(regionBegin <= committed, 'a region must begin before what is committed');

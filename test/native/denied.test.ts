@@ -70,6 +70,15 @@ test('under the permission model the shim is denied politely', () => {
   expect(attempt).toMatch(/^ERR_BUSBAR_NATIVE_UNAVAILABLE/);
 });
 
+test('--no-addons, and a binary for another C library, are told apart', () => {
+  const reasonOf = (flags: string[], env: NodeJS.ProcessEnv): string =>
+    lookUp(flags, { BUSBAR_NATIVE: '', ...env }).features.affinity.reason;
+  const other = reasonOf([], { PREBUILDS_ONLY: '1', LIBC: 'musl' });
+  const where = `${process.platform}-${process.arch}`;
+  if (process.platform === 'linux') expect(other).toContain(`no binary for ${where} with musl in`);
+  if (isShimBuilt()) expect(reasonOf(['--no-addons'], {})).toBe('switched off by --no-addons');
+});
+
 test('where not even the machine may be read, the topology is a guess', () => {
   const parts = ['build/test', 'dist', 'package.json', 'node_modules'].map((path) => ROOT + path);
   const flags = [PERMISSION, ...parts.map((path) => `--allow-fs-read=${path}`)];
@@ -85,9 +94,8 @@ test('where not even the machine may be read, the topology is a guess', () => {
 test('where there is no binary, the reason says how to make one', () => {
   const { shim, reason } = loadFrom({});
   expect(shim).toBeUndefined();
-  expect(reason).toBe(
-    `there is no binary for ${process.platform}-${process.arch}; npm run build:native makes one`,
-  );
+  expect(reason).toContain(`there is no binary for ${process.platform}-${process.arch}`);
+  expect(reason).toContain(` in ${folder}/; npm run build:native there makes one`);
 });
 
 test('a file that is no binary is a reason, too', () => {
