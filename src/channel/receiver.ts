@@ -46,7 +46,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
 
   /** @internal */
   constructor(core: ChannelCore) {
-    // Once the seat is taken, nothing may throw: nobody else could give it up.
+    // Once the seat is taken, nothing may throw: only this object can give it up.
     ensureStack();
     const seat = core.joinReceivers();
     super(core, core.receivers, seat, core.isShared);

@@ -28,7 +28,7 @@ export abstract class Sender<T> extends ChannelEnd {
 
   /** @internal */
   constructor(core: ChannelCore) {
-    // Once the seat is taken, nothing may throw: nobody else could give it up.
+    // Once the seat is taken, nothing may throw: only this object can give it up.
     ensureStack();
     const seat = core.joinSenders();
     super(core, core.senders, seat, core.kind !== 'spsc');

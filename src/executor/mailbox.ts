@@ -289,7 +289,7 @@ export class LaneMailbox implements Mailbox {
       waiter.guard = new WaitGuard(limits, 'receive', (reason) => {
         if (this.waiters.remove(waiter)) reject(reason);
       });
-      // Last: if a call throws because the stack is full, nobody waits.
+      // Last: if a call throws because the stack is full, no caller waits.
       this.waiters.push(waiter);
     });
   }

@@ -105,7 +105,8 @@ const BUGS: readonly Bug[] = [
     'who asks stays in the queue, though the call throws',
     'mailbox',
     "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
-    "this.waiters.push(waiter);\n      waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
+    'this.waiters.push(waiter);\n      ' +
+      "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
     /^exception: receive$/,
   ),
   bug(
