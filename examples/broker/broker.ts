@@ -12,9 +12,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type TcpLink, TcpServer } from 'busbar/link';
-import { BufferPool } from 'busbar/pool';
+import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
-import { Backpressure } from './backpressure.ts';
+import { Backpressure, type Waiter } from './backpressure.ts';
 import {
   type BrokerOptions,
   type ResolvedBrokerOptions,
@@ -53,7 +53,14 @@ const WINDOW_BYTES_MAX = 512 * 1024;
 /** Windows from each other executor that a client may be sent beyond its limit. */
 const OVERSHOOT = 4;
 /** Regions that may, at least. */
-const WINDOW_REGIONS_MIN = 8;
+const WINDOW_REGIONS_MIN = 2;
+/**
+ * Of the pool's buffers, what executors may hold for what they read, and for lines that they write
+ * anew; beside a quarter for what is between them. What is left is for what is sent to clients, so
+ * that however many wait for room, some of them get it.
+ */
+const READ_PART = 2;
+const COPY_PART = 16;
 /** An executor waits so long for what the others tell it before it lets clients in. */
 const SYNC_MS_MAX = 5000;
 /** Clients that are told of the end in one turn, each from a buffer of its own. */
@@ -114,6 +121,9 @@ export class Broker implements BrokerCore {
   /** Clients of this executor. */
   readonly #connectionCountMax: number;
   readonly #windowBytes: number;
+  /** Buffers that messages of this executor may hold which were written anew. */
+  readonly #copyCountMax: number;
+  #copyCount: number = 0;
   readonly #checking: NodeJS.Timeout;
   #connectionCount: number = 0;
   #state: typeof SERVING | typeof LAME | typeof DRAINING = SERVING;
@@ -146,6 +156,7 @@ export class Broker implements BrokerCore {
       this.router.share,
     );
     this.#windowBytes = Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes));
+    this.#copyCountMax = this.#partOf(COPY_PART);
     const { pool, router, backpressure, counters } = this;
     this.mesh = new Mesh(
       {
@@ -194,6 +205,7 @@ export class Broker implements BrokerCore {
         // What others' publishers have on its way when a client is held back still goes to it.
         highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#peers.count - 1),
         closeDeadlineMs: lingerMs,
+        readBuffersMax: this.#partOf(READ_PART),
         codec: () => new ProtocolCodec(this.pool.view, this.options),
         handler: (link) => this.#accept(link),
       });
@@ -224,6 +236,20 @@ export class Broker implements BrokerCore {
   forget(connection: Connection): void {
     this.connections.delete(connection);
     this.#peers.board.setClients(this.#peers.index, this.connections.size);
+  }
+
+  tryTakeCopy(waiter: Waiter): BufferId {
+    if (this.#copyCount >= this.#copyCountMax) return NO_BUFFER;
+    const bufferId = this.pool.tryAcquire();
+    if (bufferId === NO_BUFFER) this.backpressure.noBuffer(waiter);
+    else this.#copyCount++;
+    return bufferId;
+  }
+
+  releaseCopy(bufferId: BufferId): void {
+    this.pool.release(bufferId);
+    // Others may wait for it.
+    if (this.#copyCount-- === this.#copyCountMax) this.backpressure.proceed();
   }
 
   /**
@@ -300,6 +326,11 @@ export class Broker implements BrokerCore {
       await Promise.race([this.mesh.change(), late]);
       clearTimeout(timer);
     }
+  }
+
+  /** This executor's buffers of such a part of the pool. */
+  #partOf(part: number): number {
+    return Math.max(1, Math.floor(this.pool.bufferCount / part / this.#peers.count));
   }
 
   #dispose(): void {

@@ -4,9 +4,9 @@
 import { BusbarError } from 'busbar/errors';
 import type { Framer } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
-import type { BufferPool } from 'busbar/pool';
+import type { BufferId, BufferPool } from 'busbar/pool';
 import type { LocalWriter } from 'busbar/writer';
-import type { Backpressure, Participant } from './backpressure.ts';
+import type { Backpressure, Participant, Waiter } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
 import { type FairShare, lineUnits } from './fair-share.ts';
@@ -40,6 +40,9 @@ export interface BrokerCore {
   readonly mesh: Mesh<Connection>;
   readonly backpressure: Backpressure;
   readonly counters: BrokerCounters;
+  /** A buffer for a message that is written anew. NO_BUFFER: not now; `waiter` is to be blocked. */
+  tryTakeCopy(waiter: Waiter): BufferId;
+  releaseCopy(bufferId: BufferId): void;
   /** The connection is gone. */
   forget(connection: Connection): void;
 }

@@ -80,7 +80,7 @@ export class Publication {
     if (this.#remainder !== undefined) this.#router.drop(this.#remainder);
     const bufferId = this.#bufferId;
     this.#bufferId = NO_BUFFER;
-    if (bufferId !== NO_BUFFER) this.#pool.release(bufferId);
+    if (bufferId !== NO_BUFFER) this.#core.releaseCopy(bufferId);
   }
 
   /** Offers the message to whom it may concern. Returns how many took it, REFUSED, or NOT_NOW. */
@@ -154,11 +154,8 @@ export class Publication {
   /** Takes the message in canonical form, in a buffer of its own. False: there is none now. */
   #rewrite(hasHeaders: boolean, begin: number): boolean {
     const pool = this.#pool;
-    const bufferId = pool.tryAcquire();
-    if (bufferId === NO_BUFFER) {
-      this.#core.backpressure.noRoom(this.#connection);
-      return false;
-    }
+    const bufferId = this.#core.tryTakeCopy(this.#connection);
+    if (bufferId === NO_BUFFER) return false;
     this.#bufferId = bufferId;
     const target = pool.offsetOf(bufferId);
     const end = writeCanonical(pool.bytes, target, this.#codec, hasHeaders, begin);

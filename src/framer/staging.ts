@@ -7,6 +7,7 @@ import { checkInteger, checkSource } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Bytes } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { BufferAllowance } from './buffer-allowance.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
 
@@ -15,6 +16,9 @@ import { frameTooLarge } from './refusals.ts';
  * lines, and less than an idle socket needs itself.
  */
 export const PARKED_BYTES_MAX = 256;
+
+/** Of framers that share with no others. */
+const UNLIMITED = new BufferAllowance(Infinity);
 
 /** In place of the offset of a current frame. */
 export const NO_FRAME = -1;
@@ -58,8 +62,8 @@ export interface FramerStats {
  * holder (a rewind), else in a new one. A frame at the beginning of its buffer has the whole
  * buffer, so no frame is moved twice.
  *
- * **Ownership** One reference on one buffer; on two for the time of a move, or after
- * {@link provideBuffer}.
+ * **Ownership** One reference on one buffer, on two for the time of a move or after
+ * {@link provideBuffer}, and one permit with them.
  */
 export abstract class Staging {
   readonly pool: BufferPool;
@@ -97,6 +101,8 @@ export abstract class Staging {
   private parked: Bytes | undefined;
   /** Taken over by provideBuffer() and not in use yet. */
   private spare: BufferId = NO_BUFFER;
+  private allowance: BufferAllowance = UNLIMITED;
+  private hasPermit: boolean = false;
   /** True if pending bytes may hold whole frames that only `next()` can find. */
   private readonly scans: boolean;
   /** How many bytes may be pending when they are put in by hand. */
@@ -260,6 +266,19 @@ export abstract class Staging {
     }
     if (this.failure !== undefined || this.spare !== NO_BUFFER) this.pool.release(bufferId);
     else this.spare = bufferId;
+    this.hasPermit ||= this.spare !== NO_BUFFER && this.allowance.tryTake();
+  }
+
+  /** @internal Takes buffers only with permits of `allowance`; before the first one. */
+  limitTo(allowance: BufferAllowance): void {
+    assert(this.frameBufferId === NO_BUFFER && !this.hasPermit, 'no buffer is held yet');
+    this.allowance = allowance;
+  }
+
+  /** @internal Gives it a permit that was waited for. */
+  providePermit(): void {
+    if (this.hasPermit) this.allowance.giveBack();
+    this.hasPermit = true;
   }
 
   /**
@@ -268,8 +287,7 @@ export abstract class Staging {
    */
   releaseIdle(): boolean {
     if (this.received > this.frameBegin || this.lentEnd > this.received) return false;
-    this.releaseBuffer();
-    this.releaseSpare();
+    this.releaseAll();
     return true;
   }
 
@@ -289,8 +307,7 @@ export abstract class Staging {
       copyBytes(this.parked, 0, this.bytes, begin, begin + pending);
       this.parkedBytes = pending;
     }
-    this.releaseBuffer();
-    this.releaseSpare();
+    this.releaseAll();
     return true;
   }
 
@@ -319,8 +336,7 @@ export abstract class Staging {
     this.failure = new BusbarError('ERR_BUSBAR_FRAMER_CLOSED');
     this.parkedBytes = 0;
     this.skipping = 0;
-    this.releaseBuffer();
-    this.releaseSpare();
+    this.releaseAll();
   }
 
   [Symbol.dispose](): void {
@@ -389,7 +405,7 @@ export abstract class Staging {
       this.releaseSpare();
       this.rewinds++;
     } else {
-      target = this.spare === NO_BUFFER ? pool.tryAcquire() : this.spare;
+      target = this.spare === NO_BUFFER ? this.tryAcquire() : this.spare;
       if (target === NO_BUFFER) return false;
       this.spare = NO_BUFFER;
       this.acquires++;
@@ -434,6 +450,27 @@ export abstract class Staging {
     this.lentEnd = this.received + length;
     this.invariants();
     return this.received;
+  }
+
+  /** Takes a buffer, and with the first one a permit. NO_BUFFER: not now. */
+  private tryAcquire(): BufferId {
+    this.hasPermit ||= this.allowance.tryTake();
+    if (!this.hasPermit) return NO_BUFFER;
+    const bufferId = this.pool.tryAcquire();
+    if (bufferId === NO_BUFFER && this.frameBufferId === NO_BUFFER) this.returnPermit();
+    return bufferId;
+  }
+
+  private releaseAll(): void {
+    this.releaseBuffer();
+    this.releaseSpare();
+    this.returnPermit();
+  }
+
+  private returnPermit(): void {
+    if (!this.hasPermit) return;
+    this.hasPermit = false;
+    this.allowance.giveBack();
   }
 
   private releaseBuffer(): void {

@@ -53,3 +53,8 @@ export function frameDeliverer<L>(
     }
   };
 }
+
+/** A framer that has got a buffer and still has no room is full of frames. */
+export function leftBehind(): TypeError {
+  return new TypeError('onFrames must call next() until it answers false, or pause()');
+}

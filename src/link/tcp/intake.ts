@@ -7,14 +7,18 @@
 import type { Duplex } from 'node:stream';
 import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
+import { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import type { Framer } from '../../framer/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { ReadingStats } from '../link.ts';
 import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
 import type { ReadTarget } from './ingest.ts';
-import { type IntakeOwner, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
+import { type IntakeOwner, leftBehind, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
 import { LingeringBuffer, type LingeringReader } from './lingering.ts';
 import { Stash } from './stash.ts';
+
+/** Of an intake that shares with no others. */
+const UNLIMITED = new BufferAllowance(Infinity);
 
 /** What an intake has done so far. */
 export interface IntakeStats extends ReadingStats {
@@ -82,9 +86,10 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * packets keep the framer's buffer anyway, it is kept for the next small reads too, so that small
  * packets do not take a buffer each; until nothing has come for a while.
  *
- * When the pool has no buffer, bytes that have arrived wait in memory of their own (at most one
- * read), the socket is paused, and the intake queues up for a buffer like any other waiter. Nothing
- * is lost; TCP stops the sender.
+ * When the pool has no buffer, or its {@link BufferAllowance} no permit, bytes that have arrived
+ * wait in memory of their own (at most one read), the socket is paused, and the intake queues up
+ * for it like any other waiter. Nothing is lost; TCP stops the sender. While others wait for a
+ * permit, a busy link gives its own back after each frame.
  */
 export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;
@@ -96,6 +101,7 @@ export class Intake implements LingeringReader, FrameReader {
   readonly #directReadBytes: number;
   readonly #frameWait: FrameWait;
   readonly #lingering: LingeringBuffer;
+  readonly #allowance: BufferAllowance;
   readonly #quiet: Uint8Array;
   #owner: IntakeOwner = NOBODY;
   #socket: Stoppable = NO_SOCKET;
@@ -123,9 +129,12 @@ export class Intake implements LingeringReader, FrameReader {
     framer: Framer,
     directReadBytes: number,
     frameTimeoutMs: number = Infinity,
+    allowance: BufferAllowance = UNLIMITED,
   ) {
     this.#pool = pool;
     this.framer = framer;
+    this.#allowance = allowance;
+    framer.limitTo(allowance);
     this.#frameWait = new FrameWait(this, frameTimeoutMs);
     this.#lingering = new LingeringBuffer(pool, framer, this);
     this.#directReadBytes = directReadBytes;
@@ -325,7 +334,7 @@ export class Intake implements LingeringReader, FrameReader {
   #chooseSpace(count: number, filled: boolean): boolean {
     if (this.isOver) return true;
     const framer = this.framer;
-    if (!filled && this.#directReadBytes > 0) {
+    if (this.#allowance.isWanted || (!filled && this.#directReadBytes > 0)) {
       if (this.#rest(count)) return true;
     } else if (framer.pendingBytes > 0) {
       this.#expectRest();
@@ -382,10 +391,10 @@ export class Intake implements LingeringReader, FrameReader {
     this.#exhaustions++;
     const starving = new AbortController();
     this.#starving = starving;
-    this.#pool.acquire({ signal: starving.signal }).then(
+    this.#allowance.acquire(this.#pool, starving.signal).then(
       (bufferId) => {
         if (this.#starving === starving) this.#feedInto(bufferId);
-        else this.#pool.release(bufferId);
+        else this.#allowance.release(this.#pool, bufferId);
       },
       (error) => {
         if (this.#starving !== starving) return;
@@ -401,6 +410,7 @@ export class Intake implements LingeringReader, FrameReader {
     assert(!this.#delivering, 'nothing is delivered from a microtask');
     this.#starving = undefined;
     this.#state = FED;
+    this.framer.providePermit();
     this.framer.provideBuffer(bufferId);
     this.invariants();
     if (!this.#paused) this.#goOn();
@@ -468,9 +478,4 @@ export class Intake implements LingeringReader, FrameReader {
     assert(state !== STOPPED || this.#stash.isEmpty, 'who is stopped keeps nothing');
     assert(this.#end !== END_TOLD || this.#stash.isEmpty, 'nothing waits after the end');
   }
-}
-
-/** A framer that has got a buffer and still has no room is full of frames. */
-function leftBehind(): TypeError {
-  return new TypeError('onFrames must call next() until it answers false, or pause()');
 }

@@ -6,6 +6,7 @@ import { Duplex } from 'node:stream';
 import { show } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError, messageOf } from '../../base/errors.ts';
+import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import type { Framer } from '../../framer/index.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
@@ -144,6 +145,16 @@ export class TcpLink extends LinkBase implements Link {
    * is closed then.
    */
   static adopt(pool: BufferPool, socket: Duplex, options: TcpLinkOptions): TcpLink {
+    return TcpLink.adoptWithin(undefined, pool, socket, options);
+  }
+
+  /** @internal The same for a server, whose links share `allowance` for what they read. */
+  static adoptWithin(
+    allowance: BufferAllowance | undefined,
+    pool: BufferPool,
+    socket: Duplex,
+    options: TcpLinkOptions,
+  ): TcpLink {
     if (!(socket instanceof Duplex)) {
       throw new TypeError(`socket must be a Duplex, got ${show(socket)}`);
     }
@@ -151,7 +162,7 @@ export class TcpLink extends LinkBase implements Link {
     if (socket.destroyed) {
       throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its socket was destroyed before');
     }
-    const stream = takeStream(pool, socket, resolved);
+    const stream = takeStream(pool, socket, resolved, allowance);
     try {
       return new TcpLink(pool, resolved, stream);
     } catch (error) {

@@ -2,6 +2,7 @@
 /** Streams for links: opened or taken over, so that the kernel reads into the pool where it can. */
 
 import type { Duplex } from 'node:stream';
+import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import type { BufferPool } from '../../pool/index.ts';
 import { type IngestMode, readsInto, rewire } from './ingest.ts';
 import type { Intake } from './intake.ts';
@@ -38,9 +39,10 @@ export function takeStream<L>(
   pool: BufferPool,
   socket: Duplex,
   options: ResolvedTcpOptions<L>,
+  allowance: BufferAllowance | undefined,
 ): OpenStream {
   try {
-    const intake = makeIntake(pool, options);
+    const intake = makeIntake(pool, options, allowance);
     const rewired = options.ingest === 'direct' ? rewire(socket, intake.target) : undefined;
     if (rewired !== undefined) return { socket: rewired, intake, ingest: 'direct' };
     socket.allowHalfOpen = true;

@@ -14,6 +14,7 @@ import {
   show,
 } from '../../base/check.ts';
 import type { BusbarError } from '../../base/errors.ts';
+import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import { type Codec, Framer } from '../../framer/index.ts';
 import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
@@ -175,11 +176,15 @@ export function resolveTcpOptions<L>(
   });
 }
 
-/** What comes in by a link with these options. */
-export function makeIntake<L>(pool: BufferPool, options: ResolvedTcpOptions<L>): Intake {
+/** What comes in by a link with these options; `allowance`: what it shares with others. */
+export function makeIntake<L>(
+  pool: BufferPool,
+  options: ResolvedTcpOptions<L>,
+  allowance?: BufferAllowance,
+): Intake {
   const { maxFrameBytes, directReadBytes, frameTimeoutMs } = options;
   const framer = new Framer(pool, options.codec(), { maxFrameBytes });
-  return new Intake(pool, framer, directReadBytes, frameTimeoutMs);
+  return new Intake(pool, framer, directReadBytes, frameTimeoutMs, allowance);
 }
 
 /** A framer does without one; the frames of a link are found by nobody else. */

@@ -13,6 +13,7 @@ import {
 } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError } from '../../base/errors.ts';
+import { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 import type { BufferPool } from '../../pool/index.ts';
 import { TcpLink, type TcpLinkOptions } from './tcp-link.ts';
@@ -36,6 +37,13 @@ export interface TcpServerOptions extends TcpLinkOptions {
   /** Connections beyond this are closed as soon as they are accepted. Default: no limit. */
   readonly maxLinks?: number;
   /**
+   * Buffers that all links of the server together may hold for what they read; a link that finds
+   * none left waits. The rest of the pool is for what is written in answer, so that more peers than
+   * there are buffers cannot stop each other. Default: three quarters of the pool's. Give each of
+   * several servers that share a pool its part.
+   */
+  readonly readBuffersMax?: number;
+  /**
    * A connection could not be accepted (no file descriptor is free) or not become a link (no writer
    * slot is free); it is closed, and counted in `server.refused`. What `codec` or `handler` throw
    * comes here too; without `onError` it is thrown on.
@@ -54,9 +62,20 @@ export interface ConnectionListener {
   unref(): unknown;
 }
 
-const SERVER_KEYS = ['host', 'port', 'path', 'fd', 'backlog', 'maxLinks', 'onError'];
+const SERVER_KEYS = [
+  'host',
+  'port',
+  'path',
+  'fd',
+  'backlog',
+  'maxLinks',
+  'readBuffersMax',
+  'onError',
+];
 const BACKLOG_DEFAULT = 511;
 const COUNT_MAX = 2 ** 31 - 1;
+/** What reading leaves of a pool. */
+const WRITE_PART = 4;
 
 /**
  * A listening socket; every connection becomes a {@link TcpLink} with the same options.
@@ -115,14 +134,16 @@ export class TcpServer {
       path: _q,
       fd: _f,
       maxLinks,
+      readBuffersMax,
       onError,
       ...linkOptions
     } = options;
+    const allowance = new BufferAllowance(readBuffersMax ?? readBuffersDefault(pool.bufferCount));
     if (maxLinks !== undefined) server.maxConnections = maxLinks;
     server.on('connection', (socket) => {
       this.#accepted++;
       try {
-        const link = TcpLink.adopt(pool, socket, linkOptions);
+        const link = TcpLink.adoptWithin(allowance, pool, socket, linkOptions);
         this.#links.add(link);
         // Before the link's own listener: its `onClose` may throw.
         link.socket.prependListener('close', () => this.#links.delete(link));
@@ -181,6 +202,10 @@ export class TcpServer {
     const { signal } = resolveTcpOptions(pool, options, SERVER_KEYS);
     if (options.onError !== undefined) checkFunction('onError', options.onError);
     if (options.maxLinks !== undefined) checkInteger('maxLinks', options.maxLinks, 1, COUNT_MAX);
+    const { readBuffersMax } = options;
+    if (readBuffersMax !== undefined) {
+      checkInteger('readBuffersMax', readBuffersMax, 1, pool.bufferCount);
+    }
     signal?.throwIfAborted();
     const server = new TcpServer(pool, listener, options);
     if (signal !== undefined) {
@@ -256,6 +281,10 @@ export class TcpServer {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function readBuffersDefault(bufferCount: number): number {
+  return Math.max(1, bufferCount - Math.ceil(bufferCount / WRITE_PART));
 }
 
 function listenOptions(options: TcpServerOptions): ListenOptions & { readonly fd?: number } {
