@@ -56,7 +56,7 @@ import { Departure } from './departure.ts';
 import { CHANGE_UNITS, type FairShare } from './fair-share.ts';
 import { InLane, type InLaneCore } from './in-lane.ts';
 import { BYE } from './mesh-messages.ts';
-import { type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
+import { CHANGES_MAX, type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
 import { type Interest, OwnInterest } from './own-interest.ts';
 import type { Peers } from './peers.ts';
 import type { ProtocolLimits } from './protocol.ts';
@@ -80,8 +80,6 @@ export interface MeshCore<S extends Subscriber> {
 /** How far each other executor must come. */
 export type Mark = Int32Array;
 
-/** Changes of interest that other executors have not heard yet, before clients wait with more. */
-export const CHANGES_MAX = 1024;
 /** Those who have done much already may cause such a part of them. */
 const HEAVY_PART = 4;
 /** A DONE is given unasked when this share of the window or of the lane has been dealt with. */

@@ -8,9 +8,10 @@
  * as one region with one reference. So a burst costs the lane about as much as a message.
  *
  * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions, or
- * so much work, as the window has are with the other executor. Notices always find room: a lane has
- * more of it than the window, and clients wait with further SUBs and UNSUBs while too many changes
- * are with the other executor: messages lie in the lane after those.
+ * so much work, as the window has are with the other executor. Interests have a window of their
+ * own, and clients wait with further SUBs and UNSUBs while too many changes have not been heard:
+ * messages lie in the lane after those. All other notices always find room: a lane has more of it
+ * than both windows.
  */
 
 import type { BufferPool } from 'busbar/pool';
@@ -69,6 +70,12 @@ export interface LaneCore {
   /** Something waits for `flush`. */
   isDirty: boolean;
 }
+
+/**
+ * Changes of interest that another executor has not heard yet: no more are sent, and clients wait
+ * with further ones.
+ */
+export const CHANGES_MAX = 1024;
 
 /** In a mark of progress: who listens, interests, regions. */
 export const MARK_WORDS = 3;
@@ -168,7 +175,12 @@ export class OutLane implements RemoteExecutor {
   /** Changes of interest that the other has not heard yet. */
   get unheardCount(): number {
     if (this.listener === 0) return 0;
-    return ((this.#sentInterests - this.#doneInterests) | 0) + this.#news.size;
+    return this.#unheardInterests + this.#news.size;
+  }
+
+  /** Those that were sent. */
+  get #unheardInterests(): number {
+    return (this.#sentInterests - this.#doneInterests) | 0;
   }
 
   /** An interest of ours has changed. */
@@ -280,7 +292,11 @@ export class OutLane implements RemoteExecutor {
       if (!this.#notice(TELL_BYTES, write)) return false;
       this.#tellsDue = false;
     }
-    if (!this.#announceNews()) return false;
+    if (!this.#announceNews()) {
+      // It is to hear those, so that the rest can follow.
+      this.#pushNotices();
+      return false;
+    }
     if (this.#syncDue) {
       if (!this.#notice(SIGN_BYTES, (at) => writeSign(view, at, SYNC))) return false;
       this.#syncDue = false;
@@ -290,9 +306,15 @@ export class OutLane implements RemoteExecutor {
     return true;
   }
 
+  /**
+   * At most so many that the other has not heard: who starts anew is told of all, and when many are
+   * held back at once, their subscriptions change together. The rest follows when it has heard
+   * them.
+   */
   #announceNews(): boolean {
     const { view, bytes } = this.#pool;
     for (const interest of this.#news) {
+      if (this.#unheardInterests >= CHANGES_MAX && !this.#isUrgent) return false;
       const { subject, queue } = interest;
       const write = (at: number): void =>
         writeInterest(view, bytes, at, subject, queue, weightOf(interest));

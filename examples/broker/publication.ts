@@ -43,6 +43,8 @@ export class Publication {
   #taken: number = NOT_NOW;
   /** Somebody at another executor wants the message. */
   #goesBeyond: boolean = false;
+  /** Calls of `publish` that have not returned: what it holds is in use. */
+  #callCount: number = 0;
   /** Holds the message if it had to be written anew, in the one form that can be passed on. */
   #bufferId: BufferId = NO_BUFFER;
 
@@ -60,6 +62,27 @@ export class Publication {
 
   /** Publishes the current frame, or goes on with it. False: there is no room now. */
   publish(): boolean {
+    this.#callCount++;
+    try {
+      return this.#publish();
+    } finally {
+      this.#callCount--;
+      if (this.#connection.isClosing) this.close();
+    }
+  }
+
+  /**
+   * Gives back what it holds: at once, or at the end of the delivery in the midst of which its
+   * connection is closed, as when the publisher is the one that has most waiting.
+   */
+  close(): void {
+    if (this.#callCount > 0) return;
+    if (this.#remainder !== undefined) this.#router.drop(this.#remainder);
+    this.#remainder = undefined;
+    this.#releaseCopy();
+  }
+
+  #publish(): boolean {
     const connection = this.#connection;
     if (this.#taken === NOT_NOW) {
       this.#taken = this.#remainder === undefined ? this.#begin() : this.#continue();
@@ -71,13 +94,11 @@ export class Publication {
     }
     this.#taken = NOT_NOW;
     this.#isConfirmed = false;
-    if (this.#bufferId !== NO_BUFFER) this.close();
+    if (this.#bufferId !== NO_BUFFER) this.#releaseCopy();
     return true;
   }
 
-  /** Gives back what it holds. */
-  close(): void {
-    if (this.#remainder !== undefined) this.#router.drop(this.#remainder);
+  #releaseCopy(): void {
     const bufferId = this.#bufferId;
     this.#bufferId = NO_BUFFER;
     if (bufferId !== NO_BUFFER) this.#core.releaseCopy(bufferId);
