@@ -18,7 +18,7 @@ export interface PreparedCase {
   readonly latencies?: Histogram;
   /** What a reader of the figures must know, found while running; empty: nothing. */
   note?(): string;
-  /** Checks what was counted and lets go of threads and memory. */
+  /** Checks what was counted and releases threads and memory. */
   close(): void | Promise<void>;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Messages over a TCP connection on loopback, both ends on one thread: what one costs from the
- * writer through the kernel to a packet, and what it costs through Node's sockets alone.
+ * Messages over a TCP connection on loopback, both ends on one thread: the cost of one from the
+ * writer through the kernel to a packet, and its cost through Node's sockets alone.
  *
- * A message is 60 bytes behind their length: 64 bytes travel in every case. The receivers of the
- * baselines count bytes and look at none.
+ * A message is its length and 60 bytes: every case sends 64 bytes. The receivers of the
+ * baselines count bytes and read none.
  */
 
 import { once } from 'node:events';

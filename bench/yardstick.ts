@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * How fast the core is at this moment: the same short loop before and after whatever is timed.
+ * Measures the current speed of the core, by the same short loop before and after each timed run.
  *
- * A machine that is shared with others slows down by the half and more for tens of milliseconds,
- * and no counter of its system says so: another machine has the other half of the core, or its
+ * A shared machine can slow down by half and more for tens of milliseconds, without any counter of
+ * its system showing it: another machine uses the other half of the core, or its
  * caches.
  */
 

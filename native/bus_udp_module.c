@@ -5,7 +5,7 @@
 //
 //   OPEN ──close, or the thread ends──▶ CLOSING ──the loop has let go──▶ CLOSED
 //
-// Its memory is freed when it is CLOSED and JavaScript has let go of it, whichever comes last.
+// Its memory is freed when it is CLOSED and JavaScript has released it, whichever comes last.
 
 #define _GNU_SOURCE
 #include "bus_node.h"

@@ -51,7 +51,7 @@ test.each(CALLS)('%s refuses it by name, and nothing has changed', (_what, argum
   expect(packet.released).toBe(false);
 });
 
-test('links refuse by name what is no pool, packet, bytes, options, group', async () => {
+test('links reject by name anything but a pool, packet, bytes, options, group', async () => {
   await expect(TcpLink.connect(bad(7), bad({ port: 9 }))).rejects.toThrow(/^pool must/);
   await expect(UdpLink.open(bad(7), bad({}))).rejects.toThrow(/^pool must/);
   const link = await UdpLink.open(pool, { handler: () => ({ onMessage() {} }) });

@@ -108,7 +108,7 @@ function auditThreads(words: Int32Array, layout: PoolLayout, places: Places): st
       if (shares !== 0 && refs === 0) wrong.push(`slot ${slot} has shares of ${id}, no reference`);
     }
   }
-  // The flag may stay up for a while when nobody waits, not the other way round.
+  // The flag may stay set for a while without waiters; the reverse is an error.
   const attention = words[ATTENTION] & ~ATTENTION_CLOSED;
   if (waiting > 0 ? attention !== ATTENTION_WAITERS : attention > ATTENTION_WAITERS) {
     wrong.push(`ATTENTION says ${attention}, ${waiting} wait`);

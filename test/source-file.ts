@@ -28,7 +28,7 @@ export interface Use {
   readonly line: number;
 }
 
-/** Identifiers that stand for a variable, whoever declared it: not keys, members or types. */
+/** Identifiers that name a variable, wherever it is declared; not keys, members or types. */
 export function freeNamesOf({ tree }: SourceFile): Use[] {
   const found: Use[] = [];
   visit(tree, (node) => {

@@ -89,6 +89,19 @@ const PHRASES: readonly (readonly [RegExp, string])[] = [
   [/\blikewise\b/i, "'also', or the fact again"],
   [/\bas ever\b/i, "'as before' or 'as usual'"],
   [/\bthe house\b/i, "'busbar' or 'the repository'"],
+  [/\bthe doors? (?:in|out|into)\b/i, 'what the thing is'],
+  [/\bheirs?\b/i, "'successor'"],
+  [/\bgo(?:es)? on with\b/i, "'continue'"],
+  [/\bsees? to (?:it|what|dead|the)\b/i, "'cleans up', 'handles' or 'makes sure'"],
+  [/\boing it again does nothing\b/i, "'Idempotent.'"],
+  [/\blooks? at the stack\b/i, "'checks the stack'"],
+  [/\bby chance\b/i, "'random' or 'at random'"],
+  [/\bthe how many/i, "'the number of'"],
+  [/\bin vain\b/i, "'without effect'"],
+  [/\bif need be\b/i, "'if necessary'"],
+  [/\blet(?:s|ting)? go of\b/i, "'release'"],
+  [/\b(?:he|him|his)\b/i, "'it', or the agent: 'the thread', 'the peer', 'the caller'"],
+  [/\ba tool of tests\b/i, "'Test tool:'"],
 ];
 
 /** Names that do not say what happens, each with those that do. */
@@ -109,7 +122,6 @@ const PHRASES_ALLOWED = [
   'examples/broker/',
   'src/link/',
   'src/testing/',
-  'test/',
 ];
 
 const everyFile: readonly string[] = listFiles();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * How much memory idle connections and subscriptions cost, and what a ping takes among them. By
- * hand:
+ * Measures the memory of idle connections and subscriptions, and the latency of pings among them.
+ * Run by hand:
  *
  *   ulimit -n 20000; node build/bench/broker/crowd.main.js [idle [busy]]
  *

@@ -30,7 +30,7 @@ export interface WordProducerData extends WordChannelData {
   readonly batch: number;
   /** Waits asleep when the channel is full, because other threads of the case need the core. */
   readonly sleeps: boolean;
-  /** Says so when its turn is over. */
+  /** Shows that its turn is over. */
   readonly marksEnd: boolean;
 }
 

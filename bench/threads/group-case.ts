@@ -11,7 +11,7 @@ const MODULE = new URL('./threads/group.worker.js', import.meta.url);
 export const LANE_CAPACITY = 1024;
 /** Looks at the executors' progress before the event loop gets a turn. */
 const LOOKS = 200;
-/** How long the measuring thread then lets go of its core. */
+/** How long the measuring thread then leaves its core to others. */
 const NAP_MS = 0.02;
 /** What lanes, caches and hands may hold of each executor. */
 const BUFFERS_PER_EXECUTOR = 2048;

@@ -6,7 +6,7 @@ import type { Outcome } from './control.ts';
 export interface Role {
   /** Plays one turn of `ops` operations. */
   run(ops: number): Outcome | Promise<Outcome>;
-  /** Lets go of what the role holds; the thread ends after it. */
+  /** Releases what the role holds; the thread ends after it. */
   close(): void | Promise<void>;
 }
 

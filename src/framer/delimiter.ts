@@ -12,8 +12,8 @@ export interface DelimiterOptions {
   /**
    * A frame longer than the framer's `maxFrameBytes`, its mark included: 'error' (the default) ends
    * the stream with ERR_BUSBAR_FRAME_TOO_LARGE; 'skip' drops it up to its mark, counts it in the
-   * framer's `stats().skippedFrames` and goes on with the next one. A frame that is being skipped
-   * takes no memory but the last bytes, which may begin its mark.
+   * framer's `stats().skippedFrames` and continues with the next one. A frame that is being skipped
+   * takes no memory except the last bytes, which may begin its mark.
    */
   readonly tooLong?: 'error' | 'skip';
 }

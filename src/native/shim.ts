@@ -75,7 +75,7 @@ function explain(error: unknown, folder: URL): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const where = `${process.platform}-${process.arch}`;
   if (code === 'ERR_DLOPEN_DISABLED') {
-    // Also from NODE_OPTIONS: without a permission model nothing else says so.
+    // Also from NODE_OPTIONS: without a permission model nothing else shows it.
     if ((process as { permission?: unknown }).permission === undefined)
       return 'switched off by --no-addons';
     return 'the permission model of Node denies native addons (--allow-addons)';

@@ -148,7 +148,7 @@ export class BufferPool extends BufferReferences {
 
   /**
    * Leaves the pool; the thread's cache goes back to the shared list and its slot is free for
-   * another thread. Waiters of this thread are refused. Doing it again does nothing.
+   * another thread. Waiters of this thread are rejected. Idempotent.
    *
    * **Throws** ERR_BUSBAR_BUFFERS_HELD if this thread still holds references; nothing has changed
    * then.

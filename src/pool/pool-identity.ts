@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Two words that tell a pool from every other, also in other threads: 64 bits by chance. The blocks
+ * Two words that tell a pool from every other, also in other threads: 64 random bits. The blocks
  * of channels, flushers and shared writers carry them, so that none is attached to another pool.
  *
  * The tag in packets in transit has 15 bits only: it finds mistakes, as a rule.

@@ -65,10 +65,10 @@
  *   STATE = −2n     MOVING: the n-th to want the slot is moving in; it has nothing yet, and if no
  *                   slot is FREE another may take this one away from it
  *   STATE = −2n − 1 attached, as number n; or died without detaching
- *   STATE > 0       RECLAIMING: thread t, attached as number n, is at it:
+ *   STATE > 0       RECLAIMING: thread t, attached as number n, reclaims it:
  *                   1 + t + 1024 · (n mod 2²⁰)
  *
- *   ATTENTION = 0   no thread waits, the pool is open: hot paths go straight on
+ *   ATTENTION = 0   no thread waits, the pool is open: hot paths need no check
  *   its bit 0       WAITERS: a thread may be WAITING. Raised by the waiter after its WAITING, and
  *                   again at each sweep; lowered by a thread that finds none WAITING, and raised
  *                   again if it finds one afterwards: a death in between does no harm

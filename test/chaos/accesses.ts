@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: something happens at the k-th access of this thread to shared memory, counted
- * from now on, just before it.
+ * Test tool: calls a function just before the k-th access of this thread to shared memory, counted
+ * from now on.
  *
- * The library looks `Atomics` up at each access, so a stand-in sees all of them. It stands there
- * only until then: threads run at full speed otherwise.
+ * The library looks up `Atomics` at each access, so a replacement sees all of them. It is installed
+ * only until then: otherwise threads run at full speed.
  */
 
 /** For what must not be counted. */

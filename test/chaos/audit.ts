@@ -24,7 +24,7 @@ export function undeliveredBytes(writer: SharedWriter): number {
 }
 
 /**
- * What is wrong with the pool while no message is under way and nobody keeps anything: every buffer
+ * What is wrong with the pool while no message is in flight and no thread holds any: every buffer
  * must be free, or lie in a segment of a shared writer.
  */
 export function auditAtRest(hub: Hub): string[] {

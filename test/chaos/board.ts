@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: the words that all threads of a chaos run share: what each seat is at, and how
+ * Test tool: the words that all threads of a chaos run share: the state of each seat, and how
  * far every message has come.
  *
  *   board   ┌────────┬────────┬─────┬─────────────────┐   ledger  ┌───────────────────────────┐
  *           │ global │ seat 0 │  …  │ path 0 … 2¹⁸ │           │ source 0: mark 0 … 2¹⁵ │ … │
  *           └────────┴────────┴─────┴─────────────────┘           └───────────────────────────┘
  *
- * Whoever takes a message writes a mark: how far it has come, and by which path. So one that is
- * lost says who had it last.
+ * A thread that takes a message writes a mark: how far it has come, and by which path. So a lost
+ * message shows which thread had it last.
  */
 import { atAccess, realAtomics } from './accesses.ts';
 
@@ -57,7 +57,7 @@ export const DOOMED: number = word++;
 export const THREAD_ID: number = word++;
 /** Which of the threads that sat here it is; the host counts on when one has died. */
 export const GENERATION: number = word++;
-/** At the how many-eth access from then on it stands still, or an exception is thrown. */
+/** The number of the access, from then on, at which it stands still or throws. */
 export const ACCESS: number = word++;
 const SEAT_WORDS = 32;
 
@@ -119,9 +119,9 @@ export const WAYS = [
 export const TERMINATE = 0;
 export const EXIT = 1;
 export const THROW = 2;
-/** It stands still in the midst of what it does, and is terminated there. */
+/** It stands still in the middle of an operation, and is terminated there. */
 export const FREEZE = 3;
-/** It makes call after call, and is terminated in the midst of one. */
+/** It makes call after call, and is terminated within one. */
 export const FRENZY = 4;
 /** It stands still before an access to shared memory, and is terminated there. */
 export const STAND = 5;
@@ -330,7 +330,7 @@ export class Ledger {
     realAtomics.store(this.marks, index, mark);
   }
 
-  /** Unless somebody else has marked it: the client, who has received it. */
+  /** Unless the client that received it has marked it. */
   move(index: number, from: number, to: number): void {
     realAtomics.compareExchange(this.marks, index, from, to);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: the host of a chaos run: its sockets, and the ways from them to the threads and
+ * Test tool: the host of a chaos run: its sockets, and the paths from them to the threads and
  * back.
  *
  *   source 0 … 3 ═TCP═▶ link ─┐          ┌─▶ spsc ──▶ single ─────────────▶ writer of its own ─┐

@@ -44,7 +44,7 @@ export interface Losses {
   beforeHost: number;
   /** A thread that died had taken it. */
   withDead: number;
-  /** A thread that died had taken it and could not even say so. */
+  /** A thread took it and died before it could record that. */
   untold: number;
   /** It was with a connection that ended. */
   withConnection: number;

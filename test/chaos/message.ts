@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: the messages of a chaos run. Everything in one follows from its source and its
- * number, so whoever gets it can tell whether it is whole, and whether it is itself.
+ * Test tool: the messages of a chaos run. All bytes of one follow from its source and its number,
+ * so its receiver can check that it is unaltered, and that it is the expected one.
  *
  *   KIND u8 │ ROUTE u8 │ SOURCE u16 │ SEQUENCE u32 │ SESSION u32 │ PATH u32 │ SUM u32 │ payload
  */

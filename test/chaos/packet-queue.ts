@@ -35,7 +35,7 @@ export class PacketQueue {
   }
 }
 
-/** Sends, waiting for room, and for somebody else to receive if all who did have died. */
+/** Sends, waiting for room, and for a new receiver if all have died. */
 export async function sendOn(sender: PacketSender, packet: Packet): Promise<void> {
   if (sender.trySend(packet)) return;
   for (;;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * A tool of tests: one chaos run, event after event.
+ * Test tool: one chaos run, event after event.
  *
  *   load ▸ [dry, a reader stops, a connection ends, threads are killed] ▸ buried ▸ survivors go on
  *        ▸ seats filled again ▸ rest: nothing is sent, all that lives arrives ▸ audit ▸ load …
@@ -290,7 +290,7 @@ export class ChaosRun {
     });
   }
 
-  /** Nobody but the dead stands still. */
+  /** Only the dead threads stand still. */
   async #untilSurvivorsGoOn({ progress }: ChaosEvent): Promise<void> {
     const { board } = this.#hub;
     const taken = (side: readonly number[]): number =>
@@ -352,8 +352,8 @@ export class ChaosRun {
   }
 
   /**
-   * Twice nothing lies in any channel and nobody has anything in hand, and in between nobody has
-   * taken anything: so nothing can be on its way from one to the next.
+   * Waits until twice no channel holds a message, no thread holds one, and none has taken one in
+   * between: then no message is in flight.
    */
   async #untilQuiet(): Promise<void> {
     for (;;) {
@@ -363,7 +363,7 @@ export class ChaosRun {
     }
   }
 
-  /** How much was taken so far; −1 if somebody has something. */
+  /** Messages taken so far; −1 if a thread holds one. */
   async #look(): Promise<number> {
     if (!this.#hub.isEmpty) return -1;
     await this.#workforce.ping();

@@ -57,7 +57,7 @@ export interface ChaosEvent {
   readonly progress: number;
   /** Nothing is sent while the seats are filled again. */
   readonly isQuietStart: boolean;
-  /** How many turns after its start the first victim's heir dies, too. */
+  /** How many turns after its start the first victim's successor dies as well. */
   readonly birthTurns: number | undefined;
 }
 

@@ -62,7 +62,7 @@ export interface StationOptions {
   readonly ledger: Ledger;
   /** Opens the writer; called again when the station has closed the last one. */
   readonly openWriter: () => LocalWriter | SharedWriter;
-  /** Called with each new writer; waits until somebody takes what it flushes. */
+  /** Called with each new writer; waits until its regions have a destination. */
   readonly announce: (writer: LocalWriter | SharedWriter) => Promise<void>;
   /** Of the length before each message. */
   readonly prefixBytes: () => number;

@@ -6,7 +6,7 @@
 /** So long nothing may move before it counts as a hang. */
 const STILL_MS_MAX = 30_000;
 /**
- * Messages that may go from one to the next while somebody waits for one thing: judged by work, so
+ * Messages that may move while a caller waits for one thing: a limit in work, not in time, so that
  * it is the same on a busy machine.
  */
 const MOVES_MAX = 400_000;

@@ -42,10 +42,10 @@ const EXECUTOR_MODULE = new URL('./executor.worker.js', import.meta.url);
 export interface Killing {
   readonly seat: number;
   readonly way: number;
-  /** Where, and at the how many-eth time it gets there; not for TERMINATE. */
+  /** Where, and on which arrival there; not for TERMINATE. */
   readonly act: number;
   readonly times: number;
-  /** For STAND and FAIL: at the how many-eth access from there. */
+  /** For STAND and FAIL: the number of the access from there. */
   readonly access: number;
   /** Whether its channels are recovered before its buffers are reclaimed, or afterwards. */
   readonly channelsFirst: boolean;
@@ -202,7 +202,7 @@ export class Workforce {
     }
   }
 
-  /** Sees to what a dead thread that was no executor has left. */
+  /** Cleans up after a dead thread that was not an executor. */
   bury(seat: number): void {
     const { pool, board } = this.#hub;
     const slot = board.get(seat, SLOT) - 1;
@@ -338,7 +338,7 @@ export class Workforce {
     return spsc.recover() + mpmc.recover() + mpsc.recover();
   }
 
-  /** Writes down a death, and makes the seat's words those of nobody. */
+  /** Records a death, and marks the seat's words as vacant. */
   #note(seat: number, way: number, channelSeats: number, buffers: number): void {
     const { board } = this.#hub;
     const doing = ACTS[board.get(seat, ACT)] ?? '?';
@@ -355,7 +355,7 @@ export class Workforce {
   }
 }
 
-/** It died as it was told to; after an exception in the midst of a step, of whatever follows. */
+/** It died as it was told to; after an exception within a step, of any consequence of that. */
 function isTold({ message }: Error, way: number): boolean {
   return message === TOLD_TO_THROW || way === FAIL;
 }

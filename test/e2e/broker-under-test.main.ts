@@ -64,7 +64,7 @@ async function obey(order: Order): Promise<Answer> {
     case 'stats': {
       if (broker === undefined) throw new Error('not started');
       const stats = await broker.stats();
-      // What the answers came in is in use no more by now.
+      // The buffers of the replies are free again by now.
       const { held, inTransit } = broker.pool.stats();
       return { id, kind: 'stats', stats: { ...stats, held: held + inTransit, crashes } };
     }

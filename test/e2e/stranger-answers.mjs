@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * End to end: another such program; answers words in capitals, collects letters and says when it
+ * End to end: another such program; replies to words in capitals, collects letters and says when it
  * has all.
  */
 import { connect } from '@nats-io/transport-node';

@@ -64,11 +64,11 @@ export function openGate(words: Int32Array): void {
   Atomics.notify(words, deeds.GATE);
 }
 
-/** Nobody but this thread is in the pool, and nothing is missing. */
+/** Only this thread is in the pool, and no buffer is missing. */
 export function expectAllBack(pool: BufferPool): void {
   const { held, inTransit, threads, capacity, freeCached, freeShared } = pool.stats();
   expect({ held, inTransit, threads: threads.length, missing: capacity - freeCached - freeShared })
-    // Nothing is with anybody.
+    // No thread holds a buffer.
     .toEqual({ held: 0, inTransit: 0, threads: 1, missing: 0 });
   expect(auditPool(pool)).toEqual([]);
 }

@@ -292,7 +292,7 @@ class FramingRun {
     this.#finish();
   }
 
-  /** Brings up to `count` bytes in, one way or another; answers how many. */
+  /** Brings up to `count` bytes in, one way or another; returns their number. */
   #arrive(count: number): number {
     const framer = this.#framer;
     const bytes = this.#stream;

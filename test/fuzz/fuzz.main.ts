@@ -2,10 +2,10 @@
 /**
  * The fuzzer's program: `npm run fuzz -- --help`.
  *
- * Each target gets its part of the time, one after the other in rounds, with seeds that count up
- * from S; what it did in how long is printed at the end, and as JSON with `--json file`. The first
- * failure ends the run with the way to replay it: `--executions N` runs so many seeds instead of so
- * long, `--hex bytes` one input of a target that takes bytes.
+ * Each target gets its share of the time, in turns, with seeds that count up from S. At the end it
+ * prints executions and times, also as JSON with `--json file`. The first failure ends the run and
+ * prints how to replay it: `--executions N` runs a number of seeds instead of a time, `--hex bytes`
+ * one input of a target that takes bytes.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
@@ -104,7 +104,7 @@ async function runAll(): Promise<void> {
   report();
 }
 
-/** From here on all targets run seeds that nobody has chosen. */
+/** From here on all targets run arbitrary seeds. */
 function drawSeeds(): void {
   const drawn = arbitrarySeed();
   console.log(

@@ -112,9 +112,9 @@ function tryHandle(random: Random): void {
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (error === FROM_GETTER || code === 'ERR_BUSBAR_BAD_HANDLE') return;
-    // The engine says it of the argument itself, whoever asks.
+    // The engine throws this for any use of the argument.
     if (/proxy that has been revoked/.test(message)) return;
-    // Whoever forges what is inside a block has the state of a block.
+    // A forged block may show any state that a block can have.
     if (mayPass && code?.startsWith('ERR_BUSBAR_')) return;
     insist(mayPass && error instanceof TypeError, `kind ${at}: ${code ?? ''} ${message}`);
     return;
@@ -131,7 +131,7 @@ function tryPacket(random: Random): void {
   const keys = ['buffer', 'offset', 'length', 'contribution'] as const;
   const key = keys[random.below(keys.length)];
   const value = random.chance(0.5) ? hostileValue(random) : random.next() | 0;
-  // The shares in the low half belong to the packet: nobody can tell how many there were.
+  // The shares in the low half belong to the packet: their true number is unknown.
   const forged = { ...sent, [key]: value, ...(random.chance(0.2) ? { contribution: 0 } : {}) };
   const isRefused =
     key !== 'contribution' ||

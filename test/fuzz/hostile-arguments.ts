@@ -49,7 +49,7 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
 ];
 
-/** A method that is called at the wrong time says so, and names no argument. */
+/** A method called at the wrong time throws for that reason, and names no argument. */
 const WRONG_TIME = /^(a link (with|without) (a )?peer|there is a present message only)/;
 /** Where the engine refuses what is null: `Class.method`, and why. */
 const UNCHECKED: Readonly<Record<string, string>> = {
@@ -303,7 +303,7 @@ function judgeError({ name: called, call, args }: Attempt, error: unknown): void
   }
   const isMisuse = error instanceof TypeError || error instanceof RangeError;
   insist(isMisuse, `threw ${String(error)}`);
-  // The engine says it of the argument itself, whoever asks.
+  // The engine throws this for any use of the argument.
   if (/proxy that has been revoked/.test(message)) return;
   // What cannot even be made a number of is refused by the engine, before anything happens.
   if (args.some(isNoPrimitive) || WRONG_TIME.test(message)) return;
@@ -364,7 +364,7 @@ function look(attempt: Attempt): Before {
 function judgeState(attempt: Attempt, before: Before): void {
   if (attempt.hasReentered) return;
   if (CHANGING.some(([pattern]) => pattern.test(attempt.name))) return;
-  // An end that has left its pool leaves the channel to its heirs.
+  // An end that has left its pool leaves the channel to its successors.
   if (attempt.stage === 'detached' && /(Sender|Receiver)$/.test(attempt.call.owner.name)) return;
   const after = look(attempt);
   insist(after.said === before.said, `changed:\n${before.said}\nto\n${after.said}`);
@@ -398,7 +398,7 @@ async function execute(seed: number): Promise<void> {
   let subject: object = busbar;
   if (kind === 'method' || kind === 'getter') {
     if (stage === 'open' && ENDING.test(name)) stage = 'closed';
-    // Whoever leaves the pool under an open link has lost the link.
+    // A thread that leaves the pool while a link is open has lost the link.
     if (stage === 'detached' && call.owner.name === 'TcpLink') stage = 'closed';
     const shared = live.subject(call.owner.name, stage !== 'open');
     subject = shared ?? SUBJECTS[call.owner.name]?.(world);

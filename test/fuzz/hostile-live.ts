@@ -19,7 +19,7 @@ const ROOT = dirname(createRequire(import.meta.url).resolve('busbar/package.json
 /** What executors run here: it releases what it gets. */
 export const EXECUTOR_MODULE: URL = pathToFileURL(`${ROOT}/build/test/fuzz/releasing.worker.js`);
 
-// Names that are made up here are asked of nobody.
+// No resolver is asked for the invented names.
 const { lookup } = dns;
 dns.lookup = ((name: unknown, ...rest: unknown[]): void => {
   if (typeof name !== 'string' || isIP(name) !== 0) {

@@ -115,7 +115,7 @@ export class World {
     return this.#blocks.map((block) => new Int32Array(block).slice());
   }
 
-  /** Ends all there is, in good order; answers what contradicts the pool's books then. */
+  /** Ends all there is, in good order; returns what contradicts the pool's accounts. */
   finish(): string[] {
     for (const end of this.#ends.reverse()) quietly(end);
     quietly(() => this.pool.close());

@@ -11,7 +11,7 @@ export interface SeedTarget {
   readonly executionsInTests: number;
   /** One execution, from its input to its end; throws if something is wrong. */
   run(seed: number): void | Promise<void>;
-  /** Lets go of what executions share. */
+  /** Releases what executions share. */
   end?(): Promise<void>;
 }
 

@@ -41,7 +41,7 @@ export interface End extends SharedLinkOptions {
 export interface Pair {
   readonly near: Link;
   readonly far: Link;
-  /** The other side of `near` is gone, in the midst of whatever it does. Streams only. */
+  /** The other side of `near` ends at once, whatever it is doing. Streams only. */
   cut(): void;
   /** Whatever else there is. Both links are closed by then. */
   close(): Promise<void>;

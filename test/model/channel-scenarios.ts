@@ -268,7 +268,7 @@ function awaits(count: number) {
   };
 }
 
-/** While the clock stands still: whoever sleeps is woken, or sleeps for ever. */
+/** While the clock stands still: a sleeping thread is woken, or sleeps for ever. */
 const NO_TICKS: ModelOptions = { timeouts: 0, polls: 0 };
 
 export function channelScenario(
@@ -326,7 +326,7 @@ function caseOf(
   };
 }
 
-/** Nobody closes, nobody dies: everything that was sent arrives, and who sleeps is woken. */
+/** No close and no death: every message that was sent arrives, and sleepers are woken. */
 function passingCases(module: ChannelModule): ChannelCase[] {
   const { gives, takes } = bound(module);
   const cases: ChannelCase[] = [];
@@ -370,7 +370,7 @@ function wrappingCases(module: ChannelModule): ChannelCase[] {
   ];
 }
 
-/** Whoever was told "sent" has sent, and it arrives; nothing else does. */
+/** A message arrives if and only if its send returned true. */
 function closingCases(module: ChannelModule): ChannelCase[] {
   const { gives, takes, watches } = bound(module);
   const closer = watches((channel) => channel.close());
@@ -446,7 +446,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
   return cases;
 }
 
-/** As `sends`; it may learn that nobody receives any more. */
+/** As `sends`; it may learn that no receiver is left. */
 function sendsUntilDead(from: number, count: number) {
   return (giver: Giver, sent: number[]): void => {
     allowing([PEER_DIED], () => sends(from, count)(giver, sent));

@@ -50,7 +50,7 @@ export interface ChannelShared extends PoolShared {
   readonly channelLayout: ChannelLayout;
 }
 
-/** Makes a pool and a channel that nobody is attached to; `begin` is where positions begin. */
+/** Makes a pool and a channel without attached threads; `begin` is where positions begin. */
 export function makeChannel(
   module: ChannelModule,
   pool: PoolShape,
@@ -160,7 +160,7 @@ export function checkMessages(outcome: Outcome, mayLose: boolean): void {
       received.add(message);
       if (message <= (last.get(message >> 4) ?? -1)) throw new Error(`out of order: ${story}`);
       last.set(message >> 4, message);
-      // Whoever was killed has not said what it had sent.
+      // A killed thread has not recorded its last send.
       if (!sent.has(message) && outcome.killed.length === 0) {
         throw new Error(`${message} was never sent: ${story}`);
       }

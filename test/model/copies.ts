@@ -72,7 +72,7 @@ export function removeCopy(variant: string): void {
 function write(target: string, text: string): void {
   if (readOrEmpty(target) === text) return;
   mkdirSync(dirname(target), { recursive: true });
-  // Test files run in parallel: nobody may see half of it.
+  // Test files run in parallel: none may see half of a copy.
   const temporary = `${target}.${process.pid}`;
   writeFileSync(temporary, text);
   renameSync(temporary, target);

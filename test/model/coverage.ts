@@ -114,7 +114,7 @@ async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Co
 
 /**
  * What a report may leave out: what its options bound, middle rounds of loops that end by
- * themselves, and old values of hints. Some scenarios are too large for the test run, and say so by
+ * themselves, and old values of hints. Some scenarios are too large for the test run; they declare
  * `states`.
  */
 function mayBeLeftOut(options: ModelOptions): LeftOut[] {

@@ -53,7 +53,7 @@ export interface Counted extends Told {
 type Body = ThreadBody<ExecutorShared>;
 
 const CLOSED = 'ERR_BUSBAR_CHANNEL_CLOSED';
-/** While the clock stands still: whoever sleeps is woken, or sleeps for ever. */
+/** While the clock stands still: a sleeping thread is woken, or sleeps for ever. */
 const NO_TICKS: ModelOptions = { timeouts: 0, polls: 0 };
 
 export function executorParts(module: ExecutorModule): Part<ExecutorShared>[] {
@@ -409,7 +409,7 @@ function nameOf(
   return field === undefined ? undefined : `executor ${record} ${field}`;
 }
 
-/** What a handler got is what its thread's record shows, to whoever looks at it. */
+/** A thread's record shows every reader what its handler received. */
 function checkHandled(shared: ExecutorShared, outcome: Outcome): void {
   const { isCounted = false, received = [] } = (outcome.results.executor ?? {}) as Counted;
   if (!isCounted || outcome.killed.length > 0) return;

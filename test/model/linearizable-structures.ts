@@ -42,7 +42,7 @@ export interface Checked<Shared, Subject> {
   readonly options: LinearizableOptions;
 }
 
-/** Time stands still, so that who waits in vain is seen. */
+/** Time stands still, so that a wait without end is found. */
 const STILL = { timeouts: 0, polls: 0 } as const;
 
 // ── Channels ────────────────────────────────────────────────────────────────────────────────────
@@ -252,7 +252,7 @@ export function poolStructure(module: PoolModule): Checked<PoolShared, Holder> {
         isHint(shared, block, word) || isOwnerWord(shared, block, word),
       nameWord: (shared) => (block, word) => poolWordName(shared, block, word),
     },
-    // Who waits has time on its side: it asks for what others keep in their caches.
+    // A waiter has time on its side: it asks for buffers in other threads' caches.
     options: { timeouts: 0, operations: 3, preemptions: 1 },
   };
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * ECMAScript's memory model (ECMA-262, Memory Model), tried out for small programs in the most
- * obvious way: all candidate executions, one by one, each held against the axioms. Knows nothing of
- * the model checker, which is compared with it.
+ * ECMAScript's memory model (ECMA-262, Memory Model) for small programs, in the most obvious way:
+ * it checks all candidate executions, one by one, against the axioms. It is independent of the
+ * model checker, which is compared with it.
  *
- * All accesses have the range of one word. A candidate execution says for each read which write it
- * reads from. It is valid if happens-before is a strict partial order, if its reads are coherent,
+ * All accesses have the range of one word. A candidate execution assigns each read the write that
+ * it reads from. It is valid if happens-before is a strict partial order, if reads are coherent,
  * and if some memory-order makes its atomics sequentially consistent.
  */
 

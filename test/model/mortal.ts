@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: production modules whose threads die, and whose calls throw, where an engine would
- * let them, and nowhere else.
+ * Model checker: production modules in which threads die, and calls throw, exactly where an engine
+ * would let them.
  *
  * V8 ends a thread only before a call, at a function entry and at the back edge of a loop. Calls of
- * `Atomics` the checker sees by itself; for the other places, the modules are copied with a call of
- * `mayDie` at each of them (and before calls that queue work), line by line the same otherwise, and
- * loaded from the copy.
+ * `Atomics` are visible to the checker; for the other places, it loads copies of the modules with
+ * a call of `mayDie` at each of them (and before calls that queue work), otherwise equal line by
+ * line.
  */
 
 import { dirname, join, relative } from 'node:path';
@@ -87,10 +87,10 @@ function enterFunction(body: ts.ConciseBody, file: ts.SourceFile, insert: Insert
   }
 }
 
-/** Looks at the stack, of `base/stack.ts`. */
+/** The stack checks of `base/stack.ts`. */
 const LOOK = /^ensure(?:Stack|Step)$/;
 
-/** From a look at the stack to the end of the function that took it, no call throws. */
+/** After a stack check, no call throws until the end of the function that made it. */
 function keepRoom(body: ts.Block, insert: Insert): void {
   let looks = 0;
   const visit = (node: ts.Node): void => {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: production modules with one bug each, to see whether the scenarios would notice.
+ * Model checker: production modules with one bug each, to check that the scenarios find it.
  *
- * Three kinds of bugs that shared-memory code is prone to: a write, ring or wake-up that is left
- * out; two neighbours among them in the wrong order; a read-modify-write that is a read and then a
+ * Three kinds of bugs that are typical of shared-memory code: a write, ring or wake-up that is left
+ * out; two adjacent ones in the wrong order; a read-modify-write that is a separate read and
  * write.
  */
 
@@ -20,12 +20,12 @@ export interface Mutant {
   readonly text: string;
 }
 
-/** Calls that change shared words or wake somebody. */
+/** Calls that change shared words or wake a thread. */
 const WRITES = new RegExp(
   '^(?:Atomics\\.)?(?:store\\w*|fetch\\w+|add\\w*|sub|exchange|compareExchange\\w*|' +
     'notify|unpark|withdraw|moveOut)$',
 );
-/** Methods of the house that do nothing else. */
+/** Methods of busbar that do nothing else. */
 const STEPS = new RegExp(
   '\\.#?(?:serve|giveBack|relieve|pump|putOne|put|ring|ringHoarders|listen|close|leave|stop|' +
     'unregister|register|abandon|release|beat)$',
@@ -114,7 +114,7 @@ const splits: Readonly<Record<string, Split>> = {
 };
 Object.assign(globalThis, { modelSplits: splits });
 
-/** True for a statement that only writes shared words, wakes, or calls a step of the house. */
+/** True for a statement that only writes shared words, wakes a thread, or calls such a method. */
 function isStep(statement: ts.Statement, file: ts.SourceFile): boolean {
   if (!ts.isExpressionStatement(statement)) return false;
   const { expression } = statement;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker against brute force: what a program can do, by trying every step of every thread in
- * every state. It shares no code with the checker: threads are positions in lists, memory is an
- * array, and order between threads is computed from the definitions of the specification.
+ * Model checker against brute force: finds all outcomes of a program by trying every step of every
+ * thread in every state. It shares no code with the checker: threads are positions in lists, memory
+ * is an array, and order between threads is computed from the definitions of the specification.
  */
 
 import { type Instruction, LONG, type Program, type Thread, WORDS } from './oracle-programs.ts';
@@ -11,7 +11,7 @@ import { type Instruction, LONG, type Program, type Thread, WORDS } from './orac
 export interface Verdict {
   /** Results, memory and deaths of each way to the end. */
   readonly outcomes: ReadonlySet<string>;
-  /** In some state nobody can move, and somebody has not ended. */
+  /** In some state no thread can move, and not all have ended. */
   readonly stuck: boolean;
   /** Two accesses, not both atomic on the same range, that nothing orders. */
   readonly races: boolean;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Random programs of plain and atomic accesses to racy words against the memory model of ECMA-262:
- * no outcome is missed, and none is made up.
+ * the checker misses no outcome and invents none.
  *
  * `npm run model -- --oracle --seed S` compares 10 000 of them; the test run a few.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker against brute force on random programs: no outcome is missed, and none is made up.
+ * Model checker against brute force on random programs: it misses no outcome and invents none.
  *
  * `npm run model -- --oracle --seed S` compares 10 000 programs of each family; the test run a few.
  */

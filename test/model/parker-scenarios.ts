@@ -24,7 +24,7 @@ const NAMES = ['PARKER', 'FIRST', 'SECOND', 'HANDED_ON'];
 type Body = ThreadBody<Int32Array>;
 type Threads = Scenario<Int32Array>['threads'];
 
-/** While the clock stands still: whoever sleeps is woken, or sleeps for ever. */
+/** While the clock stands still: a sleeping thread is woken, or sleeps for ever. */
 const NO_TICKS: ModelOptions = { timeouts: 0, polls: 0 };
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
@@ -118,7 +118,7 @@ function pollsThenListens(module: ParkerModule): Body {
     });
 }
 
-/** One thread leaves, and the next one gets its word: a ring for nobody does not harm it. */
+/** One thread leaves, and the next one gets its word: a ring for the old thread does it no harm. */
 function handingOn(module: ParkerModule): Threads {
   return {
     leaver: (shared) => {
@@ -176,7 +176,7 @@ function mixedCases(module: ParkerModule): Case<Int32Array>[] {
   ];
 }
 
-/** A ringer may die between its two accesses: whoever finds it dead rings again. */
+/** A ringer may die between its two accesses: the thread that finds it dead rings again. */
 function deathCases(module: ParkerModule): Case<Int32Array>[] {
   const isDone = (shared: Int32Array): boolean => Atomics.load(shared, FIRST) > 0;
   const options: ModelOptions = { kills: 1, deaths: 'calls' };

@@ -100,7 +100,7 @@ function casesOf(module: PoolModule) {
   };
 }
 
-/** One thread dies, and so may the one that reclaims it; whoever survives ends the work. */
+/** One thread dies, and so may the one that reclaims it; a survivor finishes the work. */
 function ofAReclaimer(module: PoolModule): PoolCase {
   const attached = attachedTo(module);
   const { scenario, quick, long } = casesOf(module)(

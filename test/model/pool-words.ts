@@ -43,7 +43,7 @@ export interface PoolShared {
 }
 
 /**
- * Makes a pool that nobody is attached to, and some words. Block 0 is the pool's control, 1 its
+ * Makes a pool without attached threads, and some words. Block 0 is the pool's control, 1 its
  * data, 2 the words.
  */
 export function makePool(module: PoolModule, shape: PoolShape, words = 16): PoolShared {

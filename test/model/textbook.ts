@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: small well-known algorithms, each right and with a bug planted, that show what the
- * checker finds.
+ * Model checker: small well-known algorithms, each correct and with planted bugs, that show what
+ * the checker finds.
  *
  * A planted bug is a string that the code asks for where it goes wrong: `bug === 'x' ? wrong :
  * right`.

@@ -15,7 +15,7 @@ export class NativeHand {
     this.ended = new Promise((resolve) => this.#worker.once('exit', resolve));
   }
 
-  /** What the call answers, or the error it throws. */
+  /** The result of the call, or the error it throws. */
   ask<Result>(call: string, ...args: unknown[]): Promise<Result> {
     const answer = this.#answers.then(() => this.#ask<Result>(call, args));
     this.#answers = answer.catch(() => undefined);

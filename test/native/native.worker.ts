@@ -24,7 +24,7 @@ port.on('message', async ({ call, args }: { call: string; args: never[] }) => {
   }
 });
 
-/** Answers every connection with the worker's name; resolves to the port it listens on. */
+/** Sends the worker's name on every connection; resolves to the port it listens on. */
 function serve(host: string, onPort: number): Promise<number> {
   const listener = busbar.listenReusePort({ host, port: onPort });
   const server = createServer((socket) => {
@@ -37,7 +37,7 @@ function serve(host: string, onPort: number): Promise<number> {
   });
 }
 
-/** Uses the shim until the thread is ended in the midst of it, and counts its rounds. */
+/** Uses the shim until the thread is terminated, and counts its rounds. */
 function spin(memory: SharedArrayBuffer): void {
   const rounds = new Int32Array(memory);
   for (;;) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: the messages of all loads, which say themselves whether they are right and how long they
- * took.
+ * Soak: the messages of all loads. Each contains what is needed to check it and to compute its
+ * latency.
  *
  *   byte   0        4        8        12                20 … length
  *        │ stream │ number │ check  │ sent, ms as f64 │ bytes that follow from the number │

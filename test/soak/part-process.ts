@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type Answer, HANG_MS, type Order, type PartName, type PartOptions } from './part.ts';
 
 const PROGRAM = fileURLToPath(new URL('./part.main.js', import.meta.url));
-/** Who is asked may wait for something that hangs, and say so. */
+/** A part may itself wait for something that hangs, and report that first. */
 const ANSWER_MS_MAX = 2 * HANG_MS;
 /** Nor has it ended by itself, with everything closed. */
 const EXIT_MS_MAX = 20_000;

@@ -45,7 +45,7 @@ process.on('message', (order: Order) => {
   );
 });
 
-// The run has been killed: nobody would ever end the load.
+// The run has been killed: no process is left to end the load.
 process.on('disconnect', () => {
   if (!isLeaving) process.exit(1);
 });
@@ -85,7 +85,7 @@ async function sample(id: number, isMinute: boolean): Promise<Answer> {
   return { id, kind: 'sample', reading, cpuMs, loads };
 }
 
-/** Keeps something that nobody will ever give back. */
+/** Leaks something on purpose. */
 function plant(kind: Plant): void {
   if (kind === 'buffer') part?.pool?.tryAcquire();
   else if (kind === 'descriptor') openSync('/dev/null', 'r');

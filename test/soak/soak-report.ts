@@ -35,7 +35,7 @@ export interface SoakReport extends RunHead {
   readonly loads: Readonly<Record<string, readonly LoadMinute[]>>;
 }
 
-/** Loads that come and go by chance: their rate is no rate, and in a short run they may miss it. */
+/** Random loads: their rate is not meaningful, and a short run may have none of them. */
 const CASUAL = ['tcp churn', 'broker churn', 'slow consumer'];
 const SHORT_RUN_MS = 60_000;
 /** A part that is not made of busbar: what its memory does is drawn, and not judged. */

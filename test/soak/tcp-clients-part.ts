@@ -107,7 +107,7 @@ class EchoClient {
     return client;
   }
 
-  /** Sends no more, waits for all answers and closes in good order. */
+  /** Sends no more, waits for all replies and closes in good order. */
   async finish(): Promise<void> {
     await this.window.finish();
     this.#isClosing = true;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * Soak: when a series is called flat.
+ * Soak: decides whether a series is flat.
  *
  * A series has one value per minute. Its *trend* is the Theil–Sen slope of the minutes after the
  * warm-up (the median of the slopes between all pairs of them, which a third of outliers does not
- * move) times the minutes between the first and the last of them: by how much it has grown. It is
- * flat unless that is more than a fraction of its median, and more than what the quantity moves by
- * itself. A trend in the good direction is flat.
+ * move) times the minutes between the first and the last of them: the total growth. A series is
+ * flat unless its trend exceeds a fraction of its median and the usual variation of the quantity.
+ * A trend in the good direction is flat.
  *
- * The slope is written here because the one library for it that was found had been left alone for
+ * The slope is implemented here because the one library that was found had not been maintained for
  * two years, and it is ten lines.
  */
 

@@ -6,7 +6,7 @@ import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
 /** Writes message `number`; false: not now. */
 export type SendOne = (number: number, nowMs: number) => boolean;
 
-/** Whoever had no room when the last message was confirmed is tried again so often. */
+/** Interval at which a send that had no room is tried again. */
 const RETRY_MS = 20;
 
 export class Window {
@@ -61,7 +61,7 @@ export class Window {
     });
   }
 
-  /** Sends no more; nobody waits for what is on its way. */
+  /** Stops, without waiting for messages in flight. */
   abandon(): void {
     this.#isOpen = false;
     clearInterval(this.#retry);

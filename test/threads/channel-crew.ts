@@ -45,7 +45,7 @@ export const BOARD_WORDS = 128;
 /** Message `number` of a sender as a word. */
 export const NUMBERS: number = 2 ** 16;
 
-/** Counts a message as received; throws if it cannot be. Answers its sender and number. */
+/** Counts a message as received; throws if it cannot be. Returns its sender and number. */
 export class Account {
   readonly #seen: Uint8Array;
   readonly #board: Int32Array;

@@ -29,7 +29,7 @@ function codeOf(error: unknown): string {
 }
 
 const CLOSED = 'ERR_BUSBAR_CHANNEL_CLOSED';
-/** In a test of deaths, somebody else comes for those who died. */
+/** In a test of deaths, other threads replace the dead ones. */
 const GIVEN_UP = ['ERR_BUSBAR_TIMEOUT', 'AbortError', 'ERR_BUSBAR_CHANNEL_PEER_DIED'];
 
 /** What was done how often; tells whether the test had power. */

@@ -59,7 +59,7 @@ export class Hand {
     const answer = new Promise<T>((resolve, reject) => {
       this.#open.set(id, { resolve, reject });
     });
-    // Whoever is killed does not answer, and nobody may be waiting.
+    // A killed worker does not reply, and no caller may be waiting.
     answer.catch(() => {});
     this.#worker.postMessage({ id, call, args } satisfies Question);
     return answer;

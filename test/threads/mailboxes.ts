@@ -86,10 +86,10 @@ export class Mailboxes {
   }
 
   /**
-   * Ends what a dead thread had begun, as writer or as reader of its lane. Others go on meanwhile:
-   * nobody but the dead one would have touched the boxes that are changed here.
+   * Ends what a dead thread had begun, as writer or as reader of its lane, while others continue:
+   * only the dead thread would have touched the boxes that are changed here.
    *
-   * Returns how many boxes it was in the midst of.
+   * Returns the number of boxes that it was changing.
    */
   mend(lane: number): number {
     const words = this.#words;

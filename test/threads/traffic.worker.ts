@@ -27,7 +27,7 @@ for (let i = 0; i < deeds && obey(); i++) {
 }
 traveller.releaseAll();
 Atomics.add(board, crew.FINISHED, 1);
-// Whoever is not finished may still send; who is finished sends nothing.
+// A traveller that is not finished may still send; a finished one does not.
 while (!isOver()) {
   traveller.clear();
   await turn();

@@ -14,7 +14,7 @@ export function workerUrl(name: string): URL {
   return new URL(`../../build/test/threads/${name}.worker.js`, import.meta.url);
 }
 
-/** The seed of this run: chosen by chance unless BUSBAR_TEST_SEED says which. */
+/** The seed of this run: random unless BUSBAR_TEST_SEED is set. */
 export function testSeed(): number {
   return Number(process.env.BUSBAR_TEST_SEED ?? arbitrarySeed());
 }

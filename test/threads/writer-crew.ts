@@ -32,7 +32,7 @@ export interface CrewOptions {
   /** Regions that the receiver keeps for a while. */
   readonly keepsMax?: number;
   readonly seed?: number;
-  /** Whose receiver is somebody else for now; made if absent. */
+  /** A flusher that another thread drains for now; created if absent. */
   readonly pool?: BufferPool;
   readonly flusher?: WriteFlusher;
 }

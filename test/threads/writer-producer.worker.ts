@@ -80,7 +80,7 @@ function finish(index: number): void {
 async function reserve(length: number): Promise<number> {
   const offset = writer.tryReserve(length);
   if (offset >= 0) return offset;
-  // What others wait for may be what we hold.
+  // Others may wait for the buffers that we hold.
   while (open.length > 0) finish(0);
   return (await writer.reserve(length)).offset;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: reads and writes the transcripts of links' lives. */
+/** Test tool: reads and writes the transcripts of links. */
 import { linkKinds } from '../kinds.ts';
 
 /**
@@ -40,7 +40,7 @@ function namesOf(streams: boolean): string[] {
   return linkKinds.filter(({ isStream }) => isStream === streams).map(({ name }) => name);
 }
 
-/** **Throws** Error for what is no transcript. */
+/** **Throws** Error for anything but a transcript. */
 export function parseTranscript(text: string): Block[] {
   return text
     .trim()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: two links that do what a script says, and what is seen of them. */
+/** Test tool: two links that follow a script, and a record of their events. */
 import { type Link, LoopbackNetwork, TcpLink, type UdpLink } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';

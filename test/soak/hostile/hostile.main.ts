@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Hostile soak: `npm run soak:hostile`: many hostile clients, and some innocent ones, whose every
+ * Hostile soak: `npm run soak:hostile`: many hostile clients, and some innocent ones whose every
  * message is timed.
  */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A hostile soak of a second: shows that the long one works, and what it says in the end. */
+/** A hostile soak of a second: shows that the long one works, and tests its report. */
 
 import { afterAll, expect, test } from 'vitest';
 import { buildPrograms, killPrograms, Program } from '../../program.ts';

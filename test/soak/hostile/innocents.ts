@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Hostile soak: clients that do nothing wrong: pairs of which one publishes a message now and then,
- * and the other gets it. Each message is timed, and must come, once, in order and unaltered.
+ * Hostile soak: well-behaved clients, in pairs: one publishes a message at intervals, the other
+ * receives it. Each message is timed and must arrive once, in order and unaltered.
  */
 
 import { Histogram } from '../../../bench/histogram.ts';
@@ -11,7 +11,7 @@ import { RawClient } from '../../e2e/raw-client.ts';
 const EVERY_MS = 10;
 const US_PER_MS = 1000;
 const PADDING = 'innocent'.repeat(8);
-/** All that was sent has come by then, when nobody is hostile any more. */
+/** Time by which everything has arrived, once the hostile clients have left. */
 const REST_MS_MAX = 60_000;
 
 export class Innocents {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Hostile soak: what hostile clients do to the broker. Each kind is one visit: it says what it has
- * to say, for as long as the broker reads it or the visit lasts, and leaves in one way or another.
+ * Hostile soak: the attacks of hostile clients. Each kind is one visit: it sends its bytes for as
+ * long as the broker reads them or the visit lasts, and leaves in one of several ways.
  */
 
 import type { Random } from '../../../src/base/random.ts';
@@ -74,7 +74,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     }
   },
 
-  /** Publishes to itself, and asks for answers, without reading any. */
+  /** Publishes to itself, and sends requests, without reading any reply. */
   async selfish(visitor, random) {
     visitor.pause();
     visitor.say(`${QUIET}SUB hostile.self.${visitor.number} 1\r\n`);
@@ -138,7 +138,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     }
   },
 
-  /** Asks for thousands of answers at once. */
+  /** Sends thousands of requests at once. */
   async pings(visitor) {
     visitor.say('CONNECT {"verbose":true}\r\n');
     while (visitor.isWelcome) await visitor.sayAll('PING\r\nSUB a 1\r\nUNSUB 1\r\n'.repeat(1000));

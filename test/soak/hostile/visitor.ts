@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Hostile soak: one hostile client's connection, and how long it stays. */
+/** Hostile soak: the connection of one hostile client, with its duration. */
 
 import { connect, type Socket } from 'node:net';
 
@@ -12,7 +12,7 @@ export class Visitor {
   readonly #port: number;
   readonly #untilMs: number;
   #socket: Socket;
-  /** Whoever waits for something. */
+  /** A pending wait. */
   readonly #waking: Set<() => void> = new Set();
   readonly #timer: NodeJS.Timeout;
   #isOver: boolean = false;
