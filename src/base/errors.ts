@@ -24,8 +24,8 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_POOL_EXHAUSTED: 'no buffer is free now',
   /**
-   * A call with a timeout waited so long in vain, or a link was silent for so long; the text says
-   * which.
+   * A call waited longer than its timeout, or a link was silent for longer than its limit; the text
+   * says which.
    *
    * **Do**: Treat it as "not now": try again, close the peer, or allow more time. What you wanted
    * to send is still yours.
