@@ -7,6 +7,7 @@ import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { TRANSIT_MARK } from '../pool/transit-layout.ts';
+import { TICK_MS } from '../pool/wait-line.ts';
 import {
   CHANNEL_KINDS,
   CHANNEL_LOADS,
@@ -25,7 +26,6 @@ import { NEVER, type RingConsumer, type RingProducer } from './ring.ts';
 import { Seats } from './seats.ts';
 import { closeSlots, countSlots, finish, SlotConsumer, SlotProducer } from './slot-ring.ts';
 import { closeSpsc, countSpsc, eachUnpublished, SpscConsumer, SpscProducer } from './spsc-ring.ts';
-import { TICK_MS } from './wait-line.ts';
 
 /** Ticks that `discard` waits for senders that have claimed a slot and not yet published it. */
 const DISCARD_PARKS_MAX = 20;

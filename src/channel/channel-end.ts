@@ -3,15 +3,17 @@
 
 import type { Words } from '../base/atomics.ts';
 import type { BufferPool } from '../pool/index.ts';
+import { WaitLine } from '../pool/wait-line.ts';
 import type { ChannelCore } from './channel-core.ts';
 import { PASSED, REFUSED } from './channel-layout.ts';
 import type { Seats } from './seats.ts';
-import { WaitLine } from './wait-line.ts';
 
 /** One end of a channel in one thread. */
 export abstract class ChannelEnd {
   /** @internal */
   readonly pool: BufferPool;
+  /** @internal */
+  readonly mayOvertake: boolean;
   protected readonly core: ChannelCore;
   protected readonly words: Words;
   protected readonly line: WaitLine;
@@ -32,6 +34,7 @@ export abstract class ChannelEnd {
 
   protected constructor(core: ChannelCore, seats: Seats, seat: number, isClaiming: boolean) {
     this.pool = core.pool;
+    this.mayOvertake = false;
     this.core = core;
     this.words = core.words;
     this.isClaiming = isClaiming;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { BufferPool } from '../pool/index.ts';
-import { WordChannel } from './index.ts';
+import { WordChannel } from '../channel/index.ts';
+import { BufferPool } from './index.ts';
 import { WaitLine } from './wait-line.ts';
 
 const shape = { bufferSize: 64, bufferCount: 1, maxThreads: 4 };
@@ -38,6 +38,7 @@ test('a caller whose wait cannot be ended keeps its success, and the line goes o
   let rings = 0;
   const line = new WaitLine({
     pool,
+    mayOvertake: false,
     setWaiting: () => {},
     armRing: () => {
       rings++;

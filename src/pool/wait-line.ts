@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT
-/** A first-come, first-served line of callers that wait for room or for a message. */
+/** WaitLine: the callers of one thread that wait for the same thing, first come, first served. */
 
 import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { ensureStack } from '../base/stack.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
-import type { BufferPool } from '../pool/index.ts';
+import type { BufferPool } from './buffer-pool.ts';
 
 /**
- * A waiter checks again after this time without a ring: the other side may have died, or a dying
+ * A waiter checks again after this time without a ring: other threads may have died, or a dying
  * thread may have failed to ring.
  */
 export const TICK_MS = 50;
 
-/** What a line needs of its end of the channel. */
+/** What a line needs of the object that is waited for: the end of a channel, a lock. */
 export interface Waitable {
   readonly pool: BufferPool;
-  /** Shows the other side whether this end waits. */
+  /**
+   * True: a caller that blocks is served before callers of its thread that wait by a promise. They
+   * could neither use nor give back what they get while the thread is blocked.
+   */
+  readonly mayOvertake: boolean;
+  /** Shows other threads whether a caller waits here. */
   setWaiting(isWaiting: boolean): void;
   /** Asks to be rung. False: try again first. */
   armRing(): boolean;
@@ -34,7 +39,7 @@ interface Caller extends Linked<Caller> {
   guard: WaitGuard | undefined;
 }
 
-/** The callers that wait at one end of a channel, first come, first served. */
+/** The callers of one object that wait, first come, first served. */
 export class WaitLine {
   readonly #end: Waitable;
   readonly #callers = new LinkedList<Caller>();
@@ -76,7 +81,8 @@ export class WaitLine {
   /** Repeats `attempt` until it succeeds, blocking this thread. False after `timeoutMs`. */
   untilSync(attempt: () => boolean, timeoutMs: number): boolean {
     checkTimeoutMs('timeoutMs', timeoutMs);
-    if (this.isEmpty && attempt()) return true;
+    const { mayOvertake } = this.#end;
+    if ((mayOvertake || this.isEmpty) && attempt()) return true;
     // Checked now, since an exception after a successful attempt would lose its result.
     ensureStack();
     const deadline = nowMs() + timeoutMs;
@@ -86,8 +92,8 @@ export class WaitLine {
       for (;;) {
         this.#end.setWaiting(true);
         // Earlier callers are served first, though their promises settle only later.
-        this.pump();
-        if (this.isEmpty && attempt()) return true;
+        if (!mayOvertake) this.pump();
+        if ((mayOvertake || this.isEmpty) && attempt()) return true;
         const now = nowMs();
         if (now >= deadline) return false;
         if (now >= nextTick) {
