@@ -32,6 +32,9 @@ const OK: Bytes = Buffer.from('+OK\r\n');
 const PING: Bytes = Buffer.from('PING\r\n');
 const PONG: Bytes = Buffer.from('PONG\r\n');
 
+/** So long may a client not be read from before it is asked whether it is still there. */
+const LAG_MS = 2000;
+
 /** What connections of one broker share. */
 export interface BrokerCore {
   readonly options: ResolvedBrokerOptions;
@@ -104,6 +107,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   #pingsOut: number = 0;
   #pingedAtMs: number;
   #wasActive: boolean = false;
+  /** Since when it has not been read from, each time that this was looked at. */
+  #laggingSinceMs: number | undefined = undefined;
 
   constructor(core: BrokerCore, link: TcpLink, id: number, nowMs: number) {
     this.#core = core;
@@ -261,6 +266,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       this.#core.backpressure.cutOff(this, false);
       return;
     }
+    this.#askWhoLags(nowMs);
     if (nowMs - this.#pingedAtMs < pingIntervalMs) return;
     this.#pingedAtMs = nowMs;
     if (this.#wasActive) {
@@ -272,6 +278,22 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       this.#pingsOut++;
       this.#core.counters.pings++;
     }
+  }
+
+  /**
+   * A client that is not read from cannot be seen to leave, and leaves megabytes behind, thousands
+   * of SUBs perhaps. Asked for a sign of life, the system of one that is gone says so at once. No
+   * answer is waited for: it would come behind all that.
+   */
+  #askWhoLags(nowMs: number): void {
+    if (!this.link.paused) {
+      this.#laggingSinceMs = undefined;
+      return;
+    }
+    this.#laggingSinceMs ??= nowMs;
+    if (nowMs - this.#laggingSinceMs < LAG_MS) return;
+    this.#laggingSinceMs = nowMs;
+    this.say(PING);
   }
 
   /** Room for output, or -1: not now, or not any more. */
