@@ -20,6 +20,7 @@ import type {
   SharedWriterHandle,
   WriteFlusher,
   WriteFlusherHandle,
+  WriterOptions,
 } from '../../src/writer/index.ts';
 import * as writerLayout from '../../src/writer/shared-writer-layout.ts';
 import { isFlusherHint, isReferenceWord, isWriterHint } from '../../src/writer/writer-hints.ts';
@@ -44,18 +45,33 @@ export interface WriterShared {
   readonly writerLayout: writerLayout.SharedWriterLayout;
 }
 
+/** A small ring of segments, and the epoch at which it begins. */
+export interface SmallRing extends writerLayout.RingShape {
+  readonly epoch: number;
+}
+
+/** How the shared writer begins. */
+interface WriterStart {
+  readonly ring?: SmallRing;
+  /** What its maker does with it. */
+  readonly before?: (writer: SharedWriter) => void;
+}
+
 /** Block 0 is the pool's control, 1 its data, 2 the flusher, 3 the shared writer, 4 spare words. */
 export function makeWriter(
   module: WriterModule,
   shape: PoolShape,
   bufferSize: number,
   keepsWriter = true,
+  { ring = { ...writerLayout.RING_SHAPE, epoch: 0 }, before = () => undefined }: WriterStart = {},
 ): WriterShared {
   const receiving = module.BufferPool.create({ ...shape, bufferSize, trackLeaks: false });
   const writing = module.BufferPool.attach(receiving.handle);
   const flusher = module.WriteFlusher.create(receiving, { writerCount: 2, regionCount: 2 });
   const attached = module.WriteFlusher.attach(writing, flusher.handle);
-  const writer = module.SharedWriter.create(attached, { flush: 'manual' });
+  const found = Reflect.get(module.SharedWriter, 'found') as Found;
+  const writer = found.call(module.SharedWriter, attached, { flush: 'manual' }, ring, ring.epoch);
+  before(writer);
   if (!keepsWriter) writer.close();
   if (!keepsWriter) flusher.drain(() => undefined);
   // The threads that attach first and second get these slots, and with them these roles.
@@ -68,9 +84,17 @@ export function makeWriter(
     flusherHandle: flusher.handle,
     flusherLayout: new FlusherLayout(2, 2),
     writerHandle: writer.handle,
-    writerLayout: new writerLayout.SharedWriterLayout(bufferSize, shape.maxThreads),
+    writerLayout: new writerLayout.SharedWriterLayout(bufferSize, shape.maxThreads, ring),
   };
 }
+
+/** `create`, with a ring of another shape. */
+type Found = (
+  flusher: WriteFlusher,
+  options: WriterOptions,
+  shape: writerLayout.RingShape,
+  epoch: number,
+) => SharedWriter;
 
 /** Names for traces. */
 export function writerWordName(
@@ -146,7 +170,12 @@ export function isWriterGuess(shared: WriterShared, block: number, word: number)
 }
 
 type Body = ThreadBody<WriterShared>;
-type Writing = (writer: SharedWriter, pool: BufferPool, self: ModelThread) => unknown;
+type Writing = (
+  writer: SharedWriter,
+  pool: BufferPool,
+  self: ModelThread,
+  shared: WriterShared,
+) => unknown;
 
 export type WriterCase = Case<WriterShared>;
 
@@ -176,7 +205,10 @@ export class Bodies {
   }
 
   /** Drains whenever it is told to; returns what it gets, which grows until all is quiet. */
-  receiver(after: (flusher: WriteFlusher, shared: WriterShared) => void = () => undefined): Body {
+  receiver(
+    after: (flusher: WriteFlusher, shared: WriterShared) => void = () => undefined,
+    afterDrain: (shared: WriterShared, received: readonly number[]) => void = () => undefined,
+  ): Body {
     return (shared, self) => {
       const pool = this.#module.BufferPool.attach(shared.handle);
       const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
@@ -188,6 +220,7 @@ export class Bodies {
           for (let i = 0; i < length; i++) received.push(pool.bytes[offset + i]);
           pool.release(id);
         });
+        afterDrain(shared, received);
       });
       after(flusher, shared);
       return received;
@@ -203,7 +236,7 @@ export class Bodies {
       // Setup's thread had this slot and left without a word: its membership is inherited.
       const writer = this.#module.SharedWriter.attach(flusher, shared.writerHandle);
       self.begin();
-      return this.#run(writer, pool, write, self);
+      return this.#run(writer, pool, write, self, shared);
     };
   }
 
@@ -214,7 +247,7 @@ export class Bodies {
       const flusher = this.#module.WriteFlusher.attach(pool, shared.flusherHandle);
       const writer = this.#module.SharedWriter.attach(flusher, shared.writerHandle);
       self.begin();
-      return this.#run(writer, pool, write, self);
+      return this.#run(writer, pool, write, self, shared);
     };
   }
 
@@ -231,17 +264,44 @@ export class Bodies {
     };
   }
 
-  #run(writer: SharedWriter, pool: BufferPool, write: Writing, self: ModelThread): void {
-    write(writer, pool, self);
+  #run(
+    writer: SharedWriter,
+    pool: BufferPool,
+    write: Writing,
+    self: ModelThread,
+    shared: WriterShared,
+  ): unknown {
+    const result = write(writer, pool, self, shared);
     writer.close();
+    return result;
   }
 }
 
 /** An object of the shared writer that does not count as a member. */
-function unjoined(module: WriterModule, flusher: WriteFlusher, shared: WriterShared): SharedWriter {
+export function unjoined(
+  module: WriterModule,
+  flusher: WriteFlusher,
+  shared: WriterShared,
+): SharedWriter {
   const Constructor = module.SharedWriter as unknown as new (...args: unknown[]) => SharedWriter;
   const words = new Int32Array(shared.writerHandle.control);
   return new Constructor(flusher, shared.writerHandle, words);
+}
+
+type Supervisor = NonNullable<Scenario<WriterShared>['supervisor']>;
+
+/** Recovers the writer, and reclaims. */
+export function recoversAsStranger(module: WriterModule): Supervisor {
+  return (shared, dead, self) => {
+    const pool = module.BufferPool.attach(shared.handle);
+    const flusher = module.WriteFlusher.attach(pool, shared.flusherHandle);
+    // As if this thread had made the writer and closed it: the others may all have left.
+    const writer = unjoined(module, flusher, shared);
+    self.begin();
+    const slot = dead.published[0] as number;
+    writer.recover(slot);
+    pool.reclaim(slot);
+  };
 }
 
 export function message(from: number, number: number, length: number): Uint8Array {
@@ -418,16 +478,7 @@ export function writerDeathCases(module: WriterModule): WriterCase[] {
     long: { preemptions: 1, kills: 1, deaths: 'calls' },
   });
   const receiver = bodies.receiver();
-  const recovers: NonNullable<Scenario<WriterShared>['supervisor']> = (shared, dead, self) => {
-    const pool = module.BufferPool.attach(shared.handle);
-    const flusher = module.WriteFlusher.attach(pool, shared.flusherHandle);
-    // As if this thread had made the writer and closed it: the others may all have left.
-    const writer = unjoined(module, flusher, shared);
-    self.begin();
-    const slot = dead.published[0] as number;
-    writer.recover(slot);
-    pool.reclaim(slot);
-  };
+  const recovers = recoversAsStranger(module);
   return [
     dies(
       'shared writer, 2 threads',

@@ -4,6 +4,7 @@
 import { exploreAll } from './coverage.ts';
 import { mortal } from './mortal.ts';
 import { writerExceptionParts } from './writer-exceptions.ts';
+import { owedParts } from './writer-owed.ts';
 import { type WriterModule, writerParts } from './writer-scenarios.ts';
 
 const module: WriterModule = {
@@ -11,4 +12,8 @@ const module: WriterModule = {
   ...(await mortal<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
 };
 
-exploreAll('writer', [...writerParts(module), ...writerExceptionParts(module)]);
+exploreAll('writer', [
+  ...writerParts(module),
+  ...writerExceptionParts(module),
+  ...owedParts(module),
+]);

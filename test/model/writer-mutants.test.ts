@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/** Bugs planted in writers, one at a time: the scenarios of the model checker find them. */
+
+import { type Bug, huntAll } from './planted.ts';
+import { owedParts } from './writer-owed.ts';
+import type { WriterModule } from './writer-scenarios.ts';
+
+const bug = (what: string, entry: string, from: string, to: string, scenarios: RegExp): Bug => ({
+  what: `writer: ${what}`,
+  entry: `writer/${entry}.ts`,
+  from,
+  to,
+  scenarios,
+});
+
+const BUGS: readonly Bug[] = [
+  bug(
+    'nobody is told of the rest that somebody left',
+    'shared-members',
+    'if (loadSeqCst(this.#words, OWED) !== 0) this.#ringAll();',
+    '',
+    /^rest: one/,
+  ),
+  bug(
+    'who takes the rest over does not flush it',
+    'shared-members',
+    '    this.#policy.flushLater();\n',
+    '',
+    /^rest: one/,
+  ),
+  bug(
+    'a dead member that took the rest over is not finished',
+    'shared-members',
+    'return this.#flusher.closed || this.#delivery.run();',
+    'return true;',
+    /^rest: death: one/,
+  ),
+];
+
+huntAll('writer', BUGS, async (load) => {
+  const module: WriterModule = {
+    ...(await load<Pick<WriterModule, 'BufferPool'>>('pool/index.ts')),
+    ...(await load<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
+  };
+  return owedParts(module).flatMap(({ cases }) => cases);
+});
