@@ -25,6 +25,11 @@ export interface StopReport {
   readonly dropped: number;
 }
 
+/** What a module that does not return should do. */
+const ADVICE =
+  'Packets come after run has returned: it must not await its mailbox, but call mailbox.handle, or ' +
+  'begin a loop over the mailbox and pass its promise to defer';
+
 /** How long a thread may run its deferred functions after its deadline. */
 const GRACE_MS = 500;
 
@@ -150,13 +155,20 @@ export class GroupState {
 
   async #awaitStart(): Promise<BusbarError | undefined> {
     const { startTimeoutMs } = this.#options;
+    const starting = new Set(this.slots.map(({ index }) => index));
     let timer: ReturnType<typeof startTimer> | undefined;
     const timeout = new Promise<BusbarError>((resolve) => {
-      const cause = new BusbarError('ERR_BUSBAR_TIMEOUT', `start, ${startTimeoutMs} ms`);
-      timer = startTimer(startTimeoutMs, () => resolve(notStarted(cause)));
+      timer = startTimer(startTimeoutMs, () => {
+        const who = `the module of executor ${[...starting].join(', ')}`;
+        const detail = `start, ${startTimeoutMs} ms: ${who} has not returned. ${ADVICE}`;
+        resolve(notStarted(new BusbarError('ERR_BUSBAR_TIMEOUT', detail)));
+      });
     });
     const failures = this.slots.map(async ({ index, worker }) => {
-      if ((await worker.started) !== undefined) return undefined;
+      if ((await worker.started) !== undefined) {
+        starting.delete(index);
+        return undefined;
+      }
       const end = await worker.ended;
       return notStarted(end.error ?? crashed(index, end));
     });

@@ -155,5 +155,7 @@ test('without the option, and for other values of it, it stays an error', () => 
   expect(() => new DelimiterCodec('\n', { tooLong: 'drop' } as never)).toThrow(/^tooLong must be/);
   expect(() => new DelimiterCodec('\n', { toLong: 'skip' } as never)).toThrow(/"toLong"/);
   const long = new DelimiterCodec('x'.repeat(9), { tooLong: 'skip' });
-  expect(() => new Framer(pool, long, { maxFrameBytes: MAX })).toThrow(/codec.payloadTrim must be/);
+  expect(() => new Framer(pool, long, { maxFrameBytes: MAX })).toThrow(
+    "maxFrameBytes must hold the codec's delimiter, 9 bytes, got 8",
+  );
 });

@@ -2,6 +2,9 @@
 /** The options of a framer, and their defaults. */
 
 import { checkInteger, checkOptions } from '../base/check.ts';
+import type { Codec } from './codec.ts';
+import { DelimiterCodec } from './delimiter.ts';
+import { LengthPrefixCodec } from './length-prefix.ts';
 
 /** Options of a framer. */
 export interface FramerOptions {
@@ -30,4 +33,21 @@ export function resolveFramerOptions(
     maxFrameBytes: checkInteger('maxFrameBytes', maxFrameBytes, 1, bufferSize),
     readBytesMin: checkInteger('readBytesMin', readBytesMin, 1, bufferSize),
   });
+}
+
+/**
+ * Every frame of these codecs has a prefix or a delimiter, as many bytes each time: a limit below
+ * that would refuse all frames. Of other codecs that is not known before a frame comes.
+ *
+ * **Throws** RangeError.
+ */
+export function checkCodecFits(codec: Codec | null, maxFrameBytes: number): void {
+  const isLengthPrefix = codec instanceof LengthPrefixCodec;
+  if (!isLengthPrefix && !(codec instanceof DelimiterCodec)) return;
+  const bytes = isLengthPrefix ? codec.payloadSkip : codec.payloadTrim;
+  if (bytes <= maxFrameBytes) return;
+  const what = isLengthPrefix ? 'prefix' : 'delimiter';
+  throw new RangeError(
+    `maxFrameBytes must hold the codec's ${what}, ${bytes} bytes, got ${maxFrameBytes}`,
+  );
 }

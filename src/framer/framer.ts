@@ -8,7 +8,7 @@ import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { Codec } from './codec.ts';
-import type { FramerOptions } from './framer-options.ts';
+import { checkCodecFits, type FramerOptions } from './framer-options.ts';
 import { LengthPrefixCodec } from './length-prefix.ts';
 import { refuseMeasure } from './refusals.ts';
 import { NO_FRAME, Staging } from './staging.ts';
@@ -77,10 +77,11 @@ export class Framer extends Staging {
       throw new TypeError('codec must be a Codec or null');
     }
     super(pool, codec !== null, options);
+    checkCodecFits(codec, this.maxFrameBytes);
     this.codec = codec;
     this.view = pool.view;
     const plain = codec instanceof LengthPrefixCodec && codec.constructor === LengthPrefixCodec;
-    if (plain && codec.payloadSkip === 4 && this.maxFrameBytes >= 4) {
+    if (plain && codec.payloadSkip === 4) {
       this.u32 = 1;
       this.littleEndian = codec.littleEndian ? 1 : 0;
       this.prefixIncluded = codec.inclusive ? 4 : 0;

@@ -5,10 +5,17 @@ import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { until } from '../../test/turns.ts';
 import type { BusbarError } from '../base/errors.ts';
-import { LengthPrefixCodec } from '../framer/index.ts';
+import { type Codec, DelimiterCodec, LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher } from '../writer/index.ts';
-import { type TcpHandler, TcpLink, type TcpLinkOptions, TcpServer, UdpLink } from './index.ts';
+import {
+  LoopbackNetwork,
+  type TcpHandler,
+  TcpLink,
+  type TcpLinkOptions,
+  TcpServer,
+  UdpLink,
+} from './index.ts';
 
 type Done = (error?: Error | null) => void;
 
@@ -245,10 +252,14 @@ test('a codec() that returns no codec is refused before anything is read', async
     expect(stream.destroyed).toBe(true);
     const opening = TcpLink.connect(pool, { port: 1, handler: ignore, ...options });
     await expect(opening).rejects.toThrow(/^codec must return a Codec, got /);
+    const listening = TcpServer.listen(pool, { handler: ignore, ...options });
+    await expect(listening).rejects.toThrow(/^codec must return a Codec, got /);
   }
+  // A server has asked once before it listens.
+  let calls = 0;
   const errors: Error[] = [];
   const server = await TcpServer.listen(pool, {
-    codec: () => null as never,
+    codec: () => (calls++ === 0 ? codec() : (null as never)),
     handler: ignore,
     onError: (error) => void errors.push(error),
   });
@@ -306,6 +317,20 @@ test('a server does not listen with options of which no link can be made', async
     await expect(TcpServer.listen(pool, all)).rejects.toThrow(message);
     if ('onError' in options) continue;
     await expect(TcpLink.connect(pool, { port: 1, ...all })).rejects.toThrow(message);
+  }
+  const small: readonly [Codec, RegExp][] = [
+    [new LengthPrefixCodec('u32'), /^maxFrameBytes must hold the codec's prefix, 4 bytes, got 3$/],
+    [
+      new DelimiterCodec('====', { tooLong: 'skip' }),
+      /^maxFrameBytes .* delimiter, 4 bytes, got 3/,
+    ],
+    [{} as Codec, /^codec must return a Codec, got an object/],
+  ];
+  for (const [wrongCodec, message] of small) {
+    const all = { codec: () => wrongCodec, handler: ignore, maxFrameBytes: 3 };
+    await expect(TcpServer.listen(pool, all)).rejects.toThrow(message);
+    await expect(TcpLink.connect(pool, { port: 1, ...all })).rejects.toThrow(message);
+    await expect(new LoopbackNetwork().listen(pool, { port: 1, ...all })).rejects.toThrow(message);
   }
   const make = { codec, handler: ignore };
   for (const [options, message] of [

@@ -27,7 +27,16 @@ test.each([
   ['throws', 'throw', { message: deeds.TOLD_TO_THROW }],
   ['rejects', 'reject', { message: deeds.TOLD_TO_THROW }],
   ['exits', 'exit', { code: CRASHED }],
-  ['never returns', 'hang', { code: 'ERR_BUSBAR_TIMEOUT' }],
+  [
+    'never returns',
+    'hang',
+    {
+      code: 'ERR_BUSBAR_TIMEOUT',
+      message: expect.stringMatching(
+        /executor (0, )?1(, 2)? has not returned.* call mailbox.handle, or /,
+      ),
+    },
+  ],
 ] as const)('a start in which one module %s fails, and leaves nobody', async (_, start, cause) => {
   const pool = createPool();
   const { options } = company(pool, { start, who: 1 });

@@ -70,7 +70,10 @@ export interface TcpHandlerOf<L> {
 
 /** What every link of class `L` needs to know, however its socket comes to be. */
 export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
-  /** Makes the codec of one link. A codec that keeps no state may be returned again and again. */
+  /**
+   * Makes the codec of one link. A codec that keeps no state may be returned again and again. A
+   * server calls it once more before it listens, to refuse a codec that does not fit.
+   */
   readonly codec: () => Codec;
   /** Makes the handler of one link; called once, before the first byte is read. */
   readonly handler: (link: L) => TcpHandlerOf<L>;
@@ -155,10 +158,10 @@ export function resolveTcpOptions<L>(
   const directReadBytes = own.directReadBytes ?? directReadBytesDefault(bufferSize);
   const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
   const keepAliveMs = own.keepAliveMs;
-  const codec = checkFunction('codec', own.codec);
+  const codec: () => Codec = checkFunction('codec', own.codec);
   return Object.freeze({
     ...resolveSharedOptions(pool, own),
-    codec: () => checkCodec(codec()),
+    codec,
     handler: checkFunction('handler', own.handler),
     maxFrameBytes: checkInteger('maxFrameBytes', own.maxFrameBytes ?? bufferSize, 1, bufferSize),
     ingest: checkOneOf('ingest', own.ingest ?? 'direct', ['direct', 'copy'] as const),
@@ -176,6 +179,23 @@ export function resolveTcpOptions<L>(
   });
 }
 
+/**
+ * Tries the codec before there is a link, so that one that cannot work is refused early. What the
+ * function `codec` itself throws is for the link that it is called for.
+ *
+ * **Throws** TypeError, RangeError.
+ */
+export function tryCodec<L>(pool: BufferPool, options: ResolvedTcpOptions<L>): void {
+  let codec: Codec;
+  try {
+    codec = options.codec();
+  } catch {
+    return;
+  }
+  const { maxFrameBytes } = options;
+  new Framer(pool, checkCodec(codec), { maxFrameBytes }).close();
+}
+
 /** What comes in by a link with these options; `allowance`: what it shares with others. */
 export function makeIntake<L>(
   pool: BufferPool,
@@ -183,7 +203,7 @@ export function makeIntake<L>(
   allowance?: BufferAllowance,
 ): Intake {
   const { maxFrameBytes, directReadBytes, frameTimeoutMs } = options;
-  const framer = new Framer(pool, options.codec(), { maxFrameBytes });
+  const framer = new Framer(pool, checkCodec(options.codec()), { maxFrameBytes });
   return new Intake(pool, framer, directReadBytes, frameTimeoutMs, allowance);
 }
 

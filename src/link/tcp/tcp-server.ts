@@ -17,7 +17,7 @@ import { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 import type { BufferPool } from '../../pool/index.ts';
 import { TcpLink, type TcpLinkOptions } from './tcp-link.ts';
-import { readTcpOptions, resolveTcpOptions } from './tcp-options.ts';
+import { readTcpOptions, resolveTcpOptions, tryCodec } from './tcp-options.ts';
 
 /** Where to listen, and what to make of connections. */
 export interface TcpServerOptions extends TcpLinkOptions {
@@ -199,7 +199,8 @@ export class TcpServer {
     listener: ConnectionListener,
     options: TcpServerOptions,
   ): TcpServer {
-    const { signal } = resolveTcpOptions(pool, options, SERVER_KEYS);
+    const resolved = resolveTcpOptions(pool, options, SERVER_KEYS);
+    const { signal } = resolved;
     if (options.onError !== undefined) checkFunction('onError', options.onError);
     if (options.maxLinks !== undefined) checkInteger('maxLinks', options.maxLinks, 1, COUNT_MAX);
     const { readBuffersMax } = options;
@@ -207,6 +208,7 @@ export class TcpServer {
       checkInteger('readBuffersMax', readBuffersMax, 1, pool.bufferCount);
     }
     signal?.throwIfAborted();
+    tryCodec(pool, resolved);
     const server = new TcpServer(pool, listener, options);
     if (signal !== undefined) {
       const destroy = (): void => server.destroy();

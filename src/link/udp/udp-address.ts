@@ -12,7 +12,7 @@ import {
   ADDRESS_SCOPE,
   ADDRESS_WORDS,
 } from '../../native/udp.ts';
-import { type LookupOptions, lookUpHost } from './udp-lookup.ts';
+import { isHostName, type LookupOptions, lookUpHost } from './udp-lookup.ts';
 
 export const PORT_MAX = 65_535;
 
@@ -111,7 +111,8 @@ export function writeAddress(
     return;
   }
   if (!isIPv6(host)) {
-    throw new RangeError(`${name} must be an IPv4 or IPv6 address, got ${show(host)}`);
+    const hint = isHostName(host) ? ', a name: UdpAddress.lookup finds its address' : '';
+    throw new RangeError(`${name} must be an IPv4 or IPv6 address, got ${show(host)}${hint}`);
   }
   const [address, zone] = host.split('%');
   target[index + ADDRESS_FAMILY] = 6;

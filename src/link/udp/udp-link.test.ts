@@ -830,6 +830,12 @@ test('wrong options are named', async () => {
   await expect(open({ host: '1.2.3.256' })).rejects.toThrow(/host must be an IPv4 or IPv6 address/);
   await expect(open({ port: 70_000 })).rejects.toThrow(/port must be .* got 70000/);
   await expect(open({ mode: 'both' })).rejects.toThrow(/mode must be one of message, packed/);
+  for (const host of ['a b', '', 'x:1', '1.2.3']) {
+    const message = `must be an IPv4 or IPv6 address or a name, got ${JSON.stringify(host)}`;
+    await expect(open({ host })).rejects.toThrow(new RangeError(`host ${message}`));
+    await expect(open({ peer: { host, port: 1 } })).rejects.toThrow(`peer.host ${message}`);
+  }
+  expect(() => UdpAddress.of('localhost', 1)).toThrow(/^host must .*"localhost", a name: UdpAddr/);
   await expect(open({ prot: 1 })).rejects.toThrow(/"prot"/);
   await expect(open({ peer: '1.2.3.4' })).rejects.toThrow(/peer must be an object/);
   await expect(open({ peer: { host: '::1', port: 1 }, host: '127.0.0.1' })).rejects.toThrow(
@@ -864,7 +870,7 @@ test('wrong options are named', async () => {
   for (const [to, message] of [
     [{ host: '127.0.0.1', port: 0 }, /^to.port must be an integer from 1 to 65535, got 0$/],
     [{}, /^to.host must be a string, got undefined$/],
-    [{ host: 'localhost', port: 1 }, /^to.host must be an IPv4 or IPv6 address, got "localhost"$/],
+    [{ host: 'localhost', port: 1 }, /^to.host must .*, got "localhost", a name: .*lookup finds/],
   ] as const) {
     expect(() => link.writerTo(to as never)).toThrow(message);
     expect(() => link.addWriter(0, to as never)).toThrow(message);

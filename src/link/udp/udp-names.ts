@@ -2,7 +2,7 @@
 /** The socket's end of the way, in both directions: options whose names have become addresses. */
 
 import { isIP } from 'node:net';
-import { checkOptions } from '../../base/check.ts';
+import { checkOptions, show } from '../../base/check.ts';
 import { UdpAddress } from './udp-address.ts';
 import { type HostLookup, isHostName, lookUpHost } from './udp-lookup.ts';
 import type { UdpPeer } from './udp-options.ts';
@@ -16,13 +16,13 @@ interface Named {
 }
 
 /**
- * The same options with addresses in place of names. What is neither stays as it is, for
+ * The same options with addresses in place of names. What is no text stays as it is, for
  * `resolveUdpOptions` to refuse.
  *
  * The two must be of one family: an address in numbers decides which; else the name of the host,
  * or, if only the peer has one, that.
  *
- * **Throws** (rejects) as `lookUpHost`.
+ * **Throws** (rejects) as `lookUpHost`; RangeError for a text that is neither address nor name.
  */
 export async function inNumbers<Options extends Named>(
   options: Options,
@@ -30,6 +30,8 @@ export async function inNumbers<Options extends Named>(
 ): Promise<Options> {
   const { host, ipv6Only, signal } = options;
   const peer = partsOf(options.peer);
+  checkHost('host', host);
+  checkHost('peer.host', peer?.host);
   if (!isHostName(host) && !isHostName(peer?.host)) return options;
   const wait = signal === undefined ? {} : { signal };
   const ask = async <H>(name: H, family: 0 | 4 | 6): Promise<H | string> => {
@@ -43,6 +45,11 @@ export async function inNumbers<Options extends Named>(
     ...(here === undefined ? {} : { host: here }),
     ...(isHostName(peer?.host) ? { peer: { ...peer, host: there } } : {}),
   };
+}
+
+function checkHost(name: string, host: unknown): void {
+  if (typeof host !== 'string' || isIP(host) !== 0 || isHostName(host)) return;
+  throw new RangeError(`${name} must be an IPv4 or IPv6 address or a name, got ${show(host)}`);
 }
 
 function partsOf(peer: UdpPeer | UdpAddress | undefined): UdpPeer | UdpAddress | undefined {
