@@ -140,6 +140,14 @@ export function checkSource(source: Bytes, begin: number, end: number): void {
     const { length } = source;
     if (typeof length === 'number' && end <= length) return;
   }
+  checkRealSource(source, begin, end);
+}
+
+/**
+ * As {@link checkSource}, and refuses what only claims to be so many bytes: a proxy, a `length` of
+ * the program's own. A copy from what passes cannot throw for its source.
+ */
+export function checkRealSource(source: Bytes, begin: number, end: number): void {
   checkRange(begin, end, lengthOf(checkBytes('source', source)));
 }
 

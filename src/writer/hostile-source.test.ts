@@ -30,3 +30,15 @@ test('a length that is no number is refused by the name of the source', () => {
   expect(() => writer.tryWrite(odd, 0, 30)).not.toThrow();
   writer.close();
 });
+
+test('a source that cannot be read is refused before the writer takes a buffer', () => {
+  const pool = BufferPool.create({ bufferSize: 256, bufferCount: 4, maxThreads: 1 });
+  const writer = new LocalWriter(WriteFlusher.create(pool));
+  const unreadable = new Proxy(new Uint8Array(8), {
+    get: (bytes, key) =>
+      key === '0' ? { valueOf: null, toString: null } : Reflect.get(bytes, key),
+  });
+  expect(() => writer.tryWrite(unreadable, 0, 3)).toThrow(/^source must be a Uint8Array/);
+  expect(pool.stats().held).toBe(0);
+  writer.close();
+});

@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.ts';
 import { copyIn } from '../base/bytes.ts';
-import { checkInteger, checkSource } from '../base/check.ts';
+import { checkInteger, checkRealSource, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -308,6 +308,7 @@ export class LocalWriter {
   // ── Slow paths ────────────────────────────────────────────────────────────────────────────────
 
   private writeSlow(source: Uint8Array, begin: number, end: number): boolean {
+    checkRealSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     try {
