@@ -9,12 +9,13 @@ afterAll(killPrograms);
 test('innocent clients get every message among hostile ones, and nothing is left', async () => {
   buildPrograms();
   // How long a message takes is not judged here: the machine may be busy.
-  const few = ['--clients', '24', '--pairs', '2', '--p99-ms', '1000000'];
+  const few = ['--clients', '24', '--pairs', '2', '--yardsticks', '1000000'];
   const args = ['--seconds', '1', '--seed', '5', ...few];
   const soak = new Program('build/test/soak/hostile/hostile.main.js', args);
   const code = await soak.ended;
   const printed = soak.lines.join('\n');
   expect(printed).toMatch(/\d+ innocent messages: p50 [\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms/);
+  expect(printed).toMatch(/third 3: p99 [\d.]+ yardsticks of [\d.]+ ms, up to \d+ connections/);
   expect(printed).toContain('audit: nothing left, nobody innocent cut off');
   expect(code, printed).toBe(0);
 }, 180_000);
