@@ -9,7 +9,10 @@ import type { Scenario } from './scenario.ts';
 export interface RunFigures {
   /** Messages delivered per second, or requests answered. */
   readonly perSecond: number;
-  /** CPU time of the server per message delivered, in nanoseconds; NaN when unknown. */
+  /**
+   * CPU time of the server, user and system, of all its threads, per message delivered, in
+   * nanoseconds; NaN when unknown.
+   */
   readonly cpuNs: number;
   /** Requests only: median and 99th percentile of the round trip; NaN otherwise. */
   readonly p50Us: number;
@@ -56,8 +59,8 @@ export function figuresOf(
 }
 
 /**
- * Draws the table; busbar's rows say how they compare with nats-server's, `~` marks disturbed
- * ones.
+ * Draws the table; busbar's rows say how they compare with nats-server's: messages a second, or the
+ * median of the round trip, and CPU time for each message. `~` marks disturbed ones.
  */
 export function drawTable(figures: readonly ScenarioFigures[], color: boolean): string {
   const table = new Table({
@@ -85,10 +88,18 @@ function compared(row: ScenarioFigures, figures: readonly ScenarioFigures[]): st
     ({ scenario, server }) => scenario === row.scenario && server === 'nats-server',
   );
   if (!row.server.startsWith('busbar') || other === undefined) return '';
-  if (row.p50Us !== null && other.p50Us !== null) {
-    return `p50 ${(row.p50Us / other.p50Us).toFixed(2)} × nats-server`;
-  }
-  return `${(row.perSecond / other.perSecond).toFixed(2)} × nats-server`;
+  const isTimed = row.p50Us !== null && other.p50Us !== null;
+  const main = isTimed
+    ? `p50 ${ratio(row.p50Us, other.p50Us)}`
+    : ratio(row.perSecond, other.perSecond);
+  const [cpu, otherCpu] = [row.cpuNsPerMessage, other.cpuNsPerMessage];
+  // Of a run shorter than a tick of the system's clock nothing is known.
+  if (cpu === null || otherCpu === null || otherCpu === 0) return `${main} × nats-server`;
+  return `${main}, CPU ${ratio(cpu, otherCpu)} × nats-server`;
+}
+
+function ratio(value: number, other: number): string {
+  return (value / other).toFixed(2);
 }
 
 function medianOrNull(values: readonly number[]): number | null {
