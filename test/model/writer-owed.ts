@@ -33,7 +33,7 @@ const LENGTH = 2;
 const FILLED = 2;
 const SHAPE = { bufferCount: 4, batchSize: 1, maxThreads: 5 };
 
-/** What a writer says: which messages it has committed, and how many bytes its close has dropped. */
+/** What a writer says: which messages it has committed, how many bytes its close has dropped. */
 interface Told {
   readonly committed: readonly number[];
   readonly dropped: number;
