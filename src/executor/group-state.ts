@@ -3,6 +3,7 @@
 
 import { sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStep } from '../base/stack.ts';
 import type { PacketSender } from '../channel/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { DRAINING, ENDED, RUNNING } from './executor-layout.ts';
@@ -134,12 +135,29 @@ export class GroupState {
   }
 
   /**
-   * Ends the group. A second call returns the same promise; mode 'now' speeds it up. Never rejects.
+   * Ends the group. A second call returns the same promise; mode 'now' speeds it up. Never rejects;
+   * throws if the stack is full, and can then be called again.
    */
   stop({ mode, deadlineMs }: Required<StopOptions>): Promise<StopReport> {
-    if (this.#stopped === undefined) this.#stopped = this.#stop(mode, deadlineMs);
-    else if (mode === 'now') this.#endNow(deadlineMs);
+    if (this.#stopped !== undefined) {
+      if (mode === 'now') this.#endNow(deadlineMs);
+      return this.#stopped;
+    }
+    // The host can send no more when this returns; all else follows with an empty stack.
+    this.#refuseFromHost();
+    ensureStep();
+    this.#stopped = this.#stop(mode, deadlineMs);
     return this.#stopped;
+  }
+
+  #refuseFromHost(): void {
+    try {
+      this.#gauges.become(DRAINING);
+      this.mesh.closeFromHost();
+    } catch (error) {
+      // The host has left the pool: the stop sees to that.
+      if (!(error instanceof BusbarError)) throw error;
+    }
   }
 
   /**
@@ -196,6 +214,7 @@ export class GroupState {
 
   async #stop(mode: 'drain' | 'now', deadlineMs: number): Promise<StopReport> {
     try {
+      await Promise.resolve();
       return await this.#stopInOrder(mode, deadlineMs);
     } catch (error) {
       // The host has left the pool: nothing can be recovered from here, but every thread must end.

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ENTRY_COUNT, OWNER } from '../../src/pool/carrier-layout.ts';
 import { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import { company, ExecutorGroup, expectAllBack } from './company.ts';
+import { company, createPool, ExecutorGroup, expectAllBack, tell } from './company.ts';
 
 /** Calls `operation` at `tries` depths, from no stack left on, `step` frames apart. */
 function squeeze(tries: number, step: number, operation: () => void): void {
@@ -50,5 +50,18 @@ test('start starts a group, or leaves nothing', async () => {
   const groups = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
   for (const group of groups) await group.stop();
   expect(carriersOf(pool, layout)).toBe(0);
+  expectAllBack(pool);
+});
+
+test('stop ends a group, or has not begun', async () => {
+  const pool = createPool();
+  const group = await ExecutorGroup.start(company(pool).options);
+  for (let i = 0; i < 20; i++) tell(group, pool, i % 2, 'hold');
+  let stopped: ReturnType<ExecutorGroup['stop']> | undefined;
+  squeeze(400, 5, () => {
+    stopped ??= group.stop();
+  });
+  expect(await stopped).toEqual({ handled: 20, dropped: 0 });
+  await group.closed;
   expectAllBack(pool);
 });
