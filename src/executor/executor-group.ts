@@ -219,7 +219,8 @@ export class ExecutorGroup {
    * Ends all executors, in parallel: their `signal` aborts, the host can send no more, queued
    * packets are handled (with those that their handlers send) or dropped, and the deferred
    * functions run. Resolves when every thread has ended; never rejects, but throws for wrong
-   * options, or if the stack is full: call it again then. A second call returns the same promise; with mode 'now' it speeds the first one up.
+   * options, or if the stack is full: call it again then. A second call returns the same promise;
+   * with mode 'now' it speeds the first one up.
    */
   stop(options?: StopOptions): Promise<StopReport> {
     return this.state.stop(resolveStopOptions(options));
