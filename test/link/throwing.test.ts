@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * A handler throws, in each of its functions, at each of its first calls, with another link of the
- * same pools beside it. The link that threw ends, the other one loses nothing, and no buffer is
- * left.
+ * A handler throws, in each of its functions, at each of its first calls, with other links of the
+ * same pools beside it, one made before and one after. The link that threw ends, the others lose
+ * nothing, and no buffer is left.
  */
 import type { Link } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
@@ -40,7 +40,15 @@ function casesOf({ isStream }: LinkKind): Case[] {
 
 const PLANTED = 'planted';
 
-/** Two pairs of links over the same two pools; one of the handlers of `victim` throws. */
+/** A pair of links that nothing must happen to. */
+interface Other {
+  readonly pair: Pair;
+  /** What came. */
+  readonly got: number[];
+  sent: number;
+}
+
+/** Three pairs of links over the same two pools; one of the handlers of `victim` throws. */
 class Stage {
   readonly nearPool = makePool();
   readonly farPool = makePool();
@@ -48,12 +56,9 @@ class Stage {
   calls = 0;
   /** Whether it has thrown. */
   thrown = false;
-  /** What came by the other link. */
-  readonly got: number[] = [];
-  sent = 0;
+  readonly others: Other[] = [];
   readonly closings = new Map<Link, number>();
   victim: Pair | undefined;
-  other: Pair | undefined;
   readonly #kind: LinkKind;
   readonly #case: Case;
   readonly #call: number;
@@ -65,12 +70,17 @@ class Stage {
   }
 
   async open(): Promise<void> {
-    this.other = await this.#pair({
-      onMessage: (offset, length, link) => {
-        this.got.push(numberOf(link.pool.bytes, offset, length));
-      },
-    });
+    await this.#openOther();
     this.victim = await this.#pair({ onMessage() {} }, this.#case.side);
+    await this.#openOther();
+  }
+
+  async #openOther(): Promise<void> {
+    const got: number[] = [];
+    const onMessage: Events['onMessage'] = (offset, length, link) => {
+      got.push(numberOf(link.pool.bytes, offset, length));
+    };
+    this.others.push({ pair: await this.#pair({ onMessage }), got, sent: 0 });
   }
 
   #pair(far: Events, thrower?: Side): Promise<Pair> {
@@ -97,8 +107,8 @@ class Stage {
       before?.(...args);
       this.calls++;
       if (this.calls > this.#call) return;
-      this.writeOther();
-      this.other?.near.flush();
+      this.writeOthers();
+      if (this.calls % 2 === 0) for (const { pair } of this.others) pair.near.flush();
       if (this.calls < this.#call) return;
       this.thrown = true;
       throw new Error(PLANTED);
@@ -106,16 +116,22 @@ class Stage {
     return { ...events, [this.#case.name]: throwing };
   }
 
-  writeOther(): void {
-    if (this.other?.near.writer.tryWrite(framed(this.sent, LENGTH)) === true) this.sent++;
+  writeOthers(): void {
+    for (const other of this.others) {
+      if (other.pair.near.writer.tryWrite(framed(other.sent, LENGTH))) other.sent++;
+    }
   }
 
-  /** Both links write in one turn; they leave together. */
-  writeRound(): void {
+  get hasAllArrived(): boolean {
+    return this.others.every(({ got, sent }) => got.length === sent);
+  }
+
+  /** All links write in one turn: so much that they send within the drain, or at its end. */
+  writeRound(round: number): void {
     const { near } = this.victim as Pair;
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < [1, 6, 2][round % 3]; i++) {
       if (!near.closed && !near.writer.closed) near.writer.tryWrite(framed(i, LENGTH));
-      this.writeOther();
+      this.writeOthers();
     }
     if (!this.#kind.isStream && !near.closed && !near.writer.closed) {
       // No message: it ends beyond what was written.
@@ -152,30 +168,30 @@ async function run(kind: LinkKind, which: Case, call: number): Promise<boolean> 
   const uncaught = await uncaughtDuring(async () => {
     await stage.open();
     const victim = stage.victim as Pair;
-    const other = stage.other as Pair;
     for (let round = 0; round < ROUNDS; round++) {
-      stage.writeRound();
+      stage.writeRound(round);
       await turn();
     }
     const closesLate = which.name === 'onClose' || which.name === 'onEnd';
     if (stage.thrown && !closesLate) await until(() => victim[which.side].closed);
-    // The other link goes on.
-    await until(() => stage.got.length === stage.sent);
-    for (let i = 0; i < 8; i++) stage.writeOther();
-    expect(other.near.writer.flush()).toBe(true);
-    await until(() => stage.got.length === stage.sent);
+    // The others go on.
+    await until(() => stage.hasAllArrived);
+    stage.writeOthers();
+    await until(() => stage.hasAllArrived);
     // A new link and a new writer of the same pool find nothing that was left behind.
-    const writer = new LocalWriter((other.near.writer as LocalWriter).flusher);
+    const writer = new LocalWriter((victim.near.writer as LocalWriter).flusher);
     writer.close();
     await Promise.all([victim.near.close(), victim.far.close()]);
-    await until(() => stage.got.length === stage.sent);
-    await Promise.all([other.near.close(), other.far.close()]);
+    await until(() => stage.hasAllArrived);
     await victim.close();
-    await other.close();
+    for (const { pair } of stage.others) {
+      await Promise.all([pair.near.close(), pair.far.close()]);
+      await pair.close();
+    }
   });
-  expect(stage.got).toEqual(upTo(stage.sent));
+  for (const { got, sent } of stage.others) expect(got).toEqual(upTo(sent));
   expect(uncaught).toEqual(stage.thrown ? [PLANTED] : []);
-  expect([...stage.closings.values()]).toEqual([1, 1, 1, 1]);
+  expect([...stage.closings.values()]).toEqual([1, 1, 1, 1, 1, 1]);
   for (const pool of [stage.nearPool, stage.farPool]) {
     expect(pool.stats().held).toBe(0);
     expect(auditPool(pool)).toEqual([]);
