@@ -120,7 +120,6 @@ const PHRASES_ALLOWED = [
   'docs/testing.md',
   'docs/verification.md',
   'examples/broker/',
-  'src/link/',
   'src/testing/',
 ];
 

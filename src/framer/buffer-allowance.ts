@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** How many buffers several framers of one thread may hold together. */
+/** `BufferAllowance`: bounds the buffers that several framers of one thread hold together. */
 
 import { assert } from '../base/assert.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
@@ -7,14 +7,14 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 /**
  * Permits for buffers that framers read into.
  *
- * As a rule, what a program reads makes it write something, and its buffer is held until that is
- * done. If reads could take every buffer of a pool, nothing could be written, and no buffer would
- * come back. So reads have a part of the pool, and writes always have the rest.
+ * Usually a program writes a reply to what it reads, and holds the buffer until then. If reads
+ * could take every buffer of a pool, nothing could be written, and no buffer would be released. So
+ * reads have a part of the pool, and writes always have the rest.
  *
- * A framer has one permit while it holds buffers, also for the moment in which it holds two. First
- * come, first served: a permit that is given back goes to the caller that has waited longest.
+ * A framer has one permit while it holds buffers, even while it briefly holds two. First come,
+ * first served: a returned permit goes to the caller that has waited longest.
  *
- * **Threads** One. **Cost** of a permit that is there, a load and a store; of a wait, an entry.
+ * **Threads** one. **Cost** a load and a store for a free permit; an entry for a wait.
  */
 export class BufferAllowance {
   readonly #countMax: number;
@@ -30,14 +30,14 @@ export class BufferAllowance {
     return this.#waiting.size > 0;
   }
 
-  /** Takes a permit. False: there is none now, {@link take} waits for one. */
+  /** Takes a permit. False: none is free now; {@link take} waits for one. */
   tryTake(): boolean {
     if (this.#count >= this.#countMax) return false;
     this.#count++;
     return true;
   }
 
-  /** Waits for a permit. When `signal` aborts it rejects with the reason, and takes none. */
+  /** Waits for a permit. If `signal` aborts, rejects with its reason and takes none. */
   take(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const taker = (): void => {
@@ -53,7 +53,7 @@ export class BufferAllowance {
     });
   }
 
-  /** Gives a permit back, or on to the one that has waited longest, who hears it later. */
+  /** Returns a permit, or passes it to the caller that has waited longest. */
   giveBack(): void {
     assert(this.#count > 0, 'a permit that is given back was taken');
     for (const taker of this.#waiting) {
@@ -64,7 +64,7 @@ export class BufferAllowance {
     this.#count--;
   }
 
-  /** Waits for a permit, and then for a buffer: who waits for a permit keeps no buffer. */
+  /** Waits for a permit, then for a buffer, so that no buffer is held while waiting for a permit. */
   async acquire(pool: BufferPool, signal: AbortSignal): Promise<BufferId> {
     if (!this.tryTake()) await this.take(signal);
     try {
@@ -75,7 +75,7 @@ export class BufferAllowance {
     }
   }
 
-  /** Gives back what {@link acquire} resolved with. */
+  /** Releases a buffer of {@link acquire} and its permit. */
   release(pool: BufferPool, bufferId: BufferId): void {
     this.giveBack();
     pool.release(bufferId);

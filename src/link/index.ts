@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: links between sockets and the pool. */
+/** `busbar/link`: TCP, UDP and loopback links, which connect sockets with the pool. */
 
 export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
 export type { LoopbackFaults, LoopbackOptions } from './loopback/loopback-faults.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What links of every kind have in common: their life, and what ends it. */
+/** `LinkBase`: base class of TCP and UDP links. Runs the life cycle: closing, deadline, signal. */
 
 import { offAbort, onAbort } from '../base/abort.ts';
 import { assert } from '../base/assert.ts';
@@ -13,8 +13,8 @@ import { CLOSED, LinkLife, OPEN, type Ready } from './link-life.ts';
 import type { ResolvedSharedOptions } from './shared-options.ts';
 
 /**
- * Runs a {@link LinkLife}: its deadline, its signal, and who waits for its end. What is to be done
- * with socket and buffers, each kind of link does in its own way.
+ * Runs a {@link LinkLife}: its deadline, its signal, and the callers that wait for its end. Each
+ * kind of link implements what concerns its socket and buffers.
  */
 export abstract class LinkBase
   implements Pick<Link, 'pool' | 'error' | 'closed' | 'close' | 'destroy'>
@@ -69,24 +69,24 @@ export abstract class LinkBase
     return this.close();
   }
 
-  /** @internal Once all its parts are there: from now on its signal ends the link. */
+  /** @internal Lets the signal end the link. Called once all parts of the link exist. */
   protected heedSignal(): void {
     const signal = this.#signal;
     if (signal?.aborted) queueMicrotask(this.#abort);
     else if (signal !== undefined) onAbort(signal, this.#abort);
   }
 
-  /** @internal Does what the life says. */
+  /** @internal Carries out an output of the automaton. */
   protected act(ready: Ready): void {
     if (ready.deadlineMs !== undefined) this.#startDeadline(ready.deadlineMs);
     if (ready.stopReading) this.stopReading();
     if (ready.sendRest) this.sendRest();
     if (ready.sendEnd) {
-      assert(!ready.sendRest, 'the end comes after the rest');
+      assert(!ready.sendRest, 'the end is sent after the rest');
       this.sendEnd();
     }
     if (ready.release) {
-      assert(this.life.isGone, 'who is released is gone');
+      assert(this.life.isGone, 'only an ended link is released');
       stopTimer(this.#deadline);
       if (this.#signal !== undefined) offAbort(this.#signal, this.#abort);
       this.release();
@@ -103,15 +103,15 @@ export abstract class LinkBase
     if (this.life.state !== OPEN) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
   }
 
-  /** @internal Closes the link for what its handler threw, and throws that on. */
+  /** @internal Closes the link because of an exception of its handler, and rethrows it. */
   protected handlerFailed(error: unknown): never {
     this.act(this.life.handlerThrew(error));
     throw error;
   }
 
   /**
-   * @internal Calls the handler. What it throws closes the link, and is not thrown from here:
-   * whoever sends or reads, maybe for another link, has nothing to do with it.
+   * @internal Calls the handler. Its exception closes the link, and is thrown from a microtask, not
+   * from here: the caller may be sending or reading for another link.
    */
   protected tell(what: () => void): void {
     try {
@@ -122,7 +122,7 @@ export abstract class LinkBase
     }
   }
 
-  /** @internal The same, unless the program writes no more. */
+  /** @internal {@link tell}, but only while the program may write. */
   protected tellIfOpen(what: () => void): void {
     if (this.life.state === OPEN) this.tell(what);
   }
@@ -133,11 +133,11 @@ export abstract class LinkBase
     this.#deadline = startTimer(deadlineMs, () => this.act(this.life.deadlineOver()));
   }
 
-  // ── What each kind does in its own way: see the fields of Ready ───────────────────────────────
+  // ── Implemented by each kind of link: see the fields of Ready ─────────────────────────────────
 
   /** @internal */
   protected abstract stopReading(): void;
-  /** @internal Called by the link itself, too, when there is room again. */
+  /** @internal Also called by the link itself when there is room again. */
   protected abstract sendRest(): void;
   /** @internal */
   protected abstract sendEnd(): void;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-/** The life of a link as an automaton: which state follows which, and what is to be done. */
+/** `LinkLife`: the life cycle of a link as an automaton without I/O. */
 
 import { assert } from '../base/assert.ts';
 import { BusbarError } from '../base/errors.ts';
 
 /** The program may write. */
 export const OPEN = 'open';
-/** The program writes no more, and what it has written is being sent. */
+/** The program writes no more; what it has written is being sent. */
 export const FINISHING = 'finishing';
-/** All of it was sent, and on a stream the end too. The other side may still send. */
+/** Everything was sent, on a stream also the end. The other side may still send. */
 export const ENDED = 'ended';
-/** Nothing comes and nothing leaves. The system has not let go of everything yet. */
+/** Nothing is received or sent. The system still uses the socket or a buffer. */
 export const LEAVING = 'leaving';
-/** Nothing is held any more. */
+/** Nothing is held. */
 export const CLOSED = 'closed';
 export type LinkState =
   | typeof OPEN
@@ -21,22 +21,22 @@ export type LinkState =
   | typeof LEAVING
   | typeof CLOSED;
 
-/** What a link does now, in this order. */
+/** The actions that a link must take now, in this order. */
 export interface Ready {
-  /** Report {@link LinkLife.deadlineOver} after so long, and forget every deadline before. */
+  /** Report {@link LinkLife.deadlineOver} after this time; cancel an earlier deadline. */
   readonly deadlineMs: number | undefined;
-  /** Deliver nothing any more. */
+  /** Deliver nothing more. */
   readonly stopReading: boolean;
-  /** Send what the writers hold; report {@link LinkLife.drained} when all of it has left. */
+  /** Send what the writers hold; report {@link LinkLife.drained} when everything was sent. */
   readonly sendRest: boolean;
-  /** Tell the other side that nothing more comes. */
+  /** Send the end of the stream. */
   readonly sendEnd: boolean;
   /**
-   * Forget the deadline, drop what waits, and close the socket; report {@link LinkLife.osClosed}
-   * when the system is done with everything.
+   * Cancel the deadline, drop what waits, and close the socket; report {@link LinkLife.osClosed}
+   * when the system is done with socket and buffers.
    */
   readonly release: boolean;
-  /** Tell the program that the link is gone. */
+  /** Call the program's `onClose`. */
   readonly tellClosed: boolean;
 }
 
@@ -50,29 +50,29 @@ const NOTHING: Ready = Object.freeze({
 });
 
 /**
- * An automaton: each method is something that has happened, and returns what to do about it.
+ * An automaton without I/O: each method reports an event and returns the actions to take.
  *
  *   OPEN ──close, end, peerEnded──▶ FINISHING ──drained──▶ ENDED
  *     │                                 │                    │
  *     └──────── destroy, failed, aborted, handlerThrew, deadlineOver ────▶ LEAVING ──osClosed──▶
  *                                                                          CLOSED
  *
- * A link of datagrams has no end to send and none to wait for: it is destroyed when it has ended.
- * With `allowHalfOpen` a stream stays as it is when its other side has ended.
+ * A datagram link neither sends nor awaits an end: it is destroyed in ENDED. With `allowHalfOpen` a
+ * stream stays as it is when its other side has ended.
  *
- * The reason to close that comes first is the one that stays.
+ * The first reason to close is kept.
  */
 export class LinkLife {
   readonly #allowHalfOpen: boolean;
   readonly #closeDeadlineMs: number;
   #state: LinkState = OPEN;
-  /** `close` was called: its deadline holds, whatever the other side does. */
+  /** True after `close`: its deadline holds, whatever the other side does. */
   #isClosing = false;
-  /** The deadline that runs. */
+  /** The running deadline. */
   #deadlineMs: number | undefined;
   #error: BusbarError | undefined;
 
-  /** `closeDeadlineMs`: how long a link may take to close that was not told by {@link close}. */
+  /** `closeDeadlineMs`: the time to close when the other side ends first, without {@link close}. */
   constructor(closeDeadlineMs: number, allowHalfOpen: boolean) {
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#allowHalfOpen = allowHalfOpen;
@@ -82,17 +82,17 @@ export class LinkLife {
     return this.#state;
   }
 
-  /** Why the link is not closed in good order. */
+  /** Why the link did not close in good order. */
   get error(): BusbarError | undefined {
     return this.#error;
   }
 
-  /** Whether nothing comes and nothing leaves any more. */
+  /** Whether nothing more is received or sent. */
   get isGone(): boolean {
     return this.#state === LEAVING || this.#state === CLOSED;
   }
 
-  /** The program closes the link in good order, and waits for so long. */
+  /** The program closes the link in good order, within a deadline. */
   close(deadlineMs: number): Ready {
     if (this.isGone) return NOTHING;
     const sendRest = this.#state === OPEN;
@@ -110,7 +110,7 @@ export class LinkLife {
     return this.#ready({ sendRest: true });
   }
 
-  /** The other side sends no more, and what it has sent is delivered. */
+  /** The other side sends no more, and everything that it sent was delivered. */
   peerEnded(): Ready {
     if (this.isGone || this.#allowHalfOpen) return NOTHING;
     const sendRest = this.#state === OPEN;
@@ -120,7 +120,7 @@ export class LinkLife {
     return this.#ready({ deadlineMs: this.#deadlineMs, sendRest });
   }
 
-  /** All that was written has left. Only while FINISHING. */
+  /** Everything that was written was sent. Only while FINISHING. */
   drained(): Ready {
     assert(this.#state === FINISHING, 'only a link that finishes is drained');
     this.#state = ENDED;
@@ -132,7 +132,7 @@ export class LinkLife {
     return this.#leave(undefined);
   }
 
-  /** The link cannot go on. */
+  /** The link cannot continue. */
   failed(error: BusbarError): Ready {
     return this.#leave(error);
   }
@@ -142,14 +142,14 @@ export class LinkLife {
     return this.#leave(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause }));
   }
 
-  /** The program's handler has thrown `cause`. */
+  /** The program's handler threw `cause`. */
   handlerThrew(cause: unknown): Ready {
     return this.#leave(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause }));
   }
 
-  /** The deadline of the last {@link Ready} that had one is over. Only while it runs. */
+  /** The running deadline has passed. */
   deadlineOver(): Ready {
-    assert(this.#deadlineMs !== undefined, 'a deadline runs');
+    assert(this.#deadlineMs !== undefined, 'a deadline must run');
     const what = this.#state === ENDED ? 'the peer did not end' : 'not all could be sent';
     const detail = `close, ${this.#deadlineMs} ms: ${what}`;
     return this.#leave(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
@@ -157,29 +157,29 @@ export class LinkLife {
 
   /** The system is done with the socket and with every buffer. Only while LEAVING. */
   osClosed(): Ready {
-    assert(this.#state === LEAVING, 'the link has let go of its socket');
+    assert(this.#state === LEAVING, 'only a leaving link is closed by the system');
     this.#state = CLOSED;
     return this.#ready({ tellClosed: true });
   }
 
-  /** Something was lost, or the system says why it is about to close. Changes no state. */
+  /** Records a loss, or the system's reason to close. Changes no state. */
   note(error: BusbarError): void {
     this.#error ??= error;
   }
 
-  /** Checks what must hold after each call. */
+  /** Asserts what holds after each call. */
   invariants(): void {
     const state = this.#state;
     if (state === OPEN) assert(!this.#isClosing, 'a link that closes is not open');
-    if (state === OPEN) assert(this.#deadlineMs === undefined, 'an open link has all the time');
+    if (state === OPEN) assert(this.#deadlineMs === undefined, 'an open link has no deadline');
     if (this.#deadlineMs === undefined) {
       assert(!this.#isClosing || this.isGone, 'a link that closes has a deadline');
     } else {
-      assert(state === FINISHING || state === ENDED, 'a deadline runs for what is not done yet');
+      assert(state === FINISHING || state === ENDED, 'only a closing link has a deadline');
     }
   }
 
-  /** In a line: `finishing, closing within 5000 ms`. */
+  /** The state in one line: `finishing, closing within 5000 ms`. */
   describe(): string {
     const closing = this.#isClosing && !this.isGone ? ', closing' : '';
     const deadline = this.#deadlineMs === undefined ? '' : ` within ${this.#deadlineMs} ms`;
@@ -192,7 +192,7 @@ export class LinkLife {
     this.#state = FINISHING;
   }
 
-  /** From every state that is not gone. */
+  /** The transition to LEAVING, from every earlier state. */
   #leave(error: BusbarError | undefined): Ready {
     if (this.isGone) return NOTHING;
     if (error !== undefined) this.note(error);

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The socket's end of the way, in both directions: what can be set on links of every kind, checked
- * and completed in one place.
- */
+/** Options that TCP and UDP links share: checks them and applies the defaults. */
 
 import {
   checkFunction,
@@ -16,31 +13,28 @@ import type { BufferPool } from '../pool/index.ts';
 import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
 import { resolveWriterOptions } from '../writer/writer-options.ts';
 
-/** What can be set on every link. */
+/** Options of every link. */
 export interface SharedLinkOptions {
   /**
-   * Whose regions the link sends. The link's writer is made for it, and it is drained by links from
-   * then on. Default: one flusher for all links of the pool on this thread, with room for 4096
-   * writers: one for each link, and for each `UdpLink.writerTo`. For more, give one of
-   * `WriteFlusher.create(pool, { writerCount })`. When no place is free, links fail with
-   * ERR_BUSBAR_WRITER_SLOTS.
+   * The flusher of the link's writer. From then on links drain it. Default: one flusher for all
+   * links of the pool on this thread, with room for 4096 writers (one for each link, and for each
+   * `UdpLink.writerTo`). For more, pass `WriteFlusher.create(pool, { writerCount })`. Without a
+   * free slot links fail with ERR_BUSBAR_WRITER_SLOTS.
    */
   readonly flusher?: WriteFlusher;
-  /**
-   * Options of the link's own writer. Default: flushed at the end of each turn of the event loop.
-   */
+  /** Options of the link's writer. Default: flushed at the end of each turn of the event loop. */
   readonly writer?: WriterOptions;
   /**
-   * When so many bytes wait, no more are taken from the link's writers: they are told "not now" as
-   * soon as their lanes are full. Default 262144: enough for a fast network's round trip, little
-   * enough for a thousand slow peers.
+   * Once so many bytes wait, the link takes no more from its writers: they return "not now" as soon
+   * as their lanes are full. Default 262144: enough for a fast network's round trip, little enough
+   * for a thousand slow peers.
    */
   readonly highWaterBytes?: number;
-  /** When no more wait again, the writers go on. Default: half of `highWaterBytes`. */
+  /** Once no more than this wait, the writers continue. Default: half of `highWaterBytes`. */
   readonly lowWaterBytes?: number;
   /**
-   * How long `close()` waits for the rest to be sent and, as a stream's end does, for the peer's
-   * end. Default 5000.
+   * How long `close()` waits until the rest is sent and, on a stream, the peer has ended; also how
+   * long a stream may take to close after its peer's end. Default 5000.
    */
   readonly closeDeadlineMs?: number;
   /** Destroys the link when it aborts. */
@@ -104,7 +98,7 @@ function checkFlusher(pool: BufferPool, flusher: unknown): WriteFlusher | undefi
   return flusher;
 }
 
-/** Here already, so that nobody listens with options of which no link can be made. */
+/** Checked before there is a link, so that a server does not listen with unusable options. */
 function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
   if (typeof writer !== 'object') {
     throw new TypeError(`writer must be an object, got ${show(writer)}`);
@@ -114,8 +108,8 @@ function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
 }
 
 /**
- * A handler takes what arrives in one of two ways. In a plain object a name that nobody calls is
- * misspelt; an instance of a class may have members of its own.
+ * Checks a handler. It has exactly one of the members `ways`. A plain object may have no unknown
+ * members, which would be misspelled names; an instance of a class may.
  */
 export function checkHandlerMembers<T extends object>(
   handler: T,

@@ -50,7 +50,7 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
 ];
 
 /** A method called at the wrong time throws for that reason, and names no argument. */
-const WRONG_TIME = /^(a link (with|without) (a )?peer|there is a present message only)/;
+const WRONG_TIME = /^(a link (with|without) (a )?peer|there is a current message only)/;
 /** Where the engine refuses what is null: `Class.method`, and why. */
 const UNCHECKED: Readonly<Record<string, string>> = {
   'BufferPool.receiveFrom': 'it reads the words first, once for each message of a channel',

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: members of a shared writer that leave while the lane is full. What they leave is
- * the others' to flush (OWED), whoever of them dies, and whichever of their calls throws.
+ * Model checker: members of a shared writer that leave while the lane is full. Other members flush
+ * the rest (OWED), also if any of them dies or any of their calls throws.
  */
 
 import type { ModelOptions, ModelThread, Scenario, ThreadBody } from 'busbar/testing';
@@ -33,7 +33,7 @@ const LENGTH = 2;
 const FILLED = 2;
 const SHAPE = { bufferCount: 4, batchSize: 1, maxThreads: 5 };
 
-/** What a writer says: which messages it has committed, how many bytes its close has dropped. */
+/** A writer's report: the messages it has committed, and the bytes its close has dropped. */
 interface Told {
   readonly committed: readonly number[];
   readonly dropped: number;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** From the program to the outbox, past the writers: packets that are sent as they are. */
+/** Checks packets and regions that a program sends as they are, without a writer. */
 
 import { checkInteger, show } from '../../base/check.ts';
 import { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 
-/** **Throws** TypeError for what is no packet of the pool. */
+/** **Throws** TypeError for anything but a packet of the pool. */
 export function checkPacketOf(pool: BufferPool, packet: Packet): void {
   if (packet instanceof Packet && packet.pool === pool) return;
   throw new TypeError(`packet must be a Packet of the link's pool, got ${show(packet)}`);
 }
 
-/** **Throws** ERR_BUSBAR_NOT_HELD, RangeError: this thread has no reference, or not that region. */
+/** **Throws** ERR_BUSBAR_NOT_HELD without a reference, RangeError for a region outside of it. */
 export function checkHeldRegion(
   pool: BufferPool,
   bufferId: BufferId,

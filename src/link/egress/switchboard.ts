@@ -1,74 +1,67 @@
 // SPDX-License-Identifier: MIT
-/** The receiver of a flusher: each region goes to the link that carries its writer. */
+/** `Switchboard`: drains a flusher and passes each region to the link of its writer. */
 
 import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { WriteFlusher } from '../../writer/index.ts';
 
-/** More may come, and what has come is sent at the end of this turn of the event loop. */
+/** The outlet takes more; it sends at the end of this turn of the event loop. */
 export const TAKES_MORE = 0;
-/** More may come, but so much waits that it is sent as soon as the drain is over. */
+/** The outlet takes more; enough waits to send right after this drain. */
 export const SENDS_NOW = 1;
-/** The same, and no more may come from this writer before that. */
+/** The same, and the outlet takes no more from this writer until it has sent. */
 export const HALTS = 2;
 export type PushOutcome = typeof TAKES_MORE | typeof SENDS_NOW | typeof HALTS;
 
-/** What waited has been sent, or waits for the socket. */
+/** The waiting regions were sent, or wait for the socket. */
 export const SENT = 0;
-/** The gate was halted, and has room again: it wants {@link Gate.flow}. */
+/** The gate was halted and has room again: call {@link Gate.flow}. */
 export const ROOM_AGAIN = 1;
 export type SendOutcome = typeof SENT | typeof ROOM_AGAIN;
 
-/** Where the regions of one writer go. */
+/** The destination of one writer's regions. */
 export interface Outlet {
   readonly gate: Gate;
-  /**
-   * Takes a region and one reference on its buffer. Called within a drain: nobody else may be
-   * called from here.
-   */
+  /** Takes a region and one reference on its buffer. Called within a drain; must not call users. */
   push(offset: number, length: number, bufferId: BufferId): PushOutcome;
   /**
-   * Nothing comes from the writer any more: it has closed and all that it flushed was pushed, or it
-   * was plugged elsewhere. May be called within a drain, and should not throw.
+   * Called when no more regions of the writer will come: it has closed and all its regions were
+   * pushed, or it was plugged elsewhere. May be called within a drain, and should not throw.
    */
   gone(): void;
 }
 
-/** What sends, for some outlets. */
+/** Sends for one or several outlets. */
 export interface Gate {
-  /** The switchboard's mark: `send` will be called at the end of this turn. */
+  /** Set by the switchboard: `send` will be called at the end of this turn. */
   isDue: boolean;
-  /** Starts a write with what was pushed, if there is anything. Does not throw. */
+  /** Starts a write of what was pushed, if anything. Does not throw. */
   send(): SendOutcome;
-  /** Lets its writers go on, if it is halted. */
+  /** Lets its writers continue, if it is halted. */
   flow(): void;
 }
 
-/** Collects sends of many links between the two calls, to do them together. */
+/** Collects the sends of many links between `hold` and `release`, and makes them together. */
 export interface SendBatch {
   hold(): void;
   release(): void;
 }
 
-/**
- * Writers in the flusher that links share when they are given none. 512 bytes of reserved memory
- * each.
- */
+/** Writers of the flusher that links share by default. Each reserves 512 bytes of memory. */
 const SHARED_FLUSHER_WRITERS = 4096;
 const SHARED_FLUSHER_REGIONS = 16;
 
 /**
- * One flusher's receiver on this thread: links plug their writers in, and each drain is sorted to
- * them.
+ * The receiver of one flusher on this thread. Links plug in their writers; each drain passes the
+ * regions to them.
  *
- * What a drain brings is sent at the end of the event loop's turn (`setImmediate`), or at once
- * where much waits: a hundred small messages that came from a hundred sockets in one turn leave in
- * one write, and what is for a hundred sockets leaves in one call of the shim, where there is one.
+ * Drained regions are sent at the end of the event loop's turn (`setImmediate`), or at once if many
+ * bytes wait. So a hundred small messages from a hundred sockets in one turn leave in one write,
+ * and messages to a hundred sockets leave in one call of the shim, if there is one.
  *
  * A lane whose gate is full is paused: its regions stay in the flusher, and once the lane is full
- * its writer is told "not now". That is how a peer that reads slowly stops those who write to it,
- * and nobody else.
+ * its writer returns "not now". So a slow peer stops the writers to that peer, and no others.
  */
 export class Switchboard {
   readonly flusher: WriteFlusher;
@@ -77,16 +70,16 @@ export class Switchboard {
   /** Gates with something to send; `isDue` is set in each. */
   #due: Gate[] = [];
   #dueSpare: Gate[] = [];
-  /** Gates that have no room, or enough to be sent at once. */
+  /** Gates without room, or with enough to send at once. */
   readonly #full: Gate[] = [];
-  /** Gates that are halted and have room, for the event loop's next turn. */
+  /** Halted gates with room, to continue in the event loop's next turn. */
   #flowing: Gate[] = [];
   #batch: SendBatch | undefined;
 
   private constructor(pool: BufferPool, flusher: WriteFlusher) {
     this.#pool = pool;
     this.flusher = flusher;
-    // The next writer with this number is not for the same peer.
+    // The next writer with this number may be another link's.
     flusher.setGoneCallback((writerId) => {
       const outlet = this.#outlets[writerId];
       this.#outlets[writerId] = undefined;
@@ -96,7 +89,7 @@ export class Switchboard {
   }
 
   /**
-   * The switchboard of a flusher: one on a thread, made when it is first asked for.
+   * The switchboard of a flusher: one per thread, created on first use.
    *
    * **Throws** ERR_BUSBAR_FLUSHER_ROLE if another thread drains the flusher.
    */
@@ -113,8 +106,7 @@ export class Switchboard {
   }
 
   /**
-   * The switchboard of a flusher that all links of a pool share on this thread unless they are
-   * given another.
+   * The switchboard of the flusher that all links of a pool share on this thread by default.
    */
   static forPool(pool: BufferPool): Switchboard {
     let flusher = sharedFlushers.get(pool);
@@ -128,21 +120,21 @@ export class Switchboard {
     return Switchboard.of(pool, flusher);
   }
 
-  /** What is sent at the end of a turn is sent in this batch: one for all links of a pool. */
+  /** Sets the batch for sends at the end of a turn: one for all links of a pool. */
   sendIn(batch: SendBatch): void {
     this.#batch = batch;
   }
 
-  /** Regions of the writer go to the outlet from now on. */
+  /** Passes the writer's regions to the outlet from now on. */
   plug(writerId: number, outlet: Outlet): void {
     const before = this.#outlets[writerId];
     this.#outlets[writerId] = outlet;
     before?.gone();
   }
 
-  /** Regions of the writer do not go to this outlet any more; those that wait are dropped. */
+  /** Stops passing the writer's regions to this outlet; those that wait are dropped. */
   unplug(writerId: number, outlet: Outlet): void {
-    // The writer may be closed and its number another's by now.
+    // The writer may be closed, and its number that of another writer.
     if (this.#outlets[writerId] !== outlet) return;
     this.#outlets[writerId] = undefined;
     this.flusher.resumeWriter(writerId);
@@ -155,9 +147,9 @@ export class Switchboard {
   }
 
   /**
-   * Sorts everything that was flushed, except what is paused, to the outlets; then the gates that
-   * are full send. What that makes room for comes in another pass, `passesMax` in all, and after
-   * these in the event loop's next turn.
+   * Passes all flushed regions, except those of paused writers, to the outlets; then the full gates
+   * send. If that makes room, another pass follows, up to `passesMax`, and then one in the event
+   * loop's next turn.
    */
   drain(passesMax: number = 1): void {
     assert(passesMax > 0, 'a drain has a pass');
@@ -168,7 +160,7 @@ export class Switchboard {
         this.flusher.drain(this.#sink);
         goesOn = pass < passesMax;
       } finally {
-        // Also if an outlet has thrown: the others have stopped their writers until they have sent.
+        // Also if an outlet threw: the other gates have stopped their writers until they have sent.
         again = this.#sendFull(goesOn);
       }
     }
@@ -184,7 +176,7 @@ export class Switchboard {
     try {
       outcome = outlet.push(offset, length, bufferId);
     } finally {
-      // Also if it has thrown: what it has taken is sent.
+      // Also if it threw: the regions that it took are sent.
       if (outcome === TAKES_MORE) this.sendSoon(outlet.gate);
       else this.#filled(writerId, outlet.gate, outcome);
     }
@@ -197,10 +189,10 @@ export class Switchboard {
   }
 
   /**
-   * Sends from the gates that are full. Returns whether writers go on that were halted; unless
-   * `goesOn`, they do so in the next turn.
+   * Sends from the full gates. Returns whether halted writers continue now; unless `goesOn`, they
+   * continue in the next turn.
    *
-   * Re-entrancy: a send runs the program's code, which may drain again.
+   * Re-entrancy: `send` runs user code, which may drain again.
    */
   #sendFull(goesOn: boolean): boolean {
     let again = false;
@@ -215,7 +207,7 @@ export class Switchboard {
     return again;
   }
 
-  /** The gate sends now. If it is halted and has room then, it flows in the next turn. */
+  /** Makes the gate send now. If it is halted and then has room, it flows in the next turn. */
   send(gate: Gate): void {
     if (gate.send() !== ROOM_AGAIN) return;
     if (this.#flowing.push(gate) === 1) setImmediate(this.#flow);
@@ -228,7 +220,7 @@ export class Switchboard {
     for (const gate of flowing) gate.flow();
   };
 
-  /** The gate sends at the end of this turn. */
+  /** Makes the gate send at the end of this turn. */
   sendSoon(gate: Gate): void {
     if (gate.isDue) return;
     gate.isDue = true;
@@ -237,8 +229,8 @@ export class Switchboard {
 
   readonly #sendDue = (): void => {
     const due = this.#due;
-    assert(due.length > 0, 'who is due was marked');
-    assert(this.#dueSpare.length === 0, 'those of the turn before have all sent');
+    assert(due.length > 0, 'a due gate must be listed');
+    assert(this.#dueSpare.length === 0, 'the gates of the last turn must have sent');
     this.#due = this.#dueSpare;
     this.#dueSpare = due;
     const batch = this.#batch;

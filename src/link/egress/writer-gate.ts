@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Lets the regions of a link's writers into its outbox, and stops them when too much waits. */
+/** `WriterGate`: passes regions of a link's writers to its outbox; stops them when it is full. */
 
 import { assert } from '../../base/assert.ts';
 import { checkInteger } from '../../base/check.ts';
@@ -20,53 +20,50 @@ import {
   TAKES_MORE,
 } from './switchboard.ts';
 
-/** What a gate asks of a link's outbox. */
+/** The part of a link's outbox that a gate uses. */
 export interface GateOutbox {
-  /** What waits, as `highWaterBytes` counts it. */
+  /** Waiting bytes, as `highWaterBytes` counts them. */
   readonly queuedBytes: number;
-  /** Whether so much waits that it should be sent before this turn of the event loop ends. */
+  /** Whether enough bytes wait to be sent before this turn of the event loop ends. */
   readonly isFull: boolean;
-  /** Takes a region and one reference on its buffer; `row` says where its writer's regions go. */
+  /** Takes a region and one reference on its buffer; `row` is the destination of its writer. */
   push(offset: number, length: number, bufferId: BufferId, row: number): void;
-  /** A writer that had this row is not the link's any more. */
-  letGo?(row: number): void;
-  /** Sends what waits, as far as it goes now. */
+  /** Called once when a writer gives up its row. */
+  releaseRow?(row: number): void;
+  /** Sends as much as possible now. */
   send(): void;
 }
 
-/** How much of a link's outbox may be filled, and the batch that its sends belong to. */
+/** Limits of a link's outbox, its flusher, and the batch of its sends. */
 export interface GateOptions {
-  /** Undefined: the one that links of the pool share. */
+  /** Undefined: the flusher that links of the pool share. */
   readonly flusher: WriteFlusher | undefined;
   readonly highWaterBytes: number;
   readonly lowWaterBytes: number;
   readonly batch?: SendBatch | undefined;
 }
 
-/** Regions come. */
+/** Writers' regions pass. */
 const FLOWING = 'flowing';
-/** `highWaterBytes` wait in the outbox: no more come before it has sent. */
+/** `highWaterBytes` wait in the outbox: no regions pass until it has sent. */
 const HALTED = 'halted';
-/** They wait still when it has: regions stay in the flusher until only `lowWaterBytes` wait. */
+/** It has sent, and they still wait: regions stay in the flusher until `lowWaterBytes` wait. */
 const STALLED = 'stalled';
 type GateState = typeof FLOWING | typeof HALTED | typeof STALLED;
 
-/**
- * Passes per drain. Bounded, so that busy writers on other threads cannot keep the event loop.
- */
+/** Passes per drain. Bounded, so that busy writers on other threads cannot block the event loop. */
 const PASSES_MAX = 64;
 
 /**
- * A link's side of the switchboard: one outlet for each of its writers, and one state for all.
+ * A link's side of the switchboard: one outlet per writer, and one state for all of them.
  *
  *   FLOWING ──push: the outbox is full──▶ HALTED ──send: there is room, flow──▶ FLOWING
  *                                            │
  *                                            └──send: there is none──▶ STALLED
  *   STALLED ──resume: little waits──▶ FLOWING
  *
- * A halted gate flows again within the drain, if there is a pass left, or else in the event loop's
- * next turn. A writer that was not stopped yet may push while the gate is stalled; that changes
- * nothing.
+ * A halted gate flows again within the drain if a pass is left, otherwise in the event loop's next
+ * turn. A writer that is not stopped yet may push while the gate is stalled; the state stays.
  */
 export class WriterGate implements Gate {
   isDue = false;
@@ -93,12 +90,12 @@ export class WriterGate implements Gate {
     return this.#board.flusher;
   }
 
-  /** Whether regions are left in the flusher because too much waits. */
+  /** Whether regions stay in the flusher because too many bytes wait. */
   get stalled(): boolean {
     return this.#state === STALLED;
   }
 
-  /** Times that became so. */
+  /** Number of stalls so far. */
   get stalls(): number {
     return this.#stalls;
   }
@@ -106,30 +103,30 @@ export class WriterGate implements Gate {
   // ── Writers ───────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Regions of this writer come here from now on, and no more where they went before.
+   * Takes this writer's regions from now on, also from another link.
    *
-   * **Ownership** The outbox is told once that the writer has `row` no more. **Throws** RangeError,
-   * TypeError, and takes no row then; see {@link checkWriterId}.
+   * **Ownership** of `row` passes to the gate, which releases it once by `releaseRow`; not if this
+   * throws. **Throws** RangeError, TypeError; see {@link checkWriterId}.
    */
   add(writerId: number, row: number = 0): void {
     this.checkWriterId(writerId);
     this.#forget(writerId);
     const outlet = new WriterOutlet(this, writerId, row);
-    assert(!this.#outlets.has(writerId), 'the outlet before was told that it has no writer');
+    assert(!this.#outlets.has(writerId), 'the last outlet must be forgotten');
     this.#outlets.set(writerId, outlet);
     this.#board.plug(writerId, outlet);
-    // It may have been paused for the link that it fed before.
+    // Its last link may have paused it.
     this.#board.resume(writerId, outlet);
   }
 
-  /** Regions of this writer do not come any more; those that wait are dropped. */
+  /** Stops taking this writer's regions; those that wait are dropped. */
   remove(writerId: number): void {
     this.checkWriterId(writerId);
     const outlet = this.#forget(writerId);
     if (outlet !== undefined) this.#board.unplug(writerId, outlet);
   }
 
-  /** Nothing comes from the outlet's writer any more. */
+  /** Called when no more regions of the outlet's writer will come. */
   gone(outlet: WriterOutlet): void {
     if (this.#outlets.get(outlet.writerId) === outlet) this.#forget(outlet.writerId);
   }
@@ -141,7 +138,7 @@ export class WriterGate implements Gate {
 
   // ── Regions ───────────────────────────────────────────────────────────────────────────────────
 
-  /** A writer's region. */
+  /** Passes a writer's region to the outbox. */
   push(offset: number, length: number, bufferId: BufferId, row: number): PushOutcome {
     const outbox = this.#outbox;
     outbox.push(offset, length, bufferId, row);
@@ -152,7 +149,7 @@ export class WriterGate implements Gate {
     return outbox.isFull ? SENDS_NOW : TAKES_MORE;
   }
 
-  /** Sends what waits. What that throws is thrown on later: a sender has other links to serve. */
+  /** Sends what waits. Exceptions are rethrown later: the caller has other links to serve. */
   send(): SendOutcome {
     try {
       this.#outbox.send();
@@ -166,14 +163,14 @@ export class WriterGate implements Gate {
     return SENT;
   }
 
-  /** A halted gate's writers go on. */
+  /** Lets the writers of a halted gate continue. */
   flow(): void {
     if (this.#state === HALTED) this.#becomeFlowing();
   }
 
   /**
-   * Makes room for a region that comes from no writer, if need be by sending, and stalls if that
-   * is no use. Returns whether there is room.
+   * Makes room for a region sent without a writer: sends if necessary, and stalls if that does not
+   * suffice. Returns whether there is room.
    */
   tryMakeRoom(): boolean {
     if (this.#hasRoom) return true;
@@ -184,15 +181,15 @@ export class WriterGate implements Gate {
     return false;
   }
 
-  /** Such a region was pushed: what waits is sent at the end of this turn, or now if it is much. */
+  /** Called after such a region was pushed: sends at the end of this turn, or now if much waits. */
   pushed(): void {
     if (this.#outbox.isFull) this.#board.send(this);
     else this.#board.sendSoon(this);
   }
 
   /**
-   * Takes what was flushed, sending where need be to make room. Returns whether the writers' lanes
-   * are empty, unless stalled; if not, another drain follows soon.
+   * Takes flushed regions, sending as necessary to make room. Returns whether the writers' lanes
+   * are empty (or the gate is stalled); if not, another drain follows soon.
    */
   drain(): boolean {
     if (this.flusher.closed) return true;
@@ -202,8 +199,8 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Ends a stall if little enough waits, and takes what the lanes have kept, which may be the
-   * beginning of the next one. Returns whether the writers have room again.
+   * Ends a stall if `lowWaterBytes` or less wait, and takes the regions in the lanes, which may
+   * begin the next stall. Returns whether the writers have room again.
    */
   resumeIfLow(): boolean {
     if (this.#state !== STALLED || this.#outbox.queuedBytes > this.#lowWaterBytes) return false;
@@ -213,8 +210,8 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Takes all that there is, and whatever comes from now on: for an outbox that drops and counts
-   * it, also what writers of other threads flush when the link has long closed.
+   * Removes all limits, for an outbox that drops and counts all regions from now on, also those
+   * that writers of other threads flush long after the link has closed.
    */
   giveUp(): void {
     this.#highWaterBytes = Infinity;
@@ -223,11 +220,11 @@ export class WriterGate implements Gate {
     this.invariants();
   }
 
-  /** Checks how the state and the marks go together. Holds between any two calls. */
+  /** Asserts that state and limits agree, as they do between any two calls. */
   invariants(): void {
     assert(this.#lowWaterBytes <= this.#highWaterBytes, 'a stall ends below where it begins');
     const isBounded = this.#highWaterBytes < Infinity;
-    assert(isBounded || this.#state === FLOWING, 'what has no bound is never halted');
+    assert(isBounded || this.#state === FLOWING, 'a gate without a limit is never halted');
     assert(this.#stalls > 0 || this.#state !== STALLED, 'each stall is counted');
   }
 
@@ -236,19 +233,19 @@ export class WriterGate implements Gate {
   }
 
   #becomeHalted(): void {
-    assert(this.#state === FLOWING, 'only what flows is halted');
-    assert(!this.#hasRoom, 'nothing is halted while there is room');
+    assert(this.#state === FLOWING, 'only a flowing gate is halted');
+    assert(!this.#hasRoom, 'no gate is halted while there is room');
     this.#state = HALTED;
   }
 
   #becomeStalled(): void {
     assert(this.#state !== STALLED, 'a stall has one beginning');
-    assert(!this.#hasRoom, 'nothing stalls while there is room');
+    assert(!this.#hasRoom, 'no gate stalls while there is room');
     this.#state = STALLED;
     this.#stalls++;
   }
 
-  /** What the lanes have kept comes with the next drain. */
+  /** Regions left in the lanes come with the next drain. */
   #becomeFlowing(): void {
     this.#state = FLOWING;
     for (const [writerId, outlet] of this.#outlets) this.#board.resume(writerId, outlet);
@@ -258,7 +255,7 @@ export class WriterGate implements Gate {
     const outlet = this.#outlets.get(writerId);
     if (outlet === undefined) return undefined;
     this.#outlets.delete(writerId);
-    this.#outbox.letGo?.(outlet.row);
+    this.#outbox.releaseRow?.(outlet.row);
     return outlet;
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The wire between links of one process: what may go wrong on it, checked and completed. */
+/** Options and faults of a `LoopbackNetwork`: checks them and applies the defaults. */
 
 import {
   checkBoolean,
@@ -9,31 +9,31 @@ import {
   show,
 } from '../../base/check.ts';
 
-/** What becomes of what is sent. All of it can be changed while links talk. */
+/** Simulated faults of the network. They can be changed at any time. */
 export interface LoopbackFaults {
   /**
-   * How long everything is under way, in milliseconds of the network's clock: always as long, or
-   * from … to, drawn for each datagram and each piece of a stream. Order is kept. Default 0.
+   * Latency in milliseconds of the network's clock: fixed, or [min, max], drawn for each datagram
+   * and each piece of a stream. Keeps the order. Default 0.
    */
   readonly delayMs?: number | readonly [number, number];
-  /** The chance that a datagram is lost, 0 … 1. Default 0. */
+  /** Probability that a datagram is lost, 0 … 1. Default 0. */
   readonly loss?: number;
-  /** The chance that a datagram arrives twice, 0 … 1. Default 0. */
+  /** Probability that a datagram arrives twice, 0 … 1. Default 0. */
   readonly duplication?: number;
   /**
-   * The chance that a datagram is held back for 1 … 10 ms more, 0 … 1, so that later ones overtake
+   * Probability that a datagram is delayed by another 1 … 10 ms, 0 … 1, so that later ones overtake
    * it. Default 0.
    */
   readonly reordering?: number;
 }
 
-/** How a network is made. */
+/** Options of a network. */
 export interface LoopbackOptions extends LoopbackFaults {
-  /** What all chance comes from, 0 … 2³² − 1. Default 0. */
+  /** Seed of all randomness, 0 … 2³² − 1. Default 0. */
   readonly seed?: number;
   /**
-   * Whether what is under way arrives by itself, in turns of the event loop. Default true; false:
-   * at `step()` and `run()` only.
+   * Whether data arrives by itself, in turns of the event loop. Default true; false: only in
+   * `step()` and `run()`.
    */
   readonly automatic?: boolean;
 }
@@ -74,7 +74,7 @@ export function resolveLoopbackOptions(options: LoopbackOptions): ResolvedLoopba
   };
 }
 
-/** Checks faults; what is not said stays as it was. */
+/** Checks faults; those not named stay as they are. */
 export function resolveFaults(faults: LoopbackFaults, present: ResolvedFaults): ResolvedFaults {
   checkOptions('faults', faults, FAULT_KEYS);
   return resolve(faults, present);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The wire between links of one process: hosts that links are on, and what goes wrong between. */
+/** `LoopbackNetwork`: a simulated network with faults, for tests of links within one thread. */
 
 import { EventEmitter } from 'node:events';
 import { checkInteger, show } from '../../base/check.ts';
@@ -25,79 +25,79 @@ import { LoopbackSchedule } from './loopback-schedule.ts';
 import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
 import { type DatagramNetwork, LOCAL_HOSTS, LoopbackUdpSocket } from './loopback-udp-socket.ts';
 
-/** What a network has done so far. */
+/** Counters of a network. */
 export interface LoopbackStats {
-  /** Datagrams that were sent. */
+  /** Datagrams sent. */
   readonly sent: number;
-  /** Those that were sent on twice. */
+  /** Datagrams duplicated. */
   readonly duplicated: number;
-  /** Those that were lost by chance. */
+  /** Datagrams lost at random. */
   readonly lost: number;
-  /** Those that were lost because their hosts were apart. */
+  /** Datagrams lost because their hosts were parted. */
   readonly parted: number;
-  /** Those that came to where no socket takes them. */
+  /** Datagrams that arrived where no socket takes them. */
   readonly unclaimed: number;
-  /** Those that came to a socket; what finds no room in it is in its link's `stats().dropped`. */
+  /** Datagrams that reached a socket; its link's `stats().dropped` counts those without room. */
   readonly delivered: number;
-  /** How many of these came after one between the same hosts that was sent later. */
+  /** Delivered datagrams that arrived after a later one between the same hosts. */
   readonly reordered: number;
-  /** Connections that were made. */
+  /** Connections opened. */
   readonly connections: number;
-  /** Connections that `reset()` has ended. */
+  /** Connections ended by `reset()`. */
   readonly resets: number;
 }
 
-/** A connection's address on a loopback network; no attempt takes long enough for `timeoutMs`. */
+/** The address to connect to. `timeoutMs` has no effect: an attempt takes no time. */
 export interface LoopbackAddress
   extends Pick<TcpAddress, 'host' | 'localAddress' | 'timeoutMs' | 'retry'> {
   /** 1 … 65535. */
   readonly port: number;
 }
 
-/** Where to listen on a loopback network, and what to make of connections. */
+/** Where to listen on a loopback network, and the options of accepted links. */
 export type LoopbackServerOptions = Omit<TcpServerOptions, 'path' | 'fd' | 'backlog'>;
 
 const CONNECT_KEYS = TCP_ADDRESS_KEYS.filter((key) => key !== 'path');
 const LISTEN_KEYS = ['host', 'port', 'maxLinks', 'onError'];
 const HOST_DEFAULT = '127.0.0.1';
 const PORT_MAX = 65_535;
-/** The first port that is given away. */
+/** The first ephemeral port. */
 const PORT_FREE_MIN = 49_152;
-/** How much later than others what is held back arrives. */
+/** Additional delay of a datagram that is held back. */
 const HOLD_MS_MIN = 1;
 const HOLD_MS_MAX = 10;
-/** One of so many pieces of a stream is cut in two. */
+/** Probability that a piece of a stream is cut in two. */
 const CUT_CHANCE = 0.25;
 
-/** What goes from one host to another. */
+/** Datagrams from one host to another. */
 interface Road {
-  /** When the last of what is not held back arrives. */
+  /** Arrival of the last datagram that is not held back. */
   lastMs: number;
   sent: number;
-  /** The number of the last one sent among those that have arrived. */
+  /** Highest number among the datagrams that have arrived. */
   latest: number;
 }
 
 /**
- * A network within one thread, for tests: links on it are `TcpLink`s and `UdpLink`s like any other,
- * from their handlers to their back-pressure, but their sockets are connected here.
+ * A simulated network within one thread, for tests. Its links are ordinary `TcpLink`s and
+ * `UdpLink`s, from their handlers to their back-pressure; only their sockets are simulated.
  *
  *   TcpLink ── stream ──▶ ┌─────────┐ ──▶ stream ── TcpLink    in order; delay, parting, reset
  *                         │ network │
  *   UdpLink ── socket ──▶ └─────────┘ ──▶ socket ── UdpLink    and loss, duplication, reordering
  *
- * Hosts are addresses that you make up; ports are as usual. All chance comes from one seed and all
- * time from the network's own clock, which jumps to where something happens: nothing sleeps, and a
- * program that does the same on a network of the same seed sees the same, in the same order. (As
- * far as it is the same: deadlines of links run in real time.)
+ * Hosts are addresses that you invent; ports are as usual. All randomness comes from one seed, and
+ * all time from the network's own clock, which jumps to the next event. So nothing sleeps, and a
+ * deterministic program with the same seed sees the same events in the same order. (Deadlines of
+ * links, however, run in real time.)
  *
- * `automatic`, the default: what is sent arrives in later turns of the event loop. Otherwise
- * {@link step} and {@link run} make it arrive.
+ * With `automatic`, the default, data arrives in later turns of the event loop; without it, in
+ * {@link step} and {@link run}.
  *
  * **Threads** one.
  */
 export class LoopbackNetwork {
-  /** What all chance comes from. */
+  /** Seed of all randomness. */
   readonly seed: number;
   readonly #random: Random;
   readonly #schedule: LoopbackSchedule;
@@ -121,7 +121,7 @@ export class LoopbackNetwork {
     resets: 0,
   };
 
-  /** **Throws** TypeError or RangeError naming the option that is wrong. */
+  /** **Throws** TypeError or RangeError naming the option. */
   constructor(options: LoopbackOptions = {}) {
     const { faults, seed, automatic } = resolveLoopbackOptions(options);
     this.seed = seed;
@@ -141,13 +141,13 @@ export class LoopbackNetwork {
 
   // ── Links ─────────────────────────────────────────────────────────────────────────────────────
 
-  /** As `TcpServer.listen`; port 0, the default, takes a free one. **Throws** likewise. */
+  /** As `TcpServer.listen`, with the same errors; port 0, the default, takes a free one. */
   async listen(pool: BufferPool, options: LoopbackServerOptions): Promise<TcpServer> {
     const own = readTcpOptions(options, LISTEN_KEYS);
     const host = checkHost('host', own.host ?? HOST_DEFAULT);
     const port = checkInteger('port', own.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
     const place = placeOf(host, port);
-    // Before there is a server: its end, as by a signal, would be that of the other one.
+    // Before the server is created: closing it, by a signal say, would remove the other one.
     if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
     const listener = new Listener(host, port, () => void this.#listeners.delete(place));
     const { host: _h, port: _p, ...rest } = own;
@@ -157,11 +157,11 @@ export class LoopbackNetwork {
   }
 
   /**
-   * As `TcpLink.connect`, from the host `localAddress`. The connection is there at once; the
-   * listener hears of it when the word arrives. Waits between attempts are in real time.
+   * As `TcpLink.connect`, from the host `localAddress`. The connection opens at once; the listener
+   * accepts it after the latency. Waits between attempts are in real time.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if nobody listens there or the hosts are apart;
-   * `signal.reason`; TypeError or RangeError naming the option that is wrong.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED without a listener there, or if the hosts are
+   * parted; `signal.reason`; TypeError or RangeError naming the option.
    */
   async connect(pool: BufferPool, options: LoopbackAddress & TcpLinkOptions): Promise<TcpLink> {
     const own = readTcpOptions(options, CONNECT_KEYS);
@@ -192,29 +192,29 @@ export class LoopbackNetwork {
     return near;
   }
 
-  /** As `UdpLink.open`, without multicast and `reusePort`. **Throws** likewise. */
+  /** As `UdpLink.open`, with the same errors, but without multicast and `reusePort`. */
   open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     return UdpLink.openOn(pool, options, ({ config }, owner) => {
       return new LoopbackUdpSocket(this.#inside, pool.bytes, config, owner);
     });
   }
 
-  // ── What goes wrong ───────────────────────────────────────────────────────────────────────────
+  // ── Faults ────────────────────────────────────────────────────────────────────────────────────
 
-  /** Changes what may happen to what is sent from now on; what is not named stays. */
+  /** Changes the faults for everything sent from now on; those not named stay as they are. */
   setFaults(faults: LoopbackFaults): void {
     this.#faults = resolveFaults(faults, this.#faults);
   }
 
   /**
-   * Nothing passes between hosts of the one side and hosts of the other any more: datagrams that
-   * are sent or arrive meanwhile are lost, bytes of streams wait.
+   * Cuts the network between hosts of one side and hosts of the other: datagrams sent or arriving
+   * from now on are lost, bytes of streams wait.
    */
   part(a: string | readonly string[], b: string | readonly string[]): void {
     for (const pair of pairsOf(a, b)) this.#parted.add(pair);
   }
 
-  /** Undoes {@link part} for these hosts, or for all. What waited is on its way again. */
+  /** Undoes {@link part} for these hosts, or for all. Waiting bytes are sent. */
   heal(a?: string | readonly string[], b?: string | readonly string[]): void {
     if (a === undefined && b === undefined) this.#parted.clear();
     else for (const pair of pairsOf(a, b)) this.#parted.delete(pair);
@@ -224,8 +224,8 @@ export class LoopbackNetwork {
   }
 
   /**
-   * Ends every connection between hosts of the one side and hosts of the other, at both ends with
-   * ECONNRESET; what is under way is lost. Returns how many there were.
+   * Ends every connection between hosts of one side and hosts of the other, at both ends with
+   * ECONNRESET; data in transit is lost. Returns the number of connections.
    */
   reset(a: string | readonly string[], b: string | readonly string[]): number {
     const pairs = new Set(pairsOf(a, b));
@@ -241,31 +241,31 @@ export class LoopbackNetwork {
 
   // ── Time ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** The network's clock, in milliseconds from 0 on. */
+  /** The network's clock, in milliseconds; it begins at 0. */
   get nowMs(): number {
     return this.#schedule.nowMs;
   }
 
-  /** Arrivals that are under way. */
+  /** Number of arrivals in transit. */
   get underWay(): number {
     return this.#schedule.count;
   }
 
   /**
-   * Sets the clock to the next arrival and lets everything arrive that does so at that instant.
-   * False: nothing is under way.
+   * Sets the clock to the next arrival and delivers everything that arrives at that instant. False:
+   * nothing is in transit.
    *
-   * Links send what was written at the end of a turn of the event loop: before that, call their
-   * `flush()`, or {@link run}. What a handler throws is thrown on.
+   * Links send at the end of a turn of the event loop: call their `flush()` first, or use
+   * {@link run}. Exceptions of handlers are rethrown.
    */
   step(): boolean {
     return this.#schedule.step();
   }
 
   /**
-   * Steps, and gives links a few turns of the event loop in between to answer, until nothing is
-   * under way or `durationMs` of the network's clock have passed. With a duration, the clock has
-   * passed it when this resolves.
+   * Steps until nothing is in transit or `durationMs` of the network's clock have passed, with a
+   * few turns of the event loop in between for links to reply. With a duration, the clock has
+   * advanced by it when this resolves.
    */
   async run(durationMs: number = Infinity): Promise<void> {
     await this.#schedule.run(durationMs);
@@ -322,7 +322,7 @@ export class LoopbackNetwork {
     if (isParted || (loss > 0 && random.chance(loss))) {
       if (isParted) this.#stats.parted++;
       else this.#stats.lost++;
-      // Not from here: whoever sends is in the midst of it.
+      // Not from here: the caller is within its send.
       this.#schedule.add(this.nowMs, () => from.wasSent(bytes.length));
       return;
     }
@@ -336,7 +336,7 @@ export class LoopbackNetwork {
     this.#launch(road, arrive);
   }
 
-  /** In order, unless it is held back. */
+  /** Schedules an arrival: in order, unless it is held back. */
   #launch(road: Road, happen: () => void): void {
     const { reordering } = this.#faults;
     if (reordering > 0 && this.#random.chance(reordering)) {
@@ -384,7 +384,7 @@ export class LoopbackNetwork {
   }
 }
 
-/** What listens on a network, as a `net.Server` does on a machine. */
+/** A listener on the network, in place of a `net.Server`. */
 class Listener extends EventEmitter {
   maxConnections: number = Infinity;
   readonly #host: string;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** The wire between links of one process: what is under way, in the order of a clock of its own. */
+/** The event queue of a `LoopbackNetwork`, with a simulated clock. */
 
 import { checkTimeoutMs } from '../../base/check.ts';
 
 /**
- * Turns of the event loop without anything new after which the program has answered what it was
- * told: what a handler writes is flushed in a microtask and sent in the turn after it.
+ * Turns of the event loop without a new event after which the program has reacted to the last one:
+ * a handler's messages are flushed in a microtask and sent in the turn after it.
  */
 const QUIET_TURNS = 4;
-/** Places of events that have happened are given up from so many on. */
+/** Past events that are kept in the array at most. */
 const PAST_COUNT_MAX = 1024;
 
 interface Event {
@@ -16,15 +16,15 @@ interface Event {
   readonly happen: () => void;
 }
 
-/** Somebody waits until the clock stands there, or until nothing is under way. */
+/** A caller that waits until the clock reaches `untilMs`, or nothing is in transit. */
 interface Run {
   readonly untilMs: number;
   readonly resolve: () => void;
 }
 
 /**
- * Events in the order of their time, and of their making where that is the same. The clock jumps
- * from one to the next: nothing ever sleeps.
+ * Events in order of time; those of the same time in order of creation. The clock jumps from one to
+ * the next, so nothing sleeps.
  */
 export class LoopbackSchedule {
   readonly #automatic: boolean;
@@ -35,7 +35,7 @@ export class LoopbackSchedule {
   #driving = false;
   #quietTurns = 0;
 
-  /** `automatic`: goes on by itself, while something is under way. */
+  /** `automatic`: runs by itself while there are events. */
   constructor(automatic: boolean) {
     this.#automatic = automatic;
   }
@@ -49,7 +49,7 @@ export class LoopbackSchedule {
     return this.#events.length - this.#from;
   }
 
-  /** Something will happen: at `atMs` or, if that is past, next of all. */
+  /** Adds an event at `atMs`, or, if that is past, as the next one. */
   add(atMs: number, happen: () => void): void {
     const events = this.#events;
     let low = this.#from;
@@ -65,20 +65,20 @@ export class LoopbackSchedule {
   }
 
   /**
-   * Everything happens that was due at the next instant. False: nothing is under way. What an event
-   * throws is thrown on; the others of its instant come with the next step. May be called from an
-   * event: then what is left of the instant happens first.
+   * Runs all events of the next instant. False: there is none. If an event throws, the exception is
+   * rethrown and the rest of the instant runs with the next step. If called from an event, the rest
+   * of its instant runs first.
    */
   step(): boolean {
     const events = this.#events;
     const untilMs = this.#nextMs;
     if (untilMs === Infinity) return false;
     this.#nowMs = Math.max(this.#nowMs, untilMs);
-    // What is added meanwhile for the same instant stands behind, and waits for the next step.
+    // Events added now for the same instant are queued after these, for the next step.
     let due = 0;
     while (events[this.#from + due]?.atMs === untilMs) due++;
     for (; due > 0; due--) {
-      // None is left if one of them has made a step of its own.
+      // None is left if one of them has called step().
       if (this.#nextMs !== untilMs) break;
       const { happen } = events[this.#from++];
       if (this.#from === events.length || this.#from >= PAST_COUNT_MAX) {
@@ -91,8 +91,8 @@ export class LoopbackSchedule {
   }
 
   /**
-   * Steps, with turns of the event loop in between, until nothing is under way or `durationMs` of
-   * this clock have passed; which they have at the end, if it is not `Infinity`.
+   * Steps, with turns of the event loop in between, until no event is left or `durationMs` of this
+   * clock have passed. Unless it is `Infinity`, the clock has advanced by it at the end.
    */
   run(durationMs: number): Promise<void> {
     checkTimeoutMs('durationMs', durationMs);
@@ -127,7 +127,7 @@ export class LoopbackSchedule {
     this.step();
   };
 
-  /** Runs that the next event comes too late for. */
+  /** Ends the runs that are over before the next event. */
   #endRuns(): void {
     const nextMs = this.#nextMs;
     const over = this.#runs.filter(({ untilMs }) => untilMs < nextMs || nextMs === Infinity);

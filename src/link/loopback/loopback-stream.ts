@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT
-/** The wire between links of one process: a connection, of two streams of bytes. */
+/** A simulated connection on a `LoopbackNetwork`: two streams of bytes. */
 
 import { Duplex } from 'node:stream';
 
-/** What one end may have sent that the other has not read: as much as in a socket of Linux. */
+/** Unread bytes that one end may have sent: as many as in a socket of Linux. */
 const WINDOW_BYTES = 64 * 1024;
 
-/** What a connection needs of the network that it is on. */
+/** The part of the network that a connection uses. */
 export interface StreamNetwork {
-  /** Calls after the time that things take now, not before `earliestMs`; returns when that is. */
+  /** Calls after the current latency, not before `earliestMs`; returns the time of the call. */
   later(earliestMs: number, happen: () => void): number;
-  /** Where to cut bytes in two that were written together: 0 … length, at the ends not at all. */
+  /** Where to cut bytes that were written together: 0 … length; at 0 and length, no cut. */
   cutAt(length: number): number;
   isParted(a: string, b: string): boolean;
-  /** The stream is closed. */
+  /** Removes a closed stream. */
   forget(stream: LoopbackStream): void;
 }
 
-/** What travels: bytes, the end of them, a reset, or the word that there is a connection. */
+/** An item in transit: bytes, the end of the stream, a reset, or the opening of the connection. */
 type Item = Uint8Array | 'end' | 'reset' | (() => void);
 
 /** What is written is sent. */
 const OPEN = 'open';
-/** The end is on its way. */
+/** The end was sent. */
 const ENDED = 'ended';
-/** The connection is broken: nothing arrives any more. */
+/** The connection is broken: nothing more arrives. */
 const CUT = 'cut';
 type SendState = typeof OPEN | typeof ENDED | typeof CUT;
 
@@ -33,10 +33,10 @@ type Done = (error?: Error | null) => void;
 /**
  * One end of a connection within this process.
  *
- * What goes in comes out at the other end: all of it, in order, later, and cut elsewhere than it
- * was written. While the two hosts are apart everything waits, as TCP repeats what is not
- * acknowledged. An end that is destroyed has sent its end, and answers what still arrives with a
- * reset, as an operating system does for a process that is gone.
+ * Bytes written here arrive at the other end: all of them, in order, later, and cut at other
+ * places. While the two hosts are parted everything waits, since TCP repeats what is not
+ * acknowledged. A destroyed end has sent its end, and replies with a reset to bytes that still
+ * arrive, as an operating system does for a process that has exited.
  */
 export class LoopbackStream extends Duplex {
   readonly host: string;
@@ -44,10 +44,10 @@ export class LoopbackStream extends Duplex {
   readonly #network: StreamNetwork;
   #peer: LoopbackStream = this;
 
-  /** On their way to the peer. */
+  /** In transit to the peer. */
   readonly #items: Item[] = [];
   #lastMs = 0;
-  /** Items that would be there if the hosts were not apart. */
+  /** Items that would have arrived if the hosts were not parted. */
   #heldCount = 0;
   /** Bytes that the peer has not read. */
   #unreadBytes = 0;
@@ -55,7 +55,7 @@ export class LoopbackStream extends Duplex {
   #parked: { readonly bytes: Uint8Array; readonly done: Done } | undefined;
   #state: SendState = OPEN;
 
-  /** What has come and was not read. */
+  /** Arrived and not read yet. */
   readonly #arrived: Uint8Array[] = [];
   #wantsMore = false;
   #endIsDue = false;
@@ -65,11 +65,11 @@ export class LoopbackStream extends Duplex {
     this.#network = network;
     this.host = host;
     this.peerHost = peerHost;
-    // A link listens too; before there is one, nobody is to be told.
+    // A link adds its own listener; before there is one, errors are ignored.
     this.on('error', () => {});
   }
 
-  /** The two ends of a connection; `onOpen` is called when the word of it arrives at the second. */
+  /** Returns both ends of a connection; calls `onOpen` when its opening arrives at the second. */
   static connect(
     network: StreamNetwork,
     host: string,
@@ -84,12 +84,12 @@ export class LoopbackStream extends Duplex {
     return [near, far];
   }
 
-  /** The hosts are not apart any more: what was held is on its way again. */
+  /** Sends the held items, once the hosts are no longer parted. */
   release(): void {
     for (; this.#heldCount > 0; this.#heldCount--) this.#schedule();
   }
 
-  /** Both ends fail, and what is under way is lost. */
+  /** Makes both ends fail; items in transit are lost. */
   reset(): void {
     for (const end of [this, this.#peer]) {
       end.#state = CUT;
@@ -117,7 +117,7 @@ export class LoopbackStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    // As an operating system does: who does not read to the end has not understood.
+    // As an operating system does: unread bytes cause a reset.
     if (this.#arrived.length > 0 || this.readableLength > 0) this.#send('reset');
     else this.#sendEnd();
     this.#arrived.length = 0;
@@ -151,7 +151,7 @@ export class LoopbackStream extends Duplex {
     this.#lastMs = this.#network.later(this.#lastMs, () => this.#pass());
   }
 
-  /** The first item is there, unless the hosts are apart. */
+  /** Delivers the first item, unless the hosts are parted. */
   #pass(): void {
     if (this.#state === CUT) return;
     if (this.#network.isParted(this.host, this.peerHost)) {
@@ -162,7 +162,7 @@ export class LoopbackStream extends Duplex {
     if (item !== undefined) this.#peer.#take(item);
   }
 
-  /** Something has come. */
+  /** Receives an item. */
   #take(item: Item): void {
     if (typeof item === 'function') item();
     else if (item === 'reset') this.#fail();
@@ -182,7 +182,7 @@ export class LoopbackStream extends Duplex {
     this.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
   }
 
-  /** Hands on what has come, as long as it is wanted. */
+  /** Passes arrived bytes to the reader, while it wants more. */
   #feed(): void {
     while (this.#wantsMore && this.#arrived.length > 0) {
       const bytes = this.#arrived.shift() as Uint8Array;
@@ -194,7 +194,7 @@ export class LoopbackStream extends Duplex {
     this.push(null);
   }
 
-  /** There is room for as much more. */
+  /** Called when the peer has read: makes room for a waiting write. */
   #wasRead(bytes: number): void {
     this.#unreadBytes -= bytes;
     const parked = this.#parked;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The wire between links of one process: the socket of a UDP link. */
+/** `LoopbackUdpSocket`: the socket of a `UdpLink` on a `LoopbackNetwork`. */
 
 import { constants } from 'node:os';
 import { BusbarError } from '../../base/errors.ts';
@@ -33,22 +33,22 @@ import { AGAIN, type UdpSocket, type UdpSocketOwner } from '../udp/udp-socket.ts
 
 const { EMSGSIZE, ECONNREFUSED } = constants.errno;
 
-/** What a socket needs of the network that it is on. */
+/** The part of the network that a socket uses. */
 export interface DatagramNetwork {
-  /** Gives the socket a port of its host, or this one. **Throws** ERR_BUSBAR_LINK_REFUSED. */
+  /** Binds the socket to a port; 0: a free one. **Throws** ERR_BUSBAR_LINK_REFUSED. */
   bind(socket: LoopbackUdpSocket, port: number): number;
   unbind(socket: LoopbackUdpSocket): void;
-  /** Sends bytes, which are kept; `socket.wasSent` is called when they are there or lost. */
+  /** Sends bytes, which are kept; calls `socket.wasSent` when they have arrived or are lost. */
   sendDatagram(socket: LoopbackUdpSocket, host: string, port: number, bytes: Uint8Array): void;
 }
 
-/** The host of nobody in particular is the one that everybody is on who says nothing else. */
+/** A wildcard address stands for its loopback address. */
 export const LOCAL_HOSTS: Readonly<Record<string, string>> = {
   '0.0.0.0': '127.0.0.1',
   '::': '::1',
 };
 
-/** A socket of a `LoopbackNetwork`. What it has under way is bounded, and what waits in it. */
+/** A socket of a `LoopbackNetwork`, with bounded bytes in transit and a bounded backlog. */
 export class LoopbackUdpSocket implements UdpSocket {
   readonly implementation: 'loopback' = 'loopback';
   readonly local: Int32Array = new Int32Array(ADDRESS_WORDS);
@@ -94,25 +94,25 @@ export class LoopbackUdpSocket implements UdpSocket {
     return this.local[ADDRESS_PORT];
   }
 
-  /** Whether it takes datagrams of this sender. */
+  /** Whether it accepts datagrams of this sender. */
   hears(sender: LoopbackUdpSocket): boolean {
     if (this.peerHost === '') return true;
     return sender.host === this.peerHost && sender.port === this.peerPort;
   }
 
-  /** A datagram has come. */
+  /** Receives a datagram. */
   deliver(bytes: Uint8Array, sender: LoopbackUdpSocket): void {
     this.backlog.push(bytes, sender.local);
   }
 
-  /** So many bytes are not under way any more. */
+  /** Called when a datagram of so many bytes is no longer in transit. */
   wasSent(bytes: number): void {
     this.underWayBytes -= bytes + DATAGRAM_COST_BYTES;
     const hasRoom = this.underWayBytes <= this.sendBytes >>> 1;
     if (hasRoom && this.writing && !this.closed) this.owner.writable();
   }
 
-  /** Nobody takes what it sends: only a socket that talks to one other is told so. */
+  /** Called when no socket accepted a datagram: only a connected socket reports that. */
   wasRefused(): void {
     if (!this.closed && this.peerHost !== '') this.owner.failed(ECONNREFUSED);
   }
@@ -153,7 +153,7 @@ export class LoopbackUdpSocket implements UdpSocket {
     this.writing = writable;
   }
 
-  /** It keeps nothing alive: what is under way does, on a network that goes on by itself. */
+  /** No effect: on an automatic network, data in transit keeps the event loop alive. */
   keepAlive(): void {}
 
   membership(): void {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way: trying to connect again, later and later, while that may help. */
+/** Repeats failed attempts to connect, with exponential backoff and jitter. */
 
 import { offAbort, onAbort } from '../../base/abort.ts';
 import { checkInteger, checkOptions, show } from '../../base/check.ts';
@@ -8,16 +8,16 @@ import { BusbarError } from '../../base/errors.ts';
 import { arbitrarySeed, Random } from '../../base/random.ts';
 
 /**
- * How often to try to connect, and how long to wait in between: before attempt n + 1 a time drawn
- * evenly from 0 to `minDelayMs` · 2ⁿ⁻¹, at most to `maxDelayMs`. So thousands of clients that have
- * lost their server come back one after the other.
+ * How often to try to connect, and how long to wait in between. The wait before attempt n + 1 is
+ * drawn uniformly from 0 to `minDelayMs` · 2ⁿ⁻¹, at most `maxDelayMs`. So thousands of clients that
+ * have lost their server do not come back at the same time.
  */
 export interface ConnectRetry {
-  /** 1 … 2³¹ − 1, or `Infinity`: until somebody calls it off. Default 10. */
+  /** 1 … 2³¹ − 1, or `Infinity`: until the signal aborts. Default 10. */
   readonly attempts?: number;
-  /** The longest first wait, in milliseconds. Default 100. */
+  /** Upper limit of the first wait, in milliseconds. Default 100. */
   readonly minDelayMs?: number;
-  /** The longest wait of all, in milliseconds. Default 10 000. */
+  /** Upper limit of every wait, in milliseconds. Default 10 000. */
   readonly maxDelayMs?: number;
 }
 
@@ -27,8 +27,8 @@ const MAX_DELAY_MS_DEFAULT = 10_000;
 const INTEGER_MAX = 2 ** 31 - 1;
 
 /**
- * What may be otherwise in a moment: nobody listens yet, the way or the name server is down, the
- * system is short of ports. A name that does not exist is not among them.
+ * Transient errors, worth another attempt: no process listens yet, the route or the name server is
+ * down, the system lacks ports. A name that does not exist is not among them.
  */
 const PASSING: ReadonlySet<unknown> = new Set([
   'ECONNREFUSED',
@@ -41,12 +41,12 @@ const PASSING: ReadonlySet<unknown> = new Set([
   'ENETDOWN',
   'EADDRNOTAVAIL',
   'EAI_AGAIN',
-  // Unix sockets: there is none yet, or too many wait to be accepted.
+  // Unix sockets: the path does not exist yet, or the backlog is full.
   'ENOENT',
   'EAGAIN',
 ]);
 
-/** Checks it and applies the defaults; undefined: one attempt. */
+/** Checks the options and applies the defaults; undefined: one attempt. */
 export function resolveRetry(retry: ConnectRetry | undefined): Required<ConnectRetry> {
   if (retry === undefined) return { attempts: 1, minDelayMs: 0, maxDelayMs: 0 };
   checkOptions('retry', retry, ['attempts', 'minDelayMs', 'maxDelayMs']);
@@ -73,10 +73,10 @@ export function resolveRetry(retry: ConnectRetry | undefined): Required<ConnectR
 }
 
 /**
- * Answers what the first attempt that works answers.
+ * Returns the result of the first successful attempt.
  *
- * **Throws** (rejects) what an attempt throws that another one would not change; after the last
- * attempt its error's code, with that error as cause; `signal.reason`, also from within a wait.
+ * **Throws** (rejects) an attempt's error that is not transient; after the last attempt an error
+ * with its code, and with its error as cause; `signal.reason`, also during a wait.
  */
 export async function connectAgain<T>(
   attempt: () => Promise<T>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** From the outboxes to the sockets: what is due for many leaves in one call of the shim. */
+/** `DirectWrites`: writes the regions of many sockets in one call of the shim. */
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -8,35 +8,35 @@ import { throwLater } from '../../base/throw-later.ts';
 import { WRITE_WORDS, type WriteSockets, writeSocketsCall } from '../../native/socket-writes.ts';
 import type { BufferPool } from '../../pool/index.ts';
 
-/** What has regions to write. None of these should throw. */
+/** Has regions to write. Its methods should not throw. */
 export interface DirectWriter {
   /**
-   * Puts regions into the table, from this row on, {@link WRITER_ROWS} at most. Answers how many;
-   * 0: it has none, or has sent them in another way.
+   * Puts at most {@link WRITER_ROWS} regions into the table, from this row on. Returns their
+   * number; 0: it has none, or has sent them in another way.
    */
   fill(table: Int32Array, row: number): number;
   /**
-   * The system has seen these rows, and is done with what it took. Answers whether there is more
-   * that it may take at once.
+   * Called after the write, with the results in these rows. Returns whether there are more regions
+   * that the system may take at once.
    */
   settle(table: Int32Array, row: number, rows: number): boolean;
-  /** Later, in a tick of its own: a write is over. */
+  /** Called later, in a separate tick: a write has ended. */
   written(): void;
 }
 
-/** Rows that one writer fills at most: what the shim writes to one socket by one system call. */
+/** Most rows of one writer: what the shim writes to one socket by one system call. */
 export const WRITER_ROWS = 512;
 
-/** Rows of the table, 64 KiB. What does not fit goes with the next call. */
+/** Rows of the table, 64 KiB. Further regions go with the next call. */
 const TABLE_ROWS = 4096;
 
 /**
- * The direct writes of one pool's outboxes on this thread: one call for all that were enlisted
- * while they were held back.
+ * The direct writes of one pool's outboxes on this thread: one call for all that enlisted between
+ * `hold` and `release`.
  *
- * It spares what `node:net` does around a write: a request, views, ticks, a callback. The system
- * calls are as many as there are sockets. What the system does not take at once is the writer's to
- * send through its stream, which waits until the socket is writable.
+ * Avoids `node:net`'s costs of a write: a request, views, ticks, a callback. It makes one system
+ * call per socket. A writer sends the rest that the system does not take at once through its
+ * stream, which waits until the socket is writable.
  */
 export class DirectWrites {
   readonly #pool: BufferPool;
@@ -55,7 +55,7 @@ export class DirectWrites {
     this.#write = write;
   }
 
-  /** Those of this pool on this thread; undefined without the shim. */
+  /** The direct writes of a pool on this thread; undefined without the shim. */
   static forPool(pool: BufferPool): DirectWrites | undefined {
     let writes = byPool.get(pool);
     if (writes === undefined) {
@@ -67,21 +67,21 @@ export class DirectWrites {
     return writes;
   }
 
-  /** Writes what the writer has: now, or with all others when nothing is held back any more. */
+  /** Writes the writer's regions: now, or, after `hold`, with all others at `release`. */
   enlist(writer: DirectWriter): void {
     this.#enlisted.push(writer);
     if (!this.#held) this.#writeAll();
   }
 
-  /** Collects who is enlisted, until {@link release}. */
+  /** Collects writers until {@link release}. */
   hold(): void {
-    assert(!this.#held, 'one turn at a time is held back');
+    assert(!this.#held, 'one hold at a time');
     this.#held = true;
   }
 
-  /** Writes what was held back. */
+  /** Writes the regions of the collected writers. */
   release(): void {
-    assert(this.#held, 'what is released was held back');
+    assert(this.#held, 'a release follows a hold');
     this.#held = false;
     this.#writeAll();
   }
@@ -139,7 +139,7 @@ export class DirectWrites {
       }
       row += count;
     }
-    assert(row === rows, 'each row is settled by who filled it');
+    assert(row === rows, 'each writer settles its own rows');
   }
 
   readonly #tellWritten = (): void => {
@@ -157,19 +157,20 @@ export class DirectWrites {
   };
 }
 
-/** A socket with the handle that Node keeps below it. */
+/** A socket with Node's internal handle. */
 type HandledSocket = Socket & { readonly _handle: { readonly fd?: number } | null };
 
-/** Whether it is a socket whose bytes travel as they are. */
+/** Whether it is a plain socket, which sends bytes unchanged. */
 export function isPlain(socket: Duplex): boolean {
   return Object.getPrototypeOf(socket) === Socket.prototype;
 }
 
 /**
- * Where bytes may go past a plain socket: it is connected and open, holds nothing that would be
- * overtaken, and has no idle timer that each write starts again. −1: they may not.
+ * The descriptor of a plain socket, if bytes may be written past its stream: it is connected and
+ * open, holds no bytes that would be overtaken, and has no idle timer that each write restarts. −1:
+ * they may not.
  *
- * To be asked for each write: a socket that tries several addresses has another descriptor then.
+ * Call it for each write: a socket that tries several addresses changes its descriptor.
  */
 export function openDescriptor(socket: Socket): number {
   if (socket.connecting || socket.destroyed || socket.writableEnded) return -1;

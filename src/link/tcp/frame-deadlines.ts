@@ -1,73 +1,73 @@
 // SPDX-License-Identifier: MIT
-/** How long a peer may take for a frame that it has begun. */
+/** Deadlines of unfinished frames: closes links whose peers do not send the rest in time. */
 
 import { assert } from '../../base/assert.ts';
 import { startTicking, stopTimer, type Timer } from '../../base/clock.ts';
 
-/** A deadline is met up to two ticks late, never early. */
+/** A deadline takes effect up to two ticks late, never early. */
 const TICK_MS = 100;
 
-/** How far a frame has come. */
+/** Progress of a reader. */
 export interface FrameProgress {
-  /** What has come cannot be taken now, which is not the peer's doing. */
+  /** True while the reader itself, not the peer, is the reason for the delay. */
   readonly isHeldUp: boolean;
-  /** Bytes that have arrived in all. */
+  /** All bytes that have arrived. */
   readonly bytesRead: number;
-  /** Bytes of the frame that has begun; 0: none has. */
+  /** Bytes of the unfinished frame; 0: there is none. */
   readonly pendingBytes: number;
 }
 
-/** Who reads the frames of one peer. */
+/** Reads the frames of one peer. */
 export interface FrameReader {
-  /** Undefined: nothing is read any more. */
+  /** Undefined once it reads nothing more. */
   frameProgress(): FrameProgress | undefined;
-  /** The rest of a frame has not come in time. */
+  /** Called if the rest of a frame has not arrived in time. */
   frameLate(detail: string): void;
 }
 
 /**
- * The waits of one reader for the rest of a frame, one after the other.
+ * Waits for the rest of one frame after another, for one reader.
  *
- * All waits of a thread share one timer, which runs only while there are some, and does not keep
- * the event loop alive. While the event loop stands, no tick passes: a slow program does not count
- * against its peers.
+ * All waits of a thread share one timer, which runs only while there are waits, and does not keep
+ * the event loop alive. While the event loop is blocked no tick passes, so a slow program does not
+ * count against its peers.
  */
 export class FrameWait {
   readonly #reader: FrameReader;
   readonly #timeoutMs: number;
-  /** How long it has been, while bytes could come. */
+  /** Time waited so far, while bytes could be read. */
   #waitedMs = 0;
   /** At the last tick. */
   #bytesRead = 0;
   #pendingBytes = 0;
 
-  /** `timeoutMs` Infinity: nothing is ever late. */
+  /** `timeoutMs` Infinity: no deadline. */
   constructor(reader: FrameReader, timeoutMs: number) {
     this.#reader = reader;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** A frame has begun. Nothing happens while a wait goes on: it notices other frames itself. */
+  /** Called when a frame has begun. No effect during a wait, which notices a new frame itself. */
   begin(bytesRead: number, pendingBytes: number): void {
     if (this.#timeoutMs === Infinity || waits.has(this)) return;
     this.#waitedMs = 0;
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
-    assert(pendingBytes > 0, 'a frame that has begun has bytes');
+    assert(pendingBytes > 0, 'an unfinished frame has bytes');
     waits.add(this);
     if (ticking !== undefined) return;
     ticking = startTicking(TICK_MS, tickAll);
     ticking.current.unref();
   }
 
-  /** @internal A tick has passed. Returns whether to wait on. */
+  /** @internal Called at each tick. Returns whether the wait continues. */
   tick(): boolean {
     const progress = this.#reader.frameProgress();
     if (progress === undefined || progress.pendingBytes === 0) return false;
     const { isHeldUp, bytesRead, pendingBytes } = progress;
-    assert(waits.has(this), 'who waits is asked');
+    assert(waits.has(this), 'only a listed wait gets ticks');
     assert(bytesRead >= this.#bytesRead, 'no read is undone');
-    // Fewer than there were and have come: frames were completed, and this is another one.
+    // Fewer than before plus those that arrived: a frame was completed, and this is another one.
     const isOther = pendingBytes < this.#pendingBytes + (bytesRead - this.#bytesRead);
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
@@ -75,7 +75,7 @@ export class FrameWait {
       this.#waitedMs = 0;
       return true;
     }
-    // The tick in which it began was not a whole one.
+    // The first tick was not a whole one.
     if (this.#waitedMs < this.#timeoutMs) {
       this.#waitedMs += TICK_MS;
       return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way: who chooses the memory that the kernel reads into. */
+/** Makes the kernel read into memory that a link names, on plain sockets. */
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -8,14 +8,13 @@ import type { Duplex } from 'node:stream';
  * How received bytes reach the pool.
  *
  * - `direct`: the kernel reads into memory that the link names.
- * - `copy`: Node allocates each chunk, the link copies it once. So for TLS, for streams that are no
- *   plain socket, and for
- *   runtimes without the primitive.
+ * - `copy`: Node allocates each chunk, and the link copies it once. For TLS, for streams other than
+ *   plain sockets, and on runtimes without the primitive.
  */
 export type IngestMode = 'direct' | 'copy';
 
 /**
- * The two calls in which Node lets a reader name memory; `net.connect` takes them as its option
+ * The two callbacks by which a reader names memory to Node; `net.connect` takes them as its option
  * `onread`.
  */
 export interface ReadTarget {
@@ -27,12 +26,12 @@ export interface ReadTarget {
   callback(count: number, bytes: Uint8Array): boolean;
 }
 
-/** What a plain socket's handle must have for reads into memory that we name. */
+/** The method of a plain socket's handle that reads into memory which we name. */
 interface StreamHandle {
   readonly useUserBuffer: (bytes: Uint8Array) => number;
 }
 
-/** A socket that Node accepted counts itself out of its server through these when it closes. */
+/** Fields through which a socket accepted by Node leaves its server's count when it closes. */
 interface Counted {
   _handle: StreamHandle | null;
   server: unknown;
@@ -40,17 +39,16 @@ interface Counted {
 }
 
 /**
- * Exchanges an open socket for one that reads into named memory; both share the connection, the old
- * one is dead.
+ * Replaces an open socket by one that reads into named memory. The new one has the connection; the
+ * old one is dead, and its listeners are no longer called.
  *
  * Node takes `onread` only when a socket is constructed, and constructs accepted sockets itself. So
- * the connection's handle moves to a second socket, as Node's own `cluster` does it; the server's
- * count of connections moves along. Holds on Node 20 to 26. Listeners of the old socket are not
- * called any more.
+ * this moves the connection's handle to a second socket, as Node's own `cluster` does, and the
+ * server's count of connections with it. Holds on Node 20 to 26.
  *
- * Returns undefined where that is not possible: something else than a plain open socket, bytes
- * already buffered in it in either direction, or a runtime without the primitive. The old socket is
- * untouched then.
+ * Returns undefined, and leaves the old socket untouched, if that is not possible: for anything but
+ * a plain open socket, with bytes buffered in either direction, or on a runtime without the
+ * primitive.
  */
 export function rewire(socket: Duplex, target: ReadTarget): Socket | undefined {
   if (Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
@@ -73,7 +71,7 @@ export function rewire(socket: Duplex, target: ReadTarget): Socket | undefined {
   return rewired;
 }
 
-/** Whether a socket that was opened with the option `onread` honours it. */
+/** Whether a socket opened with the option `onread` honours it. */
 export function readsInto(socket: Socket): boolean {
   return canReadInto((socket as Socket & Counted)._handle);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Whom an intake works for, and what it works on; and nobody, before it is open. */
+/** Interfaces of an intake's owner and socket, with placeholders for the time before `open`. */
 
 import type { Duplex } from 'node:stream';
 import { fail } from '../../base/assert.ts';
@@ -7,27 +7,27 @@ import type { BusbarError } from '../../base/errors.ts';
 import type { Framer } from '../../framer/index.ts';
 import type { BufferId } from '../../pool/index.ts';
 
-/** Whom an intake works for. */
+/** Receives an intake's events. */
 export interface IntakeOwner {
-  /** Takes frames out of the framer until it has no more, or until the intake is paused. */
+  /** Takes frames out of the framer until it has no more, or the intake is paused. */
   deliver(): void;
-  /** The other side has ended, and all that it sent is delivered. */
+  /** The other side has ended, and everything that it sent was delivered. */
   ended(): void;
-  /** Reading cannot go on: this is no stream of frames, or the pool has ended. */
+  /** Reading cannot continue: the bytes are not a stream of frames, or the pool is closed. */
   intakeFailed(error: BusbarError): void;
-  /** `deliver` threw what is its program's to know. May throw on. */
+  /** `deliver` threw an exception of the program. May rethrow it. */
   deliveryFailed(error: unknown): void;
 }
 
-/** What an intake asks of its socket. */
+/** The part of a socket that an intake uses. */
 export type Stoppable = Pick<Duplex, 'pause' | 'resume'>;
 
-/** Before it is open there is nothing to stop. */
+/** Placeholder before `open`: nothing to stop. */
 export const NO_SOCKET: Stoppable = { pause() {}, resume() {} } as unknown as Stoppable;
 
-/** Nor does anything come. */
-export const NOBODY: IntakeOwner = {
-  deliver: () => fail('nothing comes before the intake is open'),
+/** Placeholder before `open`: no event may come. */
+export const NO_OWNER: IntakeOwner = {
+  deliver: () => fail('nothing arrives before the intake is open'),
   ended: () => fail('no end comes before the intake is open'),
   intakeFailed: () => fail('no intake fails before it is open'),
   deliveryFailed: () => fail('nothing is delivered before the intake is open'),
@@ -39,7 +39,7 @@ interface FrameTaker<L> {
   onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
 }
 
-/** What an intake calls when bytes have arrived: hands frames to the handler in its way. */
+/** Returns an intake's `deliver`, which passes frames to the handler in its way. */
 export function frameDeliverer<L>(
   handler: FrameTaker<L>,
   link: L,
@@ -54,7 +54,7 @@ export function frameDeliverer<L>(
   };
 }
 
-/** A framer that has got a buffer and still has no room is full of frames. */
+/** The error for a framer that got a buffer and still has no room: it is full of frames. */
 export function leftBehind(): TypeError {
-  return new TypeError('onFrames must call next() until it answers false, or pause()');
+  return new TypeError('onFrames must call next() until it returns false, or pause()');
 }

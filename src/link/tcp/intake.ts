@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * From the socket to the framer: received bytes go into pool memory, frames come out in the same
- * turn.
- */
+/** `Intake`: the reading half of a `TcpLink`. Reads into the framer and delivers its frames. */
 
 import type { Duplex } from 'node:stream';
 import { assert } from '../../base/assert.ts';
@@ -13,42 +10,45 @@ import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { ReadingStats } from '../link.ts';
 import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
 import type { ReadTarget } from './ingest.ts';
-import { type IntakeOwner, leftBehind, NO_SOCKET, NOBODY, type Stoppable } from './intake-owner.ts';
+import {
+  type IntakeOwner,
+  leftBehind,
+  NO_OWNER,
+  NO_SOCKET,
+  type Stoppable,
+} from './intake-owner.ts';
 import { LingeringBuffer, type LingeringReader } from './lingering.ts';
 import { Stash } from './stash.ts';
 
-/** Of an intake that shares with no others. */
+/** The allowance of an intake that shares with no others. */
 const UNLIMITED = new BufferAllowance(Infinity);
 
-/** What an intake has done so far. */
+/** Counters of an intake. */
 export interface IntakeStats extends ReadingStats {
-  /** How many of the reads the kernel made straight into a pool buffer. */
+  /** Reads that the kernel made straight into a pool buffer. */
   readonly directReads: number;
 }
 
-/** Reads up to this size are worth a copy: it costs less than the system call did. */
+/** Reads up to this size are copied: the copy costs less than the system call. */
 const SMALL_READ_BYTES_MAX = 4096;
 
-/**
- * The memory that quiet links of this thread read into, all of them the same: a read is delivered
- * at once, before the next one can happen.
- */
+/** Memory that all quiet links of this thread read into; each read is delivered before the next. */
 const shared = new Uint8Array(SMALL_READ_BYTES_MAX + 1);
 
 /** The kernel's next read goes to memory that all quiet links share. */
 const QUIET = 'quiet';
 /** The kernel's next read goes into the framer's buffer. */
 const DIRECT = 'direct';
-/** Bytes have arrived, and there is no buffer for them: one is waited for. */
+/** Bytes have arrived, and the intake waits for a buffer for them. */
 const STARVED = 'starved';
-/** A buffer that was waited for is there, and the framer has taken nothing since. */
+/** The awaited buffer has come, and the framer has taken nothing since. */
 const FED = 'fed';
-/** Nothing is delivered any more. */
+/** Nothing more is delivered. */
 const STOPPED = 'stopped';
 type IntakeState = typeof QUIET | typeof DIRECT | typeof STARVED | typeof FED | typeof STOPPED;
 
 const END_TO_COME = 0;
-/** The end has come, and is not told yet. */
+/** The end has come, and the owner has not been called yet. */
 const END_DUE = 1;
 const END_TOLD = 2;
 type EndState = typeof END_TO_COME | typeof END_DUE | typeof END_TOLD;
@@ -64,36 +64,35 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
 /**
  * The reading half of a link.
  *
- *   QUIET   the kernel's next read goes to memory that all quiet links share; its bytes are
- *           copied into the framer. No buffer is held, however long nothing comes.
+ *   QUIET   the kernel's next read goes to memory that all quiet links share; its bytes are copied
+ *           into the framer. No buffer is held.
  *   DIRECT  the next read goes into the framer's buffer, where its frames are found. One buffer is
  *           held.
+ *   STARVED the pool has no buffer for the bytes that have arrived; the socket is paused.
+ *   FED     the buffer has come; the framer has not used it yet.
+ *   STOPPED nothing more is delivered.
  *
- *   STARVED the pool has no buffer for what has arrived; the socket is paused.
- *   FED     there is one, which the framer has not used yet.
- *   STOPPED nothing is delivered any more.
- *
- *   QUIET ──a read fills the space, or leaves much of a frame begun──▶ DIRECT
- *   QUIET ◀──a read does not fill the space, and leaves no frame begun, or little of one── DIRECT
+ *   QUIET ──a read fills the space, or leaves a long unfinished frame──▶ DIRECT
+ *   QUIET ◀──a read does not fill the space, and leaves no frame or a short unfinished one── DIRECT
  *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes, or the end──▶ QUIET
  *   any ──stop──▶ STOPPED
  *
- * Little is what a small read leaves and {@link Framer} keeps outside of the pool; more of a frame
- * holds a buffer until the rest has come, at most for `frameTimeoutMs`.
+ * An unfinished frame is short if a small read left it and {@link Framer} can keep it outside of
+ * the pool. A longer one holds a buffer until the rest has come, at most for `frameTimeoutMs`.
  *
- * A read that does not fill its space has emptied the socket: the next one may be long in coming.
- * So a busy connection is not copied, and thousands of quiet ones cost the pool nothing. While
- * packets keep the framer's buffer anyway, it is kept for the next small reads too, so that small
+ * A read that does not fill its space has emptied the socket, so the next one may take long. So a
+ * busy connection is not copied, and thousands of quiet ones cost the pool nothing. While packets
+ * hold the framer's buffer anyway, the framer keeps it for the next small reads, so that small
  * packets do not take a buffer each; until nothing has come for a while.
  *
- * When the pool has no buffer, or its {@link BufferAllowance} no permit, bytes that have arrived
- * wait in memory of their own (at most one read), the socket is paused, and the intake queues up
- * for it like any other waiter. Nothing is lost; TCP stops the sender. While others wait for a
- * permit, a busy link gives its own back after each frame.
+ * If the pool has no buffer, or its {@link BufferAllowance} no permit, the bytes that have arrived
+ * wait in separate memory (usually one read), the socket is paused, and the intake queues like any
+ * other waiter. Nothing is lost; TCP stops the sender. While others wait for a permit, a busy link
+ * returns its own after each frame.
  */
 export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;
-  /** For sockets whose memory we can name. */
+  /** For sockets that read into memory which we name. */
   readonly target: ReadTarget;
 
   readonly #pool: BufferPool;
@@ -103,13 +102,13 @@ export class Intake implements LingeringReader, FrameReader {
   readonly #lingering: LingeringBuffer;
   readonly #allowance: BufferAllowance;
   readonly #quiet: Uint8Array;
-  #owner: IntakeOwner = NOBODY;
+  #owner: IntakeOwner = NO_OWNER;
   #socket: Stoppable = NO_SOCKET;
 
   #state: IntakeState = QUIET;
-  /** Where the kernel's next read goes: {@link #quiet}, or, DIRECT, space that the framer lent. */
+  /** Where the kernel's next read goes: {@link #quiet}, or, if DIRECT, space lent by the framer. */
   #space: Uint8Array;
-  /** Bytes that arrived and are not in the framer yet. */
+  /** Bytes that have arrived and are not in the framer yet. */
   readonly #stash = new Stash();
 
   #paused = false;
@@ -138,7 +137,7 @@ export class Intake implements LingeringReader, FrameReader {
     this.#frameWait = new FrameWait(this, frameTimeoutMs);
     this.#lingering = new LingeringBuffer(pool, framer, this);
     this.#directReadBytes = directReadBytes;
-    // One more: bytes that are as many as a power of two do not fill it.
+    // One byte more, so that a read of exactly a power of two does not fill it.
     this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes + 1);
     this.#space = this.#quiet;
     this.target = {
@@ -147,12 +146,9 @@ export class Intake implements LingeringReader, FrameReader {
     };
   }
 
-  /**
-   * Before the first byte: whom to deliver to, and the socket; `copying`: it delivers chunks of its
-   * own.
-   */
+  /** Called before the first byte. `copying`: the socket delivers its own chunks. */
   open(owner: IntakeOwner, socket: Duplex, copying: boolean): void {
-    assert(this.#owner === NOBODY, 'an intake is opened once');
+    assert(this.#owner === NO_OWNER, 'an intake is opened once');
     this.#owner = owner;
     this.#socket = socket;
     if (!copying) return;
@@ -166,7 +162,7 @@ export class Intake implements LingeringReader, FrameReader {
     return this.#paused;
   }
 
-  /** Whether nothing is delivered any more. */
+  /** Whether delivery has stopped for good. */
   get isOver(): boolean {
     return this.#state === STOPPED;
   }
@@ -176,17 +172,17 @@ export class Intake implements LingeringReader, FrameReader {
     return this.#reads;
   }
 
-  /** Whether whoever takes frames should leave the rest. */
+  /** Whether the caller that takes frames should leave the rest. */
   get stopped(): boolean {
     return this.#paused || this.isOver;
   }
 
-  /** Bytes of a frame that has begun, or that no framer has seen yet. */
+  /** Bytes of an unfinished frame, or that the framer has not seen yet. */
   get pendingBytes(): number {
     return this.framer.pendingBytes + this.#stash.length;
   }
 
-  /** Stops delivery, also within a delivery, and with it reading. */
+  /** Stops delivery and reading, also from within a delivery. */
   pause(): void {
     if (this.#paused || this.isOver) return;
     this.#paused = true;
@@ -194,24 +190,24 @@ export class Intake implements LingeringReader, FrameReader {
     if (!this.#delivering) this.#socket.pause();
   }
 
-  /** Goes on: with what has arrived already, then with reading. */
+  /** Delivers what has arrived already, then reads on. */
   resume(): void {
     if (!this.#paused || this.isOver) return;
     this.#paused = false;
-    if (this.#delivering || this.#owner === NOBODY) return;
+    if (this.#delivering || this.#owner === NO_OWNER) return;
     if (this.#state !== STARVED) this.#goOn();
   }
 
   /**
-   * Nothing more will come. Streams say so also while they are paused: it is told when everything
-   * before it has been delivered.
+   * Called at the end of the stream, also while it is paused: the owner is called once everything
+   * before it was delivered.
    */
   end(): void {
     if (this.#end === END_TO_COME) this.#end = END_DUE;
     this.#tellEnd();
   }
 
-  /** Nothing is delivered any more. The space lent stays until {@link close}. */
+  /** Stops delivery for good. Space lent by the framer stays valid until {@link close}. */
   stop(): void {
     this.#state = STOPPED;
     this.#stash.clear();
@@ -220,11 +216,11 @@ export class Intake implements LingeringReader, FrameReader {
   }
 
   /**
-   * Gives the framer's buffer back. Only when the kernel cannot write into it any more: at the
-   * socket's 'close'.
+   * Releases the framer's buffer. Only after the socket's 'close', when the kernel no longer writes
+   * into it.
    */
   close(): void {
-    assert(!this.#delivering || this.isOver, 'who delivers is stopped before it is closed');
+    assert(!this.#delivering || this.isOver, 'delivery is stopped before the intake is closed');
     this.stop();
     this.framer.close();
   }
@@ -239,15 +235,13 @@ export class Intake implements LingeringReader, FrameReader {
     };
   }
 
-  /**
-   * `count` bytes are in `#space`. Returns whether to go on reading; leaves in `#space` where to.
-   */
+  /** Takes `count` bytes in `#space`. Returns whether to read on, into the new `#space`. */
   #onRead(count: number): boolean {
     const space = this.#space;
     this.#bytesRead += count;
     this.#reads++;
     if (this.isOver) {
-      // Whoever closes gracefully waits for the peer's end and drops what comes before it.
+      // A link that closes in good order drops everything until the peer's end.
       this.#space = this.#quiet;
       return true;
     }
@@ -259,7 +253,7 @@ export class Intake implements LingeringReader, FrameReader {
       this.#stash.push(count < space.length ? space.subarray(0, count) : space);
     }
     const goOn = this.#advance();
-    // What is left of a quiet read lies in memory that all links share.
+    // The rest of a quiet read lies in memory that all links share.
     this.#stash.keep(shared.buffer);
     if (goOn) this.#tellEnd();
     const readsOn = goOn && this.#chooseSpace(count, count === space.length);
@@ -271,11 +265,11 @@ export class Intake implements LingeringReader, FrameReader {
     this.#bytesRead += chunk.length;
     this.#reads++;
     if (this.isOver) return true;
-    // Streams of objects have such chunks.
+    // Object streams may have such chunks.
     if (chunk.length === 0) return true;
     this.#stash.push(chunk);
-    // Re-entrancy: a stream may deliver while the handler writes. Whoever delivers goes on with it,
-    // when the handler has done with the frame that it looks at.
+    // Re-entrancy: a stream may deliver while the handler writes. The outer delivery takes these
+    // bytes once the handler has finished its frame.
     if (this.#delivering) return true;
     const goOn = this.#advance();
     if (goOn) {
@@ -286,10 +280,7 @@ export class Intake implements LingeringReader, FrameReader {
     return goOn;
   }
 
-  /**
-   * Delivers all that is there, bytes not yet in the framer included. Returns whether to go on
-   * reading.
-   */
+  /** Delivers all frames, and those in the stash. Returns whether to read on. */
   #advance(): boolean {
     if (!this.#deliver()) return false;
     while (!this.#stash.isEmpty && !this.stopped) {
@@ -311,7 +302,7 @@ export class Intake implements LingeringReader, FrameReader {
     return !this.#paused || this.isOver;
   }
 
-  /** Returns false if that failed. */
+  /** Calls the owner to deliver frames. Returns false if that failed. */
   #deliver(): boolean {
     if (this.stopped) return true;
     this.#delivering = true;
@@ -327,10 +318,7 @@ export class Intake implements LingeringReader, FrameReader {
     }
   }
 
-  /**
-   * After a read that was delivered: direct or quiet, as the class comment says. False: the link
-   * has failed.
-   */
+  /** Chooses QUIET or DIRECT after a read, by the rules of the class comment. False: failed. */
   #chooseSpace(count: number, filled: boolean): boolean {
     if (this.isOver) return true;
     const framer = this.framer;
@@ -341,7 +329,7 @@ export class Intake implements LingeringReader, FrameReader {
     }
     try {
       const offset = framer.lend();
-      // Without a buffer now, stay quiet: there may be one when bytes arrive.
+      // Without a buffer now, stay QUIET: there may be one when bytes arrive.
       if (offset < 0) return true;
       this.#becomeDirect(offset);
       return true;
@@ -351,7 +339,7 @@ export class Intake implements LingeringReader, FrameReader {
     }
   }
 
-  /** After a read that has emptied the socket: false if a frame begun needs the buffer. */
+  /** Called when a read has emptied the socket. False if an unfinished frame needs the buffer. */
   #rest(count: number): boolean {
     const framer = this.framer;
     if (framer.pendingBytes === 0) {
@@ -359,11 +347,11 @@ export class Intake implements LingeringReader, FrameReader {
       return true;
     }
     this.#expectRest();
-    // After a large read the next one is, too, as a rule: it is worth a buffer.
+    // After a large read the next one is usually large as well, and worth a buffer.
     return count <= SMALL_READ_BYTES_MAX && framer.park();
   }
 
-  /** A frame has begun: from now on its rest is waited for. */
+  /** Starts the deadline of an unfinished frame. */
   #expectRest(): void {
     this.#frameWait.begin(this.#bytesRead, this.framer.pendingBytes);
   }
@@ -371,22 +359,22 @@ export class Intake implements LingeringReader, FrameReader {
   /** For {@link FrameWait}. */
   frameProgress(): FrameProgress | undefined {
     if (this.isOver) return undefined;
-    // What waits for the program or for a buffer does not wait for the peer.
+    // While it waits for the program or for a buffer, the peer is not late.
     const isHeldUp = this.#paused || this.#state === STARVED || this.#delivering;
     return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes: this.framer.pendingBytes };
   }
 
-  /** For {@link FrameWait}: the peer has taken too long. */
+  /** For {@link FrameWait}: closes the link of a slow peer. */
   frameLate(detail: string): void {
     this.#owner.intakeFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
   }
 
-  /** Queues up for a buffer. */
+  /** Queues for a buffer. */
   #starve(): void {
-    assert(this.#state !== DIRECT, 'who has a buffer does not starve');
-    assert(this.#state !== STOPPED, 'who is stopped wants no buffer');
+    assert(this.#state !== DIRECT, 'an intake with a buffer does not starve');
+    assert(this.#state !== STOPPED, 'a stopped intake needs no buffer');
     if (this.#state === STARVED) return;
-    assert(!this.#delivering, 'who delivers has bytes to deliver');
+    assert(!this.#delivering, 'an intake does not starve while it delivers');
     this.#state = STARVED;
     this.#exhaustions++;
     const starving = new AbortController();
@@ -404,9 +392,9 @@ export class Intake implements LingeringReader, FrameReader {
     );
   }
 
-  /** The buffer that the intake has waited for is there. */
+  /** Gives the awaited buffer to the framer, and continues. */
   #feedInto(bufferId: BufferId): void {
-    assert(this.#state === STARVED, 'who does not starve is not fed');
+    assert(this.#state === STARVED, 'only a starved intake is fed');
     assert(!this.#delivering, 'nothing is delivered from a microtask');
     this.#starving = undefined;
     this.#state = FED;
@@ -416,10 +404,10 @@ export class Intake implements LingeringReader, FrameReader {
     if (!this.#paused) this.#goOn();
   }
 
-  /** What has arrived has gone into the framer; who still waits for a buffer needs none. */
+  /** The transition to QUIET, once the framer has the bytes; ends a wait for a buffer. */
   #becomeQuiet(): void {
-    assert(this.#state !== STOPPED, 'who is stopped takes nothing');
-    assert(this.framer.lentBytes === 0, 'nothing is lent to who reads elsewhere');
+    assert(this.#state !== STOPPED, 'a stopped intake takes nothing');
+    assert(this.framer.lentBytes === 0, 'the framer lends nothing to a quiet intake');
     this.#endStarving();
     this.#state = QUIET;
     this.#space = this.#quiet;
@@ -431,13 +419,16 @@ export class Intake implements LingeringReader, FrameReader {
   }
 
   #becomeDirect(offset: number): void {
-    assert(this.#state === QUIET || this.#state === FED, 'what was read is dealt with');
-    assert(this.#stash.isEmpty, 'bytes that wait come before those that will be read');
+    assert(
+      this.#state === QUIET || this.#state === FED,
+      'a direct read follows a quiet one or a feeding',
+    );
+    assert(this.#stash.isEmpty, 'stashed bytes come before the next read');
     this.#state = DIRECT;
     this.#space = new Uint8Array(this.#pool.bytes.buffer, offset, this.framer.lentBytes);
   }
 
-  /** Delivers what has arrived and, if that is all, reads on. */
+  /** Delivers what has arrived, then reads on. */
   #goOn(): void {
     if (!this.#advance()) return;
     this.#rest(0);
@@ -445,7 +436,7 @@ export class Intake implements LingeringReader, FrameReader {
     this.#tellEnd();
   }
 
-  /** What a codec of the program's own threw means that this is no stream of frames. */
+  /** Fails the link. An exception of a user's codec means that the frame is malformed. */
   #fail(cause: unknown): void {
     const error = BusbarError.isOne(cause)
       ? cause
@@ -457,25 +448,25 @@ export class Intake implements LingeringReader, FrameReader {
     if (this.#end !== END_DUE) return;
     const waits = this.#paused || this.#state === STARVED || !this.#stash.isEmpty;
     if (!this.isOver && (waits || this.#delivering)) return;
-    // Whoever is told may want to finish what has begun.
+    // The owner may want to finish the last frame, which needs its bytes in a buffer.
     if (!this.isOver && !this.framer.unpark()) {
       this.#starve();
       return;
     }
-    assert(this.#stash.isEmpty, 'the end comes after all that was sent');
+    assert(this.#stash.isEmpty, 'the end comes after all bytes');
     this.#end = END_TOLD;
     this.#owner.ended();
   }
 
-  /** Checks how the state and what it stands for go together. Holds between any two calls. */
+  /** Asserts that the state agrees with the other fields, as it does between any two calls. */
   invariants(): void {
     const state = this.#state;
     const isStarving = this.#starving !== undefined;
-    assert(isStarving === (state === STARVED), 'who starves waits for a buffer, and nobody else');
+    assert(isStarving === (state === STARVED), 'only a starved intake waits for a buffer');
     const isQuiet = this.#space === this.#quiet;
-    if (state === DIRECT) assert(!isQuiet, 'direct reads go into the space that was lent');
-    else assert(isQuiet || state === STOPPED, 'other reads go into memory that all links share');
-    assert(state !== STOPPED || this.#stash.isEmpty, 'who is stopped keeps nothing');
+    if (state === DIRECT) assert(!isQuiet, 'direct reads go into lent space');
+    else assert(isQuiet || state === STOPPED, 'other reads go into shared memory');
+    assert(state !== STOPPED || this.#stash.isEmpty, 'a stopped intake keeps nothing');
     assert(this.#end !== END_TOLD || this.#stash.isEmpty, 'nothing waits after the end');
   }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** How long a quiet reader keeps a buffer that packets lie in, so that small packets share one. */
+/** Keeps a quiet reader's buffer for a while, so that small packets can share it. */
 
 import { assert } from '../../base/assert.ts';
 import { startTicking, stopTimer, type Timer } from '../../base/clock.ts';
 import type { Framer } from '../../framer/index.ts';
 import { type BufferPool, NO_BUFFER } from '../../pool/index.ts';
 
-/** A reader that is quiet from one tick to the next keeps its buffer no longer: 50 to 100 ms. */
+/** A reader that is quiet from one tick to the next releases its buffer: after 50 to 100 ms. */
 const TICK_MS = 50;
 
 const NOT_LINGERING = -1;
@@ -15,7 +15,7 @@ const NOT_LINGERING = -1;
 export interface LingeringReader {
   readonly reads: number;
   readonly paused: boolean;
-  /** Nothing is delivered any more. */
+  /** True once it delivers nothing more. */
   readonly isOver: boolean;
 }
 
@@ -33,7 +33,7 @@ export class LingeringBuffer {
     this.#reader = reader;
   }
 
-  /** Gives the buffer back: now, or, if packets lie in it, when nothing has come for a while. */
+  /** Releases the buffer: now, or, if packets lie in it, after a while without reads. */
   release(): void {
     const framer = this.#framer;
     const bufferId = framer.frameBufferId;
@@ -46,25 +46,25 @@ export class LingeringBuffer {
     }
   }
 
-  /** @internal A tick has passed. Returns whether the buffer lingers on. */
+  /** @internal Called at each tick. Returns whether the buffer lingers on. */
   tick(): boolean {
-    assert(this.#readsThen !== NOT_LINGERING, 'who is asked lingers');
+    assert(this.#readsThen !== NOT_LINGERING, 'only a lingering buffer gets ticks');
     const { reads, paused, isOver } = this.#reader;
     assert(reads >= this.#readsThen, 'no read is undone');
     if (!isOver && reads !== this.#readsThen) {
       this.#readsThen = reads;
       return true;
     }
-    // A program that has paused may still look at the frame that it took last.
+    // A program that has paused may still read the last frame.
     if (!isOver && paused) return true;
     this.#readsThen = NOT_LINGERING;
-    // It stays where a frame has begun, or the kernel may write.
+    // The framer keeps it if a frame has begun, or the kernel may write to it.
     if (!isOver && this.#pool.isAttached) this.#framer.releaseIdle();
     return false;
   }
 }
 
-/** All of this thread, which share one timer. It does not keep the event loop alive. */
+/** All lingering buffers of this thread. They share one timer, which keeps no event loop alive. */
 const lingering = new Set<LingeringBuffer>();
 let ticking: Timer | undefined;
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * From the flusher to the socket: regions wait here, leave in few system calls, and go back to the
- * pool afterwards.
- */
+/** `Outbox`: the queue of regions that a `TcpLink` sends, in few system calls. */
 
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
@@ -27,26 +24,22 @@ import {
   WRITER_ROWS,
 } from './direct-writes.ts';
 
-/** What an outbox has done so far. */
+/** Counters of an outbox. */
 export interface OutboxStats extends WritingStats {
-  /** How many of these writes the shim made, for many links in one call. */
+  /** Those of the writes that the shim made, for many links in one call. */
   readonly directWrites: number;
-  /** Regions that came in; regions that touch each other while they wait count once each. */
+  /** Regions pushed; adjacent regions that are joined while they wait still count one each. */
   readonly regions: number;
 }
 
 /**
- * Bytes in one write, more or less. Larger ones are hardly cheaper (a KiB took 277 ns in writes of
- * 64 KiB, 205 of 256 KiB, 160 to 200 of 1 MiB; loopback, Node 20, November 2026), and the buffers
- * of one write come back together: a slow peer should not hold megabytes for the sake of the last
- * byte.
+ * Approximate bytes of one write. Larger ones are hardly cheaper (a KiB took 277 ns in writes of
+ * 64 KiB, 205 of 256 KiB, 160 to 200 of 1 MiB; loopback, Node 20, November 2026), and all buffers
+ * of a write are released together: a slow peer should not hold megabytes until the last byte.
  */
 const WRITE_BYTES_MAX = 256 * 1024;
 
-/**
- * From so many waiting bytes on, a larger write would not be cheaper by much: why wait for the end
- * of the turn.
- */
+/** With so many bytes waiting, a larger write would hardly be cheaper, so they are sent at once. */
 const SEND_BYTES_MIN = 16 * 1024;
 
 /** Words of one waiting region: offset, length, buffer. */
@@ -55,42 +48,42 @@ const LENGTH = 1;
 const BUFFER = 2;
 const REGION_FIELDS = 3;
 
-/** What comes is sent. */
+/** Regions are sent. */
 const OPEN = 'open';
-/** What comes is lost. The system may still have the last write. */
+/** New regions are lost. The system may still have the last write. */
 const DISCARDING = 'discarding';
-/** The stream threw or closed. It may call back nevertheless, which means nothing any more. */
+/** The stream threw or closed. It may still call back, which is ignored. */
 const FAILED = 'failed';
 type OutboxState = typeof OPEN | typeof DISCARDING | typeof FAILED;
 
-/** With these the stream may fare better: it waits, or is no socket. */
+/** On these errors the stream takes over: it can wait, or it is not a socket. */
 const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
 
 /**
- * The writing half of a link: regions in, one write at a time out.
+ * Takes regions, and writes them with one write in flight at a time.
  *
- * While a write is under way everything that comes waits, and the next write takes all of it, so a
- * busy socket batches by itself. A region's reference is released in the write's callback and not
- * before: until then the system reads the bytes.
+ * Regions pushed during a write wait, and the next write takes all of them; so a busy socket
+ * batches by itself. A region's reference is released in the write's callback, not before: until
+ * then the system reads the bytes.
  *
- * With the shim the bytes go to a plain socket's descriptor, past the stream, and the references
- * are released as soon as the system has copied them. What it does not take at once goes through
- * the stream, and all that comes behind it waits: so the order is kept.
+ * With the shim the bytes go directly to a plain socket's descriptor, past the stream, and the
+ * references are released as soon as the system has copied them. The rest that it does not take at
+ * once goes through the stream, and later regions wait for it; so the order is kept.
  *
- * **Ownership** `push` takes over one reference per region. **Threads** the socket's.
+ * **Ownership** `push` takes one reference per region. **Threads** the socket's.
  */
 export class Outbox implements DirectWriter {
   readonly #pool: BufferPool;
   readonly #memory: SharedArrayBuffer;
   readonly #socket: Duplex;
-  /** The stream may keep our chunks beyond its callback: give it copies. */
+  /** True if the stream may keep chunks after its callback: it gets copies. */
   readonly #copying: boolean;
   readonly #onDone: () => void;
   readonly #onWritten: () => void;
   #direct: DirectWrites | undefined;
   #isEnlisted = false;
 
-  /** Waiting regions, REGION_FIELDS numbers each; those before #head are with the system. */
+  /** Regions, REGION_FIELDS numbers each: those before #head are in flight, the rest wait. */
   readonly #waiting: number[] = [];
   #head = 0;
   #inFlight = 0;
@@ -104,7 +97,7 @@ export class Outbox implements DirectWriter {
   #regions = 0;
   #lostBytes = 0;
 
-  /** `onDone` runs after each write. */
+  /** `onDone` is called after each write. */
   constructor(pool: BufferPool, socket: Duplex, copying: boolean, onDone: () => void) {
     this.#pool = pool;
     this.#memory = pool.bytes.buffer;
@@ -115,7 +108,7 @@ export class Outbox implements DirectWriter {
     this.#direct = !copying && isPlain(socket) ? DirectWrites.forPool(pool) : undefined;
   }
 
-  /** Bytes that wait or are with the system. */
+  /** Bytes that wait or are in flight. */
   get queuedBytes(): number {
     return this.#waitingBytes + this.#inFlightBytes;
   }
@@ -125,7 +118,7 @@ export class Outbox implements DirectWriter {
     return this.#waitingBytes >= SEND_BYTES_MIN;
   }
 
-  /** Takes a region and one reference on its buffer. Nothing is written before {@link send}. */
+  /** Takes a region and one reference on its buffer. {@link send} writes it. */
   push(offset: number, length: number, bufferId: BufferId): void {
     this.#regions++;
     if (this.#state !== OPEN || length === 0) {
@@ -149,14 +142,14 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * Starts a write with what waits, unless one is under way: then it goes with the next.
+   * Starts a write of the waiting regions, unless one is in flight: then they go with the next.
    *
-   * A stream that throws is destroyed with what it threw, which is thrown on from a microtask:
-   * whoever sends for many links goes on with the next.
+   * If the stream throws, it is destroyed with that error, which is rethrown from a microtask: the
+   * caller may be sending for many links.
    */
   send(): void {
     if (this.#inFlight > 0 || this.#waiting.length === 0) return;
-    assert(this.#state === OPEN, 'nothing waits that is lost');
+    assert(this.#state === OPEN, 'only an open outbox has waiting regions');
     if (this.#direct === undefined) {
       this.#sendByStream();
     } else if (!this.#isEnlisted) {
@@ -174,7 +167,7 @@ export class Outbox implements DirectWriter {
   }
 
   #write(): void {
-    assert(this.#inFlight === 0, 'one write at a time is under way');
+    assert(this.#inFlight === 0, 'one write at a time is in flight');
     const socket = this.#socket;
     const regions = this.#countRegions();
     this.#writes++;
@@ -184,15 +177,14 @@ export class Outbox implements DirectWriter {
       socket.write(this.#chunk(0), this.#onWritten);
       return;
     }
-    // One callback, on the last: the stream makes one `writev` of all that was written while it was
-    // corked.
+    // One callback, on the last: the stream makes one `writev` of everything written while corked.
     socket.cork();
     for (let i = 0; i < regions - 1; i++) socket.write(this.#chunk(i));
     socket.write(this.#chunk(regions - 1), this.#onWritten);
     socket.uncork();
   }
 
-  /** How many of the waiting regions go into the next write. */
+  /** The number of waiting regions that go into the next write. */
   #countRegions(): number {
     const waiting = this.#waiting;
     const count = Math.min(waiting.length / REGION_FIELDS, WRITER_ROWS);
@@ -206,7 +198,7 @@ export class Outbox implements DirectWriter {
   // ── For the direct writes ─────────────────────────────────────────────────────────────
 
   fill(table: Int32Array, row: number): number {
-    assert(this.#isEnlisted, 'who fills the table is enlisted');
+    assert(this.#isEnlisted, 'only an enlisted outbox fills the table');
     this.#isEnlisted = false;
     const waiting = this.#waiting;
     if (this.#inFlight > 0 || waiting.length === 0) return 0;
@@ -227,8 +219,8 @@ export class Outbox implements DirectWriter {
 
   settle(table: Int32Array, row: number, rows: number): boolean {
     const waiting = this.#waiting;
-    assert(this.#inFlight === 0, 'direct writes leave nothing under way');
-    assert(rows * REGION_FIELDS <= waiting.length, 'what was written waits until it is settled');
+    assert(this.#inFlight === 0, 'direct writes leave nothing in flight');
+    assert(rows * REGION_FIELDS <= waiting.length, 'written regions wait until they are settled');
     let sent = 0;
     let regions = 0;
     let result = 0;
@@ -274,7 +266,7 @@ export class Outbox implements DirectWriter {
     throwLater(error);
   }
 
-  /** What the stream had is lost: it is not asked for it any more. */
+  /** The transition to FAILED: regions in flight are lost. */
   #becomeFailed(): void {
     assert(this.#state !== FAILED, 'a stream fails once');
     this.#lostBytes += this.#inFlightBytes;
@@ -285,8 +277,8 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * Releases what waits and refuses what comes, which counts as lost. What the system has is
-   * released in its callback.
+   * Releases waiting and later regions, which count as lost. Regions in flight are released in the
+   * write's callback.
    */
   discard(): void {
     if (this.#state !== OPEN) return;
@@ -302,14 +294,14 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * The stream has closed. What it was given in copies it may never call back; where it was not,
-   * the system may still read it, and does.
+   * Called when the stream has closed. A stream that got copies may never call back; otherwise the
+   * system may still read the regions, and the callback will come.
    */
   streamClosed(): void {
     if (this.#copying && this.#inFlight > 0) this.#becomeFailed();
   }
 
-  /** Counts bytes that were to be sent and never came here. */
+  /** Counts bytes as lost that never reached the outbox. */
   lose(bytes: number): void {
     this.#lostBytes += bytes;
   }
@@ -325,7 +317,7 @@ export class Outbox implements DirectWriter {
     };
   }
 
-  /** Gives the first regions to the system. */
+  /** Marks the first regions as in flight. */
   #take(regions: number): void {
     this.#inFlight = regions;
     this.#head = regions * REGION_FIELDS;
@@ -343,11 +335,11 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * The system has done with the write, well or not: an error destroys the socket, which the link
-   * hears elsewhere.
+   * The write's callback. Errors are not looked at: they destroy the socket, to whose events the
+   * link listens.
    */
   #written(): void {
-    // A stream of the program's may call back twice.
+    // A user's stream may call back twice.
     if (this.#state === FAILED || this.#inFlight === 0) return;
     if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
     else this.#bytesWritten += this.#inFlightBytes;
@@ -358,20 +350,20 @@ export class Outbox implements DirectWriter {
     this.#onDone();
   }
 
-  /** Checks how the numbers go together. Holds between any two calls. */
+  /** Asserts that the fields agree, as they do between any two calls. */
   invariants(): void {
     const { length } = this.#waiting;
     const head = this.#head;
     assert(length % REGION_FIELDS === 0, 'regions wait whole');
-    assert(head === this.#inFlight * REGION_FIELDS, 'what is under way comes first');
-    assert(head <= length, 'what is under way is kept');
+    assert(head === this.#inFlight * REGION_FIELDS, 'regions in flight come first');
+    assert(head <= length, 'regions in flight are kept');
     assert(head > 0 === this.#inFlightBytes > 0, 'a write has bytes');
-    assert(length > head === this.#waitingBytes > 0, 'what waits has bytes');
-    assert(this.#state === OPEN || length === head, 'nothing waits that is lost');
+    assert(length > head === this.#waitingBytes > 0, 'waiting regions have bytes');
+    assert(this.#state === OPEN || length === head, 'only an open outbox has waiting regions');
     assert(this.#state !== FAILED || head === 0, 'a stream that has failed holds nothing');
   }
 
-  /** Gives back what the system has had. */
+  /** Releases the regions before #head. */
   #removeSent(): void {
     const waiting = this.#waiting;
     const head = this.#head;
@@ -386,7 +378,7 @@ export class Outbox implements DirectWriter {
   }
 }
 
-/** What the stream's own write would have failed with. */
+/** The error with which the stream's own write would have failed. */
 function writeError(errno: number): Error {
   const code = errnoName(errno);
   return Object.assign(new Error(`write ${code}`), { code, errno: -errno, syscall: 'write' });

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Received bytes that are not in the framer yet. */
+/** `Stash`: received bytes that are not in the framer yet. */
 
 import { assert } from '../../base/assert.ts';
 import type { Framer } from '../../framer/index.ts';
 
 /**
- * At most one read, as a rule: a socket that is paused delivers nothing.
+ * Holds at most one read, usually, since a paused socket delivers nothing.
  *
- * **Ownership** The bytes are borrowed until {@link keep}.
+ * **Ownership** the bytes are borrowed until {@link keep}.
  */
 export class Stash {
   #bytes: Uint8Array | undefined;
-  /** The framer has those before it. */
+  /** The bytes before this are in the framer. */
   #begin = 0;
 
   get isEmpty(): boolean {
@@ -23,7 +23,7 @@ export class Stash {
     return this.#bytes === undefined ? 0 : this.#bytes.length - this.#begin;
   }
 
-  /** Adds bytes after those that wait. **Cost** nothing is copied unless some wait. */
+  /** Appends bytes. **Cost** no copy, unless others wait. */
   push(bytes: Uint8Array): void {
     const before = this.#bytes;
     if (before === undefined) {
@@ -37,18 +37,18 @@ export class Stash {
     this.#begin = 0;
   }
 
-  /** Moves as much into the framer as it takes now. Returns how much. **Throws** as its `feed`. */
+  /** Moves bytes into the framer; returns how many it took. **Throws** as its `feed`. */
   feedInto(framer: Framer): number {
     const bytes = this.#bytes;
     assert(bytes !== undefined, 'an empty stash feeds nothing');
-    assert(this.#begin < bytes.length, 'a stash that is used up is empty');
+    assert(this.#begin < bytes.length, 'an empty stash has no bytes');
     const taken = framer.feed(bytes, this.#begin, bytes.length);
     this.#begin += taken;
     if (this.#begin === bytes.length) this.clear();
     return taken;
   }
 
-  /** Copies what waits if it lies in `memory`, which is about to be used again. */
+  /** Copies the waiting bytes if they lie in `memory`, which will be reused. */
   keep(memory: ArrayBufferLike): void {
     const bytes = this.#bytes;
     if (bytes === undefined || bytes.buffer !== memory) return;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The socket's end of the way: opening a connection, within a time and until somebody calls it off.
- */
+/** Opens a TCP or Unix connection, with a timeout, a signal and repeated attempts. */
 
 import { connect, isIP, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -12,23 +10,23 @@ import { checkNetAllowed } from '../../native/permission.ts';
 import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
 import type { ReadTarget } from './ingest.ts';
 
-/** Whom to connect to. */
+/** Where to connect. */
 export interface TcpAddress {
   /** Name or address. Default '127.0.0.1'. */
   readonly host?: string;
-  /** 1 … 65535. Either this or `path` must be there. */
+  /** 1 … 65535. Required, unless `path` is given. */
   readonly port?: number;
-  /** A Unix socket instead, or a Windows pipe. */
+  /** Path of a Unix socket or a Windows pipe, in place of `port`. */
   readonly path?: string;
   /** The local address to connect from; not a name. Default: the system's choice. */
   readonly localAddress?: string;
-  /** How long an attempt may take. Default: as long as the system tries. */
+  /** Limit of one attempt. Default: the system's. */
   readonly timeoutMs?: number;
-  /** Try again when nobody answers, or not in time. Default: once is enough. */
+  /** Repeats attempts that are refused or time out. Default: one attempt. */
   readonly retry?: ConnectRetry;
 }
 
-/** The names of the fields of an address. */
+/** Names of the fields of an address. */
 export const TCP_ADDRESS_KEYS: readonly string[] = [
   'host',
   'port',
@@ -38,7 +36,7 @@ export const TCP_ADDRESS_KEYS: readonly string[] = [
   'retry',
 ];
 
-/** A checked copy of an address. */
+/** Returns a checked copy of an address. */
 export function readAddress(address: TcpAddress): TcpAddress {
   const { host, port, path, localAddress, timeoutMs } = address;
   if ((port === undefined) === (path === undefined)) {
@@ -59,12 +57,12 @@ export function readAddress(address: TcpAddress): TcpAddress {
 }
 
 /**
- * Opens a socket and hands it to `onOpen` in the very turn in which it is connected, before
- * anything can be read.
+ * Opens a socket and passes it to `onOpen` in the same turn in which it connects, before anything
+ * can be read.
  *
- * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
- * ERR_BUSBAR_TIMEOUT, `signal.reason`, what `onOpen` throws. The socket is closed then. After more
- * than one attempt the last one's error is the cause.
+ * **Throws** (rejects), after closing the socket, ERR_BUSBAR_LINK_REFUSED with the system's error
+ * as cause, ERR_BUSBAR_TIMEOUT, `signal.reason`, and exceptions of `onOpen`. After several attempts
+ * the last one's error is the cause.
  */
 export function openSocket<T>(
   address: TcpAddress,
@@ -121,7 +119,7 @@ async function openOnce<T>(
   });
 }
 
-/** Sets what can be set on a socket; other streams stay as they are. */
+/** Sets the options of a `net.Socket`; other streams stay as they are. */
 export function tuneSocket(
   socket: Duplex,
   options: { readonly noDelay: boolean; readonly keepAliveMs: number | undefined },

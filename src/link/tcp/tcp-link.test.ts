@@ -732,7 +732,7 @@ test('a handler that leaves frames behind without a pause is told so', async () 
   });
   stream.push(Buffer.concat(frames));
   expect(await complaint).toMatchObject({
-    message: expect.stringMatching(/until it answers false/),
+    message: expect.stringMatching(/until it returns false/),
   });
   await link.close();
   expect(pool.stats().held).toBe(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One connection, its framer, its writer. */
+/** `TcpLink`: one TCP connection, or another stream, with its framer and its writer. */
 
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -31,13 +31,13 @@ import {
 } from './tcp-options.ts';
 import { TcpSender } from './tcp-sender.ts';
 
-/** What a program does with a {@link TcpLink}. */
+/** Callbacks of a {@link TcpLink}. */
 export interface TcpHandler extends TcpHandlerOf<TcpLink> {}
 
-/** What every {@link TcpLink} needs to know, however its socket comes to be. */
+/** Options of a {@link TcpLink}, connected, accepted or adopted. */
 export interface TcpLinkOptions extends TcpLinkOptionsOf<TcpLink> {}
 
-/** What a TCP link has done so far. */
+/** Counters of a TCP link. */
 export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;
@@ -47,28 +47,28 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  * One TCP connection (or another stream) between a framer and a writer.
  *
  *   socket ──▶ framer ──▶ handler.onFrame(s)        reading: when the bytes arrive
- *   socket ◀── outbox ◀── flusher ◀── link.writer   writing: one write for all that was flushed
+ *   socket ◀── outbox ◀── flusher ◀── link.writer   writing: one write for everything flushed
  *
- * **Back-pressure.** A peer that reads slowly: from `highWaterBytes` on the link leaves its
- * writers' regions in the flusher, `writable` is false, and when the lane is full the writer says
- * "not now" (tryReserve −1, flush false; reserve() waits); `onDrained` tells when it is over. A
- * program that is too slow: `pause()` and `resume()`; TCP stops the peer. A pool without buffers:
- * the link pauses by itself and queues up for one.
+ * **Back-pressure.** For a peer that reads slowly: once `highWaterBytes` wait, the link leaves its
+ * writers' regions in the flusher, `writable` is false, and when the lane is full the writer
+ * returns "not now" (tryReserve −1, flush false; reserve() waits); `onDrained` reports the end of
+ * this. For a slow program: `pause()` and `resume()`; TCP stops the peer. For a pool without
+ * buffers: the link stops reading and queues for one.
  *
- * **Ownership** frames are borrowed; see {@link TcpHandler}. At `onClose` the link holds no
- * buffer. A quiet link holds none either (one that packets lie in for up to 100 ms more), except
- * one after a read of `directReadBytes` or more and one while more than 256 bytes of a frame have
- * begun. **Threads** one.
+ * **Ownership** frames are borrowed; see {@link TcpHandler}. At `onClose` the link holds no buffer.
+ * A quiet link holds none either, except: a buffer in which packets lie for up to 100 ms, one after
+ * a read of `directReadBytes` or more, and one while a frame of which more than 256 bytes have
+ * arrived is unfinished. **Threads** one.
  */
 export class TcpLink extends LinkBase implements Link {
   /**
-   * Whose frames the handler takes. Only `next`, `nextPacket`, `takePacket`, `finishFrame` and the
-   * frame's numbers are for it.
+   * Finds the frames. Handlers may use only `next`, `nextPacket`, `takePacket`, `finishFrame` and
+   * the frame's numbers.
    */
   readonly framer: Framer;
   /** Writes to the peer. Closed with the link. */
   readonly writer: LocalWriter;
-  /** As a rule a `net.Socket`: for addresses, `setTimeout`. Not for reading, writing, ending. */
+  /** Usually a `net.Socket`: for addresses, `setTimeout`. Do not read, write or end it. */
   readonly socket: Duplex;
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;
@@ -76,7 +76,7 @@ export class TcpLink extends LinkBase implements Link {
   readonly #intake: Intake;
   readonly #sender: TcpSender;
   #handler: TcpHandler = {};
-  /** The last write may still be called back. */
+  /** True after the socket's 'close', though the last write may still be called back. */
   #isSocketClosed = false;
 
   private constructor(
@@ -116,13 +116,14 @@ export class TcpLink extends LinkBase implements Link {
   }
 
   /**
-   * Opens a connection; with `retry`, again and again until there is one.
+   * Opens a connection; with `retry`, in several attempts.
    *
-   * A link is one connection. `error` says why it closed, `stats().lostBytes` what it did not send.
+   * A link is one connection: it does not reconnect. `error` is the reason why it closed,
+   * `stats().lostBytes` the number of bytes that it did not send.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
-   * ERR_BUSBAR_TIMEOUT (after more than one attempt with the last one's error as cause),
-   * `signal.reason`; TypeError or RangeError naming the option that is wrong.
+   * ERR_BUSBAR_TIMEOUT (after several attempts with the last one's error as cause),
+   * `signal.reason`; TypeError or RangeError naming the option.
    */
   static async connect(pool: BufferPool, options: TcpAddress & TcpLinkOptions): Promise<TcpLink> {
     const own = readTcpOptions(options, TCP_ADDRESS_KEYS);
@@ -134,21 +135,21 @@ export class TcpLink extends LinkBase implements Link {
   /**
    * Makes a link of an open socket or any other stream of bytes: accepted, upgraded, TLS, a pipe.
    *
-   * The link takes it over. A plain `net.Socket` is exchanged for another one on the same
-   * connection (`link.socket`), so that the kernel can read into the pool: the one given is dead
-   * then, with its listeners. Bytes that it had buffered are not lost; they keep it as it is, with
-   * `ingest` 'copy'.
+   * **Ownership** the stream is the link's. A plain `net.Socket` is replaced by another one on the
+   * same connection (`link.socket`), so that the kernel can read into the pool; the given socket
+   * and its listeners are then dead. A socket with buffered bytes is kept, with `ingest` 'copy', so
+   * that no byte is lost.
    *
-   * **Throws** what `codec` or `handler` throws, ERR_BUSBAR_WRITER_SLOTS,
-   * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_LINK_CLOSED if the socket was destroyed before; TypeError
-   * or RangeError naming the argument or option that is wrong. Except in this last case the socket
-   * is closed then.
+   * **Throws** exceptions of `codec` and `handler`, ERR_BUSBAR_WRITER_SLOTS,
+   * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_LINK_CLOSED if the socket was destroyed before; the
+   * socket is then closed. TypeError or RangeError naming the argument or option; the socket is
+   * then untouched.
    */
   static adopt(pool: BufferPool, socket: Duplex, options: TcpLinkOptions): TcpLink {
     return TcpLink.adoptWithin(undefined, pool, socket, options);
   }
 
-  /** @internal The same for a server, whose links share `allowance` for what they read. */
+  /** @internal {@link adopt} for a server, whose links share `allowance`. */
   static adoptWithin(
     allowance: BufferAllowance | undefined,
     pool: BufferPool,
@@ -197,10 +198,11 @@ export class TcpLink extends LinkBase implements Link {
   }
 
   /**
-   * Sends a packet's bytes by reference, as they are, behind what the link's writer has written:
-   * one buffer may go to any number of links. False: not now, as while a reservation is open.
+   * Sends a packet's bytes by reference, as they are, after everything that the link's writer has
+   * written. One buffer may be sent to any number of links. False: not now, for example while a
+   * reservation is open.
    *
-   * **Ownership** the link has the packet on success, the caller still if not, or if this throws.
+   * **Ownership** the link's on success; the caller's if it returns false or throws.
    * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
    */
   trySend(packet: Packet): boolean {
@@ -210,17 +212,20 @@ export class TcpLink extends LinkBase implements Link {
     return true;
   }
 
-  /** The same by numbers: takes one reference of this thread on success. **Throws** RangeError. */
+  /**
+   * {@link trySend} with plain numbers: takes one of this thread's references on success. Also
+   * **throws** ERR_BUSBAR_NOT_HELD, RangeError.
+   */
   trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
     this.checkOpen();
     return this.#sender.trySend(bufferId, offset, length);
   }
 
   /**
-   * Sends what another writer of the same flusher writes too; for writers of other threads. Order
-   * is kept per writer. What it flushes when the link has ended counts as lost.
+   * Also sends the regions of another writer of the same flusher; for writers of other threads.
+   * Order is kept per writer. Regions flushed after the link has ended count as lost.
    *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError for what cannot be a writer's id.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError unless `writerId` can be a writer's.
    */
   addWriter(writerId: number): void {
     this.checkOpen();
@@ -240,8 +245,8 @@ export class TcpLink extends LinkBase implements Link {
   }
 
   /**
-   * Ends the writing half: sends what has been written, then the end. Frames still arrive until the
-   * peer ends too.
+   * Ends the writing half: sends what was written, then the end. Frames arrive until the peer ends
+   * as well.
    */
   end(): void {
     this.act(this.life.end());
@@ -261,18 +266,18 @@ export class TcpLink extends LinkBase implements Link {
   /** @internal */
   protected override stopReading(): void {
     this.#intake.stop();
-    // What still comes before the peer's end is dropped.
+    // Bytes that arrive before the peer's end are dropped.
     if (!this.life.isGone) this.socket.resume();
   }
 
   /** @internal */
   protected override sendRest(): void {
     if (this.life.state !== FINISHING || !this.#sender.sendRest()) return;
-    // What it called may have ended the link.
+    // The sender may have called user code that ended the link.
     if (this.life.state === FINISHING) this.act(this.life.drained());
   }
 
-  /** @internal From here on there is nowhere to go for what other threads' writers flush. */
+  /** @internal Sends the end; regions that other threads' writers flush later are lost. */
   protected override sendEnd(): void {
     this.#sender.outbox.discard();
     this.socket.end();
@@ -283,7 +288,7 @@ export class TcpLink extends LinkBase implements Link {
     try {
       this.#sender.release();
     } finally {
-      // Whatever happens: nobody else would.
+      // Also after an exception: nothing else would close the socket.
       this.socket.destroy();
     }
   }
@@ -319,7 +324,7 @@ export class TcpLink extends LinkBase implements Link {
     this.act(this.life.peerEnded());
   }
 
-  /** The socket is closed, and its last write was called back: the kernel writes nowhere now. */
+  /** Ends the life once the socket is closed and its last write was called back. */
   #settle(): void {
     if (!this.#isSocketClosed || this.life.state !== LEAVING || this.bufferedBytes > 0) return;
     this.#intake.close();

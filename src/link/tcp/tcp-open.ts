@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Streams for links: opened or taken over, so that the kernel reads into the pool where it can. */
+/** Opens or takes over a stream for a link, so that the kernel reads into the pool if possible. */
 
 import type { Duplex } from 'node:stream';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
@@ -16,7 +16,7 @@ export interface OpenStream {
   readonly ingest: IngestMode;
 }
 
-/** Connects, and makes a link at once, before anything is read. **Throws** (rejects) as that. */
+/** Connects, and calls `make` before anything is read. **Throws** (rejects) as either. */
 export function openStream<L, T>(
   pool: BufferPool,
   address: TcpAddress,
@@ -32,8 +32,8 @@ export function openStream<L, T>(
 }
 
 /**
- * Takes an open stream over, by another socket on the same connection if it is a plain one. What
- * this **throws**, as a codec does, destroys the stream.
+ * Takes over an open stream; a plain socket is replaced by another one on the same connection. If
+ * this **throws**, as the `codec` option may, the stream is destroyed.
  */
 export function takeStream<L>(
   pool: BufferPool,

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The socket's end of the way, in both directions: what can be set on a link, checked and completed
- * in one place.
- */
+/** Handler and options of a `TcpLink`: checks them and applies the defaults. */
 
 import {
   checkBoolean,
@@ -28,87 +25,86 @@ import {
 import { DIRECT_READ_BYTES_MAX, directReadBytesDefault, Intake } from './intake.ts';
 
 /**
- * What a program does with a link of class `L`. All are called on the link's thread, with this
- * object as `this`, never after `onClose`. A plain object has no other members; an instance of a
- * class may.
+ * Callbacks of a link of class `L`. They run on the link's thread, with this object as `this`,
+ * never after `onClose`. A plain object may have no other members; an instance of a class may.
  *
- * An exception that is not the framer's closes the link and is thrown on, as from any callback of
+ * An exception, unless it is the framer's, closes the link and is rethrown, as from any callback of
  * Node.
  */
 export interface TcpHandlerOf<L> {
   /**
-   * Bytes have arrived: call `link.framer.next()` until it answers false, or call `link.pause()`
-   * and leave the rest for after `link.resume()`. The way of programs that count nanoseconds. One
-   * of `onFrames` and `onFrame` must be there.
+   * Bytes have arrived: call `link.framer.next()` until it returns false, or call `link.pause()`
+   * and take the rest after `link.resume()`. For programs that count nanoseconds. Exactly one of
+   * `onFrames` and `onFrame` is required.
    */
   onFrames?(link: L): void;
   /**
    * A frame has arrived: its payload is `[offset, offset + length)` of `pool.bytes`, borrowed until
-   * this returns. Keep it by `link.framer.takePacket()`; or, together with the prefix or delimiter
-   * around it, by `pool.retain(bufferId)` and then `Packet.wrap(pool, bufferId, begin, n)`.
-   * `link.pause()` makes this the last one for now.
+   * this returns. Keep it by `link.framer.takePacket()`; or, with the prefix or delimiter around
+   * it, by `pool.retain(bufferId)` and then `Packet.wrap(pool, bufferId, begin, n)`. After
+   * `link.pause()` no further frame is delivered until `link.resume()`.
    */
   onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
   /**
-   * The peer will send no more. With `allowHalfOpen` the link can still write; without, it now
-   * closes by itself.
+   * The peer sends no more. With `allowHalfOpen` the link can still write; otherwise it now closes
+   * by itself.
    */
   onEnd?(link: L): void;
   /**
-   * No more than `lowWaterBytes` wait for the peer, after `link.writable` was false.
+   * At most `lowWaterBytes` wait for the peer, after `link.writable` was false.
    *
-   * A writer may also say "not now" because the pool has no free buffer: `link.writable` is still
-   * true then, and this does not come. `await link.writer.reserve(n)` waits for either.
+   * A writer also returns "not now" if the pool has no free buffer: `link.writable` is then still
+   * true, and this is not called. `await link.writer.reserve(n)` waits for either.
    */
   onDrained?(link: L): void;
   /**
-   * The link is gone and holds no buffer any more. `error`: why, unless both sides ended it in good
+   * The link has ended and holds no buffer. `error`: the reason, unless both sides ended it in good
    * order.
    */
   onClose?(link: L, error: BusbarError | undefined): void;
 }
 
-/** What every link of class `L` needs to know, however its socket comes to be. */
+/** Options of a link of class `L`, connected, accepted or adopted. */
 export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
   /**
-   * Makes the codec of one link. A codec that keeps no state may be returned again and again. A
-   * server calls it once more before it listens, to refuse a codec that does not fit.
+   * Returns the codec of a link. A codec without state may be returned for every link. A server
+   * calls it once before it listens, to reject an unusable codec.
    */
   readonly codec: () => Codec;
-  /** Makes the handler of one link; called once, before the first byte is read. */
+  /** Returns the handler of a link; called once, before the first byte is read. */
   readonly handler: (link: L) => TcpHandlerOf<L>;
   /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
   readonly maxFrameBytes?: number;
   /**
-   * 'direct' (the default) reads into the pool where the socket allows it; 'copy' never does.
-   * `link.ingest` says what came of it.
+   * 'direct' (the default) reads into the pool if the socket allows it; 'copy' never does.
+   * `link.ingest` is the actual mode.
    */
   readonly ingest?: 'direct' | 'copy';
   /**
-   * A read that brings more bytes makes the next one direct, with a buffer held for it; after one
-   * that has emptied the socket the link holds none, unless a frame has begun. 0 … 4096; default
-   * 4096, or a quarter of a smaller buffer: up to that the copy costs less than a tenth of the
-   * read. 0: from the second on all reads are direct, and the link always holds a buffer.
+   * A read of more bytes makes the next one direct, with a buffer held for it. After a read that
+   * emptied the socket the link holds none, unless a frame has begun. 0 … 4096; default 4096, or a
+   * quarter of a smaller buffer: up to that the copy costs less than a tenth of the read. 0: from
+   * the second on all reads are direct, and the link always holds a buffer.
    */
   readonly directReadBytes?: number;
   /**
-   * How long a peer may take from a frame's first bytes to its last: then the link closes with
-   * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused, waits for
-   * a buffer, or the event loop stands. Default 60000, as servers of HTTP do: a frame that has
-   * begun may hold a buffer that others wait for. Infinity: for ever.
+   * Limit of the time from a frame's first bytes to its last. A slower peer's link closes with
+   * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused or waits
+   * for a buffer, or the event loop is blocked. Default 60000, as for HTTP servers: an unfinished
+   * frame may hold a buffer that others wait for. Infinity: no limit.
    */
   readonly frameTimeoutMs?: number;
   /** Whether the link may write after the peer has ended. Default false. */
   readonly allowHalfOpen?: boolean;
   /**
-   * Send without waiting for more (TCP_NODELAY). Default true: batching is the writers' business.
+   * Sends without waiting for more (TCP_NODELAY). Default true, since the writers batch.
    */
   readonly noDelay?: boolean;
-  /** Probe the peer after so many milliseconds of silence (SO_KEEPALIVE). Default: do not. */
+  /** Probes the peer after so many milliseconds of silence (SO_KEEPALIVE). Default: never. */
   readonly keepAliveMs?: number;
 }
 
-/** The options' names, for those who accept more. */
+/** Names of the options, for callers that accept more. */
 export const TCP_OPTION_KEYS: readonly string[] = [
   'codec',
   'handler',
@@ -139,8 +135,8 @@ const FRAME_TIMEOUT_MS_DEFAULT = 60_000;
 const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
 
 /**
- * A copy of options, each of them read once: what is checked is what is used. **Throws** TypeError:
- * no object, or an option that there is not.
+ * Returns a copy of the options. Each is read once: the checked values are the ones used.
+ * **Throws** TypeError for anything but an object, and for an unknown option.
  */
 export function readTcpOptions<T extends object>(options: T, extraKeys: readonly string[]): T {
   return checkOptions('options', options, [...TCP_OPTION_KEYS, ...extraKeys]);
@@ -180,8 +176,8 @@ export function resolveTcpOptions<L>(
 }
 
 /**
- * Tries the codec before there is a link, so that one that cannot work is refused early. What the
- * function `codec` itself throws is for the link that it is called for.
+ * Tries the codec before there is a link, so that an unusable one is rejected early. Exceptions of
+ * the function `codec` itself are left to the links that call it.
  *
  * **Throws** TypeError, RangeError.
  */
@@ -196,7 +192,7 @@ export function tryCodec<L>(pool: BufferPool, options: ResolvedTcpOptions<L>): v
   new Framer(pool, checkCodec(codec), { maxFrameBytes }).close();
 }
 
-/** What comes in by a link with these options; `allowance`: what it shares with others. */
+/** Creates the reading half of a link; `allowance`: the permits that it shares with other links. */
 export function makeIntake<L>(
   pool: BufferPool,
   options: ResolvedTcpOptions<L>,
@@ -207,13 +203,13 @@ export function makeIntake<L>(
   return new Intake(pool, framer, directReadBytes, frameTimeoutMs, allowance);
 }
 
-/** A framer does without one; the frames of a link are found by nobody else. */
+/** Checks a link's codec. A framer may do without one; a link cannot. */
 function checkCodec(codec: Codec): Codec {
   if (typeof codec?.measure === 'function') return codec;
   throw new TypeError(`codec must return a Codec, got ${show(codec)}`);
 }
 
-/** The handler must take frames in one way or the other. */
+/** Checks a handler: it takes frames in exactly one way. */
 export function checkHandler<L>(handler: TcpHandlerOf<L>): TcpHandlerOf<L> {
   return checkHandlerMembers(handler, ['onFrames', 'onFrame'], ['onEnd', 'onDrained', 'onClose']);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The writing half of a stream's link: its writers, and what is sent as it is. */
+/** `TcpSender`: the writing half of a `TcpLink`, for its writers and for single regions. */
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -13,21 +13,23 @@ import type { ResolvedSharedOptions } from '../shared-options.ts';
 import { DirectWrites } from './direct-writes.ts';
 import { Outbox } from './outbox.ts';
 
-/** Whom a sender works for. */
+/** Receives a sender's events. */
 export interface TcpSenderOwner {
-  /** Little enough waits again, after `stalled`. */
+  /** A stall has ended. */
   roomAgain(): void;
-  /** A write is over. */
+  /** A write has ended. */
   written(): void;
-  /** Something was lost. */
+  /** Bytes were lost. */
   note(error: BusbarError): void;
 }
 
 /**
+ * The writing half of a link:
+ *
  *   writers ──▶ flusher ──▶ gate ──▶ outbox ──▶ stream
  *                 regions as they are ──▶ ┘
  *
- * **Ownership** holds what its outbox holds, and its writer until {@link release}.
+ * **Ownership** owns its outbox, and its writer until {@link release}.
  */
 export class TcpSender {
   readonly outbox: Outbox;
@@ -54,7 +56,7 @@ export class TcpSender {
     this.gate.add(this.writer.id);
   }
 
-  /** Sends what the writers hold, as far as it goes. */
+  /** Sends what the writers hold, as much as possible. */
   flush(): void {
     if (!this.writer.closed) this.writer.flush();
     this.gate.drain();
@@ -62,7 +64,7 @@ export class TcpSender {
   }
 
   /**
-   * Sends a region as it is, behind what the writer has written. False: not now.
+   * Sends a region as it is, after everything the writer has written. False: not now.
    *
    * **Ownership** takes one reference on success. **Throws** ERR_BUSBAR_NOT_HELD, RangeError.
    */
@@ -76,8 +78,8 @@ export class TcpSender {
   }
 
   /**
-   * Closes the writer as soon as what it holds is in the lanes, and sends what is there. Returns
-   * whether all of it has left; if not, a write is under way, and it is to be called again then.
+   * Closes the writer once its messages are in the lanes, and sends them. Returns whether all was
+   * sent; if not, call it again after the write in flight.
    */
   sendRest(): boolean {
     const { writer, gate, outbox } = this;
@@ -90,15 +92,15 @@ export class TcpSender {
     return isDrained && !gate.stalled && outbox.queuedBytes === 0 && writer.closed;
   }
 
-  /** Closes the writer, and drops what has not been sent and whatever comes. */
+  /** Closes the writer; drops everything unsent, now and later. */
   release(): void {
     this.outbox.discard();
-    // What the writer and the lanes still have counts as lost there.
+    // Regions of the writer and the lanes count as lost in the outbox.
     this.gate.giveUp();
     this.#closeWriter();
     this.gate.drain();
-    assert(this.writer.closed, 'a link that is gone writes no more');
-    assert(!this.gate.stalled, 'nothing stays in the flusher of a link that is gone');
+    assert(this.writer.closed, 'an ended link has closed its writer');
+    assert(!this.gate.stalled, 'an ended link leaves nothing in the flusher');
   }
 
   #afterWrite(): void {
@@ -108,14 +110,14 @@ export class TcpSender {
     this.#owner.written();
   }
 
-  /** Returns the bytes that are lost. */
+  /** Returns the lost bytes. */
   #closeWriter(): number {
     const bytes = this.writer.close();
     this.outbox.lose(bytes);
     return bytes;
   }
 
-  /** Whether the writer holds nothing that could still be sent. */
+  /** Flushes the writer. Returns true once it holds nothing that could still be sent. */
   #flushLast(): boolean {
     if (this.gate.flusher.closed) return true;
     try {
@@ -127,7 +129,7 @@ export class TcpSender {
     }
   }
 
-  /** Takes all that the link's writer has written; false if some of it must stay there. */
+  /** Moves everything that the writer has written into the outbox; false if some must wait. */
   #flushBefore(): boolean {
     if (!this.writer.flush() && this.gate.drain()) this.writer.flush();
     return this.writer.bufferedBytes === 0 && this.gate.drain() && !this.gate.stalled;

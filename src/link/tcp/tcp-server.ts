@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way: a listening socket that makes a link of every connection. */
+/** `TcpServer`: listens, and makes a `TcpLink` of every connection. */
 
 import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -19,39 +19,39 @@ import type { BufferPool } from '../../pool/index.ts';
 import { TcpLink, type TcpLinkOptions } from './tcp-link.ts';
 import { readTcpOptions, resolveTcpOptions, tryCodec } from './tcp-options.ts';
 
-/** Where to listen, and what to make of connections. */
+/** Where to listen, and the options of accepted links. */
 export interface TcpServerOptions extends TcpLinkOptions {
-  /** Name or address. Default '127.0.0.1': say '0.0.0.0' or '::' to be reached from outside. */
+  /** Name or address. Default '127.0.0.1'; use '0.0.0.0' or '::' to be reachable from outside. */
   readonly host?: string;
   /** 0 … 65535; 0, the default, lets the system choose: see `server.port`. */
   readonly port?: number;
-  /** A Unix socket instead, or a Windows pipe. */
+  /** Path of a Unix socket or a Windows pipe, in place of `port`. */
   readonly path?: string;
   /**
-   * A listening socket that is open already, by its file descriptor, such as one of
-   * `listenReusePort`. The server closes it; on failure the caller still has it.
+   * File descriptor of a listening socket, such as one of `listenReusePort`. The server closes it;
+   * on failure it remains the caller's.
    */
   readonly fd?: number;
-  /** Connections that may wait to be accepted. Default 511, as Node's. */
+  /** Connections that may wait to be accepted. Default 511, as in Node. */
   readonly backlog?: number;
-  /** Connections beyond this are closed as soon as they are accepted. Default: no limit. */
+  /** Links at once; further connections are closed after they are accepted. Default: no limit. */
   readonly maxLinks?: number;
   /**
-   * Buffers that all links of the server together may hold for what they read; a link that finds
-   * none left waits. The rest of the pool is for what is written in answer, so that more peers than
-   * there are buffers cannot stop each other. Default: three quarters of the pool's. Give each of
-   * several servers that share a pool its part.
+   * Most buffers that all links of the server together hold for reading; a link that finds none
+   * left waits. The rest of the pool is for replies, so that more peers than buffers cannot block
+   * each other. Default: three quarters of the pool's. If several servers share a pool, give each
+   * its part.
    */
   readonly readBuffersMax?: number;
   /**
-   * A connection could not be accepted (no file descriptor is free) or not become a link (no writer
-   * slot is free); it is closed, and counted in `server.refused`. What `codec` or `handler` throw
-   * comes here too; without `onError` it is thrown on.
+   * Called if a connection cannot be accepted (no file descriptor is free) or made a link (no
+   * writer slot is free); it is closed, and counted in `server.refused`. Also called with
+   * exceptions of `codec` and `handler`; without `onError` these are rethrown.
    */
   readonly onError?: (error: Error) => void;
 }
 
-/** What a server asks of whatever listens for it; a `net.Server` has it. */
+/** The part of a `net.Server` that a TcpServer uses. */
 export interface ConnectionListener {
   maxConnections: number;
   on(event: 'connection', listener: (socket: Duplex) => void): unknown;
@@ -80,7 +80,7 @@ const WRITE_PART = 4;
 /**
  * A listening socket; every connection becomes a {@link TcpLink} with the same options.
  *
- * @example A server that sends every frame back, and a client that asks it once.
+ * @example A server that sends every frame back, and a client that sends one.
  * ```ts
  * import { LengthPrefixCodec } from 'busbar/framer';
  * import { TcpLink, TcpServer } from 'busbar/link';
@@ -147,7 +147,7 @@ export class TcpServer {
         this.#links.add(link);
         // Before the link's own listener: its `onClose` may throw.
         link.socket.prependListener('close', () => this.#links.delete(link));
-        // By its own handler, say.
+        // The link's own handler may have destroyed the server.
         if (this.#destroyed) link.destroy();
       } catch (error) {
         socket.destroy();
@@ -159,17 +159,17 @@ export class TcpServer {
   }
 
   /**
-   * Listens. Resolves when connections can come.
+   * Listens; resolves when it accepts connections.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, as when the port
-   * is taken; TypeError or RangeError naming the option that is wrong.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, for example if
+   * the port is taken; TypeError or RangeError naming the option.
    */
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
     const own = readTcpOptions(options, SERVER_KEYS);
     resolveTcpOptions(pool, own, SERVER_KEYS);
     const where = listenOptions(own);
     checkNetAllowed();
-    // Paused: nothing is read before the link says where to.
+    // Paused: nothing is read before the link has named the memory.
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true });
     const server = TcpServer.over(pool, listener, own);
     await new Promise<void>((resolve, reject) => {
@@ -177,7 +177,7 @@ export class TcpServer {
         listener.close();
         reject(new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause }));
       });
-      // Aborted before it listened, or in the turn in which it began to.
+      // Aborted before it listened, or in the same turn.
       listener.once('close', () => reject(own.signal?.reason));
       listener.listen(where, () => resolve());
     });
@@ -193,7 +193,7 @@ export class TcpServer {
     return server;
   }
 
-  /** @internal A server of whatever listens, or will. **Throws** as {@link listen} rejects. */
+  /** @internal Creates a server on any listener. **Throws** as {@link listen} rejects. */
   static over(
     pool: BufferPool,
     listener: ConnectionListener,
@@ -218,12 +218,12 @@ export class TcpServer {
     return server;
   }
 
-  /** The port listened on; 0 for a path, or when closed. */
+  /** The port; 0 for a path, or when closed. */
   get port(): number {
     return (this.#server.address() as AddressInfo | null)?.port ?? 0;
   }
 
-  /** The address or path listened on; '' when closed. */
+  /** The address or path; '' when closed. */
   get host(): string {
     const address = this.#server.address();
     return typeof address === 'string' ? address : (address?.address ?? '');
@@ -234,45 +234,45 @@ export class TcpServer {
     return this.#accepted;
   }
 
-  /** Connections that could not be accepted or not become a link. */
+  /** Connections that could not be accepted or made a link. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Keeps the event loop alive while listening (the default). Links have a `ref` of their own. */
+  /** Keeps the event loop alive while listening (the default). Links have their own `ref`. */
   ref(): void {
     this.#server.ref();
   }
 
-  /** Lets the process end while listening. */
+  /** Allows the process to exit while listening. */
   unref(): void {
     this.#server.unref();
   }
 
-  /** Accepts no more; the links stay, until {@link close}. */
+  /** Stops accepting; open links stay until {@link close}. */
   stopListening(): void {
     this.#server.close();
   }
 
   /**
-   * Accepts no more and closes every link in good order, see `TcpLink.close`. Resolves when all are
+   * Stops accepting and closes every link in good order, see `TcpLink.close`. Resolves when all are
    * closed.
    */
   async close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
     checkOptions('options', options, ['deadlineMs']);
     if (options.deadlineMs !== undefined) checkTimeoutMs('deadlineMs', options.deadlineMs);
     const closed = new Promise<void>((resolve) => {
-      // The callback gets an error if the server was not listening any more: closed is closed.
+      // The callback gets an error if the server had stopped listening: that is closed as well.
       this.#server.close(() => resolve());
     });
-    // Again: a handler that closes the server does so before its own link is one of them.
+    // Again: a handler may close the server before its own link is in the set.
     do {
       await Promise.all([...this.#links].map((link) => link.close(options)));
     } while (this.#links.size > 0);
     await closed;
   }
 
-  /** Accepts no more and closes every link at once. */
+  /** Stops accepting and closes every link at once. */
   destroy(): void {
     this.#destroyed = true;
     this.#server.close();
@@ -293,7 +293,7 @@ function listenOptions(options: TcpServerOptions): ListenOptions & { readonly fd
   const backlog = checkInteger('backlog', options.backlog ?? BACKLOG_DEFAULT, 1, COUNT_MAX);
   for (const name of ['host', 'path'] as const) {
     const value: unknown = options[name];
-    // Node listens everywhere then.
+    // Node would listen on every address.
     if (value === '') throw new RangeError(`${name} must not be empty, got ""`);
     if (value === undefined || typeof value === 'string') continue;
     throw new TypeError(`${name} must be a string, got ${show(value)}`);

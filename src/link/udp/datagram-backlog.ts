@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way: datagrams that wait for a UDP link outside of the kernel. */
+/** `DatagramBacklog`: a bounded queue of received datagrams, for sockets outside of the kernel. */
 
 import { assert } from '../../base/assert.ts';
 import { copyBytes } from '../../base/bytes.ts';
@@ -16,18 +16,18 @@ import {
 import type { PoolBytes } from '../../pool/buffer-references.ts';
 import { AGAIN, type UdpSocketOwner } from './udp-socket.ts';
 
-/** What may wait while nobody takes it, unless asked for more: as much as in a socket of Linux. */
+/** Default limit of waiting bytes: as many as in a socket of Linux. */
 export const BACKLOG_BYTES_DEFAULT = 212_992;
-/** What a waiting datagram costs beside its bytes. */
+/** Counted for each waiting datagram besides its bytes. */
 export const DATAGRAM_COST_BYTES = 256;
-/** Places of datagrams that were taken are given up from so many on. */
+/** Received datagrams that are kept in the array at most. */
 const TAKEN_COUNT_MAX = 256;
 
-/** Nobody takes what comes: it waits. */
+/** Datagrams wait; the owner is not called. */
 const WAITING = 'waiting';
-/** The owner is called as long as something waits. */
+/** The owner is called while datagrams wait. */
 const CALLING = 'calling';
-/** What comes is dropped. */
+/** New datagrams are dropped. */
 const CLOSED = 'closed';
 type BacklogState = typeof WAITING | typeof CALLING | typeof CLOSED;
 
@@ -39,8 +39,8 @@ interface Waiting {
 const TAKEN: Waiting = { bytes: new Uint8Array(0), source: new Int32Array(0) };
 
 /**
- * What the kernel does for its sockets: keeps what has come until it is received, drops what finds
- * no room, and calls as long as something waits and somebody wants it.
+ * Does what the kernel does for its sockets: keeps datagrams until they are received, drops those
+ * without room, and calls the owner while datagrams wait and it wants them.
  */
 export class DatagramBacklog {
   private readonly bytes: PoolBytes;
@@ -59,12 +59,12 @@ export class DatagramBacklog {
     this.bytesMax = bytesMax;
   }
 
-  /** Datagrams that found no room. */
+  /** Datagrams dropped for lack of room. */
   get dropped(): number {
     return this.droppedCount;
   }
 
-  /** A datagram has come, from where eight words say; both are kept as they are. */
+  /** Adds a datagram and its source in eight words, without copying either. */
   push(bytes: Uint8Array, source: Int32Array): void {
     if (this.state === CLOSED) return;
     const cost = bytes.length + DATAGRAM_COST_BYTES;
@@ -93,7 +93,7 @@ export class DatagramBacklog {
       table[row + IN_FLAGS] = length < datagram.length ? IN_TRUNCATED : 0;
       table.set(source, row + IN_ADDRESS);
     }
-    // Whoever is always a little behind never empties it.
+    // An owner that always lags a little never empties the array.
     if (this.waitingFrom === waiting.length || this.waitingFrom >= TAKEN_COUNT_MAX) {
       waiting.splice(0, this.waitingFrom);
       this.waitingFrom = 0;
@@ -116,13 +116,13 @@ export class DatagramBacklog {
   }
 
   private call(): void {
-    assert(this.state === CALLING, 'the owner is called while it wants to be');
+    assert(this.state === CALLING, 'the owner is called only while it wants datagrams');
     assert(!this.isDue, 'a call is due, or takes place');
     this.owner.readable();
     this.callAgain();
   }
 
-  /** The owner may be in the middle of an earlier call, or have done something else. */
+  /** Calls again if datagrams are left: the owner may not have received all of them. */
   private callAgain(): void {
     if (this.state === CALLING && this.waiting.length > 0) this.callSoon();
   }

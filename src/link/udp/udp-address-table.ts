@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: MIT
-/** From the flusher to the socket: where the datagrams of one link are on their way to. */
+/** `AddressTable`: reference-counted destination addresses of one link's datagrams. */
 
 import { assert } from '../../base/assert.ts';
 import { ADDRESS_WORDS } from '../../native/udp.ts';
 
-/** The row of datagrams that go to the socket's peer. */
+/** The row of datagrams to the socket's peer. */
 export const CONNECTED: number = -1;
 
 /**
- * Addresses, a row of eight words each, as the shim reads them.
+ * Addresses in rows of eight words, as the shim reads them.
  *
- * A row is held by the writer that it is the address of, and by each region that waits to go there.
- * Whoever holds one lets it go once; rows that nobody holds are used again.
+ * A row is held by each writer and by each waiting region with this destination. Each holder
+ * releases it once; a row without holders is reused.
  */
 export class AddressTable {
   #words: Int32Array = new Int32Array(4 * ADDRESS_WORDS);
-  /** Of each row, how many hold it. */
+  /** Number of holders of each row. */
   readonly #holders: number[] = [];
   readonly #free: number[] = [];
   #latest = CONNECTED;
 
-  /** All rows. Another array once there are more. */
+  /** All rows. The array is replaced when it grows. */
   get words(): Int32Array {
     return this.#words;
   }
 
-  /** Rows that somebody holds. */
+  /** Number of held rows. */
   get heldCount(): number {
     return this.#holders.length - this.#free.length;
   }
 
-  /** A row with the address at `words[index]`, held by the caller. */
+  /** Returns a row with the address at `words[index]`, held by the caller. */
   add(words: Int32Array, index: number): number {
     const latest = this.#latest;
     if (latest >= 0 && this.#holders[latest] > 0 && this.#has(latest, words, index)) {
@@ -51,18 +51,18 @@ export class AddressTable {
     return row;
   }
 
-  /** One more holder of a row that the caller knows to be held, or of {@link CONNECTED}. */
+  /** Adds a holder to a held row. No effect on {@link CONNECTED}. */
   hold(row: number): void {
     if (row < 0) return;
     assert(this.#holders[row] > 0, 'a row that is held again is held');
     this.#holders[row]++;
   }
 
-  /** One less. */
-  letGo(row: number): void {
+  /** Removes a holder. No effect on {@link CONNECTED}. */
+  releaseRow(row: number): void {
     if (row < 0) return;
     const holders = --this.#holders[row];
-    assert(holders >= 0, 'a row is let go once by each who holds it');
+    assert(holders >= 0, 'each holder releases a row once');
     if (holders === 0) this.#free.push(row);
   }
 

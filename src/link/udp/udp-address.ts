@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: where datagrams come from and go to. */
+/** `UdpAddress`: an IP address and a port, as text and as numbers. */
 
 import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
@@ -17,17 +17,16 @@ import { isHostName, type LookupOptions, lookUpHost } from './udp-lookup.ts';
 export const PORT_MAX = 65_535;
 
 /**
- * An address and a port, read once: sending to it costs no lookup and no text.
+ * An address and a port, parsed once: sending to it needs no lookup and no parsing.
  *
- * In numbers it is eight words: family (4 or 6), port, four words of the address with its first
- * byte in the highest place (an IPv4 address has one), the interface's number for link-local
- * addresses, 0.
+ * Its eight words: family (4 or 6), port, four words of the address, big-endian (an IPv4 address
+ * has one), the interface's number for link-local addresses, 0.
  */
 export class UdpAddress {
   readonly family: 4 | 6;
   readonly host: string;
   readonly port: number;
-  /** The eight words. Not to be changed. */
+  /** The eight words. Do not change them. */
   readonly words: Int32Array;
 
   private constructor(words: Int32Array) {
@@ -38,8 +37,8 @@ export class UdpAddress {
   }
 
   /**
-   * An address in text, not a name: '127.0.0.1', '::1', 'fe80::1%eth0'. For names: {@link lookup}.
-   * **Throws** RangeError.
+   * Parses an address, not a name: '127.0.0.1', '::1', 'fe80::1%eth0'. For names: {@link lookup}.
+   * **Throws** TypeError, RangeError.
    */
   static of(host: string, port: number): UdpAddress {
     const words = new Int32Array(ADDRESS_WORDS);
@@ -48,8 +47,8 @@ export class UdpAddress {
   }
 
   /**
-   * Looks a name up; an address in numbers needs no lookup, and must be of `family` if that is
-   * given. The operating system is asked each time: nothing is remembered here.
+   * Looks up a name; a numeric address needs no lookup, and must be of `family` if that is given.
+   * Asks the operating system each time: there is no cache.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause;
    * ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or RangeError.
@@ -66,7 +65,7 @@ export class UdpAddress {
     throw new RangeError(`host must be an IPv${family} address or a name, got ${show(host)}`);
   }
 
-  /** The address that `words` hold from `index` on. **Throws** TypeError, RangeError. */
+  /** Reads an address from `words`, from `index` on. **Throws** TypeError, RangeError. */
   static from(words: Int32Array, index: number = 0): UdpAddress {
     checkAddressWords('words', words, index);
     return new UdpAddress(words.slice(index, index + ADDRESS_WORDS));
@@ -85,7 +84,7 @@ export class UdpAddress {
   }
 }
 
-/** Eight words from `index` on. **Throws** TypeError, RangeError. */
+/** Checks that there are eight words from `index` on. **Throws** TypeError, RangeError. */
 export function checkAddressWords(name: string, words: Int32Array, index: number): void {
   const last = checkWords(name, words).length - ADDRESS_WORDS;
   if (last < 0) {
@@ -120,7 +119,7 @@ export function writeAddress(
   writeV6(address, target, index + ADDRESS_HOST);
 }
 
-/** The text of the address in eight words. */
+/** Formats the address in eight words. */
 export function hostOf(words: Int32Array, index: number): string {
   const at = index + ADDRESS_HOST;
   if (words[index + ADDRESS_FAMILY] !== 6) return textOf(words[at]);
@@ -142,14 +141,14 @@ function textOf(word: number): string {
   return [24, 16, 8, 0].map((shift) => (word >>> shift) & 0xff).join('.');
 }
 
-/** No path, and as short as the system's names are. */
+/** An interface's name: not a path, and as short as the system's names. */
 const LINUX_NAME = /^(?!\.)[\w.@:-]{1,15}$/;
 
-/** What Node calls an interface on Windows is a number already. */
+/** The number of an interface, by name or number; on Windows Node already uses numbers. */
 function interfaceNumber(zone: string): number {
   if (/^\d+$/.test(zone)) return Number(zone);
   for (const each of networkInterfaces()[zone] ?? []) {
-    // A global address has none, whichever comes first.
+    // Global addresses have no scope.
     if (each.family === 'IPv6' && each.scopeid > 0) return each.scopeid;
   }
   const index = LINUX_NAME.test(zone) ? linuxInterfaceNumber(zone) : 0;
@@ -157,7 +156,7 @@ function interfaceNumber(zone: string): number {
   throw new RangeError(`the zone of an address must be an interface's name or number, got ${zone}`);
 }
 
-/** One whose addresses need no zone, as `lo`, is not among those that Node gives a number. */
+/** For interfaces without link-local addresses, such as `lo`, to which Node gives no number. */
 function linuxInterfaceNumber(name: string): number {
   try {
     return Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: `node:dgram` where there is no shim. */
+/** `UdpDgramSocket`: a UDP socket on `node:dgram`, for systems without the shim. */
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { constants } from 'node:os';
@@ -37,13 +37,13 @@ import { BACKLOG_BYTES_DEFAULT, DatagramBacklog } from './datagram-backlog.ts';
 import { hostOf, writeAddress } from './udp-address.ts';
 import { AGAIN, INVALID, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';
 
-/** What may be on its way out. */
+/** Limits of the datagrams that Node is sending. */
 const PENDING_COUNT_MAX = 1024;
 const PENDING_BYTES_MAX = 256 * 1024;
 
-/** Datagrams have addresses of their own. */
+/** Each datagram has its own destination. */
 const BOUND = 'bound';
-/** All go to one peer. */
+/** All datagrams go to one peer. */
 const CONNECTED = 'connected';
 const CLOSED = 'closed';
 type DgramState = typeof BOUND | typeof CONNECTED | typeof CLOSED;
@@ -51,7 +51,7 @@ type DgramState = typeof BOUND | typeof CONNECTED | typeof CLOSED;
 type Lookup = (host: string, family: unknown, done: LookupDone) => void;
 type LookupDone = (error: Error | null, address: string, family: number) => void;
 
-/** Node's own socket behind the face of the shim's. Every datagram is copied once more. */
+/** Node's socket with the interface of the shim's. Copies every datagram once more. */
 export class UdpDgramSocket implements UdpSocket {
   readonly implementation: 'dgram' = 'dgram';
   readonly local: Int32Array = new Int32Array(ADDRESS_WORDS);
@@ -70,7 +70,7 @@ export class UdpDgramSocket implements UdpSocket {
   private constructor(bytes: PoolBytes, config: Int32Array, owner: UdpSocketOwner) {
     const flags = config[CONFIG_FLAGS];
     const family = config[CONFIG_FAMILY];
-    // Addresses are in text already. Node's own lookup would answer a turn later.
+    // Addresses are numeric already. Node's own lookup would take another turn.
     const lookup: Lookup = (host, _family, done) => done(null, host, family);
     this.bytes = bytes;
     this.owner = owner;
@@ -92,7 +92,7 @@ export class UdpDgramSocket implements UdpSocket {
     owner: UdpSocketOwner,
   ): Promise<UdpDgramSocket> {
     if ((config[CONFIG_FLAGS] & REUSE_PORT) !== 0) {
-      throw new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', 'reusePort takes the shim');
+      throw new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', 'reusePort needs the shim');
     }
     const opened = new UdpDgramSocket(bytes, config, owner);
     const { socket } = opened;
@@ -179,7 +179,7 @@ export class UdpDgramSocket implements UdpSocket {
   setOption(option: number, value: number): void {
     const { socket } = this;
     if (option === OPTION_TRAFFIC_CLASS) {
-      throw new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', 'the traffic class takes the shim');
+      throw new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', 'the traffic class needs the shim');
     }
     attempt('setOption', () => {
       if (option === OPTION_TTL) socket.setTTL(value);
@@ -213,7 +213,7 @@ export class UdpDgramSocket implements UdpSocket {
     socket.on('error', (error) => this.owner.failed(errnoOf(error)));
   }
 
-  /** The same words for datagrams of one source that come one after the other. */
+  /** The source in eight words; consecutive datagrams of one source share them. */
   private sourceOf({ address, port }: RemoteInfo): Int32Array {
     if (address !== this.sourceHost || port !== this.source[ADDRESS_PORT]) {
       this.source = new Int32Array(ADDRESS_WORDS);
@@ -237,7 +237,7 @@ export class UdpDgramSocket implements UdpSocket {
       if (this.state === CONNECTED) this.socket.send(datagram, done);
       else this.socket.send(datagram, addresses[at + ADDRESS_PORT], hostOf(addresses, at), done);
     } catch (error) {
-      // Not from here: whoever sends is in the midst of it.
+      // Not from here: the caller is within its send.
       queueMicrotask(() => done(error as Error));
     }
   }
@@ -259,7 +259,7 @@ function step(socket: Socket, start: (done: () => void) => void): Promise<void> 
   });
 }
 
-/** Node wants the interface in text: an address for IPv4, '::%1' for IPv6. */
+/** The interface as Node expects it: an address for IPv4, '::%1' for IPv6. */
 function interfaceOf(group: Int32Array, networkInterface: Int32Array): string | undefined {
   if (group[ADDRESS_FAMILY] === 6) {
     const number = networkInterface[ADDRESS_SCOPE];

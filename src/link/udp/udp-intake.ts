@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** From the socket to the program: datagrams go into pool memory, and are cut there. */
+/** `UdpIntake`: the reading half of a `UdpLink`. Receives datagrams and delivers their messages. */
 
 import { assert, fail } from '../../base/assert.ts';
 import { copyIn } from '../../base/bytes.ts';
@@ -22,68 +22,68 @@ import { isNotNow, type UdpSocket } from './udp-socket.ts';
 /** Bytes of the length that a message of a packed datagram begins with, high byte first. */
 export const PREFIX_BYTES = 2;
 
-/** What an intake has done so far. */
+/** Counters of an intake. */
 export interface UdpIntakeStats extends ReadingStats {
   /** Datagrams that arrived, empty ones included. */
   readonly datagramsRead: number;
-  /** Messages that were delivered. As many as datagrams, unless they are packed. */
+  /** Messages delivered. As many as datagrams, unless they are packed. */
   readonly messages: number;
-  /** Datagrams that were longer than a buffer: delivered cut short. */
+  /** Datagrams longer than a buffer: delivered without their rest. */
   readonly truncated: number;
-  /** Packed datagrams whose lengths do not add up: delivered as far as they do. */
+  /** Packed datagrams with a wrong length: delivered up to it. */
   readonly malformed: number;
 }
 
-/** Whom an intake works for. */
+/** Receives an intake's events. */
 export interface UdpIntakeOwner {
   /** Takes one message. */
   deliver(offset: number, length: number, bufferId: BufferId): void;
-  /** `deliver` threw. May throw on. */
+  /** `deliver` threw. May rethrow the error. */
   deliveryFailed(error: unknown): void;
-  /** The pool refuses. */
+  /** The pool threw. */
   intakeFailed(error: BusbarError): void;
-  /** The socket says what became of an earlier datagram, or that it is of no use any more. */
+  /** The socket reports the loss of an earlier datagram, or has failed. */
   receiveFailed(errno: number): void;
-  /** The socket is to be watched, or no more. */
+  /** `wantsMore` has changed. */
   watch(): void;
 }
 
-/** What comes is taken, unless the intake is paused. */
+/** Receives, unless it is paused. */
 const READING = 'reading';
-/** There is no buffer for what comes: one is waited for. */
+/** Waits for a buffer. */
 const STARVED = 'starved';
-/** Nothing is taken any more. */
+/** Receives nothing more. */
 const CLOSED = 'closed';
 type UdpIntakeState = typeof READING | typeof STARVED | typeof CLOSED;
 
-/** Before it is open nothing comes, and nobody watches. */
-const NOBODY: UdpIntakeOwner = {
-  deliver: () => fail('nothing comes before the intake is open'),
+/** Placeholder before `open`: no event may come. */
+const NO_OWNER: UdpIntakeOwner = {
+  deliver: () => fail('nothing arrives before the intake is open'),
   deliveryFailed: () => fail('nothing is delivered before the intake is open'),
   intakeFailed: () => fail('no intake fails before it is open'),
   receiveFailed: () => fail('nothing is received before the intake is open'),
   watch() {},
 };
 
-/** Messages in one call of the system; each needs a buffer while it lasts. */
+/** Datagrams, or coalesced runs of them, in one system call; each needs a buffer meanwhile. */
 const PLACES_MAX = 16;
-/** Calls in one turn of the event loop, at most: others want to be served too. */
+/** Most calls in one turn of the event loop, so that other sockets are served as well. */
 const ROUNDS_MAX = 16;
-/** A copy of this much costs less than a tenth of the system call that brought it. */
+/** Copying so many bytes costs less than a tenth of the system call that read them. */
 const COPY_BYTES_MAX = 2048;
 
 /**
  * The reading half of a UDP link.
  *
  *   kernel ──▶ places: one buffer each, only while they are filled
- *                 │ what is long is delivered where it lies, cut without copying
- *                 └ what is short is copied behind other short ones in one buffer
+ *                 │ long datagrams are delivered where they lie
+ *                 └ short ones are copied into one buffer, one after another
  *
- * So a datagram that is kept costs its own size, and what the kernel has put together (64 KiB of
- * datagrams) is never copied. A quiet link holds no buffer.
+ * So a kept datagram costs only its size, and datagrams that the kernel has coalesced (up to
+ * 64 KiB) are never copied. A quiet link holds no buffer.
  *
- * When the pool has none, the socket is not watched, and the intake queues up for one: what comes
- * waits in the system, and what does not fit there is dropped and counted.
+ * If the pool has no buffer, the socket is not watched, and the intake queues for one: datagrams
+ * wait in the system, and those that do not fit there are dropped and counted.
  */
 export class UdpIntake {
   /** One row of IN_WORDS for each place. */
@@ -92,17 +92,17 @@ export class UdpIntake {
   private readonly pool: BufferPool;
   private readonly packed: boolean;
   private readonly copyBytesMax: number;
-  private owner: UdpIntakeOwner = NOBODY;
+  private owner: UdpIntakeOwner = NO_OWNER;
   private socket: UdpSocket | undefined;
 
   private readonly places: BufferId[] = [];
-  /** How many places the next call gets: as many as the last one filled, and more. */
+  /** Places of the next call: more than the last one filled. */
   private width = 2;
-  /** Rows that were filled; those before `row` were delivered, and `row` up to `at`. */
+  /** Filled rows; those before `row` were delivered, and `row` up to `at`. */
   private filled = 0;
   private row = 0;
   private at = -1;
-  /** Where the present row lies: in its place, or behind others. */
+  /** The buffer of the current row: that of its place, or `shortBuffer`. */
   private rowBuffer: BufferId = NO_BUFFER;
   private rowEnd = 0;
   private segmentEnd = 0;
@@ -133,7 +133,7 @@ export class UdpIntake {
   }
 
   open(owner: UdpIntakeOwner, socket: UdpSocket): void {
-    assert(this.owner === NOBODY, 'an intake is opened once');
+    assert(this.owner === NO_OWNER, 'an intake is opened once');
     this.owner = owner;
     this.socket = socket;
   }
@@ -142,12 +142,12 @@ export class UdpIntake {
     return this.isPaused;
   }
 
-  /** Whether the socket is to be watched for what comes. */
+  /** Whether the socket should be watched for datagrams. */
   get wantsMore(): boolean {
     return !this.isPaused && this.state === READING;
   }
 
-  /** Where in `table` the source of the present message stands, in eight words. */
+  /** Index in `table` of the current message's source, in eight words. */
   get sourceAt(): number {
     return this.row * IN_WORDS + IN_ADDRESS;
   }
@@ -167,35 +167,35 @@ export class UdpIntake {
     this.owner.watch();
   }
 
-  /** Goes on with what has arrived already. */
+  /** Delivers what has arrived already, then receives again. */
   resume(): void {
     if (!this.isPaused || this.isClosed) return;
     this.isPaused = false;
-    if (!this.isBusy && this.deliverRows()) this.letGo();
+    if (!this.isBusy && this.deliverRows()) this.releaseIdle();
     this.owner.watch();
   }
 
-  /** Nothing is delivered any more; no buffer is held. */
+  /** Stops delivery for good and releases all buffers. */
   close(): void {
     if (this.isClosed) return;
     this.state = CLOSED;
     this.starving?.abort();
     this.starving = undefined;
-    if (!this.isBusy) this.letGo();
+    if (!this.isBusy) this.releaseIdle();
     this.invariants();
   }
 
-  /** Takes what is there, for a while. */
+  /** Receives and delivers, for a bounded number of calls. */
   readable(): void {
     const { socket, table } = this;
-    assert(socket !== undefined, 'nothing comes before the intake is open');
+    assert(socket !== undefined, 'nothing arrives before the intake is open');
     if (!this.wantsMore || this.isBusy) return;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const count = this.findPlaces();
       if (count === 0) break;
       const filled = socket.receive(table, count);
       if (filled < 0) {
-        this.letGo();
+        this.releaseIdle();
         if (!isNotNow(-filled)) this.owner.receiveFailed(-filled);
         return;
       }
@@ -204,11 +204,11 @@ export class UdpIntake {
       this.row = 0;
       this.at = -1;
       this.width = Math.min(PLACES_MAX, filled === count ? 2 * count : filled + 1);
-      assert(filled <= count, 'no more was read than there are places');
+      assert(filled <= count, 'no more is read than there are places');
       if (!this.deliverRows()) return;
       if (filled < count || !this.wantsMore) break;
     }
-    this.letGo();
+    this.releaseIdle();
     this.invariants();
   }
 
@@ -225,7 +225,7 @@ export class UdpIntake {
     };
   }
 
-  /** Gives every place a buffer, and fewer if there are fewer. 0: there is none. */
+  /** Acquires a buffer for each place, as far as there are any; returns the number of places. */
   private findPlaces(): number {
     const { places, pool, table, width } = this;
     const { bufferSize } = pool;
@@ -236,7 +236,7 @@ export class UdpIntake {
         places.push(id);
       }
     } catch (error) {
-      this.letGo();
+      this.releaseIdle();
       this.owner.intakeFailed(asBusbarError(error));
       return 0;
     }
@@ -249,10 +249,10 @@ export class UdpIntake {
     return count;
   }
 
-  /** Queues up for a buffer. */
+  /** Queues for a buffer. */
   private starve(): void {
-    assert(this.state === READING, 'who reads may starve');
-    assert(this.places.length === 0, 'who has a buffer does not starve');
+    assert(this.state === READING, 'only a reading intake starves');
+    assert(this.places.length === 0, 'an intake with a buffer does not starve');
     this.state = STARVED;
     this.exhaustions++;
     const starving = new AbortController();
@@ -269,37 +269,37 @@ export class UdpIntake {
     );
   }
 
-  /** The buffer that the intake has waited for is there. */
+  /** Takes the awaited buffer, and continues. */
   private feed(bufferId: BufferId): void {
-    assert(this.state === STARVED, 'who does not starve is not fed');
+    assert(this.state === STARVED, 'only a starved intake is fed');
     assert(!this.isBusy, 'nothing is delivered from a microtask');
     this.starving = undefined;
     this.state = READING;
     this.places.push(bufferId);
     if (!this.isPaused) this.readable();
-    else this.letGo();
+    else this.releaseIdle();
     this.owner.watch();
   }
 
-  /** Checks how the state and what it stands for go together. Holds between any two calls. */
+  /** Asserts that the state agrees with the other fields, as it does between any two calls. */
   invariants(): void {
     const isStarving = this.starving !== undefined;
-    assert(isStarving === (this.state === STARVED), 'who starves waits for a buffer');
+    assert(isStarving === (this.state === STARVED), 'only a starved intake waits for a buffer');
     assert(this.row <= this.filled, 'rows are delivered once they are filled');
     assert(this.filled <= PLACES_MAX, 'no more rows are filled than there are');
     assert(this.at <= this.rowEnd, 'a row is delivered up to its end');
-    assert(this.shortAt <= this.shortEnd, 'short ones lie in their buffer');
+    assert(this.shortAt <= this.shortEnd, 'short datagrams lie in their buffer');
     const hasShort = this.shortBuffer !== NO_BUFFER;
-    assert(hasShort === this.shortEnd > 0, 'short ones have a buffer');
+    assert(hasShort === this.shortEnd > 0, 'short datagrams have a buffer');
     if (!this.isClosed || this.isBusy) return;
-    assert(this.places.length === 0 && !hasShort, 'who is closed holds no buffer');
+    assert(this.places.length === 0 && !hasShort, 'a closed intake holds no buffer');
   }
 
   private get isClosed(): boolean {
     return this.state === CLOSED;
   }
 
-  /** Delivers the rows, from where it stopped. False: stopped again, or closed. */
+  /** Delivers rows, continuing where it stopped. False: stopped again, or closed. */
   private deliverRows(): boolean {
     const owner = this.owner;
     this.isBusy = true;
@@ -311,13 +311,13 @@ export class UdpIntake {
       }
     } catch (error) {
       this.isBusy = false;
-      // The handler has closed the link before it threw: `close` left this to us.
-      if (this.isClosed) this.letGo();
+      // If the handler closed the link before it threw, `close` has left the release to us.
+      if (this.isClosed) this.releaseIdle();
       owner.deliveryFailed(error);
       return false;
     }
     this.isBusy = false;
-    if (this.isClosed) this.letGo();
+    if (this.isClosed) this.releaseIdle();
     return this.row === this.filled && !this.isClosed;
   }
 
@@ -342,7 +342,7 @@ export class UdpIntake {
     this.segmentEnd = segment > 0 ? Math.min(offset + segment, this.rowEnd) : this.rowEnd;
   }
 
-  /** A place whose buffer somebody keeps is given up. */
+  /** Ends a row; gives up its buffer if the handler keeps a reference on it. */
   private endRow(): void {
     this.at = -1;
     const id = this.places[this.row];
@@ -369,7 +369,7 @@ export class UdpIntake {
     for (;;) {
       const begin = this.at;
       const end = this.segmentEnd;
-      // First the books: whoever is told may pause, and go on later from here.
+      // State first: the handler may pause, and delivery later continues from here.
       this.at = end;
       this.segmentEnd = Math.min(end + segment, rowEnd);
       this.messages++;
@@ -403,7 +403,7 @@ export class UdpIntake {
     return true;
   }
 
-  /** Whether so many bytes fit behind the short ones, perhaps in a buffer just taken. */
+  /** Makes room for so many bytes in `shortBuffer`, acquiring a new one if needed. False: none. */
   private hasShort(length: number): boolean {
     if (this.shortEnd - this.shortAt >= length) return true;
     const id = this.pool.tryAcquire();
@@ -415,8 +415,8 @@ export class UdpIntake {
     return true;
   }
 
-  /** Gives back what nobody keeps. */
-  private letGo(): void {
+  /** Releases the buffers of the places, and `shortBuffer` unless packets lie in it. */
+  private releaseIdle(): void {
     const { pool, places } = this;
     for (let i = 0; i < places.length; i++) {
       if (places[i] !== NO_BUFFER) pool.release(places[i]);

@@ -363,7 +363,7 @@ each('where a message came from is told only while it is delivered', async (impl
     () => link.sourcePort,
     () => link.copySource(words),
   ];
-  const outside = /^there is a present message only while the handler is called$/;
+  const outside = /^there is a current message only while the handler is called$/;
   for (const ask of asks(server)) expect(ask).toThrow(outside);
   const client = await peers.sender(server);
   client.tryWrite(Uint8Array.of(1));
@@ -866,7 +866,7 @@ test('wrong options are named', async () => {
   await expect(peers.open(both)).rejects.toThrow(/onMessage or onPacket, one of them/);
   const link = await open({});
   expect(() => (link as UdpLink).writer).toThrow(/without peer/);
-  expect(() => (link as UdpLink).takePacket()).toThrow(/present message/);
+  expect(() => (link as UdpLink).takePacket()).toThrow(/current message/);
   for (const [to, message] of [
     [{ host: '127.0.0.1', port: 0 }, /^to.port must be an integer from 1 to 65535, got 0$/],
     [{}, /^to.host must be a string, got undefined$/],

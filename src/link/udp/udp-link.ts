@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One UDP socket between program and pool. */
+/** `UdpLink`: a UDP socket that sends and receives messages in pool memory. */
 
 import { checkOptions, checkSource } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
@@ -27,35 +27,33 @@ import { UdpReader, type UdpReaderStats } from './udp-reader.ts';
 import { UdpSender } from './udp-sender.ts';
 import type { LateOwner, UdpSocket } from './udp-socket.ts';
 
-/** What a program does with a {@link UdpLink}. */
+/** Callbacks of a {@link UdpLink}. */
 export interface UdpHandler extends UdpHandlerOf<UdpLink> {}
 
-/** What a {@link UdpLink} is made with. */
+/** Options of a {@link UdpLink}. */
 export interface UdpLinkOptions extends UdpLinkOptionsOf<UdpLink> {}
 
-/** What a UDP link has done so far. */
+/** Counters of a UDP link. */
 export interface UdpLinkStats extends LinkStats, UdpReaderStats, UdpOutboxStats {}
 
 /**
- * One UDP socket: what arrives is delivered message by message, what is written leaves many
- * datagrams at a time.
+ * One UDP socket. It delivers message by message, and sends many datagrams at once.
  *
- *   socket ──▶ pool ──▶ handler.onMessage(s)          one call for all that waits
- *   socket ◀── outbox ◀── flusher ◀── link.writer     one call for all that was flushed
+ *   socket ──▶ pool ──▶ handler.onMessage(s)          one call for all waiting datagrams
+ *   socket ◀── outbox ◀── flusher ◀── link.writer     one call for everything flushed
  *
- * **Writing.** What goes into writers is messages, each behind its length in two bytes, high byte
- * first ({@link tryWrite} puts it there); in mode 'packed' they travel like that, as many in a
- * datagram as fit; in mode 'message' each is a datagram, without the length. {@link trySend} sends
- * a packet as one datagram as it is, without a copy.
+ * **Writing.** Writers take messages, each preceded by its length in two bytes, high byte first
+ * ({@link tryWrite} adds it). In mode 'packed' a datagram holds as many of them, with lengths, as
+ * fit; in mode 'message' each message is a datagram, without the length. {@link trySend} sends a
+ * packet as one datagram, as it is and without a copy.
  *
- * **Nothing waits for a receiver.** UDP drops what finds no room, on the way or in the receiver's
- * socket; a link counts what it knows of (`stats().dropped`). Its own side is bounded: a socket
- * without room stops the writers as for `TcpLink`; a pool without buffers leaves datagrams in the
- * system.
+ * **UDP does not wait for a receiver.** It drops datagrams without room, in the network or in the
+ * receiver's socket; a link counts those it knows of (`stats().dropped`). The link's own side is
+ * bounded: a socket without room stops the writers, as with `TcpLink`; without buffers in the pool
+ * datagrams stay in the system.
  *
  * **Ownership** messages are borrowed; see {@link UdpHandler}. At `onClose` the link holds no
- * buffer, and a quiet one holds none either, except the one that kept packets lie in. **Threads**
- * one.
+ * buffer; a quiet one holds at most one, in which kept packets lie. **Threads** one.
  *
  * @example A server that sends every message back to where it came from.
  * ```ts
@@ -121,14 +119,14 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * Opens a socket, binds it, and connects it if there is a peer. Names are looked up before that,
-   * once, by the operating system, in the family of the other address if that one is in numbers; a
-   * host that gets another address later is not noticed.
+   * Opens a socket, binds it, and connects it if there is a peer. Before that the operating system
+   * looks up names, once, in the family of the other address if that is numeric. A later change of
+   * a host's address is not noticed.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, as when the port
-   * is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort` without the
-   * shim; `signal.reason`; what the handler throws; TypeError or RangeError naming the option that
-   * is wrong.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, for example if
+   * the port is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort`
+   * without the shim; `signal.reason`; exceptions of the handler; TypeError or RangeError naming
+   * the option.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     const own = checkOptions('options', options, UDP_OPTION_KEYS);
@@ -137,7 +135,7 @@ export class UdpLink extends UdpReader implements Link {
     );
   }
 
-  /** @internal On a socket of any kind. */
+  /** @internal {@link open} on any kind of socket. */
   static async openOn(
     pool: BufferPool,
     options: UdpLinkOptions,
@@ -162,8 +160,8 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * A writer whose messages go to this address. Closed with the link, or before by its owner; what
-   * it had flushed is sent all the same.
+   * Creates a writer whose messages go to this address. Closed with the link, or earlier by the
+   * caller; what it has flushed is still sent.
    *
    * **Throws** ERR_BUSBAR_LINK_CLOSED, ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError, also if
    * the link has a peer.
@@ -176,8 +174,8 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * Sends what another writer of the same flusher writes too, to the peer or to `to`; for writers
-   * of other threads.
+   * Also sends the regions of another writer of the same flusher, to the peer or to `to`; for
+   * writers of other threads.
    *
    * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError.
    */
@@ -191,8 +189,8 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * Copies one message into the link's own writer, with its length. False: not now, nothing has
-   * changed. With `messageBytes` it must have so many, and goes without a length.
+   * Copies one message into the link's own writer, with its length. False: not now; nothing has
+   * changed. With `messageBytes` it must have that length, and no length is added.
    *
    * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
    */
@@ -205,7 +203,7 @@ export class UdpLink extends UdpReader implements Link {
    * Sends a packet as one datagram, as it is (in mode 'packed': messages with their lengths), to
    * the peer or to `to`, at the end of this turn or at {@link flush}. False: not now.
    *
-   * **Ownership** the link has the packet on success, the caller still if not, or if this throws.
+   * **Ownership** the link's on success; the caller's if it returns false or throws.
    * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
    */
   trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
@@ -216,10 +214,10 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * The same by numbers: takes one reference of this thread on success.
+   * {@link trySend} with plain numbers: takes one of this thread's references on success.
    *
-   * **Throws** likewise; RangeError; ERR_BUSBAR_FRAME_MALFORMED for what is no sequence of messages
-   * with their lengths, in mode 'packed'.
+   * **Throws** also ERR_BUSBAR_NOT_HELD, RangeError, and, in mode 'packed',
+   * ERR_BUSBAR_FRAME_MALFORMED for anything but a sequence of messages with lengths.
    */
   trySendRegion(
     bufferId: BufferId,
@@ -234,11 +232,11 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * Sends a region as one datagram to where the present message came from. For handlers, while
-   * they are called. In mode 'packed' it is messages with their lengths: that of a message that has
-   * come lies in the two bytes before it.
+   * Sends a region as one datagram to the source of the current message. For handlers, while they
+   * are called. In mode 'packed' the region holds messages with their lengths; the length of a
+   * received message lies in the two bytes before it.
    *
-   * **Ownership** takes one reference of this thread on success. **Throws** as
+   * **Ownership** takes one of this thread's references on success. **Throws** as
    * {@link trySendRegion}.
    */
   tryReplyRegion(bufferId: BufferId, offset: number, length: number): boolean {
@@ -281,10 +279,10 @@ export class UdpLink extends UdpReader implements Link {
   protected override sendRest(): void {
     if (this.life.state !== FINISHING) return;
     const isSent = this.sender.sendRest();
-    // What it called may have ended the link.
+    // The sender may have called user code that ended the link.
     if (this.life.state !== FINISHING) return;
     if (!isSent) {
-      // Without room it goes on when there is some: the socket says so.
+      // If the socket has no room, it calls back when it has.
       if (!this.sender.outbox.blocked) this.sender.sendRestSoon();
     } else if (this.socket.pendingCount === 0) {
       this.act(this.life.drained());
@@ -293,7 +291,7 @@ export class UdpLink extends UdpReader implements Link {
     }
   }
 
-  /** @internal Datagrams have no end: nobody is waited for. */
+  /** @internal Datagrams have no end: there is nothing to wait for. */
   protected override sendEnd(): void {
     this.destroy();
   }
@@ -303,9 +301,9 @@ export class UdpLink extends UdpReader implements Link {
     try {
       this.sender.release();
     } finally {
-      // Whatever happens: nobody else would.
+      // Also after an exception: nothing else would close the socket.
       this.socket.close();
-      // Not from here: whoever destroys a link does not expect to be called back meanwhile.
+      // Not from here: a caller that destroys a link does not expect a callback meanwhile.
       queueMicrotask(() => this.act(this.life.osClosed()));
     }
   }

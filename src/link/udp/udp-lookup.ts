@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: the names of hosts, looked up once. */
+/** Looks up host names. */
 
 import { lookup as systemLookup } from 'node:dns';
 import { isIP } from 'node:net';
@@ -8,34 +8,34 @@ import { BusbarError } from '../../base/errors.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../../base/wait-guard.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 
-/** How a name is looked up. */
+/** Options of a lookup. */
 export interface LookupOptions extends WaitOptions {
-  /** Only addresses of this family. Default: what the system names first. */
+  /** Only addresses of this family. Default: the system's first address. */
   readonly family?: 4 | 6;
 }
 
-/** Asks the system, as `lookup` of `node:dns` does; tests have their own. */
+/** The interface of `lookup` of `node:dns`; tests have their own. */
 export type HostLookup = (
   name: string,
   options: { readonly family: 0 | 4 | 6 },
   done: (error: Error | null, address: string) => void,
 ) => void;
 
-/** Neither an address nor a part of one, and short enough for the name service. */
+/** Contains no characters of an address, and is short enough for the name service. */
 const NAME = /^[^\s\p{Cc}:%/[\]@]{1,253}$/u;
-/** Ends in a number: a misspelt IPv4 address, which the system would complete in some way. */
+/** Ends in a number: an incomplete IPv4 address, which the system would complete. */
 const NUMERIC = /(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/i;
 
-/** True for a text that is no address in numbers, but may be the name of a host. */
+/** True for a string that may be a host name and is not a numeric address. */
 export function isHostName(host: unknown): host is string {
   return typeof host === 'string' && isIP(host) === 0 && NAME.test(host) && !NUMERIC.test(host);
 }
 
 /**
- * The address of a host, in text. An address is returned as it is, in this turn and unasked.
+ * Returns a host's address as a string. A numeric address is returned as it is, without a lookup.
  *
- * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause: the name has no
- * address of that family, or nobody can say; ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or
+ * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause if the name has no
+ * address of that family, or the lookup fails; ERR_BUSBAR_TIMEOUT, `signal.reason`; TypeError or
  * RangeError.
  */
 export async function lookUpHost(
@@ -55,7 +55,7 @@ export async function lookUpHost(
   }
   checkNetAllowed();
   return new Promise((resolve, reject) => {
-    // The system cannot be stopped; what it says after that is not heard.
+    // The system's lookup cannot be stopped; its later result is ignored.
     const guard = new WaitGuard(limits, `look up ${host}`, reject);
     lookup(host, { family: family ?? 0 }, (cause, address) => {
       guard.end();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The message that a UDP link delivers at the moment: where it lies, and where it came from. */
+/** `UdpMessage`: position and source of the message that a `UdpLink` is delivering. */
 
 import { ADDRESS_HOST, ADDRESS_PORT, ADDRESS_WORDS } from '../../native/udp.ts';
 import { Packet } from '../../packet/index.ts';
@@ -13,7 +13,7 @@ interface Taker<L> {
   onPacket?(packet: Packet, link: L): void;
 }
 
-/** There is one only while the handler is called: each method **throws** TypeError otherwise. */
+/** The current message. Outside of a call of the handler, each method **throws** TypeError. */
 export class UdpMessage {
   readonly #pool: BufferPool;
   readonly #intake: UdpIntake;
@@ -26,7 +26,7 @@ export class UdpMessage {
     this.#intake = intake;
   }
 
-  /** What an intake calls for each message: makes it the present one while the handler runs. */
+  /** Returns an intake's `deliver`: it makes a message the current one while the handler runs. */
   deliverer<L>(handler: Taker<L>, link: L): UdpIntakeOwner['deliver'] {
     if (handler.onMessage !== undefined) {
       return (offset, length, bufferId) => {
@@ -83,7 +83,7 @@ export class UdpMessage {
 
   check(): void {
     if (this.#bufferId === NO_BUFFER) {
-      throw new TypeError('there is a present message only while the handler is called');
+      throw new TypeError('there is a current message only while the handler is called');
     }
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: options whose names have become addresses. */
+/** Replaces host names in the options of a `UdpLink` by their addresses. */
 
 import { isIP } from 'node:net';
 import { checkOptions, show } from '../../base/check.ts';
@@ -7,7 +7,7 @@ import { UdpAddress } from './udp-address.ts';
 import { type HostLookup, isHostName, lookUpHost } from './udp-lookup.ts';
 import type { UdpPeer } from './udp-options.ts';
 
-/** The part of the options that is looked at here. */
+/** The options that may contain names. */
 interface Named {
   readonly host?: string;
   readonly peer?: UdpPeer | UdpAddress;
@@ -16,13 +16,13 @@ interface Named {
 }
 
 /**
- * The same options with addresses in place of names. What is no text stays as it is, for
- * `resolveUdpOptions` to refuse.
+ * Returns the options with addresses in place of names. Anything but a string stays as it is, for
+ * `resolveUdpOptions` to reject.
  *
- * The two must be of one family: an address in numbers decides which; else the name of the host,
- * or, if only the peer has one, that.
+ * Host and peer must be of one family. A numeric address decides which; otherwise the name of the
+ * host does, or, if only the peer has a name, the peer's.
  *
- * **Throws** (rejects) as `lookUpHost`; RangeError for a text that is neither address nor name.
+ * **Throws** (rejects) as `lookUpHost`; RangeError for a string that is neither an address nor a name.
  */
 export async function inNumbers<Options extends Named>(
   options: Options,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: a UDP socket of the shim. */
+/** `UdpNativeSocket`: a UDP socket of the shim. */
 
 import { BusbarError } from '../../base/errors.ts';
 import { errnoName, failure } from '../../native/shim.ts';
@@ -26,7 +26,7 @@ import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
 
 const NO_GROUP = new Int32Array(ADDRESS_WORDS);
 
-/** A socket of the kernel, watched by Node's own event loop. Calls allocate nothing. */
+/** A socket of the kernel, watched by Node's event loop. Its calls do not allocate. */
 export class UdpNativeSocket implements UdpSocket {
   readonly implementation: 'native' = 'native';
   readonly local: Int32Array;

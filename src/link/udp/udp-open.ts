@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Opens the system's UDP socket: the shim's if there is one, otherwise Node's. */
+/** Opens a UDP socket of the system: the shim's if available, otherwise Node's. */
 
 import { checkNetAllowed } from '../../native/permission.ts';
 import { udpCalls } from '../../native/udp.ts';

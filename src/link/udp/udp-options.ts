@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * The socket's end of the way, in both directions: what can be set on a UDP link, checked and
- * completed in one place.
- */
+/** Handler and options of a `UdpLink`: checks them and applies the defaults. */
 
 import {
   checkBoolean,
@@ -42,90 +39,90 @@ import {
 import { PORT_MAX, UdpAddress, writeAddress } from './udp-address.ts';
 
 /**
- * What a program does with a UDP link of class `L`. All are called on the link's thread, with this
- * object as `this`, never after `onClose`. An exception closes the link and is thrown on. A plain
- * object has no other members; an instance of a class may.
+ * Callbacks of a UDP link of class `L`. They run on the link's thread, with this object as `this`,
+ * never after `onClose`. An exception closes the link and is rethrown. A plain object may have no
+ * other members; an instance of a class may.
  */
 export interface UdpHandlerOf<L> {
   /**
    * A message has arrived: `[offset, offset + length)` of `pool.bytes`, borrowed until this
-   * returns. Keep it by `link.takePacket()`, or by `pool.retain(bufferId)`. Where it came from:
-   * `link.sourceHost` and its like. One of `onMessage` and `onPacket` must be there.
+   * returns. Keep it by `link.takePacket()`, or by `pool.retain(bufferId)`. Its source:
+   * `link.sourceHost`, `link.source()` and others. Exactly one of `onMessage` and `onPacket` is
+   * required.
    */
   onMessage?(offset: number, length: number, bufferId: BufferId, link: L): void;
-  /** The same as a packet, which the handler releases. */
+  /** A message has arrived, as a packet, which the handler releases. */
   onPacket?(packet: Packet, link: L): void;
   /**
-   * Datagrams came to nothing: refused where they arrived (ERR_BUSBAR_DATAGRAM_REFUSED), too long,
-   * or not sent. The link goes on.
+   * Datagrams were lost: refused at their destination (ERR_BUSBAR_DATAGRAM_REFUSED), too long, or
+   * not sent. The link stays open.
    */
   onError?(error: BusbarError, link: L): void;
-  /** No more than `lowWaterBytes` wait, after `link.writable` was false. */
+  /** At most `lowWaterBytes` wait, after `link.writable` was false. */
   onDrained?(link: L): void;
-  /** The link is gone and holds no buffer any more; `error` says why, unless in good order. */
+  /** The link has ended and holds no buffer; `error`: the reason, unless in good order. */
   onClose?(link: L, error: BusbarError | undefined): void;
 }
 
-/** An address and a port, in text. Only the option `peer` may have a name. */
+/** A host and a port. Only the option `peer` may have a host name; otherwise it is an address. */
 export interface UdpPeer {
   readonly host: string;
   readonly port: number;
 }
 
-/** What a UDP link of class `L` is made with. */
+/** Options of a UDP link of class `L`. */
 export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
-  /** Makes the handler of the link; called once, before the first datagram. */
+  /** Returns the handler of the link; called once, before the first datagram. */
   readonly handler: (link: L) => UdpHandlerOf<L>;
   /**
-   * The address to receive at, or the name of this host. Default '127.0.0.1', or any with `peer`:
-   * say '0.0.0.0' or '::' to be reached from outside.
+   * Local address, or a name of this host, to bind to. Default '127.0.0.1', or any address with
+   * `peer`. Use '0.0.0.0' or '::' to be reachable from outside.
    */
   readonly host?: string;
   /** 0 … 65535; 0, the default, lets the system choose: see `link.local`. */
   readonly port?: number;
   /**
-   * The one to talk to: the link's own writer sends there, and datagrams of others do not arrive. A
+   * The address to connect to: the link's own writer sends there, and only its datagrams arrive. A
    * name is looked up once, when the link is opened.
    */
   readonly peer?: UdpPeer | UdpAddress;
   /**
-   * What is in a datagram. `'message'`, the default: one message. `'packed'`: as many as fit, each
-   * behind its length in two bytes, high byte first; both sides must agree.
+   * The contents of a datagram. `'message'`, the default: one message. `'packed'`: as many as fit,
+   * each preceded by its length in two bytes, high byte first. Both sides must agree.
    */
   readonly mode?: 'message' | 'packed';
   /**
-   * Bytes in a packed datagram, at most (a longer message has one of its own). Default 1472, what
-   * Ethernet carries in one piece; 1452 with IPv6.
+   * Most bytes of a packed datagram (a longer message gets its own). Default 1472, which Ethernet
+   * carries unfragmented; 1452 with IPv6.
    */
   readonly datagramBytes?: number;
   /**
-   * In mode 'message': writers write messages of so many bytes each, one after the other, without
-   * lengths; at most what a buffer holds. The fastest way to send small ones. `link.tryWrite`
-   * checks the length; what a program writes into a writer itself is cut every so many bytes, and
-   * what is left at the end goes as a shorter datagram. Default: each behind its length in two
-   * bytes.
+   * In mode 'message': writers take messages of so many bytes each, one after another, without
+   * lengths; at most as many as fit a buffer. The fastest way to send small ones. `link.tryWrite`
+   * checks the length; bytes that a program writes into a writer itself are cut after every
+   * `messageBytes`, and the rest is sent as a shorter datagram. Default: messages with lengths.
    */
   readonly messageBytes?: number;
-  /** Whether several sockets may have the port, datagrams spread over them. Needs the shim. */
+  /** Whether several sockets may share the port; datagrams are spread over them. Needs the shim. */
   readonly reusePort?: boolean;
-  /** Whether several sockets may have the address, as multicast receivers want. Default false. */
+  /** Whether several sockets may share the address, as for multicast receivers. Default false. */
   readonly reuseAddress?: boolean;
-  /** An IPv6 socket that takes no IPv4. Default false. */
+  /** Whether an IPv6 socket takes no IPv4. Default false. */
   readonly ipv6Only?: boolean;
-  /** SO_RCVBUF: what may wait in the system. Default the system's. It may grant less. */
+  /** SO_RCVBUF, the system's receive buffer. Default the system's; it may grant less. */
   readonly receiveBytes?: number;
-  /** SO_SNDBUF, likewise. */
+  /** SO_SNDBUF, the system's send buffer. Default the system's; it may grant less. */
   readonly sendBytes?: number;
   /**
-   * Whether the kernel may put datagrams together and cut them (GSO, GRO). Receiving needs buffers
-   * of 65535 bytes or more. Default true.
+   * Whether the kernel may segment and coalesce datagrams (GSO, GRO). Receiving needs buffers of
+   * 65535 bytes or more. Default true.
    */
   readonly offload?: boolean;
-  /** 'auto', the default: the shim if there is one. `link.implementation` says what came of it. */
+  /** 'auto', the default: the shim if available. `link.implementation` is the actual one. */
   readonly implementation?: 'auto' | 'dgram';
 }
 
-/** The options' names. */
+/** Names of the options. */
 export const UDP_OPTION_KEYS: readonly string[] = [
   'handler',
   'host',
@@ -147,11 +144,11 @@ export const UDP_OPTION_KEYS: readonly string[] = [
 /** Options with every default applied. */
 export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
   readonly handler: (link: L) => UdpHandlerOf<L>;
-  /** What the shim makes the socket with. */
+  /** The shim's configuration of the socket. */
   readonly config: Int32Array;
   readonly peer: UdpAddress | undefined;
   readonly packed: boolean;
-  /** Bytes in a packed datagram at most, or in each of equal ones; 0 for lengths. */
+  /** Most bytes of a packed datagram, or the bytes of each message; 0: messages with lengths. */
   readonly datagramBytes: number;
   readonly offload: boolean;
   readonly implementation: 'auto' | 'dgram';
@@ -162,13 +159,13 @@ export type ResolvedUdpSettings = Omit<ResolvedUdpOptions<never>, 'handler'>;
 
 /** The longest payload of a UDP datagram over IPv4. */
 export const UDP_BYTES_MAX = 65_507;
-/** A message that the kernel has put together has no more bytes. */
+/** Largest message that GRO can coalesce. */
 const GRO_BYTES_MAX = 65_535;
 const ETHERNET_BYTES_V4 = 1472;
 const ETHERNET_BYTES_V6 = 1452;
 const BYTES_MAX = 2 ** 30;
 
-/** Checks the options and applies the defaults; this is the only place that does either. */
+/** Checks the options and applies the defaults. */
 export function resolveUdpOptions<L>(
   pool: BufferPool,
   options: UdpLinkOptionsOf<L>,
@@ -186,7 +183,7 @@ export function resolveUdpOptions<L>(
     throw new TypeError("options must not have datagramBytes in mode 'message'");
   }
   const ethernet = config[CONFIG_FAMILY] === 6 ? ETHERNET_BYTES_V6 : ETHERNET_BYTES_V4;
-  // In pieces as long as a buffer none would be a message; a packed datagram may be longer.
+  // A message must fit a buffer; a packed datagram may be longer.
   const messageBytesMax = Math.min(UDP_BYTES_MAX, pool.bufferSize);
   const datagramBytes = packed
     ? checkInteger('datagramBytes', own.datagramBytes ?? ethernet, 1, UDP_BYTES_MAX)
@@ -207,11 +204,10 @@ export function resolveUdpOptions<L>(
 }
 
 /**
- * An address in either form. **Throws** TypeError, RangeError.
+ * Returns an address of either form. **Throws** TypeError, RangeError.
  *
- * A `UdpAddress` may have port 0: whoever sends a datagram can claim that, and its receiver's
- * handler, which answers to `link.source()`, must not fail because of it. The system refuses to
- * send there.
+ * A `UdpAddress` may have port 0: a sender can forge that, and a handler that replies to
+ * `link.source()` must not fail because of it. The system refuses to send there.
  */
 export function checkUdpAddress(name: string, value: UdpPeer | UdpAddress): UdpAddress {
   if (value instanceof UdpAddress) return value;
@@ -262,7 +258,7 @@ function configOf<L>(
   return config;
 }
 
-/** The handler must take messages in one way or the other. */
+/** Checks a handler: it takes messages in exactly one way. */
 export function checkUdpHandler<L>(handler: UdpHandlerOf<L>): UdpHandlerOf<L> {
   const others = ['onError', 'onDrained', 'onClose'] as const;
   return checkHandlerMembers(handler, ['onMessage', 'onPacket'], others);

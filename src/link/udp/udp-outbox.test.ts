@@ -168,7 +168,7 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
         pool.bytes.set(bytes, offset);
         outbox.push(offset, bytes.length, id, row, cut);
       } else pool.release(id);
-      if (which > 1) rows.letGo(row);
+      if (which > 1) rows.releaseRow(row);
       if (random.below(3) === 0) outbox.send();
       if (random.below(3) === 0) outbox.unblock();
     }
@@ -178,7 +178,7 @@ test('whatever the socket takes at a time, every datagram goes out once and in o
     }
     expect(outbox.queuedBytes, replay).toBe(0);
     expect(rows.heldCount, replay).toBe(1);
-    rows.letGo(fixed);
+    rows.releaseRow(fixed);
     expect(rows.heldCount, replay).toBe(0);
     expect(socket.out, replay).toEqual(expected);
     expect(errors.filter((errno) => errno === EMSGSIZE).length, replay).toBe(refused);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** From the flusher to the socket: regions are cut into datagrams, which leave many at a time. */
+/** `UdpOutbox`: the queue of regions that a `UdpLink` sends, cut into batches of datagrams. */
 
 import { constants } from 'node:os';
 import { assert } from '../../base/assert.ts';
@@ -27,52 +27,52 @@ import {
   type UdpSocket,
 } from './udp-socket.ts';
 
-/** What an outbox has done so far. */
+/** Counters of an outbox. */
 export interface UdpOutboxStats extends WritingStats {
   /** Datagrams that the system has taken. */
   readonly datagramsWritten: number;
-  /** Datagrams that the system refused to send: too long, or no way there. */
+  /** Datagrams that the system refused to send: too long, or no route. */
   readonly lostDatagrams: number;
 }
 
-/** Whom an outbox works for. */
+/** Receives an outbox's events. */
 export interface UdpOutboxOwner {
-  /** `count` datagrams were refused, or earlier ones are reported to have been. */
+  /** `count` datagrams were refused, now or earlier. */
   sendFailed(errno: number, count: number): void;
-  /** The kernel has taken what waited, or some of it. */
+  /** The kernel has taken waiting datagrams. */
   sentSome(): void;
-  /** The socket is to be watched for room, or no more. */
+  /** `blocked` has changed. */
   watch(): void;
-  /** What a writer has written is no sequence of messages. */
+  /** Bytes that a writer wrote are not messages with lengths. */
   sendMalformed(bytes: number): void;
 }
 
-/** How a region becomes datagrams. */
+/** How a region becomes datagrams: it is one datagram. */
 export const CUT_WHOLE = 0;
-/** A length and a message, each a datagram without the length. */
+/** Messages with lengths; each is a datagram, without the length. */
 export const CUT_MESSAGES = 1;
-/** A length and a message, as many in a datagram as fit, lengths and all. */
+/** Messages with lengths; a datagram holds as many as fit, with lengths. */
 export const CUT_PACKED = 2;
-/** So many bytes each. */
+/** Datagrams of a fixed size. */
 export const CUT_EQUAL = 3;
 export type Cut = typeof CUT_WHOLE | typeof CUT_MESSAGES | typeof CUT_PACKED | typeof CUT_EQUAL;
 
 /** Datagrams in one call of the shim. */
 const ROWS_MAX = 1024;
-/** Bytes in a message that the kernel cuts: those of the longest IPv4 datagram. */
+/** Most bytes of a message that the kernel segments: those of the longest IPv4 datagram. */
 const RUN_BYTES_MAX = 65_507;
-/** From so much on, a larger batch would not be cheaper: why wait for the end of the turn. */
+/** With so many bytes waiting, a larger batch would not be cheaper, so they are sent at once. */
 const SEND_BYTES_MIN = 64 * 1024;
-/** What a waiting region costs beside its bytes, so that empty datagrams are bounded too. */
+/** Counted for each region besides its bytes, so that empty datagrams are bounded as well. */
 const REGION_COST_BYTES = 64;
-/** After so many refusals in a row the kernel is not asked to cut any more. */
+/** Refusals in a row after which the kernel is no longer asked to segment. */
 const SEGMENT_REFUSALS_MAX = 16;
 
-/** What waits may be sent. */
+/** Regions may be sent. */
 const READY = 'ready';
 /** The socket has no room. */
 const BLOCKED = 'blocked';
-/** What comes is lost. */
+/** New regions are lost. */
 const CLOSED = 'closed';
 type UdpOutboxState = typeof READY | typeof BLOCKED | typeof CLOSED;
 
@@ -84,22 +84,22 @@ const CUT = 3;
 const ADDRESS = 4;
 const REGION_FIELDS = 5;
 
-/** Between cutting and sending: one per thread is enough, nothing waits in it. */
+/** The datagrams of one send. One table per thread suffices: nothing waits in it. */
 const table = new Int32Array(ROWS_MAX * OUT_WORDS);
-/** Of each row, the region that it comes from. */
+/** The region of each row. */
 const marks = new Int32Array(ROWS_MAX);
 const sent = new Int32Array(SENT_WORDS);
 
 /**
- * The writing half of a UDP link: regions in, tables of datagrams out.
+ * Takes regions, and sends tables of datagrams.
  *
  * The system copies datagrams before it returns, so a region is released as soon as its last one
- * has gone. What the system does not take now waits as regions, and is cut again.
+ * was sent. The rest that the system does not take now waits as regions, and is cut again.
  *
- * **Ownership** `push` takes over one reference per region.
+ * **Ownership** `push` takes one reference per region.
  */
 export class UdpOutbox {
-  /** Where it goes. */
+  /** Destinations of the regions. */
   readonly addresses: AddressTable = new AddressTable();
   private readonly pool: BufferPool;
   private readonly writersCut: Cut;
@@ -114,11 +114,11 @@ export class UdpOutbox {
   private waitingBytes = 0;
   private state: UdpOutboxState = READY;
   private isSending = false;
-  /** The first datagram was refused for what may be an earlier one's sake, and is tried again. */
+  /** True while the first datagram is tried again; the error may concern an earlier one. */
   private isRetrying = false;
-  /** No way to somewhere, told when asking again shows whether it was about this datagram; or 0. */
+  /** An unreachable destination's error, reported once the retry shows its datagram; or 0. */
   private unreachable = 0;
-  /** Cut off and not yet told. */
+  /** Malformed bytes not yet reported. */
   private malformedBytes = 0;
 
   private datagramsWritten = 0;
@@ -128,8 +128,8 @@ export class UdpOutbox {
   private lostBytes = 0;
 
   /**
-   * `writersCut`: what regions of writers are; `datagramBytes`: the most in a packed one, or each
-   * of equal ones.
+   * `writersCut`: how regions of writers are cut; `datagramBytes`: the most for a packed datagram,
+   * or the size of equal ones.
    */
   constructor(pool: BufferPool, writersCut: Cut, datagramBytes: number) {
     this.pool = pool;
@@ -143,12 +143,12 @@ export class UdpOutbox {
     this.segments = segmenting ? socket.segmentsMax : 0;
   }
 
-  /** What waits, as `highWaterBytes` counts it. */
+  /** Waiting bytes, as `highWaterBytes` counts them. */
   get queuedBytes(): number {
     return this.waitingBytes;
   }
 
-  /** Whether so much waits that it should be sent before this turn of the event loop ends. */
+  /** Whether enough bytes wait to be sent before this turn of the event loop ends. */
   get isFull(): boolean {
     return this.waitingBytes >= SEND_BYTES_MIN;
   }
@@ -173,8 +173,8 @@ export class UdpOutbox {
   }
 
   /**
-   * Takes a region and one reference on its buffer. Nothing is sent before {@link send}; until it
-   * is, the region holds its row of {@link addresses} as well.
+   * Takes a region and one reference on its buffer, and holds its row of {@link addresses} until
+   * {@link send} has sent it.
    */
   push(
     offset: number,
@@ -193,12 +193,12 @@ export class UdpOutbox {
     this.waiting.push(offset, offset + length, bufferId, cut, address);
   }
 
-  /** A writer that went to this row of {@link addresses} goes there no more. */
-  letGo(address: number): void {
-    this.addresses.letGo(address);
+  /** Releases a writer's hold on this row of {@link addresses}. */
+  releaseRow(address: number): void {
+    this.addresses.releaseRow(address);
   }
 
-  /** The socket has room again. */
+  /** Called when the socket has room again. */
   unblock(): void {
     if (!this.blocked) return;
     assert(this.waiting.length > 0, 'a socket without room has something to send');
@@ -207,7 +207,7 @@ export class UdpOutbox {
     if (!this.blocked) this.owner.watch();
   }
 
-  /** Sends what waits, as far as the socket takes it. */
+  /** Sends as many datagrams as the socket takes. */
   send(): void {
     if (this.isSending || this.blocked || this.isClosed || this.waiting.length === 0) return;
     this.isSending = true;
@@ -223,13 +223,13 @@ export class UdpOutbox {
     if (!this.isClosed) this.owner.sentSome();
   }
 
-  /** Releases what waits and refuses what comes. */
+  /** Releases waiting and later regions, which count as lost. */
   close(): void {
     if (this.isClosed) return;
     this.state = CLOSED;
     const { waiting, addresses, pool } = this;
     for (let i = 0; i < waiting.length; i += REGION_FIELDS) {
-      addresses.letGo(waiting[i + ADDRESS]);
+      addresses.releaseRow(waiting[i + ADDRESS]);
       this.lostBytes += waiting[i + END] - waiting[i + BEGIN];
       pool.release(waiting[i + BUFFER] as BufferId);
     }
@@ -238,7 +238,7 @@ export class UdpOutbox {
     this.invariants();
   }
 
-  /** A datagram that counts as written is lost after all. */
+  /** Counts a datagram of so many bytes as lost that was counted as written. */
   takeBack(bytes: number): void {
     this.datagramsWritten--;
     this.bytesWritten -= bytes;
@@ -246,7 +246,7 @@ export class UdpOutbox {
     this.lostBytes += bytes;
   }
 
-  /** Counts bytes that were to be sent and never came here. */
+  /** Counts bytes as lost that never reached the outbox. */
   lose(bytes: number): void {
     this.lostBytes += bytes;
   }
@@ -262,21 +262,21 @@ export class UdpOutbox {
     };
   }
 
-  /** Checks how the numbers go together. Holds between any two calls. */
+  /** Asserts that the fields agree, as they do between any two calls. */
   invariants(): void {
     const { length } = this.waiting;
     assert(length % REGION_FIELDS === 0, 'regions wait whole');
     const costBytes = (length / REGION_FIELDS) * REGION_COST_BYTES;
-    assert(this.waitingBytes >= costBytes, 'each region that waits is counted');
+    assert(this.waitingBytes >= costBytes, 'each waiting region is counted');
     assert(length > 0 || this.waitingBytes === 0, 'nothing else is counted');
-    assert(length === 0 || !this.isClosed, 'nothing waits that is lost');
-    assert(this.unreachable === 0 || this.isRetrying, 'an error is told once it was asked again');
-    assert(this.segmentRefusals <= SEGMENT_REFUSALS_MAX, 'the kernel is not asked again and again');
+    assert(length === 0 || !this.isClosed, 'a closed outbox has no regions');
+    assert(this.unreachable === 0 || this.isRetrying, 'an error is kept only during a retry');
+    assert(this.segmentRefusals <= SEGMENT_REFUSALS_MAX, 'refusals of segmentation are bounded');
   }
 
   private sendAll(): void {
     const { socket } = this;
-    // Datagrams that go one by one because the kernel would not cut them.
+    // Datagrams to send one by one, because the kernel refused to segment them.
     let single = 0;
     while (!this.isClosed) {
       const segments = single === 0 ? this.segments : 0;
@@ -285,7 +285,7 @@ export class UdpOutbox {
       const done = socket.send(table, rows, this.addresses.words, segments, sent);
       if (done < 0) throw new Error(`the shim refuses the table: ${done}`);
       this.writes += sent[SENT_CALLS];
-      // Read before a handler is called: it may send by another link, and these are the thread's.
+      // Read before a handler is called: it may send by another link, and `sent` is shared.
       const cleared = sent[SENT_CLEARED];
       const error = sent[SENT_ERROR];
       const refused = sent[SENT_RUN];
@@ -293,7 +293,7 @@ export class UdpOutbox {
       if (done > 0) {
         this.advance(done, true);
         this.tellUnreachable();
-        // Whoever was told may have closed the link.
+        // The handler may have closed the link.
         if (this.isClosed) break;
       }
       single -= Math.min(single, done);
@@ -321,7 +321,7 @@ export class UdpOutbox {
     }
   }
 
-  /** The datagram that was asked for again has gone: the error was about an earlier one. */
+  /** Reports an unreachable destination: the retry succeeded, so an earlier datagram was lost. */
   private tellUnreachable(): void {
     const error = this.unreachable;
     if (error === 0) return;
@@ -329,14 +329,14 @@ export class UdpOutbox {
     this.owner.sendFailed(error, 1);
   }
 
-  /** The first datagrams that wait will never be sent: one, or a run that was refused as one. */
+  /** Drops the first waiting datagrams: one, or a run that was refused as one message. */
   private drop(count: number, segments: number, error: number): void {
     const rows = this.cut(count, segments);
     const datagrams = this.advance(rows, false);
     this.owner.sendFailed(error, datagrams);
   }
 
-  /** Fills the table with the first datagrams that wait; returns how many. */
+  /** Fills the table with the first waiting datagrams; returns the number of rows. */
   private cut(rowsMax: number, segments: number): number {
     const { waiting } = this;
     let rows = 0;
@@ -347,12 +347,12 @@ export class UdpOutbox {
       else if (cut === CUT_EQUAL) rows = this.cutEqual(r, rows, rowsMax, segments);
       else rows = this.cutRow(r, rows, waiting[r + END], 0);
     }
-    // Regions of which nothing is left.
+    // All regions are empty.
     if (rows === 0) this.releaseBefore(waiting.length);
     return rows;
   }
 
-  /** Up to `segments` datagrams are one row. */
+  /** Cuts equal datagrams; up to `segments` of them are one row. */
   private cutEqual(r: number, rows: number, rowsMax: number, segments: number): number {
     const { waiting, datagramBytes } = this;
     const end = waiting[r + END];
@@ -368,7 +368,7 @@ export class UdpOutbox {
     return row;
   }
 
-  /** What is left of a region up to `end`. Returns the next row. */
+  /** Makes a row of a region's rest up to `end`. Returns the next row. */
   private cutRow(r: number, row: number, end: number, segment: number): number {
     const { waiting } = this;
     const w = row * OUT_WORDS;
@@ -437,7 +437,7 @@ export class UdpOutbox {
     return row;
   }
 
-  /** What begins at `at` is no message, so nothing behind it can be told from another. */
+  /** Drops a region's rest from `at`: it is not a message, so no later one can be found. */
   private cutOff(r: number, at: number): void {
     const bytes = this.waiting[r + END] - at;
     this.waiting[r + END] = at;
@@ -446,7 +446,7 @@ export class UdpOutbox {
     this.malformedBytes += bytes;
   }
 
-  /** The first `rows` rows of the table are out, or lost. Returns how many datagrams that is. */
+  /** Removes the first `rows` rows, which were sent or lost. Returns the number of datagrams. */
   private advance(rows: number, wereSent: boolean): number {
     if (rows === 0) return 0;
     assert(this.isSending, 'rows are cut to be sent at once');
@@ -470,13 +470,13 @@ export class UdpOutbox {
     return datagrams;
   }
 
-  /** Gives back the first regions that wait; what is left in them has been counted. */
+  /** Releases the first regions, up to `index`. */
   private releaseBefore(index: number): void {
     if (index === 0) return;
     const { waiting, addresses, pool } = this;
     for (let i = 0; i < index; i += REGION_FIELDS) {
       this.waitingBytes -= waiting[i + END] - waiting[i + BEGIN] + REGION_COST_BYTES;
-      addresses.letGo(waiting[i + ADDRESS]);
+      addresses.releaseRow(waiting[i + ADDRESS]);
       pool.release(waiting[i + BUFFER] as BufferId);
     }
     if (index === waiting.length) waiting.length = 0;
@@ -484,10 +484,10 @@ export class UdpOutbox {
   }
 }
 
-/** What stopped a call in its midst and had gone when it was asked for. */
+/** The error of a refusal that the shim has read and cleared during a call. */
 const REFUSED: number = constants.errno.ECONNREFUSED;
 
-/** Datagrams in `count` rows of the table from `row` on. */
+/** Number of datagrams in `count` rows of the table from `row` on. */
 function datagramsOf(row: number, count: number): number {
   let datagrams = 0;
   for (let w = row * OUT_WORDS; w < (row + count) * OUT_WORDS; w += OUT_WORDS) {

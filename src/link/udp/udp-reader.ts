@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The reading half of a UDP link: its socket, and the message that is being delivered. */
+/** `UdpReader`: base class of `UdpLink`. Its socket, socket options, and receiving. */
 
 import { checkBoolean, checkInteger } from '../../base/check.ts';
 import type { BusbarError } from '../../base/errors.ts';
@@ -29,29 +29,28 @@ import {
 
 const TTL_MAX = 255;
 
-/** What comes in by a UDP link, and what became of what went out. */
+/** Counters of received datagrams, and of reported losses. */
 export interface UdpReaderStats extends UdpIntakeStats {
   /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
   readonly implementation: UdpImplementation;
   /**
-   * Datagrams that came and found no room. What the kernel had put together counts once, so with
-   * offload it may be more. Without the shim: those that Node had read and nobody took.
+   * Datagrams dropped on arrival for lack of room. Coalesced datagrams count once, so with offload
+   * there may be more. Without the shim: those that Node had read and the link did not take.
    */
   readonly dropped: number;
-  /** Reports that datagrams came to nothing; see `onError`. */
+  /** Reports of lost datagrams; see `onError`. */
   readonly errors: number;
 }
 
 /**
- * A link with a socket that is bound, and receives. `UdpLink` adds what it sends, and how it
- * ends.
+ * A link whose socket is bound and receives. `UdpLink` adds sending and closing.
  *
- * Every `set…` and `join`, `leave` **throw** ERR_BUSBAR_LINK_CLOSED.
+ * `join`, `leave` and every `set…` **throw** ERR_BUSBAR_LINK_CLOSED.
  */
 export abstract class UdpReader extends LinkBase {
-  /** Where datagrams arrive. */
+  /** The local address. */
   readonly local: UdpAddress;
-  /** The one that the link is connected to. */
+  /** The address that the link is connected to. */
   readonly peer: UdpAddress | undefined;
   /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
   readonly implementation: UdpImplementation;
@@ -62,7 +61,7 @@ export abstract class UdpReader extends LinkBase {
   /** @internal */
   protected readonly message: UdpMessage;
   #errors = 0;
-  /** What was dropped, when there is no socket any more that could say so. */
+  /** The final `dropped`, once the socket is closed. */
   #dropped = 0;
 
   /** @internal */
@@ -96,37 +95,43 @@ export abstract class UdpReader extends LinkBase {
     if (!this.life.isGone) this.socket.keepAlive(false);
   }
 
-  // ── The present message ───────────────────────────────────────────────────────────────────────
+  // ── The current message ───────────────────────────────────────────────────────────────────────
 
-  /** The present message as a packet of its own. For handlers, while they are called. */
+  /** Returns the current message as a packet. For handlers, while they are called. */
   takePacket(): Packet {
     return this.message.takePacket();
   }
 
   /**
-   * Where the present message came from: the IPv4 address as a signed number (`>>> 0` makes it one
-   * from 0 on), or the first of four words. For handlers, while they are called.
+   * Source of the current message: the IPv4 address as a signed 32-bit number (`>>> 0` makes it
+   * unsigned), or the first of four words. For handlers, while they are called.
    */
   get sourceHost(): number {
     return this.message.sourceHost;
   }
 
-  /** Likewise. */
+  /** Port of the current message's source. For handlers, while they are called. */
   get sourcePort(): number {
     return this.message.sourcePort;
   }
 
-  /** Copies the present source into eight words; `UdpAddress` says which. Likewise. */
+  /**
+   * Copies the current message's source into eight words, as in `UdpAddress`. For handlers, while
+   * they are called.
+   */
   copySource(target: Int32Array, index: number = 0): void {
     this.message.copySource(target, index);
   }
 
-  /** The present source as an object. Likewise. **Cost** allocates it and its text. */
+  /**
+   * The current message's source as an object. For handlers, while they are called. **Cost**
+   * allocates the object and its string.
+   */
   source(): UdpAddress {
     return this.message.source();
   }
 
-  /** Whether the present datagram was longer than a buffer. */
+  /** Whether the current datagram was longer than a buffer. */
   get truncated(): boolean {
     return this.intake.isTruncated;
   }
@@ -139,68 +144,66 @@ export abstract class UdpReader extends LinkBase {
   // ── The socket ────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Receives what is sent to a group, on the interface that has this address (or, IPv6, this zone:
-   * '::%eth0'); the system chooses without. **Throws** ERR_BUSBAR_NATIVE_FAILED, RangeError.
+   * Joins a multicast group, on the interface with this address (for IPv6, with this zone:
+   * '::%eth0'), or on one that the system chooses. **Throws** ERR_BUSBAR_NATIVE_FAILED, RangeError.
    */
   join(group: string, networkInterface?: string): void {
     const words = wordsOf('group', group);
     this.#open().membership(words, this.#interfaceWords(networkInterface), true);
   }
 
-  /** Undoes {@link join}. **Throws** likewise. */
+  /** Undoes {@link join}, with the same errors. */
   leave(group: string, networkInterface?: string): void {
     const words = wordsOf('group', group);
     this.#open().membership(words, this.#interfaceWords(networkInterface), false);
   }
 
-  /** Sends multicast through this interface, named as for {@link join}, or the system's choice. */
+  /** Sends multicast through this interface, named as in {@link join}, or the system's choice. */
   setMulticastInterface(networkInterface?: string): void {
     this.#open().multicastInterface(this.#interfaceWords(networkInterface));
   }
 
-  /** How many routers a datagram may pass: 1 … 255. */
+  /** Sets the hops that a datagram may take: 1 … 255. */
   setTtl(ttl: number): void {
     this.#open().setOption(OPTION_TTL, checkInteger('ttl', ttl, 1, TTL_MAX));
   }
 
-  /** The same for multicast: 0 … 255; the system's default is 1. */
+  /** Sets the hops of multicast datagrams: 0 … 255; the system's default is 1. */
   setMulticastTtl(ttl: number): void {
     this.#open().setOption(OPTION_MULTICAST_TTL, checkInteger('ttl', ttl, 0, TTL_MAX));
   }
 
-  /** Whether this machine hears the multicast that it sends; the system's default is yes. */
+  /** Sets whether this machine receives its own multicast; the system's default is yes. */
   setMulticastLoop(wanted: boolean): void {
     this.#open().setOption(OPTION_MULTICAST_LOOP, checkBoolean('wanted', wanted) ? 1 : 0);
   }
 
-  /** Whether broadcast addresses may be sent to. */
+  /** Sets whether datagrams may be sent to broadcast addresses. */
   setBroadcast(wanted: boolean): void {
     this.#open().setOption(OPTION_BROADCAST, checkBoolean('wanted', wanted) ? 1 : 0);
   }
 
   /**
-   * The byte that routers look at: six bits of service class, two of ECN. **Throws**
+   * Sets the traffic class byte: six bits of service class, two of ECN. **Throws**
    * ERR_BUSBAR_NATIVE_UNAVAILABLE without the shim.
    */
   setTrafficClass(value: number): void {
     this.#open().setOption(OPTION_TRAFFIC_CLASS, checkInteger('value', value, 0, 255));
   }
 
-  /** What the system grants the socket; Linux says twice what was asked for. */
+  /** Buffer sizes granted by the system; Linux reports twice the requested size. */
   socketBytes(): { readonly receive: number; readonly send: number } {
     return this.socket.bufferBytes();
   }
 
-  /**
-   * @internal The words of an address that may be sent to; undefined: the socket knows where to.
-   */
+  /** @internal The words of a destination; undefined: the peer. **Throws** as `trySend`. */
   protected wordsOf(to: UdpPeer | UdpAddress | undefined): Int32Array | undefined {
     if (to === undefined) {
       if (this.peer !== undefined) return undefined;
-      throw new TypeError('a link without peer must be told where to');
+      throw new TypeError('a link without a peer needs a destination');
     }
     const { words } = checkUdpAddress('to', to);
-    if (this.peer !== undefined) throw new TypeError('a link with a peer sends to nobody else');
+    if (this.peer !== undefined) throw new TypeError('a link with a peer sends only to that peer');
     const family = words[ADDRESS_FAMILY];
     if (family !== this.local.family) {
       throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
@@ -208,7 +211,7 @@ export abstract class UdpReader extends LinkBase {
     return words;
   }
 
-  /** @internal The socket's calls come here from now on. */
+  /** @internal Handles the socket's events from now on. */
   protected listen(target: LateOwner, outbox: UdpOutbox): void {
     target.owner = {
       readable: () => this.intake.readable(),
@@ -224,7 +227,7 @@ export abstract class UdpReader extends LinkBase {
     };
   }
 
-  /** @internal Delivers from now on. */
+  /** @internal Delivers messages from now on. */
   protected receive(deliver: UdpIntakeOwner['deliver']): void {
     const owner: UdpIntakeOwner = {
       deliver,
@@ -237,19 +240,19 @@ export abstract class UdpReader extends LinkBase {
     this.watch();
   }
 
-  /** @internal Watches the socket for what comes, and for room if `wantsRoom`. */
+  /** @internal Watches the socket for datagrams, and for room if `wantsRoom`. */
   protected watch(): void {
     if (!this.life.isGone) this.socket.watch(this.intake.wantsMore, this.wantsRoom);
   }
 
-  /** @internal Datagrams came to nothing. */
+  /** @internal Reports lost datagrams to the handler. */
   protected report(error: BusbarError): void {
     if (this.life.isGone) return;
     this.#errors++;
     this.tell(() => this.tellError(error));
   }
 
-  /** @internal One of them did, as the system says. */
+  /** @internal Reports one datagram, lost with this error of the system. */
   protected reportErrno(errno: number): void {
     this.report(datagramError(errno, 1));
   }

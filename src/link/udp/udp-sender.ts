@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The writing half of a UDP link: its writers, and what is sent as it is. */
+/** `UdpSender`: the writing half of a `UdpLink`, for its writers and for single regions. */
 
 import { assert } from '../../base/assert.ts';
 import { copyBytes } from '../../base/bytes.ts';
@@ -24,25 +24,27 @@ import { datagramError, type UdpSocket } from './udp-socket.ts';
 
 const MESSAGE_BYTES_MAX = 0xffff;
 
-/** Whom a sender works for. */
+/** Receives a sender's events. */
 export interface UdpSenderOwner {
-  /** Datagrams came to nothing. */
+  /** Datagrams were lost. */
   report(error: BusbarError): void;
-  /** Little enough waits again, after `stalled`. */
+  /** A stall has ended. */
   roomAgain(): void;
-  /** The socket is to be watched for room, or no more. */
+  /** `outbox.blocked` has changed. */
   watch(): void;
   /** See {@link UdpSender.sendRestSoon}. */
   sendRest(): void;
 }
 
 /**
+ * The writing half of a link:
+ *
  *   writers ──▶ flusher ──▶ gate ──▶ outbox ──▶ socket
  *                 regions as they are ──▶ ┘
  *
  * An address is eight words at an index; undefined is the one that the socket is connected to.
  *
- * **Ownership** holds what its outbox holds, and its writers until {@link release}.
+ * **Ownership** owns its outbox, and its writers until {@link release}.
  */
 export class UdpSender implements UdpOutboxOwner {
   readonly outbox: UdpOutbox;
@@ -50,9 +52,9 @@ export class UdpSender implements UdpOutboxOwner {
   readonly #owner: UdpSenderOwner;
   readonly #pool: BufferPool;
   readonly #packed: boolean;
-  /** What each message of a writer must have; 0: they have their lengths with them. */
+  /** Bytes of each message of a writer; 0: messages with lengths. */
   readonly #messageBytes: number;
-  /** By their ids: the next of that id takes the place of one that was closed. */
+  /** By id: a new writer replaces a closed one with the same id. */
   readonly writers: Map<number, LocalWriter> = new Map();
   #isRestDue = false;
 
@@ -81,7 +83,7 @@ export class UdpSender implements UdpOutboxOwner {
     return writer;
   }
 
-  /** Regions of this writer go to the address. **Throws** TypeError, RangeError. */
+  /** Sends this writer's regions to the address. **Throws** TypeError, RangeError. */
   add(writerId: number, to: Int32Array | undefined): void {
     this.gate.checkWriterId(writerId);
     this.gate.add(writerId, to === undefined ? CONNECTED : this.outbox.addresses.add(to, 0));
@@ -112,13 +114,13 @@ export class UdpSender implements UdpOutboxOwner {
     return true;
   }
 
-  /** Whether there is room for a datagram as it is, if need be after a try to send what waits. */
+  /** Makes room for a single datagram, sending if necessary. Returns whether there is room. */
   makeRoom(): boolean {
     return this.gate.tryMakeRoom();
   }
 
   /**
-   * Sends a region as one datagram to the address at `words[index]`, when there is room.
+   * Sends a region as one datagram to the address at `words[index]`. Call {@link makeRoom} first.
    *
    * **Ownership** takes one reference. **Throws** as `trySendRegion` of the link.
    */
@@ -134,19 +136,19 @@ export class UdpSender implements UdpOutboxOwner {
     const { outbox } = this;
     const row = words === undefined ? CONNECTED : outbox.addresses.add(words, index);
     outbox.push(offset, length, bufferId, row, CUT_WHOLE);
-    // The region holds it now.
-    outbox.letGo(row);
+    // The region holds the row now.
+    outbox.releaseRow(row);
     this.gate.pushed();
   }
 
-  /** Sends what the writers hold, as far as it goes. */
+  /** Sends what the writers hold, as much as possible. */
   flush(): void {
     for (const writer of this.writers.values()) if (!writer.closed) writer.flush();
     this.gate.drain();
     this.outbox.send();
   }
 
-  /** The same for the last time. Returns whether all of it has left. */
+  /** {@link flush} for a closing link. Returns whether everything was sent. */
   sendRest(): boolean {
     let isAll = true;
     for (const writer of this.writers.values()) {
@@ -169,14 +171,14 @@ export class UdpSender implements UdpOutboxOwner {
     });
   }
 
-  /** Closes the writers, and drops what has not been sent and whatever comes. */
+  /** Closes the writers; drops everything unsent, now and later. */
   release(): void {
     this.outbox.close();
     this.gate.giveUp();
     for (const writer of this.writers.values()) this.outbox.lose(writer.close());
     this.gate.drain();
-    assert(this.outbox.queuedBytes === 0, 'a link that is gone sends no more');
-    assert(!this.gate.stalled, 'nothing stays in the flusher of a link that is gone');
+    assert(this.outbox.queuedBytes === 0, 'an ended link has nothing to send');
+    assert(!this.gate.stalled, 'an ended link leaves nothing in the flusher');
   }
 
   // ── For the outbox ────────────────────────────────────────────────────────────────────────────
@@ -186,7 +188,7 @@ export class UdpSender implements UdpOutboxOwner {
   }
 
   sendMalformed(bytes: number): void {
-    const what = `${bytes} bytes that a writer wrote are no messages with lengths`;
+    const what = `${bytes} bytes of a writer are not messages with lengths`;
     this.#owner.report(new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', what));
   }
 
@@ -202,12 +204,12 @@ export class UdpSender implements UdpOutboxOwner {
   }
 }
 
-/** Datagrams of packed messages are what the other side can take apart. */
+/** Checks that a datagram consists of messages with lengths, which the other side can parse. */
 function checkPacked({ bytes }: BufferPool, offset: number, length: number): void {
   const end = offset + length;
   let at = offset;
   while (at + PREFIX_BYTES <= end) at += PREFIX_BYTES + ((bytes[at] << 8) | bytes[at + 1]);
   if (at === end) return;
-  const what = `${length} bytes that are no messages with lengths, as mode 'packed' has them`;
+  const what = `${length} bytes that are not messages with lengths, as mode 'packed' requires`;
   throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', what);
 }

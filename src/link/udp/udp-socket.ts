@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
-/** The socket's end of the way, in both directions: what a UDP link asks of its socket. */
+/** `UdpSocket`: the interface of a UDP link's socket, which works on tables of datagrams. */
 
 import { constants } from 'node:os';
 import { BusbarError } from '../../base/errors.ts';
 import { errnoName } from '../../native/shim.ts';
 
-/** Whom a socket calls back. */
+/** Receives a socket's events. */
 export interface UdpSocketOwner {
-  /** Something may have come. Called again and again while it has not been taken. */
+  /** Datagrams may have arrived. Called repeatedly until they are received. */
   readable(): void;
   /** There is room again. */
   writable(): void;
-  /** An earlier datagram came to nothing: refused where it arrived, or on the way. */
+  /** An earlier datagram was lost: refused at its destination, or on the way. */
   failed(errno: number): void;
-  /** A datagram of so many bytes that was taken did not go out after all. */
+  /** A datagram of so many bytes, already accepted, could not be sent. */
   sendFailed(errno: number, bytes: number): void;
 }
 
-/** What a socket calls back before there is a link: nobody. */
+/** Forwards events to an owner that is set later; until then ignores them. */
 export class LateOwner implements UdpSocketOwner {
   owner: UdpSocketOwner | undefined;
 
@@ -42,22 +42,22 @@ export class LateOwner implements UdpSocketOwner {
 export type UdpImplementation = 'native' | 'dgram' | 'loopback';
 
 /**
- * A UDP socket that works in batches, over tables of numbers (native/udp.ts has their words): the
- * kernel's calls, or their imitation on `node:dgram` or within the process.
+ * A UDP socket that works in batches, on tables of numbers (native/udp.ts defines their words): the
+ * shim's, or an emulation on `node:dgram` or within the process.
  */
 export interface UdpSocket {
   readonly implementation: UdpImplementation;
   /** The address it is bound to, in eight words. */
   readonly local: Int32Array;
-  /** Datagrams that the kernel cuts from one message; 0: none. */
+  /** Most datagrams that the kernel segments from one message; 0: none. */
   readonly segmentsMax: number;
-  /** Datagrams that were taken and are not out; 0 where taken is out. */
+  /** Datagrams accepted and not sent yet; always 0 if accepted ones are sent at once. */
   readonly pendingCount: number;
-  /** Fills places of the table, from the first on; returns how many, or `-errno`. */
+  /** Fills rows of the table, from the first on; returns their number, or `-errno`. */
   receive(table: Int32Array, count: number): number;
   /**
    * Sends datagrams of the table, from the first on, up to `segments` equal ones as one message;
-   * returns how many, and why not more.
+   * returns their number. `sent` has the error that stopped it.
    */
   send(
     table: Int32Array,
@@ -66,16 +66,16 @@ export interface UdpSocket {
     segments: number,
     sent: Int32Array,
   ): number;
-  /** What to call back for. */
+  /** Chooses the events to call back for. */
   watch(readable: boolean, writable: boolean): void;
   keepAlive(wanted: boolean): void;
   /** Joins or leaves a multicast group. **Throws** ERR_BUSBAR_NATIVE_FAILED. */
   membership(group: Int32Array, networkInterface: Int32Array, join: boolean): void;
-  /** Multicast leaves through this interface. **Throws** likewise. */
+  /** Sends multicast through this interface. **Throws** ERR_BUSBAR_NATIVE_FAILED. */
   multicastInterface(networkInterface: Int32Array): void;
-  /** One of OPTION_…. **Throws** likewise. */
+  /** Sets one of OPTION_…. **Throws** ERR_BUSBAR_NATIVE_FAILED. */
   setOption(option: number, value: number): void;
-  /** Datagrams that came and found no room, as far as is known. */
+  /** Datagrams dropped on arrival for lack of room, as far as is known. */
   drops(): number;
   /** The sizes of the system's buffers, or 0. */
   bufferBytes(): { readonly receive: number; readonly send: number };
@@ -88,10 +88,10 @@ const { errno } = constants;
 export const AGAIN: number = errno.EAGAIN;
 export const INVALID: number = errno.EINVAL;
 
-/** What makes the kernel refuse to cut a message, but not to send its datagrams one by one. */
+/** Errors of segmentation: the datagrams of the message may still be sent one by one. */
 const SEGMENTING: readonly number[] = [errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT];
 
-/** What may be about an earlier datagram: asking again is worth while. */
+/** Errors that may concern an earlier datagram: the send is worth another attempt. */
 const EARLIER: readonly number[] = [
   errno.ECONNREFUSED,
   errno.ECONNRESET,
@@ -100,7 +100,7 @@ const EARLIER: readonly number[] = [
   errno.ENETDOWN,
 ];
 
-/** The other side's host says that nobody takes datagrams there. */
+/** Whether the destination's host reports that no socket receives there. */
 export function isRefusal(code: number): boolean {
   return code === errno.ECONNREFUSED || code === errno.ECONNRESET;
 }
@@ -117,7 +117,7 @@ export function isAboutEarlier(code: number): boolean {
   return EARLIER.includes(code);
 }
 
-/** The error that a program is told. */
+/** The error that a program gets. */
 export function datagramError(code: number, count: number): BusbarError {
   const detail = count > 1 ? `${errnoName(code)}, ${count} times` : errnoName(code);
   if (code === errno.EMSGSIZE) return new BusbarError('ERR_BUSBAR_DATAGRAM_TOO_LARGE', detail);
