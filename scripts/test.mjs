@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { checkApiReports } from './api-report.mjs';
 import { build } from './build.mjs';
 import { listFiles, ROOT } from './files.mjs';
+import { runPackaging } from './packaging.mjs';
 import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
 
 /** A gate returns `true`, `false` or counts, and prints what is wrong. */
@@ -23,6 +24,7 @@ const GATES = {
   fallbacks: () => runTests(SHIM_USERS, SWITCHED_OFF),
   sanitizers: runSanitizers,
   package: checkPackage,
+  packaging: () => runPackaging({ all: false }),
   api: () => checkApiReports(),
   documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
   typedoc: () => runs('typedoc/bin/typedoc', '--emit', 'none', '--treatWarningsAsErrors'),

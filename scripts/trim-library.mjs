@@ -21,7 +21,10 @@ const MERGED_ENTRIES = ['index.js', 'register.js'];
 export async function trimLibrary() {
   const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' });
   const programs = files.filter((path) => path.endsWith('.js'));
-  for (const path of programs) rewrite(DIST + path, withoutDocComments);
+  for (const path of programs) {
+    rewrite(DIST + path, withoutDocComments);
+    rewrite(DIST + path, withoutRewriting);
+  }
   trimDeclarations(files.filter((path) => path.endsWith('.d.ts')));
   await join(MERGED, MERGED_ENTRIES);
 }
@@ -181,6 +184,20 @@ function withoutDocComments(text, tree) {
     /^(\/\/[^\n]*\n\/\*\*(?:(?!\*\/)[\s\S])*?)\n \*\n(?:(?!\*\/)[\s\S])*\*\//,
     '$1\n */',
   );
+}
+
+/**
+ * `import(x)` of a user's module as it stands in the source. The compiler changes the ends of
+ * names, which is not ours to do there, and hides the call's comments from bundlers.
+ */
+function withoutRewriting(text, tree) {
+  const helper = '__rewriteRelativeImportExtension';
+  const declared = tree.statements.filter(
+    (each) => ts.isVariableStatement(each) && each.getText(tree).startsWith(`var ${helper} =`),
+  );
+  const ranges = declared.map((each) => ({ pos: each.getStart(tree), end: each.end }));
+  const direct = new RegExp(`import\\(${helper}\\((.*?)\\)\\)`, 'g');
+  return cut(text, 0, text.length, ranges).replace(direct, 'import($1)');
 }
 
 function docCommentsOf(text, node) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar`: every folder's names in one place; import a subpath to load only what you use. */
+/// <reference types="node" preserve="true" />
 
 export * from './channel/index.ts';
 export * from './errors/index.ts';

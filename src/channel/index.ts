@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/channel`: bounded queues of packets, or of integers, between threads. */
+/// <reference types="node" preserve="true" />
 
 export { PacketChannel, WordChannel } from './channel.ts';
 export type { ChannelStats } from './channel-core.ts';

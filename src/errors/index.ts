@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/errors`: the one error class, its codes, and how to tell them apart. */
+/// <reference types="node" preserve="true" />
 
 export {
   BUSBAR_ERRORS,

@@ -70,7 +70,9 @@ export class ExecutorLife {
     this.#port.on('message', (message: Envelope<Order> | null | undefined) => {
       if (message?.busbar !== undefined) this.#execute(message.busbar);
     });
-    const module: Record<string, unknown> = await import(this.#assignment.module);
+    const file = this.#assignment.module;
+    // webpack and rspack would look for it while they build.
+    const module: Record<string, unknown> = await import(/* webpackIgnore: true */ file);
     const main = mainOf(module);
     checkFunction(`the default export (or 'run') of ${this.#assignment.module}`, main);
     await (main as ExecutorMain)(this.#context(cpu));

@@ -2,14 +2,15 @@
 /** Which file the threads of executors run, also where busbar has become part of a bundle. */
 
 import { existsSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BusbarError } from '../base/errors.ts';
 import { throwLater } from '../base/throw-later.ts';
 import { ExecutorLife } from './executor-life.ts';
 import type { Assignment } from './messages.ts';
 
-/** This file, or the bundle that it has become part of; undefined in a bundle of CommonJS. */
-const HERE = import.meta.url as string | undefined;
+/** This file, or the bundle that it has become part of. */
+const HERE: string | undefined = import.meta.url ?? ownName();
 const PROGRAM = './executor-thread.js';
 
 /**
@@ -26,11 +27,24 @@ export function programOf(module: string): URL {
     if (/\/executor\/executor-program\.ts$/.test(HERE))
       return new URL('../../dist/executor/executor-thread.js', HERE);
     const program = new URL(PROGRAM, HERE);
-    if (existsSync(program)) return program;
+    if (isThere(program)) return program;
     if (module === HERE) return new URL(HERE);
   }
   const what = 'the bundle lacks executor-thread.js, see "Bundles" in the README of busbar';
   throw new BusbarError('ERR_BUSBAR_EXECUTOR_START', what);
+}
+
+/** In a bundle of CommonJS, which has no `import.meta.url`. */
+function ownName(): string | undefined {
+  return typeof __filename === 'string' ? pathToFileURL(__filename).href : undefined;
+}
+
+function isThere(file: URL): boolean {
+  try {
+    return existsSync(file);
+  } catch {
+    return false; // the permission model of Node denies reading it
+  }
 }
 
 let isRunning = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/executor`: a thread for each core, and the partitioners that choose among them. */
+/// <reference types="node" preserve="true" />
 
 export type { Pin } from './cores.ts';
 export { customPartitioner } from './custom-partitioner.ts';

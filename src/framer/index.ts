@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/framer`: bytes in, frames and packets out. */
+/// <reference types="node" preserve="true" />
 
 export { ByteFinder } from './byte-finder.ts';
 export type { Codec } from './codec.ts';

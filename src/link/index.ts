@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/link`: TCP, UDP and loopback links, which connect sockets with the pool. */
+/// <reference types="node" preserve="true" />
 
 export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
 export type { LoopbackFaults, LoopbackOptions } from './loopback/loopback-faults.ts';

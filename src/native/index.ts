@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/native`: what only the kernel can do, feature by feature. */
+/// <reference types="node" preserve="true" />
 
 export { getAffinity, setAffinity, setThreadName, threadId } from './calling-thread.ts';
 export type { Feature } from './feature.ts';

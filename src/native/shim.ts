@@ -72,7 +72,9 @@ function refused(reason: string): Loaded {
 }
 
 function explain(error: unknown, folder: URL): string {
-  const { code, message } = error as { code?: unknown; message?: unknown };
+  const { code, message, resource } = error as {
+    [key in 'code' | 'message' | 'resource']?: unknown;
+  };
   const where = `${process.platform}-${process.arch}`;
   if (code === 'ERR_DLOPEN_DISABLED') {
     // Also from NODE_OPTIONS: without a permission model nothing else shows it.
@@ -80,8 +82,12 @@ function explain(error: unknown, folder: URL): string {
       return 'switched off by --no-addons';
     return 'the permission model of Node denies native addons (--allow-addons)';
   }
-  if (code === 'ERR_ACCESS_DENIED' || deniesReading()) {
+  if (deniesReading()) {
     return 'the permission model of Node denies reading the package (--allow-fs-read)';
+  }
+  if (code === 'ERR_ACCESS_DENIED') {
+    // The loader also asks for /etc/alpine-release, to tell the C library.
+    return `the permission model of Node denies reading ${String(resource)} (--allow-fs-read)`;
   }
   // Some bundlers replace `import.meta.url` by where the file was when they read it.
   if (HERE !== undefined && !existsSync(new URL(HERE))) return IN_BUNDLE;

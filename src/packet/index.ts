@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/packet`: references on regions of buffers. */
+/// <reference types="node" preserve="true" />
 
 export { Packet } from './packet.ts';
 export {

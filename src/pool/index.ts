@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/pool`: shared buffers. */
+/// <reference types="node" preserve="true" />
 
 export type { WaitOptions } from '../base/wait-guard.ts';
 export { BufferPool } from './buffer-pool.ts';

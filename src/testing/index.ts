@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/testing`: a model checker for JavaScript that shares memory between threads. */
+/// <reference types="node" preserve="true" />
 
 export { type Allowance, expectPassed, explore, replay, sample } from './check.ts';
 export { hintsOf, type SharedHandle } from './hints.ts';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `busbar/writer`: writers that batch messages into regions, and flushers that collect them. */
+/// <reference types="node" preserve="true" />
 
 export type {
   WriteFlusherHandle,
