@@ -28,8 +28,8 @@ export interface StopReport {
 
 /** What a module that does not return should do. */
 const ADVICE =
-  'Packets come after run has returned: it must not await its mailbox, but call mailbox.handle, or ' +
-  'begin a loop over the mailbox and pass its promise to defer';
+  'Packets come after run has returned: it must not await its mailbox, but call mailbox.handle, ' +
+  'or begin a loop over the mailbox and pass its promise to defer';
 
 /** How long a thread may run its deferred functions after its deadline. */
 const GRACE_MS = 500;

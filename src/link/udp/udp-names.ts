@@ -22,7 +22,8 @@ interface Named {
  * Host and peer must be of one family. A numeric address decides which; otherwise the name of the
  * host does, or, if only the peer has a name, the peer's.
  *
- * **Throws** (rejects) as `lookUpHost`; RangeError for a string that is neither an address nor a name.
+ * **Throws** (rejects) as `lookUpHost`; RangeError for a string that is neither an address nor a
+ * name.
  */
 export async function inNumbers<Options extends Named>(
   options: Options,

@@ -6,7 +6,7 @@
 
 import { parentPort } from 'node:worker_threads';
 
-/** Some 10 ms of a processor that nobody else wants. */
+/** Some 10 ms of a processor that no other thread uses. */
 const STEPS = 5_000_000;
 /** Rare enough to take little from the others. */
 const EVERY_MS = 200;
