@@ -4,6 +4,7 @@
 import { type Bug, huntAll } from './planted.ts';
 import { owedParts } from './writer-owed.ts';
 import type { WriterModule } from './writer-scenarios.ts';
+import { smallWriterParts } from './writer-small.ts';
 
 const bug = (what: string, entry: string, from: string, to: string, scenarios: RegExp): Bug => ({
   what: `writer: ${what}`,
@@ -14,6 +15,20 @@ const bug = (what: string, entry: string, from: string, to: string, scenarios: R
 });
 
 const BUGS: readonly Bug[] = [
+  bug(
+    'a free segment does not say for which lap',
+    'shared-writer-layout',
+    'return FILL_FREE | ((epoch & this.#epochMask) >>> this.#segmentBits);',
+    'return FILL_FREE;',
+    /^small/,
+  ),
+  bug(
+    'epochs are compared by size',
+    'segment-ring',
+    'while (words[FREED] !== words[DELIVERED])',
+    'while (words[FREED] < words[DELIVERED])',
+    /^small/,
+  ),
   bug(
     'nobody is told of the rest that somebody left',
     'shared-members',
@@ -42,5 +57,5 @@ huntAll('writer', BUGS, async (load) => {
     ...(await load<Pick<WriterModule, 'BufferPool'>>('pool/index.ts')),
     ...(await load<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
   };
-  return owedParts(module).flatMap(({ cases }) => cases);
+  return [...owedParts(module), ...smallWriterParts(module)].flatMap(({ cases }) => cases);
 });
