@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Pool and channels whose counters wrap within a few operations. */
+/** Pool, channels and shared writers whose counters wrap within a few operations. */
 
 import { NEXT_TICKET } from '../../src/pool/pool-layout.ts';
 import { ChannelBodies, channelScenario } from './channel-scenarios.ts';
@@ -8,11 +8,18 @@ import { type Case, exploreAll, type Part } from './coverage.ts';
 import { attachedTo, type PoolBody, poolScenario } from './pool-scenarios.ts';
 import { makePool, type PoolShared } from './pool-words.ts';
 import { shrunk } from './shrunk.ts';
+import type { WriterModule } from './writer-scenarios.ts';
+import { smallWriterParts } from './writer-small.ts';
 
 const module: ChannelModule = {
   ...(await shrunk<Pick<ChannelModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
   ...(await shrunk<Pick<ChannelModule, 'Packet'>>('packet/index.ts')),
   ...(await shrunk<Pick<ChannelModule, 'PacketChannel' | 'WordChannel'>>('channel/index.ts')),
+};
+
+const writers: WriterModule = {
+  ...(await shrunk<Pick<WriterModule, 'BufferPool'>>('pool/index.ts')),
+  ...(await shrunk<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
 };
 
 function poolCases(): Case<PoolShared>[] {
@@ -106,4 +113,4 @@ const parts: Part<never>[] = [
   },
 ];
 
-exploreAll('shrunk', parts);
+exploreAll('shrunk', [...parts, ...(smallWriterParts(writers) as unknown as Part<never>[])]);
