@@ -15,12 +15,13 @@ import { type TcpLink, TcpServer } from 'busbar/link';
 import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
 import { Backpressure, type Waiter } from './backpressure.ts';
+import type { BrokerCore, BrokerCounters } from './broker-core.ts';
 import {
   type BrokerOptions,
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
 } from './broker-options.ts';
-import { type BrokerCore, type BrokerCounters, Connection } from './connection.ts';
+import { Connection } from './connection.ts';
 import { infoLine } from './handshake.ts';
 import { closeGradually } from './lame-duck.ts';
 import { Mesh } from './mesh.ts';

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: one client: what it says, and what is written to it. */
 
+import assert from 'node:assert/strict';
 import { BusbarError } from 'busbar/errors';
 import type { Framer } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
-import type { BufferId, BufferPool } from 'busbar/pool';
 import type { LocalWriter } from 'busbar/writer';
-import type { Backpressure, Participant, Waiter } from './backpressure.ts';
-import type { ResolvedBrokerOptions } from './broker-options.ts';
-import { ClientSubscriptions } from './client-subscriptions.ts';
+import type { Participant } from './backpressure.ts';
+import type { BrokerCore } from './broker-core.ts';
+import { Caused } from './caused.ts';
 import { type FairShare, lineUnits } from './fair-share.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
@@ -18,48 +18,38 @@ import {
   refusal,
   requiresAuthorization,
 } from './handshake.ts';
-import type { Mark, Mesh } from './mesh.ts';
 import type { Message } from './message.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import * as protocol from './protocol.ts';
 import { Publication } from './publication.ts';
-import { DECLINED, NOT_NOW, type Router, type Subscriber, TAKEN } from './router.ts';
-import { type Bytes, classifySubject, SUBJECT_INVALID } from './subject.ts';
-import { Subscription } from './subscription.ts';
+import { DECLINED, NOT_NOW, type Subscriber, TAKEN } from './router.ts';
+import { ASK, PROBE, SignsOfLife, STALE } from './signs-of-life.ts';
+import type { Bytes } from './subject.ts';
+import { Subscribing } from './subscribing.ts';
+import type { Subscription } from './subscription.ts';
 import { WriteDeadline } from './write-deadline.ts';
 
 const OK: Bytes = Buffer.from('+OK\r\n');
 const PING: Bytes = Buffer.from('PING\r\n');
 const PONG: Bytes = Buffer.from('PONG\r\n');
 
-/** So long may a client not be read from before it is asked whether it is still there. */
-const LAG_MS = 2000;
-
-/** What connections of one broker share. */
-export interface BrokerCore {
-  readonly options: ResolvedBrokerOptions;
-  readonly pool: BufferPool;
-  readonly router: Router<Connection>;
-  readonly mesh: Mesh<Connection>;
-  readonly backpressure: Backpressure;
-  readonly counters: BrokerCounters;
-  /** A buffer for a message that is written anew. NO_BUFFER: not now; `waiter` is to be blocked. */
-  tryTakeCopy(waiter: Waiter): BufferId;
-  releaseCopy(bufferId: BufferId): void;
-  /** The connection is gone. */
-  forget(connection: Connection): void;
-}
-
-/** Since the broker started. */
-export interface BrokerCounters {
-  messagesIn: number;
-  messagesOut: number;
-  pings: number;
-}
+/** It must say who it is before anything else. */
+const UNKNOWN = 0;
+const SERVED = 1;
+/** It is not read from any more; what is sent to it still reaches it. */
+const PARTED = 2;
+/** Nothing more is done for it. */
+const CLOSING = 3;
+type ConnectionState = typeof UNKNOWN | typeof SERVED | typeof PARTED | typeof CLOSING;
 
 /**
  * One client. Operations are carried out one after the other; one for which there is no room pauses
  * the link and is carried out again, or continued, when there is.
+ *
+ *   UNKNOWN ──CONNECT──▶ SERVED ──part──▶ PARTED ──close──▶ CLOSING
+ *   UNKNOWN ──part──▶ PARTED, UNKNOWN or SERVED ──close──▶ CLOSING
+ *
+ * A state is never followed by one before it.
  */
 export class Connection implements TcpHandler, Subscriber, Participant {
   readonly link: TcpLink;
@@ -67,11 +57,10 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   readonly connectedAtMs: number;
   /** What the client asked for. */
   options: ClientOptions = CLIENT_OPTIONS_DEFAULT;
-  isAuthorized: boolean;
-  /** Nothing more is done for it. */
-  isClosing: boolean = false;
   /** More waits for it than may. */
   isHeldBack: boolean = false;
+  /** What other executors deal with for it. */
+  readonly caused: Caused;
 
   readonly #core: BrokerCore;
   readonly #codec: ProtocolCodec;
@@ -81,34 +70,13 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   readonly #bytes: Bytes;
   readonly #maxPendingBytes: number;
   readonly #writeDeadline: WriteDeadline;
-  readonly #subscriptions: ClientSubscriptions<Connection>;
-  /** Those of which other executors know that they have no room. */
-  readonly #stalled: Subscription<Connection>[] = [];
-  /** Copies of two of `options`, for the hot path. */
-  #echo: boolean = true;
-  #headers: boolean = false;
+  readonly #signs: SignsOfLife;
+  readonly #publication: Publication;
+  readonly #subscribing: Subscribing;
 
-  /** Its client is not listened to any more. */
-  #isParting: boolean = false;
+  #state: ConnectionState = UNKNOWN;
   /** The frame taken last waits to be carried out (again). */
   #isBlocked: boolean = false;
-  readonly #publication: Publication;
-
-  /** It has sent messages that other executors deal with. */
-  hasSentBeyond: boolean = false;
-  /** It has changed its subscriptions, of which other executors are told. */
-  #hasSubscribed: boolean = false;
-  /** How far they must come before it is told that everything is done; and whether they are. */
-  #mark: Mark | undefined = undefined;
-  #isMarked: boolean = false;
-  /** The subscription of the current frame is made, and is still to be confirmed. */
-  #isSubscribed: boolean = false;
-
-  #pingsOut: number = 0;
-  #pingedAtMs: number;
-  #wasActive: boolean = false;
-  /** Since when it has not been read from, each time that this was looked at. */
-  #laggingSinceMs: number | undefined = undefined;
 
   constructor(core: BrokerCore, link: TcpLink, id: number, nowMs: number) {
     this.#core = core;
@@ -121,18 +89,24 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     this.#bytes = core.pool.bytes;
     this.#maxPendingBytes = core.options.maxPendingBytes;
     this.#writeDeadline = new WriteDeadline(core.options.writeDeadlineMs);
+    this.#signs = new SignsOfLife(core.options, nowMs);
+    this.caused = new Caused(core.mesh);
     this.#publication = new Publication(core, this);
-    this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
-    this.isAuthorized = !requiresAuthorization(core.options);
+    this.#subscribing = new Subscribing(core, this);
     this.connectedAtMs = nowMs;
-    this.#pingedAtMs = nowMs;
+    if (!requiresAuthorization(core.options)) this.#becomeServed();
+  }
+
+  /** Nothing more is done for it. */
+  get isClosing(): boolean {
+    return this.#state === CLOSING;
   }
 
   /** Bytes arrived, or there is room again. */
   onFrames(): void {
     const framer = this.#framer;
     const { mesh } = this.#core;
-    this.#wasActive = true;
+    this.#signs.wasActive = true;
     this.#share.begin();
     while (!this.isClosing && (this.#isBlocked || framer.next())) {
       this.#isBlocked = !this.#carryOut();
@@ -151,7 +125,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   /** The client will say no more; what it was sent before still reaches it. */
   onEnd(): void {
-    this.isClosing = true;
+    this.#becomeClosing();
   }
 
   onDrained(): void {
@@ -159,9 +133,9 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   }
 
   onClose(): void {
-    this.isClosing = true;
+    this.#becomeClosing();
     this.#core.backpressure.forget(this);
-    this.#core.mesh.removeAll(this.#subscriptions.values());
+    this.#subscribing.endAll();
     this.#publication.close();
     this.#core.forget(this);
     this.#core.mesh.flush();
@@ -169,12 +143,12 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   /** Goes on after a pause for want of room. */
   proceed(): void {
-    if (!this.#isParting) this.link.resume();
+    if (this.#state !== PARTED) this.link.resume();
   }
 
   /** Reads no more; what is sent to it still reaches it. */
   part(): void {
-    this.#isParting = true;
+    if (!this.isClosing) this.#becomeParted();
     this.link.pause();
   }
 
@@ -183,8 +157,8 @@ export class Connection implements TcpHandler, Subscriber, Participant {
    * delivery.
    */
   offer(message: Message, subscription: Subscription<this>, from: unknown): number {
-    if (this.isClosing || (from === this && !this.#echo)) return DECLINED;
-    const asItStands = message.isPlain || (this.#headers && message.headerLength > 0);
+    if (this.isClosing || (from === this && !this.options.echo)) return DECLINED;
+    const asItStands = message.isPlain || (this.options.headers && message.headerLength > 0);
     const length = asItStands
       ? message.lengthFor(subscription)
       : message.strippedLengthFor(subscription);
@@ -196,26 +170,20 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     else message.writeStrippedTo(at, subscription);
     this.#writer.commit(at, length);
     // As at nats-server, where whoever is sent messages is not asked whether it lives.
-    this.#wasActive = true;
+    this.#signs.wasActive = true;
     if (++subscription.deliveredCount === subscription.deliveredCountMax) {
-      this.#unsubscribe(subscription);
+      this.#subscribing.end(subscription);
     }
     return TAKEN;
   }
 
   /** There is no room for messages for this subscription: publishers elsewhere have to wait. */
   stall(subscription: Subscription<Connection>): void {
-    if (subscription.isStalled) return;
-    this.#stalled.push(subscription);
-    this.#core.mesh.stall(subscription);
+    this.#subscribing.stall(subscription);
   }
 
   relieved(): void {
-    if (this.#stalled.length === 0) return;
-    const { mesh } = this.#core;
-    for (const subscription of this.#stalled) mesh.unstall(subscription);
-    this.#stalled.length = 0;
-    mesh.flush();
+    this.#subscribing.unstall();
   }
 
   /** Writes something that is no message. False: there is no room for it now. */
@@ -230,6 +198,11 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   /** Confirms an operation to a verbose client. */
   sayOk(): boolean {
     return this.say(OK);
+  }
+
+  /** Confirms to a verbose client what was done everywhere; repeated when there is no room. */
+  confirm(): boolean {
+    return !this.options.verbose || (this.caused.isDone() && this.sayOk());
   }
 
   /** Complains; the client stays connected. */
@@ -249,16 +222,16 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   /** Sends all that was written, and closes. */
   close(): void {
-    this.isClosing = true;
+    this.#becomeClosing();
     this.#publication.close();
     this.link.close({ deadlineMs: this.#core.options.lingerMs });
   }
 
   /** Called every now and then: is the client alive, does it say who it is? */
   check(nowMs: number): void {
-    const { authTimeoutMs, pingIntervalMs, maxPingsOut } = this.#core.options;
     if (this.isClosing) return;
-    if (!this.isAuthorized && nowMs - this.connectedAtMs >= authTimeoutMs) {
+    const { authTimeoutMs } = this.#core.options;
+    if (this.#state === UNKNOWN && nowMs - this.connectedAtMs >= authTimeoutMs) {
       this.cutOff('Authentication Timeout');
       return;
     }
@@ -266,34 +239,15 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       this.#core.backpressure.cutOff(this, false);
       return;
     }
-    this.#askWhoLags(nowMs);
-    if (nowMs - this.#pingedAtMs < pingIntervalMs) return;
-    this.#pingedAtMs = nowMs;
-    if (this.#wasActive) {
-      this.#wasActive = false;
-      this.#pingsOut = 0;
-    } else if (this.#pingsOut >= maxPingsOut) {
+    const look = this.#signs.look(nowMs, this.link.paused);
+    if (look === STALE) {
       this.cutOff('Stale Connection');
-    } else if (this.say(PING)) {
-      this.#pingsOut++;
+    } else if (look === PROBE) {
+      this.say(PING);
+    } else if (look === ASK && this.say(PING)) {
+      this.#signs.asked();
       this.#core.counters.pings++;
     }
-  }
-
-  /**
-   * A client that is not read from cannot be seen to leave, and leaves megabytes behind, thousands
-   * of SUBs perhaps. Asked for a sign of life, the system of one that is gone says so at once. No
-   * answer is waited for: it would come behind all that.
-   */
-  #askWhoLags(nowMs: number): void {
-    if (!this.link.paused) {
-      this.#laggingSinceMs = undefined;
-      return;
-    }
-    this.#laggingSinceMs ??= nowMs;
-    if (nowMs - this.#laggingSinceMs < LAG_MS) return;
-    this.#laggingSinceMs = nowMs;
-    this.say(PING);
   }
 
   /** Room for output, or -1: not now, or not any more. */
@@ -336,7 +290,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     } catch (error) {
       if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
       // The connection broke, and its link has not told us yet.
-      this.isClosing = true;
+      this.#becomeClosing();
       return NOT_NOW;
     }
   }
@@ -347,7 +301,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
    */
   #carryOut(): boolean {
     const codec = this.#codec;
-    if (!this.isAuthorized && codec.op !== protocol.OP_CONNECT) {
+    if (this.#state === UNKNOWN && codec.op !== protocol.OP_CONNECT) {
       this.cutOff('Authorization Violation');
       return true;
     }
@@ -356,13 +310,13 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       case protocol.OP_HPUB:
         return this.#publication.publish();
       case protocol.OP_SUB:
-        return this.#tryChange() && this.#subscribe();
+        return this.#tryChange() && this.#subscribing.subscribe();
       case protocol.OP_UNSUB:
-        return this.#tryChange() && this.#unsubscribeOrLimit();
+        return this.#tryChange() && this.#subscribing.unsubscribe();
       case protocol.OP_PING:
-        return this.#share.tryStep() && this.#isDoneEverywhere() && this.say(PONG);
+        return this.#share.tryStep() && this.caused.isDone() && this.say(PONG);
       case protocol.OP_PONG:
-        this.#pingsOut = 0;
+        this.#signs.answered();
         return true;
       case protocol.OP_CONNECT:
         return this.#tryLine() && this.#connect();
@@ -391,82 +345,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     return this.#core.mesh.mayChange && this.#tryLine();
   }
 
-  #subscribe(): boolean {
-    if (!this.#isSubscribed) {
-      const error = this.#trySubscribe();
-      if (error !== undefined) return this.sayError(error);
-    }
-    // Repeated, it would count its own subscription among those that it had before.
-    this.#isSubscribed = !this.#confirm();
-    return !this.#isSubscribed;
-  }
-
-  /** Subscribes as the current frame says; or returns why not. */
-  #trySubscribe(): string | undefined {
-    const codec = this.#codec;
-    const begin = this.#framer.frameOffset;
-    const { subjectBegin, subjectEnd } = codec;
-    const sid = this.#text(codec.sidBegin, codec.sidEnd);
-    const subscriptions = this.#subscriptions;
-    if (subscriptions.isFull) return 'maximum subscriptions exceeded';
-    // The first one with an id stays; another with the same is confirmed and ignored.
-    if (subscriptions.has(sid)) return undefined;
-    const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
-    if (kind === SUBJECT_INVALID) return 'Invalid Subject';
-    const error = subscriptions.refusal(this.#bytes, begin + subjectBegin, begin + subjectEnd);
-    if (error !== undefined) return error;
-    const subscription = new Subscription<Connection>(
-      this,
-      this.#cut(subjectBegin, subjectEnd),
-      this.#text(codec.argumentBegin, codec.argumentEnd),
-      this.#cut(codec.sidBegin, codec.sidEnd),
-    );
-    subscriptions.set(sid, subscription);
-    this.#core.mesh.add(subscription);
-    this.#hasSubscribed = true;
-    return undefined;
-  }
-
-  #unsubscribeOrLimit(): boolean {
-    const { sidBegin, sidEnd, countMax } = this.#codec;
-    const subscription = this.#subscriptions.get(this.#text(sidBegin, sidEnd));
-    if (subscription !== undefined) {
-      if (countMax > subscription.deliveredCount) subscription.deliveredCountMax = countMax;
-      else this.#unsubscribe(subscription);
-    }
-    return this.#confirm();
-  }
-
-  /** Confirms to a verbose client what was done; repeated when there is no room. */
-  #confirm(): boolean {
-    return !this.options.verbose || (this.#isDoneEverywhere() && this.sayOk());
-  }
-
-  /**
-   * Whether other executors, too, have dealt with all that this client has caused. If not, they
-   * were asked for word of it, with which the connection goes on.
-   */
-  #isDoneEverywhere(): boolean {
-    if (!this.hasSentBeyond && !this.#hasSubscribed) return true;
-    const { mesh } = this.#core;
-    if (!mesh.isAlone) {
-      this.#mark ??= mesh.makeMark();
-      this.#isMarked ||= mesh.mark(this.#mark, this.hasSentBeyond);
-      if (!this.#isMarked || !mesh.isDone(this.#mark)) return false;
-    }
-    this.#isMarked = false;
-    this.hasSentBeyond = false;
-    this.#hasSubscribed = false;
-    return true;
-  }
-
-  #unsubscribe(subscription: Subscription<Connection>): void {
-    const sid = subscription.sidAndSpace.subarray(0, -1);
-    this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
-    this.#core.mesh.remove(subscription);
-    this.#hasSubscribed = true;
-  }
-
   #connect(): boolean {
     const options = parseConnect(this.#argument(), this.options);
     const error =
@@ -477,27 +355,31 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     }
     if (options.verbose && !this.sayOk()) return false;
     this.options = options;
-    this.#echo = options.echo;
-    this.#headers = options.headers;
-    this.isAuthorized = true;
+    this.#becomeServed();
     return true;
+  }
+
+  /** The client has said who it is, or need not; it may do so again. */
+  #becomeServed(): void {
+    assert(this.#state <= SERVED, 'who is not read from says nothing');
+    this.#state = SERVED;
+  }
+
+  #becomeParted(): void {
+    assert(!this.isClosing, 'who is closed cannot be parted with');
+    this.#state = PARTED;
+  }
+
+  #becomeClosing(): void {
+    this.#state = CLOSING;
   }
 
   /** Of CONNECT or INFO. */
   #argument(): string {
     const { argumentBegin, argumentEnd } = this.#codec;
-    return Buffer.from(this.#cut(argumentBegin, argumentEnd)).toString('utf8');
-  }
-
-  /** A copy of a part of the current frame. */
-  #cut(begin: number, end: number): Bytes {
     const frame = this.#framer.frameOffset;
-    return this.#bytes.slice(frame + begin, frame + end);
-  }
-
-  /** The same as a string with one character per byte. */
-  #text(begin: number, end: number): string {
-    return Buffer.from(this.#cut(begin, end)).toString('latin1');
+    const bytes = this.#bytes.slice(frame + argumentBegin, frame + argumentEnd);
+    return Buffer.from(bytes).toString('utf8');
   }
 }
 

@@ -3,7 +3,8 @@
 
 import type { Framer } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
-import type { BrokerCore, Connection } from './connection.ts';
+import type { BrokerCore } from './broker-core.ts';
+import type { Connection } from './connection.ts';
 import { lineUnits } from './fair-share.ts';
 import { MatchSet } from './match-set.ts';
 import { Message, writeCanonical } from './message.ts';
@@ -142,7 +143,7 @@ export class Publication {
     else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;
     this.#core.counters.messagesIn++;
     this.#goesBeyond = beyond !== undefined;
-    if (this.#goesBeyond) connection.hasSentBeyond = true;
+    if (this.#goesBeyond) connection.caused.sent();
     const taken = router.route(this.#message, connection, this.#found);
     if (taken === NOT_NOW) this.#remainder = router.remainder;
     return taken;

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: how one connection subscribes, and what it has subscribed to. */
+
+import type { Framer } from 'busbar/framer';
+import type { BrokerCore } from './broker-core.ts';
+import { ClientSubscriptions } from './client-subscriptions.ts';
+import type { Connection } from './connection.ts';
+import type { ProtocolCodec } from './protocol.ts';
+import { type Bytes, classifySubject, SUBJECT_INVALID } from './subject.ts';
+import { Subscription } from './subscription.ts';
+
+/** Carries out SUB and UNSUB. */
+export class Subscribing {
+  readonly #core: BrokerCore;
+  readonly #connection: Connection;
+  readonly #framer: Framer;
+  readonly #codec: ProtocolCodec;
+  readonly #bytes: Bytes;
+  readonly #subscriptions: ClientSubscriptions<Connection>;
+  /** Those of which other executors know that they have no room. */
+  readonly #stalled: Subscription<Connection>[] = [];
+  /** The subscription of the current frame is made, and is still to be confirmed. */
+  #isToConfirm: boolean = false;
+
+  constructor(core: BrokerCore, connection: Connection) {
+    const { framer } = connection.link;
+    this.#core = core;
+    this.#connection = connection;
+    this.#framer = framer;
+    this.#codec = framer.codec as ProtocolCodec;
+    this.#bytes = core.pool.bytes;
+    this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
+  }
+
+  /** Carries out SUB, or goes on with it. False: there is no room now. */
+  subscribe(): boolean {
+    if (!this.#isToConfirm) {
+      const error = this.#trySubscribe();
+      if (error !== undefined) return this.#connection.sayError(error);
+    }
+    // Repeated, it would count its own subscription among those that it had before.
+    this.#isToConfirm = !this.#connection.confirm();
+    return !this.#isToConfirm;
+  }
+
+  /** Carries out UNSUB; the same. */
+  unsubscribe(): boolean {
+    const { sidBegin, sidEnd, countMax } = this.#codec;
+    const subscription = this.#subscriptions.get(this.#text(sidBegin, sidEnd));
+    if (subscription !== undefined) {
+      if (countMax > subscription.deliveredCount) subscription.deliveredCountMax = countMax;
+      else this.end(subscription);
+    }
+    return this.#connection.confirm();
+  }
+
+  /** A subscription ends. */
+  end(subscription: Subscription<Connection>): void {
+    const sid = subscription.sidAndSpace.subarray(0, -1);
+    this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
+    this.#core.mesh.remove(subscription);
+    this.#connection.caused.changed();
+  }
+
+  /** All of them end, some in each turn. */
+  endAll(): void {
+    this.#core.mesh.removeAll(this.#subscriptions.values());
+  }
+
+  /** There is no room for messages for this one: publishers elsewhere have to wait. */
+  stall(subscription: Subscription<Connection>): void {
+    if (subscription.isStalled) return;
+    this.#stalled.push(subscription);
+    this.#core.mesh.stall(subscription);
+  }
+
+  /** There is room again, for all of them. */
+  unstall(): void {
+    if (this.#stalled.length === 0) return;
+    const { mesh } = this.#core;
+    for (const subscription of this.#stalled) mesh.unstall(subscription);
+    this.#stalled.length = 0;
+    mesh.flush();
+  }
+
+  /** Subscribes as the current frame says; or returns why not. */
+  #trySubscribe(): string | undefined {
+    const codec = this.#codec;
+    const begin = this.#framer.frameOffset;
+    const { subjectBegin, subjectEnd } = codec;
+    const sid = this.#text(codec.sidBegin, codec.sidEnd);
+    const subscriptions = this.#subscriptions;
+    if (subscriptions.isFull) return 'maximum subscriptions exceeded';
+    // The first one with an id stays; another with the same is confirmed and ignored.
+    if (subscriptions.has(sid)) return undefined;
+    const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+    if (kind === SUBJECT_INVALID) return 'Invalid Subject';
+    const error = subscriptions.refusal(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+    if (error !== undefined) return error;
+    const subscription = new Subscription<Connection>(
+      this.#connection,
+      this.#cut(subjectBegin, subjectEnd),
+      this.#text(codec.argumentBegin, codec.argumentEnd),
+      this.#cut(codec.sidBegin, codec.sidEnd),
+    );
+    subscriptions.set(sid, subscription);
+    this.#core.mesh.add(subscription);
+    this.#connection.caused.changed();
+    return undefined;
+  }
+
+  /** A copy of a part of the current frame. */
+  #cut(begin: number, end: number): Bytes {
+    const frame = this.#framer.frameOffset;
+    return this.#bytes.slice(frame + begin, frame + end);
+  }
+
+  /** The same as a string with one character per byte. */
+  #text(begin: number, end: number): string {
+    return Buffer.from(this.#cut(begin, end)).toString('latin1');
+  }
+}
