@@ -12,9 +12,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type TcpLink, TcpServer } from 'busbar/link';
-import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
+import { BufferPool } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
-import { Backpressure, type Waiter } from './backpressure.ts';
+import { Backpressure } from './backpressure.ts';
 import type { BrokerCore, BrokerCounters } from './broker-core.ts';
 import {
   type BrokerOptions,
@@ -22,6 +22,7 @@ import {
   resolveBrokerOptions,
 } from './broker-options.ts';
 import { Connection } from './connection.ts';
+import { CopyBuffers } from './copy-buffers.ts';
 import { infoLine } from './handshake.ts';
 import { closeGradually } from './lame-duck.ts';
 import { Mesh } from './mesh.ts';
@@ -107,6 +108,7 @@ export class Broker implements BrokerCore {
   readonly router: Router<Connection>;
   readonly mesh: Mesh<Connection>;
   readonly backpressure: Backpressure;
+  readonly copies: CopyBuffers;
   readonly counters: BrokerCounters = {
     messagesIn: 0,
     messagesOut: 0,
@@ -122,9 +124,6 @@ export class Broker implements BrokerCore {
   /** Clients of this executor. */
   readonly #connectionCountMax: number;
   readonly #windowBytes: number;
-  /** Buffers that messages of this executor may hold which were written anew. */
-  readonly #copyCountMax: number;
-  #copyCount: number = 0;
   readonly #checking: NodeJS.Timeout;
   #connectionCount: number = 0;
   #state: typeof SERVING | typeof LAME | typeof DRAINING = SERVING;
@@ -157,7 +156,7 @@ export class Broker implements BrokerCore {
       this.router.share,
     );
     this.#windowBytes = Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes));
-    this.#copyCountMax = this.#partOf(COPY_PART);
+    this.copies = new CopyBuffers(this.pool, this.backpressure, this.#partOf(COPY_PART));
     const { pool, router, backpressure, counters } = this;
     this.mesh = new Mesh(
       {
@@ -237,20 +236,6 @@ export class Broker implements BrokerCore {
   forget(connection: Connection): void {
     this.connections.delete(connection);
     this.#peers.board.setClients(this.#peers.index, this.connections.size);
-  }
-
-  tryTakeCopy(waiter: Waiter): BufferId {
-    if (this.#copyCount >= this.#copyCountMax) return NO_BUFFER;
-    const bufferId = this.pool.tryAcquire();
-    if (bufferId === NO_BUFFER) this.backpressure.noBuffer(waiter);
-    else this.#copyCount++;
-    return bufferId;
-  }
-
-  releaseCopy(bufferId: BufferId): void {
-    this.pool.release(bufferId);
-    // Others may wait for it.
-    if (this.#copyCount-- === this.#copyCountMax) this.backpressure.proceed();
   }
 
   /**

@@ -102,7 +102,7 @@ export class Publication {
   #releaseCopy(): void {
     const bufferId = this.#bufferId;
     this.#bufferId = NO_BUFFER;
-    if (bufferId !== NO_BUFFER) this.#core.releaseCopy(bufferId);
+    if (bufferId !== NO_BUFFER) this.#core.copies.release(bufferId);
   }
 
   /** Offers the message to whom it may concern. Returns how many took it, REFUSED, or NOT_NOW. */
@@ -176,7 +176,7 @@ export class Publication {
   /** Takes the message in canonical form, in a buffer of its own. False: there is none now. */
   #rewrite(hasHeaders: boolean, begin: number): boolean {
     const pool = this.#pool;
-    const bufferId = this.#core.tryTakeCopy(this.#connection);
+    const bufferId = this.#core.copies.tryTake(this.#connection);
     if (bufferId === NO_BUFFER) return false;
     this.#bufferId = bufferId;
     const target = pool.offsetOf(bufferId);

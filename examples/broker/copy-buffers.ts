@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/** Example broker: buffers for messages that have to be written anew before they are passed on. */
+
+import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
+import type { Backpressure, Waiter } from './backpressure.ts';
+
+/**
+ * Only so many at a time: such a message holds its buffer until it has gone to everybody, and those
+ * that wait for room must not take the room that they wait for.
+ */
+export class CopyBuffers {
+  readonly #pool: BufferPool;
+  readonly #backpressure: Backpressure;
+  readonly #countMax: number;
+  #count: number = 0;
+
+  constructor(pool: BufferPool, backpressure: Backpressure, countMax: number) {
+    this.#pool = pool;
+    this.#backpressure = backpressure;
+    this.#countMax = countMax;
+  }
+
+  /** NO_BUFFER: not now; `waiter` is to be blocked. */
+  tryTake(waiter: Waiter): BufferId {
+    if (this.#count >= this.#countMax) return NO_BUFFER;
+    const bufferId = this.#pool.tryAcquire();
+    if (bufferId === NO_BUFFER) this.#backpressure.noBuffer(waiter);
+    else this.#count++;
+    return bufferId;
+  }
+
+  release(bufferId: BufferId): void {
+    this.#pool.release(bufferId);
+    // Others may wait for it.
+    if (this.#count-- === this.#countMax) this.#backpressure.proceed();
+  }
+}
