@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Base class of senders and receivers: a seat, a doorbell and a line of waiting callers. */
 
+import { assert } from '../base/assert.ts';
 import type { Words } from '../base/atomics.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { WaitLine } from '../pool/wait-line.ts';
@@ -8,7 +9,15 @@ import type { ChannelCore } from './channel-core.ts';
 import { PASSED, REFUSED } from './channel-layout.ts';
 import type { Seats } from './seats.ts';
 
-/** One end of a channel in one thread. */
+/** This end has its seat. */
+const SEATED = 0;
+/** The seat was given up; what follows from that may not be done yet. */
+const VACATED = 1;
+/** This end touches no shared word: another thread may hold the seat already. */
+const LEFT = 2;
+type EndState = typeof SEATED | typeof VACATED | typeof LEFT;
+
+/** One end of a channel in one thread: SEATED ──leave──▶ VACATED ──detach──▶ LEFT. */
 export abstract class ChannelEnd {
   /** @internal */
   readonly pool: BufferPool;
@@ -29,8 +38,7 @@ export abstract class ChannelEnd {
   private readonly refusedAt: number;
   private readonly listener: () => void;
   private isWaiting: boolean;
-  private isVacated: boolean;
-  private hasLeft: boolean;
+  private state: EndState;
 
   protected constructor(core: ChannelCore, seats: Seats, seat: number, isClaiming: boolean) {
     this.pool = core.pool;
@@ -43,8 +51,7 @@ export abstract class ChannelEnd {
     this.passedAt = seats.at(seat) + PASSED;
     this.refusedAt = seats.at(seat) + REFUSED;
     this.isWaiting = false;
-    this.isVacated = false;
-    this.hasLeft = false;
+    this.state = SEATED;
     this.line = new WaitLine(this);
     this.listener = () => this.onRing();
     this.pool.doorbell.listen(this.listener);
@@ -52,7 +59,7 @@ export abstract class ChannelEnd {
 
   /** True once this end was closed. */
   get closed(): boolean {
-    return this.hasLeft;
+    return this.state === LEFT;
   }
 
   /** @internal Asks the other side to ring this thread. False: it has moved, try again first. */
@@ -63,7 +70,7 @@ export abstract class ChannelEnd {
 
   /** @internal */
   setWaiting(isWaiting: boolean): void {
-    if (this.isWaiting === isWaiting || this.hasLeft || !this.isAttached) return;
+    if (this.isWaiting === isWaiting || this.state === LEFT || !this.isAttached) return;
     this.seats.changeWaiting(this.seat, isWaiting ? 1 : -1);
     this.isWaiting = isWaiting;
   }
@@ -83,7 +90,7 @@ export abstract class ChannelEnd {
 
   /** From here on this end touches no shared word; another thread may hold the seat already. */
   protected detach(): void {
-    this.hasLeft = true;
+    this.state = LEFT;
     this.pool.doorbell.ignore(this.listener);
   }
 
@@ -92,10 +99,14 @@ export abstract class ChannelEnd {
    * side. A caller whose next step threw may call it again.
    */
   protected leave(): boolean {
-    if (this.hasLeft) return false;
+    if (this.state === LEFT) return false;
+    assert(this.line.isEmpty, 'who waited was refused before the seat is given up');
     this.setWaiting(false);
-    if (!this.isVacated) this.seats.vacate(this.seat);
-    this.isVacated = true;
+    assert(!this.isWaiting, 'a seat that is given up counts no waiter');
+    if (this.state === SEATED) {
+      this.seats.vacate(this.seat);
+      this.state = VACATED;
+    }
     return this.seats.isEmpty;
   }
 }

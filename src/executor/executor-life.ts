@@ -16,6 +16,16 @@ import { LaneEnds } from './mesh.ts';
 import type { Answer, Assignment, Envelope, Order } from './messages.ts';
 import { TurnLoop } from './turn-loop.ts';
 
+/** The module has not returned. */
+const STARTING = 'starting';
+/** It has, and the mailbox is read, or drained. */
+const STARTED = 'started';
+/** It ends when the mailbox has ended. */
+const FINISHING = 'finishing';
+/** What is left was dropped, and the thread is about to leave. */
+const ENDING = 'ending';
+type LifeState = typeof STARTING | typeof STARTED | typeof FINISHING | typeof ENDING;
+
 /**
  * One executor, seen from inside its thread.
  *
@@ -37,9 +47,7 @@ export class ExecutorLife {
   readonly #aborter = new AbortController();
   readonly #defers: (() => void | Promise<void>)[] = [];
   #deadline: Timer | undefined;
-  #hasStarted = false;
-  #finishing = false;
-  #ending = false;
+  #state: LifeState = STARTING;
   /** While draining: the last pass found nothing, and the group knows. */
   #isQuiet = false;
   #busyPasses = 0;
@@ -76,8 +84,8 @@ export class ExecutorLife {
     const main = mainOf(module);
     checkFunction(`the default export (or 'run') of ${this.#assignment.module}`, main);
     await (main as ExecutorMain)(this.#context(cpu));
-    if (this.#ending) return;
-    this.#hasStarted = true;
+    if (this.#state === ENDING) return;
+    if (this.#state === STARTING) this.#state = STARTED;
     this.#gauges.become(RUNNING);
     this.#send({ kind: 'started', cpu, unpinned });
     // The order to drain came while the module was starting.
@@ -96,7 +104,7 @@ export class ExecutorLife {
       this.#busyPasses++;
       this.#isQuiet = false;
       this.#loop.wake();
-    } else if (this.#finishing) {
+    } else if (this.#state === FINISHING) {
       if (ended || !isRead) this.#end();
     } else if (!this.#isQuiet) {
       this.#isQuiet = true;
@@ -173,7 +181,7 @@ export class ExecutorLife {
         this.#drain(order.dropAfterMs);
         return;
       case 'finish':
-        this.#finishing = true;
+        if (this.#state !== ENDING) this.#state = FINISHING;
         this.#loop.wake();
         return;
       case 'abandon':
@@ -188,7 +196,7 @@ export class ExecutorLife {
     this.#deadline = startTimer(dropAfterMs, () => this.#end());
     this.#abort();
     // Whether the mailbox is read is known only when the module has returned.
-    if (this.#hasStarted) this.#beginDrain();
+    if (this.#state !== STARTING) this.#beginDrain();
   }
 
   #beginDrain(): void {
@@ -202,8 +210,8 @@ export class ExecutorLife {
 
   /** The mailbox is empty, or its deadline has passed: drops the rest and leaves. */
   #end(): void {
-    if (this.#ending) return;
-    this.#ending = true;
+    if (this.#state === ENDING) return;
+    this.#state = ENDING;
     stopTimer(this.#deadline);
     this.#loop.stop();
     this.#gauges.become(DRAINING);

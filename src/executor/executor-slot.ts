@@ -4,6 +4,7 @@
  * now.
  */
 
+import { assert } from '../base/assert.ts';
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError, messageOf } from '../base/errors.ts';
 import { throwLater } from '../base/throw-later.ts';
@@ -14,6 +15,14 @@ import type { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions } from './group-options.ts';
 import type { Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
+
+/** Threads run here, and are started again as the policy says. */
+const SUPERVISED = 'supervised';
+/** The thread was ended by the group: it is not started again. */
+const TERMINATED = 'terminated';
+/** No thread runs here and none will be started. */
+const EMPTY = 'empty';
+type SlotState = typeof SUPERVISED | typeof TERMINATED | typeof EMPTY;
 
 /**
  * One place in a group. It outlives its threads: a restart runs a new thread in the same slot.
@@ -28,8 +37,6 @@ export class ExecutorSlot {
   /** How often a thread was started again. */
   restarts = 0;
   lastCrash: BusbarError | undefined;
-  /** True when no thread runs here and none will be started. */
-  isEmpty = false;
   readonly #assignment: Assignment;
   readonly #options: ResolvedGroupOptions;
   readonly #mesh: Mesh;
@@ -37,7 +44,7 @@ export class ExecutorSlot {
   /** Times of the restarts within the policy's window. */
   readonly #restartsMs: number[] = [];
   #worker: ExecutorWorker;
-  #terminated = false;
+  #state: SlotState = SUPERVISED;
   #isRef = true;
 
   constructor(
@@ -56,6 +63,11 @@ export class ExecutorSlot {
     this.#worker = this.#launch();
   }
 
+  /** True when no thread runs here and none will be started. */
+  get isEmpty(): boolean {
+    return this.#state === EMPTY;
+  }
+
   /** The thread that runs here, or ran here last. */
   get worker(): ExecutorWorker {
     return this.#worker;
@@ -71,7 +83,7 @@ export class ExecutorSlot {
     for (;;) {
       const end = await this.#worker.ended;
       this.#recover(end);
-      if (end.wasTold || this.#terminated) break;
+      if (end.wasTold || this.#state === TERMINATED) break;
       this.lastCrash = crashed(this.index, end);
       notify(this.#options.onCrash, this.index, this.lastCrash);
       if (!this.#mayRestart(stopping) || !(await this.#delay(stopping))) {
@@ -90,7 +102,7 @@ export class ExecutorSlot {
 
   /** Ends the thread, whatever it is doing. Not a crash. */
   terminate(): void {
-    this.#terminated = true;
+    if (this.#state === SUPERVISED) this.#state = TERMINATED;
     this.#worker.terminate();
   }
 
@@ -119,7 +131,8 @@ export class ExecutorSlot {
   }
 
   #leaveEmpty(): void {
-    this.isEmpty = true;
+    assert(this.#state !== EMPTY, 'a slot is left once');
+    this.#state = EMPTY;
     this.gauges.become(ENDED);
     this.#onQuiet();
   }

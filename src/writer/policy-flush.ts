@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Flushes a writer by its policy: at the end of a turn, or when a budget is spent. */
 
+import { assert } from '../base/assert.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -15,6 +16,12 @@ const RETRY_MS = 1;
 /** A budget that lasts until the next flush renews it. */
 const BUDGET_ENDLESS = 0x3fff_ffff;
 
+const IDLE = 'idle';
+/** A flush was incomplete: the doorbell, or a timer, tells when to try again. */
+const RETRYING = 'retrying';
+const CLOSED = 'closed';
+type PolicyState = typeof IDLE | typeof RETRYING | typeof CLOSED;
+
 /**
  * The slow path of a writer's flush policy: the writer counts down its budget and calls
  * {@link spend} when it is spent.
@@ -27,10 +34,8 @@ export class PolicyFlush implements TurnEnd {
   /** Flushes. False: incomplete. Must not be called once closed. */
   readonly #flush: () => boolean;
   #inTurn = false;
-  /** True while this listens to the doorbell because a flush was incomplete. */
-  #retrying = false;
+  #state: PolicyState = IDLE;
   #timer: Timer | undefined;
-  #closed = false;
 
   constructor(
     flusher: WriteFlusher,
@@ -67,7 +72,7 @@ export class PolicyFlush implements TurnEnd {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#state = CLOSED;
     stopTimer(this.#timer);
     this.#pool.doorbell.ignore(this.#run);
   }
@@ -75,12 +80,12 @@ export class PolicyFlush implements TurnEnd {
   /** Flushes now; the rest follows once the receiver has made room. */
   readonly #run = (): void => {
     if (this.#isDone()) {
-      if (this.#retrying) this.#pool.doorbell.ignore(this.#run);
-      this.#retrying = false;
+      if (this.#state === RETRYING) this.#becomeIdle();
       return;
     }
-    if (!this.#retrying) this.#pool.doorbell.listen(this.#run);
-    this.#retrying = true;
+    // Who flushes calls the program, which may have closed the writer.
+    if (this.#state === CLOSED) return;
+    if (this.#state === IDLE) this.#becomeRetrying();
     this.#lane.wantSpace();
     // No ring comes for room made before the wish was visible, nor for a buffer that a copy lacked.
     if (this.#lane.hasSpace) {
@@ -89,9 +94,21 @@ export class PolicyFlush implements TurnEnd {
     }
   };
 
+  #becomeRetrying(): void {
+    assert(this.#state === IDLE, 'one attempt at a time listens');
+    this.#pool.doorbell.listen(this.#run);
+    this.#state = RETRYING;
+  }
+
+  #becomeIdle(): void {
+    assert(this.#state === RETRYING, 'an attempt that has ended listened');
+    this.#pool.doorbell.ignore(this.#run);
+    this.#state = IDLE;
+  }
+
   /** Flushes. True if there is no point in trying again. */
   #isDone(): boolean {
-    if (this.#closed || this.#flusher.closed) return true;
+    if (this.#state === CLOSED || this.#flusher.closed) return true;
     try {
       return this.#flush();
     } catch (error) {
