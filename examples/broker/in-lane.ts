@@ -7,6 +7,7 @@
  * sender stops for want of a window.
  */
 
+import assert from 'node:assert/strict';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { Backpressure, Waiter } from './backpressure.ts';
 import { MatchSet } from './match-set.ts';
@@ -41,6 +42,20 @@ const NO_NAMES: readonly string[] = [];
 /** Words of a region that waits: buffer, offset, length. */
 const REGION_WORDS = 3;
 
+/** How far the other has come. It is still telling what its clients have subscribed to. */
+const TELLING = 0;
+/** It has told everything that it had, or is gone. */
+const SYNCED = 1;
+/** It will send no more messages. */
+const PARTED = 2;
+
+/** Nothing is being dealt with. */
+const IDLE = 0;
+/** A region is being dealt with, further up in the stack. */
+const BUSY = 1;
+/** The message at `#at` waits, and all that comes. */
+const BLOCKED = 2;
+
 /** What lanes from all executors share. */
 export interface InLaneCore<S extends Subscriber> {
   readonly pool: BufferPool;
@@ -61,10 +76,6 @@ export interface InLaneCore<S extends Subscriber> {
 
 export class InLane<S extends Subscriber> implements Waiter {
   readonly carriesMany: boolean = true;
-  /** The other has told everything that it had, or is gone. */
-  isSynced: boolean = false;
-  /** The other will send no more messages. */
-  hasSaidBye: boolean = false;
   /** Who tells; 0: nobody, and what comes is not for us. */
   teller: number = 0;
   /** This one and all before it have ended. */
@@ -75,15 +86,14 @@ export class InLane<S extends Subscriber> implements Waiter {
   readonly #out: OutLane;
   readonly #codec: ProtocolCodec;
   readonly #message: Message;
+  #progress: typeof TELLING | typeof SYNCED | typeof PARTED = TELLING;
+  #state: typeof IDLE | typeof BUSY | typeof BLOCKED = IDLE;
 
   // What is being dealt with.
   #bufferId: BufferId = NO_BUFFER;
   #begin: number = 0;
   #at: number = 0;
   #end: number = 0;
-  /** The message at `#at` waits. */
-  #isBlocked: boolean = false;
-  #isBusy: boolean = false;
   #remainder: Remainder<S> | undefined = undefined;
   /**
    * Regions that came meanwhile, from `#waitingBegin` on. One with NO_BUFFER is the place where
@@ -124,7 +134,17 @@ export class InLane<S extends Subscriber> implements Waiter {
 
   /** A message waits here. */
   get isBlocked(): boolean {
-    return this.#isBlocked;
+    return this.#state === BLOCKED;
+  }
+
+  /** The other has told everything that it had, or is gone. */
+  get isSynced(): boolean {
+    return this.#progress !== TELLING;
+  }
+
+  /** The other will send no more messages. */
+  get hasSaidBye(): boolean {
+    return this.#progress === PARTED;
   }
 
   /** Takes a region over, and a reference with it. */
@@ -140,8 +160,8 @@ export class InLane<S extends Subscriber> implements Waiter {
 
   /** There may be room again. */
   proceed(): void {
-    if (!this.#isBlocked) return;
-    this.#isBlocked = false;
+    if (this.#state !== BLOCKED) return;
+    this.#state = IDLE;
     this.#goOn();
     this.flush();
     this.#core.goOn();
@@ -173,16 +193,17 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#lostEpoch = epoch;
     if (this.teller > epoch) return;
     this.#core.remote.forget(this.#out);
-    this.isSynced = true;
-    this.hasSaidBye = true;
+    this.#progress = PARTED;
     this.teller = 0;
   }
 
   /** Gives back what it holds. */
   close(): void {
     const pool = this.#pool;
-    if (this.#isBlocked) pool.release(this.#bufferId);
-    this.#isBlocked = false;
+    if (this.#state === BLOCKED) {
+      pool.release(this.#bufferId);
+      this.#state = IDLE;
+    }
     const waiting = this.#waiting;
     for (let i = this.#waitingBegin; i < waiting.length; i += REGION_WORDS) {
       if (waiting[i] !== NO_BUFFER) pool.release(waiting[i] as BufferId);
@@ -192,7 +213,7 @@ export class InLane<S extends Subscriber> implements Waiter {
   }
 
   #enqueue(bufferId: BufferId, offset: number, length: number): void {
-    if (this.#isBlocked || this.#isBusy) {
+    if (this.#state !== IDLE) {
       this.#waiting.push(bufferId, offset, length);
     } else {
       this.#enter(bufferId, offset, length);
@@ -200,8 +221,7 @@ export class InLane<S extends Subscriber> implements Waiter {
       if (bufferId === NO_BUFFER || !this.#core.router.share.isSpent) {
         this.#goOn();
       } else {
-        this.#isBlocked = true;
-        this.#core.backpressure.block(this);
+        this.#becomeBlocked();
       }
     }
   }
@@ -215,7 +235,8 @@ export class InLane<S extends Subscriber> implements Waiter {
 
   /** Deals with what there is, until it is all done or there is no room. */
   #goOn(): void {
-    this.#isBusy = true;
+    assert(this.#state === IDLE, 'regions are dealt with one after the other');
+    this.#state = BUSY;
     try {
       do {
         if (this.#bufferId === NO_BUFFER) {
@@ -223,14 +244,19 @@ export class InLane<S extends Subscriber> implements Waiter {
         } else if (this.#goOnInRegion()) {
           this.#pool.release(this.#bufferId);
         } else {
-          this.#isBlocked = true;
-          this.#core.backpressure.block(this);
+          this.#becomeBlocked();
           return;
         }
       } while (this.#enterNext());
     } finally {
-      this.#isBusy = false;
+      if (this.#state === BUSY) this.#state = IDLE;
     }
+  }
+
+  #becomeBlocked(): void {
+    assert(this.#state !== BLOCKED, 'who waits does not begin to');
+    this.#state = BLOCKED;
+    this.#core.backpressure.block(this);
   }
 
   #enterNext(): boolean {
@@ -310,7 +336,7 @@ export class InLane<S extends Subscriber> implements Waiter {
         this.#isFenced = true;
         return at + SIGN_BYTES;
       case BYE:
-        this.hasSaidBye = true;
+        this.#progress = PARTED;
         this.#core.heard();
         return at + SIGN_BYTES;
       default:
@@ -338,7 +364,7 @@ export class InLane<S extends Subscriber> implements Waiter {
         return end;
       }
       case SYNC:
-        this.isSynced ||= this.teller !== 0;
+        if (this.teller !== 0 && this.#progress === TELLING) this.#progress = SYNCED;
         core.heard();
         return at + SIGN_BYTES;
       case DONE:
@@ -365,8 +391,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     // Publishers may have waited for a client of its predecessor.
     this.#core.heard();
     this.teller = teller;
-    this.isSynced = false;
-    this.hasSaidBye = false;
+    this.#progress = TELLING;
     this.#interests = 0;
     this.#toldInterests = 0;
     this.#beginningCount++;

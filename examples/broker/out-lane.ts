@@ -77,6 +77,14 @@ export interface LaneCore {
  */
 export const CHANGES_MAX = 1024;
 
+/** What is due to be told, each a bit. */
+const ASK_DUE = 1;
+const TELL_DUE = 2;
+const NEWS_DUE = 4;
+const SYNC_DUE = 8;
+/** Notices are written that the lane had no room for yet: no message may overtake them. */
+const SEND_DUE = 16;
+
 /** In a mark of progress: who listens, interests, regions. */
 export const MARK_WORDS = 3;
 
@@ -115,11 +123,8 @@ export class OutLane implements RemoteExecutor {
 
   /** What has changed since it was told. */
   readonly #news: Set<Interest> = new Set();
-  #asksDue: boolean = true;
-  #tellsDue: boolean = false;
-  #syncDue: boolean = false;
-  /** None of these is due. */
-  #isSilent: boolean = false;
+  /** A set of what is due; 0: nothing is. */
+  #due: number = ASK_DUE | SEND_DUE;
   readonly #signsDue: number[] = [];
 
   constructor(core: LaneCore, index: number) {
@@ -133,8 +138,7 @@ export class OutLane implements RemoteExecutor {
 
   /** Asks the other (again) to tell what it has. */
   ask(): void {
-    this.#asksDue = true;
-    this.#break();
+    this.#owe(ASK_DUE);
   }
 
   /** Somebody listens who knows nothing: tells everything, and everything new from now on. */
@@ -153,9 +157,7 @@ export class OutLane implements RemoteExecutor {
     this.#servesPlain = true;
     this.#serves = NO_NAMES;
     for (const interest of this.#core.own.all()) this.#news.add(interest);
-    this.#tellsDue = true;
-    this.#syncDue = true;
-    this.#break();
+    this.#owe(TELL_DUE | NEWS_DUE | SYNC_DUE);
   }
 
   /** Nobody listens any more. What waits is dropped. */
@@ -167,8 +169,7 @@ export class OutLane implements RemoteExecutor {
     this.#stream.drop();
     this.#streamUnits = 0;
     this.#news.clear();
-    this.#tellsDue = false;
-    this.#syncDue = false;
+    this.#due &= ASK_DUE | SEND_DUE;
     this.#signsDue.length = 0;
   }
 
@@ -187,7 +188,7 @@ export class OutLane implements RemoteExecutor {
   announce(interest: Interest): void {
     if (this.listener === 0) return;
     this.#news.add(interest);
-    this.#break();
+    this.#owe(NEWS_DUE);
   }
 
   /** Says something in the stream, after everything said so far. */
@@ -200,7 +201,7 @@ export class OutLane implements RemoteExecutor {
   offer(message: Message, plain: boolean, groups: readonly string[]): boolean {
     if (this.listener === 0) return true;
     // What the publisher's client has subscribed to before is known there before.
-    if (!this.#isSilent && !this.#notify()) return false;
+    if (this.#due !== 0 && !this.#notify()) return false;
     if (plain !== this.#servesPlain || !isSame(groups, this.#serves)) {
       if (!this.#serve(plain, groups)) return false;
     }
@@ -280,29 +281,30 @@ export class OutLane implements RemoteExecutor {
 
   /** Sends the notices that are due. False: no room. */
   #notify(): boolean {
-    if (this.#isSilent) return this.#pushNotices();
+    if (this.#due === 0) return this.#pushNotices();
     const { view } = this.#pool;
     const { epoch } = this.#core.peers;
-    if (this.#asksDue) {
+    if ((this.#due & ASK_DUE) !== 0) {
       if (!this.#notice(ASK_BYTES, (at) => writeAsk(view, at, epoch))) return false;
-      this.#asksDue = false;
+      this.#due &= ~ASK_DUE;
     }
-    if (this.#tellsDue) {
+    if ((this.#due & TELL_DUE) !== 0) {
       const write = (at: number): void => writeTell(view, at, this.listener, epoch);
       if (!this.#notice(TELL_BYTES, write)) return false;
-      this.#tellsDue = false;
+      this.#due &= ~TELL_DUE;
     }
     if (!this.#announceNews()) {
       // It is to hear those, so that the rest can follow.
       this.#pushNotices();
       return false;
     }
-    if (this.#syncDue) {
+    this.#due &= ~NEWS_DUE;
+    if ((this.#due & SYNC_DUE) !== 0) {
       if (!this.#notice(SIGN_BYTES, (at) => writeSign(view, at, SYNC))) return false;
-      this.#syncDue = false;
+      this.#due &= ~SYNC_DUE;
     }
     if (!this.#pushNotices()) return false;
-    this.#isSilent = true;
+    this.#due &= ~SEND_DUE;
     return true;
   }
 
@@ -325,8 +327,8 @@ export class OutLane implements RemoteExecutor {
     return true;
   }
 
-  #break(): void {
-    this.#isSilent = false;
+  #owe(due: number): void {
+    this.#due |= due | SEND_DUE;
     this.#core.isDirty = true;
   }
 
