@@ -185,6 +185,17 @@ export class Bodies {
     return this.at(index, (party) => handledAll(party));
   }
 
+  /** The same, where executors have nothing to tell each other. */
+  handlesAllOf(index: number, host: number): Body {
+    return this.at(index, (party, shared) => {
+      for (const [from, handle] of shared.plans[index].inbound.entries()) {
+        if (handle === undefined || from === host) continue;
+        this.#module.PacketChannel.attach(party.pool, handle).close();
+      }
+      return handledAll(party);
+    });
+  }
+
   /** Asks for each message. */
   asks(index: number, count: number): Body {
     return this.at(index, async (party) => {

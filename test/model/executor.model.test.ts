@@ -2,6 +2,7 @@
 /** The shared words of executors under the model checker. */
 
 import { exploreAll } from './coverage.ts';
+import { executorDeathParts } from './executor-deaths.ts';
 import { executorExceptionParts, type GroupModule } from './executor-exceptions.ts';
 import { type ExecutorModule, executorParts } from './executor-scenarios.ts';
 import { mortal } from './mortal.ts';
@@ -16,4 +17,8 @@ const module: GroupModule = {
   ...(await mortal<Pick<GroupModule, 'ExecutorGroup'>>('executor/executor-group.ts')),
 };
 
-exploreAll('executor', [...executorParts(module), ...executorExceptionParts(module)]);
+exploreAll('executor', [
+  ...executorParts(module),
+  ...executorDeathParts(module),
+  ...executorExceptionParts(module),
+]);
