@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: which accesses, by their places in the program, were met in both orders. */
+/** Model checker: coverage of pairs of accesses that were met in both orders. */
 
 import type { Machine } from './machine.ts';
 import { isWrite, OP_EVENT, T_LOG } from './machine-layout.ts';
@@ -17,17 +17,17 @@ interface Met {
 const BOTH = 3;
 
 /**
- * Two accesses of different threads to one word, at least one of which writes, are a pair. It is
- * noted in which order they came, with no other write of a third one looked at in between.
+ * Two accesses of different threads to one word, at least one of which writes, are a pair. Their
+ * order is recorded; writes of other threads in between do not matter.
  *
- * The accesses of the present schedule stand in the order in which they came, as many as all
- * threads have made; when the explorer goes back, later ones are written over.
+ * The accesses of the current schedule are kept in order. When the explorer goes back, later ones
+ * are overwritten.
  */
 export class AccessPairs {
   readonly #memory: ModelMemory;
   readonly #machine: Machine;
   readonly #order: Met[] = [];
-  /** By the pair's places: 1 for the order of the text, 2 for the other one. */
+  /** By the pair's places: bit 1 for the order of the key, bit 2 for the reverse. */
   readonly #pairs = new Map<string, number>();
 
   constructor(machine: Machine) {
@@ -35,7 +35,7 @@ export class AccessPairs {
     this.#machine = machine;
   }
 
-  /** A thread has made an access. */
+  /** Records an access of a thread. */
   note(thread: number, op: number, cell: number): void {
     const at = this.#made - 1;
     this.#order.length = Math.min(this.#order.length, at);
@@ -55,7 +55,7 @@ export class AccessPairs {
     this.#order.push(present);
   }
 
-  /** How many accesses all threads have made up to now, the present one included. */
+  /** The number of accesses of all threads so far, including the current one. */
   get #made(): number {
     const { layout, state } = this.#machine;
     let made = 0;

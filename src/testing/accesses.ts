@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Model checker: what each kind of shared access does to the memory, the clocks and the waiters.
- */
+/** Model checker: carries out shared accesses on the memory, the clocks and the waiters. */
 
 import { operandsOf, valueAfter } from './atomic-values.ts';
 import { ByteAccess } from './byte-accesses.ts';
@@ -45,17 +43,17 @@ export class SharedAccess {
     this.bytes = new ByteAccess(machine, this);
   }
 
-  /** A method of a shared view is called: `set`, `fill` and the like, not an element's access. */
+  /** Called for each call of a method of a shared view, such as `set` or `fill`. */
   call(): void {
     this.#machine.calls();
   }
 
-  /** Something was asked for that the checker does not have. */
+  /** Fails because of something that the checker does not support. */
   complain(message: string): never {
     return this.#machine.complain(message);
   }
 
-  /** Any atomic access but waiting; returns the value before (a store: the new one). */
+  /** Any atomic access except waiting; returns the old value (a store: the new one). */
   atomic(op: number, cell: number, a: number, b: number): number {
     const machine = this.#machine;
     const { memory } = machine;
@@ -87,13 +85,13 @@ export class SharedAccess {
     return value;
   }
 
-  /** The memory that a racy word has, unless that is the same as for all. */
+  /** The weak memory of a racy word; undefined for other words, and without `memory: 'es'`. */
   weakOf(cell: number): WeakMemory | undefined {
     const { weak } = this.#machine;
     return weak !== undefined && this.isRacy(cell) ? weak : undefined;
   }
 
-  /** What setup or `check` reads. */
+  /** Returns what setup or `check` reads. */
   #last(cell: number): number {
     return this.weakOf(cell)?.atEnd(cell) ?? this.#machine.memory.heap[cell];
   }
@@ -131,7 +129,7 @@ export class SharedAccess {
     return (this.#machine.memory.flags[cell] & CELL_RACY) !== 0;
   }
 
-  /** True if others may come between plain accesses of the word: nobody reports that as a race. */
+  /** True if others may run between plain accesses of the word, which count as no race. */
   schedules(cell: number): boolean {
     return !this.#machine.limits.races || this.isRacy(cell);
   }
@@ -195,7 +193,7 @@ export class SharedAccess {
     machine.recorder?.({ thread, op: OP_PLAIN_STORE, cell, a: written, b: 0, value: written });
   }
 
-  /** `high`: what the next word must be, too, if a wait is on 64 bits. */
+  /** `high`: the expected next word, if the wait is on 64 bits. */
   wait(cell: number, expected: number, timeoutMs: number, high?: number): WaitOutcome {
     const machine = this.#machine;
     if (machine.direct) {
@@ -209,7 +207,7 @@ export class SharedAccess {
     return OUTCOMES[outcome];
   }
 
-  /** As things stand, a wait would begin. */
+  /** True if a wait would begin now. */
   #holds(cell: number, expected: number, high: number | undefined): boolean {
     const { heap, cellWords } = this.#machine.memory;
     return heap[cell] === expected && (high === undefined || heap[cell + cellWords] === high);
@@ -310,10 +308,10 @@ export class SharedAccess {
       if (waiter < 0) break;
       woken++;
       const agent = machine.waiters.agentOf(waiter);
-      // Setup's event loop does not turn any more, and a thread that has ended for good has none.
+      // Setup's event loop has stopped, and so has that of a thread that has ended for good.
       if (agent === machine.layout.threadCount) machine.waiters.remove(waiter);
       else if (notifier >= 0 && machine.waiters.isSync(waiter)) {
-        // Both hold the lock of the word's list of waiters in turn: each knows what was before.
+        // Both take the lock of the word's list of waiters: the later one knows the earlier one.
         machine.clocks.join(notifier, agent);
         machine.clocks.join(agent, notifier);
       }
@@ -327,8 +325,8 @@ export class SharedAccess {
   }
 
   /**
-   * An engine forgets a dead thread's waits under the lock that notify takes: what the dead did
-   * comes before.
+   * An engine removes a dead thread's waits under the lock that notify takes: the dead thread's
+   * accesses happen before.
    */
   #meetGhosts(notifier: number, cell: number): void {
     const machine = this.#machine;
@@ -337,7 +335,7 @@ export class SharedAccess {
     }
   }
 
-  /** The upper half of 64 bits is as expected; who looks has read it. */
+  /** True if the upper half of 64 bits is as expected; counts as a read. */
   #isHigh(cell: number, high: number | undefined): boolean {
     if (high === undefined) return true;
     const { memory, spins, current } = this.#machine;
@@ -367,7 +365,7 @@ export class SharedAccess {
     return value;
   }
 
-  /** Nothing orders this access and the last one that `other` made to the same word. */
+  /** Reports a race of this access with the last one of `other` to the same word. */
   race(other: number, op: number, cell: number, offset = 0): void {
     const machine = this.#machine;
     const thread = machine.current;

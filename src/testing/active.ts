@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Model checker: the machine that runs a scenario at this moment, for code that it does not call.
- */
+/** Model checker: the machine that currently runs a scenario, for code that has no reference. */
 
 import type { Machine } from './machine.ts';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what atomic accesses leave in a word, and what tells two accesses apart. */
+/** Model checker: results of atomic operations, and hashes of their operands. */
 
 import {
   OP_ADD,
@@ -12,7 +12,7 @@ import {
   OP_XOR,
 } from './machine-layout.ts';
 
-/** What a word holds after an atomic access. */
+/** The value of a word after an atomic access. */
 export function valueAfter(op: number, before: number, a: number, b: number): number {
   switch (op) {
     case OP_LOAD:
@@ -35,7 +35,7 @@ export function valueAfter(op: number, before: number, a: number, b: number): nu
   }
 }
 
-/** What eight bytes, as unsigned bits, hold after an atomic access. */
+/** The value of eight bytes, as unsigned bits, after an atomic access. */
 export function longAfter(op: number, before: bigint, a: bigint, b: bigint): bigint {
   switch (op) {
     case OP_LOAD:
@@ -58,7 +58,7 @@ export function longAfter(op: number, before: bigint, a: bigint, b: bigint): big
   }
 }
 
-/** What a thread hands in, to be compared when it does so again. */
+/** A hash of a thread's operands, to be compared when the access is replayed. */
 export function operandsOf(a: number, b: number): number {
   return (Math.imul(a | 0, 0x9e3779b1) + (b | 0)) | 0;
 }

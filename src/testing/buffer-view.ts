@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Model checker: a Buffer on shared memory. What reads or writes some bytes is done by a private
- * Buffer with these bytes alone.
- */
+/** Model checker: a Buffer on shared memory. Its methods work on private copies of the bytes. */
 
 import type { SharedAccess } from './accesses.ts';
 import type { ModelMemory, Region } from './memory.ts';
@@ -14,9 +11,9 @@ const RealBuffer = Buffer;
 const RealUint8Array = Uint8Array as unknown as TypedArrayClass;
 const from = Buffer.from as (block: unknown, offset?: number, length?: number) => Buffer;
 
-/** Reads or writes one number. `Int` and `UInt` alone are told how many bytes. */
+/** Methods that read or write one number. `Int` and `UInt` alone take the number of bytes. */
 const NUMBER = /^(read|write)(?:(?:Big)?U?[Ii]nt(8|16|32|64)?|(Float)|(Double))(?:LE|BE)?$/;
-/** They look at all bytes, and change none. */
+/** Methods that read all bytes, and change none. */
 const READERS: ReadonlySet<string> = new Set([
   'compare',
   'equals',
@@ -25,7 +22,7 @@ const READERS: ReadonlySet<string> = new Set([
   'lastIndexOf',
   'toJSON',
 ]);
-/** They change all bytes. */
+/** Methods that change all bytes. */
 const SWAPS: ReadonlySet<string> = new Set(['swap16', 'swap32', 'swap64']);
 
 type Call = (...args: unknown[]) => unknown;
@@ -122,7 +119,7 @@ class BufferView extends ArrayView {
 
   #copyTo(target: Uint8Array, at = 0, begin = 0, end: number = this.length): number {
     const count = Math.min(end, this.length) - begin;
-    // Throws as the engine does if a place does not fit.
+    // Throws as the engine does if an offset does not fit.
     RealBuffer.alloc(this.length).copy(RealBuffer.alloc(target.length), at, begin, end);
     const fits = Math.max(0, Math.min(count, target.length - at));
     if (fits > 0) target.set(this.#copy(begin, begin + fits), at);
@@ -146,7 +143,7 @@ class BufferView extends ArrayView {
   }
 }
 
-/** What the engine's Buffer takes instead of a shared view. */
+/** A private copy of a shared view, for the engine's Buffer. */
 function privateOf(value: unknown): unknown {
   const view = typeof value === 'object' && value !== null ? arrayViewOf(value) : undefined;
   if (view === undefined) return value;
@@ -154,7 +151,7 @@ function privateOf(value: unknown): unknown {
   return from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** A Buffer on the model's memory. **Throws** what the engine throws if it does not fit. */
+/** Creates a Buffer on the model's memory. **Throws** as the engine does if it does not fit. */
 export function makeBuffer(
   access: SharedAccess,
   memory: ModelMemory,

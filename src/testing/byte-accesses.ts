@@ -2,9 +2,9 @@
 /**
  * Model checker: accesses of less than a word, plain and atomic, and of two words at once.
  *
- * A plain access of several bytes is one access if nobody can come between unnoticed. An atomic one
- * of one or two bytes is one access of their word; one of eight bytes is logged as two, of both
- * words, between which nobody comes.
+ * A plain access of several bytes is one access if no other thread can interfere unnoticed. An
+ * atomic one of one or two bytes is one access of their word; one of eight bytes is logged as two,
+ * of both words, without interruption in between.
  */
 
 import { longAfter, operandsOf, valueAfter } from './atomic-values.ts';
@@ -20,15 +20,15 @@ import { CELL_CONTENDED, type Region } from './memory.ts';
 import { LONG_RANGE, rangeOf } from './race-clocks.ts';
 import type { WeakMemory } from './weak-memory.ts';
 
-/** What accesses of bytes share with those of words. */
+/** The part of {@link SharedAccess} that accesses of bytes use. */
 interface WordAccess {
   isRacy(cell: number): boolean;
-  /** True if others may come between plain accesses of the word. */
+  /** True if others may run between plain accesses of the word. */
   schedules(cell: number): boolean;
-  /** A plain read that may race has returned this. */
+  /** Records the value of a plain read that may race. */
   readsLoosely(thread: number, cell: number, value: number): void;
   weakOf(cell: number): WeakMemory | undefined;
-  /** Nothing orders this access and the last one of another thread. */
+  /** Reports a race of this access with the last one of another thread. */
   race(other: number, op: number, cell: number, offset?: number): void;
 }
 
@@ -42,8 +42,8 @@ export class ByteAccess {
   }
 
   /**
-   * Up to four bytes, the first one lowest. Where others may come between, byte by byte, unless
-   * they are one `whole` element, which does not tear.
+   * Reads up to four bytes, little-endian. If others may run in between, byte by byte, unless they
+   * are one `whole` element, which does not tear.
    */
   load(region: Region, offset: number, count: number, whole = false): number {
     const machine = this.#machine;
@@ -167,7 +167,7 @@ export class ByteAccess {
   // ── Atomic accesses ───────────────────────────────────────────────────────────────────────────
 
   /**
-   * Any atomic access of one byte or two, as unsigned bits; returns those before (a store: the new
+   * Any atomic access of one or two bytes, as unsigned bits; returns the old ones (a store: the new
    * ones).
    */
   atomic(op: number, region: Region, offset: number, size: 1 | 2, a: number, b: number): number {
@@ -263,7 +263,7 @@ export class ByteAccess {
     return value;
   }
 
-  /** An access of eight bytes is about to be made: who meets at one of the words meets at both. */
+  /** Called before an access of eight bytes: contention on one word counts for both. */
   meetTogether(op: number, cell: number): void {
     const { memory, contention, current, preparing } = this.#machine;
     const upper = cell + memory.cellWords;
@@ -289,7 +289,7 @@ export class ByteAccess {
     if (writes) clocks.releasePart(thread, cell, LONG_RANGE);
   }
 
-  /** A racy word is read as it was written last, whatever memory the model has. */
+  /** Records that a racy word is read as written last, even with `memory: 'es'`. */
   #isNeverStale(cell: number): void {
     const { weak, contention, leftOut } = this.#machine;
     if (weak !== undefined && contention.at(cell)) leftOut.add('stale reads');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: schedules at random, by priorities that change at a few random points (PCT,
+ * Model checker: random schedules, by priorities that change at a few random points (PCT,
  * Burckhardt et al., ASPLOS 2010).
  */
 
@@ -78,7 +78,7 @@ export class ChanceChooser implements Chooser {
       machine.failure = machine.moment.deadEnd();
       return STOP;
     }
-    // However low its priority: a thread that could go on does, some time.
+    // Whatever its priority, a thread that can run does so eventually.
     const favored = machine.moment.passedOver(count, current);
     if (favored >= 0) {
       if (current >= 0) this.#priorities[current] = --this.#lowest;
@@ -111,7 +111,7 @@ export class ChanceChooser implements Chooser {
     return this.#random.below(count);
   }
 
-  /** Waiting threads seldom time out: now and then, one that does overtakes everybody. */
+  /** Waiting threads rarely time out; occasionally one that does overtakes all others. */
   #rank(transition: number): number {
     if ((transition & 1) === 0) return this.#priorities[transition >> 1];
     return this.#random.chance(1 / 16) ? 1 << 21 : Number.NEGATIVE_INFINITY;

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Model checker: the three ways to run a scenario: every schedule, schedules by chance, one known
- * schedule.
- */
+/** Model checker: runs a scenario with every schedule, with random ones, or with a known one. */
 
 import { checkOneOf, checkOptions } from '../base/check.ts';
 import { resolveOptions } from './model-options.ts';
@@ -14,15 +11,15 @@ import type { ModelOptions, ModelReport, SampleOptions, Scenario } from './scena
 /**
  * Runs every interleaving of a scenario within the bounds.
  *
- * Without a bound on `preemptions`, a scenario that is not small is run with 0, 1, 2 and 3 first,
- * since most bugs need few. It stops at the first failure, which it then shows with as few
- * preemptions as it finds. A failure is an answer, not an error: see {@link expectPassed}. The
- * report is complete if nothing was left out; else its `leftOut` says what.
+ * Without a bound on `preemptions`, a scenario that is not small runs first with 0, 1, 2 and 3,
+ * since most bugs need few. The exploration stops at the first failure, and then searches for one
+ * with fewer preemptions. It returns a failure in the report and does not throw: see
+ * {@link expectPassed}. The report is complete if its `leftOut` is empty.
  *
- * **Threads** one exploration at a time in a process, and nothing else of weight beside it: while
- * it runs, `Atomics`, the shared views, the clock and the timers are replaced on `globalThis`. It
- * lets the real event loop turn every 500 schedules.
- * **Throws** (rejects) TypeError and RangeError that name the argument; what `setup` throws.
+ * **Threads** one exploration at a time in a process, without other significant work beside it:
+ * while it runs, `Atomics`, the shared views, the clock and the timers are replaced on
+ * `globalThis`. It lets the real event loop turn every 500 schedules.
+ * **Throws** (rejects) TypeError and RangeError naming the argument; exceptions of `setup`.
  */
 export async function explore<Shared>(
   scenario: Scenario<Shared>,
@@ -36,8 +33,8 @@ export async function explore<Shared>(
 }
 
 /**
- * Runs `schedules` schedules (default 1000) that chance picks, the same ones for the same seed: for
- * scenarios too large to {@link explore}. Never complete.
+ * Runs `schedules` random schedules (default 1000), the same ones for the same seed. For scenarios
+ * too large to {@link explore}. Never complete.
  *
  * **Throws** (rejects) as {@link explore}.
  */
@@ -52,12 +49,12 @@ export async function sample<Shared>(
 }
 
 /**
- * Runs one schedule, as a failure names it, with the options under which it failed.
+ * Runs one schedule, as printed in a failure, with the options under which it failed.
  *
- * Code or scenario may have changed since: a report with `diverged` says that the schedule could
- * not be followed to its end, and so has shown nothing.
+ * If code or scenario have changed since then, the report may say `diverged`: the schedule could
+ * not be followed to its end, and the replay shows nothing.
  *
- * **Throws** (rejects) TypeError if `schedule` is none; otherwise as {@link explore}.
+ * **Throws** (rejects) TypeError unless `schedule` is a schedule; otherwise as {@link explore}.
  */
 export async function replay<Shared>(
   scenario: Scenario<Shared>,
@@ -70,17 +67,15 @@ export async function replay<Shared>(
   return run.report();
 }
 
-/** What {@link expectPassed} lets pass. */
+/** Options of {@link expectPassed}. */
 export interface Allowance {
-  /** What may be left out; by default nothing. */
+  /** Omissions to accept; default none. */
   readonly leftOut?: readonly LeftOut[];
 }
 
 /**
- * Throws, with the trace, unless the report says that all went well, and that nothing was left out
- * but what the caller names.
- *
- * The report of a {@link sample} or a {@link replay} is asked only for what else was left out.
+ * Throws, with the trace, if the report has a failure or an omission that the caller does not
+ * accept. {@link sample} and {@link replay} are never complete; that alone is accepted.
  */
 export function expectPassed(report: ModelReport, allowance: Allowance = {}): void {
   checkOptions('allowance', allowance, ['leftOut']);

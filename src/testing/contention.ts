@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: at which words threads meet, so that only those accesses need to be ordered. */
+/** Model checker: finds the contended words; only their accesses are scheduling points. */
 
 import { isWrite } from './machine-layout.ts';
 import { CELL_CONTENDED, type ModelMemory } from './memory.ts';
 
-/** Learns on the way which words several threads touch and at least one writes. */
+/** Learns during the exploration which words several threads touch and at least one writes. */
 export class Contention {
   /** Every word counts, whether or not another thread is known to touch it. */
   everyWord = false;
-  /** Set when a word turned out to be contended that was not scheduled at so far. */
+  /** Set when a word turned out to be contended that was not a scheduling point so far. */
   grew = false;
   readonly #memory: ModelMemory;
 

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: what stands for a global while a scenario runs, for code that has kept the global
- * itself.
+ * Model checker: dispatchers, for code that keeps globals when it is loaded.
  *
- * `busbar/testing/register` puts dispatchers in the place of globals, before other modules are
- * loaded. A dispatcher does what the global did; while a scenario runs, it does what has replaced
- * the global for it.
+ * `busbar/testing/register` replaces globals by dispatchers before other modules are loaded. A
+ * dispatcher behaves as the global did; while a scenario runs, it behaves as the model's
+ * replacement of the global.
  */
 
 type Constructor = new (...args: unknown[]) => object;
 type Call = (this: unknown, ...args: unknown[]) => unknown;
 
-/** By name of the global, while a scenario runs. */
+/** Replacements by the name of the global, while a scenario runs. */
 const replacements = new Map<string, unknown>();
 
-/** A global was replaced, or is as before (undefined). */
+/** Records the replacement of a global; undefined: it is restored. */
 export function noteReplacement(name: string, value: unknown): void {
   if (value === undefined) replacements.delete(name);
   else replacements.set(name, value);
 }
 
-/** A class that makes what the class does that has replaced it. */
+/** Returns a class that constructs objects of its current replacement. */
 export function dispatchClass<Class>(name: string, original: Class): Class {
   const dispatcher: object = new Proxy(original as Constructor, {
     construct(target, args, newTarget) {
@@ -36,7 +35,7 @@ export function dispatchClass<Class>(name: string, original: Class): Class {
   return dispatcher as Class;
 }
 
-/** A function that calls the one that has replaced it. */
+/** Returns a function that calls its current replacement. */
 export function dispatchFunction<Function_>(name: string, original: Function_): Function_ {
   const dispatcher = new Proxy(original as unknown as Call, {
     apply(target, self, args) {
@@ -47,7 +46,7 @@ export function dispatchFunction<Function_>(name: string, original: Function_): 
   return dispatcher as unknown as Function_;
 }
 
-/** An object like `Atomics`, each of whose functions calls the one of what has replaced it. */
+/** Returns an object like `Atomics` whose functions call those of its current replacement. */
 export function dispatchObject<Original extends object>(
   name: string,
   original: Original,

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * Model checker: which words of busbar's own structures are read without order on purpose, so that
- * scenarios that use them are not told of those.
- */
+/** Model checker: `hintsOf` names the words of busbar structures on which races are allowed. */
 
 import { BusbarError } from '../base/errors.ts';
 import { isChannelHint } from '../channel/channel-hints.ts';
@@ -19,7 +16,7 @@ import { isFlusherHint, isReferenceWord, isWriterHint } from '../writer/writer-h
 import { activeMachine } from './active.ts';
 import type { WordPredicate } from './scenario.ts';
 
-/** A handle of something of busbar's that threads share. */
+/** The handle of a shared structure of busbar. */
 export type SharedHandle =
   | BufferPoolHandle
   | ChannelHandle
@@ -27,10 +24,10 @@ export type SharedHandle =
   | SharedWriterHandle;
 
 /**
- * For `racy` of a scenario whose threads use pools, channels, flushers and shared writers: true for
- * the words of theirs that are read without order and looked at again before they count.
+ * For `racy` of a scenario whose threads use pools, channels, flushers and shared writers: returns
+ * true for their hints, which are read without order and checked again before they count.
  *
- * **Threads** only inside `racy`. **Throws** TypeError for what is no handle.
+ * **Threads** only inside `racy`. **Throws** TypeError for anything but a handle.
  */
 export function hintsOf(...handles: readonly SharedHandle[]): WordPredicate {
   const machine = activeMachine();

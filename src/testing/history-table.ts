@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: a history as a table, a column for each thread, with time going down. */
+/** Model checker: formats a history as a table with a column for each thread; time goes down. */
 
 import { callText, type HistoryOperation, precedes } from './history.ts';
 
-/** Where an operation stands: from its first row to its last one. */
+/** The rows of an operation, from its first to its last. */
 interface Span {
   readonly operation: HistoryOperation;
   readonly begin: number;
@@ -11,8 +11,8 @@ interface Span {
 }
 
 /**
- * Operations in one row overlap; one that overlaps several of another thread goes on (│) until its
- * result (→).
+ * Operations in one row overlap; one that overlaps several of another thread is continued (│) until
+ * its result (→).
  */
 export function historyTable(
   operations: readonly HistoryOperation[],
@@ -45,7 +45,7 @@ function cell(spans: readonly Span[], row: number): string {
   return row === span.end ? outcome : '│';
 }
 
-/** The earliest rows that keep the order of those which did not overlap. */
+/** Assigns the earliest rows that keep the order of operations which did not overlap. */
 function layOut(operations: readonly HistoryOperation[]): Span[] {
   const spans: Span[] = [];
   const left = new Set(operations);

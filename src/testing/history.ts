@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: is there an order of a history's operations, one at a time, that explains all
- * their results?
+ * Model checker: decides whether a history is linearizable, that is, whether some sequential order
+ * of its operations explains all results.
  *
- * The search of Wing and Gong ("Testing and verifying concurrent objects", 1993) with the memory of
- * Lowe ("Testing for linearizability", 2017): operations are put in order one after another, each
- * only after all that had ended before it began; a set of operations with a state of the model
- * that led nowhere is not tried again.
+ * The search of Wing and Gong ("Testing and verifying concurrent objects", 1993) with the cache of
+ * Lowe ("Testing for linearizability", 2017): it orders operations one after another, each only
+ * after all that had ended before it began; a set of operations with a model state that led nowhere
+ * is not tried again.
  */
 
 import { type Applied, effectsAfter, type MakeModel, modelAfter, stateOf } from './sequential.ts';
 import { textOf } from './value-text.ts';
 
-/** One operation as a schedule has shown it. */
+/** One operation as recorded in a schedule. */
 export interface HistoryOperation {
-  /** Which thread made it: an index. */
+  /** Index of its thread. */
   readonly thread: number;
   readonly threadName: string;
-  /** How many operations the thread had made before. */
+  /** Number of earlier operations of the thread. */
   readonly index: number;
   readonly name: string;
   readonly args: readonly unknown[];
-  /** For each thread, how many of its operations had ended when this one began. */
+  /** For each thread, the number of its operations that had ended when this one began. */
   readonly seen: readonly number[];
   /**
-   * 'done' with a result; 'open' when its thread died in it, so that it may have happened or not;
-   * 'waiting' when its thread waits in it at the end.
+   * 'done': with a result; 'open': its thread died in it, so that it may have happened or not;
+   * 'waiting': its thread waits in it at the end.
    */
   readonly end: 'done' | 'open' | 'waiting';
-  /** Text of the result or of what it threw; empty unless done. */
+  /** Text of the result or of the exception; empty unless done. */
   readonly text: string;
-  /** Text of the result that says "not now", which may come whenever another operation overlaps. */
+  /** Text of the result "not now", which is accepted if another operation overlaps. */
   readonly refusal?: string;
-  /** The thread whose death it puts right: what that one left open happens before or never. */
+  /** The dead thread that it recovers: that thread's open operation happens before it or never. */
   readonly recovers?: number;
 }
 
 export interface History {
   readonly operations: readonly HistoryOperation[];
-  /** Text of what can be seen at the end, if anything. */
+  /** Text of the visible state at the end, if any. */
   readonly final?: string;
 }
 
-/** A name and how many arguments it takes to check the end. */
+/** Name of the model's method for the state at the end. */
 export const FINAL = 'final';
 
 /** Why no order explains a history; undefined if one does. */
@@ -111,7 +111,7 @@ class Search {
     return NO_ORDER;
   }
 
-  /** `left` has a bit for each operation that is still to be put in order. */
+  /** `left` has a bit for each operation that is not in order yet. */
   #explains(left: number, sequence: readonly Applied[]): boolean {
     if ((left & this.#done) === 0 && this.#endsWell(sequence)) return true;
     const state = stateOf(modelAfter(this.#make, sequence));
@@ -128,7 +128,7 @@ class Search {
     return false;
   }
 
-  /** The operation `i` comes next. */
+  /** Tries operation `i` as the next one. */
   #continues(i: number, left: number, sequence: readonly Applied[]): boolean {
     const operation = this.#operations[i];
     const { name, args, threadName: thread } = operation;
@@ -145,7 +145,7 @@ class Search {
     return false;
   }
 
-  /** What a dead thread left open cannot happen any more once it was seen to. */
+  /** Removes a dead thread's open operation, which cannot happen after the recovery. */
   #without(recovery: HistoryOperation, left: number): number {
     let rest = left;
     this.#operations.forEach((operation, i) => {
@@ -154,7 +154,7 @@ class Search {
     return rest;
   }
 
-  /** All that has ended is explained: what waits must wait, and the end must be as it is. */
+  /** Checks that waiting operations must wait, and that the state at the end is as recorded. */
   #endsWell(sequence: readonly Applied[]): boolean {
     for (const operation of this.#operations) {
       if (operation.end !== 'waiting') continue;
@@ -179,7 +179,7 @@ class Search {
   }
 }
 
-/** An operation as it would be written in a program. */
+/** Formats an operation as a call in a program. */
 export function callText(name: string, args: readonly unknown[]): string {
   return `${name}(${args.map((arg) => textOf(arg)).join(', ')})`;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/testing`: a model checker for JavaScript that shares memory between threads. */
+/** `busbar/testing`: a model checker for JavaScript threads that share memory. */
 /// <reference types="node" preserve="true" />
 
 export { type Allowance, expectPassed, explore, replay, sample } from './check.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: turns the queue of promises by hand. */
+/** Model checker: runs the microtask queue on demand. */
 
-/** Runs what promises and `nextTick` have queued, before it returns. */
+/** Node's function that runs the jobs of promises and of `nextTick`. */
 const tick = (process as unknown as { _tickCallback?(): void })._tickCallback;
 
 /** Runs all microtasks now. Only from a macrotask: the engine does not nest them. */

@@ -88,7 +88,7 @@ describe('options are refused', () => {
 
 describe('a schedule', () => {
   test('that is none is refused', async () => {
-    await expect(replay(good, 'a')).rejects.toThrow('schedule: "a" is no piece of one');
+    await expect(replay(good, 'a')).rejects.toThrow('schedule: "a" is not a piece of a schedule');
     await expect(replay(good, 'c:1')).rejects.toThrow('threads are a, b');
     await expect(replay(good, 1 as unknown as string)).rejects.toThrow('schedule must be a string');
   });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what production code finds in the place of `Atomics`. */
+/** Model checker: the replacement of `Atomics`. */
 
 import type { SharedAccess, WaitOutcome } from './accesses.ts';
 import type { Machine } from './machine.ts';
@@ -25,7 +25,7 @@ export const FOREIGN: string =
   'memory is shared that setup did not make with `new SharedArrayBuffer`: nobody sees who ' +
   'touches it (that of a WebAssembly.Memory, a copy by slice(), or of a constructor that was kept)';
 
-/** Where a wait or a notification is: its word, and what the word after it must be, too. */
+/** Position of a wait or a notification: its word, and the expected value of the next word. */
 interface Wait {
   readonly cell: number;
   readonly expected: number;
@@ -34,13 +34,13 @@ interface Wait {
 
 type Real = (words: Int32Array, index: number, a: number, b: number) => number;
 
-/** `owned`: shared memory that one thread has made for itself. */
+/** `owned`: shared memory that one thread has created for itself. */
 export function modelAtomics(
   machine: Machine,
   access: SharedAccess,
   owned: WeakSet<object>,
 ): object {
-  /** Words that nobody else has. */
+  /** Checks that words belong to one thread. */
   const ownWords = (words: Int32Array): Int32Array => {
     const block: unknown = (words as Int32Array | undefined)?.buffer;
     if (block instanceof RealSharedArrayBuffer && !owned.has(block) && !isSharedView(words)) {
@@ -58,7 +58,7 @@ export function modelAtomics(
   ): number => {
     const view = arrayViewOf(words);
     if (view === undefined) return real(ownWords(words), index, a, b);
-    // The engine takes no floats, and says so.
+    // The engine rejects floats, with its own error.
     if (!isAtomic(view.elements)) return real(new view.View(1) as Int32Array, 0, a, b);
     return view.elements.atomic(op, indexIn(view, index), a, b) as number;
   };
@@ -96,7 +96,7 @@ export function modelAtomics(
     load: operation(OP_LOAD, realAtomics.load),
     store: (words: Int32Array, index: number, value: number): number => {
       if (wordViewOf(words) === undefined) return store(words, index, value, 0);
-      // What it returns is the integer, not what fits into the word.
+      // It returns the integer, not its truncation to the word.
       const integer = integerOf(value);
       store(words, index, integer, 0);
       return integer;
@@ -138,15 +138,15 @@ export function modelAtomics(
 
 type Viewed = NonNullable<ReturnType<typeof arrayViewOf>>;
 
-/** The word of an element that is waited at. */
+/** The word of an element to wait on. */
 function waitCell(view: Viewed, index: number): number {
-  // The engine waits at no other elements, and says so.
+  // The engine rejects waits on other elements, with its own error.
   if (view.View.name !== 'BigInt64Array') realAtomics.notify(new view.View(1) as Int32Array, 0);
   const { memory, region, begin } = view.place;
   return memory.cellOfByte(region, begin + 8 * indexIn(view, index));
 }
 
-/** **Throws** what the engine throws if there is no such element. */
+/** **Throws** as the engine does if there is no such element. */
 function indexIn(view: Viewed, index: number): number {
   const at = Math.trunc(Number(index)) || 0;
   if (at < 0 || at >= view.length) realAtomics.load(new RealInt32Array(1), -1);

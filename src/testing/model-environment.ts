@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: bounds and seed that the environment sets, whatever the program asks for. */
+/** Model checker: bounds and seed from environment variables, which override the program's. */
 
 import { checkInteger } from '../base/check.ts';
 import type { SampleOptions } from './scenario.ts';
 
-/** Variables and the options that they set; the documents name them. */
+/** Environment variables, and the options that they set; documented in docs/testing.md. */
 const VARIABLES = {
   BUSBAR_MODEL_SEED: 'seed',
   BUSBAR_MODEL_PREEMPTIONS: 'preemptions',
@@ -13,7 +13,7 @@ const VARIABLES = {
   BUSBAR_MODEL_MILLISECONDS: 'milliseconds',
 } as const;
 
-/** What the environment says, of the options that a call knows. */
+/** The options that the environment sets, among those that a call has. */
 export function environmentOptions(
   environment: Readonly<Record<string, string | undefined>>,
   known: readonly string[],
@@ -28,7 +28,7 @@ export function environmentOptions(
   return options;
 }
 
-/** True if a line about how far it is should be printed now and then. */
+/** True if progress should be printed. */
 export function wantsProgress(environment: Readonly<Record<string, string | undefined>>): boolean {
   const text = environment.BUSBAR_MODEL_PROGRESS;
   return text !== undefined && text !== '' && text !== '0';

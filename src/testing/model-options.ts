@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what a user hands in, checked and with its defaults. */
+/** Model checker: checks scenarios and options, and applies defaults. */
 
 import {
   checkBoolean,
@@ -13,7 +13,7 @@ import type { MachineLimits } from './machine-contract.ts';
 import { environmentOptions } from './model-environment.ts';
 import type { ModelOptions, ModelProgress, SampleOptions, Scenario } from './scenario.ts';
 
-/** Threads of a scenario, supervisors among them: two bits of one word for each. */
+/** Most threads of a scenario, including supervisors: each takes two bits of a word. */
 const THREADS_MAX = 15;
 const COUNT_MAX = 2 ** 31 - 1;
 
@@ -55,7 +55,7 @@ const MEMORIES = ['sequential', 'es'] as const;
 
 /** All options of one run. */
 export interface ResolvedOptions extends MachineLimits {
-  /** Undefined: as many as it takes, few of them first. */
+  /** Undefined: no limit, few first. */
   readonly preemptions: number | undefined;
   readonly states: number;
   readonly warmUp: number;
@@ -67,7 +67,7 @@ export interface ResolvedOptions extends MachineLimits {
   readonly coverage: boolean;
 }
 
-/** Which of {@link explore}, {@link sample} and {@link replay} they are for decides what counts. */
+/** Checks the options of {@link explore}, {@link replay} or, with `forSample`, {@link sample}. */
 export function resolveOptions(asked: SampleOptions, forSample: boolean): ResolvedOptions {
   const known = forSample ? [...MODEL_KEYS, 'seed', 'changes'] : MODEL_KEYS;
   checkOptions('options', asked, known);
@@ -105,7 +105,7 @@ export function resolveOptions(asked: SampleOptions, forSample: boolean): Resolv
   };
 }
 
-/** Options on which it depends how one schedule goes. */
+/** Options that affect a single schedule. */
 const REPLAY_KEYS: readonly (keyof ModelOptions)[] = [
   'kills',
   'exceptions',
@@ -117,19 +117,19 @@ const REPLAY_KEYS: readonly (keyof ModelOptions)[] = [
   'races',
 ];
 
-/** Of what the caller asked, that which a single schedule depends on. */
+/** Returns those of the caller's options that affect a single schedule. */
 export function replayOptions(options: ModelOptions): ModelOptions {
   return Object.fromEntries(
     REPLAY_KEYS.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]),
   );
 }
 
-/** A scenario that can be run at all. */
+/** Checks a scenario. */
 export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number): void {
   checkOptions('scenario', scenario, SCENARIO_KEYS);
   const { name, threads, killable, prepares, mayWait } = scenario;
   if (typeof name !== 'string' || name === '') {
-    throw new TypeError('scenario.name must be a string that says what is tried');
+    throw new TypeError('scenario.name must be a string that describes the scenario');
   }
   checkFunction('scenario.setup', scenario.setup);
   for (const key of ['supervisor', 'check', 'racy', 'nameWord'] as const) {
@@ -149,11 +149,11 @@ export function checkScenario<Shared>(scenario: Scenario<Shared>, kills: number)
       threads[thread] ?? spawned[thread],
     );
     if (thread in threads && thread in spawned) {
-      throw new TypeError(`scenario.spawned: ${show(thread)} is one of scenario.threads, too`);
+      throw new TypeError(`scenario.spawned: ${show(thread)} is also in scenario.threads`);
     }
     if (!/^[^\s:~!*]+$/.test(thread)) {
       throw new TypeError(
-        `scenario.threads: ${show(thread)} cannot name a thread, schedules use spaces and : ~ ! *`,
+        `scenario.threads: ${show(thread)} cannot name a thread: schedules use spaces and : ~ ! *`,
       );
     }
   }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what code calls wherever an engine could end its thread. */
+/** Model checker: `mayDie`, which code calls at places where an engine could end its thread. */
 
 import { activeMachine } from './active.ts';
 
 /**
- * A function entry or the back edge of a loop: a place where the thread that runs may be killed,
- * and where `exceptions` throws. Outside of a model check it does nothing.
+ * Marks a function entry or the back edge of a loop: the current thread may be killed here, and
+ * `exceptions` may throw. No effect outside of a model check.
  *
- * V8 ends a thread, and finds its stack full, only where it calls something or goes round a loop.
- * Calls of `Atomics` are seen without this; code whose recovery relies on straight lines being all
- * done or not begun is checked with a call of `mayDie` at each of the other places.
+ * V8 ends a thread, and finds its stack full, only at calls and at the back edges of loops. The
+ * checker sees calls of `Atomics` by itself. Code whose recovery relies on straight-line code being
+ * done wholly or not at all needs a call of `mayDie` at each of the other places.
  */
 export function mayDie(): void {
   activeMachine()?.calls();
 }
 
 /**
- * Says whether the stack has room from here on, so that no call throws, or as before; returns what
- * was so until then. For copies of modules that look at the stack before they begin.
+ * Sets whether the stack has room from here on, so that no call throws; returns the value before.
+ * For copies of modules that check the stack before they begin.
  */
 export function stackHasRoom(hasRoom?: boolean): boolean {
   const machine = activeMachine();

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: which thread ran how far, in which order: all that is needed to see a schedule
- * again.
+ * Model checker: a schedule, that is, which thread ran how far, and in which order.
  *
- * Written as text, one piece per turn: `a:12` = a runs until its 12th access is next; `a:12!` = and
- * dies there; `a:12^3` = the third call that it makes then throws; `a:12@2` = that access reads not
- * the last write, but the second of the others that it may read; `a:12@+7` = it reads 7, which is
- * written later; `a~:12` = the wait or timer that
- * a hangs in ends by time, then a runs; `a:*` = a runs as far as it goes.
+ * As text it has one piece per turn. `a:12`: a runs until its 12th access is next; `a:12!`: and
+ * dies there; `a:12^3`: the third call that it then makes throws; `a:12@2`: that access reads the
+ * second of the writes other than the last that it may read; `a:12@+7`: it reads 7, which is
+ * written later; `a~:12`: a's wait or timer ends by time, then a runs; `a:*`: a runs as far as it
+ * can.
  */
 
 import { show } from '../base/check.ts';
@@ -29,14 +28,14 @@ export class SchedulePath {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
   /**
-   * Transitions; −1 − thread for a death; the same − THREADS · n for a read with the n-th mark; or
-   * from EXCEPTIONS on: a call that throws.
+   * Transitions; −1 − thread: a death; that − THREADS · n: a read with the n-th mark; from
+   * EXCEPTIONS on: a call that throws.
    */
   readonly #taken: number[] = [];
-  /** How far the thread of each piece had come when the next piece began. */
+  /** For each piece, the position of its thread when the next piece began. */
   readonly #stops: number[] = [];
   readonly #marks: string[] = [];
-  /** Transitions and deaths carried out in all, also those that were taken back. */
+  /** Transitions and deaths carried out, including those that were undone. */
   total = 0;
 
   constructor(state: Int32Array, layout: StateLayout) {
@@ -44,7 +43,7 @@ export class SchedulePath {
     this.#layout = layout;
   }
 
-  /** Notes that a transition is carried out now. */
+  /** Records a transition that is carried out now. */
   take(transition: number, preempts: boolean): void {
     const state = this.#state;
     this.total++;
@@ -59,7 +58,7 @@ export class SchedulePath {
     this.#push(transition);
   }
 
-  /** Notes that a thread is brought to its first access. */
+  /** Records that a thread runs to its first access. */
   start(transition: number): void {
     this.take(transition, false);
     this.#state[G_STARTS] = 1;
@@ -70,13 +69,13 @@ export class SchedulePath {
     this.#push(-1 - thread);
   }
 
-  /** The thread's `calls`-th call since its last access throws. */
+  /** Records that the thread's `calls`-th call since its last access throws. */
   throwAt(thread: number, calls: number): void {
     this.total++;
     this.#push(EXCEPTIONS + thread + THREADS * calls);
   }
 
-  /** The access that the thread makes now reads something else than the last write. */
+  /** Records that the thread's current access reads another write than the last. */
   reads(thread: number, mark: string): void {
     this.total++;
     let index = this.#marks.indexOf(mark);
@@ -136,29 +135,29 @@ function threadOf(taken: number): number {
   return taken < EXCEPTIONS ? taken >> 1 : (taken - EXCEPTIONS) % THREADS;
 }
 
-/** One piece of a schedule that was written as text. */
+/** One piece of a schedule, parsed. */
 export interface Piece {
   readonly thread: number;
   readonly byTime: boolean;
   readonly stop: number;
   readonly dies: boolean;
-  /** Which call throws at its end, from 1; 0 for none. */
+  /** The call that throws at its end, from 1; 0: none. */
   readonly throwsAt: number;
-  /** Which value the access there reads, 0 for the last write; −1: `promised`. */
+  /** The value that the access there reads; 0: the last write; −1: `promised`. */
   readonly reads: number;
   readonly promised: number;
 }
 
-/** What a schedule may need: zero for what its options do not allow. */
+/** The options that a schedule may need; zero if not set. */
 interface Allowed {
   readonly kills: number;
   readonly exceptions: number;
 }
 
 /**
- * Reads what {@link SchedulePath.format} wrote.
+ * Parses the result of {@link SchedulePath.format}.
  *
- * **Throws** TypeError for text that is none, and for a schedule that needs other options.
+ * **Throws** TypeError for anything but a schedule, and for one that needs other options.
  */
 export function parseSchedule(text: string, names: readonly string[], allowed: Allowed): Piece[] {
   if (typeof text !== 'string') throw new TypeError(`schedule must be a string, got ${show(text)}`);
@@ -178,7 +177,7 @@ export function parseSchedule(text: string, names: readonly string[], allowed: A
       }
       if (match === null || thread < 0) {
         throw new TypeError(
-          `schedule: ${show(piece)} is no piece of one; threads are ${names.join(', ')}`,
+          `schedule: ${show(piece)} is not a piece of a schedule; threads are ${names.join(', ')}`,
         );
       }
       return {

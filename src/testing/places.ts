@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: where in the program an access stands, and what is written there. */
+/** Model checker: positions of accesses in the program, with their source lines. */
 
 import { readFileSync } from 'node:fs';
 
-/** A line of the program that is being run. */
+/** A line of the program. */
 export interface Place {
   /** Folder and file. */
   readonly file: string;
   readonly line: number;
   /** The function, or empty. */
   readonly within: string;
-  /** What is written there, if the file can be read. */
+  /** The source line, if the file can be read. */
   readonly source: string;
 }
 
-/** Frames of the program that are kept, the innermost first. */
+/** Most frames that are kept, the innermost first. */
 const FRAMES_MAX = 4;
 const STACK_MAX = 50;
 const SOURCE_MAX = 90;
 
 /**
- * The folder of the checker, whose files stand between the program and this function: as it is, and
- * as source maps show it.
+ * The folder of the checker, whose frames lie between the program and this function: its real name,
+ * and the name in source maps.
  */
 const ENGINE = ['src', 'dist'].map(
   (folder) => new URL(`../../${folder}/testing/`, import.meta.url).pathname,
 );
-/** Tests beside the checker are no part of it. */
+/** Tests beside the checker are not part of it. */
 const TESTS = /\.test\.[jt]s$/;
-/** The names that the house has for accesses: who called them is more telling. */
+/** busbar's own wrappers of accesses: their callers are shown. */
 const ATOMICS = /\/base\/atomics\.[jt]s$/;
 const FRAME =
   /^\s*at (?:(?:async )?(?:new )?(.*?) \()?(?:file:\/\/)?(\/[^():]+|\w:[^():]+):(\d+):\d+\)?$/;
 
-/** Where the access stands that is being made now, and who has called that. */
+/** The position of the current access, and its callers. */
 export function placesNow(): Place[] {
   return placesOf(stackNow());
 }
 
-/** The stack as it is now, which costs little until somebody looks at it. */
+/** Captures the stack, which costs little until it is formatted. */
 export function stackNow(): Error {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = STACK_MAX;
@@ -47,7 +47,7 @@ export function stackNow(): Error {
   return stack;
 }
 
-/** Where in the program a stack stands, the innermost function first. */
+/** The program's positions in a stack, the innermost function first. */
 export function placesOf({ stack }: Error): Place[] {
   const places: Place[] = [];
   for (const line of (stack ?? '').split('\n').slice(1)) {
@@ -56,7 +56,7 @@ export function placesOf({ stack }: Error): Place[] {
     const [, name = '', path, number] = match;
     if (ATOMICS.test(path)) continue;
     if (!TESTS.test(path) && ENGINE.some((folder) => path.startsWith(folder))) {
-      // Behind the body of the thread stands the checker again.
+      // Below the thread's body the checker's frames begin again.
       if (places.length > 0) break;
       continue;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: runs one known schedule again. */
+/** Model checker: replays one known schedule. */
 
 import type { Machine } from './machine.ts';
 import { type Chooser, PROBE, STOP } from './machine-contract.ts';
@@ -11,9 +11,9 @@ export class PlaybackChooser implements Chooser {
   readonly #pieces: readonly Piece[];
   #at = -1;
   ended = false;
-  /** True if a piece could not be carried out: the code or the scenario has changed since. */
+  /** True if a piece could not be carried out: code or scenario have changed since. */
   diverged = false;
-  /** Told what happens to threads that is no access of theirs. */
+  /** Called for events of threads that are not accesses. */
   told: ((thread: number, note: string) => void) | undefined;
 
   constructor(machine: Machine, pieces: readonly Piece[]) {
@@ -73,7 +73,7 @@ export class PlaybackChooser implements Chooser {
     const base = this.#machine.layout.thread(thread);
     const calls = this.#machine.state[base + T_CALLS];
     if (this.#log(thread) !== piece.stop || calls !== piece.throwsAt) return false;
-    // The thread goes on: that is the next piece, and it has begun.
+    // The thread continues: the next piece has begun.
     this.#at++;
     return true;
   }
@@ -88,7 +88,7 @@ export class PlaybackChooser implements Chooser {
     return piece.reads;
   }
 
-  /** The piece is not at its end yet; one that ends with a choice is made with the access there. */
+  /** True if the piece has not ended yet; one with a choice ends with the access there. */
   #goesOn({ thread, stop, reads }: Piece): boolean {
     return this.#log(thread) < stop + (reads === 0 ? 0 : 1);
   }

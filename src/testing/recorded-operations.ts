@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: a scenario made of operations, which records when each began and ended.
+ * Model checker: scenarios of operations, which record when each operation began and ended.
  *
- * Each thread has a word that counts the operations it has ended; an operation begins with a look
- * at the words of all others. So what had ended before it began is part of what the thread has
- * read, and histories that differ in it are never taken for the same state. These words order
- * nothing else: no thread learns from them what another did ({@link CELL_SILENT}).
+ * Each thread has a word that counts its ended operations; an operation begins by reading the words
+ * of all others. So the operations that ended before it are part of what the thread has read, and
+ * histories that differ in them are never taken for the same state. These words order nothing else:
+ * no thread learns through them what another did ({@link CELL_SILENT}).
  */
 
 import { fetchAdd, loadSeqCst, storeSeqCst } from '../base/atomics.ts';
@@ -20,16 +20,16 @@ import { PAUSE } from './thrown.ts';
 import { operationNames } from './trace-recorder.ts';
 import { textOf, thrownText } from './value-text.ts';
 
-/** What the threads of a recorded scenario share. */
+/** Shared memory of a recorded scenario. */
 export interface Recorded<Shared> {
   readonly shared: Shared;
   /** A count for each thread. */
   readonly ended: Int32Array;
-  /** One word, over which each thread learns what all had done before they met. */
+  /** One word, through which each thread learns all preparations. */
   readonly prepared: Int32Array;
 }
 
-/** Called with each history of a schedule that came to its end; throws if it cannot be. */
+/** Called with the history of each finished schedule; throws unless it is linearizable. */
 export type Judge = (history: History) => void;
 
 class Began {
@@ -86,7 +86,7 @@ export function recordedScenario<Shared, Subject>(
     mayWait: names.filter((_, i) => plan[i].operations.some(waits)),
     check: (recorded, outcome) => {
       check?.call(structure, recorded.shared, outcome);
-      // To look at them makes them a part of what tells two states apart.
+      // Reading them makes them part of the state.
       Object.values(outcome.results);
       const operations = operationsOf(structure);
       const final = structure.final?.(recorded.shared);
@@ -125,7 +125,7 @@ export function recordedScenario<Shared, Subject>(
   return scenario;
 }
 
-/** From now on the words are no place where threads learn from each other. */
+/** Makes the words silent: from now on threads learn nothing through them. */
 function silence(words: Int32Array): void {
   const memory = activeMachine()?.memory;
   const region = memory?.regionOf(words.buffer);
@@ -135,13 +135,13 @@ function silence(words: Int32Array): void {
   }
 }
 
-/** Notes when operations of one thread begin and end. */
+/** Records when operations of one thread begin and end. */
 class Marks {
   readonly #words: Int32Array;
   readonly #self: ModelThread;
   readonly #thread: number;
   #count = 0;
-  /** All that is told, as values: what the thread returns, so that it is a part of the state. */
+  /** The records, as values. The thread returns them, so that they are part of the state. */
   readonly told: unknown[] = [];
   #prepared: Int32Array | undefined;
 
@@ -156,14 +156,14 @@ class Marks {
     for (let other = 0; other < this.#words.length; other++) {
       seen.push(other === this.#thread ? this.#count : loadSeqCst(this.#words, other));
     }
-    // After a look at words that others write: by now, all of them have prepared.
+    // After reading words that others write: by now, all of them have prepared.
     if (this.#prepared !== undefined) loadSeqCst(this.#prepared, 0);
     this.#prepared = undefined;
     this.told.push(seen);
     this.#self.publish(new Began(name, args, seen, recovers));
   }
 
-  /** The thread's next operation comes after all that was done before the threads met. */
+  /** Orders the thread's next operation after all preparations. */
   meet(prepared: Int32Array): void {
     this.#prepared = prepared;
   }
@@ -175,12 +175,12 @@ class Marks {
   }
 }
 
-/** What one thread does. */
+/** Runs and records the operations of one thread. */
 class Recorder<Shared, Subject> {
   readonly #structure: Structure<Shared, Subject>;
   readonly #plan: PlannedThread;
   readonly #thread: number;
-  /** Some thread has operations before the threads meet. */
+  /** True if some thread has operations to prepare. */
   readonly #prepares: boolean;
 
   constructor(
@@ -197,7 +197,7 @@ class Recorder<Shared, Subject> {
   readonly body: ThreadBody<Recorded<Shared>> = ({ shared, ended, prepared }, self) => {
     const structure = this.#structure;
     const { role = '', before = [], operations } = this.#plan;
-    // Who prepares later has learned of what was prepared earlier.
+    // A thread that prepares later learns of earlier preparations.
     if (this.#prepares) fetchAdd(prepared, 0, 1);
     const subject = (structure.attach?.(shared, self, role) ?? shared) as Subject;
     this.#checkMethods(subject);
@@ -210,7 +210,7 @@ class Recorder<Shared, Subject> {
     });
   };
 
-  /** The calls from the `at`-th on, and then what comes after them. */
+  /** Runs the calls from the `at`-th on, and then the continuation. */
   #each(
     subject: Subject,
     marks: Marks,
@@ -266,7 +266,7 @@ function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as { then?: unknown } | undefined)?.then === 'function';
 }
 
-/** What the threads of the present schedule have told of their operations. */
+/** The operations that the threads of the current schedule have recorded. */
 function operationsOf<Shared, Subject>(structure: Structure<Shared, Subject>): HistoryOperation[] {
   const machine = activeMachine();
   if (machine === undefined) return [];

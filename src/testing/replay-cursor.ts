@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: how far a thread that runs again has come in its log. Up to the end of the log it
- * is given what it read before; what it does then is new.
+ * Model checker: the position of a replayed thread in its log. Up to the end of the log its reads
+ * return the logged values; after that its accesses are new.
  */
 
 import { OP_EXCEPTION, OP_LIMIT, OP_NAMES, type StateLayout, T_LOG } from './machine-layout.ts';
 import type { ThreadLog } from './thread-log.ts';
 
 export class ReplayCursor {
-  /** Calls since the last access that is logged. */
+  /** Calls since the last logged access. */
   calls = 0;
-  /** What the access has learned that {@link differs} has looked at. */
+  /** The logged value of the access that {@link differs} has compared. */
   value = 0;
   readonly #log: ThreadLog;
   readonly #state: Int32Array;
@@ -25,7 +25,7 @@ export class ReplayCursor {
     this.#layout = layout;
   }
 
-  /** The thread runs again, from its beginning. */
+  /** Begins to replay the thread. */
   begin(thread: number): void {
     this.#thread = thread;
     this.#at = 0;
@@ -33,14 +33,14 @@ export class ReplayCursor {
     this.#at = 0;
   }
 
-  /** All that is logged by now has happened. */
+  /** Moves to the end of the log. */
   skip(): void {
     this.#end = this.#state[this.#layout.thread(this.#thread) + T_LOG];
     this.#at = this.#end;
     this.calls = 0;
   }
 
-  /** True while the thread does what it has done before. */
+  /** True while the thread repeats logged accesses. */
   get isBehind(): boolean {
     return this.#at < this.#end;
   }
@@ -51,7 +51,7 @@ export class ReplayCursor {
     return this.#log.signature(this.#thread, this.#at++);
   }
 
-  /** Says how the access differs from the next entry of the log, which it should repeat. */
+  /** Describes how the access differs from the next entry of the log; undefined if it does not. */
   differs(op: number, cell: number, operands: number): string | undefined {
     const at = this.#at;
     if (this.next() !== op + OP_LIMIT * cell) {

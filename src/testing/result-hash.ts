@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: tells the results of threads apart, however they came about. */
+/** Model checker: compares results of threads by value. */
 
-/** Parts of a result that are looked at. */
+/** Most parts of a result that are compared. */
 const PARTS_MAX = 500;
 
 /**
- * Text that is equal for two results that no `check` could tell apart; undefined if the result has
- * parts of which that is not known.
+ * Text that is equal for two results which no `check` can tell apart; undefined if that is unknown
+ * for parts of the result.
  */
 export function textOfResult(result: unknown): string | undefined {
   let parts = 0;

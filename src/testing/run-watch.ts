@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: how long a run has taken and may take, and who is told how far it is. */
+/** Model checker: time limit and progress reports of a run. */
 
 import { wantsProgress } from './model-environment.ts';
 import type { ModelProgress } from './scenario.ts';
 
-/** Between two lines. */
+/** Time between two reports. */
 const INTERVAL_MS = 2_000;
 
-/** Real time, also while a scenario runs and the clock is replaced. */
+/** The real clock, even while a scenario runs and the clock is replaced. */
 const clock = performance;
 const now = clock.now.bind(clock);
 const errorOutput = process.stderr;
@@ -27,12 +27,12 @@ export class RunWatch {
     return now() - this.#beganMs;
   }
 
-  /** The time limit has passed. */
+  /** True once the time limit has passed. */
   get isOver(): boolean {
     return this.elapsedMs >= this.#limitMs;
   }
 
-  /** Tells how far it is, if that is wanted and the last time was long ago. */
+  /** Reports progress, if wanted and the last report was long enough ago. */
   look(progress: () => Omit<ModelProgress, 'elapsedMs'>): void {
     if (this.#tell === undefined) return;
     const at = now();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what a structure does when its operations come one at a time. */
+/** Model checker: runs sequential models of structures. */
 
 import { textOf, thrownText, UntellableValue } from './value-text.ts';
 
 /**
- * What a method of a sequential model returns when its operation could not end now: the thread that
- * calls it waits. Nothing may have changed then.
+ * Returned by a method of a sequential model if its operation cannot end now: the calling thread
+ * waits. The method must then have changed nothing.
  */
 export const BLOCKED: unique symbol = Symbol('blocked');
 
@@ -18,25 +18,25 @@ export interface Applied {
   readonly args: readonly unknown[];
   /** Name of the thread, which a method gets as its last argument. */
   readonly thread: string;
-  /** Which options {@link choose} picked. */
+  /** The options that {@link choose} picked. */
   readonly picks: readonly number[];
 }
 
 export interface Effect {
   readonly blocked: boolean;
-  /** The text of what it returned or threw. */
+  /** The text of its result or exception. */
   readonly text: string;
   readonly picks: readonly number[];
 }
 
-/** The picks of the method that runs now. */
+/** The picks of the running method. */
 let script: { picks: readonly number[]; taken: number[]; counts: number[] } | undefined;
 
 /**
- * In a method of a sequential model: any one of `options`. Whether the operations of a history can
- * be explained is tried with each of them: `const id = choose([...this.free])`.
+ * In a method of a sequential model, returns any one of `options`; the checker tries each of them
+ * to explain a history: `const id = choose([...this.free])`.
  *
- * **Throws** if there is no option, or no model is asked.
+ * **Throws** if there is no option, or outside of such a method.
  */
 export function choose<Option>(options: readonly Option[]): Option {
   if (script === undefined) throw new Error('choose is for methods of a sequential model');
@@ -48,7 +48,7 @@ export function choose<Option>(options: readonly Option[]): Option {
   return options[pick];
 }
 
-/** Makes the model from a class or a function, whichever `sequential` is. */
+/** Returns a function that creates the model, from the class or function `sequential`. */
 export function modelMaker(sequential: unknown): MakeModel {
   const source = Function.prototype.toString.call(sequential);
   if (/^class\b/.test(source)) return () => new (sequential as new () => object)();
@@ -77,7 +77,7 @@ export function* effectsAfter(
   }
 }
 
-/** The state of a model, or undefined if it cannot be told from outside. */
+/** The state of a model as text; undefined if it has private state. */
 export function stateOf(model: object): string | undefined {
   try {
     return textOf(model);
@@ -105,7 +105,7 @@ function apply(model: object, step: Applied): { effect: Effect; counts: readonly
   }
 }
 
-/** The series of choices after `taken`, as an odometer counts; undefined after the last. */
+/** The next series of choices after `taken`, in odometer order; undefined after the last. */
 function nextPicks(taken: readonly number[], counts: readonly number[]): number[] | undefined {
   for (let at = taken.length - 1; at >= 0; at--) {
     if (taken[at] + 1 < counts[at]) return [...taken.slice(0, at), taken[at] + 1];

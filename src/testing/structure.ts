@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what a user writes to have a structure's operations checked. */
+/** Model checker: the interface of a structure for `linearizable`, and its options. */
 
 import type {
   DeadThread,
@@ -11,36 +11,36 @@ import type {
 } from './scenario.ts';
 
 /**
- * A structure in shared memory, its operations, and what they do when they come one at a time.
+ * A structure in shared memory, its operations, and a sequential model of them.
  *
- * `Subject` is what operations are called on, in each thread.
+ * `Subject` is the object on which each thread calls operations.
  */
 export interface Structure<Shared, Subject = Shared> {
   readonly name: string;
-  /** Makes the shared memory, as in a scenario. */
+  /** Creates the shared memory, as in a scenario. */
   setup(): Shared;
   /**
-   * What this thread calls operations on, made before any of them; by default what `setup`
-   * returned. It happens without interruption.
+   * Returns the object on which this thread calls operations; default the result of `setup`. Runs
+   * before all operations, without interruption.
    */
   attach?(shared: Shared, self: ModelThread, role: string): Subject;
   /**
    * The same structure for one thread: a class, or a function that returns an object. It has a
-   * method for each operation, with the same arguments and then the name of the thread; it returns
-   * or throws what the operation does (of an error the `code` counts, or the name), or
-   * {@link BLOCKED} where the operation would wait. {@link choose} leaves a choice open.
+   * method for each operation, with the same arguments followed by the name of the thread. It
+   * returns or throws the same as the operation (errors are compared by `code`, or by name), or
+   * {@link BLOCKED} if the operation would wait. {@link choose} leaves a choice open.
    */
   readonly sequential: (new () => object) | (() => object);
-  /** Operations by name. A function makes arguments: `push: (random) => [random.below(3)]`. */
+  /** Operations by name. A function returns arguments: `push: (random) => [random.below(3)]`. */
   readonly operations: Readonly<Record<string, Operation<Subject> | ArgumentMaker>>;
-  /** Kinds of threads, where not every thread may do everything. */
+  /** Kinds of threads, if not every thread may call every operation. */
   readonly roles?: Readonly<Record<string, Role>>;
   /**
-   * Puts right what a dead thread left, in a thread of its own. A method `recover(name)` of the
-   * sequential model says what that does; without one it is no operation.
+   * Recovers after a dead thread, in a separate thread. If the sequential model has a method
+   * `recover(name)`, this counts as an operation with that effect.
    */
   recover?(shared: Shared, dead: DeadThread, self: ModelThread): unknown;
-  /** What can be seen when all has ended; the sequential model's `final()` returns the same. */
+  /** The visible state at the end; the sequential model's `final()` must return the same. */
   final?(shared: Shared): unknown;
   /** As in a scenario. */
   check?(shared: Shared, outcome: Outcome): void;
@@ -48,13 +48,13 @@ export interface Structure<Shared, Subject = Shared> {
   nameWord?(shared: Shared): (block: number, word: number) => string | undefined;
 }
 
-/** Arguments of an operation: the same ones for the same seed. */
+/** Returns arguments of an operation, the same ones for the same seed. */
 export type ArgumentMaker = (random: ArgumentSource) => readonly unknown[];
 
 export interface ArgumentSource {
   /** An integer in `[0, bound)`. */
   below(bound: number): number;
-  /** 1, 2, 3, … in one scenario: a value that was not there before. */
+  /** A new value: 1, 2, 3, … in one scenario. */
   unique(): number;
 }
 
@@ -62,17 +62,17 @@ export interface Operation<Subject> {
   /** Default: no arguments. */
   readonly args?: ArgumentMaker;
   /**
-   * Default: the method of the same name. May be async. What it returns is compared by value, and
-   * so is the code or name of what it throws.
+   * Default: the method of the same name. May be async. Results are compared by value, exceptions
+   * by code or name.
    */
   run?(subject: Subject, ...args: never[]): unknown;
-  /** Which role's threads do it; default all. */
+  /** The role whose threads call it; default all. */
   readonly role?: string;
-  /** It may wait for others, so nothing is prepared with it, and its thread may wait at the end. */
+  /** It may wait for others: it is not used in preparations, and its thread may wait at the end. */
   readonly waits?: boolean;
   /**
-   * A result that says "not now" and changes nothing. It is accepted whenever another operation
-   * overlaps; alone, the operation must do what the sequential model does.
+   * A result that means "not now" and changes nothing. It is accepted if another operation
+   * overlaps; otherwise the operation must do the same as the sequential model.
    */
   readonly mayRefuse?: { readonly result: unknown };
 }
@@ -86,36 +86,36 @@ export interface Role {
 /** One call: the operation's name, then its arguments. */
 export type Call = readonly [name: string, ...args: unknown[]];
 
-/** What one thread does. */
+/** The operations of one thread. */
 export interface PlannedThread {
   readonly role?: string;
-  /** Done before the threads meet, thread by thread. */
+  /** Called before the threads run concurrently, thread by thread. */
   readonly before?: readonly Call[];
   readonly operations: readonly Call[];
 }
 
 /** Options of {@link linearizable}. */
 export interface LinearizableOptions extends ModelOptions {
-  /** Which scenarios chance makes, an integer from 0 to 2³² − 1; default 1. */
+  /** Seed of the random scenarios, an integer from 0 to 2³² − 1; default 1. */
   readonly seed?: number;
-  /** How many of them; default 40. */
+  /** Number of scenarios; default 40. */
   readonly scenarios?: number;
   /** Most threads of a scenario; default 2. */
   readonly threads?: number;
   /** Operations of each thread; default 3. */
   readonly operations?: number;
-  /** Most operations before the threads meet; default 2. */
+  /** Most operations before the threads run concurrently; default 2. */
   readonly before?: number;
-  /** This scenario instead of any that chance makes: as a failure prints it. */
+  /** Runs only this scenario, as printed in a failure. */
   readonly scenario?: readonly PlannedThread[];
-  /** This schedule of `scenario` instead of all of them. */
+  /** Runs only this schedule of `scenario`. */
   readonly schedule?: string;
 }
 
 export interface LinearizableReport extends ModelReport {
-  /** Scenarios that were explored, those of the search for a smaller one not counted. */
+  /** Scenarios explored, without those of the search for a smaller one. */
   readonly scenarios: number;
-  /** Different histories that were judged. */
+  /** Different histories checked. */
   readonly histories: number;
   /** The scenario that failed. */
   readonly failed?: readonly PlannedThread[];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what arrives when a value is posted from thread to thread. */
+/** Model checker: structured cloning of posted values. */
 
-/** Takes one kind of object over as it is, or in its own way; undefined for any other. */
+/** Converts one kind of object for the receiver; undefined for any other. */
 export type HandOver = (value: object) => object | undefined;
 
 /**
- * A copy as structured cloning makes it: plain objects, arrays, maps, sets, errors, dates and
- * private memory are copied, shared memory is the same memory.
+ * Clones a value as structured cloning does: plain objects, arrays, maps, sets, errors, dates and
+ * private memory are copied; shared memory stays the same memory.
  *
  * **Throws** DataCloneError (a DOMException) for functions and symbols.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what each thread has done so far, and what it read: enough to run it again. */
+/** Model checker: logs of the threads' accesses and of the values read, to replay them. */
 
 import {
   OP_LIMIT,
@@ -32,7 +32,7 @@ export class ThreadLog {
     }
   }
 
-  /** Notes what a thread has done, with what operands, and what it learned. */
+  /** Appends an access of a thread, with its operands and the value it read. */
   append(thread: number, op: number, cell: number, operands: number, value: number): void {
     const state = this.#state;
     const base = this.#layout.thread(thread);
@@ -47,8 +47,8 @@ export class ThreadLog {
   }
 
   /**
-   * Notes that a thread has left `count` values for its supervisor, and what they depend on; false
-   * if it had before.
+   * Records that a thread has left `count` values for its supervisor, and what they depend on.
+   * False if it had before.
    */
   publish(thread: number, count: number): boolean {
     const state = this.#state;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what is thrown into threads. */
+/** Model checker: exceptions that are thrown into threads, and their conversion to failures. */
 
 import type { MachineFailure } from './machine-contract.ts';
 
-/** Thrown out of a thread that is not to go on. */
+/** Thrown in a thread to stop it. */
 export const PAUSE: object = Object.freeze({ pausedBy: 'model checker' });
 
-/** Pauses that a thread may catch before it is led out by what it reads. */
+/** Pauses that a thread may catch before its reads lead it out of its loop. */
 const CAUGHT = 100;
 
 /**
- * The way out of a thread that catches what is thrown into it and tries again: its accesses return
- * this and that until it comes to an end, and what it does does not count.
+ * Stops a thread that catches every exception and tries again: its accesses return varying values
+ * until it ends, and have no effect.
  */
 export class Escape {
   #caught = 0;
@@ -20,7 +20,7 @@ export class Escape {
     this.#caught = 0;
   }
 
-  /** What the access returns, if it does not throw. */
+  /** The result of the access, unless it throws. */
   next(): number {
     const caught = ++this.#caught;
     if (caught < CAUGHT || caught % 4 === 0) throw PAUSE;
@@ -28,15 +28,15 @@ export class Escape {
   }
 }
 
-/** What an engine throws at a call for which the stack has no room. */
+/** The error that an engine throws at a call for which the stack has no room. */
 export function stackOverflow(): RangeError {
   return new RangeError('Maximum call stack size exceeded');
 }
 
-/** What an engine's own function of `Atomics` says of the model's views. */
+/** The message of the engine's own `Atomics` functions about the model's views. */
 const KEPT = /^\[object \w+Array\] is not an integer (shared )?typed array/;
 
-/** A thread has thrown. */
+/** The failure for an exception of a thread. */
 export function failureOf(error: unknown): MachineFailure {
   const message = messageOf(error);
   if (!(error instanceof TypeError) || !KEPT.test(error.message)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what happened in one schedule, step by step. */
+/** Model checker: records the steps of one schedule for its trace. */
 
 import {
   OP_BYTES_LOAD,
@@ -23,10 +23,10 @@ import { type Place, placesOf, placeText, stackNow } from './places.ts';
 import { type Access, describeAccess, describeSource, nameOf, type WordNames } from './report.ts';
 import type { TraceStep } from './scenario.ts';
 
-/** What an operation of a thread is called, for scenarios that are made of operations. */
+/** Names the operations of a thread, in scenarios of `linearizable`. */
 export type OperationNames = (thread: string, index: number) => string;
 
-/** By scenario: the names of its operations, whose begins and ends are silent accesses. */
+/** By scenario: names of its operations, whose begins and ends are silent accesses. */
 export const operationNames: WeakMap<object, OperationNames> = new WeakMap();
 
 interface Noted extends Access {
@@ -36,7 +36,7 @@ interface Noted extends Access {
 }
 
 const NO_ACCESS = -1;
-/** What the event loop brings. */
+/** Accesses by which the event loop runs something. */
 const FROM_OUTSIDE: ReadonlySet<number> = new Set([OP_EVENT, OP_TIMER, OP_TURN]);
 const READS: ReadonlySet<number> = new Set([
   OP_LOAD,
@@ -76,19 +76,19 @@ export class TraceRecorder {
     this.#begun = threads.map(() => false);
   }
 
-  /** An access is made now. */
+  /** Records an access. */
   access(access: Access, prepares: boolean): void {
     const { thread, cell, op } = access;
     if (cell >= 0 && (this.#memory.flags[cell] & CELL_SILENT) !== 0) {
       this.#operation(thread, op === OP_STORE, prepares);
       return;
     }
-    // Most steps of a long trace are not shown: their places are not worked out.
+    // Most steps of a long trace are not shown: their places are computed only when needed.
     const stack = FROM_OUTSIDE.has(op) ? undefined : stackNow();
     this.#steps.push({ ...access, stack, prepares, note: '' });
   }
 
-  /** Something happens to a thread that is no access of its own. */
+  /** Records an event of a thread that is not an access. */
   note(thread: number, note: string, prepares = false): void {
     const nothing = { op: NO_ACCESS, cell: -1, a: 0, b: 0, value: 0, stack: undefined };
     this.#steps.push({ ...nothing, thread, prepares, note });
@@ -103,7 +103,7 @@ export class TraceRecorder {
     if (ends) this.#ended[thread]++;
   }
 
-  /** What is worth telling; `marked` is the cell that the failure is about. */
+  /** The steps to show; `marked` is the cell of the failure. */
   steps(marked: number | undefined): TraceStep[] {
     const told: TraceStep[] = [];
     const all = this.#steps;
@@ -149,7 +149,7 @@ export class TraceRecorder {
     return told;
   }
 
-  /** What raced with what, and where: the last step and the one of another thread before it. */
+  /** Describes a race: the last step, and the step of another thread before it. */
   race(marked: number | undefined): string | undefined {
     const met = this.#steps.findIndex(({ races }) => races);
     const steps = met < 0 ? this.#steps : this.#steps.slice(0, met + 1);
@@ -177,7 +177,7 @@ export class TraceRecorder {
     );
   }
 
-  /** The thread could have gone on, and another one went first. */
+  /** True if the thread could have continued, and another one ran first. */
   #isInterrupted(i: number): boolean {
     const all = this.#steps;
     const { thread } = all[i];
@@ -193,7 +193,7 @@ function placesIn({ stack }: Noted): readonly Place[] {
   return stack === undefined ? [] : placesOf(stack);
 }
 
-/** Of bytes, the first is what a race marks: an access to a word that holds it touches it. */
+/** True if both steps touch the byte that a race marks, possibly within a word. */
 function touchesSame(step: Noted, last: Noted, memory: ModelMemory): boolean {
   if (step.op === NO_ACCESS) return false;
   if (step.cell === last.cell) return true;
@@ -213,8 +213,8 @@ function bytesOf(access: Access, memory: ModelMemory) {
 }
 
 /**
- * True for a read that the same thread has made a moment ago, with the same answer and nothing but
- * such reads since.
+ * True for a read that repeats an earlier one of the thread, with the same value and only such
+ * reads in between.
  */
 function tellsNothingNew(steps: readonly Noted[], i: number): boolean {
   const step = steps[i];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: a trace as text, a column for each thread, and as a page. */
+/** Model checker: formats a trace as text with a column for each thread, or as an HTML page. */
 
 import { placeText } from './places.ts';
 import type { Failure, ModelReport, TraceStep } from './scenario.ts';
@@ -9,12 +9,12 @@ const TRACE_STEPS_MAX = 240;
 /** Wider columns are not padded. */
 const COLUMN_MAX = 46;
 
-/** Threads that have steps, in the order in which the first ones come. */
+/** Threads that have steps, in the order of their first ones. */
 function threadsOf(steps: readonly TraceStep[]): string[] {
   return [...new Set(steps.map(({ thread }) => thread))].sort();
 }
 
-/** One line per step: number, a column for each thread, the place and what is written there. */
+/** One line per step: number, a column for each thread, the place and its source line. */
 export function traceText(steps: readonly TraceStep[]): string {
   if (steps.length === 0) return '';
   const threads = threadsOf(steps);
@@ -40,7 +40,7 @@ export function traceText(steps: readonly TraceStep[]): string {
   return [title, ...begin, `       … ${left} more …`, ...end].join('\n');
 }
 
-/** The innermost place with its source text, and below which calls it stands. */
+/** The innermost place with its source line, and its callers. */
 function whereText(step: TraceStep): string {
   const [first, ...callers] = step.places;
   if (first === undefined) return '';
@@ -58,7 +58,7 @@ export function failureJson(report: ModelReport, failure: Failure): string {
   );
 }
 
-/** A page that needs nothing else: a table with a column for each thread. */
+/** A self-contained HTML page: a table with a column for each thread. */
 export function failurePage(report: ModelReport, failure: Failure): string {
   const steps = failure.steps ?? [];
   const threads = threadsOf(steps);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: notices shared memory that it was not told of. */
+/** Model checker: detects shared memory that is outside of the model. */
 
 import type { ModelMemory, Region } from './memory.ts';
 import { isSharedView } from './views.ts';
@@ -7,12 +7,12 @@ import { isSharedView } from './views.ts';
 const RealSharedArrayBuffer = SharedArrayBuffer;
 const isView = ArrayBuffer.isView;
 
-/** Objects that are looked through. */
+/** Most objects that are searched. */
 const OBJECTS_MAX = 10_000;
-/** Words of a block that are looked at. */
+/** Most words of a block that are checked. */
 const WORDS_MAX = 1 << 20;
 
-/** True if what setup has made leads to shared memory, or a view of it, that is not the model's. */
+/** True if the result of setup refers to shared memory, or a view of it, outside of the model. */
 export function findUnseen(made: unknown, memory: ModelMemory): boolean {
   const seen = new Set<unknown>([made]);
   for (const value of seen) {
@@ -34,7 +34,7 @@ export function findUnseen(made: unknown, memory: ModelMemory): boolean {
   return false;
 }
 
-/** True if somebody has written to the block itself, of which only the address is used. */
+/** True if the real block was written, of which the model uses only the identity. */
 export function wasWritten(region: Region): boolean {
   const words = new Int32Array(region.block, 0, Math.min(region.byteLength >> 2, WORDS_MAX));
   for (let i = 0; i < words.length; i++) if (words[i] !== 0) return true;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the text of a value. Two values count as the same when their texts are, so one
- * function compares results, keys tables and prints.
+ * Model checker: values as text. Values with equal texts count as equal, so one function compares
+ * results, gives keys of tables and prints.
  */
 
-/** Values within values beyond which a text is refused: it would be a cycle. */
+/** Deepest nesting; a deeper value is probably a cycle. */
 const DEPTH_MAX = 12;
 
-/** What stands where a value cannot be told by its properties. */
+/** Thrown for a value whose properties do not determine it. */
 export class UntellableValue extends TypeError {}
 
-/** Equal for equal values; **Throws** UntellableValue for functions, symbols and private state. */
+/** Text of a value. **Throws** UntellableValue for functions, symbols and private state. */
 export function textOf(value: unknown, depth = 0): string {
   if (depth > DEPTH_MAX) throw new UntellableValue('the value is nested too deeply');
   switch (typeof value) {
@@ -50,7 +50,7 @@ function objectText(value: object, depth: number): string {
   return `{${entries.join(', ')}}`;
 }
 
-/** What was thrown, as far as it counts: a code if it has one, else its name. */
+/** Text of an exception: its code if it has one, otherwise its name. */
 export function thrownText(error: unknown): string {
   if (!(error instanceof Error)) return `throws ${textOf(error)}`;
   const code = (error as { code?: unknown }).code;
@@ -59,7 +59,7 @@ export function thrownText(error: unknown): string {
 
 const classes = new WeakMap<object, boolean>();
 
-/** True if the object's class, or one that it extends, has fields that nobody else can read. */
+/** True if the object's class, or one that it extends, has private fields. */
 function hasPrivateState(value: object): boolean {
   let prototype: object | null = Object.getPrototypeOf(value);
   while (prototype !== null && prototype !== Object.prototype) {

@@ -7,7 +7,7 @@
 
 import type { Element, TypedArray, TypedArrayClass } from './view-elements.ts';
 
-/** What a method needs of the view that it is called on. */
+/** The part of a view that its methods use. */
 export interface Viewed {
   readonly View: TypedArrayClass;
   readonly length: number;
@@ -29,7 +29,7 @@ export interface Bulk {
 export type Method = (view: Viewed, args: unknown[]) => unknown;
 type Call = (...args: unknown[]) => unknown;
 
-/** Read through `length` and elements only, so Array's own do. */
+/** Methods that use only `length` and elements, so Array's own suffice. */
 const ARRAYS = [
   'at',
   'entries',
@@ -75,7 +75,7 @@ methods.set('slice', (view, [begin, end]) => copyOf(view, ...rangeOf(view, begin
 methods.set('subarray', (view, [begin, end]) => view.part(...rangeOf(view, begin, end)));
 methods.set('sort', (view, [compare]) => {
   const isFunction = compare === undefined || typeof compare === 'function';
-  // The engine says what is wrong with it.
+  // Rejected with the engine's own error.
   if (!isFunction) new view.View(0).sort(compare as () => number);
   const sorted = copyOf(view, 0, view.length).sort(compare as () => number);
   storeAll(view, 0, sorted as ArrayLike<Element>);
@@ -83,7 +83,7 @@ methods.set('sort', (view, [compare]) => {
 });
 methods.set('fill', (view, [value, begin, end]) => {
   const [from, to] = rangeOf(view, begin, end);
-  // Converted once, also if there is nothing to fill.
+  // Converted once, even if there is nothing to fill.
   const filled = new view.View(Math.max(1, to - from)).fill(value as never) as TypedArray;
   storeAll(view, from, (to > from ? filled : []) as ArrayLike<Element>);
   return view.proxy;
@@ -93,7 +93,7 @@ methods.set('set', (view, [source, offset]) => {
   const given = Object(source) as ArrayLike<Element>;
   const count = Math.trunc(Number(given.length)) || 0;
   if (at < 0 || at + count > view.length) throw new RangeError('offset is out of bounds');
-  // All is read before anything is written: both may be the same memory.
+  // Everything is read before anything is written: both may be the same memory.
   const copied = new view.View(Array.from(given as ArrayLike<number>));
   storeAll(view, at, copied as ArrayLike<Element>);
 });
@@ -107,7 +107,7 @@ methods.set('copyWithin', (view, [target, begin, end]) => {
 
 const known = new WeakMap<TypedArrayClass, ReadonlyMap<PropertyKey, Method>>();
 
-/** The methods that the engine has, too. */
+/** The methods that the engine has as well. */
 export function methodsOf(View: TypedArrayClass): ReadonlyMap<PropertyKey, Method> {
   let own = known.get(View);
   if (own === undefined) {

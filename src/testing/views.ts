@@ -2,9 +2,9 @@
 /**
  * Model checker: typed arrays on shared memory whose every element access goes to the machine.
  *
- * They are proxies around real (and unused) typed arrays, so `instanceof` and `buffer` return what
- * they always do. Only what a proxy cannot imitate is missing: built-ins that look for a typed
- * array's inside (`TextDecoder`, `Buffer.concat`) do not take them.
+ * They are proxies around real (and unused) typed arrays, so `instanceof` and `buffer` work as
+ * usual. Built-ins that need a typed array's internals (`TextDecoder`, `Buffer.concat`) do not take
+ * them.
  */
 
 import type { SharedAccess } from './accesses.ts';
@@ -47,7 +47,7 @@ export function isSharedView(value: unknown): boolean {
   return arrayViews.has(value) || otherViews.has(value);
 }
 
-/** The proxy is a view on the model's memory that is no typed array. */
+/** Records that a proxy is a view on the model's memory other than a typed array. */
 export function noteOtherView(proxy: object): void {
   otherViews.add(proxy);
 }
@@ -65,7 +65,7 @@ export class ArrayView implements ProxyHandler<TypedArray> {
   readonly length: number;
   readonly elements: Elements;
   readonly bulk: Bulk | undefined;
-  /** What programs hold. */
+  /** The object that programs use. */
   readonly proxy: TypedArray;
   readonly #methods: ReadonlyMap<PropertyKey, Method>;
 
@@ -114,8 +114,8 @@ export class ArrayView implements ProxyHandler<TypedArray> {
   }
 
   /**
-   * Length, offsets and the like, and methods. A method of the engine would look for the inside of
-   * a real typed array; one that has no counterpart here is refused.
+   * Length, offsets and the like, and methods. A method of the engine would need the internals of a
+   * real typed array; one without a counterpart here is rejected.
    */
   property(target: TypedArray, key: string | symbol): unknown {
     const { access } = this.place;
@@ -141,7 +141,7 @@ export class ArrayView implements ProxyHandler<TypedArray> {
   }
 }
 
-/** Handler of an Int32Array: the kind that is used most, and takes the shortest way. */
+/** Handler of an Int32Array, the most used kind, with the shortest path. */
 export class WordView extends ArrayView {
   readonly #access: SharedAccess;
   readonly #firstCell: number;
@@ -178,7 +178,7 @@ export class WordView extends ArrayView {
   }
 }
 
-/** Bytes are moved at once, and read by words. */
+/** Moves bytes in bulk, word by word. */
 function bulkOf({ access, region, begin: first }: Place): Bulk {
   return {
     load: (begin, end, into) => {
@@ -194,7 +194,7 @@ function bulkOf({ access, region, begin: first }: Place): Bulk {
   };
 }
 
-/** A property that is no element and no method. */
+/** A property other than elements and methods. */
 export function plainProperty(
   access: SharedAccess,
   target: TypedArray | DataView,
@@ -207,7 +207,7 @@ export function plainProperty(
   return value;
 }
 
-/** A typed array of any kind. **Throws** what the engine throws if it does not fit. */
+/** Creates a typed array of any kind. **Throws** as the engine does if it does not fit. */
 export function makeArray(
   View: TypedArrayClass,
   access: SharedAccess,

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the set of states that were explored, each with the fewest preemptions it was
- * reached with.
+ * Model checker: the set of explored states, each with the fewest preemptions by which it was
+ * reached.
  */
 
 const EMPTY = 255;
 
 /**
- * Open addressing over 64-bit keys. Two states with one key would be taken for the same: 1 in 2⁶⁴
- * per pair.
+ * A hash table with open addressing over 64-bit keys. Two states with equal keys would be taken for
+ * one: a probability of 2⁻⁶⁴ per pair.
  */
 export class VisitedStates {
   count = 0;
@@ -17,7 +17,7 @@ export class VisitedStates {
   #keysB = new Int32Array(1 << 12);
   #preemptions = new Uint8Array(1 << 12).fill(EMPTY);
 
-  /** True if the state was reached before with no more preemptions; otherwise it is noted now. */
+  /** True if the state was reached before with no more preemptions; otherwise adds it. */
   seen(keyA: number, keyB: number, preemptions: number): boolean {
     const spent = Math.min(preemptions, EMPTY - 1);
     const mask = this.#mask;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: ends a body that computes for ever without an access. */
+/** Model checker: stops a body that computes for ever without an access. */
 
 import { url as inspectorUrl } from 'node:inspector';
 import { Script } from 'node:vm';
 
-/** How long a piece of a run may take, in milliseconds: a thousand times as long as it should. */
+/** Time limit of a piece of a run: a thousand times its usual duration. */
 const PATIENCE_MS = 60_000;
 const HOOK = '__busbarTestingPiece';
 
 export class Watchdog {
   readonly #script = new Script(`${HOOK}()`);
 
-  /** Runs a piece of work; false if it was ended because it took too long. */
+  /** Runs a piece of work; false if it was stopped because it took too long. */
   watch(work: () => void): boolean {
     if (inspectorUrl() !== undefined) {
       work();

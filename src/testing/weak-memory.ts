@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: racy words by ECMAScript's memory model: which writes a read returns is a choice,
- * like who runs next.
+ * Model checker: racy words under ECMAScript's memory model. The write that a read returns is a
+ * choice, like the next thread.
  *
- * A read may return an earlier write, as `write-history.ts` says, or one that is carried out later,
- * as long as the read does not happen before it (load buffering; a plain read that moves behind an
- * atomic one). What later writes there are is learned: a value that a thread has written to the
- * word in a schedule in which everything was written that was read. Whoever reads a later write
- * leaves a promise; another thread's write of that value fulfils it. A schedule that ends with an
- * open promise has not happened: it is dropped, with what went wrong in it.
+ * A read may return an earlier write, by the rules in `write-history.ts`, or one that is carried
+ * out later, unless the read happens before it (load buffering; a plain read that moves after an
+ * atomic one). Later writes are learned: they are values that a thread has written to the word in a
+ * schedule that wrote everything it read. A read of a later write leaves a promise; another
+ * thread's write of that value fulfils it. A schedule that ends with an open promise is impossible:
+ * it is dropped, together with its failures.
  *
- * A read of a later write could as well stand just before the next write or atomic access of its
- * thread, so the thread goes on to there without interruption.
+ * A read of a later write could equally come just before its thread's next write or atomic access,
+ * so the thread continues to there without interruption.
  *
- * What of a schedule is not in the histories stands in the model's memory, too, and is taken back
- * with it:
+ * The rest of a schedule's state is in the model's memory as well, and is undone with it:
  *
  *   SPENT   reads so far that did not return the last write
- *   HELD    1 + the thread that must go on, or 0
- *   FAILED  1 + which failure has been met while a promise was open, or 0
- *   OPEN    how many promises are open
+ *   HELD    1 + the thread that must continue, or 0
+ *   FAILED  1 + the failure met while a promise was open, or 0
+ *   OPEN    number of open promises
  *   each:   CELL, VALUE, READER = thread, atomic; EPOCH of the reader
  */
 
@@ -40,9 +39,9 @@ import { WriteHistory } from './write-history.ts';
 
 /** Promises open at once. */
 const PROMISES_MAX = 8;
-/** Different values of one word that may be read before they are written. */
+/** Most values of one word that may be read before they are written. */
 const LEARNED_MAX = 256;
-/** Explorations, each with what the one before has learned. */
+/** Most explorations, each with the writes that the one before has learned. */
 const ROUNDS_MAX = 12;
 
 const SPENT = 0;
@@ -57,7 +56,7 @@ const P_READER = 2;
 const P_EPOCH = 3;
 const PROMISE_WORDS = 4;
 
-/** A write that was seen in some schedule: who made it, and the latest place in his log. */
+/** A write of some schedule: its thread, and its latest position in that thread's log. */
 interface Learned {
   readonly value: number;
   readonly writer: number;
@@ -65,21 +64,21 @@ interface Learned {
   position: number;
 }
 
-/** What the machine does for its weak memory. */
+/** The part of the machine that the weak memory uses. */
 interface WeakMachine extends MachineParts {
   readonly clocks: RaceClocks;
   readonly path: SchedulePath;
   readonly current: number;
   failure: MachineFailure | undefined;
-  /** Which of `count` values a read returns; −1: the one that is promised. */
+  /** Chooses one of `count` values for a read; −1: the promised one. */
   chooseRead(op: number, cell: number, count: number): number;
   /** Ends the schedule. */
   drop(): never;
 }
 
-/** What a read returned that was not the last write, for a trace. */
+/** The source of a read that did not return the last write, for a trace. */
 export interface WeakSource {
-  /** Thread that wrote, or −1: setup. */
+  /** The thread that wrote, or −1: setup. */
   readonly writer: number;
   /** True if it is written later. */
   readonly isLater: boolean;
@@ -103,12 +102,12 @@ export class WeakMemory {
   readonly #faults: MachineFailure[] = [];
   readonly #last: LastValue[] = [];
   #lastRead = 0;
-  /** Something was learned since the exploration began; and how often that was so. */
+  /** True if the current exploration has learned a write; and the number of such explorations. */
   #grew = false;
   #rounds = 0;
   /** For a replay: the value that the next read returns before it is written. */
   promised = 0;
-  /** What the last read returned, unless it was the last write. */
+  /** The source of the last read, unless it returned the last write. */
   source: WeakSource | undefined;
 
   constructor(machine: WeakMachine) {
@@ -117,12 +116,12 @@ export class WeakMemory {
     this.#words = machine.memory.reserve(PROMISES + PROMISES_MAX * PROMISE_WORDS);
   }
 
-  /** True if reads have returned what nobody has written yet. */
+  /** True if reads have returned values that are not written yet. */
   get isOpen(): boolean {
     return this.#machine.memory.heap[this.#words + OPEN] > 0;
   }
 
-  /** At the end of an exploration: true if it did not know some writes from its beginning. */
+  /** At the end of an exploration: true if it learned writes that it did not know at its start. */
   isNews(): boolean {
     const grew = this.#grew;
     this.#grew = false;
@@ -134,13 +133,13 @@ export class WeakMemory {
 
   // ── Accesses ───────────────────────────────────────────────────────────────────────────────────
 
-  /** An access of the thread that runs is next: true if nobody else may be let in before. */
+  /** Called before an access of the running thread: true if no other thread may run first. */
   goesOn(op: number, schedules: boolean): boolean {
     const { memory, current } = this.#machine;
     if (memory.heap[this.#words + HELD] === 0) return false;
     const isWeak = op === OP_PLAIN_LOAD || (op > OP_PLAIN_LOAD && !schedules);
     if (!isWeak) memory.put(this.#words + HELD, 0);
-    // It spins, and will not come to anything else.
+    // It spins, and will reach no other access.
     return !isWeak || !this.#spins(current) || this.#machine.drop();
   }
 
@@ -160,7 +159,7 @@ export class WeakMemory {
       const writer = choice < 0 ? -1 : this.#later[choice - past].writer;
       this.#spend(cell, `@+${value}`, { writer, isLater: true });
       this.#promise(cell, value, thread, isAtomic);
-      // A read-modify-write is itself what the thread has to come to.
+      // A read-modify-write is itself the write that the thread has to reach.
       const isWrite = isAtomic && op !== OP_LOAD && op <= OP_COMPARE_EXCHANGE;
       if (!isWrite) machine.memory.put(this.#words + HELD, thread + 1);
       return value;
@@ -190,7 +189,7 @@ export class WeakMemory {
     else this.#learn(cell, value, thread, isAtomic, this.#log(thread));
   }
 
-  /** Any atomic access but waiting. Returns what it read; a store, what it wrote. */
+  /** Any atomic access except waiting. Returns the value read; a store, the value written. */
   atomic(op: number, cell: number, a: number, result: (before: number) => number): number {
     if (op === OP_STORE) {
       this.source = undefined;
@@ -205,8 +204,8 @@ export class WeakMemory {
   }
 
   /**
-   * The thread has been in the critical section of a word's list of waiters: whoever is there next
-   * knows what it has done.
+   * Called when the thread was in the critical section of a word's list of waiters: the next thread
+   * there knows everything that it has done.
    */
   meets(cell: number): void {
     const { memory, clocks, state, layout, current } = this.#machine;
@@ -231,7 +230,7 @@ export class WeakMemory {
     machine.path.reads(machine.current, mark);
   }
 
-  /** Within the bounds; and a thread that spins, or asks again, sees the last write at last. */
+  /** True within the bounds; a thread that spins or reads again eventually sees the last write. */
   #mayDiffer(cell: number, thread: number): boolean {
     const { memory, limits, leftOut } = this.#machine;
     if (this.#spins(thread)) return false;
@@ -253,7 +252,7 @@ export class WeakMemory {
 
   // ── Later writes ───────────────────────────────────────────────────────────────────────────────
 
-  /** Fills `#later` with writes that are to be expected, of values that no earlier one has. */
+  /** Fills `#later` with expected writes of values that no earlier write has. */
   #findLater(cell: number, thread: number, isAtomic: boolean): number {
     const later = this.#later;
     later.length = 0;
@@ -294,7 +293,7 @@ export class WeakMemory {
     const count = heap[this.#words + OPEN];
     for (let i = 0; i < count; i++) {
       const at = first + i * PROMISE_WORDS;
-      // Whatever fulfils an older one fulfils this one, too.
+      // A write that fulfils an older promise fulfils this one as well.
       const isSame = heap[at + P_CELL] === cell && heap[at + P_VALUE] === value;
       if (isSame && heap[at + P_READER] === reader) return;
     }
@@ -335,8 +334,8 @@ export class WeakMemory {
   }
 
   /**
-   * True if this schedule cannot have happened: a promise will not be fulfilled, or whoever gave
-   * one does not come to a write or an atomic access.
+   * True if this schedule is impossible: a promise will not be fulfilled, or its reader will not
+   * reach a write or an atomic access.
    */
   isHopeless(): boolean {
     const { heap } = this.#machine.memory;
@@ -362,8 +361,8 @@ export class WeakMemory {
   }
 
   /**
-   * Keeps a failure until it is known whether its schedule can have happened. False: it can, or has
-   * met another one before.
+   * Keeps a failure until it is known whether its schedule is possible. False: it is, or it has had
+   * another failure before.
    */
   defers(fault: MachineFailure): boolean {
     if (!this.isOpen) return false;
@@ -398,7 +397,7 @@ export class WeakMemory {
     this.#grew = true;
   }
 
-  /** All promises are kept: what was written meanwhile has happened. */
+  /** Learns the writes made meanwhile, once all promises are fulfilled. */
   #learnAll(): void {
     const history = this.#history;
     for (const cell of history.cells) {
@@ -416,8 +415,8 @@ export class WeakMemory {
   // ── The end ────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * `check` reads a racy word: the value it has at the end. Of several that are possible, each is
-   * tried in a pass of `check` of its own.
+   * Returns the final value of a racy word for `check`. If several are possible, each is tried in a
+   * separate pass of `check`.
    */
   atEnd(cell: number): number {
     const { memory } = this.#machine;
@@ -436,14 +435,14 @@ export class WeakMemory {
     return values[at];
   }
 
-  /** What `check` has read in its last pass that was not the last write. */
+  /** The values that `check` has read in its last pass and that were not the last write. */
   weakEnds(): { cell: number; value: number }[] {
     return this.#last
       .filter(({ at }) => at > 0)
       .map(({ cell, values, at }) => ({ cell, value: values[at] }));
   }
 
-  /** Begins another pass of `check`; false if all were made. */
+  /** Begins another pass of `check`; false after the last. */
   nextEnd(isFirst: boolean): boolean {
     const last = this.#last;
     this.#lastRead = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the writes of each racy word that are still to be seen, and which of them a read
- * may return by ECMAScript's memory model.
+ * Model checker: the writes of each racy word that are still visible, and which of them a read may
+ * return under ECMAScript's memory model.
  *
  * A schedule carries accesses out in an order that serves as the specification's *memory-order*;
  * vector clocks say what *happens before* what. All accesses here have the same range, one word.
@@ -12,25 +12,25 @@
  *   3. W and V are atomic, V came after W, and both happen before R;
  *   4. R and V are atomic, and W happens before both of them.
  *
- * That is all: plain reads of one word need not agree on an order of its writes. Setup's value
- * happens before everything.
+ * There are no other rules: plain reads of one word need not agree on an order of its writes.
+ * Setup's value happens before everything.
  *
- *   one word's record in the model's memory, made when it is first needed
+ *   one word's record in the model's memory, created on first use
  *
  *   COUNT     of writes
- *   READS[n]  per thread: how often it has not read the last write, since that was made
+ *   READS[n]  per thread: reads that did not return the last write, since that was made
  *   writes    by plain stores, by thread, in a thread's order; then atomic ones, in memory-order;
  *             each: HEAD = thread, atomic; VALUE; POSITION in its thread's log; CLOCK[n] of its
  *             thread
  *
- * The order is canonical, so that interleavings that differ in unrelated steps only meet in one
- * state. A write that no thread may return any more is dropped.
+ * The order is canonical, so that interleavings that differ only in unrelated steps reach one
+ * state. A write that no thread can read any more is dropped.
  */
 
 import { ABSENT, DEAD, type StateLayout, T_LOG, T_STATUS } from './machine-layout.ts';
 import type { ModelMemory } from './memory.ts';
 
-/** Writes to one word that are remembered; an older plain one is forgotten for one more. */
+/** Most writes kept for one word; a further one replaces the oldest plain one. */
 export const HISTORY_MAX = 16;
 
 const HEAD = 0;
@@ -51,7 +51,7 @@ export class WriteHistory {
   /** Offset of the first write in a record. */
   readonly #first: number;
   readonly #records = new Map<number, number>();
-  /** What {@link find} and {@link findLast} have found: entries, each another value to read. */
+  /** The results of {@link find} and {@link findLast}: entries with different values. */
   readonly found: number[] = [];
 
   constructor(memory: ModelMemory, state: Int32Array, layout: StateLayout) {
@@ -67,7 +67,7 @@ export class WriteHistory {
     return this.#memory.heap[entry + VALUE];
   }
 
-  /** The thread that wrote, or as many as there are for setup. */
+  /** The thread that wrote; the number of threads stands for setup. */
   writer(entry: number): number {
     return this.#memory.heap[entry + HEAD] >> HEAD_SHIFT;
   }
@@ -80,7 +80,7 @@ export class WriteHistory {
     return this.#memory.heap[entry + POSITION];
   }
 
-  /** Where the writer's clock stands. */
+  /** Position of the writer's clock. */
   clock(entry: number): number {
     return entry + CLOCK;
   }
@@ -90,7 +90,7 @@ export class WriteHistory {
     return this.#records.keys();
   }
 
-  /** How many writes of a word are remembered; 0 if only setup has written it. */
+  /** Number of writes kept for a word; 0 if only setup has written it. */
   count(cell: number): number {
     const record = this.#records.get(cell);
     return record === undefined ? 0 : this.#memory.heap[record];
@@ -101,8 +101,8 @@ export class WriteHistory {
   }
 
   /**
-   * Notes a write that the thread makes now; the word still holds its old value. True if another
-   * had to be forgotten that some thread could still read.
+   * Records a write that the thread makes now; the word still holds its old value. True if this
+   * replaced one that some thread could still read.
    */
   add(cell: number, thread: number, value: number, isAtomic: boolean): boolean {
     const memory = this.#memory;
@@ -130,7 +130,7 @@ export class WriteHistory {
     return record;
   }
 
-  /** How often the thread has not read the last write to the word, since that was made. */
+  /** Number of the thread's reads that did not return the last write, since that was made. */
   weakReads(cell: number, thread: number): number {
     const record = this.#records.get(cell);
     return record === undefined ? 0 : this.#memory.heap[record + 1 + thread];
@@ -204,7 +204,7 @@ export class WriteHistory {
     const state = this.#state;
     for (let thread = 0; thread < this.#n; thread++) {
       const status = state[this.#layout.thread(thread) + T_STATUS];
-      // Whoever supervises a thread will know all that it does now.
+      // A supervisor will know everything that its thread has done.
       if (status === DEAD || status === ABSENT) continue;
       if (!this.#isHidden(record, entry, thread)) return false;
     }
@@ -240,9 +240,9 @@ export class WriteHistory {
   }
 
   /**
-   * Fills `found` with the writes that the thread's read may return, the last one that was carried
-   * out first; of those that differ in nothing that a read can tell, one. Returns how many; 0 if
-   * only setup has written the word.
+   * Fills `found` with the writes that the thread's read may return, beginning with the last one;
+   * only one of several that a read cannot distinguish. Returns their number; 0 if only setup has
+   * written the word.
    */
   find(cell: number, thread: number, isAtomic: boolean): number {
     const record = this.#records.get(cell);
@@ -283,7 +283,7 @@ export class WriteHistory {
     const count = heap[record];
     if (this.#isHidden(record, entry, thread)) return false;
     const wroteAtomic = this.isAtomic(entry);
-    // Rule 2: all that are behind an atomic one are atomic.
+    // Rule 2: all writes after an atomic one are atomic.
     if (isAtomic && wroteAtomic) return i === count - 1;
     if (!this.#knows(thread, entry)) return true;
     for (let j = 0; j < count; j++) {
@@ -295,7 +295,7 @@ export class WriteHistory {
     return true;
   }
 
-  /** As {@link find}, for a plain read after all threads have come to their end. */
+  /** As {@link find}, for a plain read after all threads have ended. */
   findLast(cell: number): number {
     const record = this.#records.get(cell);
     const { found } = this;
