@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: brings clients to executors that cannot share a port, because there is no native
- * shim: one thread accepts all connections and passes their bytes on.
+ * Example broker: accepts all connections on one thread and forwards their bytes to executors, for
+ * systems without the native shim, where executors cannot share a port.
  *
  *   client ◀──TCP──▶ acceptor (the host's thread) ◀──Unix socket──▶ executor
  *
- * Node 20 cannot give an open socket to another thread: both threads would own its file descriptor,
- * and whoever closes it second closes somebody else's. A listening descriptor that several threads
- * share has the same fault: the first one that dies closes it for all. So bytes are passed on,
- * which is correct whoever dies, and costs: each byte goes through the system twice, and through
- * one thread. Executors do not learn the client's address.
+ * Node 20 cannot pass an open socket to another thread: both threads would own its file descriptor,
+ * and the second to close it would close an unrelated one. A shared listening descriptor has the
+ * same fault: the first thread that dies closes it for all. So bytes are forwarded. That is correct
+ * whichever thread dies, but each byte passes through the system twice, and through one thread.
+ * Executors do not learn the client's address.
  */
 
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
@@ -17,10 +17,10 @@ import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 export class Acceptor {
   readonly port: number;
   readonly #server: Server;
-  /** Of the executors that listen; undefined: it does not, now. */
+  /** By executor: the path where it listens; undefined: it does not listen now. */
   readonly #paths: (string | undefined)[] = [];
   readonly #clients: Set<Socket> = new Set();
-  /** Who came before any executor listened; undefined: one does. */
+  /** Clients that connected before any executor listened; undefined: one does. */
   #early: Socket[] | undefined = [];
   #next: number = 0;
 
@@ -30,12 +30,12 @@ export class Acceptor {
     server.on('connection', (client: Socket) => this.#accept(client));
   }
 
-  /** Takes over a server that listens. */
+  /** Takes over a listening server. */
   static on(server: Server): Acceptor {
     return new Acceptor(server);
   }
 
-  /** The executor takes clients at this path, or none any more. */
+  /** Sets the path where the executor takes clients; undefined: it takes none. */
   setPath(index: number, path: string | undefined): void {
     this.#paths[index] = path;
     const early = this.#early;
@@ -44,12 +44,12 @@ export class Acceptor {
     for (const client of early) this.#lead(client, this.#paths.length);
   }
 
-  /** Accepts no more, and resolves when the last client is gone. */
+  /** Stops accepting; resolves when the last client has left. */
   close(): Promise<void> {
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
-  /** Lets everybody go at once. */
+  /** Closes all connections at once. */
   destroy(): void {
     for (const client of this.#clients) client.destroy();
   }
@@ -63,7 +63,7 @@ export class Acceptor {
     else this.#lead(client, this.#paths.length);
   }
 
-  /** Tries the next executor, and the one after it, if that one has just ended. */
+  /** Connects the client to the next executor, or, if that has just ended, to the one after it. */
   #lead(client: Socket, tries: number): void {
     const path = this.#nextPath();
     if (path === undefined || tries === 0 || client.destroyed) {
@@ -79,7 +79,7 @@ export class Acceptor {
     });
   }
 
-  /** In turn. */
+  /** Executors take turns. */
   #nextPath(): string | undefined {
     for (let tried = 0; tried < this.#paths.length; tried++) {
       this.#next = (this.#next + 1) % this.#paths.length;
@@ -90,7 +90,7 @@ export class Acceptor {
   }
 }
 
-/** What one says the other hears; when one is gone the other has to go, too. */
+/** Joins two sockets: forwards bytes in both directions; if one closes, closes the other. */
 function join(client: Socket, inner: Socket): void {
   for (const [one, other] of [
     [client, inner],

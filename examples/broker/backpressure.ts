@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: what happens when there is no room for output.
+ * Example broker: back-pressure from slow subscribers to publishers.
  *
- * A client for which more waits than may is *held back*: whoever of this executor wants to write to
- * it is *blocked*, that is, not read from, and TCP slows it down in turn. If that does not pass in
- * time, the client is a slow consumer and is cut off. So it costs those who write to it `stallMs`,
- * and the time until the next `check`, at most.
+ * A client with too much output waiting is *held back*. Clients of this executor that want to write
+ * to it are *blocked*: the broker does not read from them, so TCP slows them down. A client that
+ * stays held back too long is a slow consumer and is cut off. So it costs its publishers at most
+ * `stallMs` and the time until the next `check`.
  *
- * **How much may wait.** At most `maxPendingBytes`, and less when many clients are slow, because
- * they never get the whole pool: an eighth of it is a *reserve*, and each client may have no more
- * waiting than a quarter of the bytes free beyond the reserve (its buffers may be filled by half
- * only, so that is up to half of the buffers). Many slow clients make that share small by
- * themselves: a hundred of them leave a hundredth of the rest free (dynamic thresholds: A. K.
- * Choudhury, E. L. Hahne, 1998). What is waiting is looked at whenever some work has been done.
+ * **How much may wait.** At most `maxPendingBytes`, and less if many clients are slow, since they
+ * never get the whole pool: an eighth of it is a *reserve*, and at most a quarter of the bytes free
+ * beyond the reserve may wait for a client (its buffers may be only half full, so that is up to
+ * half of the buffers). With many slow clients that share becomes small by itself: a hundred of
+ * them leave a hundredth of the rest free (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998).
+ * The waiting output is checked after every so much work.
  *
- * **Messages of other executors** do not wait for a client that is held back: behind them, in the
- * same lane, are messages for everybody. They are written all the same, from the reserve, and their
- * publishers are told to wait where they are: see "stalled" in `mesh.ts`. A client that has more
- * waiting than `maxPendingBytes` and all that could be on its way then is cut off at once.
+ * **Messages of other executors** do not wait for a client that is held back, since messages for
+ * other clients follow in the same lane. They are written nevertheless, from the reserve, and their
+ * publishers wait at their own executor: see "stalled" in `mesh.ts`. A client is cut off at once if
+ * more waits for it than `maxPendingBytes` and everything that can then be in transit.
  *
- * **If half of the reserve is gone**, those who have most waiting are cut off at once, without time
- * to read the rest, until it is there again. **If the pool has no buffer left all the same**, for
- * `stallMs`, the same happens, with however little they have.
+ * **If half of the reserve is used**, the clients with most output waiting are cut off at once,
+ * without time to read the rest, until it is free again. **If the pool still has no buffer** for
+ * `stallMs`, the same happens, however little they have waiting.
  */
 
 import { type BufferPool, NO_BUFFER } from 'busbar/pool';
 import { type FairShare, UNIT_BYTES } from './fair-share.ts';
 
-/** Whoever may have to wait for room. */
+/** A client or a lane that may have to wait for room. */
 export interface Waiter {
-  /** It is a lane, with messages of many clients. */
+  /** True for a lane, with messages of many clients. */
   readonly carriesMany?: boolean;
-  /** There may be room again. */
+  /** Called when there may be room again. */
   proceed(): void;
 }
 
-/** What a connection looks like from here. */
+/** The part of a connection that concerns back-pressure. */
 export interface Participant extends Waiter {
   readonly link: {
     readonly writable: boolean;
@@ -43,38 +43,38 @@ export interface Participant extends Waiter {
     destroy(): void;
   };
   readonly isClosing: boolean;
-  /** More waits for it than may: who has time waits with more. Written here only. */
+  /** True if too much output waits for it: publishers that can wait do so. Written here only. */
   isHeldBack: boolean;
-  /** It is held back no more, or leaves: nobody waits on its account. */
+  /** Called when it is no longer held back, or leaves: no publisher waits for it any more. */
   relieved(): void;
   cutOff(error: string): void;
 }
 
-/** What is known of other executors, whose clients use the same pool. */
+/** Clients of other executors, which use the same pool. */
 export interface Elsewhere {
-  /** Takes note of how many bytes wait for one client here, at most. */
+  /** Records the most bytes that wait for one client of this executor. */
   note(bytes: number): void;
-  /** Whether no client of another executor has more waiting. */
+  /** Whether no client of another executor has more bytes waiting. */
   isHeaviest(bytes: number): boolean;
 }
 
-/** How much may wait, and for how long. */
+/** Limits of waiting output. */
 export interface BackpressureLimits {
   readonly maxPendingBytes: number;
   readonly stallMs: number;
 }
 
-/** This part of the pool is for clients that take what they are sent. */
+/** The reserve's part of the pool, for clients that read fast enough. */
 const RESERVE_PART = 8;
-/** Who is held back goes on when so much less waits: what a second should suffice to read. */
+/** A client is no longer held back once so much less waits: what it should read in a second. */
 const RELIEF_BYTES_MAX = 8 * 1024 * 1024;
 /**
- * What waits is looked at each time that so small a part of the pool may have been written: of one
- * that is half empty, and of one that is not.
+ * The waiting output is checked each time that this part of the pool may have been written: first
+ * for a pool that is half empty, then for a fuller one.
  */
 const LOOK_PART_EASY = 16;
 const LOOK_PART = 128;
-/** While somebody is held back, it is looked at so often at least, in milliseconds. */
+/** Longest time between two checks while a client is held back. */
 const LOOK_MS = 5;
 
 export class Backpressure {
@@ -84,21 +84,21 @@ export class Backpressure {
   readonly #clock: () => number;
   readonly #share: FairShare;
   readonly #blocked: Set<Waiter> = new Set();
-  /** Who is held back, or whose link takes no more; since when. */
+  /** Clients that are held back, or whose link takes no more; since when. */
   readonly #congested: Map<Participant, number> = new Map();
-  /** Since when the pool has been exhausted; undefined: it is not. */
+  /** Time when the pool was exhausted; undefined: it is not. */
   #exhaustedSinceMs: number | undefined = undefined;
   readonly #closed: AbortController = new AbortController();
 
   readonly #reserveCount: number;
-  /** The reserve is in use. */
+  /** True if the reserve is in use. */
   #isTight: boolean = false;
   #looking: NodeJS.Timeout | undefined = undefined;
 
   slowConsumers: number = 0;
   elsewhere: Elsewhere | undefined = undefined;
 
-  /** `participants`: all who may have something waiting. */
+  /** `participants`: all clients that may have output waiting. */
   constructor(
     pool: BufferPool,
     limits: BackpressureLimits,
@@ -116,40 +116,40 @@ export class Backpressure {
     share.onWork = () => this.look();
   }
 
-  /** How many wait, for room or for their turn. */
+  /** The number of blocked waiters. */
   get blockedCount(): number {
     return this.#blocked.size + this.#share.queueLength;
   }
 
-  /** So much waits for it that nobody should add to it. */
+  /** Holds a client back. */
   holdBack(consumer: Participant): void {
     consumer.isHeldBack = true;
     if (!this.#congested.has(consumer)) this.#congested.set(consumer, this.#clock());
     this.#lookAgain();
   }
 
-  /** Its writer said "not now". */
+  /** Called when a client's writer returned "not now". */
   noRoom(consumer: Participant): void {
     if (consumer.link.writable) this.#awaitBuffer();
     else this.holdBack(consumer);
   }
 
-  /** It cannot go on before there is room, or before it is its turn. */
+  /** Blocks a waiter until there is room, or it is its turn. */
   block(waiter: Waiter): void {
     if (this.#share.isSpent) this.#share.queue(waiter);
     else this.#blocked.add(waiter);
   }
 
-  /** There is no buffer, for something that is not a client's output. `waiter` is blocked. */
+  /** Blocks a waiter that needs a buffer for something other than a client's output. */
   noBuffer(waiter: Waiter): void {
     this.#blocked.add(waiter);
     this.#awaitBuffer();
   }
 
-  /** There may be room again, for anybody. */
+  /** Lets the blocked waiters try again. */
   proceed(): void {
-    // They share the work of a turn: there may be thousands. The first comes last: it may take all
-    // the room that there is, and next time another one is to be the first.
+    // They share the work of a turn: there may be thousands. The first one goes last: it may take
+    // all the room, and next time another one should be first.
     let first: Waiter | undefined;
     for (const waiter of this.#blocked) {
       if (first === undefined) first = waiter;
@@ -159,13 +159,13 @@ export class Backpressure {
     this.#blocked.clear();
   }
 
-  /** Its output has gone down. */
+  /** Called when a client's output has been sent in part. */
   drained(consumer: Participant): void {
     this.#relieve(consumer);
     this.proceed();
   }
 
-  /** It is gone, and so is its output. */
+  /** Forgets a client that has left. */
   forget(participant: Participant): void {
     this.#relieve(participant);
     this.#blocked.delete(participant);
@@ -174,8 +174,8 @@ export class Backpressure {
   }
 
   /**
-   * Looks who has more waiting than may, and who no more. **Cost** the clients and the pool's
-   * buffers.
+   * Checks which clients are to be held back, and which no longer. **Cost** one step per client and
+   * per buffer of the pool.
    */
   look(): void {
     const { bufferSize, bufferCount } = this.#pool;
@@ -184,7 +184,7 @@ export class Backpressure {
     const room = free - this.#reserveCount;
     this.#share.onWorkUnits = this.#workUnits(room > bufferCount / 2 ? LOOK_PART_EASY : LOOK_PART);
     this.#isTight = room <= 0;
-    // A buffer may be filled by half only.
+    // A buffer may be only half full.
     const shareBytes = Math.max(bufferSize / 2, (room * bufferSize) / 4);
     const mostBytes = Math.min(shareBytes, this.#limits.maxPendingBytes);
     const reliefBytes = mostBytes - Math.min(mostBytes / 2, RELIEF_BYTES_MAX);
@@ -206,7 +206,7 @@ export class Backpressure {
     if (this.#congested.size > 0) this.#lookAgain();
   }
 
-  /** Called every now and then: cuts off whom the others have waited for too long. */
+  /** Called at intervals: cuts off clients that others have waited for too long. */
   check(): void {
     const dueMs = this.#clock() - this.#limits.stallMs;
     this.look();
@@ -222,8 +222,7 @@ export class Backpressure {
   }
 
   /**
-   * The client is too slow. `atOnce`: what waits for it is needed by others, and it gets no time to
-   * read it.
+   * Cuts off a slow client. `atOnce`: others need its buffers, so it gets no time to read the rest.
    */
   cutOff(consumer: Participant, atOnce: boolean): void {
     if (!consumer.isClosing) this.slowConsumers++;
@@ -238,14 +237,14 @@ export class Backpressure {
     this.#closed.abort();
   }
 
-  /** Looks whether there is a buffer: who reads from sockets needs them, too, and does not tell. */
+  /** Checks whether a buffer is free: reads from sockets take them as well, unnoticed. */
   #probe(): void {
     const bufferId = this.#pool.tryAcquire();
     if (bufferId === NO_BUFFER) this.#awaitBuffer();
     else this.#pool.release(bufferId);
   }
 
-  /** Cuts off who has most waiting, `bytesMin` or more, until the reserve is there again. */
+  /** Cuts off the clients with most output, `bytesMin` or more, until the reserve is free again. */
   #makeRoom(bytesMin: number): void {
     const heaviest = [...this.#participants]
       .filter(({ link }) => link.bufferedBytes >= bytesMin)
@@ -254,14 +253,14 @@ export class Backpressure {
     for (const participant of heaviest) {
       if (freedCount >= this.#reserveCount) return;
       const { bufferedBytes } = participant.link;
-      // Other executors see the same, and may have heavier ones.
+      // Other executors see the same shortage, and may have heavier clients.
       if (this.elsewhere?.isHeaviest(bufferedBytes) === false) return;
       freedCount += Math.ceil(bufferedBytes / this.#pool.bufferSize);
       this.cutOff(participant, true);
     }
   }
 
-  /** How much work may write such a part of the pool. */
+  /** Units of work that may write this part of the pool. */
   #workUnits(part: number): number {
     return Math.ceil((this.#pool.bufferCount * this.#pool.bufferSize) / part / UNIT_BYTES);
   }
@@ -281,7 +280,7 @@ export class Backpressure {
   }
 
   /**
-   * Waits in the pool's queue for a buffer, gives it back at once, and lets the blocked try again.
+   * Waits in the pool's queue for a buffer, releases it at once, and lets blocked waiters retry.
    */
   #awaitBuffer(): void {
     if (this.#exhaustedSinceMs !== undefined || this.#closed.signal.aborted) return;
@@ -290,7 +289,7 @@ export class Backpressure {
       (bufferId) => {
         this.#pool.release(bufferId);
         this.#exhaustedSinceMs = undefined;
-        // A lane that was full with the pool half empty needs the turn to end, too.
+        // A lane that was full while the pool was half empty also needs the turn to end.
         setImmediate(() => this.proceed());
       },
       () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: what the executors show each other all the time, in shared words.
+ * Example broker: state that executors publish to each other, in shared words.
  *
  *   one block, a line of 32 words (128 bytes) for each executor
  *
@@ -9,8 +9,8 @@
  *   CLIENTS  clients  the executor        executors       atomic
  *   BURDEN   bytes    the executor        executors       atomic
  *
- * EPOCH counts how often an executor was started in this place. BURDEN is what waits for that
- * client of the executor for which most waits. The host clears the words of a dead one.
+ * EPOCH counts the starts of this executor. BURDEN is the number of bytes that wait for the
+ * executor's client with most output. The host clears the words of a dead executor.
  */
 
 const EPOCH = 0;
@@ -19,7 +19,7 @@ const BURDEN = 2;
 const LINE_WORDS = 32;
 
 export class Board {
-  /** Structured-cloneable: hand it to the executors. */
+  /** Structured-cloneable: pass it to the executors. */
   readonly memory: ArrayBufferLike;
   readonly #words: Int32Array;
 
@@ -32,13 +32,13 @@ export class Board {
     return new Board(new SharedArrayBuffer(count * LINE_WORDS * Int32Array.BYTES_PER_ELEMENT));
   }
 
-  /** An executor starts; returns its epoch. */
+  /** Called when an executor starts; returns its epoch. */
   enter(index: number): number {
     this.clear(index);
     return Atomics.add(this.#words, index * LINE_WORDS + EPOCH, 1) + 1;
   }
 
-  /** An executor has ended. */
+  /** Clears the words of an executor that has ended. */
   clear(index: number): void {
     this.setClients(index, 0);
     this.setBurden(index, 0);
@@ -52,7 +52,7 @@ export class Board {
     Atomics.store(this.#words, index * LINE_WORDS + CLIENTS, clients);
   }
 
-  /** Of all executors. */
+  /** Clients of all executors. */
   get clients(): number {
     let clients = 0;
     for (let at = CLIENTS; at < this.#words.length; at += LINE_WORDS) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: what can be set on it, and the defaults, which are nats-server's where it has
- * one.
+ * Example broker: its options and their defaults, which are nats-server's where it has the option.
  */
 
 import type { SubscriptionLimits } from './client-subscriptions.ts';
@@ -13,11 +12,11 @@ export interface BrokerOptions {
   readonly host?: string;
   /** TCP port; 0 lets the system choose. Default 4222. */
   readonly port?: number;
-  /** What clients must present: a user with a password, or a token, or (default) nothing. */
+  /** Credentials of clients: a user with a password, or a token, or (default) none. */
   readonly user?: string;
   readonly pass?: string;
   readonly token?: string;
-  /** How long a client may take to present it, in milliseconds. Default 2000. */
+  /** Time for a client to present them, in milliseconds. Default 2000. */
   readonly authTimeoutMs?: number;
   /**
    * Longest message accepted, headers included, in bytes, up to 8 MiB. Default 64 KiB: a message
@@ -28,16 +27,16 @@ export interface BrokerOptions {
   /** Longest protocol line, in bytes. Default 4096. */
   readonly maxControlLineBytes?: number;
   /**
-   * Output that may wait for one client, in bytes. Default 64 MiB; less when so many are slow that
-   * the pool is too small for that. From there on those who publish to the client wait, for
-   * `stallMs`; if it does not read meanwhile, it is cut off. (nats-server cuts it off at once.)
+   * Output that may wait for one client, in bytes. Default 64 MiB; less if so many clients are slow
+   * that the pool is too small for that. Beyond it publishers to the client wait, for up to
+   * `stallMs`; if it does not read in that time, it is cut off. (nats-server cuts it off at once.)
    */
   readonly maxPendingBytes?: number;
-  /** How long publishers wait for one client's sake, in milliseconds. Default 1000. */
+  /** Longest time that publishers wait for one client, in milliseconds. Default 1000. */
   readonly stallMs?: number;
-  /** What waits for a client must be gone after this time; else it is cut off. Default 10 000. */
+  /** Output for a client must be sent within this time; otherwise it is cut off. Default 10 000. */
   readonly writeDeadlineMs?: number;
-  /** Clients at a time; an executor has room for 65 512. Default 65 536. */
+  /** Clients at once; an executor has room for 65 512. Default 65 536. */
   readonly maxConnections?: number;
   /** Subscriptions per client. Default 100 000. */
   readonly maxSubscriptions?: number;
@@ -45,31 +44,28 @@ export interface BrokerOptions {
   readonly maxSubscriptionTokens?: number;
   /**
    * Memory for all subscriptions, in bytes: one takes 1280 bytes and three times its subject, group
-   * and id. Each executor has a part of it. Default 384 MiB. A client may have as much of it as is
-   * left for all others, so a half at most.
+   * and id. Each executor has a part of it. Default 384 MiB. A client may use as much of it as is
+   * left for all others, that is at most half.
    */
   readonly maxSubscriptionBytes?: number;
-  /** A client is asked for a sign of life so often, in milliseconds. Default 120 000. */
+  /** Interval of PINGs to a client, in milliseconds. Default 120 000. */
   readonly pingIntervalMs?: number;
-  /** So many unanswered pings make a client stale. Default 2. */
+  /** Unanswered PINGs after which a client is stale. Default 2. */
   readonly maxPingsOut?: number;
   /**
-   * Memory for messages: those being read, and all that wait for clients. In bytes, up to 2 GiB.
-   * Default 1 GiB, so that a dozen slow clients may have `maxPendingBytes` waiting each; what has
-   * never been used costs address space only.
+   * Memory for messages being read or waiting for clients, in bytes, up to 2 GiB. Default 1 GiB, so
+   * that a dozen slow clients may have `maxPendingBytes` waiting each. Memory never used costs only
+   * address space.
    */
   readonly poolBytes?: number;
   /**
-   * How long a client that is being cut off, or the whole broker when it drains, may take to read
-   * its last bytes. Default 2000.
+   * Time for a client that is cut off, or for all clients when the broker drains, to read the last
+   * bytes, in milliseconds. Default 2000.
    */
   readonly lingerMs?: number;
-  /**
-   * In lame duck mode clients are told to go, and have this time for it, in milliseconds. Default
-   * 10 000.
-   */
+  /** Lame duck mode: time for clients to leave by themselves, in milliseconds. Default 10 000. */
   readonly lameDuckGraceMs?: number;
-  /** By then, the grace period included, all of them are closed. Default 120 000. */
+  /** Lame duck mode: time until all clients are closed, grace included. Default 120 000. */
   readonly lameDuckDurationMs?: number;
 }
 
@@ -94,7 +90,7 @@ export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimit
   readonly bufferCount: number;
 }
 
-/** All of them. */
+/** Names of all options. */
 export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
   'host',
   'port',
@@ -122,14 +118,14 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const BUFFER_SIZE_MIN = 128 * KIB;
 const BUFFER_COUNT_MIN = 32;
-/** More than that a pool cannot have. */
+/** The largest possible pool. */
 const POOL_BYTES_MAX = 2048 * MIB - 64;
 const POOL_BYTES_DEFAULT = 1024 * MIB;
 export const MAX_PAYLOAD_BYTES_MAX: number = 8 * MIB;
-/** The name of the operation and two line ends. */
+/** Bytes of an operation's name and two line ends. */
 const LINE_REST_BYTES = 16;
 
-/** Applies the defaults and checks what would not work. */
+/** Checks the options and applies the defaults. */
 export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
   for (const key of Object.keys(options)) {
     if (!(KNOWN_KEYS as readonly string[]).includes(key)) {
@@ -204,7 +200,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
   };
 }
 
-/** How many buffers make so much memory: never less than a few, nor more than a pool can have. */
+/** The number of buffers for so many bytes: at least a few, at most as many as a pool can have. */
 export function bufferCountFor(bufferSize: number, bytes: number): number {
   const count = Math.max(BUFFER_COUNT_MIN, Math.floor(bytes / bufferSize));
   return Math.min(count, Math.floor(POOL_BYTES_MAX / bufferSize));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what each executor runs: one broker of several, with clients of its own. */
+/** Example broker: the module of each executor, which is one broker of several. */
 
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import {
 } from './executor-messages.ts';
 import { ExecutorPeers } from './executor-peers.ts';
 
-/** Begins; goes on when the others have begun, too. */
+/** Starts the broker, and joins it to the others once they have started. */
 export function run(context: ExecutorContext): void {
   const { options, board, laneCapacity, serverId, host, port, sharesPort } =
     context.data as ExecutorData;
@@ -27,7 +27,7 @@ export function run(context: ExecutorContext): void {
   });
 
   const say = (message: ExecutorMessage): void => {
-    // The host does not listen any more when the group has been stopped.
+    // After the group was stopped the host no longer receives.
     sendText(pool, (packet) => context.host.send(packet), message).catch(() => {});
   };
 
@@ -54,10 +54,10 @@ export function run(context: ExecutorContext): void {
       await broker.listen(place);
       say({ kind: 'listening', path });
     } catch (error) {
-      // Somebody waits for the first one; a successor that cannot take the place crashes in turn.
+      // The host waits for the first executor; a successor that cannot start crashes in turn.
       if (peers.epoch > 1) throw error;
       const { message, code } = error as NodeJS.ErrnoException;
-      // The shim says in its message what the system said.
+      // The shim's message contains the system's error code.
       say({ kind: 'failed', reason: message, code: /: (E[A-Z]+)$/.exec(message)?.[1] ?? code });
     }
   };
@@ -66,7 +66,7 @@ export function run(context: ExecutorContext): void {
   void begin();
 }
 
-/** Where only the host knows to find it. */
+/** A path that only the host knows. */
 function privatePath(): string {
   const name = `busbar-${process.pid}-${randomBytes(6).toString('hex')}`;
   return process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the subscriptions of one client, by their ids, and how many it may have. */
+/** Example broker: the subscriptions of one client by id, with their limits. */
 
 import { KeyedMap } from './keyed-map.ts';
 import { type Bytes, countTokens } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 import { costOf, SUBSCRIPTION_BYTES, type SubscriptionIndex } from './subscription-index.ts';
 
-/** How much may be subscribed to. */
+/** Limits of subscriptions. */
 export interface SubscriptionLimits {
-  /** For each client. */
+  /** Per client. */
   readonly maxSubscriptions: number;
   readonly maxSubscriptionTokens: number;
   /** For all clients of one executor together. */
@@ -51,16 +51,16 @@ export class ClientSubscriptions<Owner> {
     return this.#bySid.values();
   }
 
-  /** One more is refused, also with an id that is known, as at nats-server. */
+  /** True if another subscription is refused, even with a known id, as in nats-server. */
   get isFull(): boolean {
     return this.#bySid.size >= this.#limits.maxSubscriptions;
   }
 
   /**
-   * Why the client may not subscribe to `bytes[begin, end)` too; undefined: it may.
+   * The reason why the client may not subscribe to `bytes[begin, end)`; undefined: it may.
    *
-   * Of the memory for subscriptions a client may have as much as is left for all others. So one
-   * client alone gets a half of it, and a hundred that want everything leave a hundredth.
+   * A client may use as much of the memory for subscriptions as is left for all others. So one
+   * client alone gets half of it, and a hundred greedy ones leave a hundredth.
    */
   refusal(bytes: Bytes, begin: number, end: number): string | undefined {
     const { maxSubscriptionTokens, maxSubscriptionBytes } = this.#limits;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what can be said on the command line. */
+/** Example broker: the command line, its options and their checks. */
 
 import { parseArgs } from 'node:util';
 import type { BrokerOptions } from './broker-options.ts';
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface Command {
   readonly help: boolean;
-  /** How long to drive the broker with a load of our own, before it just serves. */
+  /** Seconds of a demonstration load before the broker only serves. */
   readonly demoSeconds: number;
-  /** How many threads serve clients; undefined: one for each core. */
+  /** Number of threads that serve clients; undefined: one for each core. */
   readonly executors: number | undefined;
   readonly broker: BrokerOptions;
 }
 
-/** Each has a lane to every other. */
+/** Bounded since each executor has a lane to every other. */
 const EXECUTORS_MAX = 64;
 
 export const HELP = `A message broker that speaks the NATS protocol, made of busbar's parts.
@@ -59,7 +59,7 @@ BYTES may end in k, m or g. Ctrl-C or SIGTERM stops the broker in good order, al
 is a lame duck.
 `;
 
-/** Reads the arguments. Throws a TypeError or RangeError that says which is wrong. */
+/** Parses the arguments. **Throws** TypeError or RangeError naming the option. */
 export function readCommandLine(args: readonly string[]): Command {
   const { values } = parseArgs({
     args: [...args],
@@ -130,7 +130,7 @@ export function readCommandLine(args: readonly string[]): Command {
 const KIB = 1024;
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: KIB, m: KIB ** 2, g: KIB ** 3 };
 
-/** `64k`, `1m`, `1g` and plain integers. */
+/** Parses `64k`, `1m`, `1g` and plain integers. */
 function parseNumber(name: string, text: string): number {
   const match = /^(\d+)([kmg]?)$/i.exec(text);
   if (match === null) throw new TypeError(`${name} must be a number, got ${JSON.stringify(text)}`);

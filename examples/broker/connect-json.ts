@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the argument of CONNECT and INFO as nats-server reads it, which is as Go's
- * decoder fills a struct: keys in any case, the last of several wins, null changes nothing, a
- * number for an integer has neither point nor exponent, and a wrong type anywhere spoils it all.
+ * Example broker: parses the argument of CONNECT and INFO as nats-server does, that is, as Go's
+ * decoder fills a struct: keys in any case, the last of several wins, null changes nothing, an
+ * integer has neither point nor exponent, and a wrong type anywhere makes all of it invalid.
  */
 
-/** What a known key takes. */
+/** Type of a known key's value. */
 export type FieldType = 'bool' | 'int' | 'string' | 'object';
 
 const STRING = /"(?:[^"\\]|\\.)*"/y;
@@ -15,8 +15,8 @@ const INTEGER = /^-?\d+$/;
 const INTEGER_MAX = 2n ** 63n;
 
 /**
- * Hands each known key and its value to `set`, in order, nulls left out. False: it is neither an
- * object nor null, or a known key has a value of another type.
+ * Passes each known key and its value to `set`, in order, without nulls. False: the text is neither
+ * an object nor null, or a known key has a value of another type.
  */
 export function readFields(
   text: string,
@@ -31,7 +31,7 @@ export function readFields(
   }
   if (whole === null) return true;
   if (typeof whole !== 'object' || Array.isArray(whole)) return false;
-  // It is JSON, so the places of its members are easily found.
+  // It is valid JSON, so its members are easily found.
   let at = skip(BLANK, text, 0) + 1;
   for (;;) {
     at = skip(BLANK, text, at);
@@ -50,7 +50,7 @@ export function readFields(
   }
 }
 
-/** As Go compares keys: one letter beside A to Z has the small s for its own. */
+/** Folds a key as Go does: one letter besides A to Z folds to a small s. */
 function fold(key: string): string {
   return key.replaceAll('\u017f', 's').toLowerCase();
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: a client that has left takes its subscriptions along, some in each turn. */
+/** Example broker: removes the subscriptions of a client that has left, some in each turn. */
 
 import type { Backpressure, Waiter } from './backpressure.ts';
 import type { FairShare } from './fair-share.ts';
 import type { Subscription } from './subscription.ts';
 
-/** What has to be told of each subscription that ends. */
+/** Receives each subscription that ends. */
 export interface Departed<Owner> {
   remove(subscription: Subscription<Owner>): void;
   flush(): void;
-  /** Whether another one may be told of. If not, who waits for room goes on when it may. */
+  /** Whether another subscription may end now. If not, waiters continue once it may. */
   readonly mayChange: boolean;
 }
 
@@ -31,7 +31,7 @@ export class Departure<Owner> implements Waiter {
     this.#backpressure = backpressure;
   }
 
-  /** Removes as many as the share of work and the other executors allow; waits with the rest. */
+  /** Removes as many as the share of work and the other executors allow; the rest waits. */
   proceed(): void {
     while (!this.#share.isSpent && this.#from.mayChange) {
       const next = this.#left.next();
@@ -40,7 +40,7 @@ export class Departure<Owner> implements Waiter {
         return;
       }
       this.#from.remove(next.value);
-      // Also if it had ended.
+      // Even if it had ended already.
       this.#share.units--;
     }
     this.#from.flush();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what the host and the executors tell each other. Rare, so it is JSON. */
+/** Example broker: messages between the host and the executors. They are rare, so they are JSON. */
 
 import type { PacketSender } from 'busbar/channel';
 import { Packet } from 'busbar/packet';
 import type { BufferPool } from 'busbar/pool';
 import type { BrokerOptions } from './broker-options.ts';
 
-/** What every executor is started with. */
+/** Start data of every executor. */
 export interface ExecutorData {
   readonly options: BrokerOptions;
   /** Memory of the board. */
@@ -15,7 +15,7 @@ export interface ExecutorData {
   readonly serverId: string;
   readonly host: string;
   readonly port: number;
-  /** Each executor listens on the port; else at a path, where the host brings clients. */
+  /** True: each executor listens on the port; false: on a path, and the host forwards clients. */
   readonly sharesPort: boolean;
 }
 
@@ -25,21 +25,21 @@ export type HostMessage =
   | { readonly kind: 'lost'; readonly index: number; readonly epoch: number }
   /** Asks for `stats`. */
   | { readonly kind: 'stats'; readonly id: number }
-  /** Asks to take no clients any more, let go those that it has, and for `retired`. */
+  /** Asks to take no more clients, to close those it has, and for `retired`. */
   | { readonly kind: 'retire' }
   /** Asks to stop in good order, and for `drained`. */
   | { readonly kind: 'drain' };
 
 /** To the host. */
 export type ExecutorMessage =
-  /** Clients may come. */
+  /** Clients may connect. */
   | { readonly kind: 'listening'; readonly path: string | undefined }
   | { readonly kind: 'failed'; readonly reason: string; readonly code: string | undefined }
   | { readonly kind: 'stats'; readonly id: number; readonly stats: Record<string, number> }
   | { readonly kind: 'retired' }
   | { readonly kind: 'drained' };
 
-/** Sends it as soon as there is a buffer and room in the lane; rejects when the lane is closed. */
+/** Sends a message once there is a buffer and room in the lane; rejects if the lane is closed. */
 export async function sendText(
   pool: BufferPool,
   send: PacketSender['send'],

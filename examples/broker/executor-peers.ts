@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the other executors of a group, by the lanes of `busbar/executor`. */
+/** Example broker: `Peers` on the lanes of an executor group. */
 
 import type { PacketSender } from 'busbar/channel';
 import type { ExecutorContext } from 'busbar/executor';
@@ -33,7 +33,7 @@ export class ExecutorPeers implements Peers {
   }
 
   trySend(to: number, bufferId: BufferId, offset: number, length: number): boolean {
-    // What is sent after the group has begun to stop reaches nobody.
+    // After the group has begun to stop, no executor receives.
     if (this.#context.signal.aborted) return false;
     return this.#senders[to].trySendRegion(bufferId, offset, length);
   }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: nobody keeps the others waiting by having a lot to do.
+ * Example broker: fair scheduling. A client with much work does not delay the others.
  *
- * Whoever has something done (a client whose bytes arrived, a lane from another executor) has a
- * *quantum* of work for it, and when two have been spent in one turn of the event loop, a small
- * part of one. When that is spent, also in the middle of a message for 50 000 subscribers, it stops
- * where it is and queues up; all who queue share two quanta in each turn, in equal parts, and first
- * come, first served when there are more than a hundred. A lane carries the work of many, and has a
- * quantum in each turn. So a turn takes a few quanta, however many clients have much to do, and who
- * has little to do is served in it.
+ * A worker (a client whose bytes arrived, or a lane from another executor) gets a *quantum* of
+ * work; after two quanta have been spent in one turn of the event loop, only a small part of one.
+ * When that is spent, even in the middle of a message for 50 000 subscribers, the worker stops and
+ * queues. All queued workers share two quanta in each turn, in equal parts; first come, first
+ * served if there are more than a hundred. A lane, which carries the work of many clients, gets a
+ * quantum in each turn. So a turn takes a few quanta, however many clients have much work, and
+ * clients with little work are served in it.
  *
  * Work is counted, not timed: one *unit* is about 50 ns, the delivery of a small message.
  */
@@ -18,74 +18,74 @@ import type { Waiter } from './backpressure.ts';
 /** About 1.6 ms. */
 export const QUANTUM_UNITS: number = 32 * 1024;
 /**
- * Who has used so much queues up, too, even if it has nothing left to do: a socket that has more
- * may be read dozens of times in one turn.
+ * A worker that has used so much queues even if it has nothing left to do: otherwise its socket may
+ * be read dozens of times in one turn.
  */
 const TIRED_UNITS: number = QUANTUM_UNITS / 4;
-/** For all who queue, in one turn; and for all who come without queueing. */
+/** Units of one turn for all queued workers; and as many for all others. */
 const TURN_UNITS = 2 * QUANTUM_UNITS;
-/** For each who comes when they are spent: about 25 µs. */
+/** Units of each further worker when those are spent: about 25 µs. */
 const SMALL_UNITS = 512;
-/** Whoever is let on has done this much at least. */
+/** Units counted at least for each worker. */
 const TURN_UNITS_MIN = 32;
 /** Bytes that are copied in one unit. */
 const UNIT_BYTES_LOG2 = 8;
 export const UNIT_BYTES: number = 1 << UNIT_BYTES_LOG2;
-/** To subscribe or to unsubscribe, and to tell other executors: about 4 µs. */
+/** Units to subscribe or unsubscribe, and to notify other executors: about 4 µs. */
 export const CHANGE_UNITS = 80;
 /**
- * For the regions that come in lanes, in one turn. What takes longer queues up: the executor's loop
- * takes fewer regions in a turn, down to a single one, when a slice of it takes 0.2 ms.
+ * Units of one turn for regions from lanes. Further work queues: the executor's loop takes fewer
+ * regions in a turn, down to a single one, if a slice of it takes 0.2 ms.
  */
 const ARRIVAL_UNITS = 128;
-/** Who has done no more than so much has little to do: some messages, or 16 KiB. */
+/** Work up to which a worker counts as light: some messages, or 16 KiB. */
 const LIGHT_UNITS = 64;
-/** Bytes of a line that are looked at, once or twice, and copied in one unit. */
+/** Bytes of a line that are read, once or twice, and copied in one unit. */
 const LINE_BYTES_LOG2 = 5;
 
-/** What it takes to deliver a message of so many bytes once. */
+/** Units to deliver a message of so many bytes once. */
 export function deliveryUnits(bytes: number): number {
   return 1 + (bytes >>> UNIT_BYTES_LOG2);
 }
 
-/** What it takes to look at a line of so many bytes. */
+/** Units to read a line of so many bytes. */
 export function lineUnits(bytes: number): number {
   return 1 + (bytes >>> LINE_BYTES_LOG2);
 }
 
 export class FairShare {
-  /** What is left of the quantum. Whoever works takes it down, if need be below 0. */
+  /** The rest of the quantum. The worker decreases it, below 0 if necessary. */
   units: number = QUANTUM_UNITS;
-  /** What it was. */
+  /** The units granted at its beginning. */
   #granted: number = QUANTUM_UNITS;
-  /** What is left of this turn for those who come without queueing. */
+  /** The rest of this turn for workers that did not queue. */
   #turnUnits: number = TURN_UNITS;
-  /** Called when so much work has been done, by all together, since it was called last. */
+  /** Called each time that so much work was done, by all workers together. */
   onWork: () => void = () => {};
   onWorkUnits: number = Number.POSITIVE_INFINITY;
   #worked: number = 0;
-  /** What is left of this turn for what arrives in lanes; and whether that is at work. */
+  /** The rest of this turn for regions from lanes; and whether they are being handled. */
   #arrivalUnits: number = ARRIVAL_UNITS;
   #isArrival: boolean = false;
   readonly #schedule: (run: () => void) => void;
   readonly #queue: Set<Waiter> = new Set();
   readonly #lanes: Set<Waiter> = new Set();
   #isScheduled: boolean = false;
-  /** One that queued is at work, with its part. */
+  /** True while a queued worker runs. */
   #isServing: boolean = false;
   readonly #runTurn = (): void => this.#run();
 
-  /** `schedule` runs something after what has arrived meanwhile; for tests. */
+  /** `schedule` runs a function in the next turn; tests replace it. */
   constructor(schedule: (run: () => void) => void = setImmediate) {
     this.#schedule = schedule;
   }
 
-  /** How many queue up. */
+  /** Number of queued workers. */
   get queueLength(): number {
     return this.#queue.size + this.#lanes.size;
   }
 
-  /** A client begins: with the part that it queued for, or else with what this turn has for it. */
+  /** Begins the work of a client: with the part it queued for, or with the rest of this turn. */
   begin(): void {
     if (this.#isServing) return;
     this.#account();
@@ -93,7 +93,7 @@ export class FairShare {
     this.#scheduleTurn();
   }
 
-  /** A lane begins with what has just arrived, unless others have had the time for that. */
+  /** Begins the work of a lane, unless others have used the units for that. */
   beginArrival(): void {
     this.#account();
     this.#grant(Math.max(0, this.#arrivalUnits));
@@ -101,41 +101,41 @@ export class FairShare {
     this.#scheduleTurn();
   }
 
-  /** Whether whoever works must stop and queue up. */
+  /** Whether the worker must stop and queue. */
   get isSpent(): boolean {
     return this.units <= 0;
   }
 
-  /** Whether whoever has worked should let the others come first, before it is read from again. */
+  /** Whether others should go first before the worker's socket is read again. */
   get isTired(): boolean {
     return this.#granted - this.units > TIRED_UNITS;
   }
 
-  /** Whether whoever works has not done much yet. */
+  /** Whether the worker has done little so far. */
   get isLight(): boolean {
     return this.#granted - this.units <= LIGHT_UNITS;
   }
 
-  /** Whether there is something left, of which one unit is taken. */
+  /** Takes one unit. False: none is left. */
   tryStep(): boolean {
     if (this.units <= 0) return false;
     this.units--;
     return true;
   }
 
-  /** How often something that takes so many units may be done, the last time in part on credit. */
+  /** How often an action of so many units may be done, the last time partly on credit. */
   countOf(units: number): number {
     return Math.max(0, Math.ceil(this.units / units));
   }
 
-  /** Queues up: `proceed` is called when it is its turn, in another turn of the event loop. */
+  /** Queues a waiter, whose `proceed` is called in another turn of the event loop. */
   queue(waiter: Waiter): void {
     if (waiter.carriesMany === true) this.#lanes.add(waiter);
     else this.#queue.add(waiter);
     this.#scheduleTurn();
   }
 
-  /** It does not want to go on any more. */
+  /** Removes a waiter from the queue. */
   cancel(waiter: Waiter): void {
     this.#queue.delete(waiter);
     this.#lanes.delete(waiter);
@@ -165,7 +165,7 @@ export class FairShare {
     this.#schedule(this.#runTurn);
   }
 
-  /** At the end of a turn: those who queue. */
+  /** Runs queued waiters, at the end of a turn. */
   #run(): void {
     this.#isScheduled = false;
     let lanes = this.#lanes.size;
@@ -177,9 +177,9 @@ export class FairShare {
       lane.proceed();
     }
     let rest = TURN_UNITS;
-    // All who queue have a part of each turn, not only the first two.
+    // All queued waiters get a part of each turn, not only the first two.
     const slice = Math.max(SMALL_UNITS, Math.min(QUANTUM_UNITS, TURN_UNITS / this.#queue.size));
-    // Who queues up again does so behind all others, for another turn.
+    // A waiter that queues again goes to the end, for another turn.
     let count = this.#queue.size;
     for (const waiter of this.#queue) {
       if (count-- === 0 || rest <= 0) break;

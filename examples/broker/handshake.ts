@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what server and client tell each other at the beginning: INFO and CONNECT. */
+/** Example broker: the handshake, INFO of the server and CONNECT of the client. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import { type FieldType, readFields } from './connect-json.ts';
 
-/** The newest protocol that we know of: from 1 on, INFO may come at any time. */
+/** The newest supported protocol: from 1 on, INFO may come at any time. */
 const PROTOCOL_MAX = 1;
-/** Clients choose features by it, so it is the version of nats-server that the broker is like. */
+/** Clients choose features by it, so it is the version of nats-server that the broker emulates. */
 const NATS_VERSION = '2.9.10';
-/** No Go is here, but every nats-server says which, and some clients insist. */
+/** There is no Go here, but every nats-server sends its version, and some clients require it. */
 const GO_VERSION = 'none';
 
-/** What a client asks for with CONNECT. */
+/** A client's options in CONNECT. */
 export interface ClientOptions {
   /** Confirm every operation with +OK. */
   readonly verbose: boolean;
   /** Check subjects strictly. */
   readonly pedantic: boolean;
-  /** Send the client its own messages, too, if it subscribed to them. */
+  /** Send the client its own messages as well, if it subscribed to them. */
   readonly echo: boolean;
   readonly headers: boolean;
-  /** Tell at once when nobody is there to answer a request. Needs headers. */
+  /** Report at once if no subscriber is there to reply to a request. Needs headers. */
   readonly no_responders: boolean;
   readonly protocol: number;
   readonly user: string;
   readonly pass: string;
   readonly auth_token: string;
-  /** No client is given one here. */
+  /** Not supported: refused unless empty. */
   readonly account: string;
 }
 
-/** What holds for a client that does not say otherwise; nats-server has the same. */
+/** Defaults of a client's options, as in nats-server. */
 export const CLIENT_OPTIONS_DEFAULT: ClientOptions = {
   verbose: true,
   pedantic: true,
@@ -69,7 +69,7 @@ const CONNECT_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType
   ['export', 'object'],
 ]);
 
-/** What a client may say with INFO, to no effect. */
+/** Keys of a client's INFO, which has no effect. */
 const INFO_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType>([
   ['server_id', 'string'],
   ['server_name', 'string'],
@@ -83,9 +83,9 @@ const INFO_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType>([
 ]);
 
 /**
- * Reads the argument of CONNECT; what it does not mention stays as it was `before`.
+ * Parses the argument of CONNECT; keys that it lacks keep their values of `before`.
  *
- * Undefined: it is no object, or a field has the wrong type.
+ * Undefined: it is not an object, or a field has the wrong type.
  */
 export function parseConnect(text: string, before: ClientOptions): ClientOptions | undefined {
   const after: Record<string, unknown> = { ...before };
@@ -95,12 +95,12 @@ export function parseConnect(text: string, before: ClientOptions): ClientOptions
   return isRead ? (after as unknown as ClientOptions) : undefined;
 }
 
-/** Whether a client's INFO is one. */
+/** Whether the argument of a client's INFO is valid. */
 export function isInfo(text: string): boolean {
   return readFields(text, INFO_FIELDS, () => {});
 }
 
-/** Why these options are refused, in nats-server's words; undefined: they are fine. */
+/** The reason to refuse these options, in nats-server's words; undefined: they are accepted. */
 export function refusal(client: ClientOptions, broker: ResolvedBrokerOptions): string | undefined {
   if (client.protocol < 0 || client.protocol > PROTOCOL_MAX) return 'invalid client protocol';
   if (!isAuthorized(client, broker) || client.account !== '') return 'Authorization Violation';
@@ -115,7 +115,7 @@ export function requiresAuthorization(broker: ResolvedBrokerOptions): boolean {
 function isAuthorized(client: ClientOptions, broker: ResolvedBrokerOptions): boolean {
   if (broker.token !== undefined) return isSameSecret(client.auth_token, broker.token);
   if (broker.user === undefined) return true;
-  // Both are compared, whatever the first says: the time taken tells nothing.
+  // Both are always compared, so that the time taken reveals nothing.
   const sameUser = isSameSecret(client.user, broker.user);
   return isSameSecret(client.pass, broker.pass ?? '') && sameUser;
 }
@@ -125,18 +125,18 @@ function isSameSecret(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected));
 }
 
-/** What the INFO line of one connection says beyond the options. */
+/** Fields of a connection's INFO line besides the options. */
 export interface InfoFields {
   readonly serverId: string;
   readonly host: string;
   readonly port: number;
   readonly clientId: number;
   readonly clientAddress: string;
-  /** The broker is about to stop: clients that know of another one should go there. */
+  /** True if the broker is about to stop: clients that know another one should go there. */
   readonly lameDuck: boolean;
 }
 
-/** The line that opens every conversation. */
+/** The first line of every connection. */
 export function infoLine(fields: InfoFields, broker: ResolvedBrokerOptions): string {
   const info = {
     server_id: fields.serverId,

@@ -64,7 +64,7 @@ export class BufferAllowance {
     this.#count--;
   }
 
-  /** Waits for a permit, then for a buffer: a reader that waits for a permit holds no buffer. */
+  /** Waits for a permit, then for a buffer: a caller that waits for a permit holds no buffer. */
   async acquire(pool: BufferPool, signal: AbortSignal): Promise<BufferId> {
     if (!this.tryTake()) await this.take(signal);
     try {
