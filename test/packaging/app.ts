@@ -65,20 +65,29 @@ async function send({ pool: handle, channel }: SenderData): Promise<void> {
   const pool = BufferPool.attach(handle);
   const sender = PacketChannel.attach(pool, channel).sender();
   for (let i = 1; i <= COUNT; i++) {
-    const packet = Packet.tryFrom(pool, new TextEncoder().encode(String(i)));
-    if (packet === undefined) throw new Error('no buffer is free');
-    await sender.send(packet);
+    await sender.send(await packetOf(pool, i));
   }
   sender.close();
   pool.detach();
+}
+
+/** Waits for a buffer if none is free at the moment. */
+async function packetOf(pool: BufferPool, value: number): Promise<Packet> {
+  const bytes = new TextEncoder().encode(String(value));
+  let packet = Packet.tryFrom(pool, bytes);
+  while (packet === undefined) {
+    pool.release(await pool.acquire());
+    packet = Packet.tryFrom(pool, bytes);
+  }
+  return packet;
 }
 
 async function handle(pool: BufferPool): Promise<number | string> {
   try {
     const group = await ExecutorGroup.start({ pool, module: SELF, count: 2 });
     for (let i = 0; i < 10; i++) {
-      const packet = Packet.tryFrom(pool, new TextEncoder().encode(String(i)));
-      if (packet !== undefined && !group.sendTo(i % 2, packet)) packet.release();
+      const packet = await packetOf(pool, i);
+      if (!group.sendTo(i % 2, packet)) packet.release();
     }
     return (await group.stop()).handled;
   } catch (error) {
