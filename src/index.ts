@@ -10,4 +10,5 @@ export * from './link/index.ts';
 export * from './native/index.ts';
 export * from './packet/index.ts';
 export * from './pool/index.ts';
+export * from './sync/index.ts';
 export * from './writer/index.ts';

@@ -32,6 +32,7 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
   const reservation = await writer.reserve(5);
   const packets = PacketChannel.create(pool, { kind: 'mpmc', capacity: 2 });
   const words = WordChannel.create(pool, { kind: 'spsc', capacity: 2 });
+  const mutex = busbar.Mutex.create(pool);
   const network = new busbar.LoopbackNetwork({ seed: 1 });
   const codec = (): busbar.LengthPrefixCodec => new busbar.LengthPrefixCodec('u16');
   const handler = { onFrame: () => {} };
@@ -51,6 +52,7 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
   const objects = [
     ...[pool, packet, flusher, writer, shared, reservation, new Framer(pool, codec())],
     ...[packets, packets.sender(), packets.receiver(), words, words.sender(), words.receiver()],
+    ...[mutex, mutex.guardSync()],
     ...[network, server, link, datagrams],
   ];
   for (const each of objects) expectShort(each);

@@ -26,6 +26,7 @@ const FOLDERS = [
   'packet',
   'writer',
   'framer',
+  'sync',
   'channel',
   'native',
   'executor',

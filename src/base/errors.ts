@@ -181,6 +181,31 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_CHANNEL_PEER_DIED: 'every thread on the other side of the channel has died',
   /**
+   * A thread unlocks a mutex, or gives permits of a semaphore back, that it does not hold; or it
+   * reads the tag of a mutex without the lock.
+   *
+   * **Do**: A bug of the program: unlock once, in the thread that locked. A guard does that.
+   */
+  ERR_BUSBAR_NOT_OWNER: 'this thread does not hold what it gives back',
+  /**
+   * A thread blocks for a lock, or for permits, that it holds itself and could never give back.
+   *
+   * **Do**: A bug of the program: unlock first, or wait without blocking.
+   */
+  ERR_BUSBAR_DEADLOCK: 'the wait could never end, because this thread holds what it waits for',
+  /**
+   * A thread died while it held a mutex that was made with `onOwnerDeath: 'poison'`.
+   *
+   * **Do**: What the mutex protects may be half changed: make it anew, with a new mutex.
+   */
+  ERR_BUSBAR_POISONED: 'the thread that held the lock died',
+  /**
+   * A guard is asked of a semaphore that a thread has disabled.
+   *
+   * **Do**: Stop: the semaphore is at its end in all threads.
+   */
+  ERR_BUSBAR_DISABLED: 'the semaphore was disabled',
+  /**
    * The executor's module cannot be loaded, exports no `run`, or threw; or a bundle lacks the
    * threads' program.
    *

@@ -6,6 +6,7 @@
 import { type ChannelHandle, PacketChannel, WordChannel } from 'busbar/channel';
 import { Packet, type SendPacket } from 'busbar/packet';
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
+import { Mutex, type MutexHandle } from 'busbar/sync';
 import {
   SharedWriter,
   type SharedWriterHandle,
@@ -35,6 +36,7 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
   const packets = PacketChannel.create(pool, { kind: 'mpmc', capacity: 4 });
   const words = WordChannel.create(pool, { kind: 'spsc', capacity: 4 });
   const writer = SharedWriter.create(flusher);
+  const mutex = Mutex.create(pool);
   const kinds: Kind[] = [
     {
       handle: pool.handle,
@@ -45,6 +47,10 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
       attach: (handle: ChannelHandle) => PacketChannel.attach(pool, handle),
     },
     { handle: words.handle, attach: (handle: ChannelHandle) => WordChannel.attach(pool, handle) },
+    {
+      handle: mutex.handle,
+      attach: (handle: MutexHandle) => Mutex.attach(pool, handle).tryLock(),
+    },
     {
       handle: flusher.handle,
       attach: (handle: WriteFlusherHandle) => WriteFlusher.attach(pool, handle),

@@ -164,6 +164,8 @@ const VALID: Readonly<Record<string, Made>> = {
     const writer = subject as busbar.SharedWriter;
     return writer.handOver(writer.tryReserve(4));
   },
+  'Mutex.create options': () => ({ order: 'fair' }),
+  'Mutex.attach handle': (world) => world.mutex().handle,
   'UdpAddress.from words': () => UdpAddress.of('127.0.0.1', 9).words,
   'UdpAddress.equals other': () => UdpAddress.of('127.0.0.1', 9),
   'ExecutorGroup.start options': () => ({ pool: live?.pool, module: EXECUTOR_MODULE, count: 1 }),

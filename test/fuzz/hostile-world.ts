@@ -9,6 +9,7 @@ import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
+import { type Guard, Mutex } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
@@ -85,6 +86,12 @@ export class World {
     this.#blocks.push(channel.handle.control);
     this.atEnd(() => channel.discard());
     return channel;
+  }
+
+  mutex(): Mutex {
+    const mutex = Mutex.create(this.pool);
+    this.#blocks.push(mutex.handle.control);
+    return mutex;
   }
 
   framer(): Framer {
@@ -183,6 +190,8 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
     world.atEnd(() => [sender.close(), receiver.close()]);
     return receiver;
   },
+  Mutex: (world) => world.mutex(),
+  Guard: (world) => world.mutex().guardSync(),
   TcpLink: (world) => world.tcpLink(),
   UdpAddress: () => UdpAddress.of('127.0.0.1', 4222),
   LoopbackNetwork: () => new LoopbackNetwork({ automatic: false }),
@@ -192,6 +201,8 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
 const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Packet: (packet: Packet) => packet.release(),
   Reservation: (reservation: Reservation) => reservation.abort(),
+  Mutex: () => {},
+  Guard: (guard: Guard) => guard.release(),
   TcpLink: (link: TcpLink) => link.destroy(),
   UdpAddress: () => {},
   LoopbackNetwork: () => {},

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+/** `busbar/sync`: locks and their kin, between threads. */
+/// <reference types="node" preserve="true" />
+
+export type { WaitOptions } from '../base/wait-guard.ts';
+export { Guard } from './guard.ts';
+export {
+  type LockOrder,
+  Mutex,
+  type MutexHandle,
+  type MutexOptions,
+  type OwnerDeath,
+} from './mutex.ts';
+export type { Primitive } from './primitive.ts';
+export type { SyncHandle } from './sync-block.ts';

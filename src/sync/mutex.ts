@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: MIT
+/** Mutex: at most one thread at a time holds it, and the others learn if that one dies. */
+
+import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
+import { checkInteger, checkOneOf, checkOptions, checkTimeoutMs } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
+import { BusbarError } from '../base/errors.ts';
+import { ensureStep } from '../base/stack.ts';
+import type { BufferPool, WaitOptions } from '../pool/index.ts';
+import { type Asker, BY_TICK } from '../pool/liveness.ts';
+import { Guard } from './guard.ts';
+import { BUSY, type GivenUp, givenUp, Primitive } from './primitive.ts';
+import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
+import {
+  FREE,
+  HEADER_CHOICES,
+  HOLDER_MASK,
+  ORPHANED,
+  POISONED,
+  STATE,
+  TAG,
+  WAITED,
+} from './sync-layout.ts';
+
+/** Who gets a lock that several threads wait for. */
+export type LockOrder = (typeof ORDERS)[number];
+/** What happens to a lock whose holder has died. */
+export type OwnerDeath = (typeof DEATHS)[number];
+
+const ORDERS = ['barging', 'lifo', 'fair'] as const;
+const DEATHS = ['handOver', 'poison'] as const;
+
+/** How a mutex is to be. */
+export interface MutexOptions {
+  /**
+   * 'barging' (default): a free lock goes to the thread that asks first, the longest waiting one is
+   * woken; the fastest. 'lifo': the one that came last is woken, whose caches are warm. 'fair': a
+   * thread that asks gets in line behind those that wait.
+   */
+  readonly order?: LockOrder;
+  /**
+   * 'handOver' (default): the next thread gets the lock and is told by `ownerDied`. 'poison': no
+   * thread gets it any more.
+   */
+  readonly onOwnerDeath?: OwnerDeath;
+}
+
+/** What another thread attaches by. */
+export type MutexHandle = SyncHandle<'mutex'>;
+
+/**
+ * A lock between threads of a pool, for a few steps on shared memory that belong together.
+ *
+ * Three ways to ask: `tryLock` now, `lockSync` blocks the thread, `lock` returns a promise. All
+ * three return a word, and the caller has the lock if it is 'acquired'. `tryGuard`, `guardSync` and
+ * `guard` return an object for `using`, and throw where there is none to return.
+ *
+ * The lock belongs to the thread, not to the piece of code that asked: two asynchronous functions
+ * of one thread exclude each other, and each must unlock what it has locked. A thread that dies, or
+ * detaches from the pool, while it holds the lock never unlocks it: waiting threads learn of that
+ * within a tick of 50 ms.
+ *
+ * **Threads** one object for each thread: `create` in one, `attach` in others.
+ *
+ * @example
+ * ```ts
+ * import { BufferPool } from 'busbar/pool';
+ * import { Mutex } from 'busbar/sync';
+ *
+ * const pool = BufferPool.create({ bufferSize: 64, bufferCount: 4 });
+ * const mutex = Mutex.create(pool);
+ * const account = new Int32Array(new SharedArrayBuffer(8));
+ * // Elsewhere: Mutex.attach(BufferPool.attach(poolHandle), mutexHandle)
+ *
+ * if (mutex.lockSync(100) === 'acquired') {
+ *   account[0] -= 5;
+ *   account[1] += 5;
+ *   mutex.unlock();
+ * }
+ * {
+ *   using guard = await mutex.guard();
+ *   if (guard.ownerDied) account.fill(0);
+ * }
+ * ```
+ */
+export class Mutex extends Primitive {
+  /** True: newcomers queue behind threads that wait. */
+  readonly #isFair: boolean;
+  readonly #poisons: boolean;
+  #ownerDied: boolean;
+  /** A first waiter has left the lock lying for a tick. */
+  #passesOver: boolean;
+
+  private constructor(pool: BufferPool, words: Words) {
+    const order = ORDERS[words[HEADER_CHOICES]];
+    super(pool, words, order === 'lifo' ? 'last come' : 'first come');
+    this.#isFair = order === 'fair';
+    this.#poisons = DEATHS[words[HEADER_CHOICES + 1]] === 'poison';
+    this.#ownerDied = false;
+    this.#passesOver = false;
+  }
+
+  /**
+   * Makes a mutex between threads of a pool. **Cost** 128 bytes for each thread the pool has room
+   * for, and 512. **Throws** TypeError, RangeError, ERR_BUSBAR_DETACHED.
+   */
+  static create(pool: BufferPool, options: MutexOptions = {}): Mutex {
+    const own = checkOptions('options', options, ['order', 'onOwnerDeath']);
+    const order = checkOneOf('order', own.order ?? 'barging', ORDERS);
+    const death = checkOneOf('onOwnerDeath', own.onOwnerDeath ?? 'handOver', DEATHS);
+    const choices = [ORDERS.indexOf(order), DEATHS.indexOf(death)];
+    return new Mutex(pool, createSyncBlock(pool, 'mutex', choices));
+  }
+
+  /** Joins a mutex by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
+  static attach(pool: BufferPool, handle: MutexHandle): Mutex {
+    return new Mutex(pool, openSyncBlock(pool, 'mutex', handle));
+  }
+
+  /** What another thread {@link attach}es by; structured-cloneable. */
+  get handle(): MutexHandle {
+    return handleOf('mutex', this.words);
+  }
+
+  /**
+   * Takes the lock if it is free. 'busy': it is not, or (in a 'fair' mutex) others wait for it.
+   *
+   * **Cost** one read-modify-write, no allocation. **Throws** ERR_BUSBAR_DETACHED.
+   */
+  tryLock(): 'acquired' | 'busy' | 'poisoned' {
+    if (!this.pool.isAttached) this.pool.checkAttached();
+    // SYNC(sync-state): sees what the last holder wrote; pairs with unlock().
+    const before = compareExchange(this.words, STATE, FREE, this.badge);
+    if (before !== FREE) return this.#trySlowly();
+    this.#ownerDied = false;
+    return 'acquired';
+  }
+
+  /**
+   * Takes the lock, blocking this thread (its event loop too) until it is free. Served before
+   * callers of {@link lock} in this thread, who could not unlock meanwhile.
+   *
+   * **Throws** ERR_BUSBAR_DEADLOCK if this thread holds the lock: it would wait for itself.
+   */
+  lockSync(timeoutMs: number = Infinity): 'acquired' | 'timeout' | 'poisoned' {
+    checkTimeoutMs('timeoutMs', timeoutMs);
+    const now = this.tryLock();
+    if (now !== BUSY) return now;
+    if (this.isHeld) throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'lockSync');
+    if (!this.#isFair) {
+      const result = this.#spin();
+      if (result !== BUSY) return result;
+    }
+    return this.untilSync(this.#attempt, timeoutMs);
+  }
+
+  /**
+   * Takes the lock, waiting for it without blocking, behind earlier callers of this thread. A wait
+   * that ends early never keeps the lock. Keeps the event loop alive.
+   *
+   * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.
+   */
+  lock(options?: WaitOptions): Promise<'acquired' | 'poisoned' | GivenUp> {
+    return this.until(this.#attempt, options, 'lock');
+  }
+
+  /**
+   * Gives the lock back.
+   *
+   * **Cost** one read-modify-write; if threads wait, two, a load per thread of the pool, a ring.
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold it; nothing has changed then.
+   */
+  unlock(): void {
+    // SYNC(sync-state): publishes what this thread wrote; pairs with tryLock() and #take().
+    const before = compareExchange(this.words, STATE, this.badge, FREE);
+    if (before !== this.badge) this.#unlockWaited(before);
+  }
+
+  /** {@link tryLock} as a guard; undefined if the lock is not free. **Throws** as {@link guard}. */
+  tryGuard(): Guard | undefined {
+    ensureStep();
+    const result = this.tryLock();
+    return result === BUSY ? undefined : this.#guard(result, 'tryGuard', undefined);
+  }
+
+  /** {@link lockSync} as a guard. **Throws** as {@link guard}, ERR_BUSBAR_DEADLOCK. */
+  guardSync(timeoutMs: number = Infinity): Guard {
+    ensureStep();
+    return this.#guard(this.lockSync(timeoutMs), `guardSync, ${timeoutMs} ms`, undefined);
+  }
+
+  /**
+   * {@link lock} as a guard.
+   *
+   * **Throws** (rejects) ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_POISONED,
+   * ERR_BUSBAR_DETACHED.
+   */
+  async guard(options?: WaitOptions): Promise<Guard> {
+    return this.#guard(await this.lock(options), 'guard', options);
+  }
+
+  /** True while this thread holds the lock. */
+  get isHeld(): boolean {
+    return (loadAcquire(this.words, STATE) & HOLDER_MASK) === this.badge;
+  }
+
+  /**
+   * True if the lock that this object took last came from a thread that died while it held it: what
+   * the lock protects may be half changed. Ask before {@link unlock}, which ends it.
+   */
+  get ownerDied(): boolean {
+    return this.#ownerDied;
+  }
+
+  /**
+   * A 32-bit integer that goes from holder to holder with the lock, at first 0.
+   *
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold the lock.
+   */
+  get tag(): number {
+    this.#checkHeld();
+    return this.words[TAG];
+  }
+
+  set tag(value: number) {
+    checkInteger('tag', value, -(2 ** 31), 2 ** 31 - 1);
+    this.#checkHeld();
+    this.words[TAG] = value;
+  }
+
+  /** What the lock is now, in whatever thread; it may have changed meanwhile. */
+  get state(): 'free' | 'held' | 'poisoned' {
+    const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
+    if (holder === POISONED) return 'poisoned';
+    return holder === FREE || holder === ORPHANED ? 'free' : 'held';
+  }
+
+  /** @internal */
+  override armRing(): boolean {
+    const { words } = this;
+    const state = loadAcquire(words, STATE);
+    const holder = state & HOLDER_MASK;
+    if (holder === POISONED) return false;
+    // The first waiter takes it, and was rung, or will be.
+    if (holder === FREE || holder === ORPHANED) return !this.#mayTake();
+    if (state < 0) return true;
+    return compareExchange(words, STATE, state, state | WAITED) === state;
+  }
+
+  /** The lock of a dead thread goes on; a first waiter that leaves it lying is passed over. */
+  protected override recoverDead(asker: Asker): boolean {
+    const freed = this.waiters.recover(asker);
+    const isFreed = this.#takeFromDead(asker);
+    const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
+    if (holder === FREE || holder === ORPHANED) {
+      if (this.#isFair && this.isWaiting) {
+        this.#passesOver = true;
+        this.pool.doorbell.ring(this.pool.threadSlot);
+      }
+      this.waiters.ringFirst();
+    }
+    return freed > 0 || isFreed;
+  }
+
+  protected override passRingOn(): void {
+    // If this thread has the lock by waiting, its unlock() rings.
+    if (loadAcquire(this.words, STATE) !== (this.badge | WAITED)) this.waiters.ringFirst();
+  }
+
+  protected override inherit(): void {}
+
+  #trySlowly(): 'acquired' | 'busy' | 'poisoned' {
+    const result = this.#take(FREE);
+    if (result !== BUSY || !this.#takeFromDead(BY_TICK)) return result;
+    this.waiters.owe();
+    return this.#take(FREE);
+  }
+
+  /** Looks for a moment whether the lock becomes free: a sleeper takes far longer to wake. */
+  #spin(): 'acquired' | 'busy' | 'poisoned' {
+    for (let i = 0; i < SPINS; i++) {
+      if (loadAcquire(this.words, STATE) !== FREE) continue;
+      const result = this.#take(FREE);
+      if (result !== BUSY) return result;
+    }
+    return BUSY;
+  }
+
+  /** What a caller tries that waits: others may sleep, so the lock stays `waited`. */
+  readonly #attempt = (): 'acquired' | 'busy' | 'poisoned' => {
+    this.pool.checkAttached();
+    const result = this.#take(this.isWaiting ? WAITED : FREE);
+    if (result === 'acquired' && this.isWaiting) {
+      this.#passesOver = false;
+      if (!this.line.isEmpty) this.waiters.renew();
+    }
+    return result;
+  };
+
+  /** Takes the lock if it is free, with the bit given, or the one that stands there. */
+  #take(waited: number): 'acquired' | 'busy' | 'poisoned' {
+    const { words, badge } = this;
+    for (;;) {
+      const state = loadAcquire(words, STATE);
+      const holder = state & HOLDER_MASK;
+      if (holder === POISONED) return 'poisoned';
+      if (holder !== FREE && holder !== ORPHANED) return BUSY;
+      if (!this.#mayTake()) return BUSY;
+      // SYNC(sync-state): sees what the last holder wrote; pairs with unlock().
+      const taken = badge | (state & WAITED) | waited;
+      if (compareExchange(words, STATE, state, taken) !== state) continue;
+      this.#ownerDied = holder === ORPHANED;
+      return 'acquired';
+    }
+  }
+
+  /** True if this object may take the lock when it is free. */
+  #mayTake(): boolean {
+    if (!this.#isFair) return true;
+    if (!this.isWaiting) return this.waiters.isEmpty;
+    return this.#passesOver || this.waiters.isFirst;
+  }
+
+  #unlockWaited(before: number): void {
+    const { words, badge, waiters } = this;
+    if (before !== (badge | WAITED)) {
+      throw new BusbarError('ERR_BUSBAR_NOT_OWNER', 'unlock');
+    }
+    ensureStep();
+    const next = this.#isFair && !waiters.isEmpty ? WAITED : FREE;
+    // SYNC(sync-state): publishes what this thread wrote.
+    if (compareExchange(words, STATE, before, next) !== before) {
+      throw new BusbarError('ERR_BUSBAR_NOT_OWNER', 'unlock');
+    }
+    waiters.owe();
+  }
+
+  /** True if the holder was dead, and its lock is now free, or poisoned. */
+  #takeFromDead(asker: Asker): boolean {
+    const { words } = this;
+    for (;;) {
+      const state = loadAcquire(words, STATE);
+      const holder = state & HOLDER_MASK;
+      if (holder === FREE || holder >= POISONED || holder === this.badge) return false;
+      if (!this.pool.isBadgeGone(holder, asker)) return false;
+      const next = this.#poisons ? POISONED : ORPHANED | (state & WAITED);
+      if (compareExchange(words, STATE, state, next) !== state) continue;
+      if (this.#poisons) this.waiters.ringAll();
+      return true;
+    }
+  }
+
+  #checkHeld(): void {
+    if (!this.isHeld) throw new BusbarError('ERR_BUSBAR_NOT_OWNER');
+  }
+
+  #guard(result: string, what: string, options: WaitOptions | undefined): Guard {
+    if (result !== 'acquired') throw givenUp(result, what, options);
+    return new Guard(this.#unlock, this.#ownerDied);
+  }
+
+  readonly #unlock = (): void => this.unlock();
+}
+
+/** Looks at a lock before its waiter sleeps: some microseconds. */
+const SPINS = 200;
+
+describeAs(Mutex, 'Mutex', (mutex) => ({ state: mutex.state }));

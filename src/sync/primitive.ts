@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/** Primitive: what every synchronization primitive does when a caller has to wait. */
+
+import type { Words } from '../base/atomics.ts';
+import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
+import type { BufferPool, WaitOptions } from '../pool/index.ts';
+import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
+import { type Waitable, WaitLine } from '../pool/wait-line.ts';
+import { Waiters, type WakeOrder } from './waiters.ts';
+
+/** What an attempt returns that has to be repeated. */
+export const BUSY = 'busy';
+
+/** How a wait may end without what was waited for. */
+export type GivenUp = 'timeout' | 'aborted';
+
+/** A primitive as one thread sees it. */
+export abstract class Primitive implements Waitable {
+  /** @internal */
+  readonly pool: BufferPool;
+  /** @internal */
+  readonly mayOvertake: boolean;
+  protected readonly words: Words;
+  protected readonly badge: number;
+  protected readonly waiters: Waiters;
+  protected readonly line: WaitLine;
+  /** True while this object counts as one that waits. */
+  protected isWaiting: boolean;
+  private readonly listener: () => void;
+
+  protected constructor(pool: BufferPool, words: Words, order: WakeOrder) {
+    this.pool = pool;
+    this.mayOvertake = true;
+    this.words = words;
+    this.badge = pool.badge;
+    this.waiters = new Waiters(pool, words, order, (seat) => this.inherit(seat));
+    this.line = new WaitLine(this);
+    this.isWaiting = false;
+    this.listener = () => this.onRing();
+  }
+
+  /**
+   * Sees to what dead threads have left; returns true if there was anything. Waiting callers do
+   * this by themselves now and then; call it when a worker has exited, and they need not wait for
+   * that.
+   */
+  recover(): boolean {
+    ensureStack();
+    this.pool.checkAttached();
+    return this.recoverDead(BY_QUESTION);
+  }
+
+  /** @internal Asks to be rung. False: look again first. */
+  abstract armRing(): boolean;
+
+  /** @internal */
+  checkPeers(): void {
+    this.pool.checkAttached();
+    this.recoverDead(BY_TICK);
+  }
+
+  /** @internal */
+  setWaiting(isWaiting: boolean): void {
+    if (this.isWaiting === isWaiting || !this.pool.isAttached) return;
+    if (isWaiting) {
+      this.waiters.enter();
+      this.isWaiting = true;
+      this.pool.doorbell.listen(this.listener);
+    } else {
+      this.waiters.leave();
+      this.isWaiting = false;
+      this.pool.doorbell.ignore(this.listener);
+      this.passRingOn();
+    }
+  }
+
+  /** Sees to what dead threads have left, and rings for what became free. */
+  protected abstract recoverDead(asker: Asker): boolean;
+
+  /** This object waits no longer: a ring that was meant for it may be due to the next one. */
+  protected abstract passRingOn(): void;
+
+  /** Gives back what the dead holder of a seat held. */
+  protected abstract inherit(seat: number): void;
+
+  /** Repeats `attempt` until it does not return 'busy', blocking this thread. */
+  protected untilSync<Result extends string>(
+    attempt: () => Result | typeof BUSY,
+    timeoutMs: number,
+  ): Result | 'timeout' {
+    let result: Result | typeof BUSY = BUSY;
+    const isDone = this.line.untilSync(() => {
+      result = attempt();
+      return result !== BUSY;
+    }, timeoutMs);
+    return isDone ? (result as Result) : 'timeout';
+  }
+
+  /** Repeats `attempt` until it does not return 'busy'. Keeps the event loop alive. */
+  protected async until<Result extends string>(
+    attempt: () => Result | typeof BUSY,
+    options: WaitOptions | undefined,
+    what: string,
+  ): Promise<Result | GivenUp> {
+    const own = checkOptions('options', options ?? {}, ['signal', 'timeoutMs']);
+    const signal = checkSignal('signal', own.signal);
+    const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
+    if (signal?.aborted === true) return 'aborted';
+    let result: Result | typeof BUSY = BUSY;
+    try {
+      const step = (): boolean => {
+        result = attempt();
+        return result !== BUSY;
+      };
+      await this.line.until(
+        step,
+        signal === undefined ? { timeoutMs } : { signal, timeoutMs },
+        what,
+      );
+    } catch (error) {
+      if (signal !== undefined && error === signal.reason) return 'aborted';
+      if (BusbarError.isOne(error) && error.code === 'ERR_BUSBAR_TIMEOUT') return 'timeout';
+      throw error;
+    }
+    return result as Result;
+  }
+
+  private onRing(): void {
+    if (!this.line.isEmpty) this.line.pump();
+  }
+}
+
+/** What a wait for a guard throws that ended without. */
+export function givenUp(result: string, what: string, options: WaitOptions | undefined): unknown {
+  if (result === 'aborted') return options?.signal?.reason;
+  if (result === 'poisoned') return new BusbarError('ERR_BUSBAR_POISONED', what);
+  if (result === 'disabled') return new BusbarError('ERR_BUSBAR_DISABLED', what);
+  return new BusbarError('ERR_BUSBAR_TIMEOUT', what);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/** The block of a primitive: how it is made, and how the handle that names it is opened. */
+
+import type { Words } from '../base/atomics.ts';
+import { show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { wordsOf } from '../base/views.ts';
+import { checkPool } from '../pool/check-pool.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
+import {
+  CHOICE_COUNT,
+  HEADER_CHOICES,
+  HEADER_KIND,
+  HEADER_MAGIC,
+  HEADER_POOL,
+  HEADER_THREADS,
+  HEADER_VERSION,
+  SYNC_KINDS,
+  SYNC_MAGIC,
+  SYNC_VERSION,
+  type SyncKind,
+  syncWords,
+} from './sync-layout.ts';
+
+/** What another thread needs to join a primitive. Structured-cloneable. */
+export interface SyncHandle<Kind extends SyncKind = SyncKind> {
+  /** 'busbar/' and what it is. */
+  readonly kind: `busbar/${Kind}`;
+  readonly version: number;
+  readonly control: SharedArrayBuffer;
+}
+
+/** Makes the block of a primitive. No other thread knows it yet, so plain stores do. */
+export function createSyncBlock(
+  pool: BufferPool,
+  kind: SyncKind,
+  choices: readonly number[],
+): Words {
+  checkPool(pool).checkAttached();
+  const { maxThreads } = pool;
+  const words = new Int32Array(new SharedArrayBuffer(syncWords(maxThreads) * 4));
+  words[HEADER_MAGIC] = SYNC_MAGIC;
+  words[HEADER_VERSION] = SYNC_VERSION;
+  words[HEADER_KIND] = kindNumber(kind);
+  words[HEADER_THREADS] = maxThreads;
+  noteIdentity(pool, words, HEADER_POOL);
+  for (let i = 0; i < CHOICE_COUNT; i++) words[HEADER_CHOICES + i] = choices[i] ?? 0;
+  return words;
+}
+
+/** Checks a handle, which may come from anywhere, and opens its block. */
+export function openSyncBlock<Kind extends SyncKind>(
+  pool: BufferPool,
+  expected: Kind,
+  handle: SyncHandle<Kind>,
+): Words {
+  checkPool(pool).checkAttached();
+  const { kind, version, control } = (handle ?? {}) as Partial<SyncHandle>;
+  if (kind !== `busbar/${expected}`) {
+    throw badHandle(`expected the handle of a ${expected}, got ${show(kind ?? handle)}`);
+  }
+  if (version !== SYNC_VERSION) {
+    throw badHandle(`layout version ${show(version)}, this busbar knows ${SYNC_VERSION}`);
+  }
+  const words = wordsOf(control);
+  if (words === undefined) throw badHandle('its block is not a SharedArrayBuffer of words');
+  const isOne =
+    words[HEADER_MAGIC] === SYNC_MAGIC &&
+    words[HEADER_VERSION] === SYNC_VERSION &&
+    words[HEADER_KIND] === kindNumber(expected) &&
+    words[HEADER_THREADS] > 0 &&
+    words.length === syncWords(words[HEADER_THREADS]);
+  if (!isOne) throw badHandle(`its block is not that of a ${expected}`);
+  if (!hasIdentity(pool, words, HEADER_POOL) || words[HEADER_THREADS] !== pool.maxThreads) {
+    throw badHandle(`the ${expected} belongs to another pool`);
+  }
+  return words;
+}
+
+/** The handle of a block. */
+export function handleOf<Kind extends SyncKind>(kind: Kind, words: Words): SyncHandle<Kind> {
+  return { kind: `busbar/${kind}`, version: SYNC_VERSION, control: words.buffer as never };
+}
+
+function kindNumber(kind: SyncKind): number {
+  return SYNC_KINDS.indexOf(kind) + 1;
+}
+
+function badHandle(detail: string): BusbarError {
+  return new BusbarError('ERR_BUSBAR_BAD_HANDLE', detail);
+}

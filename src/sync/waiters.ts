@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/** Waiters: the threads that wait for a primitive, in order, and what dead ones left in it. */
+
+import {
+  compareExchange,
+  fetchAdd,
+  loadAcquire,
+  loadSeqCst,
+  storeRelease,
+  storeSeqCst,
+  type Words,
+} from '../base/atomics.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { type Asker, BY_QUESTION } from '../pool/liveness.ts';
+import {
+  HOLDER,
+  MEMBERS,
+  NEXT_TICKET,
+  NO_HOLDER,
+  NOT_WAITING,
+  recoveredBy,
+  seatAt,
+  TICKET_STEP,
+  WAITING,
+} from './sync-layout.ts';
+
+/** Which of the waiting threads is rung first. */
+export type WakeOrder = 'first come' | 'last come';
+
+/** Every thread's seat at one primitive, seen from one thread. */
+export class Waiters {
+  readonly #pool: BufferPool;
+  readonly #words: Words;
+  readonly #badge: number;
+  readonly #slot: number;
+  readonly #count: number;
+  readonly #isLastFirst: boolean;
+  /** Sees to what a dead thread held. */
+  readonly #inherit: (seat: number) => void;
+  /** First word of this thread's seat. */
+  readonly seat: number;
+  #hasJoined = false;
+
+  constructor(pool: BufferPool, words: Words, order: WakeOrder, inherit: (seat: number) => void) {
+    this.#pool = pool;
+    this.#words = words;
+    this.#badge = pool.badge;
+    this.#slot = pool.threadSlot;
+    this.#count = pool.maxThreads;
+    this.#isLastFirst = order === 'last come';
+    this.#inherit = inherit;
+    this.seat = seatAt(this.#slot);
+  }
+
+  /** Takes this thread's seat, which a thread that had the pool slot before may have left. */
+  join(): void {
+    if (this.#hasJoined) return;
+    const words = this.#words;
+    const { seat } = this;
+    for (;;) {
+      // SYNC(sync-seat): sees what the last holder left.
+      const holder = loadAcquire(words, seat + HOLDER);
+      if (holder === this.#badge) break;
+      // Its thread has left the slot. Another that recovers it is soon done, or dead.
+      if (holder < NO_HOLDER && !this.#isAbandoned(holder, BY_QUESTION)) continue;
+      if (compareExchange(words, seat + HOLDER, holder, this.#badge) !== holder) continue;
+      if (holder !== NO_HOLDER) this.#inherit(seat);
+      storeSeqCst(words, seat + WAITING, NOT_WAITING);
+      words[seat + MEMBERS] = 0;
+      break;
+    }
+    this.#hasJoined = true;
+  }
+
+  /** One more object of this thread waits. */
+  enter(): void {
+    this.join();
+    const words = this.#words;
+    const { seat } = this;
+    if (words[seat + MEMBERS] === 0) this.renew();
+    words[seat + MEMBERS]++;
+  }
+
+  /** Puts this thread behind all that wait. */
+  renew(): void {
+    const ticket = fetchAdd(this.#words, NEXT_TICKET, TICKET_STEP) | 1;
+    // SYNC(sync-waiting): before the look at STATE, so that either this thread sees what has
+    // changed, or the thread that changed it sees that this one waits; pairs with first().
+    storeSeqCst(this.#words, this.seat + WAITING, ticket);
+  }
+
+  /** One object less of this thread waits. */
+  leave(): void {
+    const words = this.#words;
+    const at = this.seat + MEMBERS;
+    if (words[at] > 1) {
+      words[at]--;
+      return;
+    }
+    storeSeqCst(words, this.seat + WAITING, NOT_WAITING);
+    words[at] = 0;
+  }
+
+  /** The seat number of the thread to ring first, or −1. **Cost** a load per thread of the pool. */
+  first(): number {
+    const words = this.#words;
+    let first = -1;
+    let firstTicket = 0;
+    for (let seat = 0; seat < this.#count; seat++) {
+      // SYNC(sync-waiting): after the change that is waited for; pairs with renew().
+      const ticket = loadSeqCst(words, seatAt(seat) + WAITING);
+      if (ticket === NOT_WAITING) continue;
+      const isLater = ((ticket - firstTicket) | 0) > 0;
+      if (first >= 0 && isLater !== this.#isLastFirst) continue;
+      first = seat;
+      firstTicket = ticket;
+    }
+    return first;
+  }
+
+  get isEmpty(): boolean {
+    return this.first() < 0;
+  }
+
+  /** True if this thread waits, and none that waits is before it. */
+  get isFirst(): boolean {
+    return this.first() === this.#slot;
+  }
+
+  /** Rings the first thread that waits. */
+  ringFirst(): void {
+    const seat = this.first();
+    if (seat >= 0) this.#pool.doorbell.ring(seat);
+  }
+
+  /**
+   * {@link ringFirst} by a thread that has already changed STATE: it must not throw. Where the
+   * stack is full, in spite of a look at it, a microtask rings.
+   */
+  owe(): void {
+    try {
+      this.ringFirst();
+    } catch {
+      this.#soon.then(this.#ringLater);
+    }
+  }
+
+  /** Rings every thread that waits. */
+  ringAll(): void {
+    for (let seat = 0; seat < this.#count; seat++) {
+      // SYNC(sync-waiting): after the change that is waited for; pairs with renew().
+      const ticket = loadSeqCst(this.#words, seatAt(seat) + WAITING);
+      if (ticket !== NOT_WAITING) this.#pool.doorbell.ring(seat);
+    }
+  }
+
+  /** Frees the seats of dead threads, after `inherit` has seen to each; returns how many. */
+  recover(asker: Asker): number {
+    const words = this.#words;
+    let freed = 0;
+    for (let number = 0; number < this.#count; number++) {
+      const seat = seatAt(number);
+      const holder = loadAcquire(words, seat + HOLDER);
+      if (holder === NO_HOLDER || holder === this.#badge) continue;
+      if (!this.#isAbandoned(holder, asker)) continue;
+      // In its place, so that no other thread does the same, and so that our own death shows.
+      if (compareExchange(words, seat + HOLDER, holder, recoveredBy(this.#badge)) !== holder) {
+        continue;
+      }
+      this.#inherit(seat);
+      storeSeqCst(words, seat + WAITING, NOT_WAITING);
+      // SYNC(sync-seat): publishes that nothing is left in it.
+      storeRelease(words, seat + HOLDER, NO_HOLDER);
+      freed++;
+    }
+    return freed;
+  }
+
+  /** True if the thread is gone that holds the seat, or that recovers it. */
+  #isAbandoned(holder: number, asker: Asker): boolean {
+    // An error has cut a recovery of this thread short.
+    if (holder === recoveredBy(this.#badge)) return true;
+    return this.#pool.isBadgeGone(Math.abs(holder), asker);
+  }
+
+  /** Settled: what is chained to it runs in a microtask, when this thread's stack is empty. */
+  readonly #soon: Promise<void> = Promise.resolve();
+  readonly #ringLater = (): void => this.ringFirst();
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/** Bugs planted in the synchronization primitives, one at a time: the scenarios find them. */
+
+import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
+import { type Bug, huntAll } from './planted.ts';
+import type { SyncModule } from './sync-words.ts';
+
+const BUGS: readonly Bug[] = [
+  {
+    what: 'mutex: a lock is taken without a compare',
+    entry: 'sync/mutex.ts',
+    from: 'const before = compareExchange(this.words, STATE, FREE, this.badge);',
+    to:
+      'const before = loadAcquire(this.words, STATE);\n' +
+      'if (before === FREE) compareExchange(this.words, STATE, this.words[STATE], this.badge);',
+    scenarios: /^mutex barging: lockSync twice/,
+  },
+  {
+    what: 'mutex: unlock rings no thread',
+    entry: 'sync/mutex.ts',
+    from: 'waiters.owe();\n  }',
+    to: '}',
+    scenarios: /^mutex (barging|fair): lockSync twice/,
+  },
+  {
+    what: 'mutex: a waiter sleeps by a lock that it has not marked',
+    entry: 'sync/mutex.ts',
+    from: 'return compareExchange(words, STATE, state, state | WAITED) === state;',
+    to: 'return true;',
+    scenarios: /^mutex barging: lockSync twice/,
+  },
+  {
+    what: 'mutex: a waiter that gives up keeps the ring',
+    entry: 'sync/mutex.ts',
+    from: 'if (loadAcquire(this.words, STATE) !== (this.badge | WAITED)) this.waiters.ringFirst();',
+    to: '',
+    scenarios: /^mutex barging: one (gives up|aborts)/,
+  },
+  {
+    what: 'mutex: a waiter shows itself after it has looked',
+    entry: 'sync/waiters.ts',
+    from: 'storeSeqCst(this.#words, this.seat + WAITING, ticket);',
+    to: 'queueMicrotask(() => storeSeqCst(this.#words, this.seat + WAITING, ticket));',
+    scenarios: /^mutex barging: lockSync twice/,
+  },
+  {
+    what: 'mutex: the lock of a dead thread stays locked',
+    entry: 'sync/mutex.ts',
+    from: 'if (!this.pool.isBadgeGone(holder, asker)) return false;',
+    to: 'return false;',
+    scenarios: /^mutex barging: death, handOver: lockSync/,
+  },
+  {
+    what: 'mutex: the heir is not told',
+    entry: 'sync/mutex.ts',
+    from: 'this.#ownerDied = holder === ORPHANED;',
+    to: 'this.#ownerDied = false;',
+    scenarios: /^mutex barging: death, handOver: lockSync/,
+  },
+  {
+    what: 'mutex: the stack is not looked at before an unlock that rings',
+    entry: 'sync/mutex.ts',
+    from: 'ensureStep();\n    const next',
+    to: 'const next',
+    scenarios: /^mutex (barging|fair): exception: lockSync/,
+  },
+  {
+    what: 'mutex: the stack is not looked at before a guard is made',
+    entry: 'sync/mutex.ts',
+    from: 'ensureStep();\n    return this.#guard(this.lockSync',
+    to: 'return this.#guard(this.lockSync',
+    scenarios: /^mutex (barging|fair): exception: guardSync/,
+  },
+];
+
+huntAll('sync', BUGS, async (load) => {
+  const module: SyncModule = {
+    ...(await load<Pick<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+    ...(await load<Omit<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
+  };
+  return [...mutexCases(module), ...mutexDeathCases(module), ...mutexExceptionCases(module)];
+});

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/** A tool of tests: what threads that use one synchronization primitive are told, and tell. */
+
+import type { BufferPoolHandle } from 'busbar/pool';
+import type { SyncHandle } from 'busbar/sync';
+
+/** Given to each worker. */
+export interface SyncTask {
+  readonly pool: BufferPoolHandle;
+  readonly sync: SyncHandle;
+  readonly board: SharedArrayBuffer;
+  /** Its number among the workers; its uses are counted at DONE + id. */
+  readonly id: number;
+  readonly seed: number;
+  /** Takes what there is, once, and blocks for ever. */
+  readonly isHolder: boolean;
+}
+
+// Words of the board.
+/** Not 0: stop. */
+export const STOP = 0;
+/** Two words that are equal whenever no thread is between its two writes. */
+export const FIRST = 1;
+export const SECOND = 2;
+/** Threads inside at once. */
+export const INSIDE = 3;
+/** How often a thread was told that the last holder died. */
+export const HEIRS = 4;
+/** How often a wait was given up. */
+export const GIVEN_UP = 5;
+/** First of one word per worker. */
+export const DONE = 16;
+export const BOARD_WORDS = 256;

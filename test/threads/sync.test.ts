@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/** Synchronization primitives between real threads, some of which are ended while they use them. */
+import { Worker } from 'node:worker_threads';
+import { BufferPool } from 'busbar/pool';
+import { Mutex, type SyncHandle } from 'busbar/sync';
+import { afterEach, expect, test } from 'vitest';
+import { Random } from '../../src/base/random.ts';
+import { turn, until } from '../turns.ts';
+import * as at from './sync-board.ts';
+import { scaled, testSeed, workerUrl } from './worker-crew.ts';
+
+const seed = testSeed();
+const replay = `replay with BUSBAR_TEST_SEED=${seed}`;
+const THREADS = 3;
+/** So many deaths are tried at most until enough of them have hit. */
+const KILLS_MAX = 200;
+
+const teams: Team[] = [];
+
+afterEach(async () => {
+  await Promise.all(teams.splice(0).map((team) => team.terminate()));
+});
+
+/** Workers that use one primitive. */
+class Team {
+  readonly board = new Int32Array(new SharedArrayBuffer(4 * at.BOARD_WORDS));
+  readonly workers: Worker[] = [];
+  failed: unknown;
+  readonly #pool: BufferPool;
+  readonly #sync: SyncHandle;
+  readonly #isHolder: boolean;
+  #started = 0;
+
+  constructor(pool: BufferPool, sync: SyncHandle, { count = THREADS, isHolder = false } = {}) {
+    this.#pool = pool;
+    this.#sync = sync;
+    this.#isHolder = isHolder;
+    teams.push(this);
+    for (let i = 0; i < count; i++) this.start();
+  }
+
+  start(): void {
+    const id = this.#started++;
+    const workerData: at.SyncTask = {
+      pool: this.#pool.handle,
+      sync: this.#sync,
+      board: this.board.buffer,
+      isHolder: this.#isHolder,
+      id,
+      seed: seed + id * 7919,
+    };
+    const worker = new Worker(workerUrl('sync'), { workerData });
+    worker.on('error', (error) => {
+      this.failed ??= error;
+    });
+    this.workers.push(worker);
+  }
+
+  /** How often the primitive was used. */
+  get done(): number {
+    let sum = 0;
+    for (let id = 0; id < this.#started; id++) sum += Atomics.load(this.board, at.DONE + id);
+    return sum;
+  }
+
+  /** Waits until it has been used that often once more. */
+  async reaches(count: number): Promise<void> {
+    const enough = this.done + count;
+    await until(() => this.failed !== undefined || this.done >= enough);
+    if (this.failed !== undefined) throw this.failed;
+  }
+
+  /** Ends one of the threads, and starts another. */
+  async kill(index: number): Promise<void> {
+    const [worker] = this.workers.splice(index, 1);
+    await worker.terminate();
+    this.#pool.reclaimDead();
+    this.start();
+  }
+
+  async stop(): Promise<void> {
+    Atomics.store(this.board, at.STOP, 1);
+    const ends = this.workers.map(
+      (worker) => new Promise((resolve) => worker.once('exit', resolve)),
+    );
+    await Promise.all(ends);
+    if (this.failed !== undefined) throw this.failed;
+  }
+
+  async terminate(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
+  }
+}
+
+function createPool(): BufferPool {
+  return BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: THREADS + 3 });
+}
+
+const orders = ['barging', 'lifo', 'fair'] as const;
+
+test.each(orders)('a %s mutex: threads count together, and nothing is lost', async (order) => {
+  const pool = createPool();
+  const mutex = Mutex.create(pool, { order });
+  const team = new Team(pool, mutex.handle);
+  // This thread takes part.
+  let own = 0;
+  for (let i = 0; i < scaled(200); i++) {
+    expect(await mutex.lock(), replay).toBe('acquired');
+    team.board[at.FIRST]++;
+    if (i % 10 === 0) await turn();
+    team.board[at.SECOND]++;
+    mutex.unlock();
+    own++;
+    if (i % 20 === 0) await team.reaches(1);
+  }
+  await team.reaches(scaled(300));
+  await team.stop();
+  const { board } = team;
+  expect([board[at.FIRST], board[at.SECOND]], replay).toEqual([team.done + own, team.done + own]);
+  expect(board[at.HEIRS], replay).toBe(0);
+  expect(board[at.GIVEN_UP], replay).toBeGreaterThan(0);
+  expect(mutex.state, replay).toBe('free');
+});
+
+test.each(['barging', 'fair'] as const)(
+  'a %s mutex whose holders die: no thread hangs, and the next one is told',
+  { timeout: 600_000 },
+  async (order) => {
+    const random = new Random(seed);
+    const pool = createPool();
+    const mutex = Mutex.create(pool, { order });
+    const team = new Team(pool, mutex.handle);
+    let kills = 0;
+    while (Atomics.load(team.board, at.HEIRS) < scaled(2) && kills < KILLS_MAX) {
+      await team.reaches(1 + random.below(30));
+      await team.kill(random.below(team.workers.length));
+      kills++;
+    }
+    await team.reaches(50);
+    await team.stop();
+    const { board } = team;
+    expect(board[at.HEIRS], replay).toBeGreaterThan(0);
+    // Each death has left at most one use that was not counted as done.
+    const undone = board[at.FIRST] - team.done;
+    expect(undone, replay).toBeGreaterThanOrEqual(0);
+    expect(undone, replay).toBeLessThanOrEqual(kills);
+    mutex.recover();
+    expect(mutex.state, replay).toBe('free');
+  },
+);
+
+test.each(['lockSync', 'lock', 'tryLock', 'guard'] as const)(
+  '%s gets the lock of a thread that was ended while it held it, and says so',
+  async (way) => {
+    const pool = createPool();
+    const mutex = Mutex.create(pool);
+    const team = new Team(pool, mutex.handle, { count: 1, isHolder: true });
+    await team.reaches(1);
+    expect(mutex.tryLock()).toBe('busy');
+    const end = team.workers[0].terminate();
+    // Where this thread blocks, nothing tells it of the end but the mutex.
+    if (way === 'lockSync') expect(mutex.lockSync()).toBe('acquired');
+    else if (way === 'lock') expect(await mutex.lock()).toBe('acquired');
+    else if (way === 'guard') expect((await mutex.guard()).ownerDied).toBe(true);
+    else await until(() => mutex.tryLock() === 'acquired');
+    expect(mutex.ownerDied).toBe(true);
+    mutex.unlock();
+    await end;
+  },
+);

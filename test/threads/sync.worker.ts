@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/** A program of tests: a thread that uses one primitive in every way, until it is told to stop. */
+import { workerData } from 'node:worker_threads';
+import { BufferPool } from 'busbar/pool';
+import { Mutex, type MutexHandle } from 'busbar/sync';
+import { Random } from '../../src/base/random.ts';
+import { turn } from '../turns.ts';
+import * as at from './sync-board.ts';
+
+const task = workerData as at.SyncTask;
+const pool = BufferPool.attach(task.pool);
+const board = new Int32Array(task.board);
+const random = new Random(task.seed);
+
+/** Options of a wait that may be given up, or not at all. */
+function patience(): { signal?: AbortSignal; timeoutMs?: number } {
+  const way = random.below(4);
+  if (way === 0) return { timeoutMs: random.below(3) };
+  if (way > 1) return {};
+  const controller = new AbortController();
+  setImmediate(() => controller.abort());
+  return { signal: controller.signal };
+}
+
+/** Takes it, says so, and never gives it back. */
+function hold(take: () => unknown): never {
+  take();
+  Atomics.add(board, at.DONE + task.id, 1);
+  for (;;) Atomics.wait(board, at.STOP, 0);
+}
+
+const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
+  'busbar/mutex': () => {
+    const mutex = Mutex.attach(pool, task.sync as MutexHandle);
+    if (task.isHolder) hold(() => mutex.lockSync());
+    return async () => {
+      const way = random.below(5);
+      let result: string;
+      if (way === 0) result = mutex.tryLock();
+      else if (way === 1) result = mutex.lockSync();
+      else if (way === 2) result = mutex.lockSync(random.below(3));
+      else result = await mutex.lock(patience());
+      if (result === 'timeout' || result === 'aborted') Atomics.add(board, at.GIVEN_UP, 1);
+      if (result !== 'acquired') return false;
+      if (mutex.ownerDied) {
+        Atomics.add(board, at.HEIRS, 1);
+        board[at.SECOND] = board[at.FIRST];
+      } else if (board[at.FIRST] !== board[at.SECOND]) {
+        throw new Error(`${board[at.FIRST]} and ${board[at.SECOND]}: another thread is inside`);
+      }
+      board[at.FIRST]++;
+      for (let i = random.below(200); i > 0; i--) Atomics.load(board, at.STOP);
+      // Now and then it keeps the lock for a turn of its event loop.
+      if (random.below(8) === 0) await turn();
+      board[at.SECOND]++;
+      mutex.unlock();
+      return true;
+    };
+  },
+};
+
+const use = USES[task.sync.kind]();
+while (Atomics.load(board, at.STOP) === 0) {
+  if (await use()) Atomics.add(board, at.DONE + task.id, 1);
+  else if (random.below(4) === 0) await turn();
+}
+pool.detach();
