@@ -52,7 +52,7 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
   const objects = [
     ...[pool, packet, flusher, writer, shared, reservation, new Framer(pool, codec())],
     ...[packets, packets.sender(), packets.receiver(), words, words.sender(), words.receiver()],
-    ...[mutex, mutex.guardSync()],
+    ...[mutex, mutex.guardSync(), busbar.Semaphore.create(pool, { permits: 1 })],
     ...[network, server, link, datagrams],
   ];
   for (const each of objects) expectShort(each);

@@ -12,4 +12,5 @@ export {
   type OwnerDeath,
 } from './mutex.ts';
 export type { Primitive } from './primitive.ts';
+export { Semaphore, type SemaphoreHandle, type SemaphoreOptions } from './semaphore.ts';
 export type { SyncHandle } from './sync-block.ts';

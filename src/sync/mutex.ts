@@ -9,7 +9,7 @@ import { ensureStep } from '../base/stack.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
-import { BUSY, type GivenUp, givenUp, Primitive } from './primitive.ts';
+import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
 import {
   FREE,
@@ -361,8 +361,5 @@ export class Mutex extends Primitive {
 
   readonly #unlock = (): void => this.unlock();
 }
-
-/** Looks at a lock before its waiter sleeps: some microseconds. */
-const SPINS = 200;
 
 describeAs(Mutex, 'Mutex', (mutex) => ({ state: mutex.state }));

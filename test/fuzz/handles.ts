@@ -6,7 +6,7 @@
 import { type ChannelHandle, PacketChannel, WordChannel } from 'busbar/channel';
 import { Packet, type SendPacket } from 'busbar/packet';
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
-import { Mutex, type MutexHandle } from 'busbar/sync';
+import { Mutex, type MutexHandle, Semaphore, type SemaphoreHandle } from 'busbar/sync';
 import {
   SharedWriter,
   type SharedWriterHandle,
@@ -37,6 +37,7 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
   const words = WordChannel.create(pool, { kind: 'spsc', capacity: 4 });
   const writer = SharedWriter.create(flusher);
   const mutex = Mutex.create(pool);
+  const semaphore = Semaphore.create(pool, { permits: 2, owned: true });
   const kinds: Kind[] = [
     {
       handle: pool.handle,
@@ -50,6 +51,10 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
     {
       handle: mutex.handle,
       attach: (handle: MutexHandle) => Mutex.attach(pool, handle).tryLock(),
+    },
+    {
+      handle: semaphore.handle,
+      attach: (handle: SemaphoreHandle) => Semaphore.attach(pool, handle),
     },
     {
       handle: flusher.handle,

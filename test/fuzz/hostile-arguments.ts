@@ -165,6 +165,8 @@ const VALID: Readonly<Record<string, Made>> = {
     return writer.handOver(writer.tryReserve(4));
   },
   'Mutex.create options': () => ({ order: 'fair' }),
+  'Semaphore.create options': () => ({ permits: 1, max: 2 }),
+  'Semaphore.attach handle': (world) => world.semaphore().handle,
   'Mutex.attach handle': (world) => world.mutex().handle,
   'UdpAddress.from words': () => UdpAddress.of('127.0.0.1', 9).words,
   'UdpAddress.equals other': () => UdpAddress.of('127.0.0.1', 9),

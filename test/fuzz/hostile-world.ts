@@ -9,7 +9,7 @@ import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
-import { type Guard, Mutex } from 'busbar/sync';
+import { type Guard, Mutex, Semaphore } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
@@ -92,6 +92,12 @@ export class World {
     const mutex = Mutex.create(this.pool);
     this.#blocks.push(mutex.handle.control);
     return mutex;
+  }
+
+  semaphore(): Semaphore {
+    const semaphore = Semaphore.create(this.pool, { permits: 2, max: 4 });
+    this.#blocks.push(semaphore.handle.control);
+    return semaphore;
   }
 
   framer(): Framer {
@@ -191,6 +197,7 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
     return receiver;
   },
   Mutex: (world) => world.mutex(),
+  Semaphore: (world) => world.semaphore(),
   Guard: (world) => world.mutex().guardSync(),
   TcpLink: (world) => world.tcpLink(),
   UdpAddress: () => UdpAddress.of('127.0.0.1', 4222),
@@ -202,6 +209,7 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Packet: (packet: Packet) => packet.release(),
   Reservation: (reservation: Reservation) => reservation.abort(),
   Mutex: () => {},
+  Semaphore: (semaphore: Semaphore) => semaphore.disable(),
   Guard: (guard: Guard) => guard.release(),
   TcpLink: (link: TcpLink) => link.destroy(),
   UdpAddress: () => {},

@@ -3,6 +3,7 @@
 
 import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
+import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
 import type { SyncModule } from './sync-words.ts';
 
 const BUGS: readonly Bug[] = [
@@ -71,6 +72,48 @@ const BUGS: readonly Bug[] = [
     to: 'return this.#guard(this.lockSync',
     scenarios: /^mutex (barging|fair): exception: guardSync/,
   },
+  {
+    what: 'semaphore: permits are taken without a compare',
+    entry: 'sync/semaphore.ts',
+    from: 'STATE, state, next, at, held) === state',
+    to: 'STATE, loadAcquire(words, STATE), next, at, held) !== -7',
+    scenarios: /^semaphore: (each wants|2 signals)/,
+  },
+  {
+    what: 'semaphore: release rings no thread',
+    entry: 'sync/semaphore.ts',
+    from: 'if (state < 0) this.waiters.owe();',
+    to: '',
+    scenarios: /^semaphore: (a signal|2 block)/,
+  },
+  {
+    what: 'semaphore: the cap is looked at only where no permit is left',
+    entry: 'sync/semaphore.ts',
+    from: 'if ((state & PERMITS_MASK) + count > this.max) return',
+    to: 'if ((state & PERMITS_MASK) === this.max + 1) return',
+    scenarios: /^semaphore: 2 signals/,
+  },
+  {
+    what: 'semaphore: disable rings no thread',
+    entry: 'sync/semaphore.ts',
+    from: 'this.waiters.ringAll();',
+    to: '',
+    scenarios: /^semaphore: disable/,
+  },
+  {
+    what: 'semaphore: a waiter that leaves does not ring the next',
+    entry: 'sync/semaphore.ts',
+    from: 'if ((state & PERMITS_MASK) !== 0 || state >= 0) waiters.ringFirst();',
+    to: '',
+    scenarios: /^semaphore: (2 block|one gives up|one aborts)/,
+  },
+  {
+    what: 'semaphore: what a thread holds is written before it has it',
+    entry: 'sync/semaphore.ts',
+    from: 'const held = this.owned ? words[at] + change : 0;',
+    to: 'const held = this.owned ? words[at] + change : 0; words[at] = held;',
+    scenarios: /^semaphore: death/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -78,5 +121,11 @@ huntAll('sync', BUGS, async (load) => {
     ...(await load<Pick<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
     ...(await load<Omit<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
   };
-  return [...mutexCases(module), ...mutexDeathCases(module), ...mutexExceptionCases(module)];
+  return [
+    ...mutexCases(module),
+    ...mutexDeathCases(module),
+    ...mutexExceptionCases(module),
+    ...semaphoreCases(module),
+    ...semaphoreDeathCases(module),
+  ];
 });

@@ -4,7 +4,7 @@
 import type { ModelOptions, ModelThread, Outcome, Scenario } from 'busbar/testing';
 import type { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import type { Mutex, SyncHandle } from '../../src/sync/index.ts';
+import type { Mutex, Semaphore, SyncHandle } from '../../src/sync/index.ts';
 import {
   HELD,
   HOLDER,
@@ -27,6 +27,7 @@ import {
 /** The parts of the modules that scenarios use: copies of them. */
 export interface SyncModule extends PoolModule {
   readonly Mutex: typeof Mutex;
+  readonly Semaphore: typeof Semaphore;
 }
 
 /** Block 2 is spare words, 3 the primitive. */

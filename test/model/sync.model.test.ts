@@ -4,6 +4,7 @@
 import { exploreAll } from './coverage.ts';
 import { mortal } from './mortal.ts';
 import { mutexParts } from './mutex-scenarios.ts';
+import { semaphoreParts } from './semaphore-scenarios.ts';
 import type { SyncModule } from './sync-words.ts';
 
 const module: SyncModule = {
@@ -11,4 +12,4 @@ const module: SyncModule = {
   ...(await mortal<Omit<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
 };
 
-exploreAll('sync', mutexParts(module));
+exploreAll('sync', [...mutexParts(module), ...semaphoreParts(module)]);

@@ -14,6 +14,8 @@ export interface SyncTask {
   readonly seed: number;
   /** Takes what there is, once, and blocks for ever. */
   readonly isHolder: boolean;
+  /** Threads are ended while they use it. */
+  readonly mayDie: boolean;
 }
 
 // Words of the board.

@@ -2,7 +2,7 @@
 /** Synchronization primitives between real threads, some of which are ended while they use them. */
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Mutex, type SyncHandle } from 'busbar/sync';
+import { Mutex, Semaphore, type SyncHandle } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { turn, until } from '../turns.ts';
@@ -21,6 +21,12 @@ afterEach(async () => {
   await Promise.all(teams.splice(0).map((team) => team.terminate()));
 });
 
+interface TeamOptions {
+  readonly count?: number;
+  readonly isHolder?: boolean;
+  readonly mayDie?: boolean;
+}
+
 /** Workers that use one primitive. */
 class Team {
   readonly board = new Int32Array(new SharedArrayBuffer(4 * at.BOARD_WORDS));
@@ -29,12 +35,15 @@ class Team {
   readonly #pool: BufferPool;
   readonly #sync: SyncHandle;
   readonly #isHolder: boolean;
+  readonly #mayDie: boolean;
   #started = 0;
 
-  constructor(pool: BufferPool, sync: SyncHandle, { count = THREADS, isHolder = false } = {}) {
+  constructor(pool: BufferPool, sync: SyncHandle, options: TeamOptions = {}) {
+    const { count = THREADS, isHolder = false, mayDie = false } = options;
     this.#pool = pool;
     this.#sync = sync;
     this.#isHolder = isHolder;
+    this.#mayDie = mayDie;
     teams.push(this);
     for (let i = 0; i < count; i++) this.start();
   }
@@ -46,6 +55,7 @@ class Team {
       sync: this.#sync,
       board: this.board.buffer,
       isHolder: this.#isHolder,
+      mayDie: this.#mayDie,
       id,
       seed: seed + id * 7919,
     };
@@ -165,6 +175,54 @@ test.each(['lockSync', 'lock', 'tryLock', 'guard'] as const)(
     else await until(() => mutex.tryLock() === 'acquired');
     expect(mutex.ownerDied).toBe(true);
     mutex.unlock();
+    await end;
+  },
+);
+
+test('a semaphore: threads take one or several permits, and none is lost', async () => {
+  const pool = createPool();
+  const semaphore = Semaphore.create(pool, { permits: 3, owned: true });
+  const team = new Team(pool, semaphore.handle);
+  for (let i = 0; i < scaled(100); i++) {
+    const count = 1 + (i % 3);
+    expect(await semaphore.acquire(count), replay).toBe('acquired');
+    expect(Atomics.load(team.board, at.INSIDE), replay).toBeLessThanOrEqual(3 - count);
+    expect(semaphore.release(count), replay).toBe('released');
+    if (i % 20 === 0) await team.reaches(1);
+  }
+  await team.reaches(scaled(300));
+  await team.stop();
+  expect(semaphore.permits, replay).toBe(3);
+  expect(Atomics.load(team.board, at.GIVEN_UP), replay).toBeGreaterThan(0);
+});
+
+test('a semaphore whose holders die: no thread hangs, each permit comes back once', async () => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const semaphore = Semaphore.create(pool, { permits: 3, owned: true });
+  const team = new Team(pool, semaphore.handle, { mayDie: true });
+  for (let kills = 0; kills < scaled(8); kills++) {
+    await team.reaches(1 + random.below(30));
+    await team.kill(random.below(team.workers.length));
+  }
+  await team.reaches(50);
+  await team.stop();
+  semaphore.recover();
+  expect(semaphore.permits, replay).toBe(3);
+});
+
+test.each(['acquireSync', 'acquire'] as const)(
+  '%s gets the permits of a thread that was ended while it held them',
+  async (way) => {
+    const pool = createPool();
+    const semaphore = Semaphore.create(pool, { permits: 3, owned: true });
+    const team = new Team(pool, semaphore.handle, { count: 1, isHolder: true });
+    await team.reaches(1);
+    expect(semaphore.permits).toBe(0);
+    const end = team.workers[0].terminate();
+    if (way === 'acquireSync') expect(semaphore.acquireSync(2)).toBe('acquired');
+    else expect(await semaphore.acquire(2)).toBe('acquired');
+    expect(semaphore.permits).toBe(1);
     await end;
   },
 );

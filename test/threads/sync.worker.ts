@@ -2,7 +2,7 @@
 /** A program of tests: a thread that uses one primitive in every way, until it is told to stop. */
 import { workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Mutex, type MutexHandle } from 'busbar/sync';
+import { Mutex, type MutexHandle, Semaphore, type SemaphoreHandle } from 'busbar/sync';
 import { Random } from '../../src/base/random.ts';
 import { turn } from '../turns.ts';
 import * as at from './sync-board.ts';
@@ -54,6 +54,31 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       if (random.below(8) === 0) await turn();
       board[at.SECOND]++;
       mutex.unlock();
+      return true;
+    };
+  },
+  /** A limiter. */
+  'busbar/semaphore': () => {
+    const semaphore = Semaphore.attach(pool, task.sync as SemaphoreHandle);
+    if (task.isHolder) hold(() => semaphore.acquireSync(semaphore.max));
+    return async () => {
+      const way = random.below(5);
+      const count = 1 + random.below(semaphore.max);
+      let result: string;
+      if (way === 0) result = semaphore.tryAcquire(count);
+      else if (way === 1) result = semaphore.acquireSync(count);
+      else if (way === 2) result = semaphore.acquireSync(count, random.below(3));
+      else result = await semaphore.acquire(count, patience());
+      if (result === 'timeout' || result === 'aborted') Atomics.add(board, at.GIVEN_UP, 1);
+      if (result !== 'acquired') return false;
+      // A thread that dies here stays counted as inside, so that only tests without deaths look.
+      if (Atomics.add(board, at.INSIDE, count) + count > semaphore.max && !task.mayDie) {
+        throw new Error('there are more permits than there should be');
+      }
+      for (let i = random.below(200); i > 0; i--) Atomics.load(board, at.STOP);
+      if (random.below(8) === 0) await turn();
+      Atomics.sub(board, at.INSIDE, count);
+      if (semaphore.release(count) !== 'released') throw new Error('not released');
       return true;
     };
   },
