@@ -7,6 +7,7 @@ import { calibrationCases } from './calibration.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
+import { syncCases } from './sync.bench.ts';
 import { tcpCases } from './tcp.bench.ts';
 import { tcpFanoutCases } from './tcp-fanout.bench.ts';
 import { libraryCases } from './threads/baseline-libraries.bench.ts';
@@ -18,6 +19,7 @@ import { groupCases } from './threads/group.bench.ts';
 import { hopCases } from './threads/hop.bench.ts';
 import { plainRingCases } from './threads/plain-ring.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
+import { syncThreadCases } from './threads/sync.bench.ts';
 import { udpCases } from './udp.bench.ts';
 import { writerCases } from './writer.bench.ts';
 
@@ -27,6 +29,8 @@ export const benchCases: readonly BenchCase[] = [
   ...packetCases,
   ...framerCases,
   ...writerCases,
+  ...syncCases,
+  ...syncThreadCases,
   ...wordCases,
   ...packetChannelCases,
   ...hopCases,

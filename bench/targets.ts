@@ -39,6 +39,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'writer/local-flush-60B': { atMostA: 2.5, babA: 1.6 },
   'writer/shared-flush-60B': { atMostA: 3.5, babA: 3.5 },
   'writer/thread-to-flusher-60B': { atMostA: 2.8, babA: 2.8 },
+  'sync/mutex-uncontended': { atMostA: 2.6 },
   'channel/spsc-stream': { atMostA: 4.4 },
   'channel/spsc-batch64': { atMostA: 1.1 },
   'channel/spsc-packets-64B-batch64': {

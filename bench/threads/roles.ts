@@ -19,11 +19,14 @@ import { createWordConsumer, createWordProducer } from './channel-words.ts';
 import { createPlainRingSource } from './plain-ring.ts';
 import type { Role, RoleMaker } from './role.ts';
 import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
+import { createLocker, createPartner } from './sync-roles.ts';
 
 const makers: Readonly<Record<string, RoleMaker>> = {
+  locker: createLocker,
   'number-producer': createNumberProducer,
   'packet-batch-source': createPacketBatchSource,
   'packet-source': createPacketSource,
+  partner: createPartner,
   'plain-ring-source': createPlainRingSource,
   'port-echo': createPortEcho,
   'port-pinger': createPortPinger,

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/** The other threads of the cases about locks and permits. */
+
+import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
+import { Mutex, type MutexHandle, Semaphore, type SemaphoreHandle } from 'busbar/sync';
+import { NOTHING } from './control.ts';
+import type { Role } from './role.ts';
+
+export interface LockerData {
+  readonly pool: BufferPoolHandle;
+  readonly mutex: MutexHandle;
+  /** One word, which holders of the lock count up. */
+  readonly words: Int32Array;
+}
+
+export interface PartnerData {
+  readonly pool: BufferPoolHandle;
+  readonly there: SemaphoreHandle;
+  readonly back: SemaphoreHandle;
+}
+
+/** Counts up under the lock. */
+export function lockAndCount(mutex: Mutex, words: Int32Array, count: number): void {
+  for (let i = 0; i < count; i++) {
+    if (mutex.lockSync() !== 'acquired') throw new Error('not acquired');
+    words[0]++;
+    mutex.unlock();
+  }
+}
+
+/** A thread that takes the lock `ops / 2` times a turn. */
+export function createLocker(data: LockerData): Role {
+  const pool = BufferPool.attach(data.pool);
+  const mutex = Mutex.attach(pool, data.mutex);
+  return {
+    run(ops) {
+      lockAndCount(mutex, data.words, ops / 2);
+      return NOTHING;
+    },
+    close: () => pool.detach(),
+  };
+}
+
+/** A thread that gives a permit back for each that it gets. */
+export function createPartner(data: PartnerData): Role {
+  const pool = BufferPool.attach(data.pool);
+  const there = Semaphore.attach(pool, data.there);
+  const back = Semaphore.attach(pool, data.back);
+  return {
+    run(ops) {
+      for (let i = 0; i < ops; i++) {
+        there.acquireSync();
+        back.release();
+      }
+      return NOTHING;
+    },
+    close: () => pool.detach(),
+  };
+}
