@@ -73,8 +73,7 @@ export type MutexHandle = SyncHandle<'mutex'>;
  * // Elsewhere: Mutex.attach(BufferPool.attach(poolHandle), mutexHandle)
  *
  * if (mutex.lockSync(100) === 'acquired') {
- *   account[0] -= 5;
- *   account[1] += 5;
+ *   account.set([95, 5]);
  *   mutex.unlock();
  * }
  * {
