@@ -53,6 +53,7 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
     ...[pool, packet, flusher, writer, shared, reservation, new Framer(pool, codec())],
     ...[packets, packets.sender(), packets.receiver(), words, words.sender(), words.receiver()],
     ...[mutex, mutex.guardSync(), busbar.Semaphore.create(pool, { permits: 1 })],
+    busbar.Event.create(pool),
     ...[network, server, link, datagrams],
   ];
   for (const each of objects) expectShort(each);

@@ -3,6 +3,7 @@
 /// <reference types="node" preserve="true" />
 
 export type { WaitOptions } from '../base/wait-guard.ts';
+export { Event, type EventHandle, type EventOptions, type EventReset } from './event.ts';
 export { Guard } from './guard.ts';
 export {
   type LockOrder,

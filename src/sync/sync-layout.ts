@@ -52,6 +52,14 @@
  *              them, and who takes some and leaves some rings the next
  *   disabled   every wait ends, and every later call returns 'disabled'
  *
+ * **STATE of an event** = { waited: 1 (the sign), epoch: 30, set: 1 }
+ *
+ *   set        it is set; an auto event: and no wait has used that up
+ *   epoch      how often it was set, modulo 2³⁰: a wait of a manual event ends when it is not the
+ *              one by which it began, so a reset() right after the set() does not hide it
+ *   waited     a thread waits and wants to be rung; set() takes the bit off, and rings. A waiter
+ *              that has used up an auto event leaves the bit on, as others may sleep by it
+ *
  * **How a sleeper is woken.** A waiter writes WAITING, then looks at STATE, sets `waited` in a
  * STATE by which it has to wait, and sleeps. A thread that changes STATE in its
  * favour does that first, then looks for WAITING seats. So one of the two sees the other. Only the
@@ -142,7 +150,7 @@ export const NOT_WAITING = 0;
 export const TICKET_STEP = 2;
 
 /** HEADER_KIND: the place in this list, plus one. */
-export const SYNC_KINDS = ['mutex', 'semaphore'] as const;
+export const SYNC_KINDS = ['mutex', 'semaphore', 'event'] as const;
 /** The kinds of primitives. */
 export type SyncKind = (typeof SYNC_KINDS)[number];
 
@@ -161,3 +169,8 @@ assert(BADGE_MAX < POISONED, 'a badge is not one of the other values');
 // STATE of a semaphore.
 export const DISABLED = 0x4000_0000;
 export const PERMITS_MASK = 0x3fff_ffff;
+
+// STATE of an event.
+export const IS_SET = 1;
+export const EPOCH_STEP = 2;
+export const EPOCH_MASK = 0x7fff_fffe;

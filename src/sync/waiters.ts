@@ -145,6 +145,15 @@ export class Waiters {
     }
   }
 
+  /** {@link ringAll}, as {@link owe}. */
+  oweAll(): void {
+    try {
+      this.ringAll();
+    } catch {
+      this.#soon.then(this.#ringAllLater);
+    }
+  }
+
   /** Rings every thread that waits. */
   ringAll(): void {
     for (let seat = 0; seat < this.#count; seat++) {
@@ -186,4 +195,5 @@ export class Waiters {
   /** Settled: what is chained to it runs in a microtask, when this thread's stack is empty. */
   readonly #soon: Promise<void> = Promise.resolve();
   readonly #ringLater = (): void => this.ringFirst();
+  readonly #ringAllLater = (): void => this.ringAll();
 }

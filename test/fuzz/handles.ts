@@ -6,7 +6,14 @@
 import { type ChannelHandle, PacketChannel, WordChannel } from 'busbar/channel';
 import { Packet, type SendPacket } from 'busbar/packet';
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
-import { Mutex, type MutexHandle, Semaphore, type SemaphoreHandle } from 'busbar/sync';
+import {
+  Event,
+  type EventHandle,
+  Mutex,
+  type MutexHandle,
+  Semaphore,
+  type SemaphoreHandle,
+} from 'busbar/sync';
 import {
   SharedWriter,
   type SharedWriterHandle,
@@ -55,6 +62,10 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
     {
       handle: semaphore.handle,
       attach: (handle: SemaphoreHandle) => Semaphore.attach(pool, handle),
+    },
+    {
+      handle: Event.create(pool).handle,
+      attach: (handle: EventHandle) => Event.attach(pool, handle),
     },
     {
       handle: flusher.handle,

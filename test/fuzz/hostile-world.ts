@@ -9,7 +9,7 @@ import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
-import { type Guard, Mutex, Semaphore } from 'busbar/sync';
+import { Event, type Guard, Mutex, Semaphore } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
@@ -98,6 +98,12 @@ export class World {
     const semaphore = Semaphore.create(this.pool, { permits: 2, max: 4 });
     this.#blocks.push(semaphore.handle.control);
     return semaphore;
+  }
+
+  event(): Event {
+    const event = Event.create(this.pool, { reset: 'auto' });
+    this.#blocks.push(event.handle.control);
+    return event;
   }
 
   framer(): Framer {
@@ -197,6 +203,7 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
     return receiver;
   },
   Mutex: (world) => world.mutex(),
+  Event: (world) => world.event(),
   Semaphore: (world) => world.semaphore(),
   Guard: (world) => world.mutex().guardSync(),
   TcpLink: (world) => world.tcpLink(),
@@ -209,6 +216,7 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Packet: (packet: Packet) => packet.release(),
   Reservation: (reservation: Reservation) => reservation.abort(),
   Mutex: () => {},
+  Event: () => {},
   Semaphore: (semaphore: Semaphore) => semaphore.disable(),
   Guard: (guard: Guard) => guard.release(),
   TcpLink: (link: TcpLink) => link.destroy(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in the synchronization primitives, one at a time: the scenarios find them. */
 
+import { eventCases } from './event-scenarios.ts';
 import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
 import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
@@ -114,6 +115,27 @@ const BUGS: readonly Bug[] = [
     to: 'const held = this.owned ? words[at] + change : 0; words[at] = held;',
     scenarios: /^semaphore: death/,
   },
+  {
+    what: 'event: a wait does not see that it was set and reset meanwhile',
+    entry: 'sync/event.ts',
+    from: '|| epoch !== (began & EPOCH_MASK)',
+    to: '',
+    scenarios: /^event manual: set and reset/,
+  },
+  {
+    what: 'event: set rings one of several',
+    entry: 'sync/event.ts',
+    from: 'else waiters.oweAll();',
+    to: 'else waiters.owe();',
+    scenarios: /^event manual: 2 wait/,
+  },
+  {
+    what: 'event: two waits use up one set',
+    entry: 'sync/event.ts',
+    from: 'if (compareExchange(words, STATE, state, taken) !== state) continue;',
+    to: 'compareExchange(words, STATE, state, taken);',
+    scenarios: /^event auto: 2 wait/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -127,5 +149,6 @@ huntAll('sync', BUGS, async (load) => {
     ...mutexExceptionCases(module),
     ...semaphoreCases(module),
     ...semaphoreDeathCases(module),
+    ...eventCases(module),
   ];
 });

@@ -4,7 +4,7 @@
 import type { ModelOptions, ModelThread, Outcome, Scenario } from 'busbar/testing';
 import type { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import type { Mutex, Semaphore, SyncHandle } from '../../src/sync/index.ts';
+import type { Event, Mutex, Semaphore, SyncHandle } from '../../src/sync/index.ts';
 import {
   HELD,
   HOLDER,
@@ -26,6 +26,7 @@ import {
 
 /** The parts of the modules that scenarios use: copies of them. */
 export interface SyncModule extends PoolModule {
+  readonly Event: typeof Event;
   readonly Mutex: typeof Mutex;
   readonly Semaphore: typeof Semaphore;
 }
@@ -68,16 +69,16 @@ export function attachedTo<One>(
   module: SyncModule,
   type: Attachable<One>,
 ): (
-  body: (one: One, words: Int32Array, self: ModelThread) => unknown,
+  body: (one: One, words: Int32Array, self: ModelThread, prepared: unknown) => unknown,
   prepare?: (one: One) => unknown,
 ) => Threads[string] {
   return (body, prepare) => (shared, self) => {
     const pool = module.BufferPool.attach(shared.handle);
     self.publish(pool.threadSlot);
     const one = type.attach(pool, shared.sync as never);
-    prepare?.(one);
+    const prepared = prepare?.(one);
     self.begin();
-    return body(one, shared.words, self);
+    return body(one, shared.words, self, prepared);
   };
 }
 

@@ -2,6 +2,7 @@
 /** Synchronization primitives under the model checker. */
 
 import { exploreAll } from './coverage.ts';
+import { eventParts } from './event-scenarios.ts';
 import { mortal } from './mortal.ts';
 import { mutexParts } from './mutex-scenarios.ts';
 import { semaphoreParts } from './semaphore-scenarios.ts';
@@ -12,4 +13,4 @@ const module: SyncModule = {
   ...(await mortal<Omit<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
 };
 
-exploreAll('sync', [...mutexParts(module), ...semaphoreParts(module)]);
+exploreAll('sync', [...mutexParts(module), ...semaphoreParts(module), ...eventParts(module)]);

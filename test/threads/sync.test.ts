@@ -2,7 +2,7 @@
 /** Synchronization primitives between real threads, some of which are ended while they use them. */
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Mutex, Semaphore, type SyncHandle } from 'busbar/sync';
+import { Event, Mutex, Semaphore, type SyncHandle } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { turn, until } from '../turns.ts';
@@ -226,3 +226,28 @@ test.each(['acquireSync', 'acquire'] as const)(
     await end;
   },
 );
+
+test('an auto event lets one thread through for each time that it was set', async () => {
+  const pool = createPool();
+  const event = Event.create(pool, { reset: 'auto' });
+  const team = new Team(pool, event.handle);
+  let sets = 0;
+  while (team.done < scaled(300)) {
+    if (event.set() === 'set') sets++;
+    else await turn();
+    if (team.failed !== undefined) throw team.failed;
+  }
+  await team.stop();
+  expect(team.done + Number(event.isSet), replay).toBe(sets);
+});
+
+test('a manual event lets every waiting thread through', async () => {
+  const pool = createPool();
+  const event = Event.create(pool);
+  const team = new Team(pool, event.handle);
+  event.set();
+  for (let id = 0; id < THREADS; id++) {
+    await until(() => team.failed !== undefined || Atomics.load(team.board, at.DONE + id) > 0);
+  }
+  await team.stop();
+});

@@ -2,7 +2,14 @@
 /** A program of tests: a thread that uses one primitive in every way, until it is told to stop. */
 import { workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Mutex, type MutexHandle, Semaphore, type SemaphoreHandle } from 'busbar/sync';
+import {
+  Event,
+  type EventHandle,
+  Mutex,
+  type MutexHandle,
+  Semaphore,
+  type SemaphoreHandle,
+} from 'busbar/sync';
 import { Random } from '../../src/base/random.ts';
 import { turn } from '../turns.ts';
 import * as at from './sync-board.ts';
@@ -55,6 +62,19 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       board[at.SECOND]++;
       mutex.unlock();
       return true;
+    };
+  },
+  /** Lets through as often as it was set. */
+  'busbar/event': () => {
+    const event = Event.attach(pool, task.sync as EventHandle);
+    return async () => {
+      const way = random.below(3);
+      let result: string;
+      if (way === 0) result = event.tryWait();
+      else if (way === 1) result = event.waitSync(random.below(5));
+      else result = await event.wait({ timeoutMs: random.below(5) });
+      if (result === 'timeout') Atomics.add(board, at.GIVEN_UP, 1);
+      return result === 'set';
     };
   },
   /** A limiter. */
