@@ -4,8 +4,10 @@
 import { constants } from 'node:os';
 import { assert } from '../../base/assert.ts';
 import {
+  OUT_ADDRESS,
   OUT_LENGTH,
   OUT_OFFSET,
+  OUT_SEGMENT,
   OUT_WORDS,
   SENT_CALLS,
   SENT_CLEARED,
@@ -15,20 +17,8 @@ import {
 } from '../../native/udp.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { WritingStats } from '../link.ts';
-import {
-  ADDRESS,
-  BEGIN,
-  BUFFER,
-  type Cut,
-  DatagramCutter,
-  datagramsOf,
-  END,
-  marks,
-  REGION_FIELDS,
-  ROWS_MAX,
-  table,
-} from './datagram-cutter.ts';
 import { AddressTable } from './udp-address-table.ts';
+import { PREFIX_BYTES } from './udp-intake.ts';
 import {
   isAboutEarlier,
   isAboutSegments,
@@ -57,6 +47,20 @@ export interface UdpOutboxOwner {
   sendMalformed(bytes: number): void;
 }
 
+/** How a region becomes datagrams: it is one datagram. */
+export const CUT_WHOLE = 0;
+/** Messages with lengths; each is a datagram, without the length. */
+export const CUT_MESSAGES = 1;
+/** Messages with lengths; a datagram holds as many as fit, with lengths. */
+export const CUT_PACKED = 2;
+/** Datagrams of a fixed size. */
+export const CUT_EQUAL = 3;
+export type Cut = typeof CUT_WHOLE | typeof CUT_MESSAGES | typeof CUT_PACKED | typeof CUT_EQUAL;
+
+/** Datagrams in one call of the shim. */
+const ROWS_MAX = 1024;
+/** Most bytes of a message that the kernel segments: those of the longest IPv4 datagram. */
+const RUN_BYTES_MAX = 65_507;
 /** With so many bytes waiting, a larger batch would not be cheaper, so they are sent at once. */
 const SEND_BYTES_MIN = 64 * 1024;
 /** Counted for each region besides its bytes, so that empty datagrams are bounded as well. */
@@ -72,6 +76,18 @@ const BLOCKED = 'blocked';
 const CLOSED = 'closed';
 type UdpOutboxState = typeof READY | typeof BLOCKED | typeof CLOSED;
 
+/** Words of a waiting region. */
+const BEGIN = 0;
+const END = 1;
+const BUFFER = 2;
+const CUT = 3;
+const ADDRESS = 4;
+const REGION_FIELDS = 5;
+
+/** The datagrams of one send. One table per thread suffices: nothing waits in it. */
+const table = new Int32Array(ROWS_MAX * OUT_WORDS);
+/** The region of each row. */
+const marks = new Int32Array(ROWS_MAX);
 const sent = new Int32Array(SENT_WORDS);
 
 /**
@@ -87,7 +103,7 @@ export class UdpOutbox {
   readonly addresses: AddressTable = new AddressTable();
   private readonly pool: BufferPool;
   private readonly writersCut: Cut;
-  private readonly cutter: DatagramCutter;
+  private readonly datagramBytes: number;
   /** Set by {@link open}. */
   private opened: { readonly owner: UdpOutboxOwner; readonly socket: UdpSocket } | undefined;
   private segments = 0;
@@ -118,7 +134,7 @@ export class UdpOutbox {
   constructor(pool: BufferPool, writersCut: Cut, datagramBytes: number) {
     this.pool = pool;
     this.writersCut = writersCut;
-    this.cutter = new DatagramCutter(pool, datagramBytes);
+    this.datagramBytes = datagramBytes;
   }
 
   open(owner: UdpOutboxOwner, socket: UdpSocket, segmenting: boolean): void {
@@ -322,14 +338,112 @@ export class UdpOutbox {
 
   /** Fills the table with the first waiting datagrams; returns the number of rows. */
   private cut(rowsMax: number, segments: number): number {
-    const rows = this.cutter.cut(this.waiting, rowsMax, segments);
-    const bytes = this.cutter.cutOffBytes;
+    const { waiting } = this;
+    let rows = 0;
+    for (let r = 0; r < waiting.length && rows < rowsMax; r += REGION_FIELDS) {
+      const cut = waiting[r + CUT];
+      if (cut === CUT_MESSAGES) rows = this.cutMessages(r, rows, rowsMax);
+      else if (cut === CUT_PACKED) rows = this.cutPacked(r, rows, rowsMax);
+      else if (cut === CUT_EQUAL) rows = this.cutEqual(r, rows, rowsMax, segments);
+      else rows = this.cutRow(r, rows, waiting[r + END], 0);
+    }
+    // All regions are empty.
+    if (rows === 0) this.releaseBefore(waiting.length);
+    return rows;
+  }
+
+  /** Cuts equal datagrams; up to `segments` of them are one row. */
+  private cutEqual(r: number, rows: number, rowsMax: number, segments: number): number {
+    const { waiting, datagramBytes } = this;
+    const end = waiting[r + END];
+    const count = Math.max(1, Math.min(segments, Math.trunc(RUN_BYTES_MAX / datagramBytes)));
+    const bytes = count * datagramBytes;
+    const begin = waiting[r + BEGIN];
+    let row = rows;
+    for (let at = begin; at < end && row < rowsMax; at += bytes) {
+      waiting[r + BEGIN] = at;
+      this.cutRow(r, row++, Math.min(at + bytes, end), datagramBytes);
+    }
+    waiting[r + BEGIN] = begin;
+    return row;
+  }
+
+  /** Makes a row of a region's rest up to `end`. Returns the next row. */
+  private cutRow(r: number, row: number, end: number, segment: number): number {
+    const { waiting } = this;
+    const w = row * OUT_WORDS;
+    const at = waiting[r + BEGIN];
+    table[w + OUT_OFFSET] = at;
+    table[w + OUT_LENGTH] = end - at;
+    table[w + OUT_ADDRESS] = waiting[r + ADDRESS];
+    table[w + OUT_SEGMENT] = end - at > segment ? segment : 0;
+    marks[row] = r;
+    return row + 1;
+  }
+
+  private cutMessages(r: number, rows: number, rowsMax: number): number {
+    const { waiting } = this;
+    const { bytes } = this.pool;
+    const end = waiting[r + END];
+    const address = waiting[r + ADDRESS];
+    let at = waiting[r + BEGIN];
+    let row = rows;
+    while (at < end && row < rowsMax) {
+      const begin = at + PREFIX_BYTES;
+      const length = begin > end ? end : (bytes[at] << 8) | bytes[at + 1];
+      at = begin + length;
+      if (at > end) {
+        this.cutOff(r, begin - PREFIX_BYTES);
+        break;
+      }
+      marks[row] = r;
+      const w = row++ * OUT_WORDS;
+      table[w + OUT_OFFSET] = begin;
+      table[w + OUT_LENGTH] = length;
+      table[w + OUT_ADDRESS] = address;
+      table[w + OUT_SEGMENT] = 0;
+    }
+    return row;
+  }
+
+  private cutPacked(r: number, rows: number, rowsMax: number): number {
+    const { waiting, datagramBytes } = this;
+    const { bytes } = this.pool;
+    const address = waiting[r + ADDRESS];
+    let end = waiting[r + END];
+    let at = waiting[r + BEGIN];
+    let row = rows;
+    while (at < end && row < rowsMax) {
+      const begin = at;
+      const limit = begin + datagramBytes;
+      do {
+        const next = at + PREFIX_BYTES + ((bytes[at] << 8) | bytes[at + 1]);
+        if (next > end || at + PREFIX_BYTES > end) {
+          end = at;
+          break;
+        }
+        if (next > limit && at > begin) break;
+        at = next;
+      } while (at < end);
+      if (end < waiting[r + END]) this.cutOff(r, end);
+      if (at === begin) break;
+      marks[row] = r;
+      const w = row++ * OUT_WORDS;
+      table[w + OUT_OFFSET] = begin;
+      table[w + OUT_LENGTH] = at - begin;
+      table[w + OUT_ADDRESS] = address;
+      table[w + OUT_SEGMENT] = 0;
+    }
+    return row;
+  }
+
+  /** Drops a region's rest from `at`: it is not a message, so no later one can be found. */
+  private cutOff(r: number, at: number): void {
+    const bytes = this.waiting[r + END] - at;
+    this.waiting[r + END] = at;
     this.waitingBytes -= bytes;
     this.lostBytes += bytes;
     this.malformedBytes += bytes;
-    // All regions are empty.
-    if (rows === 0) this.releaseBefore(this.waiting.length);
-    return rows;
   }
 
   /** Removes the first `rows` rows, which were sent or lost. Returns the number of datagrams. */
@@ -372,3 +486,13 @@ export class UdpOutbox {
 
 /** The error of a refusal that the shim has read and cleared during a call. */
 const REFUSED: number = constants.errno.ECONNREFUSED;
+
+/** Number of datagrams in `count` rows of the table from `row` on. */
+function datagramsOf(row: number, count: number): number {
+  let datagrams = 0;
+  for (let w = row * OUT_WORDS; w < (row + count) * OUT_WORDS; w += OUT_WORDS) {
+    const segment = table[w + OUT_SEGMENT];
+    datagrams += segment > 0 ? Math.ceil(table[w + OUT_LENGTH] / segment) : 1;
+  }
+  return datagrams;
+}
