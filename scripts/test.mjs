@@ -159,7 +159,6 @@ function checkPackage() {
   const missing = [
     'LICENSE',
     'README.md',
-    'CHANGELOG.md',
     'dist/index.js',
     'dist/index.d.ts',
     'docs/errors.md',
@@ -231,7 +230,7 @@ function checkInstalled(folder, filename) {
 function isPublished(path) {
   if (/\.test\.|tsbuildinfo|\.map$/.test(path)) return false;
   if (/^scripts\/(build-native|files|stamp)\.mjs$/.test(path)) return true;
-  if (/^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)) return true;
+  if (/^(package\.json|README\.md|LICENSE)$/.test(path)) return true;
   if (/^docs\/(errors|native)\.md$/.test(path)) return true;
   return /^(dist|native|prebuilds)\//.test(path);
 }

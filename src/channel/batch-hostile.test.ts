@@ -56,6 +56,15 @@ describe.each(['spsc', 'mpsc', 'mpmc'] as const)('%s', (kind) => {
     expectSound();
   });
 
+  test('an element that is no packet is refused by its place', () => {
+    const { sender, make, expectSound } = open();
+    const packet = make('a');
+    const packets = [packet, undefined as never];
+    expect(() => sender.trySendBatch(packets, 1)).toThrow(/^packets\[1\] must/);
+    packet.release();
+    expectSound();
+  });
+
   test('an element whose getter sends this batch again', () => {
     const { sender, receiver, make, expectSound } = open();
     const packets = ['a', 'b', 'c'].map(make);

@@ -86,7 +86,7 @@ export class PacketSender extends Sender<Packet> {
   }
 
   protected override attempt(packet: Packet): boolean {
-    if (packet?.pool !== this.pool) this.throwForeign(packet);
+    if (packet?.pool !== this.pool) this.throwForeign('packet', packet);
     const { bufferId, offset, length } = packet;
     if (!this.sendRegion(bufferId, offset, length)) return false;
     // Sent: no call from here on, unless leaks are tracked.
@@ -162,7 +162,7 @@ export class PacketSender extends Sender<Packet> {
     try {
       for (; count < max; count++) {
         const packet = packets[begin + count];
-        if (packet?.pool !== this.pool) this.throwForeign(packet);
+        if (packet?.pool !== this.pool) this.throwForeign(`packets[${begin + count}]`, packet);
         const { bufferId, offset, length } = packet;
         checkNumbers(bufferId, offset, length);
         const top = this.top;
@@ -218,8 +218,8 @@ export class PacketSender extends Sender<Packet> {
     return sent;
   }
 
-  private throwForeign(packet: unknown): never {
-    throw new TypeError(`packet must be a Packet of the channel's pool, got ${show(packet)}`);
+  private throwForeign(name: string, packet: unknown): never {
+    throw new TypeError(`${name} must be a Packet of the channel's pool, got ${show(packet)}`);
   }
 }
 

@@ -45,7 +45,7 @@ export abstract class Primitive implements Waitable {
   }
 
   /**
-   * Sees to what dead threads have left; returns true if there was anything. Waiting callers do
+   * Cleans up after dead threads; returns true if there was anything. Waiting callers do
    * this by themselves now and then; call it when a worker has exited, and they need not wait for
    * that.
    */
@@ -79,7 +79,7 @@ export abstract class Primitive implements Waitable {
     }
   }
 
-  /** Sees to what dead threads have left, and rings for what became free. */
+  /** Cleans up after dead threads, and rings for what became free. */
   protected abstract recoverDead(asker: Asker): boolean;
 
   /** This object waits no longer: a ring that was meant for it may be due to the next one. */

@@ -139,7 +139,7 @@ export function syncWords(maxThreads: number): number {
 /** HOLDER: no thread has used the seat, or what its last one left was seen to. */
 export const NO_HOLDER = 0;
 
-/** HOLDER while the thread with that badge sees to what a dead holder left. */
+/** HOLDER while the thread with that badge cleans up after a dead holder. */
 export function recoveredBy(badge: number): number {
   return -badge;
 }

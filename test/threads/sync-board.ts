@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A tool of tests: what threads that use one synchronization primitive are told, and tell. */
+/** Test tool: what threads that use one synchronization primitive are told, and tell. */
 
 import type { BufferPoolHandle } from 'busbar/pool';
 import type { SyncHandle } from 'busbar/sync';
