@@ -66,7 +66,7 @@ export class Semaphore extends Primitive {
   /** True if permits belong to the thread that took them. */
   readonly owned: boolean;
   readonly #held: number;
-  /** How many permits the caller wants that was tried last, without success. */
+  /** How many permits the caller wants that was tried last and had to wait. */
   #wanted: number;
   /** A first waiter has left enough permits lying for a tick. */
   #passesOver: boolean;

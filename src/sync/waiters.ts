@@ -35,7 +35,7 @@ export class Waiters {
   readonly #slot: number;
   readonly #count: number;
   readonly #isLastFirst: boolean;
-  /** Takes over what a dead thread held. */
+  /** Gives back what a dead thread held. */
   readonly #inherit: (seat: number) => void;
   /** First word of this thread's seat. */
   readonly seat: number;

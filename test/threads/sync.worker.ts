@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A program of tests: a thread that uses one primitive in every way, until it is told to stop. */
+/** Test program: a thread that uses one primitive in every way, until it is told to stop. */
 import { workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
 import {
