@@ -22,6 +22,15 @@ test('the zone of an interface is that of its local address, wherever it stands'
   expect(UdpAddress.of('fe80::9%lan0', 1).host).toBe('fe80::9%4');
 });
 
+test('words whose class lies about their number are measured', () => {
+  const address = UdpAddress.of('127.0.0.1', 9);
+  const lying = new Int32Array(4);
+  Object.defineProperty(lying, 'length', { get: () => new Uint8Array(8) });
+  expect(() => UdpAddress.from(lying)).toThrow(/must have room for 8 words, got 4$/);
+  const whole = Object.defineProperty(Int32Array.from(address.words), 'length', { value: 0 });
+  expect(UdpAddress.from(whole).equals(address)).toBe(true);
+});
+
 test.runIf(process.platform === 'linux')('an interface without a zone has its number, too', () => {
   vi.mocked(networkInterfaces).mockReturnValueOnce({});
   const index = readFileSync('/sys/class/net/lo/ifindex', 'utf8').trim();

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { checkInteger, checkWords, show } from '../../base/check.ts';
+import { lengthOf } from '../../base/views.ts';
 import {
   ADDRESS_FAMILY,
   ADDRESS_HOST,
@@ -68,7 +69,10 @@ export class UdpAddress {
   /** Reads an address from `words`, from `index` on. **Throws** TypeError, RangeError. */
   static from(words: Int32Array, index: number = 0): UdpAddress {
     checkAddressWords('words', words, index);
-    return new UdpAddress(words.slice(index, index + ADDRESS_WORDS));
+    // A copy by a loop: methods of the argument's class may be its own.
+    const own = new Int32Array(ADDRESS_WORDS);
+    for (let i = 0; i < ADDRESS_WORDS; i++) own[i] = words[index + i];
+    return new UdpAddress(own);
   }
 
   equals(other: UdpAddress): boolean {
@@ -86,11 +90,11 @@ export class UdpAddress {
 
 /** Checks that there are eight words from `index` on. **Throws** TypeError, RangeError. */
 export function checkAddressWords(name: string, words: Int32Array, index: number): void {
-  const last = checkWords(name, words).length - ADDRESS_WORDS;
-  if (last < 0) {
-    throw new RangeError(`${name} must have room for ${ADDRESS_WORDS} words, got ${words.length}`);
+  const count = lengthOf(checkWords(name, words));
+  if (count < ADDRESS_WORDS) {
+    throw new RangeError(`${name} must have room for ${ADDRESS_WORDS} words, got ${count}`);
   }
-  checkInteger('index', index, 0, last);
+  checkInteger('index', index, 0, count - ADDRESS_WORDS);
 }
 
 /** Writes an address into eight words of `target`. **Throws** TypeError, RangeError. */
@@ -102,7 +106,7 @@ export function writeAddress(
   index: number,
 ): void {
   if (typeof host !== 'string') throw new TypeError(`${name} must be a string, got ${show(host)}`);
-  target.fill(0, index, index + ADDRESS_WORDS);
+  for (let i = 0; i < ADDRESS_WORDS; i++) target[index + i] = 0;
   target[index + ADDRESS_PORT] = checkInteger('port', port, 0, PORT_MAX);
   if (isIPv4(host)) {
     target[index + ADDRESS_FAMILY] = 4;
