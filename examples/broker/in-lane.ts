@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the lane from another executor: its messages go to the subscribers of this one.
+ * Example broker: the receiving end of the lane from another executor. Delivers its messages to
+ * subscribers of this one.
  *
- * Notices are heard at once. The stream is dealt with in order. It waits for its share of work, and
- * for a buffer, never for one subscriber. What arrives meanwhile is kept, and is not much: the
- * sender stops for want of a window.
+ * Notices are handled at once. The stream is handled in order; it waits for its share of work, and
+ * for a buffer, never for one subscriber. Regions that arrive meanwhile are kept; the sender's
+ * window bounds them.
  */
 
 import assert from 'node:assert/strict';
@@ -37,26 +38,26 @@ import type { Remainder } from './remainder.ts';
 import type { RemoteInterest } from './remote-interest.ts';
 import { NOT_NOW, type Router, type Subscriber } from './router.ts';
 
-/** What messages are for before anything is said about it. */
+/** Recipients of messages before the first SERVE. */
 const NO_NAMES: readonly string[] = [];
-/** Words of a region that waits: buffer, offset, length. */
+/** Words of a waiting region: buffer, offset, length. */
 const REGION_WORDS = 3;
 
-/** How far the other has come. It is still telling what its clients have subscribed to. */
+/** Progress of the other executor. It is still sending its interests. */
 const TELLING = 0;
-/** It has told everything that it had, or is gone. */
+/** It has sent all its interests, or has ended. */
 const SYNCED = 1;
-/** It will send no more messages. */
+/** It sends no more messages. */
 const PARTED = 2;
 
-/** Nothing is being dealt with. */
+/** The lane has nothing to do. */
 const IDLE = 0;
-/** A region is being dealt with, further up in the stack. */
+/** A region is being handled, further up in the call stack. */
 const BUSY = 1;
-/** The message at `#at` waits, and all that comes. */
+/** The message at `#at` waits, and all regions behind it. */
 const BLOCKED = 2;
 
-/** What lanes from all executors share. */
+/** The part of the mesh that all incoming lanes share. */
 export interface InLaneCore<S extends Subscriber> {
   readonly pool: BufferPool;
   readonly limits: ProtocolLimits;
@@ -65,18 +66,18 @@ export interface InLaneCore<S extends Subscriber> {
   readonly backpressure: Backpressure;
   readonly counters: { messagesOut: number };
   readonly epoch: number;
-  /** Word of what is done is given after so many regions or bytes, without being asked. */
+  /** DONE is sent after so many regions or bytes. */
   readonly doneRegions: number;
   readonly doneBytes: number;
-  /** Something has been heard that others may wait for. */
+  /** Called after a notice that others may wait for. */
   heard(): void;
-  /** Sends what waits, and lets those go on. */
+  /** Sends what waits, and lets waiters continue. */
   goOn(): void;
 }
 
 export class InLane<S extends Subscriber> implements Waiter {
   readonly carriesMany: boolean = true;
-  /** Who tells; 0: nobody, and what comes is not for us. */
+  /** Epoch of the executor that sends; 0: none, and the stream is ignored. */
   teller: number = 0;
   /** This one and all before it have ended. */
   #lostEpoch: number = 0;
@@ -89,19 +90,19 @@ export class InLane<S extends Subscriber> implements Waiter {
   #progress: typeof TELLING | typeof SYNCED | typeof PARTED = TELLING;
   #state: typeof IDLE | typeof BUSY | typeof BLOCKED = IDLE;
 
-  // What is being dealt with.
+  // The region being handled.
   #bufferId: BufferId = NO_BUFFER;
   #begin: number = 0;
   #at: number = 0;
   #end: number = 0;
   #remainder: Remainder<S> | undefined = undefined;
   /**
-   * Regions that came meanwhile, from `#waitingBegin` on. One with NO_BUFFER is the place where
-   * another teller's stream begins.
+   * Regions that arrived meanwhile, from `#waitingBegin` on. One with NO_BUFFER marks the beginning
+   * of another sender's stream.
    */
   readonly #waiting: number[] = [];
   #waitingBegin: number = 0;
-  /** Such places. */
+  /** Number of such marks. */
   #beginningCount: number = 0;
 
   #servesPlain: boolean = true;
@@ -109,14 +110,14 @@ export class InLane<S extends Subscriber> implements Waiter {
   #found: MatchSet<S> = new MatchSet();
   #foundStamp: number = -1;
 
-  // Modulo 2³²: dealt with, and what the other has been told of that.
+  // Modulo 2³²: counts of handled items, and those last reported to the other executor.
   #interests: number = 0;
   #toldInterests: number = 0;
   #regions: number = 0;
   #toldRegions: number = 0;
   #bytes: number = 0;
   #toldBytes: number = 0;
-  /** Work in regions that have been dealt with since it was told, and in the present one. */
+  /** Work in regions handled since the last report, and in the current one. */
   #units: number = 0;
   #regionUnits: number = 0;
   #isFenced: boolean = false;
@@ -127,27 +128,27 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#pool = pool;
     this.#out = out;
     this.#message = new Message(pool.view, pool.bytes);
-    // The canonical form of a line is longer by one byte, if it ended with LF alone.
+    // The canonical form of a line that ended with LF alone is one byte longer.
     const maxControlLineBytes = limits.maxControlLineBytes + 1;
     this.#codec = new ProtocolCodec(pool.view, { ...limits, maxControlLineBytes });
   }
 
-  /** A message waits here. */
+  /** Whether a message waits here. */
   get isBlocked(): boolean {
     return this.#state === BLOCKED;
   }
 
-  /** The other has told everything that it had, or is gone. */
+  /** True once the other executor has sent all its interests, or has ended. */
   get isSynced(): boolean {
     return this.#progress !== TELLING;
   }
 
-  /** The other will send no more messages. */
+  /** True once the other executor sends no more messages. */
   get hasSaidBye(): boolean {
     return this.#progress === PARTED;
   }
 
-  /** Takes a region over, and a reference with it. */
+  /** Takes a region and one reference on its buffer. */
   take(bufferId: BufferId, offset: number, length: number): void {
     if (this.#pool.bytes[offset] < STREAM_MIN) {
       const end = offset + length;
@@ -158,7 +159,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     }
   }
 
-  /** There may be room again. */
+  /** Called when there may be room again. */
   proceed(): void {
     if (this.#state !== BLOCKED) return;
     this.#state = IDLE;
@@ -167,7 +168,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#core.goOn();
   }
 
-  /** Gives word of what is done, if it is time. */
+  /** Reports what is done, if it is time. */
   flush(): void {
     if (this.teller === 0 || this.#beginningCount > 0) return;
     const interests = this.#interests;
@@ -188,7 +189,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#units = 0;
   }
 
-  /** The other has ended. Messages of its clients that are here still go their way. */
+  /** Called when the other executor has ended. Its messages that are here are still delivered. */
   lose(epoch: number): void {
     this.#lostEpoch = epoch;
     if (this.teller > epoch) return;
@@ -197,7 +198,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.teller = 0;
   }
 
-  /** Gives back what it holds. */
+  /** Releases all buffers. */
   close(): void {
     const pool = this.#pool;
     if (this.#state === BLOCKED) {
@@ -217,7 +218,7 @@ export class InLane<S extends Subscriber> implements Waiter {
       this.#waiting.push(bufferId, offset, length);
     } else {
       this.#enter(bufferId, offset, length);
-      // Where another stream begins there is nothing to do.
+      // A mark needs no work.
       if (bufferId === NO_BUFFER || !this.#core.router.share.isSpent) {
         this.#goOn();
       } else {
@@ -233,9 +234,9 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#end = offset + length;
   }
 
-  /** Deals with what there is, until it is all done or there is no room. */
+  /** Handles all that is there, until it is done or there is no room. */
   #goOn(): void {
-    assert(this.#state === IDLE, 'regions are dealt with one after the other');
+    assert(this.#state === IDLE, 'regions are handled one after the other');
     this.#state = BUSY;
     try {
       do {
@@ -254,7 +255,7 @@ export class InLane<S extends Subscriber> implements Waiter {
   }
 
   #becomeBlocked(): void {
-    assert(this.#state !== BLOCKED, 'who waits does not begin to');
+    assert(this.#state !== BLOCKED, 'a blocked lane does not block again');
     this.#state = BLOCKED;
     this.#core.backpressure.block(this);
   }

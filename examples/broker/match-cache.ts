@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: remembers what subjects reached, so that a subject seen before costs a hash and a
+ * Example broker: a cache of the subscriptions that a subject matches; a hit costs a hash and a
  * comparison.
  */
 
@@ -8,7 +8,7 @@ import { MatchSet } from './match-set.ts';
 import { type Bytes, hashSubjectBytes, tailWord } from './subject.ts';
 import type { Rememberer, SubscriptionIndex } from './subscription-index.ts';
 
-/** A key is a subject cut into words; the last word is partly or wholly empty. */
+/** Words of a key: the bytes of a subject; the last word is partly or wholly empty. */
 const SUBJECT_WORDS = 16;
 /** Longer subjects are looked up in the tree each time. */
 const SUBJECT_BYTES_MAX = SUBJECT_WORDS * 4 - 1;
@@ -18,17 +18,16 @@ const SUBJECT_BYTES_MAX = SUBJECT_WORDS * 4 - 1;
  */
 const SLOT_COUNT = 4096;
 /**
- * References on subscriptions that all remembered answers may hold together; beyond, everything is
- * forgotten.
+ * Most references on subscriptions that all cached results may hold together; beyond, the cache is
+ * emptied.
  */
 const REFERENCE_COUNT_MAX = 1 << 20;
 
 /**
- * A direct-mapped cache over a {@link SubscriptionIndex}. Who subscribes to a subject voids the
- * answer for that subject, who subscribes with a wildcard voids all (by generation, nothing is
- * searched). Two subjects that meet in one slot displace each other, and the hash has no secret:
- * who makes subjects meet makes the next look-up a walk through the tree, and nothing worse. It
- * never grows.
+ * A direct-mapped cache over a {@link SubscriptionIndex}. A subscription to a subject invalidates
+ * the result of that subject, one with a wildcard invalidates all (by generation, without a
+ * search). Two subjects in one slot displace each other. The hash has no secret: collisions made on
+ * purpose cause lookups in the tree, and nothing worse. The cache never grows.
  */
 export class MatchCache<Owner> implements Rememberer {
   readonly #index: SubscriptionIndex<Owner>;
@@ -37,12 +36,12 @@ export class MatchCache<Owner> implements Rememberer {
   readonly #keys: Int32Array = new Int32Array(SLOT_COUNT * SUBJECT_WORDS);
   readonly #lengths: Uint8Array = new Uint8Array(SLOT_COUNT);
   readonly #found: (MatchSet<Owner> | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
-  /** Answers that are not remembered: long subjects. */
+  /** The result of a subject that is too long for the cache. */
   readonly #scratch: MatchSet<Owner> = new MatchSet();
   #referenceCount: number = 0;
 
   /**
-   * Subjects to look up stand in `bytes`; `view` sees the same memory and three bytes beyond each
+   * Subjects lie in `bytes`; `view` covers the same memory, including three bytes after each
    * subject.
    */
   constructor(index: SubscriptionIndex<Owner>, bytes: Bytes, view: DataView<ArrayBufferLike>) {
@@ -53,11 +52,11 @@ export class MatchCache<Owner> implements Rememberer {
   }
 
   /**
-   * What the subject `bytes[begin, end)` reaches; `hash` is its `hashSubject`. Three bytes after
-   * `end` must be readable.
+   * Returns the subscriptions that match the subject `bytes[begin, end)`; `hash` is its
+   * `hashSubject`. Three bytes after `end` must be readable.
    *
-   * **Ownership** the answer is the cache's and changes with the next lookup of another subject.
-   * **Cost** about a nanosecond per four bytes when remembered; allocates nothing once warm.
+   * **Ownership** the result is the cache's and changes with the next lookup of another subject.
+   * **Cost** about a nanosecond per four bytes for a hit; no allocation once warm.
    */
   lookup(begin: number, end: number, hash: number): MatchSet<Owner> {
     const length = end - begin;
@@ -85,7 +84,7 @@ export class MatchCache<Owner> implements Rememberer {
   }
 
   forgetSubject(subject: Bytes): void {
-    // A publisher that stays with its subject has the answer: only a new stamp tells it.
+    // A publisher that keeps its subject has the result already; only a new stamp shows a change.
     const found =
       subject.length > SUBJECT_BYTES_MAX
         ? this.#scratch
@@ -94,8 +93,8 @@ export class MatchCache<Owner> implements Rememberer {
   }
 
   /**
-   * Lets go of every answer that a change of subscriptions has made void, and of the connections
-   * behind it.
+   * Drops all results that changes of subscriptions have invalidated, and with them references to
+   * connections.
    */
   dropVoid(): void {
     for (let slot = 0; slot < SLOT_COUNT; slot++) {

@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: whom one subject reaches. */
+/** Example broker: the subscriptions that one subject matches. */
 
 import type { QueueName } from './queue-names.ts';
 import type { Beyond, SpreadGroup } from './remote-interest.ts';
 import type { Subscription } from './subscription.ts';
 
-/** What a queue group takes in a set, in references: its list, its name, its place by name. */
+/** References that a queue group takes in a set: its list, its name, its index by name. */
 const GROUP_WEIGHT = 8;
 
 /**
- * The subscriptions that one subject reaches. Made to be filled again and again: what stands at and
- * after `plainCount` and `groupCount` is left over from earlier subjects.
+ * The subscriptions that one subject matches. It is filled repeatedly: entries from `plainCount`
+ * and `groupCount` on are left over from earlier subjects.
  */
 export class MatchSet<Owner> {
-  /** Another one each time it is filled; 0: it never was, or is void. */
+  /** Changes each time it is filled; 0: never filled, or invalid. */
   stamp: number = 0;
-  /** The index's generation then: if that is another one now, this is void. */
+  /** The index's generation when it was filled; if that has changed, the set is invalid. */
   generation: number = -1;
   plain: Subscription<Owner>[] = [];
   plainCount: number = 0;
-  /** One entry per queue group: its members. Read only: they belong to the index, as a rule. */
+  /** One entry per queue group: its members. Read only: they usually belong to the index. */
   groups: (readonly Subscription<Owner>[])[] = [];
   groupCount: number = 0;
-  /** Whom the subject reaches at other executors; undefined: nobody. Replaced, never changed. */
+  /** Matches at other executors; undefined: none. Replaced, never changed. */
   beyond: Beyond<Owner> | undefined = undefined;
-  /** Somebody still needs `plain` and `groups` as they are: the next filling leaves them to him. */
+  /** True if a message still uses `plain` and `groups`: the next filling replaces them. */
   isPinned: boolean = false;
-  /** References that it holds, more or less. */
+  /** Approximate number of references held. */
   weight: number = 0;
 
   #names: QueueName[] = [];
-  /** Where each group is. */
+  /** Index of each group. */
   #places: Map<QueueName, number> | undefined = undefined;
-  /** Lists of members that were made here, of groups at several nodes of the tree. */
+  /** Lists of members merged here, of groups at several nodes of the tree. */
   #merged: Map<number, Subscription<Owner>[]> | undefined = undefined;
 
   clear(): void {
@@ -46,7 +46,7 @@ export class MatchSet<Owner> {
     this.#merged = undefined;
   }
 
-  /** Also drops what is left over, so that nothing keeps closed connections alive. */
+  /** Empties the set, leftovers included, so that nothing keeps closed connections alive. */
   forget(): void {
     this.isPinned = false;
     this.plain = [];
@@ -63,8 +63,8 @@ export class MatchSet<Owner> {
   }
 
   /**
-   * A group that several matching wildcards share is one group, as its members expect. **Cost** one
-   * look-up, and a copy of the members if it is not the first time.
+   * Adds members of a group. A group in several matching wildcards is one group. **Cost** one
+   * lookup, and a copy of the members if the group is there already.
    */
   addGroup(name: QueueName, members: readonly Subscription<Owner>[]): void {
     this.#places ??= new Map();
@@ -92,7 +92,7 @@ export class MatchSet<Owner> {
     return this.#names[index];
   }
 
-  /** The members of a group here, wherever other members are; undefined: it has none at all. */
+  /** The local members of a group; undefined: the group has no members at all. */
   groupMembers(name: QueueName): readonly Subscription<Owner>[] | undefined {
     const place = this.#places?.get(name);
     return place !== undefined ? this.groups[place] : this.spreadGroup(name)?.members;
@@ -103,7 +103,7 @@ export class MatchSet<Owner> {
     return this.beyond?.groups.get(name);
   }
 
-  /** Takes a group out and returns its members; none: it is not among the groups. */
+  /** Removes a group and returns its members; an empty list if it is not there. */
   takeGroup(name: QueueName): readonly Subscription<Owner>[] {
     const place = this.#places?.get(name);
     if (place === undefined) return [];

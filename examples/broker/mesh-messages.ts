@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: what executors say to each other, byte by byte. See `mesh.ts` for who says it
- * when.
+ * Example broker: the format of messages between executors. `mesh.ts` describes their protocol.
  *
  *   word      0          1               2               3          then
  *   ASK       │ kind     │ asker's epoch │
@@ -10,16 +9,16 @@
  *   INTEREST  │ kind     │ subject bytes │ queue bytes   │ weight   │ subject, queue
  *   DONE      │ kind     │ interests     │ regions       │ bytes    │ all modulo 2³²
  *
- * A weight less than 0 says that the interest is stalled.
+ * A weight less than 0 means that the interest is stalled.
  *
  *   SERVE     │ kind     │ plain: 0 or 1 │ name bytes    │ queue groups, a space after each
  *   FENCE     │ kind     │
  *   BYE       │ kind     │
  *   message   as its publisher sent it: PUB subject …, HPUB subject …
  *
- * Words are 32 bits, little-endian, at any address. A region holds one or more of these, one behind
- * the other, either of the first kind, *notices*, or of the second, *the stream*. The first byte
- * tells: less than 16 is a notice, less than a space something else than a message.
+ * Words are 32 bits, little-endian, at any address. A region holds one or more of these, one after
+ * another, either of the first kind, *notices*, or of the second, *the stream*. The first byte is
+ * less than 16 for a notice, and less than a space for everything except a message.
  */
 
 import type { Bytes } from './subject.ts';
@@ -29,12 +28,12 @@ export const TELL = 2;
 export const SYNC = 3;
 export const INTEREST = 4;
 export const DONE = 5;
-/** From here on it belongs to the stream. */
+/** First kind of the stream. */
 export const STREAM_MIN = 0x10;
 export const SERVE = 0x10;
 export const FENCE = 0x11;
 export const BYE = 0x12;
-/** From here on it is a message. */
+/** Smallest first byte of a message. */
 export const MESSAGE_MIN = 0x20;
 
 const WORD_BYTES = 4;
@@ -47,7 +46,7 @@ const SERVE_HEAD_BYTES = 3 * WORD_BYTES;
 
 type View = DataView<ArrayBufferLike>;
 
-/** SYNC, FENCE, BYE: they say it by being there. */
+/** Writes SYNC, FENCE or BYE, which have no fields. */
 export function writeSign(view: View, at: number, kind: number): void {
   view.setInt32(at, kind, true);
 }
@@ -102,12 +101,12 @@ export function writeInterest(
   writeText(bytes, at + INTEREST_HEAD_BYTES + subject.length, queue);
 }
 
-/** What another executor's clients have subscribed to. */
+/** An interest of another executor's clients. */
 export interface AnnouncedInterest {
   readonly subject: Bytes;
   readonly queue: string;
   readonly weight: number;
-  /** Where the next one begins. */
+  /** Offset of the next one. */
   readonly end: number;
 }
 
@@ -142,7 +141,7 @@ export function writeServe(
   writeText(bytes, at + SERVE_HEAD_BYTES, names.map((name) => `${name} `).join(''));
 }
 
-/** Whom the messages that follow are for. */
+/** Recipients of the messages that follow. */
 export interface Service {
   readonly plain: boolean;
   readonly names: readonly string[];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a published message, on its way from the frame that brought it to the outputs of
+ * Example broker: a published message, converted from the publisher's frame to the outputs of
  * subscribers.
  *
- * A subscriber is sent nearly what the publisher sent, so that nearly all of it is copied as it
- * stands:
+ * A subscriber gets nearly the same bytes as the publisher sent, so most of them are copied as they
+ * are:
  *
  *   PUB orders.new    _INBOX.7 5\r\nhello\r\n       begin   headEnd                 end
  *   MSG orders.new 12 _INBOX.7 5\r\nhello\r\n         │ PUB orders.new │ 5\r\nhello\r\n │
@@ -14,8 +14,8 @@ import type { Bytes } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
- * First words of the lines, little-endian. The word of HMSG is followed by the space that stands in
- * HPUB's place.
+ * First words of the lines, little-endian. The word of HMSG is followed by the space of the HPUB
+ * line.
  */
 const WORD_MSG_SPACE = 0x2047534d;
 const WORD_HMSG = 0x47534d48;
@@ -26,7 +26,7 @@ const LF = 0x0a;
 const ZERO = 0x30;
 
 /**
- * What a message needs to know of the line that brought it; offsets from the frame's first byte.
+ * The fields of a PUB or HPUB line that a message uses; offsets from the frame's first byte.
  */
 export interface PublishedLine {
   readonly subjectBegin: number;
@@ -39,18 +39,18 @@ export interface PublishedLine {
 }
 
 /**
- * One message; made once per connection and set anew for each frame. All positions are absolute in
+ * One message; created once per connection and set for each frame. All positions are absolute in
  * the memory.
  */
 export class Message {
   readonly #view: DataView<ArrayBufferLike>;
   readonly #bytes: Bytes;
 
-  /** Where the canonical frame begins. */
+  /** Begin of the canonical frame. */
   begin: number = 0;
-  /** And where it ends. */
+  /** End of the canonical frame. */
   end: number = 0;
-  /** Without headers: everybody understands it as it stands. */
+  /** True without headers: every client understands it. */
   isPlain: boolean = true;
   /** Bytes of headers. */
   headerLength: number = 0;
@@ -65,7 +65,7 @@ export class Message {
     this.#bytes = bytes;
   }
 
-  /** Takes the frame `[begin, end)`, a canonical PUB or (`hasHeaders`) HPUB. */
+  /** Sets the message to the frame `[begin, end)`, a canonical PUB or (`hasHeaders`) HPUB. */
   set(line: PublishedLine, hasHeaders: boolean, begin: number, end: number): void {
     this.begin = begin;
     this.#subjectBegin = begin + line.subjectBegin;
@@ -86,8 +86,8 @@ export class Message {
   /**
    * Writes MSG or HMSG for one subscription at `at`, where `lengthFor` bytes are reserved.
    *
-   * Copies in words that may run over the end of a part by three bytes: the next part, at least
-   * five bytes of it, is written over that.
+   * Copies in words that may overrun the end of a part by three bytes; the next part, of at least
+   * five bytes, overwrites those.
    */
   writeTo(at: number, subscription: Subscription<unknown>): void {
     const view = this.#view;
@@ -143,9 +143,9 @@ export class Message {
 }
 
 /**
- * Writes at `to` what the frame at `begin` says, in the one form that {@link Message} takes: single
- * spaces, CRLF. `line` comes back describing it. Returns its end; it is never longer than the frame
- * but for one CR.
+ * Writes the frame at `begin` to `to` in the canonical form that {@link Message} takes: single
+ * spaces, CRLF. Changes `line` to describe it. Returns its end; it is at most one CR longer than
+ * the frame.
  */
 export function writeCanonical(
   bytes: Bytes,
@@ -209,14 +209,14 @@ function copyWords(view: DataView<ArrayBufferLike>, to: number, from: number, en
   view.setInt32(target + last - source, view.getInt32(last, true), true);
 }
 
-/** How many decimal digits an integer has. */
+/** Number of decimal digits of an integer. */
 function digits(value: number): number {
   let count = 1;
   for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) count++;
   return count;
 }
 
-/** Writes an integer in decimal; returns where it ends. */
+/** Writes an integer in decimal; returns the end offset. */
 function writeNumber(bytes: Bytes, at: number, value: number): number {
   const end = at + digits(value);
   for (let to = end - 1, rest = value; to >= at; to--, rest = Math.floor(rest / 10)) {

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what the clients of this executor have subscribed to, for the others to know. */
+/** Example broker: interests of this executor's clients, to announce to the other executors. */
 
 import { KeyedMap } from './keyed-map.ts';
 import { interestKey } from './remote-interest.ts';
 import type { Bytes } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 
-/** All subscriptions with the same subject and the same queue group, or none. */
+/** All subscriptions with the same subject and the same queue group, or no group. */
 export interface Interest {
   readonly subject: Bytes;
   readonly queue: string;
-  /** How many there are. */
+  /** Number of subscriptions. */
   count: number;
-  /** How many of them have no room. */
+  /** Those of them without room. */
   stalledCount: number;
 }
 
 /**
- * What others are told of an interest: members of groups count, other subscribers do not. Less than
- * 0: it is stalled, that is, one of these subscribers has no room, or all members have none.
+ * The announced weight of an interest: the number of members for a group, otherwise 1 or 0. Less
+ * than 0: it is stalled, that is, a subscriber without group has no room, or all members have none.
  */
 export function weightOf(interest: Interest): number {
   const { queue, count, stalledCount } = interest;
@@ -29,7 +29,7 @@ export function weightOf(interest: Interest): number {
 export class OwnInterest {
   readonly #interests: KeyedMap<Interest> = new KeyedMap();
 
-  /** One more. Returns the interest if its weight has changed. */
+  /** Adds a subscription. Returns the interest if its weight has changed. */
   add(subscription: Subscription<unknown>): Interest | undefined {
     const { subject, queue } = subscription;
     const key = interestKey(subject, queue);
@@ -41,7 +41,7 @@ export class OwnInterest {
     return change(interest, 1, 0);
   }
 
-  /** One less. Returns the interest if its weight has changed. */
+  /** Removes a subscription. Returns the interest if its weight has changed. */
   remove(subscription: Subscription<unknown>): Interest | undefined {
     const { subject, queue } = subscription;
     const key = interestKey(subject, queue);
@@ -53,7 +53,7 @@ export class OwnInterest {
     return change(interest, -1, stalled);
   }
 
-  /** One of them has no room, or has room again. Returns the interest if its weight has changed. */
+  /** Sets whether a subscription has no room. Returns the interest if its weight has changed. */
   setStalled(subscription: Subscription<unknown>, isStalled: boolean): Interest | undefined {
     if (subscription.isStalled === isStalled) return undefined;
     const interest = this.#interests.get(interestKey(subscription.subject, subscription.queue));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the other executors, as the broker of one executor sees them. */
+/** Example broker: `Peers`, the interface by which a broker reaches the other executors. */
 
 import type { BufferId } from 'busbar/pool';
 import { Board } from './board.ts';
 
 /**
- * Receives a region of the pool from the executor `from`, and one reference on its buffer with it.
+ * Receives a region of the pool from the executor `from`, with one reference on its buffer.
  */
 export type RegionReceiver = (
   from: number,
@@ -15,26 +15,26 @@ export type RegionReceiver = (
 ) => void;
 
 /**
- * One lane to and one lane from every other executor. Regions of one lane arrive in the order in
- * which they were sent; what an executor has not received when it ends may be lost, or may be
- * received by its successor.
+ * One lane to and one lane from every other executor. Regions of one lane arrive in the order of
+ * sending. Regions that an executor has not received when it ends may be lost, or received by its
+ * successor.
  */
 export interface Peers {
-  /** Which of the executors this one is. */
+  /** Index of this executor. */
   readonly index: number;
   readonly count: number;
-  /** Tells this executor from its predecessors with the same index. More than 0. */
+  /** Distinguishes this executor from its predecessors with the same index. More than 0. */
   readonly epoch: number;
   /** Regions that fit into one lane. */
   readonly laneCapacity: number;
   readonly board: Board;
-  /** Sends a region, and one reference on its buffer with it. False: no room, nothing was done. */
+  /** Sends a region with one reference on its buffer. False: no room, nothing was sent. */
   trySend(to: number, bufferId: BufferId, offset: number, length: number): boolean;
-  /** Whom to give what arrives from now on, and what has arrived. */
+  /** Sets the receiver of all regions, including those that have arrived already. */
   receive(receiver: RegionReceiver): void;
 }
 
-/** What a broker on one thread has instead of others. */
+/** The peers of a broker on a single thread: none. */
 export function noPeers(): Peers {
   const board = Board.create(1);
   return {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what waits to be sent to another executor, as one region of one buffer. */
+/** Example broker: bytes that wait to be sent to another executor, as one region of one buffer. */
 
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 
@@ -23,15 +23,15 @@ export class PendingRegion {
     return this.end - this.begin;
   }
 
-  /** Takes `[begin, end)` if it lies right behind what it has, in the same buffer. */
+  /** Appends `[begin, end)` if it follows immediately, in the same buffer. */
   extend(begin: number, end: number): boolean {
-    // Where one buffer ends the next one begins.
+    // The end of a buffer is the begin of the next one.
     if (begin !== this.end || begin >= this.#bufferEnd) return false;
     this.end = end;
     return true;
   }
 
-  /** Takes `[begin, end)`, when it is empty. The caller holds a reference, and keeps it. */
+  /** Sets an empty region to `[begin, end)`. The caller keeps its own reference. */
   set(begin: number, end: number): void {
     const pool = this.#pool;
     const bufferId = pool.bufferAt(begin);
@@ -42,7 +42,7 @@ export class PendingRegion {
     this.#bufferEnd = pool.offsetOf(bufferId) + pool.bufferSize;
   }
 
-  /** Is empty again; the reference was given on. */
+  /** Empties it after its reference was passed on. */
   forget(): void {
     this.bufferId = NO_BUFFER;
     this.begin = 0;

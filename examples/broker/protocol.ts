@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the NATS client protocol as a codec of the framer. One pass finds where a message
- * ends *and* what it says: the fields below are set when `measure` returns a length, and nothing
- * looks at the line again.
+ * Example broker: the NATS client protocol as a codec of the framer. One pass finds the end of a
+ * message *and* parses its line: the fields below are set when `measure` returns a length, and the
+ * line is not read again.
  *
  *   PUB orders.new _INBOX.7 5\r\n          HPUB orders.new 12 17\r\n
  *       subject    reply    payloadLength       subject   │  payloadLength (headers included)
@@ -21,12 +21,12 @@ export const OP_UNSUB = 4;
 export const OP_PING = 5;
 export const OP_PONG = 6;
 export const OP_CONNECT = 7;
-/** +OK and INFO are for servers to say; a client that says them is not contradicted. */
+/** +OK, an operation of servers; ignored if a client sends it. */
 export const OP_IGNORED = 8;
-/** Its argument must be JSON all the same. */
+/** INFO of a client: ignored as well, but its argument must be JSON. */
 export const OP_INFO = 9;
 
-/** What a client is told before it is cut off. The texts are those of nats-server. */
+/** Errors sent to a client before it is cut off. The texts are those of nats-server. */
 export const ERROR_UNKNOWN_OPERATION = 'Unknown Protocol Operation';
 export const ERROR_PARSER = 'Parser Error';
 export const ERROR_CONTROL_LINE = 'maximum control line exceeded';
@@ -44,18 +44,18 @@ const WORD_PUB_SPACE = 0x20425550;
 const SMALL_A = 0x61;
 const CRLF_BYTES = 2;
 
-/** How a line begins. */
+/** The beginning of a line. */
 interface Head {
   readonly op: number;
-  /** In lower case; upper case is understood, too. */
+  /** In lower case; upper case is accepted as well. */
   readonly name: string;
   /** A blank must follow. */
   readonly wantsBlank: boolean;
-  /** What follows is looked at. Otherwise the line may say whatever it likes. */
+  /** The rest of the line is parsed; otherwise it is ignored. */
   readonly hasArgument: boolean;
 }
 
-/** In the order in which they are tried; the most frequent come first. */
+/** In the order of trying: the most frequent first. */
 const HEADS: readonly Head[] = [
   { op: OP_PUB, name: 'pub', wantsBlank: true, hasArgument: true },
   { op: OP_HPUB, name: 'hpub', wantsBlank: true, hasArgument: true },
@@ -66,13 +66,13 @@ const HEADS: readonly Head[] = [
   { op: OP_CONNECT, name: 'connect', wantsBlank: false, hasArgument: true },
   { op: OP_INFO, name: 'info', wantsBlank: false, hasArgument: true },
   { op: OP_IGNORED, name: '+ok', wantsBlank: false, hasArgument: false },
-  // Who finds fault with the server is let go.
+  // A client that reports an error is cut off.
   { op: OP_BROKEN, name: '-err', wantsBlank: true, hasArgument: true },
 ];
 
-/** No operation takes more; one further is kept, to notice. */
+/** Most arguments of an operation; one more is kept, to detect errors. */
 const ARGUMENT_COUNT_MAX = 5;
-/** A size of more digits than this is over every limit, and would not be exact. */
+/** A size of more digits exceeds every limit, and would not be exact. */
 const SIZE_DIGITS_MAX = 9;
 const SIZE_MAX = 10 ** SIZE_DIGITS_MAX - 1;
 
@@ -83,7 +83,7 @@ export interface ProtocolLimits {
 
 /** Fields are offsets from the first byte of the frame, `[begin, end)`. */
 export class ProtocolCodec implements Codec {
-  /** The frame is handed out whole: what follows the subject is passed on as it stands. */
+  /** The frame is delivered whole: the part after the subject is passed on unchanged. */
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
 
@@ -94,9 +94,9 @@ export class ProtocolCodec implements Codec {
   subjectEnd: number = 0;
   /** PUB, HPUB. */
   subjectHash: number = 0;
-  /** PUB: it has the subject of the message before. */
+  /** PUB: it has the same subject as the last message. */
   isRepeated: boolean = false;
-  /** Empty when there is no reply subject. */
+  /** Empty without a reply subject. */
   replyBegin: number = 0;
   replyEnd: number = 0;
   headerLength: number = 0;
@@ -104,8 +104,8 @@ export class ProtocolCodec implements Codec {
   /** Headers included. */
   payloadLength: number = 0;
   /**
-   * PUB, HPUB: single spaces, CRLF; then everything after the subject's space can be passed on as
-   * it stands.
+   * PUB, HPUB: single spaces, CRLF; then everything after the subject's space can be passed on
+   * unchanged.
    */
   isCanonical: boolean = false;
   /** SUB: the queue group, empty when there is none. CONNECT, INFO: their argument. */
@@ -114,7 +114,7 @@ export class ProtocolCodec implements Codec {
   /** SUB, UNSUB: the subscription's id. */
   sidBegin: number = 0;
   sidEnd: number = 0;
-  /** UNSUB: after how many messages, or 0 for now. */
+  /** UNSUB: the number of messages after which it takes effect; 0: now. */
   countMax: number = 0;
 
   readonly #view: DataView<ArrayBufferLike>;
@@ -122,10 +122,10 @@ export class ProtocolCodec implements Codec {
   readonly #maxPayloadBytes: number;
   readonly #maxControlLineBytes: number;
   readonly #arguments: Int32Array = new Int32Array(2 * (ARGUMENT_COUNT_MAX + 1));
-  /** Something else than a space stood between arguments. */
+  /** True if another character than a space separated arguments. */
   #sawOddSpace: boolean = false;
 
-  /** `view` sees the memory that `measure` is given, with the same offsets. */
+  /** `view` covers the memory passed to `measure`, with the same offsets. */
   constructor(view: DataView<ArrayBufferLike>, limits: ProtocolLimits) {
     this.#view = view;
     this.#maxPayloadBytes = limits.maxPayloadBytes;
@@ -140,7 +140,7 @@ export class ProtocolCodec implements Codec {
     return this.#measureLine(bytes, begin, end, scanned);
   }
 
-  /** `PUB subject [reply] size\r\n` written the usual way; 0 for anything else, errors included. */
+  /** Parses `PUB subject [reply] size\r\n` in its usual form; 0 for anything else, also errors. */
   #measurePub(bytes: Bytes, begin: number, end: number): number {
     const view = this.#view;
     const recent = this.#recent;
@@ -163,8 +163,7 @@ export class ProtocolCodec implements Codec {
   }
 
   /**
-   * Goes on at `replyBegin`, where a reply subject stands. A function of its own: few PUBs have
-   * one.
+   * Continues at `replyBegin` with a reply subject. A separate function, since few PUBs have one.
    */
   #measureReply(bytes: Bytes, begin: number, replyBegin: number, end: number): number {
     let at = replyBegin;
@@ -183,7 +182,7 @@ export class ProtocolCodec implements Codec {
     return at + 1 < end ? this.#endPub(bytes, begin, sizeBegin, at, size) : 0;
   }
 
-  /** The size ends at `at`, and there, if all is well, the line. */
+  /** Continues at the end of the size, where the line should end. */
   #endPub(bytes: Bytes, begin: number, sizeBegin: number, at: number, size: number): number {
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
     if (at === sizeBegin || at - sizeBegin > SIZE_DIGITS_MAX) return 0;
@@ -204,8 +203,8 @@ export class ProtocolCodec implements Codec {
   }
 
   /**
-   * Every operation, written in every way that nats-server understands: it looks at one byte after
-   * the other, and a wrong one ends the connection at once, so that is done here, too.
+   * Parses every operation in every form that nats-server accepts. That reads byte by byte and ends
+   * the connection at the first wrong byte, so this does the same.
    */
   #measureLine(bytes: Bytes, begin: number, end: number, scanned: number): number {
     if (begin === end) return 0;
@@ -215,14 +214,14 @@ export class ProtocolCodec implements Codec {
     const { wantsBlank, hasArgument } = head;
     if (opEnd >= end) return 0;
     if (wantsBlank && !isBlank(bytes[opEnd])) return this.#break(ERROR_UNKNOWN_OPERATION);
-    // The argument begins at the first byte that is no blank, even if that is the end of the line.
+    // The argument begins at the first non-blank byte, even if that is the end of the line.
     let argumentBegin = opEnd;
     let at = opEnd;
     if (hasArgument) {
       while (argumentBegin < end && isBlank(bytes[argumentBegin])) argumentBegin++;
       at = argumentBegin + 1;
     }
-    // Blanks before the argument do not count, but nobody may send them for ever.
+    // Blanks before the argument do not count, but their number is bounded.
     if (argumentBegin - opEnd > this.#maxControlLineBytes) return this.#break(ERROR_CONTROL_LINE);
     at = Math.max(at, begin + scanned);
     const lineEndMax = argumentBegin + this.#maxControlLineBytes + CRLF_BYTES;
@@ -252,8 +251,8 @@ export class ProtocolCodec implements Codec {
   }
 
   /**
-   * PUB subject [reply] size · HPUB subject [reply] headerSize size. `lineEnd` is where the LF
-   * stands.
+   * Parses PUB subject [reply] size · HPUB subject [reply] headerSize size. `lineEnd` is the offset
+   * of the LF.
    */
   #measurePublish(
     { op, name }: Head,
@@ -296,7 +295,7 @@ export class ProtocolCodec implements Codec {
     return this.payloadBegin + size + 2;
   }
 
-  /** SUB subject [queue] sid */
+  /** Parses SUB subject [queue] sid. */
   #measureSub(
     bytes: Bytes,
     begin: number,
@@ -317,7 +316,7 @@ export class ProtocolCodec implements Codec {
     return lineEnd + 1 - begin;
   }
 
-  /** UNSUB sid [max]; a max that is no number of nine digits means now, as nats-server has it. */
+  /** Parses UNSUB sid [max]; a max other than a number of nine digits means now (nats-server). */
   #measureUnsub(
     bytes: Bytes,
     begin: number,
@@ -341,7 +340,7 @@ export class ProtocolCodec implements Codec {
     return lineLength;
   }
 
-  /** The connection ends with this frame, so its length does not matter. */
+  /** Sets the error. The connection ends with this frame, so its length does not matter. */
   #break(error: string): number {
     this.op = OP_BROKEN;
     this.error = error;
@@ -349,7 +348,7 @@ export class ProtocolCodec implements Codec {
   }
 
   /**
-   * Finds the arguments in `bytes[begin, end)`; returns how many there are, at most one too many.
+   * Finds the arguments in `bytes[begin, end)`; returns their number, at most one too many.
    */
   #split(bytes: Bytes, begin: number, end: number): number {
     const list = this.#arguments;
@@ -370,19 +369,19 @@ export class ProtocolCodec implements Codec {
   }
 }
 
-/** What follows the name of an operation. */
+/** Whether a byte may follow the name of an operation. */
 function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
 }
 
-/** What separates arguments: also a CR within a line, and a LF with which an argument begins. */
+/** Whether a byte separates arguments: also a CR in a line, and a LF that begins an argument. */
 function isSpace(byte: number): boolean {
   return byte === SPACE || byte === TAB || byte === CR || byte === LF;
 }
 
 /**
- * Where the argument of a line ends whose LF stands at `lineEnd`. As at nats-server, a CR anywhere
- * behind its first byte takes the last byte of the line away, which then is that CR, usually.
+ * End of the argument of a line with its LF at `lineEnd`. As in nats-server, a CR anywhere after
+ * the first byte removes the last byte of the line, which usually is that CR.
  */
 function argumentEndOf(bytes: Bytes, begin: number, lineEnd: number): number {
   for (let at = lineEnd - 1; at > begin; at--) if (bytes[at] === CR) return lineEnd - 1;
@@ -390,8 +389,8 @@ function argumentEndOf(bytes: Bytes, begin: number, lineEnd: number): number {
 }
 
 /**
- * A decimal number, or -1. More than nine digits are no number, as at nats-server, and Infinity,
- * which is over every limit, unless they are a small number with zeros in front.
+ * Parses a decimal number; -1 for anything else. More than nine digits give Infinity, which exceeds
+ * every limit, unless they are a small number with leading zeros (as in nats-server).
  */
 function parseSize(bytes: Bytes, begin: number, end: number): number {
   let size = 0;
@@ -405,7 +404,7 @@ function parseSize(bytes: Bytes, begin: number, end: number): number {
   return size > SIZE_MAX ? Number.POSITIVE_INFINITY : -1;
 }
 
-/** The operation whose name `bytes[begin, end)` begins with, or is the beginning of. */
+/** The operation of which `bytes[begin, end)` begins with the name, or is the beginning. */
 function headAt(bytes: Bytes, begin: number, end: number): Head | undefined {
   for (const head of HEADS) {
     if (isHeadAt(head, bytes, begin, end)) return head;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: names of queue groups, each kept once, so that they are compared by identity. */
+/** Example broker: interned names of queue groups, which are compared by identity. */
 
 import type { KeyedHash } from './keyed-hash.ts';
 import { KeyedMap } from './keyed-map.ts';
@@ -7,7 +7,7 @@ import { KeyedMap } from './keyed-map.ts';
 export class QueueName {
   /** One character per byte. */
   readonly text: string;
-  /** How many subscriptions use it. */
+  /** Number of subscriptions that use it. */
   useCount: number = 0;
 
   constructor(text: string) {
@@ -22,12 +22,12 @@ export class QueueNames {
     this.#names = new KeyedMap(hash);
   }
 
-  /** Undefined: no subscription uses it. */
+  /** Returns the name; undefined if no subscription uses it. */
   find(text: string): QueueName | undefined {
     return this.#names.get(text);
   }
 
-  /** One more subscription uses it. */
+  /** Adds a use of the name. */
   use(text: string): QueueName {
     let name = this.#names.get(text);
     if (name === undefined) {
@@ -38,7 +38,7 @@ export class QueueNames {
     return name;
   }
 
-  /** One less. */
+  /** Removes a use of the name. */
   drop(name: QueueName): void {
     if (--name.useCount === 0) this.#names.delete(name.text);
   }

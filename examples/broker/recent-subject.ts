@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the subject of the last message of a connection. Most publishers stay with a
- * subject for a while, and to see that costs less than to read it anew.
+ * Example broker: a cache of the last subject of a connection. Most publishers keep a subject for a
+ * while, and comparing it costs less than parsing it again.
  */
 
 import { mixSubjectWord } from './subject.ts';
 
 const SPACE = 0x20;
 const WORD_COUNT_MAX = 32;
-/** Longer subjects are not remembered. */
+/** Longest subject that is kept. */
 const LENGTH_MAX = WORD_COUNT_MAX * 4 - 1;
 
-/** Works on words of four bytes; so three bytes beyond what it is asked about must be readable. */
+/** Works on words of four bytes, so three bytes after the given range must be readable. */
 export class RecentSubject {
-  /** 0: nothing is remembered. */
+  /** Length of the subject; 0: none is kept. */
   length: number = 0;
-  /** As `hashSubject` would have it. */
+  /** The same as `hashSubject` of it. */
   hash: number = 0;
-  /** A message with this subject has come; before, only a line may have begun with it. */
+  /** True once a message with this subject has come; before, only the beginning of a line. */
   isPublished: boolean = false;
   readonly #words: Int32Array = new Int32Array(WORD_COUNT_MAX);
-  /** The last 0 to 3 bytes and the space behind the subject. */
+  /** The last 0 to 3 bytes and the space after the subject. */
   #tail: number = 0;
   #tailMask: number = 0;
 
@@ -43,8 +43,8 @@ export class RecentSubject {
   }
 
   /**
-   * Reads and remembers the subject at `begin`. False: it is empty or too long, it does not end
-   * before `end`, or something else than a space ends it; then nothing is remembered.
+   * Reads and keeps the subject at `begin`. False: it is empty or too long, it does not end before
+   * `end`, or not with a space; then none is kept.
    */
   read(view: DataView<ArrayBufferLike>, begin: number, end: number): boolean {
     this.forget();
@@ -53,7 +53,7 @@ export class RecentSubject {
     let hash = 0;
     for (let i = 0, at = begin; at <= last; i++, at += 4) {
       const word = view.getInt32(at, true);
-      // Not 0 if a byte is a space or less; then its lowest bit is the highest of the first such.
+      // Not 0 if a byte is a space or less; its lowest set bit marks the first such byte.
       const stops = (word - 0x21212121) & ~word & 0x80808080;
       if (stops === 0) {
         words[i] = word;

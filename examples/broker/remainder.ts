@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what is left to do for a message that has been delivered in part. */
+/** Example broker: the remaining recipients of a message that was delivered in part. */
 
 import type { MatchSet } from './match-set.ts';
 import type { Beyond, RemoteExecutor, SpreadGroup } from './remote-interest.ts';
 import type { Subscription } from './subscription.ts';
 
-/** A message for another executor, and whom there it is for. */
+/** Recipients of a message at another executor. */
 export interface Dispatch {
   readonly executor: RemoteExecutor;
   readonly plain: boolean;
   readonly groups: string[];
-  /** Of the groups' names, with a space after each. */
+  /** Bytes of the groups' names, with a space after each. */
   nameBytes: number;
 }
 
-/** Group names in one dispatch: together they must fit into a buffer, with room to spare. */
+/** Most bytes of group names in one dispatch: they must fit a buffer with room to spare. */
 const GROUP_BYTES_MAX = 16 * 1024;
 const NOBODY: readonly never[] = [];
 
 /**
- * Where the delivery of a message stands. The lists of subscribers are those of the answer that the
- * subject got, which all messages with this subject share: the answer leaves them as they are.
+ * The progress of a message's delivery. The lists of subscribers are those of the match set, which
+ * all messages with this subject share; the match set leaves them unchanged.
  */
 export class Remainder<S> {
-  /** Subscribers here, outside queue groups: `[plainAt, plainEnd)` of these are left. */
+  /** Local subscribers without queue group: `[plainAt, plainEnd)` of these are left. */
   plain: readonly Subscription<S>[] = NOBODY;
   plainAt: number = 0;
   plainEnd: number = 0;
-  /** Queue groups of which a member here gets the message: `[groupAt, groupEnd)` are left. */
+  /** Queue groups of which a local member gets the message: `[groupAt, groupEnd)` are left. */
   groups: (readonly Subscription<S>[])[] = [];
   groupAt: number = 0;
   groupEnd: number = 0;
-  /** The groups that have members elsewhere, too, one of which may have the message instead. */
+  /** Groups that also have members at other executors, one of which may get the message instead. */
   spread: (SpreadGroup<S> | undefined)[] | undefined = undefined;
-  /** Groups with members elsewhere, for which it is not decided who has the message. */
+  /** Groups with members at other executors whose recipient is not chosen yet. */
   undecided: Iterator<SpreadGroup<S>> | undefined = undefined;
   /** For other executors, from `dispatchAt` on. */
   readonly dispatches: Dispatch[] = [];
   dispatchAt: number = 0;
   /** Deliveries made so far. */
   taken: number;
-  /** References that it holds. */
+  /** Number of references held. */
   weight: number = 1;
-  /** By executor: the dispatch that takes another group. */
+  /** By executor: the dispatch that can take another group. */
   readonly #open: (Dispatch | undefined)[] = [];
 
   constructor(taken: number) {
@@ -79,15 +79,15 @@ export class Remainder<S> {
     this.weight += beyond.groups.size;
   }
 
-  /** To the subscribers there outside queue groups. */
+  /** Dispatches to the executor's subscribers without queue group. */
   dispatch(executor: RemoteExecutor): void {
     this.dispatches.push({ executor, plain: true, groups: [], nameBytes: 0 });
   }
 
-  /** To a member of this group there: together with other groups, as far as they fit. */
+  /** Dispatches to a member of this group there, together with other groups if they fit. */
   dispatchToGroup(executor: RemoteExecutor, name: string): void {
     let dispatch = this.#open[executor.index];
-    // The first may take the subscribers outside groups along.
+    // The first dispatch may also be for the subscribers without group.
     dispatch ??= this.dispatches.find((each) => each.executor === executor);
     if (dispatch === undefined || !hasRoomFor(dispatch, name)) {
       dispatch = { executor, plain: false, groups: [], nameBytes: 0 };

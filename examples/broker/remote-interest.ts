@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what the clients of other executors have subscribed to, as we are told. */
+/** Example broker: interests of other executors' clients, as those executors announce them. */
 
 import { KeyedMap } from './keyed-map.ts';
 import { MatchSet } from './match-set.ts';
@@ -9,22 +9,22 @@ import type { Bytes } from './subject.ts';
 import { Subscription } from './subscription.ts';
 import { SubscriptionIndex, type Surroundings } from './subscription-index.ts';
 
-/** Another executor, as a place to send messages to. */
+/** Another executor, as a destination of messages. */
 export interface RemoteExecutor {
   readonly index: number;
   /**
-   * Sends a reference to the message, for `plain` subscriptions and for one member of each of the
-   * queue groups named. False: no room now, nothing was sent.
+   * Sends a reference to the message, for `plain` subscriptions and for one member of each named
+   * queue group. False: no room now, nothing was sent.
    */
   offer(message: Message, plain: boolean, groups: readonly string[]): boolean;
   /**
-   * Sends on a message that came from another executor, for one member of each of these groups,
-   * and waits for nothing: one for which the lane itself has no room is lost.
+   * Forwards a message of another executor, for one member of each of these groups, without
+   * waiting: if the lane has no room, the message is lost.
    */
   pass(message: Message, groups: readonly string[]): void;
 }
 
-/** How many members of a queue group another executor has. */
+/** The number of members of a queue group at another executor. */
 export interface RemoteMembers {
   readonly executor: RemoteExecutor;
   weight: number;
@@ -35,18 +35,18 @@ export interface SpreadGroup<Owner> {
   readonly name: QueueName;
   /** Its members at this executor. */
   readonly members: readonly Subscription<Owner>[];
-  /** Each executor once: those whose members have room, if there are such, or all. */
+  /** Each executor once: those whose members have room, or, if there are none, all. */
   readonly remote: readonly RemoteMembers[];
-  /** Of those that have room. */
+  /** Members of the executors that have room. */
   readonly remoteWeight: number;
 }
 
-/** Whom a subject reaches at other executors. */
+/** Matches of a subject at other executors. */
 export interface Beyond<Owner> {
-  /** Those with subscriptions outside queue groups, each once. */
+  /** Executors with subscriptions outside queue groups, each once. */
   readonly executors: readonly RemoteExecutor[];
   readonly groups: ReadonlyMap<QueueName, SpreadGroup<Owner>>;
-  /** Somebody there whom it reaches has no room, and messages for him should wait here. */
+  /** True if a recipient there has no room, so that messages for it should wait here. */
   readonly isStalled: boolean;
 }
 
@@ -57,7 +57,7 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
   readonly #known: Map<RemoteExecutor, KeyedMap<Subscription<RemoteExecutor>>> = new Map();
   readonly #found: MatchSet<RemoteExecutor> = new MatchSet();
 
-  /** `local` is told of each change: what was looked up there is void then. */
+  /** Notifies `local` of each change, which invalidates its earlier results. */
   constructor(local: SubscriptionIndex<Owner>) {
     this.#local = local;
     this.#index = new SubscriptionIndex(undefined, local.queueNames);
@@ -69,9 +69,8 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
   }
 
   /**
-   * The executor has so many subscriptions of this kind now; outside queue groups, one or none.
-   * Less than 0: so many, and they are stalled. Returns whether they were until now, and are not
-   * any more.
+   * Sets the executor's number of subscriptions of this kind; without queue group, 1 or 0. Less
+   * than 0: that many, and they are stalled. Returns whether a stall has ended.
    */
   set(executor: RemoteExecutor, subject: Bytes, queue: string, weight: number): boolean {
     let known = this.#known.get(executor);
@@ -99,7 +98,7 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
     return wasStalled && weight >= 0;
   }
 
-  /** The executor is gone, or says everything anew. */
+  /** Removes everything of an executor, which has ended or announces everything again. */
   forget(executor: RemoteExecutor): void {
     const known = this.#known.get(executor);
     if (known === undefined) return;
@@ -133,10 +132,10 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
   }
 }
 
-/** What a group with members elsewhere takes in a set, in references. */
+/** References that a group with members at other executors takes in a set. */
 const SPREAD_WEIGHT = 24;
 
-/** There are few executors, and may be many subscriptions of each: one for each pattern. */
+/** Sums up by executor: there are few executors, with possibly many matching patterns each. */
 function sumUp(
   subscriptions: readonly Subscription<RemoteExecutor>[],
 ): Pick<SpreadGroup<unknown>, 'remote' | 'remoteWeight'> {
@@ -151,7 +150,7 @@ function sumUp(
   return { remote, remoteWeight };
 }
 
-/** A subject has no space in it. */
+/** The key of an interest: a subject contains no space. */
 export function interestKey(subject: Bytes, queue: string): string {
   return `${Buffer.from(subject).toString('latin1')} ${queue}`;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: who gets a message, and the order of trying. */
+/** Example broker: routes a message to its subscribers, and continues when some have no room. */
 
 import { deliveryUnits, FairShare } from './fair-share.ts';
 import { MatchCache } from './match-cache.ts';
@@ -11,30 +11,30 @@ import type { Bytes } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
 
-/** What a subscriber answers when it is offered a message. */
+/** Returned by a subscriber that has taken an offered message. */
 export const TAKEN = 1;
-/** Not for it: its own message without echo, or it is leaving. */
+/** The message is not for it: its own message without echo, or it is leaving. */
 export const DECLINED = 0;
-/** It has no room now. Nothing was written; offer it again later. */
+/** It has no room now. Nothing was written; offer the message again later. */
 export const NOT_NOW = -1;
 
-/** One who subscribes. */
+/** A client that subscribes. */
 export interface Subscriber {
-  /** More waits for it than may. */
+  /** True if too much output waits for it. */
   readonly isHeldBack: boolean;
   /**
-   * Takes the message into its output, declines it, or has no room. `from` undefined: it comes from
-   * another executor, and does not wait until the subscriber is held back no more.
+   * Takes the message into its output, declines it, or has no room. `from` undefined: the message
+   * is from another executor, and does not wait for a subscriber that is held back.
    */
   offer(message: Message, subscription: Subscription<this>, from: unknown): number;
-  /** A message for a group came from another executor, and all members were held back. */
+  /** Called for a message of another executor to a group whose members are all held back. */
   stall(subscription: Subscription<this>): void;
 }
 
 const NO_GROUPS: readonly string[] = [];
-/** References that messages on their way may hold together, before no further one begins. */
+/** References of unfinished messages, all together, beyond which no long message begins. */
 const PINNED_COUNT_MAX = 1 << 22;
-/** A list that is not worth waiting for. */
+/** Weight of a list up to which a message never waits. */
 const SMALL_WEIGHT = 256;
 
 export class Router<S extends Subscriber> {
@@ -44,12 +44,12 @@ export class Router<S extends Subscriber> {
   readonly #bytes: Bytes;
   readonly #reply: MatchSet<S> = new MatchSet();
   #random: number;
-  /** What the remainders hold that have not been finished. */
+  /** References held by unfinished remainders. */
   #pinnedCount: number = 0;
-  /** Of the last `route` that was not finished; taken over by its caller. */
+  /** The remainder of the last unfinished `route`; its caller takes it over. */
   remainder: Remainder<S> | undefined = undefined;
 
-  /** Subjects stand in `bytes`; `seed` decides which members of queue groups are chosen. */
+  /** Subjects lie in `bytes`; `seed` determines the choice of members of queue groups. */
   constructor(
     bytes: Bytes,
     view: DataView<ArrayBufferLike>,
@@ -62,54 +62,54 @@ export class Router<S extends Subscriber> {
     this.cache = new MatchCache(this.index, bytes, view);
   }
 
-  /** Whom the subject `[begin, end)` with this hash reaches; see {@link MatchCache.lookup}. */
+  /** Finds the matches of the subject `[begin, end)`; see {@link MatchCache.lookup}. */
   find(begin: number, end: number, hash: number): MatchSet<S> {
     const { index } = this;
     const before = index.steps;
     const found = this.cache.lookup(begin, end, hash);
     const steps = index.steps - before;
-    // Filled anew, it was also copied.
+    // A new result was also copied.
     if (steps > 0) this.share.units -= steps + (found.weight >>> 3);
     return found;
   }
 
   /**
-   * Each message that has been delivered in part holds a list of whom it is still to reach. When
-   * all together are long, no other one with a long list begins, until those before it have gone,
-   * or their slow subscribers have been cut off.
+   * Each message that was delivered in part holds a list of its remaining recipients. If these are
+   * long together, no other message with a long list begins until earlier ones are delivered, or
+   * their slow subscribers are cut off.
    */
   get isCrowded(): boolean {
     return this.#pinnedCount > PINNED_COUNT_MAX;
   }
 
-  /** Whether a message for those who were found may begin all the same. */
+  /** Whether a message with these matches may begin nevertheless. */
   mayBegin(found: MatchSet<S>): boolean {
     return found.weight <= SMALL_WEIGHT;
   }
 
-  /** A remainder is not gone on with. */
+  /** Gives up a remainder. */
   drop(remainder: Remainder<S>): void {
     this.#pinnedCount -= remainder.weight;
     remainder.weight = 0;
   }
 
-  /** Whether what was found, and had this stamp then, is still true. */
+  /** Whether a result with this stamp is still valid. */
   isCurrent(found: MatchSet<S>, stamp: number): boolean {
     return found.stamp === stamp && found.generation === this.index.generation;
   }
 
   /**
-   * Offers the message to everyone who was found, to one member of each queue group, and to other
-   * executors where somebody wants it.
+   * Offers the message to every matching subscriber, to one member of each queue group, and to
+   * other executors with matches.
    *
-   * Returns how many took it here, or -1 if somebody had no room, or the share of work is spent:
-   * then `remainder` says who is left.
+   * Returns the number of local subscribers that took it, or -1 if one had no room or the share of
+   * work is spent: then `remainder` has the rest.
    */
   route(message: Message, from: S, found: MatchSet<S>): number {
     const { share } = this;
     const units = deliveryUnits(message.end - message.begin);
     const { plain, plainCount } = found;
-    // As many as the quantum has room for; counted once, not in each round.
+    // As many as the quantum allows; computed once, not in each iteration.
     const plainEnd = share.units < plainCount * units ? share.countOf(units) : plainCount;
     let taken = 0;
     for (let i = 0; i < plainEnd; i++) {
@@ -132,8 +132,8 @@ export class Router<S extends Subscriber> {
   }
 
   /**
-   * Offers a message of another executor to subscribers of this one: to those outside queue groups
-   * if it is `plain`, and to one member of each of these groups. Same answers.
+   * Offers a message of another executor to subscribers of this one: to those without queue group
+   * if it is `plain`, and to one member of each of these groups. Returns the same as {@link route}.
    */
   routeHere(
     message: Message,
@@ -157,7 +157,7 @@ export class Router<S extends Subscriber> {
     return plainEnd < plainCount ? this.#postponeHere(found, plainEnd, taken) : taken;
   }
 
-  /** Goes on where {@link route} or this had to stop; same answers. */
+  /** Continues where {@link route} or this stopped; returns the same. */
   resume(message: Message, from: S | undefined, remainder: Remainder<S>): number {
     const isDone =
       this.#resumePlain(message, from, remainder) &&
@@ -176,7 +176,7 @@ export class Router<S extends Subscriber> {
     for (; remainder.plainAt < plainEnd; remainder.plainAt++) {
       if (share.units <= 0) return false;
       const subscription = plain[remainder.plainAt];
-      // It may have ended meanwhile.
+      // The subscription may have ended meanwhile.
       if (subscription.place < 0) continue;
       const answer = subscription.owner.offer(message, subscription, from);
       if (answer === NOT_NOW) return false;
@@ -209,14 +209,14 @@ export class Router<S extends Subscriber> {
       if (this.share.units <= 0) return false;
       const { executor, plain, groups } = dispatches[remainder.dispatchAt];
       this.share.units -= 1 + groups.length;
-      // Two lanes that waited for each other would wait for ever.
+      // Two lanes that wait for each other would deadlock.
       if (from === undefined) executor.pass(message, groups);
       else if (!executor.offer(message, plain, groups)) return false;
     }
     return true;
   }
 
-  /** The subscription of `owner` that the subject reaches, if there is one. */
+  /** A subscription of `owner` that matches the subject, if there is one. */
   subscriptionOf(owner: S, begin: number, end: number): Subscription<S> | undefined {
     const found = this.#reply;
     this.index.match(this.#bytes, begin, end, found);
@@ -227,7 +227,7 @@ export class Router<S extends Subscriber> {
     return undefined;
   }
 
-  /** What comes from another executor waits for nobody: if no member has room, one takes it. */
+  /** A message of another executor does not wait: if no member has room, one takes it anyway. */
   #offerToGroup(
     message: Message,
     members: readonly Subscription<S>[],
@@ -240,7 +240,7 @@ export class Router<S extends Subscriber> {
     return this.#offerToMember(message, members, from, false);
   }
 
-  /** Starts at a random member and takes the first who has room. */
+  /** Starts at a random member and takes the first with room. */
   #offerToMember(
     message: Message,
     members: readonly Subscription<S>[],
@@ -252,7 +252,7 @@ export class Router<S extends Subscriber> {
     let answer = DECLINED;
     for (let tried = 0; tried < count; tried++) {
       const subscription = members[at];
-      // Left over from before a pause, it may have ended meanwhile.
+      // After a pause the subscription may have ended.
       const isOut = subscription.place < 0 || (isPicky && subscription.owner.isHeldBack);
       const one = isOut ? DECLINED : subscription.owner.offer(message, subscription, from);
       if (one === TAKEN) return TAKEN;
@@ -282,14 +282,14 @@ export class Router<S extends Subscriber> {
     for (const text of groups) {
       const name = this.index.queueNames.find(text);
       if (name === undefined) continue;
-      // Its last member may have left while the message was on its way: then it goes on to another.
+      // Its last local member may have left meanwhile: then another executor gets the message.
       remainder.addGroup(found.groupMembers(name) ?? [], found.spreadGroup(name));
     }
     const answer = this.resume(message, undefined, remainder);
     return answer === NOT_NOW ? this.#leave(remainder) : answer;
   }
 
-  /** What is left is for others than the subscribers here. */
+  /** Continues with recipients at other executors. */
   #routeBeyond(message: Message, from: S, beyond: Beyond<S>, taken: number): number {
     if (beyond.groups.size > 0) {
       const remainder = new Remainder<S>(taken);
@@ -298,7 +298,7 @@ export class Router<S extends Subscriber> {
       return answer === NOT_NOW ? this.#leave(remainder) : answer;
     }
     const { executors } = beyond;
-    // There it is copied, by those who come then.
+    // The other executors copy it.
     this.share.units -= executors.length * deliveryUnits(message.end - message.begin);
     for (let i = 0; i < executors.length; i++) {
       if (executors[i].offer(message, true, NO_GROUPS)) continue;
@@ -310,8 +310,8 @@ export class Router<S extends Subscriber> {
   }
 
   /**
-   * Decides for each queue group whether a member here or an executor has the message: all members
-   * have the same chance.
+   * Chooses for each queue group whether a local member or another executor gets the message: all
+   * members have the same probability.
    */
   #decide(message: Message, from: S | undefined, remainder: Remainder<S>): boolean {
     const { share } = this;
@@ -326,7 +326,7 @@ export class Router<S extends Subscriber> {
       const { members, remoteWeight } = group;
       share.units--;
       const here = this.#nextRandom() % (members.length + remoteWeight) < members.length;
-      // Who has no room now does not hold up what others can take.
+      // A member without room does not delay the other recipients.
       if (here && this.#offerToGroup(message, members, from) === TAKEN) remainder.taken++;
       else this.#choose(group, remainder);
     }
