@@ -14,7 +14,7 @@ const ZERO = 0x30;
 const LETTER_M = 0x4d;
 const LETTER_I = 0x49;
 
-/** What a server says: MSG with a payload, everything else a line. */
+/** Frames a server's output: MSG with its payload, everything else a line. */
 class ServerCodec implements Codec {
   payloadSkip: number = 0;
   payloadTrim: number = 0;
@@ -38,7 +38,7 @@ class ServerCodec implements Codec {
   }
 }
 
-/** Who the client is. */
+/** The client's credentials. */
 export interface DemoCredentials {
   readonly user?: string | undefined;
   readonly pass?: string | undefined;
@@ -53,7 +53,7 @@ export class DemoClient implements TcpHandler {
   readonly link: TcpLink;
   readonly #framer: Framer;
   readonly #onMessage: (offset: number, length: number) => void;
-  /** What the server said when it cut us off, or why the connection failed. */
+  /** The server's last error, or why the connection failed. */
   error: string | undefined = undefined;
   #ponged: (() => void) | undefined = undefined;
 
@@ -85,7 +85,7 @@ export class DemoClient implements TcpHandler {
     return client;
   }
 
-  /** Resolves when the server has carried out everything said before. */
+  /** Resolves when the server has carried out everything sent before. */
   ping(): Promise<void> {
     return new Promise((resolve) => {
       this.#ponged = resolve;

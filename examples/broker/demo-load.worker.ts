@@ -2,17 +2,16 @@
 /**
  * Example broker: the load of the demonstration, on a thread of its own, over real sockets.
  *
- * Each publisher sends numbered messages to a subject of its own and lets a limited number be on
- * their way. Each message goes to two subscribers: one of the subject, one of the wildcard for all.
- * Every one of them is verified: the order by its number, the content by a pattern made from the
- * number.
+ * Each publisher sends numbered messages to a subject of its own, with a limited number in flight.
+ * Each message goes to two subscribers, one of the subject and one of the wildcard for all, and is
+ * verified there: the order by its number, the content by a pattern made from the number.
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
 import { DemoClient, type DemoCredentials } from './demo-client.ts';
 
-/** What the thread is started with. */
+/** The thread's start data. */
 export interface LoadRequest {
   readonly host: string;
   readonly port: number;
@@ -22,7 +21,7 @@ export interface LoadRequest {
   readonly seconds: number;
 }
 
-/** What it reports every second and, with `done`, at the end. */
+/** Its report of each second and, with `done`, of the whole run. */
 export interface LoadReport {
   readonly done: boolean;
   readonly seconds: number;
@@ -40,15 +39,15 @@ export interface LoadReport {
 }
 
 /**
- * Messages that one publisher lets be on their way. Enough to keep the broker busy, few enough for
+ * Messages that one publisher has in flight at most. Enough to keep the broker busy, few enough for
  * short queues.
  */
 const WINDOW = 2048;
 /** Messages that one publisher sends before the others have a turn. */
 const BURST = 256;
-/** One message in so many is timed. */
+/** One message in this many is timed. */
 const SAMPLE = 64;
-/** And one timing in so many is kept for the end. */
+/** One timing in this many is kept for the end. */
 const KEEP = 8;
 /** Messages sent one by one at the end. */
 const QUIET_COUNT = 2000;
@@ -74,7 +73,7 @@ class Publisher {
   readonly #head: Uint8Array;
   readonly #id: number;
   published: number = 0;
-  /** Messages that its own subscriber has got. */
+  /** Messages that its own subscriber has received. */
   confirmed: number = 0;
 
   constructor(client: DemoClient, id: number) {
@@ -83,7 +82,7 @@ class Publisher {
     this.#head = Buffer.from(`PUB demo.${id} ${request.payloadBytes}\r\n`);
   }
 
-  /** Sends as many as the window and the link have room for, up to a burst. */
+  /** Sends as many messages as the window and the link have room for, up to a burst. */
   burst(): void {
     const head = this.#head;
     const writer = this.#client.link.writer;
@@ -109,7 +108,7 @@ class Publisher {
   }
 }
 
-/** Verifies what one subscriber gets. */
+/** Verifies the messages of one subscriber. */
 class Verifier {
   readonly #publishers: readonly Publisher[];
   readonly #expected: number[];
@@ -138,7 +137,7 @@ class Verifier {
   }
 }
 
-/** Everything that is counted and told about a run. */
+/** Counts and reports of a run. */
 class Progress {
   readonly #startMs: number = performance.now();
   readonly #clients: readonly DemoClient[];
@@ -166,7 +165,7 @@ class Progress {
     return this.#clients.find(({ error }) => error !== undefined)?.error;
   }
 
-  /** Once a second. */
+  /** Reports once a second. */
   reportIfDue(): void {
     const nowMs = performance.now();
     if (nowMs - this.#reportedMs < 1000) return;
@@ -180,7 +179,7 @@ class Progress {
     latencies = [];
   }
 
-  /** At the end, about everything; `seconds` is how long it took. */
+  /** Reports on the whole run, which took `seconds`. */
   reportAll(seconds: number, quietMs: number): void {
     this.#keepLatencies();
     this.#post(true, seconds, this.published, delivered, this.#allLatencies, quietMs);
@@ -248,7 +247,7 @@ async function run(): Promise<void> {
   for (const client of clients) await client.link.close();
 }
 
-/** Publishes for as long as asked, then waits until everything has arrived. */
+/** Publishes for the time requested, then waits until everything has arrived. */
 function drive(publishers: readonly Publisher[], progress: Progress): Promise<void> {
   return new Promise((resolve) => {
     const turn = (): void => {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: shows what the broker can do: starts the load, prints a line per second and a
- * summary.
+ * Example broker: the demonstration. Starts the load, prints a line per second and a summary.
  */
 
 import { Worker } from 'node:worker_threads';

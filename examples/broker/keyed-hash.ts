@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a hash of what clients say, under a key that they do not know. Nobody can make
- * texts that meet in one bucket, so a table has chains as short as chance makes them.
+ * Example broker: a hash of clients' input under a key that they do not know. They cannot choose
+ * texts that collide, so chains in a table are as short as with random hashes.
  *
  * The algorithm is HalfSipHash-2-4 (J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input
  * PRF", 2012, in its variant for 32-bit words).
@@ -23,7 +23,7 @@ export class KeyedHash {
     this.#key1 = key1 | 0;
   }
 
-  /** Under a key that only this process knows. */
+  /** A hash under a key that only this process knows. */
   static random(): KeyedHash {
     const bytes = randomBytes(8);
     return new KeyedHash(bytes.readInt32LE(0), bytes.readInt32LE(4));
@@ -46,7 +46,7 @@ export class KeyedHash {
     let v3 = 0x74656462 ^ v1;
     const blocks = ((end - begin) >>> 2) + 1;
     let at = begin;
-    // The last block has what is left, and the length.
+    // The last block holds the remaining bytes and the length.
     for (let block = 1; block <= blocks; block++, at += 4) {
       const word =
         block < blocks
@@ -90,5 +90,5 @@ function lastWord(bytes: Bytes, begin: number, end: number, length: number): num
   return word;
 }
 
-/** What all tables of this process are keyed with, unless a test says otherwise. */
+/** The hash of all tables of this process, unless a test passes another. */
 export const PROCESS_HASH: KeyedHash = KeyedHash.random();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a map whose keys clients choose. The engine's own `Map` hashes some texts without
- * a secret (numbers written out), and long ones by their length alone; this one never does.
+ * Example broker: a hash map that is safe with keys chosen by clients. The engine's `Map` hashes
+ * some texts without a secret (numbers written out), and long ones by their length alone; this one
+ * never does.
  */
 
 import { type KeyedHash, PROCESS_HASH } from './keyed-hash.ts';
@@ -9,7 +10,7 @@ import { type KeyedHash, PROCESS_HASH } from './keyed-hash.ts';
 interface Entry<V> {
   readonly key: string;
   value: V;
-  /** The next one with the same hash: as a rule there is none. */
+  /** The next entry with the same hash, rarely any. */
   next: Entry<V> | undefined;
 }
 
@@ -46,7 +47,7 @@ export class KeyedMap<V> {
     this.#size++;
   }
 
-  /** Whether it was there. */
+  /** Returns whether the key was there. */
   delete(key: string): boolean {
     const hash = this.#hash.ofText(key);
     let before: Entry<V> | undefined;
@@ -63,7 +64,7 @@ export class KeyedMap<V> {
     return true;
   }
 
-  /** In no order. What is deleted meanwhile may still come. */
+  /** All values, in no order. One deleted during the iteration may still come. */
   *values(): IterableIterator<V> {
     for (const chain of this.#chains.values()) {
       for (let entry: Entry<V> | undefined = chain; entry !== undefined; entry = entry.next) {

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: lame duck mode, as at nats-server: clients have been told that the broker will
- * stop; they have a grace period to go by themselves, and then are closed one after the other, so
- * that they do not all come to another server at once.
+ * Example broker: lame duck mode, as in nats-server. Clients have been told that the broker will
+ * stop. After a grace period in which they may leave, they are closed one after the other, so that
+ * they do not all come to another server at once.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Between two that are closed, at most. */
+/** Longest pause between closing two clients. */
 const PAUSE_MS_MAX = 1000;
-/** Timers are no finer. */
+/** The resolution of timers. */
 const PAUSE_MS_MIN = 1;
 
 export interface LameDuckLimits {
   readonly lameDuckGraceMs: number;
-  /** From the beginning to the end, the grace period included. */
+  /** Duration of the whole, with the grace period. */
   readonly lameDuckDurationMs: number;
 }
 
-/** Resolves after so long; may reject when the signal aborts. */
+/** Resolves after `ms`; may reject when the signal aborts. */
 export type Wait = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
 const wait: Wait = (ms, signal) => sleep(ms, undefined, { signal });
 
 /**
- * Closes all clients that are there after the grace period. Resolves when the last one was told, or
- * the signal aborts: then the rest is the caller's.
+ * Closes all clients that remain after the grace period. Resolves when the last one was told to
+ * close, or when the signal aborts: then the caller closes the rest.
  */
 export async function closeGradually(
   clients: ReadonlySet<{ close(): void }>,

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: memory for what executors say to each other, one thing behind the other. */
+/** Example broker: pool memory for messages between executors, filled from front to back. */
 
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 
 /**
- * Takes a buffer when it is needed and gives it back at the end of the turn: what was written is
- * kept by the references of those who send it.
+ * Takes a buffer when one is needed and releases it at the end of the turn. What was written stays
+ * alive by the references of its senders.
  */
 export class Scratch {
   readonly #pool: BufferPool;
   readonly #onEmpty: () => void;
-  /** That of the last reservation. */
+  /** The buffer of the last reservation. */
   bufferId: BufferId = NO_BUFFER;
   #at: number = 0;
   #end: number = 0;
 
-  /** `onEmpty` is told when there was no buffer. */
+  /** `onEmpty` is called when the pool had no buffer. */
   constructor(pool: BufferPool, onEmpty: () => void) {
     this.#pool = pool;
     this.#onEmpty = onEmpty;
   }
 
-  /** Where `length` bytes may be written, or -1: there is no buffer now. */
+  /** Returns the offset at which `length` bytes may be written, or -1 if there is no buffer now. */
   reserve(length: number): number {
     if (this.bufferId === NO_BUFFER || this.#at + length > this.#end) {
       this.release();

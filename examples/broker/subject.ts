@@ -63,7 +63,7 @@ export function hashSubject(view: DataView<ArrayBufferLike>, begin: number, end:
   return mixSubjectWord(hash, tailWord(view, at, end));
 }
 
-/** The same for a subject in memory of its own. */
+/** The same hash for a subject in an array of its own. */
 export function hashSubjectBytes(subject: Bytes): number {
   const { length } = subject;
   let hash = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: which subscriptions does a subject reach? */
+/** Example broker: an index that finds the subscriptions that match a subject. */
 
 import type { KeyedHash } from './keyed-hash.ts';
 import type { MatchSet } from './match-set.ts';
@@ -8,41 +8,41 @@ import { type Bytes, classifySubject, endOfToken, SUBJECT_LITERAL } from './subj
 import type { Subscription } from './subscription.ts';
 import { type TokenNode, TokenTree } from './token-tree.ts';
 
-/** What is known of subscriptions that are not in the index. */
+/** A source of matches outside the index: the subscriptions of other executors. */
 export interface Surroundings<Owner> {
-  /** Adds to `found` whom the subject `bytes[begin, end)` reaches there. */
+  /** Adds to `found` what matches the subject `bytes[begin, end)` there. */
   extend(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void;
 }
 
-/** Whoever remembers what subjects reach. */
+/** A cache of the matches of subjects. */
 export interface Rememberer {
-  /** This subject, and no other, may reach somebody else now. */
+  /** The matches of this subject, and of no other, may have changed. */
   forgetSubject(subject: Bytes): void;
 }
 
 export class SubscriptionIndex<Owner> {
-  /** Changes whenever any answer may have changed: what was looked up before is then void. */
+  /** Changes whenever any match may have changed: results from before are then invalid. */
   generation: number = 0;
   count: number = 0;
-  /** What the heap holds for all of them, in bytes, more or less: see {@link costOf}. */
+  /** Estimate of the heap that all subscriptions take, in bytes: see {@link costOf}. */
   bytes: number = 0;
-  /** Other executors; whoever changes something there calls `changed`. */
+  /** Other executors. After each change there, `changed` must be called. */
   surroundings: Surroundings<Owner> | undefined = undefined;
   rememberer: Rememberer | undefined = undefined;
   readonly queueNames: QueueNames;
   readonly #tree: TokenTree<Owner>;
   #fills: number = 0;
-  // The walk's stack: nodes whose labels have been matched, and where the subject goes on.
+  // The walk's stack: nodes whose labels matched, and where the rest of the subject begins.
   readonly #nodes: TokenNode<Owner>[] = [];
   readonly #positions: number[] = [];
 
-  /** Indexes that look for each other's queue groups share their names. */
+  /** Indexes that look up each other's queue groups must share `queueNames`. */
   constructor(hash?: KeyedHash, queueNames: QueueNames = new QueueNames(hash)) {
     this.#tree = new TokenTree(hash);
     this.queueNames = queueNames;
   }
 
-  /** Work done so far: nodes of the tree looked at, and lists of subscriptions found. */
+  /** Work done so far: nodes of the tree visited, and lists of subscriptions found. */
   get steps(): number {
     return this.#tree.steps;
   }
@@ -76,7 +76,7 @@ export class SubscriptionIndex<Owner> {
     this.changed(subscription.subject);
   }
 
-  /** Takes a subscription out; one that is not in is ignored. **Cost** as to add it. */
+  /** Removes a subscription; ignores one that is not in the index. **Cost** as to add it. */
   remove(subscription: Subscription<Owner>): void {
     const { node } = subscription;
     if (node === undefined) return;
@@ -100,7 +100,7 @@ export class SubscriptionIndex<Owner> {
     this.changed(subscription.subject);
   }
 
-  /** Somebody has subscribed to this, or has ceased to: makes void what was looked up before. */
+  /** Call after subscribing to or unsubscribing from `subject`: invalidates earlier results. */
   changed(subject: Bytes): void {
     if (classifySubject(subject, 0, subject.length) === SUBJECT_LITERAL) {
       this.rememberer?.forgetSubject(subject);
@@ -178,7 +178,7 @@ function collect<Owner>(node: TokenNode<Owner>, found: MatchSet<Owner>): void {
   for (const [name, members] of node.groups) found.addGroup(name, members);
 }
 
-/** Whether the list is empty now. The last one takes the free place. */
+/** Moves the last one to the free place. Returns whether the list is empty now. */
 function removeFrom<Owner>(
   list: Subscription<Owner>[],
   subscription: Subscription<Owner>,

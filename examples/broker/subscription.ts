@@ -7,7 +7,7 @@ import type { TokenNode } from './token-tree.ts';
 const SPACE = 0x20;
 const WORD_BYTES = 4;
 
-/** What a client asked for with SUB. `Owner` is the connection that gets the messages. */
+/** Made by a client's SUB. `Owner` is the connection that gets the messages. */
 export class Subscription<Owner> {
   readonly owner: Owner;
   /**
@@ -24,13 +24,13 @@ export class Subscription<Owner> {
   readonly sidLow: number;
   readonly sidHigh: number;
   deliveredCount: number = 0;
-  /** After so many messages it ends by itself; 0 means never. */
+  /** The subscription ends after this many messages; 0 means never. */
   deliveredCountMax: number = 0;
   /** Of a queue group at another executor: how many members this one stands for. */
   weight: number = 1;
-  /** Its owner has no room, or at another executor the owners for whom it stands. */
+  /** True if its owner has no room; for another executor, if the owners it stands for have none. */
   isStalled: boolean = false;
-  /** Where the index keeps it: a node, and its place in a list there, or -1. The index's own. */
+  /** Its node in the index, and its place in a list there, or -1. Only for the index. */
   node: TokenNode<Owner> | undefined = undefined;
   place: number = -1;
 
@@ -49,7 +49,7 @@ export class Subscription<Owner> {
   }
 }
 
-/** The word at `begin`; what lies beyond the end is zero. */
+/** The word at `begin`; bytes past the end count as zero. */
 function littleEndianWord(bytes: Bytes, begin: number): number {
   let word = 0;
   for (let i = 0; i < WORD_BYTES; i++) word |= (bytes[begin + i] ?? 0) << (8 * i);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the tree of all subjects that somebody has subscribed to.
+ * Example broker: a prefix tree of all subjects that have subscriptions.
  *
  *   SUB orders.*.paid             root ─orders─▶ ○ ─*.paid─▶ ●
  *   SUB orders.eu.new                           └─eu.new─▶ ●
@@ -8,7 +8,7 @@
  *
  * A node stands for one or more tokens, its *label*. Every node has subscriptions, or two children
  * or more: so there are at most two nodes for a subject, however many tokens it has, and removing
- * one never goes up more than two steps. Nothing here calls itself.
+ * one never goes up more than two steps. Nothing here is recursive.
  *
  * Children are found by a keyed hash of their first token and confirmed by their bytes, so looking
  * up makes no string.
@@ -19,7 +19,7 @@ import type { QueueName } from './queue-names.ts';
 import { type Bytes, DOT, endOfToken, REST, STAR } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Bytes of a label that are compared in the time of one step, about. */
+/** Bytes of a label that are compared in about the time of one step. */
 const STEP_BYTES_LOG2 = 5;
 
 export class TokenNode<Owner> {
@@ -46,7 +46,7 @@ export class TokenNode<Owner> {
 export class TokenTree<Owner> {
   readonly root: TokenNode<Owner> = new TokenNode('');
   readonly #hash: KeyedHash;
-  /** Nodes looked at so far, and as much again for each 32 bytes compared. */
+  /** Nodes visited so far, plus one for each 32 bytes compared. */
   steps: number = 0;
   nodeCount: number = 0;
 
@@ -73,7 +73,7 @@ export class TokenTree<Owner> {
     return node;
   }
 
-  /** Takes a node out that may have no subscriptions any more. */
+  /** If the node has no subscriptions left, removes it or merges it with its only child. */
   prune(node: TokenNode<Owner>): void {
     this.steps++;
     if (node.plain !== undefined || node.groups !== undefined) return;
@@ -105,8 +105,8 @@ export class TokenTree<Owner> {
   }
 
   /**
-   * Whether the tokens of the child's label are those of the subject from `begin` on. Returns where
-   * the subject goes on, which is `end + 1` if it ends there, or -1.
+   * Matches the child's label, wildcards included, against the subject from `begin` on. Returns
+   * where the rest of the subject begins, `end + 1` if nothing is left, or -1 without a match.
    */
   follow(child: TokenNode<Owner>, bytes: Bytes, begin: number, end: number): number {
     const { label } = child;
@@ -158,7 +158,7 @@ export class TokenTree<Owner> {
     return upper;
   }
 
-  /** Makes one node of this one and its child, if that is all it has. */
+  /** Merges this node with its child, if one child is all it has. */
   #join(node: TokenNode<Owner>): void {
     const { parent } = node;
     if (parent === undefined || node.childCount !== 1) return;
@@ -237,7 +237,7 @@ function beginsWith(label: string, bytes: Bytes, begin: number, end: number): bo
   return true;
 }
 
-/** Bytes of the label, whole tokens, that are also those of `bytes` from `begin` on. */
+/** Length of the common beginning of the label and `bytes` from `begin` on, in whole tokens. */
 function sharedLength(label: string, bytes: Bytes, begin: number): number {
   const length = Math.min(label.length, bytes.length - begin);
   let shared = 0;
@@ -256,7 +256,7 @@ function textOf(bytes: Bytes, begin: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + begin, end - begin).toString('latin1');
 }
 
-/** The same text in memory of its own: a part of a string may keep all of it alive. */
+/** Copies a text: a part of a string may keep all of it alive. */
 function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }

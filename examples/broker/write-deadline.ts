@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: whether a client takes what waits for it, in time. */
+/** Example broker: a deadline by which a client must have taken the output waiting for it. */
 
-/** What a link says of its output. */
+/** The counters of a link's output. */
 export interface OutputLink {
   readonly bufferedBytes: number;
   stats(): { readonly bytesWritten: number };
 }
 
 /**
- * What waits at one time must be gone a deadline later. Looked at every now and then, so a client
- * may have as much longer as there is between two looks.
+ * Output that waits at one time must be written within the deadline. Checked at intervals, so a
+ * client may take one interval longer.
  */
 export class WriteDeadline {
   readonly #deadlineMs: number;
-  /** Since when it is looked at what waited then; undefined: nothing waited. */
+  /** When the output now being watched was seen waiting; undefined: nothing waited. */
   #sinceMs: number | undefined = undefined;
-  /** So many bytes have been written in all when it is gone. */
+  /** Total of bytes written once that output is gone. */
   #bytesWritten: number = 0;
 
   constructor(deadlineMs: number) {
     this.#deadlineMs = deadlineMs;
   }
 
-  /** **Cost** of a client for which nothing waits, a load. */
+  /** **Cost** one load if nothing waits. */
   isMissed(nowMs: number, link: OutputLink): boolean {
     const { bufferedBytes } = link;
     if (bufferedBytes === 0) {
