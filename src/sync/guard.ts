@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Guard: what a caller holds, as an object that gives it back at the end of a block. */
+/** Guard: an object that releases a lock or permits at the end of a block. */
 
 import { describeAs } from '../base/description.ts';
 
@@ -27,7 +27,7 @@ export class Guard {
     return this.#release === undefined;
   }
 
-  /** Gives back what it holds, once; doing it again does nothing. */
+  /** Releases the lock or the permits. Later calls do nothing. */
   release(): void {
     const release = this.#release;
     if (release === undefined) return;

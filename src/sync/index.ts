@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/sync`: locks and their kin, between threads. */
+/** `busbar/sync`: locks and semaphores between threads. */
 /// <reference types="node" preserve="true" />
 
 export type { WaitOptions } from '../base/wait-guard.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Primitive: what every synchronization primitive does when a caller has to wait. */
+/** Primitive: the base class of synchronization primitives; waits for a caller. */
 
 import type { Words } from '../base/atomics.ts';
 import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
@@ -10,13 +10,13 @@ import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { type Waitable, WaitLine } from '../pool/wait-line.ts';
 import { Waiters, type WakeOrder } from './waiters.ts';
 
-/** What an attempt returns that has to be repeated. */
+/** Result of an attempt that must be repeated. */
 export const BUSY = 'busy';
 
 /** Looks at STATE before a thread sleeps: some microseconds, far less than a wake-up takes. */
 export const SPINS = 200;
 
-/** How a wait may end without what was waited for. */
+/** Result of a wait that ended early. */
 export type GivenUp = 'timeout' | 'aborted';
 
 /** A primitive as one thread sees it. */
@@ -45,8 +45,8 @@ export abstract class Primitive implements Waitable {
   }
 
   /**
-   * Cleans up after dead threads; returns true if there was anything. Waiting callers do
-   * this by themselves now and then; call it when a worker has exited, and they need not wait for
+   * Cleans up after dead threads; returns true if there was anything to clean up. Waiting callers
+   * do this themselves every 50 ms; call it when a worker has exited, and they need not wait for
    * that.
    */
   recover(): boolean {
@@ -79,7 +79,7 @@ export abstract class Primitive implements Waitable {
     }
   }
 
-  /** Cleans up after dead threads, and rings for what became free. */
+  /** Cleans up after dead threads, and rings waiters for what became free. */
   protected abstract recoverDead(asker: Asker): boolean;
 
   /** This object waits no longer: a ring that was meant for it may be due to the next one. */
@@ -135,7 +135,7 @@ export abstract class Primitive implements Waitable {
   }
 }
 
-/** What a wait for a guard throws that ended without. */
+/** The error that a wait for a guard throws if it ended early. */
 export function givenUp(result: string, what: string, options: WaitOptions | undefined): unknown {
   if (result === 'aborted') return options?.signal?.reason;
   if (result === 'poisoned') return new BusbarError('ERR_BUSBAR_POISONED', what);

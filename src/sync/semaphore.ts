@@ -212,7 +212,7 @@ export class Semaphore extends Primitive {
 
   /**
    * Ends the semaphore for all threads: every wait ends with 'disabled', and every later call too.
-   * Doing it again does nothing.
+   * Later calls do nothing.
    */
   disable(): void {
     ensureStack();

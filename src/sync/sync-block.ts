@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The block of a primitive: how it is made, and how the handle that names it is opened. */
+/** The shared block of a primitive: creates it, and opens it by a handle. */
 
 import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';

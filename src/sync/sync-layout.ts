@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Where each shared word of a synchronization primitive stands, and who may write it.
+ * The memory layout of a synchronization primitive: its shared words, and who may write them.
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬─────────┬───────────────┐
@@ -84,8 +84,9 @@
  * semaphores: a waiter whose tick finds free what the first one has not taken (the thread of the
  * first is blocked elsewhere, or busy) takes it, so nothing stays free while a waiter is awake.
  *
- * **Exceptions.** A call throws before it has changed STATE, or it has succeeded. The ring that is
- * owed after a change is looked at the stack for before it; if it still throws, a microtask rings.
+ * **Exceptions.** A call throws before it has changed STATE, or it has succeeded. Before a change
+ * that needs a ring, the call checks that the stack has room for it; if the ring still throws, a
+ * microtask rings.
  */
 
 import { assert } from '../base/assert.ts';
@@ -136,7 +137,7 @@ export function syncWords(maxThreads: number): number {
   return seatAt(maxThreads) + LINE_WORDS;
 }
 
-/** HOLDER: no thread has used the seat, or what its last one left was seen to. */
+/** HOLDER: no thread has used the seat, or its last holder has been cleaned up after. */
 export const NO_HOLDER = 0;
 
 /** HOLDER while the thread with that badge cleans up after a dead holder. */
