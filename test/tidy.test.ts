@@ -120,7 +120,6 @@ const PHRASES_ALLOWED = [
   'docs/api-report/',
   'docs/testing.md',
   'docs/verification.md',
-  'examples/broker/',
   'src/testing/',
 ];
 

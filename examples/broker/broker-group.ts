@@ -213,7 +213,7 @@ export class BrokerGroup {
       this.#isRetiring = true;
       void this.#acceptor?.close();
       for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'retire' });
-      // They leave together: each waits for the others' word before it answers its clients.
+      // They leave together: each waits for word from the others before it replies.
       await this.#until(() => this.#retired.size === this.count || this.#stopped !== undefined);
     }
     await this.drain();

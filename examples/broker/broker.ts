@@ -239,9 +239,9 @@ export class Broker implements BrokerCore {
   }
 
   /**
-   * Stops in good order: accepts nobody any more, tells clients to go elsewhere, sends them what
-   * was published, and closes. Resolves when all are gone; who has not taken everything after
-   * `lingerMs` loses the rest.
+   * Stops in order: accepts no more clients, tells clients to go elsewhere, sends them what was
+   * published, and closes. Resolves when all have gone; a client that has not taken everything
+   * after `lingerMs` loses the rest.
    */
   drain(): Promise<void> {
     this.#closed ??= this.#drain();
@@ -249,9 +249,9 @@ export class Broker implements BrokerCore {
   }
 
   /**
-   * Stops in lame duck mode, as nats-server does: accepts nobody any more, tells clients to go
-   * elsewhere, serves them for a grace period, closes those who are left one after the other, and
-   * drains. {@link drain} makes an end of it at any time.
+   * Stops in lame duck mode, as nats-server does: accepts no more clients, tells clients to go
+   * elsewhere, serves them for a grace period, closes the remaining ones one after the other, and
+   * drains. {@link drain} ends it at any time.
    */
   async lameDuck(): Promise<void> {
     await this.retire();

@@ -169,7 +169,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     if (asItStands) message.writeTo(at, subscription);
     else message.writeStrippedTo(at, subscription);
     this.#writer.commit(at, length);
-    // As at nats-server, where whoever is sent messages is not asked whether it lives.
+    // As in nats-server: no PING to a client that is being sent messages.
     this.#signs.wasActive = true;
     if (++subscription.deliveredCount === subscription.deliveredCountMax) {
       this.#subscribing.end(subscription);

@@ -1,53 +1,54 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: how the executors of one broker work together. Each has clients of its own, and a
- * lane to and from every other one; they share nothing else than the pool.
+ * Example broker: the mesh of a broker's executors. Each has its own clients, and a lane to and
+ * from every other one; they share nothing but the pool.
  *
  *   client ─▶ Connection ─▶ Router ─▶ subscribers here
  *                              └────▶ OutLane ═══▶ InLane ─▶ Router ─▶ subscribers there
  *
- * **Interest.** Each executor tells every other what its clients have subscribed to: once for all
- * subscriptions with the same subject (INTEREST, weight 1 or 0), for a queue group at every change
- * with the number of its members. The others keep that beside their own subscriptions, so one look
- * into the cache of matches answers who gets a message, here and elsewhere.
+ * **Interest.** Each executor announces its clients' subscriptions to all others: one INTEREST of
+ * weight 1 or 0 for all subscriptions with the same subject; for a queue group, at every change,
+ * one with the number of its members. The others store them beside their own subscriptions, so one
+ * lookup in the cache of matches finds all recipients of a message, here and elsewhere.
  *
- * **Messages.** One that somebody at another executor wants is sent there once, as a reference to
- * the bytes that the publisher's socket was read into. The other side matches it against its own
- * subscriptions. For queue groups the sending side decides which executor has the member that gets
- * the message, by the numbers of members, and says so before (SERVE), when it is another set of
- * groups than for the message before. If that member has left meanwhile, the executor passes the
- * message on to another one that has members.
+ * **Messages.** A message is sent once to each executor with an interest in it, as a reference to
+ * the bytes that the publisher's socket was read into. The receiving executor matches it against
+ * its own subscriptions. For queue groups the sender chooses the executor, weighted by the numbers
+ * of members. If the set of its groups differs from that of the previous message, it sends SERVE
+ * with the set first. If the members have left meanwhile, the executor passes the message on to
+ * another one with members.
  *
- * **Stalled.** Who sends to another executor cannot see whether its clients have room. So an
- * interest is announced again, as stalled, when a client there is held back that a message was for
- * (of a queue group: when all members are), and once more when it has room. Publishers elsewhere
- * wait meanwhile, each in its own connection, so that nothing in the lane waits for one client.
- * What is on its way then, a window at most, is delivered all the same.
+ * **Stalled.** A sender cannot see whether clients of another executor have room. So an executor
+ * announces an interest again, as stalled, when a recipient of a message is held back (for a queue
+ * group: when all members are), and once more when there is room. Publishers elsewhere wait
+ * meanwhile, each in its own connection, so nothing in the lane waits for one client. Messages
+ * already in transit, a window at most, are still delivered.
  *
- * **Order.** Messages and what belongs to them are a stream, in which a subscriber gets what one
- * publisher says in order. Everything else are notices: they are heard at once, also when the
- * stream has to wait. Who subscribes and then publishes has announced the first before the second
- * leaves.
+ * **Order.** Messages and their SERVEs form a stream, in which a subscriber gets the messages of
+ * one publisher in order. All else are notices, handled at once even if the stream has to wait. If
+ * a client subscribes and then publishes, the interest is announced before the message leaves.
  *
  * **PONG means everywhere.** A PING is answered, and a SUB or UNSUB of a verbose client confirmed,
- * when the others have dealt with all that this client caused: so its subscription is known, its
- * last one forgotten, and its messages have been handed to their subscribers. DONE says how many
- * interests and regions of the stream have been dealt with; FENCE, in the stream, asks for it. DONE
- * also opens the window again: messages may not fill a lane.
+ * when all other executors have handled everything that this client caused: its SUB is known there,
+ * its UNSUB too, and its messages have been handed to their subscribers. DONE reports how many
+ * interests and regions of the stream have been handled; FENCE, in the stream, requests it. DONE
+ * also reopens the window, which keeps messages from filling a lane.
  *
- * **Beginning and end.** Who starts says ASK, with an epoch that no predecessor had, to everyone.
- * The answer is TELL with that epoch, then all interest, then SYNC; what came in the lane before
- * was for a predecessor. Who hears ASK from someone new asks in turn. An executor listens for
- * clients when it is synced with all. When one dies, the others are told (`lost`), forget its
- * interest, and wait for it no more; its successor begins with ASK. Before the broker stops, each
- * executor says BYE behind its last message, and keeps its clients until it has heard BYE from all.
+ * **Beginning and end.** An executor that starts sends ASK, with an epoch that no predecessor had,
+ * to all others. They reply with TELL and that epoch, then all interests, then SYNC; what came in
+ * the lane before was for a predecessor. They send ASK to it in turn. An
+ * executor listens for clients once it is synced with all. When one dies, the others are told
+ * (`lost`), forget its interests, and stop waiting for it; its successor begins with ASK. Before
+ * the broker stops, each executor sends BYE after its last message, and keeps its clients until it
+ * has received BYE from all.
  *
- * **Changes are bounded.** Who subscribes and unsubscribes a lot waits until the others have heard
- * of it: notices and messages share a lane, and messages must not lie in it after 100 000 changes.
+ * **Changes are bounded.** A client that subscribes and unsubscribes a lot waits until the others
+ * have handled its changes: notices and messages share a lane, and messages must not wait in it
+ * behind 100 000 changes.
  *
  * **When nothing fits.** A full window makes the publisher wait, see `backpressure.ts`. When memory
- * is short, every executor notices, and that one cuts a client off whose client has most waiting,
- * as all can see on the board.
+ * is short, every executor notices; the one whose client has most output waiting, as the board
+ * shows, closes that client.
  */
 
 import type { BufferId, BufferPool } from 'busbar/pool';
@@ -108,7 +109,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   /** By index; none at our own. */
   readonly #out: (OutLane | undefined)[] = [];
   readonly #in: (InLane<S> | undefined)[] = [];
-  /** Somebody may go on with what has been heard. */
+  /** True if a notice arrived that a waiting caller may continue after. */
   #hasNews: boolean = false;
   readonly #changed: (() => void)[] = [];
   #isClosed: boolean = false;

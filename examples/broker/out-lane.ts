@@ -65,7 +65,7 @@ export interface LaneCore {
   /** Bytes and regions that may be on their way in one lane. */
   readonly windowBytes: number;
   readonly windowRegions: number;
-  /** Of whoever sends. */
+  /** The share of this executor, which sends. */
   readonly share: FairShare;
   /** Something waits for `flush`. */
   isDirty: boolean;
@@ -90,7 +90,7 @@ export const MARK_WORDS = 3;
 
 export class OutLane implements RemoteExecutor {
   readonly index: number;
-  /** Who listens at the other end; 0: nobody that has asked, and nothing is sent. */
+  /** Epoch of the executor that listens; 0: none has asked, and nothing is sent. */
   listener: number = 0;
   /** Messages that could not be passed on. */
   lostCount: number = 0;
@@ -141,7 +141,7 @@ export class OutLane implements RemoteExecutor {
     this.#owe(ASK_DUE);
   }
 
-  /** Somebody listens who knows nothing: tells everything, and everything new from now on. */
+  /** Begins for a new listener: announces all interests, and from now on each change. */
   open(listener: number): void {
     this.close();
     this.listener = listener;
@@ -160,7 +160,7 @@ export class OutLane implements RemoteExecutor {
     this.#owe(TELL_DUE | NEWS_DUE | SYNC_DUE);
   }
 
-  /** Nobody listens any more. What waits is dropped. */
+  /** Ends the lane to its listener. Drops what waits. */
   close(): void {
     this.listener = 0;
     // The question may be among it; asking twice does no harm.

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: sees to it that a port is nobody else's, before executors listen on it together.
+ * Example broker: claims a port for one broker before its executors listen on it together.
  *
- * Sockets that share a port would share it with another broker of the same user, too. And whoever
- * opens a port and closes it again, to see that it is free, resets those who connect meanwhile. So
- * nobody listens before the first executor can serve; until then who connects is refused.
+ * Sockets that share a port would share it with another broker of the same user, too. And opening
+ * and closing a port to test that it is free resets clients that connect meanwhile. So no socket
+ * listens before the first executor can serve; until then connections are refused.
  */
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { BusbarError } from 'busbar/errors';
 
-/** Whoever listens answers by then, or has too many waiting already. */
+/** A listener accepts within this time, or its backlog is full. */
 const ANSWER_MS_MAX = 2000;
-/** A broker has begun, or has ended, by then. */
+/** A broker has started, or has ended, within this time. */
 const GATE_MS_MAX = 30_000;
-/** Where who listens everywhere can be reached. */
+/** Addresses at which a listener on all addresses can be reached. */
 const LOOPBACK: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
-/** Of brokers that are started on one port, one after the other. */
+/** A claim on a port: brokers that start on the same port do so one after the other. */
 export class PortClaim {
   readonly port: number;
   readonly #gate: Gate | undefined;
@@ -30,8 +30,8 @@ export class PortClaim {
 
   /**
    * Waits until no other broker is about to listen on this port, and makes others wait until
-   * {@link release}. With port 0 it chooses one. Rejects with ERR_BUSBAR_LINK_REFUSED when somebody
-   * listens there.
+   * {@link release}. Chooses a port if it is 0. Rejects with ERR_BUSBAR_LINK_REFUSED if the port is
+   * in use.
    */
   static async take(address: string, port: number): Promise<PortClaim> {
     if (port === 0) return new PortClaim(await freePort(address), undefined);
@@ -43,13 +43,13 @@ export class PortClaim {
     return new PortClaim(port, gate);
   }
 
-  /** Executors listen now, or never will. */
+  /** Call when executors listen, or never will. */
   release(): void {
     this.#gate?.close();
   }
 }
 
-/** Listens alone, for the thread that brings executors their clients, or to choose a port. */
+/** Listens without sharing: for the thread that hands out clients, or to choose a port. */
 export async function listenAlone(host: string, port: number): Promise<Server> {
   const server = createServer({ allowHalfOpen: true });
   try {
@@ -61,7 +61,7 @@ export async function listenAlone(host: string, port: number): Promise<Server> {
   return server;
 }
 
-/** Nobody knows it, so nobody connects before it is closed again. */
+/** Chooses a free port. No client knows it, so none connects before it is closed again. */
 async function freePort(address: string): Promise<number> {
   const server = await listenAlone(address, 0);
   const { port } = server.address() as AddressInfo;
@@ -72,8 +72,9 @@ async function freePort(address: string): Promise<number> {
 }
 
 /**
- * An abstract Unix socket, which is known in the same network namespace as the port, and ends with
- * the process. Who finds it taken connects to it, and waits until it is closed.
+ * A lock on a port: an abstract Unix socket, which is visible in the same network namespace as the
+ * port, and ends with the process. A broker that finds it taken connects to it, and waits until it
+ * is closed.
  */
 class Gate {
   readonly #server: Server;
@@ -87,7 +88,7 @@ class Gate {
     });
   }
 
-  /** Undefined: the system has none. */
+  /** Returns undefined if the system has no abstract sockets. */
   static async enter(port: number): Promise<Gate | undefined> {
     if (process.platform !== 'linux') return undefined;
     const path = `\0busbar-broker ${port}`;
@@ -120,7 +121,7 @@ async function untilClosed(socket: Socket, timeoutMs: number): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Whether anybody listens there. */
+/** Whether the port is in use. */
 async function isAnswered(host: string, port: number): Promise<boolean> {
   const socket = connect({ host, port });
   const timer = setTimeout(() => socket.destroy(new Error('no answer')), ANSWER_MS_MAX);
@@ -128,7 +129,7 @@ async function isAnswered(host: string, port: number): Promise<boolean> {
     await once(socket, 'connect');
     return true;
   } catch (error) {
-    // Another error is found again, and told, when executors listen.
+    // Other errors occur again, and are reported, when executors listen.
     return (error as Error).message === 'no answer';
   } finally {
     clearTimeout(timer);

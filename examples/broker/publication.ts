@@ -42,7 +42,7 @@ export class Publication {
   #isConfirmed: boolean = false;
   /** How many took the message, once that is known, while the publisher still has to hear of it. */
   #taken: number = NOT_NOW;
-  /** Somebody at another executor wants the message. */
+  /** True if the message also goes to other executors. */
   #goesBeyond: boolean = false;
   /** Calls of `publish` that have not returned: what it holds is in use. */
   #callCount: number = 0;
@@ -61,7 +61,7 @@ export class Publication {
     this.#message = new Message(pool.view, pool.bytes);
   }
 
-  /** Publishes the current frame, or goes on with it. False: there is no room now. */
+  /** Publishes the current frame, or continues to. Returns false if there is no room now. */
   publish(): boolean {
     this.#callCount++;
     try {
@@ -73,8 +73,8 @@ export class Publication {
   }
 
   /**
-   * Gives back what it holds: at once, or at the end of the delivery in the midst of which its
-   * connection is closed, as when the publisher is the one that has most waiting.
+   * Releases its buffers: at once or, if a delivery closes its connection (that of the publisher
+   * with most output waiting), at the end of that delivery.
    */
   close(): void {
     if (this.#callCount > 0) return;
@@ -125,7 +125,7 @@ export class Publication {
       return NOT_NOW;
     }
     if (connection.options.pedantic && !this.#isLiteral(begin)) {
-      // nats-server complains likewise, and then passes the message on all the same.
+      // nats-server complains too, and passes the message on even so.
       this.#foundStamp = -1;
       return connection.sayError('Invalid Publish Subject') ? REFUSED : NOT_NOW;
     }
@@ -185,7 +185,7 @@ export class Publication {
     return true;
   }
 
-  /** Nobody took the message: if it was a request, the client hears it at once. */
+  /** Called if nothing took the message: tells the client at once if it was a request. */
   #tellNoResponders(): boolean {
     const { replyBegin, replyEnd } = this.#codec;
     if (replyEnd === replyBegin) return true;

@@ -335,7 +335,7 @@ export class Router<S extends Subscriber> {
 
   /** Dispatches to one of the executors where the group has members. */
   #choose(group: SpreadGroup<S>, remainder: Remainder<S>): void {
-    // Nobody there has room: then it is the first.
+    // If none there has room, the first one is chosen.
     let at = group.remoteWeight > 0 ? this.#nextRandom() % group.remoteWeight : 0;
     for (const { executor, weight } of group.remote) {
       at -= weight;
@@ -362,7 +362,7 @@ export class Router<S extends Subscriber> {
   #leave(remainder: Remainder<S>): number {
     const wasCrowded = this.isCrowded;
     this.#pinnedCount += remainder.weight;
-    // Whoever publishes asks anew whom to reach, and is told to wait.
+    // Publishers look up their matches again, and have to wait.
     if (this.isCrowded && !wasCrowded) this.index.generation++;
     this.remainder = remainder;
     return NOT_NOW;

@@ -32,7 +32,7 @@ export class Subscribing {
     this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
   }
 
-  /** Carries out SUB, or goes on with it. False: there is no room now. */
+  /** Carries out SUB, or continues to. Returns false if there is no room now. */
   subscribe(): boolean {
     if (!this.#isToConfirm) {
       const error = this.#trySubscribe();
