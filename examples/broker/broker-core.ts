@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what connections of one broker share. */
+/** Example broker: the state that connections of one broker share. */
 
 import type { BufferPool } from 'busbar/pool';
 import type { Backpressure } from './backpressure.ts';
@@ -9,7 +9,7 @@ import type { CopyBuffers } from './copy-buffers.ts';
 import type { Mesh } from './mesh.ts';
 import type { Router } from './router.ts';
 
-/** What connections of one broker share. */
+/** The state that connections of one broker share. */
 export interface BrokerCore {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
@@ -18,11 +18,11 @@ export interface BrokerCore {
   readonly backpressure: Backpressure;
   readonly copies: CopyBuffers;
   readonly counters: BrokerCounters;
-  /** The connection is gone. */
+  /** Called when the connection has ended. */
   forget(connection: Connection): void;
 }
 
-/** Since the broker started. */
+/** Counts since the broker started. */
 export interface BrokerCounters {
   messagesIn: number;
   messagesOut: number;

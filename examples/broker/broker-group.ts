@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the broker on every core, seen from the thread that starts it. */
+/** Example broker: a broker on several threads, controlled by the thread that starts them. */
 
 import { lookup } from 'node:dns/promises';
 import { rmSync } from 'node:fs';

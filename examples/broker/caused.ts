@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what a client has caused at other executors, and whether they have done it. */
+/** Example broker: tracks when other executors have handled all that one client caused. */
 
 import type { Mark } from './mesh.ts';
 
-/** What it asks of the mesh. */
+/** The part of the mesh that it uses. */
 export interface CausedMesh {
   readonly isAlone: boolean;
   makeMark(): Mark;
@@ -11,13 +11,13 @@ export interface CausedMesh {
   isDone(mark: Mark): boolean;
 }
 
-/** Others have dealt with everything. */
+/** The others have handled everything. */
 const NOTHING = 0;
-/** It has changed its subscriptions, of which others are told. */
+/** The client has changed its subscriptions, and the others are told. */
 const CHANGES = 1;
-/** It has sent messages that others deal with, and may have changed its subscriptions. */
+/** The client has sent messages to others, and may have changed its subscriptions. */
 const MESSAGES = 2;
-/** These two, and it is noted how far others must come. */
+/** The same two, with a mark of how far the others must get. */
 const CHANGES_MARKED = 3;
 const MESSAGES_MARKED = 4;
 
@@ -46,8 +46,8 @@ export class Caused {
   }
 
   /**
-   * Whether others have dealt with all of it. If not, they were asked for word of it, with which
-   * the connection goes on.
+   * Returns whether the others have handled all of it. If not, it asks them to report when they
+   * have, and the connection continues after that.
    */
   isDone(): boolean {
     if (this.#state === NOTHING) return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: one client: what it says, and what is written to it. */
+/** Example broker: the connection of one client: its input and its output. */
 
 import assert from 'node:assert/strict';
 import { BusbarError } from 'busbar/errors';

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: buffers for messages that have to be written anew before they are passed on. */
+/** Example broker: buffers for messages that must be rewritten before they are passed on. */
 
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { Backpressure, Waiter } from './backpressure.ts';
 
 /**
- * Only so many at a time: such a message holds its buffer until it has gone to everybody, and those
- * that wait for room must not take the room that they wait for.
+ * A limited number of buffers: a rewritten message holds its buffer until it has gone to all
+ * recipients, and messages that wait for room must not take up that room.
  */
 export class CopyBuffers {
   readonly #pool: BufferPool;
@@ -20,7 +20,7 @@ export class CopyBuffers {
     this.#countMax = countMax;
   }
 
-  /** NO_BUFFER: not now; `waiter` is to be blocked. */
+  /** Returns NO_BUFFER if there is none now; the caller must then block `waiter`. */
   tryTake(waiter: Waiter): BufferId {
     if (this.#count >= this.#countMax) return NO_BUFFER;
     const bufferId = this.#pool.tryAcquire();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: how one connection publishes: from its frames to everybody's outputs. */
+/** Example broker: publishing: from the frames of one connection to the outputs of others. */
 
 import type { Framer } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
@@ -15,14 +15,14 @@ import { classifySubject, SUBJECT_LITERAL } from './subject.ts';
 
 /** A message that consists of headers only, and they of a status. */
 const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
-/** Beside the number of takers: the publisher was told that the message is no good. */
+/** Instead of a number of recipients: the message was refused, and the publisher told. */
 const REFUSED = -2;
 /** CR and LF as a little-endian half word. */
 const WORD_CRLF = 0x0a0d;
 
 /**
- * Carries out PUB and HPUB. One for which there is no room stays where it is, in the frame that
- * brought it, until it has gone to everybody.
+ * Carries out PUB and HPUB. A message for which there is no room stays in its frame until it has
+ * gone to all recipients.
  */
 export class Publication {
   readonly #core: BrokerCore;
@@ -33,20 +33,20 @@ export class Publication {
   readonly #codec: ProtocolCodec;
   readonly #message: Message;
 
-  /** Whom the last message reached, and the stamp of that. */
+  /** Matches of the last message, with their stamp. */
   #found: MatchSet<Connection> = new MatchSet();
   #foundStamp: number = -1;
-  /** Who is left, when not everybody had room. */
+  /** Recipients left over if not all had room. */
   #remainder: Remainder<Connection> | undefined = undefined;
-  /** A verbose publisher has got its +OK; that comes first, as at nats-server. */
+  /** True once a verbose publisher has its +OK, which comes first, as in nats-server. */
   #isConfirmed: boolean = false;
-  /** How many took the message, once that is known, while the publisher still has to hear of it. */
+  /** Number of recipients once known, while the publisher has not been told. */
   #taken: number = NOT_NOW;
   /** True if the message also goes to other executors. */
   #goesBeyond: boolean = false;
-  /** Calls of `publish` that have not returned: what it holds is in use. */
+  /** Calls of `publish` that have not returned: its buffers are in use. */
   #callCount: number = 0;
-  /** Holds the message if it had to be written anew, in the one form that can be passed on. */
+  /** Holds the message if it had to be rewritten in canonical form. */
   #bufferId: BufferId = NO_BUFFER;
 
   constructor(core: BrokerCore, connection: Connection) {
@@ -105,14 +105,14 @@ export class Publication {
     if (bufferId !== NO_BUFFER) this.#core.copies.release(bufferId);
   }
 
-  /** Offers the message to whom it may concern. Returns how many took it, REFUSED, or NOT_NOW. */
+  /** Offers the message to its matches. Returns how many took it, REFUSED, or NOT_NOW. */
   #begin(): number {
     const codec = this.#codec;
     const connection = this.#connection;
     const begin = this.#framer.frameOffset;
     const end = begin + this.#framer.frameLength;
     if (this.#pool.view.getInt16(end - 2, true) !== WORD_CRLF) {
-      // Of the subject nats-server complains before it has seen the payload.
+      // nats-server complains of the subject before it has seen the payload.
       if (connection.options.pedantic && !this.#isLiteral(begin)) {
         connection.sayError('Invalid Publish Subject');
       }
@@ -156,7 +156,7 @@ export class Publication {
     return taken;
   }
 
-  /** False: it is others' turn, or too many of them are being delivered for this one to begin. */
+  /** Returns false if it is others' turn, or too many deliveries are unfinished to begin one. */
   #find(begin: number): boolean {
     const { subjectBegin, subjectEnd, subjectHash } = this.#codec;
     const router = this.#router;
@@ -173,7 +173,7 @@ export class Publication {
     return classifySubject(bytes, begin + subjectBegin, begin + subjectEnd) === SUBJECT_LITERAL;
   }
 
-  /** Takes the message in canonical form, in a buffer of its own. False: there is none now. */
+  /** Rewrites the message in canonical form in its own buffer. False: there is no buffer now. */
   #rewrite(hasHeaders: boolean, begin: number): boolean {
     const pool = this.#pool;
     const bufferId = this.#core.copies.tryTake(this.#connection);

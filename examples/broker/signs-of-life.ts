@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: whether a client is still there. Looked at every now and then. */
+/** Example broker: detects dead clients by PINGs. Checked at intervals. */
 
-/** Nothing is to be done. */
+/** Do nothing. */
 export const FINE = 0;
-/** The client is to be sent a PING; if it was, {@link SignsOfLife.asked} is told. */
+/** Send the client a PING, then call {@link SignsOfLife.asked}. */
 export const ASK = 1;
-/** It is to be sent a PING to which no answer is waited for. */
+/** Send it a PING, without waiting for a reply. */
 export const PROBE = 2;
-/** It has not answered. */
+/** It has not replied. */
 export const STALE = 3;
 export type LifeLook = typeof FINE | typeof ASK | typeof PROBE | typeof STALE;
 
-/** So long may a client not be read from before it is asked whether it is still there. */
+/** A client that has not been read from for this long is sent a PING. */
 const LAG_MS = 2000;
 
 export interface LifeLimits {
@@ -20,20 +20,20 @@ export interface LifeLimits {
 }
 
 /**
- * A client that says nothing and is sent nothing is asked now and then, and is stale when it has
- * not answered so often.
+ * A client without traffic in either direction is sent PINGs at intervals, and is stale after a
+ * number of them without a reply.
  *
  * A client that is not read from cannot be seen to leave, and leaves megabytes behind, thousands of
- * SUBs perhaps. Asked for a sign of life, the system of one that is gone says so at once. No answer
- * is waited for: it would come behind all that.
+ * SUBs perhaps. If such a client is gone, its system rejects a PING at once. No reply is waited
+ * for: it would come behind all that input.
  */
 export class SignsOfLife {
-  /** Bytes have come from it or were written for it, since it was last looked at. */
+  /** True if bytes came from it or were written for it since the last check. */
   wasActive: boolean = false;
   readonly #limits: LifeLimits;
   #pingsOut: number = 0;
   #lookedAtMs: number;
-  /** Since when it has not been read from, each time that this was looked at. */
+  /** Since when every check has found that it is not read from. */
   #laggingSinceMs: number | undefined = undefined;
 
   constructor(limits: LifeLimits, nowMs: number) {
@@ -41,7 +41,7 @@ export class SignsOfLife {
     this.#lookedAtMs = nowMs;
   }
 
-  /** Says what is to be done; `isPaused`: the client is not read from now. */
+  /** Returns what to do now. `isPaused`: the client is not being read from. */
   look(nowMs: number, isPaused: boolean): LifeLook {
     if (this.#lags(nowMs, isPaused)) return PROBE;
     const { pingIntervalMs, maxPingsOut } = this.#limits;

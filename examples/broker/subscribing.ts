@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: how one connection subscribes, and what it has subscribed to. */
+/** Example broker: the subscriptions of one connection. */
 
 import type { Framer } from 'busbar/framer';
 import type { BrokerCore } from './broker-core.ts';
@@ -17,9 +17,9 @@ export class Subscribing {
   readonly #codec: ProtocolCodec;
   readonly #bytes: Bytes;
   readonly #subscriptions: ClientSubscriptions<Connection>;
-  /** Those of which other executors know that they have no room. */
+  /** Subscriptions announced to other executors as stalled. */
   readonly #stalled: Subscription<Connection>[] = [];
-  /** The subscription of the current frame is made, and is still to be confirmed. */
+  /** True if the subscription of the current frame is made but not confirmed. */
   #isToConfirm: boolean = false;
 
   constructor(core: BrokerCore, connection: Connection) {
@@ -38,12 +38,12 @@ export class Subscribing {
       const error = this.#trySubscribe();
       if (error !== undefined) return this.#connection.sayError(error);
     }
-    // Repeated, it would count its own subscription among those that it had before.
+    // A repeated call would count its own subscription as an earlier one.
     this.#isToConfirm = !this.#connection.confirm();
     return !this.#isToConfirm;
   }
 
-  /** Carries out UNSUB; the same. */
+  /** Carries out UNSUB, or continues to. Returns false if there is no room now. */
   unsubscribe(): boolean {
     const { sidBegin, sidEnd, countMax } = this.#codec;
     const subscription = this.#subscriptions.get(this.#text(sidBegin, sidEnd));
@@ -54,7 +54,7 @@ export class Subscribing {
     return this.#connection.confirm();
   }
 
-  /** A subscription ends. */
+  /** Ends a subscription. */
   end(subscription: Subscription<Connection>): void {
     const sid = subscription.sidAndSpace.subarray(0, -1);
     this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
@@ -62,19 +62,19 @@ export class Subscribing {
     this.#connection.caused.changed();
   }
 
-  /** All of them end, some in each turn. */
+  /** Ends all subscriptions, some in each turn. */
   endAll(): void {
     this.#core.mesh.removeAll(this.#subscriptions.values());
   }
 
-  /** There is no room for messages for this one: publishers elsewhere have to wait. */
+  /** Announces that a subscription has no room: publishers elsewhere have to wait. */
   stall(subscription: Subscription<Connection>): void {
     if (subscription.isStalled) return;
     this.#stalled.push(subscription);
     this.#core.mesh.stall(subscription);
   }
 
-  /** There is room again, for all of them. */
+  /** Announces that all subscriptions have room again. */
   unstall(): void {
     if (this.#stalled.length === 0) return;
     const { mesh } = this.#core;
@@ -83,7 +83,7 @@ export class Subscribing {
     mesh.flush();
   }
 
-  /** Subscribes as the current frame says; or returns why not. */
+  /** Carries out the SUB of the current frame, or returns the reason why not. */
   #trySubscribe(): string | undefined {
     const codec = this.#codec;
     const begin = this.#framer.frameOffset;
