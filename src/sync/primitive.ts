@@ -107,7 +107,10 @@ export abstract class Primitive implements Waitable {
     options: WaitOptions | undefined,
     what: string,
   ): Promise<Result | GivenUp> {
-    const own = checkOptions('options', options ?? {}, ['signal', 'timeoutMs']);
+    const own = checkOptions('options', options === undefined ? {} : options, [
+      'signal',
+      'timeoutMs',
+    ]);
     const signal = checkSignal('signal', own.signal);
     const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
     if (signal?.aborted === true) return 'aborted';

@@ -141,3 +141,10 @@ test('arguments and handles are checked', async () => {
   expect(() => Semaphore.attach(pool, pool.handle as never)).toThrow(bad);
   expect(JSON.parse(JSON.stringify(a))).toMatchObject({ type: 'Semaphore', permits: 1, max: 1 });
 });
+
+test('options that are none are refused, null too', async () => {
+  const { a } = two({ permits: 1 });
+  await expect(a.acquire(1, null as never)).rejects.toThrow(/^options must be an object/);
+  await expect(a.guard(1, 7 as never)).rejects.toThrow(/^options must be an object/);
+  expect(a.permits).toBe(1);
+});
