@@ -16,6 +16,8 @@ export class ModelTimer {
   /** 0 for a timer that fires once. */
   readonly periodMs: number;
   readonly callback: () => void;
+  /** It keeps the thread's event loop turning, also once the body has returned. */
+  #isRef = true;
 
   constructor(id: number, dueMs: number, periodMs: number, callback: () => void) {
     this.id = id;
@@ -25,20 +27,26 @@ export class ModelTimer {
   }
 
   ref(): this {
+    this.#isRef = true;
     return this;
   }
 
   unref(): this {
+    this.#isRef = false;
     return this;
   }
 
   hasRef(): boolean {
-    return true;
+    return this.#isRef;
+  }
+
+  [Symbol.toPrimitive](): number {
+    return this.id;
   }
 }
 
 export class Agent {
-  /** The thread's clock: it moves only when a wait times out or a timer fires. */
+  /** The thread's clock: it moves when a wait or timer ends by time, or as the thread looks. */
   nowMs = 0;
   /** Resolve functions of pending `waitAsync` promises, by number. */
   readonly resolvers: (((outcome: 'ok' | 'timed-out') => void) | undefined)[] = [];
@@ -89,8 +97,17 @@ export class Agent {
   }
 
   stop(timer: unknown): void {
-    remove(this.timers, timer);
-    remove(this.turns, timer);
+    const known = typeof timer === 'object' ? timer : this.timer(Number(timer));
+    remove(this.timers, known);
+    remove(this.turns, known);
+  }
+
+  /**
+   * True if a timer may fire. Once the body has returned and nothing else keeps the event loop
+   * turning, timers without a reference do not.
+   */
+  mayFire(isKept: boolean): boolean {
+    return this.timers.some((timer) => isKept || timer.hasRef());
   }
 
   /** The timer that is due first, if any. */
@@ -123,7 +140,7 @@ export class Agent {
 
   fire(timer: ModelTimer): void {
     if (timer.dueMs > this.nowMs) this.nowMs = timer.dueMs;
-    if (timer.periodMs > 0) timer.dueMs += timer.periodMs;
+    if (timer.periodMs > 0) timer.dueMs = this.nowMs + timer.periodMs;
     else this.stop(timer);
     timer.callback();
   }

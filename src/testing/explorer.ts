@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: visits every interleaving within the bounds, depth first, and never the same state
- * twice.
+ * Model checker: visits every interleaving within the bounds, depth first, and never the same
+ * state twice.
  *
  * At each decision the thread that runs goes on first; what else was possible is kept in a frame
  * with a copy of the state block. To try the next possibility, block and memory go back to the
- * frame's moment. A state is (memory, what each thread has read, clocks, waiters); interleavings
- * that differ only in the order of independent steps meet in the same state, and only the first of
- * them is followed further.
+ * frame's moment. A state is (memory, what each thread has read, clocks, waiters; `state-key.ts`);
+ * interleavings that differ only in the order of independent steps meet in the same state, and
+ * only the first of them is followed further.
  */
 
 import type { Machine } from './machine.ts';
@@ -132,8 +132,8 @@ export class Explorer implements Chooser {
     const favored = moment.passedOver(count, running);
     const bounded = this.#preemptionsMax !== Number.POSITIVE_INFINITY;
     const preemptions = bounded ? machine.state[G_PREEMPTIONS] : 0;
-    moment.computeKey(bounded ? running : -1, favored);
-    if (this.#visited.seen(moment.keyA, moment.keyB, preemptions)) return STOP;
+    machine.key.compute(bounded ? running : -1, favored);
+    if (this.#visited.seen(machine.key.a, machine.key.b, preemptions)) return STOP;
     if (favored >= 0) {
       machine.leftOut.add('unfair schedules');
       machine.path.take(2 * favored, false);

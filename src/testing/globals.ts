@@ -9,7 +9,6 @@
 
 import { syncBuiltinESMExports } from 'node:module';
 import type { SharedAccess } from './accesses.ts';
-import type { Agent } from './agent.ts';
 import { makeBuffer } from './buffer-view.ts';
 import { makeDataView } from './data-view.ts';
 import { noteReplacement } from './dispatch.ts';
@@ -17,6 +16,7 @@ import type { Machine } from './machine.ts';
 import type { Region } from './memory.ts';
 import { type MessagePorts, replaceMessages } from './message-ports.ts';
 import { FOREIGN, modelAtomics } from './model-atomics.ts';
+import { type Replace, replaceClock, replaceTimers } from './model-clock.ts';
 import { TYPED_ARRAYS } from './view-elements.ts';
 import { isSharedView, makeArray } from './views.ts';
 
@@ -30,7 +30,6 @@ const OWNERS = new Map<object, string>([
   [performance, 'performance.'],
   [RealDate, 'Date.'],
 ]);
-const EPOCH_MS = 1_700_000_000_000;
 const privateBlocks = new WeakSet<object>();
 type Restore = () => void;
 
@@ -58,6 +57,7 @@ export function installGlobals(
   if (machine.recorder === undefined) replace(Error, 'stackTraceLimit', 0);
   replaceViews(machine, access, replace);
   replaceClock(machine, replace);
+  replaceTimers(machine, replace);
   replaceQueues(machine, replace);
   replaceMessages(ports, replace);
   // Modules that imported them by name see the replaced ones.
@@ -67,8 +67,6 @@ export function installGlobals(
     syncBuiltinESMExports();
   };
 }
-
-type Replace = (target: object, key: string, value: unknown) => void;
 
 function replaceViews(machine: Machine, access: SharedAccess, replace: Replace): void {
   const memory = machine.memory;
@@ -133,39 +131,6 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
     // The engine copies a typed array; one of ours is copied as any other list.
     return from.apply(Buffer, isSharedView(args[0]) ? [Array.from(args[0] as number[])] : args);
   });
-}
-
-function replaceClock(machine: Machine, replace: Replace): void {
-  const agent = (): Agent => machine.agent;
-  replace(globalThis.performance, 'now', () => agent().nowMs);
-  replace(RealDate, 'now', () => EPOCH_MS + agent().nowMs);
-  const nanoseconds = (): bigint => BigInt(Math.round(agent().nowMs * 1e6));
-  const time = ([seconds, rest] = [0, 0]): [number, number] => {
-    const now = Number(nanoseconds()) - (seconds * 1e9 + rest);
-    return [Math.floor(now / 1e9), ((now % 1e9) + 1e9) % 1e9];
-  };
-  replace(process, 'hrtime', Object.assign(time, { bigint: nanoseconds }));
-  replace(
-    globalThis,
-    'Date',
-    new Proxy(RealDate, {
-      construct: (target, args, newTarget) =>
-        Reflect.construct(target, args.length > 0 ? args : [RealDate.now()], newTarget) as object,
-    }),
-  );
-  type Callback = (...args: unknown[]) => void;
-  replace(globalThis, 'setTimeout', (callback: Callback, delayMs = 1, ...args: unknown[]) =>
-    agent().startTimer(() => callback(...args), delayMs, false),
-  );
-  replace(globalThis, 'setInterval', (callback: Callback, delayMs = 1, ...args: unknown[]) =>
-    agent().startTimer(() => callback(...args), delayMs, true),
-  );
-  replace(globalThis, 'setImmediate', (callback: Callback, ...args: unknown[]) =>
-    agent().startTurn(() => callback(...args)),
-  );
-  for (const name of ['clearTimeout', 'clearInterval', 'clearImmediate']) {
-    replace(globalThis, name, (timer: unknown) => agent().stop(timer));
-  }
 }
 
 /**

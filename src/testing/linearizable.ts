@@ -4,16 +4,16 @@
  * in scenarios that chance makes.
  */
 
-import { checkFunction, checkInteger, checkOptions, show } from '../base/check.ts';
+import { checkFunction, show } from '../base/check.ts';
 import { explore, replay } from './check.ts';
-import { FINAL, type History, judge, OPERATIONS_MAX, type Verdict } from './history.ts';
+import { FINAL, type History, judge, type Verdict } from './history.ts';
 import { historyTable } from './history-table.ts';
-import { environmentOptions } from './model-environment.ts';
+import { checkStructure, type Resolved, resolveOptions } from './linearizable-options.ts';
 import { replayOptions } from './model-options.ts';
-import { operationOf, PlanMaker, planText, smallerPlans } from './operation-plan.ts';
+import { PlanMaker, planText, smallerPlans } from './operation-plan.ts';
 import { recordedScenario, threadNames } from './recorded-operations.ts';
 import { RunWatch } from './run-watch.ts';
-import type { Failure, ModelOptions, ModelReport } from './scenario.ts';
+import type { Failure, ModelReport } from './scenario.ts';
 import { modelMaker } from './sequential.ts';
 import type {
   LinearizableOptions,
@@ -25,24 +25,6 @@ import { textOf } from './value-text.ts';
 
 /** Smaller scenarios that are tried for one that has failed. */
 const SMALLER_MAX = 200;
-/** Bounds that hold unless the caller gives others. */
-const BOUNDS = { states: 100_000 } as const;
-
-const STRUCTURE_KEYS: readonly (keyof Structure<unknown>)[] = [
-  'name',
-  'setup',
-  'attach',
-  'sequential',
-  'operations',
-  'roles',
-  'recover',
-  'final',
-  'check',
-  'racy',
-  'nameWord',
-];
-const OPERATION_KEYS = ['args', 'run', 'role', 'waits', 'mayRefuse'];
-
 /** A history that no order of its operations explains. */
 export class HistoryError extends Error {
   override readonly name = 'HistoryError';
@@ -71,21 +53,8 @@ export async function linearizable<Shared, Subject = Shared>(
   structure: Structure<Shared, Subject>,
   options: LinearizableOptions = {},
 ): Promise<LinearizableReport> {
-  checkStructure(structure);
-  const resolved = resolveOptions(options);
-  return new Check(structure, resolved).run();
-}
-
-interface Resolved {
-  readonly seed: number;
-  readonly scenarios: number;
-  readonly threads: number;
-  readonly operations: number;
-  readonly before: number;
-  readonly scenario: readonly PlannedThread[] | undefined;
-  readonly schedule: string | undefined;
-  readonly milliseconds: number;
-  readonly model: ModelOptions;
+  checkStructure(structure as never);
+  return new Check(structure, resolveOptions(options, structure as never)).run();
 }
 
 class Check<Shared, Subject> {
@@ -104,8 +73,8 @@ class Check<Shared, Subject> {
     this.#watch = new RunWatch(options.milliseconds, undefined);
     this.#make = modelMaker(structure.sequential);
     const model = this.#make() as Record<string, unknown>;
-    if (typeof model !== 'object' || model === null) {
-      throw new TypeError(`structure.sequential must make an object, made ${show(model)}`);
+    if (typeof model !== 'object' || model === null || model instanceof Promise) {
+      throw new TypeError(`structure.sequential must return an object, got ${show(model)}`);
     }
     const needed = Object.keys(structure.operations);
     if (structure.final !== undefined) needed.push(FINAL);
@@ -252,74 +221,4 @@ function planTable(plan: readonly PlannedThread[]): string {
       return `  ${titles(plan, { operations: [] })[i] ?? name}: ${first}${calls(operations)}`;
     })
     .join('\n');
-}
-
-function checkStructure<Shared, Subject>(structure: Structure<Shared, Subject>): void {
-  checkOptions('structure', structure, STRUCTURE_KEYS);
-  const { operations, roles } = structure;
-  checkFunction('structure.sequential', structure.sequential);
-  for (const key of ['attach', 'recover', 'final'] as const) {
-    if (structure[key] !== undefined) checkFunction(`structure.${key}`, structure[key]);
-  }
-  if (typeof operations !== 'object' || operations === null) {
-    throw new TypeError('structure.operations must be an object of operations by name');
-  }
-  if (Object.keys(operations).length === 0) {
-    throw new TypeError('structure.operations must have an operation at least');
-  }
-  const known = Object.keys(roles ?? {});
-  for (const name of Object.keys(operations)) {
-    const operation = operationOf(operations as never, name);
-    checkOptions(`structure.operations.${name}`, operation, OPERATION_KEYS);
-    const { args, run, role } = operation;
-    if (args !== undefined) checkFunction(`structure.operations.${name}.args`, args);
-    if (run !== undefined) checkFunction(`structure.operations.${name}.run`, run);
-    if (role !== undefined && !known.includes(role)) {
-      throw new TypeError(`structure.operations.${name}.role: there is no role ${show(role)}`);
-    }
-  }
-  for (const name of known) {
-    const most = roles?.[name].most;
-    if (most !== undefined) checkInteger(`structure.roles.${name}.most`, most, 1, 15);
-  }
-}
-
-function resolveOptions(asked: LinearizableOptions): Resolved {
-  if (typeof asked !== 'object' || asked === null) {
-    throw new TypeError(`options must be an object, got ${show(asked)}`);
-  }
-  const options = { ...asked, ...environmentOptions(process.env, ['seed', 'milliseconds']) };
-  const { seed, scenarios, threads, operations, before, scenario, schedule, ...model } = options;
-  const threadCount = checkInteger('options.threads', threads ?? 2, 1, 7);
-  const each = Math.floor(OPERATIONS_MAX / threadCount) - 2;
-  if (schedule !== undefined && scenario === undefined) {
-    throw new TypeError('options.schedule needs options.scenario: a schedule is one of a scenario');
-  }
-  return {
-    seed: checkInteger('options.seed', seed ?? 1, 0, 2 ** 32 - 1),
-    scenarios: checkInteger('options.scenarios', scenarios ?? 40, 1, 2 ** 31 - 1),
-    threads: threadCount,
-    operations: checkInteger('options.operations', operations ?? 3, 1, each),
-    before: checkInteger('options.before', before ?? 2, 0, 8),
-    scenario: scenario === undefined ? undefined : checkPlan(scenario),
-    schedule,
-    milliseconds: model.milliseconds ?? Number.POSITIVE_INFINITY,
-    model: { ...BOUNDS, ...model },
-  };
-}
-
-function checkPlan(plan: readonly PlannedThread[]): readonly PlannedThread[] {
-  const isCalls = (calls: unknown): boolean =>
-    Array.isArray(calls) &&
-    calls.every((call) => Array.isArray(call) && typeof call[0] === 'string');
-  const good =
-    Array.isArray(plan) &&
-    plan.length > 0 &&
-    plan.every(
-      ({ operations, before }) => isCalls(operations) && (before === undefined || isCalls(before)),
-    );
-  if (!good) {
-    throw new TypeError('options.scenario must be a list of { operations: [[name, ...args], …] }');
-  }
-  return plan;
 }

@@ -79,6 +79,8 @@ export interface MachineFailure {
   readonly message: string;
   readonly error?: unknown;
   readonly cell?: number;
+  /** Of a lost wake-up: who waits on which word, which has changed. */
+  readonly missed?: readonly { readonly thread: number; readonly cell: number }[];
 }
 
 /** The parts of a machine that say what can happen next. */

@@ -56,9 +56,14 @@ export const T_OP: number = field++;
 export const T_CELL: number = field++;
 /** 1 if a death now leaves another state than the last one that was considered. */
 export const T_DIRTY: number = field++;
-/** BLOCKED: 1 if the wait has an end. IDLE: 1 if a timer is set. */
+/** BLOCKED: 1 if the wait has an end. IDLE: 1 if a timer may fire, + 2 if a turn is queued. */
 export const T_TIMED: number = field++;
+/** How many times the thread's time passed: waits, timers, looks at the clock. */
 export const T_TIMEOUTS: number = field++;
+/** By which leap the clock will have moved on when the thread next looks at it; 0: none. */
+export const T_LATE: number = field++;
+/** 1 once the thread has looked at the clock. */
+export const T_LOOKED: number = field++;
 /** Its places in the table of waiters, and how many of its async ones were notified. */
 export const T_WAITS: number = field++;
 export const T_EVENTS: number = field++;
@@ -144,6 +149,12 @@ export class StateLayout {
   }
 }
 
+/**
+ * By how many milliseconds a clock may have moved on since its thread last looked. What a program
+ * compares the time with, nobody can see: so these stand for all, short spins and long time limits.
+ */
+export const LEAPS_MS: readonly number[] = [0, 2, 1024, 86_400_000];
+
 // What an access does. The order of the read-modify-writes is used by nobody.
 export const OP_START = 0;
 export const OP_LOAD = 1;
@@ -168,6 +179,8 @@ export const OP_TURN = 19;
 export const OP_WAKE = 20;
 /** No access: the call with this number since the last logged access threw. */
 export const OP_EXCEPTION = 21;
+/** The thread looks at the clock: the value says by which leap it has moved on, 0 for none. */
+export const OP_CLOCK = 22;
 /** An access is logged as its operation plus this times its cell. */
 export const OP_LIMIT = 32;
 
@@ -194,6 +207,7 @@ export const OP_NAMES: readonly string[] = [
   'turn',
   'wake from',
   'exception',
+  'look at the clock',
 ];
 
 /** True if others can see that the access happened. */

@@ -45,6 +45,7 @@ import { RaceClocks } from './race-clocks.ts';
 import type { Access } from './report.ts';
 import { textOfResult } from './result-hash.ts';
 import { SpinWatch } from './spins.ts';
+import { StateKey } from './state-key.ts';
 import { ThreadLog } from './thread-log.ts';
 import { WaiterTable } from './waiters.ts';
 
@@ -71,6 +72,7 @@ export class MachineState implements MachineParts {
   readonly limits: MachineLimits;
   readonly log: ThreadLog;
   readonly moment: Moment;
+  readonly key: StateKey;
   readonly results: unknown[] = [];
   readonly published: unknown[][] = [];
   /** What schedules so far have left out. */
@@ -98,6 +100,7 @@ export class MachineState implements MachineParts {
     this.path = new SchedulePath(this.state, this.layout);
     this.log = new ThreadLog(this.state, this.layout);
     this.moment = new Moment(this);
+    this.key = new StateKey(this);
     for (let thread = 0; thread < threadCount; thread++) {
       this.published.push([]);
       this.results.push(undefined);

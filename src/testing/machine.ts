@@ -10,14 +10,8 @@
  */
 
 import { Agent } from './agent.ts';
-import {
-  type BareThread,
-  type Chooser,
-  type MachineLimits,
-  PROBE,
-  PROBER,
-  STOP,
-} from './machine-contract.ts';
+import { bareThread } from './bare-thread.ts';
+import { type Chooser, type MachineLimits, PROBE, PROBER, STOP } from './machine-contract.ts';
 import {
   BLOCKED,
   DEAD,
@@ -25,6 +19,7 @@ import {
   G_EXCEPTIONS,
   G_KILLS,
   IDLE,
+  OP_CLOCK,
   OP_EVENT,
   OP_EXCEPTION,
   OP_LIMIT,
@@ -52,6 +47,7 @@ import { drainMicrotasks } from './microtasks.ts';
 import { placesNow, placeText } from './places.ts';
 import { ReplayCursor } from './replay-cursor.ts';
 import type { FailureKind } from './scenario.ts';
+import { ThreadClock } from './thread-clock.ts';
 import { Escape, failureOf, PAUSE, stackOverflow } from './thrown.ts';
 import { WeakMemory } from './weak-memory.ts';
 
@@ -63,6 +59,7 @@ const ALONE = 4000;
 export class Machine extends MachineState {
   chooser: Chooser | undefined;
   agent: Agent = new Agent();
+  readonly clock: ThreadClock = new ThreadClock(this);
   /** Racy words by ECMAScript's memory model, if the limits say so. */
   readonly weak: WeakMemory | undefined;
   /** The thread whose code runs now, or −1. */
@@ -143,8 +140,10 @@ export class Machine extends MachineState {
     const op = state[base + T_STATUS] === READY ? state[base + T_OP] : OP_TURN;
     // It has no access before it yet, or has been thrown at and goes on from there.
     const isUnderWay = op === OP_START || op === OP_EXCEPTION;
+    const spins = state[base + T_STATUS] === READY && (transition & 1) === 1;
     if (isUnderWay) state[base + T_OP] = OP_TURN;
-    this.#resuming = isUnderWay ? NOT_RESUMING : transition & 1;
+    if (spins) this.clock.pass(thread);
+    this.#resuming = isUnderWay ? NOT_RESUMING : spins ? 0 : transition & 1;
     this.hasRoom = true;
     this.preparing = this.threads[thread].prepares;
     const agent = new Agent();
@@ -160,25 +159,7 @@ export class Machine extends MachineState {
   }
 
   #start(thread: number, agent: Agent, isFirst: boolean): void {
-    const self: BareThread = {
-      name: this.threads[thread].name,
-      begin: () => {
-        this.preparing = false;
-      },
-      deeply: (step) => {
-        const before = this.hasRoom;
-        this.hasRoom = false;
-        try {
-          return step();
-        } finally {
-          this.hasRoom = before;
-        }
-      },
-      publish: (value) => {
-        const count = agent.published.push(value);
-        if (!this.unwinding && this.log.publish(thread, count)) this.changed();
-      },
-    };
+    const self = bareThread(this, thread, agent.published);
     try {
       if (isFirst && !this.preparing && this.#dies(thread)) throw PAUSE;
       agent.follow(this.threads[thread].run(self), () => this.unwinding);
@@ -231,8 +212,9 @@ export class Machine extends MachineState {
     this.#resuming = NOT_RESUMING;
     if (variant === NOT_RESUMING) {
       state[base + T_STATUS] = IDLE;
-      state[base + T_TIMED] =
-        (this.agent.timers.length > 0 ? 1 : 0) | (this.agent.turns.length > 0 ? 2 : 0);
+      const turns = this.agent.turns.length > 0;
+      const isKept = turns || state[base + T_FINISHED] === 0 || this.waiters.hasAny(thread);
+      state[base + T_TIMED] = (this.agent.mayFire(isKept) ? 1 : 0) | (turns ? 2 : 0);
       if (this.goesRound(thread)) {
         if (this.spins.isProbing && this.spins.isEnough) return false;
       } else {
@@ -245,6 +227,10 @@ export class Machine extends MachineState {
         }
         variant = next & 1;
       }
+    }
+    if (variant === 1 && (state[base + T_TIMED] & 1) === 0) {
+      this.clock.pass(thread);
+      variant = 0;
     }
     if (this.isEndless(thread)) {
       if (this.weak?.isOpen) return false;
@@ -331,7 +317,7 @@ export class Machine extends MachineState {
     if (this.isEndless(thread)) this.fail('livelock', this.endless(thread));
     if (this.preparing) return;
     if (schedules) this.contention.note(thread, op, cell);
-    if (this.weak?.goesOn(op, schedules)) return;
+    if (op !== OP_CLOCK && this.weak?.goesOn(op, schedules)) return;
     const meets = schedules && this.contention.at(cell);
     if (repeats && this.spins.isAmidst(thread) && this.recorder === undefined) {
       if (meets) this.leftOut.add('rounds');
@@ -346,7 +332,9 @@ export class Machine extends MachineState {
       state[base + T_STATUS] = READY;
       state[base + T_OP] = op;
       state[base + T_CELL] = cell;
-      this.#yieldTo(this.ask(thread), thread);
+      const next = this.ask(thread);
+      if (next === 2 * thread + 1) this.clock.pass(thread);
+      else this.#yieldTo(next, thread);
     }
   }
 
@@ -408,7 +396,7 @@ export class Machine extends MachineState {
 
   /** Logs an access that was carried out. */
   append(op: number, cell: number, operands: number, value: number): void {
-    this.accesses++;
+    if (op !== OP_CLOCK) this.accesses++;
     this.effort++;
     this.log.append(this.current, op, cell, operands, value);
     if (!this.spins.isProbing) this.observer?.(this.current, op, cell);

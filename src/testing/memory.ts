@@ -31,7 +31,7 @@ export class ModelMemory {
   /** Heap words of one cell. */
   readonly cellWords: number;
   heap: Int32Array = new Int32Array(1 << 12);
-  used = 0;
+  used: number = CLOCK_CELL + 1;
   hashA = 0;
   hashB = 0;
   undoTop = 0;
@@ -172,6 +172,9 @@ export interface Region {
   readonly byteLength: number;
   readonly firstCell: number;
 }
+
+/** A cell that nobody writes: what a thread sees in it that looks at the clock and sees no news. */
+export const CLOCK_CELL = 0;
 
 /** Declared by the scenario: plain accesses may race here; they are scheduled like atomic ones. */
 export const CELL_RACY = 1;

@@ -2,7 +2,16 @@
 /** Scenarios and options that cannot be meant: errors that say which argument is wrong. */
 
 import { describe, expect, test } from 'vitest';
-import { expectPassed, explore, hintsOf, mayDie, replay, type Scenario, sample } from './index.ts';
+import {
+  expectPassed,
+  explore,
+  hintsOf,
+  linearizable,
+  mayDie,
+  replay,
+  type Scenario,
+  sample,
+} from './index.ts';
 
 const outside = new Int32Array(new SharedArrayBuffer(8));
 
@@ -189,4 +198,86 @@ test('a place to die does nothing outside, and is where a thread dies inside', a
   expect(report.kills).toBe(3);
   expect([...outcomes].sort()).toEqual(['00', '11', '22']);
   expect((await explore(scenario, { kills: 1 })).failure?.message).toBe('Error: torn');
+});
+
+describe('linearizable refuses', () => {
+  const operations = { add: () => [1], get: () => [] };
+  const structure = {
+    name: 'counter',
+    setup: words,
+    attach: (shared: Int32Array) => ({
+      add: (n: number) => Atomics.add(shared, 0, n),
+      get: () => Atomics.load(shared, 0),
+    }),
+    sequential: () => ({ add: () => 0, get: () => 0 }),
+    operations,
+  };
+  const withOperation = (add: unknown): unknown => ({ ...structure, operations: { add } });
+  const structures: [string, unknown, RegExp][] = [
+    ['null', null, /^structure must be an object, got null/],
+    ['no name', { ...structure, name: 5 }, /^structure\.name must be a string.*, got 5/],
+    ['no setup', { ...structure, setup: undefined }, /^structure\.setup must be a function/],
+    ['a check', { ...structure, check: 5 }, /^structure\.check must be a function, got 5/],
+    ['racy', { ...structure, racy: 5 }, /^structure\.racy must be a function, got 5/],
+    ['nameWord', { ...structure, nameWord: 5 }, /^structure\.nameWord must be a function, got 5/],
+    ['operations', { ...structure, operations: [] }, /^structure\.operations must be an object/],
+    ['no operation', { ...structure, operations: {} }, /^structure\.operations must have/],
+    [
+      'an operation',
+      withOperation(null),
+      /^structure\.operations\.add must be an object, got null/,
+    ],
+    ['waits', withOperation({ waits: 5 }), /add\.waits must be true or false, got 5/],
+    ['mayRefuse', withOperation({ mayRefuse: 5 }), /add\.mayRefuse must be an object, got 5/],
+    ['no result', withOperation({ mayRefuse: {} }), /add\.mayRefuse must be \{ result \}/],
+    [
+      'a role',
+      withOperation({ role: 'x' }),
+      /add\.role: there is no role "x"; the structure has none/,
+    ],
+    ['arguments', withOperation(() => 5), /add: the arguments that it makes must be an array/],
+    ['roles', { ...structure, roles: 5 }, /^structure\.roles must be an object, got 5/],
+    ['no role', { ...structure, roles: { a: null } }, /^structure\.roles\.a must be an object/],
+    ['a key', { ...structure, roles: { a: { least: 1 } } }, /^structure\.roles\.a has no option/],
+    [
+      'a promise',
+      { ...structure, sequential: async () => ({}) },
+      /^structure\.sequential must return an object/,
+    ],
+  ];
+  test.each(structures)('a structure: %s', async (_, refused, message) => {
+    await refuses(linearizable(refused as typeof structure), message);
+  });
+
+  const scenario = (thread: unknown): unknown => ({ scenario: [thread] });
+  const options: [string, unknown, RegExp][] = [
+    ['a list', [], /^options must be an object/],
+    ['a scenario', { scenario: 5 }, /^options\.scenario must be a list.*, got 5/],
+    ['no threads', { scenario: [] }, /^options\.scenario must be a list/],
+    ['no thread', scenario(null), /^options\.scenario\[0\] must be an object, got null/],
+    ['no calls', scenario({}), /^options\.scenario must be a list.*\[0\]\.operations is undefined/],
+    ['no call', scenario({ operations: [[]] }), /operations\[0\]\[0\] must be one of/],
+    [
+      'a call of nothing',
+      scenario({ operations: [['sub']] }),
+      /^options\.scenario\[0\]\.operations\[0\]\[0\] must be one of add, get, got "sub"/,
+    ],
+    [
+      'a role',
+      scenario({ role: 'x', operations: [] }),
+      /^options\.scenario\[0\]\.role: there is no role "x"/,
+    ],
+    ['a key', scenario({ ops: [], operations: [] }), /^options\.scenario\[0\] has no option "ops"/],
+    ['a schedule', { schedule: 5 }, /^options\.schedule must be a string, got 5/],
+  ];
+  test.each(options)('options: %s', async (_, refused, message) => {
+    await refuses(linearizable(structure, refused as object), message);
+  });
+
+  async function refuses(attempt: Promise<unknown>, message: RegExp): Promise<void> {
+    await expect(attempt).rejects.toThrow(message);
+    await expect(attempt).rejects.toSatisfy(
+      (error) => error instanceof TypeError || error instanceof RangeError,
+    );
+  }
 });

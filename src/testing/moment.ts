@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: what can happen next at one moment of a run, and whether the moment is one that
- * was seen before.
+ * Model checker: what can happen next at one moment of a run, and what is wrong if nothing can.
  */
 
 import { type MachineFailure, type MachineParts, STOP } from './machine-contract.ts';
@@ -10,21 +9,12 @@ import {
   BLOCKED,
   DEAD,
   G_DECISIONS,
-  G_EXCEPTIONS,
-  G_KILLS,
-  G_WAITERS_A,
-  G_WAITERS_B,
   IDLE,
   OP_START,
   READY,
   type StateLayout,
   T_FINISHED,
-  T_HASH_A,
-  T_HASH_B,
   T_OP,
-  T_PUBLISHED,
-  T_PUBLISHED_A,
-  T_PUBLISHED_B,
   T_SINCE,
   T_STATUS,
   T_TIMED,
@@ -32,7 +22,6 @@ import {
   W_STATE,
   WAITER_NOTIFIED,
 } from './machine-layout.ts';
-import { mixA, mixB } from './memory.ts';
 
 /** Decisions during which a thread that could go on may be passed over: at first, and at last. */
 export const PATIENT = 1000;
@@ -45,12 +34,7 @@ export const IMPATIENT = 50;
 export class Moment {
   /** The answer of {@link enabled}. */
   readonly transitions: Int32Array;
-  /** The answer of {@link computeKey}. */
-  keyA = 0;
-  keyB = 0;
   patience: number = PATIENT;
-  /** True once `check` has looked at what threads return: that is then a part of the state. */
-  resultsMatter = false;
   readonly #parts: MachineParts;
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
@@ -100,8 +84,15 @@ export class Moment {
   #mayTimeOut(thread: number): boolean {
     const base = this.#layout.thread(thread);
     if ((this.#state[base + T_TIMED] & 1) === 0) return false;
-    if (this.#state[base + T_STATUS] === BLOCKED) return !this.#isCalled(thread);
-    return this.#state[base + T_FINISHED] === 0;
+    return this.#state[base + T_STATUS] !== BLOCKED || !this.#isCalled(thread);
+  }
+
+  /** It spins, and for ever unless the clock moves on, at which it looks. */
+  #spinsByTime(thread: number): boolean {
+    const base = this.#layout.thread(thread);
+    const isIdle = this.#state[base + T_STATUS] === IDLE;
+    if (isIdle && (this.#state[base + T_TIMED] & 2) === 0) return false;
+    return this.#parts.spins.awaitsTime(thread);
   }
 
   /** Nothing else can move: time passes. */
@@ -114,10 +105,12 @@ export class Moment {
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
       const status = state[base + T_STATUS];
-      if (status !== BLOCKED && status !== IDLE) continue;
-      if (!this.#mayTimeOut(thread)) continue;
+      if (status !== BLOCKED && status !== IDLE && status !== READY) continue;
+      const isTimed = status !== READY && this.#mayTimeOut(thread);
+      if (!isTimed && (status === BLOCKED || !this.#spinsByTime(thread))) continue;
       if (state[base + T_TIMEOUTS] < most) list[count++] = 2 * thread + 1;
-      else if (limits.polls > 0) leftOut.add('polls');
+      // Of a thread whose body has returned, nobody notices that it still had something to do.
+      else if (limits.polls > 0 || state[base + T_FINISHED] === 1) leftOut.add('polls');
     }
     return count;
   }
@@ -194,7 +187,7 @@ export class Moment {
     const { threads, waiters, memory } = this.#parts;
     const stuck: string[] = [];
     const outside: string[] = [];
-    let missed = false;
+    const missed: { thread: number; cell: number }[] = [];
     let spins = false;
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
@@ -209,13 +202,14 @@ export class Moment {
       else if (idle && this.#state[base + T_TIMED] === 0 && !waiters.hasAny(thread)) {
         outside.push(threads[thread].name);
       }
-      if (waiters.missedChange(thread, memory.heap)) missed = true;
+      const cell = waiters.missedChange(thread, memory.heap);
+      if (cell >= 0) missed.push({ thread, cell });
     }
     if (stuck.length === 0) return undefined;
     const who = stuck.join(', ');
     if (spins) return { kind: 'livelock', message: `spin or wait for ever: ${who}` };
-    if (missed)
-      return { kind: 'lost wake-up', message: `waits on a word that has changed: ${who}` };
+    // The words have names that the scenario knows: the message is made where it is known.
+    if (missed.length > 0) return { kind: 'lost wake-up', message: '', missed };
     if (outside.length === 0) return { kind: 'deadlock', message: `wait for ever: ${who}` };
     const which = outside.join(', ');
     return {
@@ -224,49 +218,5 @@ export class Moment {
         `wait for ever: ${who}; what ${which} awaits is outside of the model ` +
         '(input, output, a port, a timer of another module), or nobody resolves it',
     };
-  }
-
-  /** Computes `keyA`, `keyB`: equal for two moments whose futures are the same. */
-  computeKey(current: number, favored: number): void {
-    const state = this.#state;
-    const n = this.#layout.threadCount;
-    const { memory, limits } = this.#parts;
-    const hits = state[G_KILLS] + 32 * state[G_EXCEPTIONS] + 1024 * (favored + 1);
-    let a = memory.hashA ^ mixA(current + 1, hits);
-    let b = memory.hashB ^ mixB(current + 1, hits);
-    for (let thread = 0; thread < n; thread++) {
-      const base = this.#layout.thread(thread);
-      if (this.#isGone(thread)) {
-        // Nobody asks what it has read: what counts is what it has returned, if that does.
-        a = mixA(a ^ (this.resultsMatter ? state[base + T_HASH_A] : 0), 64);
-        b = mixB(b ^ (this.resultsMatter ? state[base + T_HASH_B] : 0), 64);
-        continue;
-      }
-      const brief =
-        state[base + T_STATUS] |
-        (state[base + T_FINISHED] << 3) |
-        (state[base + T_TIMED] << 4) |
-        (state[base + T_TIMEOUTS] << 8);
-      // Of what a dead thread knew, only what it had left for its supervisor counts.
-      const isDead = state[base + T_STATUS] === DEAD;
-      const told = isDead ? DEAD | (state[base + T_PUBLISHED] << 4) : brief;
-      a = mixA(a ^ state[base + (isDead ? T_PUBLISHED_A : T_HASH_A)], told);
-      b = mixB(b ^ state[base + (isDead ? T_PUBLISHED_B : T_HASH_B)], told);
-      if (!limits.races) continue;
-      const clock = this.#layout.clock(thread);
-      for (let u = 0; u < n; u++) {
-        a = mixA(a, state[clock + u]);
-        b = mixB(b, state[clock + u]);
-      }
-    }
-    this.keyA = mixA(a, state[G_WAITERS_A]);
-    this.keyB = mixB(b, state[G_WAITERS_B]);
-  }
-
-  /** True if the thread has come to its end, and nothing can call it again. */
-  #isGone(thread: number): boolean {
-    const base = this.#layout.thread(thread);
-    if (this.#state[base + T_STATUS] !== IDLE || this.#state[base + T_FINISHED] === 0) return false;
-    return this.#state[base + T_TIMED] === 0 && !this.#parts.waiters.hasAny(thread);
   }
 }

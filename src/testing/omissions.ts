@@ -18,7 +18,8 @@ export type LeftOut =
 
 export const OMISSIONS: Readonly<Record<LeftOut, string>> = {
   preemptions: 'schedules with more preemptions than the bound',
-  timeouts: 'schedules in which a wait or timer ends by time once more while others could move',
+  timeouts:
+    'schedules in which time passes once more while others move, or a clock shows another time',
   polls: 'schedules in which the clock of a thread moves on once more',
   rounds: 'what others do between the middle rounds of a loop that reads nothing new',
   'unfair schedules': 'schedules in which a thread that could go on is passed over for ever longer',

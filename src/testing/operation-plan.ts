@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: which threads make which operations: by chance, and ever fewer of them. */
 
+import { show } from '../base/check.ts';
 import { Random } from '../base/random.ts';
 import type {
   ArgumentMaker,
@@ -52,7 +53,7 @@ export class PlanMaker {
         ? []
         : Array.from({ length: count }, () => {
             const name = names[random.below(names.length)];
-            return [name, ...(this.#operation(name).args?.(source) ?? [])] as const;
+            return [name, ...this.#argumentsOf(name, source)] as const;
           });
     const prepared = roles.map(() => 0);
     for (let i = random.below(before + 1); i > 0; i--) prepared[random.below(roles.length)]++;
@@ -70,6 +71,13 @@ export class PlanMaker {
 
   #operation(name: string): Operation<unknown> & { args?: ArgumentMaker } {
     return operationOf(this.#structure.operations, name);
+  }
+
+  #argumentsOf(name: string, source: ArgumentSource): readonly unknown[] {
+    const made = this.#operation(name).args?.(source) ?? [];
+    if (Array.isArray(made)) return made;
+    const whose = `structure.operations.${name}: the arguments that it makes`;
+    throw new TypeError(`${whose} must be an array, got ${show(made)}`);
   }
 
   #namesFor(role: string): string[] {

@@ -3,8 +3,10 @@
 
 import { checkOneOf, checkOptions } from '../base/check.ts';
 import {
+  LEAPS_MS,
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
+  OP_CLOCK,
   OP_COMPARE_EXCHANGE,
   OP_EVENT,
   OP_EXCEPTION,
@@ -98,6 +100,8 @@ export function describeAccess(step: Access, name: string): string {
       return '(a timer fires)';
     case OP_TURN:
       return '(next turn of its event loop)';
+    case OP_CLOCK:
+      return `(looks at the clock: ${LEAPS_MS[step.value]} ms have passed)`;
     case OP_EXCEPTION:
       return 'the next call throws: the stack is full';
     case OP_NOTIFY:

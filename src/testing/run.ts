@@ -10,7 +10,7 @@ import { Explorer } from './explorer.ts';
 import { installGlobals } from './globals.ts';
 import { Machine } from './machine.ts';
 import type { MachineFailure } from './machine-contract.ts';
-import { G_EXCEPTIONS, G_KILLS } from './machine-layout.ts';
+import { G_EXCEPTIONS, G_KILLS, OP_WAIT } from './machine-layout.ts';
 import { CELL_RACY } from './memory.ts';
 import { MessagePorts } from './message-ports.ts';
 import { drainMicrotasks } from './microtasks.ts';
@@ -20,7 +20,7 @@ import { IMPATIENT, PATIENT } from './moment.ts';
 import type { LeftOut } from './omissions.ts';
 import { parseSchedule } from './path.ts';
 import { PlaybackChooser } from './playback.ts';
-import { formatEnd, replayCall } from './report.ts';
+import { formatEnd, nameOf, replayCall, type WordNames } from './report.ts';
 import { RunWatch } from './run-watch.ts';
 import type { Failure, ModelOptions, ModelReport, Scenario } from './scenario.ts';
 import { outcomeOf, type ThreadWorld, threadsOf } from './scenario-threads.ts';
@@ -98,6 +98,9 @@ export class Run<Shared> {
       }
       drainMicrotasks();
       if (machine.complaint !== undefined) throw new Error(machine.complaint);
+      if (machine.agent.turns.length > 0 || machine.agent.mayFire(false)) {
+        throw new Error('scenario.setup has set a timer: it never fires, for setup does not wait');
+      }
       if (findUnseen(shared, machine.memory)) throw new Error(FOREIGN);
       this.#shared = shared;
       const racy = this.#scenario.racy?.(shared);
@@ -197,15 +200,15 @@ export class Run<Shared> {
       machine.effort >= lastEffort;
     this.#leaveOut(this.options.races ? [] : ['races']);
     machine.contention.grew = false;
-    let mattered = machine.moment.resultsMatter;
+    let mattered = machine.key.resultsMatter;
     // Then what was explored did not switch at some word, or took results for one that are not.
     const isStale = (): boolean =>
-      machine.contention.grew || mattered !== machine.moment.resultsMatter;
+      machine.contention.grew || mattered !== machine.key.resultsMatter;
     while (more && !this.failed && !isCut()) {
       if (isStale()) {
         // From the beginning.
         machine.contention.grew = false;
-        mattered = machine.moment.resultsMatter;
+        mattered = machine.key.resultsMatter;
         explorer = new Explorer(machine, preemptions);
         started = false;
       }
@@ -275,9 +278,7 @@ export class Run<Shared> {
     this.#failure = undefined;
     const machine = this.machine;
     const names = machine.threads.map((thread) => thread.name);
-    const named = this.#scenario.nameWord?.(this.#shared as Shared);
-    const nameWord = (block: number, word: number): string | undefined =>
-      named?.(block, word) ?? this.#ports.wordName(block, word);
+    const nameWord = this.#nameWord();
     const operations = operationNames.get(this.#scenario);
     const recorder = new TraceRecorder(names, machine.memory, nameWord, operations);
     const chooser = new PlaybackChooser(machine, parseSchedule(schedule, names, this.options));
@@ -384,7 +385,8 @@ export class Run<Shared> {
       this.#check();
     }
     if (machine.failure === undefined) return;
-    const { kind, message, error } = machine.failure;
+    const { kind, error } = machine.failure;
+    const message = this.#messageOf(machine.failure);
     const schedule = machine.path.format(machine.threads.map((thread) => thread.name));
     this.#failure = {
       kind,
@@ -393,6 +395,27 @@ export class Run<Shared> {
       trace: '',
       ...(error === undefined ? {} : { error }),
     };
+  }
+
+  #messageOf({ message, missed }: MachineFailure): string {
+    if (missed === undefined) return message;
+    const { memory, threads } = this.machine;
+    const by = new Map<number, string[]>();
+    for (const { thread, cell } of missed) {
+      by.set(cell, [...(by.get(cell) ?? []), threads[thread].name]);
+    }
+    const tell = ([cell, names]: [number, string[]]): string => {
+      const step = { thread: 0, op: OP_WAIT, cell, a: 0, b: 0, value: 0 };
+      const word = nameOf(step, memory, this.#nameWord());
+      return `waits on ${word}, which has changed: ${names.join(', ')}`;
+    };
+    return [...by].map(tell).join('; ');
+  }
+
+  /** What words are called: by the scenario, or by what the checker uses them for. */
+  #nameWord(): WordNames {
+    const named = this.#scenario.nameWord?.(this.#shared as Shared);
+    return (block, word) => named?.(block, word) ?? this.#ports.wordName(block, word);
   }
 
   /** A piece of the run took too long. */

@@ -75,7 +75,7 @@ export function outcomeOf(machine: Machine): Outcome {
     killed,
     waiting,
     get results() {
-      machine.moment.resultsMatter = true;
+      machine.key.resultsMatter = true;
       return results;
     },
   };

@@ -118,7 +118,8 @@ export interface ModelOptions {
   /** How many threads may be killed in one schedule; default 0. */
   readonly kills?: number;
   /**
-   * How many waits and timers of one thread may time out while others could still move; default 1.
+   * How often time passes for one thread while others could still move, default 1: a wait or timer
+   * ends by it, or the clock has moved on when the thread looks.
    */
   readonly timeouts?: number;
   /**
@@ -141,7 +142,7 @@ export interface ModelOptions {
   readonly polls?: number;
   /**
    * Reads in a row that tell a thread nothing new, after which others are not let in between any
-   * more until it either leaves its loop or has made 160 such reads; default 2.
+   * more until it leaves its loop, or a word that it reads changes; default 2.
    * Others run before or after, so nothing but the number of rounds of a spin is left out.
    */
   readonly spins?: number;

@@ -7,7 +7,8 @@
  * (a *probe*), and taken back: what a thread does is a function of what it has read, so the finding
  * holds whenever the thread stands there again and the words have the same values.
  *
- *   - If it reads on and on, it is blocked until one of the words changes.
+ *   - If it reads on and on, it is blocked until one of the words changes; or, if it looks at the
+ *     clock, until nothing else can happen and time passes.
  *     Where it calls from is looked at, too: a loop that it has left for another one, at the same
  *     words, was not endless.
  *   - If it leaves the loop by itself, it is known when. Others are let in between its first rounds
@@ -22,12 +23,13 @@ import {
   T_EXIT,
   T_HASH_A,
   T_HASH_B,
+  T_LATE,
   T_LOG,
   T_RING,
   T_RING_NEXT,
   T_SPINS,
 } from './machine-layout.ts';
-import { type ModelMemory, mixA } from './memory.ts';
+import { CLOCK_CELL, type ModelMemory, mixA } from './memory.ts';
 
 /** Accesses of a probe after which a loop counts as endless; where a like one did: fewer. */
 const ENDLESS = 20_000;
@@ -158,6 +160,18 @@ export class SpinWatch {
     return finding !== undefined && finding.exit === 0 && this.#holds(finding);
   }
 
+  /** True if a thread that is blocked looks at the clock in its loop: time may end that. */
+  awaitsTime(thread: number): boolean {
+    const finding = this.#findings[thread].get(this.#key(thread));
+    return this.isBlocked(thread) && finding?.cells.includes(CLOCK_CELL) === true;
+  }
+
+  /** True if the thread leaves its loop with one of the next few accesses. */
+  isLeaving(thread: number): boolean {
+    const base = this.#layout.thread(thread);
+    return this.#state[base + T_EXIT] > this.#state[base + T_LOG] && !this.isAmidst(thread);
+  }
+
   /** True if the thread spins, and nobody knows yet whether it leaves its loop by itself. */
   isUnknown(thread: number): boolean {
     const state = this.#state;
@@ -247,7 +261,9 @@ export class SpinWatch {
 
   #key(thread: number): number {
     const base = this.#layout.thread(thread);
-    const low = (this.#state[base + T_HASH_B] >>> 0) & 0x1f_ffff;
+    // What it will do depends on whether it finds that time has passed, too.
+    const late = Math.imul(this.#state[base + T_LATE], 0x9e37);
+    const low = (this.#state[base + T_HASH_B] ^ late) & 0x1f_ffff;
     return (this.#state[base + T_HASH_A] >>> 0) * 0x20_0000 + low;
   }
 

@@ -37,14 +37,15 @@ export class WaiterTable {
     this.#layout = layout;
   }
 
-  /** True if an agent waits on a word that does not hold any more what it waits for to change. */
-  missedChange(agent: number, heap: Int32Array): boolean {
+  /** The word that an agent waits on and that no longer holds what it waits for; or −1. */
+  missedChange(agent: number, heap: Int32Array): number {
     const state = this.#state;
     for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
       if (state[waiter + W_STATE] !== WAITER_WAITING) continue;
-      if (heap[state[waiter + W_CELL]] !== state[waiter + W_EXPECTED]) return true;
+      const cell = state[waiter + W_CELL];
+      if (heap[cell] !== state[waiter + W_EXPECTED]) return cell;
     }
-    return false;
+    return -1;
   }
 
   /** True if an agent waits for something that another can bring. */

@@ -254,8 +254,12 @@ describe('waiting', () => {
       },
     );
     const outcomes = new Set<string>();
-    expect(await verdict(scenario)).toBe('passes');
-    expect([...outcomes].sort()).toEqual(['ok 0 1', 'timed-out 25 0']);
+    expect(await verdict(scenario)).toBe('without timeouts');
+    // And time may pass where the thread does not wait.
+    expect([...outcomes].filter((outcome) => / (0|25) /.test(outcome)).sort()).toEqual([
+      'ok 0 1',
+      'timed-out 25 0',
+    ]);
   });
 
   test('timers, immediates and awaited waits run on the event loop of their thread', async () => {

@@ -543,7 +543,7 @@ describe('a message says what is wrong', () => {
     };
     const waits: Body = (shared) => Atomics.wait(shared, 0, 0);
     try {
-      expect(await failureOf({ ticks, waits })).toBe('none');
+      expect(await failureOf({ ticks, waits }, { timeouts: 0 })).toBe('none');
       expect([...seen]).toEqual(['1000000,1000000,1000000']);
       expect([Date.now(), dateOf(new Date())]).toEqual([5, 5]);
     } finally {
@@ -632,4 +632,19 @@ describe('a message says what is wrong', () => {
     expect(await failureOf({ a }, { warmUp: 0 })).toBe('none');
     expect(results.slice(0, 4)).toEqual([2 ** 33, true, 0, 'mine']);
   });
+});
+
+test('a lost wake-up names who waits for the word that has changed, and the word', async () => {
+  const waits: Body = (shared) => Atomics.wait(shared, 1, 0);
+  const other: Body = (shared) => Atomics.wait(shared, 2, 0);
+  const stores: Body = (shared) => Atomics.store(shared, 1, 1);
+  const rest = { nameWord: () => (_: number, word: number) => ['FREE', 'READY'][word] };
+  const named = await replay(scenario({ waits, other, stores }, rest), 'waits:* other:* stores:*');
+  const message = 'waits on READY, which has changed: waits';
+  expect(named.failure).toMatchObject({ kind: 'lost wake-up', message });
+  const both = await replay(
+    scenario({ waits, again: waits, other, stores }),
+    'waits:* again:* other:* stores:*',
+  );
+  expect(both.failure?.message).toBe('waits on block 0 [1], which has changed: waits, again');
 });

@@ -43,17 +43,20 @@ const timers = await explore({
 });
 
 const elapsed: string[] = [];
-const clocks = await explore({
-  name: 'kept clocks',
-  setup: () => new Words(new Block(8)),
-  threads: {
-    a: (words) => {
-      const began = [now(), dateNow()];
-      wait(words, 0, 0, 5e6);
-      elapsed.push(`${now() - (began[0] ?? 0)} ${dateNow() - (began[1] ?? 0)}`);
+const clocks = await explore(
+  {
+    name: 'kept clocks',
+    setup: () => new Words(new Block(8)),
+    threads: {
+      a: (words) => {
+        const began = [now(), dateNow()];
+        wait(words, 0, 0, 5e6);
+        elapsed.push(`${now() - (began[0] ?? 0)} ${dateNow() - (began[1] ?? 0)}`);
+      },
     },
   },
-});
+  { timeouts: 0 },
+);
 
 class Tagged extends Words {
   readonly tag = 'private';

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/** Model checker: what a thread is told of itself. */
+
+import type { BareThread, MachineThread } from './machine-contract.ts';
+import type { ThreadLog } from './thread-log.ts';
+
+interface ThreadMachine {
+  hasRoom: boolean;
+  preparing: boolean;
+  readonly unwinding: boolean;
+  readonly threads: readonly MachineThread[];
+  readonly log: ThreadLog;
+  changed(): void;
+}
+
+/** The thread by its number; what it publishes goes to the list. */
+export function bareThread(
+  machine: ThreadMachine,
+  thread: number,
+  published: unknown[],
+): BareThread {
+  return {
+    name: machine.threads[thread].name,
+    begin: () => {
+      machine.preparing = false;
+    },
+    deeply: (step) => {
+      const before = machine.hasRoom;
+      machine.hasRoom = false;
+      try {
+        return step();
+      } finally {
+        machine.hasRoom = before;
+      }
+    },
+    publish: (value) => {
+      const count = published.push(value);
+      if (!machine.unwinding && machine.log.publish(thread, count)) machine.changed();
+    },
+  };
+}
