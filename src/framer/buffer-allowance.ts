@@ -30,6 +30,14 @@ export class BufferAllowance {
     return this.#waiting.size > 0;
   }
 
+  /**
+   * Whether more than half of the permits are taken once one more is. A framer that waits for bytes
+   * with a buffer that is empty then does without: its peer may never send some.
+   */
+  get isScarce(): boolean {
+    return 2 * (this.#count + 1) > this.#countMax;
+  }
+
   /** Takes a permit. False: none is free now; {@link take} waits for one. */
   tryTake(): boolean {
     if (this.#count >= this.#countMax) return false;

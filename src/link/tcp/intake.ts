@@ -75,6 +75,7 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *   QUIET ──a read fills the space, or leaves a long unfinished frame──▶ DIRECT
  *   QUIET ◀──a read does not fill the space, and leaves no frame or a short unfinished one── DIRECT
  *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes, or the end──▶ QUIET
+ *   STARVED ──a buffer, while it is paused: it gives it back──▶ QUIET
  *   any ──stop──▶ STOPPED
  *
  * An unfinished frame is short if a small read left it and {@link Framer} can keep it outside of
@@ -88,7 +89,9 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * If the pool has no buffer, or its {@link BufferAllowance} no permit, the bytes that have arrived
  * wait in separate memory (usually one read), the socket is paused, and the intake queues like any
  * other waiter. Nothing is lost; TCP stops the sender. While others wait for a permit, a busy link
- * returns its own after each frame.
+ * returns its own after each read that leaves no long unfinished frame. And it does not wait in
+ * DIRECT with an empty buffer if more than half of the permits are taken: peers that are silent
+ * from then on would keep the others' permits for ever.
  */
 export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;
@@ -322,9 +325,11 @@ export class Intake implements LingeringReader, FrameReader {
   #chooseSpace(count: number, filled: boolean): boolean {
     if (this.isOver) return true;
     const framer = this.framer;
-    if (this.#allowance.isWanted || (!filled && this.#directReadBytes > 0)) {
+    const isIdle = framer.pendingBytes === 0;
+    const isScarce = isIdle ? this.#allowance.isScarce : this.#allowance.isWanted;
+    if (isScarce || (!filled && this.#directReadBytes > 0)) {
       if (this.#rest(count)) return true;
-    } else if (framer.pendingBytes > 0) {
+    } else if (!isIdle) {
       this.#expectRest();
     }
     try {
@@ -343,7 +348,9 @@ export class Intake implements LingeringReader, FrameReader {
   #rest(count: number): boolean {
     const framer = this.framer;
     if (framer.pendingBytes === 0) {
-      this.#lingering.release();
+      // Packets may keep the buffer for as long as they like; the permit goes to those that wait.
+      if (this.#allowance.isWanted) framer.releaseIdle();
+      else this.#lingering.release();
       return true;
     }
     this.#expectRest();
@@ -397,11 +404,17 @@ export class Intake implements LingeringReader, FrameReader {
     assert(this.#state === STARVED, 'only a starved intake is fed');
     assert(!this.#delivering, 'nothing is delivered from a microtask');
     this.#starving = undefined;
+    if (this.#paused) {
+      // It queues anew when it is resumed, which may depend on others that are read from.
+      this.#state = QUIET;
+      this.#allowance.release(this.#pool, bufferId);
+      return;
+    }
     this.#state = FED;
     this.framer.providePermit();
     this.framer.provideBuffer(bufferId);
     this.invariants();
-    if (!this.#paused) this.#goOn();
+    this.#goOn();
   }
 
   /** The transition to QUIET, once the framer has the bytes; ends a wait for a buffer. */

@@ -84,7 +84,8 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    * A read of more bytes makes the next one direct, with a buffer held for it. After a read that
    * emptied the socket the link holds none, unless a frame has begun. 0 … 4096; default 4096, or a
    * quarter of a smaller buffer: up to that the copy costs less than a tenth of the read. 0: from
-   * the second on all reads are direct, and the link always holds a buffer.
+   * the second on all reads are direct, and the link always holds a buffer (a server's only while
+   * half of its `readBuffersMax` are free).
    */
   readonly directReadBytes?: number;
   /**

@@ -38,9 +38,9 @@ export interface TcpServerOptions extends TcpLinkOptions {
   readonly maxLinks?: number;
   /**
    * Most buffers that all links of the server together hold for reading; a link that finds none
-   * left waits. The rest of the pool is for replies, so that more peers than buffers cannot block
-   * each other. Default: three quarters of the pool's. If several servers share a pool, give each
-   * its part.
+   * left waits. A link that its program has paused keeps the one of its last frame. The rest of the
+   * pool is for replies, so that more peers than buffers cannot block each other. Default: three
+   * quarters of the pool's. If several servers share a pool, give each its part.
    */
   readonly readBuffersMax?: number;
   /**
