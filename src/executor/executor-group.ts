@@ -31,7 +31,7 @@ export interface BroadcastReport {
 /** The statistics of one executor. */
 export interface ExecutorStats extends Reading {
   readonly index: number;
-  /** Packets that wait for it. */
+  /** Packets in its lanes that it has not taken yet. */
   readonly queued: number;
   /** The cpu to which it is pinned. */
   readonly cpu: number | undefined;
@@ -114,7 +114,7 @@ export class ExecutorGroup {
   /**
    * Sends a packet to the executor of the key. Returns false if its lane is full.
    *
-   * **Ownership** the packet ends on success; else it is still the caller's.
+   * **Ownership** on success the packet is the executor's; otherwise it stays the caller's.
    * **Cost** the partitioner's, and one read-modify-write.
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED once the group stops, RangeError if the partitioner
    * returns anything but the index of an executor.
@@ -123,7 +123,7 @@ export class ExecutorGroup {
     return this.senders[this.indexOf(key)].trySend(packet);
   }
 
-  /** {@link send} to the executor of that number. */
+  /** {@link send} to the executor with that index. */
   sendTo(index: number, packet: Packet): boolean {
     return this.senders[this.checkExecutor(index)].trySend(packet);
   }
@@ -132,14 +132,14 @@ export class ExecutorGroup {
    * {@link send} that waits while the lane is full, also across a restart. Callers that wait for
    * one executor are served in order, and no `send` overtakes them.
    *
-   * **Throws** (rejects) as `send`, ERR_BUSBAR_TIMEOUT, `signal.reason`; the packet is then the
-   * caller's again.
+   * **Throws** (rejects) what `send` throws, ERR_BUSBAR_TIMEOUT, `signal.reason`; the packet is
+   * then the caller's again.
    */
   async sendWhenRoom(key: Key, packet: Packet, options?: WaitOptions): Promise<void> {
     return this.sendToWhenRoom(this.indexOf(key), packet, options);
   }
 
-  /** {@link sendWhenRoom} to the executor of that number. */
+  /** {@link sendWhenRoom} to the executor with that index. */
   async sendToWhenRoom(index: number, packet: Packet, options?: WaitOptions): Promise<void> {
     const sender = this.senders[this.checkExecutor(index)];
     const deadlineMs = nowMs() + (options?.timeoutMs ?? Infinity);
@@ -150,7 +150,7 @@ export class ExecutorGroup {
       } catch (error) {
         const code = (error as BusbarError).code;
         if (code !== 'ERR_BUSBAR_CHANNEL_PEER_DIED' || this.slot(index).isEmpty) throw error;
-        // Another thread is started in the slot soon, or the lane is closed.
+        // Soon another thread starts in the slot, or the lane is closed.
         present = { ...options, timeoutMs: Math.max(0, deadlineMs - nowMs()) };
       }
     }
@@ -167,7 +167,7 @@ export class ExecutorGroup {
       throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
     }
     const { bufferId, offset, length } = packet;
-    // All executors get it, or, if the stack is full, none.
+    // If the stack is full, throw here: no executor gets the packet, rather than some of them.
     ensureStep();
     const report = { sent: [] as number[], full: [] as number[], closed: [] as number[] };
     for (let index = 0; index < senders.length; index++) {
@@ -191,7 +191,8 @@ export class ExecutorGroup {
   }
 
   /**
-   * Milliseconds until the executor replies, between two slices of its loop.
+   * Asks the executor for a reply, which it sends between two slices of its loop. Resolves with the
+   * milliseconds that this took.
    *
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if its thread ends or has ended.
    */
@@ -219,8 +220,8 @@ export class ExecutorGroup {
    * Ends all executors, in parallel: their `signal` aborts, the host can send no more, queued
    * packets are handled (with those that their handlers send) or dropped, and the deferred
    * functions run. Resolves when every thread has ended; never rejects, but throws for wrong
-   * options, or if the stack is full: call it again then. A second call returns the same promise;
-   * with mode 'now' it speeds the first one up.
+   * options, or if the stack is full: then call it again. A second call returns the same promise;
+   * with mode 'now' it speeds up the first.
    */
   stop(options?: StopOptions): Promise<StopReport> {
     return this.state.stop(resolveStopOptions(options));
@@ -237,8 +238,8 @@ export class ExecutorGroup {
   }
 
   /**
-   * The statistics of every executor, read without stopping any. One with a state of 'running' and
-   * a large `sinceTurnMs` is stuck in the user's code.
+   * The statistics of every executor, read without stopping any. An executor whose state is
+   * 'running' and whose `sinceTurnMs` is large is stuck in the user's code.
    */
   stats(): ExecutorStats[] {
     return this.state.slots.map((slot) => {
@@ -277,7 +278,7 @@ export class ExecutorGroup {
   }
 }
 
-/** Groups whose handles were collected: they drain, then their threads end. */
+/** Stops groups whose handles were garbage-collected: they drain, then their threads end. */
 const dropped = new FinalizationRegistry<GroupState>((state) => {
   void state.stop(resolveStopOptions()).then(() => state.abandonMailbox());
 });

@@ -8,49 +8,48 @@
  *   └──────────────┴──────────────┴─────┴────────────────┴──────┘
  *
  *   word            unit           written by              read by     access
- *   STATE           see below      its thread; the host,   everyone    atomic, SYNC(executor-state)
- *                                  while no thread is
+ *   STATE           see below      its thread; the host    everyone    atomic, SYNC(executor-state)
+ *                                  while there is none
  *   BADGE           pool badge     its thread, before it   the host    atomic, SYNC(executor-badge)
  *                                  is attached
  *   TURNS, _HIGH    passes         its thread              stats       plain, one writer
  *   HANDLED, _HIGH  packets        its thread              stats       plain, one writer
- *   DROPPED         packets        its thread; the host,   stats       plain, one writer at a time
- *                                  while no thread is
+ *   DROPPED         packets        its thread; the host    stats       plain, one writer at a time
+ *                                  while there is none
  *   PARKS           parks          its thread              stats       plain, one writer
  *   TURN_MS         ms since the   its thread              stats       plain, one writer
  *                   group's epoch
  *   COUNTERS[16]    the user's     its thread              stats       the user's
  *
- *                    ┌──────────────── crash, restart ◀──────────────┐
- *                    ▼                                               │
- *   ENDED ──▶ STARTING ──▶ RUNNING ◀──▶ PARKED ───────stop──┐        │
- *     ▲           │           ▲ ▼                           ▼        │
- *     │           │          PAUSED ────────stop──────▶ DRAINING ────┤
- *     └───────────┴─────────────────────────────────────────┴────────┘
+ *   ENDED ──▶ STARTING ──▶ RUNNING ◀──▶ PARKED
+ *                             ▲ ▼
+ *                            PAUSED
+ *   any living state ──stop──▶ DRAINING ──▶ ENDED
+ *   any living state ──crash──▶ STARTING, or ENDED without a restart
  *
  * PARKED: the thread waits for work. RUNNING with an old TURN_MS: it is stuck in the user's code. A
- * record outlives its thread: the next thread in the slot continues its counts. What a death
- * leaves, and what the host does after 'exit':
+ * record outlives its thread: the next thread in the slot continues the counts. This table shows
+ * what a thread that dies leaves behind, and what the host does after its 'exit':
  *
  *   died                        left behind                    the host
- *   before BADGE                BADGE of the thread before it  reclaimed it, when that had died
- *   after BADGE, not attached   a BADGE that is not in the     finds no such thread: holds nothing
+ *   before BADGE                BADGE of the previous thread   reclaimed it when that thread died
+ *   after BADGE, not attached   a BADGE that is not in the     finds no such thread, so no buffer
  *                               pool
  *   attached, before a lane     cache, slot                    reclaims the BADGE
  *   at an end of a lane         its role on the lane, a        reclaims the BADGE, recovers every
  *                               packet half sent or received   lane of the slot
- *   after it left the lanes or  what the module kept           the same; finds no such thread if it
+ *   after it left the lanes or  buffers that its module kept   the same; finds no such thread if it
  *   the pool                                                   had left the pool
- *   anywhere                    STATE, TURN_MS as they were    STATE: STARTING or ENDED
- *   within a pass               HANDLED, TURNS, DROPPED        nothing: they count what was shown
+ *   anywhere                    STATE, TURN_MS as they were    sets STATE to STARTING or ENDED
+ *   within a pass               HANDLED, TURNS, DROPPED        nothing: that pass is not counted
  *                               without that pass
  *
- * Every word but BADGE is one plain or one atomic store of its thread, so none is half written; the
- * two halves of a wide one are written with no call in between. The host's death takes its
- * executors along: a worker's workers end before it does.
+ * Each word is written by one store, plain or atomic, so none is ever half written; the two words
+ * of a wide count are written with no call in between. When the host dies, its executors die first:
+ * a worker's own workers end before it does.
  *
- * The host's own STATE is DRAINING before it closes any lane, so an executor that finds a lane
- * closed knows why.
+ * The host sets its own STATE to DRAINING before it closes any lane, so that an executor that finds
+ * a lane closed knows why.
  */
 
 import { assert } from '../base/assert.ts';
@@ -68,7 +67,7 @@ export const PARKS: number = word++;
 export const TURN_MS: number = word++;
 /** First of the user's own words. */
 export const COUNTERS: number = word;
-/** How many of them. */
+/** How many words the user has. */
 export const COUNTER_COUNT = 16;
 word += COUNTER_COUNT;
 
@@ -96,7 +95,7 @@ export const PAUSED = 3;
 export const DRAINING = 4;
 export const ENDED = 5;
 
-/** Words of the block of `count` executors and their host. */
+/** Words of the block of `count` executors, their host, and the padding. */
 export function blockWords(count: number): number {
   return (count + 2) * RECORD_WORDS;
 }

@@ -16,13 +16,13 @@ import { LaneEnds } from './mesh.ts';
 import type { Answer, Assignment, Envelope, Order } from './messages.ts';
 import { TurnLoop } from './turn-loop.ts';
 
-/** The module has not returned. */
+/** The module has not returned yet. */
 const STARTING = 'starting';
-/** It has, and the mailbox is read, or drained. */
+/** The module has returned; the mailbox is being read, or drained. */
 const STARTED = 'started';
-/** It ends when the mailbox has ended. */
+/** The thread will end once the mailbox has ended. */
 const FINISHING = 'finishing';
-/** What is left was dropped, and the thread is about to leave. */
+/** The packets that were left are dropped, and the thread is about to exit. */
 const ENDING = 'ending';
 type LifeState = typeof STARTING | typeof STARTED | typeof FINISHING | typeof ENDING;
 
@@ -32,8 +32,8 @@ type LifeState = typeof STARTING | typeof STARTED | typeof FINISHING | typeof EN
  *   start ▸ pin, attach, import, run ──'started'──▶ turns ──drain──▶ turns, 'quiet' … ──finish──▶
  *   turns until the mailbox has ended ▸ defers ▸ detach ──'ended'──▶ exit
  *
- * An error at any step is an uncaught exception and ends the thread; the group sees the worker's
- * 'error'. An executor fails in no other way.
+ * An error at any step is an uncaught exception and ends the thread; the group sees it as the
+ * worker's 'error' event. An executor fails in no other way.
  */
 export class ExecutorLife {
   readonly #port: MessagePort;
@@ -48,7 +48,7 @@ export class ExecutorLife {
   readonly #defers: (() => void | Promise<void>)[] = [];
   #deadline: Timer | undefined;
   #state: LifeState = STARTING;
-  /** While draining: the last pass found nothing, and the group knows. */
+  /** While draining: the last pass found nothing, and the group has been told. */
   #isQuiet = false;
   #busyPasses = 0;
   #handledBefore = 0;
@@ -74,12 +74,12 @@ export class ExecutorLife {
   /** Runs the user's module. */
   async start(): Promise<void> {
     const { cpu, unpinned } = this.#pin();
-    // Keeps the event loop alive, parked or not, until the thread ends itself.
+    // This listener keeps the event loop alive, parked or not, until the thread ends itself.
     this.#port.on('message', (message: Envelope<Order> | null | undefined) => {
       if (message?.busbar !== undefined) this.#execute(message.busbar);
     });
     const file = this.#assignment.module;
-    // webpack and rspack would look for it while they build.
+    // Without the comment, webpack and rspack would look for the file when they build.
     const module: Record<string, unknown> = await import(/* webpackIgnore: true */ file);
     const main = mainOf(module);
     checkFunction(`the default export (or 'run') of ${this.#assignment.module}`, main);
@@ -88,7 +88,7 @@ export class ExecutorLife {
     if (this.#state === STARTING) this.#state = STARTED;
     this.#gauges.become(RUNNING);
     this.#send({ kind: 'started', cpu, unpinned });
-    // The order to drain came while the module was starting.
+    // Aborted: the order to drain came while the module was starting.
     if (this.#aborter.signal.aborted) this.#beginDrain();
     else this.#loop.wake();
   }
@@ -98,7 +98,7 @@ export class ExecutorLife {
     // `receive` takes packets out between two passes, too.
     const foundWork = foundInPass || handled !== this.#handledBefore;
     this.#handledBefore = handled;
-    // A mailbox that was never read will not be read.
+    // While draining, a mailbox that has had no reader so far gets none.
     if (!isRead && !foundWork) this.#gauges.addDropped(this.#mailbox.discard());
     if (foundWork) {
       this.#busyPasses++;
@@ -112,13 +112,13 @@ export class ExecutorLife {
     }
   }
 
-  /** Work done so far; −1 if the last pass found something, or packets were taken since. */
+  /** Number of passes that found work; −1 if the last one did, or packets were taken since. */
   #work(): number {
     const isQuiet = this.#isQuiet && this.#mailbox.handled === this.#handledBefore;
     return isQuiet ? this.#busyPasses : -1;
   }
 
-  /** Once lanes are closed, a handler that sends throws; the packet is dropped and counted. */
+  /** A handler that sends to a lane closed by `stop` throws. Not fatal: the packet is dropped. */
   #forgives(error: unknown): boolean {
     const isClosed = (error as { code?: unknown } | null)?.code === 'ERR_BUSBAR_CHANNEL_CLOSED';
     if (!isClosed || this.#host.state < DRAINING) return false;
@@ -126,7 +126,7 @@ export class ExecutorLife {
     return true;
   }
 
-  /** Pins the thread, if it can be; says why not. */
+  /** Pins the thread if possible; otherwise returns why not. */
   #pin(): { cpu: number | undefined; unpinned: string } {
     const { cpu, name } = this.#assignment;
     const { affinity, threadName } = native.features;
@@ -208,7 +208,7 @@ export class ExecutorLife {
     this.#aborter.abort(new BusbarError('ERR_BUSBAR_EXECUTOR_STOPPED'));
   }
 
-  /** The mailbox is empty, or its deadline has passed: drops the rest and leaves. */
+  /** Called when the mailbox has ended or must not be waited for: drops the rest and exits. */
   #end(): void {
     if (this.#state === ENDING) return;
     this.#state = ENDING;
@@ -221,7 +221,7 @@ export class ExecutorLife {
   }
 
   async #exit(): Promise<void> {
-    // After the present pass, so that its packets are counted.
+    // After the running pass, so that its packets are counted.
     await new Promise((resolve) => setImmediate(resolve));
     for (const cleanup of this.#defers.reverse()) await cleanup();
     this.#gauges.addDropped(this.#mailbox.discard());

@@ -16,10 +16,10 @@ import type { PacketReceiver } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
-/** Takes a packet over; `from` is the index of the sender, the group's count for the host. */
+/** Takes a packet over; `from` is the sender's index, or the group's `count` for the host. */
 export type PacketHandler = (packet: Packet, from: number) => void;
 
-/** {@link PacketHandler} for plain numbers: takes over one reference on the buffer. */
+/** {@link PacketHandler} with plain numbers: takes over one reference on the buffer. */
 export type RegionHandler = (
   bufferId: BufferId,
   offset: number,
@@ -37,9 +37,9 @@ export interface Mailbox {
   /**
    * Calls `handler` for each packet from now on, in the thread's turns.
    *
-   * **Ownership** the packet is the handler's, which releases it, sends it on or keeps it. A
-   * handler that throws ends the thread; the pool then gets back the packet and all else it held.
-   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the mailbox is read by `receive` already.
+   * **Ownership** the packet is the handler's, which releases it, sends it on or keeps it. If a
+   * handler throws, its thread ends, and the pool gets back everything that the thread held.
+   * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the mailbox is already read by `receive`.
    */
   handle(handler: PacketHandler): void;
   /** {@link handle} without an object for each packet. */
@@ -47,8 +47,9 @@ export interface Mailbox {
   /** The next packet, or undefined: empty now. **Throws** ERR_BUSBAR_CHANNEL_ROLE. */
   tryReceive(): Packet | undefined;
   /**
-   * The next packet, as soon as there is one; undefined when no more can come. Code that works on
-   * after an `await` passes its promise to `defer`, so that the thread does not end before.
+   * The next packet, as soon as there is one; undefined when no more can come. Code that continues
+   * after an `await` should `defer` a function that returns its promise: the thread then does not
+   * end before the promise settles.
    *
    * **Throws** (rejects) ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_CHANNEL_ROLE.
    */
@@ -75,9 +76,9 @@ const DISCARD_MAX = 1 << 15;
 
 /** The mailbox of a thread: the receivers of its inbound lanes. */
 export class LaneMailbox implements Mailbox {
-  /** How many packets were handed out. */
+  /** Number of packets handed out. */
   handled = 0;
-  /** Packets of one lane at once; the loop lowers it when packets take long. */
+  /** Most packets that one pass takes out of a lane; the loop lowers it when packets take long. */
   batch: number = BATCH_MAX;
   from = -1;
   /** While true, no packet is handed out. */
@@ -196,7 +197,7 @@ export class LaneMailbox implements Mailbox {
     return this.sinks.length > 0;
   }
 
-  /** True if it was ever read. */
+  /** True once the mailbox has had a reader or a handler. */
   get isRead(): boolean {
     return this.asked || this.hasHandler;
   }
@@ -209,7 +210,7 @@ export class LaneMailbox implements Mailbox {
     }
   }
 
-  /** Releases the queued packets, bounded if a sender goes on; returns how many. */
+  /** Releases the queued packets, a bounded number even if a sender goes on; returns how many. */
   discard(): number {
     let count = 0;
     const release = (bufferId: BufferId): void => this.pool.release(bufferId);
@@ -227,7 +228,7 @@ export class LaneMailbox implements Mailbox {
     if (this.asked) {
       throw new BusbarError(
         'ERR_BUSBAR_CHANNEL_ROLE',
-        'the mailbox is read by receive() or tryReceive() already',
+        'the mailbox is already read by receive() or tryReceive()',
       );
     }
     const sinks: (() => number)[] = [];
@@ -235,7 +236,7 @@ export class LaneMailbox implements Mailbox {
       if (lane !== undefined) sinks.push(sinkOf(lane, from));
     }
     this.wake();
-    // Last: if a call throws because the stack is full, there is no handler.
+    // Last: if a call above throws because the stack is full, no handler is set.
     this.sinks = sinks;
   }
 
@@ -249,7 +250,7 @@ export class LaneMailbox implements Mailbox {
   private take(): Packet | undefined {
     const { lanes } = this;
     if (this.closed || this.paused) return undefined;
-    // What is taken out of a lane must reach the caller.
+    // A packet taken out of a lane must reach the caller: throw now rather than in `onTake`.
     if (this.onTake !== undefined) ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;

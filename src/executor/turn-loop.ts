@@ -13,10 +13,11 @@ import { BATCH_MAX, LaneMailbox, type Lanes } from './mailbox.ts';
 /** Work for every pass; returns how much it did. */
 export type Poll = () => number;
 
-/** How long one slice of passes lasts before the event loop runs, if that has little to do. */
+/** The shortest slice: for an event loop that has little else to do. */
 const SLICE_MS_MIN = 0.1;
-/** Else a slice lasts such a part of what the event loop took since the last one, up to a limit. */
+/** A slice lasts one fourth of the time that the event loop took since the last slice. */
 const SLICE_PART = 4;
+/** The longest slice. */
 const SLICE_MS_MAX = 8;
 
 /** Idle passes or packets between two readings of the clock. */
@@ -35,18 +36,19 @@ type LoopState = typeof RESTING | typeof DUE | typeof PAUSED | typeof STOPPED;
  * Runs a thread's mailbox and polls, pass after pass, in slices between turns of the event loop.
  *
  *   RESTING ──wake──▶ DUE ──setImmediate──▶ RESTING, in a slice: pass, pass, … ──▶ parks: RESTING
- *     ▲ │              ▲                                                         └─▶ more work: DUE
- *     │ └─pause──▶ PAUSED                        from any: stop ──▶ STOPPED
- *     └──resume, end─┘
+ *                                                                              └─▶ more work: DUE
+ *   RESTING, DUE ──pause──▶ PAUSED ──resume, drain──▶ RESTING, woken: DUE
+ *   any ──stop──▶ STOPPED
  *
  * A pass takes a bounded number of packets out of every lane and calls every poll once. While a
  * pass finds work, another one follows. After one that finds none, the idle strategy decides.
  * Packets that arrive wake a parked loop, and so does `wake`: a poll that depends on a socket or a
  * timer calls it.
  *
- * **Fair share** a slice lasts a fifth of a turn of the event loop, and at least 0.1 ms: where
- * sockets and timers take 20 ms of a turn, packets get 5 ms. So packets are not starved by a busy
- * event loop, nor on a machine that takes the thread off its core: that stretches both parts.
+ * **Fair share** a slice lasts a fifth of a turn of the event loop, from 0.1 to 8 ms: where sockets
+ * and timers take 20 ms of a turn, packets get 5 ms. So a busy event loop does not starve the
+ * packets. Nor does a machine that takes the thread off its core: that stretches a slice and the
+ * rest of the turn alike.
  */
 export class TurnLoop {
   readonly mailbox: LaneMailbox;
@@ -62,14 +64,14 @@ export class TurnLoop {
   /** Packets that {@link showHandled} has shown. */
   private shown = 0;
   private state: LoopState = RESTING;
-  /** True if the last park failed, because a lane holds a packet that no reader took. */
+  /** True if the last attempt to park failed: a lane held a packet that no reader had taken. */
   private leftLying = false;
-  /** When the last slice ended, if another one was due at once; else Infinity. */
+  /** When the last slice ended, if the next one was due at once; otherwise Infinity. */
   private endMs = Number.POSITIVE_INFINITY;
   /** STATE of the thread while the loop runs: RUNNING or DRAINING. */
   private awake: number = RUNNING;
 
-  /** `forgives` returns true if the loop may go on although a pass threw this. */
+  /** `forgives` returns true if the loop may go on although a pass threw this error. */
   constructor(
     pool: BufferPool,
     lanes: Lanes,
@@ -90,7 +92,7 @@ export class TurnLoop {
     checkFunction('work', work);
     const polls = [...this.polls, work];
     this.wake();
-    // Last: if a call throws because the stack is full, there is no poll.
+    // Last: if a call above throws because the stack is full, no poll is added.
     this.polls = polls;
     let added = true;
     return () => {
@@ -148,7 +150,7 @@ export class TurnLoop {
   }
 
   private readonly slice = (): void => {
-    // Paused or stopped since; or resumed since, so that this is one slice too many.
+    // The loop was paused or stopped since, or resumed since: then this slice is one too many.
     if (this.state !== DUE) return;
     this.state = RESTING;
     const { gauges } = this;
@@ -195,7 +197,7 @@ export class TurnLoop {
       return NEXT_TURN;
     } finally {
       this.gauges.addTurns(turns);
-      // Many slow packets in one pass delay the event loop: fewer next time.
+      // Many slow packets in one pass delay the event loop: take fewer next time.
       this.endMs = nowMs();
       const tookMs = this.endMs - beginMs;
       if (tookMs > 2 * sliceMs) mailbox.batch = Math.max(1, mailbox.batch >> 1);
@@ -218,7 +220,7 @@ export class TurnLoop {
   private park(): void {
     if (this.state !== RESTING) return;
     if (!this.mailbox.arm() && !this.leftLying) {
-      // One more pass for it. If that leaves it lying, too, no reader wants it now.
+      // One more pass for that packet. If it is still there afterwards, no reader wants it now.
       this.leftLying = true;
       this.wake();
       return;

@@ -8,7 +8,7 @@ import { BusbarError } from '../base/errors.ts';
 export const OPEN = 'open';
 /** The program writes no more; what it has written is being sent. */
 export const FINISHING = 'finishing';
-/** Everything was sent, on a stream also the end. The other side may still send. */
+/** Everything was sent, including a stream's end. The other side may still send. */
 export const ENDED = 'ended';
 /** Nothing is received or sent. The system still uses the socket or a buffer. */
 export const LEAVING = 'leaving';
@@ -23,7 +23,7 @@ export type LinkState =
 
 /** The actions that a link must take now, in this order. */
 export interface Ready {
-  /** Report {@link LinkLife.deadlineOver} after this time; cancel an earlier deadline. */
+  /** Cancel the running deadline, and report {@link LinkLife.deadlineOver} after this time. */
   readonly deadlineMs: number | undefined;
   /** Deliver nothing more. */
   readonly stopReading: boolean;
@@ -33,7 +33,7 @@ export interface Ready {
   readonly sendEnd: boolean;
   /**
    * Cancel the deadline, drop what waits, and close the socket; report {@link LinkLife.osClosed}
-   * when the system is done with socket and buffers.
+   * when the system no longer uses the socket or any buffer.
    */
   readonly release: boolean;
   /** Call the program's `onClose`. */
@@ -60,19 +60,19 @@ const NOTHING: Ready = Object.freeze({
  * A datagram link neither sends nor awaits an end: it is destroyed in ENDED. With `allowHalfOpen` a
  * stream stays as it is when its other side has ended.
  *
- * The first reason to close is kept.
+ * If there are several reasons to close, the first one is kept as `error`.
  */
 export class LinkLife {
   readonly #allowHalfOpen: boolean;
   readonly #closeDeadlineMs: number;
   #state: LinkState = OPEN;
-  /** True after `close`: its deadline holds, whatever the other side does. */
+  /** True after `close`, whose deadline then applies whatever the other side does. */
   #isClosing = false;
   /** The running deadline. */
   #deadlineMs: number | undefined;
   #error: BusbarError | undefined;
 
-  /** `closeDeadlineMs`: the time to close when the other side ends first, without {@link close}. */
+  /** `closeDeadlineMs` applies when the other side ends and {@link close} was not called. */
   constructor(closeDeadlineMs: number, allowHalfOpen: boolean) {
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#allowHalfOpen = allowHalfOpen;
@@ -122,7 +122,7 @@ export class LinkLife {
 
   /** Everything that was written was sent. Only while FINISHING. */
   drained(): Ready {
-    assert(this.#state === FINISHING, 'only a link that finishes is drained');
+    assert(this.#state === FINISHING, 'only a finishing link is drained');
     this.#state = ENDED;
     return this.#ready({ sendEnd: true });
   }
@@ -151,18 +151,18 @@ export class LinkLife {
   deadlineOver(): Ready {
     assert(this.#deadlineMs !== undefined, 'a deadline must run');
     const what = this.#state === ENDED ? 'the peer did not end' : 'not all could be sent';
-    const detail = `close, ${this.#deadlineMs} ms: ${what}`;
+    const detail = `close within ${this.#deadlineMs} ms: ${what}`;
     return this.#leave(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
   }
 
-  /** The system is done with the socket and with every buffer. Only while LEAVING. */
+  /** The system no longer uses the socket or any buffer. Only while LEAVING. */
   osClosed(): Ready {
     assert(this.#state === LEAVING, 'only a leaving link is closed by the system');
     this.#state = CLOSED;
     return this.#ready({ tellClosed: true });
   }
 
-  /** Records a loss, or the system's reason to close. Changes no state. */
+  /** Records a loss, or the system's error, as the reason to close. Changes no state. */
   note(error: BusbarError): void {
     this.#error ??= error;
   }
@@ -170,12 +170,12 @@ export class LinkLife {
   /** Asserts what holds after each call. */
   invariants(): void {
     const state = this.#state;
-    if (state === OPEN) assert(!this.#isClosing, 'a link that closes is not open');
+    if (state === OPEN) assert(!this.#isClosing, 'a closing link is not open');
     if (state === OPEN) assert(this.#deadlineMs === undefined, 'an open link has no deadline');
     if (this.#deadlineMs === undefined) {
-      assert(!this.#isClosing || this.isGone, 'a link that closes has a deadline');
+      assert(!this.#isClosing || this.isGone, 'a closing link has a deadline');
     } else {
-      assert(state === FINISHING || state === ENDED, 'only a closing link has a deadline');
+      assert(state === FINISHING || state === ENDED, 'only an ending link has a deadline');
     }
   }
 

@@ -6,35 +6,35 @@ import type { BufferPool } from '../pool/index.ts';
 import type { LocalWriter } from '../writer/index.ts';
 
 /**
- * A link connects a socket with the pool. It delivers received messages to its handler in pool
- * memory, and sends what its writers flush in few system calls.
+ * A link connects a socket with the pool. Received messages lie in pool memory when the link
+ * delivers them to its handler; what the link's writers flush is sent in few system calls.
  *
- *   socket ──▶ pool ──▶ handler                      in the turn in which it arrives
+ *   socket ──▶ pool ──▶ handler                      in the turn in which the bytes arrive
  *   socket ◀── outbox ◀── flusher ◀── link.writer    one call for everything flushed in a turn
  *
- * `TcpLink` (on any stream that it adopts) and `UdpLink` are links, also on a `LoopbackNetwork`.
- * Programs written against this interface run on each of them. The transport delimits messages: a
- * codec on a stream, datagrams otherwise.
+ * `TcpLink` (for TCP, and for any stream that it adopts) and `UdpLink` are links; both also run on
+ * a `LoopbackNetwork`. Programs written against this interface run on each of them. On a stream, a
+ * codec finds where each message ends; otherwise each datagram is one message.
  *
  * **Back-pressure when sending.** If the other side cannot keep up, the link leaves its writers'
  * regions in the flusher: `writable` is false, and once a writer's lane is full the writer returns
- * "not now". `handler.onDrained` reports the end of this. The bytes that wait in a link are bounded
- * by `highWaterBytes` and one region of each writer.
+ * "not now". The link calls `handler.onDrained` when writers may continue. The bytes that wait in a
+ * link are at most `highWaterBytes` plus one region of each writer.
  *
  * **Back-pressure when receiving.** While it is paused, or the pool has no buffer, a link reads
- * nothing. That stops a stream's peer; datagrams wait in the system while there is room, and are
- * dropped and counted (where that is known) when there is none.
+ * nothing. That stops a stream's peer. Datagrams wait in the system's buffer; once that is full the
+ * system drops them, and the link counts them if the system tells how many.
  *
  * **Ownership.** A delivered message is borrowed until the handler returns, unless the handler
  * takes a packet of it. Regions return to the pool when the system is done with them. An idle link
  * holds no buffer; at `onClose` no link does.
  *
  * **Threads** the one that created the link, except for writers of other threads added by
- * {@link addWriter}. **Errors** of the outside world are `BusbarError`s with a code; an exception
- * of a handler closes the link and is rethrown, as from any callback of Node.
+ * {@link addWriter}. **Errors** of the outside world are `BusbarError`s with a code. An exception
+ * that a handler throws closes the link and is rethrown, as from any callback of Node.
  */
 export interface Link extends AsyncDisposable {
-  /** Holds all messages, received and sent. Several links share one. */
+  /** Holds all messages, received and sent. Several links may share one pool. */
   readonly pool: BufferPool;
   /**
    * Writes to the other side. Closed with the link.
@@ -43,16 +43,16 @@ export interface Link extends AsyncDisposable {
    */
   readonly writer: LocalWriter;
   /**
-   * Whether the other side keeps up. False from the time `highWaterBytes` wait until `onDrained`,
-   * and once the link is closing or its writer is closed.
+   * Whether the other side keeps up. False once `highWaterBytes` bytes are waiting, until
+   * `onDrained` is called; and once the link is closing or its writer is closed.
    */
   readonly writable: boolean;
   /**
    * Bytes that wait in this link, as `highWaterBytes` counts them (a `UdpLink` adds 64 per region).
-   * Those in the flusher and the writers are not included.
+   * Bytes in the flusher and in the writers are not included.
    */
   readonly bufferedBytes: number;
-  /** Why the link closed or is closing; undefined if in good order. */
+  /** Why the link closed or is closing; undefined while it is open, and if it closed normally. */
   readonly error: BusbarError | undefined;
   /**
    * True once the link has ended: it delivers and sends nothing more, and holds no buffer. At that
@@ -64,24 +64,24 @@ export interface Link extends AsyncDisposable {
 
   /** Stops delivery, also from within a delivery, which is then the last. */
   pause(): void;
-  /** Resumes delivery, first of what has arrived already, possibly before this returns. */
+  /** Resumes delivery. What has already arrived may be delivered before this returns. */
   resume(): void;
 
   /**
-   * Sends what was written now, not at the end of this turn of the event loop. Returns
-   * {@link writable}.
+   * Sends at once what was written, without waiting for the end of this turn of the event loop.
+   * Returns {@link writable}.
    *
-   * After a writer's "not now" this makes room in the lane. If the writer still returns "not now":
-   * `onDrained` will follow if `writable` is false; if it is true, the pool has no buffer, and
-   * `writer.reserve()` waits for one.
+   * After a writer's "not now" this makes room in the lane. The writer may still return "not now":
+   * if `writable` is false, `onDrained` will follow; if `writable` is true, the pool has no buffer,
+   * and `writer.reserve()` waits for one.
    */
   flush(): boolean;
   /**
-   * Also sends the regions of another writer of the same flusher, in its order; for writers of
-   * other threads. A writer belongs to the link that it was added to last. Add it before it
-   * flushes: regions of writers without a link are dropped.
+   * Also sends the regions of another writer of the same flusher, in the order in which it flushed
+   * them; for writers of other threads. A writer belongs to the link that it was added to last. Add
+   * it before it flushes: regions of writers without a link are dropped.
    *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError unless `writerId` can be a writer's.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError if `writerId` is no possible id.
    */
   addWriter(writerId: number): void;
   /**
@@ -91,8 +91,8 @@ export interface Link extends AsyncDisposable {
   removeWriter(writerId: number): void;
 
   /**
-   * Keeps the event loop alive while the link is open (the default), if data can come from outside
-   * the process: a link on a stream of the program itself keeps nothing alive.
+   * Keeps the event loop alive while the link is open (the default). No effect on a link over a
+   * stream that the program makes itself: only a socket of the system can keep the loop alive.
    */
   ref(): void;
   /** Allows the process to exit while the link is open. */
@@ -100,11 +100,11 @@ export interface Link extends AsyncDisposable {
 
   /**
    * Closes in good order: stops delivering, passes what was written to the system, and, on a
-   * stream, waits for the other side's end.
+   * stream, waits until the other side has ended too.
    *
-   * Resolves when the link is {@link closed}, also if it was before. After `deadlineMs` (default:
-   * the option `closeDeadlineMs`) the rest is dropped. {@link error} reports this, and any other
-   * loss. **Throws** TypeError or RangeError naming `deadlineMs`.
+   * Resolves when the link is {@link closed}; at once if it already is. After `deadlineMs`
+   * (default: the option `closeDeadlineMs`) the rest is dropped. {@link error} then says so, as it
+   * does for any other loss. **Throws** TypeError or RangeError naming `deadlineMs`.
    */
   close(options?: CloseOptions): Promise<void>;
   /** Closes at once; unsent bytes are dropped, and counted in `stats().lostBytes`. */
@@ -128,7 +128,7 @@ export interface ReadingStats {
   readonly reads: number;
   /** Times that `pause()` stopped reading. */
   readonly pauses: number;
-  /** Times that a pool without buffers stopped reading. */
+  /** Times that reading stopped because the pool had no buffer. */
   readonly exhaustions: number;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `WriterGate`: passes regions of a link's writers to its outbox; stops them when it is full. */
+/** `WriterGate`: passes the regions of a link's writers to its outbox until the outbox is full. */
 
 import { assert } from '../../base/assert.ts';
 import { checkInteger } from '../../base/check.ts';
@@ -24,17 +24,17 @@ import {
 export interface GateOutbox {
   /** Waiting bytes, as `highWaterBytes` counts them. */
   readonly queuedBytes: number;
-  /** Whether enough bytes wait to be sent before this turn of the event loop ends. */
+  /** Whether so much waits that it should be sent now, not at the end of the event loop's turn. */
   readonly isFull: boolean;
-  /** Takes a region and one reference on its buffer; `row` is the destination of its writer. */
+  /** Takes a region and one reference on its buffer; `row` stands for the writer's destination. */
   push(offset: number, length: number, bufferId: BufferId, row: number): void;
-  /** Called once when a writer gives up its row. */
+  /** Called once when the gate no longer uses a writer's row. */
   releaseRow?(row: number): void;
   /** Sends as much as possible now. */
   send(): void;
 }
 
-/** Limits of a link's outbox, its flusher, and the batch of its sends. */
+/** A gate's flusher, the limits of its outbox, and the batch in which it sends. */
 export interface GateOptions {
   /** Undefined: the flusher that links of the pool share. */
   readonly flusher: WriteFlusher | undefined;
@@ -43,11 +43,11 @@ export interface GateOptions {
   readonly batch?: SendBatch | undefined;
 }
 
-/** Writers' regions pass. */
+/** Regions pass from the writers to the outbox. */
 const FLOWING = 'flowing';
-/** `highWaterBytes` wait in the outbox: no regions pass until it has sent. */
+/** `highWaterBytes` bytes wait in the outbox: no regions pass until it has sent. */
 const HALTED = 'halted';
-/** It has sent, and they still wait: regions stay in the flusher until `lowWaterBytes` wait. */
+/** The send made no room. Regions stay in the flusher until only `lowWaterBytes` bytes wait. */
 const STALLED = 'stalled';
 type GateState = typeof FLOWING | typeof HALTED | typeof STALLED;
 
@@ -57,13 +57,13 @@ const PASSES_MAX = 64;
 /**
  * A link's side of the switchboard: one outlet per writer, and one state for all of them.
  *
- *   FLOWING ──push: the outbox is full──▶ HALTED ──send: there is room, flow──▶ FLOWING
- *                                            │
- *                                            └──send: there is none──▶ STALLED
- *   STALLED ──resume: little waits──▶ FLOWING
+ *   FLOWING ──push fills the outbox──▶ HALTED ──send makes room, then flow──▶ FLOWING
+ *                                         │
+ *                                         └──send makes no room──▶ STALLED
+ *   STALLED ──resumeIfLow: little waits──▶ FLOWING          any ──giveUp──▶ FLOWING
  *
  * A halted gate flows again within the drain if a pass is left, otherwise in the event loop's next
- * turn. A writer that is not stopped yet may push while the gate is stalled; the state stays.
+ * turn. A writer that has not been stopped yet may push to a stalled gate, which stays stalled.
  */
 export class WriterGate implements Gate {
   isDue = false;
@@ -103,23 +103,23 @@ export class WriterGate implements Gate {
   // ── Writers ───────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Takes this writer's regions from now on, also from another link.
+   * Takes this writer's regions from now on. If another link took them before, it stops.
    *
-   * **Ownership** of `row` passes to the gate, which releases it once by `releaseRow`; not if this
-   * throws. **Throws** RangeError, TypeError; see {@link checkWriterId}.
+   * **Ownership** of `row` passes to the gate, which calls `releaseRow` once; if this throws, `row`
+   * stays the caller's. **Throws** RangeError, TypeError; see {@link checkWriterId}.
    */
   add(writerId: number, row: number = 0): void {
     this.checkWriterId(writerId);
     this.#forget(writerId);
     const outlet = new WriterOutlet(this, writerId, row);
-    assert(!this.#outlets.has(writerId), 'the last outlet must be forgotten');
+    assert(!this.#outlets.has(writerId), "the writer's previous outlet must be forgotten");
     this.#outlets.set(writerId, outlet);
     this.#board.plug(writerId, outlet);
-    // Its last link may have paused it.
+    // The writer's previous link may have paused it.
     this.#board.resume(writerId, outlet);
   }
 
-  /** Stops taking this writer's regions; those that wait are dropped. */
+  /** Stops taking this writer's regions; those still in the flusher are dropped. */
   remove(writerId: number): void {
     this.checkWriterId(writerId);
     const outlet = this.#forget(writerId);
@@ -149,7 +149,7 @@ export class WriterGate implements Gate {
     return outbox.isFull ? SENDS_NOW : TAKES_MORE;
   }
 
-  /** Sends what waits. Exceptions are rethrown later: the caller has other links to serve. */
+  /** Sends what waits. Rethrows exceptions from a microtask: the caller serves other links, too. */
   send(): SendOutcome {
     try {
       this.#outbox.send();
@@ -169,8 +169,8 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Makes room for a region sent without a writer: sends if necessary, and stalls if that does not
-   * suffice. Returns whether there is room.
+   * Makes room for a region sent without a writer: sends if necessary, and stalls if there is still
+   * no room. Returns whether there is room.
    */
   tryMakeRoom(): boolean {
     if (this.#hasRoom) return true;
@@ -181,7 +181,7 @@ export class WriterGate implements Gate {
     return false;
   }
 
-  /** Called after such a region was pushed: sends at the end of this turn, or now if much waits. */
+  /** Called after a push without a writer: sends at the end of this turn, or now if much waits. */
   pushed(): void {
     if (this.#outbox.isFull) this.#board.send(this);
     else this.#board.sendSoon(this);
@@ -199,8 +199,8 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Ends a stall if `lowWaterBytes` or less wait, and takes the regions in the lanes, which may
-   * begin the next stall. Returns whether the writers have room again.
+   * Ends a stall if at most `lowWaterBytes` bytes wait, and takes the regions in the lanes, which
+   * may begin the next stall. Returns whether the writers have room again.
    */
   resumeIfLow(): boolean {
     if (this.#state !== STALLED || this.#outbox.queuedBytes > this.#lowWaterBytes) return false;
@@ -210,8 +210,8 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Removes all limits, for an outbox that drops and counts all regions from now on, also those
-   * that writers of other threads flush long after the link has closed.
+   * Removes the limit: from now on the outbox drops and counts all regions, also those that writers
+   * of other threads flush long after the link has closed.
    */
   giveUp(): void {
     this.#highWaterBytes = Infinity;
@@ -222,7 +222,7 @@ export class WriterGate implements Gate {
 
   /** Asserts that state and limits agree, as they do between any two calls. */
   invariants(): void {
-    assert(this.#lowWaterBytes <= this.#highWaterBytes, 'a stall ends below where it begins');
+    assert(this.#lowWaterBytes <= this.#highWaterBytes, 'low water is not above high water');
     const isBounded = this.#highWaterBytes < Infinity;
     assert(isBounded || this.#state === FLOWING, 'a gate without a limit is never halted');
     assert(this.#stalls > 0 || this.#state !== STALLED, 'each stall is counted');
@@ -234,18 +234,18 @@ export class WriterGate implements Gate {
 
   #becomeHalted(): void {
     assert(this.#state === FLOWING, 'only a flowing gate is halted');
-    assert(!this.#hasRoom, 'no gate is halted while there is room');
+    assert(!this.#hasRoom, 'a gate is not halted while there is room');
     this.#state = HALTED;
   }
 
   #becomeStalled(): void {
-    assert(this.#state !== STALLED, 'a stall has one beginning');
-    assert(!this.#hasRoom, 'no gate stalls while there is room');
+    assert(this.#state !== STALLED, 'a stalled gate does not stall again');
+    assert(!this.#hasRoom, 'a gate does not stall while there is room');
     this.#state = STALLED;
     this.#stalls++;
   }
 
-  /** Regions left in the lanes come with the next drain. */
+  /** The next drain takes the regions that are left in the lanes. */
   #becomeFlowing(): void {
     this.#state = FLOWING;
     for (const [writerId, outlet] of this.#outlets) this.#board.resume(writerId, outlet);

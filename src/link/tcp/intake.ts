@@ -32,7 +32,7 @@ export interface IntakeStats extends ReadingStats {
 /** Reads up to this size are copied: the copy costs less than the system call. */
 const SMALL_READ_BYTES_MAX = 4096;
 
-/** Memory that all quiet links of this thread read into; each read is delivered before the next. */
+/** All quiet links of this thread read into this memory; one read is delivered before the next. */
 const shared = new Uint8Array(SMALL_READ_BYTES_MAX + 1);
 
 /** The kernel's next read goes to memory that all quiet links share. */
@@ -41,7 +41,7 @@ const QUIET = 'quiet';
 const DIRECT = 'direct';
 /** Bytes have arrived, and the intake waits for a buffer for them. */
 const STARVED = 'starved';
-/** The awaited buffer has come, and the framer has taken nothing since. */
+/** The awaited buffer has come, and the framer has taken no bytes since. */
 const FED = 'fed';
 /** Nothing more is delivered. */
 const STOPPED = 'stopped';
@@ -73,29 +73,31 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *   STOPPED nothing more is delivered.
  *
  *   QUIET ──a read fills the space, or leaves a long unfinished frame──▶ DIRECT
- *   QUIET ◀──a read does not fill the space, and leaves no frame or a short unfinished one── DIRECT
- *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes, or the end──▶ QUIET
- *   STARVED ──a buffer, while it is paused: it gives it back──▶ QUIET
+ *   DIRECT ââa read does not fill the space, and no unfinished frame is left, or a short oneâââ¶
+ *       QUIET
+ *   QUIET ââno bufferâââ¶ STARVED ââa bufferâââ¶ FED ââthe framer takes bytesâââ¶ QUIET
+ *   STARVED ââa buffer, while it is paused: it gives it backâââ¶ QUIET
  *   any ──stop──▶ STOPPED
  *
  * An unfinished frame is short if a small read left it and {@link Framer} can keep it outside of
  * the pool. A longer one holds a buffer until the rest has come, at most for `frameTimeoutMs`.
  *
- * A read that does not fill its space has emptied the socket, so the next one may take long. So a
- * busy connection is not copied, and thousands of quiet ones cost the pool nothing. While packets
- * hold the framer's buffer anyway, the framer keeps it for the next small reads, so that small
- * packets do not take a buffer each; until nothing has come for a while.
+ * A read that does not fill its space has emptied the socket, and the next read may come much
+ * later. So the bytes of a busy connection are not copied, and thousands of quiet connections cost
+ * the pool nothing. While packets hold the framer's buffer anyway, the framer keeps it, too, so
+ * that the next small packets share it; it releases the buffer once nothing has come for a while.
  *
- * If the pool has no buffer, or its {@link BufferAllowance} no permit, the bytes that have arrived
- * wait in separate memory (usually one read), the socket is paused, and the intake queues like any
- * other waiter. Nothing is lost; TCP stops the sender. While others wait for a permit, a busy link
- * returns its own after each read that leaves no long unfinished frame. And it does not wait in
- * DIRECT with an empty buffer if more than half of the permits are taken: peers that are silent
- * from then on would keep the others' permits for ever.
+ * If the pool has no buffer, or the {@link BufferAllowance} no permit, the bytes that have arrived
+ * wait in separate memory (usually those of one read), the socket is paused, and the intake queues
+ * like any other waiter. Nothing is lost; TCP stops the sender. While others wait for a permit, a
+ * busy link returns its own after each read that leaves no long unfinished frame. And an intake does
+ * not wait in DIRECT with an empty buffer if more than half of the permits are taken: otherwise
+ * peers that are silent from then on would keep the permits for ever. An intake that waits for a
+ * buffer at the end of the stream, for its last frame, stays FED.
  */
 export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;
-  /** For sockets that read into memory which we name. */
+  /** For sockets that read into memory that the intake names. */
   readonly target: ReadTarget;
 
   readonly #pool: BufferPool;
@@ -140,7 +142,7 @@ export class Intake implements LingeringReader, FrameReader {
     this.#frameWait = new FrameWait(this, frameTimeoutMs);
     this.#lingering = new LingeringBuffer(pool, framer, this);
     this.#directReadBytes = directReadBytes;
-    // One byte more, so that a read of exactly a power of two does not fill it.
+    // One byte more, so that a read whose size is exactly a power of two does not fill it.
     this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes + 1);
     this.#space = this.#quiet;
     this.target = {
@@ -175,12 +177,12 @@ export class Intake implements LingeringReader, FrameReader {
     return this.#reads;
   }
 
-  /** Whether the caller that takes frames should leave the rest. */
+  /** Whether no more frames are to be taken: the intake is paused or stopped. */
   get stopped(): boolean {
     return this.#paused || this.isOver;
   }
 
-  /** Bytes of an unfinished frame, or that the framer has not seen yet. */
+  /** Bytes of the unfinished frame, and those that the framer has not seen yet. */
   get pendingBytes(): number {
     return this.framer.pendingBytes + this.#stash.length;
   }
@@ -202,8 +204,8 @@ export class Intake implements LingeringReader, FrameReader {
   }
 
   /**
-   * Called at the end of the stream, also while it is paused: the owner is called once everything
-   * before it was delivered.
+   * Called at the end of the stream, also while the intake is paused. `owner.ended` is called once
+   * everything before the end has been delivered.
    */
   end(): void {
     if (this.#end === END_TO_COME) this.#end = END_DUE;
@@ -238,7 +240,7 @@ export class Intake implements LingeringReader, FrameReader {
     };
   }
 
-  /** Takes `count` bytes in `#space`. Returns whether to read on, into the new `#space`. */
+  /** Takes `count` bytes from `#space`. Returns whether to read on, into the new `#space`. */
   #onRead(count: number): boolean {
     const space = this.#space;
     this.#bytesRead += count;
@@ -256,7 +258,7 @@ export class Intake implements LingeringReader, FrameReader {
       this.#stash.push(count < space.length ? space.subarray(0, count) : space);
     }
     const goOn = this.#advance();
-    // The rest of a quiet read lies in memory that all links share.
+    // The rest of a quiet read lies in memory that the next link's read overwrites.
     this.#stash.keep(shared.buffer);
     if (goOn) this.#tellEnd();
     const readsOn = goOn && this.#chooseSpace(count, count === space.length);
@@ -268,7 +270,7 @@ export class Intake implements LingeringReader, FrameReader {
     this.#bytesRead += chunk.length;
     this.#reads++;
     if (this.isOver) return true;
-    // Object streams may have such chunks.
+    // Streams in object mode may deliver empty chunks.
     if (chunk.length === 0) return true;
     this.#stash.push(chunk);
     // Re-entrancy: a stream may deliver while the handler writes. The outer delivery takes these
@@ -283,7 +285,7 @@ export class Intake implements LingeringReader, FrameReader {
     return goOn;
   }
 
-  /** Delivers all frames, and those in the stash. Returns whether to read on. */
+  /** Delivers the frames in the framer, then those in the stash. Returns whether to read on. */
   #advance(): boolean {
     if (!this.#deliver()) return false;
     while (!this.#stash.isEmpty && !this.stopped) {
@@ -321,7 +323,7 @@ export class Intake implements LingeringReader, FrameReader {
     }
   }
 
-  /** Chooses QUIET or DIRECT after a read, by the rules of the class comment. False: failed. */
+  /** Chooses QUIET or DIRECT after a read, see the class comment. False if the link failed. */
   #chooseSpace(count: number, filled: boolean): boolean {
     if (this.isOver) return true;
     const framer = this.framer;
@@ -366,7 +368,7 @@ export class Intake implements LingeringReader, FrameReader {
   /** For {@link FrameWait}. */
   frameProgress(): FrameProgress | undefined {
     if (this.isOver) return undefined;
-    // While it waits for the program or for a buffer, the peer is not late.
+    // While the intake waits for the program or for a buffer, the peer is not late.
     const isHeldUp = this.#paused || this.#state === STARVED || this.#delivering;
     return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes: this.framer.pendingBytes };
   }
@@ -434,7 +436,7 @@ export class Intake implements LingeringReader, FrameReader {
   #becomeDirect(offset: number): void {
     assert(
       this.#state === QUIET || this.#state === FED,
-      'a direct read follows a quiet one or a feeding',
+      'a direct read is chosen after a quiet one',
     );
     assert(this.#stash.isEmpty, 'stashed bytes come before the next read');
     this.#state = DIRECT;
@@ -449,7 +451,7 @@ export class Intake implements LingeringReader, FrameReader {
     this.#tellEnd();
   }
 
-  /** Fails the link. An exception of a user's codec means that the frame is malformed. */
+  /** Fails the link. An exception that the user's codec threw means that the frame is malformed. */
   #fail(cause: unknown): void {
     const error = BusbarError.isOne(cause)
       ? cause

@@ -49,26 +49,27 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  *   socket ──▶ framer ──▶ handler.onFrame(s)        reading: when the bytes arrive
  *   socket ◀── outbox ◀── flusher ◀── link.writer   writing: one write for everything flushed
  *
- * **Back-pressure.** For a peer that reads slowly: once `highWaterBytes` wait, the link leaves its
- * writers' regions in the flusher, `writable` is false, and when the lane is full the writer
- * returns "not now" (tryReserve −1, flush false; reserve() waits); `onDrained` reports the end of
- * this. For a slow program: `pause()` and `resume()`; TCP stops the peer. For a pool without
- * buffers: the link stops reading and queues for one.
+ * **Back-pressure.** When the peer reads slowly: once `highWaterBytes` bytes wait, the link leaves
+ * its writers' regions in the flusher, and `writable` is false. When the lane is full as well, the
+ * writer returns "not now": `tryReserve` returns −1, `flush` false, and `reserve` waits. The link
+ * calls `onDrained` when writers may continue. When the program is slow: call `pause()`, later
+ * `resume()`; TCP stops the peer. When the pool has no buffer: the link stops reading and waits for
+ * one.
  *
  * **Ownership** frames are borrowed; see {@link TcpHandler}. At `onClose` the link holds no buffer.
- * A quiet link holds none either, except: a buffer in which packets lie for up to 100 ms, one after
- * a read of `directReadBytes` or more, and one while a frame of which more than 256 bytes have
- * arrived is unfinished. **Threads** one.
+ * A quiet link holds none either, with three exceptions, one buffer each: for up to 100 ms while
+ * packets lie in it; after a read of more than `directReadBytes`; and during an unfinished frame of
+ * which more than 256 bytes have arrived. **Threads** the one that created the link.
  */
 export class TcpLink extends LinkBase implements Link {
   /**
    * Finds the frames. Handlers may use only `next`, `nextPacket`, `takePacket`, `finishFrame` and
-   * the frame's numbers.
+   * the fields that describe the frame, such as `frameOffset`.
    */
   readonly framer: Framer;
   /** Writes to the peer. Closed with the link. */
   readonly writer: LocalWriter;
-  /** Usually a `net.Socket`: for addresses, `setTimeout`. Do not read, write or end it. */
+  /** Usually a `net.Socket`. Use its addresses and `setTimeout`; do not read, write or end it. */
   readonly socket: Duplex;
   /** How received bytes reach the pool. */
   readonly ingest: IngestMode;
@@ -76,7 +77,7 @@ export class TcpLink extends LinkBase implements Link {
   readonly #intake: Intake;
   readonly #sender: TcpSender;
   #handler: TcpHandler = {};
-  /** True after the socket's 'close', though the last write may still be called back. */
+  /** True after the socket's 'close'. The callback of the last write may still come. */
   #isSocketClosed = false;
 
   private constructor(
@@ -121,8 +122,8 @@ export class TcpLink extends LinkBase implements Link {
    * A link is one connection: it does not reconnect. `error` is the reason why it closed,
    * `stats().lostBytes` the number of bytes that it did not send.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause,
-   * ERR_BUSBAR_TIMEOUT (after several attempts with the last one's error as cause),
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, or
+   * ERR_BUSBAR_TIMEOUT; after several attempts the cause is the error of the last one. Also
    * `signal.reason`; TypeError or RangeError naming the option.
    */
   static async connect(pool: BufferPool, options: TcpAddress & TcpLinkOptions): Promise<TcpLink> {
@@ -140,10 +141,10 @@ export class TcpLink extends LinkBase implements Link {
    * and its listeners are then dead. A socket with buffered bytes is kept, with `ingest` 'copy', so
    * that no byte is lost.
    *
-   * **Throws** exceptions of `codec` and `handler`, ERR_BUSBAR_WRITER_SLOTS,
-   * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_LINK_CLOSED if the socket was destroyed before; the
-   * socket is then closed. TypeError or RangeError naming the argument or option; the socket is
-   * then untouched.
+   * **Throws** what `codec` or `handler` throws, ERR_BUSBAR_WRITER_SLOTS,
+   * ERR_BUSBAR_FLUSHER_CLOSED, or ERR_BUSBAR_LINK_CLOSED if the socket is already destroyed; in all
+   * these cases the socket is then closed. TypeError or RangeError naming the argument or option;
+   * the socket is then untouched.
    */
   static adopt(pool: BufferPool, socket: Duplex, options: TcpLinkOptions): TcpLink {
     return TcpLink.adoptWithin(undefined, pool, socket, options);
@@ -161,7 +162,7 @@ export class TcpLink extends LinkBase implements Link {
     }
     const resolved = resolveTcpOptions(pool, options);
     if (socket.destroyed) {
-      throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its socket was destroyed before');
+      throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its socket is already destroyed');
     }
     const stream = takeStream(pool, socket, resolved, allowance);
     try {
@@ -223,9 +224,9 @@ export class TcpLink extends LinkBase implements Link {
 
   /**
    * Also sends the regions of another writer of the same flusher; for writers of other threads.
-   * Order is kept per writer. Regions flushed after the link has ended count as lost.
+   * Each writer's regions stay in order. Regions flushed after the link has ended count as lost.
    *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError unless `writerId` can be a writer's.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError if `writerId` is no possible id.
    */
   addWriter(writerId: number): void {
     this.checkOpen();
@@ -245,8 +246,8 @@ export class TcpLink extends LinkBase implements Link {
   }
 
   /**
-   * Ends the writing half: sends what was written, then the end. Frames arrive until the peer ends
-   * as well.
+   * Ends the writing half: sends what was written, then the stream's end. Frames keep arriving
+   * until the peer ends as well.
    */
   end(): void {
     this.act(this.life.end());
@@ -277,7 +278,7 @@ export class TcpLink extends LinkBase implements Link {
     if (this.life.state === FINISHING) this.act(this.life.drained());
   }
 
-  /** @internal Sends the end; regions that other threads' writers flush later are lost. */
+  /** @internal Sends the stream's end. What writers of other threads flush later is lost. */
   protected override sendEnd(): void {
     this.#sender.outbox.discard();
     this.socket.end();
@@ -319,12 +320,12 @@ export class TcpLink extends LinkBase implements Link {
     this.tell(() => this.#handler.onEnd?.(this));
     const { pendingBytes, stopped } = this.#intake;
     if (pendingBytes > 0 && !stopped) {
-      this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes of it`));
+      this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes arrived`));
     }
     this.act(this.life.peerEnded());
   }
 
-  /** Ends the life once the socket is closed and its last write was called back. */
+  /** Ends the life once the socket is closed and the callback of its last write has run. */
   #settle(): void {
     if (!this.#isSocketClosed || this.life.state !== LEAVING || this.bufferedBytes > 0) return;
     this.#intake.close();
