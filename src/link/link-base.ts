@@ -76,7 +76,7 @@ export abstract class LinkBase
     else if (signal !== undefined) onAbort(signal, this.#abort);
   }
 
-  /** @internal Carries out an output of the automaton. */
+  /** @internal Takes the actions that the automaton returned. */
   protected act(ready: Ready): void {
     if (ready.deadlineMs !== undefined) this.#startDeadline(ready.deadlineMs);
     if (ready.stopReading) this.stopReading();
@@ -103,15 +103,15 @@ export abstract class LinkBase
     if (this.life.state !== OPEN) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED');
   }
 
-  /** @internal Closes the link because of an exception of its handler, and rethrows it. */
+  /** @internal Closes the link because its handler threw `error`, and rethrows that. */
   protected handlerFailed(error: unknown): never {
     this.act(this.life.handlerThrew(error));
     throw error;
   }
 
   /**
-   * @internal Calls the handler. Its exception closes the link, and is thrown from a microtask, not
-   * from here: the caller may be sending or reading for another link.
+   * @internal Calls the handler. If it throws, the link is closed, and the exception is rethrown
+   * from a microtask, not from here: the caller may be sending or reading for another link.
    */
   protected tell(what: () => void): void {
     try {

@@ -16,21 +16,21 @@ import { resolveWriterOptions } from '../writer/writer-options.ts';
 /** Options of every link. */
 export interface SharedLinkOptions {
   /**
-   * The flusher of the link's writer. From then on links drain it. Default: one flusher for all
-   * links of the pool on this thread, with room for 4096 writers (one for each link, and for each
-   * `UdpLink.writerTo`). For more, pass `WriteFlusher.create(pool, { writerCount })`. Without a
-   * free slot links fail with ERR_BUSBAR_WRITER_SLOTS.
+   * The flusher of the link's writer. Once a link uses it, only links may drain it. Default: one
+   * flusher for all links of the pool on this thread, with room for 4096 writers (one for each
+   * link, and for each `UdpLink.writerTo`). A link for which no slot is free fails with
+   * ERR_BUSBAR_WRITER_SLOTS; for more, pass `WriteFlusher.create(pool, { writerCount })`.
    */
   readonly flusher?: WriteFlusher;
   /** Options of the link's writer. Default: flushed at the end of each turn of the event loop. */
   readonly writer?: WriterOptions;
   /**
-   * Once so many bytes wait, the link takes no more from its writers: they return "not now" as soon
-   * as their lanes are full. Default 262144: enough for a fast network's round trip, little enough
-   * for a thousand slow peers.
+   * Once this many bytes wait, the link takes no more from its writers: they return "not now" as
+   * soon as their lanes are full. Default 262144: enough for a fast network's round trip, little
+   * enough for a thousand slow peers.
    */
   readonly highWaterBytes?: number;
-  /** Once no more than this wait, the writers continue. Default: half of `highWaterBytes`. */
+  /** Once at most this many bytes wait, writers continue. Default: half of `highWaterBytes`. */
   readonly lowWaterBytes?: number;
   /**
    * How long `close()` waits until the rest is sent and, on a stream, the peer has ended; also how
@@ -41,7 +41,7 @@ export interface SharedLinkOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The options' names. */
+/** The names of these options. */
 export const SHARED_OPTION_KEYS: readonly string[] = [
   'flusher',
   'writer',
@@ -98,7 +98,7 @@ function checkFlusher(pool: BufferPool, flusher: unknown): WriteFlusher | undefi
   return flusher;
 }
 
-/** Checked before there is a link, so that a server does not listen with unusable options. */
+/** Checks before there is a link, so that a server does not listen with unusable options. */
 function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
   if (typeof writer !== 'object') {
     throw new TypeError(`writer must be an object, got ${show(writer)}`);
@@ -108,8 +108,8 @@ function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
 }
 
 /**
- * Checks a handler. It has exactly one of the members `ways`. A plain object may have no unknown
- * members, which would be misspelled names; an instance of a class may.
+ * Checks a handler. It must have exactly one of the members `ways`. A plain object may have no
+ * unknown members, which would be misspelled names; an instance of a class may.
  */
 export function checkHandlerMembers<T extends object>(
   handler: T,
@@ -117,7 +117,7 @@ export function checkHandlerMembers<T extends object>(
   others: readonly (keyof T & string)[],
 ): T {
   if (ways.filter((name) => handler?.[name] !== undefined).length !== 1) {
-    throw new TypeError(`handler must return an object with ${ways.join(' or ')}, one of them`);
+    throw new TypeError(`handler must return an object with either ${ways.join(' or ')}`);
   }
   const known = [...ways, ...others];
   for (const name of known) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Event: threads wait until one says that something is so. */
+/** `Event`: threads wait until a thread sets it. */
 
 import { compareExchange, fetchAnd, loadAcquire, type Words } from '../base/atomics.ts';
 import { checkOneOf, checkOptions, checkTimeoutMs } from '../base/check.ts';
@@ -16,24 +16,24 @@ export type EventReset = (typeof RESETS)[number];
 
 const RESETS = ['manual', 'auto'] as const;
 
-/** How an event is to be. */
+/** Options of an event. */
 export interface EventOptions {
   /**
    * 'manual' (default): it stays set until `reset()`, and lets every waiting thread through.
-   * 'auto': the one wait that it lets through resets it.
+   * 'auto': it lets one wait through, which resets it.
    */
   readonly reset?: EventReset;
 }
 
-/** What another thread attaches by. */
+/** With this, another thread attaches to the event. */
 export type EventHandle = SyncHandle<'event'>;
 
 /**
- * A fact that threads of a pool wait for: set, or not.
+ * A flag that threads of a pool wait for: set, or not.
  *
- * A manual event that is set, and reset at once, lets through every wait that had begun by then. An
- * auto event lets one wait through for each time it was set; setting it again before it was waited
- * for changes nothing, however many threads do it.
+ * A manual event that is set and reset at once lets through every wait that had begun before. An
+ * auto event lets one wait through each time it is set; while it is set, and no wait has used that
+ * up, setting it again changes nothing.
  *
  * **Threads** one object for each thread: `create` in one, `attach` in others.
  *
@@ -64,8 +64,8 @@ export class Event extends Primitive {
   }
 
   /**
-   * Makes an event between threads of a pool, which is not set. **Cost** 128 bytes for each thread
-   * the pool has room for, and 512. **Throws** TypeError, RangeError, ERR_BUSBAR_DETACHED.
+   * Makes an event for the threads of a pool; it is not set. **Cost** 128 bytes for each thread the
+   * pool has room for, and 512. **Throws** TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
   static create(pool: BufferPool, options: EventOptions = {}): Event {
     const own = checkOptions('options', options, ['reset']);
@@ -78,16 +78,16 @@ export class Event extends Primitive {
     return new Event(pool, openSyncBlock(pool, 'event', handle));
   }
 
-  /** What another thread {@link attach}es by; structured-cloneable. */
+  /** Other threads {@link attach} with this; structured-cloneable. */
   get handle(): EventHandle {
     return handleOf('event', this.words);
   }
 
   /**
-   * Sets the event, and wakes those who wait: all of them (manual), or the first (auto). 'already':
-   * it was set, and nothing has changed.
+   * Sets the event, and wakes all threads that wait (manual), or the first (auto). 'already': it
+   * was set, and nothing has changed.
    *
-   * What this thread wrote before, those see that are let through.
+   * Threads that it lets through see everything that this thread wrote before.
    * **Cost** one load, one read-modify-write; if threads wait, a load per thread of the pool, and
    * rings. **Throws** ERR_BUSBAR_DETACHED.
    */
@@ -108,7 +108,7 @@ export class Event extends Primitive {
     }
   }
 
-  /** Takes back that it is set; waits that begin from here on wait. **Throws** as {@link set}. */
+  /** Makes the event not set; waits that begin from now on wait. **Throws** as {@link set}. */
   reset(): void {
     if (!this.pool.isAttached) this.pool.checkAttached();
     fetchAnd(this.words, STATE, ~IS_SET);
@@ -119,13 +119,13 @@ export class Event extends Primitive {
     return (loadAcquire(this.words, STATE) & IS_SET) !== 0;
   }
 
-  /** 'set' if it is set now; if it is an auto event, that is used up. **Throws** as {@link set}. */
+  /** 'set' if it is set now; that resets an auto event. **Throws** as {@link set}. */
   tryWait(): 'set' | 'unset' {
     if (!this.pool.isAttached) this.pool.checkAttached();
     return this.#take(loadAcquire(this.words, STATE)) === BUSY ? 'unset' : 'set';
   }
 
-  /** Waits until it is set, blocking this thread (its event loop too). */
+  /** Waits until it is set, blocking this thread and its event loop. */
   waitSync(timeoutMs: number = Infinity): 'set' | 'timeout' {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const began = loadAcquire(this.words, STATE);
@@ -164,19 +164,19 @@ export class Event extends Primitive {
 
   protected override passRingOn(): void {
     if (!this.#isAuto) return;
-    // If it is waited for, and not set, the next set() rings.
+    // If the event is not set and `waited` stands, the next set() rings.
     const state = loadAcquire(this.words, STATE);
     if ((state & IS_SET) !== 0 || state >= 0) this.waiters.ringFirst();
   }
 
   protected override inherit(): void {}
 
-  /** What a caller tries whose wait began by that STATE. */
+  /** One attempt of a caller; `began` is the STATE when its wait began. */
   #take(began: number): 'set' | 'busy' {
     this.pool.checkAttached();
     const { words } = this;
     for (;;) {
-      // SYNC(sync-state): sees what the thread wrote that has set it; pairs with set().
+      // SYNC(sync-state): sees what the thread that set the event wrote before; pairs with set().
       const state = loadAcquire(words, STATE);
       const epoch = state & EPOCH_MASK;
       if (!this.#isAuto) {
@@ -188,7 +188,7 @@ export class Event extends Primitive {
         this.#epoch = epoch;
         return BUSY;
       }
-      // Others may sleep: the next set() is to ring.
+      // Others may still sleep: WAITED makes the next set() ring.
       const taken = epoch | (this.isWaiting ? WAITED : state & WAITED);
       if (compareExchange(words, STATE, state, taken) !== state) continue;
       if (this.isWaiting && !this.line.isEmpty) this.waiters.renew();

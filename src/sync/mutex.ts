@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Mutex: at most one thread at a time holds it, and the others learn if that one dies. */
+/** `Mutex`: a lock that at most one thread holds; if that thread dies, the others learn of it. */
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
 import { checkInteger, checkOneOf, checkOptions, checkTimeoutMs } from '../base/check.ts';
@@ -30,30 +30,31 @@ export type OwnerDeath = (typeof DEATHS)[number];
 const ORDERS = ['barging', 'lifo', 'fair'] as const;
 const DEATHS = ['handOver', 'poison'] as const;
 
-/** How a mutex is to be. */
+/** Options of a mutex. */
 export interface MutexOptions {
   /**
-   * 'barging' (default): a free lock goes to the thread that asks first, the longest waiting one is
-   * woken; the fastest. 'lifo': the one that came last is woken, whose caches are warm. 'fair': a
-   * thread that asks gets in line behind those that wait.
+   * 'barging' (default, the fastest): a free lock goes to the first thread that asks, and unlocking
+   * wakes the thread that has waited longest. 'lifo': unlocking wakes the thread that began to wait
+   * last, whose caches are warm. 'fair': a thread that asks queues behind those that wait.
    */
   readonly order?: LockOrder;
   /**
-   * 'handOver' (default): the next thread gets the lock and is told by `ownerDied`. 'poison': no
-   * thread gets it any more.
+   * 'handOver' (default): the next thread gets the lock, and `ownerDied` tells it. 'poison': no
+   * thread gets the lock any more.
    */
   readonly onOwnerDeath?: OwnerDeath;
 }
 
-/** What another thread attaches by. */
+/** With this, another thread attaches to the mutex. */
 export type MutexHandle = SyncHandle<'mutex'>;
 
 /**
- * A lock between threads of a pool, for a few steps on shared memory that belong together.
+ * A lock between threads of a pool, for steps on shared memory that must happen as one.
  *
  * Three ways to ask: `tryLock` now, `lockSync` blocks the thread, `lock` returns a promise. All
  * three return a word, and the caller has the lock if it is 'acquired'. `tryGuard`, `guardSync` and
- * `guard` return an object for `using`, and throw where there is none to return.
+ * `guard` return an object for `using`. Without the lock they throw; but for 'busy' `tryGuard`
+ * returns undefined.
  *
  * The lock belongs to the thread, not to the piece of code that asked: two asynchronous functions
  * of one thread exclude each other, and each must unlock what it has locked. A thread that dies, or
@@ -87,7 +88,7 @@ export class Mutex extends Primitive {
   readonly #isFair: boolean;
   readonly #poisons: boolean;
   #ownerDied: boolean;
-  /** A first waiter has left the lock lying for a tick. */
+  /** True if the first waiter did not take the lock while it was free for a tick. */
   #passesOver: boolean;
 
   private constructor(pool: BufferPool, words: Words) {
@@ -116,13 +117,13 @@ export class Mutex extends Primitive {
     return new Mutex(pool, openSyncBlock(pool, 'mutex', handle));
   }
 
-  /** What another thread {@link attach}es by; structured-cloneable. */
+  /** Other threads {@link attach} with this; structured-cloneable. */
   get handle(): MutexHandle {
     return handleOf('mutex', this.words);
   }
 
   /**
-   * Takes the lock if it is free. 'busy': it is not, or (in a 'fair' mutex) others wait for it.
+   * Takes the lock if it is free. 'busy': it is held, or the mutex is 'fair' and others wait.
    *
    * **Cost** one read-modify-write, no allocation. **Throws** ERR_BUSBAR_DETACHED.
    */
@@ -136,8 +137,8 @@ export class Mutex extends Primitive {
   }
 
   /**
-   * Takes the lock, blocking this thread (its event loop too) until it is free. Served before
-   * callers of {@link lock} in this thread, who could not unlock meanwhile.
+   * Takes the lock, blocking this thread and its event loop until it is free. Served before callers
+   * of {@link lock} in this thread, since those could not unlock while it is blocked.
    *
    * **Throws** ERR_BUSBAR_DEADLOCK if this thread holds the lock: it would wait for itself.
    */
@@ -155,7 +156,7 @@ export class Mutex extends Primitive {
 
   /**
    * Takes the lock, waiting for it without blocking, behind earlier callers of this thread. A wait
-   * that ends early never keeps the lock. Keeps the event loop alive.
+   * that times out or is aborted does not take the lock. Keeps the event loop alive.
    *
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
@@ -204,15 +205,15 @@ export class Mutex extends Primitive {
   }
 
   /**
-   * True if the lock that this object took last came from a thread that died while it held it: what
-   * the lock protects may be half changed. Ask before {@link unlock}, which ends it.
+   * True if this object's last lock came from a thread that died while it held the lock: what the
+   * lock protects may be half changed. Read this before {@link unlock}.
    */
   get ownerDied(): boolean {
     return this.#ownerDied;
   }
 
   /**
-   * A 32-bit integer that goes from holder to holder with the lock, at first 0.
+   * A 32-bit integer that is passed with the lock from holder to holder; at first 0.
    *
    * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold the lock.
    */
@@ -227,7 +228,7 @@ export class Mutex extends Primitive {
     this.words[TAG] = value;
   }
 
-  /** What the lock is now, in whatever thread; it may have changed meanwhile. */
+  /** The state of the lock; it may have changed when the caller sees it. */
   get state(): 'free' | 'held' | 'poisoned' {
     const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
     if (holder === POISONED) return 'poisoned';
@@ -240,13 +241,13 @@ export class Mutex extends Primitive {
     const state = loadAcquire(words, STATE);
     const holder = state & HOLDER_MASK;
     if (holder === POISONED) return false;
-    // The first waiter takes it, and was rung, or will be.
+    // The first waiter takes the free lock: it was rung, or will be.
     if (holder === FREE || holder === ORPHANED) return !this.#mayTake();
     if (state < 0) return true;
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
-  /** The lock of a dead thread goes on; a first waiter that leaves it lying is passed over. */
+  /** Frees the lock of a dead thread; passes over a first waiter that does not take a free lock. */
   protected override recoverDead(asker: Asker): boolean {
     const freed = this.waiters.recover(asker);
     const isFreed = this.#takeFromDead(asker);
@@ -262,7 +263,7 @@ export class Mutex extends Primitive {
   }
 
   protected override passRingOn(): void {
-    // If this thread has the lock by waiting, its unlock() rings.
+    // If this thread has taken the lock with WAITED, its unlock() rings.
     if (loadAcquire(this.words, STATE) !== (this.badge | WAITED)) this.waiters.ringFirst();
   }
 
@@ -275,7 +276,7 @@ export class Mutex extends Primitive {
     return this.#take(FREE);
   }
 
-  /** Looks for a moment whether the lock becomes free: a sleeper takes far longer to wake. */
+  /** Tries for a moment, in case the lock becomes free: waking a sleeper takes far longer. */
   #spin(): 'acquired' | 'busy' | 'poisoned' {
     for (let i = 0; i < SPINS; i++) {
       if (loadAcquire(this.words, STATE) !== FREE) continue;
@@ -285,7 +286,7 @@ export class Mutex extends Primitive {
     return BUSY;
   }
 
-  /** What a caller tries that waits: others may sleep, so the lock stays `waited`. */
+  /** One attempt of a waiting caller. Others may still sleep, so it takes the lock with WAITED. */
   readonly #attempt = (): 'acquired' | 'busy' | 'poisoned' => {
     this.pool.checkAttached();
     const result = this.#take(this.isWaiting ? WAITED : FREE);
@@ -296,7 +297,7 @@ export class Mutex extends Primitive {
     return result;
   };
 
-  /** Takes the lock if it is free, with the bit given, or the one that stands there. */
+  /** Takes the lock if it is free. Sets the bit WAITED if `waited` or the STATE before has it. */
   #take(waited: number): 'acquired' | 'busy' | 'poisoned' {
     const { words, badge } = this;
     for (;;) {
@@ -334,7 +335,7 @@ export class Mutex extends Primitive {
     waiters.owe();
   }
 
-  /** True if the holder was dead, and its lock is now free, or poisoned. */
+  /** Frees, or poisons, the lock of a dead holder. Returns whether it did. */
   #takeFromDead(asker: Asker): boolean {
     const { words } = this;
     for (;;) {

@@ -13,7 +13,7 @@ import { Waiters, type WakeOrder } from './waiters.ts';
 /** Result of an attempt that must be repeated. */
 export const BUSY = 'busy';
 
-/** Looks at STATE before a thread sleeps: some microseconds, far less than a wake-up takes. */
+/** How often to look at STATE before sleeping: some microseconds, far less than a wake-up takes. */
 export const SPINS = 200;
 
 /** Result of a wait that ended early. */
@@ -29,7 +29,7 @@ export abstract class Primitive implements Waitable {
   protected readonly badge: number;
   protected readonly waiters: Waiters;
   protected readonly line: WaitLine;
-  /** True while this object counts as one that waits. */
+  /** True while this object is counted among the waiting ones of its thread. */
   protected isWaiting: boolean;
   private readonly listener: () => void;
 
@@ -55,7 +55,7 @@ export abstract class Primitive implements Waitable {
     return this.recoverDead(BY_QUESTION);
   }
 
-  /** @internal Asks to be rung. False: look again first. */
+  /** @internal Asks to be rung. False: try again before sleeping. */
   abstract armRing(): boolean;
 
   /** @internal */
@@ -82,7 +82,7 @@ export abstract class Primitive implements Waitable {
   /** Cleans up after dead threads, and rings waiters for what became free. */
   protected abstract recoverDead(asker: Asker): boolean;
 
-  /** This object waits no longer: a ring that was meant for it may be due to the next one. */
+  /** Called when this object waits no longer: rings the next waiter if that may be due. */
   protected abstract passRingOn(): void;
 
   /** Gives back what the dead holder of a seat held. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Semaphore: a number of permits that threads take and give back, first come, first served. */
+/** `Semaphore`: permits that threads take and give back, first come, first served. */
 
 import {
   compareExchange,
@@ -20,29 +20,29 @@ import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
 import { DISABLED, HEADER_CHOICES, HELD, PERMITS_MASK, STATE, WAITED } from './sync-layout.ts';
 
-/** How a semaphore is to be. */
+/** Options of a semaphore. */
 export interface SemaphoreOptions {
-  /** Permits that are there at first: 0 … max. */
+  /** Number of permits at first: 0 … max. */
   readonly permits: number;
-  /** At most this many at any time: 1 … 2³⁰ − 1. Default: `permits`, or 1 if that is 0. */
+  /** Most permits at any time: 1 … 2³⁰ − 1. Default: `permits`, or 1 if that is 0. */
   readonly max?: number;
   /**
-   * True: permits belong to the thread that took them, which alone gives them back; those of a
-   * thread that dies come back by themselves. False (default): any thread may add permits, as a
-   * signal to another one, and a thread that dies takes along what it took.
+   * True: permits belong to the thread that took them, and only that thread can give them back; if
+   * it dies, they come back by themselves. False (default): any thread may add permits, as a signal
+   * to another one; permits that a thread took are lost if it dies.
    */
   readonly owned?: boolean;
 }
 
-/** What another thread attaches by. */
+/** With this, another thread attaches to the semaphore. */
 export type SemaphoreHandle = SyncHandle<'semaphore'>;
 
 /**
- * Permits between threads of a pool: to limit how many do something at once (`owned: true`), or to
- * tell another thread that there is something to do.
+ * Permits shared by the threads of a pool: to limit how many threads do something at once (`owned:
+ * true`), or to tell another thread that there is something to do.
  *
- * A thread asks for one permit or several, all or none. Callers are served first come, first served
- * across threads; one that wants many is not overtaken by others that want few.
+ * A thread asks for one permit or several, and gets all or none. Across threads, callers are served
+ * in the order in which they asked: one that wants many is not overtaken by others that want few.
  *
  * **Threads** one object for each thread: `create` in one, `attach` in others.
  *
@@ -68,7 +68,7 @@ export class Semaphore extends Primitive {
   readonly #held: number;
   /** How many permits the caller wants that was tried last and had to wait. */
   #wanted: number;
-  /** A first waiter has left enough permits lying for a tick. */
+  /** True if the first waiter did not take enough permits that were free for a tick. */
   #passesOver: boolean;
 
   private constructor(pool: BufferPool, words: Words) {
@@ -101,13 +101,13 @@ export class Semaphore extends Primitive {
     return new Semaphore(pool, openSyncBlock(pool, 'semaphore', handle));
   }
 
-  /** What another thread {@link attach}es by; structured-cloneable. */
+  /** Other threads {@link attach} with this; structured-cloneable. */
   get handle(): SemaphoreHandle {
     return handleOf('semaphore', this.words);
   }
 
   /**
-   * Takes permits if they are there, and no thread waits for some. 'busy': they are not.
+   * Takes permits if that many are free and no thread waits for some; otherwise returns 'busy'.
    *
    * **Cost** one load, one read-modify-write, no allocation. **Throws** RangeError,
    * ERR_BUSBAR_DETACHED.
@@ -124,11 +124,11 @@ export class Semaphore extends Primitive {
   }
 
   /**
-   * Takes permits, blocking this thread (its event loop too) until they are there and it is its
-   * turn. Served before callers of {@link acquire} in this thread.
+   * Takes permits, blocking this thread and its event loop until they are free and it is this
+   * thread's turn. Served before callers of {@link acquire} in this thread.
    *
    * **Throws** ERR_BUSBAR_DEADLOCK if permits are owned and this thread holds so many that there
-   * never will be enough; RangeError, ERR_BUSBAR_DETACHED.
+   * can never be enough; RangeError, ERR_BUSBAR_DETACHED.
    */
   acquireSync(
     count: number = 1,
@@ -147,8 +147,8 @@ export class Semaphore extends Primitive {
   }
 
   /**
-   * Takes permits, waiting for them without blocking, behind earlier callers. A wait that ends
-   * early keeps none. Keeps the event loop alive.
+   * Takes permits, waiting for them without blocking, behind earlier callers. A wait that times out
+   * or is aborted takes none. Keeps the event loop alive.
    *
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
@@ -162,7 +162,7 @@ export class Semaphore extends Primitive {
 
   /**
    * Gives permits back, or adds them. 'full': there would be more than {@link max}, and nothing has
-   * changed. 'disabled': the semaphore was disabled, no thread needs them.
+   * changed. 'disabled': the semaphore was disabled, and no thread needs permits any more.
    *
    * **Cost** one load, one read-modify-write; if threads wait, a load per thread of the pool, and a
    * ring. **Throws** RangeError; ERR_BUSBAR_NOT_OWNER if permits are owned and this thread does not
@@ -201,7 +201,7 @@ export class Semaphore extends Primitive {
   }
 
   /**
-   * {@link acquire} as a guard, which releases as many.
+   * {@link acquire} as a guard, which releases the same number.
    *
    * **Throws** (rejects) ERR_BUSBAR_TIMEOUT, `signal.reason`, ERR_BUSBAR_DISABLED, RangeError,
    * ERR_BUSBAR_DETACHED.
@@ -217,17 +217,17 @@ export class Semaphore extends Primitive {
   disable(): void {
     ensureStack();
     this.pool.checkAttached();
-    // SYNC(sync-state): before the look at who waits: one who begins to wait later sees it.
+    // SYNC(sync-state): before the look at who waits: a thread that waits later sees DISABLED.
     fetchOr(this.words, STATE, DISABLED);
     this.waiters.ringAll();
   }
 
-  /** True once it was disabled, in whatever thread. */
+  /** True once any thread has disabled the semaphore. */
   get disabled(): boolean {
     return (loadAcquire(this.words, STATE) & DISABLED) !== 0;
   }
 
-  /** Permits that are there now; it may have changed meanwhile. */
+  /** Number of free permits; it may have changed when the caller sees it. */
   get permits(): number {
     return loadAcquire(this.words, STATE) & PERMITS_MASK;
   }
@@ -242,7 +242,7 @@ export class Semaphore extends Primitive {
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
-  /** Permits of dead threads come back; a first waiter that leaves enough lying is passed over. */
+  /** Takes back permits of dead threads; passes over a first waiter that does not take its own. */
   protected override recoverDead(asker: Asker): boolean {
     const freed = this.waiters.recover(asker);
     const state = loadAcquire(this.words, STATE);
@@ -269,7 +269,7 @@ export class Semaphore extends Primitive {
     waiters.ringFirst();
   }
 
-  /** Gives back what a dead thread held: HELD follows the one call. */
+  /** Gives back what a dead thread held. One indivisible call changes STATE and clears HELD. */
   protected override inherit(seat: number): void {
     const { words } = this;
     const at = seat + HELD;
@@ -281,13 +281,13 @@ export class Semaphore extends Primitive {
     }
   }
 
-  /** What a caller tries that waits. */
+  /** One attempt of a waiting caller. */
   #attempt(count: number): 'acquired' | 'busy' | 'disabled' {
     this.pool.checkAttached();
     const result = this.#take(count);
     if (result === 'acquired' && this.isWaiting) {
       this.#passesOver = false;
-      // Its place is at the end now; what is left may be enough for the next.
+      // This thread goes to the end of the queue; what is left may be enough for the next.
       if (!this.line.isEmpty) {
         this.waiters.renew();
         this.waiters.owe();
@@ -306,17 +306,17 @@ export class Semaphore extends Primitive {
     }
   }
 
-  /** Changes STATE, and with it what this thread holds, or nothing. */
+  /** Changes STATE and what this thread holds, or neither. Returns whether it did. */
   #swap(state: number, next: number, change: number): boolean {
     const { words } = this;
     const at = this.#held;
     const held = this.owned ? words[at] + change : 0;
-    // SYNC(sync-state): publishes what this thread wrote before it released, and sees what those
-    // wrote that released before.
+    // SYNC(sync-state): a release publishes what this thread wrote before; an acquisition sees what
+    // earlier releasers wrote.
     return compareExchangeThenStore(words, STATE, state, next, at, held) === state;
   }
 
-  /** True if no thread that waits comes before this object. */
+  /** True if no waiting thread comes before this object. */
   get #isNext(): boolean {
     if (!this.isWaiting) return this.waiters.isEmpty;
     return this.#passesOver || this.waiters.isFirst;

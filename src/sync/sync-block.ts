@@ -25,13 +25,13 @@ import {
 
 /** What another thread needs to join a primitive. Structured-cloneable. */
 export interface SyncHandle<Kind extends SyncKind = SyncKind> {
-  /** 'busbar/' and what it is. */
+  /** 'busbar/' and the kind of primitive. */
   readonly kind: `busbar/${Kind}`;
   readonly version: number;
   readonly control: SharedArrayBuffer;
 }
 
-/** Makes the block of a primitive. No other thread knows it yet, so plain stores do. */
+/** Makes the block of a primitive. No other thread knows it yet, so plain stores suffice. */
 export function createSyncBlock(
   pool: BufferPool,
   kind: SyncKind,

@@ -12,7 +12,7 @@
  *   header        various   the creator, at first              anyone      plain, immutable
  *   STATE         see below every thread                       everyone    atomic,
  *                                                                          SYNC(sync-state)
- *   TAG           any       the holder of a mutex              it          plain, by STATE
+ *   TAG           any       the holder of a mutex              the holder  plain, by STATE
  *   NEXT_TICKET   tickets   threads that begin to wait, +2     the same    atomic
  *   seat:
  *     HOLDER      badge     the thread of that slot: its       everyone    atomic,
@@ -20,7 +20,7 @@
  *                           then NO_HOLDER
  *     WAITING     ticket    its holder: a ticket, or 0;        ringers     atomic,
  *                           recover(): 0                                   SYNC(sync-waiting)
- *     MEMBERS     objects   its holder                         it          plain, one writer
+ *     MEMBERS     objects   its holder                         its holder  plain, one writer
  *     HELD        units     its holder; recover(), once the    the same    plain, one writer
  *                           holder is dead
  *
@@ -41,31 +41,31 @@
  *                                       ├──────────▶ ORPHANED ──a waiter, tryLock──▶ badge
  *                                       └──────────▶ POISONED (by choice)
  *
- *   waited   a thread waits and wants to be rung. Who unlocks a waited lock rings the first waiter.
- *            A waiter sets the bit before it sleeps, and takes the lock with the bit set, because
- *            others may sleep by it. 'fair': the bit also stands on FREE, so that newcomers, who
- *            compare with FREE, do not get past those who wait.
+ *   waited   a thread waits and wants to be rung. A thread that unlocks a waited lock rings the
+ *            first waiter. A waiter sets the bit before it sleeps, and leaves it set when it takes
+ *            the lock, because others may still sleep. 'fair': the bit may also be set in FREE, so
+ *            that newcomers, which compare STATE with FREE, do not overtake the waiters.
  *
  * **STATE of a semaphore** = { waited: 1 (the sign), disabled: 1, permits: 30 }
  *
- *   waited     threads wait, and newcomers queue behind them; who adds permits rings the first of
- *              them, and who takes some and leaves some rings the next
+ *   waited     threads wait, and newcomers queue behind them; a thread that adds permits rings the
+ *              first waiter, and a waiter that takes permits and leaves some rings the next
  *   disabled   every wait ends, and every later call returns 'disabled'
  *
  * **STATE of an event** = { waited: 1 (the sign), epoch: 30, set: 1 }
  *
- *   set        it is set; an auto event: and no wait has used that up
- *   epoch      how often it was set, modulo 2³⁰: a wait of a manual event ends when it is not the
- *              one by which it began, so a reset() right after the set() does not hide it
- *   waited     a thread waits and wants to be rung; set() takes the bit off, and rings. A waiter
- *              that has used up an auto event leaves the bit on, as others may sleep by it
+ *   set        the event is set, and, if it is an auto event, no wait has used it up
+ *   epoch      how often the event was set, modulo 2³⁰. A wait for a manual event ends when the
+ *              epoch differs from that at its begin, so a reset() right after set() hides nothing
+ *   waited     a thread waits and wants to be rung; set() clears the bit, and rings. A waiter that
+ *              has used up an auto event leaves the bit set, as others may still sleep
  *
- * **How a sleeper is woken.** A waiter writes WAITING, then looks at STATE, sets `waited` in a
- * STATE by which it has to wait, and sleeps. A thread that changes STATE in its
- * favour does that first, then looks for WAITING seats. So one of the two sees the other. Only the
- * first waiter is rung: if it gives up, it rings the next one after it has cleared its WAITING.
+ * **How a sleeper is woken.** A waiter writes WAITING, then looks at STATE; if it has to wait, it
+ * sets `waited` in that STATE, and sleeps. A thread that changes STATE in the waiter's favour does
+ * that first, then looks for WAITING seats. So one of the two sees the other. Only the first waiter
+ * is rung (all, by a manual event): if it gives up, it clears its WAITING and rings the next one.
  *
- * **Death.** A thread may die before and after any access. What is left then, and who repairs it:
+ * **Death.** A thread may die before or after any access. This is then left, and repaired:
  *
  *   died                                     left behind                  repaired by
  *   while it holds a lock                    STATE names a dead badge     the next waiter, within a
@@ -73,16 +73,17 @@
  *   while it holds permits that are owned    HELD > 0 in a dead seat      the same
  *   while it waits                           WAITING in a dead seat       the same, WAITING := 0
  *   between its change of STATE and the      a sleeper that is not        the sleeper's own tick
- *   ring that it owes; after it was rung     rung
- *   between STATE and HELD, MEMBERS          nothing: STATE is changed by the one call, HELD is a
- *                                            plain store after it
+ *   ring that must follow; after it was      rung
+ *   rung
+ *   between STATE and HELD                   nothing: one indivisible call changes STATE and then
+ *                                            stores HELD
  *   while it recovers a seat                 HOLDER =                     another recover(): HELD
  *                                            recoveredBy(dead); HELD as   is given back in one
  *                                            it was, or 0                 step
  *
- * A tick is 50 ms: each waiter looks at STATE then, whether it was rung or not. 'fair' and
- * semaphores: a waiter whose tick finds free what the first one has not taken (the thread of the
- * first is blocked elsewhere, or busy) takes it, so nothing stays free while a waiter is awake.
+ * Every 50 ms, at its tick, each waiter looks at STATE, whether it was rung or not. 'fair' mutexes
+ * and semaphores: if the first waiter has not taken what is free (its thread is blocked elsewhere,
+ * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake.
  *
  * **Exceptions.** A call throws before it has changed STATE, or it has succeeded. Before a change
  * that needs a ring, the call checks that the stack has room for it; if the ring still throws, a
@@ -100,15 +101,15 @@ export const SYNC_VERSION = 1;
 let word = 0;
 export const HEADER_MAGIC: number = word++;
 export const HEADER_VERSION: number = word++;
-/** The place in {@link SYNC_KINDS}. */
+/** The kind: its place in {@link SYNC_KINDS}, plus one. */
 export const HEADER_KIND: number = word++;
 export const HEADER_THREADS: number = word++;
 /** Which pool's threads use it. */
 export const HEADER_POOL: number = word;
 word += POOL_IDENTITY_WORDS;
-/** What the primitive was made with; their meaning is its own. */
+/** The options that the primitive was made with; each kind defines its own. */
 export const HEADER_CHOICES: number = word;
-/** How many of {@link HEADER_CHOICES} there are. */
+/** Number of words from {@link HEADER_CHOICES} on. */
 export const CHOICE_COUNT = 3;
 word += CHOICE_COUNT;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
@@ -140,7 +141,7 @@ export function syncWords(maxThreads: number): number {
 /** HOLDER: no thread has used the seat, or its last holder has been cleaned up after. */
 export const NO_HOLDER = 0;
 
-/** HOLDER while the thread with that badge cleans up after a dead holder. */
+/** HOLDER while the thread with this badge cleans up after a dead holder. */
 export function recoveredBy(badge: number): number {
   return -badge;
 }
@@ -150,12 +151,12 @@ export const NOT_WAITING = 0;
 /** From one ticket to the next. */
 export const TICKET_STEP = 2;
 
-/** HEADER_KIND: the place in this list, plus one. */
+/** The kinds of primitives, for HEADER_KIND. */
 export const SYNC_KINDS = ['mutex', 'semaphore', 'event'] as const;
 /** The kinds of primitives. */
 export type SyncKind = (typeof SYNC_KINDS)[number];
 
-/** Bit of every STATE: the sign. */
+/** The bit `waited` of every STATE: the sign. */
 export const WAITED: number = -0x8000_0000;
 
 // STATE of a mutex.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Waiters: the threads that wait for a primitive, in order, and what dead ones left in it. */
+/** `Waiters`: the threads that wait for a primitive, in order; cleans up after dead threads. */
 
 import {
   compareExchange,
@@ -24,7 +24,7 @@ import {
   WAITING,
 } from './sync-layout.ts';
 
-/** Which of the waiting threads is rung first. */
+/** Which of the waiting threads is the first, which is rung. */
 export type WakeOrder = 'first come' | 'last come';
 
 /** Every thread's seat at one primitive, seen from one thread. */
@@ -52,7 +52,7 @@ export class Waiters {
     this.seat = seatAt(this.#slot);
   }
 
-  /** Takes this thread's seat, which a thread that had the pool slot before may have left. */
+  /** Takes this thread's seat. An earlier thread in the same pool slot may have left data in it. */
   join(): void {
     if (this.#hasJoined) return;
     const words = this.#words;
@@ -61,7 +61,7 @@ export class Waiters {
       // SYNC(sync-seat): sees what the last holder left.
       const holder = loadAcquire(words, seat + HOLDER);
       if (holder === this.#badge) break;
-      // Its thread has left the slot. Another that recovers it is soon done, or dead.
+      // The holder has left the slot. A thread that is recovering the seat is soon done, or dead.
       if (holder < NO_HOLDER && !this.#isAbandoned(holder, BY_QUESTION)) continue;
       if (compareExchange(words, seat + HOLDER, holder, this.#badge) !== holder) continue;
       if (holder !== NO_HOLDER) this.#inherit(seat);
@@ -81,15 +81,15 @@ export class Waiters {
     words[seat + MEMBERS]++;
   }
 
-  /** Puts this thread behind all that wait. */
+  /** Puts this thread behind all threads that wait. */
   renew(): void {
     const ticket = fetchAdd(this.#words, NEXT_TICKET, TICKET_STEP) | 1;
-    // SYNC(sync-waiting): before the look at STATE, so that either this thread sees what has
-    // changed, or the thread that changed it sees that this one waits; pairs with first().
+    // SYNC(sync-waiting): before the look at STATE, so that either this thread sees a change, or
+    // the thread that makes the change sees that this one waits; pairs with first().
     storeSeqCst(this.#words, this.seat + WAITING, ticket);
   }
 
-  /** One object less of this thread waits. */
+  /** One object of this thread waits no longer. */
   leave(): void {
     const words = this.#words;
     const at = this.seat + MEMBERS;
@@ -122,7 +122,7 @@ export class Waiters {
     return this.first() < 0;
   }
 
-  /** True if this thread waits, and none that waits is before it. */
+  /** True if this thread waits, and no waiting thread comes before it. */
   get isFirst(): boolean {
     return this.first() === this.#slot;
   }
@@ -134,8 +134,8 @@ export class Waiters {
   }
 
   /**
-   * {@link ringFirst} by a thread that has already changed STATE: it must not throw. Where the
-   * stack is full, in spite of a look at it, a microtask rings.
+   * {@link ringFirst} for a thread that has already changed STATE, and so must not throw. If the
+   * stack is full although it was checked, a microtask rings.
    */
   owe(): void {
     try {
@@ -145,7 +145,7 @@ export class Waiters {
     }
   }
 
-  /** {@link ringAll}, as {@link owe}. */
+  /** {@link ringAll} in the way of {@link owe}. */
   oweAll(): void {
     try {
       this.ringAll();
@@ -163,7 +163,7 @@ export class Waiters {
     }
   }
 
-  /** Frees the seats of dead threads, after `inherit` has seen to each; returns how many. */
+  /** Frees the seats of dead threads after a call of `inherit` for each; returns how many. */
   recover(asker: Asker): number {
     const words = this.#words;
     let freed = 0;
@@ -172,27 +172,27 @@ export class Waiters {
       const holder = loadAcquire(words, seat + HOLDER);
       if (holder === NO_HOLDER || holder === this.#badge) continue;
       if (!this.#isAbandoned(holder, asker)) continue;
-      // In its place, so that no other thread does the same, and so that our own death shows.
+      // This thread's badge, so that no other thread does the same, and our own death would show.
       if (compareExchange(words, seat + HOLDER, holder, recoveredBy(this.#badge)) !== holder) {
         continue;
       }
       this.#inherit(seat);
       storeSeqCst(words, seat + WAITING, NOT_WAITING);
-      // SYNC(sync-seat): publishes that nothing is left in it.
+      // SYNC(sync-seat): publishes that nothing is left in the seat.
       storeRelease(words, seat + HOLDER, NO_HOLDER);
       freed++;
     }
     return freed;
   }
 
-  /** True if the thread is gone that holds the seat, or that recovers it. */
+  /** True if the thread that holds the seat, or is recovering it, is gone. */
   #isAbandoned(holder: number, asker: Asker): boolean {
-    // An error has cut a recovery of this thread short.
+    // An exception interrupted an earlier recovery by this thread.
     if (holder === recoveredBy(this.#badge)) return true;
     return this.#pool.isBadgeGone(Math.abs(holder), asker);
   }
 
-  /** Settled: what is chained to it runs in a microtask, when this thread's stack is empty. */
+  /** Resolved: its callbacks run in a microtask, when this thread's stack is empty. */
   readonly #soon: Promise<void> = Promise.resolve();
   readonly #ringLater = (): void => this.ringFirst();
   readonly #ringAllLater = (): void => this.ringAll();

@@ -55,7 +55,7 @@
  *                                   (space-wait.ts)
  *
  * Words that wrap: HEAD and TAIL have 32 bits and are never the target of a compare-exchange. A
- * badge names its thread among 2²⁰ that had the slot.
+ * badge is unique among the last 2²⁰ threads of its slot.
  */
 
 import { assert } from '../base/assert.ts';

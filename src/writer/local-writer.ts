@@ -23,7 +23,7 @@ import {
   type WriterOptions,
 } from './writer-options.ts';
 
-/** `tryReserve` returns it for "not now"; in place of an offset: nothing is open. */
+/** The result of `tryReserve` that means "not now"; as an offset: no reservation is open. */
 const NONE = -1;
 // FAST ◀──all spans settled / a second reservation──▶ SPANS; from both: close ▸ CLOSING ▸ CLOSED
 const FAST = 0; // at most one reservation is open, in the writer's buffer
@@ -42,8 +42,8 @@ type Mode = typeof FAST | typeof SPANS | typeof CLOSING | typeof CLOSED;
  *   regionBegin ≤ committed ≤ cursor ≤ limit; all are 0 without a buffer
  *
  * While at most one reservation is open, reserve moves `cursor` and commit moves `committed`: five
- * plain stores. Once a second one opens, a SpanQueue keeps all in order until the earliest ends. No
- * call blocks for that; later messages are flushed after it.
+ * plain stores. Once a second one opens, a SpanQueue keeps all of them in order until all have
+ * ended. No call blocks; messages after an open reservation are flushed once that has ended.
  *
  * **Threads** the one that created it.
  */
@@ -326,7 +326,7 @@ export class LocalWriter {
     return true;
   }
 
-  /** Reserves if a new buffer is due, a reservation is open, `length` is 0, or it is wrong. */
+  /** Reserves if a new buffer is due, a reservation is open, or `length` is 0 or invalid. */
   private reserveSlow(length: number): number {
     this.checkOpen();
     this.invariants();
@@ -337,7 +337,7 @@ export class LocalWriter {
         `${length} bytes, a buffer holds ${this.messageBytesMax}`,
       );
     }
-    // With others open an empty one takes a byte, so that no two begin at the same offset.
+    // While others are open an empty one takes a byte, so that no two begin at the same offset.
     const space = Math.max(length, 1);
     if (space > this.pool.bufferSize >>> 1 && this.cursorLeft() < space) {
       return this.reserveOwnBuffer(length);

@@ -83,11 +83,11 @@ export class PolicyFlush implements TurnEnd {
       if (this.#state === RETRYING) this.#becomeIdle();
       return;
     }
-    // Who flushes calls the program, which may have closed the writer.
+    // The flush may have called the program, which may have closed the writer.
     if (this.#state === CLOSED) return;
     if (this.#state === IDLE) this.#becomeRetrying();
     this.#lane.wantSpace();
-    // No ring comes for room made before the wish was visible, nor for a buffer that a copy lacked.
+    // No ring comes for room made before the wish was visible, nor if what is missing is a buffer.
     if (this.#lane.hasSpace) {
       stopTimer(this.#timer);
       this.#timer = startTimer(RETRY_MS, this.#run);
@@ -95,13 +95,13 @@ export class PolicyFlush implements TurnEnd {
   };
 
   #becomeRetrying(): void {
-    assert(this.#state === IDLE, 'one attempt at a time listens');
+    assert(this.#state === IDLE, 'only an idle policy begins to retry');
     this.#pool.doorbell.listen(this.#run);
     this.#state = RETRYING;
   }
 
   #becomeIdle(): void {
-    assert(this.#state === RETRYING, 'an attempt that has ended listened');
+    assert(this.#state === RETRYING, 'only a retrying policy becomes idle');
     this.#pool.doorbell.ignore(this.#run);
     this.#state = IDLE;
   }

@@ -136,7 +136,7 @@ export class SegmentRing {
     // SYNC(buffer): shows the buffer to the thread that opens the segment; in the same step the
     // reference leaves the pending record.
     compareExchangeThenStore(words, segment + BUFFER, 0, named, pending + TRANSIT_MARK, 0);
-    // Used if another thread was faster.
+    // The buffer is still pending if another thread was faster.
     this.#dropPending();
     return true;
   }

@@ -113,8 +113,8 @@
  *                                            the writer
  *   BADGE = −badge                           recover() of either thread continues
  *
- * Packed words, and when they repeat while a thread stands still between its load and its
- * compare-exchange:
+ * Packed words, and when one has the same value again while a thread stands still between its load
+ * and its compare-exchange:
  *
  *   FILL OPEN    31 bits   after 16 buffers with equal messages; harmless: see above
  *   FILL SEALED  15 bits   never compared
@@ -122,7 +122,7 @@
  *   EPOCH        32 bits   the same
  *   BUFFER       32 bits   0 repeats at once; harmless: a buffer in a FREE segment stays there, and
  *                          one in a SEALED segment is released with it
- *   CLAIM, SHUT, BADGE     a badge names its thread among 2²⁰ that had the slot
+ *   CLAIM, SHUT, BADGE     a badge is unique among the last 2²⁰ threads of its slot
  *   STATE        32 bits   the same entry of the same thread, a lap later: only takeOver() of a
  *                          ticket used twice meets it, and it checks the epoch afterwards
  */

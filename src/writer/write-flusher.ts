@@ -234,7 +234,7 @@ export class WriteFlusher {
 
   /**
    * Sets the callback that runs when all regions of a closed or dead writer are drained, before
-   * another writer can get its number.
+   * another writer can get its id.
    *
    * @internal
    */

@@ -10,7 +10,7 @@ import { WriteFlusher } from '../../writer/index.ts';
 export const TAKES_MORE = 0;
 /** The outlet takes more; enough waits to send right after this drain. */
 export const SENDS_NOW = 1;
-/** The same, and the outlet takes no more from this writer until it has sent. */
+/** As SENDS_NOW, and the outlet takes no more from this writer until the gate has sent. */
 export const HALTS = 2;
 export type PushOutcome = typeof TAKES_MORE | typeof SENDS_NOW | typeof HALTS;
 
@@ -23,7 +23,7 @@ export type SendOutcome = typeof SENT | typeof ROOM_AGAIN;
 /** The destination of one writer's regions. */
 export interface Outlet {
   readonly gate: Gate;
-  /** Takes a region and one reference on its buffer. Called within a drain; must not call users. */
+  /** Takes a region and a reference on its buffer. Called in a drain; must not call user code. */
   push(offset: number, length: number, bufferId: BufferId): PushOutcome;
   /**
    * Called when no more regions of the writer will come: it has closed and all its regions were
@@ -57,8 +57,8 @@ const SHARED_FLUSHER_REGIONS = 16;
  * regions to them.
  *
  * Drained regions are sent at the end of the event loop's turn (`setImmediate`), or at once if many
- * bytes wait. So a hundred small messages from a hundred sockets in one turn leave in one write,
- * and messages to a hundred sockets leave in one call of the shim, if there is one.
+ * bytes wait. So a hundred small messages to one socket leave in one write, wherever they came
+ * from in this turn; and with the shim, messages to a hundred sockets leave in one call of it.
  *
  * A lane whose gate is full is paused: its regions stay in the flusher, and once the lane is full
  * its writer returns "not now". So a slow peer stops the writers to that peer, and no others.
@@ -79,7 +79,7 @@ export class Switchboard {
   private constructor(pool: BufferPool, flusher: WriteFlusher) {
     this.#pool = pool;
     this.flusher = flusher;
-    // The next writer with this number may be another link's.
+    // The next writer with this id may be another link's.
     flusher.setGoneCallback((writerId) => {
       const outlet = this.#outlets[writerId];
       this.#outlets[writerId] = undefined;
@@ -134,7 +134,7 @@ export class Switchboard {
 
   /** Stops passing the writer's regions to this outlet; those that wait are dropped. */
   unplug(writerId: number, outlet: Outlet): void {
-    // The writer may be closed, and its number that of another writer.
+    // The writer may have closed, and another writer may have its id now.
     if (this.#outlets[writerId] !== outlet) return;
     this.#outlets[writerId] = undefined;
     this.flusher.resumeWriter(writerId);
@@ -152,15 +152,15 @@ export class Switchboard {
    * loop's next turn.
    */
   drain(passesMax: number = 1): void {
-    assert(passesMax > 0, 'a drain has a pass');
+    assert(passesMax > 0, 'a drain makes at least one pass');
     for (let pass = 1, again = true; again; pass++) {
-      assert(pass <= passesMax, 'passes are bounded');
+      assert(pass <= passesMax, 'a drain makes at most passesMax passes');
       let goesOn = false;
       try {
         this.flusher.drain(this.#sink);
         goesOn = pass < passesMax;
       } finally {
-        // Also if an outlet threw: the other gates have stopped their writers until they have sent.
+        // Also if an outlet threw: halted gates have stopped their writers, and must send.
         again = this.#sendFull(goesOn);
       }
     }
@@ -176,7 +176,7 @@ export class Switchboard {
     try {
       outcome = outlet.push(offset, length, bufferId);
     } finally {
-      // Also if it threw: the regions that it took are sent.
+      // Also if the outlet threw: the regions that it took are still to be sent.
       if (outcome === TAKES_MORE) this.sendSoon(outlet.gate);
       else this.#filled(writerId, outlet.gate, outcome);
     }

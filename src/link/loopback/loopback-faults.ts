@@ -13,7 +13,7 @@ import {
 export interface LoopbackFaults {
   /**
    * Latency in milliseconds of the network's clock: fixed, or [min, max], drawn for each datagram
-   * and each piece of a stream. Keeps the order. Default 0.
+   * and each piece of a stream. Order is kept. Default 0.
    */
   readonly delayMs?: number | readonly [number, number];
   /** Probability that a datagram is lost, 0 … 1. Default 0. */
@@ -21,8 +21,8 @@ export interface LoopbackFaults {
   /** Probability that a datagram arrives twice, 0 … 1. Default 0. */
   readonly duplication?: number;
   /**
-   * Probability that a datagram is delayed by another 1 … 10 ms, 0 … 1, so that later ones overtake
-   * it. Default 0.
+   * Probability, 0 … 1, that a datagram is delayed by another 1 … 10 ms, so that later datagrams
+   * overtake it. Default 0.
    */
   readonly reordering?: number;
 }
@@ -86,7 +86,7 @@ function resolve(faults: LoopbackFaults, present: ResolvedFaults): ResolvedFault
   const delayMsMin = checkDelayMs(least);
   const delayMsMax = checkDelayMs(most);
   if (delayMsMin > delayMsMax) {
-    throw new RangeError(`delayMs must not go from more to less, got ${least}, ${most}`);
+    throw new RangeError(`delayMs must be [min, max] with min <= max, got ${least}, ${most}`);
   }
   const chance = (name: 'loss' | 'duplication' | 'reordering'): number =>
     checkChance(name, faults[name] ?? present[name]);

@@ -35,7 +35,7 @@ export interface LoopbackStats {
   readonly lost: number;
   /** Datagrams lost because their hosts were parted. */
   readonly parted: number;
-  /** Datagrams that arrived where no socket takes them. */
+  /** Datagrams that arrived where no socket accepts them. */
   readonly unclaimed: number;
   /** Datagrams that reached a socket; its link's `stats().dropped` counts those without room. */
   readonly delivered: number;
@@ -94,7 +94,7 @@ interface Road {
  * With `automatic`, the default, data arrives in later turns of the event loop; without it, in
  * {@link step} and {@link run}.
  *
- * **Threads** one.
+ * **Threads** the one that created it.
  */
 export class LoopbackNetwork {
   /** Seed of all randomness. */
@@ -147,7 +147,7 @@ export class LoopbackNetwork {
     const host = checkHost('host', own.host ?? HOST_DEFAULT);
     const port = checkInteger('port', own.port ?? 0, 0, PORT_MAX) || this.#freePort(host);
     const place = placeOf(host, port);
-    // Before the server is created: closing it, by a signal say, would remove the other one.
+    // Before there is a server: closing it, as a signal may, would remove the other listener.
     if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
     const listener = new Listener(host, port, () => void this.#listeners.delete(place));
     const { host: _h, port: _p, ...rest } = own;
@@ -160,7 +160,7 @@ export class LoopbackNetwork {
    * As `TcpLink.connect`, from the host `localAddress`. The connection opens at once; the listener
    * accepts it after the latency. Waits between attempts are in real time.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED without a listener there, or if the hosts are
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if nothing listens there, or if the hosts are
    * parted; `signal.reason`; TypeError or RangeError naming the option.
    */
   async connect(pool: BufferPool, options: LoopbackAddress & TcpLinkOptions): Promise<TcpLink> {

@@ -4,11 +4,11 @@
 import { checkTimeoutMs } from '../../base/check.ts';
 
 /**
- * Turns of the event loop without a new event after which the program has reacted to the last one:
- * a handler's messages are flushed in a microtask and sent in the turn after it.
+ * After so many turns of the event loop without a new event, the program has finished its reaction
+ * to the last one: a handler's messages are flushed in a microtask and sent in the next turn.
  */
 const QUIET_TURNS = 4;
-/** Past events that are kept in the array at most. */
+/** Most past events whose places stay in the array. */
 const PAST_COUNT_MAX = 1024;
 
 interface Event {
@@ -66,8 +66,8 @@ export class LoopbackSchedule {
 
   /**
    * Runs all events of the next instant. False: there is none. If an event throws, the exception is
-   * rethrown and the rest of the instant runs with the next step. If called from an event, the rest
-   * of its instant runs first.
+   * rethrown, and the other events of the instant run with the next step. If an event calls this,
+   * the other events of its own instant run first.
    */
   step(): boolean {
     const events = this.#events;
@@ -92,7 +92,7 @@ export class LoopbackSchedule {
 
   /**
    * Steps, with turns of the event loop in between, until no event is left or `durationMs` of this
-   * clock have passed. Unless it is `Infinity`, the clock has advanced by it at the end.
+   * clock have passed. Unless `durationMs` is `Infinity`, the clock has then advanced by it.
    */
   run(durationMs: number): Promise<void> {
     checkTimeoutMs('durationMs', durationMs);
@@ -122,7 +122,7 @@ export class LoopbackSchedule {
     this.#driving = this.#nextMs < Infinity && (this.#automatic || this.#runs.length > 0);
     if (!this.#driving) return;
     this.#quietTurns = 0;
-    // First: what follows may throw.
+    // Before the step, which may throw.
     setImmediate(this.#turn);
     this.step();
   };

@@ -3,12 +3,12 @@
 
 import { Duplex } from 'node:stream';
 
-/** Unread bytes that one end may have sent: as many as in a socket of Linux. */
+/** Most bytes sent by one end and not read by the other: as many as in a socket of Linux. */
 const WINDOW_BYTES = 64 * 1024;
 
 /** The part of the network that a connection uses. */
 export interface StreamNetwork {
-  /** Calls after the current latency, not before `earliestMs`; returns the time of the call. */
+  /** Calls `happen` after the latency, not before `earliestMs`; returns the time of the call. */
   later(earliestMs: number, happen: () => void): number;
   /** Where to cut bytes that were written together: 0 … length; at 0 and length, no cut. */
   cutAt(length: number): number;
@@ -33,10 +33,10 @@ type Done = (error?: Error | null) => void;
 /**
  * One end of a connection within this process.
  *
- * Bytes written here arrive at the other end: all of them, in order, later, and cut at other
- * places. While the two hosts are parted everything waits, since TCP repeats what is not
- * acknowledged. A destroyed end has sent its end, and replies with a reset to bytes that still
- * arrive, as an operating system does for a process that has exited.
+ * All bytes written here arrive at the other end later, in order, but cut into other chunks. While
+ * the two hosts are parted everything waits, since TCP repeats what is not acknowledged. A stream
+ * that was destroyed has told its peer that it has ended, and answers bytes that still arrive with
+ * a reset, as an operating system does for a process that has exited.
  */
 export class LoopbackStream extends Duplex {
   readonly host: string;

@@ -75,8 +75,9 @@ export function resolveRetry(retry: ConnectRetry | undefined): Required<ConnectR
 /**
  * Returns the result of the first successful attempt.
  *
- * **Throws** (rejects) an attempt's error that is not transient; after the last attempt an error
- * with its code, and with its error as cause; `signal.reason`, also during a wait.
+ * **Throws** (rejects) an attempt's error at once if it is not transient; otherwise, after the last
+ * attempt, an error with the same code as that attempt's error, which is its cause. Also
+ * `signal.reason`, even during a wait.
  */
 export async function connectAgain<T>(
   attempt: () => Promise<T>,

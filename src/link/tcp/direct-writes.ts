@@ -34,8 +34,8 @@ const TABLE_ROWS = 4096;
  * The direct writes of one pool's outboxes on this thread: one call for all that enlisted between
  * `hold` and `release`.
  *
- * Avoids `node:net`'s costs of a write: a request, views, ticks, a callback. It makes one system
- * call per socket. A writer sends the rest that the system does not take at once through its
+ * Avoids what a write costs in `node:net`: a request, views, ticks, a callback. The shim makes one
+ * system call per socket. What the system does not take at once, the writer sends through its
  * stream, which waits until the socket is writable.
  */
 export class DirectWrites {
@@ -75,7 +75,7 @@ export class DirectWrites {
 
   /** Collects writers until {@link release}. */
   hold(): void {
-    assert(!this.#held, 'one hold at a time');
+    assert(!this.#held, 'writers are not held twice');
     this.#held = true;
   }
 
@@ -92,7 +92,7 @@ export class DirectWrites {
     try {
       while (this.#enlisted.length > 0) {
         const enlisted = this.#enlisted;
-        assert(this.#enlistedSpare.length === 0, 'the list before was written to its end');
+        assert(this.#enlistedSpare.length === 0, 'the previous list is written completely');
         this.#enlisted = this.#enlistedSpare;
         this.#enlistedSpare = enlisted;
         this.#writeEach(enlisted);
@@ -121,11 +121,11 @@ export class DirectWrites {
     this.#writeTable(writers, begin, writers.length, row);
   }
 
-  /** The rows of writers `[begin, end)`. */
+  /** Writes the rows of the writers `[begin, end)`. */
   #writeTable(writers: readonly DirectWriter[], begin: number, end: number, rows: number): void {
     if (rows === 0) return;
     const calls = this.#write(this.#pool.bytes, this.#table, rows);
-    assert(calls > 0, 'regions lie in the pool, and the table in its memory');
+    assert(calls > 0, 'the shim accepts the table: regions lie in the pool');
     let row = 0;
     for (let i = begin; i < end; i++) {
       const count = this.#rowCounts[i];
@@ -167,8 +167,8 @@ export function isPlain(socket: Duplex): boolean {
 
 /**
  * The descriptor of a plain socket, if bytes may be written past its stream: it is connected and
- * open, holds no bytes that would be overtaken, and has no idle timer that each write restarts. −1:
- * they may not.
+ * open, holds no bytes that would be overtaken, and has no idle timer that each write restarts.
+ * Otherwise −1.
  *
  * Call it for each write: a socket that tries several addresses changes its descriptor.
  */

@@ -37,7 +37,7 @@ export class FrameWait {
   readonly #timeoutMs: number;
   /** Time waited so far, while bytes could be read. */
   #waitedMs = 0;
-  /** At the last tick. */
+  /** Progress at the last tick. */
   #bytesRead = 0;
   #pendingBytes = 0;
 
@@ -66,8 +66,8 @@ export class FrameWait {
     if (progress === undefined || progress.pendingBytes === 0) return false;
     const { isHeldUp, bytesRead, pendingBytes } = progress;
     assert(waits.has(this), 'only a listed wait gets ticks');
-    assert(bytesRead >= this.#bytesRead, 'no read is undone');
-    // Fewer than before plus those that arrived: a frame was completed, and this is another one.
+    assert(bytesRead >= this.#bytesRead, 'the number of bytes read never falls');
+    // Pending bytes are fewer than before plus those that arrived: this is another frame.
     const isOther = pendingBytes < this.#pendingBytes + (bytesRead - this.#bytesRead);
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
@@ -75,13 +75,13 @@ export class FrameWait {
       this.#waitedMs = 0;
       return true;
     }
-    // The first tick was not a whole one.
+    // Compared before the addition: less than a whole tick had passed at the first one.
     if (this.#waitedMs < this.#timeoutMs) {
       this.#waitedMs += TICK_MS;
       return true;
     }
     waits.delete(this);
-    const detail = `the rest of a frame, ${this.#timeoutMs} ms: ${pendingBytes} bytes had come`;
+    const detail = `a frame within ${this.#timeoutMs} ms: only ${pendingBytes} bytes of it arrived`;
     this.#reader.frameLate(detail);
     return false;
   }

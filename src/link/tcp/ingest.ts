@@ -26,7 +26,7 @@ export interface ReadTarget {
   callback(count: number, bytes: Uint8Array): boolean;
 }
 
-/** The method of a plain socket's handle that reads into memory which we name. */
+/** The method of a plain socket's handle that makes it read into the given memory. */
 interface StreamHandle {
   readonly useUserBuffer: (bytes: Uint8Array) => number;
 }
@@ -44,10 +44,10 @@ interface Counted {
  *
  * Node takes `onread` only when a socket is constructed, and constructs accepted sockets itself. So
  * this moves the connection's handle to a second socket, as Node's own `cluster` does, and the
- * server's count of connections with it. Holds on Node 20 to 26.
+ * server's count of connections with it. Works on Node 20 to 26.
  *
- * Returns undefined, and leaves the old socket untouched, if that is not possible: for anything but
- * a plain open socket, with bytes buffered in either direction, or on a runtime without the
+ * Returns undefined, and leaves the old socket untouched, if that is not possible: if it is not a
+ * plain open socket, if bytes are buffered in either direction, or if the runtime has no such
  * primitive.
  */
 export function rewire(socket: Duplex, target: ReadTarget): Socket | undefined {

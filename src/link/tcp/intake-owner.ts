@@ -39,7 +39,7 @@ interface FrameTaker<L> {
   onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
 }
 
-/** Returns an intake's `deliver`, which passes frames to the handler in its way. */
+/** Returns an intake's `deliver`, which calls the handler's `onFrames` or `onFrame`. */
 export function frameDeliverer<L>(
   handler: FrameTaker<L>,
   link: L,
@@ -54,7 +54,7 @@ export function frameDeliverer<L>(
   };
 }
 
-/** The error for a framer that got a buffer and still has no room: it is full of frames. */
+/** The error if a framer got a buffer and still has no room: the handler left frames in it. */
 export function leftBehind(): TypeError {
   return new TypeError('onFrames must call next() until it returns false, or pause()');
 }

@@ -50,7 +50,7 @@ export class LingeringBuffer {
   tick(): boolean {
     assert(this.#readsThen !== NOT_LINGERING, 'only a lingering buffer gets ticks');
     const { reads, paused, isOver } = this.#reader;
-    assert(reads >= this.#readsThen, 'no read is undone');
+    assert(reads >= this.#readsThen, 'the number of reads never falls');
     if (!isOver && reads !== this.#readsThen) {
       this.#readsThen = reads;
       return true;

@@ -26,7 +26,7 @@ import {
 
 /** Counters of an outbox. */
 export interface OutboxStats extends WritingStats {
-  /** Those of the writes that the shim made, for many links in one call. */
+  /** How many of these writes the shim made; one call of it writes for many links. */
   readonly directWrites: number;
   /** Regions pushed; adjacent regions that are joined while they wait still count one each. */
   readonly regions: number;
@@ -50,13 +50,13 @@ const REGION_FIELDS = 3;
 
 /** Regions are sent. */
 const OPEN = 'open';
-/** New regions are lost. The system may still have the last write. */
+/** New regions are lost. The system may still be reading the regions of the last write. */
 const DISCARDING = 'discarding';
-/** The stream threw or closed. It may still call back, which is ignored. */
+/** The stream threw or closed. A callback that still comes is ignored. */
 const FAILED = 'failed';
 type OutboxState = typeof OPEN | typeof DISCARDING | typeof FAILED;
 
-/** On these errors the stream takes over: it can wait, or it is not a socket. */
+/** After these errors the stream writes: it can wait for room, and it need not be a socket. */
 const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
 
 /**
@@ -67,8 +67,8 @@ const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
  * then the system reads the bytes.
  *
  * With the shim the bytes go directly to a plain socket's descriptor, past the stream, and the
- * references are released as soon as the system has copied them. The rest that it does not take at
- * once goes through the stream, and later regions wait for it; so the order is kept.
+ * references are released as soon as the system has copied the bytes. What the system does not take
+ * at once goes through the stream, and later regions wait for that; so the order is kept.
  *
  * **Ownership** `push` takes one reference per region. **Threads** the socket's.
  */
@@ -142,7 +142,7 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * Starts a write of the waiting regions, unless one is in flight: then they go with the next.
+   * Starts a write of the waiting regions. If one is in flight, the next one takes them.
    *
    * If the stream throws, it is destroyed with that error, which is rethrown from a microtask: the
    * caller may be sending for many links.
@@ -335,8 +335,8 @@ export class Outbox implements DirectWriter {
   }
 
   /**
-   * The write's callback. Errors are not looked at: they destroy the socket, to whose events the
-   * link listens.
+   * The write's callback. Ignores errors: each one destroys the socket, and the link listens to the
+   * socket's events.
    */
   #written(): void {
     // A user's stream may call back twice.
@@ -354,10 +354,10 @@ export class Outbox implements DirectWriter {
   invariants(): void {
     const { length } = this.#waiting;
     const head = this.#head;
-    assert(length % REGION_FIELDS === 0, 'regions wait whole');
+    assert(length % REGION_FIELDS === 0, 'each region has all its fields');
     assert(head === this.#inFlight * REGION_FIELDS, 'regions in flight come first');
     assert(head <= length, 'regions in flight are kept');
-    assert(head > 0 === this.#inFlightBytes > 0, 'a write has bytes');
+    assert(head > 0 === this.#inFlightBytes > 0, 'a write in flight has bytes');
     assert(length > head === this.#waitingBytes > 0, 'waiting regions have bytes');
     assert(this.#state === OPEN || length === head, 'only an open outbox has waiting regions');
     assert(this.#state !== FAILED || head === 0, 'a stream that has failed holds nothing');

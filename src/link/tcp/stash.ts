@@ -5,7 +5,7 @@ import { assert } from '../../base/assert.ts';
 import type { Framer } from '../../framer/index.ts';
 
 /**
- * Holds at most one read, usually, since a paused socket delivers nothing.
+ * Usually holds at most the bytes of one read, since a paused socket delivers nothing.
  *
  * **Ownership** the bytes are borrowed until {@link keep}.
  */
@@ -37,7 +37,7 @@ export class Stash {
     this.#begin = 0;
   }
 
-  /** Moves bytes into the framer; returns how many it took. **Throws** as its `feed`. */
+  /** Moves bytes into the framer; returns how many it took. **Throws** what `feed` throws. */
   feedInto(framer: Framer): number {
     const bytes = this.#bytes;
     assert(bytes !== undefined, 'an empty stash feeds nothing');

@@ -20,7 +20,7 @@ export interface TcpAddress {
   readonly path?: string;
   /** The local address to connect from; not a name. Default: the system's choice. */
   readonly localAddress?: string;
-  /** Limit of one attempt. Default: the system's. */
+  /** Longest time of one attempt. Default: the system's limit. */
   readonly timeoutMs?: number;
   /** Repeats attempts that are refused or time out. Default: one attempt. */
   readonly retry?: ConnectRetry;

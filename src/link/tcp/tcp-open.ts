@@ -16,7 +16,7 @@ export interface OpenStream {
   readonly ingest: IngestMode;
 }
 
-/** Connects, and calls `make` before anything is read. **Throws** (rejects) as either. */
+/** Connects, and calls `make` before anything is read. **Throws** (rejects) what either throws. */
 export function openStream<L, T>(
   pool: BufferPool,
   address: TcpAddress,

@@ -28,20 +28,20 @@ import { DIRECT_READ_BYTES_MAX, directReadBytesDefault, Intake } from './intake.
  * Callbacks of a link of class `L`. They run on the link's thread, with this object as `this`,
  * never after `onClose`. A plain object may have no other members; an instance of a class may.
  *
- * An exception, unless it is the framer's, closes the link and is rethrown, as from any callback of
- * Node.
+ * An exception closes the link and is rethrown, as from any callback of Node. Only an exception of
+ * the framer is not rethrown: it becomes the link's `error`.
  */
 export interface TcpHandlerOf<L> {
   /**
    * Bytes have arrived: call `link.framer.next()` until it returns false, or call `link.pause()`
-   * and take the rest after `link.resume()`. For programs that count nanoseconds. Exactly one of
-   * `onFrames` and `onFrame` is required.
+   * and take the rest after `link.resume()`. For programs to which nanoseconds matter. Exactly one
+   * of `onFrames` and `onFrame` is required.
    */
   onFrames?(link: L): void;
   /**
    * A frame has arrived: its payload is `[offset, offset + length)` of `pool.bytes`, borrowed until
-   * this returns. Keep it by `link.framer.takePacket()`; or, with the prefix or delimiter around
-   * it, by `pool.retain(bufferId)` and then `Packet.wrap(pool, bufferId, begin, n)`. After
+   * this returns. To keep it, call `link.framer.takePacket()`; to keep also the prefix or delimiter
+   * around it, `pool.retain(bufferId)` and then `Packet.wrap(pool, bufferId, begin, n)`. After
    * `link.pause()` no further frame is delivered until `link.resume()`.
    */
   onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
@@ -51,15 +51,15 @@ export interface TcpHandlerOf<L> {
    */
   onEnd?(link: L): void;
   /**
-   * At most `lowWaterBytes` wait for the peer, after `link.writable` was false.
+   * Writers may continue: after `link.writable` was false, at most `lowWaterBytes` bytes wait now.
    *
    * A writer also returns "not now" if the pool has no free buffer: `link.writable` is then still
-   * true, and this is not called. `await link.writer.reserve(n)` waits for either.
+   * true, and this is not called. `await link.writer.reserve(n)` waits in both cases.
    */
   onDrained?(link: L): void;
   /**
-   * The link has ended and holds no buffer. `error`: the reason, unless both sides ended it in good
-   * order.
+   * The link has ended and holds no buffer. `error` is the reason; undefined if the link ended in
+   * good order, or the program destroyed it.
    */
   onClose?(link: L, error: BusbarError | undefined): void;
 }
@@ -89,19 +89,19 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    */
   readonly directReadBytes?: number;
   /**
-   * Limit of the time from a frame's first bytes to its last. A slower peer's link closes with
+   * Longest time from a frame's first bytes to its last. If a peer is slower, its link closes with
    * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused or waits
-   * for a buffer, or the event loop is blocked. Default 60000, as for HTTP servers: an unfinished
-   * frame may hold a buffer that others wait for. Infinity: no limit.
+   * for a buffer, or while the event loop is blocked. Default 60000, as for HTTP servers: an
+   * unfinished frame may hold a buffer that others wait for. Infinity: no limit.
    */
   readonly frameTimeoutMs?: number;
   /** Whether the link may write after the peer has ended. Default false. */
   readonly allowHalfOpen?: boolean;
   /**
-   * Sends without waiting for more (TCP_NODELAY). Default true, since the writers batch.
+   * Sends without waiting for more (TCP_NODELAY). Default true, since writers collect messages.
    */
   readonly noDelay?: boolean;
-  /** Probes the peer after so many milliseconds of silence (SO_KEEPALIVE). Default: never. */
+  /** Probes the peer after this many milliseconds of silence (SO_KEEPALIVE). Default: never. */
   readonly keepAliveMs?: number;
 }
 

@@ -27,7 +27,7 @@ export interface TcpSenderOwner {
  * The writing half of a link:
  *
  *   writers ──▶ flusher ──▶ gate ──▶ outbox ──▶ stream
- *                 regions as they are ──▶ ┘
+ *                    trySend: packets ──▶ ┘
  *
  * **Ownership** owns its outbox, and its writer until {@link release}.
  */
@@ -56,7 +56,7 @@ export class TcpSender {
     this.gate.add(this.writer.id);
   }
 
-  /** Sends what the writers hold, as much as possible. */
+  /** Sends as much as possible of what the writers hold. */
   flush(): void {
     if (!this.writer.closed) this.writer.flush();
     this.gate.drain();
@@ -95,7 +95,7 @@ export class TcpSender {
   /** Closes the writer; drops everything unsent, now and later. */
   release(): void {
     this.outbox.discard();
-    // Regions of the writer and the lanes count as lost in the outbox.
+    // From now on the outbox counts the regions in the writer and in the lanes as lost.
     this.gate.giveUp();
     this.#closeWriter();
     this.gate.drain();
@@ -124,12 +124,12 @@ export class TcpSender {
       this.writer.abortOpen();
       return this.writer.flush();
     } catch (cause) {
-      this.#note('not all was sent', cause);
+      this.#note('some bytes were not sent', cause);
       return true;
     }
   }
 
-  /** Moves everything that the writer has written into the outbox; false if some must wait. */
+  /** Moves into the outbox everything that the writer has written; false if some must wait. */
   #flushBefore(): boolean {
     if (!this.writer.flush() && this.gate.drain()) this.writer.flush();
     return this.writer.bufferedBytes === 0 && this.gate.drain() && !this.gate.stalled;

@@ -34,7 +34,7 @@ export interface TcpServerOptions extends TcpLinkOptions {
   readonly fd?: number;
   /** Connections that may wait to be accepted. Default 511, as in Node. */
   readonly backlog?: number;
-  /** Links at once; further connections are closed after they are accepted. Default: no limit. */
+  /** Most links open at once; further connections are accepted and closed. Default: no limit. */
   readonly maxLinks?: number;
   /**
    * Most buffers that all links of the server together hold for reading; a link that finds none
@@ -44,9 +44,9 @@ export interface TcpServerOptions extends TcpLinkOptions {
    */
   readonly readBuffersMax?: number;
   /**
-   * Called if a connection cannot be accepted (no file descriptor is free) or made a link (no
-   * writer slot is free); it is closed, and counted in `server.refused`. Also called with
-   * exceptions of `codec` and `handler`; without `onError` these are rethrown.
+   * Called if a connection cannot be accepted (no file descriptor is free) or become a link (no
+   * writer slot is free); the connection is closed, and counted in `server.refused`. Also called
+   * with what `codec` or `handler` throws; without `onError` that is rethrown.
    */
   readonly onError?: (error: Error) => void;
 }
@@ -74,7 +74,7 @@ const SERVER_KEYS = [
 ];
 const BACKLOG_DEFAULT = 511;
 const COUNT_MAX = 2 ** 31 - 1;
-/** What reading leaves of a pool. */
+/** One buffer in so many is kept from reading, for writers. */
 const WRITE_PART = 4;
 
 /**
@@ -169,7 +169,7 @@ export class TcpServer {
     resolveTcpOptions(pool, own, SERVER_KEYS);
     const where = listenOptions(own);
     checkNetAllowed();
-    // Paused: nothing is read before the link has named the memory.
+    // Paused: nothing is read before the link has named the memory to read into.
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true });
     const server = TcpServer.over(pool, listener, own);
     await new Promise<void>((resolve, reject) => {
@@ -177,7 +177,7 @@ export class TcpServer {
         listener.close();
         reject(new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause }));
       });
-      // Aborted before it listened, or in the same turn.
+      // The signal closed the server before it listened, or in the same turn.
       listener.once('close', () => reject(own.signal?.reason));
       listener.listen(where, () => resolve());
     });
@@ -234,7 +234,7 @@ export class TcpServer {
     return this.#accepted;
   }
 
-  /** Connections that could not be accepted or made a link. */
+  /** Connections that could not be accepted, or not become a link. */
   get refused(): number {
     return this.#refused;
   }
@@ -262,7 +262,7 @@ export class TcpServer {
     checkOptions('options', options, ['deadlineMs']);
     if (options.deadlineMs !== undefined) checkTimeoutMs('deadlineMs', options.deadlineMs);
     const closed = new Promise<void>((resolve) => {
-      // The callback gets an error if the server had stopped listening: that is closed as well.
+      // The callback gets an error if the server had stopped listening before; it is closed, too.
       this.#server.close(() => resolve());
     });
     // Again: a handler may close the server before its own link is in the set.
@@ -293,18 +293,18 @@ function listenOptions(options: TcpServerOptions): ListenOptions & { readonly fd
   const backlog = checkInteger('backlog', options.backlog ?? BACKLOG_DEFAULT, 1, COUNT_MAX);
   for (const name of ['host', 'path'] as const) {
     const value: unknown = options[name];
-    // Node would listen on every address.
+    // With an empty string Node would listen on every address.
     if (value === '') throw new RangeError(`${name} must not be empty, got ""`);
     if (value === undefined || typeof value === 'string') continue;
     throw new TypeError(`${name} must be a string, got ${show(value)}`);
   }
   if (options.fd !== undefined) {
-    if (options.port !== undefined) throw new TypeError('options must not have port and fd');
-    if (options.path !== undefined) throw new TypeError('options must not have path and fd');
+    if (options.port !== undefined) throw new TypeError('options must not have both port and fd');
+    if (options.path !== undefined) throw new TypeError('options must not have both path and fd');
     return { fd: checkInteger('fd', options.fd, 0, COUNT_MAX), backlog };
   }
   if (options.path !== undefined) {
-    if (options.port !== undefined) throw new TypeError('options must not have port and path');
+    if (options.port !== undefined) throw new TypeError('options must not have both port and path');
     return { path: options.path, backlog };
   }
   const port = checkInteger('port', options.port ?? 0, 0, 65535);

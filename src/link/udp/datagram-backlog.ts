@@ -20,7 +20,7 @@ import { AGAIN, type UdpSocketOwner } from './udp-socket.ts';
 export const BACKLOG_BYTES_DEFAULT = 212_992;
 /** Counted for each waiting datagram besides its bytes. */
 export const DATAGRAM_COST_BYTES = 256;
-/** Received datagrams that are kept in the array at most. */
+/** Most datagrams already received whose places stay in the array. */
 const TAKEN_COUNT_MAX = 256;
 
 /** Datagrams wait; the owner is not called. */
@@ -39,8 +39,8 @@ interface Waiting {
 const TAKEN: Waiting = { bytes: new Uint8Array(0), source: new Int32Array(0) };
 
 /**
- * Does what the kernel does for its sockets: keeps datagrams until they are received, drops those
- * without room, and calls the owner while datagrams wait and it wants them.
+ * Does what the kernel does for its sockets: keeps datagrams until they are received, drops them
+ * when there is no room, and calls the owner while datagrams wait and the owner wants them.
  */
 export class DatagramBacklog {
   private readonly bytes: PoolBytes;
@@ -93,7 +93,7 @@ export class DatagramBacklog {
       table[row + IN_FLAGS] = length < datagram.length ? IN_TRUNCATED : 0;
       table.set(source, row + IN_ADDRESS);
     }
-    // An owner that always lags a little never empties the array.
+    // The limit is for an owner that always lags a little, and so never empties the array.
     if (this.waitingFrom === waiting.length || this.waitingFrom >= TAKEN_COUNT_MAX) {
       waiting.splice(0, this.waitingFrom);
       this.waitingFrom = 0;
@@ -102,7 +102,7 @@ export class DatagramBacklog {
     return filled === 0 ? -AGAIN : filled;
   }
 
-  /** Whether to call for what waits. */
+  /** Sets whether to call the owner while datagrams wait. */
   watch(readable: boolean): void {
     if (this.state === CLOSED) return;
     this.state = readable ? CALLING : WAITING;

@@ -38,7 +38,7 @@ export class AddressTable {
       return latest;
     }
     const row = this.#free.pop() ?? this.#holders.length;
-    assert(!(this.#holders[row] > 0), 'a row that is free has no holder');
+    assert(!(this.#holders[row] > 0), 'a free row has no holder');
     this.#holders[row] = 1;
     this.#latest = row;
     const at = row * ADDRESS_WORDS;
@@ -54,7 +54,7 @@ export class AddressTable {
   /** Adds a holder to a held row. No effect on {@link CONNECTED}. */
   hold(row: number): void {
     if (row < 0) return;
-    assert(this.#holders[row] > 0, 'a row that is held again is held');
+    assert(this.#holders[row] > 0, 'only a held row gets another holder');
     this.#holders[row]++;
   }
 

@@ -70,7 +70,7 @@ export class UdpDgramSocket implements UdpSocket {
   private constructor(bytes: PoolBytes, config: Int32Array, owner: UdpSocketOwner) {
     const flags = config[CONFIG_FLAGS];
     const family = config[CONFIG_FAMILY];
-    // Addresses are numeric already. Node's own lookup would take another turn.
+    // Addresses are numeric already. Node's own lookup would take another turn of the event loop.
     const lookup: Lookup = (host, _family, done) => done(null, host, family);
     this.bytes = bytes;
     this.owner = owner;
@@ -135,7 +135,7 @@ export class UdpDgramSocket implements UdpSocket {
     _segments: number,
     sent: Int32Array,
   ): number {
-    assert(this.state !== CLOSED, 'nothing is sent by a socket that is closed');
+    assert(this.state !== CLOSED, 'a closed socket sends nothing');
     sent.fill(0);
     for (let i = 0; i < count; i++) {
       if (this.pending >= PENDING_COUNT_MAX || this.pendingBytes >= PENDING_BYTES_MAX) {

@@ -30,7 +30,7 @@ export interface UdpIntakeStats extends ReadingStats {
   readonly messages: number;
   /** Datagrams longer than a buffer: delivered without their rest. */
   readonly truncated: number;
-  /** Packed datagrams with a wrong length: delivered up to it. */
+  /** Packed datagrams in which a length is wrong: what precedes it is delivered. */
   readonly malformed: number;
 }
 
@@ -65,7 +65,7 @@ const NO_OWNER: UdpIntakeOwner = {
   watch() {},
 };
 
-/** Datagrams, or coalesced runs of them, in one system call; each needs a buffer meanwhile. */
+/** Most datagrams, or coalesced runs, that one system call reads; each needs a buffer meanwhile. */
 const PLACES_MAX = 16;
 /** Most calls in one turn of the event loop, so that other sockets are served as well. */
 const ROUNDS_MAX = 16;
@@ -75,7 +75,7 @@ const COPY_BYTES_MAX = 2048;
 /**
  * The reading half of a UDP link.
  *
- *   kernel ──▶ places: one buffer each, only while they are filled
+ *   kernel ──▶ places: one buffer each, held only while datagrams arrive
  *                 │ long datagrams are delivered where they lie
  *                 └ short ones are copied into one buffer, one after another
  *
@@ -96,7 +96,7 @@ export class UdpIntake {
   private socket: UdpSocket | undefined;
 
   private readonly places: BufferId[] = [];
-  /** Places of the next call: more than the last one filled. */
+  /** Number of places in the next call: more than the last call filled. */
   private width = 2;
   /** Filled rows; those before `row` were delivered, and `row` up to `at`. */
   private filled = 0;
@@ -299,7 +299,7 @@ export class UdpIntake {
     return this.state === CLOSED;
   }
 
-  /** Delivers rows, continuing where it stopped. False: stopped again, or closed. */
+  /** Delivers rows, continuing where delivery stopped. False: it stopped again, or closed. */
   private deliverRows(): boolean {
     const owner = this.owner;
     this.isBusy = true;
@@ -311,7 +311,7 @@ export class UdpIntake {
       }
     } catch (error) {
       this.isBusy = false;
-      // If the handler closed the link before it threw, `close` has left the release to us.
+      // If the handler closed the link before it threw, `close` has left the release to this.
       if (this.isClosed) this.releaseIdle();
       owner.deliveryFailed(error);
       return false;

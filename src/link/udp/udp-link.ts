@@ -47,13 +47,14 @@ export interface UdpLinkStats extends LinkStats, UdpReaderStats, UdpOutboxStats 
  * fit; in mode 'message' each message is a datagram, without the length. {@link trySend} sends a
  * packet as one datagram, as it is and without a copy.
  *
- * **UDP does not wait for a receiver.** It drops datagrams without room, in the network or in the
- * receiver's socket; a link counts those it knows of (`stats().dropped`). The link's own side is
- * bounded: a socket without room stops the writers, as with `TcpLink`; without buffers in the pool
- * datagrams stay in the system.
+ * **UDP does not wait for a receiver.** Where there is no room for a datagram, in the network or in
+ * the receiver's socket, it is dropped; a link counts those it knows of (`stats().dropped`). The
+ * link's own memory is bounded: when its socket has no room, the writers stop, as with `TcpLink`;
+ * when the pool has no buffer, datagrams wait in the system.
  *
  * **Ownership** messages are borrowed; see {@link UdpHandler}. At `onClose` the link holds no
- * buffer; a quiet one holds at most one, in which kept packets lie. **Threads** one.
+ * buffer; a quiet one holds at most one, in which kept packets lie. **Threads** the one that
+ * opened the link.
  *
  * @example A server that sends every message back to where it came from.
  * ```ts
@@ -120,13 +121,13 @@ export class UdpLink extends UdpReader implements Link {
 
   /**
    * Opens a socket, binds it, and connects it if there is a peer. Before that the operating system
-   * looks up names, once, in the family of the other address if that is numeric. A later change of
-   * a host's address is not noticed.
+   * looks up names, once: if one of `host` and `peer` is numeric, an address of the same family for
+   * the other. A later change of a host's address is not noticed.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, for example if
    * the port is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort`
-   * without the shim; `signal.reason`; exceptions of the handler; TypeError or RangeError naming
-   * the option.
+   * without the shim; `signal.reason`; what the option `handler` throws; TypeError or RangeError
+   * naming the option.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     const own = checkOptions('options', options, UDP_OPTION_KEYS);
@@ -155,13 +156,13 @@ export class UdpLink extends UdpReader implements Link {
    * **Throws** TypeError if the link has no peer.
    */
   get writer(): LocalWriter {
-    if (this.#writer === undefined) throw new TypeError('a link without peer has no own writer');
+    if (this.#writer === undefined) throw new TypeError('a link without a peer has no writer');
     return this.#writer;
   }
 
   /**
-   * Creates a writer whose messages go to this address. Closed with the link, or earlier by the
-   * caller; what it has flushed is still sent.
+   * Creates a writer whose messages go to this address. It is closed with the link, or earlier by
+   * the caller: then what it has flushed is still sent.
    *
    * **Throws** ERR_BUSBAR_LINK_CLOSED, ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError, also if
    * the link has a peer.
@@ -190,7 +191,7 @@ export class UdpLink extends UdpReader implements Link {
 
   /**
    * Copies one message into the link's own writer, with its length. False: not now; nothing has
-   * changed. With `messageBytes` it must have that length, and no length is added.
+   * changed. With the option `messageBytes` each message has that length, and no length is added.
    *
    * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
    */
@@ -282,7 +283,7 @@ export class UdpLink extends UdpReader implements Link {
     // The sender may have called user code that ended the link.
     if (this.life.state !== FINISHING) return;
     if (!isSent) {
-      // If the socket has no room, it calls back when it has.
+      // If the socket has no room, it calls back when it has room again.
       if (!this.sender.outbox.blocked) this.sender.sendRestSoon();
     } else if (this.socket.pendingCount === 0) {
       this.act(this.life.drained());

@@ -21,9 +21,9 @@ export type HostLookup = (
   done: (error: Error | null, address: string) => void,
 ) => void;
 
-/** Contains no characters of an address, and is short enough for the name service. */
+/** Has no character that only addresses have, and is short enough for the name service. */
 const NAME = /^[^\s\p{Cc}:%/[\]@]{1,253}$/u;
-/** Ends in a number: an incomplete IPv4 address, which the system would complete. */
+/** Ends in a number, like an incomplete IPv4 address, which the system would complete. */
 const NUMERIC = /(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/i;
 
 /** True for a string that may be a host name and is not a numeric address. */

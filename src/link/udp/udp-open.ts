@@ -28,7 +28,7 @@ export type OpenUdpSocket<L> = (
   owner: UdpSocketOwner,
 ) => UdpSocket | Promise<UdpSocket>;
 
-/** Opens a socket and makes a link on it. **Throws** (rejects) as either; `signal.reason`. */
+/** Opens a socket and makes a link on it. **Throws** what either throws; `signal.reason`. */
 export async function openWith<L>(
   options: ResolvedUdpOptions<L>,
   open: OpenUdpSocket<L>,

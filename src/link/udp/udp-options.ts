@@ -46,8 +46,8 @@ import { PORT_MAX, UdpAddress, writeAddress } from './udp-address.ts';
 export interface UdpHandlerOf<L> {
   /**
    * A message has arrived: `[offset, offset + length)` of `pool.bytes`, borrowed until this
-   * returns. Keep it by `link.takePacket()`, or by `pool.retain(bufferId)`. Its source:
-   * `link.sourceHost`, `link.source()` and others. Exactly one of `onMessage` and `onPacket` is
+   * returns. To keep it, call `link.takePacket()` or `pool.retain(bufferId)`. `link.sourceHost`,
+   * `link.source()` and others tell its source. Exactly one of `onMessage` and `onPacket` is
    * required.
    */
   onMessage?(offset: number, length: number, bufferId: BufferId, link: L): void;
@@ -58,9 +58,9 @@ export interface UdpHandlerOf<L> {
    * not sent. The link stays open.
    */
   onError?(error: BusbarError, link: L): void;
-  /** At most `lowWaterBytes` wait, after `link.writable` was false. */
+  /** After `link.writable` was false, at most `lowWaterBytes` bytes wait now. */
   onDrained?(link: L): void;
-  /** The link has ended and holds no buffer; `error`: the reason, unless in good order. */
+  /** The link has ended and holds no buffer. `error`: the reason; undefined if in good order. */
   onClose?(link: L, error: BusbarError | undefined): void;
 }
 
@@ -75,8 +75,8 @@ export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
   /** Returns the handler of the link; called once, before the first datagram. */
   readonly handler: (link: L) => UdpHandlerOf<L>;
   /**
-   * Local address, or a name of this host, to bind to. Default '127.0.0.1', or any address with
-   * `peer`. Use '0.0.0.0' or '::' to be reachable from outside.
+   * Local address, or a name of this host, to bind to. Default '127.0.0.1'; with `peer`, all local
+   * addresses. Use '0.0.0.0' or '::' to be reachable from outside.
    */
   readonly host?: string;
   /** 0 … 65535; 0, the default, lets the system choose: see `link.local`. */
@@ -97,28 +97,29 @@ export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
    */
   readonly datagramBytes?: number;
   /**
-   * In mode 'message': writers take messages of so many bytes each, one after another, without
-   * lengths; at most as many as fit a buffer. The fastest way to send small ones. `link.tryWrite`
-   * checks the length; bytes that a program writes into a writer itself are cut after every
-   * `messageBytes`, and the rest is sent as a shorter datagram. Default: messages with lengths.
+   * In mode 'message': writers take messages of exactly this many bytes, one after another, without
+   * lengths. At most the pool's buffer size. The fastest way to send small messages.
+   * `link.tryWrite` checks the length; what a program writes into a writer itself is cut after
+   * every `messageBytes`, and the rest is sent as a shorter datagram. Default: messages have
+   * lengths.
    */
   readonly messageBytes?: number;
   /** Whether several sockets may share the port; datagrams are spread over them. Needs the shim. */
   readonly reusePort?: boolean;
   /** Whether several sockets may share the address, as for multicast receivers. Default false. */
   readonly reuseAddress?: boolean;
-  /** Whether an IPv6 socket takes no IPv4. Default false. */
+  /** Whether an IPv6 socket neither sends nor receives IPv4. Default false. */
   readonly ipv6Only?: boolean;
-  /** SO_RCVBUF, the system's receive buffer. Default the system's; it may grant less. */
+  /** SO_RCVBUF, the size of the system's receive buffer. The system may grant less. */
   readonly receiveBytes?: number;
-  /** SO_SNDBUF, the system's send buffer. Default the system's; it may grant less. */
+  /** SO_SNDBUF, the size of the system's send buffer. The system may grant less. */
   readonly sendBytes?: number;
   /**
    * Whether the kernel may segment and coalesce datagrams (GSO, GRO). Receiving needs buffers of
    * 65535 bytes or more. Default true.
    */
   readonly offload?: boolean;
-  /** 'auto', the default: the shim if available. `link.implementation` is the actual one. */
+  /** 'auto', the default: the shim if available. `link.implementation` tells which it is. */
   readonly implementation?: 'auto' | 'dgram';
 }
 

@@ -47,7 +47,7 @@ export interface UdpOutboxOwner {
   sendMalformed(bytes: number): void;
 }
 
-/** How a region becomes datagrams: it is one datagram. */
+/** How a region is cut into datagrams. CUT_WHOLE: it is one datagram. */
 export const CUT_WHOLE = 0;
 /** Messages with lengths; each is a datagram, without the length. */
 export const CUT_MESSAGES = 1;
@@ -93,8 +93,8 @@ const sent = new Int32Array(SENT_WORDS);
 /**
  * Takes regions, and sends tables of datagrams.
  *
- * The system copies datagrams before it returns, so a region is released as soon as its last one
- * was sent. The rest that the system does not take now waits as regions, and is cut again.
+ * The system copies datagrams before it returns, so a region is released as soon as its last
+ * datagram was sent. What the system does not take now stays in its regions, and is cut again.
  *
  * **Ownership** `push` takes one reference per region.
  */
@@ -114,9 +114,9 @@ export class UdpOutbox {
   private waitingBytes = 0;
   private state: UdpOutboxState = READY;
   private isSending = false;
-  /** True while the first datagram is tried again; the error may concern an earlier one. */
+  /** True while the first datagram is tried again, since the error may concern an earlier one. */
   private isRetrying = false;
-  /** An unreachable destination's error, reported once the retry shows its datagram; or 0. */
+  /** An unreachable destination's error, until the retry shows which datagram was lost; or 0. */
   private unreachable = 0;
   /** Malformed bytes not yet reported. */
   private malformedBytes = 0;
@@ -128,8 +128,8 @@ export class UdpOutbox {
   private lostBytes = 0;
 
   /**
-   * `writersCut`: how regions of writers are cut; `datagramBytes`: the most for a packed datagram,
-   * or the size of equal ones.
+   * `writersCut`: how regions of writers are cut; `datagramBytes`: the largest size of a packed
+   * datagram, or the size of equal ones.
    */
   constructor(pool: BufferPool, writersCut: Cut, datagramBytes: number) {
     this.pool = pool;
@@ -148,7 +148,7 @@ export class UdpOutbox {
     return this.waitingBytes;
   }
 
-  /** Whether enough bytes wait to be sent before this turn of the event loop ends. */
+  /** Whether so much waits that it should be sent now, not at the end of the event loop's turn. */
   get isFull(): boolean {
     return this.waitingBytes >= SEND_BYTES_MIN;
   }
@@ -201,7 +201,7 @@ export class UdpOutbox {
   /** Called when the socket has room again. */
   unblock(): void {
     if (!this.blocked) return;
-    assert(this.waiting.length > 0, 'a socket without room has something to send');
+    assert(this.waiting.length > 0, 'a blocked outbox has something to send');
     this.state = READY;
     this.send();
     if (!this.blocked) this.owner.watch();
@@ -238,7 +238,7 @@ export class UdpOutbox {
     this.invariants();
   }
 
-  /** Counts a datagram of so many bytes as lost that was counted as written. */
+  /** Counts as lost a datagram of so many bytes that was counted as written. */
   takeBack(bytes: number): void {
     this.datagramsWritten--;
     this.bytesWritten -= bytes;
@@ -265,10 +265,10 @@ export class UdpOutbox {
   /** Asserts that the fields agree, as they do between any two calls. */
   invariants(): void {
     const { length } = this.waiting;
-    assert(length % REGION_FIELDS === 0, 'regions wait whole');
+    assert(length % REGION_FIELDS === 0, 'each region has all its fields');
     const costBytes = (length / REGION_FIELDS) * REGION_COST_BYTES;
     assert(this.waitingBytes >= costBytes, 'each waiting region is counted');
-    assert(length > 0 || this.waitingBytes === 0, 'nothing else is counted');
+    assert(length > 0 || this.waitingBytes === 0, 'without regions nothing is counted');
     assert(length === 0 || !this.isClosed, 'a closed outbox has no regions');
     assert(this.unreachable === 0 || this.isRetrying, 'an error is kept only during a retry');
     assert(this.segmentRefusals <= SEGMENT_REFUSALS_MAX, 'refusals of segmentation are bounded');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `UdpReader`: base class of `UdpLink`. Its socket, socket options, and receiving. */
+/** `UdpReader`: base class of `UdpLink`, with its socket, the socket's options, and receiving. */
 
 import { checkBoolean, checkInteger } from '../../base/check.ts';
 import type { BusbarError } from '../../base/errors.ts';

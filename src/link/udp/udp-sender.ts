@@ -40,7 +40,7 @@ export interface UdpSenderOwner {
  * The writing half of a link:
  *
  *   writers ──▶ flusher ──▶ gate ──▶ outbox ──▶ socket
- *                 regions as they are ──▶ ┘
+ *                    trySend: packets ──▶ ┘
  *
  * An address is eight words at an index; undefined is the one that the socket is connected to.
  *
@@ -136,12 +136,12 @@ export class UdpSender implements UdpOutboxOwner {
     const { outbox } = this;
     const row = words === undefined ? CONNECTED : outbox.addresses.add(words, index);
     outbox.push(offset, length, bufferId, row, CUT_WHOLE);
-    // The region holds the row now.
+    // Now the waiting region holds the row.
     outbox.releaseRow(row);
     this.gate.pushed();
   }
 
-  /** Sends what the writers hold, as much as possible. */
+  /** Sends as much as possible of what the writers hold. */
   flush(): void {
     for (const writer of this.writers.values()) if (!writer.closed) writer.flush();
     this.gate.drain();

@@ -56,8 +56,8 @@ export interface UdpSocket {
   /** Fills rows of the table, from the first on; returns their number, or `-errno`. */
   receive(table: Int32Array, count: number): number;
   /**
-   * Sends datagrams of the table, from the first on, up to `segments` equal ones as one message;
-   * returns their number. `sent` has the error that stopped it.
+   * Sends rows of the table, from the first on, up to `segments` equal datagrams as one message;
+   * returns the number of rows sent. `sent` tells the error that stopped it.
    */
   send(
     table: Int32Array,
@@ -66,7 +66,7 @@ export interface UdpSocket {
     segments: number,
     sent: Int32Array,
   ): number;
-  /** Chooses the events to call back for. */
+  /** Chooses for which events to call the owner. */
   watch(readable: boolean, writable: boolean): void;
   keepAlive(wanted: boolean): void;
   /** Joins or leaves a multicast group. **Throws** ERR_BUSBAR_NATIVE_FAILED. */
@@ -91,7 +91,7 @@ export const INVALID: number = errno.EINVAL;
 /** Errors of segmentation: the datagrams of the message may still be sent one by one. */
 const SEGMENTING: readonly number[] = [errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT];
 
-/** Errors that may concern an earlier datagram: the send is worth another attempt. */
+/** Errors that may concern an earlier datagram: then this one can be sent again. */
 const EARLIER: readonly number[] = [
   errno.ECONNREFUSED,
   errno.ECONNRESET,
