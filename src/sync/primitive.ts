@@ -7,7 +7,7 @@ import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
-import { type Waitable, WaitLine } from '../pool/wait-line.ts';
+import { WaitLine } from '../pool/wait-line.ts';
 import { Waiters, type WakeOrder } from './waiters.ts';
 
 /** Result of an attempt that must be repeated. */
@@ -20,7 +20,9 @@ export const SPINS = 200;
 export type GivenUp = 'timeout' | 'aborted';
 
 /** A primitive as one thread sees it. */
-export abstract class Primitive implements Waitable {
+// No `implements Waitable`: the package's declarations have no @internal members, and would not
+// compile. `new WaitLine(this)` checks the same.
+export abstract class Primitive {
   /** @internal */
   readonly pool: BufferPool;
   /** @internal */

@@ -26,6 +26,7 @@ function compiled(compiler) {
     const place = install(setting);
     const tsc = compiler(setting);
     write(place, 'app.ts', readApp());
+    write(place, 'entries.ts', everyEntry());
     mustRun(process.execPath, [tsc, '--init'], place);
     const options = {
       module: 'nodenext',
@@ -37,11 +38,25 @@ function compiled(compiler) {
     write(
       place,
       'strict.json',
-      JSON.stringify({ extends: './tsconfig.json', compilerOptions: options, files: ['app.ts'] }),
+      JSON.stringify({
+        extends: './tsconfig.json',
+        compilerOptions: options,
+        files: ['app.ts', 'entries.ts'],
+      }),
     );
     mustRun(process.execPath, [tsc, '-p', 'strict.json'], place);
     expectApp(place, 'out/app.js');
   };
+}
+
+/** A module whose compilation checks the declarations of every entry point. */
+function everyEntry() {
+  const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
+  const entries = Object.keys(exports).filter((entry) => exports[entry].types !== undefined);
+  const lines = entries.map((entry, index) => {
+    return `export type Entry${index} = typeof import('busbar${entry.slice(1)}');\n`;
+  });
+  return lines.join('');
 }
 
 const ours = () => `${ROOT}node_modules/typescript/bin/tsc`;
