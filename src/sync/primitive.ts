@@ -20,8 +20,8 @@ export const SPINS = 200;
 export type GivenUp = 'timeout' | 'aborted';
 
 /** A primitive as one thread sees it. */
-// No `implements Waitable`: the package's declarations have no @internal members, and would not
-// compile. `new WaitLine(this)` checks the same.
+// No `implements Waitable`: the package's declarations lack the members that are internal, and
+// would not compile. `new WaitLine(this)` checks the same.
 export abstract class Primitive {
   /** @internal */
   readonly pool: BufferPool;

@@ -45,6 +45,7 @@ const TOLERATED: Readonly<Record<string, string>> = {
 const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/\.(reclaim|recover|declareExited)$/, 'asking a thread whether it lives leaves a mark'],
   [/\.(send|receive)(Sync)?$/, 'a wait that was given up has asked to be rung'],
+  [/\.guard(Sync)?$/, 'a wait that was given up has drawn a ticket'],
   [/\.sendInto$/, 'the buffer may be passed on from now on, and is still held'],
   [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
 ];
