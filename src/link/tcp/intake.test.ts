@@ -59,13 +59,19 @@ test('a paused link keeps the buffer of the frame taken last, however long it is
 });
 
 /** Intakes that share a pool and permits, and what each has delivered. */
-function sharing(pool: BufferPool, permits: number, count: number, keeps: boolean) {
-  const allowance = new BufferAllowance(permits);
+function sharing(
+  pool: BufferPool,
+  permits: number,
+  count: number,
+  keeps: boolean,
+  allowance: BufferAllowance = new BufferAllowance(permits),
+) {
   return Array.from({ length: count }, () => {
     const framer = new Framer(pool, new LengthPrefixCodec('u16'));
     const intake = new Intake(pool, framer, 1024, Infinity, allowance);
     const packets: Packet[] = [];
     let frames = 0;
+    let ends = 0;
     const fail = (error: unknown): void => {
       throw error;
     };
@@ -75,7 +81,11 @@ function sharing(pool: BufferPool, permits: number, count: number, keeps: boolea
         if (keeps) packets.push(framer.takePacket());
       }
     };
-    const owner = { deliver, ended() {}, intakeFailed: fail, deliveryFailed: fail };
+    const ended = (): void => {
+      ends++;
+      framer.finishFrame();
+    };
+    const owner = { deliver, ended, intakeFailed: fail, deliveryFailed: fail };
     intake.open(owner, NO_SOCKET as Duplex, false);
     return {
       intake,
@@ -83,11 +93,14 @@ function sharing(pool: BufferPool, permits: number, count: number, keeps: boolea
       get frames() {
         return frames;
       },
-      /** Reads one frame of so many bytes, its prefix included. */
-      read(bytes: number): void {
+      get ends() {
+        return ends;
+      },
+      /** Reads one frame of so many bytes, its prefix included, or the beginning of it. */
+      read(bytes: number, begun: number = bytes): void {
         const space = intake.target.buffer() as Uint8Array;
         new DataView(space.buffer, space.byteOffset).setUint16(0, bytes - 2);
-        intake.target.callback(bytes, space);
+        intake.target.callback(begun, space);
       },
       close(): void {
         for (const packet of packets) packet.release();
@@ -142,4 +155,28 @@ test('a link that is paused while it waits for a buffer keeps none', async () =>
   expect(paused.frames).toBe(1);
   paused.close();
   expect(pool.stats().held).toBe(0);
+});
+
+test('two that wait for a buffer to end with do not pass it on for ever', async () => {
+  let waits = 0;
+  class Counted extends BufferAllowance {
+    override acquire(pool: BufferPool, signal: AbortSignal): ReturnType<typeof pool.acquire> {
+      if (++waits > 10) throw new Error('they pass it on');
+      return super.acquire(pool, signal);
+    }
+  }
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 4, maxThreads: 1 });
+  const links = sharing(pool, 1, 3, false, new Counted(1));
+  const [one, other, slow] = links;
+  one.read(100, 50);
+  other.read(100, 50);
+  slow.read(1000, 500);
+  one.intake.end();
+  other.intake.end();
+  slow.close();
+  await turn();
+  // A half-open link writes on after that, and keeps no buffer for what it reads.
+  expect([one.ends, other.ends, waits, pool.stats().held]).toEqual([1, 1, 2, 0]);
+  one.close();
+  other.close();
 });

@@ -446,7 +446,8 @@ export class Intake implements LingeringReader, FrameReader {
   /** Delivers what has arrived, then reads on. */
   #goOn(): void {
     if (!this.#advance()) return;
-    this.#rest(0);
+    // The end needs the buffer that it has waited for.
+    if (this.#end !== END_DUE) this.#rest(0);
     this.#socket.resume();
     this.#tellEnd();
   }
@@ -470,7 +471,10 @@ export class Intake implements LingeringReader, FrameReader {
     }
     assert(this.#stash.isEmpty, 'the end comes after all bytes');
     this.#end = END_TOLD;
+    if (this.#state === FED) this.#becomeQuiet();
     this.#owner.ended();
+    // A half-open link may go on to write for long.
+    if (!this.stopped && this.framer.pendingBytes === 0) this.#rest(0);
   }
 
   /** Asserts that the state agrees with the other fields, as it does between any two calls. */
