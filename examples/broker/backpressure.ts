@@ -12,7 +12,7 @@
  * beyond the reserve may wait for a client (its buffers may be only half full, so that is up to
  * half of the buffers). With many slow clients that share becomes small by itself: a hundred of
  * them leave a hundredth of the rest free (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998).
- * The waiting output is checked after every so much work.
+ * The waiting output is checked each time that a certain amount of work was done.
  *
  * **Messages of other executors** do not wait for a client that is held back, since messages for
  * other clients follow in the same lane. They are written nevertheless, from the reserve, and their
@@ -20,8 +20,8 @@
  * more waits for it than `maxPendingBytes` and everything that can then be in transit.
  *
  * **If half of the reserve is used**, the clients with most output waiting are cut off at once,
- * without time to read the rest, until it is free again. **If the pool still has no buffer** for
- * `stallMs`, the same happens, however little they have waiting.
+ * without time to read the rest, until that half is free again. **If the pool still has no buffer**
+ * for `stallMs`, the same happens, however little output the clients have waiting.
  */
 
 import { type BufferPool, NO_BUFFER } from 'busbar/pool';
@@ -66,7 +66,7 @@ export interface BackpressureLimits {
 
 /** The reserve's part of the pool, for clients that read fast enough. */
 const RESERVE_PART = 8;
-/** A client is no longer held back once so much less waits: what it should read in a second. */
+/** A client is held back until this much less waits than allowed: what it can read in a second. */
 const RELIEF_BYTES_MAX = 8 * 1024 * 1024;
 /**
  * The waiting output is checked each time that this part of the pool may have been written: first
@@ -84,9 +84,9 @@ export class Backpressure {
   readonly #clock: () => number;
   readonly #share: FairShare;
   readonly #blocked: Set<Waiter> = new Set();
-  /** Clients that are held back, or whose link takes no more; since when. */
+  /** Clients that are held back, or whose link takes no more; and since when. */
   readonly #congested: Map<Participant, number> = new Map();
-  /** Time when the pool was exhausted; undefined: it is not. */
+  /** Since when the pool has been exhausted; undefined: it is not. */
   #exhaustedSinceMs: number | undefined = undefined;
   readonly #closed: AbortController = new AbortController();
 
@@ -148,8 +148,8 @@ export class Backpressure {
 
   /** Lets the blocked waiters try again. */
   proceed(): void {
-    // They share the work of a turn: there may be thousands. The first one goes last: it may take
-    // all the room, and next time another one should be first.
+    // There may be thousands, which share the work of a turn. The first one moves to the end: it
+    // may take all the room, and next time another one should be first.
     let first: Waiter | undefined;
     for (const waiter of this.#blocked) {
       if (first === undefined) first = waiter;
@@ -237,7 +237,7 @@ export class Backpressure {
     this.#closed.abort();
   }
 
-  /** Checks whether a buffer is free: reads from sockets take them as well, unnoticed. */
+  /** Checks whether a buffer is free: reads from sockets take buffers as well, unnoticed here. */
   #probe(): void {
     const bufferId = this.#pool.tryAcquire();
     if (bufferId === NO_BUFFER) this.#awaitBuffer();

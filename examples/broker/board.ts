@@ -9,8 +9,8 @@
  *   CLIENTS  clients  the executor        executors       atomic
  *   BURDEN   bytes    the executor        executors       atomic
  *
- * EPOCH counts the starts of this executor. BURDEN is the number of bytes that wait for the
- * executor's client with most output. The host clears the words of a dead executor.
+ * EPOCH counts the starts of this executor. BURDEN is the number of bytes that wait for that client
+ * of the executor for which most bytes wait. The host clears the words of a dead executor.
  */
 
 const EPOCH = 0;

@@ -26,32 +26,32 @@ import { listenAlone, PortClaim } from './port-claim.ts';
 
 /** Regions in one lane. */
 const LANE_CAPACITY = 1024;
-/** What an executor keeps for each lane: a region that is pending, and one being written. */
+/** Buffers that an executor keeps for each lane: one pending region, and one being written. */
 const BUFFERS_PER_LANE = 2;
-/** Threads of the pool beside the executors: the host, and one to spare for a restart. */
+/** Threads of the pool besides the executors: the host, and a spare one for a restart. */
 const OTHER_THREADS = 2;
-/** So often an executor may crash before the broker gives up. */
+/** How often an executor may crash before the broker gives up. */
 const RESTARTS = { maxRestarts: 10, withinMs: 60_000 };
-/** How often the host looks whether time is up. */
+/** How often the host checks whether a deadline has passed. */
 const LOOK_MS = 20;
-/** How long an executor may take to say what it is asked, in good order. */
+/** How long an executor in good order may take to answer. */
 const ANSWER_MS_MAX = 5000;
 
 export interface BrokerGroupOptions {
-  /** How many; default: one for each core that this process may use. */
+  /** Number of executors. Default: one for each core that this process may use. */
   readonly executors?: number | 'per-core';
-  /** What each of them runs. Default: the module `broker.worker.js` beside the program. */
+  /** The module that each executor runs. Default: `broker.worker.js` beside the program. */
   readonly module?: URL;
   /** An executor has crashed, and another one takes its place. */
   readonly onCrash?: (index: number, error: Error) => void;
 }
 
-/** One executor, for people. */
+/** What there is to say of one executor. */
 export interface ExecutorPlace {
   readonly index: number;
   /** The core to which it is pinned. */
   readonly cpu: number | undefined;
-  /** Why it is not. */
+  /** Why it is not pinned. */
   readonly unpinned: string;
 }
 
@@ -71,7 +71,7 @@ export class BrokerGroup {
   readonly #onCrash: (index: number, error: Error) => void;
   readonly #paths: (string | undefined)[] = [];
   readonly #listening: Set<number> = new Set();
-  /** Executors are to take no clients any more, also one that takes another's place. */
+  /** True when executors are to take no more clients; this also concerns restarted executors. */
   #isRetiring: boolean = false;
   readonly #retired: Set<number> = new Set();
   readonly #drained: Set<number> = new Set();
@@ -175,12 +175,12 @@ export class BrokerGroup {
     return this.#group.count;
   }
 
-  /** Who runs where. */
+  /** Which executor runs on which core. */
   get places(): ExecutorPlace[] {
     return this.#group.stats().map(({ index, cpu, unpinned }) => ({ index, cpu, unpinned }));
   }
 
-  /** The sums over all executors, as far as they answer. */
+  /** The sums over all executors that answer. */
   async stats(): Promise<BrokerStats> {
     const id = ++this.#questions;
     const answers = new Map<number, Record<string, number>>();
@@ -207,7 +207,7 @@ export class BrokerGroup {
     return this.#stopped;
   }
 
-  /** Stops in lame duck mode, as `Broker.lameDuck` does; {@link drain} makes an end of it. */
+  /** Stops in lame duck mode, as `Broker.lameDuck` does; {@link drain} ends that early. */
   async lameDuck(): Promise<void> {
     if (this.#stopped === undefined) {
       this.#isRetiring = true;
@@ -239,7 +239,7 @@ export class BrokerGroup {
 
   #tell(index: number, message: HostMessage): void {
     const group = this.#group;
-    // Rejected: it has stopped.
+    // If that rejects, the group has stopped.
     sendText(this.pool, (packet) => group.sendToWhenRoom(index, packet), message).catch(() => {});
   }
 
@@ -284,7 +284,7 @@ export class BrokerGroup {
     this.#onCrash(index, error);
   }
 
-  /** Waits for what executors say. */
+  /** Receives the messages of executors. */
   async #until(isTrue: () => boolean, timeoutMs: number = Infinity): Promise<void> {
     const untilMs = performance.now() + timeoutMs;
     while (!isTrue() && performance.now() < untilMs) {

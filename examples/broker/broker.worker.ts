@@ -27,7 +27,7 @@ export function run(context: ExecutorContext): void {
   });
 
   const say = (message: ExecutorMessage): void => {
-    // After the group was stopped the host no longer receives.
+    // Once the group is stopped, the host no longer receives.
     sendText(pool, (packet) => context.host.send(packet), message).catch(() => {});
   };
 

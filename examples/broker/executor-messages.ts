@@ -19,7 +19,7 @@ export interface ExecutorData {
   readonly sharesPort: boolean;
 }
 
-/** From the host. */
+/** Messages of the host. */
 export type HostMessage =
   /** Another executor has ended. */
   | { readonly kind: 'lost'; readonly index: number; readonly epoch: number }
@@ -30,7 +30,7 @@ export type HostMessage =
   /** Asks to stop in good order, and for `drained`. */
   | { readonly kind: 'drain' };
 
-/** To the host. */
+/** Messages to the host. */
 export type ExecutorMessage =
   /** Clients may connect. */
   | { readonly kind: 'listening'; readonly path: string | undefined }

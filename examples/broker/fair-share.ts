@@ -3,7 +3,7 @@
  * Example broker: fair scheduling. A client with much work does not delay the others.
  *
  * A worker (a client whose bytes arrived, or a lane from another executor) gets a *quantum* of
- * work; after two quanta have been spent in one turn of the event loop, only a small part of one.
+ * work; once two quanta have been spent in one turn of the event loop, it gets only a small part.
  * When that is spent, even in the middle of a message for 50 000 subscribers, the worker stops and
  * queues. All queued workers share two quanta in each turn, in equal parts; first come, first
  * served if there are more than a hundred. A lane, which carries the work of many clients, gets a
@@ -18,8 +18,8 @@ import type { Waiter } from './backpressure.ts';
 /** About 1.6 ms. */
 export const QUANTUM_UNITS: number = 32 * 1024;
 /**
- * A worker that has used so much queues even if it has nothing left to do: otherwise its socket may
- * be read dozens of times in one turn.
+ * A worker that has used this much queues even if it has nothing left to do: otherwise its socket
+ * may be read dozens of times in one turn.
  */
 const TIRED_UNITS: number = QUANTUM_UNITS / 4;
 /** Units of one turn for all queued workers; and as many for all others. */
@@ -60,7 +60,7 @@ export class FairShare {
   #granted: number = QUANTUM_UNITS;
   /** The rest of this turn for workers that did not queue. */
   #turnUnits: number = TURN_UNITS;
-  /** Called each time that so much work was done, by all workers together. */
+  /** Called each time that all workers together have done a certain amount of work. */
   onWork: () => void = () => {};
   onWorkUnits: number = Number.POSITIVE_INFINITY;
   #worked: number = 0;

@@ -9,7 +9,7 @@ import { type FieldType, readFields } from './connect-json.ts';
 const PROTOCOL_MAX = 1;
 /** Clients choose features by it, so it is the version of nats-server that the broker emulates. */
 const NATS_VERSION = '2.9.10';
-/** There is no Go here, but every nats-server sends its version, and some clients require it. */
+/** No Go is used here, but every nats-server sends Go's version, and some clients require it. */
 const GO_VERSION = 'none';
 
 /** A client's options in CONNECT. */

@@ -77,7 +77,7 @@ function drainOnSignal(broker: Broker | BrokerGroup): Promise<true> {
     };
     process.on('SIGINT', stop);
     process.on('SIGTERM', stop);
-    // What these ask of nats-server; without a listener they end the process, or open a debugger.
+    // Signals for nats-server. Without a listener they end the process, or open a debugger.
     if (process.platform === 'win32') return;
     process.on('SIGUSR1', () => console.log('SIGUSR1: there is no log file to reopen.'));
     process.on('SIGHUP', () => console.log('SIGHUP: there is no configuration file to reload.'));

@@ -53,7 +53,7 @@ export class Event extends Primitive {
   /** Who resets it. */
   readonly resets: EventReset;
   readonly #isAuto: boolean;
-  /** The epoch by which a caller last had to wait. */
+  /** The epoch that the last unsuccessful attempt saw. */
   #epoch: number;
 
   private constructor(pool: BufferPool, words: Words) {

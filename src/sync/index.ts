@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `busbar/sync`: locks and semaphores between threads. */
+/** `busbar/sync`: locks, semaphores and events between threads. */
 /// <reference types="node" preserve="true" />
 
 export type { WaitOptions } from '../base/wait-guard.ts';

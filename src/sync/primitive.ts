@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Primitive: the base class of synchronization primitives; waits for a caller. */
+/** `Primitive`: what every synchronization primitive does when a caller has to wait. */
 
 import type { Words } from '../base/atomics.ts';
 import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
@@ -10,13 +10,13 @@ import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { WaitLine } from '../pool/wait-line.ts';
 import { Waiters, type WakeOrder } from './waiters.ts';
 
-/** Result of an attempt that must be repeated. */
+/** The result of an attempt that has to be repeated. */
 export const BUSY = 'busy';
 
 /** How often to look at STATE before sleeping: some microseconds, far less than a wake-up takes. */
 export const SPINS = 200;
 
-/** Result of a wait that ended early. */
+/** How a wait may end without success. */
 export type GivenUp = 'timeout' | 'aborted';
 
 /** A primitive as one thread sees it. */
@@ -48,8 +48,7 @@ export abstract class Primitive {
 
   /**
    * Cleans up after dead threads; returns true if there was anything to clean up. Waiting callers
-   * do this themselves every 50 ms; call it when a worker has exited, and they need not wait for
-   * that.
+   * do this every 50 ms; if you call it when a worker has exited, they continue at once.
    */
   recover(): boolean {
     ensureStack();
@@ -140,7 +139,7 @@ export abstract class Primitive {
   }
 }
 
-/** The error that a wait for a guard throws if it ended early. */
+/** The error that a wait for a guard throws if it ended without success. */
 export function givenUp(result: string, what: string, options: WaitOptions | undefined): unknown {
   if (result === 'aborted') return options?.signal?.reason;
   if (result === 'poisoned') return new BusbarError('ERR_BUSBAR_POISONED', what);

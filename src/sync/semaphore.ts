@@ -66,7 +66,7 @@ export class Semaphore extends Primitive {
   /** True if permits belong to the thread that took them. */
   readonly owned: boolean;
   readonly #held: number;
-  /** How many permits the caller wants that was tried last and had to wait. */
+  /** How many permits the last unsuccessful attempt wanted. */
   #wanted: number;
   /** True if the first waiter did not take enough permits that were free for a tick. */
   #passesOver: boolean;
@@ -211,8 +211,8 @@ export class Semaphore extends Primitive {
   }
 
   /**
-   * Ends the semaphore for all threads: every wait ends with 'disabled', and every later call too.
-   * Later calls do nothing.
+   * Ends the semaphore for all threads: every wait, and every later call, returns 'disabled'. A
+   * second call has no effect.
    */
   disable(): void {
     ensureStack();

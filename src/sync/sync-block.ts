@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The shared block of a primitive: creates it, and opens it by a handle. */
+/** Makes the block of a primitive, and opens it in other threads by its handle. */
 
 import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The memory layout of a synchronization primitive: its shared words, and who may write them.
+ * Where the shared words of a synchronization primitive lie, and which threads may write them.
  *
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬─────────┬───────────────┐
@@ -85,9 +85,9 @@
  * and semaphores: if the first waiter has not taken what is free (its thread is blocked elsewhere,
  * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake.
  *
- * **Exceptions.** A call throws before it has changed STATE, or it has succeeded. Before a change
- * that needs a ring, the call checks that the stack has room for it; if the ring still throws, a
- * microtask rings.
+ * **Exceptions.** A call that throws has not changed STATE. Before a change that must be followed
+ * by a ring, the call checks that the stack has room for it; if the ring still throws, a microtask
+ * rings.
  */
 
 import { assert } from '../base/assert.ts';
@@ -138,7 +138,7 @@ export function syncWords(maxThreads: number): number {
   return seatAt(maxThreads) + LINE_WORDS;
 }
 
-/** HOLDER: no thread has used the seat, or its last holder has been cleaned up after. */
+/** HOLDER: no thread has used the seat, or what its last holder left was cleaned up. */
 export const NO_HOLDER = 0;
 
 /** HOLDER while the thread with this badge cleans up after a dead holder. */

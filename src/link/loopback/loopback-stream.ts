@@ -35,8 +35,8 @@ type Done = (error?: Error | null) => void;
  *
  * All bytes written here arrive at the other end later, in order, but cut into other chunks. While
  * the two hosts are parted everything waits, since TCP repeats what is not acknowledged. A stream
- * that was destroyed has told its peer that it has ended, and replies to bytes that still arrive
- * with a reset, as an operating system does for a process that has exited.
+ * that was destroyed has sent its end, and replies with a reset to bytes that still arrive, as an
+ * operating system does for a process that has exited.
  */
 export class LoopbackStream extends Duplex {
   readonly host: string;

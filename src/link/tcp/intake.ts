@@ -76,7 +76,7 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *   DIRECT ──a read does not fill the space, and no unfinished frame is left, or a short one──▶
  *       QUIET
  *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes──▶ QUIET
- *   STARVED ──a buffer, while it is paused: it gives it back──▶ QUIET
+ *   STARVED ──a buffer comes while the link is paused, and is given back──▶ QUIET
  *   any ──stop──▶ STOPPED
  *
  * An unfinished frame is short if a small read left it and {@link Framer} can keep it outside of
@@ -90,10 +90,10 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * If the pool has no buffer, or the {@link BufferAllowance} no permit, the bytes that have arrived
  * wait in separate memory (usually those of one read), the socket is paused, and the intake queues
  * like any other waiter. Nothing is lost; TCP stops the sender. While others wait for a permit, a
- * busy link returns its own after each read that leaves no long unfinished frame. And an intake
- * does not wait in DIRECT with an empty buffer if more than half of the permits are taken:
- * otherwise peers that are silent from then on would keep the permits for ever. An intake that
- * waits for a buffer at the end of the stream, for its last frame, stays FED.
+ * busy link returns its own after each read that leaves no long unfinished frame. If more than half
+ * of the permits are taken, no intake waits in DIRECT with an empty buffer: peers that then fall
+ * silent would keep the permits for ever. An intake that waits for a buffer at the end of the
+ * stream, for its last frame, stays FED.
  */
 export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;

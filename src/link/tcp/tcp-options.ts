@@ -81,11 +81,11 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    */
   readonly ingest?: 'direct' | 'copy';
   /**
-   * A read of more bytes makes the next one direct, with a buffer held for it. After a read that
-   * emptied the socket the link holds none, unless a frame has begun. 0 … 4096; default 4096, or a
-   * quarter of a smaller buffer: up to that the copy costs less than a tenth of the read. 0: from
-   * the second on all reads are direct, and the link always holds a buffer (a server's only while
-   * half of its `readBuffersMax` are free).
+   * After a read of more than this many bytes the next read is direct, and the link holds a buffer
+   * for it. After a read that emptied the socket it holds none, unless a frame has begun. 0 … 4096.
+   * Default 4096, or a quarter of the buffer size if that is less: copying so little costs less
+   * than a tenth of the read. 0: all reads but the first are direct, and the link always holds a
+   * buffer (a server's link only while half of `readBuffersMax` are free).
    */
   readonly directReadBytes?: number;
   /**

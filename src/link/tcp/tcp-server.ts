@@ -37,10 +37,11 @@ export interface TcpServerOptions extends TcpLinkOptions {
   /** Most links open at once; further connections are accepted and closed. Default: no limit. */
   readonly maxLinks?: number;
   /**
-   * Most buffers that all links of the server together hold for reading; a link that finds none
-   * left waits. A link that its program has paused keeps the one of its last frame. The rest of the
-   * pool is for replies, so that more peers than buffers cannot block each other. Default: three
-   * quarters of the pool's. If several servers share a pool, give each its part.
+   * Most buffers that the links of this server may hold for reading, all together; a link that
+   * needs one more waits. A paused link keeps the buffer of its last frame. The other
+   * buffers of the pool stay free for replies, so that links cannot block each other, however many
+   * there are. Default: three quarters of the pool's buffers. If several servers share a pool,
+   * give each its part.
    */
   readonly readBuffersMax?: number;
   /**
