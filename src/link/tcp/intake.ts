@@ -75,7 +75,7 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  *   QUIET ──a read fills the space, or leaves a long unfinished frame──▶ DIRECT
  *   DIRECT ──a read does not fill the space, and no unfinished frame is left, or a short one──▶
  *       QUIET
- *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes──▶ QUIET
+ *   QUIET ──no buffer──▶ STARVED ──a buffer──▶ FED ──the framer takes bytes, or the end──▶ QUIET
  *   STARVED ──a buffer comes while the link is paused, and is given back──▶ QUIET
  *   any ──stop──▶ STOPPED
  *
@@ -92,8 +92,7 @@ export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
  * like any other waiter. Nothing is lost; TCP stops the sender. While others wait for a permit, a
  * busy link returns its own after each read that leaves no long unfinished frame. If more than half
  * of the permits are taken, no intake waits in DIRECT with an empty buffer: peers that then fall
- * silent would keep the permits for ever. An intake that waits for a buffer at the end of the
- * stream, for its last frame, stays FED.
+ * silent would keep the permits for ever.
  */
 export class Intake implements LingeringReader, FrameReader {
   readonly framer: Framer;
