@@ -10,6 +10,7 @@ import {
   storeSeqCst,
   type Words,
 } from '../base/atomics.ts';
+import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION } from '../pool/liveness.ts';
 import {
@@ -55,6 +56,8 @@ export class Waiters {
   /** Takes this thread's seat. An earlier thread in the same pool slot may have left data in it. */
   join(): void {
     if (this.#hasJoined) return;
+    // Once the seat is this thread's, what its last holder left must be taken over, too.
+    ensureStack();
     const words = this.#words;
     const { seat } = this;
     for (;;) {
