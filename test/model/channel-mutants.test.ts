@@ -96,11 +96,11 @@ const BUGS: readonly Bug[] = [
     what: 'the last to leave looks before it has left',
     entry: 'channel/channel-end.ts',
     from:
-      'if (!this.isVacated) this.seats.vacate(this.seat);\n    this.isVacated = true;\n' +
-      '    return this.seats.isEmpty;',
+      'if (this.state === SEATED) {\n      this.seats.vacate(this.seat);\n' +
+      '      this.state = VACATED;\n    }\n    return this.seats.isEmpty;',
     to:
       'const before = this.seats.counts().threads;\n this.seats.vacate(this.seat);\n' +
-      'this.isVacated = true;\n return before === 1;',
+      'this.state = VACATED;\n return before === 1;',
     scenarios: /the last sender leaves/,
   },
   {
