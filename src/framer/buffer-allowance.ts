@@ -89,3 +89,6 @@ export class BufferAllowance {
     pool.release(bufferId);
   }
 }
+
+/** For framers that share permits with no others: it never runs out. */
+export const UNLIMITED: BufferAllowance = new BufferAllowance(Infinity);

@@ -7,7 +7,7 @@ import { checkInteger, checkSource } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Bytes } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
-import { BufferAllowance } from './buffer-allowance.ts';
+import { type BufferAllowance, UNLIMITED } from './buffer-allowance.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
 
@@ -16,9 +16,6 @@ import { frameTooLarge } from './refusals.ts';
  * lines, and less than an idle socket needs itself.
  */
 export const PARKED_BYTES_MAX = 256;
-
-/** Of framers that share with no others. */
-const UNLIMITED = new BufferAllowance(Infinity);
 
 /** In place of the offset of a current frame. */
 export const NO_FRAME = -1;

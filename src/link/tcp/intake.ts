@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
-import { BufferAllowance } from '../../framer/buffer-allowance.ts';
+import { type BufferAllowance, UNLIMITED } from '../../framer/buffer-allowance.ts';
 import type { Framer } from '../../framer/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { ReadingStats } from '../link.ts';
@@ -19,9 +19,6 @@ import {
 } from './intake-owner.ts';
 import { LingeringBuffer, type LingeringReader } from './lingering.ts';
 import { Stash } from './stash.ts';
-
-/** The allowance of an intake that shares with no others. */
-const UNLIMITED = new BufferAllowance(Infinity);
 
 /** Counters of an intake. */
 export interface IntakeStats extends ReadingStats {
