@@ -29,7 +29,7 @@ export interface StopReport {
 /** What a module that does not return should do. */
 const ADVICE =
   'Packets come after run has returned: it must not await its mailbox, but call mailbox.handle, ' +
-  'or begin a loop over the mailbox and pass its promise to defer';
+  'or begin a loop over the mailbox and pass defer a function that returns its promise';
 
 /** How long a thread may run its deferred functions after its deadline. */
 const GRACE_MS = 500;
