@@ -3,9 +3,9 @@
  * Leaves out of dist what a package need not hold twice, or at all.
  *
  * - Declarations that no entry point leads to, and comments on private members.
- * - Doc comments of programs: the declarations have those that users read, and the repository the
- *   others. Comments within functions stay, and of each file's first one the first paragraph.
- * - The many files of the model checker: they become one, which needs a third less space.
+ * - Comments of programs: the declarations have those that users read, and the repository all
+ *   others. Lines and names stay, so that a stack trace can be read.
+ * - The many files of the model checker: they become one, which needs half the space.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -24,6 +24,7 @@ export async function trimLibrary() {
   for (const path of programs) {
     rewrite(DIST + path, withoutDocComments);
     rewrite(DIST + path, withoutRewriting);
+    await rewriteBy(DIST + path, withoutComments);
   }
   trimDeclarations(files.filter((path) => path.endsWith('.d.ts')));
   await join(MERGED, MERGED_ENTRIES);
@@ -57,6 +58,9 @@ async function join(folder, entries) {
     target: 'esnext',
     charset: 'utf8',
     ignoreAnnotations: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    lineLimit: 120,
     write: false,
     tsconfigRaw: {},
     plugins: [outside],
@@ -176,14 +180,14 @@ function withoutPrivateComments(text, tree, statement) {
 function withoutDocComments(text, tree) {
   const ranges = [];
   visit(tree, (node) => ranges.push(...docCommentsOf(text, node)));
-  const first = Math.min(...ranges.map(({ pos }) => pos));
-  const others = ranges.filter(({ pos }) => pos !== first);
-  const short = cut(text, 0, text.length, others);
-  // Of the comment that says what the file is, the first paragraph.
-  return short.replace(
-    /^(\/\/[^\n]*\n\/\*\*(?:(?!\*\/)[\s\S])*?)\n \*\n(?:(?!\*\/)[\s\S])*\*\//,
-    '$1\n */',
-  );
+  return cut(text, 0, text.length, ranges);
+}
+
+/** The program without its other comments, except those that tell a bundler what to do. */
+async function withoutComments(text) {
+  const { transform } = await import('esbuild');
+  const { code } = await transform(text, { format: 'esm', target: 'esnext', charset: 'utf8' });
+  return code;
 }
 
 /**
@@ -231,4 +235,8 @@ function rewrite(path, change) {
   const text = readFileSync(path, 'utf8');
   const tree = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
   writeFileSync(path, change(text, tree));
+}
+
+async function rewriteBy(path, change) {
+  writeFileSync(path, await change(readFileSync(path, 'utf8')));
 }
