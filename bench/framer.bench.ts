@@ -113,7 +113,7 @@ function preparePackets(): PreparedCase {
       let sum = 0;
       let frames = 0;
       for (;;) {
-        for (let frame = framer.nextPacket(); frame !== undefined; frame = framer.nextPacket()) {
+        for (let frame = framer.tryReceive(); frame !== undefined; frame = framer.tryReceive()) {
           sum = (sum + frame.getInt32(0, true)) | 0;
           frame.release();
           if (++frames === ops) return checkSum(sum, ops);

@@ -60,7 +60,7 @@ export const packetCases: readonly BenchCase[] = [
   },
   {
     id: 'packet/send-receive',
-    what: 'retain, sendInto, receiveFrom, release through four shared words, one thread',
+    what: 'retain, moveInto, moveFrom, release through four shared words, one thread',
     unit: 1000,
     threads: 1,
     prepare() {
@@ -73,8 +73,8 @@ export const packetCases: readonly BenchCase[] = [
           for (let i = 0; i < ops; i++) {
             const index = (i & 3) * SEND_WORDS;
             pool.retain(bufferId);
-            pool.sendInto(bufferId, offset, length, words, index);
-            const received = pool.receiveFrom(words, index);
+            pool.moveInto(bufferId, offset, length, words, index);
+            const received = pool.moveFrom(words, index);
             sum = (sum + words[index + 2]) | 0;
             pool.release(received);
           }
@@ -89,7 +89,7 @@ export const packetCases: readonly BenchCase[] = [
   },
   {
     id: 'packet/send-receive-objects',
-    what: 'packet.clone(), send(), Packet.receive(), its length read, release(), one thread',
+    what: 'packet.clone(), send(), Packet.moveIn(), its length read, release(), one thread',
     unit: 1000,
     threads: 1,
     prepare() {
@@ -98,7 +98,7 @@ export const packetCases: readonly BenchCase[] = [
         run(ops) {
           let sum = 0;
           for (let i = 0; i < ops; i++) {
-            const received = Packet.receive(pool, packet.clone().send());
+            const received = Packet.moveIn(pool, packet.clone().moveOut());
             sum = (sum + received.length) | 0;
             received.release();
           }

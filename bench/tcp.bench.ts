@@ -93,7 +93,7 @@ type TakeFrames = (link: TcpLink, count: { sum: number }) => number;
 function takePackets({ framer }: TcpLink, count: { sum: number }): number {
   let frames = 0;
   let { sum } = count;
-  for (let packet = framer.nextPacket(); packet !== undefined; packet = framer.nextPacket()) {
+  for (let packet = framer.tryReceive(); packet !== undefined; packet = framer.tryReceive()) {
     sum = (sum + packet.getInt32(0)) | 0;
     packet.release();
     frames++;

@@ -22,10 +22,10 @@ const bad = (value?: unknown): never => value as never;
 const CALLS: readonly (readonly [what: string, argument: RegExp, call: () => unknown])[] = [
   ['Packet.wrap', /^pool must/, () => Packet.wrap(bad({}), bad(0), 0, 1)],
   ['Packet.tryFrom', /^pool must/, () => Packet.tryFrom(bad(7), new Uint8Array(1))],
-  ['Packet.receive', /^pool must/, () => Packet.receive(bad(null), bad({}))],
-  ['Packet.receiveFrom', /^words must/, () => Packet.receiveFrom(pool, bad(null), 0)],
+  ['Packet.moveIn', /^pool must/, () => Packet.moveIn(bad(null), bad({}))],
+  ['Packet.moveFrom', /^words must/, () => Packet.moveFrom(pool, bad(null), 0)],
   ['Packet.shatter', /^cuts must/, () => packet.shatter(bad(7))],
-  ['Packet.sendInto', /^target must/, () => packet.sendInto(bad(7), 0)],
+  ['Packet.moveInto', /^target must/, () => packet.moveInto(bad(7), 0)],
   ['readSendPacket', /^words must/, () => readSendPacket(bad({}), 0)],
   ['writeSendPacket', /^index must/, () => writeSendPacket(new Int32Array(4), 1, bad({}))],
   ['new Framer', /^pool must/, () => new Framer(bad({ bufferSize: 64 }), null)],
@@ -38,7 +38,7 @@ const CALLS: readonly (readonly [what: string, argument: RegExp, call: () => unk
   ['SharedWriter.tryWrite', /^source must/, () => shared.tryWrite(bad())],
   ['PacketSender.trySendBatch', /^packets must/, () => packets.trySendBatch(bad(0), 0, 0)],
   ['WordSender.trySendBatch', /^source must/, () => wordSender.trySendBatch(bad())],
-  ['WordReceiver.receiveBatch', /^target must/, () => wordReceiver.receiveBatch(bad())],
+  ['WordReceiver.tryReceiveBatch', /^target must/, () => wordReceiver.tryReceiveBatch(bad())],
   ['UdpAddress.from', /^words must/, () => UdpAddress.from(bad(''))],
   ['UdpAddress.equals', /^other must/, () => UdpAddress.of('::1', 1).equals(bad(null))],
 ];

@@ -17,7 +17,7 @@ const START = `
   try {
     const group = await ExecutorGroup.start({ pool, module: new URL(MODULE, HERE), count: 2 });
     const packet = Packet.tryFrom(pool, Buffer.from('hello'));
-    group.sendTo(1, packet);
+    group.trySendTo(1, packet);
     console.log(JSON.stringify(await group.stop()), features.udp.reason);
   } catch (error) {
     console.log(error.code, error.message, features.udp.reason);

@@ -61,8 +61,8 @@ function arrive(): void {
 function forward(): void {
   const { frameOffset, frameLength, frameBufferId } = framer;
   pool.retain(frameBufferId);
-  pool.sendInto(frameBufferId, frameOffset, frameLength, slot, 0);
-  const id = pool.receiveFrom(slot, 0);
+  pool.moveInto(frameBufferId, frameOffset, frameLength, slot, 0);
+  const id = pool.moveFrom(slot, 0);
   const to = writer.tryReserve(frameLength);
   if (to < 0) throw new Error('the writer found no buffer');
   for (let i = 0; i < frameLength; i++) bytes[to + i] = bytes[frameOffset + i];

@@ -17,7 +17,7 @@ import { checkMessage, MESSAGE_BYTES, nextNumber } from './message.ts';
 export const packetChannelCases: readonly BenchCase[] = [
   {
     id: 'channel/spsc-packets-64B',
-    what: 'a buffer taken, 64 B written, trySendRegion; there tryTake, 64 B read, release',
+    what: 'a buffer taken, 64 B written, trySendRegion; there tryReceiveRegion, 64 B read, release',
     unit: BATCH * 16,
     threads: 2,
     prepare: prepareOneByOne,

@@ -171,7 +171,7 @@ export function tryTakeMessage(
   receiver: PacketReceiver,
   number: number,
 ): boolean {
-  const id = receiver.tryTake();
+  const id = receiver.tryReceiveRegion();
   if (id === NO_BUFFER) return false;
   checkMessage(pool.view, receiver.offset, number);
   pool.release(id);
@@ -184,7 +184,7 @@ function tryEcho(
   sender: PacketSender,
   number: number,
 ): boolean {
-  const id = receiver.tryTake();
+  const id = receiver.tryReceiveRegion();
   if (id === NO_BUFFER) return false;
   const { offset } = receiver;
   checkMessage(pool.view, offset, number);

@@ -28,7 +28,7 @@ export const wordCases: readonly BenchCase[] = [
   },
   {
     id: 'channel/spsc-batch64',
-    what: 'trySendBatch of 64 words here, receiveBatch there, two threads',
+    what: 'trySendBatch of 64 words here, tryReceiveBatch there, two threads',
     unit: UNIT,
     threads: 2,
     prepare: prepareBatches,
@@ -91,7 +91,7 @@ async function prepareBatches(): Promise<PreparedCase> {
       crew.begin(ops);
       let idleRounds = 0;
       for (let expected = 0; expected < ops; ) {
-        const count = receiver.receiveBatch(words, 0, BATCH);
+        const count = receiver.tryReceiveBatch(words, 0, BATCH);
         for (let k = 0; k < count; k++, expected++) {
           if (words[k] !== expected) throw new Error(`${words[k]} came instead of ${expected}`);
         }

@@ -43,7 +43,7 @@ async function prepareKeyed(): Promise<PreparedCase> {
         const packet = target.tryPacket(MESSAGE_BYTES) ?? (await target.packet(MESSAGE_BYTES));
         writeMessage(pool.view, packet.offset, number);
         const key = number % KEYS;
-        if (!group.send(key, packet)) await group.sendWhenRoom(key, packet);
+        if (!group.trySend(key, packet)) await group.send(key, packet);
       }
       target.expect(ops);
       await target.handled();
@@ -62,8 +62,8 @@ async function prepareBroadcast(): Promise<PreparedCase> {
       for (let i = 0; i < ops; i++, number = nextNumber(number)) {
         const packet = target.tryPacket(MESSAGE_BYTES) ?? (await target.packet(MESSAGE_BYTES));
         writeMessage(pool.view, packet.offset, number);
-        const { full } = group.broadcast(packet);
-        for (const index of full) await group.sendToWhenRoom(index, packet.clone());
+        const { full } = group.tryBroadcast(packet);
+        for (const index of full) await group.sendTo(index, packet.clone());
         packet.release();
       }
       target.expect(ops * EXECUTORS);
@@ -108,7 +108,7 @@ async function prepareRoundTrip(idle: Idle): Promise<PreparedCase> {
         watch.begin();
         const packet = target.tryPacket(MESSAGE_BYTES) ?? (await target.packet(MESSAGE_BYTES));
         writeMessage(pool.view, packet.offset, number);
-        if (!group.sendTo(0, packet)) await group.sendToWhenRoom(0, packet);
+        if (!group.trySendTo(0, packet)) await group.sendTo(0, packet);
         const answer = await receive();
         if (answer === undefined) throw new Error('the executor has stopped');
         checkMessage(pool.view, answer.offset, number);

@@ -100,7 +100,7 @@ async function prepareChannel({ kind, size, ...workload }: ChannelWorkload): Pro
   const crew = await startProducers('number-producer', data, size, workload.producers);
   const receiver = channel.receiver();
   const takeNumber = (): number => {
-    const id = receiver.tryTake();
+    const id = receiver.tryReceiveRegion();
     if (id === NO_BUFFER) {
       const packet = receiver.receiveSync();
       if (packet === undefined) throw new Error('the channel has ended');
@@ -176,7 +176,7 @@ async function preparePartitioned(
         for (let key = 0; key < SIZE; key++) {
           const packet = target.tryPacket(NUMBER_BYTES) ?? (await target.packet(NUMBER_BYTES));
           writeNumber(pool, packet.offset, key);
-          if (!group.send(key, packet)) await group.sendWhenRoom(key, packet);
+          if (!group.trySend(key, packet)) await group.send(key, packet);
         }
         target.expect(SIZE);
         expectedSum = (expectedSum + (SIZE * (SIZE - 1)) / 2) | 0;
@@ -202,8 +202,8 @@ async function prepareBroadcast(count: number, sendOnly: boolean): Promise<Prepa
       for (let i = 0; i < ops; i++) {
         const packet = target.tryPacket(NUMBER_BYTES) ?? (await target.packet(NUMBER_BYTES));
         writeNumber(pool, packet.offset, BROADCAST_NUMBER);
-        const { full } = group.broadcast(packet);
-        for (const index of full) await group.sendToWhenRoom(index, packet.clone());
+        const { full } = group.tryBroadcast(packet);
+        for (const index of full) await group.sendTo(index, packet.clone());
         packet.release();
       }
       target.expect(ops * count);

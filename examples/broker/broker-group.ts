@@ -240,7 +240,7 @@ export class BrokerGroup {
   #tell(index: number, message: HostMessage): void {
     const group = this.#group;
     // If that rejects, the group has stopped.
-    sendText(this.pool, (packet) => group.sendToWhenRoom(index, packet), message).catch(() => {});
+    sendText(this.pool, (packet) => group.sendTo(index, packet), message).catch(() => {});
   }
 
   #hear(from: number, message: ExecutorMessage): void {

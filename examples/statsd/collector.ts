@@ -198,7 +198,7 @@ export class Collector {
     const length = writeOrder(pool.view, begin, round, isLast) - begin;
     const packet = Packet.wrap(pool, bufferId, begin, length);
     try {
-      await this.#group.sendToWhenRoom(index, packet, { timeoutMs: ANSWER_MS_MAX });
+      await this.#group.sendTo(index, packet, { timeoutMs: ANSWER_MS_MAX });
     } catch (error) {
       packet.release();
       throw error;

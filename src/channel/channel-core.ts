@@ -206,7 +206,7 @@ export class ChannelCore {
   readonly takeOut = (at: number): boolean => {
     if (this.carries !== 'packets') return true;
     if (this.words[at + TRANSIT_MARK] === 0) return false;
-    this.pool.release(this.pool.receiveFrom(this.words, at));
+    this.pool.release(this.pool.moveFrom(this.words, at));
     return true;
   };
 

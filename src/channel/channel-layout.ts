@@ -34,7 +34,7 @@
  *     TURN          see below  senders and receivers            both       atomic, SYNC(turn)
  *     payload       payload    the thread that TURN names       the same   plain, by SYNC(turn)
  *
- * A payload is one word, or the four words of a packet in transit (`pool.sendInto`). If the fourth
+ * A payload is one word, or the four words of a packet in transit (`pool.moveInto`). If the fourth
  * is not 0, the slot holds the packet's reference; if it is 0, the reference was taken out. A seat
  * is a thread's entry on one side of the channel. A side that allows one thread (spsc; receivers of
  * mpsc) has one seat; otherwise the seat number is the pool's thread slot.

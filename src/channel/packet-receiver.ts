@@ -22,9 +22,9 @@ const NOTHING = -1 as BufferId;
  * **Threads** the one that created it.
  */
 export class PacketReceiver extends Receiver<Packet> {
-  /** First byte of the packet that {@link tryTake} took last, absolute in `pool.bytes`. */
+  /** First byte of the packet that {@link tryReceiveRegion} took last, absolute in `pool.bytes`. */
   offset: number = 0;
-  /** Length in bytes of the packet that {@link tryTake} took last. */
+  /** Length in bytes of the packet that {@link tryReceiveRegion} took last. */
   length: number = 0;
   /**
    * The buffer whose reference was taken out of the next slot while the slot is not free yet. If
@@ -35,7 +35,8 @@ export class PacketReceiver extends Receiver<Packet> {
   /**
    * Takes the next packet; undefined if there is none now.
    *
-   * **Ownership** the packet is the caller's. **Cost** that of {@link tryTake} and the object.
+   * **Ownership** the packet is the caller's.
+   * **Cost** that of {@link tryReceiveRegion} and the object.
    */
   tryReceive(): Packet | undefined {
     return this.next();
@@ -51,7 +52,7 @@ export class PacketReceiver extends Receiver<Packet> {
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET if the channel's words were overwritten; that message is
    * lost.
    */
-  tryTake(): BufferId {
+  tryReceiveRegion(): BufferId {
     const id = this.takeOut();
     if (id < 0) return id;
     this.freeRun(1);
@@ -146,7 +147,7 @@ export class PacketReceiver extends Receiver<Packet> {
 
   private receiveAt(at: number): BufferId {
     try {
-      return this.pool.receiveFrom(this.words, at);
+      return this.pool.moveFrom(this.words, at);
     } catch (error) {
       if ((error as BusbarError).code === 'ERR_BUSBAR_BAD_SEND_PACKET') {
         this.words[at + (3 satisfies TransitMark)] = 0;

@@ -105,7 +105,7 @@ export class PacketSender extends Sender<Packet> {
     const at = ring.slot();
     let isSent = false;
     try {
-      this.pool.sendInto(bufferId, offset, length, words, at);
+      this.pool.moveInto(bufferId, offset, length, words, at);
       isSent = ring.publish(1);
     } finally {
       if (!isSent) this.takeBack(at, 1);
@@ -123,7 +123,7 @@ export class PacketSender extends Sender<Packet> {
     const { words, slotWords } = this;
     for (let i = 0; i < count; i++) {
       const slot = at + i * slotWords;
-      if (words[slot + (3 satisfies TransitMark)] !== 0) this.pool.receiveFrom(words, slot);
+      if (words[slot + (3 satisfies TransitMark)] !== 0) this.pool.moveFrom(words, slot);
     }
     this.ring.abandon();
   }
@@ -191,7 +191,7 @@ export class PacketSender extends Sender<Packet> {
       try {
         for (let i = 3 * bottom; sent < claimed; sent++, i += 3) {
           const slot = at + sent * slotWords;
-          pool.sendInto(regions[i] as BufferId, regions[i + 1], regions[i + 2], words, slot);
+          pool.moveInto(regions[i] as BufferId, regions[i + 1], regions[i + 2], words, slot);
         }
       } catch (error) {
         if (sent === 0) throw error;

@@ -29,7 +29,7 @@ export class WordReceiver extends Receiver<number> {
    *
    * **Cost** one read-modify-write for up to 64 (spsc).
    */
-  receiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
+  tryReceiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
     checkRange(begin, end, lengthOf(checkWords('target', target)));
     ensureStep();
     let next = begin;

@@ -72,7 +72,7 @@ export interface ExecutorStats extends Reading {
  * const group = await ExecutorGroup.start({ pool, module, count: 2 });
  *
  * const packet = Packet.tryFrom(pool, new TextEncoder().encode('hello'));
- * if (packet !== undefined && !group.send('a key', packet)) packet.release(); // full: still ours
+ * if (packet !== undefined && !group.trySend('a key', packet)) packet.release(); // still ours
  * console.log(await group.stop()); // { handled: 1, dropped: 0 }
  * for await (using answer of group.mailbox) console.log(answer.toString());
  * ```
@@ -119,28 +119,28 @@ export class ExecutorGroup {
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED once the group stops, RangeError if the partitioner
    * returns anything but the index of an executor.
    */
-  send(key: Key, packet: Packet): boolean {
+  trySend(key: Key, packet: Packet): boolean {
     return this.senders[this.indexOf(key)].trySend(packet);
   }
 
-  /** {@link send} to the executor with that index. */
-  sendTo(index: number, packet: Packet): boolean {
+  /** {@link trySend} to the executor with that index. */
+  trySendTo(index: number, packet: Packet): boolean {
     return this.senders[this.checkExecutor(index)].trySend(packet);
   }
 
   /**
-   * {@link send} that waits while the lane is full, also across a restart. Callers that wait for
-   * one executor are served in order, and no `send` overtakes them.
+   * {@link trySend} that waits while the lane is full, also across a restart. Callers that wait for
+   * one executor are served in order, and no `trySend` overtakes them.
    *
-   * **Throws** (rejects) what `send` throws, ERR_BUSBAR_TIMEOUT, `signal.reason`; the packet is
+   * **Throws** (rejects) what `trySend` throws, ERR_BUSBAR_TIMEOUT, `signal.reason`; the packet is
    * then the caller's again.
    */
-  async sendWhenRoom(key: Key, packet: Packet, options?: WaitOptions): Promise<void> {
-    return this.sendToWhenRoom(this.indexOf(key), packet, options);
+  async send(key: Key, packet: Packet, options?: WaitOptions): Promise<void> {
+    return this.sendTo(this.indexOf(key), packet, options);
   }
 
-  /** {@link sendWhenRoom} to the executor with that index. */
-  async sendToWhenRoom(index: number, packet: Packet, options?: WaitOptions): Promise<void> {
+  /** {@link send} to the executor with that index. */
+  async sendTo(index: number, packet: Packet, options?: WaitOptions): Promise<void> {
     const sender = this.senders[this.checkExecutor(index)];
     const deadlineMs = nowMs() + (options?.timeoutMs ?? Infinity);
     let present = options;
@@ -161,7 +161,7 @@ export class ExecutorGroup {
    *
    * **Ownership** the packet stays the caller's.
    */
-  broadcast(packet: Packet): BroadcastReport {
+  tryBroadcast(packet: Packet): BroadcastReport {
     const { pool, senders } = this;
     if (packet?.pool !== pool) {
       throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);

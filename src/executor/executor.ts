@@ -73,13 +73,13 @@ export class Executor {
   }
 
   /** Sends a packet; false: full, and the packet is still the caller's. */
-  send(packet: Packet): boolean {
-    return this.group.sendTo(0, packet);
+  trySend(packet: Packet): boolean {
+    return this.group.trySendTo(0, packet);
   }
 
-  /** {@link send} that waits while the lane is full. */
-  sendWhenRoom(packet: Packet, options?: WaitOptions): Promise<void> {
-    return this.group.sendToWhenRoom(0, packet, options);
+  /** {@link trySend} that waits while the lane is full. */
+  send(packet: Packet, options?: WaitOptions): Promise<void> {
+    return this.group.sendTo(0, packet, options);
   }
 
   /** See {@link ExecutorGroup.ping}. */

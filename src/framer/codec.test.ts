@@ -57,7 +57,7 @@ function run(codec: LineCodec, pieces: string[]): string[] {
   const found: string[] = [];
   for (const piece of pieces) {
     expect(framer.feed(encodeText(piece))).toBe(piece.length);
-    for (let packet = framer.nextPacket(); packet; packet = framer.nextPacket()) {
+    for (let packet = framer.tryReceive(); packet; packet = framer.tryReceive()) {
       found.push(String(packet));
       packet.release();
     }

@@ -44,7 +44,7 @@ import type { Bytes } from '../base/views.ts';
  * const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 16 });
  * const framer = new Framer(pool, new PutCodec());
  * framer.feed(new TextEncoder().encode('PUT a 5\r\nhello\r\nPUT b 5\r\nworld\r\n'));
- * for (let packet = framer.nextPacket(); packet !== undefined; packet = framer.nextPacket()) {
+ * for (let packet = framer.tryReceive(); packet !== undefined; packet = framer.tryReceive()) {
  *   console.log(`${packet}`); // hello, world
  *   packet.release();
  * }

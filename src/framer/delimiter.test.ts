@@ -59,7 +59,7 @@ function framesOf(mark: string, pieces: readonly string[], bufferSize = 64): [st
     const bytes = encodeText(piece);
     for (let at = 0; at < bytes.length; ) {
       at += framer.feed(bytes, at);
-      for (let frame = framer.nextPacket(); frame !== undefined; frame = framer.nextPacket()) {
+      for (let frame = framer.tryReceive(); frame !== undefined; frame = framer.tryReceive()) {
         frames.push(frame.toString());
         frame.release();
       }
@@ -143,7 +143,7 @@ test('a stream that ends within a skipped frame has no last frame', () => {
   expect(framer.pendingBytes).toBe(0);
   expect(framer.stats()).toMatchObject({ skippedFrames: 1, skippedBytes: 10 });
   framer.feed(encodeText('a\r\n'));
-  expect(framer.nextPacket()?.toString()).toBe('a');
+  expect(framer.tryReceive()?.toString()).toBe('a');
 });
 
 test('without the option, and for other values of it, it stays an error', () => {

@@ -89,11 +89,11 @@ test('a framer takes its buffer with the first loan and brings it back with clos
 test('packets outlive the frame, the buffer and the framer', () => {
   const { pool, framer } = setup(LINES);
   arrive(framer, 'first\nsecond\n');
-  const first = framer.nextPacket();
+  const first = framer.tryReceive();
   expect(framer.next()).toBe(true);
   const second = framer.takePacket();
   const again = framer.takePacket();
-  expect(framer.nextPacket()).toBeUndefined();
+  expect(framer.tryReceive()).toBeUndefined();
   expect(code(() => framer.takePacket())).toBe('ERR_BUSBAR_NO_FRAME');
   arrive(framer, `${'x'.repeat(50)}`);
   framer.lend();
@@ -115,7 +115,7 @@ test('a buffer without another holder is used from its beginning again', () => {
   }
   expect(framer.stats()).toMatchObject({ acquires: 1, rewinds: 9, moves: 0, movedBytes: 0 });
   arrive(framer, 'kept\n');
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   expect(framer.next()).toBe(false);
   expect(framer.lend()).toBe(offset + 5);
   expect(String(packet)).toBe('kept');
@@ -127,7 +127,7 @@ test('a buffer without another holder is used from its beginning again', () => {
 test('a frame that straddles two buffers is moved once, however it arrives, and none other', () => {
   const { pool, framer } = setup(LINES, { readBytesMin: 1 });
   arrive(framer, `${'a'.repeat(29)}\n${'b'.repeat(29)}\n`);
-  const packets = [framer.nextPacket(), framer.nextPacket()];
+  const packets = [framer.tryReceive(), framer.tryReceive()];
   for (const piece of ['1234', '5', '67', '8'.repeat(20), '9'.repeat(30)]) {
     expect(framer.next()).toBe(false);
     arrive(framer, piece);
@@ -145,7 +145,7 @@ test('a frame that straddles two buffers is moved once, however it arrives, and 
 test('a frame that is known to fit stays, however little is left to lend', () => {
   const { framer } = setup(new LengthPrefixCodec('u8'), { readBytesMin: 32 });
   arrive(framer, `\x1d${'a'.repeat(29)}\x20${'b'.repeat(20)}`);
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   expect(framer.next()).toBe(false);
   arrive(framer, 'b'.repeat(12));
   expect(texts(framer)).toEqual(['b'.repeat(32)]);
@@ -157,7 +157,7 @@ test('a frame that is known to fit stays, however little is left to lend', () =>
 test('a frame that is known not to fit moves at once, while there is little of it', () => {
   const { framer } = setup(new LengthPrefixCodec('u8'), { readBytesMin: 1 });
   arrive(framer, `\x1d${'a'.repeat(29)}\x28bb`);
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   expect(framer.next()).toBe(false);
   arrive(framer, 'b'.repeat(38));
   expect(texts(framer)).toEqual(['b'.repeat(40)]);
@@ -169,13 +169,13 @@ test('a frame that is known not to fit moves at once, while there is little of i
 test('without a frame begun, a rest smaller than readBytesMin is not lent', () => {
   const { framer } = setup(LINES, { readBytesMin: 16 });
   arrive(framer, `${'a'.repeat(47)}\n`);
-  const first = framer.nextPacket();
+  const first = framer.tryReceive();
   expect(framer.next()).toBe(false);
   framer.lend();
   expect(framer.lentBytes).toBe(16);
   framer.report(0);
   arrive(framer, '\n');
-  const second = framer.nextPacket();
+  const second = framer.tryReceive();
   expect(framer.next()).toBe(false);
   framer.lend();
   expect(framer.lentBytes).toBe(64);
@@ -213,7 +213,7 @@ test('only what was lent can be reported, once', () => {
 test('an exhausted pool makes lend answer -1 and loses nothing', () => {
   const { pool, framer } = setup(LINES, { readBytesMin: 1 }, 1);
   arrive(framer, `${'a'.repeat(31)}\n${'b'.repeat(30)}\nc`);
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   expect(framer.lend()).toBe(-1); // not asked for the second frame yet: it is not moved
   expect(texts(framer)).toEqual(['b'.repeat(30)]);
   expect(framer.lend()).toBe(-1); // the rest needs a buffer now, and there is none
@@ -230,7 +230,7 @@ test('an exhausted pool makes lend answer -1 and loses nothing', () => {
 test('when the pool is exhausted, the last bytes of a buffer are lent, then it is given up', () => {
   const { pool, framer } = setup(LINES, { readBytesMin: 32 }, 1);
   arrive(framer, `${'a'.repeat(59)}\n`);
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   expect(framer.next()).toBe(false);
   framer.lend();
   expect(framer.lentBytes).toBe(4);
@@ -248,7 +248,7 @@ test('when the pool is exhausted, the last bytes of a buffer are lent, then it i
 test('a buffer that the caller has waited for is adopted and used next', async () => {
   const { pool, framer } = setup(LINES, { readBytesMin: 1 }, 1);
   arrive(framer, `${'a'.repeat(63)}\n`);
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   expect(framer.lend()).toBe(-1);
   const waiting = pool.acquire();
   packet?.release();
@@ -353,7 +353,7 @@ test('a frame of exactly maxFrameBytes passes', () => {
 test('a failure is final: the same error from then on, and close brings the buffer back', () => {
   const { pool, framer } = setup(new LengthPrefixCodec('u32', { inclusive: true }));
   framer.feed(Uint8Array.of(0, 0, 0, 5, 0x61, 0, 0, 0, 2, 0, 0, 0, 4));
-  const packet = framer.nextPacket();
+  const packet = framer.tryReceive();
   let failure: unknown;
   try {
     framer.next();
@@ -363,7 +363,7 @@ test('a failure is final: the same error from then on, and close brings the buff
   expect(failure).toMatchObject({ code: 'ERR_BUSBAR_FRAME_MALFORMED' });
   const calls = [
     () => framer.next(),
-    () => framer.nextPacket(),
+    () => framer.tryReceive(),
     () => framer.lend(),
     () => framer.feed(Uint8Array.of(1)),
     () => framer.tryReserve(1),

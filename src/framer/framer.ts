@@ -129,7 +129,7 @@ export class Framer extends Staging {
    *
    * **Ownership** The packet is the caller's. **Cost** `next()`, one object, one plain count.
    */
-  nextPacket(): Packet | undefined {
+  tryReceive(): Packet | undefined {
     return this.next() ? this.takePacket() : undefined;
   }
 

@@ -263,7 +263,7 @@ export abstract class Staging {
     }
     if (this.failure !== undefined || this.spare !== NO_BUFFER) this.pool.release(bufferId);
     else this.spare = bufferId;
-    this.hasPermit ||= this.spare !== NO_BUFFER && this.allowance.tryTake();
+    this.hasPermit ||= this.spare !== NO_BUFFER && this.allowance.tryReceiveRegion();
   }
 
   /** @internal Takes buffers only with permits of `allowance`; before the first one. */
@@ -451,7 +451,7 @@ export abstract class Staging {
 
   /** Takes a buffer, and with the first one a permit. NO_BUFFER: not now. */
   private tryAcquire(): BufferId {
-    this.hasPermit ||= this.allowance.tryTake();
+    this.hasPermit ||= this.allowance.tryReceiveRegion();
     if (!this.hasPermit) return NO_BUFFER;
     const bufferId = this.pool.tryAcquire();
     if (bufferId === NO_BUFFER && this.frameBufferId === NO_BUFFER) this.returnPermit();

@@ -20,12 +20,12 @@ function checkAllHome(pool: BufferPool): void {
 
 test('a packet in transit whose numbers are no integers is refused, and stays in transit', () => {
   const pool = makePool();
-  const sent = packetOf(pool, 1).send();
+  const sent = packetOf(pool, 1).moveOut();
   const keys = ['buffer', 'offset', 'length', 'contribution'] as const;
   for (const key of keys) {
     for (const value of [String(sent[key]), undefined, null, 1.5, 3n, { valueOf: () => 0 }]) {
       const forged = { ...sent, [key]: value } as SendPacket;
-      expect(() => Packet.receive(pool, forged)).toThrow(
+      expect(() => Packet.moveIn(pool, forged)).toThrow(
         expect.objectContaining({ code: 'ERR_BUSBAR_BAD_SEND_PACKET' }),
       );
       const words = new Int32Array(4);
@@ -33,22 +33,22 @@ test('a packet in transit whose numbers are no integers is refused, and stays in
       expect([...words]).toEqual([0, 0, 0, 0]);
     }
   }
-  Packet.receive(pool, sent).release();
+  Packet.moveIn(pool, sent).release();
   checkAllHome(pool);
 });
 
 test('a getter that receives another packet does not mix the two', () => {
   const pool = makePool();
-  const [one, two] = [packetOf(pool, 1).send(), packetOf(pool, 2).send()];
+  const [one, two] = [packetOf(pool, 1).moveOut(), packetOf(pool, 2).moveOut()];
   const inner: Packet[] = [];
   const hostile = {
     ...one,
     get contribution() {
-      inner.push(Packet.receive(pool, two));
+      inner.push(Packet.moveIn(pool, two));
       return one.contribution;
     },
   };
-  const outer = Packet.receive(pool, hostile);
+  const outer = Packet.moveIn(pool, hostile);
   expect([outer.getUint8(0), inner[0]?.getUint8(0)]).toEqual([1, 2]);
   for (const packet of [outer, ...inner]) packet.release();
   checkAllHome(pool);
@@ -56,18 +56,18 @@ test('a getter that receives another packet does not mix the two', () => {
 
 test('a setter that receives another packet does not change where the first lies', () => {
   const pool = makePool();
-  const [one, two] = [packetOf(pool, 1).send(), packetOf(pool, 2).send()];
+  const [one, two] = [packetOf(pool, 1).moveOut(), packetOf(pool, 2).moveOut()];
   const inner: Packet[] = [];
   const hostile = new Proxy(
     { ...one },
     {
       set() {
-        inner.push(Packet.receive(pool, two));
+        inner.push(Packet.moveIn(pool, two));
         return true;
       },
     },
   );
-  const outer = Packet.receive(pool, hostile);
+  const outer = Packet.moveIn(pool, hostile);
   expect([outer.getUint8(0), inner[0]?.getUint8(0)]).toEqual([1, 2]);
   for (const packet of [outer, ...inner]) packet.release();
   checkAllHome(pool);
@@ -94,7 +94,7 @@ test('words that are no Int32Array take no packet', () => {
   const pool = makePool();
   const packet = packetOf(pool, 1);
   for (const target of ['constructor', Object.freeze([0, 0, 0, 0]), new Uint32Array(4), null]) {
-    expect(() => packet.sendInto(target as never, 0)).toThrow(/^target must be an Int32Array/);
+    expect(() => packet.moveInto(target as never, 0)).toThrow(/^target must be an Int32Array/);
   }
   packet.release();
   checkAllHome(pool);

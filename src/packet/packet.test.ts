@@ -150,8 +150,8 @@ test('a released packet refuses everything', () => {
     () => packet.equals(other),
     () => other.equals(packet),
     () => packet.toString(),
-    () => packet.send(),
-    () => packet.sendInto(new Int32Array(4), 0),
+    () => packet.moveOut(),
+    () => packet.moveInto(new Int32Array(4), 0),
   ];
   for (const call of calls) {
     expectRefused(pool, packet, call, coded('ERR_BUSBAR_PACKET_RELEASED'));
@@ -165,11 +165,11 @@ test('a released packet refuses everything', () => {
 test('a sent packet has ended, too', () => {
   const pool = create();
   const packet = from(pool, 'hello');
-  const sent = packet.send();
+  const sent = packet.moveOut();
   expect(packet.released).toBe(true);
   expect(() => packet.release()).toThrow(coded('ERR_BUSBAR_PACKET_RELEASED'));
-  expect(() => packet.send()).toThrow(coded('ERR_BUSBAR_PACKET_RELEASED'));
-  Packet.receive(pool, sent).release();
+  expect(() => packet.moveOut()).toThrow(coded('ERR_BUSBAR_PACKET_RELEASED'));
+  Packet.moveIn(pool, sent).release();
   expectAllHome(pool);
 });
 
@@ -339,9 +339,9 @@ test('a packet goes to another thread as four numbers, which survive structured 
   const a = create();
   const b = BufferPool.attach(a.handle);
   const packet = from(a, 'hello world').slice(6);
-  const sent = structuredClone(packet.send());
+  const sent = structuredClone(packet.moveOut());
   expect(Object.keys(sent)).toEqual(['buffer', 'offset', 'length', 'contribution']);
-  const received = Packet.receive(b, sent);
+  const received = Packet.moveIn(b, sent);
   expect(String(received)).toBe('world');
   received.release();
   expect(a.stats()).toMatchObject({ held: 1, inTransit: 0 });
@@ -352,33 +352,33 @@ test('a SendPacket is received once', () => {
   const b = BufferPool.attach(a.handle);
   const packet = from(a, 'hello');
   const keep = packet.clone();
-  const sent = packet.send();
+  const sent = packet.moveOut();
   const copy = { ...sent };
-  const received = Packet.receive(b, sent);
+  const received = Packet.moveIn(b, sent);
   const words = controlWords(a).slice();
   for (const pool of [a, b]) {
-    expect(() => Packet.receive(pool, sent)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
+    expect(() => Packet.moveIn(pool, sent)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
   }
   expect(controlWords(a)).toEqual(words);
   received.release();
   keep.release();
   expectAllHome(a);
   // Once nobody shares the buffer any more, not even a copy is.
-  expect(() => Packet.receive(b, copy)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
+  expect(() => Packet.moveIn(b, copy)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
   // A frozen one can be received all the same.
-  Packet.receive(a, Object.freeze(from(a, 'x').send())).release();
+  Packet.moveIn(a, Object.freeze(from(a, 'x').moveOut())).release();
   expectAllHome(a);
 });
 
 test('what is no SendPacket is refused, and nothing changes', () => {
   const pool = create();
   const packet = from(pool, 'hello');
-  const sent = packet.clone().send();
+  const sent = packet.clone().moveOut();
   for (const wrong of [undefined, null, 5, 'x', true]) {
     expectRefused(
       pool,
       packet,
-      () => Packet.receive(pool, wrong as never),
+      () => Packet.moveIn(pool, wrong as never),
       /^sent must be a SendPacket, got/,
     );
   }
@@ -397,11 +397,11 @@ test('what is no SendPacket is refused, and nothing changes', () => {
     expectRefused(
       pool,
       packet,
-      () => Packet.receive(pool, wrong as SendPacket),
+      () => Packet.moveIn(pool, wrong as SendPacket),
       coded('ERR_BUSBAR_BAD_SEND_PACKET'),
     );
   }
-  Packet.receive(pool, sent).release();
+  Packet.moveIn(pool, sent).release();
   packet.release();
   expectAllHome(pool);
 });
@@ -412,16 +412,16 @@ test('a packet is sent into words of the caller, or stays with it', () => {
   const words = new Int32Array(new SharedArrayBuffer(24));
   const packet = from(a, 'hello');
   for (const index of [3, -1, 0.5, NaN]) {
-    expectRefused(a, packet, () => packet.sendInto(words, index), /^index must be/);
+    expectRefused(a, packet, () => packet.moveInto(words, index), /^index must be/);
   }
   expect(words.every((word) => word === 0)).toBe(true);
-  packet.sendInto(words, 2);
-  const received = Packet.receive(b, readSendPacket(words, 2));
+  packet.moveInto(words, 2);
+  const received = Packet.moveIn(b, readSendPacket(words, 2));
   expect(String(received)).toBe('hello');
   const copy = new Int32Array(4);
-  writeSendPacket(copy, 0, received.send());
+  writeSendPacket(copy, 0, received.moveOut());
   expect(copy.subarray(0, 3)).toEqual(words.subarray(2, 5));
-  b.release(b.receiveFrom(copy, 0));
+  b.release(b.moveFrom(copy, 0));
   expectAllHome(a);
 });
 
@@ -432,7 +432,7 @@ test('`using` a packet releases it, also when it was released or sent before', (
     using second = from(pool, 'b');
     using third = from(pool, 'c');
     second.release();
-    Packet.receive(pool, third.send()).release();
+    Packet.moveIn(pool, third.moveOut()).release();
     expect(String(first)).toBe('a');
   }
   expectAllHome(pool);
@@ -446,7 +446,7 @@ test('a failed release leaves the packet as it was', () => {
   pool.release(id);
   expect(() => packet.release()).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(() => packet.clone()).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
-  expect(() => packet.send()).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
+  expect(() => packet.moveOut()).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(packet.released).toBe(false);
   expectAllHome(pool);
 });
@@ -496,7 +496,7 @@ test('random trees of clones, slices and pieces release every buffer', () => {
       oracle.set(c, text.slice(second));
     } else if (action === 5) {
       oracle.delete(packet);
-      oracle.set(Packet.receive(pool, packet.send()), text);
+      oracle.set(Packet.moveIn(pool, packet.moveOut()), text);
     } else {
       oracle.delete(packet);
       packet.release();

@@ -129,13 +129,13 @@ export class Packet {
    * **Ownership** the reference is this packet's on success; each SendPacket can be received once.
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
    */
-  static receive(pool: BufferPool, sent: SendPacket): Packet {
+  static moveIn(pool: BufferPool, sent: SendPacket): Packet {
     if (!(pool?.bufferCount > 0)) checkPool(pool);
     if (typeof sent !== 'object' || sent === null) {
       throw new TypeError(`sent must be a SendPacket, got ${show(sent)}`);
     }
     writeSendPacket(transit, 0, sent);
-    const bufferId = pool.receiveFrom(transit, 0);
+    const bufferId = pool.moveFrom(transit, 0);
     // Before a setter of the caller's runs, which may receive another packet.
     const packet = new Packet(pool, bufferId, transit[1], transit[2]);
     useUp(sent);
@@ -143,16 +143,16 @@ export class Packet {
   }
 
   /**
-   * Takes over a packet that another thread put into four words of a carrier by {@link sendInto};
+   * Takes over a packet that another thread put into four words of a carrier by {@link moveInto};
    * the words hold no packet afterwards, so they cannot be received twice.
    *
    * **Ownership** the reference is this packet's on success, still the words' if this throws.
    * **Throws** ERR_BUSBAR_BAD_SEND_PACKET.
    */
-  static receiveFrom(pool: BufferPool, words: Int32Array<ArrayBufferLike>, index: number): Packet {
+  static moveFrom(pool: BufferPool, words: Int32Array<ArrayBufferLike>, index: number): Packet {
     if (!(pool?.bufferCount > 0)) checkPool(pool);
     if (!(words?.length > 0)) checkWords('words', words);
-    const bufferId = pool.receiveFrom(words, index);
+    const bufferId = pool.moveFrom(words, index);
     return new Packet(
       pool,
       bufferId,
@@ -323,28 +323,29 @@ export class Packet {
   }
 
   /**
-   * Turns the packet into four numbers that another thread can {@link receive}.
+   * Turns the packet into four numbers that another thread can {@link moveIn}.
    *
    * **Ownership** this packet ends; the reference is in the result and lives until it is
    * received.
    */
-  send(): SendPacket {
-    this.pool.sendInto(this.bufferId, this.begin, this.size, transit, 0);
+  moveOut(): SendPacket {
+    this.pool.moveInto(this.bufferId, this.begin, this.size, transit, 0);
     this.buffer = RELEASED;
     if (this.trace !== undefined) this.end();
     return readSendPacket(transit, 0);
   }
 
   /**
-   * Like {@link send}, into four words of a carrier in shared memory, which publishes them itself.
+   * Like {@link moveOut}, into four words of a carrier in shared memory, which publishes them
+   * itself.
    */
-  sendInto(words: Int32Array<ArrayBufferLike>, index: number): void {
-    this.pool.sendInto(this.bufferId, this.begin, this.size, words, index);
+  moveInto(words: Int32Array<ArrayBufferLike>, index: number): void {
+    this.pool.moveInto(this.bufferId, this.begin, this.size, words, index);
     this.buffer = RELEASED;
     if (this.trace !== undefined) this.end();
   }
 
-  /** @internal The reference was moved away by numbers: the packet ends, as after {@link send}. */
+  /** @internal The reference was moved away by numbers: ends as after {@link moveOut}. */
   markMoved(): void {
     this.end();
   }

@@ -16,7 +16,7 @@ import {
  *
  * Structured-cloneable, so it goes through `postMessage` as it is; each must be received exactly
  * once. One that is never received keeps its buffer; so does one that is lost in a MessagePort with
- * its thread. Where that matters, carry packets in shared memory (`pool.sendInto`), which outlives
+ * its thread. Where that matters, carry packets in shared memory (`pool.moveInto`), which outlives
  * threads.
  */
 export interface SendPacket {
@@ -34,8 +34,8 @@ export interface SendPacket {
 export const SEND_PACKET_WORDS: 4 = TRANSIT_WORDS;
 
 /**
- * Reads a SendPacket out of the words that `pool.sendInto` wrote. Only reads: the words still look
- * full. To take the packet out of them use `Packet.receiveFrom`.
+ * Reads a SendPacket out of the words that `pool.moveInto` wrote. Only reads: the words still look
+ * full. To take the packet out of them use `Packet.moveFrom`.
  */
 export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number): SendPacket {
   checkPlace(words, index);
@@ -48,7 +48,7 @@ export function readSendPacket(words: Int32Array<ArrayBufferLike>, index: number
 }
 
 /**
- * Writes a SendPacket into words that `pool.receiveFrom` reads.
+ * Writes a SendPacket into words that `pool.moveFrom` reads.
  *
  * **Throws** ERR_BUSBAR_BAD_SEND_PACKET for a field that is not a 32-bit integer, TypeError,
  * RangeError; nothing is written then.

@@ -94,7 +94,7 @@ test('releasing a buffer once too often is an error and changes nothing', () => 
   expect(() => pool.isSoleHolder(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   const words = new Int32Array(4);
   const offset = pool.offsetOf(id);
-  expect(() => pool.sendInto(id, offset, 1, words, 0)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
+  expect(() => pool.moveInto(id, offset, 1, words, 0)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(controlWords(pool)).toEqual(before);
   expect(Array.from(words)).toEqual([0, 0, 0, 0]);
 });
@@ -108,7 +108,7 @@ test('a thread cannot release what another holds', () => {
     () => other.release(id),
     () => other.retain(id),
     () => other.checkHeld(id),
-    () => other.sendInto(id, pool.offsetOf(id), 1, new Int32Array(4), 0),
+    () => other.moveInto(id, pool.offsetOf(id), 1, new Int32Array(4), 0),
   ]) {
     expect(call).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
     expect(call).toThrow(`buffer ${id}, thread slot 1`);
@@ -124,8 +124,8 @@ test('asking whether a buffer is held changes nothing, whatever others hold', ()
   const id = pool.tryAcquire();
   const words = new Int32Array(4);
   pool.retain(id);
-  pool.sendInto(id, pool.offsetOf(id), 1, words, 0);
-  other.receiveFrom(words, 0);
+  pool.moveInto(id, pool.offsetOf(id), 1, words, 0);
+  other.moveFrom(words, 0);
   const before = controlWords(pool).slice();
   for (const each of [pool, other]) each.checkHeld(id);
   expect(controlWords(pool)).toEqual(before);
@@ -151,7 +151,7 @@ test('what is no buffer of the pool is refused by name, and nothing changes', ()
       () => pool.release(id),
       () => pool.retain(id),
       () => pool.isSoleHolder(id),
-      () => pool.sendInto(id, 0, 0, words, 0),
+      () => pool.moveInto(id, 0, 0, words, 0),
     ]) {
       expect(call, `${id}`).toThrow(RangeError);
       expect(call, `${id}`).toThrow(message);
@@ -162,7 +162,7 @@ test('what is no buffer of the pool is refused by name, and nothing changes', ()
       () => pool.release(id),
       () => pool.retain(id),
       () => pool.isSoleHolder(id),
-      () => pool.sendInto(id, 0, 0, words, 0),
+      () => pool.moveInto(id, 0, 0, words, 0),
     ]) {
       expect(call, `${typeof id} ${id}`).toThrow(TypeError);
     }
@@ -179,9 +179,9 @@ test('only the one who holds the last reference anywhere is the sole holder', ()
   expect(pool.isSoleHolder(id)).toBe(true);
   pool.retain(id);
   expect(pool.isSoleHolder(id)).toBe(false);
-  pool.sendInto(id, offset, 1, words, 0);
+  pool.moveInto(id, offset, 1, words, 0);
   expect(pool.isSoleHolder(id)).toBe(false);
-  other.receiveFrom(words, 0);
+  other.moveFrom(words, 0);
   expect(pool.isSoleHolder(id)).toBe(false);
   expect(other.isSoleHolder(id)).toBe(false);
   pool.release(id);
@@ -189,9 +189,9 @@ test('only the one who holds the last reference anywhere is the sole holder', ()
   expect(other.isSoleHolder(id)).toBe(true);
   expect(auditPool(pool)).toEqual([]);
   other.retain(id);
-  other.sendInto(id, offset, 1, words, 0);
+  other.moveInto(id, offset, 1, words, 0);
   other.release(id);
-  pool.receiveFrom(words, 0);
+  pool.moveFrom(words, 0);
   expect(pool.isSoleHolder(id)).toBe(true);
   pool.release(id);
   expectAllHome(pool);
@@ -329,8 +329,8 @@ test('a detached pool refuses every call, even with a buffer of old', async () =
     () => pool.retain(id),
     () => pool.release(id),
     () => pool.isSoleHolder(id),
-    () => pool.sendInto(id, 0, 0, words, 0),
-    () => pool.receiveFrom(words, 0),
+    () => pool.moveInto(id, 0, 0, words, 0),
+    () => pool.moveFrom(words, 0),
     () => pool.reclaim(1),
     () => pool.reclaimDead(),
     () => pool.stats(),
@@ -351,7 +351,7 @@ test('a closed pool gives nothing out, takes everything back, reports what is ou
   const words = new Int32Array(4);
   pool.retain(ids[0]);
   const sent = other.tryAcquire();
-  other.sendInto(sent, other.offsetOf(sent), 0, words, 0);
+  other.moveInto(sent, other.offsetOf(sent), 0, words, 0);
   expect(pool.close()).toEqual({ heldByThreads: 3, inTransit: 1, leaks: [] });
   expect(pool.stats().closed).toBe(true);
   for (const each of [pool, other]) {
@@ -364,7 +364,7 @@ test('a closed pool gives nothing out, takes everything back, reports what is ou
   for (let i = 0; i < 3; i++) pool.release(ids[0]);
   pool.release(ids[1]);
   other.release(ids[2]);
-  pool.release(pool.receiveFrom(words, 0));
+  pool.release(pool.moveFrom(words, 0));
   expect(other.close()).toEqual({ heldByThreads: 0, inTransit: 0, leaks: [] });
   expectAllHome(pool);
   other.detach();
@@ -386,7 +386,7 @@ test('stats tell where everything is', () => {
   const words = new Int32Array(4);
   const ids = [pool.tryAcquire(), pool.tryAcquire()];
   const theirs = other.tryAcquire();
-  pool.sendInto(ids[0], pool.offsetOf(ids[0]), 1, words, 0);
+  pool.moveInto(ids[0], pool.offsetOf(ids[0]), 1, words, 0);
   other.retain(theirs);
   const stats = pool.stats();
   expect(stats).toEqual({

@@ -50,7 +50,7 @@ import { TRANSIT_MARK } from './transit-layout.ts';
  *
  * Every buffer that is not free is held by references: `tryAcquire` gives the caller one, `retain`
  * adds one, `release` takes one away, and the buffer is free again when the last one goes.
- * References belong to the thread that took them; `sendInto` and `receiveFrom` carry one to another
+ * References belong to the thread that took them; `moveInto` and `moveFrom` carry one to another
  * thread. This interface uses plain numbers; `Packet` does the same with objects.
  *
  * One object per thread: `create` makes the pool and attaches the creating thread, `attach` joins
@@ -319,7 +319,7 @@ export class BufferPool extends BufferReferences {
   /** NO_BUFFER if the words do not hold a packet: they were overwritten. */
   private tryTakeOut(index: number): BufferId {
     try {
-      return this.receiveFrom(this.words, index);
+      return this.moveFrom(this.words, index);
     } catch (error) {
       if ((error as BusbarError).code !== 'ERR_BUSBAR_BAD_SEND_PACKET') throw error;
       this.words[index + TRANSIT_MARK] = 0;

@@ -251,7 +251,7 @@ export abstract class BufferReferences {
    * thread keeps references of its own.
    * **Throws** ERR_BUSBAR_NOT_HELD, ERR_BUSBAR_REFERENCES, RangeError.
    */
-  sendInto(id: BufferId, offset: number, length: number, target: Words, index: number): void {
+  moveInto(id: BufferId, offset: number, length: number, target: Words, index: number): void {
     const words = this.words;
     const at = this.refs + id;
     const refs = words[at];
@@ -280,7 +280,7 @@ export abstract class BufferReferences {
   }
 
   /**
-   * Moves the reference out of four words that {@link sendInto} wrote; offset and length stay
+   * Moves the reference out of four words that {@link moveInto} wrote; offset and length stay
    * readable in them. The caller has seen the carrier's publication.
    *
    * **Ownership** this thread holds the reference on success; the words hold none any more, so they
@@ -289,7 +289,7 @@ export abstract class BufferReferences {
    * while this thread keeps references of its own. **Throws** ERR_BUSBAR_BAD_SEND_PACKET; the words
    * are unchanged then.
    */
-  receiveFrom(source: Words, index: number): BufferId {
+  moveFrom(source: Words, index: number): BufferId {
     const words = this.words;
     const id = source[index] as BufferId;
     const mark = source[index + (3 satisfies TransitMark)];

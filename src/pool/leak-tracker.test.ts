@@ -48,9 +48,9 @@ test('a packet that is used after its end says where it ended', () => {
   releaseHere(packet);
   expect(() => packet.length).toThrow(/it was released\n.*releaseHere.*leak-tracker\.test/s);
   const sent = makePacket(pool);
-  const parts = sent.send();
+  const parts = sent.moveOut();
   expect(() => sent.clone()).toThrow(/it was released\n.*leak-tracker\.test/s);
-  Packet.receive(pool, parts).release();
+  Packet.moveIn(pool, parts).release();
   expect(pool.close().leaks).toEqual([]);
 });
 
@@ -68,10 +68,10 @@ test('the option travels with the handle', () => {
   const pool = create();
   const other = BufferPool.attach(structuredClone(pool.handle));
   const words = new Int32Array(4);
-  makePacket(pool).sendInto(words, 0);
+  makePacket(pool).moveInto(words, 0);
   const packet = Packet.wrap(
     other,
-    other.receiveFrom(words, 0),
+    other.moveFrom(words, 0),
     words[1] as number,
     words[2] as number,
   );

@@ -96,9 +96,9 @@ test('all that a dead thread held comes back: cache, buffers, shares', async () 
   expect(mine).toBe(NO_BUFFER);
   other.retain(a);
   other.retain(b);
-  other.sendInto(b, other.offsetOf(b), 1, words, 0);
-  pool.receiveFrom(words, 0);
-  other.sendInto(c, other.offsetOf(c), 1, words, 4);
+  other.moveInto(b, other.offsetOf(b), 1, words, 0);
+  pool.moveFrom(words, 0);
+  other.moveInto(c, other.offsetOf(c), 1, words, 4);
   die(other);
   // All but b, which this thread holds too, and c, which is in transit.
   expect(pool.reclaim(other.threadSlot)).toBe(10);
@@ -108,7 +108,7 @@ test('all that a dead thread held comes back: cache, buffers, shares', async () 
   expect(auditPool(pool)).toEqual([]);
   expect(pool.isSoleHolder(b)).toBe(true);
   pool.release(b);
-  pool.release(pool.receiveFrom(words, 4));
+  pool.release(pool.moveFrom(words, 4));
   expectAllHome(pool);
   expect(pool.stats().threads[0]?.reclaims).toBe(1);
   expect(BufferPool.attach(pool.handle).threadSlot).toBe(other.threadSlot);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The errors for arguments of `sendInto` that name no region of the buffer, or no four words. */
+/** The errors for arguments of `moveInto` that name no region of the buffer, or no four words. */
 
 import { show } from '../base/check.ts';
 

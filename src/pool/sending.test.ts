@@ -24,11 +24,11 @@ test('a reference goes through four words to another thread, with offset and len
   const words = new Int32Array(new SharedArrayBuffer(40)).fill(-7);
   const id = a.tryAcquire();
   const offset = a.offsetOf(id) + 10;
-  a.sendInto(id, offset, 90, words, 3);
+  a.moveInto(id, offset, 90, words, 3);
   expect(() => a.release(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
   expect(a.stats()).toMatchObject({ held: 0, inTransit: 1 });
   expect(Array.from(words.subarray(3, 6))).toEqual([id, offset, 90]);
-  expect(b.receiveFrom(words, 3)).toBe(id);
+  expect(b.moveFrom(words, 3)).toBe(id);
   expect(Array.from(words)).toEqual([-7, -7, -7, id, offset, 90, 0, -7, -7, -7]);
   expect(b.stats()).toMatchObject({ held: 1, inTransit: 0 });
   expect(auditPool(a)).toEqual([]);
@@ -42,12 +42,12 @@ test('words are received once', () => {
   const words = new Int32Array(4);
   const id = a.tryAcquire();
   a.retain(id);
-  a.sendInto(id, a.offsetOf(id), 0, words, 0);
-  b.receiveFrom(words, 0);
+  a.moveInto(id, a.offsetOf(id), 0, words, 0);
+  b.moveFrom(words, 0);
   const before = controlWords(a).slice();
   for (const pool of [a, b]) {
-    expect(() => pool.receiveFrom(words, 0)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
-    expect(() => pool.receiveFrom(words, 0)).toThrow(`buffer ${id}; received already`);
+    expect(() => pool.moveFrom(words, 0)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
+    expect(() => pool.moveFrom(words, 0)).toThrow(`buffer ${id}; received already`);
   }
   expect(controlWords(a)).toEqual(before);
   a.release(id);
@@ -81,7 +81,7 @@ test('a region that does not lie in the buffer is refused and the reference stay
     [undefined, undefined],
     [begin, null],
   ] as [number, number][]) {
-    const send = (): void => pool.sendInto(id, offset, length, words, 0);
+    const send = (): void => pool.moveInto(id, offset, length, words, 0);
     expect(send, `${offset} ${length}`).toThrow(RangeError);
     expect(send).toThrow(/offset and length must lie in buffer \d+, .*\[\d+, \d+\), got/);
   }
@@ -92,8 +92,8 @@ test('a region that does not lie in the buffer is refused and the reference stay
     [begin + 100, 0],
     [begin, 0],
   ]) {
-    pool.sendInto(id, offset, length, words, 0);
-    pool.receiveFrom(words, 0);
+    pool.moveInto(id, offset, length, words, 0);
+    pool.moveFrom(words, 0);
   }
 });
 
@@ -103,12 +103,12 @@ test('an index without room for four words is refused and the reference stays', 
   const words = new Int32Array(8).fill(5);
   const before = controlWords(pool).slice();
   for (const index of [-1, 5, 8, 0.5, 3.5, NaN, Infinity, '0', undefined] as number[]) {
-    const send = (): void => pool.sendInto(id, pool.offsetOf(id), 1, words, index);
+    const send = (): void => pool.moveInto(id, pool.offsetOf(id), 1, words, index);
     expect(send, `${index}`).toThrow(RangeError);
     expect(send).toThrow(/^index must be an integer that leaves 4 words, got/);
   }
   expect(() =>
-    pool.sendInto(id, pool.offsetOf(id), 1, undefined as unknown as Int32Array, 0),
+    pool.moveInto(id, pool.offsetOf(id), 1, undefined as unknown as Int32Array, 0),
   ).toThrow(TypeError);
   expect(controlWords(pool)).toEqual(before);
   expect(words.every((word) => word === 5)).toBe(true);
@@ -120,9 +120,9 @@ test('forged words, and words of another pool, are refused and nothing changes',
   const tagOf = (each: BufferPool): number => {
     const words = new Int32Array(4);
     const id = each.tryAcquire();
-    each.sendInto(id, each.offsetOf(id), 1, words, 0);
+    each.moveInto(id, each.offsetOf(id), 1, words, 0);
     const mark = words[3];
-    each.release(each.receiveFrom(words, 0));
+    each.release(each.moveFrom(words, 0));
     return mark & ~0xffff;
   };
   while (tagOf(other) === tagOf(pool)) other = BufferPool.create(shape);
@@ -130,11 +130,11 @@ test('forged words, and words of another pool, are refused and nothing changes',
   const words = new Int32Array(4);
   const id = other.tryAcquire();
   const begin = other.offsetOf(id);
-  other.sendInto(id, begin, 1, words, 0);
+  other.moveInto(id, begin, 1, words, 0);
   const foreign = Array.from(words);
   const mine = pool.tryAcquire();
   pool.retain(mine);
-  pool.sendInto(mine, pool.offsetOf(mine), 1, words, 0);
+  pool.moveInto(mine, pool.offsetOf(mine), 1, words, 0);
   const good = Array.from(words);
   const free = pool.tryAcquire();
   pool.release(free);
@@ -157,13 +157,11 @@ test('forged words, and words of another pool, are refused and nothing changes',
     [7, pool.offsetOf(7 as BufferId), 1, tag | 1],
   ]) {
     words.set(forged);
-    expect(() => pool.receiveFrom(words, 0), `${forged}`).toThrow(
-      coded('ERR_BUSBAR_BAD_SEND_PACKET'),
-    );
+    expect(() => pool.moveFrom(words, 0), `${forged}`).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
     expect(Array.from(words)).toEqual(forged);
   }
   for (const index of [-1, 1, 4, 0.5, NaN]) {
-    expect(() => pool.receiveFrom(words, index)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
+    expect(() => pool.moveFrom(words, index)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
   }
   expect(controlWords(pool)).toEqual(before);
 });
@@ -173,8 +171,8 @@ test('a reference may come home to the thread that sent it', () => {
   const words = new Int32Array(4);
   const id = pool.tryAcquire();
   for (let i = 0; i < 1000; i++) {
-    pool.sendInto(id, pool.offsetOf(id), 1, words, 0);
-    expect(pool.receiveFrom(words, 0)).toBe(id);
+    pool.moveInto(id, pool.offsetOf(id), 1, words, 0);
+    expect(pool.moveFrom(words, 0)).toBe(id);
   }
   expect(auditPool(pool)).toEqual([]);
   pool.release(id);
@@ -188,11 +186,11 @@ test('a thousand references of one buffer may be in transit at once', () => {
   const id = a.tryAcquire();
   for (let i = 0; i < 1000; i++) {
     if (i < 999) a.retain(id);
-    a.sendInto(id, a.offsetOf(id), i % 100, words, 4 * i);
+    a.moveInto(id, a.offsetOf(id), i % 100, words, 4 * i);
   }
   expect(a.stats()).toMatchObject({ held: 0, inTransit: 1 });
   for (let i = 0; i < 1000; i++) {
-    expect(b.receiveFrom(words, 4 * i)).toBe(id);
+    expect(b.moveFrom(words, 4 * i)).toBe(id);
     expect(words[4 * i + 2]).toBe(i % 100);
     if (i % 3 === 0) b.release(id);
   }
@@ -208,25 +206,25 @@ test('shares that gather where references come and go are given back', () => {
   const id = a.tryAcquire();
   const total = (): number => controlWords(a)[controlLayout(a).buffer(id) + TOTAL];
   a.retain(id);
-  a.sendInto(id, a.offsetOf(id), 1, words, 0);
-  b.receiveFrom(words, 0);
+  a.moveInto(id, a.offsetOf(id), 1, words, 0);
+  b.moveFrom(words, 0);
   for (let i = 0; i < 10_000; i++) {
     // B keeps a reference, and gets all of A's shares each time: they pile up.
-    a.sendInto(id, a.offsetOf(id), 1, words, 0);
-    b.receiveFrom(words, 0);
-    b.sendInto(id, b.offsetOf(id), 1, words, 0);
-    a.receiveFrom(words, 0);
+    a.moveInto(id, a.offsetOf(id), 1, words, 0);
+    b.moveFrom(words, 0);
+    b.moveInto(id, b.offsetOf(id), 1, words, 0);
+    a.moveFrom(words, 0);
     a.retain(id);
-    a.sendInto(id, a.offsetOf(id), 1, words, 0);
-    b.receiveFrom(words, 0);
+    a.moveInto(id, a.offsetOf(id), 1, words, 0);
+    b.moveFrom(words, 0);
     b.release(id);
   }
   expect(total()).toBeLessThan(1000);
   for (let i = 0; i < 10_000; i++) {
     // A long-lived buffer that one thread sends to another all the time.
     a.retain(id);
-    a.sendInto(id, a.offsetOf(id), 1, words, 0);
-    b.receiveFrom(words, 0);
+    a.moveInto(id, a.offsetOf(id), 1, words, 0);
+    b.moveFrom(words, 0);
     b.release(id);
   }
   expect(total()).toBeLessThan(1000);
@@ -244,14 +242,14 @@ test('more references in transit than the count can hold are refused and nothing
   const control = controlWords(pool);
   const total = controlLayout(pool).buffer(id) + TOTAL;
   const at = pool.offsetOf(id);
-  pool.sendInto(id, at, 1, words, 0);
+  pool.moveInto(id, at, 1, words, 0);
   control[total] += 0x7100_0000;
   for (;;) {
     pool.retain(id);
     const before = control.slice();
     words.fill(0);
     try {
-      pool.sendInto(id, at, 1, words, 0);
+      pool.moveInto(id, at, 1, words, 0);
     } catch (error) {
       expect(error).toMatchObject({ code: 'ERR_BUSBAR_REFERENCES' });
       expect(control).toEqual(before);
@@ -270,9 +268,9 @@ test('references beyond the last that a word counts are refused, and nothing cha
   const words = new Int32Array(8);
   for (const index of [0, 4]) {
     pool.retain(id);
-    pool.sendInto(id, at, 1, words, index);
+    pool.moveInto(id, at, 1, words, index);
   }
-  expect(other.receiveFrom(words, 0)).toBe(id);
+  expect(other.moveFrom(words, 0)).toBe(id);
   const refused = coded('ERR_BUSBAR_REFERENCES');
   const control = controlWords(pool);
   const refs = controlLayout(pool).refs(other.threadSlot) + id;
@@ -280,7 +278,7 @@ test('references beyond the last that a word counts are refused, and nothing cha
   const before = control.slice();
   expect(() => other.retain(id)).toThrow(refused);
   expect(() => other.checkHeld(id)).toThrow(refused);
-  expect(() => other.receiveFrom(words, 4)).toThrow(refused);
+  expect(() => other.moveFrom(words, 4)).toThrow(refused);
   expect(() => other.retainShared(id)).toThrow(refused);
   expect(control).toEqual(before);
   expect(words[7]).not.toBe(0);
@@ -289,7 +287,7 @@ test('references beyond the last that a word counts are refused, and nothing cha
   expect(control[refs]).toBe(most);
   control[refs] = 1;
   other.release(id);
-  other.release(other.receiveFrom(words, 4));
+  other.release(other.moveFrom(words, 4));
   pool.release(id);
   expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
 });
@@ -317,7 +315,7 @@ test('references sent at random between threads never lose or double a buffer', 
       pool.view.setUint32(pool.offsetOf(id), i);
     } else if (action < 5 && full.length > 0) {
       const [box] = full.splice(random.below(full.length), 1);
-      const id = pool.receiveFrom(boxes, box);
+      const id = pool.moveFrom(boxes, box);
       empty.push(box);
       mine.push(id);
       expect(pool.view.getUint32(pool.offsetOf(id))).toBe(serials.get(id));
@@ -326,7 +324,7 @@ test('references sent at random between threads never lose or double a buffer', 
       expect(pool.view.getUint32(pool.offsetOf(id))).toBe(serials.get(id));
       if (action < 7 && empty.length > 0) {
         const box = empty.pop() as number;
-        pool.sendInto(id, pool.offsetOf(id), 4, boxes, box);
+        pool.moveInto(id, pool.offsetOf(id), 4, boxes, box);
         full.push(box);
       } else if (action === 7) {
         pool.retain(id);
@@ -337,7 +335,7 @@ test('references sent at random between threads never lose or double a buffer', 
     }
     if (i % 200 === 0) expect(auditPool(first)).toEqual([]);
   }
-  for (const box of full) held[0].push(first.receiveFrom(boxes, box));
+  for (const box of full) held[0].push(first.moveFrom(boxes, box));
   held.forEach((mine, who) => {
     for (const id of mine) pools[who].release(id);
   });

@@ -136,7 +136,7 @@ export class Lane {
   append(id: BufferId, offset: number, length: number): boolean {
     if (!this.hasSpace) return false;
     const slot = this.#layout.slot(this.id, this.#tail);
-    this.#pool.sendInto(id, offset, length, this.#words, slot);
+    this.#pool.moveInto(id, offset, length, this.#words, slot);
     // No call from here on.
     this.#tail = (this.#tail + 1) | 0;
     this.#unpublishedBytes += length;
@@ -321,7 +321,7 @@ export function takeRegions(
     region[TRANSIT_MARK] = exchange(words, slot + TRANSIT_MARK, 0);
     if (region[TRANSIT_MARK] === 0) continue;
     bytes += region[TRANSIT_LENGTH];
-    pool.release(pool.receiveFrom(region, 0));
+    pool.release(pool.moveFrom(region, 0));
   }
   return bytes;
 }
@@ -338,6 +338,6 @@ export function releaseUnpublished(
   const end = (loadAcquire(words, record + HEAD) + layout.regionCount) | 0;
   for (let i = tail; i !== end; i = (i + 1) | 0) {
     const slot = layout.slot(lane, i);
-    if (words[slot + TRANSIT_MARK] !== 0) pool.release(pool.receiveFrom(words, slot));
+    if (words[slot + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, slot));
   }
 }

@@ -125,7 +125,7 @@ export class SegmentRing {
     if (words[pending + TRANSIT_MARK] === 0) {
       const id = this.#waiting.tryAcquire();
       if (id === NO_BUFFER) return false;
-      pool.sendInto(id, pool.offsetOf(id), 0, words, pending);
+      pool.moveInto(id, pool.offsetOf(id), 0, words, pending);
       this.#waiting.atHand = NO_BUFFER;
       assert(
         words[pending + TRANSIT_MARK] === this.#oneShare,
@@ -200,7 +200,7 @@ export class SegmentRing {
     const pending = this.#layout.pending(slot);
     if (this.#words[pending + TRANSIT_MARK] === 0) return;
     waiting.dropAtHand();
-    waiting.atHand = this.#pool.receiveFrom(this.#words, pending);
+    waiting.atHand = this.#pool.moveFrom(this.#words, pending);
     waiting.dropAtHand();
   }
 

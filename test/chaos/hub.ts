@@ -155,7 +155,7 @@ export class Hub {
       this.#routes.push(new PacketQueue((packet) => sendOn(sender, packet)));
     }
     for (let index = 0; index < EXECUTORS; index++) {
-      this.#routes.push(new PacketQueue((packet) => group.sendToWhenRoom(index, packet)));
+      this.#routes.push(new PacketQueue((packet) => group.sendTo(index, packet)));
     }
     group.mailbox.handle((packet) => this.#answers.push(packet));
     this.#server = await TcpServer.listen(pool, {

@@ -41,7 +41,7 @@ export function company(
 
 /** Tells an executor to do something; its lane must have room. */
 export function tell(group: Group, pool: BufferPool, index: number, deed: string): void {
-  expect(group.sendTo(index, packetOf(pool, deed))).toBe(true);
+  expect(group.trySendTo(index, packetOf(pool, deed))).toBe(true);
 }
 
 /** What executors say to the host, in the order in which it comes. */

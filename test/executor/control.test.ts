@@ -39,14 +39,14 @@ test('a pause leaves the mailbox alone, and what waits in it in order', async ()
   expect(group.stats().map(({ state }) => state)).toEqual(['paused', 'paused']);
   for (let i = 1; i <= 8; i++) tell(group, pool, 0, `count 0 ${i}`);
   const packet = packetOf(pool, 'count 0 9');
-  expect(group.sendTo(0, packet)).toBe(false);
+  expect(group.trySendTo(0, packet)).toBe(false);
   for (let i = 0; i < 100; i++) await turn();
   expect(await group.ping(0)).toBeGreaterThan(0);
   expect(words[deeds.SEEN]).toBe(0);
   expect(group.stats()[0]).toMatchObject({ queued: 8, handled: 0, state: 'paused' });
   await group.resume(0);
   await until(() => words[deeds.SEEN] === 8);
-  expect(group.sendTo(0, packet)).toBe(true);
+  expect(group.trySendTo(0, packet)).toBe(true);
   expect(group.stats()[1]?.state).toBe('paused');
   expect(await group.stop()).toEqual({ handled: 9, dropped: 0 });
   expect(words[deeds.ASTRAY]).toBe(0);

@@ -165,7 +165,7 @@ test.each([
   expect(group.stats().map(({ state }) => state)).toEqual(['ended', 'ended']);
   expect(group.stats()[1]?.lastCrash).toMatchObject({ code: CRASHED });
   const packet = packetOf(pool, 'drop');
-  expect(() => group.sendTo(0, packet)).toThrow('the channel was closed');
+  expect(() => group.trySendTo(0, packet)).toThrow('the channel was closed');
   packet.release();
   await group.stop();
   expectAllBack(pool);
@@ -277,10 +277,7 @@ test('whoever waits for room outlives a restart, and is refused by an end', asyn
   tell(group, pool, 0, 'block');
   await untilAtGate(words, 1);
   tell(group, pool, 0, 'throw');
-  const waits = [
-    group.sendToWhenRoom(0, packetOf(pool, 'echo')),
-    group.sendToWhenRoom(0, packetOf(pool, 'throw')),
-  ];
+  const waits = [group.sendTo(0, packetOf(pool, 'echo')), group.sendTo(0, packetOf(pool, 'throw'))];
   Atomics.store(words, deeds.GATE, 1);
   Atomics.notify(words, deeds.GATE);
   await Promise.all(waits);
@@ -288,7 +285,7 @@ test('whoever waits for room outlives a restart, and is refused by an end', asyn
   let refused: { code: string } | undefined;
   while (refused === undefined) {
     const packet = packetOf(pool, 'drop');
-    await group.sendToWhenRoom(0, packet).catch((error) => {
+    await group.sendTo(0, packet).catch((error) => {
       refused = error;
       packet.release();
     });

@@ -105,7 +105,7 @@ test('executors that are killed come back, and lose only what they had in hand',
       const path = Array.from({ length: hops }, () => `pass ${random.below(2)} `).join('');
       const packet = Packet.tryFrom(pool, new TextEncoder().encode(`${path}drop`));
       if (packet === undefined) break;
-      if (group.sendTo(random.below(2), packet)) owed += hops + 1;
+      if (group.trySendTo(random.below(2), packet)) owed += hops + 1;
       else packet.release();
     }
     for (let i = random.below(20); i > 0; i--) await turn();
@@ -159,7 +159,7 @@ async function liveAndDie(pool: BufferPool, random: Random): Promise<void> {
 
 function trySend(group: ExecutorGroup, to: number, packet: Packet): boolean {
   try {
-    return group.sendTo(to, packet);
+    return group.trySendTo(to, packet);
   } catch (error) {
     expect(error).toMatchObject({ code: 'ERR_BUSBAR_CHANNEL_CLOSED' });
     return false;

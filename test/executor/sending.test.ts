@@ -26,7 +26,7 @@ test('a broadcast reaches everybody but those whose lane is full, and says so', 
   // What is at work keeps its place in the lane.
   tell(group, pool, 1, 'drop');
   const packet = packetOf(pool, 'drop');
-  expect(group.broadcast(packet)).toEqual({ sent: [0, 2], full: [1], closed: [] });
+  expect(group.tryBroadcast(packet)).toEqual({ sent: [0, 2], full: [1], closed: [] });
   await until(() => words[deeds.SEEN] === 3);
   // Still ours.
   expect(packet.toString()).toBe('drop');
@@ -45,7 +45,7 @@ test('packets of one key stay in order, sent with and without waiting', async ()
     for (let key = 0; key < 5; key++) {
       const packet = packetOf(pool, `count ${key} ${i}`);
       // Overtakes nobody: if it cannot be sent now it waits behind the others.
-      if (!group.send(key, packet)) waits.push(group.sendWhenRoom(key, packet));
+      if (!group.trySend(key, packet)) waits.push(group.send(key, packet));
     }
   }
   expect(waits.length).toBeGreaterThan(0);
@@ -65,10 +65,10 @@ test('a wait for room ends by a timeout or a signal, and the packet is the calle
   tell(group, pool, 0, 'block');
   await untilAtGate(words, 1);
   const packet = packetOf(pool, 'drop');
-  const timeout = group.sendToWhenRoom(0, packet, { timeoutMs: 5 });
+  const timeout = group.sendTo(0, packet, { timeoutMs: 5 });
   await expect(timeout).rejects.toMatchObject({ code: 'ERR_BUSBAR_TIMEOUT' });
   const aborter = new AbortController();
-  const wait = group.sendToWhenRoom(0, packet, { signal: aborter.signal });
+  const wait = group.sendTo(0, packet, { signal: aborter.signal });
   aborter.abort('enough');
   await expect(wait).rejects.toBe('enough');
   packet.release();
@@ -86,9 +86,9 @@ test('a partitioner whose answer is no executor is an error, and changes nothing
     for (const partitioner of [own, customPartitioner(() => answer as number)]) {
       const group = await ExecutorGroup.start({ ...options, partitioner });
       const packet = packetOf(pool, 'drop');
-      expect(() => group.send('key', packet)).toThrow(RangeError);
-      await expect(group.sendWhenRoom('key', packet)).rejects.toThrow(RangeError);
-      expect(group.sendTo(1, packet)).toBe(true);
+      expect(() => group.trySend('key', packet)).toThrow(RangeError);
+      await expect(group.send('key', packet)).rejects.toThrow(RangeError);
+      expect(group.trySendTo(1, packet)).toBe(true);
       expect(await group.stop()).toEqual({ handled: 1, dropped: 0 });
       if (answer !== 2) break;
     }
@@ -103,7 +103,7 @@ test('ranges of keys stay together in a group', async () => {
   const partitioner = rangePartitioner([10]);
   const group = await ExecutorGroup.start({ ...options, partitioner });
   for (let key = 0; key < 15; key++) {
-    expect(group.send(key, packetOf(pool, 'drop'))).toBe(true);
+    expect(group.trySend(key, packetOf(pool, 'drop'))).toBe(true);
   }
   await group.stop();
   expect(group.stats().map(({ handled }) => handled)).toEqual([10, 5]);
@@ -116,10 +116,10 @@ test('executors that are not there, and packets of another pool, are refused', a
   const { options } = company(pool);
   const group = await ExecutorGroup.start(options);
   const stranger = packetOf(other, 'drop');
-  expect(() => group.sendTo(0, stranger)).toThrow(TypeError);
-  expect(() => group.broadcast(stranger)).toThrow(TypeError);
+  expect(() => group.trySendTo(0, stranger)).toThrow(TypeError);
+  expect(() => group.tryBroadcast(stranger)).toThrow(TypeError);
   const packet = packetOf(pool, 'drop');
-  expect(() => group.sendTo(2, packet)).toThrow(
+  expect(() => group.trySendTo(2, packet)).toThrow(
     new RangeError('index must be an integer from 0 to 1, got 2'),
   );
   await expect(group.ping(-1)).rejects.toThrow(RangeError);
@@ -148,8 +148,8 @@ test('an executor of its own', async () => {
   const { options } = company(pool);
   const { module, data } = options;
   const executor = await Executor.start({ pool, module: module ?? moduleUrl('deeds'), data });
-  expect(executor.send(packetOf(pool, 'echo'))).toBe(true);
-  await executor.sendWhenRoom(packetOf(pool, 'echo'));
+  expect(executor.trySend(packetOf(pool, 'echo'))).toBe(true);
+  await executor.send(packetOf(pool, 'echo'));
   const received = [await executor.mailbox.receive(), await executor.mailbox.receive()];
   for (const packet of received) packet?.release();
   expect(await executor.ping()).toBeGreaterThan(0);

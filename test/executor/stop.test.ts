@@ -21,7 +21,7 @@ test.each(['handler', 'loop', 'poll'] as const)(
     const pool = createPool(1024);
     const { options, words } = company(pool, { reads });
     const group = await ExecutorGroup.start(options);
-    for (let i = 0; i < 500; i++) expect(group.send(i, packetOf(pool, 'drop'))).toBe(true);
+    for (let i = 0; i < 500; i++) expect(group.trySend(i, packetOf(pool, 'drop'))).toBe(true);
     expect(await group.stop()).toEqual({ handled: 500, dropped: 0 });
     await group.closed;
     expect(words[deeds.SEEN]).toBe(500);
@@ -111,9 +111,9 @@ test('a stopped group refuses packets, and leaves them with the caller', async (
   await group.stop();
   const packet = packetOf(pool, 'drop');
   const closed = expect.objectContaining({ code: 'ERR_BUSBAR_CHANNEL_CLOSED' });
-  expect(() => group.sendTo(0, packet)).toThrow(closed);
-  await expect(group.sendWhenRoom('key', packet)).rejects.toEqual(closed);
-  expect(group.broadcast(packet)).toEqual({ sent: [], full: [], closed: [0, 1] });
+  expect(() => group.trySendTo(0, packet)).toThrow(closed);
+  await expect(group.send('key', packet)).rejects.toEqual(closed);
+  expect(group.tryBroadcast(packet)).toEqual({ sent: [], full: [], closed: [0, 1] });
   await expect(group.ping(0)).rejects.toMatchObject({ code: 'ERR_BUSBAR_EXECUTOR_STOPPED' });
   await expect(group.pause()).rejects.toMatchObject({ code: 'ERR_BUSBAR_EXECUTOR_STOPPED' });
   packet.release();

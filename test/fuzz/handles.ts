@@ -149,7 +149,7 @@ function tryPacket(random: Random): void {
   const packet = Packet.tryFrom(pool, new Uint8Array(8));
   if (packet === undefined) throw new Error('a buffer did not come home');
   const { bufferId } = packet;
-  const sent = packet.send();
+  const sent = packet.moveOut();
   const keys = ['buffer', 'offset', 'length', 'contribution'] as const;
   const key = keys[random.below(keys.length)];
   const value = random.chance(0.5) ? hostileValue(random) : random.next() | 0;
@@ -159,7 +159,7 @@ function tryPacket(random: Random): void {
     key !== 'contribution' ||
     ((Number.isInteger(value) ? Number(value) : 0) ^ sent.contribution) >>> 16 !== 0;
   const good = isRefused ? receiveForged(forged as SendPacket, bufferId) : undefined;
-  const received = Packet.receive(pool, good ?? sent);
+  const received = Packet.moveIn(pool, good ?? sent);
   insist(received.bufferId === bufferId, 'another buffer was received');
   received.release();
 }
@@ -168,7 +168,7 @@ function tryPacket(random: Random): void {
 function receiveForged(forged: SendPacket, bufferId: number): SendPacket | undefined {
   let received: Packet;
   try {
-    received = Packet.receive(pool, forged);
+    received = Packet.moveIn(pool, forged);
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const isKnown = code === 'ERR_BUSBAR_BAD_SEND_PACKET' || error === FROM_GETTER;
@@ -178,7 +178,7 @@ function receiveForged(forged: SendPacket, bufferId: number): SendPacket | undef
   }
   // Another region of the same buffer is a packet as good as the first.
   insist(received.bufferId === bufferId, 'a packet of another buffer came out');
-  return received.send();
+  return received.moveOut();
 }
 
 export const handles: SeedTarget = {

@@ -36,8 +36,8 @@ const TOLERATED: Readonly<Record<string, string>> = {
   'BufferPool.offsetOf id':
     'arithmetic on the hot path: what it makes of nonsense is refused later',
   'BufferPool.bufferAt offset': 'likewise',
-  'BufferPool.sendInto target': 'what keeps four numbers keeps the reference',
-  'Packet.sendInto words': 'likewise',
+  'BufferPool.moveInto target': 'what keeps four numbers keeps the reference',
+  'Packet.moveInto words': 'likewise',
   littleEndian: 'anything that is true, as for a DataView',
 };
 
@@ -46,7 +46,7 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/\.(reclaim|recover|declareExited)$/, 'asking a thread whether it lives leaves a mark'],
   [/\.(send|receive)(Sync)?$/, 'a wait that was given up has asked to be rung'],
   [/\.guard(Sync)?$/, 'a wait that was given up has drawn a ticket'],
-  [/\.sendInto$/, 'the buffer may be passed on from now on, and is still held'],
+  [/\.moveInto$/, 'the buffer may be passed on from now on, and is still held'],
   [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
 ];
 
@@ -54,7 +54,7 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
 const WRONG_TIME = /^(a link (with|without) (a )?peer|there is a current message only)/;
 /** Where the engine refuses what is null: `Class.method`, and why. */
 const UNCHECKED: Readonly<Record<string, string>> = {
-  'BufferPool.receiveFrom': 'it reads the words first, once for each message of a channel',
+  'BufferPool.moveFrom': 'it reads the words first, once for each message of a channel',
 };
 /** Names that one argument has at several depths. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
@@ -149,9 +149,9 @@ const VALID: Readonly<Record<string, Made>> = {
   options: () => undefined,
   'BufferPool.create options': () => ({ bufferSize: 64, bufferCount: 4, maxThreads: 2 }),
   'BufferPool.attach handle': ({ pool }) => pool.handle,
-  'BufferPool.receiveFrom source': sentWords,
-  'Packet.receiveFrom words': sentWords,
-  'Packet.receive sent': (world) => world.packet().send(),
+  'BufferPool.moveFrom source': sentWords,
+  'Packet.moveFrom words': sentWords,
+  'Packet.moveIn sent': (world) => world.packet().moveOut(),
   'Packet.copyTo target': () => new Uint8Array(64),
   'PacketChannel.create options': () => ({ kind: 'mpmc', capacity: 4 }),
   'PacketChannel.attach handle': (world) => world.packetChannel().handle,
@@ -203,7 +203,7 @@ function openOffset(subject: object): number | undefined {
 
 function sentWords(world: World): Int32Array {
   const words = new Int32Array(8);
-  world.packet().sendInto(words, 0);
+  world.packet().moveInto(words, 0);
   return words;
 }
 

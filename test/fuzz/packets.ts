@@ -139,13 +139,13 @@ class PacketRun {
 
   #send(thread: number): void {
     const held = this.#take(thread);
-    if (held !== undefined) this.#sent.push({ sent: held.packet.send(), bytes: held.bytes });
+    if (held !== undefined) this.#sent.push({ sent: held.packet.moveOut(), bytes: held.bytes });
   }
 
   #receive(thread: number): void {
     const [first] = this.#sent.splice(this.#random.below(this.#sent.length || 1), 1);
     if (first === undefined) return;
-    const packet = Packet.receive(this.#pools[thread], first.sent);
+    const packet = Packet.moveIn(this.#pools[thread], first.sent);
     this.#held[thread].push({ packet, bytes: first.bytes });
   }
 

@@ -153,7 +153,7 @@ export class ChannelBodies {
   }
 
   taker(pool: BufferPool, end: PacketReceiver | WordReceiver, run: Run = once()): Taker {
-    if (!('tryTake' in end)) {
+    if (!('tryReceiveRegion' in end)) {
       return {
         end,
         tryReceive: () => run(() => end.tryReceive()),

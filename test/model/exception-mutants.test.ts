@@ -18,7 +18,7 @@ huntAll(
       to:
         'words[at] = refs - 1;\n    ' +
         'if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);',
-      scenarios: /^exception: sendInto, receiveFrom$/,
+      scenarios: /^exception: moveInto, moveFrom$/,
     },
   ],
   async (load) =>

@@ -50,7 +50,7 @@ export function poolExceptionParts(module: PoolModule): Part<PoolShared>[] {
   return [
     {
       name: 'pool: exceptions',
-      operations: 'tryAcquire, release, retain, sendInto, receiveFrom, reclaimDead',
+      operations: 'tryAcquire, release, retain, moveInto, moveFrom, reclaimDead',
       cases: poolExceptionCases(module),
     },
   ];
@@ -88,18 +88,18 @@ function poolExceptionCases(module: PoolModule): Case<PoolShared>[] {
   );
   const receiver = attached((own, { words }, _, self) => {
     Atomics.wait(words, 0, 0);
-    const id = own.receiveFrom(words, 1);
+    const id = own.moveFrom(words, 1);
     insisting(self, () => own.release(id));
   });
   const receives = attached((own, { words }, _, self) => {
     Atomics.wait(words, 0, 0);
     let id: BufferId | undefined;
-    while (id === undefined) id = surviving(self, () => own.receiveFrom(words, 1));
+    while (id === undefined) id = surviving(self, () => own.moveFrom(words, 1));
     own.release(id);
   });
   const sends = attached(
     (own, { words }, id: BufferId, self) => {
-      insisting(self, () => own.sendInto(id, own.offsetOf(id), 4, words, 1));
+      insisting(self, () => own.moveInto(id, own.offsetOf(id), 4, words, 1));
       Atomics.store(words, 0, 1);
       Atomics.notify(words, 0);
     },
@@ -118,7 +118,7 @@ function poolExceptionCases(module: PoolModule): Case<PoolShared>[] {
     add('tryAcquire, release', { a: takesTwo, b: other }),
     add('acquireSync', { holder, holder2: holder, holder3: holder, waits }),
     add('release on either side', { sender, receiver }),
-    add('sendInto, receiveFrom', { sender: sends, receiver: receives }),
+    add('moveInto, moveFrom', { sender: sends, receiver: receives }),
     add('twice: tryAcquire, release', { a: takesTwo }, { exceptions: 2 }),
   ];
 }

@@ -17,7 +17,7 @@ export function executorDeathParts(module: GroupModule): Part<ExecutorShared>[] 
   return [
     {
       name: 'executors: deaths of senders',
-      operations: 'sends over lanes, broadcast, reclaim by BADGE, recover, close',
+      operations: 'sends over lanes, tryBroadcast, reclaim by BADGE, recover, close',
       cases: [sendingCase(module), broadcastCase(module)],
     },
   ];
@@ -72,7 +72,7 @@ function sendingCase(module: GroupModule): Case<ExecutorShared> {
 /** Each executor gets the packet once, or not at all. */
 function broadcastCase(module: GroupModule): Case<ExecutorShared> {
   const bodies = new Bodies(module);
-  const { broadcast } = module.ExecutorGroup.prototype;
+  const { tryBroadcast } = module.ExecutorGroup.prototype;
   const supervisor: Supervisor = (shared, _dead, self) => buries(module, shared, 2, 2, self);
   return executors(
     module,
@@ -83,7 +83,7 @@ function broadcastCase(module: GroupModule): Case<ExecutorShared> {
       host: bodies.at(2, (party) => {
         const senders = [0, 1].map((executor) => party.ends.sender(executor));
         const packet = party.packet(16);
-        broadcast.call({ pool: party.pool, senders } as unknown as ExecutorGroup, packet);
+        tryBroadcast.call({ pool: party.pool, senders } as unknown as ExecutorGroup, packet);
         packet.release();
         for (const sender of senders) sender.close();
       }),

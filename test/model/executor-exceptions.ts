@@ -33,7 +33,7 @@ export function executorExceptionParts(module: GroupModule): Part<ExecutorShared
     {
       name: 'executors: exceptions',
       operations:
-        'sends, handle, wake, poll, receive, tryReceive, broadcast, close, reclaim, recover',
+        'sends, handle, wake, poll, receive, tryReceive, tryBroadcast, close, reclaim, recover',
       cases: [...cases(module), recovering(module)],
     },
   ];
@@ -78,7 +78,7 @@ function cases(module: GroupModule): Case<ExecutorShared>[] {
       executor: bodies.handlesAll(0),
     }),
     add(
-      'broadcast',
+      'tryBroadcast',
       {
         host: throwing.broadcasts(2, [0, 1], 16),
         executor: bodies.handles(0, 1),
@@ -202,12 +202,12 @@ class ThrowingBodies {
 
   /** Sends one packet to each executor: to all of them, or, if it throws, to none. */
   broadcasts(index: number, to: readonly number[], message: number): Body {
-    const { broadcast } = this.#module.ExecutorGroup.prototype;
+    const { tryBroadcast } = this.#module.ExecutorGroup.prototype;
     return this.#bodies.at(index, (party, _, self) => {
       const senders = to.map((executor) => party.ends.sender(executor));
       const group = { pool: party.pool, senders } as unknown as ExecutorGroup;
       const packet = party.packet(message);
-      const report = deeply(self)(() => broadcast.call(group, packet));
+      const report = deeply(self)(() => tryBroadcast.call(group, packet));
       packet.release();
       if (report.sent.length !== to.length) throw new Error(JSON.stringify(report));
       return undefined;

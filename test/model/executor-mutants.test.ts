@@ -114,7 +114,7 @@ const BUGS: readonly Bug[] = [
     'executor-group',
     'ensureStep();\n    const report',
     'const report',
-    /^exception: broadcast/,
+    /^exception: tryBroadcast/,
   ),
   {
     what: 'executor: the seat at a lane is taken, though the call throws',

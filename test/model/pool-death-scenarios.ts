@@ -140,7 +140,7 @@ function inTransit(module: PoolModule): PoolCase {
   });
   const receiver = attached((pool, { words }) => {
     if (Atomics.load(words, 0) === 0) return;
-    pool.release(pool.receiveFrom(words, 1));
+    pool.release(pool.moveFrom(words, 1));
   });
   return casesOf(module)(
     'send, receive',

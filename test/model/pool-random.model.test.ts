@@ -109,7 +109,7 @@ function send(pool: BufferPool, words: Int32Array, held: BufferId[]): void {
     if (Atomics.compareExchange(words, at, 0, 2) !== 0) continue;
     const id = held.pop() as BufferId;
     pool.bytes[pool.offsetOf(id)] = id;
-    pool.sendInto(id, pool.offsetOf(id), 1, words, at + 1);
+    pool.moveInto(id, pool.offsetOf(id), 1, words, at + 1);
     Atomics.store(words, at, 1);
     return;
   }
@@ -119,7 +119,7 @@ function receive(pool: BufferPool, words: Int32Array, held: BufferId[]): void {
   for (let box = 0; box < MAILBOXES; box++) {
     const at = box * MAILBOX_WORDS;
     if (Atomics.compareExchange(words, at, 1, 2) !== 1) continue;
-    const id = pool.receiveFrom(words, at + 1);
+    const id = pool.moveFrom(words, at + 1);
     held.push(id);
     Atomics.store(words, at, 0);
     return;
@@ -131,7 +131,7 @@ function check(shared: PoolShared): void {
   const pool = module.BufferPool.attach(shared.handle);
   for (let box = 0; box < MAILBOXES; box++) {
     const at = box * MAILBOX_WORDS + 1;
-    if ((shared.words[at + 3] & 0xffff) !== 0) pool.release(pool.receiveFrom(shared.words, at));
+    if ((shared.words[at + 3] & 0xffff) !== 0) pool.release(pool.moveFrom(shared.words, at));
   }
   checkAllFree(shared);
 }

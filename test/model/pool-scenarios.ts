@@ -92,7 +92,7 @@ export function livingParts(module: PoolModule): Part<PoolShared>[] {
     },
     {
       name: 'references',
-      operations: 'sendInto, receiveFrom, retain, release, isSoleHolder',
+      operations: 'moveInto, moveFrom, retain, release, isSoleHolder',
       cases: sharingCases(module),
     },
   ];
@@ -250,7 +250,7 @@ function sharingCases(module: PoolModule): PoolCase[] {
   });
   const receiver = attached((pool, { words }) => {
     Atomics.wait(words, 0, 0);
-    const id = pool.receiveFrom(words, 1);
+    const id = pool.moveFrom(words, 1);
     if (pool.bytes[words[2]] !== 7) throw new Error('the bytes did not arrive');
     if (pool.offsetOf(id) !== words[2] || words[3] !== 4) throw new Error('the region is another');
     pool.release(id);
@@ -265,13 +265,13 @@ function sharingCases(module: PoolModule): PoolCase[] {
   });
   const secondReceiver = attached((pool, { words }) => {
     Atomics.wait(words, 8, 0);
-    const id = pool.receiveFrom(words, 9);
+    const id = pool.moveFrom(words, 9);
     if (pool.isSoleHolder(id)) pool.bytes[words[10]] = 8;
     pool.release(id);
   });
   const writesIfAlone = attached((pool, { words }) => {
     Atomics.wait(words, 0, 0);
-    const id = pool.receiveFrom(words, 1);
+    const id = pool.moveFrom(words, 1);
     if (pool.isSoleHolder(id)) pool.bytes[words[2]] = 9;
     pool.release(id);
   });
@@ -279,11 +279,11 @@ function sharingCases(module: PoolModule): PoolCase[] {
     const id = pool.tryAcquire();
     sendThrough(pool, id, words, 0);
     Atomics.wait(words, 8, 0);
-    pool.release(pool.receiveFrom(words, 9));
+    pool.release(pool.moveFrom(words, 9));
   });
   const returns = attached((pool, { words }) => {
     Atomics.wait(words, 0, 0);
-    const id = pool.receiveFrom(words, 1);
+    const id = pool.moveFrom(words, 1);
     pool.retain(id);
     sendThrough(pool, id, words, 8);
     pool.release(id);
@@ -321,7 +321,7 @@ export function sendThrough(
   words: Int32Array,
   index: number,
 ): void {
-  pool.sendInto(id, pool.offsetOf(id), 4, words, index + 1);
+  pool.moveInto(id, pool.offsetOf(id), 4, words, index + 1);
   Atomics.store(words, index, 1);
   Atomics.notify(words, index);
 }

@@ -87,7 +87,7 @@ async function handle(pool: BufferPool): Promise<number | string> {
     const group = await ExecutorGroup.start({ pool, module: SELF, count: 2 });
     for (let i = 0; i < 10; i++) {
       const packet = await packetOf(pool, i);
-      if (!group.sendTo(i % 2, packet)) packet.release();
+      if (!group.trySendTo(i % 2, packet)) packet.release();
     }
     return (await group.stop()).handled;
   } catch (error) {

@@ -37,11 +37,11 @@ function sendAndReceive(rounds: number): void {
   const id = pool.tryAcquire();
   const offset = pool.offsetOf(id);
   for (let i = 0; i < rounds; i += 2) {
-    pool.sendInto(id, offset, 8, words, 0);
-    pool.receiveFrom(words, 0);
+    pool.moveInto(id, offset, 8, words, 0);
+    pool.moveFrom(words, 0);
     pool.retain(id);
-    pool.sendInto(id, offset, 8, words, 0);
-    pool.release(pool.receiveFrom(words, 0));
+    pool.moveInto(id, offset, 8, words, 0);
+    pool.release(pool.moveFrom(words, 0));
   }
   pool.release(id);
 }

@@ -317,8 +317,8 @@ class WordReceiverRun extends ReceiverRun {
       count(calls, 'tryReceive');
       this.take(receiver.tryReceive());
     } else if (way === 1) {
-      count(calls, 'receiveBatch');
-      const end = receiver.receiveBatch(this.#batch, 0, max);
+      count(calls, 'tryReceiveBatch');
+      const end = receiver.tryReceiveBatch(this.#batch, 0, max);
       for (let i = 0; i < end; i++) this.take(this.#batch[i]);
     } else if (way < 4) {
       count(calls, 'drain');
@@ -356,8 +356,8 @@ class PacketReceiverRun extends ReceiverRun {
       count(calls, 'tryReceive');
       this.take(receiver.tryReceive());
     } else if (way === 1) {
-      count(calls, 'tryTake');
-      const id = receiver.tryTake();
+      count(calls, 'tryReceiveRegion');
+      const id = receiver.tryReceiveRegion();
       if (id !== NO_BUFFER) this.take(Packet.wrap(pool, id, receiver.offset, receiver.length));
     } else if (way === 2) {
       count(calls, 'drain');

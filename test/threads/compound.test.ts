@@ -66,7 +66,7 @@ test('a killed thread has done a call and the plain stores behind it, or none', 
       expect(shares + inTransit).toBe(control[layout.buffer(id) + BUFFER_TOTAL]);
       expect(control[layout.refs(slot) + id]).toBe(inTransit > 0 ? 1 : 2);
       pool.reclaim(slot);
-      if (inTransit > 0) pool.release(pool.receiveFrom(words, at.SENT));
+      if (inTransit > 0) pool.release(pool.moveFrom(words, at.SENT));
     }
     expect(auditPool(pool), `replay with BUSBAR_TEST_SEED=${seed}`).toEqual([]);
     expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });

@@ -23,8 +23,8 @@ function round(): void {
   words[at.LEFT] = 3;
   words[at.SHARE] = 3;
   withdraw(words, at.SHARE, at.LEFT, at.OWNER, 7);
-  pool.sendInto(id, pool.offsetOf(id), 1, words, at.SENT);
-  pool.receiveFrom(words, at.SENT);
+  pool.moveInto(id, pool.offsetOf(id), 1, words, at.SENT);
+  pool.moveFrom(words, at.SENT);
   // For comparison, steps that are not compound: a call in the middle, or two calls. They are done
   // often, so that a good part of the kills falls here.
   for (let i = 0; i < 20; i++) {

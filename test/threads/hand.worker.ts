@@ -46,9 +46,9 @@ const deeds: Record<string, (...args: never[]) => unknown> = {
   clone: (id: never, as: number) => {
     packets.set(as, (packets.get(id) as Packet).clone());
   },
-  send: (id: number) => packets.get(id)?.send(),
+  send: (id: number) => packets.get(id)?.moveOut(),
   receive: (as: number, sent: never) => {
-    const packet = Packet.receive(pool, sent);
+    const packet = Packet.moveIn(pool, sent);
     packets.set(as, packet);
     return packet.toString();
   },

@@ -16,11 +16,11 @@ export interface Letter {
 /*
  *   word      unit      written by                                     access
  *   STATE     see below the writer: EMPTY → FULL; the reader: FULL → EMPTY  atomic
- *   ID … MARK           pool.sendInto, pool.receiveFrom                plain, ordered by STATE
+ *   ID … MARK           pool.moveInto, pool.moveFrom                plain, ordered by STATE
  *   STAMP     stamp     the writer, before the reference is put in     plain, ordered by STATE
  *
- * One lane writes, one reads. A thread may die between sendInto and EMPTY → FULL, or between
- * receiveFrom and FULL → EMPTY: MARK ≠ 0 says that a reference is in the box whatever STATE says.
+ * One lane writes, one reads. A thread may die between moveInto and EMPTY → FULL, or between
+ * moveFrom and FULL → EMPTY: MARK ≠ 0 says that a reference is in the box whatever STATE says.
  */
 const STATE = 0;
 const REFERENCE = 1;
@@ -57,7 +57,7 @@ export class Mailboxes {
       const box = this.#box(from, to, i);
       if (Atomics.load(words, box + STATE) !== EMPTY) continue;
       words[box + STAMP] = letter.stamp;
-      pool.sendInto(letter.id, letter.offset, letter.length, words, box + REFERENCE);
+      pool.moveInto(letter.id, letter.offset, letter.length, words, box + REFERENCE);
       linger(letter.stamp);
       Atomics.store(words, box + STATE, FULL);
       return true;
@@ -71,7 +71,7 @@ export class Mailboxes {
     for (let i = 0; i < this.perPair; i++) {
       const box = this.#box(from, to, i);
       if (Atomics.load(words, box + STATE) !== FULL) continue;
-      const id = pool.receiveFrom(words, box + REFERENCE);
+      const id = pool.moveFrom(words, box + REFERENCE);
       const letter = {
         id,
         offset: words[box + OFFSET],

@@ -54,8 +54,8 @@ describe.each([2, 16])('a caught stack overflow, batches of %i', (batchSize) => 
     for (let round = 0; round < ROUNDS; round++) {
       const id = pool.tryAcquire();
       pool.retain(id);
-      pool.sendInto(id, pool.offsetOf(id), 0, words, 0);
-      pool.receiveFrom(words, 0);
+      pool.moveInto(id, pool.offsetOf(id), 0, words, 0);
+      pool.moveFrom(words, 0);
       pool.release(id);
       let isHeld = true;
       overflows += squeeze(() => {
@@ -133,7 +133,7 @@ describe.each(CHANNEL_KINDS)('a caught stack overflow in a channel, %s', (kind) 
       let taken = 0;
       const target = new Int32Array(CAPACITY);
       overflows += squeeze(() => {
-        if (taken === 0) taken = receiver.receiveBatch(target, 0, 2);
+        if (taken === 0) taken = receiver.tryReceiveBatch(target, 0, 2);
       });
       received.push(...target.subarray(0, taken));
       // A callback makes no call of its own here, so it has done what it does, or was not begun.
@@ -194,7 +194,7 @@ describe.each(CHANNEL_KINDS)('a caught stack overflow in a channel, %s', (kind) 
       expectNext(1, packet);
       let taken = -1;
       overflows += squeeze(() => {
-        if (taken < 0) taken = receiver.tryTake();
+        if (taken < 0) taken = receiver.tryReceiveRegion();
       });
       expect(other.bytes[receiver.offset]).toBe(2);
       other.release(taken as BufferId);

@@ -86,14 +86,14 @@ async function acquire(options: { timeoutMs?: number; signal?: AbortSignal }): P
 function sendPosted(): void {
   const letter = traveller.pick();
   if (letter === undefined) return;
-  const packet = Packet.wrap(pool, letter.id, letter.offset, letter.length).send();
+  const packet = Packet.wrap(pool, letter.id, letter.offset, letter.length).moveOut();
   Atomics.add(board, crew.POSTED, 1);
   const posted: crew.Posted = { to: random.below(lanes), stamp: letter.stamp, packet };
   parentPort?.postMessage(posted);
 }
 
 function receivePosted({ stamp, packet: sent }: crew.Posted): void {
-  const packet = Packet.receive(pool, sent);
+  const packet = Packet.moveIn(pool, sent);
   const { bufferId: id, offset, length } = packet;
   pool.retain(id);
   packet.release();

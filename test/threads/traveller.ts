@@ -186,8 +186,8 @@ export class Traveller {
     if (this.#mayDie) {
       slice.release();
     } else {
-      const sent = slice.send();
-      Packet.receive(pool, sent).release();
+      const sent = slice.moveOut();
+      Packet.moveIn(pool, sent).release();
     }
     pool.retain(letter.id);
     whole.release();

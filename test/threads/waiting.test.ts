@@ -144,13 +144,13 @@ test('packets go by postMessage to another thread and back, each exactly once', 
   await hand.ask('wrap', id, length);
   await hand.ask('clone', id, 100);
   const sent = await hand.ask<never>('send', id);
-  const packet = Packet.receive(pool, sent);
+  const packet = Packet.moveIn(pool, sent);
   expect(packet.toString()).toBe('grüße vom anderen ufer');
-  expect(() => Packet.receive(pool, sent)).toThrow(
+  expect(() => Packet.moveIn(pool, sent)).toThrow(
     expect.objectContaining({ code: 'ERR_BUSBAR_BAD_SEND_PACKET' }),
   );
   const copy = packet.slice(0, 6);
-  expect(await hand.ask('receive', 101, copy.send())).toBe('grüß');
+  expect(await hand.ask('receive', 101, copy.moveOut())).toBe('grüß');
   await hand.ask('drop', 100);
   await expect(hand.ask('drop', 100)).rejects.toMatchObject({ code: 'ERR_BUSBAR_PACKET_RELEASED' });
   packet.release();

@@ -13,11 +13,11 @@ const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
 
 test('permits are as many as said, and go to the one that has waited longest', async () => {
   const allowance = new BufferAllowance(2);
-  expect([allowance.tryTake(), allowance.tryTake(), allowance.tryTake()]).toEqual([
-    true,
-    true,
-    false,
-  ]);
+  expect([
+    allowance.tryReceiveRegion(),
+    allowance.tryReceiveRegion(),
+    allowance.tryReceiveRegion(),
+  ]).toEqual([true, true, false]);
   const served: string[] = [];
   const leaving = new AbortController();
   const wait = (name: string, signal: AbortSignal): Promise<unknown> =>
@@ -33,15 +33,15 @@ test('permits are as many as said, and go to the one that has waited longest', a
   allowance.giveBack();
   await Promise.all(all);
   expect(served.sort()).toEqual(['a: left', 'b', 'c']);
-  expect([allowance.isWanted, allowance.tryTake()]).toEqual([false, false]);
+  expect([allowance.isWanted, allowance.tryReceiveRegion()]).toEqual([false, false]);
   allowance.giveBack();
-  expect(allowance.tryTake()).toBe(true);
+  expect(allowance.tryReceiveRegion()).toBe(true);
 });
 
 test('a framer has one permit while it holds buffers', () => {
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 8, maxThreads: 1 });
   const allowance = new BufferAllowance(2);
-  expect(allowance.tryTake()).toBe(true);
+  expect(allowance.tryReceiveRegion()).toBe(true);
   const [one, other] = [0, 1].map(() => {
     const framer = new Framer(pool, codec(), { maxFrameBytes: 256 });
     framer.limitTo(allowance);
@@ -51,7 +51,7 @@ test('a framer has one permit while it holds buffers', () => {
   expect(other.lend()).toBe(-1);
   // It moves to another buffer while a packet keeps the first.
   one.feed(Uint8Array.of(0, 0, 0, 200, ...new Uint8Array(200), 0, 0, 0, 100));
-  const packet = one.nextPacket();
+  const packet = one.tryReceive();
   expect([one.next(), one.nextBuffer()]).toEqual([false, true]);
   expect(other.lend()).toBe(-1);
   one.close();
@@ -59,9 +59,9 @@ test('a framer has one permit while it holds buffers', () => {
   // Given one that it had waited for as well, it has one too many, which goes back.
   other.providePermit();
   expect(other.releaseIdle()).toBe(false);
-  expect([allowance.tryTake(), allowance.tryTake()]).toEqual([true, false]);
+  expect([allowance.tryReceiveRegion(), allowance.tryReceiveRegion()]).toEqual([true, false]);
   other.close();
-  expect([allowance.tryTake(), allowance.tryTake()]).toEqual([true, false]);
+  expect([allowance.tryReceiveRegion(), allowance.tryReceiveRegion()]).toEqual([true, false]);
   packet?.release();
   expect(pool.stats().held).toBe(0);
 });

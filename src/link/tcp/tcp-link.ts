@@ -63,7 +63,7 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  */
 export class TcpLink extends LinkBase implements Link {
   /**
-   * Finds the frames. Handlers may use only `next`, `nextPacket`, `takePacket`, `finishFrame` and
+   * Finds the frames. Handlers may use only `next`, `tryReceive`, `takePacket`, `finishFrame` and
    * the fields that describe the frame, such as `frameOffset`.
    */
   readonly framer: Framer;
