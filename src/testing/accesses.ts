@@ -112,16 +112,19 @@ export class SharedAccess {
     return value;
   }
 
-  /** Race check and synchronization of an atomic access. */
+  /**
+   * Synchronization and race check of an atomic access. It first acquires: what happens before the
+   * write that it reads from happens before it, and cannot race with it.
+   */
   #order(thread: number, op: number, cell: number, writes: boolean): void {
     const machine = this.#machine;
     const clocks = machine.clocks;
     if ((machine.memory.flags[cell] & CELL_SILENT) !== 0) return;
+    if (op !== OP_STORE) clocks.acquire(thread, cell);
     if (!this.isRacy(cell)) {
       const other = writes ? clocks.atomicWrite(thread, cell) : clocks.atomicRead(thread, cell);
       if (other >= 0) this.race(other, op, cell);
     }
-    if (op !== OP_STORE) clocks.acquire(thread, cell);
     if (writes) clocks.release(thread, cell);
   }
 
@@ -356,12 +359,7 @@ export class SharedAccess {
     const weak = this.weakOf(cell);
     if (weak !== undefined) return weak.read(cell, op);
     const value = machine.memory.heap[cell];
-    if (!machine.limits.races) return value;
-    if (!this.isRacy(cell)) {
-      const other = machine.clocks.atomicRead(machine.current, cell);
-      if (other >= 0) this.race(other, OP_WAIT, cell);
-    }
-    machine.clocks.acquire(machine.current, cell);
+    if (machine.limits.races) this.#order(machine.current, op, cell, false);
     return value;
   }
 

@@ -195,9 +195,10 @@ export class ByteAccess {
       const range = rangeOf(offset, size);
       const isRacy = this.#shared.isRacy(cell);
       if (isRacy) this.#isNeverStale(cell);
+      // As for words: first it acquires.
+      if (op !== OP_STORE) clocks.acquirePart(thread, cell, range);
       const other = clocks.part(thread, cell, range, writes);
       if (other >= 0 && !isRacy) this.#shared.race(other, op, cell);
-      if (op !== OP_STORE) clocks.acquirePart(thread, cell, range);
       if (writes) clocks.releasePart(thread, cell, range);
     }
     const changed = result(after(old));
@@ -279,13 +280,13 @@ export class ByteAccess {
   orderLong(op: number, cell: number, reads: boolean, writes: boolean): void {
     const { memory, clocks, limits, current: thread } = this.#machine;
     if (!limits.races) return;
+    if (reads) clocks.acquirePart(thread, cell, LONG_RANGE);
     for (const at of [cell, cell + memory.cellWords]) {
       const isRacy = this.#shared.isRacy(at);
       if (isRacy) this.#isNeverStale(at);
       const other = clocks.part(thread, at, LONG_RANGE, writes);
       if (other >= 0 && !isRacy) this.#shared.race(other, op, at);
     }
-    if (reads) clocks.acquirePart(thread, cell, LONG_RANGE);
     if (writes) clocks.releasePart(thread, cell, LONG_RANGE);
   }
 

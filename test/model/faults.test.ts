@@ -402,6 +402,45 @@ describe('no livelock is', () => {
   });
 });
 
+describe('an access acquires what it reads before it can race', () => {
+  // The thread reads plainly, then publishes 1 in the same word.
+  const publishes: Body = (shared) => {
+    const before = shared[0];
+    Atomics.store(shared, 0, 1);
+    return before;
+  };
+  const longsOf = (shared: Int32Array) => new BigInt64Array(shared.buffer, 0, 1);
+
+  test('a compare-exchange from the value that is published', async () => {
+    const taken: Body = (shared) => Atomics.compareExchange(shared, 0, 1, 2);
+    expect(await failureOf({ a: publishes, b: taken })).toBe('none');
+  });
+
+  test('one that does not read it races', async () => {
+    const taken: Body = (shared) => Atomics.compareExchange(shared, 0, 0, 2);
+    expect(await failureOf({ a: publishes, b: taken })).toMatch('data race');
+  });
+
+  test.each(['byte', 'long'])('of a %s', async (size) => {
+    const viewOf = (shared: Int32Array) =>
+      size === 'byte' ? new Uint8Array(shared.buffer) : longsOf(shared);
+    const one = (size === 'byte' ? 1 : 1n) as never;
+    const two = (size === 'byte' ? 2 : 2n) as never;
+    const zero = (size === 'byte' ? 0 : 0n) as never;
+    const a: Body = (shared) => {
+      const before = viewOf(shared)[0];
+      Atomics.store(viewOf(shared) as BigInt64Array, 0, one);
+      return before;
+    };
+    const from =
+      (expected: never): Body =>
+      (shared) =>
+        Atomics.compareExchange(viewOf(shared) as BigInt64Array, 0, expected, two);
+    expect(await failureOf({ a, b: from(one) })).toBe('none');
+    expect(await failureOf({ a, b: from(zero) })).toMatch('data race');
+  });
+});
+
 test('who notifies a waiter knows what it did before', async () => {
   const threads: Record<string, Body> = {
     a: (shared) => {

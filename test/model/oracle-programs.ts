@@ -61,13 +61,26 @@ export const WORDS = 2;
 /** What is added to eight bytes for each 1: to both words. */
 export const LONG = 0x1_0000_0001n;
 
-export const FAMILIES = ['atomics', 'waits', 'deaths', 'views'] as const;
+export const FAMILIES = ['atomics', 'waits', 'deaths', 'words', 'views'] as const;
 export type Family = (typeof FAMILIES)[number];
 
 /** Operations of each family; what stands twice comes up twice as often. */
 const OPS: Readonly<Record<Family, readonly Op[]>> = {
   atomics: ['load', 'store', 'add', 'compareExchange', 'exchange', 'until', 'lock', 'poll'],
   waits: ['load', 'store', 'add', 'compareExchange', 'wait', 'wait', 'notify', 'notify', 'poll'],
+  /** What is read decides what races: plain and atomic accesses of words. */
+  words: [
+    'load',
+    'store',
+    'add',
+    'compareExchange',
+    'compareExchange',
+    'unless',
+    'unless',
+    'getWord',
+    'getWord',
+    'setWord',
+  ],
   deaths: ['load', 'store', 'add', 'compareExchange', 'until', 'wait', 'notify', 'exchange'],
   views: [
     'load',
@@ -98,7 +111,7 @@ const BYTES: readonly Op[] = ['getByte', 'setByte', 'loadByte', 'addByte'];
 
 export function randomProgram(random: Random, family: Family): Program {
   const count = random.chance(1 / 2) ? 2 : 3;
-  const most = { atomics: 5, waits: 4, deaths: 4, views: 5 }[family] - (count - 2);
+  const most = { atomics: 5, waits: 4, deaths: 4, words: 5, views: 5 }[family] - (count - 2);
   const thread = (length: number): Thread => {
     let polls = 0;
     return Array.from({ length }, () => {

@@ -55,7 +55,7 @@ async function run(program: Program): Promise<{ outcomes: Set<string>; report: M
 }
 
 async function compare(program: Program, family: Family): Promise<string> {
-  const truth = bruteForce(program, family === 'views');
+  const truth = bruteForce(program, family === 'views' || family === 'words');
   const { outcomes, report } = await run(program);
   const kind = report.failure?.kind;
   const told = `checker: ${formatFailure(report) || 'passes'}`;
