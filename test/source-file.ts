@@ -111,6 +111,8 @@ export interface ClassMembers {
   readonly hashNames: number;
   /** Members that are `private`; the constructor, which cannot be called `#x`, is not counted. */
   readonly privateNames: number;
+  /** Fields that are boolean by their type or by their first value. */
+  readonly booleans: readonly string[];
 }
 
 /** Every class of the file, by how it hides its members. */
@@ -125,9 +127,21 @@ export function classesOf({ tree }: SourceFile): ClassMembers[] {
         (ts.getCombinedModifierFlags(member) & ts.ModifierFlags.Private) !== 0,
     );
     const name = node.name?.text ?? '(anonymous)';
-    found.push({ name, hashNames: hashed.length, privateNames: named.length });
+    const booleans = node.members.filter(isBoolean).map((member) => member.name?.getText() ?? '');
+    found.push({ name, hashNames: hashed.length, privateNames: named.length, booleans });
   });
   return found;
+}
+
+function isBoolean(member: ts.ClassElement): boolean {
+  if (!ts.isPropertyDeclaration(member)) return false;
+  const { type, initializer } = member;
+  const types = type !== undefined && ts.isUnionTypeNode(type) ? type.types : [type];
+  return (
+    types.some((each) => each?.kind === ts.SyntaxKind.BooleanKeyword) ||
+    initializer?.kind === ts.SyntaxKind.TrueKeyword ||
+    initializer?.kind === ts.SyntaxKind.FalseKeyword
+  );
 }
 
 function lineOf(tree: ts.SourceFile, position: number): number {

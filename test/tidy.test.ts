@@ -42,6 +42,8 @@ const PRIVATE = ['base'];
 
 const LINE_LENGTH_MAX = 100;
 const FILE_LINES_MAX = 500;
+/** A class with more flags has states that no one has drawn: give it one state word. */
+const BOOLEANS_MAX = 2;
 
 /** Globals that only Node has: the core has none, `base` asks for them through `globalThis`. */
 const NODE_GLOBALS = [
@@ -312,6 +314,17 @@ test('a class hides its members either by # or by private', () => {
       .filter((each) => each.hashNames > 0 && each.privateNames > 0)
       .map((each) => `${file.path}: ${each.name}`),
   );
+  expect(wrong).toEqual([]);
+});
+
+test('a class tells its state by a word, not by many flags', () => {
+  const wrong = code
+    .filter(({ path }) => /^(?:src|examples)\//.test(path) && !path.endsWith('.test.ts'))
+    .flatMap((file) =>
+      classesOf(file)
+        .filter(({ booleans }) => booleans.length > BOOLEANS_MAX)
+        .map(({ name, booleans }) => `${file.path}: ${name} has ${booleans.join(', ')}`),
+    );
   expect(wrong).toEqual([]);
 });
 

@@ -13,6 +13,7 @@
  * Work is counted, not timed: one *unit* is about 50 ns, the delivery of a small message.
  */
 
+import assert from 'node:assert/strict';
 import type { Waiter } from './backpressure.ts';
 
 /** About 1.6 ms. */
@@ -43,6 +44,13 @@ const LIGHT_UNITS = 64;
 /** Bytes of a line that are read, once or twice, and copied in one unit. */
 const LINE_BYTES_LOG2 = 5;
 
+/** Whose work the units are for: a client's, whose bytes have arrived, or no worker's. */
+const CLIENT = 0;
+/** A lane's, whose regions have arrived: {@link ARRIVAL_UNITS} bound it, too. */
+const ARRIVAL = 1;
+/** A queued client's: it has its part, and nothing that it calls gives it another. */
+const QUEUED = 2;
+
 /** Units to deliver a message of so many bytes once. */
 export function deliveryUnits(bytes: number): number {
   return 1 + (bytes >>> UNIT_BYTES_LOG2);
@@ -64,15 +72,14 @@ export class FairShare {
   onWork: () => void = () => {};
   onWorkUnits: number = Number.POSITIVE_INFINITY;
   #worked: number = 0;
-  /** The rest of this turn for regions from lanes; and whether they are being handled. */
+  /** The rest of this turn for regions from lanes. */
   #arrivalUnits: number = ARRIVAL_UNITS;
-  #isArrival: boolean = false;
+  /** CLIENT ◀──next work──▶ ARRIVAL; CLIENT ◀──the end of a turn──▶ QUEUED. */
+  #worker: typeof CLIENT | typeof ARRIVAL | typeof QUEUED = CLIENT;
   readonly #schedule: (run: () => void) => void;
   readonly #queue: Set<Waiter> = new Set();
   readonly #lanes: Set<Waiter> = new Set();
   #isScheduled: boolean = false;
-  /** True while a queued worker runs. */
-  #isServing: boolean = false;
   readonly #runTurn = (): void => this.#run();
 
   /** `schedule` runs a function in the next turn; tests replace it. */
@@ -87,7 +94,7 @@ export class FairShare {
 
   /** Begins the work of a client: with the part it queued for, or with the rest of this turn. */
   begin(): void {
-    if (this.#isServing) return;
+    if (this.#worker === QUEUED) return;
     this.#account();
     this.#grant(Math.max(SMALL_UNITS, Math.min(QUANTUM_UNITS, this.#turnUnits)));
     this.#scheduleTurn();
@@ -95,9 +102,10 @@ export class FairShare {
 
   /** Begins the work of a lane, unless others have used the units for that. */
   beginArrival(): void {
+    assert(this.#worker !== QUEUED, 'lanes deliver between the turns of queued clients');
     this.#account();
     this.#grant(Math.max(0, this.#arrivalUnits));
-    this.#isArrival = true;
+    this.#worker = ARRIVAL;
     this.#scheduleTurn();
   }
 
@@ -144,8 +152,10 @@ export class FairShare {
   #account(): void {
     const worked = this.#granted - this.units;
     this.#turnUnits -= worked;
-    if (this.#isArrival) this.#arrivalUnits -= worked;
-    this.#isArrival = false;
+    if (this.#worker === ARRIVAL) {
+      this.#arrivalUnits -= worked;
+      this.#worker = CLIENT;
+    }
     this.#worked += worked;
     this.#granted = 0;
     this.units = 0;
@@ -186,11 +196,12 @@ export class FairShare {
       this.#queue.delete(waiter);
       this.#account();
       this.#grant(Math.ceil(slice));
-      this.#isServing = true;
+      assert(this.#worker === CLIENT, 'queued clients are served one after another');
+      this.#worker = QUEUED;
       try {
         waiter.proceed();
       } finally {
-        this.#isServing = false;
+        this.#worker = CLIENT;
       }
       rest -= Math.max(TURN_UNITS_MIN, this.#granted - this.units);
     }

@@ -76,7 +76,6 @@ export interface InLaneCore<S extends Subscriber> {
 }
 
 export class InLane<S extends Subscriber> implements Waiter {
-  readonly carriesMany: boolean = true;
   /** Epoch of the executor that sends; 0: none, and the stream is ignored. */
   teller: number = 0;
   /** This one and all before it have ended. */
@@ -131,6 +130,11 @@ export class InLane<S extends Subscriber> implements Waiter {
     // The canonical form of a line that ended with LF alone is one byte longer.
     const maxControlLineBytes = limits.maxControlLineBytes + 1;
     this.#codec = new ProtocolCodec(pool.view, { ...limits, maxControlLineBytes });
+  }
+
+  /** A lane has the work of many clients, see {@link Waiter}. */
+  get carriesMany(): boolean {
+    return true;
   }
 
   /** Whether a message waits here. */

@@ -51,6 +51,7 @@
  * shows, closes that client.
  */
 
+import assert from 'node:assert/strict';
 import type { BufferId, BufferPool } from 'busbar/pool';
 import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
 import { Departure } from './departure.ts';
@@ -86,6 +87,11 @@ const HEAVY_PART = 4;
 /** A DONE is given unasked when this share of the window or of the lane has been dealt with. */
 const DONE_SHARE = 8;
 
+// RUNNING ──sayBye──▶ PARTING ──close──▶ CLOSED; close also from RUNNING
+const RUNNING = 0;
+const PARTING = 1; // our last message was sent; those of others still come
+const CLOSED = 2; // regions that still come are released
+
 export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Waiter, Elsewhere {
   readonly pool: BufferPool;
   readonly peers: Peers;
@@ -102,8 +108,6 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   readonly epoch: number;
   readonly doneRegions: number;
   readonly doneBytes: number;
-  /** There are no other executors. */
-  readonly isAlone: boolean;
   isDirty: boolean = false;
 
   /** By index; none at our own. */
@@ -112,7 +116,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   /** True if a notice arrived that a waiting caller may continue after. */
   #hasNews: boolean = false;
   readonly #changed: (() => void)[] = [];
-  #isClosed: boolean = false;
+  #life: typeof RUNNING | typeof PARTING | typeof CLOSED = RUNNING;
 
   constructor(core: MeshCore<S>, peers: Peers) {
     this.pool = core.pool;
@@ -125,7 +129,6 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
     this.windowRegions = Math.min(core.windowRegions, peers.laneCapacity >>> 1);
     this.peers = peers;
     this.epoch = peers.epoch;
-    this.isAlone = peers.count === 1;
     this.doneRegions = Math.max(1, Math.floor(this.windowRegions / DONE_SHARE));
     this.doneBytes = Math.max(1, Math.floor(core.windowBytes / DONE_SHARE));
     this.scratch = new Scratch(core.pool, () => core.backpressure.noBuffer(this));
@@ -139,6 +142,11 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
     core.backpressure.elsewhere = this;
     peers.receive((from, bufferId, offset, length) => this.#take(from, bufferId, offset, length));
     this.flush();
+  }
+
+  /** There are no other executors. */
+  get isAlone(): boolean {
+    return this.peers.count === 1;
   }
 
   /** Whether it is known what everybody else's clients have subscribed to. */
@@ -256,6 +264,8 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   /** Says that no message comes any more. */
   sayBye(): void {
+    assert(this.#life === RUNNING, 'the last message is sent once');
+    this.#life = PARTING;
     for (const lane of this.#out) lane?.sign(BYE);
     this.flush();
   }
@@ -273,7 +283,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#life = CLOSED;
     for (const lane of this.#out) lane?.close();
     for (const lane of this.#in) lane?.close();
     this.scratch.release();
@@ -316,7 +326,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   #take(from: number, bufferId: BufferId, offset: number, length: number): void {
     const lane = this.#in[from];
-    if (lane === undefined || this.#isClosed) {
+    if (lane === undefined || this.#life === CLOSED) {
       this.pool.release(bufferId);
       return;
     }

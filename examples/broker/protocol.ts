@@ -122,8 +122,8 @@ export class ProtocolCodec implements Codec {
   readonly #maxPayloadBytes: number;
   readonly #maxControlLineBytes: number;
   readonly #arguments: Int32Array = new Int32Array(2 * (ARGUMENT_COUNT_MAX + 1));
-  /** True if another character than a space separated arguments. */
-  #sawOddSpace: boolean = false;
+  /** Number of tabs and the like between the arguments: no spaces. */
+  #oddSpaces: number = 0;
 
   /** `view` covers the memory passed to `measure`, with the same offsets. */
   constructor(view: DataView<ArrayBufferLike>, limits: ProtocolLimits) {
@@ -288,7 +288,7 @@ export class ProtocolCodec implements Codec {
     let canonicalLength = opLength + 2;
     for (let i = 0; i < count; i++) canonicalLength += 1 + list[2 * i + 1] - list[2 * i];
     this.isCanonical =
-      !this.#sawOddSpace &&
+      this.#oddSpaces === 0 &&
       bytes[begin + opLength] === SPACE &&
       bytes[lineEnd - 1] === CR &&
       canonicalLength === this.payloadBegin;
@@ -353,10 +353,10 @@ export class ProtocolCodec implements Codec {
   #split(bytes: Bytes, begin: number, end: number): number {
     const list = this.#arguments;
     let count = 0;
-    this.#sawOddSpace = false;
+    this.#oddSpaces = 0;
     for (let at = begin; at < end && count <= ARGUMENT_COUNT_MAX; ) {
       if (isSpace(bytes[at])) {
-        if (bytes[at] !== SPACE) this.#sawOddSpace = true;
+        if (bytes[at] !== SPACE) this.#oddSpaces++;
         at++;
         continue;
       }

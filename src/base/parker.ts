@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Parker: how a thread waits, and how another thread wakes it. */
 
+import { assert } from './assert.ts';
 import { compareExchange, exchange, notify, type Words, waitAsync, waitSync } from './atomics.ts';
 
 /**
@@ -29,9 +30,22 @@ export function unpark(words: Words, index: number): void {
   if (before !== EMPTY) notify(words, index);
 }
 
+/** No ring is being handled. */
+const IDLE = 0;
+/** `onRing` runs. */
+const RINGING = 1;
+/** `onRing` runs, and in it {@link Parker.parkSync} took a ring that may have been for others. */
+const SWALLOWED = 2;
+/** The word may be another thread's. */
+const CLOSED = 3;
+type ParkerState = typeof IDLE | typeof RINGING | typeof SWALLOWED | typeof CLOSED;
+
 /**
  * The owner's side of one thread's word: blocks on it, or listens to it between turns of the event
  * loop.
+ *
+ *   IDLE ──a ring──▶ RINGING ──parkSync takes another──▶ SWALLOWED; from both: `onRing` returns ▸
+ *   IDLE; from any: close ▸ CLOSED
  */
 export class Parker {
   readonly #words: Words;
@@ -39,9 +53,7 @@ export class Parker {
   readonly #onRing: () => void;
   /** True while a `waitAsync` hangs on the word. It is reused: there is never more than one. */
   #hanging = false;
-  #closed = false;
-  /** True if, inside `onRing`, {@link parkSync} took a ring that may have been meant for others. */
-  #swallowed = false;
+  #state: ParkerState = IDLE;
 
   /**
    * `onRing` runs on this thread after every ring that arrives while it {@link listen}s. It must
@@ -59,7 +71,7 @@ export class Parker {
    * Does not keep the event loop alive; callers that wait hold a timer of their own.
    */
   listen(): void {
-    if (this.#closed) return;
+    if (this.#state === CLOSED) return;
     const before = compareExchange(this.#words, this.#index, EMPTY, PARKED);
     if (before === NOTIFIED) {
       queueMicrotask(() => this.#ring());
@@ -92,7 +104,8 @@ export class Parker {
     // SYNC(parker): sees what the ringer wrote before unpark().
     const after = exchange(this.#words, this.#index, EMPTY);
     if (!this.#hanging) {
-      if (before === NOTIFIED || after === NOTIFIED) this.#swallowed = true;
+      const wasRung = before === NOTIFIED || after === NOTIFIED;
+      if (wasRung && this.#state === RINGING) this.#state = SWALLOWED;
       return;
     }
     // Listen again. A ring between these two accesses found the word EMPTY and woke no waiter.
@@ -102,20 +115,24 @@ export class Parker {
 
   /** Stops listening. The word may then be given to another thread. */
   close(): void {
-    this.#closed = true;
+    this.#state = CLOSED;
     exchange(this.#words, this.#index, EMPTY);
     notify(this.#words, this.#index);
   }
 
   #ring(): void {
-    if (this.#closed) return;
+    if (this.#state === CLOSED) return;
+    assert(this.#state === IDLE, 'rings are handled one after another');
     // SYNC(parker): sees what the ringer wrote before unpark().
     exchange(this.#words, this.#index, EMPTY);
-    this.#swallowed = false;
+    this.#state = RINGING;
     try {
       this.#onRing();
     } finally {
-      if (this.#swallowed) queueMicrotask(() => this.#ring());
+      // `onRing` may have changed it. First, and without a call, which might throw again.
+      const state = this.#state as ParkerState;
+      if (state !== CLOSED) this.#state = IDLE;
+      if (state === SWALLOWED) queueMicrotask(() => this.#ring());
       else this.listen();
     }
   }

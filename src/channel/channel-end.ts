@@ -21,8 +21,6 @@ type EndState = typeof SEATED | typeof VACATED | typeof LEFT;
 export abstract class ChannelEnd {
   /** @internal */
   readonly pool: BufferPool;
-  /** @internal */
-  readonly mayOvertake: boolean;
   protected readonly core: ChannelCore;
   protected readonly words: Words;
   protected readonly line: WaitLine;
@@ -42,7 +40,6 @@ export abstract class ChannelEnd {
 
   protected constructor(core: ChannelCore, seats: Seats, seat: number, isClaiming: boolean) {
     this.pool = core.pool;
-    this.mayOvertake = false;
     this.core = core;
     this.words = core.words;
     this.isClaiming = isClaiming;
@@ -55,6 +52,11 @@ export abstract class ChannelEnd {
     this.line = new WaitLine(this);
     this.listener = () => this.onRing();
     this.pool.doorbell.listen(this.listener);
+  }
+
+  /** @internal Messages and waiting callers stay in order. */
+  get mayOvertake(): boolean {
+    return false;
   }
 
   /** True once this end was closed. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The mailbox of one thread: everything that the other threads send it. */
 
+import { assert } from '../base/assert.ts';
 import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -74,15 +75,25 @@ export const BATCH_MAX = 64;
 /** The capacity of the largest lane. */
 const DISCARD_MAX = 1 << 15;
 
-/** The mailbox of a thread: the receivers of its inbound lanes. */
+/** Packets are handed out. */
+const OPEN = 0;
+/** `receive` and `tryReceive` find nothing. */
+const PAUSED = 1;
+/** No more packets will come. */
+const ENDED = 2;
+type MailboxState = typeof OPEN | typeof PAUSED | typeof ENDED;
+
+/**
+ * The mailbox of a thread: the receivers of its inbound lanes.
+ *
+ *   OPEN ◀──pause, resume──▶ PAUSED; from both: end ▸ ENDED
+ */
 export class LaneMailbox implements Mailbox {
   /** Number of packets handed out. */
   handled = 0;
   /** Most packets that one pass takes out of a lane; the loop lowers it when packets take long. */
   batch: number = BATCH_MAX;
   from = -1;
-  /** While true, no packet is handed out. */
-  paused = false;
   /**
    * Called when `receive` has taken a packet or finds that no more can come; set while the group
    * drains.
@@ -94,8 +105,9 @@ export class LaneMailbox implements Mailbox {
   private readonly waiters = new LinkedList<Waiter>();
   /** One function for each lane, which drains it into the handler; empty without a handler. */
   private sinks: (() => number)[] = [];
+  /** True once `receive` or `tryReceive` was called. */
   private asked = false;
-  private closed = false;
+  private state: MailboxState = OPEN;
   /** The lane at which the next pass begins. */
   private first = 0;
   /** How many packets `receive` may still return before the next pass. */
@@ -188,7 +200,7 @@ export class LaneMailbox implements Mailbox {
 
   /** True if no more packets can come: every lane is closed and empty. */
   get ended(): boolean {
-    if (this.closed) return true;
+    if (this.state === ENDED) return true;
     for (const lane of this.lanes) if (lane !== undefined && !lane.ended) return false;
     return true;
   }
@@ -202,9 +214,22 @@ export class LaneMailbox implements Mailbox {
     return this.asked || this.hasHandler;
   }
 
+  /** Called by the loop, which calls no handlers from now on either. */
+  pause(): void {
+    if (this.state === ENDED) return;
+    assert(this.state === OPEN, 'a mailbox is paused once');
+    this.state = PAUSED;
+  }
+
+  resume(): void {
+    if (this.state === ENDED) return;
+    assert(this.state === PAUSED, 'a mailbox is resumed after a pause');
+    this.state = OPEN;
+  }
+
   /** Ends every waiting `receive`: no more packets will come. */
   end(): void {
-    this.closed = true;
+    this.state = ENDED;
     for (let first = this.waiters.first; first !== undefined; first = this.waiters.first) {
       this.settle(first, undefined);
     }
@@ -249,7 +274,7 @@ export class LaneMailbox implements Mailbox {
 
   private take(): Packet | undefined {
     const { lanes } = this;
-    if (this.closed || this.paused) return undefined;
+    if (this.state !== OPEN) return undefined;
     // A packet taken out of a lane must reach the caller: throw now rather than in `onTake`.
     if (this.onTake !== undefined) ensureStep();
     for (let i = 0; i < lanes.length; i++) {

@@ -55,8 +55,6 @@ export class TurnLoop {
   private readonly gauges: Gauges;
   private readonly forgives: (error: unknown) => boolean;
   private readonly idle: IdleStrategy;
-  private readonly onePass: boolean;
-  private readonly endless: boolean;
   /** Replaced, never changed: a poll may remove another one. */
   private polls: readonly Poll[] = [];
   /** Called after every pass while draining. */
@@ -82,8 +80,6 @@ export class TurnLoop {
     this.forgives = forgives;
     this.gauges = gauges;
     this.idle = new IdleStrategy(idle);
-    this.onePass = idle === 'poll';
-    this.endless = idle === 'spin';
     this.mailbox = new LaneMailbox(pool, lanes, () => this.wake());
   }
 
@@ -113,14 +109,14 @@ export class TurnLoop {
     if (this.state >= PAUSED) return;
     this.state = PAUSED;
     this.endMs = Number.POSITIVE_INFINITY;
-    this.mailbox.paused = true;
+    this.mailbox.pause();
     this.gauges.become(THREAD_PAUSED);
   }
 
   resume(): void {
     if (this.state !== PAUSED) return;
     this.state = RESTING;
-    this.mailbox.paused = false;
+    this.mailbox.resume();
     this.gauges.become(this.awake);
     this.wake();
   }
@@ -130,8 +126,10 @@ export class TurnLoop {
     assert(this.afterPass === undefined, 'a loop must begin to drain once');
     this.awake = state;
     this.afterPass = afterPass;
-    if (this.state === PAUSED) this.state = RESTING;
-    this.mailbox.paused = false;
+    if (this.state === PAUSED) {
+      this.state = RESTING;
+      this.mailbox.resume();
+    }
     this.mailbox.onTake = () => this.wake();
     this.gauges.become(state);
     this.wake();
@@ -174,6 +172,8 @@ export class TurnLoop {
     const beginMs = nowMs();
     const sliceMs = sliceAfter(beginMs - this.endMs);
     const isSlow = mailbox.batch < BATCH_MAX;
+    const isEndless = idle.kind === 'spin';
+    const passesMax = idle.kind === 'poll' ? 1 : Infinity;
     let turns = 0;
     let credit = CLOCK_CREDIT;
     try {
@@ -184,12 +184,12 @@ export class TurnLoop {
           idle.busy();
           this.showHandled();
           this.leftLying = false;
-        } else if (!this.endless) {
+        } else if (!isEndless) {
           const next = idle.next();
           if (next !== AGAIN) return next;
         }
         credit -= 1 + work;
-        if (this.onePass) return NEXT_TURN;
+        if (turns >= passesMax) return NEXT_TURN;
         if (credit > 0 && !isSlow) continue;
         credit = CLOCK_CREDIT;
         if (nowMs() - beginMs >= sliceMs) break;

@@ -84,9 +84,8 @@ export type MutexHandle = SyncHandle<'mutex'>;
  * ```
  */
 export class Mutex extends Primitive {
-  /** True: newcomers queue behind threads that wait. */
-  readonly #isFair: boolean;
-  readonly #poisons: boolean;
+  readonly #order: LockOrder;
+  readonly #onOwnerDeath: OwnerDeath;
   #ownerDied: boolean;
   /** True if the first waiter did not take the lock while it was free for a tick. */
   #passesOver: boolean;
@@ -94,8 +93,8 @@ export class Mutex extends Primitive {
   private constructor(pool: BufferPool, words: Words) {
     const order = ORDERS[words[HEADER_CHOICES]];
     super(pool, words, order === 'lifo' ? 'last come' : 'first come');
-    this.#isFair = order === 'fair';
-    this.#poisons = DEATHS[words[HEADER_CHOICES + 1]] === 'poison';
+    this.#order = order;
+    this.#onOwnerDeath = DEATHS[words[HEADER_CHOICES + 1]];
     this.#ownerDied = false;
     this.#passesOver = false;
   }
@@ -147,7 +146,7 @@ export class Mutex extends Primitive {
     const now = this.tryLock();
     if (now !== BUSY) return now;
     if (this.isHeld) throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'lockSync');
-    if (!this.#isFair) {
+    if (this.#order !== 'fair') {
       const result = this.#spin();
       if (result !== BUSY) return result;
     }
@@ -253,7 +252,7 @@ export class Mutex extends Primitive {
     const isFreed = this.#takeFromDead(asker);
     const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
     if (holder === FREE || holder === ORPHANED) {
-      if (this.#isFair && this.isWaiting) {
+      if (this.#order === 'fair' && this.isWaiting) {
         this.#passesOver = true;
         this.pool.doorbell.ring(this.pool.threadSlot);
       }
@@ -316,7 +315,8 @@ export class Mutex extends Primitive {
 
   /** True if this object may take the lock when it is free. */
   #mayTake(): boolean {
-    if (!this.#isFair) return true;
+    if (this.#order !== 'fair') return true;
+    // Newcomers queue behind threads that wait.
     if (!this.isWaiting) return this.waiters.isEmpty;
     return this.#passesOver || this.waiters.isFirst;
   }
@@ -327,7 +327,7 @@ export class Mutex extends Primitive {
       throw new BusbarError('ERR_BUSBAR_NOT_OWNER', 'unlock');
     }
     ensureStep();
-    const next = this.#isFair && !waiters.isEmpty ? WAITED : FREE;
+    const next = this.#order === 'fair' && !waiters.isEmpty ? WAITED : FREE;
     // SYNC(sync-state): publishes what this thread wrote.
     if (compareExchange(words, STATE, before, next) !== before) {
       throw new BusbarError('ERR_BUSBAR_NOT_OWNER', 'unlock');
@@ -343,9 +343,10 @@ export class Mutex extends Primitive {
       const holder = state & HOLDER_MASK;
       if (holder === FREE || holder >= POISONED || holder === this.badge) return false;
       if (!this.pool.isBadgeGone(holder, asker)) return false;
-      const next = this.#poisons ? POISONED : ORPHANED | (state & WAITED);
+      const poisons = this.#onOwnerDeath === 'poison';
+      const next = poisons ? POISONED : ORPHANED | (state & WAITED);
       if (compareExchange(words, STATE, state, next) !== state) continue;
-      if (this.#poisons) this.waiters.ringAll();
+      if (poisons) this.waiters.ringAll();
       return true;
     }
   }

@@ -25,8 +25,6 @@ export type GivenUp = 'timeout' | 'aborted';
 export abstract class Primitive {
   /** @internal */
   readonly pool: BufferPool;
-  /** @internal */
-  readonly mayOvertake: boolean;
   protected readonly words: Words;
   protected readonly badge: number;
   protected readonly waiters: Waiters;
@@ -37,13 +35,17 @@ export abstract class Primitive {
 
   protected constructor(pool: BufferPool, words: Words, order: WakeOrder) {
     this.pool = pool;
-    this.mayOvertake = true;
     this.words = words;
     this.badge = pool.badge;
     this.waiters = new Waiters(pool, words, order, (seat) => this.inherit(seat));
     this.line = new WaitLine(this);
     this.isWaiting = false;
     this.listener = () => this.onRing();
+  }
+
+  /** @internal */
+  get mayOvertake(): boolean {
+    return true;
   }
 
   /**

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** `SharedWriter`: a writer for many threads, which append to the same buffer. */
 
-import {
-  compareExchange,
-  exchange,
-  fetchOr,
-  loadAcquire,
-  loadSeqCst,
-  type Words,
-} from '../base/atomics.ts';
+import { assert } from '../base/assert.ts';
+import { compareExchange, exchange, type Words } from '../base/atomics.ts';
 import { copyIn } from '../base/bytes.ts';
 import { checkInteger, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
@@ -17,6 +11,7 @@ import { ensureStep } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
+import { OpenReservations } from './open-reservations.ts';
 import { PolicyFlush } from './policy-flush.ts';
 import { Reservation } from './reservation.ts';
 import { SegmentRing } from './segment-ring.ts';
@@ -24,9 +19,7 @@ import { SharedDelivery } from './shared-delivery.ts';
 import { SharedMembers } from './shared-members.ts';
 import {
   checkBufferSize,
-  checkTicket,
   createSharedWriterBlock,
-  makeTicket,
   openSharedWriterBlock,
   type ReservationTicket,
   readTicket,
@@ -35,7 +28,6 @@ import {
 import {
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
-  ENTRY_HANDED,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
   EPOCH,
@@ -55,6 +47,11 @@ import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 const NOT_NOW = -1;
 /** In place of an offset or an entry. */
 const NONE = -1;
+// OPEN ──close──▶ LEAVING ──its last step──▶ LEFT
+const OPEN = 0; // a member, whose calls are served
+const LEAVING = 1; // calls throw; after an exception the next `close` continues
+const LEFT = 2;
+type MemberState = typeof OPEN | typeof LEAVING | typeof LEFT;
 
 /**
  * A writer that many threads use at once. Their messages lie in one buffer in the order of
@@ -104,13 +101,9 @@ export class SharedWriter {
   /** The entry of the last reservation, if it is open, and the offset of its bytes. */
   private openEntry: number = NONE;
   private openAt: number = NONE;
-  /** Entries of this thread's other open reservations, by the offset of their bytes. */
-  private readonly open = new Map<number, number>();
-  // A key of `open` that does not count: its reservation has ended, or is not ours yet.
-  private staleAt: number = NONE;
-  private isClosed = false;
-  /** True once `close` has completed. */
-  private isGone = false;
+  /** This object's other open reservations. */
+  private readonly open: OpenReservations;
+  private state: MemberState = OPEN;
 
   private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
     this.pool = flusher.pool;
@@ -135,6 +128,7 @@ export class SharedWriter {
     this.countsBytes = this.options.policy === 'bytes';
     this.budget = this.options.budget;
     const { lane, layout } = this;
+    this.open = new OpenReservations(flusher, words, layout, this.options.headroom, this.limit);
     const flush = (): boolean => this.flush();
     this.policy = new PolicyFlush(flusher, lane, this.options, flush);
     this.waiting = new SpaceWait(flusher, lane, flush);
@@ -314,10 +308,7 @@ export class SharedWriter {
    * does, no later message is delivered.
    */
   handOver(offset: number): ReservationTicket {
-    const entry = this.find(offset);
-    const ticket = makeTicket(this.words, this.layout, offset, entry, this.slot);
-    // SYNC(entry): from here on another thread can take it over, once.
-    fetchOr(this.words, entry + STATE, ENTRY_HANDED);
+    const ticket = this.open.handOver(offset, this.find(offset));
     this.forget(offset);
     return ticket;
   }
@@ -330,42 +321,11 @@ export class SharedWriter {
    * reservation; TypeError, RangeError.
    */
   takeOver(ticket: ReservationTicket): number {
-    const { words, layout } = this;
-    const own = readTicket(ticket, this.flusher.pool.maxThreads, words, layout);
-    const { offset, entry, epoch, threadSlot } = own;
+    const own = readTicket(ticket, this.pool.maxThreads, this.words, this.layout);
     this.checkOpen();
     ensureStep();
-    this.sweep();
-    if (this.open.has(offset) || offset === this.openAt) throw badReservation(offset);
-    for (;;) {
-      const state = loadAcquire(this.words, entry + STATE);
-      const held = state & ENTRY_HELD_UP;
-      checkTicket(own, this.flusher, words, layout, this.options.headroom, this.limit);
-      if (state !== (ENTRY_OPEN | ENTRY_HANDED | held | threadSlot)) throw badReservation(offset);
-      // Into the map first, as a stale key until the reservation is ours.
-      this.staleAt = offset;
-      this.open.set(offset, entry);
-      const taken = ENTRY_OPEN | held | this.slot;
-      // SYNC(entry): of several threads with one ticket one gets it.
-      if (compareExchange(this.words, entry + STATE, state, taken) === state) break;
-    }
-    this.staleAt = NONE;
-    // If the ticket was used before, this may be the same entry a lap later. It is open and ours
-    // now, so its epoch cannot change while we check it.
-    if (this.layout.epochOfOpen(entry, loadSeqCst(this.words, EPOCH)) === epoch) return offset;
-    this.undoTakeOver(offset, entry, threadSlot);
-    throw badReservation(offset);
-  }
-
-  private undoTakeOver(offset: number, entry: number, threadSlot: number): void {
-    this.staleAt = offset;
-    const marks = ENTRY_OPEN | ENTRY_HANDED | threadSlot;
-    for (;;) {
-      const state = loadAcquire(this.words, entry + STATE);
-      const next = marks | (state & ENTRY_HELD_UP);
-      // SYNC(entry): the thread with the right ticket can take it over again.
-      if (compareExchange(this.words, entry + STATE, state, next) === state) return;
-    }
+    if (this.openAt !== NONE) this.keepOpen();
+    return this.open.takeOver(own);
   }
 
   /**
@@ -399,12 +359,11 @@ export class SharedWriter {
    * returns the bytes that did not fit. Idempotent.
    */
   close(): number {
-    if (this.isGone) return 0;
+    if (this.state === LEFT) return 0;
     ensureStep();
-    this.sweep();
     if (this.openAt !== NONE) this.abort(this.openAt);
-    for (const offset of [...this.open.keys()]) this.abort(offset);
-    this.isClosed = true;
+    for (const offset of this.open.offsets()) this.abort(offset);
+    this.state = LEAVING;
     // Sends every reservation to the slow path, which throws.
     this.lengthMax = -1;
     this.policy.close();
@@ -418,12 +377,13 @@ export class SharedWriter {
     }
     this.ring.close();
     const dropped = this.members.leave(isComplete);
-    this.isGone = true;
+    assert(this.lengthMax < 0, 'a member that has left reserves nothing');
+    this.state = LEFT;
     return dropped;
   }
 
   get closed(): boolean {
-    return this.isClosed;
+    return this.state !== OPEN;
   }
 
   [Symbol.dispose](): void {
@@ -436,7 +396,7 @@ export class SharedWriter {
     const owe = (): void => {
       if (!this.flusher.closed && this.pool.isAttached) this.members.owe();
     };
-    if (this.isClosed) owe();
+    if (this.closed) owe();
     else this.waiting.until(() => (this.delivery.run() ? 0 : -1), {}).catch(owe);
   }
 
@@ -444,36 +404,22 @@ export class SharedWriter {
 
   /** Moves the last reservation into the map of open ones. */
   private keepOpen(): void {
-    this.sweep();
-    this.open.set(this.openAt, this.openEntry);
+    this.open.add(this.openAt, this.openEntry);
     this.openAt = NONE;
   }
 
   private find(offset: number): number {
     if (offset === this.openAt && offset !== NONE) return this.openEntry;
-    this.sweep();
-    const entry = this.open.get(offset);
-    if (entry === undefined) {
-      this.checkOpen();
-      throw badReservation(offset);
-    }
-    return entry;
+    const entry = this.open.find(offset);
+    if (entry !== NONE) return entry;
+    this.checkOpen();
+    throw badReservation(offset);
   }
 
-  /** Removes an ended reservation, even if the removal throws: the stale key does not count. */
+  /** Removes an ended reservation. */
   private forget(offset: number): void {
-    if (offset === this.openAt) {
-      this.openAt = NONE;
-      return;
-    }
-    this.staleAt = offset;
-    this.sweep();
-  }
-
-  private sweep(): void {
-    if (this.staleAt === NONE) return;
-    this.open.delete(this.staleAt);
-    this.staleAt = NONE;
+    if (offset === this.openAt) this.openAt = NONE;
+    else this.open.remove(offset);
   }
 
   /** Flushes by policy. If that throws, the next commit tries again. */
@@ -483,7 +429,7 @@ export class SharedWriter {
   }
 
   private checkOpen(): void {
-    if (this.isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    if (this.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
     if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
   }
 

@@ -76,7 +76,7 @@ const BUGS: readonly Bug[] = [
   ),
   bug(
     'what was rung while it blocked is not looked at',
-    'if (this.#swallowed) queueMicrotask(() => this.#ring());\n      else this.listen();',
+    'if (state === SWALLOWED) queueMicrotask(() => this.#ring());\n      else this.listen();',
     'this.listen();',
     /^parkSync when/,
   ),
@@ -88,16 +88,16 @@ const BUGS: readonly Bug[] = [
   ),
   bug(
     'the ring is taken down behind the look, not before',
-    'exchange(this.#words, this.#index, EMPTY);\n    this.#swallowed = false;\n' +
+    'exchange(this.#words, this.#index, EMPTY);\n    this.#state = RINGING;\n' +
       '    try {\n      this.#onRing();',
-    'this.#swallowed = false;\n    try {\n      this.#onRing();\n' +
+    'this.#state = RINGING;\n    try {\n      this.#onRing();\n' +
       '      exchange(this.#words, this.#index, EMPTY);',
     /^listen, 2 rings/,
   ),
   bug(
     'it is rung although it has left',
-    'if (this.#closed) return;\n    // SYNC',
-    '// SYNC',
+    'if (this.#state === CLOSED) return;\n    assert(this.#state === IDLE,',
+    'assert(true,',
     /^close/,
   ),
 ];

@@ -48,13 +48,13 @@ export interface UdpIntakeOwner {
   watch(): void;
 }
 
-/** Receives, unless it is paused. */
+/** Receives and delivers, as soon as it has a buffer. */
 const READING = 'reading';
-/** Waits for a buffer. */
-const STARVED = 'starved';
+/** Keeps what it has received, and receives nothing. */
+const PAUSED = 'paused';
 /** Receives nothing more. */
 const CLOSED = 'closed';
-type UdpIntakeState = typeof READING | typeof STARVED | typeof CLOSED;
+type UdpIntakeState = typeof READING | typeof PAUSED | typeof CLOSED;
 
 /** Placeholder before `open`: no event may come. */
 const NO_OWNER: UdpIntakeOwner = {
@@ -84,6 +84,8 @@ const COPY_BYTES_MAX = 2048;
  *
  * If the pool has no buffer, the socket is not watched, and the intake queues for one: datagrams
  * wait in the system, and those that do not fit there are dropped and counted.
+ *
+ *   READING ◀──pause, resume──▶ PAUSED; from both: close ▸ CLOSED
  */
 export class UdpIntake {
   /** One row of IN_WORDS for each place. */
@@ -112,9 +114,9 @@ export class UdpIntake {
   private shortEnd = 0;
 
   private state: UdpIntakeState = READING;
-  private isPaused = false;
+  /** True while messages of the rows are delivered. */
   private isBusy = false;
-  /** Ends the wait for a buffer. Only while STARVED. */
+  /** Set while the intake waits for a buffer: ends the wait. */
   private starving: AbortController | undefined;
 
   private datagramsRead = 0;
@@ -139,12 +141,12 @@ export class UdpIntake {
   }
 
   get paused(): boolean {
-    return this.isPaused;
+    return this.state === PAUSED;
   }
 
   /** Whether the socket should be watched for datagrams. */
   get wantsMore(): boolean {
-    return !this.isPaused && this.state === READING;
+    return this.state === READING && this.starving === undefined;
   }
 
   /** Index in `table` of the current message's source, in eight words. */
@@ -161,16 +163,16 @@ export class UdpIntake {
   }
 
   pause(): void {
-    if (this.isPaused || this.isClosed) return;
-    this.isPaused = true;
+    if (this.state !== READING) return;
+    this.state = PAUSED;
     this.pauses++;
     this.owner.watch();
   }
 
   /** Delivers what has arrived already, then receives again. */
   resume(): void {
-    if (!this.isPaused || this.isClosed) return;
-    this.isPaused = false;
+    if (this.state !== PAUSED) return;
+    this.state = READING;
     if (!this.isBusy && this.deliverRows()) this.releaseIdle();
     this.owner.watch();
   }
@@ -251,9 +253,8 @@ export class UdpIntake {
 
   /** Queues for a buffer. */
   private starve(): void {
-    assert(this.state === READING, 'only a reading intake starves');
+    assert(this.wantsMore, 'only a reading intake starves, and once');
     assert(this.places.length === 0, 'an intake with a buffer does not starve');
-    this.state = STARVED;
     this.exhaustions++;
     const starving = new AbortController();
     this.starving = starving;
@@ -271,12 +272,11 @@ export class UdpIntake {
 
   /** Takes the awaited buffer, and continues. */
   private feed(bufferId: BufferId): void {
-    assert(this.state === STARVED, 'only a starved intake is fed');
+    assert(!this.isClosed, 'a closed intake waits for no buffer');
     assert(!this.isBusy, 'nothing is delivered from a microtask');
     this.starving = undefined;
-    this.state = READING;
     this.places.push(bufferId);
-    if (!this.isPaused) this.readable();
+    if (!this.paused) this.readable();
     else this.releaseIdle();
     this.owner.watch();
   }
@@ -284,7 +284,8 @@ export class UdpIntake {
   /** Asserts that the state agrees with the other fields, as it does between any two calls. */
   invariants(): void {
     const isStarving = this.starving !== undefined;
-    assert(isStarving === (this.state === STARVED), 'only a starved intake waits for a buffer');
+    assert(!(isStarving && this.isClosed), 'a closed intake waits for no buffer');
+    assert(!(isStarving && this.isBusy), 'an intake that delivers has its buffers');
     assert(this.row <= this.filled, 'rows are delivered once they are filled');
     assert(this.filled <= PLACES_MAX, 'no more rows are filled than there are');
     assert(this.at <= this.rowEnd, 'a row is delivered up to its end');
@@ -304,7 +305,7 @@ export class UdpIntake {
     const owner = this.owner;
     this.isBusy = true;
     try {
-      while (this.row < this.filled && !this.isPaused && !this.isClosed) {
+      while (this.row < this.filled && this.state === READING) {
         if (this.at < 0) this.beginRow();
         if (!(this.packed ? this.deliverPacked(owner) : this.deliverDatagrams(owner))) break;
         this.endRow();
@@ -375,7 +376,7 @@ export class UdpIntake {
       this.messages++;
       owner.deliver(begin, end - begin, rowBuffer);
       if (end === rowEnd) return !this.isClosed;
-      if (this.isPaused || this.isClosed) return false;
+      if (this.state !== READING) return false;
     }
   }
 
@@ -398,7 +399,7 @@ export class UdpIntake {
       this.messages++;
       owner.deliver(begin, length, rowBuffer);
       if (this.isClosed) return false;
-      if (this.isPaused && this.at < rowEnd) return false;
+      if (this.paused && this.at < rowEnd) return false;
     }
     return true;
   }
