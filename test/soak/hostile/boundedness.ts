@@ -6,13 +6,32 @@
  */
 
 /** What was seen in a third of a run. */
-export interface Third {
+export interface Third extends Crowd {
   /** 99 of 100 messages took no more microseconds. */
   readonly messageUs: number;
   /** 99 of 100 yardsticks took no more microseconds. */
   readonly yardstickUs: number;
-  /** The most connections, each time that they were counted. */
+}
+
+/** Connections, counted once. */
+export interface Count {
+  readonly atMs: number;
+  /** How many the broker had. */
   readonly connections: number;
+  /** How many the hostile clients had left before the broker was asked. */
+  readonly left: number;
+  /** How many they had opened, all in all, when it had told. */
+  readonly opened: number;
+}
+
+/** What several counts say about connections that their clients had left. */
+export interface Crowd {
+  /** The most connections, of every count. */
+  readonly connections: number;
+  /** The fewest that the broker still had: in a late turn it has accepted what is gone already. */
+  readonly lingering: number;
+  /** The most that it had and that had been left for GRACE_MS, at least. */
+  readonly overdue: number;
 }
 
 export interface Bounds {
@@ -27,8 +46,28 @@ export interface Bounds {
 const GROWTH_SECONDS_MIN = 45;
 /** The last third has up to so many times what the first has: less is chance. */
 const GROWTH_MAX = 2;
-/** Clients that have left may be known for some seconds more, and come again meanwhile. */
-const CONNECTIONS_PER_CLIENT_MAX = 2;
+/** A client that is not read from is seen to have left by the second PING, sent every 2 s. */
+const GRACE_MS = 10_000;
+/** So many may linger all the time: clients that leave and come again do so every few seconds. */
+const LINGERING_PER_CLIENT_MAX = 1;
+
+/**
+ * Sums up the counts from `begin` on; those before say who had left by then. `innocents` stay
+ * connected all the time.
+ */
+export function crowdOf(counts: readonly Count[], begin: number, innocents: number): Crowd {
+  let most = 0;
+  let lingering = begin < counts.length ? Infinity : 0;
+  let overdue = 0;
+  for (const { atMs, connections, left, opened } of counts.slice(begin)) {
+    const before = counts.findLast((count) => count.atMs <= atMs - GRACE_MS);
+    const hostile = connections - innocents;
+    most = Math.max(most, connections);
+    lingering = Math.min(lingering, Math.max(0, hostile - (opened - left)));
+    overdue = Math.max(overdue, hostile - (opened - (before?.left ?? 0)));
+  }
+  return { connections: most, lingering, overdue };
+}
 
 /** How many yardsticks 99 of 100 messages took at most. */
 export function yardsticksOf({ messageUs, yardstickUs }: Third): number {
@@ -46,12 +85,18 @@ export function outOfBounds(thirds: readonly Third[], bounds: Bounds): string[] 
       `third ${i + 1}: p99 is ${taken.toFixed(1)} yardsticks, more than ${yardsticks}`,
     );
   }
-  const most = Math.max(...thirds.map(({ connections }) => connections));
-  const connectionsMax = CONNECTIONS_PER_CLIENT_MAX * clients;
-  if (most > connectionsMax) {
-    complaints.push(`${most} connections of ${clients} clients, more than ${connectionsMax}`);
+  for (const [i, { overdue }] of thirds.entries()) {
+    if (overdue <= 0) continue;
+    const since = `${GRACE_MS / 1000} s after their clients had left`;
+    complaints.push(`third ${i + 1}: ${overdue} connections ${since}`);
   }
   if (seconds < GROWTH_SECONDS_MIN) return complaints;
+  const lingeringMax = LINGERING_PER_CLIENT_MAX * clients;
+  for (const [i, { lingering }] of thirds.entries()) {
+    if (lingering <= lingeringMax) continue;
+    const many = `${lingering} connections more than were open`;
+    complaints.push(`third ${i + 1}: always at least ${many}, ${lingeringMax} may linger`);
+  }
   const [first, last] = [thirds[0], thirds[thirds.length - 1]];
   const [before, after] = [yardsticksOf(first), yardsticksOf(last)];
   // Nothing grows from less than a yardstick.

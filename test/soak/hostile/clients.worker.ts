@@ -5,7 +5,7 @@ import { setMaxListeners } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Random } from '../../../src/base/random.ts';
 import { KINDS } from './kinds.ts';
-import { Visitor } from './visitor.ts';
+import { traffic, Visitor } from './visitor.ts';
 
 export interface HostileData {
   readonly port: number;
@@ -13,8 +13,14 @@ export interface HostileData {
   readonly seed: number;
 }
 
-/** Visits so far, by kind. */
-export type VisitCounts = Record<string, number>;
+/** What the hostile clients have done so far. */
+export interface HostileCounts {
+  /** By kind. */
+  readonly visits: Readonly<Record<string, number>>;
+  /** Connections that they have opened, and those of them that they have left. */
+  readonly opened: number;
+  readonly left: number;
+}
 
 const STAY_MS_MIN = 200;
 const STAY_MS_MAX = 6000;
@@ -22,16 +28,22 @@ const STAY_MS_MAX = 6000;
 const { port, clients, seed } = workerData as HostileData;
 const stopping = new AbortController();
 setMaxListeners(0, stopping.signal);
-const visits: VisitCounts = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, 0]));
+const visits: Record<string, number> = Object.fromEntries(
+  Object.keys(KINDS).map((kind) => [kind, 0]),
+);
 
 parentPort?.on('message', (order: 'count' | 'stop') => {
-  if (order === 'count') parentPort?.postMessage(visits);
+  if (order === 'count') parentPort?.postMessage(counts());
   else stopping.abort();
 });
 
 await Promise.all(Array.from({ length: clients }, (_, number) => live(number)));
-parentPort?.postMessage(visits);
+parentPort?.postMessage(counts());
 parentPort?.close();
+
+function counts(): HostileCounts {
+  return { visits, ...traffic };
+}
 
 /** One hostile client, which is now of one kind, now of another. */
 async function live(number: number): Promise<void> {

@@ -12,8 +12,8 @@ import { describeCommit, describeMachine } from '../../../bench/machine.ts';
 import type { BrokerOptions } from '../../../examples/broker/broker-options.ts';
 import { arbitrarySeed } from '../../../src/base/random.ts';
 import { BrokerProcess, type StartedBroker } from '../../e2e/broker-process.ts';
-import { outOfBounds, type Third, yardsticksOf } from './boundedness.ts';
-import type { HostileData, VisitCounts } from './clients.worker.ts';
+import { type Count, crowdOf, outOfBounds, type Third, yardsticksOf } from './boundedness.ts';
+import type { HostileCounts, HostileData } from './clients.worker.ts';
 import { Innocents } from './innocents.ts';
 
 const USAGE = `Innocent clients of the broker among hostile ones: how long do their messages take,
@@ -45,8 +45,10 @@ left, with 2 if it could not be asked for.
 
 const PART_MS_MAX = 10_000;
 const THIRDS = 3;
-/** What a third prints, and counts connections for, at least. */
+/** What a third prints, at least. */
 const PARTS_PER_THIRD = 2;
+/** Connections are counted so often. */
+const COUNT_MS = 1000;
 const MS_PER_SECOND = 1000;
 const US_PER_MS = 1000;
 /** What was held is given back by then. */
@@ -122,10 +124,29 @@ async function run(settings: Settings): Promise<string[]> {
     hostile.once('exit', () => resolve());
     hostile.once('error', reject);
   });
-  let visits: VisitCounts = {};
-  hostile.on('message', (counts: VisitCounts) => {
-    visits = counts;
+  let done: HostileCounts = { visits: {}, opened: 0, left: 0 };
+  let whenTold = (): void => {};
+  hostile.on('message', (told: HostileCounts) => {
+    done = told;
+    whenTold();
   });
+  const askHostile = async (): Promise<HostileCounts> => {
+    const told = new Promise<void>((resolve) => {
+      whenTold = resolve;
+    });
+    hostile.postMessage('count');
+    await Promise.race([told, ended]);
+    return done;
+  };
+  const counts: Count[] = [];
+  const count = async (): Promise<number> => {
+    const { left } = await askHostile();
+    const atMs = performance.now();
+    const { connections, slowConsumers } = await broker.stats();
+    const { opened } = await askHostile();
+    counts.push({ atMs, connections, left, opened });
+    return slowConsumers;
+  };
 
   const yardstick = new Worker(new URL('./yardstick.worker.js', import.meta.url));
   const measured = new Histogram();
@@ -137,27 +158,31 @@ async function run(settings: Settings): Promise<string[]> {
   const fromMs = performance.now();
   while (thirds.length < THIRDS) {
     const untilMs = fromMs + (thirds.length + 1) * thirdMs;
-    let most = 0;
-    for (let nowMs = performance.now(); nowMs < untilMs; nowMs = performance.now()) {
-      await Promise.race([pause(Math.min(partMs, untilMs - nowMs)), ended]);
-      hostile.postMessage('count');
-      const { slowConsumers, connections } = await broker.stats();
-      most = Math.max(most, connections);
+    const begin = counts.length;
+    for (let nowMs = performance.now(); nowMs < untilMs; ) {
+      const partUntilMs = Math.min(nowMs + partMs, untilMs);
+      let slowConsumers = 0;
+      for (; nowMs < partUntilMs; nowMs = performance.now()) {
+        await Promise.race([pause(Math.min(COUNT_MS, partUntilMs - nowMs)), ended]);
+        slowConsumers = await count();
+      }
+      const { connections, opened } = counts[counts.length - 1];
       console.log(
-        `${percentiles(innocents.recent)}; ${sumOf(visits)} visits, ${connections} connections, ` +
-          `${slowConsumers} cut off as slow`,
+        `${percentiles(innocents.recent)}; ${sumOf(done.visits)} visits, ${connections} of ` +
+          `${opened} connections, ${slowConsumers} cut off as slow`,
       );
       innocents.recent.reset();
     }
-    const third = {
+    const third: Third = {
       messageUs: quantile(innocents.third, 0.99),
       yardstickUs: quantile(measured, 0.99),
-      connections: most,
+      ...crowdOf(counts, begin, 2 * pairs),
     };
     thirds.push(third);
     console.log(
       `third ${thirds.length}: p99 ${yardsticksOf(third).toFixed(1)} yardsticks of ` +
-        `${(third.yardstickUs / US_PER_MS).toFixed(1)} ms, up to ${most} connections`,
+        `${(third.yardstickUs / US_PER_MS).toFixed(1)} ms, up to ${third.connections} ` +
+        `connections, at times only ${third.lingering} that their clients had left`,
     );
     innocents.third.reset();
     measured.reset();
@@ -171,7 +196,7 @@ async function run(settings: Settings): Promise<string[]> {
   const { crashes } = await broker.stats();
   await broker.drain();
 
-  const kinds = Object.entries(visits).map(([kind, count]) => `${kind} ${count}`);
+  const kinds = Object.entries(done.visits).map(([kind, count]) => `${kind} ${count}`);
   console.log(`visits: ${kinds.join(', ')}`);
   console.log(`${innocents.messages} innocent messages: ${percentiles(innocents.all)}`);
   console.log(`audit: ${left === '' ? 'nothing left, nobody innocent cut off' : left}`);
@@ -206,7 +231,7 @@ function percentiles(histogram: Histogram): string {
   return `p50 ${ms(0.5)} ms, p99 ${ms(0.99)} ms, max ${ms(1)} ms`;
 }
 
-function sumOf(counts: VisitCounts): number {
+function sumOf(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 

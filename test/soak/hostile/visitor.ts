@@ -7,6 +7,9 @@ import { connect, type Socket } from 'node:net';
 const WAITING_BYTES_MAX = 1 << 20;
 const NIBBLE_BYTES = 64 * 1024;
 
+/** Connections of all visitors of this thread so far. */
+export const traffic: { opened: number; left: number } = { opened: 0, left: 0 };
+
 export class Visitor {
   readonly number: number;
   readonly #port: number;
@@ -100,10 +103,14 @@ export class Visitor {
   #connect(): Socket {
     const socket = connect(this.#port, '127.0.0.1');
     const wake = (): void => this.#wakeAll();
+    traffic.opened++;
     socket
       .on('connect', wake)
       .on('drain', wake)
-      .on('close', wake)
+      .on('close', () => {
+        traffic.left++;
+        wake();
+      })
       .on('error', () => {});
     if (this.#isReading) socket.resume();
     return socket;
