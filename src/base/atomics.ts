@@ -80,6 +80,15 @@ export function fetchAnd(words: Words, index: number, bits: number): number {
   return Atomics.and(words, index, bits);
 }
 
+/** Whether `Atomics` takes a view. Accesses nothing: the index is out of range. */
+export function isAtomicView(view: Words): boolean {
+  try {
+    return Atomics.load(view, -1) === 0;
+  } catch (error) {
+    return error instanceof RangeError;
+  }
+}
+
 /** Swaps; returns the value before. */
 export function exchange(words: Words, index: number, value: number): number {
   return Atomics.exchange(words, index, value);

@@ -5,6 +5,7 @@ import { addThenStore, loadAcquire, loadSeqCst, type Words, withdraw } from '../
 import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
+import { isWords } from '../base/views.ts';
 import { LeakTracker } from './leak-tracker.ts';
 import { layoutOf } from './pool-blocks.ts';
 import {
@@ -35,7 +36,7 @@ import type { BufferPoolHandle } from './pool-options.ts';
 import { type Announce, PoolThread } from './pool-thread.ts';
 import { throwPlace, throwRegion } from './refusals.ts';
 import { adjustShares, openAccount, SHARES_GRANT, SHARES_KEPT_MAX } from './share-accounts.ts';
-import type { TransitLength, TransitMark, TransitOffset, TransitWords } from './transit-layout.ts';
+import type { TransitLength, TransitMark, TransitOffset } from './transit-layout.ts';
 import { WaitQueue } from './waiting.ts';
 
 /** From ACQUIRES to the word that counts how often it ran over. */
@@ -257,9 +258,16 @@ export abstract class BufferReferences {
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
     if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
-    const end = index + (4 satisfies TransitWords);
-    const fits = target instanceof Int32Array && end <= target.length;
-    if ((index | 0) !== index || index < 0 || !fits) throwPlace(target, index);
+    // Not `instanceof`, nor `length`: from here on no code of the caller's runs, which could release
+    // the buffer. Elements of an Int32Array have neither accessors nor traps.
+    if (
+      !isWords(target) ||
+      (index | 0) !== index ||
+      index < 0 ||
+      target[index + (3 satisfies TransitMark)] === undefined
+    ) {
+      throwPlace(target, index);
+    }
     const account = this.shares + id;
     let shares = words[account];
     if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);
@@ -267,14 +275,11 @@ export abstract class BufferReferences {
       shares = adjustShares(words, account, this.layout.buffer(id), id, shares);
     }
     const given = refs === 1 ? shares : 1;
-    const mark = this.tag | given;
     target[index] = id;
     target[index + (1 satisfies TransitOffset)] = offset;
     target[index + (2 satisfies TransitLength)] = length;
-    // No call from here on: the reference is here or in the target. One that lies of its length,
-    // or whose memory is gone, does not hold the mark.
-    target[index + (3 satisfies TransitMark)] = mark;
-    if (target[index + (3 satisfies TransitMark)] !== mark) throwPlace(target, index);
+    // No call from here on: the reference is here or in the target.
+    target[index + (3 satisfies TransitMark)] = this.tag | given;
     words[at] = refs - 1;
     words[account] = shares - given;
   }

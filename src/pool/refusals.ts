@@ -2,6 +2,7 @@
 /** The errors for arguments of `moveInto` that name no region of the buffer, or no four words. */
 
 import { show } from '../base/check.ts';
+import { isWords } from '../base/views.ts';
 
 /** The region must lie in `[begin, end)`, the bytes of buffer `id`. */
 export function throwRegion(
@@ -18,7 +19,7 @@ export function throwRegion(
 }
 
 export function throwPlace(target: unknown, index: unknown): never {
-  if (!(target instanceof Int32Array)) {
+  if (!isWords(target)) {
     throw new TypeError(`target must be an Int32Array, got ${show(target)}`);
   }
   throw new RangeError(`index must be an integer that leaves 4 words, got ${show(index)}`);

@@ -114,6 +114,71 @@ test('an index without room for four words is refused and the reference stays', 
   expect(words.every((word) => word === 5)).toBe(true);
 });
 
+test('no code of a target runs once the count of references has been read', () => {
+  const pool = BufferPool.create(shape);
+  const id = pool.tryAcquire();
+  const begin = pool.offsetOf(id);
+  let hasRun = false;
+  const release = (): number => {
+    if (!hasRun) pool.release(id);
+    hasRun = true;
+    return 4;
+  };
+  const trap = (): boolean => release() === 4;
+  const lying = Object.defineProperty(new Int32Array(4), 'length', { get: release });
+  class Lying extends Int32Array {
+    override get length(): number {
+      return release();
+    }
+  }
+  for (const target of [lying, new Lying(4)]) {
+    pool.moveInto(id, begin, 1, target, 0);
+    expect(pool.receiveFrom(target, 0)).toBe(id);
+  }
+  const accessors = Object.create(Int32Array.prototype, {
+    0: { get: release, set: release },
+    3: { get: release, set: release },
+    length: { value: 8 },
+  });
+  const strange = [
+    new Proxy(new Int32Array(4), { set: trap }),
+    new Proxy(new Int32Array(4), { get: (at, key) => Reflect.get(at, key), set: trap }),
+    accessors,
+    Object.create(new Int32Array(4)),
+    Object.setPrototypeOf([0, 0, 0, 0], Int32Array.prototype),
+  ];
+  const before = controlWords(pool).slice();
+  for (const target of strange as Int32Array[]) {
+    expect(() => pool.moveInto(id, begin, 1, target, 0)).toThrow(/^target must be an Int32Array/);
+  }
+  expect(controlWords(pool)).toEqual(before);
+  expect(hasRun).toBe(false);
+  pool.release(id);
+  expectAllHome(pool);
+});
+
+test('a target whose memory is gone, or whose length says nothing, takes or refuses whole', () => {
+  const pool = BufferPool.create(shape);
+  const id = pool.tryAcquire();
+  const begin = pool.offsetOf(id);
+  const gone = new Int32Array(8);
+  structuredClone(gone, { transfer: [gone.buffer] });
+  const short = Object.defineProperty(new Int32Array(3), 'length', { value: 8 });
+  const before = controlWords(pool).slice();
+  for (const target of [gone, short, new Int32Array(0)]) {
+    expect(() => pool.moveInto(id, begin, 1, target, 0)).toThrow(/^index must be an integer that/);
+  }
+  expect(controlWords(pool)).toEqual(before);
+  expect(Array.from(short)).toEqual([0, 0, 0]);
+  for (const value of [Symbol('4'), 4n, null, 'x', {}]) {
+    const target = Object.defineProperty(new Int32Array(4), 'length', { value });
+    pool.moveInto(id, begin, 1, target, 0);
+    expect(pool.receiveFrom(target, 0)).toBe(id);
+  }
+  pool.release(id);
+  expectAllHome(pool);
+});
+
 test('forged words, and words of another pool, are refused and nothing changes', () => {
   const pool = BufferPool.create(shape);
   let other = BufferPool.create(shape);

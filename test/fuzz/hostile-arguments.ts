@@ -36,8 +36,6 @@ const TOLERATED: Readonly<Record<string, string>> = {
   'BufferPool.offsetOf id':
     'arithmetic on the hot path: what it makes of nonsense is refused later',
   'BufferPool.bufferAt offset': 'likewise',
-  'BufferPool.moveInto target': 'what keeps four numbers keeps the reference',
-  'Packet.moveInto words': 'likewise',
   littleEndian: 'anything that is true, as for a DataView',
 };
 
@@ -46,7 +44,6 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/\.(reclaim|recover|declareExited)$/, 'asking a thread whether it lives leaves a mark'],
   [/\.(send|receive)(Sync)?$/, 'a wait that was given up has asked to be rung'],
   [/\.guard(Sync)?$/, 'a wait that was given up has drawn a ticket'],
-  [/\.moveInto$/, 'the buffer may be passed on from now on, and is still held'],
   [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
 ];
 
