@@ -21,7 +21,7 @@ export class CopyBuffers {
   }
 
   /** Returns NO_BUFFER if there is none now; the caller must then block `waiter`. */
-  tryReceiveRegion(waiter: Waiter): BufferId {
+  tryTake(waiter: Waiter): BufferId {
     if (this.#count >= this.#countMax) return NO_BUFFER;
     const bufferId = this.#pool.tryAcquire();
     if (bufferId === NO_BUFFER) this.#backpressure.noBuffer(waiter);

@@ -176,7 +176,7 @@ export class Publication {
   /** Rewrites the message in canonical form in its own buffer. False: there is no buffer now. */
   #rewrite(hasHeaders: boolean, begin: number): boolean {
     const pool = this.#pool;
-    const bufferId = this.#core.copies.tryReceiveRegion(this.#connection);
+    const bufferId = this.#core.copies.tryTake(this.#connection);
     if (bufferId === NO_BUFFER) return false;
     this.#bufferId = bufferId;
     const target = pool.offsetOf(bufferId);

@@ -39,7 +39,7 @@ export class BufferAllowance {
   }
 
   /** Takes a permit. False: none is free now; {@link take} waits for one. */
-  tryReceiveRegion(): boolean {
+  tryTake(): boolean {
     if (this.#count >= this.#countMax) return false;
     this.#count++;
     return true;
@@ -74,7 +74,7 @@ export class BufferAllowance {
 
   /** Waits for a permit, then for a buffer: a caller that waits for a permit holds no buffer. */
   async acquire(pool: BufferPool, signal: AbortSignal): Promise<BufferId> {
-    if (!this.tryReceiveRegion()) await this.take(signal);
+    if (!this.tryTake()) await this.take(signal);
     try {
       return await pool.acquire({ signal });
     } catch (error) {

@@ -7,7 +7,8 @@ import { checkInteger, checkSource } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Bytes } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
-import { type BufferAllowance, UNLIMITED } from './buffer-allowance.ts';
+import type { BufferAllowance } from './buffer-allowance.ts';
+import { BufferSupply } from './buffer-supply.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
 
@@ -96,10 +97,7 @@ export abstract class Staging {
   protected parkedBytes: number = 0;
   /** Outside of the pool; made when it is first needed. */
   private parked: Bytes | undefined;
-  /** Taken over by provideBuffer() and not in use yet. */
-  private spare: BufferId = NO_BUFFER;
-  private allowance: BufferAllowance = UNLIMITED;
-  private hasPermit: boolean = false;
+  private readonly supply: BufferSupply;
   /** True if pending bytes may hold whole frames that only `next()` can find. */
   private readonly scans: boolean;
   /** How many bytes may be pending when they are put in by hand. */
@@ -116,6 +114,7 @@ export abstract class Staging {
     this.maxFrameBytes = maxFrameBytes;
     this.readBytesMin = readBytesMin;
     this.bytes = pool.bytes;
+    this.supply = new BufferSupply(pool);
     this.scans = scans;
     this.pendingBytesMax = scans ? pool.bufferSize : maxFrameBytes;
   }
@@ -261,21 +260,19 @@ export abstract class Staging {
     if (!this.pool.isSoleHolder(bufferId) || bufferId === this.frameBufferId) {
       throw new RangeError(`bufferId must be a buffer without another holder, got ${bufferId}`);
     }
-    if (this.failure !== undefined || this.spare !== NO_BUFFER) this.pool.release(bufferId);
-    else this.spare = bufferId;
-    this.hasPermit ||= this.spare !== NO_BUFFER && this.allowance.tryReceiveRegion();
+    if (this.failure === undefined && this.supply.provide(bufferId)) return;
+    this.pool.release(bufferId);
   }
 
   /** @internal Takes buffers only with permits of `allowance`; before the first one. */
   limitTo(allowance: BufferAllowance): void {
-    assert(this.frameBufferId === NO_BUFFER && !this.hasPermit, 'no buffer is held yet');
-    this.allowance = allowance;
+    assert(this.frameBufferId === NO_BUFFER, 'no buffer is held yet');
+    this.supply.limitTo(allowance);
   }
 
   /** @internal Gives it a permit that was waited for. */
   providePermit(): void {
-    if (this.hasPermit) this.allowance.giveBack();
-    this.hasPermit = true;
+    this.supply.providePermit();
   }
 
   /**
@@ -399,12 +396,11 @@ export abstract class Staging {
     const pool = this.pool;
     let target = source;
     if (source !== NO_BUFFER && pool.isSoleHolder(source)) {
-      this.releaseSpare();
+      this.supply.releaseSpare();
       this.rewinds++;
     } else {
-      target = this.spare === NO_BUFFER ? this.tryAcquire() : this.spare;
+      target = this.supply.tryAcquire(source !== NO_BUFFER);
       if (target === NO_BUFFER) return false;
-      this.spare = NO_BUFFER;
       this.acquires++;
     }
     const targetBegin = pool.offsetOf(target);
@@ -449,25 +445,9 @@ export abstract class Staging {
     return this.received;
   }
 
-  /** Takes a buffer, and with the first one a permit. NO_BUFFER: not now. */
-  private tryAcquire(): BufferId {
-    this.hasPermit ||= this.allowance.tryReceiveRegion();
-    if (!this.hasPermit) return NO_BUFFER;
-    const bufferId = this.pool.tryAcquire();
-    if (bufferId === NO_BUFFER && this.frameBufferId === NO_BUFFER) this.returnPermit();
-    return bufferId;
-  }
-
   private releaseAll(): void {
     this.releaseBuffer();
-    this.releaseSpare();
-    this.returnPermit();
-  }
-
-  private returnPermit(): void {
-    if (!this.hasPermit) return;
-    this.hasPermit = false;
-    this.allowance.giveBack();
+    this.supply.finish();
   }
 
   private releaseBuffer(): void {
@@ -481,12 +461,6 @@ export abstract class Staging {
     this.lentEnd = 0;
     this.bufferEnd = 0;
     if (bufferId !== NO_BUFFER) this.pool.release(bufferId);
-  }
-
-  private releaseSpare(): void {
-    const spare = this.spare;
-    this.spare = NO_BUFFER;
-    if (spare !== NO_BUFFER) this.pool.release(spare);
   }
 
   private refuseCount(count: number): never {

@@ -14,9 +14,9 @@ const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
 test('permits are as many as said, and go to the one that has waited longest', async () => {
   const allowance = new BufferAllowance(2);
   expect([
-    allowance.tryReceiveRegion(),
-    allowance.tryReceiveRegion(),
-    allowance.tryReceiveRegion(),
+    allowance.tryTake(),
+    allowance.tryTake(),
+    allowance.tryTake(),
   ]).toEqual([true, true, false]);
   const served: string[] = [];
   const leaving = new AbortController();
@@ -33,15 +33,15 @@ test('permits are as many as said, and go to the one that has waited longest', a
   allowance.giveBack();
   await Promise.all(all);
   expect(served.sort()).toEqual(['a: left', 'b', 'c']);
-  expect([allowance.isWanted, allowance.tryReceiveRegion()]).toEqual([false, false]);
+  expect([allowance.isWanted, allowance.tryTake()]).toEqual([false, false]);
   allowance.giveBack();
-  expect(allowance.tryReceiveRegion()).toBe(true);
+  expect(allowance.tryTake()).toBe(true);
 });
 
 test('a framer has one permit while it holds buffers', () => {
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 8, maxThreads: 1 });
   const allowance = new BufferAllowance(2);
-  expect(allowance.tryReceiveRegion()).toBe(true);
+  expect(allowance.tryTake()).toBe(true);
   const [one, other] = [0, 1].map(() => {
     const framer = new Framer(pool, codec(), { maxFrameBytes: 256 });
     framer.limitTo(allowance);
@@ -59,9 +59,9 @@ test('a framer has one permit while it holds buffers', () => {
   // Given one that it had waited for as well, it has one too many, which goes back.
   other.providePermit();
   expect(other.releaseIdle()).toBe(false);
-  expect([allowance.tryReceiveRegion(), allowance.tryReceiveRegion()]).toEqual([true, false]);
+  expect([allowance.tryTake(), allowance.tryTake()]).toEqual([true, false]);
   other.close();
-  expect([allowance.tryReceiveRegion(), allowance.tryReceiveRegion()]).toEqual([true, false]);
+  expect([allowance.tryTake(), allowance.tryTake()]).toEqual([true, false]);
   packet?.release();
   expect(pool.stats().held).toBe(0);
 });
