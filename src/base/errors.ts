@@ -188,11 +188,14 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_NOT_OWNER: 'this thread does not hold what it gives back',
   /**
-   * A thread blocks for a lock, or for permits, that it holds itself and could never give back.
+   * A thread blocks for a lock, or for permits, that it holds itself and could never give back; or,
+   * with `BUSBAR_TRACK_LEAKS=1`, threads block for each other's.
    *
-   * **Do**: A bug of the program: unlock first, or wait without blocking.
+   * **Do**: A bug of the program: unlock first, take locks in one order everywhere, or wait with a
+   * timeout. With `BUSBAR_TRACK_LEAKS=1` the text says who waits for whom, and where each lock was
+   * acquired.
    */
-  ERR_BUSBAR_DEADLOCK: 'the wait could never end, because this thread holds what it waits for',
+  ERR_BUSBAR_DEADLOCK: 'the wait could never end: this thread holds what is waited for',
   /**
    * A thread died while it held a mutex that was made with `onOwnerDeath: 'poison'`.
    *

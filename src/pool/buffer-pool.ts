@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
-import { loadAcquire } from '../base/atomics.ts';
+import { loadAcquire, type Words } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -261,6 +261,12 @@ export class BufferPool extends BufferReferences {
   /** @internal The bell of this thread, for other rooms that wait or wake. */
   get doorbell(): Doorbell {
     return this.thread.doorbell;
+  }
+
+  /** @internal The words of `deadlock-layout.ts`, where leaks are tracked. */
+  get deadlockWords(): { readonly words: Words; readonly first: number } | undefined {
+    const { words, layout } = this;
+    return layout.deadlocks === 0 ? undefined : { words, first: layout.deadlocks };
   }
 
   /** @internal Names this thread among all that ever attached to the pool; never 0. */

@@ -41,10 +41,8 @@ export class LeakTracker {
   readonly #registry = new FinalizationRegistry<Trace>((trace) => {
     if (trace.ended !== undefined) return;
     trace.dropped = true;
-    host?.emitWarning?.(`a packet was dropped without release; it was created\n${trace.created}`, {
-      type: 'BusbarLeak',
-      code: 'BUSBAR_LEAK',
-    });
+    const text = `a packet was dropped without release; it was created\n${trace.created}`;
+    warn(text, 'BusbarLeak', 'BUSBAR_LEAK');
   });
 
   constructor() {
@@ -91,7 +89,18 @@ export class LeakTracker {
 
 function stackHere(): string {
   // The first three lines are the message, this function and its caller in this file.
-  return (new Error('trace').stack ?? '').split('\n').slice(3).join('\n');
+  return framesOf(new Error('trace'), 3);
+}
+
+/** The stack of an error without its first lines. */
+export function framesOf(error: Error, without: number, count?: number): string {
+  const lines = (error.stack ?? '').split('\n');
+  return lines.slice(without, count === undefined ? undefined : without + count).join('\n');
+}
+
+/** Node's warning, where there is Node. */
+export function warn(text: string, type: string, code: string): void {
+  host?.emitWarning?.(text, { type, code });
 }
 
 function reportAtExit(): void {

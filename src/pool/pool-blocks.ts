@@ -37,7 +37,12 @@ export function createBlocks(options: ResolvedPoolOptions): {
   handle: BufferPoolHandle;
   words: Words;
 } {
-  const layout = new PoolLayout(options.bufferCount, options.maxThreads, options.batchSize);
+  const layout = new PoolLayout(
+    options.bufferCount,
+    options.maxThreads,
+    options.batchSize,
+    options.trackLeaks,
+  );
   const control = new SharedArrayBuffer(layout.wordCount * Int32Array.BYTES_PER_ELEMENT);
   const data = new SharedArrayBuffer(bufferStride(options.bufferSize) * options.bufferCount);
   const words = new Int32Array(control);
@@ -115,5 +120,6 @@ export function layoutOf(words: Words): PoolLayout {
     words[HEADER_BUFFER_COUNT],
     words[HEADER_MAX_THREADS],
     words[HEADER_BATCH_SIZE],
+    words[HEADER_TRACK_LEAKS] === 1,
   );
 }

@@ -11,7 +11,8 @@
  *   │ header │ attention │ tickets │ stripe 0…T−1 │ thread 0…T−1 │ buffer 0…N−1 │ account 0…T−1 │
  *   │ 1 line │  1 line   │ 1 line  │ 1 line each  │ 2 + cache    │ 1 line each  │ 2·N words     │
  *   └────────┴───────────┴─────────┴──────────────┴──────────────┴──────────────┴───────────────┘
- *   and after the accounts the part that is lent to carriers: carrier-layout.ts
+ *   and after the accounts the part that is lent to carriers: carrier-layout.ts; where leaks are
+ *   tracked, the words that find deadlocks: deadlock-layout.ts
  *
  *   word             unit      written by                       read by     access
  *   header           various   the creator, at first            anyone      plain, immutable
@@ -97,6 +98,7 @@
 import { assert } from '../base/assert.ts';
 import { LINE_WORDS, wholeLines } from '../base/lines.ts';
 import { carrierWords, ENTRY_COUNT, ENTRY_WORDS, pageCount } from './carrier-layout.ts';
+import { deadlockWords } from './deadlock-layout.ts';
 
 /** Names one buffer: 0 … bufferCount − 1. */
 export type BufferId = number & { readonly __busbar: 'BufferId' };
@@ -298,10 +300,12 @@ export class PoolLayout {
   /** First word of page 0. */
   readonly carrierPages: number;
   readonly carrierPageCount: number;
+  /** First word of the part that finds deadlocks; 0: there is none. */
+  readonly deadlocks: number;
   /** Words in all. */
   readonly wordCount: number;
 
-  constructor(bufferCount: number, maxThreads: number, batchSize: number) {
+  constructor(bufferCount: number, maxThreads: number, batchSize: number, isTracked = false) {
     this.bufferCount = bufferCount;
     this.maxThreads = maxThreads;
     this.cacheLimit = batchSize + Math.max(1, batchSize >> 1);
@@ -316,7 +320,9 @@ export class PoolLayout {
     this.carrierMap = this.carriers + ENTRY_COUNT * ENTRY_WORDS;
     this.carrierPageCount = pageCount(maxThreads);
     this.carrierPages = wholeLines(this.carrierMap + this.carrierPageCount);
-    this.wordCount = wholeLines(this.carriers + carrierWords(maxThreads)) + LINE_WORDS;
+    const end = wholeLines(this.carriers + carrierWords(maxThreads)) + LINE_WORDS;
+    this.deadlocks = isTracked ? end : 0;
+    this.wordCount = isTracked ? end + deadlockWords(maxThreads) : end;
   }
 
   /** True if the words fit one typed array that every supported engine can make. */

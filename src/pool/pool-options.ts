@@ -34,7 +34,8 @@ export interface BufferPoolOptions {
    */
   readonly maxThreads?: number;
   /**
-   * Remember where every packet was created and report those never released. Slow; for debugging.
+   * Remember where every packet was created and report those never released; find deadlocks between
+   * locks of `busbar/sync`. Slow, and 16 KiB more for each thread; for debugging.
    * Default: true if the environment has BUSBAR_TRACK_LEAKS=1, else false.
    */
   readonly trackLeaks?: boolean;
@@ -71,12 +72,12 @@ export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOpti
       `bufferSize × bufferCount must be at most ${POOL_BYTES_MAX} bytes, got ${bytes}`,
     );
   }
-  if (!new PoolLayout(bufferCount, maxThreads, batchSize).fits) {
+  const trackLeaks = checkBoolean('trackLeaks', own.trackLeaks ?? leakTrackingIsAskedFor());
+  if (!new PoolLayout(bufferCount, maxThreads, batchSize, trackLeaks).fits) {
     throw new RangeError(
       `bufferCount × maxThreads is too large for one control block: ${bufferCount} × ${maxThreads}`,
     );
   }
-  const trackLeaks = checkBoolean('trackLeaks', own.trackLeaks ?? leakTrackingIsAskedFor());
   return Object.freeze({ bufferSize, bufferCount, batchSize, maxThreads, trackLeaks });
 }
 

@@ -133,7 +133,7 @@ test('no code of a target runs once the count of references has been read', () =
   }
   for (const target of [lying, new Lying(4)]) {
     pool.moveInto(id, begin, 1, target, 0);
-    expect(pool.receiveFrom(target, 0)).toBe(id);
+    expect(pool.moveFrom(target, 0)).toBe(id);
   }
   const accessors = Object.create(Int32Array.prototype, {
     0: { get: release, set: release },
@@ -173,7 +173,7 @@ test('a target whose memory is gone, or whose length says nothing, takes or refu
   for (const value of [Symbol('4'), 4n, null, 'x', {}]) {
     const target = Object.defineProperty(new Int32Array(4), 'length', { value });
     pool.moveInto(id, begin, 1, target, 0);
-    expect(pool.receiveFrom(target, 0)).toBe(id);
+    expect(pool.moveFrom(target, 0)).toBe(id);
   }
   pool.release(id);
   expectAllHome(pool);

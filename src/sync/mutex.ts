@@ -97,6 +97,7 @@ export class Mutex extends Primitive {
     this.#onOwnerDeath = DEATHS[words[HEADER_CHOICES + 1]];
     this.#ownerDied = false;
     this.#passesOver = false;
+    if (this.deadlocks !== undefined) this.tryLock = this.noting(this.tryLock);
   }
 
   /**
@@ -145,10 +146,16 @@ export class Mutex extends Primitive {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const now = this.tryLock();
     if (now !== BUSY) return now;
-    if (this.isHeld) throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'lockSync');
+    if (this.isHeld) {
+      const where = this.deadlocks?.storyOf(this) ?? '';
+      throw new BusbarError('ERR_BUSBAR_DEADLOCK', `lockSync; ${where}`);
+    }
     if (this.#order !== 'fair') {
       const result = this.#spin();
-      if (result !== BUSY) return result;
+      if (result !== BUSY) {
+        if (result === 'acquired') this.deadlocks?.acquired(this);
+        return result;
+      }
     }
     return this.untilSync(this.#attempt, timeoutMs);
   }
@@ -232,6 +239,19 @@ export class Mutex extends Primitive {
     const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
     if (holder === POISONED) return 'poisoned';
     return holder === FREE || holder === ORPHANED ? 'free' : 'held';
+  }
+
+  /** @internal */
+  override get isHeldHere(): boolean {
+    return this.isHeld;
+  }
+
+  /** @internal */
+  override holders(note: (badge: number, units: number) => void): number {
+    const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
+    if (holder === FREE || holder >= POISONED) return 0;
+    note(holder, 1);
+    return 1;
   }
 
   /** @internal */

@@ -8,6 +8,8 @@ import { ensureStack } from '../base/stack.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { WaitLine } from '../pool/wait-line.ts';
+import { Deadlocks } from './deadlocks.ts';
+import { HEADER_KIND, HEADER_NUMBER, SYNC_KINDS } from './sync-layout.ts';
 import { Waiters, type WakeOrder } from './waiters.ts';
 
 /** The result of an attempt that has to be repeated. */
@@ -31,6 +33,8 @@ export abstract class Primitive {
   protected readonly line: WaitLine;
   /** True while this object is counted among the waiting ones of its thread. */
   protected isWaiting: boolean;
+  /** Present only while the pool tracks leaks. */
+  protected readonly deadlocks: Deadlocks | undefined;
   private readonly listener: () => void;
 
   protected constructor(pool: BufferPool, words: Words, order: WakeOrder) {
@@ -40,6 +44,7 @@ export abstract class Primitive {
     this.waiters = new Waiters(pool, words, order, (seat) => this.inherit(seat));
     this.line = new WaitLine(this);
     this.isWaiting = false;
+    this.deadlocks = Deadlocks.of(pool);
     this.listener = () => this.onRing();
   }
 
@@ -61,10 +66,26 @@ export abstract class Primitive {
   /** @internal Asks to be rung. False: try again before sleeping. */
   abstract armRing(): boolean;
 
+  /** @internal Its kind, and where leaks are tracked a number. */
+  get label(): string {
+    return `${SYNC_KINDS[this.words[HEADER_KIND] - 1]} ${this.words[HEADER_NUMBER]}`;
+  }
+
+  /** @internal */
+  get isHeldHere(): boolean {
+    return false;
+  }
+
+  /** @internal See `deadlocks.ts`. */
+  holders(_note: (badge: number, units: number) => void): number {
+    return 0;
+  }
+
   /** @internal */
   checkPeers(): void {
     this.pool.checkAttached();
     this.recoverDead(BY_TICK);
+    this.deadlocks?.tick(this);
   }
 
   /** @internal */
@@ -97,11 +118,17 @@ export abstract class Primitive {
     timeoutMs: number,
   ): Result | 'timeout' {
     let result: Result | typeof BUSY = BUSY;
-    const isDone = this.line.untilSync(() => {
-      result = attempt();
-      return result !== BUSY;
-    }, timeoutMs);
-    return isDone ? (result as Result) : 'timeout';
+    const { deadlocks } = this;
+    const wait = deadlocks?.begin(this, false, timeoutMs === Infinity);
+    try {
+      const isDone = this.line.untilSync(() => {
+        result = attempt();
+        return result !== BUSY;
+      }, timeoutMs);
+      return isDone ? (result as Result) : 'timeout';
+    } finally {
+      if (wait !== undefined) deadlocks?.end(wait, result);
+    }
   }
 
   /** Repeats `attempt` until it does not return 'busy'. Keeps the event loop alive. */
@@ -118,6 +145,9 @@ export abstract class Primitive {
     const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
     if (signal?.aborted === true) return 'aborted';
     let result: Result | typeof BUSY = BUSY;
+    const { deadlocks } = this;
+    const isForEver = signal === undefined && timeoutMs === Infinity;
+    const wait = deadlocks?.begin(this, true, isForEver);
     try {
       const step = (): boolean => {
         result = attempt();
@@ -132,8 +162,21 @@ export abstract class Primitive {
       if (signal !== undefined && error === signal.reason) return 'aborted';
       if (BusbarError.isOne(error) && error.code === 'ERR_BUSBAR_TIMEOUT') return 'timeout';
       throw error;
+    } finally {
+      if (wait !== undefined) deadlocks?.end(wait, result);
     }
     return result as Result;
+  }
+
+  /** Where leaks are tracked: notes when a method that does not wait has got something. */
+  protected noting<Arguments extends unknown[], Result>(
+    attempt: (...values: Arguments) => Result,
+  ): (...values: Arguments) => Result {
+    return (...values) => {
+      const result = attempt.apply(this, values);
+      if (result === 'acquired') this.deadlocks?.acquired(this);
+      return result;
+    };
   }
 
   private onRing(): void {

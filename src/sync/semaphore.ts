@@ -79,6 +79,7 @@ export class Semaphore extends Primitive {
     this.#wanted = 1;
     this.#passesOver = false;
     if (this.owned) this.waiters.join();
+    if (this.deadlocks !== undefined) this.tryAcquire = this.noting(this.tryAcquire);
   }
 
   /**
@@ -230,6 +231,18 @@ export class Semaphore extends Primitive {
   /** Number of free permits; it may have changed when the caller sees it. */
   get permits(): number {
     return loadAcquire(this.words, STATE) & PERMITS_MASK;
+  }
+
+  /** @internal */
+  override get isHeldHere(): boolean {
+    return this.owned && this.words[this.#held] > 0;
+  }
+
+  /** @internal Where permits are not owned, any thread may help. */
+  override holders(note: (badge: number, units: number) => void): number {
+    if (!this.owned) return 0;
+    this.waiters.forEachHolder(note);
+    return this.#wanted - (loadAcquire(this.words, STATE) & PERMITS_MASK);
   }
 
   /** @internal */

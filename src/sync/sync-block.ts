@@ -8,11 +8,13 @@ import { wordsOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
+import { Deadlocks } from './deadlocks.ts';
 import {
   CHOICE_COUNT,
   HEADER_CHOICES,
   HEADER_KIND,
   HEADER_MAGIC,
+  HEADER_NUMBER,
   HEADER_POOL,
   HEADER_THREADS,
   HEADER_VERSION,
@@ -44,6 +46,7 @@ export function createSyncBlock(
   words[HEADER_VERSION] = SYNC_VERSION;
   words[HEADER_KIND] = kindNumber(kind);
   words[HEADER_THREADS] = maxThreads;
+  words[HEADER_NUMBER] = Deadlocks.of(pool)?.number() ?? 0;
   noteIdentity(pool, words, HEADER_POOL);
   for (let i = 0; i < CHOICE_COUNT; i++) words[HEADER_CHOICES + i] = choices[i] ?? 0;
   return words;

@@ -21,8 +21,8 @@
  *     WAITING     ticket    its holder: a ticket, or 0;        ringers     atomic,
  *                           recover(): 0                                   SYNC(sync-waiting)
  *     MEMBERS     objects   its holder                         its holder  plain, one writer
- *     HELD        units     its holder; recover(), once the    the same    plain, one writer
- *                           holder is dead
+ *     HELD        units     its holder; recover(), once the    the same;   plain, one writer
+ *                           holder is dead                     deadlocks
  *
  * A ticket is odd, so never 0; tickets run modulo 2³² and are compared by their difference. A seat
  * is a thread's, not an object's: if several objects of a thread wait, MEMBERS counts them, and
@@ -104,6 +104,8 @@ export const HEADER_VERSION: number = word++;
 /** The kind: its place in {@link SYNC_KINDS}, plus one. */
 export const HEADER_KIND: number = word++;
 export const HEADER_THREADS: number = word++;
+/** Its number among the primitives of its pool, where leaks are tracked; else 0. */
+export const HEADER_NUMBER: number = word++;
 /** Which pool's threads use it. */
 export const HEADER_POOL: number = word;
 word += POOL_IDENTITY_WORDS;

@@ -14,6 +14,7 @@ import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION } from '../pool/liveness.ts';
 import {
+  HELD,
   HOLDER,
   MEMBERS,
   NEXT_TICKET,
@@ -163,6 +164,16 @@ export class Waiters {
       // SYNC(sync-waiting): after the change that is waited for; pairs with renew().
       const ticket = loadSeqCst(this.#words, seatAt(seat) + WAITING);
       if (ticket !== NOT_WAITING) this.#pool.doorbell.ring(seat);
+    }
+  }
+
+  /** Calls `note` for each thread whose HELD is not 0. */
+  forEachHolder(note: (badge: number, units: number) => void): void {
+    for (let number = 0; number < this.#count; number++) {
+      const seat = seatAt(number);
+      const holder = loadAcquire(this.#words, seat + HOLDER);
+      const held = loadAcquire(this.#words, seat + HELD);
+      if (holder > NO_HOLDER && held > 0) note(holder, held);
     }
   }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in the synchronization primitives, one at a time: the scenarios find them. */
 
+import { type DeadlockModule, deadlockCases } from './deadlock-scenarios.ts';
 import { eventCases } from './event-scenarios.ts';
 import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
 import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
-import type { SyncModule } from './sync-words.ts';
 
 const BUGS: readonly Bug[] = [
   {
@@ -136,12 +136,27 @@ const BUGS: readonly Bug[] = [
     to: 'compareExchange(words, STATE, state, taken);',
     scenarios: /^event auto: 2 wait/,
   },
+  {
+    what: 'deadlocks: a holder that waits again is taken for one that still waits',
+    entry: 'sync/deadlocks.ts',
+    from: 'return edge.wait !== 0 && stuck.get(edge.badge)?.wait === edge.wait;',
+    to: 'return stuck.has(edge.badge);',
+    scenarios: /^deadlock: in turns/,
+  },
+  {
+    what: 'deadlocks: who holds it is looked at once, before the WAIT of the holder',
+    entry: 'sync/deadlocks.ts',
+    from: 'isSame &&= again === need && count === seen.length;',
+    to: 'isSame = again === again;',
+    scenarios: /^deadlock: in turns/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
-  const module: SyncModule = {
-    ...(await load<Pick<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
-    ...(await load<Omit<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
+  const module: DeadlockModule = {
+    ...(await load<Pick<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+    ...(await load<Omit<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
+    ...(await load<Pick<DeadlockModule, 'Deadlocks'>>('sync/deadlocks.ts')),
   };
   return [
     ...mutexCases(module),
@@ -150,5 +165,6 @@ huntAll('sync', BUGS, async (load) => {
     ...semaphoreCases(module),
     ...semaphoreDeathCases(module),
     ...eventCases(module),
+    ...deadlockCases(module),
   ];
 });

@@ -47,8 +47,9 @@ const POOL = { bufferCount: 1, batchSize: 1, maxThreads: 4 };
 export function makeSync(
   module: SyncModule,
   create: (pool: BufferPool) => { readonly handle: SyncHandle },
+  trackLeaks: boolean = false,
 ): SyncShared {
-  const maker = module.BufferPool.create({ ...POOL, bufferSize: 16, trackLeaks: false });
+  const maker = module.BufferPool.create({ ...POOL, bufferSize: 16, trackLeaks });
   const words = new Int32Array(new SharedArrayBuffer(64));
   const { handle } = create(maker);
   maker.detach();
