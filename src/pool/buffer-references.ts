@@ -258,7 +258,7 @@ export abstract class BufferReferences {
     const refs = words[at];
     if ((id | 0) !== id || id >>> 0 >= this.bufferCount || !(refs > 0)) this.throwNotHeld(id);
     if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);
-    // Not `instanceof`, nor `length`: from here on no code of the caller's runs, which could release
+    // Not `instanceof`, nor `length`: from here on, no code of the caller runs, which could release
     // the buffer. Elements of an Int32Array have neither accessors nor traps.
     if (
       !isWords(target) ||
