@@ -36,6 +36,8 @@ export interface BrokerOptions {
   readonly stallMs?: number;
   /** Output for a client must be sent within this time; otherwise it is cut off. Default 10 000. */
   readonly writeDeadlineMs?: number;
+  /** Longest time for a client to send a line or message that it has begun. Default 60 000. */
+  readonly frameTimeoutMs?: number;
   /** Clients at once; an executor has room for 65 512. Default 65 536. */
   readonly maxConnections?: number;
   /** Subscriptions per client. Default 100 000. */
@@ -80,6 +82,7 @@ export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimit
   readonly maxPendingBytes: number;
   readonly stallMs: number;
   readonly writeDeadlineMs: number;
+  readonly frameTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxSubscriptions: number;
   readonly pingIntervalMs: number;
@@ -103,6 +106,7 @@ export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
   'maxPendingBytes',
   'stallMs',
   'writeDeadlineMs',
+  'frameTimeoutMs',
   'maxConnections',
   'maxSubscriptions',
   'maxSubscriptionTokens',
@@ -171,6 +175,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     ),
     stallMs: inRange('stallMs', options.stallMs ?? 1000, 0, 3_600_000),
     writeDeadlineMs: inRange('writeDeadlineMs', options.writeDeadlineMs ?? 10_000, 1, 3_600_000),
+    frameTimeoutMs: inRange('frameTimeoutMs', options.frameTimeoutMs ?? 60_000, 1, 3_600_000),
     maxConnections: inRange('maxConnections', options.maxConnections ?? 65_536, 1, 1 << 20),
     maxSubscriptions: inRange('maxSubscriptions', options.maxSubscriptions ?? 100_000, 1, 1 << 24),
     maxSubscriptionTokens: inRange(

@@ -195,7 +195,8 @@ export class Broker implements BrokerCore {
    * is of no use then.
    */
   async listen(place: () => ListenPlace): Promise<void> {
-    const { maxPendingBytes, lingerMs, maxPayloadBytes, maxControlLineBytes } = this.options;
+    const { maxPendingBytes, lingerMs, frameTimeoutMs, maxPayloadBytes, maxControlLineBytes } =
+      this.options;
     try {
       await this.#waitFor(() => this.mesh.isSynced, performance.now() + SYNC_MS_MAX);
       this.#server = await TcpServer.listen(this.pool, {
@@ -205,6 +206,9 @@ export class Broker implements BrokerCore {
         // What others' publishers have on its way when a client is held back still goes to it.
         highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#peers.count - 1),
         closeDeadlineMs: lingerMs,
+        frameTimeoutMs,
+        // The broker has a deadline of its own, `writeDeadlineMs`.
+        writeTimeoutMs: Infinity,
         readBuffersMax: this.#partOf(READ_PART),
         codec: () => new ProtocolCodec(this.pool.view, this.options),
         handler: (link) => this.#accept(link),

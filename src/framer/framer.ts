@@ -153,8 +153,8 @@ export class Framer extends Staging {
    * false if nothing is pending (by hand there are no empty frames), or the rest of a frame that is
    * being skipped, which ends here.
    *
-   * **Throws** the framer's failure; ERR_BUSBAR_POOL_EXHAUSTED if a link keeps the bytes outside of
-   * the pool and no buffer is free for them (never in `onEnd`, which waits for one).
+   * **Throws** the framer's failure, which is ERR_BUSBAR_POOL_EXHAUSTED if a link keeps the bytes
+   * outside of the pool and no buffer is free for them (never in `onEnd`, which waits for one).
    */
   finishFrame(): boolean {
     const begin = this.frameBegin;
@@ -168,6 +168,11 @@ export class Framer extends Staging {
     this.scanned = end;
     this.awaited = 0;
     return true;
+  }
+
+  /** @internal Drops bytes that are kept outside of the pool. */
+  dropParked(): void {
+    this.parkedBytes = 0;
   }
 
   /** {@link next} for every other codec, and for frames that are incomplete or malformed. */
@@ -283,7 +288,7 @@ export class Framer extends Staging {
       this.skipping = 0;
     }
     if (this.parkedBytes > 0) {
-      if (!this.unpark()) throw new BusbarError('ERR_BUSBAR_POOL_EXHAUSTED');
+      if (!this.unpark()) this.fail(new BusbarError('ERR_BUSBAR_POOL_EXHAUSTED'));
       return this.finishFrame();
     }
     this.frameOffset = NO_FRAME;

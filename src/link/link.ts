@@ -48,8 +48,9 @@ export interface Link extends AsyncDisposable {
    */
   readonly writable: boolean;
   /**
-   * Bytes that wait in this link, as `highWaterBytes` counts them (a `UdpLink` adds 64 per region).
-   * Bytes in the flusher and in the writers are not included.
+   * Bytes that this link's own writers have accepted and that the system has not taken: those in
+   * the writers, in their lanes, and those that wait in the link (a `UdpLink` adds 64 per region).
+   * Writers of other threads are not included.
    */
   readonly bufferedBytes: number;
   /** Why the link closed or is closing; undefined while it is open, and if it closed normally. */
@@ -138,7 +139,7 @@ export interface WritingStats {
   readonly bytesWritten: number;
   /** Writes to the system, each with one region or datagram or several. */
   readonly writes: number;
-  /** Bytes that wait now: the link's `bufferedBytes`. */
+  /** Bytes that wait in the link itself, as `highWaterBytes` counts them. */
   readonly queuedBytes: number;
   /** Bytes written by the program that will never be sent. */
   readonly lostBytes: number;

@@ -122,6 +122,18 @@ export class Lane {
     return this.#unpublishedBytes;
   }
 
+  /** Bytes published that the receiver has not taken yet. **Cost** O(regions). */
+  get publishedBytes(): number {
+    const words = this.#words;
+    // SYNC(lane-head): the receiver has taken the slots before HEAD. It may take more meanwhile.
+    const head = loadAcquire(words, this.#record + HEAD);
+    let bytes = 0;
+    for (let i = head; i !== this.#tail; i = (i + 1) | 0) {
+      bytes += words[this.#layout.slot(this.id, i) + TRANSIT_LENGTH];
+    }
+    return bytes - this.#unpublishedBytes;
+  }
+
   /** True if regions were appended and the receiver was not notified of them. */
   get hasNews(): boolean {
     return this.#hasNews;

@@ -70,8 +70,9 @@ test('many messages leave as one region, once they are flushed', () => {
   for (const text of ['one ', 'two ', 'three']) expect(write(writer, text)).toBe(true);
   expect(writer.bufferedBytes).toBe(13);
   expect(drain()).toBe(0);
+  expect(writer.flushedBytes).toBe(0);
   expect(writer.flush()).toBe(true);
-  expect(writer.bufferedBytes).toBe(0);
+  expect([writer.bufferedBytes, writer.flushedBytes]).toEqual([0, 13]);
   expect(flusher.stats()).toMatchObject({ waitingRegions: 1, writers: 1 });
   drain();
   expect(arrived).toEqual(['one two three']);

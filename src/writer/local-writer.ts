@@ -101,6 +101,11 @@ export class LocalWriter {
     return this.spans.isEmpty ? bytes : bytes + this.spans.committedBytes;
   }
 
+  /** Bytes flushed that the receiver has not taken yet. **Cost** O(regions). */
+  get flushedBytes(): number {
+    return this.closed ? 0 : this.lane.publishedBytes;
+  }
+
   /**
    * Reserves `length` bytes; returns their absolute offset in `pool.bytes`, or −1: not now (no
    * buffer is free, or the flusher is full). The caller writes the message there and calls {@link
@@ -339,10 +344,9 @@ export class LocalWriter {
     }
     // While others are open an empty one takes a byte, so that no two begin at the same offset.
     const space = Math.max(length, 1);
-    if (space > this.pool.bufferSize >>> 1 && this.cursorLeft() < space) {
-      return this.reserveOwnBuffer(length);
-    }
-    if (this.cursorLeft() < space && !this.switchBuffer()) return NONE;
+    const isShort = this.limit - Math.max(this.cursor, this.openAt + 1) < space;
+    if (isShort && space > this.pool.bufferSize >>> 1) return this.reserveOwnBuffer(length);
+    if (isShort && !this.switchBuffer()) return NONE;
     const isAlone = this.openAt === NONE && this.spans.isEmpty;
     if (!isAlone) this.enterSpans();
     const at = this.cursor;
@@ -350,10 +354,6 @@ export class LocalWriter {
     this.cursor = at + length;
     if (!isAlone) this.enterSpans();
     return at;
-  }
-
-  private cursorLeft(): number {
-    return this.limit - Math.max(this.cursor, this.openAt + 1);
   }
 
   /** Reserves in a new buffer for this message alone; later ones continue in the current one. */
@@ -383,12 +383,6 @@ export class LocalWriter {
       this.openAt = NONE;
     }
     this.regionBegin = this.committed = this.cursor;
-  }
-
-  /** Returns to the fast path, with a new region, after every span was settled. */
-  private leaveSpans(): void {
-    this.become(FAST);
-    this.regionBegin = this.committed = this.cursor = this.nextBegin(this.cursor);
   }
 
   /** Begin of the next region in the current buffer, after tailroom and headroom. */
@@ -467,10 +461,12 @@ export class LocalWriter {
     return true;
   }
 
-  /** Mode SPANS: appends as much as possible; returns to mode FAST if no span is left. */
+  /** Mode SPANS: appends as much as possible; back to FAST, with a new region, without spans. */
   private settle(): boolean {
     if (!this.settling.settle()) return false;
-    if (this.spans.isEmpty) this.leaveSpans();
+    if (!this.spans.isEmpty) return true;
+    this.become(FAST);
+    this.regionBegin = this.committed = this.cursor = this.nextBegin(this.cursor);
     return true;
   }
 

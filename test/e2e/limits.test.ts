@@ -57,6 +57,15 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
     }
   }
 
+  test('a client that begins a message and does not end it is closed', async () => {
+    await withBroker({ frameTimeoutMs: 100 }, async (broker) => {
+      const slow = await RawClient.connect(broker.port);
+      await slow.converse('');
+      slow.say('PUB a 1000\r\nxxx');
+      await slow.closed;
+    });
+  });
+
   test('a slow consumer is cut off, and its publisher and the others go on', async () => {
     const options = { maxPendingBytes: 256 * KIB, stallMs: 500, lingerMs: 10_000 };
     await withBroker(options, async (broker) => {

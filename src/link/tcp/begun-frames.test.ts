@@ -170,3 +170,55 @@ test.each(THROWN.map((thrown) => [thrown]))(
     expect(pool.stats().held).toBe(0);
   },
 );
+
+/** A stream whose end of a line is kept outside of the pool, of which no buffer is free. */
+async function begunLine(onEnd: (link: TcpLink) => void) {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 1, maxThreads: 1 });
+  const closed: unknown[] = [];
+  const stream = new PassThrough();
+  const link = TcpLink.adopt(pool, stream, {
+    codec: () => new DelimiterCodec('\n'),
+    handler: () => ({
+      onFrame: () => {},
+      onEnd,
+      onClose: (_link, error) => void closed.push(error?.code),
+    }),
+  });
+  stream.write('begun');
+  await until(() => link.framer.pendingBytes === 5 && pool.stats().held === 0);
+  return { pool, stream, link, closed, bufferId: pool.tryAcquire() };
+}
+
+test('a link that is closing drops the line begun, and finishFrame() needs no buffer', async () => {
+  const ends: boolean[] = [];
+  const { pool, stream, link, closed, bufferId } = await begunLine(({ framer }) => {
+    ends.push(framer.finishFrame());
+  });
+  const closing = link.close();
+  stream.end();
+  await closing;
+  expect(closed).toEqual([undefined]);
+  expect(ends.every((hasFrame) => !hasFrame)).toBe(true);
+  pool.release(bufferId);
+});
+
+test('without a buffer finishFrame() fails the framer with a code, for good', async () => {
+  const { pool, link, bufferId } = await begunLine(() => {});
+  const { framer } = link;
+  const exhausted = expect.objectContaining({ code: 'ERR_BUSBAR_POOL_EXHAUSTED' });
+  expect(() => framer.finishFrame()).toThrow(exhausted);
+  pool.release(bufferId);
+  expect(() => framer.finishFrame()).toThrow(exhausted);
+  link.destroy();
+});
+
+test('what the framer throws in onEnd is the error of the link, and is not thrown on', async () => {
+  const { pool, stream, closed, bufferId } = await begunLine(({ framer }) => {
+    framer.close();
+    framer.finishFrame();
+  });
+  stream.end();
+  pool.release(bufferId);
+  await until(() => closed.length === 1);
+  expect(closed).toEqual(['ERR_BUSBAR_FRAMER_CLOSED']);
+});

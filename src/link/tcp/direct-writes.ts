@@ -158,7 +158,9 @@ export class DirectWrites {
 }
 
 /** A socket with Node's internal handle. */
-type HandledSocket = Socket & { readonly _handle: { readonly fd?: number } | null };
+export type HandledSocket = Socket & {
+  readonly _handle: { readonly fd?: number; readonly writeQueueSize?: number } | null;
+};
 
 /** Whether it is a plain socket, which sends bytes unchanged. */
 export function isPlain(socket: Duplex): boolean {

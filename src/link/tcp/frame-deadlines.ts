@@ -2,10 +2,7 @@
 /** Deadlines of unfinished frames: closes links whose peers do not send the rest in time. */
 
 import { assert } from '../../base/assert.ts';
-import { startTicking, stopTimer, type Timer } from '../../base/clock.ts';
-
-/** A deadline takes effect up to two ticks late, never early. */
-const TICK_MS = 100;
+import { beginTicks, hasTicks, TICK_MS, type Ticking } from './ticks.ts';
 
 /** Progress of a reader. */
 export interface FrameProgress {
@@ -25,14 +22,8 @@ export interface FrameReader {
   frameLate(detail: string): void;
 }
 
-/**
- * Waits for the rest of one frame after another, for one reader.
- *
- * All waits of a thread share one timer, which runs only while there are waits, and does not keep
- * the event loop alive. While the event loop is blocked no tick passes, so a slow program does not
- * count against its peers.
- */
-export class FrameWait {
+/** Waits for the rest of one frame after another, for one reader. */
+export class FrameWait implements Ticking {
   readonly #reader: FrameReader;
   readonly #timeoutMs: number;
   /** Time waited so far, while bytes could be read. */
@@ -49,23 +40,19 @@ export class FrameWait {
 
   /** Called when a frame has begun. No effect during a wait, which notices a new frame itself. */
   begin(bytesRead: number, pendingBytes: number): void {
-    if (this.#timeoutMs === Infinity || waits.has(this)) return;
+    if (this.#timeoutMs === Infinity || hasTicks(this)) return;
     this.#waitedMs = 0;
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
     assert(pendingBytes > 0, 'an unfinished frame has bytes');
-    waits.add(this);
-    if (ticking !== undefined) return;
-    ticking = startTicking(TICK_MS, tickAll);
-    ticking.current.unref();
+    beginTicks(this);
   }
 
-  /** @internal Called at each tick. Returns whether the wait continues. */
   tick(): boolean {
     const progress = this.#reader.frameProgress();
     if (progress === undefined || progress.pendingBytes === 0) return false;
     const { isHeldUp, bytesRead, pendingBytes } = progress;
-    assert(waits.has(this), 'only a listed wait gets ticks');
+    assert(hasTicks(this), 'only a listed wait gets ticks');
     assert(bytesRead >= this.#bytesRead, 'the number of bytes read never falls');
     // Pending bytes are fewer than before plus those that arrived: this is another frame.
     const isOther = pendingBytes < this.#pendingBytes + (bytesRead - this.#bytesRead);
@@ -80,19 +67,8 @@ export class FrameWait {
       this.#waitedMs += TICK_MS;
       return true;
     }
-    waits.delete(this);
     const detail = `a frame within ${this.#timeoutMs} ms: only ${pendingBytes} bytes of it arrived`;
     this.#reader.frameLate(detail);
     return false;
   }
-}
-
-const waits = new Set<FrameWait>();
-let ticking: Timer | undefined;
-
-function tickAll(): void {
-  for (const wait of waits) if (!wait.tick()) waits.delete(wait);
-  if (waits.size > 0) return;
-  stopTimer(ticking);
-  ticking = undefined;
 }

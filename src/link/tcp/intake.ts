@@ -212,6 +212,8 @@ export class Intake implements LingeringReader, FrameReader {
   stop(): void {
     this.#state = STOPPED;
     this.#stash.clear();
+    // Or finishFrame() would want a buffer for what is not delivered any more.
+    this.framer.dropParked();
     this.#endStarving();
     this.invariants();
   }
@@ -311,8 +313,7 @@ export class Intake implements LingeringReader, FrameReader {
       this.#owner.deliver();
       return true;
     } catch (error) {
-      if (this.framer.failedWith(error)) this.#fail(error);
-      else this.#owner.deliveryFailed(error);
+      if (!this.failWith(error)) this.#owner.deliveryFailed(error);
       return false;
     } finally {
       this.#delivering = false;
@@ -446,6 +447,13 @@ export class Intake implements LingeringReader, FrameReader {
     if (this.#end !== END_DUE) this.#rest(0);
     this.#socket.resume();
     this.#tellEnd();
+  }
+
+  /** Fails the link if the framer threw this. False: it is an exception of the program. */
+  failWith(error: unknown): boolean {
+    if (!this.framer.failedWith(error)) return false;
+    this.#fail(error);
+    return true;
   }
 
   /** Fails the link. An exception that the user's codec threw means that the frame is malformed. */

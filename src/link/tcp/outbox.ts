@@ -19,10 +19,12 @@ import type { WritingStats } from '../link.ts';
 import {
   type DirectWriter,
   DirectWrites,
+  type HandledSocket,
   isPlain,
   openDescriptor,
   WRITER_ROWS,
 } from './direct-writes.ts';
+import { type DueWriter, WriteWait } from './write-deadline.ts';
 
 /** Counters of an outbox. */
 export interface OutboxStats extends WritingStats {
@@ -56,6 +58,14 @@ const DISCARDING = 'discarding';
 const FAILED = 'failed';
 type OutboxState = typeof OPEN | typeof DISCARDING | typeof FAILED;
 
+/** Receives an outbox's events. */
+export interface OutboxOwner {
+  /** A write has ended. */
+  wrote(): void;
+  /** The peer has taken nothing for `writeTimeoutMs`. */
+  writeLate(detail: string): void;
+}
+
 /** After these errors the stream writes: it can wait for room, and it need not be a socket. */
 const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
 
@@ -72,13 +82,14 @@ const { EAGAIN, ENOBUFS, ENOTSOCK } = constants.errno;
  *
  * **Ownership** `push` takes one reference per region. **Threads** the socket's.
  */
-export class Outbox implements DirectWriter {
+export class Outbox implements DirectWriter, DueWriter {
   readonly #pool: BufferPool;
   readonly #memory: SharedArrayBuffer;
   readonly #socket: Duplex;
   /** True if the stream may keep chunks after its callback: it gets copies. */
   readonly #copying: boolean;
-  readonly #onDone: () => void;
+  readonly #owner: OutboxOwner;
+  readonly #wait: WriteWait;
   readonly #onWritten: () => void;
   #direct: DirectWrites | undefined;
   #isEnlisted = false;
@@ -97,13 +108,19 @@ export class Outbox implements DirectWriter {
   #regions = 0;
   #lostBytes = 0;
 
-  /** `onDone` is called after each write. */
-  constructor(pool: BufferPool, socket: Duplex, copying: boolean, onDone: () => void) {
+  constructor(
+    pool: BufferPool,
+    socket: Duplex,
+    copying: boolean,
+    writeTimeoutMs: number,
+    owner: OutboxOwner,
+  ) {
     this.#pool = pool;
     this.#memory = pool.bytes.buffer;
     this.#socket = socket;
     this.#copying = copying;
-    this.#onDone = onDone;
+    this.#owner = owner;
+    this.#wait = new WriteWait(this, writeTimeoutMs);
     this.#onWritten = () => this.#written();
     this.#direct = !copying && isPlain(socket) ? DirectWrites.forPool(pool) : undefined;
   }
@@ -111,6 +128,17 @@ export class Outbox implements DirectWriter {
   /** Bytes that wait or are in flight. */
   get queuedBytes(): number {
     return this.#waitingBytes + this.#inFlightBytes;
+  }
+
+  /** For {@link WriteWait}: a socket's writes that are long take some bytes at a time. */
+  get progress(): number {
+    const left = (this.#socket as Partial<HandledSocket>)._handle?.writeQueueSize ?? 0;
+    return this.#bytesWritten + this.#inFlightBytes - left;
+  }
+
+  /** For {@link WriteWait}. */
+  writeLate(detail: string): void {
+    this.#owner.writeLate(detail);
   }
 
   /** Whether enough waits to be sent at once. */
@@ -172,6 +200,7 @@ export class Outbox implements DirectWriter {
     const regions = this.#countRegions();
     this.#writes++;
     this.#take(regions);
+    this.#wait.begin();
     this.invariants();
     if (regions === 1) {
       socket.write(this.#chunk(0), this.#onWritten);
@@ -257,7 +286,7 @@ export class Outbox implements DirectWriter {
   }
 
   written(): void {
-    this.#onDone();
+    this.#owner.wrote();
   }
 
   #fail(error: unknown): void {
@@ -347,7 +376,7 @@ export class Outbox implements DirectWriter {
     if (this.#socket.destroyed) this.discard();
     else this.send();
     this.invariants();
-    this.#onDone();
+    this.#owner.wrote();
   }
 
   /** Asserts that the fields agree, as they do between any two calls. */

@@ -97,6 +97,7 @@ export class TcpLink extends LinkBase implements Link {
         this.#settle();
       },
       note: (error) => this.life.note(error),
+      sendFailed: (error) => this.act(this.life.failed(error)),
     });
     this.writer = this.#sender.writer;
     tuneSocket(socket, options);
@@ -178,7 +179,8 @@ export class TcpLink extends LinkBase implements Link {
   }
 
   get bufferedBytes(): number {
-    return this.#sender.outbox.queuedBytes;
+    const { outbox } = this.#sender;
+    return outbox.queuedBytes + this.writer.bufferedBytes + this.writer.flushedBytes;
   }
 
   get paused(): boolean {
@@ -317,7 +319,14 @@ export class TcpLink extends LinkBase implements Link {
 
   #onEnd(): void {
     if (this.life.isGone) return;
-    this.tell(() => this.#handler.onEnd?.(this));
+    this.tell(() => {
+      try {
+        this.#handler.onEnd?.(this);
+      } catch (error) {
+        if (!this.#intake.failWith(error)) throw error;
+      }
+    });
+    if (this.life.isGone) return;
     const { pendingBytes, stopped } = this.#intake;
     if (pendingBytes > 0 && !stopped) {
       this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes arrived`));
@@ -327,7 +336,8 @@ export class TcpLink extends LinkBase implements Link {
 
   /** Ends the life once the socket is closed and the callback of its last write has run. */
   #settle(): void {
-    if (!this.#isSocketClosed || this.life.state !== LEAVING || this.bufferedBytes > 0) return;
+    if (!this.#isSocketClosed || this.life.state !== LEAVING) return;
+    if (this.#sender.outbox.queuedBytes > 0) return;
     this.#intake.close();
     this.act(this.life.osClosed());
   }

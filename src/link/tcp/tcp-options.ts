@@ -95,6 +95,13 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    * unfinished frame may hold a buffer that others wait for. Infinity: no limit.
    */
   readonly frameTimeoutMs?: number;
+  /**
+   * Longest time that a peer takes nothing of what waits for it, not a single byte. Then its link
+   * closes with ERR_BUSBAR_TIMEOUT, up to 200 ms late; what waited is lost. Time does not count
+   * while the event loop is blocked. Default 60000: buffers of the pool wait with the bytes.
+   * Infinity: no limit.
+   */
+  readonly writeTimeoutMs?: number;
   /** Whether the link may write after the peer has ended. Default false. */
   readonly allowHalfOpen?: boolean;
   /**
@@ -113,6 +120,7 @@ export const TCP_OPTION_KEYS: readonly string[] = [
   'ingest',
   'directReadBytes',
   'frameTimeoutMs',
+  'writeTimeoutMs',
   'allowHalfOpen',
   'noDelay',
   'keepAliveMs',
@@ -127,12 +135,13 @@ export interface ResolvedTcpOptions<L> extends ResolvedSharedOptions {
   readonly ingest: 'direct' | 'copy';
   readonly directReadBytes: number;
   readonly frameTimeoutMs: number;
+  readonly writeTimeoutMs: number;
   readonly allowHalfOpen: boolean;
   readonly noDelay: boolean;
   readonly keepAliveMs: number | undefined;
 }
 
-const FRAME_TIMEOUT_MS_DEFAULT = 60_000;
+const PEER_MS_DEFAULT = 60_000;
 const KEEP_ALIVE_MS_MAX = 2 ** 31 - 1;
 
 /**
@@ -163,10 +172,8 @@ export function resolveTcpOptions<L>(
     maxFrameBytes: checkInteger('maxFrameBytes', own.maxFrameBytes ?? bufferSize, 1, bufferSize),
     ingest: checkOneOf('ingest', own.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
-    frameTimeoutMs: checkTimeoutMs(
-      'frameTimeoutMs',
-      own.frameTimeoutMs ?? FRAME_TIMEOUT_MS_DEFAULT,
-    ),
+    frameTimeoutMs: checkTimeoutMs('frameTimeoutMs', own.frameTimeoutMs ?? PEER_MS_DEFAULT),
+    writeTimeoutMs: checkTimeoutMs('writeTimeoutMs', own.writeTimeoutMs ?? PEER_MS_DEFAULT),
     allowHalfOpen: checkBoolean('allowHalfOpen', own.allowHalfOpen ?? false),
     noDelay: checkBoolean('noDelay', own.noDelay ?? true),
     keepAliveMs:

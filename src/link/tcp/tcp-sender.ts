@@ -9,9 +9,14 @@ import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { LocalWriter } from '../../writer/index.ts';
 import { checkHeldRegion } from '../egress/sent-region.ts';
 import { WriterGate } from '../egress/writer-gate.ts';
-import type { ResolvedSharedOptions } from '../shared-options.ts';
 import { DirectWrites } from './direct-writes.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, type OutboxOwner } from './outbox.ts';
+import type { ResolvedTcpOptions } from './tcp-options.ts';
+
+type TcpSenderOptions = Pick<
+  ResolvedTcpOptions<never>,
+  'flusher' | 'writer' | 'highWaterBytes' | 'lowWaterBytes' | 'writeTimeoutMs'
+>;
 
 /** Receives a sender's events. */
 export interface TcpSenderOwner {
@@ -21,6 +26,8 @@ export interface TcpSenderOwner {
   written(): void;
   /** Bytes were lost. */
   note(error: BusbarError): void;
+  /** The link cannot go on. */
+  sendFailed(error: BusbarError): void;
 }
 
 /**
@@ -31,7 +38,7 @@ export interface TcpSenderOwner {
  *
  * **Ownership** owns its outbox, and its writer until {@link release}.
  */
-export class TcpSender {
+export class TcpSender implements OutboxOwner {
   readonly outbox: Outbox;
   readonly gate: WriterGate;
   readonly writer: LocalWriter;
@@ -39,15 +46,11 @@ export class TcpSender {
   readonly #owner: TcpSenderOwner;
 
   /** **Throws** ERR_BUSBAR_WRITER_SLOTS, ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_FLUSHER_ROLE. */
-  constructor(
-    pool: BufferPool,
-    options: ResolvedSharedOptions,
-    socket: Duplex,
-    owner: TcpSenderOwner,
-  ) {
+  constructor(pool: BufferPool, options: TcpSenderOptions, socket: Duplex, owner: TcpSenderOwner) {
     this.#pool = pool;
     this.#owner = owner;
-    this.outbox = new Outbox(pool, socket, !(socket instanceof Socket), () => this.#afterWrite());
+    const copying = !(socket instanceof Socket);
+    this.outbox = new Outbox(pool, socket, copying, options.writeTimeoutMs, this);
     this.gate = new WriterGate(pool, this.outbox, {
       ...options,
       batch: DirectWrites.forPool(pool),
@@ -103,13 +106,6 @@ export class TcpSender {
     assert(!this.gate.stalled, 'an ended link leaves nothing in the flusher');
   }
 
-  #afterWrite(): void {
-    // A quiet link keeps no buffer.
-    if (this.outbox.queuedBytes === 0 && !this.writer.closed) this.writer.releaseIdle();
-    if (this.gate.resumeIfLow()) this.#owner.roomAgain();
-    this.#owner.written();
-  }
-
   /** Returns the lost bytes. */
   #closeWriter(): number {
     const bytes = this.writer.close();
@@ -137,5 +133,18 @@ export class TcpSender {
 
   #note(what: string, cause?: unknown): void {
     this.#owner.note(new BusbarError('ERR_BUSBAR_LINK_CLOSED', what, { cause }));
+  }
+
+  // ── For the outbox ────────────────────────────────────────────────────────────────────────────
+
+  writeLate(detail: string): void {
+    this.#owner.sendFailed(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
+  }
+
+  wrote(): void {
+    // A quiet link keeps no buffer.
+    if (this.outbox.queuedBytes === 0 && !this.writer.closed) this.writer.releaseIdle();
+    if (this.gate.resumeIfLow()) this.#owner.roomAgain();
+    this.#owner.written();
   }
 }

@@ -256,7 +256,11 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   get bufferedBytes(): number {
-    return this.sender.outbox.queuedBytes;
+    let bytes = this.sender.outbox.queuedBytes;
+    for (const writer of this.sender.writers.values()) {
+      bytes += writer.bufferedBytes + writer.flushedBytes;
+    }
+    return bytes;
   }
 
   flush(): boolean {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/** The deadline of writes: closes links whose peers take nothing of what waits for them. */
+
+import { assert } from '../../base/assert.ts';
+import { beginTicks, TICK_MS, type Ticking } from './ticks.ts';
+
+/** Writes to one peer. */
+export interface DueWriter {
+  /** Bytes that wait or are in flight; 0: there is nothing to wait for. */
+  readonly queuedBytes: number;
+  /** A number that changes whenever the system takes some of them, in one write or in several. */
+  readonly progress: number;
+  /** Called if the system has taken nothing in time. */
+  writeLate(detail: string): void;
+}
+
+/** Waits until the system, which waits for the peer, takes bytes; again and again. */
+export class WriteWait implements Ticking {
+  readonly #writer: DueWriter;
+  readonly #timeoutMs: number;
+  #isWaiting = false;
+  #waitedMs = 0;
+  /** At the last tick. */
+  #progress = 0;
+
+  /** `timeoutMs` Infinity: no deadline. */
+  constructor(writer: DueWriter, timeoutMs: number) {
+    this.#writer = writer;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Called when the system did not take everything at once. No effect during a wait. */
+  begin(): void {
+    if (this.#isWaiting || this.#timeoutMs === Infinity) return;
+    this.#isWaiting = true;
+    this.#waitedMs = 0;
+    this.#progress = this.#writer.progress;
+    beginTicks(this);
+  }
+
+  tick(): boolean {
+    const { queuedBytes, progress } = this.#writer;
+    assert(this.#isWaiting, 'only a wait gets ticks');
+    this.#isWaiting = queuedBytes > 0;
+    if (!this.#isWaiting) return false;
+    if (progress !== this.#progress) {
+      this.#progress = progress;
+      this.#waitedMs = 0;
+      return true;
+    }
+    // Compared before the addition: less than a whole tick had passed at the first one.
+    if (this.#waitedMs < this.#timeoutMs) {
+      this.#waitedMs += TICK_MS;
+      return true;
+    }
+    this.#isWaiting = false;
+    const what = `the peer took none of ${queuedBytes} bytes`;
+    this.#writer.writeLate(`a write within ${this.#timeoutMs} ms: ${what}`);
+    return false;
+  }
+}
