@@ -4,6 +4,7 @@
  * is tried, and questions that it alone answers.
  */
 
+import { ClockRanks } from './clock-ranks.ts';
 import { Contention } from './contention.ts';
 import type {
   MachineFailure,
@@ -65,6 +66,7 @@ export class MachineState implements MachineParts {
   readonly layout: StateLayout;
   readonly state: Int32Array;
   readonly waiters: WaiterTable;
+  readonly ranks: ClockRanks;
   readonly clocks: RaceClocks;
   readonly contention: Contention;
   readonly spins: SpinWatch;
@@ -95,12 +97,14 @@ export class MachineState implements MachineParts {
     this.memory = new ModelMemory(threadCount);
     this.contention = new Contention(this.memory);
     this.waiters = new WaiterTable(this.state, this.layout);
-    this.clocks = new RaceClocks(this.memory, this.state, this.layout);
+    this.ranks = new ClockRanks(this);
+    const { memory, state, layout, ranks, contention } = this;
+    this.clocks = new RaceClocks(memory, state, layout, ranks, contention);
     this.spins = new SpinWatch(this.memory, this.state, this.layout, limits.spins);
     this.path = new SchedulePath(this.state, this.layout);
     this.log = new ThreadLog(this.state, this.layout);
     this.moment = new Moment(this);
-    this.key = new StateKey(this);
+    this.key = new StateKey(this, this.ranks);
     for (let thread = 0; thread < threadCount; thread++) {
       this.published.push([]);
       this.results.push(undefined);

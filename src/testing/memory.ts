@@ -22,9 +22,9 @@
  * bytes that such an access may have (its four bytes, its two halves, the eight bytes that it is
  * part of): RELEASED[n], ATOMIC_WRITE[n], ATOMIC_READ[n].
  *
- * Every change goes through {@link ModelMemory.put}, which keeps an undo log and a hash of the
- * whole heap. Two interleavings that differ only in the order of independent steps end in the same
- * heap and the same hash, race bookkeeping included.
+ * Every change goes through {@link ModelMemory.put} or {@link ModelMemory.putClock}, which keep an
+ * undo log. The first one also keeps a hash of all values. What clocks add to a state is computed
+ * from their order (`clock-ranks.ts`).
  */
 export class ModelMemory {
   readonly threadCount: number;
@@ -43,6 +43,8 @@ export class ModelMemory {
   readers: Uint16Array = new Uint16Array(1 << 12);
   writers: Uint16Array = new Uint16Array(1 << 12);
   flags: Uint8Array = new Uint8Array(1 << 12);
+  /** Per cell: the threads that touched it since setup, and kinds of accesses (`race-clocks.ts`). */
+  touched: Int32Array = new Int32Array(1 << 12);
   #undoIndex = new Int32Array(1 << 12);
   #undoValue = new Int32Array(1 << 12);
   readonly #regionOf = new WeakMap<object, Region>();
@@ -98,6 +100,15 @@ export class ModelMemory {
   }
 
   put(index: number, value: number): void {
+    const old = this.heap[index];
+    if (old === value) return;
+    this.putClock(index, value);
+    this.hashA ^= mixA(index, old) ^ mixA(index, value);
+    this.hashB ^= mixB(index, old) ^ mixB(index, value);
+  }
+
+  /** Writes a number of a vector clock, which does not count as it is. */
+  putClock(index: number, value: number): void {
     const heap = this.heap;
     const old = heap[index];
     if (old === value) return;
@@ -107,8 +118,6 @@ export class ModelMemory {
     this.#undoValue[top++] = old;
     this.undoTop = top;
     heap[index] = value;
-    this.hashA ^= mixA(index, old) ^ mixA(index, value);
-    this.hashB ^= mixB(index, old) ^ mixB(index, value);
   }
 
   /**
@@ -153,6 +162,7 @@ export class ModelMemory {
       this.readers = grown(this.readers, new Uint16Array(size));
       this.writers = grown(this.writers, new Uint16Array(size));
       this.flags = grown(this.flags, new Uint8Array(size));
+      this.touched = grown(this.touched, new Int32Array(size));
     }
     return first;
   }

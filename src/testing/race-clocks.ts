@@ -9,6 +9,8 @@
  * about wait and notify is taken as an ordering (the specification gives more).
  */
 
+import { type ClockRanks, KNOWLEDGE, STAMP } from './clock-ranks.ts';
+import type { Contention } from './contention.ts';
 import type { StateLayout } from './machine-layout.ts';
 import { CELL_BYTES, CELL_PARTS, type ModelMemory } from './memory.ts';
 
@@ -18,6 +20,13 @@ const WHOLE = 0b1111;
 /** The eight bytes that the word is part of. */
 export const LONG_RANGE = 6;
 const NO_RANGE = -1;
+
+// Kinds of accesses that a word has seen since setup; the lower bits are the threads.
+const PLAIN = 1 << 16;
+const ATOMIC = 1 << 17;
+const BYTES = 1 << 18;
+const PARTS = 1 << 19;
+const THREADS = PLAIN - 1;
 
 /** The range of an aligned access of one byte or two. */
 export function rangeOf(offset: number, size: 1 | 2): number {
@@ -29,13 +38,34 @@ function bytesMask(begin: number, end: number): number {
   return ((1 << end) - 1) & ~((1 << begin) - 1);
 }
 
+/** True if several threads have touched the word. */
+function isShared(touched: number): boolean {
+  const threads = touched & THREADS;
+  return (threads & (threads - 1)) !== 0;
+}
+
+/** True if the word has seen an access that is not an atomic one of the whole word. */
+function isMixed(touched: number): boolean {
+  return (touched & (PLAIN | BYTES | PARTS)) !== 0;
+}
+
 export class RaceClocks {
   readonly #memory: ModelMemory;
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
   readonly #n: number;
+  readonly #ranks: ClockRanks;
+  readonly #contention: Contention;
 
-  constructor(memory: ModelMemory, state: Int32Array, layout: StateLayout) {
+  constructor(
+    memory: ModelMemory,
+    state: Int32Array,
+    layout: StateLayout,
+    ranks: ClockRanks,
+    contention: Contention,
+  ) {
+    this.#ranks = ranks;
+    this.#contention = contention;
     this.#memory = memory;
     this.#state = state;
     this.#layout = layout;
@@ -49,8 +79,40 @@ export class RaceClocks {
     }
   }
 
+  /** Before a thread's access of a word, of this kind. */
+  #touch(thread: number, cell: number, kind: number): void {
+    const { touched } = this.#memory;
+    const before = touched[cell];
+    const after = before | (1 << thread) | kind;
+    if (after === before) return;
+    touched[cell] = after;
+    if (!isShared(after)) return;
+    const n = this.#n;
+    const ranks = this.#ranks;
+    ranks.add(cell + 1, KNOWLEDGE);
+    // Of accesses that are all atomic and of the whole word, no stamp is ever compared.
+    if (isMixed(after)) {
+      if ((after & PLAIN) !== 0) for (const at of [1, 2]) ranks.add(cell + 1 + at * n, STAMP);
+      if ((after & ATOMIC) !== 0) for (const at of [3, 4]) ranks.add(cell + 1 + at * n, STAMP);
+      if ((after & BYTES) !== 0) {
+        const shadows = this.#memory.shadowsOf(cell);
+        for (let i = 0; i < 8; i++) ranks.add(shadows + i * n, STAMP);
+      }
+      if ((after & PARTS) !== 0) {
+        const parts = this.#memory.partsOf(cell);
+        for (let i = 0; i < 3 * RANGES.length; i++) {
+          ranks.add(parts + i * n, i % 3 === 0 ? KNOWLEDGE : STAMP);
+        }
+      }
+    }
+    // States were taken for equal whose clocks at this word differ, and that matters now.
+    const mattered = isShared(before) && (isMixed(before) || (before & ATOMIC) === 0);
+    if (!mattered && (isMixed(after) || !isShared(before))) this.#contention.grew = true;
+  }
+
   /** These return the thread whose earlier access nothing orders before this one, or −1. */
   plainRead(thread: number, cell: number): number {
+    this.#touch(thread, cell, PLAIN);
     const n = this.#n;
     let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 3 * n);
     if (other < 0) other = this.#unorderedParts(thread, cell, false);
@@ -59,6 +121,7 @@ export class RaceClocks {
   }
 
   plainWrite(thread: number, cell: number): number {
+    this.#touch(thread, cell, PLAIN);
     const n = this.#n;
     let other = this.#unorderedWhole(thread, cell);
     if (other < 0) other = this.#unorderedParts(thread, cell, true);
@@ -67,6 +130,7 @@ export class RaceClocks {
   }
 
   atomicRead(thread: number, cell: number): number {
+    this.#touch(thread, cell, ATOMIC);
     const n = this.#n;
     let other = this.#unordered(thread, cell + 1 + n, cell + 1 + n);
     if (other < 0) other = this.#unorderedParts(thread, cell, false);
@@ -75,6 +139,7 @@ export class RaceClocks {
   }
 
   atomicWrite(thread: number, cell: number): number {
+    this.#touch(thread, cell, ATOMIC);
     const n = this.#n;
     let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 2 * n);
     if (other < 0) other = this.#unorderedParts(thread, cell, true);
@@ -84,6 +149,7 @@ export class RaceClocks {
 
   /** Bytes `[begin, end)` of a word are read alone. */
   bytesRead(thread: number, cell: number, begin: number, end: number): number {
+    this.#touch(thread, cell, BYTES);
     const n = this.#n;
     const shadows = this.#memory.shadowsOf(cell);
     let other = this.#unordered(thread, cell + 1 + n, cell + 1 + 3 * n);
@@ -97,6 +163,7 @@ export class RaceClocks {
   }
 
   bytesWrite(thread: number, cell: number, begin: number, end: number): number {
+    this.#touch(thread, cell, BYTES);
     const n = this.#n;
     const shadows = this.#memory.shadowsOf(cell);
     let other = this.#unorderedWhole(thread, cell);
@@ -111,6 +178,7 @@ export class RaceClocks {
 
   /** A range of the word's bytes, or of more, is accessed atomically. */
   part(thread: number, cell: number, range: number, writes: boolean): number {
+    this.#touch(thread, cell, PARTS);
     const n = this.#n;
     const parts = this.#memory.partsOf(cell);
     let other = writes
@@ -124,14 +192,16 @@ export class RaceClocks {
   }
 
   acquirePart(thread: number, cell: number, range: number): void {
+    this.#touch(thread, cell, PARTS);
     this.learn(thread, this.#memory.partsOf(cell) + 3 * range * this.#n);
   }
 
   releasePart(thread: number, cell: number, range: number): void {
+    this.#touch(thread, cell, PARTS);
     const released = this.#memory.partsOf(cell) + 3 * range * this.#n;
     this.#forgetRanges(cell, RANGES[range], range);
     const clock = this.#layout.clock(thread);
-    for (let u = 0; u < this.#n; u++) this.#memory.put(released + u, this.#state[clock + u]);
+    for (let u = 0; u < this.#n; u++) this.#memory.putClock(released + u, this.#state[clock + u]);
     this.tick(thread);
   }
 
@@ -147,12 +217,13 @@ export class RaceClocks {
     const parts = this.#memory.partsOf(cell);
     for (let range = 0; range < RANGES.length; range++) {
       if (range === kept || (RANGES[range] & ~mask) !== 0) continue;
-      for (let u = 0; u < this.#n; u++) this.#memory.put(parts + 3 * range * this.#n + u, 0);
+      for (let u = 0; u < this.#n; u++) this.#memory.putClock(parts + 3 * range * this.#n + u, 0);
     }
   }
 
   /** The thread has read what the word's last atomic writer released. */
   acquire(thread: number, cell: number): void {
+    this.#touch(thread, cell, 0);
     this.learn(thread, cell + 1);
   }
 
@@ -169,8 +240,9 @@ export class RaceClocks {
 
   /** The thread has written the word: whoever reads it atomically learns everything before. */
   release(thread: number, cell: number): void {
+    this.#touch(thread, cell, 0);
     const clock = this.#layout.clock(thread);
-    for (let u = 0; u < this.#n; u++) this.#memory.put(cell + 1 + u, this.#state[clock + u]);
+    for (let u = 0; u < this.#n; u++) this.#memory.putClock(cell + 1 + u, this.#state[clock + u]);
     this.#forgetRanges(cell, WHOLE, NO_RANGE);
     this.tick(thread);
   }
@@ -182,7 +254,7 @@ export class RaceClocks {
 
   /** A plain store to an atomic word: who reads it learns nothing. */
   forget(cell: number): void {
-    for (let u = 0; u < this.#n; u++) this.#memory.put(cell + 1 + u, 0);
+    for (let u = 0; u < this.#n; u++) this.#memory.putClock(cell + 1 + u, 0);
     this.#forgetRanges(cell, WHOLE, NO_RANGE);
   }
 
@@ -260,6 +332,6 @@ export class RaceClocks {
   }
 
   #stamp(thread: number, epochs: number): void {
-    this.#memory.put(epochs + thread, this.#state[this.#layout.clock(thread) + thread]);
+    this.#memory.putClock(epochs + thread, this.#state[this.#layout.clock(thread) + thread]);
   }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /**
  * Model checker: a key for the present moment of a run, equal for two moments whose futures are
- * the same: memory, what each thread has read, the clocks of races, and who waits for what.
+ * the same: memory, what each thread has read, the order of race clocks, and who waits for what.
  */
 
+import type { ClockRanks } from './clock-ranks.ts';
 import type { MachineParts } from './machine-contract.ts';
 import {
   DEAD,
@@ -33,27 +34,34 @@ export class StateKey {
   /** True once `check` has looked at what threads return: that is then a part of the state. */
   resultsMatter = false;
   readonly #parts: MachineParts;
+  readonly #ranks: ClockRanks;
+  readonly #isGone = (thread: number): boolean => this.isGone(thread);
 
-  constructor(parts: MachineParts) {
+  constructor(parts: MachineParts, ranks: ClockRanks) {
     this.#parts = parts;
+    this.#ranks = ranks;
   }
 
   /** `current` goes on if it can; `favored` has to; each a thread or −1. */
   compute(current: number, favored: number): void {
-    const { state, memory, layout } = this.#parts;
+    const { state, memory, layout, limits } = this.#parts;
     const hits = state[G_KILLS] + 32 * state[G_EXCEPTIONS] + 1024 * (favored + 1);
     this.a = memory.hashA ^ mixA(current + 1, hits);
     this.b = memory.hashB ^ mixB(current + 1, hits);
     for (let thread = 0; thread < layout.threadCount; thread++) this.#addThread(thread);
     this.a = mixA(this.a, state[G_WAITERS_A]);
     this.b = mixB(this.b, state[G_WAITERS_B]);
+    if (!limits.races) return;
+    this.#ranks.compute(this.#isGone);
+    this.a ^= this.#ranks.a;
+    this.b ^= this.#ranks.b;
   }
 
   #addThread(thread: number): void {
-    const { state, layout, limits } = this.#parts;
+    const { state, layout } = this.#parts;
     const base = layout.thread(thread);
     const status = state[base + T_STATUS];
-    if (this.#isGone(thread)) {
+    if (this.isGone(thread)) {
       // Nobody asks what it has read: what counts is what it has returned, if that does.
       this.a = mixA(this.a ^ (this.resultsMatter ? state[base + T_HASH_A] : 0), GONE);
       this.b = mixB(this.b ^ (this.resultsMatter ? state[base + T_HASH_B] : 0), GONE);
@@ -70,16 +78,10 @@ export class StateKey {
     const told = isDead ? DEAD | (state[base + T_PUBLISHED] << 4) : brief;
     this.a = mixA(this.a ^ state[base + (isDead ? T_PUBLISHED_A : T_HASH_A)], told);
     this.b = mixB(this.b ^ state[base + (isDead ? T_PUBLISHED_B : T_HASH_B)], told);
-    if (!limits.races) return;
-    const clock = layout.clock(thread);
-    for (let u = 0; u < layout.threadCount; u++) {
-      this.a = mixA(this.a, state[clock + u]);
-      this.b = mixB(this.b, state[clock + u]);
-    }
   }
 
   /** True if the thread has come to its end, and nothing can call it again. */
-  #isGone(thread: number): boolean {
+  isGone(thread: number): boolean {
     const { state, layout, waiters } = this.#parts;
     const base = layout.thread(thread);
     if (state[base + T_STATUS] !== IDLE || state[base + T_FINISHED] === 0) return false;

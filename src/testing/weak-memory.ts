@@ -22,6 +22,7 @@
  *   each:   CELL, VALUE, READER = thread, atomic; EPOCH of the reader
  */
 
+import { type ClockRanks, KNOWLEDGE, type MovingClocks, STAMP } from './clock-ranks.ts';
 import type { MachineFailure, MachineParts } from './machine-contract.ts';
 import {
   DEAD,
@@ -67,6 +68,7 @@ interface Learned {
 /** The part of the machine that the weak memory uses. */
 interface WeakMachine extends MachineParts {
   readonly clocks: RaceClocks;
+  readonly ranks: ClockRanks;
   readonly path: SchedulePath;
   readonly current: number;
   failure: MachineFailure | undefined;
@@ -91,7 +93,7 @@ interface LastValue {
   at: number;
 }
 
-export class WeakMemory {
+export class WeakMemory implements MovingClocks {
   readonly #machine: WeakMachine;
   readonly #history: WriteHistory;
   readonly #words: number;
@@ -114,11 +116,21 @@ export class WeakMemory {
     this.#machine = machine;
     this.#history = new WriteHistory(machine.memory, machine.state, machine.layout);
     this.#words = machine.memory.reserve(PROMISES + PROMISES_MAX * PROMISE_WORDS);
+    machine.ranks.moving = this;
   }
 
   /** True if reads have returned values that are not written yet. */
   get isOpen(): boolean {
     return this.#machine.memory.heap[this.#words + OPEN] > 0;
+  }
+
+  eachClock(visit: (index: number, column: number, kind: number) => void): void {
+    this.#history.eachClock(visit);
+    const { heap } = this.#machine.memory;
+    for (let i = 0; i < heap[this.#words + OPEN]; i++) {
+      const at = this.#words + PROMISES + i * PROMISE_WORDS;
+      visit(at + P_EPOCH, heap[at + P_READER] >> 1, STAMP);
+    }
   }
 
   /** At the end of an exploration: true if it learned writes that it did not know at its start. */
@@ -213,10 +225,11 @@ export class WeakMemory {
     if (list === undefined) {
       list = memory.reserve(layout.threadCount);
       this.#lists.set(cell, list);
+      this.#machine.ranks.add(list, KNOWLEDGE);
     }
     clocks.learn(current, list);
     const clock = layout.clock(current);
-    for (let u = 0; u < layout.threadCount; u++) memory.put(list + u, state[clock + u]);
+    for (let u = 0; u < layout.threadCount; u++) memory.putClock(list + u, state[clock + u]);
     clocks.tick(current);
   }
 
@@ -301,7 +314,7 @@ export class WeakMemory {
     memory.put(at + P_CELL, cell);
     memory.put(at + P_VALUE, value);
     memory.put(at + P_READER, reader);
-    memory.put(at + P_EPOCH, state[layout.clock(thread) + thread]);
+    memory.putClock(at + P_EPOCH, state[layout.clock(thread) + thread]);
     memory.put(this.#words + OPEN, count + 1);
   }
 
@@ -323,10 +336,13 @@ export class WeakMemory {
         state[clock + (reader >> 1)] < heap[at + P_EPOCH];
       if (isIt) continue;
       const to = first + left++ * PROMISE_WORDS;
-      for (let k = 0; k < PROMISE_WORDS; k++) memory.put(to + k, heap[at + k]);
+      for (let k = 0; k < P_EPOCH; k++) memory.put(to + k, heap[at + k]);
+      memory.putClock(to + P_EPOCH, heap[at + P_EPOCH]);
     }
     for (let i = left; i < count; i++) {
-      for (let k = 0; k < PROMISE_WORDS; k++) memory.put(first + i * PROMISE_WORDS + k, 0);
+      const at = first + i * PROMISE_WORDS;
+      for (let k = 0; k < P_EPOCH; k++) memory.put(at + k, 0);
+      memory.putClock(at + P_EPOCH, 0);
     }
     memory.put(this.#words + OPEN, left);
     const failed = heap[this.#words + FAILED];

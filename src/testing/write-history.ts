@@ -27,6 +27,7 @@
  * state. A write that no thread can read any more is dropped.
  */
 
+import { KNOWLEDGE, STAMP } from './clock-ranks.ts';
 import { ABSENT, DEAD, type StateLayout, T_LOG, T_STATUS } from './machine-layout.ts';
 import type { ModelMemory } from './memory.ts';
 
@@ -161,12 +162,12 @@ export class WriteHistory {
     memory.put(at + VALUE, value);
     memory.put(at + POSITION, this.#state[this.#layout.thread(thread) + T_LOG]);
     const clock = this.#layout.clock(thread);
-    for (let u = 0; u < this.#n; u++) memory.put(at + CLOCK + u, this.#state[clock + u]);
+    for (let u = 0; u < this.#n; u++) memory.putClock(at + CLOCK + u, this.#state[clock + u]);
   }
 
   #move(from: number, to: number): void {
     const { heap } = this.#memory;
-    for (let i = 0; i < this.#entryWords; i++) this.#memory.put(to + i, heap[from + i]);
+    for (let i = 0; i < this.#entryWords; i++) this.#put(to, i, heap[from + i]);
   }
 
   #drop(record: number, i: number): void {
@@ -175,8 +176,27 @@ export class WriteHistory {
     for (let j = i; j < last; j++) {
       this.#move(record + this.#first + (j + 1) * words, record + this.#first + j * words);
     }
-    for (let k = 0; k < words; k++) this.#memory.put(record + this.#first + last * words + k, 0);
+    for (let k = 0; k < words; k++) this.#put(record + this.#first + last * words, k, 0);
     this.#memory.put(record, last);
+  }
+
+  #put(entry: number, field: number, value: number): void {
+    if (field < CLOCK) this.#memory.put(entry + field, value);
+    else this.#memory.putClock(entry + field, value);
+  }
+
+  /** Every number of every write's clock: the writer's own one is a stamp, and can be learned. */
+  eachClock(visit: (index: number, column: number, kind: number) => void): void {
+    for (const cell of this.#records.keys()) {
+      const count = this.count(cell);
+      for (let i = 0; i < count; i++) {
+        const entry = this.entry(cell, i);
+        const writer = this.writer(entry);
+        for (let u = 0; u < this.#n; u++) {
+          visit(entry + CLOCK + u, u, u === writer ? STAMP | KNOWLEDGE : KNOWLEDGE);
+        }
+      }
+    }
   }
 
   /**

@@ -441,6 +441,49 @@ describe('an access acquires what it reads before it can race', () => {
   });
 });
 
+describe('states that are equal but for what happens before what', () => {
+  // Words: X, which two threads set to 1; FLAG, which may race and orders nothing; DATA.
+  const sets: Body = (shared) => Atomics.store(shared, 0, 1);
+  const writes: Body = (shared) => {
+    shared[2] = 7;
+    Atomics.store(shared, 0, 1);
+    shared[1] = 1;
+  };
+  const racy = () => (_block: number, word: number) => word === 1;
+
+  test('which of two equal stores was the last one', async () => {
+    const reads: Body = (shared) => {
+      if (shared[1] === 1 && Atomics.load(shared, 0) === 1) return shared[2];
+      return 0;
+    };
+    expect(await failureOf({ sets, writes, reads }, { warmUp: 0 }, { racy })).toMatch('data race');
+    const alone = { reads, writes, sets: () => undefined };
+    expect(await failureOf(alone, { warmUp: 0 }, { racy })).toBe('none');
+  });
+
+  test('which of them a thread has read', async () => {
+    const reads: Body = (shared) => {
+      if (Atomics.load(shared, 0) === 1 && shared[1] === 1) return shared[2];
+      return 0;
+    };
+    expect(await failureOf({ sets, writes, reads }, { warmUp: 0 }, { racy })).toMatch('data race');
+    const alone = { reads, writes, sets: () => undefined };
+    expect(await failureOf(alone, { warmUp: 0 }, { racy })).toBe('none');
+  });
+
+  test('epochs alone make no states', async () => {
+    // Each adds to two words of a ring: what differs is how often each was released, and by whom.
+    const adds = Array.from({ length: 5 }, (_, i): [string, Body] => [
+      `t${i}`,
+      (shared) => [Atomics.add(shared, i, 1), Atomics.add(shared, (i + 1) % 5, 1)],
+    ]);
+    const ring = { ...scenario(Object.fromEntries(adds)), setup: () => words(5) };
+    const { complete, states } = await explore(ring);
+    expect(complete).toBe(true);
+    expect(states).toBeLessThan(400);
+  });
+});
+
 test('who notifies a waiter knows what it did before', async () => {
   const threads: Record<string, Body> = {
     a: (shared) => {

@@ -61,11 +61,11 @@ export const WORDS = 2;
 /** What is added to eight bytes for each 1: to both words. */
 export const LONG = 0x1_0000_0001n;
 
-export const FAMILIES = ['atomics', 'waits', 'deaths', 'words', 'views'] as const;
+export const FAMILIES = ['atomics', 'waits', 'deaths', 'words', 'orders', 'views'] as const;
 export type Family = (typeof FAMILIES)[number];
 
 /** Operations of each family; what stands twice comes up twice as often. */
-const OPS: Readonly<Record<Family, readonly Op[]>> = {
+const OPS: Readonly<Record<Exclude<Family, 'orders'>, readonly Op[]>> = {
   atomics: ['load', 'store', 'add', 'compareExchange', 'exchange', 'until', 'lock', 'poll'],
   waits: ['load', 'store', 'add', 'compareExchange', 'wait', 'wait', 'notify', 'notify', 'poll'],
   /** What is read decides what races: plain and atomic accesses of words. */
@@ -109,7 +109,13 @@ const OPS: Readonly<Record<Family, readonly Op[]>> = {
 const HALVES: readonly Op[] = ['getHalf', 'setHalf', 'storeHalf', 'exchangeHalf'];
 const BYTES: readonly Op[] = ['getByte', 'setByte', 'loadByte', 'addByte'];
 
+/** True if brute force looks for data races in programs of the family. */
+export function looksForRaces(family: Family): boolean {
+  return family === 'views' || family === 'words' || family === 'orders';
+}
+
 export function randomProgram(random: Random, family: Family): Program {
+  if (family === 'orders') return { threads: threadsByOrder(random), kills: 0, supervisor: [] };
   const count = random.chance(1 / 2) ? 2 : 3;
   const most = { atomics: 5, waits: 4, deaths: 4, words: 5, views: 5 }[family] - (count - 2);
   const thread = (length: number): Thread => {
@@ -124,6 +130,40 @@ export function randomProgram(random: Random, family: Family): Program {
   const threads = Array.from({ length: count }, () => thread(random.between(1, most)));
   const kills = family === 'deaths' ? random.between(1, 2) : 0;
   return { threads, kills, supervisor: kills > 0 ? thread(random.between(0, 2)) : [] };
+}
+
+/**
+ * Three threads that publish word 1 by word 0, pass that on or break it, and use word 1 when they
+ * have seen it published. Several states are equal but for what happens before what.
+ */
+function threadsByOrder(random: Random): Thread[] {
+  const instruction = (op: Op, at: number, value: number, count = 1): Instruction => ({
+    op,
+    at,
+    value,
+    count,
+  });
+  const step = (): Thread => {
+    const value = random.chance(3 / 4) ? 1 : 2;
+    const data = instruction(random.chance(1 / 3) ? 'setWord' : 'getWord', 1, 1);
+    const store = instruction(random.chance(3 / 4) ? 'store' : 'exchange', 0, value);
+    const look = (count: number): Instruction => instruction('unless', 0, value, count);
+    switch (random.below(6)) {
+      case 0:
+        return [instruction('setWord', 1, 1), store];
+      case 1:
+        return [store];
+      case 2:
+        return [look(1), store];
+      case 3:
+        return [look(2), data, store];
+      case 4:
+        return [instruction(random.chance(1 / 2) ? 'load' : 'add', 0, 0)];
+      default:
+        return [look(1), data];
+    }
+  };
+  return Array.from({ length: 3 }, () => (random.chance(1 / 3) ? step() : [...step(), ...step()]));
 }
 
 function randomInstruction(random: Random, ops: readonly Op[]): Instruction {

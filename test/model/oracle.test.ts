@@ -13,6 +13,7 @@ import {
   describeProgram,
   FAMILIES,
   type Family,
+  looksForRaces,
   makeViews,
   type Program,
   perform,
@@ -55,7 +56,7 @@ async function run(program: Program): Promise<{ outcomes: Set<string>; report: M
 }
 
 async function compare(program: Program, family: Family): Promise<string> {
-  const truth = bruteForce(program, family === 'views' || family === 'words');
+  const truth = bruteForce(program, looksForRaces(family));
   const { outcomes, report } = await run(program);
   const kind = report.failure?.kind;
   const told = `checker: ${formatFailure(report) || 'passes'}`;
