@@ -43,7 +43,7 @@ export class ModelMemory {
   readers: Uint16Array = new Uint16Array(1 << 12);
   writers: Uint16Array = new Uint16Array(1 << 12);
   flags: Uint8Array = new Uint8Array(1 << 12);
-  /** Per cell: the threads that touched it since setup, and kinds of accesses (`race-clocks.ts`). */
+  /** Per cell: threads that touched it since setup, and kinds of accesses (`race-clocks.ts`). */
   touched: Int32Array = new Int32Array(1 << 12);
   #undoIndex = new Int32Array(1 << 12);
   #undoValue = new Int32Array(1 << 12);
