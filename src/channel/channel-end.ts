@@ -64,6 +64,12 @@ export abstract class ChannelEnd {
     return this.state === LEFT;
   }
 
+  /** @internal Asserts what holds between any two calls of this thread, in each state. */
+  invariants(): void {
+    assert(this.state !== LEFT || this.line.isEmpty, 'no caller waits at an end that has left');
+    assert(this.state === SEATED || !this.isWaiting || !this.isAttached, 'no seat, no waiter');
+  }
+
   /** @internal Asks the other side to ring this thread. False: it has moved, try again first. */
   abstract armRing(): boolean;
 

@@ -81,6 +81,7 @@ export class PacketReceiver extends Receiver<Packet> {
     checkFunction('callback', callback);
     checkMax(max);
     ensureStep();
+    this.invariants();
     const { words } = this;
     let count = 0;
     try {

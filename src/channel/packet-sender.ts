@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `PacketSender`: the sending end of a `PacketChannel`. It moves references, not bytes. */
 
+import { assert } from '../base/assert.ts';
 import { checkArray, checkInteger, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -71,6 +72,7 @@ export class PacketSender extends Sender<Packet> {
     checkInteger('begin', begin, 0, end);
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
     ensureStep();
+    this.invariants();
     let next = begin;
     try {
       while (next < end) {
@@ -83,6 +85,14 @@ export class PacketSender extends Sender<Packet> {
       if (next === begin) throw error;
     }
     return next - begin;
+  }
+
+  /** @internal */
+  override invariants(): void {
+    super.invariants();
+    const { top } = this;
+    assert(top >= 0, 'packets are withheld before they are sent or returned');
+    assert(top <= this.withheld.length, 'each withheld packet has its place');
   }
 
   protected override attempt(packet: Packet): boolean {

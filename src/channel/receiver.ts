@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `Receiver`: base class of a channel's receiving ends. Waiting, iterating, closing. */
 
+import { assert } from '../base/assert.ts';
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -141,6 +142,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   close(): void {
     if (this.closed) return;
     ensureStack();
+    this.invariants();
     this.freeTaken();
     if (!this.isAttached) this.detach();
     else this.dropPending();
@@ -154,6 +156,16 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** @internal A run: those handed out come first, then those left; both fit in RUN_MAX. */
+  override invariants(): void {
+    super.invariants();
+    assert(this.taken >= 0, 'messages are handed out, not taken back');
+    assert(this.left >= 0, 'no more messages are handed out than were found');
+    assert(this.taken + this.left <= RUN_MAX, 'a run is bounded');
+    assert(!this.closed || this.ring === NO_RING, 'an end that has left uses no ring');
+    assert(!this.closed || !this.isArmed, 'an end that has left asks for no callback');
   }
 
   /** @internal */

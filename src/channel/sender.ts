@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `Sender`: base class of a channel's sending ends. Waiting for room, closing. */
 
+import { assert } from '../base/assert.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import type { WaitOptions } from '../pool/index.ts';
@@ -66,6 +67,7 @@ export abstract class Sender<T> extends ChannelEnd {
   close(): void {
     if (this.closed) return;
     ensureStack();
+    this.invariants();
     if (!this.isAttached) this.detach();
     else this.ring.abandon();
     this.ring = NO_RING;
@@ -76,6 +78,12 @@ export abstract class Sender<T> extends ChannelEnd {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** @internal */
+  override invariants(): void {
+    super.invariants();
+    assert(!this.closed || this.ring === NO_RING, 'an end that has left uses no ring');
   }
 
   /** @internal */

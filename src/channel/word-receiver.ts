@@ -32,6 +32,7 @@ export class WordReceiver extends Receiver<number> {
   tryReceiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
     checkRange(begin, end, lengthOf(checkWords('target', target)));
     ensureStep();
+    this.invariants();
     let next = begin;
     try {
       while (next < end) {
@@ -61,6 +62,7 @@ export class WordReceiver extends Receiver<number> {
     checkFunction('callback', callback);
     checkMax(max);
     ensureStep();
+    this.invariants();
     const { words } = this;
     let count = 0;
     try {

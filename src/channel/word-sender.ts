@@ -36,6 +36,7 @@ export class WordSender extends Sender<number> {
     checkRange(begin, end, lengthOf(checkWords('source', source)));
     if (!this.line.isEmpty) return begin < end ? Number(this.refuse(NOT_NOW)) : 0;
     ensureStep();
+    this.invariants();
     const { ring, words, capacity, slotWords } = this;
     let next = begin;
     try {

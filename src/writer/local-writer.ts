@@ -16,7 +16,7 @@ import { SpaceWait } from './space-wait.ts';
 import { SpanQueue } from './span-queue.ts';
 import { SpanSettling } from './span-settling.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { badReservation, checkFlusher } from './writer-checks.ts';
+import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,
@@ -261,6 +261,7 @@ export class LocalWriter {
   close(): number {
     if (this.mode === CLOSED) return 0;
     ensureStep();
+    this.invariants();
     this.abortOpen();
     let dropped = 0;
     try {
@@ -335,13 +336,7 @@ export class LocalWriter {
   private reserveSlow(length: number): number {
     this.checkOpen();
     this.invariants();
-    checkInteger('length', length, 0, 0x7fff_ffff);
-    if (length > this.messageBytesMax) {
-      throw new BusbarError(
-        'ERR_BUSBAR_MESSAGE_TOO_LARGE',
-        `${length} bytes, a buffer holds ${this.messageBytesMax}`,
-      );
-    }
+    checkMessageLength(length, this.messageBytesMax);
     // While others are open an empty one takes a byte, so that no two begin at the same offset.
     const space = Math.max(length, 1);
     const isShort = this.limit - Math.max(this.cursor, this.openAt + 1) < space;

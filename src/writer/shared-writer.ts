@@ -40,7 +40,7 @@ import {
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import { badReservation, checkFlusher } from './writer-checks.ts';
+import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 
 /** Returned by `tryReserve`: not now. */
@@ -199,7 +199,7 @@ export class SharedWriter {
    * reservation. An empty reservation gets one byte, which may be committed.
    */
   tryReserve(length: number): number {
-    if (length >>> 0 !== length || length > this.lengthMax) this.throwLength(length);
+    if (length >>> 0 !== length || length > this.lengthMax) this.checkLength(length);
     // An empty message takes a byte: no two open reservations begin at the same place.
     const space = length === 0 ? 1 : length;
     // Before the reservation: nothing may throw after it.
@@ -337,6 +337,7 @@ export class SharedWriter {
    */
   flush(): boolean {
     this.checkOpen();
+    this.invariants();
     this.budget = this.options.budget;
     return this.delivery.run();
   }
@@ -361,6 +362,8 @@ export class SharedWriter {
   close(): number {
     if (this.state === LEFT) return 0;
     ensureStep();
+    this.invariants();
+    this.open.invariants();
     if (this.openAt !== NONE) this.abort(this.openAt);
     for (const offset of this.open.offsets()) this.abort(offset);
     this.state = LEAVING;
@@ -377,6 +380,7 @@ export class SharedWriter {
     }
     this.ring.close();
     const dropped = this.members.leave(isComplete);
+    assert(this.openAt === NONE, 'a member that leaves has no open reservation');
     assert(this.lengthMax < 0, 'a member that has left reserves nothing');
     this.state = LEFT;
     return dropped;
@@ -384,6 +388,14 @@ export class SharedWriter {
 
   get closed(): boolean {
     return this.state !== OPEN;
+  }
+
+  /** @internal Asserts what holds between any two calls of this thread. */
+  invariants(): void {
+    const { openAt, openEntry, entriesAt } = this;
+    assert(this.closed === this.lengthMax < 0, 'only a member that is open reserves');
+    assert(openAt === NONE || openAt >= 0, 'the open reservation begins in the pool');
+    assert(openAt === NONE || openEntry >= entriesAt, 'its entry is one of a segment');
   }
 
   [Symbol.dispose](): void {
@@ -433,13 +445,10 @@ export class SharedWriter {
     if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
   }
 
-  private throwLength(length: number): never {
+  /** Throws for a length that cannot be reserved. */
+  private checkLength(length: number): void {
     this.checkOpen();
-    checkInteger('length', length, 0, 0x7fff_ffff);
-    throw new BusbarError(
-      'ERR_BUSBAR_MESSAGE_TOO_LARGE',
-      `${length} bytes, a buffer holds ${this.messageBytesMax}`,
-    );
+    checkMessageLength(length, this.messageBytesMax);
   }
 }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `WriteFlusher`: collects the regions of many writers, of any thread, for one receiver. */
 
+import { assert } from '../base/assert.ts';
 import {
-  compareExchange,
   exchange,
   loadAcquire,
   loadSeqCst,
-  storePlain,
   storeRelease,
   storeSeqCst,
   type Words,
@@ -20,7 +19,6 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
 import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-layout.ts';
 import {
-  ASLEEP,
   FLUSHER_VERSION,
   type FlusherLayout,
   HEAD,
@@ -45,7 +43,8 @@ import {
   type WriteFlusherStats,
 } from './flusher-options.ts';
 import { checkTail, giveRoom, Lane, releaseUnpublished, takeRegions } from './lane.ts';
-import { type TurnEnd, TurnEnds } from './turn-ends.ts';
+import { ReceiverBell } from './receiver-bell.ts';
+import type { TurnEnd } from './turn-ends.ts';
 
 /**
  * Receives one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
@@ -78,13 +77,10 @@ export class WriteFlusher {
   /** Ready bits taken and not served yet: paused lanes, or a drain that reached its limit. */
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
-  #callback: (() => void) | undefined;
   #onWriterGone: ((writerId: number) => void) | undefined;
-  #listening = false;
-  // First writers flush, then the receiver drains: one drain takes all their regions.
-  readonly #turns: TurnEnds;
+  readonly #bell: ReceiverBell;
   #draining = false;
-  /** Identifies this thread in RECEIVER and in the lanes it opens. */
+  /** Identifies this thread in the lanes it opens. */
   readonly #badge: number;
   /** The lane at which the next drain begins. */
   #drainNext = 0;
@@ -98,7 +94,7 @@ export class WriteFlusher {
     this.words = words;
     this.layout = flusherLayoutOf(words);
     this.#badge = pool.badge;
-    this.#turns = new TurnEnds(pool, () => this.#callback?.());
+    this.#bell = new ReceiverBell(pool, words, () => this.#hasDue());
     this.handle = Object.freeze({
       kind: 'busbar/flusher',
       version: FLUSHER_VERSION,
@@ -131,7 +127,7 @@ export class WriteFlusher {
 
   /** True if this thread is the receiver. */
   get isReceiver(): boolean {
-    return loadAcquire(this.words, RECEIVER) === this.#badge;
+    return this.#bell.isReceiver;
   }
 
   /**
@@ -142,16 +138,10 @@ export class WriteFlusher {
    */
   becomeReceiver(): void {
     this.pool.checkAttached();
-    const present = loadAcquire(this.words, RECEIVER);
-    if (present !== this.#badge) {
-      if (!this.pool.isBadgeGone(present)) {
-        throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', `thread slot ${slotOf(present)}`);
-      }
-      if (compareExchange(this.words, RECEIVER, present, this.#badge) !== present) {
-        throw new BusbarError('ERR_BUSBAR_FLUSHER_ROLE', 'another thread was faster');
-      }
-    }
-    this.#takeRole();
+    this.#bell.takeRole();
+    // The dead receiver's `#owed` is lost.
+    this.#lookAtAll();
+    this.#bell.listen();
   }
 
   /**
@@ -169,12 +159,13 @@ export class WriteFlusher {
     checkFunction('sink', sink);
     checkCountMax(countMax);
     if (this.#draining || this.closed) return 0;
+    this.invariants();
     this.#draining = true;
     try {
       return this.#drainDue(sink, countMax);
     } finally {
       this.#draining = false;
-      this.#listenForMore();
+      this.#bell.listen();
     }
   }
 
@@ -186,7 +177,7 @@ export class WriteFlusher {
     this.#drainNext = 0;
     const below = (1 << (first & 31)) - 1;
     let count = 0;
-    storeSeqCst(words, ASLEEP, 0);
+    this.#bell.wake();
     // The word with the first lane comes twice: first its lanes from there on, last those before.
     for (let i = 0, index = first >>> 5; i <= end; i++, index++) {
       if (index >= end) index = 0;
@@ -224,12 +215,7 @@ export class WriteFlusher {
       checkFunction('callback', callback);
       this.#checkReceiver();
     }
-    this.#callback = callback;
-    if (callback !== undefined && !this.#listening && !this.closed) {
-      this.#listening = true;
-      this.pool.doorbell.listen(this.#onRing);
-    }
-    if (callback !== undefined) this.#listenForMore();
+    if (callback === undefined || !this.closed) this.#bell.setCallback(callback);
   }
 
   /**
@@ -259,7 +245,7 @@ export class WriteFlusher {
     this.#checkWriter(writerId);
     const bit = 1 << (writerId & 31);
     this.#paused[writerId >>> 5] &= ~bit;
-    if ((this.#owed[writerId >>> 5] & bit) !== 0) this.#turns.request();
+    if ((this.#owed[writerId >>> 5] & bit) !== 0) this.#bell.request();
   }
 
   /**
@@ -323,6 +309,7 @@ export class WriteFlusher {
   close(): number {
     if (this.closed) return 0;
     this.#checkReceiver();
+    this.invariants();
     // SYNC(closing): in one order with publish(): either we see its regions below, or it sees the
     // flag.
     storeSeqCst(this.words, STATE, STATE_CLOSED);
@@ -331,9 +318,17 @@ export class WriteFlusher {
       dropped += takeRegions(this.pool, this.words, this.layout, lane);
       giveRoom(this.pool, this.words, this.layout.lane(lane));
     }
-    this.#callback = undefined;
-    this.pool.doorbell.ignore(this.#onRing);
+    this.#bell.close();
     return dropped;
+  }
+
+  /** @internal Asserts what holds between any two calls of the receiver. */
+  invariants(): void {
+    const { writerCount } = this.layout;
+    assert(this.#drainNext < writerCount, 'the next drain begins at a lane');
+    assert(this.#laneHint <= writerCount, 'the hint is a lane, or past the last');
+    assert(this.#drainedRegions >= 0, 'regions are counted up');
+    assert(this.#drainedBytes >= 0, 'bytes are counted up');
   }
 
   // ── For the writers of this thread ────────────────────────────────────────────────────────────
@@ -356,19 +351,7 @@ export class WriteFlusher {
    * the receiver, requests the ready callback.
    */
   announce(): void {
-    const { words } = this;
-    if (this.#callback !== undefined && this.isReceiver) {
-      this.#turns.request();
-    } else if (loadSeqCst(words, ASLEEP) !== 0 && exchange(words, ASLEEP, 0) !== 0) {
-      // SYNC(asleep, both): only one of many writers rings, and only once per sleep.
-      try {
-        this.pool.doorbell.ringBadge(loadAcquire(words, RECEIVER));
-      } catch (error) {
-        // Not rung: the next writer must see it asleep.
-        storePlain(words, ASLEEP, 1);
-        throw error;
-      }
-    }
+    this.#bell.announce();
   }
 
   /**
@@ -376,13 +359,12 @@ export class WriteFlusher {
    * rings whatever ASLEEP says.
    */
   announceForDead(): void {
-    if (this.#callback !== undefined && this.isReceiver) this.#turns.request();
-    else this.pool.doorbell.ringBadge(loadAcquire(this.words, RECEIVER));
+    this.#bell.announceForDead();
   }
 
   /** @internal Calls `what` once when the current turn of the event loop ends. */
   atTurnEnd(what: TurnEnd): void {
-    this.#turns.add(what);
+    this.#bell.atTurnEnd(what);
   }
 
   // ── Private ───────────────────────────────────────────────────────────────────────────────────
@@ -446,37 +428,15 @@ export class WriteFlusher {
     this.#laneHint = Math.min(this.#laneHint, lane);
   }
 
-  /**
-   * Before the receiver sleeps: sets ASLEEP, then checks the ready words once more. Writers check
-   * ASLEEP after they have published.
-   */
-  #listenForMore(): void {
+  /** True if a lane that is not paused has news, whether a drain has taken them or not. */
+  #hasDue(): boolean {
     const { words, layout } = this;
-    if (this.#callback === undefined) return;
-    // SYNC(asleep, both): in one order with publish() and announce().
-    storeSeqCst(words, ASLEEP, 1);
     for (let index = 0, end = this.#readyWordsUsed; index < end; index++) {
       const due = this.#owed[index] & ~this.#paused[index];
       // SYNC(ready): either we see the writer's bit here, or it sees ASLEEP.
-      if (due === 0 && loadSeqCst(words, layout.readyWord(index << 5)) === 0) continue;
-      this.#turns.request();
-      return;
+      if (due !== 0 || loadSeqCst(words, layout.readyWord(index << 5)) !== 0) return true;
     }
-  }
-
-  /**
-   * Does not call back from here: an exception of the callback must not reach the doorbell. Sets
-   * ASLEEP again even without news: the writer that rang has cleared it, though its regions may
-   * have been drained before.
-   */
-  readonly #onRing = (): void => {
-    if (!this.#turns.isDue) this.#listenForMore();
-  };
-
-  #takeRole(): void {
-    // The dead receiver's `#owed` is lost.
-    this.#lookAtAll();
-    this.#listenForMore();
+    return false;
   }
 
   /** Makes the next drain visit every lane, whatever its ready bit says. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Checks and errors that both kinds of writer share. */
 
-import { show } from '../base/check.ts';
+import { checkInteger, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { WriteFlusher } from './write-flusher.ts';
 
@@ -9,6 +9,13 @@ import { WriteFlusher } from './write-flusher.ts';
 export function checkFlusher(flusher: unknown): WriteFlusher {
   if (flusher instanceof WriteFlusher) return flusher;
   throw new TypeError(`flusher must be a WriteFlusher, got ${show(flusher)}`);
+}
+
+/** Checks the length of a message. **Throws** also if it is above `max`, what a buffer holds. */
+export function checkMessageLength(length: number, max: number): void {
+  checkInteger('length', length, 0, 0x7fff_ffff);
+  if (length <= max) return;
+  throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes, a buffer holds ${max}`);
 }
 
 /** The error for an offset at which no reservation is open. */

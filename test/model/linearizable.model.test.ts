@@ -138,8 +138,8 @@ const BUGS = [
   {
     structure: 'local writers',
     bug: 'the receiver is not rung',
-    entry: 'writer/write-flusher.ts',
-    from: 'this.pool.doorbell.ringBadge(loadAcquire(words, RECEIVER));',
+    entry: 'writer/receiver-bell.ts',
+    from: 'this.#pool.doorbell.ringBadge(loadAcquire(words, RECEIVER));',
     to: ';',
   },
 ] as const;

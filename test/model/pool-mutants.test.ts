@@ -35,6 +35,7 @@ const MODULES = [
   'writer/lane.ts',
   'writer/shared-delivery.ts',
   'writer/write-flusher.ts',
+  'writer/receiver-bell.ts',
 ];
 
 const LAST = 'send to 2 threads, write if alone';

@@ -13,11 +13,11 @@ const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
 
 test('permits are as many as said, and go to the one that has waited longest', async () => {
   const allowance = new BufferAllowance(2);
-  expect([
-    allowance.tryTake(),
-    allowance.tryTake(),
-    allowance.tryTake(),
-  ]).toEqual([true, true, false]);
+  expect([allowance.tryTake(), allowance.tryTake(), allowance.tryTake()]).toEqual([
+    true,
+    true,
+    false,
+  ]);
   const served: string[] = [];
   const leaving = new AbortController();
   const wait = (name: string, signal: AbortSignal): Promise<unknown> =>

@@ -14,16 +14,10 @@ import {
   SENT_RUN,
 } from '../../native/udp.ts';
 import { BufferPool } from '../../pool/index.ts';
+import { CUT_EQUAL, CUT_MESSAGES, CUT_PACKED, CUT_WHOLE, type Cut } from './region-queue.ts';
 import { UdpAddress } from './udp-address.ts';
 import { CONNECTED } from './udp-address-table.ts';
-import {
-  CUT_EQUAL,
-  CUT_MESSAGES,
-  CUT_PACKED,
-  CUT_WHOLE,
-  type Cut,
-  UdpOutbox,
-} from './udp-outbox.ts';
+import { UdpOutbox } from './udp-outbox.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
 const { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINVAL, EMSGSIZE, ENETUNREACH } = constants.errno;

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
-/** `UdpOutbox`: the queue of regions that a `UdpLink` sends, cut into batches of datagrams. */
+/** `UdpOutbox`: the writing half of a `UdpLink`. Sends the datagrams of waiting regions. */
 
 import { constants } from 'node:os';
 import { assert } from '../../base/assert.ts';
 import {
-  OUT_ADDRESS,
   OUT_LENGTH,
-  OUT_OFFSET,
-  OUT_SEGMENT,
   OUT_WORDS,
   SENT_CALLS,
   SENT_CLEARED,
@@ -17,8 +14,8 @@ import {
 } from '../../native/udp.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { WritingStats } from '../link.ts';
-import { AddressTable } from './udp-address-table.ts';
-import { PREFIX_BYTES } from './udp-intake.ts';
+import { type Cut, datagramsOf, RegionQueue, ROWS_MAX, table } from './region-queue.ts';
+import type { AddressTable } from './udp-address-table.ts';
 import {
   isAboutEarlier,
   isAboutSegments,
@@ -47,24 +44,8 @@ export interface UdpOutboxOwner {
   sendMalformed(bytes: number): void;
 }
 
-/** How a region is cut into datagrams. CUT_WHOLE: it is one datagram. */
-export const CUT_WHOLE = 0;
-/** Messages with lengths; each is a datagram, without the length. */
-export const CUT_MESSAGES = 1;
-/** Messages with lengths; a datagram holds as many as fit, with lengths. */
-export const CUT_PACKED = 2;
-/** Datagrams of a fixed size. */
-export const CUT_EQUAL = 3;
-export type Cut = typeof CUT_WHOLE | typeof CUT_MESSAGES | typeof CUT_PACKED | typeof CUT_EQUAL;
-
-/** Datagrams in one call of the shim. */
-const ROWS_MAX = 1024;
-/** Most bytes of a message that the kernel segments: those of the longest IPv4 datagram. */
-const RUN_BYTES_MAX = 65_507;
 /** With so many bytes waiting, a larger batch would not be cheaper, so they are sent at once. */
 const SEND_BYTES_MIN = 64 * 1024;
-/** Counted for each region besides its bytes, so that empty datagrams are bounded as well. */
-const REGION_COST_BYTES = 64;
 /** Refusals in a row after which the kernel is no longer asked to segment. */
 const SEGMENT_REFUSALS_MAX = 16;
 
@@ -76,18 +57,7 @@ const BLOCKED = 'blocked';
 const CLOSED = 'closed';
 type UdpOutboxState = typeof READY | typeof BLOCKED | typeof CLOSED;
 
-/** Words of a waiting region. */
-const BEGIN = 0;
-const END = 1;
-const BUFFER = 2;
-const CUT = 3;
-const ADDRESS = 4;
-const REGION_FIELDS = 5;
-
-/** The datagrams of one send. One table per thread suffices: nothing waits in it. */
-const table = new Int32Array(ROWS_MAX * OUT_WORDS);
-/** The region of each row. */
-const marks = new Int32Array(ROWS_MAX);
+/** What the shim says of the last send. */
 const sent = new Int32Array(SENT_WORDS);
 
 /**
@@ -99,19 +69,14 @@ const sent = new Int32Array(SENT_WORDS);
  * **Ownership** `push` takes one reference per region.
  */
 export class UdpOutbox {
-  /** Destinations of the regions. */
-  readonly addresses: AddressTable = new AddressTable();
   private readonly pool: BufferPool;
   private readonly writersCut: Cut;
-  private readonly datagramBytes: number;
   /** Set by {@link open}. */
   private opened: { readonly owner: UdpOutboxOwner; readonly socket: UdpSocket } | undefined;
+  private readonly queue: RegionQueue;
   private segments = 0;
   private segmentRefusals = 0;
 
-  /** REGION_FIELDS numbers each. */
-  private readonly waiting: number[] = [];
-  private waitingBytes = 0;
   private state: UdpOutboxState = READY;
   private isSending = false;
   /** True while the first datagram is tried again, since the error may concern an earlier one. */
@@ -134,7 +99,7 @@ export class UdpOutbox {
   constructor(pool: BufferPool, writersCut: Cut, datagramBytes: number) {
     this.pool = pool;
     this.writersCut = writersCut;
-    this.datagramBytes = datagramBytes;
+    this.queue = new RegionQueue(pool, datagramBytes);
   }
 
   open(owner: UdpOutboxOwner, socket: UdpSocket, segmenting: boolean): void {
@@ -143,14 +108,19 @@ export class UdpOutbox {
     this.segments = segmenting ? socket.segmentsMax : 0;
   }
 
+  /** Destinations of the regions. */
+  get addresses(): AddressTable {
+    return this.queue.addresses;
+  }
+
   /** Waiting bytes, as `highWaterBytes` counts them. */
   get queuedBytes(): number {
-    return this.waitingBytes;
+    return this.queue.bytes;
   }
 
   /** Whether so much waits that it should be sent now, not at the end of the event loop's turn. */
   get isFull(): boolean {
-    return this.waitingBytes >= SEND_BYTES_MIN;
+    return this.queue.bytes >= SEND_BYTES_MIN;
   }
 
   /** Whether the socket has no room. */
@@ -188,9 +158,7 @@ export class UdpOutbox {
       this.pool.release(bufferId);
       return;
     }
-    this.waitingBytes += length + REGION_COST_BYTES;
-    this.addresses.hold(address);
-    this.waiting.push(offset, offset + length, bufferId, cut, address);
+    this.queue.push(offset, length, bufferId, address, cut);
   }
 
   /** Releases a writer's hold on this row of {@link addresses}. */
@@ -201,7 +169,7 @@ export class UdpOutbox {
   /** Called when the socket has room again. */
   unblock(): void {
     if (!this.blocked) return;
-    assert(this.waiting.length > 0, 'a blocked outbox has something to send');
+    assert(!this.queue.isEmpty, 'a blocked outbox has something to send');
     this.state = READY;
     this.send();
     if (!this.blocked) this.owner.watch();
@@ -209,7 +177,7 @@ export class UdpOutbox {
 
   /** Sends as many datagrams as the socket takes. */
   send(): void {
-    if (this.isSending || this.blocked || this.isClosed || this.waiting.length === 0) return;
+    if (this.isSending || this.blocked || this.isClosed || this.queue.isEmpty) return;
     this.isSending = true;
     try {
       this.sendAll();
@@ -227,14 +195,7 @@ export class UdpOutbox {
   close(): void {
     if (this.isClosed) return;
     this.state = CLOSED;
-    const { waiting, addresses, pool } = this;
-    for (let i = 0; i < waiting.length; i += REGION_FIELDS) {
-      addresses.releaseRow(waiting[i + ADDRESS]);
-      this.lostBytes += waiting[i + END] - waiting[i + BEGIN];
-      pool.release(waiting[i + BUFFER] as BufferId);
-    }
-    waiting.length = 0;
-    this.waitingBytes = 0;
+    this.lostBytes += this.queue.clear();
     this.invariants();
   }
 
@@ -256,7 +217,7 @@ export class UdpOutbox {
       datagramsWritten: this.datagramsWritten,
       bytesWritten: this.bytesWritten,
       writes: this.writes,
-      queuedBytes: this.waitingBytes,
+      queuedBytes: this.queue.bytes,
       lostDatagrams: this.lostDatagrams,
       lostBytes: this.lostBytes,
     };
@@ -264,12 +225,9 @@ export class UdpOutbox {
 
   /** Asserts that the fields agree, as they do between any two calls. */
   invariants(): void {
-    const { length } = this.waiting;
-    assert(length % REGION_FIELDS === 0, 'each region has all its fields');
-    const costBytes = (length / REGION_FIELDS) * REGION_COST_BYTES;
-    assert(this.waitingBytes >= costBytes, 'each waiting region is counted');
-    assert(length > 0 || this.waitingBytes === 0, 'without regions nothing is counted');
-    assert(length === 0 || !this.isClosed, 'a closed outbox has no regions');
+    this.queue.invariants();
+    assert(this.queue.isEmpty || !this.isClosed, 'a closed outbox has no regions');
+    assert(!this.queue.isEmpty || !this.blocked, 'a blocked outbox has something to send');
     assert(this.unreachable === 0 || this.isRetrying, 'an error is kept only during a retry');
     assert(this.segmentRefusals <= SEGMENT_REFUSALS_MAX, 'refusals of segmentation are bounded');
   }
@@ -329,6 +287,15 @@ export class UdpOutbox {
     this.owner.sendFailed(error, 1);
   }
 
+  /** Fills the table with the first waiting datagrams; returns the number of rows. */
+  private cut(rowsMax: number, segments: number): number {
+    const rows = this.queue.cut(rowsMax, segments);
+    const malformed = this.queue.takeMalformed();
+    this.malformedBytes += malformed;
+    this.lostBytes += malformed;
+    return rows;
+  }
+
   /** Drops the first waiting datagrams: one, or a run that was refused as one message. */
   private drop(count: number, segments: number, error: number): void {
     const rows = this.cut(count, segments);
@@ -336,121 +303,10 @@ export class UdpOutbox {
     this.owner.sendFailed(error, datagrams);
   }
 
-  /** Fills the table with the first waiting datagrams; returns the number of rows. */
-  private cut(rowsMax: number, segments: number): number {
-    const { waiting } = this;
-    let rows = 0;
-    for (let r = 0; r < waiting.length && rows < rowsMax; r += REGION_FIELDS) {
-      const cut = waiting[r + CUT];
-      if (cut === CUT_MESSAGES) rows = this.cutMessages(r, rows, rowsMax);
-      else if (cut === CUT_PACKED) rows = this.cutPacked(r, rows, rowsMax);
-      else if (cut === CUT_EQUAL) rows = this.cutEqual(r, rows, rowsMax, segments);
-      else rows = this.cutRow(r, rows, waiting[r + END], 0);
-    }
-    // All regions are empty.
-    if (rows === 0) this.releaseBefore(waiting.length);
-    return rows;
-  }
-
-  /** Cuts equal datagrams; up to `segments` of them are one row. */
-  private cutEqual(r: number, rows: number, rowsMax: number, segments: number): number {
-    const { waiting, datagramBytes } = this;
-    const end = waiting[r + END];
-    const count = Math.max(1, Math.min(segments, Math.trunc(RUN_BYTES_MAX / datagramBytes)));
-    const bytes = count * datagramBytes;
-    const begin = waiting[r + BEGIN];
-    let row = rows;
-    for (let at = begin; at < end && row < rowsMax; at += bytes) {
-      waiting[r + BEGIN] = at;
-      this.cutRow(r, row++, Math.min(at + bytes, end), datagramBytes);
-    }
-    waiting[r + BEGIN] = begin;
-    return row;
-  }
-
-  /** Makes a row of a region's rest up to `end`. Returns the next row. */
-  private cutRow(r: number, row: number, end: number, segment: number): number {
-    const { waiting } = this;
-    const w = row * OUT_WORDS;
-    const at = waiting[r + BEGIN];
-    table[w + OUT_OFFSET] = at;
-    table[w + OUT_LENGTH] = end - at;
-    table[w + OUT_ADDRESS] = waiting[r + ADDRESS];
-    table[w + OUT_SEGMENT] = end - at > segment ? segment : 0;
-    marks[row] = r;
-    return row + 1;
-  }
-
-  private cutMessages(r: number, rows: number, rowsMax: number): number {
-    const { waiting } = this;
-    const { bytes } = this.pool;
-    const end = waiting[r + END];
-    const address = waiting[r + ADDRESS];
-    let at = waiting[r + BEGIN];
-    let row = rows;
-    while (at < end && row < rowsMax) {
-      const begin = at + PREFIX_BYTES;
-      const length = begin > end ? end : (bytes[at] << 8) | bytes[at + 1];
-      at = begin + length;
-      if (at > end) {
-        this.cutOff(r, begin - PREFIX_BYTES);
-        break;
-      }
-      marks[row] = r;
-      const w = row++ * OUT_WORDS;
-      table[w + OUT_OFFSET] = begin;
-      table[w + OUT_LENGTH] = length;
-      table[w + OUT_ADDRESS] = address;
-      table[w + OUT_SEGMENT] = 0;
-    }
-    return row;
-  }
-
-  private cutPacked(r: number, rows: number, rowsMax: number): number {
-    const { waiting, datagramBytes } = this;
-    const { bytes } = this.pool;
-    const address = waiting[r + ADDRESS];
-    let end = waiting[r + END];
-    let at = waiting[r + BEGIN];
-    let row = rows;
-    while (at < end && row < rowsMax) {
-      const begin = at;
-      const limit = begin + datagramBytes;
-      do {
-        const next = at + PREFIX_BYTES + ((bytes[at] << 8) | bytes[at + 1]);
-        if (next > end || at + PREFIX_BYTES > end) {
-          end = at;
-          break;
-        }
-        if (next > limit && at > begin) break;
-        at = next;
-      } while (at < end);
-      if (end < waiting[r + END]) this.cutOff(r, end);
-      if (at === begin) break;
-      marks[row] = r;
-      const w = row++ * OUT_WORDS;
-      table[w + OUT_OFFSET] = begin;
-      table[w + OUT_LENGTH] = at - begin;
-      table[w + OUT_ADDRESS] = address;
-      table[w + OUT_SEGMENT] = 0;
-    }
-    return row;
-  }
-
-  /** Drops a region's rest from `at`: it is not a message, so no later one can be found. */
-  private cutOff(r: number, at: number): void {
-    const bytes = this.waiting[r + END] - at;
-    this.waiting[r + END] = at;
-    this.waitingBytes -= bytes;
-    this.lostBytes += bytes;
-    this.malformedBytes += bytes;
-  }
-
   /** Removes the first `rows` rows, which were sent or lost. Returns the number of datagrams. */
   private advance(rows: number, wereSent: boolean): number {
     if (rows === 0) return 0;
     assert(this.isSending, 'rows are cut to be sent at once');
-    const { waiting } = this;
     const datagrams = datagramsOf(0, rows);
     let bytes = 0;
     for (let w = OUT_LENGTH; w < rows * OUT_WORDS; w += OUT_WORDS) bytes += table[w];
@@ -461,38 +317,10 @@ export class UdpOutbox {
       this.lostDatagrams += datagrams;
       this.lostBytes += bytes;
     }
-    const last = (rows - 1) * OUT_WORDS;
-    const r = marks[rows - 1];
-    const end = table[last + OUT_OFFSET] + table[last + OUT_LENGTH];
-    this.waitingBytes -= end - waiting[r + BEGIN];
-    waiting[r + BEGIN] = end;
-    this.releaseBefore(end === waiting[r + END] ? r + REGION_FIELDS : r);
+    this.queue.advance(rows);
     return datagrams;
-  }
-
-  /** Releases the first regions, up to `index`. */
-  private releaseBefore(index: number): void {
-    if (index === 0) return;
-    const { waiting, addresses, pool } = this;
-    for (let i = 0; i < index; i += REGION_FIELDS) {
-      this.waitingBytes -= waiting[i + END] - waiting[i + BEGIN] + REGION_COST_BYTES;
-      addresses.releaseRow(waiting[i + ADDRESS]);
-      pool.release(waiting[i + BUFFER] as BufferId);
-    }
-    if (index === waiting.length) waiting.length = 0;
-    else waiting.splice(0, index);
   }
 }
 
 /** The error of a refusal that the shim has read and cleared during a call. */
 const REFUSED: number = constants.errno.ECONNREFUSED;
-
-/** Number of datagrams in `count` rows of the table from `row` on. */
-function datagramsOf(row: number, count: number): number {
-  let datagrams = 0;
-  for (let w = row * OUT_WORDS; w < (row + count) * OUT_WORDS; w += OUT_WORDS) {
-    const segment = table[w + OUT_SEGMENT];
-    datagrams += segment > 0 ? Math.ceil(table[w + OUT_LENGTH] / segment) : 1;
-  }
-  return datagrams;
-}

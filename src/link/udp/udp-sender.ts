@@ -9,17 +9,11 @@ import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { LocalWriter, type WriterOptions } from '../../writer/index.ts';
 import { checkHeldRegion } from '../egress/sent-region.ts';
 import { WriterGate } from '../egress/writer-gate.ts';
+import { CUT_EQUAL, CUT_MESSAGES, CUT_PACKED, CUT_WHOLE } from './region-queue.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
 import type { ResolvedUdpSettings } from './udp-options.ts';
-import {
-  CUT_EQUAL,
-  CUT_MESSAGES,
-  CUT_PACKED,
-  CUT_WHOLE,
-  UdpOutbox,
-  type UdpOutboxOwner,
-} from './udp-outbox.ts';
+import { UdpOutbox, type UdpOutboxOwner } from './udp-outbox.ts';
 import { datagramError, type UdpSocket } from './udp-socket.ts';
 
 const MESSAGE_BYTES_MAX = 0xffff;
