@@ -2,7 +2,7 @@
 /** What locks and permits cost while no other thread wants them. */
 
 import { BufferPool } from 'busbar/pool';
-import { Mutex, Semaphore } from 'busbar/sync';
+import { Mutex, RwLock, Semaphore } from 'busbar/sync';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
 
 const UNIT = 1000;
@@ -93,6 +93,36 @@ export const syncCases: readonly BenchCase[] = [
       }),
   },
   {
+    id: 'sync/rwlock-read-uncontended',
+    what: 'tryRead, unlockRead',
+    unit: UNIT,
+    threads: 1,
+    prepare: () =>
+      withRwLock((lock, ops) => {
+        let count = 0;
+        for (let i = 0; i < ops; i++) {
+          if (lock.tryRead() === 'acquired') count++;
+          lock.unlockRead();
+        }
+        return count;
+      }),
+  },
+  {
+    id: 'sync/rwlock-write-uncontended',
+    what: 'tryWrite, unlockWrite; a pool of 4 threads',
+    unit: UNIT,
+    threads: 1,
+    prepare: () =>
+      withRwLock((lock, ops) => {
+        let count = 0;
+        for (let i = 0; i < ops; i++) {
+          if (lock.tryWrite() === 'acquired') count++;
+          lock.unlockWrite();
+        }
+        return count;
+      }),
+  },
+  {
     id: 'sync/semaphore-uncontended',
     what: 'tryAcquire, release; owned',
     unit: UNIT,
@@ -120,6 +150,15 @@ function withMutex(run: (mutex: Mutex, ops: number) => number | Promise<number>)
   const mutex = Mutex.create(pool);
   return {
     run: (ops) => run(mutex, ops),
+    close: () => pool.detach(),
+  };
+}
+
+function withRwLock(run: (lock: RwLock, ops: number) => number): PreparedCase {
+  const pool = createPool();
+  const lock = RwLock.create(pool);
+  return {
+    run: (ops) => run(lock, ops),
     close: () => pool.detach(),
   };
 }

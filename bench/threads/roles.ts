@@ -19,10 +19,11 @@ import { createWordConsumer, createWordProducer } from './channel-words.ts';
 import { createPlainRingSource } from './plain-ring.ts';
 import type { Role, RoleMaker } from './role.ts';
 import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
-import { createLocker, createPartner } from './sync-roles.ts';
+import { createLocker, createLockReader, createPartner } from './sync-roles.ts';
 
 const makers: Readonly<Record<string, RoleMaker>> = {
   locker: createLocker,
+  lockReader: createLockReader,
   'number-producer': createNumberProducer,
   'packet-batch-source': createPacketBatchSource,
   'packet-source': createPacketSource,

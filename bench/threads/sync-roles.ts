@@ -2,7 +2,14 @@
 /** The other threads of the cases about locks and permits. */
 
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
-import { Mutex, type MutexHandle, Semaphore, type SemaphoreHandle } from 'busbar/sync';
+import {
+  Mutex,
+  type MutexHandle,
+  RwLock,
+  type RwLockHandle,
+  Semaphore,
+  type SemaphoreHandle,
+} from 'busbar/sync';
 import { NOTHING } from './control.ts';
 import type { Role } from './role.ts';
 
@@ -10,6 +17,12 @@ export interface LockerData {
   readonly pool: BufferPoolHandle;
   readonly mutex: MutexHandle;
   /** One word, which holders of the lock count up. */
+  readonly words: Int32Array;
+}
+
+export interface ReaderData {
+  readonly pool: BufferPoolHandle;
+  readonly lock: RwLockHandle;
   readonly words: Int32Array;
 }
 
@@ -35,6 +48,30 @@ export function createLocker(data: LockerData): Role {
   return {
     run(ops) {
       lockAndCount(mutex, data.words, ops / 2);
+      return NOTHING;
+    },
+    close: () => pool.detach(),
+  };
+}
+
+/** Reads a word under the lock. */
+export function lockAndRead(lock: RwLock, words: Int32Array, count: number): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    if (lock.readSync() !== 'acquired') throw new Error('not acquired');
+    sum += words[0];
+    lock.unlockRead();
+  }
+  return sum;
+}
+
+/** A thread that reads under the lock `ops / 2` times a turn. */
+export function createLockReader(data: ReaderData): Role {
+  const pool = BufferPool.attach(data.pool);
+  const lock = RwLock.attach(pool, data.lock);
+  return {
+    run(ops) {
+      lockAndRead(lock, data.words, ops / 2);
       return NOTHING;
     },
     close: () => pool.detach(),

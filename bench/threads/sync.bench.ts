@@ -2,10 +2,16 @@
 /** What locks and permits cost while two threads want them. */
 
 import { BufferPool } from 'busbar/pool';
-import { type LockOrder, Mutex, Semaphore } from 'busbar/sync';
+import { type LockOrder, Mutex, RwLock, Semaphore } from 'busbar/sync';
 import type { BenchCase, PreparedCase } from '../bench-case.ts';
 import { Crew } from './crew.ts';
-import { type LockerData, lockAndCount, type PartnerData } from './sync-roles.ts';
+import {
+  type LockerData,
+  lockAndCount,
+  lockAndRead,
+  type PartnerData,
+  type ReaderData,
+} from './sync-roles.ts';
 
 export const syncThreadCases: readonly BenchCase[] = [
   {
@@ -21,6 +27,13 @@ export const syncThreadCases: readonly BenchCase[] = [
     unit: 100,
     threads: 2,
     prepare: () => prepareLockers('fair'),
+  },
+  {
+    id: 'sync/rwlock-read-2t',
+    what: 'readSync, a word read, unlockRead, by two threads; per lock',
+    unit: 1000,
+    threads: 2,
+    prepare: prepareReaders,
   },
   {
     id: 'sync/semaphore-ping-pong',
@@ -45,6 +58,26 @@ async function prepareLockers(order: LockOrder): Promise<PreparedCase> {
       crew.finish();
       expected += ops;
       if (words[0] !== (expected | 0)) throw new Error(`counted ${words[0]}, not ${expected}`);
+      return ops;
+    },
+    async close() {
+      await crew.close();
+      pool.detach();
+    },
+  };
+}
+
+async function prepareReaders(): Promise<PreparedCase> {
+  const pool = createPool();
+  const lock = RwLock.create(pool);
+  const words = new Int32Array(new SharedArrayBuffer(4));
+  const data: ReaderData = { pool: pool.handle, lock: lock.handle, words };
+  const crew = await Crew.start([{ role: 'lockReader', data }]);
+  return {
+    run(ops) {
+      crew.begin(ops);
+      lockAndRead(lock, words, ops / 2);
+      crew.finish();
       return ops;
     },
     async close() {

@@ -13,5 +13,7 @@ export {
   type OwnerDeath,
 } from './mutex.ts';
 export type { Primitive } from './primitive.ts';
+export { ReadLock, type ReadLockHandle } from './read-lock.ts';
+export { RwLock, type RwLockHandle, type RwLockOptions } from './rw-lock.ts';
 export { Semaphore, type SemaphoreHandle, type SemaphoreOptions } from './semaphore.ts';
 export type { SyncHandle } from './sync-block.ts';

@@ -28,7 +28,7 @@ export type LockOrder = (typeof ORDERS)[number];
 export type OwnerDeath = (typeof DEATHS)[number];
 
 const ORDERS = ['barging', 'lifo', 'fair'] as const;
-const DEATHS = ['handOver', 'poison'] as const;
+export const DEATHS = ['handOver', 'poison'] as const;
 
 /** Options of a mutex. */
 export interface MutexOptions {

@@ -52,15 +52,19 @@ export function createSyncBlock(
   return words;
 }
 
-/** Checks a handle, which may come from anywhere, and opens its block. */
-export function openSyncBlock<Kind extends SyncKind>(
+/**
+ * Checks a handle, which may come from anywhere, and opens its block; `view` is another kind of
+ * handle that will do.
+ */
+export function openSyncBlock(
   pool: BufferPool,
-  expected: Kind,
-  handle: SyncHandle<Kind>,
+  expected: SyncKind,
+  handle: SyncHandle<SyncKind>,
+  view: SyncKind = expected,
 ): Words {
   checkPool(pool).checkAttached();
   const { kind, version, control } = (handle ?? {}) as Partial<SyncHandle>;
-  if (kind !== `busbar/${expected}`) {
+  if (kind !== `busbar/${expected}` && kind !== `busbar/${view}`) {
     throw badHandle(`expected the handle of a ${expected}, got ${show(kind ?? handle)}`);
   }
   if (version !== SYNC_VERSION) {

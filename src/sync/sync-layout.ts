@@ -23,6 +23,8 @@
  *     MEMBERS     objects   its holder                         its holder  plain, one writer
  *     HELD        units     its holder; recover(), once the    the same;   plain, one writer
  *                           holder is dead                     deadlocks
+ *     READS       locks     the same                           writers     atomic,
+ *                                                                          SYNC(sync-reads)
  *
  * A ticket is odd, so never 0; tickets run modulo 2³² and are compared by their difference. A seat
  * is a thread's, not an object's: if several objects of a thread wait, MEMBERS counts them, and
@@ -60,6 +62,21 @@
  *   waited     a thread waits and wants to be rung; set() clears the bit, and rings. A waiter that
  *              has used up an auto event leaves the bit set, as others may still sleep
  *
+ * **STATE of a read-write lock** = { waited: 1 (the sign), holder: 31 }, as that of a mutex; the
+ * holder is a writer. Readers are in READS only: each thread writes its own, so readers on several
+ * threads do not slow each other.
+ *
+ *   HELD of a writer    0 ───▶ CLAIMED, CLAIMED_ORPHAN ──no thread reads──▶ WRITING ───▶ 0
+ *                       with STATE: FREE, ORPHANED ─▶ badge                 badge ─▶ FREE
+ *
+ * A writer first puts its badge in STATE, which keeps out new readers, then waits until every READS
+ * is 0. A reader first counts up its READS, then looks at STATE; if there is a badge, it counts
+ * down again. So of a reader and a writer at least one sees the other. A reader that counts down
+ * rings the writer. A thread that reads already may read again, whatever STATE says: its READS
+ * keep the writer waiting. Readers and writers wait in one queue, first come, first served, and
+ * newcomers queue behind them: neither side starves. CLAIMED_ORPHAN remembers that the lock was
+ * ORPHANED, in case the writer gives up, or dies, before it has the lock.
+ *
  * **How a sleeper is woken.** A waiter writes WAITING, then looks at STATE; if it has to wait, it
  * sets `waited` in that STATE, and sleeps. A thread that changes STATE in the waiter's favour does
  * that first, then looks for WAITING seats. So one of the two sees the other. Only the first waiter
@@ -71,6 +88,12 @@
  *   while it holds a lock                    STATE names a dead badge     the next waiter, within a
  *                                                                         tick; tryLock; recover()
  *   while it holds permits that are owned    HELD > 0 in a dead seat      the same
+ *   while it reads                           READS > 0 in a dead seat     the same
+ *   while it claims, or has, a read-write    STATE names a dead badge,    the same: FREE or
+ *   lock                                     HELD says how far it was     ORPHANED, as HELD says
+ *   between its READS and its look at STATE  READS > 0 in a dead seat     the same
+ *   between READS := 1 and STATE := FREE, a  both, as above               the same
+ *   downgrade
  *   while it waits                           WAITING in a dead seat       the same, WAITING := 0
  *   between its change of STATE and the      a sleeper that is not        the sleeper's own tick
  *   ring that must follow; after it was      rung
@@ -127,6 +150,7 @@ export const HOLDER: number = word++;
 export const WAITING: number = word++;
 export const MEMBERS: number = word++;
 export const HELD: number = word++;
+export const READS: number = word++;
 assert(word <= LINE_WORDS, 'seat fields must fit in one line');
 
 /** First word of a seat's record. */
@@ -153,8 +177,8 @@ export const NOT_WAITING = 0;
 /** From one ticket to the next. */
 export const TICKET_STEP = 2;
 
-/** The kinds of primitives, for HEADER_KIND. */
-export const SYNC_KINDS = ['mutex', 'semaphore', 'event'] as const;
+/** The kinds of primitives, for HEADER_KIND, and of handles. */
+export const SYNC_KINDS = ['mutex', 'semaphore', 'event', 'rwlock', 'readLock'] as const;
 /** The kinds of primitives. */
 export type SyncKind = (typeof SYNC_KINDS)[number];
 
@@ -178,3 +202,8 @@ export const PERMITS_MASK = 0x3fff_ffff;
 export const IS_SET = 1;
 export const EPOCH_STEP = 2;
 export const EPOCH_MASK = 0x7fff_fffe;
+
+// HELD of a thread that writes, or wants to.
+export const CLAIMED = 1;
+export const CLAIMED_ORPHAN = 2;
+export const WRITING = 3;

@@ -149,6 +149,15 @@ export class Waiters {
     }
   }
 
+  /** Rings the thread with that badge, in the way of {@link owe}. */
+  oweThread(badge: number): void {
+    try {
+      this.#pool.doorbell.ringBadge(badge);
+    } catch {
+      this.#soon.then(this.#ringAllLater);
+    }
+  }
+
   /** {@link ringAll} in the way of {@link owe}. */
   oweAll(): void {
     try {

@@ -11,6 +11,10 @@ import {
   type EventHandle,
   Mutex,
   type MutexHandle,
+  ReadLock,
+  type ReadLockHandle,
+  RwLock,
+  type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
 } from 'busbar/sync';
@@ -44,6 +48,7 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
   const words = WordChannel.create(pool, { kind: 'spsc', capacity: 4 });
   const writer = SharedWriter.create(flusher);
   const mutex = Mutex.create(pool);
+  const rwLock = RwLock.create(pool);
   const semaphore = Semaphore.create(pool, { permits: 2, owned: true });
   const kinds: Kind[] = [
     {
@@ -62,6 +67,14 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
     {
       handle: semaphore.handle,
       attach: (handle: SemaphoreHandle) => Semaphore.attach(pool, handle),
+    },
+    {
+      handle: rwLock.handle,
+      attach: (handle: RwLockHandle) => RwLock.attach(pool, handle).tryRead(),
+    },
+    {
+      handle: rwLock.readOnly.handle,
+      attach: (handle: ReadLockHandle) => ReadLock.attach(pool, handle).tryRead(),
     },
     {
       handle: Event.create(pool).handle,

@@ -9,7 +9,7 @@ import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
-import { Event, type Guard, Mutex, Semaphore } from 'busbar/sync';
+import { Event, type Guard, Mutex, RwLock, Semaphore } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
@@ -92,6 +92,12 @@ export class World {
     const mutex = Mutex.create(this.pool);
     this.#blocks.push(mutex.handle.control);
     return mutex;
+  }
+
+  rwLock(): RwLock {
+    const lock = RwLock.create(this.pool);
+    this.#blocks.push(lock.handle.control);
+    return lock;
   }
 
   semaphore(): Semaphore {
@@ -203,6 +209,8 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
     return receiver;
   },
   Mutex: (world) => world.mutex(),
+  RwLock: (world) => world.rwLock(),
+  ReadLock: (world) => world.rwLock().readOnly,
   Event: (world) => world.event(),
   Semaphore: (world) => world.semaphore(),
   Guard: (world) => world.mutex().guardSync(),
@@ -216,6 +224,8 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Packet: (packet: Packet) => packet.release(),
   Reservation: (reservation: Reservation) => reservation.abort(),
   Mutex: () => {},
+  RwLock: () => {},
+  ReadLock: () => {},
   Event: () => {},
   Semaphore: (semaphore: Semaphore) => semaphore.disable(),
   Guard: (guard: Guard) => guard.release(),

@@ -5,6 +5,7 @@ import { type DeadlockModule, deadlockCases } from './deadlock-scenarios.ts';
 import { eventCases } from './event-scenarios.ts';
 import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
+import { rwLockCases, rwLockDeathCases, rwLockExceptionCases } from './rw-lock-scenarios.ts';
 import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
 
 const BUGS: readonly Bug[] = [
@@ -150,6 +151,71 @@ const BUGS: readonly Bug[] = [
     to: 'isSame = again === again;',
     scenarios: /^deadlock: in turns/,
   },
+  {
+    what: 'rwlock: a writer does not look whether threads read',
+    entry: 'sync/rw-lock.ts',
+    from: 'if (this.areReading()) return BUSY;',
+    to: '',
+    scenarios: /^rwlock: a reader, a writer/,
+  },
+  {
+    what: 'rwlock: a reader looks for writers before it shows itself',
+    entry: 'sync/read-lock.ts',
+    from: 'storeSeqCst(words, at, reads + 1);',
+    to:
+      'const free = loadSeqCst(words, STATE) === FREE;\n' +
+      'storeSeqCst(words, at, reads + 1); if (free) return "acquired";',
+    scenarios: /^rwlock: a reader, a writer/,
+  },
+  {
+    what: 'rwlock: the last reader rings no writer',
+    entry: 'sync/read-lock.ts',
+    from: 'if (state !== FREE) this.#oweWriter(state);',
+    to: '',
+    scenarios: /^rwlock: a reader, a writer/,
+  },
+  {
+    what: 'rwlock: a reader that withdraws rings no writer',
+    entry: 'sync/read-lock.ts',
+    from: 'if ((now & HOLDER_MASK) !== this.badge) this.#oweWriter(now);',
+    to: '',
+    scenarios: /^rwlock: a reader, a writer/,
+  },
+  {
+    what: 'rwlock: a writer that gives up keeps its claim',
+    entry: 'sync/read-lock.ts',
+    from: 'if (!this.pool.isAttached || !this.isClaimed) return;',
+    to: 'if (this !== undefined) return;',
+    scenarios: /^rwlock: a writer gives up/,
+  },
+  {
+    what: 'rwlock: a dead reader reads for ever',
+    entry: 'sync/read-lock.ts',
+    from: 'storeSeqCst(words, seat + READS, 0);',
+    to: '',
+    scenarios: /^rwlock: death: who reads/,
+  },
+  {
+    what: 'rwlock: a dead writer is not told of',
+    entry: 'sync/read-lock.ts',
+    from: 'const next = held === CLAIMED ? FREE',
+    to: 'const next = held > 0 ? FREE',
+    scenarios: /^rwlock: death: who writes/,
+  },
+  {
+    what: 'rwlock: a downgrade lets a writer in between',
+    entry: 'sync/rw-lock.ts',
+    from: 'storeSeqCst(this.words, this.waiters.seat + READS, 1);\n    this.free(FREE);',
+    to: 'this.free(FREE);\n    storeSeqCst(this.words, this.waiters.seat + READS, 1);',
+    scenarios: /^rwlock: downgrade$/,
+  },
+  {
+    what: 'rwlock: the stack is not looked at before a read ends',
+    entry: 'sync/read-lock.ts',
+    from: 'ensureStep();\n    // SYNC(sync-reads): a writer that sees it',
+    to: '// a writer that sees it',
+    scenarios: /^rwlock: exception: readSync/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -166,5 +232,8 @@ huntAll('sync', BUGS, async (load) => {
     ...semaphoreDeathCases(module),
     ...eventCases(module),
     ...deadlockCases(module),
+    ...rwLockCases(module),
+    ...rwLockDeathCases(module),
+    ...rwLockExceptionCases(module),
   ];
 });

@@ -4,12 +4,13 @@
 import type { ModelOptions, ModelThread, Outcome, Scenario } from 'busbar/testing';
 import type { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import type { Event, Mutex, Semaphore, SyncHandle } from '../../src/sync/index.ts';
+import type { Event, Mutex, RwLock, Semaphore, SyncHandle } from '../../src/sync/index.ts';
 import {
   HELD,
   HOLDER,
   MEMBERS,
   NEXT_TICKET,
+  READS,
   STATE,
   seatAt,
   TAG,
@@ -28,6 +29,7 @@ import {
 export interface SyncModule extends PoolModule {
   readonly Event: typeof Event;
   readonly Mutex: typeof Mutex;
+  readonly RwLock: typeof RwLock;
   readonly Semaphore: typeof Semaphore;
 }
 
@@ -134,6 +136,7 @@ const SEAT_NAMES: ReadonlyMap<number, string> = new Map([
   [WAITING, 'WAITING'],
   [MEMBERS, 'MEMBERS'],
   [HELD, 'HELD'],
+  [READS, 'READS'],
 ]);
 
 /** Throws unless the thread has ended with that result, or was killed. */

@@ -6,6 +6,7 @@ import { type DeadlockModule, deadlockParts } from './deadlock-scenarios.ts';
 import { eventParts } from './event-scenarios.ts';
 import { mortal } from './mortal.ts';
 import { mutexParts } from './mutex-scenarios.ts';
+import { rwLockParts } from './rw-lock-scenarios.ts';
 import { semaphoreParts } from './semaphore-scenarios.ts';
 
 const module: DeadlockModule = {
@@ -19,4 +20,5 @@ exploreAll('sync', [
   ...semaphoreParts(module),
   ...eventParts(module),
   ...deadlockParts(module),
+  ...rwLockParts(module),
 ]);

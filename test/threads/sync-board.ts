@@ -16,6 +16,8 @@ export interface SyncTask {
   readonly isHolder: boolean;
   /** Threads are ended while they use it. */
   readonly mayDie: boolean;
+  /** A holder of a read-write lock writes. */
+  readonly writes: boolean;
 }
 
 // Words of the board.

@@ -2,7 +2,7 @@
 /** Synchronization primitives between real threads, some of which are ended while they use them. */
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Event, Mutex, Semaphore, type SyncHandle } from 'busbar/sync';
+import { Event, Mutex, RwLock, Semaphore, type SyncHandle } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { turn, until } from '../turns.ts';
@@ -25,6 +25,7 @@ interface TeamOptions {
   readonly count?: number;
   readonly isHolder?: boolean;
   readonly mayDie?: boolean;
+  readonly writes?: boolean;
 }
 
 /** Workers that use one primitive. */
@@ -36,14 +37,16 @@ class Team {
   readonly #sync: SyncHandle;
   readonly #isHolder: boolean;
   readonly #mayDie: boolean;
+  readonly #writes: boolean;
   #started = 0;
 
   constructor(pool: BufferPool, sync: SyncHandle, options: TeamOptions = {}) {
-    const { count = THREADS, isHolder = false, mayDie = false } = options;
+    const { count = THREADS, isHolder = false, mayDie = false, writes = false } = options;
     this.#pool = pool;
     this.#sync = sync;
     this.#isHolder = isHolder;
     this.#mayDie = mayDie;
+    this.#writes = writes;
     teams.push(this);
     for (let i = 0; i < count; i++) this.start();
   }
@@ -56,6 +59,7 @@ class Team {
       board: this.board.buffer,
       isHolder: this.#isHolder,
       mayDie: this.#mayDie,
+      writes: this.#writes,
       id,
       seed: seed + id * 7919,
     };
@@ -175,6 +179,67 @@ test.each(['lockSync', 'lock', 'tryLock', 'guard'] as const)(
     else await until(() => mutex.tryLock() === 'acquired');
     expect(mutex.ownerDied).toBe(true);
     mutex.unlock();
+    await end;
+  },
+);
+
+test('a read-write lock: threads read and count together, and nothing is lost', async () => {
+  const pool = createPool();
+  const lock = RwLock.create(pool);
+  const team = new Team(pool, lock.handle);
+  const { board } = team;
+  for (let i = 0; i < scaled(100); i++) {
+    expect(await lock.read(), replay).toBe('acquired');
+    expect(board[at.FIRST], replay).toBe(board[at.SECOND]);
+    if (i % 10 === 0) await turn();
+    expect(board[at.FIRST], replay).toBe(board[at.SECOND]);
+    lock.unlockRead();
+    if (i % 20 === 0) await team.reaches(1);
+  }
+  await team.reaches(scaled(200));
+  await team.stop();
+  expect([board[at.FIRST], board[at.SECOND]], replay).toEqual([team.done, team.done]);
+  expect([board[at.HEIRS], lock.state], replay).toEqual([0, 'free']);
+});
+
+test('a read-write lock whose users die: no thread hangs, and the next ones are told', {
+  timeout: 600_000,
+}, async () => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const lock = RwLock.create(pool);
+  const team = new Team(pool, lock.handle, { mayDie: true });
+  let kills = 0;
+  while (Atomics.load(team.board, at.HEIRS) < scaled(1) && kills < KILLS_MAX) {
+    await team.reaches(1 + random.below(30));
+    await team.kill(random.below(team.workers.length));
+    kills++;
+  }
+  await team.reaches(50);
+  await team.stop();
+  const { board } = team;
+  expect(board[at.HEIRS], replay).toBeGreaterThan(0);
+  const undone = board[at.FIRST] - team.done;
+  expect(undone, replay).toBeGreaterThanOrEqual(0);
+  expect(undone, replay).toBeLessThanOrEqual(kills);
+  lock.recover();
+  expect(lock.state, replay).toBe('free');
+});
+
+test.each(['readSync', 'read', 'tryRead', 'writeSync', 'write', 'tryWrite'] as const)(
+  '%s gets the read-write lock of a thread that was ended while it held it',
+  async (way) => {
+    const pool = createPool();
+    const lock = RwLock.create(pool);
+    const writes = way.includes('ead');
+    const team = new Team(pool, lock.handle, { count: 1, isHolder: true, writes });
+    await team.reaches(1);
+    expect(lock.state).toBe(writes ? 'writing' : 'reading');
+    const end = team.workers[0].terminate();
+    if (way === 'tryRead' || way === 'tryWrite') await until(() => lock[way]() === 'acquired');
+    else expect(await lock[way]()).toBe('acquired');
+    // A reader has changed nothing.
+    expect(lock.ownerDied).toBe(writes);
     await end;
   },
 );

@@ -7,6 +7,8 @@ import {
   type EventHandle,
   Mutex,
   type MutexHandle,
+  RwLock,
+  type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
 } from 'busbar/sync';
@@ -61,6 +63,58 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       if (random.below(8) === 0) await turn();
       board[at.SECOND]++;
       mutex.unlock();
+      return true;
+    };
+  },
+  'busbar/rwlock': () => {
+    const lock = RwLock.attach(pool, task.sync as RwLockHandle);
+    if (task.isHolder) hold(() => (task.writes ? lock.writeSync() : lock.readSync()));
+    const reads = async (): Promise<string> => {
+      const way = random.below(4);
+      let result: string;
+      if (way === 0) result = lock.tryRead();
+      else if (way === 1)
+        result = lock.readSync(random.below(2) === 0 ? random.below(3) : Infinity);
+      else result = await lock.read(patience());
+      if (result !== 'acquired') return result;
+      check(lock.ownerDied);
+      if (random.below(8) === 0) await turn();
+      check(lock.ownerDied);
+      lock.unlockRead();
+      return 'read';
+    };
+    const check = (ownerDied: boolean): void => {
+      if (board[at.FIRST] === board[at.SECOND] || ownerDied) return;
+      throw new Error(`${board[at.FIRST]} and ${board[at.SECOND]}: another thread is inside`);
+    };
+    return async () => {
+      if (random.below(3) > 0) {
+        await reads();
+        return false;
+      }
+      const way = random.below(4);
+      let result: string;
+      if (way === 0) result = lock.tryWrite();
+      else if (way === 1) {
+        result = lock.writeSync(random.below(2) === 0 ? random.below(3) : Infinity);
+      } else result = await lock.write(patience());
+      if (result === 'timeout' || result === 'aborted') Atomics.add(board, at.GIVEN_UP, 1);
+      if (result !== 'acquired') return false;
+      check(lock.ownerDied);
+      if (lock.ownerDied) {
+        Atomics.add(board, at.HEIRS, 1);
+        board[at.SECOND] = board[at.FIRST];
+      }
+      board[at.FIRST]++;
+      for (let i = random.below(200); i > 0; i--) Atomics.load(board, at.STOP);
+      if (random.below(8) === 0) await turn();
+      board[at.SECOND]++;
+      if (random.below(2) === 0) lock.unlockWrite();
+      else {
+        lock.downgrade();
+        check(false);
+        lock.unlockRead();
+      }
       return true;
     };
   },
