@@ -238,6 +238,14 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
   /**
+   * `onFrame`, `onFrames` or `onMessage` returned a promise or another value. The bytes are borrowed
+   * until such a handler returns: after an `await` they are those of another message.
+   *
+   * **Do**: Read with `for await (const packet of link)` or `link.handle(async (packet) => …)`,
+   * which keep the bytes; or take `takePacket()` and return nothing.
+   */
+  ERR_BUSBAR_HANDLER_RESULT: 'a handler of borrowed bytes must return undefined',
+  /**
    * The kernel reported an error, such as ECONNRESET; `cause` has it.
    *
    * **Do**: The peer is gone: drop its state, and connect again if it was yours to connect.

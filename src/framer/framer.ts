@@ -81,7 +81,8 @@ export class Framer extends Staging {
     this.codec = codec;
     this.view = pool.view;
     const plain = codec instanceof LengthPrefixCodec && codec.constructor === LengthPrefixCodec;
-    if (plain && codec.payloadSkip === 4) {
+    // With `debug` each frame takes the slow path, which poisons the frame before it.
+    if (plain && codec.payloadSkip === 4 && !pool.isDebug) {
       this.u32 = 1;
       this.littleEndian = codec.littleEndian ? 1 : 0;
       this.prefixIncluded = codec.inclusive ? 4 : 0;
@@ -177,6 +178,9 @@ export class Framer extends Staging {
 
   /** {@link next} for every other codec, and for frames that are incomplete or malformed. */
   private measureNext(begin: number, available: number): boolean {
+    if (this.pool.isDebug && this.frameOffset !== NO_FRAME) {
+      this.pool.poison(this.frameBufferId, this.frameOffset, this.frameLength);
+    }
     return this.skips === 1 ? this.measurePastLong() : this.measureOne(begin, available);
   }
 

@@ -21,6 +21,7 @@ import {
   GRANT,
   HEADER_BATCH_SIZE,
   HEADER_BUFFER_SIZE,
+  HEADER_DEBUG,
   HEADER_TAG,
   HEADER_TRACK_LEAKS,
   NO_BUFFER,
@@ -47,6 +48,9 @@ const REFERENCES_MAX = 0x7fff_ffff;
 /** Bytes of every buffer of a pool, one after the other. */
 export type PoolBytes = Uint8Array<SharedArrayBuffer>;
 
+/** What freed bytes are filled with in a pool of `debug`. */
+const POISON = 0xdd;
+
 /**
  * The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. A
  * reference is the right to use a buffer. A thread counts its own references in its account; a
@@ -71,6 +75,8 @@ export abstract class BufferReferences {
   readonly handle: BufferPoolHandle;
   /** @internal Present only while leaks are tracked. */
   readonly leaks: LeakTracker | undefined;
+  /** @internal Whether bytes are poisoned that no caller may read any more. */
+  readonly isDebug: boolean;
 
   /** The pool's control words, or DETACHED_WORDS. */
   protected words: Words;
@@ -117,6 +123,9 @@ export abstract class BufferReferences {
     this.thread = thread;
     this.waiters = new WaitQueue(thread, (id) => this.release(id));
     this.leaks = words[HEADER_TRACK_LEAKS] === 1 ? new LeakTracker() : undefined;
+    this.isDebug = words[HEADER_DEBUG] === 1;
+    // Every last release takes the slow path, which poisons.
+    if (this.isDebug) this.cacheLimit = 0;
   }
 
   /** @internal Distinguishes this pool from others, in any thread. */
@@ -402,13 +411,17 @@ export abstract class BufferReferences {
   /** The last reference of this thread goes; the cache is full, or a thread waits. */
   private releaseSlowly(id: BufferId): void {
     const { words, cache } = this;
-    if (words[cache] + 1 >= this.cacheLimit) this.overflow();
+    if (words[cache] + 1 >= this.layout.cacheLimit) this.overflow();
     // SYNC(attention): pairs with a waiter's registration, which comes before its look at the
     // stripes.
     const isAsked = loadSeqCst(words, ATTENTION) !== 0;
     // Waiters are served after the reference is gone: that must not throw.
     if (isAsked) ensureStack();
     const isFree = words[this.shares + id] === 0 || this.withdraw(id);
+    if (isFree && this.isDebug) {
+      const begin = this.offsetOf(id);
+      this.bytes.fill(POISON, begin, begin + this.stride);
+    }
     words[this.refs + id] = 0;
     if (!isFree) return;
     const count = words[cache] + 1;
@@ -431,6 +444,12 @@ export abstract class BufferReferences {
     // withdrawals.
     const slot = this.threadSlot;
     return withdraw(this.words, this.shares + id, buffer + TOTAL, buffer + OWNER, slot) === 0;
+  }
+
+  /** @internal In a pool of `debug`: fills a region that no other reference protects. */
+  poison(id: BufferId, offset: number, length: number): void {
+    if (!this.isDebug || this.words[this.refs + id] === 0 || !this.isSoleHolder(id)) return;
+    this.bytes.fill(POISON, offset, offset + length);
   }
 
   private isRegion(id: number, offset: number, length: number): boolean {

@@ -13,6 +13,7 @@ import {
   HEADER_BATCH_SIZE,
   HEADER_BUFFER_COUNT,
   HEADER_BUFFER_SIZE,
+  HEADER_DEBUG,
   HEADER_MAGIC,
   HEADER_MAX_THREADS,
   HEADER_TAG,
@@ -54,7 +55,8 @@ export function createBlocks(options: ResolvedPoolOptions): {
   words[HEADER_MAX_THREADS] = options.maxThreads;
   words[HEADER_TAG] = ((arbitrarySeed() & TAG_MASK) | 1) << TAG_SHIFT;
   drawIdentity(words);
-  words[HEADER_TRACK_LEAKS] = options.trackLeaks ? 1 : 0;
+  words[HEADER_TRACK_LEAKS] = Number(options.trackLeaks);
+  words[HEADER_DEBUG] = Number(options.debug);
   for (let slot = 0; slot < options.maxThreads; slot++) {
     words[layout.thread(slot) + GRANT] = NOT_WAITING;
   }
@@ -101,7 +103,7 @@ export function openBlocks(handle: BufferPoolHandle): {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its blocks are not SharedArrayBuffers');
   }
   const isPool = words[HEADER_MAGIC] === POOL_MAGIC && words[HEADER_VERSION] === POOL_VERSION;
-  if (words.length <= HEADER_TRACK_LEAKS || !isPool) {
+  if (words.length <= HEADER_DEBUG || !isPool) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its control block is not that of a pool');
   }
   const layout = layoutOf(words);

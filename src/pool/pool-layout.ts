@@ -128,6 +128,7 @@ export const HEADER_TAG: number = word++;
 export const HEADER_IDENTITY: number = word;
 word += 2;
 export const HEADER_TRACK_LEAKS: number = word++;
+export const HEADER_DEBUG: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const ATTENTION: number = LINE_WORDS;

@@ -39,12 +39,18 @@ export interface BufferPoolOptions {
    * Default: true if the environment has BUSBAR_TRACK_LEAKS=1, else false.
    */
   readonly trackLeaks?: boolean;
+  /**
+   * Fill a buffer with 0xDD when it becomes free, and a frame when the next one overtakes it, so
+   * that bytes that are read too late show. Slow; for tests. Default: true if the environment has
+   * BUSBAR_DEBUG=1, else false.
+   */
+  readonly debug?: boolean;
 }
 
 /** Options with every default applied. */
 export type ResolvedPoolOptions = Required<BufferPoolOptions>;
 
-const KEYS = ['bufferSize', 'bufferCount', 'batchSize', 'maxThreads', 'trackLeaks'];
+const KEYS = ['bufferSize', 'bufferCount', 'batchSize', 'maxThreads', 'trackLeaks', 'debug'];
 const MAX_THREADS_DEFAULT = 16;
 const BATCH_SIZE_DEFAULT_MAX = 64;
 
@@ -72,19 +78,20 @@ export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOpti
       `bufferSize × bufferCount must be at most ${POOL_BYTES_MAX} bytes, got ${bytes}`,
     );
   }
-  const trackLeaks = checkBoolean('trackLeaks', own.trackLeaks ?? leakTrackingIsAskedFor());
+  const trackLeaks = checkBoolean('trackLeaks', own.trackLeaks ?? isAskedFor('BUSBAR_TRACK_LEAKS'));
   if (!new PoolLayout(bufferCount, maxThreads, batchSize, trackLeaks).fits) {
     throw new RangeError(
       `bufferCount × maxThreads is too large for one control block: ${bufferCount} × ${maxThreads}`,
     );
   }
-  return Object.freeze({ bufferSize, bufferCount, batchSize, maxThreads, trackLeaks });
+  const debug = checkBoolean('debug', own.debug ?? isAskedFor('BUSBAR_DEBUG'));
+  return Object.freeze({ bufferSize, bufferCount, batchSize, maxThreads, trackLeaks, debug });
 }
 
-function leakTrackingIsAskedFor(): boolean {
+function isAskedFor(variable: string): boolean {
   const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
     .process?.env;
-  return environment?.BUSBAR_TRACK_LEAKS === '1';
+  return environment?.[variable] === '1';
 }
 
 /** What another thread needs to attach: pass it through `workerData` or `postMessage`. */

@@ -6,6 +6,7 @@ import { fail } from '../../base/assert.ts';
 import type { BusbarError } from '../../base/errors.ts';
 import type { Framer } from '../../framer/index.ts';
 import type { BufferId } from '../../pool/index.ts';
+import { refuseResult } from '../handler-result.ts';
 
 /** Receives an intake's events. */
 export interface IntakeOwner {
@@ -45,11 +46,18 @@ export function frameDeliverer<L>(
   link: L,
   intake: { readonly framer: Framer; readonly stopped: boolean },
 ): IntakeOwner['deliver'] {
-  if (handler.onFrames !== undefined) return () => handler.onFrames?.(link);
+  if (handler.onFrames !== undefined) {
+    return () => {
+      const result: unknown = handler.onFrames?.(link);
+      if (result !== undefined) refuseResult('onFrames', result);
+    };
+  }
   const { framer } = intake;
   return () => {
     while (!intake.stopped && framer.next()) {
-      handler.onFrame?.(framer.frameOffset, framer.frameLength, framer.frameBufferId, link);
+      const { frameOffset, frameLength, frameBufferId } = framer;
+      const result: unknown = handler.onFrame?.(frameOffset, frameLength, frameBufferId, link);
+      if (result !== undefined) refuseResult('onFrame', result);
     }
   };
 }

@@ -4,6 +4,7 @@
 import { ADDRESS_HOST, ADDRESS_PORT, ADDRESS_WORDS } from '../../native/udp.ts';
 import { Packet } from '../../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import { refuseResult } from '../handler-result.ts';
 import { checkAddressWords, UdpAddress } from './udp-address.ts';
 import type { UdpIntake, UdpIntakeOwner } from './udp-intake.ts';
 
@@ -34,10 +35,12 @@ export class UdpMessage {
         this.#offset = offset;
         this.#length = length;
         try {
-          handler.onMessage?.(offset, length, bufferId, link);
+          const result: unknown = handler.onMessage?.(offset, length, bufferId, link);
+          if (result !== undefined) refuseResult('onMessage', result);
         } finally {
           this.#bufferId = NO_BUFFER;
         }
+        this.#pool.poison(bufferId, offset, length);
       };
     }
     const pool = this.#pool;
