@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: threads that wait for each other, or only seem to, in a pool that tracks leaks. */
+/** Model checker: threads that wait for each other, or only seem to. */
 
 import type { ModelOptions, Outcome, Scenario } from 'busbar/testing';
 import type { Deadlocks, Waited } from '../../src/sync/deadlocks.ts';

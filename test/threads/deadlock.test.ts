@@ -47,7 +47,7 @@ function start(
   });
 }
 
-test('two threads that want each other’s lock: one of them gets the cycle and the stacks', async () => {
+test('two threads that want each other’s lock: one gets the cycle and the stacks', async () => {
   const pool = createPool();
   const [a, b] = [Mutex.create(pool), Mutex.create(pool)];
   const board = createBoard();
