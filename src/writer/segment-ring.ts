@@ -24,6 +24,8 @@ import {
   EPOCH,
   FILL,
   FREED,
+  PENDING_IN,
+  PENDING_OUT,
   type SharedWriterLayout,
 } from './shared-writer-layout.ts';
 import type { SpaceWait } from './space-wait.ts';
@@ -40,7 +42,7 @@ export interface SegmentSpace {
  *
  * A buffer that moves into a segment, or out of it, is in this thread's pending record meanwhile.
  * The record is empty between calls; after an exception it may not be, and the next call continues
- * with it.
+ * with it: a new buffer is used, one that leaves its segment is released.
  */
 export class SegmentRing {
   readonly #pool: BufferPool;
@@ -51,6 +53,8 @@ export class SegmentRing {
   readonly #pending: number;
   /** MARK of a packet in transit with one share, as a new buffer has. */
   readonly #oneShare: number;
+  /** A buffer that an exception kept from being released. Others may still read it. */
+  #leaving: BufferId = NO_BUFFER;
 
   constructor(
     pool: BufferPool,
@@ -122,10 +126,11 @@ export class SegmentRing {
     const pool = this.#pool;
     const pending = this.#pending;
     if (loadAcquire(words, segment + BUFFER) !== 0) return true;
+    if (words[pending + TRANSIT_LENGTH] === PENDING_OUT) this.#dropPending();
     if (words[pending + TRANSIT_MARK] === 0) {
       const id = this.#waiting.tryAcquire();
       if (id === NO_BUFFER) return false;
-      pool.moveInto(id, pool.offsetOf(id), 0, words, pending);
+      pool.moveInto(id, pool.offsetOf(id), PENDING_IN, words, pending);
       this.#waiting.atHand = NO_BUFFER;
       assert(
         words[pending + TRANSIT_MARK] === this.#oneShare,
@@ -185,7 +190,7 @@ export class SegmentRing {
     storeRelease(words, segment + BUFFER, 0);
     words[pending + TRANSIT_ID] = id;
     words[pending + TRANSIT_OFFSET] = offset;
-    words[pending + TRANSIT_LENGTH] = 0;
+    words[pending + TRANSIT_LENGTH] = PENDING_OUT;
     words[pending + TRANSIT_MARK] = this.#oneShare;
   }
 
@@ -196,15 +201,20 @@ export class SegmentRing {
 
   /** Releases the buffer in the pending record of `slot`: this thread's, or a locked record's. */
   dropOf(slot: number): void {
-    const waiting = this.#waiting;
     const pending = this.#layout.pending(slot);
+    this.#dropLeaving();
     if (this.#words[pending + TRANSIT_MARK] === 0) return;
-    waiting.dropAtHand();
-    waiting.atHand = this.#pool.moveFrom(this.#words, pending);
-    waiting.dropAtHand();
+    this.#leaving = this.#pool.moveFrom(this.#words, pending);
+    this.#dropLeaving();
   }
 
-  /** Releases a buffer that an exception left in the pending record. */
+  #dropLeaving(): void {
+    if (this.#leaving === NO_BUFFER) return;
+    this.#pool.release(this.#leaving);
+    this.#leaving = NO_BUFFER;
+  }
+
+  /** Releases a buffer that an exception left in the pending record, or on its way out. */
   close(): void {
     this.#dropPending();
   }

@@ -93,8 +93,10 @@
  * What a death, or an exception in a living thread, can leave, and who repairs it:
  *
  *   left                                     repaired
- *   pending record in use                    the thread's next call uses it; dead: recover()
- *                                            releases it
+ *   pending record in use                    the thread's next call: LENGTH = IN is a new buffer,
+ *                                            which it uses, OUT a delivered one, which others may
+ *                                            still read, and which it releases; dead: recover()
+ *                                            releases it, or the next thread of its slot goes on
  *   BUFFER set, FILL = FREE                  nothing to repair: the next to open the segment uses
  *                                            it
  *   FILL = SEALED, EPOCH at it               the next to reserve, or to free it, moves EPOCH on
@@ -175,6 +177,10 @@ export const CLAIM_AGAIN: number = 1 << 31;
 const PENDING = 0;
 const JOINED: number = TRANSIT_WORDS;
 const BADGE: number = TRANSIT_WORDS + 1;
+/** LENGTH of a pending record: its buffer is new. */
+export const PENDING_IN = 0;
+/** LENGTH of a pending record: its buffer has been delivered, and others may read it. */
+export const PENDING_OUT = 1;
 
 // Segment record.
 export const FILL = 0;

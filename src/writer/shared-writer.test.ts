@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { atAccess, realAtomics } from '../../test/chaos/accesses.ts';
 import { auditPool } from '../../test/pool-audit.ts';
 import { die } from '../../test/simulated-death.ts';
 import type { BusbarErrorCode } from '../base/errors.ts';
-import { BufferPool } from '../pool/index.ts';
+import { type BufferId, BufferPool } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import {
   SharedWriter,
@@ -305,6 +306,83 @@ test('what a policy found held up goes when the holder ends its reservation', as
       theirs.close();
       expectAllHome(stage);
     }
+  }
+});
+
+/** Writes messages of which one fills a segment, and drains without releasing what came. */
+class Slow {
+  written = '';
+  readonly #kept: { offset: number; length: number; id: BufferId }[] = [];
+  readonly #stage: Stage;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  write(writer: SharedWriter): void {
+    const text = String.fromCharCode(97 + this.written.length / 20).repeat(20);
+    for (let i = 0; i < 3 && !write(writer, text); i++) writer.flush();
+    this.written += text;
+  }
+
+  read(): void {
+    this.#stage.flusher.drain((_, offset, length, id) => this.#kept.push({ offset, length, id }));
+  }
+
+  /** What has come, as it is now. */
+  release(): string {
+    const { pool } = this.#stage;
+    const bytes = this.#kept.map(({ offset, length }) => pool.bytes.slice(offset, offset + length));
+    for (const { id } of this.#kept) pool.release(id);
+    return Buffer.concat(bytes).toString();
+  }
+}
+
+/** A flush whose k-th access throws, and, if it is to look like a death, all after that. */
+function flushUntil(writer: SharedWriter, access: number, isDeath: boolean): boolean {
+  let hasThrown = false;
+  const fail = (): never => {
+    hasThrown = true;
+    if (isDeath) globalThis.Atomics = new Proxy(realAtomics, { get: () => fail });
+    throw new RangeError('thrown at an access');
+  };
+  atAccess(access, fail);
+  try {
+    writer.flush();
+  } catch {}
+  globalThis.Atomics = realAtomics;
+  return hasThrown;
+}
+
+test.each([
+  ['an access that throws', false],
+  ['a death, for the next thread of its slot,', true],
+])('%s leads no message into a buffer that others still read', (_, isDeath) => {
+  for (let access = 1, hasThrown = true; hasThrown; access++) {
+    const stage = setUp();
+    const { pool, other, flusher, mine, theirs } = stage;
+    const slow = new Slow(stage);
+    slow.write(theirs);
+    theirs.flush();
+    slow.read();
+    slow.write(theirs);
+    hasThrown = flushUntil(theirs, access, isDeath);
+    let writer = theirs;
+    if (isDeath) {
+      die(other);
+      pool.reclaim(other.threadSlot);
+      const heir = BufferPool.attach(pool.handle);
+      expect(heir.threadSlot).toBe(other.threadSlot);
+      writer = SharedWriter.attach(WriteFlusher.attach(heir, flusher.handle), mine.handle);
+    }
+    for (let i = 0; i < 3; i++) {
+      slow.write(writer);
+      writer.flush();
+      slow.read();
+    }
+    expect(slow.release(), `access ${access}`).toBe(slow.written);
+    expect(writer.close() + mine.close()).toBe(0);
+    expectAllHome(stage);
   }
 });
 

@@ -50,13 +50,6 @@ export class SpaceWait {
     return this.atHand;
   }
 
-  /** Releases the buffer at hand. */
-  dropAtHand(): void {
-    if (this.atHand === NO_BUFFER) return;
-    this.pool.release(this.atHand);
-    this.atHand = NO_BUFFER;
-  }
-
   /** Repeats `attempt` until it returns 0 or more, waiting in between for what it lacks. */
   async until(attempt: () => number, options: WaitOptions): Promise<number> {
     const limits = resolveWaitOptions(options);
@@ -82,7 +75,9 @@ export class SpaceWait {
   /** Called once the writer is closed: each caller's next attempt throws. */
   close(): void {
     this.#serve();
-    this.dropAtHand();
+    if (this.atHand === NO_BUFFER) return;
+    this.pool.release(this.atHand);
+    this.atHand = NO_BUFFER;
   }
 
   #enqueue(caller: Caller): void {

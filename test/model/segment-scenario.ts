@@ -38,10 +38,6 @@ export function segmentScenario(module: SegmentModule): Scenario<PoolShared> {
         waiting.atHand = pool.tryAcquire();
         return waiting.atHand;
       },
-      dropAtHand(): void {
-        if (waiting.atHand >= 0) pool.release(waiting.atHand as never);
-        waiting.atHand = -1;
-      },
     };
     const space = { headroom: 0, limit: 16 };
     return new module.SegmentRing(
