@@ -48,11 +48,7 @@ async function prepareOneByOne(): Promise<PreparedCase> {
       crew.finish();
       return ops;
     },
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 
@@ -79,11 +75,7 @@ async function prepareBatches(): Promise<PreparedCase> {
       crew.finish();
       return ops;
     },
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 

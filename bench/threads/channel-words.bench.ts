@@ -73,11 +73,7 @@ async function prepareStream(): Promise<PreparedCase> {
       crew.finish();
       return ops;
     },
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 
@@ -100,11 +96,7 @@ async function prepareBatches(): Promise<PreparedCase> {
       crew.finish();
       return ops;
     },
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 
@@ -126,11 +118,7 @@ async function prepareTwoProducers(): Promise<PreparedCase> {
       crew.finish();
       return next0 + next1;
     },
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 
@@ -155,11 +143,7 @@ async function prepareTwoConsumers(): Promise<PreparedCase> {
       }
       return sum;
     },
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 

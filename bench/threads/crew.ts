@@ -3,6 +3,7 @@
 
 import os from 'node:os';
 import { type TransferListItem, Worker } from 'node:worker_threads';
+import type { BufferPool } from 'busbar/pool';
 import {
   awaitFinish,
   beginTurn,
@@ -119,5 +120,12 @@ export class Crew {
     this.begin(-1);
     await this.exits;
     this.check();
+  }
+
+  /** The same; then the end of the channel here, and the pool. */
+  async closeWith(end: { close(): void }, pool: BufferPool): Promise<void> {
+    await this.close();
+    end.close();
+    pool.detach();
   }
 }

@@ -67,11 +67,7 @@ async function prepareOneWay(): Promise<PreparedCase> {
       await crew.finishAsync();
       return ops;
     },
-    async close() {
-      await crew.close();
-      sender.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(sender, pool),
   };
 }
 

@@ -115,11 +115,7 @@ async function prepareChannel({ kind, size, ...workload }: ChannelWorkload): Pro
   };
   return {
     run: (ops) => runIterations(crew, ops, size, takeNumber),
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 
@@ -137,11 +133,7 @@ async function prepareWords({ kind, size, ...workload }: ChannelWorkload): Promi
   };
   return {
     run: (ops) => runIterations(crew, ops, size, takeNumber),
-    async close() {
-      await crew.close();
-      receiver.close();
-      pool.detach();
-    },
+    close: () => crew.closeWith(receiver, pool),
   };
 }
 

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { until } from '../../test/turns.ts';
+import { nextUncaught } from '../../test/uncaught.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { type Codec, DelimiterCodec, LengthPrefixCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -42,18 +43,6 @@ function makeLink(
   };
   const all = { onFrame() {}, onClose, ...handler };
   return { link: TcpLink.adopt(pool, stream, { codec, handler: () => all, ...options }), reasons };
-}
-
-/** The next exception that nobody catches. */
-function nextUncaught(): Promise<Error> {
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  return new Promise((resolve) => {
-    process.once('uncaughtException', (error) => {
-      for (const listener of others) process.on('uncaughtException', listener);
-      resolve(error);
-    });
-  });
 }
 
 function expectNoneHeld(pool: BufferPool): void {

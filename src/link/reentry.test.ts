@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
 import { settle, turn, until } from '../../test/turns.ts';
+import { uncaughtDuring } from '../../test/uncaught.ts';
 import { LengthPrefixCodec } from '../framer/index.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -33,18 +34,6 @@ async function makeServer(pool: BufferPool) {
     handler: () => ({ onFrame: () => void got.frames++ }),
   });
   return { server, got };
-}
-
-/** What is thrown where nobody waits for it. */
-async function uncaughtDuring(what: () => Promise<void>): Promise<string[]> {
-  const messages: string[] = [];
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', (error) => messages.push(error.message));
-  await what();
-  process.removeAllListeners('uncaughtException');
-  for (const listener of others) process.on('uncaughtException', listener);
-  return messages;
 }
 
 /** A message longer than is worth waiting with: its link sends within the drain's turn. */

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { auditPool, controlWords } from '../../test/pool-audit.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
+import { coded, expectAllHome } from '../../test/pool-expectations.ts';
 import { Random } from '../base/random.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { Packet, readSendPacket, type SendPacket, writeSendPacket } from './index.ts';
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
 
 function create(): BufferPool {
   return BufferPool.create({ bufferSize: 100, bufferCount: 8, batchSize: 2, maxThreads: 3 });
@@ -18,12 +14,6 @@ function from(pool: BufferPool, text: string): Packet {
   const packet = Packet.tryFrom(pool, new TextEncoder().encode(text));
   if (packet === undefined) throw new Error('no buffer');
   return packet;
-}
-
-function expectAllHome(pool: BufferPool): void {
-  const { capacity, freeShared, freeCached } = pool.stats();
-  expect(freeShared + freeCached).toBe(capacity);
-  expect(auditPool(pool)).toEqual([]);
 }
 
 /** Asserts that a call throws, and leaves the pool's words and the packet as they were. */

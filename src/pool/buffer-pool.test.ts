@@ -1,35 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
+import { coded, drain, expectAllHome } from '../../test/pool-expectations.ts';
 import { Random } from '../base/random.ts';
 import { type BufferId, BufferPool, type BufferPoolOptions, NO_BUFFER } from './index.ts';
 import { ACQUIRES, CACHE_COUNT } from './pool-layout.ts';
 
 const small: BufferPoolOptions = { bufferSize: 100, bufferCount: 8, batchSize: 2, maxThreads: 3 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
-
-/** Takes all it can get. */
-function drain(pool: BufferPool): BufferId[] {
-  const ids: BufferId[] = [];
-  for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) ids.push(id);
-  return ids;
-}
-
-/** Asserts that every buffer is free and every word right. */
-function expectAllHome(pool: BufferPool): void {
-  const { capacity, freeShared, freeCached, held, inTransit, waiting } = pool.stats();
-  expect({ free: freeShared + freeCached, held, inTransit, waiting }).toEqual({
-    free: capacity,
-    held: 0,
-    inTransit: 0,
-    waiting: 0,
-  });
-  expect(auditPool(pool)).toEqual([]);
-}
 
 test('a pool gives out each of its buffers once, then says not now', () => {
   const pool = BufferPool.create(small);

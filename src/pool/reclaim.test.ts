@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts';
+import { coded, drain, expectAllHome } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from './index.ts';
 import {
   badgeOf,
@@ -17,22 +17,6 @@ import {
 } from './pool-layout.ts';
 
 const shape = { bufferSize: 8, bufferCount: 12, batchSize: 3, maxThreads: 4 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
-
-function drain(pool: BufferPool): BufferId[] {
-  const ids: BufferId[] = [];
-  for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) ids.push(id);
-  return ids;
-}
-
-function expectAllHome(pool: BufferPool): void {
-  const { capacity, freeShared, freeCached } = pool.stats();
-  expect(freeShared + freeCached).toBe(capacity);
-  expect(auditPool(pool)).toEqual([]);
-}
 
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
+import { coded, expectAllHome } from '../../test/pool-expectations.ts';
 import { Random } from '../base/random.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from './index.ts';
 import { TOTAL } from './pool-layout.ts';
 
 const shape = { bufferSize: 100, bufferCount: 8, batchSize: 2, maxThreads: 4 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
-
-function expectAllHome(pool: BufferPool): void {
-  const { capacity, freeShared, freeCached } = pool.stats();
-  expect(freeShared + freeCached).toBe(capacity);
-  expect(auditPool(pool)).toEqual([]);
-}
 
 test('a reference goes through four words to another thread, with offset and length', () => {
   const a = BufferPool.create(shape);

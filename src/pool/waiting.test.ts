@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { auditPool, controlWords } from '../../test/pool-audit.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
+import { controlWords } from '../../test/pool-audit.ts';
+import { coded, drain, expectAllHome } from '../../test/pool-expectations.ts';
 import { Random } from '../base/random.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from './index.ts';
 import { NEXT_TICKET } from './pool-layout.ts';
 
 const shape = { bufferSize: 8, bufferCount: 4, batchSize: 2, maxThreads: 6 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
-
-function drain(pool: BufferPool): BufferId[] {
-  const ids: BufferId[] = [];
-  for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) ids.push(id);
-  return ids;
-}
-
-function expectAllHome(pool: BufferPool): void {
-  const { capacity, freeShared, freeCached, waiting } = pool.stats();
-  expect({ free: freeShared + freeCached, waiting }).toEqual({ free: capacity, waiting: 0 });
-  expect(auditPool(pool)).toEqual([]);
-}
 
 /** Lets everything that needs no timer happen. */
 async function settle(): Promise<void> {

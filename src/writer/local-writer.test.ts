@@ -2,8 +2,8 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { auditPool } from '../../test/pool-audit.ts';
+import { coded } from '../../test/pool-expectations.ts';
 import { AssertionError } from '../base/assert.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher, type WriterOptions } from './index.ts';
@@ -55,10 +55,6 @@ function write(writer: LocalWriter, text: string): boolean {
 function close(writer: LocalWriter): void {
   writer.close();
   drain();
-}
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
 }
 
 async function settle(): Promise<void> {

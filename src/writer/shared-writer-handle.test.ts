@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { auditPool } from '../../test/pool-audit.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
+import { coded, expectAllHome } from '../../test/pool-expectations.ts';
 import { BufferPool } from '../pool/index.ts';
 import { HEADER_TAG } from '../pool/pool-layout.ts';
 import {
@@ -14,15 +13,6 @@ import {
 import { HEADER_LANE } from './shared-writer-layout.ts';
 
 const shape = { bufferSize: 32, bufferCount: 40, batchSize: 1, maxThreads: 4 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
-
-function expectAllHome(pool: BufferPool): void {
-  const { held, inTransit } = pool.stats();
-  expect({ held, inTransit, wrong: auditPool(pool) }).toEqual({ held: 0, inTransit: 0, wrong: [] });
-}
 
 test('a handle fits its own flusher only, in its own pool', () => {
   const bad = coded('ERR_BUSBAR_BAD_HANDLE');

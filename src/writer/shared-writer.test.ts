@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { atAccess, realAtomics } from '../../test/chaos/accesses.ts';
 import { auditPool } from '../../test/pool-audit.ts';
+import { coded } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
 import { type BufferId, BufferPool } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import {
@@ -37,10 +37,6 @@ function setUp(options: WriterOptions = {}, regionCount: number = 32): Stage {
   return { pool, other, flusher, mine, theirs };
 }
 
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
-
 function collect({ pool, flusher }: Stage): string {
   let text = '';
   flusher.drain((_id, offset, length, bufferId) => {
@@ -48,6 +44,24 @@ function collect({ pool, flusher }: Stage): string {
     pool.release(bufferId);
   });
   return text;
+}
+
+/** The other thread dies, and its writer, lane and slot are recovered, in this order. */
+function cleanUp({ flusher, mine, other, pool }: Stage): void {
+  die(other);
+  mine.recover(other.threadSlot);
+  flusher.recover(other.threadSlot);
+  pool.reclaim(other.threadSlot);
+}
+
+/** Collects until as much has come as is expected. */
+async function expectToCome(stage: Stage, expected: string): Promise<void> {
+  let text = '';
+  while (text.length < expected.length) {
+    text += collect(stage);
+    await new Promise(setImmediate);
+  }
+  expect(text).toBe(expected);
 }
 
 function put({ pool }: Stage, writer: SharedWriter, offset: number, text: string): void {
@@ -388,15 +402,12 @@ test.each([
 
 test('recover finds a thread dead although many had asked while it was busy', () => {
   const stage = setUp();
-  const { flusher, mine, other, pool, theirs } = stage;
+  const { mine, other, pool, theirs } = stage;
   theirs.tryReserve(5);
   write(mine, 'next');
   // Waiters on the other side of a channel do so, each tick, while it makes no turn.
   for (let i = 0; i < 20; i++) expect(pool.isBadgeGone(other.badge, BY_TICK)).toBe(false);
-  die(other);
-  mine.recover(other.threadSlot);
-  flusher.recover(other.threadSlot);
-  pool.reclaim(other.threadSlot);
+  cleanUp(stage);
   expect(collect(stage)).toBe('next');
   mine.close();
   expectAllHome(stage);
@@ -425,7 +436,7 @@ test('recover ends what a dead thread had open, and gives its place back', async
 
 test('recover delivers what others left to the dead, also when the lane is full', async () => {
   const stage = setUp({}, 2);
-  const { flusher, mine, other, pool, theirs } = stage;
+  const { mine, other, theirs } = stage;
   // It dies while it delivers: whoever flushes leaves that to it.
   (theirs as unknown as { words: Int32Array }).words[CLAIM] = other.badge;
   const texts = ['the first of them', 'the second of them', 'the third', 'and the fourth of them'];
@@ -433,16 +444,8 @@ test('recover delivers what others left to the dead, also when the lane is full'
     write(mine, text);
     expect(mine.flush()).toBe(true);
   }
-  die(other);
-  mine.recover(other.threadSlot);
-  flusher.recover(other.threadSlot);
-  pool.reclaim(other.threadSlot);
-  let text = '';
-  while (text.length < texts.join('').length) {
-    text += collect(stage);
-    await new Promise(setImmediate);
-  }
-  expect(text).toBe(texts.join(''));
+  cleanUp(stage);
+  await expectToCome(stage, texts.join(''));
   mine.close();
   collect(stage);
   expectAllHome(stage);
@@ -460,16 +463,8 @@ test('recover by a closed object leaves what has no room to the other members', 
     write(theirs, text);
     theirs.flush();
   }
-  die(other);
-  mine.recover(other.threadSlot);
-  flusher.recover(other.threadSlot);
-  pool.reclaim(other.threadSlot);
-  let text = '';
-  while (text.length < texts.join('').length) {
-    text += collect(stage);
-    await new Promise(setImmediate);
-  }
-  expect(text).toBe(texts.join(''));
+  cleanUp(stage);
+  await expectToCome(stage, texts.join(''));
   idle.close();
   third.detach();
 });

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { auditPool } from '../../test/pool-audit.ts';
+import { coded, expectAllHome } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher, type WriteFlusherHandle } from './index.ts';
 
 const shape = { bufferSize: 16, bufferCount: 24, batchSize: 2, maxThreads: 4 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
 
 /** What arrives, as 'writer:text'. */
 function collect(pool: BufferPool, flusher: WriteFlusher, countMax?: number): string[] {
@@ -24,11 +19,6 @@ function collect(pool: BufferPool, flusher: WriteFlusher, countMax?: number): st
 
 function send(writer: LocalWriter, text: string): boolean {
   return writer.tryWrite(Buffer.from(text)) && writer.flush();
-}
-
-function expectAllHome(pool: BufferPool): void {
-  const { held, inTransit } = pool.stats();
-  expect({ held, inTransit, wrong: auditPool(pool) }).toEqual({ held: 0, inTransit: 0, wrong: [] });
 }
 
 async function settle(): Promise<void> {

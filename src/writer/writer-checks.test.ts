@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { auditPool } from '../../test/pool-audit.ts';
-import type { BusbarErrorCode } from '../base/errors.ts';
+import { coded } from '../../test/pool-expectations.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, SharedWriter, WriteFlusher } from './index.ts';
 
@@ -9,10 +9,6 @@ const kinds = {
   LocalWriter: (flusher: WriteFlusher) => new LocalWriter(flusher),
   SharedWriter: (flusher: WriteFlusher) => SharedWriter.create(flusher),
 };
-
-function coded(code: BusbarErrorCode): unknown {
-  return expect.objectContaining({ name: 'BusbarError', code });
-}
 
 for (const [name, create] of Object.entries(kinds)) {
   test(`${name}: the "not now" of tryReserve is not a reservation`, () => {

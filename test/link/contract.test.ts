@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { framed, upTo } from '../numbered.ts';
 import { auditPool } from '../pool-audit.ts';
 import { settle, until } from '../turns.ts';
+import { nextUncaught } from '../uncaught.ts';
 import { type LinkKind, linkKinds } from './kinds.ts';
 import { Trial } from './trial.ts';
 
@@ -43,18 +44,6 @@ async function fill(trial: Trial, countMax: number): Promise<number> {
     if (near.stats().bytesWritten > bytesWritten) still = 0;
   }
   return n;
-}
-
-/** The next exception that nobody catches. */
-function nextUncaught(): Promise<Error> {
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  return new Promise((resolve) => {
-    process.once('uncaughtException', (error) => {
-      for (const listener of others) process.on('uncaughtException', listener);
-      resolve(error);
-    });
-  });
 }
 
 function hoard(pool: BufferPool): () => void {

@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest';
 import { framed, numberOf, upTo } from '../numbered.ts';
 import { auditPool } from '../pool-audit.ts';
 import { turn, until } from '../turns.ts';
+import { uncaughtDuring } from '../uncaught.ts';
 import { type Events, type LinkKind, linkKinds, type Pair } from './kinds.ts';
 
 const ROUNDS = 12;
@@ -142,24 +143,6 @@ class Stage {
 
 function makePool(): BufferPool {
   return BufferPool.create({ bufferSize: 8192, bufferCount: 96, maxThreads: 2 });
-}
-
-/** Runs, and returns what was thrown where nobody caught it. */
-async function uncaughtDuring(what: () => Promise<void>): Promise<string[]> {
-  const messages: string[] = [];
-  const listeners = process.listeners('uncaughtException');
-  const note = (error: Error): void => void messages.push(error.message);
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', note);
-  try {
-    await what();
-    await turn();
-    await turn();
-  } finally {
-    process.off('uncaughtException', note);
-    for (const listener of listeners) process.on('uncaughtException', listener);
-  }
-  return messages;
 }
 
 /** Returns whether the call that throws came. */

@@ -9,12 +9,11 @@ import { checkAllFree } from './pool-words.ts';
 import {
   Bodies,
   checkReceived,
-  isWriterGuess,
   makeWriter,
   message,
+  WRITER_WORDS,
   type WriterModule,
   type WriterShared,
-  writerWordName,
 } from './writer-scenarios.ts';
 
 const SHAPE = { bufferCount: 4, batchSize: 1, maxThreads: 3 };
@@ -51,8 +50,7 @@ function writerExceptionCases(module: WriterModule): Case<WriterShared>[] {
       setup: () => makeWriter(module, SHAPE, 16, keepsWriter),
       threads,
       prepares: Object.keys(threads),
-      racy: (shared) => (block, word) => isWriterGuess(shared, block, word),
-      nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
+      ...WRITER_WORDS,
       check: (shared, outcome) => {
         checkAllFree(shared);
         const received = outcome.results.receiver as readonly number[];

@@ -8,17 +8,16 @@ import type { ModelOptions, ModelThread, Scenario, ThreadBody } from 'busbar/tes
 import type { SharedWriter } from '../../src/writer/index.ts';
 import type { Case, Part } from './coverage.ts';
 import { deeply } from './exception-scenarios.ts';
-import { checkAllFree, isOwnerWord } from './pool-words.ts';
+import { checkAllFree } from './pool-words.ts';
 import {
   Bodies,
   checkReceived,
-  isWriterGuess,
   makeWriter,
   message,
+  SHARED_WRITER_WORDS,
   unjoined,
   type WriterModule,
   type WriterShared,
-  writerWordName,
 } from './writer-scenarios.ts';
 
 type Body = ThreadBody<WriterShared>;
@@ -98,9 +97,7 @@ function owed(
       supervisor: (shared, { name, published }, self) =>
         recovers(module, shared, name === 'a', published as number[], self),
       prepares: [...Object.keys(threads), 'supervisor'],
-      racy: (shared) => (block, word) =>
-        isWriterGuess(shared, block, word) || isOwnerWord(shared, block, word),
-      nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
+      ...SHARED_WRITER_WORDS,
       check: (shared, { results }) => {
         checkAllFree(shared);
         const { receiver: bytes, ...others } = results;

@@ -162,6 +162,21 @@ export function writerWordName(
   return poolWordName(shared, block, word);
 }
 
+type Words = Pick<Scenario<WriterShared>, 'racy' | 'nameWord'>;
+
+/** Words of a scenario's writers: their names, and those that are read without order. */
+export const WRITER_WORDS: Words = {
+  racy: (shared) => (block, word) => isWriterGuess(shared, block, word),
+  nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
+};
+
+/** The same for shared writers, whose pool notes owners of buffers without order. */
+export const SHARED_WRITER_WORDS: Words = {
+  ...WRITER_WORDS,
+  racy: (shared) => (block, word) =>
+    isWriterGuess(shared, block, word) || isOwnerWord(shared, block, word),
+};
+
 /** Words that are read as a guess, which an atomic access then confirms or refutes. */
 export function isWriterGuess(shared: WriterShared, block: number, word: number): boolean {
   if (block === 0) return isHint(shared, block, word);
@@ -346,8 +361,7 @@ export function writerCases(module: WriterModule): WriterCase[] {
     setup: () => makeWriter(module, shape, bufferSize),
     threads,
     prepares: [...Object.keys(threads), 'supervisor'],
-    racy: (shared) => (block, word) => isWriterGuess(shared, block, word),
-    nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
+    ...WRITER_WORDS,
     check: (shared, outcome) => {
       checkAllFree(shared);
       check(outcome.results.receiver as readonly number[], outcome);
@@ -466,9 +480,7 @@ export function writerDeathCases(module: WriterModule): WriterCase[] {
       supervisor,
       killable,
       prepares: [...Object.keys(threads), 'supervisor'],
-      racy: (shared) => (block, word) =>
-        isWriterGuess(shared, block, word) || isOwnerWord(shared, block, word),
-      nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
+      ...SHARED_WRITER_WORDS,
       check: (shared, outcome) => {
         checkAllFree(shared);
         checkReceived(outcome.results.receiver as readonly number[], length);

@@ -8,18 +8,17 @@
 import type { ModelOptions, Scenario } from 'busbar/testing';
 import type { SharedWriter } from '../../src/writer/index.ts';
 import type { Case, Part } from './coverage.ts';
-import { checkAllFree, isOwnerWord } from './pool-words.ts';
+import { checkAllFree } from './pool-words.ts';
 import {
   Bodies,
   checkReceived,
-  isWriterGuess,
   makeWriter,
   message,
   recoversAsStranger,
+  SHARED_WRITER_WORDS,
   type SmallRing,
   type WriterModule,
   type WriterShared,
-  writerWordName,
 } from './writer-scenarios.ts';
 
 const SHAPE = { bufferCount: 6, batchSize: 1, maxThreads: 4 };
@@ -79,9 +78,7 @@ function small(
       killable,
       supervisor: recoversAsStranger(module),
       prepares: [...Object.keys(threads), 'supervisor'],
-      racy: (shared) => (block, word) =>
-        isWriterGuess(shared, block, word) || isOwnerWord(shared, block, word),
-      nameWord: (shared) => (block, word) => writerWordName(shared, block, word),
+      ...SHARED_WRITER_WORDS,
       check: (shared, { results, killed }) => {
         checkAllFree(shared);
         const received = results.receiver as readonly number[];

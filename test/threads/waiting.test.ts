@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { Packet } from 'busbar/packet';
-import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
+import { type BufferId, BufferPool } from 'busbar/pool';
 import { afterEach, expect, test } from 'vitest';
 import { auditPool } from '../pool-audit.ts';
+import { drain } from '../pool-expectations.ts';
 import { turn } from '../turns.ts';
 import { Hand } from './hand.ts';
 
@@ -20,12 +21,6 @@ async function attach(pool: BufferPool, words?: Int32Array<SharedArrayBuffer>): 
 
 function create(bufferCount: number, batchSize = 1): BufferPool {
   return BufferPool.create({ bufferSize: 64, bufferCount, batchSize, maxThreads: 6 });
-}
-
-function drain(pool: BufferPool): BufferId[] {
-  const ids: BufferId[] = [];
-  for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) ids.push(id);
-  return ids;
 }
 
 async function untilWaiting(pool: BufferPool, count: number): Promise<void> {

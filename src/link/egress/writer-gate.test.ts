@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { upTo } from '../../../test/numbered.ts';
 import { turn, until } from '../../../test/turns.ts';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { type BufferId, BufferPool } from '../../pool/index.ts';
 import { LocalWriter, WriteFlusher } from '../../writer/index.ts';
 import { type GateOutbox, WriterGate } from './writer-gate.ts';
@@ -124,18 +125,6 @@ class FaultyOutbox implements GateOutbox {
     this.place = undefined;
     throw new Error(`at ${place}`);
   }
-}
-
-/** What is thrown where nobody waits for it. */
-async function uncaughtDuring(what: () => Promise<void>): Promise<string[]> {
-  const messages: string[] = [];
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', (error) => messages.push(error.message));
-  await what();
-  process.removeAllListeners('uncaughtException');
-  for (const listener of others) process.on('uncaughtException', listener);
-  return messages;
 }
 
 const FAULTS = PLACES.flatMap((place) =>
