@@ -20,15 +20,22 @@ export interface WaitLimits {
   readonly timeoutMs: number;
 }
 
-const NO_LIMITS: WaitLimits = Object.freeze({ signal: undefined, timeoutMs: Infinity });
+/** Neither a signal nor a timeout. */
+export const NO_LIMITS: WaitLimits = Object.freeze({ signal: undefined, timeoutMs: Infinity });
 
 /** Checks the options. **Throws** TypeError, RangeError, `signal.reason` if it has aborted. */
 export function resolveWaitOptions(options: WaitOptions | undefined): WaitLimits {
+  const limits = checkWaitOptions(options);
+  limits.signal?.throwIfAborted();
+  return limits;
+}
+
+/** {@link resolveWaitOptions} for a caller that looks itself whether the signal has aborted. */
+export function checkWaitOptions(options: WaitOptions | undefined): WaitLimits {
   if (options === undefined) return NO_LIMITS;
   const own = checkOptions('options', options, ['signal', 'timeoutMs']);
   const signal = checkSignal('signal', own.signal);
   const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
-  signal?.throwIfAborted();
   return { signal, timeoutMs };
 }
 

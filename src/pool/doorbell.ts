@@ -19,23 +19,19 @@ export class Doorbell {
   readonly #parker: Parker;
   readonly #pulse: Pulse;
   readonly #listeners: (() => void)[] = [];
+  /** Resolved: its callbacks run in a microtask. */
+  readonly #soon: Promise<void> = Promise.resolve();
+  #isRinging = false;
+  readonly #onHere = (): void => {
+    this.#isRinging = false;
+    this.#callAll();
+  };
 
   constructor(words: Words, layout: PoolLayout, slot: number, pulse: Pulse) {
     this.#pulse = pulse;
     this.#words = words;
     this.#layout = layout;
-    this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => {
-      const failures: unknown[] = [];
-      // A copy: a listener may stop listening, and the next one must still be called.
-      for (const listener of this.#listeners.slice()) {
-        try {
-          listener();
-        } catch (error) {
-          failures.push(error);
-        }
-      }
-      if (failures.length > 0) throw failures[0];
-    });
+    this.#parker = new Parker(words, layout.thread(slot) + PARKER, () => this.#callAll());
     this.#parker.listen();
   }
 
@@ -60,6 +56,16 @@ export class Doorbell {
     }
   }
 
+  /**
+   * Calls the listeners of this thread soon, as after a ring, in a microtask: a ring would take a
+   * turn of the event loop. A thread that blocks first is not woken by it. **Threads** its own.
+   */
+  ringHere(): void {
+    if (this.#isRinging) return;
+    this.#isRinging = true;
+    this.#soon.then(this.#onHere);
+  }
+
   /** Rings the thread with that badge, or the one that has its slot now. **Threads** any. */
   ringBadge(badge: number): void {
     this.ring(slotOf(badge));
@@ -78,5 +84,18 @@ export class Doorbell {
   close(): void {
     this.#listeners.length = 0;
     this.#parker.close();
+  }
+
+  #callAll(): void {
+    const failures: unknown[] = [];
+    // A copy: a listener may stop listening, and the next one must still be called.
+    for (const listener of this.#listeners.slice()) {
+      try {
+        listener();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 }

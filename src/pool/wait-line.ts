@@ -5,7 +5,13 @@ import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { ensureStack } from '../base/stack.ts';
-import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
+import {
+  NO_LIMITS,
+  resolveWaitOptions,
+  WaitGuard,
+  type WaitLimits,
+  type WaitOptions,
+} from '../base/wait-guard.ts';
 import type { BufferPool } from './buffer-pool.ts';
 
 /**
@@ -13,6 +19,12 @@ import type { BufferPool } from './buffer-pool.ts';
  * thread may have failed to ring.
  */
 export const TICK_MS = 50;
+
+/**
+ * So long after a wait the next one needs less stack. An engine forgets compiled code after several
+ * collections of the whole heap in which it was not used.
+ */
+const WARM_MS = 100;
 
 /** What a line needs of the object that is waited for: the end of a channel, a lock. */
 export interface Waitable {
@@ -44,6 +56,8 @@ export class WaitLine {
   readonly #end: Waitable;
   readonly #callers = new LinkedList<Caller>();
   #ticking: Timer | undefined;
+  /** When the last caller left the line. */
+  #settledMs = -Infinity;
 
   constructor(end: Waitable) {
     this.#end = end;
@@ -62,8 +76,14 @@ export class WaitLine {
   ): Promise<void> {
     const limits = resolveWaitOptions(options);
     if (this.isEmpty && attempt()) return;
-    ensureStack();
-    await new Promise<void>((resolve, reject) => {
+    await this.join(attempt, limits, what);
+  }
+
+  /** {@link until} for a caller that has tried, if it may, and waits now behind the others. */
+  join(attempt: () => boolean, limits: WaitLimits, what: string): Promise<void> {
+    // What a wait calls was compiled for an earlier one, and is not forgotten so soon.
+    ensureStack(limits === NO_LIMITS && nowMs() - this.#settledMs < WARM_MS);
+    return new Promise<void>((resolve, reject) => {
       const caller: Caller = {
         attempt,
         resolve,
@@ -167,6 +187,7 @@ export class WaitLine {
   #settle(caller: Caller): boolean {
     if (!this.#callers.remove(caller)) return false;
     caller.guard?.end();
+    this.#settledMs = nowMs();
     if (!this.isEmpty) return true;
     stopTimer(this.#ticking);
     this.#ticking = undefined;

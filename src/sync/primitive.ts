@@ -2,9 +2,9 @@
 /** `Primitive`: what every synchronization primitive does when a caller has to wait. */
 
 import type { Words } from '../base/atomics.ts';
-import { checkOptions, checkSignal, checkTimeoutMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
+import { checkWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { WaitLine } from '../pool/wait-line.ts';
@@ -137,15 +137,11 @@ export abstract class Primitive {
     options: WaitOptions | undefined,
     what: string,
   ): Promise<Result | GivenUp> {
-    const own = checkOptions('options', options === undefined ? {} : options, [
-      'signal',
-      'timeoutMs',
-    ]);
-    const signal = checkSignal('signal', own.signal);
-    const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
+    const limits = checkWaitOptions(options);
+    const { signal, timeoutMs } = limits;
     if (signal?.aborted === true) return 'aborted';
     let result: Result | typeof BUSY = BUSY;
-    const { deadlocks } = this;
+    const { deadlocks, line } = this;
     const isForEver = signal === undefined && timeoutMs === Infinity;
     const wait = deadlocks?.begin(this, true, isForEver);
     try {
@@ -153,11 +149,7 @@ export abstract class Primitive {
         result = attempt();
         return result !== BUSY;
       };
-      await this.line.until(
-        step,
-        signal === undefined ? { timeoutMs } : { signal, timeoutMs },
-        what,
-      );
+      if (!line.isEmpty || !step()) await line.join(step, limits, what);
     } catch (error) {
       if (signal !== undefined && error === signal.reason) return 'aborted';
       if (BusbarError.isOne(error) && error.code === 'ERR_BUSBAR_TIMEOUT') return 'timeout';

@@ -134,7 +134,8 @@ export class Waiters {
   /** Rings the first thread that waits. */
   ringFirst(): void {
     const seat = this.first();
-    if (seat >= 0) this.#pool.doorbell.ring(seat);
+    if (seat === this.#slot) this.#pool.doorbell.ringHere();
+    else if (seat >= 0) this.#pool.doorbell.ring(seat);
   }
 
   /**
