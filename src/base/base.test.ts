@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test, vi } from 'vitest';
 import { AssertionError, assert, fail } from './assert.ts';
-import { copyBytes, decodeText, encodeText } from './bytes.ts';
+import { copyForeign, decodeText, encodeText } from './bytes.ts';
 import * as check from './check.ts';
 import { nowMs, startTicking, startTimer, stopTimer } from './clock.ts';
 import { BUSBAR_ERRORS, BusbarError, type BusbarErrorCode } from './errors.ts';
@@ -42,14 +42,14 @@ test('copies of every length between private and shared memory equal those of a 
         const target = make(100).fill(9);
         const expected = new Uint8Array(100).fill(9);
         for (let i = 0; i < length; i++) expected[13 + i] = source[begin + i];
-        copyBytes(target, 13, source, begin, begin + length);
+        copyForeign(target, 13, source, begin, begin + length);
         if (Buffer.compare(target, expected) !== 0) wrong.push(`${length} from ${begin}`);
       }
     }
   }
   expect(wrong).toEqual([]);
   const whole = new Uint8Array(new SharedArrayBuffer(64));
-  copyBytes(whole, 0, source.slice(0, 64), 0, 64);
+  copyForeign(whole, 0, source.slice(0, 64), 0, 64);
   expect(new Uint8Array(whole)).toEqual(source.slice(0, 64));
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { copyBytes } from './bytes.ts';
+import { copyForeign } from './bytes.ts';
 import { checkBytes, checkOptions, checkRange, checkWords, copyArray } from './check.ts';
 import { copyOf, isBytes, isWords, lengthOf, wordsOf } from './views.ts';
 
@@ -116,7 +116,7 @@ test('a copy writes its range only, whatever the source says of its parts and le
     for (const source of [new Loose(90).fill(7), short]) {
       for (const begin of [0, 10]) {
         const target = new Uint8Array(200);
-        copyBytes(target, 60, source, begin, begin + count);
+        copyForeign(target, 60, source, begin, begin + count);
         expect([...target.entries()].filter(([, byte]) => byte !== 0).length).toBe(count);
         expect(target.slice(60, 60 + count).every((byte) => byte === 7)).toBe(true);
       }
@@ -124,6 +124,6 @@ test('a copy writes its range only, whatever the source says of its parts and le
   }
   const long = Object.defineProperty(new Uint8Array(30), 'length', { value: 100 });
   const target = new Uint8Array(200).fill(1);
-  expect(() => copyBytes(target, 0, long, 0, 100)).toThrow(/^end must be at most 30, got 100/);
+  expect(() => copyForeign(target, 0, long, 0, 100)).toThrow(/^end must be at most 30, got 100/);
   expect(target.every((byte) => byte === 1)).toBe(true);
 });

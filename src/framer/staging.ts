@@ -2,7 +2,7 @@
 /** The half of a framer that holds bytes: one pool buffer and four cursors. */
 
 import { assert } from '../base/assert.ts';
-import { copyBytes, copyIn } from '../base/bytes.ts';
+import { copyForeign } from '../base/bytes.ts';
 import { checkInteger, checkSource } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import type { Bytes } from '../base/views.ts';
@@ -184,7 +184,7 @@ export abstract class Staging {
     const count = Math.min(end - begin, lentEnd - offset);
     // Nothing is lent if the copy throws.
     this.lentEnd = offset;
-    copyIn(this.bytes, this.pool.view, offset, source, begin, begin + count);
+    this.pool.arena.write(offset, source, begin, begin + count);
     this.lentEnd = lentEnd;
     this.report(count);
     return count;
@@ -231,7 +231,7 @@ export abstract class Staging {
     if (offset < 0) return false;
     // Nothing is lent if the copy throws.
     this.lentEnd = offset;
-    copyIn(this.bytes, this.pool.view, offset, source, begin, end);
+    this.pool.arena.write(offset, source, begin, end);
     this.received = this.lentEnd = offset + count;
     return true;
   }
@@ -298,7 +298,7 @@ export abstract class Staging {
     if (pending > PARKED_BYTES_MAX) return false;
     if (pending > 0) {
       this.parked ??= new Uint8Array(PARKED_BYTES_MAX);
-      copyBytes(this.parked, 0, this.bytes, begin, begin + pending);
+      copyForeign(this.parked, 0, this.bytes, begin, begin + pending);
       this.parkedBytes = pending;
     }
     this.releaseAll();
@@ -405,10 +405,10 @@ export abstract class Staging {
     }
     const targetBegin = pool.offsetOf(target);
     if (parked > 0) {
-      copyBytes(this.bytes, targetBegin, this.parked as Bytes, 0, parked);
+      copyForeign(this.bytes, targetBegin, this.parked as Bytes, 0, parked);
       this.parkedBytes = 0;
     } else if (pending > 0) {
-      this.bytes.copyWithin(targetBegin, begin, begin + pending);
+      pool.arena.copy(targetBegin, begin, pending);
     }
     if (pending > 0) {
       this.moves++;

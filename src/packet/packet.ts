@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Packet: a handle on some bytes of a buffer. It holds one reference on the buffer. */
 
-import { copyBytes, decodeText } from '../base/bytes.ts';
+import { copyForeign, decodeText } from '../base/bytes.ts';
 import {
   checkBytes,
   checkInteger,
@@ -119,7 +119,7 @@ export class Packet {
     const bufferId = pool.tryAcquire();
     if (bufferId < 0) return undefined;
     const offset = pool.offsetOf(bufferId);
-    copyBytes(pool.bytes, offset, source, 0, length);
+    pool.arena.write(offset, source, 0, length);
     return new Packet(pool, bufferId, offset, length);
   }
 
@@ -284,7 +284,9 @@ export class Packet {
     const room = lengthOf(checkBytes('target', target));
     checkRange(begin, end, this.size);
     checkInteger('targetOffset', targetOffset, 0, room - (end - begin));
-    copyBytes(target, targetOffset, this.pool.bytes, offset + begin, offset + end);
+    const { arena } = this.pool;
+    if (target === arena.bytes) arena.copy(targetOffset, offset + begin, end - begin);
+    else copyForeign(target, targetOffset, arena.bytes, offset + begin, offset + end);
     return end - begin;
   }
 
@@ -295,6 +297,7 @@ export class Packet {
     const theirs = other instanceof Packet ? other.pool.bytes : checkBytes('other', other);
     const otherFrom = other instanceof Packet ? other.offset : 0;
     if (this.size !== (other instanceof Packet ? other.length : lengthOf(theirs))) return false;
+    if (theirs === mine) return this.pool.arena.equal(from, otherFrom, this.size);
     for (let i = 0; i < this.size; i++) {
       if (mine[from + i] !== theirs[otherFrom + i]) return false;
     }

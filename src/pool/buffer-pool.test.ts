@@ -374,6 +374,7 @@ test('stats tell where everything is', () => {
     inTransit: 1,
     waiting: 0,
     closed: false,
+    memory: pool.handle.memory === undefined ? 'plain' : 'wasm',
     threads: [
       {
         slot: 0,

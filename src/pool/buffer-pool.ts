@@ -61,8 +61,8 @@ export class BufferPool extends BufferReferences {
    * Makes a pool and attaches this thread to it.
    *
    * **Cost** all memory is reserved at once: bufferSize × bufferCount (rounded up to 64 bytes a
-   * buffer) plus 128 bytes per buffer and 8 bytes per buffer and thread. The system provides pages
-   * as they are first touched.
+   * buffer, and to pages of 64 KiB) plus 128 bytes per buffer and 8 bytes per buffer and thread.
+   * The system provides pages as they are first touched.
    * **Throws** TypeError or RangeError naming the option that is wrong.
    */
   static create(options: BufferPoolOptions): BufferPool {
@@ -169,6 +169,7 @@ export class BufferPool extends BufferReferences {
     leaveCarriers(this.words, this.layout, this.badge);
     this.words = DETACHED_WORDS;
     this.leaks?.stop();
+    this.arena.retire();
     this.thread.leave();
   }
 
@@ -235,7 +236,7 @@ export class BufferPool extends BufferReferences {
    */
   stats(): PoolStats {
     this.checkAttached();
-    return poolStats(this.thread);
+    return poolStats(this.thread, this.arena.isFast);
   }
 
   /**
@@ -246,7 +247,7 @@ export class BufferPool extends BufferReferences {
     this.checkAttached();
     this.thread.close();
     this.waiters.pump();
-    const stats = poolStats(this.thread);
+    const stats = this.stats();
     return {
       heldByThreads: stats.threads.reduce((sum, thread) => sum + thread.held, 0),
       inTransit: stats.inTransit,

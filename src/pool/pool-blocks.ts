@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** The two shared blocks of a pool: their creation, and the handle that names them. */
 
+import { arenaNote, createBlock, memoryBlock } from '../base/arena.ts';
 import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { arbitrarySeed } from '../base/random.ts';
 import { wordsOf } from '../base/views.ts';
-import { drawIdentity } from './pool-identity.ts';
+import { drawIdentity, hasIdentity, noteIdentity } from './pool-identity.ts';
 import {
   bufferStride,
   GRANT,
@@ -45,7 +46,8 @@ export function createBlocks(options: ResolvedPoolOptions): {
     options.trackLeaks,
   );
   const control = new SharedArrayBuffer(layout.wordCount * Int32Array.BYTES_PER_ELEMENT);
-  const data = new SharedArrayBuffer(bufferStride(options.bufferSize) * options.bufferCount);
+  const dataBytes = bufferStride(options.bufferSize) * options.bufferCount;
+  const { block: data, memory } = createBlock(dataBytes, options.memory === 'auto');
   const words = new Int32Array(control);
   words[HEADER_MAGIC] = POOL_MAGIC;
   words[HEADER_VERSION] = POOL_VERSION;
@@ -61,10 +63,9 @@ export function createBlocks(options: ResolvedPoolOptions): {
     words[layout.thread(slot) + GRANT] = NOT_WAITING;
   }
   fillStripes(words, layout);
-  return {
-    handle: Object.freeze({ kind: 'busbar/pool', version: POOL_VERSION, control, data }),
-    words,
-  };
+  const handle = { kind: 'busbar/pool', version: POOL_VERSION, control, data, memory } as const;
+  if (memory !== undefined) noteIdentity({ handle }, arenaNote(data, dataBytes), 0);
+  return { handle: Object.freeze(handle), words };
 }
 
 /** Deals the buffers out to the stripes in contiguous runs, lowest id first in each. */
@@ -87,7 +88,7 @@ export function openBlocks(handle: BufferPoolHandle): {
   handle: BufferPoolHandle;
   words: Words;
 } {
-  const { kind, version, control, data } = (handle ?? {}) as Partial<BufferPoolHandle>;
+  const { kind, version, control, data, memory } = (handle ?? {}) as Partial<BufferPoolHandle>;
   if (kind !== 'busbar/pool') {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected pool.handle, got ${show(handle)}`);
   }
@@ -98,8 +99,7 @@ export function openBlocks(handle: BufferPoolHandle): {
     );
   }
   const words = wordsOf(control);
-  const dataWords = wordsOf(data);
-  if (words === undefined || dataWords === undefined) {
+  if (words === undefined || wordsOf(data) === undefined) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its blocks are not SharedArrayBuffers');
   }
   const isPool = words[HEADER_MAGIC] === POOL_MAGIC && words[HEADER_VERSION] === POOL_VERSION;
@@ -107,13 +107,29 @@ export function openBlocks(handle: BufferPoolHandle): {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its control block is not that of a pool');
   }
   const layout = layoutOf(words);
-  const dataBytes = bufferStride(words[HEADER_BUFFER_SIZE]) * layout.bufferCount;
-  const fits = layout.wordCount === words.length && dataBytes === dataWords.byteLength;
-  if (!fits || !(words[HEADER_BATCH_SIZE] > 0)) {
+  const own = { kind, version, control, data, memory } as BufferPoolHandle;
+  const block = layout.wordCount === words.length ? dataBlock(own, words) : undefined;
+  if (block === undefined || !(words[HEADER_BATCH_SIZE] > 0)) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its two blocks do not belong together');
   }
-  const own = { kind, version, control, data } as BufferPoolHandle;
-  return { handle: Object.freeze(own), words };
+  return { handle: Object.freeze({ ...own, data: block }), words };
+}
+
+/**
+ * The data block of a handle: the buffer of its memory if it has one, whatever its `data` is.
+ * Undefined: it is not that of the control block.
+ */
+function dataBlock(own: BufferPoolHandle, words: Words): SharedArrayBuffer | undefined {
+  const bytes = dataBytesOf(words);
+  if (own.memory === undefined) return own.data.byteLength === bytes ? own.data : undefined;
+  const block = memoryBlock(own.memory, bytes);
+  if (block === undefined || block.byteLength !== own.data.byteLength) return undefined;
+  return hasIdentity({ handle: own }, arenaNote(block, bytes), 0) ? block : undefined;
+}
+
+/** Bytes of all buffers. */
+export function dataBytesOf(words: Words): number {
+  return bufferStride(words[HEADER_BUFFER_SIZE]) * words[HEADER_BUFFER_COUNT];
 }
 
 /** Where everything stands in a pool whose header is `words`. */

@@ -58,6 +58,7 @@ test('defaults are applied once, and the result is frozen', () => {
     batchSize: 64,
     maxThreads: 16,
     trackLeaks: false,
+    memory: process.env.BUSBAR_MEMORY === 'plain' ? 'plain' : 'auto',
   });
   expect(Object.isFrozen(resolved)).toBe(true);
   expect(resolvePoolOptions({ bufferSize: 64, bufferCount: 1 }).batchSize).toBe(1);
@@ -110,6 +111,7 @@ test('what is no handle is refused', () => {
   const pool = BufferPool.create(shape);
   const { handle } = pool;
   const bigger = BufferPool.create({ ...shape, bufferCount: 17 }).handle;
+  const wider = BufferPool.create({ ...shape, bufferSize: 8192 }).handle;
   const zeroes = new SharedArrayBuffer(handle.control.byteLength);
   const spoilt = (index: number, value: number): SharedArrayBuffer => {
     const control = new SharedArrayBuffer(handle.control.byteLength);
@@ -137,7 +139,11 @@ test('what is no handle is refused', () => {
     { ...handle, control: new SharedArrayBuffer(0) },
     { ...handle, control: new SharedArrayBuffer(7) },
     { ...handle, data: new SharedArrayBuffer(64) },
-    { ...handle, data: bigger.data },
+    { ...handle, data: wider.data },
+    { ...handle, data: wider.data, memory: wider.memory },
+    { ...handle, memory: { buffer: handle.data } },
+    { ...handle, memory: null },
+    { ...handle, memory: bigger.memory ?? {} },
     { ...handle, control: bigger.control },
     { ...handle, control: spoilt(HEADER_MAGIC, 1) },
     { ...handle, control: spoilt(HEADER_BUFFER_COUNT, 15) },

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The options of a pool: checked and completed in one place. */
 
-import { checkBoolean, checkInteger, checkOptions } from '../base/check.ts';
+import type { SharedMemory } from '../base/arena.ts';
+import { checkBoolean, checkInteger, checkOneOf, checkOptions } from '../base/check.ts';
 import {
   BATCH_SIZE_MAX,
   BUFFER_COUNT_MAX,
@@ -45,12 +46,28 @@ export interface BufferPoolOptions {
    * BUSBAR_DEBUG=1, else false.
    */
   readonly debug?: boolean;
+  /**
+   * 'auto', the default: the buffers lie in a shared WebAssembly memory, which copies several times
+   * as fast as the engine copies a SharedArrayBuffer. It takes 8 to 10 GiB of address space (not of
+   * memory); where that or WebAssembly cannot be had, from a thread's 1025th pool on, and with
+   * 'plain', they lie in a plain SharedArrayBuffer. `stats().memory` says which. The environment's
+   * BUSBAR_MEMORY=plain changes the default.
+   */
+  readonly memory?: 'auto' | 'plain';
 }
 
 /** Options with every default applied. */
 export type ResolvedPoolOptions = Required<BufferPoolOptions>;
 
-const KEYS = ['bufferSize', 'bufferCount', 'batchSize', 'maxThreads', 'trackLeaks', 'debug'];
+const KEYS = [
+  'bufferSize',
+  'bufferCount',
+  'batchSize',
+  'maxThreads',
+  'trackLeaks',
+  'debug',
+  'memory',
+];
 const MAX_THREADS_DEFAULT = 16;
 const BATCH_SIZE_DEFAULT_MAX = 64;
 
@@ -78,20 +95,33 @@ export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOpti
       `bufferSize × bufferCount must be at most ${POOL_BYTES_MAX} bytes, got ${bytes}`,
     );
   }
-  const trackLeaks = checkBoolean('trackLeaks', own.trackLeaks ?? isAskedFor('BUSBAR_TRACK_LEAKS'));
+  const trackLeaks = checkBoolean(
+    'trackLeaks',
+    own.trackLeaks ?? environment('BUSBAR_TRACK_LEAKS') === '1',
+  );
   if (!new PoolLayout(bufferCount, maxThreads, batchSize, trackLeaks).fits) {
     throw new RangeError(
       `bufferCount × maxThreads is too large for one control block: ${bufferCount} × ${maxThreads}`,
     );
   }
-  const debug = checkBoolean('debug', own.debug ?? isAskedFor('BUSBAR_DEBUG'));
-  return Object.freeze({ bufferSize, bufferCount, batchSize, maxThreads, trackLeaks, debug });
+  const debug = checkBoolean('debug', own.debug ?? environment('BUSBAR_DEBUG') === '1');
+  const ask = environment('BUSBAR_MEMORY') === 'plain' ? 'plain' : 'auto';
+  const memory = checkOneOf('memory', own.memory ?? ask, ['auto', 'plain'] as const);
+  return Object.freeze({
+    bufferSize,
+    bufferCount,
+    batchSize,
+    maxThreads,
+    trackLeaks,
+    debug,
+    memory,
+  });
 }
 
-function isAskedFor(variable: string): boolean {
-  const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
-    .process?.env;
-  return environment?.[variable] === '1';
+function environment(name: string): string | undefined {
+  return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[
+    name
+  ];
 }
 
 /** What another thread needs to attach: pass it through `workerData` or `postMessage`. */
@@ -101,4 +131,6 @@ export interface BufferPoolHandle {
   readonly version: number;
   readonly control: SharedArrayBuffer;
   readonly data: SharedArrayBuffer;
+  /** The WebAssembly.Memory whose buffer `data` is, if it is one. */
+  readonly memory?: SharedMemory | undefined;
 }

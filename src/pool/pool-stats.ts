@@ -68,6 +68,8 @@ export interface PoolStats {
   /** Threads that wait. */
   readonly waiting: number;
   readonly closed: boolean;
+  /** What copies the bytes in this thread: {@link BufferPoolOptions.memory}. */
+  readonly memory: 'wasm' | 'plain';
   /** Attached threads only. */
   readonly threads: readonly PoolThreadStats[];
 }
@@ -94,7 +96,7 @@ export function outstanding(self: PoolThread, slot: number): number {
 }
 
 /** Reads every counter. **Cost** a load per buffer and attached thread. */
-export function poolStats(self: PoolThread): PoolStats {
+export function poolStats(self: PoolThread, isFast: boolean): PoolStats {
   const { words, layout } = self;
   const threads: PoolThreadStats[] = [];
   for (let slot = 0; slot < layout.maxThreads; slot++) {
@@ -133,6 +135,7 @@ export function poolStats(self: PoolThread): PoolStats {
     inTransit,
     waiting: threads.filter((thread) => thread.waiting).length,
     closed: (loadAcquire(words, ATTENTION) & ATTENTION_CLOSED) !== 0,
+    memory: isFast ? 'wasm' : 'plain',
     threads,
   };
 }

@@ -2,7 +2,6 @@
 /** `LocalWriter`: batches messages of one thread into regions and hands them to a flusher. */
 
 import { assert } from '../base/assert.ts';
-import { copyIn } from '../base/bytes.ts';
 import { checkInteger, checkRealSource, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -202,7 +201,7 @@ export class LocalWriter {
       return this.writeSlow(source, begin, end);
     }
     // The copy first: if it throws, nothing has changed.
-    copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
+    this.pool.arena.write(at, source, begin, end);
     this.committed = next;
     this.cursor = next;
     const left = this.budget - (this.countsBytes ? length : 1);
@@ -318,7 +317,7 @@ export class LocalWriter {
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     try {
-      copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
+      this.pool.arena.write(at, source, begin, end);
       this.commit(at, end - begin);
     } catch (error) {
       // No caller knows of the reservation.

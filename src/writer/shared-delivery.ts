@@ -319,7 +319,7 @@ export class SharedDelivery {
     const copy = pool.tryAcquire();
     if (copy === NO_BUFFER) return false;
     const to = pool.offsetOf(copy) + this.#headroom;
-    pool.bytes.copyWithin(to, from, from + length);
+    pool.arena.copy(to, from, length);
     this.#lane.appendOrRelease(copy, to, length);
     return true;
   }

@@ -3,7 +3,6 @@
 
 import { assert } from '../base/assert.ts';
 import { compareExchange, exchange, type Words } from '../base/atomics.ts';
-import { copyIn } from '../base/bytes.ts';
 import { checkInteger, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -280,7 +279,7 @@ export class SharedWriter {
     const length = end - begin;
     let before: number;
     try {
-      copyIn(this.pool.bytes, this.pool.view, at, source, begin, end);
+      this.pool.arena.write(at, source, begin, end);
       // SYNC(entry): as commit() does.
       before = exchange(this.words, this.openEntry, this.committedMark | length);
     } catch (error) {

@@ -59,7 +59,7 @@ export class SpanSettling {
     const id = this.#waiting.tryAcquire();
     if (id === NO_BUFFER) return undefined;
     const begin = pool.offsetOf(id) + this.#headroom;
-    pool.bytes.copyWithin(begin, region.begin, region.end);
+    pool.arena.copy(begin, region.begin, region.end - region.begin);
     pool.release(region.bufferId);
     this.#waiting.atHand = NO_BUFFER;
     return { bufferId: id, begin, end: begin + region.end - region.begin, spaced: true };

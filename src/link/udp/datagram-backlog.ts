@@ -2,7 +2,7 @@
 /** `DatagramBacklog`: a bounded queue of received datagrams, for sockets outside of the kernel. */
 
 import { assert } from '../../base/assert.ts';
-import { copyBytes } from '../../base/bytes.ts';
+import { copyForeign } from '../../base/bytes.ts';
 import {
   IN_ADDRESS,
   IN_CAPACITY,
@@ -86,7 +86,7 @@ export class DatagramBacklog {
       waiting[this.waitingFrom++] = TAKEN;
       const row = filled++ * IN_WORDS;
       const length = Math.min(datagram.length, table[row + IN_CAPACITY]);
-      copyBytes(bytes, table[row + IN_OFFSET], datagram, 0, length);
+      copyForeign(bytes, table[row + IN_OFFSET], datagram, 0, length);
       this.waitingBytes -= datagram.length + DATAGRAM_COST_BYTES;
       table[row + IN_LENGTH] = length;
       table[row + IN_SEGMENT] = 0;

@@ -2,7 +2,6 @@
 /** `UdpIntake`: the reading half of a `UdpLink`. Receives datagrams and delivers their messages. */
 
 import { assert, fail } from '../../base/assert.ts';
-import { copyIn } from '../../base/bytes.ts';
 import { BusbarError } from '../../base/errors.ts';
 import {
   IN_ADDRESS,
@@ -333,7 +332,7 @@ export class UdpIntake {
     let offset = table[row + IN_OFFSET];
     this.rowBuffer = this.places[this.row];
     if (length > 0 && length <= this.copyBytesMax && this.hasShort(length)) {
-      copyIn(pool.bytes, pool.view, this.shortAt, pool.bytes, offset, offset + length);
+      pool.arena.copy(this.shortAt, offset, length);
       offset = this.shortAt;
       this.shortAt += length;
       this.rowBuffer = this.shortBuffer;

@@ -2,7 +2,6 @@
 /** `UdpSender`: the writing half of a `UdpLink`, for its writers and for single regions. */
 
 import { assert } from '../../base/assert.ts';
-import { copyBytes } from '../../base/bytes.ts';
 import { checkInteger } from '../../base/check.ts';
 import { BusbarError } from '../../base/errors.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
@@ -95,11 +94,12 @@ export class UdpSender implements UdpOutboxOwner {
     }
     const at = writer.tryReserve(PREFIX_BYTES + length);
     if (at < 0) return false;
-    const { bytes } = this.#pool;
+    const { arena } = this.#pool;
+    const { bytes } = arena;
     bytes[at] = length >>> 8;
     bytes[at + 1] = length;
     try {
-      copyBytes(bytes, at + PREFIX_BYTES, source, begin, end);
+      arena.write(at + PREFIX_BYTES, source, begin, end);
     } catch (error) {
       writer.abort(at);
       throw error;
