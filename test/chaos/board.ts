@@ -149,6 +149,9 @@ const HEAD_WORDS = 32 + SEAT_COUNT * SEAT_WORDS;
 /** Messages of one source between the oldest that is under way and the newest, at most. */
 export const LEDGER_SLOTS: number = 1 << 15;
 
+/** Of each connection's client: bytes that it has of a frame, and how many the frame has. */
+export const REST_WORDS = 2;
+
 // How far a message has come.
 export const STAGES = ['none', 'sent', 'framed', 'taken', 'written', 'passed', 'flushed'] as const;
 export const SENT = 1;

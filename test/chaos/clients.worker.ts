@@ -6,7 +6,7 @@
 import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
-import { LEDGER_SLOTS, Ledger, markOf, SENT, TO_HOST } from './board.ts';
+import { LEDGER_SLOTS, Ledger, markOf, REST_WORDS, SENT, TO_HOST } from './board.ts';
 import {
   FENCE,
   FENCE_BACK,
@@ -35,7 +35,7 @@ export interface ClientsTask {
   /** Sources 0 … this − 1 are TCP connections, the one behind is UDP. */
   readonly tcpSources: number;
   readonly ledger: SharedArrayBuffer;
-  /** Messages sent and received: two words. */
+  /** Messages sent and received; then for each connection {@link REST_WORDS}. */
   readonly counts: SharedArrayBuffer;
   /** Messages of one source in one lane that may be under way. */
   readonly window: number;
@@ -156,6 +156,8 @@ abstract class Source {
 class TcpSource extends Source {
   #socket: Socket | undefined;
   #rest: Buffer = Buffer.alloc(0);
+  /** What came last and was whole: where the stream was still right. */
+  #last: Buffer = Buffer.alloc(0);
 
   open(): void {
     const socket = connect({ port: task.port, host: '127.0.0.1', noDelay: true });
@@ -204,15 +206,32 @@ class TcpSource extends Source {
   #hear(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
+    let length = 0;
     while (bytes.length - at >= PREFIX_BYTES) {
-      const length = bytes.readUInt32BE(at);
+      length = bytes.readUInt32BE(at);
+      // Else it would wait for ever for the rest of a frame that nobody has sent.
+      if (length > MESSAGE_BYTES_MAX) {
+        this.#lose(bytes.subarray(at));
+        return;
+      }
       if (bytes.length - at < PREFIX_BYTES + length) break;
       at += PREFIX_BYTES;
-      hear(bytes.subarray(at, at + length), this);
+      this.#last = bytes.subarray(at, at + length);
+      hear(this.#last, this);
       at += length;
     }
     this.#rest = bytes.subarray(at);
+    const words = 2 + REST_WORDS * this.number;
+    Atomics.store(counts, words, this.#rest.length);
+    Atomics.store(counts, words + 1, length);
     pumpAll();
+  }
+
+  /** The stream has lost its frames. */
+  #lose(bytes: Buffer): void {
+    const show = (part: Buffer): string => part.subarray(0, 96).toString('hex');
+    wrong(`to source ${this.number}: no frame begins ${show(bytes)}, after ${show(this.#last)}`);
+    this.#socket?.pause();
   }
 }
 

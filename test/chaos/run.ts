@@ -20,6 +20,7 @@ import {
   IN_HAND,
   LEDGER_SLOTS,
   PATH,
+  REST_WORDS,
   type Sabotage,
   SEAT_COUNT,
   SEATS,
@@ -31,6 +32,7 @@ import type { ClientsNews, ClientsOrder, ClientsTask, ResetKind } from './client
 import { Hub, SOURCES, TCP_SOURCES, UDP, WINDOW } from './hub.ts';
 import { describeMark, judge, type Losses, noLosses, type Period, SIDES } from './judge.ts';
 import { type ChaosEvent, RESETS, Schedule } from './schedule.ts';
+import { describeWords } from './snapshot.ts';
 import { Watch } from './watch.ts';
 import { type Death, Workforce } from './workforce.ts';
 
@@ -58,7 +60,7 @@ export class ChaosRun {
   readonly #workforce: Workforce;
   readonly #watch: Watch;
   readonly #schedule: Schedule;
-  readonly #counts = new Int32Array(new SharedArrayBuffer(8));
+  readonly #counts = new Int32Array(new SharedArrayBuffer(4 * (2 + REST_WORDS * TCP_SOURCES)));
   readonly #losses = noLosses();
   readonly #resets: Record<string, number> = {};
   #clients: Worker | undefined;
@@ -191,6 +193,11 @@ export class ChaosRun {
     for (const name of ['spsc', 'mpmc', 'mpsc'] as const) {
       lines.push(`${name} ${JSON.stringify(this.#hub[name].stats())}`);
     }
+    for (let source = 0; source < TCP_SOURCES; source++) {
+      const [rest, length] = this.#counts.slice(2 + REST_WORDS * source);
+      lines.push(`client ${source} has ${rest} bytes of a frame of ${length}`);
+    }
+    lines.push(`round ${this.#round}`, ...describeWords(this.#hub));
     return lines.join('\n');
   }
 
