@@ -152,6 +152,22 @@ test('the lock of a thread that has left the pool goes on, and the next one is t
   a.unlock();
 });
 
+test.each(['taken over', 'not asked for'])('who has left the pool unlocks nothing: %s', (how) => {
+  const { a, b, other } = two();
+  const guard = b.guardSync();
+  other.detach();
+  if (how === 'taken over') expect(a.tryLock()).toBe('acquired');
+  const detached = expect.objectContaining({ code: 'ERR_BUSBAR_DETACHED' });
+  expect(() => b.unlock()).toThrow(detached);
+  expect(() => guard.release()).toThrow(detached);
+  expect(() => b.tag).toThrow(detached);
+  expect(() => {
+    b.tag = 1;
+  }).toThrow(detached);
+  if (how === 'not asked for') expect(a.tryLock()).toBe('acquired');
+  expect([a.isHeld, a.ownerDied, a.tag]).toEqual([true, true, 0]);
+});
+
 test('recover() sees to a lock that no thread asks for', () => {
   const { a, b, other } = two();
   b.tryLock();

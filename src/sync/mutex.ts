@@ -174,9 +174,11 @@ export class Mutex extends Primitive {
    * Gives the lock back.
    *
    * **Cost** one read-modify-write; if threads wait, two, a load per thread of the pool, a ring.
-   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold it; nothing has changed then.
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold it, ERR_BUSBAR_DETACHED if it has
+   * left the pool, and with it the lock; nothing has changed then.
    */
   unlock(): void {
+    if (!this.pool.isAttached) this.pool.checkAttached();
     // SYNC(sync-state): publishes what this thread wrote; pairs with tryLock() and #take().
     const before = compareExchange(this.words, STATE, this.badge, FREE);
     if (before !== this.badge) this.#unlockWaited(before);
@@ -221,7 +223,7 @@ export class Mutex extends Primitive {
   /**
    * A 32-bit integer that is passed with the lock from holder to holder; at first 0.
    *
-   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold the lock.
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not hold the lock, ERR_BUSBAR_DETACHED.
    */
   get tag(): number {
     this.#checkHeld();
@@ -372,6 +374,7 @@ export class Mutex extends Primitive {
   }
 
   #checkHeld(): void {
+    this.pool.checkAttached();
     if (!this.isHeld) throw new BusbarError('ERR_BUSBAR_NOT_OWNER');
   }
 
