@@ -67,6 +67,11 @@ const { view } = pool;
 let latencies: number[] = [];
 let wrong = 0;
 let delivered = 0;
+/** Publishes no more, and comes to its end. */
+let isStopped = false;
+parentPort?.once('message', () => {
+  isStopped = true;
+});
 
 class Publisher {
   readonly #client: DemoClient;
@@ -242,7 +247,8 @@ async function run(): Promise<void> {
   const progress = new Progress(clients, publishers);
   await drive(publishers, progress);
   const { seconds } = progress;
-  const quietMs = progress.error === undefined ? await quietLatency(clients[0], connect) : 0;
+  const isQuiet = progress.error === undefined && !isStopped;
+  const quietMs = isQuiet ? await quietLatency(clients[0], connect) : 0;
   progress.reportAll(seconds, quietMs);
   for (const client of clients) await client.link.close();
 }
@@ -252,7 +258,7 @@ function drive(publishers: readonly Publisher[], progress: Progress): Promise<vo
   return new Promise((resolve) => {
     const turn = (): void => {
       const failed = progress.error !== undefined;
-      const over = progress.seconds >= request.seconds;
+      const over = isStopped || progress.seconds >= request.seconds;
       if (!over && !failed) for (const publisher of publishers) publisher.burst();
       progress.reportIfDue();
       if (failed || (over && delivered === 2 * progress.published)) resolve();
@@ -272,7 +278,7 @@ async function quietLatency(
   subscriber.subscribe('demo.quiet.ping', 1);
   await subscriber.ping();
   const times: number[] = [];
-  for (let i = 0; i < QUIET_COUNT; i++) {
+  for (let i = 0; i < QUIET_COUNT && !isStopped; i++) {
     const startMs = performance.now();
     await new Promise<void>((resolve) => {
       arrived = resolve;

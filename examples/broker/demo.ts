@@ -18,8 +18,18 @@ export interface RunningBroker {
   readonly pool: BufferPool;
 }
 
-/** Resolves to whether every message arrived, in order and unaltered. */
-export async function demonstrate(broker: RunningBroker, seconds: number): Promise<boolean> {
+/** What is on its way when the demonstration is stopped should arrive by then. */
+const REST_MS_MAX = 5000;
+
+/**
+ * Resolves to whether every message arrived, in order and unaltered. `signal` stops it early: no
+ * more is published then.
+ */
+export async function demonstrate(
+  broker: RunningBroker,
+  seconds: number,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { host, user, pass, token } = broker.options;
   const request: LoadRequest = {
     host,
@@ -37,10 +47,16 @@ export async function demonstrate(broker: RunningBroker, seconds: number): Promi
   console.log('     published     delivered      payload    latency p50        p99');
   const before = process.cpuUsage();
   const beganMs = performance.now();
+  const worker = new Worker(new URL('./demo-load.worker.js', import.meta.url), {
+    workerData: request,
+  });
+  const stop = (): void => {
+    worker.postMessage('stop');
+    setTimeout(() => worker.terminate(), REST_MS_MAX).unref();
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
   const last = await new Promise<LoadReport>((resolve, reject) => {
-    const worker = new Worker(new URL('./demo-load.worker.js', import.meta.url), {
-      workerData: request,
-    });
     worker.on('message', (report: LoadReport) => {
       console.log(describe(report));
       if (report.done) resolve(report);
@@ -48,6 +64,7 @@ export async function demonstrate(broker: RunningBroker, seconds: number): Promi
     worker.on('error', reject);
     worker.on('exit', () => reject(new Error('the load stopped before its end')));
   });
+  signal.removeEventListener('abort', stop);
   const used = process.cpuUsage(before);
   const cores = (used.user + used.system) / 1000 / (performance.now() - beganMs);
   return summarize(broker, last, cores);
@@ -61,10 +78,12 @@ function summarize(broker: RunningBroker, last: LoadReport, cores: number): bool
       `${missing} missing, ${last.wrong} wrong or out of order.\n` +
       `Load and broker together kept ${cores.toFixed(1)} cores busy.`,
   );
-  console.log(
-    `One message at a time, nothing else going on: ${(last.quietMs * 1000).toFixed(0)} µs ` +
-      'from client to client (median).',
-  );
+  if (last.quietMs > 0) {
+    const us = (last.quietMs * 1000).toFixed(0);
+    console.log(
+      `One message at a time, nothing else going on: ${us} µs from client to client (median).`,
+    );
+  }
   if (last.error !== undefined) console.log(`The load ended early: ${last.error}`);
   console.log(
     `Memory of the pool: ${count(capacity)} buffers of ${broker.pool.bufferSize / 1024} KiB, ` +

@@ -22,17 +22,29 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  stopOnSignal(stopping);
   const broker = await start(command);
   if (broker === undefined) return 1;
-  const stopped = drainOnSignal(broker);
-  console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
-  if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
   let isFine = true;
-  if (command.demoSeconds > 0) {
-    isFine = await Promise.race([demonstrate(broker, command.demoSeconds), stopped]);
+  if (!signal.aborted) {
+    console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
+    if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
+    const lame = new AbortController();
+    const isGone = heedNatsSignals(broker, lame);
+    const { demoSeconds } = command;
+    if (demoSeconds > 0)
+      isFine = await demonstrate(broker, demoSeconds, AbortSignal.any([signal, lame.signal]));
+    if (!signal.aborted) {
+      if (!lame.signal.aborted) console.log(howToConnect(broker));
+      await Promise.race([
+        isGone,
+        new Promise((resolve) => signal.addEventListener('abort', resolve)),
+      ]);
+    }
   }
-  console.log(howToConnect(broker));
-  await stopped;
+  await broker.drain();
   return isFine ? 0 : 1;
 }
 
@@ -63,30 +75,32 @@ async function start(command: Command): Promise<Broker | BrokerGroup | undefined
   }
 }
 
+/** The first signal stops in good order, at whatever moment; a second one ends the process. */
+function stopOnSignal(stopping: AbortController): void {
+  const stop = (signal: NodeJS.Signals): void => {
+    console.log(`${signal}: sending what is left, then goodbye.`);
+    process.removeListener('SIGINT', stop);
+    process.removeListener('SIGTERM', stop);
+    stopping.abort();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+}
+
 /**
- * Resolves when the broker has stopped because of a signal; a second signal ends the process at
- * once.
+ * Signals for nats-server. Without a listener they end the process, or open a debugger. Resolves
+ * when the broker has ended in lame duck mode, whose beginning aborts `lame`.
  */
-function drainOnSignal(broker: Broker | BrokerGroup): Promise<true> {
+function heedNatsSignals(broker: Broker | BrokerGroup, lame: AbortController): Promise<void> {
   return new Promise((resolve) => {
-    const stop = (signal: NodeJS.Signals): void => {
-      console.log(`${signal}: sending what is left, then goodbye.`);
-      process.removeListener('SIGINT', stop);
-      process.removeListener('SIGTERM', stop);
-      broker.drain().then(() => resolve(true));
-    };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-    // Signals for nats-server. Without a listener they end the process, or open a debugger.
     if (process.platform === 'win32') return;
     process.on('SIGUSR1', () => console.log('SIGUSR1: there is no log file to reopen.'));
     process.on('SIGHUP', () => console.log('SIGHUP: there is no configuration file to reload.'));
-    let isLame = false;
     process.on('SIGUSR2', () => {
-      if (isLame) return;
-      isLame = true;
+      if (lame.signal.aborted) return;
+      lame.abort();
       console.log('SIGUSR2: telling clients to go elsewhere; Ctrl-C stops at once.');
-      broker.lameDuck().then(() => resolve(true));
+      broker.lameDuck().then(resolve);
     });
   });
 }

@@ -21,6 +21,12 @@ export type LinkState =
   | typeof LEAVING
   | typeof CLOSED;
 
+/** The origin of a link's error: its signal, its handler, or what is not the program's. */
+const SIGNAL = 'signal';
+const HANDLER = 'handler';
+const OUTSIDE = 'outside';
+type Origin = typeof SIGNAL | typeof HANDLER | typeof OUTSIDE;
+
 /** The actions that a link must take now, in this order. */
 export interface Ready {
   /** Cancel the running deadline, and report {@link LinkLife.deadlineOver} after this time. */
@@ -71,6 +77,8 @@ export class LinkLife {
   /** The running deadline. */
   #deadlineMs: number | undefined;
   #error: BusbarError | undefined;
+  /** Where the error came from. */
+  #origin: Origin = OUTSIDE;
 
   /** `closeDeadlineMs` applies when the other side ends and {@link close} was not called. */
   constructor(closeDeadlineMs: number, allowHalfOpen: boolean) {
@@ -85,6 +93,16 @@ export class LinkLife {
   /** Why the link did not close in good order. */
   get error(): BusbarError | undefined {
     return this.#error;
+  }
+
+  /** {@link error}, unless the program aborted the link or its handler threw. */
+  get failure(): BusbarError | undefined {
+    return this.#origin === OUTSIDE ? this.#error : undefined;
+  }
+
+  /** Whether the peer must not take the end for the end of all data. */
+  get isBroken(): boolean {
+    return this.#error !== undefined && this.#origin !== SIGNAL;
   }
 
   /** Whether nothing more is received or sent. */
@@ -139,11 +157,13 @@ export class LinkLife {
 
   /** The program's signal was aborted. */
   aborted(cause: unknown): Ready {
+    if (this.#error === undefined) this.#origin = SIGNAL;
     return this.#leave(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause }));
   }
 
   /** The program's handler threw `cause`. */
   handlerThrew(cause: unknown): Ready {
+    if (this.#error === undefined) this.#origin = HANDLER;
     return this.#leave(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause }));
   }
 

@@ -97,6 +97,13 @@ export class LoopbackStream extends Duplex {
     }
   }
 
+  /** Closes this end; the peer fails, once the reset arrives. */
+  resetAndDestroy(): void {
+    this.#send('reset');
+    this.#state = ENDED;
+    this.destroy();
+  }
+
   override _read(): void {
     this.#wantsMore = true;
     this.#feed();

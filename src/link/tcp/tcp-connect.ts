@@ -128,3 +128,20 @@ export function tuneSocket(
   if (options.noDelay) socket.setNoDelay(true);
   if (options.keepAliveMs !== undefined) socket.setKeepAlive(true, options.keepAliveMs);
 }
+
+/** A socket, or a simulated one, whose connection can be reset; a pipe of Node cannot. */
+type Resettable = Duplex & {
+  readonly _handle?: { readonly reset?: unknown } | null;
+  resetAndDestroy?(): unknown;
+};
+
+/**
+ * Closes a stream in such a way that its peer does not take it for the end of all data, as far as
+ * it is known how: TCP connections, not after their end was sent.
+ */
+export function destroyWithReset(stream: Duplex): void {
+  const { _handle, resetAndDestroy, writableEnded, destroyed } = stream as Resettable;
+  const isAble = stream instanceof Socket ? typeof _handle?.reset === 'function' : !destroyed;
+  if (isAble && !writableEnded && resetAndDestroy !== undefined) resetAndDestroy.call(stream);
+  else stream.destroy();
+}

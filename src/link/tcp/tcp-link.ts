@@ -15,11 +15,18 @@ import { checkPacketOf } from '../egress/sent-region.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { LinkBase } from '../link-base.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
+import { warnUnheard } from '../unheard.ts';
 import type { IngestMode } from './ingest.ts';
 import type { Intake, IntakeStats } from './intake.ts';
 import { frameDeliverer, type IntakeOwner } from './intake-owner.ts';
 import type { OutboxStats } from './outbox.ts';
-import { readAddress, TCP_ADDRESS_KEYS, type TcpAddress, tuneSocket } from './tcp-connect.ts';
+import {
+  destroyWithReset,
+  readAddress,
+  TCP_ADDRESS_KEYS,
+  type TcpAddress,
+  tuneSocket,
+} from './tcp-connect.ts';
 import { type OpenStream, openStream, takeStream } from './tcp-open.ts';
 import {
   checkHandler,
@@ -36,6 +43,14 @@ export interface TcpHandler extends TcpHandlerOf<TcpLink> {}
 
 /** Options of a {@link TcpLink}, connected, accepted or adopted. */
 export interface TcpLinkOptions extends TcpLinkOptionsOf<TcpLink> {}
+
+/** The server of links. */
+export interface TcpLinkHost {
+  /** Bounds the buffers that its links read into. */
+  readonly allowance: BufferAllowance;
+  /** A link has closed because of a failure; `isHeard`: its handler is told by `onClose`. */
+  linkFailed(link: TcpLink, error: BusbarError, isHeard: boolean): void;
+}
 
 /** Counters of a TCP link. */
 export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
@@ -76,6 +91,7 @@ export class TcpLink extends LinkBase implements Link {
 
   readonly #intake: Intake;
   readonly #sender: TcpSender;
+  readonly #host: TcpLinkHost | undefined;
   #handler: TcpHandler = {};
   /** True after the socket's 'close'. The callback of the last write may still come. */
   #isSocketClosed = false;
@@ -84,8 +100,10 @@ export class TcpLink extends LinkBase implements Link {
     pool: BufferPool,
     options: ResolvedTcpOptions<TcpLink>,
     { socket, intake, ingest }: OpenStream,
+    host?: TcpLinkHost,
   ) {
     super(pool, options, options.allowHalfOpen);
+    this.#host = host;
     this.framer = intake.framer;
     this.socket = socket;
     this.ingest = ingest;
@@ -151,9 +169,9 @@ export class TcpLink extends LinkBase implements Link {
     return TcpLink.adoptWithin(undefined, pool, socket, options);
   }
 
-  /** @internal {@link adopt} for a server, whose links share `allowance`. */
+  /** @internal {@link adopt} for a server. */
   static adoptWithin(
-    allowance: BufferAllowance | undefined,
+    host: TcpLinkHost | undefined,
     pool: BufferPool,
     socket: Duplex,
     options: TcpLinkOptions,
@@ -165,9 +183,9 @@ export class TcpLink extends LinkBase implements Link {
     if (socket.destroyed) {
       throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its socket is already destroyed');
     }
-    const stream = takeStream(pool, socket, resolved, allowance);
+    const stream = takeStream(pool, socket, resolved, host?.allowance);
     try {
-      return new TcpLink(pool, resolved, stream);
+      return new TcpLink(pool, resolved, stream, host);
     } catch (error) {
       stream.socket.destroy();
       throw error;
@@ -292,12 +310,19 @@ export class TcpLink extends LinkBase implements Link {
       this.#sender.release();
     } finally {
       // Also after an exception: nothing else would close the socket.
-      this.socket.destroy();
+      if (this.life.isBroken) destroyWithReset(this.socket);
+      else this.socket.destroy();
     }
   }
 
   /** @internal */
   protected override tellClosed(): void {
+    const { failure } = this.life;
+    const isHeard = this.#handler.onClose !== undefined;
+    if (failure !== undefined) {
+      if (this.#host !== undefined) this.#host.linkFailed(this, failure, isHeard);
+      else if (!isHeard) warnUnheard('a TCP link without onClose has failed', failure);
+    }
     this.#handler.onClose?.(this, this.error);
   }
 

@@ -16,7 +16,8 @@ import { BusbarError } from '../../base/errors.ts';
 import { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 import type { BufferPool } from '../../pool/index.ts';
-import { TcpLink, type TcpLinkOptions } from './tcp-link.ts';
+import { warnUnheard } from '../unheard.ts';
+import { TcpLink, type TcpLinkHost, type TcpLinkOptions } from './tcp-link.ts';
 import { readTcpOptions, resolveTcpOptions, tryCodec } from './tcp-options.ts';
 
 /** Where to listen, and the options of accepted links. */
@@ -48,8 +49,11 @@ export interface TcpServerOptions extends TcpLinkOptions {
    * Called if a connection cannot be accepted (no file descriptor is free) or become a link (no
    * writer slot is free); the connection is closed, and counted in `server.refused`. Also called
    * with what `codec` or `handler` throws; without `onError` that is rethrown.
+   *
+   * Called with `link` if a link fails whose handler has no `onClose`. Without `onError` all of
+   * these are process warnings with the code `BUSBAR_LINK`, at most one a second.
    */
-  readonly onError?: (error: Error) => void;
+  readonly onError?: (error: Error, link?: TcpLink) => void;
 }
 
 /** The part of a `net.Server` that a TcpServer uses. */
@@ -120,7 +124,10 @@ export class TcpServer {
   readonly #links: Set<TcpLink>;
   readonly #server: ConnectionListener;
   #accepted = 0;
+  readonly #onError: TcpServerOptions['onError'];
   #refused = 0;
+  #failed = 0;
+  #lastError: Error | undefined;
   #destroyed = false;
 
   private constructor(pool: BufferPool, server: ConnectionListener, options: TcpServerOptions) {
@@ -139,12 +146,20 @@ export class TcpServer {
       onError,
       ...linkOptions
     } = options;
-    const allowance = new BufferAllowance(readBuffersMax ?? readBuffersDefault(pool.bufferCount));
+    this.#onError = onError;
+    const host: TcpLinkHost = {
+      allowance: new BufferAllowance(readBuffersMax ?? readBuffersDefault(pool.bufferCount)),
+      linkFailed: (link, error, isHeard) => {
+        this.#failed++;
+        this.#lastError = error;
+        if (!isHeard) this.#tell('a link without onClose has failed', error, link);
+      },
+    };
     if (maxLinks !== undefined) server.maxConnections = maxLinks;
     server.on('connection', (socket) => {
       this.#accepted++;
       try {
-        const link = TcpLink.adoptWithin(allowance, pool, socket, linkOptions);
+        const link = TcpLink.adoptWithin(host, pool, socket, linkOptions);
         this.#links.add(link);
         // Before the link's own listener: its `onClose` may throw.
         link.socket.prependListener('close', () => this.#links.delete(link));
@@ -152,9 +167,11 @@ export class TcpServer {
         if (this.#destroyed) link.destroy();
       } catch (error) {
         socket.destroy();
-        this.#refused++;
-        if (onError !== undefined) onError(error as Error);
-        else if (!BusbarError.isOne(error)) throw error;
+        if (onError === undefined && !BusbarError.isOne(error)) {
+          this.#refused++;
+          throw error;
+        }
+        this.#refuse(error as Error);
       }
     });
   }
@@ -188,8 +205,7 @@ export class TcpServer {
     }
     listener.removeAllListeners('error');
     listener.on('error', (error) => {
-      server.#refused++;
-      own.onError?.(error);
+      server.#refuse(error);
     });
     return server;
   }
@@ -240,6 +256,16 @@ export class TcpServer {
     return this.#refused;
   }
 
+  /** Links that have closed because of a failure: their `error`, and no act of this program. */
+  get failed(): number {
+    return this.#failed;
+  }
+
+  /** Why a link failed, or a connection was refused, most recently. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
   /** Keeps the event loop alive while listening (the default). Links have their own `ref`. */
   ref(): void {
     this.#server.ref();
@@ -280,6 +306,17 @@ export class TcpServer {
     for (const link of [...this.#links]) link.destroy();
   }
 
+  #refuse(error: Error): void {
+    this.#refused++;
+    this.#lastError = error;
+    this.#tell('a connection was refused', error);
+  }
+
+  #tell(what: string, error: Error, link?: TcpLink): void {
+    if (this.#onError !== undefined) this.#onError(error, link);
+    else warnUnheard(`a server on port ${this.port}: ${what}`, error);
+  }
+
   /** Closes in good order. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
@@ -316,4 +353,5 @@ describeAs(TcpServer, 'TcpServer', (server) => ({
   host: server.host,
   port: server.port,
   accepted: server.accepted,
+  failed: server.failed,
 }));

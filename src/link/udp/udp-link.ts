@@ -10,6 +10,7 @@ import type { LocalWriter, WriterOptions } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, OPEN } from '../link-life.ts';
+import { warnUnheard } from '../unheard.ts';
 import type { UdpAddress } from './udp-address.ts';
 import { inNumbers } from './udp-names.ts';
 import { type OpenUdpSocket, openUdpSocket, openWith } from './udp-open.ts';
@@ -315,7 +316,12 @@ export class UdpLink extends UdpReader implements Link {
 
   /** @internal */
   protected override tellClosed(): void {
-    this.#handler.onClose?.(this, this.error);
+    const { onClose, onError } = this.#handler;
+    const { failure } = this.life;
+    if (onClose !== undefined) this.#handler.onClose?.(this, this.error);
+    else if (failure !== undefined && onError === undefined) {
+      warnUnheard('a UDP link without onClose has failed', failure);
+    }
   }
 
   /** @internal */
