@@ -300,6 +300,13 @@ export const BUSBAR_ERRORS = {
    * EACCES of `listen` a port below 1024.
    */
   ERR_BUSBAR_NATIVE_FAILED: 'the kernel refused',
+  /**
+   * `resume` of `busbar/testing` got something that is not a checkpoint, or one of another
+   * scenario, of other options, or of another version of the model checker; the text says which.
+   *
+   * **Do**: Pass the scenario and the options of the run that wrote it, or explore anew.
+   */
+  ERR_BUSBAR_BAD_CHECKPOINT: 'the exploration cannot continue from this checkpoint',
 } as const;
 
 /** A stable name for what went wrong. */

@@ -2,6 +2,7 @@
 /** Model checker: runs a scenario with every schedule, with random ones, or with a known one. */
 
 import { checkOneOf, checkOptions } from '../base/check.ts';
+import { readWhole } from './checkpoint.ts';
 import { resolveOptions } from './model-options.ts';
 import { type LeftOut, OMISSIONS } from './omissions.ts';
 import { formatFailure } from './report.ts';
@@ -29,6 +30,29 @@ export async function explore<Shared>(
   await run.begin();
   await run.warmUp();
   if (!run.failed) await run.exhaust();
+  return run.report();
+}
+
+/**
+ * Continues an exploration from a checkpoint: the path of a file, or the bytes, as
+ * {@link ModelOptions.checkpoint} got them. Scenario and options are those of the run that wrote
+ * it; only `schedules`, `milliseconds`, `progress` and `checkpoint` may differ. The report is that
+ * of an exploration that was not interrupted, `elapsedMs` aside, unless a limit ended its first
+ * `warmUp` schedules.
+ *
+ * **Threads** as {@link explore}.
+ * **Throws** (rejects) BusbarError ERR_BUSBAR_BAD_CHECKPOINT for a checkpoint of another scenario,
+ * of other options or of another version of busbar; otherwise as {@link explore}.
+ */
+export async function resume<Shared>(
+  scenario: Scenario<Shared>,
+  checkpoint: string | Uint8Array,
+  options: ModelOptions = {},
+): Promise<ModelReport> {
+  const run = new Run(scenario, options, resolveOptions(options, false));
+  const bytes = typeof checkpoint === 'string' ? readWhole(checkpoint) : checkpoint;
+  await run.begin(true);
+  await run.exhaust(bytes);
   return run.report();
 }
 

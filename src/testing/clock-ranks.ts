@@ -68,6 +68,16 @@ export class ClockRanks {
     if (!list.includes(vector)) list.push(vector);
   }
 
+  /** The vectors that count. */
+  copy(): { readonly stamps: number[]; readonly knowledge: number[] } {
+    return { stamps: [...this.#stamps], knowledge: [...this.#knowledge] };
+  }
+
+  load({ stamps, knowledge }: { stamps: number[]; knowledge: number[] }): void {
+    this.#stamps.splice(0, this.#stamps.length, ...stamps);
+    this.#knowledge.splice(0, this.#knowledge.length, ...knowledge);
+  }
+
   /** Computes `a` and `b`, a hash of all ranks. `isGone`: the thread has ended for good. */
   compute(isGone: (thread: number) => boolean): void {
     const { state, layout, waiters } = this.#parts;

@@ -13,7 +13,7 @@
 import type { Machine } from './machine.ts';
 import { type Chooser, PROBE, STOP } from './machine-contract.ts';
 import { G_PREEMPTIONS, G_STARTS } from './machine-layout.ts';
-import { VisitedStates } from './visited.ts';
+import { type VisitedCopy, VisitedStates } from './visited.ts';
 
 // A frame: a copy of what counts of the state block, then these.
 /** Words of the copy. */
@@ -31,6 +31,14 @@ const DEATH = 0;
 const EXCEPTION = 1;
 const READ = 2;
 
+/** Everything that a checkpoint keeps of an exploration. */
+export interface ExplorerCopy {
+  readonly frames: Int32Array;
+  readonly visited: VisitedCopy;
+  readonly kills: number;
+  readonly exceptions: number;
+}
+
 export class Explorer implements Chooser {
   readonly #machine: Machine;
   readonly #preemptionsMax: number;
@@ -40,8 +48,6 @@ export class Explorer implements Chooser {
   #top = 0;
   /** The last schedule came to its end (it was not cut off at a known state). */
   ended = false;
-  schedules = 0;
-  endedCount = 0;
   kills = 0;
   exceptions = 0;
 
@@ -52,6 +58,25 @@ export class Explorer implements Chooser {
 
   get states(): number {
     return this.#visited.count;
+  }
+
+  copy(): ExplorerCopy {
+    const { kills, exceptions } = this;
+    const frames = this.#frames.slice(0, this.#top);
+    return { frames, visited: this.#visited.copy(), kills, exceptions };
+  }
+
+  /** False if the threads no longer do what they did. */
+  load(copy: ExplorerCopy): boolean {
+    this.#frames = new Int32Array(Math.max(this.#frames.length, 2 * copy.frames.length));
+    this.#frames.set(copy.frames);
+    this.#top = copy.frames.length;
+    this.#visited.load(copy.visited);
+    this.kills = copy.kills;
+    this.exceptions = copy.exceptions;
+    if (this.#top === 0) return true;
+    this.#restoreLast();
+    return this.#machine.rerun();
   }
 
   /** Runs the first schedule, up to its end. */
@@ -66,9 +91,7 @@ export class Explorer implements Chooser {
     const machine = this.#machine;
     if (this.#top === 0) return false;
     machine.chooser = this;
-    const fields = this.#top - F_FIELDS;
-    const begin = fields - this.#frames[fields + F_LENGTH];
-    machine.restore(this.#frames, begin, fields - begin, this.#frames[fields + F_UNDO]);
+    const [begin, fields] = this.#restoreLast();
     const untried = this.#frames[fields + F_UNTRIED];
     const hit = this.#frames[fields + F_HIT];
     if (hit >= 0 && untried >= READ) {
@@ -101,12 +124,18 @@ export class Explorer implements Chooser {
     return true;
   }
 
+  /** Goes back to the moment of the last frame: where that begins, and its fields. */
+  #restoreLast(): [begin: number, fields: number] {
+    const fields = this.#top - F_FIELDS;
+    const begin = fields - this.#frames[fields + F_LENGTH];
+    this.#machine.restore(this.#frames, begin, fields - begin, this.#frames[fields + F_UNDO]);
+    return [begin, fields];
+  }
+
   #run(first: number): void {
     // Unless the last choice says so: a schedule may also be dropped between two of them.
     if (first !== STOP) this.ended = false;
     this.#machine.run(first);
-    this.schedules++;
-    if (this.ended) this.endedCount++;
   }
 
   choose(current: number): number {

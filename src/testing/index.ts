@@ -2,7 +2,7 @@
 /** `busbar/testing`: a model checker for JavaScript threads that share memory. */
 /// <reference types="node" preserve="true" />
 
-export { type Allowance, expectPassed, explore, replay, sample } from './check.ts';
+export { type Allowance, expectPassed, explore, replay, resume, sample } from './check.ts';
 export { hintsOf, type SharedHandle } from './hints.ts';
 export { linearizable } from './linearizable.ts';
 export { mayDie } from './mortal-point.ts';

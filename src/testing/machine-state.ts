@@ -26,6 +26,8 @@ import {
   OP_TURN,
   READY,
   StateLayout,
+  T_CALLS,
+  T_CELL,
   T_CHOSEN,
   T_DIRTY,
   T_FINISHED,
@@ -38,14 +40,14 @@ import {
   T_TIMEOUTS,
   T_TURNS,
 } from './machine-layout.ts';
-import { ModelMemory, mixA, mixB } from './memory.ts';
+import { type MemoryCopy, ModelMemory, mixA, mixB } from './memory.ts';
 import { Moment } from './moment.ts';
 import type { LeftOut } from './omissions.ts';
-import { SchedulePath } from './path.ts';
+import { type PathCopy, SchedulePath } from './path.ts';
 import { RaceClocks } from './race-clocks.ts';
 import type { Access } from './report.ts';
 import { textOfResult } from './result-hash.ts';
-import { SpinWatch } from './spins.ts';
+import { type SpinsCopy, SpinWatch } from './spins.ts';
 import { StateKey } from './state-key.ts';
 import { ThreadLog } from './thread-log.ts';
 import { WaiterTable } from './waiters.ts';
@@ -60,6 +62,21 @@ export const UNWINDS = 2;
 
 /** A thread alone may make so many times the accesses that it may among others. */
 const ALONE_FACTOR = 10;
+
+/** Everything that a checkpoint keeps of a machine. */
+export interface MachineCopy {
+  readonly memory: MemoryCopy;
+  readonly log: ReturnType<ThreadLog['copy']>;
+  readonly path: PathCopy;
+  readonly spins: SpinsCopy;
+  readonly ranks: ReturnType<ClockRanks['copy']>;
+  readonly leftOut: readonly LeftOut[];
+  readonly grew: boolean;
+  readonly resultsMatter: boolean;
+  readonly patience: number;
+  readonly accesses: number;
+  readonly effort: number;
+}
 
 export class MachineState implements MachineParts {
   readonly memory: ModelMemory;
@@ -80,6 +97,9 @@ export class MachineState implements MachineParts {
   /** What schedules so far have left out. */
   readonly leftOut: Set<LeftOut> = new Set();
   threads: readonly MachineThread[] = [];
+  /** Accesses that threads have made, and all that were carried out, again ones included. */
+  accesses = 0;
+  effort = 0;
   /** What is not supported and setup or check has asked for; they may have caught it. */
   complaint: string | undefined;
   /** Told of every access; every access is a decision and a place to die then: for replay. */
@@ -158,6 +178,42 @@ export class MachineState implements MachineParts {
     return this.state.slice(0, this.layout.used(this.state));
   }
 
+  /** From here on, nothing but this is left out. */
+  leaveOut(what: readonly LeftOut[]): void {
+    this.leftOut.clear();
+    for (const one of what) this.leftOut.add(one);
+  }
+
+  /** A copy for a later run: of everything but the moment, which the explorer has. */
+  copy(): MachineCopy {
+    const { memory, log, path, spins, ranks, accesses, effort } = this;
+    return {
+      memory: memory.copy(),
+      log: log.copy(),
+      path: path.copy(),
+      spins: spins.copy(),
+      ranks: ranks.copy(),
+      leftOut: [...this.leftOut],
+      grew: this.contention.grew,
+      resultsMatter: this.key.resultsMatter,
+      patience: this.moment.patience,
+      accesses,
+      effort,
+    };
+  }
+
+  load(copy: MachineCopy): void {
+    for (const part of ['memory', 'log', 'path', 'spins', 'ranks'] as const) {
+      this[part].load(copy[part] as never);
+    }
+    this.leaveOut(copy.leftOut);
+    this.contention.grew = copy.grew;
+    this.key.resultsMatter = copy.resultsMatter;
+    this.moment.patience = copy.patience;
+    this.accesses = copy.accesses;
+    this.effort = copy.effort;
+  }
+
   /** Before the state block is copied. */
   note(): void {
     this.state[G_HASH_A] = this.memory.hashA;
@@ -188,10 +244,19 @@ export class MachineState implements MachineParts {
     });
   }
 
-  /** The thread's `calls`-th call since its last access throws; the thread goes on from there. */
-  protected throws(thread: number, calls: number): void {
+  /** The thread's next access, before which others may run. */
+  protected announce(thread: number, op: number, cell: number): void {
+    const base = this.layout.thread(thread);
+    this.state[base + T_STATUS] = READY;
+    this.state[base + T_OP] = op;
+    this.state[base + T_CELL] = cell;
+  }
+
+  /** The call that the thread is about to make throws; it goes on from there. */
+  throwAt(thread: number): void {
     const state = this.state;
     const base = this.layout.thread(thread);
+    const calls = state[base + T_CALLS];
     const starts = state[G_STARTS];
     this.path.throwAt(thread, calls);
     this.log.append(thread, OP_EXCEPTION, calls, 0, 0);
@@ -200,6 +265,7 @@ export class MachineState implements MachineParts {
     state[base + T_STATUS] = READY;
     state[base + T_OP] = OP_EXCEPTION;
     state[G_EXCEPTIONS]++;
+    this.recorder?.({ thread, op: OP_EXCEPTION, cell: -1, a: calls, b: 0, value: 0 });
   }
 
   /** The thread's sync wait is over; false if there was none. */

@@ -13,6 +13,7 @@ import { Agent } from './agent.ts';
 import { bareThread } from './bare-thread.ts';
 import { type Chooser, type MachineLimits, PROBE, PROBER, STOP } from './machine-contract.ts';
 import {
+  ABSENT,
   BLOCKED,
   DEAD,
   G_DECISIONS,
@@ -69,9 +70,6 @@ export class Machine extends MachineState {
   /** True until the thread calls `begin()`, if it is one that prepares. */
   preparing = false;
   next: number = STOP;
-  /** Accesses that threads have made, and all that were carried out, again ones included. */
-  accesses = 0;
-  effort = 0;
   #resuming: number = NOT_RESUMING;
   /** The thread that was running when somebody was last asked to choose. */
   #asked = -1;
@@ -130,13 +128,9 @@ export class Machine extends MachineState {
     const thread = transition >> 1;
     const base = this.layout.thread(thread);
     const state = this.state;
-    this.next = STOP;
-    this.current = thread;
-    this.mode = RUNS;
-    this.#escape.begin();
+    const agent = this.#enter(thread);
     state[base + T_TURNS]++;
     this.effort += state[base + T_LOG];
-    this.#cursor.begin(thread);
     const op = state[base + T_STATUS] === READY ? state[base + T_OP] : OP_TURN;
     // It has no access before it yet, or has been thrown at and goes on from there.
     const isUnderWay = op === OP_START || op === OP_EXCEPTION;
@@ -144,11 +138,6 @@ export class Machine extends MachineState {
     if (isUnderWay) state[base + T_OP] = OP_TURN;
     if (spins) this.clock.pass(thread);
     this.#resuming = isUnderWay ? NOT_RESUMING : spins ? 0 : transition & 1;
-    this.hasRoom = true;
-    this.preparing = this.threads[thread].prepares;
-    const agent = new Agent();
-    this.agent = agent;
-    this.published[thread] = agent.published;
     this.#start(thread, agent, op === OP_START);
     do drainMicrotasks();
     while (!this.#hasStopped(thread) && this.#turn(thread));
@@ -156,6 +145,43 @@ export class Machine extends MachineState {
     if (this.unwinding) drainMicrotasks();
     this.current = -1;
     return this.next;
+  }
+
+  /** From here on the thread runs, from its beginning along its log. */
+  #enter(thread: number): Agent {
+    const agent = new Agent();
+    this.next = STOP;
+    this.current = thread;
+    this.mode = RUNS;
+    this.#escape.begin();
+    this.#cursor.begin(thread);
+    this.hasRoom = true;
+    this.preparing = this.threads[thread].prepares;
+    this.agent = agent;
+    this.published[thread] = agent.published;
+    return agent;
+  }
+
+  /**
+   * Runs each thread once more to the end of its log, so that what it keeps on the JavaScript heap
+   * is there, such as its result. False if a thread no longer does what its log says.
+   */
+  rerun(): boolean {
+    const [copy, mark] = [this.save(), this.memory.undoTop];
+    let fits = true;
+    this.chooser = PROBER;
+    for (let thread = 0; thread < this.threads.length && fits; thread++) {
+      if (copy[this.layout.thread(thread) + T_STATUS] === ABSENT) continue;
+      this.#resuming = NOT_RESUMING;
+      this.#start(thread, this.#enter(thread), false);
+      do drainMicrotasks();
+      while (!this.#hasStopped(thread) && this.#cursor.isBehind && this.#turn(thread));
+      if (this.unwinding) drainMicrotasks();
+      fits = !this.#cursor.isBehind && this.failure?.kind !== 'not deterministic';
+      this.restore(copy, 0, copy.length, mark);
+    }
+    this.current = -1;
+    return fits;
   }
 
   #start(thread: number, agent: Agent, isFirst: boolean): void {
@@ -329,9 +355,7 @@ export class Machine extends MachineState {
     if (isAlone) state[G_DECISIONS] += this.moment.patience;
     const isLong = repeats && (this.spins.length(thread) & 127) === 127;
     if (meets || isLong || isAlone || this.recorder !== undefined) {
-      state[base + T_STATUS] = READY;
-      state[base + T_OP] = op;
-      state[base + T_CELL] = cell;
+      this.announce(thread, op, cell);
       const next = this.ask(thread);
       if (next === 2 * thread + 1) this.clock.pass(thread);
       else this.#yieldTo(next, thread);
@@ -346,10 +370,7 @@ export class Machine extends MachineState {
     const choice = this.#choice;
     this.#choice = -1;
     if (choice >= 0) return choice;
-    const base = this.layout.thread(this.current);
-    this.state[base + T_STATUS] = READY;
-    this.state[base + T_OP] = op;
-    this.state[base + T_CELL] = cell;
+    this.announce(this.current, op, cell);
     return (this.chooser as Chooser).read(this.current, count);
   }
 
@@ -459,13 +480,6 @@ export class Machine extends MachineState {
     this.throwAt(thread);
     this.#cursor.skip();
     throw stackOverflow();
-  }
-
-  /** The call that the thread is about to make throws; it goes on from there. */
-  throwAt(thread: number): void {
-    const calls = this.state[this.layout.thread(thread) + T_CALLS];
-    this.throws(thread, calls);
-    this.recorder?.({ thread, op: OP_EXCEPTION, cell: -1, a: calls, b: 0, value: 0 });
   }
 
   #dies(thread: number): boolean {

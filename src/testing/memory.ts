@@ -153,6 +153,40 @@ export class ModelMemory {
     return this.#allocate(words);
   }
 
+  copy(): MemoryCopy {
+    const { used, undoTop, hashA, hashB } = this;
+    return {
+      used,
+      undoTop,
+      hashA,
+      hashB,
+      heap: this.heap.slice(0, used),
+      readers: this.readers.slice(0, used),
+      writers: this.writers.slice(0, used),
+      flags: this.flags.slice(0, used),
+      touched: this.touched.slice(0, used),
+      undoIndex: this.#undoIndex.slice(0, undoTop),
+      undoValue: this.#undoValue.slice(0, undoTop),
+      shadows: [...this.#shadows],
+      parts: [...this.#parts],
+    };
+  }
+
+  load(copy: MemoryCopy): void {
+    this.#allocate(Math.max(0, copy.used - this.used));
+    while (this.#undoIndex.length < copy.undoTop) this.#growUndo();
+    for (const key of ['heap', 'readers', 'writers', 'flags', 'touched'] as const) {
+      this[key].set(copy[key]);
+    }
+    this.#undoIndex.set(copy.undoIndex);
+    this.#undoValue.set(copy.undoValue);
+    this.undoTop = copy.undoTop;
+    this.hashA = copy.hashA;
+    this.hashB = copy.hashB;
+    for (const [cell, first] of copy.shadows) this.#shadows.set(cell, first);
+    for (const [cell, first] of copy.parts) this.#parts.set(cell, first);
+  }
+
   #allocate(words: number): number {
     const first = this.used;
     this.used += words;
@@ -172,6 +206,23 @@ export class ModelMemory {
     this.#undoIndex = grown(this.#undoIndex, new Int32Array(size));
     this.#undoValue = grown(this.#undoValue, new Int32Array(size));
   }
+}
+
+/** Everything that a checkpoint keeps of the memory. */
+export interface MemoryCopy {
+  readonly used: number;
+  readonly undoTop: number;
+  readonly hashA: number;
+  readonly hashB: number;
+  readonly heap: Int32Array;
+  readonly readers: Uint16Array;
+  readonly writers: Uint16Array;
+  readonly flags: Uint8Array;
+  readonly touched: Int32Array;
+  readonly undoIndex: Int32Array;
+  readonly undoValue: Int32Array;
+  readonly shadows: readonly (readonly [number, number])[];
+  readonly parts: readonly (readonly [number, number])[];
 }
 
 /** One SharedArrayBuffer of the scenario. */

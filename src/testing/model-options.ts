@@ -51,6 +51,9 @@ const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
   'coverage',
 ];
 
+/** Options of {@link explore} alone. */
+const EXPLORE_KEYS: readonly string[] = [...MODEL_KEYS, 'checkpoint'];
+
 const MEMORIES = ['sequential', 'es'] as const;
 
 /** All options of one run. */
@@ -65,13 +68,20 @@ export interface ResolvedOptions extends MachineLimits {
   readonly milliseconds: number;
   readonly progress: ((progress: ModelProgress) => void) | undefined;
   readonly coverage: boolean;
+  readonly checkpoint: string | ((bytes: Uint8Array) => void) | undefined;
 }
 
 /** Checks the options of {@link explore}, {@link replay} or, with `forSample`, {@link sample}. */
-export function resolveOptions(asked: SampleOptions, forSample: boolean): ResolvedOptions {
-  const known = forSample ? [...MODEL_KEYS, 'seed', 'changes'] : MODEL_KEYS;
+export function resolveOptions(
+  asked: ModelOptions & SampleOptions,
+  forSample: boolean,
+): ResolvedOptions {
+  const known = forSample ? [...MODEL_KEYS, 'seed', 'changes'] : EXPLORE_KEYS;
   checkOptions('options', asked, known);
-  const options: SampleOptions = { ...asked, ...environmentOptions(process.env, known) };
+  const options: ModelOptions & SampleOptions = {
+    ...asked,
+    ...environmentOptions(process.env, known),
+  };
   if (options.progress !== undefined) checkFunction('options.progress', options.progress);
   const count = (key: keyof SampleOptions, otherwise: number, min = 0, max = COUNT_MAX): number =>
     checkInteger(`options.${key}`, options[key] ?? otherwise, min, max);
@@ -81,6 +91,14 @@ export function resolveOptions(asked: SampleOptions, forSample: boolean): Resolv
   const races = checkBoolean('options.races', options.races ?? true);
   if (memory === 'es' && !races) {
     throw new TypeError("options.races must be true with memory: 'es', which needs to know them");
+  }
+  const coverage = checkBoolean('options.coverage', options.coverage ?? false);
+  const { checkpoint } = options;
+  if (checkpoint !== undefined) {
+    if (typeof checkpoint !== 'string') checkFunction('options.checkpoint', checkpoint);
+    if (memory === 'es' || coverage) {
+      throw new TypeError("options.checkpoint: there is none with memory: 'es' or coverage: true");
+    }
   }
   return {
     kills: count('kills', 0, 0, THREADS_MAX),
@@ -101,7 +119,8 @@ export function resolveOptions(asked: SampleOptions, forSample: boolean): Resolv
     changes: count('changes', 3),
     milliseconds: bound('milliseconds', Infinity, 0),
     progress: options.progress,
-    coverage: checkBoolean('options.coverage', options.coverage ?? false),
+    coverage,
+    checkpoint,
   };
 }
 

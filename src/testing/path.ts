@@ -24,6 +24,14 @@ import {
 const THREADS = 32;
 const EXCEPTIONS: number = 2 * THREADS;
 
+/** Everything that a checkpoint keeps of a path. */
+export interface PathCopy {
+  readonly total: number;
+  readonly taken: readonly number[];
+  readonly stops: readonly number[];
+  readonly marks: readonly string[];
+}
+
 export class SchedulePath {
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
@@ -41,6 +49,18 @@ export class SchedulePath {
   constructor(state: Int32Array, layout: StateLayout) {
     this.#state = state;
     this.#layout = layout;
+  }
+
+  copy(): PathCopy {
+    const { total } = this;
+    return { total, taken: [...this.#taken], stops: [...this.#stops], marks: [...this.#marks] };
+  }
+
+  load({ total, taken, stops, marks }: PathCopy): void {
+    this.total = total;
+    this.#taken.splice(0, this.#taken.length, ...taken);
+    this.#stops.splice(0, this.#stops.length, ...stops);
+    this.#marks.splice(0, this.#marks.length, ...marks);
   }
 
   /** Records a transition that is carried out now. */

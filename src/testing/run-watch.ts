@@ -6,6 +6,8 @@ import type { ModelProgress } from './scenario.ts';
 
 /** Time between two reports. */
 const INTERVAL_MS = 2_000;
+/** Time between two checkpoints. */
+const CHECKPOINT_MS = 30_000;
 
 /** The real clock, even while a scenario runs and the clock is replaced. */
 const clock = performance;
@@ -17,6 +19,7 @@ export class RunWatch {
   readonly #limitMs: number;
   readonly #tell: ((progress: ModelProgress) => void) | undefined;
   #toldMs = this.#beganMs;
+  #keptMs = this.#beganMs;
 
   constructor(limitMs: number, tell: ((progress: ModelProgress) => void) | undefined) {
     this.#limitMs = limitMs;
@@ -30,6 +33,14 @@ export class RunWatch {
   /** True once the time limit has passed. */
   get isOver(): boolean {
     return this.elapsedMs >= this.#limitMs;
+  }
+
+  /** True now and then: time for a checkpoint. */
+  isTimeToKeep(): boolean {
+    const at = now();
+    if (at - this.#keptMs < CHECKPOINT_MS) return false;
+    this.#keptMs = at;
+    return true;
   }
 
   /** Reports progress, if wanted and the last report was long enough ago. */

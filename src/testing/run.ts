@@ -6,6 +6,7 @@ import { SharedAccess } from './accesses.ts';
 import { activeMachine, setActiveMachine } from './active.ts';
 import { Agent } from './agent.ts';
 import { ChanceChooser } from './chance.ts';
+import { Checkpoints, writeWhole } from './checkpoint.ts';
 import { Explorer } from './explorer.ts';
 import { installGlobals } from './globals.ts';
 import { Machine } from './machine.ts';
@@ -16,30 +17,21 @@ import { MessagePorts } from './message-ports.ts';
 import { drainMicrotasks } from './microtasks.ts';
 import { FOREIGN } from './model-atomics.ts';
 import { checkScenario, type ResolvedOptions, replayOptions } from './model-options.ts';
-import { IMPATIENT, PATIENT } from './moment.ts';
-import type { LeftOut } from './omissions.ts';
 import { parseSchedule } from './path.ts';
 import { PlaybackChooser } from './playback.ts';
 import { formatEnd, nameOf, replayCall, type WordNames } from './report.ts';
 import { RunWatch } from './run-watch.ts';
 import type { Failure, ModelOptions, ModelReport, Scenario } from './scenario.ts';
 import { outcomeOf, type ThreadWorld, threadsOf } from './scenario-threads.ts';
+import { type RunCounts, Search, type SearchCopy, SLICE_MS, SLICE_SCHEDULES } from './search.ts';
 import { messageOf } from './thrown.ts';
 import { operationNames, TraceRecorder } from './trace-recorder.ts';
 import { traceText } from './trace-text.ts';
 import { findUnseen, wasWritten } from './unseen.ts';
 import { Watchdog } from './watchdog.ts';
 
-/** Schedules and milliseconds between two turns of the real event loop. */
-const SLICE_SCHEDULES = 500;
-const SLICE_MS = 500;
 /** Schedules spent on finding a failure again with fewer preemptions. */
 const SIMPLER_SCHEDULES_MAX = 20_000;
-/** Schedules, states and accesses of a scenario that is explored without a bound at once. */
-const SMALL = 20_000;
-const SMALL_EFFORT = 4_000_000;
-/** Preemptions that are tried one after the other in a larger one. */
-const DEEPER = [0, 1, 2, 3];
 
 // Taken before anybody replaces them, for a test or for a schedule.
 const later = setImmediate;
@@ -52,21 +44,24 @@ export class Run<Shared> {
   readonly #scenario: Scenario<Shared>;
   readonly #access: SharedAccess;
   readonly #ports: MessagePorts;
-  readonly #watch: RunWatch;
+  readonly watch: RunWatch;
   readonly #pairs: AccessPairs | undefined;
   /** What the caller asked that a single schedule depends on. */
   readonly #asked: ModelOptions;
   readonly #watchdog = new Watchdog();
   #shared: Shared | undefined;
-  #schedules = 0;
-  #ended = 0;
-  #states = 0;
-  #kills = 0;
-  #exceptions = 0;
-  /** Preemptions up to which everything was covered, or −1. */
-  #covered = -1;
+  readonly counts: RunCounts = {
+    schedules: 0,
+    ended: 0,
+    states: 0,
+    kills: 0,
+    exceptions: 0,
+    covered: -1,
+  };
   #outcome: 'open' | 'exhausted' | 'diverged' | 'hung' = 'open';
   #failure: Failure | undefined;
+  readonly #search: Search = new Search(this);
+  #checkpoints: Checkpoints | undefined;
 
   constructor(scenario: Scenario<Shared>, asked: ModelOptions, options: ResolvedOptions) {
     checkScenario(scenario, options.kills);
@@ -76,7 +71,7 @@ export class Run<Shared> {
     this.#scenario = scenario;
     this.options = options;
     this.#asked = replayOptions(asked);
-    this.#watch = new RunWatch(options.milliseconds, options.progress);
+    this.watch = new RunWatch(options.milliseconds, options.progress);
     const world = () => this.#world();
     this.machine = new Machine(threadsOf(scenario, options.kills, world).length, options);
     this.#access = new SharedAccess(this.machine);
@@ -88,10 +83,10 @@ export class Run<Shared> {
     return this.#failure !== undefined;
   }
 
-  /** Runs setup. */
-  async begin(): Promise<void> {
+  /** Runs setup. `keeps`: checkpoints are read or written. */
+  async begin(keeps: boolean = this.options.checkpoint !== undefined): Promise<void> {
     const machine = this.machine;
-    await this.#inside(() => {
+    await this.inside(() => {
       const shared = this.#scenario.setup();
       if (isThenable(shared)) {
         throw new TypeError('scenario.setup must return what it made, not a promise');
@@ -114,6 +109,7 @@ export class Run<Shared> {
     }, false);
     this.#ports.makeWords();
     machine.freeze(threadsOf(this.#scenario, this.options.kills, () => this.#world()));
+    if (keeps) this.#checkpoints = new Checkpoints(this.#scenario, this.options, machine.memory);
     const pairs = this.#pairs;
     if (pairs !== undefined) {
       machine.observer = (thread, op, cell) => pairs.note(thread, op, cell);
@@ -129,7 +125,7 @@ export class Run<Shared> {
     await this.#several(new ChanceChooser(machine, 1, 3), schedules);
     machine.contention.everyWord = false;
     if (this.options.races) machine.leftOut.clear();
-    else this.#leaveOut(['races']);
+    else machine.leaveOut(['races']);
   }
 
   /** Schedules that chance picks. */
@@ -140,109 +136,27 @@ export class Run<Shared> {
     await this.#several(new ChanceChooser(machine, seed, changes), schedules);
   }
 
-  #leaveOut(what: readonly LeftOut[]): void {
-    this.machine.leftOut.clear();
-    for (const one of what) this.machine.leftOut.add(one);
-  }
-
-  /** Every schedule within the bounds. */
-  async exhaust(): Promise<void> {
-    const { machine } = this;
-    const { preemptions, states } = this.options;
-    machine.moment.patience = PATIENT;
-    if (preemptions !== undefined) {
-      if (await this.#search(preemptions, states)) this.#covered = preemptions;
-    } else if (await this.#search(Number.POSITIVE_INFINITY, Math.min(SMALL, states), true)) {
-      this.#covered = Number.POSITIVE_INFINITY;
-    } else {
-      if (machine.leftOut.has('unfair schedules')) machine.moment.patience = IMPATIENT;
-      await this.#deepen();
-    }
-    if (this.#covered >= 0 && !this.failed) this.#outcome = 'exhausted';
+  /** Every schedule within the bounds; from a checkpoint, those that are left. */
+  async exhaust(from?: Uint8Array): Promise<void> {
+    if (from !== undefined) this.#search.load((this.#checkpoints as Checkpoints).read(from));
+    await this.#search.explore();
+    if (this.counts.covered >= 0 && !this.failed) this.#outcome = 'exhausted';
     if (this.#failure !== undefined) await this.#simplify(this.#failure);
   }
 
-  async #deepen(): Promise<void> {
-    const { states } = this.options;
-    for (const bound of DEEPER) {
-      if (this.#isOver()) return;
-      if (!(await this.#search(bound, Math.ceil(states / 8)))) break;
-      this.#covered = bound;
-      // The bound has cut nothing off: that was all.
-      if (!this.machine.leftOut.has('preemptions')) return;
-    }
-    const known = [...this.machine.leftOut];
-    if (this.#isOver()) return;
-    if (await this.#search(Number.POSITIVE_INFINITY, states)) {
-      this.#covered = Number.POSITIVE_INFINITY;
-    } else if (this.#covered >= 0) {
-      for (const what of known) this.machine.leftOut.add(what);
-    }
-  }
-
-  #isOver(): boolean {
-    return this.failed || this.#watch.isOver || this.#schedules >= this.options.schedules;
-  }
-
-  /** Every schedule with so many preemptions; false if that took too long, or one failed. */
-  async #search(preemptions: number, statesMax: number, isSmall = false): Promise<boolean> {
-    const { machine } = this;
-    const schedulesMax = this.options.schedules;
-    const last = isSmall ? this.#schedules + SMALL : Number.POSITIVE_INFINITY;
-    let explorer = new Explorer(machine, preemptions);
-    let started = false;
-    let more = true;
-    const lastEffort = isSmall ? machine.effort + SMALL_EFFORT : Number.POSITIVE_INFINITY;
-    const isCut = (): boolean =>
-      this.#watch.isOver ||
-      this.#schedules >= Math.min(schedulesMax, last) ||
-      explorer.states >= statesMax ||
-      machine.effort >= lastEffort;
-    this.#leaveOut(this.options.races ? [] : ['races']);
-    machine.contention.grew = false;
-    let mattered = machine.key.resultsMatter;
-    // Then what was explored did not switch at some word, or took results for one that are not.
-    const isStale = (): boolean =>
-      machine.contention.grew || mattered !== machine.key.resultsMatter;
-    while (more && !this.failed && !isCut()) {
-      if (isStale()) {
-        // From the beginning.
-        machine.contention.grew = false;
-        mattered = machine.key.resultsMatter;
-        explorer = new Explorer(machine, preemptions);
-        started = false;
-      }
-      // To watch costs more than many a small scenario, whose bodies the warm-up has run.
-      const isWatched = this.#schedules > this.options.warmUp || this.options.warmUp === 0;
-      await this.#inside(() => {
-        const end = now() + SLICE_MS;
-        for (let i = 0; i < SLICE_SCHEDULES && more && !this.failed && !isCut(); i++) {
-          if (isStale() || now() > end) break;
-          if (started) more = explorer.advance();
-          else explorer.first();
-          started = true;
-          if (more) this.#conclude(explorer.ended);
-        }
-        // The same if it did not know that some value would be written.
-        if (!more && machine.weak?.isNews() === true) machine.contention.grew = true;
-        if (isStale()) more = true;
-      }, isWatched);
-      this.#states = explorer.states;
-      this.#kills = explorer.kills;
-      this.#exceptions = explorer.exceptions;
-      this.#look();
-    }
-    if (more && !this.failed) {
-      const schedules = this.#schedules >= schedulesMax ? 'schedules' : 'states';
-      machine.leftOut.add(this.#watch.isOver ? 'milliseconds' : schedules);
-    }
-    return !more && !this.failed;
+  /** Hands on a checkpoint if one is wanted now: now and then, and when the run stops. */
+  keep(copy: () => SearchCopy, isLast: boolean): void {
+    const { checkpoint } = this.options;
+    if (checkpoint === undefined || !(isLast || this.watch.isTimeToKeep())) return;
+    const bytes = (this.#checkpoints as Checkpoints).write(copy());
+    if (typeof checkpoint === 'string') writeWhole(checkpoint, bytes);
+    else checkpoint(bytes);
   }
 
   async #several(chooser: ChanceChooser, schedules: number): Promise<void> {
-    for (let done = 0; done < schedules && !this.failed && !this.#watch.isOver; ) {
-      this.#look();
-      await this.#inside(() => {
+    for (let done = 0; done < schedules && !this.failed && !this.watch.isOver; ) {
+      this.look();
+      await this.inside(() => {
         const end = now() + SLICE_MS;
         for (let i = 0; i < SLICE_SCHEDULES && done < schedules && !this.failed; i++, done++) {
           if (now() > end) break;
@@ -253,11 +167,11 @@ export class Run<Shared> {
     if (this.#failure !== undefined) await this.#simplify(this.#failure);
   }
 
-  #look(): void {
-    this.#watch.look(() => ({
+  look(): void {
+    this.watch.look(() => ({
       scenario: this.#scenario.name,
-      schedules: this.#schedules,
-      states: this.#states,
+      schedules: this.counts.schedules,
+      states: this.counts.states,
     }));
   }
 
@@ -268,9 +182,9 @@ export class Run<Shared> {
 
   #chance(chooser: ChanceChooser): void {
     chooser.run();
-    this.#conclude(chooser.ended);
-    if (this.machine.state[G_KILLS] > 0) this.#kills++;
-    if (this.machine.state[G_EXCEPTIONS] > 0) this.#exceptions++;
+    this.conclude(chooser.ended);
+    if (this.machine.state[G_KILLS] > 0) this.counts.kills++;
+    if (this.machine.state[G_EXCEPTIONS] > 0) this.counts.exceptions++;
   }
 
   /** Runs one schedule and records it. */
@@ -284,9 +198,9 @@ export class Run<Shared> {
     const chooser = new PlaybackChooser(machine, parseSchedule(schedule, names, this.options));
     machine.recorder = (step) => recorder.access(step, machine.preparing);
     chooser.told = (thread, note) => recorder.note(thread, note);
-    await this.#inside(() => {
+    await this.inside(() => {
       chooser.run();
-      this.#conclude(chooser.ended);
+      this.conclude(chooser.ended);
     }, false);
     machine.recorder = undefined;
     if (chooser.diverged) this.#outcome = 'diverged';
@@ -321,15 +235,15 @@ export class Run<Shared> {
       scenario: this.#scenario.name,
       complete: this.#outcome === 'exhausted' && !this.failed && leftOut.length === 0,
       leftOut,
-      covered: this.#covered,
-      schedules: this.#schedules,
-      ended: this.#ended,
-      states: this.#states,
+      covered: this.counts.covered,
+      schedules: this.counts.schedules,
+      ended: this.counts.ended,
+      states: this.counts.states,
       transitions: machine.path.total,
-      kills: this.#kills,
-      exceptions: this.#exceptions,
+      kills: this.counts.kills,
+      exceptions: this.counts.exceptions,
       diverged: this.#outcome === 'diverged',
-      elapsedMs: this.#watch.elapsedMs,
+      elapsedMs: this.watch.elapsedMs,
       ...(this.#pairs === undefined ? {} : { coverage: this.#pairs.coverage() }),
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
     };
@@ -353,35 +267,35 @@ export class Run<Shared> {
     if (this.#outcome === 'hung') return;
     let simplest = found;
     const machine = this.machine;
-    const counts = { schedules: this.#schedules, ended: this.#ended };
+    const counts = { schedules: this.counts.schedules, ended: this.counts.ended };
     for (let preemptions = 0; preemptions < 4 && simplest === found; preemptions++) {
       const explorer = new Explorer(machine, preemptions);
       let more = true;
       this.#failure = undefined;
-      await this.#inside(() => {
+      await this.inside(() => {
         explorer.first();
-        this.#conclude(explorer.ended);
+        this.conclude(explorer.ended);
         for (let i = 0; i < SIMPLER_SCHEDULES_MAX && more && !this.failed; i++) {
           more = explorer.advance();
-          if (more) this.#conclude(explorer.ended);
+          if (more) this.conclude(explorer.ended);
         }
       }, false);
       const again = this.#failure as Failure | undefined;
       if (again?.kind === found.kind) simplest = again;
     }
-    this.#schedules = counts.schedules;
-    this.#ended = counts.ended;
+    this.counts.schedules = counts.schedules;
+    this.counts.ended = counts.ended;
     await this.playBack(simplest.schedule);
     this.#outcome = 'open';
     this.#failure ??= { ...simplest, trace: '(the replay did not show it again)' };
   }
 
   /** After a schedule: checks it, and notes what went wrong. */
-  #conclude(ended: boolean): void {
+  conclude(ended: boolean): void {
     const machine = this.machine;
-    this.#schedules++;
+    this.counts.schedules++;
     if (ended && machine.failure === undefined) {
-      this.#ended++;
+      this.counts.ended++;
       this.#check();
     }
     if (machine.failure === undefined) return;
@@ -467,7 +381,7 @@ export class Run<Shared> {
    * Does something with the replaced globals, in a macrotask of its own so that microtasks can be
    * drained in it.
    */
-  #inside(body: () => void, isWatched = true): Promise<void> {
+  inside(body: () => void, isWatched = true): Promise<void> {
     const { machine } = this;
     return new Promise((resolve, reject) => {
       later(() => {

@@ -180,10 +180,17 @@ export interface ModelOptions {
    * many times as long. Default false.
    */
   readonly coverage?: boolean;
+  /**
+   * {@link explore} and {@link resume} only: where checkpoints go, every half minute and when a
+   * limit ends the exploration; the path of a file, or a function that takes the bytes. A
+   * checkpoint has 9 bytes for each state, and the present schedule. Not with `memory: 'es'` or
+   * `coverage`.
+   */
+  readonly checkpoint?: string | ((bytes: Uint8Array) => void);
 }
 
 /** Options of {@link sample}. */
-export interface SampleOptions extends ModelOptions {
+export interface SampleOptions extends Omit<ModelOptions, 'checkpoint'> {
   /** Which schedules chance picks, an integer from 0 to 2³² − 1; default 1. */
   readonly seed?: number;
   /** Points in a schedule at which the running thread loses its priority; default 3. */

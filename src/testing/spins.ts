@@ -63,6 +63,13 @@ interface Probe {
   reached: number;
 }
 
+/** Everything that a checkpoint keeps of the findings. */
+export interface SpinsCopy {
+  readonly findings: readonly (readonly (readonly [number, Finding])[])[];
+  readonly longest: readonly (readonly [number, number])[];
+  readonly single: readonly string[];
+}
+
 /**
  * Remembers, per thread, the last few words it has looked at. A cell is noted as itself + 1, so 0
  * means none.
@@ -184,6 +191,19 @@ export class SpinWatch {
     if (finding === undefined) return true;
     state[base + T_EXIT] = finding.exit;
     return false;
+  }
+
+  copy(): SpinsCopy {
+    const findings = this.#findings.map((byKey) => [...byKey]);
+    return { findings, longest: [...this.#longest], single: [...this.#single] };
+  }
+
+  load({ findings, longest, single }: SpinsCopy): void {
+    findings.forEach((byKey, thread) => {
+      for (const [key, finding] of byKey) this.#findings[thread].set(key, finding);
+    });
+    for (const [like, length] of longest) this.#longest.set(like, length);
+    for (const place of single) this.#single.add(place);
   }
 
   // ── Probes ──────────────────────────────────────────────────────────────────────────────────

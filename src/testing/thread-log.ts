@@ -73,6 +73,19 @@ export class ThreadLog {
     return this.#values[thread][at];
   }
 
+  /** Per thread: signatures, operands and values. */
+  copy(): readonly (readonly Int32Array[])[] {
+    return this.#values.map((values, t) => [this.#signatures[t], this.#operands[t], values]);
+  }
+
+  load(copy: readonly (readonly Int32Array[])[]): void {
+    copy.forEach(([signatures, operands, values], thread) => {
+      this.#signatures[thread] = signatures;
+      this.#operands[thread] = operands;
+      this.#values[thread] = values;
+    });
+  }
+
   #grow(thread: number): void {
     for (const arrays of [this.#signatures, this.#operands, this.#values]) {
       const longer = new Int32Array(arrays[thread].length * 2);
