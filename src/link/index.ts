@@ -12,7 +12,7 @@ export {
 } from './loopback/loopback-network.ts';
 export type { SharedLinkOptions } from './shared-options.ts';
 export type { ConnectRetry } from './tcp/connect-retry.ts';
-export type { IngestMode } from './tcp/ingest.ts';
+export type { IngestMode } from './tcp/read-target.ts';
 export type { TcpAddress } from './tcp/tcp-connect.ts';
 export {
   type TcpHandler,

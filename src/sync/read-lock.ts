@@ -55,7 +55,7 @@ export class ReadLock extends Primitive {
   protected readonly held: number;
   readonly #reads: number;
   readonly #count: number;
-  readonly #poisons: boolean;
+  readonly #onWriterDeath: 'handOver' | 'poison';
   #ownerDied: boolean;
   /** True if the first waiter did not take the lock while it was free for a tick. */
   #passesOver: boolean;
@@ -66,7 +66,7 @@ export class ReadLock extends Primitive {
     this.held = this.waiters.seat + HELD;
     this.#reads = this.waiters.seat + READS;
     this.#count = pool.maxThreads;
-    this.#poisons = words[HEADER_CHOICES] !== 0;
+    this.#onWriterDeath = words[HEADER_CHOICES] !== 0 ? 'poison' : 'handOver';
     this.#ownerDied = false;
     this.#passesOver = false;
     this.waiters.join();
@@ -274,7 +274,7 @@ export class ReadLock extends Primitive {
       const held = words[seat + HELD];
       if (held === 0) return;
       const state = loadAcquire(words, STATE);
-      const isDead = held === WRITING && this.#poisons;
+      const isDead = held === WRITING && this.#onWriterDeath === 'poison';
       const next = held === CLAIMED ? FREE : isDead ? POISONED : ORPHANED;
       compareExchangeThenStore(words, STATE, state, next | (state & WAITED), seat + HELD, 0);
     }

@@ -7,9 +7,9 @@ import { BusbarError } from '../../base/errors.ts';
 import { type BufferAllowance, UNLIMITED } from '../../framer/buffer-allowance.ts';
 import type { Framer } from '../../framer/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
+import { BufferWait } from '../buffer-wait.ts';
 import type { ReadingStats } from '../link.ts';
 import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
-import type { ReadTarget } from './ingest.ts';
 import {
   type IntakeOwner,
   leftBehind,
@@ -18,6 +18,8 @@ import {
   type Stoppable,
 } from './intake-owner.ts';
 import { LingeringBuffer, type LingeringReader } from './lingering.ts';
+import { quietSpace, SMALL_READ_BYTES_MAX } from './quiet-space.ts';
+import type { ReadTarget } from './read-target.ts';
 import { Stash } from './stash.ts';
 
 /** Counters of an intake. */
@@ -25,12 +27,6 @@ export interface IntakeStats extends ReadingStats {
   /** Reads that the kernel made straight into a pool buffer. */
   readonly directReads: number;
 }
-
-/** Reads up to this size are copied: the copy costs less than the system call. */
-const SMALL_READ_BYTES_MAX = 4096;
-
-/** All quiet links of this thread read into this memory; one read is delivered before the next. */
-const shared = new Uint8Array(SMALL_READ_BYTES_MAX + 1);
 
 /** The kernel's next read goes to memory that all quiet links share. */
 const QUIET = 'quiet';
@@ -49,14 +45,6 @@ const END_TO_COME = 0;
 const END_DUE = 1;
 const END_TOLD = 2;
 type EndState = typeof END_TO_COME | typeof END_DUE | typeof END_TOLD;
-
-/** The default of `directReadBytes`. */
-export function directReadBytesDefault(bufferSize: number): number {
-  return Math.min(SMALL_READ_BYTES_MAX, bufferSize >>> 2);
-}
-
-/** The largest meaningful value of `directReadBytes`. */
-export const DIRECT_READ_BYTES_MAX: number = SMALL_READ_BYTES_MAX;
 
 /**
  * The reading half of a link.
@@ -114,8 +102,8 @@ export class Intake implements LingeringReader, FrameReader {
 
   #paused = false;
   #delivering = false;
-  /** Ends the wait for a buffer. Only while STARVED. */
-  #starving: AbortController | undefined;
+  /** On while STARVED. */
+  readonly #wait: BufferWait;
   #end: EndState = END_TO_COME;
 
   #bytesRead = 0;
@@ -137,9 +125,17 @@ export class Intake implements LingeringReader, FrameReader {
     framer.limitTo(allowance);
     this.#frameWait = new FrameWait(this, frameTimeoutMs);
     this.#lingering = new LingeringBuffer(pool, framer, this);
+    this.#wait = new BufferWait({
+      acquire: (signal) => allowance.acquire(pool, signal),
+      release: (bufferId) => allowance.release(pool, bufferId),
+      feed: (bufferId) => this.#feedInto(bufferId),
+      waitFailed: (error) => {
+        this.#becomeQuiet();
+        this.#fail(error);
+      },
+    });
     this.#directReadBytes = directReadBytes;
-    // One byte more, so that a read whose size is exactly a power of two does not fill it.
-    this.#quiet = directReadBytes === 0 ? shared : shared.subarray(0, directReadBytes + 1);
+    this.#quiet = quietSpace(directReadBytes);
     this.#space = this.#quiet;
     this.target = {
       buffer: () => this.#space,
@@ -214,7 +210,7 @@ export class Intake implements LingeringReader, FrameReader {
     this.#stash.clear();
     // Or finishFrame() would want a buffer for what is not delivered any more.
     this.framer.dropParked();
-    this.#endStarving();
+    this.#wait.end();
     this.invariants();
   }
 
@@ -257,7 +253,7 @@ export class Intake implements LingeringReader, FrameReader {
     }
     const goOn = this.#advance();
     // The rest of a quiet read lies in memory that the next link's read overwrites.
-    this.#stash.keep(shared.buffer);
+    this.#stash.keep(this.#quiet.buffer);
     if (goOn) this.#tellEnd();
     const readsOn = goOn && this.#chooseSpace(count, count === space.length);
     this.invariants();
@@ -383,26 +379,13 @@ export class Intake implements LingeringReader, FrameReader {
     assert(!this.#delivering, 'an intake does not starve while it delivers');
     this.#state = STARVED;
     this.#exhaustions++;
-    const starving = new AbortController();
-    this.#starving = starving;
-    this.#allowance.acquire(this.#pool, starving.signal).then(
-      (bufferId) => {
-        if (this.#starving === starving) this.#feedInto(bufferId);
-        else this.#allowance.release(this.#pool, bufferId);
-      },
-      (error) => {
-        if (this.#starving !== starving) return;
-        this.#becomeQuiet();
-        this.#fail(error);
-      },
-    );
+    this.#wait.begin();
   }
 
   /** Gives the awaited buffer to the framer, and continues. */
   #feedInto(bufferId: BufferId): void {
     assert(this.#state === STARVED, 'only a starved intake is fed');
     assert(!this.#delivering, 'nothing is delivered from a microtask');
-    this.#starving = undefined;
     if (this.#paused) {
       // It queues anew when it is resumed, which may depend on others that are read from.
       this.#state = QUIET;
@@ -420,14 +403,9 @@ export class Intake implements LingeringReader, FrameReader {
   #becomeQuiet(): void {
     assert(this.#state !== STOPPED, 'a stopped intake takes nothing');
     assert(this.framer.lentBytes === 0, 'the framer lends nothing to a quiet intake');
-    this.#endStarving();
+    this.#wait.end();
     this.#state = QUIET;
     this.#space = this.#quiet;
-  }
-
-  #endStarving(): void {
-    this.#starving?.abort();
-    this.#starving = undefined;
   }
 
   #becomeDirect(offset: number): void {
@@ -484,8 +462,7 @@ export class Intake implements LingeringReader, FrameReader {
   /** Asserts that the state agrees with the other fields, as it does between any two calls. */
   invariants(): void {
     const state = this.#state;
-    const isStarving = this.#starving !== undefined;
-    assert(isStarving === (state === STARVED), 'only a starved intake waits for a buffer');
+    assert(this.#wait.isOn === (state === STARVED), 'only a starved intake waits for a buffer');
     const isQuiet = this.#space === this.#quiet;
     if (state === DIRECT) assert(!isQuiet, 'direct reads go into lent space');
     else assert(isQuiet || state === STOPPED, 'other reads go into shared memory');

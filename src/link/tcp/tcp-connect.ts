@@ -8,7 +8,7 @@ import { BusbarError } from '../../base/errors.ts';
 import { WaitGuard } from '../../base/wait-guard.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 import { type ConnectRetry, connectAgain, resolveRetry } from './connect-retry.ts';
-import type { ReadTarget } from './ingest.ts';
+import type { ReadTarget } from './read-target.ts';
 
 /** Where to connect. */
 export interface TcpAddress {

@@ -16,10 +16,10 @@ import type { Link, LinkStats } from '../link.ts';
 import { LinkBase } from '../link-base.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
 import { warnUnheard } from '../unheard.ts';
-import type { IngestMode } from './ingest.ts';
 import type { Intake, IntakeStats } from './intake.ts';
 import { frameDeliverer, type IntakeOwner } from './intake-owner.ts';
 import type { OutboxStats } from './outbox.ts';
+import type { IngestMode } from './read-target.ts';
 import {
   destroyWithReset,
   readAddress,

@@ -4,8 +4,8 @@
 import type { Duplex } from 'node:stream';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import type { BufferPool } from '../../pool/index.ts';
-import { type IngestMode, readsInto, rewire } from './ingest.ts';
 import type { Intake } from './intake.ts';
+import { type IngestMode, readsInto, rewire } from './read-target.ts';
 import { openSocket, type TcpAddress } from './tcp-connect.ts';
 import { makeIntake, type ResolvedTcpOptions } from './tcp-options.ts';
 

@@ -22,7 +22,8 @@ import {
   SHARED_OPTION_KEYS,
   type SharedLinkOptions,
 } from '../shared-options.ts';
-import { DIRECT_READ_BYTES_MAX, directReadBytesDefault, Intake } from './intake.ts';
+import { Intake } from './intake.ts';
+import { DIRECT_READ_BYTES_MAX, directReadBytesDefault } from './quiet-space.ts';
 
 /**
  * Callbacks of a link of class `L`. They run on the link's thread, with this object as `this`,

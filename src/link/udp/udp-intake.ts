@@ -15,6 +15,7 @@ import {
   IN_WORDS,
 } from '../../native/udp.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import { BufferWait } from '../buffer-wait.ts';
 import type { ReadingStats } from '../link.ts';
 import { isNotNow, type UdpSocket } from './udp-socket.ts';
 
@@ -47,13 +48,15 @@ export interface UdpIntakeOwner {
   watch(): void;
 }
 
-/** Receives and delivers, as soon as it has a buffer. */
-const READING = 'reading';
-/** Keeps what it has received, and receives nothing. */
-const PAUSED = 'paused';
-/** Receives nothing more. */
-const CLOSED = 'closed';
-type UdpIntakeState = typeof READING | typeof PAUSED | typeof CLOSED;
+/** No handler runs. */
+const IDLE = 0;
+/** Messages are being delivered. */
+const DELIVERING = 1;
+/** Closed from within a delivery, which still uses the buffers. */
+const CLOSING = 2;
+/** Receives nothing more, and holds no buffer. */
+const CLOSED = 3;
+type UdpIntakeState = typeof IDLE | typeof DELIVERING | typeof CLOSING | typeof CLOSED;
 
 /** Placeholder before `open`: no event may come. */
 const NO_OWNER: UdpIntakeOwner = {
@@ -84,7 +87,8 @@ const COPY_BYTES_MAX = 2048;
  * If the pool has no buffer, the socket is not watched, and the intake queues for one: datagrams
  * wait in the system, and those that do not fit there are dropped and counted.
  *
- *   READING ◀──pause, resume──▶ PAUSED; from both: close ▸ CLOSED
+ *   IDLE ◀──rows are delivered──▶ DELIVERING
+ *    └──close──▶ CLOSED ◀── the handler returns ── CLOSING ◀──close──┘
  */
 export class UdpIntake {
   /** One row of IN_WORDS for each place. */
@@ -112,11 +116,9 @@ export class UdpIntake {
   private shortAt = 0;
   private shortEnd = 0;
 
-  private state: UdpIntakeState = READING;
-  /** True while messages of the rows are delivered. */
-  private isBusy = false;
-  /** Set while the intake waits for a buffer: ends the wait. */
-  private starving: AbortController | undefined;
+  private state: UdpIntakeState = IDLE;
+  private isPaused = false;
+  private readonly wait: BufferWait;
 
   private datagramsRead = 0;
   private bytesRead = 0;
@@ -130,6 +132,12 @@ export class UdpIntake {
   constructor(pool: BufferPool, packed: boolean) {
     this.pool = pool;
     this.packed = packed;
+    this.wait = new BufferWait({
+      acquire: (signal) => pool.acquire({ signal }),
+      release: (bufferId) => pool.release(bufferId),
+      feed: (bufferId) => this.feed(bufferId),
+      waitFailed: (error) => this.owner.intakeFailed(asBusbarError(error)),
+    });
     this.copyBytesMax = Math.min(COPY_BYTES_MAX, pool.bufferSize >>> 2);
   }
 
@@ -140,12 +148,12 @@ export class UdpIntake {
   }
 
   get paused(): boolean {
-    return this.state === PAUSED;
+    return this.isPaused;
   }
 
   /** Whether the socket should be watched for datagrams. */
   get wantsMore(): boolean {
-    return this.state === READING && this.starving === undefined;
+    return !this.isPaused && !this.isClosed && !this.wait.isOn;
   }
 
   /** Index in `table` of the current message's source, in eight words. */
@@ -162,27 +170,26 @@ export class UdpIntake {
   }
 
   pause(): void {
-    if (this.state !== READING) return;
-    this.state = PAUSED;
+    if (this.isPaused || this.isClosed) return;
+    this.isPaused = true;
     this.pauses++;
     this.owner.watch();
   }
 
   /** Delivers what has arrived already, then receives again. */
   resume(): void {
-    if (this.state !== PAUSED) return;
-    this.state = READING;
-    if (!this.isBusy && this.deliverRows()) this.releaseIdle();
+    if (!this.isPaused || this.isClosed) return;
+    this.isPaused = false;
+    if (this.state === IDLE && this.deliverRows()) this.releaseIdle();
     this.owner.watch();
   }
 
   /** Stops delivery for good and releases all buffers. */
   close(): void {
     if (this.isClosed) return;
-    this.state = CLOSED;
-    this.starving?.abort();
-    this.starving = undefined;
-    if (!this.isBusy) this.releaseIdle();
+    this.state = this.state === DELIVERING ? CLOSING : CLOSED;
+    this.wait.end();
+    if (this.state === CLOSED) this.releaseIdle();
     this.invariants();
   }
 
@@ -190,7 +197,7 @@ export class UdpIntake {
   readable(): void {
     const { socket, table } = this;
     assert(socket !== undefined, 'nothing arrives before the intake is open');
-    if (!this.wantsMore || this.isBusy) return;
+    if (!this.wantsMore || this.state !== IDLE) return;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const count = this.findPlaces();
       if (count === 0) break;
@@ -255,69 +262,59 @@ export class UdpIntake {
     assert(this.wantsMore, 'only a reading intake starves, and once');
     assert(this.places.length === 0, 'an intake with a buffer does not starve');
     this.exhaustions++;
-    const starving = new AbortController();
-    this.starving = starving;
+    this.wait.begin();
     this.owner.watch();
-    this.pool.acquire({ signal: starving.signal }).then(
-      (bufferId) => {
-        if (this.starving === starving) this.feed(bufferId);
-        else this.pool.release(bufferId);
-      },
-      (error) => {
-        if (this.starving === starving) this.owner.intakeFailed(asBusbarError(error));
-      },
-    );
   }
 
   /** Takes the awaited buffer, and continues. */
   private feed(bufferId: BufferId): void {
     assert(!this.isClosed, 'a closed intake waits for no buffer');
-    assert(!this.isBusy, 'nothing is delivered from a microtask');
-    this.starving = undefined;
+    assert(this.state === IDLE, 'nothing is delivered from a microtask');
     this.places.push(bufferId);
-    if (!this.paused) this.readable();
+    if (!this.isPaused) this.readable();
     else this.releaseIdle();
     this.owner.watch();
   }
 
   /** Asserts that the state agrees with the other fields, as it does between any two calls. */
   invariants(): void {
-    const isStarving = this.starving !== undefined;
-    assert(!(isStarving && this.isClosed), 'a closed intake waits for no buffer');
-    assert(!(isStarving && this.isBusy), 'an intake that delivers has its buffers');
+    assert(!this.wait.isOn || this.state === IDLE, 'only an idle intake waits for a buffer');
     assert(this.row <= this.filled, 'rows are delivered once they are filled');
     assert(this.filled <= PLACES_MAX, 'no more rows are filled than there are');
     assert(this.at <= this.rowEnd, 'a row is delivered up to its end');
     assert(this.shortAt <= this.shortEnd, 'short datagrams lie in their buffer');
     const hasShort = this.shortBuffer !== NO_BUFFER;
     assert(hasShort === this.shortEnd > 0, 'short datagrams have a buffer');
-    if (!this.isClosed || this.isBusy) return;
-    assert(this.places.length === 0 && !hasShort, 'a closed intake holds no buffer');
+    if (this.state === CLOSED) {
+      assert(this.places.length === 0 && !hasShort, 'a closed intake holds no buffer');
+    }
   }
 
   private get isClosed(): boolean {
-    return this.state === CLOSED;
+    return this.state >= CLOSING;
   }
 
   /** Delivers rows, continuing where delivery stopped. False: it stopped again, or closed. */
   private deliverRows(): boolean {
     const owner = this.owner;
-    this.isBusy = true;
+    assert(this.state === IDLE, 'rows are delivered once');
+    this.state = DELIVERING;
     try {
-      while (this.row < this.filled && this.state === READING) {
+      while (this.row < this.filled && !this.isPaused && !this.isClosed) {
         if (this.at < 0) this.beginRow();
         if (!(this.packed ? this.deliverPacked(owner) : this.deliverDatagrams(owner))) break;
         this.endRow();
       }
     } catch (error) {
-      this.isBusy = false;
-      // If the handler closed the link before it threw, `close` has left the release to this.
-      if (this.isClosed) this.releaseIdle();
+      // No call before the state is right: the stack may be full.
+      this.state = this.state === DELIVERING ? IDLE : CLOSED;
+      if (this.state === CLOSED) this.releaseIdle();
       owner.deliveryFailed(error);
       return false;
     }
-    this.isBusy = false;
-    if (this.isClosed) this.releaseIdle();
+    // If the handler has closed the link, `close` has left the release to this.
+    this.state = this.state === DELIVERING ? IDLE : CLOSED;
+    if (this.state === CLOSED) this.releaseIdle();
     return this.row === this.filled && !this.isClosed;
   }
 
@@ -375,7 +372,7 @@ export class UdpIntake {
       this.messages++;
       owner.deliver(begin, end - begin, rowBuffer);
       if (end === rowEnd) return !this.isClosed;
-      if (this.state !== READING) return false;
+      if (this.isPaused || this.isClosed) return false;
     }
   }
 
@@ -398,7 +395,7 @@ export class UdpIntake {
       this.messages++;
       owner.deliver(begin, length, rowBuffer);
       if (this.isClosed) return false;
-      if (this.paused && this.at < rowEnd) return false;
+      if (this.isPaused && this.at < rowEnd) return false;
     }
     return true;
   }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/** `BufferWait`: an intake's wait for a buffer while its pool has none. */
+
+import { assert } from '../base/assert.ts';
+import type { BufferId } from '../pool/index.ts';
+
+/** What an intake that waits for a buffer is told. */
+export interface BufferWaitOwner {
+  /** Resolves with a buffer; rejects once `signal` aborts. */
+  acquire(signal: AbortSignal): Promise<BufferId>;
+  /** Gives back a buffer that came too late. */
+  release(bufferId: BufferId): void;
+  /** Takes the buffer. The wait has ended. */
+  feed(bufferId: BufferId): void;
+  /** The pool threw. The wait has ended. */
+  waitFailed(error: unknown): void;
+}
+
+/** At most one wait at a time. */
+export class BufferWait {
+  readonly #owner: BufferWaitOwner;
+  #ending: AbortController | undefined;
+
+  constructor(owner: BufferWaitOwner) {
+    this.#owner = owner;
+  }
+
+  get isOn(): boolean {
+    return this.#ending !== undefined;
+  }
+
+  begin(): void {
+    assert(!this.isOn, 'an intake waits for one buffer at a time');
+    const owner = this.#owner;
+    const ending = new AbortController();
+    this.#ending = ending;
+    owner.acquire(ending.signal).then(
+      (bufferId) => {
+        if (this.#ending !== ending) {
+          owner.release(bufferId);
+          return;
+        }
+        this.#ending = undefined;
+        owner.feed(bufferId);
+      },
+      (error) => {
+        if (this.#ending !== ending) return;
+        this.#ending = undefined;
+        owner.waitFailed(error);
+      },
+    );
+  }
+
+  /** Ends the wait, if it is on. */
+  end(): void {
+    this.#ending?.abort();
+    this.#ending = undefined;
+  }
+}
