@@ -11,22 +11,11 @@ import { Histogram } from '../histogram.ts';
 import { Stopwatch } from '../latency.ts';
 import { COUNT_WORDS, ENDING, RECEIVED, textOf, WRONG } from './baseline-libraries.ts';
 import { MESSAGE_BYTES, nextNumber, writeMessage } from './message.ts';
+import { loadMultithreading } from './multithreading.ts';
 
 /** Slots of multithreading's channel: as many as those of the other cases. */
 const SLOTS = 1024;
 const HEAP_BYTES = 64 * 2 ** 20;
-
-/** The part of multithreading that is used here; its own types need a newer library of types. */
-interface Multithreading {
-  spawn(moved: unknown, work: (...args: never[]) => unknown): unknown;
-  move(...args: unknown[]): unknown;
-  channel(capacity: number, options?: { size?: number }): [tx: Sender, rx: Disposable];
-  shutdown(): void;
-}
-
-interface Sender extends Disposable {
-  send(value: unknown): Promise<{ ok: boolean; error?: unknown }>;
-}
 
 interface Receiver {
   recv(): Promise<{ ok: boolean; value?: { number: number; text: string } }>;
@@ -163,22 +152,6 @@ function wrapAsDefault(program: URL, name: string): { filename: string; remove()
   const filename = join(folder, 'default.mjs');
   writeFileSync(filename, `export { ${name} as default } from ${JSON.stringify(program.href)};\n`);
   return { filename, remove: () => rmSync(folder, { recursive: true }) };
-}
-
-/** It was written for a newer Node than 20: what it misses there is given to it. */
-async function loadMultithreading(): Promise<Multithreading> {
-  const world = globalThis as { navigator?: unknown };
-  world.navigator ??= { hardwareConcurrency: os.availableParallelism() };
-  const promises = Promise as { withResolvers?: () => unknown };
-  promises.withResolvers ??= () => {
-    let resolve: unknown;
-    let reject: unknown;
-    const promise = new Promise((...both) => {
-      [resolve, reject] = both;
-    });
-    return { promise, resolve, reject };
-  };
-  return (await import('multithreading')) as unknown as Multithreading;
 }
 
 /** It warns of shared memory without a lock of its own kind; the counts here need none. */
