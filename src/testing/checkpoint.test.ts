@@ -118,7 +118,7 @@ describe('an exploration in pieces reports what an uninterrupted one does', () =
 
 describe('a checkpoint', () => {
   const keep = async (scenario: Words, options: ModelOptions = {}): Promise<Uint8Array> => {
-    let bytes = new Uint8Array(0);
+    let bytes: Uint8Array = new Uint8Array(0);
     const checkpoint = (taken: Uint8Array): void => {
       bytes = taken;
     };
