@@ -7,6 +7,7 @@ export * from './errors/index.ts';
 export * from './executor/index.ts';
 export * from './framer/index.ts';
 export * from './link/index.ts';
+export * from './bus/index.ts';
 export * from './native/index.ts';
 export * from './packet/index.ts';
 export * from './pool/index.ts';

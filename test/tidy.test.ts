@@ -31,6 +31,7 @@ const FOLDERS = [
   'native',
   'executor',
   'link',
+  'bus',
   'testing',
 ];
 

@@ -4,22 +4,25 @@
  * Work is counted in steps, not timed: twice as much of the worst takes twice as many.
  */
 
+import {
+  hashSubject,
+  KeyedHash,
+  KeyedMap,
+  MatchCache,
+  MatchSet,
+  SubscriptionIndex,
+} from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
-import { KeyedHash } from './keyed-hash.ts';
-import { KeyedMap } from './keyed-map.ts';
-import { MatchCache } from './match-cache.ts';
-import { MatchSet } from './match-set.ts';
-import { hashSubject } from './subject.ts';
+import type { Beyond, LocalIndex, Matches } from './remote-interest.ts';
 import { Subscription } from './subscription.ts';
-import { SubscriptionIndex } from './subscription-index.ts';
 
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 const SEED = Number(process.env.BUSBAR_SEED ?? 5);
 
 function subscribe(
-  index: SubscriptionIndex<string>,
+  index: LocalIndex<string>,
   subject: string,
   queue: string = '',
 ): Subscription<string> {
@@ -28,8 +31,8 @@ function subscribe(
   return subscription;
 }
 
-function match(index: SubscriptionIndex<string>, subject: string): MatchSet<string> {
-  const found = new MatchSet<string>();
+function match(index: LocalIndex<string>, subject: string): Matches<string> {
+  const found = new MatchSet<Subscription<string>, Beyond<string>>();
   index.match(bytesOf(subject), 0, subject.length, found);
   return found;
 }
@@ -81,7 +84,7 @@ test('tokens that collide under a known hash take no more steps than others', ()
   const texts = collidingTexts(10);
   expect(new Set(texts.map((text) => fnv(text, 0x811c9dc5 | 0))).size).toBe(1);
   expect(new Set(texts).size).toBe(1024);
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   const subscriptions = texts.map((text) => subscribe(index, text));
   for (const text of texts) expect(match(index, text).plainCount).toBe(1);
   for (const subscription of subscriptions) index.remove(subscription);
@@ -108,7 +111,7 @@ test('a table finds keys that meet in one chain, and forgets each of them', () =
   ]);
   expect([...map.values()].sort()).toEqual([1, 33]);
   // The tree, too, with one chain for all children.
-  const index = new SubscriptionIndex<string>(new Constant(0, 0));
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>(new Constant(0, 0));
   const all = ['a', 'b', 'c', 'a.b', 'a.c', 'b.*.c'].map((subject) => subscribe(index, subject));
   expect(match(index, 'a.c').plain[0]).toBe(all[4]);
   index.remove(all[1]);
@@ -118,7 +121,7 @@ test('a table finds keys that meet in one chain, and forgets each of them', () =
 });
 
 test('a subject of any number of tokens is two nodes at most, and nothing recurs', () => {
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   const deep = `a${'.a'.repeat(30_000)}`;
   const one = subscribe(index, deep);
   expect(index.nodeCount).toBe(1);
@@ -133,7 +136,7 @@ test('a subject of any number of tokens is two nodes at most, and nothing recurs
 
 test('the tree stays as small as its subscriptions, whatever comes and goes', () => {
   const random = new Random(SEED);
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   const live: Subscription<string>[] = [];
   for (let step = 0; step < 5000; step++) {
     if (live.length > 0 && random.chance(0.48)) {
@@ -153,7 +156,7 @@ test('the tree stays as small as its subscriptions, whatever comes and goes', ()
 
 /** Steps and weight of a match with so many queue groups, each at `spread` nodes. */
 function groupsCost(count: number, patterns: readonly string[]): { steps: number; weight: number } {
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   for (const pattern of patterns) {
     for (let i = 0; i < count; i++) subscribe(index, pattern, `g${i}`);
   }
@@ -171,7 +174,7 @@ test('twice as many queue groups, or patterns of one group, weigh twice as much'
   expect(twice.steps).toBe(once.steps);
   expect(twice.weight).toBe(2 * once.weight);
   // A group is looked up by name, and taken out, at once: 20 000 in no time that anyone notices.
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   for (let i = 0; i < 20_000; i++) subscribe(index, 'a', `g${i}`);
   const found = match(index, 'a');
   for (let i = 0; i < 20_000; i++) {
@@ -184,9 +187,9 @@ test('twice as many queue groups, or patterns of one group, weigh twice as much'
 test('who subscribes to one subject leaves the answers for others as they are', () => {
   const memory = new Uint8Array(1024);
   const view = new DataView(memory.buffer);
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   const cache = new MatchCache(index, memory, view);
-  const lookup = (subject: string): MatchSet<string> => {
+  const lookup = (subject: string): Matches<string> => {
     memory.fill(0);
     memory.set(bytesOf(subject));
     return cache.lookup(0, subject.length, hashSubject(view, 0, subject.length));
@@ -208,7 +211,7 @@ test('who subscribes to one subject leaves the answers for others as they are', 
 });
 
 test('one client gets half of the memory for subscriptions, many leave some to others', () => {
-  const index = new SubscriptionIndex<string>();
+  const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   const limits = {
     maxSubscriptions: 1_000_000,
     maxSubscriptionTokens: 4,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the subscriptions of one client by id, with their limits. */
 
-import { KeyedMap } from './keyed-map.ts';
-import { type Bytes, countTokens } from './subject.ts';
+import { type Bytes, costOf, countTokens, KeyedMap, SUBSCRIPTION_BYTES } from 'busbar/bus';
+import type { LocalIndex } from './remote-interest.ts';
 import type { Subscription } from './subscription.ts';
-import { costOf, SUBSCRIPTION_BYTES, type SubscriptionIndex } from './subscription-index.ts';
 
 /** Limits of subscriptions. */
 export interface SubscriptionLimits {
@@ -16,13 +15,13 @@ export interface SubscriptionLimits {
 }
 
 export class ClientSubscriptions<Owner> {
-  readonly #index: SubscriptionIndex<Owner>;
+  readonly #index: LocalIndex<Owner>;
   readonly #limits: SubscriptionLimits;
   readonly #bySid: KeyedMap<Subscription<Owner>> = new KeyedMap();
   /** See {@link costOf}. */
   #bytes: number = 0;
 
-  constructor(index: SubscriptionIndex<Owner>, limits: SubscriptionLimits) {
+  constructor(index: LocalIndex<Owner>, limits: SubscriptionLimits) {
     this.#index = index;
     this.#limits = limits;
   }

@@ -2,6 +2,7 @@
 /** Example broker: the connection of one client: its input and its output. */
 
 import assert from 'node:assert/strict';
+import type { Bytes } from 'busbar/bus';
 import { BusbarError } from 'busbar/errors';
 import type { Framer } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
@@ -24,7 +25,6 @@ import * as protocol from './protocol.ts';
 import { Publication } from './publication.ts';
 import { DECLINED, NOT_NOW, type Subscriber, TAKEN } from './router.ts';
 import { ASK, PROBE, SignsOfLife, STALE } from './signs-of-life.ts';
-import type { Bytes } from './subject.ts';
 import { Subscribing } from './subscribing.ts';
 import type { Subscription } from './subscription.ts';
 import { WriteDeadline } from './write-deadline.ts';

@@ -9,9 +9,9 @@
  */
 
 import assert from 'node:assert/strict';
+import { MatchSet } from 'busbar/bus';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { Backpressure, Waiter } from './backpressure.ts';
-import { MatchSet } from './match-set.ts';
 import {
   ASK,
   ASK_BYTES,
@@ -35,7 +35,7 @@ import { Message } from './message.ts';
 import { DONE_UNITS, laneUnits, type OutLane } from './out-lane.ts';
 import { OP_HPUB, OP_PUB, ProtocolCodec, type ProtocolLimits } from './protocol.ts';
 import type { Remainder } from './remainder.ts';
-import type { RemoteInterest } from './remote-interest.ts';
+import type { Matches, RemoteInterest } from './remote-interest.ts';
 import { NOT_NOW, type Router, type Subscriber } from './router.ts';
 
 /** Recipients of messages before the first SERVE. */
@@ -106,7 +106,7 @@ export class InLane<S extends Subscriber> implements Waiter {
 
   #servesPlain: boolean = true;
   #serves: readonly string[] = NO_NAMES;
-  #found: MatchSet<S> = new MatchSet();
+  #found: Matches<S> = new MatchSet();
   #foundStamp: number = -1;
 
   // Modulo 2³²: counts of handled items, and those last reported to the other executor.

@@ -21,7 +21,7 @@
  * less than 16 for a notice, and less than a space for everything except a message.
  */
 
-import type { Bytes } from './subject.ts';
+import type { Bytes } from 'busbar/bus';
 
 export const ASK = 1;
 export const TELL = 2;

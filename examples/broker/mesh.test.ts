@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what executors tell each other, and what they make of it. */
 
+import { MatchSet, SubscriptionIndex } from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
-import { MatchSet } from './match-set.ts';
 import {
   interestBytes,
   readInterest,
@@ -13,9 +13,9 @@ import {
   writeServe,
 } from './mesh-messages.ts';
 import { OwnInterest, weightOf } from './own-interest.ts';
+import type { LocalIndex, Matches } from './remote-interest.ts';
 import { type RemoteExecutor, RemoteInterest } from './remote-interest.ts';
 import { Subscription } from './subscription.ts';
-import { SubscriptionIndex } from './subscription-index.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 9);
 const bytes = new Uint8Array(4096);
@@ -87,10 +87,10 @@ test('an interest is stalled while one subscriber has no room, in a group while 
 });
 
 test('publishers wait when somebody elsewhere is stalled, of a group when nobody has room', () => {
-  const index: SubscriptionIndex<string> = new SubscriptionIndex();
+  const index: LocalIndex<string> = new SubscriptionIndex();
   const remote = new RemoteInterest(index);
   const [first, second] = [executor(0), executor(1)];
-  const found: MatchSet<string> = new MatchSet();
+  const found: Matches<string> = new MatchSet();
   const isStalled = (subject: string): boolean | undefined => {
     index.match(bytesOf(subject), 0, subject.length, found);
     return found.beyond?.isStalled;
@@ -121,7 +121,7 @@ test('publishers wait when somebody elsewhere is stalled, of a group when nobody
 });
 
 /** What a match says of other executors, in an order that can be compared. */
-function describeBeyond(found: MatchSet<string>): string[] {
+function describeBeyond(found: Matches<string>): string[] {
   const executors = found.beyond?.executors ?? [];
   const groups = found.beyond?.groups.values() ?? [];
   const lines = executors.map(({ index }) => `plain ${index}`);
@@ -134,7 +134,7 @@ function describeBeyond(found: MatchSet<string>): string[] {
 
 test('who is interested elsewhere is known exactly, whatever comes and goes', () => {
   const random = new Random(SEED);
-  const index: SubscriptionIndex<string> = new SubscriptionIndex();
+  const index: LocalIndex<string> = new SubscriptionIndex();
   const remote = new RemoteInterest(index);
   const executors = [executor(0), executor(1), executor(2)];
   const patterns = ['a', '*', '>', 'a.b', 'b'];
@@ -159,7 +159,7 @@ test('who is interested elsewhere is known exactly, whatever comes and goes', ()
       known.set(`${one.index} ${pattern} ${queue}`, weight);
     }
     const subject = random.chance(0.5) ? 'a' : 'a.b';
-    const found: MatchSet<string> = new MatchSet();
+    const found: Matches<string> = new MatchSet();
     index.match(bytesOf(subject), 0, subject.length, found);
     const expected: string[] = [];
     const weightAt = (place: number, name: string): number =>

@@ -10,7 +10,7 @@
  *   MSG orders.new 12 _INBOX.7 5\r\nhello\r\n         │ PUB orders.new │ 5\r\nhello\r\n │
  */
 
-import type { Bytes } from './subject.ts';
+import type { Bytes } from 'busbar/bus';
 import type { Subscription } from './subscription.ts';
 
 /**

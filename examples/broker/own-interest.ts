@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: interests of this executor's clients, to announce to the other executors. */
 
-import { KeyedMap } from './keyed-map.ts';
+import { type Bytes, KeyedMap } from 'busbar/bus';
 import { interestKey } from './remote-interest.ts';
-import type { Bytes } from './subject.ts';
 import type { Subscription } from './subscription.ts';
 
 /** All subscriptions with the same subject and the same queue group, or no group. */

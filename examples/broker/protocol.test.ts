@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what the codec reads out of lines, whole and in pieces. */
 
+import { hashSubject } from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import * as protocol from './protocol.ts';
 import { ProtocolCodec } from './protocol.ts';
-import { hashSubject } from './subject.ts';
 
 const memory = new Uint8Array(1 << 14);
 const view = new DataView(memory.buffer);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: publishing: from the frames of one connection to the outputs of others. */
 
+import { classifySubject, MatchSet, SUBJECT_LITERAL } from 'busbar/bus';
 import type { Framer } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
 import { lineUnits } from './fair-share.ts';
-import { MatchSet } from './match-set.ts';
 import { Message, writeCanonical } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
 import type { Remainder } from './remainder.ts';
+import type { Matches } from './remote-interest.ts';
 import { NOT_NOW, type Router } from './router.ts';
-import { classifySubject, SUBJECT_LITERAL } from './subject.ts';
 
 /** A message that consists of headers only, and they of a status. */
 const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
@@ -34,7 +34,7 @@ export class Publication {
   readonly #message: Message;
 
   /** Matches of the last message, with their stamp. */
-  #found: MatchSet<Connection> = new MatchSet();
+  #found: Matches<Connection> = new MatchSet();
   #foundStamp: number = -1;
   /** Recipients left over if not all had room. */
   #remainder: Remainder<Connection> | undefined = undefined;

@@ -4,7 +4,7 @@
  * while, and comparing it costs less than parsing it again.
  */
 
-import { mixSubjectWord } from './subject.ts';
+import { mixSubjectWord } from 'busbar/bus';
 
 const SPACE = 0x20;
 const WORD_COUNT_MAX = 32;

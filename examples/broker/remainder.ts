@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the remaining recipients of a message that was delivered in part. */
 
-import type { MatchSet } from './match-set.ts';
-import type { Beyond, RemoteExecutor, SpreadGroup } from './remote-interest.ts';
+import type { Beyond, Matches, RemoteExecutor, SpreadGroup } from './remote-interest.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Recipients of a message at another executor. */
@@ -49,7 +48,7 @@ export class Remainder<S> {
     this.taken = taken;
   }
 
-  pinPlain(found: MatchSet<S>, begin: number): void {
+  pinPlain(found: Matches<S>, begin: number): void {
     found.isPinned = true;
     this.plain = found.plain;
     this.plainAt = begin;
@@ -57,7 +56,7 @@ export class Remainder<S> {
     this.weight += found.plainCount;
   }
 
-  pinGroups(found: MatchSet<S>, begin: number): void {
+  pinGroups(found: Matches<S>, begin: number): void {
     found.isPinned = true;
     this.groups = found.groups;
     this.groupAt = begin;

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: interests of other executors' clients, as those executors announce them. */
 
-import { KeyedMap } from './keyed-map.ts';
-import { MatchSet } from './match-set.ts';
+import {
+  type Bytes,
+  KeyedMap,
+  type MatchCache,
+  MatchSet,
+  type QueueName,
+  SubscriptionIndex,
+  type Surroundings,
+} from 'busbar/bus';
 import type { Message } from './message.ts';
-import type { QueueName } from './queue-names.ts';
-import type { Bytes } from './subject.ts';
 import { Subscription } from './subscription.ts';
-import { SubscriptionIndex, type Surroundings } from './subscription-index.ts';
 
 /** Another executor, as a destination of messages. */
 export interface RemoteExecutor {
@@ -50,15 +54,37 @@ export interface Beyond<Owner> {
   readonly isStalled: boolean;
 }
 
+/** The index of this executor's subscriptions, with the matches at other executors. */
+export type LocalIndex<Owner> = SubscriptionIndex<Subscription<Owner>, Beyond<Owner>>;
+export type LocalCache<Owner> = MatchCache<Subscription<Owner>, Beyond<Owner>>;
+/** The matches of one subject. */
+export type Matches<Owner> = MatchSet<Subscription<Owner>, Beyond<Owner>>;
+
+/** The group, if it has members at other executors. */
+export function spreadGroup<Owner>(
+  found: Matches<Owner>,
+  name: QueueName,
+): SpreadGroup<Owner> | undefined {
+  return found.beyond?.groups.get(name);
+}
+
+/** The local members of a group; undefined: the group has no members at all. */
+export function localMembers<Owner>(
+  found: Matches<Owner>,
+  name: QueueName,
+): readonly Subscription<Owner>[] | undefined {
+  return found.groupMembers(name) ?? spreadGroup(found, name)?.members;
+}
+
 /** One subscription for each subject (and queue group) that another executor has announced. */
-export class RemoteInterest<Owner> implements Surroundings<Owner> {
-  readonly #local: SubscriptionIndex<Owner>;
-  readonly #index: SubscriptionIndex<RemoteExecutor>;
+export class RemoteInterest<Owner> implements Surroundings<Subscription<Owner>, Beyond<Owner>> {
+  readonly #local: LocalIndex<Owner>;
+  readonly #index: SubscriptionIndex<Subscription<RemoteExecutor>>;
   readonly #known: Map<RemoteExecutor, KeyedMap<Subscription<RemoteExecutor>>> = new Map();
-  readonly #found: MatchSet<RemoteExecutor> = new MatchSet();
+  readonly #found: MatchSet<Subscription<RemoteExecutor>> = new MatchSet();
 
   /** Notifies `local` of each change, which invalidates its earlier results. */
-  constructor(local: SubscriptionIndex<Owner>) {
+  constructor(local: LocalIndex<Owner>) {
     this.#local = local;
     this.#index = new SubscriptionIndex(undefined, local.queueNames);
     local.surroundings = this;
@@ -107,7 +133,7 @@ export class RemoteInterest<Owner> implements Surroundings<Owner> {
     this.#local.generation++;
   }
 
-  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void {
+  extend(bytes: Bytes, begin: number, end: number, found: Matches<Owner>): void {
     if (this.#index.count === 0) return;
     const remote = this.#found;
     this.#index.match(bytes, begin, end, remote);

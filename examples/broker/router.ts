@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: routes a message to its subscribers, and continues when some have no room. */
 
+import { type Bytes, MatchCache, MatchSet, SubscriptionIndex } from 'busbar/bus';
 import { deliveryUnits, FairShare } from './fair-share.ts';
-import { MatchCache } from './match-cache.ts';
-import { MatchSet } from './match-set.ts';
 import type { Message } from './message.ts';
 import { Remainder } from './remainder.ts';
 import type { Beyond, SpreadGroup } from './remote-interest.ts';
-import type { Bytes } from './subject.ts';
+import {
+  type LocalCache,
+  type LocalIndex,
+  localMembers,
+  type Matches,
+  spreadGroup,
+} from './remote-interest.ts';
 import type { Subscription } from './subscription.ts';
-import { SubscriptionIndex } from './subscription-index.ts';
 
 /** Returned by a subscriber that has taken an offered message. */
 export const TAKEN = 1;
@@ -38,11 +42,11 @@ const PINNED_COUNT_MAX = 1 << 22;
 const SMALL_WEIGHT = 256;
 
 export class Router<S extends Subscriber> {
-  readonly index: SubscriptionIndex<S> = new SubscriptionIndex();
+  readonly index: LocalIndex<S> = new SubscriptionIndex();
   readonly share: FairShare;
-  readonly cache: MatchCache<S>;
+  readonly cache: LocalCache<S>;
   readonly #bytes: Bytes;
-  readonly #reply: MatchSet<S> = new MatchSet();
+  readonly #reply: Matches<S> = new MatchSet();
   #random: number;
   /** References held by unfinished remainders. */
   #pinnedCount: number = 0;
@@ -63,7 +67,7 @@ export class Router<S extends Subscriber> {
   }
 
   /** Finds the matches of the subject `[begin, end)`; see {@link MatchCache.lookup}. */
-  find(begin: number, end: number, hash: number): MatchSet<S> {
+  find(begin: number, end: number, hash: number): Matches<S> {
     const { index } = this;
     const before = index.steps;
     const found = this.cache.lookup(begin, end, hash);
@@ -83,7 +87,7 @@ export class Router<S extends Subscriber> {
   }
 
   /** Whether a message with these matches may begin nevertheless. */
-  mayBegin(found: MatchSet<S>): boolean {
+  mayBegin(found: Matches<S>): boolean {
     return found.weight <= SMALL_WEIGHT;
   }
 
@@ -94,7 +98,7 @@ export class Router<S extends Subscriber> {
   }
 
   /** Whether a result with this stamp is still valid. */
-  isCurrent(found: MatchSet<S>, stamp: number): boolean {
+  isCurrent(found: Matches<S>, stamp: number): boolean {
     return found.stamp === stamp && found.generation === this.index.generation;
   }
 
@@ -105,7 +109,7 @@ export class Router<S extends Subscriber> {
    * Returns the number of local subscribers that took it, or -1 if one had no room or the share of
    * work is spent: then `remainder` has the rest.
    */
-  route(message: Message, from: S, found: MatchSet<S>): number {
+  route(message: Message, from: S, found: Matches<S>): number {
     const { share } = this;
     const units = deliveryUnits(message.end - message.begin);
     const { plain, plainCount } = found;
@@ -137,7 +141,7 @@ export class Router<S extends Subscriber> {
    */
   routeHere(
     message: Message,
-    found: MatchSet<S>,
+    found: Matches<S>,
     plain: boolean,
     groups: readonly string[],
   ): number {
@@ -272,7 +276,7 @@ export class Router<S extends Subscriber> {
 
   #routeToGroups(
     message: Message,
-    found: MatchSet<S>,
+    found: Matches<S>,
     plain: boolean,
     groups: readonly string[],
   ): number {
@@ -283,7 +287,7 @@ export class Router<S extends Subscriber> {
       const name = this.index.queueNames.find(text);
       if (name === undefined) continue;
       // Its last local member may have left meanwhile: then another executor gets the message.
-      remainder.addGroup(found.groupMembers(name) ?? [], found.spreadGroup(name));
+      remainder.addGroup(localMembers(found, name) ?? [], spreadGroup(found, name));
     }
     const answer = this.resume(message, undefined, remainder);
     return answer === NOT_NOW ? this.#leave(remainder) : answer;
@@ -345,7 +349,7 @@ export class Router<S extends Subscriber> {
     }
   }
 
-  #postpone(found: MatchSet<S>, plainBegin: number, groupBegin: number, taken: number): number {
+  #postpone(found: Matches<S>, plainBegin: number, groupBegin: number, taken: number): number {
     const remainder = new Remainder<S>(taken);
     remainder.pinPlain(found, plainBegin);
     remainder.pinGroups(found, groupBegin);
@@ -353,7 +357,7 @@ export class Router<S extends Subscriber> {
     return this.#leave(remainder);
   }
 
-  #postponeHere(found: MatchSet<S>, plainBegin: number, taken: number): number {
+  #postponeHere(found: Matches<S>, plainBegin: number, taken: number): number {
     const remainder = new Remainder<S>(taken);
     remainder.pinPlain(found, plainBegin);
     return this.#leave(remainder);

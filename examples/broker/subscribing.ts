@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the subscriptions of one connection. */
 
+import { type Bytes, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
 import type { Framer } from 'busbar/framer';
 import type { BrokerCore } from './broker-core.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
 import type { Connection } from './connection.ts';
 import type { ProtocolCodec } from './protocol.ts';
-import { type Bytes, classifySubject, SUBJECT_INVALID } from './subject.ts';
 import { Subscription } from './subscription.ts';
 
 /** Carries out SUB and UNSUB. */

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: one subscription of one connection. */
 
-import type { Bytes } from './subject.ts';
-import type { TokenNode } from './token-tree.ts';
+import type { Bytes, Indexed, TokenNode } from 'busbar/bus';
 
 const SPACE = 0x20;
 const WORD_BYTES = 4;
 
 /** Made by a client's SUB. `Owner` is the connection that gets the messages. */
-export class Subscription<Owner> {
+export class Subscription<Owner> implements Indexed<Subscription<Owner>> {
   readonly owner: Owner;
   /**
    * Bytes of its own, not of the pool: the subscription lives longer than the frame that made it.
@@ -19,6 +18,7 @@ export class Subscription<Owner> {
   /** The client's id and the space after it, as they stand in every message line. */
   readonly sidAndSpace: Bytes;
   readonly sidAndSpaceLength: number;
+  readonly textBytes: number;
   /** The same in one or two little-endian words; 0 words when it is longer than that. */
   readonly sidWordCount: number;
   readonly sidLow: number;
@@ -31,7 +31,7 @@ export class Subscription<Owner> {
   /** True if its owner has no room; for another executor, if the owners it stands for have none. */
   isStalled: boolean = false;
   /** Its node in the index, and its place in a list there, or -1. Only for the index. */
-  node: TokenNode<Owner> | undefined = undefined;
+  node: TokenNode<Subscription<Owner>> | undefined = undefined;
   place: number = -1;
 
   constructor(owner: Owner, subject: Bytes, queue: string, sid: Bytes) {
@@ -42,6 +42,7 @@ export class Subscription<Owner> {
     this.sidAndSpace.set(sid);
     this.sidAndSpace[sid.length] = SPACE;
     this.sidAndSpaceLength = sid.length + 1;
+    this.textBytes = subject.length + queue.length + sid.length + 1;
     const wordCount = (sid.length + WORD_BYTES) >>> 2;
     this.sidWordCount = wordCount <= 2 ? wordCount : 0;
     this.sidLow = littleEndianWord(this.sidAndSpace, 0);

@@ -3,6 +3,7 @@
  * Fuzz target: the broker's parser, with damaged and divided client input, against a parser that
  * reads lines as text.
  */
+import { hashSubject } from 'busbar/bus';
 import {
   ERROR_CONTROL_LINE,
   ERROR_MAX_PAYLOAD,
@@ -21,7 +22,6 @@ import {
   ProtocolCodec,
   type ProtocolLimits,
 } from '../../examples/broker/protocol.ts';
-import { hashSubject } from '../../examples/broker/subject.ts';
 import type { Random } from '../../src/base/random.ts';
 import { brokerTraffic } from './broker-traffic.ts';
 import { byteTarget, type FuzzTarget, insist } from './target.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a prefix tree of all subjects that have subscriptions.
+ * A prefix tree of all subjects that have subscriptions.
  *
  *   SUB orders.*.paid             root ─orders─▶ ○ ─*.paid─▶ ●
  *   SUB orders.eu.new                           └─eu.new─▶ ●
@@ -17,34 +17,46 @@
 import { type KeyedHash, PROCESS_HASH } from './keyed-hash.ts';
 import type { QueueName } from './queue-names.ts';
 import { type Bytes, DOT, endOfToken, REST, STAR } from './subject.ts';
-import type { Subscription } from './subscription.ts';
+
+/** A subscription that an index can hold. `S` is the class that implements this. */
+export interface Indexed<S extends Indexed<S>> {
+  /** A valid subject, wildcards included. Bytes of its own, not of a pool. */
+  readonly subject: Bytes;
+  /** The queue group's name, one character per byte, or an empty string. */
+  readonly queue: string;
+  /** Bytes of all its texts, for the account of memory. */
+  readonly textBytes: number;
+  /** Its node in the index, and its place in a list there, or -1. Only for the index. */
+  node: TokenNode<S> | undefined;
+  place: number;
+}
 
 /** Bytes of a label that are compared in about the time of one step. */
 const STEP_BYTES_LOG2 = 5;
 
-export class TokenNode<Owner> {
+export class TokenNode<S extends Indexed<S>> {
   /** Tokens with dots between them, one character per byte. */
   label: string;
-  parent: TokenNode<Owner> | undefined = undefined;
+  parent: TokenNode<S> | undefined = undefined;
   /** The next child of the same parent whose first token has the same hash. */
-  nextSameHash: TokenNode<Owner> | undefined = undefined;
+  nextSameHash: TokenNode<S> | undefined = undefined;
   /** Children whose first token is neither `*` nor `>`, by its hash. */
-  children: Map<number, TokenNode<Owner>> | undefined = undefined;
+  children: Map<number, TokenNode<S>> | undefined = undefined;
   /** Children whose first token is `*`, and `>`. */
-  star: TokenNode<Owner> | undefined = undefined;
-  rest: TokenNode<Owner> | undefined = undefined;
+  star: TokenNode<S> | undefined = undefined;
+  rest: TokenNode<S> | undefined = undefined;
   childCount: number = 0;
-  plain: Subscription<Owner>[] | undefined = undefined;
+  plain: S[] | undefined = undefined;
   /** The members of each queue group. None is empty. */
-  groups: Map<QueueName, Subscription<Owner>[]> | undefined = undefined;
+  groups: Map<QueueName, S[]> | undefined = undefined;
 
   constructor(label: string) {
     this.label = label;
   }
 }
 
-export class TokenTree<Owner> {
-  readonly root: TokenNode<Owner> = new TokenNode('');
+export class TokenTree<S extends Indexed<S>> {
+  readonly root: TokenNode<S> = new TokenNode('');
   readonly #hash: KeyedHash;
   /** Nodes visited so far, plus one for each 32 bytes compared. */
   steps: number = 0;
@@ -55,13 +67,13 @@ export class TokenTree<Owner> {
   }
 
   /** The node of a valid subject, made if there is none. The caller puts a subscription there. */
-  insert(subject: Bytes): TokenNode<Owner> {
+  insert(subject: Bytes): TokenNode<S> {
     const { length } = subject;
     let node = this.root;
     for (let begin = 0; begin <= length; ) {
       const child = this.#childFor(node, subject, begin, endOfToken(subject, begin, length));
       if (child === undefined) {
-        const leaf = new TokenNode<Owner>(textOf(subject, begin, length));
+        const leaf = new TokenNode<S>(textOf(subject, begin, length));
         this.#link(node, leaf);
         return leaf;
       }
@@ -74,7 +86,7 @@ export class TokenTree<Owner> {
   }
 
   /** If the node has no subscriptions left, removes it or merges it with its only child. */
-  prune(node: TokenNode<Owner>): void {
+  prune(node: TokenNode<S>): void {
     this.steps++;
     if (node.plain !== undefined || node.groups !== undefined) return;
     const { parent } = node;
@@ -89,11 +101,11 @@ export class TokenTree<Owner> {
 
   /** The child whose first token is `bytes[begin, end)`, and no wildcard. */
   literalChild(
-    node: TokenNode<Owner>,
+    node: TokenNode<S>,
     bytes: Bytes,
     begin: number,
     end: number,
-  ): TokenNode<Owner> | undefined {
+  ): TokenNode<S> | undefined {
     if (node.children === undefined) return undefined;
     let child = node.children.get(this.#hash.of(bytes, begin, end));
     this.steps++;
@@ -108,7 +120,7 @@ export class TokenTree<Owner> {
    * Matches the child's label, wildcards included, against the subject from `begin` on. Returns
    * where the rest of the subject begins, `end + 1` if nothing is left, or -1 without a match.
    */
-  follow(child: TokenNode<Owner>, bytes: Bytes, begin: number, end: number): number {
+  follow(child: TokenNode<S>, bytes: Bytes, begin: number, end: number): number {
     const { label } = child;
     const { length } = label;
     let at = begin;
@@ -136,11 +148,11 @@ export class TokenTree<Owner> {
 
   /** The child for a token of a *subscription*, in which `*` and `>` have their meaning. */
   #childFor(
-    node: TokenNode<Owner>,
+    node: TokenNode<S>,
     bytes: Bytes,
     begin: number,
     end: number,
-  ): TokenNode<Owner> | undefined {
+  ): TokenNode<S> | undefined {
     this.steps++;
     if (end - begin === 1 && bytes[begin] === STAR) return node.star;
     if (end - begin === 1 && bytes[begin] === REST) return node.rest;
@@ -148,9 +160,9 @@ export class TokenTree<Owner> {
   }
 
   /** Puts a node between `node` and its parent that has the first `length` bytes of its label. */
-  #split(node: TokenNode<Owner>, length: number): TokenNode<Owner> {
-    const upper = new TokenNode<Owner>(copyOf(node.label.slice(0, length)));
-    const parent = node.parent as TokenNode<Owner>;
+  #split(node: TokenNode<S>, length: number): TokenNode<S> {
+    const upper = new TokenNode<S>(copyOf(node.label.slice(0, length)));
+    const parent = node.parent as TokenNode<S>;
     this.#unlink(parent, node);
     this.#link(parent, upper);
     node.label = copyOf(node.label.slice(length + 1));
@@ -159,7 +171,7 @@ export class TokenTree<Owner> {
   }
 
   /** Merges this node with its child, if one child is all it has. */
-  #join(node: TokenNode<Owner>): void {
+  #join(node: TokenNode<S>): void {
     const { parent } = node;
     if (parent === undefined || node.childCount !== 1) return;
     if (node.plain !== undefined || node.groups !== undefined) return;
@@ -170,7 +182,7 @@ export class TokenTree<Owner> {
     this.#link(parent, child);
   }
 
-  #link(parent: TokenNode<Owner>, child: TokenNode<Owner>): void {
+  #link(parent: TokenNode<S>, child: TokenNode<S>): void {
     const token = firstToken(child.label);
     child.parent = parent;
     parent.childCount++;
@@ -187,7 +199,7 @@ export class TokenTree<Owner> {
     }
   }
 
-  #unlink(parent: TokenNode<Owner>, child: TokenNode<Owner>): void {
+  #unlink(parent: TokenNode<S>, child: TokenNode<S>): void {
     parent.childCount--;
     this.nodeCount--;
     if (parent.star === child) {
@@ -195,14 +207,14 @@ export class TokenTree<Owner> {
     } else if (parent.rest === child) {
       parent.rest = undefined;
     } else {
-      const children = parent.children as Map<number, TokenNode<Owner>>;
+      const children = parent.children as Map<number, TokenNode<S>>;
       const hash = this.#hash.ofText(firstToken(child.label));
-      let before: TokenNode<Owner> | undefined;
-      let node = children.get(hash) as TokenNode<Owner>;
+      let before: TokenNode<S> | undefined;
+      let node = children.get(hash) as TokenNode<S>;
       while (node !== child) {
         this.steps++;
         before = node;
-        node = node.nextSameHash as TokenNode<Owner>;
+        node = node.nextSameHash as TokenNode<S>;
       }
       if (before !== undefined) before.nextSameHash = child.nextSameHash;
       else if (child.nextSameHash !== undefined) children.set(hash, child.nextSameHash);
@@ -214,10 +226,10 @@ export class TokenTree<Owner> {
   }
 }
 
-function onlyChild<Owner>(node: TokenNode<Owner>): TokenNode<Owner> {
+function onlyChild<S extends Indexed<S>>(node: TokenNode<S>): TokenNode<S> {
   const child = node.star ?? node.rest;
   if (child !== undefined) return child;
-  const [literal] = (node.children as Map<number, TokenNode<Owner>>).values();
+  const [literal] = (node.children as Map<number, TokenNode<S>>).values();
   return literal;
 }
 

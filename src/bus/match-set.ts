@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the subscriptions that one subject matches. */
+/** The subscriptions that one subject matches. */
 
 import type { QueueName } from './queue-names.ts';
-import type { Beyond, SpreadGroup } from './remote-interest.ts';
-import type { Subscription } from './subscription.ts';
+import type { Indexed } from './token-tree.ts';
 
 /** References that a queue group takes in a set: its list, its name, its index by name. */
 const GROUP_WEIGHT = 8;
@@ -12,18 +11,18 @@ const GROUP_WEIGHT = 8;
  * The subscriptions that one subject matches. It is filled repeatedly: entries from `plainCount`
  * and `groupCount` on are left over from earlier subjects.
  */
-export class MatchSet<Owner> {
+export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
   /** Changes each time it is filled; 0: never filled, or invalid. */
   stamp: number = 0;
   /** The index's generation when it was filled; if that has changed, the set is invalid. */
   generation: number = -1;
-  plain: Subscription<Owner>[] = [];
+  plain: S[] = [];
   plainCount: number = 0;
   /** One entry per queue group: its members. Read only: they usually belong to the index. */
-  groups: (readonly Subscription<Owner>[])[] = [];
+  groups: (readonly S[])[] = [];
   groupCount: number = 0;
-  /** Matches at other executors; undefined: none. Replaced, never changed. */
-  beyond: Beyond<Owner> | undefined = undefined;
+  /** Matches outside the index; undefined: none. Replaced, never changed. */
+  beyond: Beyond | undefined = undefined;
   /** True if a message still uses `plain` and `groups`: the next filling replaces them. */
   isPinned: boolean = false;
   /** Approximate number of references held. */
@@ -33,7 +32,7 @@ export class MatchSet<Owner> {
   /** Index of each group. */
   #places: Map<QueueName, number> | undefined = undefined;
   /** Lists of members merged here, of groups at several nodes of the tree. */
-  #merged: Map<number, Subscription<Owner>[]> | undefined = undefined;
+  #merged: Map<number, S[]> | undefined = undefined;
 
   clear(): void {
     if (this.isPinned) this.forget();
@@ -56,7 +55,7 @@ export class MatchSet<Owner> {
     this.clear();
   }
 
-  addPlain(subscriptions: readonly Subscription<Owner>[]): void {
+  addPlain(subscriptions: readonly S[]): void {
     const { plain } = this;
     for (let i = 0; i < subscriptions.length; i++) plain[this.plainCount++] = subscriptions[i];
     this.weight = Math.max(this.weight, this.plainCount);
@@ -66,7 +65,7 @@ export class MatchSet<Owner> {
    * Adds members of a group. A group in several matching wildcards is one group. **Cost** one
    * lookup, and a copy of the members if the group is there already.
    */
-  addGroup(name: QueueName, members: readonly Subscription<Owner>[]): void {
+  addGroup(name: QueueName, members: readonly S[]): void {
     this.#places ??= new Map();
     const place = this.#places.get(name);
     if (place === undefined) {
@@ -92,19 +91,14 @@ export class MatchSet<Owner> {
     return this.#names[index];
   }
 
-  /** The local members of a group; undefined: the group has no members at all. */
-  groupMembers(name: QueueName): readonly Subscription<Owner>[] | undefined {
+  /** The members of a group; undefined if it has none in this set. */
+  groupMembers(name: QueueName): readonly S[] | undefined {
     const place = this.#places?.get(name);
-    return place !== undefined ? this.groups[place] : this.spreadGroup(name)?.members;
-  }
-
-  /** The group, if it has members at other executors. */
-  spreadGroup(name: QueueName): SpreadGroup<Owner> | undefined {
-    return this.beyond?.groups.get(name);
+    return place === undefined ? undefined : this.groups[place];
   }
 
   /** Removes a group and returns its members; an empty list if it is not there. */
-  takeGroup(name: QueueName): readonly Subscription<Owner>[] {
+  takeGroup(name: QueueName): readonly S[] {
     const place = this.#places?.get(name);
     if (place === undefined) return [];
     const members = this.groups[place];

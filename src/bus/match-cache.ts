@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a cache of the subscriptions that a subject matches; a hit costs a hash and a
+ * A cache of the subscriptions that a subject matches; a hit costs a hash and a
  * comparison.
  */
 
 import { MatchSet } from './match-set.ts';
 import { type Bytes, hashSubjectBytes, tailWord } from './subject.ts';
 import type { Rememberer, SubscriptionIndex } from './subscription-index.ts';
+import type { Indexed } from './token-tree.ts';
 
 /** Words of a key: the bytes of a subject; the last word is partly or wholly empty. */
 const SUBJECT_WORDS = 16;
@@ -29,22 +30,22 @@ const REFERENCE_COUNT_MAX = 1 << 20;
  * search). Two subjects in one slot displace each other. The hash has no secret: collisions made on
  * purpose cause lookups in the tree, and nothing worse. The cache never grows.
  */
-export class MatchCache<Owner> implements Rememberer {
-  readonly #index: SubscriptionIndex<Owner>;
+export class MatchCache<S extends Indexed<S>, Beyond = undefined> implements Rememberer {
+  readonly #index: SubscriptionIndex<S, Beyond>;
   readonly #bytes: Bytes;
   readonly #view: DataView<ArrayBufferLike>;
   readonly #keys: Int32Array = new Int32Array(SLOT_COUNT * SUBJECT_WORDS);
   readonly #lengths: Uint8Array = new Uint8Array(SLOT_COUNT);
-  readonly #found: (MatchSet<Owner> | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
+  readonly #found: (MatchSet<S, Beyond> | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
   /** The result of a subject that is too long for the cache. */
-  readonly #scratch: MatchSet<Owner> = new MatchSet();
+  readonly #scratch: MatchSet<S, Beyond> = new MatchSet();
   #referenceCount: number = 0;
 
   /**
    * Subjects lie in `bytes`; `view` covers the same memory, including three bytes after each
    * subject.
    */
-  constructor(index: SubscriptionIndex<Owner>, bytes: Bytes, view: DataView<ArrayBufferLike>) {
+  constructor(index: SubscriptionIndex<S, Beyond>, bytes: Bytes, view: DataView<ArrayBufferLike>) {
     this.#index = index;
     this.#bytes = bytes;
     this.#view = view;
@@ -58,7 +59,7 @@ export class MatchCache<Owner> implements Rememberer {
    * **Ownership** the result is the cache's and changes with the next lookup of another subject.
    * **Cost** about a nanosecond per four bytes for a hit; no allocation once warm.
    */
-  lookup(begin: number, end: number, hash: number): MatchSet<Owner> {
+  lookup(begin: number, end: number, hash: number): MatchSet<S, Beyond> {
     const length = end - begin;
     if (length > SUBJECT_BYTES_MAX) {
       this.#index.match(this.#bytes, begin, end, this.#scratch);
@@ -104,7 +105,7 @@ export class MatchCache<Owner> implements Rememberer {
     this.#scratch.forget();
   }
 
-  #refill(slot: number, begin: number, end: number, tail: number): MatchSet<Owner> {
+  #refill(slot: number, begin: number, end: number, tail: number): MatchSet<S, Beyond> {
     if (this.#referenceCount > REFERENCE_COUNT_MAX) {
       for (let other = 0; other < SLOT_COUNT; other++) this.#forget(other);
     }
@@ -134,7 +135,7 @@ export class MatchCache<Owner> implements Rememberer {
     found.forget();
   }
 
-  #isCurrent(found: MatchSet<Owner>): boolean {
+  #isCurrent(found: MatchSet<S, Beyond>): boolean {
     return found.stamp !== 0 && found.generation === this.#index.generation;
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: interned names of queue groups, which are compared by identity. */
+/** Interned names of queue groups, which are compared by identity. */
 
 import type { KeyedHash } from './keyed-hash.ts';
 import { KeyedMap } from './keyed-map.ts';

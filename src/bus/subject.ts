@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the syntax of subjects, read from bytes; no string is made. */
+/** The syntax of subjects, read from bytes; no string is made. */
 
 export type Bytes = Uint8Array<ArrayBufferLike>;
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: an index that finds the subscriptions that match a subject. */
+/** An index that finds the subscriptions that match a subject. */
 
 import type { KeyedHash } from './keyed-hash.ts';
 import type { MatchSet } from './match-set.ts';
 import { QueueNames } from './queue-names.ts';
 import { type Bytes, classifySubject, endOfToken, SUBJECT_LITERAL } from './subject.ts';
-import type { Subscription } from './subscription.ts';
+import type { Indexed } from './token-tree.ts';
 import { type TokenNode, TokenTree } from './token-tree.ts';
 
-/** A source of matches outside the index: the subscriptions of other executors. */
-export interface Surroundings<Owner> {
+/** A source of matches outside the index, such as the subscriptions of other executors. */
+export interface Surroundings<S extends Indexed<S>, Beyond> {
   /** Adds to `found` what matches the subject `bytes[begin, end)` there. */
-  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void;
+  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<S, Beyond>): void;
 }
 
 /** A cache of the matches of subjects. */
@@ -20,20 +20,20 @@ export interface Rememberer {
   forgetSubject(subject: Bytes): void;
 }
 
-export class SubscriptionIndex<Owner> {
+export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
   /** Changes whenever any match may have changed: results from before are then invalid. */
   generation: number = 0;
   count: number = 0;
   /** Estimate of the heap that all subscriptions take, in bytes: see {@link costOf}. */
   bytes: number = 0;
   /** Other executors. After each change there, `changed` must be called. */
-  surroundings: Surroundings<Owner> | undefined = undefined;
+  surroundings: Surroundings<S, Beyond> | undefined = undefined;
   rememberer: Rememberer | undefined = undefined;
   readonly queueNames: QueueNames;
-  readonly #tree: TokenTree<Owner>;
+  readonly #tree: TokenTree<S>;
   #fills: number = 0;
   // The walk's stack: nodes whose labels matched, and where the rest of the subject begins.
-  readonly #nodes: TokenNode<Owner>[] = [];
+  readonly #nodes: TokenNode<S>[] = [];
   readonly #positions: number[] = [];
 
   /** Indexes that look up each other's queue groups must share `queueNames`. */
@@ -53,9 +53,9 @@ export class SubscriptionIndex<Owner> {
   }
 
   /** Adds a subscription whose subject is valid. **Cost** the subject's length. */
-  add(subscription: Subscription<Owner>): void {
+  add(subscription: S): void {
     const node = this.#tree.insert(subscription.subject);
-    let list: Subscription<Owner>[] | undefined;
+    let list: S[] | undefined;
     if (subscription.queue === '') {
       node.plain ??= [];
       list = node.plain;
@@ -77,17 +77,17 @@ export class SubscriptionIndex<Owner> {
   }
 
   /** Removes a subscription; ignores one that is not in the index. **Cost** as to add it. */
-  remove(subscription: Subscription<Owner>): void {
+  remove(subscription: S): void {
     const { node } = subscription;
     if (node === undefined) return;
     if (subscription.queue === '') {
-      const list = node.plain as Subscription<Owner>[];
+      const list = node.plain as S[];
       if (removeFrom(list, subscription)) node.plain = undefined;
     } else {
       const groups = node.groups as NonNullable<typeof node.groups>;
       const name = this.queueNames.find(subscription.queue);
       if (name === undefined) throw new Error('a queue group without a name');
-      const list = groups.get(name) as Subscription<Owner>[];
+      const list = groups.get(name) as S[];
       if (removeFrom(list, subscription)) groups.delete(name);
       if (groups.size === 0) node.groups = undefined;
       this.queueNames.drop(name);
@@ -118,7 +118,7 @@ export class SubscriptionIndex<Owner> {
    * when `found` grows or a queue group is merged. There are few such nodes as a rule; at worst
    * they are all that wildcards lead to.
    */
-  match(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void {
+  match(bytes: Bytes, begin: number, end: number, found: MatchSet<S, Beyond>): void {
     found.clear();
     found.stamp = ++this.#fills;
     found.generation = this.generation;
@@ -131,7 +131,7 @@ export class SubscriptionIndex<Owner> {
     this.surroundings?.extend(bytes, begin, end, found);
   }
 
-  #walk(bytes: Bytes, begin: number, end: number, found: MatchSet<Owner>): void {
+  #walk(bytes: Bytes, begin: number, end: number, found: MatchSet<S, Beyond>): void {
     const tree = this.#tree;
     const positions = this.#positions;
     this.#nodes.push(tree.root);
@@ -151,7 +151,7 @@ export class SubscriptionIndex<Owner> {
     }
   }
 
-  #follow(child: TokenNode<Owner>, bytes: Bytes, begin: number, end: number): void {
+  #follow(child: TokenNode<S>, bytes: Bytes, begin: number, end: number): void {
     const at = this.#tree.follow(child, bytes, begin, end);
     if (at < 0) return;
     this.#nodes.push(child);
@@ -164,26 +164,22 @@ export class SubscriptionIndex<Owner> {
  * (`bench/broker/crowd.main.ts`, Node 20, November 2026): 1431 bytes of memory for a line of 28
  * bytes, garbage included, where this says 1346.
  */
-export function costOf(subscription: Subscription<unknown>): number {
-  const { subject, queue, sidAndSpaceLength } = subscription;
-  return SUBSCRIPTION_BYTES + 3 * (subject.length + queue.length + sidAndSpaceLength);
+export function costOf({ textBytes }: { readonly textBytes: number }): number {
+  return SUBSCRIPTION_BYTES + 3 * textBytes;
 }
 
 /** A subscription with two arrays of bytes, its place by id, two nodes of the tree. */
 export const SUBSCRIPTION_BYTES = 1280;
 
-function collect<Owner>(node: TokenNode<Owner>, found: MatchSet<Owner>): void {
+function collect<S extends Indexed<S>>(node: TokenNode<S>, found: MatchSet<S, unknown>): void {
   if (node.plain !== undefined) found.addPlain(node.plain);
   if (node.groups === undefined) return;
   for (const [name, members] of node.groups) found.addGroup(name, members);
 }
 
 /** Moves the last one to the free place. Returns whether the list is empty now. */
-function removeFrom<Owner>(
-  list: Subscription<Owner>[],
-  subscription: Subscription<Owner>,
-): boolean {
-  const last = list.pop() as Subscription<Owner>;
+function removeFrom<S extends Indexed<S>>(list: S[], subscription: S): boolean {
+  const last = list.pop() as S;
   if (last !== subscription) {
     list[subscription.place] = last;
     last.place = subscription.place;

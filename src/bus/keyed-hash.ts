@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a hash of clients' input under a key that they do not know. They cannot choose
+ * A hash of clients' input under a key that they do not know. They cannot choose
  * texts that collide, so chains in a table are as short as with random hashes.
  *
  * The algorithm is HalfSipHash-2-4 (J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input
  * PRF", 2012, in its variant for 32-bit words).
  */
 
-import { randomBytes } from 'node:crypto';
 import type { Bytes } from './subject.ts';
 
 /** Texts up to this length need no new memory. */
@@ -25,8 +24,8 @@ export class KeyedHash {
 
   /** A hash under a key that only this process knows. */
   static random(): KeyedHash {
-    const bytes = randomBytes(8);
-    return new KeyedHash(bytes.readInt32LE(0), bytes.readInt32LE(4));
+    const [key0, key1] = crypto.getRandomValues(new Int32Array(2));
+    return new KeyedHash(key0, key1);
   }
 
   /** The hash of a text that has one character per byte: that of these bytes. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a hash map that is safe with keys chosen by clients. The engine's `Map` hashes
+ * A hash map that is safe with keys chosen by clients. The engine's `Map` hashes
  * some texts without a secret (numbers written out), and long ones by their length alone; this one
  * never does.
  */
