@@ -3,6 +3,7 @@
 
 import { baselineCases } from './baseline.bench.ts';
 import type { BenchCase } from './bench-case.ts';
+import { busCases } from './bus.bench.ts';
 import { calibrationCases } from './calibration.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { packetCases } from './packet.bench.ts';
@@ -36,6 +37,7 @@ export const benchCases: readonly BenchCase[] = [
   ...hopCases,
   ...groupCases,
   ...sharedNothingCases,
+  ...busCases,
   ...udpCases,
   ...tcpCases,
   ...tcpFanoutCases,

@@ -286,6 +286,41 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_DATAGRAM_FAILED: 'the kernel refused the datagram',
   /**
+   * A subject is empty, too long, has too many or empty tokens, spaces or controls; or a publisher
+   * used a wildcard.
+   *
+   * **Do**: Build subjects of short tokens with dots between. Never let strangers choose them
+   * without a check; nothing was sent.
+   */
+  ERR_BUSBAR_BAD_SUBJECT: 'the subject cannot be used',
+  /**
+   * A request reached no subscriber.
+   *
+   * **Do**: Start a responder first, or try again later. The answer comes at once: there is no need
+   * to wait for the timeout.
+   */
+  ERR_BUSBAR_NO_RESPONDERS: 'nothing subscribes to the subject of the request',
+  /**
+   * Too many calls of `publish` and `request` wait for room on a bus (`backlogMax`).
+   *
+   * **Do**: Wait for a call before the next, or slow down what publishes. What you wanted to publish
+   * is still yours.
+   */
+  ERR_BUSBAR_BUS_CROWDED: 'too many calls wait to publish',
+  /**
+   * A bus was closed or is draining, or a subscription ended while something waited for it.
+   *
+   * **Do**: Nothing, at the end of a program. What you wanted to publish is still yours.
+   */
+  ERR_BUSBAR_BUS_CLOSED: 'the bus was closed',
+  /**
+   * A subscription with the policy 'cut-off' had no room for a message.
+   *
+   * **Do**: Subscribe again, and ask for what was missed; or allow more with `limit`, or choose
+   * another policy.
+   */
+  ERR_BUSBAR_SLOW_SUBSCRIBER: 'the subscription had no room for a message',
+  /**
    * A call needs the native shim, and that is not loaded, or the platform lacks the function; the
    * text says why.
    *

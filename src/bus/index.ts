@@ -2,10 +2,24 @@
 /** `busbar/bus`: publish and subscribe by subject, and the parts of brokers of one's own. */
 /// <reference types="node" preserve="true" />
 
+export { Bus, type BusStats } from './bus.ts';
+export { BusMessage } from './bus-message.ts';
+export type {
+  BusOptions,
+  Headers,
+  Overflow,
+  PublishOptions,
+  RequestManyOptions,
+  RequestOptions,
+  SubscribeOptions,
+  SubscriptionLimit,
+} from './bus-options.ts';
+export { type BusHandler, BusSubscription } from './bus-subscription.ts';
 export { KeyedHash } from './keyed-hash.ts';
 export { KeyedMap } from './keyed-map.ts';
 export { MatchCache } from './match-cache.ts';
 export { MatchSet } from './match-set.ts';
+export type { Payload } from './payloads.ts';
 export { QueueName, QueueNames } from './queue-names.ts';
 export {
   type Bytes,
@@ -24,5 +38,4 @@ export {
   SubscriptionIndex,
   type Surroundings,
 } from './subscription-index.ts';
-export type { Indexed } from './token-tree.ts';
-export { TokenNode, TokenTree } from './token-tree.ts';
+export { type Indexed, TokenNode, TokenTree } from './token-tree.ts';

@@ -23,6 +23,8 @@ export interface Rememberer {
 export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
   /** Changes whenever any match may have changed: results from before are then invalid. */
   generation: number = 0;
+  /** Changes whenever a subscription comes or goes. */
+  version: number = 0;
   count: number = 0;
   /** Estimate of the heap that all subscriptions take, in bytes: see {@link costOf}. */
   bytes: number = 0;
@@ -102,6 +104,7 @@ export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
 
   /** Call after subscribing to or unsubscribing from `subject`: invalidates earlier results. */
   changed(subject: Bytes): void {
+    this.version++;
     if (classifySubject(subject, 0, subject.length) === SUBJECT_LITERAL) {
       this.rememberer?.forgetSubject(subject);
     } else {

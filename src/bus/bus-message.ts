@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/** A message as a subscriber sees it: a region of the pool, with the subject and what else it has. */
+
+import { decodeText } from '../base/bytes.ts';
+import { describeAs } from '../base/description.ts';
+import { BusbarError } from '../base/errors.ts';
+import { Packet } from '../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import type { Headers, PublishOptions } from './bus-options.ts';
+import type { Payload } from './payloads.ts';
+
+/** What a message needs of its bus, to answer. */
+export interface Responder {
+  readonly pool: BufferPool;
+  tryPublish(subject: string, payload: Payload, options?: PublishOptions): boolean;
+  publish(subject: string, payload: Payload, options?: PublishOptions): Promise<void>;
+}
+
+/**
+ * One message. Its bytes are those that the publisher wrote: `[offset, offset + length)` of
+ * `pool.bytes`.
+ *
+ * **Ownership** a handler and a loop borrow it: until the handler returns or its promise settles,
+ * and until the loop asks for the next one. {@link keep} and {@link packet} last longer. What
+ * `request` returns, and what `keep` returns, is the caller's to release; `using` does so.
+ */
+export class BusMessage implements Disposable {
+  /** The subject as published. */
+  subject: string = '';
+  /** The subject for answers; undefined: none is wanted. */
+  reply: string | undefined = undefined;
+  headers: Headers | undefined = undefined;
+  /** The bus of the publisher, by its name. */
+  source: string = '';
+  /** Counts the messages of this source, from 1. */
+  sequence: number = 0;
+  /** Where the bytes begin in `pool.bytes`. */
+  offset: number = 0;
+  /** How many bytes there are. */
+  length: number = 0;
+  /** The buffer with the bytes; NO_BUFFER once this object is no message any more. */
+  bufferId: BufferId = NO_BUFFER;
+  readonly #bus: Responder;
+
+  /** @internal */
+  constructor(bus: Responder) {
+    this.#bus = bus;
+  }
+
+  /** The pool with the bytes. */
+  get pool(): BufferPool {
+    return this.#bus.pool;
+  }
+
+  /** A view of the bytes. **Cost** one object: `pool.bytes` and `offset` need none. */
+  get bytes(): Uint8Array<SharedArrayBuffer> {
+    this.#check('bytes');
+    return this.pool.bytes.subarray(this.offset, this.offset + this.length);
+  }
+
+  /** The bytes as text (UTF-8). */
+  text(): string {
+    this.#check('text');
+    return decodeText(this.pool.bytes, this.offset, this.offset + this.length);
+  }
+
+  /** The bytes as a packet, with a reference of its own. **Ownership** the caller's. */
+  packet(): Packet {
+    this.#check('packet');
+    this.pool.retain(this.bufferId);
+    return Packet.wrap(this.pool, this.bufferId, this.offset, this.length);
+  }
+
+  /** The same message for longer. **Ownership** the caller releases it. */
+  keep(): BusMessage {
+    this.#check('keep');
+    this.pool.retain(this.bufferId);
+    return this.copy();
+  }
+
+  /** @internal A copy that takes over a reference on the buffer. */
+  copy(): BusMessage {
+    const copy = new BusMessage(this.#bus);
+    copy.set(this);
+    return copy;
+  }
+
+  /** @internal */
+  set(other: BusMessage): void {
+    this.subject = other.subject;
+    this.reply = other.reply;
+    this.headers = other.headers;
+    this.source = other.source;
+    this.sequence = other.sequence;
+    this.offset = other.offset;
+    this.length = other.length;
+    this.bufferId = other.bufferId;
+  }
+
+  /**
+   * Publishes to {@link reply}. False: not now, and nothing was sent.
+   *
+   * **Throws** ERR_BUSBAR_NO_RESPONDERS if the message wants no answer; else as `tryPublish`.
+   */
+  tryRespond(payload: Payload, options?: PublishOptions): boolean {
+    return this.#bus.tryPublish(this.#replySubject(), payload, options);
+  }
+
+  /** Like {@link tryRespond}, but waits. */
+  async respond(payload: Payload, options?: PublishOptions): Promise<void> {
+    await this.#bus.publish(this.#replySubject(), payload, options);
+  }
+
+  /** Gives the reference of a kept message back. The second time, this does nothing. */
+  release(): void {
+    const id = this.bufferId;
+    if (id === NO_BUFFER) return;
+    this.bufferId = NO_BUFFER;
+    this.pool.release(id);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  #replySubject(): string {
+    if (this.reply === undefined) {
+      throw new BusbarError('ERR_BUSBAR_NO_RESPONDERS', 'the message has no reply subject');
+    }
+    return this.reply;
+  }
+
+  #check(name: string): void {
+    if (this.bufferId !== NO_BUFFER) return;
+    throw new BusbarError('ERR_BUSBAR_PACKET_RELEASED', `${name} of a message that was borrowed`);
+  }
+}
+
+describeAs(BusMessage, 'BusMessage', ({ subject, reply, source, sequence, length, bufferId }) => ({
+  subject,
+  ...(reply === undefined ? {} : { reply }),
+  source,
+  sequence,
+  length,
+  held: bufferId !== NO_BUFFER,
+}));

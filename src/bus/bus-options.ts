@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/** Options of a bus, of subscriptions, of publishing and of requests. */
+
+import {
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkTimeoutMs,
+  show,
+} from '../base/check.ts';
+import type { BusMessage } from './bus-message.ts';
+
+/** Extra lines of a message: names and values. The bus passes the object on as it is. */
+export type Headers = Readonly<Record<string, string>>;
+
+export interface BusOptions {
+  /** Said in messages, and in what is inspected. Default 'bus'. */
+  readonly name?: string;
+  /** Longest subject, in bytes of UTF-8. Default 256. */
+  readonly subjectBytesMax?: number;
+  /** Most tokens of a subject. Default 32. */
+  readonly tokensMax?: number;
+  /**
+   * Most messages that wait because handlers publish while they handle, and most calls of
+   * `publish` and `request` that wait for room. Default 1024 of each.
+   */
+  readonly backlogMax?: number;
+  /**
+   * Called with what a handler threw, if its subscription has no `onError`. Default: the error ends
+   * the thread, unless the program handles 'uncaughtException'.
+   */
+  readonly onError?: (error: unknown, message: BusMessage) => void;
+}
+
+/** What a bus does if a subscription has no room for a message. */
+export type Overflow = 'stop' | 'drop-newest' | 'drop-oldest' | 'cut-off';
+
+/** What a subscription may hold, waiting and in hand. */
+export interface SubscriptionLimit {
+  /** Default 1024. */
+  readonly messages?: number;
+  /** Default 1 MiB, and at least one message. */
+  readonly bytes?: number;
+  /** Buffers of the pool. Default an eighth of the pool. */
+  readonly buffers?: number;
+}
+
+export interface SubscribeOptions {
+  /** Of all subscriptions in a queue group, one gets each message. */
+  readonly queue?: string;
+  /** The subscription ends after this many messages. Default: never. */
+  readonly max?: number;
+  /** Ends the subscription when it is aborted. */
+  readonly signal?: AbortSignal;
+  readonly limit?: SubscriptionLimit;
+  /**
+   * Default 'stop': the publisher gets "not now", or waits. 'drop-newest' and 'drop-oldest' lose
+   * messages, which are counted; 'cut-off' ends the subscription with ERR_BUSBAR_SLOW_SUBSCRIBER.
+   */
+  readonly overflow?: Overflow;
+  /** How many calls of an asynchronous handler run at a time. Default 1: in order. */
+  readonly concurrency?: number;
+  /** Called with what the handler threw, or why the subscription was cut off. */
+  readonly onError?: (error: unknown, message: BusMessage | undefined) => void;
+}
+
+export interface PublishOptions {
+  /** The subject to which answers go. */
+  readonly reply?: string;
+  readonly headers?: Headers;
+}
+
+export interface RequestOptions {
+  readonly headers?: Headers;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface RequestManyOptions extends RequestOptions {
+  /** Most replies. Default: until the timeout. */
+  readonly max?: number;
+}
+
+/** Options with all their values. */
+export interface ResolvedSubscription {
+  readonly queue: string;
+  readonly max: number;
+  readonly signal: AbortSignal | undefined;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly buffers: number;
+  readonly overflow: Overflow;
+  readonly concurrency: number | undefined;
+  readonly onError: SubscribeOptions['onError'];
+}
+
+export interface ResolvedBus {
+  readonly name: string;
+  readonly subjectBytesMax: number;
+  readonly tokensMax: number;
+  readonly backlogMax: number;
+  readonly onError: BusOptions['onError'] | undefined;
+}
+
+/** What a message has beside subject and bytes. */
+export interface Envelope {
+  readonly reply: string | undefined;
+  readonly headers: Headers | undefined;
+}
+
+const COUNT_MAX = 2 ** 31 - 1;
+const OVERFLOWS: readonly Overflow[] = ['stop', 'drop-newest', 'drop-oldest', 'cut-off'];
+
+/** A name for people and for queue groups: without spaces and controls, at most 255 characters. */
+export function checkName(name: string, value: unknown): string {
+  if (typeof value !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(value)) {
+    throw new TypeError(`${name} must be 1 to 255 printable ASCII characters, got ${show(value)}`);
+  }
+  return value;
+}
+
+export function resolveBusOptions(options: BusOptions): ResolvedBus {
+  const own = checkOptions('options', options, [
+    'name',
+    'subjectBytesMax',
+    'tokensMax',
+    'backlogMax',
+    'onError',
+  ]);
+  const { name = 'bus', subjectBytesMax = 256, tokensMax = 32, backlogMax = 1024, onError } = own;
+  return {
+    name: checkName('name', name),
+    subjectBytesMax: checkInteger('subjectBytesMax', subjectBytesMax, 1, 65_535),
+    tokensMax: checkInteger('tokensMax', tokensMax, 1, 1024),
+    backlogMax: checkInteger('backlogMax', backlogMax, 1, COUNT_MAX),
+    onError: onError === undefined ? undefined : checkFunction('onError', onError),
+  };
+}
+
+export function resolveSubscription(
+  options: SubscribeOptions,
+  bufferCount: number,
+): ResolvedSubscription {
+  const own = checkOptions('options', options, [
+    'queue',
+    'max',
+    'signal',
+    'limit',
+    'overflow',
+    'concurrency',
+    'onError',
+  ]);
+  const limit = checkOptions('limit', own.limit ?? {}, ['messages', 'bytes', 'buffers']);
+  const { messages = 1024, bytes = 1 << 20 } = limit;
+  const buffers = limit.buffers ?? Math.max(1, bufferCount >>> 3);
+  const { queue, max, concurrency, onError } = own;
+  return {
+    queue: queue === undefined ? '' : checkName('queue', queue),
+    max: max === undefined ? COUNT_MAX : checkInteger('max', max, 1, COUNT_MAX),
+    signal: checkSignal('signal', own.signal),
+    messages: checkInteger('limit.messages', messages, 1, COUNT_MAX),
+    bytes: checkInteger('limit.bytes', bytes, 1, COUNT_MAX),
+    buffers: checkInteger('limit.buffers', buffers, 1, bufferCount),
+    overflow: checkOneOf('overflow', own.overflow ?? 'stop', OVERFLOWS),
+    concurrency:
+      concurrency === undefined ? undefined : checkInteger('concurrency', concurrency, 1, 65_536),
+    onError: onError === undefined ? undefined : checkFunction('onError', onError),
+  };
+}
+
+export function resolvePublish(options: PublishOptions): Envelope {
+  const { reply, headers } = checkOptions('options', options, ['reply', 'headers']);
+  if (headers !== undefined) checkHeaders(headers);
+  return { reply, headers };
+}
+
+export function resolveRequest(options: RequestManyOptions, isMany: boolean): RequestManyOptions {
+  const known = ['headers', 'timeoutMs', 'signal'];
+  const own = checkOptions('options', options, isMany ? [...known, 'max'] : known);
+  if (own.headers !== undefined) checkHeaders(own.headers);
+  checkTimeoutMs('timeoutMs', own.timeoutMs ?? 0);
+  checkSignal('signal', own.signal);
+  if (own.max !== undefined) checkInteger('max', own.max, 1, COUNT_MAX);
+  return own;
+}
+
+function checkHeaders(headers: unknown): void {
+  if (typeof headers !== 'object' || headers === null) {
+    throw new TypeError(`headers must be an object of strings, got ${show(headers)}`);
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    const isHeader = /^[!-9;-~]+$/.test(name) && typeof value === 'string' && !/[\r\n]/.test(value);
+    if (!isHeader) {
+      throw new TypeError(`headers: ${show(name)} is no name, or ${show(value)} no line of text`);
+    }
+  }
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/** One subscription: a function that is called, or a loop that asks, with bounds on what waits. */
+
+import { assert } from '../base/assert.ts';
+import { describeAs } from '../base/description.ts';
+import { BusbarError } from '../base/errors.ts';
+import type { BusMessage } from './bus-message.ts';
+import type { ResolvedSubscription } from './bus-options.ts';
+import { MessageQueue } from './message-queue.ts';
+import type { Bytes } from './subject.ts';
+import type { Indexed, TokenNode } from './token-tree.ts';
+
+/**
+ * Borrows each message while it runs. One that is asynchronous does until its promise settles; it
+ * is an `async` function, or its subscription has `concurrency`.
+ */
+export type BusHandler = (message: BusMessage) => unknown;
+
+/** What a subscription needs of its bus. */
+export interface SubscriptionHome {
+  /** There is room again. */
+  roomed(): void;
+  /** Takes the subscription out of the index. */
+  remove(subscription: BusSubscription): void;
+  /** A handler threw, and its subscription has no `onError`. */
+  failed(error: unknown, message: BusMessage): void;
+}
+
+/** Gets messages. */
+const OPEN = 'open';
+/** Gets no more; those that wait are still for the subscriber. */
+const DRAINING = 'draining';
+/** Nothing waits, and nothing is in hand. */
+const CLOSED = 'closed';
+type State = typeof OPEN | typeof DRAINING | typeof CLOSED;
+
+const ASYNC_FUNCTION: unknown = (async () => {}).constructor;
+const DONE: IteratorResult<BusMessage> = Object.freeze({ value: undefined, done: true });
+
+interface Asker {
+  resolve(result: IteratorResult<BusMessage>): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * ```
+ *   subscribe ──▶ OPEN ──drain, max──▶ DRAINING ──the last one is done──▶ CLOSED
+ *                   └──close, cut off, signal──────────────────────────────▶
+ * ```
+ */
+export class BusSubscription
+  implements Indexed<BusSubscription>, AsyncIterable<BusMessage>, Disposable
+{
+  /** The subject as it was given, wildcards included. */
+  readonly pattern: string;
+  /** @internal */
+  readonly subject: Bytes;
+  readonly queue: string;
+  /** @internal */
+  readonly textBytes: number;
+  /** @internal */
+  node: TokenNode<BusSubscription> | undefined = undefined;
+  /** @internal */
+  place: number = -1;
+  /** Messages that it got. */
+  delivered: number = 0;
+  /** Messages that it lost for want of room. */
+  dropped: number = 0;
+  /** @internal Undefined: messages go straight to the handler. */
+  readonly waiting: MessageQueue | undefined;
+
+  readonly #home: SubscriptionHome;
+  readonly #limit: ResolvedSubscription;
+  readonly #handler: BusHandler | undefined;
+  readonly #concurrency: number;
+  #state: State = OPEN;
+  /** Why a loop ends with an error. */
+  #failure: unknown;
+  #isPumping: boolean = false;
+  #isIterated: boolean = false;
+  /** The message that the loop has in hand. */
+  #current: BusMessage | undefined = undefined;
+  #asker: Asker | undefined = undefined;
+  #onClosed: (() => void) | undefined = undefined;
+  /** Resolves once it is closed. */
+  readonly closed: Promise<void> = new Promise((resolve) => {
+    this.#onClosed = resolve;
+  });
+
+  /** @internal */
+  constructor(
+    home: SubscriptionHome,
+    pattern: string,
+    subject: Bytes,
+    limit: ResolvedSubscription,
+    handler: BusHandler | undefined,
+  ) {
+    this.#home = home;
+    this.pattern = pattern;
+    this.subject = subject;
+    this.queue = limit.queue;
+    this.textBytes = subject.length + limit.queue.length;
+    this.#limit = limit;
+    this.#handler = handler;
+    const isAsync = limit.concurrency !== undefined || handler?.constructor === ASYNC_FUNCTION;
+    this.#concurrency = limit.concurrency ?? 1;
+    this.waiting = handler === undefined || isAsync ? new MessageQueue(limit) : undefined;
+  }
+
+  get state(): 'open' | 'draining' | 'closed' {
+    return this.#state;
+  }
+
+  /** Messages that wait or are in hand. */
+  get held(): number {
+    return this.waiting?.held ?? 0;
+  }
+
+  /** @internal False: the publisher has to wait. */
+  get hasRoom(): boolean {
+    const { waiting } = this;
+    return waiting === undefined || waiting.hasRoom || this.#limit.overflow !== 'stop';
+  }
+
+  /** @internal False: a message would be dropped, or would cut it off. */
+  get isReady(): boolean {
+    return this.waiting === undefined || this.waiting.hasRoom;
+  }
+
+  /** @internal Puts a message into the queue, or drops one. */
+  accept(message: BusMessage): void {
+    const waiting = this.waiting as MessageQueue;
+    assert(this.#state === OPEN, 'only open subscriptions are in the index');
+    if (!waiting.hasRoom && !this.#makeRoom(waiting)) return;
+    waiting.push(message.keep());
+    this.#count();
+    if (this.#handler !== undefined) this.#pumpSoon();
+    else if (this.#asker !== undefined) this.#answer(this.#asker, waiting);
+  }
+
+  /** @internal Calls the handler at once. */
+  handle(message: BusMessage): void {
+    this.#count();
+    try {
+      const result = (this.#handler as BusHandler)(message);
+      if (result !== undefined && typeof (result as PromiseLike<unknown>)?.then === 'function') {
+        this.#refusePromise(result as PromiseLike<unknown>);
+      }
+    } catch (error) {
+      this.#report(error, message);
+    }
+  }
+
+  /**
+   * Messages in order, for one loop. The loop borrows each until it asks for the next.
+   *
+   * **Throws** TypeError if it has a handler, or the second time; the loop throws
+   * ERR_BUSBAR_SLOW_SUBSCRIBER if it was cut off.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<BusMessage> {
+    if (this.#handler !== undefined) throw new TypeError('the subscription has a handler');
+    if (this.#isIterated) throw new TypeError('another loop has the messages of the subscription');
+    this.#isIterated = true;
+    return {
+      next: () => this.#next(),
+      return: () => {
+        this.close();
+        return Promise.resolve(DONE);
+      },
+    };
+  }
+
+  /** Gets no more messages, and drops those that wait. The second time, this does nothing. */
+  close(): void {
+    if (this.#state === CLOSED) return;
+    this.#leave();
+    this.waiting?.clear();
+    if (this.#current !== undefined) this.#finishCurrent();
+    this.#end();
+    this.#home.roomed();
+  }
+
+  /** Gets no more messages. Resolves once those that wait are handled. */
+  drain(): Promise<void> {
+    this.#leave();
+    this.#endIfDone();
+    return this.closed;
+  }
+
+  /** @internal Ends it with an error that its loop, or `onError`, gets. */
+  fail(error: unknown): void {
+    if (this.#state === CLOSED) return;
+    this.#failure = error;
+    this.close();
+    if (this.#handler !== undefined || !this.#isIterated) this.#limit.onError?.(error, undefined);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #count(): void {
+    this.delivered++;
+    if (this.delivered < this.#limit.max) return;
+    this.#leave();
+    // The message is still to be handled.
+    queueMicrotask(() => this.#endIfDone());
+  }
+
+  #leave(): void {
+    if (this.#state !== OPEN) return;
+    this.#state = DRAINING;
+    this.#home.remove(this);
+  }
+
+  #endIfDone(): void {
+    if (this.#state === DRAINING && this.held === 0) this.#end();
+  }
+
+  #end(): void {
+    if (this.#state === CLOSED) return;
+    assert(this.place < 0, 'a subscription leaves the index before it is closed');
+    this.#state = CLOSED;
+    const asker = this.#asker;
+    this.#asker = undefined;
+    if (asker !== undefined) this.#answerEnd(asker);
+    this.#onClosed?.();
+  }
+
+  #answerEnd(asker: Asker): void {
+    if (this.#failure === undefined) asker.resolve(DONE);
+    else asker.reject(this.#failure);
+    this.#failure = undefined;
+  }
+
+  /** Returns whether a message may come now. */
+  #makeRoom(waiting: MessageQueue): boolean {
+    const { overflow } = this.#limit;
+    if (overflow === 'cut-off') {
+      this.fail(
+        new BusbarError('ERR_BUSBAR_SLOW_SUBSCRIBER', `${this.pattern}, ${this.held} held`),
+      );
+      return false;
+    }
+    this.dropped++;
+    if (overflow !== 'drop-oldest' || waiting.count === 0) return false;
+    do waiting.dropFirst();
+    while (!waiting.hasRoom && waiting.count > 0);
+    return waiting.hasRoom;
+  }
+
+  #next(): Promise<IteratorResult<BusMessage>> {
+    if (this.#asker !== undefined) {
+      return Promise.reject(new TypeError('next() was called before the last one was answered'));
+    }
+    return new Promise((resolve, reject) => {
+      const asker = { resolve, reject };
+      if (this.#current !== undefined) this.#finishCurrent();
+      const waiting = this.waiting as MessageQueue;
+      if (waiting.count > 0) {
+        this.#answer(asker, waiting);
+        return;
+      }
+      this.#endIfDone();
+      if (this.#state === CLOSED) this.#answerEnd(asker);
+      else this.#asker = asker;
+    });
+  }
+
+  #answer(asker: Asker, waiting: MessageQueue): void {
+    this.#asker = undefined;
+    const message = waiting.take() as BusMessage;
+    this.#current = message;
+    asker.resolve({ value: message, done: false });
+  }
+
+  #finishCurrent(): void {
+    const message = this.#current as BusMessage;
+    this.#current = undefined;
+    message.release();
+    this.waiting?.done(message.length);
+    this.#home.roomed();
+  }
+
+  #pumpSoon(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    queueMicrotask(() => this.#pump());
+  }
+
+  #pump(): void {
+    this.#isPumping = false;
+    const waiting = this.waiting as MessageQueue;
+    while (waiting.inHand < this.#concurrency) {
+      const message = waiting.take();
+      if (message === undefined) break;
+      void this.#run(message, waiting);
+    }
+  }
+
+  async #run(message: BusMessage, waiting: MessageQueue): Promise<void> {
+    try {
+      await (this.#handler as BusHandler)(message);
+    } catch (error) {
+      this.#report(error, message);
+    } finally {
+      message.release();
+      waiting.done(message.length);
+      this.#home.roomed();
+      if (waiting.count > 0) this.#pumpSoon();
+      this.#endIfDone();
+    }
+  }
+
+  #report(error: unknown, message: BusMessage): void {
+    if (this.#limit.onError === undefined) this.#home.failed(error, message);
+    else this.#limit.onError(error, message);
+  }
+
+  #refusePromise(promise: PromiseLike<unknown>): never {
+    // Whatever becomes of it: the error below says what to do.
+    promise.then(undefined, () => {});
+    throw new TypeError(
+      `the handler of ${this.pattern} returned a promise, but borrows the message only until it ` +
+        'returns: make it an async function, or subscribe with { concurrency }',
+    );
+  }
+}
+
+describeAs(BusSubscription, 'BusSubscription', (self) => ({
+  pattern: self.pattern,
+  ...(self.queue === '' ? {} : { queue: self.queue }),
+  state: self.state,
+  delivered: self.delivered,
+  held: self.held,
+  dropped: self.dropped,
+}));

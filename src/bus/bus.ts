@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: MIT
+/** A bus on one thread: publish and subscribe by subject, queue groups, requests. */
+
+import { offAbort, onAbort } from '../base/abort.ts';
+import { checkFunction } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
+import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
+import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
+import { Packet } from '../packet/index.ts';
+import { checkPool } from '../pool/check-pool.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { BusMessage, type Responder } from './bus-message.ts';
+import {
+  type BusOptions,
+  type Envelope,
+  type PublishOptions,
+  type RequestManyOptions,
+  type RequestOptions,
+  type ResolvedBus,
+  resolveBusOptions,
+  resolvePublish,
+  resolveRequest,
+  resolveSubscription,
+  type SubscribeOptions,
+} from './bus-options.ts';
+import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
+import type { MatchSet } from './match-set.ts';
+import { type Payload, Payloads, sizeOf } from './payloads.ts';
+import { PendingRequest } from './pending-request.ts';
+import { PreparedSubject, subjectBytes } from './prepared-subject.ts';
+import { SubscriptionIndex } from './subscription-index.ts';
+import { WaitingPublishers } from './waiting-publishers.ts';
+
+/** What a bus has done, and what it holds. */
+export interface BusStats {
+  readonly name: string;
+  readonly subscriptions: number;
+  /** Messages that were accepted, with or without a subscriber. */
+  readonly published: number;
+  /** Of these, the ones that nobody subscribed to. */
+  readonly unmatched: number;
+  /** Calls of `publish` and `request` that wait for room. */
+  readonly waiting: number;
+  /** Messages that wait until the running handler returns. */
+  readonly backlog: number;
+  /** Requests without an answer so far. */
+  readonly requests: number;
+}
+
+/** Subjects that were used lately; with more, all are forgotten. */
+const PREPARED_MAX = 4096;
+const INBOX = '_INBOX.';
+const NO_LIMITS: RequestOptions = Object.freeze({});
+const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
+/** `#attempt`: nothing was sent. */
+const NOT_NOW = -1;
+
+type Subscriptions = readonly BusSubscription[];
+const NOBODY: Subscriptions = [];
+
+/** A message whose handlers run once the present one has returned. */
+interface Deferred {
+  readonly message: BusMessage;
+  readonly plain: Subscriptions;
+  readonly plainCount: number;
+  readonly picked: Subscriptions;
+}
+
+/**
+ * Subjects are tokens with dots between. A subscriber may use `*` for one token and `>` for the
+ * rest.
+ *
+ * A message goes first into the queues of loops and of asynchronous handlers, then to the other
+ * handlers, which run within `tryPublish`. What a handler publishes comes after that: each
+ * subscriber sees all messages in the order in which they were published.
+ *
+ * ```ts
+ * import { Bus } from 'busbar/bus';
+ * import { BufferPool } from 'busbar/pool';
+ *
+ * const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 64 });
+ * const bus = new Bus(pool);
+ * bus.subscribe('price.*', (message) => console.log(message.subject, message.text()));
+ * bus.subscribe('add', async (message) => {
+ *   const [a, b] = JSON.parse(message.text());
+ *   await message.respond(String(a + b));
+ * });
+ * bus.tryPublish('price.copper', '9.81');
+ * using sum = await bus.request('add', '[1, 2]');
+ * console.log(sum.text());
+ * await bus.drain();
+ * ```
+ *
+ * **Threads** one. **Cost** no object per message for handlers that are not asynchronous.
+ */
+export class Bus implements Responder, Disposable {
+  readonly pool: BufferPool;
+  readonly name: string;
+  readonly #options: ResolvedBus;
+  readonly #index: SubscriptionIndex<BusSubscription> = new SubscriptionIndex();
+  readonly #subscriptions: Set<BusSubscription> = new Set();
+  readonly #payloads: Payloads;
+  readonly #prepared: Map<string, PreparedSubject<BusSubscription>> = new Map();
+  readonly #requests: Map<string, PendingRequest> = new Map();
+  readonly #publishers: WaitingPublishers;
+  readonly #home: SubscriptionHome;
+  /** The message that handlers borrow. */
+  readonly #borrowed: BusMessage;
+  readonly #backlog: Deferred[] = [];
+  /** The members that get the message, one of each queue group. */
+  #picked: Subscriptions = NOBODY;
+  /** Subscriptions with a queue of messages. */
+  #queueCount: number = 0;
+  #state: 'open' | 'draining' | 'closed' = 'open';
+  #isDispatching: boolean = false;
+  readonly #forget = (request: PendingRequest): void => {
+    this.#requests.delete(request.reply);
+    if (this.#publishers.count > 0) this.#publishers.withdraw(request);
+  };
+  #published: number = 0;
+  #unmatched: number = 0;
+  #requestCount: number = 0;
+  #turn: number = 0;
+
+  /** **Throws** TypeError, RangeError. */
+  constructor(pool: BufferPool, options: BusOptions = {}) {
+    checkPool(pool);
+    this.#options = resolveBusOptions(options);
+    this.pool = pool;
+    this.name = this.#options.name;
+    this.#payloads = new Payloads(pool);
+    this.#publishers = new WaitingPublishers(pool, this.#options.backlogMax);
+    this.#borrowed = new BusMessage(this);
+    this.#home = {
+      roomed: () => this.#publishers.retry(),
+      remove: (subscription) => this.#remove(subscription),
+      failed: (error, message) => {
+        const { onError } = this.#options;
+        if (onError === undefined) throwLater(error);
+        else onError(error, message);
+      },
+    };
+  }
+
+  /**
+   * Subscribes a handler, or, without one, a loop: `for await (const message of subscription)`.
+   *
+   * **Ownership** the handler and the loop borrow each message; see {@link BusMessage}.
+   * **Throws** TypeError, RangeError, ERR_BUSBAR_BAD_SUBJECT, ERR_BUSBAR_BUS_CLOSED;
+   * `signal.reason` if it is aborted.
+   */
+  subscribe(subject: string, handler: BusHandler): BusSubscription;
+  subscribe(subject: string, options?: SubscribeOptions, handler?: BusHandler): BusSubscription;
+  subscribe(
+    subject: string,
+    second: SubscribeOptions | BusHandler = {},
+    third?: BusHandler,
+  ): BusSubscription {
+    const [options, handler] = typeof second === 'function' ? [{}, second] : [second, third];
+    this.#checkOpen('subscribe');
+    const bytes = subjectBytes(subject, this.#options, true);
+    const limit = resolveSubscription(options, this.pool.bufferCount);
+    if (handler !== undefined) checkFunction('handler', handler);
+    limit.signal?.throwIfAborted();
+    const subscription = new BusSubscription(this.#home, subject, bytes, limit, handler);
+    this.#index.add(subscription);
+    this.#subscriptions.add(subscription);
+    if (subscription.waiting !== undefined) this.#queueCount++;
+    const { signal } = limit;
+    if (signal !== undefined) {
+      const close = (): void => subscription.close();
+      onAbort(signal, close);
+      void subscription.closed.then(() => offAbort(signal, close));
+    }
+    return subscription;
+  }
+
+  /**
+   * Publishes. False: not now, and nothing was sent; a subscriber with the policy 'stop' has no
+   * room, no buffer is free, or `backlogMax` messages wait.
+   *
+   * **Ownership** bytes and texts are copied; a packet is the bus's on success, the caller's after
+   * false or an error.
+   * **Throws** TypeError, ERR_BUSBAR_BAD_SUBJECT, ERR_BUSBAR_MESSAGE_TOO_LARGE,
+   * ERR_BUSBAR_BUS_CLOSED.
+   */
+  tryPublish(subject: string, payload: Payload, options?: PublishOptions): boolean {
+    const own = options === undefined ? NO_ENVELOPE : this.#envelope(options);
+    if (this.#publishers.count > 0 && this.#publishers.isAhead(subject)) return false;
+    return this.#attempt(subject, payload, own) !== NOT_NOW;
+  }
+
+  /**
+   * Publishes once there is room, after earlier calls for the same subject. Do not change the bytes
+   * before it resolves.
+   *
+   * **Ownership** as for {@link tryPublish}. **Throws** (rejects) what that throws,
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`.
+   */
+  async publish(
+    subject: string,
+    payload: Payload,
+    options: PublishOptions & WaitOptions = {},
+  ): Promise<void> {
+    const { signal, timeoutMs, ...rest } = options;
+    const own = this.#envelope(rest);
+    await this.#publishers.until(subject, { signal, timeoutMs }, () => {
+      return this.#attempt(subject, payload, own) !== NOT_NOW;
+    });
+  }
+
+  /**
+   * Publishes, and resolves with the first answer.
+   *
+   * **Ownership** the caller releases the answer (`using`). **Throws** (rejects) what
+   * {@link publish} throws; ERR_BUSBAR_NO_RESPONDERS at once if nothing subscribes to the subject.
+   */
+  async request(subject: string, payload: Payload, options?: RequestOptions): Promise<BusMessage> {
+    const own = options === undefined ? NO_LIMITS : resolveRequest(options, false);
+    own.signal?.throwIfAborted();
+    const home = {
+      send: (each: PendingRequest) => this.#attempt(subject, payload, each.envelope),
+      forget: this.#forget,
+    };
+    const request = new PendingRequest(home, subject, this.#inbox(), own.headers);
+    this.#requests.set(request.reply, request);
+    const answer = request.wait(own);
+    this.#publishers.start(request);
+    return answer;
+  }
+
+  /**
+   * Publishes, and returns a loop over the answers: until `max` of them, the timeout, or the abort.
+   *
+   * **Ownership** the loop borrows each answer. **Throws** as {@link request}, from the loop; the
+   * timeout ends the loop without an error.
+   */
+  async *requestMany(
+    subject: string,
+    payload: Payload,
+    options: RequestManyOptions = {},
+  ): AsyncGenerator<BusMessage, void, undefined> {
+    const { headers, signal, timeoutMs = Infinity, max } = resolveRequest(options, true);
+    signal?.throwIfAborted();
+    const reply = this.#inbox();
+    const answers = this.subscribe(reply, max === undefined ? {} : { max });
+    const guard = new WaitGuard({ signal, timeoutMs }, 'requestMany', (reason) => {
+      if (signal?.aborted === true) answers.fail(reason);
+      else void answers.drain();
+    });
+    try {
+      let count = 0;
+      await this.#publishers.until(subject, { signal }, () => {
+        count = this.#attempt(subject, payload, { reply, headers });
+        return count !== NOT_NOW;
+      });
+      if (count === 0) throw new BusbarError('ERR_BUSBAR_NO_RESPONDERS', subject);
+      yield* answers;
+    } finally {
+      guard.end();
+      answers.close();
+    }
+  }
+
+  /** Resolves when all calls of `publish` and `request` so far have published, or failed. */
+  flush(): Promise<void> {
+    return this.#publishers.idle();
+  }
+
+  /**
+   * Ends in good order: accepts no new subscription, lets subscribers finish what waits for them
+   * and publish meanwhile, then closes.
+   */
+  async drain(): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'draining';
+    await this.flush();
+    await Promise.all([...this.#subscriptions].map((each) => each.drain()));
+    await this.flush();
+    this.close();
+  }
+
+  /**
+   * Ends at once: drops what waits; waiting calls reject with ERR_BUSBAR_BUS_CLOSED. The second
+   * time, this does nothing.
+   */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    for (const subscription of [...this.#subscriptions]) subscription.close();
+    const error = new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
+    this.#publishers.close(error);
+    for (const request of [...this.#requests.values()]) request.fail(error);
+    for (const { message } of this.#backlog.splice(0)) message.release();
+    this.#payloads.release();
+    this.#prepared.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** **Cost** a few loads. */
+  stats(): BusStats {
+    return {
+      name: this.name,
+      subscriptions: this.#index.count,
+      published: this.#published,
+      unmatched: this.#unmatched,
+      waiting: this.#publishers.count,
+      backlog: this.#backlog.length,
+      requests: this.#requests.size,
+    };
+  }
+
+  /** Returns the number of subscribers that it goes to, or NOT_NOW. */
+  #attempt(subject: string, payload: Payload, envelope: Envelope): number {
+    if (this.#state === 'closed') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
+    const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
+    if (request !== undefined) return this.#answer(request, payload, envelope);
+    const found = this.#prepare(subject).matches();
+    const count = found.plainCount + found.groupCount;
+    const message = this.#isDispatching ? new BusMessage(this) : this.#borrowed;
+    if (count === 0) {
+      this.#checkPayload(payload);
+      this.#unmatched++;
+    } else if (!this.#hasRoom(found) || !this.#fill(message, payload)) {
+      return NOT_NOW;
+    }
+    this.#published++;
+    if (payload instanceof Packet) payload.release();
+    if (count === 0) return 0;
+    this.#address(message, subject, envelope);
+    this.#deliver(message, found);
+    return count;
+  }
+
+  /** An answer goes to its request, and to nobody else. */
+  #answer(request: PendingRequest, payload: Payload, envelope: Envelope): number {
+    const message = new BusMessage(this);
+    if (!this.#fill(message, payload)) return NOT_NOW;
+    this.#published++;
+    if (payload instanceof Packet) payload.release();
+    this.#address(message, request.reply, envelope);
+    request.answer(message);
+    return 1;
+  }
+
+  #address(message: BusMessage, subject: string, { reply, headers }: Envelope): void {
+    message.subject = subject;
+    message.reply = reply;
+    message.headers = headers;
+    message.source = this.name;
+    message.sequence = this.#published;
+  }
+
+  #envelope(options: PublishOptions): Envelope {
+    const envelope = resolvePublish(options);
+    if (envelope.reply !== undefined) subjectBytes(envelope.reply, this.#options, false);
+    return envelope;
+  }
+
+  #prepare(subject: string): PreparedSubject<BusSubscription> {
+    const known = this.#prepared.get(subject);
+    if (known !== undefined) return known;
+    const bytes = subjectBytes(subject, this.#options, false);
+    const prepared = new PreparedSubject(subject, bytes, this.#index);
+    // Inboxes are used once.
+    if (subject.startsWith(INBOX)) return prepared;
+    if (this.#prepared.size >= PREPARED_MAX) this.#prepared.clear();
+    this.#prepared.set(subject, prepared);
+    return prepared;
+  }
+
+  /** Picks a member of each queue group. False: somebody who stops publishers has no room. */
+  #hasRoom(found: MatchSet<BusSubscription>): boolean {
+    if (this.#isDispatching && this.#backlog.length >= this.#options.backlogMax) return false;
+    if (this.#queueCount > 0) {
+      const { plain, plainCount } = found;
+      for (let i = 0; i < plainCount; i++) if (!plain[i].hasRoom) return false;
+    }
+    return found.groupCount === 0 || this.#pickEach(found);
+  }
+
+  #pickEach(found: MatchSet<BusSubscription>): boolean {
+    const picked: BusSubscription[] = [];
+    for (let i = 0; i < found.groupCount; i++) {
+      const member = this.#pick(found.groups[i]);
+      if (member === undefined) return false;
+      picked.push(member);
+    }
+    this.#picked = picked;
+    return true;
+  }
+
+  /** The next member in turn that has room; else one that loses messages; else undefined. */
+  #pick(members: Subscriptions): BusSubscription | undefined {
+    const count = members.length;
+    const first = count === 1 ? 0 : ++this.#turn % count;
+    let lossy: BusSubscription | undefined;
+    for (let tried = 0; tried < count; tried++) {
+      const member = members[first + tried < count ? first + tried : first + tried - count];
+      if (member.isReady) return member;
+      if (member.hasRoom) lossy ??= member;
+    }
+    return lossy;
+  }
+
+  /** Gives the message its bytes, with a reference. False: no buffer is free now. */
+  #fill(message: BusMessage, payload: Payload): boolean {
+    if (payload instanceof Packet) {
+      this.#checkPayload(payload);
+      message.offset = payload.offset;
+      message.length = payload.length;
+      message.bufferId = payload.bufferId;
+    } else {
+      const length = sizeOf(payload, this.pool);
+      const offset = this.#payloads.store(payload, length);
+      if (offset < 0) {
+        this.#publishers.awaitBuffer();
+        return false;
+      }
+      message.offset = offset;
+      message.length = length;
+      message.bufferId = this.#payloads.bufferId;
+    }
+    this.pool.retain(message.bufferId);
+    return true;
+  }
+
+  #checkPayload(payload: Payload): void {
+    if (!(payload instanceof Packet)) sizeOf(payload, this.pool);
+    else if (payload.pool !== this.pool) throw new TypeError('payload is a packet of another pool');
+  }
+
+  /** **Ownership** the message's reference is given back. */
+  #deliver(message: BusMessage, found: MatchSet<BusSubscription>): void {
+    const { plain, plainCount } = found;
+    const picked = found.groupCount === 0 ? NOBODY : this.#picked;
+    // Handlers may subscribe, and publish to the same subject.
+    found.isPinned = true;
+    if (this.#queueCount > 0) {
+      for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
+      for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
+    }
+    if (this.#isDispatching) {
+      this.#backlog.push({ message, plain, plainCount, picked });
+      return;
+    }
+    this.#isDispatching = true;
+    this.#dispatch(message, plain, plainCount, picked);
+    if (this.#backlog.length > 0) this.#dispatchBacklog();
+    this.#isDispatching = false;
+    if (this.#publishers.count > 0) this.#publishers.retry();
+  }
+
+  #dispatchBacklog(): void {
+    for (let next = this.#backlog.shift(); next !== undefined; next = this.#backlog.shift()) {
+      this.#dispatch(next.message, next.plain, next.plainCount, next.picked);
+    }
+  }
+
+  /** Calls the handlers that run at once. What they throw is reported, and ends nothing here. */
+  #dispatch(
+    message: BusMessage,
+    plain: Subscriptions,
+    plainCount: number,
+    picked: Subscriptions,
+  ): void {
+    for (let i = 0; i < plainCount; i++) handle(plain[i], message);
+    for (let i = 0; i < picked.length; i++) handle(picked[i], message);
+    message.release();
+  }
+
+  #inbox(): string {
+    return `${INBOX}${this.name}.${++this.#requestCount}`;
+  }
+
+  #remove(subscription: BusSubscription): void {
+    this.#index.remove(subscription);
+    if (subscription.waiting !== undefined) this.#queueCount--;
+    void subscription.closed.then(() => this.#subscriptions.delete(subscription));
+  }
+
+  #checkOpen(name: string): void {
+    if (this.#state !== 'open') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', name);
+  }
+}
+
+/** A subscription that has ended meanwhile gets nothing. */
+function enqueue(subscription: BusSubscription, message: BusMessage): void {
+  if (subscription.waiting !== undefined && subscription.place >= 0) subscription.accept(message);
+}
+
+function handle(subscription: BusSubscription, message: BusMessage): void {
+  if (subscription.waiting === undefined && subscription.place >= 0) subscription.handle(message);
+}
+
+describeAs(Bus, 'Bus', (bus) => bus.stats());

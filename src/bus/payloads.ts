@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/** Pool memory for payloads that are not packets: many small ones share a buffer. */
+
+import { checkBytes, show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { textBytes, writeText } from '../base/text.ts';
+import { lengthOf } from '../base/views.ts';
+import type { Packet } from '../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+
+/** What is published: bytes or a text, which are copied, or a packet, which is passed on. */
+export type Payload = Uint8Array<ArrayBufferLike> | string | Packet;
+
+/** How many bytes a payload has. **Throws** TypeError, ERR_BUSBAR_MESSAGE_TOO_LARGE. */
+export function sizeOf(payload: Exclude<Payload, Packet>, pool: BufferPool): number {
+  const size = typeof payload === 'string' ? textBytes(payload) : lengthOf(checkPayload(payload));
+  if (size > pool.bufferSize) {
+    throw new BusbarError(
+      'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+      `${size} bytes, buffers have ${pool.bufferSize}`,
+    );
+  }
+  return size;
+}
+
+function checkPayload(payload: unknown): Uint8Array<ArrayBufferLike> {
+  if (payload instanceof Uint8Array) return checkBytes('payload', payload);
+  throw new TypeError(`payload must be a Uint8Array, a string or a Packet, got ${show(payload)}`);
+}
+
+export class Payloads {
+  readonly #pool: BufferPool;
+  /** The buffer that is being filled, with one reference of this object; or NO_BUFFER. */
+  #bufferId: BufferId = NO_BUFFER;
+  #at: number = 0;
+  #end: number = 0;
+
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+  }
+
+  /**
+   * Copies a payload of `length` bytes behind earlier ones. Returns where it begins, or -1 if no buffer
+   * is free now. **Ownership** the bytes stay as long as somebody holds {@link bufferId}; this
+   * object does so until the next call.
+   */
+  store(payload: Exclude<Payload, Packet>, length: number): number {
+    if (this.#bufferId === NO_BUFFER || this.#at + length > this.#end) {
+      const bufferId = this.#pool.tryAcquire();
+      if (bufferId === NO_BUFFER) return -1;
+      this.release();
+      this.#bufferId = bufferId;
+      this.#at = this.#pool.offsetOf(bufferId);
+      this.#end = this.#at + this.#pool.bufferSize;
+    }
+    const at = this.#at;
+    this.#at = at + length;
+    if (typeof payload === 'string') writeText(this.#pool.bytes, at, payload, length);
+    else this.#pool.arena.write(at, payload, 0, length);
+    return at;
+  }
+
+  /** The buffer of the last payload. */
+  get bufferId(): BufferId {
+    return this.#bufferId;
+  }
+
+  release(): void {
+    const id = this.#bufferId;
+    if (id === NO_BUFFER) return;
+    this.#bufferId = NO_BUFFER;
+    this.#pool.release(id);
+  }
+}

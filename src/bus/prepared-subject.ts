@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/** A subject to publish to, checked once, with the subscriptions that it matches. */
+
+import { encodeText } from '../base/bytes.ts';
+import { show } from '../base/check.ts';
+import { BusbarError } from '../base/errors.ts';
+import { MatchSet } from './match-set.ts';
+import {
+  type Bytes,
+  classifySubject,
+  countTokens,
+  SUBJECT_INVALID,
+  SUBJECT_LITERAL,
+} from './subject.ts';
+import type { SubscriptionIndex } from './subscription-index.ts';
+import type { Indexed } from './token-tree.ts';
+
+/** Limits of a subject. */
+export interface SubjectLimits {
+  readonly subjectBytesMax: number;
+  readonly tokensMax: number;
+}
+
+/** Bytes that subjects may not contain: controls and space. */
+const PRINTABLE_MIN = 0x21;
+const DELETE = 0x7f;
+
+/**
+ * The UTF-8 bytes of a subject: tokens separated by dots, of any characters but spaces, controls
+ * and dots. A `pattern` may have the wildcards `*` (one token) and `>` (the rest).
+ *
+ * **Throws** TypeError if it is not a string; ERR_BUSBAR_BAD_SUBJECT.
+ */
+export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boolean): Bytes {
+  if (typeof text !== 'string') throw new TypeError(`subject must be a string, got ${show(text)}`);
+  // A character has a byte or more: what is too long is not copied.
+  const bytes = encodeText(text.slice(0, limits.subjectBytesMax + 1));
+  const { length } = bytes;
+  if (length > limits.subjectBytesMax) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_SUBJECT',
+      `${show(text)} has more than ${limits.subjectBytesMax} bytes`,
+    );
+  }
+  const kind = classifySubject(bytes, 0, length);
+  const isPrintable = bytes.every((byte) => byte >= PRINTABLE_MIN && byte !== DELETE);
+  if (kind === SUBJECT_INVALID || !isPrintable) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_SUBJECT',
+      `${show(text)} is not tokens with dots between`,
+    );
+  }
+  if (!isPattern && kind !== SUBJECT_LITERAL) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_SUBJECT',
+      `${show(text)}: only subscribers use wildcards`,
+    );
+  }
+  const tokens = countTokens(bytes, 0, length);
+  if (tokens > limits.tokensMax) {
+    throw new BusbarError(
+      'ERR_BUSBAR_BAD_SUBJECT',
+      `${tokens} tokens are more than ${limits.tokensMax}`,
+    );
+  }
+  return bytes;
+}
+
+export class PreparedSubject<S extends Indexed<S>> {
+  readonly text: string;
+  readonly #bytes: Bytes;
+  readonly #index: SubscriptionIndex<S>;
+  #found: MatchSet<S> = new MatchSet();
+  /** The index's count of changes when `#found` was filled. */
+  #version: number = -1;
+
+  constructor(text: string, bytes: Bytes, index: SubscriptionIndex<S>) {
+    this.text = text;
+    this.#bytes = bytes;
+    this.#index = index;
+  }
+
+  /**
+   * The subscriptions that match now. **Ownership** read only; the index's until something
+   * subscribes. **Cost** two loads, and a walk of the index after any change of it.
+   */
+  matches(): MatchSet<S> {
+    const { version } = this.#index;
+    if (this.#version !== version) {
+      this.#index.match(this.#bytes, 0, this.#bytes.length, this.#found);
+      this.#version = version;
+    }
+    return this.#found;
+  }
+}
