@@ -2,6 +2,7 @@
 /** Bugs planted in writers, one at a time: the scenarios of the model checker find them. */
 
 import { type Bug, huntAll } from './planted.ts';
+import { type RoundModule, roundParts } from './segment-scenario.ts';
 import { owedParts } from './writer-owed.ts';
 import type { WriterModule } from './writer-scenarios.ts';
 import { smallWriterParts } from './writer-small.ts';
@@ -59,3 +60,21 @@ huntAll('writer', BUGS, async (load) => {
   };
   return [...owedParts(module), ...smallWriterParts(module)].flatMap(({ cases }) => cases);
 });
+
+huntAll(
+  'segments',
+  [
+    bug(
+      'epochs of two bits',
+      'shared-writer-layout',
+      'this.#epochMask = shape.epochBits === 32 ? -1 : (1 << shape.epochBits) - 1;',
+      'this.#epochMask = 3;',
+      /^segments: round/,
+    ),
+  ],
+  async (load) =>
+    roundParts({
+      ...(await load<Pick<RoundModule, 'SegmentRing'>>('writer/segment-ring.ts')),
+      ...(await load<Pick<RoundModule, 'SharedWriterLayout'>>('writer/shared-writer-layout.ts')),
+    }).flatMap(({ cases }) => cases),
+);
