@@ -372,7 +372,8 @@ export class SharedAccess {
     const what = op === OP_BYTES_LOAD || op === OP_BYTES_STORE ? `byte ${offset}` : 'a word';
     const message = `nothing orders what ${first} did to ${what} and what ${second} does to it`;
     const deferred = machine.weak?.defers({ kind: 'data race', message, cell }) === true;
-    machine.recorder?.({ thread, op, cell, a: offset, b: 1, value: 0, races: deferred });
+    const step = { thread, op, cell, a: offset, b: 1, value: 0, races: deferred, isRace: true };
+    machine.recorder?.(step);
     if (!deferred) machine.fail('data race', message, cell);
   }
 }

@@ -17,6 +17,7 @@ import type { Region } from './memory.ts';
 import { type MessagePorts, replaceMessages } from './message-ports.ts';
 import { FOREIGN, modelAtomics } from './model-atomics.ts';
 import { type Replace, replaceClock, replaceTimers } from './model-clock.ts';
+import { structuredCopy } from './structured-copy.ts';
 import { TYPED_ARRAYS } from './view-elements.ts';
 import { isSharedView, makeArray } from './views.ts';
 
@@ -123,6 +124,12 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
   );
   const isView = ArrayBuffer.isView;
   replace(ArrayBuffer, 'isView', (value: unknown) => isView(value) || isSharedView(value));
+  const clone = structuredClone;
+  replace(globalThis, 'structuredClone', (value: unknown, options?: { transfer?: [] }) =>
+    options?.transfer === undefined
+      ? structuredCopy(value, () => undefined)
+      : clone(value, options),
+  );
   const from = Buffer.from as (...args: unknown[]) => Buffer;
   replace(Buffer, 'from', (...args: unknown[]) => {
     const region = regionOf(args[0]);

@@ -39,6 +39,8 @@ export interface Access {
   readonly source?: WeakSource | undefined;
   /** A race is met here, and it is not known yet whether the schedule can happen: not shown. */
   readonly races?: boolean;
+  /** A race is met here, before the access: operands and value are not known. */
+  readonly isRace?: boolean;
 }
 
 /** How a trace names a word, or undefined. */
@@ -78,6 +80,7 @@ export function describeSource({ source }: Access, threads: readonly string[]): 
 /** An access in words. */
 export function describeAccess(step: Access, name: string): string {
   const op = OP_NAMES[step.op];
+  if (step.isRace) return `${op} ${name}`;
   switch (step.op) {
     case OP_LOAD:
     case OP_PLAIN_LOAD:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: structured cloning of posted values. */
 
+const clone = structuredClone;
+
 /** Converts one kind of object for the receiver; undefined for any other. */
 export type HandOver = (value: object) => object | undefined;
 
@@ -43,7 +45,7 @@ class Copier {
       return set;
     }
     const isPlain = Object.prototype.toString.call(value) === '[object Object]';
-    if (!isPlain) return this.#note(value, structuredClone(value));
+    if (!isPlain) return this.#note(value, clone(value));
     return this.#fill(value, this.#note(value, {}));
   }
 

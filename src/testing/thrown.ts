@@ -33,13 +33,16 @@ export function stackOverflow(): RangeError {
   return new RangeError('Maximum call stack size exceeded');
 }
 
-/** The message of the engine's own `Atomics` functions about the model's views. */
-const KEPT = /^\[object \w+Array\] is not an integer (shared )?typed array/;
+/** Messages of the engine's own `Atomics` functions about views that those of the model take. */
+const KEPT: readonly RegExp[] = [
+  /^\[object (?:U?[Ii]nt(?:8|16|32)|BigU?[Ii]nt64)Array\] is not an integer (?:shared )?typed/,
+  /^\[object (?:Int32|BigInt64)Array\] is not an int32 /,
+];
 
 /** The failure for an exception of a thread. */
 export function failureOf(error: unknown): MachineFailure {
   const message = messageOf(error);
-  if (!(error instanceof TypeError) || !KEPT.test(error.message)) {
+  if (!(error instanceof TypeError) || !KEPT.some((text) => text.test(error.message))) {
     return { kind: 'assertion', message, error };
   }
   const why =

@@ -119,6 +119,7 @@ export class ArrayView implements ProxyHandler<TypedArray> {
    */
   property(target: TypedArray, key: string | symbol): unknown {
     const { access } = this.place;
+    if (key === 'constructor') return Reflect.get(globalThis, this.View.name);
     const method = Object.hasOwn(target, key) ? undefined : this.#methods.get(key);
     if (method !== undefined) {
       return (...args: unknown[]) => {

@@ -716,6 +716,38 @@ describe('a message says what is wrong', () => {
   });
 });
 
+describe('messages and traces that misled', () => {
+  const { wait: keptWait } = Atomics;
+
+  test('Atomics.wait that was kept', async () => {
+    expect(await failureOf({ a: (shared) => keptWait(shared, 0, 1), b: adds })).toMatch(
+      /^misuse: a function was taken from Atomics/,
+    );
+  });
+
+  test('an array that Atomics does not take is the fault of the program', async () => {
+    const loads: Body = (shared) => Atomics.load(new Float64Array(shared.buffer) as never, 0);
+    expect(await failureOf({ loads })).toMatch(/^assertion: TypeError: \[object Float64Array\]/);
+  });
+
+  test('the access at which a race is met has no operands yet', async () => {
+    const threads = { a: adds, b: (shared: Int32Array) => Atomics.exchange(shared, 0, 9) };
+    const { failure } = await explore(scenario(threads));
+    expect(failure?.steps?.at(-1)?.action).toBe('exchange block 0 [0]');
+  });
+
+  test('the constructor of a view and structuredClone make views of the model', async () => {
+    const other = (shared: Int32Array): Int32Array =>
+      new (shared.constructor as typeof Int32Array)(shared.buffer);
+    expect(await failureOf({ a: (shared) => adds(other(shared), {} as never), b: adds })).toMatch(
+      /^data race/,
+    );
+    expect(
+      await failureOf({ a: (shared) => adds(structuredClone(shared), {} as never), b: adds }),
+    ).toMatch(/^data race/);
+  });
+});
+
 test('a lost wake-up names who waits for the word that has changed, and the word', async () => {
   const waits: Body = (shared) => Atomics.wait(shared, 1, 0);
   const other: Body = (shared) => Atomics.wait(shared, 2, 0);
