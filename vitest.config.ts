@@ -20,6 +20,8 @@ const config: ViteUserConfig = defineConfig({
     allowOnly: false,
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    // Vitest's own is a second, which a busy machine may need for one turn.
+    expect: { poll: { timeout: 120_000, interval: 10 } },
   },
 });
 

@@ -395,6 +395,25 @@ test('docs/ARCHITECTURE.md names each file of src, once and in its folder', () =
   expect(named.sort()).toEqual(there.sort());
 });
 
+test('the glossary has at most 25 terms, and they cover every exported class', () => {
+  const text = readText('docs/ARCHITECTURE.md');
+  const begin = text.indexOf('## Glossary');
+  const glossary = text.slice(begin, text.indexOf('\n## ', begin));
+  const rows = [...glossary.matchAll(/^\| ([a-z][a-z, ]*) \|/gm)].map(([, term]) => term ?? '');
+  const terms = rows.filter((row) => row !== 'term').flatMap((row) => row.split(', '));
+  expect(rows.length - 1).toBeLessThanOrEqual(25);
+  const classes = everyFile
+    .filter((path) => path.startsWith('docs/api-report/') && path.endsWith('.api.md'))
+    .flatMap((path) => [...readText(path).matchAll(/^export (?:abstract )?class (\w+)/gm)])
+    .map(([, name]) => name as string);
+  expect(classes.length).toBeGreaterThan(30);
+  const missing = classes.filter(
+    (name) =>
+      !glossary.includes(`\`${name}\``) && !terms.some((term) => name.toLowerCase().includes(term)),
+  );
+  expect(missing).toEqual([]);
+});
+
 test('package.json exports what the folders offer, and asks for few packages', () => {
   const manifest = JSON.parse(readText('package.json'));
   const offered = FOLDERS.filter((name) => !PRIVATE.includes(name)).filter((name) =>

@@ -23,7 +23,7 @@ async function start(
 afterEach(async () => {
   for (const client of clients.splice(0)) client.destroy();
   const rest = { connections: 0, subscriptions: 0, held: 0 };
-  await expect.poll(() => broker?.stats(), { timeout: 10_000 }).toMatchObject(rest);
+  await expect.poll(() => broker?.stats()).toMatchObject(rest);
   await broker?.drain();
 });
 

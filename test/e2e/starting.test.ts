@@ -88,7 +88,7 @@ test('a port that another program takes while executors start is named, no trace
     ]);
     other.close();
   }
-}, 60_000);
+});
 
 test('a broker on all addresses and one on a single one do not share a port', async () => {
   buildPrograms();
@@ -103,4 +103,4 @@ test('a broker on all addresses and one on a single one do not share a port', as
   expect(codes[0]).toBe(1);
   await codes[1].line(/^Listening on /);
   expect(await codes[1].stop()).toBe(0);
-}, 60_000);
+});

@@ -213,7 +213,7 @@ export abstract class UdpReader extends LinkBase {
 
   /** @internal Handles the socket's events from now on. */
   protected listen(target: LateOwner, outbox: UdpOutbox): void {
-    target.owner = {
+    target.become({
       readable: () => this.intake.readable(),
       writable: () => {
         outbox.unblock();
@@ -224,7 +224,7 @@ export abstract class UdpReader extends LinkBase {
         outbox.takeBack(bytes);
         this.reportErrno(errno);
       },
-    };
+    });
   }
 
   /** @internal Delivers messages from now on. */

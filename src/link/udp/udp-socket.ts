@@ -2,6 +2,7 @@
 /** `UdpSocket`: the interface of a UDP link's socket, which works on tables of datagrams. */
 
 import { constants } from 'node:os';
+import { assert, fail } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
 import { errnoName } from '../../native/shim.ts';
 
@@ -17,24 +18,38 @@ export interface UdpSocketOwner {
   sendFailed(errno: number, bytes: number): void;
 }
 
-/** Forwards events to an owner that is set later; until then ignores them. */
+/** While the link is being made: nothing was sent, and datagrams wait until they are received. */
+const NO_LINK: UdpSocketOwner = {
+  readable() {},
+  writable() {},
+  failed() {},
+  sendFailed: () => fail('nothing is sent before the link is made'),
+};
+
+/** Forwards a socket's events to the link, which is made after its socket. */
 export class LateOwner implements UdpSocketOwner {
-  owner: UdpSocketOwner | undefined;
+  #owner: UdpSocketOwner = NO_LINK;
+
+  /** Called once. */
+  become(owner: UdpSocketOwner): void {
+    assert(this.#owner === NO_LINK, 'a socket has one link');
+    this.#owner = owner;
+  }
 
   readable(): void {
-    this.owner?.readable();
+    this.#owner.readable();
   }
 
   writable(): void {
-    this.owner?.writable();
+    this.#owner.writable();
   }
 
   failed(errno: number): void {
-    this.owner?.failed(errno);
+    this.#owner.failed(errno);
   }
 
   sendFailed(errno: number, bytes: number): void {
-    this.owner?.sendFailed(errno, bytes);
+    this.#owner.sendFailed(errno, bytes);
   }
 }
 
