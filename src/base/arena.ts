@@ -55,7 +55,7 @@ export class Arena {
   readonly bytes: Uint8Array<SharedArrayBuffer>;
   readonly view: DataView<SharedArrayBuffer>;
   readonly byteLength: number;
-  /** Where the bytes lie, unless it is a plain SharedArrayBuffer. */
+  /** The memory of the bytes; undefined if they lie in a plain SharedArrayBuffer. */
   readonly memory: SharedMemory | undefined;
   /** True if WebAssembly does the work in this thread. */
   readonly isFast: boolean;

@@ -49,7 +49,7 @@ const NATIVE_BYTES_MIN = nativeCopy === undefined ? Infinity : 128;
 /** Up to this many bytes of a source that repeats are moved as words of a view that is kept. */
 export const KEPT_BYTES_MAX: number = nativeCopy === undefined ? 1024 : 192;
 
-/** Nothing about the function tells: it has to be Node's own, 22.7 or later. */
+/** Its properties do not tell: the runtime must be Node 22.7 or later. */
 function hasNativeCopy(): boolean {
   const { node: version = '', bun, deno } = node.process?.versions ?? {};
   if (bun !== undefined || deno !== undefined) return false;

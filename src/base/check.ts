@@ -144,8 +144,8 @@ export function checkSource(source: Bytes, begin: number, end: number): void {
 }
 
 /**
- * As {@link checkSource}, and refuses what only claims to be so many bytes: a proxy, a `length` of
- * the program's own. A copy from what passes cannot throw for its source.
+ * As {@link checkSource}, and also refuses a source that only claims its length: a proxy, or an own
+ * `length` property. A copy from a source that passes cannot throw because of it.
  */
 export function checkRealSource(source: Bytes, begin: number, end: number): void {
   checkRange(begin, end, lengthOf(checkBytes('source', source)));

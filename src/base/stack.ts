@@ -29,11 +29,11 @@ const pathArguments: readonly number[] = zeros(PATH_WORDS);
 const never = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 /**
- * Throws RangeError unless there are 48 KiB of stack left: then nothing that a path of ordinary
- * depth calls overflows, functions that were never called before included.
+ * Throws RangeError unless there are 48 KiB of stack left: then no call on a path of ordinary depth
+ * overflows, not even one of a function that was never called before.
  *
- * **Cost** 2 to 5 µs: for paths that wait, attach or close, not for those taken per message. `isWarm`:
- * the path has run a short time ago, so {@link ensureStep} is enough.
+ * **Cost** 2 to 5 µs: for paths that wait, attach or close, not for those taken per message.
+ * `isWarm`: the path has run a short time ago, so {@link ensureStep} is enough.
  */
 export function ensureStack(isWarm: boolean = false): void {
   if (isWarm) {

@@ -13,7 +13,7 @@ const node = (globalThis as { readonly Buffer?: NodeBuffer }).Buffer;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Up to so many characters a loop is faster than a call of the engine. */
+/** Up to this many characters a loop is faster than the engine's function. */
 const LOOP_CHARS_MAX = 32;
 
 /** How many bytes a text takes in UTF-8. */

@@ -20,7 +20,7 @@ export interface WaitLimits {
   readonly timeoutMs: number;
 }
 
-/** Neither a signal nor a timeout. */
+/** A wait without a signal or a timeout. */
 export const NO_LIMITS: WaitLimits = Object.freeze({ signal: undefined, timeoutMs: Infinity });
 
 /** Checks the options. **Throws** TypeError, RangeError, `signal.reason` if it has aborted. */

@@ -51,7 +51,7 @@ export interface SlotShape {
   readonly receivers: Seats;
 }
 
-/** Laps from that of a position, in the place of TURN's field, to that of a TURN. */
+/** The number of laps from `lap`, shifted as in TURN, to the lap of `turn`. */
 function lapsFrom(lap: number, turn: number): number {
   return (turn - lap) >> LAP_SHIFT;
 }

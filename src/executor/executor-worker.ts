@@ -65,7 +65,8 @@ export class ExecutorWorker {
   }
 
   /**
-   * Resolves when the thread has done it, with the amount of work done so far.
+   * Gives an order. Resolves when the thread has carried it out, with the amount of work done so
+   * far.
    *
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if the thread ends or has ended.
    */

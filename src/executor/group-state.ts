@@ -26,7 +26,7 @@ export interface StopReport {
   readonly dropped: number;
 }
 
-/** What a module that does not return should do. */
+/** Advice for the author of a module that does not return. */
 const ADVICE =
   'Packets come after run has returned: it must not await its mailbox, but call mailbox.handle, ' +
   'or begin a loop over the mailbox and pass defer a function that returns its promise';
@@ -102,7 +102,7 @@ export class GroupState {
         slots.push(new ExecutorSlot(assignment, options, this.mesh, gauges, () => this.#onQuiet()));
       }
     } catch (error) {
-      // A thread could not even be made: the data cannot be cloned, say.
+      // A thread could not be created; for example, its data cannot be cloned.
       for (const slot of slots) slot.terminate();
       this.#ends.closeSenders();
       this.abandonMailbox();
@@ -117,7 +117,7 @@ export class GroupState {
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_START with the cause.
    */
   static async start(options: ResolvedGroupOptions): Promise<GroupState> {
-    // With an empty stack: what fails halfway for want of stack could not be undone either.
+    // With an empty stack: a start that stops halfway because it is full could not be undone.
     await Promise.resolve();
     const state = new GroupState(options);
     const failure = await state.#awaitStart();
@@ -155,14 +155,14 @@ export class GroupState {
       this.#gauges.become(DRAINING);
       this.mesh.closeFromHost();
     } catch (error) {
-      // The host has left the pool: the stop sees to that.
+      // The host has left the pool; what follows handles that.
       if (!(error instanceof BusbarError)) throw error;
     }
   }
 
   /**
-   * Releases what was sent to the host and not read, and closes the host's mailbox. If every thread
-   * has ended, gives the mesh back, too.
+   * Closes the host's mailbox, and releases its unread packets. If every thread has ended, also
+   * gives back the memory of the mesh.
    */
   abandonMailbox(): void {
     this.mailbox.discard();
@@ -244,10 +244,10 @@ export class GroupState {
   }
 
   /**
-   * First, nothing more comes from the host, and the executors run until all of them are idle and
-   * every lane is empty: what they send each other meanwhile is handled like everything else. Then
-   * all lanes are closed. A group that never becomes idle has half the time for the first step, and
-   * the other half for what is queued then.
+   * Stops the threads in two steps. First the executors run until all of them are idle and every
+   * lane is empty; the host sends nothing more, and what executors send each other meanwhile is
+   * handled. Then all lanes are closed. A group that never becomes idle has half of the time for
+   * the first step, and the other half for the packets queued then.
    */
   async #drain(deadlineMs: number): Promise<void> {
     const running = this.slots.filter((slot) => !slot.isEmpty);
@@ -282,8 +282,8 @@ export class GroupState {
   }
 
   /**
-   * True if every thread is idle twice, has done no work in between, and every lane was empty in
-   * between. Then no packet can follow: only work sends packets.
+   * Asks every thread twice. True if all are idle both times without work in between, and every
+   * lane was empty between the two questions. Then no packet can follow: only work sends packets.
    */
   async #isQuiet(): Promise<boolean> {
     const running = this.slots.filter((slot) => !slot.isEmpty);

@@ -31,8 +31,8 @@ export class BufferAllowance {
   }
 
   /**
-   * Whether more than half of the permits are taken once one more is. A framer that waits for bytes
-   * with a buffer that is empty then does without: its peer may never send some.
+   * Whether one more permit makes more than half of them taken. A framer then does not wait for
+   * bytes with an empty buffer: its peer may never send any.
    */
   get isScarce(): boolean {
     return 2 * (this.#count + 1) > this.#countMax;

@@ -15,8 +15,8 @@ interface Finder {
 /**
  * Finds the first place of one byte value in a range. For codecs of text protocols.
  *
- * `Uint8Array.indexOf` has no end: on a pool it would run through everybody's buffers, and a view
- * to stop it is garbage.
+ * `Uint8Array.indexOf` takes no end: on a pool it would search all other buffers, too, and a view
+ * that bounds it is garbage to collect.
  *
  * **Threads** One. **Cost** O(bytes), nothing allocated; the first call on other memory makes one
  * view.

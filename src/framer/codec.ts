@@ -58,9 +58,9 @@ export interface Codec {
   readonly payloadTrim: number;
 
   /**
-   * What becomes of a frame that has no end within `maxFrameBytes`: 'error', the default, fails the
+   * What happens to a frame without an end within `maxFrameBytes`: 'error', the default, fails the
    * framer; 'skip' drops it, and the framer goes on after its end. For 'skip' `measure` must find
-   * the end from any byte of the frame on, by a mark of `payloadTrim` bytes, always as many. Read
+   * the end from any byte of the frame on, by a mark that is always `payloadTrim` bytes long. Read
    * when the framer is made.
    */
   readonly tooLong?: 'error' | 'skip';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A codec that calls a function of the user's. */
+/** A codec that calls the user's function. */
 
 import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
 import type { Bytes } from '../base/views.ts';

@@ -37,7 +37,7 @@ export function resolveFramerOptions(
 
 /**
  * Every frame of these codecs has a prefix or a delimiter, as many bytes each time: a limit below
- * that would refuse all frames. Of other codecs that is not known before a frame comes.
+ * that would refuse all frames. For other codecs that is unknown until a frame comes.
  *
  * **Throws** RangeError.
  */

@@ -56,7 +56,7 @@ export class Framer extends Staging {
   /** Null: only `finishFrame()` ends frames. */
   readonly codec: Codec | null;
 
-  // A u32 prefix is read by next() itself (1: it is one), see there.
+  // 1: the codec is a u32 prefix, which next() reads itself. 0: it is another codec.
   private readonly u32: number = 0;
   private readonly littleEndian: number = 0;
   private readonly prefixIncluded: number = 0;
@@ -235,7 +235,7 @@ export class Framer extends Staging {
     return true;
   }
 
-  /** The frame begun is too long: drops it, but for what has not been looked at. */
+  /** The frame begun is too long: drops its bytes that were scanned. */
   private skip(): false {
     this.skippedFrames++;
     this.drop(this.maxFrameBytes - this.markBytes + 1);

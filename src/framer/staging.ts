@@ -29,11 +29,11 @@ export interface FramerStats {
   readonly rewinds: number;
   /** Frames whose beginning was moved. Their rest, and all other frames, lie where they arrived. */
   readonly moves: number;
-  /** Bytes of these beginnings. */
+  /** Bytes of the beginnings that were moved. */
   readonly movedBytes: number;
   /** Frames dropped because they were too long, the present one included: see `Codec.tooLong`. */
   readonly skippedFrames: number;
-  /** Bytes of these frames that were dropped so far. */
+  /** Bytes dropped so far of these frames. */
   readonly skippedBytes: number;
 }
 
@@ -100,7 +100,7 @@ export abstract class Staging {
   private readonly supply: BufferSupply;
   /** True if pending bytes may hold whole frames that only `next()` can find. */
   private readonly scans: boolean;
-  /** How many bytes may be pending when they are put in by hand. */
+  /** The most bytes that may be pending when they are written by hand. */
   private readonly pendingBytesMax: number = 0;
 
   private acquires: number = 0;
@@ -120,8 +120,8 @@ export abstract class Staging {
   }
 
   /**
-   * Bytes in no delivered frame. At the end of a stream: those of an incomplete one. Of a frame
-   * that is being skipped, all that have arrived count.
+   * Bytes that belong to no delivered frame; at the end of a stream, those of an incomplete one.
+   * All bytes of a frame that is being skipped count.
    */
   get pendingBytes(): number {
     return this.received - this.frameBegin + this.parkedBytes + this.skipping;

@@ -188,7 +188,7 @@ export class BufferPool extends BufferReferences {
    */
   reclaim(threadSlot: ThreadSlot | number): number {
     this.checkAttached();
-    // One that throws halfway would keep what it has begun until this thread does it again.
+    // If it threw halfway, what it had begun would stay until this thread calls it again.
     ensureStack();
     return reclaim(this.thread, threadSlot) + this.sweep();
   }

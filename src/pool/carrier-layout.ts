@@ -101,7 +101,7 @@ export function pageCount(maxThreads: number): number {
   return Math.ceil((parties * parties * LANE_WORDS_USUAL) / PAGE_WORDS) + 1;
 }
 
-/** Words of all that is drawn above. */
+/** The number of words of everything drawn above. */
 export function carrierWords(maxThreads: number): number {
   return ENTRY_COUNT * ENTRY_WORDS + pageCount(maxThreads) * (1 + PAGE_WORDS);
 }

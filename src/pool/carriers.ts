@@ -172,7 +172,9 @@ export function isJoined(words: Words, layout: PoolLayout, ticket: CarrierTicket
   return loadSeqCst(words, layout.carrierEntry(ticket.entry) + OWNER) === ticket.owner;
 }
 
-/** The thread with that badge leaves the pool: what it had is out of use, and stays as it is. */
+/**
+ * The thread with that badge leaves the pool: its entries are no longer used, and stay as they are.
+ */
 export function leaveCarriers(words: Words, layout: PoolLayout, badge: number): void {
   for (let entry = 0; entry < ENTRY_COUNT; entry++) {
     const at = layout.carrierEntry(entry) + OWNER;

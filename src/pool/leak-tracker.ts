@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** LeakTracker: where packets were made, and which were never released. */
 
-/** The story of one packet, kept only while leaks are tracked. */
+/** The record of one packet, kept only while leaks are tracked. */
 export interface Trace {
   readonly bufferId: number;
   /** Stack of its creation. */

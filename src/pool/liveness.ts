@@ -133,7 +133,7 @@ export class Pulse {
    * **Cost** one atomic load if no thread has checked.
    */
   renew(): void {
-    // Stopped, it stays as it is: PROBES is 0, or already that of another life.
+    // If the thread is stopped here nothing is lost: PROBES is 0, or another life has set it.
     if (loadAcquire(this.#words, this.#probes) === PULSES || this.#stopped) return;
     const nowMs = sharedNowMs();
     if (nowMs - this.#renewedMs < RENEWAL_MS) return;

@@ -132,7 +132,7 @@ export function dataBytesOf(words: Words): number {
   return bufferStride(words[HEADER_BUFFER_SIZE]) * words[HEADER_BUFFER_COUNT];
 }
 
-/** Where everything stands in a pool whose header is `words`. */
+/** The layout of a pool whose header is `words`. */
 export function layoutOf(words: Words): PoolLayout {
   return new PoolLayout(
     words[HEADER_BUFFER_COUNT],

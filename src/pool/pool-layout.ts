@@ -220,7 +220,7 @@ export function movingIn(times: number): number {
   return -2 * (times & TIMES_MASK || 1);
 }
 
-/** STATE of a slot whose thread has moved in, from the STATE it had until then. */
+/** The STATE of a slot once a thread has attached there, made from its STATE before. */
 export function movedIn(moving: number): number {
   return moving - 1;
 }

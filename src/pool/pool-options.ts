@@ -131,6 +131,8 @@ export interface BufferPoolHandle {
   readonly version: number;
   readonly control: SharedArrayBuffer;
   readonly data: SharedArrayBuffer;
-  /** The WebAssembly.Memory whose buffer `data` is, if it is one. */
+  /**
+   * The WebAssembly.Memory whose buffer is `data`; undefined: `data` is a plain SharedArrayBuffer.
+   */
   readonly memory?: SharedMemory | undefined;
 }

@@ -40,7 +40,7 @@ export interface Wait {
   readonly what: Waited;
   /** By a promise: other functions of the thread run meanwhile. */
   readonly mayMove: boolean;
-  /** Its stack is that of the call. */
+  /** Its stack shows where the call was made. */
   readonly called: Error;
 }
 
@@ -50,7 +50,7 @@ interface Edge {
   readonly wait: number;
 }
 
-/** What a thread has told. */
+/** What a thread has published. */
 interface Story {
   readonly slot: number;
   readonly badge: number;
@@ -60,16 +60,18 @@ interface Story {
   readonly edges: readonly Edge[];
 }
 
-/** Ticks that threads which may move must not have moved until a warning says so: a second. */
+/** A warning comes after so many ticks in which none of the threads has moved: a second. */
 const STILL_TICKS = 20;
 /** Frames of a stack that a report shows. */
 const FRAMES = 8;
-/** So many acquisitions are remembered; then those that have been given back are forgotten. */
+/** The number of acquisitions remembered; above it, those given back are forgotten. */
 const HELD_MAX = 64;
 
 const ofPools = new WeakMap<BufferPool, Deadlocks>();
 
-/** The search for deadlocks in one thread of a pool. Only waits without a limit are told of. */
+/**
+ * The search for deadlocks in one thread of a pool. Only waits without a time limit are published.
+ */
 export class Deadlocks {
   readonly #pool: BufferPool;
   readonly #words: Words;
@@ -80,7 +82,7 @@ export class Deadlocks {
   /** Where this thread took what it holds. */
   readonly #held = new Map<Waited, Error>();
   readonly #waits: Wait[] = [];
-  /** The wait that the story tells of. */
+  /** The wait that is published. */
   #told: Wait | undefined;
   /** The cycle that the last search found, and for how many ticks it has stood. */
   #cycle = '';
@@ -154,7 +156,7 @@ export class Deadlocks {
     const told = this.#told;
     const { need, edges } = this.#look(what);
     if (told !== wait) {
-      // Of several waits by a promise, the last one that is for a known holder is told of.
+      // Of several waits by promises, the last one for a known holder is published.
       const isLater = told === undefined || this.#waits.indexOf(wait) > this.#waits.indexOf(told);
       if (need === 0 || !isLater) return;
       this.#endStory();
@@ -243,7 +245,7 @@ export class Deadlocks {
       return;
     }
     const movable = circle.filter(({ mayMove }) => mayMove);
-    // One thread of all reports: that with the lowest slot.
+    // Only one thread reports: the one with the lowest slot.
     const reporters = movable.length > 0 ? movable : circle;
     if (Math.min(...reporters.map(({ slot }) => slot)) !== this.#slot) return;
     if (circle.some((one) => this.#isGone(one.badge))) return;
@@ -261,7 +263,7 @@ export class Deadlocks {
     return badge !== this.#badge && this.#pool.isBadgeGone(badge, BY_TICK);
   }
 
-  /** The stories of threads that get what they need from no thread but each other, by badge. */
+  /** The published waits, by badge, of threads that only each other could help. */
   #stuckStories(): Map<number, { story: Story; stuck: Map<number, Story> }> {
     const stuck = new Map<number, Story>();
     for (let slot = 0; slot < this.#pool.maxThreads; slot++) {

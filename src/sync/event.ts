@@ -164,7 +164,7 @@ export class Event extends Primitive {
 
   protected override passRingOn(): void {
     if (!this.#isAuto) return;
-    // If the event is not set and `waited` stands, the next set() rings.
+    // If the event is not set and the bit `waited` is, the next set() rings.
     const state = loadAcquire(this.words, STATE);
     if ((state & IS_SET) !== 0 || state >= 0) this.waiters.ringFirst();
   }

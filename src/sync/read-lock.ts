@@ -45,8 +45,8 @@ type Attempt = 'acquired' | 'busy' | 'poisoned';
 
 /**
  * A read-write lock for threads that only read: {@link RwLock.readOnly}, or attached by a handle of
- * its own. It says what a thread means to do; the memory is shared, and nothing else keeps the
- * thread from writing.
+ * its own. It only states that a thread means to read: the memory is shared, and nothing prevents
+ * writing.
  *
  * **Threads** one object for each thread.
  */

@@ -213,7 +213,7 @@ export class RwLock extends ReadLock {
     this.pool.checkAttached();
     ensureStep();
     const result = this.#take();
-    // Not shown as waiting, the thread might not come back.
+    // If others did not see that it waits, they might not ring it.
     if (result === BUSY && !this.isWaiting) this.dropClaim();
     return result;
   };

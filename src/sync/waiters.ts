@@ -57,7 +57,7 @@ export class Waiters {
   /** Takes this thread's seat. An earlier thread in the same pool slot may have left data in it. */
   join(): void {
     if (this.#hasJoined) return;
-    // Once the seat is this thread's, what its last holder left must be taken over, too.
+    // The thread that takes the seat must also take over what its last holder left.
     ensureStack();
     const words = this.#words;
     const { seat } = this;

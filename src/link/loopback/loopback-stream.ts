@@ -3,7 +3,7 @@
 
 import { Duplex } from 'node:stream';
 
-/** Most bytes sent by one end and not read by the other: as many as in a socket of Linux. */
+/** Most bytes sent by one end and not read by the other: as much as a Linux socket holds. */
 const WINDOW_BYTES = 64 * 1024;
 
 /** The part of the network that a connection uses. */
@@ -34,9 +34,9 @@ type Done = (error?: Error | null) => void;
  * One end of a connection within this process.
  *
  * All bytes written here arrive at the other end later, in order, but cut into other chunks. While
- * the two hosts are parted everything waits, since TCP repeats what is not acknowledged. A stream
- * that was destroyed has sent its end, and replies with a reset to bytes that still arrive, as an
- * operating system does for a process that has exited.
+ * the network between the two hosts is partitioned everything waits: TCP would send it again. A
+ * stream that was destroyed has sent its end, and replies with a reset to bytes that still arrive,
+ * as an operating system does for a process that has exited.
  */
 export class LoopbackStream extends Duplex {
   readonly host: string;

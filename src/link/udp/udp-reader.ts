@@ -43,7 +43,7 @@ export interface UdpReaderStats extends UdpIntakeStats {
 }
 
 /**
- * A link whose socket is bound and receives. `UdpLink` adds sending and closing.
+ * The receiving half of a link, and the options of its socket. `UdpLink` adds sending and closing.
  *
  * `join`, `leave` and every `set…` **throw** ERR_BUSBAR_LINK_CLOSED.
  */
