@@ -54,6 +54,8 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
     ...[packets, packets.sender(), packets.receiver(), words, words.sender(), words.receiver()],
     ...[mutex, mutex.guardSync(), busbar.Semaphore.create(pool, { permits: 1 })],
     busbar.Event.create(pool),
+    ...[busbar.Countdown.create(pool, 1), busbar.WaitGroup.create(pool)],
+    ...[busbar.Barrier.create(pool), busbar.Once.create(pool)],
     ...[busbar.RwLock.create(pool), busbar.RwLock.create(pool).readOnly],
     ...[network, server, link, datagrams],
   ];

@@ -3,6 +3,9 @@
 /// <reference types="node" preserve="true" />
 
 export type { WaitOptions } from '../base/wait-guard.ts';
+export { Barrier, type BarrierHandle } from './barrier.ts';
+export { Countdown, type CountdownHandle } from './countdown.ts';
+export type { Counted } from './counted.ts';
 export { Event, type EventHandle, type EventOptions, type EventReset } from './event.ts';
 export { Guard } from './guard.ts';
 export {
@@ -12,8 +15,11 @@ export {
   type MutexOptions,
   type OwnerDeath,
 } from './mutex.ts';
+export { Once, type OnceError, type OnceHandle, type OnceOptions } from './once.ts';
+export type { Phased } from './phased.ts';
 export type { Primitive } from './primitive.ts';
 export { ReadLock, type ReadLockHandle } from './read-lock.ts';
 export { RwLock, type RwLockHandle, type RwLockOptions } from './rw-lock.ts';
 export { Semaphore, type SemaphoreHandle, type SemaphoreOptions } from './semaphore.ts';
 export type { SyncHandle } from './sync-block.ts';
+export { WaitGroup, type WaitGroupHandle } from './wait-group.ts';

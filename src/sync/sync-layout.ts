@@ -178,7 +178,17 @@ export const NOT_WAITING = 0;
 export const TICKET_STEP = 2;
 
 /** The kinds of primitives, for HEADER_KIND, and of handles. */
-export const SYNC_KINDS = ['mutex', 'semaphore', 'event', 'rwlock', 'readLock'] as const;
+export const SYNC_KINDS = [
+  'mutex',
+  'semaphore',
+  'event',
+  'rwlock',
+  'readLock',
+  'waitGroup',
+  'countdown',
+  'barrier',
+  'once',
+] as const;
 /** The kinds of primitives. */
 export type SyncKind = (typeof SYNC_KINDS)[number];
 

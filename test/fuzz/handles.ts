@@ -7,16 +7,24 @@ import { type ChannelHandle, PacketChannel, WordChannel } from 'busbar/channel';
 import { Packet, type SendPacket } from 'busbar/packet';
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
 import {
+  Barrier,
+  type BarrierHandle,
+  Countdown,
+  type CountdownHandle,
   Event,
   type EventHandle,
   Mutex,
   type MutexHandle,
+  Once,
+  type OnceHandle,
   ReadLock,
   type ReadLockHandle,
   RwLock,
   type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
+  WaitGroup,
+  type WaitGroupHandle,
 } from 'busbar/sync';
 import {
   SharedWriter,
@@ -67,6 +75,22 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
     {
       handle: semaphore.handle,
       attach: (handle: SemaphoreHandle) => Semaphore.attach(pool, handle),
+    },
+    {
+      handle: Countdown.create(pool, 9).handle,
+      attach: (handle: CountdownHandle) => Countdown.attach(pool, handle).add(),
+    },
+    {
+      handle: WaitGroup.create(pool).handle,
+      attach: (handle: WaitGroupHandle) => WaitGroup.attach(pool, handle).add(),
+    },
+    {
+      handle: Barrier.create(pool).handle,
+      attach: (handle: BarrierHandle) => Barrier.attach(pool, handle).cancel(),
+    },
+    {
+      handle: Once.create(pool).handle,
+      attach: (handle: OnceHandle) => Once.attach(pool, handle).tryBegin(),
     },
     {
       handle: rwLock.handle,

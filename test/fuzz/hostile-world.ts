@@ -9,7 +9,17 @@ import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
-import { Event, type Guard, Mutex, RwLock, Semaphore } from 'busbar/sync';
+import {
+  Barrier,
+  Countdown,
+  Event,
+  type Guard,
+  Mutex,
+  Once,
+  RwLock,
+  Semaphore,
+  WaitGroup,
+} from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
 import { auditPool } from '../pool-audit.ts';
@@ -92,6 +102,12 @@ export class World {
     const mutex = Mutex.create(this.pool);
     this.#blocks.push(mutex.handle.control);
     return mutex;
+  }
+
+  /** Remembers the block of a primitive. */
+  shares<One extends { readonly handle: { readonly control: SharedArrayBuffer } }>(one: One): One {
+    this.#blocks.push(one.handle.control);
+    return one;
   }
 
   rwLock(): RwLock {
@@ -209,6 +225,10 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
     return receiver;
   },
   Mutex: (world) => world.mutex(),
+  Countdown: (world) => world.shares(Countdown.create(world.pool, 3)),
+  WaitGroup: (world) => world.shares(WaitGroup.create(world.pool)),
+  Barrier: (world) => world.shares(Barrier.create(world.pool)),
+  Once: (world) => world.shares(Once.create(world.pool)),
   RwLock: (world) => world.rwLock(),
   ReadLock: (world) => world.rwLock().readOnly,
   Event: (world) => world.event(),
@@ -224,6 +244,10 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Packet: (packet: Packet) => packet.release(),
   Reservation: (reservation: Reservation) => reservation.abort(),
   Mutex: () => {},
+  Countdown: () => {},
+  WaitGroup: () => {},
+  Barrier: (barrier: Barrier) => barrier.cancel(),
+  Once: () => {},
   RwLock: () => {},
   ReadLock: () => {},
   Event: () => {},

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in the synchronization primitives, one at a time: the scenarios find them. */
 
+import { barrierCases, countdownCases, waitGroupCases } from './counted-scenarios.ts';
 import { type DeadlockModule, deadlockCases } from './deadlock-scenarios.ts';
 import { eventCases } from './event-scenarios.ts';
 import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
+import { onceCases } from './once-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
 import { rwLockCases, rwLockDeathCases, rwLockExceptionCases } from './rw-lock-scenarios.ts';
 import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
@@ -216,6 +218,76 @@ const BUGS: readonly Bug[] = [
     to: '// a writer that sees it',
     scenarios: /^rwlock: exception: readSync/,
   },
+  {
+    what: 'countdown: two are the last',
+    entry: 'sync/counted.ts',
+    from: 'if (!this.swap(state, next, held | runs)) continue;',
+    to: 'this.swap(state, next, held | runs);',
+    scenarios: /^countdown: one more/,
+  },
+  {
+    what: 'countdown: the one that finishes rings one of several',
+    entry: 'sync/phased.ts',
+    from: 'else waiters.oweAll();',
+    to: 'else waiters.owe();',
+    scenarios: /^countdown: 1 arrives/,
+  },
+  {
+    what: 'countdown: what a dead thread ran runs for ever',
+    entry: 'sync/countdown.ts',
+    from: 'return (state & DIED) | FAILED;\n  }\n}',
+    to: 'return state;\n  }\n}',
+    scenarios: /^countdown: death: the last/,
+  },
+  {
+    what: 'wait group: the last one rings no thread',
+    entry: 'sync/counted.ts',
+    from: 'if (state < 0 && next >= 0) waiters.oweAll();',
+    to: '',
+    scenarios: /^wait group: 1 is done/,
+  },
+  {
+    what: 'wait group: a wait does not see that nothing was left meanwhile',
+    entry: 'sync/wait-group.ts',
+    from: '((state + EPOCH_ONE) & EPOCH_BITS)',
+    to: '(state & EPOCH_BITS)',
+    scenarios: /^wait group: more/,
+  },
+  {
+    what: 'barrier: a party that has died is waited for',
+    entry: 'sync/counted.ts',
+    from: 'if ((state & PHASE) !== OPEN || entered === 0) return state;',
+    to: 'if (entered < 2) return state;',
+    scenarios: /^barrier: death/,
+  },
+  {
+    what: 'barrier: cancel rings no thread',
+    entry: 'sync/barrier.ts',
+    from: 'if (state < 0) this.waiters.oweAll();',
+    to: '',
+    scenarios: /^barrier: cancel/,
+  },
+  {
+    what: 'once: two make it',
+    entry: 'sync/once.ts',
+    from: 'if (!this.swap(state, next, RUNS)) continue;',
+    to: 'this.swap(state, next, RUNS);',
+    scenarios: /^once: 2 block$/,
+  },
+  {
+    what: 'once: the next one is not told of the death',
+    entry: 'sync/phased.ts',
+    from: 'const told = next === state ? state : next | DIED;',
+    to: 'const told = next;',
+    scenarios: /^once: death/,
+  },
+  {
+    what: 'once: a waiter that leaves does not ring the next',
+    entry: 'sync/phased.ts',
+    from: 'if (!this.isPending(loadAcquire(this.words, STATE))) this.waiters.ringFirst();',
+    to: '',
+    scenarios: /^once: the first aborts/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -232,6 +304,10 @@ huntAll('sync', BUGS, async (load) => {
     ...semaphoreDeathCases(module),
     ...eventCases(module),
     ...deadlockCases(module),
+    ...countdownCases(module),
+    ...waitGroupCases(module),
+    ...barrierCases(module),
+    ...onceCases(module),
     ...rwLockCases(module),
     ...rwLockDeathCases(module),
     ...rwLockExceptionCases(module),

@@ -4,7 +4,8 @@
 import type { ModelOptions, ModelThread, Outcome, Scenario } from 'busbar/testing';
 import type { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
-import type { Event, Mutex, RwLock, Semaphore, SyncHandle } from '../../src/sync/index.ts';
+import type * as sync from '../../src/sync/index.ts';
+import type { SyncHandle } from '../../src/sync/index.ts';
 import {
   HELD,
   HOLDER,
@@ -26,12 +27,12 @@ import {
 } from './pool-words.ts';
 
 /** The parts of the modules that scenarios use: copies of them. */
-export interface SyncModule extends PoolModule {
-  readonly Event: typeof Event;
-  readonly Mutex: typeof Mutex;
-  readonly RwLock: typeof RwLock;
-  readonly Semaphore: typeof Semaphore;
-}
+export interface SyncModule
+  extends PoolModule,
+    Pick<
+      typeof sync,
+      'Barrier' | 'Countdown' | 'Event' | 'Mutex' | 'Once' | 'RwLock' | 'Semaphore' | 'WaitGroup'
+    > {}
 
 /** Block 2 is spare words, 3 the primitive. */
 export interface SyncShared extends PoolShared {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Synchronization primitives under the model checker. */
 
+import { countedParts } from './counted-scenarios.ts';
 import { exploreAll } from './coverage.ts';
 import { type DeadlockModule, deadlockParts } from './deadlock-scenarios.ts';
 import { eventParts } from './event-scenarios.ts';
 import { mortal } from './mortal.ts';
 import { mutexParts } from './mutex-scenarios.ts';
+import { onceParts } from './once-scenarios.ts';
 import { rwLockParts } from './rw-lock-scenarios.ts';
 import { semaphoreParts } from './semaphore-scenarios.ts';
 
@@ -21,4 +23,6 @@ exploreAll('sync', [
   ...eventParts(module),
   ...deadlockParts(module),
   ...rwLockParts(module),
+  ...countedParts(module),
+  ...onceParts(module),
 ]);

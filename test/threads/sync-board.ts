@@ -8,6 +8,8 @@ import type { SyncHandle } from 'busbar/sync';
 export interface SyncTask {
   readonly pool: BufferPoolHandle;
   readonly sync: SyncHandle;
+  /** Others of its kind. */
+  readonly more: readonly SyncHandle[];
   readonly board: SharedArrayBuffer;
   /** Its number among the workers; its uses are counted at DONE + id. */
   readonly id: number;
@@ -34,4 +36,6 @@ export const HEIRS = 4;
 export const GIVEN_UP = 5;
 /** First of one word per worker. */
 export const DONE = 16;
-export const BOARD_WORDS = 256;
+/** First of one word for each of many primitives. */
+export const MADE = 256;
+export const BOARD_WORDS = 1024;

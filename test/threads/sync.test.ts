@@ -2,7 +2,16 @@
 /** Synchronization primitives between real threads, some of which are ended while they use them. */
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Event, Mutex, RwLock, Semaphore, type SyncHandle } from 'busbar/sync';
+import {
+  Barrier,
+  Countdown,
+  Event,
+  Mutex,
+  Once,
+  RwLock,
+  Semaphore,
+  type SyncHandle,
+} from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { turn, until } from '../turns.ts';
@@ -26,6 +35,7 @@ interface TeamOptions {
   readonly isHolder?: boolean;
   readonly mayDie?: boolean;
   readonly writes?: boolean;
+  readonly more?: readonly SyncHandle[];
 }
 
 /** Workers that use one primitive. */
@@ -38,6 +48,7 @@ class Team {
   readonly #isHolder: boolean;
   readonly #mayDie: boolean;
   readonly #writes: boolean;
+  readonly #more: readonly SyncHandle[];
   #started = 0;
 
   constructor(pool: BufferPool, sync: SyncHandle, options: TeamOptions = {}) {
@@ -47,6 +58,7 @@ class Team {
     this.#isHolder = isHolder;
     this.#mayDie = mayDie;
     this.#writes = writes;
+    this.#more = options.more ?? [];
     teams.push(this);
     for (let i = 0; i < count; i++) this.start();
   }
@@ -60,6 +72,7 @@ class Team {
       isHolder: this.#isHolder,
       mayDie: this.#mayDie,
       writes: this.#writes,
+      more: this.#more,
       id,
       seed: seed + id * 7919,
     };
@@ -315,4 +328,53 @@ test('a manual event lets every waiting thread through', async () => {
     await until(() => team.failed !== undefined || Atomics.load(team.board, at.DONE + id) > 0);
   }
   await team.stop();
+});
+
+const MANY = 200;
+
+test('rsm Countdown: of many threads one runs it, again and again', async () => {
+  const pool = createPool();
+  const all = Array.from({ length: MANY }, () => Countdown.create(pool, THREADS));
+  const team = new Team(pool, all[0].handle, { more: all.map(({ handle }) => handle) });
+  expect(await all[MANY - 1].wait(), replay).toBe('done');
+  await team.reaches(0);
+  await team.stop();
+  expect(Array.from(team.board.subarray(at.MADE, at.MADE + MANY))).toEqual(Array(MANY).fill(1));
+});
+
+test('onces whose makers die: no thread hangs, and each is made once, or by one that was told', {
+  timeout: 600_000,
+}, async () => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const all = Array.from({ length: MANY }, () => Once.create(pool));
+  const team = new Team(pool, all[0].handle, { more: all.map(({ handle }) => handle) });
+  for (let kills = 0; kills < scaled(4); kills++) {
+    await team.reaches(1 + random.below(20));
+    await team.kill(random.below(team.workers.length));
+  }
+  await until(() => team.failed !== undefined || all[MANY - 1].state === 'done');
+  await team.stop();
+  const made = team.board.subarray(at.MADE, at.MADE + MANY);
+  const again = made.reduce((sum, times) => sum + times - 1, 0);
+  expect([again, all[MANY - 1].value], replay).toEqual([team.board[at.HEIRS], MANY - 1]);
+});
+
+test('barriers whose parties die: no thread hangs, and the others learn of it', {
+  timeout: 600_000,
+}, async () => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const all = Array.from({ length: MANY }, () => Barrier.create(pool));
+  const team = new Team(pool, all[0].handle, { more: all.map(({ handle }) => handle) });
+  for (const [i, barrier] of all.entries()) {
+    barrier.done();
+    expect(await barrier.wait(), replay).toBe('done');
+    if (i % 50 === 10) await team.kill(random.below(team.workers.length));
+  }
+  await team.stop();
+  expect(
+    all.every(({ count }) => count === 0),
+    replay,
+  ).toBe(true);
 });

@@ -3,10 +3,16 @@
 import { workerData } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
 import {
+  Barrier,
+  type BarrierHandle,
+  Countdown,
+  type CountdownHandle,
   Event,
   type EventHandle,
   Mutex,
   type MutexHandle,
+  Once,
+  type OnceHandle,
   RwLock,
   type RwLockHandle,
   Semaphore,
@@ -36,6 +42,19 @@ function hold(take: () => unknown): never {
   take();
   Atomics.add(board, at.DONE + task.id, 1);
   for (;;) Atomics.wait(board, at.STOP, 0);
+}
+
+/** Uses each of many, in turn, until it says that it is done with it. */
+function inTurn<One>(
+  all: readonly One[],
+  use: (one: One, index: number) => Promise<boolean>,
+): () => Promise<boolean> {
+  let index = 0;
+  return async () => {
+    if (index === all.length || !(await use(all[index], index))) return false;
+    index++;
+    return true;
+  };
 }
 
 const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
@@ -130,6 +149,56 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       if (result === 'timeout') Atomics.add(board, at.GIVEN_UP, 1);
       return result === 'set';
     };
+  },
+  /** Makes each of many, once. */
+  'busbar/once': () => {
+    const all = task.more.map((handle) => Once.attach(pool, handle as OnceHandle));
+    return inTurn(all, async (once, index) => {
+      const make = (): number => {
+        // A thread that died has left 1.
+        if (Atomics.add(board, at.MADE + index, 1) > 0) {
+          if (!once.ownerDied) throw new Error(`${index} was begun before`);
+          Atomics.add(board, at.HEIRS, 1);
+        }
+        for (let i = random.below(2000); i > 0; i--) Atomics.load(board, at.STOP);
+        return index;
+      };
+      const way = random.below(3);
+      let result: string;
+      if (way === 0) result = once.tryRun(make);
+      else if (way === 1) result = once.runSync(make);
+      else result = await once.run(make, patience());
+      if (result === 'timeout' || result === 'aborted') Atomics.add(board, at.GIVEN_UP, 1);
+      if (result !== 'done') return false;
+      if (once.value !== index) throw new Error(`${once.value} is the value of ${index}`);
+      return true;
+    });
+  },
+  /** Arrives once at each of many, and waits for it. */
+  'busbar/countdown': () => {
+    const all = task.more.map((handle) => Countdown.attach(pool, handle as CountdownHandle));
+    return inTurn(all, async (countdown, index) => {
+      const result = countdown.run(() => Atomics.add(board, at.MADE + index, 1));
+      if (result === 'done' || result === 'failed') throw new Error(result);
+      const end = random.below(2) === 0 ? countdown.waitSync() : await countdown.wait();
+      const made = Atomics.load(board, at.MADE + index);
+      if (end !== 'done' || made !== 1) throw new Error(`${end}, it has run ${made} times`);
+      return true;
+    });
+  },
+  /** Joins many, in turn, and waits for the other parties. */
+  'busbar/barrier': () => {
+    const all = task.more.map((handle) => Barrier.attach(pool, handle as BarrierHandle));
+    return inTurn(all, async (barrier) => {
+      if (barrier.join() === 'entered') {
+        for (let i = random.below(2000); i > 0; i--) Atomics.load(board, at.STOP);
+        barrier.done();
+      }
+      const end = random.below(2) === 0 ? barrier.waitSync() : await barrier.wait();
+      if (end !== 'done') throw new Error(end);
+      if (barrier.partyDied) Atomics.add(board, at.HEIRS, 1);
+      return true;
+    });
   },
   /** A limiter. */
   'busbar/semaphore': () => {

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/** `Once`: one thread makes something; all others find it made. */
+
+import { loadAcquire, type Words } from '../base/atomics.ts';
+import {
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkTimeoutMs,
+} from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
+import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
+import type { BufferPool, WaitOptions } from '../pool/index.ts';
+import { DIED, DONE, FAILED, OPEN, PHASE, RUNNING, RUNS } from './phase-layout.ts';
+import { nameOf, Phased } from './phased.ts';
+import { BUSY, type GivenUp } from './primitive.ts';
+import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
+import { HEADER_CHOICES, STATE, TAG, WAITED } from './sync-layout.ts';
+
+/** What becomes of a once that a thread has failed to make. */
+export type OnceError = (typeof ERRORS)[number];
+
+const ERRORS = ['retry', 'poison'] as const;
+
+/** Options of a once. */
+export interface OnceOptions {
+  /**
+   * 'retry' (default): after a function that threw, the next caller tries again. 'poison': no
+   * caller does, ever.
+   */
+  readonly onError?: OnceError;
+}
+
+/** With this, another thread attaches to the once. */
+export type OnceHandle = SyncHandle<'once'>;
+
+/**
+ * Something that one thread of a pool makes, at most once, and a 32-bit integer that says what or
+ * where it is.
+ *
+ * If the thread that makes it dies, the next caller makes it, and `ownerDied` tells it that
+ * something may be half made.
+ *
+ * **Threads** one object for each thread: `create` in one, `attach` in others.
+ *
+ * @example
+ * ```ts
+ * import { BufferPool } from 'busbar/pool';
+ * import { Once } from 'busbar/sync';
+ *
+ * const pool = BufferPool.create({ bufferSize: 64, bufferCount: 4 });
+ * const once = Once.create(pool);
+ * const table = new Int32Array(new SharedArrayBuffer(1024));
+ * const result = await once.run(() => {
+ *   table.fill(7);
+ *   return table.length;
+ * });
+ * if (result !== 'done' || once.value !== 256) throw new Error('not made');
+ * if (once.runSync(() => table.length) !== 'done') throw new Error('it was made already');
+ * ```
+ */
+export class Once extends Phased {
+  readonly #poisons: boolean;
+  #ownerDied: boolean;
+
+  private constructor(pool: BufferPool, words: Words) {
+    super(pool, words);
+    this.#poisons = ERRORS[words[HEADER_CHOICES]] === 'poison';
+    this.#ownerDied = false;
+  }
+
+  /**
+   * Makes a once between threads of a pool. **Cost** 128 bytes for each thread the pool has room
+   * for, and 512. **Throws** TypeError, RangeError, ERR_BUSBAR_DETACHED.
+   */
+  static create(pool: BufferPool, options: OnceOptions = {}): Once {
+    const own = checkOptions('options', options, ['onError']);
+    const onError = checkOneOf('onError', own.onError ?? 'retry', ERRORS);
+    return new Once(pool, createSyncBlock(pool, 'once', [ERRORS.indexOf(onError)]));
+  }
+
+  /** Joins a once by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
+  static attach(pool: BufferPool, handle: OnceHandle): Once {
+    return new Once(pool, openSyncBlock(pool, 'once', handle));
+  }
+
+  /** Other threads {@link attach} with this; structured-cloneable. */
+  get handle(): OnceHandle {
+    return handleOf('once', this.words);
+  }
+
+  /**
+   * 'begun': this thread makes it, and then calls {@link finish} or {@link fail}. 'done': it is
+   * made. 'busy': a thread makes it.
+   *
+   * **Cost** one load once it is made, no allocation. **Throws** ERR_BUSBAR_DETACHED.
+   */
+  tryBegin(): 'begun' | 'done' | 'busy' | 'poisoned' {
+    // SYNC(sync-state): sees what was made; pairs with finish().
+    if ((loadAcquire(this.words, STATE) & PHASE) === DONE) return 'done';
+    return this.#attempt();
+  }
+
+  /**
+   * As {@link tryBegin}, but blocks this thread and its event loop while another one makes it.
+   *
+   * **Throws** ERR_BUSBAR_DEADLOCK if this thread makes it: it would wait for itself.
+   */
+  beginSync(timeoutMs: number = Infinity): 'begun' | 'done' | 'timeout' | 'poisoned' {
+    checkTimeoutMs('timeoutMs', timeoutMs);
+    const now = this.tryBegin();
+    if (now !== BUSY) return now;
+    if (this.isHeldHere) throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'beginSync');
+    return this.untilSync(this.#attempt, timeoutMs);
+  }
+
+  /** As {@link beginSync}, without blocking. Keeps the event loop alive. */
+  begin(options?: WaitOptions): Promise<'begun' | 'done' | 'poisoned' | GivenUp> {
+    return this.until(this.#attempt, options, 'begin');
+  }
+
+  /**
+   * It is made; all that wait are woken, and see everything that this thread wrote.
+   *
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not make it; TypeError, RangeError,
+   * ERR_BUSBAR_DETACHED.
+   */
+  finish(value: number = 0): void {
+    checkInteger('value', value, -(2 ** 31), 2 ** 31 - 1);
+    if (this.pool.isAttached && this.isHeldHere) this.words[TAG] = value;
+    this.endRun(DONE, 0, 'finish');
+  }
+
+  /** It was not made: the next caller tries, or none ever, as it was created. */
+  fail(): void {
+    this.endRun(this.#poisons ? FAILED : OPEN, 0, 'fail');
+  }
+
+  /**
+   * Calls `make` unless it is made, or being made; its result is the {@link value}.
+   *
+   * **Throws** what `make` throws, after {@link fail}; what {@link finish} throws.
+   */
+  tryRun(make: () => number | undefined): 'done' | 'busy' | 'poisoned' {
+    return this.#run(checkFunction('make', make), () => this.tryBegin());
+  }
+
+  /** {@link tryRun} that waits as {@link beginSync}. **Throws** as both. */
+  runSync(
+    make: () => number | undefined,
+    timeoutMs: number = Infinity,
+  ): 'done' | 'timeout' | 'poisoned' {
+    return this.#run(checkFunction('make', make), () => this.beginSync(timeoutMs));
+  }
+
+  /** {@link tryRun} that waits as {@link begin}; `make` may be asynchronous. **Throws** as both. */
+  async run(
+    make: () => number | undefined | Promise<number | undefined>,
+    options?: WaitOptions,
+  ): Promise<'done' | 'poisoned' | GivenUp> {
+    checkFunction('make', make);
+    const result = await this.begin(options);
+    if (result !== 'begun') return result;
+    try {
+      this.finish(await make());
+    } catch (error) {
+      this.#giveUp();
+      throw error;
+    }
+    return 'done';
+  }
+
+  /** What {@link finish} was called with; undefined before. */
+  get value(): number | undefined {
+    return this.phase === DONE ? this.words[TAG] : undefined;
+  }
+
+  /** True if a thread has died that was making it: when this object last began to make it. */
+  get ownerDied(): boolean {
+    return this.#ownerDied;
+  }
+
+  /** What has become of it; it may have changed when the caller sees it. */
+  get state(): 'open' | 'running' | 'done' | 'poisoned' {
+    return nameOf(this.phase, 'poisoned') as 'open' | 'running' | 'done' | 'poisoned';
+  }
+
+  /** @internal */
+  override holders(note: (badge: number, units: number) => void): number {
+    if (this.phase !== RUNNING) return 0;
+    this.waiters.forEachHolder((badge) => note(badge, 1));
+    return 1;
+  }
+
+  protected override isPending(state: number): boolean {
+    return (state & PHASE) === RUNNING;
+  }
+
+  protected override withoutDead(state: number, held: number): number {
+    if ((state & PHASE) !== RUNNING || (held & RUNS) === 0) return state;
+    return OPEN | (state & WAITED);
+  }
+
+  readonly #attempt = (): 'begun' | 'done' | 'busy' | 'poisoned' => {
+    this.pool.checkAttached();
+    for (;;) {
+      const state = loadAcquire(this.words, STATE);
+      const phase = state & PHASE;
+      if (phase === DONE) return 'done';
+      if (phase === FAILED) return 'poisoned';
+      if (phase === RUNNING) return BUSY;
+      // Others may still sleep.
+      const next = RUNNING | (this.isWaiting ? WAITED : state & WAITED);
+      if (!this.swap(state, next, RUNS)) continue;
+      this.#ownerDied = (state & DIED) !== 0;
+      return 'begun';
+    }
+  };
+
+  #run<Result extends string>(
+    make: () => number | undefined,
+    begin: () => Result | 'begun',
+  ): Exclude<Result, 'begun'> | 'done' {
+    if (this.phase === DONE) return 'done';
+    ensureStack();
+    const result = begin();
+    if (result !== 'begun') return result as Exclude<Result, 'begun'>;
+    try {
+      this.finish(make());
+    } catch (error) {
+      this.#giveUp();
+      throw error;
+    }
+    return 'done';
+  }
+
+  #giveUp(): void {
+    // Unless `make` has detached, or has finished itself.
+    if (this.pool.isAttached && this.isHeldHere) this.fail();
+  }
+}
+
+describeAs(Once, 'Once', (once) => ({ state: once.state, value: once.value }));
