@@ -36,7 +36,8 @@ export type CountdownHandle = SyncHandle<'countdown'>;
  * sum[1] = 5; // in one thread
  * if (countdown.run(add) !== 'counted') throw new Error('one is still to come');
  * sum[2] = 6; // in another
- * if (countdown.run(add) !== 'ran' || countdown.waitSync() !== 'done') throw new Error('it failed');
+ * if (countdown.run(add) !== 'ran') throw new Error('it has failed');
+ * if (countdown.waitSync() !== 'done') throw new Error('it has failed');
  * if (sum[0] !== 11) throw new Error('it has not run');
  * ```
  */

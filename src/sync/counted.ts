@@ -38,10 +38,10 @@ export abstract class Counted<Failure extends string> extends Phased {
   }
 
   /**
-   * This thread answers for one of those that are counted, until it has counted it down: if it
-   * dies before, that one is counted down for it, within 50 ms, and {@link partyDied} is true.
+   * This thread is responsible for one of those that are counted, until it has counted it down: if
+   * it dies before, that one is counted down for it, within 50 ms, and {@link partyDied} is true.
    *
-   * **Throws** ERR_BUSBAR_NOT_OWNER if the thread answers for all that are counted;
+   * **Throws** ERR_BUSBAR_NOT_OWNER if the thread is responsible for all of them;
    * ERR_BUSBAR_DETACHED.
    */
   enter(): 'entered' | 'done' | Failure {
@@ -56,8 +56,9 @@ export abstract class Counted<Failure extends string> extends Phased {
   }
 
   /**
-   * One more is counted, for which this thread answers as after {@link enter}. **Throws** as {@link enter}; RangeError if
-   * there were more than 32 767.
+   * One more is counted, for which this thread is responsible as after {@link enter}.
+   *
+   * **Throws** RangeError if there were more than 32 767, ERR_BUSBAR_DETACHED.
    */
   join(): 'entered' | 'done' | Failure {
     const result = this.countUp(1, 1);

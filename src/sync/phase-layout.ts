@@ -16,7 +16,7 @@
  *   word            unit     written by             what
  *   HELD of a seat  counted  its holder; recover()  { runs: 1, entered: 16 }: whether the thread
  *                                                   runs the function; for how many of the counted
- *                                                   it answers
+ *                                                   it is responsible
  *   TAG             any      who runs the function  the value of a once, before DONE
  *
  *   countdown   OPEN n ─▶ … OPEN 1 ──arrive──▶ RUNNING ──finish──▶ DONE    fail, death ▸ FAILED
@@ -39,7 +39,7 @@
  *                                                                 above, but a countdown: FAILED
  *   while it ran the function            RUNNING, HELD: runs      as drawn above, died
  *   between STATE and the ring           a sleeper not rung       its own tick
- *   before enter(): no thread answers    count                    nothing: the thread that began it
+ *   before enter(): no thread is named   count                    nothing: the thread that began it
  *                                                                 sees it exit, and calls done()
  */
 

@@ -29,7 +29,7 @@ export abstract class Phased extends Primitive {
   /** The STATE after this one when `HELD` of a dead thread comes back, without `died`. */
   protected abstract withoutDead(state: number, held: number): number;
 
-  /** True if a caller that has waited in vain until now has to wait on. */
+  /** True if a caller that waits has to wait on. */
   protected abstract isPending(state: number): boolean;
 
   /** @internal */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: countdowns, wait groups and barriers: who is last, who is let through, who dies. */
+/** Model checker: countdowns, wait groups, barriers: who is last, who is let through, who dies. */
 
 import type { ModelOptions, Outcome, Scenario } from 'busbar/testing';
 import type { Barrier, Countdown, WaitGroup } from '../../src/sync/index.ts';
