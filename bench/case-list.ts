@@ -21,6 +21,8 @@ import { hopCases } from './threads/hop.bench.ts';
 import { plainRingCases } from './threads/plain-ring.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
 import { syncThreadCases } from './threads/sync.bench.ts';
+import { syncPeerCases } from './threads/sync-peers.bench.ts';
+import { rsmCases } from './threads/sync-rsm.ts';
 import { udpCases } from './udp.bench.ts';
 import { writerCases } from './writer.bench.ts';
 
@@ -32,6 +34,8 @@ export const benchCases: readonly BenchCase[] = [
   ...writerCases,
   ...syncCases,
   ...syncThreadCases,
+  ...syncPeerCases,
+  ...rsmCases,
   ...wordCases,
   ...packetChannelCases,
   ...hopCases,

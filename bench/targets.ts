@@ -40,6 +40,15 @@ export const targets: Readonly<Record<string, Target>> = {
   'writer/shared-flush-60B': { atMostA: 3.5, babA: 3.5 },
   'writer/thread-to-flusher-60B': { atMostA: 2.8, babA: 2.8 },
   'sync/mutex-uncontended': { atMostA: 2.6 },
+  'sync/mutex-2t': {
+    ratio: [
+      { of: 'sync/multithreading-mutex-2t', times: 1 / 3 },
+      { of: 'sync/web-locks-2t', times: 1 / 10 },
+    ],
+  },
+  'sync/rwlock-read-2t': { ratio: { of: 'sync/multithreading-rwlock-read-2t', times: 1 / 3 } },
+  'sync/semaphore-ping-pong': { ratio: { of: 'sync/multithreading-ping-pong', times: 1 / 3 } },
+  'sync/mutex-async-contended': { ratio: { of: 'sync/async-mutex-contended', times: 1 } },
   'channel/spsc-stream': { atMostA: 4.4 },
   'channel/spsc-batch64': { atMostA: 1.1 },
   'channel/spsc-packets-64B-batch64': {

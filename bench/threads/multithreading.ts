@@ -14,6 +14,7 @@ export interface Multithreading {
     data: unknown,
     words?: SharedArrayBuffer,
   ) => ItsMutex;
+  readonly RwLock: new (data: unknown, words?: SharedArrayBuffer) => ItsRwLock;
   readonly Semaphore: new (permits: number, words?: SharedArrayBuffer) => ItsSemaphore;
 }
 
@@ -23,6 +24,10 @@ export interface Sender extends Disposable {
 
 export interface ItsMutex {
   blockingLock(): { dispose(): void };
+}
+
+export interface ItsRwLock {
+  blockingRead(): { dispose(): void };
 }
 
 export interface ItsSemaphore {

@@ -19,7 +19,9 @@ import { createWordConsumer, createWordProducer } from './channel-words.ts';
 import { createPlainRingSource } from './plain-ring.ts';
 import type { Role, RoleMaker } from './role.ts';
 import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
-import { createLocker, createLockReader, createPartner } from './sync-roles.ts';
+import { createPeerLocker, createPeerPartner } from './sync-peers.ts';
+import { createEventPartner, createLocker, createLockReader, createPartner } from './sync-roles.ts';
+import { createRsmThread } from './sync-rsm.ts';
 
 const makers: Readonly<Record<string, RoleMaker>> = {
   locker: createLocker,
@@ -27,13 +29,17 @@ const makers: Readonly<Record<string, RoleMaker>> = {
   'number-producer': createNumberProducer,
   'packet-batch-source': createPacketBatchSource,
   'packet-source': createPacketSource,
+  'event-partner': createEventPartner,
   partner: createPartner,
+  'peer-locker': createPeerLocker,
+  'peer-partner': createPeerPartner,
   'plain-ring-source': createPlainRingSource,
   'port-echo': createPortEcho,
   'port-pinger': createPortPinger,
   'port-sink': createPortSink,
   'port-source': createPortSource,
   'ring-source': createRingSource,
+  rsm: createRsmThread,
   'short-number-producer': createShortNumberProducer,
   'spinning-echo': createSpinningEcho,
   'turning-echo': createTurningEcho,

@@ -3,6 +3,8 @@
 
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
 import {
+  Event,
+  type EventHandle,
   Mutex,
   type MutexHandle,
   RwLock,
@@ -30,6 +32,12 @@ export interface PartnerData {
   readonly pool: BufferPoolHandle;
   readonly there: SemaphoreHandle;
   readonly back: SemaphoreHandle;
+}
+
+export interface EventPartnerData {
+  readonly pool: BufferPoolHandle;
+  readonly there: EventHandle;
+  readonly back: EventHandle;
 }
 
 /** Counts up under the lock. */
@@ -88,6 +96,23 @@ export function createPartner(data: PartnerData): Role {
       for (let i = 0; i < ops; i++) {
         there.acquireSync();
         back.release();
+      }
+      return NOTHING;
+    },
+    close: () => pool.detach(),
+  };
+}
+
+/** A thread that sets an event for each time that it is let through by another. */
+export function createEventPartner(data: EventPartnerData): Role {
+  const pool = BufferPool.attach(data.pool);
+  const there = Event.attach(pool, data.there);
+  const back = Event.attach(pool, data.back);
+  return {
+    run(ops) {
+      for (let i = 0; i < ops; i++) {
+        there.waitSync();
+        back.set();
       }
       return NOTHING;
     },

@@ -2,10 +2,11 @@
 /** What locks and permits cost while two threads want them. */
 
 import { BufferPool } from 'busbar/pool';
-import { type LockOrder, Mutex, RwLock, Semaphore } from 'busbar/sync';
+import { Event, type LockOrder, Mutex, RwLock, Semaphore } from 'busbar/sync';
 import type { BenchCase, PreparedCase } from '../bench-case.ts';
 import { Crew } from './crew.ts';
 import {
+  type EventPartnerData,
   type LockerData,
   lockAndCount,
   lockAndRead,
@@ -41,6 +42,13 @@ export const syncThreadCases: readonly BenchCase[] = [
     unit: 100,
     threads: 2,
     prepare: preparePingPong,
+  },
+  {
+    id: 'sync/event-ping-pong',
+    what: 'an auto event set for another thread and one back, both blocking; per round trip',
+    unit: 100,
+    threads: 2,
+    prepare: prepareEvents,
   },
 ];
 
@@ -99,6 +107,29 @@ async function preparePingPong(): Promise<PreparedCase> {
       for (let i = 0; i < ops; i++) {
         there.release();
         if (back.acquireSync() !== 'acquired') throw new Error('not acquired');
+      }
+      crew.finish();
+      return ops;
+    },
+    async close() {
+      await crew.close();
+      pool.detach();
+    },
+  };
+}
+
+async function prepareEvents(): Promise<PreparedCase> {
+  const pool = createPool();
+  const there = Event.create(pool, { reset: 'auto' });
+  const back = Event.create(pool, { reset: 'auto' });
+  const data: EventPartnerData = { pool: pool.handle, there: there.handle, back: back.handle };
+  const crew = await Crew.start([{ role: 'event-partner', data }]);
+  return {
+    run(ops) {
+      crew.begin(ops);
+      for (let i = 0; i < ops; i++) {
+        there.set();
+        if (back.waitSync() !== 'set') throw new Error('not set');
       }
       crew.finish();
       return ops;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/** What other locks cost: those that busbar's are compared with, in the same run. */
+
+import type { BenchCase, PreparedCase } from '../bench-case.ts';
+import { Crew } from './crew.ts';
+import { loadMultithreading } from './multithreading.ts';
+import {
+  addPermit,
+  contestByAsyncMutex,
+  openPeer,
+  PEER_BYTES,
+  type Peer,
+  type PeerData,
+  type PeerPartnerData,
+  webLocks,
+} from './sync-peers.ts';
+
+export const syncPeerCases: readonly BenchCase[] = [
+  {
+    id: 'sync/atomics-2t',
+    what: 'the textbook lock on bare Atomics, a word counted up, by two threads; per lock',
+    unit: 1000,
+    threads: 2,
+    prepare: () => prepareContest('atomics'),
+  },
+  {
+    id: 'sync/multithreading-mutex-2t',
+    what: 'blockingLock and dispose of the package multithreading, by two threads; per lock',
+    unit: 1000,
+    threads: 2,
+    prepare: () => prepareContest('multithreading'),
+  },
+  {
+    id: 'sync/multithreading-rwlock-read-2t',
+    what: 'blockingRead and dispose of the package multithreading, by two threads; per lock',
+    unit: 1000,
+    threads: 2,
+    prepare: () => prepareContest('multithreading-read'),
+  },
+  {
+    id: 'sync/multithreading-ping-pong',
+    what: 'a permit of the package multithreading there and one back, both blocking',
+    unit: 100,
+    threads: 2,
+    prepare: preparePingPong,
+  },
+  {
+    id: 'sync/async-mutex-contended',
+    what: 'acquire and release of the package async-mutex, by two functions of one thread',
+    unit: 1000,
+    threads: 1,
+    prepare: () => ({ run: contestByAsyncMutex, close() {} }),
+  },
+  ...(webLocks === undefined ? [] : [webLocksCase()]),
+];
+
+function webLocksCase(): BenchCase {
+  return {
+    id: 'sync/web-locks-2t',
+    what: 'navigator.locks.request, a word counted up, by two threads; per lock',
+    unit: 100,
+    threads: 2,
+    prepare: () => prepareContest('web-locks'),
+  };
+}
+
+async function prepareContest(peer: Peer): Promise<PreparedCase> {
+  const memory = new SharedArrayBuffer(PEER_BYTES);
+  const words = new Int32Array(new SharedArrayBuffer(4));
+  const data: PeerData = { peer, memory: memory, words };
+  const crew = await Crew.start([{ role: 'peer-locker', data }]);
+  const contest = await openPeer(peer, memory);
+  const counts = peer !== 'multithreading-read';
+  let expected = 0;
+  return {
+    async run(ops) {
+      crew.begin(ops);
+      await contest(words, ops / 2);
+      if (peer === 'web-locks') await crew.finishAsync();
+      else crew.finish();
+      if (counts) expected += ops;
+      if (words[0] !== (expected | 0)) throw new Error(`counted ${words[0]}, not ${expected}`);
+      return ops;
+    },
+    close: () => crew.close(),
+  };
+}
+
+async function preparePingPong(): Promise<PreparedCase> {
+  const { Semaphore } = await loadMultithreading();
+  const data: PeerPartnerData = {
+    there: new SharedArrayBuffer(PEER_BYTES),
+    back: new SharedArrayBuffer(PEER_BYTES),
+  };
+  const there = new Semaphore(0, data.there);
+  const back = new Semaphore(0, data.back);
+  const crew = await Crew.start([{ role: 'peer-partner', data }]);
+  return {
+    run(ops) {
+      crew.begin(ops);
+      for (let i = 0; i < ops; i++) {
+        addPermit(there);
+        back.blockingAcquire();
+      }
+      crew.finish();
+      return ops;
+    },
+    close: () => crew.close(),
+  };
+}
