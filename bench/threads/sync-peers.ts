@@ -83,7 +83,10 @@ async function contestByWebLocks(words: Int32Array, count: number): Promise<void
   const countUp = (): void => {
     words[0]++;
   };
+  // A request does not keep the thread's event loop alive.
+  const timer = setInterval(() => {}, 1000);
   for (let i = 0; i < count; i++) await webLocks?.request(WEB_LOCK, countUp);
+  clearInterval(timer);
 }
 
 /** Two asynchronous functions of one thread, with async-mutex. */
