@@ -238,8 +238,8 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
   /**
-   * `onFrame`, `onFrames` or `onMessage` returned a promise or another value. Bytes are borrowed
-   * until such a handler returns: after an `await` they are those of another message.
+   * `onFrame`, `onFrames` or `onMessage` returned a promise or another value. The bytes are
+   * borrowed until such a handler returns: after an `await` they are those of another message.
    *
    * **Do**: Read with `for await (const packet of link)` or `link.handle(async (packet) => …)`,
    * which keep the bytes; or take `takePacket()` and return nothing.

@@ -4,6 +4,9 @@
 /** Node's queue if there is one: the core does not depend on Node. */
 const host = globalThis as { readonly process?: { nextTick?(job: () => void): void } };
 
+/** Node's queue of the next turn. */
+const timers = globalThis as { readonly setImmediate?: (job: () => void) => void };
+
 /**
  * Runs `job` on Node's nextTick queue, or else as a microtask.
  *
@@ -14,4 +17,12 @@ const host = globalThis as { readonly process?: { nextTick?(job: () => void): vo
 export function afterThis(job: () => void): void {
   if (host.process?.nextTick === undefined) queueMicrotask(job);
   else host.process.nextTick(job);
+}
+
+/** Resolves in the next turn of the event loop, after its timers and sockets. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (timers.setImmediate === undefined) setTimeout(resolve, 0);
+    else timers.setImmediate(resolve);
+  });
 }

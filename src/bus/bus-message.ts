@@ -7,13 +7,13 @@ import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Headers, PublishOptions } from './bus-options.ts';
-import type { Payload } from './payloads.ts';
+import type { BusPayload } from './payloads.ts';
 
 /** What a message needs of its bus, to answer. */
 export interface Responder {
   readonly pool: BufferPool;
-  tryPublish(subject: string, payload: Payload, options?: PublishOptions): boolean;
-  publish(subject: string, payload: Payload, options?: PublishOptions): Promise<void>;
+  tryPublish(subject: string, payload: BusPayload, options?: PublishOptions): boolean;
+  publish(subject: string, payload: BusPayload, options?: PublishOptions): Promise<void>;
 }
 
 /**
@@ -102,12 +102,12 @@ export class BusMessage implements Disposable {
    *
    * **Throws** ERR_BUSBAR_NO_RESPONDERS if the message wants no answer; else as `tryPublish`.
    */
-  tryRespond(payload: Payload, options?: PublishOptions): boolean {
+  tryRespond(payload: BusPayload, options?: PublishOptions): boolean {
     return this.#bus.tryPublish(this.#replySubject(), payload, options);
   }
 
   /** Like {@link tryRespond}, but waits. */
-  async respond(payload: Payload, options?: PublishOptions): Promise<void> {
+  async respond(payload: BusPayload, options?: PublishOptions): Promise<void> {
     await this.#bus.publish(this.#replySubject(), payload, options);
   }
 

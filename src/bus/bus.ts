@@ -26,7 +26,7 @@ import {
 } from './bus-options.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
 import type { MatchSet } from './match-set.ts';
-import { type Payload, Payloads, sizeOf } from './payloads.ts';
+import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
 import { PendingRequest } from './pending-request.ts';
 import { PreparedSubject, subjectBytes } from './prepared-subject.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
@@ -185,7 +185,7 @@ export class Bus implements Responder, Disposable {
    * **Throws** TypeError, ERR_BUSBAR_BAD_SUBJECT, ERR_BUSBAR_MESSAGE_TOO_LARGE,
    * ERR_BUSBAR_BUS_CLOSED.
    */
-  tryPublish(subject: string, payload: Payload, options?: PublishOptions): boolean {
+  tryPublish(subject: string, payload: BusPayload, options?: PublishOptions): boolean {
     const own = options === undefined ? NO_ENVELOPE : this.#envelope(options);
     if (this.#publishers.count > 0 && this.#publishers.isAhead(subject)) return false;
     return this.#attempt(subject, payload, own) !== NOT_NOW;
@@ -200,7 +200,7 @@ export class Bus implements Responder, Disposable {
    */
   async publish(
     subject: string,
-    payload: Payload,
+    payload: BusPayload,
     options: PublishOptions & WaitOptions = {},
   ): Promise<void> {
     const { signal, timeoutMs, ...rest } = options;
@@ -216,7 +216,11 @@ export class Bus implements Responder, Disposable {
    * **Ownership** the caller releases the answer (`using`). **Throws** (rejects) what
    * {@link publish} throws; ERR_BUSBAR_NO_RESPONDERS at once if nothing subscribes to the subject.
    */
-  async request(subject: string, payload: Payload, options?: RequestOptions): Promise<BusMessage> {
+  async request(
+    subject: string,
+    payload: BusPayload,
+    options?: RequestOptions,
+  ): Promise<BusMessage> {
     const own = options === undefined ? NO_LIMITS : resolveRequest(options, false);
     own.signal?.throwIfAborted();
     const home = {
@@ -238,7 +242,7 @@ export class Bus implements Responder, Disposable {
    */
   async *requestMany(
     subject: string,
-    payload: Payload,
+    payload: BusPayload,
     options: RequestManyOptions = {},
   ): AsyncGenerator<BusMessage, void, undefined> {
     const { headers, signal, timeoutMs = Infinity, max } = resolveRequest(options, true);
@@ -315,7 +319,7 @@ export class Bus implements Responder, Disposable {
   }
 
   /** Returns the number of subscribers that it goes to, or NOT_NOW. */
-  #attempt(subject: string, payload: Payload, envelope: Envelope): number {
+  #attempt(subject: string, payload: BusPayload, envelope: Envelope): number {
     if (this.#state === 'closed') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
@@ -337,7 +341,7 @@ export class Bus implements Responder, Disposable {
   }
 
   /** An answer goes to its request, and to nobody else. */
-  #answer(request: PendingRequest, payload: Payload, envelope: Envelope): number {
+  #answer(request: PendingRequest, payload: BusPayload, envelope: Envelope): number {
     const message = new BusMessage(this);
     if (!this.#fill(message, payload)) return NOT_NOW;
     this.#published++;
@@ -408,7 +412,7 @@ export class Bus implements Responder, Disposable {
   }
 
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
-  #fill(message: BusMessage, payload: Payload): boolean {
+  #fill(message: BusMessage, payload: BusPayload): boolean {
     if (payload instanceof Packet) {
       this.#checkPayload(payload);
       message.offset = payload.offset;
@@ -429,7 +433,7 @@ export class Bus implements Responder, Disposable {
     return true;
   }
 
-  #checkPayload(payload: Payload): void {
+  #checkPayload(payload: BusPayload): void {
     if (!(payload instanceof Packet)) sizeOf(payload, this.pool);
     else if (payload.pool !== this.pool) throw new TypeError('payload is a packet of another pool');
   }

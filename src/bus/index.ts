@@ -19,7 +19,7 @@ export { KeyedHash } from './keyed-hash.ts';
 export { KeyedMap } from './keyed-map.ts';
 export { MatchCache } from './match-cache.ts';
 export { MatchSet } from './match-set.ts';
-export type { Payload } from './payloads.ts';
+export type { BusPayload } from './payloads.ts';
 export { QueueName, QueueNames } from './queue-names.ts';
 export {
   type Bytes,

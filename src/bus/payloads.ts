@@ -9,10 +9,10 @@ import type { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 
 /** What is published: bytes or a text, which are copied, or a packet, which is passed on. */
-export type Payload = Uint8Array<ArrayBufferLike> | string | Packet;
+export type BusPayload = Uint8Array<ArrayBufferLike> | string | Packet;
 
 /** How many bytes a payload has. **Throws** TypeError, ERR_BUSBAR_MESSAGE_TOO_LARGE. */
-export function sizeOf(payload: Exclude<Payload, Packet>, pool: BufferPool): number {
+export function sizeOf(payload: Exclude<BusPayload, Packet>, pool: BufferPool): number {
   const size = typeof payload === 'string' ? textBytes(payload) : lengthOf(checkPayload(payload));
   if (size > pool.bufferSize) {
     throw new BusbarError(
@@ -44,7 +44,7 @@ export class Payloads {
    * is free now. **Ownership** the bytes stay as long as somebody holds {@link bufferId}; this
    * object does so until the next call.
    */
-  store(payload: Exclude<Payload, Packet>, length: number): number {
+  store(payload: Exclude<BusPayload, Packet>, length: number): number {
     if (this.#bufferId === NO_BUFFER || this.#at + length > this.#end) {
       const bufferId = this.#pool.tryAcquire();
       if (bufferId === NO_BUFFER) return -1;

@@ -79,4 +79,16 @@ export interface Codec {
    * framer fails with it.
    */
   measure(bytes: Bytes, begin: number, end: number, scanned: number): number;
+
+  /**
+   * Optional: makes a frame of a payload, so that a link can `write` payloads. The payload is
+   * `bytes[offset, offset + length)`; `head` bytes before it and `payloadTrim` after it are to be
+   * written. `head` is what {@link headBytes} returned for this length or a longer one.
+   *
+   * **Throws** RangeError if this payload cannot be framed.
+   */
+  encode?(bytes: Bytes, offset: number, length: number, head: number): void;
+
+  /** Bytes before a payload of this length. Default: `payloadSkip`. */
+  headBytes?(length: number): number;
 }

@@ -59,6 +59,17 @@ export class DelimiterCodec implements Codec {
     return 0;
   }
 
+  /** **Throws** RangeError if the payload holds the mark: the peer would see two frames. */
+  encode(bytes: Bytes, offset: number, length: number): void {
+    const { delimiter } = this;
+    const end = offset + length;
+    for (let i = 0; i < delimiter.length; i++) bytes[end + i] = delimiter[i];
+    const whole = length + delimiter.length;
+    if (this.measure(bytes, offset, offset + whole, 0) !== whole) {
+      throw new RangeError('the payload holds the delimiter');
+    }
+  }
+
   /** Whether the rest of the mark follows its first byte at `at`. */
   private endsAt(bytes: Bytes, at: number): boolean {
     const delimiter = this.delimiter;

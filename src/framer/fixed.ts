@@ -2,6 +2,7 @@
 /** The codec for frames of one fixed length. */
 
 import { checkInteger } from '../base/check.ts';
+import type { Bytes } from '../base/views.ts';
 import type { Codec } from './codec.ts';
 
 /** Every frame has `frameBytes` bytes, all of them payload. May serve many framers. */
@@ -20,5 +21,10 @@ export class FixedCodec implements Codec {
 
   measure(): number {
     return this.frameBytes;
+  }
+
+  /** **Throws** RangeError if the payload has another length. */
+  encode(_bytes: Bytes, _offset: number, length: number): void {
+    checkInteger('length', length, this.frameBytes, this.frameBytes);
   }
 }

@@ -59,6 +59,19 @@ export class LengthPrefixCodec implements Codec {
     if (value >= prefixBytes) return value;
     throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', 'a length smaller than its own prefix');
   }
+
+  /** **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE: the prefix cannot hold the length. */
+  encode(bytes: Bytes, offset: number, length: number): void {
+    const size = this.payloadSkip;
+    const value = this.inclusive ? length + size : length;
+    if (size < 4 && value >>> (8 * size) !== 0) {
+      throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes, prefix u${8 * size}`);
+    }
+    const begin = offset - size;
+    for (let i = 0; i < size; i++) {
+      bytes[begin + i] = value >>> (8 * (this.littleEndian ? i : size - 1 - i));
+    }
+  }
 }
 
 function readU32(bytes: Bytes, at: number, littleEndian: boolean): number {

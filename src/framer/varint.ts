@@ -55,6 +55,22 @@ export class VarintCodec implements Codec {
     return 0;
   }
 
+  /** A shorter length than the head was made for is padded with zero groups. */
+  encode(bytes: Bytes, offset: number, length: number, head: number): void {
+    let rest = this.inclusive ? length + head : length;
+    for (let at = offset - head; at < offset - 1; at++) {
+      bytes[at] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[offset - 1] = rest;
+  }
+
+  headBytes(length: number): number {
+    let head = 1;
+    while ((this.inclusive ? length + head : length) >= 0x80 ** head) head++;
+    return head;
+  }
+
   private total(value: number, prefixBytes: number): number {
     this.payloadSkip = prefixBytes;
     if (!this.inclusive) return prefixBytes + value;

@@ -12,6 +12,7 @@ export {
 } from './loopback/loopback-network.ts';
 export type { SharedLinkOptions } from './shared-options.ts';
 export type { ConnectRetry } from './tcp/connect-retry.ts';
+export type { Payload } from './tcp/frame-writer.ts';
 export type { IngestMode } from './tcp/read-target.ts';
 export type { TcpAddress } from './tcp/tcp-connect.ts';
 export {

@@ -2,6 +2,7 @@
 /** `busbar/packet`: references on regions of buffers. */
 /// <reference types="node" preserve="true" />
 
+export type { HandleOptions } from './handling.ts';
 export { Packet } from './packet.ts';
 export {
   readSendPacket,

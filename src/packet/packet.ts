@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Packet: a handle on some bytes of a buffer. It holds one reference on the buffer. */
 
-import { copyForeign, decodeText } from '../base/bytes.ts';
+import { copyForeign } from '../base/bytes.ts';
 import {
   checkBytes,
   checkInteger,
@@ -12,6 +12,7 @@ import {
 } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
@@ -103,13 +104,15 @@ export class Packet {
   }
 
   /**
-   * Acquires a buffer and copies `source` into it; undefined when no buffer is free now.
+   * Acquires a buffer and copies `source`, bytes or a text, into it; undefined when no buffer is
+   * free now.
    *
    * **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE if the bytes do not fit one buffer.
    */
-  static tryFrom(pool: BufferPool, source: Uint8Array): Packet | undefined {
+  static tryFrom(pool: BufferPool, source: Uint8Array | string): Packet | undefined {
     checkPool(pool);
-    const length = lengthOf(checkBytes('source', source));
+    const isText = typeof source === 'string';
+    const length = isText ? textBytes(source) : lengthOf(checkBytes('source', source));
     if (length > pool.bufferSize) {
       throw new BusbarError(
         'ERR_BUSBAR_MESSAGE_TOO_LARGE',
@@ -119,7 +122,8 @@ export class Packet {
     const bufferId = pool.tryAcquire();
     if (bufferId < 0) return undefined;
     const offset = pool.offsetOf(bufferId);
-    pool.arena.write(offset, source, 0, length);
+    if (isText) writeText(pool.bytes, offset, source, length);
+    else pool.arena.write(offset, source, 0, length);
     return new Packet(pool, bufferId, offset, length);
   }
 
@@ -307,7 +311,7 @@ export class Packet {
   /** The bytes as UTF-8 text. */
   toString(): string {
     const offset = this.offset;
-    return decodeText(this.pool.bytes, offset, offset + this.size);
+    return this.pool.text(offset, this.size);
   }
 
   /**

@@ -2,12 +2,13 @@
 /** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
 import { loadAcquire, type Words } from '../base/atomics.ts';
-import { checkInteger, checkTimeoutMs } from '../base/check.ts';
+import { checkInteger, checkRange, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
+import { TextReader } from '../base/text.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
-import { BufferReferences } from './buffer-references.ts';
+import { BufferReferences, POISON } from './buffer-references.ts';
 import {
   announceParty,
   Carrier,
@@ -57,6 +58,8 @@ import { TRANSIT_MARK } from './transit-layout.ts';
  * it from another. All methods belong to the thread that made the object.
  */
 export class BufferPool extends BufferReferences {
+  private readonly texts: TextReader = new TextReader(this.bytes);
+
   /**
    * Makes a pool and attaches this thread to it.
    *
@@ -103,6 +106,21 @@ export class BufferPool extends BufferReferences {
       throw new BusbarError('ERR_BUSBAR_EXECUTOR_STOPPED', 'its host has died');
     }
     return pool;
+  }
+
+  /**
+   * The text of UTF-8 bytes `[offset, offset + length)` of `bytes`; malformed bytes become U+FFFD.
+   * **Throws** RangeError.
+   */
+  text(offset: number, length: number): string {
+    checkRange(offset, offset + length, this.bytes.length);
+    return this.texts.read(offset, offset + length);
+  }
+
+  /** @internal In a pool of `debug`: fills a region that no other reference protects. */
+  poison(id: BufferId, offset: number, length: number): void {
+    if (!this.isDebug || this.words[this.layout.refs(this.threadSlot) + id] === 0) return;
+    if (this.isSoleHolder(id)) this.bytes.fill(POISON, offset, offset + length);
   }
 
   /**

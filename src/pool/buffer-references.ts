@@ -50,7 +50,7 @@ const REFERENCES_MAX = 0x7fff_ffff;
 export type PoolBytes = Uint8Array<SharedArrayBuffer>;
 
 /** What freed bytes are filled with in a pool of `debug`. */
-const POISON = 0xdd;
+export const POISON = 0xdd;
 
 /**
  * The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. A
@@ -461,12 +461,6 @@ export abstract class BufferReferences {
     // withdrawals.
     const slot = this.threadSlot;
     return withdraw(this.words, this.shares + id, buffer + TOTAL, buffer + OWNER, slot) === 0;
-  }
-
-  /** @internal In a pool of `debug`: fills a region that no other reference protects. */
-  poison(id: BufferId, offset: number, length: number): void {
-    if (!this.isDebug || this.words[this.refs + id] === 0 || !this.isSoleHolder(id)) return;
-    this.bytes.fill(POISON, offset, offset + length);
   }
 
   private isRegion(id: number, offset: number, length: number): boolean {

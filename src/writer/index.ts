@@ -12,4 +12,5 @@ export { Reservation } from './reservation.ts';
 export { SharedWriter } from './shared-writer.ts';
 export type { ReservationTicket, SharedWriterHandle } from './shared-writer-handle.ts';
 export { type RegionSink, WriteFlusher } from './write-flusher.ts';
+export type { WriteSource } from './write-text.ts';
 export type { FlushPolicy, WriterOptions } from './writer-options.ts';

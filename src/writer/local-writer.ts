@@ -15,6 +15,7 @@ import { SpaceWait } from './space-wait.ts';
 import { SpanQueue } from './span-queue.ts';
 import { SpanSettling } from './span-settling.ts';
 import type { WriteFlusher } from './write-flusher.ts';
+import { tryWriteText } from './write-text.ts';
 import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
@@ -186,13 +187,14 @@ export class LocalWriter {
   }
 
   /**
-   * Copies a message into the buffer. False: not now; nothing has changed. **Throws** as
-   * {@link tryReserve}, and TypeError.
+   * Copies a message, bytes or a text, into the buffer. False: not now; nothing has changed.
+   * **Throws** as {@link tryReserve}, and TypeError.
    *
    * A closed flusher is noticed at the next flush or new buffer; until then this returns true, and
    * {@link close} counts the bytes as dropped.
    */
-  tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
+  tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
+    if (typeof source === 'string') return tryWriteText(this, source, begin, end);
     checkSource(source, begin, end);
     const at = this.cursor;
     const length = end - begin;

@@ -39,6 +39,7 @@ import {
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
+import { tryWriteText } from './write-text.ts';
 import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 
@@ -272,7 +273,8 @@ export class SharedWriter {
   }
 
   /** As `LocalWriter.tryWrite`. */
-  tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
+  tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
+    if (typeof source === 'string') return tryWriteText(this, source, begin, end);
     checkSource(source, begin, end);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;

@@ -159,6 +159,11 @@ export class Intake implements LingeringReader, FrameReader {
     return this.#paused;
   }
 
+  /** Whether the owner was told of the peer's end. */
+  get hasEnded(): boolean {
+    return this.#end === END_TOLD;
+  }
+
   /** Whether delivery has stopped for good. */
   get isOver(): boolean {
     return this.#state === STOPPED;

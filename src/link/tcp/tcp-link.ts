@@ -6,20 +6,24 @@ import { Duplex } from 'node:stream';
 import { show } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError, messageOf } from '../../base/errors.ts';
+import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
-import type { Framer } from '../../framer/index.ts';
+import type { Codec, Framer } from '../../framer/index.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
-import type { LocalWriter } from '../../writer/index.ts';
+import type { LocalWriter, Reservation } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
+import { type Inbox, packetDeliverer } from '../inbox.ts';
 import type { Link, LinkStats } from '../link.ts';
-import { LinkBase } from '../link-base.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
+import { ReadableLink } from '../readable-link.ts';
 import { warnUnheard } from '../unheard.ts';
+import { checkPart, FrameWriter, lengthOf, type Payload } from './frame-writer.ts';
 import type { Intake, IntakeStats } from './intake.ts';
 import { frameDeliverer, type IntakeOwner } from './intake-owner.ts';
 import type { OutboxStats } from './outbox.ts';
 import type { IngestMode } from './read-target.ts';
+import { RoomWait } from './room-wait.ts';
 import {
   destroyWithReset,
   readAddress,
@@ -37,6 +41,9 @@ import {
   type TcpLinkOptionsOf,
 } from './tcp-options.ts';
 import { TcpSender } from './tcp-sender.ts';
+
+/** What `write` returns when it need not wait. */
+const WRITTEN: Promise<void> = Promise.resolve();
 
 /** Callbacks of a {@link TcpLink}. */
 export interface TcpHandler extends TcpHandlerOf<TcpLink> {}
@@ -76,7 +83,7 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  * packets lie in it; after a read of more than `directReadBytes`; and during an unfinished frame of
  * which more than 256 bytes have arrived. **Threads** the one that created the link.
  */
-export class TcpLink extends LinkBase implements Link {
+export class TcpLink extends ReadableLink implements Link {
   /**
    * Finds the frames. Handlers may use only `next`, `tryReceive`, `takePacket`, `finishFrame` and
    * the fields that describe the frame, such as `frameOffset`.
@@ -92,6 +99,8 @@ export class TcpLink extends LinkBase implements Link {
   readonly #intake: Intake;
   readonly #sender: TcpSender;
   readonly #host: TcpLinkHost | undefined;
+  readonly #frames: FrameWriter;
+  readonly #room: RoomWait;
   #handler: TcpHandler = {};
   /** True after the socket's 'close'. The callback of the last write may still come. */
   #isSocketClosed = false;
@@ -109,7 +118,10 @@ export class TcpLink extends LinkBase implements Link {
     this.ingest = ingest;
     this.#intake = intake;
     this.#sender = new TcpSender(pool, options, socket, {
-      roomAgain: () => this.tellIfOpen(() => this.#handler.onDrained?.(this)),
+      roomAgain: () => {
+        this.#room.serve();
+        this.tellIfOpen(() => this.#handler.onDrained?.(this));
+      },
       written: () => {
         this.sendRest();
         this.#settle();
@@ -118,17 +130,25 @@ export class TcpLink extends LinkBase implements Link {
       sendFailed: (error) => this.act(this.life.failed(error)),
     });
     this.writer = this.#sender.writer;
+    // A framer of a link has a codec.
+    this.#frames = new FrameWriter(this.writer, this.framer.codec as Codec);
+    this.#room = new RoomWait(() => this.writable || this.life.state !== OPEN);
     tuneSocket(socket, options);
     this.#listen();
     try {
-      this.#handler = checkHandler(options.handler(this));
+      const handler = this.takeHandler(() => options.handler(this));
+      if (handler !== undefined) this.#handler = checkHandler(handler);
     } catch (error) {
       this.destroy();
       throw error;
     }
+    const { inbox } = this;
     const owner: IntakeOwner = {
-      deliver: frameDeliverer(this.#handler, this, intake),
-      ended: () => this.#onEnd(),
+      deliver:
+        inbox === undefined
+          ? frameDeliverer(this.#handler, this, intake)
+          : packetDeliverer(intake, inbox),
+      ended: () => (inbox === undefined ? this.#onEnd() : this.#endForInbox(inbox)),
       intakeFailed: (error) => this.act(this.life.failed(error)),
       deliveryFailed: (error) => this.handlerFailed(error),
     };
@@ -205,11 +225,11 @@ export class TcpLink extends LinkBase implements Link {
     return this.#intake.paused;
   }
 
-  pause(): void {
+  override pause(): void {
     this.#intake.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.#intake.resume();
   }
 
@@ -240,6 +260,52 @@ export class TcpLink extends LinkBase implements Link {
   trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
     this.checkOpen();
     return this.#sender.trySend(bufferId, offset, length);
+  }
+
+  /**
+   * Writes a frame of this payload: bytes, a text or a packet, which are copied; the codec adds
+   * what stands around it. False: not now; nothing has changed. `[begin, end)`: of bytes, the part.
+   *
+   * **Throws** as `LocalWriter.tryWrite`; TypeError if the codec only decodes; RangeError if it
+   * cannot frame this payload (a line within a line).
+   */
+  tryWrite(payload: Payload, begin: number = 0, end: number = lengthOf(payload)): boolean {
+    checkPart(payload, begin, end);
+    return this.#frames.tryWrite(payload, begin, end);
+  }
+
+  /**
+   * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
+   * in order.
+   *
+   * **Ownership** do not change or release the payload before the promise resolves. **Throws**
+   * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
+   */
+  write(payload: Payload, options?: WaitOptions): Promise<void> {
+    try {
+      if (this.#room.isEmpty && this.writable && this.tryWrite(payload)) return WRITTEN;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#room.inTurn(options, (rest) => this.#frames.write(payload, rest));
+  }
+
+  /**
+   * Space for one payload of at most `length` bytes, written in place; `commit` writes the rest of
+   * the frame around it. Undefined: not now. **Throws** as {@link tryWrite}.
+   */
+  tryReserveFrame(length: number): Reservation | undefined {
+    return this.#frames.tryReserve(length);
+  }
+
+  /** {@link tryReserveFrame} that waits, as {@link write} does. */
+  reserveFrame(length: number, options?: WaitOptions): Promise<Reservation> {
+    return this.#room.inTurn(options, (rest) => this.#frames.reserve(length, rest));
+  }
+
+  /** Waits until the link is {@link writable}, or closing. **Throws** as {@link write}. */
+  drained(options?: WaitOptions): Promise<void> {
+    return this.#room.inTurn(options, async () => {});
   }
 
   /**
@@ -287,6 +353,7 @@ export class TcpLink extends LinkBase implements Link {
   /** @internal */
   protected override stopReading(): void {
     this.#intake.stop();
+    this.inbox?.close();
     // Bytes that arrive before the peer's end are dropped.
     if (!this.life.isGone) this.socket.resume();
   }
@@ -300,12 +367,14 @@ export class TcpLink extends LinkBase implements Link {
 
   /** @internal Sends the stream's end. What writers of other threads flush later is lost. */
   protected override sendEnd(): void {
+    this.#room.serve();
     this.#sender.outbox.discard();
     this.socket.end();
   }
 
   /** @internal */
   protected override release(): void {
+    this.#room.serve();
     try {
       this.#sender.release();
     } finally {
@@ -342,6 +411,23 @@ export class TcpLink extends LinkBase implements Link {
     this.heedSignal();
   }
 
+  /** @internal */
+  protected override endTaken(): void {
+    if (this.#intake.hasEnded) this.#onEnd();
+  }
+
+  #endForInbox(inbox: Inbox): void {
+    this.#noteTruncation();
+    if (this.life.state === OPEN) inbox.pushEnd();
+    else this.#onEnd();
+  }
+
+  #noteTruncation(): void {
+    const { pendingBytes, stopped } = this.#intake;
+    if (pendingBytes === 0 || stopped) return;
+    this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes arrived`));
+  }
+
   #onEnd(): void {
     if (this.life.isGone) return;
     this.tell(() => {
@@ -352,10 +438,7 @@ export class TcpLink extends LinkBase implements Link {
       }
     });
     if (this.life.isGone) return;
-    const { pendingBytes, stopped } = this.#intake;
-    if (pendingBytes > 0 && !stopped) {
-      this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes arrived`));
-    }
+    this.#noteTruncation();
     this.act(this.life.peerEnded());
   }
 

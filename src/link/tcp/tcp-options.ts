@@ -72,8 +72,14 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    * calls it once before it listens, to reject an unusable codec.
    */
   readonly codec: () => Codec;
-  /** Returns the handler of a link; called once, before the first byte is read. */
-  readonly handler: (link: L) => TcpHandlerOf<L>;
+  /**
+   * Called once for each link, before the first byte is read. It returns the link's callbacks; or
+   * it is an async function, which reads the link itself: by `for await (const packet of link)`, by
+   * `link.handle` or `link.receive`. When its promise resolves, the link closes in good order; when
+   * it rejects while the link is open, the link closes, and the error is thrown as an uncaught
+   * exception. Without `handler` the program reads the link that it was given, in the same ways.
+   */
+  readonly handler?: (link: L) => TcpHandlerOf<L> | undefined | Promise<void>;
   /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
   readonly maxFrameBytes?: number;
   /**
@@ -131,7 +137,7 @@ export const TCP_OPTION_KEYS: readonly string[] = [
 /** Options with every default applied. */
 export interface ResolvedTcpOptions<L> extends ResolvedSharedOptions {
   readonly codec: () => Codec;
-  readonly handler: (link: L) => TcpHandlerOf<L>;
+  readonly handler: (link: L) => TcpHandlerOf<L> | undefined | Promise<void>;
   readonly maxFrameBytes: number;
   readonly ingest: 'direct' | 'copy';
   readonly directReadBytes: number;
@@ -169,7 +175,7 @@ export function resolveTcpOptions<L>(
   return Object.freeze({
     ...resolveSharedOptions(pool, own),
     codec,
-    handler: checkFunction('handler', own.handler),
+    handler: checkFunction('handler', own.handler ?? noHandler),
     maxFrameBytes: checkInteger('maxFrameBytes', own.maxFrameBytes ?? bufferSize, 1, bufferSize),
     ingest: checkOneOf('ingest', own.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
@@ -199,6 +205,11 @@ export function tryCodec<L>(pool: BufferPool, options: ResolvedTcpOptions<L>): v
   }
   const { maxFrameBytes } = options;
   new Framer(pool, checkCodec(codec), { maxFrameBytes }).close();
+}
+
+/** The default of `handler`: the program reads the link itself. */
+function noHandler(): undefined {
+  return undefined;
 }
 
 /** Creates the reading half of a link; `allowance`: the permits that it shares with other links. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `UdpLink`: a UDP socket that sends and receives messages in pool memory. */
 
+import { encodeText } from '../../base/bytes.ts';
 import { checkOptions, checkSource } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import type { BusbarError } from '../../base/errors.ts';
@@ -191,12 +192,14 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * Copies one message into the link's own writer, with its length. False: not now; nothing has
-   * changed. With the option `messageBytes` each message has that length, and no length is added.
+   * Copies one message, bytes or a text, into the link's own writer, with its length. False: not
+   * now; nothing has changed. With the option `messageBytes` each message has that length, and no
+   * length is added.
    *
    * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
    */
-  tryWrite(source: Uint8Array, begin: number = 0, end: number = source?.length): boolean {
+  tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
+    if (typeof source === 'string') return this.tryWrite(encodeText(source));
     checkSource(source, begin, end);
     return this.sender.tryWrite(this.writer, source, begin, end);
   }

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+/** `Inbox`: the packets of a link whose program asks for them, instead of being called back. */
+
+import { type Linked, LinkedList } from '../base/linked-list.ts';
+import { Runs } from '../base/runs.ts';
+import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
+import type { Framer } from '../framer/index.ts';
+import { type HandleOptions, type Handler, Handling } from '../packet/handling.ts';
+import type { Packet } from '../packet/index.ts';
+
+/** Packets that wait in an inbox before its link pauses; also at most a buffer of bytes. */
+const PACKETS_MAX = 64;
+
+/** The part of a link that its inbox uses. */
+export interface InboxOwner {
+  pause(): void;
+  resume(): void;
+  /** Every packet before the peer's end was taken, and dealt with. */
+  endTaken(): void;
+  /** Why the link failed. */
+  error(): Error | undefined;
+}
+
+/** More packets may come. */
+const READING = 0;
+/** The peer has ended; packets may wait. */
+const ENDED = 1;
+/** The owner was told of that. */
+const TOLD = 2;
+/** The link delivers no more; after its failure packets may wait. */
+const CLOSED = 3;
+/** A handler has failed. */
+const FAILED = 4;
+type InboxState = typeof READING | typeof ENDED | typeof TOLD | typeof CLOSED | typeof FAILED;
+
+interface Taker extends Linked<Taker> {
+  readonly resolve: (packet: Packet | undefined) => void;
+  readonly reject: (reason: unknown) => void;
+  guard: WaitGuard | undefined;
+}
+
+/**
+ * Between a link's delivery and a program that awaits.
+ *
+ *   delivery ──push──▶ queue ──▶ receive, for await, handle
+ *
+ * The link pauses while the queue is full, and resumes when it is empty. The peer's end has its
+ * place in the queue: it counts once everything before it was dealt with.
+ */
+export class Inbox {
+  readonly #owner: InboxOwner;
+  readonly #bytesMax: number;
+  readonly #queue: Packet[] = [];
+  #head = 0;
+  #bytes = 0;
+  #isFull = false;
+  #state: InboxState = READING;
+  readonly #takers = new LinkedList<Taker>();
+  #handling: Handling | undefined;
+  #finish: (() => void) | undefined;
+  #fail: ((error: unknown) => void) | undefined;
+
+  constructor(bytesMax: number, owner: InboxOwner) {
+    this.#bytesMax = bytesMax;
+    this.#owner = owner;
+  }
+
+  /** Puts a packet in. **Ownership** takes the packet. */
+  push(packet: Packet): void {
+    if (this.#state >= CLOSED) {
+      packet.release();
+      return;
+    }
+    const taker = this.#takers.first;
+    if (taker !== undefined) {
+      this.#takers.remove(taker);
+      taker.guard?.end();
+      taker.resolve(packet);
+      return;
+    }
+    if (this.#handling !== undefined && this.#isEmpty && !this.#handling.isFull) {
+      this.#give(packet);
+      return;
+    }
+    this.#queue.push(packet);
+    this.#bytes += packet.length;
+    if (this.#isFull || (this.#count < PACKETS_MAX && this.#bytes < this.#bytesMax)) return;
+    this.#isFull = true;
+    this.#owner.pause();
+  }
+
+  /** The peer has ended. */
+  pushEnd(): void {
+    this.#state = ENDED;
+    this.#advance();
+  }
+
+  /** The link delivers no more. Without an error of the link what is queued is dropped. */
+  close(): void {
+    if (this.#state >= CLOSED) return;
+    this.#state = CLOSED;
+    if (this.#owner.error() === undefined) while (!this.#isEmpty) this.#shift()?.release();
+    this.#advance();
+  }
+
+  /** Whether a handler has failed. */
+  get isFailed(): boolean {
+    return this.#state === FAILED;
+  }
+
+  tryReceive(): Packet | undefined {
+    this.#checkFree();
+    const packet = this.#shift();
+    if (packet === undefined) this.#takeEnd();
+    return packet;
+  }
+
+  receive(options?: WaitOptions): Promise<Packet | undefined> {
+    let limits: ReturnType<typeof resolveWaitOptions>;
+    try {
+      limits = resolveWaitOptions(options);
+      this.#checkFree();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const packet = this.#takers.isEmpty ? this.#shift() : undefined;
+    if (packet !== undefined) return Promise.resolve(packet);
+    return new Promise((resolve, reject) => {
+      const taker: Taker = {
+        resolve,
+        reject,
+        guard: undefined,
+        list: undefined,
+        previous: undefined,
+        next: undefined,
+      };
+      taker.guard = new WaitGuard(limits, 'receive', (reason) => {
+        if (this.#takers.remove(taker)) reject(reason);
+      });
+      this.#takers.push(taker);
+      this.#advance();
+    });
+  }
+
+  packets(): Runs<Packet> {
+    return new Runs(
+      () => (this.#takers.isEmpty ? this.#shift() : undefined),
+      () => this.receive(),
+    );
+  }
+
+  /** Calls the handler until the end; then resolves. Rejects with what a handler throws. */
+  handle(handler: Handler, options: HandleOptions | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#checkFree();
+      if (!this.#takers.isEmpty) throw new TypeError('the link is read by receive() already');
+      const advance = (): void => this.#advance();
+      this.#handling = new Handling(handler, options, advance, (error) => this.#failed(error));
+      this.#finish = resolve;
+      this.#fail = reject;
+      this.#advance();
+    });
+  }
+
+  get #isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  get #count(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  #checkFree(): void {
+    if (this.#handling !== undefined) throw new TypeError('the link is read by handle() already');
+  }
+
+  #shift(): Packet | undefined {
+    if (this.#head === this.#queue.length) return undefined;
+    const packet = this.#queue[this.#head++] as Packet;
+    this.#bytes -= packet.length;
+    if (this.#head === this.#queue.length) {
+      this.#queue.length = 0;
+      this.#head = 0;
+      if (this.#isFull) {
+        this.#isFull = false;
+        // Later: what has arrived may be delivered at once.
+        queueMicrotask(() => {
+          if (!this.#isFull && this.#state < CLOSED) this.#owner.resume();
+        });
+      }
+    }
+    return packet;
+  }
+
+  #give(packet: Packet): void {
+    try {
+      this.#handling?.give(packet, 0);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Goes on after packets, an end or a promise; to the end of what is read if there is no more. */
+  #advance(): void {
+    const handling = this.#handling;
+    while (handling !== undefined && !handling.isFull) {
+      const packet = this.#shift();
+      if (packet === undefined) break;
+      this.#give(packet);
+    }
+    const isWanted = handling === undefined ? !this.#takers.isEmpty : handling.running === 0;
+    if (!isWanted || !this.#isEmpty) return;
+    this.#takeEnd();
+    if (this.#state === READING) return;
+    const error = this.#owner.error();
+    for (let taker = this.#takers.first; taker !== undefined; taker = this.#takers.first) {
+      this.#takers.remove(taker);
+      taker.guard?.end();
+      if (error === undefined) taker.resolve(undefined);
+      else taker.reject(error);
+    }
+    if (error !== undefined) this.#fail?.(error);
+    else this.#finish?.();
+  }
+
+  #takeEnd(): void {
+    if (this.#state !== ENDED) return;
+    this.#state = TOLD;
+    this.#owner.endTaken();
+  }
+
+  #failed(error: unknown): void {
+    this.#state = FAILED;
+    this.#fail?.(error);
+    while (!this.#isEmpty) this.#shift()?.release();
+  }
+}
+
+/** Returns an intake's `deliver` that puts each frame into an inbox. */
+export function packetDeliverer(
+  intake: { readonly framer: Framer; readonly stopped: boolean },
+  inbox: Inbox,
+): () => void {
+  const { framer } = intake;
+  return () => {
+    while (!intake.stopped && framer.next()) inbox.push(framer.takePacket());
+  };
+}

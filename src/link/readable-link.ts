@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/** `ReadableLink`: base class of links that a program reads by callbacks, or packet by packet. */
+
+import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
+import type { WaitOptions } from '../base/wait-guard.ts';
+import type { HandleOptions } from '../packet/handling.ts';
+import type { Packet } from '../packet/index.ts';
+import { isThenable } from './handler-result.ts';
+import { Inbox } from './inbox.ts';
+import { LinkBase } from './link-base.ts';
+
+/**
+ * The ways to read a link whose option `handler` returned no callbacks. Packets are the program's;
+ * the link pauses by itself while some wait.
+ */
+export abstract class ReadableLink extends LinkBase {
+  /** @internal Only of a link without callbacks. */
+  protected inbox: Inbox | undefined;
+  /** The program's function that reads the link is under way; the end waits for it. */
+  #isServed = false;
+
+  /**
+   * The next packet, if one is there.
+   *
+   * **Ownership** the packet is the caller's. **Throws** TypeError if the link has callbacks, or is
+   * read by {@link handle}.
+   */
+  tryReceive(): Packet | undefined {
+    return this.#reader().tryReceive();
+  }
+
+  /**
+   * The next packet, as soon as it is there; undefined after the last one.
+   *
+   * **Ownership** the packet is the caller's. **Throws** (rejects) the link's `error` if it failed,
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`, and as {@link tryReceive}.
+   */
+  async receive(options?: WaitOptions): Promise<Packet | undefined> {
+    return this.#reader().receive(options);
+  }
+
+  /** All packets, until the link ends. Throws the link's `error` if it failed. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Packet, void, undefined> {
+    return this.#reader().packets();
+  }
+
+  /**
+   * Calls `handler` with every packet; if it returns promises, at most `concurrency` (default 1: in
+   * order) are under way. Resolves after the last one.
+   *
+   * **Ownership** the packet is the handler's, which releases it or sends it on; a handler that
+   * fails need not. **Throws** (rejects) what a handler throws, unless there is `onError`; the link
+   * is closed then. Also the link's `error` if it failed.
+   */
+  async handle(
+    handler: (packet: Packet) => void | Promise<void>,
+    options?: HandleOptions,
+  ): Promise<void> {
+    const reader = this.#reader();
+    try {
+      await reader.handle(handler, options);
+    } catch (error) {
+      if (error !== this.error && reader.isFailed) this.act(this.life.handlerThrew(error));
+      throw error;
+    }
+  }
+
+  /** Stops delivery, also from within a delivery, which is then the last. */
+  abstract pause(): void;
+  /** Resumes delivery. What has already arrived may be delivered before this returns. */
+  abstract resume(): void;
+
+  /** @internal Every packet before the peer's end was dealt with. */
+  protected abstract endTaken(): void;
+
+  /** @internal Calls the option `handler`; returns what it returned if these are callbacks. */
+  protected takeHandler<T extends object>(
+    make: () => T | undefined | Promise<void>,
+  ): T | undefined {
+    // An async function begins to read before it returns.
+    const inbox = new Inbox(this.pool.bufferSize, {
+      pause: () => this.pause(),
+      resume: () => this.resume(),
+      error: () => this.error,
+      endTaken: () => {
+        if (!this.#isServed) this.endTaken();
+      },
+    });
+    this.inbox = inbox;
+    const made = make();
+    if (made !== undefined && !isThenable(made)) {
+      this.inbox = undefined;
+      return made;
+    }
+    if (made === undefined) return undefined;
+    this.#isServed = true;
+    made.then(
+      () => this.#served(),
+      (error) => {
+        // What the link itself failed with is in its `error`.
+        if (this.life.isGone && BusbarError.isOne(error)) return;
+        this.act(this.life.handlerThrew(error));
+        throwLater(error);
+      },
+    );
+    return undefined;
+  }
+
+  #served(): void {
+    this.#isServed = false;
+    this.endTaken();
+    void this.close();
+  }
+
+  #reader(): Inbox {
+    if (this.inbox === undefined) throw new TypeError('the link has callbacks, which get all');
+    return this.inbox;
+  }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/** `FrameWriter`: puts payloads into frames, as a link's codec says, in the writer's buffer. */
+
+import { checkInteger, checkSource, show } from '../../base/check.ts';
+import { textBytes, writeText } from '../../base/text.ts';
+import type { WaitOptions } from '../../base/wait-guard.ts';
+import type { Codec } from '../../framer/index.ts';
+import { Packet } from '../../packet/index.ts';
+import { type LocalWriter, Reservation } from '../../writer/index.ts';
+
+/** What becomes one frame: bytes, a text (as UTF-8), or the bytes of a packet. They are copied. */
+export type Payload = Uint8Array | string | Packet;
+
+const LENGTH_MAX = 0x7fff_ffff;
+
+/** Writes frames by a writer; see {@link Codec.encode}. */
+export class FrameWriter {
+  readonly #writer: LocalWriter;
+  readonly #codec: Codec;
+
+  constructor(writer: LocalWriter, codec: Codec) {
+    this.#writer = writer;
+    this.#codec = codec;
+  }
+
+  /** Bytes of the frame of a payload. */
+  frameBytes(payload: Payload): number {
+    const length = lengthOf(payload);
+    return this.#headBytes(length) + length + this.#codec.payloadTrim;
+  }
+
+  /** **Throws** as `LocalWriter.tryWrite`; TypeError if the codec only decodes. */
+  tryWrite(payload: Payload, begin: number, end: number): boolean {
+    const length = end - begin;
+    const codec = this.#encoder();
+    const head = this.#headBytes(length);
+    const writer = this.#writer;
+    const at = writer.tryReserve(head + length + codec.payloadTrim);
+    if (at < 0) return false;
+    try {
+      this.#fill(at + head, payload, begin, end);
+      codec.encode?.(writer.pool.bytes, at + head, length, head);
+    } catch (error) {
+      if (!writer.closed) writer.abort(at);
+      throw error;
+    }
+    writer.commit(at, head + length + codec.payloadTrim);
+    return true;
+  }
+
+  /** The space of one payload; ending it writes what stands around it. */
+  tryReserve(length: number): Reservation | undefined {
+    this.#encoder();
+    checkInteger('length', length, 0, LENGTH_MAX);
+    const head = this.#headBytes(length);
+    const at = this.#writer.tryReserve(head + length + this.#codec.payloadTrim);
+    return at < 0 ? undefined : this.#reservation(at, head, length);
+  }
+
+  /** {@link tryReserve} that waits. */
+  async reserve(length: number, options: WaitOptions | undefined): Promise<Reservation> {
+    this.#encoder();
+    checkInteger('length', length, 0, LENGTH_MAX);
+    const head = this.#headBytes(length);
+    const whole = await this.#writer.reserve(head + length + this.#codec.payloadTrim, options);
+    return this.#reservation(whole.offset, head, length);
+  }
+
+  /** Writes a payload, waiting for space. */
+  async write(payload: Payload, options: WaitOptions | undefined): Promise<void> {
+    const length = lengthOf(payload);
+    const space = await this.reserve(length, options);
+    try {
+      this.#fill(space.offset, payload, 0, length);
+      space.commit();
+    } finally {
+      space[Symbol.dispose]();
+    }
+  }
+
+  #reservation(at: number, head: number, reserved: number): Reservation {
+    const writer = this.#writer;
+    const trim = this.#codec.payloadTrim;
+    const frame = (length: number): number => {
+      checkInteger('length', length, 0, reserved);
+      this.#codec.encode?.(writer.pool.bytes, at + head, length, head);
+      return head + length + trim;
+    };
+    const target = {
+      pool: writer.pool,
+      get closed() {
+        return writer.closed;
+      },
+      commit: (_at: number, length: number) => writer.commit(at, frame(length)),
+      commitPacket: (_at: number, length: number) => writer.commitPacket(at, frame(length)),
+      abort: () => writer.abort(at),
+    };
+    return new Reservation(target, at + head, reserved);
+  }
+
+  #fill(at: number, payload: Payload, begin: number, end: number): void {
+    const { arena, bytes } = this.#writer.pool;
+    if (typeof payload === 'string') writeText(bytes, at, payload, end);
+    else if (payload instanceof Packet) {
+      const { offset } = payload;
+      arena.write(at, payload.pool.bytes, offset + begin, offset + end);
+    } else arena.write(at, payload, begin, end);
+  }
+
+  #headBytes(length: number): number {
+    const codec = this.#codec;
+    return codec.headBytes === undefined ? codec.payloadSkip : codec.headBytes(length);
+  }
+
+  #encoder(): Codec {
+    if (this.#codec.encode !== undefined) return this.#codec;
+    throw new TypeError("the link's codec has no encode: write whole frames with link.writer");
+  }
+}
+
+/** Bytes of a payload. **Throws** TypeError. */
+export function lengthOf(payload: Payload): number {
+  if (typeof payload === 'string') return textBytes(payload);
+  if (payload instanceof Packet) return payload.length;
+  if (payload instanceof Uint8Array) return payload.length;
+  throw new TypeError(`payload must be bytes, a string or a Packet, got ${show(payload)}`);
+}
+
+/** Checks a payload and a part of it. A text is written whole. **Throws** TypeError, RangeError. */
+export function checkPart(payload: Payload, begin: number, end: number): void {
+  if (payload instanceof Uint8Array) checkSource(payload, begin, end);
+  else if (begin !== 0 || end !== lengthOf(payload)) {
+    throw new RangeError('begin and end are for bytes only');
+  }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/** `RoomWait`: callers that wait until a link is writable, one after the other. */
+
+import { nowMs } from '../../base/clock.ts';
+import { type Linked, LinkedList } from '../../base/linked-list.ts';
+import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../../base/wait-guard.ts';
+
+interface Caller extends Linked<Caller> {
+  readonly begin: () => void;
+}
+
+/** The callers of one link, first come, first served. */
+export class RoomWait {
+  readonly #hasRoom: () => boolean;
+  readonly #callers = new LinkedList<Caller>();
+  /** The first caller has begun, and may wait for a buffer. */
+  #isBusy = false;
+
+  constructor(hasRoom: () => boolean) {
+    this.#hasRoom = hasRoom;
+  }
+
+  /** True if no caller waits: a new one may try at once. */
+  get isEmpty(): boolean {
+    return !this.#isBusy && this.#callers.isEmpty;
+  }
+
+  /** Runs `work` when the link has room and each earlier caller has been served. */
+  async inTurn<T>(
+    options: WaitOptions | undefined,
+    work: (rest: WaitOptions) => Promise<T>,
+  ): Promise<T> {
+    const limits = resolveWaitOptions(options);
+    const endMs = nowMs() + limits.timeoutMs;
+    await new Promise<void>((resolve, reject) => {
+      const caller: Caller = {
+        begin: () => {
+          guard.end();
+          this.#isBusy = true;
+          resolve();
+        },
+        list: undefined,
+        previous: undefined,
+        next: undefined,
+      };
+      const guard = new WaitGuard(limits, 'write', (reason) => {
+        if (this.#callers.remove(caller)) reject(reason);
+      });
+      this.#callers.push(caller);
+      this.serve();
+    });
+    try {
+      const { signal, timeoutMs } = limits;
+      const left = timeoutMs === Infinity ? timeoutMs : Math.max(0, endMs - nowMs());
+      return await work(signal === undefined ? { timeoutMs: left } : { signal, timeoutMs: left });
+    } finally {
+      this.#isBusy = false;
+      this.serve();
+    }
+  }
+
+  /** Lets the next caller begin if there is room. */
+  serve(): void {
+    const { first } = this.#callers;
+    if (first === undefined || this.#isBusy || !this.#hasRoom()) return;
+    this.#callers.remove(first);
+    first.begin();
+  }
+}

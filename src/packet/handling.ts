@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/** `Handling`: calls a handler that may take its time, for so many packets at once as it may. */
+
+import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
+import type { Packet } from './packet.ts';
+
+/** How packets are handed to a handler that may return a promise. */
+export interface HandleOptions {
+  /**
+   * Packets that may be under way at once: 1 … 65536. The default, 1, keeps their order; with more,
+   * handlers begin in order, and end as they like. Meanwhile nothing more is read.
+   */
+  readonly concurrency?: number;
+  /**
+   * Called when a handler throws or rejects, with the packet, which is released afterwards.
+   * Default: what is read from ends with the error.
+   */
+  readonly onError?: (error: unknown, packet: Packet) => void;
+}
+
+/** Takes a packet over, at once or by the time its promise settles. */
+export type Handler = (packet: Packet, from: number) => unknown;
+
+const CONCURRENCY_MAX = 65536;
+
+/**
+ * Packets under way.
+ *
+ * **Ownership** a packet is the handler's; if the handler fails and has not released the packet,
+ * this does.
+ */
+export class Handling {
+  /** How many packets are under way. */
+  running = 0;
+  readonly #handler: Handler;
+  readonly #concurrency: number;
+  readonly #onError: ((error: unknown, packet: Packet) => void) | undefined;
+  readonly #onSettled: () => void;
+  readonly #onFailed: (error: unknown) => void;
+  readonly #settled = (): void => this.#settle();
+
+  /** `onSettled` is called after each promise, `onFailed` with what no `onError` takes. */
+  constructor(
+    handler: Handler,
+    options: HandleOptions | undefined,
+    onSettled: () => void,
+    onFailed: (error: unknown) => void,
+  ) {
+    this.#handler = checkFunction('handler', handler);
+    const own = checkOptions('options', options ?? {}, ['concurrency', 'onError']);
+    this.#concurrency = checkInteger('concurrency', own.concurrency ?? 1, 1, CONCURRENCY_MAX);
+    if (own.onError !== undefined) checkFunction('onError', own.onError);
+    this.#onError = own.onError;
+    this.#onSettled = onSettled;
+    this.#onFailed = onFailed;
+  }
+
+  /** Whether no further packet may be given now. */
+  get isFull(): boolean {
+    return this.running >= this.#concurrency;
+  }
+
+  /** Calls the handler. **Throws** what it throws, unless there is `onError`. */
+  give(packet: Packet, from: number): void {
+    let result: unknown;
+    try {
+      result = this.#handler(packet, from);
+    } catch (error) {
+      this.#fail(error, packet);
+      return;
+    }
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return;
+    this.running++;
+    (result as PromiseLike<unknown>).then(this.#settled, (error: unknown) => {
+      try {
+        this.#fail(error, packet);
+      } catch (thrown) {
+        this.#onFailed(thrown);
+      }
+      this.#settle();
+    });
+  }
+
+  #fail(error: unknown, packet: Packet): void {
+    try {
+      if (this.#onError === undefined) throw error;
+      this.#onError(error, packet);
+    } finally {
+      if (!packet.released) packet.release();
+    }
+  }
+
+  #settle(): void {
+    this.running--;
+    this.#onSettled();
+  }
+}
