@@ -44,7 +44,8 @@
  *   HEAD ≤ TAIL ≤ HEAD + C          position p lies in slot p mod C
  *   TAIL bit 0   WAITED: the receiver waits; the sender that moves TAIL clears the bit and rings
  *   TAIL bit 1   CLOSED: TAIL no longer moves
- *   HEAD bit 0   WAITED: the sender waits; the receiver that moves HEAD clears the bit and rings
+ *   HEAD bit 0   WAITED: the sender waits; the receiver that moves HEAD clears the bit and rings,
+ *                with 16 slots or more only once at most half of them are full
  *
  * A slot outside [HEAD, TAIL) that holds a reference was written by a sender that died before it
  * published; its successor releases the reference. A slot inside without a reference was emptied by

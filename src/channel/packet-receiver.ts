@@ -4,7 +4,10 @@
 import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
+import { RUN_MAX } from '../base/runs.ts';
 import { ensureStep } from '../base/stack.ts';
+import { nextTurn } from '../base/turn.ts';
+import { type HandleOptions, Handling } from '../packet/handling.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId } from '../pool/index.ts';
 import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-layout.ts';
@@ -31,6 +34,8 @@ export class PacketReceiver extends Receiver<Packet> {
    * the call that took it threw, the next receiving call begins with it.
    */
   private owed: BufferId = NOTHING;
+  /** {@link halt} was called within the drain under way. */
+  private isHalted: boolean = false;
 
   /**
    * Takes the next packet; undefined if there is none now.
@@ -84,8 +89,9 @@ export class PacketReceiver extends Receiver<Packet> {
     this.invariants();
     const { words } = this;
     let count = 0;
+    this.isHalted = false;
     try {
-      while (count < max) {
+      while (count < max && !this.isHalted) {
         const at = this.look(max - count);
         if (at < 0) break;
         const id = words[at + (3 satisfies TransitMark)] === 0 ? this.owed : this.receiveAt(at);
@@ -103,6 +109,57 @@ export class PacketReceiver extends Receiver<Packet> {
       this.freeTaken();
     }
     return count;
+  }
+
+  /** @internal Ends the drain under way after the present callback. */
+  halt(): void {
+    this.isHalted = true;
+  }
+
+  /**
+   * Calls `handler` with each packet until the channel ends; then resolves. If it returns promises,
+   * at most `concurrency` (default 1: in order) are under way; meanwhile nothing more is taken.
+   *
+   * **Ownership** each packet is the handler's; a handler that fails need not release it.
+   * **Throws** (rejects) what a handler throws, unless there is `onError`, and as {@link receive};
+   * the receiver stays open.
+   */
+  async handle(
+    handler: (packet: Packet) => void | Promise<void>,
+    options?: HandleOptions,
+  ): Promise<void> {
+    const failing = new AbortController();
+    let resume = (): void => {};
+    const handling = new Handling(
+      handler,
+      options,
+      () => resume(),
+      (error) => failing.abort(error),
+    );
+    const { signal } = failing;
+    const settled = (): Promise<void> =>
+      new Promise((resolve) => {
+        resume = resolve;
+      });
+    for (;;) {
+      let left = RUN_MAX;
+      while (left > 0 && !handling.isFull && !signal.aborted && this.line.isEmpty) {
+        const packet = this.next();
+        if (packet === undefined) break;
+        handling.give(packet, 0);
+        left--;
+      }
+      if (signal.aborted) break;
+      if (handling.isFull) await settled();
+      else if (left === 0) await nextTurn();
+      else {
+        const packet = await this.receive({ signal });
+        if (packet === undefined) break;
+        handling.give(packet, 0);
+      }
+    }
+    while (handling.running > 0) await settled();
+    signal.throwIfAborted();
   }
 
   override close(): void {

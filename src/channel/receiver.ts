@@ -4,6 +4,7 @@
 import { assert } from '../base/assert.ts';
 import { checkFunction, checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { Runs } from '../base/runs.ts';
 import { ensureStack } from '../base/stack.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
@@ -102,12 +103,11 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   }
 
   /** Yields each message until the channel ends. Leaving the loop does not close the receiver. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    for (;;) {
-      const message = await this.receive();
-      if (message === undefined) return;
-      yield message;
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, void, undefined> {
+    return new Runs(
+      () => (this.line.isEmpty ? this.next() : undefined),
+      () => this.receive(),
+    );
   }
 
   /**

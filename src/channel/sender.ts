@@ -4,6 +4,7 @@
 import { assert } from '../base/assert.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
+import { resolveWaitOptions } from '../base/wait-guard.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
@@ -19,6 +20,9 @@ const NO_RING: RingProducer = {
   abandon: () => {},
   arm: () => false,
 };
+
+/** What `send` returns when it need not wait. */
+const SENT: Promise<void> = Promise.resolve();
 
 /** A sender of messages of type T. */
 export abstract class Sender<T> extends ChannelEnd {
@@ -47,6 +51,15 @@ export abstract class Sender<T> extends ChannelEnd {
    * receiver died, ERR_BUSBAR_TIMEOUT, `signal.reason`.
    */
   send(message: T, options?: WaitOptions): Promise<void> {
+    if (options === undefined && this.line.isEmpty) {
+      // No promise, closure or object for a message that has room.
+      try {
+        if (this.attempt(message)) return SENT;
+        return this.line.join(() => this.attempt(message), resolveWaitOptions(undefined), 'send');
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
     return this.line.until(() => this.attempt(message), options, 'send');
   }
 

@@ -131,12 +131,15 @@ export class SpscConsumer implements RingConsumer {
   private head: number;
   /** The sender's position as last read. */
   private tail: number;
+  /** A sender that waits is woken when so many messages are left, or fewer. */
+  private readonly wakeMax: number;
 
   constructor(shape: SpscShape) {
     this.words = shape.words;
     this.slots = shape.slots;
     this.slotWords = shape.slotWords;
     this.mask = shape.capacity - 1;
+    this.wakeMax = shape.capacity < 16 ? shape.capacity : shape.capacity >> 1;
     this.senders = shape.senders;
     this.head = positionOf(loadAcquire(shape.words, HEAD));
     this.tail = this.head;
@@ -175,7 +178,15 @@ export class SpscConsumer implements RingConsumer {
       return;
     }
     ensureStep();
-    // The sender is asleep, and no other thread changes HEAD.
+    // The sender is asleep, and no other thread changes HEAD. It is woken for many slots at once:
+    // not while more than half are full, as this thread will come to them. If it does not, the
+    // sender looks again by its own clock (TICK_MS, wait-line.ts).
+    const left = (this.tail - next) >> 2;
+    if (left > this.wakeMax) {
+      compareExchange(this.words, this.headAt, head | WAITED, next | WAITED);
+      this.head = next;
+      return;
+    }
     compareExchange(this.words, this.headAt, head | WAITED, next);
     this.head = next;
     try {

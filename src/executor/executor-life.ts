@@ -104,6 +104,9 @@ export class ExecutorLife {
       this.#busyPasses++;
       this.#isQuiet = false;
       this.#loop.wake();
+    } else if (this.#mailbox.running > 0) {
+      // Each promise that settles asks for another pass.
+      this.#isQuiet = false;
     } else if (this.#state === FINISHING) {
       if (ended || !isRead) this.#end();
     } else if (!this.#isQuiet) {

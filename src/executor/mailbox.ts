@@ -6,6 +6,7 @@ import { checkFunction } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
+import { Runs } from '../base/runs.ts';
 import { ensureStep } from '../base/stack.ts';
 import {
   resolveWaitOptions,
@@ -14,11 +15,12 @@ import {
   type WaitOptions,
 } from '../base/wait-guard.ts';
 import type { PacketReceiver } from '../channel/index.ts';
+import { type HandleOptions, Handling } from '../packet/handling.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
 /** Takes a packet over; `from` is the sender's index, or the group's `count` for the host. */
-export type PacketHandler = (packet: Packet, from: number) => void;
+export type PacketHandler = (packet: Packet, from: number) => void | Promise<void>;
 
 /** {@link PacketHandler} with plain numbers: takes over one reference on the buffer. */
 export type RegionHandler = (
@@ -36,13 +38,16 @@ export type RegionHandler = (
  */
 export interface Mailbox {
   /**
-   * Calls `handler` for each packet from now on, in the thread's turns.
+   * Calls `handler` for each packet from now on, in the thread's turns. If it returns promises, at
+   * most `concurrency` (default 1: in order) are under way; meanwhile nothing more is taken. A stop
+   * waits for them.
    *
    * **Ownership** the packet is the handler's, which releases it, sends it on or keeps it. If a
-   * handler throws, its thread ends, and the pool gets back everything that the thread held.
+   * handler throws or rejects, without `onError`, its thread ends, and the pool gets back
+   * everything that the thread held.
    * **Throws** ERR_BUSBAR_CHANNEL_ROLE if the mailbox is already read by `receive`.
    */
-  handle(handler: PacketHandler): void;
+  handle(handler: PacketHandler, options?: HandleOptions): void;
   /** {@link handle} without an object for each packet. */
   handleRegions(handler: RegionHandler): void;
   /** The next packet, or undefined: empty now. **Throws** ERR_BUSBAR_CHANNEL_ROLE. */
@@ -58,7 +63,7 @@ export interface Mailbox {
   /** The sender of the packet that `receive` or `tryReceive` returned last. */
   readonly from: number;
   /** All packets until no more can come. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Packet>;
+  [Symbol.asyncIterator](): AsyncIterableIterator<Packet, void, undefined>;
 }
 
 /** The receiving ends of a thread's inbound lanes, by sender. */
@@ -106,6 +111,9 @@ export class LaneMailbox implements Mailbox {
   /** One function for each lane, which drains it into the handler; empty without a handler. */
   private sinks: (() => number)[] = [];
   /** True once `receive` or `tryReceive` was called. */
+  private handling: Handling | undefined;
+  /** What a handler's promise was rejected with. */
+  private failure: { readonly error: unknown } | undefined;
   private asked = false;
   private state: MailboxState = OPEN;
   /** The lane at which the next pass begins. */
@@ -121,16 +129,22 @@ export class LaneMailbox implements Mailbox {
     for (const lane of lanes) lane?.setReadyCallback(wake);
   }
 
-  handle(handler: PacketHandler): void {
-    checkFunction('handler', handler);
+  handle(handler: PacketHandler, options?: HandleOptions): void {
+    const { wake } = this;
+    const handling = new Handling(handler, options, wake, (error) => {
+      // The next pass throws it, as it does what a handler throws at once.
+      this.failure = { error };
+    });
     this.serve((lane, from) => {
       const { pool } = this;
       const sink = (bufferId: BufferId, offset: number, length: number): void => {
-        handler(Packet.within(pool, bufferId, offset, length), from);
+        handling.give(Packet.within(pool, bufferId, offset, length), from);
         this.handled++;
+        if (handling.isFull) lane.halt();
       };
-      return () => (lane.hasNews ? lane.drainRegions(sink, this.batch) : 0);
+      return () => (lane.hasNews && !handling.isFull ? lane.drainRegions(sink, this.batch) : 0);
     });
+    this.handling = handling;
   }
 
   handleRegions(handler: RegionHandler): void {
@@ -154,11 +168,8 @@ export class LaneMailbox implements Mailbox {
     this.ask();
     // A reader that always finds a packet must not starve the event loop.
     if (this.waiters.isEmpty && this.allowance > 0) {
-      const packet = this.take();
-      if (packet !== undefined) {
-        this.allowance--;
-        return packet;
-      }
+      const packet = this.takeAllowed();
+      if (packet !== undefined) return packet;
       if (this.ended) {
         this.onTake?.();
         return undefined;
@@ -168,18 +179,30 @@ export class LaneMailbox implements Mailbox {
     return this.wait(limits);
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Packet> {
-    for (;;) {
-      const packet = await this.receive();
-      if (packet === undefined) return;
-      yield packet;
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<Packet, void, undefined> {
+    return new Runs(
+      () => this.takeAllowed(),
+      () => this.receive(),
+    );
+  }
+
+  /** The next packet if it is there; a reader must not starve the event loop. */
+  private takeAllowed(): Packet | undefined {
+    this.ask();
+    if (!this.waiters.isEmpty || this.allowance === 0) return undefined;
+    const packet = this.take();
+    if (packet !== undefined) this.allowance--;
+    return packet;
   }
 
   /** One pass over all lanes: hands out a bounded number of packets and returns how many. */
   pump(): number {
     this.allowance = BATCH_MAX;
-    const { sinks } = this;
+    const { sinks, failure } = this;
+    if (failure !== undefined) {
+      this.failure = undefined;
+      throw failure.error;
+    }
     if (sinks.length === 0) return this.waiters.isEmpty ? 0 : this.serveWaiters();
     const first = this.first < sinks.length ? this.first : 0;
     this.first = first + 1;
@@ -191,6 +214,8 @@ export class LaneMailbox implements Mailbox {
 
   /** Makes every lane wake the loop. Returns false if a lane holds a packet already. */
   arm(): boolean {
+    // Promises under way: when one settles, it wakes the loop.
+    if (this.handling?.isFull) return true;
     let empty = true;
     for (const lane of this.lanes) {
       if (lane !== undefined && !lane.ended && !lane.arm()) empty = false;
@@ -203,6 +228,11 @@ export class LaneMailbox implements Mailbox {
     if (this.state === ENDED) return true;
     for (const lane of this.lanes) if (lane !== undefined && !lane.ended) return false;
     return true;
+  }
+
+  /** Packets whose handlers have returned promises that are not settled. */
+  get running(): number {
+    return this.handling === undefined ? 0 : this.handling.running;
   }
 
   get hasHandler(): boolean {
