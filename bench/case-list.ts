@@ -5,6 +5,7 @@ import { baselineCases } from './baseline.bench.ts';
 import type { BenchCase } from './bench-case.ts';
 import { busCases } from './bus.bench.ts';
 import { calibrationCases } from './calibration.bench.ts';
+import { copyCases } from './copy.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
@@ -32,6 +33,7 @@ export const benchCases: readonly BenchCase[] = [
   ...packetCases,
   ...framerCases,
   ...writerCases,
+  ...copyCases,
   ...syncCases,
   ...syncThreadCases,
   ...syncPeerCases,

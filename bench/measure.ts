@@ -2,8 +2,14 @@
 /**
  * Times one prepared benchmark case: warms up, finds the number of operations for a run, and
  * measures the yardstick on the core before and after each run.
+ *
+ * A case of one thread that returns at once is timed by tinybench, and is called again and again:
+ * in a program the hot loop is a handler that is called. Within a single long call the engine
+ * replaces code on the stack, which it compiles with less of what it has learned (Node 24 and 26:
+ * pool/try-acquire-release takes 2.5 times as long). `--no-osr` shows that such code has no part.
  */
 
+import { Bench } from 'tinybench';
 import type { BenchCase, CaseSamples, PreparedCase, Run } from './bench-case.ts';
 import { warmUpYardstick, yardstickNs } from './yardstick.ts';
 
@@ -19,6 +25,13 @@ export interface MeasureOptions {
   readonly warmupMs: number;
 }
 
+/** A case as it is timed. */
+interface Called extends PreparedCase {
+  readonly isSync: boolean;
+}
+
+/** Operations of one call, about. */
+const CALL_OPS = 500;
 const OPS_MAX = 2 ** 27;
 const NS_PER_MS = 1e6;
 const ATTEMPTS = 4;
@@ -31,7 +44,7 @@ export async function measureCase(
   benchCase: BenchCase,
   options: MeasureOptions,
 ): Promise<CaseSamples> {
-  const prepared = await benchCase.prepare();
+  const prepared = await called(await benchCase.prepare(), benchCase);
   await warmUp(prepared, benchCase.unit, options.warmupMs);
   warmUpYardstick();
   const ops = await findOps(prepared, benchCase.unit, options.runMs);
@@ -48,7 +61,7 @@ export async function measureCase(
 export async function tryCase(benchCase: BenchCase): Promise<CaseSamples> {
   const prepared = await benchCase.prepare();
   const ops = benchCase.unit;
-  const runs = [await timeRun(prepared, ops)];
+  const runs = [await timeRun({ ...prepared, isSync: false }, ops)];
   await prepared.close();
   return { id: benchCase.id, ops, runs, ...noteOf(prepared), cpuMs: cpuMsSoFar() };
 }
@@ -60,6 +73,27 @@ export function consumedResult(): number {
 
 function consume(result: number): void {
   consumed = (consumed + result) | 0;
+}
+
+/**
+ * The case, or, if it has one thread and returns at once, with a `run` that calls the case's once
+ * for every {@link CALL_OPS} operations.
+ */
+async function called(prepared: PreparedCase, { unit, threads }: BenchCase): Promise<Called> {
+  const first = threads > 1 ? undefined : prepared.run(unit);
+  if (typeof first !== 'number') {
+    await first;
+    return { ...prepared, isSync: false };
+  }
+  const callOps = Math.ceil(CALL_OPS / unit) * unit;
+  const run = (ops: number): number => {
+    let sum = 0;
+    for (let done = 0; done < ops; done += callOps) {
+      sum = (sum + (prepared.run(Math.min(callOps, ops - done)) as number)) | 0;
+    }
+    return sum;
+  };
+  return { ...prepared, run, isSync: true };
 }
 
 /** Runs until all threads of the case have long left slow code, in runs of rising length. */
@@ -97,17 +131,28 @@ function roundToUnit(ops: number, unit: number): number {
 }
 
 /** One run, the core's speed beside it, and the latencies that it counted. */
-async function timeRun(prepared: PreparedCase, ops: number): Promise<Run> {
+async function timeRun(prepared: Called, ops: number): Promise<Run> {
   prepared.latencies?.reset();
   const beforeNs = yardstickNs();
-  const beganMs = performance.now();
-  const result = prepared.run(ops);
-  consume(typeof result === 'number' ? result : await result);
-  const tookMs = performance.now() - beganMs;
+  const tookMs = await timeMs(prepared, ops);
   const afterNs = yardstickNs();
   const run = { nsPerOp: (tookMs * NS_PER_MS) / ops, yardstickNs: Math.max(beforeNs, afterNs) };
   const { latencies } = prepared;
   return latencies === undefined ? run : { ...run, latencies: latencies.toCounts() };
+}
+
+async function timeMs(prepared: Called, ops: number): Promise<number> {
+  if (!prepared.isSync) {
+    const beganMs = performance.now();
+    consume(await prepared.run(ops));
+    return performance.now() - beganMs;
+  }
+  const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true });
+  bench.add('run', () => consume(prepared.run(ops) as number));
+  const [task] = bench.runSync();
+  const { result } = task;
+  if (!('totalTime' in result)) throw new Error(`tinybench has no time: ${result.state}`);
+  return result.totalTime;
 }
 
 /** What the case found out besides its times. */

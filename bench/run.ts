@@ -4,15 +4,16 @@
  * targets.
  */
 
-import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { BenchCase, CaseSamples } from './bench-case.ts';
 import { CALIBRATION_ID } from './calibration.bench.ts';
 import { benchCases } from './case-list.ts';
-import { readCount, runProgram, selectByGlob } from './command-line.ts';
+import { readCount, runProgram, selectByGlob, UsageError } from './command-line.ts';
+import { compareFigures, drawComparison } from './compare.ts';
 import {
   canPin,
   coresTakenByOthers,
@@ -21,7 +22,7 @@ import {
   idleMsByCore,
   idlestCore,
 } from './machine.ts';
-import { type CaseResult, drawTable, figuresOf, listNotes } from './report.ts';
+import { type CaseFigures, type CaseResult, drawTable, figuresOf, listNotes } from './report.ts';
 import { bestYardstickNs, chooseRuns, type Round, undisturbedRuns } from './undisturbed.ts';
 
 const USAGE = `Measures what busbar's parts cost. Each case runs in a process of its own.
@@ -31,6 +32,11 @@ const USAGE = `Measures what busbar's parts cost. Each case runs in a process of
   --only GLOB      only cases whose id matches, e.g. 'pool/*' (repeatable);
                    ${CALIBRATION_ID} is always measured, it is the unit "A"
   --json FILE      also write the figures to FILE
+  --compare FILE   also print each case beside its figures in FILE, written by --json before;
+                   'no difference' where the quartiles overlap or the ratio is below 1.03
+  --engine FILE    the executable that runs the cases, e.g. another version of node
+  --no-osr         without code that V8 replaces on the stack while a loop runs (--no-use-osr):
+                   with --compare it shows whether such code has been measured
   --rounds N       rounds through the list, default 3; cases that were disturbed by other
                    programs or machines are tried again, in at most four times as many
   --runs N         timed runs of each case in each round, default 20
@@ -60,6 +66,9 @@ const CASE_PROGRAM = fileURLToPath(new URL('./case.main.js', import.meta.url));
 interface Settings {
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
+  readonly compareFile: string | undefined;
+  readonly engine: string;
+  readonly osr: boolean;
   readonly rounds: number;
   readonly runs: number;
   readonly runMs: number;
@@ -80,7 +89,9 @@ async function main(settings: Settings): Promise<void> {
   const pin = settings.pin && !settings.tiny && canPin();
   const machine = describeMachine();
   const commit = describeCommit();
-  process.stdout.write(`${machine}\nNode ${process.version}, commit ${commit}\n`);
+  const engine = versionOf(settings);
+  const before = settings.compareFile === undefined ? [] : readFigures(settings.compareFile);
+  process.stdout.write(`${machine}\n${engine}, commit ${commit}\n`);
   process.stdout.write(
     pin
       ? 'cases with one thread are pinned (taskset) to the core that is idlest when they start\n'
@@ -99,9 +110,29 @@ async function main(settings: Settings): Promise<void> {
   if (figures.some((row) => row.disturbed)) {
     process.stdout.write('~ disturbed by other programs or machines: take with care\n');
   }
+  if (settings.compareFile !== undefined) {
+    const isColored = process.stdout.isTTY === true;
+    process.stdout.write(`${drawComparison(compareFigures(before, figures), isColored)}\n`);
+  }
   if (settings.jsonFile !== undefined) {
-    const document = { machine, node: process.version, commit, pinned: pin, results: figures };
+    const document = { machine, engine, commit, pinned: pin, results: figures };
     writeFileSync(settings.jsonFile, `${JSON.stringify(document, null, 2)}\n`);
+  }
+}
+
+/** What the engine says that it is; the run ends here if it is not one. */
+function versionOf({ engine, osr }: Settings): string {
+  const { status, stdout } = spawnSync(engine, ['--version'], { encoding: 'utf8' });
+  if (status !== 0) throw new UsageError(`--engine ${engine} does not run`);
+  const name = /^v\d/.test(stdout) ? `Node ${stdout}` : stdout;
+  return `${name.trim()}${osr ? '' : ' --no-use-osr'}`;
+}
+
+function readFigures(file: string): CaseFigures[] {
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as { results: CaseFigures[] }).results;
+  } catch (error) {
+    throw new UsageError(`--compare ${file}: ${(error as Error).message}`);
   }
 }
 
@@ -194,7 +225,8 @@ async function measureInChild(
   pin: boolean,
 ): Promise<Round> {
   const counts = settings.tiny ? ['tiny'] : [settings.runs, settings.runMs, WARMUP_MS].map(String);
-  const command = [process.execPath, CASE_PROGRAM, benchCase.id, ...counts];
+  const flags = settings.osr ? [] : ['--no-use-osr'];
+  const command = [settings.engine, ...flags, CASE_PROGRAM, benchCase.id, ...counts];
   if (pin && benchCase.threads === 1) command.unshift('taskset', '-c', String(await pickCore()));
   const idleBefore = idleMsByCore();
   const beganMs = performance.now();
@@ -250,6 +282,9 @@ function readCommandLine(): Settings | undefined {
     options: {
       only: { type: 'string', multiple: true, default: [] },
       json: { type: 'string' },
+      compare: { type: 'string' },
+      engine: { type: 'string', default: process.execPath },
+      osr: { type: 'boolean', default: true },
       rounds: { type: 'string', default: '3' },
       runs: { type: 'string', default: '20' },
       'run-ms': { type: 'string', default: '20' },
@@ -270,6 +305,9 @@ function readCommandLine(): Settings | undefined {
   return {
     only: values.only,
     jsonFile: values.json,
+    compareFile: values.compare,
+    engine: values.engine,
+    osr: values.osr,
     rounds: readCount('--rounds', values.rounds),
     runs: readCount('--runs', values.runs),
     runMs: readCount('--run-ms', values['run-ms']),
