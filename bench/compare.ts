@@ -2,6 +2,7 @@
 /** Compares the figures of two runs of `npm run bench`, each in units of its own calibration. */
 
 import Table from 'cli-table3';
+import { CALIBRATION_ID } from './calibration.bench.ts';
 import type { CaseFigures } from './report.ts';
 
 /** Medians closer than this are not told apart, however narrow the spread. */
@@ -27,7 +28,7 @@ export function compareFigures(
   const old = new Map(before.map((figures) => [figures.id, figures]));
   return after.flatMap((now) => {
     const then = old.get(now.id);
-    if (then === undefined || !then.a || !now.a || now.a === 1) return [];
+    if (now.id === CALIBRATION_ID || !then?.a || !now.a) return [];
     const ratio = now.a / then.a;
     const low = (ratio * relative(now, now.p25)) / relative(then, then.p75);
     const high = (ratio * relative(now, now.p75)) / relative(then, then.p25);
