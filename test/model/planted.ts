@@ -9,6 +9,7 @@ import { afterAll, expect, test } from 'vitest';
 import { loadCopy, removeCopy, sources } from './copies.ts';
 import { type Case, Notes, type Planted } from './coverage.ts';
 import { makeMortal } from './mortal.ts';
+import { shrink } from './shrunk.ts';
 
 /** A bug: what it is, in which module, what is replaced by what, and which scenarios to run. */
 export interface Bug {
@@ -19,6 +20,8 @@ export interface Bug {
   readonly scenarios: RegExp;
   /** How many preemptions it takes, where that is more than the scenarios are run with. */
   readonly preemptions?: number;
+  /** Planted in modules with few bits. */
+  readonly isShrunk?: boolean;
 }
 
 /** Loads the copy of a module under `src/`, with the bug in it or in what it imports. */
@@ -56,9 +59,10 @@ async function hunt<Shared>(
   // Code changes, and what was to be replaced may be gone.
   expect(sources().get(bug.entry)).toContain(bug.from);
   const cases = await casesOf((module) =>
-    loadCopy(variant, module, (entry, text, target) =>
-      makeMortal(entry === bug.entry ? text.replace(bug.from, bug.to) : text, target),
-    ),
+    loadCopy(variant, module, (entry, text, target) => {
+      const planted = entry === bug.entry ? text.replace(bug.from, bug.to) : text;
+      return makeMortal(bug.isShrunk === true ? shrink(entry, planted) : planted, target);
+    }),
   );
   for (const { scenario, quick } of cases) {
     if (!bug.scenarios.test(scenario.name)) continue;

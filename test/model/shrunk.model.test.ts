@@ -2,6 +2,7 @@
 /** Pool, channels and shared writers whose counters wrap within a few operations. */
 
 import { NEXT_TICKET } from '../../src/pool/pool-layout.ts';
+import { type CarrierModule, carrierParts } from './carrier-scenarios.ts';
 import { ChannelBodies, channelScenario } from './channel-scenarios.ts';
 import type { ChannelModule, ChannelShared } from './channel-words.ts';
 import { type Case, exploreAll, type Part } from './coverage.ts';
@@ -20,6 +21,13 @@ const module: ChannelModule = {
 const writers: WriterModule = {
   ...(await shrunk<Pick<WriterModule, 'BufferPool'>>('pool/index.ts')),
   ...(await shrunk<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
+};
+
+const carriers: CarrierModule = {
+  BufferPool: module.BufferPool,
+  NO_BUFFER: module.NO_BUFFER,
+  ...(await shrunk<Pick<CarrierModule, 'PoolLayout'>>('pool/pool-layout.ts')),
+  ...(await shrunk<Pick<CarrierModule, 'ENTRY_COUNT'>>('pool/carrier-layout.ts')),
 };
 
 function poolCases(): Case<PoolShared>[] {
@@ -113,4 +121,5 @@ const parts: Part<never>[] = [
   },
 ];
 
+exploreAll('carriers', carrierParts(carriers));
 exploreAll('shrunk', [...parts, ...(smallWriterParts(writers) as unknown as Part<never>[])]);

@@ -27,21 +27,34 @@ const CHANNEL: readonly (readonly [string, string])[] = [
  */
 const HINTS: readonly (readonly [string, string])[] = [['HINT_MASK = 7', 'HINT_MASK = 0']];
 
+/** Two carriers, and some pages of a line each: reclaim looks at all of them. */
+const CARRIERS: readonly (readonly [string, string])[] = [
+  ['ENTRY_COUNT = 64;', 'ENTRY_COUNT = 2;'],
+  ['PAGE_WORDS = 1024;', 'PAGE_WORDS = 32;'],
+  ['LANE_WORDS_USUAL: number = 1024 * TRANSIT_WORDS + 256;', 'LANE_WORDS_USUAL: number = 8;'],
+];
+
 const CHANGES: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  'pool/carrier-layout.ts': CARRIERS,
   'pool/pool-layout.ts': POOL,
   'channel/channel-layout.ts': CHANNEL,
   'channel/slot-ring.ts': HINTS,
 };
 
+/** The text of a module with few bits. */
+export function shrink(entry: string, text: string): string {
+  let small = text;
+  for (const [from, to] of CHANGES[entry] ?? []) {
+    // Code changes, and what was to be shrunk may be gone.
+    if (!small.includes(from)) throw new Error(`${entry} has no ${from}`);
+    small = small.replace(from, to);
+  }
+  return small;
+}
+
 /** Loads the shrunk (and mortal) copy of a module under `src/`. */
 export function shrunk<Exports>(module: string): Promise<Exports> {
-  return loadCopy('shrunk', module, (entry, text, target) => {
-    let small = text;
-    for (const [from, to] of CHANGES[entry] ?? []) {
-      // Code changes, and what was to be shrunk may be gone.
-      if (!small.includes(from)) throw new Error(`${entry} has no ${from}`);
-      small = small.replace(from, to);
-    }
-    return makeMortal(small, target);
-  });
+  return loadCopy('shrunk', module, (entry, text, target) =>
+    makeMortal(shrink(entry, text), target),
+  );
 }
