@@ -205,6 +205,8 @@ export class Broker implements BrokerCore {
         flusher: this.#flusher,
         // What others' publishers have on its way when a client is held back still goes to it.
         highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#peers.count - 1),
+        // How the pool is divided is up to `Backpressure`.
+        highWaterBuffers: this.pool.bufferCount,
         closeDeadlineMs: lingerMs,
         frameTimeoutMs,
         // The broker has a deadline of its own, `writeDeadlineMs`.

@@ -30,6 +30,13 @@ export interface SharedLinkOptions {
    * enough for a thousand slow peers.
    */
   readonly highWaterBytes?: number;
+  /**
+   * The same for the buffers in which they wait: a region of a few bytes holds its buffer. Default:
+   * a fair share, what the links of this thread leave of half of the pool, and at least 2. So one
+   * peer that does not read holds a quarter of the pool, and however many they are, half is left.
+   * Writers continue once half as many are held. 1 … the pool's buffers.
+   */
+  readonly highWaterBuffers?: number;
   /** Once at most this many bytes wait, writers continue. Default: half of `highWaterBytes`. */
   readonly lowWaterBytes?: number;
   /**
@@ -46,6 +53,7 @@ export const SHARED_OPTION_KEYS: readonly string[] = [
   'flusher',
   'writer',
   'highWaterBytes',
+  'highWaterBuffers',
   'lowWaterBytes',
   'closeDeadlineMs',
   'signal',
@@ -56,6 +64,7 @@ export interface ResolvedSharedOptions {
   readonly flusher: WriteFlusher | undefined;
   readonly writer: WriterOptions;
   readonly highWaterBytes: number;
+  readonly highWaterBuffers: number | undefined;
   readonly lowWaterBytes: number;
   readonly closeDeadlineMs: number;
   readonly signal: AbortSignal | undefined;
@@ -77,10 +86,15 @@ export function resolveSharedOptions(
     WATER_BYTES_MAX,
   );
   const lowWaterBytes = options.lowWaterBytes ?? highWaterBytes >>> 1;
+  const { highWaterBuffers } = options;
+  if (highWaterBuffers !== undefined) {
+    checkInteger('highWaterBuffers', highWaterBuffers, 1, pool.bufferCount);
+  }
   return {
     flusher: checkFlusher(pool, options.flusher),
     writer: checkWriter(pool, options.writer ?? { flush: 'turn' }),
     highWaterBytes,
+    highWaterBuffers,
     lowWaterBytes: checkInteger('lowWaterBytes', lowWaterBytes, 0, highWaterBytes),
     closeDeadlineMs: checkTimeoutMs(
       'closeDeadlineMs',

@@ -4,6 +4,7 @@
 
 export type { HandleOptions } from './handling.ts';
 export { Packet } from './packet.ts';
+export { PacketWriter } from './packet-writer.ts';
 export {
   readSendPacket,
   SEND_PACKET_WORDS,

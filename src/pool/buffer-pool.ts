@@ -40,6 +40,7 @@ import {
   type BufferPoolOptions,
   resolvePoolOptions,
 } from './pool-options.ts';
+import { type PoolPlan, type PoolUse, planPool } from './pool-plan.ts';
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
 import type { Announce } from './pool-thread.ts';
 import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
@@ -121,6 +122,14 @@ export class BufferPool extends BufferReferences {
   poison(id: BufferId, offset: number, length: number): void {
     if (!this.isDebug || this.words[this.layout.refs(this.threadSlot) + id] === 0) return;
     if (this.isSoleHolder(id)) this.bytes.fill(POISON, offset, offset + length);
+  }
+
+  /**
+   * How many buffers a program with links on one thread needs, and why. For links that write only
+   * while `link.writable`, with their default options.
+   */
+  plan(use: PoolUse): PoolPlan {
+    return planPool(this.bufferSize, this.bufferCount, use);
   }
 
   /**

@@ -12,6 +12,7 @@ const MESSAGE_BYTES = 100;
 /** An outbox that is rid of everything at once; `onSend` runs meanwhile. */
 class QuickOutbox implements GateOutbox {
   queuedBytes = 0;
+  readonly held: { readonly count: number; readonly share: number } = { count: 0, share: 1 };
   sentBytes = 0;
   onSend: () => void = () => {};
   readonly #pool: BufferPool;
@@ -91,6 +92,7 @@ const PLACES = ['push', 'isFull', 'send', 'send, after a drain'] as const;
 /** An outbox that throws once, at its n-th call of one place. */
 class FaultyOutbox implements GateOutbox {
   queuedBytes = 0;
+  readonly held: { readonly count: number; readonly share: number } = { count: 0, share: 1 };
   sentBytes = 0;
   place: string | undefined;
   callsLeft = 0;

@@ -24,6 +24,8 @@ import {
 export interface GateOutbox {
   /** Waiting bytes, as `highWaterBytes` counts them. */
   readonly queuedBytes: number;
+  /** The buffers in which they wait. */
+  readonly held: { readonly count: number; readonly share: number };
   /** Whether so much waits that it should be sent now, not at the end of the event loop's turn. */
   readonly isFull: boolean;
   /** Takes a region and one reference on its buffer; `row` stands for the writer's destination. */
@@ -40,14 +42,16 @@ export interface GateOptions {
   readonly flusher: WriteFlusher | undefined;
   readonly highWaterBytes: number;
   readonly lowWaterBytes: number;
+  /** Undefined: a fair share. */
+  readonly highWaterBuffers?: number | undefined;
   readonly batch?: SendBatch | undefined;
 }
 
 /** Regions pass from the writers to the outbox. */
 const FLOWING = 'flowing';
-/** `highWaterBytes` bytes wait in the outbox: no regions pass until it has sent. */
+/** As much as may waits in the outbox: no regions pass until it has sent. */
 const HALTED = 'halted';
-/** The send made no room. Regions stay in the flusher until only `lowWaterBytes` bytes wait. */
+/** The send made no room. Regions stay in the flusher until only half as much waits. */
 const STALLED = 'stalled';
 type GateState = typeof FLOWING | typeof HALTED | typeof STALLED;
 
@@ -71,18 +75,21 @@ export class WriterGate implements Gate {
   readonly #outbox: GateOutbox;
   readonly #lowWaterBytes: number;
   #highWaterBytes: number;
+  /** Undefined: as many as `held.share` says. */
+  #highWaterBuffers: number | undefined;
   readonly #outlets = new Map<number, WriterOutlet>();
   #state: GateState = FLOWING;
   #stalls = 0;
 
   /** **Throws** ERR_BUSBAR_FLUSHER_ROLE if another thread drains the flusher. */
   constructor(pool: BufferPool, outbox: GateOutbox, options: GateOptions) {
-    const { flusher, highWaterBytes, lowWaterBytes, batch } = options;
+    const { flusher, highWaterBytes, lowWaterBytes, highWaterBuffers, batch } = options;
     this.#board = flusher === undefined ? Switchboard.forPool(pool) : Switchboard.of(pool, flusher);
     if (batch !== undefined) this.#board.sendIn(batch);
     this.#outbox = outbox;
     this.#highWaterBytes = highWaterBytes;
     this.#lowWaterBytes = lowWaterBytes;
+    this.#highWaterBuffers = highWaterBuffers;
     this.invariants();
   }
 
@@ -90,7 +97,7 @@ export class WriterGate implements Gate {
     return this.#board.flusher;
   }
 
-  /** Whether regions stay in the flusher because too many bytes wait. */
+  /** Whether regions stay in the flusher because too much waits. */
   get stalled(): boolean {
     return this.#state === STALLED;
   }
@@ -142,7 +149,7 @@ export class WriterGate implements Gate {
   push(offset: number, length: number, bufferId: BufferId, row: number): PushOutcome {
     const outbox = this.#outbox;
     outbox.push(offset, length, bufferId, row);
-    if (outbox.queuedBytes >= this.#highWaterBytes) {
+    if (!this.#hasRoom) {
       if (this.#state === FLOWING) this.#becomeHalted();
       return HALTS;
     }
@@ -183,6 +190,7 @@ export class WriterGate implements Gate {
 
   /** Called after a push without a writer: sends at the end of this turn, or now if much waits. */
   pushed(): void {
+    if (!this.tryMakeRoom()) return;
     if (this.#outbox.isFull) this.#board.send(this);
     else this.#board.sendSoon(this);
   }
@@ -199,11 +207,12 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Ends a stall if at most `lowWaterBytes` bytes wait, and takes the regions in the lanes, which
+   * Ends a stall if at most `lowWaterBytes` bytes wait, in half of the buffers, and takes the regions in the lanes, which
    * may begin the next stall. Returns whether the writers have room again.
    */
   resumeIfLow(): boolean {
     if (this.#state !== STALLED || this.#outbox.queuedBytes > this.#lowWaterBytes) return false;
+    if (this.#outbox.held.count > this.#buffersMax >>> 1) return false;
     this.#becomeFlowing();
     this.drain();
     return !this.stalled;
@@ -215,6 +224,7 @@ export class WriterGate implements Gate {
    */
   giveUp(): void {
     this.#highWaterBytes = Infinity;
+    this.#highWaterBuffers = Infinity;
     this.#becomeFlowing();
     this.drain();
     this.invariants();
@@ -229,7 +239,12 @@ export class WriterGate implements Gate {
   }
 
   get #hasRoom(): boolean {
-    return this.#outbox.queuedBytes < this.#highWaterBytes;
+    const { queuedBytes, held } = this.#outbox;
+    return queuedBytes < this.#highWaterBytes && held.count < this.#buffersMax;
+  }
+
+  get #buffersMax(): number {
+    return this.#highWaterBuffers ?? this.#outbox.held.share;
   }
 
   #becomeHalted(): void {

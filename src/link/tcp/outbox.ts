@@ -15,6 +15,7 @@ import {
   WRITE_WORDS,
 } from '../../native/socket-writes.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
+import { HeldBuffers } from '../egress/held-buffers.ts';
 import type { WritingStats } from '../link.ts';
 import {
   type DirectWriter,
@@ -89,6 +90,8 @@ export class Outbox implements DirectWriter, DueWriter {
   /** True if the stream may keep chunks after its callback: it gets copies. */
   readonly #copying: boolean;
   readonly #owner: OutboxOwner;
+  /** The buffers of waiting regions and of those in flight. */
+  readonly held: HeldBuffers;
   readonly #wait: WriteWait;
   readonly #onWritten: () => void;
   #direct: DirectWrites | undefined;
@@ -120,6 +123,7 @@ export class Outbox implements DirectWriter, DueWriter {
     this.#socket = socket;
     this.#copying = copying;
     this.#owner = owner;
+    this.held = new HeldBuffers(pool);
     this.#wait = new WriteWait(this, writeTimeoutMs);
     this.#onWritten = () => this.#written();
     this.#direct = !copying && isPlain(socket) ? DirectWrites.forPool(pool) : undefined;
@@ -167,6 +171,7 @@ export class Outbox implements DirectWriter, DueWriter {
       return;
     }
     waiting.push(offset, length, bufferId);
+    this.held.add(bufferId);
   }
 
   /**
@@ -313,6 +318,7 @@ export class Outbox implements DirectWriter, DueWriter {
     if (this.#state !== OPEN) return;
     this.#state = DISCARDING;
     const waiting = this.#waiting;
+    this.held.removeFrom(this.#head, waiting, REGION_FIELDS, BUFFER);
     for (let i = this.#head; i < waiting.length; i += REGION_FIELDS) {
       this.#pool.release(waiting[i + BUFFER] as BufferId);
     }
@@ -388,6 +394,7 @@ export class Outbox implements DirectWriter, DueWriter {
     assert(head <= length, 'regions in flight are kept');
     assert(head > 0 === this.#inFlightBytes > 0, 'a write in flight has bytes');
     assert(length > head === this.#waitingBytes > 0, 'waiting regions have bytes');
+    assert(length > 0 === this.held.count > 0, 'regions lie in buffers');
     assert(this.#state === OPEN || length === head, 'only an open outbox has waiting regions');
     assert(this.#state !== FAILED || head === 0, 'a stream that has failed holds nothing');
   }
@@ -396,6 +403,7 @@ export class Outbox implements DirectWriter, DueWriter {
   #removeSent(): void {
     const waiting = this.#waiting;
     const head = this.#head;
+    this.held.removeBefore(head, waiting, REGION_FIELDS, BUFFER);
     for (let i = BUFFER; i < head; i += REGION_FIELDS) {
       this.#pool.release(waiting[i] as BufferId);
     }

@@ -15,7 +15,7 @@ import type { ResolvedTcpOptions } from './tcp-options.ts';
 
 type TcpSenderOptions = Pick<
   ResolvedTcpOptions<never>,
-  'flusher' | 'writer' | 'highWaterBytes' | 'lowWaterBytes' | 'writeTimeoutMs'
+  'flusher' | 'writer' | 'highWaterBytes' | 'lowWaterBytes' | 'highWaterBuffers' | 'writeTimeoutMs'
 >;
 
 /** Receives a sender's events. */

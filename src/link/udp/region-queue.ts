@@ -4,6 +4,7 @@
 import { assert } from '../../base/assert.ts';
 import { OUT_ADDRESS, OUT_LENGTH, OUT_OFFSET, OUT_SEGMENT, OUT_WORDS } from '../../native/udp.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
+import { HeldBuffers } from '../egress/held-buffers.ts';
 import { AddressTable } from './udp-address-table.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
 
@@ -50,6 +51,7 @@ const marks = new Int32Array(ROWS_MAX);
 export class RegionQueue {
   /** Destinations of the regions. */
   readonly addresses: AddressTable = new AddressTable();
+  readonly held: HeldBuffers;
   private readonly pool: BufferPool;
   private readonly datagramBytes: number;
   /** REGION_FIELDS numbers each. */
@@ -62,6 +64,7 @@ export class RegionQueue {
   /** `datagramBytes`: the largest size of a packed datagram, or the size of equal ones. */
   constructor(pool: BufferPool, datagramBytes: number) {
     this.pool = pool;
+    this.held = new HeldBuffers(pool);
     this.datagramBytes = datagramBytes;
   }
 
@@ -77,6 +80,7 @@ export class RegionQueue {
     this.waitingBytes += length + REGION_COST_BYTES;
     this.addresses.hold(address);
     this.waiting.push(offset, offset + length, bufferId, cut, address);
+    this.held.add(bufferId);
   }
 
   /** Returns the number of malformed bytes dropped since the last call. */
@@ -208,6 +212,7 @@ export class RegionQueue {
   private releaseBefore(index: number): void {
     if (index === 0) return;
     const { waiting, addresses, pool } = this;
+    this.held.removeBefore(index, waiting, REGION_FIELDS, BUFFER);
     for (let i = 0; i < index; i += REGION_FIELDS) {
       this.waitingBytes -= waiting[i + END] - waiting[i + BEGIN] + REGION_COST_BYTES;
       addresses.releaseRow(waiting[i + ADDRESS]);
@@ -223,6 +228,7 @@ export class RegionQueue {
     assert(length % REGION_FIELDS === 0, 'each region has all its fields');
     const costBytes = (length / REGION_FIELDS) * REGION_COST_BYTES;
     assert(this.waitingBytes >= costBytes, 'each waiting region is counted');
+    assert(length > 0 === this.held.count > 0, 'regions lie in buffers');
     assert(length > 0 || this.waitingBytes === 0, 'without regions nothing is counted');
   }
 }

@@ -13,6 +13,7 @@ import {
   SENT_WORDS,
 } from '../../native/udp.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
+import type { HeldBuffers } from '../egress/held-buffers.ts';
 import type { WritingStats } from '../link.ts';
 import { type Cut, datagramsOf, RegionQueue, ROWS_MAX, table } from './region-queue.ts';
 import type { AddressTable } from './udp-address-table.ts';
@@ -106,6 +107,10 @@ export class UdpOutbox {
     assert(this.opened === undefined, 'an outbox is opened once');
     this.opened = { owner, socket };
     this.segments = segmenting ? socket.segmentsMax : 0;
+  }
+
+  get held(): HeldBuffers {
+    return this.queue.held;
   }
 
   /** Destinations of the regions. */

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/** `HeldBuffers`: counts the buffers in which regions wait to be sent. */
+
+import { assert } from '../../base/assert.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+
+/** A link may hold so many, whatever others hold: it writes one while it sends one. */
+const SHARE_MIN = 2;
+
+/** What all outboxes of a pool on this thread hold. */
+interface Held {
+  /** Runs of regions, by buffer. */
+  readonly runs: Uint32Array;
+  /** Buffers with such a run. */
+  count: number;
+}
+
+/**
+ * The buffers of one outbox; a run of regions of one buffer counts once.
+ *
+ * **The fair share** of a link is what all outboxes of the pool on this thread leave of half of the
+ * pool; there, a buffer that waits for several links counts once. So one peer that does not read takes up to a quarter of the pool, three take an eighth
+ * each; however many they are, half of the pool is left for others (as long as two buffers for each
+ * of them fit the other half). The idea: dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
+ */
+export class HeldBuffers {
+  readonly #all: Held;
+  readonly #shareMax: number;
+  #count = 0;
+  #last: BufferId = NO_BUFFER;
+
+  constructor(pool: BufferPool) {
+    let all = totals.get(pool);
+    if (all === undefined) {
+      all = { runs: new Uint32Array(pool.bufferCount), count: 0 };
+      totals.set(pool, all);
+    }
+    this.#all = all;
+    this.#shareMax = pool.bufferCount >>> 1;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** How many this outbox may hold now. */
+  get share(): number {
+    return Math.max(SHARE_MIN, this.#shareMax - this.#all.count);
+  }
+
+  /** A region is appended. */
+  add(bufferId: BufferId): void {
+    if (this.#count > 0 && bufferId === this.#last) return;
+    this.#last = bufferId;
+    this.#count++;
+    const all = this.#all;
+    if (all.runs[bufferId]++ === 0) all.count++;
+  }
+
+  /**
+   * The regions before `index` are removed. A region is `fields` numbers in `regions`, its buffer
+   * the one at `at`.
+   */
+  removeBefore(index: number, regions: readonly number[], fields: number, at: number): void {
+    for (let i = at; i < index; i += fields) {
+      if (regions[i + fields] !== regions[i]) this.#remove(regions[i]);
+    }
+  }
+
+  /** The regions from `index` on are removed. No region is added afterwards. */
+  removeFrom(index: number, regions: readonly number[], fields: number, at: number): void {
+    for (let i = index + at; i < regions.length; i += fields) {
+      if (i < fields || regions[i - fields] !== regions[i]) this.#remove(regions[i]);
+    }
+  }
+
+  /** A run of this buffer's regions is removed. */
+  #remove(bufferId: number): void {
+    const all = this.#all;
+    this.#count--;
+    assert(all.runs[bufferId] > 0, 'only what was added is removed');
+    if (--all.runs[bufferId] === 0) all.count--;
+  }
+}
+
+const totals = new WeakMap<BufferPool, Held>();

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/** `PacketWriter`: carves many small packets from one buffer. */
+
+import { checkInteger, checkRealSource } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
+import { BusbarError } from '../base/errors.ts';
+import { checkPool } from '../pool/check-pool.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { Packet } from './packet.ts';
+
+/**
+ * Makes packets, one after the other in the same buffer, as long as they fit. A packet of its own
+ * buffer (`Packet.tryFrom`) holds all of it, however few its bytes; here a hundred small ones hold
+ * one together. So what waits for a slow peer costs the pool little more than its bytes.
+ *
+ *   buffer  │ packet │ packet │ packet │ next ──▶          │
+ *
+ * A buffer is free again when its last packet is released, so do not mix packets that live long
+ * with many that do not.
+ *
+ * **Ownership** one reference on its current buffer, until {@link close} or {@link releaseIdle}.
+ * **Threads** one.
+ *
+ * @example The same to many links.
+ * ```ts
+ * import { PacketWriter } from 'busbar/packet';
+ * import { BufferPool } from 'busbar/pool';
+ *
+ * const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 4 });
+ * const writer = new PacketWriter(pool);
+ * const packets = [];
+ * for (const word of ['one', 'two', 'three']) {
+ *   const packet = writer.tryWrite(Buffer.from(word));
+ *   if (packet !== undefined) packets.push(packet);
+ * }
+ * console.log(packets.join(), pool.stats().held); // one,two,three 1
+ * for (const packet of packets) packet.release();
+ * writer.close();
+ * ```
+ */
+export class PacketWriter {
+  readonly pool: BufferPool;
+  #bufferId: BufferId = NO_BUFFER;
+  /** Where the next packet begins, and where the buffer ends. */
+  #cursor = 0;
+  #end = 0;
+  /** Begin of the open reservation; -1: there is none. */
+  #openAt = -1;
+  #openEnd = 0;
+  #isClosed = false;
+
+  /** Takes no buffer yet. */
+  constructor(pool: BufferPool) {
+    this.pool = checkPool(pool);
+  }
+
+  /**
+   * A packet of a copy of these bytes; undefined: no buffer is free now.
+   *
+   * **Ownership** the packet is the caller's. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE beyond the
+   * pool's buffer size; ERR_BUSBAR_WRITER_CLOSED; TypeError, RangeError.
+   */
+  tryWrite(
+    source: Uint8Array,
+    begin: number = 0,
+    end: number = source?.length,
+  ): Packet | undefined {
+    checkRealSource(source, begin, end);
+    const at = this.tryReserve(end - begin);
+    if (at < 0) return undefined;
+    try {
+      this.pool.arena.write(at, source, begin, end);
+    } catch (error) {
+      this.#openAt = -1;
+      throw error;
+    }
+    return this.commit(at, end - begin);
+  }
+
+  /**
+   * Room for a packet of up to `length` bytes: its offset in `pool.bytes`, or -1: no buffer is free
+   * now. Write the bytes there, then call {@link commit}; a second reservation takes the place of
+   * the first.
+   *
+   * **Throws** as {@link tryWrite}.
+   */
+  tryReserve(length: number): number {
+    const { pool } = this;
+    if (this.#isClosed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+    checkInteger('length', length, 0, 0x7fff_ffff);
+    if (length > pool.bufferSize) {
+      const detail = `${length} bytes, buffers have ${pool.bufferSize}`;
+      throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', detail);
+    }
+    if (this.#cursor + length > this.#end || this.#bufferId === NO_BUFFER) {
+      if (!this.#nextBuffer()) return -1;
+    }
+    this.#openAt = this.#cursor;
+    this.#openEnd = this.#cursor + length;
+    return this.#cursor;
+  }
+
+  /**
+   * A packet of the first `length` bytes of the reservation at `offset`.
+   *
+   * **Ownership** the packet is the caller's. **Throws** ERR_BUSBAR_BAD_RESERVATION, RangeError.
+   */
+  commit(offset: number, length: number): Packet {
+    if (offset !== this.#openAt || offset < 0) {
+      throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `at ${offset}`);
+    }
+    checkInteger('length', length, 0, this.#openEnd - offset);
+    const { pool } = this;
+    const bufferId = this.#bufferId;
+    pool.retain(bufferId);
+    // No call from here on but the one that makes the packet.
+    this.#openAt = -1;
+    this.#cursor = offset + length;
+    return Packet.within(pool, bufferId, offset, length);
+  }
+
+  /** Gives the buffer back; the next packet takes another. For writers that may be idle for long. */
+  releaseIdle(): void {
+    const bufferId = this.#bufferId;
+    this.#bufferId = NO_BUFFER;
+    this.#cursor = this.#end = 0;
+    this.#openAt = -1;
+    if (bufferId !== NO_BUFFER) this.pool.release(bufferId);
+  }
+
+  /** Gives the buffer back, for good. Packets stay valid. May be called again. */
+  close(): void {
+    this.#isClosed = true;
+    this.releaseIdle();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The buffer anew, if all packets of it were released, or else another one. False: not now. */
+  #nextBuffer(): boolean {
+    const { pool } = this;
+    let bufferId = this.#bufferId;
+    if (bufferId === NO_BUFFER || !pool.isSoleHolder(bufferId)) {
+      bufferId = pool.tryAcquire();
+      if (bufferId === NO_BUFFER) return false;
+      this.releaseIdle();
+    }
+    this.#bufferId = bufferId;
+    this.#cursor = pool.offsetOf(bufferId);
+    this.#end = this.#cursor + pool.bufferSize;
+    return true;
+  }
+}
+
+describeAs(PacketWriter, 'PacketWriter', (writer) => ({ pool: writer.pool }));
