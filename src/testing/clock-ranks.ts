@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the part of a state that its vector clocks are, without the numbers in them.
+ * Model checker: what vector clocks contribute to a state: their order, not their numbers.
  *
  * In the column of one thread u, clocks hold two kinds of numbers. A *stamp* is u's epoch when it
  * accessed a word. A *knowledge* is the epoch of u up to which a thread, or the release of a word,
@@ -20,7 +20,7 @@
  *
  * Numbers that are never compared again have no rank:
  *
- *   - knowledge of threads that have ended for good, or are not there yet: a new thread begins with
+ *   - knowledge of threads that have ended for good, or have not started: a new thread begins with
  *     the knowledge of the thread that starts it, or whose death it supervises;
  *   - stamps that every other thread knows. (Not with weak memory: there, writes have knowledge.)
  *     A release that is not larger than what every thread knows teaches nothing, and has rank 0;
@@ -86,7 +86,7 @@ export class ClockRanks {
     this.#holders.length = 0;
     for (let thread = 0; thread < layout.threadCount; thread++) {
       const status = state[layout.thread(thread) + T_STATUS];
-      // Who notifies where a thread died as it waited learns what the dead thread knew.
+      // A notifier learns what a thread knew that died as it waited.
       const knows = status === DEAD ? waiters.hasAny(thread) : status !== ABSENT && !isGone(thread);
       if (knows) this.#holders.push(thread);
     }

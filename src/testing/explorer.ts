@@ -3,9 +3,9 @@
  * Model checker: visits every interleaving within the bounds, depth first, and never the same
  * state twice.
  *
- * At each decision the thread that runs goes on first; what else was possible is kept in a frame
- * with a copy of the state block. To try the next possibility, block and memory go back to the
- * frame's moment. A state is (memory, what each thread has read, clocks, waiters; `state-key.ts`);
+ * At each decision the running thread continues first. The other transitions are kept in a frame
+ * with a copy of the state block. To try the next one, block and memory are restored from the
+ * frame. A state is (memory, what each thread has read, clocks, waiters; `state-key.ts`);
  * interleavings that differ only in the order of independent steps meet in the same state, and
  * only the first of them is followed further.
  */

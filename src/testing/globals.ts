@@ -143,8 +143,8 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
 }
 
 /**
- * Errors in queued jobs belong to the thread that queued them; what a pause throws belongs to
- * nobody.
+ * An error in a queued job belongs to the thread that queued it. What a pause throws belongs to no
+ * thread.
  */
 function replaceQueues(machine: Machine, replace: Replace): void {
   const guarded =

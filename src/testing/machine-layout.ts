@@ -116,7 +116,7 @@ export const SYNC_WAITER = -1;
 export const WAITER_NONE = 0;
 export const WAITER_WAITING = 1;
 export const WAITER_NOTIFIED = 2;
-/** It waited when its thread died: nobody to wake, but whoever finds it gone knows of the death. */
+/** It waited when its thread died. A notifier that finds it learns what the dead thread knew. */
 export const WAITER_GHOST = 3;
 
 /** Offsets in the state block for a number of threads. */
@@ -150,12 +150,12 @@ export class StateLayout {
 }
 
 /**
- * By how many milliseconds a clock may have moved on since its thread last looked. What a program
- * compares the time with, nobody can see: so these stand for all, short spins and long time limits.
+ * Milliseconds that may have passed since a thread last read the clock. The checker cannot see what
+ * a program compares the time with: so there is one for short spins, and some for time limits.
  */
 export const LEAPS_MS: readonly number[] = [0, 2, 1024, 86_400_000];
 
-// What an access does. The order of the read-modify-writes is used by nobody.
+// What an access does. Nothing depends on the order of the read-modify-writes.
 export const OP_START = 0;
 export const OP_LOAD = 1;
 export const OP_STORE = 2;

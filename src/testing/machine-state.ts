@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: how far a run has come: all that is saved and brought back when another schedule
- * is tried, and questions that it alone answers.
+ * Model checker: the state of a run: everything that is saved and restored when another schedule is
+ * tried, and predicates on it.
  */
 
 import { ClockRanks } from './clock-ranks.ts';
@@ -73,7 +73,7 @@ export interface MachineCopy {
   readonly leftOut: readonly LeftOut[];
   readonly grew: boolean;
   readonly resultsMatter: boolean;
-  readonly patience: number;
+  readonly passesMax: number;
   readonly accesses: number;
   readonly effort: number;
 }
@@ -196,7 +196,7 @@ export class MachineState implements MachineParts {
       leftOut: [...this.leftOut],
       grew: this.contention.grew,
       resultsMatter: this.key.resultsMatter,
-      patience: this.moment.patience,
+      passesMax: this.moment.passesMax,
       accesses,
       effort,
     };
@@ -209,7 +209,7 @@ export class MachineState implements MachineParts {
     this.leaveOut(copy.leftOut);
     this.contention.grew = copy.grew;
     this.key.resultsMatter = copy.resultsMatter;
-    this.moment.patience = copy.patience;
+    this.moment.passesMax = copy.passesMax;
     this.accesses = copy.accesses;
     this.effort = copy.effort;
   }
@@ -236,7 +236,7 @@ export class MachineState implements MachineParts {
     this.path.kill(thread);
     state[this.layout.thread(thread) + T_STATUS] = DEAD;
     state[G_KILLS]++;
-    this.waiters.bury(thread);
+    this.waiters.endAll(thread);
     this.threads.forEach((other, i) => {
       if (other.supervises !== thread) return;
       state[this.layout.thread(i) + T_STATUS] = READY;
@@ -281,7 +281,7 @@ export class MachineState implements MachineParts {
     return true;
   }
 
-  /** Somebody chooses whether the thread goes on. */
+  /** The chooser decides whether the thread continues. */
   protected noteChoice(thread: number): void {
     const base = this.layout.thread(thread);
     this.state[base + T_CHOSEN] = this.state[base + T_LOG];

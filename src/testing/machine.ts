@@ -71,9 +71,9 @@ export class Machine extends MachineState {
   preparing = false;
   next: number = STOP;
   #resuming: number = NOT_RESUMING;
-  /** The thread that was running when somebody was last asked to choose. */
+  /** The thread that was running when the chooser was last asked. */
   #asked = -1;
-  /** Which value the read returns that the thread is about to make, or −1: nobody was asked yet. */
+  /** The value that the thread's next read returns, by number; −1: not chosen yet. */
   #choice = -1;
   readonly #escape = new Escape();
   readonly #cursor: ReplayCursor;
@@ -272,7 +272,7 @@ export class Machine extends MachineState {
       this.append(OP_EVENT, number, 0, 0);
       this.recorder?.({ thread, op: OP_EVENT, cell: -1, a: 0, b: 0, value: 0 });
       state[base + T_DIRTY] = 1;
-      // It has been told, and nobody else will be: but it has not begun to act on it.
+      // The event is taken from the table, and the thread has not begun to act on it.
       if (this.#dies(thread)) return false;
       this.#deliver(OP_EVENT, number);
     } else {
@@ -352,7 +352,7 @@ export class Machine extends MachineState {
     if (op < OP_PLAIN_LOAD) this.#atCall();
     else if (this.limits.deaths === 'anywhere' && this.#dies(thread)) throw PAUSE;
     const isAlone = !meets && state[base + T_LOG] - state[base + T_CHOSEN] >= ALONE;
-    if (isAlone) state[G_DECISIONS] += this.moment.patience;
+    if (isAlone) state[G_DECISIONS] += this.moment.passesMax;
     const isLong = repeats && (this.spins.length(thread) & 127) === 127;
     if (meets || isLong || isAlone || this.recorder !== undefined) {
       this.announce(thread, op, cell);
@@ -430,7 +430,7 @@ export class Machine extends MachineState {
   }
 
   fail(kind: FailureKind, message: string, cell?: number): never {
-    // Nobody knows whether the schedule can happen.
+    // It is not known yet whether the schedule is possible.
     if (this.weak?.isOpen && kind === 'livelock') return this.drop();
     const where = kind === 'not deterministic' ? placeText(placesNow()[0]) : '';
     const what = where === '' ? message : `${message}, at ${where}`;

@@ -234,7 +234,7 @@ export interface Region {
   readonly firstCell: number;
 }
 
-/** A cell that nobody writes: what a thread sees in it that looks at the clock and sees no news. */
+/** A cell that is never written: what a thread reads that looks at the clock and sees no change. */
 export const CLOCK_CELL = 0;
 
 /** Declared by the scenario: plain accesses may race here; they are scheduled like atomic ones. */

@@ -2,11 +2,11 @@
 /**
  * Model checker: MessageChannel between the threads of a scenario, and threads begun by threads.
  *
- * A port stands on one word for each direction, which counts what was posted: posting adds to it
- * and notifies, and the receiver's event loop waits for it to change. So messages are ordered,
- * interleaved and undone as all else is, and whoever receives one has learned what its sender did
- * before. What was said lies beside, by word and number: it is a function of what the sender had
- * read, as everything that a thread does is.
+ * A channel has one word for each direction, which counts the messages: posting adds to it and
+ * notifies, and the receiver's event loop waits for it to change. So messages are ordered,
+ * interleaved and undone like other accesses, and a receiver knows what the sender did before. The
+ * messages themselves are kept by word and number. Like everything that a thread does, they are a
+ * function of what it had read.
  */
 
 import workerThreads from 'node:worker_threads';

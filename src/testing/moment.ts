@@ -23,9 +23,9 @@ import {
   WAITER_NOTIFIED,
 } from './machine-layout.ts';
 
-/** Decisions during which a thread that could go on may be passed over: at first, and at last. */
-export const PATIENT = 1000;
-export const IMPATIENT = 50;
+/** Decisions in which a thread that could run may be passed over: at first, and once it was. */
+export const PASSES_MAX = 1000;
+export const PASSES_FEW = 50;
 
 /**
  * Questions about the present state of a machine. A transition is 2 · thread, or 2 · thread + 1 if
@@ -34,7 +34,7 @@ export const IMPATIENT = 50;
 export class Moment {
   /** The answer of {@link enabled}. */
   readonly transitions: Int32Array;
-  patience: number = PATIENT;
+  passesMax: number = PASSES_MAX;
   readonly #parts: MachineParts;
   readonly #state: Int32Array;
   readonly #layout: StateLayout;
@@ -109,7 +109,7 @@ export class Moment {
       const isTimed = status !== READY && this.#mayTimeOut(thread);
       if (!isTimed && (status === BLOCKED || !this.#spinsByTime(thread))) continue;
       if (state[base + T_TIMEOUTS] < most) list[count++] = 2 * thread + 1;
-      // Of a thread whose body has returned, nobody notices that it still had something to do.
+      // A thread whose body has returned would end without notice, although it has work left.
       else if (limits.polls > 0 || state[base + T_FINISHED] === 1) leftOut.add('polls');
     }
     return count;
@@ -129,7 +129,7 @@ export class Moment {
     return STOP;
   }
 
-  /** A thread that spins, and nobody knows whether for ever; or −1. */
+  /** A thread that spins, if it is not known whether it does so for ever; or −1. */
   unknownSpin(): number {
     const state = this.#state;
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
@@ -155,7 +155,7 @@ export class Moment {
       if ((transition & 1) === 0) able |= 1 << (transition >> 1);
     }
     let longest = -1;
-    let since = now - this.patience;
+    let since = now - this.passesMax;
     for (let thread = 0; thread < this.#layout.threadCount; thread++) {
       const base = this.#layout.thread(thread);
       if ((able & (1 << thread)) === 0) state[base + T_SINCE] = now;

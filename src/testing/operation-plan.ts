@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: which threads make which operations: by chance, and ever fewer of them. */
+/** Model checker: which threads make which operations: random plans, and smaller ones of them. */
 
 import { show } from '../base/check.ts';
 import { Random } from '../base/random.ts';

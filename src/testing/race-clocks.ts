@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: who learns what from whom (vector clocks), and which plain accesses nothing orders
- * (data races).
+ * Model checker: happens-before by vector clocks, and data races: conflicting accesses that it does
+ * not order.
  *
  * JavaScript's rule: an atomic read that reads an atomic write *synchronizes with* it. A plain
  * store in between cuts the chain, a read-modify-write carries it on, a blind atomic store replaces
@@ -205,7 +205,7 @@ export class RaceClocks {
     this.tick(thread);
   }
 
-  /** A plain store to some bytes of a word: who reads them all learns nothing. */
+  /** A plain store to some bytes of a word: a thread that reads them all learns nothing. */
   forgetBytes(cell: number, begin: number, end: number): void {
     if (end - begin === 4) this.forget(cell);
     else this.#forgetRanges(cell, bytesMask(begin, end), NO_RANGE);
@@ -238,7 +238,7 @@ export class RaceClocks {
     }
   }
 
-  /** The thread has written the word: whoever reads it atomically learns everything before. */
+  /** The thread has written the word: atomic reads of it learn everything before. */
   release(thread: number, cell: number): void {
     this.#touch(thread, cell, 0);
     const clock = this.#layout.clock(thread);
@@ -247,12 +247,12 @@ export class RaceClocks {
     this.tick(thread);
   }
 
-  /** What the thread does from here on, nobody knows who has learned its clock before. */
+  /** Threads that have learned the clock so far do not know what the thread does from here on. */
   tick(thread: number): void {
     this.#state[this.#layout.clock(thread) + thread]++;
   }
 
-  /** A plain store to an atomic word: who reads it learns nothing. */
+  /** A plain store to an atomic word: a thread that reads it learns nothing. */
   forget(cell: number): void {
     for (let u = 0; u < this.#n; u++) this.#memory.putClock(cell + 1 + u, 0);
     this.#forgetRanges(cell, WHOLE, NO_RANGE);

@@ -33,7 +33,7 @@ import { Watchdog } from './watchdog.ts';
 /** Schedules spent on finding a failure again with fewer preemptions. */
 const SIMPLER_SCHEDULES_MAX = 20_000;
 
-// Taken before anybody replaces them, for a test or for a schedule.
+// Taken before a test or a schedule replaces them.
 const later = setImmediate;
 const now = performance.now.bind(performance);
 
@@ -117,7 +117,7 @@ export class Run<Shared> {
     if (!this.options.races) machine.leftOut.add('races');
   }
 
-  /** Some schedules by chance, which show where threads meet. */
+  /** Runs some random schedules, which show where threads meet. */
   async warmUp(): Promise<void> {
     const { machine } = this;
     const schedules = Math.min(this.options.warmUp, this.options.schedules);
@@ -128,7 +128,7 @@ export class Run<Shared> {
     else machine.leaveOut(['races']);
   }
 
-  /** Schedules that chance picks. */
+  /** Runs random schedules. */
   async sample(): Promise<void> {
     const { machine } = this;
     const { seed, changes, schedules } = this.options;
@@ -249,7 +249,7 @@ export class Run<Shared> {
     };
   }
 
-  /** Nothing went wrong: but has anything been looked at? */
+  /** Nothing failed: fails if nothing was checked either. */
   #findUnseen(): void {
     const { machine } = this;
     const fails = (message: string): void => {
@@ -326,13 +326,13 @@ export class Run<Shared> {
     return [...by].map(tell).join('; ');
   }
 
-  /** What words are called: by the scenario, or by what the checker uses them for. */
+  /** Names of words, given by the scenario or by their use in the checker. */
   #nameWord(): WordNames {
     const named = this.#scenario.nameWord?.(this.#shared as Shared);
     return (block, word) => named?.(block, word) ?? this.#ports.wordName(block, word);
   }
 
-  /** A piece of the run took too long. */
+  /** A part of the run took too long. */
   #hangs(): void {
     const { machine } = this;
     const names = machine.threads.map((thread) => thread.name);
@@ -362,7 +362,7 @@ export class Run<Shared> {
           const answer: unknown = check.call(this.#scenario, shared, outcomeOf(machine));
           if (isThenable(answer)) {
             answer.then(undefined, () => undefined);
-            throw new TypeError('scenario.check must not be async: nobody waits for its promise');
+            throw new TypeError('scenario.check must not be async: nothing waits for its promise');
           }
           drainMicrotasks();
         });

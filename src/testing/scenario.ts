@@ -29,16 +29,16 @@ export interface Scenario<Shared> {
    */
   readonly prepares?: readonly string[];
   /**
-   * Threads that may still wait when nothing can move any more: they serve others, say, for as long
-   * as there are any. {@link Outcome.waiting} names those that do. Default none.
+   * Threads that may still wait when no thread can run any more, such as servers.
+   * {@link Outcome.waiting} names those that do. Default none.
    */
   readonly mayWait?: readonly string[];
   /**
-   * Runs after every schedule, when nothing can move any more. Its own writes are taken back.
-   * Throws if something is wrong.
+   * Runs after every schedule, when no thread can run any more. Throws if something is wrong. Its
+   * writes are undone.
    */
   check?(shared: Shared, outcome: Outcome): void;
-  /** True for words whose plain accesses may race: hints that are checked again by other means. */
+  /** True for words whose plain accesses may race: hints that the program also verifies. */
   racy?(shared: Shared): WordPredicate;
   /** Names for traces. */
   nameWord?(shared: Shared): (block: number, word: number) => string | undefined;
@@ -69,22 +69,22 @@ export interface ModelThread {
   /** Leaves a value for the supervisor, as a `postMessage` before death would. */
   publish(value: unknown): void;
   /**
-   * Begins a thread that the scenario's `spawned` names, as `new Worker` does; `data` is its
-   * `workerData`. What this thread did before, it knows.
+   * Starts a thread that the scenario's `spawned` names, as `new Worker` does; `data` is its
+   * `workerData`. It happens after what this thread did before.
    */
   spawn(name: string, data?: unknown): SpawnedThread;
-  /** In a thread that another one began: the port to that one; else null. */
+  /** In a thread that another one started: the port to that one; else null. */
   readonly parentPort: ThreadPort | null;
-  /** In a thread that another one began: what it was begun with, copied. */
+  /** In a thread that another one started: a copy of the data it was started with. */
   readonly workerData: unknown;
 }
 
-/** A thread as the one sees it that began it: what it posts to its parentPort arrives here. */
+/** A started thread, for the thread that started it: messages of its parentPort arrive here. */
 export type SpawnedThread = Pick<ThreadPort, 'postMessage' | 'on' | 'once' | 'off'>;
 
 /** A MessagePort of the model: what `new MessageChannel()` gives while a scenario runs. */
 export interface ThreadPort {
-  /** Posts a copy. Ports go over to who receives them, and must be in `transfer`. */
+  /** Posts a copy. Ports are transferred to the receiver, and must be in `transfer`. */
   postMessage(message: unknown, transfer?: readonly unknown[]): void;
   on(event: 'message', listener: (message: unknown) => void): this;
   once(event: 'message', listener: (message: unknown) => void): this;
@@ -101,7 +101,7 @@ export interface DeadThread {
 
 /** How a schedule ended: what {@link Scenario.check} is told. */
 export interface Outcome {
-  /** What each finished thread returned (or its promise resolved to). */
+  /** What each thread returned that has ended, or what its promise was fulfilled with. */
   readonly results: Readonly<Record<string, unknown>>;
   readonly killed: readonly string[];
   /** Threads that {@link Scenario.mayWait} names and that wait. */
@@ -113,13 +113,13 @@ export interface Outcome {
  * reached.
  */
 export interface ModelOptions {
-  /** How often a thread may be interrupted that could go on; default unlimited. */
+  /** The number of preemptions: a thread is taken off that could continue. Default unlimited. */
   readonly preemptions?: number;
   /** How many threads may be killed in one schedule; default 0. */
   readonly kills?: number;
   /**
-   * How often time passes for one thread while others could still move, default 1: a wait or timer
-   * ends by it, or the clock has moved on when the thread looks.
+   * How often time passes for one thread while others could still run, default 1: a wait or timer
+   * ends by it, or the clock has advanced when the thread looks.
    */
   readonly timeouts?: number;
   /**
@@ -138,12 +138,12 @@ export interface ModelOptions {
    * end it. A body goes on if it catches the RangeError; one that does not has failed.
    */
   readonly exceptions?: number;
-  /** How often a thread's clock may move on after that when nothing else can; default 12. */
+  /** How often time may pass for a thread after that when no thread can run; default 12. */
   readonly polls?: number;
   /**
-   * Reads in a row that tell a thread nothing new, after which others are not let in between any
-   * more until it leaves its loop, or a word that it reads changes; default 2.
-   * Others run before or after, so nothing but the number of rounds of a spin is left out.
+   * Consecutive reads without a new value after which a thread spins; default 2. Other threads then
+   * run before its loop or after it, not between its rounds, until a word that it reads changes.
+   * Only the number of rounds of a loop is left out so.
    */
   readonly spins?: number;
   /** Accesses of one thread in one schedule after which it counts as a livelock; default 2000. */
@@ -165,7 +165,7 @@ export interface ModelOptions {
   /** States after which the exploration gives up, incomplete; default 4 million. */
   readonly states?: number;
   /**
-   * Schedules by chance that {@link explore} begins with; default 24. They find out which words are
+   * Random schedules that {@link explore} begins with; default 24. They find out which words are
    * contended.
    */
   readonly warmUp?: number;
@@ -173,7 +173,7 @@ export interface ModelOptions {
   readonly schedules?: number;
   /** Time after which the exploration gives up, incomplete; default unlimited. */
   readonly milliseconds?: number;
-  /** Called every two seconds or so with how far it is. */
+  /** Called about every two seconds with the progress. */
   readonly progress?: (progress: ModelProgress) => void;
   /**
    * Notes which pairs of accesses were met in both orders, for {@link ModelReport.coverage}; takes
@@ -191,13 +191,13 @@ export interface ModelOptions {
 
 /** Options of {@link sample}. */
 export interface SampleOptions extends Omit<ModelOptions, 'checkpoint'> {
-  /** Which schedules chance picks, an integer from 0 to 2³² − 1; default 1. */
+  /** The seed of the random schedules, an integer from 0 to 2³² − 1; default 1. */
   readonly seed?: number;
   /** Points in a schedule at which the running thread loses its priority; default 3. */
   readonly changes?: number;
 }
 
-/** How far an exploration is. */
+/** The progress of an exploration. */
 export interface ModelProgress {
   readonly scenario: string;
   readonly schedules: number;
@@ -222,7 +222,7 @@ export interface AccessPair {
   readonly second: string;
 }
 
-/** `misuse`: the scenario, or what it does, is nothing that can be checked. */
+/** `misuse`: the scenario, or what it does, cannot be checked. */
 export type FailureKind =
   | 'assertion'
   | 'data race'
@@ -241,9 +241,9 @@ export interface Failure {
   readonly schedule: string;
   /** One line per access, in order, with a column for each thread. */
   readonly trace: string;
-  /** The same, to be worked with. */
+  /** The same as data. */
   readonly steps?: readonly TraceStep[];
-  /** What was asked for when it was found. */
+  /** The options with which it was found. */
   readonly options?: ModelOptions;
   /** A call that runs the schedule again, to paste into a program. */
   readonly replay?: string;
@@ -255,14 +255,14 @@ export interface TraceStep {
   /** Counts accesses of the schedule from 1. */
   readonly number: number;
   readonly thread: string;
-  /** False for what happens to the thread: a death, an interruption, an event. */
+  /** False for an event of the thread: a death, an interruption, a notification. */
   readonly isAccess: boolean;
   readonly action: string;
   /** The word or byte, or empty. */
   readonly word: string;
-  /** The failure is about this word. */
+  /** True if the failure is about this word. */
   readonly marked: boolean;
-  /** Accesses before it that told the thread nothing new. */
+  /** Accesses before it, not shown, that returned no new value. */
   readonly skipped: number;
   /** Where in the program, the innermost function first. */
   readonly places: readonly Place[];
@@ -272,11 +272,11 @@ export interface ModelReport {
   readonly scenario: string;
   /** True if every interleaving was covered, and nothing left out. */
   readonly complete: boolean;
-  /** Why it is not complete though nothing failed; what each means, `expectPassed` says. */
+  /** Why it is not complete although nothing failed; `expectPassed` explains each. */
   readonly leftOut: readonly LeftOut[];
-  /** {@link explore} only: so many preemptions at most were covered, Infinity: any; else −1. */
+  /** {@link explore} only: the largest number of preemptions that was covered; −1: none. */
   readonly covered: number;
-  /** Runs to an end or to a state known already. */
+  /** Runs to an end, or to a state that is known. */
   readonly schedules: number;
   /** Schedules that ran to their end and were checked. */
   readonly ended: number;
@@ -287,7 +287,7 @@ export interface ModelReport {
   readonly kills: number;
   /** Schedules in which a call threw. */
   readonly exceptions: number;
-  /** {@link replay} only: the schedule could not be followed; code or scenario is another now. */
+  /** {@link replay} only: the schedule does not fit: code or scenario have changed. */
   readonly diverged: boolean;
   readonly elapsedMs: number;
   /** With `coverage: true`. */

@@ -9,7 +9,7 @@ import { Explorer, type ExplorerCopy } from './explorer.ts';
 import type { Machine } from './machine.ts';
 import type { MachineCopy } from './machine-state.ts';
 import type { ResolvedOptions } from './model-options.ts';
-import { IMPATIENT, PATIENT } from './moment.ts';
+import { PASSES_FEW, PASSES_MAX } from './moment.ts';
 import type { LeftOut } from './omissions.ts';
 import type { RunWatch } from './run-watch.ts';
 
@@ -92,7 +92,7 @@ export class Search {
   async explore(): Promise<void> {
     const { machine, options, counts } = this.#run;
     const { preemptions, states } = options;
-    if (this.#resumed === undefined) machine.moment.patience = PATIENT;
+    if (this.#resumed === undefined) machine.moment.passesMax = PASSES_MAX;
     if (preemptions !== undefined) {
       if (await this.#search(preemptions, states)) counts.covered = preemptions;
       return;
@@ -102,7 +102,7 @@ export class Search {
         counts.covered = Number.POSITIVE_INFINITY;
         return;
       }
-      if (machine.leftOut.has('unfair schedules')) machine.moment.patience = IMPATIENT;
+      if (machine.leftOut.has('unfair schedules')) machine.moment.passesMax = PASSES_FEW;
       this.#phase = 1;
     }
     await this.#deepen();

@@ -2,18 +2,18 @@
 /**
  * Model checker: loops that read the same words again and again and learn nothing.
  *
- * A thread that has made `limit` accesses in a row that told it nothing new and changed nothing
- * spins. What it would do if nobody changed a word is then tried once, alone, from this very moment
- * (a *probe*), and taken back: what a thread does is a function of what it has read, so the finding
- * holds whenever the thread stands there again and the words have the same values.
+ * A thread spins after `limit` consecutive accesses that returned no new value and changed nothing.
+ * A *probe* then finds out what it does if no word changes: it runs alone from there, and all of
+ * that is undone. What a thread does is a function of what it has read, so the finding holds
+ * whenever the thread is at this point again and the words have the same values.
  *
  *   - If it reads on and on, it is blocked until one of the words changes; or, if it looks at the
  *     clock, until nothing else can happen and time passes.
- *     Where it calls from is looked at, too: a loop that it has left for another one, at the same
- *     words, was not endless.
- *   - If it leaves the loop by itself, it is known when. Others are let in between its first rounds
- *     and before each of the last accesses; between the others they are not: nothing but the number
- *     of rounds before a change is seen differs.
+ *     The places of its calls are compared, too: a loop that it has left for another one, at the
+ *     same words, was not endless.
+ *   - If it leaves the loop by itself, it is known when. Other threads run between its first rounds
+ *     and before each of its last accesses, and not between those in the middle: only the number of
+ *     rounds before it sees a change would differ.
  */
 
 import {
@@ -122,7 +122,7 @@ export class SpinWatch {
     this.#news(base);
   }
 
-  /** The thread has changed something itself: what it reads next may be news. */
+  /** The thread has changed something: what it reads next may be new to it. */
   noteChange(thread: number): void {
     const base = this.#layout.thread(thread);
     this.#state[base + T_EXIT] = 0;
@@ -130,7 +130,7 @@ export class SpinWatch {
     this.#state.fill(0, base + T_SPINS, base + T_RING + RING_FIELDS * RING_ENTRIES);
   }
 
-  /** True while the thread goes in circles: a function of its log and the memory. */
+  /** True while the thread spins: a function of its log and the memory. */
   isSpinning(thread: number): boolean {
     const spins = this.#state[this.#layout.thread(thread) + T_SPINS];
     return spins >= this.#limit && this.#isUnchanged(thread);
@@ -153,7 +153,7 @@ export class SpinWatch {
     return false;
   }
 
-  /** True if the thread, which spins, is amidst a loop that it leaves by itself. */
+  /** True if the thread spins in the middle of a loop that it leaves by itself. */
   isAmidst(thread: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);
@@ -179,7 +179,7 @@ export class SpinWatch {
     return this.#state[base + T_EXIT] > this.#state[base + T_LOG] && !this.isAmidst(thread);
   }
 
-  /** True if the thread spins, and nobody knows yet whether it leaves its loop by itself. */
+  /** True if the thread spins, and it is not known yet whether it leaves its loop by itself. */
   isUnknown(thread: number): boolean {
     const state = this.#state;
     const base = this.#layout.thread(thread);
@@ -232,7 +232,7 @@ export class SpinWatch {
     };
   }
 
-  /** The thread comes to one more access that tells it nothing. */
+  /** The thread comes to another access that returns no new value. */
   noteRepeat(): void {
     const probe = this.#probe as Probe;
     const log = this.#state[this.#layout.thread(probe.thread) + T_LOG];

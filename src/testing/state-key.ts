@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: a key for the present moment of a run, equal for two moments whose futures are
- * the same: memory, what each thread has read, the order of race clocks, and who waits for what.
+ * Model checker: a key of the present state of a run, equal for two states that have the same
+ * futures: memory, what each thread has read, the order of race clocks, and who waits for what.
  */
 
 import type { ClockRanks } from './clock-ranks.ts';
@@ -62,7 +62,7 @@ export class StateKey {
     const base = layout.thread(thread);
     const status = state[base + T_STATUS];
     if (this.isGone(thread)) {
-      // Nobody asks what it has read: what counts is what it has returned, if that does.
+      // What it has read does not matter any more; what it has returned does if `check` reads that.
       this.a = mixA(this.a ^ (this.resultsMatter ? state[base + T_HASH_A] : 0), GONE);
       this.b = mixB(this.b ^ (this.resultsMatter ? state[base + T_HASH_B] : 0), GONE);
       return;

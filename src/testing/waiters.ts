@@ -132,7 +132,7 @@ export class WaiterTable {
   }
 
   /** The agent dies: its waiters become ghosts. */
-  bury(agent: number): void {
+  endAll(agent: number): void {
     const state = this.#state;
     for (let waiter = this.#first(agent); waiter >= 0; waiter = this.#next(waiter, agent)) {
       if (state[waiter + W_STATE] === WAITER_NOTIFIED) this.remove(waiter);
