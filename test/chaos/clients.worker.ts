@@ -209,7 +209,7 @@ class TcpSource extends Source {
     let length = 0;
     while (bytes.length - at >= PREFIX_BYTES) {
       length = bytes.readUInt32BE(at);
-      // Else it would wait for ever for the rest of a frame that nobody has sent.
+      // Else it would wait for ever for the rest of a frame that was never sent.
       if (length > MESSAGE_BYTES_MAX) {
         this.#lose(bytes.subarray(at));
         return;
