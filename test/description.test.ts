@@ -56,6 +56,7 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
     busbar.Event.create(pool),
     ...[busbar.Countdown.create(pool, 1), busbar.WaitGroup.create(pool)],
     ...[busbar.Barrier.create(pool), busbar.Once.create(pool)],
+    busbar.Gate.create(pool),
     ...[busbar.RwLock.create(pool), busbar.RwLock.create(pool).readOnly],
     ...[network, server, link, datagrams],
   ];

@@ -7,6 +7,7 @@ export { Barrier, type BarrierHandle } from './barrier.ts';
 export { Countdown, type CountdownHandle } from './countdown.ts';
 export type { Counted } from './counted.ts';
 export { Event, type EventHandle, type EventOptions, type EventReset } from './event.ts';
+export { Gate, type GateHandle, type GateOptions } from './gate.ts';
 export { Guard } from './guard.ts';
 export {
   type LockOrder,

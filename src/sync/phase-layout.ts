@@ -4,11 +4,12 @@
  * wait groups, barriers, onces and gates. Their block is that of `sync-layout.ts`.
  *
  * **STATE** = { waited: 1 (the sign), died: 1, phase: 2, epoch: 13, count: 15 }; of a gate:
- * { waited: 1, died: 1, phase: 2, count: 28 }
+ * { waited: 1, died: 1, phase: 2, closing: 1, count: 27 }
  *
  *   waited   a thread waits and wants to be rung
  *   died     a thread has died that was counted, or that ran the function
  *   count    how many are still to come; of a gate: how many have come in since it was opened
+ *   closing  of a gate, in RUNNING: it was closed while a thread decided
  *   epoch    of a wait group: how often the count has come to 0, modulo 2¹³. A wait ends when the
  *            epoch differs from that at its begin, so an add() right after hides nothing. (After a
  *            multiple of 8192 rounds between two looks of a waiter, it ends with a later one.)
@@ -49,8 +50,9 @@ import { WAITED } from './sync-layout.ts';
 export const COUNT_MAX = 0x7fff;
 export const EPOCH_ONE: number = COUNT_MAX + 1;
 export const EPOCH_BITS = 0x0fff_8000;
-/** Of a gate: {@link COUNT_MAX} and {@link EPOCH_BITS} together. */
-export const ENTRIES_MAX: number = EPOCH_BITS | COUNT_MAX;
+/** Of a gate: it has no epoch. */
+export const CLOSING = 0x0800_0000;
+export const ENTRIES_MAX = 0x07ff_ffff;
 
 export const OPEN = 0;
 export const RUNNING = 0x1000_0000;
@@ -58,7 +60,8 @@ export const DONE = 0x2000_0000;
 export const FAILED = 0x3000_0000;
 export const PHASE = 0x3000_0000;
 export const DIED = 0x4000_0000;
-assert((WAITED | DIED | PHASE | ENTRIES_MAX) === -1, 'the fields fill the word');
+assert((WAITED | DIED | PHASE | EPOCH_BITS | COUNT_MAX) === -1, 'the fields fill the word');
+assert((CLOSING | ENTRIES_MAX) === (EPOCH_BITS | COUNT_MAX), 'a gate has the same phases');
 
 // HELD.
 export const RUNS = 0x1_0000;

@@ -187,6 +187,7 @@ export const SYNC_KINDS = [
   'waitGroup',
   'countdown',
   'barrier',
+  'gate',
   'once',
 ] as const;
 /** The kinds of primitives. */

@@ -13,6 +13,8 @@ import {
   type CountdownHandle,
   Event,
   type EventHandle,
+  Gate,
+  type GateHandle,
   Mutex,
   type MutexHandle,
   Once,
@@ -87,6 +89,10 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
     {
       handle: Barrier.create(pool).handle,
       attach: (handle: BarrierHandle) => Barrier.attach(pool, handle).cancel(),
+    },
+    {
+      handle: Gate.create(pool).handle,
+      attach: (handle: GateHandle) => Gate.attach(pool, handle).open(),
     },
     {
       handle: Once.create(pool).handle,

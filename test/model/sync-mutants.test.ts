@@ -4,6 +4,7 @@
 import { barrierCases, countdownCases, waitGroupCases } from './counted-scenarios.ts';
 import { type DeadlockModule, deadlockCases } from './deadlock-scenarios.ts';
 import { eventCases } from './event-scenarios.ts';
+import { gateCases } from './gate-scenarios.ts';
 import { mutexCases, mutexDeathCases, mutexExceptionCases } from './mutex-scenarios.ts';
 import { onceCases } from './once-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
@@ -288,6 +289,34 @@ const BUGS: readonly Bug[] = [
     to: '',
     scenarios: /^once: the first aborts/,
   },
+  {
+    what: 'gate: two enter as one',
+    entry: 'sync/gate.ts',
+    from: 'if (!this.swap(state, kept | phase | count, words[this.held])) continue;',
+    to: 'this.swap(state, kept | phase | count, words[this.held]);',
+    scenarios: /^gate: 2 of 3/,
+  },
+  {
+    what: 'gate: a thread that enters rings no other',
+    entry: 'sync/phased.ts',
+    from: 'if (!this.isPending(loadAcquire(this.words, STATE))) this.waiters.ringFirst();',
+    to: '',
+    scenarios: /^gate: 2 wait/,
+  },
+  {
+    what: 'gate: what is closed while a thread decides stays open',
+    entry: 'sync/gate.ts',
+    from: 'const end = (state & CLOSING) === 0 ? phase : DONE;',
+    to: 'const end = phase;',
+    scenarios: /^gate: closed/,
+  },
+  {
+    what: 'gate: a thread that dies inside leaves it so',
+    entry: 'sync/gate.ts',
+    from: '(held & RUNS) === 0) return state;',
+    to: 'held > 0) return state;',
+    scenarios: /^gate: death/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -308,6 +337,7 @@ huntAll('sync', BUGS, async (load) => {
     ...waitGroupCases(module),
     ...barrierCases(module),
     ...onceCases(module),
+    ...gateCases(module),
     ...rwLockCases(module),
     ...rwLockDeathCases(module),
     ...rwLockExceptionCases(module),

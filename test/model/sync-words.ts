@@ -31,7 +31,15 @@ export interface SyncModule
   extends PoolModule,
     Pick<
       typeof sync,
-      'Barrier' | 'Countdown' | 'Event' | 'Mutex' | 'Once' | 'RwLock' | 'Semaphore' | 'WaitGroup'
+      | 'Barrier'
+      | 'Countdown'
+      | 'Event'
+      | 'Gate'
+      | 'Mutex'
+      | 'Once'
+      | 'RwLock'
+      | 'Semaphore'
+      | 'WaitGroup'
     > {}
 
 /** Block 2 is spare words, 3 the primitive. */

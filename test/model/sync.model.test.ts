@@ -5,6 +5,7 @@ import { countedParts } from './counted-scenarios.ts';
 import { exploreAll } from './coverage.ts';
 import { type DeadlockModule, deadlockParts } from './deadlock-scenarios.ts';
 import { eventParts } from './event-scenarios.ts';
+import { gateParts } from './gate-scenarios.ts';
 import { mortal } from './mortal.ts';
 import { mutexParts } from './mutex-scenarios.ts';
 import { onceParts } from './once-scenarios.ts';
@@ -25,4 +26,5 @@ exploreAll('sync', [
   ...rwLockParts(module),
   ...countedParts(module),
   ...onceParts(module),
+  ...gateParts(module),
 ]);

@@ -6,6 +6,7 @@ import {
   Barrier,
   Countdown,
   Event,
+  Gate,
   Mutex,
   Once,
   RwLock,
@@ -377,4 +378,23 @@ test('barriers whose parties die: no thread hangs, and the others learn of it', 
     all.every(({ count }) => count === 0),
     replay,
   ).toBe(true);
+});
+
+test.each([0, 3])('rsm Gate: threads in batches of four, %i of which die', async (deaths) => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const gate = Gate.create(pool, { batch: 4 });
+  const team = new Team(pool, gate.handle, { mayDie: deaths > 0 });
+  const rounds = scaled(40);
+  for (let i = 0; i < rounds; i++) {
+    expect(gate.open(), replay).toBe('opened');
+    await until(() => team.failed !== undefined || !gate.isOpen);
+    expect(gate.entries, replay).toBe(4);
+    if (i < deaths) await team.kill(random.below(team.workers.length));
+  }
+  await team.stop();
+  // Each that died may have entered before it was counted.
+  const lost = 4 * rounds - team.done;
+  expect(lost, replay).toBeGreaterThanOrEqual(0);
+  expect(lost, replay).toBeLessThanOrEqual(deaths);
 });

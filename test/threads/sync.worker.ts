@@ -9,6 +9,8 @@ import {
   type CountdownHandle,
   Event,
   type EventHandle,
+  Gate,
+  type GateHandle,
   Mutex,
   type MutexHandle,
   Once,
@@ -199,6 +201,28 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       if (barrier.partyDied) Atomics.add(board, at.HEIRS, 1);
       return true;
     });
+  },
+  /** Enters in batches of four, by whichever way. */
+  'busbar/gate': () => {
+    const gate = Gate.attach(pool, task.sync as GateHandle);
+    const decide = (entries: number): boolean => {
+      if (Atomics.add(board, at.INSIDE, 1) > 0 && !task.mayDie) throw new Error('two are inside');
+      for (let i = random.below(200); i > 0; i--) Atomics.load(board, at.STOP);
+      Atomics.sub(board, at.INSIDE, 1);
+      return entries < 4;
+    };
+    return async () => {
+      const way = random.below(5);
+      const timeoutMs = random.below(5);
+      let result: string;
+      if (way === 0) result = gate.tryEnter();
+      else if (way === 1) result = gate.enterSync(timeoutMs);
+      else if (way === 2) result = await gate.enter({ timeoutMs });
+      else if (way === 3) result = gate.decideSync(decide, timeoutMs);
+      else result = await gate.decide(decide, { timeoutMs });
+      if (result === 'timeout') Atomics.add(board, at.GIVEN_UP, 1);
+      return result === 'entered';
+    };
   },
   /** A limiter. */
   'busbar/semaphore': () => {
