@@ -143,7 +143,7 @@ function describeTarget({ atMostA, ratio, latency }: Target): string | null {
   const conditions: string[] = [];
   if (atMostA !== undefined) conditions.push(`≤ ${atMostA} A`);
   for (const { of, times } of listRatios(ratio)) {
-    const factor = times < 0.1 ? `1/${Math.round(1 / times)}` : `${times}`;
+    const factor = times < 0.4 ? `1/${Math.round(1 / times)}` : `${times}`;
     conditions.push(`≤ ${factor} × ${of.replace('baseline/', '')}`);
   }
   if (conditions.length === 0) return null;

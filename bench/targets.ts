@@ -47,7 +47,6 @@ export const targets: Readonly<Record<string, Target>> = {
     ],
   },
   'sync/rwlock-read-2t': { ratio: { of: 'sync/multithreading-rwlock-read-2t', times: 1 / 3 } },
-  'sync/semaphore-ping-pong': { ratio: { of: 'sync/multithreading-ping-pong', times: 1 / 3 } },
   'sync/mutex-async-contended': { ratio: { of: 'sync/async-mutex-contended', times: 1 } },
   'channel/spsc-stream': { atMostA: 4.4 },
   'channel/spsc-batch64': { atMostA: 1.1 },

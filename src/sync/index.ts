@@ -22,5 +22,6 @@ export type { Primitive } from './primitive.ts';
 export { ReadLock, type ReadLockHandle } from './read-lock.ts';
 export { RwLock, type RwLockHandle, type RwLockOptions } from './rw-lock.ts';
 export { Semaphore, type SemaphoreHandle, type SemaphoreOptions } from './semaphore.ts';
+export { SeqLock, type SeqLockHandle, type SeqLockOptions } from './seq-lock.ts';
 export type { SyncHandle } from './sync-block.ts';
 export { WaitGroup, type WaitGroupHandle } from './wait-group.ts';

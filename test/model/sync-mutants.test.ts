@@ -2,6 +2,7 @@
 /** Bugs planted in the synchronization primitives, one at a time: the scenarios find them. */
 
 import { barrierCases, countdownCases, waitGroupCases } from './counted-scenarios.ts';
+import type { Case } from './coverage.ts';
 import { type DeadlockModule, deadlockCases } from './deadlock-scenarios.ts';
 import { eventCases } from './event-scenarios.ts';
 import { gateCases } from './gate-scenarios.ts';
@@ -10,6 +11,8 @@ import { onceCases } from './once-scenarios.ts';
 import { type Bug, huntAll } from './planted.ts';
 import { rwLockCases, rwLockDeathCases, rwLockExceptionCases } from './rw-lock-scenarios.ts';
 import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
+import { seqLockCases } from './seq-lock-scenarios.ts';
+import type { SyncShared } from './sync-words.ts';
 
 const BUGS: readonly Bug[] = [
   {
@@ -317,6 +320,27 @@ const BUGS: readonly Bug[] = [
     to: 'held > 0) return state;',
     scenarios: /^gate: death/,
   },
+  {
+    what: 'seqlock: a reader accepts a copy that is being written again',
+    entry: 'sync/seq-lock-layout.ts',
+    from: 'export const OVERWRITTEN = 3;',
+    to: 'export const OVERWRITTEN = 4;',
+    scenarios: /^seqlock: \d writes/,
+  },
+  {
+    what: 'seqlock: SEQUENCE becomes odd after the copy was begun',
+    entry: 'sync/seq-lock.ts',
+    from: 'storeSeqCst(words, SEQUENCE, began);',
+    to: '',
+    scenarios: /^seqlock: \d writes/,
+  },
+  {
+    what: 'seqlock: after a death the other copy is written',
+    entry: 'sync/seq-lock.ts',
+    from: 'const began = loadSeqCst(words, SEQUENCE) | 1;',
+    to: 'const began = (loadSeqCst(words, SEQUENCE) + 1) | 1;',
+    scenarios: /^seqlock: a writer dies/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -338,6 +362,7 @@ huntAll('sync', BUGS, async (load) => {
     ...barrierCases(module),
     ...onceCases(module),
     ...gateCases(module),
+    ...(seqLockCases(module) as unknown as Case<SyncShared>[]),
     ...rwLockCases(module),
     ...rwLockDeathCases(module),
     ...rwLockExceptionCases(module),

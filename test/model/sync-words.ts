@@ -39,6 +39,7 @@ export interface SyncModule
       | 'Once'
       | 'RwLock'
       | 'Semaphore'
+      | 'SeqLock'
       | 'WaitGroup'
     > {}
 

@@ -2,7 +2,7 @@
 /** Synchronization primitives under the model checker. */
 
 import { countedParts } from './counted-scenarios.ts';
-import { exploreAll } from './coverage.ts';
+import { exploreAll, type Part } from './coverage.ts';
 import { type DeadlockModule, deadlockParts } from './deadlock-scenarios.ts';
 import { eventParts } from './event-scenarios.ts';
 import { gateParts } from './gate-scenarios.ts';
@@ -11,6 +11,8 @@ import { mutexParts } from './mutex-scenarios.ts';
 import { onceParts } from './once-scenarios.ts';
 import { rwLockParts } from './rw-lock-scenarios.ts';
 import { semaphoreParts } from './semaphore-scenarios.ts';
+import { seqLockParts } from './seq-lock-scenarios.ts';
+import type { SyncShared } from './sync-words.ts';
 
 const module: DeadlockModule = {
   ...(await mortal<Pick<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
@@ -23,8 +25,9 @@ exploreAll('sync', [
   ...semaphoreParts(module),
   ...eventParts(module),
   ...deadlockParts(module),
+  ...seqLockParts(module),
   ...rwLockParts(module),
   ...countedParts(module),
   ...onceParts(module),
   ...gateParts(module),
-]);
+] as Part<SyncShared>[]);

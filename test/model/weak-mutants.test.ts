@@ -13,6 +13,8 @@ import { Notes, type Planted } from './coverage.ts';
 import { makeMortal } from './mortal.ts';
 import type { Load } from './planted.ts';
 import { type SegmentModule, segmentScenario } from './segment-scenario.ts';
+import { seqLockCases } from './seq-lock-scenarios.ts';
+import type { SyncModule } from './sync-words.ts';
 
 interface WeakBug {
   readonly what: string;
@@ -51,6 +53,19 @@ const BUGS: readonly WeakBug[] = [
         ...(await load<Pick<SegmentModule, 'SegmentRing'>>('writer/segment-ring.ts')),
       };
       return segmentScenario(module) as Scenario<unknown>;
+    },
+  },
+  {
+    what: 'seqlock: the copies are read plainly',
+    entry: 'sync/seq-lock.ts',
+    from: 'target[i] = loadSeqCst(words, copy + i);',
+    to: 'target[i] = words[copy + i];',
+    scenario: async (load) => {
+      const module: SyncModule = {
+        ...(await load<Pick<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+        ...(await load<Omit<SyncModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
+      };
+      return seqLockCases(module)[0].scenario as unknown as Scenario<unknown>;
     },
   },
 ];

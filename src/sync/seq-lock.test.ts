@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { die } from '../../test/simulated-death.ts';
+import { BufferPool } from '../pool/index.ts';
+import { SeqLock } from './index.ts';
+import { SEQUENCE } from './seq-lock-layout.ts';
+
+const createPool = () => BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: 3 });
+
+test('readers get what was written last, whole', async () => {
+  const pool = createPool();
+  const lock = SeqLock.create(pool, { words: 3 });
+  const other = SeqLock.attach(BufferPool.attach(pool.handle), structuredClone(lock.handle));
+  const seen = new Int32Array(4).fill(-1);
+  expect(other.tryRead(seen)).toBe('read');
+  expect(Array.from(seen)).toEqual([0, 0, 0, -1]);
+  expect(lock.tryWrite(Int32Array.of(1, 2, 3))).toBe('written');
+  expect(other.readSync(seen)).toBe('read');
+  expect(Array.from(seen)).toEqual([1, 2, 3, -1]);
+  expect(other.writeSync(Int32Array.of(4, 5, 6))).toBe('written');
+  const values = Int32Array.of(7, 8, 9, 10);
+  const writing = lock.write(values);
+  values.fill(0);
+  expect(await writing).toBe('written');
+  expect(lock.tryRead(seen)).toBe('read');
+  expect(Array.from(seen)).toEqual([7, 8, 9, -1]);
+  expect([lock.count, other.count, lock.length]).toEqual([3, 3, 3]);
+});
+
+test('a writer that dies as it writes: readers keep the last snapshot, the next writer repairs', () => {
+  const pool = createPool();
+  const lock = SeqLock.create(pool, { words: 2 });
+  const doomed = BufferPool.attach(pool.handle);
+  const dead = SeqLock.attach(doomed, lock.handle);
+  dead.tryWrite(Int32Array.of(1, 1));
+  expect(lock.isAbandoned).toBe(false);
+  // As if it had ended after its first word.
+  const { writers, data } = lock.handle;
+  const words = new Int32Array(data);
+  (dead as unknown as { tryWrite(values: Int32Array): string }).tryWrite(Int32Array.of(2, 2));
+  Atomics.store(words, SEQUENCE, 3);
+  new Int32Array(writers.control)[32] = (doomed as unknown as { badge: number }).badge;
+  die(doomed);
+  const seen = new Int32Array(2);
+  expect(lock.tryRead(seen)).toBe('read');
+  expect(Array.from(seen)).toEqual([1, 1]);
+  expect(lock.isAbandoned).toBe(true);
+  expect(lock.writeSync(Int32Array.of(3, 3))).toBe('written');
+  expect(lock.isAbandoned).toBe(false);
+  expect(lock.tryRead(seen)).toBe('read');
+  expect(Array.from(seen)).toEqual([3, 3]);
+  expect(lock.count).toBe(2);
+});
+
+test('misuse', () => {
+  const pool = createPool();
+  expect(() => SeqLock.create(pool, { words: 0 })).toThrow(/^words must be/);
+  const lock = SeqLock.create(pool, { words: 2 });
+  expect(() => lock.tryRead(new Int32Array(1))).toThrow(/target must have at least 2 words, got 1/);
+  expect(() => lock.tryWrite([1, 2] as never)).toThrow(/values must be an Int32Array/);
+  expect(() => SeqLock.attach(pool, { ...lock.handle, version: 9 })).toThrow(/seqlock/);
+  expect(() => SeqLock.attach(createPool(), lock.handle)).toThrow(/another pool/);
+});
