@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Text in shared memory: UTF-8 written in place, and read without a copy where Node can. */
 
-import { type Bytes, lengthOf, partOf } from './views.ts';
+import { type Bytes, partOf } from './views.ts';
 
 /** The part of Node's Buffer that is used here: the core does not depend on Node. */
 interface NodeBuffer {
@@ -48,16 +48,17 @@ export function writeText(bytes: Bytes, at: number, text: string, length: number
 /** Reads texts of one memory. */
 export class TextReader {
   readonly #bytes: Bytes;
-  readonly #buffer: ReturnType<NodeBuffer['from']> | undefined;
+  /** Made when it is first needed. */
+  #buffer: ReturnType<NodeBuffer['from']> | undefined;
 
   /** `bytes` are all bytes of their memory. */
   constructor(bytes: Bytes) {
     this.#bytes = bytes;
-    this.#buffer = lengthOf(bytes) > 0 ? node?.from(bytes.buffer) : undefined;
   }
 
   /** The text of UTF-8 bytes `[begin, end)`. Malformed bytes become U+FFFD. */
   read(begin: number, end: number): string {
+    this.#buffer ??= node?.from(this.#bytes.buffer);
     if (this.#buffer !== undefined) return this.#buffer.toString('utf8', begin, end);
     return decoder.decode(this.#bytes.slice(begin, end));
   }
