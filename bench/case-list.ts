@@ -7,6 +7,7 @@ import { busCases } from './bus.bench.ts';
 import { calibrationCases } from './calibration.bench.ts';
 import { copyCases } from './copy.bench.ts';
 import { framerCases } from './framer.bench.ts';
+import { idiomCases } from './idiom.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
 import { syncCases } from './sync.bench.ts';
@@ -29,6 +30,7 @@ import { writerCases } from './writer.bench.ts';
 
 export const benchCases: readonly BenchCase[] = [
   ...calibrationCases,
+  ...idiomCases,
   ...poolCases,
   ...packetCases,
   ...framerCases,

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The snippets of README and guides as they are written, beside what a Node programmer writes
+ * today. Compare the CPU time as well: both threads work.
+ */
+
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { PacketChannel } from 'busbar/channel';
+import { DelimiterCodec } from 'busbar/framer';
+import { type TcpLink, TcpServer } from 'busbar/link';
+import type { Packet } from 'busbar/packet';
+import { BufferPool } from 'busbar/pool';
+import type { BenchCase, PreparedCase } from './bench-case.ts';
+
+const WORKER = new URL('./idiom.worker.js', import.meta.url);
+const LINE = `${JSON.stringify({ room: 'lobby', text: 'a line as chat programs send them' })}\n`;
+const BATCH = 1000;
+
+export const idiomCases: readonly BenchCase[] = [
+  {
+    id: 'idiom/channel-for-await',
+    what: '64 B: Packet.tryFrom(text), await send; there for await, toString, release',
+    unit: BATCH,
+    threads: 2,
+    prepare: () => prepareChannel('loop'),
+  },
+  {
+    id: 'idiom/channel-handle',
+    what: 'the same, read by receiver.handle',
+    unit: BATCH,
+    threads: 2,
+    prepare: () => prepareChannel('handle'),
+  },
+  {
+    id: 'idiom/channel-postMessage',
+    what: 'the same text by postMessage',
+    unit: BATCH,
+    threads: 2,
+    prepare: preparePort,
+  },
+  {
+    id: 'idiom/echo-for-await',
+    what: 'a line echoed: for await (const packet of link) await link.write(packet)',
+    unit: BATCH,
+    threads: 1,
+    prepare: () => prepareEcho(listenLoop),
+  },
+  {
+    id: 'idiom/echo-callback',
+    what: 'the same by onFrame and link.tryWrite',
+    unit: BATCH,
+    threads: 1,
+    prepare: () => prepareEcho(listenCallback),
+  },
+  {
+    id: 'idiom/echo-net',
+    what: 'the same by node:net: split at newlines, socket.write for each line',
+    unit: BATCH,
+    threads: 1,
+    prepare: () => prepareEcho(listenNet),
+  },
+];
+
+async function prepareChannel(way: 'loop' | 'handle'): Promise<PreparedCase> {
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 256 });
+  const channel = PacketChannel.create(pool, { kind: 'spsc', capacity: 64 });
+  const worker = new Worker(WORKER, { workerData: [pool.handle, channel.handle] });
+  const receiver = channel.receiver();
+  let count = 0;
+  let wanted = 0;
+  let done = (): void => {};
+  const take = (packet: Packet): void => {
+    if (packet.toString().length === 64) count++;
+    packet.release();
+    if (count === wanted) done();
+  };
+  if (way === 'handle') void receiver.handle(take).catch(() => {});
+  else {
+    void (async () => {
+      for await (const packet of receiver) take(packet);
+    })().catch(() => {});
+  }
+  return {
+    async run(ops) {
+      count = 0;
+      wanted = ops;
+      const finished = new Promise<void>((resolve) => {
+        done = resolve;
+      });
+      worker.postMessage(ops);
+      await finished;
+      return count;
+    },
+    async close() {
+      await worker.terminate();
+      receiver.close();
+      pool.detach();
+    },
+  };
+}
+
+function preparePort(): PreparedCase {
+  const worker = new Worker(WORKER, { workerData: null });
+  let count = 0;
+  let wanted = 0;
+  let done = (): void => {};
+  worker.on('message', (text: string) => {
+    if (text.length === 64) count++;
+    if (count === wanted) done();
+  });
+  return {
+    async run(ops) {
+      count = 0;
+      wanted = ops;
+      const finished = new Promise<void>((resolve) => {
+        done = resolve;
+      });
+      worker.postMessage(ops);
+      await finished;
+      return count;
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}
+
+interface Echo {
+  readonly port: number;
+  close(): Promise<unknown>;
+}
+
+/** Sends batches of lines over one plain socket, and waits for each to come back. */
+async function prepareEcho(listen: () => Promise<Echo>): Promise<PreparedCase> {
+  const server = await listen();
+  const socket = connect(server.port).setNoDelay();
+  await once(socket, 'connect');
+  const batch = Buffer.from(LINE.repeat(BATCH));
+  let received = 0;
+  let wanted = 0;
+  let done = (): void => {};
+  socket.on('data', (data) => {
+    received += data.length;
+    if (received === wanted) done();
+  });
+  return {
+    async run(ops) {
+      for (let i = 0; i < ops; i += BATCH) {
+        wanted = received + batch.length;
+        const finished = new Promise<void>((resolve) => {
+          done = resolve;
+        });
+        socket.write(batch);
+        await finished;
+      }
+      return received;
+    },
+    async close() {
+      socket.destroy();
+      await server.close();
+    },
+  };
+}
+
+function listenWith(handler: Parameters<typeof TcpServer.listen>[1]['handler']): Promise<Echo> {
+  const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 64 });
+  const codec = () => new DelimiterCodec('\n');
+  return TcpServer.listen(pool, { codec, ...(handler === undefined ? {} : { handler }) });
+}
+
+function listenLoop(): Promise<Echo> {
+  return listenWith(async (link) => {
+    for await (const packet of link) {
+      await link.write(packet);
+      packet.release();
+    }
+  });
+}
+
+function listenCallback(): Promise<Echo> {
+  return listenWith((link: TcpLink) => ({
+    onFrame(offset, length) {
+      if (!link.tryWrite(link.pool.bytes, offset, offset + length)) throw new Error('not now');
+    },
+  }));
+}
+
+async function listenNet(): Promise<Echo> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    let rest = '';
+    socket.setEncoding('utf8').on('data', (data: string) => {
+      const lines = (rest + data).split('\n');
+      rest = lines.pop() as string;
+      for (const line of lines) socket.write(`${line}\n`);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as { port: number }).port,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
