@@ -102,7 +102,8 @@ function keepRoom(body: ts.Block, insert: Insert): void {
       LOOK.test(node.expression.expression.text)
     ) {
       looks++;
-      insert(node.getEnd(), ' stackHasRoom(true);');
+      insert(node.getStart(), '{ ');
+      insert(node.getEnd(), ' stackHasRoom(true); }');
     }
     ts.forEachChild(node, visit);
   };
