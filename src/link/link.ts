@@ -19,7 +19,7 @@ import type { LocalWriter } from '../writer/index.ts';
  * **Back-pressure when sending.** If the other side cannot keep up, the link leaves its writers'
  * regions in the flusher: `writable` is false, and once a writer's lane is full the writer returns
  * "not now". The link calls `handler.onDrained` when writers may continue. The bytes that wait in a
- * link are at most `highWaterBytes` plus one region of each writer; likewise `highWaterBuffers`.
+ * link are at most `highWaterBytes` plus one region of each writer.
  *
  * **Back-pressure when receiving.** While it is paused, or the pool has no buffer, a link reads
  * nothing. That stops a stream's peer. Datagrams wait in the system's buffer; once that is full the
@@ -44,7 +44,8 @@ export interface Link extends AsyncDisposable {
   readonly writer: LocalWriter;
   /**
    * Whether the other side keeps up. False once `highWaterBytes` bytes are waiting, or bytes in
-   * `highWaterBuffers` buffers, until `onDrained` is called; and once the link is closing or its writer is closed.
+   * `highWaterBuffers` buffers, until `onDrained` is called; and once the link is closing or its
+   * writer is closed.
    */
   readonly writable: boolean;
   /**

@@ -30,7 +30,7 @@ test('packets that fit share a buffer, the next takes another', () => {
   );
 });
 
-test('a buffer of which no packet is left is used again; a pool without buffers says not now', () => {
+test('a buffer of which no packet is left is used again; without one it is not now', () => {
   const pool = makePool(1);
   const writer = new PacketWriter(pool);
   for (let i = 0; i < 10; i++) writer.tryWrite(new Uint8Array(40))?.release();

@@ -119,7 +119,7 @@ export class PacketWriter {
     return Packet.within(pool, bufferId, offset, length);
   }
 
-  /** Gives the buffer back; the next packet takes another. For writers that may be idle for long. */
+  /** Gives the buffer back; the next packet takes another. For writers that may be idle. */
   releaseIdle(): void {
     const bufferId = this.#bufferId;
     this.#bufferId = NO_BUFFER;

@@ -19,9 +19,10 @@ interface Held {
  * The buffers of one outbox; a run of regions of one buffer counts once.
  *
  * **The fair share** of a link is what all outboxes of the pool on this thread leave of half of the
- * pool; there, a buffer that waits for several links counts once. So one peer that does not read takes up to a quarter of the pool, three take an eighth
- * each; however many they are, half of the pool is left for others (as long as two buffers for each
- * of them fit the other half). The idea: dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
+ * pool; there, a buffer that waits for several links counts once. So one peer that does not read
+ * takes up to a quarter of the pool, three take an eighth each; however many they are, half of the
+ * pool is left for others, as long as two buffers for each of them fit the other half. The idea:
+ * dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
  */
 export class HeldBuffers {
   readonly #all: Held;

@@ -207,8 +207,8 @@ export class WriterGate implements Gate {
   }
 
   /**
-   * Ends a stall if at most `lowWaterBytes` bytes wait, in half of the buffers, and takes the regions in the lanes, which
-   * may begin the next stall. Returns whether the writers have room again.
+   * Ends a stall if at most `lowWaterBytes` bytes wait, in half of the buffers, and takes the
+   * regions in the lanes, which may begin the next stall. Returns whether the writers have room.
    */
   resumeIfLow(): boolean {
     if (this.#state !== STALLED || this.#outbox.queuedBytes > this.#lowWaterBytes) return false;
