@@ -3,7 +3,7 @@
  * Model checker: the part of a thread that lives on the JavaScript heap, made anew each time the
  * thread runs again.
  *
- * It stands for the thread's event loop: promises of `waitAsync`, timers, its own clock. Nothing in
+ * It models the thread's event loop: promises of `waitAsync`, timers, its own clock. Nothing in
  * it needs saving, because running the thread again on the values it read brings it back.
  */
 
@@ -123,7 +123,7 @@ export class Agent {
     return this.timers.find((t) => t.id === id) ?? this.turns.find((t) => t.id === id);
   }
 
-  /** Runs what waits for an event; says what is wrong if nothing does. */
+  /** Runs what waits for an event; returns a description of the problem if nothing does. */
   deliver(op: number, number: number): string | undefined {
     if (op === OP_EVENT) {
       const resolve = this.resolvers[number];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: what a thread is told of itself. */
+/** Model checker: the `self` that a thread's body receives. */
 
 import type { BareThread, MachineThread } from './machine-contract.ts';
 import type { ThreadLog } from './thread-log.ts';
@@ -13,7 +13,7 @@ interface ThreadMachine {
   changed(): void;
 }
 
-/** The thread by its number; what it publishes goes to the list. */
+/** The `self` of a thread; `published` receives what it publishes. */
 export function bareThread(
   machine: ThreadMachine,
   thread: number,

@@ -133,7 +133,7 @@ export class Explorer implements Chooser {
   }
 
   #run(first: number): void {
-    // Unless the last choice says so: a schedule may also be dropped between two of them.
+    // Only the last choice sets it: a schedule may also be dropped between two choices.
     if (first !== STOP) this.ended = false;
     this.#machine.run(first);
   }

@@ -208,7 +208,7 @@ function titles(plan: readonly PlannedThread[], history: History): string[] {
   return Array.from(names, (name) => name ?? '');
 }
 
-/** What the threads do, where no history tells it. */
+/** What the threads do, if no history shows it. */
 function planTable(plan: readonly PlannedThread[]): string {
   return threadNames(plan)
     .map((name, i) => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: what the machine is given (its threads, its limits, and who chooses), and what it
- * shows to those who choose.
+ * Model checker: the interface between the machine and choosers: threads, limits, and the parts of
+ * the machine that a chooser reads.
  */
 
 import type { Contention } from './contention.ts';
@@ -17,14 +17,14 @@ export const STOP = -1;
 /** Instead of a transition: choose again after it is found out whether a thread spins for ever. */
 export const PROBE = -2;
 
-/** What the machine knows of a thread: the rest stands on it. */
+/** What the machine provides to a thread's body; the rest is built on it. */
 export type BareThread = Omit<ModelThread, 'spawn' | 'parentPort' | 'workerData'>;
 
 /** Decides what happens next. */
 export interface Chooser {
   /**
-   * The next transition, STOP or PROBE. `current` is the thread that would go on, or −1. Tells the
-   * path what it takes.
+   * The next transition, STOP or PROBE. `current` is the thread that would continue, or −1. Records
+   * the transition in the path.
    */
   choose(current: number): number;
   /** True if the thread dies here. */
@@ -79,11 +79,11 @@ export interface MachineFailure {
   readonly message: string;
   readonly error?: unknown;
   readonly cell?: number;
-  /** Of a lost wake-up: who waits on which word, which has changed. */
+  /** Of a lost wake-up: the waiting threads, each with its word, which has changed. */
   readonly missed?: readonly { readonly thread: number; readonly cell: number }[];
 }
 
-/** The parts of a machine that say what can happen next. */
+/** The parts of a machine that determine what can happen next. */
 export interface MachineParts {
   readonly state: Int32Array;
   readonly layout: StateLayout;

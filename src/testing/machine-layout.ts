@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: where everything stands in the state block, the one typed array that says how far
- * each thread has come.
+ * Model checker: the layout of the state block, the one typed array that holds how far each thread
+ * has come.
  *
  *   ┌─────────┬───────────────────────────────┬─────────────────────────────┐
  *   │ globals │ thread 0 … n−1: fields, clock │ waiters of agents 0 … n     │
@@ -99,7 +99,7 @@ export const W_STATE: number = field++;
 export const W_AGENT: number = field++;
 export const W_CELL: number = field++;
 export const W_SEQUENCE: number = field++;
-/** SYNC_WAITER, or the how-manieth waitAsync of its thread it is. */
+/** SYNC_WAITER, or the number of earlier waitAsync calls of its thread. */
 export const W_NUMBER: number = field++;
 export const W_EXPECTED: number = field++;
 export const WAITER_FIELDS: number = field;
@@ -179,7 +179,7 @@ export const OP_TURN = 19;
 export const OP_WAKE = 20;
 /** No access: the call with this number since the last logged access threw. */
 export const OP_EXCEPTION = 21;
-/** The thread looks at the clock: the value says by which leap it has moved on, 0 for none. */
+/** The thread reads the clock: the value is the leap by which time has passed, 0 for none. */
 export const OP_CLOCK = 22;
 /** An access is logged as its operation plus this times its cell. */
 export const OP_LIMIT = 32;

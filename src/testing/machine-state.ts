@@ -131,7 +131,7 @@ export class MachineState implements MachineParts {
     }
   }
 
-  /** After setup: what the memory and the waiters are now is where every schedule begins. */
+  /** After setup: every schedule begins with the present memory and waiters. */
   freeze(threads: readonly MachineThread[]): void {
     this.threads = threads;
     this.memory.freeze();
@@ -167,7 +167,7 @@ export class MachineState implements MachineParts {
     }
   }
 
-  /** Goes back to the beginning. */
+  /** Restores the initial state. */
   reset(): void {
     this.restore(this.#root, 0, this.#root.length, 0);
   }
@@ -252,7 +252,7 @@ export class MachineState implements MachineParts {
     this.state[base + T_CELL] = cell;
   }
 
-  /** The call that the thread is about to make throws; it goes on from there. */
+  /** The thread's next call throws; the thread continues from there. */
   throwAt(thread: number): void {
     const state = this.state;
     const base = this.layout.thread(thread);
@@ -287,7 +287,7 @@ export class MachineState implements MachineParts {
     this.state[base + T_CHOSEN] = this.state[base + T_LOG];
   }
 
-  /** Others can see that `thread` did something: from now on it matters whether it dies. */
+  /** `thread` did something that others can see: its death now leaves a new state. */
   changedBy(thread: number): void {
     this.state[this.layout.thread(thread) + T_DIRTY] = 1;
   }
@@ -301,7 +301,7 @@ export class MachineState implements MachineParts {
     return waiters.nextEvent(thread) < 0 && (spins.isProbing || spins.isAmidst(thread));
   }
 
-  /** A thread that has ended for good is what it returned, not what it has read. */
+  /** A thread that has ended is represented by its result, not by what it has read. */
   protected forget(thread: number): void {
     const state = this.state;
     const base = this.layout.thread(thread);
@@ -319,7 +319,7 @@ export class MachineState implements MachineParts {
     state[base + T_HASH_B] = b;
   }
 
-  /** True if the thread goes on and on, whether alone or in turn with others. */
+  /** True if the thread runs on and on, alone or in turn with others. */
   protected isEndless(thread: number): boolean {
     const base = this.layout.thread(thread);
     const length = this.state[base + T_LOG];

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: runs several threads in one, each up to its next shared access and no further than
- * it is told.
+ * Model checker: runs the threads of a scenario in one real thread, each up to its next shared
+ * access.
  *
- * A thread cannot be suspended in JavaScript; it is thrown out of (PAUSE) and run again from its
- * beginning when its turn comes. On the way it is given the values that it read before, its writes
- * have no effect, and so it arrives at the same place with the same variables: what a thread is, is
- * a function of the values it has read. As long as the same thread stays chosen, nothing is thrown.
+ * JavaScript cannot suspend a thread. So an exception (PAUSE) unwinds its stack, and it runs again
+ * from its beginning when its turn comes. Its reads then return the values that they returned
+ * before, its writes have no effect, and so it arrives at the same point with the same variables: a
+ * thread's state is a function of the values it has read. As long as the same thread stays chosen,
+ * nothing is thrown.
  */
 
 import { Agent } from './agent.ts';
@@ -54,7 +55,7 @@ import { WeakMemory } from './weak-memory.ts';
 
 const NOT_RESUMING = -1;
 
-/** Accesses without a choice, after which others are let in. */
+/** Accesses without a choice after which other threads may run. */
 const ALONE = 4000;
 
 export class Machine extends MachineState {
@@ -65,7 +66,7 @@ export class Machine extends MachineState {
   readonly weak: WeakMemory | undefined;
   /** The thread whose code runs now, or −1. */
   current = -1;
-  /** True while no call of that thread throws: it is not deep in a recursion, or has looked. */
+  /** True while no call of that thread throws: not in a recursion, or the stack was checked. */
   hasRoom = true;
   /** True until the thread calls `begin()`, if it is one that prepares. */
   preparing = false;
@@ -101,7 +102,7 @@ export class Machine extends MachineState {
     }
   }
 
-  /** Finds out whether a thread spins for ever, and takes back what it did; then chooses again. */
+  /** Finds out whether a thread spins for ever, and undoes what it did; then chooses again. */
   #probe(): number {
     const { chooser, recorder, spins } = this;
     const thread = this.moment.unknownSpin();
@@ -132,7 +133,7 @@ export class Machine extends MachineState {
     state[base + T_TURNS]++;
     this.effort += state[base + T_LOG];
     const op = state[base + T_STATUS] === READY ? state[base + T_OP] : OP_TURN;
-    // It has no access before it yet, or has been thrown at and goes on from there.
+    // No access is pending yet, or its call has thrown and it continues from there.
     const isUnderWay = op === OP_START || op === OP_EXCEPTION;
     const spins = state[base + T_STATUS] === READY && (transition & 1) === 1;
     if (isUnderWay) state[base + T_OP] = OP_TURN;
@@ -164,7 +165,7 @@ export class Machine extends MachineState {
 
   /**
    * Runs each thread once more to the end of its log, so that what it keeps on the JavaScript heap
-   * is there, such as its result. False if a thread no longer does what its log says.
+   * is there, such as its result. False if a thread no longer follows its log.
    */
   rerun(): boolean {
     const [copy, mark] = [this.save(), this.memory.undoTop];
@@ -321,7 +322,7 @@ export class Machine extends MachineState {
 
   /**
    * The thread has come to an access that is new. Throws if another thread is to go first.
-   * `changes` if others could see it, as things stand; `schedules` if others matter to it.
+   * `changes`: other threads could see it in this state. `schedules`: it is a scheduling point.
    */
   arrive(op: number, cell: number, schedules: boolean, changes: boolean): void {
     const state = this.state;
@@ -410,7 +411,7 @@ export class Machine extends MachineState {
     throw PAUSE;
   }
 
-  /** After a wait has ended: the thread may die before it goes on. */
+  /** After a wait has ended: the thread may die before it continues. */
   woken(): void {
     if (this.#dies(this.current)) throw PAUSE;
   }
@@ -424,7 +425,7 @@ export class Machine extends MachineState {
     this.#cursor.skip();
   }
 
-  /** Others can see that something was done: from now on it matters whether the thread dies. */
+  /** The thread did something that others can see: its death now leaves a new state. */
   changed(): void {
     this.changedBy(this.current);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: the shared memory of one scenario, which can be taken back to any earlier moment
- * and knows who touched what.
+ * Model checker: the shared memory of one scenario. It can be restored to any earlier state, and
+ * records which threads accessed which words.
  */
 
 /**
@@ -38,7 +38,7 @@ export class ModelMemory {
   readonly regions: Region[] = [];
   /**
    * Per cell: threads that read it, wrote it; and {@link CELL_RACY}, {@link CELL_CONTENDED}. Never
-   * taken back.
+   * undone.
    */
   readers: Uint16Array = new Uint16Array(1 << 12);
   writers: Uint16Array = new Uint16Array(1 << 12);
@@ -148,7 +148,7 @@ export class ModelMemory {
     return undefined;
   }
 
-  /** Words for the checker's own use, that are taken back and hashed like all others. */
+  /** Words for the checker's own use, undone and hashed like all others. */
   reserve(words: number): number {
     return this.#allocate(words);
   }
@@ -243,7 +243,7 @@ export const CELL_RACY = 1;
 export const CELL_CONTENDED = 2;
 /** A part of it was touched alone: its bytes have shadows. */
 export const CELL_BYTES = 4;
-/** The checker's own: who reads it learns nothing of what its writer did before. */
+/** The checker's own: a thread that reads it learns nothing of what its writer did before. */
 export const CELL_SILENT = 8;
 /** An atomic access has touched a part of it, or more than it: there are clocks for those. */
 export const CELL_PARTS = 16;

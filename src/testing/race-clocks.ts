@@ -227,7 +227,7 @@ export class RaceClocks {
     this.learn(thread, cell + 1);
   }
 
-  /** The thread learns a clock that stands in the memory. */
+  /** The thread learns a clock that is in the memory. */
   learn(thread: number, at: number): void {
     const heap = this.#memory.heap;
     const state = this.#state;

@@ -27,7 +27,7 @@ import type { ModelReport } from './scenario.ts';
 import { failureJson, failurePage } from './trace-text.ts';
 import type { WeakSource } from './weak-memory.ts';
 
-/** One access, as the machine tells it. */
+/** One access, as the machine reports it. */
 export interface Access {
   readonly thread: number;
   readonly op: number;
@@ -127,7 +127,7 @@ export interface FormatOptions {
 }
 
 /**
- * Everything there is to say about a failure, with the way to see it again; empty if there is none.
+ * The description of a failure, with the call that replays it; empty if there is none.
  */
 export function formatFailure(report: ModelReport, options: FormatOptions = {}): string {
   checkOptions('options', options, ['as']);

@@ -93,13 +93,13 @@ export interface ThreadPort {
   close(): void;
 }
 
-/** What a supervisor is told. */
+/** The dead thread, as its supervisor receives it. */
 export interface DeadThread {
   readonly name: string;
   readonly published: readonly unknown[];
 }
 
-/** How a schedule ended: what {@link Scenario.check} is told. */
+/** How a schedule ended, for {@link Scenario.check}. */
 export interface Outcome {
   /** What each thread returned that has ended, or what its promise was fulfilled with. */
   readonly results: Readonly<Record<string, unknown>>;
@@ -135,7 +135,7 @@ export interface ModelOptions {
   /**
    * How many calls throw in one schedule, as they do when the stack is full; default 0. Any call
    * may that a thread makes {@link ModelThread.deeply | deeply} and where `deaths: 'calls'` could
-   * end it. A body goes on if it catches the RangeError; one that does not has failed.
+   * end it. A body continues if it catches the RangeError; one that does not has failed.
    */
   readonly exceptions?: number;
   /** How often time may pass for a thread after that when no thread can run; default 12. */

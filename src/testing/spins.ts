@@ -36,7 +36,7 @@ const ENDLESS = 20_000;
 const ENDLESS_AGAIN = 400;
 /** Places of the last accesses of a probe that are compared. */
 const PLACES = 24;
-/** Accesses before a loop is left at which others are let in. */
+/** Accesses before a loop is left at which other threads may run. */
 const LAST = 4;
 
 /** What a probe has found out: where the thread leaves its loop, or what it looks at for ever. */

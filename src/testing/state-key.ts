@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Model checker: a key of the present state of a run, equal for two states that have the same
- * futures: memory, what each thread has read, the order of race clocks, and who waits for what.
+ * futures: memory, what each thread has read, the order of race clocks, and the waiters.
  */
 
 import type { ClockRanks } from './clock-ranks.ts';
@@ -42,7 +42,7 @@ export class StateKey {
     this.#ranks = ranks;
   }
 
-  /** `current` goes on if it can; `favored` has to; each a thread or −1. */
+  /** `current` continues if it can; `favored` runs next; each a thread or −1. */
   compute(current: number, favored: number): void {
     const { state, memory, layout, limits } = this.#parts;
     const hits = state[G_KILLS] + 32 * state[G_EXCEPTIONS] + 1024 * (favored + 1);

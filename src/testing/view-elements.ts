@@ -51,7 +51,7 @@ export const TYPED_ARRAYS: readonly TypedArrayClass[] = TYPED_ARRAY_NAMES.flatMa
   (name) => (globalThis as unknown as Record<string, TypedArrayClass>)[name] ?? [],
 );
 
-/** Where the elements of a view stand. */
+/** The place of a view's elements. */
 export interface Place {
   readonly access: SharedAccess;
   readonly memory: ModelMemory;

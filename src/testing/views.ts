@@ -26,7 +26,7 @@ const otherViews = new WeakSet<object>();
 let lastProxy: object | undefined;
 let lastView: WordView | undefined;
 
-/** The view behind an Int32Array on the model's memory; undefined for anything else. */
+/** The handler of an Int32Array on the model's memory; undefined for anything else. */
 export function wordViewOf(words: object): WordView | undefined {
   if (words === lastProxy) return lastView;
   const view = arrayViews.get(words);
@@ -36,7 +36,7 @@ export function wordViewOf(words: object): WordView | undefined {
   return view;
 }
 
-/** The view behind any typed array on the model's memory. */
+/** The handler of any typed array on the model's memory. */
 export function arrayViewOf(view: object): ArrayView | undefined {
   return arrayViews.get(view);
 }

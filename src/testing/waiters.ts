@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Model checker: who waits on which word, in order of arrival, as `Atomics.wait`, `waitAsync` and
- * `notify` see it.
+ * Model checker: the lists of waiters of all words, in order of arrival, for `Atomics.wait`,
+ * `waitAsync` and `notify`.
  */
 
 import {
