@@ -181,8 +181,8 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_CHANNEL_PEER_DIED: 'every thread on the other side of the channel has died',
   /**
-   * A thread unlocks a mutex, or gives permits of a semaphore back, that it does not hold; or it
-   * reads the tag of a mutex without the lock.
+   * A thread unlocks, gives back, counts down or finishes what it does not hold, or what was not
+   * counted; or it reads the tag of a mutex without the lock.
    *
    * **Do**: A bug of the program: unlock once, in the thread that locked. A guard does that.
    */
@@ -197,9 +197,10 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_DEADLOCK: 'the wait could never end: this thread holds what is waited for',
   /**
-   * A thread died while it held a mutex that was made with `onOwnerDeath: 'poison'`.
+   * A thread died while it held a mutex, or wrote under an `RwLock`, that was made with
+   * `onOwnerDeath: 'poison'`.
    *
-   * **Do**: What the mutex protects may be half changed: make it anew, with a new mutex.
+   * **Do**: What the lock protects may be half changed: make it anew, with a new lock.
    */
   ERR_BUSBAR_POISONED: 'the thread that held the lock died',
   /**
