@@ -23,5 +23,12 @@ export { ReadLock, type ReadLockHandle } from './read-lock.ts';
 export { RwLock, type RwLockHandle, type RwLockOptions } from './rw-lock.ts';
 export { Semaphore, type SemaphoreHandle, type SemaphoreOptions } from './semaphore.ts';
 export { SeqLock, type SeqLockHandle, type SeqLockOptions } from './seq-lock.ts';
+export {
+  NO_SIGNAL,
+  Signal,
+  SignalTree,
+  type SignalTreeHandle,
+  type SignalTreeOptions,
+} from './signal-tree.ts';
 export type { SyncHandle } from './sync-block.ts';
 export { WaitGroup, type WaitGroupHandle } from './wait-group.ts';

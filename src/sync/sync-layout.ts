@@ -189,6 +189,7 @@ export const SYNC_KINDS = [
   'barrier',
   'gate',
   'once',
+  'signalTree',
 ] as const;
 /** The kinds of primitives. */
 export type SyncKind = (typeof SYNC_KINDS)[number];

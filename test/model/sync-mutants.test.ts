@@ -12,6 +12,7 @@ import { type Bug, huntAll } from './planted.ts';
 import { rwLockCases, rwLockDeathCases, rwLockExceptionCases } from './rw-lock-scenarios.ts';
 import { semaphoreCases, semaphoreDeathCases } from './semaphore-scenarios.ts';
 import { seqLockCases } from './seq-lock-scenarios.ts';
+import { signalCases } from './signal-scenarios.ts';
 import type { SyncShared } from './sync-words.ts';
 
 const BUGS: readonly Bug[] = [
@@ -341,6 +342,34 @@ const BUGS: readonly Bug[] = [
     to: 'const began = (loadSeqCst(words, SEQUENCE) + 1) | 1;',
     scenarios: /^seqlock: a writer dies/,
   },
+  {
+    what: 'signals: a consumer clears the bit above without another look',
+    entry: 'sync/signal-tree.ts',
+    from: 'if (loadSeqCst(bits, levels[level] + word) !== 0) {',
+    to: 'if (loadSeqCst(bits, levels[level] + word) === 0.5) {',
+    scenarios: /^signals: (2 set|set again)/,
+  },
+  {
+    what: 'signals: set rings no thread',
+    entry: 'sync/signal-tree.ts',
+    from: 'if (loadSeqCst(this.words, STATE) < 0) this.waiters.owe();',
+    to: '',
+    scenarios: /^signals: 2 (set|take)/,
+  },
+  {
+    what: 'signals: two consumers take one signal',
+    entry: 'sync/signal-tree.ts',
+    from: 'if ((before & (1 << i)) !== 0) return i;',
+    to: 'return i;',
+    scenarios: /^signals: 2 try/,
+  },
+  {
+    what: 'signals: what a dead consumer left is not repaired',
+    entry: 'sync/signal-tree.ts',
+    from: 'const isRepaired = this.#repair();',
+    to: 'const isRepaired = false;',
+    scenarios: /^signals: death/,
+  },
 ];
 
 huntAll('sync', BUGS, async (load) => {
@@ -362,6 +391,7 @@ huntAll('sync', BUGS, async (load) => {
     ...barrierCases(module),
     ...onceCases(module),
     ...gateCases(module),
+    ...signalCases(module),
     ...(seqLockCases(module) as unknown as Case<SyncShared>[]),
     ...rwLockCases(module),
     ...rwLockDeathCases(module),

@@ -39,7 +39,9 @@ export interface SyncModule
       | 'Once'
       | 'RwLock'
       | 'Semaphore'
+      | 'NO_SIGNAL'
       | 'SeqLock'
+      | 'SignalTree'
       | 'WaitGroup'
     > {}
 

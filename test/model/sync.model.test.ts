@@ -12,6 +12,7 @@ import { onceParts } from './once-scenarios.ts';
 import { rwLockParts } from './rw-lock-scenarios.ts';
 import { semaphoreParts } from './semaphore-scenarios.ts';
 import { seqLockParts } from './seq-lock-scenarios.ts';
+import { signalParts } from './signal-scenarios.ts';
 import type { SyncShared } from './sync-words.ts';
 
 const module: DeadlockModule = {
@@ -26,6 +27,7 @@ exploreAll('sync', [
   ...eventParts(module),
   ...deadlockParts(module),
   ...seqLockParts(module),
+  ...signalParts(module),
   ...rwLockParts(module),
   ...countedParts(module),
   ...onceParts(module),

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { arbitrarySeed, Random } from '../base/random.ts';
+import { BufferPool } from '../pool/index.ts';
+import { NO_SIGNAL, SignalTree } from './index.ts';
+
+const createPool = () => BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: 4 });
+
+test.each([1, 32, 33, 1024, 1025, 40_000])('%i signals: the next is found, going around', (n) => {
+  const seed = arbitrarySeed();
+  const random = new Random(seed);
+  const tree = SignalTree.create(createPool(), { signals: n });
+  const set = new Set<number>();
+  let last = -1;
+  for (let i = 0; i < 3000; i++) {
+    if (random.below(5) < 3) {
+      const index = random.below(n);
+      expect(tree.set(index), `seed ${seed}`).toBe(set.has(index) ? 'already' : 'set');
+      set.add(index);
+      continue;
+    }
+    const sorted = Array.from(set).sort((a, b) => a - b);
+    const expected = sorted.find((index) => index > last) ?? sorted[0] ?? NO_SIGNAL;
+    expect(tree.tryTake(), `seed ${seed}`).toBe(expected);
+    if (expected === NO_SIGNAL) continue;
+    last = expected;
+    set.delete(expected);
+    expect(tree.isSet(expected)).toBe(false);
+  }
+});
+
+test('consumers wait, in both ways, and give up', async () => {
+  const pool = createPool();
+  const tree = SignalTree.create(pool, { signals: 100 });
+  const other = SignalTree.attach(BufferPool.attach(pool.handle), structuredClone(tree.handle));
+  expect(tree.takeSync(1)).toBe(NO_SIGNAL);
+  await expect(tree.take({ timeoutMs: 1 })).rejects.toThrow(/ERR_BUSBAR_TIMEOUT|timeout/);
+  const both = Promise.all([tree.take(), tree.take()]);
+  expect(other.signal(99).set()).toBe('set');
+  expect(other.set(40)).toBe('set');
+  expect((await both).sort()).toEqual([40, 99]);
+  expect(tree.tryTake()).toBe(NO_SIGNAL);
+});
+
+test('what a thread left that died between two bits is found', async () => {
+  const pool = createPool();
+  const tree = SignalTree.create(pool, { signals: 2000 });
+  const bits = new Int32Array(tree.handle.bits);
+  // As if it had ended after the first bit.
+  Atomics.or(bits, 1500 >> 5, 1 << 1500);
+  expect(tree.tryTake()).toBe(NO_SIGNAL);
+  // A consumer that waits looks at its tick.
+  expect(await tree.take()).toBe(1500);
+  Atomics.or(bits, 3 >> 5, 1 << 3);
+  expect(tree.recover()).toBe(true);
+  expect(tree.tryTake()).toBe(3);
+});
+
+test('misuse', () => {
+  const pool = createPool();
+  expect(() => SignalTree.create(pool, { signals: 0 })).toThrow(/^signals must be/);
+  const tree = SignalTree.create(pool, { signals: 5 });
+  expect(() => tree.set(5)).toThrow(/^index must be/);
+  expect(() => tree.signal(-1)).toThrow(/^index must be/);
+  const { handle } = tree;
+  expect(() => SignalTree.attach(pool, { ...handle, bits: handle.control })).toThrow(/its bits/);
+});
