@@ -11,7 +11,7 @@
 
 import { ARENA_CODE } from './arena-code.ts';
 import type { Words } from './atomics.ts';
-import { copyForeign, fixedViewOf, KEPT_BYTES_MAX, moveWords } from './bytes.ts';
+import { copyForeign, copyWords, fixedViewOf, KEPT_BYTES_MAX } from './bytes.ts';
 import { type ArenaCode, plainCode } from './plain-arena.ts';
 import { type Bytes, wordsOf } from './views.ts';
 
@@ -99,7 +99,7 @@ export class Arena {
     } else if (source === this.last && end - begin <= KEPT_BYTES_MAX) {
       const view = this.lastView ?? this.keep(source);
       if (view === undefined) copyForeign(this.bytes, at, source, begin, end);
-      else moveWords(this.view, at, view, begin, end - begin);
+      else copyWords(this.view, at, view, begin, end - begin);
     } else {
       // Without WebAssembly it may be the model checker, for which each run must do the same.
       if (this.isFast) this.last = source;
@@ -231,13 +231,17 @@ function instantiate(memory: SharedMemory): ArenaCode | undefined {
   const WebAssembly = engine();
   const program = compile();
   if (WebAssembly === undefined || program === undefined) return undefined;
-  const instance = new WebAssembly.Instance(program, { busbar: { memory } });
-  const code = instance.exports as ArenaCode;
-  // The first call of each compiles it, which needs stack: now rather than in a later step.
-  code.copy(0, 0, 0);
-  code.fill(0, 0, 0);
-  code.find(0, 0, 0);
-  code.equal(0, 0, 0);
-  code.crc32c(0, 0, 0, 0);
-  return code;
+  try {
+    const instance = new WebAssembly.Instance(program, { busbar: { memory } });
+    const code = instance.exports as ArenaCode;
+    // The first call of each compiles it, which needs stack: now rather than in a later step.
+    code.copy(0, 0, 0);
+    code.fill(0, 0, 0);
+    code.find(0, 0, 0);
+    code.equal(0, 0, 0);
+    code.crc32c(0, 0, 0, 0);
+    return code;
+  } catch {
+    return undefined; // a memory of 64-bit addresses, or no space for code
+  }
 }

@@ -121,7 +121,7 @@ export class BufferPool extends BufferReferences {
   /** @internal In a pool of `debug`: fills a region that no other reference protects. */
   poison(id: BufferId, offset: number, length: number): void {
     if (!this.isDebug || this.words[this.layout.refs(this.threadSlot) + id] === 0) return;
-    if (this.isSoleHolder(id)) this.bytes.fill(POISON, offset, offset + length);
+    if (this.isSoleHolder(id)) this.arena.fill(offset, length, POISON);
   }
 
   /**

@@ -437,7 +437,7 @@ export abstract class BufferReferences {
     const isFree = words[this.shares + id] === 0 || this.withdraw(id);
     if (isFree && this.isDebug) {
       const begin = this.offsetOf(id);
-      this.bytes.fill(POISON, begin, begin + this.stride);
+      this.arena.fill(begin, this.stride, POISON);
     }
     words[this.refs + id] = 0;
     if (!isFree) return;

@@ -58,6 +58,7 @@ test('defaults are applied once, and the result is frozen', () => {
     batchSize: 64,
     maxThreads: 16,
     trackLeaks: false,
+    debug: process.env.BUSBAR_DEBUG === '1',
     memory: process.env.BUSBAR_MEMORY === 'plain' ? 'plain' : 'auto',
   });
   expect(Object.isFrozen(resolved)).toBe(true);
