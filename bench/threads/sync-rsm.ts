@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** rsm's workload: some threads take one lock 1000 times each; and who gets it how often in a row. */
+/** rsm's workload: some threads take one lock 1000 times each; and how often each gets it. */
 
 import { BufferPool, type BufferPoolHandle } from 'busbar/pool';
 import { type LockOrder, Mutex, type MutexHandle } from 'busbar/sync';

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** A message as a subscriber sees it: a region of the pool, with the subject and what else it has. */
+/** A message as a subscriber sees it: a region of the pool with its subject. */
 
 import { decodeText } from '../base/bytes.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
-import type { Headers, PublishOptions } from './bus-options.ts';
+import type { Headers, PublishOptions } from './envelope.ts';
 import type { BusPayload } from './payloads.ts';
 
 /** What a message needs of its bus, to answer. */
@@ -27,7 +27,7 @@ export interface Responder {
 export class BusMessage implements Disposable {
   /** The subject as published. */
   subject: string = '';
-  /** The subject for answers; undefined: none is wanted. */
+  /** The subject for replies; undefined: none is wanted. */
   reply: string | undefined = undefined;
   headers: Headers | undefined = undefined;
   /** The bus of the publisher, by its name. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Options of a bus, of subscriptions, of publishing and of requests. */
+/** Options of a bus, of subscriptions and of requests. */
 
 import {
   checkFunction,
@@ -11,9 +11,7 @@ import {
   show,
 } from '../base/check.ts';
 import type { BusMessage } from './bus-message.ts';
-
-/** Extra lines of a message: names and values. The bus passes the object on as it is. */
-export type Headers = Readonly<Record<string, string>>;
+import { checkHeaders, type Headers } from './envelope.ts';
 
 export interface BusOptions {
   /** Said in messages, and in what is inspected. Default 'bus'. */
@@ -66,19 +64,13 @@ export interface SubscribeOptions {
   readonly onError?: (error: unknown, message: BusMessage | undefined) => void;
 }
 
-export interface PublishOptions {
-  /** The subject to which answers go. */
-  readonly reply?: string;
-  readonly headers?: Headers;
-}
-
 export interface RequestOptions {
   readonly headers?: Headers;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
-export interface RequestManyOptions extends RequestOptions {
+export interface RepliesOptions extends RequestOptions {
   /** Most replies. Default: until the timeout. */
   readonly max?: number;
 }
@@ -102,12 +94,6 @@ export interface ResolvedBus {
   readonly tokensMax: number;
   readonly backlogMax: number;
   readonly onError: BusOptions['onError'] | undefined;
-}
-
-/** What a message has beside subject and bytes. */
-export interface Envelope {
-  readonly reply: string | undefined;
-  readonly headers: Headers | undefined;
 }
 
 const COUNT_MAX = 2 ** 31 - 1;
@@ -170,13 +156,7 @@ export function resolveSubscription(
   };
 }
 
-export function resolvePublish(options: PublishOptions): Envelope {
-  const { reply, headers } = checkOptions('options', options, ['reply', 'headers']);
-  if (headers !== undefined) checkHeaders(headers);
-  return { reply, headers };
-}
-
-export function resolveRequest(options: RequestManyOptions, isMany: boolean): RequestManyOptions {
+export function resolveRequest(options: RepliesOptions, isMany: boolean): RepliesOptions {
   const known = ['headers', 'timeoutMs', 'signal'];
   const own = checkOptions('options', options, isMany ? [...known, 'max'] : known);
   if (own.headers !== undefined) checkHeaders(own.headers);
@@ -184,16 +164,4 @@ export function resolveRequest(options: RequestManyOptions, isMany: boolean): Re
   checkSignal('signal', own.signal);
   if (own.max !== undefined) checkInteger('max', own.max, 1, COUNT_MAX);
   return own;
-}
-
-function checkHeaders(headers: unknown): void {
-  if (typeof headers !== 'object' || headers === null) {
-    throw new TypeError(`headers must be an object of strings, got ${show(headers)}`);
-  }
-  for (const [name, value] of Object.entries(headers)) {
-    const isHeader = /^[!-9;-~]+$/.test(name) && typeof value === 'string' && !/[\r\n]/.test(value);
-    if (!isHeader) {
-      throw new TypeError(`headers: ${show(name)} is no name, or ${show(value)} no line of text`);
-    }
-  }
 }

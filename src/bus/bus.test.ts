@@ -80,7 +80,7 @@ test('a member without room does not get what another member can take', async ()
   finish(bus);
 });
 
-test('what a handler publishes comes after what it handles, for all subscribers', () => {
+test('what a handler publishes comes after what it handles', () => {
   const { bus } = setUp({ backlogMax: 2 });
   const seen: string[] = [];
   const answers: boolean[] = [];
@@ -95,7 +95,7 @@ test('what a handler publishes comes after what it handles, for all subscribers'
   finish(bus);
 });
 
-test('handlers may subscribe, close and publish to the same subject while a message is handled', () => {
+test('handlers may subscribe, close and publish to the same subject', () => {
   const { bus } = setUp();
   const seen: string[] = [];
   const late = bus.subscribe('a', (message) => void seen.push(`late ${message.text()}`));
@@ -202,7 +202,7 @@ test('bounds count bytes and buffers, waiting and in hand', () => {
   finish(bus);
 });
 
-test('an async handler keeps its messages, runs in order, and bounds what is under way', async () => {
+test('an async handler keeps its messages, in order and with a bound', async () => {
   const { bus } = setUp();
   const seen: string[] = [];
   let running = 0;
@@ -239,7 +239,7 @@ test('a plain function that returns a promise is told what to do', () => {
   finish(bus);
 });
 
-test('an error of a handler reaches onError, and the other subscribers get the message', async () => {
+test('an error of a handler reaches onError, and others get the message', async () => {
   const errors: unknown[] = [];
   const { bus } = setUp({ onError: (error) => void errors.push(error) });
   const own: unknown[] = [];
@@ -283,21 +283,21 @@ test('a request gets the first answer; without a responder it fails at once', as
   finish(bus);
 });
 
-test('requestMany yields the answers of all responders', async () => {
+test('replies yields the answers of all responders', async () => {
   const { bus } = setUp();
   for (const name of ['a', 'b', 'c']) {
     bus.subscribe('who', async (message) => message.respond(name));
   }
   const seen: string[] = [];
-  for await (const message of bus.requestMany('who', '', { max: 3 })) seen.push(message.text());
+  for await (const message of bus.replies('who', '', { max: 3 })) seen.push(message.text());
   expect(seen.sort()).toEqual(['a', 'b', 'c']);
   const late: string[] = [];
-  for await (const message of bus.requestMany('who', '', { timeoutMs: 20 })) {
+  for await (const message of bus.replies('who', '', { timeoutMs: 20 })) {
     late.push(message.text());
   }
   expect(late).toHaveLength(3);
   await expect(async () => {
-    for await (const message of bus.requestMany('nobody', '')) message.text();
+    for await (const message of bus.replies('nobody', '')) message.text();
   }).rejects.toMatchObject({ code: 'ERR_BUSBAR_NO_RESPONDERS' });
   expect(bus.stats().subscriptions).toBe(3);
   finish(bus);

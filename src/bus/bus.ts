@@ -13,40 +13,23 @@ import type { BufferPool } from '../pool/index.ts';
 import { BusMessage, type Responder } from './bus-message.ts';
 import {
   type BusOptions,
-  type Envelope,
-  type PublishOptions,
-  type RequestManyOptions,
+  type RepliesOptions,
   type RequestOptions,
   type ResolvedBus,
   resolveBusOptions,
-  resolvePublish,
   resolveRequest,
   resolveSubscription,
   type SubscribeOptions,
 } from './bus-options.ts';
+import type { BusStats } from './bus-stats.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
+import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
 import type { MatchSet } from './match-set.ts';
 import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
 import { PendingRequest } from './pending-request.ts';
 import { PreparedSubject, subjectBytes } from './prepared-subject.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
 import { WaitingPublishers } from './waiting-publishers.ts';
-
-/** What a bus has done, and what it holds. */
-export interface BusStats {
-  readonly name: string;
-  readonly subscriptions: number;
-  /** Messages that were accepted, with or without a subscriber. */
-  readonly published: number;
-  /** Of these, the ones that nobody subscribed to. */
-  readonly unmatched: number;
-  /** Calls of `publish` and `request` that wait for room. */
-  readonly waiting: number;
-  /** Messages that wait until the running handler returns. */
-  readonly backlog: number;
-  /** Requests without an answer so far. */
-  readonly requests: number;
-}
 
 /** Subjects that were used lately; with more, all are forgotten. */
 const PREPARED_MAX = 4096;
@@ -235,21 +218,21 @@ export class Bus implements Responder, Disposable {
   }
 
   /**
-   * Publishes, and returns a loop over the answers: until `max` of them, the timeout, or the abort.
+   * Publishes, and returns a loop over the replies: until `max` of them, the timeout, or the abort.
    *
    * **Ownership** the loop borrows each answer. **Throws** as {@link request}, from the loop; the
    * timeout ends the loop without an error.
    */
-  async *requestMany(
+  async *replies(
     subject: string,
     payload: BusPayload,
-    options: RequestManyOptions = {},
+    options: RepliesOptions = {},
   ): AsyncGenerator<BusMessage, void, undefined> {
     const { headers, signal, timeoutMs = Infinity, max } = resolveRequest(options, true);
     signal?.throwIfAborted();
     const reply = this.#inbox();
     const answers = this.subscribe(reply, max === undefined ? {} : { max });
-    const guard = new WaitGuard({ signal, timeoutMs }, 'requestMany', (reason) => {
+    const guard = new WaitGuard({ signal, timeoutMs }, 'replies', (reason) => {
       if (signal?.aborted === true) answers.fail(reason);
       else void answers.drain();
     });
@@ -340,7 +323,7 @@ export class Bus implements Responder, Disposable {
     return count;
   }
 
-  /** An answer goes to its request, and to nobody else. */
+  /** An answer goes to its request, and to no subscriber. */
   #answer(request: PendingRequest, payload: BusPayload, envelope: Envelope): number {
     const message = new BusMessage(this);
     if (!this.#fill(message, payload)) return NOT_NOW;
@@ -377,7 +360,7 @@ export class Bus implements Responder, Disposable {
     return prepared;
   }
 
-  /** Picks a member of each queue group. False: somebody who stops publishers has no room. */
+  /** Picks a member of each queue group. False: one that stops publishers has no room. */
   #hasRoom(found: MatchSet<BusSubscription>): boolean {
     if (this.#isDispatching && this.#backlog.length >= this.#options.backlogMax) return false;
     if (this.#queueCount > 0) {

@@ -2,19 +2,19 @@
 /** `busbar/bus`: publish and subscribe by subject, and the parts of brokers of one's own. */
 /// <reference types="node" preserve="true" />
 
-export { Bus, type BusStats } from './bus.ts';
+export { Bus } from './bus.ts';
 export { BusMessage } from './bus-message.ts';
 export type {
   BusOptions,
-  Headers,
   Overflow,
-  PublishOptions,
-  RequestManyOptions,
+  RepliesOptions,
   RequestOptions,
   SubscribeOptions,
   SubscriptionLimit,
 } from './bus-options.ts';
+export type { BusStats } from './bus-stats.ts';
 export { type BusHandler, BusSubscription } from './bus-subscription.ts';
+export type { Headers, PublishOptions } from './envelope.ts';
 export { KeyedHash } from './keyed-hash.ts';
 export { KeyedMap } from './keyed-map.ts';
 export { MatchCache } from './match-cache.ts';

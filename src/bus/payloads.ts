@@ -40,8 +40,8 @@ export class Payloads {
   }
 
   /**
-   * Copies a payload of `length` bytes behind earlier ones. Returns where it begins, or -1 if no buffer
-   * is free now. **Ownership** the bytes stay as long as somebody holds {@link bufferId}; this
+   * Copies a payload of `length` bytes behind earlier ones. Returns where it begins, or -1 if no
+   * buffer is free now. **Ownership** the bytes stay as long as a holder of {@link bufferId} exists; this
    * object does so until the next call.
    */
   store(payload: Exclude<BusPayload, Packet>, length: number): number {

@@ -4,7 +4,8 @@
 import { BusbarError } from '../base/errors.ts';
 import { WaitGuard } from '../base/wait-guard.ts';
 import type { BusMessage } from './bus-message.ts';
-import type { Envelope, RequestOptions } from './bus-options.ts';
+import type { RequestOptions } from './bus-options.ts';
+import type { Envelope } from './envelope.ts';
 import type { Attempt } from './waiting-publishers.ts';
 
 /** What a request needs of its bus. */

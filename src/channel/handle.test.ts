@@ -86,7 +86,7 @@ test('handle: promises are awaited, so many at once', async () => {
   expect(pool.close()).toMatchObject({ heldByThreads: 0, inTransit: 0 });
 });
 
-test('handle: an error rejects, the packet is released, the rest stays; or onError has it', async () => {
+test('handle: an error rejects, its packet is released, the rest stays; or onError', async () => {
   const { pool, sender, receiver } = setUp();
   await send(pool, sender, 10);
   const handler = async (packet: Packet): Promise<void> => {

@@ -27,7 +27,7 @@ test('readers get what was written last, whole', async () => {
   expect([lock.count, other.count, lock.length]).toEqual([3, 3, 3]);
 });
 
-test('a writer that dies as it writes: readers keep the last snapshot, the next writer repairs', () => {
+test('after a death amid a write readers keep the last snapshot, and a writer repairs', () => {
   const pool = createPool();
   const lock = SeqLock.create(pool, { words: 2 });
   const doomed = BufferPool.attach(pool.handle);

@@ -128,8 +128,8 @@ export class SignalTree extends Primitive {
    * Sets a signal, and wakes a consumer that waits. 'already': it was set and not taken yet.
    *
    * The consumer sees what this thread wrote before. **Cost** one read-modify-write and a load; if
-   * it is the first of its 32 that is set, one more per level; no allocation. **Throws** RangeError,
-   * ERR_BUSBAR_DETACHED.
+   * it is the first of its 32 that is set, one more per level; no allocation. **Throws**
+   * RangeError, ERR_BUSBAR_DETACHED.
    */
   set(index: number): 'set' | 'already' {
     this.#check(index);

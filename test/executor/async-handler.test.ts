@@ -11,7 +11,7 @@ function setUp() {
   return BufferPool.create({ bufferSize: 64, bufferCount: 256, maxThreads: 4 });
 }
 
-test('an async handler: in order by default, many at once if asked, and a stop waits for it', async () => {
+test('an async handler: in order, or many at once if asked; a stop waits for it', async () => {
   for (const concurrency of [1, 4]) {
     const pool = setUp();
     const group = await ExecutorGroup.start({ pool, module, count: 1, data: { concurrency } });

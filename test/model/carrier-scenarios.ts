@@ -68,7 +68,7 @@ function dying(
       self.begin();
       pool.reclaimDead();
       pool.detach();
-      // Nobody waits for the dead.
+      // No thread waits for the dead.
       set(shared.words, OFFERED);
       set(shared.words, DONE);
     },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: a snapshot that some threads read while others write it, and die as they write. */
+/** Model checker: a snapshot that threads read while others write it, and die as they write. */
 
 import type { ModelOptions, Outcome, Scenario } from 'busbar/testing';
 import type { SeqLock, SeqLockHandle } from '../../src/sync/index.ts';

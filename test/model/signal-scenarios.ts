@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Model checker: signals of two words that some threads set and others take, and die in between. */
+/** Model checker: signals of two words that threads set, and others take, and die in between. */
 
 import type { ModelOptions, Outcome, Scenario } from 'busbar/testing';
 import type { SignalTree, SignalTreeHandle } from '../../src/sync/index.ts';

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/** What a message has beside its subject and its bytes. */
+
+import { checkOptions, show } from '../base/check.ts';
+
+/** Extra lines of a message: names and values. The bus passes the object on as it is. */
+export type Headers = Readonly<Record<string, string>>;
+
+export interface PublishOptions {
+  /** The subject to which replies go. */
+  readonly reply?: string;
+  readonly headers?: Headers;
+}
+
+/** What a message has beside subject and bytes. */
+export interface Envelope {
+  readonly reply: string | undefined;
+  readonly headers: Headers | undefined;
+}
+
+export function resolvePublish(options: PublishOptions): Envelope {
+  const { reply, headers } = checkOptions('options', options, ['reply', 'headers']);
+  if (headers !== undefined) checkHeaders(headers);
+  return { reply, headers };
+}
+
+/** **Throws** TypeError. */
+export function checkHeaders(headers: unknown): void {
+  if (typeof headers !== 'object' || headers === null) {
+    throw new TypeError(`headers must be an object of strings, got ${show(headers)}`);
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    const isHeader = /^[!-9;-~]+$/.test(name) && typeof value === 'string' && !/[\r\n]/.test(value);
+    if (!isHeader) {
+      throw new TypeError(`headers: ${show(name)} is no name, or ${show(value)} no line of text`);
+    }
+  }
+}
