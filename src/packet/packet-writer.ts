@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `PacketWriter`: carves many small packets from one buffer. */
 
-import { checkInteger, checkRealSource } from '../base/check.ts';
+import { checkBytes, checkInteger } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { textBytes, writeText } from '../base/text.ts';
+import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { Packet } from './packet.ts';
@@ -30,7 +32,7 @@ import { Packet } from './packet.ts';
  * const writer = new PacketWriter(pool);
  * const packets = [];
  * for (const word of ['one', 'two', 'three']) {
- *   const packet = writer.tryWrite(Buffer.from(word));
+ *   const packet = writer.tryWrite(word);
  *   if (packet !== undefined) packets.push(packet);
  * }
  * console.log(packets.join(), pool.stats().held); // one,two,three 1
@@ -55,26 +57,26 @@ export class PacketWriter {
   }
 
   /**
-   * A packet of a copy of these bytes; undefined: no buffer is free now.
+   * A packet of a copy of these bytes, or of a text in UTF-8; undefined: no buffer is free now.
    *
    * **Ownership** the packet is the caller's. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE beyond the
-   * pool's buffer size; ERR_BUSBAR_WRITER_CLOSED; TypeError, RangeError.
+   * pool's buffer size; ERR_BUSBAR_WRITER_CLOSED; TypeError.
    */
-  tryWrite(
-    source: Uint8Array,
-    begin: number = 0,
-    end: number = source?.length,
-  ): Packet | undefined {
-    checkRealSource(source, begin, end);
-    const at = this.tryReserve(end - begin);
+  tryWrite(source: Uint8Array | string): Packet | undefined {
+    const isText = typeof source === 'string';
+    if (!isText) checkBytes('source', source);
+    const length = isText ? textBytes(source) : lengthOf(source);
+    const at = this.tryReserve(length);
     if (at < 0) return undefined;
+    const { pool } = this;
     try {
-      this.pool.arena.write(at, source, begin, end);
+      if (isText) writeText(pool.bytes, at, source, length);
+      else pool.arena.write(at, source, 0, length);
     } catch (error) {
       this.#openAt = -1;
       throw error;
     }
-    return this.commit(at, end - begin);
+    return this.commit(at, length);
   }
 
   /**
