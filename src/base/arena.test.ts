@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { assembleArena, CODE } from '../../scripts/arena-code.mjs';
 import { ROOT } from '../../scripts/files.mjs';
 import { Arena, arenaOf, createBlock } from './arena.ts';
-import { copyForeign, decodeText, fixedViewOf } from './bytes.ts';
+import { copyForeign, fixedViewOf } from './bytes.ts';
 import { Random } from './random.ts';
 import type { Bytes } from './views.ts';
 
@@ -211,28 +211,5 @@ test('a source or target that claims another byteLength is copied by its real on
     const narrow = lies(new Uint8Array(700), 5);
     copyForeign(narrow, 100, new Uint8Array(500).fill(3), 0, 500);
     expect(narrow.indexOf(0, 100)).toBe(600);
-  }
-});
-
-test('text is decoded as TextDecoder does, whatever the bytes', () => {
-  const random = new Random(8);
-  const pieces = ['a', 'é', '€', '😀', '\uFEFF', '\0'].map((text) => [...Buffer.from(text)]);
-  const wrong = [
-    [0xc3],
-    [0xe2, 0x82],
-    [0xf0, 0x9f, 0x98],
-    [0xed, 0xa0, 0x80],
-    [0xff],
-    [0x80],
-    [0xc0, 0xaf],
-  ];
-  for (let round = 0; round < 3000; round++) {
-    const count = random.chance(0.02) ? 3000 : random.below(30);
-    const parts = Array.from({ length: count }, () =>
-      random.chance(0.2) ? wrong[random.below(7)] : pieces[random.below(6)],
-    );
-    const bytes = new Uint8Array(new SharedArrayBuffer(parts.flat().length + 3));
-    bytes.set(parts.flat(), 3);
-    expect(decodeText(bytes, 3, bytes.length)).toBe(new TextDecoder().decode(bytes.slice(3)));
   }
 });

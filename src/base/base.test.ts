@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { expect, test, vi } from 'vitest';
 import { AssertionError, assert, fail } from './assert.ts';
-import { copyForeign, decodeText, encodeText } from './bytes.ts';
+import { copyForeign, encodeText } from './bytes.ts';
 import * as check from './check.ts';
 import { nowMs, startTicking, startTimer, stopTimer } from './clock.ts';
 import { BUSBAR_ERRORS, BusbarError, type BusbarErrorCode } from './errors.ts';
 import { arbitrarySeed, Random } from './random.ts';
+import { readText } from './text.ts';
 
 test('assert lets what holds pass and throws the literal message for what does not', () => {
   assert(true, 'never seen');
@@ -58,8 +59,8 @@ test('text survives the way through shared bytes', () => {
   const bytes = encodeText(text);
   const shared = new Uint8Array(new SharedArrayBuffer(bytes.length + 2));
   shared.set(bytes, 1);
-  expect(decodeText(shared, 1, 1 + bytes.length)).toBe(text);
-  expect(decodeText(shared, 1, 1)).toBe('');
+  expect(readText(shared, 1, 1 + bytes.length)).toBe(text);
+  expect(readText(shared, 1, 1)).toBe('');
 });
 
 test('values are shown in errors without ever throwing', () => {

@@ -33,7 +33,6 @@ type NativeCopy = (this: Bytes, target: Bytes, at: number, begin: number, end: n
 interface NodeBuffer {
   readonly prototype: Bytes & {
     copy: NativeCopy;
-    utf8Slice?: (this: Bytes, begin: number, end: number) => string;
   };
 }
 
@@ -182,32 +181,8 @@ export function copyWords(
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** The UTF-8 bytes of a text, in memory of their own. */
 export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
-}
-
-const utf8Slice = node.Buffer?.prototype.utf8Slice;
-const SCRATCH_BYTES = 4096;
-let scratch: Uint8Array<ArrayBuffer> | undefined;
-const BYTE_ORDER_MARK = 0xef;
-
-/**
- * The text of UTF-8 bytes `[begin, end)`, without a byte order mark.
- *
- * The bytes are copied first: an engine goes over them twice, and another thread that changes them
- * meanwhile would make it write beyond the string. (Browsers refuse to decode shared memory.)
- *
- * **Cost** one copy of the bytes and the string.
- */
-export function decodeText(bytes: Bytes, begin: number, end: number): string {
-  const count = end - begin;
-  if (utf8Slice === undefined || count > SCRATCH_BYTES || bytes[begin] === BYTE_ORDER_MARK) {
-    return decoder.decode(bytes.slice(begin, end));
-  }
-  scratch ??= new Uint8Array(SCRATCH_BYTES);
-  copyForeign(scratch, 0, bytes, begin, end);
-  return utf8Slice.call(scratch, 0, count);
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Text in shared memory: UTF-8 written in place, and read without a copy where Node can. */
+/** Text in shared memory: UTF-8 written in place, and read by way of a copy. */
 
+import { copyForeign } from './bytes.ts';
 import { type Bytes, partOf } from './views.ts';
 
 /** The part of Node's Buffer that is used here: the core does not depend on Node. */
 interface NodeBuffer {
-  from(memory: ArrayBufferLike): { toString(encoding: 'utf8', begin: number, end: number): string };
+  readonly prototype: { utf8Slice?: (this: Bytes, begin: number, end: number) => string };
   byteLength(text: string): number;
 }
 
@@ -45,21 +46,23 @@ export function writeText(bytes: Bytes, at: number, text: string, length: number
   encoder.encodeInto(text, partOf(bytes, at, at + length));
 }
 
-/** Reads texts of one memory. */
-export class TextReader {
-  readonly #bytes: Bytes;
-  /** Made when it is first needed. */
-  #buffer: ReturnType<NodeBuffer['from']> | undefined;
+/** Texts of up to this many bytes are decoded by Buffer, which needs no new objects. */
+const SCRATCH_BYTES = 4096;
+let scratch: Uint8Array<ArrayBuffer> | undefined;
 
-  /** `bytes` are all bytes of their memory. */
-  constructor(bytes: Bytes) {
-    this.#bytes = bytes;
+/**
+ * The text of UTF-8 bytes `[begin, end)`. Malformed bytes become U+FFFD.
+ *
+ * The bytes are copied first. An engine reads them twice, to measure and to decode: if another
+ * thread changes them in between, V8 writes beyond the string, and the process ends (Node 20).
+ */
+export function readText(bytes: Bytes, begin: number, end: number): string {
+  const count = end - begin;
+  const utf8Slice = node?.prototype.utf8Slice;
+  if (utf8Slice === undefined || count > SCRATCH_BYTES) {
+    return decoder.decode(bytes.slice(begin, end));
   }
-
-  /** The text of UTF-8 bytes `[begin, end)`. Malformed bytes become U+FFFD. */
-  read(begin: number, end: number): string {
-    this.#buffer ??= node?.from(this.#bytes.buffer);
-    if (this.#buffer !== undefined) return this.#buffer.toString('utf8', begin, end);
-    return decoder.decode(this.#bytes.slice(begin, end));
-  }
+  scratch ??= new Uint8Array(SCRATCH_BYTES);
+  copyForeign(scratch, 0, bytes, begin, end);
+  return utf8Slice.call(scratch, 0, count);
 }

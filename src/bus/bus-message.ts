@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** A message as a subscriber sees it: a region of the pool with its subject. */
 
-import { decodeText } from '../base/bytes.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { readText } from '../base/text.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Headers, PublishOptions } from './envelope.ts';
@@ -61,7 +61,7 @@ export class BusMessage implements Disposable {
   /** The bytes as text (UTF-8). */
   text(): string {
     this.#check('text');
-    return decodeText(this.pool.bytes, this.offset, this.offset + this.length);
+    return readText(this.pool.bytes, this.offset, this.offset + this.length);
   }
 
   /** The bytes as a packet, with a reference of its own. **Ownership** the caller's. */

@@ -6,7 +6,7 @@ import { checkInteger, checkRange, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
-import { TextReader } from '../base/text.ts';
+import { readText } from '../base/text.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
 import { BufferReferences, POISON } from './buffer-references.ts';
 import {
@@ -59,8 +59,6 @@ import { TRANSIT_MARK } from './transit-layout.ts';
  * it from another. All methods belong to the thread that made the object.
  */
 export class BufferPool extends BufferReferences {
-  private readonly texts: TextReader = new TextReader(this.bytes);
-
   /**
    * Makes a pool and attaches this thread to it.
    *
@@ -115,7 +113,7 @@ export class BufferPool extends BufferReferences {
    */
   text(offset: number, length: number): string {
     checkRange(offset, offset + length, this.bytes.length);
-    return this.texts.read(offset, offset + length);
+    return readText(this.bytes, offset, offset + length);
   }
 
   /** @internal In a pool of `debug`: fills a region that no other reference protects. */
