@@ -37,7 +37,9 @@ class Listener implements Subscriber {
 }
 
 function messageAt(begin: number, view: DataView, bytes: Uint8Array): Message {
-  const message = new Message(view, bytes);
+  const message = new Message(view, bytes, {
+    copy: (to, from, length) => bytes.copyWithin(to, from, from + length),
+  });
   const line = {
     subjectBegin: 4,
     subjectEnd: 5,

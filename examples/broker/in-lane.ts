@@ -126,7 +126,7 @@ export class InLane<S extends Subscriber> implements Waiter {
     this.#core = core;
     this.#pool = pool;
     this.#out = out;
-    this.#message = new Message(pool.view, pool.bytes);
+    this.#message = new Message(pool.view, pool.bytes, pool);
     // The canonical form of a line that ended with LF alone is one byte longer.
     const maxControlLineBytes = limits.maxControlLineBytes + 1;
     this.#codec = new ProtocolCodec(pool.view, { ...limits, maxControlLineBytes });

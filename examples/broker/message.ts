@@ -38,6 +38,14 @@ export interface PublishedLine {
   readonly payloadLength: number;
 }
 
+/** What copies many bytes within the memory: the pool. */
+export interface Mover {
+  copy(to: number, from: number, length: number): void;
+}
+
+/** Up to this many bytes a loop over words is as fast. */
+const WORDS_MAX = 32;
+
 /**
  * One message; created once per connection and set for each frame. All positions are absolute in
  * the memory.
@@ -45,6 +53,7 @@ export interface PublishedLine {
 export class Message {
   readonly #view: DataView<ArrayBufferLike>;
   readonly #bytes: Bytes;
+  readonly #mover: Mover;
 
   /** Begin of the canonical frame. */
   begin: number = 0;
@@ -60,7 +69,8 @@ export class Message {
   #payloadBegin: number = 0;
   #word: number = 0;
 
-  constructor(view: DataView<ArrayBufferLike>, bytes: Bytes) {
+  constructor(view: DataView<ArrayBufferLike>, bytes: Bytes, mover: Mover) {
+    this.#mover = mover;
     this.#view = view;
     this.#bytes = bytes;
   }
@@ -103,7 +113,10 @@ export class Message {
       view.setInt32(to, subscription.sidLow, true);
       if (subscription.sidWordCount === 2) view.setInt32(to + 4, subscription.sidHigh, true);
     }
-    copyWords(view, to + subscription.sidAndSpaceLength, headEnd, this.end);
+    to += subscription.sidAndSpaceLength;
+    const { end } = this;
+    if (end - headEnd > WORDS_MAX) this.#mover.copy(to, headEnd, end - headEnd);
+    else copyWords(view, to, headEnd, end);
   }
 
   /** Bytes that {@link writeStrippedTo} writes. */

@@ -58,7 +58,7 @@ export class Publication {
     this.#router = router;
     this.#framer = framer;
     this.#codec = framer.codec as ProtocolCodec;
-    this.#message = new Message(pool.view, pool.bytes);
+    this.#message = new Message(pool.view, pool.bytes, pool);
   }
 
   /** Publishes the current frame, or continues to. Returns false if there is no room now. */

@@ -435,10 +435,7 @@ export abstract class BufferReferences {
     // Waiters are served after the reference is gone: that must not throw.
     if (isAsked) ensureStack();
     const isFree = words[this.shares + id] === 0 || this.withdraw(id);
-    if (isFree && this.isDebug) {
-      const begin = this.offsetOf(id);
-      this.arena.fill(begin, this.stride, POISON);
-    }
+    if (isFree && this.isDebug) this.arena.fill(this.offsetOf(id), this.stride, POISON);
     words[this.refs + id] = 0;
     if (!isFree) return;
     const count = words[cache] + 1;
