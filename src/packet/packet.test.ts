@@ -499,3 +499,20 @@ test('random trees of clones, slices and pieces release every buffer', () => {
   for (const packet of oracle.keys()) packet.release();
   expect(pool.tryAcquire()).not.toBe(NO_BUFFER);
 });
+
+test('from waits for a buffer; limits end the wait, and nothing is kept', async () => {
+  const pool = BufferPool.create({ bufferSize: 16, bufferCount: 1 });
+  const first = await Packet.from(pool, 'one');
+  const second = Packet.from(pool, 'zwei Wörter');
+  await expect(Packet.from(pool, 'x', { timeoutMs: 1 })).rejects.toThrow(
+    coded('ERR_BUSBAR_TIMEOUT'),
+  );
+  first.release();
+  const packet = await second;
+  expect(packet.toString()).toBe('zwei Wörter');
+  packet.release();
+  await expect(Packet.from(pool, new Uint8Array(17))).rejects.toThrow(
+    coded('ERR_BUSBAR_MESSAGE_TOO_LARGE'),
+  );
+  expect(pool.close()).toMatchObject({ heldByThreads: 0 });
+});

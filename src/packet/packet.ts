@@ -15,7 +15,7 @@ import { BusbarError } from '../base/errors.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
-import type { BufferId, BufferPool } from '../pool/index.ts';
+import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Trace } from '../pool/leak-tracker.ts';
 import type { TransitLength, TransitOffset } from '../pool/transit-layout.ts';
 import {
@@ -125,6 +125,37 @@ export class Packet {
     if (isText) writeText(pool.bytes, offset, source, length);
     else pool.arena.write(offset, source, 0, length);
     return new Packet(pool, bufferId, offset, length);
+  }
+
+  /**
+   * {@link tryFrom} that waits for a buffer. Do not change the source before the promise settles.
+   *
+   * **Throws** (rejects) as `tryFrom` and `pool.acquire`.
+   */
+  static async from(
+    pool: BufferPool,
+    source: Uint8Array | string,
+    options?: WaitOptions,
+  ): Promise<Packet> {
+    const packet = Packet.tryFrom(pool, source);
+    if (packet !== undefined) return packet;
+    return Packet.fill(pool, await pool.acquire(options), source);
+  }
+
+  /** Copies a source into a buffer that the caller holds, and knows to be large enough. */
+  private static fill(pool: BufferPool, bufferId: BufferId, source: Uint8Array | string): Packet {
+    const offset = pool.offsetOf(bufferId);
+    try {
+      const isText = typeof source === 'string';
+      const length = isText ? textBytes(source) : lengthOf(source);
+      if (isText) writeText(pool.bytes, offset, source, length);
+      else pool.arena.write(offset, source, 0, Math.min(length, pool.bufferSize));
+      // Throws if the source has grown meanwhile.
+      return Packet.wrap(pool, bufferId, offset, length);
+    } catch (error) {
+      pool.release(bufferId);
+      throw error;
+    }
   }
 
   /**

@@ -8,6 +8,7 @@ export type {
   WriteFlusherStats,
 } from './flusher-options.ts';
 export { LocalWriter } from './local-writer.ts';
+export type { WritableSink } from './pipe-to.ts';
 export { Reservation } from './reservation.ts';
 export { SharedWriter } from './shared-writer.ts';
 export type { ReservationTicket, SharedWriterHandle } from './shared-writer-handle.ts';

@@ -245,6 +245,11 @@ export class LocalWriter {
     return complete;
   }
 
+  /** Waits until {@link flush} has handed over everything. **Throws** (rejects) as `reserve`. */
+  async drained(options: WaitOptions = {}): Promise<void> {
+    await this.waiting.until(() => (this.flush() ? 0 : NONE), options);
+  }
+
   /**
    * Releases the writer's buffer if everything in it was flushed; the next reservation takes a new
    * one. For writers that may be idle for long. Returns true if the writer holds no buffer.

@@ -43,6 +43,7 @@ import {
   type WriteFlusherStats,
 } from './flusher-options.ts';
 import { checkTail, giveRoom, Lane, releaseUnpublished, takeRegions } from './lane.ts';
+import { pipeInto, type WritableSink } from './pipe-to.ts';
 import { ReceiverBell } from './receiver-bell.ts';
 import type { TurnEnd } from './turn-ends.ts';
 
@@ -216,6 +217,16 @@ export class WriteFlusher {
       this.#checkReceiver();
     }
     if (callback === undefined || !this.closed) this.#bell.setCallback(callback);
+  }
+
+  /**
+   * Writes every region, from now on, to a writable stream of Node (a file, a socket), and waits
+   * while the stream is full. The stream stays the caller's, which ends it and handles its errors.
+   *
+   * **Threads** the receiver. **Throws** as {@link setReadyCallback}.
+   */
+  pipeTo(writable: WritableSink): void {
+    pipeInto(this, writable);
   }
 
   /**
