@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Passes what a flusher gets to a writable stream. */
 
-import type { BufferId } from '../pool/index.ts';
-import type { WriteFlusher } from './write-flusher.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 
 /** The part of a writable stream of Node that is used here. */
 export interface WritableSink {
@@ -10,11 +9,22 @@ export interface WritableSink {
   on(event: 'drain', listener: () => void): unknown;
 }
 
+/** The part of a `WriteFlusher` that is used here. */
+interface Source {
+  readonly pool: BufferPool;
+  readonly closed: boolean;
+  drain(
+    sink: (writerId: number, offset: number, length: number, bufferId: BufferId) => void,
+    countMax: number,
+  ): number;
+  setReadyCallback(callback: () => void): void;
+}
+
 /** Regions that are taken at once; after that the stream is asked. */
 const TAKEN_MAX = 16;
 
 /** Writes every region to the stream, as long as it takes more; releases it when it is out. */
-export function pipeInto(flusher: WriteFlusher, writable: WritableSink): void {
+export function pipeInto(flusher: Source, writable: WritableSink): void {
   const { pool } = flusher;
   let isFull = false;
   const sink = (_writer: number, offset: number, length: number, bufferId: BufferId): void => {

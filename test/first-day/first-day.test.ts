@@ -34,7 +34,7 @@ test('each program has at most 40 lines', () => {
   expect(long).toEqual([]);
 });
 
-test('a relay of JSON lines: all get all; a client that stands still stops nobody', async () => {
+test('a relay of JSON lines: all get all; a client that stands still stops no other', async () => {
   const { pool, server, missed } = await startRelay();
   const clients = await Promise.all(
     Array.from({ length: 50 }, async () => {
