@@ -304,8 +304,8 @@ export const BUSBAR_ERRORS = {
   /**
    * Too many calls of `publish` and `request` wait for room on a bus (`backlogMax`).
    *
-   * **Do**: Wait for one call before the next, or publish more slowly. What you wanted to publish is
-   * still yours.
+   * **Do**: Wait for one call before the next, or publish more slowly. What you wanted to publish
+   * is still yours.
    */
   ERR_BUSBAR_BUS_CROWDED: 'too many calls wait to publish',
   /**

@@ -41,8 +41,9 @@ export class Payloads {
 
   /**
    * Copies a payload of `length` bytes behind earlier ones. Returns where it begins, or -1 if no
-   * buffer is free now. **Ownership** the bytes stay as long as a holder of {@link bufferId} exists; this
-   * object does so until the next call.
+   * buffer is free now.
+   *
+   * **Ownership** this object holds a reference on {@link bufferId} until the next call.
    */
   store(payload: Exclude<BusPayload, Packet>, length: number): number {
     if (this.#bufferId === NO_BUFFER || this.#at + length > this.#end) {

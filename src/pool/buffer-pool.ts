@@ -8,7 +8,7 @@ import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { readText } from '../base/text.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
-import { BufferReferences, POISON } from './buffer-references.ts';
+import { BufferReferences } from './buffer-references.ts';
 import {
   announceParty,
   Carrier,
@@ -30,6 +30,7 @@ import {
   isVacant,
   NO_BUFFER,
   OWNER,
+  POISON,
   SHARED,
   STATE,
   slotOf,

@@ -28,6 +28,8 @@ import {
   NO_BUFFER,
   OVERFLOWS,
   OWNER,
+  POISON,
+  type PoolBytes,
   type PoolLayout,
   REFILLS,
   type ThreadSlot,
@@ -46,12 +48,6 @@ const HIGH = ACQUIRES_HIGH - ACQUIRES;
 /** References of one thread on one buffer. */
 const REFERENCES_MAX = 0x7fff_ffff;
 
-/** Bytes of every buffer of a pool, one after the other. */
-export type PoolBytes = Uint8Array<SharedArrayBuffer>;
-
-/** What freed bytes are filled with in a pool of `debug`. */
-export const POISON = 0xdd;
-
 /**
  * The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. A
  * reference is the right to use a buffer. A thread counts its own references in its account; a
@@ -68,9 +64,7 @@ export abstract class BufferReferences {
   /** Buffers that move between a cache and the shared list at once. */
   readonly batchSize: number;
   readonly maxThreads: number;
-  /**
-   * This thread's number in the pool: the argument of {@link BufferPool.reclaim} after its death.
-   */
+  /** This thread's number in the pool: the argument of `reclaim` after its death. */
   readonly threadSlot: ThreadSlot;
   /** Structured-cloneable: hand it to another thread, which calls {@link BufferPool.attach}. */
   readonly handle: BufferPoolHandle;
@@ -123,13 +117,12 @@ export abstract class BufferReferences {
     this.owners = layout.buffers + OWNER;
     this.stride = bufferStride(this.bufferSize);
     this.tag = words[HEADER_TAG];
-    this.cacheLimit = layout.cacheLimit;
     this.thread = thread;
     this.waiters = new WaitQueue(thread, (id) => this.release(id));
     this.leaks = words[HEADER_TRACK_LEAKS] === 1 ? new LeakTracker() : undefined;
     this.isDebug = words[HEADER_DEBUG] === 1;
-    // Every last release takes the slow path, which poisons.
-    if (this.isDebug) this.cacheLimit = 0;
+    // For debugging, every last release takes the slow path, which poisons.
+    this.cacheLimit = this.isDebug ? 0 : layout.cacheLimit;
   }
 
   /** @internal Distinguishes this pool from others, in any thread. */
@@ -396,10 +389,7 @@ export abstract class BufferReferences {
     return id as BufferId;
   }
 
-  /**
-   * The cache is all but one and a half batches long: puts the batch that has been there longest
-   * into the shared list.
-   */
+  /** The cache is nearly one and a half batches long: its oldest one goes to the shared list. */
   private overflow(): void {
     const { words, cache, batchSize } = this;
     this.thread.pulse.renew();

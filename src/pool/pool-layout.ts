@@ -106,6 +106,12 @@ export type BufferId = number & { readonly __busbar: 'BufferId' };
 /** Names one attached thread: 0 … maxThreads − 1. */
 export type ThreadSlot = number & { readonly __busbar: 'ThreadSlot' };
 
+/** Bytes of every buffer of a pool, one after the other. */
+export type PoolBytes = Uint8Array<SharedArrayBuffer>;
+
+/** What freed bytes are filled with in a pool of `debug`. */
+export const POISON = 0xdd;
+
 /** "No buffer": what `tryAcquire` returns for "not now", and the end of a chain. */
 export const NO_BUFFER: BufferId = -1 as BufferId;
 

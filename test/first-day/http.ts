@@ -20,7 +20,9 @@ class HttpCodec implements Codec {
   }
 }
 
-export async function startHttp(answer: (request: string) => Promise<string>) {
+export async function startHttp(
+  answer: (request: string) => Promise<string>,
+): Promise<{ pool: BufferPool; server: TcpServer }> {
   const pool = BufferPool.create({ bufferSize: 16384, bufferCount: 64 });
   const server = await TcpServer.listen(pool, {
     codec: () => new HttpCodec(),

@@ -5,7 +5,13 @@ import { createWriteStream } from 'node:fs';
 import { BufferPool } from 'busbar/pool';
 import { LocalWriter, WriteFlusher } from 'busbar/writer';
 
-export async function openLog(path: string) {
+export interface Log {
+  readonly pool: BufferPool;
+  write(line: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openLog(path: string): Promise<Log> {
   const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 8 });
   const flusher = WriteFlusher.create(pool);
   const file = createWriteStream(path);

@@ -3,7 +3,9 @@
 import { UdpAddress, UdpLink } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 
-export async function startMetrics(ports: readonly number[]) {
+export async function startMetrics(
+  ports: readonly number[],
+): Promise<{ pool: BufferPool; link: UdpLink; missed: () => number }> {
   const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 64 });
   const targets = ports.map((port) => UdpAddress.of('127.0.0.1', port));
   let missed = 0;

@@ -4,7 +4,11 @@ import { DelimiterCodec } from 'busbar/framer';
 import { TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 
-export async function startRelay() {
+export async function startRelay(): Promise<{
+  pool: BufferPool;
+  server: TcpServer;
+  missed: () => number;
+}> {
   const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 1024 });
   let missed = 0;
   const server = await TcpServer.listen(pool, {

@@ -6,7 +6,9 @@ import { type TcpLink, TcpServer } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 
-export async function startRpc(module: URL) {
+export async function startRpc(
+  module: URL,
+): Promise<{ pool: BufferPool; group: ExecutorGroup; server: TcpServer }> {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 1024, maxThreads: 4 });
   const group = await ExecutorGroup.start({ pool, module, count: 2, laneCapacity: 64 });
   const links = new Map<number, TcpLink>();

@@ -21,7 +21,7 @@ import {
   SENT_ERROR,
   SENT_RUN,
 } from '../../native/udp.ts';
-import type { PoolBytes } from '../../pool/buffer-references.ts';
+import type { PoolBytes } from '../../pool/pool-layout.ts';
 import {
   BACKLOG_BYTES_DEFAULT,
   DATAGRAM_COST_BYTES,

@@ -13,7 +13,7 @@ import {
   IN_TRUNCATED,
   IN_WORDS,
 } from '../../native/udp.ts';
-import type { PoolBytes } from '../../pool/buffer-references.ts';
+import type { PoolBytes } from '../../pool/pool-layout.ts';
 import { AGAIN, type UdpSocketOwner } from './udp-socket.ts';
 
 /** Default limit of waiting bytes: as many as in a socket of Linux. */

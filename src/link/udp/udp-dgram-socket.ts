@@ -32,7 +32,7 @@ import {
   SENT_CALLS,
   SENT_ERROR,
 } from '../../native/udp.ts';
-import type { PoolBytes } from '../../pool/buffer-references.ts';
+import type { PoolBytes } from '../../pool/pool-layout.ts';
 import { BACKLOG_BYTES_DEFAULT, DatagramBacklog } from './datagram-backlog.ts';
 import { hostOf, writeAddress } from './udp-address.ts';
 import { AGAIN, INVALID, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts';

@@ -21,7 +21,7 @@ import {
   udpSegments,
   WRITABLE,
 } from '../../native/udp.ts';
-import type { PoolBytes } from '../../pool/buffer-references.ts';
+import type { PoolBytes } from '../../pool/pool-layout.ts';
 import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
 
 const NO_GROUP = new Int32Array(ADDRESS_WORDS);
