@@ -103,6 +103,12 @@ export class Inbox {
     this.#advance();
   }
 
+  /** The program reads no more: drops what is queued, and all that comes. */
+  abandon(): void {
+    if (this.#state < CLOSED) this.#state = CLOSED;
+    while (!this.#isEmpty) this.#shift()?.release();
+  }
+
   /** Whether a handler has failed. */
   get isFailed(): boolean {
     return this.#state === FAILED;

@@ -197,6 +197,32 @@ test('a reset ends the loop with the error of the link, and nothing else', async
   await end(pool, server);
 });
 
+test.each([
+  ['returns', false],
+  ['throws what the link failed with', true],
+])('a function that %s after a failure leaves no packet behind', async (_, throws) => {
+  const pool = poolOf();
+  let resolve: () => void = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  const server = await serve(pool, async (link) => {
+    for await (const packet of link) {
+      packet.release();
+      socket.resetAndDestroy();
+      while (link.error === undefined) await new Promise(setImmediate);
+      resolve();
+      if (throws) throw link.error;
+      return;
+    }
+  });
+  const socket = connect(server.port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(Buffer.from('\0\0\0\x01a'.repeat(20), 'latin1'));
+  await promise;
+  await end(pool, server);
+});
+
 test('a peer that ends within a frame: the loop throws after what came before', async () => {
   const pool = poolOf();
   let count = 0;

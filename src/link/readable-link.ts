@@ -98,8 +98,10 @@ export abstract class ReadableLink extends LinkBase {
     made.then(
       () => this.#served(),
       (error) => {
+        this.inbox?.abandon();
         // What the link itself failed with is in its `error`.
-        if (this.life.isGone && BusbarError.isOne(error)) return;
+        const isGone = this.life.isGone && BusbarError.isOne(error);
+        if (isGone || (error !== undefined && error === this.error)) return;
         this.act(this.life.handlerThrew(error));
         throwLater(error);
       },
@@ -109,6 +111,7 @@ export abstract class ReadableLink extends LinkBase {
 
   #served(): void {
     this.#isServed = false;
+    this.inbox?.abandon();
     this.endTaken();
     void this.close();
   }
