@@ -105,7 +105,51 @@ function channelCases(): Case<ChannelShared>[] {
       });
     }
   }
-  return cases;
+  return [...cases, ...lateWakingCases()];
+}
+
+/** A sender that waits is woken once half of the slots are free. */
+function lateWakingCases(): Case<ChannelShared>[] {
+  const bodies = new ChannelBodies(module);
+  const sends = (count: number) =>
+    bodies.gives((giver, sent) => {
+      for (let i = 0; i < count; i++) {
+        giver.sendSync(i);
+        sent.push(i);
+      }
+    });
+  const waits = (count: number) =>
+    bodies.gives(async (giver, sent) => {
+      for (let i = 0; i < count; i++) {
+        await giver.send(i);
+        sent.push(i);
+      }
+    });
+  const takes = (count: number) =>
+    bodies.takes((taker, received) => {
+      for (let i = 0; i < count; i++) received.push(taker.receiveSync() as number);
+    });
+  const late = (
+    name: string,
+    threads: Record<string, ReturnType<typeof sends>>,
+    leavesSome = false,
+  ) => ({
+    scenario: channelScenario(
+      module,
+      `late waking: ${name}`,
+      { kind: 'spsc', capacity: 4, carries: 'words' },
+      threads,
+      { leavesSome },
+    ),
+    quick: { preemptions: 1, states: 5_000 },
+    long: { preemptions: 2 },
+  });
+  return [
+    late('7 messages, both block', { a: sends(7), r: takes(7) }),
+    late('7 messages, the sender has promises', { a: waits(7), r: takes(7) }),
+    late('the receiver takes one and no more', { a: sends(5), r: takes(1) }, true),
+    late('the receiver takes one, the sender has promises', { a: waits(5), r: takes(1) }, true),
+  ];
 }
 
 const parts: Part<never>[] = [

@@ -27,6 +27,11 @@ const CHANNEL: readonly (readonly [string, string])[] = [
  */
 const HINTS: readonly (readonly [string, string])[] = [['HINT_MASK = 7', 'HINT_MASK = 0']];
 
+/** A sender that waits for room is woken late already with two slots, not from 16 on. */
+const WAKING: readonly (readonly [string, string])[] = [
+  ['shape.capacity < 16', 'shape.capacity < 2'],
+];
+
 /** Two carriers, and some pages of a line each: reclaim looks at all of them. */
 const CARRIERS: readonly (readonly [string, string])[] = [
   ['ENTRY_COUNT = 64;', 'ENTRY_COUNT = 2;'],
@@ -39,6 +44,7 @@ const CHANGES: Readonly<Record<string, readonly (readonly [string, string])[]>> 
   'pool/pool-layout.ts': POOL,
   'channel/channel-layout.ts': CHANNEL,
   'channel/slot-ring.ts': HINTS,
+  'channel/spsc-ring.ts': WAKING,
 };
 
 /** The text of a module with few bits. */
