@@ -61,7 +61,12 @@ export async function measureCase(
 export async function tryCase(benchCase: BenchCase): Promise<CaseSamples> {
   const prepared = await benchCase.prepare();
   const ops = benchCase.unit;
-  const runs = [await timeRun({ ...prepared, isSync: false }, ops)];
+  const runs = [
+    await timeRun(
+      asCalled(prepared, (count) => prepared.run(count), false),
+      ops,
+    ),
+  ];
   await prepared.close();
   return { id: benchCase.id, ops, runs, ...noteOf(prepared), cpuMs: cpuMsSoFar() };
 }
@@ -83,7 +88,7 @@ async function called(prepared: PreparedCase, { unit, threads }: BenchCase): Pro
   const first = threads > 1 ? undefined : prepared.run(unit);
   if (typeof first !== 'number') {
     await first;
-    return { ...prepared, isSync: false };
+    return asCalled(prepared, (ops) => prepared.run(ops), false);
   }
   const callOps = Math.ceil(CALL_OPS / unit) * unit;
   const run = (ops: number): number => {
@@ -93,7 +98,19 @@ async function called(prepared: PreparedCase, { unit, threads }: BenchCase): Pro
     }
     return sum;
   };
-  return { ...prepared, run, isSync: true };
+  return asCalled(prepared, run, true);
+}
+
+/** The case with another `run`. A case may be an object of a class, whose methods are not its own. */
+function asCalled(prepared: PreparedCase, run: PreparedCase['run'], isSync: boolean): Called {
+  const { latencies } = prepared;
+  return {
+    run,
+    ...(latencies === undefined ? {} : { latencies }),
+    note: () => prepared.note?.() ?? '',
+    close: () => prepared.close(),
+    isSync,
+  };
 }
 
 /** Runs until all threads of the case have long left slow code, in runs of rising length. */

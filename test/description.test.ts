@@ -14,7 +14,16 @@ const WITHOUT_POOL = [
   'CustomCodec',
   'DelimiterCodec',
   'FixedCodec',
+  'KeyedHash',
+  'KeyedMap',
   'LengthPrefixCodec',
+  'MatchCache',
+  'MatchSet',
+  'QueueName',
+  'QueueNames',
+  'SubscriptionIndex',
+  'TokenNode',
+  'TokenTree',
   'UdpAddress',
   'VarintCodec',
 ];
@@ -49,6 +58,13 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
     handler: () => handler,
   });
   const datagrams = await network.open(pool, { handler: () => ({ onMessage: () => {} }) });
+  const signals = busbar.SignalTree.create(pool, { signals: 1 });
+  const bus = new busbar.Bus(pool);
+  const kept: busbar.BusMessage[] = [];
+  bus.subscribe('a', (message) => {
+    kept.push(message.keep());
+  });
+  bus.tryPublish('a', 'mine!');
   const objects = [
     ...[pool, packet, flusher, writer, shared, reservation, new Framer(pool, codec())],
     ...[packets, packets.sender(), packets.receiver(), words, words.sender(), words.receiver()],
@@ -56,7 +72,9 @@ test('JSON and inspect show every object in short, without bytes of the pool', a
     busbar.Event.create(pool),
     ...[busbar.Countdown.create(pool, 1), busbar.WaitGroup.create(pool)],
     ...[busbar.Barrier.create(pool), busbar.Once.create(pool)],
-    busbar.Gate.create(pool),
+    ...[busbar.Gate.create(pool), busbar.SeqLock.create(pool, { words: 1 })],
+    ...[signals, signals.signal(0), new busbar.PacketWriter(pool)],
+    ...[bus, bus.subscribe('a'), ...kept],
     ...[busbar.RwLock.create(pool), busbar.RwLock.create(pool).readOnly],
     ...[network, server, link, datagrams],
   ];

@@ -27,11 +27,11 @@ class Client implements Participant {
   relievedCount = 0;
   readonly link = {
     writable: true,
-    bufferedBytes: 0,
+    queuedBytes: 0,
     destroy: (): void => {
       this.wasDestroyed = true;
       for (const id of this.held.splice(0)) pool.release(id);
-      this.link.bufferedBytes = 0;
+      this.link.queuedBytes = 0;
     },
   };
 
@@ -43,13 +43,13 @@ class Client implements Participant {
       return false;
     }
     this.held.push(id as ReturnType<BufferPool['tryAcquire']>);
-    this.link.bufferedBytes += BUFFER_SIZE;
+    this.link.queuedBytes += BUFFER_SIZE;
     return true;
   }
 
   read(count: number = this.held.length): void {
     for (const id of this.held.splice(0, count)) pool.release(id);
-    this.link.bufferedBytes = this.held.length * BUFFER_SIZE;
+    this.link.queuedBytes = this.held.length * BUFFER_SIZE;
   }
 
   proceed(): void {

@@ -39,7 +39,7 @@ export interface Waiter {
 export interface Participant extends Waiter {
   readonly link: {
     readonly writable: boolean;
-    readonly bufferedBytes: number;
+    readonly queuedBytes: number;
     destroy(): void;
   };
   readonly isClosing: boolean;
@@ -191,7 +191,7 @@ export class Backpressure {
     let heaviestBytes = 0;
     let isRelieved = false;
     for (const participant of this.#participants) {
-      const bytes = participant.link.bufferedBytes;
+      const bytes = participant.link.queuedBytes;
       heaviestBytes = Math.max(heaviestBytes, bytes);
       if (bytes >= mostBytes) {
         this.holdBack(participant);
@@ -247,15 +247,15 @@ export class Backpressure {
   /** Cuts off the clients with most output, `bytesMin` or more, until the reserve is free again. */
   #makeRoom(bytesMin: number): void {
     const heaviest = [...this.#participants]
-      .filter(({ link }) => link.bufferedBytes >= bytesMin)
-      .sort((a, b) => b.link.bufferedBytes - a.link.bufferedBytes);
+      .filter(({ link }) => link.queuedBytes >= bytesMin)
+      .sort((a, b) => b.link.queuedBytes - a.link.queuedBytes);
     let freedCount = 0;
     for (const participant of heaviest) {
       if (freedCount >= this.#reserveCount) return;
-      const { bufferedBytes } = participant.link;
+      const { queuedBytes } = participant.link;
       // Other executors see the same shortage, and may have heavier clients.
-      if (this.elsewhere?.isHeaviest(bufferedBytes) === false) return;
-      freedCount += Math.ceil(bufferedBytes / this.#pool.bufferSize);
+      if (this.elsewhere?.isHeaviest(queuedBytes) === false) return;
+      freedCount += Math.ceil(queuedBytes / this.#pool.bufferSize);
       this.cutOff(participant, true);
     }
   }

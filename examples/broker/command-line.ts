@@ -41,6 +41,7 @@ Usage: npm start -- [options]
                         Slow Consumer.
   --stall MS            how long publishers are held up for one client (1000)
   --write-deadline MS   what waits for a client must be gone by then, or it is cut off (10000)
+  --frame-timeout MS    a line or message that has begun must be whole by then (60000)
   --max-connections N   clients at a time (65536)
   --max-subscriptions N subscriptions per client (100000)
   --max-subscription-tokens N   tokens in the subject of one (128)
@@ -78,6 +79,7 @@ export function readCommandLine(args: readonly string[]): Command {
       'max-pending': { type: 'string' },
       stall: { type: 'string' },
       'write-deadline': { type: 'string' },
+      'frame-timeout': { type: 'string' },
       'max-connections': { type: 'string' },
       'max-subscriptions': { type: 'string' },
       'max-subscription-tokens': { type: 'string' },
@@ -104,6 +106,7 @@ export function readCommandLine(args: readonly string[]): Command {
     maxPendingBytes: number('max-pending'),
     stallMs: number('stall'),
     writeDeadlineMs: number('write-deadline'),
+    frameTimeoutMs: number('frame-timeout'),
     maxConnections: number('max-connections'),
     maxSubscriptions: number('max-subscriptions'),
     maxSubscriptionTokens: number('max-subscription-tokens'),

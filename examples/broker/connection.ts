@@ -281,7 +281,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   }
 
   get #isOver(): boolean {
-    return this.isHeldBack || this.link.bufferedBytes >= this.#maxPendingBytes;
+    return this.isHeldBack || this.link.queuedBytes >= this.#maxPendingBytes;
   }
 
   #reserve(length: number): number {

@@ -6,15 +6,15 @@ import { WriteDeadline } from './write-deadline.ts';
 
 /** A link to which a test writes, and from which its peer reads. */
 class Link {
-  bufferedBytes = 0;
+  queuedBytes = 0;
   #bytesWritten = 0;
 
   send(bytes: number): void {
-    this.bufferedBytes += bytes;
+    this.queuedBytes += bytes;
   }
 
   read(bytes: number): void {
-    this.bufferedBytes -= bytes;
+    this.queuedBytes -= bytes;
     this.#bytesWritten += bytes;
   }
 

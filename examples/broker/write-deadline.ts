@@ -3,7 +3,7 @@
 
 /** The counters of a link's output. */
 export interface OutputLink {
-  readonly bufferedBytes: number;
+  readonly queuedBytes: number;
   stats(): { readonly bytesWritten: number };
 }
 
@@ -24,8 +24,8 @@ export class WriteDeadline {
 
   /** **Cost** one load if nothing waits. */
   isMissed(nowMs: number, link: OutputLink): boolean {
-    const { bufferedBytes } = link;
-    if (bufferedBytes === 0) {
+    const { queuedBytes } = link;
+    if (queuedBytes === 0) {
       this.#sinceMs = undefined;
       return false;
     }
@@ -34,7 +34,7 @@ export class WriteDeadline {
       return nowMs - this.#sinceMs >= this.#deadlineMs;
     }
     this.#sinceMs = nowMs;
-    this.#bytesWritten = bytesWritten + bufferedBytes;
+    this.#bytesWritten = bytesWritten + queuedBytes;
     return false;
   }
 }

@@ -8,7 +8,7 @@ import type { BusMessage } from './bus-message.ts';
 import type { ResolvedSubscription } from './bus-options.ts';
 import { MessageQueue } from './message-queue.ts';
 import type { Bytes } from './subject.ts';
-import type { Indexed, TokenNode } from './token-tree.ts';
+import type { TokenNode } from './token-tree.ts';
 
 /**
  * Borrows each message while it runs. One that is asynchronous does until its promise settles; it
@@ -48,9 +48,7 @@ interface Asker {
  *                   └──close, cut off, signal──────────────────────────────▶
  * ```
  */
-export class BusSubscription
-  implements Indexed<BusSubscription>, AsyncIterable<BusMessage>, Disposable
-{
+export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   /** The subject as it was given, wildcards included. */
   readonly pattern: string;
   /** @internal */

@@ -112,9 +112,8 @@ test('a link whose program is slow pauses, and holds little', async () => {
   const client = connect(server.port);
   const frame = Buffer.concat([Buffer.of(0, 0, 0x03, 0xe8), Buffer.alloc(1000)]);
   client.end(Buffer.alloc(1004 * 2000, frame));
-  for (let i = 0; i < 200; i++) await new Promise(setImmediate);
-  const [link] = server.links;
-  expect(link?.paused).toBe(true);
+  const isPaused = (): boolean => [...server.links].some(({ paused }) => paused);
+  while (!isPaused()) await new Promise(setImmediate);
   expect(pool.stats().held).toBeLessThanOrEqual(4);
   open();
   await allOf(client);

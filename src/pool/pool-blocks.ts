@@ -121,6 +121,8 @@ export function openBlocks(handle: BufferPoolHandle): {
  */
 function dataBlock(own: BufferPoolHandle, words: Words): SharedArrayBuffer | undefined {
   const bytes = dataBytesOf(words);
+  // What follows looks behind the bytes.
+  if (!(bytes > 0)) return undefined;
   if (own.memory === undefined) return own.data.byteLength === bytes ? own.data : undefined;
   const block = memoryBlock(own.memory, bytes);
   if (block === undefined || block.byteLength !== own.data.byteLength) return undefined;

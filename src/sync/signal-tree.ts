@@ -312,4 +312,5 @@ function lowest(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
 }
 
+describeAs(Signal, 'Signal', ({ index }) => ({ index }));
 describeAs(SignalTree, 'SignalTree', (tree) => ({ length: tree.length }));

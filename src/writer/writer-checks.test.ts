@@ -72,7 +72,7 @@ for (const [name, create] of Object.entries(kinds)) {
       new Int8Array(8),
       new Uint16Array(8),
       [1, 2],
-      'text',
+      12,
     ]) {
       expect(() => writer.tryWrite(source as never)).toThrow(TypeError);
     }

@@ -33,28 +33,30 @@ afterEach(async () => {
   await broker.drain();
 });
 
-function passInterval(): void {
+/** What the broker writes in it is sent before the next one. */
+async function passInterval(): Promise<void> {
   nowMs += INTERVAL_MS;
   connection.check(nowMs);
+  while (connection.link.bufferedBytes > 0) await new Promise(setImmediate);
 }
 
 test('a subscriber that only receives, and answers nothing, stays', async () => {
   // The first time it has just subscribed.
-  passInterval();
+  await passInterval();
   for (let i = 0; i < 10; i++) {
     await other.converse('PUB news 1\r\nx\r\n');
     expect(await silent.takeThrough('x\r\n')).toBe('MSG news 1 1\r\nx\r\n');
-    passInterval();
+    await passInterval();
   }
   expect(broker.stats()).toMatchObject({ pings: 0, connections: 2 });
   expect(connection.isClosing).toBe(false);
 });
 
 test('one that nothing comes from, nor goes to, is asked, and then cut off', async () => {
-  passInterval();
-  passInterval();
-  passInterval();
+  await passInterval();
+  await passInterval();
+  await passInterval();
   expect(connection.isClosing).toBe(false);
-  passInterval();
+  await passInterval();
   expect(await silent.untilClosed()).toBe("PING\r\nPING\r\n-ERR 'Stale Connection'\r\n");
 });

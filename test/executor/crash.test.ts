@@ -238,7 +238,7 @@ test('writers of a dead executor can be recovered before its slot is free', asyn
   tell(group, pool, 1, 'throw');
   await expect(group.closed).rejects.toMatchObject({ code: CRASHED });
   // The other one has left the pool by itself.
-  expect(news).toEqual(['1 holds 2', '1 crashed, 2 are left']);
+  expect(news).toEqual(['1 holds 1', '1 crashed, 2 are left']);
   writer.close();
   expectAllBack(pool);
 });

@@ -131,15 +131,17 @@ function forge(random: Random, at: number): { handle: unknown; mayPass: boolean 
   const keys = Object.keys(true_);
   const key = keys[random.below(keys.length)];
   const other = kinds[(at + 1 + random.below(kinds.length - 1)) % kinds.length].handle;
+  // A view of a lock takes the lock's handle as well, and lies in the same block.
+  const isSameLock = (other as ChannelHandle).control === true_.control;
   switch (random.below(8)) {
     case 0:
       return { handle: hostileValue(random), mayPass: false };
     case 1:
       return { handle: foreign.kinds[at].handle, mayPass: at === 0 };
     case 2:
-      return { handle: other, mayPass: false };
+      return { handle: other, mayPass: isSameLock };
     case 3:
-      return { handle: { ...true_, control: (other as ChannelHandle).control }, mayPass: false };
+      return { handle: { ...true_, control: (other as ChannelHandle).control }, mayPass: isSameLock };
     case 4: {
       const { [key]: _, ...rest } = true_;
       return { handle: rest, mayPass: false };

@@ -4,10 +4,11 @@
  * compare before and after.
  */
 import { Duplex } from 'node:stream';
+import { Bus, type BusMessage } from 'busbar/bus';
 import { PacketChannel, WordChannel } from 'busbar/channel';
 import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
-import { Packet } from 'busbar/packet';
+import { Packet, PacketWriter } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
 import {
   Barrier,
@@ -19,6 +20,8 @@ import {
   Once,
   RwLock,
   Semaphore,
+  SeqLock,
+  SignalTree,
   WaitGroup,
 } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
@@ -109,6 +112,29 @@ export class World {
   shares<One extends { readonly handle: { readonly control: SharedArrayBuffer } }>(one: One): One {
     this.#blocks.push(one.handle.control);
     return one;
+  }
+
+  bus(): Bus {
+    const bus = new Bus(this.pool);
+    this.atEnd(() => bus.close());
+    return bus;
+  }
+
+  busMessage(): BusMessage {
+    const bus = this.bus();
+    const kept: BusMessage[] = [];
+    bus.subscribe('a', (message) => {
+      kept.push(message.keep());
+    });
+    bus.tryPublish('a', 'text', { reply: 'b' });
+    this.atEnd(() => kept[0].release());
+    return kept[0];
+  }
+
+  packetWriter(): PacketWriter {
+    const writer = new PacketWriter(this.pool);
+    this.atEnd(() => writer.close());
+    return writer;
   }
 
   rwLock(): RwLock {
@@ -231,6 +257,13 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
   Barrier: (world) => world.shares(Barrier.create(world.pool)),
   Once: (world) => world.shares(Once.create(world.pool)),
   Gate: (world) => world.shares(Gate.create(world.pool)),
+  SeqLock: (world) => SeqLock.create(world.pool, { words: 2 }),
+  SignalTree: (world) => world.shares(SignalTree.create(world.pool, { signals: 40 })),
+  Signal: (world) => world.shares(SignalTree.create(world.pool, { signals: 40 })).signal(1),
+  Bus: (world) => world.bus(),
+  BusSubscription: (world) => world.bus().subscribe('a'),
+  BusMessage: (world) => world.busMessage(),
+  PacketWriter: (world) => world.packetWriter(),
   RwLock: (world) => world.rwLock(),
   ReadLock: (world) => world.rwLock().readOnly,
   Event: (world) => world.event(),
@@ -252,6 +285,10 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Once: () => {},
   Gate: (gate: Gate) => gate.close(),
   RwLock: () => {},
+  SeqLock: () => {},
+  SignalTree: () => {},
+  Signal: () => {},
+  BusMessage: (message: BusMessage) => message.release(),
   ReadLock: () => {},
   Event: () => {},
   Semaphore: (semaphore: Semaphore) => semaphore.disable(),

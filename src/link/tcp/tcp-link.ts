@@ -216,9 +216,13 @@ export class TcpLink extends ReadableLink implements Link {
     return this.life.state === OPEN && !this.#sender.gate.stalled && !this.writer.closed;
   }
 
+  /** The part of {@link bufferedBytes} that has left the writers and waits for the socket. */
+  get queuedBytes(): number {
+    return this.#sender.outbox.queuedBytes;
+  }
+
   get bufferedBytes(): number {
-    const { outbox } = this.#sender;
-    return outbox.queuedBytes + this.writer.bufferedBytes + this.writer.flushedBytes;
+    return this.queuedBytes + this.writer.bufferedBytes + this.writer.flushedBytes;
   }
 
   get paused(): boolean {
