@@ -2,7 +2,7 @@
 /** A bus on one thread: publish and subscribe by subject, queue groups, requests. */
 
 import { offAbort, onAbort } from '../base/abort.ts';
-import { checkFunction } from '../base/check.ts';
+import { checkFunction, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { throwLater } from '../base/throw-later.ts';
@@ -34,6 +34,7 @@ import { WaitingPublishers } from './waiting-publishers.ts';
 /** Subjects that were used lately; with more, all are forgotten. */
 const PREPARED_MAX = 4096;
 const INBOX = '_INBOX.';
+const PUBLISH_KEYS = ['reply', 'headers', 'signal', 'timeoutMs'];
 const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
 /** `#attempt`: nothing was sent. */
@@ -186,7 +187,7 @@ export class Bus implements Responder, Disposable {
     payload: BusPayload,
     options: PublishOptions & WaitOptions = {},
   ): Promise<void> {
-    const { signal, timeoutMs, ...rest } = options;
+    const { signal, timeoutMs, ...rest } = checkOptions('options', options, PUBLISH_KEYS);
     const own = this.#envelope(rest);
     await this.#publishers.until(subject, { signal, timeoutMs }, () => {
       return this.#attempt(subject, payload, own) !== NOT_NOW;
@@ -223,13 +224,24 @@ export class Bus implements Responder, Disposable {
    * **Ownership** the loop borrows each answer. **Throws** as {@link request}, from the loop; the
    * timeout ends the loop without an error.
    */
-  async *replies(
+  replies(
     subject: string,
     payload: BusPayload,
     options: RepliesOptions = {},
   ): AsyncGenerator<BusMessage, void, undefined> {
-    const { headers, signal, timeoutMs = Infinity, max } = resolveRequest(options, true);
-    signal?.throwIfAborted();
+    const own = resolveRequest(options, true);
+    this.#checkOpen('replies');
+    this.#prepare(subject);
+    this.#checkPayload(payload);
+    own.signal?.throwIfAborted();
+    return this.#replies(subject, payload, own);
+  }
+
+  async *#replies(
+    subject: string,
+    payload: BusPayload,
+    { headers, signal, timeoutMs = Infinity, max }: RepliesOptions,
+  ): AsyncGenerator<BusMessage, void, undefined> {
     const reply = this.#inbox();
     const answers = this.subscribe(reply, max === undefined ? {} : { max });
     const guard = new WaitGuard({ signal, timeoutMs }, 'replies', (reason) => {

@@ -2,7 +2,7 @@
 /** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
 import { loadAcquire, type Words } from '../base/atomics.ts';
-import { checkInteger, checkRange, checkTimeoutMs } from '../base/check.ts';
+import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -113,7 +113,9 @@ export class BufferPool extends BufferReferences {
    * **Throws** RangeError.
    */
   text(offset: number, length: number): string {
-    checkRange(offset, offset + length, this.bytes.length);
+    const size = this.bytes.length;
+    checkInteger('offset', offset, 0, size);
+    checkInteger('length', length, 0, size - offset);
     return readText(this.bytes, offset, offset + length);
   }
 

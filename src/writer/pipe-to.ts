@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Passes what a flusher gets to a writable stream. */
 
+import { show } from '../base/check.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
 /** The part of a writable stream of Node that is used here. */
@@ -25,6 +26,9 @@ const TAKEN_MAX = 16;
 
 /** Writes every region to the stream, as long as it takes more; releases it when it is out. */
 export function pipeInto(flusher: Source, writable: WritableSink): void {
+  if (typeof writable?.write !== 'function' || typeof writable.on !== 'function') {
+    throw new TypeError(`writable must be a writable stream, got ${show(writable)}`);
+  }
   const { pool } = flusher;
   let isFull = false;
   const sink = (_writer: number, offset: number, length: number, bufferId: BufferId): void => {

@@ -141,7 +141,10 @@ function forge(random: Random, at: number): { handle: unknown; mayPass: boolean 
     case 2:
       return { handle: other, mayPass: isSameLock };
     case 3:
-      return { handle: { ...true_, control: (other as ChannelHandle).control }, mayPass: isSameLock };
+      return {
+        handle: { ...true_, control: (other as ChannelHandle).control },
+        mayPass: isSameLock,
+      };
     case 4: {
       const { [key]: _, ...rest } = true_;
       return { handle: rest, mayPass: false };
