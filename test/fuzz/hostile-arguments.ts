@@ -80,6 +80,7 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   message: ['packet', 'word'],
   handler: ['options'],
   to: ['host', 'port'],
+  use: ['links', 'laggards', 'messageBytes', 'requestBytes', 'packets'],
   words: ['target'],
 };
 
