@@ -101,7 +101,7 @@ async function called(prepared: PreparedCase, { unit, threads }: BenchCase): Pro
   return asCalled(prepared, run, true);
 }
 
-/** The case with another `run`. A case may be an object of a class, whose methods are not its own. */
+/** The case with another `run`. The case may be an object of a class: it is not copied. */
 function asCalled(prepared: PreparedCase, run: PreparedCase['run'], isSync: boolean): Called {
   const { latencies } = prepared;
   return {

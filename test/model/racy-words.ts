@@ -62,7 +62,7 @@ function ofPool(): RacyStructure {
         at: slots.map((slot) => layout.thread(slot) + pool.TICKET),
         argument:
           'Read to find who has waited longest. An old value may serve another first; GRANT, by ' +
-          'compare-exchange, decides whether anybody is served.',
+          'compare-exchange, decides whether a thread is served.',
       },
       {
         word: 'OWNER',
