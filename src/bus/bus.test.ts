@@ -309,12 +309,23 @@ test('an exhausted pool is "not now"; publish waits for a buffer', async () => {
   bus.subscribe('a', () => void got++);
   const held = Array.from({ length: 4 }, () => pool.tryAcquire());
   expect(bus.tryPublish('a', 'x')).toBe(false);
+  expect(pool.stats().waiting, 'what answers now does not wait').toBe(0);
   const waits = bus.publish('a', 'x');
   expect(bus.stats().waiting).toBe(1);
+  expect(pool.stats().waiting).toBe(1);
   for (const id of held) pool.release(id);
   await waits;
   expect(got).toBe(1);
   finish(bus);
+});
+
+test('what waits for a buffer of a pool that is closed fails', async () => {
+  const { pool, bus } = setUp({}, 1);
+  bus.subscribe('a', () => {});
+  pool.tryAcquire();
+  const waits = bus.publish('a', 'x');
+  pool.close();
+  await expect(waits).rejects.toMatchObject({ code: 'ERR_BUSBAR_POOL_CLOSED' });
 });
 
 test.each(['', '.', 'a.', '.a', 'a..b', 'a b', 'a\tb', 'a\x7f', 'x'.repeat(257), 'a.'.repeat(40)])(

@@ -417,7 +417,7 @@ export class Bus implements Responder, Disposable {
       const length = sizeOf(payload, this.pool);
       const offset = this.#payloads.store(payload, length);
       if (offset < 0) {
-        this.#publishers.awaitBuffer();
+        this.#publishers.noteLack();
         return false;
       }
       message.offset = offset;

@@ -14,6 +14,14 @@ export interface Attempt {
   fail(error: unknown): void;
 }
 
+/** No attempt that waits lacks a buffer. */
+const ENOUGH = 'enough';
+/** The last attempt found none. */
+const LACKING = 'lacking';
+/** This object waits in the pool's queue for one. */
+const AWAITING = 'awaiting';
+type BufferNeed = typeof ENOUGH | typeof LACKING | typeof AWAITING;
+
 interface Limits {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
@@ -24,8 +32,7 @@ export class WaitingPublishers {
   readonly #countMax: number;
   #attempts: Attempt[] = [];
   readonly #closed: AbortController = new AbortController();
-  /** True while it waits in the pool's queue for a buffer. */
-  #isAwaiting: boolean = false;
+  #buffers: BufferNeed = ENOUGH;
   #isRetrying: boolean = false;
   readonly #onIdle: (() => void)[] = [];
 
@@ -45,6 +52,7 @@ export class WaitingPublishers {
 
   /** Tries at once, and otherwise later. **Throws** nothing: it fails by `fail`. */
   start(attempt: Attempt): void {
+    this.#forgetLack();
     if (!this.isAhead(attempt.subject) && settled(attempt)) return;
     if (this.#attempts.length >= this.#countMax) {
       const text = `${this.#countMax} calls wait already`;
@@ -52,6 +60,7 @@ export class WaitingPublishers {
       return;
     }
     this.#attempts.push(attempt);
+    this.#awaitBuffer();
   }
 
   /** Like {@link start}, as a promise. */
@@ -89,6 +98,7 @@ export class WaitingPublishers {
   retry(): void {
     if (this.#attempts.length === 0 || this.#isRetrying) return;
     this.#isRetrying = true;
+    this.#forgetLack();
     try {
       const blocked: Set<string> = new Set();
       for (const attempt of this.#attempts.slice()) {
@@ -100,20 +110,32 @@ export class WaitingPublishers {
     } finally {
       this.#isRetrying = false;
     }
+    if (this.#attempts.length > 0) this.#awaitBuffer();
   }
 
-  /** No buffer was free: tries again once one is. */
-  awaitBuffer(): void {
-    if (this.#isAwaiting || this.#closed.signal.aborted) return;
-    this.#isAwaiting = true;
+  /** An attempt found no free buffer. */
+  noteLack(): void {
+    if (this.#buffers === ENOUGH) this.#buffers = LACKING;
+  }
+
+  #forgetLack(): void {
+    if (this.#buffers === LACKING) this.#buffers = ENOUGH;
+  }
+
+  /** If an attempt lacks a buffer, tries again once one is free. Keeps the event loop alive. */
+  #awaitBuffer(): void {
+    if (this.#buffers !== LACKING || this.#closed.signal.aborted) return;
+    this.#buffers = AWAITING;
     this.#pool.acquire({ signal: this.#closed.signal }).then(
       (bufferId) => {
-        this.#isAwaiting = false;
+        this.#buffers = ENOUGH;
         this.#pool.release(bufferId);
         this.retry();
       },
       () => {
-        this.#isAwaiting = false;
+        this.#buffers = ENOUGH;
+        // The pool was closed: the attempts fail by that.
+        if (!this.#closed.signal.aborted) this.retry();
       },
     );
   }

@@ -4,7 +4,7 @@
 import { assert } from '../base/assert.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
-import { resolveWaitOptions } from '../base/wait-guard.ts';
+import { NO_LIMITS } from '../base/wait-guard.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
@@ -55,7 +55,7 @@ export abstract class Sender<T> extends ChannelEnd {
       // No promise, closure or object for a message that has room.
       try {
         if (this.attempt(message)) return SENT;
-        return this.line.join(() => this.attempt(message), resolveWaitOptions(undefined), 'send');
+        return this.line.join(() => this.attempt(message), NO_LIMITS, 'send');
       } catch (error) {
         return Promise.reject(error);
       }
