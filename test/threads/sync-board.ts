@@ -2,12 +2,12 @@
 /** Test tool: what threads that use one synchronization primitive are told, and tell. */
 
 import type { BufferPoolHandle } from 'busbar/pool';
-import type { SyncHandle } from 'busbar/sync';
+import type { SeqLockHandle, SyncHandle } from 'busbar/sync';
 
 /** Given to each worker. */
 export interface SyncTask {
   readonly pool: BufferPoolHandle;
-  readonly sync: SyncHandle;
+  readonly sync: SyncHandle | SeqLockHandle;
   /** Others of its kind. */
   readonly more: readonly SyncHandle[];
   readonly board: SharedArrayBuffer;
@@ -38,4 +38,8 @@ export const GIVEN_UP = 5;
 export const DONE = 16;
 /** First of one word for each of many primitives. */
 export const MADE = 256;
+/** So many signals of a tree are used, of which each has one of these words. */
+export const SIGNALS = 768;
+/** From one of them to the next: far enough that the tree has four levels. */
+export const SIGNAL_STEP = 50;
 export const BOARD_WORDS = 1024;

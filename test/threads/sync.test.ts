@@ -8,10 +8,15 @@ import {
   Event,
   Gate,
   Mutex,
+  NO_SIGNAL,
   Once,
   RwLock,
   Semaphore,
+  SeqLock,
+  type SeqLockHandle,
+  SignalTree,
   type SyncHandle,
+  WaitGroup,
 } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
@@ -45,14 +50,14 @@ class Team {
   readonly workers: Worker[] = [];
   failed: unknown;
   readonly #pool: BufferPool;
-  readonly #sync: SyncHandle;
+  readonly #sync: SyncHandle | SeqLockHandle;
   readonly #isHolder: boolean;
   readonly #mayDie: boolean;
   readonly #writes: boolean;
   readonly #more: readonly SyncHandle[];
   #started = 0;
 
-  constructor(pool: BufferPool, sync: SyncHandle, options: TeamOptions = {}) {
+  constructor(pool: BufferPool, sync: SyncHandle | SeqLockHandle, options: TeamOptions = {}) {
     const { count = THREADS, isHolder = false, mayDie = false, writes = false } = options;
     this.#pool = pool;
     this.#sync = sync;
@@ -397,4 +402,67 @@ test.each([0, 3])('rsm Gate: threads in batches of four, %i of which die', async
   const lost = 4 * rounds - team.done;
   expect(lost, replay).toBeGreaterThanOrEqual(0);
   expect(lost, replay).toBeLessThanOrEqual(deaths);
+});
+
+test.each([0, 6])('a seqlock: every snapshot is whole, though %i threads die', async (deaths) => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const lock = SeqLock.create(pool, { words: 100 });
+  const team = new Team(pool, lock.handle);
+  const seen = new Int32Array(lock.length);
+  for (let i = 0; i < Math.max(deaths, scaled(4)); i++) {
+    await team.reaches(1 + random.below(60));
+    if (i < deaths) await team.kill(random.below(team.workers.length));
+    // Whoever has died while it wrote, readers go on.
+    expect(lock.readSync(seen), replay).toBe('read');
+    expect(new Set(seen).size, replay).toBe(1);
+  }
+  await team.reaches(20);
+  await team.stop();
+  expect(lock.writeSync(new Int32Array(lock.length).fill(-1)), replay).toBe('written');
+  expect([lock.tryRead(seen), ...new Set(seen)], replay).toEqual(['read', -1]);
+  // Each death may have ended a thread between its write and the count of it.
+  const lost = lock.count - 1 - team.done;
+  expect(lost, replay).toBeGreaterThanOrEqual(0);
+  expect(lost, replay).toBeLessThanOrEqual(deaths);
+});
+
+test.each([0, 8])('a signal tree: no signal is lost, though %i threads die', async (deaths) => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const tree = SignalTree.create(pool, { signals: at.SIGNALS * at.SIGNAL_STEP });
+  const team = new Team(pool, tree.handle);
+  const { board } = team;
+  for (let i = 0; i < Math.max(deaths, scaled(4)); i++) {
+    await team.reaches(1 + random.below(100));
+    if (i < deaths) await team.kill(random.below(team.workers.length));
+  }
+  await team.reaches(20);
+  await team.stop();
+  tree.recover();
+  for (let index = tree.tryTake(); index !== NO_SIGNAL; index = tree.tryTake()) {
+    board[at.SECOND] += Atomics.exchange(board, at.MADE + index / at.SIGNAL_STEP, 0);
+  }
+  for (let nth = 0; nth < at.SIGNALS; nth++) {
+    expect(tree.isSet(nth * at.SIGNAL_STEP), replay).toBe(false);
+  }
+  // A thread that died may have counted what it did not send, or taken what it did not count.
+  const left = board.subarray(at.MADE, at.MADE + at.SIGNALS);
+  const words = left.reduce((sum, count) => sum + Math.sign(count), 0);
+  expect(words, replay).toBeLessThanOrEqual(deaths);
+  if (deaths === 0) expect(board[at.FIRST], replay).toBe(board[at.SECOND]);
+});
+
+test.each([0, 6])('a wait group: no wait hangs, though %i threads die', async (deaths) => {
+  const random = new Random(seed);
+  const pool = createPool();
+  const group = WaitGroup.create(pool);
+  const team = new Team(pool, group.handle);
+  for (let i = 0; i < Math.max(deaths, scaled(4)); i++) {
+    await team.reaches(1 + random.below(60));
+    if (i < deaths) await team.kill(random.below(team.workers.length));
+    expect(await group.wait(), replay).toBe('done');
+  }
+  await team.stop();
+  expect([await group.wait(), group.count], replay).toEqual(['done', 0]);
 });

@@ -13,12 +13,19 @@ import {
   type GateHandle,
   Mutex,
   type MutexHandle,
+  NO_SIGNAL,
   Once,
   type OnceHandle,
   RwLock,
   type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
+  SeqLock,
+  type SeqLockHandle,
+  SignalTree,
+  type SignalTreeHandle,
+  WaitGroup,
+  type WaitGroupHandle,
 } from 'busbar/sync';
 import { Random } from '../../src/base/random.ts';
 import { turn } from '../turns.ts';
@@ -60,6 +67,64 @@ function inTurn<One>(
 }
 
 const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
+  /** Reads and writes snapshots, whose words are all equal. */
+  'busbar/seqlock': () => {
+    const lock = SeqLock.attach(pool, task.sync as SeqLockHandle);
+    const words = new Int32Array(lock.length);
+    return async () => {
+      const way = random.below(5);
+      let result: string;
+      if (way === 0) result = lock.tryRead(words);
+      else if (way === 1) result = lock.readSync(words, random.below(3));
+      else {
+        const values = new Int32Array(lock.length).fill(Atomics.add(board, at.FIRST, 1));
+        if (way === 2) result = lock.tryWrite(values);
+        else if (way === 3) result = lock.writeSync(values);
+        else result = await lock.write(values, patience());
+      }
+      if (result === 'timeout' || result === 'aborted') Atomics.add(board, at.GIVEN_UP, 1);
+      if (result === 'read' && words.some((word) => word !== words[0])) {
+        throw new Error(`parts of several snapshots: ${[...new Set(words)]}`);
+      }
+      return result === 'written';
+    };
+  },
+  /** Sets signals, and takes those of any thread. */
+  'busbar/signalTree': () => {
+    const tree = SignalTree.attach(pool, task.sync as SignalTreeHandle);
+    return async () => {
+      const way = random.below(5);
+      if (way < 2) {
+        const nth = random.below(at.SIGNALS);
+        Atomics.add(board, at.FIRST, 1);
+        Atomics.add(board, at.MADE + nth, 1);
+        tree.set(nth * at.SIGNAL_STEP);
+        return false;
+      }
+      let index: number;
+      if (way === 2) index = tree.tryTake();
+      else if (way === 3) index = tree.takeSync(random.below(3));
+      else index = await tree.take({ timeoutMs: random.below(5) }).catch(() => NO_SIGNAL);
+      if (index === NO_SIGNAL) return false;
+      const sent = Atomics.exchange(board, at.MADE + index / at.SIGNAL_STEP, 0);
+      Atomics.add(board, at.SECOND, sent);
+      return true;
+    };
+  },
+  /** Counts itself while it works, and waits for those that work. */
+  'busbar/waitGroup': () => {
+    const group = WaitGroup.attach(pool, task.sync as WaitGroupHandle);
+    return async () => {
+      group.join();
+      for (let i = random.below(200); i > 0; i--) Atomics.load(board, at.STOP);
+      if (random.below(8) === 0) await turn();
+      group.done();
+      const way = random.below(6);
+      if (way === 0) group.waitSync();
+      else if (way === 1) await group.wait();
+      return true;
+    };
+  },
   'busbar/mutex': () => {
     const mutex = Mutex.attach(pool, task.sync as MutexHandle);
     if (task.isHolder) hold(() => mutex.lockSync());
