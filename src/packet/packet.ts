@@ -14,6 +14,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
+import { resolveWaitOptions } from '../base/wait-guard.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Trace } from '../pool/leak-tracker.ts';
@@ -137,9 +138,10 @@ export class Packet {
     source: Uint8Array | string,
     options?: WaitOptions,
   ): Promise<Packet> {
+    const limits = options === undefined ? undefined : resolveWaitOptions(options);
     const packet = Packet.tryFrom(pool, source);
     if (packet !== undefined) return packet;
-    return Packet.fill(pool, await pool.acquire(options), source);
+    return Packet.fill(pool, await pool.acquire(limits as WaitOptions), source);
   }
 
   /** Copies a source into a buffer that the caller holds, and knows to be large enough. */

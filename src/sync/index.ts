@@ -16,7 +16,13 @@ export {
   type MutexOptions,
   type OwnerDeath,
 } from './mutex.ts';
-export { Once, type OnceError, type OnceHandle, type OnceOptions } from './once.ts';
+export {
+  Once,
+  type OnceError,
+  type OnceHandle,
+  type OnceOptions,
+  type OnceResult,
+} from './once.ts';
 export type { Phased } from './phased.ts';
 export type { Primitive } from './primitive.ts';
 export { ReadLock, type ReadLockHandle } from './read-lock.ts';

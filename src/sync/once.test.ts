@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { turn } from '../../test/turns.ts';
+import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { Once, type OnceOptions } from './index.ts';
 
@@ -125,4 +126,39 @@ test('only who makes it finishes it; arguments and handles are checked', async (
   const bad = expect.objectContaining({ code: 'ERR_BUSBAR_BAD_HANDLE' });
   expect(() => Once.attach(pool, pool.handle as never)).toThrow(bad);
   expect(JSON.stringify(a)).toBe('{"type":"Once","state":"done","value":1}');
+});
+
+test('a packet: each thread gets its own on the same bytes', async () => {
+  const { pool, other, a, b } = two();
+  expect([a.tryPacket(), a.value]).toEqual([undefined, undefined]);
+  const result = await a.run(async () => Packet.from(pool, 'a table'));
+  expect([result, a.value, b.value, b.runSync(fail)]).toEqual(['done', 7, 7, 'done']);
+  const packets = [a.tryPacket(), b.tryPacket(), b.tryPacket()];
+  expect(packets.map(String)).toEqual(['a table', 'a table', 'a table']);
+  expect(packets.map((packet) => packet?.pool)).toEqual([pool, other, other]);
+  expect(pool.tryAcquire()).toBe(-1);
+  for (const packet of packets) packet?.release();
+  // The once keeps it.
+  expect([pool.tryAcquire(), String(b.tryPacket())]).toEqual([-1, 'a table']);
+  const c = Once.create(pool);
+  c.runSync(() => 3);
+  expect([c.value, c.tryPacket()]).toEqual([3, undefined]);
+  pool.detach();
+  expect(() => a.tryPacket()).toThrow(expect.objectContaining({ code: 'ERR_BUSBAR_DETACHED' }));
+});
+
+test('a packet that cannot be taken is not lost', async () => {
+  const { pool, a, b } = two();
+  const elsewhere = BufferPool.create({ bufferSize: 64, bufferCount: 1 });
+  const foreign = (): Packet => Packet.tryFrom(elsewhere, 'x') as Packet;
+  expect(() => a.runSync(foreign)).toThrow(/^value must be a packet of its pool/);
+  await expect(a.run(async () => foreign())).rejects.toThrow(/^value must/);
+  expect([a.state, elsewhere.stats().held]).toEqual(['open', 0]);
+  const packet = Packet.tryFrom(pool, 'y') as Packet;
+  expect(() => a.finish(packet)).toThrow(notOwner);
+  expect(a.tryBegin()).toBe('begun');
+  expect(() => b.finish(packet)).toThrow(notOwner);
+  a.finish(packet);
+  expect(() => packet.release()).toThrow(/used after its release/);
+  expect([String(b.tryPacket()), a.value]).toEqual(['y', 1]);
 });

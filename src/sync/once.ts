@@ -11,9 +11,16 @@ import {
 } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { ensureStack } from '../base/stack.ts';
-import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { DIED, DONE, FAILED, OPEN, PHASE, RUNNING, RUNS } from './phase-layout.ts';
+import { ensureStack, ensureStep } from '../base/stack.ts';
+import { Packet } from '../packet/index.ts';
+import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
+import {
+  TRANSIT_ID,
+  TRANSIT_LENGTH,
+  TRANSIT_MARK,
+  TRANSIT_OFFSET,
+} from '../pool/transit-layout.ts';
+import { DIED, DONE, FAILED, MADE, OPEN, PHASE, RUNNING, RUNS } from './phase-layout.ts';
 import { nameOf, Phased } from './phased.ts';
 import { BUSY, type GivenUp } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
@@ -36,9 +43,12 @@ export interface OnceOptions {
 /** With this, another thread attaches to the once. */
 export type OnceHandle = SyncHandle<'once'>;
 
+/** What a once is made of: an integer of 32 bits, or bytes. `undefined` counts as 0. */
+export type OnceResult = number | Packet | undefined;
+
 /**
- * Something that one thread of a pool makes, at most once, and a 32-bit integer that says what or
- * where it is.
+ * Something that one thread of a pool makes, at most once: a 32-bit integer that says what or where
+ * it is, or a packet.
  *
  * If the thread that makes it dies, the next caller makes it, and `ownerDied` tells it that
  * something may be half made.
@@ -124,17 +134,26 @@ export class Once extends Phased {
   /**
    * It is made; all that wait are woken, and see everything that this thread wrote.
    *
-   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not make it; TypeError, RangeError,
-   * ERR_BUSBAR_DETACHED.
+   * **Ownership** a packet is the once's on success, for as long as the pool exists; still the
+   * caller's if this throws. **Throws** ERR_BUSBAR_NOT_OWNER if this thread does not make it;
+   * TypeError, RangeError, ERR_BUSBAR_DETACHED; what {@link Packet.moveInto} throws.
    */
-  finish(value: number = 0): void {
-    checkInteger('value', value, -(2 ** 31), 2 ** 31 - 1);
-    if (this.pool.isAttached && this.isHeldHere) this.words[TAG] = value;
+  finish(value: OnceResult = 0): void {
+    const isPacket = value instanceof Packet;
+    if (!isPacket) checkInteger('value', value, -(2 ** 31), 2 ** 31 - 1);
+    ensureStack();
+    this.#forget('finish');
+    if (isPacket) {
+      if (value.pool !== this.pool) throw new TypeError('value must be a packet of its pool');
+      this.words[TAG] = value.length;
+      value.moveInto(this.words, MADE);
+    } else this.words[TAG] = value;
     this.endRun(DONE, 0, 'finish');
   }
 
   /** It was not made: the next caller tries, or none ever, as it was created. */
   fail(): void {
+    this.#forget('fail');
     this.endRun(this.#poisons ? FAILED : OPEN, 0, 'fail');
   }
 
@@ -143,38 +162,55 @@ export class Once extends Phased {
    *
    * **Throws** what `make` throws, after {@link fail}; what {@link finish} throws.
    */
-  tryRun(make: () => number | undefined): 'done' | 'busy' | 'poisoned' {
+  tryRun(make: () => OnceResult): 'done' | 'busy' | 'poisoned' {
     return this.#run(checkFunction('make', make), () => this.tryBegin());
   }
 
   /** {@link tryRun} that waits as {@link beginSync}. **Throws** as both. */
-  runSync(
-    make: () => number | undefined,
-    timeoutMs: number = Infinity,
-  ): 'done' | 'timeout' | 'poisoned' {
+  runSync(make: () => OnceResult, timeoutMs: number = Infinity): 'done' | 'timeout' | 'poisoned' {
     return this.#run(checkFunction('make', make), () => this.beginSync(timeoutMs));
   }
 
   /** {@link tryRun} that waits as {@link begin}; `make` may be asynchronous. **Throws** as both. */
   async run(
-    make: () => number | undefined | Promise<number | undefined>,
+    make: () => OnceResult | Promise<OnceResult>,
     options?: WaitOptions,
   ): Promise<'done' | 'poisoned' | GivenUp> {
     checkFunction('make', make);
     const result = await this.begin(options);
     if (result !== 'begun') return result;
+    let made: OnceResult;
     try {
-      this.finish(await make());
+      made = await make();
+      this.finish(made);
     } catch (error) {
-      this.#giveUp();
+      this.#giveUp(made);
       throw error;
     }
     return 'done';
   }
 
-  /** What {@link finish} was called with; undefined before. */
+  /** What {@link finish} was called with, or the bytes of its packet; undefined before. */
   get value(): number | undefined {
     return this.phase === DONE ? this.words[TAG] : undefined;
+  }
+
+  /**
+   * The bytes that were made; undefined if it is not made, or of an integer.
+   *
+   * **Ownership** the packet is the caller's, to release. All threads' packets are the same bytes:
+   * do not write to them. **Cost** as {@link Packet.clone}; a read-modify-write if this thread
+   * holds no other. **Throws** ERR_BUSBAR_DETACHED.
+   */
+  tryPacket(): Packet | undefined {
+    const { pool, words } = this;
+    if (!pool.isAttached) pool.checkAttached();
+    if (this.phase !== DONE || words[MADE + TRANSIT_MARK] === 0) return undefined;
+    ensureStep();
+    const id = words[MADE + TRANSIT_ID] as BufferId;
+    // The reference in the words keeps the buffer alive: it is never moved out after DONE.
+    pool.retainShared(id);
+    return Packet.within(pool, id, words[MADE + TRANSIT_OFFSET], words[MADE + TRANSIT_LENGTH]);
   }
 
   /** True if a thread has died that was making it: when this object last began to make it. */
@@ -220,23 +256,34 @@ export class Once extends Phased {
   };
 
   #run<Result extends string>(
-    make: () => number | undefined,
+    make: () => OnceResult,
     begin: () => Result | 'begun',
   ): Exclude<Result, 'begun'> | 'done' {
     if (this.phase === DONE) return 'done';
     ensureStack();
     const result = begin();
     if (result !== 'begun') return result as Exclude<Result, 'begun'>;
+    let made: OnceResult;
     try {
-      this.finish(make());
+      made = make();
+      this.finish(made);
     } catch (error) {
-      this.#giveUp();
+      this.#giveUp(made);
       throw error;
     }
     return 'done';
   }
 
-  #giveUp(): void {
+  /** Releases the packet of a thread that died, or threw, after it had moved it in. */
+  #forget(what: string): void {
+    const { pool, words } = this;
+    if (!pool.isAttached) pool.checkAttached();
+    if (!this.isHeldHere) throw new BusbarError('ERR_BUSBAR_NOT_OWNER', what);
+    if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, MADE));
+  }
+
+  #giveUp(made: OnceResult): void {
+    if (made instanceof Packet && made.buffer >= 0) made.release();
     // Unless `make` has detached, or has finished itself.
     if (this.pool.isAttached && this.isHeldHere) this.fail();
   }

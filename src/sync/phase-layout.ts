@@ -19,6 +19,8 @@
  *                                                   runs the function; for how many of the counted
  *                                                   it is responsible
  *   TAG             any      who runs the function  the value of a once, before DONE
+ *   MADE            transit  who runs the function  the packet of a once (transit-layout.ts): moved
+ *                                                   in before DONE, never out after it
  *
  *   countdown   OPEN n ─▶ … OPEN 1 ──arrive──▶ RUNNING ──finish──▶ DONE    fail, death ▸ FAILED
  *   barrier     OPEN n ─▶ … OPEN 1 ──done──▶ DONE                          cancel ▸ FAILED
@@ -39,13 +41,17 @@
  *   after enter(), before done()         HELD: entered            count − entered, died; at 0 as
  *                                                                 above, but a countdown: FAILED
  *   while it ran the function            RUNNING, HELD: runs      as drawn above, died
+ *   after a packet was moved into MADE   RUNNING, and the packet  the same; who runs the function
+ *                                        in MADE                  next releases it, in finish() or
+ *                                                                 fail()
  *   between STATE and the ring           a sleeper not rung       its own tick
  *   before enter(): no thread is named   count                    nothing: the thread that began it
  *                                                                 sees it exit, and calls done()
  */
 
 import { assert } from '../base/assert.ts';
-import { WAITED } from './sync-layout.ts';
+import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
+import { NEXT_TICKET, TAG, WAITED } from './sync-layout.ts';
 
 export const COUNT_MAX = 0x7fff;
 export const EPOCH_ONE: number = COUNT_MAX + 1;
@@ -62,6 +68,10 @@ export const PHASE = 0x3000_0000;
 export const DIED = 0x4000_0000;
 assert((WAITED | DIED | PHASE | EPOCH_BITS | COUNT_MAX) === -1, 'the fields fill the word');
 assert((CLOSING | ENTRIES_MAX) === (EPOCH_BITS | COUNT_MAX), 'a gate has the same phases');
+
+/** First of four words: the packet of a once. */
+export const MADE: number = TAG + 1;
+assert(MADE + TRANSIT_WORDS <= NEXT_TICKET, 'the packet lies in the line of STATE');
 
 // HELD.
 export const RUNS = 0x1_0000;

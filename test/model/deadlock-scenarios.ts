@@ -43,7 +43,7 @@ export function deadlockCases(module: DeadlockModule): Case<SyncShared>[] {
       ...syncScenario(module, `deadlock: ${name}`, () => undefined as never, {}),
       threads: Object.fromEntries(ids.map((id) => [id, takes(module, threads[id])])),
       prepares: ids,
-      setup: () => makeSync(module, (pool) => module.Mutex.create(pool), true),
+      setup: () => makeSync(module, (pool) => module.Mutex.create(pool), { trackLeaks: true }),
       killable: more.kills === undefined ? [] : ['a'],
       check: (_, outcome: Outcome) => {
         const living = ids.filter((id) => !outcome.killed.includes(id));

@@ -2,12 +2,14 @@
 /** Model checker: onces: made at most once, by whom, after failures and deaths. */
 
 import type { ModelOptions, Outcome, Scenario } from 'busbar/testing';
+import type { BufferPool } from '../../src/pool/index.ts';
 import type { Once, OnceError } from '../../src/sync/index.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import {
   attachedTo,
   expectResult,
+  makeSync,
   type SyncModule,
   type SyncShared,
   syncCase,
@@ -149,6 +151,30 @@ export function onceCases(module: SyncModule): Case<SyncShared>[] {
   const killable = { killable: ['a'] };
   const found = { b: '7 2', c: '7 2' };
   add('death: who makes it', 'retry', { a: runs, b: runs, c: later }, found, few, killable);
+  // What a dead thread had moved in comes back, and one packet is left in the once.
+  const bytes = body((once) => {
+    const { pool } = once as unknown as { readonly pool: BufferPool };
+    const result = once.runSync(() => module.Packet.tryFrom(pool, 'made'));
+    if (result !== 'done') return result;
+    const packet = once.tryPacket();
+    const text = String(packet);
+    packet?.release();
+    return text;
+  });
+  const two: Partial<Scenario<SyncShared>> = {
+    setup: () => makeSync(module, (pool) => module.Once.create(pool), { bufferCount: 2 }),
+    check: ({ handle }, outcome) => {
+      for (const name of ['a', 'b']) expectResult(outcome, name, 'made');
+      const pool = module.BufferPool.attach(handle);
+      pool.reclaimDead();
+      const { held, inTransit } = pool.stats();
+      pool.detach();
+      if (held + inTransit === 1) return;
+      throw new Error(`${held} buffers held, ${inTransit} in transit, expected 1 in the once`);
+    },
+  };
+  add('of a packet', 'retry', { a: bytes, b: bytes }, {}, { preemptions: 1, states: 1000 }, two);
+  add('death: of a packet', 'retry', { a: bytes, b: bytes }, {}, few, { ...killable, ...two });
   const deep = body((once, words, self) => {
     let result = '';
     insisting(self, () => {

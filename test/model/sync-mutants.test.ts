@@ -294,6 +294,24 @@ const BUGS: readonly Bug[] = [
     scenarios: /^once: the first aborts/,
   },
   {
+    what: 'once: the packet of a thread that died stays in the way',
+    entry: 'sync/once.ts',
+    from: 'if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, MADE));',
+    to: '',
+    scenarios: /^once: death: of a packet/,
+  },
+  {
+    what: 'once: the packet is moved in after it is done',
+    entry: 'sync/once.ts',
+    from: `value.moveInto(this.words, MADE);
+    } else this.words[TAG] = value;
+    this.endRun(DONE, 0, 'finish');`,
+    to: `} else this.words[TAG] = value;
+    this.endRun(DONE, 0, 'finish');
+    if (isPacket) value.moveInto(this.words, MADE);`,
+    scenarios: /^once: of a packet/,
+  },
+  {
     what: 'gate: two enter as one',
     entry: 'sync/gate.ts',
     from: 'if (!this.swap(state, kept | phase | count, words[this.held])) continue;',
@@ -375,7 +393,8 @@ const BUGS: readonly Bug[] = [
 huntAll('sync', BUGS, async (load) => {
   const module: DeadlockModule = {
     ...(await load<Pick<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
-    ...(await load<Omit<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
+    ...(await load<Omit<DeadlockModule, 'BufferPool' | 'NO_BUFFER' | 'Packet'>>('sync/index.ts')),
+    ...(await load<Pick<DeadlockModule, 'Packet'>>('packet/index.ts')),
     ...(await load<Pick<DeadlockModule, 'Deadlocks'>>('sync/deadlocks.ts')),
   };
   return [

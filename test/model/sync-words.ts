@@ -2,6 +2,7 @@
 /** Model checker: what threads of a scenario about synchronization share, and its words' names. */
 
 import type { ModelOptions, ModelThread, Outcome, Scenario } from 'busbar/testing';
+import type { Packet } from '../../src/packet/index.ts';
 import type { BufferPool } from '../../src/pool/index.ts';
 import { PoolLayout } from '../../src/pool/pool-layout.ts';
 import type * as sync from '../../src/sync/index.ts';
@@ -43,7 +44,9 @@ export interface SyncModule
       | 'SeqLock'
       | 'SignalTree'
       | 'WaitGroup'
-    > {}
+    > {
+  readonly Packet: typeof Packet;
+}
 
 /** Block 2 is spare words, 3 the primitive. */
 export interface SyncShared extends PoolShared {
@@ -61,16 +64,17 @@ const POOL = { bufferCount: 1, batchSize: 1, maxThreads: 4 };
 export function makeSync(
   module: SyncModule,
   create: (pool: BufferPool) => { readonly handle: SyncHandle },
-  trackLeaks: boolean = false,
+  options: { readonly trackLeaks?: boolean; readonly bufferCount?: number } = {},
 ): SyncShared {
-  const maker = module.BufferPool.create({ ...POOL, bufferSize: 16, trackLeaks });
+  const shape = { ...POOL, trackLeaks: false, ...options };
+  const maker = module.BufferPool.create({ ...shape, bufferSize: 16 });
   const words = new Int32Array(new SharedArrayBuffer(64));
   const { handle } = create(maker);
   maker.detach();
   return {
     handle: maker.handle,
     words,
-    layout: new PoolLayout(POOL.bufferCount, POOL.maxThreads, POOL.batchSize),
+    layout: new PoolLayout(shape.bufferCount, POOL.maxThreads, POOL.batchSize),
     sync: handle,
   };
 }

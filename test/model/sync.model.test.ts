@@ -17,7 +17,8 @@ import type { SyncShared } from './sync-words.ts';
 
 const module: DeadlockModule = {
   ...(await mortal<Pick<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
-  ...(await mortal<Omit<DeadlockModule, 'BufferPool' | 'NO_BUFFER'>>('sync/index.ts')),
+  ...(await mortal<Omit<DeadlockModule, 'BufferPool' | 'NO_BUFFER' | 'Packet'>>('sync/index.ts')),
+  ...(await mortal<Pick<DeadlockModule, 'Packet'>>('packet/index.ts')),
   ...(await mortal<Pick<DeadlockModule, 'Deadlocks'>>('sync/deadlocks.ts')),
 };
 

@@ -287,7 +287,8 @@ export class TcpLink extends ReadableLink implements Link {
    */
   write(payload: Payload, options?: WaitOptions): Promise<void> {
     try {
-      if (this.#room.isEmpty && this.writable && this.tryWrite(payload)) return WRITTEN;
+      const isTried = options === undefined && this.#room.isEmpty && this.writable;
+      if (isTried && this.tryWrite(payload)) return WRITTEN;
     } catch (error) {
       return Promise.reject(error);
     }
