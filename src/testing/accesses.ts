@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: carries out shared accesses on the memory, the clocks and the waiters. */
 
-import { operandsOf, valueAfter } from './atomic-values.ts';
+import { operandsOf, valueAfter, writesAfter } from './atomic-values.ts';
 import { ByteAccess } from './byte-accesses.ts';
 import type { Machine } from './machine.ts';
 import {
   G_KILLS,
   OP_BYTES_LOAD,
   OP_BYTES_STORE,
-  OP_COMPARE_EXCHANGE,
-  OP_LOAD,
   OP_NOTIFY,
   OP_PLAIN_LOAD,
   OP_PLAIN_STORE,
@@ -70,7 +68,7 @@ export class SharedAccess {
     const thread = machine.current;
     const before = memory.heap[cell];
     const after = valueAfter(op, before, a, b);
-    const writes = op !== OP_LOAD && !(op === OP_COMPARE_EXCHANGE && before !== (a | 0));
+    const writes = writesAfter(op, before, a);
     if (machine.limits.races) this.#order(thread, op, cell, writes);
     if (after !== before) {
       memory.put(cell, after);

@@ -4,7 +4,9 @@
 import {
   OP_ADD,
   OP_AND,
+  OP_COMPARE_EXCHANGE,
   OP_EXCHANGE,
+  OP_GROW,
   OP_LOAD,
   OP_OR,
   OP_STORE,
@@ -30,9 +32,17 @@ export function valueAfter(op: number, before: number, a: number, b: number): nu
       return before | a;
     case OP_XOR:
       return before ^ a;
+    case OP_GROW:
+      return Math.max(before, a);
     default:
       return before === (a | 0) ? b | 0 : before;
   }
+}
+
+/** True if an atomic access that has read `before` writes, be it the same value again. */
+export function writesAfter(op: number, before: number, a: number): boolean {
+  if (op === OP_COMPARE_EXCHANGE) return before === (a | 0);
+  return op === OP_GROW ? before < a : op !== OP_LOAD;
 }
 
 /** The value of eight bytes, as unsigned bits, after an atomic access. */

@@ -38,7 +38,7 @@ class BufferView extends ArrayView {
     };
   }
 
-  override part(begin: number, end: number): TypedArray {
+  override part(begin: number, end: number = this.length): TypedArray {
     const { access, memory, region } = this.place;
     const at = this.place.begin + begin;
     return makeBuffer(access, memory, region, at, Math.max(0, end - begin)) as TypedArray;
@@ -161,5 +161,7 @@ export function makeBuffer(
 ): Buffer {
   const target = from(region.block, byteOffset, length) as unknown as TypedArray;
   const place: Place = { access, memory, region, begin: target.byteOffset };
-  return new BufferView(RealUint8Array, place, target).proxy as Buffer;
+  // A Buffer keeps the length that its memory has when it is made.
+  const made = { target, least: target.length, tracks: false };
+  return new BufferView(RealUint8Array, place, made).proxy as Buffer;
 }

@@ -2,6 +2,7 @@
 /** Model checker: a DataView on shared memory. */
 
 import type { SharedAccess } from './accesses.ts';
+import { blockOfSize, grows, reaches, sizeOf } from './growth.ts';
 import type { Region } from './memory.ts';
 import { noteOtherView, plainProperty } from './views.ts';
 
@@ -17,7 +18,13 @@ class DataViewHandler implements ProxyHandler<DataView> {
   readonly #scratch = new RealDataView(new ArrayBuffer(8));
   readonly #scratchBytes = new RealUint8Array(this.#scratch.buffer);
 
-  constructor(access: SharedAccess, region: Region, begin: number) {
+  readonly #tracks: boolean;
+  /** Its bytes when it was made: so many there are at least. */
+  readonly #least: number;
+
+  constructor(access: SharedAccess, region: Region, begin: number, tracks: boolean, least: number) {
+    this.#tracks = tracks;
+    this.#least = least;
     this.#access = access;
     this.#region = region;
     this.#begin = begin;
@@ -27,12 +34,15 @@ class DataViewHandler implements ProxyHandler<DataView> {
     const method = Reflect.get(target, key, target) as unknown;
     const match = typeof key === 'string' ? ACCESSOR.exec(key) : null;
     if (match === null || typeof method !== 'function') {
+      if (this.#tracks && key === 'byteLength') {
+        return sizeOf(this.#access, this.#region) - this.#begin;
+      }
       return plainProperty(this.#access, target, key);
     }
     const size = Number(match[2]) / 8;
     const at = (offset: unknown): number => {
       const index = Math.trunc(Number(offset)) || 0;
-      if (index < 0 || index + size > target.byteLength) {
+      if (index < 0 || !this.#hasBytes(index + size)) {
         throw new RangeError('Offset is outside the bounds of the DataView');
       }
       return this.#begin + index;
@@ -55,6 +65,11 @@ class DataViewHandler implements ProxyHandler<DataView> {
       this.#access.bytes.store(this.#region, at(offset), this.#scratchBytes, 0, size);
     };
   }
+
+  #hasBytes(end: number): boolean {
+    if (end <= this.#least) return true;
+    return this.#tracks && reaches(this.#access, this.#region, this.#begin + end);
+  }
 }
 
 export function makeDataView(
@@ -63,8 +78,12 @@ export function makeDataView(
   byteOffset?: number,
   length?: number,
 ): DataView {
+  const isGrowing = grows(region);
+  const whole = isGrowing ? blockOfSize(access, region) : region.block;
+  const { byteLength, byteOffset: begin } = new RealDataView(whole, byteOffset, length);
+  const tracks = isGrowing && length === undefined;
   const target = new RealDataView(region.block, byteOffset, length);
-  const proxy = new Proxy(target, new DataViewHandler(access, region, target.byteOffset));
-  noteOtherView(proxy);
+  const proxy = new Proxy(target, new DataViewHandler(access, region, begin, tracks, byteLength));
+  noteOtherView(proxy, tracks);
   return proxy;
 }

@@ -17,6 +17,7 @@ import type { Region } from './memory.ts';
 import { type MessagePorts, replaceMessages } from './message-ports.ts';
 import { FOREIGN, modelAtomics } from './model-atomics.ts';
 import { type Replace, replaceClock, replaceTimers } from './model-clock.ts';
+import { replaceSharedBlocks } from './shared-blocks.ts';
 import { structuredCopy } from './structured-copy.ts';
 import { TYPED_ARRAYS } from './view-elements.ts';
 import { isSharedView, makeArray } from './views.ts';
@@ -30,6 +31,7 @@ const OWNERS = new Map<object, string>([
   [globalThis, ''],
   [performance, 'performance.'],
   [RealDate, 'Date.'],
+  [RealSharedArrayBuffer.prototype, 'SharedArrayBuffer.prototype.'],
 ]);
 const privateBlocks = new WeakSet<object>();
 type Restore = () => void;
@@ -41,9 +43,10 @@ export function installGlobals(
   ports: MessagePorts,
 ): Restore {
   const saved: Restore[] = [];
-  const replace = (target: object, key: string, value: unknown): void => {
+  const replace: Replace = (target, key, value, isGetter = false) => {
     const before = Object.getOwnPropertyDescriptor(target, key);
-    Object.defineProperty(target, key, { value, writable: true, configurable: true });
+    const how = isGetter ? { get: value as () => unknown } : { value, writable: true };
+    Object.defineProperty(target, key, { ...how, configurable: true });
     const owner = OWNERS.get(target);
     if (owner !== undefined) noteReplacement(owner + key, value);
     saved.push(() => {
@@ -103,25 +106,7 @@ function replaceViews(machine: Machine, access: SharedAccess, replace: Replace):
     );
   }
   view('DataView', RealDataView, (region, at, length) => makeDataView(access, region, at, length));
-  replace(
-    globalThis,
-    'SharedArrayBuffer',
-    new Proxy(RealSharedArrayBuffer, {
-      construct(target, args, newTarget) {
-        const block = Reflect.construct(target, args, newTarget) as SharedArrayBuffer;
-        // Memory cannot be handed to others on the heap: what a thread makes itself stays its own.
-        if (machine.direct && machine.threads.length === 0) memory.addRegion(block);
-        else privateBlocks.add(block);
-        for (const name of ['slice', 'grow']) {
-          Object.defineProperty(block, name, {
-            value: () => machine.complain(`the model checker has no SharedArrayBuffer.${name}`),
-            configurable: true,
-          });
-        }
-        return block;
-      },
-    }),
-  );
+  replaceSharedBlocks(machine, access, privateBlocks, replace);
   const isView = ArrayBuffer.isView;
   replace(ArrayBuffer, 'isView', (value: unknown) => isView(value) || isSharedView(value));
   const clone = structuredClone;

@@ -164,23 +164,25 @@ export const OP_SUB = 4;
 export const OP_AND = 5;
 export const OP_OR = 6;
 export const OP_XOR = 7;
-export const OP_EXCHANGE = 8;
-export const OP_COMPARE_EXCHANGE = 9;
-export const OP_WAIT = 10;
-export const OP_WAIT_ASYNC = 11;
-export const OP_NOTIFY = 12;
-export const OP_PLAIN_LOAD = 13;
-export const OP_PLAIN_STORE = 14;
-export const OP_BYTES_LOAD = 15;
-export const OP_BYTES_STORE = 16;
-export const OP_EVENT = 17;
-export const OP_TIMER = 18;
-export const OP_TURN = 19;
-export const OP_WAKE = 20;
+/** Of the length of growable memory: the larger one of old and new. */
+export const OP_GROW = 8;
+export const OP_EXCHANGE = 9;
+export const OP_COMPARE_EXCHANGE = 10;
+export const OP_WAIT = 11;
+export const OP_WAIT_ASYNC = 12;
+export const OP_NOTIFY = 13;
+export const OP_PLAIN_LOAD = 14;
+export const OP_PLAIN_STORE = 15;
+export const OP_BYTES_LOAD = 16;
+export const OP_BYTES_STORE = 17;
+export const OP_EVENT = 18;
+export const OP_TIMER = 19;
+export const OP_TURN = 20;
+export const OP_WAKE = 21;
 /** No access: the call with this number since the last logged access threw. */
-export const OP_EXCEPTION = 21;
+export const OP_EXCEPTION = 22;
 /** The thread reads the clock: the value is the leap by which time has passed, 0 for none. */
-export const OP_CLOCK = 22;
+export const OP_CLOCK = 23;
 /** An access is logged as its operation plus this times its cell. */
 export const OP_LIMIT = 32;
 
@@ -193,6 +195,7 @@ export const OP_NAMES: readonly string[] = [
   'and',
   'or',
   'xor',
+  'grow',
   'exchange',
   'compareExchange',
   'wait',

@@ -56,15 +56,21 @@ export class ModelMemory {
     this.cellWords = 1 + 5 * threadCount;
   }
 
-  /** Gives a block of shared memory its cells. */
-  addRegion(block: SharedArrayBuffer): Region {
-    const wordCount = Math.ceil(block.byteLength / 4);
-    const region: Region = {
-      ordinal: this.regions.length,
-      block,
-      byteLength: block.byteLength,
-      firstCell: this.#allocate(wordCount * this.cellWords),
-    };
+  /**
+   * Gives a block of shared memory its cells. `size`: how many of its bytes are there now, if it
+   * grows; its length then has a cell after those of its words.
+   */
+  addRegion(block: SharedArrayBuffer, byteLength: number, size = -1): Region {
+    const wordCount = Math.ceil(byteLength / 4);
+    const grows = size >= 0;
+    const firstCell = this.#allocate((wordCount + (grows ? 1 : 0)) * this.cellWords);
+    const lengthCell = grows ? firstCell + wordCount * this.cellWords : NO_CELL;
+    if (grows) {
+      this.flags[lengthCell] |= CELL_RACY;
+      this.put(lengthCell, size);
+    }
+    const ordinal = this.regions.length;
+    const region: Region = { ordinal, block, byteLength, firstCell, lengthCell };
     this.regions.push(region);
     this.#regionOf.set(block, region);
     return region;
@@ -139,9 +145,10 @@ export class ModelMemory {
     this.hashB = 0;
   }
 
-  /** Which region and word a cell is. */
+  /** Which region and word a cell is; {@link LENGTH_WORD}: its length. */
   locate(cell: number): { region: Region; word: number } | undefined {
     for (const region of this.regions) {
+      if (cell === region.lengthCell) return { region, word: LENGTH_WORD };
       const word = (cell - region.firstCell) / this.cellWords;
       if (word >= 0 && word < Math.ceil(region.byteLength / 4)) return { region, word };
     }
@@ -230,9 +237,15 @@ export interface Region {
   /** 0 for the first that setup made, and so on. */
   readonly ordinal: number;
   readonly block: SharedArrayBuffer;
+  /** All that it may have, if it grows. */
   readonly byteLength: number;
   readonly firstCell: number;
+  /** The bytes that it has now; {@link NO_CELL} if it does not grow. */
+  readonly lengthCell: number;
 }
+
+export const NO_CELL = -1;
+export const LENGTH_WORD = -1;
 
 /** A cell that is never written: what a thread reads that looks at the clock and sees no change. */
 export const CLOCK_CELL = 0;

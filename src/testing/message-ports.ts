@@ -145,7 +145,7 @@ export class MessagePorts {
     if (this.#firstCell >= 0) return;
     const { memory, layout } = this.#machine;
     const bytes = 4 * this.#words(layout.threadCount);
-    this.#firstCell = memory.addRegion(new SharedArrayBuffer(bytes)).firstCell;
+    this.#firstCell = memory.addRegion(new SharedArrayBuffer(bytes), bytes).firstCell;
   }
 
   /** What a trace calls the word. */

@@ -149,6 +149,6 @@ function waitCell(view: Viewed, index: number): number {
 /** **Throws** as the engine does if there is no such element. */
 function indexIn(view: Viewed, index: number): number {
   const at = Math.trunc(Number(index)) || 0;
-  if (at < 0 || at >= view.length) realAtomics.load(new RealInt32Array(1), -1);
+  if (at < 0 || !view.hasElement(at)) realAtomics.load(new RealInt32Array(1), -1);
   return at;
 }

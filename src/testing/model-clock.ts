@@ -10,7 +10,8 @@ import type { Machine } from './machine.ts';
 const RealDate = Date;
 const EPOCH_MS = 1_700_000_000_000;
 
-export type Replace = (target: object, key: string, value: unknown) => void;
+/** `isGetter`: the value is read by a call. */
+export type Replace = (target: object, key: string, value: unknown, isGetter?: boolean) => void;
 type Callback = (...args: unknown[]) => void;
 
 /** Whenever a thread looks, time may have passed. */

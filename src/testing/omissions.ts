@@ -27,7 +27,9 @@ export const OMISSIONS: Readonly<Record<LeftOut, string>> = {
   schedules: 'schedules beyond the limit',
   milliseconds: 'what there was no time for',
   races: 'data races: they are not looked for',
-  'stale reads': "old values that plain reads of words declared racy may return: memory: 'es'",
+  'stale reads':
+    'old values that plain reads of words declared racy, and bounds checks of memory that grows, ' +
+    "may return: memory: 'es'",
   'weak reads': 'reads of words declared racy that do not return the last write, beyond the bound',
   'old writes': 'writes of words declared racy, of which more could be read than are remembered',
 };

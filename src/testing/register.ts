@@ -44,5 +44,12 @@ for (const [name, owner] of [
 ] as const) {
   put(owner, 'now', dispatchFunction(`${name}.now`, owner.now.bind(owner)));
 }
+const { prototype } = SharedArrayBuffer;
+for (const key of ['grow', 'slice'] as const) {
+  put(prototype, key, dispatchFunction(`SharedArrayBuffer.prototype.${key}`, prototype[key]));
+}
+const size = Object.getOwnPropertyDescriptor(prototype, 'byteLength') as PropertyDescriptor;
+const get = dispatchFunction('SharedArrayBuffer.prototype.byteLength', size.get);
+Object.defineProperty(prototype, 'byteLength', { ...size, get: get as () => number });
 put(globals, 'queueMicrotask', dispatchFunction('queueMicrotask', globals.queueMicrotask));
 syncBuiltinESMExports();

@@ -10,6 +10,7 @@ import {
   OP_COMPARE_EXCHANGE,
   OP_EVENT,
   OP_EXCEPTION,
+  OP_GROW,
   OP_LOAD,
   OP_NAMES,
   OP_NOTIFY,
@@ -22,7 +23,7 @@ import {
   OP_WAIT_ASYNC,
   OP_WAKE,
 } from './machine-layout.ts';
-import type { ModelMemory } from './memory.ts';
+import { LENGTH_WORD, type ModelMemory } from './memory.ts';
 import type { ModelReport } from './scenario.ts';
 import { failureJson, failurePage } from './trace-text.ts';
 import type { WeakSource } from './weak-memory.ts';
@@ -57,7 +58,9 @@ export function nameOf(step: Access, memory: ModelMemory, names: WordNames): str
   }
   const place = memory.locate(step.cell);
   if (place === undefined) return '';
-  return names(place.region.ordinal, place.word) ?? `block ${place.region.ordinal} [${place.word}]`;
+  const block = place.region.ordinal;
+  if (place.word === LENGTH_WORD) return `the length of block ${block}`;
+  return names(block, place.word) ?? `block ${block} [${place.word}]`;
 }
 
 /** A line for a racy word that `check` reads when all has ended. */
@@ -92,6 +95,8 @@ export function describeAccess(step: Access, name: string): string {
       const done = step.value === step.a ? 'done' : `failed: ${step.value}`;
       return `${op} ${name} ${step.a} → ${step.b}, ${done}`;
     }
+    case OP_GROW:
+      return `${op} ${name} to ${step.a}, was ${step.value}`;
     case OP_WAIT:
     case OP_WAKE:
       return `${op} ${name} while ${step.a}: ${WAIT_OUTCOMES[step.value]}`;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Model checker: structured cloning of posted values. */
 
+import { tracksLength } from './views.ts';
+
 const clone = structuredClone;
 
 /** Converts one kind of object for the receiver; undefined for any other. */
@@ -65,10 +67,12 @@ class Copier {
   /** Shared memory and views of it; the classes are those of the model while a scenario runs. */
   #memory(value: object): object | undefined {
     if (value instanceof SharedArrayBuffer) return value;
-    const { buffer, byteOffset, length, byteLength } = value as Int32Array;
+    const { buffer, byteOffset } = value as Int32Array;
     if (!(buffer instanceof SharedArrayBuffer)) return undefined;
     const name = value.constructor.name as 'Int32Array';
     const View = globalThis[name] as unknown as new (...args: unknown[]) => object;
+    if (tracksLength(value)) return new View(buffer, byteOffset);
+    const { length, byteLength } = value as Int32Array;
     return new View(buffer, byteOffset, length ?? byteLength);
   }
 }

@@ -18,7 +18,8 @@ export interface Viewed {
   };
   /** Moves a range of bytes at once; undefined if elements are no bytes. */
   readonly bulk?: Bulk | undefined;
-  part(begin: number, end: number): TypedArray;
+  /** Elements from `begin`, to `end` or as far as the view reaches. */
+  part(begin: number, end?: number): TypedArray;
 }
 
 export interface Bulk {
@@ -72,7 +73,10 @@ for (const name of ['toReversed', 'toSorted', 'with'] as const) {
   });
 }
 methods.set('slice', (view, [begin, end]) => copyOf(view, ...rangeOf(view, begin, end)));
-methods.set('subarray', (view, [begin, end]) => view.part(...rangeOf(view, begin, end)));
+methods.set('subarray', (view, [begin, end]) => {
+  const [from, to] = rangeOf(view, begin, end);
+  return view.part(from, end === undefined ? undefined : to);
+});
 methods.set('sort', (view, [compare]) => {
   const isFunction = compare === undefined || typeof compare === 'function';
   // Rejected with the engine's own error.
@@ -138,7 +142,7 @@ function relative(given: unknown, length: number, otherwise: number): number {
 }
 
 export function rangeOf(
-  { length }: Viewed,
+  { length }: { readonly length: number },
   begin: unknown,
   end: unknown,
 ): [begin: number, end: number] {

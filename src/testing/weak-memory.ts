@@ -22,6 +22,7 @@
  *   each:   CELL, VALUE, READER = thread, atomic; EPOCH of the reader
  */
 
+import { writesAfter } from './atomic-values.ts';
 import { type ClockRanks, KNOWLEDGE, type MovingClocks, STAMP } from './clock-ranks.ts';
 import type { MachineFailure, MachineParts } from './machine-contract.ts';
 import {
@@ -209,9 +210,7 @@ export class WeakMemory implements MovingClocks {
       return a | 0;
     }
     const before = this.read(cell, op);
-    if (op !== OP_LOAD && !(op === OP_COMPARE_EXCHANGE && before !== (a | 0))) {
-      this.write(cell, result(before), true);
-    }
+    if (writesAfter(op, before, a)) this.write(cell, result(before), true);
     return before;
   }
 

@@ -84,6 +84,8 @@ export async function outcomesOf(
 
 const X = 0;
 const Y = 1;
+/** Of programs on memory that grows: its length, 0 before and 1 after. */
+const L = 2;
 
 /** A litmus test: what its plain form is, and whether the last values of the words count. */
 export interface Litmus {
@@ -182,6 +184,80 @@ export const litmusTests: readonly Litmus[] = [
   },
 ];
 
+const grow: Access = { kind: 'cas', word: L, value: 1 };
+const bound = read(L);
+
+/** The same on memory that grows: a read of L is a bounds check, a load the length. */
+export const growingTests: readonly Litmus[] = [
+  {
+    name: 'SB',
+    what: 'a store, then a bounds check',
+    program: [
+      [grow, read(X)],
+      [write(X, 1), bound],
+    ],
+    weak: '0,0,0',
+  },
+  {
+    name: 'LB',
+    what: 'grows after it has read',
+    program: [
+      [read(X), grow],
+      [bound, write(X, 1)],
+    ],
+    weak: '1,0,1',
+  },
+  {
+    name: 'MP',
+    what: 'the length tells that there is a message',
+    program: [
+      [write(X, 1), grow],
+      [bound, read(X)],
+    ],
+    weak: '0,1,0',
+  },
+  { name: 'CoRR', what: 'two bounds checks', program: [[grow], [bound, bound]], weak: '0,1,0' },
+  {
+    name: 'WRC',
+    what: 'the second one is told that it has grown',
+    program: [[grow], [bound, write(X, 1)], [read(X), bound]],
+    weak: '0,1,1,0',
+  },
+];
+
+/** The same program with `length` in place of bounds checks. */
+export function byLength(program: Program): Program {
+  return program.map((accesses) =>
+    accesses.map((access) =>
+      access.word === L && access.kind === 'read' ? { ...access, kind: 'load' } : access,
+    ),
+  );
+}
+
+/** What such a program may do on memory that grows from two words to three. */
+export async function growingOutcomes(program: Program): Promise<Set<string>> {
+  const outcomes = new Set<string>();
+  const one = (words: Int32Array, access: Access): number | undefined => {
+    if (access.word !== L) return perform(words, access);
+    if (access.kind === 'read') return words[L] === undefined ? 0 : 1;
+    if (access.kind === 'load') return words.length - 2;
+    (words.buffer as SharedArrayBuffer).grow(12);
+    return 0;
+  };
+  const scenario: Scenario<Int32Array> = {
+    ...scenarioOf(program, outcomes),
+    setup: () => new Int32Array(new SharedArrayBuffer(8, { maxByteLength: 12 })),
+    threads: Object.fromEntries(
+      program.map((accesses, i) => [
+        `t${i}`,
+        (words: Int32Array) => accesses.flatMap((access) => one(words, access) ?? []),
+      ]),
+    ),
+  };
+  expectPassed(await explore(scenario, { memory: 'es', spins: 10 }));
+  return outcomes;
+}
+
 /** The same program with atomic accesses only. */
 export function atomically(program: Program): Program {
   return program.map((accesses) =>
@@ -230,16 +306,12 @@ export function tell(program: Program): string {
 
 /** The table of docs/verification.md; `count` says how many outcomes the specification allows. */
 export function litmusTable(count: (program: Program, withLast?: boolean) => number): string {
+  const growing = growingTests.map(({ name, what, program, weak }) => {
+    const counts = `${count(program)} | ${count(byLength(program))}`;
+    return `| ${name}: ${what} | \`${textOf(program)}\` | ${weak.slice(2)} | ${counts} |`;
+  });
   const lines = litmusTests.map(({ name, what, program, withLast, weak }) => {
-    const text = program
-      .map((accesses) =>
-        accesses
-          .map(({ kind, word, value }) =>
-            kind === 'read' ? `r = ${'xy'[word]}` : `${'xy'[word]} = ${value}`,
-          )
-          .join('; '),
-      )
-      .join(' ‖ ');
+    const text = textOf(program);
     const outcome = withLast ? `${weak} (reads, then last x, y)` : weak;
     return `| ${name}: ${what} | \`${text}\` | ${outcome} | ${count(program, withLast)} | ${count(
       atomically(program),
@@ -250,5 +322,21 @@ export function litmusTable(count: (program: Program, withLast?: boolean) => num
     '| test | threads | not sequential | plain | atomic |',
     '|---|---|---|---|---|',
     ...lines,
+    '',
+    'Memory that grows: its length, 0 before and 1 after, as a bounds check reads it and as ' +
+      '`length` does.',
+    '',
+    '| test | threads | not sequential | bounds checks | length |',
+    '|---|---|---|---|---|',
+    ...growing,
   ].join('\n');
+}
+
+function textOf(program: Program): string {
+  const one = ({ kind, word, value }: Access): string => {
+    if (kind === 'cas') return 'grow';
+    if (word === L) return 'r = bound';
+    return kind === 'read' ? `r = ${'xy'[word]}` : `${'xy'[word]} = ${value}`;
+  };
+  return program.map((accesses) => accesses.map(one).join('; ')).join(' ‖ ');
 }

@@ -6,6 +6,8 @@ import { explore } from 'busbar/testing';
 
 const { load, store, wait, notify } = Atomics;
 const Block = SharedArrayBuffer;
+const { grow } = Block.prototype;
+const sizeOf = Object.getOwnPropertyDescriptor(Block.prototype, 'byteLength')?.get as () => number;
 const Words = Int32Array;
 const { setTimeout: later } = globalThis;
 const now = performance.now;
@@ -58,6 +60,17 @@ const clocks = await explore(
   { timeouts: 0 },
 );
 
+const growing = await explore({
+  name: 'kept grow',
+  setup: () => new Words(new Block(4, { maxByteLength: 8 })),
+  threads: {
+    a: (words) => grow.call(words.buffer as SharedArrayBuffer, 8),
+    b: (words) => {
+      if (sizeOf.call(words.buffer) === 8 && load(words, 1) === 0) throw new Error('has grown');
+    },
+  },
+});
+
 class Tagged extends Words {
   readonly tag = 'private';
 }
@@ -67,6 +80,7 @@ console.log(
     lost: lost.failure?.message,
     timers: timers.failure?.message ?? 'passed',
     clocks: clocks.failure?.message ?? [...new Set(elapsed)].join(),
+    growing: growing.failure?.message,
     outside: [load(new Words([7]), 0), new Words(3) instanceof Int32Array, new Tagged(2).tag],
   }),
 );

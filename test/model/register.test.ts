@@ -16,6 +16,7 @@ test('functions, classes and timers that a module has kept are those of the mode
     lost: 'Error: an update is lost',
     timers: 'passed',
     clocks: '5000000 5000000',
+    growing: 'Error: has grown',
     outside: [7, true, 'private'],
   });
 });
