@@ -1,17 +1,35 @@
 // SPDX-License-Identifier: MIT
 /**
- * One rule for names: `tryX` returns now, `X` waits (a promise), `XSync` blocks. Held over the
- * declarations of the package, as `docs/api-report` has them.
+ * Two rules for names. `tryX` returns now, `X` waits (a promise), `XSync` blocks: held over the
+ * declarations of the package, as `docs/api-report` has them. What ends has one of few names for
+ * it: held over every method of the library.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { ROOT } from '../scripts/files.mjs';
+import { listFiles, ROOT } from '../scripts/files.mjs';
+import { methodNamesOf, parse } from './source-file.ts';
 
 const FOLDER = `${ROOT}docs/api-report/`;
 
 /** What may have to wait: for room, for a message, for a buffer, for a lock. */
 const WAITING =
   /^(?:send|receive|write|reserve|acquire|lock|guard|wait|request|broadcast)(?![a-z])/;
+
+/** Other words for `close`, `destroy`, `release` and `detach`. */
+const ENDINGS = new RegExp(
+  '^(?:leave|abandon|giveUp|discard|dispose|dismiss|disband|dissolve|shut[dD]own|tearDown|' +
+    'terminate|kill|stop|disable|quit)(?![a-z])(?!Out|Empty)',
+);
+
+/** Those that stay, each for the reason that docs/vocabulary.md gives. */
+const ENDINGS_ALLOWED: readonly RegExp[] = [
+  /^src\/executor\/.*: (?:stop|terminate)/,
+  /^src\/base\/clock.ts: stopTimer$/,
+  /^src\/link\/.*: stop(?:Listening|Reading)$/,
+  /^src\/link\/udp\/udp-reader.ts: leave$/,
+  /^src\/sync\/semaphore.ts: disable$/,
+  /^src\/testing\/.*: (?:kill|stop)/,
+];
 
 interface Member {
   readonly where: string;
@@ -89,4 +107,14 @@ test('where there is tryX or XSync, X is a promise or does not exist', () => {
   const hasOther = ({ where, name }: Member): boolean =>
     names.has(`${where}.try${plain(name)}`) || names.has(`${where}.${name}Sync`);
   expect(brokenBy((member) => hasOther(member) && !isPromise(member))).toEqual([]);
+});
+
+test('what ends is closed, destroyed, released or detached', () => {
+  const found = listFiles()
+    .filter((path) => /^src\/.*\.ts$/.test(path) && !path.endsWith('.test.ts'))
+    .flatMap((path) => methodNamesOf(parse(path)).map((name) => `${path}: ${name}`))
+    .filter((each) => ENDINGS.test(each.replace(/.*: /, '')));
+  const isAllowed = (each: string): boolean => ENDINGS_ALLOWED.some((rule) => rule.test(each));
+  expect(found.filter((each) => !isAllowed(each))).toEqual([]);
+  expect(ENDINGS_ALLOWED.filter((rule) => !found.some((each) => rule.test(each)))).toEqual([]);
 });

@@ -10,7 +10,7 @@ interface Insides {
     readonly record: number;
     readonly state: number;
     readonly doorbell: { close(): void };
-    readonly pulse: { stop(): void };
+    readonly pulse: { close(): void };
   };
 }
 
@@ -24,6 +24,6 @@ export function die(pool: BufferPool): void {
   const probes = thread.record + PROBES + lifeOf(thread.state);
   const answerable = words[probes];
   thread.doorbell.close();
-  thread.pulse.stop();
+  thread.pulse.close();
   words[probes] = answerable;
 }

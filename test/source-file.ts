@@ -66,6 +66,16 @@ function isTypeName(node: ts.Identifier): boolean {
   return false;
 }
 
+/** The names of functions and methods, without `#`. */
+export function methodNamesOf({ tree }: SourceFile): string[] {
+  const found: string[] = [];
+  visit(tree, (node) => {
+    if (!ts.isFunctionDeclaration(node) && !ts.isMethodDeclaration(node)) return;
+    if (node.name !== undefined) found.push(node.name.getText(tree).replace('#', ''));
+  });
+  return found;
+}
+
 export function isDefaultExport(node: ts.Statement): boolean {
   if (ts.isExportAssignment(node)) return true;
   if (ts.isExportDeclaration(node) && node.exportClause && ts.isNamedExports(node.exportClause)) {

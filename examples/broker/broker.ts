@@ -216,7 +216,7 @@ export class Broker implements BrokerCore {
         handler: (link) => this.#accept(link),
       });
     } catch (error) {
-      this.#dispose();
+      this.#destroy();
       throw error;
     }
   }
@@ -297,7 +297,7 @@ export class Broker implements BrokerCore {
     if (!this.mesh.isAlone) await this.#part(untilMs);
     for (const connection of this.connections) connection.close();
     await this.#server?.close({ deadlineMs: this.options.lingerMs });
-    this.#dispose();
+    this.#destroy();
   }
 
   /** Listens to clients no more, and waits for what other executors have for them. */
@@ -325,7 +325,7 @@ export class Broker implements BrokerCore {
     return Math.max(1, Math.floor(this.pool.bufferCount / part / this.#peers.count));
   }
 
-  #dispose(): void {
+  #destroy(): void {
     clearInterval(this.#checking);
     this.backpressure.close();
     this.mesh.close();

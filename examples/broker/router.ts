@@ -290,7 +290,7 @@ export class Router<S extends Subscriber> {
       remainder.addGroup(localMembers(found, name) ?? [], spreadGroup(found, name));
     }
     const answer = this.resume(message, undefined, remainder);
-    return answer === NOT_NOW ? this.#leave(remainder) : answer;
+    return answer === NOT_NOW ? this.#keepRest(remainder) : answer;
   }
 
   /** Continues with recipients at other executors. */
@@ -299,7 +299,7 @@ export class Router<S extends Subscriber> {
       const remainder = new Remainder<S>(taken);
       remainder.setBeyond(beyond);
       const answer = this.resume(message, from, remainder);
-      return answer === NOT_NOW ? this.#leave(remainder) : answer;
+      return answer === NOT_NOW ? this.#keepRest(remainder) : answer;
     }
     const { executors } = beyond;
     // The other executors copy it.
@@ -308,7 +308,7 @@ export class Router<S extends Subscriber> {
       if (executors[i].offer(message, true, NO_GROUPS)) continue;
       const remainder = new Remainder<S>(taken);
       for (const executor of executors.slice(i)) remainder.dispatch(executor);
-      return this.#leave(remainder);
+      return this.#keepRest(remainder);
     }
     return taken;
   }
@@ -354,16 +354,16 @@ export class Router<S extends Subscriber> {
     remainder.pinPlain(found, plainBegin);
     remainder.pinGroups(found, groupBegin);
     if (found.beyond !== undefined) remainder.setBeyond(found.beyond);
-    return this.#leave(remainder);
+    return this.#keepRest(remainder);
   }
 
   #postponeHere(found: Matches<S>, plainBegin: number, taken: number): number {
     const remainder = new Remainder<S>(taken);
     remainder.pinPlain(found, plainBegin);
-    return this.#leave(remainder);
+    return this.#keepRest(remainder);
   }
 
-  #leave(remainder: Remainder<S>): number {
+  #keepRest(remainder: Remainder<S>): number {
     const wasCrowded = this.isCrowded;
     this.#pinnedCount += remainder.weight;
     // Publishers look up their matches again, and have to wait.

@@ -39,31 +39,31 @@ export function checkWaitOptions(options: WaitOptions | undefined): WaitLimits {
   return { signal, timeoutMs };
 }
 
-/** Guards one wait: calls `giveUp` at most once, on timeout or abort, unless ended before. */
+/** Guards one wait: calls `reject` at most once, on timeout or abort, unless ended before. */
 export class WaitGuard {
   readonly #signal: AbortSignal | undefined;
   readonly #timer: Timer | undefined;
   readonly #onAbort: (() => void) | undefined;
 
   /** `what` names the wait in the error. */
-  constructor(limits: WaitLimits, what: string, giveUp: (reason: unknown) => void) {
+  constructor(limits: WaitLimits, what: string, reject: (reason: unknown) => void) {
     const { signal, timeoutMs } = limits;
     if (timeoutMs !== Infinity) {
       this.#timer = startTimer(timeoutMs, () => {
         this.end();
-        giveUp(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms`));
+        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms`));
       });
     }
     if (signal === undefined) return;
     this.#signal = signal;
     this.#onAbort = () => {
       this.end();
-      giveUp(signal.reason);
+      reject(signal.reason);
     };
     onAbort(signal, this.#onAbort);
   }
 
-  /** Ends the guard: `giveUp` is not called any more. */
+  /** Ends the guard: `reject` is not called any more. */
   end(): void {
     stopTimer(this.#timer);
     if (this.#signal !== undefined && this.#onAbort !== undefined) {

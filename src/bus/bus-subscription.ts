@@ -171,7 +171,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   /** Gets no more messages, and drops those that wait. The second time, this does nothing. */
   close(): void {
     if (this.#state === CLOSED) return;
-    this.#leave();
+    this.#detach();
     this.waiting?.clear();
     if (this.#current !== undefined) this.#finishCurrent();
     this.#end();
@@ -180,7 +180,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
 
   /** Gets no more messages. Resolves once those that wait are handled. */
   drain(): Promise<void> {
-    this.#leave();
+    this.#detach();
     this.#endIfDone();
     return this.closed;
   }
@@ -200,12 +200,12 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   #count(): void {
     this.delivered++;
     if (this.delivered < this.#limit.max) return;
-    this.#leave();
+    this.#detach();
     // The message is still to be handled.
     queueMicrotask(() => this.#endIfDone());
   }
 
-  #leave(): void {
+  #detach(): void {
     if (this.#state !== OPEN) return;
     this.#state = DRAINING;
     this.#home.remove(this);

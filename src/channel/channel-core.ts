@@ -27,8 +27,8 @@ import { Seats } from './seats.ts';
 import { closeSlots, countSlots, finish, SlotConsumer, SlotProducer } from './slot-ring.ts';
 import { closeSpsc, countSpsc, eachUnpublished, SpscConsumer, SpscProducer } from './spsc-ring.ts';
 
-/** Ticks that `discard` waits for senders that have claimed a slot and not yet published it. */
-const DISCARD_PARKS_MAX = 20;
+/** Ticks that `destroy` waits for senders that have claimed a slot and not yet published it. */
+const DESTROY_PARKS_MAX = 20;
 
 /** Counters of a channel over all threads. Each was true at some moment, not all at the same. */
 export interface ChannelStats {
@@ -156,7 +156,7 @@ export class ChannelCore {
    * about to publish. Returns the number of messages. The wait for a sender whose death cannot be
    * proven yet is bounded: a later call finds what that sender left.
    */
-  discard(): number {
+  destroy(): number {
     ensureStack();
     this.close();
     // A dead sender may have left packets that it never published.
@@ -175,7 +175,7 @@ export class ChannelCore {
         ring.free(1);
       } else if (ring.arm()) {
         // A sender has claimed a slot and is about to publish it, unless it died.
-        if (parks++ === DISCARD_PARKS_MAX) break;
+        if (parks++ === DESTROY_PARKS_MAX) break;
         doorbell.parkSync(TICK_MS);
         this.recover(BY_TICK);
       }

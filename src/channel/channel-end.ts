@@ -106,7 +106,7 @@ export abstract class ChannelEnd {
    * Gives up the seat, once, unless {@link detach} was called. True if no thread is left on this
    * side. A caller whose next step threw may call it again.
    */
-  protected leave(): boolean {
+  protected releaseSeat(): boolean {
     if (this.state === LEFT) return false;
     assert(this.line.isEmpty, 'who waited was refused before the seat is given up');
     this.setWaiting(false);

@@ -387,13 +387,13 @@ test('the same packet twice in a batch is sent once', () => {
   }
 });
 
-test('discard empties a channel that nobody receives from', () => {
+test('destroy empties a channel that nobody receives from', () => {
   const pool = createPool();
   const channel = PacketChannel.create(pool, { kind: 'mpmc', capacity: 4 });
   const sender = channel.sender();
   for (let i = 0; i < 3; i++) sender.trySend(packetOf(pool, i));
-  expect(channel.discard()).toBe(3);
-  expect(channel.discard()).toBe(0);
+  expect(channel.destroy()).toBe(3);
+  expect(channel.destroy()).toBe(0);
   expectAllFree(pool);
 });
 

@@ -80,9 +80,9 @@ abstract class Channel<S, R> {
    * Closes the channel and, if no living thread receives, releases what is queued. Returns the
    * number of messages released.
    */
-  discard(): number {
+  destroy(): number {
     this.core.pool.checkAttached();
-    return this.core.discard();
+    return this.core.destroy();
   }
 
   /** Counters, read without stopping any thread. **Cost** a few loads per seat and per slot. */

@@ -135,7 +135,7 @@ export class PacketSender extends Sender<Packet> {
       const slot = at + i * slotWords;
       if (words[slot + (3 satisfies TransitMark)] !== 0) this.pool.moveFrom(words, slot);
     }
-    this.ring.abandon();
+    this.ring.abort();
   }
 
   /**

@@ -150,7 +150,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.disarm();
     this.ring = NO_RING;
     this.hasEnded = true;
-    if (this.leave()) this.core.discard();
+    if (this.releaseSeat()) this.core.destroy();
     this.detach();
   }
 

@@ -28,7 +28,7 @@ export interface RingProducer {
   /** Publishes the first `count` claimed slots. False if the channel is closed: none was. */
   publish(count: number): boolean;
   /** Returns claimed slots unused, if there are any. */
-  abandon(): void;
+  abort(): void;
   /** Asks to be rung when there is room. False: try again first. */
   arm(): boolean;
 }

@@ -17,7 +17,7 @@ const NO_RING: RingProducer = {
   claim: () => NEVER,
   slot: () => 0,
   publish: () => false,
-  abandon: () => {},
+  abort: () => {},
   arm: () => false,
 };
 
@@ -82,10 +82,10 @@ export abstract class Sender<T> extends ChannelEnd {
     ensureStack();
     this.invariants();
     if (!this.isAttached) this.detach();
-    else this.ring.abandon();
+    else this.ring.abort();
     this.ring = NO_RING;
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'));
-    if (this.leave()) this.core.close();
+    if (this.releaseSeat()) this.core.close();
     this.detach();
   }
 

@@ -206,7 +206,7 @@ export class SlotProducer extends SlotEnd implements RingProducer {
     return true;
   }
 
-  abandon(): void {
+  abort(): void {
     if (this.claimed === 0) return;
     // Receivers skip a position whose slot is free for the next lap.
     transition(this.shape, this.at, nextLap(this.claimed));

@@ -102,7 +102,7 @@ export class SpscProducer implements RingProducer {
     return true;
   }
 
-  abandon(): void {
+  abort(): void {
     // Nothing to do: a claim writes no shared word.
   }
 

@@ -280,7 +280,7 @@ export class ExecutorGroup {
 
 /** Stops groups whose handles were garbage-collected: they drain, then their threads end. */
 const dropped = new FinalizationRegistry<GroupState>((state) => {
-  void state.stop(resolveStopOptions()).then(() => state.abandonMailbox());
+  void state.stop(resolveStopOptions()).then(() => state.closeMailbox());
 });
 
 describeAs(ExecutorGroup, 'ExecutorGroup', (group) => ({ executors: group.stats() }));

@@ -99,7 +99,7 @@ export class ExecutorLife {
     const foundWork = foundInPass || handled !== this.#handledBefore;
     this.#handledBefore = handled;
     // While draining, a mailbox that has had no reader so far gets none.
-    if (!isRead && !foundWork) this.#gauges.addDropped(this.#mailbox.discard());
+    if (!isRead && !foundWork) this.#gauges.addDropped(this.#mailbox.releaseQueued());
     if (foundWork) {
       this.#busyPasses++;
       this.#isQuiet = false;
@@ -218,7 +218,7 @@ export class ExecutorLife {
     stopTimer(this.#deadline);
     this.#loop.stop();
     this.#gauges.become(DRAINING);
-    this.#gauges.addDropped(this.#mailbox.discard());
+    this.#gauges.addDropped(this.#mailbox.releaseQueued());
     this.#mailbox.end();
     this.#exit().catch(throwLater);
   }
@@ -227,7 +227,7 @@ export class ExecutorLife {
     // After the running pass, so that its packets are counted.
     await new Promise((resolve) => setImmediate(resolve));
     for (const cleanup of this.#defers.reverse()) await cleanup();
-    this.#gauges.addDropped(this.#mailbox.discard());
+    this.#gauges.addDropped(this.#mailbox.releaseQueued());
     this.#loop.showHandled();
     this.#mailbox.close();
     this.#ends.closeSenders();

@@ -105,7 +105,7 @@ export class GroupState {
       // A thread could not be created; for example, its data cannot be cloned.
       for (const slot of slots) slot.terminate();
       this.#ends.closeSenders();
-      this.abandonMailbox();
+      this.closeMailbox();
       void Promise.all(slots.map((slot) => slot.awaitEnd())).then(() => this.#end('now'));
       throw notStarted(error);
     }
@@ -164,8 +164,8 @@ export class GroupState {
    * Closes the host's mailbox, and releases its unread packets. If every thread has ended, also
    * gives back the memory of the mesh.
    */
-  abandonMailbox(): void {
-    this.mailbox.discard();
+  closeMailbox(): void {
+    this.mailbox.releaseQueued();
     this.mailbox.close();
     this.#loop.stop();
     if (this.#isEmpty) this.mesh.release();
@@ -311,11 +311,11 @@ export class GroupState {
 
   /** Every thread has ended: releases what is queued and closes every lane. */
   #end(mode: 'drain' | 'now'): void {
-    for (const { index, gauges } of this.slots) gauges.addDropped(this.mesh.discard(index));
+    for (const { index, gauges } of this.slots) gauges.addDropped(this.mesh.destroy(index));
     this.#ends.closeSenders();
     this.mesh.closeTo(this.#options.cpus.length);
     this.#isEmpty = true;
-    if (mode === 'now') this.abandonMailbox();
+    if (mode === 'now') this.closeMailbox();
     this.#loop.wake();
     this.#gauges.become(ENDED);
   }
@@ -326,7 +326,7 @@ export class GroupState {
       this.#loop.wake();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    if (this.mesh.queued(this.slots.length) === 0) this.abandonMailbox();
+    if (this.mesh.queued(this.slots.length) === 0) this.closeMailbox();
   }
 
   #report(): StopReport {

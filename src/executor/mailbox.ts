@@ -266,7 +266,7 @@ export class LaneMailbox implements Mailbox {
   }
 
   /** Releases the queued packets, a bounded number even if a sender goes on; returns how many. */
-  discard(): number {
+  releaseQueued(): number {
     let count = 0;
     const release = (bufferId: BufferId): void => this.pool.release(bufferId);
     for (const lane of this.lanes) count += lane?.drainRegions(release, DISCARD_MAX) ?? 0;

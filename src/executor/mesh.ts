@@ -113,9 +113,9 @@ export class Mesh {
   }
 
   /** Closes the lanes to a party without a thread and releases what is queued; returns how many. */
-  discard(party: number): number {
+  destroy(party: number): number {
     let count = 0;
-    for (const lane of this.#inbound(party)) count += lane?.discard() ?? 0;
+    for (const lane of this.#inbound(party)) count += lane?.destroy() ?? 0;
     return count;
   }
 

@@ -104,7 +104,7 @@ export class Inbox {
   }
 
   /** The program reads no more: drops what is queued, and all that comes. */
-  abandon(): void {
+  destroy(): void {
     if (this.#state < CLOSED) this.#state = CLOSED;
     while (!this.#isEmpty) this.#shift()?.release();
   }

@@ -147,24 +147,24 @@ export class LinkLife {
 
   /** The program destroys the link. */
   destroy(): Ready {
-    return this.#leave(undefined);
+    return this.#end(undefined);
   }
 
   /** The link cannot continue. */
   failed(error: BusbarError): Ready {
-    return this.#leave(error);
+    return this.#end(error);
   }
 
   /** The program's signal was aborted. */
   aborted(cause: unknown): Ready {
     if (this.#error === undefined) this.#origin = SIGNAL;
-    return this.#leave(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause }));
+    return this.#end(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'aborted', { cause }));
   }
 
   /** The program's handler threw `cause`. */
   handlerThrew(cause: unknown): Ready {
     if (this.#error === undefined) this.#origin = HANDLER;
-    return this.#leave(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause }));
+    return this.#end(new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'its handler threw', { cause }));
   }
 
   /** The running deadline has passed. */
@@ -172,7 +172,7 @@ export class LinkLife {
     assert(this.#deadlineMs !== undefined, 'a deadline must run');
     const what = this.#state === ENDED ? 'the peer did not end' : 'not all could be sent';
     const detail = `close within ${this.#deadlineMs} ms: ${what}`;
-    return this.#leave(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
+    return this.#end(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
   }
 
   /** The system no longer uses the socket or any buffer. Only while LEAVING. */
@@ -213,7 +213,7 @@ export class LinkLife {
   }
 
   /** The transition to LEAVING, from every earlier state. */
-  #leave(error: BusbarError | undefined): Ready {
+  #end(error: BusbarError | undefined): Ready {
     if (this.isGone) return NOTHING;
     if (error !== undefined) this.note(error);
     this.#state = LEAVING;

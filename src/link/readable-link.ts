@@ -98,7 +98,7 @@ export abstract class ReadableLink extends LinkBase {
     made.then(
       () => this.#served(),
       (error) => {
-        this.inbox?.abandon();
+        this.inbox?.destroy();
         // What the link itself failed with is in its `error`.
         const isGone = this.life.isGone && BusbarError.isOne(error);
         if (isGone || (error !== undefined && error === this.error)) return;
@@ -111,7 +111,7 @@ export abstract class ReadableLink extends LinkBase {
 
   #served(): void {
     this.#isServed = false;
-    this.inbox?.abandon();
+    this.inbox?.destroy();
     this.endTaken();
     void this.close();
   }

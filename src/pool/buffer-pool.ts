@@ -14,8 +14,8 @@ import {
   Carrier,
   type CarrierShape,
   type CarrierTicket,
+  detachCarriers,
   isJoined,
-  leaveCarriers,
   sweepCarriers,
 } from './carriers.ts';
 import type { Doorbell } from './doorbell.ts';
@@ -194,11 +194,11 @@ export class BufferPool extends BufferReferences {
     this.thread.doorbell.close();
     this.thread.giveBack();
     this.thread.serve();
-    leaveCarriers(this.words, this.layout, this.badge);
+    detachCarriers(this.words, this.layout, this.badge);
     this.words = DETACHED_WORDS;
-    this.leaks?.stop();
+    this.leaks?.close();
     this.arena.retire();
-    this.thread.leave();
+    this.thread.detach();
   }
 
   /**

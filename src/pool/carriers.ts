@@ -175,7 +175,7 @@ export function isJoined(words: Words, layout: PoolLayout, ticket: CarrierTicket
 /**
  * The thread with that badge leaves the pool: its entries are no longer used, and stay as they are.
  */
-export function leaveCarriers(words: Words, layout: PoolLayout, badge: number): void {
+export function detachCarriers(words: Words, layout: PoolLayout, badge: number): void {
   for (let entry = 0; entry < ENTRY_COUNT; entry++) {
     const at = layout.carrierEntry(entry) + OWNER;
     if (loadAcquire(words, at) === badge) storeRelease(words, at, LEFT);

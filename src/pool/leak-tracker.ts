@@ -82,7 +82,7 @@ export class LeakTracker {
   }
 
   /** The thread has left the pool: nothing to report at exit. */
-  stop(): void {
+  close(): void {
     living.delete(this);
   }
 }

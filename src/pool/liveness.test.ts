@@ -27,7 +27,7 @@ function attach(): { pulse: Pulse; state: number; end: () => void } {
   const state = words[thread + STATE];
   const end = (): void => {
     const probes = probesOf(state);
-    pulse.stop();
+    pulse.close();
     words[thread + PROBES + lifeOf(state)] = probes;
   };
   return { pulse, state, end };
@@ -93,7 +93,7 @@ test('many who wait for a thread that turns ask it once in a while, all together
   // Its next turn replaces the wait.
   vi.restoreAllMocks();
   while (probesOf(state) < full) await new Promise<void>((resolve) => setImmediate(resolve));
-  pulse.stop();
+  pulse.close();
 });
 
 test('a thread that works without a turn of its event loop replaces its waits where it can', () => {
@@ -126,7 +126,7 @@ test('what is known of a thread says nothing of the next one in its slot', () =>
   const first = attach();
   first.end();
   expect(declareGone(words, thread, first.state)).toBe(true);
-  first.pulse.leave();
+  first.pulse.release();
   const second = attach();
   expect(isGone(words, thread, second.state, BY_QUESTION)).toBe(false);
   second.end();

@@ -108,19 +108,19 @@ export class Pulse {
     storeRelease(words, pulse.#probes, PULSES);
     announce?.(movedIn(moving));
     if (compareExchange(words, at, moving, movedIn(moving)) === moving) return pulse;
-    pulse.stop();
+    pulse.close();
     return undefined;
   }
 
   /** Frees the slot for another thread. */
-  leave(): void {
+  release(): void {
     // SYNC(slot-state): publishes the record; pairs with start().
     storeRelease(this.#words, this.#thread + STATE, THREAD_FREE);
-    this.stop();
+    this.close();
   }
 
   /** Ends all waits. */
-  stop(): void {
+  close(): void {
     this.#stopped = true;
     storeRelease(this.#words, this.#probes, 0);
     notify(this.#words, this.#life);

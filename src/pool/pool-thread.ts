@@ -85,8 +85,8 @@ export class PoolThread {
   }
 
   /** Frees the slot for another thread. The cache must have been given back. */
-  leave(): void {
-    this.pulse.leave();
+  detach(): void {
+    this.pulse.release();
   }
 
   get closed(): boolean {

@@ -93,7 +93,7 @@ export class WaitLine {
         previous: undefined,
         next: undefined,
       };
-      caller.guard = new WaitGuard(limits, what, (reason) => this.#abandon(caller, reason));
+      caller.guard = new WaitGuard(limits, what, (reason) => this.#reject(caller, reason));
       this.#enqueue(caller);
     });
   }
@@ -152,7 +152,7 @@ export class WaitLine {
     for (;;) {
       const caller = this.#callers.first;
       if (caller === undefined) return;
-      this.#abandon(caller, error);
+      this.#reject(caller, error);
     }
   }
 
@@ -164,7 +164,7 @@ export class WaitLine {
       this.pump();
     } catch (error) {
       // Otherwise it could take a message for a caller that has left.
-      this.#abandon(caller, error);
+      this.#reject(caller, error);
     }
   }
 
@@ -179,7 +179,7 @@ export class WaitLine {
   }
 
   /** Rejects a caller, unless it has left the line. */
-  #abandon(caller: Caller, reason: unknown): void {
+  #reject(caller: Caller, reason: unknown): void {
     if (this.#settle(caller)) caller.reject(reason);
   }
 

@@ -73,7 +73,7 @@ export class WaitQueue {
     ensureStack();
     return new Promise((resolve, reject) => {
       const waiter = this.#enqueue(resolve, reject);
-      waiter.guard = new WaitGuard(limits, 'acquire', (reason) => this.#abandon(waiter, reason));
+      waiter.guard = new WaitGuard(limits, 'acquire', (reason) => this.#reject(waiter, reason));
       this.#ticking ??= startTicking(SWEEP_MS, () => this.#sweep());
       this.#sweep();
     });
@@ -92,12 +92,12 @@ export class WaitQueue {
       if (waiter.id !== NO_BUFFER) return waiter.id;
       if (this.#thread.closed) {
         // The pool was closed without a call of pump(): this caller is still in the queue.
-        this.#abandon(waiter, undefined);
+        this.#reject(waiter, undefined);
         throw new BusbarError('ERR_BUSBAR_POOL_CLOSED');
       }
       const leftMs = deadline - nowMs();
       if (leftMs <= 0) {
-        this.#abandon(waiter, undefined);
+        this.#reject(waiter, undefined);
         return NO_BUFFER;
       }
       this.#thread.doorbell.parkSync(Math.min(leftMs, SWEEP_MS));
@@ -218,7 +218,7 @@ export class WaitQueue {
   /**
    * A waiter gives up (timeout, abort). A buffer that arrives for it meanwhile goes to the next.
    */
-  #abandon(waiter: Waiter, reason: unknown): void {
+  #reject(waiter: Waiter, reason: unknown): void {
     const wasFirst = this.#waiters.first === waiter;
     if (!this.#settle(waiter)) return;
     waiter.reject?.(reason);

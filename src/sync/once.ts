@@ -184,7 +184,7 @@ export class Once extends Phased {
       made = await make();
       this.finish(made);
     } catch (error) {
-      this.#giveUp(made);
+      this.#failIfHeld(made);
       throw error;
     }
     return 'done';
@@ -268,7 +268,7 @@ export class Once extends Phased {
       made = make();
       this.finish(made);
     } catch (error) {
-      this.#giveUp(made);
+      this.#failIfHeld(made);
       throw error;
     }
     return 'done';
@@ -282,7 +282,7 @@ export class Once extends Phased {
     if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, MADE));
   }
 
-  #giveUp(made: OnceResult): void {
+  #failIfHeld(made: OnceResult): void {
     if (made instanceof Packet && made.buffer >= 0) made.release();
     // Unless `make` has detached, or has finished itself.
     if (this.pool.isAttached && this.isHeldHere) this.fail();

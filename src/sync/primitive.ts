@@ -92,11 +92,11 @@ export abstract class Primitive {
   setWaiting(isWaiting: boolean): void {
     if (this.isWaiting === isWaiting || !this.pool.isAttached) return;
     if (isWaiting) {
-      this.waiters.enter();
+      this.waiters.beginWait();
       this.isWaiting = true;
       this.pool.doorbell.listen(this.listener);
     } else {
-      this.waiters.leave();
+      this.waiters.endWait();
       this.isWaiting = false;
       this.pool.doorbell.ignore(this.listener);
       this.passRingOn();

@@ -77,7 +77,7 @@ export class Waiters {
   }
 
   /** One more object of this thread waits. */
-  enter(): void {
+  beginWait(): void {
     this.join();
     const words = this.#words;
     const { seat } = this;
@@ -94,7 +94,7 @@ export class Waiters {
   }
 
   /** One object of this thread waits no longer. */
-  leave(): void {
+  endWait(): void {
     const words = this.#words;
     const at = this.seat + MEMBERS;
     if (words[at] > 1) {

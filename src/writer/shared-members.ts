@@ -152,11 +152,11 @@ export class SharedMembers {
    * rest. The last member ends the writer. Returns the bytes that could not be handed over. If it
    * throws, it can be called again.
    */
-  leave(isComplete: boolean): number {
+  close(isComplete: boolean): number {
     ensureStack();
     // SYNC(owed): before this object leaves; pairs with the load of members that leave later.
     if (!isComplete) storeSeqCst(this.#words, OWED, 1);
-    const dropped = this.#leave();
+    const dropped = this.#detach();
     this.#pool.doorbell.ignore(this.#onRing);
     // SYNC(owed): after this object has left.
     if (loadSeqCst(this.#words, OWED) !== 0) this.#ringAll();
@@ -184,7 +184,7 @@ export class SharedMembers {
     this.#policy.flushLater();
   };
 
-  #leave(): number {
+  #detach(): number {
     const words = this.#words;
     const joined = this.#layout.joined(this.#slot);
     if (this.#isIn) {
@@ -243,7 +243,7 @@ export class SharedMembers {
       for (const { of } of records) this.#endReservations(of);
       complete = this.#deliverFor(isGone);
       for (const { of } of records) {
-        this.#dismiss(of);
+        this.#detachDead(of);
         done++;
       }
     } catch (error) {
@@ -291,7 +291,7 @@ export class SharedMembers {
   }
 
   /** Removes a dead member, whose record is locked, from MEMBERS. */
-  #dismiss(of: number): void {
+  #detachDead(of: number): void {
     const words = this.#words;
     this.#ring.dropOf(of);
     const joined = this.#layout.joined(of);

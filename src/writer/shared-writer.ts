@@ -380,7 +380,7 @@ export class SharedWriter {
       if (!(error instanceof BusbarError)) throw error;
     }
     this.ring.close();
-    const dropped = this.members.leave(isComplete);
+    const dropped = this.members.close(isComplete);
     assert(this.openAt === NONE, 'a member that leaves has no open reservation');
     assert(this.lengthMax < 0, 'a member that has left reserves nothing');
     this.state = LEFT;

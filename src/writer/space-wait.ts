@@ -67,7 +67,7 @@ export class SpaceWait {
         previous: undefined,
         next: undefined,
       };
-      caller.guard = new WaitGuard(limits, 'reserve', (reason) => this.#abandon(caller, reason));
+      caller.guard = new WaitGuard(limits, 'reserve', (reason) => this.#reject(caller, reason));
       this.#enqueue(caller);
     });
   }
@@ -137,7 +137,7 @@ export class SpaceWait {
         if (this.#acquiring !== acquiring) return;
         this.#acquiring = undefined;
         for (let first = this.#callers.first; first !== undefined; first = this.#callers.first) {
-          this.#abandon(first, error);
+          this.#reject(first, error);
         }
       },
     );
@@ -155,7 +155,7 @@ export class SpaceWait {
   }
 
   /** Rejects a caller, unless it has left the queue. */
-  #abandon(caller: Caller, reason: unknown): void {
+  #reject(caller: Caller, reason: unknown): void {
     if (!this.#settle(caller)) return;
     caller.reject(reason);
     if (this.#callers.isEmpty) this.#rest();

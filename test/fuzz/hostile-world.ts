@@ -90,7 +90,7 @@ export class World {
     const kind = KINDS[this.random.below(3)];
     const channel = PacketChannel.create(this.pool, { kind, capacity: 4 });
     this.#blocks.push(channel.handle.control);
-    this.atEnd(() => channel.discard());
+    this.atEnd(() => channel.destroy());
     return channel;
   }
 
@@ -98,7 +98,7 @@ export class World {
     const kind = KINDS[this.random.below(3)];
     const channel = WordChannel.create(this.pool, { kind, capacity: 4 });
     this.#blocks.push(channel.handle.control);
-    this.atEnd(() => channel.discard());
+    this.atEnd(() => channel.destroy());
     return channel;
   }
 

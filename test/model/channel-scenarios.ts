@@ -28,7 +28,7 @@ import { checkAllFree } from './pool-words.ts';
 
 export type ChannelCase = Case<ChannelShared>;
 
-const OPERATIONS = 'trySend, sendSync, send, tryReceive, receiveSync, receive, arm, close, discard';
+const OPERATIONS = 'trySend, sendSync, send, tryReceive, receiveSync, receive, arm, close, destroy';
 
 export function channelParts(module: ChannelModule): Part<ChannelShared>[] {
   const part = (kind: ChannelKind, name: string, operations: string, cases: ChannelCase[]) => ({
@@ -390,9 +390,9 @@ function closingCases(module: ChannelModule): ChannelCase[] {
     add('receiver leaves', packets(kind, 2), { a, r: closes }, 4, leavesSome);
     const waiting = gives(sends(1, 2, true));
     add('receiver leaves, sendSync', packets(kind, 1), { a: waiting, r: closes }, 4, leavesSome);
-    const d = watches((channel) => channel.discard());
-    add('discard', packets(kind, 1), { a, d }, 4, leavesSome);
-    add('2 discards', packets(kind, 2), { a: gives(tries(1, 1)), d, e: d }, 2, leavesSome);
+    const d = watches((channel) => channel.destroy());
+    add('destroy', packets(kind, 1), { a, d }, 4, leavesSome);
+    add('2 destroys', packets(kind, 2), { a: gives(tries(1, 1)), d, e: d }, 2, leavesSome);
   }
   const two = { a: gives(sends(1, 1, true)), b: gives(sends(2, 1, true)) };
   add('the last sender leaves', words('mpsc', 1), { ...two, r }, 2);
@@ -415,7 +415,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
     const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0, ...more };
     const killable = Object.keys(threads).filter((thread) => thread !== 'living');
     const scenario = channelScenario(module, `death: ${name}`, shape, threads, {
-      leavesSome: name === 'discard',
+      leavesSome: name === 'destroy',
       killable,
       supervisor: (shared, dead, self) => {
         const pool = module.BufferPool.attach(shared.handle);
@@ -435,7 +435,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
     const a = gives(sends(1, 2, true));
     add('1 slot', packets(kind, 1), { a: gives(sendsUntilDead(1, 2)), r });
     add('2 slots', packets(kind, 2), { a: gives(sendsUntilDead(1, 2)), r });
-    add('discard', packets(kind, 2), { a, living: watches((channel) => channel.discard()) });
+    add('destroy', packets(kind, 2), { a, living: watches((channel) => channel.destroy()) });
   }
   const b = gives(sendsUntilDead(2, 1));
   const r = takes(receivesAll);

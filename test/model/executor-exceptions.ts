@@ -257,7 +257,7 @@ function recovering(module: GroupModule): Case<ExecutorShared> {
           if (handle === undefined) continue;
           const lane = module.PacketChannel.attach(pool, handle);
           run(() => lane.recover());
-          run(() => lane.discard());
+          run(() => lane.destroy());
         }
       },
       check: (shared, { killed }) => {

@@ -27,8 +27,8 @@ const WRITES = new RegExp(
 );
 /** Methods of busbar that do nothing else. */
 const STEPS = new RegExp(
-  '\\.#?(?:serve|giveBack|relieve|pump|putOne|put|ring|ringHoarders|listen|close|leave|stop|' +
-    'unregister|register|abandon|release|beat)$',
+  '\\.#?(?:serve|giveBack|relieve|pump|putOne|put|ring|ringHoarders|listen|close|detach|' +
+    'unregister|register|reject|release|beat)$',
 );
 const SPLITS = /^(?:Atomics\.)?(compareExchange|fetchAdd|fetchSub|add|sub|exchange)$/;
 

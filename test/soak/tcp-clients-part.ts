@@ -118,13 +118,13 @@ class EchoClient {
   /** Goes without a word, or with a reset. */
   vanish(random: Random): void {
     this.#isClosing = true;
-    this.window.abandon();
+    this.window.destroy();
     if (random.chance(0.5)) this.link.destroy();
     else (this.link.socket as Socket).resetAndDestroy();
   }
 
   #onClose(error: Error | undefined): void {
-    this.window.abandon();
+    this.window.destroy();
     if (!this.#isClosing) this.#tally.complain(`the link closed: ${error?.message}`);
   }
 }

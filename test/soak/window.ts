@@ -62,7 +62,7 @@ export class Window {
   }
 
   /** Stops, without waiting for messages in flight. */
-  abandon(): void {
+  destroy(): void {
     this.#isOpen = false;
     clearInterval(this.#retry);
     this.#whenEmpty();

@@ -165,7 +165,7 @@ describe.each(['spsc', 'mpsc', 'mpmc'] as const)('%s', (kind) => {
     kept[0].release();
     bury(pool, member, course);
     sender.close();
-    course.channel.discard();
+    course.channel.destroy();
     expect(pool.close()).toMatchObject({ heldByThreads: 0, inTransit: 0 });
   });
 

@@ -64,7 +64,7 @@ const PASSES_MAX = 64;
  *   FLOWING ──push fills the outbox──▶ HALTED ──send makes room, then flow──▶ FLOWING
  *                                         │
  *                                         └──send makes no room──▶ STALLED
- *   STALLED ──resumeIfLow: little waits──▶ FLOWING          any ──giveUp──▶ FLOWING
+ *   STALLED ──resumeIfLow: little waits──▶ FLOWING          any ──release──▶ FLOWING
  *
  * A halted gate flows again within the drain if a pass is left, otherwise in the event loop's next
  * turn. A writer that has not been stopped yet may push to a stalled gate, which stays stalled.
@@ -222,7 +222,7 @@ export class WriterGate implements Gate {
    * Removes the limit: from now on the outbox drops and counts all regions, also those that writers
    * of other threads flush long after the link has closed.
    */
-  giveUp(): void {
+  release(): void {
     this.#highWaterBytes = Infinity;
     this.#highWaterBuffers = Infinity;
     this.#becomeFlowing();

@@ -210,7 +210,7 @@ export class Intake implements LingeringReader, FrameReader {
   }
 
   /** Stops delivery for good. Space lent by the framer stays valid until {@link close}. */
-  stop(): void {
+  stopReading(): void {
     this.#state = STOPPED;
     this.#stash.clear();
     // Or finishFrame() would want a buffer for what is not delivered any more.
@@ -225,7 +225,7 @@ export class Intake implements LingeringReader, FrameReader {
    */
   close(): void {
     assert(!this.#delivering || this.isOver, 'delivery is stopped before the intake is closed');
-    this.stop();
+    this.stopReading();
     this.framer.close();
   }
 

@@ -284,7 +284,7 @@ export class Outbox implements DirectWriter, DueWriter {
     if (result > 0 || result === -EAGAIN || result === -ENOBUFS || result === -ENOTSOCK) {
       this.#sendByStream();
     } else {
-      this.discard();
+      this.releaseWaiting();
       this.#socket.destroy(writeError(-result));
     }
     return false;
@@ -305,7 +305,7 @@ export class Outbox implements DirectWriter, DueWriter {
     assert(this.#state !== FAILED, 'a stream fails once');
     this.#lostBytes += this.#inFlightBytes;
     this.#removeSent();
-    this.discard();
+    this.releaseWaiting();
     this.#state = FAILED;
     this.invariants();
   }
@@ -314,7 +314,7 @@ export class Outbox implements DirectWriter, DueWriter {
    * Releases waiting and later regions, which count as lost. Regions in flight are released in the
    * write's callback.
    */
-  discard(): void {
+  releaseWaiting(): void {
     if (this.#state !== OPEN) return;
     this.#state = DISCARDING;
     const waiting = this.#waiting;
@@ -379,7 +379,7 @@ export class Outbox implements DirectWriter, DueWriter {
     if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
     else this.#bytesWritten += this.#inFlightBytes;
     this.#removeSent();
-    if (this.#socket.destroyed) this.discard();
+    if (this.#socket.destroyed) this.releaseWaiting();
     else this.send();
     this.invariants();
     this.#owner.wrote();

@@ -91,24 +91,24 @@ async function openOnce<T>(
       ...(target === undefined ? {} : { onread: target }),
       allowHalfOpen: true,
     });
-    const giveUp = (reason: unknown): void => {
+    const fail = (reason: unknown): void => {
       settle();
       socket.on('error', () => {});
       socket.destroy();
       reject(reason);
     };
     const onError = (cause: Error): void => {
-      giveUp(new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${where}, ${cause.message}`, { cause }));
+      fail(new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${where}, ${cause.message}`, { cause }));
     };
     const onConnect = (): void => {
       settle();
       try {
         resolve(onOpen(socket));
       } catch (error) {
-        giveUp(error);
+        fail(error);
       }
     };
-    const guard = new WaitGuard({ signal, timeoutMs }, `connect to ${where}`, giveUp);
+    const guard = new WaitGuard({ signal, timeoutMs }, `connect to ${where}`, fail);
     const settle = (): void => {
       guard.end();
       socket.off('error', onError);

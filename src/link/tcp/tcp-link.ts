@@ -357,7 +357,7 @@ export class TcpLink extends ReadableLink implements Link {
 
   /** @internal */
   protected override stopReading(): void {
-    this.#intake.stop();
+    this.#intake.stopReading();
     this.inbox?.close();
     // Bytes that arrive before the peer's end are dropped.
     if (!this.life.isGone) this.socket.resume();
@@ -373,7 +373,7 @@ export class TcpLink extends ReadableLink implements Link {
   /** @internal Sends the stream's end. What writers of other threads flush later is lost. */
   protected override sendEnd(): void {
     this.#room.serve();
-    this.#sender.outbox.discard();
+    this.#sender.outbox.releaseWaiting();
     this.socket.end();
   }
 

@@ -97,9 +97,9 @@ export class TcpSender implements OutboxOwner {
 
   /** Closes the writer; drops everything unsent, now and later. */
   release(): void {
-    this.outbox.discard();
+    this.outbox.releaseWaiting();
     // From now on the outbox counts the regions in the writer and in the lanes as lost.
-    this.gate.giveUp();
+    this.gate.release();
     this.#closeWriter();
     this.gate.drain();
     assert(this.writer.closed, 'an ended link has closed its writer');

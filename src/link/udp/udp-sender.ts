@@ -168,7 +168,7 @@ export class UdpSender implements UdpOutboxOwner {
   /** Closes the writers; drops everything unsent, now and later. */
   release(): void {
     this.outbox.close();
-    this.gate.giveUp();
+    this.gate.release();
     for (const writer of this.writers.values()) this.outbox.lose(writer.close());
     this.gate.drain();
     assert(this.outbox.queuedBytes === 0, 'an ended link has nothing to send');
