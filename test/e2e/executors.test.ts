@@ -105,7 +105,7 @@ test('requests are answered from any executor to any', async () => {
   const askers = await Promise.all(upTo(6).map(() => connect({ servers, reconnect: false })));
   for (const asker of askers) {
     const ask = (i: number): ReturnType<NatsConnection['request']> =>
-      asker.request('double', `${i}`, { timeout: 60_000, noMux: i % 2 === 0 });
+      asker.request('double', `${i}`, { timeout: 120_000, noMux: i % 2 === 0 });
     const answers = await Promise.all(upTo(200).map(ask));
     expect(answers.map((answer) => Number(answer.string()))).toEqual(upTo(200).map((i) => 2 * i));
   }

@@ -102,7 +102,7 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
     await server.flush();
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, i) =>
-        asker.request('double', `${i}`, { timeout: 10_000, noMux: i % 2 === 0 }),
+        asker.request('double', `${i}`, { timeout: 120_000, noMux: i % 2 === 0 }),
       ),
     );
     expect(answers.map((answer) => Number(answer.string()))).toEqual(
@@ -114,7 +114,7 @@ describe.each(EXECUTORS)('a broker on %i threads', (executors) => {
   test('a request that nobody serves fails at once', async () => {
     const nc = await client();
     const failure = await nc
-      .request('nobody.home', '', { timeout: 60_000 })
+      .request('nobody.home', '', { timeout: 120_000 })
       .catch((error) => error);
     expect(failure).toBeInstanceOf(RequestError);
     expect((failure as RequestError).isNoResponders()).toBe(true);

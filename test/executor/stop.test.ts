@@ -161,6 +161,7 @@ test('a defer that never ends is not waited for beyond the deadline', async () =
   const { options } = company(pool, { last: 'hang' });
   const group = await ExecutorGroup.start(options);
   tell(group, pool, 0, 'drop');
+  await until(() => group.stats()[0]?.handled === 1);
   expect(await group.stop({ deadlineMs: 50 })).toEqual({ handled: 1, dropped: 0 });
   await group.closed;
   expectAllBack(pool);

@@ -9,8 +9,8 @@ import { type Answer, HANG_MS, type Order, type PartName, type PartOptions } fro
 const PROGRAM = fileURLToPath(new URL('./part.main.js', import.meta.url));
 /** A part may itself wait for something that hangs, and report that first. */
 const ANSWER_MS_MAX = 2 * HANG_MS;
-/** Nor has it ended by itself, with everything closed. */
-const EXIT_MS_MAX = 20_000;
+/** With everything closed it ends by itself. */
+const EXIT_MS_MAX = HANG_MS;
 const COMPLAINTS_MAX = 4000;
 
 /** Order without its id. */
