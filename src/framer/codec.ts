@@ -66,6 +66,19 @@ export interface Codec {
   readonly tooLong?: 'error' | 'skip';
 
   /**
+   * Whether `measure` finds the end from any byte of the frame on, by a mark that is always
+   * `payloadTrim` bytes long, and `payloadSkip` is 0. Frames longer than a buffer can then be
+   * delivered in parts before their end is known; without it, once their length is known.
+   */
+  readonly hasEndMark?: boolean;
+
+  /**
+   * Whether {@link encode} writes nothing but the head and does not read the payload, and
+   * `payloadTrim` is 0. A link can then write frames longer than a buffer.
+   */
+  readonly isHeadOnly?: boolean;
+
+  /**
    * Measures the frame that begins at `begin`.
    *
    * `bytes[begin, end)` is all that has arrived from there on, up to the framer's `maxFrameBytes`;

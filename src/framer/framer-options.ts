@@ -9,8 +9,9 @@ import { LengthPrefixCodec } from './length-prefix.ts';
 /** Options of a framer. */
 export interface FramerOptions {
   /**
-   * Length of the longest frame accepted, in bytes, prefix and delimiter included. From 1 to the
-   * pool's buffer size, which is the default: a frame lives in one buffer.
+   * Length of the longest frame accepted, in bytes, prefix and delimiter included. Default: the
+   * pool's buffer size. Frames up to that size lie in one buffer; with more, longer ones are
+   * delivered in parts (see `Framer`), which needs a codec whose `tooLong` is not 'skip'.
    */
   readonly maxFrameBytes?: number;
   /**
@@ -24,13 +25,16 @@ export interface FramerOptions {
 /** Checks the options and applies the defaults. */
 export function resolveFramerOptions(
   bufferSize: number,
+  codec: Codec | null,
   options: FramerOptions,
 ): Required<FramerOptions> {
   const own = checkOptions('options', options, ['maxFrameBytes', 'readBytesMin']);
   const maxFrameBytes = own.maxFrameBytes ?? bufferSize;
+  const inParts = codec !== null && codec.tooLong !== 'skip';
+  const longest = inParts ? Number.MAX_SAFE_INTEGER : bufferSize;
   const readBytesMin = own.readBytesMin ?? Math.max(1, bufferSize >>> 3);
   return Object.freeze({
-    maxFrameBytes: checkInteger('maxFrameBytes', maxFrameBytes, 1, bufferSize),
+    maxFrameBytes: checkInteger('maxFrameBytes', maxFrameBytes, 1, longest),
     readBytesMin: checkInteger('readBytesMin', readBytesMin, 1, bufferSize),
   });
 }

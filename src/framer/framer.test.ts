@@ -471,9 +471,12 @@ test('misuse names argument, expectation and value', () => {
   const { pool } = setup(LINES);
   expect(() => new Framer(pool, 'lines' as never)).toThrow(/codec must be/);
   expect(() => new Framer(pool, undefined as never)).toThrow(/codec must be/);
-  expect(() => new Framer(pool, LINES, { maxFrameBytes: 65 })).toThrow(
-    /maxFrameBytes.*1 to 64.*65/,
-  );
+  const skipping = new DelimiterCodec('\n', { tooLong: 'skip' });
+  for (const codec of [null, skipping]) {
+    expect(() => new Framer(pool, codec, { maxFrameBytes: 65 })).toThrow(
+      /maxFrameBytes.*1 to 64.*65/,
+    );
+  }
   expect(() => new Framer(pool, LINES, { readBytesMin: 0 })).toThrow(/readBytesMin/);
   expect(() => new Framer(pool, LINES, { maxFrameSize: 1 } as never)).toThrow(/maxFrameSize/);
 });

@@ -6,11 +6,12 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
-import type { BufferPool } from '../pool/index.ts';
+import { type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Codec } from './codec.ts';
 import { checkCodecFits, type FramerOptions } from './framer-options.ts';
+import { LargeFrame, UNKNOWN } from './large-frame.ts';
 import { LengthPrefixCodec } from './length-prefix.ts';
-import { refuseMeasure } from './refusals.ts';
+import { frameTooLarge, noEnd, refuseMeasure } from './refusals.ts';
 import { NO_FRAME, Staging } from './staging.ts';
 
 /**
@@ -27,6 +28,10 @@ import { NO_FRAME, Staging } from './staging.ts';
  * makes room, which may happen in `lend`, `feed`, `tryReserve`, `tryWrite`, `nextBuffer`,
  * `releaseIdle` and `close`. To keep the frame, call `takePacket()` or
  * `pool.retain(framer.frameBufferId)` before.
+ *
+ * **Frames longer than a buffer**, if `maxFrameBytes` allows them, come in parts, in order: each is
+ * the current frame for once, as much of the payload as has arrived. {@link framePosition} bytes of
+ * the frame were before it, {@link frameRest} come after it. Frames that fit a buffer come whole.
  *
  * **Failure** is final: malformed bytes cannot be skipped. The frames before them are delivered;
  * from then on every call that needs more throws the same error. `report`, `releaseIdle`, `stats`
@@ -56,19 +61,22 @@ export class Framer extends Staging {
   /** Null: only `finishFrame()` ends frames. */
   readonly codec: Codec | null;
 
-  // 1: the codec is a u32 prefix, which next() reads itself. 0: it is another codec.
-  private readonly u32: number = 0;
+  // 1: the codec is a u32 prefix, which next() reads itself. 0: it is another codec, or a frame is
+  // delivered in parts.
+  private u32: number = 0;
   private readonly littleEndian: number = 0;
   private readonly prefixIncluded: number = 0;
   private readonly payloadBytesMax: number = 0;
-  // 1: a frame that is too long is dropped; its mark has so many bytes.
-  private readonly skips: number = 0;
+  // 1: a frame that is too long is dropped (its mark has so many bytes), or delivered in parts.
+  private readonly special: number = 0;
   private readonly markBytes: number = 0;
   private readonly view: DataView<ArrayBufferLike>;
 
   /** Where the payload of the awaited frame lies. */
   private awaitedSkip: number = 0;
   private awaitedTrim: number = 0;
+  /** If frames may be longer than a buffer: the one that is delivered in parts. */
+  private readonly large: LargeFrame | undefined;
 
   /** Takes no buffer yet. */
   constructor(pool: BufferPool, codec: Codec | null, options: FramerOptions = {}) {
@@ -76,7 +84,7 @@ export class Framer extends Staging {
     if (codec !== null && typeof codec?.measure !== 'function') {
       throw new TypeError('codec must be a Codec or null');
     }
-    super(pool, codec !== null, options);
+    super(pool, codec, options);
     checkCodecFits(codec, this.maxFrameBytes);
     this.codec = codec;
     this.view = pool.view;
@@ -86,10 +94,14 @@ export class Framer extends Staging {
       this.u32 = 1;
       this.littleEndian = codec.littleEndian ? 1 : 0;
       this.prefixIncluded = codec.inclusive ? 4 : 0;
-      this.payloadBytesMax = this.maxFrameBytes - 4;
+      this.payloadBytesMax = Math.min(this.maxFrameBytes, pool.bufferSize) - 4;
+    }
+    if (this.maxFrameBytes > pool.bufferSize) {
+      this.special = 1;
+      this.large = new LargeFrame(this.u32);
     }
     if (codec?.tooLong === 'skip') {
-      this.skips = 1;
+      this.special = 1;
       this.markBytes = checkInteger('codec.payloadTrim', codec.payloadTrim, 1, this.maxFrameBytes);
     }
   }
@@ -123,6 +135,19 @@ export class Framer extends Staging {
       }
     }
     return this.measureNext(begin, received - begin);
+  }
+
+  /** Bytes of the current frame's payload in the parts before this one; 0: this is the first. */
+  get framePosition(): number {
+    return this.large === undefined ? 0 : this.large.position;
+  }
+
+  /**
+   * Bytes of the current frame's payload in the parts after this one. 0: this is the last, or the
+   * whole frame; −1: unknown until an end mark comes, before which the last part may be empty.
+   */
+  get frameRest(): number {
+    return this.large === undefined ? 0 : this.large.rest;
   }
 
   /**
@@ -160,9 +185,11 @@ export class Framer extends Staging {
   finishFrame(): boolean {
     const begin = this.frameBegin;
     const end = this.received;
-    if (begin === end || this.failure !== undefined || this.skipping > 0) {
-      return this.finishNothing();
-    }
+    const isUsual = this.failure === undefined && this.special === 0;
+    return isUsual && begin !== end ? this.deliverAll(begin, end) : this.finishSpecially();
+  }
+
+  private deliverAll(begin: number, end: number): true {
     this.frameOffset = begin;
     this.frameLength = end - begin;
     this.frameBegin = end;
@@ -174,6 +201,17 @@ export class Framer extends Staging {
   /** @internal Drops bytes that are kept outside of the pool. */
   dropParked(): void {
     this.parkedBytes = 0;
+    this.large?.end();
+  }
+
+  /** @internal Besides parked bytes, the end of a frame in parts needs a buffer. */
+  override unpark(): boolean {
+    return this.isInParts && this.frameBufferId === NO_BUFFER ? this.makeRoom() : super.unpark();
+  }
+
+  /** @internal Whether a part was delivered, and more of its frame is to come. */
+  get isInParts(): boolean {
+    return this.large?.isOpen === true;
   }
 
   /** {@link next} for every other codec, and for frames that are incomplete or malformed. */
@@ -181,16 +219,17 @@ export class Framer extends Staging {
     if (this.pool.isDebug && this.frameOffset !== NO_FRAME) {
       this.pool.poison(this.frameBufferId, this.frameOffset, this.frameLength);
     }
-    return this.skips === 1 ? this.measurePastLong() : this.measureOne(begin, available);
+    if (this.special === 0) return this.measureOne(begin, available);
+    return this.large === undefined ? this.measurePastLong() : this.measureInParts(this.large);
   }
 
   /** Drops frames that are too long until there is one that is not. */
   private measurePastLong(): boolean {
     for (;;) {
-      if (this.skipping > 0 && !this.skipOn()) return false;
+      if (this.past > 0 && !this.skipOn()) return false;
       const begin = this.frameBegin;
       if (this.measureOne(begin, this.received - begin)) return true;
-      if (this.skipping === 0) return false;
+      if (this.past === 0) return false;
     }
   }
 
@@ -217,7 +256,7 @@ export class Framer extends Staging {
       // A codec that closed the framer gets no frame out of it.
       if (this.failure !== undefined) throw this.failure;
       if (total === 0 && available < max) return this.awaitMore();
-      if (total === 0 && this.skips === 1) return this.skip();
+      if (total === 0 && this.special === 1) return this.skip();
       const refusal = refuseMeasure(total, skip, trim, max);
       if (refusal !== undefined) this.fail(refusal);
       if (total > available) {
@@ -232,6 +271,87 @@ export class Framer extends Staging {
     this.frameLength = total - skip - trim;
     this.frameBegin = begin + total;
     this.scanned = begin + total;
+    return true;
+  }
+
+  /** The next part, or the next frame, whole or in parts. */
+  private measureInParts(large: LargeFrame): boolean {
+    if (this.failure !== undefined) throw this.failure;
+    if (large.isOpen) return large.rest === UNKNOWN ? this.findMark(large) : this.nextPart(large);
+    large.end();
+    this.u32 = large.u32;
+    const begin = this.frameBegin;
+    const available = this.received - begin;
+    if (this.measureOne(begin, available)) return true;
+    const { bufferSize } = this.pool;
+    const total = this.awaited;
+    if (total > bufferSize) {
+      const skip = this.awaitedSkip;
+      const around = skip + this.awaitedTrim;
+      if (around >= bufferSize) this.fail(frameTooLarge(around, bufferSize - 1));
+      if (available <= skip) return false;
+      this.awaited = 0;
+      this.u32 = 0;
+      this.past = skip;
+      this.frameBegin = begin + skip;
+      large.begin(total - around, this.awaitedTrim);
+      return this.nextPart(large);
+    }
+    if (total > 0 || available < bufferSize) return false;
+    const codec = this.codec as Codec;
+    if (codec.hasEndMark !== true) this.fail(noEnd(bufferSize));
+    large.begin(UNKNOWN, checkInteger('codec.payloadTrim', codec.payloadTrim, 1, bufferSize));
+    return this.findMark(large);
+  }
+
+  /** Delivers what has arrived of a frame whose length is known; with its last byte what follows. */
+  private nextPart(large: LargeFrame): boolean {
+    const { rest, trim } = large;
+    const available = this.received - this.frameBegin;
+    if (available >= rest + trim) return this.deliverPart(large, rest, trim, 0);
+    const count = available < rest ? available : rest - 1;
+    return count === 0 ? this.awaitMore() : this.deliverPart(large, count, 0, rest - count);
+  }
+
+  /** Delivers what has arrived of a frame up to its mark. */
+  private findMark(large: LargeFrame): boolean {
+    const begin = this.frameBegin;
+    const left = this.maxFrameBytes - this.past;
+    const available = Math.min(this.received - begin, left);
+    let total = 0;
+    if (this.scanned < this.received) {
+      try {
+        total = (this.codec as Codec).measure(
+          this.bytes,
+          begin,
+          begin + available,
+          Math.min(this.scanned - begin, available),
+        );
+      } catch (error) {
+        this.fail(error);
+      }
+      if (this.failure !== undefined) throw this.failure;
+    }
+    if (total === 0) {
+      if (available === left) this.fail(noEnd(this.maxFrameBytes));
+      this.scanned = this.received;
+      // The last bytes may be the beginning of the mark.
+      const count = available - large.trim + 1;
+      return count <= 0 ? this.awaitMore() : this.deliverPart(large, count, 0, UNKNOWN);
+    }
+    const refusal = refuseMeasure(total, 0, large.trim, available);
+    if (refusal !== undefined) this.fail(refusal);
+    return this.deliverPart(large, total - large.trim, large.trim, 0);
+  }
+
+  private deliverPart(large: LargeFrame, count: number, trim: number, rest: number): true {
+    large.next(count, rest);
+    const begin = this.frameBegin;
+    this.frameOffset = begin;
+    this.frameLength = count;
+    this.frameBegin = begin + count + trim;
+    if (rest !== UNKNOWN || this.scanned < this.frameBegin) this.scanned = this.frameBegin;
+    this.past = rest === 0 ? 0 : this.past + count;
     return true;
   }
 
@@ -265,7 +385,7 @@ export class Framer extends Staging {
     const refusal = refuseMeasure(total, 0, this.markBytes, available);
     if (refusal !== undefined) this.fail(refusal);
     this.drop(total);
-    this.skipping = 0;
+    this.past = 0;
     return true;
   }
 
@@ -273,7 +393,7 @@ export class Framer extends Staging {
     this.frameOffset = NO_FRAME;
     this.frameBegin += count;
     if (this.scanned < this.frameBegin) this.scanned = this.frameBegin;
-    this.skipping += count;
+    this.past += count;
     this.skippedBytes += count;
   }
 
@@ -283,18 +403,21 @@ export class Framer extends Staging {
     return false;
   }
 
-  private finishNothing(): boolean {
+  private finishSpecially(): boolean {
     if (this.failure !== undefined) throw this.failure;
-    if (this.skipping > 0) {
+    const large = this.large;
+    if (this.past > 0 && large === undefined) {
       this.skippedBytes += this.parkedBytes;
       this.parkedBytes = 0;
       this.drop(this.received - this.frameBegin);
-      this.skipping = 0;
+      this.past = 0;
     }
-    if (this.parkedBytes > 0) {
-      if (!this.unpark()) this.fail(new BusbarError('ERR_BUSBAR_POOL_EXHAUSTED'));
-      return this.finishFrame();
-    }
+    if (!this.unpark()) this.fail(new BusbarError('ERR_BUSBAR_POOL_EXHAUSTED'));
+    const begin = this.frameBegin;
+    const kept = this.received - begin;
+    if (large?.isOpen) return this.deliverPart(large, kept, 0, 0);
+    large?.end();
+    if (kept > 0) return this.deliverAll(begin, begin + kept);
     this.frameOffset = NO_FRAME;
     return false;
   }

@@ -28,6 +28,7 @@ export interface LengthPrefixCodecOptions {
 export class LengthPrefixCodec implements Codec {
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
+  readonly isHeadOnly: boolean = true;
   readonly littleEndian: boolean;
   readonly inclusive: boolean;
 
@@ -64,7 +65,7 @@ export class LengthPrefixCodec implements Codec {
   encode(bytes: Bytes, offset: number, length: number): void {
     const size = this.payloadSkip;
     const value = this.inclusive ? length + size : length;
-    if (size < 4 && value >>> (8 * size) !== 0) {
+    if (size < 4 ? value >= 1 << (8 * size) : value > 0xffff_ffff) {
       throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes, prefix u${8 * size}`);
     }
     const begin = offset - size;

@@ -14,14 +14,18 @@ export function refuseMeasure(
   maxFrameBytes: number,
 ): Error | undefined {
   if (total > maxFrameBytes) return frameTooLarge(total, maxFrameBytes);
-  if (total === 0) {
-    return new BusbarError('ERR_BUSBAR_FRAME_TOO_LARGE', `no end within ${maxFrameBytes} bytes`);
-  }
+  if (total === 0) return noEnd(maxFrameBytes);
   const around = skip + trim;
-  const whole = (total | 0) === total && (around | 0) === around;
+  const isInteger = (total | 0) === total || Number.isSafeInteger(total);
+  const whole = isInteger && (around | 0) === around;
   if (whole && total > 0 && skip >= 0 && trim >= 0 && around <= total) return undefined;
   const answer = `${total} bytes, ${skip} of them before the payload and ${trim} after it`;
   return new RangeError(`codec.measure must return 0 or a length, got ${answer}`);
+}
+
+/** The error for a frame without an end, or without a known length, within so many bytes. */
+export function noEnd(max: number): BusbarError {
+  return new BusbarError('ERR_BUSBAR_FRAME_TOO_LARGE', `no end within ${max} bytes`);
 }
 
 /** The error for a frame that is too long. */

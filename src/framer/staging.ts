@@ -9,6 +9,7 @@ import type { Bytes } from '../base/views.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { BufferAllowance } from './buffer-allowance.ts';
 import { BufferSupply } from './buffer-supply.ts';
+import type { Codec } from './codec.ts';
 import { type FramerOptions, resolveFramerOptions } from './framer-options.ts';
 import { frameTooLarge } from './refusals.ts';
 
@@ -85,8 +86,8 @@ export abstract class Staging {
 
   /** Length of the next frame if it is known and not all there, else 0. */
   protected awaited: number = 0;
-  /** Bytes dropped of the frame that is being skipped; 0: none is. */
-  protected skipping: number = 0;
+  /** Bytes of the next frame that are gone: skipped, or delivered in parts. */
+  protected past: number = 0;
   protected skippedFrames: number = 0;
   protected skippedBytes: number = 0;
   /** What made the framer fail; undefined: it has not. */
@@ -108,8 +109,9 @@ export abstract class Staging {
   private moves: number = 0;
   private movedBytes: number = 0;
 
-  protected constructor(pool: BufferPool, scans: boolean, options: FramerOptions) {
-    const { maxFrameBytes, readBytesMin } = resolveFramerOptions(pool.bufferSize, options);
+  protected constructor(pool: BufferPool, codec: Codec | null, options: FramerOptions) {
+    const { maxFrameBytes, readBytesMin } = resolveFramerOptions(pool.bufferSize, codec, options);
+    const scans = codec !== null;
     this.pool = pool;
     this.maxFrameBytes = maxFrameBytes;
     this.readBytesMin = readBytesMin;
@@ -121,10 +123,15 @@ export abstract class Staging {
 
   /**
    * Bytes that belong to no delivered frame; at the end of a stream, those of an incomplete one.
-   * All bytes of a frame that is being skipped count.
+   * All bytes of a frame that is being skipped, or delivered in parts, count.
    */
   get pendingBytes(): number {
-    return this.received - this.frameBegin + this.parkedBytes + this.skipping;
+    return this.received - this.frameBegin + this.parkedBytes + this.past;
+  }
+
+  /** @internal Bytes of it that the framer keeps: in its buffer, or parked. */
+  get keptBytes(): number {
+    return this.received - this.frameBegin + this.parkedBytes;
   }
 
   /** Length of the space that is lent at the moment. */
@@ -329,7 +336,7 @@ export abstract class Staging {
   close(): void {
     this.failure = new BusbarError('ERR_BUSBAR_FRAMER_CLOSED');
     this.parkedBytes = 0;
-    this.skipping = 0;
+    this.past = 0;
     this.releaseAll();
   }
 
@@ -384,7 +391,7 @@ export abstract class Staging {
    *   after    │ begun ░░░░░░│ free            │      or else a new one
    * ```
    */
-  private makeRoom(): boolean {
+  protected makeRoom(): boolean {
     const source = this.frameBufferId;
     const begin = this.frameBegin;
     const parked = this.parkedBytes;

@@ -27,6 +27,7 @@ export interface VarintCodecOptions {
 export class VarintCodec implements Codec {
   payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
+  readonly isHeadOnly: boolean = true;
   readonly inclusive: boolean;
 
   constructor(options: VarintCodecOptions = {}) {
@@ -60,7 +61,7 @@ export class VarintCodec implements Codec {
     let rest = this.inclusive ? length + head : length;
     for (let at = offset - head; at < offset - 1; at++) {
       bytes[at] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
+      rest = Math.floor(rest / 0x80);
     }
     bytes[offset - 1] = rest;
   }

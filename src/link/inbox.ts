@@ -4,7 +4,6 @@
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { Runs } from '../base/runs.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
-import type { Framer } from '../framer/index.ts';
 import { type HandleOptions, type Handler, Handling } from '../packet/handling.ts';
 import type { Packet } from '../packet/index.ts';
 
@@ -33,8 +32,8 @@ const CLOSED = 3;
 const FAILED = 4;
 type InboxState = typeof READING | typeof ENDED | typeof TOLD | typeof CLOSED | typeof FAILED;
 
-interface Taker extends Linked<Taker> {
-  readonly resolve: (packet: Packet | undefined) => void;
+interface Taker<P> extends Linked<Taker<P>> {
+  readonly resolve: (packet: P | undefined) => void;
   readonly reject: (reason: unknown) => void;
   guard: WaitGuard | undefined;
 }
@@ -47,15 +46,15 @@ interface Taker extends Linked<Taker> {
  * The link pauses while the queue is full, and resumes when it is empty. The peer's end has its
  * place in the queue: it counts once everything before it was dealt with.
  */
-export class Inbox {
+export class Inbox<P extends Packet = Packet> {
   readonly #owner: InboxOwner;
   readonly #bytesMax: number;
-  readonly #queue: Packet[] = [];
+  readonly #queue: P[] = [];
   #head = 0;
   #bytes = 0;
   #isFull = false;
   #state: InboxState = READING;
-  readonly #takers = new LinkedList<Taker>();
+  readonly #takers = new LinkedList<Taker<P>>();
   #handling: Handling | undefined;
   #finish: (() => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
@@ -66,7 +65,7 @@ export class Inbox {
   }
 
   /** Puts a packet in. **Ownership** takes the packet. */
-  push(packet: Packet): void {
+  push(packet: P): void {
     if (this.#state >= CLOSED) {
       packet.release();
       return;
@@ -114,14 +113,14 @@ export class Inbox {
     return this.#state === FAILED;
   }
 
-  tryReceive(): Packet | undefined {
+  tryReceive(): P | undefined {
     this.#checkFree();
     const packet = this.#shift();
     if (packet === undefined) this.#takeEnd();
     return packet;
   }
 
-  receive(options?: WaitOptions): Promise<Packet | undefined> {
+  receive(options?: WaitOptions): Promise<P | undefined> {
     let limits: ReturnType<typeof resolveWaitOptions>;
     try {
       limits = resolveWaitOptions(options);
@@ -132,7 +131,7 @@ export class Inbox {
     const packet = this.#takers.isEmpty ? this.#shift() : undefined;
     if (packet !== undefined) return Promise.resolve(packet);
     return new Promise((resolve, reject) => {
-      const taker: Taker = {
+      const taker: Taker<P> = {
         resolve,
         reject,
         guard: undefined,
@@ -148,20 +147,39 @@ export class Inbox {
     });
   }
 
-  packets(): Runs<Packet> {
+  packets(): Runs<P> {
     return new Runs(
-      () => (this.#takers.isEmpty ? this.#shift() : undefined),
+      () => this.take(),
       () => this.receive(),
     );
   }
 
+  /** The next packet, if it is there, and no earlier caller waits. */
+  take(): P | undefined {
+    this.#checkFree();
+    return this.#takers.isEmpty ? this.#shift() : undefined;
+  }
+
+  /** Makes a packet that was just taken the next one again. **Ownership** takes the packet. */
+  putBack(packet: P): void {
+    if (this.#state >= CLOSED && this.#owner.error() === undefined) {
+      packet.release();
+      return;
+    }
+    this.#bytes += packet.length;
+    if (this.#head > 0) this.#queue[--this.#head] = packet;
+    else this.#queue.unshift(packet);
+  }
+
   /** Calls the handler until the end; then resolves. Rejects with what a handler throws. */
-  handle(handler: Handler, options: HandleOptions | undefined): Promise<void> {
+  handle(handler: (packet: P) => unknown, options: HandleOptions | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#checkFree();
       if (!this.#takers.isEmpty) throw new TypeError('the link is read by receive() already');
       const advance = (): void => this.#advance();
-      this.#handling = new Handling(handler, options, advance, (error) => this.#failed(error));
+      this.#handling = new Handling(handler as Handler, options, advance, (error) => {
+        this.#failed(error);
+      });
       this.#finish = resolve;
       this.#fail = reject;
       this.#advance();
@@ -180,9 +198,9 @@ export class Inbox {
     if (this.#handling !== undefined) throw new TypeError('the link is read by handle() already');
   }
 
-  #shift(): Packet | undefined {
+  #shift(): P | undefined {
     if (this.#head === this.#queue.length) return undefined;
-    const packet = this.#queue[this.#head++] as Packet;
+    const packet = this.#queue[this.#head++] as P;
     this.#bytes -= packet.length;
     if (this.#head === this.#queue.length) {
       this.#queue.length = 0;
@@ -198,7 +216,7 @@ export class Inbox {
     return packet;
   }
 
-  #give(packet: Packet): void {
+  #give(packet: P): void {
     try {
       this.#handling?.give(packet, 0);
     } catch (error) {
@@ -240,15 +258,4 @@ export class Inbox {
     this.#fail?.(error);
     while (!this.#isEmpty) this.#shift()?.release();
   }
-}
-
-/** Returns an intake's `deliver` that puts each frame into an inbox. */
-export function packetDeliverer(
-  intake: { readonly framer: Framer; readonly stopped: boolean },
-  inbox: Inbox,
-): () => void {
-  const { framer } = intake;
-  return () => {
-    while (!intake.stopped && framer.next()) inbox.push(framer.takePacket());
-  };
 }

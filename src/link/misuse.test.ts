@@ -264,9 +264,9 @@ test('a handler takes things in one way, and has no misspelt members', async () 
   const tcp = (handler: object): TcpLink => makeLink(pool, makeStream(), handler).link;
   const udp = (handler: object): Promise<UdpLink> =>
     UdpLink.open(pool, { handler: () => ({ onMessage() {}, ...handler }) });
-  expect(() => tcp({ onFrames() {} })).toThrow(/with either onFrames or onFrame$/);
+  expect(() => tcp({ onFrames() {} })).toThrow(/with either onFrames or onFrame or onFramePart$/);
   expect(() => tcp({ onFrame: 3 })).toThrow(/^handler.onFrame must be a function, got 3$/);
-  expect(() => tcp({ onFrames: null })).toThrow(/with either onFrames or onFrame$/);
+  expect(() => tcp({ onFrames: null })).toThrow(/with either onFrames or onFrame or onFramePart$/);
   expect(() => tcp({ onClse() {} })).toThrow(/^handler has no option "onClse"; known are onFrames/);
   await expect(udp({ onClse() {} })).rejects.toThrow(
     /^handler has no .* "onClse"; known are onMes/,

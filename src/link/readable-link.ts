@@ -14,19 +14,19 @@ import { LinkBase } from './link-base.ts';
  * The ways to read a link whose option `handler` returned no callbacks. Packets are the program's;
  * the link pauses by itself while some wait.
  */
-export abstract class ReadableLink extends LinkBase {
+export abstract class ReadableLink<P extends Packet = Packet> extends LinkBase {
   /** @internal Only of a link without callbacks. */
-  protected inbox: Inbox | undefined;
+  protected inbox: Inbox<P> | undefined;
   /** The program's function that reads the link is under way; the end waits for it. */
   #isServed = false;
 
   /**
    * The next packet, if one is there.
    *
-   * **Ownership** the packet is the caller's. **Throws** TypeError if the link has callbacks, or is
-   * read by {@link handle}.
+   * **Ownership** the packet is the caller's. **Throws** TypeError if the link has callbacks, is
+   * read by {@link handle}, or has frames in parts.
    */
-  tryReceive(): Packet | undefined {
+  tryReceive(): P | undefined {
     return this.#reader().tryReceive();
   }
 
@@ -36,12 +36,12 @@ export abstract class ReadableLink extends LinkBase {
    * **Ownership** the packet is the caller's. **Throws** (rejects) the link's `error` if it failed,
    * ERR_BUSBAR_TIMEOUT, `signal.reason`, and as {@link tryReceive}.
    */
-  async receive(options?: WaitOptions): Promise<Packet | undefined> {
+  async receive(options?: WaitOptions): Promise<P | undefined> {
     return this.#reader().receive(options);
   }
 
   /** All packets, until the link ends. Throws the link's `error` if it failed. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Packet, void, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<P, void, undefined> {
     return this.#reader().packets();
   }
 
@@ -54,7 +54,7 @@ export abstract class ReadableLink extends LinkBase {
    * is closed then. Also the link's `error` if it failed.
    */
   async handle(
-    handler: (packet: Packet) => void | Promise<void>,
+    handler: (packet: P) => void | Promise<void>,
     options?: HandleOptions,
   ): Promise<void> {
     const reader = this.#reader();
@@ -74,12 +74,15 @@ export abstract class ReadableLink extends LinkBase {
   /** @internal Every packet before the peer's end was dealt with. */
   protected abstract endTaken(): void;
 
+  /** @internal Whether messages may be longer than a buffer, and come in parts. */
+  protected abstract get isInParts(): boolean;
+
   /** @internal Calls the option `handler`; returns what it returned if these are callbacks. */
   protected takeHandler<T extends object>(
     make: () => T | undefined | Promise<void>,
   ): T | undefined {
     // An async function begins to read before it returns.
-    const inbox = new Inbox(this.pool.bufferSize, {
+    const inbox = new Inbox<P>(this.pool.bufferSize, {
       pause: () => this.pause(),
       resume: () => this.resume(),
       error: () => this.error,
@@ -116,7 +119,14 @@ export abstract class ReadableLink extends LinkBase {
     void this.close();
   }
 
-  #reader(): Inbox {
+  #reader(): Inbox<P> {
+    const inbox = this.openInbox();
+    if (!this.isInParts) return inbox;
+    throw new TypeError('maxFrameBytes is beyond a buffer: read the link with frames()');
+  }
+
+  /** @internal **Throws** TypeError: the link has callbacks. */
+  protected openInbox(): Inbox<P> {
     if (this.inbox === undefined) throw new TypeError('the link has callbacks, which get all');
     return this.inbox;
   }

@@ -19,7 +19,7 @@ export interface HandleOptions {
 }
 
 /** Takes a packet over, at once or by the time its promise settles. */
-export type Handler = (packet: Packet, from: number) => unknown;
+export type Handler = (packet: never, from: number) => unknown;
 
 const CONCURRENCY_MAX = 65536;
 
@@ -64,7 +64,7 @@ export class Handling {
   give(packet: Packet, from: number): void {
     let result: unknown;
     try {
-      result = this.#handler(packet, from);
+      result = this.#handler(packet as never, from);
     } catch (error) {
       this.#fail(error, packet);
       return;

@@ -65,7 +65,8 @@ export class Packet {
   private size: number;
   private readonly trace: Trace | undefined;
 
-  private constructor(pool: BufferPool, bufferId: BufferId, offset: number, length: number) {
+  /** @internal Takes over a reference on the buffer, in which the region is known to lie. */
+  protected constructor(pool: BufferPool, bufferId: BufferId, offset: number, length: number) {
     this.pool = pool;
     this.buffer = bufferId;
     this.begin = offset;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
  * Fuzz target: a framer, with random streams in random pieces, against decoders that have the whole
- * stream at once.
+ * stream at once. Some limits are beyond a buffer: then frames come in parts.
  */
 import { encodeText } from '../../src/base/bytes.ts';
 import { BusbarError } from '../../src/base/errors.ts';
@@ -207,7 +207,7 @@ export const FRAMING_CASES: readonly FramingCase[] = [
 // ─────────────────────────
 
 const ALPHABET = encodeText('ab\r\n:,09c\0');
-const stream = new Uint8Array(16_384);
+const stream = new Uint8Array(32_768);
 
 function makeStream(
   random: Random,
@@ -249,8 +249,12 @@ class FramingRun {
   readonly #framer: Framer;
   readonly #stream: Uint8Array;
   readonly #expected: Decoded;
-  /** Frames kept by a reference: buffer, offset, which one. */
-  readonly #kept: [BufferId, number, number][] = [];
+  /** Frames and parts kept by a reference: buffer, offset, where the same lies in the stream. */
+  readonly #kept: [BufferId, number, number, number][] = [];
+  /** Where the payload of a frame that the stream does not end begins. */
+  readonly #lastBegin: number;
+  /** Bytes of the present frame that came in parts. */
+  #position = 0;
   #arrived = 0;
   #delivered = 0;
   #moves = 0;
@@ -260,15 +264,20 @@ class FramingRun {
   constructor(seed: number, fuzzed: FramingCase) {
     const random = new Random(seed);
     const pool = POOLS[random.below(POOLS.length)];
-    const maxFrameBytes = random.chance(0.5) ? pool.bufferSize : random.between(8, pool.bufferSize);
+    const { codec, measure } = fuzzed;
+    const isLarge = codec.tooLong !== 'skip' && random.chance(0.4);
+    const longest = isLarge ? 8 * pool.bufferSize : pool.bufferSize;
+    const maxFrameBytes = random.chance(0.5) ? longest : random.between(8, longest);
     const readBytesMin = random.between(1, pool.bufferSize);
     this.#random = random;
     this.#pool = pool;
     this.#framer = new Framer(pool, fuzzed.codec, { maxFrameBytes, readBytesMin });
     this.#stream = makeStream(random, fuzzed, maxFrameBytes);
-    const { codec, measure } = fuzzed;
     const markBytes = codec.tooLong === 'skip' ? codec.payloadTrim : 0;
     this.#expected = decode(this.#stream, measure, maxFrameBytes, markBytes);
+    const { consumed } = this.#expected;
+    const rest = measure(this.#stream, consumed, this.#stream.length);
+    this.#lastBegin = consumed + (typeof rest === 'object' ? rest[1] : 0);
   }
 
   go(): void {
@@ -300,9 +309,8 @@ class FramingRun {
     const way = this.#random.below(4);
     if (way === 0) return framer.feed(bytes, begin, begin + count);
     if (way === 1) {
-      // Of a frame that is being skipped, more may have come than a buffer holds.
-      const isSkipping = framer.pendingBytes > this.#pool.bufferSize;
-      const room = isSkipping ? 1 : this.#pool.bufferSize - framer.pendingBytes;
+      const room = this.#pool.bufferSize - framer.keptBytes;
+      if (room === 0) return 0;
       const written = Math.min(count, room);
       return framer.tryWrite(bytes, begin, begin + written) ? written : 0;
     }
@@ -341,38 +349,48 @@ class FramingRun {
         throw new Error(`only ${this.#delivered} frames before ${error}`);
       return false;
     }
-    check(this.#delivered < payloads.length, 'a frame too many');
-    this.#compare(framer.frameOffset, framer.frameLength, this.#delivered);
+    const { frameOffset, frameLength, framePosition, frameRest } = framer;
+    const isLast = frameRest === 0;
+    const [begin, end] = payloads[this.#delivered] ?? [this.#lastBegin, Infinity];
+    check(end < Infinity || !isLast, 'a frame too many');
+    check(framePosition === this.#position, 'a part at the wrong place');
+    const left = end - begin - framePosition - frameLength;
+    if (isLast) check(left === 0, `frame ${this.#delivered}: ${left} bytes less than expected`);
+    else check(frameLength > 0 && left >= 0, 'a part of the wrong length');
+    if (frameRest > 0) check(left === frameRest || end === Infinity, 'the wrong rest');
+    this.#position = isLast ? 0 : framePosition + frameLength;
+    const isPart = !isLast || framePosition > 0;
+    const isBig = end - begin + 16 > this.#pool.bufferSize;
+    check(!isPart || isBig, 'a frame in parts that fits a buffer');
+    this.#compare(frameOffset, begin + framePosition, frameLength);
     const { moves, skippedFrames } = framer.stats();
     // What may begin the mark of a skipped frame is moved whenever room is made.
     const hasSkipped = skippedFrames > this.#skippedFrames;
-    check(moves - this.#moves <= 1 || hasSkipped, 'a frame was moved twice');
+    // So is what may begin the mark of a part.
+    check(moves - this.#moves <= 1 || hasSkipped || isPart, 'a frame was moved twice');
     this.#moves = moves;
     this.#skippedFrames = skippedFrames;
     if (this.#random.chance(0.2)) {
       this.#pool.retain(framer.frameBufferId);
-      this.#kept.push([framer.frameBufferId, framer.frameOffset, this.#delivered]);
+      const from = begin + framePosition;
+      this.#kept.push([framer.frameBufferId, frameOffset, from, frameLength]);
     }
-    this.#delivered++;
+    if (isLast) this.#delivered++;
     return true;
   }
 
-  #compare(offset: number, length: number, index: number): void {
-    const [begin, end] = this.#expected.payloads[index];
-    if (!(length === end - begin))
-      throw new Error(`frame ${index} has ${length} bytes, expected ${end - begin}`);
+  #compare(offset: number, begin: number, length: number): void {
     for (let i = 0; i < length; i++) {
       if (!(this.#pool.bytes[offset + i] === this.#stream[begin + i]))
-        throw new Error(`frame ${index}, byte ${i}`);
+        throw new Error(`byte ${begin + i} of the stream`);
     }
   }
 
   #dropKept(): void {
     const kept = this.#kept.splice(this.#random.below(this.#kept.length + 1), 1)[0];
     if (kept === undefined) return;
-    const [bufferId, offset, index] = kept;
-    const [begin, end] = this.#expected.payloads[index];
-    this.#compare(offset, end - begin, index);
+    const [bufferId, offset, begin, length] = kept;
+    this.#compare(offset, begin, length);
     this.#pool.release(bufferId);
   }
 

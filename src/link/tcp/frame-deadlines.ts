@@ -12,6 +12,8 @@ export interface FrameProgress {
   readonly bytesRead: number;
   /** Bytes of the unfinished frame; 0: there is none. */
   readonly pendingBytes: number;
+  /** It is delivered in parts: each of them is in time for itself. */
+  readonly isInParts: boolean;
 }
 
 /** Reads the frames of one peer. */
@@ -51,11 +53,12 @@ export class FrameWait implements Ticking {
   tick(): boolean {
     const progress = this.#reader.frameProgress();
     if (progress === undefined || progress.pendingBytes === 0) return false;
-    const { isHeldUp, bytesRead, pendingBytes } = progress;
+    const { isHeldUp, bytesRead, pendingBytes, isInParts } = progress;
     assert(hasTicks(this), 'only a listed wait gets ticks');
     assert(bytesRead >= this.#bytesRead, 'the number of bytes read never falls');
     // Pending bytes are fewer than before plus those that arrived: this is another frame.
-    const isOther = pendingBytes < this.#pendingBytes + (bytesRead - this.#bytesRead);
+    const arrived = bytesRead - this.#bytesRead;
+    const isOther = pendingBytes < this.#pendingBytes + arrived || (isInParts && arrived > 0);
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
     if (isHeldUp || isOther) {

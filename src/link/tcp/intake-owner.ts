@@ -38,9 +38,17 @@ export const NO_OWNER: IntakeOwner = {
 interface FrameTaker<L> {
   onFrames?(link: L): void;
   onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
+  onFramePart?(
+    offset: number,
+    length: number,
+    position: number,
+    rest: number,
+    bufferId: BufferId,
+    link: L,
+  ): void;
 }
 
-/** Returns an intake's `deliver`, which calls the handler's `onFrames` or `onFrame`. */
+/** Returns an intake's `deliver`, which calls the handler's `onFrames`, `onFrame` or `onFramePart`. */
 export function frameDeliverer<L>(
   handler: FrameTaker<L>,
   link: L,
@@ -53,6 +61,21 @@ export function frameDeliverer<L>(
     };
   }
   const { framer } = intake;
+  if (handler.onFramePart !== undefined) {
+    return () => {
+      while (!intake.stopped && framer.next()) {
+        const result: unknown = handler.onFramePart?.(
+          framer.frameOffset,
+          framer.frameLength,
+          framer.framePosition,
+          framer.frameRest,
+          framer.frameBufferId,
+          link,
+        );
+        if (result !== undefined) refuseResult('onFramePart', result);
+      }
+    };
+  }
   return () => {
     while (!intake.stopped && framer.next()) {
       const { frameOffset, frameLength, frameBufferId } = framer;

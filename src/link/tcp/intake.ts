@@ -325,11 +325,11 @@ export class Intake implements LingeringReader, FrameReader {
   #chooseSpace(count: number, filled: boolean): boolean {
     if (this.isOver) return true;
     const framer = this.framer;
-    const isIdle = framer.pendingBytes === 0;
+    const isIdle = framer.keptBytes === 0;
     const isScarce = isIdle ? this.#allowance.isScarce : this.#allowance.isWanted;
     if (isScarce || (!filled && this.#directReadBytes > 0)) {
       if (this.#rest(count)) return true;
-    } else if (!isIdle) {
+    } else {
       this.#expectRest();
     }
     try {
@@ -347,20 +347,21 @@ export class Intake implements LingeringReader, FrameReader {
   /** Called when a read has emptied the socket. False if an unfinished frame needs the buffer. */
   #rest(count: number): boolean {
     const framer = this.framer;
-    if (framer.pendingBytes === 0) {
+    this.#expectRest();
+    if (framer.keptBytes === 0) {
       // Packets may keep the buffer for as long as they like; the permit goes to those that wait.
       if (this.#allowance.isWanted) framer.releaseIdle();
       else this.#lingering.release();
       return true;
     }
-    this.#expectRest();
     // After a large read the next one is usually large as well, and worth a buffer.
     return count <= SMALL_READ_BYTES_MAX && framer.park();
   }
 
-  /** Starts the deadline of an unfinished frame. */
+  /** Starts the deadline of an unfinished frame, if there is one. */
   #expectRest(): void {
-    this.#frameWait.begin(this.#bytesRead, this.framer.pendingBytes);
+    const { pendingBytes } = this.framer;
+    if (pendingBytes > 0) this.#frameWait.begin(this.#bytesRead, pendingBytes);
   }
 
   /** For {@link FrameWait}. */
@@ -368,7 +369,8 @@ export class Intake implements LingeringReader, FrameReader {
     if (this.isOver) return undefined;
     // While the intake waits for the program or for a buffer, the peer is not late.
     const isHeldUp = this.#paused || this.#state === STARVED || this.#delivering;
-    return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes: this.framer.pendingBytes };
+    const { pendingBytes, isInParts } = this.framer;
+    return { isHeldUp, bytesRead: this.#bytesRead, pendingBytes, isInParts };
   }
 
   /** For {@link FrameWait}: closes the link of a slow peer. */

@@ -13,17 +13,24 @@ import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { LocalWriter, Reservation } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
-import { type Inbox, packetDeliverer } from '../inbox.ts';
+import {
+  checkPart,
+  FrameWriter,
+  lengthOf,
+  type Payload,
+  type PayloadSource,
+} from '../frame-writer.ts';
+import type { Inbox } from '../inbox.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
 import { ReadableLink } from '../readable-link.ts';
+import { RoomWait } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
-import { checkPart, FrameWriter, lengthOf, type Payload } from './frame-writer.ts';
+import { FrameSequence, type IncomingFrame, packetDeliverer } from './incoming-frame.ts';
 import type { Intake, IntakeStats } from './intake.ts';
 import { frameDeliverer, type IntakeOwner } from './intake-owner.ts';
 import type { OutboxStats } from './outbox.ts';
 import type { IngestMode } from './read-target.ts';
-import { RoomWait } from './room-wait.ts';
 import {
   destroyWithReset,
   readAddress,
@@ -102,6 +109,7 @@ export class TcpLink extends ReadableLink implements Link {
   readonly #frames: FrameWriter;
   readonly #room: RoomWait;
   #handler: TcpHandler = {};
+  #sequence: FrameSequence | undefined;
   /** True after the socket's 'close'. The callback of the last write may still come. */
   #isSocketClosed = false;
 
@@ -137,7 +145,7 @@ export class TcpLink extends ReadableLink implements Link {
     this.#listen();
     try {
       const handler = this.takeHandler(() => options.handler(this));
-      if (handler !== undefined) this.#handler = checkHandler(handler);
+      if (handler !== undefined) this.#handler = checkHandler(handler, this.isInParts);
     } catch (error) {
       this.destroy();
       throw error;
@@ -147,7 +155,7 @@ export class TcpLink extends ReadableLink implements Link {
       deliver:
         inbox === undefined
           ? frameDeliverer(this.#handler, this, intake)
-          : packetDeliverer(intake, inbox),
+          : packetDeliverer(intake, inbox, this.isInParts),
       ended: () => (inbox === undefined ? this.#onEnd() : this.#endForInbox(inbox)),
       intakeFailed: (error) => this.act(this.life.failed(error)),
       deliveryFailed: (error) => this.handlerFailed(error),
@@ -263,7 +271,7 @@ export class TcpLink extends ReadableLink implements Link {
    */
   trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
     this.checkOpen();
-    return this.#sender.trySend(bufferId, offset, length);
+    return !this.#frames.isInParts && this.#sender.trySend(bufferId, offset, length);
   }
 
   /**
@@ -280,19 +288,52 @@ export class TcpLink extends ReadableLink implements Link {
 
   /**
    * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
-   * in order.
+   * in order. A payload beyond a buffer is written in parts, as by {@link writeFrame}.
    *
    * **Ownership** do not change or release the payload before the promise resolves. **Throws**
    * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
    */
   write(payload: Payload, options?: WaitOptions): Promise<void> {
     try {
+      const length = lengthOf(payload);
+      if (this.#frames.needsParts(length)) return this.writeFrame(length, [payload], options);
       const isTried = options === undefined && this.#room.isEmpty && this.writable;
-      if (isTried && this.tryWrite(payload)) return WRITTEN;
+      if (isTried && this.#frames.tryWrite(payload, 0, length)) return WRITTEN;
     } catch (error) {
       return Promise.reject(error);
     }
     return this.#room.inTurn(options, (rest) => this.#frames.write(payload, rest));
+  }
+
+  /**
+   * Writes one frame of `length` bytes of payload, of any length, from pieces: a stream, a
+   * generator. Pieces are asked for when the link has room. Until the end other calls wait, or
+   * return "not now"; do not use {@link writer} meanwhile.
+   *
+   * **Ownership** of a piece as in {@link write}, until the next one is asked for. **Throws**
+   * (rejects) as `write`, what the source throws, and RangeError if that has more or fewer bytes;
+   * TypeError if the codec is not `isHeadOnly`. Once the frame was begun, each of these closes the
+   * link, since its peer waits for the rest.
+   */
+  async writeFrame(length: number, source: PayloadSource, options?: WaitOptions): Promise<void> {
+    try {
+      await this.#room.inTurn(options, (rest) =>
+        this.#frames.writeParts(length, source, rest, this.#room),
+      );
+    } catch (error) {
+      if (this.#frames.abandonParts()) this.act(this.life.handlerThrew(error));
+      throw error;
+    }
+  }
+
+  /**
+   * All frames, until the link ends, each as a sequence of packets: for frames of any length. A
+   * link with the usual `maxFrameBytes` is also read packet by packet. Throws the link's `error` if
+   * it failed.
+   */
+  frames(): AsyncIterableIterator<IncomingFrame, void, undefined> {
+    this.#sequence ??= new FrameSequence(this.openInbox());
+    return this.#sequence.frames();
   }
 
   /**
@@ -313,12 +354,7 @@ export class TcpLink extends ReadableLink implements Link {
     return this.#room.inTurn(options, async () => {});
   }
 
-  /**
-   * Also sends the regions of another writer of the same flusher; for writers of other threads.
-   * Each writer's regions stay in order. Regions flushed after the link has ended count as lost.
-   *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError if `writerId` is no possible id.
-   */
+  /** Regions that are flushed after the link has ended count as lost. */
   addWriter(writerId: number): void {
     this.checkOpen();
     this.#sender.gate.add(writerId);
@@ -351,6 +387,11 @@ export class TcpLink extends ReadableLink implements Link {
       ...this.#sender.outbox.stats(),
       stalls: this.#sender.gate.stalls,
     };
+  }
+
+  /** @internal */
+  protected override get isInParts(): boolean {
+    return this.framer.maxFrameBytes > this.pool.bufferSize;
   }
 
   // ── Life ──────────────────────────────────────────────────────────────────────────────────────

@@ -36,7 +36,7 @@ export interface TcpHandlerOf<L> {
   /**
    * Bytes have arrived: call `link.framer.next()` until it returns false, or call `link.pause()`
    * and take the rest after `link.resume()`. For programs to which nanoseconds matter. Exactly one
-   * of `onFrames` and `onFrame` is required.
+   * of `onFrames`, `onFrame` and `onFramePart` is required.
    */
   onFrames?(link: L): void;
   /**
@@ -46,6 +46,20 @@ export interface TcpHandlerOf<L> {
    * `link.pause()` no further frame is delivered until `link.resume()`.
    */
   onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
+  /**
+   * In place of `onFrame`, for frames that may be longer than a buffer (`maxFrameBytes`): a part of
+   * a frame's payload has arrived, borrowed like a frame. `position` bytes of it came before, 0:
+   * this is its first part; `rest` bytes come after, 0: this is its last, −1: unknown. A frame that
+   * fits a buffer is one part. If the link ends within a frame, `onClose` is told.
+   */
+  onFramePart?(
+    offset: number,
+    length: number,
+    position: number,
+    rest: number,
+    bufferId: BufferId,
+    link: L,
+  ): void;
   /**
    * The peer sends no more. With `allowHalfOpen` the link can still write; otherwise it now closes
    * by itself.
@@ -80,7 +94,11 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    * exception. Without `handler` the program reads the link that it was given, in the same ways.
    */
   readonly handler?: (link: L) => TcpHandlerOf<L> | undefined | Promise<void>;
-  /** The longest frame accepted, in bytes. Default: the pool's buffer size. */
+  /**
+   * The longest frame accepted, in bytes. Default: the pool's buffer size. With more, longer frames
+   * come in parts, to `onFrames`, `onFramePart` or `link.frames()`: the link keeps no more of them
+   * than of others. Up to 2⁵³ − 1.
+   */
   readonly maxFrameBytes?: number;
   /**
    * 'direct' (the default) reads into the pool if the socket allows it; 'copy' never does.
@@ -96,7 +114,7 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    */
   readonly directReadBytes?: number;
   /**
-   * Longest time from a frame's first bytes to its last. If a peer is slower, its link closes with
+   * Longest time from a frame's first bytes to its last; in parts, from one to the next. If a peer is slower, its link closes with
    * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused or waits
    * for a buffer, or while the event loop is blocked. Default 60000, as for HTTP servers: an
    * unfinished frame may hold a buffer that others wait for. Infinity: no limit.
@@ -170,13 +188,14 @@ export function resolveTcpOptions<L>(
   const { bufferSize } = pool;
   const directReadBytes = own.directReadBytes ?? directReadBytesDefault(bufferSize);
   const directReadBytesMax = Math.min(DIRECT_READ_BYTES_MAX, bufferSize);
+  const longest = Number.MAX_SAFE_INTEGER;
   const keepAliveMs = own.keepAliveMs;
   const codec: () => Codec = checkFunction('codec', own.codec);
   return Object.freeze({
     ...resolveSharedOptions(pool, own),
     codec,
     handler: checkFunction('handler', own.handler ?? noHandler),
-    maxFrameBytes: checkInteger('maxFrameBytes', own.maxFrameBytes ?? bufferSize, 1, bufferSize),
+    maxFrameBytes: checkInteger('maxFrameBytes', own.maxFrameBytes ?? bufferSize, 1, longest),
     ingest: checkOneOf('ingest', own.ingest ?? 'direct', ['direct', 'copy'] as const),
     directReadBytes: checkInteger('directReadBytes', directReadBytes, 0, directReadBytesMax),
     frameTimeoutMs: checkTimeoutMs('frameTimeoutMs', own.frameTimeoutMs ?? PEER_MS_DEFAULT),
@@ -229,7 +248,12 @@ function checkCodec(codec: Codec): Codec {
   throw new TypeError(`codec must return a Codec, got ${show(codec)}`);
 }
 
-/** Checks a handler: it takes frames in exactly one way. */
-export function checkHandler<L>(handler: TcpHandlerOf<L>): TcpHandlerOf<L> {
-  return checkHandlerMembers(handler, ['onFrames', 'onFrame'], ['onEnd', 'onDrained', 'onClose']);
+/** Checks a handler: it takes frames in exactly one way, `inParts` also those beyond a buffer. */
+export function checkHandler<L>(handler: TcpHandlerOf<L>, inParts: boolean): TcpHandlerOf<L> {
+  const ways = ['onFrames', 'onFrame', 'onFramePart'] as const;
+  checkHandlerMembers(handler, ways, ['onEnd', 'onDrained', 'onClose']);
+  if (inParts && handler.onFrame !== undefined) {
+    throw new TypeError('maxFrameBytes is beyond a buffer: use onFramePart in place of onFrame');
+  }
+  return handler;
 }

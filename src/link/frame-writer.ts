@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 /** `FrameWriter`: puts payloads into frames, as a link's codec says, in the writer's buffer. */
 
-import { checkInteger, checkSource, show } from '../../base/check.ts';
-import { textBytes, writeText } from '../../base/text.ts';
-import type { WaitOptions } from '../../base/wait-guard.ts';
-import type { Codec } from '../../framer/index.ts';
-import { Packet } from '../../packet/index.ts';
-import { type LocalWriter, Reservation } from '../../writer/index.ts';
+import { encodeText } from '../base/bytes.ts';
+import { checkInteger, checkSource, show } from '../base/check.ts';
+import { nowMs } from '../base/clock.ts';
+import { textBytes, writeText } from '../base/text.ts';
+import type { WaitOptions } from '../base/wait-guard.ts';
+import type { Codec } from '../framer/index.ts';
+import { Packet } from '../packet/index.ts';
+import { type LocalWriter, Reservation } from '../writer/index.ts';
 
 /** What becomes one frame: bytes, a text (as UTF-8), or the bytes of a packet. They are copied. */
 export type Payload = Uint8Array | string | Packet;
+
+/** The payload of one frame in pieces: an (async) iterable, such as a stream of Node. */
+export type PayloadSource = AsyncIterable<Payload> | Iterable<Payload>;
 
 const LENGTH_MAX = 0x7fff_ffff;
 
@@ -17,22 +22,37 @@ const LENGTH_MAX = 0x7fff_ffff;
 export class FrameWriter {
   readonly #writer: LocalWriter;
   readonly #codec: Codec;
+  /** A frame was begun by {@link writeParts}. */
+  #isInParts = false;
 
   constructor(writer: LocalWriter, codec: Codec) {
     this.#writer = writer;
     this.#codec = codec;
   }
 
-  /** Bytes of the frame of a payload. */
-  frameBytes(payload: Payload): number {
-    const length = lengthOf(payload);
-    return this.#headBytes(length) + length + this.#codec.payloadTrim;
+  /** While it is true, nothing else may be written. */
+  get isInParts(): boolean {
+    return this.#isInParts;
+  }
+
+  /** After a failure: returns whether a frame in parts was under way, which is given up. */
+  abandonParts(): boolean {
+    const wasInParts = this.#isInParts;
+    this.#isInParts = false;
+    return wasInParts;
+  }
+
+  /** Whether the frame of a payload needs parts, and can be written so. */
+  needsParts(length: number): boolean {
+    const whole = this.#headBytes(length) + length + this.#codec.payloadTrim;
+    return whole > this.#writer.messageBytesMax && this.#codec.isHeadOnly === true;
   }
 
   /** **Throws** as `LocalWriter.tryWrite`; TypeError if the codec only decodes. */
   tryWrite(payload: Payload, begin: number, end: number): boolean {
     const length = end - begin;
     const codec = this.#encoder();
+    if (this.#isInParts) return false;
     const head = this.#headBytes(length);
     const writer = this.#writer;
     const at = writer.tryReserve(head + length + codec.payloadTrim);
@@ -52,6 +72,7 @@ export class FrameWriter {
   tryReserve(length: number): Reservation | undefined {
     this.#encoder();
     checkInteger('length', length, 0, LENGTH_MAX);
+    if (this.#isInParts) return undefined;
     const head = this.#headBytes(length);
     const at = this.#writer.tryReserve(head + length + this.#codec.payloadTrim);
     return at < 0 ? undefined : this.#reservation(at, head, length);
@@ -76,6 +97,59 @@ export class FrameWriter {
     } finally {
       space[Symbol.dispose]();
     }
+  }
+
+  /**
+   * Writes one frame, whose payload comes in pieces. `link` waits until there is room. If it
+   * fails, {@link abandonParts} tells whether the peer has got a part of a frame.
+   */
+  async writeParts(
+    length: number,
+    source: PayloadSource,
+    { signal, timeoutMs = Infinity }: WaitOptions,
+    link: { room(options: WaitOptions): Promise<void> },
+  ): Promise<void> {
+    const writer = this.#writer;
+    const codec = this.#encoder();
+    if (codec.isHeadOnly !== true) throw new TypeError('the codec is not isHeadOnly');
+    checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
+    const endMs = nowMs() + timeoutMs;
+    const rest = (): WaitOptions => {
+      const left = timeoutMs === Infinity ? timeoutMs : Math.max(0, endMs - nowMs());
+      return signal === undefined ? { timeoutMs: left } : { signal, timeoutMs: left };
+    };
+    const head = this.#headBytes(length);
+    const begin = await writer.reserve(Math.max(head, 1), rest());
+    try {
+      codec.encode?.(writer.pool.bytes, begin.offset + head, length, head);
+    } catch (error) {
+      begin[Symbol.dispose]();
+      throw error;
+    }
+    if (head > 0) begin.commit(head);
+    else begin.abort();
+    this.#isInParts = true;
+    let left = length;
+    for await (const piece of source) {
+      const bytes = typeof piece === 'string' ? encodeText(piece) : piece;
+      const count = lengthOf(bytes);
+      if (count > left) throw new RangeError(`the source has more than ${length} bytes`);
+      left -= count;
+      for (let at = 0; at < count; ) {
+        const end = Math.min(count, at + writer.messageBytesMax);
+        await link.room(rest());
+        const space = await writer.reserve(end - at, rest());
+        try {
+          this.#fill(space.offset, bytes, at, end);
+          space.commit();
+        } finally {
+          space[Symbol.dispose]();
+        }
+        at = end;
+      }
+    }
+    if (left > 0) throw new RangeError(`the source has ${left} bytes fewer than ${length}`);
+    this.#isInParts = false;
   }
 
   #reservation(at: number, head: number, reserved: number): Reservation {

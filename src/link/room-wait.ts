@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** `RoomWait`: callers that wait until a link is writable, one after the other. */
 
-import { nowMs } from '../../base/clock.ts';
-import { type Linked, LinkedList } from '../../base/linked-list.ts';
-import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../../base/wait-guard.ts';
+import { nowMs } from '../base/clock.ts';
+import { type Linked, LinkedList } from '../base/linked-list.ts';
+import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 
 interface Caller extends Linked<Caller> {
   readonly begin: () => void;
@@ -15,6 +15,7 @@ export class RoomWait {
   readonly #callers = new LinkedList<Caller>();
   /** The first caller has begun, and may wait for a buffer. */
   #isBusy = false;
+  #goOn: (() => void) | undefined;
 
   constructor(hasRoom: () => boolean) {
     this.#hasRoom = hasRoom;
@@ -59,10 +60,26 @@ export class RoomWait {
     }
   }
 
-  /** Lets the next caller begin if there is room. */
+  /** For the work under way: waits until there is room again. */
+  async room(options: WaitOptions): Promise<void> {
+    if (this.#hasRoom()) return;
+    const limits = resolveWaitOptions(options);
+    await new Promise<void>((resolve, reject) => {
+      const guard = new WaitGuard(limits, 'write', reject);
+      this.#goOn = () => {
+        guard.end();
+        resolve();
+      };
+    });
+  }
+
+  /** Lets the work under way go on, or else the next caller begin, if there is room. */
   serve(): void {
     const { first } = this.#callers;
-    if (first === undefined || this.#isBusy || !this.#hasRoom()) return;
+    if (!this.#hasRoom()) return;
+    this.#goOn?.();
+    this.#goOn = undefined;
+    if (first === undefined || this.#isBusy) return;
     this.#callers.remove(first);
     first.begin();
   }
