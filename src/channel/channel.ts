@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Bounded queues between threads: `PacketChannel` and `WordChannel`. */
 
+import type { Words } from '../base/atomics.ts';
 import { describeAs } from '../base/description.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { BY_QUESTION } from '../pool/liveness.ts';
@@ -14,6 +15,7 @@ import {
 } from './channel-options.ts';
 import { PacketReceiver } from './packet-receiver.ts';
 import { PacketSender } from './packet-sender.ts';
+import { eachTaken } from './spsc-ring.ts';
 import { WordReceiver } from './word-receiver.ts';
 import { WordSender } from './word-sender.ts';
 
@@ -134,6 +136,11 @@ export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
   /** Joins a channel by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
   static attach(pool: BufferPool, handle: ChannelHandle): PacketChannel {
     return new PacketChannel(new ChannelCore(pool, openChannelBlock(pool, PACKETS, handle)));
+  }
+
+  /** @internal Kind 'spsc': see `eachTaken` of spsc-ring.ts. */
+  eachTaken(callback: (words: Words, at: number) => void): void {
+    eachTaken(this.core, (at) => callback(this.core.words, at));
   }
 
   override sender(): PacketSender {

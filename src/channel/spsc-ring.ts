@@ -223,3 +223,15 @@ export function eachUnpublished(shape: SpscShape, callback: (at: number) => void
   const room = capacity - countSpsc(words);
   for (let i = 0; i < room; i++) callback(slots + ((tail + i) & (capacity - 1)) * slotWords);
 }
+
+/**
+ * Calls back with the payload index of each slot whose message may have been taken out, the newest
+ * first. In slots before HEAD the sender may be writing meanwhile: callers check what they read.
+ */
+export function eachTaken(shape: SpscShape, callback: (at: number) => void): void {
+  const { words, slots, slotWords, capacity } = shape;
+  const tail = loadAcquire(words, TAIL) >>> 2;
+  for (let i = 1; i <= capacity; i++) {
+    callback(slots + ((tail - i) & (capacity - 1)) * slotWords);
+  }
+}

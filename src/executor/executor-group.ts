@@ -6,6 +6,7 @@ import { nowMs } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
+import { resolveWaitOptions } from '../base/wait-guard.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import type { ExecutorSlot } from './executor-slot.ts';
@@ -73,7 +74,7 @@ export interface ExecutorStats extends Reading {
  *
  * const packet = Packet.tryFrom(pool, new TextEncoder().encode('hello'));
  * if (packet !== undefined && !group.trySend('a key', packet)) packet.release(); // still ours
- * console.log(await group.stop()); // { handled: 1, dropped: 0 }
+ * console.log(await group.stop()); // { handled: 1, dropped: 0, leaked: 0, terminated: [] }
  * for await (using answer of group.mailbox) console.log(answer.toString());
  * ```
  */
@@ -194,11 +195,15 @@ export class ExecutorGroup {
    * Asks the executor for a reply, which it sends between two slices of its loop. Resolves with the
    * milliseconds that this took.
    *
-   * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if its thread ends or has ended.
+   * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if its thread ends or has ended;
+   * ERR_BUSBAR_TIMEOUT, by default after 5000 ms: it is stuck in the user's code; `signal.reason`.
    */
-  async ping(index: number): Promise<number> {
+  async ping(index: number, options?: WaitOptions): Promise<number> {
     const beginMs = nowMs();
-    await this.slot(index).worker.ask('ping');
+    const { worker } = this.slot(index);
+    const { signal, timeoutMs } = resolveWaitOptions(options);
+    const isDefault = options?.timeoutMs === undefined;
+    await worker.ask('ping', { signal, timeoutMs: isDefault ? PING_TIMEOUT_MS : timeoutMs });
     return nowMs() - beginMs;
   }
 
@@ -277,6 +282,8 @@ export class ExecutorGroup {
     return index === undefined ? this.state.slots : [this.slot(index)];
   }
 }
+
+const PING_TIMEOUT_MS = 5000;
 
 /** Stops groups whose handles were garbage-collected: they drain, then their threads end. */
 const dropped = new FinalizationRegistry<GroupState>((state) => {

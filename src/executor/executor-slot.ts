@@ -13,6 +13,7 @@ import { ENDED, STARTING } from './executor-layout.ts';
 import { ExecutorWorker, type ThreadEnd } from './executor-worker.ts';
 import type { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions } from './group-options.ts';
+import { Hand } from './in-hand.ts';
 import type { Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
 
@@ -37,6 +38,10 @@ export class ExecutorSlot {
   /** How often a thread was started again. */
   restarts = 0;
   lastCrash: BusbarError | undefined;
+  /** Buffers that threads still held when they ended, other than by a crash. */
+  leaked = 0;
+  /** True if the group had to end a thread that had not ended by itself. */
+  wasTerminated = false;
   readonly #assignment: Assignment;
   readonly #options: ResolvedGroupOptions;
   readonly #mesh: Mesh;
@@ -82,10 +87,13 @@ export class ExecutorSlot {
   async supervise(stopping: AbortSignal): Promise<void> {
     for (;;) {
       const end = await this.#worker.ended;
-      this.#recover(end);
+      const hand = this.#recover(end);
       if (end.wasTold || this.#state === TERMINATED) break;
-      this.lastCrash = crashed(this.index, end);
-      notify(this.#options.onCrash, this.index, this.lastCrash);
+      const crash = crashed(this.index, end);
+      this.lastCrash = crash;
+      const inHand = hand.packets();
+      notify(() => this.#options.onCrash(this.index, crash, inHand));
+      for (const { packet } of inHand) if (!packet.released) packet.release();
       if (!this.#mayRestart(stopping) || !(await this.#delay(stopping))) {
         this.#leaveEmpty();
         throw this.lastCrash;
@@ -94,7 +102,7 @@ export class ExecutorSlot {
       const worker = this.#launch();
       this.#worker = worker;
       void worker.started.then((report) => {
-        if (report !== undefined) notify(this.#options.onRestart, this.index, undefined);
+        if (report !== undefined) notify(() => this.#options.onRestart(this.index));
       });
     }
     this.#leaveEmpty();
@@ -137,17 +145,27 @@ export class ExecutorSlot {
     this.#onQuiet();
   }
 
-  /** Recovers the lanes of a thread that has ended, and reclaims what it held. */
-  #recover(end: ThreadEnd): void {
+  /**
+   * Recovers the lanes of a thread that has ended, and reclaims what it held. After a crash, takes
+   * over what it had in hand.
+   */
+  #recover(end: ThreadEnd): Hand {
     const { pool } = this.#options;
     pool.checkAttached();
+    const hand = new Hand(pool);
+    const isTerminated = this.#state === TERMINATED && !end.wasTold;
+    const isCrash = !end.wasTold && !isTerminated;
     const badge = this.gauges.badge;
     // Else it had left the pool, or another thread has reclaimed it already.
     if (badge !== 0 && pool.declareBadgeExited(badge)) {
-      notify(this.#options.onDeath, this.index, BufferPool.slotOf(badge));
-      pool.reclaimBadge(badge);
+      notify(() => this.#options.onDeath(this.index, BufferPool.slotOf(badge)));
+      const lanes = isCrash ? this.#mesh.lanesTo(this.index) : [];
+      pool.reclaimBadge(badge, (held) => hand.choose(lanes, held));
     }
     if (!end.wasTold) this.#mesh.recover(this.index);
+    if (!isCrash) this.leaked += hand.held;
+    if (isTerminated) this.wasTerminated = true;
+    return hand;
   }
 
   #mayRestart(stopping: AbortSignal): boolean {
@@ -177,9 +195,9 @@ export class ExecutorSlot {
 }
 
 /** Calls a listener of the user. What it throws becomes an uncaught exception. */
-function notify<T>(listener: (index: number, news: T) => void, index: number, news: T): void {
+function notify(listener: () => void): void {
   try {
-    listener(index, news);
+    listener();
   } catch (error) {
     throwLater(error);
   }

@@ -3,6 +3,7 @@
 
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { BusbarError } from '../base/errors.ts';
+import { NO_LIMITS, WaitGuard, type WaitLimits } from '../base/wait-guard.ts';
 import { programOf } from './executor-program.ts';
 import type { Answer, Assignment, Envelope, Order, Question } from './messages.ts';
 
@@ -68,13 +69,27 @@ export class ExecutorWorker {
    * Gives an order. Resolves when the thread has carried it out, with the amount of work done so
    * far.
    *
-   * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if the thread ends or has ended.
+   * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_STOPPED if the thread ends or has ended;
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`.
    */
-  ask(kind: Question): Promise<number> {
+  ask(kind: Question, limits: WaitLimits = NO_LIMITS): Promise<number> {
     if (this.#isOver) return Promise.reject(gone());
     const id = this.#asked++;
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
+      const guard = new WaitGuard(limits, kind, (reason) => {
+        this.#pending.delete(id);
+        reject(reason);
+      });
+      this.#pending.set(id, {
+        resolve: (work) => {
+          guard.end();
+          resolve(work);
+        },
+        reject: (error) => {
+          guard.end();
+          reject(error);
+        },
+      });
       this.order({ kind, id });
     });
   }

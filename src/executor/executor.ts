@@ -83,8 +83,8 @@ export class Executor {
   }
 
   /** See {@link ExecutorGroup.ping}. */
-  ping(): Promise<number> {
-    return this.group.ping(0);
+  ping(options?: WaitOptions): Promise<number> {
+    return this.group.ping(0, options);
   }
 
   pause(): Promise<void> {

@@ -17,6 +17,7 @@ import { BufferPool } from '../pool/index.ts';
 import { type Pin, resolveCount, resolvePin } from './cores.ts';
 import { hashPartitioner } from './hash-partitioner.ts';
 import { IDLE_KINDS, type Idle } from './idle.ts';
+import type { InHand } from './in-hand.ts';
 import type { Partitioner } from './partitioner.ts';
 
 /**
@@ -73,9 +74,14 @@ export interface ExecutorGroupOptions {
   readonly onDeath?: (index: number, threadSlot: number) => void;
   /**
    * Called when executor `index` has crashed and its buffers are reclaimed, before a new thread is
-   * started in its place; also for the crash that ends the group.
+   * started in its place; also for the crash that ends the group. `inHand`: the packets that it had
+   * taken out of its mailbox and not released, of each sender in order. What it had not taken waits
+   * in its lanes for the new thread.
+   *
+   * **Ownership** they are released when this returns; `clone` one to keep it or to send it again.
+   * Not among them: a packet taken out `laneCapacity` packets of the same sender ago.
    */
-  readonly onCrash?: (index: number, crash: BusbarError) => void;
+  readonly onCrash?: (index: number, crash: BusbarError, inHand: readonly InHand[]) => void;
   /** Called when the new thread of a crashed executor has started. */
   readonly onRestart?: (index: number) => void;
   /** Milliseconds within which all of them must start; default 30 000. */
@@ -101,7 +107,7 @@ export interface ResolvedGroupOptions {
   readonly partitioner: Partitioner;
   readonly restart: ResolvedRestart;
   readonly onDeath: (index: number, threadSlot: number) => void;
-  readonly onCrash: (index: number, crash: BusbarError) => void;
+  readonly onCrash: (index: number, crash: BusbarError, inHand: readonly InHand[]) => void;
   readonly onRestart: (index: number) => void;
   readonly startTimeoutMs: number;
   readonly resourceLimits: ResourceLimits | undefined;

@@ -24,6 +24,10 @@ export interface StopReport {
   readonly handled: number;
   /** Packets that were sent and released unhandled. */
   readonly dropped: number;
+  /** Buffers that threads still held when they ended; the pool has them back. */
+  readonly leaked: number;
+  /** Executors that had not ended by the deadline: the group ended their threads. */
+  readonly terminated: readonly number[];
 }
 
 /** Advice for the author of a module that does not return. */
@@ -334,6 +338,8 @@ export class GroupState {
     return {
       handled: readings.reduce((sum, { handled }) => sum + handled, 0),
       dropped: readings.reduce((sum, { dropped }) => sum + dropped, 0),
+      leaked: this.slots.reduce((sum, { leaked }) => sum + leaked, 0),
+      terminated: this.slots.flatMap(({ index, wasTerminated }) => (wasTerminated ? [index] : [])),
     };
   }
 }

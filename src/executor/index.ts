@@ -13,6 +13,7 @@ export type { ExecutorGroupOptions, RestartPolicy, StopOptions } from './group-o
 export type { StopReport } from './group-state.ts';
 export { type HashPartitionerOptions, hashPartitioner } from './hash-partitioner.ts';
 export type { Idle } from './idle.ts';
+export type { InHand } from './in-hand.ts';
 export { jumpPartitioner } from './jump-partitioner.ts';
 export type { Mailbox, PacketHandler, RegionHandler } from './mailbox.ts';
 export type { Key, Partitioner } from './partitioner.ts';

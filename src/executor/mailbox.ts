@@ -114,6 +114,8 @@ export class LaneMailbox implements Mailbox {
   private handling: Handling | undefined;
   /** What a handler's promise was rejected with. */
   private failure: { readonly error: unknown } | undefined;
+  /** Packets whose handlers failed: the thread's end is to find them, unless it lives on. */
+  private readonly failed: Packet[] = [];
   private asked = false;
   private state: MailboxState = OPEN;
   /** The lane at which the next pass begins. */
@@ -131,10 +133,16 @@ export class LaneMailbox implements Mailbox {
 
   handle(handler: PacketHandler, options?: HandleOptions): void {
     const { wake } = this;
-    const handling = new Handling(handler, options, wake, (error) => {
-      // The next pass throws it, as it does what a handler throws at once.
-      this.failure = { error };
-    });
+    const handling = new Handling(
+      handler,
+      options,
+      wake,
+      (error) => {
+        // The next pass throws it, as it does what a handler throws at once.
+        this.failure = { error };
+      },
+      this.failed,
+    );
     this.serve((lane, from) => {
       const { pool } = this;
       const sink = (bufferId: BufferId, offset: number, length: number): void => {
@@ -203,6 +211,7 @@ export class LaneMailbox implements Mailbox {
       this.failure = undefined;
       throw failure.error;
     }
+    if (this.failed.length > 0) this.releaseFailed();
     if (sinks.length === 0) return this.waiters.isEmpty ? 0 : this.serveWaiters();
     const first = this.first < sinks.length ? this.first : 0;
     this.first = first + 1;
@@ -267,10 +276,15 @@ export class LaneMailbox implements Mailbox {
 
   /** Releases the queued packets, a bounded number even if a sender goes on; returns how many. */
   releaseQueued(): number {
+    this.releaseFailed();
     let count = 0;
     const release = (bufferId: BufferId): void => this.pool.release(bufferId);
     for (const lane of this.lanes) count += lane?.drainRegions(release, DISCARD_MAX) ?? 0;
     return count;
+  }
+
+  private releaseFailed(): void {
+    for (const packet of this.failed.splice(0)) if (!packet.released) packet.release();
   }
 
   /** Closes the receiving ends of the lanes. */

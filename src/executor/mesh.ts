@@ -106,6 +106,11 @@ export class Mesh {
     for (const lane of this.#inbound(party)) lane?.close();
   }
 
+  /** The lanes to a party, by sender. */
+  lanesTo(party: number): readonly (PacketChannel | undefined)[] {
+    return this.#inbound(party);
+  }
+
   /** Repairs the lanes of a dead thread: finishes or undoes what it had begun. */
   recover(party: number): void {
     for (const lane of this.#inbound(party)) lane?.recover();

@@ -27,7 +27,7 @@ const CONCURRENCY_MAX = 65536;
  * Packets under way.
  *
  * **Ownership** a packet is the handler's; if the handler fails and has not released the packet,
- * this does.
+ * this does, or puts it into `failed`.
  */
 export class Handling {
   /** How many packets are under way. */
@@ -37,14 +37,19 @@ export class Handling {
   readonly #onError: ((error: unknown, packet: Packet) => void) | undefined;
   readonly #onSettled: () => void;
   readonly #onFailed: (error: unknown) => void;
+  readonly #failed: Packet[] | undefined;
   readonly #settled = (): void => this.#settle();
 
-  /** `onSettled` is called after each promise, `onFailed` with what no `onError` takes. */
+  /**
+   * `onSettled` is called after each promise, `onFailed` with what no `onError` takes; `failed`
+   * gets the packets of such failures.
+   */
   constructor(
     handler: Handler,
     options: HandleOptions | undefined,
     onSettled: () => void,
     onFailed: (error: unknown) => void,
+    failed?: Packet[],
   ) {
     this.#handler = checkFunction('handler', handler);
     const own = checkOptions('options', options ?? {}, ['concurrency', 'onError']);
@@ -53,6 +58,7 @@ export class Handling {
     this.#onError = own.onError;
     this.#onSettled = onSettled;
     this.#onFailed = onFailed;
+    this.#failed = failed;
   }
 
   /** Whether no further packet may be given now. */
@@ -82,11 +88,13 @@ export class Handling {
   }
 
   #fail(error: unknown, packet: Packet): void {
+    const isKept = this.#onError === undefined && this.#failed !== undefined;
     try {
       if (this.#onError === undefined) throw error;
       this.#onError(error, packet);
     } finally {
-      if (!packet.released) packet.release();
+      if (isKept) this.#failed?.push(packet);
+      else if (!packet.released) packet.release();
     }
   }
 

@@ -8,6 +8,7 @@ import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { readText } from '../base/text.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
+import type { ChooseHeld } from './adopt.ts';
 import { BufferReferences } from './buffer-references.ts';
 import {
   announceParty,
@@ -326,11 +327,14 @@ export class BufferPool extends BufferReferences {
     return declareGone(this.words, record, state);
   }
 
-  /** @internal {@link reclaim} by badge: 0 if another thread has its slot by now. */
-  reclaimBadge(badge: number): number {
+  /**
+   * @internal {@link reclaim} by badge: 0 if another thread has its slot by now. The references
+   * that `choose` returns are this thread's then; those that the dead one had not become NO_BUFFER.
+   */
+  reclaimBadge(badge: number, choose?: ChooseHeld): number {
     this.checkAttached();
     ensureStack();
-    return reclaimBadge(this.thread, badge) + this.sweep();
+    return reclaimBadge(this.thread, badge, choose) + this.sweep();
   }
 
   /** @internal Room for lanes in the pool's own block, which survives those who use them. */

@@ -386,3 +386,37 @@ test('slots are used again and again', () => {
     expectAllHome(pool);
   }
 });
+
+test('who reclaims may take references of the dead over', () => {
+  const a = BufferPool.create(shape);
+  const b = BufferPool.attach(a.handle);
+  const words = new Int32Array(4);
+  const send = (id: BufferId): void => {
+    a.moveInto(id, a.offsetOf(id), 1, words, 0);
+    b.moveFrom(words, 0);
+  };
+  const [sent, both, twice] = [a.tryAcquire(), a.tryAcquire(), a.tryAcquire()];
+  for (const id of [both, twice]) a.retain(id);
+  send(sent);
+  send(both);
+  send(twice);
+  send(twice);
+  const own = b.tryAcquire();
+  const other = b.tryAcquire();
+  const badge = b.badge;
+  die(b);
+  expect(a.declareBadgeExited(badge)).toBe(true);
+  const seen: number[] = [];
+  const chosen = Int32Array.from([sent, both, twice, twice, own, own, 11]);
+  a.reclaimBadge(badge, (held) => {
+    for (let id = 0; id < 12; id++) if (held(id) > 0) seen.push(id);
+    return chosen;
+  });
+  expect(seen).toEqual([sent, both, twice, own, other].sort((x, y) => x - y));
+  // Nobody had acquired the last one.
+  expect([...chosen]).toEqual([sent, both, twice, twice, own, own, NO_BUFFER]);
+  expect(auditPool(a)).toEqual([]);
+  expect(a.stats().held).toBe(4);
+  for (const id of [sent, both, both, twice, twice, own, own]) a.release(id);
+  expectAllHome(a);
+});

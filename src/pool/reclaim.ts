@@ -11,6 +11,7 @@ import {
 } from '../base/atomics.ts';
 import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { adopt, type ChooseHeld } from './adopt.ts';
 import { type Asker, BY_QUESTION, BY_SEARCH, isGone } from './liveness.ts';
 import {
   type BufferId,
@@ -48,9 +49,10 @@ const FREE_AT_ONCE = 256;
  * 1. A grant it had not accepted is taken for it and freed; its waiting ends.
  * 2. The stripe it had claimed, if any, is rebuilt from the buffers whose OWNER says they are in
  *    it.
- * 3. Buffers whose OWNER is the dead thread are freed, except one that it had granted to a waiter.
- * 4. Its shares are withdrawn; a buffer whose last shares these were is freed.
- * 5. Every thread is rung: the dead one may have owed a ring.
+ * 3. References that the caller has chosen become this thread's: adopt.ts.
+ * 4. Buffers whose OWNER is the dead thread are freed, except one that it had granted to a waiter.
+ * 5. Its shares are withdrawn; a buffer whose last shares these were is freed.
+ * 6. Every thread is rung: the dead one may have owed a ring.
  *
  * **Threads** any attached one, not the dead one. **Cost** a few loads per buffer of the pool.
  * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread is not proven gone.
@@ -76,12 +78,15 @@ export function reclaim(self: PoolThread, slot: number): number {
   }
 }
 
-/** {@link reclaim} of the thread with that badge, if it is still the one that has the slot. */
-export function reclaimBadge(self: PoolThread, badge: number): number {
+/**
+ * {@link reclaim} of the thread with that badge, if it is still the one that has the slot. The
+ * references that `choose` returns are this thread's then.
+ */
+export function reclaimBadge(self: PoolThread, badge: number, choose?: ChooseHeld): number {
   const slot = slotOf(badge);
   const seen = loadAcquire(self.words, self.layout.thread(slot) + STATE);
   if (isVacant(seen) || seen > 0 || badgeOf(slot, seen) !== badge) return 0;
-  return claimThread(self, slot, seen, BY_QUESTION) ? takeBack(self, slot) : 0;
+  return claimThread(self, slot, seen, BY_QUESTION) ? takeBack(self, slot, choose) : 0;
 }
 
 /**
@@ -112,9 +117,14 @@ function claimThread(self: PoolThread, slot: number, seen: number, asker: Asker)
   return compareExchange(words, record + STATE, seen, mine) === seen;
 }
 
-function takeBack(self: PoolThread, slot: number): number {
+function takeBack(self: PoolThread, slot: number, choose?: ChooseHeld): number {
   let freed = dropGrant(self, slot);
   rebuildClaimedStripe(self, slot);
+  if (choose !== undefined) {
+    const refs = self.layout.refs(slot);
+    const ids = choose((id) => self.words[refs + id]);
+    adopt(self, slot, ids);
+  }
   freed += freeOwned(self, slot);
   freed += withdrawShares(self, slot);
   self.words[self.record + RECLAIMS]++;

@@ -48,7 +48,7 @@ test('a pause leaves the mailbox alone, and what waits in it in order', async ()
   await until(() => words[deeds.SEEN] === 8);
   expect(group.trySendTo(0, packet)).toBe(true);
   expect(group.stats()[1]?.state).toBe('paused');
-  expect(await group.stop()).toEqual({ handled: 9, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ handled: 9, dropped: 0 });
   expect(words[deeds.ASTRAY]).toBe(0);
   expectAllBack(pool);
 });
@@ -59,7 +59,7 @@ test('a paused group drains when it is stopped', async () => {
   const group = await ExecutorGroup.start(options);
   await group.pause();
   for (let i = 0; i < 30; i++) tell(group, pool, i % 2, 'drop');
-  expect(await group.stop()).toEqual({ handled: 30, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ handled: 30, dropped: 0 });
   expectAllBack(pool);
 });
 

@@ -3,10 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutorGroupOptions } from 'busbar/executor';
+import type { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import { SharedWriter, WriteFlusher } from 'busbar/writer';
 import { expect, test } from 'vitest';
 import { until } from '../turns.ts';
+import { uncaughtDuring } from '../uncaught.ts';
 import {
   company,
   createPool,
@@ -120,7 +122,7 @@ test('a group that is being stopped does not pause', async () => {
   const report = group.stop({ deadlineMs: Infinity });
   const paused = group.pause(0).catch(() => {});
   openGate(words);
-  expect(await report).toEqual({ handled: 11, dropped: 0 });
+  expect(await report).toMatchObject({ handled: 11, dropped: 0 });
   await paused;
 });
 
@@ -129,7 +131,7 @@ test('a group whose host has left the pool can be stopped all the same', async (
   const group = await ExecutorGroup.start(company(pool).options);
   pool.detach();
   const closed = expect(group.closed).rejects.toMatchObject({ code: 'ERR_BUSBAR_DETACHED' });
-  expect(await group.stop()).toEqual({ handled: 0, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ handled: 0, dropped: 0 });
   await closed;
 });
 
@@ -217,6 +219,62 @@ test('a restart policy starts it again on the same lanes: what is queued is hand
   expectAllBack(pool);
 });
 
+test.each(['handler', 'loop'] as const)(
+  'what a %s had in hand is shown, and can be sent again',
+  async (reads) => {
+    const pool = createPool();
+    const { options } = company(pool, { reads });
+    const shown: string[] = [];
+    const again: Packet[] = [];
+    const group = await ExecutorGroup.start({
+      ...options,
+      restart: {},
+      onCrash: (index, _crash, inHand) => {
+        for (const { from, packet } of inHand) {
+          shown.push(`${index} had ${packet} from ${from}`);
+          if (packet.toString() === 'hold') again.push(packet.clone());
+        }
+      },
+    });
+    const heard = hear(group);
+    tell(group, pool, 0, 'pass 1 hold');
+    await until(() => group.stats()[1]?.handled === 1);
+    // The throw comes within a run of packets; those before it were released or sent.
+    for (const deed of ['drop', 'echo', 'hold', 'drop', 'throw', 'echo']) {
+      tell(group, pool, 1, deed);
+    }
+    await until(() => heard.length === 2 && again.length === 2);
+    expect(shown.sort()).toEqual([
+      '1 had hold from 0',
+      `1 had hold from ${group.count}`,
+      `1 had throw from ${group.count}`,
+    ]);
+    for (const packet of again) await group.sendTo(1, packet);
+    await until(() => group.stats()[1]?.queued === 0);
+    expect(await group.stop()).toMatchObject({ dropped: 0, leaked: 2, terminated: [] });
+    expectAllBack(pool);
+  },
+);
+
+test('a listener that throws, or releases what it was shown, does no harm', async () => {
+  const pool = createPool();
+  const { options } = company(pool);
+  const uncaught = await uncaughtDuring(async () => {
+    const group = await ExecutorGroup.start({
+      ...options,
+      onCrash: (_index, _crash, inHand) => {
+        inHand[0]?.packet.release();
+        throw new Error('the listener');
+      },
+    });
+    for (const deed of ['hold', 'throw']) tell(group, pool, 0, deed);
+    await expect(group.closed).rejects.toMatchObject({ code: CRASHED });
+    expect(await group.stop()).toMatchObject({ leaked: 0, terminated: [] });
+  });
+  expect(uncaught).toEqual(['the listener']);
+  expectAllBack(pool);
+});
+
 test('writers of a dead executor can be recovered before its slot is free', async () => {
   const pool = createPool();
   const { options } = company(pool);
@@ -238,7 +296,7 @@ test('writers of a dead executor can be recovered before its slot is free', asyn
   tell(group, pool, 1, 'throw');
   await expect(group.closed).rejects.toMatchObject({ code: CRASHED });
   // The other one has left the pool by itself.
-  expect(news).toEqual(['1 holds 1', '1 crashed, 2 are left']);
+  expect(news).toEqual(['1 holds 2', '1 crashed, 2 are left']);
   writer.close();
   expectAllBack(pool);
 });

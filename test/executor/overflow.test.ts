@@ -61,7 +61,7 @@ test('stop ends a group, or has not begun', async () => {
   squeeze(400, 5, () => {
     stopped ??= group.stop();
   });
-  expect(await stopped).toEqual({ handled: 20, dropped: 0 });
+  expect(await stopped).toMatchObject({ handled: 20, dropped: 0 });
   await group.closed;
   expectAllBack(pool);
 });

@@ -32,7 +32,7 @@ test('a broadcast reaches everybody but those whose lane is full, and says so', 
   expect(packet.toString()).toBe('drop');
   packet.release();
   openGate(words);
-  expect(await group.stop()).toEqual({ handled: 4, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ handled: 4, dropped: 0 });
   expectAllBack(pool);
 });
 
@@ -50,7 +50,7 @@ test('packets of one key stay in order, sent with and without waiting', async ()
   }
   expect(waits.length).toBeGreaterThan(0);
   await Promise.all(waits);
-  expect(await group.stop()).toEqual({ handled: 200, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ handled: 200, dropped: 0 });
   expect(words[deeds.ASTRAY]).toBe(0);
   expect([...words.subarray(deeds.LAST_OF_KEY, deeds.LAST_OF_KEY + 5)]).toEqual(
     new Array(5).fill(40),
@@ -89,7 +89,7 @@ test('a partitioner whose answer is no executor is an error, and changes nothing
       expect(() => group.trySend('key', packet)).toThrow(RangeError);
       await expect(group.send('key', packet)).rejects.toThrow(RangeError);
       expect(group.trySendTo(1, packet)).toBe(true);
-      expect(await group.stop()).toEqual({ handled: 1, dropped: 0 });
+      expect(await group.stop()).toMatchObject({ handled: 1, dropped: 0 });
       if (answer !== 2) break;
     }
   }
@@ -156,7 +156,7 @@ test('an executor of its own', async () => {
   await executor.pause();
   expect(executor.stats().state).toBe('paused');
   await executor.resume();
-  expect(await executor.stop()).toEqual({ handled: 2, dropped: 0 });
+  expect(await executor.stop()).toMatchObject({ handled: 2, dropped: 0 });
   await executor.closed;
   expectAllBack(pool);
 });

@@ -22,7 +22,7 @@ test.each(['handler', 'loop', 'poll'] as const)(
     const { options, words } = company(pool, { reads });
     const group = await ExecutorGroup.start(options);
     for (let i = 0; i < 500; i++) expect(group.trySend(i, packetOf(pool, 'drop'))).toBe(true);
-    expect(await group.stop()).toEqual({ handled: 500, dropped: 0 });
+    expect(await group.stop()).toMatchObject({ handled: 500, dropped: 0 });
     await group.closed;
     expect(words[deeds.SEEN]).toBe(500);
     for (const { state, counters, queued } of group.stats()) {
@@ -44,7 +44,7 @@ test('what executors send each other and the host while they drain is handled, t
   for (let i = 0; i < 40; i++) tell(group, pool, 0, 'pass 1 pass 2 pass 0 pass 2 echo');
   const report = group.stop();
   openGate(words);
-  expect(await report).toEqual({ handled: 1 + 40 * 5, dropped: 0 });
+  expect(await report).toMatchObject({ handled: 1 + 40 * 5, dropped: 0 });
   expect(heard.length).toBe(40);
   expectAllBack(pool);
 });
@@ -124,7 +124,7 @@ test('what executors hold when they end is given back', async () => {
   const pool = createPool();
   const group = await ExecutorGroup.start(company(pool).options);
   for (let i = 0; i < 20; i++) tell(group, pool, i % 2, 'hold');
-  expect(await group.stop()).toEqual({ handled: 20, dropped: 0 });
+  expect(await group.stop()).toMatchObject({ handled: 20, dropped: 0 });
   expectAllBack(pool);
 });
 
@@ -133,7 +133,7 @@ test('a mailbox that nobody reads is emptied, and does not delay the end', async
   const { options } = company(pool, { reads: 'never' });
   const group = await ExecutorGroup.start(options);
   for (let i = 0; i < 20; i++) tell(group, pool, i % 2, 'drop');
-  expect(await group.stop({ deadlineMs: 1e9 })).toEqual({ handled: 0, dropped: 20 });
+  expect(await group.stop({ deadlineMs: 1e9 })).toMatchObject({ handled: 0, dropped: 20 });
   expectAllBack(pool);
 });
 
@@ -162,7 +162,7 @@ test('a defer that never ends is not waited for beyond the deadline', async () =
   const group = await ExecutorGroup.start(options);
   tell(group, pool, 0, 'drop');
   await until(() => group.stats()[0]?.handled === 1);
-  expect(await group.stop({ deadlineMs: 50 })).toEqual({ handled: 1, dropped: 0 });
+  expect(await group.stop({ deadlineMs: 50 })).toMatchObject({ handled: 1, dropped: 0 });
   await group.closed;
   expectAllBack(pool);
 });
@@ -196,5 +196,21 @@ test('leaving its block stops the group', async () => {
   const group = await ExecutorGroup.start(company(pool).options);
   await group[Symbol.asyncDispose]();
   await until(() => group.stats().every(({ state }) => state === 'ended'));
+  expectAllBack(pool);
+});
+
+test('a stop reports what was leaked, and who had to be terminated', async () => {
+  const pool = createPool();
+  const { options, words } = company(pool);
+  const group = await ExecutorGroup.start(options);
+  for (const deed of ['hold', 'hold', 'echo']) tell(group, pool, 0, deed);
+  tell(group, pool, 1, 'spin');
+  await untilAtGate(words, 1);
+  const stuck = group.ping(1, { timeoutMs: 1 });
+  await expect(stuck).rejects.toMatchObject({ code: 'ERR_BUSBAR_TIMEOUT', message: /ping, 1 ms/ });
+  const report = await group.stop({ mode: 'drain', deadlineMs: 0 });
+  expect(report).toMatchObject({ leaked: 3, terminated: [1] });
+  await group.closed;
+  for await (const packet of group.mailbox) packet.release();
   expectAllBack(pool);
 });

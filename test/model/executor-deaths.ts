@@ -3,6 +3,7 @@
 
 import type { ModelOptions, ModelThread, Outcome, Scenario } from 'busbar/testing';
 import type { ExecutorGroup } from '../../src/executor/executor-group.ts';
+import type { BufferId } from '../../src/pool/index.ts';
 import { checkMessages, type Told } from './channel-words.ts';
 import type { Case, Part } from './coverage.ts';
 import type { GroupModule } from './executor-exceptions.ts';
@@ -118,7 +119,14 @@ function buries(
   const pool = module.BufferPool.attach(shared.handle);
   const { badge } = new module.Gauges(shared.gauges, place, 0);
   self.begin();
-  if (badge !== 0 && pool.declareBadgeExited(badge)) pool.reclaimBadge(badge);
+  let taken: readonly number[] | Int32Array = [];
+  if (badge !== 0 && pool.declareBadgeExited(badge)) {
+    pool.reclaimBadge(badge, (held) => {
+      const ids = Array.from({ length: pool.bufferCount }, (_, id) => id);
+      return (taken = Int32Array.from(ids.filter((id) => held(id) > 0)));
+    });
+  }
+  for (const id of taken) if (id >= 0) pool.release(id as BufferId);
   const { inbound, outbound } = shared.plans[place];
   for (const handle of [...inbound, ...outbound]) {
     if (handle !== undefined) module.PacketChannel.attach(pool, handle).recover();

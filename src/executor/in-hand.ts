@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/** What an executor had in hand when it died, as its lanes and its account in the pool show it. */
+
+import type { PacketChannel } from '../channel/index.ts';
+import { Packet } from '../packet/index.ts';
+import type { HeldByDead } from '../pool/adopt.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { TRANSIT_LENGTH, TRANSIT_MARK, TRANSIT_OFFSET } from '../pool/transit-layout.ts';
+
+/** A packet that an executor had taken out of its mailbox and not released when it died. */
+export interface InHand {
+  /** The sender's index, or the group's `count` for the host. */
+  readonly from: number;
+  readonly packet: Packet;
+}
+
+/**
+ * Finds the packets of a dead thread, while its account is being reclaimed.
+ *
+ * The slots of its lanes still say where they were: a packet's words stay there after it was taken
+ * out, until the sender comes round to the slot. So nothing is written down while the thread lives.
+ * A packet that was taken out a whole lap of its lane ago is not found. The sender may be writing
+ * to slots meanwhile: what is read there is checked, and counts only for a buffer that the dead
+ * thread held.
+ */
+export class Hand {
+  /** Buffers on which the thread held references. */
+  held = 0;
+  readonly #pool: BufferPool;
+  readonly #regions: { from: number; offset: number; length: number }[] = [];
+  #ids = new Int32Array(0);
+
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+  }
+
+  /** Returns the buffers to take over, one for each packet found; `lanes` by sender. */
+  choose(lanes: readonly (PacketChannel | undefined)[], held: HeldByDead): Int32Array<ArrayBuffer> {
+    const pool = this.#pool;
+    const left = new Map<number, number>();
+    for (let id = 0; id < pool.bufferCount; id++) {
+      if (held(id) > 0) left.set(id, held(id));
+    }
+    this.held = left.size;
+    const ids: number[] = [];
+    for (const [from, lane] of lanes.entries()) {
+      lane?.eachTaken((words, at) => {
+        const id = words[at];
+        const offset = words[at + TRANSIT_OFFSET];
+        const length = words[at + TRANSIT_LENGTH];
+        const references = left.get(id) ?? 0;
+        const begin = offset - pool.offsetOf(id as BufferId);
+        // A slot that was never used looks like an empty packet.
+        if (references === 0 || words[at + TRANSIT_MARK] !== 0 || offset + length === 0) return;
+        if (begin < 0 || length < 0 || begin + length > pool.bufferSize) return;
+        left.set(id, references - 1);
+        ids.unshift(id);
+        this.#regions.unshift({ from, offset, length });
+      });
+    }
+    this.#ids = Int32Array.from(ids);
+    return this.#ids;
+  }
+
+  /** The packets whose references were taken over: of each sender, in order. */
+  packets(): InHand[] {
+    return this.#regions.flatMap(({ from, offset, length }, i) => {
+      const id = this.#ids[i] as BufferId;
+      const packet = (): Packet => Packet.within(this.#pool, id, offset, length);
+      return id === NO_BUFFER ? [] : [{ from, packet: packet() }];
+    });
+  }
+}
