@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url';
 import { buildNative } from './build-native.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { Stamp } from './stamp.mjs';
-import { isMerged, trimLibrary } from './trim-library.mjs';
+import { joined, trimLibrary } from './trim-library.mjs';
 
 /** Which sources are programs. `*.worker.ts` and `*.main.ts` are, wherever they stand. */
 const PROGRAM = [
@@ -38,7 +38,7 @@ async function buildLibrary(force) {
   const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
   const inputs = [...sources, ...settings, 'scripts/trim-library.mjs'];
   const programs = sources.map((path) => path.replace(/^src\//, 'dist/').replace(/\.ts$/, '.js'));
-  const outputs = programs.filter((path) => !isMerged(path));
+  const outputs = joined(programs);
   const stamp = new Stamp('library', inputs, outputs);
   if (!force && stamp.isFresh()) return true;
   if (sources.length === 0) return true;

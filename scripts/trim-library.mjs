@@ -4,18 +4,21 @@
  *
  * - Declarations that no entry point leads to, and comments on private members.
  * - Comments of programs: the declarations have those that users read, and the repository all
- *   others. Lines and names stay, so that a stack trace can be read.
- * - The many files of the model checker: they become one, which needs half the space.
+ *   others. Names stay, so that a stack trace can be read; only the checker's become short.
+ * - Files: the programs of a folder become one, `all.js`, which the entry points share. Where each
+ *   began, its name stands in a comment. `base/atomics.js` stays: the checker knows it by name.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { posix } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from './files.mjs';
 
 const DIST = `${ROOT}dist/`;
 
-const MERGED = 'testing';
-const MERGED_ENTRIES = ['index.js', 'register.js'];
+/** The file of all programs of a folder, and the folder whose file is made short. */
+const ALL = 'all.js';
+const CHECKER = `testing/${ALL}`;
+const SEPARATE = ['base/atomics'];
 
 /** Trims every file of dist, as tsc has just written them. */
 export async function trimLibrary() {
@@ -27,57 +30,164 @@ export async function trimLibrary() {
     await rewriteBy(DIST + path, withoutComments);
   }
   trimDeclarations(files.filter((path) => path.endsWith('.d.ts')));
-  await join(MERGED, MERGED_ENTRIES);
+  await join(programs);
 }
 
-/** Whether a program of dist becomes part of another file. */
-export function isMerged(path) {
-  const [folder, name] = path.replace(/^dist\//, '').split('/');
-  return folder === MERGED && !MERGED_ENTRIES.includes(name);
+/** The programs of the package that are made of these of dist. */
+export function joined(programs) {
+  return [...new Set(programs.map((path) => partOf(path) ?? path))];
 }
 
-/** Joins the programs of a folder, except the entries, into one file that the entries share. */
-async function join(folder, entries) {
-  const { build } = await import('esbuild');
-  const place = DIST + folder;
-  const outside = {
-    name: 'outside',
-    // Other folders lie where they did, as seen from the new files.
-    setup: ({ onResolve }) =>
-      onResolve({ filter: /^(?:\.\.\/|node:)/ }, () => ({ external: true })),
-  };
-  const { outputFiles } = await build({
-    absWorkingDir: place,
-    entryPoints: entries,
-    outdir: place,
-    bundle: true,
-    splitting: true,
-    chunkNames: 'checker',
-    format: 'esm',
+/** The file that a program of dist becomes part of; undefined if it stays one, as entries do. */
+function partOf(path) {
+  const name = path.replace(/\.js$/, '').replace(/^dist\//, '');
+  if (SEPARATE.includes(name) || entryNames().includes(name)) return undefined;
+  return path.replace(/[^/]+$/, ALL);
+}
+
+async function join(programs) {
+  const { rolldown } = await import('rolldown');
+  const entries = entryNames();
+  const bundle = await rolldown({
+    input: Object.fromEntries(entries.map((name) => [name, `${DIST}${name}.js`])),
+    cwd: ROOT,
     platform: 'node',
-    target: 'esnext',
-    charset: 'utf8',
-    ignoreAnnotations: true,
-    minify: true,
-    lineLimit: 120,
-    write: false,
-    tsconfigRaw: {},
-    plugins: [outside],
-    logLevel: 'warning',
+    external: /^node:/,
+    preserveEntrySignatures: 'allow-extension',
   });
-  for (const name of readdirSync(place)) if (name.endsWith('.js')) rmSync(`${place}/${name}`);
-  for (const { path, text } of outputFiles) writeFileSync(path, text);
+  const chunkOf = (id) => {
+    const name = id.slice(DIST.length, -'.js'.length);
+    if (entries.includes(name)) return null;
+    return SEPARATE.includes(name) ? name : name.replace(/[^/]+$/, 'all');
+  };
+  const { output } = await bundle.generate({
+    dir: DIST,
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name].js',
+    minifyInternalExports: false,
+    codeSplitting: {
+      includeDependenciesRecursively: false,
+      groups: [{ name: chunkOf, debugName: 'folder' }],
+    },
+  });
+  await bundle.close();
+  for (const path of programs) rmSync(DIST + path);
+  for (const { fileName, code } of output) {
+    writeFileSync(DIST + fileName, fileName === CHECKER ? await short(code) : code);
+  }
 }
 
+async function short(text) {
+  const { transform } = await import('esbuild');
+  const options = { format: 'esm', target: 'esnext', charset: 'utf8', lineLimit: 120 };
+  return (await transform(text, { ...options, minify: true, ignoreAnnotations: true })).code;
+}
+
+/** As `pool/index`: the entry points of the package. */
+function entryNames() {
+  const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
+  const files = Object.values(exports).flatMap((each) => each.default ?? []);
+  return files.map((file) => file.replace(/^\.\/dist\//, '').replace(/\.js$/, ''));
+}
+
+/** Keeps what is needed, and joins it like the programs. */
 function trimDeclarations(paths) {
-  const needed = neededStatements(entryPoints());
-  for (const path of paths) {
-    const statements = needed.get(DIST + path);
-    if (statements === undefined) rmSync(DIST + path);
-    else if (basename(path) !== 'index.d.ts') {
-      rewrite(DIST + path, (text, tree) => withStatements(text, tree, statements));
+  const entries = entryPoints();
+  const { program, needed } = neededStatements(entries);
+  const files = new Map();
+  for (const [name, statements] of [...needed].sort()) {
+    const path = name.slice(DIST.length);
+    const target = declarationsOf(path);
+    const part = files.get(target) ?? { names: new Map(), imports: new Map(), text: [] };
+    files.set(target, part);
+    const tree = program.getSourceFile(name);
+    const seenFrom = (module) => relativeTo(target, module);
+    if (target === path) part.text.push(withModules(tree, seenFrom));
+    else addStatements(part, { tree, statements, checker: program.getTypeChecker(), seenFrom });
+  }
+  for (const path of paths) rmSync(DIST + path);
+  for (const [path, part] of files) writeFileSync(DIST + path, textOf(part));
+}
+
+/** The file that a declaration file becomes part of, or itself. */
+function declarationsOf(path) {
+  const program = path.replace(/\.d\.ts$/, '.js');
+  return (partOf(program) ?? program).replace(/\.js$/, '.d.ts');
+}
+
+/** An entry point, which leads to other files. */
+function withModules(tree, seenFrom) {
+  let text = tree.text;
+  for (const { moduleSpecifier: module } of [...tree.statements].reverse()) {
+    if (module === undefined) continue;
+    const file = posix.join(posix.dirname(tree.fileName), module.text);
+    text = `${text.slice(0, module.getStart(tree))}'${seenFrom(file)}'${text.slice(module.end)}`;
+  }
+  return text;
+}
+
+/** Adds the needed statements of a file to what it becomes part of, and the imports they use. */
+function addStatements(part, { tree, statements, checker, seenFrom }) {
+  const path = tree.fileName;
+  const used = new Set();
+  for (const statement of tree.statements) {
+    if (ts.isImportDeclaration(statement) || !statements.has(statement.pos)) continue;
+    if (ts.isExportDeclaration(statement)) {
+      if (statement.moduleSpecifier) throw new Error(`${path} exports what others have`);
+      continue; // `export {}`
+    }
+    visit(statement, (node) => {
+      if (ts.isIdentifier(node)) used.add(node.text);
+      if (ts.isImportTypeNode(node)) throw new Error(`${path} has an import within a type`);
+    });
+    for (const name of namesOf(statement)) claim(part, name, path);
+    part.text.push(withoutPrivateComments(tree.text, tree, statement));
+  }
+  for (const each of tree.statements.filter(ts.isImportDeclaration)) {
+    for (const { name } of each.importClause?.namedBindings?.elements ?? []) {
+      if (!used.has(name.text)) continue;
+      const symbol = checker.getAliasedSymbol(checker.getSymbolAtLocation(name));
+      if (symbol.name !== name.text) throw new Error(`${path} renames ${symbol.name}`);
+      const file = symbol.declarations[0].getSourceFile().fileName;
+      const isOurs = file.startsWith(DIST);
+      claim(part, name.text, isOurs ? file : each.moduleSpecifier.text);
+      const from = isOurs ? seenFrom(file) : each.moduleSpecifier.text;
+      if (from === undefined) continue;
+      part.imports.set(from, (part.imports.get(from) ?? new Set()).add(name.text));
     }
   }
+}
+
+function namesOf(statement) {
+  if (ts.isVariableStatement(statement)) {
+    return statement.declarationList.declarations.map(({ name }) => name.text);
+  }
+  return statement.name === undefined ? [] : [statement.name.text];
+}
+
+/** Two files that become one must not use a name for two things. */
+function claim({ names }, name, origin) {
+  if ((names.get(name) ?? origin) !== origin) {
+    throw new Error(`${origin} and ${names.get(name)} both have ${name}`);
+  }
+  names.set(name, origin);
+}
+
+/** A file of dist as the new one sees it; undefined if it has become part of the same. */
+function relativeTo(target, module) {
+  const file = declarationsOf(module.slice(DIST.length).replace(/(\.d)?\.[jt]s$/, '.d.ts'));
+  if (file === target) return undefined;
+  const path = posix.relative(posix.dirname(target), file).replace(/\.d\.ts$/, '.js');
+  return path.startsWith('.') ? path : `./${path}`;
+}
+
+function textOf({ imports, text }) {
+  const lines = [...imports].map(([from, names]) => {
+    return `import { ${[...names].join(', ')} } from '${from}';\n`;
+  });
+  const hasExport = text.some((each) => /^export\b/m.test(each));
+  return [...lines, ...text, hasExport ? '' : 'export {};\n'].join('');
 }
 
 function entryPoints() {
@@ -85,7 +195,7 @@ function entryPoints() {
   return Object.values(exports).flatMap(({ types }) => (types ? [ROOT + types.slice(2)] : []));
 }
 
-/** By file: where each top-level statement begins that an entry point leads to. */
+/** The program, and by file: where each top-level statement begins that an entry point leads to. */
 function neededStatements(entries) {
   const program = ts.createProgram(entries, {
     module: ts.ModuleKind.NodeNext,
@@ -125,43 +235,13 @@ function neededStatements(entries) {
       if (ts.isIdentifier(node)) needSymbol(checker.getSymbolAtLocation(node));
     });
   }
-  return needed;
+  return { program, needed };
 }
 
 function statementOf(node) {
   let at = node;
   while (!ts.isSourceFile(at.parent)) at = at.parent;
   return at;
-}
-
-/** The file with these statements, and with the imports that they use. */
-function withStatements(text, tree, needed) {
-  const kept = tree.statements.filter(
-    (each) => needed.has(each.pos) && !ts.isImportDeclaration(each),
-  );
-  const used = new Set();
-  for (const statement of kept) {
-    visit(statement, (node) => {
-      if (ts.isIdentifier(node)) used.add(node.text);
-    });
-  }
-  const imports = tree.statements
-    .filter(ts.isImportDeclaration)
-    .flatMap((each) => importOf(tree, each, used));
-  const rest = kept.map((each) => withoutPrivateComments(text, tree, each));
-  const hasExport = kept.some((each) => /^export\b/.test(each.getText(tree)));
-  return [...imports, ...rest, hasExport ? '' : 'export {};\n'].join('');
-}
-
-/** An import of what is used, one name after the other as they stand there. */
-function importOf(tree, node, used) {
-  const named = node.importClause?.namedBindings;
-  if (named === undefined || !ts.isNamedImports(named)) return [`${node.getText(tree)}\n`];
-  const names = named.elements.filter(({ name }) => used.has(name.text));
-  if (names.length === 0) return [];
-  const type = node.importClause.isTypeOnly ? 'type ' : '';
-  const list = names.map((each) => each.getText(tree)).join(', ');
-  return [`import ${type}{ ${list} } from ${node.moduleSpecifier.getText(tree)};\n`];
 }
 
 /** A statement and its own comment, the last one before it. */

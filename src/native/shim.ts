@@ -33,7 +33,7 @@ export type Loaded =
 /** BUS_VERSION of native/bus.h. */
 export const SHIM_VERSION = 3;
 
-/** This file, or the bundle that it has become part of; undefined in a bundle of CommonJS. */
+/** This file, the folder's all.js, or the bundle of a user; undefined in one of CommonJS. */
 const HERE = import.meta.url as string | undefined;
 
 /** The package's folder, seen from src/native and from dist/native alike. */
@@ -64,7 +64,7 @@ export function load(folder: URL, setting: string | undefined): Loaded {
 }
 
 function isBundled(): boolean {
-  return HERE === undefined || !/\/native\/shim\.[jt]s$/.test(HERE);
+  return HERE === undefined || !/\/native\/(shim\.ts|all\.js)$/.test(HERE);
 }
 
 function refused(reason: string): Loaded {
