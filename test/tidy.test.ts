@@ -32,6 +32,7 @@ const FOLDERS = [
   'executor',
   'link',
   'bus',
+  'metrics',
   'testing',
 ];
 

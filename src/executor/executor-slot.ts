@@ -7,6 +7,7 @@
 import { assert } from '../base/assert.ts';
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError, messageOf } from '../base/errors.ts';
+import { type EventChannel, eventChannel, publish } from '../base/events.ts';
 import { throwLater } from '../base/throw-later.ts';
 import { BufferPool } from '../pool/index.ts';
 import { ENDED, STARTING } from './executor-layout.ts';
@@ -16,6 +17,9 @@ import type { ResolvedGroupOptions } from './group-options.ts';
 import { Hand } from './in-hand.ts';
 import type { Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
+
+const crash = eventChannel('busbar.executor.crash');
+const restart = eventChannel('busbar.executor.restart');
 
 /** Threads run here, and are started again as the policy says. */
 const SUPERVISED = 'supervised';
@@ -89,10 +93,11 @@ export class ExecutorSlot {
       const end = await this.#worker.ended;
       const hand = this.#recover(end);
       if (end.wasTold || this.#state === TERMINATED) break;
-      const crash = crashed(this.index, end);
-      this.lastCrash = crash;
+      const error = crashed(this.index, end);
+      this.lastCrash = error;
+      this.#publish(crash);
       const inHand = hand.packets();
-      notify(() => this.#options.onCrash(this.index, crash, inHand));
+      notify(() => this.#options.onCrash(this.index, error, inHand));
       for (const { packet } of inHand) if (!packet.released) packet.release();
       if (!this.#mayRestart(stopping) || !(await this.#delay(stopping))) {
         this.#leaveEmpty();
@@ -102,7 +107,9 @@ export class ExecutorSlot {
       const worker = this.#launch();
       this.#worker = worker;
       void worker.started.then((report) => {
-        if (report !== undefined) notify(() => this.#options.onRestart(this.index));
+        if (report === undefined) return;
+        this.#publish(restart);
+        notify(() => this.#options.onRestart(this.index));
       });
     }
     this.#leaveEmpty();
@@ -125,6 +132,12 @@ export class ExecutorSlot {
     this.#isRef = isRef;
     if (isRef) this.#worker.ref();
     else this.#worker.unref();
+  }
+
+  #publish(event: EventChannel): void {
+    if (!event.hasSubscribers) return;
+    const { index, restarts, lastCrash } = this;
+    publish(event, { group: this.#options.name, index, restarts, error: lastCrash });
   }
 
   #launch(): ExecutorWorker {

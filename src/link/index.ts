@@ -22,7 +22,7 @@ export {
   type TcpLinkOptions,
   type TcpLinkStats,
 } from './tcp/tcp-link.ts';
-export { TcpServer, type TcpServerOptions } from './tcp/tcp-server.ts';
+export { TcpServer, type TcpServerOptions, type TcpServerStats } from './tcp/tcp-server.ts';
 export { UdpAddress } from './udp/udp-address.ts';
 export {
   type UdpHandler,

@@ -6,11 +6,14 @@ import { assert } from '../base/assert.ts';
 import { checkOptions, checkTimeoutMs } from '../base/check.ts';
 import { startTimer, stopTimer, type Timer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
+import { eventChannel, publish } from '../base/events.ts';
 import { throwLater } from '../base/throw-later.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { CloseOptions, Link } from './link.ts';
 import { CLOSED, LinkLife, OPEN, type Ready } from './link-life.ts';
 import type { ResolvedSharedOptions } from './shared-options.ts';
+
+const closed = eventChannel('busbar.link.close');
 
 /**
  * Runs a {@link LinkLife}: its deadline, its signal, and the callers that wait for its end. Each
@@ -94,6 +97,7 @@ export abstract class LinkBase
     if (ready.tellClosed) {
       assert(this.life.state === CLOSED, 'onClose comes last');
       for (const resolve of this.#waiting) resolve();
+      if (closed.hasSubscribers) publish(closed, { link: this, error: this.error });
       this.tellClosed();
     }
   }

@@ -5,6 +5,7 @@ import { loadAcquire, type Words } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { eventChannel, publish } from '../base/events.ts';
 import { ensureStack } from '../base/stack.ts';
 import { readText } from '../base/text.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
@@ -47,6 +48,9 @@ import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-
 import type { Announce } from './pool-thread.ts';
 import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
 import { TRANSIT_MARK } from './transit-layout.ts';
+
+const exhausted = eventChannel('busbar.pool.exhausted');
+const reclaimed = eventChannel('busbar.pool.reclaim');
 
 /**
  * A fixed number of fixed-size buffers in one block of shared memory, with a cache of free ones for
@@ -149,6 +153,7 @@ export class BufferPool extends BufferReferences {
     if (this.waiters.isEmpty) {
       const id = this.tryAcquire();
       if (id !== NO_BUFFER) return id;
+      this.tellExhausted();
     } else {
       this.checkUsable();
     }
@@ -166,6 +171,7 @@ export class BufferPool extends BufferReferences {
     if (this.waiters.isEmpty) {
       const id = this.tryAcquire();
       if (id !== NO_BUFFER) return id;
+      this.tellExhausted();
     }
     this.checkUsable();
     const id = this.waiters.waitSync(timeoutMs);
@@ -219,7 +225,7 @@ export class BufferPool extends BufferReferences {
     this.checkAttached();
     // If it threw halfway, what it had begun would stay until this thread calls it again.
     ensureStack();
-    return reclaim(this.thread, threadSlot) + this.sweep();
+    return this.tellReclaimed(threadSlot, reclaim(this.thread, threadSlot));
   }
 
   /**
@@ -234,6 +240,11 @@ export class BufferPool extends BufferReferences {
     const freed = this.sweep();
     const last = reports.at(-1);
     if (last !== undefined) last.freed += freed;
+    if (reclaimed.hasSubscribers) {
+      for (const { slot, freed } of reports) {
+        publish(reclaimed, { pool: this, threadSlot: slot, freed });
+      }
+    }
     return reports;
   }
 
@@ -334,13 +345,27 @@ export class BufferPool extends BufferReferences {
   reclaimBadge(badge: number, choose?: ChooseHeld): number {
     this.checkAttached();
     ensureStack();
-    return reclaimBadge(this.thread, badge, choose) + this.sweep();
+    return this.tellReclaimed(slotOf(badge), reclaimBadge(this.thread, badge, choose));
   }
 
   /** @internal Room for lanes in the pool's own block, which survives those who use them. */
   claimCarrier(shape: CarrierShape): Carrier | undefined {
     this.checkAttached();
     return Carrier.claim(this.words, this.layout, this.badge, shape);
+  }
+
+  /** The first caller of this thread begins to wait. */
+  private tellExhausted(): void {
+    if (exhausted.hasSubscribers) publish(exhausted, { pool: this });
+  }
+
+  /** Adds what {@link sweep} frees. */
+  private tellReclaimed(threadSlot: number, found: number): number {
+    const freed = found + this.sweep();
+    if (reclaimed.hasSubscribers && freed > 0) {
+      publish(reclaimed, { pool: this, threadSlot, freed });
+    }
+    return freed;
   }
 
   /** Releases packets in transit between dead threads; returns how many buffers that freed. */

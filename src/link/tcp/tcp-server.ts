@@ -13,12 +13,18 @@ import {
 } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError } from '../../base/errors.ts';
+import { eventChannel, publish } from '../../base/events.ts';
 import { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 import type { BufferPool } from '../../pool/index.ts';
+import type { LinkStats } from '../link.ts';
+import { LinkTotals } from '../link-totals.ts';
 import { warnUnheard } from '../unheard.ts';
 import { TcpLink, type TcpLinkHost, type TcpLinkOptions } from './tcp-link.ts';
 import { readTcpOptions, resolveTcpOptions, tryCodec } from './tcp-options.ts';
+
+const acceptEvent = eventChannel('busbar.link.accept');
+const refuseEvent = eventChannel('busbar.link.refuse');
 
 /** Where to listen, and the options of accepted links. */
 export interface TcpServerOptions extends TcpLinkOptions {
@@ -54,6 +60,18 @@ export interface TcpServerOptions extends TcpLinkOptions {
    * these are process warnings with the code `BUSBAR_LINK`, at most one a second.
    */
   readonly onError?: (error: Error, link?: TcpLink) => void;
+}
+
+/** Counters of a server, and sums over all links that it has accepted, closed ones included. */
+export interface TcpServerStats extends LinkStats {
+  /** Links that are open. */
+  readonly links: number;
+  /** Connections accepted. */
+  readonly accepted: number;
+  /** Connections that could not be accepted, or not become a link. */
+  readonly refused: number;
+  /** Links that have closed because of a failure. */
+  readonly failed: number;
 }
 
 /** The part of a `net.Server` that a TcpServer uses. */
@@ -123,6 +141,7 @@ export class TcpServer {
   readonly links: ReadonlySet<TcpLink>;
   readonly #links: Set<TcpLink>;
   readonly #server: ConnectionListener;
+  readonly #totals = new LinkTotals();
   #accepted = 0;
   readonly #onError: TcpServerOptions['onError'];
   #refused = 0;
@@ -162,7 +181,10 @@ export class TcpServer {
         const link = TcpLink.adoptWithin(host, pool, socket, linkOptions);
         this.#links.add(link);
         // Before the link's own listener: its `onClose` may throw.
-        link.socket.prependListener('close', () => this.#links.delete(link));
+        link.socket.prependListener('close', () => {
+          if (this.#links.delete(link)) this.#totals.add(link);
+        });
+        if (acceptEvent.hasSubscribers) publish(acceptEvent, { server: this, link });
         // The link's own handler may have destroyed the server.
         if (this.#destroyed) link.destroy();
       } catch (error) {
@@ -266,6 +288,17 @@ export class TcpServer {
     return this.#lastError;
   }
 
+  /** **Cost** a few loads per open link. */
+  stats(): TcpServerStats {
+    return {
+      links: this.#links.size,
+      accepted: this.#accepted,
+      refused: this.#refused,
+      failed: this.#failed,
+      ...this.#totals.with(this.#links),
+    };
+  }
+
   /** Keeps the event loop alive while listening (the default). Links have their own `ref`. */
   ref(): void {
     this.#server.ref();
@@ -309,6 +342,7 @@ export class TcpServer {
   #refuse(error: Error): void {
     this.#refused++;
     this.#lastError = error;
+    if (refuseEvent.hasSubscribers) publish(refuseEvent, { server: this, error });
     this.#tell('a connection was refused', error);
   }
 

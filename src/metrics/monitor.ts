@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/** `Monitor`: reads the counters of what it watches. */
+
+import { threadId } from 'node:worker_threads';
+import { checkFunction, checkInteger, checkOptions, show } from '../base/check.ts';
+import { describeAs } from '../base/description.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Bus } from '../bus/index.ts';
+import type { PacketChannel, WordChannel } from '../channel/index.ts';
+import type { Executor, ExecutorGroup } from '../executor/index.ts';
+import type { TcpLink, TcpServer, UdpLink } from '../link/index.ts';
+import type { BufferPool } from '../pool/index.ts';
+import type { LocalWriter, WriteFlusher } from '../writer/index.ts';
+import { METRICS, type Metric } from './metric-table.ts';
+import { type Health, kindsOf, type ObjectSnapshot, type Snapshot } from './snapshot.ts';
+
+/** What a {@link Monitor} can watch. */
+export type Watched =
+  | BufferPool
+  | PacketChannel
+  | WordChannel
+  | ExecutorGroup
+  | Executor
+  | TcpServer
+  | TcpLink
+  | UdpLink
+  | WriteFlusher
+  | LocalWriter
+  | Bus;
+
+/** Options of a {@link Monitor}. */
+export interface MonitorOptions {
+  /** What the process is called. Default: the file name of its program. */
+  readonly program?: string;
+  /**
+   * Milliseconds after which an executor that does not return from the user's code is stuck.
+   * Default 10 000: long enough for a slow start, short enough for an operator.
+   */
+  readonly stuckMs?: number;
+}
+
+/** Metrics of your own. */
+export interface OwnMetrics {
+  /** What they belong to, such as 'broker'; none of busbar's own kinds. */
+  readonly kind: string;
+  readonly metrics: readonly Metric[];
+  /** Called for each snapshot; several sets of statistics are of parts 0, 1, …. */
+  readonly read: () => Statistics | readonly Statistics[];
+}
+
+type Statistics = Readonly<Record<string, unknown>>;
+type Read = () => ObjectSnapshot[];
+
+const STUCK_MS = 10_000;
+
+/** By what the object calls itself: its kind, whichever copy of busbar it is of. */
+const KINDS: Readonly<Record<string, string>> = {
+  BufferPool: 'pool',
+  PacketChannel: 'channel',
+  WordChannel: 'channel',
+  ExecutorGroup: 'executor',
+  Executor: 'executor',
+  TcpServer: 'server',
+  TcpLink: 'link',
+  UdpLink: 'link',
+  WriteFlusher: 'flusher',
+  LocalWriter: 'writer',
+  Bus: 'bus',
+};
+
+/**
+ * Reads the counters of pools, channels, executors, links, writers and buses, without stopping any
+ * thread. Nothing is counted for it that is not counted anyway.
+ *
+ * Counters of pools, channels, flushers and groups lie in shared memory: one monitor sees those of
+ * all threads. Servers, links, writers and buses belong to a thread, and so does a monitor of them.
+ *
+ * **Ownership** what is watched stays alive until {@link unwatch}.
+ *
+ * @example
+ * ```ts
+ * import { Monitor } from 'busbar/metrics';
+ * import { BufferPool } from 'busbar/pool';
+ *
+ * const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 64 });
+ * const monitor = new Monitor();
+ * monitor.watch('messages', pool);
+ * console.log(monitor.health(), monitor.snapshot().objects[0]?.stats);
+ * ```
+ */
+export class Monitor {
+  readonly #program: string;
+  readonly #stuckMs: number;
+  readonly #reads: Map<string, Read> = new Map();
+  readonly #own: Map<string, readonly Metric[]> = new Map();
+  readonly #checks: Map<string, () => string> = new Map();
+
+  /** **Throws** TypeError or RangeError naming the option. */
+  constructor(options: MonitorOptions = {}) {
+    const { program, stuckMs } = checkOptions('options', options, ['program', 'stuckMs']);
+    if (program !== undefined) checkName('program', program);
+    this.#program = program ?? process.argv[1]?.split(/[\\/]/).at(-1) ?? process.title;
+    this.#stuckMs = checkInteger('stuckMs', stuckMs ?? STUCK_MS, 1, 2 ** 31);
+  }
+
+  /**
+   * Watches an object under a name that no other one has.
+   *
+   * **Throws** TypeError if it cannot be watched, RangeError if the name is taken.
+   */
+  watch(name: string, subject: Watched): void {
+    const type = typeNameOf(subject);
+    const kind = KINDS[type];
+    if (kind === undefined) {
+      throw new TypeError(`subject must be one of ${Object.keys(KINDS)}, got ${show(subject)}`);
+    }
+    this.#add(name, () => read(kind, name, subject));
+  }
+
+  /**
+   * Watches figures of your own. Several names may have the same kind, with the same metrics.
+   *
+   * **Throws** TypeError or RangeError naming what is wrong.
+   */
+  watchOwn(name: string, own: OwnMetrics): void {
+    checkOptions('own', own, ['kind', 'metrics', 'read']);
+    const { kind, metrics, read } = own;
+    checkName('kind', kind);
+    checkFunction('read', read);
+    if (kind in METRICS) throw new RangeError(`kind must not be one of busbar's, got "${kind}"`);
+    if (!Array.isArray(metrics))
+      throw new TypeError(`metrics must be a list, got ${show(metrics)}`);
+    for (const each of metrics) checkOptions('metrics', each, METRIC_KEYS);
+    this.#add(name, () => {
+      const found = read();
+      if (!Array.isArray(found)) return [{ kind, name, stats: found as Statistics }];
+      return found.map((stats: Statistics, part) => ({ kind, name, part, stats }));
+    });
+    this.#own.set(kind, metrics);
+  }
+
+  /** Watches it no more. Returns false if nothing has that name. */
+  unwatch(name: string): boolean {
+    return this.#reads.delete(name);
+  }
+
+  /**
+   * Adds a condition of `ready`: '' if it is met, else the reason. What it throws is a reason, too.
+   */
+  check(name: string, condition: () => string): void {
+    checkName('name', name);
+    this.#checks.set(name, checkFunction('condition', condition));
+  }
+
+  /** Reads everything. **Cost** that of `stats()` of each object. Throws for no state of theirs. */
+  snapshot(): Snapshot {
+    const objects = [...this.#reads].flatMap(([name, read]) => {
+      try {
+        return read();
+      } catch (error) {
+        return [{ kind: 'error', name, stats: {}, error: messageOf(error) }];
+      }
+    });
+    const kinds = new Set(objects.map(({ kind }) => kind));
+    return {
+      version: 1,
+      pid: process.pid,
+      threadId,
+      program: this.#program,
+      node: process.version,
+      timeMs: Date.now(),
+      uptimeMs: Math.round(process.uptime() * 1000),
+      health: this.#healthOf(objects),
+      metrics: Object.fromEntries(kindsOf(this.#own).filter(([kind]) => kinds.has(kind))),
+      objects,
+    };
+  }
+
+  /** Whether a supervisor should restart the process, or send it no work. */
+  health(): Health {
+    return this.snapshot().health;
+  }
+
+  /** @internal The metrics of all kinds, those that have no object included. */
+  kinds(): [kind: string, metrics: readonly Metric[]][] {
+    return kindsOf(this.#own);
+  }
+
+  #add(name: string, read: Read): void {
+    checkName('name', name);
+    if (this.#reads.has(name)) throw new RangeError(`name must not be taken, got "${name}"`);
+    this.#reads.set(name, read);
+  }
+
+  #healthOf(objects: readonly ObjectSnapshot[]): Health {
+    const stuck: string[] = [];
+    const busy: string[] = [];
+    for (const { kind, name, part, stats, error } of objects) {
+      if (error !== undefined) busy.push(`${name}: ${error}`);
+      else if (stats.closed === true) busy.push(`${name}: closed`);
+      if (kind !== 'executor') continue;
+      const state = String(stats.state);
+      if (state === 'running' && Number(stats.sinceTurnMs) > this.#stuckMs) {
+        stuck.push(`${name}-${part}: stuck for ${stats.sinceTurnMs} ms`);
+      } else if (state !== 'running' && state !== 'parked') busy.push(`${name}-${part}: ${state}`);
+    }
+    for (const [name, condition] of this.#checks) {
+      let reason: string;
+      try {
+        reason = condition();
+      } catch (error) {
+        reason = messageOf(error);
+      }
+      if (reason !== '') busy.push(`${name}: ${reason}`);
+    }
+    const reasons = [...stuck, ...busy];
+    return { live: stuck.length === 0, ready: reasons.length === 0, reasons };
+  }
+}
+
+const METRIC_KEYS = ['field', 'type', 'unit', 'name', 'help', 'attributes'];
+
+function checkName(what: string, name: unknown): void {
+  if (typeof name === 'string' && name !== '') return;
+  throw new TypeError(`${what} must be a string that is not empty, got ${show(name)}`);
+}
+
+/** '' for what has no name. */
+function typeNameOf(subject: Watched): string {
+  const { toJSON } = (subject ?? {}) as { toJSON?: unknown };
+  if (typeof toJSON !== 'function') return '';
+  return String((toJSON.call(subject) as { type?: unknown } | null)?.type);
+}
+
+function read(kind: string, name: string, subject: Watched): ObjectSnapshot[] {
+  if (kind === 'writer') {
+    const { bufferedBytes, flushedBytes, closed } = subject as LocalWriter;
+    return [{ kind, name, stats: { bufferedBytes, flushedBytes, closed } }];
+  }
+  const stats: object = (subject as Exclude<Watched, LocalWriter>).stats();
+  if (kind === 'executor') {
+    return (Array.isArray(stats) ? stats : [stats]).map(({ index, lastCrash, ...rest }) => ({
+      kind,
+      name,
+      part: index,
+      stats: { ...rest, lastCrash: lastCrash?.message },
+    }));
+  }
+  if (kind === 'pool') {
+    const { threads, ...rest } = stats as ReturnType<BufferPool['stats']>;
+    const own = { kind, name, stats: rest };
+    const parts = threads.map(({ slot, ...each }) => ({
+      kind: 'pool.thread',
+      name,
+      part: slot,
+      stats: each,
+    }));
+    return [own, ...parts];
+  }
+  const { capacity } = subject as PacketChannel;
+  return [{ kind, name, stats: kind === 'channel' ? { ...stats, capacity } : { ...stats } }];
+}
+
+describeAs(Monitor, 'Monitor', (monitor) => ({
+  watched: monitor.snapshot().objects.map(({ name }) => name),
+}));
