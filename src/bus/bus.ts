@@ -23,8 +23,8 @@ import {
 } from './bus-options.ts';
 import type { BusStats } from './bus-stats.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
+import { Delivery } from './delivery.ts';
 import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
-import type { MatchSet } from './match-set.ts';
 import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
 import { PendingRequest } from './pending-request.ts';
 import { PreparedSubject, subjectBytes } from './prepared-subject.ts';
@@ -39,17 +39,6 @@ const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
 /** `#attempt`: nothing was sent. */
 const NOT_NOW = -1;
-
-type Subscriptions = readonly BusSubscription[];
-const NOBODY: Subscriptions = [];
-
-/** A message whose handlers run once the present one has returned. */
-interface Deferred {
-  readonly message: BusMessage;
-  readonly plain: Subscriptions;
-  readonly plainCount: number;
-  readonly picked: Subscriptions;
-}
 
 /**
  * Subjects are tokens with dots between. A subscriber may use `*` for one token and `>` for the
@@ -91,13 +80,8 @@ export class Bus implements Responder, Disposable {
   readonly #home: SubscriptionHome;
   /** The message that handlers borrow. */
   readonly #borrowed: BusMessage;
-  readonly #backlog: Deferred[] = [];
-  /** The members that get the message, one of each queue group. */
-  #picked: Subscriptions = NOBODY;
-  /** Subscriptions with a queue of messages. */
-  #queueCount: number = 0;
+  readonly #delivery: Delivery;
   #state: 'open' | 'draining' | 'closed' = 'open';
-  #isDispatching: boolean = false;
   readonly #forget = (request: PendingRequest): void => {
     this.#requests.delete(request.reply);
     if (this.#publishers.count > 0) this.#publishers.withdraw(request);
@@ -105,7 +89,6 @@ export class Bus implements Responder, Disposable {
   #published: number = 0;
   #unmatched: number = 0;
   #requestCount: number = 0;
-  #turn: number = 0;
 
   /** **Throws** TypeError, RangeError. */
   constructor(pool: BufferPool, options: BusOptions = {}) {
@@ -116,6 +99,7 @@ export class Bus implements Responder, Disposable {
     this.#payloads = new Payloads(pool);
     this.#publishers = new WaitingPublishers(pool, this.#options.backlogMax);
     this.#borrowed = new BusMessage(this);
+    this.#delivery = new Delivery(this.#options.backlogMax);
     this.#home = {
       roomed: () => this.#publishers.retry(),
       remove: (subscription) => this.#remove(subscription),
@@ -150,7 +134,7 @@ export class Bus implements Responder, Disposable {
     const subscription = new BusSubscription(this.#home, subject, bytes, limit, handler);
     this.#index.add(subscription);
     this.#subscriptions.add(subscription);
-    if (subscription.waiting !== undefined) this.#queueCount++;
+    if (subscription.waiting !== undefined) this.#delivery.addQueue();
     const { signal } = limit;
     if (signal !== undefined) {
       const close = (): void => subscription.close();
@@ -291,7 +275,7 @@ export class Bus implements Responder, Disposable {
     const error = new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     this.#publishers.close(error);
     for (const request of [...this.#requests.values()]) request.fail(error);
-    for (const { message } of this.#backlog.splice(0)) message.release();
+    this.#delivery.close();
     this.#payloads.release();
     this.#prepared.clear();
   }
@@ -308,7 +292,7 @@ export class Bus implements Responder, Disposable {
       published: this.#published,
       unmatched: this.#unmatched,
       waiting: this.#publishers.count,
-      backlog: this.#backlog.length,
+      backlog: this.#delivery.backlogCount,
       requests: this.#requests.size,
     };
   }
@@ -320,18 +304,19 @@ export class Bus implements Responder, Disposable {
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const found = this.#prepare(subject).matches();
     const count = found.plainCount + found.groupCount;
-    const message = this.#isDispatching ? new BusMessage(this) : this.#borrowed;
+    const message = this.#delivery.isDispatching ? new BusMessage(this) : this.#borrowed;
     if (count === 0) {
       this.#checkPayload(payload);
       this.#unmatched++;
-    } else if (!this.#hasRoom(found) || !this.#fill(message, payload)) {
+    } else if (!this.#delivery.hasRoom(found) || !this.#fill(message, payload)) {
       return NOT_NOW;
     }
     this.#published++;
     if (payload instanceof Packet) payload.release();
     if (count === 0) return 0;
     this.#address(message, subject, envelope);
-    this.#deliver(message, found);
+    const isDone = this.#delivery.deliver(message, found);
+    if (isDone && this.#publishers.count > 0) this.#publishers.retry();
     return count;
   }
 
@@ -372,40 +357,6 @@ export class Bus implements Responder, Disposable {
     return prepared;
   }
 
-  /** Picks a member of each queue group. False: one that stops publishers has no room. */
-  #hasRoom(found: MatchSet<BusSubscription>): boolean {
-    if (this.#isDispatching && this.#backlog.length >= this.#options.backlogMax) return false;
-    if (this.#queueCount > 0) {
-      const { plain, plainCount } = found;
-      for (let i = 0; i < plainCount; i++) if (!plain[i].hasRoom) return false;
-    }
-    return found.groupCount === 0 || this.#pickEach(found);
-  }
-
-  #pickEach(found: MatchSet<BusSubscription>): boolean {
-    const picked: BusSubscription[] = [];
-    for (let i = 0; i < found.groupCount; i++) {
-      const member = this.#pick(found.groups[i]);
-      if (member === undefined) return false;
-      picked.push(member);
-    }
-    this.#picked = picked;
-    return true;
-  }
-
-  /** The next member in turn that has room; else one that loses messages; else undefined. */
-  #pick(members: Subscriptions): BusSubscription | undefined {
-    const count = members.length;
-    const first = count === 1 ? 0 : ++this.#turn % count;
-    let lossy: BusSubscription | undefined;
-    for (let tried = 0; tried < count; tried++) {
-      const member = members[first + tried < count ? first + tried : first + tried - count];
-      if (member.isReady) return member;
-      if (member.hasRoom) lossy ??= member;
-    }
-    return lossy;
-  }
-
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
   #fill(message: BusMessage, payload: BusPayload): boolean {
     if (payload instanceof Packet) {
@@ -433,67 +384,19 @@ export class Bus implements Responder, Disposable {
     else if (payload.pool !== this.pool) throw new TypeError('payload is a packet of another pool');
   }
 
-  /** **Ownership** the message's reference is given back. */
-  #deliver(message: BusMessage, found: MatchSet<BusSubscription>): void {
-    const { plain, plainCount } = found;
-    const picked = found.groupCount === 0 ? NOBODY : this.#picked;
-    // Handlers may subscribe, and publish to the same subject.
-    found.isPinned = true;
-    if (this.#queueCount > 0) {
-      for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
-      for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
-    }
-    if (this.#isDispatching) {
-      this.#backlog.push({ message, plain, plainCount, picked });
-      return;
-    }
-    this.#isDispatching = true;
-    this.#dispatch(message, plain, plainCount, picked);
-    if (this.#backlog.length > 0) this.#dispatchBacklog();
-    this.#isDispatching = false;
-    if (this.#publishers.count > 0) this.#publishers.retry();
-  }
-
-  #dispatchBacklog(): void {
-    for (let next = this.#backlog.shift(); next !== undefined; next = this.#backlog.shift()) {
-      this.#dispatch(next.message, next.plain, next.plainCount, next.picked);
-    }
-  }
-
-  /** Calls the handlers that run at once. What they throw is reported, and ends nothing here. */
-  #dispatch(
-    message: BusMessage,
-    plain: Subscriptions,
-    plainCount: number,
-    picked: Subscriptions,
-  ): void {
-    for (let i = 0; i < plainCount; i++) handle(plain[i], message);
-    for (let i = 0; i < picked.length; i++) handle(picked[i], message);
-    message.release();
-  }
-
   #inbox(): string {
     return `${INBOX}${this.name}.${++this.#requestCount}`;
   }
 
   #remove(subscription: BusSubscription): void {
     this.#index.remove(subscription);
-    if (subscription.waiting !== undefined) this.#queueCount--;
+    if (subscription.waiting !== undefined) this.#delivery.removeQueue();
     void subscription.closed.then(() => this.#subscriptions.delete(subscription));
   }
 
   #checkOpen(name: string): void {
     if (this.#state !== 'open') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', name);
   }
-}
-
-/** A subscription that has ended meanwhile gets nothing. */
-function enqueue(subscription: BusSubscription, message: BusMessage): void {
-  if (subscription.waiting !== undefined && subscription.place >= 0) subscription.accept(message);
-}
-
-function handle(subscription: BusSubscription, message: BusMessage): void {
-  if (subscription.waiting === undefined && subscription.place >= 0) subscription.handle(message);
 }
 
 describeAs(Bus, 'Bus', (bus) => bus.stats());

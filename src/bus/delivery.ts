@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/** Delivery of messages to the subscriptions of one thread, in order for each of them. */
+
+import type { BusMessage } from './bus-message.ts';
+import type { BusSubscription } from './bus-subscription.ts';
+import type { MatchSet } from './match-set.ts';
+
+type Subscriptions = readonly BusSubscription[];
+const NOBODY: Subscriptions = [];
+
+/** A message whose handlers run once the present one has returned. */
+interface Deferred {
+  readonly message: BusMessage;
+  readonly plain: Subscriptions;
+  readonly plainCount: number;
+  readonly picked: Subscriptions;
+}
+
+export class Delivery {
+  /** Handlers run, further up in the call stack. */
+  isDispatching: boolean = false;
+  readonly #backlogMax: number;
+  readonly #backlog: Deferred[] = [];
+  /** The members that get the message, one of each queue group. */
+  #picked: Subscriptions = NOBODY;
+  /** Subscriptions with a queue of messages. */
+  #queueCount: number = 0;
+  #turn: number = 0;
+
+  constructor(backlogMax: number) {
+    this.#backlogMax = backlogMax;
+  }
+
+  /** Messages that wait until the running handler returns. */
+  get backlogCount(): number {
+    return this.#backlog.length;
+  }
+
+  /** A subscription with a queue has come. */
+  addQueue(): void {
+    this.#queueCount++;
+  }
+
+  removeQueue(): void {
+    this.#queueCount--;
+  }
+
+  /** Picks a member of each queue group. False: one that stops publishers has no room. */
+  hasRoom(found: MatchSet<BusSubscription, unknown>): boolean {
+    if (this.isDispatching && this.#backlog.length >= this.#backlogMax) return false;
+    if (this.#queueCount > 0) {
+      const { plain, plainCount } = found;
+      for (let i = 0; i < plainCount; i++) if (!plain[i].hasRoom) return false;
+    }
+    if (found.groupCount === 0) {
+      this.#picked = NOBODY;
+      return true;
+    }
+    return this.#pickEach(found);
+  }
+
+  /**
+   * The next member in turn that has room; else one that loses messages; else undefined.
+   */
+  pick(members: Subscriptions): BusSubscription | undefined {
+    const count = members.length;
+    const first = count === 1 ? 0 : ++this.#turn % count;
+    let lossy: BusSubscription | undefined;
+    for (let tried = 0; tried < count; tried++) {
+      const member = members[first + tried < count ? first + tried : first + tried - count];
+      if (member.isReady) return member;
+      if (member.hasRoom) lossy ??= member;
+    }
+    return lossy;
+  }
+
+  /**
+   * Delivers to what {@link hasRoom} has found. Returns whether the handlers have run.
+   *
+   * **Ownership** the message's reference is given back.
+   */
+  deliver(message: BusMessage, found: MatchSet<BusSubscription, unknown>): boolean {
+    return this.deliverTo(message, found, found.plainCount, this.#picked);
+  }
+
+  /** The same for the first `plainCount` plain ones, and these members of groups. */
+  deliverTo(
+    message: BusMessage,
+    found: MatchSet<BusSubscription, unknown>,
+    plainCount: number,
+    picked: Subscriptions,
+  ): boolean {
+    const { plain } = found;
+    // Handlers may subscribe, and publish to the same subject.
+    found.isPinned = true;
+    if (this.#queueCount > 0) {
+      for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
+      for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
+    }
+    if (this.isDispatching) {
+      this.#backlog.push({ message, plain, plainCount, picked });
+      return false;
+    }
+    this.isDispatching = true;
+    this.#dispatch(message, plain, plainCount, picked);
+    if (this.#backlog.length > 0) this.#dispatchBacklog();
+    this.isDispatching = false;
+    return true;
+  }
+
+  close(): void {
+    for (const { message } of this.#backlog.splice(0)) message.release();
+  }
+
+  #pickEach(found: MatchSet<BusSubscription, unknown>): boolean {
+    const picked: BusSubscription[] = [];
+    for (let i = 0; i < found.groupCount; i++) {
+      const member = this.pick(found.groups[i]);
+      if (member === undefined) return false;
+      picked.push(member);
+    }
+    this.#picked = picked;
+    return true;
+  }
+
+  #dispatchBacklog(): void {
+    for (let next = this.#backlog.shift(); next !== undefined; next = this.#backlog.shift()) {
+      this.#dispatch(next.message, next.plain, next.plainCount, next.picked);
+    }
+  }
+
+  /** Calls the handlers that run at once. What they throw is reported, and ends nothing here. */
+  #dispatch(
+    message: BusMessage,
+    plain: Subscriptions,
+    plainCount: number,
+    picked: Subscriptions,
+  ): void {
+    for (let i = 0; i < plainCount; i++) handle(plain[i], message);
+    for (let i = 0; i < picked.length; i++) handle(picked[i], message);
+    message.release();
+  }
+}
+
+/** A subscription that has ended meanwhile gets nothing. */
+function enqueue(subscription: BusSubscription, message: BusMessage): void {
+  if (subscription.waiting !== undefined && subscription.place >= 0) subscription.accept(message);
+}
+
+function handle(subscription: BusSubscription, message: BusMessage): void {
+  if (subscription.waiting === undefined && subscription.place >= 0) subscription.handle(message);
+}
