@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: MIT
 /** Passes what a flusher gets to a writable stream. */
 
+import { errorMonitor } from 'node:events';
 import { show } from '../base/check.ts';
+import { throwLater } from '../base/throw-later.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
 /** The part of a writable stream of Node that is used here. */
 export interface WritableSink {
+  /** False once it has ended or failed. */
+  readonly writable?: boolean;
   write(chunk: Uint8Array, done: () => void): boolean;
-  on(event: 'drain', listener: () => void): unknown;
+  on(event: string | symbol, listener: () => void): unknown;
 }
 
 /** The part of a `WriteFlusher` that is used here. */
 interface Source {
   readonly pool: BufferPool;
   readonly closed: boolean;
+  readonly readyCallback: (() => void) | undefined;
   drain(
     sink: (writerId: number, offset: number, length: number, bufferId: BufferId) => void,
     countMax: number,
@@ -24,7 +29,13 @@ interface Source {
 /** Regions that are taken at once; after that the stream is asked. */
 const TAKEN_MAX = 16;
 
-/** Writes every region to the stream, as long as it takes more; releases it when it is out. */
+/** After these events a stream takes more, or will never take more. */
+const GOES_ON: readonly (string | symbol)[] = ['drain', 'finish', 'close', errorMonitor];
+
+/**
+ * Writes every region to the stream, as long as it takes more; releases it when it is out, or when
+ * the stream has ended or failed.
+ */
 export function pipeInto(flusher: Source, writable: WritableSink): void {
   if (typeof writable?.write !== 'function' || typeof writable.on !== 'function') {
     throw new TypeError(`writable must be a writable stream, got ${show(writable)}`);
@@ -32,16 +43,28 @@ export function pipeInto(flusher: Source, writable: WritableSink): void {
   const { pool } = flusher;
   let isFull = false;
   const sink = (_writer: number, offset: number, length: number, bufferId: BufferId): void => {
-    const chunk = pool.bytes.subarray(offset, offset + length);
-    if (!writable.write(chunk, () => pool.release(bufferId))) isFull = true;
+    let isHeld = true;
+    const release = (): void => {
+      if (isHeld) pool.release(bufferId);
+      isHeld = false;
+    };
+    try {
+      if (writable.writable === false) release();
+      else if (!writable.write(pool.bytes.subarray(offset, offset + length), release))
+        isFull = true;
+    } catch (error) {
+      release();
+      throwLater(error);
+    }
   };
   const pump = (): void => {
-    while (!isFull && !flusher.closed && flusher.drain(sink, TAKEN_MAX) > 0);
+    while (!isFull && flusher.readyCallback === pump && flusher.drain(sink, TAKEN_MAX) > 0);
   };
-  writable.on('drain', () => {
+  const goOn = (): void => {
     isFull = false;
     pump();
-  });
+  };
   flusher.setReadyCallback(pump);
+  for (const event of GOES_ON) writable.on(event, goOn);
   pump();
 }

@@ -59,6 +59,11 @@ export class ReceiverBell {
     }
   }
 
+  /** The callback that was set. */
+  get callback(): (() => void) | undefined {
+    return this.#callback;
+  }
+
   setCallback(callback: (() => void) | undefined): void {
     this.#callback = callback;
     if (callback === undefined) return;

@@ -219,9 +219,16 @@ export class WriteFlusher {
     if (callback === undefined || !this.closed) this.#bell.setCallback(callback);
   }
 
+  /** @internal */
+  get readyCallback(): (() => void) | undefined {
+    return this.#bell.callback;
+  }
+
   /**
    * Writes every region, from now on, to a writable stream of Node (a file, a socket), and waits
-   * while the stream is full. The stream stays the caller's, which ends it and handles its errors.
+   * while the stream is full. The stream stays the caller's, which ends it and handles its errors;
+   * once it has ended or failed, regions are released undelivered. Ends with another `pipeTo`, or
+   * with {@link setReadyCallback}.
    *
    * **Threads** the receiver. **Throws** as {@link setReadyCallback}.
    */
