@@ -64,6 +64,7 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/\.(reclaim|recover|declareExited)$/, 'asking a thread whether it lives leaves a mark'],
   [/\.(send|receive)(Sync)?$/, 'a wait that was given up has asked to be rung'],
   [/\.guard(Sync)?$/, 'a wait that was given up has drawn a ticket'],
+  [/^Bus\.request$/, 'a request that nobody responds to was published'],
   [/^PacketSender\.trySend/, 'receivers step over the slot that was taken for it'],
 ];
 
