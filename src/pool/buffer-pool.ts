@@ -29,6 +29,7 @@ import {
   type BufferId,
   badgeOf,
   DETACHED_WORDS,
+  HOARD,
   isVacant,
   NO_BUFFER,
   OWNER,
@@ -308,6 +309,14 @@ export class BufferPool extends BufferReferences {
   get deadlockWords(): { readonly words: Words; readonly first: number } | undefined {
     const { words, layout } = this;
     return layout.deadlocks === 0 ? undefined : { words, first: layout.deadlocks };
+  }
+
+  /**
+   * @internal Adds to the number of buffers that a listener of {@link doorbell} would release: a
+   * thread that needs one then rings this one.
+   */
+  hoard(change: number): void {
+    this.words[this.thread.record + HOARD] += change;
   }
 
   /** @internal Names this thread among all that ever attached to the pool; never 0. */

@@ -11,6 +11,7 @@ import {
   ATTENTION,
   CACHE_COUNT,
   GIVE_BACKS,
+  HOARD,
   OWNER,
   type PoolLayout,
   TICKET,
@@ -19,7 +20,8 @@ import {
 export function isPoolHint(layout: PoolLayout, word: number): boolean {
   if (word === ATTENTION) return true;
   for (let slot = 0; slot < layout.maxThreads; slot++) {
-    if (word === layout.thread(slot) + CACHE_COUNT) return true;
+    const counter = word - layout.thread(slot);
+    if (counter === CACHE_COUNT || counter === HOARD) return true;
     // A server may read it while the waiter, served by another, registers again: fairness at stake,
     // nothing else.
     if (word === layout.thread(slot) + TICKET) return true;

@@ -24,6 +24,7 @@
  *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer
  *     cache          BufferIds its thread                       it          plain, one writer
  *     counters       events    its thread                       stats       plain, one writer
+ *     HOARD          buffers   its thread                       hints       plain, one writer
  *     STATE          see below attach, detach, reclaim          everyone    by SYNC(slot-state)
  *     GRANT          see below its thread; anyone: WAITING →    everyone    atomic, SYNC(grant)
  *                              granted
@@ -168,6 +169,8 @@ export const OVERFLOWS: number = word++;
 export const WAITS: number = word++;
 export const RECLAIMS: number = word++;
 export const GIVE_BACKS: number = word++;
+/** Buffers that listeners of the thread's doorbell release once it is rung: a hint. */
+export const HOARD: number = word++;
 assert(word <= LINE_WORDS, 'thread fields must fit in their line');
 
 // Thread record, second line: written by several threads.

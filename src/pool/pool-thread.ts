@@ -22,6 +22,7 @@ import {
   CACHE_COUNT,
   GIVE_BACKS,
   GRANT,
+  HOARD,
   isVacant,
   type PoolLayout,
   STATE,
@@ -206,8 +207,8 @@ export class PoolThread {
   }
 
   /**
-   * Rings every thread that seems to have buffers in its cache; it gives them back on its next
-   * turn.
+   * Rings every thread that seems to have buffers in its cache, or others that it does not need; it
+   * gives them back on its next turn.
    *
    * The counts are read without ordering and may be stale, so a waiter calls this again and again
    * while it waits.
@@ -215,8 +216,9 @@ export class PoolThread {
   ringHoarders(): void {
     const { words, layout } = this;
     for (let slot = 0; slot < layout.maxThreads; slot++) {
-      const cached = words[layout.thread(slot) + CACHE_COUNT];
-      if (slot !== this.slot && cached > 0) this.doorbell.ring(slot);
+      const record = layout.thread(slot);
+      const count = words[record + CACHE_COUNT] + words[record + HOARD];
+      if (slot !== this.slot && count > 0) this.doorbell.ring(slot);
     }
   }
 }

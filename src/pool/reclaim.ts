@@ -19,6 +19,7 @@ import {
   CACHE_COUNT,
   claimedBy,
   GRANT,
+  HOARD,
   inStripe,
   isVacant,
   NEXT,
@@ -232,7 +233,7 @@ function clearRecord(self: PoolThread, slot: number): void {
   const { words, layout } = self;
   const record = layout.thread(slot);
   words.fill(0, layout.refs(slot), layout.refs(slot) + layout.bufferCount);
-  words[record + CACHE_COUNT] = 0;
+  words[record + CACHE_COUNT] = words[record + HOARD] = 0;
   storeRelease(words, record + PARKER, 0);
   // SYNC(slot-state): publishes the cleared record; pairs with attach().
   storeRelease(words, record + STATE, THREAD_FREE);

@@ -23,26 +23,15 @@ export class OpenReservations {
   readonly #flusher: WriteFlusher;
   readonly #words: Words;
   readonly #layout: SharedWriterLayout;
-  readonly #headroom: number;
-  readonly #limit: number;
   readonly #slot: number;
   readonly #entries = new Map<number, number>();
   /** A key that does not count: its reservation has ended, or is not ours yet. */
   #staleAt: number = NONE;
 
-  /** `headroom` and `limit` are relative to a buffer. */
-  constructor(
-    flusher: WriteFlusher,
-    words: Words,
-    layout: SharedWriterLayout,
-    headroom: number,
-    limit: number,
-  ) {
+  constructor(flusher: WriteFlusher, words: Words, layout: SharedWriterLayout) {
     this.#flusher = flusher;
     this.#words = words;
     this.#layout = layout;
-    this.#headroom = headroom;
-    this.#limit = limit;
     this.#slot = flusher.pool.threadSlot;
   }
 
@@ -86,7 +75,7 @@ export class OpenReservations {
     for (;;) {
       const state = loadAcquire(words, entry + STATE);
       const held = state & ENTRY_HELD_UP;
-      checkTicket(ticket, this.#flusher, words, layout, this.#headroom, this.#limit);
+      checkTicket(ticket, this.#flusher, words, layout);
       if (state !== (ENTRY_OPEN | ENTRY_HANDED | held | threadSlot)) throw badReservation(offset);
       // Into the map first, as a stale key until the reservation is ours.
       this.#staleAt = offset;

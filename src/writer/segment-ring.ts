@@ -21,6 +21,7 @@ import {
 import {
   BUFFER,
   DELIVERED,
+  ENTRY_WORDS,
   EPOCH,
   FILL,
   FREED,
@@ -161,7 +162,7 @@ export class SegmentRing {
     if (loadSeqCst(words, EPOCH) === epoch) compareExchange(words, EPOCH, epoch, next);
     const first = layout.entry(epoch, 0);
     const count = layout.entriesOf(loadAcquire(words, segment + FILL));
-    words.fill(0, first, first + 2 * count);
+    words.fill(0, first, first + ENTRY_WORDS * count);
     this.#takeBuffer(segment);
     // SYNC(segment): publishes the cleared entries to the thread that opens it, and notes FREED, in
     // one step.

@@ -15,6 +15,7 @@ import { slotOf } from '../pool/pool-layout.ts';
 import type { Lane } from './lane.ts';
 import type { SegmentRing } from './segment-ring.ts';
 import {
+  BEGIN,
   BUFFER,
   CLAIM,
   CLAIM_AGAIN,
@@ -22,11 +23,14 @@ import {
   DELIVERED_AT,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
+  ENTRY_CUT,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
   ENTRY_VALUE,
+  ENTRY_WORDS,
   FILL,
   FREED,
+  RUN_END,
   type SharedWriterLayout,
   STATE,
   TOLD,
@@ -240,33 +244,55 @@ export class SharedDelivery {
     const committed = ENTRY_COMMITTED;
     const finished = ENTRY_COMMITTED | ENTRY_ABORTED;
     const value = ENTRY_VALUE;
+    const runEnd = RUN_END;
+    // In an open segment a thread may append to the last entry if it is a run.
+    const last = fill < 0 ? -1 : count - 1;
     let { entry, offset, regionBegin, regionEnd } = walk;
     let answer: 'break' | 'end' | 'stop' | 'held' = layout.isSealed(fill) ? 'end' : 'stop';
     for (; entry < count; entry++) {
-      const at = first + (entry << 1);
+      const at = first + entry * 3;
       // SYNC(entry): sees the message that was committed.
       const state = loadAcquire(words, at);
-      if ((state & finished) === 0) {
+      let end: number;
+      if (state < 0) {
+        end = (entry === last ? state : this.#cut(at, state)) & runEnd;
+      } else if ((state & finished) === 0) {
         answer = 'held';
         break;
+      } else {
+        end = (state & committed) === 0 ? 0 : words[at + 1] + (state & value);
       }
-      const length = (state & committed) === 0 ? 0 : state & value;
-      if (length > 0) {
+      // Else the first messages of a run were delivered before.
+      const begin = offset > words[at + 1] ? offset : words[at + 1];
+      if (end > begin) {
         if (regionEnd === regionBegin) {
-          regionBegin = offset;
-        } else if (regionEnd !== offset) {
+          regionBegin = begin;
+        } else if (regionEnd !== begin) {
           answer = 'break';
           break;
         }
-        regionEnd = offset + length;
+        offset = regionEnd = end;
       }
-      offset += words[at + 1];
+      if (state < 0 && entry === last) break;
     }
     walk.entry = entry;
     walk.offset = offset;
     walk.regionBegin = regionBegin;
     walk.regionEnd = regionEnd;
-    return answer === 'held' ? this.#whyHeld(first + (entry << 1)) : answer;
+    return answer === 'held' ? this.#whyHeld(first + entry * ENTRY_WORDS) : answer;
+  }
+
+  /** Ends a run for its thread. Returns the STATE, which does not change any more. */
+  #cut(entry: number, seen: number): number {
+    const words = this.#words;
+    for (let state = seen; ; ) {
+      if ((state & ENTRY_CUT) !== 0) return state;
+      const cut = state | ENTRY_CUT;
+      // SYNC(entry): sees the messages that were appended; the next append fails.
+      const before = compareExchange(words, entry + STATE, state, cut);
+      if (before === state) return cut;
+      state = before;
+    }
   }
 
   /**
@@ -277,7 +303,7 @@ export class SharedDelivery {
     const words = this.#words;
     for (;;) {
       const state = loadSeqCst(words, entry + STATE);
-      if ((state & ENTRY_OPEN) === 0) return 'later';
+      if (state < 0 || (state & ENTRY_OPEN) === 0) return 'later';
       if (!this.#byPolicy || (state & ENTRY_HELD_UP) !== 0) return 'stop';
       const marked = state | ENTRY_HELD_UP;
       // SYNC(entry): the thread that ends the reservation sees the mark.
@@ -339,13 +365,17 @@ export class SharedDelivery {
     const layout = this.#layout;
     let bytes = 0;
     let entry = layout.entriesOf(words[DELIVERED_AT]);
-    for (let i = 0; i < layout.segmentCount; i++, entry = 0) {
+    let offset = layout.offsetOf(words[DELIVERED_AT]);
+    for (let i = 0; i < layout.segmentCount; i++) {
       const epoch = layout.after(words[DELIVERED], i);
       const count = layout.entriesOf(words[layout.segment(epoch) + FILL]);
       for (; entry < count; entry++) {
-        const state = words[layout.entry(epoch, entry) + STATE];
-        if ((state & ENTRY_COMMITTED) !== 0) bytes += state & ENTRY_VALUE;
+        const at = layout.entry(epoch, entry);
+        const state = words[at + STATE];
+        if (state < 0) bytes += (state & RUN_END) - Math.max(offset, words[at + BEGIN]);
+        else if ((state & ENTRY_COMMITTED) !== 0) bytes += state & ENTRY_VALUE;
       }
+      entry = offset = 0;
     }
     return bytes;
   }

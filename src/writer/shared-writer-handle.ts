@@ -10,9 +10,11 @@ import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
 import { HEADER_ID } from './flusher-layout.ts';
 import type { Lane } from './lane.ts';
 import {
+  BEGIN,
   BUFFER,
   DELIVERED,
   DELIVERED_AT,
+  ENTRY_WORDS,
   EPOCH,
   FILL,
   FREED,
@@ -22,9 +24,9 @@ import {
   HEADER_LANE,
   HEADER_MAGIC,
   HEADER_POOL,
+  HEADER_RUN_AFTER,
   HEADER_SEGMENT_BITS,
   HEADER_THREADS,
-  LENGTH,
   RING_SHAPE,
   type RingShape,
   SHARED_BUFFER_SIZE_MAX,
@@ -74,6 +76,7 @@ export function createSharedWriterBlock(
   words[HEADER_LANE] = lane.id;
   words[HEADER_SEGMENT_BITS] = shape.segmentBits;
   words[HEADER_EPOCH_BITS] = shape.epochBits;
+  words[HEADER_RUN_AFTER] = shape.runAfter;
   const first = layout.after(epoch, 0);
   words[EPOCH] = words[DELIVERED] = words[FREED] = first;
   words[DELIVERED_AT] = layout.open(0, headroom);
@@ -154,30 +157,20 @@ export function readTicket(
 }
 
 /**
- * Checks that a ticket can name an open reservation; the entry's STATE then decides. `headroom` and
- * `limit` are relative to a buffer.
+ * Checks that a ticket can name an open reservation; the entry's STATE then decides.
  */
 export function checkTicket(
   ticket: ReservationTicket,
   flusher: WriteFlusher,
   words: Words,
   layout: SharedWriterLayout,
-  headroom: number,
-  limit: number,
 ): void {
   const { offset, entry, epoch } = ticket;
   const present = layout.epochOfOpen(entry, loadSeqCst(words, EPOCH));
   const buffer = words[layout.segment(present) + BUFFER];
   const first = layout.entry(present, 0);
-  if (epoch !== present || buffer === 0 || (entry - first) % 2 !== 0) throw badReservation(offset);
+  if (epoch !== present || buffer === 0 || (entry - first) % ENTRY_WORDS !== 0)
+    throw badReservation(offset);
   const position = offset - flusher.pool.offsetOf((buffer - 1) as BufferId);
-  let end = headroom;
-  let isExact = true;
-  for (let at = first; at < entry; at += 2) {
-    // 0: its thread has taken the entry and not yet written the length.
-    if (words[at + LENGTH] === 0) isExact = false;
-    end += words[at + LENGTH];
-  }
-  const fits = position > end && !isExact && position + words[entry + LENGTH] <= limit;
-  if (position !== end && !fits) throw badReservation(offset);
+  if (position !== words[entry + BEGIN]) throw badReservation(offset);
 }

@@ -5,7 +5,7 @@
  *   one block, in lines of 32 words (128 bytes)
  *   ┌────────┬────────┬─────────┬──────────────┬───────────────┬─────────────────┐
  *   │ header │ epoch  │ deliver │ thread 0…T−1 │ segment 0…15  │ entries 16·E    │
- *   │ 1 line │ 1 line │ 1 line  │ 1 line each  │ 1 line each   │ 2 words each    │
+ *   │ 1 line │ 1 line │ 1 line  │ 1 line each  │ 1 line each   │ 3 words each    │
  *   └────────┴────────┴─────────┴──────────────┴───────────────┴─────────────────┘
  *
  *   word      unit            written by                     read by      access
@@ -35,7 +35,8 @@
  *     STATE   see below       the thread that reserved it,   the claimant atomic, SYNC(entry)
  *                             then the one that ends it; the
  *                             claimant clears it
- *     LENGTH  bytes reserved  the thread that reserved it    the claimant plain, by SYNC(entry)
+ *     BEGIN   offset          the thread that reserved it    the claimant plain, by SYNC(entry)
+ *     LENGTH  bytes reserved  the thread that reserved it    it           plain, by SYNC(entry)
  *
  * The n-th segment has epoch n, and stands in place `n mod 16`. One word holds its state:
  *
@@ -89,6 +90,26 @@
  *                                  HELD_UP
  *   STATE = COMMITTED | length     a message of `length` bytes, at most LENGTH
  *   STATE = ABORTED                no message
+ *   STATE = RUN | t | end          messages up to offset `end`; thread t may append others
+ *   STATE = RUN | CUT | t | end    the same, finished
+ *
+ * Runs. A thread that has written several messages, and nobody another in between, claims room for
+ * more than one (shared-run.ts), and extends it in the same way: offset of FILL, same entry. It
+ * appends while its entry is the last: EPOCH and FILL are as it has left them, so nobody has reserved
+ * after it, and no message overtakes an earlier one. It copies a message, then moves `end` by one
+ * compare-exchange. A claimant hands over what lies before
+ * `end`. It leaves a run that is the last entry of an OPEN segment as it is, and continues there the
+ * next time; any other it cuts before it passes it, and the compare-exchange of the next append
+ * fails. That message is written again elsewhere, and what is left of the run stays unused.
+ *
+ *   OPEN | t ──first message──▶ RUN | t | end ◀──append (t)──▶ … ──cut (claimant)──▶ RUN | CUT | …
+ *
+ * A copy may go on while the run is cut and its segment is freed. So the thread holds a reference on
+ * the buffer, and the bytes of a run are nobody else's as long as the buffer is held; a writer with
+ * headroom or tailroom, where a receiver may use bytes beside a message, has no runs. The thread
+ * releases the buffer at its next claim, or when it is rung after EPOCH has moved on. A dead thread's
+ * run needs no repair: it is delivered, and cut, like one of a thread that does not come back;
+ * pool.reclaim() takes the reference.
  *
  * What a death, or an exception in a living thread, can leave, and who repairs it:
  *
@@ -102,6 +123,7 @@
  *   FILL = SEALED, EPOCH at it               the next to reserve, or to free it, moves EPOCH on
  *   EPOCH moved on, FILL = FREE              the next to reserve opens it
  *   STATE = OPEN                             its thread ends it; dead: recover() aborts it
+ *   STATE = RUN, the run forgotten           nothing to repair: it is cut once an entry follows
  *   CLAIM held                               the thread's next flush, or recover(), continues
  *   CLAIM held, regions appended             the same: they are released, and walked again
  *   TAIL and DELIVERED written, receiver     the next claimant, or recover(): TOLD differs from
@@ -125,18 +147,20 @@
  *   BUFFER       32 bits   0 repeats at once; harmless: a buffer in a FREE segment stays there, and
  *                          one in a SEALED segment is released with it
  *   CLAIM, SHUT, BADGE     a badge is unique among the last 2²⁰ threads of its slot
- *   STATE        32 bits   the same entry of the same thread, a lap later: only takeOver() of a
- *                          ticket used twice meets it, and it checks the epoch afterwards
+ *   STATE        32 bits   the same entry of the same thread, a lap later: takeOver() of a ticket
+ *                          used twice meets it, and checks the epoch afterwards; append() compares
+ *                          EPOCH before, and only its own thread writes RUN with that t
  */
 
 import { assert } from '../base/assert.ts';
 import type { Words } from '../base/atomics.ts';
 import { LINE_WORDS } from '../base/lines.ts';
 import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
+import { THREADS_MAX } from '../pool/pool-layout.ts';
 import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const SHARED_WRITER_MAGIC = 0x73687772;
-export const SHARED_WRITER_VERSION = 4;
+export const SHARED_WRITER_VERSION = 5;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -150,6 +174,7 @@ word += POOL_IDENTITY_WORDS;
 /** The shape of the ring: see {@link RingShape}. */
 export const HEADER_SEGMENT_BITS: number = word++;
 export const HEADER_EPOCH_BITS: number = word++;
+export const HEADER_RUN_AFTER: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const EPOCH: number = LINE_WORDS;
@@ -193,10 +218,11 @@ const FILL_KIND: number = FILL_FREE;
 
 // Entry record.
 export const STATE = 0;
-export const LENGTH = 1;
-const ENTRY_WORDS = 2;
+export const BEGIN = 1;
+export const LENGTH = 2;
+export const ENTRY_WORDS = 3;
 
-assert(ENTRY_WORDS === 2 && LINE_WORDS === 32, 'the hot paths shift by 1 and by 5');
+assert(ENTRY_WORDS === 3 && LINE_WORDS === 32, 'the hot paths multiply by 3 and by 32');
 
 /** Bits of STATE. The others hold the thread or the length. */
 export const ENTRY_OPEN: number = 1 << 28;
@@ -205,21 +231,32 @@ export const ENTRY_ABORTED: number = 1 << 30;
 export const ENTRY_HELD_UP: number = 1 << 27;
 export const ENTRY_HANDED: number = 1 << 26;
 export const ENTRY_VALUE: number = ENTRY_HANDED - 1;
+/** Below 0: a run. Its other bits are CUT, the thread and the offset. */
+export const ENTRY_RUN: number = 1 << 31;
+export const ENTRY_CUT: number = 1 << 30;
+export const RUN_SLOT_SHIFT = 20;
+export const RUN_END: number = (1 << RUN_SLOT_SHIFT) - 1;
+assert(THREADS_MAX << RUN_SLOT_SHIFT === ENTRY_CUT, 'a thread fits between CUT and the offset');
 
-/** The number of segments, and the bits of an epoch. Tests use fewer of both. */
+/**
+ * The number of segments, the bits of an epoch, and the claims in a row after which a thread claims
+ * runs. Tests use less of each.
+ */
 export interface RingShape {
   readonly segmentBits: number;
   readonly epochBits: number;
+  readonly runAfter: number;
 }
 
 /** Up to sixteen buffers may wait for the receiver, or for a slow reservation. */
-export const RING_SHAPE: RingShape = { segmentBits: 4, epochBits: 32 };
+export const RING_SHAPE: RingShape = { segmentBits: 4, epochBits: 32, runAfter: 4 };
 
 /** With fewer entries a segment would waste most of its buffer. */
 const ENTRY_BITS_MIN = 11;
 const OPEN_BITS = 31;
 /** The longest buffer whose offsets leave enough bits for entries. */
 export const SHARED_BUFFER_SIZE_MAX: number = (1 << (OPEN_BITS - ENTRY_BITS_MIN)) - 1;
+assert(SHARED_BUFFER_SIZE_MAX <= RUN_END, 'an offset fits in the STATE of a run');
 /** Bounds the entries of a segment: more than fit at this length are not useful. */
 const MESSAGE_BYTES_TYPICAL_MIN = 4;
 
@@ -234,7 +271,7 @@ export class SharedWriterLayout {
   readonly offsetBits: number;
   /** FILL of segment 0; the others follow every 32 words. */
   readonly segments: number;
-  /** First word of entry 0 of segment 0; entries take 2 words. */
+  /** First word of entry 0 of segment 0. */
   readonly entries: number;
   readonly #segmentBits: number;
   readonly #epochMask: number;
@@ -257,6 +294,7 @@ export class SharedWriterLayout {
     const shape = {
       segmentBits: words[HEADER_SEGMENT_BITS],
       epochBits: words[HEADER_EPOCH_BITS],
+      runAfter: words[HEADER_RUN_AFTER],
     };
     return new SharedWriterLayout(words[HEADER_BUFFER_SIZE], words[HEADER_THREADS], shape);
   }

@@ -16,6 +16,7 @@ import { Reservation } from './reservation.ts';
 import { SegmentRing } from './segment-ring.ts';
 import { SharedDelivery } from './shared-delivery.ts';
 import { SharedMembers } from './shared-members.ts';
+import { SharedRun } from './shared-run.ts';
 import {
   checkBufferSize,
   createSharedWriterBlock,
@@ -32,6 +33,7 @@ import {
   EPOCH,
   FILL,
   HEADER_LANE,
+  LENGTH,
   type RingShape,
   SHARED_WRITER_VERSION,
   SharedWriterLayout,
@@ -62,8 +64,8 @@ type MemberState = typeof OPEN | typeof LEAVING | typeof LEFT;
  * delivers the longest committed run; a later one delivers the rest. No call waits for another
  * thread.
  *
- * **Cost** reserve: one compare-exchange; commit: one store; flush: one load per message, one
- * read-modify-write per buffer.
+ * **Cost** reserve: one compare-exchange; commit: one store; `tryWrite`: one compare-exchange if no
+ * other thread writes in between; flush: one load per reservation, one read-modify-write per buffer.
  */
 export class SharedWriter {
   readonly pool: BufferPool;
@@ -101,8 +103,12 @@ export class SharedWriter {
   /** The entry of the last reservation, if it is open, and the offset of its bytes. */
   private openEntry: number = NONE;
   private openAt: number = NONE;
+  /** Where its segment's FILL stands, and what the reservation wrote there. */
+  private openFillAt: number = 0;
+  private openFill: number = 0;
   /** This object's other open reservations. */
   private readonly open: OpenReservations;
+  private readonly run: SharedRun;
   private state: MemberState = OPEN;
 
   private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
@@ -128,12 +134,14 @@ export class SharedWriter {
     this.countsBytes = this.options.policy === 'bytes';
     this.budget = this.options.budget;
     const { lane, layout } = this;
-    this.open = new OpenReservations(flusher, words, layout, this.options.headroom, this.limit);
+    this.open = new OpenReservations(flusher, words, layout);
     const flush = (): boolean => this.flush();
     this.policy = new PolicyFlush(flusher, lane, this.options, flush);
     this.waiting = new SpaceWait(flusher, lane, flush);
     const space = { headroom: this.options.headroom, limit: this.limit };
     this.ring = new SegmentRing(flusher.pool, words, layout, space, this.waiting);
+    const hasRooms = this.options.headroom + this.options.tailroom > 0;
+    this.run = new SharedRun(flusher.pool, words, hasRooms ? 0 : this.limit);
     this.delivery = new SharedDelivery(flusher, words, layout, lane, this.ring, this.options);
     const { ring, delivery, policy } = this;
     this.members = new SharedMembers(flusher, words, layout, lane, ring, delivery, policy);
@@ -202,6 +210,11 @@ export class SharedWriter {
     if (length >>> 0 !== length || length > this.lengthMax) this.checkLength(length);
     // An empty message takes a byte: no two open reservations begin at the same place.
     const space = length === 0 ? 1 : length;
+    return this.claim(space, space);
+  }
+
+  /** Reserves as many of `wanted` bytes as there are left in a segment; at least `least`. */
+  private claim(least: number, wanted: number): number {
     // Before the reservation: nothing may throw after it.
     if (this.openAt !== -1) this.keepOpen();
     const words = this.words;
@@ -212,21 +225,26 @@ export class SharedWriter {
       const fill = words[segment];
       const offset = fill & this.offsetMask;
       const entry = fill >> this.offsetBits;
-      if (entry < 0 || entry >= this.entryCount || offset + space > this.limit) {
+      const room = this.limit - offset;
+      const space = wanted < room ? wanted : room;
+      if (entry < 0 || entry >= this.entryCount || least > room) {
         this.checkOpen();
-        if (!this.ring.makeRoom(space)) return NOT_NOW;
+        if (!this.ring.makeRoom(least)) return NOT_NOW;
         continue;
       }
       const next = fill + (1 << this.offsetBits) + space;
       // SYNC(segment, both): takes the entry and its bytes; the next to reserve sees them taken.
       if (compareExchange(words, segment, fill, next) !== fill) continue;
       // No call from here on: if we died here, an entry without STATE would never end.
-      const at = this.entriesAt + ((index * this.entryCount + entry) << 1);
-      words[at + 1] = space;
+      const at = this.entriesAt + (index * this.entryCount + entry) * 3;
+      words[at + 1] = offset;
+      words[at + 2] = space;
       words[at] = this.openMark;
       // Not earlier: now the open entry keeps the segment and its buffer in place.
       const begin = (words[segment + 1] - 1) * this.stride + offset;
       this.openEntry = at;
+      this.openFillAt = segment;
+      this.openFill = next;
       this.openAt = begin;
       return begin;
     }
@@ -236,8 +254,8 @@ export class SharedWriter {
   commit(offset: number, length: number): void {
     const at = offset === this.openAt && offset !== -1 ? this.openEntry : this.find(offset);
     const words = this.words;
-    if (length >>> 0 !== length || length > words[at + 1]) {
-      checkInteger('length', length, 0, words[at + 1]);
+    if (length >>> 0 !== length || length > words[at + 2]) {
+      checkInteger('length', length, 0, words[at + LENGTH]);
     }
     // SYNC(entry): publishes the message to the thread that flushes.
     const before = exchange(words, at, this.committedMark | length);
@@ -276,22 +294,42 @@ export class SharedWriter {
   tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
     if (typeof source === 'string') return tryWriteText(this, source, begin, end);
     checkSource(source, begin, end);
-    const at = this.tryReserve(end - begin);
-    if (at < 0) return false;
     const length = end - begin;
+    if (this.run.append(source, begin, end)) {
+      const left = this.budget - (this.countsBytes ? length : 1);
+      this.budget = left;
+      if (left < 0) this.spend();
+      return true;
+    }
+    return this.writeClaimed(source, begin, end, length);
+  }
+
+  /** Writes a message for which the run has no room; perhaps the first of another run. */
+  private writeClaimed(source: Uint8Array, begin: number, end: number, length: number): boolean {
+    const { run, words } = this;
+    if (length > this.lengthMax) this.checkLength(length);
+    const space = length === 0 ? 1 : length;
+    const at = this.claim(space, run.bytesFor(space));
+    if (at < 0) return false;
+    const { openEntry, openFillAt, openFill } = this;
     let before: number;
     try {
       this.pool.arena.write(at, source, begin, end);
+      const state = run.begin(openEntry, openFillAt, openFill, at, length);
       // SYNC(entry): as commit() does.
-      before = exchange(this.words, this.openEntry, this.committedMark | length);
+      before = exchange(words, openEntry, state === 0 ? this.committedMark | length : state);
     } catch (error) {
       // No call, which might throw again. Messages that it held up go with the next commit.
-      this.words[this.openEntry] = ENTRY_ABORTED;
-      this.openAt = -1;
+      words[openEntry] = ENTRY_ABORTED;
+      run.end = 0;
       this.budget = -1;
+      if (this.openAt === at) this.openAt = -1;
+      else this.forget(at);
       throw error;
     }
-    this.openAt = -1;
+    // Else the source is a proxy that has written a message itself.
+    if (this.openAt === at) this.openAt = -1;
+    else this.forget(at);
     const left = this.budget - (this.countsBytes ? length : 1);
     this.budget = left;
     if (left < 0 || (before & this.heldUpMark) !== 0) this.spend();
@@ -340,6 +378,7 @@ export class SharedWriter {
     this.checkOpen();
     this.invariants();
     this.budget = this.options.budget;
+    this.run.releaseStale();
     return this.delivery.run();
   }
 
@@ -370,6 +409,7 @@ export class SharedWriter {
     this.state = LEAVING;
     // Sends every reservation to the slow path, which throws.
     this.lengthMax = -1;
+    this.run.end = 0;
     this.policy.close();
     this.waiting.close();
     let isComplete = true;
@@ -380,6 +420,7 @@ export class SharedWriter {
       if (!(error instanceof BusbarError)) throw error;
     }
     this.ring.close();
+    this.run.close();
     const dropped = this.members.close(isComplete);
     assert(this.openAt === NONE, 'a member that leaves has no open reservation');
     assert(this.lengthMax < 0, 'a member that has left reserves nothing');

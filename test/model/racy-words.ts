@@ -51,8 +51,10 @@ function ofPool(): RacyStructure {
           'each sweep, and `refill` looks with order.',
       },
       {
-        word: 'CACHE_COUNT',
-        at: slots.map((slot) => layout.thread(slot) + pool.CACHE_COUNT),
+        word: 'CACHE_COUNT, HOARD',
+        at: slots.flatMap((slot) =>
+          [pool.CACHE_COUNT, pool.HOARD].map((word) => layout.thread(slot) + word),
+        ),
         argument:
           'One writer; others read it to choose whom to ring. An old value rings one thread too ' +
           'many or too few, and the next sweep looks again.',

@@ -34,7 +34,7 @@ export interface RoundModule {
 }
 
 const BUFFERS = 3;
-const LAYOUT = new SharedWriterLayout(16, 2, { segmentBits: 2, epochBits: 8 });
+const LAYOUT = new SharedWriterLayout(16, 2, { segmentBits: 2, epochBits: 8, runAfter: 4 });
 /** Bytes of a message: a segment has room for one. */
 const MESSAGE = 10;
 
@@ -147,7 +147,11 @@ function numbersAsPool(slot: number): BufferPool {
  * of which the ring has two: with epochs of two bits it would then find the EPOCH that it has seen.
  */
 function roundScenario(module: RoundModule): Scenario<RoundShared> {
-  const layout = new module.SharedWriterLayout(16, 2, { segmentBits: 1, epochBits: 4 });
+  const layout = new module.SharedWriterLayout(16, 2, {
+    segmentBits: 1,
+    epochBits: 4,
+    runAfter: 4,
+  });
   const reserve = (words: Int32Array): void => {
     const fill = layout.segment(Atomics.load(words, EPOCH)) + FILL;
     Atomics.compareExchange(words, fill, layout.open(0, 0), layout.open(1, MESSAGE));

@@ -4,6 +4,7 @@
 import { type Bug, huntAll } from './planted.ts';
 import { type RoundModule, roundParts } from './segment-scenario.ts';
 import { owedParts } from './writer-owed.ts';
+import { runParts } from './writer-runs.ts';
 import type { WriterModule } from './writer-scenarios.ts';
 import { smallWriterParts } from './writer-small.ts';
 
@@ -51,6 +52,48 @@ const BUGS: readonly Bug[] = [
     'return true;',
     /^rest: death: one/,
   ),
+  bug(
+    'a run goes on although another thread has reserved after it',
+    'shared-run',
+    'words[this.fillAt] !== this.fill ||',
+    '',
+    /^runs: order/,
+  ),
+  bug(
+    'a run is extended although another thread has reserved after it',
+    'shared-run',
+    'compareExchange(words, this.fillAt, fill, fill + more) !== fill',
+    'Atomics.store(words, this.fillAt, fill + more), false',
+    /^runs: two/,
+  ),
+  bug(
+    'a message is appended to a run without a look whether that was cut',
+    'shared-run',
+    'compareExchange(words, entry, state, state + next - at) !== state',
+    'Atomics.store(words, entry, state + next - at), false',
+    /^runs: two/,
+  ),
+  bug(
+    'the flush passes a run without cutting it',
+    'shared-delivery',
+    'entry === last ? state : this.#cut(at, state)',
+    'state',
+    /^runs: two/,
+  ),
+  bug(
+    'a run that is delivered in part is delivered from its begin again',
+    'shared-delivery',
+    'offset > words[at + 1] ? offset : words[at + 1]',
+    'words[at + 1]',
+    /^runs: two/,
+  ),
+  bug(
+    'a member that leaves keeps the buffer of its run',
+    'shared-writer',
+    '    this.run.close();\n',
+    '',
+    /^runs: two/,
+  ),
 ];
 
 huntAll('writer', BUGS, async (load) => {
@@ -58,7 +101,9 @@ huntAll('writer', BUGS, async (load) => {
     ...(await load<Pick<WriterModule, 'BufferPool'>>('pool/index.ts')),
     ...(await load<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')),
   };
-  return [...owedParts(module), ...smallWriterParts(module)].flatMap(({ cases }) => cases);
+  return [...owedParts(module), ...smallWriterParts(module), ...runParts(module)].flatMap(
+    ({ cases }) => cases,
+  );
 });
 
 huntAll(

@@ -28,7 +28,7 @@ const LENGTH = 10;
 const DRAINS = 0;
 
 /** Epochs of four bits, of which three are the lap that a free segment waits for. */
-const RING: SmallRing = { segmentBits: 1, epochBits: 4, epoch: 13 };
+const RING: SmallRing = { segmentBits: 1, epochBits: 4, runAfter: 4, epoch: 13 };
 
 export function smallWriterParts(module: WriterModule): Part<WriterShared>[] {
   return [

@@ -6,6 +6,7 @@ import { mortal } from './mortal.ts';
 import { type RoundModule, roundParts } from './segment-scenario.ts';
 import { writerExceptionParts } from './writer-exceptions.ts';
 import { owedParts } from './writer-owed.ts';
+import { runParts } from './writer-runs.ts';
 import { type WriterModule, writerParts } from './writer-scenarios.ts';
 
 const module: WriterModule = {
@@ -23,4 +24,5 @@ exploreAll('writer', [
   ...writerParts(module),
   ...writerExceptionParts(module),
   ...owedParts(module),
+  ...runParts(module),
 ]);

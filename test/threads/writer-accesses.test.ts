@@ -5,15 +5,21 @@
  */
 import { expect, test } from 'vitest';
 import { LocalWriter, type ReservationTicket, type SharedWriter } from '../../src/writer/index.ts';
+import { RING_SHAPE } from '../../src/writer/shared-writer-layout.ts';
 import { dieAt, pauseAt, throwAt } from './writer-cuts.ts';
 import { type Actor, Stage, type StageShape } from './writer-stage.ts';
 
 const MORE = 200;
 const ACCESSES_MAX = 2_000;
-const SMALL_RING = { segmentBits: 2, epochBits: 4 };
+const SMALL_RING = { segmentBits: 2, epochBits: 4, runAfter: 4 };
 
 const SHAPES: Record<string, StageShape> = {
-  'three messages a buffer': { bufferSize: 64, size: 20, regionCount: 32 },
+  'runs of two messages': {
+    bufferSize: 64,
+    size: 8,
+    regionCount: 32,
+    ring: { ...RING_SHAPE, runAfter: 0 },
+  },
   'one message a buffer, 2 regions': { bufferSize: 64, size: 40, regionCount: 2 },
   'one message a buffer, 4 segments, 16 epochs': {
     bufferSize: 64,
