@@ -19,18 +19,18 @@ import {
  * shared-writer-layout.ts.
  *
  * It holds a reference on the buffer. If another thread cuts the run, delivers it and frees the
- * segment while a message is being copied, the copy goes to bytes that nobody else uses.
+ * segment while a message is being copied, the copy goes to bytes that no other code uses.
  */
 export class SharedRun {
-  readonly #pool: BufferPool;
+  private readonly pool: BufferPool;
   /** Most bytes of a run: if another thread reserves after it, the rest of them stays unused. */
-  readonly #bytesMax: number;
-  readonly #quietMin: number;
-  readonly #space: number;
+  private readonly bytesMax: number;
+  private readonly quietMin: number;
+  private readonly space: number;
   /** Claims in a row without another thread's in between; the bytes that the last one got. */
-  #quiet = 0;
-  #bytes = 0;
-  #bufferId: BufferId = NO_BUFFER;
+  private quiet: number = 0;
+  private bytes: number = 0;
+  private bufferId: BufferId = NO_BUFFER;
   private readonly words: Words;
   private readonly arena: Arena;
   private readonly epochAt: number = EPOCH;
@@ -51,10 +51,10 @@ export class SharedRun {
 
   /** `space`: where the space in every buffer ends, relative to its begin; 0: there are no runs. */
   constructor(pool: BufferPool, words: Words, space: number) {
-    this.#pool = pool;
-    this.#space = space;
-    this.#bytesMax = space >>> 2;
-    this.#quietMin = words[HEADER_RUN_AFTER];
+    this.pool = pool;
+    this.space = space;
+    this.bytesMax = space >>> 2;
+    this.quietMin = words[HEADER_RUN_AFTER];
     this.words = words;
     this.arena = pool.arena;
     pool.doorbell.listen(this.releaseStale);
@@ -110,8 +110,8 @@ export class SharedRun {
 
   /** How many bytes to claim at once, if `least` are needed now. */
   private grow(least: number): number {
-    this.#bytes = Math.max(least, Math.min(2 * this.#bytes, this.#bytesMax));
-    return this.#bytes;
+    this.bytes = Math.max(least, Math.min(2 * this.bytes, this.bytesMax));
+    return this.bytes;
   }
 
   /** How many bytes to claim for a message of `length`: more if a run is to begin. */
@@ -119,14 +119,14 @@ export class SharedRun {
     const { words } = this;
     this.end = 0;
     const isSame = words[this.epochAt] === this.epoch;
-    if (isSame && words[this.fillAt] !== this.fill) this.#quiet = this.#bytes = 0;
-    else if (isSame) this.#quiet++;
-    if (this.#quiet < this.#quietMin || this.#bytesMax < length) return length;
+    if (isSame && words[this.fillAt] !== this.fill) this.quiet = this.bytes = 0;
+    else if (isSame) this.quiet++;
+    if (this.quiet < this.quietMin || this.bytesMax < length) return length;
     return this.grow(2 * length);
   }
 
   /**
-   * Notes a claim by this thread, which is still open, and that the first `length` bytes of it are a
+   * Notes a claim by this thread, which is still open, and that its first `length` bytes are a
    * message. Returns the STATE that shows it as a run; 0: there is no room for another message.
    */
   begin(entry: number, fillAt: number, fill: number, at: number, length: number): number {
@@ -137,16 +137,16 @@ export class SharedRun {
     this.fill = fill;
     this.entry = entry;
     if (words[entry + LENGTH] < 2 * length || length === 0) return 0;
-    const pool = this.#pool;
+    const pool = this.pool;
     const id = pool.bufferAt(at);
-    if (id !== this.#bufferId) {
+    if (id !== this.bufferId) {
       this.release();
       pool.hoard(1);
       pool.retainShared(id);
-      this.#bufferId = id;
+      this.bufferId = id;
     }
     this.at = at + length;
-    this.limit = pool.offsetOf(id) + this.#space;
+    this.limit = pool.offsetOf(id) + this.space;
     this.state = this.mark | (words[entry + BEGIN] + length);
     this.end = at + words[entry + LENGTH];
     return this.state;
@@ -159,16 +159,16 @@ export class SharedRun {
 
   /** The writer is closed. */
   close(): void {
-    this.#pool.doorbell.ignore(this.releaseStale);
+    this.pool.doorbell.ignore(this.releaseStale);
     this.release();
   }
 
   /** Ends the run and releases the buffer. */
   private release(): void {
     this.end = 0;
-    if (this.#bufferId === NO_BUFFER || !this.#pool.isAttached) return;
-    this.#pool.release(this.#bufferId);
-    this.#bufferId = NO_BUFFER;
-    this.#pool.hoard(-1);
+    if (this.bufferId === NO_BUFFER || !this.pool.isAttached) return;
+    this.pool.release(this.bufferId);
+    this.bufferId = NO_BUFFER;
+    this.pool.hoard(-1);
   }
 }

@@ -93,23 +93,23 @@
  *   STATE = RUN | t | end          messages up to offset `end`; thread t may append others
  *   STATE = RUN | CUT | t | end    the same, finished
  *
- * Runs. A thread that has written several messages, and nobody another in between, claims room for
- * more than one (shared-run.ts), and extends it in the same way: offset of FILL, same entry. It
- * appends while its entry is the last: EPOCH and FILL are as it has left them, so nobody has reserved
- * after it, and no message overtakes an earlier one. It copies a message, then moves `end` by one
- * compare-exchange. A claimant hands over what lies before
- * `end`. It leaves a run that is the last entry of an OPEN segment as it is, and continues there the
- * next time; any other it cuts before it passes it, and the compare-exchange of the next append
- * fails. That message is written again elsewhere, and what is left of the run stays unused.
+ * Runs. A thread that has written several messages, and no other thread one in between, claims room
+ * for more than one (shared-run.ts), and extends it in the same way: offset of FILL, same entry. It
+ * appends while its entry is the last: EPOCH and FILL are as it has left them, so no thread has
+ * reserved after it, and no message overtakes an earlier one. It copies a message, then moves `end`
+ * by one compare-exchange. A claimant hands over what lies before `end`. It leaves a run that is
+ * the last entry of an OPEN segment as it is, and continues there the next time; any other it cuts
+ * before it passes it, and the compare-exchange of the next append fails. That message is written
+ * again elsewhere, and what is left of the run stays unused.
  *
  *   OPEN | t ──first message──▶ RUN | t | end ◀──append (t)──▶ … ──cut (claimant)──▶ RUN | CUT | …
  *
- * A copy may go on while the run is cut and its segment is freed. So the thread holds a reference on
- * the buffer, and the bytes of a run are nobody else's as long as the buffer is held; a writer with
- * headroom or tailroom, where a receiver may use bytes beside a message, has no runs. The thread
- * releases the buffer at its next claim, or when it is rung after EPOCH has moved on. A dead thread's
- * run needs no repair: it is delivered, and cut, like one of a thread that does not come back;
- * pool.reclaim() takes the reference.
+ * A copy may go on while the run is cut and its segment is freed. So the thread holds a reference
+ * on the buffer, and no other code uses the bytes of a run as long as the buffer is held; a writer
+ * with headroom or tailroom, where a receiver may use bytes beside a message, has no runs. The
+ * thread releases the buffer at its next claim, or when it is rung after EPOCH has moved on. A dead
+ * thread's run needs no repair: it is delivered, and cut, like one of a thread that does not come
+ * back; pool.reclaim() takes the reference.
  *
  * What a death, or an exception in a living thread, can leave, and who repairs it:
  *

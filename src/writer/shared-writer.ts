@@ -65,7 +65,7 @@ type MemberState = typeof OPEN | typeof LEAVING | typeof LEFT;
  * thread.
  *
  * **Cost** reserve: one compare-exchange; commit: one store; `tryWrite`: one compare-exchange if no
- * other thread writes in between; flush: one load per reservation, one read-modify-write per buffer.
+ * other thread writes in between; flush: a load per reservation, one read-modify-write per buffer.
  */
 export class SharedWriter {
   readonly pool: BufferPool;
