@@ -58,6 +58,16 @@ test('misuse', () => {
   const lock = SeqLock.create(pool, { words: 2 });
   expect(() => lock.tryRead(new Int32Array(1))).toThrow(/target must have at least 2 words, got 1/);
   expect(() => lock.tryWrite([1, 2] as never)).toThrow(/values must be an Int32Array/);
+  // Neither a proxy nor a subclass runs code of its own while a snapshot is half written.
+  const proxy = new Proxy(new Int32Array(2), { get: (words, key) => words[key as never] });
+  expect(() => lock.tryWrite(proxy)).toThrow(/values must be an Int32Array/);
+  class Long extends Int32Array {
+    override get length(): number {
+      return 2;
+    }
+  }
+  expect(() => lock.tryWrite(new Long(1))).toThrow(/at least 2 words, got 1/);
+  expect([lock.count, lock.isAbandoned]).toEqual([0, false]);
   expect(() => SeqLock.attach(pool, { ...lock.handle, version: 9 })).toThrow(/seqlock/);
   expect(() => SeqLock.attach(createPool(), lock.handle)).toThrow(/another pool/);
 });

@@ -2,12 +2,12 @@
 /** `SeqLock`: a snapshot of many words; readers do not hold up writers. */
 
 import { loadSeqCst, storeSeqCst, type Words } from '../base/atomics.ts';
-import { checkInteger, checkOptions, checkTimeoutMs, show } from '../base/check.ts';
+import { checkInteger, checkOptions, checkTimeoutMs, checkWords, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
-import { wordsOf } from '../base/views.ts';
+import { lengthOf, wordsOf } from '../base/views.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { BY_QUESTION } from '../pool/liveness.ts';
 import { Mutex, type MutexHandle } from './mutex.ts';
@@ -196,7 +196,8 @@ export class SeqLock {
   /** {@link tryWrite}, without blocking; `values` are those of the time of the call. */
   async write(values: Int32Array, options?: WaitOptions): Promise<'written' | GivenUp> {
     this.#check('values', values);
-    const own = values.slice(0, this.length);
+    const own = new Int32Array(this.length);
+    for (let i = 0; i < own.length; i++) own[i] = values[i];
     const result = await this.#writers.lock(options);
     return result === 'acquired' ? this.#write(own) : (result as GivenUp);
   }
@@ -221,11 +222,10 @@ export class SeqLock {
   }
 
   #check(name: string, words: Int32Array): void {
-    if (words instanceof Int32Array && words.length >= this.length) return;
-    if (!(words instanceof Int32Array)) {
-      throw new TypeError(`${name} must be an Int32Array, got ${show(words)}`);
-    }
-    throw new RangeError(`${name} must have at least ${this.length} words, got ${words.length}`);
+    // Not `instanceof`, nor `length`: no code of the caller runs while a snapshot is half written.
+    const length = lengthOf(checkWords(name, words));
+    if (length >= this.length) return;
+    throw new RangeError(`${name} must have at least ${this.length} words, got ${length}`);
   }
 }
 
