@@ -5,6 +5,7 @@ import { lookup } from 'node:dns/promises';
 import { rmSync } from 'node:fs';
 import { BusbarError } from 'busbar/errors';
 import { ExecutorGroup } from 'busbar/executor';
+import type { Monitor } from 'busbar/metrics';
 import { native, topology } from 'busbar/native';
 import { BufferPool } from 'busbar/pool';
 import { Acceptor } from './acceptor.ts';
@@ -22,6 +23,7 @@ import {
   type HostMessage,
   sendText,
 } from './executor-messages.ts';
+import { FIGURES, readFigures } from './figures.ts';
 import { listenAlone, PortClaim } from './port-claim.ts';
 
 /** Regions in one lane. */
@@ -178,6 +180,19 @@ export class BrokerGroup {
   /** Which executor runs on which core. */
   get places(): ExecutorPlace[] {
     return this.#group.stats().map(({ index, cpu, unpinned }) => ({ index, cpu, unpinned }));
+  }
+
+  /** Shows the broker's parts, and the figures of its executors. */
+  watch(monitor: Monitor): void {
+    const group = this.#group;
+    monitor.watch('messages', this.pool);
+    monitor.watch('executors', group);
+    const read = (): Record<string, number>[] => {
+      return group.stats().map(({ counters }) => readFigures(counters));
+    };
+    monitor.watchOwn('broker', { kind: 'broker', metrics: FIGURES, read });
+    const isServing = (): boolean => !this.#isRetiring && this.#stopped === undefined;
+    monitor.check('clients', () => (isServing() ? '' : 'no more are taken'));
   }
 
   /** The sums over all executors that answer. */

@@ -12,6 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type TcpLink, TcpServer } from 'busbar/link';
+import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
 import { Backpressure } from './backpressure.ts';
@@ -23,6 +24,7 @@ import {
 } from './broker-options.ts';
 import { Connection } from './connection.ts';
 import { CopyBuffers } from './copy-buffers.ts';
+import { FIGURES } from './figures.ts';
 import { infoLine } from './handshake.ts';
 import { closeGradually } from './lame-duck.ts';
 import { Mesh } from './mesh.ts';
@@ -236,6 +238,16 @@ export class Broker implements BrokerCore {
       subscriptions: this.router.index.count,
       slowConsumers: this.backpressure.slowConsumers,
     };
+  }
+
+  /** Shows the broker's parts and figures. */
+  watch(monitor: Monitor): void {
+    monitor.watch('messages', this.pool);
+    monitor.watch('writers', this.#flusher);
+    if (this.#server !== undefined) monitor.watch('clients', this.#server);
+    const read = (): Record<string, unknown> => ({ ...this.stats() });
+    monitor.watchOwn('broker', { kind: 'broker', metrics: FIGURES, read });
+    monitor.check('clients', () => (this.#state === SERVING ? '' : 'no more are taken'));
   }
 
   /** A client that is gone. */

@@ -15,6 +15,7 @@ import {
   sendText,
 } from './executor-messages.ts';
 import { ExecutorPeers } from './executor-peers.ts';
+import { FIGURES_MS, writeFigures } from './figures.ts';
 
 /** Starts the broker, and joins it to the others once they have started. */
 export function run(context: ExecutorContext): void {
@@ -62,6 +63,10 @@ export function run(context: ExecutorContext): void {
     }
   };
 
+  const figures = setInterval(() => {
+    if (broker !== undefined) writeFigures(context.counters, broker.stats());
+  }, FIGURES_MS);
+  context.defer(() => clearInterval(figures));
   context.defer(() => broker?.destroy());
   void begin();
 }

@@ -11,6 +11,10 @@ export interface Command {
   readonly demoSeconds: number;
   /** Number of threads that serve clients; undefined: one for each core. */
   readonly executors: number | undefined;
+  /** Port of 127.0.0.1 for metrics and the live page; undefined: none. */
+  readonly metricsPort: number | undefined;
+  /** What readers there must know; undefined: a random one. */
+  readonly metricsToken: string | undefined;
   readonly broker: BrokerOptions;
 }
 
@@ -26,6 +30,9 @@ Usage: npm start -- [options]
   --executors N         serve clients on N threads, each pinned to a core (default: one for each
                         core that this process may use; 1: on the main thread)
   --seconds N           show what it can do for N seconds first (10; 0: only serve)
+  --metrics PORT        serve metrics, health and a page with live figures on this port of 127.0.0.1
+                        (none; 0: any that is free). \`npx busbar top\` needs no port.
+  --metrics-token T     what their readers must know (a random one; '': nothing)
   --help                this text
 
   --user U --pass P     clients must present this user and password
@@ -70,6 +77,8 @@ export function readCommandLine(args: readonly string[]): Command {
       host: { type: 'string' },
       seconds: { type: 'string' },
       executors: { type: 'string' },
+      metrics: { type: 'string' },
+      'metrics-token': { type: 'string' },
       user: { type: 'string' },
       pass: { type: 'string' },
       token: { type: 'string' },
@@ -125,6 +134,8 @@ export function readCommandLine(args: readonly string[]): Command {
   return {
     help: values.help ?? false,
     executors,
+    metricsPort: number('metrics'),
+    metricsToken: values['metrics-token'],
     demoSeconds: number('seconds') ?? 10,
     broker: withoutUndefined(broker),
   };

@@ -2,6 +2,7 @@
 /** Example broker: the program that `npm start` runs. */
 
 import { BusbarError } from 'busbar/errors';
+import { Exporter, Monitor } from 'busbar/metrics';
 import { topology } from 'busbar/native';
 import { Broker } from './broker.ts';
 import { BrokerGroup } from './broker-group.ts';
@@ -31,6 +32,7 @@ async function main(): Promise<number> {
   if (!signal.aborted) {
     console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
     if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
+    await show(broker, command);
     const lame = new AbortController();
     const isGone = heedNatsSignals(broker, lame);
     const { demoSeconds } = command;
@@ -103,6 +105,21 @@ function heedNatsSignals(broker: Broker | BrokerGroup, lame: AbortController): P
       broker.lameDuck().then(resolve);
     });
   });
+}
+
+/** Shows what the broker does to `busbar top`, and at a port if one is asked for. */
+async function show(
+  broker: Broker | BrokerGroup,
+  { metricsPort: port, metricsToken: token }: Command,
+): Promise<void> {
+  const monitor = new Monitor({ program: 'broker' });
+  broker.watch(monitor);
+  const complain = (error: Error): void => console.error(`No metrics: ${error.message}`);
+  await Exporter.listen(monitor).catch(complain);
+  if (port === undefined) return;
+  const options = token === undefined ? { port } : { port, token };
+  const exporter = await Exporter.listen(monitor, options).catch(complain);
+  if (exporter !== undefined) console.log(`Live figures, and /metrics: ${exporter.url}`);
 }
 
 function onCrash(index: number, error: Error): void {

@@ -3,6 +3,7 @@
 
 import { ExecutorGroup } from 'busbar/executor';
 import { UdpLink } from 'busbar/link';
+import type { Monitor } from 'busbar/metrics';
 import { native, topology } from 'busbar/native';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
@@ -157,6 +158,12 @@ export class Collector {
       pool.close();
       throw error;
     }
+  }
+
+  /** Shows the pool and the executors. */
+  watch(monitor: Monitor): void {
+    monitor.watch('datagrams', this.#pool);
+    monitor.watch('executors', this.#group);
   }
 
   /** Ends an interval and returns its report. One call at a time. */

@@ -13,6 +13,9 @@ export interface Command {
   readonly format: Format;
   /** Prefix of all names for Graphite. */
   readonly prefix: string;
+  /** Port of 127.0.0.1 for the collector's own metrics; undefined: none. */
+  readonly metricsPort: number | undefined;
+  readonly metricsToken: string | undefined;
   readonly collector: CollectorOptions;
 }
 
@@ -44,6 +47,9 @@ Usage: npm run example:statsd -- [options]
                         included). Values without room are dropped and counted.
   --gauge-ttl SECONDS   forget gauges that received nothing for so long (3600)
   --receive-buffer BYTES  receive buffer of each socket (4m; the system may grant less)
+  --metrics PORT        serve the collector's own metrics and health on this port of 127.0.0.1
+                        (0: any free port)
+  --metrics-token T     what their readers must know (a random one; '': nothing)
   --help                this text
 
 A datagram holds one or more lines, separated by line feeds (or CR LF):
@@ -82,19 +88,23 @@ export function readCommandLine(args: readonly string[]): Command {
       'max-entries': { type: 'string', default: '100000' },
       'gauge-ttl': { type: 'string', default: '3600' },
       'receive-buffer': { type: 'string', default: '4m' },
+      metrics: { type: 'string' },
+      'metrics-token': { type: 'string' },
     },
   });
   const format = FORMATS.find((known) => known === values.format);
   if (format === undefined) {
     throw new TypeError(`--format must be ${FORMATS.join(', ')}, got ${show(values.format)}`);
   }
-  const { executors, tcp, unix } = values;
+  const { executors, tcp, unix, metrics } = values;
   if (unix === '') throw new RangeError('--unix must not be empty');
   return {
     help: values.help,
     intervalMs: 1000 * number('--interval', values.interval, 0.01, DAY_SECONDS),
     format,
     prefix: values.prefix,
+    metricsPort: metrics === undefined ? undefined : integer('--metrics', metrics, 0, 65_535),
+    metricsToken: values['metrics-token'],
     collector: {
       host: values.host,
       port: integer('--port', values.port, 0, 65_535),

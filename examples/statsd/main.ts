@@ -4,6 +4,7 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBusbarError } from 'busbar/errors';
+import { Exporter, Monitor } from 'busbar/metrics';
 import { Collector } from './collector.ts';
 import { type Command, HELP, readCommandLine } from './command-line.ts';
 import { format } from './formats.ts';
@@ -35,8 +36,24 @@ async function main(): Promise<number> {
   if (collector.alone !== '') {
     console.error(`One executor, because several cannot share the port: ${collector.alone}`);
   }
+  await show(collector, command);
   await report(collector, command, signal);
   return 0;
+}
+
+/** Shows what the collector does to `busbar top`, and at a port if one is asked for. */
+async function show(
+  collector: Collector,
+  { metricsPort: port, metricsToken: token }: Command,
+): Promise<void> {
+  const monitor = new Monitor({ program: 'statsd' });
+  collector.watch(monitor);
+  const complain = (error: Error): void => console.error(`No metrics: ${error.message}`);
+  await Exporter.listen(monitor).catch(complain);
+  if (port === undefined) return;
+  const options = token === undefined ? { port } : { port, token };
+  const exporter = await Exporter.listen(monitor, options).catch(complain);
+  if (exporter !== undefined) console.error(`Live figures, and /metrics: ${exporter.url}`);
 }
 
 async function start(command: Command): Promise<Collector | undefined> {

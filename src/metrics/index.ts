@@ -2,6 +2,7 @@
 /** `busbar/metrics`: what a program does, for Prometheus, OpenTelemetry and probes. */
 /// <reference types="node" preserve="true" />
 
+export { Exporter, type ExporterOptions } from './exporter.ts';
 export type { Metric, MetricType } from './metric-table.ts';
 export { Monitor, type MonitorOptions, type OwnMetrics, type Watched } from './monitor.ts';
 export { type OtelMeter, observeWith } from './opentelemetry.ts';

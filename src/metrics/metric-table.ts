@@ -43,15 +43,15 @@ const TRAFFIC: readonly Row[] = [
 const ROWS: Readonly<Record<string, readonly Row[]>> = {
   pool: [
     ['capacity', 'updown', '{buffer}', 'buffer.limit', 'Buffers of the pool.'],
-    ['freeShared', 'updown', '{buffer}', 'buffer.count', 'Buffers by state.', 'state=free'],
-    ['freeCached', 'updown', '{buffer}', 'buffer.count', '', 'state=cached'],
-    ['held', 'updown', '{buffer}', 'buffer.count', '', 'state=held'],
-    ['inTransit', 'updown', '{buffer}', 'buffer.count', '', 'state=transit'],
+    ['freeShared', 'updown', '{buffer}', 'buffers', 'Buffers by state.', 'state=free'],
+    ['freeCached', 'updown', '{buffer}', 'buffers', '', 'state=cached'],
+    ['held', 'updown', '{buffer}', 'buffers', '', 'state=held'],
+    ['inTransit', 'updown', '{buffer}', 'buffers', '', 'state=transit'],
     ['waiting', 'updown', '{thread}', 'waiting', 'Threads that wait for a buffer.'],
   ],
   'pool.thread': [
-    ['cached', 'updown', '{buffer}', 'buffer.count', 'Buffers of a thread.', 'state=cached'],
-    ['held', 'updown', '{buffer}', 'buffer.count', '', 'state=held'],
+    ['cached', 'updown', '{buffer}', 'buffers', 'Buffers of a thread.', 'state=cached'],
+    ['held', 'updown', '{buffer}', 'buffers', '', 'state=held'],
     ['acquires', 'counter', '{buffer}', 'acquires', 'Buffers acquired.'],
     ['refills', 'counter', '{batch}', 'batches', 'Batches moved.', 'direction=refill'],
     ['overflows', 'counter', '{batch}', 'batches', '', 'direction=overflow'],

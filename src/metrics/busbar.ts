@@ -1,0 +1,198 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: MIT
+/** The program `busbar`: `busbar top` and `busbar dump` show what processes of this user do. */
+
+import { rmSync } from 'node:fs';
+import { get } from 'node:http';
+import { parseArgs } from 'node:util';
+import type { Snapshot } from './snapshot.ts';
+import { placesOf } from './socket-place.ts';
+import { linesOf, viewOf } from './view.ts';
+
+const HELP = `Shows what programs do that use an Exporter of busbar/metrics.
+
+  busbar top [PLACE …]    live figures; q or Ctrl-C ends it. Without a terminal: lines
+  busbar dump [PLACE …]   one snapshot of each as JSON
+
+PLACE is a process id, the path of a socket, or a URL with its token. Default: all of this user.
+
+  --interval SECONDS      between two looks (1)
+  --count N               end after so many (0: never)
+  --json                  snapshots as JSON, one a line
+`;
+const REPLY_MS_MAX = 2000;
+const [CLEAR, HOME, REST] = ['\x1b[?1049h\x1b[?25l', '\x1b[H', '\x1b[K'];
+const KEYS_THAT_END = ['q', '\x03', '\x04'];
+const BACK = '\x1b[?25h\x1b[?1049l';
+
+interface Look {
+  readonly place: string;
+  readonly snapshot?: Snapshot;
+  readonly failure?: string;
+}
+
+process.stdout.on('error', () => process.exit(0));
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: string[]): Promise<number> {
+  let values: { interval: string; count: string; json: boolean; help: boolean };
+  let positionals: string[];
+  try {
+    const parsed = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        interval: { type: 'string', default: '1' },
+        count: { type: 'string', default: '0' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    ({ values, positionals } = parsed);
+    for (const name of ['interval', 'count'] as const) {
+      if (!/^\d+(\.\d+)?$/.test(values[name])) throw new Error(`--${name} must be a number`);
+    }
+  } catch (error) {
+    return fail(`${(error as Error).message}\nTry: busbar --help`, 2);
+  }
+  const [command, ...places] = positionals;
+  if (values.help || command === undefined) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (command !== 'top' && command !== 'dump') {
+    return fail(`${JSON.stringify(command)} must be top or dump\nTry: busbar --help`, 2);
+  }
+  if (command === 'dump') return await dump(places);
+  const intervalMs = Math.max(50, Number(values.interval) * 1000);
+  return await top(places, intervalMs, Number(values.count) || Infinity, values.json);
+}
+
+function fail(text: string, code: number): number {
+  console.error(text);
+  return code;
+}
+
+async function dump(places: string[]): Promise<number> {
+  const looks = await lookAt(places);
+  for (const { snapshot, failure, place } of looks) {
+    if (snapshot !== undefined) console.log(JSON.stringify(snapshot, null, 2));
+    else console.error(`${place}: ${failure}`);
+  }
+  return looks.some(({ snapshot }) => snapshot !== undefined) ? 0 : fail(nothing(places), 1);
+}
+
+async function top(
+  places: string[],
+  intervalMs: number,
+  count: number,
+  json: boolean,
+): Promise<number> {
+  const { stdin, stdout } = process;
+  const isLive = stdout.isTTY && !json;
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  if (isLive) {
+    stdout.write(CLEAR);
+    process.on('exit', () => stdout.write(BACK));
+    if (stdin.isTTY) {
+      stdin.setRawMode(true).on('data', (key) => {
+        if (KEYS_THAT_END.includes(String(key))) stop();
+      });
+    }
+  }
+  const before = new Map<string, Snapshot>();
+  let found = 0;
+  for (let round = 0; round < count && !stopping.signal.aborted; round++) {
+    const looks = await lookAt(places);
+    found = looks.filter(({ snapshot }) => snapshot !== undefined).length;
+    if (json) for (const { snapshot } of looks) snapshot && console.log(JSON.stringify(snapshot));
+    else show(looks, before, isLive ? stdout.columns : Infinity, isLive, nothing(places));
+    for (const { place, snapshot } of looks) if (snapshot) before.set(place, snapshot);
+    if (found === 0 && !isLive) break;
+    if (round + 1 < count) await sleep(intervalMs, stopping.signal);
+  }
+  stdin.pause();
+  return found > 0 || isLive ? 0 : fail(json ? nothing(places) : '', 1);
+}
+
+function show(
+  looks: readonly Look[],
+  before: ReadonlyMap<string, Snapshot>,
+  width: number,
+  isLive: boolean,
+  nothing: string,
+): void {
+  const lines = looks.flatMap(({ place, snapshot, failure }) => [
+    ...(snapshot === undefined
+      ? [`! ${place}: ${failure}`]
+      : linesOf(viewOf(before.get(place), snapshot), width)),
+    '',
+  ]);
+  if (lines.length === 0) lines.push(nothing);
+  if (!isLive) {
+    process.stdout.write(`${lines.join('\n')}\n`);
+    return;
+  }
+  const shown = lines.slice(0, Math.max(1, process.stdout.rows - 1));
+  const marked = shown.map((line) => (line.startsWith('!') ? `\x1b[31m${line}\x1b[0m` : line));
+  process.stdout.write(`${HOME}${marked.map((line) => `${line}${REST}\n`).join('')}\x1b[J`);
+}
+
+function nothing(places: readonly string[]): string {
+  return places.length === 0
+    ? 'No process of this user has an Exporter of busbar/metrics.'
+    : `No process replies at ${places.join(', ')}.`;
+}
+
+/** Asks all of them at once. Those that were not named and have ended are left out. */
+async function lookAt(given: readonly string[]): Promise<Look[]> {
+  const named = given.flatMap((each) => (/^\d+$/.test(each) ? placesOf(each) : [each]));
+  const places = given.length === 0 ? placesOf() : named;
+  const looks = await Promise.all(places.map((place) => look(place, given.length === 0)));
+  return looks.filter(({ failure }) => given.length > 0 || failure !== 'ended');
+}
+
+/** Removes what a process has left that was killed, where `mayRemove`. */
+function look(place: string, mayRemove: boolean): Promise<Look> {
+  return new Promise((resolve) => {
+    const isUrl = /^http:\/\//.test(place);
+    const headers: Record<string, string> = {};
+    let target: object = { socketPath: place, path: '/snapshot' };
+    if (isUrl) {
+      const { hostname, port, searchParams } = new URL(place);
+      const token = searchParams.get('token');
+      if (token !== null) headers.authorization = `Bearer ${token}`;
+      target = { hostname, port, path: '/snapshot' };
+    }
+    const request = get({ ...target, headers, timeout: REPLY_MS_MAX, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () => {
+        if (response.statusCode !== 200) resolve({ place, failure: text.trim() });
+        else resolve({ place, snapshot: JSON.parse(text) as Snapshot });
+      });
+    });
+    request.on('timeout', () => {
+      request.destroy(new Error('no reply: the thread that exports is busy'));
+    });
+    request.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+      const hasEnded = code === 'ECONNREFUSED' || code === 'ENOENT';
+      if (hasEnded && mayRemove) rmSync(place, { force: true });
+      resolve({ place, failure: hasEnded ? 'ended' : message });
+    });
+  });
+}
+
+function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, delayMs);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

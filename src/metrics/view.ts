@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/** What `busbar top` and the page show of two snapshots: a table for each kind. */
+
+import type { Metric } from './metric-table.ts';
+import type { ObjectSnapshot, Snapshot } from './snapshot.ts';
+
+/** A table of text. */
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly { readonly cells: readonly string[]; readonly isAlarm: boolean }[];
+}
+
+/** All that is shown of one process. */
+export interface View {
+  readonly title: string;
+  readonly reasons: readonly string[];
+  readonly tables: readonly Table[];
+}
+
+const UNITS = ['', 'k', 'M', 'G', 'T'];
+/** An executor that has not returned for so long is shown as an alarm. */
+const LATE_MS = 1000;
+
+/** Rates are those between the two; without `before` there are none. */
+export function viewOf(before: Snapshot | undefined, after: Snapshot): View {
+  const { program, pid, threadId, node, uptimeMs, health } = after;
+  const thread = threadId === 0 ? '' : ` thread ${threadId}`;
+  const state = health.ready ? 'ready' : health.live ? 'NOT READY' : 'STUCK';
+  const of = `${program} pid ${pid}${thread} Node ${node}`;
+  const seconds = (after.timeMs - (before?.timeMs ?? after.timeMs)) / 1000;
+  const earlier = new Map(before?.objects.map((each) => [keyOf(each), each.stats]));
+  return {
+    title: `${of} up ${Math.round(uptimeMs / 1000)} s ${state}`,
+    reasons: health.reasons,
+    tables: Object.entries(after.metrics).map(([kind, metrics]) => ({
+      columns: [kind, ...metrics.map(columnOf)],
+      rows: after.objects
+        .filter((each) => each.kind === kind)
+        .map((each) => ({
+          cells: [
+            each.part === undefined ? each.name : `${each.name}/${each.part}`,
+            ...metrics.map((metric) => {
+              return cellOf(metric, each.stats, earlier.get(keyOf(each)), seconds);
+            }),
+          ],
+          isAlarm: isAlarm(each),
+        })),
+    })),
+  };
+}
+
+/** The lines of a terminal of that width. An alarm begins with '!'. */
+export function linesOf({ title, reasons, tables }: View, width: number): string[] {
+  const lines = [title, ...reasons.map((reason) => `! ${reason}`)];
+  for (const { columns, rows } of tables) {
+    const widths = columns.map((column, at) =>
+      Math.max(column.length, ...rows.map(({ cells }) => (cells[at] as string).length)),
+    );
+    const line = (cells: readonly string[], mark: string): string => {
+      const padded = cells.map((cell, at) =>
+        at === 0 ? cell.padEnd(widths[0] as number) : cell.padStart(widths[at] as number),
+      );
+      return `${mark} ${padded.join('  ')}`;
+    };
+    lines.push('', line(columns, ' '));
+    for (const { cells, isAlarm } of rows) lines.push(line(cells, isAlarm ? '!' : ' '));
+  }
+  return lines.map((line) => line.slice(0, width).trimEnd());
+}
+
+function keyOf({ kind, name, part }: ObjectSnapshot): string {
+  return JSON.stringify([kind, name, part]);
+}
+
+function columnOf({ field, type }: Metric): string {
+  return type === 'counter' ? `${field}/s` : field;
+}
+
+function cellOf(
+  { field, type }: Metric,
+  stats: ObjectSnapshot['stats'],
+  earlier: ObjectSnapshot['stats'] | undefined,
+  seconds: number,
+): string {
+  const value = stats[field];
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'number') return '-';
+  if (type !== 'counter') return short(value);
+  const growth = value - Number(earlier?.[field]);
+  // Less than before: its thread has begun anew.
+  return growth >= 0 && seconds > 0 ? short(growth / seconds) : '-';
+}
+
+/** At most four characters and a unit. */
+function short(value: number): string {
+  let [rest, unit] = [value, 0];
+  while (rest >= 10_000 && unit < UNITS.length - 1) [rest, unit] = [rest / 1000, unit + 1];
+  return `${Number(rest.toFixed(rest < 10 ? 1 : 0))}${UNITS[unit]}`;
+}
+
+function isAlarm({ stats, error }: ObjectSnapshot): boolean {
+  if (error !== undefined || stats.closed === true) return true;
+  if (stats.state === 'running' && Number(stats.sinceTurnMs) > LATE_MS) return true;
+  if (stats.state === 'ended' || Number(stats.waiting) > 0) return true;
+  return Number(stats.capacity) > 0 && Number(stats.queued) >= Number(stats.capacity);
+}

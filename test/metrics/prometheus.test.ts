@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/** A real Prometheus scrapes the broker and statsd, and evaluates what the dashboard asks. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { afterAll, describe, expect, test } from 'vitest';
+import { FIGURES } from '../../examples/broker/figures.ts';
+import { METRICS, prometheusName } from '../../src/metrics/metric-table.ts';
+import { RawClient } from '../e2e/raw-client.ts';
+import { buildPrograms, killPrograms, Program } from '../program.ts';
+
+afterAll(killPrograms);
+
+/** Where it is required, a test that needs it fails without it. */
+const isExpected =
+  spawnSync('prometheus', ['--version']).status === 0 ||
+  process.env.BUSBAR_TEST_PROMETHEUS === 'required';
+
+interface Panel {
+  readonly title: string;
+  readonly targets: readonly { readonly expr: string }[];
+}
+
+const dashboard = JSON.parse(readFileSync('docs/grafana/busbar.json', 'utf8'));
+const panels: readonly Panel[] = dashboard.panels;
+
+test('the dashboard asks for metrics that exist', () => {
+  const names = new Set([...Object.values(METRICS).flat(), ...FIGURES].map(prometheusName));
+  const asked = panels.flatMap(({ targets }) =>
+    targets.flatMap(({ expr }) => [...expr.matchAll(/\b(busbar_\w+)\{/g)].map(([, name]) => name)),
+  );
+  expect(asked.length).toBeGreaterThan(15);
+  expect(asked.filter((name) => !names.has(name as string))).toEqual([]);
+});
+
+describe.skipIf(!isExpected)('with Prometheus', () => {
+  test('it scrapes the broker and statsd, and knows each query of the dashboard', async () => {
+    buildPrograms();
+    const folder = mkdtempSync(`${tmpdir()}/busbar-prometheus-`);
+    try {
+      const places = { XDG_RUNTIME_DIR: folder };
+      const metrics = ['--metrics', '0', '--metrics-token', 'secret'];
+      const common = ['--port', '0', '--executors', '2', ...metrics];
+      const broker = new Program(
+        'build/examples/broker/main.js',
+        ['--seconds', '0', ...common],
+        places,
+      );
+      const statsd = new Program('build/examples/statsd/main.js', common, places);
+      const found = /^Live figures, and \/metrics: (http:\/\/[\d.:]+)\/\?token=secret$/;
+      const targets = [await broker.line(found), await statsd.line(found)].map(([, url]) => url);
+      const [, port] = await broker.line(/^Listening on 127\.0\.0\.1:(\d+)/);
+      const client = await RawClient.connect(Number(port));
+      await client.converse('SUB a 1\r\nPUB a 1\r\nx\r\n');
+      const headers = { authorization: 'Bearer secret' };
+      const text = await (await fetch(`${targets[0]}/metrics`, { headers })).text();
+      const { status, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text });
+      expect([status, String(stderr)]).toEqual([0, '']);
+
+      const listen = `127.0.0.1:${await freePort()}`;
+      writeFileSync(`${folder}/prometheus.yml`, configuration(targets as string[]));
+      const prometheus = new Program('prometheus', [
+        `--config.file=${folder}/prometheus.yml`,
+        `--storage.tsdb.path=${folder}/data`,
+        `--web.listen-address=${listen}`,
+      ]);
+      await prometheus.line(/Server is ready to receive web requests/);
+      const query = async (expr: string): Promise<{ value: [number, string] }[]> => {
+        const url = `http://${listen}/api/v1/query?query=${encodeURIComponent(expr)}`;
+        const reply = (await (await fetch(url)).json()) as {
+          status: string;
+          data: { result: { value: [number, string] }[] };
+        };
+        expect(reply.status, expr).toBe('success');
+        return reply.data.result;
+      };
+      const sampleOf = async (expr: string): Promise<string | undefined> =>
+        (await query(expr))[0]?.value[1];
+      await expect.poll(() => sampleOf('sum(up)')).toBe('2');
+      await expect.poll(() => sampleOf('sum(busbar_broker_messages_in_total)')).toBe('1');
+      expect(await sampleOf('busbar_broker_clients > 0')).toBe('1');
+      expect(await sampleOf('count(busbar_executor_state)')).toBe('4');
+      expect(await sampleOf('sum(busbar_pool_buffer_limit{job="busbar"}) > 100')).toBeDefined();
+      for (const { expr } of panels.flatMap((panel) => panel.targets)) {
+        await query(expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '1m'));
+      }
+      // For the client that is connected.
+      await client.converse('');
+      expect(await broker.stop()).toBe(0);
+      expect(await statsd.stop()).toBe(0);
+      await prometheus.stop();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+function configuration(targets: readonly string[]): string {
+  const hosts = targets.map((url) => `'${new URL(url).host}'`);
+  return `
+global: { scrape_interval: 1s, scrape_timeout: 1s }
+scrape_configs:
+  - job_name: busbar
+    authorization: { credentials: secret }
+    static_configs: [{ targets: [${hosts}] }]
+`;
+}
+
+/** Prometheus does not tell which one it took. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

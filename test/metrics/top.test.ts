@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/** `busbar top` and `busbar dump`, as they are built: in a terminal, without one, over a port. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../scripts/files.mjs';
+import { buildPrograms, killPrograms, Program } from '../program.ts';
+
+const BUSBAR = `${ROOT}dist/metrics/busbar.js`;
+
+/** Where it is required, a test that needs it fails without it. */
+const isExpected =
+  spawnSync('tmux', ['-V']).status === 0 || process.env.BUSBAR_TEST_TMUX === 'required';
+
+let folder = '';
+let shown: Program;
+let url = '';
+
+beforeAll(async () => {
+  buildPrograms();
+  folder = mkdtempSync(`${tmpdir()}/busbar-top-`);
+  shown = new Program('build/test/metrics/shown.main.js', [], { XDG_RUNTIME_DIR: folder });
+  url = (await shown.line(/^at (http:.*)/))[1] as string;
+});
+afterAll(() => {
+  killPrograms();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function busbar(...args: string[]): Outcome {
+  const env = { ...process.env, XDG_RUNTIME_DIR: folder };
+  return spawnSync(process.execPath, [BUSBAR, ...args], { encoding: 'utf8', env });
+}
+
+test('dump prints one snapshot, of all, of a process, of a port', () => {
+  const { pid } = shown.process;
+  for (const places of [[], [String(pid)], [url]]) {
+    const { status, stdout } = busbar('dump', ...places);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ program: 'shown', pid });
+  }
+  expect(busbar('dump', url.replace(/token=./, 'token=z')).stderr).toContain('a token is needed');
+});
+
+test('without a terminal, top prints lines or JSON', () => {
+  const { status, stdout } = busbar('top', '--count', '2', '--interval', '0.05');
+  expect(status).toBe(0);
+  expect(stdout).not.toContain('\x1b');
+  expect(stdout.match(/^shown pid \d+ Node v[\d.]+ up \d+ s ready$/gm)).toHaveLength(2);
+  expect(stdout).toMatch(/^ {2}messages +8 /m);
+  expect(stdout).toMatch(/^! orders +2 +2 +- /m);
+  expect(stdout).toMatch(/^! orders +2 +2 +0 /m);
+  const lines = busbar('top', '--json', '--count', '2', '--interval', '0.05').stdout.trim();
+  const programs = lines.split('\n').map((line) => JSON.parse(line).program);
+  expect(programs).toEqual(['shown', 'shown']);
+});
+
+test('wrong words and missing processes are said', () => {
+  expect(busbar('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('top') });
+  expect(busbar('tpo')).toMatchObject({ status: 2, stderr: expect.stringContaining('"tpo"') });
+  expect(busbar('top', '--interval', 'x').status).toBe(2);
+  expect(busbar('dump', '/no/such.sock')).toMatchObject({ status: 1 });
+});
+
+test('what a killed process has left is removed, and not shown', async () => {
+  const place = { XDG_RUNTIME_DIR: folder };
+  const other = new Program('build/test/metrics/shown.main.js', [], place);
+  await other.line(/^at /);
+  const own = readdirSync(folder)[0];
+  const path = `${folder}/${own}/${other.process.pid}.sock`;
+  await other.stop('SIGKILL');
+  expect(existsSync(path)).toBe(true);
+  expect(busbar('dump', path).stderr).toContain('ended');
+  expect(existsSync(path)).toBe(true);
+  const { stdout } = busbar('dump');
+  expect(JSON.parse(stdout).pid).toBe(shown.process.pid);
+  expect(existsSync(path)).toBe(false);
+});
+
+describe.skipIf(!isExpected)('in tmux', () => {
+  test('top fills the terminal, marks what is full, and ends on q', async () => {
+    const tmux = (...args: string[]): Outcome =>
+      spawnSync('tmux', ['-S', `${folder}/tmux`, '-f', '/dev/null', ...args], { encoding: 'utf8' });
+    const program = `XDG_RUNTIME_DIR=${folder} ${process.execPath} ${BUSBAR} top`;
+    const command = `${program}; echo ended $?; cat`;
+    tmux('new-session', '-d', '-x', '100', '-y', '30', command);
+    try {
+      const screen = (): string => tmux('capture-pane', '-p').stdout;
+      const row = /^! orders +2 +2 +0 +0 /m;
+      await expect.poll(screen).toMatch(row);
+      expect(screen()).toMatch(/^shown pid \d+ .* ready$/m);
+      expect(tmux('capture-pane', '-p', '-e').stdout).toContain('\x1b[31m! orders');
+      for (const line of screen().split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+      tmux('send-keys', 'q');
+      await expect.poll(screen).toMatch(/^ended 0$/m);
+      expect(screen()).not.toMatch(row);
+    } finally {
+      tmux('kill-server');
+    }
+  });
+});
