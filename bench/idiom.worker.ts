@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Sends so many messages as it is told, as the README does, or by `postMessage`. */
+/** Sends the number of messages that it is told, as the README does, or by `postMessage`. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { PacketChannel } from 'busbar/channel';

@@ -10,7 +10,7 @@ const CLOCK_READS = 2000;
  * Puts times between `begin` and `end` into a histogram.
  *
  * A reading of the clock costs as much as half a round trip of two spinning threads, so a case may
- * time only every so many of its trips; and one reading (the median of many, taken when this is
+ * time only every few of its trips; and one reading (the median of many, taken when this is
  * made) is taken off each time.
  */
 export class Stopwatch {

@@ -3,7 +3,7 @@
  * Targets of the cases, and the figures of bab, the Rust original, in units of one atomic addition.
  */
 
-/** At most so many times what another case takes. */
+/** At most this many times what another case takes. */
 export interface Ratio {
   readonly of: string;
   readonly times: number;

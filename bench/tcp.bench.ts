@@ -196,7 +196,7 @@ class Counted {
   private expected = 0;
   private arrived: () => void = () => {};
 
-  /** Resolves when so many more have come. */
+  /** Resolves when this many more have come. */
   expect(count: number): Promise<void> {
     this.expected = this.total + count;
     return new Promise((resolve) => {

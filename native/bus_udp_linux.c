@@ -32,7 +32,7 @@ enum { MEMINFO_DROPS = 8, MEMINFO_WORDS = 9 };
 // Messages in one system call, and pieces of memory in all of them. On the stack: about 60 KiB.
 enum { MESSAGES = 64, VECTORS = 2048 };
 
-// What the kernel cuts, at most: as many bytes as the longest IPv4 datagram has, and so many
+// What the kernel cuts, at most: as many bytes as the longest IPv4 datagram has, and this many
 // datagrams since Linux 6.9.
 enum { RUN_BYTES = 65507, SEGMENTS_MAX = 128 };
 

@@ -6,7 +6,7 @@
  *   npm run model                        everything that `npm test` runs of it
  *   npm run model -- channel parker      only test/model/channel*.test.ts and parker*.test.ts
  *   npm run model -- --each              a line for each scenario, not for each part
- *   npm run model -- --long              goes further; --states N: to so many states each
+ *   npm run model -- --long              goes further; --states N: to this many states each
  *   npm run model -- channel -t death    only scenarios whose names match
  *   npm run model -- --oracle --seed 7   compares the checker itself with brute force on random
  *                                        programs, --programs N of each family (default 10 000)

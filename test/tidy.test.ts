@@ -107,6 +107,9 @@ const PHRASES: readonly (readonly [RegExp, string])[] = [
   [/\blet(?:s|ting)? go of\b/i, "'release'"],
   [/\b(?:he|him|his)\b/i, "'it', or the agent: 'the thread', 'the peer', 'the caller'"],
   [/\ba tool of tests\b/i, "'Test tool:'"],
+  [/\bso many\b(?! that)/i, "'this many', or the number by its name"],
+  [/\bbehind (?:earlier|later|what)\b/i, "'after'"],
+  [/\b(?:so everywhere|do(?:es)? so no more)\b/i, 'a whole sentence'],
 ];
 
 /** Names that do not say what happens, each with those that do. */

@@ -81,7 +81,7 @@ export async function prepareBlast(scenario: FlowScenario): Promise<LoadTask> {
   };
 }
 
-/** Writes `block` so many times, never more than the socket takes. */
+/** Writes `block` this many times, never more than the socket takes. */
 async function writeRepeated(socket: Socket, block: Buffer, repeats: number): Promise<void> {
   const blocksPerWrite = Math.ceil(WRITE_BYTES / block.length);
   const chunk = Buffer.concat(Array.from({ length: blocksPerWrite }, () => block));

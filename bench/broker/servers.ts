@@ -40,7 +40,7 @@ export async function startNatsServer(): Promise<Server> {
   return start('nats-server', port, ['nats-server', '-a', '127.0.0.1', '-p', String(port)]);
 }
 
-/** On so many executors; on one, 'busbar' is its name. */
+/** On this many executors; on one, 'busbar' is its name. */
 export async function startBusbar(executors: number): Promise<Server> {
   const port = await freePort();
   const options = ['--port', String(port), '--seconds', '0', '--executors', String(executors)];

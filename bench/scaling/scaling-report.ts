@@ -28,7 +28,7 @@ export interface ScalingRow extends Setting {
   readonly fastest: number;
   readonly slowest: number;
   /**
-   * The rate against so many times that of the fewest executors (of the fewest that send to each
+   * The rate against this multiple of that of the fewest executors (of the fewest that send to each
    * other, for the mesh); null for these themselves.
    */
   readonly ofLinear: number | null;

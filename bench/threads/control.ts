@@ -33,7 +33,7 @@ export function createControl(members: number): ControlWords {
   return new Int32Array(new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT));
 }
 
-/** How often each of so many threads may look before it sleeps. */
+/** How often each of this many threads may look before it sleeps. */
 export function looksAmong(threads: number, cores: number): number {
   return threads > cores ? LOOKS_WHEN_CROWDED : LOOKS;
 }

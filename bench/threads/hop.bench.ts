@@ -13,7 +13,7 @@ import { Crew, ROUNDS_PER_CHECK } from './crew.ts';
 import { MESSAGE_BYTES, nextNumber, writeMessage } from './message.ts';
 import { listen } from './socket.ts';
 
-/** One trip of so many is timed by itself: reading the clock costs as much as half a trip. */
+/** One trip of this many is timed by itself: reading the clock costs as much as half a trip. */
 const TRIPS_PER_SAMPLE = 8;
 const ECHO_CAPACITY = 16;
 

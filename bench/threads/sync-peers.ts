@@ -6,7 +6,7 @@ import { NOTHING } from './control.ts';
 import { loadMultithreading } from './multithreading.ts';
 import type { Role } from './role.ts';
 
-/** Takes the lock, counts a word up (a reader: reads it), gives the lock back; so many times. */
+/** Takes the lock, counts a word up (a reader: reads it), gives the lock back; this many times. */
 export type Contest = (words: Int32Array, count: number) => void | Promise<void>;
 
 export const PEERS = ['atomics', 'multithreading', 'multithreading-read', 'web-locks'] as const;

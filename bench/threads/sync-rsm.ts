@@ -140,7 +140,7 @@ function noteHolder(words: Int32Array, member: number): void {
   words[RUN] = 1;
 }
 
-/** How often a thread got the lock so many times in a row. */
+/** How often a thread got the lock this many times in a row. */
 function histogramOf(words: Int32Array): string {
   const bins = Array.from(words.subarray(RUNS));
   const total = bins.reduce((sum, count) => sum + count, 0);

@@ -154,7 +154,7 @@ test('the tree stays as small as its subscriptions, whatever comes and goes', ()
   }
 });
 
-/** Steps and weight of a match with so many queue groups, each at `spread` nodes. */
+/** Steps and weight of a match with this many queue groups, each at `spread` nodes. */
 function groupsCost(count: number, patterns: readonly string[]): { steps: number; weight: number } {
   const index = new SubscriptionIndex<Subscription<string>, Beyond<string>>();
   for (const pattern of patterns) {

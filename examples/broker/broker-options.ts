@@ -27,7 +27,7 @@ export interface BrokerOptions {
   /** Longest protocol line, in bytes. Default 4096. */
   readonly maxControlLineBytes?: number;
   /**
-   * Output that may wait for one client, in bytes. Default 64 MiB; less if so many clients are slow
+   * Output that may wait for one client, in bytes. Default 64 MiB; less if many clients are slow
    * that the pool is too small for that. Beyond it publishers to the client wait, for up to
    * `stallMs`; if it does not read in that time, it is cut off. (nats-server cuts it off at once.)
    */
@@ -205,7 +205,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
   };
 }
 
-/** The number of buffers for so many bytes: at least a few, at most as many as a pool can have. */
+/** Buffers for this many bytes: at least a few, at most as many as a pool can have. */
 export function bufferCountFor(bufferSize: number, bytes: number): number {
   const count = Math.max(BUFFER_COUNT_MIN, Math.floor(bytes / bufferSize));
   return Math.min(count, Math.floor(POOL_BYTES_MAX / bufferSize));

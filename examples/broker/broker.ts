@@ -65,7 +65,7 @@ const WINDOW_REGIONS_MIN = 2;
  */
 const READ_PART = 2;
 const COPY_PART = 16;
-/** An executor waits so long for what the others tell it before it lets clients in. */
+/** How long an executor waits for what the others tell it, before it lets clients in. */
 const SYNC_MS_MAX = 5000;
 /** Clients that are told of the end in one turn, each from a buffer of its own. */
 const TOLD_PER_TURN = 64;
@@ -363,7 +363,7 @@ export class Broker implements BrokerCore {
     return connection;
   }
 
-  /** Tells every client, so many in a turn that their buffers are there again for the next. */
+  /** Tells every client, at most as many in a turn as there are buffers for. */
   async #tellAll(): Promise<void> {
     let rest = [...this.connections];
     for (let round = 0; round < TELL_ROUNDS && rest.length > 0; round++) {

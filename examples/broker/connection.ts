@@ -162,7 +162,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     const length = asItStands
       ? message.lengthFor(subscription)
       : message.strippedLengthFor(subscription);
-    // Behind what comes from another executor are messages for everybody.
+    // What comes from another executor is followed by messages for other clients.
     const isUrgent = from === undefined;
     const at = isUrgent ? this.#reserveAtOnce(length, subscription) : this.#tryReserve(length);
     if (at < 0) return this.isClosing ? DECLINED : NOT_NOW;

@@ -51,12 +51,12 @@ const ARRIVAL = 1;
 /** A queued client's: it has its part, and nothing that it calls gives it another. */
 const QUEUED = 2;
 
-/** Units to deliver a message of so many bytes once. */
+/** Units to deliver a message of this many bytes once. */
 export function deliveryUnits(bytes: number): number {
   return 1 + (bytes >>> UNIT_BYTES_LOG2);
 }
 
-/** Units to read a line of so many bytes. */
+/** Units to read a line of this many bytes. */
 export function lineUnits(bytes: number): number {
   return 1 + (bytes >>> LINE_BYTES_LOG2);
 }
@@ -131,7 +131,7 @@ export class FairShare {
     return true;
   }
 
-  /** How often an action of so many units may be done, the last time partly on credit. */
+  /** How often an action of this many units may be done, the last time partly on credit. */
   countOf(units: number): number {
     return Math.max(0, Math.ceil(this.units / units));
   }

@@ -66,7 +66,7 @@ export interface InLaneCore<S extends Subscriber> {
   readonly backpressure: Backpressure;
   readonly counters: { messagesOut: number };
   readonly epoch: number;
-  /** DONE is sent after so many regions or bytes. */
+  /** DONE is sent after this many regions or bytes. */
   readonly doneRegions: number;
   readonly doneBytes: number;
   /** Called after a notice that others may wait for. */

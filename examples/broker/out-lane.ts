@@ -7,7 +7,7 @@
  * touch it: messages that lie behind each other in a publisher's buffer, and all go there, travel
  * as one region with one reference. So a burst costs the lane about as much as a message.
  *
- * **Back-pressure** messages wait, and those who publish them, while so many bytes or regions, or
+ * **Back-pressure** messages wait, and those who publish them, while this many bytes or regions, or
  * so much work, as the window has are with the other executor. Interests have a window of their
  * own, and clients wait with further SUBs and UNSUBs while too many changes have not been heard:
  * messages lie in the lane after those. All other notices always find room: a lane has more of it
@@ -309,9 +309,9 @@ export class OutLane implements RemoteExecutor {
   }
 
   /**
-   * At most so many that the other has not heard: who starts anew is told of all, and when many are
-   * held back at once, their subscriptions change together. The rest follows when it has heard
-   * them.
+   * At most this many that the other has not heard: an executor that starts anew is told of all,
+   * and when many are held back at once, their subscriptions change together. The rest follows when
+   * it has heard them.
    */
   #announceNews(): boolean {
     const { view, bytes } = this.#pool;

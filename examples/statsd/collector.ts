@@ -32,7 +32,7 @@ export interface CollectorOptions {
   readonly percentiles: readonly number[];
   /** Which names and tags are one metric. Default: equal ones. */
   readonly naming?: Naming;
-  /** A gauge that received nothing for so many seconds is forgotten. */
+  /** A gauge that received nothing for this many seconds is forgotten. */
   readonly gaugeTtlSeconds: number;
   /** Module of the executors. Default: `collector.worker.js` beside the program. */
   readonly module?: URL;

@@ -113,7 +113,7 @@ export class Aggregate {
   #sets: Map<string, Set<string>> = new Map();
   #tally: Tally = emptyTally();
 
-  /** `gaugeTtlMs`: a gauge without updates for so long is forgotten. */
+  /** `gaugeTtlMs`: a gauge without updates for that time is forgotten. */
   constructor(
     pool: BufferPool,
     percentiles: readonly number[],

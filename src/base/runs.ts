@@ -3,7 +3,7 @@
 
 import { nextTurn } from './turn.ts';
 
-/** After so many values that were there at once, timers and sockets have a turn. */
+/** After this many values that were there at once, timers and sockets have a turn. */
 export const RUN_MAX = 1024;
 
 /**

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * A cache of the subscriptions that a subject matches; a hit costs a hash and a
- * comparison.
- */
+/** A cache of the subscriptions that a subject matches: a hit costs a hash and a comparison. */
 
 import { MatchSet } from './match-set.ts';
 import { type Bytes, hashSubjectBytes, tailWord } from './subject.ts';
@@ -19,8 +16,8 @@ const SUBJECT_BYTES_MAX = SUBJECT_WORDS * 4 - 1;
  */
 const SLOT_COUNT = 4096;
 /**
- * Most references on subscriptions that all cached results may hold together; beyond, the cache is
- * emptied.
+ * Most references on subscriptions that all cached results may hold together. Beyond that number
+ * the cache is emptied.
  */
 const REFERENCE_COUNT_MAX = 1 << 20;
 

@@ -40,7 +40,7 @@ export class Payloads {
   }
 
   /**
-   * Copies a payload of `length` bytes behind earlier ones. Returns where it begins, or -1 if no
+   * Copies a payload of `length` bytes after earlier ones. Returns where it begins, or -1 if no
    * buffer is free now.
    *
    * **Ownership** this object holds a reference on {@link bufferId} until the next call.

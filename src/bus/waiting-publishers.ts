@@ -14,7 +14,7 @@ export interface Attempt {
   fail(error: unknown): void;
 }
 
-/** No attempt that waits lacks a buffer. */
+/** No waiting attempt lacks a buffer. */
 const ENOUGH = 'enough';
 /** The last attempt found none. */
 const LACKING = 'lacking';
@@ -140,7 +140,7 @@ export class WaitingPublishers {
     );
   }
 
-  /** Resolves when those that wait now do so no more. */
+  /** Resolves when the calls that wait now have ended. */
   async idle(): Promise<void> {
     if (this.#attempts.length === 0) return;
     await new Promise<void>((resolve) => this.#onIdle.push(resolve));

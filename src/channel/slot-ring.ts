@@ -142,7 +142,7 @@ abstract class SlotEnd {
 
   /**
    * Called when a slot seems to be of an earlier lap. Either it is (false), or this thread has
-   * slept for so many laps that their difference overflowed. True: the position was moved to the
+   * slept for this many laps that their difference overflowed. True: the position was moved to the
    * hint, try again.
    */
   protected catchUp(): boolean {

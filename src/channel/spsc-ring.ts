@@ -131,7 +131,7 @@ export class SpscConsumer implements RingConsumer {
   private head: number;
   /** The sender's position as last read. */
   private tail: number;
-  /** A sender that waits is woken when so many messages are left, or fewer. */
+  /** A sender that waits is woken when this many messages are left, or fewer. */
   private readonly wakeMax: number;
 
   constructor(shape: SpscShape) {

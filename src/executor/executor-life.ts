@@ -98,7 +98,7 @@ export class ExecutorLife {
     // `receive` takes packets out between two passes, too.
     const foundWork = foundInPass || handled !== this.#handledBefore;
     this.#handledBefore = handled;
-    // While draining, a mailbox that has had no reader so far gets none.
+    // While draining, no reader comes any more: a mailbox without one is emptied here.
     if (!isRead && !foundWork) this.#gauges.addDropped(this.#mailbox.releaseQueued());
     if (foundWork) {
       this.#busyPasses++;

@@ -27,8 +27,8 @@ export const PARK = 2;
 export type IdleAnswer = typeof AGAIN | typeof NEXT_TURN | typeof PARK;
 
 // A wake-up costs 30 µs and more on both sides, a turn of the loop 1 to 2 µs (measured 2026-11, 2
-// cores). A wait that lasts about as long as the next, more expensive step costs at most twice the
-// optimum; where it pays off, the next one lasts twice as long.
+// cores). So a thread waits about as long as the next, more expensive step would take: that costs
+// at most twice the optimum. A wait that has paid off lasts twice as long the next time.
 const SPIN_MS = { min: 0.002, start: 0.005, max: 0.02 };
 const POLL_MS = { min: 0.05, start: 0.2, max: 1 };
 

@@ -47,8 +47,7 @@ type LoopState = typeof RESTING | typeof DUE | typeof PAUSED | typeof STOPPED;
  *
  * **Fair share** a slice lasts a fifth of a turn of the event loop, from 0.1 to 8 ms: where sockets
  * and timers take 20 ms of a turn, packets get 5 ms. So a busy event loop does not starve the
- * packets. Nor does a machine that takes the thread off its core: that stretches a slice and the
- * rest of the turn alike.
+ * packets. Neither does a busy machine, which stretches the slice and the rest of the turn alike.
  */
 export class TurnLoop {
   readonly mailbox: LaneMailbox;

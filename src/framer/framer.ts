@@ -67,7 +67,7 @@ export class Framer extends Staging {
   private readonly littleEndian: number = 0;
   private readonly prefixIncluded: number = 0;
   private readonly payloadBytesMax: number = 0;
-  // 1: a frame that is too long is dropped (its mark has so many bytes), or delivered in parts.
+  // 1: a frame that is too long is dropped (its mark has this many bytes), or delivered in parts.
   private readonly special: number = 0;
   private readonly markBytes: number = 0;
   private readonly view: DataView<ArrayBufferLike>;

@@ -23,7 +23,7 @@ export function refuseMeasure(
   return new RangeError(`codec.measure must return 0 or a length, got ${answer}`);
 }
 
-/** The error for a frame without an end, or without a known length, within so many bytes. */
+/** The error for a frame without an end, or without a known length, within this many bytes. */
 export function noEnd(max: number): BusbarError {
   return new BusbarError('ERR_BUSBAR_FRAME_TOO_LARGE', `no end within ${max} bytes`);
 }

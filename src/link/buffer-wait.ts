@@ -4,7 +4,7 @@
 import { assert } from '../base/assert.ts';
 import type { BufferId } from '../pool/index.ts';
 
-/** What an intake that waits for a buffer is told. */
+/** The intake that waits: where buffers come from, and how the wait ended. */
 export interface BufferWaitOwner {
   /** Resolves with a buffer; rejects once `signal` aborts. */
   acquire(signal: AbortSignal): Promise<BufferId>;

@@ -12,7 +12,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** **Throws** ERR_BUSBAR_HANDLER_RESULT: a handler of borrowed bytes returned something. */
 export function refuseResult(name: string, result: unknown): never {
   const what = isThenable(result) ? 'a promise' : show(result);
-  // The handler's own failure would be reported besides.
+  // Otherwise Node would also report the promise as an unhandled rejection.
   if (isThenable(result)) result.then(undefined, () => {});
   throw new BusbarError(
     'ERR_BUSBAR_HANDLER_RESULT',

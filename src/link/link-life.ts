@@ -21,7 +21,7 @@ export type LinkState =
   | typeof LEAVING
   | typeof CLOSED;
 
-/** The origin of a link's error: its signal, its handler, or what is not the program's. */
+/** The origin of a link's error: the program's signal or handler, or the outside world. */
 const SIGNAL = 'signal';
 const HANDLER = 'handler';
 const OUTSIDE = 'outside';

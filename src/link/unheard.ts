@@ -3,7 +3,7 @@
 
 import { nowMs } from '../base/clock.ts';
 
-/** Not more often: thousands of peers may fail in the same way. */
+/** Shortest time between two warnings: thousands of peers may fail in the same way. */
 const WARNING_MS_MIN = 1000;
 
 let warnedAtMs = -Infinity;

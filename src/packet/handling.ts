@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `Handling`: calls a handler that may take its time, for so many packets at once as it may. */
+/** `Handling`: calls a handler that may take its time, for a bounded number of packets at once. */
 
 import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
 import type { Packet } from './packet.ts';

@@ -68,7 +68,7 @@ export class Barrier extends Counted<'cancelled'> {
   }
 
   /**
-   * So many parties more, unless all are done. Each of them calls {@link enter}. If one dies before
+   * Adds `count` parties, unless all are done. Each of them calls {@link enter}. If one dies before
    * that, which only the thread knows that has started it, that thread calls {@link done} for it.
    *
    * **Throws** RangeError if there were more than 32 767, ERR_BUSBAR_DETACHED.

@@ -47,7 +47,7 @@ export class Countdown extends Counted<'failed'> {
   }
 
   /**
-   * Makes a countdown for so many arrivals, 1 … 32 767. **Cost** 128 bytes for each thread the pool
+   * Makes a countdown for `count` arrivals, 1 … 32 767. **Cost** 128 bytes for each thread the pool
    * has room for, and 512. **Throws** TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
   static create(pool: BufferPool, count: number): Countdown {
@@ -68,7 +68,7 @@ export class Countdown extends Counted<'failed'> {
   }
 
   /**
-   * So many arrivals more, unless the last one has come. **Throws** RangeError if there were more
+   * Adds `count` arrivals, unless the last one has come. **Throws** RangeError if there were more
    * than 32 767, ERR_BUSBAR_DETACHED.
    */
   add(count: number = 1): 'added' | 'done' | 'failed' {

@@ -90,7 +90,7 @@ export abstract class Counted<Failure extends string> extends Phased {
     return this.until(() => this.#look(began), options, 'wait');
   }
 
-  /** Counts up, so many of them for this thread; what has ended stays so. */
+  /** Counts up, a number of them for this thread; what has ended stays ended. */
   protected countUp(count: number, own: number = 0): 'added' | 'done' | Failure {
     checkInteger('count', count, 1, COUNT_MAX);
     if (!this.pool.isAttached) this.pool.checkAttached();

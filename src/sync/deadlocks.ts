@@ -60,7 +60,7 @@ interface Story {
   readonly edges: readonly Edge[];
 }
 
-/** A warning comes after so many ticks in which none of the threads has moved: a second. */
+/** A warning comes after this many ticks in which none of the threads has moved: a second. */
 const STILL_TICKS = 20;
 /** Frames of a stack that a report shows. */
 const FRAMES = 8;

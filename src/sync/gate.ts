@@ -21,7 +21,7 @@ import { HEADER_CHOICES, STATE, WAITED } from './sync-layout.ts';
 
 /** Options of a gate. */
 export interface GateOptions {
-  /** After so many entries the gate closes: 1 … 2²⁷ − 1. Default: it stays open. */
+  /** After this many entries the gate closes: 1 … 2²⁷ − 1. Default: it stays open. */
   readonly batch?: number;
 }
 
@@ -51,7 +51,7 @@ type Decide = (entries: number) => boolean;
  * ```
  */
 export class Gate extends Phased {
-  /** So many may enter. */
+  /** The gate closes after this many entries. */
   readonly #batch: number;
 
   private constructor(pool: BufferPool, words: Words) {

@@ -161,7 +161,7 @@ export class Mutex extends Primitive {
   }
 
   /**
-   * Takes the lock, waiting for it without blocking, behind earlier callers of this thread. A wait
+   * Takes the lock, waiting for it without blocking, after earlier callers of this thread. A wait
    * that times out or is aborted does not take the lock. Keeps the event loop alive.
    *
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.

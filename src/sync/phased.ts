@@ -75,7 +75,7 @@ export abstract class Phased extends Primitive {
     return compareExchangeThenStore(this.words, STATE, state, next, this.held, held) === state;
   }
 
-  /** Ends what this thread runs, with `fields` besides. **Throws** ERR_BUSBAR_NOT_OWNER. */
+  /** Ends what this thread runs, and stores `fields`. **Throws** ERR_BUSBAR_NOT_OWNER. */
   protected endRun(phase: number, fields: number, what: string): void {
     const { words, waiters } = this;
     if (!this.pool.isAttached) this.pool.checkAttached();

@@ -148,7 +148,7 @@ export class Semaphore extends Primitive {
   }
 
   /**
-   * Takes permits, waiting for them without blocking, behind earlier callers. A wait that times out
+   * Takes permits, waiting for them without blocking, after earlier callers. A wait that times out
    * or is aborted takes none. Keeps the event loop alive.
    *
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.

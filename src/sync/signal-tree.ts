@@ -176,7 +176,7 @@ export class SignalTree extends Primitive {
   }
 
   /**
-   * {@link tryTake}, waiting until one is set, behind earlier callers. Keeps the event loop alive.
+   * {@link tryTake}, waiting until one is set, after earlier callers. Keeps the event loop alive.
    *
    * **Throws** (rejects) ERR_BUSBAR_TIMEOUT, `signal.reason`, TypeError, RangeError,
    * ERR_BUSBAR_DETACHED.

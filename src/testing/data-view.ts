@@ -19,7 +19,7 @@ class DataViewHandler implements ProxyHandler<DataView> {
   readonly #scratchBytes = new RealUint8Array(this.#scratch.buffer);
 
   readonly #tracks: boolean;
-  /** Its bytes when it was made: so many there are at least. */
+  /** Its bytes when it was made: the least that it has. */
   readonly #least: number;
 
   constructor(access: SharedAccess, region: Region, begin: number, tracks: boolean, least: number) {

@@ -60,7 +60,7 @@ const DIRECT = 1;
 /** A thread is thrown out of: every access throws again. */
 export const UNWINDS = 2;
 
-/** A thread alone may make so many times the accesses that it may among others. */
+/** A thread alone may make this many times the accesses that it may make among others. */
 const ALONE_FACTOR = 10;
 
 /** Everything that a checkpoint keeps of a machine. */

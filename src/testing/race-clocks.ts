@@ -14,7 +14,7 @@ import type { Contention } from './contention.ts';
 import type { StateLayout } from './machine-layout.ts';
 import { CELL_BYTES, CELL_PARTS, type ModelMemory } from './memory.ts';
 
-/** Bytes of each range that an atomic access may have besides the whole word. */
+/** Bytes of each range that an atomic access may touch apart from the whole word. */
 const RANGES = [0b1, 0b10, 0b100, 0b1000, 0b11, 0b1100, 0b1111] as const;
 const WHOLE = 0b1111;
 /** The eight bytes that the word is part of. */

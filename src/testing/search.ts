@@ -131,7 +131,7 @@ export class Search {
     return failed || watch.isOver || counts.schedules >= options.schedules;
   }
 
-  /** Every schedule with so many preemptions; false if that took too long, or one failed. */
+  /** Every schedule with that number of preemptions; false if that took too long, or one failed. */
   async #search(preemptions: number, statesMax: number, isSmall = false): Promise<boolean> {
     const run = this.#run;
     const { machine, options, counts, watch } = run;

@@ -76,7 +76,7 @@ export interface Made {
 export class ArrayView implements ProxyHandler<TypedArray> {
   readonly View: TypedArrayClass;
   readonly place: Place;
-  /** Its elements when it was made: so many there are at least. */
+  /** Its elements when it was made: the least that it has. */
   readonly least: number;
   /** True if it has no length of its own, and reaches as far as its memory, which grows. */
   readonly tracks: boolean;

@@ -85,7 +85,7 @@ export class ReceiverBell {
     if (this.#hasDue()) this.#turns.request();
   }
 
-  /** Called by a drain, which takes the news of all writers. */
+  /** Called by a drain, which takes the regions of all writers. */
   wake(): void {
     storeSeqCst(this.#words, ASLEEP, 0);
   }

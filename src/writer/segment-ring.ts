@@ -41,9 +41,9 @@ export interface SegmentSpace {
 /**
  * Begins segments for threads that reserve, and frees them for the claimant.
  *
- * A buffer that moves into a segment, or out of it, is in this thread's pending record meanwhile.
- * The record is empty between calls; after an exception it may not be, and the next call continues
- * with it: a new buffer is used, one that leaves its segment is released.
+ * While a buffer moves into a segment or out of it, this thread's pending record holds it. Between
+ * calls the record is empty, except after an exception: then the next call uses the buffer if it is
+ * new, and releases it if it was leaving its segment.
  */
 export class SegmentRing {
   readonly #pool: BufferPool;

@@ -56,7 +56,7 @@ export function noLosses(): Losses {
   return { beforeHost: 0, withDead: 0, untold: 0, withConnection: 0, byUdp: 0 };
 }
 
-/** A thread that dies has taken at most so many messages that it had no time to note. */
+/** A thread that dies has taken at most this many messages that it had no time to note. */
 const UNTOLD_PER_DEATH = 1;
 
 /** Everything that is still under way counts as lost, and must be allowed to be. */

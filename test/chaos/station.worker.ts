@@ -30,7 +30,7 @@ export interface StationTask {
 /** What a station is told. */
 export type StationOrder =
   | { readonly kind: 'ping'; readonly id: number }
-  /** Regions of this writer are taken; messages in it have lengths of so many bytes. */
+  /** Regions of this writer are taken; messages in it have lengths of this many bytes. */
   | { readonly kind: 'plugged'; readonly writerId: number; readonly prefixBytes: number };
 
 /** What a station says. */

@@ -4,7 +4,7 @@
  */
 
 /**
- * Nothing moves: neither for so long nor in so many looks. On a busy machine this thread looks as
+ * Nothing moves: neither for so long nor in this many looks. On a busy machine this thread looks as
  * seldom as the others move.
  */
 const STILL_MS_MAX = 30_000;

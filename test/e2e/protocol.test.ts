@@ -69,7 +69,7 @@ const CONVERSATIONS: readonly (readonly [name: string, said: string, answered: s
     lines(INVALID, INVALID, INVALID, 'MSG a*b 1 1', 'x'),
   ],
   [
-    'UNSUB with a number ends the subscription after so many messages',
+    'UNSUB with a number ends the subscription after this many messages',
     lines(QUIET, 'SUB a 1', 'UNSUB 1 2', 'PUB a 1', 'x', 'PUB a 1', 'y', 'PUB a 1', 'z'),
     lines('MSG a 1 1', 'x', 'MSG a 1 1', 'y'),
   ],

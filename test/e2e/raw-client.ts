@@ -81,7 +81,7 @@ export class RawClient {
     }
   }
 
-  /** Waits for so many bytes and takes them. */
+  /** Waits for this many bytes and takes them. */
   async takeBytes(count: number): Promise<string> {
     while (this.#length() < count && !this.#isClosed) await this.#change();
     return this.#take(count);

@@ -54,7 +54,7 @@ export function hear(group: Group): { from: number; text: string }[] {
   return heard;
 }
 
-/** Waits at the gate for so many executors that block or spin. */
+/** Waits at the gate for this many executors that block or spin. */
 export async function untilAtGate(words: Int32Array, count: number): Promise<void> {
   await until(() => Atomics.load(words, deeds.AT_GATE) === count);
 }

@@ -106,7 +106,7 @@ export async function run(context: ExecutorContext): Promise<void> {
   read(context, plan.reads ?? 'handler');
 }
 
-/** Waits until so many executors have come to the gate. */
+/** Waits until this many executors have come to the gate. */
 async function meet(count: number): Promise<void> {
   Atomics.add(words, deeds.AT_GATE, 1);
   while (Atomics.load(words, deeds.AT_GATE) < count) {

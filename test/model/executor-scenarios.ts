@@ -175,7 +175,7 @@ export class Bodies {
     }
   }
 
-  /** Turns until it has handled so many messages. */
+  /** Turns until it has handled this many messages. */
   handles(index: number, count: number): Body {
     return this.at(index, (party) => handled(party, (received) => received.length === count));
   }

@@ -28,7 +28,7 @@ const GOT = 0;
 const NONE_OF_A = 1;
 
 const LENGTH = 2;
-/** The lane takes so many; they are in it when the threads begin. */
+/** The lane takes this many; they are in it when the threads begin. */
 const FILLED = 2;
 const SHAPE = { bufferCount: 4, batchSize: 1, maxThreads: 5 };
 

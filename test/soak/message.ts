@@ -16,7 +16,7 @@ const CHECK_AT = 8;
 const SENT_AT = 12;
 const BODY_AT = 20;
 const LENGTHS = [20, 64, 200, 1000] as const;
-/** One message in so many is long. */
+/** One message in this many is long. */
 const LONG_EVERY = 256;
 export const MESSAGE_BYTES_MAX = 16_000;
 /** Where in the pattern a body may begin. */

@@ -20,7 +20,7 @@ export interface RunHead {
 }
 
 export interface SoakReport extends RunHead {
-  /** So many minutes were not judged. */
+  /** This many minutes were not judged. */
   readonly warmUpMinutes: number;
   /** Nothing was wrong, everything came back, everything was flat. */
   readonly isFine: boolean;

@@ -51,7 +51,7 @@ export interface RunRecord {
 
 /** Samples in each minute; the last one is the minute's. */
 const SAMPLES_PER_MINUTE = 12;
-/** At rest everything must be back within so many looks: work, since a busy machine is slow. */
+/** At rest everything must be back within this many looks: work, since a busy machine is slow. */
 const REST_LOOKS_MAX = 600;
 const LOOK_MS = 50;
 /** What comes back exactly. */

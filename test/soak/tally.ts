@@ -5,7 +5,7 @@ import { sharedNowMs } from '../../bench/broker/shared-clock.ts';
 import { Histogram } from '../../bench/histogram.ts';
 import type { MessageMemory } from './message.ts';
 
-/** One message in so many is timed: reading the clock costs as much as a small message. */
+/** One message in this many is timed: reading the clock costs as much as a small message. */
 const TIMED_EVERY = 16;
 const US_PER_MS = 1000;
 
@@ -79,7 +79,7 @@ export class Sequence {
   readonly #tally: Tally;
   readonly #memory: MessageMemory;
   readonly #stream: number;
-  /** The number that should come next: so many have come, unless some were lost. */
+  /** The number that should come next: as many have come, unless some were lost. */
   next: number = 0;
 
   constructor(tally: Tally, memory: MessageMemory, stream: number) {

@@ -15,7 +15,7 @@ const AT_ONCE = 4;
 const KILLS = 40;
 const KILLS_MAX = 2000;
 
-/** Lets a worker do compound steps and ends it after so many rounds. Returns its words. */
+/** Lets a worker do compound steps and ends it after this many rounds. Returns its words. */
 async function liveAndDie(pool: BufferPool, rounds: number): Promise<Int32Array> {
   const memory = new SharedArrayBuffer(4 * at.COMPOUND_WORDS);
   const words = new Int32Array(memory);

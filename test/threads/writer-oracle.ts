@@ -38,7 +38,7 @@ export interface Shape {
   readonly flush: FlushPolicy;
   readonly openMax: number;
   readonly keepsMax: number;
-  /** 0: a LocalWriter; otherwise so many objects of one SharedWriter. */
+  /** 0: a LocalWriter; otherwise this many objects of one SharedWriter. */
   readonly shared: number;
 }
 

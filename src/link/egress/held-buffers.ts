@@ -4,7 +4,7 @@
 import { assert } from '../../base/assert.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
 
-/** A link may hold so many, whatever others hold: it writes one while it sends one. */
+/** Buffers that a link may hold, whatever others hold: it writes one while it sends one. */
 const SHARE_MIN = 2;
 
 /** What all outboxes of a pool on this thread hold. */

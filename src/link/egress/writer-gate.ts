@@ -26,7 +26,7 @@ export interface GateOutbox {
   readonly queuedBytes: number;
   /** The buffers in which they wait. */
   readonly held: { readonly count: number; readonly share: number };
-  /** Whether so much waits that it should be sent now, not at the end of the event loop's turn. */
+  /** Whether to send now, not at the end of the event loop's turn: enough waits. */
   readonly isFull: boolean;
   /** Takes a region and one reference on its buffer; `row` stands for the writer's destination. */
   push(offset: number, length: number, bufferId: BufferId, row: number): void;
@@ -49,7 +49,7 @@ export interface GateOptions {
 
 /** Regions pass from the writers to the outbox. */
 const FLOWING = 'flowing';
-/** As much as may waits in the outbox: no regions pass until it has sent. */
+/** The outbox is full: no regions pass until it has sent. */
 const HALTED = 'halted';
 /** The send made no room. Regions stay in the flusher until only half as much waits. */
 const STALLED = 'stalled';

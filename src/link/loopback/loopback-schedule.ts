@@ -4,8 +4,8 @@
 import { checkTimeoutMs } from '../../base/check.ts';
 
 /**
- * After so many turns of the event loop without a new event, the program has finished its reaction
- * to the last one: a handler's messages are flushed in a microtask and sent in the next turn.
+ * After this many turns of the event loop without a new event, the program has finished its
+ * reaction to the last one: a handler's messages are flushed in a microtask and sent in the next turn.
  */
 const QUIET_TURNS = 4;
 /** Most past events whose places stay in the array. */

@@ -105,7 +105,7 @@ export class LoopbackUdpSocket implements UdpSocket {
     this.backlog.push(bytes, sender.local);
   }
 
-  /** Called when a datagram of so many bytes is no longer in transit. */
+  /** Called when a datagram of this many bytes is no longer in transit. */
   wasSent(bytes: number): void {
     this.underWayBytes -= bytes + DATAGRAM_COST_BYTES;
     const hasRoom = this.underWayBytes <= this.sendBytes >>> 1;

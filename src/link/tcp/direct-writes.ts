@@ -8,7 +8,7 @@ import { throwLater } from '../../base/throw-later.ts';
 import { WRITE_WORDS, type WriteSockets, writeSocketsCall } from '../../native/socket-writes.ts';
 import type { BufferPool } from '../../pool/index.ts';
 
-/** Has regions to write. Its methods should not throw. */
+/** An outbox with regions to write. Its methods should not throw. */
 export interface DirectWriter {
   /**
    * Puts at most {@link WRITER_ROWS} regions into the table, from this row on. Returns their

@@ -96,7 +96,7 @@ function sharing(
       get ends() {
         return ends;
       },
-      /** Reads one frame of so many bytes, its prefix included, or the beginning of it. */
+      /** Reads one frame of this many bytes, its prefix included, or the beginning of it. */
       read(bytes: number, begun: number = bytes): void {
         const space = intake.target.buffer() as Uint8Array;
         new DataView(space.buffer, space.byteOffset).setUint16(0, bytes - 2);

@@ -42,7 +42,7 @@ export interface OutboxStats extends WritingStats {
  */
 const WRITE_BYTES_MAX = 256 * 1024;
 
-/** With so many bytes waiting, a larger write would hardly be cheaper, so they are sent at once. */
+/** With this many bytes waiting, a larger write would hardly be cheaper: they are sent at once. */
 const SEND_BYTES_MIN = 16 * 1024;
 
 /** Words of one waiting region: offset, length, buffer. */

@@ -97,7 +97,7 @@ const SERVER_KEYS = [
 ];
 const BACKLOG_DEFAULT = 511;
 const COUNT_MAX = 2 ** 31 - 1;
-/** One buffer in so many is kept from reading, for writers. */
+/** One buffer in this many is kept from reading, for writers. */
 const WRITE_PART = 4;
 
 /**

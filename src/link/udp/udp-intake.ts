@@ -71,7 +71,7 @@ const NO_OWNER: UdpIntakeOwner = {
 const PLACES_MAX = 16;
 /** Most calls in one turn of the event loop, so that other sockets are served as well. */
 const ROUNDS_MAX = 16;
-/** Copying so many bytes costs less than a tenth of the system call that read them. */
+/** Copying this many bytes costs less than a tenth of the system call that read them. */
 const COPY_BYTES_MAX = 2048;
 
 /**
@@ -400,7 +400,7 @@ export class UdpIntake {
     return true;
   }
 
-  /** Makes room for so many bytes in `shortBuffer`, acquiring a new one if needed. False: none. */
+  /** Makes room for `length` bytes in `shortBuffer`, or acquires a new one. False: none is free. */
   private hasShort(length: number): boolean {
     if (this.shortEnd - this.shortAt >= length) return true;
     const id = this.pool.tryAcquire();

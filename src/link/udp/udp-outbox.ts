@@ -45,7 +45,7 @@ export interface UdpOutboxOwner {
   sendMalformed(bytes: number): void;
 }
 
-/** With so many bytes waiting, a larger batch would not be cheaper, so they are sent at once. */
+/** With this many bytes waiting, a larger batch would not be cheaper, so they are sent at once. */
 const SEND_BYTES_MIN = 64 * 1024;
 /** Refusals in a row after which the kernel is no longer asked to segment. */
 const SEGMENT_REFUSALS_MAX = 16;
@@ -204,7 +204,7 @@ export class UdpOutbox {
     this.invariants();
   }
 
-  /** Counts as lost a datagram of so many bytes that was counted as written. */
+  /** Counts as lost a datagram of this many bytes that was counted as written. */
   takeBack(bytes: number): void {
     this.datagramsWritten--;
     this.bytesWritten -= bytes;

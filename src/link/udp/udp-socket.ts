@@ -14,7 +14,7 @@ export interface UdpSocketOwner {
   writable(): void;
   /** An earlier datagram was lost: refused at its destination, or on the way. */
   failed(errno: number): void;
-  /** A datagram of so many bytes, already accepted, could not be sent. */
+  /** A datagram of this many bytes, already accepted, could not be sent. */
   sendFailed(errno: number, bytes: number): void;
 }
 

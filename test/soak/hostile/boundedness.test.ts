@@ -7,7 +7,7 @@ import { type Count, crowdOf, outOfBounds, type Third, yardsticksOf } from './bo
 const BOUNDS = { yardsticks: 50, clients: 116, seconds: 60 };
 const CALM = { connections: 100, lingering: 0, overdue: 0 };
 
-/** Messages of so many yardsticks each, on a machine that is so many times slower. */
+/** Messages of this many yardsticks each, on a machine that is so many times slower. */
 function third(yardsticks: number, slowness: number = 1): Third {
   const yardstickUs = 10_000 * slowness;
   return { messageUs: yardsticks * yardstickUs, yardstickUs, ...CALM };

@@ -44,11 +44,11 @@ export interface Bounds {
 }
 
 const GROWTH_SECONDS_MIN = 45;
-/** The last third has up to so many times what the first has: less is chance. */
+/** The last third has up to this many times what the first has: less is chance. */
 const GROWTH_MAX = 2;
 /** A client that is not read from is seen to have left by the second PING, sent every 2 s. */
 const GRACE_MS = 10_000;
-/** So many may linger all the time: clients that leave and come again do so every few seconds. */
+/** This many may linger all the time: clients that leave and come again do so every few seconds. */
 const LINGERING_PER_CLIENT_MAX = 1;
 
 /**
