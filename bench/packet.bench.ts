@@ -3,7 +3,7 @@
 
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
-import type { BenchCase } from './bench-case.ts';
+import type { BenchCase, PreparedCase } from './bench-case.ts';
 
 const BUFFER_SIZE = 2048;
 const BUFFER_COUNT = 64;
@@ -16,10 +16,9 @@ export const packetCases: readonly BenchCase[] = [
     what: 'packet.clone(), its length read, release()',
     unit: 1000,
     threads: 1,
-    prepare() {
-      const { pool, packet } = createPacket();
-      return {
-        run(ops) {
+    prepare: () =>
+      withPacket((_pool, packet) => {
+        return (ops) => {
           let sum = 0;
           for (let i = 0; i < ops; i++) {
             const clone = packet.clone();
@@ -27,48 +26,36 @@ export const packetCases: readonly BenchCase[] = [
             clone.release();
           }
           return sum;
-        },
-        close() {
-          packet.release();
-          pool.detach();
-        },
-      };
-    },
+        };
+      }),
   },
   {
     id: 'packet/clone-release-numbers',
     what: 'pool.retain, pool.release',
     unit: 1000,
     threads: 1,
-    prepare() {
-      const { pool, packet } = createPacket();
-      const { bufferId } = packet;
-      return {
-        run(ops) {
+    prepare: () =>
+      withPacket((pool, packet) => {
+        const { bufferId } = packet;
+        return (ops) => {
           for (let i = 0; i < ops; i++) {
             pool.retain(bufferId);
             pool.release(bufferId);
           }
           return ops;
-        },
-        close() {
-          packet.release();
-          pool.detach();
-        },
-      };
-    },
+        };
+      }),
   },
   {
     id: 'packet/send-receive',
     what: 'retain, moveInto, moveFrom, release through four shared words, one thread',
     unit: 1000,
     threads: 1,
-    prepare() {
-      const { pool, packet } = createPacket();
-      const { bufferId, offset, length } = packet;
-      const words = new Int32Array(new SharedArrayBuffer(64));
-      return {
-        run(ops) {
+    prepare: () =>
+      withPacket((pool, packet) => {
+        const { bufferId, offset, length } = packet;
+        const words = new Int32Array(new SharedArrayBuffer(64));
+        return (ops) => {
           let sum = 0;
           for (let i = 0; i < ops; i++) {
             const index = (i & 3) * SEND_WORDS;
@@ -79,23 +66,17 @@ export const packetCases: readonly BenchCase[] = [
             pool.release(received);
           }
           return sum;
-        },
-        close() {
-          packet.release();
-          pool.detach();
-        },
-      };
-    },
+        };
+      }),
   },
   {
     id: 'packet/send-receive-objects',
     what: 'packet.clone(), send(), Packet.moveIn(), its length read, release(), one thread',
     unit: 1000,
     threads: 1,
-    prepare() {
-      const { pool, packet } = createPacket();
-      return {
-        run(ops) {
+    prepare: () =>
+      withPacket((pool, packet) => {
+        return (ops) => {
           let sum = 0;
           for (let i = 0; i < ops; i++) {
             const received = Packet.moveIn(pool, packet.clone().moveOut());
@@ -103,19 +84,21 @@ export const packetCases: readonly BenchCase[] = [
             received.release();
           }
           return sum;
-        },
-        close() {
-          packet.release();
-          pool.detach();
-        },
-      };
-    },
+        };
+      }),
   },
 ];
 
-function createPacket(): { pool: BufferPool; packet: Packet } {
+/** A case about one packet: `make` returns its `run`. */
+function withPacket(make: (pool: BufferPool, packet: Packet) => PreparedCase['run']): PreparedCase {
   const pool = BufferPool.create({ bufferSize: BUFFER_SIZE, bufferCount: BUFFER_COUNT });
   const packet = Packet.tryFrom(pool, new Uint8Array(PACKET_BYTES));
   if (packet === undefined) throw new Error('a new pool has no buffer');
-  return { pool, packet };
+  return {
+    run: make(pool, packet),
+    close() {
+      packet.release();
+      pool.detach();
+    },
+  };
 }

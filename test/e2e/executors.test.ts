@@ -7,6 +7,7 @@ import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
 import type { CrashKind } from './broker-under-test.main.ts';
 import { RawClient } from './raw-client.ts';
 import { type StartedBroker, startBroker } from './started-broker.ts';
+import { delivered, message, numbersIn } from './wire.ts';
 
 const COUNT = 3;
 let broker: StartedBroker | undefined;
@@ -43,18 +44,6 @@ async function clientAt(place: number, greeting?: string): Promise<RawClient> {
     client.destroy();
     await client.closed;
   }
-}
-
-function message(subject: string, payload: string): string {
-  return `PUB ${subject} ${payload.length}\r\n${payload}\r\n`;
-}
-
-function delivered(subject: string, sid: string, payload: string): string {
-  return `MSG ${subject} ${sid} ${payload.length}\r\n${payload}\r\n`;
-}
-
-function numbersIn(text: string): number[] {
-  return [...text.matchAll(/^(\d+) /gm)].map((match) => Number(match[1]));
 }
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

@@ -6,6 +6,7 @@ import { CHANGES_MAX } from '../../examples/broker/out-lane.ts';
 import { Random } from '../../src/base/random.ts';
 import { JoinedBrokers, type JoinedOptions } from './joined-brokers.ts';
 import { RawClient } from './raw-client.ts';
+import { delivered, message, numbersIn } from './wire.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 5);
 const KIB = 1024;
@@ -32,18 +33,6 @@ afterEach(async () => {
   await joined.drain();
   expect(joined.pool.stats().held).toBe(0);
 });
-
-function message(subject: string, payload: string): string {
-  return `PUB ${subject} ${payload.length}\r\n${payload}\r\n`;
-}
-
-function delivered(subject: string, sid: string, payload: string): string {
-  return `MSG ${subject} ${sid} ${payload.length}\r\n${payload}\r\n`;
-}
-
-function numbersIn(text: string): number[] {
-  return [...text.matchAll(/^(\d+) /gm)].map((match) => Number(match[1]));
-}
 
 test('a subscription is known elsewhere when PONG or +OK says so', async () => {
   const random = new Random(SEED);

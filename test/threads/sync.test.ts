@@ -27,7 +27,7 @@ import { scaled, testSeed, workerUrl } from './worker-crew.ts';
 const seed = testSeed();
 const replay = `replay with BUSBAR_TEST_SEED=${seed}`;
 const THREADS = 3;
-/** So many deaths are tried at most until enough of them have hit. */
+/** Deaths that are tried at most until enough of them have hit. */
 const KILLS_MAX = 200;
 
 const teams: Team[] = [];
@@ -155,6 +155,23 @@ test.each(orders)('a %s mutex: threads count together, and nothing is lost', asy
   expect(mutex.state, replay).toBe('free');
 });
 
+/** Kills threads until that many locks were inherited. Each death leaves at most one use undone. */
+async function killUntilInherited(team: Team, random: Random, heirs: number): Promise<void> {
+  const { board } = team;
+  let kills = 0;
+  while (Atomics.load(board, at.HEIRS) < heirs && kills < KILLS_MAX) {
+    await team.reaches(1 + random.below(30));
+    await team.kill(random.below(team.workers.length));
+    kills++;
+  }
+  await team.reaches(50);
+  await team.stop();
+  expect(board[at.HEIRS], replay).toBeGreaterThan(0);
+  const undone = board[at.FIRST] - team.done;
+  expect(undone, replay).toBeGreaterThanOrEqual(0);
+  expect(undone, replay).toBeLessThanOrEqual(kills);
+}
+
 test.each(['barging', 'fair'] as const)(
   'a %s mutex whose holders die: no thread hangs, and the next one is told',
   { timeout: 600_000 },
@@ -163,20 +180,7 @@ test.each(['barging', 'fair'] as const)(
     const pool = createPool();
     const mutex = Mutex.create(pool, { order });
     const team = new Team(pool, mutex.handle);
-    let kills = 0;
-    while (Atomics.load(team.board, at.HEIRS) < scaled(2) && kills < KILLS_MAX) {
-      await team.reaches(1 + random.below(30));
-      await team.kill(random.below(team.workers.length));
-      kills++;
-    }
-    await team.reaches(50);
-    await team.stop();
-    const { board } = team;
-    expect(board[at.HEIRS], replay).toBeGreaterThan(0);
-    // Each death has left at most one use that was not counted as done.
-    const undone = board[at.FIRST] - team.done;
-    expect(undone, replay).toBeGreaterThanOrEqual(0);
-    expect(undone, replay).toBeLessThanOrEqual(kills);
+    await killUntilInherited(team, random, scaled(2));
     mutex.recover();
     expect(mutex.state, replay).toBe('free');
   },
@@ -228,19 +232,7 @@ test('a read-write lock whose users die: no thread hangs, and the next ones are 
   const pool = createPool();
   const lock = RwLock.create(pool);
   const team = new Team(pool, lock.handle, { mayDie: true });
-  let kills = 0;
-  while (Atomics.load(team.board, at.HEIRS) < scaled(1) && kills < KILLS_MAX) {
-    await team.reaches(1 + random.below(30));
-    await team.kill(random.below(team.workers.length));
-    kills++;
-  }
-  await team.reaches(50);
-  await team.stop();
-  const { board } = team;
-  expect(board[at.HEIRS], replay).toBeGreaterThan(0);
-  const undone = board[at.FIRST] - team.done;
-  expect(undone, replay).toBeGreaterThanOrEqual(0);
-  expect(undone, replay).toBeLessThanOrEqual(kills);
+  await killUntilInherited(team, random, scaled(1));
   lock.recover();
   expect(lock.state, replay).toBe('free');
 });

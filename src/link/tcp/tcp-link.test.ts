@@ -79,6 +79,15 @@ function firstWrong(payloads: readonly Uint8Array[], from = 0): number {
 
 const ignore = (): TcpHandler => ({ onFrame() {} });
 
+/** A link to a peer that does not read. */
+async function connectToIdle(pool: BufferPool, handler: (link: TcpLink) => TcpHandler) {
+  const { server, port, accepted } = await listenBare();
+  const link = await TcpLink.connect(pool, { port, codec: u32, handler });
+  const peer = await accepted;
+  peer.pause();
+  return { server, link, peer };
+}
+
 /** A server whose first link comes as a promise. */
 async function listenFor(pool: BufferPool, options: Partial<TcpLinkOptions> = {}) {
   let accept: (link: TcpLink) => void = () => {};
@@ -448,11 +457,8 @@ test('pause() in the midst of a read leaves the rest of it for resume()', async 
 
 test('a peer reset in the midst of a write gives every buffer back and is reported', async () => {
   const pool = makePool();
-  const { server, port, accepted } = await listenBare();
   const { closed, handler } = closing();
-  const link = await TcpLink.connect(pool, { port, codec: u32, handler });
-  const peer = await accepted;
-  peer.pause();
+  const { server, link, peer } = await connectToIdle(pool, handler);
   await fill(link, frame(new Uint8Array(8000)));
   expect(link.bufferedBytes).toBeGreaterThan(0);
   peer.resetAndDestroy();
@@ -468,11 +474,8 @@ test('a peer reset in the midst of a write gives every buffer back and is report
 
 test('destroy() in the midst of a write gives every buffer back', async () => {
   const pool = makePool();
-  const { server, port, accepted } = await listenBare();
   const { closed, handler } = closing();
-  const link = await TcpLink.connect(pool, { port, codec: u32, handler });
-  const peer = await accepted;
-  peer.pause();
+  const { server, link, peer } = await connectToIdle(pool, handler);
   await fill(link, frame(new Uint8Array(8000)));
   link.destroy();
   expect(await closed).toBeUndefined();
@@ -533,10 +536,7 @@ test('end() aborts what is still reserved and sends what was committed behind it
 
 test('after its deadline close() drops the rest, and the link says so', async () => {
   const pool = makePool(256);
-  const { server, port, accepted } = await listenBare();
-  const link = await TcpLink.connect(pool, { port, codec: u32, handler: ignore });
-  const peer = await accepted;
-  peer.pause();
+  const { server, link, peer } = await connectToIdle(pool, ignore);
   await fill(link, frame(new Uint8Array(8000)));
   await link.close({ deadlineMs: 20 });
   expect(link.error?.code).toBe('ERR_BUSBAR_TIMEOUT');
@@ -756,10 +756,7 @@ test('a pool that is closed under a link closes the link', async () => {
 
 test('flush() makes room in the lane until the peer is the one who is slow', async () => {
   const pool = makePool(256);
-  const { server, port, accepted } = await listenBare();
-  const link = await TcpLink.connect(pool, { port, codec: u32, handler: ignore });
-  const peer = await accepted;
-  peer.pause();
+  const { server, link, peer } = await connectToIdle(pool, ignore);
   const bytes = frame(new Uint8Array(4000));
   while (link.writer.tryWrite(bytes) || link.flush()) {}
   expect(link.writable).toBe(false);
