@@ -5,7 +5,8 @@ import { checkTimeoutMs } from '../../base/check.ts';
 
 /**
  * After this many turns of the event loop without a new event, the program has finished its
- * reaction to the last one: a handler's messages are flushed in a microtask and sent in the next turn.
+ * reaction to the last one: a handler's messages are flushed in a microtask and sent in the next
+ * turn.
  */
 const QUIET_TURNS = 4;
 /** Most past events whose places stay in the array. */
