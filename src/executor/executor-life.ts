@@ -187,7 +187,7 @@ export class ExecutorLife {
         if (this.#state !== ENDING) this.#state = FINISHING;
         this.#loop.wake();
         return;
-      case 'abandon':
+      case 'destroy':
         this.#abort();
         this.#end();
         return;

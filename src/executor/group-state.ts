@@ -222,7 +222,7 @@ export class GroupState {
       return await this.#stopInOrder(mode, deadlineMs);
     } catch (error) {
       // The host has left the pool: nothing can be recovered from here, but every thread must end.
-      for (const { worker } of this.slots) worker.order({ kind: 'abandon' });
+      for (const { worker } of this.slots) worker.order({ kind: 'destroy' });
       this.#terminateAfter(GRACE_MS);
       await Promise.all(this.slots.map(({ worker }) => worker.ended));
       this.#settleClosed(this.#crash ?? (error as BusbarError));
@@ -302,7 +302,7 @@ export class GroupState {
   /** Orders every thread to drop what is queued and to end; terminates those that do not. */
   #endNow(deadlineMs: number): void {
     for (const { index } of this.slots) this.mesh.closeTo(index);
-    for (const { worker } of this.slots) worker.order({ kind: 'abandon' });
+    for (const { worker } of this.slots) worker.order({ kind: 'destroy' });
     this.#terminateAfter(deadlineMs);
   }
 

@@ -49,7 +49,7 @@ export type Order =
   /** Nothing new will come: empty the mailbox and end. */
   | { readonly kind: 'finish' }
   /** Drop what is queued and end. */
-  | { readonly kind: 'abandon' };
+  | { readonly kind: 'destroy' };
 
 /** What a thread sends. */
 export type Answer =
