@@ -2,6 +2,7 @@
 /** Test tool: reads a pool's control words at rest and reports what contradicts pool-layout.ts. */
 import { layoutOf } from '../src/pool/pool-blocks.ts';
 import {
+  ALONE,
   ATTENTION,
   ATTENTION_CLOSED,
   ATTENTION_WAITERS,
@@ -137,6 +138,8 @@ function auditBuffers(words: Int32Array, layout: PoolLayout, places: Places): st
       const total = words[layout.buffer(id) + TOTAL];
       place(places, id, 'many hands');
       if (total < 1 || shares > total) wrong.push(`buffer ${id}: ${shares} shares of ${total}`);
+    } else if (owner === ALONE) {
+      place(places, id, 'transit');
     } else if (shares !== 0) {
       wrong.push(`buffer ${id} has ${shares} shares and OWNER ${owner}`);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
-import { loadAcquire, type Words } from '../base/atomics.ts';
+import { addThenStore, loadAcquire, type Words } from '../base/atomics.ts';
 import { checkInteger, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -38,6 +38,7 @@ import {
   STATE,
   slotOf,
   type ThreadSlot,
+  TOTAL,
 } from './pool-layout.ts';
 import {
   type BufferPoolHandle,
@@ -48,6 +49,7 @@ import { type PoolPlan, type PoolUse, planPool } from './pool-plan.ts';
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
 import type { Announce } from './pool-thread.ts';
 import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
+import { openAccount, REFERENCES_MAX, SHARES_GRANT } from './share-accounts.ts';
 import { TRANSIT_MARK } from './transit-layout.ts';
 
 const exhausted = eventChannel('busbar.pool.exhausted');
@@ -309,6 +311,27 @@ export class BufferPool extends BufferReferences {
   get deadlockWords(): { readonly words: Words; readonly first: number } | undefined {
     const { words, layout } = this;
     return layout.deadlocks === 0 ? undefined : { words, first: layout.deadlocks };
+  }
+
+  /**
+   * @internal Takes a reference on a buffer that shares in a carrier's words keep alive meanwhile;
+   * the caller has claimed these words. **Cost** one read-modify-write, none if this thread holds
+   * the buffer already.
+   */
+  retainShared(id: BufferId): void {
+    const words = this.words;
+    if (words[this.refs + id] === REFERENCES_MAX)
+      throw new BusbarError('ERR_BUSBAR_REFERENCES', `buffer ${id}`);
+    const account = this.shares + id;
+    if (words[account] === 0) {
+      addThenStore(words, this.layout.buffer(id) + TOTAL, SHARES_GRANT, account, SHARES_GRANT);
+    }
+    words[this.refs + id]++;
+  }
+
+  /** @internal Makes this thread's only reference on a buffer one by a share, for a carrier. */
+  share(id: BufferId): void {
+    openAccount(this.words, this.shares + id, this.layout.buffer(id), 1);
   }
 
   /**

@@ -2,7 +2,7 @@
 /** References on buffers: acquire, retain, release, send and receive, by plain numbers. */
 
 import { Arena } from '../base/arena.ts';
-import { addThenStore, loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
+import { loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
 import { checkInteger, checkRange, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -12,6 +12,7 @@ import { dataBytesOf, layoutOf } from './pool-blocks.ts';
 import {
   ACQUIRES,
   ACQUIRES_HIGH,
+  ALONE,
   ATTENTION,
   ATTENTION_CLOSED,
   ATTENTION_DETACHED,
@@ -39,14 +40,12 @@ import {
 import type { BufferPoolHandle } from './pool-options.ts';
 import { type Announce, PoolThread } from './pool-thread.ts';
 import { throwPlace, throwRegion } from './refusals.ts';
-import { adjustShares, openAccount, SHARES_GRANT, SHARES_KEPT_MAX } from './share-accounts.ts';
-import type { TransitLength, TransitMark, TransitOffset } from './transit-layout.ts';
+import { adjustShares, openAccount, REFERENCES_MAX, SHARES_KEPT_MAX } from './share-accounts.ts';
+import type { TransitLength, TransitMark, TransitOffset, TransitSole } from './transit-layout.ts';
 import { WaitQueue } from './waiting.ts';
 
 /** From ACQUIRES to the word that counts how often it ran over. */
 const HIGH = ACQUIRES_HIGH - ACQUIRES;
-/** References of one thread on one buffer. */
-const REFERENCES_MAX = 0x7fff_ffff;
 
 /**
  * The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. A
@@ -83,12 +82,13 @@ export abstract class BufferReferences {
   private readonly attention: number = ATTENTION;
   private readonly cache: number;
   private readonly acquires: number;
-  private readonly refs: number;
-  private readonly shares: number;
+  protected readonly refs: number;
+  protected readonly shares: number;
   private readonly cacheLimit: number;
   /** OWNER of buffer 0; the others follow every 32 words. */
   private readonly owners: number;
   private readonly sharesKeptMax: number = SHARES_KEPT_MAX;
+  private readonly alone: number = ALONE;
   private readonly stride: number;
   /** High half of the fourth word of this pool's packets in transit; the low half is shares. */
   private readonly tag: number;
@@ -268,8 +268,8 @@ export abstract class BufferReferences {
    *
    * **Ownership** the reference is in the words on success, still the caller's if this throws.
    * **Cost** plain stores; one read-modify-write every 64 sends of the same buffer while this
-   * thread keeps references of its own.
-   * **Throws** ERR_BUSBAR_NOT_HELD, ERR_BUSBAR_REFERENCES, RangeError.
+   * thread keeps references of its own. **Throws** ERR_BUSBAR_NOT_HELD,
+   * ERR_BUSBAR_REFERENCES, RangeError.
    */
   moveInto(id: BufferId, offset: number, length: number, target: Words, index: number): void {
     const words = this.words;
@@ -289,18 +289,20 @@ export abstract class BufferReferences {
     }
     const account = this.shares + id;
     let shares = words[account];
-    if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);
+    const isSole = shares === 0 && refs === 1;
+    if (shares === 0 && !isSole) shares = openAccount(words, account, this.layout.buffer(id));
     if (refs > 1 && shares < 2) {
       shares = adjustShares(words, account, this.layout.buffer(id), id, shares);
     }
-    const given = refs === 1 ? shares : 1;
+    const given = isSole ? (0xffff satisfies TransitSole) : refs === 1 ? shares : 1;
     target[index] = id;
     target[index + (1 satisfies TransitOffset)] = offset;
     target[index + (2 satisfies TransitLength)] = length;
     // No call from here on: the reference is here or in the target.
     target[index + (3 satisfies TransitMark)] = this.tag | given;
     words[at] = refs - 1;
-    words[account] = shares - given;
+    if (isSole) words[this.owners + (id << 5)] = this.alone;
+    else words[account] = shares - given;
   }
 
   /**
@@ -318,13 +320,14 @@ export abstract class BufferReferences {
     const id = source[index] as BufferId;
     const mark = source[index + (3 satisfies TransitMark)];
     const given = mark & 0xffff;
+    const owner = given === (0xffff satisfies TransitSole) ? this.alone : -1;
     if (
       (id | 0) !== id ||
       id >>> 0 >= this.bufferCount ||
       given === 0 ||
       mark - given !== this.tag ||
       words[this.refs + id] === REFERENCES_MAX ||
-      words[this.owners + (id << 5)] !== -1 ||
+      words[this.owners + (id << 5)] !== owner ||
       !this.isRegion(
         id,
         source[index + (1 satisfies TransitOffset)],
@@ -332,6 +335,13 @@ export abstract class BufferReferences {
       )
     ) {
       this.throwBadWords(id);
+    }
+    if (owner !== -1) {
+      // No call: the reference is either still in the source words or here.
+      source[index + (3 satisfies TransitMark)] = 0;
+      words[this.owners + (id << 5)] = this.threadSlot;
+      words[this.refs + id] = 1;
+      return id;
     }
     const account = this.shares + id;
     let shares = words[account] + given;
@@ -344,21 +354,6 @@ export abstract class BufferReferences {
     words[account] = shares;
     words[this.refs + id]++;
     return id;
-  }
-
-  /**
-   * @internal Takes a reference on a buffer that shares in a carrier's words keep alive meanwhile;
-   * the caller has claimed these words. **Cost** one read-modify-write, none if this thread holds
-   * the buffer already.
-   */
-  retainShared(id: BufferId): void {
-    const words = this.words;
-    if (words[this.refs + id] === REFERENCES_MAX) this.throwNotHeld(id);
-    const account = this.shares + id;
-    if (words[account] === 0) {
-      addThenStore(words, this.layout.buffer(id) + TOTAL, SHARES_GRANT, account, SHARES_GRANT);
-    }
-    words[this.refs + id]++;
   }
 
   // ── The slow side of the hot paths, kept apart so that those stay small ────────────────────────

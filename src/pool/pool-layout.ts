@@ -49,7 +49,7 @@
  *
  * The OWNER word of a buffer says who owns it now:
  *
- *                 claim stripe s ▸ OWNER = t              first send ▸ TOTAL, SHARES, OWNER
+ *                 claim stripe s ▸ OWNER = t              first share ▸ TOTAL, SHARES, OWNER
  *   IN_STRIPE(s) ───────────────────▶ t (cached) ◀──▶ t (held) ───────────────────▶ SHARED
  *        ▲                              │                 ▲                           │
  *        └── claim stripe s ▸ OWNER = s ┘                 └── last share withdrawn ───┘
@@ -57,6 +57,8 @@
  *   OWNER = t ≥ 0   thread t alone: in its cache, or held by it with REFS[id] > 0
  *   OWNER = −1      SHARED: accounts and packets in transit together hold TOTAL shares
  *   OWNER ≤ −2      IN_STRIPE(−2 − OWNER): free, in the shared list
+ *   OWNER = −2³⁰    ALONE: in transit. The words of one packet hold the only reference; the thread
+ *                   that receives it stores itself here, and needs no shares
  *
  *   stripe = 0          empty
  *   stripe = head + 1   a chain of free buffers, linked by NEXT, ended by NO_BUFFER
@@ -218,6 +220,8 @@ export const BUFFER_WORDS: number = LINE_WORDS;
 
 /** OWNER: held through shares, by one or more threads or packets in transit. */
 export const SHARED = -1;
+/** OWNER: held by the words of one packet in transit, and by nothing else. */
+export const ALONE: number = -(1 << 30);
 
 /** OWNER of a free buffer in stripe `stripe`. */
 export function inStripe(stripe: number): number {

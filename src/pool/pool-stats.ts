@@ -6,6 +6,7 @@ import type { LeakReport } from './leak-tracker.ts';
 import {
   ACQUIRES,
   ACQUIRES_HIGH,
+  ALONE,
   ATTENTION,
   ATTENTION_CLOSED,
   CACHE_COUNT,
@@ -123,9 +124,9 @@ export function poolStats(self: PoolThread, isFast: boolean): PoolStats {
   let inTransit = 0;
   for (let id = 0; id < layout.bufferCount; id++) {
     const owner = words[layout.buffer(id) + OWNER];
-    if (owner < SHARED) freeShared++;
+    if (owner < SHARED && owner !== ALONE) freeShared++;
     else if (slots.some((slot) => words[layout.refs(slot) + id] > 0)) held++;
-    else if (owner === SHARED) inTransit++;
+    else if (owner < 0) inTransit++;
   }
   return {
     capacity: layout.bufferCount,

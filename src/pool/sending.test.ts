@@ -4,7 +4,7 @@ import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts
 import { coded, expectAllHome } from '../../test/pool-expectations.ts';
 import { Random } from '../base/random.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from './index.ts';
-import { TOTAL } from './pool-layout.ts';
+import { ALONE, OWNER, TOTAL } from './pool-layout.ts';
 
 const shape = { bufferSize: 100, bufferCount: 8, batchSize: 2, maxThreads: 4 };
 
@@ -40,6 +40,33 @@ test('words are received once', () => {
     expect(() => pool.moveFrom(words, 0)).toThrow(`buffer ${id}; received already`);
   }
   expect(controlWords(a)).toEqual(before);
+  a.release(id);
+  b.release(id);
+  expectAllHome(a);
+});
+
+test('the only reference on a buffer takes no shares along', () => {
+  const a = BufferPool.create(shape);
+  const b = BufferPool.attach(a.handle);
+  const words = new Int32Array(4);
+  const id = a.tryAcquire();
+  const record = controlLayout(a).buffer(id);
+  const [owner, total] = [record + OWNER, record + TOTAL];
+  a.moveInto(id, a.offsetOf(id), 0, words, 0);
+  expect(a.stats()).toMatchObject({ held: 0, inTransit: 1 });
+  expect(controlWords(a)[owner]).toBe(ALONE);
+  const copy = words.slice();
+  expect(b.moveFrom(words, 0)).toBe(id);
+  expect(controlWords(a)[owner]).toBe(b.threadSlot);
+  expect(controlWords(a)[total]).toBe(0);
+  expect(b.isSoleHolder(id)).toBe(true);
+  expect(auditPool(a)).toEqual([]);
+  // Words that were copied are not received again, neither now nor once the buffer is shared.
+  expect(() => a.moveFrom(copy, 0)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
+  b.retain(id);
+  b.moveInto(id, b.offsetOf(id), 0, words, 0);
+  expect(() => a.moveFrom(copy, 0)).toThrow(coded('ERR_BUSBAR_BAD_SEND_PACKET'));
+  a.moveFrom(words, 0);
   a.release(id);
   b.release(id);
   expectAllHome(a);

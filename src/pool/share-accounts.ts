@@ -17,14 +17,20 @@ import { type BufferId, OWNER, SHARED, TOTAL } from './pool-layout.ts';
 export const SHARES_GRANT = 64;
 /** An account with more shares than this gives the excess back. */
 export const SHARES_KEPT_MAX: number = 4 * SHARES_GRANT;
+/** References of one thread on one buffer. */
+export const REFERENCES_MAX = 0x7fff_ffff;
 /** A total beyond this means that millions of packets of one buffer are in transit. */
 const TOTAL_MAX = 0x7000_0000;
 
-/** The first send of a buffer: from here on it is held by shares. Returns this thread's. */
-export function openAccount(words: Words, account: number, buffer: number, refs: number): number {
+/** From here on a buffer of this thread alone is held by shares. Returns this thread's. */
+export function openAccount(
+  words: Words,
+  account: number,
+  buffer: number,
+  total: number = SHARES_GRANT,
+): number {
   const owner = buffer + OWNER;
   const shared = SHARED;
-  const total = refs === 1 ? 1 : SHARES_GRANT;
   words[buffer + TOTAL] = total;
   // No call from here on. Until the owner is written, the buffer is wholly this thread's.
   words[account] = total;

@@ -12,6 +12,13 @@
  *
  *   MARK = 0      the words hold no reference
  *   MARK = { pool tag: high 16 bits, shares: low 16 bits }, shares > 0: they hold one
+ *   MARK = { pool tag, SOLE }: they hold the only one; the buffer's OWNER is ALONE, TOTAL not used
+ *
+ * A thread that sends its only reference on a buffer without shares makes it SOLE: MARK, REFS and
+ * OWNER, in plain stores without a call in between. So does the receiver: MARK, OWNER, REFS. A
+ * death leaves OWNER as the sender, as ALONE or as the receiver: reclaim() of the sender, the
+ * thread that recovers the carrier, or reclaim() of the receiver then frees the buffer. Words that
+ * were copied and are received twice meet another OWNER the second time.
  *
  * The reference changes hands with MARK: a thread that dies before the store leaves it with the
  * sender, one that dies after it with the words. `carrier` means whatever publishes the words: a
@@ -28,6 +35,8 @@ export type TransitOffset = 1;
 export type TransitLength = 2;
 export type TransitMark = 3;
 export type TransitWords = 4;
+/** In place of the number of shares in MARK. Hot paths write `0xffff satisfies TransitSole`. */
+export type TransitSole = 0xffff;
 
 export const TRANSIT_ID = 0;
 /** First byte, absolute in `pool.bytes`. */

@@ -131,6 +131,7 @@ export class SegmentRing {
     if (words[pending + TRANSIT_MARK] === 0) {
       const id = this.#waiting.tryAcquire();
       if (id === NO_BUFFER) return false;
+      if (pool.isSoleHolder(id)) pool.share(id);
       pool.moveInto(id, pool.offsetOf(id), PENDING_IN, words, pending);
       this.#waiting.atHand = NO_BUFFER;
       assert(

@@ -6,6 +6,7 @@
  */
 import type { SharedWriter } from 'busbar/writer';
 import {
+  ALONE,
   GRANT,
   isVacant,
   OWNER,
@@ -114,7 +115,8 @@ function describeTransit({ pool }: Hub, found: Found): string[] {
   const layout = controlLayout(pool);
   const lines: string[] = [];
   for (let id = 0; id < layout.bufferCount; id++) {
-    if (words[layout.buffer(id) + OWNER] !== SHARED) continue;
+    const owner = words[layout.buffer(id) + OWNER];
+    if (owner !== SHARED && owner !== ALONE) continue;
     const shares: string[] = [];
     for (let slot = 0; slot < layout.maxThreads; slot++) {
       const mine = words[layout.shares(slot) + id];

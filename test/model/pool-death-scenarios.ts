@@ -6,7 +6,7 @@
 
 import type { ModelOptions, Scenario } from 'busbar/testing';
 import type { BufferId } from '../../src/pool/index.ts';
-import { OWNER, SHARED } from '../../src/pool/pool-layout.ts';
+import { ALONE, OWNER, SHARED } from '../../src/pool/pool-layout.ts';
 import type { Part } from './coverage.ts';
 import {
   acquireTwo,
@@ -69,7 +69,8 @@ export function deathCases(module: PoolModule): PoolCase[] {
       killable: ['mortal'],
     }),
     ofAReclaimer(module),
-    inTransit(module),
+    inTransit(module, false),
+    inTransit(module, true),
   ];
 }
 
@@ -130,20 +131,20 @@ function ofAReclaimer(module: PoolModule): PoolCase {
  * Sender or receiver die: the reference is with one of them, or in the words, never in two places
  * or none.
  */
-function inTransit(module: PoolModule): PoolCase {
+function inTransit(module: PoolModule, isSole: boolean): PoolCase {
   const attached = attachedTo(module);
   const sender = attached((pool, { words }) => {
     const id = pool.tryAcquire();
-    pool.retain(id);
+    if (!isSole) pool.retain(id);
     sendThrough(pool, id, words, 0);
-    pool.release(id);
+    if (!isSole) pool.release(id);
   });
   const receiver = attached((pool, { words }) => {
     if (Atomics.load(words, 0) === 0) return;
     pool.release(pool.moveFrom(words, 1));
   });
   return casesOf(module)(
-    'send, receive',
+    isSole ? 'send the only reference' : 'send, receive',
     { bufferCount: 1, batchSize: 1, maxThreads: 3 },
     { sender, receiver },
     2,
@@ -153,7 +154,7 @@ function inTransit(module: PoolModule): PoolCase {
         const control = new Int32Array(shared.handle.control);
         const owner = control[shared.layout.buffer(0) + OWNER];
         if ((shared.words[4] & 0xffff) === 0) checkAllFree(shared);
-        else if (owner !== SHARED)
+        else if (owner !== SHARED && owner !== ALONE)
           throw new Error('a packet is in transit, its buffer is not shared');
       },
     },

@@ -49,6 +49,8 @@ const PICKED: readonly (readonly [string, Mutant['kind'], RegExp, string])[] = [
   ['pool/reclaim.ts', 'drop', /putOne\(id/, 'death: send, receive'],
   ['pool/buffer-references.ts', 'drop', /TransitMark\)\] = 0/, 'death: send, receive'],
   ['pool/buffer-references.ts', 'drop', /buffer \+ OWNER\] = slot/, LAST],
+  ['pool/buffer-references.ts', 'drop', /= this\.alone;/, 'death: send the only reference'],
+  ['pool/buffer-references.ts', 'drop', /\] = this\.threadSlot;/, 'death: send the only reference'],
 ];
 
 interface Case {
