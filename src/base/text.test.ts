@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { buildPrograms } from '../../test/program.ts';
 import { Random } from './random.ts';
 import { readText } from './text.ts';
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 test('text is decoded as TextDecoder does, whatever the bytes', () => {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -28,6 +32,26 @@ test('text is decoded as TextDecoder does, whatever the bytes', () => {
     bytes.set(parts.flat(), 3);
     expect(readText(bytes, 3, bytes.length)).toBe(decoder.decode(bytes.slice(3)));
   }
+});
+
+test('text is written where the engine encodes into no shared memory, as in browsers', async () => {
+  const { encodeInto } = TextEncoder.prototype;
+  vi.spyOn(TextEncoder.prototype, 'encodeInto').mockImplementation(function (
+    this: never,
+    text: string,
+    bytes: Uint8Array,
+  ) {
+    if (bytes.buffer instanceof SharedArrayBuffer) throw new TypeError('it must not be shared');
+    return encodeInto.call(this, text, bytes);
+  });
+  vi.resetModules();
+  const { textBytes, writeText } = await import('./text.ts');
+  const text = '€ and 😀, and as much again as no loop writes';
+  const bytes = new Uint8Array(new SharedArrayBuffer(100));
+  writeText(bytes, 2, text, textBytes(text));
+  expect(readText(bytes, 2, 2 + textBytes(text))).toBe(text);
+  expect(bytes[1]).toBe(0);
+  expect(bytes[2 + textBytes(text)]).toBe(0);
 });
 
 test('a thread that changes the bytes while they are read does not end the process', () => {

@@ -12,6 +12,8 @@ interface NodeBuffer {
 
 const node = (globalThis as { readonly Buffer?: NodeBuffer }).Buffer;
 const encoder = new TextEncoder();
+/** Browsers refuse to encode into shared memory. */
+const encodesShared = canEncode(new Uint8Array(new SharedArrayBuffer(1)));
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Up to this many characters a loop is faster than the engine's function. */
@@ -43,7 +45,17 @@ export function writeText(bytes: Bytes, at: number, text: string, length: number
     for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i);
     return;
   }
-  encoder.encodeInto(text, partOf(bytes, at, at + length));
+  if (encodesShared) encoder.encodeInto(text, partOf(bytes, at, at + length));
+  else copyForeign(bytes, at, encoder.encode(text), 0, length);
+}
+
+function canEncode(bytes: Bytes): boolean {
+  try {
+    encoder.encodeInto('', bytes);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Texts of up to this many bytes are decoded by Buffer, which needs no new objects. */

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/** The kept runs as drawings. */
+
+import { init } from 'echarts';
+import { type CoreRun, originOf, type Runs, shortEngine } from './documents.ts';
+import { peersOf } from './tables.ts';
+
+interface Series {
+  readonly name: string;
+  readonly values: readonly (number | null)[];
+}
+
+interface Plot {
+  readonly title: string;
+  readonly origin: string;
+  readonly axis: string;
+  readonly labels: readonly string[];
+  readonly series: readonly Series[];
+  readonly kind: 'bar' | 'line';
+  readonly isLogarithmic: boolean;
+}
+
+const WIDTH = 900;
+const BAR_HEIGHT = 14;
+const HEAD_HEIGHT = 90;
+const LINE_HEIGHT = 420;
+const ENGINE_CASES = /^(pool|packet|framer|writer|channel)\//;
+
+/** The drawings of docs/plots by name, as SVG. */
+export function plotsOf(runs: Runs): Map<string, string> {
+  const plots = new Map<string, Plot>();
+  const newest = runs.core.at(-1);
+  if (newest !== undefined) {
+    plots.set('peers', peersPlot(newest));
+    plots.set('engines', enginesPlot(runs.core));
+    plots.set('latency', latencyPlot(newest));
+  }
+  const broker = runs.broker.at(-1);
+  if (broker !== undefined) {
+    const labels = [...new Set(broker.results.map(({ scenario }) => scenario))];
+    const servers = [...new Set(broker.results.map(({ server }) => server))];
+    const series = servers.map((name) => ({
+      name,
+      values: labels.map((label) => {
+        const row = broker.results.find((each) => each.scenario === label && each.server === name);
+        return row === undefined ? null : row.perSecond;
+      }),
+    }));
+    const title = 'The broker beside nats-server';
+    const axis = 'messages/s';
+    plots.set('broker', { ...BARS, title, origin: originOf(broker), axis, labels, series });
+  }
+  const scaling = runs.scaling.at(-1);
+  if (scaling !== undefined) {
+    const counts = [...new Set(scaling.rows.map(({ executors }) => executors))];
+    const names = [...new Set(scaling.rows.map((row) => `${row.traffic}, ${row.pinning}`))];
+    const series = names.map((name) => ({
+      name,
+      values: counts.map((count) => {
+        const row = scaling.rows.find(
+          (each) => each.executors === count && `${each.traffic}, ${each.pinning}` === name,
+        );
+        return row === undefined ? null : row.messagesPerSecond;
+      }),
+    }));
+    plots.set('scaling', {
+      ...{ kind: 'line', isLogarithmic: false, title: 'Executors', axis: 'messages/s' },
+      ...{ origin: originOf(scaling), labels: counts.map(String), series },
+    });
+  }
+  return new Map([...plots].map(([name, plot]) => [name, draw(plot)]));
+}
+
+const BARS = { kind: 'bar', isLogarithmic: true } as const;
+
+function peersPlot(run: CoreRun): Plot {
+  const pairs = peersOf(run).flatMap(({ id, ns, others }) =>
+    others.map((other) => ({ label: `${id} | ${other.id.replace('baseline/', '')}`, ns, other })),
+  );
+  return {
+    ...BARS,
+    title: 'busbar, and what it replaces',
+    origin: originOf(run),
+    axis: 'ns, the shorter the better',
+    labels: pairs.map(({ label }) => label),
+    series: [
+      { name: 'busbar', values: pairs.map(({ ns }) => ns) },
+      { name: 'beside', values: pairs.map(({ other }) => other.ns) },
+    ],
+  };
+}
+
+function enginesPlot(runs: readonly CoreRun[]): Plot {
+  const ids = new Set(runs.flatMap(({ results }) => results.map(({ id }) => id)));
+  const labels = [...ids].filter((id) => ENGINE_CASES.test(id));
+  return {
+    ...BARS,
+    title: 'The same cases on each engine',
+    origin: runs.map(originOf).at(-1) ?? '',
+    axis: 'A, each of its own engine',
+    labels,
+    series: runs.map((run) => ({
+      name: shortEngine(run),
+      values: labels.map((id) => run.results.find((each) => each.id === id)?.a ?? null),
+    })),
+  };
+}
+
+function latencyPlot(run: CoreRun): Plot {
+  const rows = run.results.flatMap(({ id, latencyNs }) => (latencyNs ? [{ id, latencyNs }] : []));
+  return {
+    ...BARS,
+    title: 'Latency of single operations',
+    origin: originOf(run),
+    axis: 'ns',
+    labels: rows.map(({ id }) => id),
+    series: (['p50', 'p99', 'p999'] as const).map((name) => ({
+      name,
+      values: rows.map(({ latencyNs }) => latencyNs[name]),
+    })),
+  };
+}
+
+/** Bars lie, so that the names of cases can be read; lines rise to the right. */
+function draw({ title, origin, axis, labels, series, kind, isLogarithmic }: Plot): string {
+  const bars = labels.length * (series.length + 1) * BAR_HEIGHT;
+  const height = HEAD_HEIGHT + (kind === 'bar' ? bars : LINE_HEIGHT);
+  const drawing = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
+  const categories = { type: 'category', data: [...labels], inverse: kind === 'bar' } as const;
+  const values = { type: isLogarithmic ? 'log' : 'value', name: axis } as const;
+  drawing.setOption({
+    animation: false,
+    backgroundColor: '#ffffff',
+    title: { text: title, subtext: origin, left: 10, subtextStyle: { fontSize: 10 } },
+    legend: { top: 48, left: 10 },
+    grid: { left: 10, right: 110, top: HEAD_HEIGHT, bottom: 10, containLabel: true },
+    xAxis: kind === 'bar' ? values : categories,
+    yAxis: kind === 'bar' ? categories : values,
+    series: series.map(({ name, values: data }) => ({ type: kind, name, data: [...data] })),
+  });
+  const svg = drawing.renderToSVGString();
+  drawing.dispose();
+  return svg;
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { sortRuns } from './documents.ts';
+import { plotsOf } from './plots.ts';
+import { blocksOf, withBlocks } from './tables.ts';
+
+const ORIGIN = { machine: 'a machine', commit: 'abc' };
+
+function core(engine: string, nsPerOp: number): object {
+  const row = {
+    nsPerOp,
+    p25: 1,
+    p75: 3,
+    min: 1,
+    runs: 3,
+    note: null,
+    babA: null,
+    disturbed: false,
+  };
+  const latencyNs = { p50: 700, p99: 1500, p999: 9000, count: 10 };
+  const results = [
+    { ...row, id: 'calibration/atomics-add', a: 1, latencyNs: null, target: null, reached: null },
+    { ...row, id: 'framer/60B-u32', a: 2.5, latencyNs: null, target: '≤ 1 A', reached: false },
+    { ...row, id: 'baseline/rest-framer-60B', nsPerOp: 40, a: 9, latencyNs: null, target: null },
+    { ...row, id: 'hop/round-trip-spin', a: 2, latencyNs, target: null, reached: null },
+  ];
+  return { ...ORIGIN, engine, pinned: true, results };
+}
+
+const scenario = { scenario: '1-to-1/16B', p25: 1, p75: 2, runs: 5, cpuNsPerMessage: 150 };
+const broker = {
+  ...ORIGIN,
+  node: 'v26.1.0',
+  natsVersion: '2.9.10',
+  results: [
+    { ...scenario, server: 'nats-server', perSecond: 5e6, p50Us: null, p99Us: null },
+    { ...scenario, server: 'busbar', perSecond: 12.5e6, p50Us: 30, p99Us: 61.25 },
+  ],
+};
+const setting = { traffic: 'mesh', pinning: 'cores', coresTaken: 0, unpinned: '', slowest: 1 };
+const scaling = {
+  ...ORIGIN,
+  ...{ node: 'v26.1.0', secondsPerRound: 2, rounds: 3 },
+  rows: [
+    { ...setting, executors: 1, messagesPerSecond: 1e6, fastest: 2e6, ofLinear: null },
+    { ...setting, executors: 2, messagesPerSecond: 19e5, fastest: 2e6, ofLinear: 0.95 },
+  ],
+};
+const runs = sortRuns([
+  ['core-24.json', core('Node v24.22.3', 30)],
+  ['core-26.json', core('Node v26.12.1', 20)],
+  ['broker.json', broker],
+  ['scaling-2.json', scaling],
+]);
+
+test('each kind of run has its tables, with where the figures are from', () => {
+  const blocks = blocksOf(runs);
+  expect([...blocks.keys()]).toEqual([
+    ...['engines', 'latency', 'peers', 'readme'],
+    ...['broker', 'scaling'],
+  ]);
+  expect(blocks.get('engines')).toContain('a machine; Node 24.22.3; commit abc.');
+  expect(blocks.get('engines')).toContain(
+    '| `framer/60B-u32` | 30.0 ns (2.50 ✗) | 20.0 ns (2.50 ✗) | ≤ 1 A |',
+  );
+  expect(blocks.get('peers')).toContain(
+    '| `framer/60B-u32` | 20.0 ns | rest-framer-60B | 40.0 ns | 0.50 |',
+  );
+  expect(blocks.get('latency')).toContain('| 700 ns | 1.50 µs | 9.00 µs |');
+  expect(blocks.get('broker')).toContain(
+    '| `1-to-1/16B` | busbar | 12 500 000 | 2.50 | 150 | 30.0 / 61.3 |',
+  );
+  expect(blocks.get('scaling')).toContain('95');
+});
+
+test('drawings name what they show, and every run draws the same', () => {
+  const drawings = plotsOf(runs);
+  expect([...drawings.keys()]).toEqual(['peers', 'engines', 'latency', 'broker', 'scaling']);
+  expect(drawings.get('engines')).toContain('Node 24');
+  expect(drawings.get('peers')).toContain('rest-framer-60B');
+  for (const svg of drawings.values()) expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/);
+});
+
+test('blocks go between their marks, and the rest of a text stays', () => {
+  const text = 'a\n<!-- measured:peers -->\nold\n<!-- /measured -->\nb\n';
+  const { text: now, found } = withBlocks(text, new Map([['peers', 'new']]));
+  expect(now).toBe('a\n<!-- measured:peers -->\nnew\n<!-- /measured -->\nb\n');
+  expect(found).toEqual(['peers']);
+  expect(withBlocks(text, new Map()).text).toBe(text);
+});
+
+test('a document of something else is refused by name', () => {
+  expect(() => sortRuns([['x.json', { results: [] }]])).toThrow(/^x\.json is no document/);
+});

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `npm run test:engines [-- NAME…] [--core] [--only PATH]`: the tests on other engines.
+ *
+ * - node22, node24, node26: all tests, by vitest on that engine.
+ * - bun, deno: tests of the sources (base … channel, executors, links, bus) as they stand, each
+ *   file in a process of its own, by the small runner in test/engines/vitest.ts.
+ * - chromium: those of base … channel that need nothing of Node, each file in a worker of a
+ *   cross-origin isolated page.
+ *
+ * Installs the engines that test/engines/package.json names into build/engines at the first time;
+ * chromium is the system's. `--core` runs the tests of the sources only, `--only PATH` those whose
+ * paths begin so. Ends with 1 if a test fails.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { delimiter, dirname } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { whyLeftOut } from '../test/engines/left-out.mjs';
+import { build } from './build.mjs';
+import { listFiles, ROOT } from './files.mjs';
+
+const PLACE = `${ROOT}build/engines/`;
+const TOOLS = `${PLACE}tools/`;
+const MANIFEST = ['package.json', 'package-lock.json'];
+const RUNNER = `${PLACE}vitest.mjs`;
+const FILE_MS_MAX = 240_000;
+
+const SOURCES = ['base', 'pool', 'packet', 'writer', 'framer', 'sync', 'channel'];
+const UPPER = ['executor', 'link', 'bus'];
+/** Words of a test that needs a process of Node's. */
+const NODE_ONLY = /\bprocess\.(on|once|exec)\w*|Buffer\.prototype/;
+/** A test, or a tool of tests, in which these names stand for ours in a page. */
+const TEST_CODE = /\.test\.ts$|\/test\/[^/]+\.ts$|\/test\/fuzz\/[^/]+\.ts$/;
+const GLOBALS = `${ROOT}test/engines/page-globals.mjs`;
+
+const ENGINES = {
+  node22: { program: 'node22/bin/node', run: runNode },
+  node24: { program: 'node24/bin/node', run: runNode },
+  node26: { program: 'node26/bin/node', run: runNode },
+  bun: {
+    program: 'bun/bin/bun',
+    run: runFiles,
+    flags: () => [`--tsconfig-override=${PLACE}tsconfig.json`],
+  },
+  deno: {
+    program: 'deno/deno',
+    run: runFiles,
+    flags: () => ['run', '-A', '--no-check', `--import-map=${PLACE}imports.json`],
+  },
+  chromium: { run: runChromium },
+};
+
+const BUNDLE = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  format: 'esm',
+  platform: 'neutral',
+  mainFields: ['module', 'main'],
+  target: 'es2023',
+  logLevel: 'silent',
+  // package.json says of all files but two that they have no effect.
+  ignoreAnnotations: true,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { core: { type: 'boolean' }, only: { type: 'string', multiple: true } },
+});
+const unknown = positionals.filter((name) => !Object.hasOwn(ENGINES, name));
+if (unknown.length > 0) {
+  console.error(`No such engine: ${unknown.join(', ')}. ${Object.keys(ENGINES).join(', ')}`);
+  process.exit(2);
+}
+
+const chosen = positionals.length > 0 ? positionals : Object.keys(ENGINES);
+if (chosen.some((name) => ENGINES[name].program !== undefined)) installEngines();
+if (!(await build())) process.exit(1);
+await bundleRunner();
+const rows = [];
+for (const name of chosen) {
+  rows.push({ name, ...(await ENGINES[name].run(name, ENGINES[name])) });
+  show(rows.at(-1));
+}
+showTable();
+const failed = rows.reduce((sum, row) => sum + count(row, 'failed'), 0);
+const passed = rows.reduce((sum, row) => sum + count(row, 'passed'), 0);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+
+function installEngines() {
+  const same = (name) => {
+    const [here, there] = [`${ROOT}test/engines/${name}`, `${TOOLS}${name}`];
+    return existsSync(there) && readFileSync(here, 'utf8') === readFileSync(there, 'utf8');
+  };
+  if (existsSync(`${TOOLS}node_modules`) && MANIFEST.every(same)) return;
+  mkdirSync(TOOLS, { recursive: true });
+  for (const name of MANIFEST) copyFileSync(`${ROOT}test/engines/${name}`, TOOLS + name);
+  console.log('-- installing the engines of test/engines/package.json (780 MB unpacked)');
+  const args = ['ci', '--ignore-scripts', '--no-fund', '--no-audit'];
+  const { status } = spawnSync('npm', args, {
+    cwd: TOOLS,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (status === 0) return;
+  rmSync(TOOLS, { recursive: true, force: true });
+  console.error('The engines cannot be installed: that needs the npm registry, and 1 GB of space.');
+  process.exit(1);
+}
+
+/** The stand-in for vitest, and what leads an import of it there. */
+async function bundleRunner() {
+  const { build: bundle } = await import('esbuild');
+  await bundle({ ...BUNDLE, entryPoints: ['test/engines/vitest.ts'], outfile: RUNNER });
+  const paths = { vitest: [RUNNER], busbar: [`${ROOT}src/index.ts`] };
+  const compilerOptions = { baseUrl: ROOT, paths: { ...paths, 'busbar/*': ['src/*/index.ts'] } };
+  writeFileSync(`${PLACE}tsconfig.json`, JSON.stringify({ compilerOptions }));
+  const imports = { vitest: pathToFileURL(RUNNER), busbar: pathToFileURL(`${ROOT}src/index.ts`) };
+  for (const folder of [...SOURCES, ...UPPER]) {
+    imports[`busbar/${folder}`] = pathToFileURL(`${ROOT}src/${folder}/index.ts`);
+  }
+  writeFileSync(`${PLACE}imports.json`, JSON.stringify({ imports }));
+}
+
+/** Test files of these folders of src, or those that were asked for among them. */
+function testFiles(folders) {
+  const { only } = values;
+  return folders
+    .flatMap((folder) => listFiles(`src/${folder}`))
+    .filter((path) => path.endsWith('.test.ts'))
+    .filter((path) => only === undefined || only.some((begin) => path.startsWith(begin)));
+}
+
+/** Vitest's own run, on this engine. */
+function runNode(name, { program }) {
+  const node = `${TOOLS}node_modules/${program}`;
+  const report = `${PLACE}${name}.json`;
+  rmSync(report, { force: true });
+  const paths = values.only ?? (values.core ? [...SOURCES, ...UPPER].map((at) => `src/${at}`) : []);
+  const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
+  const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${report}`];
+  const PATH = `${dirname(node)}${delimiter}${process.env.PATH}`;
+  const { status } = spawnSync(node, [vitest, 'run', ...paths, ...reporters], {
+    cwd: ROOT,
+    env: { ...process.env, PATH },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const version = versionOf(node);
+  if (!existsSync(report)) return { version, outcomes: [broken('vitest', `ended with ${status}`)] };
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const outcomes = testResults.flatMap((file) => {
+    const path = file.name.replace(ROOT, '');
+    const tests = file.assertionResults.map(({ fullName, status: state, failureMessages }) => {
+      const outcome = { passed: 'passed', failed: 'failed' }[state] ?? 'left out';
+      return { file: path, test: fullName, outcome, text: failureMessages?.[0] ?? '' };
+    });
+    if (file.status === 'failed' && !tests.some(({ outcome }) => outcome === 'failed'))
+      tests.push({ ...broken(path, file.message), file: path });
+    return tests;
+  });
+  if (status !== 0 && !outcomes.some(({ outcome }) => outcome === 'failed'))
+    outcomes.push(broken('vitest', `ended with ${status}`));
+  return { version, outcomes };
+}
+
+/** Each file in a process of its own. */
+function runFiles(name, { program, flags }) {
+  const engine = `${TOOLS}node_modules/${program}`;
+  const outcomes = [];
+  for (const file of testFiles([...SOURCES, ...UPPER])) {
+    const reason = whyLeftOut(name, file);
+    if (reason !== undefined) {
+      outcomes.push({ file, test: 'the file', outcome: 'left out', text: reason });
+      continue;
+    }
+    const args = [...flags(), `${ROOT}test/engines/run-file.mjs`, ROOT + file];
+    const { stdout, stderr, status, signal } = spawnSync(engine, args, {
+      cwd: ROOT,
+      encoding: 'utf8',
+      timeout: FILE_MS_MAX,
+      killSignal: 'SIGKILL',
+      maxBuffer: 1 << 27,
+      env: { ...process.env, NO_COLOR: '1' },
+    });
+    const lines = stdout.split('\n').filter((line) => line.startsWith('@@ '));
+    const done = lines.at(-1) === '@@ end';
+    console.log(`${name}: ${file}: ${lines.length - (done ? 1 : 0)} tests`);
+    for (const line of lines) if (line !== '@@ end') add(JSON.parse(line.slice(3)));
+    if (!done) add(broken('the file', `ended with ${signal ?? status} ${stderr.slice(-2000)}`));
+    function add(outcome) {
+      outcomes.push(judged(name, { file, ...outcome }));
+    }
+  }
+  return { version: versionOf(engine), outcomes };
+}
+
+/** A test that fails where it is known to be left out is left out. */
+function judged(engine, outcome) {
+  if (outcome.outcome !== 'failed') return outcome;
+  const reason = whyLeftOut(engine, outcome.file, outcome.test);
+  return reason === undefined ? outcome : { ...outcome, outcome: 'left out', text: reason };
+}
+
+function broken(test, text) {
+  return { file: '', test, outcome: 'failed', text };
+}
+
+function versionOf(engine) {
+  const { stdout } = spawnSync(engine, ['--version'], { encoding: 'utf8' });
+  return /[\d.]+\d/.exec(stdout ?? '')?.[0] ?? '';
+}
+
+async function runChromium(name) {
+  const program = ['chromium', 'chromium-browser', 'google-chrome'].find((each) => {
+    return spawnSync(each, ['--version']).status === 0;
+  });
+  if (program === undefined) {
+    const text = 'chromium is not installed: apt-get install chromium';
+    const isAskedFor = positionals.includes(name);
+    return {
+      version: '',
+      outcomes: [{ ...broken(name, text), outcome: isAskedFor ? 'failed' : 'left out' }],
+    };
+  }
+  const outcomes = [];
+  const bundles = new Map();
+  for (const file of testFiles(SOURCES)) {
+    const { text, needs } = await bundleForPage(file);
+    const reason =
+      whyLeftOut(name, file) ?? (needs.length > 0 ? `needs ${needs.join(', ')}` : undefined);
+    if (reason === undefined) bundles.set(`${file.replaceAll('/', '-')}.js`, { file, text });
+    else outcomes.push({ file, test: 'the file', outcome: 'left out', text: reason });
+  }
+  const found = await runPage(program, bundles);
+  outcomes.push(...found.map((each) => judged(name, each)));
+  return { version: versionOf(program), outcomes };
+}
+
+/** A test file with all that it imports; `needs` are modules of Node. */
+async function bundleForPage(file) {
+  const { build: bundle } = await import('esbuild');
+  const needs = new Set();
+  const contents = [
+    `import { runTests } from 'vitest';`,
+    `import './${file}';`,
+    `await runTests((outcome) => postMessage(outcome), ${NODE_ONLY});`,
+    `postMessage('end');`,
+  ].join('\n');
+  const plugin = {
+    name: 'page',
+    setup({ onLoad, onResolve }) {
+      onLoad({ filter: TEST_CODE }, ({ path }) => {
+        const text = readFileSync(path, 'utf8');
+        const names = ['Buffer', 'process', 'setImmediate'].filter((name) => text.includes(name));
+        const head = `import { ${names.join(', ')} } from '${GLOBALS}';\n`;
+        return { contents: head + text, loader: 'ts' };
+      });
+      onResolve({ filter: /^vitest$/ }, () => ({ path: RUNNER }));
+      onResolve({ filter: /^(node:|(fs|path|esbuild|typescript|wabt)$)/ }, ({ path }) => {
+        needs.add(path);
+        return { path, external: true };
+      });
+    },
+  };
+  const { outputFiles } = await bundle({
+    ...BUNDLE,
+    stdin: { contents, resolveDir: ROOT },
+    write: false,
+    plugins: [plugin],
+  });
+  return { text: outputFiles[0].text, needs: [...needs] };
+}
+
+/** Serves the page and the bundles, and returns what the page sends. */
+async function runPage(program, bundles) {
+  const outcomes = [];
+  const left = new Set(bundles.keys());
+  const page = readFileSync(`${ROOT}test/engines/run-page.mjs`, 'utf8');
+  const html = `<!doctype html><script type="module">${page}</script>`;
+  let finish;
+  const finished = new Promise((resolve) => {
+    finish = resolve;
+  });
+  const server = createServer(async (request, response) => {
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    const name = request.url.slice(1);
+    if (request.method === 'POST') {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const key = name.replace('result/', '');
+      left.delete(key);
+      console.log(`chromium: ${key}`);
+      const file = bundles.get(key)?.file;
+      if (file !== undefined) for (const each of JSON.parse(body)) outcomes.push({ file, ...each });
+      response.end();
+      if (key === 'end') finish();
+    } else if (name === '') response.setHeader('Content-Type', 'text/html').end(html);
+    else if (name === 'files') response.end(JSON.stringify([...bundles.keys()]));
+    else response.setHeader('Content-Type', 'text/javascript').end(bundles.get(name)?.text ?? '');
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const profile = `${PLACE}profile`;
+  rmSync(profile, { recursive: true, force: true });
+  const browser = spawn(
+    program,
+    [
+      '--headless=new',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      `--user-data-dir=${profile}`,
+      `http://127.0.0.1:${server.address().port}/`,
+    ],
+    { stdio: 'ignore' },
+  );
+  browser.once('exit', finish);
+  const timer = setTimeout(finish, FILE_MS_MAX + 20_000 * bundles.size);
+  await finished;
+  clearTimeout(timer);
+  browser.kill('SIGKILL');
+  server.closeAllConnections();
+  server.close();
+  for (const name of left)
+    outcomes.push({
+      ...broken('the file', 'the page did not get there'),
+      file: bundles.get(name).file,
+    });
+  return outcomes;
+}
+
+function count({ outcomes }, kind) {
+  return outcomes.filter(({ outcome }) => outcome === kind).length;
+}
+
+/** The failures of an engine, and why tests were left out. */
+function show({ name, outcomes }) {
+  for (const { file, test, outcome, text } of outcomes) {
+    if (outcome === 'failed') console.error(`FAILED ${name}: ${file} > ${test}\n${text}\n`);
+  }
+  const reasons = new Map();
+  for (const { file, outcome, text } of outcomes) {
+    if (outcome !== 'left out') continue;
+    const { tests, files } = reasons.get(text) ?? { tests: 0, files: new Set() };
+    reasons.set(text, { tests: tests + 1, files: files.add(file) });
+  }
+  for (const [reason, { tests, files }] of reasons) {
+    const where = [...files].slice(0, 3).join(', ') + (files.size > 3 ? ', …' : '');
+    console.log(`${name}: ${tests} left out: ${reason || 'skipped'} (${where})`);
+  }
+}
+
+function showTable() {
+  const kinds = ['passed', 'failed', 'left out'];
+  const head = [
+    'engine'.padEnd(10),
+    'version'.padEnd(16),
+    ...kinds.map((kind) => kind.padStart(9)),
+  ];
+  console.log(`\n${head.join('')}`);
+  for (const row of rows) {
+    const counts = kinds.map((kind) => String(count(row, kind)).padStart(9));
+    console.log([row.name.padEnd(10), row.version.padEnd(16), ...counts].join(''));
+  }
+  writeFileSync(
+    `${PLACE}last.json`,
+    JSON.stringify(
+      rows.map((row) => [row.name, row.version, ...kinds.map((kind) => count(row, kind))]),
+    ),
+  );
+}
