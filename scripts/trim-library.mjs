@@ -4,7 +4,7 @@
  *
  * - Declarations that no entry point leads to, and comments on private members.
  * - Comments of programs: the declarations have those that users read, and the repository all
- *   others. Names stay, so that a stack trace can be read; only the checker's become short.
+ *   others. Names stay, so that a stack trace can be read; only those of the checker and of the metrics become short.
  * - Files: the programs of a folder become one, `all.js`, which the entry points share. Where each
  *   began, its name stands in a comment. `base/atomics.js` stays: the checker knows it by name.
  */
@@ -15,9 +15,9 @@ import { ROOT } from './files.mjs';
 
 const DIST = `${ROOT}dist/`;
 
-/** The file of all programs of a folder, and the folder whose file is made short. */
+/** The file of all programs of a folder, and the files that are made short. */
 const ALL = 'all.js';
-const CHECKER = `testing/${ALL}`;
+const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
 const SEPARATE = ['base/atomics'];
 
 /** Trims every file of dist, as tsc has just written them. */
@@ -74,7 +74,7 @@ async function join(programs) {
   await bundle.close();
   for (const path of programs) rmSync(DIST + path);
   for (const { fileName, code } of output) {
-    writeFileSync(DIST + fileName, fileName === CHECKER ? await short(code) : code);
+    writeFileSync(DIST + fileName, SHORT.includes(fileName) ? await short(code) : code);
   }
 }
 
@@ -84,10 +84,11 @@ async function short(text) {
   return (await transform(text, { ...options, minify: true, ignoreAnnotations: true })).code;
 }
 
-/** As `pool/index`: the entry points of the package. */
+/** As `pool/index`: the entry points of the package, and its programs. */
 function entryNames() {
-  const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
-  const files = Object.values(exports).flatMap((each) => each.default ?? []);
+  const { exports, bin } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
+  const modules = Object.values(exports).flatMap((each) => each.default ?? []);
+  const files = [...modules, ...Object.values(bin)];
   return files.map((file) => file.replace(/^\.\/dist\//, '').replace(/\.js$/, ''));
 }
 
