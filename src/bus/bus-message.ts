@@ -67,15 +67,15 @@ export class BusMessage implements Disposable {
   /** The bytes as a packet, with a reference of its own. **Ownership** the caller's. */
   packet(): Packet {
     this.#check('packet');
-    this.pool.retain(this.bufferId);
-    return Packet.wrap(this.pool, this.bufferId, this.offset, this.length);
+    return Packet.sharing(this.pool, this.bufferId, this.offset, this.length);
   }
 
   /** The same message for longer. **Ownership** the caller releases it. */
   keep(): BusMessage {
     this.#check('keep');
+    const copy = this.copy();
     this.pool.retain(this.bufferId);
-    return this.copy();
+    return copy;
   }
 
   /** @internal A copy that takes over a reference on the buffer. */

@@ -4,6 +4,7 @@
 import { assert } from '../base/assert.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { throwLater } from '../base/throw-later.ts';
 import type { BusMessage } from './bus-message.ts';
 import type { ResolvedSubscription } from './bus-options.ts';
 import { MessageQueue } from './message-queue.ts';
@@ -23,7 +24,7 @@ export interface SubscriptionHome {
   /** Takes the subscription out of the index. */
   remove(subscription: BusSubscription): void;
   /** A handler threw, and its subscription has no `onError`. */
-  failed(error: unknown, message: BusMessage): void;
+  readonly failed: (error: unknown, message: BusMessage) => void;
 }
 
 /** Gets messages. */
@@ -190,7 +191,8 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     if (this.#state === CLOSED) return;
     this.#failure = error;
     this.close();
-    if (this.#handler !== undefined || !this.#isIterated) this.#limit.onError?.(error, undefined);
+    const isTold = this.#handler === undefined && this.#isIterated;
+    if (!isTold && this.#limit.onError !== undefined) this.#report(error, undefined);
   }
 
   [Symbol.dispose](): void {
@@ -310,9 +312,14 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     }
   }
 
-  #report(error: unknown, message: BusMessage): void {
-    if (this.#limit.onError === undefined) this.#home.failed(error, message);
-    else this.#limit.onError(error, message);
+  /** What `onError` throws ends nothing here, either: it is thrown from a turn of its own. */
+  #report(error: unknown, message: BusMessage | undefined): void {
+    const { onError = this.#home.failed } = this.#limit;
+    try {
+      onError(error, message as BusMessage);
+    } catch (thrown) {
+      throwLater(thrown);
+    }
   }
 
   #refusePromise(promise: PromiseLike<unknown>): never {

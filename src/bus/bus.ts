@@ -5,6 +5,7 @@ import { offAbort, onAbort } from '../base/abort.ts';
 import { checkFunction, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import { throwLater } from '../base/throw-later.ts';
 import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { Packet } from '../packet/index.ts';
@@ -103,11 +104,7 @@ export class Bus implements Responder, Disposable {
     this.#home = {
       roomed: () => this.#publishers.retry(),
       remove: (subscription) => this.#remove(subscription),
-      failed: (error, message) => {
-        const { onError } = this.#options;
-        if (onError === undefined) throwLater(error);
-        else onError(error, message);
-      },
+      failed: this.#options.onError ?? throwLater,
     };
   }
 
@@ -300,6 +297,8 @@ export class Bus implements Responder, Disposable {
   /** Returns the number of subscribers that it goes to, or NOT_NOW. */
   #attempt(subject: string, payload: BusPayload, envelope: Envelope): number {
     if (this.#state === 'closed') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
+    // From the reference on the bytes to the last subscriber, nothing but handlers may throw.
+    ensureStack(this.#published > 0);
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const found = this.#prepare(subject).matches();

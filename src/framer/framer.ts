@@ -167,9 +167,7 @@ export class Framer extends Staging {
   takePacket(): Packet {
     const offset = this.frameOffset;
     if (offset === NO_FRAME) throw new BusbarError('ERR_BUSBAR_NO_FRAME');
-    const bufferId = this.frameBufferId;
-    this.pool.retain(bufferId);
-    return Packet.within(this.pool, bufferId, offset, this.frameLength);
+    return Packet.sharing(this.pool, this.frameBufferId, offset, this.frameLength);
   }
 
   /**

@@ -4,11 +4,14 @@
 import { checkBytes, checkInteger } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { Packet } from './packet.ts';
+
+const NONE: BufferId = NO_BUFFER;
 
 /**
  * Makes packets, one after the other in the same buffer, as long as they fit. A packet of its own
@@ -42,7 +45,7 @@ import { Packet } from './packet.ts';
  */
 export class PacketWriter {
   readonly pool: BufferPool;
-  #bufferId: BufferId = NO_BUFFER;
+  #bufferId: BufferId = NONE;
   /** Where the next packet begins, and where the buffer ends. */
   #cursor = 0;
   #end = 0;
@@ -50,6 +53,8 @@ export class PacketWriter {
   #openAt = -1;
   #openEnd = 0;
   #isClosed = false;
+  /** A buffer was changed for another one before. */
+  #isWarm = false;
 
   /** Takes no buffer yet. */
   constructor(pool: BufferPool) {
@@ -94,7 +99,7 @@ export class PacketWriter {
       const detail = `${length} bytes, buffers have ${pool.bufferSize}`;
       throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', detail);
     }
-    if (this.#cursor + length > this.#end || this.#bufferId === NO_BUFFER) {
+    if (this.#cursor + length > this.#end || this.#bufferId === NONE) {
       if (!this.#nextBuffer()) return -1;
     }
     this.#openAt = this.#cursor;
@@ -112,22 +117,20 @@ export class PacketWriter {
       throw new BusbarError('ERR_BUSBAR_BAD_RESERVATION', `at ${offset}`);
     }
     checkInteger('length', length, 0, this.#openEnd - offset);
-    const { pool } = this;
-    const bufferId = this.#bufferId;
-    pool.retain(bufferId);
-    // No call from here on but the one that makes the packet.
+    const packet = Packet.sharing(this.pool, this.#bufferId, offset, length);
+    // No call from here on.
     this.#openAt = -1;
     this.#cursor = offset + length;
-    return Packet.within(pool, bufferId, offset, length);
+    return packet;
   }
 
   /** Gives the buffer back; the next packet takes another. For writers that may be idle. */
   releaseIdle(): void {
-    const bufferId = this.#bufferId;
-    this.#bufferId = NO_BUFFER;
+    if (this.#bufferId !== NONE) this.pool.release(this.#bufferId);
+    // No call from here on.
+    this.#bufferId = NONE;
     this.#cursor = this.#end = 0;
     this.#openAt = -1;
-    if (bufferId !== NO_BUFFER) this.pool.release(bufferId);
   }
 
   /** Gives the buffer back, for good. Packets stay valid. May be called again. */
@@ -144,9 +147,12 @@ export class PacketWriter {
   #nextBuffer(): boolean {
     const { pool } = this;
     let bufferId = this.#bufferId;
-    if (bufferId === NO_BUFFER || !pool.isSoleHolder(bufferId)) {
+    if (bufferId === NONE || !pool.isSoleHolder(bufferId)) {
+      // Nothing may throw once it has the buffer.
+      ensureStack(this.#isWarm);
       bufferId = pool.tryAcquire();
-      if (bufferId === NO_BUFFER) return false;
+      if (bufferId === NONE) return false;
+      this.#isWarm = this.#bufferId !== NONE;
       this.releaseIdle();
     }
     this.#bufferId = bufferId;

@@ -12,6 +12,7 @@ import {
 } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStep } from '../base/stack.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
 import { resolveWaitOptions } from '../base/wait-guard.ts';
@@ -103,6 +104,16 @@ export class Packet {
   /** @internal Like {@link wrap}, of a region that is known to lie in the buffer. */
   static within(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
     return new Packet(pool, bufferId, offset, length);
+  }
+
+  /**
+   * @internal {@link within}, with a reference of its own. The object comes first: if there is no
+   * stack for that, no reference is lost.
+   */
+  static sharing(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
+    const packet = new Packet(pool, bufferId, offset, length);
+    pool.retain(bufferId);
+    return packet;
   }
 
   /**
@@ -236,17 +247,14 @@ export class Packet {
    * atomic.
    */
   clone(): Packet {
-    const bufferId = this.bufferId;
-    this.pool.retain(bufferId);
-    return new Packet(this.pool, bufferId, this.begin, this.size);
+    return Packet.sharing(this.pool, this.bufferId, this.begin, this.size);
   }
 
   /** A packet of the bytes `[begin, end)` with a reference of its own. **Throws** RangeError. */
   slice(begin: number, end: number = this.length): Packet {
     const bufferId = this.bufferId;
     checkRange(begin, end, this.size);
-    this.pool.retain(bufferId);
-    return new Packet(this.pool, bufferId, this.begin + begin, end - begin);
+    return Packet.sharing(this.pool, bufferId, this.begin + begin, end - begin);
   }
 
   /**
@@ -272,11 +280,11 @@ export class Packet {
     const length = this.size;
     let begin = 0;
     for (const cut of positions) begin = checkInteger('cuts', cut, begin, length);
+    ensureStep();
     const pieces: Packet[] = [];
     begin = 0;
     for (const cut of positions) {
-      pool.retain(bufferId);
-      pieces.push(new Packet(pool, bufferId, offset + begin, cut - begin));
+      pieces.push(Packet.sharing(pool, bufferId, offset + begin, cut - begin));
       begin = cut;
     }
     this.end();

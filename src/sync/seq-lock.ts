@@ -182,6 +182,7 @@ export class SeqLock {
    */
   tryWrite(values: Int32Array): 'written' | 'busy' {
     this.#check('values', values);
+    ensureStep();
     if (this.#writers.tryLock() !== 'acquired') return 'busy';
     return this.#write(values);
   }
@@ -189,6 +190,7 @@ export class SeqLock {
   /** {@link tryWrite}, blocking this thread while others write. */
   writeSync(values: Int32Array, timeoutMs: number = Infinity): 'written' | 'timeout' {
     this.#check('values', values);
+    ensureStep();
     if (this.#writers.lockSync(timeoutMs) !== 'acquired') return 'timeout';
     return this.#write(values);
   }
@@ -206,7 +208,6 @@ export class SeqLock {
     const words = this.#words;
     const { length } = this;
     try {
-      ensureStep();
       // Odd already: a writer has died, or thrown.
       const began = loadSeqCst(words, SEQUENCE) | 1;
       // SYNC(seq-lock): before the first store into the copy.
@@ -216,10 +217,23 @@ export class SeqLock {
       // SYNC(seq-lock): publishes the copy.
       storeSeqCst(words, SEQUENCE, began + 1);
     } finally {
-      this.#writers.unlock();
+      this.#unlock();
     }
     return 'written';
   }
+
+  /** If the stack is full although it was checked, a microtask unlocks. */
+  #unlock(): void {
+    try {
+      this.#writers.unlock();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#soon.then(this.#unlockLater);
+    }
+  }
+
+  readonly #soon: Promise<void> = Promise.resolve();
+  readonly #unlockLater = (): void => this.#writers.unlock();
 
   #check(name: string, words: Int32Array): void {
     // Not `instanceof`, nor `length`: no code of the caller runs while a snapshot is half written.

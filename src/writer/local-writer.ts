@@ -161,16 +161,15 @@ export class LocalWriter {
   commitPacket(offset: number, length: number): Packet {
     const isFast = offset === this.openAt && offset !== NONE;
     if (!isFast && this.spans.lengthOf(offset) < 0) throw badReservation(offset);
-    const bufferId = this.pool.bufferAt(offset);
-    // Retain first: the commit may flush, and the receiver may release before it returns.
-    this.pool.retain(bufferId);
+    // First: the commit may flush, and the receiver may release before it returns.
+    const packet = Packet.sharing(this.pool, this.pool.bufferAt(offset), offset, length);
     try {
       this.commit(offset, length);
     } catch (error) {
-      this.pool.release(bufferId);
+      packet.release();
       throw error;
     }
-    return Packet.within(this.pool, bufferId, offset, length);
+    return packet;
   }
 
   /** Ends the reservation without a message. **Throws** ERR_BUSBAR_BAD_RESERVATION. */

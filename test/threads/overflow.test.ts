@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Stack overflows inside the library, in a thread that catches them and continues. */
 import { describe, expect, it } from 'vitest';
+import { Bus } from '../../src/bus/index.ts';
 import { CHANNEL_KINDS } from '../../src/channel/channel-layout.ts';
 import { PacketChannel, WordChannel } from '../../src/channel/index.ts';
-import { Packet } from '../../src/packet/index.ts';
+import { Packet, PacketWriter } from '../../src/packet/index.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';
+import { SeqLock } from '../../src/sync/index.ts';
 import { auditPool } from '../pool-audit.ts';
+import { uncaughtDuring } from '../uncaught.ts';
 
 const ROUNDS = 40;
 /** Levels of the recursion that is left at which the operation is tried once it succeeds. */
@@ -212,5 +215,102 @@ describe.each(CHANNEL_KINDS)('a caught stack overflow in a channel, %s', (kind) 
     expect(isClosed).toBe(true);
     other.detach();
     expectWhole(pool);
+  });
+});
+
+describe('a caught stack overflow loses no reference', () => {
+  const take = (pool: BufferPool): Packet => Packet.tryFrom(pool, Uint8Array.of(1, 2, 3)) as Packet;
+  /** Returns what the caller has to release. */
+  type Operation = (packet: Packet) => readonly Packet[];
+
+  it.each<[string, Operation]>([
+    ['Packet.clone', (packet) => [packet.clone()]],
+    ['Packet.slice', (packet) => [packet.slice(1)]],
+    ['Packet.shatter', (packet) => (packet.released ? [] : packet.shatter([1, 2]))],
+  ])('%s', (_, operation) => {
+    const pool = makePool(16);
+    let overflows = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const packet = take(pool);
+      const made: Packet[] = [];
+      overflows += squeeze(() => {
+        const pieces = operation(packet);
+        for (let i = 0; i < pieces.length; i++) made[made.length] = pieces[i];
+      });
+      if (!packet.released) packet.release();
+      for (const piece of made) piece.release();
+    }
+    expect(overflows).toBeGreaterThan(0);
+    expectWhole(pool);
+  });
+
+  it('PacketWriter', () => {
+    const pool = makePool(16);
+    const writer = new PacketWriter(pool);
+    const bytes = new Uint8Array(40);
+    for (let round = 0; round < ROUNDS; round++) {
+      const made: Packet[] = [];
+      squeeze(() => {
+        const packet = writer.tryWrite(bytes);
+        if (packet !== undefined) made[made.length] = packet;
+      });
+      squeeze(() => {
+        writer.releaseIdle();
+      });
+      for (const packet of made) packet.release();
+    }
+    writer.close();
+    expectWhole(pool);
+  });
+
+  it('Bus: handlers and onError that overflow or throw, and what is published after that', async () => {
+    const pool = makePool(16);
+    let count = 0;
+    const thrown = await uncaughtDuring(async () => {
+      const bus = new Bus(pool, {
+        onError: () => {
+          throw new Error('onError');
+        },
+      });
+      const dive = (): number => 1 + dive();
+      bus.subscribe('deep', () => {
+        dive();
+      });
+      bus.subscribe('*', () => {
+        count++;
+      });
+      bus.subscribe('slow', { limit: { messages: 1 }, overflow: 'cut-off', onError: dive });
+      for (let round = 0; round < ROUNDS; round++) {
+        squeeze(() => {
+          bus.tryPublish('deep', 'text');
+        });
+        expect(auditPool(pool)).toEqual([]);
+        const before = count;
+        bus.tryPublish('plain', 'text');
+        expect(count).toBe(before + 1);
+      }
+      for (let i = 0; i < 3; i++) expect(bus.tryPublish('slow', 'text')).toBe(true);
+      await new Promise(setImmediate);
+      expect(bus.stats().backlog).toBe(0);
+      bus.close();
+    });
+    expect(thrown.filter((message) => message === 'onError').length).toBeGreaterThan(ROUNDS);
+    expect(thrown.some((message) => /call stack/.test(message))).toBe(true);
+    expectWhole(pool);
+  });
+
+  it('SeqLock: its writers continue', async () => {
+    const pool = makePool(16);
+    const lock = SeqLock.create(pool, { words: 2 });
+    const values = Int32Array.of(1, 2);
+    let overflows = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      overflows += squeeze(() => {
+        lock.tryWrite(values);
+      });
+      await Promise.resolve();
+      expect(lock.tryWrite(values)).toBe('written');
+    }
+    expect(overflows).toBeGreaterThan(0);
   });
 });

@@ -14,8 +14,9 @@ class FramePart extends Packet {
   readonly rest: number;
 
   constructor({ pool, frameBufferId, frameOffset, frameLength, frameRest }: Framer) {
-    pool.retain(frameBufferId);
     super(pool, frameBufferId, frameOffset, frameLength);
+    // As Packet.sharing does.
+    pool.retain(frameBufferId);
     this.rest = frameRest;
   }
 }

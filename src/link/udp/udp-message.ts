@@ -45,8 +45,7 @@ export class UdpMessage {
     }
     const pool = this.#pool;
     return (offset, length, bufferId) => {
-      pool.retain(bufferId);
-      const packet = Packet.within(pool, bufferId, offset, length);
+      const packet = Packet.sharing(pool, bufferId, offset, length);
       this.#bufferId = bufferId;
       this.#offset = offset;
       this.#length = length;
@@ -60,8 +59,7 @@ export class UdpMessage {
 
   takePacket(): Packet {
     this.check();
-    this.#pool.retain(this.#bufferId);
-    return Packet.within(this.#pool, this.#bufferId, this.#offset, this.#length);
+    return Packet.sharing(this.#pool, this.#bufferId, this.#offset, this.#length);
   }
 
   get sourceHost(): number {
