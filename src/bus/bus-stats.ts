@@ -15,4 +15,12 @@ export interface BusStats {
   readonly backlog: number;
   /** Requests without an answer so far. */
   readonly requests: number;
+  /** Other buses whose subscriptions are known. */
+  readonly peers: number;
+  /** Regions that are with them, or wait to be sent. */
+  readonly regionsOut: number;
+  /** Messages that came for a member of a queue group that had left, and found no other. */
+  readonly lost: number;
+  /** Packets in the thread's mailbox that no bus has sent; they were released. */
+  readonly strays: number;
 }

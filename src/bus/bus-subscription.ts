@@ -19,8 +19,10 @@ export type BusHandler = (message: BusMessage) => unknown;
 
 /** What a subscription needs of its bus. */
 export interface SubscriptionHome {
-  /** There is room again. */
-  roomed(): void;
+  /** It has room again. */
+  roomed(subscription: BusSubscription): void;
+  /** Resolves once every peer of the bus knows of it. */
+  known(): Promise<void>;
   /** Takes the subscription out of the index. */
   remove(subscription: BusSubscription): void;
   /** A handler threw, and its subscription has no `onError`. */
@@ -65,6 +67,8 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   delivered: number = 0;
   /** Messages that it lost for want of room. */
   dropped: number = 0;
+  /** @internal It has no room, and peers of the bus were told. */
+  isStalled: boolean = false;
   /** @internal Undefined: messages go straight to the handler. */
   readonly waiting: MessageQueue | undefined;
 
@@ -121,12 +125,20 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     return waiting === undefined || waiting.hasRoom || this.#limit.overflow !== 'stop';
   }
 
+  /** @internal */
+  get isHalfEmpty(): boolean {
+    return this.waiting === undefined || this.waiting.isHalfEmpty;
+  }
+
   /** @internal False: a message would be dropped, or would cut it off. */
   get isReady(): boolean {
     return this.waiting === undefined || this.waiting.hasRoom;
   }
 
-  /** @internal Puts a message into the queue, or drops one. */
+  /**
+   * @internal Puts a message into the queue, or drops one. With the policy 'stop' it comes in: the
+   * bus has looked for room, or a peer has sent it within its window.
+   */
   accept(message: BusMessage): void {
     const waiting = this.waiting as MessageQueue;
     assert(this.#state === OPEN, 'only open subscriptions are in the index');
@@ -169,6 +181,11 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     };
   }
 
+  /** Resolves once every bus of the group knows of it: what they publish from then on comes here. */
+  subscribed(): Promise<void> {
+    return this.#home.known();
+  }
+
   /** Gets no more messages, and drops those that wait. The second time, this does nothing. */
   close(): void {
     if (this.#state === CLOSED) return;
@@ -176,7 +193,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     this.waiting?.clear();
     if (this.#current !== undefined) this.#finishCurrent();
     this.#end();
-    this.#home.roomed();
+    this.#home.roomed(this);
   }
 
   /** Gets no more messages. Resolves once those that wait are handled. */
@@ -236,6 +253,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   /** Returns whether a message may come now. */
   #makeRoom(waiting: MessageQueue): boolean {
     const { overflow } = this.#limit;
+    if (overflow === 'stop') return true;
     if (overflow === 'cut-off') {
       this.fail(
         new BusbarError('ERR_BUSBAR_SLOW_SUBSCRIBER', `${this.pattern}, ${this.held} held`),
@@ -279,7 +297,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     this.#current = undefined;
     message.release();
     this.waiting?.done(message.length);
-    this.#home.roomed();
+    this.#home.roomed(this);
   }
 
   #pumpSoon(): void {
@@ -306,7 +324,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     } finally {
       message.release();
       waiting.done(message.length);
-      this.#home.roomed();
+      this.#home.roomed(this);
       if (waiting.count > 0) this.#pumpSoon();
       this.#endIfDone();
     }

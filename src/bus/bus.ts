@@ -2,7 +2,8 @@
 /** A bus on one thread: publish and subscribe by subject, queue groups, requests. */
 
 import { offAbort, onAbort } from '../base/abort.ts';
-import { checkFunction, checkOptions } from '../base/check.ts';
+import { encodeText } from '../base/bytes.ts';
+import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -10,7 +11,7 @@ import { throwLater } from '../base/throw-later.ts';
 import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
-import type { BufferPool } from '../pool/index.ts';
+import { type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { BusMessage, type Responder } from './bus-message.ts';
 import {
   type BusOptions,
@@ -22,11 +23,14 @@ import {
   resolveSubscription,
   type SubscribeOptions,
 } from './bus-options.ts';
+import { type BusIndex, BusPeers, type BusSubject, NOT_NOW } from './bus-peers.ts';
 import type { BusStats } from './bus-stats.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
 import { Delivery } from './delivery.ts';
 import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
 import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
+import { type BusMember, LaneGroup } from './peer/lane-group.ts';
+import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
 import { PreparedSubject, subjectBytes } from './prepared-subject.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
@@ -38,9 +42,6 @@ const INBOX = '_INBOX.';
 const PUBLISH_KEYS = ['reply', 'headers', 'signal', 'timeoutMs'];
 const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
-/** `#attempt`: nothing was sent. */
-const NOT_NOW = -1;
-
 /**
  * Subjects are tokens with dots between. A subscriber may use `*` for one token and `>` for the
  * rest.
@@ -72,13 +73,15 @@ export class Bus implements Responder, Disposable {
   readonly pool: BufferPool;
   readonly name: string;
   readonly #options: ResolvedBus;
-  readonly #index: SubscriptionIndex<BusSubscription> = new SubscriptionIndex();
+  readonly #index: BusIndex = new SubscriptionIndex();
   readonly #subscriptions: Set<BusSubscription> = new Set();
   readonly #payloads: Payloads;
-  readonly #prepared: Map<string, PreparedSubject<BusSubscription>> = new Map();
+  readonly #prepared: Map<string, BusSubject> = new Map();
   readonly #requests: Map<string, PendingRequest> = new Map();
   readonly #publishers: WaitingPublishers;
   readonly #home: SubscriptionHome;
+  /** Other threads' buses; undefined: this one is alone. */
+  #peers: BusPeers | undefined = undefined;
   /** The message that handlers borrow. */
   readonly #borrowed: BusMessage;
   readonly #delivery: Delivery;
@@ -102,10 +105,47 @@ export class Bus implements Responder, Disposable {
     this.#borrowed = new BusMessage(this);
     this.#delivery = new Delivery(this.#options.backlogMax);
     this.#home = {
-      roomed: () => this.#publishers.retry(),
+      roomed: (subscription) => {
+        if (subscription.isStalled) this.#peers?.roomed(subscription);
+        this.#publishers.retry();
+      },
+      known: () => this.#peers?.fence() ?? Promise.resolve(),
       remove: (subscription) => this.#remove(subscription),
       failed: this.#options.onError ?? throwLater,
     };
+  }
+
+  /**
+   * The bus of a thread of an executor group, joined to those of the other threads: each executor
+   * calls this with its context, and the host, if it takes part, with the group. What any of them
+   * publishes goes to the subscribers of all. It publishes once it knows what the executors have
+   * subscribed to: until then `tryPublish` returns false, and `publish` waits.
+   *
+   * The bus reads the thread's mailbox; other packets in it are counted as `strays`, and released.
+   * **Throws** TypeError, RangeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
+   */
+  static join(member: BusMember, options: BusOptions = {}): Bus {
+    resolveBusOptions(options);
+    const group = new LaneGroup(member);
+    const bus = Bus.over(group.pool, group, options);
+    group.onEnd(() => {
+      bus.close();
+      bus.abandon();
+    });
+    return bus;
+  }
+
+  /** @internal Joins it to the peers of any such group. */
+  static over(pool: BufferPool, group: PeerGroup, options: BusOptions = {}): Bus {
+    const bus = new Bus(pool, { name: `bus-${group.index}`, ...options });
+    bus.#join(group);
+    return bus;
+  }
+
+  /** @internal Gives back what waits for peers, and says nothing to them. */
+  abandon(): void {
+    this.#peers?.destroy();
+    this.close();
   }
 
   /**
@@ -130,8 +170,9 @@ export class Bus implements Responder, Disposable {
     limit.signal?.throwIfAborted();
     const subscription = new BusSubscription(this.#home, subject, bytes, limit, handler);
     this.#index.add(subscription);
+    this.#peers?.add(subscription);
     this.#subscriptions.add(subscription);
-    if (subscription.waiting !== undefined) this.#delivery.addQueue();
+    if (subscription.waiting !== undefined) this.#delivery.queueCount++;
     const { signal } = limit;
     if (signal !== undefined) {
       const close = (): void => subscription.close();
@@ -243,9 +284,14 @@ export class Bus implements Responder, Disposable {
     }
   }
 
-  /** Resolves when all calls of `publish` and `request` so far have published, or failed. */
-  flush(): Promise<void> {
-    return this.#publishers.idle();
+  /**
+   * Resolves when all calls of `publish` and `request` so far have published, or failed; and, of a
+   * bus that has joined others, when these know of all subscriptions, and all messages are in the
+   * hands of their subscribers.
+   */
+  async flush(): Promise<void> {
+    await this.#publishers.idle();
+    await this.#peers?.fence();
   }
 
   /**
@@ -268,12 +314,13 @@ export class Bus implements Responder, Disposable {
   close(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#peers?.close();
     for (const subscription of [...this.#subscriptions]) subscription.close();
     const error = new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     this.#publishers.close(error);
     for (const request of [...this.#requests.values()]) request.fail(error);
     this.#delivery.close();
-    this.#payloads.release();
+    this.#payloads.close();
     this.#prepared.clear();
   }
 
@@ -291,6 +338,10 @@ export class Bus implements Responder, Disposable {
       waiting: this.#publishers.count,
       backlog: this.#delivery.backlogCount,
       requests: this.#requests.size,
+      peers: this.#peers?.peers.count ?? 0,
+      regionsOut: this.#peers?.peers.regionsOut ?? 0,
+      lost: this.#peers?.lost ?? 0,
+      strays: this.#peers?.peers.strays ?? 0,
     };
   }
 
@@ -301,7 +352,13 @@ export class Bus implements Responder, Disposable {
     ensureStack(this.#published > 0);
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
-    const found = this.#prepare(subject).matches();
+    const peers = this.#peers;
+    if (peers?.peers.isSettled === false) return NOT_NOW;
+    const prepared = this.#prepare(subject);
+    const found = prepared.matches();
+    if (peers !== undefined && found.beyond !== undefined) {
+      return peers.publish(prepared, found, payload, envelope, this.#published + 1);
+    }
     const count = found.plainCount + found.groupCount;
     const message = this.#delivery.isDispatching ? new BusMessage(this) : this.#borrowed;
     if (count === 0) {
@@ -344,7 +401,7 @@ export class Bus implements Responder, Disposable {
     return envelope;
   }
 
-  #prepare(subject: string): PreparedSubject<BusSubscription> {
+  #prepare(subject: string): BusSubject {
     const known = this.#prepared.get(subject);
     if (known !== undefined) return known;
     const bytes = subjectBytes(subject, this.#options, false);
@@ -383,13 +440,48 @@ export class Bus implements Responder, Disposable {
     else if (payload.pool !== this.pool) throw new TypeError('payload is a packet of another pool');
   }
 
+  #join(group: PeerGroup): void {
+    const { subjectBytesMax } = this.#options;
+    // The longest frame of an interest.
+    checkInteger('pool.bufferSize', this.pool.bufferSize, subjectBytesMax + 272, 2 ** 31 - 1);
+    this.#peers = new BusPeers(
+      {
+        pool: this.pool,
+        name: this.name,
+        index: this.#index,
+        delivery: this.#delivery,
+        publishers: this.#publishers,
+        arriving: (text) =>
+          this.#prepared.get(text) ?? new PreparedSubject(text, encodeText(text), this.#index),
+        message: () => (this.#delivery.isDispatching ? new BusMessage(this) : this.#borrowed),
+        answer: (message) => this.#passToRequest(message),
+        notePublished: () => {
+          this.#published++;
+        },
+        noteUnmatched: () => {
+          this.#unmatched++;
+        },
+      },
+      group,
+    );
+  }
+
+  #passToRequest(message: BusMessage): boolean {
+    const request = this.#requests.get(message.subject);
+    if (request === undefined) return false;
+    request.answer(message.copy());
+    message.bufferId = NO_BUFFER;
+    return true;
+  }
+
   #inbox(): string {
-    return `${INBOX}${this.name}.${++this.#requestCount}`;
+    return `${this.#peers?.inbox ?? `${INBOX}${this.name}.`}${++this.#requestCount}`;
   }
 
   #remove(subscription: BusSubscription): void {
     this.#index.remove(subscription);
-    if (subscription.waiting !== undefined) this.#delivery.removeQueue();
+    this.#peers?.remove(subscription);
+    if (subscription.waiting !== undefined) this.#delivery.queueCount--;
     void subscription.closed.then(() => this.#subscriptions.delete(subscription));
   }
 

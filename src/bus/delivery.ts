@@ -22,9 +22,9 @@ export class Delivery {
   readonly #backlogMax: number;
   readonly #backlog: Deferred[] = [];
   /** The members that get the message, one of each queue group. */
-  #picked: Subscriptions = NOBODY;
+  picked: Subscriptions = NOBODY;
   /** Subscriptions with a queue of messages. */
-  #queueCount: number = 0;
+  queueCount: number = 0;
   #turn: number = 0;
 
   constructor(backlogMax: number) {
@@ -36,24 +36,15 @@ export class Delivery {
     return this.#backlog.length;
   }
 
-  /** A subscription with a queue has come. */
-  addQueue(): void {
-    this.#queueCount++;
-  }
-
-  removeQueue(): void {
-    this.#queueCount--;
-  }
-
   /** Picks a member of each queue group. False: one that stops publishers has no room. */
   hasRoom(found: MatchSet<BusSubscription, unknown>): boolean {
     if (this.isDispatching && this.#backlog.length >= this.#backlogMax) return false;
-    if (this.#queueCount > 0) {
+    if (this.queueCount > 0) {
       const { plain, plainCount } = found;
       for (let i = 0; i < plainCount; i++) if (!plain[i].hasRoom) return false;
     }
     if (found.groupCount === 0) {
-      this.#picked = NOBODY;
+      this.picked = NOBODY;
       return true;
     }
     return this.#pickEach(found);
@@ -80,7 +71,7 @@ export class Delivery {
    * **Ownership** the message's reference is given back.
    */
   deliver(message: BusMessage, found: MatchSet<BusSubscription, unknown>): boolean {
-    return this.deliverTo(message, found, found.plainCount, this.#picked);
+    return this.deliverTo(message, found, found.plainCount, this.picked);
   }
 
   /** The same for the first `plainCount` plain ones, and these members of groups. */
@@ -93,7 +84,7 @@ export class Delivery {
     const { plain } = found;
     // Handlers may subscribe, and publish to the same subject.
     found.isPinned = true;
-    if (this.#queueCount > 0) {
+    if (this.queueCount > 0) {
       for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
       for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
     }
@@ -119,7 +110,7 @@ export class Delivery {
       if (member === undefined) return false;
       picked.push(member);
     }
-    this.#picked = picked;
+    this.picked = picked;
     return true;
   }
 

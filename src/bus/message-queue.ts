@@ -50,6 +50,12 @@ export class MessageQueue {
     );
   }
 
+  /** Whether it has half its room or more. */
+  get isHalfEmpty(): boolean {
+    const { messages, bytes, buffers } = this.#limit;
+    return this.held * 2 <= messages && this.#bytes * 2 <= bytes && this.#buffers * 2 <= buffers;
+  }
+
   /** **Ownership** the message's reference is the queue's. */
   push(message: BusMessage): void {
     if (this.#count === this.#ring.length) this.#grow();

@@ -46,19 +46,34 @@ export class Payloads {
    * **Ownership** this object holds a reference on {@link bufferId} until the next call.
    */
   store(payload: Exclude<BusPayload, Packet>, length: number): number {
-    if (this.#bufferId === NO_BUFFER || this.#at + length > this.#end) {
-      const bufferId = this.#pool.tryAcquire();
-      if (bufferId === NO_BUFFER) return -1;
-      this.release();
-      this.#bufferId = bufferId;
-      this.#at = this.#pool.offsetOf(bufferId);
-      this.#end = this.#at + this.#pool.bufferSize;
+    let at = this.#at;
+    if (this.#bufferId === NO_BUFFER || at + length > this.#end) {
+      at = this.#begin(length);
+      if (at < 0) return -1;
+    } else {
+      this.#at = at + length;
     }
-    const at = this.#at;
-    this.#at = at + length;
+    this.put(at, payload, length);
+    return at;
+  }
+
+  /** Writes a payload of `length` bytes where they were reserved. */
+  put(at: number, payload: Exclude<BusPayload, Packet>, length: number): void {
     if (typeof payload === 'string') writeText(this.#pool.bytes, at, payload, length);
     else this.#pool.arena.write(at, payload, 0, length);
-    return at;
+  }
+
+  /**
+   * Where `length` bytes may be written, a multiple of four behind earlier ones; -1: no buffer is
+   * free now. **Ownership** as for {@link store}.
+   */
+  reserve(length: number): number {
+    const at = (this.#at + 3) & ~3;
+    if (this.#bufferId !== NO_BUFFER && at + length <= this.#end) {
+      this.#at = at + length;
+      return at;
+    }
+    return this.#begin(length);
   }
 
   /** The buffer of the last payload. */
@@ -66,10 +81,22 @@ export class Payloads {
     return this.#bufferId;
   }
 
-  release(): void {
+  close(): void {
     const id = this.#bufferId;
     if (id === NO_BUFFER) return;
     this.#bufferId = NO_BUFFER;
     this.#pool.release(id);
+  }
+
+  /** Takes `length` bytes of another buffer. */
+  #begin(length: number): number {
+    const bufferId = this.#pool.tryAcquire();
+    if (bufferId === NO_BUFFER) return -1;
+    this.close();
+    this.#bufferId = bufferId;
+    const begin = this.#pool.offsetOf(bufferId);
+    this.#at = begin + length;
+    this.#end = begin + this.#pool.bufferSize;
+    return begin;
   }
 }

@@ -66,25 +66,37 @@ export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boo
   return bytes;
 }
 
-export class PreparedSubject<S extends Indexed<S>> {
+export class PreparedSubject<S extends Indexed<S>, Beyond = undefined> {
   readonly text: string;
+  readonly byteLength: number;
   readonly #bytes: Bytes;
-  readonly #index: SubscriptionIndex<S>;
-  #found: MatchSet<S> = new MatchSet();
+  readonly #index: SubscriptionIndex<S, Beyond>;
+  #words: Int32Array<ArrayBufferLike> | undefined = undefined;
+  #found: MatchSet<S, Beyond> = new MatchSet();
   /** The index's count of changes when `#found` was filled. */
   #version: number = -1;
 
-  constructor(text: string, bytes: Bytes, index: SubscriptionIndex<S>) {
+  constructor(text: string, bytes: Bytes, index: SubscriptionIndex<S, Beyond>) {
     this.text = text;
+    this.byteLength = bytes.length;
     this.#bytes = bytes;
     this.#index = index;
+  }
+
+  /** Its bytes as words, and zeros. */
+  get words(): Int32Array<ArrayBufferLike> {
+    if (this.#words === undefined) {
+      this.#words = new Int32Array((this.byteLength + 3) >> 2);
+      new Uint8Array(this.#words.buffer).set(this.#bytes);
+    }
+    return this.#words;
   }
 
   /**
    * The subscriptions that match now. **Ownership** read only; the index's until something
    * subscribes. **Cost** two loads, and a walk of the index after any change of it.
    */
-  matches(): MatchSet<S> {
+  matches(): MatchSet<S, Beyond> {
     const { version } = this.#index;
     if (this.#version !== version) {
       this.#index.match(this.#bytes, 0, this.#bytes.length, this.#found);

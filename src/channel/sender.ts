@@ -27,7 +27,8 @@ const SENT: Promise<void> = Promise.resolve();
 /** A sender of messages of type T. */
 export abstract class Sender<T> extends ChannelEnd {
   protected ring: RingProducer;
-  protected readonly capacity: number;
+  /** @internal */
+  readonly capacity: number;
   /** Words from one slot to the next. */
   protected readonly slotWords: number;
 

@@ -18,6 +18,8 @@ export interface ExecutorContext {
   readonly index: number;
   /** How many executors the group has. It is also the host's number. */
   readonly count: number;
+  /** How often this place was started again: 0 for its first thread. */
+  readonly restarts: number;
   /** The group's name, '-' and the index. */
   readonly name: string;
   /** The cpu to which the thread is pinned; undefined if none. */

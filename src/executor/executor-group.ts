@@ -7,6 +7,7 @@ import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { resolveWaitOptions } from '../base/wait-guard.ts';
+import type { PacketSender } from '../channel/index.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import type { ExecutorSlot } from './executor-slot.ts';
@@ -85,8 +86,8 @@ export class ExecutorGroup {
   readonly mailbox: Mailbox;
   /** Resolves when the group has been stopped; rejects with ERR_BUSBAR_EXECUTOR_CRASHED. */
   readonly closed: Promise<void>;
+  readonly pool: BufferPool;
   private readonly state: GroupState;
-  private readonly pool: BufferPool;
   private readonly senders: GroupState['senders'];
   private readonly partitioner: Partitioner;
 
@@ -155,6 +156,16 @@ export class ExecutorGroup {
         present = { ...options, timeoutMs: Math.max(0, deadlineMs - nowMs()) };
       }
     }
+  }
+
+  /** The lane to the executor with that index. **Throws** RangeError. */
+  peer(index: number): PacketSender {
+    return this.senders[this.checkExecutor(index)];
+  }
+
+  /** @internal Calls back when an executor has crashed, with its index and its starts so far. */
+  onGone(listener: (index: number, epoch: number) => void): void {
+    this.state.watchers.push(listener);
   }
 
   /**

@@ -145,12 +145,13 @@ export class ExecutorLife {
   }
 
   #context(cpu: number | undefined): ExecutorContext {
-    const { index, count, name, data } = this.#assignment;
+    const { index, count, restarts, name, data } = this.#assignment;
     const loop = this.#loop;
     const ends = this.#ends;
     return Object.freeze({
       index,
       count,
+      restarts,
       name,
       cpu,
       data,

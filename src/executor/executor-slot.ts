@@ -143,7 +143,7 @@ export class ExecutorSlot {
   #launch(): ExecutorWorker {
     this.gauges.become(STARTING);
     const worker = new ExecutorWorker(
-      this.#assignment,
+      { ...this.#assignment, restarts: this.restarts },
       this.#options.resourceLimits,
       this.#onQuiet,
     );

@@ -50,6 +50,8 @@ export class GroupState {
   readonly closed: Promise<void>;
   readonly mesh: Mesh;
   readonly pool: BufferPool;
+  /** Told of each crash before `onCrash`: the executor's index, its starts so far. */
+  readonly watchers: ((index: number, epoch: number) => void)[] = [];
   readonly #options: ResolvedGroupOptions;
   readonly #ends: LaneEnds;
   readonly #gauges: Gauges;
@@ -83,6 +85,14 @@ export class GroupState {
       this.#settleClosed = (crash) => (crash === undefined ? resolve() : reject(crash));
     });
     const slots: ExecutorSlot[] = [];
+    const watched: ResolvedGroupOptions = {
+      ...options,
+      onCrash: (...news) => {
+        const epoch = (slots[news[0]] as ExecutorSlot).restarts + 1;
+        for (const watcher of this.watchers) watcher(news[0], epoch);
+        options.onCrash(...news);
+      },
+    };
     this.slots = slots;
     try {
       for (const [index, cpu] of cpus.entries()) {
@@ -92,6 +102,7 @@ export class GroupState {
           program: '',
           index,
           count,
+          restarts: 0,
           name: `${options.name}-${index}`,
           cpu,
           idle: options.idle,
@@ -103,7 +114,7 @@ export class GroupState {
           gauges: block,
           epochMs,
         };
-        slots.push(new ExecutorSlot(assignment, options, this.mesh, gauges, () => this.#onQuiet()));
+        slots.push(new ExecutorSlot(assignment, watched, this.mesh, gauges, () => this.#onQuiet()));
       }
     } catch (error) {
       // A thread could not be created; for example, its data cannot be cloned.

@@ -20,6 +20,8 @@ export interface Assignment {
   readonly index: number;
   readonly count: number;
   readonly name: string;
+  /** Threads that ran in the place before. */
+  readonly restarts: number;
   /** Where to pin it; undefined: nowhere. */
   readonly cpu: number | undefined;
   readonly idle: Idle;

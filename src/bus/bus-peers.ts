@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: MIT
+/** What a bus does with its peers: publishes to them, and delivers what comes from them. */
+
+import { BusbarError } from '../base/errors.ts';
+import { readText } from '../base/text.ts';
+import { throwLater } from '../base/throw-later.ts';
+import { Packet } from '../packet/index.ts';
+import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
+import { ArrivedSubjects } from './arrived-subjects.ts';
+import type { BusMessage } from './bus-message.ts';
+import type { BusSubscription } from './bus-subscription.ts';
+import type { Delivery } from './delivery.ts';
+import type { Envelope, Headers } from './envelope.ts';
+import type { MatchSet } from './match-set.ts';
+import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
+import type { Incoming } from './peer/incoming.ts';
+import { FrameHead, type MessageFrame } from './peer/message-frame.ts';
+import type { Outgoing } from './peer/outgoing.ts';
+import type { PeerGroup, PeerMemory } from './peer/peer-carrier.ts';
+import { PASSED, PLAIN, padded } from './peer/peer-layout.ts';
+import { Peers, type PeersHome } from './peer/peers.ts';
+import type { Beyond, SpreadGroup } from './peer/remote-interest.ts';
+import { Route } from './peer/route.ts';
+import type { PreparedSubject } from './prepared-subject.ts';
+import type { SubscriptionIndex } from './subscription-index.ts';
+import type { WaitingPublishers } from './waiting-publishers.ts';
+
+export type BusBeyond = Beyond<BusSubscription>;
+export type BusIndex = SubscriptionIndex<BusSubscription, BusBeyond>;
+export type BusSubject = PreparedSubject<BusSubscription, BusBeyond>;
+
+/** What it needs of the bus. */
+export interface BusPeersHome {
+  readonly pool: BufferPool;
+  readonly name: string;
+  readonly index: BusIndex;
+  readonly delivery: Delivery;
+  readonly publishers: WaitingPublishers;
+  /** The subject of a message from a peer. */
+  arriving(subject: string): BusSubject;
+  /** A message to fill: handlers borrow it. */
+  message(): BusMessage;
+  /** Gives the message to the request with that reply subject. False: there is none. */
+  answer(message: BusMessage): boolean;
+  /** A message was sent. */
+  notePublished(): void;
+  /** A reply came too late. */
+  noteUnmatched(): void;
+}
+
+/** Bytes that may be with a peer that has not handled them. */
+const WINDOW_BYTES = 256 * 1024;
+/** Regions with one peer may take this part of the pool. */
+const WINDOW_PART = 16;
+const WINDOW_REGIONS_MAX = 512;
+/** Nothing was sent. */
+export const NOT_NOW = -1;
+const NO_HEADERS: Headers | undefined = undefined;
+
+/** Pool memory for frames. */
+class FrameMemory extends Payloads implements PeerMemory {
+  readonly bufferSize: number;
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
+  readonly words: Int32Array<SharedArrayBuffer>;
+  readonly #pool: BufferPool;
+
+  constructor(pool: BufferPool) {
+    super(pool);
+    const { bytes, bufferSize } = pool;
+    this.#pool = pool;
+    this.bufferSize = bufferSize;
+    this.bytes = bytes;
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  }
+
+  offsetOf(bufferId: BufferId): number {
+    return this.#pool.offsetOf(bufferId);
+  }
+
+  retain(bufferId: BufferId): void {
+    this.#pool.retain(bufferId);
+  }
+
+  release(bufferId: BufferId): void {
+    this.#pool.release(bufferId);
+  }
+}
+
+export class BusPeers implements PeersHome {
+  readonly name: string;
+  readonly memory: FrameMemory;
+  readonly windowRegions: number;
+  readonly windowBytes: number = WINDOW_BYTES;
+  readonly peers: Peers<BusSubscription>;
+  /** Subjects of replies to this bus begin with it. */
+  readonly inbox: string;
+  /** Messages for queue groups that had no members any more. */
+  lost: number = 0;
+  readonly #home: BusPeersHome;
+  readonly #pool: BufferPool;
+  readonly #route: Route;
+  readonly #head: FrameHead = new FrameHead();
+  readonly #subjects: ArrivedSubjects<BusSubscription, BusBeyond>;
+  readonly #closed: AbortController = new AbortController();
+  #isAwaitingBuffer: boolean = false;
+  #turn: number = 0;
+  /** Bytes of the payload that is published. */
+  #size: number = 0;
+
+  constructor(home: BusPeersHome, group: PeerGroup) {
+    const { pool } = home;
+    this.#home = home;
+    this.#pool = pool;
+    this.name = home.name;
+    const share = Math.floor(pool.bufferCount / WINDOW_PART);
+    this.windowRegions = Math.max(2, Math.min(WINDOW_REGIONS_MAX, share));
+    this.#route = new Route(pool.bufferSize >>> 1);
+    this.memory = new FrameMemory(pool);
+    const { bytes, words } = this.memory;
+    this.#subjects = new ArrivedSubjects(bytes, words, (text) => home.arriving(text));
+    this.inbox = `_INBOX.${group.index}-${group.epoch}.`;
+    this.peers = new Peers(this, group, home.index);
+    const subject = new TextEncoder().encode(`${this.inbox}>`);
+    this.peers.add({ subject, queue: '' });
+    this.peers.flush();
+  }
+
+  /** A subscription has come. Those to own inboxes are known. */
+  add(subscription: BusSubscription): void {
+    if (!subscription.pattern.startsWith(this.inbox)) this.peers.add(subscription);
+  }
+
+  remove(subscription: BusSubscription): void {
+    if (!subscription.pattern.startsWith(this.inbox)) this.peers.remove(subscription);
+  }
+
+  /** A subscription whose peers were told to wait may have room again. */
+  roomed(subscription: BusSubscription): void {
+    if (subscription.isStalled && subscription.isHalfEmpty) {
+      this.peers.setStalled(subscription, false);
+    }
+  }
+
+  /**
+   * Publishes what matches `found` here and at peers. Returns the number of recipients, or NOT_NOW.
+   */
+  publish(
+    subject: BusSubject,
+    found: MatchSet<BusSubscription, BusBeyond>,
+    payload: BusPayload,
+    envelope: Envelope,
+    sequence: number,
+  ): number {
+    const { delivery } = this.#home;
+    const beyond = found.beyond as BusBeyond;
+    this.#checkSize(subject, payload, envelope);
+    if (beyond.isStalled || !delivery.hasRoom(found)) return NOT_NOW;
+    const route = this.#route;
+    route.begin(beyond.peers);
+    let { picked } = delivery;
+    const { groups } = beyond;
+    if (groups.length > 0) {
+      const more = picked.slice();
+      for (let i = 0; i < groups.length; i++) if (!this.#choose(groups[i], more)) return NOT_NOW;
+      picked = more;
+    }
+    if (!route.prepare()) return NOT_NOW;
+    const message = this.#home.message();
+    if (!this.#send(message, payload, sequence)) return NOT_NOW;
+    this.#home.notePublished();
+    const here = found.plainCount + picked.length;
+    if (here > 0) {
+      message.subject = subject.text;
+      message.reply = envelope.reply;
+      message.headers = envelope.headers;
+      message.source = this.name;
+      message.sequence = sequence;
+    }
+    if (payload instanceof Packet) payload.release();
+    // The handlers' reference.
+    if (here > 0) delivery.deliverTo(message, found, found.plainCount, picked);
+    else message.release();
+    return here + route.count;
+  }
+
+  /** Resolves once all peers have handled everything so far. */
+  fence(): Promise<void> {
+    return this.peers.fence();
+  }
+
+  close(): void {
+    this.peers.close();
+    this.#closed.abort();
+    this.memory.close();
+  }
+
+  /** Gives back what waits. */
+  destroy(): void {
+    this.peers.destroy();
+    this.#closed.abort();
+    this.memory.close();
+  }
+
+  // ── For the peers ─────────────────────────────────────────────────────────────────────
+
+  heard(): void {
+    if (this.#home.publishers.count > 0) this.#home.publishers.retry();
+  }
+
+  flushSoon(): void {
+    queueMicrotask(this.#flush);
+  }
+
+  lacksBuffer(): void {
+    if (this.#isAwaitingBuffer || this.#closed.signal.aborted) return;
+    this.#isAwaitingBuffer = true;
+    this.#pool.acquire({ signal: this.#closed.signal }).then(
+      (bufferId) => {
+        this.#pool.release(bufferId);
+        this.#isAwaitingBuffer = false;
+        this.peers.flush();
+        this.#home.publishers.retry();
+      },
+      // The bus or the pool was closed.
+      () => {},
+    );
+  }
+
+  arrived(frame: MessageFrame, from: Incoming, bufferId: BufferId): void {
+    const { bytes } = this.memory;
+    const { delivery } = this.#home;
+    const subject = this.#subjects.lookup(frame.subjectAt, frame.subjectBytes);
+    const message = this.#home.message();
+    const { replyAt, replyBytes, headerBytes } = frame;
+    const replyEnd = replyAt + replyBytes;
+    message.subject = subject.text;
+    message.reply = replyBytes === 0 ? undefined : readText(bytes, replyAt, replyEnd);
+    message.headers = headerBytes === 0 ? NO_HEADERS : headersAt(bytes, replyEnd, headerBytes);
+    message.source = from.name;
+    message.sequence = frame.sequence;
+    message.offset = frame.payloadAt;
+    message.length = frame.payloadBytes;
+    message.bufferId = bufferId;
+    this.#pool.retain(bufferId);
+    const found = subject.matches();
+    if (subject.text.startsWith(this.inbox)) {
+      if (this.#home.answer(message)) return;
+      if (found.plainCount === 0) this.#home.noteUnmatched();
+    }
+    const { plain } = found;
+    const plainCount = from.recipients === PLAIN ? found.plainCount : 0;
+    const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
+    try {
+      if (delivery.deliverTo(message, found, plainCount, picked)) this.heard();
+    } catch (error) {
+      // The user's onError threw. The other messages of the region must come.
+      throwLater(error);
+    }
+    if (delivery.queueCount === 0) return;
+    for (let i = 0; i < plainCount; i++) this.#stallIfFull(plain[i]);
+    for (const each of picked) this.#stallIfFull(each);
+  }
+
+  readonly #flush = (): void => void this.peers.flush();
+
+  #stallIfFull(subscription: BusSubscription): void {
+    if (subscription.hasRoom || subscription.isStalled || subscription.place < 0) return;
+    this.peers.setStalled(subscription, true);
+  }
+
+  /** One member of each group that the message is for; if a group has none, another peer gets it. */
+  #pickServed(
+    found: MatchSet<BusSubscription, BusBeyond>,
+    frame: MessageFrame,
+    from: Incoming,
+    bufferId: BufferId,
+  ): BusSubscription[] {
+    const { delivery, index } = this.#home;
+    const picked: BusSubscription[] = [];
+    for (const name of from.serves.split(' ')) {
+      const spread = found.beyond?.groups.find((each) => each.name === name);
+      const queue = index.queueNames.find(name);
+      const members =
+        spread?.members ?? (queue === undefined ? undefined : found.groupMembers(queue));
+      if (members !== undefined && members.length > 0) {
+        picked.push(delivery.pick(members) ?? members[0]);
+      } else if (from.recipients === PASSED) {
+        this.lost++;
+      } else {
+        this.#passOn(spread, name, frame, bufferId);
+      }
+    }
+    return picked;
+  }
+
+  #passOn(
+    spread: SpreadGroup<BusSubscription> | undefined,
+    name: string,
+    { at, end, payloadBytes, isReference }: MessageFrame,
+    bufferId: BufferId,
+  ): void {
+    const peer = spread?.remote[0]?.peer;
+    if (peer === undefined || peer.listener === 0 || !peer.trySetRecipients(PASSED, name)) {
+      this.lost++;
+    } else if (isReference) {
+      this.#passReference(at, end, payloadBytes, bufferId, peer);
+    } else {
+      peer.send(at, end, bufferId, payloadBytes, NO_BUFFER);
+    }
+  }
+
+  /** The frame of a payload elsewhere is copied: its buffer is not known here. */
+  #passReference(
+    begin: number,
+    end: number,
+    payloadBytes: number,
+    reference: BufferId,
+    peer: Outgoing,
+  ): void {
+    const at = this.memory.reserve(end - begin);
+    if (at < 0) {
+      this.lost++;
+      return;
+    }
+    this.#pool.copy(at, begin, end - begin);
+    peer.send(at, at + end - begin, this.memory.bufferId, payloadBytes, reference);
+  }
+
+  /** Chooses a member of a group, here or at a peer, by the numbers of members. */
+  #choose(group: SpreadGroup<BusSubscription>, picked: BusSubscription[]): boolean {
+    const { members, remote } = group;
+    let total = 0;
+    for (let i = 0; i < members.length; i++) if (members[i].isReady) total++;
+    const here = total;
+    for (const { peer, weight } of remote) if (peer.hasRoom) total += weight;
+    if (total === 0) {
+      const lossy = this.#home.delivery.pick(members);
+      if (lossy !== undefined) picked.push(lossy);
+      return lossy !== undefined;
+    }
+    let at = ++this.#turn % total;
+    if (at < here) {
+      picked.push(this.#home.delivery.pick(members) as BusSubscription);
+      return true;
+    }
+    at -= here;
+    for (const { peer, weight } of remote) {
+      if (!peer.hasRoom) continue;
+      if (at < weight) {
+        this.#route.addGroup(peer, group.name);
+        return true;
+      }
+      at -= weight;
+    }
+    return false;
+  }
+
+  /** Measures the head and the payload. **Throws** TypeError, ERR_BUSBAR_MESSAGE_TOO_LARGE. */
+  #checkSize(subject: BusSubject, payload: BusPayload, envelope: Envelope): void {
+    const head = this.#head;
+    head.set(subject, envelope);
+    if (payload instanceof Packet) {
+      if (payload.pool !== this.#pool) throw new TypeError('payload is a packet of another pool');
+    } else {
+      this.#size = sizeOf(payload, this.#pool);
+    }
+    if (head.length <= this.#pool.bufferSize && head.fits) return;
+    throw new BusbarError(
+      'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+      `subject, reply and headers take ${head.length} bytes, buffers have ${this.#pool.bufferSize}`,
+    );
+  }
+
+  /** Writes the frame, and sends it. Gives the message its bytes, with a reference. */
+  #send(message: BusMessage, payload: BusPayload, sequence: number): boolean {
+    const { memory } = this;
+    const pool = this.#pool;
+    const head = this.#head;
+    const { bytes, words } = memory;
+    if (!(payload instanceof Packet) && head.length + padded(this.#size) <= pool.bufferSize) {
+      const size = this.#size;
+      const length = head.length + padded(size);
+      const at = memory.reserve(length);
+      if (at < 0) return this.#lack();
+      const offset = at + head.length;
+      memory.put(offset, payload, size);
+      head.write(bytes, words, at, sequence, size, -1);
+      const { bufferId } = memory;
+      this.lost += this.#route.send(at, at + length, bufferId, size, NO_BUFFER);
+      message.offset = offset;
+      message.length = size;
+      message.bufferId = bufferId;
+      pool.retain(bufferId);
+      return true;
+    }
+    return this.#sendReference(message, payload, sequence);
+  }
+
+  /** The payload stays where it is, or lies in a buffer of its own. */
+  #sendReference(message: BusMessage, payload: BusPayload, sequence: number): boolean {
+    const { memory } = this;
+    const head = this.#head;
+    if (payload instanceof Packet) {
+      message.bufferId = payload.bufferId;
+      message.offset = payload.offset;
+      message.length = payload.length;
+      this.#pool.retain(message.bufferId);
+    } else {
+      message.offset = memory.store(payload, this.#size);
+      if (message.offset < 0) return this.#lack();
+      message.length = this.#size;
+      message.bufferId = memory.bufferId;
+      this.#pool.retain(message.bufferId);
+    }
+    const at = memory.reserve(head.length);
+    if (at < 0) {
+      message.release();
+      return this.#lack();
+    }
+    const { bytes, words } = memory;
+    const { offset, length } = message;
+    head.write(bytes, words, at, sequence, length, offset);
+    const end = at + head.length;
+    this.lost += this.#route.send(at, end, memory.bufferId, length, message.bufferId);
+    return true;
+  }
+
+  #lack(): false {
+    this.#home.publishers.noteLack();
+    return false;
+  }
+}
+
+function headersAt(bytes: Uint8Array<ArrayBufferLike>, begin: number, length: number): Headers {
+  return JSON.parse(readText(bytes, begin, begin + length)) as Headers;
+}

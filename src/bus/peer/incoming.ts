@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+/** The stream from one peer: see peer-layout.ts. */
+
+import { readText } from '../../base/text.ts';
+import { type BufferId, NO_BUFFER } from '../../pool/index.ts';
+import type { Bytes } from '../subject.ts';
+import type { MessageFrame } from './message-frame.ts';
+import { DONE_DUE, type Ledger, type Outgoing } from './outgoing.ts';
+import type { PeerMemory } from './peer-carrier.ts';
+import {
+  ASK,
+  ASK_WORDS,
+  BYE,
+  BYE_WORDS,
+  DONE,
+  DONE_WORDS,
+  FENCE,
+  FENCE_WORDS,
+  GONE,
+  GONE_WORDS,
+  INTEREST,
+  INTEREST_WORDS,
+  PLAIN,
+  padded,
+  SERVE,
+  SERVE_WORDS,
+  SYNC,
+  SYNC_WORDS,
+  TELL,
+  TELL_WORDS,
+  WORD_BYTES,
+} from './peer-layout.ts';
+
+/** What it needs of the bus. */
+export interface IncomingCore {
+  readonly epoch: number;
+  readonly memory: PeerMemory;
+  /** True: nothing is heard any more but that a peer asks. */
+  readonly isClosed: boolean;
+  readonly frame: MessageFrame;
+  setInterest(peer: Outgoing, subject: Bytes, queue: string, weight: number): void;
+  forgetInterest(peer: Outgoing): void;
+  /** A message is in `frame`; its bytes lie in that buffer. Borrowed. */
+  arrived(from: Incoming, bufferId: BufferId): void;
+  /** Something changed for which publishers or fences may have waited. */
+  heard(): void;
+  gone(index: number, epoch: number): void;
+  /** What came was sent by no bus. */
+  stray(): void;
+}
+
+/** It was asked, or is not there. */
+const ASKING = 0;
+/** It is sending its interests. */
+const TELLING = 1;
+const SYNCED = 2;
+/** It sends no more, or has ended. */
+const PARTED = 3;
+
+/** DONE is said unasked when this part of the window was handled. */
+const DONE_PART = 8;
+/** With 1, each DONE would be a reason for another one. */
+const DONE_REGIONS_MIN = 2;
+/** What `#follow` returns: that is no frame. */
+const STRAY = -1;
+
+export class Incoming {
+  readonly out: Outgoing;
+  /** The peer's name. */
+  name: string = '';
+  /** Recipients of the messages that follow: see SERVE. */
+  recipients: number = PLAIN;
+  serves: string = '';
+  readonly #core: IncomingCore;
+  readonly #ledger: Ledger;
+  #progress: typeof ASKING | typeof TELLING | typeof SYNCED | typeof PARTED = ASKING;
+  /** This epoch and all before have ended. */
+  #lostEpoch: number = 0;
+  /** A reference that came, for the frame that follows. */
+  #reference: BufferId = NO_BUFFER;
+  /** The peer's window. */
+  #windowRegions: number = 0;
+  #windowBytes: number = 0;
+  /** What the peer was told. */
+  #toldRegions: number = 0;
+  #toldBytes: number = 0;
+  #toldFence: number = 0;
+
+  constructor(core: IncomingCore, out: Outgoing, ledger: Ledger) {
+    this.#core = core;
+    this.out = out;
+    this.#ledger = ledger;
+  }
+
+  /** Whether the peer has told all its interests, or has ended. */
+  get isSettled(): boolean {
+    return this.#progress >= SYNCED;
+  }
+
+  get isSynced(): boolean {
+    return this.#progress === SYNCED;
+  }
+
+  /** **Ownership** takes the region's reference. */
+  take(bufferId: BufferId, offset: number, length: number): void {
+    if (length > 0) this.#read(bufferId, offset, length);
+    this.dropReference();
+    if (length === 0) this.#reference = bufferId;
+    const ledger = this.#ledger;
+    if (ledger.teller === 0) return;
+    ledger.regions = (ledger.regions + 1) | 0;
+    ledger.bytes = (ledger.bytes + length) | 0;
+    const regions = (ledger.regions - this.#toldRegions) | 0;
+    const bytes = (ledger.bytes - this.#toldBytes) | 0;
+    if (
+      regions < Math.max(DONE_REGIONS_MIN, this.#windowRegions / DONE_PART) &&
+      bytes < this.#windowBytes / DONE_PART &&
+      ledger.fence === this.#toldFence
+    ) {
+      return;
+    }
+    this.#toldRegions = ledger.regions;
+    this.#toldBytes = ledger.bytes;
+    this.#toldFence = ledger.fence;
+    this.out.owe(DONE_DUE);
+  }
+
+  /** The peer of this epoch has ended. */
+  lose(epoch: number): void {
+    if (epoch <= this.#lostEpoch) return;
+    this.#lostEpoch = epoch;
+    const { out } = this;
+    if (out.listener !== 0 && out.listener <= epoch) out.close();
+    if (this.#ledger.teller <= epoch) this.#part();
+    this.#core.heard();
+  }
+
+  /** Gives back what it holds. */
+  dropReference(): void {
+    const id = this.#reference;
+    if (id === NO_BUFFER) return;
+    this.#reference = NO_BUFFER;
+    this.#core.memory.release(id);
+  }
+
+  #read(bufferId: BufferId, offset: number, length: number): void {
+    const core = this.#core;
+    const end = offset + length;
+    try {
+      if (((offset | length) & 3) !== 0) {
+        core.stray();
+        return;
+      }
+      for (let at = offset; at < end; ) {
+        const next = this.#follow(at, end, bufferId);
+        if (next <= at || next > end) {
+          core.stray();
+          return;
+        }
+        at = next;
+      }
+    } finally {
+      core.memory.release(bufferId);
+    }
+  }
+
+  /** Follows the frame at `at`; returns where it ends. */
+  #follow(at: number, end: number, bufferId: BufferId): number {
+    const { frame, memory, isClosed } = this.#core;
+    const { words } = memory;
+    if (frame.read(words, at, end)) {
+      if (this.#ledger.teller !== 0 && !isClosed) this.#deliver(bufferId);
+      return frame.end;
+    }
+    const word = at >>> 2;
+    const a = words[word + 1];
+    const b = words[word + 2];
+    switch (words[word]) {
+      case ASK:
+        this.#hearAsk(a);
+        return at + ASK_WORDS * WORD_BYTES;
+      case TELL: {
+        const begin = at + TELL_WORDS * WORD_BYTES;
+        const length = words[word + 5];
+        if (length < 0 || begin + length > end) return STRAY;
+        if (a === this.#core.epoch && !isClosed) this.#listenTo(b, word, length);
+        return begin + padded(length);
+      }
+      case INTEREST:
+        return this.#hearInterest(at, end, a, b);
+      case SYNC:
+        if (this.#progress === TELLING) {
+          this.#progress = SYNCED;
+          this.#core.heard();
+        }
+        return at + SYNC_WORDS * WORD_BYTES;
+      case DONE:
+        this.#hearDone(word);
+        return at + DONE_WORDS * WORD_BYTES;
+      case FENCE:
+        this.#ledger.fence = a;
+        return at + FENCE_WORDS * WORD_BYTES;
+      case SERVE: {
+        const begin = at + SERVE_WORDS * WORD_BYTES;
+        if (b < 0 || begin + b > end) return STRAY;
+        this.recipients = a;
+        this.serves = readText(memory.bytes, begin, begin + b);
+        return begin + padded(b);
+      }
+      case GONE:
+        this.#core.gone(a, b);
+        return at + GONE_WORDS * WORD_BYTES;
+      case BYE:
+        if (a === this.#core.epoch) this.#hearBye();
+        return at + BYE_WORDS * WORD_BYTES;
+      default:
+        return STRAY;
+    }
+  }
+
+  #deliver(bufferId: BufferId): void {
+    const { frame, memory } = this.#core;
+    if (!frame.isReference) {
+      this.#core.arrived(this, bufferId);
+      return;
+    }
+    const ledger = this.#ledger;
+    ledger.bytes = (ledger.bytes + frame.payloadBytes) | 0;
+    const reference = this.#reference;
+    if (reference === NO_BUFFER) return;
+    const begin = memory.offsetOf(reference);
+    const { payloadAt, payloadBytes } = frame;
+    if (payloadAt < begin || payloadAt + payloadBytes > begin + memory.bufferSize) return;
+    this.#core.arrived(this, reference);
+  }
+
+  #hearInterest(at: number, end: number, weight: number, lengths: number): number {
+    const { bytes } = this.#core.memory;
+    const begin = at + INTEREST_WORDS * WORD_BYTES;
+    const subjectEnd = begin + (lengths & 0xffff);
+    const textEnd = subjectEnd + (lengths >>> 16);
+    if (textEnd > end) return STRAY;
+    if (this.#ledger.teller !== 0 && !this.#core.isClosed) {
+      const queue = readText(bytes, subjectEnd, textEnd);
+      this.#core.setInterest(this.out, bytes.slice(begin, subjectEnd), queue, weight);
+      this.#core.heard();
+    }
+    return begin + padded(textEnd - begin);
+  }
+
+  #hearAsk(epoch: number): void {
+    const { out } = this;
+    if (epoch <= this.#lostEpoch) return;
+    if (this.#core.isClosed) {
+      out.sayBye(epoch);
+      return;
+    }
+    if (out.listener === epoch) return;
+    out.open(epoch);
+    if (this.#ledger.teller === epoch) return;
+    this.#core.forgetInterest(out);
+    this.#ledger.teller = 0;
+    if (this.#progress !== PARTED) this.#progress = ASKING;
+    out.ask();
+    this.#core.heard();
+  }
+
+  #listenTo(teller: number, word: number, length: number): void {
+    if (teller <= this.#lostEpoch) return;
+    const core = this.#core;
+    const ledger = this.#ledger;
+    core.forgetInterest(this.out);
+    const { bytes, words } = core.memory;
+    const begin = (word + TELL_WORDS) * WORD_BYTES;
+    this.name = readText(bytes, begin, begin + length);
+    this.#windowRegions = words[word + 3];
+    this.#windowBytes = words[word + 4];
+    this.#progress = TELLING;
+    this.recipients = PLAIN;
+    this.serves = '';
+    ledger.teller = teller;
+    ledger.regions = 0;
+    ledger.bytes = 0;
+    ledger.fence = 0;
+    this.#toldRegions = 0;
+    this.#toldBytes = 0;
+    this.#toldFence = 0;
+    core.heard();
+  }
+
+  #hearDone(word: number): void {
+    const { words } = this.#core.memory;
+    const { out } = this;
+    if (words[word + 1] !== this.#core.epoch || words[word + 2] !== out.listener) return;
+    out.heardDone(words[word + 3], words[word + 4], words[word + 5]);
+    this.#core.heard();
+  }
+
+  #hearBye(): void {
+    this.#part();
+    this.out.close();
+    this.#core.heard();
+  }
+
+  #part(): void {
+    this.#core.forgetInterest(this.out);
+    this.#ledger.teller = 0;
+    this.#progress = PARTED;
+  }
+}

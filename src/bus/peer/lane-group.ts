@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/** The executors of a group and their host as peers, over the lanes between them. */
+
+import { checkInteger, show } from '../../base/check.ts';
+import { BusbarError } from '../../base/errors.ts';
+import type { PacketSender } from '../../channel/index.ts';
+import type { ExecutorContext, ExecutorGroup } from '../../executor/index.ts';
+import { checkPool } from '../../pool/check-pool.ts';
+import type { BufferId, BufferPool } from '../../pool/index.ts';
+import {
+  ENDED,
+  NOT_NOW,
+  type PeerCarrier,
+  type PeerGroup,
+  type RegionReceiver,
+  SENT,
+  type SendResult,
+} from './peer-carrier.ts';
+
+/** A thread of a group: the context of an executor, or in the host the group. */
+export type BusMember = ExecutorContext | ExecutorGroup;
+
+/** Each thread joins once. */
+const joined: WeakSet<object> = new WeakSet();
+
+class LaneCarrier implements PeerCarrier {
+  readonly #sender: PacketSender;
+
+  constructor(sender: PacketSender) {
+    this.#sender = sender;
+  }
+
+  get capacity(): number {
+    return this.#sender.capacity;
+  }
+
+  trySend(bufferId: BufferId, offset: number, length: number): SendResult {
+    try {
+      return this.#sender.trySendRegion(bufferId, offset, length) ? SENT : NOT_NOW;
+    } catch (error) {
+      if ((error as BusbarError).code !== 'ERR_BUSBAR_CHANNEL_CLOSED') throw error;
+      return ENDED;
+    }
+  }
+}
+
+export class LaneGroup implements PeerGroup {
+  readonly pool: BufferPool;
+  readonly index: number;
+  readonly epoch: number;
+  readonly carriers: readonly (PeerCarrier | undefined)[];
+  readonly #member: BusMember;
+  readonly #count: number;
+
+  /** **Throws** TypeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox is read otherwise. */
+  constructor(member: BusMember) {
+    if (typeof member !== 'object' || member === null || typeof member.peer !== 'function') {
+      throw new TypeError(
+        `member must be an ExecutorContext or an ExecutorGroup, got ${show(member)}`,
+      );
+    }
+    const { pool, count, mailbox } = member;
+    checkPool(pool);
+    this.pool = pool;
+    this.#member = member;
+    this.#count = checkInteger('member.count', count, 1, 256);
+    const context = 'host' in member ? member : undefined;
+    this.index = context === undefined ? count : context.index;
+    this.epoch = context === undefined ? 1 : context.restarts + 1;
+    if (joined.has(mailbox) || (mailbox as { isRead?: boolean }).isRead === true) {
+      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'the mailbox of this thread has a reader');
+    }
+    joined.add(mailbox);
+    const carriers: (PeerCarrier | undefined)[] = [];
+    for (let at = 0; at < count; at++) {
+      carriers.push(at === this.index ? undefined : new LaneCarrier(member.peer(at)));
+    }
+    carriers.push(context === undefined ? undefined : new LaneCarrier(context.host));
+    this.carriers = carriers;
+  }
+
+  /** Executors all join; their host may. */
+  isExpected(index: number): boolean {
+    return index < this.#count;
+  }
+
+  receive(receiver: RegionReceiver): void {
+    this.#member.mailbox.handleRegions(receiver);
+  }
+
+  poll(flush: () => number): void {
+    if ('poll' in this.#member) this.#member.poll(flush);
+  }
+
+  /** Only the host sees its executors end. */
+  onGone(listener: (index: number, epoch: number) => void): void {
+    if ('onGone' in this.#member) this.#member.onGone(listener);
+  }
+
+  /** Calls `end` before the thread leaves the group. */
+  onEnd(end: () => void): void {
+    if ('defer' in this.#member) this.#member.defer(end);
+  }
+}

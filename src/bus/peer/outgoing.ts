@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+/** The stream to one peer: see peer-layout.ts. No input or output but its carrier's. */
+
+import { textBytes, writeText } from '../../base/text.ts';
+import { type BufferId, NO_BUFFER } from '../../pool/index.ts';
+import { type Interest, type OwnInterest, weightOf } from './own-interest.ts';
+import { ENDED, type PeerCarrier, type PeerMemory, SENT } from './peer-carrier.ts';
+import {
+  ASK,
+  ASK_WORDS,
+  BYE,
+  BYE_WORDS,
+  DONE,
+  DONE_WORDS,
+  FENCE,
+  FENCE_WORDS,
+  GONE,
+  GONE_WORDS,
+  INTEREST,
+  INTEREST_WORDS,
+  PLAIN,
+  padded,
+  SERVE,
+  SERVE_WORDS,
+  SYNC,
+  SYNC_WORDS,
+  TELL,
+  TELL_WORDS,
+  WORD_BYTES,
+} from './peer-layout.ts';
+
+/** What the streams of one bus share. */
+export interface StreamCore {
+  readonly name: string;
+  readonly epoch: number;
+  readonly memory: PeerMemory;
+  readonly own: OwnInterest;
+  /** Regions and bytes that may be with a peer. */
+  readonly windowRegions: number;
+  readonly windowBytes: number;
+  /** Something waits for `flush`. */
+  dirty(): void;
+  /** A frame could not be written: no buffer is free now. */
+  lacksBuffer(): void;
+}
+
+/** What has come from a peer, as both streams see it. */
+export class Ledger {
+  /** Epoch of the peer that sends; 0: none, and what comes is released. */
+  teller: number = 0;
+  /** Modulo 2³². */
+  regions: number = 0;
+  bytes: number = 0;
+  /** Number of the last FENCE. */
+  fence: number = 0;
+}
+
+// What is due to be said, each a bit, in this order.
+const ASK_DUE = 1;
+const TELL_DUE = 2;
+const SYNC_DUE = 4;
+export const DONE_DUE = 8;
+const FENCE_DUE = 16;
+const BYE_DUE = 32;
+
+/** A region that waits and has so many bytes is sent at once. */
+const PROMPT_BYTES = 4096;
+/** Words of a region that waits: buffer, offset, length. */
+const REGION_WORDS = 3;
+
+export class Outgoing {
+  readonly index: number;
+  /** Epoch of the peer that listens; 0: none, and nothing is sent but ASK. */
+  listener: number = 0;
+  readonly #core: StreamCore;
+  readonly #carrier: PeerCarrier;
+  readonly #ledger: Ledger;
+  readonly #windowRegions: number;
+  #due: number = 0;
+  /** Interests that have changed since the peer was told. */
+  readonly #news: Set<Interest> = new Set();
+  /** Index and epoch of peers that have ended. */
+  readonly #gone: number[] = [];
+  /** Regions that wait, from `#first` on. */
+  readonly #queue: number[] = [];
+  #first: number = 0;
+  /** Frames that follow begin a new region. */
+  #isSealed: boolean = false;
+  // Modulo 2³²: queued or sent, and dealt with by the peer.
+  #sentRegions: number = 0;
+  #sentBytes: number = 0;
+  #doneRegions: number = 0;
+  #doneBytes: number = 0;
+  /** Whom messages are for, as the peer was told last. */
+  #recipients: number = PLAIN;
+  #serves: string = '';
+  #fenceAsked: number = 0;
+  #fenceDone: number = 0;
+
+  constructor(core: StreamCore, index: number, carrier: PeerCarrier, ledger: Ledger) {
+    this.#core = core;
+    this.index = index;
+    this.#carrier = carrier;
+    this.#ledger = ledger;
+    // A region may be two: a reference, and its frame.
+    this.#windowRegions = Math.max(2, Math.min(core.windowRegions, carrier.capacity >>> 1));
+  }
+
+  /** Regions that are with the peer, or wait. */
+  get regionsOut(): number {
+    return (this.#sentRegions - this.#doneRegions) | 0;
+  }
+
+  get bytesOut(): number {
+    return (this.#sentBytes - this.#doneBytes) | 0;
+  }
+
+  ask(): void {
+    this.owe(ASK_DUE);
+  }
+
+  owe(due: number): void {
+    this.#due |= due;
+    this.#core.dirty();
+  }
+
+  /** Begins for a new listener. */
+  open(listener: number): void {
+    this.close();
+    this.listener = listener;
+    this.#doneRegions = 0;
+    this.#doneBytes = 0;
+    this.#recipients = PLAIN;
+    this.#serves = '';
+    this.#fenceAsked = 0;
+    this.#fenceDone = 0;
+    for (const interest of this.#core.own.all()) this.#news.add(interest);
+    this.owe(TELL_DUE | SYNC_DUE);
+  }
+
+  /** Ends the stream to its listener, and drops what waits. */
+  close(): void {
+    const { memory } = this.#core;
+    const queue = this.#queue;
+    // The question may be among it; to ask twice does no harm.
+    const isAsking = this.#first < queue.length && this.#ledger.teller === 0;
+    this.listener = 0;
+    for (let at = this.#first; at < queue.length; at += REGION_WORDS) {
+      memory.release(queue[at] as BufferId);
+    }
+    queue.length = 0;
+    this.#first = 0;
+    this.#news.clear();
+    this.#gone.length = 0;
+    this.#due &= ASK_DUE;
+    if (isAsking) this.ask();
+  }
+
+  announce(interest: Interest): void {
+    if (this.listener === 0) return;
+    this.#news.add(interest);
+    this.#core.dirty();
+  }
+
+  sayGone(index: number, epoch: number): void {
+    if (this.listener === 0) return;
+    this.#gone.push(index, epoch);
+    this.#core.dirty();
+  }
+
+  /** Says that nothing follows. `listener`: who asked, although nothing will be told. */
+  sayBye(listener: number = this.listener): void {
+    if (listener === 0) return;
+    this.listener = listener;
+    this.#news.clear();
+    this.#due &= ~SYNC_DUE;
+    this.owe(BYE_DUE);
+  }
+
+  /** Whether it can take a message now. What must come before it is written. */
+  get hasRoom(): boolean {
+    if (this.listener === 0) return true;
+    if (this.#due !== 0 || this.#news.size > 0) {
+      if (!this.#write()) return false;
+    }
+    return this.#hasWindow;
+  }
+
+  /** Says whom the next messages are for: see SERVE. False: no buffer is free now. */
+  trySetRecipients(recipients: number, names: string): boolean {
+    const isSame = recipients === this.#recipients && names === this.#serves;
+    if (this.listener === 0 || isSame) return true;
+    const length = textBytes(names);
+    const at = this.#reserve(SERVE_WORDS, length);
+    if (at < 0) return false;
+    const { bytes, words } = this.#core.memory;
+    words[at >>> 2] = SERVE;
+    words[(at >>> 2) + 1] = recipients;
+    words[(at >>> 2) + 2] = length;
+    writeText(bytes, at + SERVE_WORDS * WORD_BYTES, names, length);
+    this.#append(at, SERVE_WORDS, length);
+    this.#recipients = recipients;
+    this.#serves = names;
+    return true;
+  }
+
+  /**
+   * Sends the message `[begin, end)` of a buffer, whose payload may lie in the buffer `reference`.
+   * There was room. **Ownership** takes references of its own.
+   */
+  send(
+    begin: number,
+    end: number,
+    bufferId: BufferId,
+    payloadBytes: number,
+    reference: BufferId,
+  ): void {
+    if (this.listener === 0) return;
+    const queue = this.#queue;
+    if (reference === NO_BUFFER) {
+      this.#enqueue(bufferId, begin, end - begin);
+    } else {
+      this.#isSealed = true;
+      this.#enqueue(reference, this.#core.memory.offsetOf(reference), 0);
+      this.#isSealed = true;
+      this.#enqueue(bufferId, begin, end - begin);
+      this.#sentBytes = (this.#sentBytes + payloadBytes) | 0;
+    }
+    if (queue.length - this.#first > REGION_WORDS || queue[queue.length - 1] >= PROMPT_BYTES) {
+      this.#push();
+    }
+    if (queue.length > this.#first) this.#core.dirty();
+  }
+
+  /** Sends what waits, as far as there is room; returns how many regions. */
+  flush(): number {
+    this.#write();
+    return this.#push();
+  }
+
+  /** The peer is done with so much. */
+  heardDone(regions: number, bytes: number, fence: number): void {
+    this.#doneRegions = regions;
+    this.#doneBytes = bytes;
+    this.#fenceDone = fence;
+  }
+
+  /** Asks to be told when all so far is handled. Returns the number of the fence. */
+  fence(): number {
+    if (this.listener === 0) return 0;
+    this.#fenceAsked = (this.#fenceAsked + 1) | 0;
+    this.owe(FENCE_DUE);
+    return this.#fenceAsked;
+  }
+
+  /** Whether who listened then has come so far, or never will. */
+  hasPassed(listener: number, fence: number): boolean {
+    return listener !== this.listener || listener === 0 || ((this.#fenceDone - fence) | 0) >= 0;
+  }
+
+  get #hasWindow(): boolean {
+    return this.regionsOut < this.#windowRegions && this.bytesOut < this.#core.windowBytes;
+  }
+
+  /** Writes what is due. False: not all of it now. */
+  #write(): boolean {
+    const { epoch } = this.#core;
+    if ((this.#due & ASK_DUE) !== 0 && !this.#say(ASK_DUE, ASK, ASK_WORDS, epoch)) return false;
+    if (this.listener === 0) return true;
+    if ((this.#due & TELL_DUE) !== 0) {
+      // The peer counts from here on.
+      this.#isSealed = true;
+      this.#sentRegions = 0;
+      this.#sentBytes = 0;
+      if (!this.#tell()) return false;
+    }
+    if (this.#news.size > 0 && !this.#announceNews()) return false;
+    if ((this.#due & SYNC_DUE) !== 0 && !this.#say(SYNC_DUE, SYNC, SYNC_WORDS)) return false;
+    const gone = this.#gone;
+    while (gone.length > 0) {
+      if (!this.#say(0, GONE, GONE_WORDS, gone[0], gone[1])) return false;
+      gone.splice(0, 2);
+    }
+    return this.#writeSigns();
+  }
+
+  /** DONE, FENCE and BYE. */
+  #writeSigns(): boolean {
+    if ((this.#due & DONE_DUE) !== 0 && !this.#sayDone()) return false;
+    if ((this.#due & FENCE_DUE) !== 0) {
+      if (!this.#say(FENCE_DUE, FENCE, FENCE_WORDS, this.#fenceAsked)) return false;
+    }
+    return (this.#due & BYE_DUE) === 0 || this.#say(BYE_DUE, BYE, BYE_WORDS, this.listener);
+  }
+
+  #tell(): boolean {
+    const { epoch, memory, name, windowBytes } = this.#core;
+    const length = textBytes(name);
+    const at = this.#reserve(TELL_WORDS, length);
+    if (at < 0) return false;
+    const { bytes, words } = memory;
+    const word = at >>> 2;
+    words[word] = TELL;
+    words[word + 1] = this.listener;
+    words[word + 2] = epoch;
+    words[word + 3] = this.#windowRegions;
+    words[word + 4] = windowBytes;
+    words[word + 5] = length;
+    writeText(bytes, at + TELL_WORDS * WORD_BYTES, name, length);
+    this.#append(at, TELL_WORDS, length);
+    this.#due &= ~TELL_DUE;
+    return true;
+  }
+
+  #sayDone(): boolean {
+    const { teller, regions, bytes, fence } = this.#ledger;
+    if (teller === 0) {
+      this.#due &= ~DONE_DUE;
+      return true;
+    }
+    const at = this.#reserve(DONE_WORDS, 0);
+    if (at < 0) return false;
+    const { words } = this.#core.memory;
+    const word = at >>> 2;
+    words[word] = DONE;
+    words[word + 1] = teller;
+    words[word + 2] = this.#core.epoch;
+    words[word + 3] = regions;
+    words[word + 4] = bytes;
+    words[word + 5] = fence;
+    this.#append(at, DONE_WORDS, 0);
+    this.#due &= ~DONE_DUE;
+    return true;
+  }
+
+  /** While there is room: whoever is told anew hears of all. */
+  #announceNews(): boolean {
+    const { bytes, words } = this.#core.memory;
+    for (const interest of this.#news) {
+      if (!this.#hasWindow) {
+        // DONE, too, must not wait: the peer may wait for that.
+        this.#writeSigns();
+        return false;
+      }
+      const { subject, queue } = interest;
+      const length = subject.length + queue.length;
+      const at = this.#reserve(INTEREST_WORDS, length);
+      if (at < 0) return false;
+      words[at >>> 2] = INTEREST;
+      words[(at >>> 2) + 1] = weightOf(interest);
+      words[(at >>> 2) + 2] = subject.length | (queue.length << 16);
+      const text = at + INTEREST_WORDS * WORD_BYTES;
+      bytes.set(subject, text);
+      writeText(bytes, text + subject.length, queue, queue.length);
+      this.#append(at, INTEREST_WORDS, length);
+      this.#news.delete(interest);
+    }
+    return true;
+  }
+
+  /** Writes a frame of words. False: no buffer is free now. */
+  #say(due: number, kind: number, wordCount: number, a: number = 0, b: number = 0): boolean {
+    const at = this.#reserve(wordCount, 0);
+    if (at < 0) return false;
+    const { words } = this.#core.memory;
+    const word = at >>> 2;
+    words[word] = kind;
+    if (wordCount > 1) words[word + 1] = a;
+    if (wordCount > 2) words[word + 2] = b;
+    this.#append(at, wordCount, 0);
+    this.#due &= ~due;
+    return true;
+  }
+
+  #reserve(wordCount: number, textLength: number): number {
+    const at = this.#core.memory.reserve(wordCount * WORD_BYTES + padded(textLength));
+    if (at < 0) this.#core.lacksBuffer();
+    return at;
+  }
+
+  #append(at: number, wordCount: number, textLength: number): void {
+    const length = wordCount * WORD_BYTES + padded(textLength);
+    this.#enqueue(this.#core.memory.bufferId, at, length);
+    this.#core.dirty();
+  }
+
+  /** Frames that lie behind each other travel as one region. */
+  #enqueue(bufferId: BufferId, offset: number, length: number): void {
+    const queue = this.#queue;
+    const last = queue.length - REGION_WORDS;
+    const isNext =
+      last >= this.#first &&
+      !this.#isSealed &&
+      queue[last] === bufferId &&
+      queue[last + 1] + queue[last + 2] === offset;
+    if (isNext) {
+      queue[last + 2] += length;
+    } else {
+      this.#core.memory.retain(bufferId);
+      queue.push(bufferId, offset, length);
+      this.#sentRegions = (this.#sentRegions + 1) | 0;
+      this.#isSealed = false;
+    }
+    this.#sentBytes = (this.#sentBytes + length) | 0;
+  }
+
+  #push(): number {
+    const queue = this.#queue;
+    let sent = 0;
+    while (this.#first < queue.length) {
+      const at = this.#first;
+      const result = this.#carrier.trySend(queue[at] as BufferId, queue[at + 1], queue[at + 2]);
+      if (result === SENT) {
+        this.#first = at + REGION_WORDS;
+        sent++;
+        continue;
+      }
+      if (result === ENDED) this.#endForGood();
+      break;
+    }
+    if (this.#first === queue.length) {
+      queue.length = 0;
+      this.#first = 0;
+    }
+    return sent;
+  }
+
+  #endForGood(): void {
+    this.close();
+    this.#due = 0;
+  }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/** All peers of one bus: the streams to and from each, and what waits for them. */
+
+import type { BufferId } from '../../pool/index.ts';
+import type { Bytes } from '../subject.ts';
+import type { SubscriptionIndex } from '../subscription-index.ts';
+import type { Indexed } from '../token-tree.ts';
+import { Incoming, type IncomingCore } from './incoming.ts';
+import { MessageFrame } from './message-frame.ts';
+import { Ledger, Outgoing, type StreamCore } from './outgoing.ts';
+import { type Interest, OwnInterest, type Wanting } from './own-interest.ts';
+import type { PeerGroup, PeerMemory } from './peer-carrier.ts';
+import { type Beyond, RemoteInterest } from './remote-interest.ts';
+
+/** What the peers need of their bus. */
+export interface PeersHome {
+  readonly name: string;
+  readonly memory: PeerMemory;
+  readonly windowRegions: number;
+  readonly windowBytes: number;
+  /** The message in `frame` came; its bytes lie in that buffer. Borrowed. */
+  arrived(frame: MessageFrame, from: Incoming, bufferId: BufferId): void;
+  /** Publishers may have room now. */
+  heard(): void;
+  /** Calls `flush` soon. */
+  flushSoon(): void;
+  /** Calls `flush` once a buffer is free. */
+  lacksBuffer(): void;
+}
+
+/** A call that waits until all peers have handled what was sent before it. */
+interface Fence {
+  readonly listeners: readonly number[];
+  readonly numbers: readonly number[];
+  resolve(): void;
+}
+
+/** Streams go on. */
+const OPEN = 0;
+/** Nothing is published or delivered any more; what is queued is still sent. */
+const CLOSED = 1;
+/** Nothing is held. */
+const DESTROYED = 2;
+
+export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, IncomingCore {
+  readonly name: string;
+  readonly epoch: number;
+  readonly memory: PeerMemory;
+  readonly own: OwnInterest = new OwnInterest();
+  readonly remote: RemoteInterest<S>;
+  readonly windowRegions: number;
+  readonly windowBytes: number;
+  readonly frame: MessageFrame = new MessageFrame();
+  /** Regions that were sent by no bus. */
+  strays: number = 0;
+  readonly #home: PeersHome;
+  readonly #group: PeerGroup;
+  readonly #out: (Outgoing | undefined)[] = [];
+  readonly #in: (Incoming | undefined)[] = [];
+  #fences: Fence[] = [];
+  #state: typeof OPEN | typeof CLOSED | typeof DESTROYED = OPEN;
+  #isDirty: boolean = false;
+  /** Every expected peer has told its interests, or has ended. */
+  #wasSettled: boolean = false;
+
+  constructor(home: PeersHome, group: PeerGroup, index: SubscriptionIndex<S, Beyond<S>>) {
+    this.#home = home;
+    this.#group = group;
+    this.name = home.name;
+    this.epoch = group.epoch;
+    this.memory = home.memory;
+    this.windowRegions = home.windowRegions;
+    this.windowBytes = home.windowBytes;
+    this.remote = new RemoteInterest(index);
+    for (const [at, carrier] of group.carriers.entries()) {
+      const ledger = new Ledger();
+      const out = carrier === undefined ? undefined : new Outgoing(this, at, carrier, ledger);
+      this.#out.push(out);
+      this.#in.push(out === undefined ? undefined : new Incoming(this, out, ledger));
+      if (group.isExpected(at)) out?.ask();
+    }
+    group.receive((bufferId, offset, length, from) => this.take(bufferId, offset, length, from));
+    group.onGone((at, epoch) => this.lost(at, epoch));
+    group.poll(() => this.flush());
+  }
+
+  get isClosed(): boolean {
+    return this.#state !== OPEN;
+  }
+
+  /** Whether it is known what every expected peer wants, or wanted when it ended. */
+  get isSettled(): boolean {
+    this.#wasSettled ||= this.#in.every(
+      (each, at) => each === undefined || each.isSettled || !this.#group.isExpected(at),
+    );
+    return this.#wasSettled;
+  }
+
+  /** Peers whose interests are known. */
+  get count(): number {
+    return this.#in.reduce((count, each) => count + (each?.isSynced === true ? 1 : 0), 0);
+  }
+
+  /** Regions that are with peers, or wait. */
+  get regionsOut(): number {
+    return this.#out.reduce(
+      (sum, each) => sum + (each === undefined || each.listener === 0 ? 0 : each.regionsOut),
+      0,
+    );
+  }
+
+  add(wanting: Pick<Wanting, 'subject' | 'queue'>): void {
+    this.#announce(this.own.add(wanting));
+  }
+
+  remove(wanting: Wanting): void {
+    this.#announce(this.own.remove(wanting));
+  }
+
+  setStalled(wanting: Wanting, isStalled: boolean): void {
+    this.#announce(this.own.setStalled(wanting, isStalled));
+  }
+
+  /** Resolves when every peer has handled all that was announced and sent so far, or has ended. */
+  fence(): Promise<void> {
+    if (this.#state !== OPEN) return Promise.resolve();
+    const numbers = this.#out.map((each) => each?.fence() ?? 0);
+    const listeners = this.#out.map((each) => each?.listener ?? 0);
+    return new Promise((resolve) => {
+      this.#fences.push({ listeners, numbers, resolve });
+      this.#passFences();
+    });
+  }
+
+  /** Sends what waits, as far as there is room; returns how many regions. */
+  flush(): number {
+    this.#isDirty = false;
+    if (this.#state === DESTROYED) return 0;
+    let sent = 0;
+    for (const each of this.#out) if (each !== undefined) sent += each.flush();
+    return sent;
+  }
+
+  /** Takes a region from a peer, with its reference. */
+  take(bufferId: BufferId, offset: number, length: number, from: number): void {
+    const lane = this.#in[from];
+    if (lane === undefined || this.#state === DESTROYED) {
+      this.memory.release(bufferId);
+      return;
+    }
+    lane.take(bufferId, offset, length);
+    if (this.#isDirty) this.flush();
+  }
+
+  /** The bus at that index has ended; the others are told. */
+  lost(index: number, epoch: number): void {
+    this.gone(index, epoch);
+    for (const [at, each] of this.#out.entries()) if (at !== index) each?.sayGone(index, epoch);
+    this.flush();
+  }
+
+  /** Says goodbye. What is queued is sent as soon as there is room. */
+  close(): void {
+    if (this.#state !== OPEN) return;
+    this.#state = CLOSED;
+    for (const each of this.#out) each?.sayBye();
+    this.flush();
+    this.#passFences();
+  }
+
+  /** Gives back all that it holds, and says nothing. */
+  destroy(): void {
+    this.#state = DESTROYED;
+    for (const each of this.#out) each?.close();
+    for (const each of this.#in) each?.dropReference();
+    this.#passFences();
+  }
+
+  // ── For the streams ───────────────────────────────────────────────────────────────────
+
+  dirty(): void {
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    this.#home.flushSoon();
+  }
+
+  lacksBuffer(): void {
+    this.#home.lacksBuffer();
+  }
+
+  setInterest(peer: Outgoing, subject: Bytes, queue: string, weight: number): void {
+    this.remote.set(peer, subject, queue, weight);
+  }
+
+  forgetInterest(peer: Outgoing): void {
+    this.remote.forget(peer);
+  }
+
+  arrived(from: Incoming, bufferId: BufferId): void {
+    this.#home.arrived(this.frame, from, bufferId);
+  }
+
+  heard(): void {
+    if (this.#fences.length > 0) this.#passFences();
+    if (this.#state === OPEN) this.#home.heard();
+  }
+
+  gone(index: number, epoch: number): void {
+    this.#in[index]?.lose(epoch);
+  }
+
+  stray(): void {
+    this.strays++;
+  }
+
+  #announce(interest: Interest | undefined): void {
+    if (interest === undefined || this.#state !== OPEN) return;
+    for (const each of this.#out) each?.announce(interest);
+  }
+
+  #passFences(): void {
+    const isOver = this.#state !== OPEN;
+    this.#fences = this.#fences.filter(({ listeners, numbers, resolve }) => {
+      const isPassed = this.#out.every(
+        (each, at) => each === undefined || each.hasPassed(listeners[at], numbers[at]),
+      );
+      if (isPassed || isOver) resolve();
+      return !isPassed && !isOver;
+    });
+  }
+}
