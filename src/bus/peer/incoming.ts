@@ -97,6 +97,11 @@ export class Incoming {
     return this.#progress >= SYNCED;
   }
 
+  /** Whether it has ended, and no other is known to have begun. */
+  get isParted(): boolean {
+    return this.#progress === PARTED;
+  }
+
   get isSynced(): boolean {
     return this.#progress === SYNCED;
   }

@@ -30,10 +30,14 @@ export interface PeersHome {
 
 /** A call that waits until all peers have handled what was sent before it. */
 interface Fence {
-  readonly listeners: readonly number[];
-  readonly numbers: readonly number[];
+  /** By index, who is to handle it; {@link UNHEARD}: who has not asked yet; 0: nobody. */
+  readonly listeners: number[];
+  readonly numbers: number[];
   resolve(): void;
 }
+
+/** A peer that is expected, and may publish before it knows of us. */
+const UNHEARD = -1;
 
 /** Streams go on. */
 const OPEN = 0;
@@ -125,7 +129,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   fence(): Promise<void> {
     if (this.#state !== OPEN) return Promise.resolve();
     const numbers = this.#out.map((each) => each?.fence() ?? 0);
-    const listeners = this.#out.map((each) => each?.listener ?? 0);
+    const listeners = this.#out.map((each, at) => this.#listenerAt(at, each));
     return new Promise((resolve) => {
       this.#fences.push({ listeners, numbers, resolve });
       this.#passFences();
@@ -218,12 +222,25 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     for (const each of this.#out) each?.announce(interest);
   }
 
+  #listenerAt(at: number, out: Outgoing | undefined): number {
+    if (out === undefined) return 0;
+    const isMissing =
+      out.listener === 0 && this.#group.isExpected(at) && this.#in[at]?.isParted === false;
+    return isMissing ? UNHEARD : out.listener;
+  }
+
   #passFences(): void {
     const isOver = this.#state !== OPEN;
     this.#fences = this.#fences.filter(({ listeners, numbers, resolve }) => {
-      const isPassed = this.#out.every(
-        (each, at) => each === undefined || each.hasPassed(listeners[at], numbers[at]),
-      );
+      let isPassed = true;
+      for (const [at, each] of this.#out.entries()) {
+        if (each === undefined) continue;
+        if (listeners[at] === UNHEARD) {
+          listeners[at] = this.#listenerAt(at, each);
+          numbers[at] = each.fence();
+        }
+        isPassed &&= listeners[at] !== UNHEARD && each.hasPassed(listeners[at], numbers[at]);
+      }
       if (isPassed || isOver) resolve();
       return !isPassed && !isOver;
     });

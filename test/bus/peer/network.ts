@@ -40,8 +40,9 @@ export class PeerNetwork {
   readonly capacity: number;
   /** By index; undefined: none runs. */
   readonly members: (Member | undefined)[] = [];
-  /** Lanes that say "not now", and lanes that have ended, as 'from>to'. */
-  readonly refusing: Set<string> = new Set();
+  /** Regions for which a lane has room; of others: all. Lanes are named 'from>to'. */
+  readonly room: Map<string, number> = new Map();
+  /** Lanes that have ended. */
   readonly cut: Set<string> = new Set();
   /** Sends until one throws {@link Death}; less than 0: none does. */
   sendsToDeath: number = -1;
@@ -65,8 +66,12 @@ export class PeerNetwork {
     return lane;
   }
 
+  nextEpoch(index: number): number {
+    return (this.#epochs[index] ?? 0) + 1;
+  }
+
   start(index: number, options?: BusOptions): Bus {
-    const epoch = (this.#epochs[index] ?? 0) + 1;
+    const epoch = this.nextEpoch(index);
     this.#epochs[index] = epoch;
     const parts: Omit<Member, 'bus' | 'epoch'> = {
       receiver: () => {},
@@ -172,7 +177,9 @@ export class PeerNetwork {
         if (this.sendsToDeath >= 0 && this.sendsToDeath-- === 0) throw new Death();
         if (this.cut.has(key)) return ENDED;
         const lane = this.lane(from, to);
-        if (this.refusing.has(key) || lane.length >= this.capacity) return NOT_NOW;
+        const room = this.room.get(key) ?? this.capacity - lane.length;
+        if (room <= 0) return NOT_NOW;
+        if (this.room.has(key)) this.room.set(key, room - 1);
         lane.push({ bufferId, offset, length });
         return SENT;
       },
@@ -191,9 +198,9 @@ function describeFrames(pool: BufferPool, begin: number, end: number): string {
     const after = (count: number): number => at + 4 * count;
     if (frame.read(words, at, end)) {
       const { subjectAt, subjectBytes, payloadAt, payloadBytes, sequence } = frame;
-      const name = frame.isReference ? 'REFERENCE' : 'MESSAGE';
-      const payload = text(payloadAt, payloadBytes);
-      frames.push(`${name} #${sequence} ${text(subjectAt, subjectBytes)} '${payload}'`);
+      const subject = `#${sequence} ${text(subjectAt, subjectBytes)}`;
+      if (frame.isReference) frames.push(`REFERENCE ${subject}`);
+      else frames.push(`MESSAGE ${subject} '${text(payloadAt, payloadBytes)}'`);
       at = frame.end;
     } else if (kind === layout.ASK) {
       frames.push(`ASK ${a}`);

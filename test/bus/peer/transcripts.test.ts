@@ -7,10 +7,10 @@
  *   start I, kill I, close I             a bus begins, ends without a word, says goodbye
  *   gone I EPOCH to J                    J is told that bus I has ended
  *   sub I SUBJECT [QUEUE], unsub I SUBJECT
- *   slow I SUBJECT                       a loop with room for one message; read I SUBJECT
+ *   slow I SUBJECT                       a loop with room for two messages; read I SUBJECT
  *   pub I SUBJECT TEXT, packet I SUBJECT TEXT
  *   fence I                              says when all before it is handled
- *   refuse F>T, accept F>T, cut F>T      the lane has no room, has room, has ended
+ *   room F>T N, accept F>T, cut F>T      the lane has room for N regions, for more, has ended
  *   run, step F>T                        delivers all regions, delivers one
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ const FILES = readdirSync(FOLDER).filter((name) => name.endsWith('.txt'));
 
 async function play(script: string): Promise<string> {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 64 });
-  const network = new PeerNetwork(pool, /^\d 3$|\b2\b/m.test(script) ? 3 : 2);
+  const network = new PeerNetwork(pool, /^start 2$/m.test(script) ? 3 : 2);
   const stage = new Stage(network);
   const seen: string[] = [];
   for (const block of script.split('\n\n')) {
@@ -88,7 +88,7 @@ class Stage {
         break;
       }
       case 'slow': {
-        const loop = network.bus(index).subscribe(subject, { limit: { messages: 1 } });
+        const loop = network.bus(index).subscribe(subject, { limit: { messages: 2 } });
         this.#loops.set(key, loop[Symbol.asyncIterator]());
         break;
       }
@@ -114,11 +114,11 @@ class Stage {
           .flush()
           .then(() => this.seen.push(`${who} fence passed`));
         break;
-      case 'refuse':
-        network.refusing.add(who);
+      case 'room':
+        network.room.set(who, Number(subject));
         break;
       case 'accept':
-        network.refusing.delete(who);
+        network.room.delete(who);
         break;
       case 'cut':
         network.cut.add(who);
