@@ -240,16 +240,16 @@ export class BusPeers implements PeersHome {
     message.sequence = frame.sequence;
     message.offset = frame.payloadAt;
     message.length = frame.payloadBytes;
+    const found = subject.matches();
+    const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
     message.bufferId = bufferId;
     this.#pool.retain(bufferId);
-    const found = subject.matches();
     if (subject.text.startsWith(this.inbox)) {
       if (this.#home.answer(message)) return;
       if (found.plainCount === 0) this.#home.noteUnmatched();
     }
     const { plain } = found;
     const plainCount = from.recipients === PLAIN ? found.plainCount : 0;
-    const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
     try {
       if (delivery.deliverTo(message, found, plainCount, picked)) this.heard();
     } catch (error) {
@@ -421,7 +421,12 @@ export class BusPeers implements PeersHome {
     const { offset, length } = message;
     head.write(bytes, words, at, sequence, length, offset);
     const end = at + head.length;
-    this.lost += this.#route.send(at, end, memory.bufferId, length, message.bufferId);
+    try {
+      this.lost += this.#route.send(at, end, memory.bufferId, length, message.bufferId);
+    } catch (error) {
+      message.release();
+      throw error;
+    }
     return true;
   }
 

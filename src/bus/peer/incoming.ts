@@ -213,7 +213,8 @@ export class Incoming {
         return begin + padded(b);
       }
       case GONE:
-        this.#core.gone(a, b);
+        // What a predecessor was told is old: the peer may have a successor by now.
+        if (this.#ledger.teller !== 0) this.#core.gone(a, b);
         return at + GONE_WORDS * WORD_BYTES;
       case BYE:
         if (a === this.#core.epoch) this.#hearBye();

@@ -42,6 +42,8 @@ export interface StreamCore {
   dirty(): void;
   /** A frame could not be written: no buffer is free now. */
   lacksBuffer(): void;
+  /** The carrier of this stream has ended. */
+  ended(out: Outgoing): void;
 }
 
 /** What has come from a peer, as both streams see it. */
@@ -72,6 +74,8 @@ export class Outgoing {
   readonly index: number;
   /** Epoch of the peer that listens; 0: none, and nothing is sent but ASK. */
   listener: number = 0;
+  /** Its carrier has ended. */
+  isEnded: boolean = false;
   readonly #core: StreamCore;
   readonly #carrier: PeerCarrier;
   readonly #ledger: Ledger;
@@ -253,9 +257,9 @@ export class Outgoing {
     return this.#fenceAsked;
   }
 
-  /** Whether who listened then has come so far, or never will. */
-  hasPassed(listener: number, fence: number): boolean {
-    return listener !== this.listener || listener === 0 || ((this.#fenceDone - fence) | 0) >= 0;
+  /** Whether the listener has come so far. */
+  hasPassed(fence: number): boolean {
+    return ((this.#fenceDone - fence) | 0) >= 0;
   }
 
   get #hasWindow(): boolean {
@@ -428,5 +432,7 @@ export class Outgoing {
   #endForGood(): void {
     this.close();
     this.#due = 0;
+    this.isEnded = true;
+    this.#core.ended(this);
   }
 }

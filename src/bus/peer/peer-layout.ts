@@ -27,7 +27,7 @@
  * **Epochs.** Each start of a bus at an index has a higher epoch than those before. Who starts asks
  * each peer (ASK); the peer opens its stream to that epoch: TELL, all interests, SYNC. Whatever
  * comes before the TELL with one's own epoch was for a predecessor, and is released unread; only
- * ASK, GONE and BYE mean something then.
+ * ASK and BYE mean something then.
  *
  * **Interest.** One INTEREST of weight 1 or 0 for all subscriptions with the same subject; for a
  * queue group one at each change, with the number of its members. Less than 0: they are *stalled*,

@@ -188,6 +188,12 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     this.#home.flushSoon();
   }
 
+  ended(out: Outgoing): void {
+    this.remote.forget(out);
+    // Not now: a message may be on its way to several.
+    queueMicrotask(() => this.heard());
+  }
+
   lacksBuffer(): void {
     this.#home.lacksBuffer();
   }
@@ -223,7 +229,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   }
 
   #listenerAt(at: number, out: Outgoing | undefined): number {
-    if (out === undefined) return 0;
+    if (out === undefined || out.isEnded) return 0;
     const isMissing =
       out.listener === 0 && this.#group.isExpected(at) && this.#in[at]?.isParted === false;
     return isMissing ? UNHEARD : out.listener;
@@ -235,11 +241,14 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
       let isPassed = true;
       for (const [at, each] of this.#out.entries()) {
         if (each === undefined) continue;
-        if (listeners[at] === UNHEARD) {
-          listeners[at] = this.#listenerAt(at, each);
+        // Another one in its place may have begun before us, and not know us yet.
+        const listener = this.#listenerAt(at, each);
+        if (listener !== listeners[at]) {
+          listeners[at] = listener;
           numbers[at] = each.fence();
         }
-        isPassed &&= listeners[at] !== UNHEARD && each.hasPassed(listeners[at], numbers[at]);
+        if (listener === 0) continue;
+        isPassed &&= listener !== UNHEARD && each.hasPassed(numbers[at]);
       }
       if (isPassed || isOver) resolve();
       return !isPassed && !isOver;
