@@ -48,11 +48,13 @@ export interface BusPeersHome {
   noteUnmatched(): void;
 }
 
-/** Bytes that may be with a peer that has not handled them. */
-const WINDOW_BYTES = 256 * 1024;
-/** Regions with one peer may take this part of the pool. */
-const WINDOW_PART = 16;
+/**
+ * What may be with a peer that has not handled it: so many regions, at most as many as this part of
+ * the pool has buffers; bytes of this part of the pool.
+ */
 const WINDOW_REGIONS_MAX = 512;
+const WINDOW_REGIONS_PART = 4;
+const WINDOW_BYTES_PART = 8;
 /** Nothing was sent. */
 export const NOT_NOW = -1;
 const NO_HEADERS: Headers | undefined = undefined;
@@ -90,7 +92,7 @@ export class BusPeers implements PeersHome {
   readonly name: string;
   readonly memory: FrameMemory;
   readonly windowRegions: number;
-  readonly windowBytes: number = WINDOW_BYTES;
+  readonly windowBytes: number;
   readonly peers: Peers<BusSubscription>;
   /** Subjects of replies to this bus begin with it. */
   readonly inbox: string;
@@ -112,8 +114,10 @@ export class BusPeers implements PeersHome {
     this.#home = home;
     this.#pool = pool;
     this.name = home.name;
-    const share = Math.floor(pool.bufferCount / WINDOW_PART);
+    const { bufferCount, bufferSize } = pool;
+    const share = Math.floor(bufferCount / WINDOW_REGIONS_PART);
     this.windowRegions = Math.max(2, Math.min(WINDOW_REGIONS_MAX, share));
+    this.windowBytes = Math.floor((bufferCount * bufferSize) / WINDOW_BYTES_PART);
     this.#route = new Route(pool.bufferSize >>> 1);
     this.memory = new FrameMemory(pool);
     const { bytes, words } = this.memory;

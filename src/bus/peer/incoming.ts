@@ -136,7 +136,11 @@ export class Incoming {
     this.#lostEpoch = epoch;
     const { out } = this;
     if (out.listener !== 0 && out.listener <= epoch) out.close();
-    if (this.#ledger.teller <= epoch) this.#part();
+    if (this.#ledger.teller <= epoch) {
+      this.#part();
+      // For a successor that would not ask us: an executor does not know whether its host joins.
+      out.ask();
+    }
     this.#core.heard();
   }
 

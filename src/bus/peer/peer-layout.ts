@@ -64,7 +64,8 @@
  *   TELLING   SYNC                                                               SYNCED
  *   TELLING, SYNCED  INTEREST, DONE, FENCE, SERVE, message   follows             the same
  *   any       ASK f, f ≠ e          forgets interests, owes ASK                  ASKING
- *   any       BYE (own epoch); GONE e  forgets interests                         PARTED
+ *   any       BYE (own epoch)       forgets interests                            PARTED
+ *   any       GONE e                forgets interests, owes ASK to a successor   PARTED
  *   PARTED    TELL (own epoch, f > lost)  as from ASKING                         TELLING f
  *
  * A joined bus publishes once each expected peer has come to SYNCED or PARTED.
