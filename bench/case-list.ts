@@ -16,6 +16,7 @@ import { tcpFanoutCases } from './tcp-fanout.bench.ts';
 import { libraryCases } from './threads/baseline-libraries.bench.ts';
 import { portCases } from './threads/baseline-ports.bench.ts';
 import { ringCases } from './threads/baseline-ring.bench.ts';
+import { busThreadCases } from './threads/bus.bench.ts';
 import { packetChannelCases } from './threads/channel-packets.bench.ts';
 import { wordCases } from './threads/channel-words.bench.ts';
 import { groupCases } from './threads/group.bench.ts';
@@ -46,6 +47,7 @@ export const benchCases: readonly BenchCase[] = [
   ...groupCases,
   ...sharedNothingCases,
   ...busCases,
+  ...busThreadCases,
   ...udpCases,
   ...tcpCases,
   ...tcpFanoutCases,

@@ -21,7 +21,7 @@ import { PASSED, PLAIN, padded } from './peer/peer-layout.ts';
 import { Peers, type PeersHome } from './peer/peers.ts';
 import type { Beyond, SpreadGroup } from './peer/remote-interest.ts';
 import { Route } from './peer/route.ts';
-import type { PreparedSubject } from './prepared-subject.ts';
+import { INBOX, type PreparedSubject } from './prepared-subject.ts';
 import type { SubscriptionIndex } from './subscription-index.ts';
 import type { WaitingPublishers } from './waiting-publishers.ts';
 
@@ -122,7 +122,7 @@ export class BusPeers implements PeersHome {
     this.memory = new FrameMemory(pool);
     const { bytes, words } = this.memory;
     this.#subjects = new ArrivedSubjects(bytes, words, (text) => home.arriving(text));
-    this.inbox = `_INBOX.${group.index}-${group.epoch}.`;
+    this.inbox = `${INBOX}${group.index}-${group.epoch}.`;
     this.peers = new Peers(this, group, home.index);
     const subject = new TextEncoder().encode(`${this.inbox}>`);
     this.peers.add({ subject, queue: '' });
@@ -169,11 +169,11 @@ export class BusPeers implements PeersHome {
       picked = more;
     }
     if (!route.prepare()) return NOT_NOW;
-    const message = this.#home.message();
+    const here = found.plainCount + picked.length;
+    const message = here === 0 ? undefined : this.#home.message();
     if (!this.#send(message, payload, sequence)) return NOT_NOW;
     this.#home.notePublished();
-    const here = found.plainCount + picked.length;
-    if (here > 0) {
+    if (message !== undefined) {
       message.subject = subject.text;
       message.reply = envelope.reply;
       message.headers = envelope.headers;
@@ -181,9 +181,7 @@ export class BusPeers implements PeersHome {
       message.sequence = sequence;
     }
     if (payload instanceof Packet) payload.release();
-    // The handlers' reference.
-    if (here > 0) delivery.deliverTo(message, found, found.plainCount, picked);
-    else message.release();
+    if (message !== undefined) delivery.deliverTo(message, found, found.plainCount, picked);
     return here + route.count;
   }
 
@@ -248,7 +246,7 @@ export class BusPeers implements PeersHome {
     const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
     message.bufferId = bufferId;
     this.#pool.retain(bufferId);
-    if (subject.text.startsWith(this.inbox)) {
+    if (subject.isInbox && subject.text.startsWith(this.inbox)) {
       if (this.#home.answer(message)) return;
       if (found.plainCount === 0) this.#home.noteUnmatched();
     }
@@ -376,7 +374,7 @@ export class BusPeers implements PeersHome {
   }
 
   /** Writes the frame, and sends it. Gives the message its bytes, with a reference. */
-  #send(message: BusMessage, payload: BusPayload, sequence: number): boolean {
+  #send(message: BusMessage | undefined, payload: BusPayload, sequence: number): boolean {
     const { memory } = this;
     const pool = this.#pool;
     const head = this.#head;
@@ -391,13 +389,17 @@ export class BusPeers implements PeersHome {
       head.write(bytes, words, at, sequence, size, -1);
       const { bufferId } = memory;
       this.lost += this.#route.send(at, at + length, bufferId, size, NO_BUFFER);
+      if (message === undefined) return true;
       message.offset = offset;
       message.length = size;
       message.bufferId = bufferId;
       pool.retain(bufferId);
       return true;
     }
-    return this.#sendReference(message, payload, sequence);
+    const held = message ?? this.#home.message();
+    const isSent = this.#sendReference(held, payload, sequence);
+    if (isSent && message === undefined) held.release();
+    return isSent;
   }
 
   /** The payload stays where it is, or lies in a buffer of its own. */

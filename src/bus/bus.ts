@@ -3,7 +3,7 @@
 
 import { offAbort, onAbort } from '../base/abort.ts';
 import { encodeText } from '../base/bytes.ts';
-import { checkFunction, checkInteger, checkOptions } from '../base/check.ts';
+import { checkFunction, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -32,13 +32,14 @@ import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
 import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
-import { PreparedSubject, subjectBytes } from './prepared-subject.ts';
+import { INBOX, PreparedSubject, subjectBytes } from './prepared-subject.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
 import { WaitingPublishers } from './waiting-publishers.ts';
 
 /** Subjects that were used lately; with more, all are forgotten. */
 const PREPARED_MAX = 4096;
-const INBOX = '_INBOX.';
+/** What the frame of an interest may have beside its subject. */
+const INTEREST_BYTES_MIN = 272;
 const PUBLISH_KEYS = ['reply', 'headers', 'signal', 'timeoutMs'];
 const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
@@ -125,8 +126,8 @@ export class Bus implements Responder, Disposable {
    * **Throws** TypeError, RangeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
    */
   static join(member: BusMember, options: BusOptions = {}): Bus {
-    resolveBusOptions(options);
-    const group = new LaneGroup(member);
+    const { subjectBytesMax } = resolveBusOptions(options);
+    const group = new LaneGroup(member, subjectBytesMax + INTEREST_BYTES_MIN);
     const bus = Bus.over(group.pool, group, options);
     group.onEnd(() => {
       bus.close();
@@ -407,7 +408,7 @@ export class Bus implements Responder, Disposable {
     const bytes = subjectBytes(subject, this.#options, false);
     const prepared = new PreparedSubject(subject, bytes, this.#index);
     // Inboxes are used once.
-    if (subject.startsWith(INBOX)) return prepared;
+    if (prepared.isInbox) return prepared;
     if (this.#prepared.size >= PREPARED_MAX) this.#prepared.clear();
     this.#prepared.set(subject, prepared);
     return prepared;
@@ -441,9 +442,6 @@ export class Bus implements Responder, Disposable {
   }
 
   #join(group: PeerGroup): void {
-    const { subjectBytesMax } = this.#options;
-    // The longest frame of an interest.
-    checkInteger('pool.bufferSize', this.pool.bufferSize, subjectBytesMax + 272, 2 ** 31 - 1);
     this.#peers = new BusPeers(
       {
         pool: this.pool,

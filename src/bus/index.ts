@@ -20,6 +20,7 @@ export { KeyedMap } from './keyed-map.ts';
 export { MatchCache } from './match-cache.ts';
 export { MatchSet } from './match-set.ts';
 export type { BusPayload } from './payloads.ts';
+export type { BusMember } from './peer/lane-group.ts';
 export { QueueName, QueueNames } from './queue-names.ts';
 export {
   type Bytes,

@@ -15,6 +15,9 @@ import {
 import type { SubscriptionIndex } from './subscription-index.ts';
 import type { Indexed } from './token-tree.ts';
 
+/** Subjects for replies begin with it. */
+export const INBOX = '_INBOX.';
+
 /** Limits of a subject. */
 export interface SubjectLimits {
   readonly subjectBytesMax: number;
@@ -69,6 +72,8 @@ export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boo
 export class PreparedSubject<S extends Indexed<S>, Beyond = undefined> {
   readonly text: string;
   readonly byteLength: number;
+  /** Whether it is for replies. */
+  readonly isInbox: boolean;
   readonly #bytes: Bytes;
   readonly #index: SubscriptionIndex<S, Beyond>;
   #words: Int32Array<ArrayBufferLike> | undefined = undefined;
@@ -79,6 +84,7 @@ export class PreparedSubject<S extends Indexed<S>, Beyond = undefined> {
   constructor(text: string, bytes: Bytes, index: SubscriptionIndex<S, Beyond>) {
     this.text = text;
     this.byteLength = bytes.length;
+    this.isInbox = text.startsWith(INBOX);
     this.#bytes = bytes;
     this.#index = index;
   }

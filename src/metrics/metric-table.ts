@@ -104,6 +104,10 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ['waiting', 'updown', '{call}', 'waiting', 'Calls that wait for room.'],
     ['backlog', 'updown', '{message}', 'backlog', 'Messages behind a running handler.'],
     ['requests', 'updown', '{request}', 'requests', 'Requests without a reply.'],
+    ['peers', 'updown', '{bus}', 'peers', 'Other buses whose subscriptions are known.'],
+    ['regionsOut', 'updown', '{region}', 'regions.out', 'Regions with peers, not handled yet.'],
+    ['lost', 'counter', '{message}', 'lost', 'Messages for members that had left.'],
+    ['strays', 'counter', '{packet}', 'strays', 'Packets that no bus has sent.'],
   ],
 };
 

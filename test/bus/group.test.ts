@@ -66,14 +66,14 @@ test('executors that die under load lose no buffer, and no order; their successo
     heard.set(source, Number(number));
   });
   await bus.flush();
-  for (let round = 0; round < 6; round++) {
-    const index = round % count;
+  for (let round = 0; round < count; round++) {
+    const index = round;
     await until(() => [...heard.keys()].some((source) => source.startsWith(`${index}-`)));
     // It answers nobody.
     const command: Command = { kind: 'die' };
     await bus.publish(`ctl.${index}`, JSON.stringify(command));
     await until(() => crashes.length > round);
-    const name = `${index}-${Math.floor(round / count) + 1}`;
+    const name = `${index}-1`;
     await until(() => (heard.get(name) ?? 0) > 10);
     // Whoever is there serves.
     using answer = await bus.request('job', await Packet.from(pool, 'work'));
@@ -100,5 +100,27 @@ test('a packet that no bus has sent is counted, and released', async () => {
   await tell(bus, 0, { kind: 'publish', subject: 'a', texts: ['still here'] });
   await group.stop();
   bus.close();
+  expectAllHome(pool);
+});
+
+test.each([undefined, null, 7, 'group', {}, { peer() {} }, { peer() {}, mailbox: {} }])(
+  'a bus does not join %j',
+  (member) => {
+    expect(() => Bus.join(member as never)).toThrow(/^member must be an ExecutorContext or an Ex/);
+  },
+);
+
+test('options are looked at before the mailbox is taken', async () => {
+  const pool = BufferPool.create({ bufferSize: 256, bufferCount: 64, maxThreads: 4 });
+  const group = await ExecutorGroup.start({
+    pool,
+    module: 'data:text/javascript,export const run = () => {}',
+    count: 1,
+  });
+  expect(() => Bus.join(group, { name: 'a b' })).toThrow(/name must be/);
+  expect(() => Bus.join(group)).toThrow(/pool.bufferSize/);
+  expect(() => Bus.join(group, { subjectBytesMax: -1 })).toThrow(/subjectBytesMax/);
+  expect(() => Bus.join(group, { subjectBytesMax: 8 }), 'not with that pool').toThrow(RangeError);
+  await group.stop();
   expectAllHome(pool);
 });

@@ -53,14 +53,16 @@ export class LaneGroup implements PeerGroup {
   readonly #count: number;
 
   /** **Throws** TypeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox is read otherwise. */
-  constructor(member: BusMember) {
-    if (typeof member !== 'object' || member === null || typeof member.peer !== 'function') {
+  constructor(member: BusMember, bufferSizeMin: number) {
+    const isMember = typeof member === 'object' && typeof member?.peer === 'function';
+    if (!isMember || typeof member.mailbox?.handleRegions !== 'function') {
       throw new TypeError(
         `member must be an ExecutorContext or an ExecutorGroup, got ${show(member)}`,
       );
     }
     const { pool, count, mailbox } = member;
     checkPool(pool);
+    checkInteger('pool.bufferSize', pool.bufferSize, bufferSizeMin, 2 ** 31 - 1);
     this.pool = pool;
     this.#member = member;
     this.#count = checkInteger('member.count', count, 1, 256);
