@@ -329,9 +329,15 @@ export class BufferPool extends BufferReferences {
     words[this.refs + id]++;
   }
 
-  /** @internal Makes this thread's only reference on a buffer one by a share, for a carrier. */
+  /**
+   * @internal If this thread has the only reference on a buffer, makes it one by a share: for words
+   * of which others {@link retainShared}.
+   */
   share(id: BufferId): void {
-    openAccount(this.words, this.shares + id, this.layout.buffer(id), 1);
+    const words = this.words;
+    const account = this.shares + id;
+    if (words[this.refs + id] !== 1 || words[account] !== 0) return;
+    openAccount(words, account, this.layout.buffer(id), 1);
   }
 
   /**

@@ -146,6 +146,7 @@ export class Once extends Phased {
     if (isPacket) {
       if (value.pool !== this.pool) throw new TypeError('value must be a packet of its pool');
       this.words[TAG] = value.length;
+      this.pool.share(value.bufferId);
       value.moveInto(this.words, MADE);
     } else this.words[TAG] = value;
     this.endRun(DONE, 0, 'finish');

@@ -123,7 +123,8 @@ function buries(
   if (badge !== 0 && pool.declareBadgeExited(badge)) {
     pool.reclaimBadge(badge, (held) => {
       const ids = Array.from({ length: pool.bufferCount }, (_, id) => id);
-      return (taken = Int32Array.from(ids.filter((id) => held(id) > 0)));
+      taken = Int32Array.from(ids.filter((id) => held(id) > 0));
+      return taken;
     });
   }
   for (const id of taken) if (id >= 0) pool.release(id as BufferId);

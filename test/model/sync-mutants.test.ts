@@ -303,12 +303,23 @@ const BUGS: readonly Bug[] = [
   {
     what: 'once: the packet is moved in after it is done',
     entry: 'sync/once.ts',
-    from: `value.moveInto(this.words, MADE);
+    from: `this.pool.share(value.bufferId);
+      value.moveInto(this.words, MADE);
     } else this.words[TAG] = value;
     this.endRun(DONE, 0, 'finish');`,
     to: `} else this.words[TAG] = value;
     this.endRun(DONE, 0, 'finish');
-    if (isPacket) value.moveInto(this.words, MADE);`,
+    if (isPacket) {
+      this.pool.share(value.bufferId);
+      value.moveInto(this.words, MADE);
+    }`,
+    scenarios: /^once: of a packet/,
+  },
+  {
+    what: 'once: the packet is moved in as a sole reference',
+    entry: 'sync/once.ts',
+    from: 'this.pool.share(value.bufferId);',
+    to: '',
     scenarios: /^once: of a packet/,
   },
   {
