@@ -132,7 +132,7 @@ export class GroupState {
    * **Throws** (rejects) ERR_BUSBAR_EXECUTOR_START with the cause.
    */
   static async start(options: ResolvedGroupOptions): Promise<GroupState> {
-    // With an empty stack: a start that stops halfway because it is full could not be undone.
+    // With an empty stack: a start that a full stack interrupts could not be undone.
     await Promise.resolve();
     const state = new GroupState(options);
     const failure = await state.#awaitStart();

@@ -274,7 +274,7 @@ export class LaneMailbox implements Mailbox {
     }
   }
 
-  /** Releases the queued packets, a bounded number even if a sender goes on; returns how many. */
+  /** Releases the queued packets, a bounded number if a sender continues. Returns their number. */
   releaseQueued(): number {
     this.releaseFailed();
     let count = 0;
