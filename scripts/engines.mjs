@@ -32,7 +32,7 @@ const SOURCES = ['base', 'pool', 'packet', 'writer', 'framer', 'sync', 'channel'
 const UPPER = ['executor', 'link', 'bus'];
 /** Words of a test that needs a process of Node's. */
 const NODE_ONLY = /\bprocess\.(on|once|exec)\w*|Buffer\.prototype/;
-/** A test, or a tool of tests, in which these names stand for ours in a page. */
+/** Tests and their tools, in which these names stand for ours in a page. */
 const TEST_CODE = /\.test\.ts$|\/test\/[^/]+\.ts$|\/test\/fuzz\/[^/]+\.ts$/;
 const GLOBALS = `${ROOT}test/engines/page-globals.mjs`;
 

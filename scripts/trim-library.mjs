@@ -4,7 +4,8 @@
  *
  * - Declarations that no entry point leads to, and comments on private members.
  * - Comments of programs: the declarations have those that users read, and the repository all
- *   others. Names stay, so that a stack trace can be read; only those of the checker and of the metrics become short.
+ *   others. Names stay, so that a stack trace can be read; only those of the checker and of the
+ *   metrics become short.
  * - Files: the programs of a folder become one, `all.js`, which the entry points share. Where each
  *   began, its name stands in a comment. `base/atomics.js` stays: the checker knows it by name.
  */

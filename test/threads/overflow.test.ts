@@ -263,7 +263,7 @@ describe('a caught stack overflow loses no reference', () => {
     expectWhole(pool);
   });
 
-  it('Bus: handlers and onError that overflow or throw, and what is published after that', async () => {
+  it('Bus: handlers and onError that overflow or throw, and what is published later', async () => {
     const pool = makePool(16);
     let count = 0;
     const thrown = await uncaughtDuring(async () => {
