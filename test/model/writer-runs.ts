@@ -93,7 +93,7 @@ function scenario(
   return {
     scenario: {
       name: `runs: ${name}`,
-      setup: () => makeWriter(module, SHAPE, BUFFER_SIZE, true, { ring: RING }),
+      setup: () => makeWriter(module, SHAPE, BUFFER_SIZE, true, { ring: RING, regionCount: 8 }),
       threads,
       killable,
       supervisor: recoversAsStranger(module),
@@ -106,7 +106,7 @@ function scenario(
         check(received, results.a);
       },
     },
-    quick: { states: 6_000, preemptions: 0, ...options },
+    quick: { states: 3_000, preemptions: 0, ...options },
     long: { preemptions: 1, ...options },
   };
 }

@@ -53,6 +53,8 @@ export interface SmallRing extends writerLayout.RingShape {
 /** How the shared writer begins. */
 interface WriterStart {
   readonly ring?: SmallRing;
+  /** Regions that fit its lane. */
+  readonly regionCount?: number;
   /** What its maker does with it. */
   readonly before?: (writer: SharedWriter) => void;
 }
@@ -63,11 +65,15 @@ export function makeWriter(
   shape: PoolShape,
   bufferSize: number,
   keepsWriter = true,
-  { ring = { ...writerLayout.RING_SHAPE, epoch: 0 }, before = () => undefined }: WriterStart = {},
+  {
+    ring = { ...writerLayout.RING_SHAPE, epoch: 0 },
+    regionCount = 2,
+    before = () => undefined,
+  }: WriterStart = {},
 ): WriterShared {
   const receiving = module.BufferPool.create({ ...shape, bufferSize, trackLeaks: false });
   const writing = module.BufferPool.attach(receiving.handle);
-  const flusher = module.WriteFlusher.create(receiving, { writerCount: 2, regionCount: 2 });
+  const flusher = module.WriteFlusher.create(receiving, { writerCount: 2, regionCount });
   const attached = module.WriteFlusher.attach(writing, flusher.handle);
   const found = Reflect.get(module.SharedWriter, 'found') as Found;
   const writer = found.call(module.SharedWriter, attached, { flush: 'manual' }, ring, ring.epoch);
@@ -82,7 +88,7 @@ export function makeWriter(
     layout: new PoolLayout(shape.bufferCount, shape.maxThreads, shape.batchSize),
     words: new Int32Array(new SharedArrayBuffer(64)),
     flusherHandle: flusher.handle,
-    flusherLayout: new FlusherLayout(2, 2),
+    flusherLayout: new FlusherLayout(2, regionCount),
     writerHandle: writer.handle,
     writerLayout: new writerLayout.SharedWriterLayout(bufferSize, shape.maxThreads, ring),
   };
