@@ -18,7 +18,7 @@ import { createServer } from 'node:http';
 import { delimiter, dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { whyLeftOut } from '../test/engines/left-out.mjs';
+import { leftOutOf } from '../test/engines/left-out.mjs';
 import { build } from './build.mjs';
 import { listFiles, ROOT } from './files.mjs';
 
@@ -30,9 +30,7 @@ const FILE_MS_MAX = 240_000;
 
 const SOURCES = ['base', 'pool', 'packet', 'writer', 'framer', 'sync', 'channel'];
 const UPPER = ['executor', 'link', 'bus'];
-/** Words of a test that needs a process of Node's. */
-const NODE_ONLY = /\bprocess\.(on|once|exec)\w*|Buffer\.prototype/;
-/** Tests and their tools, in which these names stand for ours in a page. */
+/** A test, or a tool of tests, in which these names stand for ours in a page. */
 const TEST_CODE = /\.test\.ts$|\/test\/[^/]+\.ts$|\/test\/fuzz\/[^/]+\.ts$/;
 const GLOBALS = `${ROOT}test/engines/page-globals.mjs`;
 
@@ -170,9 +168,10 @@ function runFiles(name, { program, flags }) {
   const engine = `${TOOLS}node_modules/${program}`;
   const outcomes = [];
   for (const file of testFiles([...SOURCES, ...UPPER])) {
-    const reason = whyLeftOut(name, file);
-    if (reason !== undefined) {
-      outcomes.push({ file, test: 'the file', outcome: 'left out', text: reason });
+    const leftOut = leftOutOf(name, file);
+    const whole = leftOut.find(isWhole);
+    if (whole !== undefined) {
+      outcomes.push({ file, test: 'the file', outcome: 'left out', text: whole.reason });
       continue;
     }
     const args = [...flags(), `${ROOT}test/engines/run-file.mjs`, ROOT + file];
@@ -182,25 +181,22 @@ function runFiles(name, { program, flags }) {
       timeout: FILE_MS_MAX,
       killSignal: 'SIGKILL',
       maxBuffer: 1 << 27,
-      env: { ...process.env, NO_COLOR: '1' },
+      env: { ...process.env, NO_COLOR: '1', BUSBAR_LEFT_OUT: JSON.stringify(leftOut) },
     });
     const lines = stdout.split('\n').filter((line) => line.startsWith('@@ '));
     const done = lines.at(-1) === '@@ end';
-    console.log(`${name}: ${file}: ${lines.length - (done ? 1 : 0)} tests`);
     for (const line of lines) if (line !== '@@ end') add(JSON.parse(line.slice(3)));
     if (!done) add(broken('the file', `ended with ${signal ?? status} ${stderr.slice(-2000)}`));
+    showFile(name, file, outcomes);
     function add(outcome) {
-      outcomes.push(judged(name, { file, ...outcome }));
+      outcomes.push({ ...outcome, file });
     }
   }
   return { version: versionOf(engine), outcomes };
 }
 
-/** A test that fails where it is known to be left out is left out. */
-function judged(engine, outcome) {
-  if (outcome.outcome !== 'failed') return outcome;
-  const reason = whyLeftOut(engine, outcome.file, outcome.test);
-  return reason === undefined ? outcome : { ...outcome, outcome: 'left out', text: reason };
+function isWhole({ tests, said }) {
+  return tests === undefined && said === undefined;
 }
 
 function broken(test, text) {
@@ -228,13 +224,13 @@ async function runChromium(name) {
   const bundles = new Map();
   for (const file of testFiles(SOURCES)) {
     const { text, needs } = await bundleForPage(file);
-    const reason =
-      whyLeftOut(name, file) ?? (needs.length > 0 ? `needs ${needs.join(', ')}` : undefined);
+    const missing = needs.length > 0 ? `needs ${needs.join(', ')}` : undefined;
+    const reason = leftOutOf(name, file).find(isWhole)?.reason ?? missing;
     if (reason === undefined) bundles.set(`${file.replaceAll('/', '-')}.js`, { file, text });
     else outcomes.push({ file, test: 'the file', outcome: 'left out', text: reason });
   }
   const found = await runPage(program, bundles);
-  outcomes.push(...found.map((each) => judged(name, each)));
+  outcomes.push(...found);
   return { version: versionOf(program), outcomes };
 }
 
@@ -245,7 +241,7 @@ async function bundleForPage(file) {
   const contents = [
     `import { runTests } from 'vitest';`,
     `import './${file}';`,
-    `await runTests((outcome) => postMessage(outcome), ${NODE_ONLY});`,
+    `await runTests((outcome) => postMessage(outcome), ${JSON.stringify(leftOutOf('chromium', file))});`,
     `postMessage('end');`,
   ].join('\n');
   const plugin = {
@@ -292,9 +288,11 @@ async function runPage(program, bundles) {
       for await (const chunk of request) body += chunk;
       const key = name.replace('result/', '');
       left.delete(key);
-      console.log(`chromium: ${key}`);
       const file = bundles.get(key)?.file;
-      if (file !== undefined) for (const each of JSON.parse(body)) outcomes.push({ file, ...each });
+      if (file !== undefined) {
+        for (const each of JSON.parse(body)) outcomes.push({ file, ...each });
+        showFile('chromium', file, outcomes);
+      }
       response.end();
       if (key === 'end') finish();
     } else if (name === '') response.setHeader('Content-Type', 'text/html').end(html);
@@ -335,11 +333,17 @@ function count({ outcomes }, kind) {
   return outcomes.filter(({ outcome }) => outcome === kind).length;
 }
 
-/** The failures of an engine, and why tests were left out. */
-function show({ name, outcomes }) {
-  for (const { file, test, outcome, text } of outcomes) {
-    if (outcome === 'failed') console.error(`FAILED ${name}: ${file} > ${test}\n${text}\n`);
+/** What became of a file's tests, as soon as it has ended. */
+function showFile(name, file, outcomes) {
+  const own = { outcomes: outcomes.filter((each) => each.file === file) };
+  console.log(`${name}: ${file}: ${count(own, 'passed')} passed, ${count(own, 'failed')} failed`);
+  for (const { test, outcome, text } of own.outcomes) {
+    if (outcome === 'failed') console.error(`FAILED ${test}\n${text}\n`);
   }
+}
+
+/** Why tests of an engine were left out. */
+function show({ name, outcomes }) {
   const reasons = new Map();
   for (const { file, outcome, text } of outcomes) {
     if (outcome !== 'left out') continue;

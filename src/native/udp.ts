@@ -172,6 +172,8 @@ export function udpCalls(): UdpCalls | undefined {
 function lookUp(): UdpFeature {
   const { shim, reason } = loadShim();
   if (shim === undefined) return none(reason);
+  // Bun ends the process when an addon calls a function of libuv that it lacks.
+  if ('bun' in process.versions) return none('Bun lacks uv_poll, which tells of datagrams');
   const { udpProbe } = shim as Partial<UdpCalls>;
   if (udpProbe === undefined) return none(notHere());
   const found = udpProbe();

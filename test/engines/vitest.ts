@@ -13,6 +13,7 @@ import {
   JestExtend,
   setState,
 } from '@vitest/expect';
+import { format } from '@vitest/pretty-format';
 import * as spies from '@vitest/spy';
 import * as chai from 'chai';
 
@@ -43,11 +44,26 @@ export interface Outcome {
   readonly text: string;
 }
 
-const TEST_MS_MAX = 120_000;
+const TEST_MS_MAX = 60_000;
 
 chai.use(JestExtend);
 chai.use(JestChaiExpect);
 chai.use(JestAsymmetricMatchers);
+
+/** The little of snapshots that our tests use: values whose text is short. */
+chai.use((_, utils) => {
+  utils.addMethod(
+    chai.Assertion.prototype,
+    'toMatchInlineSnapshot',
+    function (this: Chai.AssertionStatic, expected: string) {
+      const lines = expected.trim().split('\n');
+      const indent = /^ */.exec(lines.at(-1) ?? '')?.[0] ?? '';
+      const wanted = lines.map((line) => line.replace(indent, '')).join('\n');
+      const options = { escapeString: false, printBasicPrototype: false };
+      chai.assert.equal(format(utils.flag(this, 'object'), options), wanted);
+    },
+  );
+});
 
 const globals = globalThis as unknown as Record<string | symbol, unknown>;
 
@@ -85,7 +101,7 @@ export const vi: Record<string, unknown> = {
 
 const root = group('', undefined);
 let current = root;
-let lackingWords = /^$/;
+let rules: readonly LeftOut[] = [];
 
 function group(name: string, parent: Group | undefined): Group {
   const hooks = { beforeAll: [], afterAll: [], beforeEach: [], afterEach: [] };
@@ -150,12 +166,19 @@ export function afterEach(body: Body): void {
   current.afterEach.push(body);
 }
 
-/** Runs what the file has declared, one test after the other; leaves out those that say `words`. */
+/** Tests that are not run: whose names (or, for `said`, whose text) match; and why. */
+export interface LeftOut {
+  readonly tests?: string;
+  readonly said?: string;
+  readonly reason: string;
+}
+
+/** Runs what the file has declared, one test after the other. */
 export async function runTests(
   report: (outcome: Outcome) => void,
-  words: RegExp = /^$/,
+  leftOut: readonly LeftOut[],
 ): Promise<void> {
-  lackingWords = words;
+  rules = leftOut;
   await runGroup(root, '', report);
 }
 
@@ -168,15 +191,19 @@ async function runGroup(
   for (const each of part.parts) {
     const name = path === '' ? each.name : `${path} > ${each.name}`;
     if ('parts' in each) await runGroup(each, name, report);
-    else report({ test: name, ...(await runTest(each, part)) });
+    else report({ test: name, ...(await runTest(each, part, name)) });
   }
   for (const body of part.afterAll) await body();
 }
 
-async function runTest(test: Test, group: Group): Promise<Omit<Outcome, 'test'>> {
+async function runTest(test: Test, group: Group, path: string): Promise<Omit<Outcome, 'test'>> {
   if (test.reason !== '') return { outcome: 'left out', text: test.reason };
-  const [word] = lackingWords.exec(String(test.body)) ?? [];
-  if (word !== undefined) return { outcome: 'left out', text: `needs ${word}` };
+  const rule = rules.find(
+    ({ tests, said }) =>
+      (tests !== undefined && new RegExp(tests).test(path)) ||
+      (said !== undefined && new RegExp(said).test(String(test.body))),
+  );
+  if (rule !== undefined) return { outcome: 'left out', text: rule.reason };
   const around: Group[] = [];
   for (let at: Group | undefined = group; at !== undefined; at = at.parent) around.unshift(at);
   let outcome: Omit<Outcome, 'test'> = { outcome: 'passed', text: '' };
