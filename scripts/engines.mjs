@@ -30,7 +30,7 @@ const FILE_MS_MAX = 240_000;
 
 const SOURCES = ['base', 'pool', 'packet', 'writer', 'framer', 'sync', 'channel'];
 const UPPER = ['executor', 'link', 'bus'];
-/** A test, or a tool of tests, in which these names stand for ours in a page. */
+/** Tests and their helpers, in which these names stand for ours in a page. */
 const TEST_CODE = /\.test\.ts$|\/test\/[^/]+\.ts$|\/test\/fuzz\/[^/]+\.ts$/;
 const GLOBALS = `${ROOT}test/engines/page-globals.mjs`;
 
