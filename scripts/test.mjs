@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { checkApiReports } from './api-report.mjs';
 import { build } from './build.mjs';
+import { checkSite } from './check-site.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { runPackaging } from './packaging.mjs';
 import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
@@ -27,7 +28,7 @@ const GATES = {
   packaging: () => runPackaging({ all: false }),
   api: () => checkApiReports(),
   documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
-  typedoc: () => runs('typedoc/bin/typedoc', '--emit', 'none', '--treatWarningsAsErrors'),
+  site: () => runs('typedoc/bin/typedoc') && checkSite(),
   benchmarks: runBenchmarks,
 };
 

@@ -13,6 +13,7 @@ import {
 import type { BusMessage } from './bus-message.ts';
 import { checkHeaders, type Headers } from './envelope.ts';
 
+/** Options of a {@link Bus}. */
 export interface BusOptions {
   /** Said in messages, and in what is inspected. Default 'bus'. */
   readonly name?: string;
@@ -45,6 +46,7 @@ export interface SubscriptionLimit {
   readonly buffers?: number;
 }
 
+/** Options of `Bus.subscribe`. */
 export interface SubscribeOptions {
   /** Of all subscriptions in a queue group, one gets each message. */
   readonly queue?: string;
@@ -64,12 +66,14 @@ export interface SubscribeOptions {
   readonly onError?: (error: unknown, message: BusMessage | undefined) => void;
 }
 
+/** Options of `Bus.request`. */
 export interface RequestOptions {
   readonly headers?: Headers;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
+/** Options of `Bus.replies`. */
 export interface RepliesOptions extends RequestOptions {
   /** Most replies. Default: until the timeout. */
   readonly max?: number;

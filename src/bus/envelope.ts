@@ -6,6 +6,7 @@ import { checkOptions, show } from '../base/check.ts';
 /** Extra lines of a message: names and values. The bus passes the object on as it is. */
 export type Headers = Readonly<Record<string, string>>;
 
+/** What a message has beside its payload. */
 export interface PublishOptions {
   /** The subject to which replies go. */
   readonly reply?: string;

@@ -12,6 +12,7 @@ import type { Bytes } from './subject.ts';
 /** Texts up to this length need no new memory. */
 const SCRATCH_BYTES = 4096;
 
+/** A hash that strangers cannot foresee. */
 export class KeyedHash {
   readonly #key0: number;
   readonly #key1: number;

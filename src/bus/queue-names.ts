@@ -4,6 +4,7 @@
 import type { KeyedHash } from './keyed-hash.ts';
 import { KeyedMap } from './keyed-map.ts';
 
+/** The name of a queue group. */
 export class QueueName {
   /** One character per byte. */
   readonly text: string;
@@ -15,6 +16,7 @@ export class QueueName {
   }
 }
 
+/** All names of queue groups in use. */
 export class QueueNames {
   readonly #names: KeyedMap<QueueName>;
 

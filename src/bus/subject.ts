@@ -9,7 +9,9 @@ export const REST = 0x3e;
 
 /** What a subject may be used for. */
 export const SUBJECT_INVALID = 0;
+/** A valid subject without wildcards. */
 export const SUBJECT_LITERAL = 1;
+/** A valid subject with wildcards. */
 export const SUBJECT_WILDCARD = 2;
 
 /**
@@ -37,6 +39,7 @@ export function classifySubject(bytes: Bytes, begin: number, end: number): numbe
   return kind;
 }
 
+/** The number of tokens of a subject. */
 export function countTokens(bytes: Bytes, begin: number, end: number): number {
   let count = 1;
   for (let at = begin; at < end; at++) if (bytes[at] === DOT) count++;

@@ -20,6 +20,7 @@ export interface Rememberer {
   forgetSubject(subject: Bytes): void;
 }
 
+/** Finds who wants a subject. */
 export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
   /** Changes whenever any match may have changed: results from before are then invalid. */
   generation: number = 0;

@@ -34,6 +34,7 @@ export interface Indexed<S extends Indexed<S>> {
 /** Bytes of a label that are compared in about the time of one step. */
 const STEP_BYTES_LOG2 = 5;
 
+/** A node of a {@link TokenTree}. */
 export class TokenNode<S extends Indexed<S>> {
   /** Tokens with dots between them, one character per byte. */
   label: string;
@@ -55,6 +56,7 @@ export class TokenNode<S extends Indexed<S>> {
   }
 }
 
+/** A prefix tree of subjects. */
 export class TokenTree<S extends Indexed<S>> {
   readonly root: TokenNode<S> = new TokenNode('');
   readonly #hash: KeyedHash;

@@ -162,7 +162,10 @@ function serve(
     const own = `style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; img-src data:`;
     const policy = `default-src 'none'; connect-src 'self'; ${own}; frame-ancestors 'none'`;
     const type = 'text/html; charset=utf-8';
-    reply(200, pageOf(nonce), { 'content-type': type, 'content-security-policy': policy });
+    reply(200, pageOf(nonce, viewOf(undefined, monitor.snapshot())), {
+      'content-type': type,
+      'content-security-policy': policy,
+    });
   } else if (pathname === '/snapshot') {
     reply(200, `${JSON.stringify(monitor.snapshot())}\n`, { 'content-type': 'application/json' });
   } else if (pathname === '/metrics') {

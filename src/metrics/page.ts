@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The page of an exporter: `busbar top` in a browser. */
 
-/** `nonce` is that of the page's policy. */
-export function pageOf(nonce: string): string {
+import type { View } from './view.ts';
+
+/** `nonce` is that of the page's policy; `view` is shown first. */
+export function pageOf(nonce: string, view: View): string {
+  const first = JSON.stringify(view).replaceAll('<', '\\u003c');
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>busbar</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <style nonce="${nonce}">
@@ -14,9 +17,7 @@ td:first-child,th:first-child{text-align:left}th{border-bottom:1px solid;font-we
 <script type="module" nonce="${nonce}">
 const make=(tag,textContent,className='')=>
 Object.assign(document.createElement(tag),{textContent,className});
-const source=new EventSource('view'+location.search);
-source.onmessage=({data})=>{
-const {title,reasons,tables}=JSON.parse(data);
+const show=({title,reasons,tables})=>{
 document.getElementById('title').textContent=title;
 const parts=reasons.map((reason)=>make('p',reason,'alarm'));
 for(const {columns,rows} of tables){
@@ -26,6 +27,9 @@ for(const [tag,cells,kind] of [['th',columns,''],...lines]){
 const line=make('tr','',kind);line.append(...cells.map((cell)=>make(tag,cell)));table.append(line);}
 parts.push(table);}
 document.getElementById('view').replaceChildren(...parts);};
+show(${first});
+const source=new EventSource('view'+location.search);
+source.onmessage=({data})=>show(JSON.parse(data));
 source.onerror=()=>{document.getElementById('title').textContent='no connection';};
 </script></html>`;
 }

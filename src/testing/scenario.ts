@@ -268,6 +268,7 @@ export interface TraceStep {
   readonly places: readonly Place[];
 }
 
+/** What a run has explored. */
 export interface ModelReport {
   readonly scenario: string;
   /** True if every interleaving was covered, and nothing left out. */

@@ -51,6 +51,7 @@ export interface Structure<Shared, Subject = Shared> {
 /** Returns arguments of an operation, the same ones for the same seed. */
 export type ArgumentMaker = (random: ArgumentSource) => readonly unknown[];
 
+/** Where an operation gets its arguments. */
 export interface ArgumentSource {
   /** An integer in `[0, bound)`. */
   below(bound: number): number;
@@ -58,6 +59,7 @@ export interface ArgumentSource {
   unique(): number;
 }
 
+/** One operation of a structure. */
 export interface Operation<Subject> {
   /** Default: no arguments. */
   readonly args?: ArgumentMaker;
@@ -112,6 +114,7 @@ export interface LinearizableOptions extends ModelOptions {
   readonly schedule?: string;
 }
 
+/** What a check has found. */
 export interface LinearizableReport extends ModelReport {
   /** Scenarios explored, without those of the search for a smaller one. */
   readonly scenarios: number;

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { show } from '../../scripts/check-site.mjs';
 import { ROOT } from '../../scripts/files.mjs';
 import { buildPrograms, killPrograms, Program } from '../program.ts';
 
@@ -83,6 +84,19 @@ test('what a killed process has left is removed, and not shown', async () => {
   const { stdout } = busbar('dump');
   expect(JSON.parse(stdout).pid).toBe(shown.process.pid);
   expect(existsSync(path)).toBe(false);
+});
+
+const browser = show('about:blank');
+
+describe.skipIf(browser.log === undefined)('in Chromium', () => {
+  test('the page shows the same, without an error', async () => {
+    const { dom, log } = show(url);
+    expect(dom).toMatch(/<h1 id="title">shown pid \d+ .* ready<\/h1>/);
+    expect(dom).toMatch(/<tr class="alarm"><td class="">orders<\/td><td class="">2<\/td>/);
+    expect(log).not.toContain('CONSOLE');
+    const stranger = show(url.replace(/token=./, 'token=z'));
+    expect(stranger.dom).toContain('a token is needed');
+  });
 });
 
 describe.skipIf(!isExpected)('in tmux', () => {
