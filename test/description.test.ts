@@ -28,8 +28,15 @@ const WITHOUT_POOL = [
   'VarintCodec',
 ];
 
-/** Abstract, or made by a group of executors only: see the last test. */
-const MADE_ELSEWHERE = ['Executor', 'ExecutorGroup', 'Receiver', 'Sender'];
+/** Abstract, or made by links (test/link/) or a group of executors only: see the last test. */
+const MADE_ELSEWHERE = [
+  'Datagram',
+  'Executor',
+  'ExecutorGroup',
+  'IncomingFrame',
+  'Receiver',
+  'Sender',
+];
 
 test('JSON and inspect show every object in short, without bytes of the pool', async () => {
   const pool = makePool();

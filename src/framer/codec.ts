@@ -73,10 +73,10 @@ export interface Codec {
   readonly hasEndMark?: boolean;
 
   /**
-   * Whether {@link encode} writes nothing but the head and does not read the payload, and
-   * `payloadTrim` is 0. A link can then write frames longer than a buffer.
+   * 'head': {@link encode} writes nothing but the head and does not read the payload, and
+   * `payloadTrim` is 0. A link can then write frames longer than a buffer. Default 'all'.
    */
-  readonly isHeadOnly?: boolean;
+  readonly encodes?: 'head' | 'all';
 
   /**
    * Measures the frame that begins at `begin`.

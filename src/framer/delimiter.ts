@@ -29,7 +29,7 @@ export interface DelimiterOptions {
 export class DelimiterCodec implements Codec {
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
-  readonly hasEndMark: boolean = true;
+  readonly hasEndMark: true = true;
   readonly tooLong: 'error' | 'skip';
   private readonly delimiter: Bytes;
   private readonly finder: ByteFinder;

@@ -9,7 +9,7 @@ import type { Codec } from './codec.ts';
 export class FixedCodec implements Codec {
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
-  readonly isHeadOnly: boolean = true;
+  readonly encodes: 'head' = 'head';
   readonly frameBytes: number = 0;
 
   /**

@@ -302,7 +302,7 @@ export class Framer extends Staging {
     return this.findMark(large);
   }
 
-  /** Delivers what has arrived of a frame whose length is known; with its last byte what follows. */
+  /** Delivers what has arrived of a frame whose length is known. */
   private nextPart(large: LargeFrame): boolean {
     const { rest, trim } = large;
     const available = this.received - this.frameBegin;

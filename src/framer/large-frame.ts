@@ -5,7 +5,7 @@
 export const UNKNOWN = -1;
 
 /**
- *   rest = 0 ──begin──▶ rest ≠ 0 ──next──▶ … ──next with rest 0──▶ the last part is current ──end──▶
+ *   rest = 0 ──begin──▶ rest ≠ 0 ──next──▶ … ──next, rest 0: the last part is current──end──▶
  *
  * Its bytes lie in no buffer of its own: what was delivered is gone.
  */

@@ -28,7 +28,7 @@ export interface LengthPrefixCodecOptions {
 export class LengthPrefixCodec implements Codec {
   readonly payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
-  readonly isHeadOnly: boolean = true;
+  readonly encodes: 'head' = 'head';
   readonly littleEndian: boolean;
   readonly inclusive: boolean;
 

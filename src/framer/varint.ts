@@ -27,7 +27,7 @@ export interface VarintCodecOptions {
 export class VarintCodec implements Codec {
   payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
-  readonly isHeadOnly: boolean = true;
+  readonly encodes: 'head' = 'head';
   readonly inclusive: boolean;
 
   constructor(options: VarintCodecOptions = {}) {

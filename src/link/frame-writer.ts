@@ -36,7 +36,7 @@ export class FrameWriter {
   }
 
   /** After a failure: returns whether a frame in parts was under way, which is given up. */
-  abandonParts(): boolean {
+  endParts(): boolean {
     const wasInParts = this.#isInParts;
     this.#isInParts = false;
     return wasInParts;
@@ -45,7 +45,7 @@ export class FrameWriter {
   /** Whether the frame of a payload needs parts, and can be written so. */
   needsParts(length: number): boolean {
     const whole = this.#headBytes(length) + length + this.#codec.payloadTrim;
-    return whole > this.#writer.messageBytesMax && this.#codec.isHeadOnly === true;
+    return whole > this.#writer.messageBytesMax && this.#codec.encodes === 'head';
   }
 
   /** **Throws** as `LocalWriter.tryWrite`; TypeError if the codec only decodes. */
@@ -101,7 +101,7 @@ export class FrameWriter {
 
   /**
    * Writes one frame, whose payload comes in pieces. `link` waits until there is room. If it
-   * fails, {@link abandonParts} tells whether the peer has got a part of a frame.
+   * fails, {@link endParts} tells whether the peer has got a part of a frame.
    */
   async writeParts(
     length: number,
@@ -111,8 +111,9 @@ export class FrameWriter {
   ): Promise<void> {
     const writer = this.#writer;
     const codec = this.#encoder();
-    if (codec.isHeadOnly !== true) throw new TypeError('the codec is not isHeadOnly');
+    if (codec.encodes !== 'head') throw new TypeError("the codec must have encodes: 'head'");
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
+    checkPieces(source);
     const endMs = nowMs() + timeoutMs;
     const rest = (): WaitOptions => {
       const left = timeoutMs === Infinity ? timeoutMs : Math.max(0, endMs - nowMs());
@@ -198,6 +199,15 @@ export function lengthOf(payload: Payload): number {
   if (payload instanceof Packet) return payload.length;
   if (payload instanceof Uint8Array) return payload.length;
   throw new TypeError(`payload must be bytes, a string or a Packet, got ${show(payload)}`);
+}
+
+/** **Throws** TypeError for anything but an iterable of pieces, such as bytes. */
+function checkPieces(source: PayloadSource): void {
+  const own = source as Partial<AsyncIterable<Payload> & Iterable<Payload>> | null | undefined;
+  const iterates = own?.[Symbol.asyncIterator] ?? own?.[Symbol.iterator];
+  const isOne = typeof source === 'string' || ArrayBuffer.isView(source);
+  if (typeof iterates === 'function' && !isOne) return;
+  throw new TypeError(`source must be an iterable of pieces, got ${show(source)}`);
 }
 
 /** Checks a payload and a part of it. A text is written whole. **Throws** TypeError, RangeError. */

@@ -23,6 +23,7 @@ export {
   type TcpLinkStats,
 } from './tcp/tcp-link.ts';
 export { TcpServer, type TcpServerOptions, type TcpServerStats } from './tcp/tcp-server.ts';
+export { Datagram } from './udp/datagram.ts';
 export { UdpAddress } from './udp/udp-address.ts';
 export {
   type UdpHandler,

@@ -5,6 +5,9 @@ import { nowMs } from '../base/clock.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 
+/** What `write` returns when it need not wait. */
+export const WRITTEN: Promise<void> = Promise.resolve();
+
 interface Caller extends Linked<Caller> {
   readonly begin: () => void;
 }

@@ -121,6 +121,11 @@ function checkWriter(pool: BufferPool, writer: WriterOptions): WriterOptions {
   return writer;
 }
 
+/** The default of `handler`: the program reads the link itself. */
+export function noHandler(): undefined {
+  return undefined;
+}
+
 /**
  * Checks a handler. It must have exactly one of the members `ways`. A plain object may have no
  * unknown members, which would be misspelled names; an instance of a class may.

@@ -7,7 +7,7 @@ import { Duplex } from 'node:stream';
 import { Bus, type BusMessage } from 'busbar/bus';
 import { PacketChannel, WordChannel } from 'busbar/channel';
 import { Framer, LengthPrefixCodec } from 'busbar/framer';
-import { LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
+import { Datagram, IncomingFrame, LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
 import { Packet, PacketWriter } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
 import {
@@ -26,6 +26,7 @@ import {
 } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
+import { Inbox } from '../../src/link/inbox.ts';
 import { auditPool } from '../pool-audit.ts';
 
 /** What became of the object before it is called. */
@@ -174,6 +175,26 @@ export class World {
     return link;
   }
 
+  incomingFrame(): IncomingFrame {
+    const owner = { pause() {}, resume() {}, endTaken() {}, error: () => undefined };
+    const inbox = new Inbox(64, owner);
+    const packet = this.packet();
+    const frame = new IncomingFrame(inbox, packet);
+    inbox.push(packet);
+    this.atEnd(() => inbox.close());
+    return frame;
+  }
+
+  datagram(): Datagram {
+    const packet = this.packet();
+    const { pool, bufferId, offset, length } = packet;
+    packet.markMoved();
+    const arrival = { table: new Int32Array(16), sourceAt: 4, isTruncated: false };
+    const datagram = new Datagram(pool, bufferId, offset, length, arrival);
+    this.atEnd(() => datagram[Symbol.dispose]());
+    return datagram;
+  }
+
   atEnd(end: () => unknown): void {
     this.#ends.push(end);
   }
@@ -270,6 +291,8 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
   Semaphore: (world) => world.semaphore(),
   Guard: (world) => world.mutex().guardSync(),
   TcpLink: (world) => world.tcpLink(),
+  IncomingFrame: (world) => world.incomingFrame(),
+  Datagram: (world) => world.datagram(),
   UdpAddress: () => UdpAddress.of('127.0.0.1', 4222),
   LoopbackNetwork: () => new LoopbackNetwork({ automatic: false }),
 };
@@ -294,6 +317,8 @@ const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Semaphore: (semaphore: Semaphore) => semaphore.disable(),
   Guard: (guard: Guard) => guard.release(),
   TcpLink: (link: TcpLink) => link.destroy(),
+  IncomingFrame: () => {},
+  Datagram: (datagram: Datagram) => datagram.release(),
   UdpAddress: () => {},
   LoopbackNetwork: () => {},
 };

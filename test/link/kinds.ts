@@ -13,9 +13,11 @@ import {
   type SharedLinkOptions,
   type TcpHandler,
   TcpLink,
+  type TcpLinkOptions,
   TcpServer,
   type UdpHandler,
   UdpLink,
+  type UdpLinkOptions,
 } from 'busbar/link';
 import { native } from 'busbar/native';
 import type { BufferPool } from 'busbar/pool';
@@ -33,7 +35,8 @@ export interface Events {
 /** One end of a pair. `allowHalfOpen` is for streams, `sendBytes` for messages. */
 export interface End extends SharedLinkOptions {
   readonly pool: BufferPool;
-  readonly events: Events;
+  /** Undefined: the test reads the link itself. */
+  readonly events: Events | undefined;
   readonly allowHalfOpen?: boolean;
 }
 
@@ -60,7 +63,8 @@ export interface LinkKind {
 
 const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u16');
 
-function streamOptions({ pool: _pool, events, ...options }: End) {
+function streamOptions({ pool: _pool, events, ...options }: End): TcpLinkOptions {
+  if (events === undefined) return { codec, ...options };
   const handler = (): TcpHandler => ({
     onFrame: (offset, length, _id, link) => events.onMessage(offset, length, link),
     onEnd: (link) => events.onEnd?.(link),
@@ -70,7 +74,13 @@ function streamOptions({ pool: _pool, events, ...options }: End) {
   return { codec, handler, ...options };
 }
 
-function messageOptions({ pool: _pool, events, allowHalfOpen: _a, ...options }: End) {
+function messageOptions({
+  pool: _pool,
+  events,
+  allowHalfOpen: _a,
+  ...options
+}: End): UdpLinkOptions {
+  if (events === undefined) return options;
   const handler = (): UdpHandler => ({
     onMessage: (offset, length, _id, link) => events.onMessage(offset, length, link),
     onError: (error, link) => events.onError?.(link, error),

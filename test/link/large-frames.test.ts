@@ -252,11 +252,15 @@ test('a frame in parts waits for its peer, at most as long as it may', async () 
   await close();
 });
 
-test('misuse is told: callbacks of whole frames, readers of packets, codecs with an end', async () => {
+test('misuse is told: callbacks of whole frames, packets, codecs with an end', async () => {
   const pool = newPool();
   const lines = () => new DelimiterCodec('\n');
   const { near, far, close } = await open('loopback', pool, {}, { codec: lines });
-  await expect(near.writeFrame(5, ['hello'])).rejects.toThrow(/isHeadOnly/);
+  await expect(near.writeFrame(5, ['hello'])).rejects.toThrow(/encodes: 'head'/);
+  for (const source of ['hello', new Uint8Array(5), 5, null, {}]) {
+    const writing = far.writeFrame(5, source as never);
+    await expect(writing).rejects.toThrow(/^source must be an iterable of pieces, got /);
+  }
   await expect(near.write('x'.repeat(2000))).rejects.toMatchObject({
     code: 'ERR_BUSBAR_MESSAGE_TOO_LARGE',
   });

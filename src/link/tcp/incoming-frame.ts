@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `IncomingFrame`: one frame as a sequence of packets, for programs that await. */
 
+import { describeAs } from '../../base/description.ts';
 import { BusbarError } from '../../base/errors.ts';
 import { Runs } from '../../base/runs.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
@@ -82,6 +83,8 @@ export class IncomingFrame implements AsyncIterable<Packet> {
     }
   }
 }
+
+describeAs(IncomingFrame, 'IncomingFrame', ({ length, isOver }) => ({ length, isOver }));
 
 /** Reads frame by frame what comes into an inbox. */
 export class FrameSequence {

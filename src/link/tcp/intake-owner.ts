@@ -48,7 +48,7 @@ interface FrameTaker<L> {
   ): void;
 }
 
-/** Returns an intake's `deliver`, which calls the handler's `onFrames`, `onFrame` or `onFramePart`. */
+/** Returns an intake's `deliver`, which calls the handler. */
 export function frameDeliverer<L>(
   handler: FrameTaker<L>,
   link: L,

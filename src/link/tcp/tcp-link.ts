@@ -24,7 +24,7 @@ import type { Inbox } from '../inbox.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
 import { ReadableLink } from '../readable-link.ts';
-import { RoomWait } from '../room-wait.ts';
+import { RoomWait, WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
 import { FrameSequence, type IncomingFrame, packetDeliverer } from './incoming-frame.ts';
 import type { Intake, IntakeStats } from './intake.ts';
@@ -48,9 +48,6 @@ import {
   type TcpLinkOptionsOf,
 } from './tcp-options.ts';
 import { TcpSender } from './tcp-sender.ts';
-
-/** What `write` returns when it need not wait. */
-const WRITTEN: Promise<void> = Promise.resolve();
 
 /** Callbacks of a {@link TcpLink}. */
 export interface TcpHandler extends TcpHandlerOf<TcpLink> {}
@@ -312,8 +309,8 @@ export class TcpLink extends ReadableLink implements Link {
    *
    * **Ownership** of a piece as in {@link write}, until the next one is asked for. **Throws**
    * (rejects) as `write`, what the source throws, and RangeError if that has more or fewer bytes;
-   * TypeError if the codec is not `isHeadOnly`. Once the frame was begun, each of these closes the
-   * link, since its peer waits for the rest.
+   * TypeError if the codec's `encodes` is not 'head'. Once the frame was begun, each of these
+   * closes the link, since its peer waits for the rest.
    */
   async writeFrame(length: number, source: PayloadSource, options?: WaitOptions): Promise<void> {
     try {
@@ -321,7 +318,7 @@ export class TcpLink extends ReadableLink implements Link {
         this.#frames.writeParts(length, source, rest, this.#room),
       );
     } catch (error) {
-      if (this.#frames.abandonParts()) this.act(this.life.handlerThrew(error));
+      if (this.#frames.endParts()) this.act(this.life.handlerThrew(error));
       throw error;
     }
   }

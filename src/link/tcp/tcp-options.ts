@@ -17,6 +17,7 @@ import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import {
   checkHandlerMembers,
+  noHandler,
   type ResolvedSharedOptions,
   resolveSharedOptions,
   SHARED_OPTION_KEYS,
@@ -114,10 +115,11 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    */
   readonly directReadBytes?: number;
   /**
-   * Longest time from a frame's first bytes to its last; in parts, from one to the next. If a peer is slower, its link closes with
-   * ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count while the link is paused or waits
-   * for a buffer, or while the event loop is blocked. Default 60000, as for HTTP servers: an
-   * unfinished frame may hold a buffer that others wait for. Infinity: no limit.
+   * Longest time from a frame's first bytes to its last; in parts, from one to the next. If a peer
+   * is slower, its link closes with ERR_BUSBAR_TIMEOUT, up to 200 ms late. Time does not count
+   * while the link is paused or waits for a buffer, or while the event loop is blocked. Default
+   * 60000, as for HTTP servers: an unfinished frame may hold a buffer that others wait for.
+   * Infinity: no limit.
    */
   readonly frameTimeoutMs?: number;
   /**
@@ -224,11 +226,6 @@ export function tryCodec<L>(pool: BufferPool, options: ResolvedTcpOptions<L>): v
   }
   const { maxFrameBytes } = options;
   new Framer(pool, checkCodec(codec), { maxFrameBytes }).close();
-}
-
-/** The default of `handler`: the program reads the link itself. */
-function noHandler(): undefined {
-  return undefined;
 }
 
 /** Creates the reading half of a link; `allowance`: the permits that it shares with other links. */

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 /** `UdpLink`: a UDP socket that sends and receives messages in pool memory. */
 
-import { encodeText } from '../../base/bytes.ts';
-import { checkOptions, checkSource } from '../../base/check.ts';
+import { checkOptions } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import type { BusbarError } from '../../base/errors.ts';
+import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
-import type { LocalWriter, WriterOptions } from '../../writer/index.ts';
+import type { LocalWriter, Reservation, WriterOptions } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
+import { checkPart, type FrameWriter, lengthOf, type Payload } from '../frame-writer.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, OPEN } from '../link-life.ts';
+import { RoomWait, WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
 import type { UdpAddress } from './udp-address.ts';
 import { inNumbers } from './udp-names.ts';
@@ -41,7 +43,7 @@ export interface UdpLinkStats extends LinkStats, UdpReaderStats, UdpOutboxStats 
 /**
  * One UDP socket. It delivers message by message, and sends many datagrams at once.
  *
- *   socket ──▶ pool ──▶ handler.onMessage(s)          one call for all waiting datagrams
+ *   socket ──▶ pool ──▶ handler.onMessage             one call for all waiting datagrams
  *   socket ◀── outbox ◀── flusher ◀── link.writer     one call for everything flushed
  *
  * **Writing.** Writers take messages, each preceded by its length in two bytes, high byte first
@@ -91,6 +93,8 @@ export class UdpLink extends UdpReader implements Link {
   /** @internal */
   readonly sender: UdpSender;
   #writer: LocalWriter | undefined;
+  #messages: FrameWriter | undefined;
+  readonly #room = new RoomWait(() => this.writable || this.life.state !== OPEN);
   #handler: UdpHandler = {};
 
   private constructor(
@@ -103,7 +107,10 @@ export class UdpLink extends UdpReader implements Link {
     this.#options = options;
     this.sender = new UdpSender(pool, options, socket, {
       report: (error) => this.report(error),
-      roomAgain: () => this.tellIfOpen(() => this.#handler.onDrained?.(this)),
+      roomAgain: () => {
+        this.#room.serve();
+        this.tellIfOpen(() => this.#handler.onDrained?.(this));
+      },
       watch: () => this.watch(),
       sendRest: () => this.sendRest(),
     });
@@ -111,14 +118,18 @@ export class UdpLink extends UdpReader implements Link {
     try {
       if (options.peer !== undefined) {
         this.#writer = this.sender.openWriter(undefined, options.writer);
+        this.#messages = this.sender.messagesOf(this.#writer);
       }
       this.listen(target, this.sender.outbox);
-      this.#handler = checkUdpHandler(options.handler(this));
+      const handler = this.takeHandler(() => options.handler(this));
+      if (handler !== undefined) this.#handler = checkUdpHandler(handler);
     } catch (error) {
       this.destroy();
       throw error;
     }
-    this.receive(this.message.deliverer(this.#handler, this));
+    const { inbox, message } = this;
+    const isRead = inbox !== undefined;
+    this.beginReading(isRead ? message.collector(inbox) : message.deliverer(this.#handler, this));
   }
 
   /**
@@ -158,8 +169,7 @@ export class UdpLink extends UdpReader implements Link {
    * **Throws** TypeError if the link has no peer.
    */
   get writer(): LocalWriter {
-    if (this.#writer === undefined) throw new TypeError('a link without a peer has no writer');
-    return this.#writer;
+    return this.#writer ?? this.#refuseWriter();
   }
 
   /**
@@ -192,16 +202,58 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /**
-   * Copies one message, bytes or a text, into the link's own writer, with its length. False: not
-   * now; nothing has changed. With the option `messageBytes` each message has that length, and no
-   * length is added.
+   * Copies one message, bytes, a text or a packet, into the link's own writer, with its length.
+   * False: not now; nothing has changed. With the option `messageBytes` each message has that
+   * length, and no length is added. `[begin, end)`: of bytes, the part.
    *
    * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
    */
-  tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
-    if (typeof source === 'string') return this.tryWrite(encodeText(source));
-    checkSource(source, begin, end);
-    return this.sender.tryWrite(this.writer, source, begin, end);
+  tryWrite(payload: Payload, begin: number = 0, end: number = lengthOf(payload)): boolean {
+    checkPart(payload, begin, end);
+    return this.#toPeer().tryWrite(payload, begin, end);
+  }
+
+  /**
+   * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
+   * in order. The network may still drop the datagram.
+   *
+   * **Ownership** do not change or release the payload before the promise resolves. **Throws**
+   * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
+   */
+  write(payload: Payload, options?: WaitOptions): Promise<void> {
+    try {
+      const isTried = options === undefined && this.#room.isEmpty && this.writable;
+      if (isTried && this.tryWrite(payload)) return WRITTEN;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#room.inTurn(options, async (rest) => this.#toPeer().write(payload, rest));
+  }
+
+  /**
+   * Space for one message of at most `length` bytes, written in place; `commit` writes its length.
+   * Undefined: not now. **Throws** as {@link tryWrite}.
+   */
+  tryReserveFrame(length: number): Reservation | undefined {
+    return this.#toPeer().tryReserve(length);
+  }
+
+  /** {@link tryReserveFrame} that waits, as {@link write} does. */
+  reserveFrame(length: number, options?: WaitOptions): Promise<Reservation> {
+    return this.#room.inTurn(options, async (rest) => this.#toPeer().reserve(length, rest));
+  }
+
+  /** Waits until the link is {@link writable}, or closing. **Throws** as {@link write}. */
+  drained(options?: WaitOptions): Promise<void> {
+    return this.#room.inTurn(options, async () => {});
+  }
+
+  #toPeer(): FrameWriter {
+    return this.#messages ?? this.#refuseWriter();
+  }
+
+  #refuseWriter(): never {
+    throw new TypeError('a link without a peer has no writer');
   }
 
   /**
@@ -307,6 +359,7 @@ export class UdpLink extends UdpReader implements Link {
 
   /** @internal */
   protected override release(): void {
+    this.#room.serve();
     try {
       this.sender.release();
     } finally {

@@ -5,6 +5,8 @@ import { ADDRESS_HOST, ADDRESS_PORT, ADDRESS_WORDS } from '../../native/udp.ts';
 import { Packet } from '../../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
 import { refuseResult } from '../handler-result.ts';
+import type { Inbox } from '../inbox.ts';
+import { Datagram } from './datagram.ts';
 import { checkAddressWords, UdpAddress } from './udp-address.ts';
 import type { UdpIntake, UdpIntakeOwner } from './udp-intake.ts';
 
@@ -54,6 +56,14 @@ export class UdpMessage {
       } finally {
         this.#bufferId = NO_BUFFER;
       }
+    };
+  }
+
+  /** Returns an intake's `deliver` that puts each message into an inbox. */
+  collector(inbox: Inbox<Datagram>): UdpIntakeOwner['deliver'] {
+    return (offset, length, bufferId) => {
+      this.#pool.retain(bufferId);
+      inbox.push(new Datagram(this.#pool, bufferId, offset, length, this.#intake));
     };
   }
 

@@ -31,6 +31,7 @@ import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import {
   checkHandlerMembers,
+  noHandler,
   type ResolvedSharedOptions,
   resolveSharedOptions,
   SHARED_OPTION_KEYS,
@@ -72,8 +73,12 @@ export interface UdpPeer {
 
 /** Options of a UDP link of class `L`. */
 export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
-  /** Returns the handler of the link; called once, before the first datagram. */
-  readonly handler: (link: L) => UdpHandlerOf<L>;
+  /**
+   * Called once, before the first datagram. It returns the link's callbacks; or it is an async
+   * function, which reads the link itself, as with `TcpLink`: by `for await (const datagram of
+   * link)`, `link.handle` or `link.receive`. Without it the program does so.
+   */
+  readonly handler?: (link: L) => UdpHandlerOf<L> | undefined | Promise<void>;
   /**
    * Local address, or a name of this host, to bind to. Default '127.0.0.1'; with `peer`, all local
    * addresses. Use '0.0.0.0' or '::' to be reachable from outside.
@@ -144,7 +149,7 @@ export const UDP_OPTION_KEYS: readonly string[] = [
 
 /** Options with every default applied. */
 export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
-  readonly handler: (link: L) => UdpHandlerOf<L>;
+  readonly handler: (link: L) => UdpHandlerOf<L> | undefined | Promise<void>;
   /** The shim's configuration of the socket. */
   readonly config: Int32Array;
   readonly peer: UdpAddress | undefined;
@@ -194,7 +199,7 @@ export function resolveUdpOptions<L>(
   const implementation = own.implementation ?? 'auto';
   return Object.freeze({
     ...resolveSharedOptions(pool, own),
-    handler: checkFunction('handler', own.handler),
+    handler: checkFunction('handler', own.handler ?? noHandler),
     config,
     peer,
     packed,

@@ -14,7 +14,8 @@ import {
 } from '../../native/udp.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferPool } from '../../pool/index.ts';
-import { LinkBase } from '../link-base.ts';
+import { ReadableLink } from '../readable-link.ts';
+import type { Datagram } from './datagram.ts';
 import { UdpAddress, writeAddress } from './udp-address.ts';
 import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
 import { UdpMessage } from './udp-message.ts';
@@ -47,7 +48,7 @@ export interface UdpReaderStats extends UdpIntakeStats {
  *
  * `join`, `leave` and every `set…` **throw** ERR_BUSBAR_LINK_CLOSED.
  */
-export abstract class UdpReader extends LinkBase {
+export abstract class UdpReader extends ReadableLink<Datagram> {
   /** The local address. */
   readonly local: UdpAddress;
   /** The address that the link is connected to. */
@@ -79,11 +80,11 @@ export abstract class UdpReader extends LinkBase {
     return this.intake.paused;
   }
 
-  pause(): void {
+  override pause(): void {
     this.intake.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.intake.resume();
   }
 
@@ -228,7 +229,7 @@ export abstract class UdpReader extends LinkBase {
   }
 
   /** @internal Delivers messages from now on. */
-  protected receive(deliver: UdpIntakeOwner['deliver']): void {
+  protected beginReading(deliver: UdpIntakeOwner['deliver']): void {
     const owner: UdpIntakeOwner = {
       deliver,
       receiveFailed: (errno) => this.reportErrno(errno),
@@ -277,7 +278,16 @@ export abstract class UdpReader extends LinkBase {
   protected override stopReading(): void {
     if (this.life.isGone) this.#dropped = this.socket.drops();
     this.intake.close();
+    this.inbox?.close();
     this.watch();
+  }
+
+  /** @internal Datagrams have no end. */
+  protected override endTaken(): void {}
+
+  /** @internal */
+  protected override get isInParts(): boolean {
+    return false;
   }
 
   #open(): UdpSocket {

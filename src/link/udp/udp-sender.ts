@@ -2,12 +2,13 @@
 /** `UdpSender`: the writing half of a `UdpLink`, for its writers and for single regions. */
 
 import { assert } from '../../base/assert.ts';
-import { checkInteger } from '../../base/check.ts';
 import { BusbarError } from '../../base/errors.ts';
+import { FixedCodec, LengthPrefixCodec } from '../../framer/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { LocalWriter, type WriterOptions } from '../../writer/index.ts';
 import { checkHeldRegion } from '../egress/sent-region.ts';
 import { WriterGate } from '../egress/writer-gate.ts';
+import { FrameWriter } from '../frame-writer.ts';
 import { CUT_EQUAL, CUT_MESSAGES, CUT_PACKED, CUT_WHOLE } from './region-queue.ts';
 import { CONNECTED } from './udp-address-table.ts';
 import { PREFIX_BYTES } from './udp-intake.ts';
@@ -15,7 +16,8 @@ import type { ResolvedUdpSettings } from './udp-options.ts';
 import { UdpOutbox, type UdpOutboxOwner } from './udp-outbox.ts';
 import { datagramError, type UdpSocket } from './udp-socket.ts';
 
-const MESSAGE_BYTES_MAX = 0xffff;
+/** How a writer's messages are written. */
+const MESSAGES = new LengthPrefixCodec('u16');
 
 /** Receives a sender's events. */
 export interface UdpSenderOwner {
@@ -82,30 +84,10 @@ export class UdpSender implements UdpOutboxOwner {
     this.gate.add(writerId, to === undefined ? CONNECTED : this.outbox.addresses.add(to, 0));
   }
 
-  /** Copies one message into a writer of {@link openWriter}. False: not now. */
-  tryWrite(writer: LocalWriter, source: Uint8Array, begin: number, end: number): boolean {
-    const length = end - begin;
-    if (this.#messageBytes > 0) {
-      checkInteger('length', length, this.#messageBytes, this.#messageBytes);
-      return writer.tryWrite(source, begin, end);
-    }
-    if (length > MESSAGE_BYTES_MAX) {
-      throw new BusbarError('ERR_BUSBAR_MESSAGE_TOO_LARGE', `${length} bytes in a datagram`);
-    }
-    const at = writer.tryReserve(PREFIX_BYTES + length);
-    if (at < 0) return false;
-    const { arena } = this.#pool;
-    const { bytes } = arena;
-    bytes[at] = length >>> 8;
-    bytes[at + 1] = length;
-    try {
-      arena.write(at + PREFIX_BYTES, source, begin, end);
-    } catch (error) {
-      writer.abort(at);
-      throw error;
-    }
-    writer.commit(at, PREFIX_BYTES + length);
-    return true;
+  /** Writes messages by a writer of {@link openWriter}. */
+  messagesOf(writer: LocalWriter): FrameWriter {
+    const bytes = this.#messageBytes;
+    return new FrameWriter(writer, bytes > 0 ? new FixedCodec(bytes) : MESSAGES);
   }
 
   /** Makes room for a single datagram, sending if necessary. Returns whether there is room. */
