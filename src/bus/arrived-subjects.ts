@@ -26,7 +26,7 @@ export class ArrivedSubjects<S extends Indexed<S>, Beyond> {
     this.#slots.fill(undefined);
   }
 
-  /** The subject of so many bytes at offset `at`, filled up with zeros. */
+  /** The subject of `byteLength` bytes at offset `at`, filled up with zeros. */
   lookup(at: number, byteLength: number): PreparedSubject<S, Beyond> {
     const words = this.#words;
     const begin = at >>> 2;

@@ -49,8 +49,8 @@ export interface BusPeersHome {
 }
 
 /**
- * What may be with a peer that has not handled it: so many regions, at most as many as this part of
- * the pool has buffers; bytes of this part of the pool.
+ * What may be with a peer that has not handled it: this number of regions, but no more than this
+ * part of the pool has buffers; bytes of this part of the pool.
  */
 const WINDOW_REGIONS_MAX = 512;
 const WINDOW_REGIONS_PART = 4;
@@ -270,7 +270,7 @@ export class BusPeers implements PeersHome {
     this.peers.setStalled(subscription, true);
   }
 
-  /** One member of each group that the message is for; if a group has none, another peer gets it. */
+  /** One member of each group that the message is for; if it has none, another peer gets it. */
   #pickServed(
     found: MatchSet<BusSubscription, BusBeyond>,
     frame: MessageFrame,

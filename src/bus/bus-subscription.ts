@@ -80,7 +80,8 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   /** Why a loop ends with an error. */
   #failure: unknown;
   #isPumping: boolean = false;
-  #isIterated: boolean = false;
+  /** The one loop over its messages. */
+  #loop: AsyncIterator<BusMessage> | undefined = undefined;
   /** The message that the loop has in hand. */
   #current: BusMessage | undefined = undefined;
   #asker: Asker | undefined = undefined;
@@ -170,18 +171,19 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
    */
   [Symbol.asyncIterator](): AsyncIterator<BusMessage> {
     if (this.#handler !== undefined) throw new TypeError('the subscription has a handler');
-    if (this.#isIterated) throw new TypeError('another loop has the messages of the subscription');
-    this.#isIterated = true;
-    return {
+    if (this.#loop !== undefined)
+      throw new TypeError('another loop has the messages of the subscription');
+    this.#loop = {
       next: () => this.#next(),
       return: () => {
         this.close();
         return Promise.resolve(DONE);
       },
     };
+    return this.#loop;
   }
 
-  /** Resolves once every bus of the group knows of it: what they publish from then on comes here. */
+  /** Resolves once every bus of the group knows of it, and sends here what it publishes. */
   subscribed(): Promise<void> {
     return this.#home.known();
   }
@@ -208,7 +210,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     if (this.#state === CLOSED) return;
     this.#failure = error;
     this.close();
-    const isTold = this.#handler === undefined && this.#isIterated;
+    const isTold = this.#handler === undefined && this.#loop !== undefined;
     if (!isTold && this.#limit.onError !== undefined) this.#report(error, undefined);
   }
 

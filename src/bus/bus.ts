@@ -131,7 +131,7 @@ export class Bus implements Responder, Disposable {
     const bus = Bus.over(group.pool, group, options);
     group.onEnd(() => {
       bus.close();
-      bus.abandon();
+      bus.destroy();
     });
     return bus;
   }
@@ -144,7 +144,7 @@ export class Bus implements Responder, Disposable {
   }
 
   /** @internal Gives back what waits for peers, and says nothing to them. */
-  abandon(): void {
+  destroy(): void {
     this.#peers?.destroy();
     this.close();
   }

@@ -64,7 +64,7 @@ export class Payloads {
   }
 
   /**
-   * Where `length` bytes may be written, a multiple of four behind earlier ones; -1: no buffer is
+   * Where `length` bytes may be written, a multiple of four after earlier ones; -1: no buffer is
    * free now. **Ownership** as for {@link store}.
    */
   reserve(length: number): number {

@@ -45,7 +45,7 @@ test('a million messages come in order, every byte as it was sent', async () => 
   expectAllHome(pool);
 });
 
-test('executors that die under load lose no buffer, and no order; their successors join', async () => {
+test('executors that die under load lose no buffer and no order; successors join', async () => {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 1024, maxThreads: 8 });
   const count = 3;
   const crashes: number[] = [];

@@ -88,7 +88,7 @@ async function number(bus: Bus, subject: string, messages: number): Promise<numb
   return messages;
 }
 
-/** Resolves once so many numbered messages have come in order, each byte as it should be. */
+/** Resolves once this number of messages has come; returns how many bytes or numbers are wrong. */
 async function count(bus: Bus, subject: string, messages: number): Promise<number> {
   let next = 1;
   let wrong = 0;

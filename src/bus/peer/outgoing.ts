@@ -65,7 +65,7 @@ export const DONE_DUE = 8;
 const FENCE_DUE = 16;
 const BYE_DUE = 32;
 
-/** A region that waits and has so many bytes is sent at once. */
+/** A region that waits and has this many bytes is sent at once. */
 const PROMPT_BYTES = 4096;
 /** Words of a region that waits: buffer, offset, length. */
 const REGION_WORDS = 3;
@@ -337,7 +337,7 @@ export class Outgoing {
     return true;
   }
 
-  /** While there is room: whoever is told anew hears of all. */
+  /** Announces changes while there is room: a new listener hears of all. */
   #announceNews(): boolean {
     const { bytes, words } = this.#core.memory;
     for (const interest of this.#news) {
@@ -388,7 +388,7 @@ export class Outgoing {
     this.#core.dirty();
   }
 
-  /** Frames that lie behind each other travel as one region. */
+  /** Frames that follow each other in a buffer travel as one region. */
   #enqueue(bufferId: BufferId, offset: number, length: number): void {
     const queue = this.#queue;
     const last = queue.length - REGION_WORDS;

@@ -15,7 +15,7 @@
  *   SYNC
  *   DONE       asker's epoch, teller's epoch, regions, bytes, fence     counts modulo 2³²
  *   FENCE      number
- *   SERVE      recipients: see below, name bytes                        queue groups, spaces between
+ *   SERVE      recipients: see below, name bytes                       queue groups, spaces between
  *   GONE       index, epoch
  *   BYE        asker's epoch
  *   MESSAGE    frame bytes, payload bytes, subject bytes + reply bytes · 2¹⁶, header bytes,
@@ -38,8 +38,8 @@
  * passes the message on, once, or counts it as lost. Recipients: 0 groups; 1 plain subscriptions,
  * too; 2 a group, and the message was passed on.
  *
- * **Windows.** So many regions and bytes, messages and interests alike, may be with a peer that has
- * not said DONE. Publishers wait for room; all other frames always go. A payload counts as bytes
+ * **Windows.** Regions and bytes, of messages and interests alike, that may be with a peer before
+ * it says DONE. Publishers wait for room; all other frames always go. A payload counts as bytes
  * wherever it lies. DONE is said after an eighth of the window, and at each FENCE.
  *
  * **Fences.** DONE with the number of a FENCE says that all before it was handled: interests are

@@ -30,7 +30,7 @@ export interface PeersHome {
 
 /** A call that waits until all peers have handled what was sent before it. */
 interface Fence {
-  /** By index, who is to handle it; {@link UNHEARD}: who has not asked yet; 0: nobody. */
+  /** By index, the epoch that is to handle it; {@link UNHEARD}: none has asked yet; 0: none. */
   readonly listeners: number[];
   readonly numbers: number[];
   resolve(): void;

@@ -14,7 +14,7 @@ export class Route {
   /** Queue groups, with spaces between. */
   readonly #names: string[] = [];
 
-  /** Names in one dispatch have at most so many bytes, unless it is one name. */
+  /** Names in one dispatch have at most this many bytes, unless it is one name. */
   constructor(namesMax: number) {
     this.#namesMax = namesMax;
   }
@@ -60,9 +60,9 @@ export class Route {
   }
 
   /**
-   * Sends to all of them the message `[begin, end)` of a buffer, whose payload of so many bytes may
-   * lie in the buffer `reference`. Returns how many queue groups lost it: of a peer with so many
-   * that it gets several dispatches, if there is no memory to name them.
+   * Sends to all of them the message `[begin, end)` of a buffer, whose payload may
+   * lie in the buffer `reference`. Returns how many queue groups lost it: of a peer with more
+   * groups than one dispatch names, if there is no memory to name them.
    */
   send(
     begin: number,

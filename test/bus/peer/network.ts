@@ -118,11 +118,11 @@ export class PeerNetwork {
   kill(index: number): number {
     const { bus, epoch } = this.member(index);
     this.members[index] = undefined;
-    bus.abandon();
+    bus.destroy();
     return epoch;
   }
 
-  /** Delivers the first region of a lane. False: there is none, or nobody receives. */
+  /** Delivers the first region of a lane. False: there is none, or no bus receives. */
   deliver(from: number, to: number): boolean {
     const member = this.members[to];
     if (member === undefined) return false;
