@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Passes what a flusher gets to a writable stream. */
 
-import { errorMonitor } from 'node:events';
 import { show } from '../base/check.ts';
 import { throwLater } from '../base/throw-later.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
@@ -10,8 +9,8 @@ import type { BufferId, BufferPool } from '../pool/index.ts';
 export interface WritableSink {
   /** False once it has ended or failed. */
   readonly writable?: boolean;
-  write(chunk: Uint8Array, done: () => void): boolean;
-  on(event: string | symbol, listener: () => void): unknown;
+  write(chunk: Uint8Array, done: (error?: unknown) => void): boolean;
+  on(event: string, listener: () => void): unknown;
 }
 
 /** The part of a `WriteFlusher` that is used here. */
@@ -30,7 +29,7 @@ interface Source {
 const TAKEN_MAX = 16;
 
 /** After these events a stream takes more, or will never take more. */
-const GOES_ON: readonly (string | symbol)[] = ['drain', 'finish', 'close', errorMonitor];
+const GOES_ON: readonly string[] = ['drain', 'finish', 'close'];
 
 /**
  * Writes every region to the stream, as long as it takes more; releases it when it is out, or when
@@ -48,10 +47,14 @@ export function pipeInto(flusher: Source, writable: WritableSink): void {
       if (isHeld) pool.release(bufferId);
       isHeld = false;
     };
+    const done = (error?: unknown): void => {
+      release();
+      if (error !== undefined && error !== null) goOn();
+    };
     try {
+      const chunk = pool.bytes.subarray(offset, offset + length);
       if (writable.writable === false) release();
-      else if (!writable.write(pool.bytes.subarray(offset, offset + length), release))
-        isFull = true;
+      else if (!writable.write(chunk, done)) isFull = true;
     } catch (error) {
       release();
       throwLater(error);
