@@ -19,7 +19,7 @@ export function drain(pool: BufferPool): BufferId[] {
 
 /** Asserts that every buffer is free, no caller waits, and every word is right. */
 export function expectAllHome(pool: BufferPool): void {
-  const { capacity, freeShared, freeCached, held, inTransit, waiting } = pool.stats();
+  const { capacity, freeShared, freeCached, held, inTransit, waiting } = pool.who();
   expect({ free: freeShared + freeCached, held, inTransit, waiting }).toEqual({
     free: capacity,
     held: 0,

@@ -58,6 +58,6 @@ export class UdpPeers {
     for (const link of this.#links) await link.close();
     expect(this.pool.stats().held).toBe(0);
     const report = this.pool.close();
-    expect(report).toEqual({ heldByThreads: 0, inTransit: 0, leaks: [] });
+    expect(report).toEqual({ heldByThreads: 0, inTransit: 0, leaks: 'off' });
   }
 }

@@ -89,7 +89,7 @@ async function withRelay(
   await play(relay, pool, clock);
   await relay.close();
   expect(pool.stats().held).toBe(0);
-  expect(pool.close()).toEqual({ heldByThreads: 0, inTransit: 0, leaks: [] });
+  expect(pool.close()).toEqual({ heldByThreads: 0, inTransit: 0, leaks: 'off' });
 }
 
 test('a subscriber that vanishes is forgotten when its time is over, others are not', async () => {

@@ -65,6 +65,13 @@ export function checkBoolean(name: string, value: unknown): boolean {
   return value;
 }
 
+/** A text. */
+export function checkText(name: string, value: unknown): string {
+  if (typeof value !== 'string')
+    throw new TypeError(`${name} must be a string, got ${show(value)}`);
+  return value;
+}
+
 /** A function. */
 export function checkFunction<T>(name: string, value: T): T {
   if (typeof value !== 'function') {

@@ -45,13 +45,19 @@ export class WaitGuard {
   readonly #timer: Timer | undefined;
   readonly #onAbort: (() => void) | undefined;
 
-  /** `what` names the wait in the error. */
-  constructor(limits: WaitLimits, what: string, reject: (reason: unknown) => void) {
+  /** `what` names the wait in the error of a time-out, `detail` says more. */
+  constructor(
+    limits: WaitLimits,
+    what: string,
+    reject: (reason: unknown) => void,
+    detail?: () => string,
+  ) {
     const { signal, timeoutMs } = limits;
     if (timeoutMs !== Infinity) {
       this.#timer = startTimer(timeoutMs, () => {
         this.end();
-        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms`));
+        const more = detail === undefined ? '' : `; ${detail()}`;
+        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms${more}`));
       });
     }
     if (signal === undefined) return;

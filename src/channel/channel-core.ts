@@ -4,9 +4,11 @@
 import { loadAcquire, storeRelease, type Words } from '../base/atomics.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
+import { readName } from '../pool/holders.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { TRANSIT_MARK } from '../pool/transit-layout.ts';
+import type { TransitSource } from '../pool/transits.ts';
 import { TICK_MS } from '../pool/wait-line.ts';
 import {
   CHANNEL_KINDS,
@@ -18,6 +20,7 @@ import {
   HEADER_CARRIES,
   HEADER_CLOSED,
   HEADER_KIND,
+  HEADER_NAME,
   READING,
   WRITING,
 } from './channel-layout.ts';
@@ -53,7 +56,7 @@ export interface ChannelStats {
 }
 
 /** The words of a channel, and what all its ends in this thread share. */
-export class ChannelCore {
+export class ChannelCore implements TransitSource {
   readonly pool: BufferPool;
   readonly words: Words;
   readonly kind: ChannelKind;
@@ -84,6 +87,32 @@ export class ChannelCore {
     this.receivers = new Seats(pool, words, layout.receiverSeats, !this.isShared, (seat) =>
       layout.receiverSeat(seat),
     );
+    // `who()` finds lanes in the pool's own block by itself.
+    const isOwn = words.buffer !== pool.handle.control;
+    if (isOwn && this.carries === 'packets') pool.transits.add(this);
+  }
+
+  get name(): string {
+    return readName(this.words, HEADER_NAME);
+  }
+
+  readonly transitKind = 'channel';
+
+  get transitName(): string {
+    return this.name;
+  }
+
+  get transitBlock(): object {
+    return this.words.buffer;
+  }
+
+  eachInTransit(visit: (id: number) => void): void {
+    const { words, slots, slotWords, capacity } = this;
+    const payload = slots + (this.kind === 'spsc' ? 0 : 1);
+    for (let i = 0; i < capacity; i++) {
+      const at = payload + i * slotWords;
+      if (words[at + TRANSIT_MARK] !== 0) visit(words[at]);
+    }
   }
 
   get handle(): ChannelHandle {

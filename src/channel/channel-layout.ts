@@ -95,11 +95,12 @@
 
 import { assert } from '../base/assert.ts';
 import { LINE_WORDS } from '../base/lines.ts';
+import { NAME_WORDS } from '../pool/holder-layout.ts';
 import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const CHANNEL_MAGIC = 0x6368616e;
-export const CHANNEL_VERSION = 2;
+export const CHANNEL_VERSION = 3;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -113,6 +114,8 @@ word += POOL_IDENTITY_WORDS;
 export const HEADER_THREADS: number = word++;
 /** Not zero: closed. Written after the mark in the ring that stops the senders. */
 export const HEADER_CLOSED: number = word++;
+export const HEADER_NAME: number = word;
+word += NAME_WORDS;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const TAIL: number = LINE_WORDS;

@@ -6,6 +6,7 @@ import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { wordsOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
+import { checkName, writeName } from '../pool/holders.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { hasIdentity, noteIdentity } from '../pool/pool-identity.ts';
 import {
@@ -19,9 +20,9 @@ import {
   type ChannelLoad,
   HEADER_CAPACITY,
   HEADER_CARRIES,
-  HEADER_CLOSED,
   HEADER_KIND,
   HEADER_MAGIC,
+  HEADER_NAME,
   HEADER_POOL,
   HEADER_THREADS,
   HEADER_VERSION,
@@ -33,6 +34,8 @@ export interface ChannelOptions {
   readonly kind: ChannelKind;
   /** Messages that fit: a power of two, 1 … 32768. Default 1024. */
   readonly capacity?: number;
+  /** Shown in errors and reports: up to 31 bytes. Default: none. */
+  readonly name?: string;
 }
 
 /** Lets another thread attach to a channel. Structured-cloneable. */
@@ -58,12 +61,13 @@ export function createChannelBlock(
   begin?: number,
 ): Words {
   checkPool(pool).checkAttached();
-  const own = checkOptions('options', options, ['kind', 'capacity']);
+  const own = checkOptions('options', options, ['kind', 'capacity', 'name']);
   const kind = checkOneOf('kind', own.kind, CHANNEL_KINDS);
   const capacity = checkInteger('capacity', own.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
   if (!isCapacity(capacity)) {
     throw new RangeError(`capacity must be a power of two, got ${capacity}`);
   }
+  const name = checkName(own.name);
   const layout = new ChannelLayout(kind, carries, capacity, pool.maxThreads);
   const words =
     begin === undefined
@@ -76,6 +80,7 @@ export function createChannelBlock(
   words[HEADER_CAPACITY] = capacity;
   noteIdentity(pool, words, HEADER_POOL);
   words[HEADER_THREADS] = pool.maxThreads;
+  writeName(words, HEADER_NAME, name);
   return words;
 }
 
@@ -101,7 +106,7 @@ export function openChannelBlock(
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its block is not a SharedArrayBuffer of words');
   }
   const all = begin === 0 ? block : new Int32Array(pool.handle.control);
-  if (!Number.isInteger(begin) || begin < 0 || begin + HEADER_CLOSED >= all.length) {
+  if (!Number.isInteger(begin) || begin < 0 || begin + HEADER_NAME >= all.length) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `its block has no word ${show(begin)}`);
   }
   const rest = all.subarray(begin);

@@ -32,6 +32,11 @@ abstract class Channel<S, R> {
     return this.core.handle;
   }
 
+  /** The option `name`; '' without one. */
+  get name(): string {
+    return this.core.name;
+  }
+
   get kind(): ChannelKind {
     return this.core.kind;
   }
@@ -183,6 +188,7 @@ const PACKETS: ChannelLoad = 'packets';
 const WORDS: ChannelLoad = 'words';
 
 describeAs(PacketChannel, 'PacketChannel', (channel) => ({
+  name: channel.name,
   kind: channel.kind,
   capacity: channel.capacity,
   closed: channel.closed,
@@ -190,6 +196,7 @@ describeAs(PacketChannel, 'PacketChannel', (channel) => ({
 }));
 
 describeAs(WordChannel, 'WordChannel', (channel) => ({
+  name: channel.name,
   kind: channel.kind,
   capacity: channel.capacity,
   closed: channel.closed,

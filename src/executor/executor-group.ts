@@ -14,6 +14,7 @@ import type { ExecutorSlot } from './executor-slot.ts';
 import type { Reading } from './gauges.ts';
 import {
   type ExecutorGroupOptions,
+  type ResolvedGroupOptions,
   resolveGroupOptions,
   resolveStopOptions,
   type StopOptions,
@@ -80,6 +81,8 @@ export interface ExecutorStats extends Reading {
  * ```
  */
 export class ExecutorGroup {
+  /** The option `name`. */
+  readonly name: string;
   /** How many executors. */
   readonly count: number;
   /** What executors send to the host. It can be read to its end after `stop`. */
@@ -91,7 +94,8 @@ export class ExecutorGroup {
   private readonly senders: GroupState['senders'];
   private readonly partitioner: Partitioner;
 
-  private constructor(state: GroupState, partitioner: Partitioner) {
+  private constructor(state: GroupState, { name, partitioner }: ResolvedGroupOptions) {
+    this.name = name;
     this.count = state.slots.length;
     this.mailbox = state.mailbox;
     this.closed = state.closed;
@@ -110,7 +114,7 @@ export class ExecutorGroup {
    */
   static async start(options: ExecutorGroupOptions): Promise<ExecutorGroup> {
     const resolved = resolveGroupOptions(options);
-    return new ExecutorGroup(await GroupState.start(resolved), resolved.partitioner);
+    return new ExecutorGroup(await GroupState.start(resolved), resolved);
   }
 
   /**
@@ -301,4 +305,7 @@ const dropped = new FinalizationRegistry<GroupState>((state) => {
   void state.stop(resolveStopOptions()).then(() => state.closeMailbox());
 });
 
-describeAs(ExecutorGroup, 'ExecutorGroup', (group) => ({ executors: group.stats() }));
+describeAs(ExecutorGroup, 'ExecutorGroup', (group) => ({
+  name: group.name,
+  executors: group.stats(),
+}));

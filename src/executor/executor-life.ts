@@ -61,6 +61,7 @@ export class ExecutorLife {
       this.#gauges.badge = badge;
     };
     this.#pool = BufferPool.attachAnnounced(assignment.pool, announce, assignment.ticket);
+    this.#pool.nameThread(assignment.name);
     this.#gauges.showTurn();
     this.#ends = new LaneEnds(this.#pool, assignment.mesh);
     this.#host = new Gauges(assignment.gauges, assignment.count, assignment.epochMs);

@@ -111,7 +111,7 @@ test('an arrival wakes a parked loop, and a poll that looks for it', async () =>
     await until(() => found === i);
     expect(mailbox.from).toBe(i % 2);
   }
-  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+  expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
 });
 
 test('packets that nobody takes do not keep the loop awake', async () => {
@@ -142,7 +142,7 @@ test('a handler that throws is not called again for that packet; the loop goes o
   for (const listener of before) process.on('uncaughtException', listener);
   expect(seen).toEqual(['a', 'b', 'c']);
   expect(errors).toEqual([new Error('no b, please')]);
-  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+  expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
 });
 
 test('a mailbox is read by a handler or by asking, not both', async () => {

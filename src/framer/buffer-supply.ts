@@ -2,6 +2,7 @@
 /** Where a framer's buffers come from: its pool, a spare one, and a permit for both. */
 
 import { assert } from '../base/assert.ts';
+import { FRAMER } from '../pool/holder-layout.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { type BufferAllowance, UNLIMITED } from './buffer-allowance.ts';
 
@@ -13,6 +14,8 @@ import { type BufferAllowance, UNLIMITED } from './buffer-allowance.ts';
  */
 export class BufferSupply {
   readonly #pool: BufferPool;
+  /** The word that counts the references of the framer and of the spare buffer. */
+  #held: number;
   #allowance: BufferAllowance = UNLIMITED;
   #hasPermit: boolean = false;
   /** A buffer that was provided, for the next {@link tryAcquire}. */
@@ -20,6 +23,12 @@ export class BufferSupply {
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
+    this.#held = pool.holder() + FRAMER;
+  }
+
+  /** Counts as part of that holder; before the first buffer. */
+  holdAs(holder: number): void {
+    this.#held = holder + FRAMER;
   }
 
   /** Takes permits of `allowance`, instead of any number; before the first one. */
@@ -34,6 +43,7 @@ export class BufferSupply {
     if (this.#spare !== NO_BUFFER) return false;
     this.#hasPermit ||= this.#allowance.tryTake();
     this.#spare = bufferId;
+    this.#pool.note(this.#held, 1);
     return true;
   }
 
@@ -56,15 +66,22 @@ export class BufferSupply {
     this.#hasPermit ||= this.#allowance.tryTake();
     if (!this.#hasPermit) return NO_BUFFER;
     const bufferId = this.#pool.tryAcquire();
-    if (bufferId === NO_BUFFER && !holdsOne) this.#returnPermit();
+    if (bufferId !== NO_BUFFER) this.#pool.note(this.#held, 1);
+    else if (!holdsOne) this.#returnPermit();
     return bufferId;
+  }
+
+  /** Releases a buffer of {@link tryAcquire}. */
+  release(bufferId: BufferId): void {
+    this.#pool.release(bufferId);
+    this.#pool.note(this.#held, -1);
   }
 
   /** Releases the spare buffer, which the framer does not need now. */
   releaseSpare(): void {
     const spare = this.#spare;
     this.#spare = NO_BUFFER;
-    if (spare !== NO_BUFFER) this.#pool.release(spare);
+    if (spare !== NO_BUFFER) this.release(spare);
   }
 
   /** Called when the framer has released its buffer: releases the spare one and the permit. */

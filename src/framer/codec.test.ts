@@ -63,7 +63,7 @@ function run(codec: LineCodec, pieces: string[]): string[] {
     }
   }
   framer.close();
-  expect(pool.stats().threads[0].held).toBe(0);
+  expect(pool.who().threads[0].held).toBe(0);
   return found;
 }
 

@@ -44,7 +44,7 @@ test('bytes are written, the frame ends where the caller says', () => {
   expect(framer.finishFrame()).toBe(false);
   for (const packet of [hello, world]) packet.release();
   framer.close();
-  expect(pool.stats().threads[0].held).toBe(0);
+  expect(pool.who().threads[0].held).toBe(0);
 });
 
 test('a reservation is filled in place and committed as far as it was used', () => {

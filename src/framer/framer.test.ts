@@ -40,7 +40,7 @@ function arrive(framer: Framer, what: string): void {
 }
 
 function held(pool: BufferPool): number {
-  return pool.stats().threads[0].held;
+  return pool.who().threads[0].held;
 }
 
 function code(act: () => unknown): BusbarErrorCode | unknown {

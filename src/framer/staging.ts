@@ -277,6 +277,11 @@ export abstract class Staging {
     this.supply.limitTo(allowance);
   }
 
+  /** @internal Counts as part of that holder; before the first buffer. */
+  holdAs(holder: number): void {
+    this.supply.holdAs(holder);
+  }
+
   /** @internal Gives it a permit that was waited for. */
   providePermit(): void {
     this.supply.providePermit();
@@ -467,7 +472,7 @@ export abstract class Staging {
     this.received = 0;
     this.lentEnd = 0;
     this.bufferEnd = 0;
-    if (bufferId !== NO_BUFFER) this.pool.release(bufferId);
+    if (bufferId !== NO_BUFFER) this.supply.release(bufferId);
   }
 
   private refuseCount(count: number): never {

@@ -14,6 +14,7 @@ import { CLOSED, LinkLife, OPEN, type Ready } from './link-life.ts';
 import type { ResolvedSharedOptions } from './shared-options.ts';
 
 const closed = eventChannel('busbar.link.close');
+let linkCount = 0;
 
 /**
  * Runs a {@link LinkLife}: its deadline, its signal, and the callers that wait for its end. Each
@@ -23,6 +24,10 @@ export abstract class LinkBase
   implements Pick<Link, 'pool' | 'error' | 'closed' | 'close' | 'destroy'>
 {
   readonly pool: BufferPool;
+  /** The option `name`; else 'link ' and a number of this thread. */
+  readonly name: string;
+  /** @internal Counts what it holds, for `pool.who()`. */
+  protected holder: number = -1;
   /** @internal */
   protected readonly life: LinkLife;
   readonly #closeDeadlineMs: number;
@@ -34,13 +39,19 @@ export abstract class LinkBase
   /** @internal */
   protected constructor(
     pool: BufferPool,
-    { closeDeadlineMs, signal }: ResolvedSharedOptions,
+    { closeDeadlineMs, signal, name }: ResolvedSharedOptions,
     allowHalfOpen: boolean,
   ) {
     this.pool = pool;
+    this.name = name === '' ? `link ${++linkCount}` : name;
     this.life = new LinkLife(closeDeadlineMs, allowHalfOpen);
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#signal = signal;
+  }
+
+  /** @internal For `inspect`. */
+  get inBrief(): object {
+    return { name: this.name, closed: this.closed };
   }
 
   get error(): BusbarError | undefined {
@@ -72,8 +83,10 @@ export abstract class LinkBase
     return this.close();
   }
 
-  /** @internal Lets the signal end the link. Called once all parts of the link exist. */
-  protected heedSignal(): void {
+  /** @internal Called once all parts of the link exist. Also lets the signal end the link. */
+  protected heedSignal(parts: readonly { holdAs(holder: number): void }[]): void {
+    this.holder = this.pool.holder(this.name);
+    for (const part of parts) part.holdAs(this.holder);
     const signal = this.#signal;
     if (signal?.aborted) queueMicrotask(this.#abort);
     else if (signal !== undefined) onAbort(signal, this.#abort);
@@ -96,6 +109,7 @@ export abstract class LinkBase
     }
     if (ready.tellClosed) {
       assert(this.life.state === CLOSED, 'onClose comes last');
+      if (this.holder >= 0) this.pool.closeHolder(this.holder);
       for (const resolve of this.#waiting) resolve();
       if (closed.hasSubscribers) publish(closed, { link: this, error: this.error });
       this.tellClosed();

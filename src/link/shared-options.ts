@@ -9,12 +9,15 @@ import {
   checkTimeoutMs,
   show,
 } from '../base/check.ts';
+import { checkName } from '../pool/holders.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { WriteFlusher, type WriterOptions } from '../writer/index.ts';
 import { resolveWriterOptions } from '../writer/writer-options.ts';
 
 /** Options of every link. */
 export interface SharedLinkOptions {
+  /** Shown in reports such as `pool.who()`: up to 31 bytes. Default: 'link ' and a number. */
+  readonly name?: string;
   /**
    * The flusher of the link's writer. Once a link uses it, only links may drain it. Default: one
    * flusher for all links of the pool on this thread, with room for 4096 writers (one for each
@@ -50,6 +53,7 @@ export interface SharedLinkOptions {
 
 /** The names of these options. */
 export const SHARED_OPTION_KEYS: readonly string[] = [
+  'name',
   'flusher',
   'writer',
   'highWaterBytes',
@@ -61,6 +65,7 @@ export const SHARED_OPTION_KEYS: readonly string[] = [
 
 /** Options with every default applied. */
 export interface ResolvedSharedOptions {
+  readonly name: string;
   readonly flusher: WriteFlusher | undefined;
   readonly writer: WriterOptions;
   readonly highWaterBytes: number;
@@ -91,6 +96,7 @@ export function resolveSharedOptions(
     checkInteger('highWaterBuffers', highWaterBuffers, 1, pool.bufferCount);
   }
   return {
+    name: checkName(options.name),
     flusher: checkFlusher(pool, options.flusher),
     writer: checkWriter(pool, options.writer ?? { flush: 'turn' }),
     highWaterBytes,

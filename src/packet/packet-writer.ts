@@ -8,6 +8,7 @@ import { ensureStack } from '../base/stack.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
+import { CARVER } from '../pool/holder-layout.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { Packet } from './packet.ts';
 
@@ -45,6 +46,7 @@ const NONE: BufferId = NO_BUFFER;
  */
 export class PacketWriter {
   readonly pool: BufferPool;
+  readonly #held: number;
   #bufferId: BufferId = NONE;
   /** Where the next packet begins, and where the buffer ends. */
   #cursor = 0;
@@ -59,6 +61,7 @@ export class PacketWriter {
   /** Takes no buffer yet. */
   constructor(pool: BufferPool) {
     this.pool = checkPool(pool);
+    this.#held = pool.holder() + CARVER;
   }
 
   /**
@@ -126,11 +129,13 @@ export class PacketWriter {
 
   /** Gives the buffer back; the next packet takes another. For writers that may be idle. */
   releaseIdle(): void {
-    if (this.#bufferId !== NONE) this.pool.release(this.#bufferId);
-    // No call from here on.
+    const isHeld = this.#bufferId !== NONE;
+    if (isHeld) this.pool.release(this.#bufferId);
+    // No call before all are stored.
     this.#bufferId = NONE;
     this.#cursor = this.#end = 0;
     this.#openAt = -1;
+    if (isHeld) this.pool.note(this.#held, -1);
   }
 
   /** Gives the buffer back, for good. Packets stay valid. May be called again. */
@@ -152,6 +157,7 @@ export class PacketWriter {
       ensureStack(this.#isWarm);
       bufferId = pool.tryAcquire();
       if (bufferId === NONE) return false;
+      pool.note(this.#held, 1);
       this.#isWarm = this.#bufferId !== NONE;
       this.releaseIdle();
     }

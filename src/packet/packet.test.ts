@@ -334,7 +334,7 @@ test('a packet goes to another thread as four numbers, which survive structured 
   const received = Packet.moveIn(b, sent);
   expect(String(received)).toBe('world');
   received.release();
-  expect(a.stats()).toMatchObject({ held: 1, inTransit: 0 });
+  expect(a.who()).toMatchObject({ held: 1, inTransit: 0 });
 });
 
 test('a SendPacket is received once', () => {

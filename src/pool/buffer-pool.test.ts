@@ -251,7 +251,7 @@ test('a random life on several threads keeps every word right', () => {
       if (i % 50 === 0) expect(auditPool(first)).toEqual([]);
     }
     expect(auditPool(first)).toEqual([]);
-    const counts = first.stats().threads.map((thread) => thread.held);
+    const counts = first.who().threads.map((thread) => thread.held);
     expect(counts).toEqual(held.map((mine) => new Set(mine).size));
     held.forEach((mine, who) => {
       for (const id of mine) pools[who].release(id);
@@ -329,7 +329,7 @@ test('a closed pool gives nothing out, takes everything back, reports what is ou
   pool.retain(ids[0]);
   const sent = other.tryAcquire();
   other.moveInto(sent, other.offsetOf(sent), 0, words, 0);
-  expect(pool.close()).toEqual({ heldByThreads: 3, inTransit: 1, leaks: [] });
+  expect(pool.close()).toEqual({ heldByThreads: 3, inTransit: 1, leaks: 'off' });
   expect(pool.stats().closed).toBe(true);
   for (const each of [pool, other]) {
     expect(() => each.tryAcquire()).toThrow(coded('ERR_BUSBAR_POOL_CLOSED'));
@@ -342,7 +342,7 @@ test('a closed pool gives nothing out, takes everything back, reports what is ou
   pool.release(ids[1]);
   other.release(ids[2]);
   pool.release(pool.moveFrom(words, 0));
-  expect(other.close()).toEqual({ heldByThreads: 0, inTransit: 0, leaks: [] });
+  expect(other.close()).toEqual({ heldByThreads: 0, inTransit: 0, leaks: 'off' });
   expectAllHome(pool);
   other.detach();
   pool.detach();
@@ -365,12 +365,13 @@ test('stats tell where everything is', () => {
   const theirs = other.tryAcquire();
   pool.moveInto(ids[0], pool.offsetOf(ids[0]), 1, words, 0);
   other.retain(theirs);
-  const stats = pool.stats();
+  const { holders, text, ...stats } = pool.who();
   expect(stats).toEqual({
+    name: '',
     capacity: 16,
     freeShared: 8,
     freeCached: 5,
-    held: 2,
+    held: 3,
     inTransit: 1,
     waiting: 0,
     closed: false,
@@ -378,6 +379,7 @@ test('stats tell where everything is', () => {
     threads: [
       {
         slot: 0,
+        name: 'thread 0',
         state: 'attached',
         cached: 2,
         held: 1,
@@ -391,6 +393,7 @@ test('stats tell where everything is', () => {
       },
       {
         slot: 1,
+        name: 'thread 1',
         state: 'attached',
         cached: 3,
         held: 1,
@@ -404,7 +407,7 @@ test('stats tell where everything is', () => {
       },
     ],
   });
-  expect(other.stats()).toEqual(stats);
+  expect(other.who()).toEqual({ ...stats, holders, text });
   expect(controlWords(pool)[controlLayout(pool).thread(1) + CACHE_COUNT]).toBe(3);
 });
 

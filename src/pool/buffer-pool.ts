@@ -2,7 +2,7 @@
 /** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
 import { addThenStore, loadAcquire, type Words } from '../base/atomics.ts';
-import { checkInteger, checkTimeoutMs } from '../base/check.ts';
+import { checkInteger, checkText, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { eventChannel, publish } from '../base/events.ts';
@@ -21,6 +21,8 @@ import {
   sweepCarriers,
 } from './carriers.ts';
 import type { Doorbell } from './doorbell.ts';
+import { HOLDER_NAME } from './holder-layout.ts';
+import { checkName, closeHolder, closeHoldersOf, openHolder, writeName } from './holders.ts';
 import { type Asker, BY_QUESTION, declareGone, isGone } from './liveness.ts';
 import { createBlocks, openBlocks } from './pool-blocks.ts';
 import {
@@ -32,6 +34,7 @@ import {
   HOARD,
   isVacant,
   NO_BUFFER,
+  OWN_HOLDER,
   OWNER,
   POISON,
   SHARED,
@@ -50,7 +53,10 @@ import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-
 import type { Announce } from './pool-thread.ts';
 import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
 import { openAccount, REFERENCES_MAX, SHARES_GRANT } from './share-accounts.ts';
+import { nameOfPool } from './thread-names.ts';
 import { TRANSIT_MARK } from './transit-layout.ts';
+import { Transits } from './transits.ts';
+import { holdersInBrief, type PoolWho, whoHolds } from './who.ts';
 
 const exhausted = eventChannel('busbar.pool.exhausted');
 const reclaimed = eventChannel('busbar.pool.reclaim');
@@ -160,7 +166,7 @@ export class BufferPool extends BufferReferences {
     } else {
       this.checkUsable();
     }
-    return this.waiters.wait(limits);
+    return this.waiters.wait(limits, () => holdersInBrief(this.thread, this.stats()));
   }
 
   /**
@@ -179,7 +185,8 @@ export class BufferPool extends BufferReferences {
     this.checkUsable();
     const id = this.waiters.waitSync(timeoutMs);
     if (id === NO_BUFFER) {
-      throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${timeoutMs} ms`);
+      const held = holdersInBrief(this.thread, this.stats());
+      throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${timeoutMs} ms; ${held}`);
     }
     return id;
   }
@@ -205,6 +212,7 @@ export class BufferPool extends BufferReferences {
     this.thread.giveBack();
     this.thread.serve();
     detachCarriers(this.words, this.layout, this.badge);
+    closeHoldersOf(this.words, this.layout, this.threadSlot);
     this.words = DETACHED_WORDS;
     this.leaks?.close();
     this.arena.retire();
@@ -274,13 +282,60 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Counts everything without stopping any thread: numbers that others change meanwhile were each
-   * true at some moment.
+   * Counters, read without stopping any thread: numbers that others change meanwhile were each true
+   * at some moment. **Cost** a few loads for each of `maxThreads`.
    */
   stats(): PoolStats {
     this.checkAttached();
     return poolStats(this.thread, this.arena.isFast);
   }
+
+  /**
+   * Who holds the buffers: {@link stats}, and a table by thread and kind of holder. Exact for what
+   * is at rest. Packets in transit are attributed to the lanes of executors, and to the channels,
+   * flushers and shared writers that this thread has objects of; to others as 'elsewhere'.
+   *
+   * **Threads** any. **Cost** a load for each buffer and attached thread.
+   */
+  who(): PoolWho {
+    return whoHolds(this.thread, this.stats(), this.transits.sources());
+  }
+
+  /** The pool's name; '' without one. */
+  get name(): string {
+    this.checkAttached();
+    return nameOfPool(this.thread);
+  }
+
+  /** Names this thread in {@link stats}, {@link who} and errors, by the first 31 bytes. */
+  nameThread(name: string): void {
+    this.checkAttached();
+    checkText('name', name);
+    writeName(this.words, this.thread.record + OWN_HOLDER + HOLDER_NAME, name);
+  }
+
+  /**
+   * @internal Words in which a holder counts its references by {@link note}: of its own if it has a
+   * name, while there are any; else those of this thread.
+   */
+  holder(name: string = ''): number {
+    const own = this.thread.record + OWN_HOLDER;
+    return name === '' ? own : openHolder(this.words, this.layout, this.threadSlot, name);
+  }
+
+  /** @internal A holder holds so many more references: `index` is that of a word of it. */
+  note(index: number, change: number): void {
+    // Once the thread has left the pool there is no such word, and nothing is written.
+    this.words[index] += change;
+  }
+
+  /** @internal Gives a holder back. */
+  closeHolder(holder: number): void {
+    if (this.words !== DETACHED_WORDS) closeHolder(this.words, this.layout, holder);
+  }
+
+  /** @internal Carriers that this thread knows. */
+  readonly transits: Transits = new Transits();
 
   /**
    * Closes the pool for all threads: waits are rejected, acquiring fails, releasing still works.
@@ -290,11 +345,11 @@ export class BufferPool extends BufferReferences {
     this.checkAttached();
     this.thread.close();
     this.waiters.pump();
-    const stats = this.stats();
+    const { threads, inTransit } = this.who();
     return {
-      heldByThreads: stats.threads.reduce((sum, thread) => sum + thread.held, 0),
-      inTransit: stats.inTransit,
-      leaks: this.leaks?.report() ?? [],
+      heldByThreads: threads.reduce((sum, thread) => sum + thread.held, 0),
+      inTransit,
+      leaks: this.leaks?.report() ?? 'off',
     };
   }
 
@@ -430,9 +485,7 @@ export class BufferPool extends BufferReferences {
   }
 
   /** @internal The slot of the thread that a badge names. */
-  static slotOf(badge: number): ThreadSlot {
-    return slotOf(badge) as ThreadSlot;
-  }
+  static readonly slotOf = slotOf as (badge: number) => ThreadSlot;
 
   /**
    * @internal True if the thread at the slot has ended without detaching, or never attached. For
@@ -447,8 +500,7 @@ export class BufferPool extends BufferReferences {
   }
 }
 
-describeAs(BufferPool, 'BufferPool', (pool) => ({
-  bufferSize: pool.bufferSize,
-  ...pool.stats(),
-  threads: pool.stats().threads.length,
-}));
+describeAs(BufferPool, 'BufferPool', (pool) => {
+  const { threads, ...rest } = pool.stats();
+  return { ...rest, bufferSize: pool.bufferSize, threads: threads.map(({ name }) => name).join() };
+});

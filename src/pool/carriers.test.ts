@@ -79,7 +79,7 @@ function fill(pool: BufferPool, sender: PacketSender): void {
 function remains(pool: BufferPool): unknown {
   const words = controlWords(pool);
   const layout = controlLayout(pool);
-  const { held, inTransit, freeCached, freeShared } = pool.stats();
+  const { held, inTransit, freeCached, freeShared } = pool.who();
   const entries: number[] = [];
   for (let entry = 0; entry < ENTRY_COUNT; entry++) {
     const at = layout.carrierEntry(entry);
@@ -235,7 +235,7 @@ test('while a thread of the party lives its lanes stay, and nobody else joins', 
   const party = attach(0);
   survivor.reclaim(ownerSlot);
   expect(words[entry + OWNER]).toBe(CONDEMNED);
-  expect(survivor.stats().inTransit).toBeGreaterThan(0);
+  expect(survivor.who().inTransit).toBeGreaterThan(0);
   const threads = survivor.stats().threads.length;
   expect(() => attach(1)).toThrow(/its host has died/);
   expect(survivor.stats().threads.length).toBe(threads);
@@ -244,7 +244,7 @@ test('while a thread of the party lives its lanes stay, and nobody else joins', 
   party.detach();
   survivor.reclaimDead();
   expect(words[entry + OWNER]).toBe(0);
-  expect(survivor.stats().inTransit).toBe(0);
+  expect(survivor.who().inTransit).toBe(0);
 });
 
 test('an owner that leaves the pool keeps its lanes out of use', () => {

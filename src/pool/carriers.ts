@@ -210,7 +210,7 @@ export function sweepCarriers(
         if (isPartyGone(words, layout, at)) entry--;
         continue;
       }
-      takeOutAll(words, at, takeOut);
+      eachPacket(words, at, (_lane, index) => takeOut(index));
     }
     freeEntry(words, layout, entry);
   }
@@ -225,14 +225,15 @@ function isPartyGone(words: Words, layout: PoolLayout, at: number): boolean {
   return true;
 }
 
-function takeOutAll(words: Words, at: number, takeOut: (index: number) => void): void {
+/** Calls `visit` with each lane that holds a packet, and where its words are. */
+function eachPacket(words: Words, at: number, visit: (lane: number, index: number) => void): void {
   const slotsBegin = words[at + SLOTS] >>> 16;
   const slotCount = 1 << (words[at + SLOTS] & 0xffff);
   for (let lane = 0; lane < words[at + LANE_COUNT]; lane++) {
     const slots = words[at + LANES_BEGIN] + lane * words[at + LANE_WORDS] + slotsBegin;
     for (let slot = 0; slot < slotCount; slot++) {
       const index = slots + slot * TRANSIT_WORDS;
-      if (words[index + TRANSIT_MARK] !== 0) takeOut(index);
+      if (words[index + TRANSIT_MARK] !== 0) visit(lane, index);
     }
   }
 }
@@ -245,4 +246,24 @@ function isKnownGone(words: Words, layout: PoolLayout, badge: number): boolean {
   // Above zero: a thread reclaims it, and has the proof.
   if (state > 0 || isVacant(state) || badgeOf(slot, state) !== badge) return true;
   return loadAcquire(words, record + GONE) === state;
+}
+
+/** Calls back for each packet in a carrier: from and to which thread (badges), and its buffer. */
+export function eachInCarriers(
+  words: Words,
+  layout: PoolLayout,
+  visit: (from: number, to: number, id: number) => void,
+): void {
+  for (let entry = 0; entry < ENTRY_COUNT; entry++) {
+    const at = layout.carrierEntry(entry);
+    const owner = loadAcquire(words, at + OWNER);
+    if (owner === 0 || loadAcquire(words, at + READY) === 0) continue;
+    const count = words[at + PARTY_COUNT];
+    const badge = (party: number): number =>
+      party === count ? owner : loadAcquire(words, at + PARTY + party);
+    eachPacket(words, at, (lane, index) => {
+      const from = badge(Math.trunc(lane / (count + 1)));
+      visit(from, badge(lane % (count + 1)), words[index]);
+    });
+  }
 }

@@ -3,7 +3,15 @@
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
 import { ensureStep } from '../base/stack.ts';
-import { BUFFER_WORDS, claimedBy, inStripe, NEXT, OWNER, type PoolLayout } from './pool-layout.ts';
+import {
+  BUFFER_WORDS,
+  claimedBy,
+  inStripe,
+  NEXT,
+  OWNER,
+  type PoolLayout,
+  STRIPE_COUNT,
+} from './pool-layout.ts';
 
 /** How often a search starts over because another thread was at work in a stripe. */
 const SEARCH_ROUNDS = 16;
@@ -74,6 +82,7 @@ export class FreeList {
             count++;
             id = words[record + NEXT];
           }
+          words[at + STRIPE_COUNT] -= count;
           // SYNC(stripe): ends the claim; publishes the owners written above.
           compareExchange(words, at, claim, id + 1);
           return count;
@@ -114,6 +123,7 @@ export class FreeList {
         words[record + NEXT] = head;
         head = id;
       }
+      words[at + STRIPE_COUNT] += end - begin;
       // SYNC(stripe): ends the claim; publishes the links and owners written above, and every write
       // of the buffers' last holders that reached this thread.
       compareExchange(words, at, claim, head + 1);

@@ -9,3 +9,4 @@ export { type BufferId, NO_BUFFER, type PoolBytes, type ThreadSlot } from './poo
 export type { BufferPoolHandle, BufferPoolOptions } from './pool-options.ts';
 export type { PoolPlan, PoolPlanPart, PoolUse } from './pool-plan.ts';
 export type { PoolReport, PoolStats, PoolThreadStats } from './pool-stats.ts';
+export type { PoolHolder, PoolWho } from './who.ts';

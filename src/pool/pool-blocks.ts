@@ -7,6 +7,7 @@ import { show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { arbitrarySeed } from '../base/random.ts';
 import { wordsOf } from '../base/views.ts';
+import { writeName } from './holders.ts';
 import { drawIdentity, hasIdentity, noteIdentity } from './pool-identity.ts';
 import {
   bufferStride,
@@ -17,6 +18,7 @@ import {
   HEADER_DEBUG,
   HEADER_MAGIC,
   HEADER_MAX_THREADS,
+  HEADER_NAME,
   HEADER_TAG,
   HEADER_TRACK_LEAKS,
   HEADER_VERSION,
@@ -27,6 +29,7 @@ import {
   POOL_MAGIC,
   POOL_VERSION,
   PoolLayout,
+  STRIPE_COUNT,
 } from './pool-layout.ts';
 import type { BufferPoolHandle, ResolvedPoolOptions } from './pool-options.ts';
 
@@ -59,6 +62,7 @@ export function createBlocks(options: ResolvedPoolOptions): {
   drawIdentity(words);
   words[HEADER_TRACK_LEAKS] = Number(options.trackLeaks);
   words[HEADER_DEBUG] = Number(options.debug);
+  writeName(words, HEADER_NAME, options.name);
   for (let slot = 0; slot < options.maxThreads; slot++) {
     words[layout.thread(slot) + GRANT] = NOT_WAITING;
   }
@@ -77,6 +81,7 @@ function fillStripes(words: Words, layout: PoolLayout): void {
     words[layout.buffer(id) + NEXT] = words[at] - 1;
     words[layout.buffer(id) + OWNER] = inStripe(stripe);
     words[at] = id + 1;
+    words[at + STRIPE_COUNT]++;
   }
 }
 
@@ -103,7 +108,7 @@ export function openBlocks(handle: BufferPoolHandle): {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its blocks are not SharedArrayBuffers');
   }
   const isPool = words[HEADER_MAGIC] === POOL_MAGIC && words[HEADER_VERSION] === POOL_VERSION;
-  if (words.length <= HEADER_DEBUG || !isPool) {
+  if (words.length <= HEADER_NAME || !isPool) {
     throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its control block is not that of a pool');
   }
   const layout = layoutOf(words);

@@ -6,14 +6,17 @@
  * each.
  */
 
+import { HOLDER_OWNER, HOLDER_WORDS, holderCount } from './holder-layout.ts';
 import {
   ACQUIRES,
   ATTENTION,
   CACHE_COUNT,
   GIVE_BACKS,
   HOARD,
+  OWN_HOLDER,
   OWNER,
   type PoolLayout,
+  STRIPE_COUNT,
   TICKET,
 } from './pool-layout.ts';
 
@@ -29,13 +32,19 @@ export function isPoolHint(layout: PoolLayout, word: number): boolean {
   return false;
 }
 
-/** What `stats()` reads while the threads that own it go on: counters and REFS. */
+/** What `stats()` and `who()` read while others go on: counters, holders and REFS. */
 export function isPoolStatistic(layout: PoolLayout, word: number): boolean {
   for (let slot = 0; slot < layout.maxThreads; slot++) {
     const counter = word - layout.thread(slot);
     if (counter >= ACQUIRES && counter <= GIVE_BACKS) return true;
+    if (counter >= OWN_HOLDER && counter < OWN_HOLDER + HOLDER_WORDS) return true;
+    if (word === layout.stripe(slot) + STRIPE_COUNT) return true;
     const id = word - layout.refs(slot);
     if (id >= 0 && id < layout.bufferCount) return true;
+  }
+  for (let i = 0; i < holderCount(layout.bufferCount); i++) {
+    const field = word - layout.holder(i);
+    if (field > HOLDER_OWNER && field < HOLDER_WORDS) return true;
   }
   return false;
 }

@@ -11,8 +11,9 @@
  *   │ header │ attention │ tickets │ stripe 0…T−1 │ thread 0…T−1 │ buffer 0…N−1 │ account 0…T−1 │
  *   │ 1 line │  1 line   │ 1 line  │ 1 line each  │ 2 + cache    │ 1 line each  │ 2·N words     │
  *   └────────┴───────────┴─────────┴──────────────┴──────────────┴──────────────┴───────────────┘
- *   and after the accounts the part that is lent to carriers: carrier-layout.ts; where leaks are
- *   tracked, the words that find deadlocks: deadlock-layout.ts
+ *   and after the accounts the part that is lent to carriers: carrier-layout.ts; the table of
+ *   holders: holder-layout.ts; where leaks are tracked, the words that find deadlocks:
+ *   deadlock-layout.ts
  *
  *   word             unit      written by                       read by     access
  *   header           various   the creator, at first            anyone      plain, immutable
@@ -20,11 +21,14 @@
  *                              close()                                      SYNC(attention)
  *   NEXT_TICKET      tickets   each caller that begins to wait  waiters     atomic
  *   stripe s         see below the thread that claims it        everyone    atomic, SYNC(stripe)
+ *     its COUNT      buffers   the thread that claims it        stats       plain, by SYNC(stripe)
  *   thread:
  *     CACHE_COUNT    buffers   its thread                       it, hints   plain, one writer
  *     cache          BufferIds its thread                       it          plain, one writer
  *     counters       events    its thread                       stats       plain, one writer
  *     HOARD          buffers   its thread                       hints       plain, one writer
+ *     OWN_HOLDER     see       its thread                       who()       plain, one writer
+ *                    holder-layout.ts
  *     STATE          see below attach, detach, reclaim          everyone    by SYNC(slot-state)
  *     GRANT          see below its thread; anyone: WAITING →    everyone    atomic, SYNC(grant)
  *                              granted
@@ -102,6 +106,7 @@ import { assert } from '../base/assert.ts';
 import { LINE_WORDS, wholeLines } from '../base/lines.ts';
 import { carrierWords, ENTRY_COUNT, ENTRY_WORDS, pageCount } from './carrier-layout.ts';
 import { deadlockWords } from './deadlock-layout.ts';
+import { HOLDER_WORDS, holderCount, NAME_WORDS } from './holder-layout.ts';
 
 /** Names one buffer: 0 … bufferCount − 1. */
 export type BufferId = number & { readonly __busbar: 'BufferId' };
@@ -122,7 +127,7 @@ export const NO_BUFFER: BufferId = -1 as BufferId;
 export const BUFFER_ALIGN_BYTES = 64;
 
 export const POOL_MAGIC = 0x62757362;
-export const POOL_VERSION = 2;
+export const POOL_VERSION = 3;
 
 // Header words: offsets by accumulation, so that they cannot overlap.
 let word = 0;
@@ -138,11 +143,15 @@ export const HEADER_IDENTITY: number = word;
 word += 2;
 export const HEADER_TRACK_LEAKS: number = word++;
 export const HEADER_DEBUG: number = word++;
+export const HEADER_NAME: number = word;
+word += NAME_WORDS;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const ATTENTION: number = LINE_WORDS;
 export const NEXT_TICKET: number = 2 * LINE_WORDS;
 const STRIPES: number = 3 * LINE_WORDS;
+/** From a stripe's word to the number of buffers in its chain. */
+export const STRIPE_COUNT = 1;
 
 /** Bit of ATTENTION: some thread may be waiting for a buffer. */
 export const ATTENTION_WAITERS = 1;
@@ -173,6 +182,9 @@ export const RECLAIMS: number = word++;
 export const GIVE_BACKS: number = word++;
 /** Buffers that listeners of the thread's doorbell release once it is rung: a hint. */
 export const HOARD: number = word++;
+/** The thread's own holder. */
+export const OWN_HOLDER: number = word;
+word += HOLDER_WORDS;
 assert(word <= LINE_WORDS, 'thread fields must fit in their line');
 
 // Thread record, second line: written by several threads.
@@ -314,6 +326,8 @@ export class PoolLayout {
   /** First word of page 0. */
   readonly carrierPages: number;
   readonly carrierPageCount: number;
+  /** First word of holder 0. */
+  readonly holders: number;
   /** First word of the part that finds deadlocks; 0: there is none. */
   readonly deadlocks: number;
   /** Words in all. */
@@ -334,7 +348,8 @@ export class PoolLayout {
     this.carrierMap = this.carriers + ENTRY_COUNT * ENTRY_WORDS;
     this.carrierPageCount = pageCount(maxThreads);
     this.carrierPages = wholeLines(this.carrierMap + this.carrierPageCount);
-    const end = wholeLines(this.carriers + carrierWords(maxThreads)) + LINE_WORDS;
+    this.holders = wholeLines(this.carriers + carrierWords(maxThreads)) + LINE_WORDS;
+    const end = this.holders + (holderCount(bufferCount) + 1) * LINE_WORDS;
     this.deadlocks = isTracked ? end : 0;
     this.wordCount = isTracked ? end + deadlockWords(maxThreads) : end;
   }
@@ -359,6 +374,10 @@ export class PoolLayout {
   /** First word of the entry of a carrier. */
   carrierEntry(entry: number): number {
     return this.carriers + entry * ENTRY_WORDS;
+  }
+
+  holder(index: number): number {
+    return this.holders + index * LINE_WORDS;
   }
 
   /** First of the account's REFS words; REFS[id] is this plus id. */

@@ -31,7 +31,11 @@ test('what a pool cannot be is refused by name', () => {
     [{ ...shape, maxThreads: 0 }, RangeError, /^maxThreads must be .* got 0$/],
     [{ ...shape, maxThreads: 1025 }, RangeError, /^maxThreads must be .* to 1024, got 1025$/],
     [{ ...shape, trackLeaks: 1 }, TypeError, /^trackLeaks must be true or false, got 1$/],
-    [{ ...shape, buffersize: 1 }, TypeError, /no option "buffersize"; known are bufferSize, /],
+    [
+      { ...shape, buffersize: 1 },
+      TypeError,
+      /no option "buffersize"; known are name, bufferSize, /,
+    ],
     [
       { bufferSize: 2 ** 30, bufferCount: 2 },
       RangeError,
@@ -53,6 +57,7 @@ test('what a pool cannot be is refused by name', () => {
 test('defaults are applied once, and the result is frozen', () => {
   const resolved = resolvePoolOptions({ bufferSize: 64, bufferCount: 4096 });
   expect(resolved).toEqual({
+    name: '',
     bufferSize: 64,
     bufferCount: 4096,
     batchSize: 64,

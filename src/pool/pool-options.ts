@@ -3,6 +3,7 @@
 
 import type { SharedMemory } from '../base/arena.ts';
 import { checkBoolean, checkInteger, checkOneOf, checkOptions } from '../base/check.ts';
+import { checkName } from './holders.ts';
 import {
   BATCH_SIZE_MAX,
   BUFFER_COUNT_MAX,
@@ -15,6 +16,8 @@ import {
 
 /** The shape of a pool. Nothing of it can change later. */
 export interface BufferPoolOptions {
+  /** Shown in errors and reports: up to 31 bytes. Default: none. */
+  readonly name?: string;
   /**
    * Bytes in one buffer: 1 … 2³⁰. Buffers begin on 64-byte boundaries, so multiples of 64 waste
    * nothing.
@@ -60,6 +63,7 @@ export interface BufferPoolOptions {
 export type ResolvedPoolOptions = Required<BufferPoolOptions>;
 
 const KEYS = [
+  'name',
   'bufferSize',
   'bufferCount',
   'batchSize',
@@ -108,6 +112,7 @@ export function resolvePoolOptions(options: BufferPoolOptions): ResolvedPoolOpti
   const ask = environment('BUSBAR_MEMORY') === 'plain' ? 'plain' : 'auto';
   const memory = checkOneOf('memory', own.memory ?? ask, ['auto', 'plain'] as const);
   return Object.freeze({
+    name: checkName(own.name),
     bufferSize,
     bufferCount,
     batchSize,

@@ -13,16 +13,16 @@ import {
   GIVE_BACKS,
   GRANT,
   OVERFLOWS,
-  OWNER,
   RECLAIMS,
   REFILLS,
-  SHARED,
   STATE,
+  STRIPE_COUNT,
   WAITING,
   WAITS,
 } from './pool-layout.ts';
 import type { PoolThread } from './pool-thread.ts';
 import { threadState } from './reclaim.ts';
+import { nameOfPool, nameOfThread } from './thread-names.ts';
 
 /**
  * One thread's part of {@link PoolStats}. Counters begin when the slot was first used; all but
@@ -30,11 +30,11 @@ import { threadState } from './reclaim.ts';
  */
 export interface PoolThreadStats {
   readonly slot: number;
+  /** What `nameThread` was given; else 'thread ' and the slot. */
+  readonly name: string;
   readonly state: 'attached' | 'reclaiming';
   /** Free buffers in its cache. */
   readonly cached: number;
-  /** Buffers on which it holds references. */
-  readonly held: number;
   /** True while it waits for a buffer. */
   readonly waiting: boolean;
   /** Buffers acquired. */
@@ -53,19 +53,16 @@ export interface PoolThreadStats {
 
 /** A pool at one moment, more or less: other threads go on while it is counted. */
 export interface PoolStats {
+  /** The pool's name; '' without one. */
+  readonly name: string;
   /** Buffers in all. */
   readonly capacity: number;
   /** Free buffers in the shared list. */
   readonly freeShared: number;
   /** Free buffers in threads' caches. */
   readonly freeCached: number;
-  /** Buffers held by one thread or more. */
+  /** Buffers that are not free: held by threads, or by packets in transit between them. */
   readonly held: number;
-  /**
-   * Shared buffers of which no thread holds a reference: only packets in transit (or lost ones)
-   * keep them.
-   */
-  readonly inTransit: number;
   /** Threads that wait. */
   readonly waiting: number;
   readonly closed: boolean;
@@ -81,8 +78,8 @@ export interface PoolReport {
   readonly heldByThreads: number;
   /** Buffers kept only by packets in transit. */
   readonly inTransit: number;
-  /** Packets never released, if leaks are tracked; only those of the calling thread. */
-  readonly leaks: readonly LeakReport[];
+  /** Packets never released, of the calling thread; 'off': leaks are not tracked. */
+  readonly leaks: readonly LeakReport[] | 'off';
 }
 
 /** How many buffers a thread holds references on. */
@@ -96,19 +93,21 @@ export function outstanding(self: PoolThread, slot: number): number {
   return held;
 }
 
-/** Reads every counter. **Cost** a load per buffer and attached thread. */
+/** Reads every counter. **Cost** a few loads per thread. */
 export function poolStats(self: PoolThread, isFast: boolean): PoolStats {
   const { words, layout } = self;
   const threads: PoolThreadStats[] = [];
+  let freeShared = 0;
   for (let slot = 0; slot < layout.maxThreads; slot++) {
+    freeShared += words[layout.stripe(slot) + STRIPE_COUNT];
     const record = layout.thread(slot);
     const state = threadState(loadAcquire(words, record + STATE));
     if (state === 'free') continue;
     threads.push({
       slot,
+      name: nameOfThread(self, slot),
       state,
       cached: words[record + CACHE_COUNT],
-      held: outstanding(self, slot),
       waiting: loadAcquire(words, record + GRANT) === WAITING,
       acquires: (words[record + ACQUIRES_HIGH] >>> 0) * 2 ** 32 + (words[record + ACQUIRES] >>> 0),
       refills: words[record + REFILLS] >>> 0,
@@ -118,22 +117,14 @@ export function poolStats(self: PoolThread, isFast: boolean): PoolStats {
       giveBacks: words[record + GIVE_BACKS] >>> 0,
     });
   }
-  const slots = threads.map((thread) => thread.slot);
-  let freeShared = 0;
-  let held = 0;
-  let inTransit = 0;
-  for (let id = 0; id < layout.bufferCount; id++) {
-    const owner = words[layout.buffer(id) + OWNER];
-    if (owner < SHARED && owner !== ALONE) freeShared++;
-    else if (slots.some((slot) => words[layout.refs(slot) + id] > 0)) held++;
-    else if (owner < 0) inTransit++;
-  }
+  const freeCached = threads.reduce((sum, thread) => sum + thread.cached, 0);
   return {
+    name: nameOfPool(self),
     capacity: layout.bufferCount,
     freeShared,
-    freeCached: threads.reduce((sum, thread) => sum + thread.cached, 0),
-    held,
-    inTransit,
+    freeCached,
+    // While buffers move between a cache and the list, they may be counted twice.
+    held: Math.max(0, layout.bufferCount - freeShared - freeCached),
     waiting: threads.filter((thread) => thread.waiting).length,
     closed: (loadAcquire(words, ATTENTION) & ATTENTION_CLOSED) !== 0,
     memory: isFast ? 'wasm' : 'plain',

@@ -12,6 +12,7 @@ import {
 import { BusbarError } from '../base/errors.ts';
 import { Doorbell } from './doorbell.ts';
 import { FreeList } from './free-list.ts';
+import { HOLDER_WORDS } from './holder-layout.ts';
 import { Pulse } from './liveness.ts';
 import {
   ATTENTION,
@@ -24,6 +25,7 @@ import {
   GRANT,
   HOARD,
   isVacant,
+  OWN_HOLDER,
   type PoolLayout,
   STATE,
   THREAD_FREE,
@@ -58,6 +60,8 @@ export class PoolThread {
     this.slot = slot;
     this.record = layout.thread(slot);
     this.state = loadAcquire(words, this.record + STATE);
+    // The last thread here may have left its name.
+    words.fill(0, this.record + OWN_HOLDER, this.record + OWN_HOLDER + HOLDER_WORDS);
     this.pulse = pulse;
     this.freeList = new FreeList(words, layout, slot);
     this.doorbell = new Doorbell(words, layout, slot, pulse);

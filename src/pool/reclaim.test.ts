@@ -88,7 +88,7 @@ test('all that a dead thread held comes back: cache, buffers, shares', async () 
   expect(pool.reclaim(other.threadSlot)).toBe(10);
   expect(pool.reclaim(other.threadSlot)).toBe(0);
   expect(pool.reclaimDead()).toEqual([]);
-  expect(pool.stats()).toMatchObject({ held: 1, inTransit: 1, freeShared: 10 });
+  expect(pool.who()).toMatchObject({ held: 2, inTransit: 1, freeShared: 10 });
   expect(auditPool(pool)).toEqual([]);
   expect(pool.isSoleHolder(b)).toBe(true);
   pool.release(b);

@@ -12,6 +12,7 @@ import {
 import { checkInteger } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { adopt, type ChooseHeld } from './adopt.ts';
+import { closeHoldersOf } from './holders.ts';
 import { type Asker, BY_QUESTION, BY_SEARCH, isGone } from './liveness.ts';
 import {
   type BufferId,
@@ -30,6 +31,7 @@ import {
   RECLAIMS,
   SHARED,
   STATE,
+  STRIPE_COUNT,
   slotOf,
   THREAD_FREE,
   TOTAL,
@@ -169,12 +171,15 @@ function rebuildClaimedStripe(self: PoolThread, slot: number): void {
     const at = layout.stripe(stripe);
     if (loadAcquire(words, at) !== claimedBy(slot)) continue;
     let chain: number = NO_BUFFER;
+    let count = 0;
     for (let id = layout.bufferCount - 1; id >= 0; id--) {
       const record = layout.buffer(id);
       if (words[record + OWNER] !== inStripe(stripe)) continue;
       words[record + NEXT] = chain;
       chain = id;
+      count++;
     }
+    words[at + STRIPE_COUNT] = count;
     // SYNC(stripe): ends the dead thread's claim; publishes the links written above.
     storeSeqCst(words, at, chain + 1);
   }
@@ -233,6 +238,7 @@ function clearRecord(self: PoolThread, slot: number): void {
   const { words, layout } = self;
   const record = layout.thread(slot);
   words.fill(0, layout.refs(slot), layout.refs(slot) + layout.bufferCount);
+  closeHoldersOf(words, layout, slot);
   words[record + CACHE_COUNT] = words[record + HOARD] = 0;
   storeRelease(words, record + PARKER, 0);
   // SYNC(slot-state): publishes the cleared record; pairs with attach().

@@ -16,11 +16,11 @@ test('a reference goes through four words to another thread, with offset and len
   const offset = a.offsetOf(id) + 10;
   a.moveInto(id, offset, 90, words, 3);
   expect(() => a.release(id)).toThrow(coded('ERR_BUSBAR_NOT_HELD'));
-  expect(a.stats()).toMatchObject({ held: 0, inTransit: 1 });
+  expect(a.who()).toMatchObject({ held: 1, inTransit: 1 });
   expect(Array.from(words.subarray(3, 6))).toEqual([id, offset, 90]);
   expect(b.moveFrom(words, 3)).toBe(id);
   expect(Array.from(words)).toEqual([-7, -7, -7, id, offset, 90, 0, -7, -7, -7]);
-  expect(b.stats()).toMatchObject({ held: 1, inTransit: 0 });
+  expect(b.who()).toMatchObject({ held: 1, inTransit: 0 });
   expect(auditPool(a)).toEqual([]);
   b.release(id);
   expectAllHome(a);
@@ -270,7 +270,7 @@ test('a thousand references of one buffer may be in transit at once', () => {
     if (i < 999) a.retain(id);
     a.moveInto(id, a.offsetOf(id), i % 100, words, 4 * i);
   }
-  expect(a.stats()).toMatchObject({ held: 0, inTransit: 1 });
+  expect(a.who()).toMatchObject({ held: 1, inTransit: 1 });
   for (let i = 0; i < 1000; i++) {
     expect(b.moveFrom(words, 4 * i)).toBe(id);
     expect(words[4 * i + 2]).toBe(i % 100);
@@ -371,7 +371,7 @@ test('references beyond the last that a word counts are refused, and nothing cha
   other.release(id);
   other.release(other.moveFrom(words, 4));
   pool.release(id);
-  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+  expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
 });
 
 test('references sent at random between threads never lose or double a buffer', () => {

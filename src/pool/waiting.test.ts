@@ -18,7 +18,7 @@ test('acquire answers at once while there are buffers', async () => {
   const ids = await Promise.all([pool.acquire(), pool.acquire({}), pool.acquire({ timeoutMs: 0 })]);
   expect(new Set(ids).size).toBe(3);
   expect(pool.acquireSync()).not.toBe(NO_BUFFER);
-  expect(pool.stats().threads[0]).toMatchObject({ waits: 0, held: 4 });
+  expect(pool.who().threads[0]).toMatchObject({ waits: 0, held: 4 });
 });
 
 test('a waiter gets the buffer that is released', async () => {
@@ -199,7 +199,7 @@ test('wrong options of a wait are refused by name', async () => {
   }
   expect(() => pool.acquireSync('1' as unknown as number)).toThrow(TypeError);
   expect(() => pool.acquireSync(-1)).toThrow(RangeError);
-  expect(pool.stats().threads[0]).toMatchObject({ acquires: 0, held: 0 });
+  expect(pool.who().threads[0]).toMatchObject({ acquires: 0, held: 0 });
 });
 
 test('waiters are refused when the pool closes, in every thread', async () => {

@@ -68,12 +68,13 @@ export class WaitQueue {
     return this.#waiters.isEmpty;
   }
 
-  /** Waits without blocking. */
-  wait(limits: WaitLimits): Promise<BufferId> {
+  /** Waits without blocking; `detail` is for the error of a time-out. */
+  wait(limits: WaitLimits, detail?: () => string): Promise<BufferId> {
     ensureStack();
     return new Promise((resolve, reject) => {
       const waiter = this.#enqueue(resolve, reject);
-      waiter.guard = new WaitGuard(limits, 'acquire', (reason) => this.#reject(waiter, reason));
+      const giveUp = (reason: unknown): void => this.#reject(waiter, reason);
+      waiter.guard = new WaitGuard(limits, 'acquire', giveUp, detail);
       this.#ticking ??= startTicking(SWEEP_MS, () => this.#sweep());
       this.#sweep();
     });

@@ -28,7 +28,7 @@ function setUp(
 
 afterEach(() => {
   for (const id of kept) pool.release(id);
-  const { held, inTransit } = pool.stats();
+  const { held, inTransit } = pool.who();
   expect({ held, inTransit, wrong: auditPool(pool) }).toEqual({ held: 0, inTransit: 0, wrong: [] });
 });
 

@@ -54,7 +54,8 @@ export class LocalWriter {
   readonly id: number;
   private readonly lane: Lane;
   private readonly options: ResolvedWriterOptions;
-  private readonly spans: SpanQueue;
+  /** @internal */
+  readonly spans: SpanQueue;
   private readonly waiting: SpaceWait;
   private readonly settling: SpanSettling;
   private readonly policy: PolicyFlush;
@@ -415,6 +416,7 @@ export class LocalWriter {
     }
     this.beginBuffer(id);
     this.waiting.atHand = NO_BUFFER;
+    this.spans.noteOwn(1);
     return true;
   }
 
@@ -423,6 +425,7 @@ export class LocalWriter {
     this.bufferId = NO_BUFFER;
     this.limit = this.fastLimit = 0;
     this.regionBegin = this.committed = this.cursor = 0;
+    this.spans.noteOwn(0);
   }
 
   private beginBuffer(id: BufferId): true {

@@ -42,7 +42,7 @@ function pipe(): Pipe {
 }
 
 /** Buffers that are not free. The writer may have one. */
-const inUse = ({ pool }: Pipe): number => pool.stats().held + pool.stats().inTransit;
+const inUse = ({ pool }: Pipe): number => pool.who().held + pool.who().inTransit;
 
 test('a slow stream gets everything, in order', async () => {
   const p = pipe();

@@ -75,7 +75,7 @@ function write(writer: SharedWriter, text: string): boolean {
 
 function expectAllHome(stage: Stage): void {
   collect(stage);
-  const { held, inTransit } = stage.pool.stats();
+  const { held, inTransit } = stage.pool.who();
   const { writers } = stage.flusher.stats();
   const found = { held, inTransit, writers, wrong: auditPool(stage.pool) };
   expect(found).toEqual({ held: 0, inTransit: 0, writers: 0, wrong: [] });
@@ -165,7 +165,7 @@ test('positions run through all their epochs and begin again', () => {
   }
   writer.close();
   flusher.drain(() => {});
-  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+  expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
 });
 
 test('a reservation given away is ended by its taker; a ticket is good once', () => {
@@ -280,7 +280,7 @@ test('a closed flusher or pool ends it without losing a buffer', () => {
     mine.close();
     expect(theirs.close()).toBe(3);
     collect(stage);
-    expect(pool.stats(), how).toMatchObject({ held: 0, inTransit: 0 });
+    expect(pool.who(), how).toMatchObject({ held: 0, inTransit: 0 });
     expect(auditPool(pool)).toEqual([]);
   }
 });

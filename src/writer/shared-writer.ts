@@ -44,6 +44,7 @@ import type { WriteFlusher } from './write-flusher.ts';
 import { tryWriteText } from './write-text.ts';
 import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
+import { segmentTransits } from './writer-transits.ts';
 
 /** Returned by `tryReserve`: not now. */
 const NOT_NOW = -1;
@@ -83,6 +84,7 @@ export class SharedWriter {
   private readonly delivery: SharedDelivery;
   private readonly members: SharedMembers;
   private readonly slot: number;
+  private readonly transits: object;
   // Copies of the layout's numbers for the hot paths: see buffer-references.ts.
   private readonly epochAt: number = EPOCH;
   private readonly segmentMask: number;
@@ -121,6 +123,7 @@ export class SharedWriter {
     this.lane = flusher.joinLane(words[HEADER_LANE]);
     this.id = this.lane.id;
     this.slot = flusher.pool.threadSlot;
+    this.transits = segmentTransits(flusher.pool, words, this.layout);
     this.limit = flusher.pool.bufferSize - this.options.tailroom;
     this.segmentMask = this.layout.segmentMask;
     this.offsetBits = this.layout.offsetBits;

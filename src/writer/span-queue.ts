@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** A queue of reservations that overlap in time, in the order in which they were made. */
 
+import { HeldCount } from '../pool/held-count.ts';
+import { WRITER } from '../pool/holder-layout.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 
 type SpanState = 'open' | 'committed' | 'aborted';
@@ -35,9 +37,23 @@ export class SpanQueue {
   #spans: Span[] = [];
   #first = 0;
   readonly #open = new Map<number, Span>();
+  /** References of the spans, and of the writer's own buffer. */
+  readonly held: HeldCount;
+  #own = 0;
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
+    this.held = new HeldCount(pool, WRITER);
+  }
+
+  /** The writer holds so many references beside the spans. */
+  noteOwn(count: number): void {
+    this.#own = count;
+    this.#note();
+  }
+
+  #note(): void {
+    this.held.set(this.#own + this.#spans.length - this.#first);
   }
 
   get isEmpty(): boolean {
@@ -67,11 +83,13 @@ export class SpanQueue {
     const span: Span = { bufferId, begin, end, state: 'open', spaced };
     this.#spans.push(span);
     this.#open.set(begin, span);
+    this.#note();
   }
 
   /** Appends committed bytes. **Ownership** takes one reference on the buffer. */
   pushCommitted(bufferId: BufferId, begin: number, end: number): void {
     this.#spans.push({ bufferId, begin, end, state: 'committed', spaced: false });
+    this.#note();
   }
 
   /** The length of the open reservation that begins at `offset`, or −1. */
@@ -129,6 +147,7 @@ export class SpanQueue {
       throw error;
     }
     if (this.isEmpty) this.#forget();
+    this.#note();
     return region;
   }
 
@@ -137,6 +156,7 @@ export class SpanQueue {
     const span: Span = { ...region, state: 'committed' };
     this.#spans = [span, ...this.#spans.slice(this.#first)];
     this.#first = 0;
+    this.#note();
   }
 
   /** Releases everything. */
@@ -146,6 +166,7 @@ export class SpanQueue {
     }
     this.#open.clear();
     this.#forget();
+    this.#note();
   }
 
   #close(offset: number): Span {

@@ -46,6 +46,7 @@ import { checkTail, giveRoom, Lane, releaseUnpublished, takeRegions } from './la
 import { pipeInto, type WritableSink } from './pipe-to.ts';
 import { ReceiverBell } from './receiver-bell.ts';
 import type { TurnEnd } from './turn-ends.ts';
+import { flusherTransits } from './writer-transits.ts';
 
 /**
  * Receives one region: `length` bytes from `offset` in `pool.bytes`, written by writer `writerId`.
@@ -78,6 +79,7 @@ export class WriteFlusher {
   /** Ready bits taken and not served yet: paused lanes, or a drain that reached its limit. */
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
+  readonly #transits: object;
   #onWriterGone: ((writerId: number) => void) | undefined;
   readonly #bell: ReceiverBell;
   #draining = false;
@@ -103,6 +105,7 @@ export class WriteFlusher {
     });
     this.#owed = new Int32Array(this.layout.readyWords);
     this.#paused = new Int32Array(this.layout.readyWords);
+    this.#transits = flusherTransits(pool, words, this.layout);
   }
 
   /**

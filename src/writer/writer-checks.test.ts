@@ -48,7 +48,7 @@ for (const [name, create] of Object.entries(kinds)) {
     expect(writer.close()).toBe(0);
     flusher.close();
     expect(auditPool(pool)).toEqual([]);
-    expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+    expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
   });
 
   test(`${name}: tryWrite takes whole ranges of bytes only, and leaves nothing open`, () => {
@@ -81,7 +81,7 @@ for (const [name, create] of Object.entries(kinds)) {
     expect(flusher.stats().waitingRegions).toBe(1);
     expect(writer.close()).toBe(0);
     expect(flusher.close()).toBe(2);
-    expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+    expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
   });
 
   test(`${name}: notices a closed flusher at its next flush, close counts what it took`, () => {
@@ -94,6 +94,6 @@ for (const [name, create] of Object.entries(kinds)) {
     expect(() => writer.flush()).toThrow(coded('ERR_BUSBAR_FLUSHER_CLOSED'));
     expect(() => writer.tryWrite(new Uint8Array(60))).toThrow(coded('ERR_BUSBAR_FLUSHER_CLOSED'));
     expect(writer.close()).toBe(7);
-    expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+    expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
   });
 }

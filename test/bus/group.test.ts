@@ -18,7 +18,7 @@ async function tell(bus: Bus, index: number, command: Command): Promise<unknown>
 
 /** Nothing is held, by whoever has died or not. */
 function expectAllHome(pool: BufferPool): void {
-  const { held, inTransit, threads, capacity, freeCached, freeShared } = pool.stats();
+  const { held, inTransit, threads, capacity, freeCached, freeShared } = pool.who();
   expect({
     held,
     inTransit,

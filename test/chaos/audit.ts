@@ -30,7 +30,7 @@ export function undeliveredBytes(writer: SharedWriter): number {
 export function auditAtRest(hub: Hub): string[] {
   const { pool, board, flusher } = hub;
   const wrong = auditPool(pool);
-  const stats = pool.stats();
+  const stats = pool.who();
   const slots = new Set([pool.threadSlot as number]);
   for (let seat = 0; seat < SEAT_COUNT; seat++) slots.add(board.get(seat, SLOT) - 1);
   for (const { slot, held, state, waiting } of stats.threads) {
@@ -45,7 +45,7 @@ export function auditAtRest(hub: Hub): string[] {
     wrong.push(`${stats.inTransit} buffers are in transit, ${segments} in shared writers`);
   }
   const free = stats.freeShared + stats.freeCached;
-  const known = free + stats.held + stats.inTransit;
+  const known = free + stats.held;
   if (known !== stats.capacity) wrong.push(`of ${stats.capacity} buffers ${known} are known`);
   const { waitingRegions } = flusher.stats();
   if (waitingRegions > 0) wrong.push(`${waitingRegions} regions wait in the flusher`);

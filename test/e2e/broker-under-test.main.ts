@@ -65,8 +65,8 @@ async function obey(order: Order): Promise<Answer> {
       if (broker === undefined) throw new Error('not started');
       const stats = await broker.stats();
       // The buffers of the replies are free again by now.
-      const { held, inTransit } = broker.pool.stats();
-      return { id, kind: 'stats', stats: { ...stats, held: held + inTransit, crashes } };
+      const { held } = broker.pool.stats();
+      return { id, kind: 'stats', stats: { ...stats, held, crashes } };
     }
     case 'crash':
       crashing.postMessage({ index: order.index, how: order.how });

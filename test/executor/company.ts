@@ -66,7 +66,7 @@ export function openGate(words: Int32Array): void {
 
 /** Only this thread is in the pool, and no buffer is missing. */
 export function expectAllBack(pool: BufferPool): void {
-  const { held, inTransit, threads, capacity, freeCached, freeShared } = pool.stats();
+  const { held, inTransit, threads, capacity, freeCached, freeShared } = pool.who();
   expect({ held, inTransit, threads: threads.length, missing: capacity - freeCached - freeShared })
     // No thread holds a buffer.
     .toEqual({ held: 0, inTransit: 0, threads: 1, missing: 0 });

@@ -282,7 +282,7 @@ test('writers of a dead executor can be recovered before its slot is free', asyn
   const writer = SharedWriter.create(flusher);
   const news: string[] = [];
   const held = (slot: number): number | undefined =>
-    pool.stats().threads.find((thread) => thread.slot === slot)?.held;
+    pool.who().threads.find((thread) => thread.slot === slot)?.held;
   const group = await ExecutorGroup.start({
     ...options,
     onDeath: (index, slot) => {

@@ -21,7 +21,7 @@ test('a group whose handle is dropped stops, and what was sent is handled', asyn
   const words = await startAndForget(pool);
   await until(() => {
     collect();
-    const { threads, inTransit } = pool.stats();
+    const { threads, inTransit } = pool.who();
     return threads.length === 1 && inTransit === 0;
   });
   expect(words[deeds.SEEN]).toBe(20);

@@ -7,6 +7,7 @@
 
 import { isChannelHint } from '../../src/channel/channel-hints.ts';
 import { ChannelLayout, HEAD, TAIL } from '../../src/channel/channel-layout.ts';
+import { HOLDER_WORDS } from '../../src/pool/holder-layout.ts';
 import { isOwnerWord, isPoolHint, isPoolStatistic } from '../../src/pool/pool-hints.ts';
 import * as pool from '../../src/pool/pool-layout.ts';
 import { TRANSIT_MARK } from '../../src/pool/transit-layout.ts';
@@ -78,6 +79,23 @@ function ofPool(): RacyStructure {
         word: 'counters',
         at: slots.flatMap((slot) => counters.map((counter) => layout.thread(slot) + counter)),
         argument: 'One writer; only `stats()` of others reads them, and decides nothing by them.',
+      },
+      {
+        word: 'COUNT of a stripe',
+        at: slots.map((slot) => layout.stripe(slot) + pool.STRIPE_COUNT),
+        argument: 'Written under the claim; only `stats()` of others reads it.',
+      },
+      {
+        word: 'holders',
+        at: [
+          ...slots.flatMap((slot) => {
+            return upTo(HOLDER_WORDS).map((i) => layout.thread(slot) + pool.OWN_HOLDER + i);
+          }),
+          ...ids.flatMap((i) =>
+            upTo(HOLDER_WORDS - 1).map((field) => layout.holder(i) + field + 1),
+          ),
+        ],
+        argument: 'One writer; only `who()` of others reads them, and decides nothing by them.',
       },
       {
         word: 'REFS',

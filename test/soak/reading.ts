@@ -40,8 +40,7 @@ export function usedCpuMs(): number {
 }
 
 function buffersInUse(pool: BufferPool): number {
-  const { held, inTransit } = pool.stats();
-  return held + inTransit;
+  return pool.stats().held;
 }
 
 /** Reads one thread, over and over. */

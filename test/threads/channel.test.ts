@@ -88,7 +88,7 @@ function check(course: Course, from: number, to: number, ends: Done[]): void {
     senders: 0,
     receivers: 0,
   });
-  const { held, inTransit, waiting } = pool.stats();
+  const { held, inTransit, waiting } = pool.who();
   expect({ held, inTransit, waiting }, text).toEqual({ held: 0, inTransit: 0, waiting: 0 });
   expect(auditPool(pool), text).toEqual([]);
 }

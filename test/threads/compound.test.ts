@@ -69,7 +69,7 @@ test('a killed thread has done a call and the plain stores behind it, or none', 
       if (inTransit > 0) pool.release(pool.moveFrom(words, at.SENT));
     }
     expect(auditPool(pool), `replay with BUSBAR_TEST_SEED=${seed}`).toEqual([]);
-    expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+    expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
   }
   // Some kills hit between the store and the call of a step that is not compound: kills hit where
   // they may. How many fall between two calls depends on what the engine has inlined.

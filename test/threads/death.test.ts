@@ -165,7 +165,7 @@ test.each(shapes)(
     const ends = await supervisor.finish();
     const failed = ends.filter(({ code, error }) => code !== 0 || error !== undefined);
     expect(failed, replay).toEqual([]);
-    const stats = pool.stats();
+    const stats = pool.who();
     expect(stats.threads.map(({ slot }) => slot)).toEqual([pool.threadSlot]);
     expect({ ...stats, free: stats.freeShared + stats.freeCached }, replay).toMatchObject({
       free: bufferCount,

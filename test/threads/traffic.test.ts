@@ -30,7 +30,7 @@ test.each(shapes)(
     const errors = ends.flatMap(({ error }) => (error === undefined ? [] : [error.stack]));
     expect(errors, replay).toEqual([]);
     expect(ends.map(({ code }) => code)).toEqual(Array(threads).fill(0));
-    const { freeShared, freeCached, capacity, held, inTransit, threads: left } = pool.stats();
+    const { freeShared, freeCached, capacity, held, inTransit, threads: left } = pool.who();
     expect({ free: freeShared + freeCached, held, inTransit }, replay).toEqual({
       free: capacity,
       held: 0,

@@ -149,8 +149,8 @@ test('packets go by postMessage to another thread and back, each exactly once', 
   await hand.ask('drop', 100);
   await expect(hand.ask('drop', 100)).rejects.toMatchObject({ code: 'ERR_BUSBAR_PACKET_RELEASED' });
   packet.release();
-  expect(pool.stats()).toMatchObject({ held: 1, inTransit: 0 });
+  expect(pool.who()).toMatchObject({ held: 1, inTransit: 0 });
   await hand.ask('drop', 101);
-  expect(pool.stats()).toMatchObject({ held: 0, inTransit: 0 });
+  expect(pool.who()).toMatchObject({ held: 0, inTransit: 0 });
   expect(auditPool(pool)).toEqual([]);
 });

@@ -157,7 +157,7 @@ export class Crew {
     this.receive();
     while (this.#kept.length > 0) this.#releaseOne();
     this.check();
-    const { held, inTransit } = this.pool.stats();
+    const { held, inTransit } = this.pool.who();
     const { writers } = this.flusher.stats();
     const found = { dropped, held, inTransit, writers, wrong: auditPool(this.pool) };
     const home = { dropped: 0, held: 0, inTransit: 0, writers: 0, wrong: [] };

@@ -151,7 +151,7 @@ class OracleRun {
     this.#drain();
     this.#releaseOne(true);
     insist(this.#flusher.stats().writers === 0, 'the lane is not free again');
-    const { held, inTransit } = this.#pools[0].stats();
+    const { held, inTransit } = this.#pools[0].who();
     insist(held === 0 && inTransit === 0, `${held} buffers held, ${inTransit} in transit`);
     const wrong = auditPool(this.#pools[0]);
     insist(wrong.length === 0, wrong.join('; '));

@@ -2,6 +2,7 @@
 /** `HeldBuffers`: counts the buffers in which regions wait to be sent. */
 
 import { assert } from '../../base/assert.ts';
+import { SENDING } from '../../pool/holder-layout.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
 
 /** Buffers that a link may hold, whatever others hold: it writes one while it sends one. */
@@ -25,12 +26,17 @@ interface Held {
  * dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
  */
 export class HeldBuffers {
+  readonly #pool: BufferPool;
+  /** The word that counts the references of the regions. */
+  #held: number;
   readonly #all: Held;
   readonly #shareMax: number;
   #count = 0;
   #last: BufferId = NO_BUFFER;
 
   constructor(pool: BufferPool) {
+    this.#pool = pool;
+    this.#held = pool.holder() + SENDING;
     let all = totals.get(pool);
     if (all === undefined) {
       all = { runs: new Uint32Array(pool.bufferCount), count: 0 };
@@ -38,6 +44,11 @@ export class HeldBuffers {
     }
     this.#all = all;
     this.#shareMax = pool.bufferCount >>> 1;
+  }
+
+  /** Counts as part of that holder; before the first region. */
+  holdAs(holder: number): void {
+    this.#held = holder + SENDING;
   }
 
   get count(): number {
@@ -51,6 +62,7 @@ export class HeldBuffers {
 
   /** A region is appended. */
   add(bufferId: BufferId): void {
+    this.#pool.note(this.#held, 1);
     if (this.#count > 0 && bufferId === this.#last) return;
     this.#last = bufferId;
     this.#count++;
@@ -63,6 +75,7 @@ export class HeldBuffers {
    * the one at `at`.
    */
   removeBefore(index: number, regions: readonly number[], fields: number, at: number): void {
+    this.#pool.note(this.#held, -index / fields);
     for (let i = at; i < index; i += fields) {
       if (regions[i + fields] !== regions[i]) this.#remove(regions[i]);
     }
@@ -70,6 +83,7 @@ export class HeldBuffers {
 
   /** The regions from `index` on are removed. No region is added afterwards. */
   removeFrom(index: number, regions: readonly number[], fields: number, at: number): void {
+    this.#pool.note(this.#held, (index - regions.length) / fields);
     for (let i = index + at; i < regions.length; i += fields) {
       if (i < fields || regions[i - fields] !== regions[i]) this.#remove(regions[i]);
     }

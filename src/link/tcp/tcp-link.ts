@@ -451,7 +451,7 @@ export class TcpLink extends ReadableLink implements Link {
       this.destroy();
       this.#settle();
     });
-    this.heedSignal();
+    this.heedSignal([this.framer, this.#sender]);
   }
 
   /** @internal */
@@ -494,4 +494,4 @@ export class TcpLink extends ReadableLink implements Link {
   }
 }
 
-describeAs(TcpLink, 'TcpLink', (link) => ({ closed: link.closed, ...link.stats() }));
+describeAs(TcpLink, 'TcpLink', (link) => ({ ...link.inBrief, ...link.stats() }));

@@ -59,6 +59,12 @@ export class TcpSender implements OutboxOwner {
     this.gate.add(this.writer.id);
   }
 
+  /** Counts as part of that holder; before the first buffer. */
+  holdAs(holder: number): void {
+    this.writer.spans.held.holdAs(holder);
+    this.outbox.held.holdAs(holder);
+  }
+
   /** Sends as much as possible of what the writers hold. */
   flush(): void {
     if (!this.writer.closed) this.writer.flush();

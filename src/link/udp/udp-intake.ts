@@ -14,6 +14,7 @@ import {
   IN_TRUNCATED,
   IN_WORDS,
 } from '../../native/udp.ts';
+import { RECEIVING } from '../../pool/holder-layout.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
 import { BufferWait } from '../buffer-wait.ts';
 import type { ReadingStats } from '../link.ts';
@@ -112,6 +113,8 @@ export class UdpIntake {
   private rowEnd = 0;
   private segmentEnd = 0;
 
+  /** The word that counts the intake's references. */
+  private held: number;
   private shortBuffer: BufferId = NO_BUFFER;
   private shortAt = 0;
   private shortEnd = 0;
@@ -130,6 +133,7 @@ export class UdpIntake {
   private exhaustions = 0;
 
   constructor(pool: BufferPool, packed: boolean) {
+    this.held = pool.holder() + RECEIVING;
     this.pool = pool;
     this.packed = packed;
     this.wait = new BufferWait({
@@ -145,6 +149,11 @@ export class UdpIntake {
     assert(this.owner === NO_OWNER, 'an intake is opened once');
     this.owner = owner;
     this.socket = socket;
+  }
+
+  /** Counts as part of that holder; before the first buffer. */
+  holdAs(holder: number): void {
+    this.held = holder + RECEIVING;
   }
 
   get paused(): boolean {
@@ -242,6 +251,7 @@ export class UdpIntake {
         const id = pool.tryAcquire();
         if (id === NO_BUFFER) break;
         places.push(id);
+        pool.note(this.held, 1);
       }
     } catch (error) {
       this.releaseIdle();
@@ -271,6 +281,7 @@ export class UdpIntake {
     assert(!this.isClosed, 'a closed intake waits for no buffer');
     assert(this.state === IDLE, 'nothing is delivered from a microtask');
     this.places.push(bufferId);
+    this.pool.note(this.held, 1);
     if (!this.isPaused) this.readable();
     else this.releaseIdle();
     this.owner.watch();
@@ -346,6 +357,7 @@ export class UdpIntake {
     if (!this.pool.isSoleHolder(id)) {
       this.pool.release(id);
       this.places[this.row] = NO_BUFFER;
+      this.pool.note(this.held, -1);
     }
     this.row++;
     if (this.row === this.filled) this.closeGaps();
@@ -406,6 +418,7 @@ export class UdpIntake {
     const id = this.pool.tryAcquire();
     if (id === NO_BUFFER) return false;
     if (this.shortBuffer !== NO_BUFFER) this.pool.release(this.shortBuffer);
+    else this.pool.note(this.held, 1);
     this.shortBuffer = id;
     this.shortAt = this.pool.offsetOf(id);
     this.shortEnd = this.shortAt + this.pool.bufferSize;
@@ -416,12 +429,15 @@ export class UdpIntake {
   private releaseIdle(): void {
     const { pool, places } = this;
     for (let i = 0; i < places.length; i++) {
-      if (places[i] !== NO_BUFFER) pool.release(places[i]);
+      if (places[i] === NO_BUFFER) continue;
+      pool.release(places[i]);
+      pool.note(this.held, -1);
     }
     places.length = 0;
     const id = this.shortBuffer;
     if (id === NO_BUFFER || !(this.isClosed || pool.isSoleHolder(id))) return;
     pool.release(id);
+    pool.note(this.held, -1);
     this.shortBuffer = NO_BUFFER;
     this.shortAt = this.shortEnd = 0;
   }

@@ -114,7 +114,7 @@ export class UdpLink extends UdpReader implements Link {
       watch: () => this.watch(),
       sendRest: () => this.sendRest(),
     });
-    this.heedSignal();
+    this.heedSignal([this.intake, this.sender]);
     try {
       if (options.peer !== undefined) {
         this.#writer = this.sender.openWriter(undefined, options.writer);
@@ -392,4 +392,4 @@ export class UdpLink extends UdpReader implements Link {
   }
 }
 
-describeAs(UdpLink, 'UdpLink', (link) => ({ closed: link.closed, ...link.stats() }));
+describeAs(UdpLink, 'UdpLink', (link) => ({ ...link.inBrief, ...link.stats() }));

@@ -103,6 +103,11 @@ export class UdpOutbox {
     this.queue = new RegionQueue(pool, datagramBytes);
   }
 
+  /** Counts as part of that holder; before the first region. */
+  holdAs(holder: number): void {
+    this.queue.held.holdAs(holder);
+  }
+
   open(owner: UdpOutboxOwner, socket: UdpSocket, segmenting: boolean): void {
     assert(this.opened === undefined, 'an outbox is opened once');
     this.opened = { owner, socket };

@@ -46,6 +46,7 @@ export class UdpSender implements UdpOutboxOwner {
   readonly gate: WriterGate;
   readonly #owner: UdpSenderOwner;
   readonly #pool: BufferPool;
+  #holder = -1;
   readonly #packed: boolean;
   /** Bytes of each message of a writer; 0: messages with lengths. */
   readonly #messageBytes: number;
@@ -70,9 +71,16 @@ export class UdpSender implements UdpOutboxOwner {
     this.outbox.open(this, socket, options.offload);
   }
 
+  /** Counts as part of that holder, with writers opened from now on. */
+  holdAs(holder: number): void {
+    this.#holder = holder;
+    this.outbox.holdAs(holder);
+  }
+
   /** **Throws** ERR_BUSBAR_WRITER_SLOTS, ERR_BUSBAR_FLUSHER_CLOSED; TypeError, RangeError. */
   openWriter(to: Int32Array | undefined, options: WriterOptions): LocalWriter {
     const writer = new LocalWriter(this.gate.flusher, options);
+    if (this.#holder >= 0) writer.spans.held.holdAs(this.#holder);
     this.writers.set(writer.id, writer);
     this.add(writer.id, to);
     return writer;
