@@ -22,7 +22,7 @@ import {
 } from './carriers.ts';
 import type { Doorbell } from './doorbell.ts';
 import { HOLDER_NAME } from './holder-layout.ts';
-import { checkName, closeHolder, closeHoldersOf, openHolder, writeName } from './holders.ts';
+import { closeHolder, closeHoldersOf, openHolder, writeName } from './holders.ts';
 import { type Asker, BY_QUESTION, declareGone, isGone } from './liveness.ts';
 import { createBlocks, openBlocks } from './pool-blocks.ts';
 import {
@@ -166,7 +166,7 @@ export class BufferPool extends BufferReferences {
     } else {
       this.checkUsable();
     }
-    return this.waiters.wait(limits, () => holdersInBrief(this.thread, this.stats()));
+    return this.waiters.wait(limits, () => this.heldInBrief());
   }
 
   /**
@@ -185,8 +185,10 @@ export class BufferPool extends BufferReferences {
     this.checkUsable();
     const id = this.waiters.waitSync(timeoutMs);
     if (id === NO_BUFFER) {
-      const held = holdersInBrief(this.thread, this.stats());
-      throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${timeoutMs} ms; ${held}`);
+      throw new BusbarError(
+        'ERR_BUSBAR_TIMEOUT',
+        `acquireSync, ${timeoutMs} ms; ${this.heldInBrief()}`,
+      );
     }
     return id;
   }
@@ -299,6 +301,11 @@ export class BufferPool extends BufferReferences {
    */
   who(): PoolWho {
     return whoHolds(this.thread, this.stats(), this.transits.sources());
+  }
+
+  /** @internal For errors. */
+  heldInBrief(): string {
+    return holdersInBrief(this.thread, this.stats());
   }
 
   /** The pool's name; '' without one. */

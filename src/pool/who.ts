@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Who holds the buffers of a pool, by thread and kind of holder. */
 
-import { loadAcquire } from '../base/atomics.ts';
 import { eachInCarriers } from './carriers.ts';
 import { HOLDER_KINDS, HOLDER_NAME } from './holder-layout.ts';
 import { holdersOf, readName } from './holders.ts';

@@ -119,7 +119,7 @@ function buries(
   const pool = module.BufferPool.attach(shared.handle);
   const { badge } = new module.Gauges(shared.gauges, place, 0);
   self.begin();
-  let taken: readonly number[] | Int32Array = [];
+  let taken = new Int32Array(0);
   if (badge !== 0 && pool.declareBadgeExited(badge)) {
     pool.reclaimBadge(badge, (held) => {
       const ids = Array.from({ length: pool.bufferCount }, (_, id) => id);

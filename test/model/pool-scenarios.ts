@@ -31,6 +31,8 @@ export function attachedTo(module: PoolModule) {
   ): PoolBody =>
     (shared, self) => {
       const pool = module.BufferPool.attach(shared.handle);
+      // Reads statistics, which decide nothing.
+      pool.heldInBrief = () => '';
       self.publish(pool.threadSlot);
       const prepared = before?.(pool);
       self.begin();
