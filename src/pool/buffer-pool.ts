@@ -185,10 +185,8 @@ export class BufferPool extends BufferReferences {
     this.checkUsable();
     const id = this.waiters.waitSync(timeoutMs);
     if (id === NO_BUFFER) {
-      throw new BusbarError(
-        'ERR_BUSBAR_TIMEOUT',
-        `acquireSync, ${timeoutMs} ms; ${this.heldInBrief()}`,
-      );
+      const held = this.heldInBrief();
+      throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${timeoutMs} ms; ${held}`);
     }
     return id;
   }
@@ -304,9 +302,7 @@ export class BufferPool extends BufferReferences {
   }
 
   /** @internal For errors. */
-  heldInBrief(): string {
-    return holdersInBrief(this.thread, this.stats());
-  }
+  heldInBrief = (): string => holdersInBrief(this.thread, this.stats());
 
   /** The pool's name; '' without one. */
   get name(): string {
@@ -322,17 +318,15 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * @internal Words in which a holder counts its references by {@link note}: of its own if it has a
-   * name, while there are any; else those of this thread.
+   * @internal Words in which a holder counts by {@link note}: its own if it has a name, if possible.
    */
   holder(name: string = ''): number {
     const own = this.thread.record + OWN_HOLDER;
     return name === '' ? own : openHolder(this.words, this.layout, this.threadSlot, name);
   }
 
-  /** @internal A holder holds so many more references: `index` is that of a word of it. */
+  /** @internal So many more references by word `index` of a holder; nothing after `detach`. */
   note(index: number, change: number): void {
-    // Once the thread has left the pool there is no such word, and nothing is written.
     this.words[index] += change;
   }
 

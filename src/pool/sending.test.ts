@@ -53,7 +53,7 @@ test('the only reference on a buffer takes no shares along', () => {
   const record = controlLayout(a).buffer(id);
   const [owner, total] = [record + OWNER, record + TOTAL];
   a.moveInto(id, a.offsetOf(id), 0, words, 0);
-  expect(a.stats()).toMatchObject({ held: 0, inTransit: 1 });
+  expect(a.who()).toMatchObject({ held: 1, inTransit: 1 });
   expect(controlWords(a)[owner]).toBe(ALONE);
   const copy = words.slice();
   expect(b.moveFrom(words, 0)).toBe(id);
