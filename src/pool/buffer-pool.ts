@@ -301,7 +301,7 @@ export class BufferPool extends BufferReferences {
     return whoHolds(this.thread, this.stats(), this.transits.sources());
   }
 
-  /** @internal For errors. */
+  /** @internal */
   heldInBrief = (): string => holdersInBrief(this.thread, this.stats());
 
   /** The pool's name; '' without one. */
@@ -317,9 +317,7 @@ export class BufferPool extends BufferReferences {
     writeName(this.words, this.thread.record + OWN_HOLDER + HOLDER_NAME, name);
   }
 
-  /**
-   * @internal Words in which a holder counts by {@link note}: its own if it has a name, if possible.
-   */
+  /** @internal Words in which a holder counts by {@link note}: its own if named and possible. */
   holder(name: string = ''): number {
     const own = this.thread.record + OWN_HOLDER;
     return name === '' ? own : openHolder(this.words, this.layout, this.threadSlot, name);
