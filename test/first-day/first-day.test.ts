@@ -8,12 +8,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { listFiles, ROOT } from '../../scripts/files.mjs';
+import { countWords } from './channel.ts';
+import { diagnose } from './diagnosis.ts';
 import { startHttp } from './http.ts';
 import { openLog } from './log.ts';
 import { startMetrics } from './metrics.ts';
+import { startPipeline } from './pipeline.ts';
 import { startRelay } from './relay.ts';
 import { startRpc } from './rpc.ts';
 
+const BUILT = new URL('../../build/test/first-day/', import.meta.url);
 const NOTHING = { heldByThreads: 0, inTransit: 0 };
 
 /** Collects what arrives until the text satisfies `enough`. */
@@ -60,7 +64,7 @@ test('a relay of JSON lines: all get all; a client that stands still stops no ot
 });
 
 test('requests over executors: replies in order for each link', async () => {
-  const module = new URL('../../build/test/first-day/rpc.worker.js', import.meta.url);
+  const module = new URL('rpc.worker.js', BUILT);
   const { pool, group, server } = await startRpc(module);
   const words = Array.from({ length: 500 }, (_, i) => `word-${i}-`.padEnd(12, 'x'));
   const requests = Buffer.concat(words.map((word) => Buffer.from(`\0\0\0\x0c${word}`)));
@@ -130,4 +134,40 @@ test('a log in a file: every line, in order, though the pool is small', async ()
   expect(readFileSync(`${folder}/log`, 'utf8')).toBe(lines.join(''));
   expect(log.pool.close()).toMatchObject(NOTHING);
   rmSync(folder, { recursive: true });
+});
+
+test('a pipeline goes on after a line has crashed its parser, and says which was lost', async () => {
+  const module = new URL('pipeline.worker.js', BUILT);
+  const { pool, parsers, sums, lost, send } = await startPipeline(module);
+  for (let i = 0; i < 300; i++) {
+    await send(i === 100 ? 'no such line' : JSON.stringify({ name: `n${i % 3}`, value: i }));
+  }
+  const report = await parsers.stop();
+  const sum = (rest: number): number =>
+    Array.from({ length: 300 }, (_, i) => (i % 3 === rest && i !== 100 ? i : 0)).reduce(
+      (a, b) => a + b,
+    );
+  expect([0, 1, 2].map((i) => sums.get(`n${i}`))).toEqual([0, 1, 2].map(sum));
+  expect(lost).toEqual([expect.stringContaining('JSON')]);
+  expect([report.dropped, report.terminated]).toEqual([0, []]);
+  expect(pool.close()).toMatchObject(NOTHING);
+});
+
+test('a channel to a worker carries more than the pool holds, and ends', async () => {
+  const texts = Array.from({ length: 20_000 }, (_, i) => `text ${i}, `.padEnd(64, 'x y '));
+  const { pool, words } = await countWords(new URL('channel.worker.js', BUILT), texts);
+  expect(words).toBe(texts.reduce((sum, text) => sum + text.split(' ').length, 0));
+  expect(pool.close()).toMatchObject(NOTHING);
+});
+
+test('what goes wrong is told: released twice, none free, not ended, never released', async () => {
+  const { released, exhausted, stopped, closed } = await diagnose();
+  const place = /diagnosis\.(ts|js)/;
+  expect(released).toMatchObject({ code: 'ERR_BUSBAR_PACKET_RELEASED' });
+  expect(`${released}`).toMatch(place);
+  expect(exhausted).toMatchObject({ code: 'ERR_BUSBAR_TIMEOUT' });
+  expect(stopped).toMatchObject({ terminated: [0] });
+  expect(closed.heldByThreads).toBe(1);
+  expect(closed.leaks.length).toBeGreaterThan(0);
+  expect(JSON.stringify(closed.leaks)).toMatch(place);
 });
