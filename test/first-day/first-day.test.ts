@@ -136,7 +136,7 @@ test('a log in a file: every line, in order, though the pool is small', async ()
   rmSync(folder, { recursive: true });
 });
 
-test('a pipeline goes on after a line has crashed its parser, and says which was lost', async () => {
+test('a pipeline goes on after a line has crashed its parser, and says so', async () => {
   const module = new URL('pipeline.worker.js', BUILT);
   const { pool, parsers, sums, lost, send } = await startPipeline(module);
   for (let i = 0; i < 300; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Parses `{ "name": …, "value": … }`; what is no such line ends the thread. */
+/** Parses `{ "name": …, "value": … }`; any other line ends the thread. */
 import type { ExecutorContext } from 'busbar/executor';
 import { Packet } from 'busbar/packet';
 
