@@ -10,13 +10,16 @@ import { Worker } from 'node:worker_threads';
 import { PacketChannel } from 'busbar/channel';
 import { DelimiterCodec } from 'busbar/framer';
 import { type TcpLink, TcpServer } from 'busbar/link';
-import type { Packet } from 'busbar/packet';
+import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
 
 const WORKER = new URL('./idiom.worker.js', import.meta.url);
 const LINE = `${JSON.stringify({ room: 'lobby', text: 'a line as chat programs send them' })}\n`;
 const BATCH = 1000;
+/** Who is in a room, and how many lines come at once. */
+const ROOM_SIZE = 200;
+const ROOM_LINES = 20;
 
 export const idiomCases: readonly BenchCase[] = [
   {
@@ -60,6 +63,27 @@ export const idiomCases: readonly BenchCase[] = [
     unit: BATCH,
     threads: 1,
     prepare: () => prepareEcho(listenNet),
+  },
+  {
+    id: 'idiom/fanout-packet',
+    what: 'a line to one of 200 links: a packet of it, link.trySend(packet.clone()) for each',
+    unit: ROOM_LINES * ROOM_SIZE,
+    threads: 1,
+    prepare: () => prepareRoom(listenRoom('packet')),
+  },
+  {
+    id: 'idiom/fanout-write',
+    what: 'the same by link.tryWrite for each',
+    unit: ROOM_LINES * ROOM_SIZE,
+    threads: 1,
+    prepare: () => prepareRoom(listenRoom('write')),
+  },
+  {
+    id: 'idiom/fanout-net',
+    what: 'the same by node:net: the lines of a turn joined, socket.write for each socket',
+    unit: ROOM_LINES * ROOM_SIZE,
+    threads: 1,
+    prepare: () => prepareRoom(listenNetRoom),
   },
 ];
 
@@ -164,8 +188,96 @@ async function prepareEcho(listen: () => Promise<Echo>): Promise<PreparedCase> {
   };
 }
 
-function listenWith(handler: Parameters<typeof TcpServer.listen>[1]['handler']): Promise<Echo> {
-  const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 64 });
+/** Sends lines over one socket; done when all sockets of the room have got them. */
+async function prepareRoom(listen: () => Promise<Echo>): Promise<PreparedCase> {
+  const server = await listen();
+  const batch = Buffer.from(LINE.repeat(ROOM_LINES));
+  let left = 0;
+  let done = (): void => {};
+  const sockets: Socket[] = [];
+  for (let i = 0; i < ROOM_SIZE; i++) {
+    const socket = connect(server.port).setNoDelay();
+    await once(socket, 'connect');
+    socket.on('data', (data) => {
+      left -= data.length;
+      if (left === 0) done();
+    });
+    sockets.push(socket);
+  }
+  return {
+    async run(ops) {
+      for (let i = 0; i < ops; i += ROOM_LINES * ROOM_SIZE) {
+        left = batch.length * ROOM_SIZE;
+        const finished = new Promise<void>((resolve) => {
+          done = resolve;
+        });
+        sockets[0].write(batch);
+        await finished;
+      }
+      return ops;
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await server.close();
+    },
+  };
+}
+
+function listenRoom(way: 'packet' | 'write'): () => Promise<Echo> {
+  return () => {
+    const links = new Set<TcpLink>();
+    const roomSize = { bufferSize: 4096, bufferCount: 8 * ROOM_SIZE };
+    return listenWith((link: TcpLink) => {
+      const { pool } = link;
+      links.add(link);
+      return {
+        onFrame(offset, length) {
+          if (way === 'write') {
+            for (const other of links) {
+              if (!other.tryWrite(pool.bytes, offset, offset + length)) throw new Error('not now');
+            }
+            return;
+          }
+          const line = Packet.tryFrom(pool, pool.bytes.subarray(offset, offset + length + 1));
+          if (line === undefined) throw new Error('not now');
+          for (const other of links) if (!other.trySend(line.clone())) throw new Error('not now');
+          line.release();
+        },
+        onClose: () => void links.delete(link),
+      };
+    }, roomSize);
+  };
+}
+
+async function listenNetRoom(): Promise<Echo> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.setNoDelay());
+    let rest = '';
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    socket.setEncoding('utf8').on('data', (data: string) => {
+      const lines = (rest + data).split('\n');
+      rest = lines.pop() as string;
+      const joined = lines.map((line) => `${line}\n`).join('');
+      for (const other of sockets) other.write(joined);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as { port: number }).port,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function listenWith(
+  handler: Parameters<typeof TcpServer.listen>[1]['handler'],
+  size = { bufferSize: 65536, bufferCount: 64 },
+): Promise<Echo> {
+  const pool = BufferPool.create(size);
   const codec = () => new DelimiterCodec('\n');
   return TcpServer.listen(pool, { codec, ...(handler === undefined ? {} : { handler }) });
 }
