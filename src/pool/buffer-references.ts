@@ -433,7 +433,7 @@ export abstract class BufferReferences {
   private relieve(): void {
     this.thread.giveBack();
     this.thread.serve();
-    if (this.words[this.thread.record + GRANT] > WAITING) this.waiters.pump();
+    if (this.words[this.thread.record + GRANT] > WAITING) this.waiters.pumpChecked();
   }
 
   /** This thread's last reference on a shared buffer is gone. True if it was the last of all. */

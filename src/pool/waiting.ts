@@ -111,6 +111,11 @@ export class WaitQueue {
   pump(): void {
     // Between a grant and its caller stand many calls: none of them may throw.
     ensureStack();
+    this.pumpChecked();
+  }
+
+  /** {@link pump} within a step that has checked the stack: a second check could fail. */
+  pumpChecked(): void {
     const { words, record } = this.#thread;
     for (;;) {
       // SYNC(grant): sees the buffer as its giver left it; pairs with serve().
@@ -157,7 +162,7 @@ export class WaitQueue {
   /** Takes a buffer if there is one, and asks threads with full caches for theirs. */
   #sweep(): void {
     if (this.#thread.words[this.#thread.record + CACHE_COUNT] > 0) this.#thread.giveBack();
-    this.pump();
+    this.pumpChecked();
     if (!this.#waiters.isEmpty) this.#thread.ringHoarders();
   }
 
