@@ -6,7 +6,6 @@ import type { LeakReport } from './leak-tracker.ts';
 import {
   ACQUIRES,
   ACQUIRES_HIGH,
-  ALONE,
   ATTENTION,
   ATTENTION_CLOSED,
   CACHE_COUNT,
