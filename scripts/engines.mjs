@@ -241,7 +241,8 @@ async function bundleForPage(file) {
   const contents = [
     `import { runTests } from 'vitest';`,
     `import './${file}';`,
-    `await runTests((outcome) => postMessage(outcome), ${JSON.stringify(leftOutOf('chromium', file))});`,
+    'await runTests((outcome) => postMessage(outcome), ' +
+      `${JSON.stringify(leftOutOf('chromium', file))});`,
     `postMessage('end');`,
   ].join('\n');
   const plugin = {

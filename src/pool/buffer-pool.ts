@@ -323,7 +323,7 @@ export class BufferPool extends BufferReferences {
     return name === '' ? own : openHolder(this.words, this.layout, this.threadSlot, name);
   }
 
-  /** @internal So many more references by word `index` of a holder; nothing after `detach`. */
+  /** @internal `change` more references by word `index` of a holder; nothing after `detach`. */
   note(index: number, change: number): void {
     this.words[index] += change;
   }
@@ -383,15 +383,11 @@ export class BufferPool extends BufferReferences {
     words[this.refs + id]++;
   }
 
-  /**
-   * @internal If this thread has the only reference on a buffer, makes it one by a share: for words
-   * of which others {@link retainShared}.
-   */
+  /** @internal A sole reference becomes one by a share, so that others may {@link retainShared}. */
   share(id: BufferId): void {
-    const words = this.words;
-    const account = this.shares + id;
-    if (words[this.refs + id] !== 1 || words[account] !== 0) return;
-    openAccount(words, account, this.layout.buffer(id), 1);
+    const { words, shares, refs } = this;
+    const isSole = words[refs + id] === 1 && words[shares + id] === 0;
+    if (isSole) openAccount(words, shares + id, this.layout.buffer(id), 1);
   }
 
   /**

@@ -46,7 +46,7 @@ export class SpanQueue {
     this.held = new HeldCount(pool, WRITER);
   }
 
-  /** The writer holds so many references beside the spans. */
+  /** The writer holds `count` references beside the spans. */
   noteOwn(count: number): void {
     this.#own = count;
     this.#note();

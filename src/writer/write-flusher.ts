@@ -79,6 +79,7 @@ export class WriteFlusher {
   /** Ready bits taken and not served yet: paused lanes, or a drain that reached its limit. */
   readonly #owed: Int32Array;
   readonly #paused: Int32Array;
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: the pool knows it weakly
   readonly #transits: object;
   #onWriterGone: ((writerId: number) => void) | undefined;
   readonly #bell: ReceiverBell;
