@@ -114,3 +114,19 @@ test('a target that lies about its length gets no bytes beyond it', () => {
   packet.release();
   checkAllHome(pool);
 });
+
+test('words that are a proxy are refused before the reference has moved', () => {
+  const pool = makePool();
+  const words = new Int32Array(4);
+  packetOf(pool, 1).moveInto(words, 0);
+  const hostile = new Proxy(words, {
+    get(target, key) {
+      if (key === '1' && target[3] === 0) throw new Error('too late');
+      const value = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  expect(() => Packet.moveFrom(pool, hostile, 0)).toThrow(/^words must be an Int32Array/);
+  Packet.moveFrom(pool, words, 0).release();
+  checkAllHome(pool);
+});

@@ -14,7 +14,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { textBytes, writeText } from '../base/text.ts';
-import { lengthOf } from '../base/views.ts';
+import { isWords, lengthOf } from '../base/views.ts';
 import { resolveWaitOptions } from '../base/wait-guard.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
@@ -200,7 +200,8 @@ export class Packet {
    */
   static moveFrom(pool: BufferPool, words: Int32Array<ArrayBufferLike>, index: number): Packet {
     if (!(pool?.bufferCount > 0)) checkPool(pool);
-    if (!(words?.length > 0)) checkWords('words', words);
+    // Elements of an Int32Array have neither accessors nor traps: nothing throws after the move.
+    if (!isWords(words)) checkWords('words', words);
     const bufferId = pool.moveFrom(words, index);
     return new Packet(
       pool,

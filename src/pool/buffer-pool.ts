@@ -335,7 +335,6 @@ export class BufferPool extends BufferReferences {
 
   /** @internal Carriers that this thread knows. */
   readonly transits: Transits = new Transits();
-
   /**
    * Closes the pool for all threads: waits are rejected, acquiring fails, releasing still works.
    * Returns what is still held. A second call only reports.
