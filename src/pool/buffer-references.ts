@@ -225,6 +225,7 @@ export abstract class BufferReferences {
    */
   copy(to: number, from: number, length: number): void {
     const { arena } = this;
+    if (typeof length !== 'number') checkInteger('length', length, 0, arena.byteLength);
     checkRange(from, from + length, arena.byteLength);
     checkRange(to, to + length, arena.byteLength);
     arena.copy(to, from, length);

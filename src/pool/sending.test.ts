@@ -423,3 +423,12 @@ test('references sent at random between threads never lose or double a buffer', 
   });
   expectAllHome(first);
 });
+
+test('copy takes numbers only', () => {
+  const pool = BufferPool.create(shape);
+  for (const wrong of [{ valueOf: () => 1 }, '1', 1n, undefined, 0.5, -1]) {
+    expect(() => pool.copy(64, 0, wrong as never), String(wrong)).toThrow(
+      /^(length|end|begin) must/,
+    );
+  }
+});

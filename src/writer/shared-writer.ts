@@ -84,8 +84,7 @@ export class SharedWriter {
   private readonly delivery: SharedDelivery;
   private readonly members: SharedMembers;
   private readonly slot: number;
-  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: the pool knows it weakly
-  private readonly transits: object;
+  protected readonly transits: object; // the pool knows it weakly
   // Copies of the layout's numbers for the hot paths: see buffer-references.ts.
   private readonly epochAt: number = EPOCH;
   private readonly segmentMask: number;
