@@ -56,7 +56,7 @@ test('links reject by name anything but a pool, packet, bytes, options, group', 
   await expect(UdpLink.open(bad(7), bad({}))).rejects.toThrow(/^pool must/);
   const link = await UdpLink.open(pool, { handler: () => ({ onMessage() {} }) });
   expect(() => link.trySend(bad())).toThrow(/^packet must/);
-  expect(() => link.tryWrite(bad())).toThrow(/^source must/);
+  expect(() => link.tryWrite(bad())).toThrow(/^payload must/);
   expect(() => link.join(bad({}))).toThrow(/^group must/);
   expect(() => link.setBroadcast(bad(1))).toThrow(/^wanted must/);
   expect(() => link.setMulticastInterface(bad(null))).toThrow(/^networkInterface must/);

@@ -46,12 +46,10 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ['freeShared', 'updown', '{buffer}', 'buffers', 'Buffers by state.', 'state=free'],
     ['freeCached', 'updown', '{buffer}', 'buffers', '', 'state=cached'],
     ['held', 'updown', '{buffer}', 'buffers', '', 'state=held'],
-    ['inTransit', 'updown', '{buffer}', 'buffers', '', 'state=transit'],
     ['waiting', 'updown', '{thread}', 'waiting', 'Threads that wait for a buffer.'],
   ],
   'pool.thread': [
     ['cached', 'updown', '{buffer}', 'buffers', 'Buffers of a thread.', 'state=cached'],
-    ['held', 'updown', '{buffer}', 'buffers', '', 'state=held'],
     ['acquires', 'counter', '{buffer}', 'acquires', 'Buffers acquired.'],
     ['refills', 'counter', '{batch}', 'batches', 'Batches moved.', 'direction=refill'],
     ['overflows', 'counter', '{batch}', 'batches', '', 'direction=overflow'],

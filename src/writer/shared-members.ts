@@ -241,7 +241,7 @@ export class SharedMembers {
         throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${slot}`);
       }
       for (const { of } of records) this.#endReservations(of);
-      complete = this.#deliverFor(isGone);
+      complete = !this.#countIn(records, isGone) || this.#deliverFor(isGone);
       for (const { of } of records) {
         this.#detachDead(of);
         done++;
@@ -259,7 +259,9 @@ export class SharedMembers {
     // SYNC(members): of several threads one ends the writer in its place.
     else if (isGone(shut)) this.#ends = compareExchange(words, SHUT, shut, this.#mine) === shut;
     if (this.#ends) this.#finish();
-    // The thread may have died after it published or closed, and before the ready bit or the ring.
+    // The thread may have died after it published or closed, and before the ready bit or the ring;
+    // or before it rang for what it owed.
+    if (loadSeqCst(words, OWED) !== 0) this.#ringAll();
     this.#lane.setReady();
     this.#flusher.announceForDead();
     return complete;
@@ -287,6 +289,29 @@ export class SharedMembers {
       // SYNC(member): of several threads one recovers it, and sees what it had left.
       record.isLocked = compareExchange(words, at, present, -this.#mine) === present;
       if (!record.isLocked) records.pop();
+    }
+  }
+
+  /**
+   * Sees to it that MEMBERS counts this object, or one of the dead, until it has delivered: else the
+   * last member could end the writer meanwhile. False: that has begun.
+   *
+   * A dead member that had left is counted again. If this thread dies, too, it is found so by the
+   * next recover(), in a record that this thread has locked.
+   */
+  #countIn(records: readonly LockedRecord[], isGone: (badge: number) => boolean): boolean {
+    const words = this.#words;
+    const layout = this.#layout;
+    const isCounted = records.some(({ of }) => words[layout.joined(of)] !== 0);
+    if (this.#isIn || isCounted) return true;
+    if (records.length === 0) return isGone(loadAcquire(words, CLAIM) & ~CLAIM_AGAIN);
+    const joined = layout.joined(records[0].of);
+    for (;;) {
+      const count = loadSeqCst(words, MEMBERS);
+      if (count === 0) return false;
+      // SYNC(members, both): as when a member joins.
+      if (compareExchangeThenStore(words, MEMBERS, count, count + 1, joined, 1) === count)
+        return true;
     }
   }
 

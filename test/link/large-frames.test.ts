@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { ByteFinder, type Codec, DelimiterCodec, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, type TcpLinkOptions, TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { turn, until } from '../turns.ts';
 
 const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
@@ -277,59 +277,6 @@ test('misuse is told: callbacks of whole frames, packets, codecs with an end', a
   near.destroy();
   await close();
 });
-
-test('the deadline of a frame in parts is that of each part', async () => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'clearTimeout'] });
-  const pool = newPool();
-  const network = new LoopbackNetwork({ seed: 1, automatic: false });
-  const seen: string[] = [];
-  const server = await network.listen(pool, {
-    ...LARGE,
-    frameTimeoutMs: 1000,
-    handler: () => ({
-      onFramePart: (_offset, length) => void seen.push(`${length}`),
-      onClose: (_link, error) => void seen.push(`${error?.code}`),
-    }),
-  });
-  const peer = await network.connect(pool, {
-    ...LARGE,
-    port: server.port,
-    handler: () => ({ onFrames() {} }),
-  });
-  peer.writer.tryWrite(Uint8Array.of(0, 0, 8, 0));
-  await network.run();
-  for (let i = 0; i < 10; i++) {
-    peer.writer.tryWrite(new Uint8Array(10));
-    await network.run();
-    vi.advanceTimersByTime(800);
-    await network.run();
-  }
-  expect(seen).toEqual(Array(10).fill('10'));
-  vi.advanceTimersByTime(1000);
-  await network.run();
-  expect(seen.at(-1)).toBe('ERR_BUSBAR_TIMEOUT');
-  vi.useRealTimers();
-  peer.destroy();
-  await server.close();
-  expect(pool.close()).toMatchObject(CLEAN);
-});
-
-/** The head of a request up to its empty line, and as many bytes as its content-length says. */
-class HttpCodec implements Codec {
-  readonly payloadSkip = 0;
-  readonly payloadTrim = 0;
-  readonly #finder = new ByteFinder(10);
-
-  measure(bytes: Uint8Array, begin: number, end: number, scanned: number): number {
-    let at = this.#finder.find(bytes, begin + Math.max(0, scanned - 3), end);
-    while (at >= 0 && !(bytes[at - 1] === 13 && bytes[at - 2] === 10)) {
-      at = this.#finder.find(bytes, at + 1, end);
-    }
-    if (at < 0) return 0;
-    const head = Buffer.from(bytes.slice(begin, at)).toString('latin1');
-    return at + 1 - begin + Number(/content-length: *(\d+)/i.exec(head)?.[1] ?? 0);
-  }
-}
 
 test('HTTP: bodies of any length, between requests without one', async () => {
   const pool = newPool(4096, 16);

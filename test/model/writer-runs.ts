@@ -78,6 +78,15 @@ function cases(module: WriterModule): Case<WriterShared>[] {
     scenario(module, 'deaths', { receiver, a, b }, () => undefined, { kills: 1, deaths: 'calls' }, [
       'a',
     ]),
+    scenario(
+      module,
+      'deaths, room for two regions',
+      { receiver, a, b },
+      () => undefined,
+      { kills: 1, deaths: 'calls' },
+      ['a'],
+      2,
+    ),
     scenario(module, 'exceptions', { receiver, a: deep }, all([10, 11, 12]), { exceptions: 1 }),
   ];
 }
@@ -89,11 +98,12 @@ function scenario(
   check: (received: readonly number[], result: unknown) => void,
   options: ModelOptions,
   killable: readonly string[] = [],
+  regionCount = 8,
 ): Case<WriterShared> {
   return {
     scenario: {
       name: `runs: ${name}`,
-      setup: () => makeWriter(module, SHAPE, BUFFER_SIZE, true, { ring: RING, regionCount: 8 }),
+      setup: () => makeWriter(module, SHAPE, BUFFER_SIZE, true, { ring: RING, regionCount }),
       threads,
       killable,
       supervisor: recoversAsStranger(module),
