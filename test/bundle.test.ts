@@ -77,6 +77,7 @@ async function printed(entries: readonly string[], options: BuildOptions = {}): 
   return `${stdout}${stderr}`.trim();
 }
 
+const REPORT = '{"handled":1,"dropped":0,"leaked":0,"terminated":[]}';
 const NO_SHIM =
   'the shim is no part of the bundle that busbar is in; leave the package outside of it';
 const NO_PROGRAM =
@@ -84,13 +85,13 @@ const NO_PROGRAM =
   'the bundle lacks executor-thread.js, see "Bundles" in the README of busbar';
 
 test('a bundle that is the module of its executors is their program, too', async () => {
-  expect(await printed(['alone.mjs'])).toBe(`{"handled":1,"dropped":0} ${NO_SHIM}`);
+  expect(await printed(['alone.mjs'])).toBe(`${REPORT} ${NO_SHIM}`);
 });
 
 test('bundles that share their code find the program beside them', async () => {
   const options = { splitting: true, entryNames: '[name]', chunkNames: '[name]-[hash]' };
   const output = await printed(['host.mjs', 'part.mjs', 'busbar/executor-thread'], options);
-  expect(output).toBe(`{"handled":1,"dropped":0} ${NO_SHIM}`);
+  expect(output).toBe(`${REPORT} ${NO_SHIM}`);
 });
 
 test('a bundle without the program says what it lacks', async () => {
@@ -100,6 +101,6 @@ test('a bundle without the program says what it lacks', async () => {
 
 test('a bundle that leaves the package outside is as good as none', async () => {
   const output = await printed(['host.mjs', 'part.mjs'], { packages: 'external' });
-  expect(output).toMatch(/^{"handled":1,"dropped":0}/);
+  expect(output.startsWith(REPORT)).toBe(true);
   expect(output).not.toContain(NO_SHIM);
 });

@@ -26,7 +26,7 @@ huntAll(
     bug(
       'a sweep leaves the packets of the dead',
       'carriers',
-      '      takeOutAll(words, at, takeOut);\n',
+      '      eachPacket(words, at, (_lane, index) => takeOut(index));\n',
       '',
       /^death: carrier of one/,
     ),

@@ -14,10 +14,10 @@ huntAll(
     {
       what: 'pool: a reference is given away before the last call that can throw',
       entry: 'pool/buffer-references.ts',
-      from: 'if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);',
+      from: 'if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);',
       to:
         'words[at] = refs - 1;\n    ' +
-        'if (shares === 0) shares = openAccount(words, account, this.layout.buffer(id), refs);',
+        'if (!this.isRegion(id, offset, length)) this.throwRegion(id, offset, length);',
       scenarios: /^exception: moveInto, moveFrom$/,
     },
   ],

@@ -56,5 +56,5 @@ function measure(name: string, loop: (rounds: number) => void): void {
 measure('acquire and release', acquireAndRelease);
 measure('retain and release', retainAndRelease);
 measure('send and receive', sendAndReceive);
-const { freeShared, freeCached, threads } = pool.stats();
-writeSync(1, `${JSON.stringify({ free: freeShared + freeCached, ...threads[0] })}\n`);
+const { freeShared, freeCached, held, threads } = pool.stats();
+writeSync(1, `${JSON.stringify({ free: freeShared + freeCached, held, ...threads[0] })}\n`);
