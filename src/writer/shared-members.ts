@@ -242,6 +242,11 @@ export class SharedMembers {
       }
       for (const { of } of records) this.#endReservations(of);
       complete = !this.#countIn(records, isGone) || this.#deliverFor(isGone);
+      if (!complete && !this.#isIn) {
+        // Members flush the rest: this thread may not, once none is counted for it.
+        storeSeqCst(words, OWED, 1);
+        complete = true;
+      }
       for (const { of } of records) {
         this.#detachDead(of);
         done++;
@@ -293,8 +298,8 @@ export class SharedMembers {
   }
 
   /**
-   * Sees to it that MEMBERS counts this object, or one of the dead, until it has delivered: else the
-   * last member could end the writer meanwhile. False: that has begun.
+   * Makes sure that MEMBERS counts this object, or one of the dead, until it has delivered: else
+   * the last member could end the writer meanwhile. False: it does, or there is nothing to deliver.
    *
    * A dead member that had left is counted again. If this thread dies, too, it is found so by the
    * next recover(), in a record that this thread has locked.

@@ -130,6 +130,7 @@ function numbersAsPool(slot: number): BufferPool {
     identity,
     threadSlot: slot,
     offsetOf: (): number => 0,
+    isSoleHolder: (): boolean => false,
     moveInto(id: number, _offset: number, length: number, words: Int32Array, at: number): void {
       words.set([id, 0, length, identity | 1], at);
     },

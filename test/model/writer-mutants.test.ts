@@ -88,6 +88,13 @@ const BUGS: readonly Bug[] = [
     /^runs: two/,
   ),
   bug(
+    'a thread that is no member delivers for a dead one while the last member ends the writer',
+    'shared-members',
+    '!this.#countIn(records, isGone) || this.#deliverFor(isGone)',
+    'this.#deliverFor(isGone)',
+    /^runs: deaths, room/,
+  ),
+  bug(
     'a member that leaves keeps the buffer of its run',
     'shared-writer',
     '    this.run.close();\n',
