@@ -119,9 +119,10 @@ function load(bus: Bus, context: ExecutorContext): void {
     last.set(source, Number(number));
     counters[0]++;
   });
-  bus.subscribe('job', { queue: 'workers' }, (message) => {
+  bus.subscribe('job', { queue: 'workers', concurrency: 8 }, async (message) => {
     counters[2]++;
-    if (message.reply !== undefined) message.tryRespond('done');
+    // Not tryRespond: under this load it is often "not now".
+    if (message.reply !== undefined) await message.respond('done');
   });
   let next = 1;
   const source = `${index}-${context.restarts}`;
