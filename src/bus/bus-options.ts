@@ -142,7 +142,11 @@ export function resolveSubscription(
     'concurrency',
     'onError',
   ]);
-  const limit = checkOptions('limit', own.limit ?? {}, ['messages', 'bytes', 'buffers']);
+  const limit = checkOptions('limit', own.limit === undefined ? {} : own.limit, [
+    'messages',
+    'bytes',
+    'buffers',
+  ]);
   const { messages = 1024, bytes = 1 << 20 } = limit;
   const buffers = limit.buffers ?? Math.max(1, bufferCount >>> 3);
   const { queue, max, concurrency, onError } = own;

@@ -125,3 +125,13 @@ test('a sender that waits is woken for many slots at once, and never left asleep
   await sending;
   receiver.close();
 });
+
+test('options that are none are refused, whatever there is to receive', async () => {
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 4 });
+  const channel = PacketChannel.create(pool, { kind: 'spsc', capacity: 4 });
+  const receiver = channel.receiver();
+  receiver.close();
+  for (const wrong of [null, 7, []]) {
+    await expect(receiver.handle(() => {}, wrong as never)).rejects.toThrow(/^options/);
+  }
+});

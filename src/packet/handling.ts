@@ -52,7 +52,10 @@ export class Handling {
     failed?: Packet[],
   ) {
     this.#handler = checkFunction('handler', handler);
-    const own = checkOptions('options', options ?? {}, ['concurrency', 'onError']);
+    const own = checkOptions('options', options === undefined ? {} : options, [
+      'concurrency',
+      'onError',
+    ]);
     this.#concurrency = checkInteger('concurrency', own.concurrency ?? 1, 1, CONCURRENCY_MAX);
     if (own.onError !== undefined) checkFunction('onError', own.onError);
     this.#onError = own.onError;
