@@ -116,7 +116,10 @@ test('names are unique within a kind and attribute, and as OpenTelemetry wants t
 test('prom-client, OpenTelemetry and our text tell the same', async () => {
   const { monitor, end } = await everything();
   const [own, theirs] = await scraped(monitor);
-  expect(theirs).toEqual(own);
+  // An executor goes on between two looks: what it does, and how often.
+  const still = (line: string): string =>
+    line.startsWith('busbar_executor') ? line.replace(/state="\w+"|\S+$/g, '') : line;
+  expect(theirs.map(still)).toEqual(own.map(still));
   expect(own).toContain('busbar_pool_buffer_limit{busbar_pool_name="pool"} 32');
   expect(own.filter((line) => line.startsWith('busbar_executor_state'))).toHaveLength(1);
 
