@@ -5,6 +5,7 @@ import { encodeText } from '../base/bytes.ts';
 import { checkInteger, checkSource, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import { textBytes, writeText } from '../base/text.ts';
+import { isBytes, lengthOf as viewLength } from '../base/views.ts';
 import type { WaitOptions } from '../base/wait-guard.ts';
 import type { Codec } from '../framer/index.ts';
 import { Packet } from '../packet/index.ts';
@@ -197,7 +198,8 @@ export class FrameWriter {
 export function lengthOf(payload: Payload): number {
   if (typeof payload === 'string') return textBytes(payload);
   if (payload instanceof Packet) return payload.length;
-  if (payload instanceof Uint8Array) return payload.length;
+  // Not `length`, which a subclass may make anything.
+  if (isBytes(payload)) return viewLength(payload);
   throw new TypeError(`payload must be bytes, a string or a Packet, got ${show(payload)}`);
 }
 
@@ -212,7 +214,7 @@ function checkPieces(source: PayloadSource): void {
 
 /** Checks a payload and a part of it. A text is written whole. **Throws** TypeError, RangeError. */
 export function checkPart(payload: Payload, begin: number, end: number): void {
-  if (payload instanceof Uint8Array) checkSource(payload, begin, end);
+  if (isBytes(payload)) checkSource(payload, begin, end);
   else if (begin !== 0 || end !== lengthOf(payload)) {
     throw new RangeError('begin and end are for bytes only');
   }

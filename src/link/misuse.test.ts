@@ -411,3 +411,17 @@ test.each(['close', 'destroy'] as const)(
     }
   },
 );
+
+test('a payload whose class reports another length is written by its own', async () => {
+  const pool = makePool();
+  const { link } = makeLink(pool, makeStream());
+  class Lying extends Uint8Array {
+    override get length(): number {
+      return {} as number;
+    }
+  }
+  await link.write(new Lying(5));
+  expect(link.tryWrite(new Lying(5))).toBe(true);
+  expect(link.bufferedBytes).toBe(18);
+  link.destroy();
+});
