@@ -124,6 +124,8 @@
  *   EPOCH moved on, FILL = FREE              the next to reserve opens it
  *   STATE = OPEN                             its thread ends it; dead: recover() aborts it
  *   STATE = RUN, the run forgotten           nothing to repair: it is cut once an entry follows
+ *   JOINED = 1 of a dead member that had     the next recover(): its record names the thread that
+ *   left, counted again by who recovers it   recovered it, and it is removed as any dead member
  *   CLAIM held                               the thread's next flush, or recover(), continues
  *   CLAIM held, regions appended             the same: they are released, and walked again
  *   TAIL and DELIVERED written, receiver     the next claimant, or recover(): TOLD differs from
