@@ -10,6 +10,7 @@ import type { WaitOptions } from '../base/wait-guard.ts';
 import type { Codec } from '../framer/index.ts';
 import { Packet } from '../packet/index.ts';
 import { type LocalWriter, Reservation } from '../writer/index.ts';
+import { piecesOf } from './pieces.ts';
 
 /** What becomes one frame: bytes, a text (as UTF-8), or the bytes of a packet. They are copied. */
 export type Payload = Uint8Array | string | Packet;
@@ -114,7 +115,7 @@ export class FrameWriter {
     const codec = this.#encoder();
     if (codec.encodes !== 'head') throw new TypeError("the codec must have encodes: 'head'");
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
-    checkPieces(source);
+    const pieces = piecesOf(source);
     const endMs = nowMs() + timeoutMs;
     const rest = (): WaitOptions => {
       const left = timeoutMs === Infinity ? timeoutMs : Math.max(0, endMs - nowMs());
@@ -132,7 +133,7 @@ export class FrameWriter {
     else begin.abort();
     this.#isInParts = true;
     let left = length;
-    for await (const piece of source) {
+    for await (const piece of pieces) {
       const bytes = typeof piece === 'string' ? encodeText(piece) : piece;
       const count = lengthOf(bytes);
       if (count > left) throw new RangeError(`the source has more than ${length} bytes`);
@@ -201,15 +202,6 @@ export function lengthOf(payload: Payload): number {
   // Not `length`, which a subclass may make anything.
   if (isBytes(payload)) return viewLength(payload);
   throw new TypeError(`payload must be bytes, a string or a Packet, got ${show(payload)}`);
-}
-
-/** **Throws** TypeError for anything but an iterable of pieces, such as bytes. */
-function checkPieces(source: PayloadSource): void {
-  const own = source as Partial<AsyncIterable<Payload> & Iterable<Payload>> | null | undefined;
-  const iterates = own?.[Symbol.asyncIterator] ?? own?.[Symbol.iterator];
-  const isOne = typeof source === 'string' || ArrayBuffer.isView(source);
-  if (typeof iterates === 'function' && !isOne) return;
-  throw new TypeError(`source must be an iterable of pieces, got ${show(source)}`);
 }
 
 /** Checks a payload and a part of it. A text is written whole. **Throws** TypeError, RangeError. */

@@ -252,6 +252,15 @@ test('a frame in parts waits for its peer, at most as long as it may', async () 
   await close();
 });
 
+test('an iterator whose next() gives no object ends the link, as any failed source', async () => {
+  const { far, close } = await open('loopback', newPool(), {});
+  const source = { [Symbol.iterator]: () => ({ next: () => 7 }) };
+  const writing = far.writeFrame(5, source as never);
+  await expect(writing).rejects.toThrow(/^next\(\) of source must return/);
+  expect(far.error).toMatchObject({ code: 'ERR_BUSBAR_LINK_CLOSED' });
+  await close();
+});
+
 test('misuse is told: callbacks of whole frames, packets, codecs with an end', async () => {
   const pool = newPool();
   const lines = () => new DelimiterCodec('\n');
@@ -260,6 +269,10 @@ test('misuse is told: callbacks of whole frames, packets, codecs with an end', a
   for (const source of ['hello', new Uint8Array(5), 5, null, {}]) {
     const writing = far.writeFrame(5, source as never);
     await expect(writing).rejects.toThrow(/^source must be an iterable of pieces, got /);
+  }
+  for (const iterator of [3, null, {}, { next: 3 }]) {
+    const writing = far.writeFrame(5, { [Symbol.asyncIterator]: () => iterator } as never);
+    await expect(writing).rejects.toThrow(/^the iterator of source must have next\(\), got /);
   }
   await expect(near.write('x'.repeat(2000))).rejects.toMatchObject({
     code: 'ERR_BUSBAR_MESSAGE_TOO_LARGE',
