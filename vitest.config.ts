@@ -13,7 +13,7 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     globalSetup: ['scripts/vitest-setup.mjs'],
-    include: ['{src,test,bench,examples}/**/*.test.ts'],
+    include: ['{src,test,bench,broker,examples}/**/*.test.ts'],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     maxWorkers: 2,

@@ -2,7 +2,7 @@
 /**
  * Builds what is out of date: the shim (native → build/Release, by node-gyp, where there is a
  * compiler), the library (src → dist, by tsc) and the programs that import it by its name (bench,
- * examples, test workers → build, by esbuild, one file each, packages outside).
+ * broker, examples, test workers → build, by esbuild, one file each, packages outside).
  *
  * `node scripts/build.mjs` builds; `--force` builds even what looks up to date.
  */
@@ -17,8 +17,8 @@ import { joined, trimLibrary } from './trim-library.mjs';
 /** Which sources are programs. `*.worker.ts` and `*.main.ts` are, wherever they stand. */
 const PROGRAM = [
   /^bench\/run\.ts$/,
-  /^examples\/[^/]+\/main\.ts$/,
-  /^(bench|examples|test)\/.*\.(worker|main)\.ts$/,
+  /^(broker|examples\/[^/]+)\/main\.ts$/,
+  /^(bench|broker|examples|test)\/.*\.(worker|main)\.ts$/,
 ];
 
 /** The oldest Node we run on; newer syntax (`using`) is rewritten. */
@@ -56,7 +56,7 @@ async function buildLibrary(force) {
 }
 
 async function buildPrograms(force) {
-  const sources = ['bench', 'examples', 'test']
+  const sources = ['bench', 'broker', 'examples', 'test']
     .flatMap(listFiles)
     .filter((path) => /\.ts$/.test(path));
   const entries = sources.filter((path) => PROGRAM.some((pattern) => pattern.test(path)));
@@ -66,7 +66,8 @@ async function buildPrograms(force) {
   const stamp = new Stamp('programs', inputs, outputs);
   if (!force && stamp.isFresh()) return true;
   stamp.forget();
-  for (const folder of ['bench', 'examples', 'test']) removeOthers(`build/${folder}`, outputs);
+  for (const folder of ['bench', 'broker', 'examples', 'test'])
+    removeOthers(`build/${folder}`, outputs);
   if (!(await bundle(entries, { outbase: ROOT, outdir: `${ROOT}build` }))) return false;
   stamp.write();
   return true;

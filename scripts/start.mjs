@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm start`: builds what is out of date, then becomes examples/broker, arguments and all.
+ * `npm start`: builds what is out of date, then becomes broker/, arguments and all.
  * `npm run example:NAME`: the same with examples/NAME.
  */
 import { existsSync } from 'node:fs';
@@ -11,14 +11,14 @@ import { ROOT } from './files.mjs';
 const [flag, example] = process.argv.slice(2);
 const isNamed = flag === '--example' && example !== undefined;
 if (isNamed) process.argv.splice(2, 2);
-const name = isNamed ? example : 'broker';
-const program = `${ROOT}build/examples/${name}/main.js`;
+const folder = isNamed ? `examples/${example}` : 'broker';
+const program = `${ROOT}build/${folder}/main.js`;
 
 if (!(await build())) {
   console.error('The build failed, see above.');
   process.exitCode = 1;
 } else if (!existsSync(program)) {
-  console.error(`There is no program to start: examples/${name}/main.ts is missing.`);
+  console.error(`There is no program to start: ${folder}/main.ts is missing.`);
   process.exitCode = 1;
 } else {
   process.argv[1] = program;

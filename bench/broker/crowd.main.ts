@@ -17,7 +17,7 @@ import { connect, type Socket } from 'node:net';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-const BROKER = fileURLToPath(new URL('../../examples/broker/main.js', import.meta.url));
+const BROKER = fileURLToPath(new URL('../../broker/main.js', import.meta.url));
 const PINGS = 500;
 const PAUSE_MS = 2;
 const SUBSCRIPTIONS = 100_000;

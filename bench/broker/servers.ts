@@ -10,7 +10,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Connection } from './connection.ts';
 
-const BROKER_PROGRAM = fileURLToPath(new URL('../../examples/broker/main.js', import.meta.url));
+const BROKER_PROGRAM = fileURLToPath(new URL('../../broker/main.js', import.meta.url));
 const START_TIMEOUT_MS = 10_000;
 const RETRY_MS = 50;
 /** /proc counts CPU time in ticks of 10 ms; user and system time are its fields 14 and 15. */

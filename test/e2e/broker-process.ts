@@ -3,7 +3,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
+import type { BrokerOptions } from '../../broker/broker-options.ts';
 import type { Answer, CrashKind, GroupStats, Order } from './broker-under-test.main.ts';
 
 export interface StartedBroker {

@@ -5,9 +5,9 @@
  */
 
 import { BroadcastChannel } from 'node:worker_threads';
-import type { BrokerStats } from '../../examples/broker/broker.ts';
-import { BrokerGroup } from '../../examples/broker/broker-group.ts';
-import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
+import type { BrokerStats } from '../../broker/broker.ts';
+import { BrokerGroup } from '../../broker/broker-group.ts';
+import type { BrokerOptions } from '../../broker/broker-options.ts';
 
 /** From the test. `id` comes back with the answer. */
 export type Order = { readonly id: number } & (

@@ -9,7 +9,7 @@ afterAll(killPrograms);
 function startDemo(executors: string, seconds: string): Program {
   buildPrograms();
   const args = ['--port', '0', '--executors', executors, '--seconds', seconds];
-  return new Program('build/examples/broker/main.js', args);
+  return new Program('build/broker/main.js', args);
 }
 
 function expectNoComplaint({ lines }: Program): void {

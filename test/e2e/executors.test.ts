@@ -3,7 +3,7 @@
 
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
+import type { BrokerOptions } from '../../broker/broker-options.ts';
 import type { CrashKind } from './broker-under-test.main.ts';
 import { RawClient } from './raw-client.ts';
 import { type StartedBroker, startBroker } from './started-broker.ts';

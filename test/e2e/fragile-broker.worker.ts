@@ -3,7 +3,7 @@
 
 import { BroadcastChannel } from 'node:worker_threads';
 import type { ExecutorContext } from 'busbar/executor';
-import { run as runBroker } from '../../examples/broker/broker.worker.ts';
+import { run as runBroker } from '../../broker/broker.worker.ts';
 import type { CrashKind } from './broker-under-test.main.ts';
 
 export function run(context: ExecutorContext): void {

@@ -2,7 +2,7 @@
 /** End to end: brokers that share subscriptions of their clients behave as one. */
 
 import { afterEach, expect, test } from 'vitest';
-import { CHANGES_MAX } from '../../examples/broker/out-lane.ts';
+import { CHANGES_MAX } from '../../broker/out-lane.ts';
 import { Random } from '../../src/base/random.ts';
 import { JoinedBrokers, type JoinedOptions } from './joined-brokers.ts';
 import { RawClient } from './raw-client.ts';

@@ -4,10 +4,10 @@
  * be slow, small, or cut.
  */
 
-import { Board } from '../../examples/broker/board.ts';
-import { Broker } from '../../examples/broker/broker.ts';
-import { type BrokerOptions, resolveBrokerOptions } from '../../examples/broker/broker-options.ts';
-import type { Peers, RegionReceiver } from '../../examples/broker/peers.ts';
+import { Board } from '../../broker/board.ts';
+import { Broker } from '../../broker/broker.ts';
+import { type BrokerOptions, resolveBrokerOptions } from '../../broker/broker-options.ts';
+import type { Peers, RegionReceiver } from '../../broker/peers.ts';
 import type { Random } from '../../src/base/random.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';
 

@@ -5,7 +5,7 @@
  */
 
 import { describe, expect, test } from 'vitest';
-import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
+import type { BrokerOptions } from '../../broker/broker-options.ts';
 import { Random } from '../../src/base/random.ts';
 import { RawClient } from './raw-client.ts';
 import { EXECUTORS, type StartedBroker, startBroker } from './started-broker.ts';

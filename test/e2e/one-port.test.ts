@@ -17,7 +17,7 @@ test('of two brokers that start on one port at once, one ends with its reason', 
   await once(probe, 'close');
   const args = ['--port', String(port), '--seconds', '0', '--executors', '2'];
   for (let round = 0; round < 3; round++) {
-    const both = [1, 2].map(() => new Program('build/examples/broker/main.js', args));
+    const both = [1, 2].map(() => new Program('build/broker/main.js', args));
     const [loser, winner] = await Promise.race([
       both[0].ended.then(() => both),
       both[1].ended.then(() => [both[1], both[0]]),

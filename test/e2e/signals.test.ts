@@ -14,7 +14,7 @@ const isWindows = process.platform === 'win32';
 async function start(...args: string[]): Promise<{ broker: Program; port: number }> {
   buildPrograms();
   const all = ['--port', '0', '--seconds', '0', ...args];
-  const broker = new Program('build/examples/broker/main.js', all);
+  const broker = new Program('build/broker/main.js', all);
   const [, port] = await broker.line(/^Listening on 127\.0\.0\.1:(\d+)/);
   await broker.line(/^Serving /);
   return { broker, port: Number(port) };

@@ -5,8 +5,8 @@
  */
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Broker } from '../../examples/broker/broker.ts';
-import type { Connection } from '../../examples/broker/connection.ts';
+import { Broker } from '../../broker/broker.ts';
+import type { Connection } from '../../broker/connection.ts';
 import { RawClient } from './raw-client.ts';
 
 /** A day: nothing is asked but by hand, with times of our own. */

@@ -4,8 +4,8 @@
  * interface.
  */
 
-import { Broker } from '../../examples/broker/broker.ts';
-import type { BrokerOptions } from '../../examples/broker/broker-options.ts';
+import { Broker } from '../../broker/broker.ts';
+import type { BrokerOptions } from '../../broker/broker-options.ts';
 import { buildPrograms } from '../program.ts';
 import { BrokerProcess, type StartedBroker } from './broker-process.ts';
 

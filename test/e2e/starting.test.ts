@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 import { buildPrograms, killPrograms, Program } from '../program.ts';
 
-const PROGRAM = 'build/examples/broker/main.js';
+const PROGRAM = 'build/broker/main.js';
 
 afterAll(killPrograms);
 

@@ -12,7 +12,7 @@ beforeAll(buildPrograms);
 afterAll(killPrograms);
 
 function broker(...args: string[]): Program {
-  return new Program('build/examples/broker/main.js', args);
+  return new Program('build/broker/main.js', args);
 }
 
 async function portOf(program: Program): Promise<string> {

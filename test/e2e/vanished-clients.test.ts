@@ -7,7 +7,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { Broker } from '../../examples/broker/broker.ts';
+import { Broker } from '../../broker/broker.ts';
 import { RawClient } from './raw-client.ts';
 
 const CLIENTS = 300;

@@ -21,7 +21,7 @@ import {
   OP_UNSUB,
   ProtocolCodec,
   type ProtocolLimits,
-} from '../../examples/broker/protocol.ts';
+} from '../../broker/protocol.ts';
 import type { Random } from '../../src/base/random.ts';
 import { brokerTraffic } from './broker-traffic.ts';
 import { byteTarget, type FuzzTarget, insist } from './target.ts';

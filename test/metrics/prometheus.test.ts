@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { afterAll, describe, expect, test } from 'vitest';
-import { FIGURES } from '../../examples/broker/figures.ts';
+import { FIGURES } from '../../broker/figures.ts';
 import { METRICS, prometheusName } from '../../src/metrics/metric-table.ts';
 import { RawClient } from '../e2e/raw-client.ts';
 import { buildPrograms, killPrograms, Program } from '../program.ts';
@@ -43,11 +43,7 @@ describe.skipIf(!isExpected)('with Prometheus', () => {
       const places = { XDG_RUNTIME_DIR: folder };
       const metrics = ['--metrics', '0', '--metrics-token', 'secret'];
       const common = ['--port', '0', '--executors', '2', ...metrics];
-      const broker = new Program(
-        'build/examples/broker/main.js',
-        ['--seconds', '0', ...common],
-        places,
-      );
+      const broker = new Program('build/broker/main.js', ['--seconds', '0', ...common], places);
       const statsd = new Program('build/examples/statsd/main.js', common, places);
       const found = /^Live figures, and \/metrics: (http:\/\/[\d.:]+)\/\?token=secret$/;
       const targets = [await broker.line(found), await statsd.line(found)].map(([, url]) => url);

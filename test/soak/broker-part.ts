@@ -2,7 +2,7 @@
 /** Soak: the example broker on two executors, as `npm start` runs it, observed from inside. */
 
 import { BroadcastChannel } from 'node:worker_threads';
-import { BrokerGroup } from '../../examples/broker/broker-group.ts';
+import { BrokerGroup } from '../../broker/broker-group.ts';
 import type { Part } from './part.ts';
 import { type Reading, touchPages } from './reading.ts';
 

@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { readCount, runProgram, UsageError } from '../../../bench/command-line.ts';
 import { Histogram } from '../../../bench/histogram.ts';
 import { describeCommit, describeMachine } from '../../../bench/machine.ts';
-import type { BrokerOptions } from '../../../examples/broker/broker-options.ts';
+import type { BrokerOptions } from '../../../broker/broker-options.ts';
 import { arbitrarySeed } from '../../../src/base/random.ts';
 import { BrokerProcess, type StartedBroker } from '../../e2e/broker-process.ts';
 import { type Count, crowdOf, outOfBounds, type Third, yardsticksOf } from './boundedness.ts';

@@ -2,7 +2,7 @@
 /** Example broker: messages that are written anew hold a few buffers, and no more. */
 
 import { expect, test } from 'vitest';
-import { BufferPool, NO_BUFFER } from '../../src/pool/index.ts';
+import { BufferPool, NO_BUFFER } from '../src/pool/index.ts';
 import { Backpressure, type Waiter } from './backpressure.ts';
 import { CopyBuffers } from './copy-buffers.ts';
 import { FairShare } from './fair-share.ts';

@@ -2,7 +2,7 @@
 /** Example broker: clients of a lame duck are closed one after the other. */
 
 import { expect, test } from 'vitest';
-import { Random } from '../../src/base/random.ts';
+import { Random } from '../src/base/random.ts';
 import { closeGradually } from './lame-duck.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 4);

@@ -3,7 +3,7 @@
 
 import { hashSubject } from 'busbar/bus';
 import { expect, test } from 'vitest';
-import { Random } from '../../src/base/random.ts';
+import { Random } from '../src/base/random.ts';
 import * as protocol from './protocol.ts';
 import { ProtocolCodec } from './protocol.ts';
 

@@ -2,7 +2,7 @@
 /** Example broker: what an executor tells another of its clients' interests, and how fast. */
 
 import { expect, test } from 'vitest';
-import { BufferPool } from '../../src/pool/index.ts';
+import { BufferPool } from '../src/pool/index.ts';
 import { FairShare } from './fair-share.ts';
 import {
   INTEREST,

@@ -2,7 +2,7 @@
 /** Example broker: what is written for subscribers, checked against strings put together. */
 
 import { expect, test } from 'vitest';
-import { Random } from '../../src/base/random.ts';
+import { Random } from '../src/base/random.ts';
 import { Message, writeCanonical } from './message.ts';
 import { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';

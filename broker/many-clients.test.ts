@@ -2,7 +2,7 @@
 /** Example broker: more clients that want something at once than there are buffers. */
 
 import { expect, test } from 'vitest';
-import { RawClient } from '../../test/e2e/raw-client.ts';
+import { RawClient } from '../test/e2e/raw-client.ts';
 import { Broker } from './broker.ts';
 
 /** The fewest that a broker has: more do not show more. */

@@ -2,7 +2,7 @@
 /** Example broker: a publisher that is cut off in the midst of its own message. */
 
 import { afterEach, expect, test } from 'vitest';
-import { RawClient } from '../../test/e2e/raw-client.ts';
+import { RawClient } from '../test/e2e/raw-client.ts';
 import { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
 

@@ -3,7 +3,7 @@
 
 import { MatchSet, SubscriptionIndex } from 'busbar/bus';
 import { expect, test } from 'vitest';
-import { Random } from '../../src/base/random.ts';
+import { Random } from '../src/base/random.ts';
 import {
   interestBytes,
   readInterest,

@@ -13,7 +13,7 @@ import {
   SubscriptionIndex,
 } from 'busbar/bus';
 import { expect, test } from 'vitest';
-import { Random } from '../../src/base/random.ts';
+import { Random } from '../src/base/random.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
 import type { Beyond, LocalIndex, Matches } from './remote-interest.ts';
 import { Subscription } from './subscription.ts';

@@ -2,7 +2,7 @@
 /** Example broker: clients that are not read from, because they have too much to do. */
 
 import { afterEach, expect, test } from 'vitest';
-import { RawClient } from '../../test/e2e/raw-client.ts';
+import { RawClient } from '../test/e2e/raw-client.ts';
 import { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
 
