@@ -26,7 +26,7 @@ import { checkIndex, type Key, type Partitioner } from './partitioner.ts';
 /** Which executors received a broadcast packet. */
 export interface BroadcastReport {
   readonly sent: readonly number[];
-  /** Executors whose lane from the host was full. */
+  /** Executors whose lane from the host was full, or, after others got the packet, the stack. */
   readonly full: readonly number[];
   readonly closed: readonly number[];
 }
@@ -195,11 +195,12 @@ export class ExecutorGroup {
         }
         report.full.push(index);
       } catch (error) {
-        if ((error as BusbarError).code !== 'ERR_BUSBAR_CHANNEL_CLOSED') {
+        const isClosed = (error as BusbarError).code === 'ERR_BUSBAR_CHANNEL_CLOSED';
+        if (!isClosed && report.sent.length === 0) {
           pool.release(bufferId);
           throw error;
         }
-        report.closed.push(index);
+        (isClosed ? report.closed : report.full).push(index);
       }
       pool.release(bufferId);
     }

@@ -5,7 +5,7 @@ import type { BareThread, MachineThread } from './machine-contract.ts';
 import type { ThreadLog } from './thread-log.ts';
 
 interface ThreadMachine {
-  hasRoom: boolean;
+  room: number;
   preparing: boolean;
   readonly unwinding: boolean;
   readonly threads: readonly MachineThread[];
@@ -25,12 +25,12 @@ export function bareThread(
       machine.preparing = false;
     },
     deeply: (step) => {
-      const before = machine.hasRoom;
-      machine.hasRoom = false;
+      const before = machine.room;
+      machine.room = 0;
       try {
         return step();
       } finally {
-        machine.hasRoom = before;
+        machine.room = before;
       }
     },
     publish: (value) => {

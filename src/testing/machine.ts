@@ -66,8 +66,8 @@ export class Machine extends MachineState {
   readonly weak: WeakMemory | undefined;
   /** The thread whose code runs now, or −1. */
   current = -1;
-  /** True while no call of that thread throws: not in a recursion, or the stack was checked. */
-  hasRoom = true;
+  /** Its free stack: 0 for no call, 1 for a step, 2 for a path (`base/stack.ts`), 3 for all. */
+  room = 3;
   /** True until the thread calls `begin()`, if it is one that prepares. */
   preparing = false;
   next: number = STOP;
@@ -156,7 +156,7 @@ export class Machine extends MachineState {
     this.mode = RUNS;
     this.#escape.begin();
     this.#cursor.begin(thread);
-    this.hasRoom = true;
+    this.room = 3;
     this.preparing = this.threads[thread].prepares;
     this.agent = agent;
     this.published[thread] = agent.published;
@@ -475,7 +475,7 @@ export class Machine extends MachineState {
   #atCall(): void {
     const thread = this.current;
     if (this.#dies(thread)) throw PAUSE;
-    if (this.state[G_EXCEPTIONS] >= this.limits.exceptions || this.hasRoom) return;
+    if (this.state[G_EXCEPTIONS] >= this.limits.exceptions || this.room > 0) return;
     this.state[this.layout.thread(thread) + T_CALLS] = this.#cursor.calls;
     if (!(this.chooser as Chooser).throwAt(thread)) return;
     this.throwAt(thread);

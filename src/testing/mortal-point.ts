@@ -16,13 +16,27 @@ export function mayDie(): void {
 }
 
 /**
- * Sets whether the stack has room from here on, so that no call throws; returns the value before.
- * For copies of modules that check the stack before they begin.
+ * Marks a check of the stack, for as much as `room` says: 1 for a step, 2 for a path. It may throw
+ * unless a check for more has passed; then no call throws until {@link stackRoom} says otherwise.
  */
-export function stackHasRoom(hasRoom?: boolean): boolean {
+export function checkStack(room: number): void {
   const machine = activeMachine();
-  if (machine === undefined) return false;
-  const before = machine.hasRoom;
-  if (hasRoom !== undefined) machine.hasRoom = hasRoom;
+  if (machine === undefined || machine.room > room) return;
+  const before = machine.room;
+  machine.room = 0;
+  try {
+    machine.calls();
+  } finally {
+    machine.room = before;
+  }
+  machine.room = room;
+}
+
+/** Sets how much of the stack is free, if a value is given; returns the value before. */
+export function stackRoom(room?: number): number {
+  const machine = activeMachine();
+  if (machine === undefined) return 0;
+  const before = machine.room;
+  if (room !== undefined) machine.room = room;
   return before;
 }

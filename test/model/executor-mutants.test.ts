@@ -116,6 +116,13 @@ const BUGS: readonly Bug[] = [
     'const report',
     /^exception: tryBroadcast/,
   ),
+  bug(
+    'an inner check of the stack that fails ends a broadcast halfway',
+    'executor-group',
+    'if (!isClosed && report.sent.length === 0)',
+    'if (!isClosed)',
+    /^exception: tryBroadcast/,
+  ),
   {
     what: 'executor: the seat at a lane is taken, though the call throws',
     entry: 'channel/sender.ts',

@@ -28,7 +28,7 @@ export function makeMortal(text: string, target: string): string {
   const point = relative(dirname(target), POINT);
   const body = instrumented.get(text) ?? instrument(text);
   instrumented.set(text, body);
-  return `${body}\nimport { mayDie, stackHasRoom } from '${point}';\n`;
+  return `${body}\nimport { checkStack, mayDie, stackRoom } from '${point}';\n`;
 }
 
 interface Insertion {
@@ -90,7 +90,10 @@ function enterFunction(body: ts.ConciseBody, file: ts.SourceFile, insert: Insert
 /** The stack checks of `base/stack.ts`. */
 const LOOK = /^ensure(?:Stack|Step)$/;
 
-/** After a stack check, no call throws until the end of the function that made it. */
+/**
+ * After a stack check, no call throws until the end of the function that made it, except that an
+ * inner check of the same size or more may: it needs a little more stack than the outer one.
+ */
 function keepRoom(body: ts.Block, insert: Insert): void {
   let looks = 0;
   const visit = (node: ts.Node): void => {
@@ -102,15 +105,16 @@ function keepRoom(body: ts.Block, insert: Insert): void {
       LOOK.test(node.expression.expression.text)
     ) {
       looks++;
-      insert(node.getStart(), '{ ');
-      insert(node.getEnd(), ' stackHasRoom(true); }');
+      const room = node.expression.expression.text === 'ensureStep' ? 1 : 2;
+      insert(node.getStart(), `{ checkStack(${room}); `);
+      insert(node.getEnd(), ' }');
     }
     ts.forEachChild(node, visit);
   };
   ts.forEachChild(body, visit);
   if (looks === 0) return;
-  insert(body.getStart() + 1, ' const roomBefore = stackHasRoom(); try {');
-  insert(body.getEnd() - 1, ' } finally { stackHasRoom(roomBefore); } ');
+  insert(body.getStart() + 1, ' const roomBefore = stackRoom(); try {');
+  insert(body.getEnd() - 1, ' } finally { stackRoom(roomBefore); } ');
 }
 
 function closeLoop(body: ts.Statement, file: ts.SourceFile, insert: Insert): void {
