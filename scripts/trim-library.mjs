@@ -2,12 +2,15 @@
 /**
  * Leaves out of dist what a package need not hold twice, or at all.
  *
- * - Declarations that no entry point leads to, and comments on private members.
- * - Comments of programs: the declarations have those that users read, and the repository all
- *   others. Names stay, so that a stack trace can be read; only those of the checker and of the
- *   metrics become short.
- * - Files: the programs of a folder become one, `all.js`, which the entry points share. Where each
- *   began, its name stands in a comment. `base/atomics.js` stays: the checker knows it by name.
+ * - Declarations that no entry point leads to, and members that users cannot call: the protected
+ *   ones, since no class is made to be extended, and the private ones.
+ * - Comments on the error codes: docs/errors.md, which is in the package, says the same.
+ * - Comments and spaces of programs: the declarations have the comments that users read, and the
+ *   repository all others. Each statement stays on a line of its own and names stay, so that a
+ *   stack trace can be read, and a debugger can stop at each; only the checker and the metrics
+ *   become short.
+ * - Files: the programs of a folder become one, `all.js`, which the entry points share.
+ *   `base/atomics.js` stays: the checker knows it by name.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
@@ -30,7 +33,10 @@ export async function trimLibrary() {
     rewrite(DIST + path, withoutRewriting);
     await rewriteBy(DIST + path, withoutComments);
   }
-  trimDeclarations(files.filter((path) => path.endsWith('.d.ts')));
+  const declarations = files.filter((path) => path.endsWith('.d.ts'));
+  for (const path of declarations) rewrite(DIST + path, withoutHiddenMembers);
+  rewrite(`${DIST}base/errors.d.ts`, withoutCodeComments);
+  trimDeclarations(declarations);
   await join(programs);
 }
 
@@ -75,14 +81,41 @@ async function join(programs) {
   await bundle.close();
   for (const path of programs) rmSync(DIST + path);
   for (const { fileName, code } of output) {
-    writeFileSync(DIST + fileName, SHORT.includes(fileName) ? await short(code) : code);
+    writeFileSync(DIST + fileName, await shortened(fileName, code));
   }
 }
 
-async function short(text) {
-  const { transform } = await import('esbuild');
-  const options = { format: 'esm', target: 'esnext', charset: 'utf8', lineLimit: 120 };
-  return (await transform(text, { ...options, minify: true, ignoreAnnotations: true })).code;
+async function shortened(name, text) {
+  const { minifySync } = await import('rolldown/utils');
+  const isShort = SHORT.includes(name);
+  const options = { module: true, mangle: isShort, compress: isShort };
+  const { code, errors } = minifySync(name, text, options);
+  if (errors.length > 0) throw new Error(`${name}: ${errors[0].message}`);
+  return inLines(withBundlerComment(code, text));
+}
+
+/** A program that imports a user's module tells bundlers so in a comment, which stays. */
+function withBundlerComment(code, original) {
+  const comment = '/* webpackIgnore: true */';
+  if (!original.includes(comment)) return code;
+  if (code.split('import(').length !== original.split(comment).length) {
+    throw new Error('only some calls of import() have a comment for bundlers');
+  }
+  return code.replaceAll('import(', `import(${comment}`);
+}
+
+/** Each statement and each member of a class on its own line. */
+function inLines(text) {
+  const tree = ts.createSourceFile('', text, ts.ScriptTarget.Latest, true, ts.ScriptKind.JS);
+  const begins = new Set();
+  const isInList = ({ parent }) =>
+    ts.isBlock(parent) || ts.isSourceFile(parent) || ts.isCaseOrDefaultClause(parent);
+  visit(tree, (node) => {
+    const isLine = ts.isClassElement(node) || ts.isCaseOrDefaultClause(node);
+    if (isLine || (ts.isStatement(node) && isInList(node))) begins.add(node.getStart(tree));
+  });
+  const places = [...begins].filter((at) => at > 0).sort((one, other) => one - other);
+  return `${[0, ...places].map((at, i) => text.slice(at, places[i])).join('\n')}\n`;
 }
 
 /** As `pool/index`: the entry points of the package, and its programs. */
@@ -105,7 +138,7 @@ function trimDeclarations(paths) {
     files.set(target, part);
     const tree = program.getSourceFile(name);
     const seenFrom = (module) => relativeTo(target, module);
-    if (target === path) part.text.push(withModules(tree, seenFrom));
+    if (entries.includes(name)) part.text.push(withModules(tree, seenFrom));
     else addStatements(part, { tree, statements, checker: program.getTypeChecker(), seenFrom });
   }
   for (const path of paths) rmSync(DIST + path);
@@ -144,7 +177,7 @@ function addStatements(part, { tree, statements, checker, seenFrom }) {
       if (ts.isImportTypeNode(node)) throw new Error(`${path} has an import within a type`);
     });
     for (const name of namesOf(statement)) claim(part, name, path);
-    part.text.push(withoutPrivateComments(tree.text, tree, statement));
+    part.text.push(withComment(tree.text, tree, statement));
   }
   for (const each of tree.statements.filter(ts.isImportDeclaration)) {
     for (const { name } of each.importClause?.namedBindings?.elements ?? []) {
@@ -247,20 +280,58 @@ function statementOf(node) {
 }
 
 /** A statement and its own comment, the last one before it. */
-function withoutPrivateComments(text, tree, statement) {
+function withComment(text, tree, statement) {
   const own = docCommentsOf(text, statement).at(-1);
-  const ranges = [];
-  visit(statement, (node) => {
-    const isPrivate = node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword);
-    if (isPrivate) ranges.push(...docCommentsOf(text, node));
+  return `${text.slice(own?.pos ?? statement.getStart(tree), statement.end)}\n`;
+}
+
+/**
+ * Classes without their private and protected members. What had some has `#private` instead, so
+ * that no other object is taken for one; constructors stay, without what they take.
+ */
+function withoutHiddenMembers(text, tree) {
+  const changes = [];
+  visit(tree, (node) => {
+    if (!ts.isClassDeclaration(node)) return;
+    const hidden = node.members.filter(isHidden);
+    let lacksMark = !node.members.some(({ name }) => name && ts.isPrivateIdentifier(name));
+    for (const member of hidden) {
+      const begin = docCommentsOf(text, member)[0]?.pos ?? member.getStart(tree);
+      const isConstructor = ts.isConstructorDeclaration(member);
+      const kind = member.modifiers?.some(isProtected) ? 'protected' : 'private';
+      const mark = lacksMark && !isConstructor ? '#private;' : '';
+      if (mark !== '') lacksMark = false;
+      const put = isConstructor ? `${kind} constructor();` : mark;
+      changes.push({ pos: begin, end: member.end, put });
+    }
   });
-  const begin = own?.pos ?? statement.getStart(tree);
-  return `${cut(text, begin, statement.end, ranges)}\n`;
+  return cut(text, 0, text.length, changes);
+}
+
+function isHidden(member) {
+  return member.modifiers?.some((each) => isProtected(each) || isPrivate(each)) ?? false;
+}
+
+function isProtected({ kind }) {
+  return kind === ts.SyntaxKind.ProtectedKeyword;
+}
+
+function isPrivate({ kind }) {
+  return kind === ts.SyntaxKind.PrivateKeyword;
 }
 
 function withoutDocComments(text, tree) {
   const ranges = [];
   visit(tree, (node) => ranges.push(...docCommentsOf(text, node)));
+  return cut(text, 0, text.length, ranges);
+}
+
+/** The declarations without the comments on the error codes. */
+function withoutCodeComments(text, tree) {
+  const ranges = [];
+  visit(tree, (node) => {
+    if (ts.isPropertySignature(node)) ranges.push(...docCommentsOf(text, node));
+  });
   return cut(text, 0, text.length, ranges);
 }
 
@@ -300,8 +371,8 @@ function cut(text, begin, end, ranges) {
   for (const range of [...ranges].sort((one, other) => one.pos - other.pos)) {
     if (range.pos < at) continue;
     let next = range.end;
-    while (/\s/.test(text[next] ?? '')) next++;
-    result += text.slice(at, range.pos);
+    if (!range.put) while (/\s/.test(text[next] ?? '')) next++;
+    result += text.slice(at, range.pos) + (range.put ?? '');
     at = next;
   }
   return result + text.slice(at, end);

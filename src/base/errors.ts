@@ -3,11 +3,11 @@
 
 import { show } from './check.ts';
 
+// Each comment says when the error occurs, and after **Do** what to do then. docs/errors.md is made
+// of them (`npm run errors`) and is in the package, whose declarations are without them.
 /**
- * Every code with what it means. Codes are stable; texts are not.
- *
- * Each comment says when the error occurs, and after **Do** what to do then. docs/errors.md is made
- * of them: `npm run errors`.
+ * Every code with what it means. Codes are stable; texts are not. docs/errors.md says of each when
+ * it occurs and what to do then.
  */
 export const BUSBAR_ERRORS = {
   /**
