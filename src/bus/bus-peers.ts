@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** What a bus does with its peers: publishes to them, and delivers what comes from them. */
 
-import { BusbarError } from '../base/errors.ts';
 import { readText } from '../base/text.ts';
 import { throwLater } from '../base/throw-later.ts';
 import { Packet } from '../packet/index.ts';
@@ -105,7 +104,6 @@ export class BusPeers implements PeersHome {
   readonly #subjects: ArrivedSubjects<BusSubscription, BusBeyond>;
   readonly #closed: AbortController = new AbortController();
   #isAwaitingBuffer: boolean = false;
-  #turn: number = 0;
   /** Bytes of the payload that is published. */
   #size: number = 0;
 
@@ -282,10 +280,14 @@ export class BusPeers implements PeersHome {
     for (const name of from.serves.split(' ')) {
       const spread = found.beyond?.groups.find((each) => each.name === name);
       const queue = index.queueNames.find(name);
-      const members =
-        spread?.members ?? (queue === undefined ? undefined : found.groupMembers(queue));
+      const at = spread !== undefined || queue === undefined ? -1 : found.groupIndex(queue);
+      const members = spread?.members ?? found.groups[at];
       if (members !== undefined && members.length > 0) {
-        picked.push(delivery.pick(members) ?? members[0]);
+        const member =
+          spread === undefined
+            ? delivery.pickAt(found, at)
+            : delivery.pick(members, this.#nextHere(spread));
+        picked.push(member ?? members[0]);
       } else if (from.recipients === PASSED) {
         this.lost++;
       } else {
@@ -293,6 +295,11 @@ export class BusPeers implements PeersHome {
       }
     }
     return picked;
+  }
+
+  #nextHere(spread: SpreadGroup<BusSubscription>): number {
+    if (spread.turnHere < 0) spread.turnHere = this.#home.delivery.firstTurn();
+    return spread.turnHere++;
   }
 
   #passOn(
@@ -331,18 +338,20 @@ export class BusPeers implements PeersHome {
   /** Chooses a member of a group, here or at a peer, by the numbers of members. */
   #choose(group: SpreadGroup<BusSubscription>, picked: BusSubscription[]): boolean {
     const { members, remote } = group;
+    const { delivery } = this.#home;
     let total = 0;
     for (let i = 0; i < members.length; i++) if (members[i].isReady) total++;
     const here = total;
     for (const { peer, weight } of remote) if (peer.hasRoom) total += weight;
     if (total === 0) {
-      const lossy = this.#home.delivery.pick(members);
+      const lossy = members.length === 0 ? undefined : delivery.pick(members, 0);
       if (lossy !== undefined) picked.push(lossy);
       return lossy !== undefined;
     }
-    let at = ++this.#turn % total;
+    if (group.turn < 0) group.turn = delivery.firstTurn();
+    let at = group.turn++ % total;
     if (at < here) {
-      picked.push(this.#home.delivery.pick(members) as BusSubscription);
+      picked.push(delivery.pick(members, at) as BusSubscription);
       return true;
     }
     at -= here;
@@ -366,11 +375,7 @@ export class BusPeers implements PeersHome {
     } else {
       this.#size = sizeOf(payload, this.#pool);
     }
-    if (head.length <= this.#pool.bufferSize && head.fits) return;
-    throw new BusbarError(
-      'ERR_BUSBAR_MESSAGE_TOO_LARGE',
-      `subject, reply and headers take ${head.length} bytes, buffers have ${this.#pool.bufferSize}`,
-    );
+    head.check(this.#pool.bufferSize);
   }
 
   /** Writes the frame, and sends it. Gives the message its bytes, with a reference. */

@@ -30,6 +30,7 @@ import { Delivery } from './delivery.ts';
 import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
 import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
 import { type BusMember, LaneGroup } from './peer/lane-group.ts';
+import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
 import { INBOX, PreparedSubject, subjectBytes } from './prepared-subject.ts';
@@ -38,8 +39,9 @@ import { WaitingPublishers } from './waiting-publishers.ts';
 
 /** Subjects that were used lately; with more, all are forgotten. */
 const PREPARED_MAX = 4096;
-/** What the frame of an interest may have beside its subject. */
+/** What frames have beside a subject: an interest a queue group, a message words and a reply. */
 const INTEREST_BYTES_MIN = 272;
+const MESSAGE_BYTES_MIN = 40;
 const PUBLISH_KEYS = ['reply', 'headers', 'signal', 'timeoutMs'];
 const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
@@ -86,6 +88,7 @@ export class Bus implements Responder, Disposable {
   /** The message that handlers borrow. */
   readonly #borrowed: BusMessage;
   readonly #delivery: Delivery;
+  readonly #head: FrameHead = new FrameHead();
   #state: 'open' | 'draining' | 'closed' = 'open';
   readonly #forget = (request: PendingRequest): void => {
     this.#requests.delete(request.reply);
@@ -127,7 +130,8 @@ export class Bus implements Responder, Disposable {
    */
   static join(member: BusMember, options: BusOptions = {}): Bus {
     const { subjectBytesMax } = resolveBusOptions(options);
-    const group = new LaneGroup(member, subjectBytesMax + INTEREST_BYTES_MIN);
+    const beside = Math.max(INTEREST_BYTES_MIN, MESSAGE_BYTES_MIN + subjectBytesMax);
+    const group = new LaneGroup(member, subjectBytesMax + beside);
     const bus = Bus.over(group.pool, group, options);
     group.onEnd(() => {
       bus.close();
@@ -351,6 +355,11 @@ export class Bus implements Responder, Disposable {
     if (this.#state === 'closed') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     // From the reference on the bytes to the last subscriber, nothing but handlers may throw.
     ensureStack(this.#published > 0);
+    if (envelope.headers !== undefined) {
+      // With peers or without: what may be sent does not depend on who has subscribed.
+      this.#head.set(this.#prepare(subject), envelope);
+      this.#head.check(this.pool.bufferSize);
+    }
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const peers = this.#peers;

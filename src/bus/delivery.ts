@@ -53,9 +53,9 @@ export class Delivery {
   /**
    * The next member in turn that has room; else one that loses messages; else undefined.
    */
-  pick(members: Subscriptions): BusSubscription | undefined {
+  pick(members: Subscriptions, turn: number): BusSubscription | undefined {
     const count = members.length;
-    const first = count === 1 ? 0 : ++this.#turn % count;
+    const first = turn % count;
     let lossy: BusSubscription | undefined;
     for (let tried = 0; tried < count; tried++) {
       const member = members[first + tried < count ? first + tried : first + tried - count];
@@ -63,6 +63,22 @@ export class Delivery {
       if (member.hasRoom) lossy ??= member;
     }
     return lossy;
+  }
+
+  /** {@link pick} of the group with that index. */
+  pickAt(found: MatchSet<BusSubscription, unknown>, index: number): BusSubscription | undefined {
+    const turn = found.turns[index] ?? this.firstTurn();
+    found.turns[index] = turn + 1;
+    return this.pick(found.groups[index], turn);
+  }
+
+  /**
+   * Where turns begin. Each group counts its own for each subject: with one count for all, two
+   * groups of two that match a subject would always be at the same member. Subjects that are used
+   * once begin one after the other.
+   */
+  firstTurn(): number {
+    return ++this.#turn;
   }
 
   /**
@@ -106,7 +122,7 @@ export class Delivery {
   #pickEach(found: MatchSet<BusSubscription, unknown>): boolean {
     const picked: BusSubscription[] = [];
     for (let i = 0; i < found.groupCount; i++) {
-      const member = this.pick(found.groups[i]);
+      const member = this.pickAt(found, i);
       if (member === undefined) return false;
       picked.push(member);
     }

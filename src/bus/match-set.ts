@@ -21,6 +21,8 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
   /** One entry per queue group: its members. Read only: they usually belong to the index. */
   groups: (readonly S[])[] = [];
   groupCount: number = 0;
+  /** @internal Whose turn it is in each group; undefined: no message has come so far. */
+  readonly turns: number[] = [];
   /** Matches outside the index; undefined: none. Replaced, never changed. */
   beyond: Beyond | undefined = undefined;
   /** True if a message still uses `plain` and `groups`: the next filling replaces them. */
@@ -95,6 +97,11 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
   groupMembers(name: QueueName): readonly S[] | undefined {
     const place = this.#places?.get(name);
     return place === undefined ? undefined : this.groups[place];
+  }
+
+  /** @internal Where a group is in `groups`; -1: it is not there. */
+  groupIndex(name: QueueName): number {
+    return this.#places?.get(name) ?? -1;
   }
 
   /** Removes a group and returns its members; an empty list if it is not there. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Messages as frames between buses: see peer-layout.ts. */
 
+import { BusbarError } from '../../base/errors.ts';
 import { textBytes, writeText } from '../../base/text.ts';
 import type { Envelope } from '../envelope.ts';
 import type { Bytes } from '../subject.ts';
@@ -38,8 +39,13 @@ export class FrameHead {
     this.length = MESSAGE_WORDS * WORD_BYTES + padded(subject.byteLength) + padded(texts);
   }
 
-  get fits(): boolean {
-    return this.#replyBytes <= TEXT_BYTES_MAX && this.#headerBytes <= 2 ** 24;
+  /** Whether it fits a buffer. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE. */
+  check(bufferSize: number): void {
+    if (this.length <= bufferSize) return;
+    throw new BusbarError(
+      'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+      `subject, reply and headers take ${this.length} bytes, buffers have ${bufferSize}`,
+    );
   }
 
   /**

@@ -22,6 +22,9 @@ export interface SpreadGroup<S> {
   readonly members: readonly S[];
   /** Each peer whose members have room, once. */
   readonly remote: readonly RemoteMembers[];
+  // Whose turn it is, of all, and of the members here for what peers send; less than 0: unknown.
+  turn: number;
+  turnHere: number;
 }
 
 /** What a subject matches at peers. */
@@ -118,7 +121,13 @@ export class RemoteInterest<S extends Indexed<S>> implements Surroundings<S, Bey
     for (let i = 0; i < remote.groupCount; i++) {
       const name = remote.groupName(i);
       const members = found.takeGroup(name);
-      const spread = { name: name.text, members, remote: sumUp(remote.groups[i]) };
+      const spread = {
+        name: name.text,
+        members,
+        remote: sumUp(remote.groups[i]),
+        turn: -1,
+        turnHere: -1,
+      };
       groups.push(spread);
       isStalled ||= members.length === 0 && spread.remote.length === 0;
     }
