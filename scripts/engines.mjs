@@ -20,6 +20,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { leftOutOf } from '../test/engines/left-out.mjs';
 import { build } from './build.mjs';
+import { buildNative } from './build-native.mjs';
 import { listFiles, ROOT } from './files.mjs';
 
 const PLACE = `${ROOT}build/engines/`;
@@ -51,6 +52,8 @@ const ENGINES = {
   chromium: { run: runChromium },
 };
 
+const SHIM = { file: 'native', test: 'the shim compiles', text: 'see above' };
+
 const BUNDLE = {
   absWorkingDir: ROOT,
   bundle: true,
@@ -79,9 +82,12 @@ if (!(await build())) process.exit(1);
 await bundleRunner();
 const rows = [];
 for (const name of chosen) {
-  rows.push({ name, ...(await ENGINES[name].run(name, ENGINES[name])) });
+  const beginMs = performance.now();
+  const row = { name, ...(await ENGINES[name].run(name, ENGINES[name])) };
+  rows.push({ ...row, seconds: Math.round((performance.now() - beginMs) / 1000) });
   show(rows.at(-1));
 }
+if (chosen.some((name) => ENGINES[name].run === runNode)) buildNative({ force: true });
 showTable();
 const failed = rows.reduce((sum, row) => sum + count(row, 'failed'), 0);
 const passed = rows.reduce((sum, row) => sum + count(row, 'passed'), 0);
@@ -131,22 +137,25 @@ function testFiles(folders) {
     .filter((path) => only === undefined || only.some((begin) => path.startsWith(begin)));
 }
 
-/** Vitest's own run, on this engine. */
+/** The shim, compiled with the headers of this engine, then vitest's own run on it. */
 function runNode(name, { program }) {
   const node = `${TOOLS}node_modules/${program}`;
   const report = `${PLACE}${name}.json`;
   rmSync(report, { force: true });
   const paths = values.only ?? (values.core ? [...SOURCES, ...UPPER].map((at) => `src/${at}`) : []);
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
-  const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${report}`];
-  const PATH = `${dirname(node)}${delimiter}${process.env.PATH}`;
-  const { status } = spawnSync(node, [vitest, 'run', ...paths, ...reporters], {
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const options = {
     cwd: ROOT,
-    env: { ...process.env, PATH },
+    env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
     stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  };
   const version = versionOf(node);
-  if (!existsSync(report)) return { version, outcomes: [broken('vitest', `ended with ${status}`)] };
+  const shim = spawnSync(node, [`${ROOT}scripts/build-native.mjs`, '--force'], options);
+  const compiled = { ...SHIM, outcome: shim.status === 0 ? 'passed' : 'failed' };
+  const { status } = spawnSync(node, [vitest, 'run', ...paths, ...reporters], options);
+  if (!existsSync(report))
+    return { version, outcomes: [compiled, broken('vitest', `ended with ${status}`)] };
   const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
   const outcomes = testResults.flatMap((file) => {
     const path = file.name.replace(ROOT, '');
@@ -160,7 +169,7 @@ function runNode(name, { program }) {
   });
   if (status !== 0 && !outcomes.some(({ outcome }) => outcome === 'failed'))
     outcomes.push(broken('vitest', `ended with ${status}`));
-  return { version, outcomes };
+  return { version, outcomes: [compiled, ...outcomes] };
 }
 
 /** Each file in a process of its own. */
@@ -174,6 +183,7 @@ function runFiles(name, { program, flags }) {
       outcomes.push({ file, test: 'the file', outcome: 'left out', text: whole.reason });
       continue;
     }
+    const beginMs = performance.now();
     const args = [...flags(), `${ROOT}test/engines/run-file.mjs`, ROOT + file];
     const { stdout, stderr, status, signal } = spawnSync(engine, args, {
       cwd: ROOT,
@@ -187,7 +197,7 @@ function runFiles(name, { program, flags }) {
     const done = lines.at(-1) === '@@ end';
     for (const line of lines) if (line !== '@@ end') add(JSON.parse(line.slice(3)));
     if (!done) add(broken('the file', `ended with ${signal ?? status} ${stderr.slice(-2000)}`));
-    showFile(name, file, outcomes);
+    showFile(name, file, outcomes, performance.now() - beginMs);
     function add(outcome) {
       outcomes.push({ ...outcome, file });
     }
@@ -274,6 +284,7 @@ async function bundleForPage(file) {
 async function runPage(program, bundles) {
   const outcomes = [];
   const left = new Set(bundles.keys());
+  let beginMs = performance.now();
   const page = readFileSync(`${ROOT}test/engines/run-page.mjs`, 'utf8');
   const html = `<!doctype html><script type="module">${page}</script>`;
   let finish;
@@ -290,9 +301,11 @@ async function runPage(program, bundles) {
       const key = name.replace('result/', '');
       left.delete(key);
       const file = bundles.get(key)?.file;
+      const lastMs = beginMs;
+      beginMs = performance.now();
       if (file !== undefined) {
         for (const each of JSON.parse(body)) outcomes.push({ file, ...each });
-        showFile('chromium', file, outcomes);
+        showFile('chromium', file, outcomes, beginMs - lastMs);
       }
       response.end();
       if (key === 'end') finish();
@@ -335,9 +348,10 @@ function count({ outcomes }, kind) {
 }
 
 /** What became of a file's tests, as soon as it has ended. */
-function showFile(name, file, outcomes) {
+function showFile(name, file, outcomes, tookMs) {
   const own = { outcomes: outcomes.filter((each) => each.file === file) };
-  console.log(`${name}: ${file}: ${count(own, 'passed')} passed, ${count(own, 'failed')} failed`);
+  const counts = `${count(own, 'passed')} passed, ${count(own, 'failed')} failed`;
+  console.log(`${name}: ${file}: ${counts} (${(tookMs / 1000).toFixed(1)} s)`);
   for (const { test, outcome, text } of own.outcomes) {
     if (outcome === 'failed') console.error(`FAILED ${test}\n${text}\n`);
   }
@@ -362,11 +376,12 @@ function showTable() {
   const head = [
     'engine'.padEnd(10),
     'version'.padEnd(16),
-    ...kinds.map((kind) => kind.padStart(9)),
+    ...[...kinds, 'seconds'].map((kind) => kind.padStart(9)),
   ];
   console.log(`\n${head.join('')}`);
   for (const row of rows) {
-    const counts = kinds.map((kind) => String(count(row, kind)).padStart(9));
+    const figures = [...kinds.map((kind) => count(row, kind)), row.seconds];
+    const counts = figures.map((figure) => String(figure).padStart(9));
     console.log([row.name.padEnd(10), row.version.padEnd(16), ...counts].join(''));
   }
   writeFileSync(

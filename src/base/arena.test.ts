@@ -213,3 +213,30 @@ test('a source or target that claims another byteLength is copied by its real on
     expect(narrow.indexOf(0, 100)).toBe(600);
   }
 });
+
+// The last one: what it has learnt stays.
+test('a memory that was refused is not asked for again before the thread has fewer', () => {
+  const one = makeArena(true);
+  const { Memory } = WebAssembly;
+  let asked = 0;
+  WebAssembly.Memory = class {
+    constructor() {
+      asked++;
+      throw new RangeError('could not allocate memory');
+    }
+  } as never;
+  const ask = (byteLength: number): number => {
+    asked = 0;
+    expect(createBlock(byteLength, true).memory).toBeUndefined();
+    return asked;
+  };
+  try {
+    expect([ask(2 * BYTES), ask(2 * BYTES), ask(3 * BYTES)]).toEqual([1, 0, 0]);
+    // There may be room for a smaller one.
+    expect([ask(BYTES), ask(BYTES)]).toEqual([1, 0]);
+    one.retire();
+    expect([ask(BYTES), ask(BYTES), ask(2 * BYTES)]).toEqual([1, 0, 0]);
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+});

@@ -40,6 +40,13 @@ let compiled: object | null | undefined;
  */
 const FAST_MAX = 1024;
 let fastCount = 0;
+/**
+ * The least that was refused: so many pages, to a thread that had so many arenas. The engine
+ * collects all garbage three times before it refuses (Chromium: from the 124th memory on), so as
+ * much is not asked for again.
+ */
+let refusedPages = Infinity;
+let refusedCount = Infinity;
 /** Whether an arena of this thread uses the call sites for one arena only. */
 let isHotTaken = false;
 
@@ -178,13 +185,16 @@ export function arenaNote(block: SharedArrayBuffer, byteLength: number): Words {
 function createMemory(byteLength: number): SharedMemory | undefined {
   const bytes = byteLength + NOTE_BYTES + CRC_TABLES_BYTES;
   const pages = Math.ceil(bytes / PAGE_BYTES);
+  const Memory = engine()?.Memory;
+  if (Memory === undefined || fastCount >= FAST_MAX || compile() === undefined) return undefined;
+  if (fastCount >= refusedCount && pages >= refusedPages) return undefined;
   try {
-    const Memory = engine()?.Memory;
-    if (Memory === undefined || fastCount >= FAST_MAX || compile() === undefined) return undefined;
     const memory = new Memory({ initial: pages, maximum: pages, shared: true });
     instantiate(memory)?.crcTables(byteLength + NOTE_BYTES);
     return memory;
   } catch {
+    refusedPages = Math.min(refusedPages, pages);
+    refusedCount = Math.min(refusedCount, Math.max(fastCount, 1));
     return undefined;
   }
 }

@@ -22,10 +22,16 @@ export type WriteSockets = (bytes: Uint8Array, table: Int32Array, count: number)
 
 /** Whether the call is available. */
 export function socketWritesFeature(): Feature {
+  if ('deno' in process.versions) return UNREACHABLE;
   return offered('writeSockets');
 }
 
+const UNREACHABLE: Feature = Object.freeze({
+  available: false,
+  reason: 'sockets of Deno have no descriptor',
+});
+
 /** The shim's call; undefined where `socketWritesFeature()` is unavailable. */
 export function writeSocketsCall(): WriteSockets | undefined {
-  return loadShim().shim?.writeSockets;
+  return socketWritesFeature().available ? loadShim().shim?.writeSockets : undefined;
 }

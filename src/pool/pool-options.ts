@@ -52,9 +52,9 @@ export interface BufferPoolOptions {
   /**
    * 'auto', the default: the buffers lie in a shared WebAssembly memory, which copies several times
    * as fast as the engine copies a SharedArrayBuffer. It takes 8 to 10 GiB of address space (not of
-   * memory); where that or WebAssembly cannot be had, from a thread's 1025th pool on, and with
-   * 'plain', they lie in a plain SharedArrayBuffer. `stats().memory` says which. The environment's
-   * BUSBAR_MEMORY=plain changes the default.
+   * memory); where that or WebAssembly cannot be had, from a thread's 1025th pool on (in Chromium a
+   * page's 124th), and with 'plain', they lie in a plain SharedArrayBuffer. `stats().memory` says
+   * which. The environment's BUSBAR_MEMORY=plain changes the default.
    */
   readonly memory?: 'auto' | 'plain';
 }
