@@ -41,9 +41,9 @@ let compiled: object | null | undefined;
 const FAST_MAX = 1024;
 let fastCount = 0;
 /**
- * The least that was refused: so many pages, to a thread that had so many arenas. The engine
- * collects all garbage three times before it refuses (Chromium: from the 124th memory on), so as
- * much is not asked for again.
+ * The smallest request that was refused: its pages, and how many arenas the thread had then. The
+ * engine collects all garbage three times before it refuses (Chromium: from the 124th memory on),
+ * so a request that is not smaller is not made again.
  */
 let refusedPages = Infinity;
 let refusedCount = Infinity;
