@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 // The version of the exported interface; src/native/shim.ts refuses every other.
-#define BUS_VERSION 3
+#define BUS_VERSION 4
 
 #if defined(__linux__)
 #define BUS_HAS_AFFINITY 1

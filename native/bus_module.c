@@ -8,20 +8,6 @@
 #include "bus_node.h"
 #include "bus_udp.h"
 
-// Text that fits with its zero, and has no other.
-static bool get_text(napi_env env, napi_value value, char *text, size_t size) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) {
-    refuse(env, "expected a string");
-    return false;
-  }
-  if (length >= size) {
-    refuse(env, "the string is too long");
-    return false;
-  }
-  return napi_get_value_string_utf8(env, value, text, size, &length) == napi_ok;
-}
-
 static napi_value thread_id(napi_env env, napi_callback_info info) {
   (void)info;
   return to_number(env, bus_thread_id());

@@ -52,6 +52,20 @@ static inline bool get_array(napi_env env, napi_value value, napi_typedarray_typ
   return false;
 }
 
+// Text that fits with its zero, and has no other.
+static inline bool get_text(napi_env env, napi_value value, char *text, size_t size) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) {
+    refuse(env, "expected a string");
+    return false;
+  }
+  if (length >= size) {
+    refuse(env, "the string is too long");
+    return false;
+  }
+  return napi_get_value_string_utf8(env, value, text, size, &length) == napi_ok;
+}
+
 // Exports the functions of bus_udp_module.c.
 napi_status bus_udp_define(napi_env env, napi_value exports);
 

@@ -104,6 +104,25 @@ int32_t bus_udp_probe(void);
 // `step` where it failed.
 int32_t bus_udp_open(const int32_t *config, int32_t *local, int32_t *step);
 
+// Bytes of the longest path of a Unix socket, its zero included.
+#define BUS_UNIX_PATH_BYTES 108
+
+// The file of a bound Unix socket; no path: none.
+struct bus_unix_file {
+  char path[BUS_UNIX_PATH_BYTES];
+  uint64_t device;
+  uint64_t inode;
+};
+
+// A socket for datagrams between Unix sockets that does not block; of `config` it takes the sizes
+// of the buffers. It is bound to the path of `file` and connected to `peer`, unless they are empty.
+// A socket's file that no socket is bound to any more is replaced.
+int32_t bus_unix_open(const int32_t *config, struct bus_unix_file *file, const char *peer,
+                      int32_t *step);
+
+// Removes the file, unless it is another's by now.
+void bus_unix_remove(const struct bus_unix_file *file);
+
 // Sends the datagrams of the table in order, equal ones to one address as one message that the
 // kernel cuts, up to `segments` of them; stops at the first that it refuses. Returns how many were
 // sent; a run counts as one.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// UDP on Linux: sendmmsg and recvmmsg, with UDP_SEGMENT and UDP_GRO.
+// UDP on Linux: sendmmsg and recvmmsg, with UDP_SEGMENT and UDP_GRO; and Unix datagrams.
 
 #define _GNU_SOURCE
 #include "bus_udp.h"
@@ -10,6 +10,8 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 // Younger than the C libraries that a binary should load with.
@@ -122,20 +124,23 @@ int32_t bus_udp_probe(void) {
   return found;
 }
 
+static bool set_sizes(int fd, const int32_t *config) {
+  const int32_t receive_bytes = config[BUS_UDP_CONFIG_RECEIVE_BYTES];
+  const int32_t send_bytes = config[BUS_UDP_CONFIG_SEND_BYTES];
+  return (receive_bytes <= 0 || set(fd, SOL_SOCKET, SO_RCVBUF, receive_bytes) == 0) &&
+         (send_bytes <= 0 || set(fd, SOL_SOCKET, SO_SNDBUF, send_bytes) == 0);
+}
+
 static int32_t prepare(int fd, const int32_t *config, int32_t *local, int32_t *step) {
   const bool v6 = config[BUS_UDP_CONFIG_FAMILY] == 6;
   const int32_t flags = config[BUS_UDP_CONFIG_FLAGS];
-  const int32_t receive_bytes = config[BUS_UDP_CONFIG_RECEIVE_BYTES];
-  const int32_t send_bytes = config[BUS_UDP_CONFIG_SEND_BYTES];
   *step = BUS_UDP_STEP_SETSOCKOPT;
   if (((flags & BUS_UDP_REUSE_ADDRESS) && set(fd, SOL_SOCKET, SO_REUSEADDR, 1) != 0) ||
       ((flags & BUS_UDP_REUSE_PORT) && set(fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0) ||
       (v6 && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, (flags & BUS_UDP_ONLY_V6) != 0) != 0) ||
       (v6 && set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) != 0) ||
       set(fd, IPPROTO_IP, IP_RECVTOS, 1) != 0 ||
-      ((flags & BUS_UDP_GRO) && set(fd, SOL_UDP, UDP_GRO, 1) != 0) ||
-      (receive_bytes > 0 && set(fd, SOL_SOCKET, SO_RCVBUF, receive_bytes) != 0) ||
-      (send_bytes > 0 && set(fd, SOL_SOCKET, SO_SNDBUF, send_bytes) != 0)) {
+      ((flags & BUS_UDP_GRO) && set(fd, SOL_UDP, UDP_GRO, 1) != 0) || !set_sizes(fd, config)) {
     return -errno;
   }
   union address address;
@@ -177,6 +182,77 @@ int32_t bus_udp_open(const int32_t *config, int32_t *local, int32_t *step) {
   const int32_t answer = prepare(fd, config, local, step);
   if (answer < 0) close(fd);
   return answer;
+}
+
+static struct sockaddr_un unix_name(const char *path) {
+  struct sockaddr_un name = {.sun_family = AF_UNIX};
+  memcpy(name.sun_path, path, strnlen(path, sizeof name.sun_path - 1));
+  return name;
+}
+
+// Binds to a path whose file a dead process has left. One program at a time: the abstract name that
+// is equal to the path is a lock, which goes with its socket. Returns 0 or -errno.
+static int32_t replace_file(int fd, const struct sockaddr_un *name) {
+  struct sockaddr_un lock = {.sun_family = AF_UNIX};
+  memcpy(lock.sun_path + 1, name->sun_path, sizeof lock.sun_path - 1);
+  const int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return -errno;
+  int32_t answer = -EADDRINUSE;
+  struct stat found;
+  if (bind(probe, (const struct sockaddr *)&lock, sizeof lock) == 0 &&
+      lstat(name->sun_path, &found) == 0 && S_ISSOCK(found.st_mode) &&
+      connect(probe, (const struct sockaddr *)name, sizeof *name) != 0 && errno == ECONNREFUSED) {
+    const bool bound = unlink(name->sun_path) == 0 &&
+                       bind(fd, (const struct sockaddr *)name, sizeof *name) == 0;
+    answer = bound ? 0 : -errno;
+  }
+  close(probe);
+  return answer;
+}
+
+static int32_t prepare_unix(int fd, const int32_t *config, struct bus_unix_file *file,
+                            const char *peer, int32_t *step) {
+  *step = BUS_UDP_STEP_SETSOCKOPT;
+  if (!set_sizes(fd, config)) return -errno;
+  *step = BUS_UDP_STEP_BIND;
+  if (file->path[0] != 0) {
+    const struct sockaddr_un name = unix_name(file->path);
+    if (bind(fd, (const struct sockaddr *)&name, sizeof name) != 0) {
+      const int32_t answer = errno == EADDRINUSE ? replace_file(fd, &name) : -errno;
+      if (answer != 0) return answer;
+    }
+    struct stat found;
+    if (lstat(file->path, &found) != 0) return -errno;
+    file->device = found.st_dev;
+    file->inode = found.st_ino;
+  }
+  *step = BUS_UDP_STEP_CONNECT;
+  if (peer[0] != 0) {
+    const struct sockaddr_un name = unix_name(peer);
+    if (connect(fd, (const struct sockaddr *)&name, sizeof name) != 0) return -errno;
+  }
+  return fd;
+}
+
+int32_t bus_unix_open(const int32_t *config, struct bus_unix_file *file, const char *peer,
+                      int32_t *step) {
+  *step = BUS_UDP_STEP_SOCKET;
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  const int32_t answer = prepare_unix(fd, config, file, peer, step);
+  if (answer < 0) {
+    bus_unix_remove(file);
+    close(fd);
+  }
+  return answer;
+}
+
+void bus_unix_remove(const struct bus_unix_file *file) {
+  struct stat found;
+  if (file->inode != 0 && lstat(file->path, &found) == 0 && found.st_dev == file->device &&
+      found.st_ino == file->inode) {
+    unlink(file->path);
+  }
 }
 
 // How many datagrams from `row` on may be one message: equal length and address, the last may be

@@ -14,6 +14,7 @@
 #ifdef BUS_HAS_UDP
 
 #include <stdlib.h>
+#include <string.h>
 #include <uv.h>
 
 // Tells our sockets from the externals of other addons: random, and for ever.
@@ -25,6 +26,7 @@ struct bus_socket {
   napi_ref callback;
   napi_async_cleanup_hook_handle hook;
   int fd;
+  struct bus_unix_file file;
   int events; // that the loop watches, 0 for none
   bool closing;
   bool closed;
@@ -50,6 +52,7 @@ static void close_socket(struct bus_socket *bus) {
   napi_delete_reference(bus->env, bus->callback);
   uv_close((uv_handle_t *)&bus->poll, on_closed);
   // After that: the loop does not look at the descriptor any more, and it may be another's soon.
+  bus_unix_remove(&bus->file);
   bus_udp_close(bus->fd);
 }
 
@@ -137,42 +140,59 @@ static napi_value udp_probe(napi_env env, napi_callback_info info) {
   return to_number(env, bus_udp_probe());
 }
 
-static napi_value fail_open(struct bus_socket *bus, int32_t *result, int32_t error, int32_t step) {
-  free(bus);
-  result[0] = error;
-  result[1] = step;
+// The arguments of both ways to open.
+struct opening {
+  int32_t *config;
+  int32_t *result;
+  napi_value callback;
+  struct bus_socket *bus;
+};
+
+static bool begin_open(napi_env env, const napi_value *arguments, struct opening *opening) {
+  napi_valuetype type;
+  size_t length;
+  if (!get_words(env, arguments[0], BUS_UDP_CONFIG_WORDS, &opening->config, &length)) return false;
+  if (napi_typeof(env, arguments[1], &type) != napi_ok) return false;
+  if (type != napi_function) {
+    refuse(env, "expected a function");
+    return false;
+  }
+  opening->callback = arguments[1];
+  const size_t least = 8 + BUS_UDP_ADDRESS_WORDS;
+  if (!get_words(env, arguments[2], least, &opening->result, &length)) return false;
+  opening->bus = calloc(1, sizeof *opening->bus);
+  if (opening->bus == NULL) {
+    refuse(env, "no memory");
+    return false;
+  }
+  opening->bus->env = env;
+  return true;
+}
+
+static napi_value fail_open(const struct opening *opening, int32_t error, int32_t step) {
+  free(opening->bus);
+  opening->result[0] = error;
+  opening->result[1] = step;
   return NULL;
 }
 
-// (config, callback, result): a socket, or nothing, and -errno and the step in the result; its
-// local address from the ninth word on.
-static napi_value udp_open(napi_env env, napi_callback_info info) {
-  napi_value arguments[3], external;
-  napi_valuetype type;
-  int32_t *config, *result;
-  size_t length;
+static napi_value finish_open(napi_env env, const struct opening *opening, int32_t step) {
+  struct bus_socket *bus = opening->bus;
+  napi_value external;
   uv_loop_t *loop;
-  if (!get_arguments(env, info, 3, arguments)) return NULL;
-  if (!get_words(env, arguments[0], BUS_UDP_CONFIG_WORDS, &config, &length)) return NULL;
-  BUS_TRY(napi_typeof(env, arguments[1], &type));
-  if (type != napi_function) return refuse(env, "expected a function");
-  if (!get_words(env, arguments[2], 8 + BUS_UDP_ADDRESS_WORDS, &result, &length)) return NULL;
-  BUS_TRY(napi_get_uv_event_loop(env, &loop));
-  struct bus_socket *bus = calloc(1, sizeof *bus);
-  if (bus == NULL) return refuse(env, "no memory");
-  int32_t step = 0;
-  bus->env = env;
-  bus->fd = bus_udp_open(config, result + 8, &step);
-  if (bus->fd < 0) return fail_open(bus, result, bus->fd, step);
-  const int answer = uv_poll_init_socket(loop, &bus->poll, bus->fd);
+  if (bus->fd < 0) return fail_open(opening, bus->fd, step);
+  const int answer = napi_get_uv_event_loop(env, &loop) == napi_ok
+                         ? uv_poll_init_socket(loop, &bus->poll, bus->fd)
+                         : UV_EINVAL;
   if (answer != 0) {
+    bus_unix_remove(&bus->file);
     bus_udp_close(bus->fd);
-    return fail_open(bus, result, answer, BUS_UDP_STEP_POLL);
+    return fail_open(opening, answer, BUS_UDP_STEP_POLL);
   }
   bus->poll.data = bus;
   // From here on the loop has it: it goes the way of close_socket, whatever fails.
   if (napi_add_async_cleanup_hook(env, on_thread_end, bus, &bus->hook) != napi_ok ||
-      napi_create_reference(env, arguments[1], 1, &bus->callback) != napi_ok ||
+      napi_create_reference(env, opening->callback, 1, &bus->callback) != napi_ok ||
       napi_create_external(env, bus, on_collected, NULL, &external) != napi_ok) {
     bus->collected = true;
     close_socket(bus);
@@ -183,8 +203,36 @@ static napi_value udp_open(napi_env env, napi_callback_info info) {
     close_socket(bus);
     return NULL;
   }
-  result[0] = bus->fd;
+  opening->result[0] = bus->fd;
   return external;
+}
+
+// (config, callback, result): a socket, or nothing, and -errno and the step in the result; its
+// local address from the ninth word on.
+static napi_value udp_open(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  struct opening opening;
+  int32_t step = 0;
+  if (!get_arguments(env, info, 3, arguments)) return NULL;
+  if (!begin_open(env, arguments, &opening)) return NULL;
+  opening.bus->fd = bus_udp_open(opening.config, opening.result + 8, &step);
+  return finish_open(env, &opening, step);
+}
+
+// (config, callback, result, path, peer), '' for none: as udp_open.
+static napi_value unix_open(napi_env env, napi_callback_info info) {
+  napi_value arguments[5];
+  struct opening opening;
+  char path[BUS_UNIX_PATH_BYTES] = "", peer[BUS_UNIX_PATH_BYTES] = "";
+  int32_t step = 0;
+  if (!get_arguments(env, info, 5, arguments)) return NULL;
+  if (!get_text(env, arguments[3], path, sizeof path)) return NULL;
+  if (!get_text(env, arguments[4], peer, sizeof peer)) return NULL;
+  if (!begin_open(env, arguments, &opening)) return NULL;
+  struct bus_socket *bus = opening.bus;
+  memcpy(bus->file.path, path, sizeof path);
+  bus->fd = bus_unix_open(opening.config, &bus->file, peer, &step);
+  return finish_open(env, &opening, step);
 }
 
 // (socket, bytes, table, count, addresses, segments, sent)
@@ -309,6 +357,7 @@ static napi_value udp_close(napi_env env, napi_callback_info info) {
 static const napi_property_descriptor functions[] = {
     {.utf8name = "udpProbe", .method = udp_probe, .attributes = napi_enumerable},
     {.utf8name = "udpOpen", .method = udp_open, .attributes = napi_enumerable},
+    {.utf8name = "unixOpen", .method = unix_open, .attributes = napi_enumerable},
     {.utf8name = "udpSend", .method = udp_send, .attributes = napi_enumerable},
     {.utf8name = "udpReceive", .method = udp_receive, .attributes = napi_enumerable},
     {.utf8name = "udpWatch", .method = udp_watch, .attributes = napi_enumerable},

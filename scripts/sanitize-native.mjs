@@ -24,6 +24,7 @@ const TESTS = [
   'test/native',
   'src/native/calling-thread',
   'src/link/udp/udp-link',
+  'src/link/udp/unix',
   'src/link/tcp/direct-writes',
 ];
 const NOT_ON_DGRAM = '^((?!\\(dgram\\)).)*$';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example statsd: the collector. Starts the executors and merges what they gather into reports. */
 
+import { BusbarError, isBusbarError } from 'busbar/errors';
 import { ExecutorGroup } from 'busbar/executor';
 import { UdpLink } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
@@ -28,6 +29,8 @@ export interface CollectorOptions {
   readonly tcpPort?: number | undefined;
   /** Path of a Unix socket for lines. Default: none. */
   readonly unixPath?: string | undefined;
+  /** Path of a Unix socket for datagrams; needs the shim. Default: none. */
+  readonly datagramPath?: string | undefined;
   /** Percentiles of timers, in percent. */
   readonly percentiles: readonly number[];
   /** Which names and tags are one metric. Default: equal ones. */
@@ -45,6 +48,7 @@ export interface ExecutorData {
   readonly host: string;
   readonly port: number;
   readonly reusePort: boolean;
+  readonly datagramPath: string | undefined;
   readonly receiveBytes: number;
   readonly capacity: number;
   readonly seed: number;
@@ -111,8 +115,8 @@ export class Collector {
   /**
    * Starts all executors; resolves when they receive.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if the port is taken or the name is unknown;
-   * RangeError for an invalid address.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED if the port or a path is taken or the name is
+   * unknown; ERR_BUSBAR_NATIVE_UNAVAILABLE for `datagramPath`; RangeError for an invalid address.
    */
   static async start(options: CollectorOptions): Promise<Collector> {
     const { receiveBytes, entriesMax, onCrash = () => {} } = options;
@@ -133,6 +137,7 @@ export class Collector {
         host,
         port,
         reusePort: available,
+        datagramPath: await freeDatagramPath(pool, options.datagramPath),
         receiveBytes,
         capacity: entriesMax,
         seed: Math.random() * 2 ** 32,
@@ -244,4 +249,19 @@ async function freeAddress(
   const probe = await UdpLink.open(pool, { host, port, handler: () => ({ onMessage() {} }) });
   await probe.close();
   return probe.local;
+}
+
+/** Checks that datagrams can be received there, as the executor will do. */
+async function freeDatagramPath(
+  pool: BufferPool,
+  path: string | undefined,
+): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    await (await UdpLink.open(pool, { path })).close();
+  } catch (error) {
+    if (!isBusbarError(error, 'ERR_BUSBAR_LINK_REFUSED')) throw error;
+    throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${path}, ${error.message}`);
+  }
+  return path;
 }

@@ -2,7 +2,7 @@
 /** Example statsd: the module of each executor. Its own socket receives on the shared port. */
 
 import type { ExecutorContext } from 'busbar/executor';
-import { UdpLink } from 'busbar/link';
+import { type UdpHandler, UdpLink, type UdpLinkOptions } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import type { ExecutorData } from './collector.ts';
 import { Gatherer } from './gatherer.ts';
@@ -14,21 +14,24 @@ const LAST_TURNS_MAX = 10_000;
 
 export async function run(context: ExecutorContext): Promise<void> {
   const { pool, mailbox, signal } = context;
-  const { host, port, reusePort, receiveBytes, capacity, seed, places } =
-    context.data as ExecutorData;
+  const data = context.data as ExecutorData;
+  const { host, port, reusePort, datagramPath, receiveBytes, capacity, seed, places } = data;
   const { bytes, view } = pool;
   const clock = (): number => performance.timeOrigin + performance.now();
   const gatherer = new Gatherer(capacity, seed, clock);
-  const link = await UdpLink.open(pool, {
-    host,
-    port,
-    reusePort,
-    receiveBytes,
-    handler: () => ({
-      onMessage: (offset, length) => gatherer.take(bytes, offset, offset + length),
-    }),
-  });
-  context.defer(() => link.close());
+  const links: UdpLink[] = [];
+  const receive = async (options: UdpLinkOptions): Promise<void> => {
+    const onMessage = (offset: number, length: number): void =>
+      gatherer.take(bytes, offset, offset + length);
+    const handler = (): UdpHandler => ({ onMessage });
+    links.push(await UdpLink.open(pool, { ...options, receiveBytes, handler }));
+  };
+  const close = async (): Promise<void> => {
+    await Promise.all(links.map((link) => link.close()));
+  };
+  context.defer(close);
+  await receive({ host, port, reusePort });
+  if (context.index === 0 && datagramPath !== undefined) await receive({ path: datagramPath });
   const complain = (what: string): void => console.error(what);
   // One thread is enough for streams: a read of one returns many lines.
   const streams =
@@ -53,13 +56,13 @@ export async function run(context: ExecutorContext): Promise<void> {
 
   const flush = async (round: number, isLast: boolean): Promise<void> => {
     if (isLast) {
-      await untilQuiet(link, gatherer);
+      await untilQuiet(links, gatherer);
       streams?.destroy();
-      await link.close();
+      await close();
     }
     streams?.nextInterval();
     const { table, tally } = gatherer.next();
-    const { dropped } = link.stats();
+    const dropped = links.reduce((sum, link) => sum + link.stats().dropped, 0);
     tally.dropped = dropped - droppedBefore;
     droppedBefore = dropped;
     for (let slot = 0; slot < table.count; ) {
@@ -86,8 +89,9 @@ export async function run(context: ExecutorContext): Promise<void> {
 }
 
 /** Waits until everything that has arrived in the sockets is read. */
-async function untilQuiet(link: UdpLink, { tally }: Gatherer): Promise<void> {
-  const read = (): number => link.stats().datagramsRead + tally.lines + tally.streams;
+async function untilQuiet(links: readonly UdpLink[], { tally }: Gatherer): Promise<void> {
+  const read = (): number =>
+    links.reduce((sum, link) => sum + link.stats().datagramsRead, tally.lines + tally.streams);
   for (let turns = 0, quiet = 0; quiet < 3 && turns < LAST_TURNS_MAX; turns++) {
     const before = read();
     await new Promise(setImmediate);

@@ -34,7 +34,9 @@ Usage: npm run example:statsd -- [options]
   --host ADDRESS        bind to this address (127.0.0.1: from this machine only)
   --tcp PORT            also receive lines over TCP, on this port of the same address (0: any free
                         port). The first executor does this.
-  --unix PATH           also receive lines on this Unix stream socket. Node has no Unix datagrams.
+  --unix PATH           also receive lines on this Unix stream socket
+  --unix-socket PATH    also receive datagrams on this Unix socket, on Linux with the native shim.
+                        The first executor does this.
   --executors N         receive in N threads that share the port, each pinned to a core (default:
                         one for each core that this process may use). All datagrams of a client
                         socket go to the same thread.
@@ -80,6 +82,7 @@ export function readCommandLine(args: readonly string[]): Command {
       host: { type: 'string', default: '127.0.0.1' },
       tcp: { type: 'string' },
       unix: { type: 'string' },
+      'unix-socket': { type: 'string' },
       executors: { type: 'string' },
       interval: { type: 'string', default: '10' },
       format: { type: 'string', default: 'text' },
@@ -97,7 +100,9 @@ export function readCommandLine(args: readonly string[]): Command {
     throw new TypeError(`--format must be ${FORMATS.join(', ')}, got ${show(values.format)}`);
   }
   const { executors, tcp, unix, metrics } = values;
+  const { 'unix-socket': datagramPath } = values;
   if (unix === '') throw new RangeError('--unix must not be empty');
+  if (datagramPath === '') throw new RangeError('--unix-socket must not be empty');
   return {
     help: values.help,
     intervalMs: 1000 * number('--interval', values.interval, 0.01, DAY_SECONDS),
@@ -110,6 +115,7 @@ export function readCommandLine(args: readonly string[]): Command {
       port: integer('--port', values.port, 0, 65_535),
       tcpPort: tcp === undefined ? undefined : integer('--tcp', tcp, 0, 65_535),
       unixPath: unix,
+      datagramPath,
       executors:
         executors === undefined ? undefined : integer('--executors', executors, 1, EXECUTORS_MAX),
       entriesMax: integer('--max-entries', values['max-entries'], 1, ENTRIES_MAX),

@@ -29,10 +29,11 @@ async function main(): Promise<number> {
   const { host } = command.collector;
   const threads = collector.count === 1 ? '1 executor' : `${collector.count} executors`;
   console.error(`Listening on ${host}:${collector.port}, statsd over UDP, ${threads}.`);
-  const { unixPath } = command.collector;
+  const { unixPath, datagramPath } = command.collector;
   if (collector.tcpPort !== undefined)
     console.error(`Lines over TCP: ${host}:${collector.tcpPort}.`);
   if (unixPath !== undefined) console.error(`Lines over a Unix socket: ${unixPath}.`);
+  if (datagramPath !== undefined) console.error(`Datagrams over a Unix socket: ${datagramPath}.`);
   if (collector.alone !== '') {
     console.error(`One executor, because several cannot share the port: ${collector.alone}`);
   }

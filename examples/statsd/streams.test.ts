@@ -6,6 +6,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UdpLink } from 'busbar/link';
+import { native } from 'busbar/native';
+import { BufferPool } from 'busbar/pool';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildPrograms, killPrograms, Program } from '../../test/program.ts';
 import { Gatherer } from './gatherer.ts';
@@ -111,6 +114,33 @@ test('a place that is taken is named; a socket that was left there is removed', 
   const next = new Program('build/examples/statsd/main.js', args(left));
   await next.line(/^Lines over a Unix socket/);
   expect(await next.stop()).toBe(0);
+});
+
+const shimTest = test.skipIf(!native.features.udp.available);
+
+shimTest('datagrams over a Unix socket are gathered, and their file comes and goes', async () => {
+  const path = join(FOLDER, 'datagrams');
+  const args = ['--port', '0', '--unix-socket', path, '--format', 'json', '--interval', '3600'];
+  const collector = new Program('build/examples/statsd/main.js', args);
+  await collector.line(/^Datagrams over a Unix socket: /);
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 16 });
+  const link = await UdpLink.open(pool, { peer: { path } });
+  for (let n = 0; n < 1000; n++) await link.write('a:1|c\nb:2|c');
+  await link.close();
+  const second = new Program('build/examples/statsd/main.js', args);
+  expect(await second.ended).toBe(1);
+  expect(second.lines.join('\n')).toMatch(/datagrams, .*EADDRINUSE/);
+  expect(await collector.stop()).toBe(0);
+  const report = JSON.parse(collector.output[0] as string) as Report;
+  expect(report.counters).toMatchObject([
+    { name: 'a', value: 1000 },
+    { name: 'b', value: 2000 },
+  ]);
+  expect(report.collector).toMatchObject({ datagrams: 1000, dropped: 0 });
+  expect(existsSync(path)).toBe(false);
+  const without = new Program('build/examples/statsd/main.js', args, { BUSBAR_NATIVE: 'off' });
+  expect(await without.ended).toBe(1);
+  expect(without.lines.join('\n')).toContain('BUSBAR_NATIVE=off');
 });
 
 test('a line of a stream is read as one of a datagram', () => {

@@ -32,4 +32,4 @@ export {
   type UdpLinkStats,
 } from './udp/udp-link.ts';
 export type { LookupOptions } from './udp/udp-lookup.ts';
-export type { UdpPeer } from './udp/udp-options.ts';
+export type { UdpPeer, UnixPeer } from './udp/udp-options.ts';

@@ -31,7 +31,7 @@ export type Loaded =
   | { readonly shim: undefined; readonly reason: string };
 
 /** BUS_VERSION of native/bus.h. */
-export const SHIM_VERSION = 3;
+export const SHIM_VERSION = 4;
 
 /** This file, the folder's all.js, or the bundle of a user; undefined in one of CommonJS. */
 const HERE = import.meta.url as string | undefined;

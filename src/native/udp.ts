@@ -104,6 +104,14 @@ export interface UdpCalls {
     onReady: (events: number, errno: number) => void,
     opened: Int32Array,
   ): UdpHandle | undefined;
+  /** A Unix datagram socket, bound to `path` and connected to `peer`; '' for none. */
+  unixOpen(
+    config: Int32Array,
+    onReady: (events: number, errno: number) => void,
+    opened: Int32Array,
+    path: string,
+    peer: string,
+  ): UdpHandle | undefined;
   /**
    * Returns how many were sent, from the first on. Up to `segments` datagrams of equal length are
    * one message that the kernel cuts.

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ROOT } from '../../scripts/files.mjs';
+import { PATH_BYTES_MAX } from '../../src/link/udp/udp-native-socket.ts';
 import * as listening from '../../src/native/reuse-port.ts';
 import * as shim from '../../src/native/shim.ts';
 import * as writes from '../../src/native/socket-writes.ts';
@@ -81,6 +82,12 @@ test('every enum of the headers is compared here', () => {
 test('the version is the same', () => {
   const header = readFileSync(`${ROOT}native/bus.h`, 'utf8');
   expect(Number(/#define BUS_VERSION (\d+)/.exec(header)?.[1])).toBe(shim.SHIM_VERSION);
+});
+
+test('the longest path of a Unix socket is the same', () => {
+  const header = readFileSync(`${ROOT}native/bus_udp.h`, 'utf8');
+  const bytes = Number(/#define BUS_UNIX_PATH_BYTES (\d+)/.exec(header)?.[1]);
+  expect(bytes).toBe(PATH_BYTES_MAX + 1);
 });
 
 test('the tables of words are the same, in both directions', () => {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Test worker: sends datagrams to itself until it is terminated. */
-import { parentPort } from 'node:worker_threads';
+/**
+ * Test worker: sends datagrams to itself until it is terminated, over UDP or, with a path as its
+ * data, over a Unix socket.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
 import { UdpLink } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 
@@ -8,12 +11,14 @@ const port = parentPort;
 if (port === null) throw new Error('start this as a worker');
 
 const pool = BufferPool.create({ bufferSize: 65_536, bufferCount: 32 });
+const path = workerData as string | undefined;
 const server = await UdpLink.open(pool, {
+  ...(path === undefined ? {} : { path }),
   receiveBytes: 1 << 20,
   handler: () => ({ onPacket: (packet) => packet.release() }),
 });
 const client = await UdpLink.open(pool, {
-  peer: { host: '127.0.0.1', port: server.local.port },
+  peer: path === undefined ? { host: '127.0.0.1', port: server.local.port } : { path },
   handler: () => ({ onMessage() {} }),
 });
 const message = new Uint8Array(500);

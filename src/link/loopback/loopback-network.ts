@@ -23,7 +23,12 @@ import {
 } from './loopback-faults.ts';
 import { LoopbackSchedule } from './loopback-schedule.ts';
 import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
-import { type DatagramNetwork, LOCAL_HOSTS, LoopbackUdpSocket } from './loopback-udp-socket.ts';
+import {
+  type DatagramNetwork,
+  LOCAL_HOSTS,
+  LoopbackUdpSocket,
+  unavailable,
+} from './loopback-udp-socket.ts';
 
 /** Counters of a network. */
 export interface LoopbackStats {
@@ -192,9 +197,10 @@ export class LoopbackNetwork {
     return near;
   }
 
-  /** As `UdpLink.open`, with the same errors, but without multicast and `reusePort`. */
+  /** As `UdpLink.open`, with the same errors, but without multicast, `reusePort` and paths. */
   open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
-    return UdpLink.openOn(pool, options, ({ config }, owner) => {
+    return UdpLink.openOn(pool, options, ({ config, paths }, owner) => {
+      if (paths !== undefined) throw unavailable('path');
       return new LoopbackUdpSocket(this.#inside, pool.bytes, config, owner);
     });
   }

@@ -53,6 +53,7 @@ export class LoopbackUdpSocket implements UdpSocket {
   readonly implementation: 'loopback' = 'loopback';
   readonly local: Int32Array = new Int32Array(ADDRESS_WORDS);
   readonly segmentsMax: number = 0;
+  readonly refusesAtOnce: boolean = false;
   readonly pendingCount: number = 0;
   readonly host: string;
   private readonly network: DatagramNetwork;
@@ -184,6 +185,7 @@ export class LoopbackUdpSocket implements UdpSocket {
   }
 }
 
-function unavailable(what: string): BusbarError {
+/** The error for what only a system has. */
+export function unavailable(what: string): BusbarError {
   return new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', `${what}, on a loopback network`);
 }

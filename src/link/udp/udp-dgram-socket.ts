@@ -56,6 +56,7 @@ export class UdpDgramSocket implements UdpSocket {
   readonly implementation: 'dgram' = 'dgram';
   readonly local: Int32Array = new Int32Array(ADDRESS_WORDS);
   readonly segmentsMax: number = 0;
+  readonly refusesAtOnce: boolean = false;
   private readonly socket: Socket;
   private readonly bytes: PoolBytes;
   private readonly owner: UdpSocketOwner;

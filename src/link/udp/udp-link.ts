@@ -116,7 +116,7 @@ export class UdpLink extends UdpReader implements Link {
     });
     this.heedSignal([this.intake, this.sender]);
     try {
-      if (options.peer !== undefined) {
+      if (options.isConnected) {
         this.#writer = this.sender.openWriter(undefined, options.writer);
         this.#messages = this.sender.messagesOf(this.#writer);
       }
@@ -138,8 +138,8 @@ export class UdpLink extends UdpReader implements Link {
    * the other. A later change of a host's address is not noticed.
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, for example if
-   * the port is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort`
-   * without the shim; `signal.reason`; what the option `handler` throws; TypeError or RangeError
+   * the port is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort` and
+   * paths without the shim; `signal.reason`; what the option `handler` throws; TypeError or RangeError
    * naming the option.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
@@ -299,10 +299,7 @@ export class UdpLink extends UdpReader implements Link {
   tryReplyRegion(bufferId: BufferId, offset: number, length: number): boolean {
     this.checkOpen();
     if (!this.sender.makeRoom()) return false;
-    this.message.check();
-    const { table, sourceAt } = this.intake;
-    const words = this.peer === undefined ? table : undefined;
-    this.sender.push(bufferId, offset, length, words, sourceAt);
+    this.sender.push(bufferId, offset, length, this.sourceWords(), this.intake.sourceAt);
     return true;
   }
 

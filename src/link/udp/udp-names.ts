@@ -5,12 +5,13 @@ import { isIP } from 'node:net';
 import { checkOptions, show } from '../../base/check.ts';
 import { UdpAddress } from './udp-address.ts';
 import { type HostLookup, isHostName, lookUpHost } from './udp-lookup.ts';
-import type { UdpPeer } from './udp-options.ts';
+import { isUnixPeer, type UdpPeer, type UnixPeer } from './udp-options.ts';
 
 /** The options that may contain names. */
 interface Named {
   readonly host?: string;
-  readonly peer?: UdpPeer | UdpAddress;
+  readonly path?: string;
+  readonly peer?: UdpPeer | UdpAddress | UnixPeer;
   readonly ipv6Only?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -30,6 +31,7 @@ export async function inNumbers<Options extends Named>(
   lookup?: HostLookup,
 ): Promise<Options> {
   const { host, ipv6Only, signal } = options;
+  if (options.path !== undefined || isUnixPeer(options.peer)) return options;
   const peer = partsOf(options.peer);
   checkHost('host', host);
   checkHost('peer.host', peer?.host);

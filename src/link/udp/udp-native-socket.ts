@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** `UdpNativeSocket`: a UDP socket of the shim. */
+/** `UdpNativeSocket`: a UDP or Unix datagram socket of the shim. */
 
+import { resolve } from 'node:path';
 import { BusbarError } from '../../base/errors.ts';
 import { errnoName, failure } from '../../native/shim.ts';
 import {
@@ -22,15 +23,19 @@ import {
   WRITABLE,
 } from '../../native/udp.ts';
 import type { PoolBytes } from '../../pool/pool-layout.ts';
+import type { UnixPaths } from './udp-options.ts';
 import type { UdpSocket, UdpSocketOwner } from './udp-socket.ts';
 
+/** BUS_UNIX_PATH_BYTES of native/bus_udp.h, without the zero. */
+export const PATH_BYTES_MAX = 107;
 const NO_GROUP = new Int32Array(ADDRESS_WORDS);
 
 /** A socket of the kernel, watched by Node's event loop. Its calls do not allocate. */
 export class UdpNativeSocket implements UdpSocket {
   readonly implementation: 'native' = 'native';
   readonly local: Int32Array;
-  readonly segmentsMax: number = udpSegments();
+  readonly segmentsMax: number;
+  readonly refusesAtOnce: boolean;
   readonly pendingCount: number = 0;
   private readonly calls: UdpCalls;
   private readonly handle: UdpHandle;
@@ -44,19 +49,28 @@ export class UdpNativeSocket implements UdpSocket {
    *
    * **Throws** ERR_BUSBAR_LINK_REFUSED with the step that failed.
    */
-  constructor(calls: UdpCalls, bytes: PoolBytes, config: Int32Array, owner: UdpSocketOwner) {
+  constructor(
+    calls: UdpCalls,
+    bytes: PoolBytes,
+    config: Int32Array,
+    owner: UdpSocketOwner,
+    paths: UnixPaths | undefined,
+  ) {
     const opened = new Int32Array(OPENED_WORDS);
     const onReady = (events: number, errno: number): void => {
       if (errno !== 0) owner.failed(errno);
       if ((events & WRITABLE) !== 0 && !this.closed) owner.writable();
       if ((events & READABLE) !== 0 && !this.closed) owner.readable();
     };
-    const handle = calls.udpOpen(config, onReady, opened);
+    const handle =
+      paths === undefined
+        ? calls.udpOpen(config, onReady, opened)
+        : calls.unixOpen(config, onReady, opened, checkedPath(paths.path), checkedPath(paths.peer));
     if (handle === undefined) {
-      const code = errnoName(-opened[OPENED_ERROR]);
-      const step = `${OPEN_STEPS[opened[OPENED_STEP]]}: ${code}`;
-      throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', step, { cause: { code } });
+      throw refused(OPEN_STEPS[opened[OPENED_STEP]] as string, errnoName(-opened[OPENED_ERROR]));
     }
+    this.segmentsMax = paths === undefined ? udpSegments() : 0;
+    this.refusesAtOnce = paths !== undefined;
     this.calls = calls;
     this.handle = handle;
     this.bytes = bytes;
@@ -123,4 +137,15 @@ export class UdpNativeSocket implements UdpSocket {
   private ask(): boolean {
     return !this.closed && this.calls.udpState(this.handle, this.state) >= 0;
   }
+}
+
+/** A path as bytes that the system takes. A relative one is made absolute: its file is removed. */
+function checkedPath(path: string): string {
+  const whole = path === '' ? '' : resolve(path);
+  if (Buffer.byteLength(whole) <= PATH_BYTES_MAX) return whole;
+  throw refused(`${whole}: more than ${PATH_BYTES_MAX} bytes`, 'ENAMETOOLONG');
+}
+
+function refused(step: string, code: string): BusbarError {
+  return new BusbarError('ERR_BUSBAR_LINK_REFUSED', `${step}: ${code}`, { cause: { code } });
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Opens a UDP socket of the system: the shim's if available, otherwise Node's. */
 
+import { BusbarError } from '../../base/errors.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
-import { udpCalls } from '../../native/udp.ts';
+import { udpCalls, udpFeature } from '../../native/udp.ts';
 import type { BufferPool } from '../../pool/index.ts';
 import { UdpDgramSocket } from './udp-dgram-socket.ts';
 import { UdpNativeSocket } from './udp-native-socket.ts';
@@ -12,14 +13,15 @@ import { LateOwner, type UdpSocket, type UdpSocketOwner } from './udp-socket.ts'
 /** **Throws** or rejects with ERR_BUSBAR_LINK_REFUSED, ERR_BUSBAR_NATIVE_UNAVAILABLE. */
 export function openUdpSocket(
   pool: BufferPool,
-  { implementation, config }: ResolvedUdpSettings,
+  { implementation, config, paths }: ResolvedUdpSettings,
   owner: UdpSocketOwner,
 ): UdpSocket | Promise<UdpSocket> {
   checkNetAllowed();
   const calls = implementation === 'dgram' ? undefined : udpCalls();
-  return calls === undefined
-    ? UdpDgramSocket.open(pool.bytes, config, owner)
-    : new UdpNativeSocket(calls, pool.bytes, config, owner);
+  if (calls !== undefined) return new UdpNativeSocket(calls, pool.bytes, config, owner, paths);
+  if (paths === undefined) return UdpDgramSocket.open(pool.bytes, config, owner);
+  const reason = udpFeature().reason || "implementation: 'dgram' has no Unix sockets";
+  throw new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', `path: ${reason}`);
 }
 
 /** Opens a socket of any kind. */

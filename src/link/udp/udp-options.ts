@@ -71,6 +71,11 @@ export interface UdpPeer {
   readonly port: number;
 }
 
+/** The Unix socket at a path. */
+export interface UnixPeer {
+  readonly path: string;
+}
+
 /** Options of a UDP link of class `L`. */
 export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
   /**
@@ -87,10 +92,15 @@ export interface UdpLinkOptionsOf<L> extends SharedLinkOptions {
   /** 0 … 65535; 0, the default, lets the system choose: see `link.local`. */
   readonly port?: number;
   /**
-   * The address to connect to: the link's own writer sends there, and only its datagrams arrive. A
-   * name is looked up once, when the link is opened.
+   * Instead of `host` and `port`: path of a Unix datagram socket to bind to. Its file is removed
+   * when the link ends; one that a dead process has left is replaced. Needs the shim.
    */
-  readonly peer?: UdpPeer | UdpAddress;
+  readonly path?: string;
+  /**
+   * The address to connect to: the link's own writer sends there, and only its datagrams arrive. A
+   * name is looked up once, when the link is opened. A path: the Unix socket that is there now.
+   */
+  readonly peer?: UdpPeer | UdpAddress | UnixPeer;
   /**
    * The contents of a datagram. `'message'`, the default: one message. `'packed'`: as many as fit,
    * each preceded by its length in two bytes, high byte first. Both sides must agree.
@@ -133,6 +143,7 @@ export const UDP_OPTION_KEYS: readonly string[] = [
   'handler',
   'host',
   'port',
+  'path',
   'peer',
   'mode',
   'datagramBytes',
@@ -147,12 +158,21 @@ export const UDP_OPTION_KEYS: readonly string[] = [
   ...SHARED_OPTION_KEYS,
 ];
 
+/** Two paths of Unix sockets, or ''. */
+export interface UnixPaths {
+  readonly path: string;
+  readonly peer: string;
+}
+
 /** Options with every default applied. */
 export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
   readonly handler: (link: L) => UdpHandlerOf<L> | undefined | Promise<void>;
   /** The shim's configuration of the socket. */
   readonly config: Int32Array;
   readonly peer: UdpAddress | undefined;
+  /** Where a Unix socket is bound and connected, '' for nowhere; undefined: it is no such socket. */
+  readonly paths: UnixPaths | undefined;
+  readonly isConnected: boolean;
   readonly packed: boolean;
   /** Most bytes of a packed datagram, or the bytes of each message; 0: messages with lengths. */
   readonly datagramBytes: number;
@@ -178,7 +198,11 @@ export function resolveUdpOptions<L>(
 ): ResolvedUdpOptions<L> {
   checkPool(pool);
   const own = checkOptions('options', options, UDP_OPTION_KEYS);
-  const peer = own.peer === undefined ? undefined : checkUdpAddress('peer', own.peer);
+  const paths = pathsOf(own);
+  const peer =
+    own.peer === undefined || paths !== undefined
+      ? undefined
+      : checkUdpAddress('peer', own.peer as UdpPeer);
   const mode = checkOneOf('mode', own.mode ?? 'message', ['message', 'packed'] as const);
   const config = configOf(pool, own, peer);
   const packed = mode === 'packed';
@@ -202,6 +226,8 @@ export function resolveUdpOptions<L>(
     handler: checkFunction('handler', own.handler ?? noHandler),
     config,
     peer,
+    paths,
+    isConnected: own.peer !== undefined,
     packed,
     datagramBytes,
     offload: checkBoolean('offload', own.offload ?? true),
@@ -225,6 +251,36 @@ export function checkUdpAddress(name: string, value: UdpPeer | UdpAddress): UdpA
   writeAddress(`${name}.host`, value.host, 0, words, 0);
   words[ADDRESS_PORT] = checkInteger(`${name}.port`, value.port, 1, PORT_MAX);
   return UdpAddress.from(words);
+}
+
+/** Whether a peer is given by a path. */
+export function isUnixPeer(peer: unknown): peer is UnixPeer {
+  return typeof peer === 'object' && peer !== null && 'path' in peer;
+}
+
+/** The paths, if there is one. **Throws** TypeError, RangeError. */
+function pathsOf<L>(options: UdpLinkOptionsOf<L>): UnixPaths | undefined {
+  const { path, peer } = options;
+  if (path === undefined && !isUnixPeer(peer)) return undefined;
+  const to = peer === undefined ? '' : checkPath('peer.path', checkUnixPeer(peer).path);
+  for (const name of ['host', 'port', 'ipv6Only', 'reuseAddress', 'reusePort'] as const) {
+    if (options[name] === undefined) continue;
+    throw new TypeError(`options must not have ${name} with the path of a Unix socket`);
+  }
+  return { path: path === undefined ? '' : checkPath('path', path), peer: to };
+}
+
+function checkUnixPeer(peer: unknown): UnixPeer {
+  if (!isUnixPeer(peer)) {
+    throw new TypeError(`peer must be an object with a path, as the link has, got ${show(peer)}`);
+  }
+  return checkOptions('peer', peer, ['path']);
+}
+
+function checkPath(name: string, path: unknown): string {
+  if (typeof path !== 'string') throw new TypeError(`${name} must be a string, got ${show(path)}`);
+  if (path !== '' && !path.includes('\0')) return path;
+  throw new RangeError(`${name} must be neither empty nor have a zero, got ${show(path)}`);
 }
 
 function configOf<L>(

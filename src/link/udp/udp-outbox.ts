@@ -271,7 +271,11 @@ export class UdpOutbox {
       } else if (isNotNow(error)) {
         this.state = BLOCKED;
         this.owner.watch();
-      } else if (isAboutEarlier(error) && !(this.isRetrying && done === 0)) {
+      } else if (
+        !socket.refusesAtOnce &&
+        isAboutEarlier(error) &&
+        !(this.isRetrying && done === 0)
+      ) {
         this.isRetrying = true;
         if (isRefusal(error)) this.owner.sendFailed(error, 1);
         else this.unreachable = error;

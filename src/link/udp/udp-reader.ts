@@ -19,7 +19,12 @@ import type { Datagram } from './datagram.ts';
 import { UdpAddress, writeAddress } from './udp-address.ts';
 import { UdpIntake, type UdpIntakeOwner, type UdpIntakeStats } from './udp-intake.ts';
 import { UdpMessage } from './udp-message.ts';
-import { checkUdpAddress, type ResolvedUdpSettings, type UdpPeer } from './udp-options.ts';
+import {
+  checkUdpAddress,
+  type ResolvedUdpSettings,
+  type UdpPeer,
+  type UnixPaths,
+} from './udp-options.ts';
 import type { UdpOutbox } from './udp-outbox.ts';
 import {
   datagramError,
@@ -49,10 +54,14 @@ export interface UdpReaderStats extends UdpIntakeStats {
  * `join`, `leave` and every `set…` **throw** ERR_BUSBAR_LINK_CLOSED.
  */
 export abstract class UdpReader extends ReadableLink<Datagram> {
-  /** The local address. */
+  /** The local address; '0.0.0.0:0' of a Unix socket. */
   readonly local: UdpAddress;
-  /** The address that the link is connected to. */
+  /** The path that a Unix socket is bound to. */
+  readonly path: string | undefined;
+  /** The address that the link is connected to; undefined for a path. */
   readonly peer: UdpAddress | undefined;
+  readonly #paths: UnixPaths | undefined;
+  readonly #isConnected: boolean;
   /** The shim's socket, Node's, or one of a `LoopbackNetwork`. */
   readonly implementation: UdpImplementation;
   /** @internal */
@@ -70,7 +79,10 @@ export abstract class UdpReader extends ReadableLink<Datagram> {
     super(pool, options, false);
     this.socket = socket;
     this.local = UdpAddress.from(socket.local);
+    this.path = options.paths?.path || undefined;
     this.peer = options.peer;
+    this.#paths = options.paths;
+    this.#isConnected = options.isConnected;
     this.implementation = socket.implementation;
     this.intake = new UdpIntake(pool, options.packed);
     this.message = new UdpMessage(pool, this.intake);
@@ -200,16 +212,29 @@ export abstract class UdpReader extends ReadableLink<Datagram> {
   /** @internal The words of a destination; undefined: the peer. **Throws** as `trySend`. */
   protected wordsOf(to: UdpPeer | UdpAddress | undefined): Int32Array | undefined {
     if (to === undefined) {
-      if (this.peer !== undefined) return undefined;
+      if (this.#isConnected) return undefined;
       throw new TypeError('a link without a peer needs a destination');
     }
     const { words } = checkUdpAddress('to', to);
-    if (this.peer !== undefined) throw new TypeError('a link with a peer sends only to that peer');
+    if (this.#isConnected) throw new TypeError('a link with a peer sends only to that peer');
+    if (this.#paths !== undefined) this.#refuseSource();
     const family = words[ADDRESS_FAMILY];
     if (family !== this.local.family) {
       throw new RangeError(`to must be an IPv${this.local.family} address, got IPv${family}`);
     }
     return words;
+  }
+
+  /** @internal The words of the current message's source; undefined: the peer. */
+  protected sourceWords(): Int32Array | undefined {
+    this.message.check();
+    if (this.#isConnected) return undefined;
+    if (this.#paths !== undefined) this.#refuseSource();
+    return this.intake.table;
+  }
+
+  #refuseSource(): never {
+    throw new TypeError('a link on a Unix socket sends only to its peer');
   }
 
   /** @internal Handles the socket's events from now on. */

@@ -66,6 +66,8 @@ export interface UdpSocket {
   readonly local: Int32Array;
   /** Most datagrams that the kernel segments from one message; 0: none. */
   readonly segmentsMax: number;
+  /** Whether a refusal is of the datagram being sent; otherwise it may concern an earlier one. */
+  readonly refusesAtOnce: boolean;
   /** Datagrams accepted and not sent yet; always 0 if accepted ones are sent at once. */
   readonly pendingCount: number;
   /** Fills rows of the table, from the first on; returns their number, or `-errno`. */
@@ -115,9 +117,11 @@ const EARLIER: readonly number[] = [
   errno.ENETDOWN,
 ];
 
-/** Whether the destination's host reports that no socket receives there. */
+/** Errors that say that no socket receives there; the last one is of Unix sockets. */
+const REFUSALS: readonly number[] = [errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN];
+
 export function isRefusal(code: number): boolean {
-  return code === errno.ECONNREFUSED || code === errno.ECONNRESET;
+  return REFUSALS.includes(code);
 }
 
 export function isNotNow(code: number): boolean {
