@@ -116,7 +116,7 @@ export class ExecutorLife {
     }
   }
 
-  /** Number of passes that found work; −1 if the last one did, or packets were taken since. */
+  /** Passes that found work; −1 if the last one did, or packets were taken since. */
   #work(): number {
     const isQuiet = this.#isQuiet && this.#mailbox.handled === this.#handledBefore;
     return isQuiet ? this.#busyPasses : -1;

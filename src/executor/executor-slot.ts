@@ -21,7 +21,7 @@ import type { Assignment } from './messages.ts';
 const crash = eventChannel('busbar.executor.crash');
 const restart = eventChannel('busbar.executor.restart');
 
-/** Threads run here, and are started again as the policy says. */
+/** A thread runs here; if it crashes, the policy decides whether another one follows. */
 const SUPERVISED = 'supervised';
 /** The thread was ended by the group: it is not started again. */
 const TERMINATED = 'terminated';
@@ -42,7 +42,7 @@ export class ExecutorSlot {
   /** How often a thread was started again. */
   restarts = 0;
   lastCrash: BusbarError | undefined;
-  /** Buffers that threads still held when they ended, other than by a crash. */
+  /** Buffers that threads still held when they ended in another way than by a crash. */
   leaked = 0;
   /** True if the group had to end a thread that had not ended by itself. */
   wasTerminated = false;
@@ -169,7 +169,7 @@ export class ExecutorSlot {
     const isTerminated = this.#state === TERMINATED && !end.wasTold;
     const isCrash = !end.wasTold && !isTerminated;
     const badge = this.gauges.badge;
-    // Else it had left the pool, or another thread has reclaimed it already.
+    // If not, it has left the pool, or another thread has reclaimed it already.
     if (badge !== 0 && pool.declareBadgeExited(badge)) {
       notify(() => this.#options.onDeath(this.index, BufferPool.slotOf(badge)));
       const lanes = isCrash ? this.#mesh.lanesTo(this.index) : [];
@@ -216,7 +216,7 @@ function notify(listener: () => void): void {
   }
 }
 
-/** The error for a thread that ended without an order. */
+/** The error for a thread that ended although it was not told to. */
 export function crashed(index: number, end: ThreadEnd): BusbarError {
   const how = end.error === undefined ? `exit code ${end.exitCode}` : messageOf(end.error);
   return new BusbarError(

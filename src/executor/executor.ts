@@ -6,46 +6,18 @@ import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { ExecutorGroup, type ExecutorStats } from './executor-group.ts';
-import type { ExecutorGroupOptions, StopOptions } from './group-options.ts';
+import { EXECUTOR_KEYS, type ExecutorGroupOptions, type StopOptions } from './group-options.ts';
 import type { StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** One executor. */
 export interface ExecutorOptions
-  extends Pick<
-    ExecutorGroupOptions,
-    | 'pool'
-    | 'module'
-    | 'idle'
-    | 'name'
-    | 'data'
-    | 'laneCapacity'
-    | 'restart'
-    | 'onDeath'
-    | 'onCrash'
-    | 'onRestart'
-    | 'startTimeoutMs'
-    | 'resourceLimits'
-  > {
+  extends Omit<ExecutorGroupOptions, 'count' | 'pin' | 'partitioner'> {
   /** The cpu to which it is pinned; default: none. */
   readonly cpu?: number;
 }
 
-const KNOWN: readonly (keyof ExecutorOptions)[] = [
-  'pool',
-  'module',
-  'idle',
-  'name',
-  'data',
-  'laneCapacity',
-  'restart',
-  'onDeath',
-  'onCrash',
-  'onRestart',
-  'startTimeoutMs',
-  'resourceLimits',
-  'cpu',
-];
+const KNOWN: readonly (keyof ExecutorOptions)[] = [...EXECUTOR_KEYS, 'cpu'];
 
 /**
  * A thread with an event loop of its own that runs a module of the user's; an {@link ExecutorGroup}

@@ -113,22 +113,30 @@ export interface ResolvedGroupOptions {
   readonly resourceLimits: ResourceLimits | undefined;
 }
 
-const KNOWN: readonly (keyof ExecutorGroupOptions)[] = [
+/** Options of a group of one, too. */
+export const EXECUTOR_KEYS: readonly Exclude<
+  keyof ExecutorGroupOptions,
+  'count' | 'pin' | 'partitioner'
+>[] = [
   'pool',
   'module',
-  'count',
-  'pin',
   'idle',
   'name',
   'data',
   'laneCapacity',
-  'partitioner',
   'restart',
   'onDeath',
   'onCrash',
   'onRestart',
   'startTimeoutMs',
   'resourceLimits',
+];
+
+const KNOWN: readonly (keyof ExecutorGroupOptions)[] = [
+  ...EXECUTOR_KEYS,
+  'count',
+  'pin',
+  'partitioner',
 ];
 
 /** As in shared-nothing's channels: a burst fits, and a reader that has stopped is noticed. */

@@ -2,7 +2,7 @@
 /** A partitioner that spreads keys evenly by their hash. */
 
 import { checkOptions } from '../base/check.ts';
-import { checkSeed, HASH_SEED, hashKey, reduceHash } from './key-hash.ts';
+import { hashKey, reduceHash, resolveSeed } from './key-hash.ts';
 import { checkCount, type Key, type Partitioner } from './partitioner.ts';
 
 /** Options of the partitioners that hash. */
@@ -22,7 +22,7 @@ export interface HashPartitionerOptions {
  */
 export function hashPartitioner(options: HashPartitionerOptions = {}): Partitioner {
   const own = checkOptions('options', options, ['seed']);
-  return new HashPartitioner(checkSeed(own.seed ?? HASH_SEED));
+  return new HashPartitioner(resolveSeed(own.seed));
 }
 
 class HashPartitioner implements Partitioner {

@@ -7,7 +7,8 @@ import { nowMs } from '../base/clock.ts';
  * How a thread waits for work. Its sockets and timers are served in every mode.
  *
  * - 'adaptive': spins for some microseconds, then polls once in every turn of the event loop for
- *   some hundreds, then parks; longer where that paid off recently. An idle thread costs nothing.
+ *   some hundred microseconds, then parks. Spins and polls longer if that paid off recently. A
+ *   thread that stays idle costs nothing.
  * - 'spin': polls all the time and turns the event loop 10 000 times a second. Fastest; one core.
  * - 'poll': polls once in every turn of the event loop, which never sleeps. One core.
  * - 'park': sleeps at once. A wake-up takes some 30 µs.

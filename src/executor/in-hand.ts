@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What an executor had in hand when it died, as its lanes and its account in the pool show it. */
+/** Finds the packets that an executor had in hand when it died, from its lanes and its account. */
 
 import type { PacketChannel } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
@@ -17,11 +17,10 @@ export interface InHand {
 /**
  * Finds the packets of a dead thread, while its account is being reclaimed.
  *
- * The slots of its lanes still say where they were: a packet's words stay there after it was taken
- * out, until the sender comes round to the slot. So nothing is written down while the thread lives.
- * A packet that was taken out a whole lap of its lane ago is not found. The sender may be writing
- * to slots meanwhile: what is read there is checked, and counts only for a buffer that the dead
- * thread held.
+ * The slots of its lanes still show them: after a packet was taken out, its words stay in the slot
+ * until the sender comes round to it. So a living thread need not record anything. A packet that
+ * was taken out a whole lap of its lane ago is not found. The sender may be writing to slots
+ * meanwhile: what is read there is checked, and counts only if the dead thread held that buffer.
  */
 export class Hand {
   /** Buffers on which the thread held references. */

@@ -3,7 +3,7 @@
 
 import { checkOptions } from '../base/check.ts';
 import type { HashPartitionerOptions } from './hash-partitioner.ts';
-import { checkSeed, HASH_SEED, hashKey } from './key-hash.ts';
+import { hashKey, resolveSeed } from './key-hash.ts';
 import { checkCount, type Key, type Partitioner } from './partitioner.ts';
 
 /**
@@ -20,7 +20,7 @@ import { checkCount, type Key, type Partitioner } from './partitioner.ts';
  */
 export function jumpPartitioner(options: HashPartitionerOptions = {}): Partitioner {
   const own = checkOptions('options', options, ['seed']);
-  return new JumpPartitioner(checkSeed(own.seed ?? HASH_SEED));
+  return new JumpPartitioner(resolveSeed(own.seed));
 }
 
 class JumpPartitioner implements Partitioner {

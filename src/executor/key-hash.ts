@@ -17,7 +17,7 @@ import { badKey, type Key } from './partitioner.ts';
 import { hashBytes, hashWords } from './xxhash32.ts';
 
 /** The default seed; fixed, because keys must not move. */
-export const HASH_SEED = 0;
+const HASH_SEED = 0;
 
 const TWO_32 = 0x1_0000_0000;
 const TWO_63 = 2 ** 63;
@@ -32,8 +32,8 @@ const scratch = new Uint8Array(3 * SCRATCH_CHARS_MAX);
 const scratchView = new DataView(scratch.buffer);
 const encoder = new TextEncoder();
 
-/** A seed is 32 bits. */
-export function checkSeed(seed: number): number {
+/** The option `seed` of partitioners, which is 32 bits. **Throws** RangeError. */
+export function resolveSeed(seed: number = HASH_SEED): number {
   return checkInteger('seed', seed, 0, TWO_32 - 1) | 0;
 }
 

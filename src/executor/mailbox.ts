@@ -110,12 +110,12 @@ export class LaneMailbox implements Mailbox {
   private readonly waiters = new LinkedList<Waiter>();
   /** One function for each lane, which drains it into the handler; empty without a handler. */
   private sinks: (() => number)[] = [];
-  /** True once `receive` or `tryReceive` was called. */
   private handling: Handling | undefined;
   /** What a handler's promise was rejected with. */
   private failure: { readonly error: unknown } | undefined;
-  /** Packets whose handlers failed: the thread's end is to find them, unless it lives on. */
+  /** Packets whose handlers failed, until the next pass: if the thread ends, they are in hand. */
   private readonly failed: Packet[] = [];
+  /** True once `receive` or `tryReceive` was called. */
   private asked = false;
   private state: MailboxState = OPEN;
   /** The lane at which the next pass begins. */
@@ -253,7 +253,7 @@ export class LaneMailbox implements Mailbox {
     return this.asked || this.hasHandler;
   }
 
-  /** Called by the loop, which calls no handlers from now on either. */
+  /** Hands out nothing until {@link resume}; the loop calls no handlers meanwhile. */
   pause(): void {
     if (this.state === ENDED) return;
     assert(this.state === OPEN, 'a mailbox is paused once');

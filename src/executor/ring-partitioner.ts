@@ -3,7 +3,7 @@
 
 import { checkInteger, checkOptions } from '../base/check.ts';
 import type { HashPartitionerOptions } from './hash-partitioner.ts';
-import { checkSeed, HASH_SEED, hashKey } from './key-hash.ts';
+import { hashKey, resolveSeed } from './key-hash.ts';
 import { checkCount, type Key, type Partitioner, showKey } from './partitioner.ts';
 import { hashWords } from './xxhash32.ts';
 
@@ -53,7 +53,7 @@ export interface RingPartitioner extends Partitioner {
  */
 export function ringPartitioner(options: RingPartitionerOptions = {}): RingPartitioner {
   const own = checkOptions('options', options, ['seed', 'virtualNodes', 'count']);
-  const seed = checkSeed(own.seed ?? HASH_SEED);
+  const seed = resolveSeed(own.seed);
   const virtualNodes = own.virtualNodes ?? 256;
   checkInteger('virtualNodes', virtualNodes, 1, VIRTUAL_NODES_MAX);
   const ring = new HashRing(seed, virtualNodes);

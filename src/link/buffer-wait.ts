@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `BufferWait`: an intake's wait for a buffer while its pool has none. */
+/** `BufferWait`: while its pool is empty, an intake waits for a buffer. */
 
 import { assert } from '../base/assert.ts';
 import type { BufferId } from '../pool/index.ts';
@@ -16,7 +16,7 @@ export interface BufferWaitOwner {
   waitFailed(error: unknown): void;
 }
 
-/** At most one wait at a time. */
+/** An intake's wait for a buffer; one at a time. */
 export class BufferWait {
   readonly #owner: BufferWaitOwner;
   #ending: AbortController | undefined;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `Inbox`: the packets of a link whose program asks for them, instead of being called back. */
+/** `Inbox`: the packets of a link that a program reads by `await` instead of by callbacks. */
 
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { Runs } from '../base/runs.ts';
@@ -14,7 +14,7 @@ const PACKETS_MAX = 64;
 export interface InboxOwner {
   pause(): void;
   resume(): void;
-  /** Every packet before the peer's end was taken, and dealt with. */
+  /** Every packet before the peer's end was taken, and its handler has ended. */
   endTaken(): void;
   /** Why the link failed. */
   error(): Error | undefined;
@@ -43,8 +43,8 @@ interface Taker<P> extends Linked<Taker<P>> {
  *
  *   delivery ──push──▶ queue ──▶ receive, for await, handle
  *
- * The link pauses while the queue is full, and resumes when it is empty. The peer's end has its
- * place in the queue: it counts once everything before it was dealt with.
+ * The link pauses while the queue is full, and resumes when it is empty. The peer's end is handled
+ * in its place, after all packets that came before it.
  */
 export class Inbox<P extends Packet = Packet> {
   readonly #owner: InboxOwner;
@@ -94,7 +94,7 @@ export class Inbox<P extends Packet = Packet> {
     this.#advance();
   }
 
-  /** The link delivers no more. Without an error of the link what is queued is dropped. */
+  /** The link delivers no more. Queued packets are dropped, unless the link has failed. */
   close(): void {
     if (this.#state >= CLOSED) return;
     this.#state = CLOSED;
@@ -102,7 +102,7 @@ export class Inbox<P extends Packet = Packet> {
     this.#advance();
   }
 
-  /** The program reads no more: drops what is queued, and all that comes. */
+  /** The program reads no more: drops what is queued and what comes later. */
   destroy(): void {
     if (this.#state < CLOSED) this.#state = CLOSED;
     while (!this.#isEmpty) this.#shift()?.release();
@@ -224,7 +224,7 @@ export class Inbox<P extends Packet = Packet> {
     }
   }
 
-  /** Goes on after packets, an end or a promise; to the end of what is read if there is no more. */
+  /** Serves the handler after packets, an end or a promise; ends all reads after the last packet. */
   #advance(): void {
     const handling = this.#handling;
     while (handling !== undefined && !handling.isFull) {

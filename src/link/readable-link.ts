@@ -17,7 +17,7 @@ import { LinkBase } from './link-base.ts';
 export abstract class ReadableLink<P extends Packet = Packet> extends LinkBase {
   /** @internal Only of a link without callbacks. */
   protected inbox: Inbox<P> | undefined;
-  /** The program's function that reads the link is under way; the end waits for it. */
+  /** The program's async handler is running; the link's end waits for it. */
   #isServed = false;
 
   /**
@@ -102,7 +102,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends LinkBase {
       () => this.#served(),
       (error) => {
         this.inbox?.destroy();
-        // What the link itself failed with is in its `error`.
+        // The link's own failure is already in its `error`.
         const isGone = this.life.isGone && BusbarError.isOne(error);
         if (isGone || (error !== undefined && error === this.error)) return;
         this.act(this.life.handlerThrew(error));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `Primitive`: what every synchronization primitive does when a caller has to wait. */
 
-import type { Words } from '../base/atomics.ts';
+import { fetchAnd, fetchOr, type Words } from '../base/atomics.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { checkWaitOptions } from '../base/wait-guard.ts';
@@ -9,7 +9,7 @@ import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { WaitLine } from '../pool/wait-line.ts';
 import { Deadlocks } from './deadlocks.ts';
-import { HEADER_KIND, HEADER_NUMBER, SYNC_KINDS } from './sync-layout.ts';
+import { HEADER_KIND, HEADER_NUMBER, STATE, SYNC_KINDS, WAITED } from './sync-layout.ts';
 import { Waiters, type WakeOrder } from './waiters.ts';
 
 /** The result of an attempt that has to be repeated. */
@@ -108,6 +108,16 @@ export abstract class Primitive {
 
   /** Called when this object waits no longer: rings the next waiter if that may be due. */
   protected abstract passRingOn(): void;
+
+  /** @internal No thread seems to wait: newcomers need not queue. True if one waits after all. */
+  protected stopsQueueing(): boolean {
+    const { words, waiters } = this;
+    // SYNC(sync-state): before another look at who waits.
+    fetchAnd(words, STATE, ~WAITED);
+    if (waiters.isEmpty) return false;
+    fetchOr(words, STATE, WAITED);
+    return true;
+  }
 
   /** Gives back what the dead holder of a seat held. */
   protected abstract inherit(seat: number): void;

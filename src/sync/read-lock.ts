@@ -4,8 +4,6 @@
 import {
   compareExchange,
   compareExchangeThenStore,
-  fetchAnd,
-  fetchOr,
   loadAcquire,
   loadSeqCst,
   storeSeqCst,
@@ -258,12 +256,7 @@ export class ReadLock extends Primitive {
       if (isFree(state & HOLDER_MASK) || state >= 0) waiters.ringFirst();
       return;
     }
-    if (state >= 0) return;
-    // SYNC(sync-state): newcomers need not queue any more, before another look at who waits.
-    fetchAnd(words, STATE, ~WAITED);
-    if (waiters.isEmpty) return;
-    fetchOr(words, STATE, WAITED);
-    waiters.ringFirst();
+    if (state < 0 && this.stopsQueueing()) waiters.ringFirst();
   }
 
   /** Each change is one indivisible call, so another thread can continue if this one dies here. */

@@ -4,7 +4,6 @@
 import {
   compareExchange,
   compareExchangeThenStore,
-  fetchAnd,
   fetchOr,
   loadAcquire,
   type Words,
@@ -275,11 +274,7 @@ export class Semaphore extends Primitive {
       if ((state & PERMITS_MASK) !== 0 || state >= 0) waiters.ringFirst();
       return;
     }
-    // SYNC(sync-state): newcomers need not queue any more, before another look at who waits.
-    fetchAnd(words, STATE, ~WAITED);
-    if (waiters.isEmpty) return;
-    fetchOr(words, STATE, WAITED);
-    waiters.ringFirst();
+    if (this.stopsQueueing()) waiters.ringFirst();
   }
 
   /** Gives back what a dead thread held. One indivisible call changes STATE and clears HELD. */

@@ -207,13 +207,8 @@ export class SignalTree extends Primitive {
   }
 
   protected override passRingOn(): void {
-    const { words, waiters } = this;
-    if (waiters.isEmpty) {
-      fetchAnd(words, STATE, ~WAITED);
-      if (waiters.isEmpty) return;
-      fetchOr(words, STATE, WAITED);
-    }
-    if (this.#isAny) waiters.ringFirst();
+    if (this.waiters.isEmpty && !this.stopsQueueing()) return;
+    if (this.#isAny) this.waiters.ringFirst();
   }
 
   protected override inherit(): void {}

@@ -31,8 +31,8 @@ const SCENARIO_KEYS: readonly (keyof Scenario<unknown>)[] = [
   'nameWord',
 ];
 
-const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
-  'preemptions',
+/** Options that affect a single schedule. */
+const REPLAY_KEYS: readonly (keyof ModelOptions)[] = [
   'kills',
   'exceptions',
   'timeouts',
@@ -41,6 +41,11 @@ const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
   'spins',
   'steps',
   'races',
+];
+
+const MODEL_KEYS: readonly (keyof ModelOptions)[] = [
+  'preemptions',
+  ...REPLAY_KEYS,
   'memory',
   'weakReads',
   'states',
@@ -123,18 +128,6 @@ export function resolveOptions(
     checkpoint,
   };
 }
-
-/** Options that affect a single schedule. */
-const REPLAY_KEYS: readonly (keyof ModelOptions)[] = [
-  'kills',
-  'exceptions',
-  'timeouts',
-  'deaths',
-  'polls',
-  'spins',
-  'steps',
-  'races',
-];
 
 /** Returns those of the caller's options that affect a single schedule. */
 export function replayOptions(options: ModelOptions): ModelOptions {

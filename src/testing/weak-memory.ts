@@ -37,7 +37,7 @@ import {
 } from './machine-layout.ts';
 import type { SchedulePath } from './path.ts';
 import type { RaceClocks } from './race-clocks.ts';
-import { WriteHistory } from './write-history.ts';
+import { AFTER_ALL, WriteHistory } from './write-history.ts';
 
 /** Promises open at once. */
 const PROMISES_MAX = 8;
@@ -440,7 +440,7 @@ export class WeakMemory implements MovingClocks {
     if (this.#lastRead === last.length) {
       const history = this.#history;
       const values =
-        history.findLast(cell) === 0
+        history.find(cell, AFTER_ALL, false) === 0
           ? [memory.heap[cell]]
           : history.found.map((entry) => history.value(entry));
       last.push({ cell, values, at: 0 });

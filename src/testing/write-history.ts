@@ -43,6 +43,9 @@ const USED = 1;
 const ATOMIC = 2;
 const HEAD_SHIFT = 2;
 
+/** In place of a thread that reads: all threads have ended, and the read is plain. */
+export const AFTER_ALL = -1;
+
 export class WriteHistory {
   readonly #memory: ModelMemory;
   readonly #state: Int32Array;
@@ -52,7 +55,7 @@ export class WriteHistory {
   /** Offset of the first write in a record. */
   readonly #first: number;
   readonly #records = new Map<number, number>();
-  /** The results of {@link find} and {@link findLast}: entries with different values. */
+  /** The results of {@link find}: entries with different values. */
   readonly found: number[] = [];
 
   constructor(memory: ModelMemory, state: Int32Array, layout: StateLayout) {
@@ -262,7 +265,7 @@ export class WriteHistory {
   /**
    * Fills `found` with the writes that the thread's read may return, beginning with the last one;
    * only one of several that a read cannot distinguish. Returns their number; 0 if only setup has
-   * written the word.
+   * written the word. `thread` {@link AFTER_ALL}: all threads have ended.
    */
   find(cell: number, thread: number, isAtomic: boolean): number {
     const record = this.#records.get(cell);
@@ -274,7 +277,11 @@ export class WriteHistory {
     const words = this.#entryWords;
     for (let i = count - 1; i >= 0; i--) {
       const entry = record + this.#first + i * words;
-      if (this.#isAllowed(record, i, thread, isAtomic)) this.#offer(entry, isAtomic);
+      const isAllowed =
+        thread === AFTER_ALL
+          ? this.#isLast(record, i)
+          : this.#isAllowed(record, i, thread, isAtomic);
+      if (isAllowed) this.#offer(entry, isAtomic);
     }
     this.#newestFirst(cell);
     return found.length;
@@ -315,25 +322,15 @@ export class WriteHistory {
     return true;
   }
 
-  /** As {@link find}, for a plain read after all threads have ended. */
-  findLast(cell: number): number {
-    const record = this.#records.get(cell);
-    const { found } = this;
-    const { heap } = this.#memory;
-    found.length = 0;
-    const count = record === undefined ? 0 : heap[record];
-    if (record === undefined || count === 0) return 0;
+  /** A plain read after all threads have ended returns it. */
+  #isLast(record: number, i: number): boolean {
     const words = this.#entryWords;
-    for (let i = count - 1; i >= 0; i--) {
-      const entry = record + this.#first + i * words;
-      if (this.isAtomic(entry) && i < count - 1) continue;
-      let hidden = false;
-      for (let j = 0; j < count && !hidden; j++) {
-        hidden = this.#isBefore(entry, record + this.#first + j * words);
-      }
-      if (!hidden) this.#offer(entry, false);
+    const entry = record + this.#first + i * words;
+    const count = this.#memory.heap[record];
+    if (this.isAtomic(entry) && i < count - 1) return false;
+    for (let j = 0; j < count; j++) {
+      if (this.#isBefore(entry, record + this.#first + j * words)) return false;
     }
-    this.#newestFirst(cell);
-    return found.length;
+    return true;
   }
 }

@@ -2,10 +2,11 @@
 /** Messages larger than a buffer: uploads, HTTP bodies, WebSocket messages, and how they end. */
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
-import { ByteFinder, type Codec, DelimiterCodec, LengthPrefixCodec } from 'busbar/framer';
+import { type Codec, DelimiterCodec, LengthPrefixCodec } from 'busbar/framer';
 import { LoopbackNetwork, TcpLink, type TcpLinkOptions, TcpServer } from 'busbar/link';
 import { BufferPool } from 'busbar/pool';
 import { describe, expect, test } from 'vitest';
+import { HttpCodec } from '../first-day/http-codec.ts';
 import { turn, until } from '../turns.ts';
 
 const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');
@@ -290,23 +291,6 @@ test('misuse is told: callbacks of whole frames, packets, codecs with an end', a
   near.destroy();
   await close();
 });
-
-/** The head of a request up to its empty line, and as many bytes as its content-length says. */
-class HttpCodec implements Codec {
-  readonly payloadSkip = 0;
-  readonly payloadTrim = 0;
-  readonly #finder = new ByteFinder(10);
-
-  measure(bytes: Uint8Array, begin: number, end: number, scanned: number): number {
-    let at = this.#finder.find(bytes, begin + Math.max(0, scanned - 3), end);
-    while (at >= 0 && !(bytes[at - 1] === 13 && bytes[at - 2] === 10)) {
-      at = this.#finder.find(bytes, at + 1, end);
-    }
-    if (at < 0) return 0;
-    const head = Buffer.from(bytes.slice(begin, at)).toString('latin1');
-    return at + 1 - begin + Number(/content-length: *(\d+)/i.exec(head)?.[1] ?? 0);
-  }
-}
 
 test('HTTP: bodies of any length, between requests without one', async () => {
   const pool = newPool(4096, 16);

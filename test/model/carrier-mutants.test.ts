@@ -2,16 +2,9 @@
 /** Bugs in carriers, attach and reclaim that only deaths reveal, planted one at a time. */
 
 import { type CarrierModule, carrierParts } from './carrier-scenarios.ts';
-import { type Bug, huntAll } from './planted.ts';
+import { bugsIn, huntAll } from './planted.ts';
 
-const bug = (what: string, entry: string, from: string, to: string, scenarios: RegExp): Bug => ({
-  what: `carriers: ${what}`,
-  entry: `pool/${entry}.ts`,
-  from,
-  to,
-  scenarios,
-  isShrunk: true,
-});
+const bug = bugsIn('carriers', 'pool', { isShrunk: true });
 
 huntAll(
   'carriers',

@@ -17,6 +17,7 @@ import {
   type ExecutorShared,
   executors,
 } from './executor-scenarios.ts';
+import type { Load } from './planted.ts';
 import { checkAllFree } from './pool-words.ts';
 
 /** The modules, or copies of them. */
@@ -27,6 +28,19 @@ export interface GroupModule extends ExecutorModule {
 type Body = Scenario<ExecutorShared>['threads'][string];
 
 const ONCE: ModelOptions = { exceptions: 1, preemptions: 0 };
+
+/** Loads them by a function that loads one file under `src/`. */
+export async function loadExecutors(load: Load): Promise<GroupModule> {
+  return {
+    ...(await load<Pick<ExecutorModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
+    ...(await load<Pick<ExecutorModule, 'Packet'>>('packet/index.ts')),
+    ...(await load<Pick<ExecutorModule, 'PacketChannel'>>('channel/index.ts')),
+    ...(await load<Pick<ExecutorModule, 'Mesh' | 'LaneEnds'>>('executor/mesh.ts')),
+    ...(await load<Pick<ExecutorModule, 'TurnLoop'>>('executor/turn-loop.ts')),
+    ...(await load<Pick<ExecutorModule, 'Gauges'>>('executor/gauges.ts')),
+    ...(await load<Pick<GroupModule, 'ExecutorGroup'>>('executor/executor-group.ts')),
+  };
+}
 
 export function executorExceptionParts(module: GroupModule): Part<ExecutorShared>[] {
   return [

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in executors, one at a time: the scenarios of the model checker find them. */
 
-import { executorExceptionParts, type GroupModule } from './executor-exceptions.ts';
-import { type ExecutorModule, executorParts } from './executor-scenarios.ts';
-import { type Bug, huntAll } from './planted.ts';
+import { executorExceptionParts, loadExecutors } from './executor-exceptions.ts';
+import { executorParts } from './executor-scenarios.ts';
+import { type Bug, bugsIn, huntAll } from './planted.ts';
 
-const bug = (what: string, entry: string, from: string, to: string, scenarios: RegExp): Bug => ({
-  what: `executor: ${what}`,
-  entry: `executor/${entry}.ts`,
-  from,
-  to,
-  scenarios,
-});
+const bug = bugsIn('executor', 'executor');
 
 const BUGS: readonly Bug[] = [
   bug(
@@ -134,15 +128,7 @@ const BUGS: readonly Bug[] = [
 ];
 
 huntAll('executor', BUGS, async (load) => {
-  const module: GroupModule = {
-    ...(await load<Pick<ExecutorModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
-    ...(await load<Pick<ExecutorModule, 'Packet'>>('packet/index.ts')),
-    ...(await load<Pick<ExecutorModule, 'PacketChannel'>>('channel/index.ts')),
-    ...(await load<Pick<ExecutorModule, 'Mesh' | 'LaneEnds'>>('executor/mesh.ts')),
-    ...(await load<Pick<ExecutorModule, 'TurnLoop'>>('executor/turn-loop.ts')),
-    ...(await load<Pick<ExecutorModule, 'Gauges'>>('executor/gauges.ts')),
-    ...(await load<Pick<GroupModule, 'ExecutorGroup'>>('executor/executor-group.ts')),
-  };
+  const module = await loadExecutors(load);
   return [...executorParts(module), ...executorExceptionParts(module)].flatMap(
     ({ cases }) => cases,
   );

@@ -24,6 +24,14 @@ export interface Bug {
   readonly isShrunk?: boolean;
 }
 
+/** Makes bugs in modules of one folder, in the order of the fields of {@link Bug}. */
+export function bugsIn(area: string, folder: string, rest: Pick<Bug, 'isShrunk'> = {}) {
+  return (what: string, file: string, from: string, to: string, scenarios: RegExp): Bug => {
+    const entry = `${folder}/${file}.ts`;
+    return { what: `${area}: ${what}`, entry, from, to, scenarios, ...rest };
+  };
+}
+
 /** Loads the copy of a module under `src/`, with the bug in it or in what it imports. */
 export type Load = <Exports>(module: string) => Promise<Exports>;
 

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Bugs planted in writers, one at a time: the scenarios of the model checker find them. */
 
-import { type Bug, huntAll } from './planted.ts';
+import { type Bug, bugsIn, huntAll } from './planted.ts';
 import { type RoundModule, roundParts } from './segment-scenario.ts';
 import { owedParts } from './writer-owed.ts';
 import { runParts } from './writer-runs.ts';
 import type { WriterModule } from './writer-scenarios.ts';
 import { smallWriterParts } from './writer-small.ts';
 
-const bug = (what: string, entry: string, from: string, to: string, scenarios: RegExp): Bug => ({
-  what: `writer: ${what}`,
-  entry: `writer/${entry}.ts`,
-  from,
-  to,
-  scenarios,
-});
+const bug = bugsIn('writer', 'writer');
 
 const BUGS: readonly Bug[] = [
   bug(

@@ -5,7 +5,7 @@ import { assert } from '../../base/assert.ts';
 import { SENDING } from '../../pool/holder-layout.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../../pool/index.ts';
 
-/** Buffers that a link may hold, whatever others hold: it writes one while it sends one. */
+/** Buffers that a link may always hold, so that it can fill one while it sends another. */
 const SHARE_MIN = 2;
 
 /** What all outboxes of a pool on this thread hold. */
@@ -17,12 +17,12 @@ interface Held {
 }
 
 /**
- * The buffers of one outbox; a run of regions of one buffer counts once.
+ * Counts the buffers of one outbox. Successive regions of one buffer, a run, count once.
  *
- * **The fair share** of a link is what all outboxes of the pool on this thread leave of half of the
- * pool; there, a buffer that waits for several links counts once. So one peer that does not read
- * takes up to a quarter of the pool, three take an eighth each; however many they are, half of the
- * pool is left for others, as long as two buffers for each of them fit the other half. The idea:
+ * **The fair share** of a link is half of the pool less what all outboxes of the pool on this thread
+ * hold; in that sum, a buffer that waits for several links counts once. So one peer that does not
+ * read takes up to a quarter of the pool, three take an eighth each. However many they are, half of
+ * the pool is left for others, as long as two buffers for each of them fit into the other half. The idea:
  * dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
  */
 export class HeldBuffers {

@@ -57,8 +57,8 @@ const SHARED_FLUSHER_REGIONS = 16;
  * regions to them.
  *
  * Drained regions are sent at the end of the event loop's turn (`setImmediate`), or at once if many
- * bytes wait. So a hundred small messages to one socket leave in one write, wherever they came
- * from in this turn; and with the shim, messages to a hundred sockets leave in one call of it.
+ * bytes wait. So a hundred small messages to one socket leave in one write, whichever code wrote
+ * them in this turn; with the shim, messages to a hundred sockets leave in one call.
  *
  * A lane whose gate is full is paused: its regions stay in the flusher, and once the lane is full
  * its writer returns "not now". So a slow peer stops the writers to that peer, and no others.

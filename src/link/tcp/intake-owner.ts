@@ -4,9 +4,6 @@
 import type { Duplex } from 'node:stream';
 import { fail } from '../../base/assert.ts';
 import type { BusbarError } from '../../base/errors.ts';
-import type { Framer } from '../../framer/index.ts';
-import type { BufferId } from '../../pool/index.ts';
-import { refuseResult } from '../handler-result.ts';
 
 /** Receives an intake's events. */
 export interface IntakeOwner {
@@ -33,57 +30,6 @@ export const NO_OWNER: IntakeOwner = {
   intakeFailed: () => fail('no intake fails before it is open'),
   deliveryFailed: () => fail('nothing is delivered before the intake is open'),
 };
-
-/** The part of a handler that takes frames. */
-interface FrameTaker<L> {
-  onFrames?(link: L): void;
-  onFrame?(offset: number, length: number, bufferId: BufferId, link: L): void;
-  onFramePart?(
-    offset: number,
-    length: number,
-    position: number,
-    rest: number,
-    bufferId: BufferId,
-    link: L,
-  ): void;
-}
-
-/** Returns an intake's `deliver`, which calls the handler. */
-export function frameDeliverer<L>(
-  handler: FrameTaker<L>,
-  link: L,
-  intake: { readonly framer: Framer; readonly stopped: boolean },
-): IntakeOwner['deliver'] {
-  if (handler.onFrames !== undefined) {
-    return () => {
-      const result: unknown = handler.onFrames?.(link);
-      if (result !== undefined) refuseResult('onFrames', result);
-    };
-  }
-  const { framer } = intake;
-  if (handler.onFramePart !== undefined) {
-    return () => {
-      while (!intake.stopped && framer.next()) {
-        const result: unknown = handler.onFramePart?.(
-          framer.frameOffset,
-          framer.frameLength,
-          framer.framePosition,
-          framer.frameRest,
-          framer.frameBufferId,
-          link,
-        );
-        if (result !== undefined) refuseResult('onFramePart', result);
-      }
-    };
-  }
-  return () => {
-    while (!intake.stopped && framer.next()) {
-      const { frameOffset, frameLength, frameBufferId } = framer;
-      const result: unknown = handler.onFrame?.(frameOffset, frameLength, frameBufferId, link);
-      if (result !== undefined) refuseResult('onFrame', result);
-    }
-  };
-}
 
 /** The error if a framer got a buffer and still has no room: the handler left frames in it. */
 export function leftBehind(): TypeError {

@@ -26,9 +26,10 @@ import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
 import { ReadableLink } from '../readable-link.ts';
 import { RoomWait, WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
+import { frameDeliverer } from './frame-deliverer.ts';
 import { FrameSequence, type IncomingFrame, packetDeliverer } from './incoming-frame.ts';
 import type { Intake, IntakeStats } from './intake.ts';
-import { frameDeliverer, type IntakeOwner } from './intake-owner.ts';
+import type { IntakeOwner } from './intake-owner.ts';
 import type { OutboxStats } from './outbox.ts';
 import type { IngestMode } from './read-target.ts';
 import {
