@@ -224,7 +224,7 @@ export class Inbox<P extends Packet = Packet> {
     }
   }
 
-  /** Serves the handler after packets, an end or a promise; ends all reads after the last packet. */
+  /** Serves the handler after packets, an end or a promise; ends all reads after the last one. */
   #advance(): void {
     const handling = this.#handling;
     while (handling !== undefined && !handling.isFull) {

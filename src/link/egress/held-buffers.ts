@@ -19,10 +19,11 @@ interface Held {
 /**
  * Counts the buffers of one outbox. Successive regions of one buffer, a run, count once.
  *
- * **The fair share** of a link is half of the pool less what all outboxes of the pool on this thread
- * hold; in that sum, a buffer that waits for several links counts once. So one peer that does not
- * read takes up to a quarter of the pool, three take an eighth each. However many they are, half of
- * the pool is left for others, as long as two buffers for each of them fit into the other half. The idea:
+ * **The fair share** of a link is half of the pool less what all outboxes of the pool on this
+ * thread hold; in that sum, a buffer that waits for several links counts once. So one peer that
+ * does not read takes up to a quarter of the pool, three take an eighth each. However many they
+ * are, half of the pool is left for others, as long as two buffers for each of them fit into the
+ * other half. The idea:
  * dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
  */
 export class HeldBuffers {
