@@ -29,13 +29,17 @@
  *     counters      events     its holder                       stats      plain, one writer
  *   slot (spsc)     payload    the sender before TAIL passes    receiver   plain, ordered by
  *                              it, the receiver before HEAD                SYNC(channel-tail),
- *                                                                          SYNC(channel-head)
+ *                              (but for TAG)                               SYNC(channel-head)
  *   slot (others):
  *     TURN          see below  senders and receivers            both       atomic, SYNC(turn)
  *     payload       payload    the thread that TURN names       the same   plain, by SYNC(turn)
  *
- * A payload is one word, or the four words of a packet in transit (`pool.moveInto`). If the fourth
- * is not 0, the slot holds the packet's reference; if it is 0, the reference was taken out. A seat
+ * A payload is one word, or the four words of a packet in transit (`pool.moveInto`) and its TAG, an
+ * integer of the user's. If the fourth is not 0, the slot holds the packet's reference; if it is 0,
+ * the reference was taken out. The sender writes TAG after the four and before it publishes, in each
+ * slot anew; so no death or exception leaves another packet's TAG in a slot that is published. Only
+ * senders write it: after the reference was taken out, TAG is as valid as OFFSET and LENGTH, for a
+ * receiver that threw and for who looks for what a dead one had in hand (in-hand.ts). A seat
  * is a thread's entry on one side of the channel. A side that allows one thread (spsc; receivers of
  * mpsc) has one seat; otherwise the seat number is the pool's thread slot.
  *
@@ -100,7 +104,7 @@ import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const CHANNEL_MAGIC = 0x6368616e;
-export const CHANNEL_VERSION = 3;
+export const CHANNEL_VERSION = 4;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -155,6 +159,13 @@ export type ChannelKind = (typeof CHANNEL_KINDS)[number];
 /** What a channel carries: references to regions of buffers, or bare integers. */
 export type ChannelLoad = (typeof CHANNEL_LOADS)[number];
 
+/**
+ * Payload of a packet: TAG, after the words of transit-layout.ts. Hot paths write `at + (4
+ * satisfies PayloadTag)`, for the reason given there.
+ */
+export type PayloadTag = 4;
+const PAYLOAD_TAG: PayloadTag = TRANSIT_WORDS;
+
 /** spsc: TAIL and HEAD count in steps of this, above their bits. */
 export const STEP = 4;
 /** spsc: bit of TAIL and HEAD. */
@@ -190,11 +201,12 @@ export class ChannelLayout {
   readonly wordCount: number;
 
   constructor(kind: ChannelKind, carries: ChannelLoad, capacity: number, maxThreads: number) {
-    const payloadWords = carries === 'packets' ? TRANSIT_WORDS : 1;
+    const payloadWords = carries === 'packets' ? PAYLOAD_TAG + 1 : 1;
     this.senderSeats = kind === 'spsc' ? 1 : maxThreads;
     this.receiverSeats = kind === 'mpmc' ? maxThreads : 1;
-    // A power of two, so that no slot lies across two lines.
-    this.slotWords = kind === 'spsc' ? payloadWords : 2 * payloadWords;
+    // spsc: dense, for slots are written and read in runs. Others: a power of two, so that no slot
+    // lies across two lines.
+    this.slotWords = kind === 'spsc' ? payloadWords : carries === 'packets' ? 8 : 2;
     this.slots = SEATS + (this.senderSeats + this.receiverSeats) * LINE_WORDS;
     // One more line: the block is not aligned to lines; its parts are a line apart.
     this.wordCount = this.slots + capacity * this.slotWords + LINE_WORDS;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, test } from 'vitest';
 import { Packet } from '../packet/index.ts';
-import { BufferPool } from '../pool/index.ts';
+import { type BufferId, BufferPool } from '../pool/index.ts';
 import { PacketChannel, WordChannel } from './index.ts';
 
 const KINDS = ['spsc', 'mpsc', 'mpmc'] as const;
@@ -98,6 +98,89 @@ describe.each(KINDS)('%s', (kind) => {
     expect(receiver.drain((packet) => seen.push(numberIn(packet)))).toBe(8);
     expect(seen).toEqual([...Array(11).keys()]);
     packets[11].release();
+    expectAllFree(pool);
+  });
+
+  test('a tag goes with its packet, by every way', async () => {
+    const pool = createPool();
+    const channel = PacketChannel.create(pool, { kind, capacity: 8 });
+    const [sender, receiver] = [channel.sender(), channel.receiver()];
+    const tagged = (number: number, tag: number): Packet => {
+      const packet = packetOf(pool, number);
+      packet.tag = tag;
+      return packet;
+    };
+    const tags = [0, 7, -1, 2 ** 31 - 1, -(2 ** 31), 0, 1];
+    const got: [number, number][] = [];
+    const take = (packet: Packet | undefined): void => {
+      const { tag } = packet as Packet;
+      got.push([numberIn(packet), tag]);
+    };
+    const takeRegion = (id: BufferId, offset: number, _: number, tag: number): void => {
+      got.push([pool.view.getUint32(offset, true), tag]);
+      pool.release(id);
+    };
+    let next = 0;
+    // More than one lap, so that each slot has had another tag.
+    for (const tag of [...tags, ...tags]) {
+      switch (next % 5) {
+        case 0:
+          expect(sender.trySend(tagged(next, tag))).toBe(true);
+          break;
+        case 1:
+          await sender.send(tagged(next, tag));
+          break;
+        case 2:
+          sender.sendSync(tagged(next, tag));
+          break;
+        case 3:
+          expect(sender.trySendBatch([tagged(next, tag)])).toBe(1);
+          break;
+        case 4: {
+          const id = pool.tryAcquire();
+          pool.view.setUint32(pool.offsetOf(id), next, true);
+          expect(sender.trySendRegion(id, pool.offsetOf(id), 4, tag)).toBe(true);
+        }
+      }
+      next++;
+      if (next % 7 !== 0) continue;
+      take(receiver.tryReceive());
+      take(await receiver.receive());
+      take(receiver.receiveSync());
+      const id = receiver.tryReceiveRegion();
+      takeRegion(id, receiver.offset, receiver.length, receiver.tag);
+      receiver.drain(take, 1);
+      receiver.drainRegions(takeRegion, 1);
+      for await (const packet of receiver) {
+        take(packet);
+        break;
+      }
+    }
+    expect(got).toEqual([...tags, ...tags].map((tag, i) => [i, tag]));
+    sender.trySendBatch([tagged(1, 5), packetOf(pool, 2)]);
+    sender.close();
+    await receiver.handle(take);
+    expect(got.slice(-2)).toEqual([
+      [1, 5],
+      [2, 0],
+    ]);
+    expectAllFree(pool);
+  });
+
+  test('a tag that is no integer of 32 bits is refused before the claim', () => {
+    const pool = createPool();
+    const channel = PacketChannel.create(pool, { kind, capacity: 2 });
+    const [sender, receiver] = [channel.sender(), channel.receiver()];
+    const packet = packetOf(pool, 1);
+    const { bufferId, offset } = packet;
+    const send = (tag: unknown) => () => sender.trySendRegion(bufferId, offset, 4, tag as number);
+    for (const tag of [2 ** 31, 0.5, Number.NaN]) expect(send(tag)).toThrow(RangeError);
+    for (const tag of ['1', null, {}, 1n]) expect(send(tag)).toThrow(TypeError);
+    const sneaky = { valueOf: () => Number(sender.trySend(packet)) };
+    expect(send(sneaky)).toThrow(TypeError);
+    // It was sent within valueOf, and by nothing else.
+    expect(numberIn(receiver.tryReceive())).toBe(1);
+    expect(receiver.tryReceive()).toBeUndefined();
     expectAllFree(pool);
   });
 

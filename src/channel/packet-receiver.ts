@@ -11,6 +11,7 @@ import { type HandleOptions, Handling } from '../packet/handling.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId } from '../pool/index.ts';
 import type { TransitLength, TransitMark, TransitOffset } from '../pool/transit-layout.ts';
+import type { PayloadTag } from './channel-layout.ts';
 import { checkMax, Receiver } from './receiver.ts';
 
 /**
@@ -29,6 +30,8 @@ export class PacketReceiver extends Receiver<Packet> {
   offset: number = 0;
   /** Length in bytes of the packet that {@link tryReceiveRegion} took last. */
   length: number = 0;
+  /** The `tag` of that packet. */
+  tag: number = 0;
   /**
    * The buffer whose reference was taken out of the next slot while the slot is not free yet. If
    * the call that took it threw, the next receiving call begins with it.
@@ -49,7 +52,7 @@ export class PacketReceiver extends Receiver<Packet> {
 
   /**
    * {@link tryReceive} with plain numbers: returns the buffer of the next packet, or NO_BUFFER, and
-   * sets {@link offset} and {@link length}.
+   * sets {@link offset}, {@link length} and {@link tag}.
    *
    * **Ownership** the packet's reference is the caller's.
    * **Cost** one read-modify-write, two if several threads receive; one plain load if the channel
@@ -73,14 +76,14 @@ export class PacketReceiver extends Receiver<Packet> {
    */
   drain(callback: (packet: Packet) => void, max: number = Infinity): number {
     checkFunction('callback', callback);
-    return this.drainRegions((id, offset, length) => {
-      callback(Packet.within(this.pool, id, offset, length));
+    return this.drainRegions((id, offset, length, tag) => {
+      callback(Packet.within(this.pool, id, offset, length, tag));
     }, max);
   }
 
   /** {@link drain} with plain numbers: the reference on the buffer is the callback's. */
   drainRegions(
-    callback: (bufferId: BufferId, offset: number, length: number) => void,
+    callback: (bufferId: BufferId, offset: number, length: number, tag: number) => void,
     max: number = Infinity,
   ): number {
     checkFunction('callback', callback);
@@ -96,14 +99,15 @@ export class PacketReceiver extends Receiver<Packet> {
         if (at < 0) break;
         const id = words[at + (3 satisfies TransitMark)] === 0 ? this.owed : this.receiveAt(at);
         this.owed = NOTHING;
-        this.offset = words[at + (1 satisfies TransitOffset)];
-        this.length = words[at + (2 satisfies TransitLength)];
+        const offset = words[at + (1 satisfies TransitOffset)];
+        const length = words[at + (2 satisfies TransitLength)];
+        const tag = words[at + (4 satisfies PayloadTag)];
         this.left--;
         this.taken++;
         // A receiver took it out and died before it freed the slot.
         if (id < 0) continue;
         count++;
-        callback(id, this.offset, this.length);
+        callback(id, offset, length, tag);
       }
     } finally {
       this.freeTaken();
@@ -173,7 +177,7 @@ export class PacketReceiver extends Receiver<Packet> {
   protected override next(): Packet | undefined {
     const id = this.takeOut();
     if (id < 0) return undefined;
-    const packet = Packet.within(this.pool, id, this.offset, this.length);
+    const packet = Packet.within(this.pool, id, this.offset, this.length, this.tag);
     this.freeRun(1);
     this.owed = NOTHING;
     return packet;
@@ -194,6 +198,7 @@ export class PacketReceiver extends Receiver<Packet> {
       if (id >= 0) {
         this.offset = words[at + (1 satisfies TransitOffset)];
         this.length = words[at + (2 satisfies TransitLength)];
+        this.tag = words[at + (4 satisfies PayloadTag)];
         return id;
       }
       // A receiver took it out and died before it freed the slot.

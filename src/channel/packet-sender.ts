@@ -8,6 +8,7 @@ import { ensureStep } from '../base/stack.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferId } from '../pool/index.ts';
 import type { TransitMark } from '../pool/transit-layout.ts';
+import type { PayloadTag } from './channel-layout.ts';
 import { NEVER, NOT_NOW } from './ring.ts';
 import { Sender } from './sender.ts';
 
@@ -25,7 +26,7 @@ const RUN_MAX = 1024;
  * **Threads** the one that created it. Packets of one sender arrive in the order of sending.
  */
 export class PacketSender extends Sender<Packet> {
-  /** Stack of the packets that batches in progress have read; `regions` has three numbers each. */
+  /** Stack of the packets that batches in progress have read; `regions` has four numbers each. */
   private readonly withheld: (Packet | undefined)[] = [];
   private readonly regions: number[] = [];
   private top: number = 0;
@@ -44,13 +45,15 @@ export class PacketSender extends Sender<Packet> {
   }
 
   /**
-   * {@link trySend} with plain numbers: sends a region of a buffer if there is room now.
+   * {@link trySend} with plain numbers: sends a region of a buffer if there is room now. `tag` is
+   * an integer from −2³¹ to 2³¹ − 1, the receiver's `tag`.
    *
    * **Ownership** on success takes one of this thread's references on the buffer; otherwise none.
    * **Throws** as {@link trySend}, ERR_BUSBAR_NOT_HELD, RangeError.
    */
-  trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
-    return this.line.isEmpty ? this.sendRegion(bufferId, offset, length) : this.refuse(NOT_NOW);
+  trySendRegion(bufferId: BufferId, offset: number, length: number, tag: number = 0): boolean {
+    if (!this.line.isEmpty) return this.refuse(NOT_NOW);
+    return this.sendRegion(bufferId, offset, length, tag);
   }
 
   /**
@@ -97,17 +100,17 @@ export class PacketSender extends Sender<Packet> {
 
   protected override attempt(packet: Packet): boolean {
     if (packet?.pool !== this.pool) this.throwForeign('packet', packet);
-    const { bufferId, offset, length } = packet;
-    if (!this.sendRegion(bufferId, offset, length)) return false;
+    const { bufferId, offset, length, tag } = packet;
+    if (!this.sendRegion(bufferId, offset, length, tag)) return false;
     // Sent: no call from here on, unless leaks are tracked.
     packet.buffer = NOTHING;
     if (this.pool.leaks !== undefined) packet.markMoved();
     return true;
   }
 
-  private sendRegion(bufferId: BufferId, offset: number, length: number): boolean {
+  private sendRegion(bufferId: BufferId, offset: number, length: number, tag: number): boolean {
     // Before the claim: an object used as a number may run code of its own.
-    checkNumbers(bufferId, offset, length);
+    checkNumbers(bufferId, offset, length, tag);
     ensureStep();
     const { ring, words, passedAt } = this;
     const claimed = ring.claim(1);
@@ -116,6 +119,7 @@ export class PacketSender extends Sender<Packet> {
     let isSent = false;
     try {
       this.pool.moveInto(bufferId, offset, length, words, at);
+      words[at + (4 satisfies PayloadTag)] = tag;
       isSent = ring.publish(1);
     } finally {
       if (!isSent) this.takeBack(at, 1);
@@ -158,7 +162,7 @@ export class PacketSender extends Sender<Packet> {
         const top = --this.top;
         const packet = withheld[top];
         withheld[top] = undefined;
-        if (packet !== undefined) packet.buffer = regions[3 * top] as BufferId;
+        if (packet !== undefined) packet.buffer = regions[4 * top] as BufferId;
       }
     }
   }
@@ -173,12 +177,13 @@ export class PacketSender extends Sender<Packet> {
       for (; count < max; count++) {
         const packet = packets[begin + count];
         if (packet?.pool !== this.pool) this.throwForeign(`packets[${begin + count}]`, packet);
-        const { bufferId, offset, length } = packet;
-        checkNumbers(bufferId, offset, length);
+        const { bufferId, offset, length, tag } = packet;
+        checkNumbers(bufferId, offset, length, tag);
         const top = this.top;
-        this.regions[3 * top] = bufferId;
-        this.regions[3 * top + 1] = offset;
-        this.regions[3 * top + 2] = length;
+        this.regions[4 * top] = bufferId;
+        this.regions[4 * top + 1] = offset;
+        this.regions[4 * top + 2] = length;
+        this.regions[4 * top + 3] = tag;
         this.withheld[top] = packet;
         this.top = top + 1;
         packet.buffer = NOTHING;
@@ -199,9 +204,10 @@ export class PacketSender extends Sender<Packet> {
     let isSent = false;
     try {
       try {
-        for (let i = 3 * bottom; sent < claimed; sent++, i += 3) {
+        for (let i = 4 * bottom; sent < claimed; sent++, i += 4) {
           const slot = at + sent * slotWords;
           pool.moveInto(regions[i] as BufferId, regions[i + 1], regions[i + 2], words, slot);
+          words[slot + (4 satisfies PayloadTag)] = regions[i + 3];
         }
       } catch (error) {
         if (sent === 0) throw error;
@@ -233,10 +239,11 @@ export class PacketSender extends Sender<Packet> {
   }
 }
 
-function checkNumbers(bufferId: number, offset: number, length: number): void {
+function checkNumbers(bufferId: number, offset: number, length: number, tag: number): void {
   if (typeof bufferId !== 'number') checkInteger('bufferId', bufferId, 0, INT32_MAX);
   if (typeof offset !== 'number') checkInteger('offset', offset, 0, INT32_MAX);
   if (typeof length !== 'number') checkInteger('length', length, 0, INT32_MAX);
+  if ((tag | 0) !== tag) checkInteger('tag', tag, -INT32_MAX - 1, INT32_MAX);
 }
 
 describeAs(PacketSender, 'PacketSender', (end) => ({ closed: end.closed }));

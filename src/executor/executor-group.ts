@@ -182,14 +182,14 @@ export class ExecutorGroup {
     if (packet?.pool !== pool) {
       throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
     }
-    const { bufferId, offset, length } = packet;
+    const { bufferId, offset, length, tag } = packet;
     // If the stack is full, throw here: no executor gets the packet, rather than some of them.
     ensureStep();
     const report = { sent: [] as number[], full: [] as number[], closed: [] as number[] };
     for (let index = 0; index < senders.length; index++) {
       pool.retain(bufferId);
       try {
-        if (senders[index].trySendRegion(bufferId, offset, length)) {
+        if (senders[index].trySendRegion(bufferId, offset, length, tag)) {
           report.sent.push(index);
           continue;
         }

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** Finds the packets that an executor had in hand when it died, from its lanes and its account. */
 
+import type { PayloadTag } from '../channel/channel-layout.ts';
 import type { PacketChannel } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
 import type { HeldByDead } from '../pool/adopt.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
-import { TRANSIT_LENGTH, TRANSIT_MARK, TRANSIT_OFFSET } from '../pool/transit-layout.ts';
+import {
+  TRANSIT_LENGTH,
+  TRANSIT_MARK,
+  TRANSIT_OFFSET,
+  TRANSIT_WORDS,
+} from '../pool/transit-layout.ts';
 
 /** A packet that an executor had taken out of its mailbox and not released when it died. */
 export interface InHand {
@@ -26,7 +32,7 @@ export class Hand {
   /** Buffers on which the thread held references. */
   held = 0;
   readonly #pool: BufferPool;
-  readonly #regions: { from: number; offset: number; length: number }[] = [];
+  readonly #regions: { from: number; offset: number; length: number; tag: number }[] = [];
   #ids = new Int32Array(0);
 
   constructor(pool: BufferPool) {
@@ -44,6 +50,8 @@ export class Hand {
     const ids: number[] = [];
     for (const [from, lane] of lanes.entries()) {
       lane?.eachTaken((words, at) => {
+        // In this order: the sender writes the tag last.
+        const tag = words[at + (TRANSIT_WORDS satisfies PayloadTag)];
         const id = words[at];
         const offset = words[at + TRANSIT_OFFSET];
         const length = words[at + TRANSIT_LENGTH];
@@ -54,7 +62,7 @@ export class Hand {
         if (begin < 0 || length < 0 || begin + length > pool.bufferSize) return;
         left.set(id, references - 1);
         ids.unshift(id);
-        this.#regions.unshift({ from, offset, length });
+        this.#regions.unshift({ from, offset, length, tag });
       });
     }
     this.#ids = Int32Array.from(ids);
@@ -63,9 +71,9 @@ export class Hand {
 
   /** The packets whose references were taken over: of each sender, in order. */
   packets(): InHand[] {
-    return this.#regions.flatMap(({ from, offset, length }, i) => {
+    return this.#regions.flatMap(({ from, offset, length, tag }, i) => {
       const id = this.#ids[i] as BufferId;
-      const packet = (): Packet => Packet.within(this.#pool, id, offset, length);
+      const packet = (): Packet => Packet.within(this.#pool, id, offset, length, tag);
       return id === NO_BUFFER ? [] : [{ from, packet: packet() }];
     });
   }

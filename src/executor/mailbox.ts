@@ -28,6 +28,7 @@ export type RegionHandler = (
   offset: number,
   length: number,
   from: number,
+  tag: number,
 ) => void;
 
 /**
@@ -145,8 +146,8 @@ export class LaneMailbox implements Mailbox {
     );
     this.serve((lane, from) => {
       const { pool } = this;
-      const sink = (bufferId: BufferId, offset: number, length: number): void => {
-        handling.give(Packet.within(pool, bufferId, offset, length), from);
+      const sink = (id: BufferId, offset: number, length: number, tag: number): void => {
+        handling.give(Packet.within(pool, id, offset, length, tag), from);
         this.handled++;
         if (handling.isFull) lane.halt();
       };
@@ -158,8 +159,8 @@ export class LaneMailbox implements Mailbox {
   handleRegions(handler: RegionHandler): void {
     checkFunction('handler', handler);
     this.serve((lane, from) => {
-      const sink = (bufferId: BufferId, offset: number, length: number): void => {
-        handler(bufferId, offset, length, from);
+      const sink = (id: BufferId, offset: number, length: number, tag: number): void => {
+        handler(id, offset, length, from, tag);
         this.handled++;
       };
       return () => (lane.hasNews ? lane.drainRegions(sink, this.batch) : 0);

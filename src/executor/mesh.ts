@@ -38,12 +38,13 @@ export class Mesh {
    * thread that reclaims them finds the packets in it. Otherwise the mesh has memory of its own.
    */
   static create(pool: BufferPool, count: number, capacity: number): Mesh {
-    const { wordCount, slots } = new ChannelLayout('spsc', 'packets', capacity, pool.maxThreads);
+    const layout = new ChannelLayout('spsc', 'packets', capacity, pool.maxThreads);
     const carrier = pool.claimCarrier({
       partyCount: count,
       laneCount: (count + 1) ** 2,
-      laneWords: wordCount,
-      slotsBegin: slots,
+      laneWords: layout.wordCount,
+      slotsBegin: layout.slots,
+      slotWords: layout.slotWords,
       slotCount: capacity,
     });
     return new Mesh(pool, count, capacity, carrier);

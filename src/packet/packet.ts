@@ -64,14 +64,22 @@ export class Packet {
   buffer: BufferId;
   private begin: number;
   private size: number;
+  private label: number;
   private readonly trace: Trace | undefined;
 
   /** @internal Takes over a reference on the buffer, in which the region is known to lie. */
-  protected constructor(pool: BufferPool, bufferId: BufferId, offset: number, length: number) {
+  protected constructor(
+    pool: BufferPool,
+    bufferId: BufferId,
+    offset: number,
+    length: number,
+    tag: number = 0,
+  ) {
     this.pool = pool;
     this.buffer = bufferId;
     this.begin = offset;
     this.size = length;
+    this.label = tag;
     this.trace = pool.leaks === undefined ? undefined : pool.leaks.begin(this, bufferId);
   }
 
@@ -102,16 +110,28 @@ export class Packet {
   }
 
   /** @internal Like {@link wrap}, of a region that is known to lie in the buffer. */
-  static within(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
-    return new Packet(pool, bufferId, offset, length);
+  static within(
+    pool: BufferPool,
+    bufferId: BufferId,
+    offset: number,
+    length: number,
+    tag: number = 0,
+  ): Packet {
+    return new Packet(pool, bufferId, offset, length, tag);
   }
 
   /**
    * @internal {@link within}, with a reference of its own. The object comes first: if there is no
    * stack for that, no reference is lost.
    */
-  static sharing(pool: BufferPool, bufferId: BufferId, offset: number, length: number): Packet {
-    const packet = new Packet(pool, bufferId, offset, length);
+  static sharing(
+    pool: BufferPool,
+    bufferId: BufferId,
+    offset: number,
+    length: number,
+    tag: number = 0,
+  ): Packet {
+    const packet = new Packet(pool, bufferId, offset, length, tag);
     pool.retain(bufferId);
     return packet;
   }
@@ -229,6 +249,22 @@ export class Packet {
     return this.size;
   }
 
+  /**
+   * An integer of your own, −2³¹ … 2³¹ − 1: the number of a link or a request, say. It goes with the
+   * packet through channels, mailboxes and groups, and to clones and slices; `moveOut`, `moveInto`
+   * and links leave it behind. Default 0. **Throws** TypeError, RangeError.
+   */
+  get tag(): number {
+    if (this.buffer < 0) this.throwReleased();
+    return this.label;
+  }
+
+  set tag(value: number) {
+    if (this.buffer < 0) this.throwReleased();
+    if ((value | 0) !== value) checkInteger('tag', value, -(2 ** 31), 2 ** 31 - 1);
+    this.label = value;
+  }
+
   /** True once the packet was released or sent. */
   get released(): boolean {
     return this.buffer < 0;
@@ -248,14 +284,14 @@ export class Packet {
    * atomic.
    */
   clone(): Packet {
-    return Packet.sharing(this.pool, this.bufferId, this.begin, this.size);
+    return Packet.sharing(this.pool, this.bufferId, this.begin, this.size, this.label);
   }
 
   /** A packet of the bytes `[begin, end)` with a reference of its own. **Throws** RangeError. */
   slice(begin: number, end: number = this.length): Packet {
     const bufferId = this.bufferId;
     checkRange(begin, end, this.size);
-    return Packet.sharing(this.pool, bufferId, this.begin + begin, end - begin);
+    return Packet.sharing(this.pool, bufferId, this.begin + begin, end - begin, this.label);
   }
 
   /**
@@ -276,7 +312,7 @@ export class Packet {
    */
   shatter(cuts: readonly number[]): Packet[] {
     const positions = copyArray('cuts', cuts);
-    const { pool, bufferId } = this;
+    const { pool, bufferId, label } = this;
     const offset = this.begin;
     const length = this.size;
     let begin = 0;
@@ -285,11 +321,11 @@ export class Packet {
     const pieces: Packet[] = [];
     begin = 0;
     for (const cut of positions) {
-      pieces.push(Packet.sharing(pool, bufferId, offset + begin, cut - begin));
+      pieces.push(Packet.sharing(pool, bufferId, offset + begin, cut - begin, label));
       begin = cut;
     }
     this.end();
-    pieces.push(new Packet(pool, bufferId, offset + begin, length - begin));
+    pieces.push(new Packet(pool, bufferId, offset + begin, length - begin, label));
     return pieces;
   }
 
@@ -443,4 +479,5 @@ describeAs(Packet, 'Packet', (packet) => ({
   bufferId: packet.bufferId,
   offset: packet.offset,
   length: packet.length,
+  tag: packet.tag,
 }));

@@ -67,7 +67,7 @@ export const LANES_BEGIN: number = word++;
 export const LANE_COUNT: number = word++;
 /** Words from one lane to the next. */
 export const LANE_WORDS: number = word++;
-/** Where in a lane its slots begin, and how many there are: { offset: 16, log2: 16 }. */
+/** A lane's slots: where they begin, words of each, how many: { offset: 16, words: 8, log2: 8 }. */
 export const SLOTS: number = word++;
 /** First of the PARTY words. */
 export const PARTY = 8;
@@ -92,8 +92,8 @@ export function sweptBy(badge: number): number {
 
 /** There is room for the mesh of this many parties: 16 executors and their host. */
 const PARTIES_MAX = 17;
-/** A lane of 1024 packets, the default, and its words beside the slots. */
-const LANE_WORDS_USUAL: number = 1024 * TRANSIT_WORDS + 256;
+/** A lane of 1024 packets with tags, the default, and its words beside the slots. */
+const LANE_WORDS_USUAL: number = 1024 * (TRANSIT_WORDS + 1) + 256;
 
 /** Pages of a pool with `maxThreads` threads. The system provides only those that are used. */
 export function pageCount(maxThreads: number): number {

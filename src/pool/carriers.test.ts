@@ -57,13 +57,19 @@ function create(): BufferPool {
 }
 
 function claim(pool: BufferPool, laneCount = 2): Carrier | undefined {
-  const { wordCount, slots } = new ChannelLayout('spsc', 'packets', CAPACITY, pool.maxThreads);
+  const { wordCount, slots, slotWords } = new ChannelLayout(
+    'spsc',
+    'packets',
+    CAPACITY,
+    pool.maxThreads,
+  );
   const laneWords = Math.ceil(wordCount / 32) * 32;
   return pool.claimCarrier({
     partyCount: 2,
     laneCount,
     laneWords,
     slotsBegin: slots,
+    slotWords,
     slotCount: CAPACITY,
   });
 }
@@ -298,7 +304,7 @@ test('a thread that joins too late writes into no lane that others have by then'
 
 test('a carrier for more threads than an entry names is refused', () => {
   const pool = create();
-  const shape = { laneCount: 1, laneWords: 32, slotsBegin: 0, slotCount: 1 };
+  const shape = { laneCount: 1, laneWords: 32, slotsBegin: 0, slotWords: 4, slotCount: 1 };
   expect(pool.claimCarrier({ ...shape, partyCount: PARTY_COUNT_MAX + 1 })).toBeUndefined();
   const largest = pool.claimCarrier({ ...shape, partyCount: PARTY_COUNT_MAX });
   expect(largest).toBeDefined();

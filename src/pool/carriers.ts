@@ -30,7 +30,7 @@ import {
   sweptBy,
 } from './carrier-layout.ts';
 import { badgeOf, GONE, isVacant, type PoolLayout, STATE, slotOf } from './pool-layout.ts';
-import { TRANSIT_MARK, TRANSIT_WORDS } from './transit-layout.ts';
+import { TRANSIT_MARK } from './transit-layout.ts';
 
 /** What a carrier consists of. */
 export interface CarrierShape {
@@ -39,8 +39,9 @@ export interface CarrierShape {
   readonly laneCount: number;
   /** Words from one lane to the next: whole lines. */
   readonly laneWords: number;
-  /** First word of a lane's slots, each of which holds a packet in transit, or none. */
+  /** First word of a lane's slots, each of which begins with a packet in transit, or none. */
   readonly slotsBegin: number;
+  readonly slotWords: number;
   /** A power of two. */
   readonly slotCount: number;
 }
@@ -98,7 +99,8 @@ export class Carrier {
       words[at + LANES_BEGIN] = begin;
       words[at + LANE_COUNT] = shape.laneCount;
       words[at + LANE_WORDS] = shape.laneWords;
-      words[at + SLOTS] = (shape.slotsBegin << 16) | Math.log2(shape.slotCount);
+      const { slotsBegin, slotWords, slotCount } = shape;
+      words[at + SLOTS] = (slotsBegin << 16) | (slotWords << 8) | Math.log2(slotCount);
       // SYNC(carrier): publishes what a sweeper needs.
       storeRelease(words, at + READY, 1);
       return new Carrier(words, layout, badge, entry, at);
@@ -228,11 +230,12 @@ function isPartyGone(words: Words, layout: PoolLayout, at: number): boolean {
 /** Calls `visit` with each lane that holds a packet, and where its words are. */
 function eachPacket(words: Words, at: number, visit: (lane: number, index: number) => void): void {
   const slotsBegin = words[at + SLOTS] >>> 16;
-  const slotCount = 1 << (words[at + SLOTS] & 0xffff);
+  const slotWords = (words[at + SLOTS] >>> 8) & 0xff;
+  const slotCount = 1 << (words[at + SLOTS] & 0xff);
   for (let lane = 0; lane < words[at + LANE_COUNT]; lane++) {
     const slots = words[at + LANES_BEGIN] + lane * words[at + LANE_WORDS] + slotsBegin;
     for (let slot = 0; slot < slotCount; slot++) {
-      const index = slots + slot * TRANSIT_WORDS;
+      const index = slots + slot * slotWords;
       if (words[index + TRANSIT_MARK] !== 0) visit(lane, index);
     }
   }

@@ -127,7 +127,7 @@ export const NO_BUFFER: BufferId = -1 as BufferId;
 export const BUFFER_ALIGN_BYTES = 64;
 
 export const POOL_MAGIC = 0x62757362;
-export const POOL_VERSION = 3;
+export const POOL_VERSION = 4;
 
 // Header words: offsets by accumulation, so that they cannot overlap.
 let word = 0;

@@ -226,24 +226,29 @@ test.each(['handler', 'loop'] as const)(
     const { options } = company(pool, { reads });
     const shown: string[] = [];
     const again: Packet[] = [];
+    const tags: number[] = [];
     const group = await ExecutorGroup.start({
       ...options,
       restart: {},
       onCrash: (index, _crash, inHand) => {
         for (const { from, packet } of inHand) {
           shown.push(`${index} had ${packet} from ${from}`);
+          tags.push(packet.tag);
           if (packet.toString() === 'hold') again.push(packet.clone());
         }
       },
     });
     const heard = hear(group);
-    tell(group, pool, 0, 'pass 1 hold');
+    const tagged = packetOf(pool, 'pass 1 hold');
+    tagged.tag = 77;
+    expect(group.trySendTo(0, tagged)).toBe(true);
     await until(() => group.stats()[1]?.handled === 1);
     // The throw comes within a run of packets; those before it were released or sent.
     for (const deed of ['drop', 'echo', 'hold', 'drop', 'throw', 'echo']) {
       tell(group, pool, 1, deed);
     }
     await until(() => heard.length === 2 && again.length === 2);
+    expect(tags.sort()).toEqual([0, 0, 77]);
     expect(shown.sort()).toEqual([
       '1 had hold from 0',
       `1 had hold from ${group.count}`,

@@ -26,7 +26,14 @@ export interface CarrierModule extends PoolModule {
 }
 
 /** One lane of one packet. */
-const CARRIER = { partyCount: 1, laneCount: 1, laneWords: 32, slotsBegin: 0, slotCount: 1 };
+const CARRIER = {
+  partyCount: 1,
+  laneCount: 1,
+  laneWords: 32,
+  slotsBegin: 0,
+  slotWords: 4,
+  slotCount: 1,
+};
 const SHAPE = { bufferCount: 1, batchSize: 1, maxThreads: 3 };
 const OPTIONS: ModelOptions = { kills: 1, deaths: 'calls', timeouts: 0, polls: 0 };
 

@@ -51,6 +51,20 @@ const BUGS: readonly Bug[] = [
     scenarios: /^spsc 1: sendSync, receiveSync/,
   },
   {
+    what: 'the tag is written after the packet was published',
+    entry: 'channel/packet-sender.ts',
+    from: 'words[at + (4 satisfies PayloadTag)] = tag;\n      isSent = ring.publish(1);',
+    to: 'isSent = ring.publish(1);\n      words[at + (4 satisfies PayloadTag)] = tag;',
+    scenarios: /^mpsc 1: packets/,
+  },
+  {
+    what: 'spsc: the tag is written after the packet was published',
+    entry: 'channel/packet-sender.ts',
+    from: 'words[at + (4 satisfies PayloadTag)] = tag;\n      isSent = ring.publish(1);',
+    to: 'isSent = ring.publish(1);\n      words[at + (4 satisfies PayloadTag)] = tag;',
+    scenarios: /^spsc 1: packets/,
+  },
+  {
     what: 'slots: a mark is taken off, and nobody rung',
     entry: 'channel/slot-ring.ts',
     from: 'if ((turn & RECEIVERS_WAIT) !== 0) shape.receivers.ring();',

@@ -131,7 +131,9 @@ export class ChannelBodies {
       const id = pool.tryAcquire();
       if (id < 0) throw new Error('no buffer');
       pool.bytes[pool.offsetOf(id)] = message;
-      return this.#module.Packet.wrap(pool, id, pool.offsetOf(id), 1);
+      const made = this.#module.Packet.wrap(pool, id, pool.offsetOf(id), 1);
+      made.tag = message;
+      return made;
     };
     const sending = <Result>(message: number, send: (p: ReturnType<typeof packet>) => Result) => {
       const made = packet(message);
@@ -166,6 +168,7 @@ export class ChannelBodies {
     const read = (packet: Received): number | undefined => {
       if (packet === undefined) return undefined;
       const message = pool.bytes[packet.offset];
+      if (packet.tag !== message) throw new Error(`${message} came with the tag ${packet.tag}`);
       run(() => packet.release());
       return message;
     };

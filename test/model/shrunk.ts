@@ -36,7 +36,7 @@ const WAKING: readonly (readonly [string, string])[] = [
 const CARRIERS: readonly (readonly [string, string])[] = [
   ['ENTRY_COUNT = 64;', 'ENTRY_COUNT = 2;'],
   ['PAGE_WORDS = 1024;', 'PAGE_WORDS = 32;'],
-  ['LANE_WORDS_USUAL: number = 1024 * TRANSIT_WORDS + 256;', 'LANE_WORDS_USUAL: number = 8;'],
+  ['LANE_WORDS_USUAL: number = 1024 * (TRANSIT_WORDS + 1) + 256;', 'LANE_WORDS_USUAL: number = 8;'],
 ];
 
 const CHANGES: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
