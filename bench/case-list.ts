@@ -8,6 +8,7 @@ import { calibrationCases } from './calibration.bench.ts';
 import { copyCases } from './copy.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { idiomCases } from './idiom.bench.ts';
+import { idiomLogCases } from './idiom-log.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
 import { syncCases } from './sync.bench.ts';
@@ -32,6 +33,7 @@ import { writerCases } from './writer.bench.ts';
 export const benchCases: readonly BenchCase[] = [
   ...calibrationCases,
   ...idiomCases,
+  ...idiomLogCases,
   ...poolCases,
   ...packetCases,
   ...framerCases,

@@ -16,6 +16,7 @@ import {
   SeqLock,
   SignalTree,
 } from 'busbar/sync';
+import { LocalWriter, SharedWriter, WriteFlusher } from 'busbar/writer';
 import { afterAll, expect, test } from 'vitest';
 
 const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 32, maxThreads: 2 });
@@ -27,6 +28,12 @@ const link = await TcpLink.connect(pool, {
 const channel = WordChannel.create(pool, { kind: 'spsc', capacity: 4 });
 const sender = channel.sender();
 const receiver = channel.receiver();
+const flusher = WriteFlusher.create(pool);
+const writer = new LocalWriter(flusher, { flush: 'turn' });
+const sharedWriter = SharedWriter.create(flusher, { flush: 'turn' });
+flusher.setReadyCallback(() => {
+  flusher.drain((_id, _offset, _length, bufferId) => pool.release(bufferId));
+});
 const once = Once.create(pool);
 once.runSync(() => 1);
 
@@ -53,6 +60,10 @@ const WAITS: Readonly<Record<string, (options?: WaitOptions) => Promise<unknown>
     reservation.abort();
   },
   'link.drained': (options) => link.drained(options),
+  'writer.reserve': async (options) => (await writer.reserve(4, options)).abort(),
+  'writer.write': (options) => writer.write('line', options),
+  'writer.drained': (options) => writer.drained(options),
+  'shared writer.write': (options) => sharedWriter.write('line', options),
   'Mutex.lock': sync(Mutex.create(pool), (one, options) => one.lock(options)),
   'Mutex.guard': sync(Mutex.create(pool), (one, options) => one.guard(options)),
   'RwLock.read': sync(RwLock.create(pool), (one, options) => one.read(options)),

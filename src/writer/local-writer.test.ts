@@ -6,7 +6,7 @@ import { coded } from '../../test/pool-expectations.ts';
 import { AssertionError } from '../base/assert.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, BufferPool, NO_BUFFER } from '../pool/index.ts';
-import { LocalWriter, WriteFlusher, type WriterOptions } from './index.ts';
+import { LocalWriter, SharedWriter, WriteFlusher, type WriterOptions } from './index.ts';
 
 let pool: BufferPool;
 let flusher: WriteFlusher;
@@ -336,6 +336,39 @@ test('reserve waits for a buffer in order, and keeps time also in the queue', as
   expect(arrived.join('')).toBe('firstlast');
   close(writer);
 });
+
+test.each(['local', 'shared'])(
+  'write of a %s writer waits for a buffer, in order',
+  async (kind) => {
+    const local = setUp({ flush: 'turn' }, { bufferCount: 4, bufferSize: 16 });
+    const writer = kind === 'local' ? local : SharedWriter.create(flusher, { flush: 'turn' });
+    for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) kept.push(id);
+    const texts = Array.from({ length: 12 }, (_, i) => `grüße ${i},`);
+    const writes = texts.map((text, i) => {
+      return writer.write(i % 2 === 0 ? text : Buffer.from(text), i === 5 ? { timeoutMs: 1 } : {});
+    });
+    await expect(writes[5]).rejects.toEqual(coded('ERR_BUSBAR_TIMEOUT'));
+    texts.splice(5, 1);
+    let isDone = false;
+    void Promise.allSettled(writes).then(() => {
+      isDone = true;
+    });
+    for (const id of kept.splice(0)) pool.release(id);
+    for (let turns = 0; !isDone && turns < 100_000; turns++) {
+      drain();
+      await new Promise(setImmediate);
+    }
+    expect(isDone).toBe(true);
+    await expect(writer.write('a text longer than a buffer')).rejects.toEqual(
+      coded('ERR_BUSBAR_MESSAGE_TOO_LARGE'),
+    );
+    writer.flush();
+    writer.close();
+    close(local);
+    await expect(writer.write('')).rejects.toEqual(coded('ERR_BUSBAR_WRITER_CLOSED'));
+    expect(arrived.join('')).toBe(texts.join(''));
+  },
+);
 
 test('reserve waits for the receiver, and flushes what keeps it from making room', async () => {
   const writer = setUp({}, { regionCount: 2, bufferSize: 8 });

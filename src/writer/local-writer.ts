@@ -23,8 +23,7 @@ import {
   type WriterOptions,
 } from './writer-options.ts';
 
-/** The result of `tryReserve` that means "not now"; as an offset: no reservation is open. */
-const NONE = -1;
+const NONE = -1; // returned by `tryReserve`: not now; as an offset: no reservation is open
 // FAST ◀──all spans settled / a second reservation──▶ SPANS; from both: close ▸ CLOSING ▸ CLOSED
 const FAST = 0; // at most one reservation is open, in the writer's buffer
 const SPANS = 1; // reservations and committed regions are kept in order in `spans`
@@ -68,8 +67,7 @@ export class LocalWriter {
   /** `limit` in mode FAST, else 0: fast paths check mode and space in one comparison. */
   private fastLimit = 0;
   private mode: Mode = FAST;
-  /** Begin of the one reservation open on the fast path. It ends at `cursor`. */
-  private openAt: number = NONE;
+  private openAt: number = NONE; // begin of the one reservation open on the fast path
   private readonly countsBytes: boolean;
   private budget: number;
   /** True if a flush by policy may have left messages that follow an open reservation. */
@@ -156,9 +154,7 @@ export class LocalWriter {
     if (left < 0) this.budget = this.policy.spend();
   }
 
-  /**
-   * {@link commit} that also returns a packet of the same bytes, which the caller releases.
-   */
+  /** {@link commit} that also returns a packet of the same bytes, which the caller releases. */
   commitPacket(offset: number, length: number): Packet {
     const isFast = offset === this.openAt && offset !== NONE;
     if (!isFast && this.spans.lengthOf(offset) < 0) throw badReservation(offset);
@@ -221,6 +217,11 @@ export class LocalWriter {
   async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
     const at = await this.waiting.until(() => this.tryReserve(length), options);
     return new Reservation(this, at, length);
+  }
+
+  /** {@link tryWrite} that waits; `source` stays as it is. **Throws** (rejects) as `reserve`. */
+  async write(source: Uint8Array | string, options: WaitOptions = {}): Promise<void> {
+    await this.waiting.until(() => (this.tryWrite(source) ? 0 : NONE), options);
   }
 
   /**

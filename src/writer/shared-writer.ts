@@ -46,10 +46,7 @@ import { badReservation, checkFlusher, checkMessageLength } from './writer-check
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 import { segmentTransits } from './writer-transits.ts';
 
-/** Returned by `tryReserve`: not now. */
-const NOT_NOW = -1;
-/** In place of an offset or an entry. */
-const NONE = -1;
+const NONE = -1; // returned by `tryReserve`: not now; also in place of an offset or an entry
 // OPEN ──close──▶ LEAVING ──its last step──▶ LEFT
 const OPEN = 0; // a member, whose calls are served
 const LEAVING = 1; // calls throw; after an exception the next `close` continues
@@ -62,8 +59,7 @@ type MemberState = typeof OPEN | typeof LEAVING | typeof LEFT;
  *
  * Each thread has its own object: `create` in one, `attach` in the others. A reservation may be
  * held for any time, and handed to another thread ({@link handOver}). A flush by any thread
- * delivers the longest committed run; a later one delivers the rest. No call waits for another
- * thread.
+ * delivers the longest committed run; a later one delivers the rest. No call waits for another.
  *
  * **Cost** reserve: one compare-exchange; commit: one store; `tryWrite`: one compare-exchange if no
  * other thread writes in between; flush: a load per reservation, one read-modify-write per buffer.
@@ -98,8 +94,7 @@ export class SharedWriter {
   private lengthMax: number;
   private readonly committedMark: number = ENTRY_COMMITTED;
   private readonly heldUpMark: number = ENTRY_HELD_UP;
-  /** End of the space in every buffer, relative to its begin. */
-  private readonly limit: number;
+  private readonly limit: number; // end of the space in every buffer, relative to its begin
   private readonly countsBytes: boolean;
   private budget: number;
   /** The entry of the last reservation, if it is open, and the offset of its bytes. */
@@ -232,7 +227,7 @@ export class SharedWriter {
       const space = wanted < room ? wanted : room;
       if (entry < 0 || entry >= this.entryCount || least > room) {
         this.checkOpen();
-        if (!this.ring.makeRoom(least)) return NOT_NOW;
+        if (!this.ring.makeRoom(least)) return NONE;
         continue;
       }
       const next = fill + (1 << this.offsetBits) + space;
@@ -343,6 +338,11 @@ export class SharedWriter {
   async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
     const at = await this.waiting.until(() => this.tryReserve(length), options);
     return new Reservation(this, at, length);
+  }
+
+  /** As `LocalWriter.write`. */
+  async write(source: Uint8Array | string, options: WaitOptions = {}): Promise<void> {
+    await this.waiting.until(() => (this.tryWrite(source) ? 0 : NONE), options);
   }
 
   /**

@@ -2,7 +2,7 @@
 /** Programs of a first day with busbar: short, right, bounded, and leaving nothing behind. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { listFiles, ROOT } from '../../scripts/files.mjs';
 import { countWords } from './channel.ts';
 import { diagnose } from './diagnosis.ts';
 import { startHttp } from './http.ts';
-import { openLog } from './log.ts';
+import { logLines } from './log.ts';
 import { startMetrics } from './metrics.ts';
 import { startPipeline } from './pipeline.ts';
 import { startRelay } from './relay.ts';
@@ -125,14 +125,25 @@ test('HTTP: pipelined requests with bodies are answered in order', async () => {
   expect(pool.close()).toMatchObject(NOTHING);
 });
 
-test('a log in a file: every line, in order, though the pool is small', async () => {
+test('a log of three threads in bounded files: every line, whole and in order', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'busbar-log-'));
-  const log = await openLog(`${folder}/log`);
-  const lines = Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`);
-  for (const line of lines) await log.write(line);
-  await log.close();
-  expect(readFileSync(`${folder}/log`, 'utf8')).toBe(lines.join(''));
-  expect(log.pool.close()).toMatchObject(NOTHING);
+  const program = new URL('log.worker.js', BUILT);
+  const options = { program, linesEach: 10_000, fileBytesMax: 200_000 };
+  const pool = await logLines(`${folder}/log`, options);
+  const names = readdirSync(folder).sort((a, b) => Number(a.slice(4)) - Number(b.slice(4)));
+  const texts = names.map((name) => readFileSync(`${folder}/${name}`, 'utf8'));
+  expect(texts.length).toBeGreaterThan(2);
+  for (const text of texts) {
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(options.fileBytesMax);
+    expect(text.endsWith('\n')).toBe(true);
+  }
+  const lines = texts.join('').split('\n');
+  for (const name of ['red', 'green', 'blue']) {
+    const got = lines.filter((line) => line.startsWith(name));
+    expect(got).toEqual(Array.from({ length: 10_000 }, (_, i) => `${name} ${i} grüße`));
+  }
+  expect(lines.length).toBe(30_001);
+  expect(pool.close()).toMatchObject(NOTHING);
   rmSync(folder, { recursive: true });
 });
 
