@@ -23,8 +23,8 @@ function pair(options: WriterOptions = {}, bufferSize = 256) {
   return { receiving, flusher, one, other, a, b, drain };
 }
 
-function write(writer: SharedWriter, text: string): void {
-  expect(writer.tryWrite(Buffer.from(text))).toBe(true);
+function write(writer: SharedWriter, text: string | Buffer): void {
+  expect(writer.tryWrite(typeof text === 'string' ? Buffer.from(text) : text)).toBe(true);
 }
 
 /** So many messages in a row that the next ones are in a run. */
@@ -141,6 +141,59 @@ test('a source that writes a message itself', () => {
   }
   expect(a.close()).toBe(0);
 });
+
+test.each(['the writer itself', 'another object of its thread'])(
+  'a source that writes a whole ring, by %s, until the STATE of the run is as it was',
+  (who) => {
+    const { a, drain } = pair({}, 64);
+    const b = who === 'the writer itself' ? a : SharedWriter.attach(a.flusher, a.handle);
+    const arrived: string[] = [];
+    const send = (writer: SharedWriter, text: string | Buffer): void => {
+      write(writer, text);
+      writer.flush();
+      arrived.push(...drain());
+    };
+    const written: string[] = [];
+    for (let i = 0; i < 40; i++) {
+      for (const writer of new Set([b, a])) {
+        for (let k = 0; k < 7; k++) {
+          written.push(`${written.length % 10}---`);
+          send(writer, written.at(-1) as string);
+        }
+      }
+    }
+    const run = Reflect.get(a, 'run') as { [key in 'entry' | 'state' | 'at' | 'end']: number };
+    const words = Reflect.get(a, 'words') as Int32Array;
+    const { entries, entryCount } = Reflect.get(a, 'layout');
+    // The first entry of its segment, as those of the source will be, with room for a message.
+    const isFirst = () => (run.entry - entries) % (entryCount * 3) === 0 && run.at + 4 <= run.end;
+    for (let i = 0; i < 100 && !isFirst(); i++) {
+      written.push(`${written.length % 10}+++`);
+      send(a, written.at(-1) as string);
+    }
+    const { entry, state } = run;
+    expect([words[entry], isFirst()]).toEqual([state, true]);
+    const epoch = Reflect.get(run, 'epoch');
+    let meets = 0;
+    const source = new Proxy(Buffer.from('slow'), {
+      get(bytes, key) {
+        for (let i = 0; key === '1' && meets === 0 && i < 4000; i++) {
+          written.push(`${written.length % 10}===`);
+          send(b, written.at(-1) as string);
+          const isAround = Reflect.get(b, 'run').epoch !== epoch;
+          if (isAround && words[entry] === state) meets++;
+        }
+        return Reflect.get(bytes, key, bytes);
+      },
+    });
+    send(a, source);
+    expect(meets).toBe(1);
+    send(a, 'last');
+    send(b, 'LAST');
+    expect(arrived.join('')).toBe(`${written.join('')}slowlastLAST`);
+    for (const writer of new Set([b, a])) expect(writer.close()).toBe(0);
+  },
+);
 
 test('a thread that has stopped writing gives its buffer back when another needs it', async () => {
   const { a, b, one, receiving, drain } = pair({}, 64);

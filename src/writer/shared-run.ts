@@ -82,9 +82,12 @@ export class SharedRun {
     const runEnd = this.end;
     const entry = this.entry;
     const state = this.state;
+    const epoch = this.epoch;
     // A source that is a proxy may write a message itself: it must not go to the same place.
     this.end = 0;
     this.arena.write(at, source, begin, end);
+    // It may even write a whole ring, so that a later run has the same entry and STATE.
+    if (words[this.epochAt] !== epoch) return false;
     // SYNC(entry): publishes the message to the thread that flushes, unless that has cut the run.
     if (compareExchange(words, entry, state, state + next - at) !== state) return false;
     if (this.entry !== entry) return true;
