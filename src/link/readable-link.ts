@@ -8,13 +8,13 @@ import type { HandleOptions } from '../packet/handling.ts';
 import type { Packet } from '../packet/index.ts';
 import { isThenable } from './handler-result.ts';
 import { Inbox } from './inbox.ts';
-import { LinkBase } from './link-base.ts';
+import { WritableLink } from './writable-link.ts';
 
 /**
  * The ways to read a link whose option `handler` returned no callbacks. Packets are the program's;
  * the link pauses by itself while some wait.
  */
-export abstract class ReadableLink<P extends Packet = Packet> extends LinkBase {
+export abstract class ReadableLink<P extends Packet = Packet> extends WritableLink {
   /** @internal Only of a link without callbacks. */
   protected inbox: Inbox<P> | undefined;
   /** The program's async handler is running; the link's end waits for it. */

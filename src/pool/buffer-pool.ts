@@ -6,41 +6,23 @@ import { checkInteger, checkText, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { eventChannel, publish } from '../base/events.ts';
-import { ensureStack } from '../base/stack.ts';
 import { readText } from '../base/text.ts';
 import { resolveWaitOptions, type WaitOptions } from '../base/wait-guard.ts';
-import type { ChooseHeld } from './adopt.ts';
-import { BufferReferences } from './buffer-references.ts';
-import {
-  announceParty,
-  Carrier,
-  type CarrierShape,
-  type CarrierTicket,
-  detachCarriers,
-  isJoined,
-  sweepCarriers,
-} from './carriers.ts';
+import { announceParty, type CarrierTicket, detachCarriers, isJoined } from './carriers.ts';
 import type { Doorbell } from './doorbell.ts';
 import { HOLDER_NAME } from './holder-layout.ts';
 import { closeHolder, closeHoldersOf, openHolder, writeName } from './holders.ts';
-import { type Asker, BY_QUESTION, declareGone, isGone } from './liveness.ts';
 import { createBlocks, openBlocks } from './pool-blocks.ts';
+import { PoolDeaths } from './pool-deaths.ts';
 import {
   ATTENTION,
   ATTENTION_CLOSED,
   type BufferId,
-  badgeOf,
   DETACHED_WORDS,
   HOARD,
-  isVacant,
   NO_BUFFER,
   OWN_HOLDER,
-  OWNER,
   POISON,
-  SHARED,
-  STATE,
-  slotOf,
-  type ThreadSlot,
   TOTAL,
 } from './pool-layout.ts';
 import {
@@ -51,15 +33,12 @@ import {
 import { type PoolPlan, type PoolUse, planPool } from './pool-plan.ts';
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
 import type { Announce } from './pool-thread.ts';
-import { reclaim, reclaimBadge, reclaimDead } from './reclaim.ts';
 import { openAccount, REFERENCES_MAX, SHARES_GRANT } from './share-accounts.ts';
 import { nameOfPool } from './thread-names.ts';
-import { TRANSIT_MARK } from './transit-layout.ts';
 import { Transits } from './transits.ts';
 import { holdersInBrief, type PoolWho, whoHolds } from './who.ts';
 
 const exhausted = eventChannel('busbar.pool.exhausted');
-const reclaimed = eventChannel('busbar.pool.reclaim');
 
 /**
  * A fixed number of fixed-size buffers in one block of shared memory, with a cache of free ones for
@@ -73,7 +52,7 @@ const reclaimed = eventChannel('busbar.pool.reclaim');
  * One object per thread: `create` makes the pool and attaches the creating thread, `attach` joins
  * it from another. All methods belong to the thread that made the object.
  */
-export class BufferPool extends BufferReferences {
+export class BufferPool extends PoolDeaths {
   /**
    * Makes a pool and attaches this thread to it.
    *
@@ -220,68 +199,6 @@ export class BufferPool extends BufferReferences {
   }
 
   /**
-   * Frees everything that a dead thread held: its cache, its references, its place among the
-   * waiters. Returns how many buffers became free; 0 if no thread is attached at the slot, so
-   * calling it twice does no harm.
-   *
-   * Packets that the thread had sent are not touched: they belong to their receivers. Call it after
-   * the worker's `exit` event; if you have called it often while the thread was busy, call
-   * {@link declareExited} before. **Threads** any other than the dead one. **Cost** a few loads per
-   * buffer of the pool.
-   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread still runs, or did at the last check. About
-   * the first ten calls check at once; if the thread does not turn its event loop, later ones check
-   * only when the time since then has doubled.
-   */
-  reclaim(threadSlot: ThreadSlot | number): number {
-    this.checkAttached();
-    // If it threw halfway, what it had begun would stay until this thread calls it again.
-    ensureStack();
-    return this.tellReclaimed(threadSlot, reclaim(this.thread, threadSlot));
-  }
-
-  /**
-   * {@link reclaim}s every thread that has ended without detaching; returns their slots and how
-   * many buffers each gave back. A thread that was checked often while it was busy may be missed
-   * for as long as it had been busy; `reclaim` of its slot, or {@link declareExited}, finds it.
-   */
-  reclaimDead(): { slot: number; freed: number }[] {
-    this.checkAttached();
-    ensureStack();
-    const reports = reclaimDead(this.thread);
-    const freed = this.sweep();
-    const last = reports.at(-1);
-    if (last !== undefined) last.freed += freed;
-    if (reclaimed.hasSubscribers) {
-      for (const { slot, freed } of reports) {
-        publish(reclaimed, { pool: this, threadSlot: slot, freed });
-      }
-    }
-    return reports;
-  }
-
-  /**
-   * Declares that the thread at the slot has ended; call it when you have seen the worker's `exit`
-   * event. From then on `reclaim`, `recover` of channels, writers and flushers, and threads that
-   * wait for it need no proof. Returns false if no thread is attached at the slot, or this one is.
-   *
-   * The declaration counts only where a proof is impossible. Still, never declare a running thread:
-   * each time uses up one of its forty proofs of life. Without any, the buffers of a thread that
-   * does not turn its event loop are given to others while it uses them.
-   * **Threads** any.
-   * **Throws** ERR_BUSBAR_THREAD_ALIVE if the thread proves to be alive; nothing has changed then.
-   */
-  declareExited(threadSlot: ThreadSlot | number): boolean {
-    this.checkAttached();
-    checkInteger('threadSlot', threadSlot, 0, this.layout.maxThreads - 1);
-    if (threadSlot === this.threadSlot) return false;
-    const record = this.layout.thread(threadSlot);
-    const state = loadAcquire(this.words, record + STATE);
-    if (state >= 0 || isVacant(state)) return false;
-    if (declareGone(this.words, record, state)) return true;
-    throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `slot ${threadSlot}`);
-  }
-
-  /**
    * Counters, read without stopping any thread: numbers that others change meanwhile were each true
    * at some moment. **Cost** a few loads for each of `maxThreads`.
    */
@@ -397,100 +314,9 @@ export class BufferPool extends BufferReferences {
     this.words[this.thread.record + HOARD] += change;
   }
 
-  /** @internal Names this thread among all that ever attached to the pool; never 0. */
-  get badge(): number {
-    return badgeOf(this.thread.slot, this.thread.state);
-  }
-
-  /** @internal True if the thread with that badge has ended, or left its slot. */
-  isBadgeGone(badge: number, asker: Asker = BY_QUESTION): boolean {
-    const slot = slotOf(badge);
-    const record = this.layout.thread(slot);
-    const state = loadAcquire(this.words, record + STATE);
-    if (state > 0) return true; // being reclaimed: the reclaiming thread has the proof
-    if (badgeOf(slot, state) !== badge || isVacant(state)) return true;
-    if (slot === this.threadSlot) return false;
-    return isGone(this.words, record, state, asker);
-  }
-
-  /**
-   * @internal {@link declareExited} by badge. True if that thread ended without detaching and is
-   * not reclaimed yet.
-   */
-  declareBadgeExited(badge: number): boolean {
-    const slot = slotOf(badge);
-    const record = this.layout.thread(slot);
-    const state = loadAcquire(this.words, record + STATE);
-    if (isVacant(state) || state > 0 || badgeOf(slot, state) !== badge) return false;
-    return declareGone(this.words, record, state);
-  }
-
-  /**
-   * @internal {@link reclaim} by badge: 0 if another thread has its slot by now. The references
-   * that `choose` returns are this thread's then; those that the dead one had not become NO_BUFFER.
-   */
-  reclaimBadge(badge: number, choose?: ChooseHeld): number {
-    this.checkAttached();
-    ensureStack();
-    return this.tellReclaimed(slotOf(badge), reclaimBadge(this.thread, badge, choose));
-  }
-
-  /** @internal Room for lanes in the pool's own block, which survives those who use them. */
-  claimCarrier(shape: CarrierShape): Carrier | undefined {
-    this.checkAttached();
-    return Carrier.claim(this.words, this.layout, this.badge, shape);
-  }
-
   /** The first caller of this thread begins to wait. */
   private tellExhausted(): void {
     if (exhausted.hasSubscribers) publish(exhausted, { pool: this });
-  }
-
-  /** Adds what {@link sweep} frees. */
-  private tellReclaimed(threadSlot: number, found: number): number {
-    const freed = found + this.sweep();
-    if (reclaimed.hasSubscribers && freed > 0) {
-      publish(reclaimed, { pool: this, threadSlot, freed });
-    }
-    return freed;
-  }
-
-  /** Releases packets in transit between dead threads; returns how many buffers that freed. */
-  private sweep(): number {
-    let freed = 0;
-    sweepCarriers(this.words, this.layout, this.badge, (index) => {
-      const id = this.tryTakeOut(index);
-      if (id === NO_BUFFER) return;
-      this.release(id);
-      if (this.words[this.layout.buffer(id) + OWNER] !== SHARED) freed++;
-    });
-    return freed;
-  }
-
-  /** NO_BUFFER if the words do not hold a packet: they were overwritten. */
-  private tryTakeOut(index: number): BufferId {
-    try {
-      return this.moveFrom(this.words, index);
-    } catch (error) {
-      if ((error as BusbarError).code !== 'ERR_BUSBAR_BAD_SEND_PACKET') throw error;
-      this.words[index + TRANSIT_MARK] = 0;
-      return NO_BUFFER;
-    }
-  }
-
-  /** @internal The slot of the thread that a badge names. */
-  static readonly slotOf = slotOf as (badge: number) => ThreadSlot;
-
-  /**
-   * @internal True if the thread at the slot has ended without detaching, or never attached. For
-   * those who then take over what it left.
-   */
-  isThreadGone(slot: number): boolean {
-    if (slot === this.threadSlot) return false;
-    const record = this.layout.thread(slot);
-    const state = loadAcquire(this.words, record + STATE);
-    // While the slot is being reclaimed, the reclaiming thread has the proof.
-    return state > 0 || isGone(this.words, record, state, BY_QUESTION);
   }
 }
 

@@ -32,6 +32,7 @@ const MODULES = [
   'pool/buffer-references.ts',
   'pool/share-accounts.ts',
   'pool/buffer-pool.ts',
+  'pool/pool-deaths.ts',
   'writer/lane.ts',
   'writer/shared-delivery.ts',
   'writer/write-flusher.ts',

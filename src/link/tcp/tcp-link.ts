@@ -11,7 +11,7 @@ import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import type { Codec, Framer } from '../../framer/index.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
-import type { LocalWriter, Reservation } from '../../writer/index.ts';
+import type { LocalWriter } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
 import {
   checkPart,
@@ -24,7 +24,7 @@ import type { Inbox } from '../inbox.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
 import { ReadableLink } from '../readable-link.ts';
-import { RoomWait, WRITTEN } from '../room-wait.ts';
+import { WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
 import { frameDeliverer } from './frame-deliverer.ts';
 import { FrameSequence, type IncomingFrame, packetDeliverer } from './incoming-frame.ts';
@@ -105,7 +105,6 @@ export class TcpLink extends ReadableLink implements Link {
   readonly #sender: TcpSender;
   readonly #host: TcpLinkHost | undefined;
   readonly #frames: FrameWriter;
-  readonly #room: RoomWait;
   #handler: TcpHandler = {};
   #sequence: FrameSequence | undefined;
   /** True after the socket's 'close'. The callback of the last write may still come. */
@@ -125,7 +124,7 @@ export class TcpLink extends ReadableLink implements Link {
     this.#intake = intake;
     this.#sender = new TcpSender(pool, options, socket, {
       roomAgain: () => {
-        this.#room.serve();
+        this.room.serve();
         this.tellIfOpen(() => this.#handler.onDrained?.(this));
       },
       written: () => {
@@ -138,7 +137,6 @@ export class TcpLink extends ReadableLink implements Link {
     this.writer = this.#sender.writer;
     // A framer of a link has a codec.
     this.#frames = new FrameWriter(this.writer, this.framer.codec as Codec);
-    this.#room = new RoomWait(() => this.writable || this.life.state !== OPEN);
     tuneSocket(socket, options);
     this.#listen();
     try {
@@ -218,7 +216,7 @@ export class TcpLink extends ReadableLink implements Link {
     }
   }
 
-  get writable(): boolean {
+  override get writable(): boolean {
     return this.life.state === OPEN && !this.#sender.gate.stalled && !this.writer.closed;
   }
 
@@ -295,12 +293,12 @@ export class TcpLink extends ReadableLink implements Link {
     try {
       const length = lengthOf(payload);
       if (this.#frames.needsParts(length)) return this.writeFrame(length, [payload], options);
-      const isTried = options === undefined && this.#room.isEmpty && this.writable;
+      const isTried = options === undefined && this.room.isEmpty && this.writable;
       if (isTried && this.#frames.tryWrite(payload, 0, length)) return WRITTEN;
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#room.inTurn(options, (rest) => this.#frames.write(payload, rest));
+    return this.room.inTurn(options, (rest) => this.#frames.write(payload, rest));
   }
 
   /**
@@ -315,8 +313,8 @@ export class TcpLink extends ReadableLink implements Link {
    */
   async writeFrame(length: number, source: PayloadSource, options?: WaitOptions): Promise<void> {
     try {
-      await this.#room.inTurn(options, (rest) =>
-        this.#frames.writeParts(length, source, rest, this.#room),
+      await this.room.inTurn(options, (rest) =>
+        this.#frames.writeParts(length, source, rest, this.room),
       );
     } catch (error) {
       if (this.#frames.endParts()) this.act(this.life.handlerThrew(error));
@@ -332,24 +330,6 @@ export class TcpLink extends ReadableLink implements Link {
   frames(): AsyncIterableIterator<IncomingFrame, void, undefined> {
     this.#sequence ??= new FrameSequence(this.openInbox());
     return this.#sequence.frames();
-  }
-
-  /**
-   * Space for one payload of at most `length` bytes, written in place; `commit` writes the rest of
-   * the frame around it. Undefined: not now. **Throws** as {@link tryWrite}.
-   */
-  tryReserveFrame(length: number): Reservation | undefined {
-    return this.#frames.tryReserve(length);
-  }
-
-  /** {@link tryReserveFrame} that waits, as {@link write} does. */
-  reserveFrame(length: number, options?: WaitOptions): Promise<Reservation> {
-    return this.#room.inTurn(options, (rest) => this.#frames.reserve(length, rest));
-  }
-
-  /** Waits until the link is {@link writable}, or closing. **Throws** as {@link write}. */
-  drained(options?: WaitOptions): Promise<void> {
-    return this.#room.inTurn(options, async () => {});
   }
 
   /** Regions that are flushed after the link has ended count as lost. */
@@ -388,6 +368,11 @@ export class TcpLink extends ReadableLink implements Link {
   }
 
   /** @internal */
+  protected override get framing(): FrameWriter {
+    return this.#frames;
+  }
+
+  /** @internal */
   protected override get isInParts(): boolean {
     return this.framer.maxFrameBytes > this.pool.bufferSize;
   }
@@ -411,14 +396,14 @@ export class TcpLink extends ReadableLink implements Link {
 
   /** @internal Sends the stream's end. What writers of other threads flush later is lost. */
   protected override sendEnd(): void {
-    this.#room.serve();
+    this.room.serve();
     this.#sender.outbox.releaseWaiting();
     this.socket.end();
   }
 
   /** @internal */
   protected override release(): void {
-    this.#room.serve();
+    this.room.serve();
     try {
       this.#sender.release();
     } finally {

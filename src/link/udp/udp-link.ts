@@ -7,12 +7,12 @@ import type { BusbarError } from '../../base/errors.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
-import type { LocalWriter, Reservation, WriterOptions } from '../../writer/index.ts';
+import type { LocalWriter, WriterOptions } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
 import { checkPart, type FrameWriter, lengthOf, type Payload } from '../frame-writer.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, OPEN } from '../link-life.ts';
-import { RoomWait, WRITTEN } from '../room-wait.ts';
+import { WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
 import type { UdpAddress } from './udp-address.ts';
 import { inNumbers } from './udp-names.ts';
@@ -94,7 +94,6 @@ export class UdpLink extends UdpReader implements Link {
   readonly sender: UdpSender;
   #writer: LocalWriter | undefined;
   #messages: FrameWriter | undefined;
-  readonly #room = new RoomWait(() => this.writable || this.life.state !== OPEN);
   #handler: UdpHandler = {};
 
   private constructor(
@@ -108,7 +107,7 @@ export class UdpLink extends UdpReader implements Link {
     this.sender = new UdpSender(pool, options, socket, {
       report: (error) => this.report(error),
       roomAgain: () => {
-        this.#room.serve();
+        this.room.serve();
         this.tellIfOpen(() => this.#handler.onDrained?.(this));
       },
       watch: () => this.watch(),
@@ -210,7 +209,7 @@ export class UdpLink extends UdpReader implements Link {
    */
   tryWrite(payload: Payload, begin: number = 0, end: number = lengthOf(payload)): boolean {
     checkPart(payload, begin, end);
-    return this.#toPeer().tryWrite(payload, begin, end);
+    return this.framing.tryWrite(payload, begin, end);
   }
 
   /**
@@ -222,33 +221,16 @@ export class UdpLink extends UdpReader implements Link {
    */
   write(payload: Payload, options?: WaitOptions): Promise<void> {
     try {
-      const isTried = options === undefined && this.#room.isEmpty && this.writable;
+      const isTried = options === undefined && this.room.isEmpty && this.writable;
       if (isTried && this.tryWrite(payload)) return WRITTEN;
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#room.inTurn(options, async (rest) => this.#toPeer().write(payload, rest));
+    return this.room.inTurn(options, async (rest) => this.framing.write(payload, rest));
   }
 
-  /**
-   * Space for one message of at most `length` bytes, written in place; `commit` writes its length.
-   * Undefined: not now. **Throws** as {@link tryWrite}.
-   */
-  tryReserveFrame(length: number): Reservation | undefined {
-    return this.#toPeer().tryReserve(length);
-  }
-
-  /** {@link tryReserveFrame} that waits, as {@link write} does. */
-  reserveFrame(length: number, options?: WaitOptions): Promise<Reservation> {
-    return this.#room.inTurn(options, async (rest) => this.#toPeer().reserve(length, rest));
-  }
-
-  /** Waits until the link is {@link writable}, or closing. **Throws** as {@link write}. */
-  drained(options?: WaitOptions): Promise<void> {
-    return this.#room.inTurn(options, async () => {});
-  }
-
-  #toPeer(): FrameWriter {
+  /** @internal */
+  protected override get framing(): FrameWriter {
     return this.#messages ?? this.#refuseWriter();
   }
 
@@ -303,7 +285,7 @@ export class UdpLink extends UdpReader implements Link {
     return true;
   }
 
-  get writable(): boolean {
+  override get writable(): boolean {
     const { gate } = this.sender;
     return this.life.state === OPEN && !gate.stalled && this.#writer?.closed !== true;
   }
@@ -356,7 +338,7 @@ export class UdpLink extends UdpReader implements Link {
 
   /** @internal */
   protected override release(): void {
-    this.#room.serve();
+    this.room.serve();
     try {
       this.sender.release();
     } finally {
