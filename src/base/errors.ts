@@ -232,6 +232,12 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_EXECUTOR_STOPPED: 'the executor was stopped',
   /**
+   * The handler of a request (`mailbox.respond`) threw or rejected; the text says what.
+   *
+   * **Do**: Look at the handler. What callers are to tell apart belongs into the reply's bytes.
+   */
+  ERR_BUSBAR_REQUEST_FAILED: 'the handler of a request failed',
+  /**
    * Something is sent by a closed link; or `onClose` hears that an abort or its own handler closed
    * it (`cause`).
    *

@@ -21,6 +21,7 @@ import {
   HEADER_CLOSED,
   HEADER_KIND,
   HEADER_NAME,
+  type PayloadTag,
   READING,
   WRITING,
 } from './channel-layout.ts';
@@ -112,6 +113,16 @@ export class ChannelCore implements TransitSource {
     for (let i = 0; i < capacity; i++) {
       const at = payload + i * slotWords;
       if (words[at + TRANSIT_MARK] !== 0) visit(words[at]);
+    }
+  }
+
+  /** Calls back with the tag of each packet in the channel. */
+  eachTag(visit: (tag: number) => void): void {
+    const { words, slots, slotWords, capacity } = this;
+    const payload = slots + (this.kind === 'spsc' ? 0 : 1);
+    for (let i = 0; i < capacity; i++) {
+      const at = payload + i * slotWords;
+      if (words[at + TRANSIT_MARK] !== 0) visit(words[at + (4 satisfies PayloadTag)]);
     }
   }
 

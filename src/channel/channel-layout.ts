@@ -36,8 +36,8 @@
  *
  * A payload is one word, or the four words of a packet in transit (`pool.moveInto`) and its TAG, an
  * integer of the user's. If the fourth is not 0, the slot holds the packet's reference; if it is 0,
- * the reference was taken out. The sender writes TAG after the four and before it publishes, in each
- * slot anew; so no death or exception leaves another packet's TAG in a slot that is published. Only
+ * the reference was taken out. The sender writes TAG after the four and before it publishes, in
+ * each slot anew; so no death or exception leaves another packet's TAG in a published slot. Only
  * senders write it: after the reference was taken out, TAG is as valid as OFFSET and LENGTH, for a
  * receiver that threw and for who looks for what a dead one had in hand (in-hand.ts). A seat
  * is a thread's entry on one side of the channel. A side that allows one thread (spsc; receivers of

@@ -148,6 +148,11 @@ export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
     eachTaken(this.core, (at) => callback(this.core.words, at));
   }
 
+  /** @internal While no other thread uses the channel. */
+  eachTag(visit: (tag: number) => void): void {
+    this.core.eachTag(visit);
+  }
+
   override sender(): PacketSender {
     return new PacketSender(this.core);
   }

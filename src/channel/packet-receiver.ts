@@ -115,6 +115,19 @@ export class PacketReceiver extends Receiver<Packet> {
     return count;
   }
 
+  /** @internal The tag of the next packet; 0 if there is none now. Takes nothing. */
+  get nextTag(): number {
+    const { words } = this;
+    while (this.peekRun(1) > 0) {
+      const at = this.ring.slot();
+      if (words[at + (3 satisfies TransitMark)] !== 0 || this.owed >= 0) {
+        return words[at + (4 satisfies PayloadTag)];
+      }
+      this.freeRun(1);
+    }
+    return 0;
+  }
+
   /** @internal Ends the drain under way after the present callback. */
   halt(): void {
     this.isHalted = true;

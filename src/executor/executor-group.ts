@@ -6,7 +6,7 @@ import { nowMs } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
-import { resolveWaitOptions } from '../base/wait-guard.ts';
+import { resolveWaitOptions, type WaitLimits } from '../base/wait-guard.ts';
 import type { PacketSender } from '../channel/index.ts';
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
@@ -22,6 +22,7 @@ import {
 import { GroupState, type StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 import { checkIndex, type Key, type Partitioner } from './partitioner.ts';
+import { type OpenRequest, Requests } from './requests.ts';
 
 /** Which executors received a broadcast packet. */
 export interface BroadcastReport {
@@ -162,6 +163,63 @@ export class ExecutorGroup {
     }
   }
 
+  /**
+   * Sends a packet to the executor of the key, and resolves with the reply of its
+   * `mailbox.respond`. Replies come through {@link mailbox}, after what the executor sent before:
+   * if it sends other packets, too, read them.
+   *
+   * **Ownership** of the packet as {@link send}; its tag is the request's. The reply is the
+   * caller's. Negative tags are taken by requests and replies.
+   * **Cost** that of two lanes, a promise and a few objects.
+   * **Throws** (rejects) what `send` throws; ERR_BUSBAR_REQUEST_FAILED if the handler failed,
+   * ERR_BUSBAR_EXECUTOR_CRASHED if its thread crashed after it had taken the packet (one that it
+   * had not taken waits for the next thread), ERR_BUSBAR_EXECUTOR_STOPPED if the group ended,
+   * ERR_BUSBAR_TIMEOUT, `signal.reason`. A reply that comes later is released.
+   */
+  request(key: Key, packet: Packet, options?: WaitOptions): Promise<Packet> {
+    return settled(() => this.requestNow(this.indexOf(key), packet, options));
+  }
+
+  /** {@link request} to the executor with that index. */
+  requestTo(index: number, packet: Packet, options?: WaitOptions): Promise<Packet> {
+    return settled(() => this.requestNow(this.checkExecutor(index), packet, options));
+  }
+
+  private requestNow(index: number, packet: Packet, options?: WaitOptions): Promise<Packet> {
+    const limits = resolveWaitOptions(options);
+    const { mailbox } = this.state;
+    mailbox.requests ??= new Requests();
+    const request = mailbox.requests.begin(index);
+    try {
+      packet.tag = request.tag;
+      if (this.senders[index].trySend(packet)) {
+        request.isSent = true;
+        return request.wait(limits);
+      }
+    } catch (error) {
+      mailbox.requests.forget(request);
+      throw error;
+    }
+    return this.requestLater(request, packet, limits);
+  }
+
+  /** The lane is full. */
+  private async requestLater(
+    request: OpenRequest,
+    packet: Packet,
+    { signal, timeoutMs }: WaitLimits,
+  ): Promise<Packet> {
+    const deadlineMs = nowMs() + timeoutMs;
+    try {
+      await this.sendTo(request.to, packet, { signal, timeoutMs } as WaitOptions);
+    } catch (error) {
+      this.state.mailbox.requests?.forget(request);
+      throw error;
+    }
+    request.isSent = true;
+    return request.wait({ signal, timeoutMs: Math.max(0, deadlineMs - nowMs()) });
+  }
+
   /** The lane to the executor with that index. **Throws** RangeError. */
   peer(index: number): PacketSender {
     return this.senders[this.checkExecutor(index)];
@@ -300,6 +358,15 @@ export class ExecutorGroup {
 }
 
 const PING_TIMEOUT_MS = 5000;
+
+/** A promise of what `begin` returns; rejects with what it throws. */
+function settled<T>(begin: () => Promise<T>): Promise<T> {
+  try {
+    return begin();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
 
 /** Stops groups whose handles were garbage-collected: they drain, then their threads end. */
 const dropped = new FinalizationRegistry<GroupState>((state) => {

@@ -70,6 +70,7 @@ export class ExecutorLife {
       this.#forgives(error),
     );
     this.#mailbox = this.#loop.mailbox;
+    this.#mailbox.laneTo = (index) => this.#ends.sender(index);
   }
 
   /** Runs the user's module. */

@@ -54,6 +54,11 @@ export class Executor {
     return this.group.sendTo(0, packet, options);
   }
 
+  /** See {@link ExecutorGroup.request}. */
+  request(packet: Packet, options?: WaitOptions): Promise<Packet> {
+    return this.group.requestTo(0, packet, options);
+  }
+
   /** See {@link ExecutorGroup.ping}. */
   ping(options?: WaitOptions): Promise<number> {
     return this.group.ping(0, options);

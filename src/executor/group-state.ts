@@ -80,6 +80,7 @@ export class GroupState {
     const { receivers } = this.#ends;
     this.#loop = new TurnLoop(pool, receivers, this.#gauges, 'adaptive', () => false);
     this.mailbox = this.#loop.mailbox;
+    this.mailbox.laneTo = (index) => this.#ends.sender(index);
     this.#gauges.become(RUNNING);
     this.closed = new Promise((resolve, reject) => {
       this.#settleClosed = (crash) => (crash === undefined ? resolve() : reject(crash));
@@ -90,6 +91,8 @@ export class GroupState {
       onCrash: (...news) => {
         const epoch = (slots[news[0]] as ExecutorSlot).restarts + 1;
         for (const watcher of this.watchers) watcher(news[0], epoch);
+        const [index, crash] = news;
+        this.mailbox.requests?.crashed(index, this.mesh.tagsBetween(index, count), crash);
         options.onCrash(...news);
       },
     };
@@ -236,6 +239,7 @@ export class GroupState {
       for (const { worker } of this.slots) worker.order({ kind: 'destroy' });
       this.#terminateAfter(GRACE_MS);
       await Promise.all(this.slots.map(({ worker }) => worker.ended));
+      this.mailbox.requests?.close();
       this.#settleClosed(this.#crash ?? (error as BusbarError));
       return this.#report();
     }
@@ -341,6 +345,8 @@ export class GroupState {
       this.#loop.wake();
       await new Promise((resolve) => setImmediate(resolve));
     }
+    while (!this.mailbox.hasHandler && this.mailbox.pump() > 0);
+    this.mailbox.requests?.close();
     if (this.mesh.queued(this.slots.length) === 0) this.closeMailbox();
   }
 

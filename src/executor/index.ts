@@ -15,9 +15,10 @@ export { type HashPartitionerOptions, hashPartitioner } from './hash-partitioner
 export type { Idle } from './idle.ts';
 export type { InHand } from './in-hand.ts';
 export { jumpPartitioner } from './jump-partitioner.ts';
-export type { Mailbox, PacketHandler, RegionHandler } from './mailbox.ts';
+export type { Mailbox, RegionHandler } from './mailbox.ts';
 export type { Key, Partitioner } from './partitioner.ts';
 export { type RangeBounds, rangePartitioner } from './range-partitioner.ts';
+export type { PacketHandler, ReplyHandler } from './replies.ts';
 export {
   type RingPartitioner,
   type RingPartitionerOptions,

@@ -14,13 +14,12 @@ import {
   type WaitLimits,
   type WaitOptions,
 } from '../base/wait-guard.ts';
-import type { PacketReceiver } from '../channel/index.ts';
+import type { PacketReceiver, PacketSender } from '../channel/index.ts';
 import { type HandleOptions, Handling } from '../packet/handling.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-
-/** Takes a packet over; `from` is the sender's index, or the group's `count` for the host. */
-export type PacketHandler = (packet: Packet, from: number) => void | Promise<void>;
+import { type PacketHandler, type ReplyHandler, replying } from './replies.ts';
+import { isReply, type Requests } from './requests.ts';
 
 /** {@link PacketHandler} with plain numbers: takes over one reference on the buffer. */
 export type RegionHandler = (
@@ -51,6 +50,15 @@ export interface Mailbox {
   handle(handler: PacketHandler, options?: HandleOptions): void;
   /** {@link handle} without an object for each packet. */
   handleRegions(handler: RegionHandler): void;
+  /**
+   * {@link handle} with replies: what `handler` returns is sent back to the sender, as the reply to
+   * a `group.request`, else with the tag of the packet. Waits while that lane is full.
+   *
+   * **Ownership** the packet is the handler's, and what it returns is the mailbox's. If the handler
+   * of a request fails, the request rejects with ERR_BUSBAR_REQUEST_FAILED and its message.
+   * **Throws** as {@link handle}.
+   */
+  respond(handler: ReplyHandler, options?: HandleOptions): void;
   /** The next packet, or undefined: empty now. **Throws** ERR_BUSBAR_CHANNEL_ROLE. */
   tryReceive(): Packet | undefined;
   /**
@@ -105,6 +113,12 @@ export class LaneMailbox implements Mailbox {
    * drains.
    */
   onTake: (() => void) | undefined;
+  /** The requests of this thread; undefined: it has made none. */
+  requests: Requests | undefined;
+  /** The lane to a sender, for replies. */
+  laneTo: (index: number) => PacketSender = () => {
+    throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'this mailbox sends nothing');
+  };
   private readonly pool: BufferPool;
   private readonly lanes: Lanes;
   private readonly wake: () => void;
@@ -147,7 +161,9 @@ export class LaneMailbox implements Mailbox {
     this.serve((lane, from) => {
       const { pool } = this;
       const sink = (id: BufferId, offset: number, length: number, tag: number): void => {
-        handling.give(Packet.within(pool, id, offset, length, tag), from);
+        const packet = Packet.within(pool, id, offset, length, tag);
+        if (tag < 0 && this.passReply(packet, from)) return;
+        handling.give(packet, from);
         this.handled++;
         if (handling.isFull) lane.halt();
       };
@@ -160,6 +176,9 @@ export class LaneMailbox implements Mailbox {
     checkFunction('handler', handler);
     this.serve((lane, from) => {
       const sink = (id: BufferId, offset: number, length: number, tag: number): void => {
+        if (tag < 0 && this.passReply(Packet.within(this.pool, id, offset, length, tag), from)) {
+          return;
+        }
         handler(id, offset, length, from, tag);
         this.handled++;
       };
@@ -167,8 +186,39 @@ export class LaneMailbox implements Mailbox {
     });
   }
 
+  respond(handler: ReplyHandler, options?: HandleOptions): void {
+    checkFunction('handler', handler);
+    this.handle(replying(handler, this.laneTo), options);
+  }
+
+  /** True: the packet is a reply, and its request, if it is open, has it now. */
+  private passReply(packet: Packet, from: number): boolean {
+    if (this.requests === undefined || !isReply(packet.tag)) return false;
+    this.handled++;
+    const { tag } = packet;
+    packet.tag = 0;
+    this.requests.settle(packet, tag, from);
+    return true;
+  }
+
+  /** Takes replies only, as there is no reader: another packet stops its lane. */
+  private takeReplies(): number {
+    let done = 0;
+    for (const [from, lane] of this.lanes.entries()) {
+      for (let left = this.batch; left > 0 && lane !== undefined && isReply(lane.nextTag); left--) {
+        const packet = lane.tryReceive();
+        if (packet === undefined) break;
+        this.passReply(packet, from);
+        done++;
+      }
+    }
+    return done;
+  }
+
   tryReceive(): Packet | undefined {
     this.ask();
+    // Replies may come after what is taken.
+    if (this.requests !== undefined) this.wake();
     return this.take();
   }
 
@@ -213,7 +263,10 @@ export class LaneMailbox implements Mailbox {
       throw failure.error;
     }
     if (this.failed.length > 0) this.releaseFailed();
-    if (sinks.length === 0) return this.waiters.isEmpty ? 0 : this.serveWaiters();
+    if (sinks.length === 0) {
+      if (!this.waiters.isEmpty) return this.serveWaiters();
+      return this.requests === undefined ? 0 : this.takeReplies();
+    }
     const first = this.first < sinks.length ? this.first : 0;
     this.first = first + 1;
     let done = 0;
@@ -291,6 +344,7 @@ export class LaneMailbox implements Mailbox {
   /** Closes the receiving ends of the lanes. */
   close(): void {
     this.end();
+    this.requests?.close();
     for (const lane of this.lanes) lane?.close();
   }
 
@@ -324,7 +378,10 @@ export class LaneMailbox implements Mailbox {
     if (this.onTake !== undefined) ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;
-      const packet = lanes[from]?.tryReceive();
+      let packet = lanes[from]?.tryReceive();
+      while (packet !== undefined && packet.tag < 0 && this.passReply(packet, from)) {
+        packet = lanes[from]?.tryReceive();
+      }
       if (packet === undefined) continue;
       this.first = (from + 1) % lanes.length;
       this.from = from;

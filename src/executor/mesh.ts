@@ -112,6 +112,18 @@ export class Mesh {
     return this.#inbound(party);
   }
 
+  /** The tags of the packets between two parties, in both directions; one has no thread now. */
+  tagsBetween(a: number, b: number): Set<number> {
+    const tags = new Set<number>();
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      this.#lanes[from * (this.count + 1) + to]?.eachTag((tag) => tags.add(tag));
+    }
+    return tags;
+  }
+
   /** Repairs the lanes of a dead thread: finishes or undoes what it had begun. */
   recover(party: number): void {
     for (const lane of this.#inbound(party)) lane?.recover();

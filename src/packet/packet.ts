@@ -250,9 +250,9 @@ export class Packet {
   }
 
   /**
-   * An integer of your own, −2³¹ … 2³¹ − 1: the number of a link or a request, say. It goes with the
-   * packet through channels, mailboxes and groups, and to clones and slices; `moveOut`, `moveInto`
-   * and links leave it behind. Default 0. **Throws** TypeError, RangeError.
+   * An integer of your own, −2³¹ … 2³¹ − 1: the number of a link or a request, say. It goes with
+   * the packet through channels, mailboxes and groups, and to clones and slices; `moveOut`,
+   * `moveInto` and links leave it behind. Default 0. **Throws** TypeError, RangeError.
    */
   get tag(): number {
     if (this.buffer < 0) this.throwReleased();

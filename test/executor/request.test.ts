@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+import type { ExecutorGroupOptions } from 'busbar/executor';
+import { Packet } from 'busbar/packet';
+import { BufferPool } from 'busbar/pool';
+import { expect, test } from 'vitest';
+import { until } from '../turns.ts';
+import { createPool, ExecutorGroup, expectAllBack, hear, moduleUrl, packetOf } from './company.ts';
+
+interface Plan extends Partial<ExecutorGroupOptions> {
+  readonly concurrency?: number;
+  readonly keepsGoing?: boolean;
+}
+
+async function setUp({ concurrency = 1, keepsGoing = false, ...options }: Plan = {}) {
+  const pool = createPool();
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const group = await ExecutorGroup.start({
+    pool,
+    module: moduleUrl('request'),
+    count: 2,
+    data: { concurrency, keepsGoing, words },
+    ...options,
+  });
+  const ask = async (text: string, limits = {}, index = 0): Promise<string> => {
+    using reply = await group.requestTo(index, packetOf(pool, text), limits);
+    return reply.toString();
+  };
+  const end = async (report = {}): Promise<void> => {
+    expect(await group.stop()).toMatchObject({ leaked: 0, terminated: [], ...report });
+    await group.closed.catch(() => {});
+    expectAllBack(pool);
+  };
+  return { pool, words, group, ask, end };
+}
+
+test.each(['handler', 'loop', 'nobody'] as const)(
+  'each request gets its reply, through lanes that are full, while the mailbox is read by a %s',
+  async (reader) => {
+    const { pool, group, end } = await setUp({ concurrency: 4, laneCapacity: 4 });
+    const heard: string[] = [];
+    const hears = (packet: Packet): void => {
+      heard.push(packet.toString());
+      packet.release();
+    };
+    if (reader === 'handler') group.mailbox.handle(hears);
+    const reading = async (): Promise<void> => {
+      for await (const packet of group.mailbox) hears(packet);
+    };
+    const read = reader === 'loop' ? reading() : undefined;
+    const deeds = ['mirror', 'another', ...(reader === 'nobody' ? [] : ['first'])];
+    const replies = Array.from({ length: 200 }, async (_, i) => {
+      const deed = deeds[i % deeds.length] as string;
+      const packet = await Packet.from(pool, `${deed} ${i}`);
+      using reply = await group.request(`key ${i % 7}`, packet);
+      const expected = { mirror: `Mirror ${i}`, another: `${i} 2`, first: `first ${i}` };
+      expect(reply.toString()).toBe(expected[deed as keyof typeof expected]);
+      expect(reply.tag).toBe(0);
+    });
+    await Promise.all(replies);
+    expect(heard.length).toBe(reader === 'nobody' ? 0 : 66);
+    await end({ handled: 200 });
+    await read;
+  },
+);
+
+test('without a request, a packet is replied to with its own tag, or not at all', async () => {
+  const { pool, group, end } = await setUp();
+  const tags: number[] = [];
+  group.mailbox.handle((packet) => {
+    tags.push(packet.tag);
+    packet.release();
+  });
+  for (const [text, tag] of [
+    ['mirror', 12],
+    ['nothing', 13],
+    ['another', 14],
+    ['mirror', -15],
+  ] as const) {
+    const packet = packetOf(pool, text);
+    packet.tag = tag;
+    expect(group.trySendTo(1, packet)).toBe(true);
+  }
+  await until(() => tags.length === 3);
+  expect(tags).toEqual([12, 14, -15]);
+  await end();
+});
+
+test('a request that nobody waits for any more leaves nothing behind', async () => {
+  const { words, ask, end, group, pool } = await setUp({ laneCapacity: 2 });
+  const late = ask('block', { timeoutMs: 1 });
+  await expect(late).rejects.toMatchObject({ code: 'ERR_BUSBAR_TIMEOUT' });
+  const aborter = new AbortController();
+  const queued = ask('mirror', { signal: aborter.signal });
+  // The lane is full: this one is never sent, and stays ours.
+  await until(() => words[0] === 1);
+  const packet = packetOf(pool, 'mirror');
+  const waiting = group.requestTo(0, packet, { signal: aborter.signal });
+  aborter.abort(new Error('changed my mind'));
+  await expect(queued).rejects.toThrow('changed my mind');
+  await expect(waiting).rejects.toThrow('changed my mind');
+  expect(packet.released).toBe(false);
+  packet.release();
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  expect(await ask('mirror')).toBe('Mirror');
+  await end({ handled: 3 });
+});
+
+test('replies come after what was sent before, which is to be read', async () => {
+  const { ask, end, group } = await setUp();
+  const reply = ask('first');
+  await until(() => group.stats()[0]?.handled === 1);
+  const said = await group.mailbox.receive();
+  expect(said?.toString()).toBe('said first');
+  said?.release();
+  expect(await reply).toBe('first');
+  await end();
+});
+
+test('a handler that fails fails its request, and no other', async () => {
+  const { ask, end } = await setUp({ keepsGoing: true });
+  const code = 'ERR_BUSBAR_REQUEST_FAILED';
+  await expect(ask('throw')).rejects.toMatchObject({ code, message: /executor 0: so told/ });
+  await expect(ask('reject')).rejects.toMatchObject({ code, message: /executor 0: xü{9}/ });
+  await expect(ask('nothing')).rejects.toMatchObject({ code, message: /must be a Packet/ });
+  expect(await ask('mirror')).toBe('Mirror');
+  await end();
+});
+
+test('a crash ends the request that was taken; the next thread gets those in the lane', async () => {
+  const { ask, end, group } = await setUp({ restart: {} });
+  const heard = hear(group);
+  const asked = [ask('exit'), ask('mirror'), ask('throw'), ask('another 5'), ask('mirror', {}, 1)];
+  const results = await Promise.allSettled(asked);
+  expect(results.map((r) => (r.status === 'fulfilled' ? r.value : r.reason.code))).toEqual([
+    'ERR_BUSBAR_EXECUTOR_CRASHED',
+    'Mirror',
+    'ERR_BUSBAR_REQUEST_FAILED',
+    '5 2',
+    'Mirror',
+  ]);
+  expect(heard).toEqual([]);
+  await end();
+});
+
+test('a group that drains answers what was asked; one that ends now says so', async () => {
+  const first = await setUp();
+  const drained = [first.ask('wait'), first.ask('mirror')];
+  await first.end({ dropped: 0 });
+  expect(await Promise.all(drained)).toEqual(['wait', 'Mirror']);
+  await expect(first.group.request('key', undefined as never)).rejects.toThrow();
+
+  const second = await setUp();
+  const asked = [second.ask('never'), second.ask('mirror')];
+  const ended = Promise.allSettled(asked);
+  await second.group.stop({ mode: 'now' });
+  for (const result of await ended) {
+    expect(result).toMatchObject({ reason: { code: 'ERR_BUSBAR_EXECUTOR_STOPPED' } });
+  }
+  expectAllBack(second.pool);
+});
+
+test('what is not asked rightly is refused, and stays with the caller', async () => {
+  const { group, pool, end } = await setUp();
+  const packet = packetOf(pool, 'mirror');
+  const own = (index: unknown, options?: unknown) =>
+    group.requestTo(index as number, packet, options as object);
+  await expect(own(2)).rejects.toThrow(RangeError);
+  await expect(own(0, { timeout: 3 })).rejects.toThrow(TypeError);
+  await expect(own(0, { signal: AbortSignal.abort(new Error('over')) })).rejects.toThrow('over');
+  expect(packet.released).toBe(false);
+  packet.release();
+  await expect(own(0)).rejects.toMatchObject({ code: 'ERR_BUSBAR_PACKET_RELEASED' });
+  const other = BufferPool.create({ bufferSize: 64, bufferCount: 4 });
+  using foreign = packetOf(other, 'x');
+  await expect(group.request(1, foreign)).rejects.toThrow(/of the channel's pool/);
+  await end({ handled: 0 });
+});
