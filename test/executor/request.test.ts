@@ -127,7 +127,7 @@ test('a handler that fails fails its request, and no other', async () => {
   await end();
 });
 
-test('a crash ends the request that was taken; the next thread gets those in the lane', async () => {
+test('a crash ends what was taken; the next thread gets what is in the lane', async () => {
   const { ask, end, group } = await setUp({ restart: {} });
   const heard = hear(group);
   const asked = [ask('exit'), ask('mirror'), ask('throw'), ask('another 5'), ask('mirror', {}, 1)];

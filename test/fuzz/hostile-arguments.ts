@@ -125,6 +125,7 @@ const VALID: Readonly<Record<string, Made>> = {
   bufferId: ({ held }) => held,
   offset: ({ pool, held }, subject) => openOffset(subject) ?? pool.offsetOf(held),
   length: ({ random }) => random.below(9),
+  tag: ({ random }) => random.below(9) - 4,
   count: ({ random }) => random.below(4),
   countMax: () => 2,
   max: () => 2,
