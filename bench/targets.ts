@@ -39,6 +39,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'writer/local-flush-60B': { atMostA: 2.5, babA: 1.6 },
   'writer/shared-flush-60B': { atMostA: 3.5, babA: 3.5 },
   'writer/thread-to-flusher-60B': { atMostA: 2.8, babA: 2.8 },
+  'idiom/log-writer': { ratio: { of: 'idiom/log-postMessage', times: 1 } },
   'sync/mutex-uncontended': { atMostA: 2.6 },
   'sync/mutex-2t': {
     ratio: [

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import type { Bytes } from 'busbar/bus';
 import { BusbarError } from 'busbar/errors';
-import type { Framer } from 'busbar/framer';
+import type { FrameReader } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
 import type { LocalWriter } from 'busbar/writer';
 import type { Participant } from './backpressure.ts';
@@ -64,7 +64,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
 
   readonly #core: BrokerCore;
   readonly #codec: ProtocolCodec;
-  readonly #framer: Framer;
+  readonly #framer: FrameReader;
   readonly #writer: LocalWriter;
   readonly #share: FairShare;
   readonly #bytes: Bytes;

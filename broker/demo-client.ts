@@ -3,7 +3,7 @@
  * Example broker: a small NATS client for the demonstration, made of the same parts as the broker.
  */
 
-import type { Codec, Framer } from 'busbar/framer';
+import type { Codec, FrameReader } from 'busbar/framer';
 import { type TcpHandler, TcpLink } from 'busbar/link';
 import type { BufferPool } from 'busbar/pool';
 
@@ -51,7 +51,7 @@ export interface DemoCredentials {
  */
 export class DemoClient implements TcpHandler {
   readonly link: TcpLink;
-  readonly #framer: Framer;
+  readonly #framer: FrameReader;
   readonly #onMessage: (offset: number, length: number) => void;
   /** The server's last error, or why the connection failed. */
   error: string | undefined = undefined;

@@ -2,7 +2,7 @@
 /** Example broker: publishing: from the frames of one connection to the outputs of others. */
 
 import { classifySubject, MatchSet, SUBJECT_LITERAL } from 'busbar/bus';
-import type { Framer } from 'busbar/framer';
+import type { FrameReader } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
@@ -29,7 +29,7 @@ export class Publication {
   readonly #connection: Connection;
   readonly #pool: BufferPool;
   readonly #router: Router<Connection>;
-  readonly #framer: Framer;
+  readonly #framer: FrameReader;
   readonly #codec: ProtocolCodec;
   readonly #message: Message;
 

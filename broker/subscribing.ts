@@ -2,7 +2,7 @@
 /** Example broker: the subscriptions of one connection. */
 
 import { type Bytes, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
-import type { Framer } from 'busbar/framer';
+import type { FrameReader } from 'busbar/framer';
 import type { BrokerCore } from './broker-core.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
 import type { Connection } from './connection.ts';
@@ -13,7 +13,7 @@ import { Subscription } from './subscription.ts';
 export class Subscribing {
   readonly #core: BrokerCore;
   readonly #connection: Connection;
-  readonly #framer: Framer;
+  readonly #framer: FrameReader;
   readonly #codec: ProtocolCodec;
   readonly #bytes: Bytes;
   readonly #subscriptions: ClientSubscriptions<Connection>;

@@ -7,6 +7,7 @@ export type { Codec } from './codec.ts';
 export { CustomCodec, type CustomCodecOptions, type MeasureFrame } from './custom.ts';
 export { DelimiterCodec, type DelimiterOptions } from './delimiter.ts';
 export { FixedCodec } from './fixed.ts';
+export type { FrameReader } from './frame-reader.ts';
 export { Framer } from './framer.ts';
 export type { FramerOptions } from './framer-options.ts';
 export {

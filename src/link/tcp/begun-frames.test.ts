@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
 import { until } from '../../../test/turns.ts';
-import { CustomCodec, DelimiterCodec, LengthPrefixCodec } from '../../framer/index.ts';
+import { CustomCodec, DelimiterCodec, type Framer, LengthPrefixCodec } from '../../framer/index.ts';
 import { BufferPool } from '../../pool/index.ts';
 import { LoopbackNetwork, type TcpHandler, TcpLink, TcpServer } from '../index.ts';
 
@@ -122,7 +122,7 @@ test('the rest of a stream without its last delimiter can be had', async () => {
   });
   stream.write('one\ntw');
   await until(() => link.framer.pendingBytes === 2);
-  link.framer.invariants();
+  (link.framer as Framer).invariants();
   expect(link.framer.frameBufferId).toBeLessThan(0);
   stream.end('o');
   await until(() => lines.includes('rest two'));
@@ -214,7 +214,7 @@ test('without a buffer finishFrame() fails the framer with a code, for good', as
 
 test('what the framer throws in onEnd is the error of the link, and is not thrown on', async () => {
   const { pool, stream, closed, bufferId } = await begunLine(({ framer }) => {
-    framer.close();
+    (framer as Framer).close();
     framer.finishFrame();
   });
   stream.end();

@@ -8,7 +8,7 @@ import { describeAs } from '../../base/description.ts';
 import { BusbarError, messageOf } from '../../base/errors.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
-import type { Codec, Framer } from '../../framer/index.ts';
+import type { Codec, FrameReader } from '../../framer/index.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { LocalWriter } from '../../writer/index.ts';
@@ -89,11 +89,8 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  * which more than 256 bytes have arrived. **Threads** the one that created the link.
  */
 export class TcpLink extends ReadableLink implements Link {
-  /**
-   * Finds the frames. Handlers may use only `next`, `tryReceive`, `takePacket`, `finishFrame` and
-   * the fields that describe the frame, such as `frameOffset`.
-   */
-  readonly framer: Framer;
+  /** Finds the frames, and describes the one that the handler was given. */
+  readonly framer: FrameReader;
   /** Writes to the peer. Closed with the link. */
   readonly writer: LocalWriter;
   /** Usually a `net.Socket`. Use its addresses and `setTimeout`; do not read, write or end it. */
@@ -437,7 +434,7 @@ export class TcpLink extends ReadableLink implements Link {
       this.destroy();
       this.#settle();
     });
-    this.heedSignal([this.framer, this.#sender]);
+    this.heedSignal([this.#intake.framer, this.#sender]);
   }
 
   /** @internal */
