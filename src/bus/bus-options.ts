@@ -31,6 +31,17 @@ export interface BusOptions {
    * the thread, unless the program handles 'uncaughtException'.
    */
   readonly onError?: (error: unknown, message: BusMessage) => void;
+  /**
+   * Called in the host when executor `index` has crashed. Among `inHand` is each message of another
+   * thread that it had taken out of its lanes, and that its handlers or loops were not done with;
+   * of each sender in order. Small messages share buffers: beside one that was in hand are those of
+   * the same buffer that had been handled. A message whose subject is not known any more has the
+   * subject ''. Not among them: one that came `laneCapacity` regions of the same sender ago.
+   *
+   * **Ownership** borrowed until this returns: `keep` one, or publish it again. What the executor
+   * had not taken is counted as `lost` by the bus of its successor.
+   */
+  readonly onCrash?: (index: number, inHand: readonly BusMessage[]) => void;
 }
 
 /** What a bus does if a subscription has no room for a message. */
@@ -98,6 +109,7 @@ export interface ResolvedBus {
   readonly tokensMax: number;
   readonly backlogMax: number;
   readonly onError: BusOptions['onError'] | undefined;
+  readonly onCrash: BusOptions['onCrash'] | undefined;
 }
 
 const COUNT_MAX = 2 ** 31 - 1;
@@ -118,14 +130,17 @@ export function resolveBusOptions(options: BusOptions): ResolvedBus {
     'tokensMax',
     'backlogMax',
     'onError',
+    'onCrash',
   ]);
-  const { name = 'bus', subjectBytesMax = 256, tokensMax = 32, backlogMax = 1024, onError } = own;
+  const { name = 'bus', subjectBytesMax = 256, tokensMax = 32, backlogMax = 1024 } = own;
+  const { onError, onCrash } = own;
   return {
     name: checkName('name', name),
     subjectBytesMax: checkInteger('subjectBytesMax', subjectBytesMax, 1, 65_535),
     tokensMax: checkInteger('tokensMax', tokensMax, 1, 1024),
     backlogMax: checkInteger('backlogMax', backlogMax, 1, COUNT_MAX),
     onError: onError === undefined ? undefined : checkFunction('onError', onError),
+    onCrash: onCrash === undefined ? undefined : checkFunction('onCrash', onCrash),
   };
 }
 

@@ -95,7 +95,7 @@ export class BusPeers implements PeersHome {
   readonly peers: Peers<BusSubscription>;
   /** Subjects of replies to this bus begin with it. */
   readonly inbox: string;
-  /** Messages for queue groups that had no members any more. */
+  /** Messages for queue groups that had no members any more, or for a bus that has died. */
   lost: number = 0;
   readonly #home: BusPeersHome;
   readonly #pool: BufferPool;
@@ -224,6 +224,10 @@ export class BusPeers implements PeersHome {
       // The bus or the pool was closed.
       () => {},
     );
+  }
+
+  missed(): void {
+    this.lost++;
   }
 
   arrived(frame: MessageFrame, from: Incoming, bufferId: BufferId): void {
@@ -369,13 +373,12 @@ export class BusPeers implements PeersHome {
   /** Measures the head and the payload. **Throws** TypeError, ERR_BUSBAR_MESSAGE_TOO_LARGE. */
   #checkSize(subject: BusSubject, payload: BusPayload, envelope: Envelope): void {
     const head = this.#head;
-    head.set(subject, envelope);
     if (payload instanceof Packet) {
       if (payload.pool !== this.#pool) throw new TypeError('payload is a packet of another pool');
     } else {
       this.#size = sizeOf(payload, this.#pool);
     }
-    head.check(this.#pool.bufferSize);
+    head.check(subject, envelope, this.#pool);
   }
 
   /** Writes the frame, and sends it. Gives the message its bytes, with a reference. */
@@ -447,6 +450,10 @@ export class BusPeers implements PeersHome {
   }
 }
 
-function headersAt(bytes: Uint8Array<ArrayBufferLike>, begin: number, length: number): Headers {
+export function headersAt(
+  bytes: Uint8Array<ArrayBufferLike>,
+  begin: number,
+  length: number,
+): Headers {
   return JSON.parse(readText(bytes, begin, begin + length)) as Headers;
 }

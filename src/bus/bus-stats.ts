@@ -19,7 +19,10 @@ export interface BusStats {
   readonly peers: number;
   /** Regions that are with them, or wait to be sent. */
   readonly regionsOut: number;
-  /** Messages that came for a member of a queue group that had left, and found no other. */
+  /**
+   * Messages that came for a member of a queue group that had left, and found no other; and those
+   * that came for the predecessor of this bus, which has died.
+   */
   readonly lost: number;
   /** Packets in the thread's mailbox that no bus has sent; they were released. */
   readonly strays: number;

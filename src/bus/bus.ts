@@ -28,6 +28,7 @@ import type { BusStats } from './bus-stats.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
 import { Delivery } from './delivery.ts';
 import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
+import { reportCrashes } from './messages-in-hand.ts';
 import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
 import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
@@ -39,9 +40,6 @@ import { WaitingPublishers } from './waiting-publishers.ts';
 
 /** Subjects that were used lately; with more, all are forgotten. */
 const PREPARED_MAX = 4096;
-/** What frames have beside a subject: an interest a queue group, a message words and a reply. */
-const INTEREST_BYTES_MIN = 272;
-const MESSAGE_BYTES_MIN = 40;
 const PUBLISH_KEYS = ['reply', 'headers', 'signal', 'timeoutMs'];
 const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
@@ -129,10 +127,12 @@ export class Bus implements Responder, Disposable {
    * **Throws** TypeError, RangeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
    */
   static join(member: BusMember, options: BusOptions = {}): Bus {
-    const { subjectBytesMax } = resolveBusOptions(options);
-    const beside = Math.max(INTEREST_BYTES_MIN, MESSAGE_BYTES_MIN + subjectBytesMax);
-    const group = new LaneGroup(member, subjectBytesMax + beside);
+    const { subjectBytesMax, onCrash } = resolveBusOptions(options);
+    const group = new LaneGroup(member, subjectBytesMax);
     const bus = Bus.over(group.pool, group, options);
+    if (onCrash !== undefined) {
+      reportCrashes(group, bus, onCrash, (at) => bus.#peers?.peers.nameAt(at) ?? '');
+    }
     group.onEnd(() => {
       bus.close();
       bus.destroy();
@@ -355,11 +355,9 @@ export class Bus implements Responder, Disposable {
     if (this.#state === 'closed') throw new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     // From the reference on the bytes to the last subscriber, nothing but handlers may throw.
     ensureStack(this.#published > 0);
-    if (envelope.headers !== undefined) {
-      // With peers or without: what may be sent does not depend on who has subscribed.
-      this.#head.set(this.#prepare(subject), envelope);
-      this.#head.check(this.pool.bufferSize);
-    }
+    // What may be sent does not depend on who has subscribed.
+    if (envelope.headers !== undefined)
+      this.#head.check(this.#prepare(subject), envelope, this.pool);
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const peers = this.#peers;

@@ -19,7 +19,7 @@ import {
   resolveStopOptions,
   type StopOptions,
 } from './group-options.ts';
-import { GroupState, type StopReport } from './group-state.ts';
+import { type CrashWatcher, GroupState, type StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 import { checkIndex, type Key, type Partitioner } from './partitioner.ts';
 import { type OpenRequest, Requests } from './requests.ts';
@@ -225,8 +225,8 @@ export class ExecutorGroup {
     return this.senders[this.checkExecutor(index)];
   }
 
-  /** @internal Calls back when an executor has crashed, with its index and its starts so far. */
-  onGone(listener: (index: number, epoch: number) => void): void {
+  /** @internal */
+  onGone(listener: CrashWatcher): void {
     this.state.watchers.push(listener);
   }
 

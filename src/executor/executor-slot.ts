@@ -97,7 +97,7 @@ export class ExecutorSlot {
       this.lastCrash = error;
       this.#publish(crash);
       const inHand = hand.packets();
-      notify(() => this.#options.onCrash(this.index, error, inHand));
+      notify(() => this.#options.onCrash(this.index, error, inHand, hand.taken()));
       for (const { packet } of inHand) if (!packet.released) packet.release();
       if (!this.#mayRestart(stopping) || !(await this.#delay(stopping))) {
         this.#leaveEmpty();

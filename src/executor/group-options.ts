@@ -17,7 +17,7 @@ import { BufferPool } from '../pool/index.ts';
 import { type Pin, resolveCount, resolvePin } from './cores.ts';
 import { hashPartitioner } from './hash-partitioner.ts';
 import { IDLE_KINDS, type Idle } from './idle.ts';
-import type { InHand } from './in-hand.ts';
+import type { InHand, TakenRegion } from './in-hand.ts';
 import type { Partitioner } from './partitioner.ts';
 
 /**
@@ -107,7 +107,12 @@ export interface ResolvedGroupOptions {
   readonly partitioner: Partitioner;
   readonly restart: ResolvedRestart;
   readonly onDeath: (index: number, threadSlot: number) => void;
-  readonly onCrash: (index: number, crash: BusbarError, inHand: readonly InHand[]) => void;
+  readonly onCrash: (
+    index: number,
+    crash: BusbarError,
+    inHand: readonly InHand[],
+    taken: readonly TakenRegion[],
+  ) => void;
   readonly onRestart: (index: number) => void;
   readonly startTimeoutMs: number;
   readonly resourceLimits: ResourceLimits | undefined;

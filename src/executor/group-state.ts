@@ -10,6 +10,7 @@ import { DRAINING, ENDED, RUNNING } from './executor-layout.ts';
 import { crashed, ExecutorSlot } from './executor-slot.ts';
 import { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions, StopOptions } from './group-options.ts';
+import type { TakenRegion } from './in-hand.ts';
 import type { LaneMailbox } from './mailbox.ts';
 import { LaneEnds, Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
@@ -29,6 +30,9 @@ export interface StopReport {
   /** Executors that had not ended by the deadline: the group ended their threads. */
   readonly terminated: readonly number[];
 }
+
+/** Told of a crash: the executor's index, its starts so far, what it may have had in hand. */
+export type CrashWatcher = (index: number, epoch: number, taken: readonly TakenRegion[]) => void;
 
 /** Advice for the author of a module that does not return. */
 const ADVICE =
@@ -50,8 +54,8 @@ export class GroupState {
   readonly closed: Promise<void>;
   readonly mesh: Mesh;
   readonly pool: BufferPool;
-  /** Told of each crash before `onCrash`: the executor's index, its starts so far. */
-  readonly watchers: ((index: number, epoch: number) => void)[] = [];
+  /** Told of each crash before `onCrash`. */
+  readonly watchers: CrashWatcher[] = [];
   readonly #options: ResolvedGroupOptions;
   readonly #ends: LaneEnds;
   readonly #gauges: Gauges;
@@ -88,12 +92,11 @@ export class GroupState {
     const slots: ExecutorSlot[] = [];
     const watched: ResolvedGroupOptions = {
       ...options,
-      onCrash: (...news) => {
-        const epoch = (slots[news[0]] as ExecutorSlot).restarts + 1;
-        for (const watcher of this.watchers) watcher(news[0], epoch);
-        const [index, crash] = news;
+      onCrash: (index, crash, inHand, taken) => {
+        const epoch = (slots[index] as ExecutorSlot).restarts + 1;
+        for (const watcher of this.watchers) watcher(index, epoch, taken);
         this.mailbox.requests?.crashed(index, this.mesh.tagsBetween(index, count), crash);
-        options.onCrash(...news);
+        options.onCrash(index, crash, inHand, []);
       },
     };
     this.slots = slots;

@@ -20,6 +20,19 @@ export interface InHand {
   readonly packet: Packet;
 }
 
+interface Region {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A region that an executor had taken, in a buffer on which it still held a reference. */
+export interface TakenRegion extends Region {
+  readonly from: number;
+  readonly bufferId: BufferId;
+  /** What came after it in its lane. Its buffer may be another's by now. */
+  readonly next: Region | undefined;
+}
+
 /**
  * Finds the packets of a dead thread, while its account is being reclaimed.
  *
@@ -32,7 +45,8 @@ export class Hand {
   /** Buffers on which the thread held references. */
   held = 0;
   readonly #pool: BufferPool;
-  readonly #regions: { from: number; offset: number; length: number; tag: number }[] = [];
+  readonly #regions: (Region & { from: number; tag: number })[] = [];
+  readonly #taken: TakenRegion[] = [];
   #ids = new Int32Array(0);
 
   constructor(pool: BufferPool) {
@@ -49,17 +63,24 @@ export class Hand {
     this.held = left.size;
     const ids: number[] = [];
     for (const [from, lane] of lanes.entries()) {
+      let newer: Region | undefined;
       lane?.eachTaken((words, at) => {
+        const next = newer;
         // In this order: the sender writes the tag last.
         const tag = words[at + (TRANSIT_WORDS satisfies PayloadTag)];
-        const id = words[at];
         const offset = words[at + TRANSIT_OFFSET];
         const length = words[at + TRANSIT_LENGTH];
-        const references = left.get(id) ?? 0;
+        newer = { offset, length };
+        const id = words[at];
+        const references = left.get(id);
         const begin = offset - pool.offsetOf(id as BufferId);
         // A slot that was never used looks like an empty packet.
-        if (references === 0 || words[at + TRANSIT_MARK] !== 0 || offset + length === 0) return;
+        if (references === undefined || words[at + TRANSIT_MARK] !== 0 || offset + length === 0)
+          return;
         if (begin < 0 || length < 0 || begin + length > pool.bufferSize) return;
+        const bufferId = id as BufferId;
+        this.#taken.unshift({ from, bufferId, offset, length, next });
+        if (references === 0) return;
         left.set(id, references - 1);
         ids.unshift(id);
         this.#regions.unshift({ from, offset, length, tag });
@@ -76,5 +97,15 @@ export class Hand {
       const packet = (): Packet => Packet.within(this.#pool, id, offset, length, tag);
       return id === NO_BUFFER ? [] : [{ from, packet: packet() }];
     });
+  }
+
+  /**
+   * All that may have been in hand: of each sender, in order. The thread held a reference on each
+   * of their buffers; which of the regions in one it was done with, nothing says. **Ownership**
+   * they are those of {@link packets}.
+   */
+  taken(): TakenRegion[] {
+    const ids = new Set(this.#ids);
+    return this.#taken.filter(({ bufferId }) => ids.has(bufferId));
   }
 }

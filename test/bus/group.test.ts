@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Buses of real threads: a million messages, and deaths under load. */
-import { Bus } from 'busbar/bus';
+import { Bus, type BusMessage } from 'busbar/bus';
 import { ExecutorGroup } from 'busbar/executor';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
@@ -84,6 +84,64 @@ test('executors that die under load lose no buffer and no order; successors join
   for (const each of counters) expect(each[1], 'messages out of order').toBe(0);
   for (const each of counters) expect(each[0]).toBeGreaterThan(0);
   expect(bus.stats().strays).toBe(0);
+  await group.stop();
+  bus.close();
+  expectAllHome(pool);
+});
+
+test('what an executor had in hand when it died is reported, whoever had sent it', async () => {
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 256, maxThreads: 6 });
+  let restarts = 0;
+  const group = await ExecutorGroup.start({
+    pool,
+    module: MODULE,
+    count: 2,
+    restart: { maxRestarts: 4, delayMs: 0 },
+    onRestart: () => void restarts++,
+  });
+  const crashes: { index: number; all: string[] }[] = [];
+  let kept: BusMessage | undefined;
+  let borrowed: BusMessage | undefined;
+  const bus = Bus.join(group, {
+    onCrash: (index, inHand) => {
+      borrowed = inHand[0];
+      kept ??= inHand.find(({ subject }) => subject === 'job.host')?.keep();
+      const all = inHand.map((each) => `${each.subject} of ${each.source}: ${each.text()}`);
+      crashes.push({ index, all: all.filter((text) => text.startsWith('job')).sort() });
+    },
+  });
+  await tell(bus, 0, { kind: 'hold', pattern: 'job.>' });
+  const headers = { Kind: 'job' };
+  for (const text of ['1', '2', '3']) {
+    await bus.publish('job.host', text, { headers, reply: 'done' });
+    await bus.flush();
+  }
+  await bus.publish('job.packet', await Packet.from(pool, 'by reference'));
+  await bus.publish('job.large', 'x'.repeat(4095));
+  await tell(bus, 1, { kind: 'publish', subject: 'job.peer', texts: ['4'] });
+  await bus.flush();
+  await bus.publish('ctl.0', JSON.stringify({ kind: 'die' }));
+  await until(() => crashes.length === 1);
+  const wanted = [
+    'job.host of bus-2: 1',
+    'job.host of bus-2: 2',
+    'job.host of bus-2: 3',
+    `job.large of bus-2: ${'x'.repeat(4095)}`,
+    'job.packet of bus-2: by reference',
+    'job.peer of bus-1: 4',
+  ];
+  expect(crashes).toEqual([{ index: 0, all: wanted }]);
+  expect(kept).toMatchObject({ subject: 'job.host', reply: 'done', headers });
+  expect(kept?.text()).toBe('1');
+  expect(() => borrowed?.text()).toThrow(/borrowed/);
+  kept?.release();
+  // One that dies in a handler that runs at once had that message in hand.
+  await tell(bus, 1, { kind: 'fall', subject: 'job.fatal' });
+  await bus.publish('job.fatal', 'last words');
+  await until(() => crashes.length === 2);
+  expect(crashes[1]).toEqual({ index: 1, all: ['job.fatal of bus-2: last words'] });
+  await until(() => restarts === 2);
+  await bus.flush();
   await group.stop();
   bus.close();
   expectAllHome(pool);

@@ -16,6 +16,10 @@ export type Command =
   | { readonly kind: 'received' }
   | { readonly kind: 'count'; readonly subject: string; readonly messages: number }
   | { readonly kind: 'number'; readonly subject: string; readonly messages: number }
+  /** Never done with what comes. */
+  | { readonly kind: 'hold'; readonly pattern: string }
+  /** Dies in the handler of the first message. */
+  | { readonly kind: 'fall'; readonly subject: string }
   | { readonly kind: 'die' };
 
 export interface Received {

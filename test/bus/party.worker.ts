@@ -57,6 +57,15 @@ async function obey(bus: Bus, command: Command): Promise<unknown> {
       return count(bus, command.subject, command.messages);
     case 'number':
       return number(bus, command.subject, command.messages);
+    case 'hold': {
+      const options = { concurrency: 2 };
+      const never = (): Promise<void> => new Promise(() => {});
+      await bus.subscribe(command.pattern, options, never).subscribed();
+      return undefined;
+    }
+    case 'fall':
+      await bus.subscribe(command.subject, () => process.exit(1)).subscribed();
+      return undefined;
     case 'die':
       process.exit(1);
   }

@@ -42,6 +42,8 @@ export interface IncomingCore {
   forgetInterest(peer: Outgoing): void;
   /** A message is in `frame`; its bytes lie in that buffer. Borrowed. */
   arrived(from: Incoming, bufferId: BufferId): void;
+  /** A message came for a predecessor, or from one that has parted. */
+  missed(): void;
   /** Something changed for which publishers or fences may have waited. */
   heard(): void;
   gone(index: number, epoch: number): void;
@@ -178,7 +180,8 @@ export class Incoming {
     const { frame, memory, isClosed } = this.#core;
     const { words } = memory;
     if (frame.read(words, at, end)) {
-      if (this.#ledger.teller !== 0 && !isClosed) this.#deliver(bufferId);
+      if (this.#ledger.teller === 0) this.#core.missed();
+      else if (!isClosed) this.#deliver(bufferId);
       return frame.end;
     }
     const word = at >>> 2;

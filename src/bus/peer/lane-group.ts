@@ -4,6 +4,7 @@
 import { checkInteger, show } from '../../base/check.ts';
 import { BusbarError } from '../../base/errors.ts';
 import type { PacketSender } from '../../channel/index.ts';
+import type { TakenRegion } from '../../executor/in-hand.ts';
 import type { ExecutorContext, ExecutorGroup } from '../../executor/index.ts';
 import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
@@ -19,6 +20,10 @@ import {
 
 /** A thread of a group: the context of an executor, or in the host the group. */
 export type BusMember = ExecutorContext | ExecutorGroup;
+
+/** What frames have beside a subject: an interest a queue group, a message words and a reply. */
+const INTEREST_BYTES_MIN = 272;
+const MESSAGE_BYTES_MIN = 40;
 
 /** Each thread joins once. */
 const joined: WeakSet<object> = new WeakSet();
@@ -53,7 +58,7 @@ export class LaneGroup implements PeerGroup {
   readonly #count: number;
 
   /** **Throws** TypeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox is read otherwise. */
-  constructor(member: BusMember, bufferSizeMin: number) {
+  constructor(member: BusMember, subjectBytesMax: number) {
     const isMember = typeof member === 'object' && typeof member?.peer === 'function';
     if (!isMember || typeof member.mailbox?.handleRegions !== 'function') {
       throw new TypeError(
@@ -62,6 +67,8 @@ export class LaneGroup implements PeerGroup {
     }
     const { pool, count, mailbox } = member;
     checkPool(pool);
+    const beside = Math.max(INTEREST_BYTES_MIN, MESSAGE_BYTES_MIN + subjectBytesMax);
+    const bufferSizeMin = subjectBytesMax + beside;
     checkInteger('pool.bufferSize', pool.bufferSize, bufferSizeMin, 2 ** 31 - 1);
     this.pool = pool;
     this.#member = member;
@@ -97,6 +104,13 @@ export class LaneGroup implements PeerGroup {
   /** Only the host sees its executors end. */
   onGone(listener: (index: number, epoch: number) => void): void {
     if ('onGone' in this.#member) this.#member.onGone(listener);
+  }
+
+  /** Calls back in the host when an executor has crashed, with what it may have had in hand. */
+  onCrash(listener: (index: number, taken: readonly TakenRegion[]) => void): void {
+    if ('onGone' in this.#member) {
+      this.#member.onGone((index, _epoch, taken) => listener(index, taken));
+    }
   }
 
   /** Calls `end` before the thread leaves the group. */

@@ -3,6 +3,7 @@
 
 import { BusbarError } from '../../base/errors.ts';
 import { textBytes, writeText } from '../../base/text.ts';
+import type { BufferPool } from '../../pool/index.ts';
 import type { Envelope } from '../envelope.ts';
 import type { Bytes } from '../subject.ts';
 import { MESSAGE, MESSAGE_WORDS, padded, REFERENCE, WORD_BYTES } from './peer-layout.ts';
@@ -39,8 +40,9 @@ export class FrameHead {
     this.length = MESSAGE_WORDS * WORD_BYTES + padded(subject.byteLength) + padded(texts);
   }
 
-  /** Whether it fits a buffer. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE. */
-  check(bufferSize: number): void {
+  /** {@link set}, if it fits a buffer. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE. */
+  check(subject: SubjectWords, envelope: Envelope, { bufferSize }: BufferPool): void {
+    this.set(subject, envelope);
     if (this.length <= bufferSize) return;
     throw new BusbarError(
       'ERR_BUSBAR_MESSAGE_TOO_LARGE',

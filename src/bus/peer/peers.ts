@@ -20,6 +20,8 @@ export interface PeersHome {
   readonly windowBytes: number;
   /** The message in `frame` came; its bytes lie in that buffer. Borrowed. */
   arrived(frame: MessageFrame, from: Incoming, bufferId: BufferId): void;
+  /** A message came that was for a predecessor, which has died. */
+  missed(): void;
   /** Publishers may have room now. */
   heard(): void;
   /** Calls `flush` soon. */
@@ -136,6 +138,11 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     });
   }
 
+  /** The name of the bus at that index; '' if it is not known. */
+  nameAt(index: number): string {
+    return index === this.#group.index ? this.name : (this.#in[index]?.name ?? '');
+  }
+
   /** Sends what waits, as far as there is room; returns how many regions. */
   flush(): number {
     this.#isDirty = false;
@@ -217,6 +224,10 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
 
   gone(index: number, epoch: number): void {
     this.#in[index]?.lose(epoch);
+  }
+
+  missed(): void {
+    this.#home.missed();
   }
 
   stray(): void {

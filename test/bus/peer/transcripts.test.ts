@@ -146,6 +146,24 @@ test('there are transcripts', () => {
   expect(FILES.length).toBeGreaterThan(8);
 });
 
+test('what came for a bus that has died is counted as lost by its successor', async () => {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 64 });
+  const network = new PeerNetwork(pool, 2);
+  const bus = network.start(0);
+  network.start(1).subscribe('a', () => {});
+  network.settle();
+  for (let i = 0; i < 3; i++) bus.tryPublish('a', 'x');
+  bus.tryPublish('a', Packet.tryFrom(pool, 'x') as Packet);
+  network.flush();
+  network.kill(1);
+  const successor = network.start(1);
+  network.settle();
+  expect(successor.stats().lost).toBe(4);
+  expect(bus.stats().lost).toBe(0);
+  network.end();
+  expectAllHome(pool);
+});
+
 test.each(FILES)('%s', async (name) => {
   const path = new URL(name, FOLDER);
   const script = readFileSync(path, 'utf8');
