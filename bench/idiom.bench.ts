@@ -12,6 +12,7 @@ import { DelimiterCodec } from 'busbar/framer';
 import { type TcpLink, TcpServer } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
+import { LocalWriter, WriteFlusher } from 'busbar/writer';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
 
 const WORKER = new URL('./idiom.worker.js', import.meta.url);
@@ -77,6 +78,13 @@ export const idiomCases: readonly BenchCase[] = [
     unit: ROOM_LINES * ROOM_SIZE,
     threads: 1,
     prepare: () => prepareRoom(listenRoom('write')),
+  },
+  {
+    id: 'idiom/fanout-joined',
+    what: 'the same with the lines of a turn joined by a writer, whose region goes to each link',
+    unit: ROOM_LINES * ROOM_SIZE,
+    threads: 1,
+    prepare: () => prepareRoom(listenJoiningRoom),
   },
   {
     id: 'idiom/fanout-net',
@@ -188,20 +196,26 @@ async function prepareEcho(listen: () => Promise<Echo>): Promise<PreparedCase> {
   };
 }
 
-/** Sends lines over one socket; done when all sockets of the room have got them. */
+/**
+ * Sends lines over one socket; done when all sockets of the room have got them. They read into the
+ * same memory: buffers of their own would be most of the garbage, and their collections would
+ * cost the more, the less garbage the server makes.
+ */
 async function prepareRoom(listen: () => Promise<Echo>): Promise<PreparedCase> {
   const server = await listen();
   const batch = Buffer.from(LINE.repeat(ROOM_LINES));
   let left = 0;
   let done = (): void => {};
   const sockets: Socket[] = [];
+  const callback = (count: number): boolean => {
+    left -= count;
+    if (left === 0) done();
+    return true;
+  };
+  const onread = { buffer: Buffer.alloc(65_536), callback };
   for (let i = 0; i < ROOM_SIZE; i++) {
-    const socket = connect(server.port).setNoDelay();
+    const socket = connect({ port: server.port, host: '127.0.0.1', onread }).setNoDelay();
     await once(socket, 'connect');
-    socket.on('data', (data) => {
-      left -= data.length;
-      if (left === 0) done();
-    });
     sockets.push(socket);
   }
   return {
@@ -246,6 +260,41 @@ function listenRoom(way: 'packet' | 'write'): () => Promise<Echo> {
         onClose: () => void links.delete(link),
       };
     }, roomSize);
+  };
+}
+
+async function listenJoiningRoom(): Promise<Echo> {
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 8 * ROOM_SIZE });
+  const links = new Set<TcpLink>();
+  const flusher = WriteFlusher.create(pool);
+  const writer = new LocalWriter(flusher, { flush: 'turn' });
+  flusher.setReadyCallback(() => {
+    flusher.drain((_writerId, offset, length, bufferId) => {
+      for (const link of links) {
+        pool.retain(bufferId);
+        if (!link.trySendRegion(bufferId, offset, length)) throw new Error('not now');
+      }
+      pool.release(bufferId);
+    });
+  });
+  const server = await TcpServer.listen(pool, {
+    codec: () => new DelimiterCodec('\n'),
+    handler: (link) => {
+      links.add(link);
+      return {
+        onFrame(offset, length) {
+          if (!writer.tryWrite(pool.bytes, offset, offset + length + 1)) throw new Error('not now');
+        },
+        onClose: () => void links.delete(link),
+      };
+    },
+  });
+  return {
+    port: server.port,
+    async close() {
+      writer.close();
+      await server.close();
+    },
   };
 }
 

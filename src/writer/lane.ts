@@ -117,6 +117,13 @@ export class Lane {
     return ((this.#tail - this.#headSeen) | 0) < this.#layout.regionCount;
   }
 
+  /** True if the receiver has taken all regions. */
+  get isEmpty(): boolean {
+    if (this.#headSeen === this.#tail) return true;
+    this.#headSeen = loadAcquire(this.#words, this.#record + HEAD);
+    return this.#headSeen === this.#tail;
+  }
+
   /** Bytes appended since the last {@link publish}. */
   get unpublishedBytes(): number {
     return this.#unpublishedBytes;

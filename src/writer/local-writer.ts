@@ -105,6 +105,11 @@ export class LocalWriter {
     return this.closed ? 0 : this.lane.publishedBytes;
   }
 
+  /** @internal Whether the receiver has taken everything that was committed. */
+  get isTaken(): boolean {
+    return this.mode === FAST && this.committed === this.regionBegin && this.lane.isEmpty;
+  }
+
   /**
    * Reserves `length` bytes; returns their absolute offset in `pool.bytes`, or −1: not now (no
    * buffer is free, or the flusher is full). The caller writes the message there and calls {@link
@@ -211,8 +216,7 @@ export class LocalWriter {
   /**
    * Reserves, waiting for a buffer or for the receiver if necessary.
    *
-   * **Throws** (rejects) as {@link tryReserve}, and ERR_BUSBAR_TIMEOUT, `signal.reason`,
-   * ERR_BUSBAR_FLUSHER_CLOSED.
+   * **Throws** (rejects) as `tryReserve` and {@link flush}, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
    */
   async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
     const at = await this.waiting.until(() => this.tryReserve(length), options);
@@ -275,8 +279,7 @@ export class LocalWriter {
       if (!this.closed) this.flush();
     } catch (error) {
       if (!(error instanceof BusbarError)) throw error;
-      // The flusher is closed: appended regions are taken back here, or were by the thread that
-      // closed it. Or the pool is closed: regions that need a copy stay here.
+      // A closed flusher: its closer may take regions, too. A closed pool: those to copy stay here.
       const bytes = this.lane.unpublishedBytes;
       if (!this.lane.publish(this.flusher)) {
         dropped += bytes;

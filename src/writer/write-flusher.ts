@@ -130,6 +130,11 @@ export class WriteFlusher {
     return loadAcquire(this.words, STATE) !== STATE_OPEN;
   }
 
+  /** @internal {@link closed} for the receiver, which closes it: a plain load. */
+  get closedHere(): boolean {
+    return this.words[STATE] !== STATE_OPEN;
+  }
+
   /** True if this thread is the receiver. */
   get isReceiver(): boolean {
     return this.#bell.isReceiver;

@@ -72,20 +72,33 @@ export class HeldBuffers {
   }
 
   /**
-   * The regions before `index` are removed. A region is `fields` numbers in `regions`, its buffer
-   * the one at `at`.
+   * Of the regions before `end`, those before `index` are removed. A region is `fields` numbers in
+   * `regions`, its buffer the one at `at`.
    */
-  removeBefore(index: number, regions: readonly number[], fields: number, at: number): void {
+  removeBefore(
+    index: number,
+    end: number,
+    regions: readonly number[],
+    fields: number,
+    at: number,
+  ): void {
     this.#pool.note(this.#held, -index / fields);
     for (let i = at; i < index; i += fields) {
-      if (regions[i + fields] !== regions[i]) this.#remove(regions[i]);
+      const next = i + fields;
+      if (next >= end || regions[next] !== regions[i]) this.#remove(regions[i]);
     }
   }
 
-  /** The regions from `index` on are removed. No region is added afterwards. */
-  removeFrom(index: number, regions: readonly number[], fields: number, at: number): void {
-    this.#pool.note(this.#held, (index - regions.length) / fields);
-    for (let i = index + at; i < regions.length; i += fields) {
+  /** The regions from `index` to `end` are removed. No region is added afterwards. */
+  removeFrom(
+    index: number,
+    end: number,
+    regions: readonly number[],
+    fields: number,
+    at: number,
+  ): void {
+    this.#pool.note(this.#held, (index - end) / fields);
+    for (let i = index + at; i < end; i += fields) {
       if (i < fields || regions[i - fields] !== regions[i]) this.#remove(regions[i]);
     }
   }

@@ -102,6 +102,11 @@ export class WriterGate implements Gate {
     return this.#state === STALLED;
   }
 
+  /** Whether regions pass: the flusher is open, and the outbox is not full. */
+  get flows(): boolean {
+    return this.#state === FLOWING && !this.flusher.closedHere;
+  }
+
   /** Number of stalls so far. */
   get stalls(): number {
     return this.#stalls;

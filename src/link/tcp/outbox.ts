@@ -50,6 +50,8 @@ const OFFSET = 0;
 const LENGTH = 1;
 const BUFFER = 2;
 const REGION_FIELDS = 3;
+/** An idle outbox keeps room for so many regions: making it anew for each batch takes longer. */
+const IDLE_REGIONS = 64;
 
 /** Regions are sent. */
 const OPEN = 'open';
@@ -97,9 +99,10 @@ export class Outbox implements DirectWriter, DueWriter {
   #direct: DirectWrites | undefined;
   #isEnlisted = false;
 
-  /** Regions, REGION_FIELDS numbers each: those before #head are in flight, the rest wait. */
+  /** Regions, REGION_FIELDS numbers each: in flight before #head, waiting from there to #end. */
   readonly #waiting: number[] = [];
   #head = 0;
+  #end = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
   #waitingBytes = 0;
@@ -160,7 +163,8 @@ export class Outbox implements DirectWriter, DueWriter {
     }
     this.#waitingBytes += length;
     const waiting = this.#waiting;
-    const last = waiting.length - REGION_FIELDS;
+    const end = this.#end;
+    const last = end - REGION_FIELDS;
     if (
       last >= this.#head &&
       waiting[last + BUFFER] === bufferId &&
@@ -170,7 +174,10 @@ export class Outbox implements DirectWriter, DueWriter {
       this.#pool.release(bufferId);
       return;
     }
-    waiting.push(offset, length, bufferId);
+    waiting[end + OFFSET] = offset;
+    waiting[end + LENGTH] = length;
+    waiting[end + BUFFER] = bufferId;
+    this.#end = end + REGION_FIELDS;
     this.held.add(bufferId);
   }
 
@@ -181,7 +188,7 @@ export class Outbox implements DirectWriter, DueWriter {
    * caller may be sending for many links.
    */
   send(): void {
-    if (this.#inFlight > 0 || this.#waiting.length === 0) return;
+    if (this.#inFlight > 0 || this.#end === 0) return;
     assert(this.#state === OPEN, 'only an open outbox has waiting regions');
     if (this.#direct === undefined) {
       this.#sendByStream();
@@ -221,7 +228,7 @@ export class Outbox implements DirectWriter, DueWriter {
   /** The number of waiting regions that go into the next write. */
   #countRegions(): number {
     const waiting = this.#waiting;
-    const count = Math.min(waiting.length / REGION_FIELDS, WRITER_ROWS);
+    const count = Math.min(this.#end / REGION_FIELDS, WRITER_ROWS);
     let regions = 0;
     for (let bytes = 0; regions < count && bytes < WRITE_BYTES_MAX; regions++) {
       bytes += waiting[regions * REGION_FIELDS + LENGTH];
@@ -235,7 +242,7 @@ export class Outbox implements DirectWriter, DueWriter {
     assert(this.#isEnlisted, 'only an enlisted outbox fills the table');
     this.#isEnlisted = false;
     const waiting = this.#waiting;
-    if (this.#inFlight > 0 || waiting.length === 0) return 0;
+    if (this.#inFlight > 0 || this.#end === 0) return 0;
     const descriptor = openDescriptor(this.#socket as Socket);
     if (descriptor < 0) {
       this.#sendByStream();
@@ -254,7 +261,7 @@ export class Outbox implements DirectWriter, DueWriter {
   settle(table: Int32Array, row: number, rows: number): boolean {
     const waiting = this.#waiting;
     assert(this.#inFlight === 0, 'direct writes leave nothing in flight');
-    assert(rows * REGION_FIELDS <= waiting.length, 'written regions wait until they are settled');
+    assert(rows * REGION_FIELDS <= this.#end, 'written regions wait until they are settled');
     let sent = 0;
     let regions = 0;
     let result = 0;
@@ -273,7 +280,7 @@ export class Outbox implements DirectWriter, DueWriter {
     this.#head = regions * REGION_FIELDS;
     this.#removeSent();
     if (regions === rows) {
-      this.#isEnlisted = waiting.length > 0;
+      this.#isEnlisted = this.#end > 0;
       return this.#isEnlisted;
     }
     if (result === -ENOTSOCK) this.#direct = undefined;
@@ -318,11 +325,12 @@ export class Outbox implements DirectWriter, DueWriter {
     if (this.#state !== OPEN) return;
     this.#state = DISCARDING;
     const waiting = this.#waiting;
-    this.held.removeFrom(this.#head, waiting, REGION_FIELDS, BUFFER);
-    for (let i = this.#head; i < waiting.length; i += REGION_FIELDS) {
+    const end = this.#end;
+    this.held.removeFrom(this.#head, end, waiting, REGION_FIELDS, BUFFER);
+    for (let i = this.#head; i < end; i += REGION_FIELDS) {
       this.#pool.release(waiting[i + BUFFER] as BufferId);
     }
-    waiting.length = this.#head;
+    this.#end = this.#head;
     this.#lostBytes += this.#waitingBytes;
     this.#waitingBytes = 0;
     this.invariants();
@@ -387,8 +395,9 @@ export class Outbox implements DirectWriter, DueWriter {
 
   /** Asserts that the fields agree, as they do between any two calls. */
   invariants(): void {
-    const { length } = this.#waiting;
     const head = this.#head;
+    const length = this.#end;
+    assert(length <= this.#waiting.length, 'each region is listed');
     assert(length % REGION_FIELDS === 0, 'each region has all its fields');
     assert(head === this.#inFlight * REGION_FIELDS, 'regions in flight come first');
     assert(head <= length, 'regions in flight are kept');
@@ -403,15 +412,21 @@ export class Outbox implements DirectWriter, DueWriter {
   #removeSent(): void {
     const waiting = this.#waiting;
     const head = this.#head;
-    this.held.removeBefore(head, waiting, REGION_FIELDS, BUFFER);
+    const end = this.#end;
+    this.held.removeBefore(head, end, waiting, REGION_FIELDS, BUFFER);
     for (let i = BUFFER; i < head; i += REGION_FIELDS) {
       this.#pool.release(waiting[i] as BufferId);
     }
     this.#inFlight = 0;
     this.#inFlightBytes = 0;
     this.#head = 0;
-    if (head === waiting.length) waiting.length = 0;
-    else waiting.splice(0, head);
+    this.#end = end - head;
+    if (head < end) {
+      waiting.length = end;
+      waiting.splice(0, head);
+    } else if (waiting.length > IDLE_REGIONS * REGION_FIELDS) {
+      waiting.length = 0;
+    }
   }
 }
 

@@ -79,7 +79,9 @@ export class TcpSender implements OutboxOwner {
    */
   trySend(bufferId: BufferId, offset: number, length: number): boolean {
     checkHeldRegion(this.#pool, bufferId, offset, length);
-    if (!this.writer.closed && !this.#flushBefore()) return false;
+    // Usually the writer is not used, and one message follows another: nothing to flush.
+    const isNext = this.gate.flows && this.writer.isTaken;
+    if (!isNext && !this.writer.closed && !this.#flushBefore()) return false;
     if (!this.gate.tryMakeRoom()) return false;
     this.outbox.push(offset, length, bufferId);
     this.gate.pushed();

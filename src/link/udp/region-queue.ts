@@ -212,7 +212,7 @@ export class RegionQueue {
   private releaseBefore(index: number): void {
     if (index === 0) return;
     const { waiting, addresses, pool } = this;
-    this.held.removeBefore(index, waiting, REGION_FIELDS, BUFFER);
+    this.held.removeBefore(index, waiting.length, waiting, REGION_FIELDS, BUFFER);
     for (let i = 0; i < index; i += REGION_FIELDS) {
       this.waitingBytes -= waiting[i + END] - waiting[i + BEGIN] + REGION_COST_BYTES;
       addresses.releaseRow(waiting[i + ADDRESS]);
