@@ -206,7 +206,8 @@ export class Intake implements LingeringReader, FrameReader {
    */
   end(): void {
     if (this.#end === END_TO_COME) this.#end = END_DUE;
-    this.#tellEnd();
+    // None yet: its handler threw, and the socket was destroyed, which Bun ends all the same.
+    if (this.#owner !== NO_OWNER) this.#tellEnd();
   }
 
   /** Stops delivery for good. Space lent by the framer stays valid until {@link close}. */

@@ -141,7 +141,9 @@ type Resettable = Duplex & {
  */
 export function destroyWithReset(stream: Duplex): void {
   const { _handle, resetAndDestroy, writableEnded, destroyed } = stream as Resettable;
-  const isAble = stream instanceof Socket ? typeof _handle?.reset === 'function' : !destroyed;
+  // A handle of Bun has no reset, but its sockets have.
+  const resets = typeof _handle?.reset === 'function' || (_handle && 'bun' in process.versions);
+  const isAble = stream instanceof Socket ? resets : !destroyed;
   if (isAble && !writableEnded && resetAndDestroy !== undefined) resetAndDestroy.call(stream);
   else stream.destroy();
 }

@@ -5,6 +5,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { constants } from 'node:os';
 import { assert } from '../../base/assert.ts';
 import { BusbarError } from '../../base/errors.ts';
+import { throwLater } from '../../base/throw-later.ts';
 import {
   ADDRESS_FAMILY,
   ADDRESS_HOST,
@@ -210,7 +211,13 @@ export class UdpDgramSocket implements UdpSocket {
     const { socket } = this;
     const { address, port } = socket.address();
     writeAddress('address', address, port, this.local, 0);
-    socket.on('message', (bytes, from) => this.backlog.push(bytes, this.sourceOf(from)));
+    socket.on('message', (bytes, from) => {
+      try {
+        this.backlog.push(bytes, this.sourceOf(from));
+      } catch (error) {
+        throwLater(error); // Bun would take it for an error of the socket
+      }
+    });
     socket.on('error', (error) => this.owner.failed(errnoOf(error)));
   }
 
