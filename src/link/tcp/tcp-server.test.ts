@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { DIRECT } from '../../../test/direct.ts';
 import { until } from '../../../test/turns.ts';
 import { DelimiterCodec } from '../../framer/index.ts';
 import { Packet } from '../../packet/index.ts';
@@ -96,7 +97,7 @@ test('a Unix socket does as well as a port', async () => {
   expect([server.host, server.port]).toEqual([path, 0]);
   const { arrived, handler } = firstLine();
   const client = await TcpLink.connect(pool, { path, codec: line, handler, directReadBytes: 0 });
-  expect(client.ingest).toBe('direct');
+  expect(client.ingest).toBe(DIRECT);
   client.writer.tryWrite(text.encode('over a path\n'));
   expect(await arrived).toBe('over a path');
   await client.close();
