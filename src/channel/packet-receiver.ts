@@ -223,7 +223,7 @@ export class PacketReceiver extends Receiver<Packet> {
 
   private receiveAt(at: number): BufferId {
     try {
-      return this.pool.moveFrom(this.words, at);
+      return this.pool.moveFromWords(this.words, at);
     } catch (error) {
       if ((error as BusbarError).code === 'ERR_BUSBAR_BAD_SEND_PACKET') {
         this.words[at + (3 satisfies TransitMark)] = 0;

@@ -130,3 +130,40 @@ test('words that are a proxy are refused before the reference has moved', () => 
   Packet.moveFrom(pool, words, 0).release();
   checkAllHome(pool);
 });
+
+test.each([
+  ['sole', 'get'],
+  ['sole', 'set'],
+  ['shared', 'get'],
+  ['shared', 'set'],
+])('words whose traps take the packet meanwhile are refused, %s, %s', (kind, trap) => {
+  const pool = makePool();
+  const other = BufferPool.attach(pool.handle);
+  const packet = packetOf(pool, 1);
+  const { bufferId } = packet;
+  if (kind === 'shared') pool.retain(bufferId);
+  const words = new Int32Array(4);
+  packet.moveInto(words, 0);
+  if (kind === 'shared') pool.release(bufferId);
+  let calls = 0;
+  const take = (): void => {
+    if (calls++ === 0) other.release(other.moveFrom(words, 0));
+  };
+  const source = new Proxy(words, {
+    get(target, key) {
+      if (trap === 'get' && key === '2') take();
+      return Reflect.get(target, key, target);
+    },
+    set(target, key, value) {
+      if (trap === 'set') take();
+      return Reflect.set(target, key, value, target);
+    },
+  });
+  const wrong = /^source must be an Int32Array, got an object of type Int32Array$/;
+  expect(() => pool.moveFrom(source, 0)).toThrow(wrong);
+  expect(() => pool.moveFrom([...words] as never, 0)).toThrow(TypeError);
+  expect(calls).toBe(0);
+  pool.release(pool.moveFrom(words, 0));
+  other.detach();
+  checkAllHome(pool);
+});

@@ -204,7 +204,7 @@ export class Packet {
       throw new TypeError(`sent must be a SendPacket, got ${show(sent)}`);
     }
     writeSendPacket(transit, 0, sent);
-    const bufferId = pool.moveFrom(transit, 0);
+    const bufferId = pool.moveFromWords(transit, 0);
     // Before a setter of the caller's runs, which may receive another packet.
     const packet = new Packet(pool, bufferId, transit[1], transit[2]);
     useUp(sent);
@@ -222,7 +222,7 @@ export class Packet {
     if (!(pool?.bufferCount > 0)) checkPool(pool);
     // Elements of an Int32Array have neither accessors nor traps: nothing throws after the move.
     if (!isWords(words)) checkWords('words', words);
-    const bufferId = pool.moveFrom(words, index);
+    const bufferId = pool.moveFromWords(words, index);
     return new Packet(
       pool,
       bufferId,

@@ -3,7 +3,7 @@
 
 import { Arena } from '../base/arena.ts';
 import { loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
-import { checkInteger, checkRange, show } from '../base/check.ts';
+import { checkInteger, checkRange, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
@@ -310,13 +310,18 @@ export abstract class BufferReferences {
    * Moves the reference out of four words that {@link moveInto} wrote; offset and length stay
    * readable in them. The caller has seen the carrier's publication.
    *
-   * **Ownership** this thread holds the reference on success; the words hold none any more, so they
-   * cannot be received twice.
-   * **Cost** plain loads and stores; one read-modify-write every 192 receipts of the same buffer
-   * while this thread keeps references of its own. **Throws** ERR_BUSBAR_BAD_SEND_PACKET; the words
-   * are unchanged then.
+   * **Ownership** this thread holds the reference on success, and the words hold none; still the
+   * words' if this throws. **Cost** plain loads and stores; one read-modify-write every 192 receipts
+   * of a buffer that this thread keeps. **Throws** ERR_BUSBAR_BAD_SEND_PACKET, TypeError.
    */
   moveFrom(source: Words, index: number): BufferId {
+    // As in moveInto: a getter or a trap could take the reference meanwhile.
+    if (!isWords(source)) checkWords('source', source);
+    return this.moveFromWords(source, index);
+  }
+
+  /** @internal {@link moveFrom} for words that are known to be an Int32Array. */
+  moveFromWords(source: Words, index: number): BufferId {
     const words = this.words;
     const id = source[index] as BufferId;
     const mark = source[index + (3 satisfies TransitMark)];

@@ -420,7 +420,7 @@ export class WriteFlusher {
         }
         const offset = words[slot + (1 satisfies TransitOffset)];
         const length = words[slot + (2 satisfies TransitLength)];
-        const id = pool.moveFrom(words, slot);
+        const id = pool.moveFromWords(words, slot);
         // Not earlier: if the pool throws, the region stays.
         head = (head + 1) | 0;
         count++;
