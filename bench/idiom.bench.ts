@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { PacketChannel } from 'busbar/channel';
+import { ExecutorGroup } from 'busbar/executor';
 import { DelimiterCodec } from 'busbar/framer';
 import { type TcpLink, TcpServer } from 'busbar/link';
 import { Packet } from 'busbar/packet';
@@ -16,8 +17,11 @@ import { LocalWriter, WriteFlusher } from 'busbar/writer';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
 
 const WORKER = new URL('./idiom.worker.js', import.meta.url);
+const EXECUTOR = new URL('./idiom-rpc.worker.js', import.meta.url);
 const LINE = `${JSON.stringify({ room: 'lobby', text: 'a line as chat programs send them' })}\n`;
 const BATCH = 1000;
+/** A request of 20 bytes and its end. */
+const REQUEST = 'twenty small letters\n';
 /** Who is in a room, and how many lines come at once. */
 const ROOM_SIZE = 200;
 const ROOM_LINES = 20;
@@ -63,7 +67,35 @@ export const idiomCases: readonly BenchCase[] = [
     what: 'the same by node:net: split at newlines, socket.write for each line',
     unit: BATCH,
     threads: 1,
-    prepare: () => prepareEcho(listenNet),
+    prepare: () => prepareEcho(() => listenNet()),
+  },
+  {
+    id: 'idiom/rpc-tag',
+    what: '20 B from two links in capitals, by 2 executors: packet.tag, trySendTo, respond, handle',
+    unit: 2 * BATCH,
+    threads: 3,
+    prepare: () => prepareEcho(listenExecutors('tag'), REQUEST, 2),
+  },
+  {
+    id: 'idiom/rpc-request',
+    what: 'the same by link.handle and await group.request',
+    unit: 2 * BATCH,
+    threads: 3,
+    prepare: () => prepareEcho(listenExecutors('request'), REQUEST, 2),
+  },
+  {
+    id: 'idiom/rpc-one-thread',
+    what: 'the same without executors: onFrame, link.tryWrite',
+    unit: 2 * BATCH,
+    threads: 1,
+    prepare: () => prepareEcho(listenCapitals, REQUEST, 2),
+  },
+  {
+    id: 'idiom/rpc-net',
+    what: 'the same by node:net on one thread: split at newlines, toUpperCase, socket.write for each',
+    unit: 2 * BATCH,
+    threads: 1,
+    prepare: () => prepareEcho(listenNetCapitals, REQUEST, 2),
   },
   {
     id: 'idiom/fanout-packet',
@@ -164,33 +196,41 @@ interface Echo {
   close(): Promise<unknown>;
 }
 
-/** Sends batches of lines over one plain socket, and waits for each to come back. */
-async function prepareEcho(listen: () => Promise<Echo>): Promise<PreparedCase> {
+/** Sends batches of lines over plain sockets, and waits for all of each to come back. */
+async function prepareEcho(
+  listen: () => Promise<Echo>,
+  line: string = LINE,
+  count: number = 1,
+): Promise<PreparedCase> {
   const server = await listen();
-  const socket = connect(server.port).setNoDelay();
-  await once(socket, 'connect');
-  const batch = Buffer.from(LINE.repeat(BATCH));
+  const batch = Buffer.from(line.repeat(BATCH));
   let received = 0;
   let wanted = 0;
   let done = (): void => {};
-  socket.on('data', (data) => {
-    received += data.length;
-    if (received === wanted) done();
-  });
+  const sockets: Socket[] = [];
+  for (let i = 0; i < count; i++) {
+    const socket = connect(server.port).setNoDelay();
+    await once(socket, 'connect');
+    socket.on('data', (data) => {
+      received += data.length;
+      if (received === wanted) done();
+    });
+    sockets.push(socket);
+  }
   return {
     async run(ops) {
-      for (let i = 0; i < ops; i += BATCH) {
-        wanted = received + batch.length;
+      for (let i = 0; i < ops; i += count * BATCH) {
+        wanted = received + count * batch.length;
         const finished = new Promise<void>((resolve) => {
           done = resolve;
         });
-        socket.write(batch);
+        for (const socket of sockets) socket.write(batch);
         await finished;
       }
       return received;
     },
     async close() {
-      socket.destroy();
+      for (const socket of sockets) socket.destroy();
       await server.close();
     },
   };
@@ -348,7 +388,69 @@ function listenCallback(): Promise<Echo> {
   }));
 }
 
-async function listenNet(): Promise<Echo> {
+/** Two executors turn letters into capitals, each for the links with every second number. */
+function listenExecutors(way: 'tag' | 'request'): () => Promise<Echo> {
+  return async () => {
+    const pool = BufferPool.create({ bufferSize: 65536, bufferCount: 128 });
+    const group = await ExecutorGroup.start({
+      ...{ pool, module: EXECUTOR, count: 2, laneCapacity: 2048 },
+    });
+    const links: TcpLink[] = [];
+    if (way === 'tag') {
+      group.mailbox.handle((packet) => {
+        if (links[packet.tag]?.tryWrite(packet) !== true) throw new Error('not now');
+        packet.release();
+      });
+    }
+    const codec = () => new DelimiterCodec('\n');
+    const handler = (link: TcpLink) => {
+      const number = links.push(link) - 1;
+      if (way === 'request') {
+        void link.handle(
+          async (packet) => {
+            using reply = await group.requestTo(number % 2, packet);
+            await link.write(reply);
+          },
+          { concurrency: BATCH },
+        );
+        return undefined;
+      }
+      return {
+        onFrame() {
+          const packet = link.framer.takePacket();
+          packet.tag = number;
+          if (!group.trySendTo(number % 2, packet)) throw new Error('not now');
+        },
+      };
+    };
+    const server = await TcpServer.listen(pool, { codec, handler });
+    return {
+      port: server.port,
+      async close() {
+        await server.close();
+        await group.stop();
+      },
+    };
+  };
+}
+
+function listenCapitals(): Promise<Echo> {
+  return listenWith((link: TcpLink) => ({
+    onFrame(offset, length) {
+      const { bytes } = link.pool;
+      for (let at = offset; at < offset + length; at++) {
+        if (bytes[at] >= 97 && bytes[at] <= 122) bytes[at] -= 32;
+      }
+      if (!link.tryWrite(bytes, offset, offset + length)) throw new Error('not now');
+    },
+  }));
+}
+
+function listenNetCapitals(): Promise<Echo> {
+  return listenNet((line) => line.toUpperCase());
+}
+
+async function listenNet(reply: (line: string) => string = (line) => line): Promise<Echo> {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
     sockets.push(socket);
@@ -356,7 +458,7 @@ async function listenNet(): Promise<Echo> {
     socket.setEncoding('utf8').on('data', (data: string) => {
       const lines = (rest + data).split('\n');
       rest = lines.pop() as string;
-      for (const line of lines) socket.write(`${line}\n`);
+      for (const line of lines) socket.write(`${reply(line)}\n`);
     });
   });
   server.listen(0, '127.0.0.1');

@@ -186,6 +186,7 @@ export class ExecutorGroup {
   }
 
   private requestNow(index: number, packet: Packet, options?: WaitOptions): Promise<Packet> {
+    this.checkPacket(packet);
     const limits = resolveWaitOptions(options);
     const { mailbox } = this.state;
     mailbox.requests ??= new Requests();
@@ -237,9 +238,7 @@ export class ExecutorGroup {
    */
   tryBroadcast(packet: Packet): BroadcastReport {
     const { pool, senders } = this;
-    if (packet?.pool !== pool) {
-      throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
-    }
+    this.checkPacket(packet);
     const { bufferId, offset, length, tag } = packet;
     // If the stack is full, throw here: no executor gets the packet, rather than some of them.
     ensureStep();
@@ -342,6 +341,11 @@ export class ExecutorGroup {
   private indexOf(key: Key): number {
     const index = this.partitioner.partition(key, this.count);
     return checkIndex('the partitioner', index, key, this.count);
+  }
+
+  private checkPacket(packet: Packet): void {
+    if (packet?.pool === this.pool) return;
+    throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
   }
 
   private checkExecutor(index: number): number {

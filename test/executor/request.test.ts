@@ -173,6 +173,6 @@ test('what is not asked rightly is refused, and stays with the caller', async ()
   await expect(own(0)).rejects.toMatchObject({ code: 'ERR_BUSBAR_PACKET_RELEASED' });
   const other = BufferPool.create({ bufferSize: 64, bufferCount: 4 });
   using foreign = packetOf(other, 'x');
-  await expect(group.request(1, foreign)).rejects.toThrow(/of the channel's pool/);
+  await expect(group.request(1, foreign)).rejects.toThrow(/of the group's pool/);
   await end({ handled: 0 });
 });
