@@ -21,6 +21,7 @@ import {
   HEADER_CLOSED,
   HEADER_KIND,
   HEADER_NAME,
+  HEADER_SURVIVES,
   type PayloadTag,
   READING,
   WRITING,
@@ -69,6 +70,8 @@ export class ChannelCore implements TransitSource {
   readonly slotWords: number;
   /** Slots: true if several threads may receive. */
   readonly isShared: boolean;
+  /** It ends by {@link close} alone, whoever leaves or dies. */
+  readonly survives: boolean;
 
   /** `words` must be a channel's, already checked. */
   constructor(pool: BufferPool, words: Words) {
@@ -81,6 +84,7 @@ export class ChannelCore implements TransitSource {
     this.slots = layout.slots;
     this.slotWords = layout.slotWords;
     this.isShared = this.kind === 'mpmc';
+    this.survives = words[HEADER_SURVIVES] !== 0;
     const one = this.kind === 'spsc';
     this.senders = new Seats(pool, words, layout.senderSeats, one, (seat) =>
       layout.senderSeat(seat),
@@ -183,11 +187,8 @@ export class ChannelCore implements TransitSource {
     const freed =
       this.senders.recover(this.inheritSender, asker) +
       this.receivers.recover(this.inheritReceiver, asker);
-    // A thread may have died between a change and the ring that announces it.
-    if (freed > 0) {
-      this.senders.ring();
-      this.receivers.ring();
-    }
+    // Who waits learns of the deaths.
+    if (freed > 0) this.ringAll();
     return freed;
   }
 
@@ -253,10 +254,18 @@ export class ChannelCore implements TransitSource {
   private readonly inheritSender = (seat: number): void => {
     if (this.kind === 'spsc') eachUnpublished(this, this.takeOut);
     else finish(this, WRITING, seat, this.takeOut);
+    this.ringAll();
   };
 
   private readonly inheritReceiver = (seat: number): void => {
     // A sole receiver leaves no claims; its successor skips the slots that it emptied.
     if (this.isShared) finish(this, READING, seat, this.takeOut);
+    this.ringAll();
   };
+
+  /** A thread may have died between a change and the ring that announces it. */
+  private ringAll(): void {
+    this.senders.ring();
+    this.receivers.ring();
+  }
 }

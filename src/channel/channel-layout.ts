@@ -81,6 +81,14 @@
  * Death. WRITING and READING name a seat whose HOLDER is a badge. Once that thread is proven gone,
  * finish() (slot-ring.ts) ends its claims: it releases each packet in them and frees the slots.
  *
+ * Survival. With HEADER_SURVIVES the channel ends by CLOSED alone, which only close() and destroy()
+ * of the channel write. An end that leaves only vacates its seat, and no end gives up because the
+ * other side has died: it recovers the dead at each tick, and waits for a successor. Any thread of
+ * the pool may join; where a side has one seat, once its holder has left or is proven gone. What a
+ * death leaves is as above: what was published stays, in order; what the dead had claimed (a
+ * sender's unpublished packet, a receiver's packet taken out) is what is lost. A thread may also
+ * die between a change and the ring for it, so who takes over a seat rings both sides.
+ *
  * Exceptions. Any call may throw because the stack is full, in a thread that lives on. A call that
  * throws has sent or received nothing: the compare-exchange that publishes or frees comes last,
  * except for the ring. The stack is checked before the compare-exchange; if the ring still throws,
@@ -120,6 +128,8 @@ export const HEADER_THREADS: number = word++;
 export const HEADER_CLOSED: number = word++;
 export const HEADER_NAME: number = word;
 word += NAME_WORDS;
+/** Not zero: the option `survives`. */
+export const HEADER_SURVIVES: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const TAIL: number = LINE_WORDS;

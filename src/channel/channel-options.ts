@@ -2,7 +2,7 @@
 /** A channel's options and its handle: checks both, and builds or opens the block. */
 
 import type { Words } from '../base/atomics.ts';
-import { checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
+import { checkBoolean, checkInteger, checkOneOf, checkOptions, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { wordsOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
@@ -24,6 +24,7 @@ import {
   HEADER_MAGIC,
   HEADER_NAME,
   HEADER_POOL,
+  HEADER_SURVIVES,
   HEADER_THREADS,
   HEADER_VERSION,
 } from './channel-layout.ts';
@@ -36,6 +37,13 @@ export interface ChannelOptions {
   readonly capacity?: number;
   /** Shown in errors and reports: up to 31 bytes. Default: none. */
   readonly name?: string;
+  /**
+   * Whether the channel outlives its ends: it ends only by `close()` or `destroy()` of the channel.
+   * What is queued then waits for the next receiver, senders for room, receivers for the next
+   * sender; no end rejects with ERR_BUSBAR_CHANNEL_PEER_DIED. For stages that restart. Default
+   * false.
+   */
+  readonly survives?: boolean;
 }
 
 /** Lets another thread attach to a channel. Structured-cloneable. */
@@ -61,13 +69,14 @@ export function createChannelBlock(
   begin?: number,
 ): Words {
   checkPool(pool).checkAttached();
-  const own = checkOptions('options', options, ['kind', 'capacity', 'name']);
+  const own = checkOptions('options', options, ['kind', 'capacity', 'name', 'survives']);
   const kind = checkOneOf('kind', own.kind, CHANNEL_KINDS);
   const capacity = checkInteger('capacity', own.capacity ?? CAPACITY_DEFAULT, 1, CAPACITY_MAX);
   if (!isCapacity(capacity)) {
     throw new RangeError(`capacity must be a power of two, got ${capacity}`);
   }
   const name = checkName(own.name);
+  const survives = checkBoolean('survives', own.survives ?? false);
   const layout = new ChannelLayout(kind, carries, capacity, pool.maxThreads);
   const words =
     begin === undefined
@@ -81,6 +90,7 @@ export function createChannelBlock(
   noteIdentity(pool, words, HEADER_POOL);
   words[HEADER_THREADS] = pool.maxThreads;
   writeName(words, HEADER_NAME, name);
+  words[HEADER_SURVIVES] = Number(survives);
   return words;
 }
 

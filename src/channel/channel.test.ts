@@ -167,6 +167,39 @@ describe.each(KINDS)('%s', (kind) => {
     expectAllFree(pool);
   });
 
+  test('a channel that survives outlives its ends, and ends by close or destroy', async () => {
+    const pool = createPool();
+    const channel = PacketChannel.create(pool, { kind, capacity: 4, survives: true });
+    const sender = channel.sender();
+    sender.trySend(packetOf(pool, 1));
+    sender.trySend(packetOf(pool, 2));
+    sender.close();
+    expect(channel.closed).toBe(false);
+    const first = channel.receiver();
+    expect(numberIn(first.tryReceive())).toBe(1);
+    first.close();
+    expect(channel.stats()).toMatchObject({ queued: 1, senders: 0, receivers: 0 });
+    const successor = channel.sender();
+    expect(successor.trySend(packetOf(pool, 3))).toBe(true);
+    const second = channel.receiver();
+    expect([numberIn(second.tryReceive()), numberIn(second.tryReceive())]).toEqual([2, 3]);
+    const waiting = second.receive();
+    successor.close();
+    channel.close();
+    expect(await waiting).toBeUndefined();
+    expect(() => channel.sender().trySend(undefined as never)).toThrow();
+    second.close();
+    const other = PacketChannel.create(pool, { kind, capacity: 4, survives: true });
+    const last = other.sender();
+    last.trySend(packetOf(pool, 4));
+    last.close();
+    expect(other.destroy()).toBe(1);
+    expect(() => PacketChannel.create(pool, { kind, survives: 1 as unknown as boolean })).toThrow(
+      TypeError,
+    );
+    expectAllFree(pool);
+  });
+
   test('a tag that is no integer of 32 bits is refused before the claim', () => {
     const pool = createPool();
     const channel = PacketChannel.create(pool, { kind, capacity: 2 });

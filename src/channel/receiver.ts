@@ -137,7 +137,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
 
   /**
    * Leaves the channel; waiting callers are rejected. The last receiver to leave closes the channel
-   * and releases what is queued. Idempotent.
+   * and releases what is queued, unless the channel `survives`. Idempotent.
    */
   close(): void {
     if (this.closed) return;
@@ -150,7 +150,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.disarm();
     this.ring = NO_RING;
     this.hasEnded = true;
-    if (this.releaseSeat()) this.core.destroy();
+    if (this.releaseSeat() && !this.core.survives) this.core.destroy();
     this.detach();
   }
 
@@ -190,7 +190,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
   checkPeers(): void {
     // First: recovery of dead senders may still make messages appear.
     this.core.recover(BY_TICK);
-    if (this.core.isClosed || !this.core.senders.isDead) return;
+    if (this.core.survives || this.core.isClosed || !this.core.senders.isDead) return;
     if (!this.ring.arm()) {
       this.line.pump();
       return;

@@ -75,8 +75,8 @@ export abstract class Sender<T> extends ChannelEnd {
   }
 
   /**
-   * Leaves the channel; waiting callers are rejected. The last sender to leave closes the channel:
-   * receivers drain it and end. Idempotent.
+   * Leaves the channel; waiting callers are rejected. The last sender to leave closes the channel,
+   * unless it `survives`: receivers drain it and end. Idempotent.
    */
   close(): void {
     if (this.closed) return;
@@ -86,7 +86,7 @@ export abstract class Sender<T> extends ChannelEnd {
     else this.ring.abort();
     this.ring = NO_RING;
     this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'));
-    if (this.releaseSeat()) this.core.close();
+    if (this.releaseSeat() && !this.core.survives) this.core.close();
     this.detach();
   }
 
@@ -108,7 +108,7 @@ export abstract class Sender<T> extends ChannelEnd {
   /** @internal */
   checkPeers(): void {
     this.core.recover(BY_TICK);
-    if (!this.core.receivers.isDead) return;
+    if (this.core.survives || !this.core.receivers.isDead) return;
     throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'every receiver has died');
   }
 

@@ -18,6 +18,7 @@ import {
   type ChannelShared,
   channelWordName,
   checkMessages,
+  checkSurvival,
   isChannelHint,
   makeChannel,
   type Told,
@@ -84,7 +85,8 @@ export class ChannelBodies {
     runOf: (self: ModelThread) => Run = once,
   ): Body {
     return this.#body((pool, shared, self) => {
-      const giver = this.giver(pool, this.open(pool, shared).sender(), runOf(self));
+      const channel = this.open(pool, shared);
+      const giver = this.giver(pool, channel.sender(), runOf(self), ending(channel, shared));
       self.begin();
       const sent: number[] = [];
       return told({ sent }, body(giver, sent, self));
@@ -118,13 +120,23 @@ export class ChannelBodies {
     return Channel.attach(pool, shared.channel);
   }
 
-  giver(pool: BufferPool, end: PacketSender | WordSender, run: Run = once()): Giver {
+  /** `after`: what follows when the end is closed. */
+  giver(
+    pool: BufferPool,
+    end: PacketSender | WordSender,
+    run: Run = once(),
+    after: () => void = () => {},
+  ): Giver {
+    const close = (): void => {
+      run(() => end.close());
+      after();
+    };
     if (!('trySendRegion' in end)) {
       return {
         trySend: (message) => run(() => end.trySend(message)),
         sendSync: (message) => run(() => end.sendSync(message)),
         send: (message) => run(() => end.send(message)),
-        close: () => run(() => end.close()),
+        close,
       };
     }
     const packet = (message: number) => {
@@ -150,7 +162,7 @@ export class ChannelBodies {
         const made = packet(message);
         return run(() => end.send(made));
       },
-      close: () => run(() => end.close()),
+      close,
     };
   }
 
@@ -188,6 +200,13 @@ export class ChannelBodies {
       return body(pool, shared, self);
     };
   }
+}
+
+/** A channel that survives is ended by its last sender. */
+function ending(channel: PacketChannel | WordChannel, { shape }: ChannelShared): () => void {
+  return () => {
+    if (shape.survives) channel.close();
+  };
 }
 
 function told(result: Told, after: unknown): Told | Promise<Told> {
@@ -246,6 +265,13 @@ function receivesAll(taker: Taker, received: number[]): void {
   });
 }
 
+/** As `receivesAll`; whoever dies, it does not give up. */
+function receivesToTheEnd(taker: Taker, received: number[]): void {
+  for (let next = taker.receiveSync(); next !== undefined; next = taker.receiveSync()) {
+    received.push(next);
+  }
+}
+
 /** Receives `count` messages, or all, whenever it is told that there are some. */
 function isReady(count: number) {
   return (taker: Taker, received: number[]): Promise<void> =>
@@ -293,6 +319,7 @@ export function channelScenario(
     nameWord: (shared) => (block, word) => channelWordName(shared, block, word),
     check: (shared: ChannelShared, outcome: Outcome) => {
       checkMessages(outcome, leavesSome || outcome.killed.length > 0);
+      if (shape.survives) checkSurvival(outcome);
       checkAllFree(shared);
     },
     ...overrides,
@@ -424,7 +451,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
         const pool = module.BufferPool.attach(shared.handle);
         const channel = bodies.open(pool, shared);
         self.begin();
-        return bury(bodies, pool, channel, dead.name, dead.published[0] as number);
+        return bury(bodies, pool, channel, dead.name, dead.published[0] as number, shared);
       },
     });
     cases.push({
@@ -444,6 +471,12 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
   const r = takes(receivesAll);
   add('2 senders', packets('mpsc', 1), { a: gives(sendsUntilDead(1, 1)), b, r });
   add('2 receivers', packets('mpmc', 1), { a: gives(sendsUntilDead(1, 2)), r, s: r });
+  for (const kind of ['spsc', 'mpsc', 'mpmc'] as const) {
+    const shape: ChannelShape = { ...packets(kind, 1), survives: true };
+    const a = gives(sends(1, 2, true));
+    add('survives', shape, { a, r: takes(receivesToTheEnd) });
+    add('survives, arm', shape, { a, r: takes(isReady(9)) });
+  }
   const living = watches((channel) => channel.recover());
   add('recovered by 2', packets('mpmc', 1), { a: gives(sendsUntilDead(1, 1)), living, r });
   return cases;
@@ -464,6 +497,7 @@ function bury(
   channel: PacketChannel | WordChannel,
   name: string,
   slot: number,
+  shared: ChannelShared,
 ): Told {
   channel.recover();
   pool.reclaim(slot);
@@ -471,7 +505,7 @@ function bury(
   const sent: number[] = [];
   const received: number[] = [];
   if (name === 'a' || name === 'b') {
-    const giver = bodies.giver(pool, channel.sender());
+    const giver = bodies.giver(pool, channel.sender(), once(), ending(channel, shared));
     allowing([CLOSED, PEER_DIED], () => {
       giver.sendSync(160);
       sent.push(160);

@@ -41,6 +41,7 @@ export interface ChannelShape {
   readonly kind: ChannelKind;
   readonly capacity: number;
   readonly carries: 'packets' | 'words';
+  readonly survives?: boolean;
 }
 
 /** What threads of a channel scenario share. Block 2 is spare words, 3 the channel. */
@@ -57,11 +58,11 @@ export function makeChannel(
   shape: ChannelShape,
   begin = 0,
 ): ChannelShared {
-  const { kind, capacity, carries } = shape;
+  const { kind, capacity, carries, survives = false } = shape;
   const maker = module.BufferPool.create({ ...pool, bufferSize: 16, trackLeaks: false });
   const words = new Int32Array(new SharedArrayBuffer(64));
   const Channel = carries === 'packets' ? module.PacketChannel : module.WordChannel;
-  const { handle } = Channel.create(maker, { kind, capacity });
+  const { handle } = Channel.create(maker, { kind, capacity, survives });
   const channelLayout = new ChannelLayout(kind, carries, capacity, pool.maxThreads);
   if (begin !== 0) moveOn(new Int32Array(handle.control), channelLayout, shape, begin);
   maker.detach();
@@ -142,6 +143,15 @@ const SEAT_NAMES: ReadonlyMap<number, string> = new Map([
 export interface Told {
   readonly sent?: readonly number[];
   readonly received?: readonly number[];
+}
+
+/** What the successor of a dead sender sent arrives: neither side has given up. */
+export function checkSurvival(outcome: Outcome): void {
+  const told = Object.values(outcome.results) as (Told | undefined)[];
+  const received = told.flatMap((one) => one?.received ?? []);
+  const isMissing = (message: number): boolean => message >= 160 && !received.includes(message);
+  const lost = told.flatMap((one) => one?.sent ?? []).filter(isMissing);
+  if (lost.length > 0) throw new Error(`lost: ${lost} of ${JSON.stringify(outcome.results)}`);
 }
 
 /** Nothing came twice, from nowhere or out of order; unless it may, nothing is missing. */
