@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /**
- * Runs the code blocks of README.md, docs/ and the `@example`s in src/: each is type checked
- * against the built package as a program of its own, bundled as a reader's would be, and run.
+ * Runs the code blocks of README.md, docs/ and the `@example`s in src/, and the programs in
+ * examples/ladder: each is type checked against the built package as a program of its own, bundled
+ * as a reader's would be, and run.
  *
- * Blocks are marked `ts` or `js`. `ts no-run` is only type checked.
+ * Blocks are marked `ts` or `js`. `ts no-run` is only type checked. With an argument only those of
+ * files with that in their path.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +18,11 @@ const RUN_LIMIT_MS = 60_000;
 rmSync(ROOT + FOLDER, { recursive: true, force: true });
 mkdirSync(ROOT + FOLDER, { recursive: true });
 
-const blocks = documents().flatMap(blocksOf);
+const [only = ''] = process.argv.slice(2);
+const blocks = [
+  ...documents().flatMap(blocksOf),
+  ...listFiles('examples/ladder').map(programOf),
+].filter(({ source }) => source.includes(only));
 for (const block of blocks) writeFileSync(ROOT + block.path, `${block.code}\nexport {};\n`);
 const checked = typeCheck(blocks);
 const bundled = await bundle(
@@ -77,6 +83,18 @@ function toProgram(document, { line, info, lines }) {
       code: lines.join('\n'),
     },
   ];
+}
+
+/** A whole file. */
+function programOf(source) {
+  const name = source.replaceAll('/', '-').replace(/\.ts$/, '');
+  return {
+    source,
+    path: `${FOLDER}/${name}.ts`,
+    program: `${ROOT}${FOLDER}/${name}.js`,
+    runs: true,
+    code: readFileSync(ROOT + source, 'utf8'),
+  };
 }
 
 function typeCheck(all) {
