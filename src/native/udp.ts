@@ -180,8 +180,10 @@ export function udpCalls(): UdpCalls | undefined {
 function lookUp(): UdpFeature {
   const { shim, reason } = loadShim();
   if (shim === undefined) return none(reason);
-  // Bun ends the process when an addon calls a function of libuv that it lacks.
-  if ('bun' in process.versions) return none('Bun lacks uv_poll, which tells of datagrams');
+  // It tells of datagrams; there a call of it ends the process.
+  for (const engine of ['bun', 'deno']) {
+    if (engine in process.versions) return none(`uv_poll does not work in ${engine}`);
+  }
   const { udpProbe } = shim as Partial<UdpCalls>;
   if (udpProbe === undefined) return none(notHere());
   const found = udpProbe();

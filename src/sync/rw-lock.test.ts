@@ -224,9 +224,9 @@ test('a writer that dies before it has the lock leaves it as it was', async () =
 test('a lock that is poisoned is so for all', async () => {
   const { a, b, c, others } = three({ onOwnerDeath: 'poison' });
   b.tryRead();
-  c.write();
+  const written = c.write();
   b.unlockRead();
-  await turn();
+  await written;
   const waiting = b.read();
   others[1].detach();
   expect(a.readSync()).toBe('poisoned');
