@@ -92,7 +92,7 @@ export const idiomCases: readonly BenchCase[] = [
   },
   {
     id: 'idiom/rpc-net',
-    what: 'the same by node:net on one thread: split at newlines, toUpperCase, socket.write for each',
+    what: 'the same by node:net on one thread: split at newlines, upper case, a write for each',
     unit: 2 * BATCH,
     threads: 1,
     prepare: () => prepareEcho(listenNetCapitals, REQUEST, 2),

@@ -70,7 +70,7 @@ export class ChannelCore implements TransitSource {
   readonly slotWords: number;
   /** Slots: true if several threads may receive. */
   readonly isShared: boolean;
-  /** It ends by {@link close} alone, whoever leaves or dies. */
+  /** It ends by {@link close} alone, not when an end leaves or dies. */
   readonly survives: boolean;
 
   /** `words` must be a channel's, already checked. */

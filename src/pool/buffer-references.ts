@@ -311,8 +311,8 @@ export abstract class BufferReferences {
    * readable in them. The caller has seen the carrier's publication.
    *
    * **Ownership** this thread holds the reference on success, and the words hold none; still the
-   * words' if this throws. **Cost** plain loads and stores; one read-modify-write every 192 receipts
-   * of a buffer that this thread keeps. **Throws** ERR_BUSBAR_BAD_SEND_PACKET, TypeError.
+   * words' if this throws. **Cost** plain loads and stores; one read-modify-write every 192
+   * receipts of a buffer that this thread keeps. **Throws** ERR_BUSBAR_BAD_SEND_PACKET, TypeError.
    */
   moveFrom(source: Words, index: number): BufferId {
     // As in moveInto: a getter or a trap could take the reference meanwhile.

@@ -16,7 +16,7 @@ import { SpanQueue } from './span-queue.ts';
 import { SpanSettling } from './span-settling.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { tryWriteText } from './write-text.ts';
-import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
+import { badReservation, checkFlusher, checkMessageLength, checkOpen } from './writer-checks.ts';
 import {
   type ResolvedWriterOptions,
   resolveWriterOptions,
@@ -216,7 +216,7 @@ export class LocalWriter {
   /**
    * Reserves, waiting for a buffer or for the receiver if necessary.
    *
-   * **Throws** (rejects) as `tryReserve` and {@link flush}, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
+   * **Throws** (rejects) as `tryReserve`, {@link flush}; ERR_BUSBAR_TIMEOUT, `signal.reason`.
    */
   async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
     const at = await this.waiting.until(() => this.tryReserve(length), options);
@@ -236,7 +236,7 @@ export class LocalWriter {
    * ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_WRITER_CLOSED.
    */
   flush(): boolean {
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     this.invariants();
     this.budget = this.options.budget;
     const { headroom, tailroom } = this.options;
@@ -344,7 +344,7 @@ export class LocalWriter {
 
   /** Reserves if a new buffer is due, a reservation is open, or `length` is 0 or invalid. */
   private reserveSlow(length: number): number {
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     this.invariants();
     checkMessageLength(length, this.messageBytesMax);
     // While others are open an empty one takes a byte, so that no two begin at the same offset.
@@ -485,18 +485,13 @@ export class LocalWriter {
   }
 
   private commitSlow(offset: number, length: number): void {
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     const isFast = offset === this.openAt && offset !== NONE;
     const reserved = isFast ? this.cursor - offset : this.spans.lengthOf(offset);
     if (reserved < 0) throw badReservation(offset);
     checkInteger('length', length, 0, reserved);
     this.spans.commit(offset, length);
     this.afterEnd();
-  }
-
-  private checkOpen(): void {
-    if (this.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
-    if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
   }
 }
 

@@ -42,7 +42,7 @@ import {
 import { SpaceWait } from './space-wait.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { tryWriteText } from './write-text.ts';
-import { badReservation, checkFlusher, checkMessageLength } from './writer-checks.ts';
+import { badReservation, checkFlusher, checkMessageLength, checkOpen } from './writer-checks.ts';
 import { resolveWriterOptions, type WriterOptions } from './writer-options.ts';
 import { segmentTransits } from './writer-transits.ts';
 
@@ -226,7 +226,7 @@ export class SharedWriter {
       const room = this.limit - offset;
       const space = wanted < room ? wanted : room;
       if (entry < 0 || entry >= this.entryCount || least > room) {
-        this.checkOpen();
+        checkOpen(this.closed, this.flusher);
         if (!this.ring.makeRoom(least)) return NONE;
         continue;
       }
@@ -364,7 +364,7 @@ export class SharedWriter {
    */
   takeOver(ticket: ReservationTicket): number {
     const own = readTicket(ticket, this.pool.maxThreads, this.words, this.layout);
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     ensureStep();
     if (this.openAt !== NONE) this.keepOpen();
     return this.open.takeOver(own);
@@ -378,7 +378,7 @@ export class SharedWriter {
    * ERR_BUSBAR_WRITER_CLOSED.
    */
   flush(): boolean {
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     this.invariants();
     this.budget = this.options.budget;
     this.run.releaseStale();
@@ -469,7 +469,7 @@ export class SharedWriter {
     if (offset === this.openAt && offset !== NONE) return this.openEntry;
     const entry = this.open.find(offset);
     if (entry !== NONE) return entry;
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     throw badReservation(offset);
   }
 
@@ -485,14 +485,9 @@ export class SharedWriter {
     this.budget = this.policy.spend();
   }
 
-  private checkOpen(): void {
-    if (this.closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
-    if (this.flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
-  }
-
   /** Throws for a length that cannot be reserved. */
   private checkLength(length: number): void {
-    this.checkOpen();
+    checkOpen(this.closed, this.flusher);
     checkMessageLength(length, this.messageBytesMax);
   }
 }

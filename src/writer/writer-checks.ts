@@ -11,6 +11,12 @@ export function checkFlusher(flusher: unknown): WriteFlusher {
   throw new TypeError(`flusher must be a WriteFlusher, got ${show(flusher)}`);
 }
 
+/** **Throws** if the writer is closed, as `closed` says, or its flusher. */
+export function checkOpen(closed: boolean, flusher: WriteFlusher): void {
+  if (closed) throw new BusbarError('ERR_BUSBAR_WRITER_CLOSED');
+  if (flusher.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+}
+
 /** Checks the length of a message. **Throws** also if it is above `max`, what a buffer holds. */
 export function checkMessageLength(length: number, max: number): void {
   checkInteger('length', length, 0, 0x7fff_ffff);

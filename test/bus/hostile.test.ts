@@ -25,7 +25,7 @@ async function ticks(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
 
-test('a subscriber that is never done holds its bound, and only its own subject stops', async () => {
+test('a subscriber that is never done holds its bound; only its own subject stops', async () => {
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 64 });
   const bus = new Bus(pool, { backlogMax: 16 });
   const never = bus.subscribe('bad', async () => new Promise(() => {}));
@@ -146,7 +146,7 @@ test('10⁵ subscriptions that come and go leave nothing, and no other subject p
   expectAllHome(pool);
 });
 
-test('huge headers, replies, subjects and payloads are refused before anything is held', async () => {
+test('huge headers, replies, subjects and payloads are refused; nothing is held', async () => {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 32 });
   const network = new PeerNetwork(pool, 2);
   const bus = network.start(0);

@@ -265,7 +265,7 @@ function receivesAll(taker: Taker, received: number[]): void {
   });
 }
 
-/** As `receivesAll`; whoever dies, it does not give up. */
+/** As `receivesAll`, but does not give up when a thread dies. */
 function receivesToTheEnd(taker: Taker, received: number[]): void {
   for (let next = taker.receiveSync(); next !== undefined; next = taker.receiveSync()) {
     received.push(next);

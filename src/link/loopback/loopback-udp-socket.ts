@@ -53,7 +53,9 @@ export class LoopbackUdpSocket implements UdpSocket {
   readonly implementation: 'loopback' = 'loopback';
   readonly local: Int32Array = new Int32Array(ADDRESS_WORDS);
   readonly segmentsMax: number = 0;
-  readonly refusesAtOnce: boolean = false;
+  get refusesAtOnce(): boolean {
+    return false;
+  }
   readonly pendingCount: number = 0;
   readonly host: string;
   private readonly network: DatagramNetwork;

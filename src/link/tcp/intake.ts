@@ -206,7 +206,7 @@ export class Intake implements LingeringReader, FrameReader {
    */
   end(): void {
     if (this.#end === END_TO_COME) this.#end = END_DUE;
-    // None yet: its handler threw, and the socket was destroyed, which Bun ends all the same.
+    // None yet: its handler threw, and the socket was destroyed, which Bun still ends.
     if (this.#owner !== NO_OWNER) this.#tellEnd();
   }
 

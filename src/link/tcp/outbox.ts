@@ -50,7 +50,7 @@ const OFFSET = 0;
 const LENGTH = 1;
 const BUFFER = 2;
 const REGION_FIELDS = 3;
-/** An idle outbox keeps room for so many regions: making it anew for each batch takes longer. */
+/** Regions for which an idle outbox keeps room: making it anew for each batch takes longer. */
 const IDLE_REGIONS = 64;
 
 /** Regions are sent. */

@@ -18,7 +18,7 @@ function frame(number: number): Buffer {
   return bytes;
 }
 
-test(`packets and the writer's messages leave in the order of their calls, seed ${SEED}`, async () => {
+test(`packets and the writer's messages leave in the order of calls, seed ${SEED}`, async () => {
   const random = new Random(SEED);
   const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 64 });
   const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u32');

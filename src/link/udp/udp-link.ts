@@ -138,8 +138,8 @@ export class UdpLink extends UdpReader implements Link {
    *
    * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED with the system's error as cause, for example if
    * the port is taken or a name has no address; ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort` and
-   * paths without the shim; `signal.reason`; what the option `handler` throws; TypeError or RangeError
-   * naming the option.
+   * paths without the shim; `signal.reason`; what the option `handler` throws; TypeError or
+   * RangeError naming the option.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     const own = checkOptions('options', options, UDP_OPTION_KEYS);

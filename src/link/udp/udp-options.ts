@@ -170,7 +170,7 @@ export interface ResolvedUdpOptions<L> extends ResolvedSharedOptions {
   /** The shim's configuration of the socket. */
   readonly config: Int32Array;
   readonly peer: UdpAddress | undefined;
-  /** Where a Unix socket is bound and connected, '' for nowhere; undefined: it is no such socket. */
+  /** Where a Unix socket is bound and connected, '' for nowhere; undefined for other sockets. */
   readonly paths: UnixPaths | undefined;
   readonly isConnected: boolean;
   readonly packed: boolean;
