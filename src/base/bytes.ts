@@ -92,8 +92,10 @@ function copyMany(
   if (!(end <= length)) throw new RangeError(`end must be at most ${length}, got ${end}`);
   const count = end - begin;
   if (count >= NATIVE_BYTES_MIN && isOrdinary(source) && isOrdinary(target)) {
-    target[targetOffset] = source[begin];
+    // Read before and written after the rest: then the two ranges may overlap.
+    const first = source[begin];
     nativeCopy?.call(source, target, targetOffset + 1, begin + 1, end);
+    target[targetOffset] = first;
   } else if (count === length) {
     target.set(source, targetOffset);
   } else {

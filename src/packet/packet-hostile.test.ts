@@ -167,3 +167,29 @@ test.each([
   other.detach();
   checkAllHome(pool);
 });
+
+test('a copy to bytes of the same pool that overlap is right, however long and in whatever view', () => {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 2, maxThreads: 2 });
+  const bytes = pool.bytes;
+  for (const length of [1, 2, 5, 16, 17, 60, 127, 128, 129, 400]) {
+    for (const shift of [-200, -17, -3, -1, 0, 1, 3, 15, 16, 17, 200]) {
+      const all = packetOf(pool, 0);
+      const id = all.bufferId;
+      const begin = pool.offsetOf(id) + 300;
+      const packet = Packet.within(pool, id, begin, length);
+      for (const kind of ['all', 'part', 'buffer']) {
+        for (let i = 0; i < 1024; i++) bytes[pool.offsetOf(id) + i] = i * 7 + length;
+        const before = bytes.slice();
+        const to = begin + shift;
+        if (kind === 'all') packet.copyTo(bytes, to);
+        else if (kind === 'part') packet.copyTo(bytes.subarray(to, to + length));
+        else packet.copyTo(Buffer.from(bytes.buffer, to - 2, length + 4), 2);
+        before.copyWithin(to, begin, begin + length);
+        expect(Buffer.compare(bytes, before), `${kind}, ${length} bytes by ${shift}`).toBe(0);
+      }
+      packet.markMoved();
+      all.release();
+    }
+  }
+  checkAllHome(pool);
+});

@@ -14,7 +14,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { textBytes, writeText } from '../base/text.ts';
-import { isWords, lengthOf } from '../base/views.ts';
+import { isWords, lengthOf, offsetIn } from '../base/views.ts';
 import { resolveWaitOptions } from '../base/wait-guard.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
@@ -368,9 +368,15 @@ export class Packet {
     checkRange(begin, end, this.size);
     checkInteger('targetOffset', targetOffset, 0, room - (end - begin));
     const { arena } = this.pool;
-    if (target === arena.bytes) arena.copy(targetOffset, offset + begin, end - begin);
-    else copyForeign(target, targetOffset, arena.bytes, offset + begin, offset + end);
-    return end - begin;
+    const at = offset + begin;
+    const count = end - begin;
+    const ahead = target.byteOffset + targetOffset - at;
+    // Only a target that begins within the source may overlap it so that bytes are copied twice.
+    const base = ahead > 0 && ahead < count ? offsetIn(arena.bytes.buffer, target) : -1;
+    if (target === arena.bytes) arena.copy(targetOffset, at, count);
+    else if (base >= 0) arena.copy(base + targetOffset, at, count);
+    else copyForeign(target, targetOffset, arena.bytes, at, offset + end);
+    return count;
   }
 
   /** True if both have the same bytes. */
