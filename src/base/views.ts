@@ -55,11 +55,6 @@ export function partOf(bytes: Bytes, begin: number, end: number): Bytes {
   return new Uint8Array(bufferOf.call(bytes) as ArrayBuffer, from, end - begin);
 }
 
-/** Where a Uint8Array begins in a block; −1 if it lies in another one. */
-export function offsetIn(block: ArrayBufferLike, bytes: Bytes): number {
-  return bufferOf.call(bytes) === block ? (offsetOf.call(bytes) as number) : -1;
-}
-
 /** A copy of the bytes: a plain Uint8Array with memory of its own. */
 export function copyOf(bytes: Bytes): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes);

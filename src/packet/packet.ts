@@ -14,7 +14,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { textBytes, writeText } from '../base/text.ts';
-import { isWords, lengthOf, offsetIn } from '../base/views.ts';
+import { isWords, lengthOf } from '../base/views.ts';
 import { resolveWaitOptions } from '../base/wait-guard.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
@@ -354,8 +354,8 @@ export class Packet {
   }
 
   /**
-   * Copies bytes `[begin, end)` to `target` at `targetOffset`; returns how many. **Throws**
-   * RangeError.
+   * Copies bytes `[begin, end)` to `target` at `targetOffset`; returns how many. They may overlap if
+   * `target` is `pool.bytes`, not in another view of it. **Throws** RangeError.
    */
   copyTo(
     target: Uint8Array,
@@ -368,15 +368,9 @@ export class Packet {
     checkRange(begin, end, this.size);
     checkInteger('targetOffset', targetOffset, 0, room - (end - begin));
     const { arena } = this.pool;
-    const at = offset + begin;
-    const count = end - begin;
-    const ahead = target.byteOffset + targetOffset - at;
-    // Only a target that begins within the source may overlap it so that bytes are copied twice.
-    const base = ahead > 0 && ahead < count ? offsetIn(arena.bytes.buffer, target) : -1;
-    if (target === arena.bytes) arena.copy(targetOffset, at, count);
-    else if (base >= 0) arena.copy(base + targetOffset, at, count);
-    else copyForeign(target, targetOffset, arena.bytes, at, offset + end);
-    return count;
+    if (target === arena.bytes) arena.copy(targetOffset, offset + begin, end - begin);
+    else copyForeign(target, targetOffset, arena.bytes, offset + begin, offset + end);
+    return end - begin;
   }
 
   /** True if both have the same bytes. */
