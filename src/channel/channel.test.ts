@@ -200,6 +200,28 @@ describe.each(KINDS)('%s', (kind) => {
     expectAllFree(pool);
   });
 
+  test.each(['sender', 'receiver'] as const)(
+    'without a living %s it goes on if it survives',
+    (side) => {
+      for (const survives of [true, false]) {
+        const pool = createPool();
+        const channel = PacketChannel.create(pool, { kind, capacity: 4, survives });
+        const other = BufferPool.attach(pool.handle);
+        const gone = PacketChannel.attach(other, channel.handle)[side]();
+        const staying = side === 'sender' ? channel.receiver() : channel.sender();
+        // A thread that has left the pool counts as one that died.
+        other.detach();
+        expect(channel.recover()).toBe(1);
+        const looks = expect(() => staying.checkPeers());
+        if (survives) looks.not.toThrow();
+        else looks.toThrow(/has died/);
+        gone.close();
+        channel[side]().close();
+        expect(channel.closed).toBe(!survives);
+      }
+    },
+  );
+
   test('a tag that is no integer of 32 bits is refused before the claim', () => {
     const pool = createPool();
     const channel = PacketChannel.create(pool, { kind, capacity: 2 });

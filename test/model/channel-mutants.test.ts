@@ -133,27 +133,6 @@ const BUGS: readonly Bug[] = [
       'if (!this.isShared) this.words[this.hintAt] = (this.position + 1) | 0;\n',
     scenarios: /^mpsc 1: death: 1 slot/,
   },
-  {
-    what: 'survives: a receiver gives up when every sender has died',
-    entry: 'channel/receiver.ts',
-    from: 'if (this.core.survives || this.core.isClosed',
-    to: 'if (this.core.isClosed',
-    scenarios: /^spsc 1: death: survives$/,
-  },
-  {
-    what: 'survives: a sender gives up when every receiver has died',
-    entry: 'channel/sender.ts',
-    from: 'if (this.core.survives || !this.core',
-    to: 'if (!this.core',
-    scenarios: /^mpmc 1: death: survives$/,
-  },
-  {
-    what: 'survives: the last to leave destroys what is queued',
-    entry: 'channel/receiver.ts',
-    from: 'if (this.releaseSeat() && !this.core.survives) this.core.destroy();',
-    to: 'if (this.releaseSeat()) this.core.close();',
-    scenarios: /^spsc 1: death: survives$/,
-  },
 ];
 
 huntAll('channel', BUGS, async (load) => {

@@ -442,7 +442,8 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
   const cases: ChannelCase[] = [];
   const bodies = new ChannelBodies(module);
   const add = (name: string, shape: ChannelShape, threads: Threads, more: ModelOptions = {}) => {
-    const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0, ...more };
+    const { states = 6_000, ...rest } = more;
+    const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0, ...rest };
     const killable = Object.keys(threads).filter((thread) => thread !== 'living');
     const scenario = channelScenario(module, `death: ${name}`, shape, threads, {
       leavesSome: name === 'destroy',
@@ -456,7 +457,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
     });
     cases.push({
       scenario,
-      quick: { ...options, preemptions: 0, states: 6_000 },
+      quick: { ...options, preemptions: 0, states },
       long: { ...options, preemptions: 1 },
     });
   };
@@ -474,8 +475,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
   for (const kind of ['spsc', 'mpsc', 'mpmc'] as const) {
     const shape: ChannelShape = { ...packets(kind, 1), survives: true };
     const a = gives(sends(1, 2, true));
-    add('survives', shape, { a, r: takes(receivesToTheEnd) });
-    add('survives, arm', shape, { a, r: takes(isReady(9)) });
+    add('survives', shape, { a, r: takes(receivesToTheEnd) }, { states: 1_500 });
   }
   const living = watches((channel) => channel.recover());
   add('recovered by 2', packets('mpmc', 1), { a: gives(sendsUntilDead(1, 1)), living, r });
