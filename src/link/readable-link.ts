@@ -17,6 +17,8 @@ import { WritableLink } from './writable-link.ts';
 export abstract class ReadableLink<P extends Packet = Packet> extends WritableLink {
   /** @internal Only of a link without callbacks. */
   protected inbox: Inbox<P> | undefined;
+  /** @internal The program awaits packets, and so hears of a failure. */
+  protected isRead = false;
   /** The program's async handler is running; the link's end waits for it. */
   #isServed = false;
 
@@ -37,12 +39,16 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
    * ERR_BUSBAR_TIMEOUT, `signal.reason`, and as {@link tryReceive}.
    */
   async receive(options?: WaitOptions): Promise<P | undefined> {
-    return this.#reader().receive(options);
+    const reader = this.#reader();
+    this.isRead = true;
+    return reader.receive(options);
   }
 
   /** All packets, until the link ends. Throws the link's `error` if it failed. */
   [Symbol.asyncIterator](): AsyncIterableIterator<P, void, undefined> {
-    return this.#reader().packets();
+    const reader = this.#reader();
+    this.isRead = true;
+    return reader.packets();
   }
 
   /**
@@ -58,6 +64,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     options?: HandleOptions,
   ): Promise<void> {
     const reader = this.#reader();
+    this.isRead = true;
     try {
       await reader.handle(handler, options);
     } catch (error) {
@@ -73,6 +80,9 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
 
   /** @internal Every packet before the peer's end was dealt with. */
   protected abstract endTaken(): void;
+
+  /** @internal No handler and no loop of the program hears of this failure. */
+  protected abstract tellUnheard(failure: BusbarError): void;
 
   /** @internal Whether messages may be longer than a buffer, and come in parts. */
   protected abstract get isInParts(): boolean;
@@ -104,7 +114,12 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
         this.inbox?.destroy();
         // The link's own failure is already in its `error`.
         const isGone = this.life.isGone && BusbarError.isOne(error);
-        if (isGone || (error !== undefined && error === this.error)) return;
+        if (isGone || (error !== undefined && error === this.error)) {
+          const { failure } = this.life;
+          // The loop has heard of it, and passed it on to no caller.
+          if (failure !== undefined && this.isRead) this.tellUnheard(failure);
+          return;
+        }
         this.act(this.life.handlerThrew(error));
         throwLater(error);
       },

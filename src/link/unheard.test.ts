@@ -92,6 +92,50 @@ test('a client is told by its link, or else the process is warned', async () => 
   await server.close();
 });
 
+test('a loop over a link hears of its failure, and no warning is due', async () => {
+  const errors: unknown[] = [];
+  const server = await TcpServer.listen(pool, {
+    codec,
+    handler: async (link) => {
+      try {
+        for await (const packet of link) packet.release();
+      } catch (error) {
+        errors.push(error);
+      }
+    },
+  });
+  const client = await TcpLink.connect(pool, { port: server.port, codec });
+  client.writer.tryWrite(UNFRAMED);
+  const loop = (async () => {
+    for await (const packet of client) packet.release();
+  })();
+  await expect(loop).rejects.toMatchObject({ code: 'ERR_BUSBAR_LINK_FAILED' });
+  await until(() => errors.length === 1 && server.failed === 1);
+  expect(errors).toEqual([server.lastError]);
+  await settle();
+  expect(warnings).toEqual([]);
+  await server.close();
+});
+
+test('what a loop throws and its async handler passes on to no caller is told once', async () => {
+  const errors: string[] = [];
+  const server = await TcpServer.listen(pool, {
+    codec,
+    handler: async (link) => {
+      for await (const packet of link) packet.release();
+    },
+    onError: (error, link) => void errors.push(`${(error as { code?: string }).code} ${!!link}`),
+  });
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write(UNFRAMED);
+  await once(socket, 'error');
+  await until(() => server.failed === 1 && errors.length === 1);
+  await settle();
+  expect(errors).toEqual(['ERR_BUSBAR_FRAME_TOO_LARGE true']);
+  expect(warnings).toEqual([]);
+  await server.close();
+});
+
 test('on a loopback network the peer of a refused frame fails, too', async () => {
   const network = new LoopbackNetwork({ seed: 1 });
   const server = await network.listen(pool, { host: '10.0.0.1', port: 7, codec, handler });

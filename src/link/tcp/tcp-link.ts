@@ -60,8 +60,8 @@ export interface TcpLinkOptions extends TcpLinkOptionsOf<TcpLink> {}
 export interface TcpLinkHost {
   /** Bounds the buffers that its links read into. */
   readonly allowance: BufferAllowance;
-  /** A link has closed because of a failure; `isHeard`: its handler is told by `onClose`. */
-  linkFailed(link: TcpLink, error: BusbarError, isHeard: boolean): void;
+  linkFailed(failure: BusbarError): void;
+  linkUnheard(link: TcpLink, failure: BusbarError): void; // no part of the program hears of it
 }
 
 /** Counters of a TCP link. */
@@ -320,12 +320,12 @@ export class TcpLink extends ReadableLink implements Link {
   }
 
   /**
-   * All frames, until the link ends, each as a sequence of packets: for frames of any length. A
-   * link with the usual `maxFrameBytes` is also read packet by packet. Throws the link's `error` if
-   * it failed.
+   * All frames, until the link ends, each as a sequence of packets, of any length in all. With the
+   * usual `maxFrameBytes` too. Throws the link's `error` if it failed.
    */
   frames(): AsyncIterableIterator<IncomingFrame, void, undefined> {
     this.#sequence ??= new FrameSequence(this.openInbox());
+    this.isRead = true;
     return this.#sequence.frames();
   }
 
@@ -413,12 +413,17 @@ export class TcpLink extends ReadableLink implements Link {
   /** @internal */
   protected override tellClosed(): void {
     const { failure } = this.life;
-    const isHeard = this.#handler.onClose !== undefined;
     if (failure !== undefined) {
-      if (this.#host !== undefined) this.#host.linkFailed(this, failure, isHeard);
-      else if (!isHeard) warnUnheard('a TCP link without onClose has failed', failure);
+      this.#host?.linkFailed(failure);
+      if (this.#handler.onClose === undefined && !this.isRead) this.tellUnheard(failure);
     }
     this.#handler.onClose?.(this, this.error);
+  }
+
+  /** @internal */
+  protected override tellUnheard(failure: BusbarError): void {
+    if (this.#host !== undefined) this.#host.linkUnheard(this, failure);
+    else warnUnheard('a TCP link without onClose has failed', failure);
   }
 
   /** Listens to the socket, and to the signal. */

@@ -168,10 +168,12 @@ export class TcpServer {
     this.#onError = onError;
     const host: TcpLinkHost = {
       allowance: new BufferAllowance(readBuffersMax ?? readBuffersDefault(pool.bufferCount)),
-      linkFailed: (link, error, isHeard) => {
+      linkFailed: (failure) => {
         this.#failed++;
-        this.#lastError = error;
-        if (!isHeard) this.#tell('a link without onClose has failed', error, link);
+        this.#lastError = failure;
+      },
+      linkUnheard: (link, failure) => {
+        this.#tell('a link without onClose has failed', failure, link);
       },
     };
     if (maxLinks !== undefined) server.maxConnections = maxLinks;

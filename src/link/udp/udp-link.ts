@@ -354,9 +354,14 @@ export class UdpLink extends UdpReader implements Link {
     const { onClose, onError } = this.#handler;
     const { failure } = this.life;
     if (onClose !== undefined) this.#handler.onClose?.(this, this.error);
-    else if (failure !== undefined && onError === undefined) {
-      warnUnheard('a UDP link without onClose has failed', failure);
+    else if (failure !== undefined && onError === undefined && !this.isRead) {
+      this.tellUnheard(failure);
     }
+  }
+
+  /** @internal */
+  protected override tellUnheard(failure: BusbarError): void {
+    warnUnheard('a UDP link without onClose has failed', failure);
   }
 
   /** @internal */
