@@ -5,10 +5,17 @@
  */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { build as esbuild } from 'esbuild';
-import { appAs, expectApp, IN_BUNDLE, install, mustRun, SELF_URL, write } from './project.mjs';
+import {
+  appAs,
+  expectApp,
+  IN_BUNDLE,
+  install,
+  mustRun,
+  SELF_URL,
+  toolOf,
+  write,
+} from './project.mjs';
 
 export const BUNDLE_CASES = {
   'esbuild: ES modules, busbar inside': {
@@ -175,9 +182,4 @@ async function moved(setting) {
   const { message, reason } = JSON.parse(mustRun(process.execPath, ['app.js'], elsewhere).stdout);
   assert.match(message, /the bundle lacks executor-thread\.js/);
   assert.match(reason, IN_BUNDLE);
-}
-
-function toolOf({ tools }, name) {
-  const file = createRequire(`${tools}/package.json`).resolve(name);
-  return import(pathToFileURL(file).href);
 }

@@ -16,6 +16,7 @@ import {
   SHIM,
   write,
 } from './project.mjs';
+import { STRANGER_CASES } from './stranger-cases.mjs';
 
 const KNOWS_NET = process.allowedNodeEnvironmentFlags.has('--allow-net');
 const KNOWS_ADDONS = process.allowedNodeEnvironmentFlags.has('--allow-addons');
@@ -82,6 +83,7 @@ export const CASES = {
   'tsc: 5.9': { tools: true, run: compiled(ofTools('typescript-5.9')) },
   'tsc: 7': { tools: true, run: compiled(ofTools('typescript-7')) },
   ...BUNDLE_CASES,
+  ...STRANGER_CASES,
   ...MANAGER_CASES,
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-/** Package managers other than npm, offline: the one dependency is a tarball beside ours. */
+/** Package managers, offline: the one dependency is a tarball beside ours. */
 
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync } from 'node:fs';
 import { ROOT } from '../../scripts/files.mjs';
 import { appAs, expectApp, mustRun, write } from './project.mjs';
+import { expectCommands, expectStranger } from './stranger-cases.mjs';
 
 export const MANAGER_CASES = {
+  'npm: installed, and npx busbar': { run: npm },
   'pnpm: its symbolic links': { tools: true, run: pnpm },
   'yarn: plug and play': { tools: true, run: yarn },
 };
@@ -28,6 +30,14 @@ function project({ place, tarball }, more) {
   write(place, 'app.js', appAs('esm'));
 }
 
+async function npm(setting) {
+  const { place } = setting;
+  project(setting, (loader) => ({ overrides: { 'node-gyp-build': loader } }));
+  mustRun('npm', ['install', '--offline', '--no-audit', '--no-fund'], place);
+  await expectCommands(place);
+  expectStranger(place);
+}
+
 function pnpm(setting) {
   const { place, tools } = setting;
   project(setting, (loader) => ({ pnpm: { overrides: { 'node-gyp-build': loader } } }));
@@ -35,6 +45,7 @@ function pnpm(setting) {
   mustRun(process.execPath, [`${tools}/node_modules/pnpm/bin/pnpm.cjs`, ...args], place);
   assert.ok(!existsSync(`${place}/node_modules/node-gyp-build`), 'pnpm hoists nothing');
   expectApp(place, 'app.js');
+  expectStranger(place);
 }
 
 function yarn(setting) {
@@ -57,4 +68,5 @@ function yarn(setting) {
   assert.ok(!existsSync(`${place}/node_modules/busbar`));
   const flags = ['--require', './.pnp.cjs', '--loader', './.pnp.loader.mjs'];
   expectApp(place, 'app.js', { flags, env: {} });
+  expectStranger(place, flags);
 }

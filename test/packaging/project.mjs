@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { transformSync } from 'esbuild';
 import { ROOT } from '../../scripts/files.mjs';
 
@@ -66,6 +68,12 @@ export function expectApp(place, file, { flags = [], env = {}, shim = SHIM, hand
   assert.match(reason, shim);
   if (typeof handled === 'number') assert.equal(count, handled);
   else assert.match(String(count), handled);
+}
+
+/** A module of test/packaging/package.json. */
+export function toolOf({ tools }, name) {
+  const file = createRequire(`${tools}/package.json`).resolve(name);
+  return import(pathToFileURL(file).href);
 }
 
 /** Runs a command to its end; throws with all that it printed if it fails. */
