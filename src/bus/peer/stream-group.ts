@@ -69,7 +69,13 @@ export class PeerStream implements RegionSink {
   }
 
   received(bufferId: BufferId, offset: number, length: number): void {
-    this.#group.take(bufferId, offset, length, this.#index);
+    try {
+      this.#group.take(bufferId, offset, length, this.#index);
+    } catch (cause) {
+      // Headers that are not JSON.
+      if (!(cause instanceof SyntaxError)) throw cause;
+      throw new BusbarError('ERR_BUSBAR_FRAME_MALFORMED', 'headers', { cause });
+    }
   }
 }
 
