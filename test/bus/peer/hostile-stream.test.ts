@@ -13,7 +13,7 @@ import { type PeerStream, StreamGroup } from '../../../src/bus/peer/stream-group
 import { expectAllHome } from '../../pool-expectations.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 11);
-const ROUNDS = 400;
+const ROUNDS = 200;
 
 /** One end of a stream: a bus with a pool of its own, and the bytes that it has written. */
 class End {
