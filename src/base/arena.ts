@@ -101,18 +101,28 @@ export class Arena {
    * **Throws** what {@link copyForeign} throws; nothing but the range has changed then.
    */
   write(at: number, source: Bytes, begin: number, end: number): void {
-    if (source === this.bytes) {
-      this.copy(at, begin, end - begin);
-    } else if (source === this.last && end - begin <= KEPT_BYTES_MAX) {
-      const view = this.lastView ?? this.keep(source);
-      if (view === undefined) copyForeign(this.bytes, at, source, begin, end);
-      else copyWords(this.view, at, view, begin, end - begin);
+    const count = end - begin;
+    const view = this.lastView;
+    if (view !== undefined && source === this.last && count <= KEPT_BYTES_MAX) {
+      copyWords(this.view, at, view, begin, count);
+    } else if (source === this.bytes) this.copy(at, begin, count);
+    else this.writeForeign(at, source, begin, end);
+  }
+
+  /** A method of its own, so that callers can inline {@link write}. */
+  private writeForeign(at: number, source: Bytes, begin: number, end: number): void {
+    if (source === this.last && end - begin <= KEPT_BYTES_MAX) {
+      this.lastView = fixedViewOf(source);
+      if (this.lastView !== undefined) {
+        copyWords(this.view, at, this.lastView, begin, end - begin);
+        return;
+      }
     } else {
       // Without WebAssembly it may be the model checker, for which each run must do the same.
       if (this.isFast) this.last = source;
       this.lastView = undefined;
-      copyForeign(this.bytes, at, source, begin, end);
     }
+    copyForeign(this.bytes, at, source, begin, end);
   }
 
   /** Sets `count` bytes to `byte`. */
@@ -143,11 +153,6 @@ export class Arena {
     this.isHot = false;
     this.last = undefined;
     this.lastView = undefined;
-  }
-
-  private keep(source: Bytes): DataView<ArrayBufferLike> | undefined {
-    this.lastView = fixedViewOf(source);
-    return this.lastView;
   }
 }
 

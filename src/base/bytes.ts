@@ -40,20 +40,18 @@ const node = globalThis as {
   process?: { versions?: Record<string, string | undefined> };
   Buffer?: NodeBuffer;
 };
-const nativeCopy: NativeCopy | undefined = hasNativeCopy()
-  ? node.Buffer?.prototype.copy
-  : undefined;
+const nativeCopy: NativeCopy | undefined = isNode(22, 7) ? node.Buffer?.prototype.copy : undefined;
 /** From this many bytes on the native copy is used if there is one. */
 const NATIVE_BYTES_MIN = nativeCopy === undefined ? Infinity : 128;
 /** Up to this many bytes of a source that repeats are moved as words of a view that is kept. */
 export const KEPT_BYTES_MAX: number = nativeCopy === undefined ? 1024 : 192;
 
-/** Its properties do not tell: the runtime must be Node 22.7 or later. */
-function hasNativeCopy(): boolean {
+/** What properties do not tell: the runtime is Node, of this version or later. */
+function isNode(majorMin: number, minorMin: number): boolean {
   const { node: version = '', bun, deno } = node.process?.versions ?? {};
   if (bun !== undefined || deno !== undefined) return false;
   const [major, minor] = version.split('.').map(Number);
-  return major > 22 || (major === 22 && minor >= 7);
+  return major > majorMin || (major === majorMin && minor >= minorMin);
 }
 
 /**
@@ -153,7 +151,7 @@ export function moveWords(
 }
 
 /** As {@link moveWords}, for different memories: the last step overlaps the one before. */
-export function copyWords(
+export function copyNarrowWords(
   target: DataView<ArrayBufferLike>,
   to: number,
   source: DataView<ArrayBufferLike>,
@@ -181,6 +179,33 @@ export function copyWords(
     if (at > last) at = last;
   }
 }
+
+/** {@link copyNarrowWords} in half as many steps. Node 20 and 22 make an object of each word. */
+export function copyWideWords(
+  target: DataView<ArrayBufferLike>,
+  to: number,
+  source: DataView<ArrayBufferLike>,
+  from: number,
+  count: number,
+): void {
+  if (count < 16) {
+    moveWords(target, to, source, from, count);
+    return;
+  }
+  const last = from + count - 16;
+  const shift = to - from;
+  for (let at = from; ; ) {
+    const begin = at + shift;
+    target.setBigInt64(begin, source.getBigInt64(at, true), true);
+    target.setBigInt64(begin + 8, source.getBigInt64(at + 8, true), true);
+    if (at === last) return;
+    at += 16;
+    if (at > last) at = last;
+  }
+}
+
+/** The faster one here. 60 bytes with {@link copyWideWords}: Node 24 14 → 11 ns, 20 15 → 80 ns. */
+export const copyWords: typeof copyNarrowWords = isNode(24, 0) ? copyWideWords : copyNarrowWords;
 
 const encoder = new TextEncoder();
 
