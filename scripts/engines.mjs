@@ -191,7 +191,12 @@ function runFiles(name, { program, flags }) {
       timeout: FILE_MS_MAX,
       killSignal: 'SIGKILL',
       maxBuffer: 1 << 27,
-      env: { ...process.env, NO_COLOR: '1', BUSBAR_LEFT_OUT: JSON.stringify(leftOut) },
+      env: {
+        ...process.env,
+        NO_COLOR: '1',
+        BUSBAR_FUZZ_RUNS: '20000',
+        BUSBAR_LEFT_OUT: JSON.stringify(leftOut),
+      },
     });
     const lines = stdout.split('\n').filter((line) => line.startsWith('@@ '));
     const done = lines.at(-1) === '@@ end';

@@ -49,9 +49,20 @@ const SEED = Number(process.env.BUSBAR_SEED ?? arbitrarySeed());
 const REPLAY = `replay: BUSBAR_SEED=${SEED} npx vitest run src/framer/delimiter.test.ts`;
 const MAX = 8;
 
+const pools = new Map<number, BufferPool>();
+
+/** One for each size: a page has no room for thousands, which live as long as the job. */
+function poolOf(bufferSize: number): BufferPool {
+  const known = pools.get(bufferSize);
+  if (known !== undefined) return known;
+  const pool = BufferPool.create({ bufferSize, bufferCount: 2, batchSize: 1 });
+  pools.set(bufferSize, pool);
+  return pool;
+}
+
 /** What a framer delivers when the text arrives in these pieces, and what it skips. */
 function framesOf(mark: string, pieces: readonly string[], bufferSize = 64): [string[], number[]] {
-  const pool = BufferPool.create({ bufferSize, bufferCount: 2, batchSize: 1 });
+  const pool = poolOf(bufferSize);
   const codec = new DelimiterCodec(mark, { tooLong: 'skip' });
   const framer = new Framer(pool, codec, { maxFrameBytes: MAX });
   const frames: string[] = [];

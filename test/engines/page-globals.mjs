@@ -9,7 +9,7 @@ export function setImmediate(act, ...args) {
   port2.postMessage(undefined);
 }
 
-export const process = { env: {}, platform: 'page' };
+export const process = { env: { BUSBAR_FUZZ_RUNS: '20000' }, platform: 'page' };
 
 /** The few calls of Buffer that tests make. */
 export class Buffer extends Uint8Array {
