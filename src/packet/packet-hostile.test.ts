@@ -168,7 +168,7 @@ test.each([
   checkAllHome(pool);
 });
 
-test('a copy to bytes of the same pool that overlap is right, in other views from 17 bytes on', () => {
+test('a copy to overlapping bytes of its pool is right, in other views from 17 bytes on', () => {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 2, maxThreads: 2 });
   const bytes = pool.bytes;
   for (const length of [1, 2, 5, 16, 17, 60, 127, 128, 129, 400]) {

@@ -354,8 +354,8 @@ export class Packet {
   }
 
   /**
-   * Copies bytes `[begin, end)` to `target` at `targetOffset`; returns how many. They may overlap if
-   * `target` is `pool.bytes`, not in another view of it. **Throws** RangeError.
+   * Copies bytes `[begin, end)` to `target` at `targetOffset`; returns how many. They may overlap
+   * if `target` is `pool.bytes`, not in another view of it. **Throws** RangeError.
    */
   copyTo(
     target: Uint8Array,
