@@ -62,10 +62,6 @@ const CHANGING: readonly (readonly [pattern: RegExp, reason: string])[] = [
 /** A method called at the wrong time throws for that reason, and names no argument. */
 const WRONG_TIME =
   /^(a link (with|without) (a )?peer|there is a current message only|the link has callbacks)/;
-/** Where the engine refuses what is null: `Class.method`, and why. */
-const UNCHECKED: Readonly<Record<string, string>> = {
-  'BufferPool.moveFrom': 'it reads the words first, once for each message of a channel',
-};
 /** Names that one argument has at several depths. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
   bufferId: ['id'],
@@ -367,8 +363,6 @@ function judgeError({ name: called, call, args }: Attempt, error: unknown): void
   if (/proxy that has been revoked/.test(message)) return;
   // What cannot even be made a number of is refused by the engine, before anything happens.
   if (args.some(isNoPrimitive) || WRONG_TIME.test(message)) return;
-  if (called in UNCHECKED && args.some((arg) => arg === null || arg === undefined)) return;
-  if (called in UNCHECKED && args.length < call.offer.parameters.length) return;
   insist(!NOT_OURS.some((pattern) => pattern.test(message)), `threw the engine's "${message}"`);
   const names = call.offer.parameters.map((each) => each.name);
   const others = names.flatMap((each) => ALIASES[each] ?? []);
