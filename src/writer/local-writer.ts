@@ -10,10 +10,10 @@ import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER, type WaitOptions } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import { PolicyFlush } from './policy-flush.ts';
-import { Reservation } from './reservation.ts';
 import { SpaceWait } from './space-wait.ts';
 import { SpanQueue } from './span-queue.ts';
 import { SpanSettling } from './span-settling.ts';
+import { WaitingWriter } from './waiting-writer.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { tryWriteText } from './write-text.ts';
 import { badReservation, checkFlusher, checkMessageLength, checkOpen } from './writer-checks.ts';
@@ -46,7 +46,7 @@ type Mode = typeof FAST | typeof SPANS | typeof CLOSING | typeof CLOSED;
  *
  * **Threads** the one that created it.
  */
-export class LocalWriter {
+export class LocalWriter extends WaitingWriter {
   readonly pool: BufferPool;
   readonly flusher: WriteFlusher;
   /** The `writerId` passed to the flusher's sink. Unique among the flusher's open writers. */
@@ -55,7 +55,8 @@ export class LocalWriter {
   private readonly options: ResolvedWriterOptions;
   /** @internal */
   readonly spans: SpanQueue;
-  private readonly waiting: SpaceWait;
+  /** @internal */
+  protected readonly waiting: SpaceWait;
   private readonly settling: SpanSettling;
   private readonly policy: PolicyFlush;
   // The current buffer, on which the writer holds one reference.
@@ -74,6 +75,7 @@ export class LocalWriter {
   private isHeldUp = false;
 
   constructor(flusher: WriteFlusher, options: WriterOptions = {}) {
+    super();
     this.pool = checkFlusher(flusher).pool;
     this.flusher = flusher;
     this.options = resolveWriterOptions(flusher.pool, options);
@@ -211,21 +213,6 @@ export class LocalWriter {
     this.budget = left;
     if (left < 0) this.budget = this.policy.spend();
     return true;
-  }
-
-  /**
-   * Reserves, waiting for a buffer or for the receiver if necessary.
-   *
-   * **Throws** (rejects) as `tryReserve`, {@link flush}; ERR_BUSBAR_TIMEOUT, `signal.reason`.
-   */
-  async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
-    const at = await this.waiting.until(() => this.tryReserve(length), options);
-    return new Reservation(this, at, length);
-  }
-
-  /** {@link tryWrite} that waits; `source` stays as it is. **Throws** (rejects) as `reserve`. */
-  async write(source: Uint8Array | string, options: WaitOptions = {}): Promise<void> {
-    await this.waiting.until(() => (this.tryWrite(source) ? 0 : NONE), options);
   }
 
   /**

@@ -8,11 +8,10 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { Packet } from '../packet/index.ts';
-import type { BufferId, BufferPool, WaitOptions } from '../pool/index.ts';
+import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import { OpenReservations } from './open-reservations.ts';
 import { PolicyFlush } from './policy-flush.ts';
-import { Reservation } from './reservation.ts';
 import { SegmentRing } from './segment-ring.ts';
 import { SharedDelivery } from './shared-delivery.ts';
 import { SharedMembers } from './shared-members.ts';
@@ -40,6 +39,7 @@ import {
   STATE,
 } from './shared-writer-layout.ts';
 import { SpaceWait } from './space-wait.ts';
+import { WaitingWriter } from './waiting-writer.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 import { tryWriteText } from './write-text.ts';
 import { badReservation, checkFlusher, checkMessageLength, checkOpen } from './writer-checks.ts';
@@ -64,7 +64,7 @@ type MemberState = typeof OPEN | typeof LEAVING | typeof LEFT;
  * **Cost** reserve: one compare-exchange; commit: one store; `tryWrite`: one compare-exchange if no
  * other thread writes in between; flush: a load per reservation, one read-modify-write per buffer.
  */
-export class SharedWriter {
+export class SharedWriter extends WaitingWriter {
   readonly pool: BufferPool;
   readonly flusher: WriteFlusher;
   /** The `writerId` passed to the flusher's sink. */
@@ -74,7 +74,8 @@ export class SharedWriter {
   private readonly layout: SharedWriterLayout;
   private readonly lane: Lane;
   private readonly options: ReturnType<typeof resolveWriterOptions>;
-  private readonly waiting: SpaceWait;
+  /** @internal */
+  protected readonly waiting: SpaceWait;
   private readonly policy: PolicyFlush;
   private readonly ring: SegmentRing;
   private readonly delivery: SharedDelivery;
@@ -109,6 +110,7 @@ export class SharedWriter {
   private state: MemberState = OPEN;
 
   private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
+    super();
     this.pool = flusher.pool;
     this.flusher = flusher;
     this.handle = handle;
@@ -332,17 +334,6 @@ export class SharedWriter {
     this.budget = left;
     if (left < 0 || (before & this.heldUpMark) !== 0) this.spend();
     return true;
-  }
-
-  /** As `LocalWriter.reserve`. */
-  async reserve(length: number, options: WaitOptions = {}): Promise<Reservation> {
-    const at = await this.waiting.until(() => this.tryReserve(length), options);
-    return new Reservation(this, at, length);
-  }
-
-  /** As `LocalWriter.write`. */
-  async write(source: Uint8Array | string, options: WaitOptions = {}): Promise<void> {
-    await this.waiting.until(() => (this.tryWrite(source) ? 0 : NONE), options);
   }
 
   /**

@@ -48,6 +48,12 @@ export const LOCAL_HOSTS: Readonly<Record<string, string>> = {
   '::': '::1',
 };
 
+const QUIET = 'quiet';
+/** The owner waits for room to write. */
+const WRITING = 'writing';
+const CLOSED = 'closed';
+type LoopbackState = typeof QUIET | typeof WRITING | typeof CLOSED;
+
 /** A socket of a `LoopbackNetwork`, with bounded bytes in transit and a bounded backlog. */
 export class LoopbackUdpSocket implements UdpSocket {
   readonly implementation: 'loopback' = 'loopback';
@@ -67,8 +73,7 @@ export class LoopbackUdpSocket implements UdpSocket {
   private readonly peerHost: string;
   private readonly peerPort: number;
   private underWayBytes = 0;
-  private writing = false;
-  private closed = false;
+  private state: LoopbackState = QUIET;
 
   /** **Throws** ERR_BUSBAR_LINK_REFUSED, ERR_BUSBAR_NATIVE_UNAVAILABLE for `reusePort`. */
   constructor(
@@ -112,12 +117,12 @@ export class LoopbackUdpSocket implements UdpSocket {
   wasSent(bytes: number): void {
     this.underWayBytes -= bytes + DATAGRAM_COST_BYTES;
     const hasRoom = this.underWayBytes <= this.sendBytes >>> 1;
-    if (hasRoom && this.writing && !this.closed) this.owner.writable();
+    if (hasRoom && this.state === WRITING) this.owner.writable();
   }
 
   /** Called when no socket accepted a datagram: only a connected socket reports that. */
   wasRefused(): void {
-    if (!this.closed && this.peerHost !== '') this.owner.failed(ECONNREFUSED);
+    if (this.state !== CLOSED && this.peerHost !== '') this.owner.failed(ECONNREFUSED);
   }
 
   receive(table: Int32Array, count: number): number {
@@ -153,7 +158,7 @@ export class LoopbackUdpSocket implements UdpSocket {
 
   watch(readable: boolean, writable: boolean): void {
     this.backlog.watch(readable);
-    this.writing = writable;
+    if (this.state !== CLOSED) this.state = writable ? WRITING : QUIET;
   }
 
   /** No effect: on an automatic network, data in transit keeps the event loop alive. */
@@ -180,8 +185,8 @@ export class LoopbackUdpSocket implements UdpSocket {
   }
 
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
+    if (this.state === CLOSED) return;
+    this.state = CLOSED;
     this.backlog.close();
     this.network.unbind(this);
   }
