@@ -84,7 +84,6 @@ export class ChannelCore implements TransitSource {
     this.slots = layout.slots;
     this.slotWords = layout.slotWords;
     this.isShared = this.kind === 'mpmc';
-    this.survives = words[HEADER_SURVIVES] !== 0;
     const one = this.kind === 'spsc';
     this.senders = new Seats(pool, words, layout.senderSeats, one, (seat) =>
       layout.senderSeat(seat),
@@ -95,6 +94,11 @@ export class ChannelCore implements TransitSource {
     // `who()` finds lanes in the pool's own block by itself.
     const isOwn = words.buffer !== pool.handle.control;
     if (isOwn && this.carries === 'packets') pool.transits.add(this);
+  }
+
+  /** It ends by {@link close} alone, not by an end that leaves or dies. */
+  get survives(): boolean {
+    return this.words[HEADER_SURVIVES] !== 0;
   }
 
   get name(): string {
