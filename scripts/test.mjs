@@ -216,6 +216,9 @@ function checkInstalled(folder, filename) {
     const { native } = require('busbar/native');
     const { available, reason } = native.features.threadName;
     if (available !== ${isBuilt}) throw new Error('the shim: ' + (reason || 'it is there'));
+    for (const [name, each] of Object.entries(require('busbar'))) {
+      if (typeof each === 'function' && each.name !== name) throw new Error(name + ': a short name');
+    }
     import('busbar').then(({ native: same }) => {
       if (same !== native) throw new Error('import and require find two packages');
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
+import { inspect } from 'node:util';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { errorPage, PAGE, readErrors } from '../../scripts/error-page.mjs';
@@ -19,6 +20,15 @@ test('docs/errors.md says for each code what it means, when it occurs and what t
   expect(existsSync(ROOT + PAGE) ? readText(PAGE) : '', 'run `npm run errors`').toBe(errorPage());
   const files = entries.flatMap(({ advice }) => advice.match(/docs\/\w+\.md/g) ?? []);
   expect(files.filter((path) => !existsSync(posix.join(ROOT, path)))).toEqual([]);
+});
+
+test('an error says where its code is explained, also where it is printed', () => {
+  const headings = readText(PAGE).match(/(?<=^## )ERR_\w+$/gm) ?? [];
+  const places = CODES.map((code) => new BusbarError(code).help);
+  expect(places).toEqual(headings.map((code) => `busbar/${PAGE}#${code.toLowerCase()}`));
+  expect(inspect(new BusbarError('ERR_BUSBAR_TIMEOUT'))).toContain(
+    "help: 'busbar/docs/errors.md#err_busbar_timeout'",
+  );
 });
 
 test('the library makes an error of every code, and of no other', () => {

@@ -359,6 +359,8 @@ export class BusbarError extends Error {
   override readonly name: string = 'BusbarError';
   /** Stable; compare this, never the message. */
   readonly code: BusbarErrorCode;
+  /** Where the package, and the repository, explain the code, and say what to do. */
+  readonly help: string;
   /** What {@link isOne} looks for; a proxy does not have it. */
   readonly #brand = true;
 
@@ -373,6 +375,7 @@ export class BusbarError extends Error {
       options,
     );
     this.code = code;
+    this.help = `busbar/docs/errors.md#${code.toLowerCase()}`;
   }
 }
 
