@@ -70,8 +70,6 @@ export class ChannelCore implements TransitSource {
   readonly slotWords: number;
   /** Slots: true if several threads may receive. */
   readonly isShared: boolean;
-  /** It ends by {@link close} alone, not when an end leaves or dies. */
-  readonly survives: boolean;
 
   /** `words` must be a channel's, already checked. */
   constructor(pool: BufferPool, words: Words) {
@@ -96,7 +94,7 @@ export class ChannelCore implements TransitSource {
     if (isOwn && this.carries === 'packets') pool.transits.add(this);
   }
 
-  /** It ends by {@link close} alone, not by an end that leaves or dies. */
+  /** It ends by {@link close} alone, not when an end leaves or dies. */
   get survives(): boolean {
     return this.words[HEADER_SURVIVES] !== 0;
   }
