@@ -348,7 +348,7 @@ const NOT_OURS = [
 ];
 
 /** Throws unless the error is of a documented kind. */
-function judgeError({ name: called, call, args }: Attempt, error: unknown): void {
+function judgeError({ call, args }: Attempt, error: unknown): void {
   if (error === FROM_GETTER) return;
   const signals = args.filter((arg) => isSignal(arg) || keysOf(arg).includes('signal'));
   if (signals.length > 0 && (error as Error)?.name === 'AbortError') return;
