@@ -27,7 +27,8 @@ const isDeparture = (error: unknown): boolean =>
 \`\`\`
 
 \`isBusbarError(error)\` and \`isBusbarError(error, code)\` take any value. \`error.cause\` is what
-lies below: the system's error, or what a handler threw; \`error.help\` names the entry here. \`busbar/errors\` also exports
+lies below: the system's error, or what a handler threw; \`error.help\` names the
+entry here. \`busbar/errors\` also exports
 \`BusbarError\`, the type \`BusbarErrorCode\`, and \`BUSBAR_ERRORS\`, the table of texts.
 
 This page is made from that table: \`npm run errors\`.

@@ -217,7 +217,7 @@ function checkInstalled(folder, filename) {
     const { available, reason } = native.features.threadName;
     if (available !== ${isBuilt}) throw new Error('the shim: ' + (reason || 'it is there'));
     for (const [name, each] of Object.entries(require('busbar'))) {
-      if (typeof each === 'function' && each.name !== name) throw new Error(name + ': a short name');
+      if (typeof each === 'function' && each.name !== name) throw new Error(name + ': short');
     }
     import('busbar').then(({ native: same }) => {
       if (same !== native) throw new Error('import and require find two packages');
