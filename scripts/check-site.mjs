@@ -11,10 +11,14 @@ import { pathToFileURL } from 'node:url';
 import { ROOT } from './files.mjs';
 
 const SITE = `${ROOT}build/site/`;
-/** One of each kind: the README, a guide with a picture, a class. */
+const CALCULATOR = 'documents/Sizing_a_pool.html';
+/** The calculator has computed what it shows. */
+const CALCULATED = 'of 16384 bytes; the pool has 512: enough</pre>';
+/** One of each kind: the README, a guide with a picture, one with a form, a class. */
 const SHOWN = [
   'index.html',
   'documents/Who_owns_what,_and_finding_leaks.html',
+  CALCULATOR,
   'classes/index.BufferPool.html',
 ];
 const PAGES_MIN = 300;
@@ -60,6 +64,7 @@ function shownWithErrors(path) {
   const { log, dom } = show(pathToFileURL(SITE + path).href);
   if (dom === undefined) return log === undefined ? [] : [`${path}: ${log}`];
   const errors = log.split('\n').filter((line) => /CONSOLE/.test(line));
+  if (path === CALCULATOR && !dom.includes(CALCULATED)) errors.push(`${path}: no calculator`);
   return dom.includes('tsd-search') ? errors : [`${path}: not shown\n${log}`];
 }
 
