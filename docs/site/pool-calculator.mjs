@@ -43,7 +43,7 @@ export function showCalculator(document) {
   };
   form.addEventListener('input', update);
   update();
-  place.append(form, text);
+  place.replaceChildren(form, text);
 }
 
 function addField(document, form, input, label) {
