@@ -60,6 +60,39 @@ test('callers of all threads are served in order; many permits are not overtaken
   expect(a.tryAcquire(4)).toBe('acquired');
 });
 
+/** A tick of a waiting caller: what its timer does every 50 ms, however late. */
+const tick = (semaphore: Semaphore): void => semaphore.checkPeers();
+
+test('many permits are not overtaken, however long they are missing', async () => {
+  const { a, b } = two({ permits: 0, max: 4 });
+  const served: string[] = [];
+  const many = a.acquire(3).then(() => served.push('a 3'));
+  const few = b.acquire(1).then(() => served.push('b 1'));
+  a.release(2);
+  for (let i = 0; i < 5; i++) {
+    tick(b);
+    b.recover();
+    await turn();
+  }
+  expect(served).toEqual([]);
+  a.release(2);
+  await Promise.all([many, few]);
+  expect(served).toEqual(['a 3', 'b 1']);
+});
+
+test('who does not take its permits is passed over, but not at the first tick', async () => {
+  const { a, b } = two({ permits: 0, max: 4 });
+  const waits = [a.acquire(2), b.acquire(1)];
+  // Until a turn of the event loop no ring reaches anyone, as if this thread were busy.
+  a.release(4);
+  tick(b);
+  b.recover();
+  expect(b.tryAcquire()).toBe('busy');
+  tick(b);
+  expect(b.tryAcquire()).toBe('acquired');
+  expect(await Promise.all(waits)).toEqual(['acquired', 'acquired']);
+});
+
 test('waits that end early say how, and leave the permits to the next', async () => {
   const { a, b } = two({ permits: 0 });
   const controller = new AbortController();

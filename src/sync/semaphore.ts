@@ -6,6 +6,7 @@ import {
   compareExchangeThenStore,
   fetchOr,
   loadAcquire,
+  storeRelease,
   type Words,
 } from '../base/atomics.ts';
 import { checkBoolean, checkInteger, checkOptions, checkTimeoutMs } from '../base/check.ts';
@@ -13,11 +14,20 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack, ensureStep } from '../base/stack.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import type { Asker } from '../pool/liveness.ts';
+import { type Asker, BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
 import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
-import { DISABLED, HEADER_CHOICES, HELD, PERMITS_MASK, STATE, WAITED } from './sync-layout.ts';
+import {
+  DISABLED,
+  HEADER_CHOICES,
+  HELD,
+  NOT_WAITING,
+  PERMITS_MASK,
+  STATE,
+  WAITED,
+  WANTED,
+} from './sync-layout.ts';
 
 /** Options of a semaphore. */
 export interface SemaphoreOptions {
@@ -65,9 +75,13 @@ export class Semaphore extends Primitive {
   /** True if permits belong to the thread that took them. */
   readonly owned: boolean;
   readonly #held: number;
-  /** How many permits the last unsuccessful attempt wanted. */
+  /** How many permits the last attempt of a waiting caller wanted. */
   #wanted: number;
-  /** True if the first waiter did not take enough permits that were free for a tick. */
+  /** The first waiter's ticket if, at the last tick, nobody before this object needed more. */
+  #idler: number;
+  /** Ticks at which it was so. */
+  #idleTicks: number;
+  /** True if the threads before this one leave permits that they could take. */
   #passesOver: boolean;
 
   private constructor(pool: BufferPool, words: Words) {
@@ -76,6 +90,8 @@ export class Semaphore extends Primitive {
     this.owned = words[HEADER_CHOICES + 1] !== 0;
     this.#held = this.waiters.seat + HELD;
     this.#wanted = 1;
+    this.#idler = NOT_WAITING;
+    this.#idleTicks = 0;
     this.#passesOver = false;
     if (this.owned) this.waiters.join();
     if (this.deadlocks !== undefined) this.tryAcquire = this.noting(this.tryAcquire);
@@ -254,13 +270,13 @@ export class Semaphore extends Primitive {
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
-  /** Takes back permits of dead threads; passes over a first waiter that does not take its own. */
+  /** Takes back permits of dead threads; at a tick, may pass over others that take none. */
   protected override recoverDead(asker: Asker): boolean {
     const freed = this.waiters.recover(asker);
     const state = loadAcquire(this.words, STATE);
-    if (this.isWaiting && (state & PERMITS_MASK) >= this.#wanted) {
-      this.#passesOver = true;
-      this.pool.doorbell.ring(this.pool.threadSlot);
+    if (asker === BY_TICK && this.isWaiting) {
+      this.#passesOver = this.#isHeldUp(state & PERMITS_MASK);
+      if (this.#passesOver) this.pool.doorbell.ring(this.pool.threadSlot);
     }
     if (freed > 0 || state < 0) this.waiters.ringFirst();
     return freed > 0;
@@ -292,6 +308,9 @@ export class Semaphore extends Primitive {
   /** One attempt of a waiting caller. */
   #attempt(count: number): 'acquired' | 'busy' | 'disabled' {
     this.pool.checkAttached();
+    this.#wanted = count;
+    // SYNC(sync-waiting): before this thread is seen to wait; pairs with countBefore().
+    storeRelease(this.words, this.waiters.seat + WANTED, count);
     const result = this.#take(count);
     if (result === 'acquired' && this.isWaiting) {
       this.#passesOver = false;
@@ -304,11 +323,20 @@ export class Semaphore extends Primitive {
     return result;
   }
 
+  /** One tick: true if, for long enough, threads before this one took none of these permits. */
+  #isHeldUp(permits: number): boolean {
+    const { waiters } = this;
+    const ahead = permits < this.#wanted ? -1 : waiters.countBefore(permits);
+    const first = ahead < 0 ? NOT_WAITING : waiters.firstTicket;
+    this.#idleTicks = first === this.#idler ? this.#idleTicks + 1 : 1;
+    this.#idler = first;
+    return first !== NOT_WAITING && this.#idleTicks > ahead;
+  }
+
   #take(count: number): 'acquired' | 'busy' | 'disabled' {
     for (;;) {
       const state = loadAcquire(this.words, STATE);
       if ((state & DISABLED) !== 0) return 'disabled';
-      this.#wanted = count;
       if ((state & PERMITS_MASK) < count || !this.#isNext) return BUSY;
       if (this.#swap(state, state - count, count)) return 'acquired';
     }

@@ -25,6 +25,8 @@
  *                           holder is dead                     deadlocks
  *     READS       locks     the same                           writers     atomic,
  *                                                                          SYNC(sync-reads)
+ *     WANTED      permits   its holder, before WAITING         waiters     atomic,
+ *                                                                          SYNC(sync-waiting)
  *
  * A ticket is odd, so never 0; tickets run modulo 2³² and are compared by their difference. A seat
  * is a thread's, not an object's: if several objects of a thread wait, MEMBERS counts them, and
@@ -106,7 +108,10 @@
  *
  * Every 50 ms, at its tick, each waiter looks at STATE, whether it was rung or not. 'fair' mutexes
  * and semaphores: if the first waiter has not taken what is free (its thread is blocked elsewhere,
- * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake.
+ * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake. At a
+ * semaphore, WANTED says that those before it could have taken theirs: it does not overtake one that
+ * needs more permits than are free. It looks again at n more ticks if n are before it, so that each
+ * of them, if awake, has had a tick of its own before.
  *
  * **Exceptions.** A call that throws has not changed STATE. Before a change that must be followed
  * by a ring, the call checks that the stack has room for it; if the ring still throws, a microtask
@@ -119,7 +124,7 @@ import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 import { THREADS_MAX } from '../pool/pool-layout.ts';
 
 export const SYNC_MAGIC = 0x73796e63;
-export const SYNC_VERSION = 1;
+export const SYNC_VERSION = 2;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -151,6 +156,7 @@ export const WAITING: number = word++;
 export const MEMBERS: number = word++;
 export const HELD: number = word++;
 export const READS: number = word++;
+export const WANTED: number = word++;
 assert(word <= LINE_WORDS, 'seat fields must fit in one line');
 
 /** First word of a seat's record. */

@@ -24,6 +24,7 @@ import {
   seatAt,
   TICKET_STEP,
   WAITING,
+  WANTED,
 } from './sync-layout.ts';
 
 /** Which of the waiting threads is the first, which is rung. */
@@ -129,6 +130,28 @@ export class Waiters {
   /** True if this thread waits, and no waiting thread comes before it. */
   get isFirst(): boolean {
     return this.first() === this.#slot;
+  }
+
+  /** The ticket of the first thread that waits, or {@link NOT_WAITING}. */
+  get firstTicket(): number {
+    const seat = this.first();
+    return seat < 0 ? NOT_WAITING : loadSeqCst(this.#words, seatAt(seat) + WAITING);
+  }
+
+  /** How many threads wait before this one, or −1 if one of them wants more than `units`. */
+  countBefore(units: number): number {
+    const words = this.#words;
+    const own = words[this.seat + WAITING];
+    let count = 0;
+    for (let number = 0; number < this.#count; number++) {
+      const seat = seatAt(number);
+      // SYNC(sync-waiting): before the look at WANTED, which its holder writes first.
+      const ticket = loadSeqCst(words, seat + WAITING);
+      if (ticket === NOT_WAITING || ((own - ticket) | 0) <= 0) continue;
+      if (loadAcquire(words, seat + WANTED) > units) return -1;
+      count++;
+    }
+    return count;
   }
 
   /** Rings the first thread that waits. */
