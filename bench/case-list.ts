@@ -22,6 +22,7 @@ import { packetChannelCases } from './threads/channel-packets.bench.ts';
 import { wordCases } from './threads/channel-words.bench.ts';
 import { groupCases } from './threads/group.bench.ts';
 import { hopCases } from './threads/hop.bench.ts';
+import { idRingCases } from './threads/id-ring.bench.ts';
 import { plainRingCases } from './threads/plain-ring.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
 import { syncThreadCases } from './threads/sync.bench.ts';
@@ -55,6 +56,7 @@ export const benchCases: readonly BenchCase[] = [
   ...tcpFanoutCases,
   ...baselineCases,
   ...plainRingCases,
+  ...idRingCases,
   ...portCases,
   ...ringCases,
   ...libraryCases,

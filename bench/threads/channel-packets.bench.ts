@@ -12,7 +12,18 @@ import {
   tryTakeMessage,
 } from './channel-packets.ts';
 import { Crew, ROUNDS_PER_CHECK } from './crew.ts';
+import { BUFFER_BYTES, SLOTS } from './id-ring.ts';
 import { checkMessage, MESSAGE_BYTES, nextNumber } from './message.ts';
+
+interface PacketChannelSizes {
+  readonly bufferSize: number;
+  readonly bufferCount: number;
+  readonly capacity: number;
+}
+
+const SMALL = { bufferSize: MESSAGE_BYTES, bufferCount: BUFFER_COUNT, capacity: CAPACITY };
+/** As many buffers on their way as in the bare ring (`id-ring.ts`), and the threads' caches. */
+const WHOLE = { bufferSize: BUFFER_BYTES, bufferCount: 2 * SLOTS, capacity: SLOTS };
 
 export const packetChannelCases: readonly BenchCase[] = [
   {
@@ -27,7 +38,14 @@ export const packetChannelCases: readonly BenchCase[] = [
     what: 'the same with trySendBatch of 64 packets and drainRegions of up to 64',
     unit: BATCH * 16,
     threads: 2,
-    prepare: prepareBatches,
+    prepare: () => prepareBatches(createPacketChannel()),
+  },
+  {
+    id: 'channel/buffers-batch64',
+    what: 'the same with whole buffers of 16 KiB, of which 64 B are written and read; per buffer',
+    unit: BATCH * 16,
+    threads: 2,
+    prepare: () => prepareBatches(createPacketChannel(WHOLE)),
   },
 ];
 
@@ -52,8 +70,11 @@ async function prepareOneByOne(): Promise<PreparedCase> {
   };
 }
 
-async function prepareBatches(): Promise<PreparedCase> {
-  const { pool, channel, data } = createPacketChannel();
+async function prepareBatches({
+  pool,
+  channel,
+  data,
+}: ReturnType<typeof createPacketChannel>): Promise<PreparedCase> {
   const crew = await Crew.start([{ role: 'packet-batch-source', data }]);
   const receiver = channel.receiver();
   let number = 0;
@@ -79,16 +100,20 @@ async function prepareBatches(): Promise<PreparedCase> {
   };
 }
 
-/** A pool of buffers of one message each, and a channel over it. */
-export function createPacketChannel(): {
+/** A pool, by default of buffers of one message each, and a channel over it. */
+export function createPacketChannel({
+  bufferSize,
+  bufferCount,
+  capacity,
+}: PacketChannelSizes = SMALL): {
   pool: BufferPool;
   channel: PacketChannel;
   data: PacketSourceData;
 } {
-  const pool = createMessagePool();
-  const channel = PacketChannel.create(pool, { kind: 'spsc', capacity: CAPACITY });
+  const pool = BufferPool.create({ bufferSize, bufferCount });
+  const channel = PacketChannel.create(pool, { kind: 'spsc', capacity });
   const handle: ChannelHandle = channel.handle;
-  return { pool, channel, data: { pool: pool.handle, channel: handle } };
+  return { pool, channel, data: { pool: pool.handle, channel: handle, length: bufferSize } };
 }
 
 export function createMessagePool(): BufferPool {

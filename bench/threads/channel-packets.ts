@@ -22,6 +22,8 @@ export const BATCH = 64;
 export interface PacketSourceData {
   readonly pool: BufferPoolHandle;
   readonly channel: ChannelHandle;
+  /** Length of a packet; its first {@link MESSAGE_BYTES} are written. */
+  readonly length: number;
 }
 
 export interface EchoData {
@@ -63,7 +65,7 @@ export function createPacketBatchSource(data: PacketSourceData): Role {
           const id = acquireSpinning(pool);
           const offset = pool.offsetOf(id);
           writeMessage(view, offset, number);
-          packets[k] = Packet.wrap(pool, id, offset, MESSAGE_BYTES);
+          packets[k] = Packet.wrap(pool, id, offset, data.length);
         }
         for (let begin = 0; begin < BATCH; ) begin += sender.trySendBatch(packets, begin, BATCH);
       }

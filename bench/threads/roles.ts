@@ -16,14 +16,17 @@ import {
   createTurningSink,
 } from './channel-packets.ts';
 import { createWordConsumer, createWordProducer } from './channel-words.ts';
+import { createIdRingSource } from './id-ring.ts';
 import { createPlainRingSource } from './plain-ring.ts';
 import type { Role, RoleMaker } from './role.ts';
 import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
-import { createPeerLocker, createPeerPartner } from './sync-peers.ts';
+import { createAtomicsPartner, createPeerLocker, createPeerPartner } from './sync-peers.ts';
 import { createEventPartner, createLocker, createLockReader, createPartner } from './sync-roles.ts';
 import { createRsmThread } from './sync-rsm.ts';
 
 const makers: Readonly<Record<string, RoleMaker>> = {
+  'atomics-partner': createAtomicsPartner,
+  'id-ring-source': createIdRingSource,
   locker: createLocker,
   lockReader: createLockReader,
   'number-producer': createNumberProducer,

@@ -6,6 +6,11 @@ import { Crew } from './crew.ts';
 import { loadMultithreading } from './multithreading.ts';
 import {
   addPermit,
+  BARE_BACK,
+  BARE_THERE,
+  BARE_WORDS,
+  bareSignal,
+  bareWait,
   contestByAsyncMutex,
   openPeer,
   PEER_BYTES,
@@ -43,6 +48,13 @@ export const syncPeerCases: readonly BenchCase[] = [
     unit: 100,
     threads: 2,
     prepare: preparePingPong,
+  },
+  {
+    id: 'sync/atomics-ping-pong',
+    what: 'Atomics.add and notify there and back, both in Atomics.wait: the least with two sleeps',
+    unit: 100,
+    threads: 2,
+    prepare: prepareBarePingPong,
   },
   {
     id: 'sync/async-mutex-contended',
@@ -101,6 +113,25 @@ async function preparePingPong(): Promise<PreparedCase> {
       for (let i = 0; i < ops; i++) {
         addPermit(there);
         back.blockingAcquire();
+      }
+      crew.finish();
+      return ops;
+    },
+    close: () => crew.close(),
+  };
+}
+
+async function prepareBarePingPong(): Promise<PreparedCase> {
+  const words = new Int32Array(new SharedArrayBuffer(4 * BARE_WORDS));
+  const crew = await Crew.start([{ role: 'atomics-partner', data: { words } }]);
+  let seen = 0;
+  return {
+    run(ops) {
+      crew.begin(ops);
+      for (let i = 0; i < ops; i++) {
+        bareSignal(words, BARE_THERE);
+        bareWait(words, BARE_BACK, seen);
+        seen = (seen + 1) | 0;
       }
       crew.finish();
       return ops;
