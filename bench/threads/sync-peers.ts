@@ -134,7 +134,7 @@ export function bareWait(words: Int32Array, at: number, seen: number): void {
   while (Atomics.load(words, at) === seen) Atomics.wait(words, at, seen);
 }
 
-/** A thread that answers each signal by one, on nothing but `Atomics`. */
+/** A thread that gives a signal back for each that it gets, by nothing but `Atomics`. */
 export function createAtomicsPartner({ words }: { readonly words: Int32Array }): Role {
   let seen = 0;
   return {

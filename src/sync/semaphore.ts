@@ -77,7 +77,7 @@ export class Semaphore extends Primitive {
   readonly #held: number;
   /** How many permits the last attempt of a waiting caller wanted. */
   #wanted: number;
-  /** The first waiter's ticket if, at the last tick, nobody before this object needed more. */
+  /** The first waiter's ticket if, at the last tick, no thread before this one needed more. */
   #idler: number;
   /** Ticks at which it was so. */
   #idleTicks: number;

@@ -108,10 +108,10 @@
  *
  * Every 50 ms, at its tick, each waiter looks at STATE, whether it was rung or not. 'fair' mutexes
  * and semaphores: if the first waiter has not taken what is free (its thread is blocked elsewhere,
- * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake. At a
- * semaphore, WANTED says that those before it could have taken theirs: it does not overtake one that
- * needs more permits than are free. It looks again at n more ticks if n are before it, so that each
- * of them, if awake, has had a tick of its own before.
+ * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake. At
+ * a semaphore, WANTED says that those before it could have taken theirs: it does not overtake one
+ * that needs more permits than are free. It looks again at n more ticks if n are before it, so that
+ * each of them, if awake, has had a tick of its own before.
  *
  * **Exceptions.** A call that throws has not changed STATE. Before a change that must be followed
  * by a ring, the call checks that the stack has room for it; if the ring still throws, a microtask
