@@ -58,6 +58,11 @@ export abstract class LinkBase
     return this.life.error;
   }
 
+  /** @internal Whether the program may write. */
+  get isOpen(): boolean {
+    return this.life.state === OPEN;
+  }
+
   get closed(): boolean {
     return this.life.state === CLOSED;
   }
@@ -92,8 +97,12 @@ export abstract class LinkBase
     else if (signal !== undefined) onAbort(signal, this.#abort);
   }
 
+  /** @internal Called before the first action of each step of a link that is not open any more. */
+  protected beginsToEnd(): void {}
+
   /** @internal Takes the actions that the automaton returned. */
   protected act(ready: Ready): void {
+    if (this.life.state !== OPEN) this.beginsToEnd();
     if (ready.deadlineMs !== undefined) this.#startDeadline(ready.deadlineMs);
     if (ready.stopReading) this.stopReading();
     if (ready.sendRest) this.sendRest();

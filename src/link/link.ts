@@ -58,7 +58,8 @@ export interface Link extends AsyncDisposable {
   readonly error: BusbarError | undefined;
   /**
    * True once the link has ended: it delivers and sends nothing more, and holds no buffer. At that
-   * moment, or in a microtask after it, `onClose` is called.
+   * moment, or in a microtask after it, `onClose` is called. Still false while the link is closing,
+   * also straight after `destroy()`; {@link writable} is false from the beginning of the end.
    */
   readonly closed: boolean;
   /** True after {@link pause}, until {@link resume}. */

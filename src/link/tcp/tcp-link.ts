@@ -60,6 +60,7 @@ export interface TcpLinkOptions extends TcpLinkOptionsOf<TcpLink> {}
 export interface TcpLinkHost {
   /** Bounds the buffers that its links read into. */
   readonly allowance: BufferAllowance;
+  linkEnding(link: TcpLink): void; // called at least once, at once
   linkFailed(failure: BusbarError): void;
   linkUnheard(link: TcpLink, failure: BusbarError): void; // no part of the program hears of it
 }
@@ -375,6 +376,11 @@ export class TcpLink extends ReadableLink implements Link {
   }
 
   // ── Life ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** @internal */
+  protected override beginsToEnd(): void {
+    this.#host?.linkEnding(this);
+  }
 
   /** @internal */
   protected override stopReading(): void {

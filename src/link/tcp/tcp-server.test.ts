@@ -116,6 +116,82 @@ test('a port that is taken is refused with the system’s reason', async () => {
   pool.close();
 });
 
+test('a link that begins to end leaves links at once; stats and close still know it', async () => {
+  const pool = makePool();
+  const options = { codec: line, handler: echoLines, onError: () => {} };
+  const server = await TcpServer.listen(pool, options);
+  const sockets: Socket[] = [];
+  for (let i = 0; i < 6; i++) {
+    const socket = await connectBare(server.port);
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.write('12\n');
+    expect(String(await once(socket, 'data'))).toBe('12\n');
+  }
+  const [destroyed, ended, closed, left, failed, kept] = [...server.links];
+  const before = server.stats();
+  expect([before.bytesRead, before.bytesWritten]).toEqual([18, 18]);
+  let closing = Promise.resolve();
+  const met: TcpLink[] = [];
+  for (const link of server.links) {
+    met.push(link);
+    expect(link.tryWrite('34')).toBe(true);
+    if (link !== destroyed) continue;
+    destroyed.destroy();
+    ended?.end();
+    closing = closed?.close() ?? closing;
+    expect([destroyed.closed, ended?.closed, closed?.closed]).toEqual([false, false, false]);
+    // What `end` and `close` promise is still sent.
+    expect(() => ended?.tryWrite('56')).toThrow('the writer was closed');
+  }
+  expect(met).toEqual([destroyed, left, failed, kept]);
+  expect([...server.links]).toEqual([left, failed, kept]);
+  expect(server.stats()).toMatchObject({ links: 3, bytesRead: 18 });
+  sockets[3]?.end();
+  await until(() => server.links.size === 2);
+  sockets[4]?.resetAndDestroy();
+  await until(() => server.links.size === 1);
+  expect([...server.links]).toEqual([kept]);
+  for (const socket of sockets) socket.resume();
+  // One waits for its peer's end: server.close waits for it, too.
+  const waits = server.close();
+  sockets[1]?.end();
+  await Promise.all([closing, waits]);
+  expect([destroyed, ended, closed, left, failed, kept].map((link) => link?.closed)).toEqual(
+    Array(6).fill(true),
+  );
+  expect(server.stats()).toMatchObject({ links: 0, bytesRead: 18, queuedBytes: 0, failed: 1 });
+  expect(pool.stats().held).toBe(0);
+  pool.close();
+});
+
+test('destroy also ends links that were ending, and a handler may end its own', async () => {
+  const pool = makePool();
+  const links: TcpLink[] = [];
+  const server = await TcpServer.listen(pool, {
+    codec: line,
+    handler: (link) => {
+      if (links.push(link) === 2) link.end();
+      return { onFrame() {} };
+    },
+  });
+  const sockets = [
+    connect({ port: server.port, allowHalfOpen: true }),
+    connect({ port: server.port, allowHalfOpen: true }),
+  ];
+  for (const socket of sockets) socket.on('error', () => {}).resume();
+  await until(() => links.length === 2);
+  expect([...server.links]).toEqual([links[0]]);
+  links[0]?.end();
+  expect([server.links.size, server.stats().links]).toEqual([0, 0]);
+  expect(links.map((link) => link.closed)).toEqual([false, false]);
+  server.destroy();
+  await until(() => links.every((link) => link.closed));
+  for (const socket of sockets) socket.destroy();
+  await server.close();
+  pool.close();
+});
+
 test('connections beyond maxLinks are closed', async () => {
   const pool = makePool();
   const server = await TcpServer.listen(pool, { codec: line, handler: echoLines, maxLinks: 1 });

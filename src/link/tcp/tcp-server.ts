@@ -137,9 +137,14 @@ const WRITE_PART = 4;
  */
 export class TcpServer {
   readonly pool: BufferPool;
-  /** The open links. */
+  /**
+   * The open links. One that begins to end leaves at once, also during an iteration: with `end`,
+   * `close`, `destroy`, a failure, or the peer's end. {@link close} and {@link destroy} end it, too.
+   */
   readonly links: ReadonlySet<TcpLink>;
   readonly #links: Set<TcpLink>;
+  /** Links that have begun to end, and have not closed. */
+  readonly #ending: Set<TcpLink> = new Set();
   readonly #server: ConnectionListener;
   readonly #totals = new LinkTotals();
   #accepted = 0;
@@ -168,6 +173,9 @@ export class TcpServer {
     this.#onError = onError;
     const host: TcpLinkHost = {
       allowance: new BufferAllowance(readBuffersMax ?? readBuffersDefault(pool.bufferCount)),
+      linkEnding: (link) => {
+        if (this.#links.delete(link)) this.#ending.add(link);
+      },
       linkFailed: (failure) => {
         this.#failed++;
         this.#lastError = failure;
@@ -181,10 +189,11 @@ export class TcpServer {
       this.#accepted++;
       try {
         const link = TcpLink.adoptWithin(host, pool, socket, linkOptions);
-        this.#links.add(link);
+        // The link's own handler may have ended it.
+        (link.isOpen ? this.#links : this.#ending).add(link);
         // Before the link's own listener: its `onClose` may throw.
         link.socket.prependListener('close', () => {
-          if (this.#links.delete(link)) this.#totals.add(link);
+          if (this.#links.delete(link) || this.#ending.delete(link)) this.#totals.add(link);
         });
         if (acceptEvent.hasSubscribers) publish(acceptEvent, { server: this, link });
         // The link's own handler may have destroyed the server.
@@ -297,7 +306,7 @@ export class TcpServer {
       accepted: this.#accepted,
       refused: this.#refused,
       failed: this.#failed,
-      ...this.#totals.with(this.#links),
+      ...this.#totals.with(this.#unclosed()),
     };
   }
 
@@ -329,8 +338,8 @@ export class TcpServer {
     });
     // Again: a handler may close the server before its own link is in the set.
     do {
-      await Promise.all([...this.#links].map((link) => link.close(options)));
-    } while (this.#links.size > 0);
+      await Promise.all(this.#unclosed().map((link) => link.close(options)));
+    } while (this.#unclosed().length > 0);
     await closed;
   }
 
@@ -338,7 +347,11 @@ export class TcpServer {
   destroy(): void {
     this.#destroyed = true;
     this.#server.close();
-    for (const link of [...this.#links]) link.destroy();
+    for (const link of this.#unclosed()) link.destroy();
+  }
+
+  #unclosed(): TcpLink[] {
+    return [...this.#links, ...this.#ending];
   }
 
   #refuse(error: Error): void {
