@@ -45,6 +45,11 @@ export function checkTimeoutMs(name: string, value: unknown): number {
   return value;
 }
 
+/** A time for a message: what is left of a timeout has many digits. */
+export function showMs(ms: number): string {
+  return `${Math.ceil(ms)} ms`;
+}
+
 /** One of a few words. */
 export function checkOneOf<T extends string>(
   name: string,

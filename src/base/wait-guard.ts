@@ -2,7 +2,7 @@
 /** WaitGuard: the timeout and the AbortSignal of one wait. */
 
 import { offAbort, onAbort } from './abort.ts';
-import { checkOptions, checkSignal, checkTimeoutMs } from './check.ts';
+import { checkOptions, checkSignal, checkTimeoutMs, showMs } from './check.ts';
 import { startTimer, stopTimer, type Timer } from './clock.ts';
 import { BusbarError } from './errors.ts';
 
@@ -57,7 +57,7 @@ export class WaitGuard {
       this.#timer = startTimer(timeoutMs, () => {
         this.end();
         const more = detail === undefined ? '' : `; ${detail()}`;
-        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${timeoutMs} ms${more}`));
+        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${showMs(timeoutMs)}${more}`));
       });
     }
     if (signal === undefined) return;

@@ -2,7 +2,7 @@
 /** `Receiver`: base class of a channel's receiving ends. Waiting, iterating, closing. */
 
 import { assert } from '../base/assert.ts';
-import { checkFunction, checkInteger } from '../base/check.ts';
+import { checkFunction, checkInteger, showMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Runs } from '../base/runs.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -99,7 +99,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
       return message !== undefined || this.hasEnded;
     };
     if (this.line.untilSync(attempt, timeoutMs)) return message;
-    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `receiveSync, ${timeoutMs} ms`);
+    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `receiveSync, ${showMs(timeoutMs)}`);
   }
 
   /** Yields each message until the channel ends. Leaving the loop does not close the receiver. */

@@ -2,6 +2,7 @@
 /** `Sender`: base class of a channel's sending ends. Waiting for room, closing. */
 
 import { assert } from '../base/assert.ts';
+import { showMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { NO_LIMITS } from '../base/wait-guard.ts';
@@ -71,7 +72,7 @@ export abstract class Sender<T> extends ChannelEnd {
    */
   sendSync(message: T, timeoutMs: number = Infinity): void {
     if (this.line.untilSync(() => this.attempt(message), timeoutMs)) return;
-    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `sendSync, ${timeoutMs} ms`);
+    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `sendSync, ${showMs(timeoutMs)}`);
   }
 
   /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The state of one executor group on its host: starts the threads, stops them, reports. */
 
+import { showMs } from '../base/check.ts';
 import { sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -199,7 +200,7 @@ export class GroupState {
     const timeout = new Promise<BusbarError>((resolve) => {
       timer = startTimer(startTimeoutMs, () => {
         const who = `the module of executor ${[...starting].join(', ')}`;
-        const detail = `start, ${startTimeoutMs} ms: ${who} has not returned. ${ADVICE}`;
+        const detail = `start, ${showMs(startTimeoutMs)}: ${who} has not returned. ${ADVICE}`;
         resolve(notStarted(new BusbarError('ERR_BUSBAR_TIMEOUT', detail)));
       });
     });

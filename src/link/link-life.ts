@@ -2,6 +2,7 @@
 /** `LinkLife`: the life cycle of a link as an automaton without I/O. */
 
 import { assert } from '../base/assert.ts';
+import { showMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 
 /** The program may write. */
@@ -171,7 +172,7 @@ export class LinkLife {
   deadlineOver(): Ready {
     assert(this.#deadlineMs !== undefined, 'a deadline must run');
     const what = this.#state === ENDED ? 'the peer did not end' : 'not all could be sent';
-    const detail = `close within ${this.#deadlineMs} ms: ${what}`;
+    const detail = `close within ${showMs(this.#deadlineMs)}: ${what}`;
     return this.#end(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
   }
 
@@ -202,7 +203,7 @@ export class LinkLife {
   /** The state in one line: `finishing, closing within 5000 ms`. */
   describe(): string {
     const closing = this.#isClosing && !this.isGone ? ', closing' : '';
-    const deadline = this.#deadlineMs === undefined ? '' : ` within ${this.#deadlineMs} ms`;
+    const deadline = this.#deadlineMs === undefined ? '' : ` within ${showMs(this.#deadlineMs)}`;
     const error = this.#error === undefined ? '' : `, ${this.#error.code}`;
     return `${this.#state}${closing}${deadline}${error}`;
   }

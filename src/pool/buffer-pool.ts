@@ -2,7 +2,7 @@
 /** BufferPool: a fixed number of buffers of a fixed size, shared by all threads. */
 
 import { addThenStore, loadAcquire, type Words } from '../base/atomics.ts';
-import { checkInteger, checkText, checkTimeoutMs } from '../base/check.ts';
+import { checkInteger, checkText, checkTimeoutMs, showMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { eventChannel, publish } from '../base/events.ts';
@@ -165,7 +165,7 @@ export class BufferPool extends PoolDeaths {
     const id = this.waiters.waitSync(timeoutMs);
     if (id === NO_BUFFER) {
       const held = this.heldInBrief();
-      throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${timeoutMs} ms; ${held}`);
+      throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${showMs(timeoutMs)}; ${held}`);
     }
     return id;
   }
@@ -219,7 +219,8 @@ export class BufferPool extends PoolDeaths {
   }
 
   /** @internal */
-  heldInBrief = (): string => holdersInBrief(this.thread, this.stats());
+  heldInBrief = (): string =>
+    this.words === DETACHED_WORDS ? 'detached' : holdersInBrief(this.thread, this.stats());
 
   /** The pool's name; '' without one. */
   get name(): string {

@@ -39,7 +39,7 @@ import {
 } from './pool-layout.ts';
 import type { BufferPoolHandle } from './pool-options.ts';
 import { type Announce, PoolThread } from './pool-thread.ts';
-import { throwPlace, throwRegion } from './refusals.ts';
+import { checkMade, throwPlace, throwRegion } from './refusals.ts';
 import { adjustShares, openAccount, REFERENCES_MAX, SHARES_KEPT_MAX } from './share-accounts.ts';
 import type { TransitLength, TransitMark, TransitOffset, TransitSole } from './transit-layout.ts';
 import { WaitQueue } from './waiting.ts';
@@ -97,7 +97,7 @@ export abstract class BufferReferences {
   protected readonly waiters: WaitQueue;
 
   protected constructor(handle: BufferPoolHandle, words: Words, announce?: Announce) {
-    const layout = layoutOf(words);
+    const layout = layoutOf(checkMade(words));
     const thread = PoolThread.attach(words, layout, announce);
     this.handle = handle;
     this.arena = new Arena(handle.data, dataBytesOf(words), handle.memory);

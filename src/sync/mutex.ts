@@ -2,7 +2,7 @@
 /** `Mutex`: a lock that at most one thread holds; if that thread dies, the others learn of it. */
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
-import { checkInteger, checkOneOf, checkOptions, checkTimeoutMs } from '../base/check.ts';
+import { checkInteger, checkOneOf, checkOptions, checkTimeoutMs, showMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -194,7 +194,7 @@ export class Mutex extends Primitive {
   /** {@link lockSync} as a guard. **Throws** as {@link guard}, ERR_BUSBAR_DEADLOCK. */
   guardSync(timeoutMs: number = Infinity): Guard {
     ensureStep();
-    return this.#guard(this.lockSync(timeoutMs), `guardSync, ${timeoutMs} ms`, undefined);
+    return this.#guard(this.lockSync(timeoutMs), `guardSync, ${showMs(timeoutMs)}`, undefined);
   }
 
   /**

@@ -9,7 +9,7 @@ import {
   storeSeqCst,
   type Words,
 } from '../base/atomics.ts';
-import { checkTimeoutMs } from '../base/check.ts';
+import { checkTimeoutMs, showMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -158,7 +158,7 @@ export class ReadLock extends Primitive {
   /** {@link readSync} as a guard. **Throws** as {@link readGuard}, ERR_BUSBAR_DEADLOCK. */
   readGuardSync(timeoutMs: number = Infinity): Guard {
     ensureStep();
-    return this.#guard(this.readSync(timeoutMs), `readGuardSync, ${timeoutMs} ms`, undefined);
+    return this.#guard(this.readSync(timeoutMs), `readGuardSync, ${showMs(timeoutMs)}`, undefined);
   }
 
   /**

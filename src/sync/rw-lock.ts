@@ -2,7 +2,7 @@
 /** `RwLock`: many threads read, or one writes. */
 
 import { compareExchangeThenStore, loadAcquire, storeSeqCst, type Words } from '../base/atomics.ts';
-import { checkOneOf, checkOptions, checkTimeoutMs } from '../base/check.ts';
+import { checkOneOf, checkOptions, checkTimeoutMs, showMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -180,7 +180,11 @@ export class RwLock extends ReadLock {
   /** {@link writeSync} as a guard. **Throws** as {@link writeGuard}, ERR_BUSBAR_DEADLOCK. */
   writeGuardSync(timeoutMs: number = Infinity): Guard {
     ensureStep();
-    return this.#guard(this.writeSync(timeoutMs), `writeGuardSync, ${timeoutMs} ms`, undefined);
+    return this.#guard(
+      this.writeSync(timeoutMs),
+      `writeGuardSync, ${showMs(timeoutMs)}`,
+      undefined,
+    );
   }
 
   /**

@@ -9,7 +9,7 @@ import {
   storeRelease,
   type Words,
 } from '../base/atomics.ts';
-import { checkBoolean, checkInteger, checkOptions, checkTimeoutMs } from '../base/check.ts';
+import { checkBoolean, checkInteger, checkOptions, checkTimeoutMs, showMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack, ensureStep } from '../base/stack.ts';
@@ -213,7 +213,7 @@ export class Semaphore extends Primitive {
   guardSync(count: number = 1, timeoutMs: number = Infinity): Guard {
     ensureStep();
     const result = this.acquireSync(count, timeoutMs);
-    return this.#guard(result, count, `guardSync, ${timeoutMs} ms`, undefined);
+    return this.#guard(result, count, `guardSync, ${showMs(timeoutMs)}`, undefined);
   }
 
   /**

@@ -67,7 +67,8 @@ export class SpaceWait {
         previous: undefined,
         next: undefined,
       };
-      caller.guard = new WaitGuard(limits, 'reserve', (reason) => this.#reject(caller, reason));
+      const giveUp = (reason: unknown): void => this.#reject(caller, reason);
+      caller.guard = new WaitGuard(limits, 'reserve', giveUp, this.pool.heldInBrief);
       this.#enqueue(caller);
     });
   }

@@ -2,6 +2,7 @@
 /** Deadlines of unfinished frames: closes links whose peers do not send the rest in time. */
 
 import { assert } from '../../base/assert.ts';
+import { showMs } from '../../base/check.ts';
 import { beginTicks, hasTicks, TICK_MS, type Ticking } from './ticks.ts';
 
 /** Progress of a reader. */
@@ -70,7 +71,7 @@ export class FrameWait implements Ticking {
       this.#waitedMs += TICK_MS;
       return true;
     }
-    const detail = `a frame within ${this.#timeoutMs} ms: only ${pendingBytes} bytes of it arrived`;
+    const detail = `a frame within ${showMs(this.#timeoutMs)}: only ${pendingBytes} bytes of it arrived`;
     this.#reader.frameLate(detail);
     return false;
   }

@@ -153,12 +153,15 @@ export class TcpServer {
   #failed = 0;
   #lastError: Error | undefined;
   #destroyed = false;
+  /** Its port or path, also once it is closed, for warnings. */
+  #place: string = '';
 
   private constructor(pool: BufferPool, server: ConnectionListener, options: TcpServerOptions) {
     this.pool = pool;
     this.#server = server;
     this.#links = new Set();
     this.links = this.#links;
+    this.#notePlace();
     const {
       backlog: _b,
       host: _h,
@@ -236,6 +239,7 @@ export class TcpServer {
       listener.close();
       throw own.signal.reason;
     }
+    server.#notePlace();
     listener.removeAllListeners('error');
     listener.on('error', (error) => {
       server.#refuse(error);
@@ -350,6 +354,10 @@ export class TcpServer {
     for (const link of this.#unclosed()) link.destroy();
   }
 
+  #notePlace(): void {
+    this.#place = this.port > 0 ? `port ${this.port}` : this.host;
+  }
+
   #unclosed(): TcpLink[] {
     return [...this.#links, ...this.#ending];
   }
@@ -363,7 +371,7 @@ export class TcpServer {
 
   #tell(what: string, error: Error, link?: TcpLink): void {
     if (this.#onError !== undefined) this.#onError(error, link);
-    else warnUnheard(`a server on port ${this.port}: ${what}`, error);
+    else warnUnheard(`a server on ${this.#place}: ${what}`, error);
   }
 
   /** Closes in good order. */

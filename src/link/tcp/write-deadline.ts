@@ -2,6 +2,7 @@
 /** The deadline of writes: closes links whose peers take nothing of what waits for them. */
 
 import { assert } from '../../base/assert.ts';
+import { showMs } from '../../base/check.ts';
 import { beginTicks, TICK_MS, type Ticking } from './ticks.ts';
 
 /** Writes to one peer. */
@@ -55,7 +56,7 @@ export class WriteWait implements Ticking {
     }
     this.#isWaiting = false;
     const what = `the peer took none of ${queuedBytes} bytes`;
-    this.#writer.writeLate(`a write within ${this.#timeoutMs} ms: ${what}`);
+    this.#writer.writeLate(`a write within ${showMs(this.#timeoutMs)}: ${what}`);
     return false;
   }
 }
