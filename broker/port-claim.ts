@@ -113,12 +113,16 @@ class Gate {
   }
 }
 
-async function untilClosed(socket: Socket, timeoutMs: number): Promise<void> {
-  socket.on('error', () => {});
-  const closed = once(socket, 'close');
+/** Resolves when it has closed, even if it could not connect: what it waits for has ended then. */
+export function untilClosed(socket: Socket, timeoutMs: number): Promise<void> {
   const timer = setTimeout(() => socket.destroy(), timeoutMs);
-  await closed;
-  clearTimeout(timer);
+  socket.on('error', () => {});
+  return new Promise((resolve) => {
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** Whether the port is in use. */
