@@ -56,6 +56,19 @@ test('a refused frame: the server warns once a second, and the peer gets a reset
   await server.close();
 });
 
+test('a warning names the port or path that was bound, also once the server has closed', async () => {
+  const server = await TcpServer.listen(pool, { codec, handler });
+  const { port } = server;
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  await until(() => server.links.size === 1);
+  server.stopListening();
+  expect(server.port).toBe(0);
+  socket.write(UNFRAMED);
+  await until(() => server.failed === 1);
+  expect(warnings).toEqual([expect.stringContaining(`a server on port ${port}: a link without`)]);
+  await server.close();
+});
+
 test('onError hears of links without onClose, and onClose of its own', async () => {
   const errors: string[] = [];
   const closed: string[] = [];

@@ -275,6 +275,15 @@ test('detach gives the cache back and frees the slot', () => {
   expect(drain(next).length).toBe(8);
 });
 
+test('new says how a pool is made', () => {
+  const Made = BufferPool as unknown as new (...args: unknown[]) => BufferPool;
+  for (const args of [[], [{}], [{ bufferSize: 64, bufferCount: 1 }, {}]]) {
+    expect(() => new Made(...args)).toThrow(
+      new TypeError('new BufferPool makes no pool: use BufferPool.create or BufferPool.attach'),
+    );
+  }
+});
+
 test('detach is refused while buffers are held, and then changes nothing', () => {
   const pool = BufferPool.create(small);
   const other = BufferPool.attach(pool.handle);

@@ -15,7 +15,11 @@ export interface Trace {
 /** A packet that is still held. */
 export interface LeakReport {
   readonly bufferId: number;
-  /** Stack of its creation. */
+  /**
+   * Stack of its creation. A packet that a link received is created by busbar, not by a line of the
+   * program: a first line `received by kv` has the `name` of that link. It is there for all packets
+   * made while the link delivers, so also for those that a callback makes.
+   */
   readonly created: string;
   /** True if it cannot be released any more: the object was collected. */
   readonly dropped: boolean;
@@ -45,6 +49,8 @@ export class LeakTracker {
     warn(text, 'BusbarLeak', 'BUSBAR_LEAK');
   });
 
+  #received: string = '';
+
   constructor() {
     living.add(this);
     if (exitHookIsSet) return;
@@ -52,9 +58,30 @@ export class LeakTracker {
     host?.once?.('exit', reportAtExit);
   }
 
+  /** Returns a `deliver` of the link `name` that names it in the reports of packets made by it. */
+  receivedBy<A extends unknown[]>(
+    name: string,
+    deliver: (...args: A) => void,
+  ): (...args: A) => void {
+    return (...args) => {
+      const outer = this.#received;
+      this.#received = `received by ${name}\n`;
+      try {
+        deliver(...args);
+      } finally {
+        this.#received = outer;
+      }
+    };
+  }
+
   /** A packet begins to hold a reference. */
   begin(packet: object, bufferId: number): Trace {
-    const trace: Trace = { bufferId, created: stackHere(), ended: undefined, dropped: false };
+    const trace: Trace = {
+      bufferId,
+      created: this.#received + stackHere(),
+      ended: undefined,
+      dropped: false,
+    };
     this.#held.add(trace);
     this.#registry.register(packet, trace);
     return trace;

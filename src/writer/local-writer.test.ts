@@ -26,6 +26,19 @@ function setUp(
   return new LocalWriter(flusher, options);
 }
 
+test('a reserve or write that times out says in whole ms how long, and who holds the pool', async () => {
+  const writer = setUp({}, { bufferCount: 2 });
+  kept = [pool.acquireSync(), pool.acquireSync()];
+  const held = '2 of 2 buffers are held; thread 0: 2 packet';
+  const options = { timeoutMs: 0.25 };
+  for (const wait of [() => writer.reserve(1, options), () => writer.write('a', options)]) {
+    await expect(wait()).rejects.toThrow(`timeout: reserve, 1 ms; ${held}`);
+  }
+  await expect(pool.acquire(options)).rejects.toThrow(`acquire, 1 ms; ${held}`);
+  expect(() => pool.acquireSync(0.25)).toThrow(`acquireSync, 1 ms; ${held}`);
+  writer.close();
+});
+
 afterEach(() => {
   for (const id of kept) pool.release(id);
   const { held, inTransit } = pool.who();

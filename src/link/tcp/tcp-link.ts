@@ -145,11 +145,12 @@ export class TcpLink extends ReadableLink implements Link {
       throw error;
     }
     const { inbox } = this;
+    const deliver =
+      inbox === undefined
+        ? frameDeliverer(this.#handler, this, intake)
+        : packetDeliverer(intake, inbox, this.isInParts);
     const owner: IntakeOwner = {
-      deliver:
-        inbox === undefined
-          ? frameDeliverer(this.#handler, this, intake)
-          : packetDeliverer(intake, inbox, this.isInParts),
+      deliver: pool.leaks?.receivedBy(this.name, deliver) ?? deliver,
       ended: () => (inbox === undefined ? this.#onEnd() : this.#endForInbox(inbox)),
       intakeFailed: (error) => this.act(this.life.failed(error)),
       deliveryFailed: (error) => this.handlerFailed(error),

@@ -127,8 +127,9 @@ export class UdpLink extends UdpReader implements Link {
       throw error;
     }
     const { inbox, message } = this;
-    const isRead = inbox !== undefined;
-    this.beginReading(isRead ? message.collector(inbox) : message.deliverer(this.#handler, this));
+    const deliver =
+      inbox === undefined ? message.deliverer(this.#handler, this) : message.collector(inbox);
+    this.beginReading(pool.leaks?.receivedBy(this.name, deliver) ?? deliver);
   }
 
   /**
