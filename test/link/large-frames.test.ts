@@ -229,6 +229,36 @@ test('meanwhile a frame in parts is under way, other calls wait or return "not n
   await close();
 });
 
+test('who gives up while it waits its turn harms neither the link nor the frame under way', async () => {
+  const { near, far, close } = await open('loopback', newPool(), {});
+  let goOn = (): void => {};
+  const pause = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const source = (async function* () {
+    yield 'a text, ';
+    await pause;
+    yield 'and bytes';
+  })();
+  const writing = near.writeFrame(17, source);
+  await turn();
+  const long = new Uint8Array(5000);
+  const late = { code: 'ERR_BUSBAR_TIMEOUT' };
+  await expect(near.writeFrame(1, ['x'], { timeoutMs: 1 })).rejects.toMatchObject(late);
+  await expect(near.write(long, { timeoutMs: 1 })).rejects.toMatchObject(late);
+  await expect(near.write(long, { timeoutMs: -1 })).rejects.toThrow(RangeError);
+  const signal = AbortSignal.abort(new Error('enough'));
+  await expect(near.writeFrame(1, ['x'], { signal })).rejects.toThrow('enough');
+  expect([near.closed, near.error]).toEqual([false, undefined]);
+  goOn();
+  await writing;
+  for await (const frame of far.frames()) {
+    expect(frame.length).toBe(17);
+    break;
+  }
+  await close();
+});
+
 test('a frame with fewer or more bytes than its length closes the link', async () => {
   for (const pieces of [['ab'], ['abc', 'de']]) {
     const { near, far, close } = await open('loopback', newPool(), { handler: async () => {} });

@@ -311,14 +311,14 @@ export class TcpLink extends ReadableLink implements Link {
    * closes the link, since its peer waits for the rest.
    */
   async writeFrame(length: number, source: PayloadSource, options?: WaitOptions): Promise<void> {
-    try {
-      await this.room.inTurn(options, (rest) =>
-        this.#frames.writeParts(length, source, rest, this.room),
-      );
-    } catch (error) {
-      if (this.#frames.endParts()) this.act(this.life.handlerThrew(error));
-      throw error;
-    }
+    await this.room.inTurn(options, async (rest) => {
+      try {
+        await this.#frames.writeParts(length, source, rest, this.room);
+      } catch (error) {
+        if (this.#frames.endParts()) this.act(this.life.handlerThrew(error));
+        throw error;
+      }
+    });
   }
 
   /**
