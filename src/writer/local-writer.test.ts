@@ -26,7 +26,7 @@ function setUp(
   return new LocalWriter(flusher, options);
 }
 
-test('a reserve or write that times out says in whole ms how long, and who holds the pool', async () => {
+test('a reserve or write that times out says its limit in ms, and who holds the pool', async () => {
   const writer = setUp({}, { bufferCount: 2 });
   kept = [pool.acquireSync(), pool.acquireSync()];
   const held = '2 of 2 buffers are held; thread 0: 2 packet';

@@ -229,7 +229,7 @@ test('meanwhile a frame in parts is under way, other calls wait or return "not n
   await close();
 });
 
-test('who gives up while it waits its turn harms neither the link nor the frame under way', async () => {
+test('a call that gives up in its turn harms neither the link nor the frame under way', async () => {
   const { near, far, close } = await open('loopback', newPool(), {});
   let goOn = (): void => {};
   const pause = new Promise<void>((resolve) => {

@@ -71,7 +71,8 @@ export class FrameWait implements Ticking {
       this.#waitedMs += TICK_MS;
       return true;
     }
-    const detail = `a frame within ${showMs(this.#timeoutMs)}: only ${pendingBytes} bytes of it arrived`;
+    const limit = showMs(this.#timeoutMs);
+    const detail = `a frame within ${limit}: only ${pendingBytes} bytes of it arrived`;
     this.#reader.frameLate(detail);
     return false;
   }

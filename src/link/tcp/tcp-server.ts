@@ -139,7 +139,8 @@ export class TcpServer {
   readonly pool: BufferPool;
   /**
    * The open links. One that begins to end leaves at once, also during an iteration: with `end`,
-   * `close`, `destroy`, a failure, or the peer's end. {@link close} and {@link destroy} end it, too.
+   * `close`, `destroy`, a failure, or the peer's end. {@link close} and {@link destroy} end those
+   * as well.
    */
   readonly links: ReadonlySet<TcpLink>;
   readonly #links: Set<TcpLink>;
