@@ -56,7 +56,7 @@ test('a refused frame: the server warns once a second, and the peer gets a reset
   await server.close();
 });
 
-test('a warning names the port or path that was bound, also after the server's close', async () => {
+test('a warning names the port or path that was bound, also after its close', async () => {
   const server = await TcpServer.listen(pool, { codec, handler });
   const { port } = server;
   const socket = connect(port, '127.0.0.1').on('error', () => {});
