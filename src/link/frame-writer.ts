@@ -6,7 +6,7 @@ import { checkInteger, checkSource, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { isBytes, lengthOf as viewLength } from '../base/views.ts';
-import type { WaitOptions } from '../base/wait-guard.ts';
+import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import type { Codec } from '../framer/index.ts';
 import { Packet } from '../packet/index.ts';
 import { type LocalWriter, Reservation } from '../writer/index.ts';
@@ -19,6 +19,14 @@ export type Payload = Uint8Array | string | Packet;
 export type PayloadSource = AsyncIterable<Payload> | Iterable<Payload>;
 
 const LENGTH_MAX = 0x7fff_ffff;
+
+/** What a frame in parts needs of its link. */
+interface RoomOfParts {
+  /** Waits until there is room. */
+  room(options: WaitOptions): Promise<void>;
+  /** The link calls it when it ends. */
+  onEnd: ((reason: unknown) => void) | undefined;
+}
 
 /** Writes frames by a writer; see {@link Codec.encode}. */
 export class FrameWriter {
@@ -108,14 +116,34 @@ export class FrameWriter {
   async writeParts(
     length: number,
     source: PayloadSource,
-    { signal, timeoutMs = Infinity }: WaitOptions,
-    link: { room(options: WaitOptions): Promise<void> },
+    options: WaitOptions,
+    link: RoomOfParts,
   ): Promise<void> {
-    const writer = this.#writer;
     const codec = this.#encoder();
     if (codec.encodes !== 'head') throw new TypeError("the codec must have encodes: 'head'");
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
+    const limits = resolveWaitOptions(options);
     const pieces = piecesOf(source);
+    const stop = (reason: unknown): void => pieces.stop(reason);
+    // Waits for room and buffers have guards of their own.
+    const guard = new WaitGuard(limits, 'write', stop);
+    link.onEnd = stop;
+    try {
+      await this.#writeParts(length, pieces, options, link);
+    } finally {
+      link.onEnd = undefined;
+      guard.end();
+      pieces.leave();
+    }
+  }
+
+  async #writeParts(
+    length: number,
+    pieces: ReturnType<typeof piecesOf<Payload>>,
+    { signal, timeoutMs = Infinity }: WaitOptions,
+    link: RoomOfParts,
+  ): Promise<void> {
+    const writer = this.#writer;
     const endMs = nowMs() + timeoutMs;
     const rest = (): WaitOptions => {
       const left = timeoutMs === Infinity ? timeoutMs : Math.max(0, endMs - nowMs());
@@ -124,7 +152,7 @@ export class FrameWriter {
     const head = this.#headBytes(length);
     const begin = await writer.reserve(Math.max(head, 1), rest());
     try {
-      codec.encode?.(writer.pool.bytes, begin.offset + head, length, head);
+      this.#codec.encode?.(writer.pool.bytes, begin.offset + head, length, head);
     } catch (error) {
       begin[Symbol.dispose]();
       throw error;
@@ -133,7 +161,9 @@ export class FrameWriter {
     else begin.abort();
     this.#isInParts = true;
     let left = length;
-    for await (const piece of pieces) {
+    for (;;) {
+      const { done, value: piece } = await pieces.next();
+      if (done === true) break;
       const bytes = typeof piece === 'string' ? encodeText(piece) : piece;
       const count = lengthOf(bytes);
       if (count > left) throw new RangeError(`the source has more than ${length} bytes`);

@@ -9,12 +9,66 @@ function isObject(value: unknown): boolean {
   return (typeof value === 'object' && value !== null) || typeof value === 'function';
 }
 
+/** The pieces of a source, one after the other. */
+class Pieces<T> {
+  readonly #iterator: AsyncIterator<T> | Iterator<T>;
+  readonly #next: () => Step<T>;
+  /** The iterator has given something, or owes it, and has neither ended nor failed. */
+  #isOpen = false;
+  #stopped: { readonly reason: unknown } | undefined;
+  #reject: ((reason: unknown) => void) | undefined;
+
+  constructor(iterator: AsyncIterator<T> | Iterator<T>, next: () => Step<T>) {
+    this.#iterator = iterator;
+    this.#next = next;
+  }
+
+  /** The next piece, or the end. Rejects once {@link stop} was called, whatever the source does. */
+  next(): Promise<IteratorResult<T, undefined>> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped !== undefined) throw this.#stopped.reason;
+      this.#reject = reject;
+      this.#read().then(resolve, reject);
+    });
+  }
+
+  /** Ends the wait for a piece, and each later one, with this reason. The first reason counts. */
+  stop(reason: unknown): void {
+    this.#stopped ??= { reason };
+    this.#reject?.(reason);
+  }
+
+  /** Ends an iterator that has not ended by itself; does not wait for that. */
+  leave(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    (async () => this.#iterator.return?.())().catch(() => {});
+  }
+
+  async #read(): Promise<IteratorResult<T, undefined>> {
+    this.#isOpen = true;
+    let step: IteratorResult<T>;
+    try {
+      step = await this.#next.call(this.#iterator);
+      if (!isObject(step)) {
+        throw new TypeError(`next() of source must return an object, got ${show(step)}`);
+      }
+    } catch (error) {
+      this.#isOpen = false;
+      throw error;
+    }
+    if (step.done !== true) return { done: false, value: await step.value };
+    this.#isOpen = false;
+    return { done: true, value: undefined };
+  }
+}
+
 /**
- * Takes the iterator at once, and its first piece when the result is read.
+ * Takes the iterator at once, and its first piece with the first `next()`.
  *
  * **Throws** TypeError for anything but an (async) iterable of pieces, such as bytes.
  */
-export function piecesOf<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterable<T> {
+export function piecesOf<T>(source: AsyncIterable<T> | Iterable<T>): Pieces<T> {
   const own = source as Partial<AsyncIterable<T> & Iterable<T>> | null | undefined;
   const isOne = typeof source === 'string' || ArrayBuffer.isView(source);
   const open: unknown = isOne ? undefined : (own?.[Symbol.asyncIterator] ?? own?.[Symbol.iterator]);
@@ -26,27 +80,5 @@ export function piecesOf<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterab
   if (typeof next !== 'function') {
     throw new TypeError(`the iterator of source must have next(), got ${show(iterator)}`);
   }
-  return pieces(iterator, next as () => Step<T>);
-}
-
-async function* pieces<T>(
-  iterator: AsyncIterator<T> | Iterator<T>,
-  next: () => Step<T>,
-): AsyncGenerator<T, void, void> {
-  // An iterator that has ended or failed is not ended again.
-  let isOver = true;
-  try {
-    for (;;) {
-      const step = await next.call(iterator);
-      if (!isObject(step)) {
-        throw new TypeError(`next() of source must return an object, got ${show(step)}`);
-      }
-      if (step.done === true) return;
-      isOver = false;
-      yield await step.value;
-      isOver = true;
-    }
-  } finally {
-    if (!isOver) await iterator.return?.();
-  }
+  return new Pieces(iterator, next as () => Step<T>);
 }

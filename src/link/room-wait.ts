@@ -2,6 +2,7 @@
 /** `RoomWait`: callers that wait until a link is writable, one after the other. */
 
 import { nowMs } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 
@@ -19,6 +20,8 @@ export class RoomWait {
   /** The first caller has begun, and may wait for a buffer. */
   #isBusy = false;
   #goOn: (() => void) | undefined;
+  /** Set by the work under way: ends it when the link ends. */
+  onEnd: ((reason: unknown) => void) | undefined;
 
   constructor(hasRoom: () => boolean) {
     this.#hasRoom = hasRoom;
@@ -74,6 +77,11 @@ export class RoomWait {
         resolve();
       };
     });
+  }
+
+  /** Ends the work under way, since the link ends; {@link serve} then serves the callers. */
+  end(): void {
+    this.onEnd?.(new BusbarError('ERR_BUSBAR_LINK_CLOSED'));
   }
 
   /** Lets the work under way go on, or else the next caller begin, if there is room. */

@@ -259,6 +259,68 @@ test('a call that gives up in its turn harms neither the link nor the frame unde
   await close();
 });
 
+/** Gives 3 bytes, then nothing, whatever happens. */
+function silent(isEnded: () => void, asked = () => {}): AsyncIterable<string> {
+  let count = 0;
+  const next = (): Promise<IteratorResult<string>> => {
+    if (count++ === 0) return Promise.resolve({ done: false, value: 'abc' });
+    asked();
+    return new Promise(() => {});
+  };
+  const end = (): Promise<never> => {
+    isEnded();
+    return new Promise(() => {});
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
+}
+
+test.each(['timeoutMs', 'signal', 'destroy', 'close', 'end', 'peer'] as const)(
+  'a source that stays silent: %s ends the frame, the link, and who waits',
+  async (how) => {
+    const { near, far, close } = await open('loopback', newPool(), {});
+    let ends = 0;
+    const ending = new AbortController();
+    const limits = how === 'timeoutMs' ? { timeoutMs: 20 } : { signal: ending.signal };
+    const settled: string[] = [];
+    const asked = new Promise<void>((resolve) => {
+      const writing = near.writeFrame(
+        10,
+        silent(() => ends++, resolve),
+        limits,
+      );
+      writing.catch((error) => settled.push(`frame ${error.code ?? error.message}`));
+    });
+    const next = near.write('next').catch(() => settled.push('next'));
+    await asked;
+    if (how === 'signal') ending.abort(new Error('enough'));
+    else if (how === 'peer') far.destroy();
+    else if (how !== 'timeoutMs') void near[how]();
+    await next;
+    const code = how === 'timeoutMs' ? 'ERR_BUSBAR_TIMEOUT' : 'ERR_BUSBAR_LINK_CLOSED';
+    expect(settled).toEqual([`frame ${how === 'signal' ? 'enough' : code}`, 'next']);
+    expect(ends).toBe(1);
+    await close();
+  },
+);
+
+test('a source that ends its own link within next() is ended after that', async () => {
+  const { near, close } = await open('loopback', newPool(), {});
+  let isEnded = false;
+  const source = (function* () {
+    try {
+      yield 'abc';
+      near.destroy();
+      yield 'def';
+    } finally {
+      isEnded = true;
+    }
+  })();
+  const closed = { code: 'ERR_BUSBAR_LINK_CLOSED' };
+  await expect(near.writeFrame(10, source)).rejects.toMatchObject(closed);
+  expect(isEnded).toBe(true);
+  await close();
+});
+
 test('a frame with fewer or more bytes than its length closes the link', async () => {
   for (const pieces of [['ab'], ['abc', 'de']]) {
     const { near, far, close } = await open('loopback', newPool(), { handler: async () => {} });

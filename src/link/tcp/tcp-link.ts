@@ -315,7 +315,8 @@ export class TcpLink extends ReadableLink implements Link {
       try {
         await this.#frames.writeParts(length, source, rest, this.room);
       } catch (error) {
-        if (this.#frames.endParts()) this.act(this.life.handlerThrew(error));
+        const wasBegun = this.#frames.endParts();
+        if (wasBegun && this.life.state === OPEN) this.act(this.life.handlerThrew(error));
         throw error;
       }
     });
@@ -393,7 +394,9 @@ export class TcpLink extends ReadableLink implements Link {
 
   /** @internal */
   protected override sendRest(): void {
-    if (this.life.state !== FINISHING || !this.#sender.sendRest()) return;
+    if (this.life.state !== FINISHING) return;
+    this.room.end();
+    if (!this.#sender.sendRest()) return;
     // The sender may have called user code that ended the link.
     if (this.life.state === FINISHING) this.act(this.life.drained());
   }
@@ -407,6 +410,7 @@ export class TcpLink extends ReadableLink implements Link {
 
   /** @internal */
   protected override release(): void {
+    this.room.end();
     this.room.serve();
     try {
       this.#sender.release();
