@@ -200,6 +200,23 @@ describe.each(KINDS)('%s', (kind) => {
     expectAllFree(pool);
   });
 
+  test.each(['close', 'destroy'] as const)(
+    'after %s, the last receiver to leave a channel that survives releases what is queued',
+    (how) => {
+      const pool = createPool();
+      const channel = PacketChannel.create(pool, { kind, capacity: 4, survives: true });
+      const [sender, receiver] = [channel.sender(), channel.receiver()];
+      sender.trySend(packetOf(pool, 1));
+      sender.trySend(packetOf(pool, 2));
+      channel[how]();
+      sender.close();
+      expect(channel.stats().queued).toBe(2);
+      receiver.close();
+      expect(channel.stats().queued).toBe(0);
+      expectAllFree(pool);
+    },
+  );
+
   test.each(['sender', 'receiver'] as const)(
     'without a living %s it goes on if it survives',
     (side) => {

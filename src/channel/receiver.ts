@@ -137,7 +137,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
 
   /**
    * Leaves the channel; waiting callers are rejected. The last receiver to leave closes the channel
-   * and releases what is queued, unless the channel `survives`. Idempotent.
+   * and releases what is queued, unless the channel `survives` and was not closed. Idempotent.
    */
   close(): void {
     if (this.closed) return;
@@ -150,7 +150,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.disarm();
     this.ring = NO_RING;
     this.hasEnded = true;
-    if (this.releaseSeat() && !this.core.survives) this.core.destroy();
+    if (this.releaseSeat() && (!this.core.survives || this.core.isClosed)) this.core.destroy();
     this.detach();
   }
 
