@@ -168,8 +168,8 @@ export class ExecutorGroup {
    * `mailbox.respond`. Replies come through {@link mailbox}, after what the executor sent before:
    * if it sends other packets, too, read them.
    *
-   * **Ownership** of the packet as {@link send}; its tag is the request's. The reply is the
-   * caller's. Negative tags are taken by requests and replies.
+   * **Ownership** of the packet as {@link send}; its tag is the request's once it is sent. The reply
+   * is the caller's. Negative tags are taken by requests and replies.
    * **Cost** that of two lanes, a promise and a few objects.
    * **Throws** (rejects) what `send` throws; ERR_BUSBAR_REQUEST_FAILED if the handler failed,
    * ERR_BUSBAR_EXECUTOR_CRASHED if its thread crashed after it had taken the packet (one that it
@@ -190,7 +190,8 @@ export class ExecutorGroup {
     const limits = resolveWaitOptions(options);
     const { mailbox } = this.state;
     mailbox.requests ??= new Requests();
-    const request = mailbox.requests.begin(index);
+    const { tag } = packet;
+    const request = mailbox.requests.begin(index, this);
     try {
       packet.tag = request.tag;
       if (this.senders[index].trySend(packet)) {
@@ -199,15 +200,17 @@ export class ExecutorGroup {
       }
     } catch (error) {
       mailbox.requests.forget(request);
+      if (!packet.released) packet.tag = tag;
       throw error;
     }
-    return this.requestLater(request, packet, limits);
+    return this.requestLater(request, packet, tag, limits);
   }
 
   /** The lane is full. */
   private async requestLater(
     request: OpenRequest,
     packet: Packet,
+    tag: number,
     { signal, timeoutMs }: WaitLimits,
   ): Promise<Packet> {
     const deadlineMs = nowMs() + timeoutMs;
@@ -215,6 +218,7 @@ export class ExecutorGroup {
       await this.sendTo(request.to, packet, { signal, timeoutMs } as WaitOptions);
     } catch (error) {
       this.state.mailbox.requests?.forget(request);
+      if (!packet.released) packet.tag = tag;
       throw error;
     }
     request.isSent = true;

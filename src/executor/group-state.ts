@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** The state of one executor group on its host: starts the threads, stops them, reports. */
 
+<<<<<<< HEAD
 import { showMs } from '../base/check.ts';
 import { sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
+=======
+import { nowMs, sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
+>>>>>>> 05dfbba (executor: stop obeys its deadline while the host's handler waits; an unsent request keeps its tag)
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import type { PacketSender } from '../channel/index.ts';
@@ -70,6 +74,8 @@ export class GroupState {
   /** True once every thread has ended and what was queued for them is released. */
   #isEmpty = false;
   #onQuiet: () => void = () => {};
+  /** Packets for the host's handler that the deadline of a stop has cut off. */
+  #unhandled = 0;
 
   private constructor(options: ResolvedGroupOptions) {
     const { cpus, pool, laneCapacity } = options;
@@ -250,6 +256,7 @@ export class GroupState {
   }
 
   async #stopInOrder(mode: 'drain' | 'now', deadlineMs: number): Promise<StopReport> {
+    const endMs = nowMs() + deadlineMs;
     this.#aborter.abort();
     this.#gauges.become(DRAINING);
     this.mesh.closeFromHost();
@@ -261,7 +268,7 @@ export class GroupState {
     }
     await this.#allEnded;
     this.#end(mode);
-    await this.#emptyMailbox();
+    await this.#emptyMailbox(Math.max(GRACE_MS, endMs - nowMs()));
     this.#settleClosed(this.#crash);
     return this.#report();
   }
@@ -343,14 +350,27 @@ export class GroupState {
     this.#gauges.become(ENDED);
   }
 
-  /** The host's handler takes what executors had sent. Without a handler, unread packets stay. */
-  async #emptyMailbox(): Promise<void> {
-    while (this.mailbox.hasHandler && !this.mailbox.ended) {
-      this.#loop.wake();
-      await new Promise((resolve) => setImmediate(resolve));
+  /**
+   * The host's handler takes what executors had sent; what it has not taken in time is released.
+   * Without a handler, unread packets stay.
+   */
+  async #emptyMailbox(timeoutMs: number): Promise<void> {
+    const { mailbox } = this;
+    // A handler may wait for a reply that cannot come any more.
+    mailbox.requests?.endUnless(this.mesh.tagsTo(this.slots.length));
+    if (mailbox.hasHandler && !mailbox.ended) {
+      await new Promise<void>((resolve) => {
+        const timer = startTimer(timeoutMs, resolve);
+        this.#loop.drain(ENDED, () => {
+          if (!mailbox.ended) return;
+          stopTimer(timer);
+          resolve();
+        });
+      });
+      if (!mailbox.ended) this.#unhandled = mailbox.releaseQueued();
     }
-    while (!this.mailbox.hasHandler && this.mailbox.pump() > 0);
-    this.mailbox.requests?.close();
+    while (!mailbox.hasHandler && mailbox.pump() > 0);
+    mailbox.requests?.close();
     if (this.mesh.queued(this.slots.length) === 0) this.closeMailbox();
   }
 
@@ -358,7 +378,7 @@ export class GroupState {
     const readings = this.slots.map(({ gauges }) => gauges.read());
     return {
       handled: readings.reduce((sum, { handled }) => sum + handled, 0),
-      dropped: readings.reduce((sum, { dropped }) => sum + dropped, 0),
+      dropped: readings.reduce((sum, { dropped }) => sum + dropped, this.#unhandled),
       leaked: this.slots.reduce((sum, { leaked }) => sum + leaked, 0),
       terminated: this.slots.flatMap(({ index, wasTerminated }) => (wasTerminated ? [index] : [])),
     };

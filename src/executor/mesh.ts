@@ -124,6 +124,13 @@ export class Mesh {
     return tags;
   }
 
+  /** The tags of the packets that wait for a party; no other thread uses their lanes now. */
+  tagsTo(party: number): Set<number> {
+    const tags = new Set<number>();
+    for (const lane of this.#inbound(party)) lane?.eachTag((tag) => tags.add(tag));
+    return tags;
+  }
+
   /** Repairs the lanes of a dead thread: finishes or undoes what it had begun. */
   recover(party: number): void {
     for (const lane of this.#inbound(party)) lane?.recover();

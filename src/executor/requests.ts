@@ -11,6 +11,8 @@ const REPLY = 1 << 30;
 const FAILED = 1 << 29;
 const NUMBER_MASK = FAILED - 1;
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** True for the tag of a request. */
 export function isRequest(tag: number): boolean {
   return tag >>> 30 === 2;
@@ -36,6 +38,8 @@ export class OpenRequest {
   /** The executor that is asked. */
   readonly to: number;
   readonly tag: number;
+  /** Must not be garbage-collected while the request is open. */
+  readonly asker: object;
   /** The packet is in the lane, or was taken out. */
   isSent = false;
   readonly #requests: Requests;
@@ -45,10 +49,11 @@ export class OpenRequest {
   #resolve: ((reply: Packet) => void) | undefined;
   #reject: ((reason: unknown) => void) | undefined;
 
-  constructor(requests: Requests, to: number, tag: number) {
+  constructor(requests: Requests, to: number, tag: number, asker: object) {
     this.#requests = requests;
     this.to = to;
     this.tag = tag;
+    this.asker = asker;
   }
 
   /** The reply, which may have come already. Called once. */
@@ -93,10 +98,10 @@ export class Requests {
     return this.#open.size;
   }
 
-  begin(to: number): OpenRequest {
+  begin(to: number, asker: object): OpenRequest {
     do this.#last = (this.#last + 1) & NUMBER_MASK;
     while (this.#open.has(this.#last));
-    const request = new OpenRequest(this, to, REQUEST | this.#last);
+    const request = new OpenRequest(this, to, REQUEST | this.#last, asker);
     this.#open.set(this.#last, request);
     return request;
   }
@@ -135,11 +140,17 @@ export class Requests {
     }
   }
 
-  /** Ends all: no reply can come any more. */
-  close(): void {
+  /** No reply can come any more but those `inLanes`, by their tags: ends the other requests. */
+  endUnless(inLanes: ReadonlySet<number>): void {
     for (const request of this.#open.values()) {
+      if (inLanes.has(replyTag(request.tag)) || inLanes.has(failedTag(request.tag))) continue;
+      this.forget(request);
       request.reject(new BusbarError('ERR_BUSBAR_EXECUTOR_STOPPED', 'before it had replied'));
     }
-    this.#open.clear();
+  }
+
+  /** Ends all: no reply can come any more. */
+  close(): void {
+    this.endUnless(NONE);
   }
 }

@@ -94,11 +94,12 @@ test('a request that nobody waits for any more leaves nothing behind', async () 
   // The lane is full: this one is never sent, and stays ours.
   await until(() => words[0] === 1);
   const packet = packetOf(pool, 'mirror');
+  packet.tag = 7;
   const waiting = group.requestTo(0, packet, { signal: aborter.signal });
   aborter.abort(new Error('changed my mind'));
   await expect(queued).rejects.toThrow('changed my mind');
   await expect(waiting).rejects.toThrow('changed my mind');
-  expect(packet.released).toBe(false);
+  expect(packet).toMatchObject({ released: false, tag: 7 });
   packet.release();
   Atomics.store(words, 1, 1);
   Atomics.notify(words, 1);
@@ -158,6 +159,34 @@ test('a group that drains answers what was asked; one that ends now says so', as
     expect(result).toMatchObject({ reason: { code: 'ERR_BUSBAR_EXECUTOR_STOPPED' } });
   }
   expectAllBack(second.pool);
+});
+
+test('a stop frees a handler of the host that waits for a reply', async () => {
+  const { pool, group, end } = await setUp();
+  const ends: unknown[] = [];
+  group.mailbox.handle(async (packet) => {
+    packet.release();
+    const question = packetOf(pool, 'never');
+    ends.push(await group.requestTo(1, question).catch((error) => error.code));
+    if (!question.released) question.release();
+  });
+  expect(group.trySendTo(0, packetOf(pool, 'event'))).toBe(true);
+  expect(group.trySendTo(0, packetOf(pool, 'event'))).toBe(true);
+  await until(() => group.stats().every(({ handled }) => handled > 0));
+  expect(await group.stop({ deadlineMs: 1 })).toMatchObject({ leaked: 1 });
+  await until(() => ends.length > 0);
+  expect(ends[0]).toBe('ERR_BUSBAR_EXECUTOR_STOPPED');
+  await end({ leaked: 1, terminated: expect.any(Array) });
+});
+
+test('what an ended group refuses keeps its tag', async () => {
+  const { pool, group, end } = await setUp();
+  await end();
+  using packet = packetOf(pool, 'mirror');
+  packet.tag = 9;
+  const refused = { code: 'ERR_BUSBAR_CHANNEL_CLOSED' };
+  await expect(group.requestTo(0, packet)).rejects.toMatchObject(refused);
+  expect(packet.tag).toBe(9);
 });
 
 test('what is not asked rightly is refused, and stays with the caller', async () => {

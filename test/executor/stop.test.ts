@@ -94,6 +94,27 @@ test.each(['block', 'spin'])(
   },
 );
 
+test('a handler of the host that does not return is waited for until the deadline', async () => {
+  const pool = createPool();
+  const group = await ExecutorGroup.start(company(pool).options);
+  let free = (): void => {};
+  const gate = new Promise<void>((resolve) => {
+    free = resolve;
+  });
+  const kept: unknown[] = [];
+  group.mailbox.handle(async (packet) => {
+    kept.push(packet);
+    await gate;
+    packet.release();
+  });
+  for (let i = 0; i < 3; i++) tell(group, pool, 0, 'echo');
+  await until(() => kept.length === 1 && group.stats()[0]?.handled === 3);
+  expect(await group.stop({ deadlineMs: 200 })).toMatchObject({ handled: 3, dropped: 2 });
+  free();
+  await new Promise(setImmediate);
+  expectAllBack(pool);
+});
+
 test('a second stop that says now makes the first one hurry', async () => {
   const pool = createPool();
   const { options, words } = company(pool);
