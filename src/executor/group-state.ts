@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The state of one executor group on its host: starts the threads, stops them, reports. */
 
-<<<<<<< HEAD
 import { showMs } from '../base/check.ts';
-import { sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
-=======
 import { nowMs, sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
->>>>>>> 05dfbba (executor: stop obeys its deadline while the host's handler waits; an unsent request keeps its tag)
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import type { PacketSender } from '../channel/index.ts';
