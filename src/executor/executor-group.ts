@@ -186,7 +186,7 @@ export class ExecutorGroup {
   }
 
   private requestNow(index: number, packet: Packet, options?: WaitOptions): Promise<Packet> {
-    this.checkPacket(packet);
+    checkPacket(packet, this.pool);
     const limits = resolveWaitOptions(options);
     const { mailbox } = this.state;
     mailbox.requests ??= new Requests();
@@ -242,7 +242,7 @@ export class ExecutorGroup {
    */
   tryBroadcast(packet: Packet): BroadcastReport {
     const { pool, senders } = this;
-    this.checkPacket(packet);
+    checkPacket(packet, this.pool);
     const { bufferId, offset, length, tag } = packet;
     // If the stack is full, throw here: no executor gets the packet, rather than some of them.
     ensureStep();
@@ -347,11 +347,6 @@ export class ExecutorGroup {
     return checkIndex('the partitioner', index, key, this.count);
   }
 
-  private checkPacket(packet: Packet): void {
-    if (packet?.pool === this.pool) return;
-    throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
-  }
-
   private checkExecutor(index: number): number {
     return checkInteger('index', index, 0, this.count - 1);
   }
@@ -380,6 +375,11 @@ function settled<T>(begin: () => Promise<T>): Promise<T> {
 const dropped = new FinalizationRegistry<GroupState>((state) => {
   void state.stop(resolveStopOptions()).then(() => state.closeMailbox());
 });
+
+function checkPacket(packet: Packet, pool: BufferPool): void {
+  if (packet?.pool === pool) return;
+  throw new TypeError(`packet must be a Packet of the group's pool, got ${show(packet)}`);
+}
 
 describeAs(ExecutorGroup, 'ExecutorGroup', (group) => ({
   name: group.name,

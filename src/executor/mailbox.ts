@@ -374,14 +374,17 @@ export class LaneMailbox implements Mailbox {
   private take(): Packet | undefined {
     const { lanes } = this;
     if (this.state !== OPEN) return undefined;
-    // A packet taken out of a lane must reach the caller: throw now rather than in `onTake`.
-    if (this.onTake !== undefined) ensureStep();
+    // A packet taken out of a lane must reach the caller: throw now rather than after it, and look
+    // at its tag before.
+    if (this.onTake !== undefined || this.requests !== undefined) ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;
-      let packet = lanes[from]?.tryReceive();
-      while (packet !== undefined && packet.tag < 0 && this.passReply(packet, from)) {
-        packet = lanes[from]?.tryReceive();
+      const lane = lanes[from];
+      while (this.requests !== undefined && lane !== undefined && isReply(lane.nextTag)) {
+        const reply = lane.tryReceive();
+        if (reply !== undefined) this.passReply(reply, from);
       }
+      const packet = lane?.tryReceive();
       if (packet === undefined) continue;
       this.first = (from + 1) % lanes.length;
       this.from = from;

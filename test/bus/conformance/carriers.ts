@@ -11,6 +11,7 @@ import { auditPool } from '../../pool-audit.ts';
 import { expectAllHome } from '../../pool-expectations.ts';
 import { turn, until } from '../../turns.ts';
 import { BusParty } from './bus-party.ts';
+import type { Case } from './cases.ts';
 import { BUFFER_SIZE, type Party, type Stage } from './party.ts';
 import type { Call, Return } from './party.worker.ts';
 
@@ -19,15 +20,19 @@ const BUFFER_COUNT = 512;
 
 export interface Carrier {
   readonly name: string;
+  /** What it has of that which a case may need. */
+  readonly has: readonly Case['needs'][];
   start(): Promise<Stage>;
 }
 
+const ALL: Carrier['has'] = ['several buses', 'one pool', 'deaths'];
+
 export const CARRIERS: readonly Carrier[] = [
-  { name: 'one thread', start: startThread },
-  { name: 'a group of 1 executor', start: () => startGroup(1) },
-  { name: 'a group of 2 executors', start: () => startGroup(2) },
-  { name: 'a group of 4 executors', start: () => startGroup(4) },
-  { name: 'streams', start: () => new Streams(3).start() },
+  { name: 'one thread', has: ['one pool'], start: startThread },
+  { name: 'a group of 1 executor', has: ALL, start: () => startGroup(1) },
+  { name: 'a group of 2 executors', has: ALL, start: () => startGroup(2) },
+  { name: 'a group of 4 executors', has: ALL, start: () => startGroup(4) },
+  { name: 'streams', has: ['several buses', 'deaths'], start: () => new Streams(3).start() },
 ];
 
 async function startThread(): Promise<Stage> {
@@ -36,7 +41,6 @@ async function startThread(): Promise<Stage> {
   return {
     parties: [new BusParty(bus), new BusParty(bus), new BusParty(bus)],
     isOneBus: true,
-    isOnePool: true,
     end: async () => {
       bus.close();
       expectAllHome(pool);
@@ -92,7 +96,6 @@ async function startGroup(count: number): Promise<Stage> {
   return {
     parties: [new BusParty(bus), ...starts.map((_, index) => remote(index))],
     isOneBus: false,
-    isOnePool: true,
     replace: async (index) => {
       const before = starts[index - 1] ?? 0;
       say(index - 1, 'die', []);
@@ -145,7 +148,6 @@ export class Streams {
     return {
       parties,
       isOneBus: false,
-      isOnePool: false,
       replace: async (index) => {
         await this.kill(index);
         parties[index] = new BusParty(await this.begin(index));

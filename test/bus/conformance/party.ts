@@ -88,8 +88,6 @@ export interface Stage {
   readonly parties: readonly Party[];
   /** All parties are one bus. */
   readonly isOneBus: boolean;
-  /** All buses have one pool. */
-  readonly isOnePool: boolean;
   /** Parties may end without a word: `replace` ends one, and resolves when there is another. */
   readonly replace?: (index: number) => Promise<void>;
   /** Stops all, and checks that every buffer is home. */
