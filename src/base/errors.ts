@@ -415,7 +415,7 @@ export function isBusbarError<Code extends BusbarErrorCode = BusbarErrorCode>(
 /** The message of anything that was thrown or emitted. Never throws. */
 export function messageOf(cause: unknown): string {
   try {
-    const { message } = cause as { readonly message?: unknown };
+    const message = (cause as { readonly message?: unknown } | null | undefined)?.message;
     return typeof message === 'string' ? message : String(cause);
   } catch {
     return 'a value that cannot be shown';

@@ -22,7 +22,7 @@ import {
 import { type CrashWatcher, GroupState, type StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 import { checkIndex, type Key, type Partitioner } from './partitioner.ts';
-import { type OpenRequest, Requests } from './requests.ts';
+import type { OpenRequest } from './requests.ts';
 
 /** Which executors received a broadcast packet. */
 export interface BroadcastReport {
@@ -188,10 +188,9 @@ export class ExecutorGroup {
   private requestNow(index: number, packet: Packet, options?: WaitOptions): Promise<Packet> {
     checkPacket(packet, this.pool);
     const limits = resolveWaitOptions(options);
-    const { mailbox } = this.state;
-    mailbox.requests ??= new Requests();
+    const { requests } = this.state;
     const { tag } = packet;
-    const request = mailbox.requests.begin(index, this);
+    const request = requests.begin(index, this);
     try {
       packet.tag = request.tag;
       if (this.senders[index].trySend(packet)) {
@@ -199,7 +198,7 @@ export class ExecutorGroup {
         return request.wait(limits);
       }
     } catch (error) {
-      mailbox.requests.forget(request);
+      requests.forget(request);
       if (!packet.released) packet.tag = tag;
       throw error;
     }
@@ -217,7 +216,7 @@ export class ExecutorGroup {
     try {
       await this.sendTo(request.to, packet, { signal, timeoutMs } as WaitOptions);
     } catch (error) {
-      this.state.mailbox.requests?.forget(request);
+      this.state.requests.forget(request);
       if (!packet.released) packet.tag = tag;
       throw error;
     }

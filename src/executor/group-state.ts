@@ -15,6 +15,7 @@ import type { TakenRegion } from './in-hand.ts';
 import type { LaneMailbox } from './mailbox.ts';
 import { LaneEnds, Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
+import { Requests } from './requests.ts';
 import { TurnLoop } from './turn-loop.ts';
 
 /** What became of the packets of a group, from its start to its end. */
@@ -55,6 +56,7 @@ export class GroupState {
   readonly closed: Promise<void>;
   readonly mesh: Mesh;
   readonly pool: BufferPool;
+  readonly requests: Requests = new Requests();
   /** Told of each crash before `onCrash`. */
   readonly watchers: CrashWatcher[] = [];
   readonly #options: ResolvedGroupOptions;
@@ -87,6 +89,7 @@ export class GroupState {
     const { receivers } = this.#ends;
     this.#loop = new TurnLoop(pool, receivers, this.#gauges, 'adaptive', () => false);
     this.mailbox = this.#loop.mailbox;
+    this.mailbox.requests = this.requests;
     this.mailbox.laneTo = (index) => this.#ends.sender(index);
     this.#gauges.become(RUNNING);
     this.closed = new Promise((resolve, reject) => {
@@ -98,7 +101,7 @@ export class GroupState {
       onCrash: (index, crash, inHand, taken) => {
         const epoch = (slots[index] as ExecutorSlot).restarts + 1;
         for (const watcher of this.watchers) watcher(index, epoch, taken);
-        this.mailbox.requests?.crashed(index, this.mesh.tagsBetween(index, count), crash);
+        this.requests.crashed(index, this.mesh.tagsBetween(index, count), crash);
         options.onCrash(index, crash, inHand, []);
       },
     };
@@ -245,7 +248,7 @@ export class GroupState {
       for (const { worker } of this.slots) worker.order({ kind: 'destroy' });
       this.#terminateAfter(GRACE_MS);
       await Promise.all(this.slots.map(({ worker }) => worker.ended));
-      this.mailbox.requests?.close();
+      this.requests.close();
       this.#settleClosed(this.#crash ?? (error as BusbarError));
       return this.#report();
     }
@@ -353,7 +356,7 @@ export class GroupState {
   async #emptyMailbox(timeoutMs: number): Promise<void> {
     const { mailbox } = this;
     // A handler may wait for a reply that cannot come any more.
-    mailbox.requests?.endUnless(this.mesh.tagsTo(this.slots.length));
+    this.requests.endUnless(this.mesh.tagsTo(this.slots.length));
     if (mailbox.hasHandler && !mailbox.ended) {
       await new Promise<void>((resolve) => {
         const timer = startTimer(timeoutMs, resolve);
@@ -366,7 +369,7 @@ export class GroupState {
       if (!mailbox.ended) this.#unhandled = mailbox.releaseQueued();
     }
     while (!mailbox.hasHandler && mailbox.pump() > 0);
-    mailbox.requests?.close();
+    this.requests.close();
     if (this.mesh.queued(this.slots.length) === 0) this.closeMailbox();
   }
 

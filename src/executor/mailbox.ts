@@ -113,7 +113,7 @@ export class LaneMailbox implements Mailbox {
    * drains.
    */
   onTake: (() => void) | undefined;
-  /** The requests of this thread; undefined: it has made none. */
+  /** The requests of this thread; undefined: it makes none. */
   requests: Requests | undefined;
   /** The lane to a sender, for replies. */
   laneTo: (index: number) => PacketSender = () => {
@@ -167,7 +167,11 @@ export class LaneMailbox implements Mailbox {
         this.handled++;
         if (handling.isFull) lane.halt();
       };
-      return () => (lane.hasNews && !handling.isFull ? lane.drainRegions(sink, this.batch) : 0);
+      return () => {
+        // A handler under way may wait for a reply.
+        if (handling.isFull) return this.awaitsReplies ? this.takeReplies(lane, from) : 0;
+        return lane.hasNews ? lane.drainRegions(sink, this.batch) : 0;
+      };
     });
     this.handling = handling;
   }
@@ -201,16 +205,26 @@ export class LaneMailbox implements Mailbox {
     return true;
   }
 
-  /** Takes replies only, as there is no reader: another packet stops its lane. */
-  private takeReplies(): number {
+  private get awaitsReplies(): boolean {
+    return this.requests !== undefined && this.requests.size > 0;
+  }
+
+  /** Takes replies only, as no other packet can be handed out now: one stops its lane. */
+  private takeReplies(lane: PacketReceiver, from: number): number {
+    let done = 0;
+    while (done < this.batch && isReply(lane.nextTag)) {
+      const packet = lane.tryReceive();
+      if (packet === undefined) break;
+      this.passReply(packet, from);
+      done++;
+    }
+    return done;
+  }
+
+  private takeAllReplies(): number {
     let done = 0;
     for (const [from, lane] of this.lanes.entries()) {
-      for (let left = this.batch; left > 0 && lane !== undefined && isReply(lane.nextTag); left--) {
-        const packet = lane.tryReceive();
-        if (packet === undefined) break;
-        this.passReply(packet, from);
-        done++;
-      }
+      if (lane !== undefined) done += this.takeReplies(lane, from);
     }
     return done;
   }
@@ -218,7 +232,7 @@ export class LaneMailbox implements Mailbox {
   tryReceive(): Packet | undefined {
     this.ask();
     // Replies may come after what is taken.
-    if (this.requests !== undefined) this.wake();
+    if (this.requests?.isUsed) this.wake();
     return this.take();
   }
 
@@ -265,7 +279,7 @@ export class LaneMailbox implements Mailbox {
     if (this.failed.length > 0) this.releaseFailed();
     if (sinks.length === 0) {
       if (!this.waiters.isEmpty) return this.serveWaiters();
-      return this.requests === undefined ? 0 : this.takeReplies();
+      return this.requests?.isUsed ? this.takeAllReplies() : 0;
     }
     const first = this.first < sinks.length ? this.first : 0;
     this.first = first + 1;
@@ -278,7 +292,7 @@ export class LaneMailbox implements Mailbox {
   /** Makes every lane wake the loop. Returns false if a lane holds a packet already. */
   arm(): boolean {
     // Promises under way: when one settles, it wakes the loop.
-    if (this.handling?.isFull) return true;
+    if (this.handling?.isFull && !this.awaitsReplies) return true;
     let empty = true;
     for (const lane of this.lanes) {
       if (lane !== undefined && !lane.ended && !lane.arm()) empty = false;

@@ -5,7 +5,7 @@ import { show } from '../base/check.ts';
 import { messageOf } from '../base/errors.ts';
 import type { PacketSender } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
-import { failedTag, isRequest, replyTag } from './requests.ts';
+import { failedTag, isReply, isRequest, replyTag } from './requests.ts';
 
 /** Takes a packet over; `from` is the sender's index, or the group's `count` for the host. */
 export type PacketHandler = (packet: Packet, from: number) => void | Promise<void>;
@@ -42,21 +42,29 @@ export function replying(
     if (packet === undefined && !isRequest(tag)) return undefined;
     throw new TypeError(`the reply to a request must be a Packet, got ${show(packet)}`);
   };
-  /** Tells who has asked, if a buffer is free for that. */
-  const fail = async (error: unknown, tag: number, to: number): Promise<void> => {
+  /** Tells who has asked. Without a free buffer: by an empty part of `asked`, or later. */
+  const fail = async (error: unknown, asked: Packet, tag: number, to: number): Promise<void> => {
     const { pool } = laneTo(to);
-    // A character takes at most four bytes.
-    const text = messageOf(error).slice(0, Math.min(MESSAGE_MAX, pool.bufferSize >> 2));
-    const packet = Packet.tryFrom(pool, text);
-    if (packet !== undefined) await send(packet, failedTag(tag), to);
+    // A character takes at most four bytes; a pair of surrogates stays whole.
+    const text = messageOf(error)
+      .slice(0, Math.min(MESSAGE_MAX, pool.bufferSize >> 2))
+      .replace(/[\ud800-\udbff]$/, '');
+    const spare = (): Packet | undefined => (asked.released ? undefined : asked.slice(0, 0));
+    const packet = Packet.tryFrom(pool, text) ?? spare() ?? (await Packet.from(pool, text));
+    await send(packet, failedTag(tag), to);
   };
-  const failed = (error: unknown, tag: number, to: number): never => {
+  const failed = (error: unknown, asked: Packet, tag: number, to: number): never => {
     // What it throws: the lane is closed, so the requests have ended.
-    if (isRequest(tag)) fail(error, tag, to).catch(() => {});
+    if (isRequest(tag)) fail(error, asked, tag, to).catch(() => {});
     throw error;
   };
   return (packet, from) => {
     const { tag } = packet;
+    if (isReply(tag)) {
+      // Two threads that both reply would send it to each other for ever.
+      packet.release();
+      return undefined;
+    }
     try {
       const result = handler(packet, from);
       if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') {
@@ -64,9 +72,9 @@ export function replying(
       }
       return Promise.resolve(result)
         .then((late) => reply(late, tag, from))
-        .catch((error) => failed(error, tag, from));
+        .catch((error) => failed(error, packet, tag, from));
     } catch (error) {
-      return failed(error, tag, from);
+      return failed(error, packet, tag, from);
     }
   };
 }

@@ -91,6 +91,8 @@ export class OpenRequest {
  * had taken it; by the end of the group. A reply that comes later is released.
  */
 export class Requests {
+  /** The thread has made a request. */
+  isUsed = false;
   readonly #open = new Map<number, OpenRequest>();
   #last = 0;
 
@@ -99,6 +101,7 @@ export class Requests {
   }
 
   begin(to: number, asker: object): OpenRequest {
+    this.isUsed = true;
     do this.#last = (this.#last + 1) & NUMBER_MASK;
     while (this.#open.has(this.#last));
     const request = new OpenRequest(this, to, REQUEST | this.#last, asker);
@@ -122,7 +125,7 @@ export class Requests {
       request.resolve(reply);
       return;
     }
-    const detail = `executor ${from}: ${reply}`;
+    const detail = `executor ${from}: ${reply.length > 0 ? reply : 'it has failed'}`;
     reply.release();
     request.reject(new BusbarError('ERR_BUSBAR_REQUEST_FAILED', detail));
   }

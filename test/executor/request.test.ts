@@ -74,14 +74,16 @@ test('without a request, a packet is replied to with its own tag, or not at all'
     ['mirror', 12],
     ['nothing', 13],
     ['another', 14],
+    // The tag of a reply: nobody replies to that.
     ['mirror', -15],
+    ['mirror', 16],
   ] as const) {
     const packet = packetOf(pool, text);
     packet.tag = tag;
     expect(group.trySendTo(1, packet)).toBe(true);
   }
-  await until(() => tags.length === 3);
-  expect(tags).toEqual([12, 14, -15]);
+  await until(() => tags.includes(16));
+  expect(tags).toEqual([12, 14, 16]);
   await end();
 });
 
@@ -159,6 +161,55 @@ test('a group that drains answers what was asked; one that ends now says so', as
     expect(result).toMatchObject({ reason: { code: 'ERR_BUSBAR_EXECUTOR_STOPPED' } });
   }
   expectAllBack(second.pool);
+});
+
+test('a handler that fails while no buffer is free fails its request', async () => {
+  const { ask, end, pool, group } = await setUp({ keepsGoing: true });
+  const code = 'ERR_BUSBAR_REQUEST_FAILED';
+  const all: Packet[] = [];
+  const asked = packetOf(pool, 'reject');
+  for (let one = Packet.tryFrom(pool, 'x'); one !== undefined; one = Packet.tryFrom(pool, 'x')) {
+    all.push(one);
+  }
+  await expect(group.requestTo(0, asked)).rejects.toMatchObject({ code });
+  for (const one of all) one.release();
+  await expect(ask('undefined')).rejects.toMatchObject({ code, message: /executor 0: undefined/ });
+  await expect(ask('smile')).rejects.toMatchObject({ code, message: /: x(\u{1f600}){31}$/u });
+  await end();
+});
+
+test('a handler of the host may wait for the reply to a request of its own', async () => {
+  const { pool, group, end } = await setUp();
+  const replies: string[] = [];
+  group.mailbox.handle(async (packet) => {
+    packet.release();
+    // Parked, perhaps: the reply must wake the loop.
+    for (let i = 0; i < 3; i++) {
+      await new Promise(setImmediate);
+      using reply = await group.requestTo(1, packetOf(pool, `event ${i}`));
+      replies.push(reply.toString());
+    }
+  });
+  expect(group.trySendTo(0, packetOf(pool, 'event'))).toBe(true);
+  await until(() => replies.length === 3);
+  expect(replies).toEqual(['event 0', 'event 1', 'event 2']);
+  await end();
+});
+
+test('a packet with the tag of a reply is never handed out, asked for or not', async () => {
+  const { pool, group, end } = await setUp();
+  const tags: number[] = [];
+  group.mailbox.handle((packet) => {
+    tags.push(packet.tag);
+    packet.release();
+  });
+  for (const tag of [-15, 1]) {
+    const packet = packetOf(pool, `tell ${tag}`);
+    expect(group.trySendTo(0, packet)).toBe(true);
+  }
+  await until(() => tags.includes(1));
+  expect(tags).not.toContain(-15);
+  await end();
 });
 
 test('a stop frees a handler of the host that waits for a reply', async () => {

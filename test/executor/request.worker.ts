@@ -25,6 +25,16 @@ export function run({ mailbox, host, pool, data, signal }: ExecutorContext): voi
           throw new Error('so told');
         case 'reject':
           return Promise.reject(new Error(`x${'ü'.repeat(500)}`));
+        case 'undefined':
+          packet.release();
+          throw undefined;
+        case 'smile':
+          throw new Error(`x${'\u{1f600}'.repeat(99)}`);
+        case 'tell': {
+          const told = Packet.tryFrom(pool, 'told') as Packet;
+          told.tag = Number(text);
+          return host.send(told).then(() => packet);
+        }
         case 'nothing':
           packet.release();
           return undefined;
