@@ -188,13 +188,14 @@ export class ExecutorGroup {
   private requestNow(index: number, packet: Packet, options?: WaitOptions): Promise<Packet> {
     checkPacket(packet, this.pool);
     const limits = resolveWaitOptions(options);
-    const { requests } = this.state;
+    const { mailbox, requests } = this.state;
     const { tag } = packet;
     const request = requests.begin(index, this);
     try {
       packet.tag = request.tag;
       if (this.senders[index].trySend(packet)) {
         request.isSent = true;
+        mailbox.expectReply();
         return request.wait(limits);
       }
     } catch (error) {
@@ -221,6 +222,7 @@ export class ExecutorGroup {
       throw error;
     }
     request.isSent = true;
+    this.state.mailbox.expectReply();
     return request.wait({ signal, timeoutMs: Math.max(0, deadlineMs - nowMs()) });
   }
 

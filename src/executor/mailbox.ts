@@ -205,6 +205,11 @@ export class LaneMailbox implements Mailbox {
     return true;
   }
 
+  /** A request begins: a loop that parked while the handler was busy must look for its reply. */
+  expectReply(): void {
+    if (this.handling?.isFull) this.wake();
+  }
+
   private get awaitsReplies(): boolean {
     return this.requests !== undefined && this.requests.size > 0;
   }
@@ -231,8 +236,6 @@ export class LaneMailbox implements Mailbox {
 
   tryReceive(): Packet | undefined {
     this.ask();
-    // Replies may come after what is taken.
-    if (this.requests?.isUsed) this.wake();
     return this.take();
   }
 
@@ -388,9 +391,10 @@ export class LaneMailbox implements Mailbox {
   private take(): Packet | undefined {
     const { lanes } = this;
     if (this.state !== OPEN) return undefined;
-    // A packet taken out of a lane must reach the caller: throw now rather than after it, and look
-    // at its tag before.
-    if (this.onTake !== undefined || this.requests !== undefined) ensureStep();
+    // A packet taken out of a lane must reach the caller: throw now rather than below, and look at
+    // its tag before.
+    const hasAsked = this.requests?.isUsed === true;
+    if (this.onTake !== undefined || hasAsked) ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;
       const lane = lanes[from];
@@ -403,6 +407,8 @@ export class LaneMailbox implements Mailbox {
       this.first = (from + 1) % lanes.length;
       this.from = from;
       this.handled++;
+      // Replies may come after what is taken.
+      if (hasAsked) this.wake();
       this.onTake?.();
       return packet;
     }
