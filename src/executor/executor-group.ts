@@ -168,8 +168,8 @@ export class ExecutorGroup {
    * `mailbox.respond`. Replies come through {@link mailbox}, after what the executor sent before:
    * if it sends other packets, too, read them.
    *
-   * **Ownership** of the packet as {@link send}; its tag is the request's once it is sent. The reply
-   * is the caller's. Negative tags are taken by requests and replies.
+   * **Ownership** of the packet as {@link send}; once sent, its tag is the request's. The reply is
+   * the caller's. Negative tags are taken by requests and replies.
    * **Cost** that of two lanes, a promise and a few objects.
    * **Throws** (rejects) what `send` throws; ERR_BUSBAR_REQUEST_FAILED if the handler failed,
    * ERR_BUSBAR_EXECUTOR_CRASHED if its thread crashed after it had taken the packet (one that it
