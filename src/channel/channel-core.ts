@@ -249,7 +249,7 @@ export class ChannelCore implements TransitSource {
   readonly takeOut = (at: number): boolean => {
     if (this.carries !== 'packets') return true;
     if (this.words[at + TRANSIT_MARK] === 0) return false;
-    this.pool.release(this.pool.moveFrom(this.words, at));
+    this.pool.release(this.pool.moveFromWords(this.words, at));
     return true;
   };
 

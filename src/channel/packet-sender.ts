@@ -137,7 +137,7 @@ export class PacketSender extends Sender<Packet> {
     const { words, slotWords } = this;
     for (let i = 0; i < count; i++) {
       const slot = at + i * slotWords;
-      if (words[slot + (3 satisfies TransitMark)] !== 0) this.pool.moveFrom(words, slot);
+      if (words[slot + (3 satisfies TransitMark)] !== 0) this.pool.moveFromWords(words, slot);
     }
     this.ring.abort();
   }

@@ -173,7 +173,7 @@ export abstract class PoolDeaths extends BufferReferences {
   /** NO_BUFFER if the words do not hold a packet: they were overwritten. */
   private tryTakeOut(index: number): BufferId {
     try {
-      return this.moveFrom(this.words, index);
+      return this.moveFromWords(this.words, index);
     } catch (error) {
       if ((error as BusbarError).code !== 'ERR_BUSBAR_BAD_SEND_PACKET') throw error;
       this.words[index + TRANSIT_MARK] = 0;

@@ -280,7 +280,7 @@ export class Once extends Phased {
     const { pool, words } = this;
     if (!pool.isAttached) pool.checkAttached();
     if (!this.isHeldHere) throw new BusbarError('ERR_BUSBAR_NOT_OWNER', what);
-    if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, MADE));
+    if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFromWords(words, MADE));
   }
 
   #failIfHeld(made: OnceResult): void {

@@ -340,7 +340,7 @@ export function takeRegions(
     region[TRANSIT_MARK] = exchange(words, slot + TRANSIT_MARK, 0);
     if (region[TRANSIT_MARK] === 0) continue;
     bytes += region[TRANSIT_LENGTH];
-    pool.release(pool.moveFrom(region, 0));
+    pool.release(pool.moveFromWords(region, 0));
   }
   return bytes;
 }
@@ -357,6 +357,6 @@ export function releaseUnpublished(
   const end = (loadAcquire(words, record + HEAD) + layout.regionCount) | 0;
   for (let i = tail; i !== end; i = (i + 1) | 0) {
     const slot = layout.slot(lane, i);
-    if (words[slot + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, slot));
+    if (words[slot + TRANSIT_MARK] !== 0) pool.release(pool.moveFromWords(words, slot));
   }
 }

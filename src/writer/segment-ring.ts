@@ -206,7 +206,7 @@ export class SegmentRing {
     const pending = this.#layout.pending(slot);
     this.#dropLeaving();
     if (this.#words[pending + TRANSIT_MARK] === 0) return;
-    this.#leaving = this.#pool.moveFrom(this.#words, pending);
+    this.#leaving = this.#pool.moveFromWords(this.#words, pending);
     this.#dropLeaving();
   }
 

@@ -296,7 +296,7 @@ const BUGS: readonly Bug[] = [
   {
     what: 'once: the packet of a thread that died stays in the way',
     entry: 'sync/once.ts',
-    from: 'if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFrom(words, MADE));',
+    from: 'if (words[MADE + TRANSIT_MARK] !== 0) pool.release(pool.moveFromWords(words, MADE));',
     to: '',
     scenarios: /^once: death: of a packet/,
   },
