@@ -229,7 +229,7 @@ test('meanwhile a frame in parts is under way, other calls wait or return "not n
   await close();
 });
 
-test('a call that gives up in its turn harms neither the link nor the frame under way', async () => {
+test('a call that gives up in its turn harms neither link nor frame under way', async () => {
   const { near, far, close } = await open('loopback', newPool(), {});
   let goOn = (): void => {};
   const pause = new Promise<void>((resolve) => {
@@ -323,7 +323,8 @@ test('a source that ends its own link within next() is ended after that', async 
 
 test('a frame with fewer or more bytes than its length closes the link', async () => {
   for (const pieces of [['ab'], ['abc', 'de']]) {
-    const { near, far, close } = await open('loopback', newPool(), { handler: async () => {} });
+    const handler = () => ({ onFramePart() {} });
+    const { near, far, close } = await open('loopback', newPool(), { handler });
     await expect(near.writeFrame(4, pieces)).rejects.toThrow(/^the source has/);
     expect(near.error).toMatchObject({ code: 'ERR_BUSBAR_LINK_CLOSED' });
     await until(() => far.closed);
