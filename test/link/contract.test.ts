@@ -228,9 +228,9 @@ describe.each(linkKinds.map((kind) => [kind.name, kind] as const))('%s', (_name,
     const stats = near.stats();
     expect([stats.bytesWritten, stats.queuedBytes]).toEqual([bytesWritten, 0]);
     // The lengths do not travel with datagrams.
-    const lengths = kind.isStream ? 0 : (2 * bytesWritten) / 1000;
+    const lengths = kind.isStream ? 0 : 2 * (1 + (trial.written - 3002) / 1002);
     expect(stats.lostBytes).toBe(trial.written - bytesWritten - lengths);
-    expect(stats.lostBytes).toBeGreaterThanOrEqual(3002);
+    expect(stats.lostBytes).toBeGreaterThanOrEqual(3000);
     expect(trial.nearPool.stats().held).toBe(0);
     await trial.close();
   });
@@ -263,7 +263,7 @@ describe.each(linkKinds.map((kind) => [kind.name, kind] as const))('%s', (_name,
       code: 'ERR_BUSBAR_LINK_CLOSED',
       cause: reason,
     });
-    expect(near.stats().lostBytes).toBe(22);
+    expect(near.stats().lostBytes).toBe(kind.isStream ? 22 : 20);
     await trial.close();
     if (kind.name === 'TLS') return; // its sockets are adopted, not opened
     const late = Trial.open(kind, { near: { signal: controller.signal } });

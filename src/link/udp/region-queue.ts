@@ -90,18 +90,6 @@ export class RegionQueue {
     return bytes;
   }
 
-  /** Releases all regions; returns the number of their bytes. */
-  clear(): number {
-    const { waiting } = this;
-    let bytes = 0;
-    for (let i = 0; i < waiting.length; i += REGION_FIELDS) {
-      bytes += waiting[i + END] - waiting[i + BEGIN];
-    }
-    this.releaseBefore(waiting.length);
-    this.invariants();
-    return bytes;
-  }
-
   /** Fills the table with the first waiting datagrams; returns the number of rows. */
   cut(rowsMax: number, segments: number): number {
     const { waiting } = this;

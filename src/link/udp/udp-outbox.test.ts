@@ -313,3 +313,30 @@ test('a handler that sends by another link does not mix up what the system said 
   expect(first.stats()).toMatchObject({ datagramsWritten: 1, queuedBytes: 0, lostDatagrams: 0 });
   expect(pool.stats().held).toBe(0);
 });
+
+test.each([
+  ['whole', CUT_WHOLE, [0, 3, 1, 1, 1, 0, 1, 1], 1, 8],
+  ['messages', CUT_MESSAGES, [0, 3, 1, 1, 1, 0, 1, 1], 2, 4],
+  ['messages and a rest', CUT_MESSAGES, [0, 3, 1, 1, 1, 9], 1, 4],
+  ['no messages', CUT_PACKED, [0, 3, 1], 0, 3],
+  ['packed', CUT_PACKED, [0, 3, 1, 1, 1, 0, 1, 1], 1, 8],
+  ['equal', CUT_EQUAL, new Array(250).fill(1), 3, 250],
+] as const)(
+  'close counts what it drops, and what comes later: %s',
+  (_name, cut, bytes, n, lost) => {
+    const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 4, maxThreads: 1 });
+    const outbox = new UdpOutbox(pool, cut, DATAGRAM_BYTES);
+    const rows = outbox.addresses;
+    const row = rows.add(UdpAddress.of('10.0.0.1', 1).words, 0);
+    for (const times of [1, 2, 3]) {
+      const id = pool.tryAcquire();
+      pool.bytes.set(bytes, pool.offsetOf(id));
+      outbox.push(pool.offsetOf(id), bytes.length, id, row);
+      outbox.close();
+      const counted = { lostDatagrams: times * n, lostBytes: times * lost, queuedBytes: 0 };
+      expect(outbox.stats()).toMatchObject(counted);
+    }
+    expect([pool.stats().held, rows.heldCount]).toEqual([0, 1]);
+    pool.close();
+  },
+);

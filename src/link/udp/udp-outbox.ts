@@ -29,7 +29,7 @@ import {
 export interface UdpOutboxStats extends WritingStats {
   /** Datagrams that the system has taken. */
   readonly datagramsWritten: number;
-  /** Datagrams that the system refused to send: too long, or no route. */
+  /** Datagrams refused by the system, too long or without a route, or unsent at the link's end. */
   readonly lostDatagrams: number;
 }
 
@@ -163,12 +163,8 @@ export class UdpOutbox {
     address: number,
     cut: Cut = this.writersCut,
   ): void {
-    if (this.isClosed) {
-      this.lostBytes += length;
-      this.pool.release(bufferId);
-      return;
-    }
     this.queue.push(offset, length, bufferId, address, cut);
+    if (this.isClosed) this.loseAll();
   }
 
   /** Releases a writer's hold on this row of {@link addresses}. */
@@ -205,8 +201,9 @@ export class UdpOutbox {
   close(): void {
     if (this.isClosed) return;
     this.state = CLOSED;
-    this.lostBytes += this.queue.clear();
-    this.invariants();
+    this.loseAll();
+    // A region that comes later stays no longer than `push`; the link's holder may be gone by then.
+    this.held.holdAs(this.pool.holder());
   }
 
   /** Counts as lost a datagram of this many bytes that was counted as written. */
@@ -240,6 +237,12 @@ export class UdpOutbox {
     assert(!this.queue.isEmpty || !this.blocked, 'a blocked outbox has something to send');
     assert(this.unreachable === 0 || this.isRetrying, 'an error is kept only during a retry');
     assert(this.segmentRefusals <= SEGMENT_REFUSALS_MAX, 'refusals of segmentation are bounded');
+  }
+
+  /** Drops all regions, and counts what would have been sent of them. */
+  private loseAll(): void {
+    while (!this.queue.isEmpty) this.advance(this.cut(ROWS_MAX, 0), false);
+    this.invariants();
   }
 
   private sendAll(): void {
@@ -320,7 +323,7 @@ export class UdpOutbox {
   /** Removes the first `rows` rows, which were sent or lost. Returns the number of datagrams. */
   private advance(rows: number, wereSent: boolean): number {
     if (rows === 0) return 0;
-    assert(this.isSending, 'rows are cut to be sent at once');
+    assert(this.isSending || this.isClosed, 'rows are cut to be sent or lost at once');
     const datagrams = datagramsOf(0, rows);
     let bytes = 0;
     for (let w = OUT_LENGTH; w < rows * OUT_WORDS; w += OUT_WORDS) bytes += table[w];
