@@ -124,7 +124,7 @@ export class FrameWriter {
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
     const limits = resolveWaitOptions(options);
     const pieces = piecesOf(source);
-    const stop = (reason: unknown): void => pieces.stop(reason);
+    const stop = (reason: unknown): void => pieces.refuse(reason);
     // Waits for room and buffers have guards of their own.
     const guard = new WaitGuard(limits, 'write', stop);
     link.onEnd = stop;
@@ -133,7 +133,7 @@ export class FrameWriter {
     } finally {
       link.onEnd = undefined;
       guard.end();
-      pieces.leave();
+      pieces.close();
     }
   }
 

@@ -23,7 +23,7 @@ class Pieces<T> {
     this.#next = next;
   }
 
-  /** The next piece, or the end. Rejects once {@link stop} was called, whatever the source does. */
+  /** The next piece, or the end. Rejects once {@link refuse} was called, whatever the source does. */
   next(): Promise<IteratorResult<T, undefined>> {
     return new Promise((resolve, reject) => {
       if (this.#stopped !== undefined) throw this.#stopped.reason;
@@ -33,13 +33,13 @@ class Pieces<T> {
   }
 
   /** Ends the wait for a piece, and each later one, with this reason. The first reason counts. */
-  stop(reason: unknown): void {
+  refuse(reason: unknown): void {
     this.#stopped ??= { reason };
     this.#reject?.(reason);
   }
 
   /** Ends an iterator that has not ended by itself; does not wait for that. */
-  leave(): void {
+  close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     (async () => this.#iterator.return?.())().catch(() => {});
