@@ -23,7 +23,7 @@ class Pieces<T> {
     this.#next = next;
   }
 
-  /** The next piece, or the end. Rejects once {@link refuse} was called, whatever the source does. */
+  /** The next piece, or the end. Rejects after {@link refuse}, whatever the source does. */
   next(): Promise<IteratorResult<T, undefined>> {
     return new Promise((resolve, reject) => {
       if (this.#stopped !== undefined) throw this.#stopped.reason;
