@@ -30,7 +30,10 @@ export abstract class WaitingWriter implements ReservationWriter {
     return new Reservation(this, at, length);
   }
 
-  /** `tryWrite` that waits; `source` stays as it is. **Throws** (rejects) as {@link reserve}. */
+  /**
+   * `tryWrite` that waits; do not change `source` meanwhile. **Throws** (rejects) as
+   * {@link reserve}.
+   */
   async write(source: Uint8Array | string, options: WaitOptions = {}): Promise<void> {
     await this.waiting.until(() => (this.tryWrite(source) ? 0 : -1), options);
   }
