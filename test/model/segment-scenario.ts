@@ -134,7 +134,7 @@ function numbersAsPool(slot: number): BufferPool {
     moveInto(id: number, _offset: number, length: number, words: Int32Array, at: number): void {
       words.set([id, 0, length, identity | 1], at);
     },
-    moveFrom(words: Int32Array, at: number): number {
+    moveFromWords(words: Int32Array, at: number): number {
       words[at + TRANSIT_MARK] = 0;
       return words[at];
     },
