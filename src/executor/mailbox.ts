@@ -391,18 +391,18 @@ export class LaneMailbox implements Mailbox {
   private take(): Packet | undefined {
     const { lanes } = this;
     if (this.state !== OPEN) return undefined;
-    // A packet taken out of a lane must reach the caller: throw now rather than below, and look at
-    // its tag before.
+    // A packet taken out of a lane must reach the caller: throw now rather than below.
     const hasAsked = this.requests?.isUsed === true;
-    if (this.onTake !== undefined || hasAsked) ensureStep();
+    if (this.onTake !== undefined || this.requests !== undefined) ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;
       const lane = lanes[from];
-      while (this.requests !== undefined && lane !== undefined && isReply(lane.nextTag)) {
-        const reply = lane.tryReceive();
-        if (reply !== undefined) this.passReply(reply, from);
+      let packet = lane?.tryReceive();
+      // By the lane's field: a call that threw here would lose the packet.
+      while (packet !== undefined && this.requests !== undefined && (lane?.tag ?? 0) < 0) {
+        if (!this.passReply(packet, from)) break;
+        packet = lane?.tryReceive();
       }
-      const packet = lane?.tryReceive();
       if (packet === undefined) continue;
       this.first = (from + 1) % lanes.length;
       this.from = from;
@@ -415,17 +415,17 @@ export class LaneMailbox implements Mailbox {
     return undefined;
   }
 
+  /** Returns how many packets it took, replies included: after 0 the loop may park unarmed. */
   private serveWaiters(): number {
-    let done = 0;
-    while (done < BATCH_MAX) {
+    const before = this.handled;
+    while (this.handled - before < BATCH_MAX) {
       const { first } = this.waiters;
       const packet = first === undefined ? undefined : this.take();
       if (first === undefined || packet === undefined) break;
-      done++;
       this.settle(first, packet);
     }
     if (!this.waiters.isEmpty && this.ended) this.end();
-    return done;
+    return this.handled - before;
   }
 
   private wait(limits: WaitLimits): Promise<Packet | undefined> {

@@ -15,7 +15,7 @@ class Pieces<T> {
   readonly #next: () => Step<T>;
   /** The iterator has given something, or owes it, and has neither ended nor failed. */
   #isOpen = false;
-  #stopped: { readonly reason: unknown } | undefined;
+  #refused: { readonly reason: unknown } | undefined;
   #reject: ((reason: unknown) => void) | undefined;
 
   constructor(iterator: AsyncIterator<T> | Iterator<T>, next: () => Step<T>) {
@@ -26,7 +26,7 @@ class Pieces<T> {
   /** The next piece, or the end. Rejects after {@link refuse}, whatever the source does. */
   next(): Promise<IteratorResult<T, undefined>> {
     return new Promise((resolve, reject) => {
-      if (this.#stopped !== undefined) throw this.#stopped.reason;
+      if (this.#refused !== undefined) throw this.#refused.reason;
       this.#reject = reject;
       this.#read().then(resolve, reject);
     });
@@ -34,7 +34,7 @@ class Pieces<T> {
 
   /** Ends the wait for a piece, and each later one, with this reason. The first reason counts. */
   refuse(reason: unknown): void {
-    this.#stopped ??= { reason };
+    this.#refused ??= { reason };
     this.#reject?.(reason);
   }
 

@@ -91,7 +91,7 @@ const BUGS: readonly Bug[] = [
   bug(
     'what is taken out of a lane is lost if the loop cannot be woken',
     'mailbox',
-    'if (this.onTake !== undefined || hasAsked) ensureStep();',
+    'if (this.onTake !== undefined || this.requests !== undefined) ensureStep();',
     '',
     /^exception: tryReceive until/,
   ),
