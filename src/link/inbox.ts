@@ -12,8 +12,12 @@ const PACKETS_MAX = 64;
 
 /** The part of a link that its inbox uses. */
 export interface InboxOwner {
-  pause(): void;
-  resume(): void;
+  /** The inbox is full: nothing more is to be read. */
+  hold(): void;
+  /** The inbox is empty again. Delivers nothing before it returns. */
+  endHold(): void;
+  /** Whether the program has paused the link. */
+  isPaused(): boolean;
   /** Every packet before the peer's end was taken, and its handler has ended. */
   endTaken(): void;
   /** Why the link failed. */
@@ -43,8 +47,9 @@ interface Taker<P> extends Linked<Taker<P>> {
  *
  *   delivery ──push──▶ queue ──▶ receive, for await, handle
  *
- * The link pauses while the queue is full, and resumes when it is empty. The peer's end is handled
- * in its place, after all packets that came before it.
+ * The link does not read from when the queue is full until it is empty. While the program has
+ * paused the link, the queue keeps what it has. The peer's end is handled in its place, after all
+ * packets that came before it.
  */
 export class Inbox<P extends Packet = Packet> {
   readonly #owner: InboxOwner;
@@ -71,10 +76,8 @@ export class Inbox<P extends Packet = Packet> {
       return;
     }
     const taker = this.#takers.first;
-    if (taker !== undefined) {
-      this.#takers.remove(taker);
-      taker.guard?.end();
-      taker.resolve(packet);
+    if (taker !== undefined && this.#isEmpty) {
+      this.#serve(taker, packet);
       return;
     }
     if (this.#handling !== undefined && this.#isEmpty && !this.#handling.isFull) {
@@ -85,13 +88,13 @@ export class Inbox<P extends Packet = Packet> {
     this.#bytes += packet.length;
     if (this.#isFull || (this.#count < PACKETS_MAX && this.#bytes < this.#bytesMax)) return;
     this.#isFull = true;
-    this.#owner.pause();
+    this.#owner.hold();
   }
 
   /** The peer has ended. */
   pushEnd(): void {
     this.#state = ENDED;
-    this.#advance();
+    this.advance();
   }
 
   /** The link delivers no more. Queued packets are dropped, unless the link has failed. */
@@ -99,7 +102,7 @@ export class Inbox<P extends Packet = Packet> {
     if (this.#state >= CLOSED) return;
     this.#state = CLOSED;
     if (this.#owner.error() === undefined) while (!this.#isEmpty) this.#shift()?.release();
-    this.#advance();
+    this.advance();
   }
 
   /** The program reads no more: drops what is queued and what comes later. */
@@ -115,8 +118,8 @@ export class Inbox<P extends Packet = Packet> {
 
   tryReceive(): P | undefined {
     this.#checkFree();
-    const packet = this.#shift();
-    if (packet === undefined) this.#takeEnd();
+    const packet = this.#next();
+    if (packet === undefined && this.#isEmpty) this.#takeEnd();
     return packet;
   }
 
@@ -128,7 +131,7 @@ export class Inbox<P extends Packet = Packet> {
     } catch (error) {
       return Promise.reject(error);
     }
-    const packet = this.#takers.isEmpty ? this.#shift() : undefined;
+    const packet = this.#takers.isEmpty ? this.#next() : undefined;
     if (packet !== undefined) return Promise.resolve(packet);
     return new Promise((resolve, reject) => {
       const taker: Taker<P> = {
@@ -143,7 +146,7 @@ export class Inbox<P extends Packet = Packet> {
         if (this.#takers.remove(taker)) reject(reason);
       });
       this.#takers.push(taker);
-      this.#advance();
+      this.advance();
     });
   }
 
@@ -157,7 +160,7 @@ export class Inbox<P extends Packet = Packet> {
   /** The next packet, if it is there, and no earlier caller waits. */
   take(): P | undefined {
     this.#checkFree();
-    return this.#takers.isEmpty ? this.#shift() : undefined;
+    return this.#takers.isEmpty ? this.#next() : undefined;
   }
 
   /** Makes a packet that was just taken the next one again. **Ownership** takes the packet. */
@@ -176,13 +179,13 @@ export class Inbox<P extends Packet = Packet> {
     return new Promise((resolve, reject) => {
       this.#checkFree();
       if (!this.#takers.isEmpty) throw new TypeError('the link is read by receive() already');
-      const advance = (): void => this.#advance();
+      const advance = (): void => this.advance();
       this.#handling = new Handling(handler as Handler, options, advance, (error) => {
         this.#failed(error);
       });
       this.#finish = resolve;
       this.#fail = reject;
-      this.#advance();
+      this.advance();
     });
   }
 
@@ -198,6 +201,11 @@ export class Inbox<P extends Packet = Packet> {
     if (this.#handling !== undefined) throw new TypeError('the link is read by handle() already');
   }
 
+  /** The next packet, unless the link is paused: that of a link that has ended is not. */
+  #next(): P | undefined {
+    return this.#state < CLOSED && this.#owner.isPaused() ? undefined : this.#shift();
+  }
+
   #shift(): P | undefined {
     if (this.#head === this.#queue.length) return undefined;
     const packet = this.#queue[this.#head++] as P;
@@ -207,10 +215,7 @@ export class Inbox<P extends Packet = Packet> {
       this.#head = 0;
       if (this.#isFull) {
         this.#isFull = false;
-        // Later: what has arrived may be delivered at once.
-        queueMicrotask(() => {
-          if (!this.#isFull && this.#state < CLOSED) this.#owner.resume();
-        });
+        this.#owner.endHold();
       }
     }
     return packet;
@@ -224,11 +229,22 @@ export class Inbox<P extends Packet = Packet> {
     }
   }
 
-  /** Serves the handler after packets, an end or a promise; ends all reads after the last one. */
-  #advance(): void {
+  #serve(taker: Taker<P>, packet: P | undefined): void {
+    this.#takers.remove(taker);
+    taker.guard?.end();
+    taker.resolve(packet);
+  }
+
+  /** Serves readers after packets, an end, a promise or a pause; ends all after the last packet. */
+  advance(): void {
+    for (let taker = this.#takers.first; taker !== undefined; taker = this.#takers.first) {
+      const packet = this.#next();
+      if (packet === undefined) break;
+      this.#serve(taker, packet);
+    }
     const handling = this.#handling;
     while (handling !== undefined && !handling.isFull) {
-      const packet = this.#shift();
+      const packet = this.#next();
       if (packet === undefined) break;
       this.#give(packet);
     }
@@ -238,10 +254,13 @@ export class Inbox<P extends Packet = Packet> {
     if (this.#state === READING) return;
     const error = this.#owner.error();
     for (let taker = this.#takers.first; taker !== undefined; taker = this.#takers.first) {
+      if (error === undefined) {
+        this.#serve(taker, undefined);
+        continue;
+      }
       this.#takers.remove(taker);
       taker.guard?.end();
-      if (error === undefined) taker.resolve(undefined);
-      else taker.reject(error);
+      taker.reject(error);
     }
     if (error !== undefined) this.#fail?.(error);
     else this.#finish?.();

@@ -62,7 +62,7 @@ export interface Link extends AsyncDisposable {
    * also straight after `destroy()`; {@link writable} is false from the beginning of the end.
    */
   readonly closed: boolean;
-  /** True after {@link pause}, until {@link resume}. */
+  /** True after {@link pause}, until {@link resume}; also while enough packets wait to be read. */
   readonly paused: boolean;
 
   /** Stops delivery, also from within a delivery, which is then the last. */

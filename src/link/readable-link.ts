@@ -10,6 +10,10 @@ import { isThenable } from './handler-result.ts';
 import { Inbox } from './inbox.ts';
 import { WritableLink } from './writable-link.ts';
 
+/** Why a link does not read: the program has paused it, or its inbox is full. */
+const BY_PROGRAM = 1;
+const BY_INBOX = 2;
+
 /**
  * The ways to read a link whose option `handler` returned no callbacks. Packets are the program's;
  * the link pauses by itself while some wait.
@@ -21,6 +25,8 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   protected isRead = false;
   /** The program's async handler is running; the link's end waits for it. */
   #isServed = false;
+  /** The reasons for not reading: { BY_INBOX: 1, BY_PROGRAM: 1 }. */
+  #holds = 0;
 
   /**
    * The next packet, if one is there.
@@ -74,9 +80,34 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   }
 
   /** Stops delivery, also from within a delivery, which is then the last. */
-  abstract pause(): void;
+  pause(): void {
+    this.#hold(BY_PROGRAM);
+  }
+
   /** Resumes delivery. What has already arrived may be delivered before this returns. */
-  abstract resume(): void;
+  resume(): void {
+    this.#endHold(BY_PROGRAM);
+  }
+
+  #hold(reason: number): void {
+    this.#holds |= reason;
+    this.holdReading(true);
+  }
+
+  /** Reads on when no reason is left; not at once, if that would call a handler from a read. */
+  #endHold(reason: number): void {
+    this.#holds &= ~reason;
+    if (this.inbox === undefined) this.#readOn();
+    else queueMicrotask(() => this.#readOn());
+  }
+
+  #readOn(): void {
+    if ((this.#holds & BY_PROGRAM) === 0) this.inbox?.advance();
+    if (this.#holds === 0) this.holdReading(false);
+  }
+
+  /** @internal Stops reading, or reads on and may deliver. */
+  protected abstract holdReading(isHeld: boolean): void;
 
   /** @internal Every packet before the peer's end was dealt with. */
   protected abstract endTaken(): void;
@@ -93,8 +124,9 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   ): T | undefined {
     // An async function begins to read before it returns.
     const inbox = new Inbox<P>(this.pool.bufferSize, {
-      pause: () => this.pause(),
-      resume: () => this.resume(),
+      hold: () => this.#hold(BY_INBOX),
+      endHold: () => this.#endHold(BY_INBOX),
+      isPaused: () => (this.#holds & BY_PROGRAM) !== 0,
       error: () => this.error,
       endTaken: () => {
         if (!this.#isServed) this.endTaken();

@@ -176,7 +176,13 @@ export class World {
   }
 
   incomingFrame(): IncomingFrame {
-    const owner = { pause() {}, resume() {}, endTaken() {}, error: () => undefined };
+    const owner = {
+      hold() {},
+      endHold() {},
+      isPaused: () => false,
+      endTaken() {},
+      error: () => undefined,
+    };
     const inbox = new Inbox(64, owner);
     const packet = this.packet();
     const frame = new IncomingFrame(inbox, packet);

@@ -232,12 +232,10 @@ export class TcpLink extends ReadableLink implements Link {
     return this.#intake.paused;
   }
 
-  override pause(): void {
-    this.#intake.pause();
-  }
-
-  override resume(): void {
-    this.#intake.resume();
+  /** @internal */
+  protected override holdReading(isHeld: boolean): void {
+    if (isHeld) this.#intake.pause();
+    else this.#intake.resume();
   }
 
   flush(): boolean {

@@ -92,12 +92,10 @@ export abstract class UdpReader extends ReadableLink<Datagram> {
     return this.intake.paused;
   }
 
-  override pause(): void {
-    this.intake.pause();
-  }
-
-  override resume(): void {
-    this.intake.resume();
+  /** @internal */
+  protected override holdReading(isHeld: boolean): void {
+    if (isHeld) this.intake.pause();
+    else this.intake.resume();
   }
 
   ref(): void {
