@@ -6,7 +6,9 @@ import { BufferPool } from 'busbar/pool';
 import type { BenchCase, PreparedCase } from '../bench-case.ts';
 import {
   CAPACITY,
+  endsOf,
   PRODUCERS_MAX,
+  receiveSome,
   receiveUntilEnd,
   sumOfSequences,
   type WordChannelData,
@@ -38,14 +40,28 @@ export const wordCases: readonly BenchCase[] = [
     what: 'two threads send words one by one, a third receives them',
     unit: UNIT,
     threads: 3,
-    prepare: prepareTwoProducers,
+    prepare: () => prepareTwoProducers(1),
   },
   {
     id: 'channel/mpmc-2p2c',
     what: 'two threads send words one by one, two others receive them',
     unit: UNIT,
     threads: 4,
-    prepare: prepareTwoConsumers,
+    prepare: () => prepareTwoConsumers(1),
+  },
+  {
+    id: 'channel/mpsc-batch64',
+    what: 'two threads trySendBatch 64 words, a third does tryReceiveBatch',
+    unit: 2 * UNIT,
+    threads: 3,
+    prepare: () => prepareTwoProducers(BATCH),
+  },
+  {
+    id: 'channel/mpmc-batch64',
+    what: 'two threads trySendBatch 64 words, two others do tryReceiveBatch',
+    unit: 2 * UNIT,
+    threads: 4,
+    prepare: () => prepareTwoConsumers(BATCH),
   },
   {
     id: 'channel/same-thread',
@@ -100,20 +116,24 @@ async function prepareBatches(): Promise<PreparedCase> {
   };
 }
 
-async function prepareTwoProducers(): Promise<PreparedCase> {
+async function prepareTwoProducers(batch: number): Promise<PreparedCase> {
   const { pool, channel, data } = createChannel('mpsc');
-  const crew = await Crew.start([producerPart(data, 0, {}), producerPart(data, 1, {})]);
+  const crew = await Crew.start([0, 1].map((one) => producerPart(data, one, { batch })));
   const receiver = channel.receiver();
+  const words = new Int32Array(batch);
   return {
     run(ops) {
       crew.begin(ops);
       let next0 = 0;
       let next1 = 0;
-      for (let i = 0; i < ops; i++) {
-        const word = receiver.tryReceive() ?? receiver.receiveSync();
-        if (word === undefined) throw new Error('the channel has ended');
-        const expected = (word & 1) === 0 ? next0++ : next1++;
-        if (word >> 1 !== expected) throw new Error(`${word >> 1} came instead of ${expected}`);
+      for (let i = 0; i < ops; ) {
+        const count = receiveSome(receiver, words);
+        for (let k = 0; k < count; k++) {
+          const word = words[k];
+          const expected = (word & 1) === 0 ? next0++ : next1++;
+          if (word >> 1 !== expected) throw new Error(`${word >> 1} came instead of ${expected}`);
+        }
+        i += count;
       }
       crew.finish();
       return next0 + next1;
@@ -122,19 +142,20 @@ async function prepareTwoProducers(): Promise<PreparedCase> {
   };
 }
 
-async function prepareTwoConsumers(): Promise<PreparedCase> {
+async function prepareTwoConsumers(batch: number): Promise<PreparedCase> {
   const { pool, channel, data } = createChannel('mpmc');
-  const marks = { marksEnd: true };
+  const marks = { batch, marksEnd: true };
   const crew = await Crew.start([
     producerPart(data, 0, marks),
     producerPart(data, 1, marks),
-    { role: 'word-consumer', data },
+    { role: 'word-consumer', data: { ...data, batch } },
   ]);
-  const receiver = channel.receiver();
+  const ends = endsOf(channel);
+  const words = new Int32Array(batch);
   return {
     run(ops) {
       crew.begin(ops);
-      const mine = receiveUntilEnd(receiver);
+      const mine = receiveUntilEnd(ends, words);
       crew.finish();
       const other = crew.outcome(2);
       const sum = (mine.sum + other.sum) | 0;
@@ -143,7 +164,10 @@ async function prepareTwoConsumers(): Promise<PreparedCase> {
       }
       return sum;
     },
-    close: () => crew.closeWith(receiver, pool),
+    close: () => {
+      ends.sender.close();
+      return crew.closeWith(ends.receiver, pool);
+    },
   };
 }
 

@@ -23,6 +23,20 @@ export interface WordChannelData {
   readonly channel: ChannelHandle;
 }
 
+export interface WordConsumerData extends WordChannelData {
+  readonly batch: number;
+}
+
+/** Both ends of a channel in one thread. */
+export interface Ends {
+  readonly sender: WordSender;
+  readonly receiver: WordReceiver;
+}
+
+export function endsOf(channel: WordChannel): Ends {
+  return { sender: channel.sender(), receiver: channel.receiver() };
+}
+
 export interface WordProducerData extends WordChannelData {
   /** Which of the producers it is, and how many there are. */
   readonly producer: number;
@@ -42,7 +56,7 @@ export function createWordProducer(data: WordProducerData): Role {
   return {
     run(ops) {
       const count = ops / data.producers;
-      if (data.batch > 1) sendBatches(sender, words, count);
+      if (data.batch > 1) sendBatches(sender, words, count, data);
       else if (data.sleeps) sendAsleep(sender, count, data.producer);
       else sendSpinning(sender, count);
       if (data.marksEnd) sender.sendSync(END_OF_TURN);
@@ -56,39 +70,62 @@ export function createWordProducer(data: WordProducerData): Role {
 }
 
 /** A thread that receives beside the measuring one. */
-export function createWordConsumer(data: WordChannelData): Role {
+export function createWordConsumer(data: WordConsumerData): Role {
   const pool = BufferPool.attach(data.pool);
-  const receiver = WordChannel.attach(pool, data.channel).receiver();
+  const ends = endsOf(WordChannel.attach(pool, data.channel));
+  const words = new Int32Array(data.batch);
   return {
-    run: () => receiveUntilEnd(receiver),
+    run: () => receiveUntilEnd(ends, words),
     close() {
-      receiver.close();
+      ends.sender.close();
+      ends.receiver.close();
       pool.detach();
     },
   };
 }
 
-/** Receives words of two producers until one of them says that its turn is over. */
-export function receiveUntilEnd(receiver: WordReceiver): Outcome {
+/** Receives what is there, or sleeps until one word comes. Returns how many are in `words`. */
+export function receiveSome(receiver: WordReceiver, words: Int32Array): number {
+  const count = words.length === 1 ? 0 : receiver.tryReceiveBatch(words);
+  if (count > 0) return count;
+  const word = receiver.tryReceive() ?? receiver.receiveSync();
+  if (word === undefined) throw new Error('the channel has ended');
+  words[0] = word;
+  return 1;
+}
+
+/**
+ * Receives words of two producers until one of them says that its turn is over. Each of two
+ * receivers needs one such message, so a second one in the same batch is sent on.
+ */
+export function receiveUntilEnd(channel: Ends, words: Int32Array): Outcome {
   let count = 0;
+  let ends = 0;
   let sum = 0;
   let last0 = -1;
   let last1 = -1;
-  for (;;) {
-    const word = receiver.tryReceive() ?? receiver.receiveSync();
-    if (word === undefined) throw new Error('the channel has ended');
-    if (word === END_OF_TURN) return { count, sum };
-    const sequence = word >> 1;
-    if ((word & 1) === 0) {
-      if (sequence <= last0) throwOrder(sequence, last0);
-      last0 = sequence;
-    } else {
-      if (sequence <= last1) throwOrder(sequence, last1);
-      last1 = sequence;
+  while (ends === 0) {
+    const there = receiveSome(channel.receiver, words);
+    for (let k = 0; k < there; k++) {
+      const word = words[k];
+      if (word === END_OF_TURN) {
+        ends++;
+        continue;
+      }
+      const sequence = word >> 1;
+      if ((word & 1) === 0) {
+        if (sequence <= last0) throwOrder(sequence, last0);
+        last0 = sequence;
+      } else {
+        if (sequence <= last1) throwOrder(sequence, last1);
+        last1 = sequence;
+      }
+      sum = (sum + sequence) | 0;
+      count++;
     }
-    sum = (sum + sequence) | 0;
-    count++;
   }
+  if (ends > 1) channel.sender.sendSync(END_OF_TURN);
+  return { count, sum };
 }
 
 /** What all sequences of `producers` producers add up to, modulo 2³². */
@@ -108,11 +145,21 @@ function sendAsleep(sender: WordSender, count: number, producer: number): void {
   }
 }
 
-function sendBatches(sender: WordSender, words: Int32Array, count: number): void {
+function sendBatches(
+  sender: WordSender,
+  words: Int32Array,
+  count: number,
+  { sleeps, producer }: WordProducerData,
+): void {
   const { length } = words;
+  const step = sleeps ? PRODUCERS_MAX : 1;
   for (let i = 0; i < count; i += length) {
-    for (let k = 0; k < length; k++) words[k] = i + k;
-    for (let begin = 0; begin < length; ) begin += sender.trySendBatch(words, begin, length);
+    for (let k = 0; k < length; k++) words[k] = (i + k) * step + (sleeps ? producer : 0);
+    for (let begin = 0; begin < length; ) {
+      const sent = sender.trySendBatch(words, begin, length);
+      begin += sent;
+      if (sent === 0 && sleeps) sender.sendSync(words[begin++]);
+    }
   }
 }
 
