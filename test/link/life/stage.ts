@@ -117,9 +117,10 @@ export class Stage {
     const lines: string[] = [];
     for (const name of ENDS) {
       const actor = this.#actors[name];
-      const events = joined(actor.events, this.#isExact || !this.#isVague);
+      const told = this.#isTorn(name) ? actor.events.filter((e) => e !== 'onEnd') : actor.events;
+      const events = joined(told, this.#isExact || !this.#isVague);
       if (events.length > 0) lines.push(`${name}: ${events.join(', ')}`);
-      const changes = this.#changes(actor);
+      const changes = this.#changes(actor, this.#isTorn(name));
       if (changes.length > 0) lines.push(`${name} is ${changes.join(', ')}`);
     }
     if (this.#uncaught.length > 0) lines.push(`uncaught: ${this.#uncaught.join(', ')}`);
@@ -382,7 +383,17 @@ export class Stage {
     };
   }
 
-  #changes(actor: Actor): string[] {
+  /**
+   * Whether the other end failed with bytes on their way. A reset that comes with the last of them
+   * is an error to libuv from 1.52 on, and a clean end to older ones (Node 20 and 22).
+   */
+  #isTorn(name: EndName): boolean {
+    const other = this.#actors[name === 'near' ? 'far' : 'near'].link;
+    const isReset = other?.error !== undefined && !wordOf(other.error).endsWith('(aborted)');
+    return !this.#isExact && this.#isVague && isReset;
+  }
+
+  #changes(actor: Actor, isTorn: boolean): string[] {
     const now = this.#stateOf(actor);
     const isExact = this.#isExact;
     const show = (key: string, value: unknown): string => {
@@ -390,7 +401,8 @@ export class Stage {
       if (typeof value === 'string') {
         // Where the system cuts a stream that is broken off.
         const isCut = !isExact && this.#isVague && value.startsWith('ERR_BUSBAR_LINK_TRUNCATED');
-        return `${key} ${isCut ? 'none' : value}`;
+        const isReset = isTorn && value === 'ERR_BUSBAR_LINK_FAILED';
+        return `${key} ${isCut || isReset ? 'none' : value}`;
       }
       const isSome = SOME.includes(key) || (this.#isVague && SOME_WHEN_VAGUE.includes(key));
       return `${key} ${!isExact && isSome && value !== 0 ? 'some' : value}`;
