@@ -30,8 +30,11 @@ export class PartProcess {
 
   constructor(name: PartName) {
     this.name = name;
+    // Newer Node reads that file on a thread, and one more descriptor is counted meanwhile.
+    const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
     this.#child = fork(PROGRAM, [name], {
       execArgv: ['--expose-gc'],
+      env,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
