@@ -82,6 +82,64 @@ test.each(orders)('%s: waits that end early say how, and take no lock along', as
   expect(pool.stats().waiting).toBe(0);
 });
 
+/** A tick of a waiting caller: what its timer does every 50 ms, however late. */
+const tick = (mutex: Mutex): void => mutex.checkPeers();
+
+test('fair: who does not take the lock is passed over, but not at the first tick', async () => {
+  const { a, b, pool } = two({ order: 'fair' });
+  const c = Mutex.attach(BufferPool.attach(pool.handle), a.handle);
+  a.tryLock();
+  const waits = [b.lock(), c.lock()];
+  // Until a turn of the event loop no ring reaches anyone, as if this thread were busy.
+  a.unlock();
+  tick(c);
+  c.recover();
+  expect(c.tryLock()).toBe('busy');
+  tick(c);
+  expect(c.tryLock()).toBe('acquired');
+  c.unlock();
+  expect(await waits[0]).toBe('acquired');
+  b.unlock();
+  expect(await waits[1]).toBe('acquired');
+  c.unlock();
+});
+
+test('fair: who finds the lock taken passes over no thread later', async () => {
+  const { a, b, pool } = two({ order: 'fair' });
+  const [c, d] = [0, 1].map(() => Mutex.attach(BufferPool.attach(pool.handle), a.handle));
+  a.tryLock();
+  const served: string[] = [];
+  const use = async (name: string, mutex: Mutex): Promise<void> => {
+    expect(await mutex.lock()).toBe('acquired');
+    served.push(name);
+    mutex.unlock();
+  };
+  const waits = [use('b', b), use('d', d), use('c', c)];
+  a.unlock();
+  for (let i = 0; i < 3; i++) tick(c);
+  // It was to take the lock now, in a microtask.
+  expect(b.lockSync()).toBe('acquired');
+  await undefined;
+  b.unlock();
+  expect(c.tryLock()).toBe('busy');
+  await Promise.all(waits);
+  expect(served).toEqual(['b', 'd', 'c']);
+});
+
+test('fair: ticks at which the lock is held do not count', async () => {
+  const { a, b, pool } = two({ order: 'fair' });
+  const c = Mutex.attach(BufferPool.attach(pool.handle), a.handle);
+  a.tryLock();
+  const [first, second] = [b.lock(), c.lock()];
+  for (let i = 0; i < 5; i++) tick(c);
+  a.unlock();
+  tick(c);
+  expect(c.tryLock()).toBe('busy');
+  expect(await first).toBe('acquired');
+  b.unlock();
+  expect(await second).toBe('acquired');
+});
+
 test('a thread that would wait for itself is told so', async () => {
   const { a } = two();
   const first = a.lock();

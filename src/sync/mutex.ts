@@ -87,8 +87,6 @@ export class Mutex extends Primitive {
   readonly #order: LockOrder;
   readonly #onOwnerDeath: OwnerDeath;
   #ownerDied: boolean;
-  /** True if the first waiter did not take the lock while it was free for a tick. */
-  #passesOver: boolean;
 
   private constructor(pool: BufferPool, words: Words) {
     const order = ORDERS[words[HEADER_CHOICES]];
@@ -96,7 +94,6 @@ export class Mutex extends Primitive {
     this.#order = order;
     this.#onOwnerDeath = DEATHS[words[HEADER_CHOICES + 1]];
     this.#ownerDied = false;
-    this.#passesOver = false;
     if (this.deadlocks !== undefined) this.tryLock = this.noting(this.tryLock);
   }
 
@@ -268,18 +265,17 @@ export class Mutex extends Primitive {
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
-  /** Frees the lock of a dead thread; passes over a first waiter that does not take a free lock. */
+  protected override takeable(): number {
+    const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
+    return this.#order === 'fair' && (holder === FREE || holder === ORPHANED) ? 1 : 0;
+  }
+
+  /** Frees the lock of a dead thread. */
   protected override recoverDead(asker: Asker): boolean {
     const freed = this.waiters.recover(asker);
     const isFreed = this.#takeFromDead(asker);
     const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
-    if (holder === FREE || holder === ORPHANED) {
-      if (this.#order === 'fair' && this.isWaiting) {
-        this.#passesOver = true;
-        this.pool.doorbell.ring(this.pool.threadSlot);
-      }
-      this.waiters.ringFirst();
-    }
+    if (holder === FREE || holder === ORPHANED) this.waiters.ringFirst();
     return freed > 0 || isFreed;
   }
 
@@ -311,10 +307,7 @@ export class Mutex extends Primitive {
   readonly #attempt = (): 'acquired' | 'busy' | 'poisoned' => {
     this.pool.checkAttached();
     const result = this.#take(this.isWaiting ? WAITED : FREE);
-    if (result === 'acquired' && this.isWaiting) {
-      this.#passesOver = false;
-      if (!this.line.isEmpty) this.waiters.renew();
-    }
+    if (result === 'acquired' && this.isWaiting && !this.line.isEmpty) this.waiters.renew();
     return result;
   };
 
@@ -331,16 +324,14 @@ export class Mutex extends Primitive {
       const taken = badge | (state & WAITED) | waited;
       if (compareExchange(words, STATE, state, taken) !== state) continue;
       this.#ownerDied = holder === ORPHANED;
+      this.waiters.endTurn();
       return 'acquired';
     }
   }
 
   /** True if this object may take the lock when it is free. */
   #mayTake(): boolean {
-    if (this.#order !== 'fair') return true;
-    // Newcomers queue behind threads that wait.
-    if (!this.isWaiting) return this.waiters.isEmpty;
-    return this.#passesOver || this.waiters.isFirst;
+    return this.#order !== 'fair' || this.waiters.isNext(this.isWaiting);
   }
 
   #unlockWaited(before: number): void {

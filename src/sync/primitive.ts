@@ -85,6 +85,8 @@ export abstract class Primitive {
   checkPeers(): void {
     this.pool.checkAttached();
     this.recoverDead(BY_TICK);
+    // Soon: later, the threads before this one might be awake.
+    if (this.waiters.tick(this.takeable())) this.pool.doorbell.ringHere();
     this.deadlocks?.tick(this);
   }
 
@@ -101,6 +103,11 @@ export abstract class Primitive {
       this.pool.doorbell.ignore(this.listener);
       this.passRingOn();
     }
+  }
+
+  /** How many units are free, if that is enough for this object, and others come first; or 0. */
+  protected takeable(): number {
+    return 0;
   }
 
   /** Cleans up after dead threads, and rings waiters for what became free. */
@@ -133,6 +140,7 @@ export abstract class Primitive {
     try {
       const isDone = this.line.untilSync(() => {
         result = attempt();
+        this.waiters.endTurn();
         return result !== BUSY;
       }, timeoutMs);
       return isDone ? (result as Result) : 'timeout';
@@ -151,12 +159,13 @@ export abstract class Primitive {
     const { signal, timeoutMs } = limits;
     if (signal?.aborted === true) return 'aborted';
     let result: Result | typeof BUSY = BUSY;
-    const { deadlocks, line } = this;
+    const { deadlocks, line, waiters } = this;
     const isForEver = signal === undefined && timeoutMs === Infinity;
     const wait = deadlocks?.begin(this, true, isForEver);
     try {
       const step = (): boolean => {
         result = attempt();
+        waiters.endTurn();
         return result !== BUSY;
       };
       if (!line.isEmpty || !step()) await line.join(step, limits, what);

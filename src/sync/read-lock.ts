@@ -55,8 +55,6 @@ export class ReadLock extends Primitive {
   readonly #count: number;
   readonly #onWriterDeath: 'handOver' | 'poison';
   #ownerDied: boolean;
-  /** True if the first waiter did not take the lock while it was free for a tick. */
-  #passesOver: boolean;
 
   /** @internal */
   constructor(pool: BufferPool, words: Words) {
@@ -66,7 +64,6 @@ export class ReadLock extends Primitive {
     this.#count = pool.maxThreads;
     this.#onWriterDeath = words[HEADER_CHOICES] !== 0 ? 'poison' : 'handOver';
     this.#ownerDied = false;
-    this.#passesOver = false;
     this.waiters.join();
     if (this.deadlocks !== undefined) this.tryRead = this.noting(this.tryRead);
   }
@@ -225,25 +222,22 @@ export class ReadLock extends Primitive {
     if (holder === POISONED) return false;
     // The last reader rings.
     if (holder === this.badge && this.isClaimed) return this.areReading();
-    if (isFree(holder)) return !this.mayTake();
+    if (isFree(holder)) return !this.waiters.isNext(this.isWaiting);
     if (state < 0) return true;
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
-  /** Takes back what dead threads held; passes over a first waiter that does not take the lock. */
+  protected override takeable(): number {
+    return isFree(loadAcquire(this.words, STATE) & HOLDER_MASK) ? 1 : 0;
+  }
+
+  /** Takes back what dead threads held. */
   protected override recoverDead(asker: Asker): boolean {
     const freed = this.waiters.recover(asker);
     const state = loadAcquire(this.words, STATE);
-    if (isFree(state & HOLDER_MASK)) {
-      if (this.isWaiting) {
-        this.#passesOver = true;
-        this.pool.doorbell.ring(this.pool.threadSlot);
-      }
-      this.waiters.ringFirst();
-    } else if (freed > 0) {
-      // Poisoned, or a writer that has waited for a dead reader.
-      this.waiters.ringAll();
-    }
+    if (isFree(state & HOLDER_MASK)) this.waiters.ringFirst();
+    // Poisoned, or a writer that has waited for a dead reader.
+    else if (freed > 0) this.waiters.ringAll();
     return freed > 0;
   }
 
@@ -279,12 +273,6 @@ export class ReadLock extends Primitive {
     return held === CLAIMED || held === CLAIMED_ORPHAN;
   }
 
-  /** True if this object may take the lock when it is free. */
-  protected mayTake(): boolean {
-    if (!this.isWaiting) return this.waiters.isEmpty;
-    return this.#passesOver || this.waiters.isFirst;
-  }
-
   /** True if any thread reads. **Cost** a load per thread of the pool. */
   protected areReading(): boolean {
     const { words } = this;
@@ -318,12 +306,10 @@ export class ReadLock extends Primitive {
   /** This object has the lock; `ownerDied` says from whom. */
   protected acquired(ownerDied: boolean): 'acquired' {
     this.#ownerDied = ownerDied;
-    if (this.isWaiting) {
-      this.#passesOver = false;
-      if (!this.line.isEmpty) {
-        this.waiters.renew();
-        this.waiters.owe();
-      }
+    this.waiters.endTurn();
+    if (this.isWaiting && !this.line.isEmpty) {
+      this.waiters.renew();
+      this.waiters.owe();
     }
     return 'acquired';
   }
@@ -367,7 +353,8 @@ export class ReadLock extends Primitive {
   #settleRead(state: number, blocks: boolean): Attempt {
     const { words } = this;
     const holder = state & HOLDER_MASK;
-    if (isFree(holder) && this.mayTake()) return this.acquired(holder === ORPHANED);
+    const isNext = isFree(holder) && this.waiters.isNext(this.isWaiting);
+    if (isNext) return this.acquired(holder === ORPHANED);
     const reads = words[this.#reads];
     if (blocks && holder !== POISONED) {
       // The thread cannot end its other read, nor use its claim, while it blocks.

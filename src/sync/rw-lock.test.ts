@@ -64,6 +64,39 @@ test('writers that come and go do not starve a reader', async () => {
   c.unlockWrite();
 });
 
+test.each(['read', 'write'] as const)(
+  'who does not %s is passed over, but not at the first tick',
+  async (way) => {
+    const { a, b, c } = three();
+    a.tryWrite();
+    const waits = [b[way](), c.write()];
+    // Until a turn of the event loop no ring reaches anyone, as if this thread were busy.
+    a.unlockWrite();
+    c.checkPeers();
+    c.recover();
+    expect(c.tryWrite()).toBe('busy');
+    c.checkPeers();
+    expect(c.tryWrite()).toBe('acquired');
+    c.unlockWrite();
+    expect(await waits[0]).toBe('acquired');
+    if (way === 'read') b.unlockRead();
+    else b.unlockWrite();
+    expect(await waits[1]).toBe('acquired');
+  },
+);
+
+test('attempts of a thread that waits are no ticks', async () => {
+  const { a, b, c } = three();
+  a.tryWrite();
+  const [first, second] = [b.write(), c.write()];
+  a.unlockWrite();
+  // Each looks after dead threads, as a tick does.
+  for (let i = 0; i < 5; i++) expect(c.tryWrite()).toBe('busy');
+  expect(await first).toBe('acquired');
+  b.unlockWrite();
+  expect(await second).toBe('acquired');
+});
+
 test('a writer that gives up lets the readers behind it through', async () => {
   const { a, b, c } = three();
   a.tryRead();

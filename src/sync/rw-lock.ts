@@ -229,7 +229,7 @@ export class RwLock extends ReadLock {
       const state = loadAcquire(words, STATE);
       const holder = state & HOLDER_MASK;
       if (holder === POISONED) return 'poisoned';
-      if (!isFree(holder) || !this.mayTake()) return BUSY;
+      if (!isFree(holder) || !this.waiters.isNext(this.isWaiting)) return BUSY;
       // Others may still sleep.
       const next = badge | (this.isWaiting ? WAITED : state & WAITED);
       const claim = holder === ORPHANED ? CLAIMED_ORPHAN : CLAIMED;

@@ -14,7 +14,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack, ensureStep } from '../base/stack.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { type Asker, BY_TICK } from '../pool/liveness.ts';
+import type { Asker } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
 import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
@@ -22,7 +22,6 @@ import {
   DISABLED,
   HEADER_CHOICES,
   HELD,
-  NOT_WAITING,
   PERMITS_MASK,
   STATE,
   WAITED,
@@ -77,12 +76,6 @@ export class Semaphore extends Primitive {
   readonly #held: number;
   /** How many permits the last attempt of a waiting caller wanted. */
   #wanted: number;
-  /** The first waiter's ticket if, at the last tick, no thread before this one needed more. */
-  #idler: number;
-  /** Ticks at which it was so. */
-  #idleTicks: number;
-  /** True if the threads before this one leave permits that they could take. */
-  #passesOver: boolean;
 
   private constructor(pool: BufferPool, words: Words) {
     super(pool, words, 'first come');
@@ -90,9 +83,6 @@ export class Semaphore extends Primitive {
     this.owned = words[HEADER_CHOICES + 1] !== 0;
     this.#held = this.waiters.seat + HELD;
     this.#wanted = 1;
-    this.#idler = NOT_WAITING;
-    this.#idleTicks = 0;
-    this.#passesOver = false;
     if (this.owned) this.waiters.join();
     if (this.deadlocks !== undefined) this.tryAcquire = this.noting(this.tryAcquire);
   }
@@ -265,20 +255,21 @@ export class Semaphore extends Primitive {
     const { words } = this;
     const state = loadAcquire(words, STATE);
     // Threads before this one take theirs first, and ring the next.
-    if ((state & PERMITS_MASK) >= this.#wanted && this.#isNext) return false;
+    const isEnough = (state & PERMITS_MASK) >= this.#wanted;
+    if (isEnough && this.waiters.isNext(this.isWaiting)) return false;
     if (state < 0) return true;
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
-  /** Takes back permits of dead threads; at a tick, may pass over others that take none. */
+  protected override takeable(): number {
+    const { permits } = this;
+    return permits < this.#wanted ? 0 : permits;
+  }
+
+  /** Takes back permits of dead threads. */
   protected override recoverDead(asker: Asker): boolean {
     const freed = this.waiters.recover(asker);
-    const state = loadAcquire(this.words, STATE);
-    if (asker === BY_TICK && this.isWaiting) {
-      this.#passesOver = this.#isHeldUp(state & PERMITS_MASK);
-      if (this.#passesOver) this.pool.doorbell.ring(this.pool.threadSlot);
-    }
-    if (freed > 0 || state < 0) this.waiters.ringFirst();
+    if (freed > 0 || loadAcquire(this.words, STATE) < 0) this.waiters.ringFirst();
     return freed > 0;
   }
 
@@ -312,33 +303,22 @@ export class Semaphore extends Primitive {
     // SYNC(sync-waiting): before this thread is seen to wait; pairs with countBefore().
     storeRelease(this.words, this.waiters.seat + WANTED, count);
     const result = this.#take(count);
-    if (result === 'acquired' && this.isWaiting) {
-      this.#passesOver = false;
+    if (result === 'acquired' && this.isWaiting && !this.line.isEmpty) {
       // This thread goes to the end of the queue; what is left may be enough for the next.
-      if (!this.line.isEmpty) {
-        this.waiters.renew();
-        this.waiters.owe();
-      }
+      this.waiters.renew();
+      this.waiters.owe();
     }
     return result;
-  }
-
-  /** One tick: true if, for long enough, threads before this one took none of these permits. */
-  #isHeldUp(permits: number): boolean {
-    const { waiters } = this;
-    const ahead = permits < this.#wanted ? -1 : waiters.countBefore(permits);
-    const first = ahead < 0 ? NOT_WAITING : waiters.firstTicket;
-    this.#idleTicks = first === this.#idler ? this.#idleTicks + 1 : 1;
-    this.#idler = first;
-    return first !== NOT_WAITING && this.#idleTicks > ahead;
   }
 
   #take(count: number): 'acquired' | 'busy' | 'disabled' {
     for (;;) {
       const state = loadAcquire(this.words, STATE);
       if ((state & DISABLED) !== 0) return 'disabled';
-      if ((state & PERMITS_MASK) < count || !this.#isNext) return BUSY;
-      if (this.#swap(state, state - count, count)) return 'acquired';
+      if ((state & PERMITS_MASK) < count || !this.waiters.isNext(this.isWaiting)) return BUSY;
+      if (!this.#swap(state, state - count, count)) continue;
+      this.waiters.endTurn();
+      return 'acquired';
     }
   }
 
@@ -350,12 +330,6 @@ export class Semaphore extends Primitive {
     // SYNC(sync-state): a release publishes what this thread wrote before; an acquisition sees what
     // earlier releasers wrote.
     return compareExchangeThenStore(words, STATE, state, next, at, held) === state;
-  }
-
-  /** True if no waiting thread comes before this object. */
-  get #isNext(): boolean {
-    if (!this.isWaiting) return this.waiters.isEmpty;
-    return this.#passesOver || this.waiters.isFirst;
   }
 
   #checkCount(count: number): void {

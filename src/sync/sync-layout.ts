@@ -106,12 +106,16 @@
  *                                            recoveredBy(dead); HELD as   is given back in one
  *                                            it was, or 0                 step
  *
- * Every 50 ms, at its tick, each waiter looks at STATE, whether it was rung or not. 'fair' mutexes
- * and semaphores: if the first waiter has not taken what is free (its thread is blocked elsewhere,
- * or busy), another waiter takes it at its tick. So nothing stays free while a waiter is awake. At
- * a semaphore, WANTED says that those before it could have taken theirs: it does not overtake one
- * that needs more permits than are free. It looks again at n more ticks if n are before it, so that
- * each of them, if awake, has had a tick of its own before.
+ * **Who is passed over.** Every 50 ms, at its tick, each waiter looks at STATE, whether it was rung
+ * or not. 'fair' mutexes, read-write locks and semaphores: where n threads are before a waiter, and
+ * it has found at n + 1 ticks in a row that what it wants is free and that the first of them has
+ * the same ticket as before, it passes over all of them. They are blocked elsewhere, or busy: each
+ * of them, if awake, has had a tick of its own. So nothing stays free while a waiter is awake. It
+ * passes over them for one attempt, at once: if that fails, it counts ticks anew, since they may be
+ * awake by then. A change that lasts less than from tick to tick lets no thread overtake. At a
+ * semaphore, WANTED says that those before it could have taken theirs: it does not overtake one
+ * that needs more permits than are free. The count is the waiting object's own, and not shared: a
+ * death leaves nothing of it.
  *
  * **Exceptions.** A call that throws has not changed STATE. Before a change that must be followed
  * by a ring, the call checks that the stack has room for it; if the ring still throws, a microtask

@@ -43,6 +43,11 @@ export class Waiters {
   /** First word of this thread's seat. */
   readonly seat: number;
   #hasJoined = false;
+  /** The first waiter's ticket if, at the last tick, none of those before this one took theirs. */
+  #idler = NOT_WAITING;
+  /** Ticks in a row at which it was so. */
+  #idleTicks = 0;
+  #passesOver = false;
 
   constructor(pool: BufferPool, words: Words, order: WakeOrder, inherit: (seat: number) => void) {
     this.#pool = pool;
@@ -127,19 +132,33 @@ export class Waiters {
     return this.first() < 0;
   }
 
-  /** True if this thread waits, and no waiting thread comes before it. */
-  get isFirst(): boolean {
-    return this.first() === this.#slot;
+  /** True if this object may take what is free: it is in turn, or passes over those before it. */
+  isNext(isWaiting: boolean): boolean {
+    return isWaiting ? this.#passesOver || this.first() === this.#slot : this.isEmpty;
   }
 
-  /** The ticket of the first thread that waits, or {@link NOT_WAITING}. */
-  get firstTicket(): number {
-    const seat = this.first();
-    return seat < 0 ? NOT_WAITING : loadSeqCst(this.#words, seatAt(seat) + WAITING);
+  /**
+   * A tick of this object, which waits. `units`: how many are free, if that is enough for it; or 0.
+   * Returns true if the threads before it have not taken theirs for so long that it passes over
+   * them at its next attempt.
+   */
+  tick(units: number): boolean {
+    const ahead = units === 0 ? -1 : this.#countBefore(units);
+    const seat = ahead <= 0 ? -1 : this.first();
+    const idler = seat < 0 ? NOT_WAITING : loadSeqCst(this.#words, seatAt(seat) + WAITING);
+    this.#idleTicks = idler === this.#idler ? this.#idleTicks + 1 : 1;
+    this.#idler = idler;
+    this.#passesOver = idler !== NOT_WAITING && this.#idleTicks > ahead;
+    return this.#passesOver;
+  }
+
+  /** An attempt is over: the next one passes over no thread, unless it follows a tick. */
+  endTurn(): void {
+    this.#passesOver = false;
   }
 
   /** How many threads wait before this one, or −1 if one of them wants more than `units`. */
-  countBefore(units: number): number {
+  #countBefore(units: number): number {
     const words = this.#words;
     const own = words[this.seat + WAITING];
     let count = 0;

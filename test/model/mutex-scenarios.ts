@@ -126,7 +126,28 @@ export function mutexCases(module: SyncModule): Case<SyncShared>[] {
     add('one aborts', { a: body(aborts), b: a, c: held }, one);
     add('2 wait in one thread', { a, b: body(both) }, one);
   }
+  const title = 'mutex fair: no waiter is overtaken, though time passes';
+  const scenario = syncScenario(module, title, creates(module, 'fair'), {
+    a: body(
+      (mutex) => mutex.unlock(),
+      (mutex) => mutex.tryLock(),
+    ),
+    b: body(served(1), (mutex) => mutex.lock()),
+    c: body(served(2), (mutex) => mutex.lock()),
+  });
+  // A tick of one thread may be the only thing that happens: nothing else is late.
+  cases.push(syncCase(scenario, { preemptions: 1, timeouts: 1 }));
   return cases;
+}
+
+/** The nth that gets the lock; it has waited from the beginning. */
+function served(nth: number) {
+  return async (mutex: Mutex, words: Int32Array, _: ModelThread, locked: unknown) => {
+    if ((await locked) !== 'acquired') throw new Error(String(locked));
+    words[COUNT]++;
+    if (words[COUNT] !== nth) throw new Error(`overtaken: it was number ${words[COUNT]}`);
+    mutex.unlock();
+  };
 }
 
 /** Two asynchronous functions, and a blocking one, of one thread. */

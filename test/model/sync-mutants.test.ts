@@ -82,6 +82,13 @@ const BUGS: readonly Bug[] = [
     scenarios: /^mutex (barging|fair): exception: guardSync/,
   },
   {
+    what: 'mutex: a waiter passes over those before it at its first tick',
+    entry: 'sync/waiters.ts',
+    from: 'this.#idleTicks > ahead;',
+    to: 'this.#idleTicks > 0;',
+    scenarios: /^mutex fair: no waiter is overtaken/,
+  },
+  {
     what: 'semaphore: permits are taken without a compare',
     entry: 'sync/semaphore.ts',
     from: 'STATE, state, next, at, held) === state',

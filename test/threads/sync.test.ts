@@ -186,6 +186,58 @@ test.each(['barging', 'fair'] as const)(
   },
 );
 
+/** For each primitive that serves in turn: makes it; has it; waits for it in another object. */
+const IN_TURN = {
+  'fair mutex': async (pool: BufferPool, other: BufferPool) => {
+    const mutex = Mutex.create(pool, { order: 'fair' });
+    const next = Mutex.attach(other, mutex.handle);
+    return {
+      handle: mutex.handle,
+      take: () => mutex.lock(),
+      wait: () => next.lock(),
+      give: () => mutex.unlock(),
+    };
+  },
+  'read-write lock': async (pool: BufferPool, other: BufferPool) => {
+    const lock = RwLock.create(pool);
+    const next = RwLock.attach(other, lock.handle);
+    return {
+      handle: lock.handle,
+      take: () => lock.write(),
+      wait: () => next.write(),
+      give: () => lock.unlockWrite(),
+    };
+  },
+  semaphore: async (pool: BufferPool, other: BufferPool) => {
+    const permits = Semaphore.create(pool, { permits: 3, owned: true });
+    const next = Semaphore.attach(other, permits.handle);
+    return {
+      handle: permits.handle,
+      take: () => permits.acquire(3),
+      wait: () => next.acquire(),
+      give: () => permits.release(3),
+    };
+  },
+};
+
+test.each(Object.keys(IN_TURN) as (keyof typeof IN_TURN)[])(
+  'a %s goes on while the thread that is next is blocked elsewhere',
+  async (kind) => {
+    const pool = createPool();
+    const { handle, take, wait, give } = await IN_TURN[kind](pool, BufferPool.attach(pool.handle));
+    const team = new Team(pool, handle);
+    await team.reaches(1);
+    expect(await take(), replay).toBe('acquired');
+    const waiting = wait();
+    give();
+    // Those who came before it have their turns; all others must pass over it.
+    const enough = team.done + THREADS + 2;
+    for (let i = 0; i < 1000 && team.done < enough; i++) Atomics.wait(team.board, at.STOP, 0, 20);
+    expect(team.done, replay).toBeGreaterThanOrEqual(enough);
+    expect(await waiting, replay).toBe('acquired');
+  },
+);
+
 test.each(['lockSync', 'lock', 'tryLock', 'guard'] as const)(
   '%s gets the lock of a thread that was ended while it held it, and says so',
   async (way) => {
