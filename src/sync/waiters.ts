@@ -47,7 +47,8 @@ export class Waiters {
   #idler = NOT_WAITING;
   /** Ticks in a row at which it was so. */
   #idleTicks = 0;
-  #passesOver = false;
+  /** That ticket, while this object passes over the threads before it. */
+  #passed = NOT_WAITING;
 
   constructor(pool: BufferPool, words: Words, order: WakeOrder, inherit: (seat: number) => void) {
     this.#pool = pool;
@@ -134,7 +135,7 @@ export class Waiters {
 
   /** True if this object may take what is free: it is in turn, or passes over those before it. */
   isNext(isWaiting: boolean): boolean {
-    return isWaiting ? this.#passesOver || this.first() === this.#slot : this.isEmpty;
+    return isWaiting ? this.#passed !== NOT_WAITING || this.first() === this.#slot : this.isEmpty;
   }
 
   /**
@@ -148,13 +149,13 @@ export class Waiters {
     const idler = seat < 0 ? NOT_WAITING : loadSeqCst(this.#words, seatAt(seat) + WAITING);
     this.#idleTicks = idler === this.#idler ? this.#idleTicks + 1 : 1;
     this.#idler = idler;
-    this.#passesOver = idler !== NOT_WAITING && this.#idleTicks > ahead;
-    return this.#passesOver;
+    this.#passed = this.#idleTicks > ahead ? idler : NOT_WAITING;
+    return this.#passed !== NOT_WAITING;
   }
 
   /** An attempt is over: the next one passes over no thread, unless it follows a tick. */
   endTurn(): void {
-    this.#passesOver = false;
+    this.#passed = NOT_WAITING;
   }
 
   /** How many threads wait before this one, or −1 if one of them wants more than `units`. */

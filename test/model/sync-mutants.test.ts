@@ -84,8 +84,8 @@ const BUGS: readonly Bug[] = [
   {
     what: 'mutex: a waiter passes over those before it at its first tick',
     entry: 'sync/waiters.ts',
-    from: 'this.#idleTicks > ahead;',
-    to: 'this.#idleTicks > 0;',
+    from: 'this.#idleTicks > ahead ?',
+    to: 'this.#idleTicks > 0 ?',
     scenarios: /^mutex fair: no waiter is overtaken/,
   },
   {
