@@ -20,11 +20,11 @@ export type PayloadSource = AsyncIterable<Payload> | Iterable<Payload>;
 
 const LENGTH_MAX = 0x7fff_ffff;
 
-/** What a frame in parts needs of its link. */
-interface RoomOfParts {
+/** The part of a link that {@link FrameWriter.writeParts} uses. */
+interface RoomForParts {
   /** Waits until there is room. */
   room(options: WaitOptions): Promise<void>;
-  /** The link calls it when it ends. */
+  /** Called when the link ends. */
   onEnd: ((reason: unknown) => void) | undefined;
 }
 
@@ -32,7 +32,7 @@ interface RoomOfParts {
 export class FrameWriter {
   readonly #writer: LocalWriter;
   readonly #codec: Codec;
-  /** A frame was begun by {@link writeParts}. */
+  /** True from the head of a frame of {@link writeParts} to its last byte. */
   #isInParts = false;
 
   constructor(writer: LocalWriter, codec: Codec) {
@@ -45,14 +45,14 @@ export class FrameWriter {
     return this.#isInParts;
   }
 
-  /** After a failure: returns whether a frame in parts was under way, which is given up. */
+  /** Gives up the frame in parts, if its head was written. Returns whether it was. */
   endParts(): boolean {
     const wasInParts = this.#isInParts;
     this.#isInParts = false;
     return wasInParts;
   }
 
-  /** Whether the frame of a payload needs parts, and can be written so. */
+  /** Whether a payload of this length needs parts, and the codec can write them. */
   needsParts(length: number): boolean {
     const whole = this.#headBytes(length) + length + this.#codec.payloadTrim;
     return whole > this.#writer.messageBytesMax && this.#codec.encodes === 'head';
@@ -78,7 +78,7 @@ export class FrameWriter {
     return true;
   }
 
-  /** The space of one payload; ending it writes what stands around it. */
+  /** Reserves space for one payload. Its commit writes the rest of the frame around it. */
   tryReserve(length: number): Reservation | undefined {
     this.#encoder();
     checkInteger('length', length, 0, LENGTH_MAX);
@@ -110,14 +110,14 @@ export class FrameWriter {
   }
 
   /**
-   * Writes one frame, whose payload comes in pieces. `link` waits until there is room. If it
-   * fails, {@link endParts} tells whether the peer has got a part of a frame.
+   * Writes one frame, whose payload comes in pieces, each once `link` has room. After a failure
+   * call {@link endParts}: the peer may have a part of the frame.
    */
   async writeParts(
     length: number,
     source: PayloadSource,
     options: WaitOptions,
-    link: RoomOfParts,
+    link: RoomForParts,
   ): Promise<void> {
     const codec = this.#encoder();
     if (codec.encodes !== 'head') throw new TypeError("the codec must have encodes: 'head'");
@@ -141,7 +141,7 @@ export class FrameWriter {
     length: number,
     pieces: ReturnType<typeof piecesOf<Payload>>,
     { signal, timeoutMs = Infinity }: WaitOptions,
-    link: RoomOfParts,
+    link: RoomForParts,
   ): Promise<void> {
     const writer = this.#writer;
     const endMs = nowMs() + timeoutMs;
@@ -150,6 +150,7 @@ export class FrameWriter {
       return signal === undefined ? { timeoutMs: left } : { signal, timeoutMs: left };
     };
     const head = this.#headBytes(length);
+    // One byte even without a head: the frame begins once there is a buffer.
     const begin = await writer.reserve(Math.max(head, 1), rest());
     try {
       this.#codec.encode?.(writer.pool.bytes, begin.offset + head, length, head);

@@ -88,8 +88,11 @@ export abstract class LinkBase
     return this.close();
   }
 
-  /** @internal Called once all parts of the link exist. Also lets the signal end the link. */
-  protected heedSignal(parts: readonly { holdAs(holder: number): void }[]): void {
+  /**
+   * @internal Called once all parts of the link exist: from then on they count under its name in
+   * `pool.who()`, and its signal can end it.
+   */
+  protected begin(parts: readonly { holdAs(holder: number): void }[]): void {
     this.holder = this.pool.holder(this.name);
     for (const part of parts) part.holdAs(this.holder);
     const signal = this.#signal;
@@ -97,12 +100,12 @@ export abstract class LinkBase
     else if (signal !== undefined) onAbort(signal, this.#abort);
   }
 
-  /** @internal Called before the first action of each step of a link that is not open any more. */
-  protected beginsToEnd(): void {}
+  /** @internal Called before the actions of each step of a link that is not open any more. */
+  protected noLongerOpen(): void {}
 
-  /** @internal Takes the actions that the automaton returned. */
+  /** @internal Carries out what the automaton returned. */
   protected act(ready: Ready): void {
-    if (this.life.state !== OPEN) this.beginsToEnd();
+    if (this.life.state !== OPEN) this.noLongerOpen();
     if (ready.deadlineMs !== undefined) this.#startDeadline(ready.deadlineMs);
     if (ready.stopReading) this.stopReading();
     if (ready.sendRest) this.sendRest();
@@ -116,12 +119,12 @@ export abstract class LinkBase
       if (this.#signal !== undefined) offAbort(this.#signal, this.#abort);
       this.release();
     }
-    if (ready.tellClosed) {
+    if (ready.notifyClosed) {
       assert(this.life.state === CLOSED, 'onClose comes last');
       if (this.holder >= 0) this.pool.closeHolder(this.holder);
       for (const resolve of this.#waiting) resolve();
       if (closed.hasSubscribers) publish(closed, { link: this, error: this.error });
-      this.tellClosed();
+      this.notifyClosed();
     }
   }
 
@@ -140,7 +143,7 @@ export abstract class LinkBase
    * @internal Calls the handler. If it throws, the link is closed, and the exception is rethrown
    * from a microtask, not from here: the caller may be sending or reading for another link.
    */
-  protected tell(what: () => void): void {
+  protected notify(what: () => void): void {
     try {
       what();
     } catch (error) {
@@ -149,9 +152,9 @@ export abstract class LinkBase
     }
   }
 
-  /** @internal {@link tell}, but only while the program may write. */
-  protected tellIfOpen(what: () => void): void {
-    if (this.life.state === OPEN) this.tell(what);
+  /** @internal {@link notify}, but only while the program may write. */
+  protected notifyIfOpen(what: () => void): void {
+    if (this.life.state === OPEN) this.notify(what);
   }
 
   #startDeadline(deadlineMs: number): void {
@@ -171,5 +174,5 @@ export abstract class LinkBase
   /** @internal */
   protected abstract release(): void;
   /** @internal */
-  protected abstract tellClosed(): void;
+  protected abstract notifyClosed(): void;
 }

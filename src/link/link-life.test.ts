@@ -146,7 +146,7 @@ const table = {
     end: '-',
     drained: MISUSE,
     deadlineOver: MISUSE,
-    osClosed: 'closed: tellClosed',
+    osClosed: 'closed: notifyClosed',
   },
   closed: {
     ...stays,

@@ -44,7 +44,7 @@ export interface Ready {
    */
   readonly release: boolean;
   /** Call the program's `onClose`. */
-  readonly tellClosed: boolean;
+  readonly notifyClosed: boolean;
 }
 
 const NOTHING: Ready = Object.freeze({
@@ -53,7 +53,7 @@ const NOTHING: Ready = Object.freeze({
   sendRest: false,
   sendEnd: false,
   release: false,
-  tellClosed: false,
+  notifyClosed: false,
 });
 
 /**
@@ -180,7 +180,7 @@ export class LinkLife {
   osClosed(): Ready {
     assert(this.#state === LEAVING, 'only a leaving link is closed by the system');
     this.#state = CLOSED;
-    return this.#ready({ tellClosed: true });
+    return this.#ready({ notifyClosed: true });
   }
 
   /** Records a loss, or the system's error, as the reason to close. Changes no state. */

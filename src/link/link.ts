@@ -84,7 +84,7 @@ export interface Link extends AsyncDisposable {
    * them; for writers of other threads. A writer belongs to the link that it was added to last. Add
    * it before it flushes: regions of writers without a link are dropped.
    *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError if `writerId` is no possible id.
+   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError unless `writerId` is a possible id.
    */
   addWriter(writerId: number): void;
   /**

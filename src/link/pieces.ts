@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `piecesOf`: reads an iterable that a user wrote, and says what is wrong with it. */
+/** `piecesOf`: reads an iterable of the program's, and checks what it yields. */
 
 import { show } from '../base/check.ts';
 
@@ -13,7 +13,7 @@ function isObject(value: unknown): boolean {
 class Pieces<T> {
   readonly #iterator: AsyncIterator<T> | Iterator<T>;
   readonly #next: () => Step<T>;
-  /** The iterator has given something, or owes it, and has neither ended nor failed. */
+  /** True from the first read until the iterator ends, fails or is closed. */
   #isOpen = false;
   #refused: { readonly reason: unknown } | undefined;
   #reject: ((reason: unknown) => void) | undefined;
@@ -70,8 +70,10 @@ class Pieces<T> {
  */
 export function piecesOf<T>(source: AsyncIterable<T> | Iterable<T>): Pieces<T> {
   const own = source as Partial<AsyncIterable<T> & Iterable<T>> | null | undefined;
-  const isOne = typeof source === 'string' || ArrayBuffer.isView(source);
-  const open: unknown = isOne ? undefined : (own?.[Symbol.asyncIterator] ?? own?.[Symbol.iterator]);
+  const isOnePiece = typeof source === 'string' || ArrayBuffer.isView(source);
+  const open: unknown = isOnePiece
+    ? undefined
+    : (own?.[Symbol.asyncIterator] ?? own?.[Symbol.iterator]);
   if (typeof open !== 'function') {
     throw new TypeError(`source must be an iterable of pieces, got ${show(source)}`);
   }

@@ -15,13 +15,13 @@ const BY_PROGRAM = 1;
 const BY_INBOX = 2;
 
 /**
- * The ways to read a link whose option `handler` returned no callbacks. Packets are the program's;
- * the link pauses by itself while some wait.
+ * The ways to read a link whose option `handler` returned no callbacks. Each packet is the
+ * program's. While too many wait to be read, the link pauses by itself.
  */
 export abstract class ReadableLink<P extends Packet = Packet> extends WritableLink {
   /** @internal Only of a link without callbacks. */
   protected inbox: Inbox<P> | undefined;
-  /** @internal The program awaits packets, and so hears of a failure. */
+  /** @internal True once the program has begun to read: its next read reports a failure. */
   protected isRead = false;
   /** The program's async handler is running; the link's end waits for it. */
   #isServed = false;
@@ -113,7 +113,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   protected abstract endTaken(): void;
 
   /** @internal No handler and no loop of the program hears of this failure. */
-  protected abstract tellUnheard(failure: BusbarError): void;
+  protected abstract reportUnheard(failure: BusbarError): void;
 
   /** @internal Whether messages may be longer than a buffer, and come in parts. */
   protected abstract get isInParts(): boolean;
@@ -122,7 +122,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   protected takeHandler<T extends object>(
     make: () => T | undefined | Promise<void>,
   ): T | undefined {
-    // An async function begins to read before it returns.
+    // Before the call: an async function begins to read before it returns.
     const inbox = new Inbox<P>(this.pool.bufferSize, {
       hold: () => this.#hold(BY_INBOX),
       endHold: () => this.#endHold(BY_INBOX),
@@ -148,8 +148,8 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
         const isGone = this.life.isGone && BusbarError.isOne(error);
         if (isGone || (error !== undefined && error === this.error)) {
           const { failure } = this.life;
-          // The loop has heard of it, and passed it on to no caller.
-          if (failure !== undefined && this.isRead) this.tellUnheard(failure);
+          // The loop got the error and threw it; no other caller has seen it.
+          if (failure !== undefined && this.isRead) this.reportUnheard(failure);
           return;
         }
         this.act(this.life.handlerThrew(error));

@@ -6,7 +6,7 @@ import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 
-/** What `write` returns when it need not wait. */
+/** Returned by `write` if it need not wait. */
 export const WRITTEN: Promise<void> = Promise.resolve();
 
 interface Caller extends Linked<Caller> {

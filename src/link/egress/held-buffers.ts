@@ -23,8 +23,7 @@ interface Held {
  * thread hold; in that sum, a buffer that waits for several links counts once. So one peer that
  * does not read takes up to a quarter of the pool, three take an eighth each. However many they
  * are, half of the pool is left for others, as long as two buffers for each of them fit into the
- * other half. The idea:
- * dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
+ * other half. Source: dynamic thresholds (A. K. Choudhury, E. L. Hahne, 1998).
  */
 export class HeldBuffers {
   readonly #pool: BufferPool;
@@ -61,7 +60,7 @@ export class HeldBuffers {
     return Math.max(SHARE_MIN, this.#shareMax - this.#all.count);
   }
 
-  /** A region is appended. */
+  /** Adds a region, after all others. */
   add(bufferId: BufferId): void {
     this.#pool.note(this.#held, 1);
     if (this.#count > 0 && bufferId === this.#last) return;
@@ -72,8 +71,8 @@ export class HeldBuffers {
   }
 
   /**
-   * Of the regions before `end`, those before `index` are removed. A region is `fields` numbers in
-   * `regions`, its buffer the one at `at`.
+   * Removes the regions in `regions[0, index)` of `[0, end)`. Each takes `fields` numbers; the one
+   * at `at` is its buffer.
    */
   removeBefore(
     index: number,
@@ -89,7 +88,7 @@ export class HeldBuffers {
     }
   }
 
-  /** The regions from `index` to `end` are removed. No region is added afterwards. */
+  /** Removes the regions in `regions[index, end)`. No region is added afterwards. */
   removeFrom(
     index: number,
     end: number,
@@ -103,7 +102,7 @@ export class HeldBuffers {
     }
   }
 
-  /** A run of this buffer's regions is removed. */
+  /** Removes a run of this buffer's regions. */
   #remove(bufferId: number): void {
     const all = this.#all;
     this.#count--;

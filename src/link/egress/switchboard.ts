@@ -48,7 +48,7 @@ export interface SendBatch {
   release(): void;
 }
 
-/** Writers of the flusher that links share by default. Each reserves 512 bytes of memory. */
+/** The flusher that links share by default: 512 bytes of memory for each writer, 2 MiB in all. */
 const SHARED_FLUSHER_WRITERS = 4096;
 const SHARED_FLUSHER_REGIONS = 16;
 
@@ -155,13 +155,13 @@ export class Switchboard {
     assert(passesMax > 0, 'a drain makes at least one pass');
     for (let pass = 1, again = true; again; pass++) {
       assert(pass <= passesMax, 'a drain makes at most passesMax passes');
-      let goesOn = false;
+      let mayRepeat = false;
       try {
         this.flusher.drain(this.#sink);
-        goesOn = pass < passesMax;
+        mayRepeat = pass < passesMax;
       } finally {
         // Also if an outlet threw: halted gates have stopped their writers, and must send.
-        again = this.#sendFull(goesOn);
+        again = this.#sendFull(mayRepeat);
       }
     }
   }
@@ -189,15 +189,15 @@ export class Switchboard {
   }
 
   /**
-   * Sends from the full gates. Returns whether halted writers continue now; unless `goesOn`, they
-   * continue in the next turn.
+   * Sends from the full gates. Returns whether halted writers continue now; unless `mayRepeat`,
+   * they continue in the next turn.
    *
    * Re-entrancy: `send` runs user code, which may drain again.
    */
-  #sendFull(goesOn: boolean): boolean {
+  #sendFull(mayRepeat: boolean): boolean {
     let again = false;
     for (let gate = this.#full.pop(); gate !== undefined; gate = this.#full.pop()) {
-      if (!goesOn) {
+      if (!mayRepeat) {
         this.send(gate);
       } else if (gate.send() === ROOM_AGAIN) {
         gate.flow();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `LoopbackNetwork`: a simulated network with faults, for tests of links within one thread. */
 
-import { EventEmitter } from 'node:events';
 import { checkInteger, show } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError } from '../../base/errors.ts';
@@ -21,6 +20,7 @@ import {
   resolveFaults,
   resolveLoopbackOptions,
 } from './loopback-faults.ts';
+import { LoopbackListener } from './loopback-listener.ts';
 import { LoopbackSchedule } from './loopback-schedule.ts';
 import { LoopbackStream, type StreamNetwork } from './loopback-stream.ts';
 import {
@@ -75,7 +75,7 @@ const HOLD_MS_MAX = 10;
 const CUT_CHANCE = 0.25;
 
 /** Datagrams from one host to another. */
-interface Road {
+interface Route {
   /** Arrival of the last datagram that is not held back. */
   lastMs: number;
   sent: number;
@@ -108,10 +108,10 @@ export class LoopbackNetwork {
   readonly #schedule: LoopbackSchedule;
   readonly #inside: StreamNetwork & DatagramNetwork;
   #faults: ResolvedFaults;
-  readonly #listeners = new Map<string, Listener>();
+  readonly #listeners = new Map<string, LoopbackListener>();
   readonly #sockets = new Map<string, LoopbackUdpSocket>();
   readonly #streams = new Set<LoopbackStream>();
-  readonly #roads = new Map<string, Road>();
+  readonly #routes = new Map<string, Route>();
   readonly #parted = new Set<string>();
   #nextPort = PORT_FREE_MIN;
   readonly #stats = {
@@ -154,7 +154,7 @@ export class LoopbackNetwork {
     const place = placeOf(host, port);
     // Before there is a server: closing it, as a signal may, would remove the other listener.
     if (this.#listeners.has(place)) throw refused(`${place}, listen`, 'EADDRINUSE');
-    const listener = new Listener(host, port, () => void this.#listeners.delete(place));
+    const listener = new LoopbackListener(host, port, () => void this.#listeners.delete(place));
     const { host: _h, port: _p, ...rest } = own;
     const server = TcpServer.over(pool, listener, rest);
     this.#listeners.set(place, listener);
@@ -321,8 +321,8 @@ export class LoopbackNetwork {
   #sendDatagram(from: LoopbackUdpSocket, host: string, port: number, bytes: Uint8Array): void {
     const random = this.#random;
     const { loss, duplication } = this.#faults;
-    const road = this.#roadOf(from.host, host);
-    const number = road.sent++;
+    const route = this.#routeOf(from.host, host);
+    const number = route.sent++;
     this.#stats.sent++;
     const isParted = this.#isParted(from.host, host);
     if (isParted || (loss > 0 && random.chance(loss))) {
@@ -332,23 +332,23 @@ export class LoopbackNetwork {
       this.#schedule.add(this.nowMs, () => from.wasSent(bytes.length));
       return;
     }
-    const arrive = (): void => this.#arrive(from, host, port, bytes, road, number);
-    this.#launch(road, () => {
+    const arrive = (): void => this.#arrive(from, host, port, bytes, route, number);
+    this.#launch(route, () => {
       from.wasSent(bytes.length);
       arrive();
     });
     if (duplication === 0 || !random.chance(duplication)) return;
     this.#stats.duplicated++;
-    this.#launch(road, arrive);
+    this.#launch(route, arrive);
   }
 
   /** Schedules an arrival: in order, unless it is held back. */
-  #launch(road: Road, happen: () => void): void {
+  #launch(route: Route, happen: () => void): void {
     const { reordering } = this.#faults;
     if (reordering > 0 && this.#random.chance(reordering)) {
       this.#later(this.nowMs + this.#random.between(HOLD_MS_MIN, HOLD_MS_MAX), happen);
     } else {
-      road.lastMs = this.#later(road.lastMs, happen);
+      route.lastMs = this.#later(route.lastMs, happen);
     }
   }
 
@@ -357,7 +357,7 @@ export class LoopbackNetwork {
     host: string,
     port: number,
     bytes: Uint8Array,
-    road: Road,
+    route: Route,
     number: number,
   ): void {
     const stats = this.#stats;
@@ -366,7 +366,7 @@ export class LoopbackNetwork {
       return;
     }
     const socket = this.#sockets.get(placeOf(host, port));
-    if (socket === undefined || !socket.hears(from)) {
+    if (socket === undefined || !socket.accepts(from)) {
       stats.unclaimed++;
       this.#later(0, () => {
         if (!this.#isParted(from.host, host)) from.wasRefused();
@@ -374,63 +374,20 @@ export class LoopbackNetwork {
       return;
     }
     stats.delivered++;
-    if (number < road.latest) stats.reordered++;
-    else road.latest = number;
+    if (number < route.latest) stats.reordered++;
+    else route.latest = number;
     socket.deliver(bytes, from);
   }
 
-  #roadOf(from: string, to: string): Road {
+  #routeOf(from: string, to: string): Route {
     const name = `${from} ${to}`;
-    let road = this.#roads.get(name);
-    if (road === undefined) {
-      road = { lastMs: 0, sent: 0, latest: -1 };
-      this.#roads.set(name, road);
+    let route = this.#routes.get(name);
+    if (route === undefined) {
+      route = { lastMs: 0, sent: 0, latest: -1 };
+      this.#routes.set(name, route);
     }
-    return road;
+    return route;
   }
-}
-
-/** A listener on the network, in place of a `net.Server`. */
-class Listener extends EventEmitter {
-  maxConnections: number = Infinity;
-  readonly #host: string;
-  readonly #port: number;
-  readonly #onClose: () => void;
-  #connections = 0;
-  #closed = false;
-
-  constructor(host: string, port: number, onClose: () => void) {
-    super();
-    this.#host = host;
-    this.#port = port;
-    this.#onClose = onClose;
-  }
-
-  accept(stream: LoopbackStream): void {
-    if (this.#connections >= this.maxConnections) {
-      stream.destroy();
-      return;
-    }
-    this.#connections++;
-    stream.once('close', () => this.#connections--);
-    this.emit('connection', stream);
-  }
-
-  address(): { readonly address: string; readonly port: number } | null {
-    return this.#closed ? null : { address: this.#host, port: this.#port };
-  }
-
-  close(onClosed?: () => void): void {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#onClose();
-      this.emit('close');
-    }
-    onClosed?.();
-  }
-
-  ref(): void {}
-  unref(): void {}
 }
 
 function checkHost(name: string, host: unknown): string {

@@ -9,7 +9,7 @@ import { checkTimeoutMs } from '../../base/check.ts';
  * turn.
  */
 const QUIET_TURNS = 4;
-/** Most past events whose places stay in the array. */
+/** Past events that may stay in the array before it is shortened. */
 const PAST_COUNT_MAX = 1024;
 
 interface Event {

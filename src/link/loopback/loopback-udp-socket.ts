@@ -103,7 +103,7 @@ export class LoopbackUdpSocket implements UdpSocket {
   }
 
   /** Whether it accepts datagrams of this sender. */
-  hears(sender: LoopbackUdpSocket): boolean {
+  accepts(sender: LoopbackUdpSocket): boolean {
     if (this.peerHost === '') return true;
     return sender.host === this.peerHost && sender.port === this.peerPort;
   }
@@ -192,7 +192,7 @@ export class LoopbackUdpSocket implements UdpSocket {
   }
 }
 
-/** The error for what only a system has. */
+/** The error for a feature that only sockets of the system have. */
 export function unavailable(what: string): BusbarError {
   return new BusbarError('ERR_BUSBAR_NATIVE_UNAVAILABLE', `${what}, on a loopback network`);
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** `DirectWrites`: writes the regions of many sockets in one call of the shim. */
 
-import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { assert } from '../../base/assert.ts';
 import { throwLater } from '../../base/throw-later.ts';
 import { WRITE_WORDS, type WriteSockets, writeSocketsCall } from '../../native/socket-writes.ts';
@@ -155,29 +153,6 @@ export class DirectWrites {
     }
     written.length = 0;
   };
-}
-
-/** A socket with Node's internal handle. */
-export type HandledSocket = Socket & {
-  readonly _handle: { readonly fd?: number; readonly writeQueueSize?: number } | null;
-};
-
-/** Whether it is a plain socket, which sends bytes unchanged. */
-export function isPlain(socket: Duplex): boolean {
-  return Object.getPrototypeOf(socket) === Socket.prototype;
-}
-
-/**
- * The descriptor of a plain socket, if bytes may be written past its stream: it is connected and
- * open, holds no bytes that would be overtaken, and has no idle timer that each write restarts.
- * Otherwise −1.
- *
- * Call it for each write: a socket that tries several addresses changes its descriptor.
- */
-export function openDescriptor(socket: Socket): number {
-  if (socket.connecting || socket.destroyed || socket.writableEnded) return -1;
-  if (socket.writableLength > 0 || socket.timeout) return -1;
-  return (socket as HandledSocket)._handle?.fd ?? -1;
 }
 
 const byPool = new WeakMap<BufferPool, DirectWrites>();

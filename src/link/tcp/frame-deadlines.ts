@@ -7,27 +7,27 @@ import { beginTicks, hasTicks, TICK_MS, type Ticking } from './ticks.ts';
 
 /** Progress of a reader. */
 export interface FrameProgress {
-  /** True while the reader itself, not the peer, is the reason for the delay. */
+  /** True while the reader, not the peer, causes the delay. */
   readonly isHeldUp: boolean;
   /** All bytes that have arrived. */
   readonly bytesRead: number;
   /** Bytes of the unfinished frame; 0: there is none. */
   readonly pendingBytes: number;
-  /** It is delivered in parts: each of them is in time for itself. */
+  /** True: it is delivered in parts, and each arrival of bytes restarts the deadline. */
   readonly isInParts: boolean;
 }
 
 /** Reads the frames of one peer. */
-export interface FrameReader {
+export interface DueReader {
   /** Undefined once it reads nothing more. */
   frameProgress(): FrameProgress | undefined;
   /** Called if the rest of a frame has not arrived in time. */
   frameLate(detail: string): void;
 }
 
-/** Waits for the rest of one frame after another, for one reader. */
+/** The deadline of one reader's unfinished frames, one after another. */
 export class FrameWait implements Ticking {
-  readonly #reader: FrameReader;
+  readonly #reader: DueReader;
   readonly #timeoutMs: number;
   /** Time waited so far, while bytes could be read. */
   #waitedMs = 0;
@@ -36,7 +36,7 @@ export class FrameWait implements Ticking {
   #pendingBytes = 0;
 
   /** `timeoutMs` Infinity: no deadline. */
-  constructor(reader: FrameReader, timeoutMs: number) {
+  constructor(reader: DueReader, timeoutMs: number) {
     this.#reader = reader;
     this.#timeoutMs = timeoutMs;
   }

@@ -34,7 +34,7 @@ function restAfter(packet: Packet): number {
  * buffer of the pool: a program that keeps all of a frame needs that many.
  */
 export class IncomingFrame implements AsyncIterable<Packet> {
-  /** Bytes of payload; undefined: unknown until its end mark has come. */
+  /** Bytes of payload; undefined: unknown until its delimiter has come. */
   readonly length: number | undefined;
   readonly #inbox: Inbox;
   #isOver = false;
@@ -66,10 +66,10 @@ export class IncomingFrame implements AsyncIterable<Packet> {
       throw new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', what);
     }
     this.#isOver = restAfter(packet) === 0;
-    // What comes with an end mark may be the mark alone.
-    const isMark = this.#isOver && packet.length === 0 && this.#received > 0;
+    // The last packet may be empty: the delimiter came alone.
+    const isEnd = this.#isOver && packet.length === 0 && this.#received > 0;
     this.#received += packet.length;
-    if (!isMark) return packet;
+    if (!isEnd) return packet;
     packet.release();
     return undefined;
   }
@@ -108,7 +108,7 @@ export class FrameSequence {
   #begin(first: Packet | undefined): IncomingFrame | undefined {
     if (first === undefined) return undefined;
     this.#current = new IncomingFrame(this.#inbox, first);
-    // It lies in the inbox until it is read, so that it is released if it never is.
+    // In the inbox it is released even if the program never reads this frame.
     this.#inbox.putBack(first);
     return this.#current;
   }

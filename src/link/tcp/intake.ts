@@ -9,7 +9,7 @@ import type { Framer } from '../../framer/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { BufferWait } from '../buffer-wait.ts';
 import type { ReadingStats } from '../link.ts';
-import { type FrameProgress, type FrameReader, FrameWait } from './frame-deadlines.ts';
+import { type DueReader, type FrameProgress, FrameWait } from './frame-deadlines.ts';
 import {
   type IntakeOwner,
   leftBehind,
@@ -79,7 +79,7 @@ type EndState = typeof END_TO_COME | typeof END_DUE | typeof END_TOLD;
  * of the permits are taken, no intake waits in DIRECT with an empty buffer: peers that then fall
  * silent would keep the permits for ever.
  */
-export class Intake implements LingeringReader, FrameReader {
+export class Intake implements LingeringReader, DueReader {
   readonly framer: Framer;
   /** For sockets that read into memory that the intake names. */
   readonly target: ReadTarget;
@@ -206,7 +206,7 @@ export class Intake implements LingeringReader, FrameReader {
    */
   end(): void {
     if (this.#end === END_TO_COME) this.#end = END_DUE;
-    // None yet: its handler threw, and the socket was destroyed, which Bun still ends.
+    // Without an owner, the handler threw and the socket was destroyed; Bun still ends it.
     if (this.#owner !== NO_OWNER) this.#tellEnd();
   }
 
@@ -214,7 +214,7 @@ export class Intake implements LingeringReader, FrameReader {
   stopReading(): void {
     this.#state = STOPPED;
     this.#stash.clear();
-    // Or finishFrame() would want a buffer for what is not delivered any more.
+    // Otherwise finishFrame() would need a buffer for bytes that are not delivered.
     this.framer.dropParked();
     this.#wait.end();
     this.invariants();
@@ -278,7 +278,7 @@ export class Intake implements LingeringReader, FrameReader {
     if (this.#delivering) return true;
     const goOn = this.#advance();
     if (goOn) {
-      this.#rest(chunk.length);
+      this.#tryReleaseBuffer(chunk.length);
       this.#tellEnd();
     }
     this.invariants();
@@ -329,9 +329,9 @@ export class Intake implements LingeringReader, FrameReader {
     const isIdle = framer.keptBytes === 0;
     const isScarce = isIdle ? this.#allowance.isScarce : this.#allowance.isWanted;
     if (isScarce || (!filled && this.#directReadBytes > 0)) {
-      if (this.#rest(count)) return true;
+      if (this.#tryReleaseBuffer(count)) return true;
     } else {
-      this.#expectRest();
+      this.#beginFrameWait();
     }
     try {
       const offset = framer.lend();
@@ -345,12 +345,15 @@ export class Intake implements LingeringReader, FrameReader {
     }
   }
 
-  /** Called when a read has emptied the socket. False if an unfinished frame needs the buffer. */
-  #rest(count: number): boolean {
+  /**
+   * Called after a read of `count` bytes that emptied the socket: releases the framer's buffer, now
+   * or when packets no longer share it. False if an unfinished frame needs it.
+   */
+  #tryReleaseBuffer(count: number): boolean {
     const framer = this.framer;
-    this.#expectRest();
+    this.#beginFrameWait();
     if (framer.keptBytes === 0) {
-      // Packets may keep the buffer for as long as they like; the permit goes to those that wait.
+      // Packets may keep the buffer for any time; the permit goes to those that wait.
       if (this.#allowance.isWanted) framer.releaseIdle();
       else this.#lingering.release();
       return true;
@@ -360,7 +363,7 @@ export class Intake implements LingeringReader, FrameReader {
   }
 
   /** Starts the deadline of an unfinished frame, if there is one. */
-  #expectRest(): void {
+  #beginFrameWait(): void {
     const { pendingBytes } = this.framer;
     if (pendingBytes > 0) this.#frameWait.begin(this.#bytesRead, pendingBytes);
   }
@@ -430,7 +433,7 @@ export class Intake implements LingeringReader, FrameReader {
   #goOn(): void {
     if (!this.#advance()) return;
     // The end needs the buffer that it has waited for.
-    if (this.#end !== END_DUE) this.#rest(0);
+    if (this.#end !== END_DUE) this.#tryReleaseBuffer(0);
     this.#socket.resume();
     this.#tellEnd();
   }
@@ -464,7 +467,7 @@ export class Intake implements LingeringReader, FrameReader {
     if (this.#state === FED) this.#becomeQuiet();
     this.#owner.ended();
     // A half-open link may go on to write for long.
-    if (!this.stopped && this.framer.pendingBytes === 0) this.#rest(0);
+    if (!this.stopped && this.framer.pendingBytes === 0) this.#tryReleaseBuffer(0);
   }
 
   /** Asserts that the state agrees with the other fields, as it does between any two calls. */

@@ -17,14 +17,8 @@ import {
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { HeldBuffers } from '../egress/held-buffers.ts';
 import type { WritingStats } from '../link.ts';
-import {
-  type DirectWriter,
-  DirectWrites,
-  type HandledSocket,
-  isPlain,
-  openDescriptor,
-  WRITER_ROWS,
-} from './direct-writes.ts';
+import { type DirectWriter, DirectWrites, WRITER_ROWS } from './direct-writes.ts';
+import { type HandledSocket, isPlain, openDescriptor } from './plain-socket.ts';
 import { type DueWriter, WriteWait } from './write-deadline.ts';
 
 /** Counters of an outbox. */
@@ -100,7 +94,7 @@ export class Outbox implements DirectWriter, DueWriter {
   #isEnlisted = false;
 
   /** Regions, REGION_FIELDS numbers each: in flight before #head, waiting from there to #end. */
-  readonly #waiting: number[] = [];
+  readonly #queue: number[] = [];
   #head = 0;
   #end = 0;
   #inFlight = 0;
@@ -137,7 +131,7 @@ export class Outbox implements DirectWriter, DueWriter {
     return this.#waitingBytes + this.#inFlightBytes;
   }
 
-  /** For {@link WriteWait}: a socket's writes that are long take some bytes at a time. */
+  /** For {@link WriteWait}: counts also what the system has taken of the write in flight. */
   get progress(): number {
     const left = (this.#socket as Partial<HandledSocket>)._handle?.writeQueueSize ?? 0;
     return this.#bytesWritten + this.#inFlightBytes - left;
@@ -162,21 +156,21 @@ export class Outbox implements DirectWriter, DueWriter {
       return;
     }
     this.#waitingBytes += length;
-    const waiting = this.#waiting;
+    const queue = this.#queue;
     const end = this.#end;
     const last = end - REGION_FIELDS;
     if (
       last >= this.#head &&
-      waiting[last + BUFFER] === bufferId &&
-      waiting[last + OFFSET] + waiting[last + LENGTH] === offset
+      queue[last + BUFFER] === bufferId &&
+      queue[last + OFFSET] + queue[last + LENGTH] === offset
     ) {
-      waiting[last + LENGTH] += length;
+      queue[last + LENGTH] += length;
       this.#pool.release(bufferId);
       return;
     }
-    waiting[end + OFFSET] = offset;
-    waiting[end + LENGTH] = length;
-    waiting[end + BUFFER] = bufferId;
+    queue[end + OFFSET] = offset;
+    queue[end + LENGTH] = length;
+    queue[end + BUFFER] = bufferId;
     this.#end = end + REGION_FIELDS;
     this.held.add(bufferId);
   }
@@ -227,11 +221,11 @@ export class Outbox implements DirectWriter, DueWriter {
 
   /** The number of waiting regions that go into the next write. */
   #countRegions(): number {
-    const waiting = this.#waiting;
+    const queue = this.#queue;
     const count = Math.min(this.#end / REGION_FIELDS, WRITER_ROWS);
     let regions = 0;
     for (let bytes = 0; regions < count && bytes < WRITE_BYTES_MAX; regions++) {
-      bytes += waiting[regions * REGION_FIELDS + LENGTH];
+      bytes += queue[regions * REGION_FIELDS + LENGTH];
     }
     return regions;
   }
@@ -241,7 +235,7 @@ export class Outbox implements DirectWriter, DueWriter {
   fill(table: Int32Array, row: number): number {
     assert(this.#isEnlisted, 'only an enlisted outbox fills the table');
     this.#isEnlisted = false;
-    const waiting = this.#waiting;
+    const queue = this.#queue;
     if (this.#inFlight > 0 || this.#end === 0) return 0;
     const descriptor = openDescriptor(this.#socket as Socket);
     if (descriptor < 0) {
@@ -252,14 +246,14 @@ export class Outbox implements DirectWriter, DueWriter {
     let at = row * WRITE_WORDS;
     for (let i = 0; i < regions * REGION_FIELDS; i += REGION_FIELDS, at += WRITE_WORDS) {
       table[at + WRITE_SOCKET] = descriptor;
-      table[at + WRITE_OFFSET] = waiting[i + OFFSET];
-      table[at + WRITE_LENGTH] = waiting[i + LENGTH];
+      table[at + WRITE_OFFSET] = queue[i + OFFSET];
+      table[at + WRITE_LENGTH] = queue[i + LENGTH];
     }
     return regions;
   }
 
   settle(table: Int32Array, row: number, rows: number): boolean {
-    const waiting = this.#waiting;
+    const queue = this.#queue;
     assert(this.#inFlight === 0, 'direct writes leave nothing in flight');
     assert(rows * REGION_FIELDS <= this.#end, 'written regions wait until they are settled');
     let sent = 0;
@@ -285,13 +279,13 @@ export class Outbox implements DirectWriter, DueWriter {
     }
     if (result === -ENOTSOCK) this.#direct = undefined;
     if (result > 0) {
-      waiting[OFFSET] += result;
-      waiting[LENGTH] -= result;
+      queue[OFFSET] += result;
+      queue[LENGTH] -= result;
     }
     if (result > 0 || result === -EAGAIN || result === -ENOBUFS || result === -ENOTSOCK) {
       this.#sendByStream();
     } else {
-      this.releaseWaiting();
+      this.close();
       this.#socket.destroy(writeError(-result));
     }
     return false;
@@ -312,23 +306,23 @@ export class Outbox implements DirectWriter, DueWriter {
     assert(this.#state !== FAILED, 'a stream fails once');
     this.#lostBytes += this.#inFlightBytes;
     this.#removeSent();
-    this.releaseWaiting();
+    this.close();
     this.#state = FAILED;
     this.invariants();
   }
 
   /**
-   * Releases waiting and later regions, which count as lost. Regions in flight are released in the
-   * write's callback.
+   * Releases what waits, and from now on each region that is pushed; they count as lost. Regions in
+   * flight are released in the write's callback.
    */
-  releaseWaiting(): void {
+  close(): void {
     if (this.#state !== OPEN) return;
     this.#state = DISCARDING;
-    const waiting = this.#waiting;
+    const queue = this.#queue;
     const end = this.#end;
-    this.held.removeFrom(this.#head, end, waiting, REGION_FIELDS, BUFFER);
+    this.held.removeFrom(this.#head, end, queue, REGION_FIELDS, BUFFER);
     for (let i = this.#head; i < end; i += REGION_FIELDS) {
-      this.#pool.release(waiting[i + BUFFER] as BufferId);
+      this.#pool.release(queue[i + BUFFER] as BufferId);
     }
     this.#end = this.#head;
     this.#lostBytes += this.#waitingBytes;
@@ -365,15 +359,15 @@ export class Outbox implements DirectWriter, DueWriter {
     this.#inFlight = regions;
     this.#head = regions * REGION_FIELDS;
     let bytes = 0;
-    for (let i = 0; i < this.#head; i += REGION_FIELDS) bytes += this.#waiting[i + LENGTH];
+    for (let i = 0; i < this.#head; i += REGION_FIELDS) bytes += this.#queue[i + LENGTH];
     this.#inFlightBytes = bytes;
     this.#waitingBytes -= bytes;
   }
 
   #chunk(index: number): Uint8Array {
     const at = index * REGION_FIELDS;
-    const waiting = this.#waiting;
-    const chunk = Buffer.from(this.#memory, waiting[at + OFFSET], waiting[at + LENGTH]);
+    const queue = this.#queue;
+    const chunk = Buffer.from(this.#memory, queue[at + OFFSET], queue[at + LENGTH]);
     return this.#copying ? Buffer.from(chunk) : chunk;
   }
 
@@ -387,7 +381,7 @@ export class Outbox implements DirectWriter, DueWriter {
     if (this.#socket.destroyed) this.#lostBytes += this.#inFlightBytes;
     else this.#bytesWritten += this.#inFlightBytes;
     this.#removeSent();
-    if (this.#socket.destroyed) this.releaseWaiting();
+    if (this.#socket.destroyed) this.close();
     else this.send();
     this.invariants();
     this.#owner.wrote();
@@ -396,36 +390,36 @@ export class Outbox implements DirectWriter, DueWriter {
   /** Asserts that the fields agree, as they do between any two calls. */
   invariants(): void {
     const head = this.#head;
-    const length = this.#end;
-    assert(length <= this.#waiting.length, 'each region is listed');
-    assert(length % REGION_FIELDS === 0, 'each region has all its fields');
+    const end = this.#end;
+    assert(end <= this.#queue.length, 'each region is listed');
+    assert(end % REGION_FIELDS === 0, 'each region has all its fields');
     assert(head === this.#inFlight * REGION_FIELDS, 'regions in flight come first');
-    assert(head <= length, 'regions in flight are kept');
+    assert(head <= end, 'regions in flight are kept');
     assert(head > 0 === this.#inFlightBytes > 0, 'a write in flight has bytes');
-    assert(length > head === this.#waitingBytes > 0, 'waiting regions have bytes');
-    assert(length > 0 === this.held.count > 0, 'regions lie in buffers');
-    assert(this.#state === OPEN || length === head, 'only an open outbox has waiting regions');
+    assert(end > head === this.#waitingBytes > 0, 'waiting regions have bytes');
+    assert(end > 0 === this.held.count > 0, 'regions lie in buffers');
+    assert(this.#state === OPEN || end === head, 'only an open outbox has waiting regions');
     assert(this.#state !== FAILED || head === 0, 'a stream that has failed holds nothing');
   }
 
   /** Releases the regions before #head. */
   #removeSent(): void {
-    const waiting = this.#waiting;
+    const queue = this.#queue;
     const head = this.#head;
     const end = this.#end;
-    this.held.removeBefore(head, end, waiting, REGION_FIELDS, BUFFER);
+    this.held.removeBefore(head, end, queue, REGION_FIELDS, BUFFER);
     for (let i = BUFFER; i < head; i += REGION_FIELDS) {
-      this.#pool.release(waiting[i] as BufferId);
+      this.#pool.release(queue[i] as BufferId);
     }
     this.#inFlight = 0;
     this.#inFlightBytes = 0;
     this.#head = 0;
     this.#end = end - head;
     if (head < end) {
-      waiting.length = end;
-      waiting.splice(0, head);
-    } else if (waiting.length > IDLE_REGIONS * REGION_FIELDS) {
-      waiting.length = 0;
+      queue.length = end;
+      queue.splice(0, head);
+    } else if (queue.length > IDLE_REGIONS * REGION_FIELDS) {
+      queue.length = 0;
     }
   }
 }

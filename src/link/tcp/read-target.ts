@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Makes the kernel read into memory that a link names, on plain sockets. */
+/** Makes the kernel read a plain socket's bytes into memory that a link names. */
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isPlain } from './plain-socket.ts';
 
 /**
  * How received bytes reach the pool.
@@ -51,7 +52,7 @@ interface Counted {
  * primitive.
  */
 export function rewire(socket: Duplex, target: ReadTarget): Socket | undefined {
-  if (Object.getPrototypeOf(socket) !== Socket.prototype) return undefined;
+  if (!isPlain(socket)) return undefined;
   const old = socket as Socket & Counted;
   const handle = old._handle;
   if (!canReadInto(handle)) return undefined;

@@ -136,8 +136,8 @@ type Resettable = Duplex & {
 };
 
 /**
- * Closes a stream in such a way that its peer does not take it for the end of all data, as far as
- * it is known how: TCP connections, not after their end was sent.
+ * Destroys a stream. A TCP connection whose end was not sent is reset, so that its peer does not
+ * take this for the end of all data; so are other streams that have `resetAndDestroy`.
  */
 export function destroyWithReset(stream: Duplex): void {
   const { _handle, resetAndDestroy, writableEnded, destroyed } = stream as Resettable;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** `TcpLink`: one TCP connection, or another stream, with its framer and its writer. */
 
-import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { show } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError, messageOf } from '../../base/errors.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
-import type { Codec, FrameReader } from '../../framer/index.ts';
+import type { Codec } from '../../framer/index.ts';
 import type { Packet } from '../../packet/index.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { LocalWriter } from '../../writer/index.ts';
@@ -20,16 +19,13 @@ import {
   type Payload,
   type PayloadSource,
 } from '../frame-writer.ts';
-import type { Inbox } from '../inbox.ts';
 import type { Link, LinkStats } from '../link.ts';
 import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
-import { ReadableLink } from '../readable-link.ts';
 import { WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
 import { frameDeliverer } from './frame-deliverer.ts';
-import { FrameSequence, type IncomingFrame, packetDeliverer } from './incoming-frame.ts';
-import type { Intake, IntakeStats } from './intake.ts';
-import type { IntakeOwner } from './intake-owner.ts';
+import { packetDeliverer } from './incoming-frame.ts';
+import type { IntakeStats } from './intake.ts';
 import type { OutboxStats } from './outbox.ts';
 import type { IngestMode } from './read-target.ts';
 import {
@@ -48,6 +44,7 @@ import {
   type TcpHandlerOf,
   type TcpLinkOptionsOf,
 } from './tcp-options.ts';
+import { TcpReader } from './tcp-reader.ts';
 import { TcpSender } from './tcp-sender.ts';
 
 /** Callbacks of a {@link TcpLink}. */
@@ -60,9 +57,11 @@ export interface TcpLinkOptions extends TcpLinkOptionsOf<TcpLink> {}
 export interface TcpLinkHost {
   /** Bounds the buffers that its links read into. */
   readonly allowance: BufferAllowance;
-  linkEnding(link: TcpLink): void; // called at least once, at once
+  /** Called as soon as the link begins to end, and possibly again. */
+  linkEnding(link: TcpLink): void;
   linkFailed(failure: BusbarError): void;
-  linkUnheard(link: TcpLink, failure: BusbarError): void; // no part of the program hears of it
+  /** Called if neither a handler nor a reader of the link gets its failure. */
+  linkUnheard(link: TcpLink, failure: BusbarError): void;
 }
 
 /** Counters of a TCP link. */
@@ -89,41 +88,29 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  * packets lie in it; after a read of more than `directReadBytes`; and during an unfinished frame of
  * which more than 256 bytes have arrived. **Threads** the one that created the link.
  */
-export class TcpLink extends ReadableLink implements Link {
-  /** Finds the frames, and describes the one that the handler was given. */
-  readonly framer: FrameReader;
+export class TcpLink extends TcpReader implements Link {
   /** Writes to the peer. Closed with the link. */
   readonly writer: LocalWriter;
-  /** Usually a `net.Socket`. Use its addresses and `setTimeout`; do not read, write or end it. */
-  readonly socket: Duplex;
-  /** How received bytes reach the pool. */
-  readonly ingest: IngestMode;
-
-  readonly #intake: Intake;
   readonly #sender: TcpSender;
   readonly #host: TcpLinkHost | undefined;
   readonly #frames: FrameWriter;
   #handler: TcpHandler = {};
-  #sequence: FrameSequence | undefined;
   /** True after the socket's 'close'. The callback of the last write may still come. */
   #isSocketClosed = false;
 
   private constructor(
     pool: BufferPool,
     options: ResolvedTcpOptions<TcpLink>,
-    { socket, intake, ingest }: OpenStream,
+    stream: OpenStream,
     host?: TcpLinkHost,
   ) {
-    super(pool, options, options.allowHalfOpen);
+    super(pool, options, stream);
+    const { socket, intake } = stream;
     this.#host = host;
-    this.framer = intake.framer;
-    this.socket = socket;
-    this.ingest = ingest;
-    this.#intake = intake;
     this.#sender = new TcpSender(pool, options, socket, {
       roomAgain: () => {
         this.room.serve();
-        this.tellIfOpen(() => this.#handler.onDrained?.(this));
+        this.notifyIfOpen(() => this.#handler.onDrained?.(this));
       },
       written: () => {
         this.sendRest();
@@ -149,13 +136,7 @@ export class TcpLink extends ReadableLink implements Link {
       inbox === undefined
         ? frameDeliverer(this.#handler, this, intake)
         : packetDeliverer(intake, inbox, this.isInParts);
-    const owner: IntakeOwner = {
-      deliver: pool.leaks?.receivedBy(this.name, deliver) ?? deliver,
-      ended: () => (inbox === undefined ? this.#onEnd() : this.#endForInbox(inbox)),
-      intakeFailed: (error) => this.act(this.life.failed(error)),
-      deliveryFailed: (error) => this.handlerFailed(error),
-    };
-    intake.open(owner, socket, ingest === 'copy');
+    this.beginReading(deliver);
   }
 
   /**
@@ -226,16 +207,6 @@ export class TcpLink extends ReadableLink implements Link {
 
   get bufferedBytes(): number {
     return this.queuedBytes + this.writer.bufferedBytes + this.writer.flushedBytes;
-  }
-
-  get paused(): boolean {
-    return this.#intake.paused;
-  }
-
-  /** @internal */
-  protected override holdReading(isHeld: boolean): void {
-    if (isHeld) this.#intake.pause();
-    else this.#intake.resume();
   }
 
   flush(): boolean {
@@ -320,16 +291,6 @@ export class TcpLink extends ReadableLink implements Link {
     });
   }
 
-  /**
-   * All frames, until the link ends, each as a sequence of packets, of any length in all. With the
-   * usual `maxFrameBytes` too. Throws the link's `error` if it failed.
-   */
-  frames(): AsyncIterableIterator<IncomingFrame, void, undefined> {
-    this.#sequence ??= new FrameSequence(this.openInbox());
-    this.isRead = true;
-    return this.#sequence.frames();
-  }
-
   /** Regions that are flushed after the link has ended count as lost. */
   addWriter(writerId: number): void {
     this.checkOpen();
@@ -338,14 +299,6 @@ export class TcpLink extends ReadableLink implements Link {
 
   removeWriter(writerId: number): void {
     this.#sender.gate.remove(writerId);
-  }
-
-  ref(): void {
-    if (this.socket instanceof Socket) this.socket.ref();
-  }
-
-  unref(): void {
-    if (this.socket instanceof Socket) this.socket.unref();
   }
 
   /**
@@ -359,7 +312,7 @@ export class TcpLink extends ReadableLink implements Link {
   stats(): TcpLinkStats {
     return {
       ingest: this.ingest,
-      ...this.#intake.stats(),
+      ...this.intake.stats(),
       ...this.#sender.outbox.stats(),
       stalls: this.#sender.gate.stalls,
     };
@@ -370,24 +323,11 @@ export class TcpLink extends ReadableLink implements Link {
     return this.#frames;
   }
 
-  /** @internal */
-  protected override get isInParts(): boolean {
-    return this.framer.maxFrameBytes > this.pool.bufferSize;
-  }
-
   // ── Life ──────────────────────────────────────────────────────────────────────────────────────
 
   /** @internal */
-  protected override beginsToEnd(): void {
+  protected override noLongerOpen(): void {
     this.#host?.linkEnding(this);
-  }
-
-  /** @internal */
-  protected override stopReading(): void {
-    this.#intake.stopReading();
-    this.inbox?.close();
-    // Bytes that arrive before the peer's end are dropped.
-    if (!this.life.isGone) this.socket.resume();
   }
 
   /** @internal */
@@ -402,7 +342,7 @@ export class TcpLink extends ReadableLink implements Link {
   /** @internal Sends the stream's end. What writers of other threads flush later is lost. */
   protected override sendEnd(): void {
     this.room.serve();
-    this.#sender.outbox.releaseWaiting();
+    this.#sender.outbox.close();
     this.socket.end();
   }
 
@@ -420,17 +360,17 @@ export class TcpLink extends ReadableLink implements Link {
   }
 
   /** @internal */
-  protected override tellClosed(): void {
+  protected override notifyClosed(): void {
     const { failure } = this.life;
     if (failure !== undefined) {
       this.#host?.linkFailed(failure);
-      if (this.#handler.onClose === undefined && !this.isRead) this.tellUnheard(failure);
+      if (this.#handler.onClose === undefined && !this.isRead) this.reportUnheard(failure);
     }
     this.#handler.onClose?.(this, this.error);
   }
 
   /** @internal */
-  protected override tellUnheard(failure: BusbarError): void {
+  protected override reportUnheard(failure: BusbarError): void {
     if (this.#host !== undefined) this.#host.linkUnheard(this, failure);
     else warnUnheard('a TCP link without onClose has failed', failure);
   }
@@ -438,7 +378,7 @@ export class TcpLink extends ReadableLink implements Link {
   /** Listens to the socket, and to the signal. */
   #listen(): void {
     const { socket } = this;
-    socket.on('end', () => this.#intake.end());
+    socket.on('end', () => this.intake.end());
     socket.on('error', (cause) => {
       this.life.note(new BusbarError('ERR_BUSBAR_LINK_FAILED', messageOf(cause), { cause }));
     });
@@ -448,45 +388,19 @@ export class TcpLink extends ReadableLink implements Link {
       this.destroy();
       this.#settle();
     });
-    this.heedSignal([this.#intake.framer, this.#sender]);
+    this.begin([this.intake.framer, this.#sender]);
   }
 
   /** @internal */
-  protected override endTaken(): void {
-    if (this.#intake.hasEnded) this.#onEnd();
-  }
-
-  #endForInbox(inbox: Inbox): void {
-    this.#noteTruncation();
-    if (this.life.state === OPEN) inbox.pushEnd();
-    else this.#onEnd();
-  }
-
-  #noteTruncation(): void {
-    const { pendingBytes, stopped } = this.#intake;
-    if (pendingBytes === 0 || stopped) return;
-    this.life.note(new BusbarError('ERR_BUSBAR_LINK_TRUNCATED', `${pendingBytes} bytes arrived`));
-  }
-
-  #onEnd(): void {
-    if (this.life.isGone) return;
-    this.tell(() => {
-      try {
-        this.#handler.onEnd?.(this);
-      } catch (error) {
-        if (!this.#intake.failWith(error)) throw error;
-      }
-    });
-    if (this.life.isGone) return;
-    this.#noteTruncation();
-    this.act(this.life.peerEnded());
+  protected override notifyEnd(): void {
+    this.#handler.onEnd?.(this);
   }
 
   /** Ends the life once the socket is closed and the callback of its last write has run. */
   #settle(): void {
     if (!this.#isSocketClosed || this.life.state !== LEAVING) return;
     if (this.#sender.outbox.queuedBytes > 0) return;
-    this.#intake.close();
+    this.intake.close();
     this.act(this.life.osClosed());
   }
 }

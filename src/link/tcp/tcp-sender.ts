@@ -105,7 +105,7 @@ export class TcpSender implements OutboxOwner {
 
   /** Closes the writer; drops everything unsent, now and later. */
   release(): void {
-    this.outbox.releaseWaiting();
+    this.outbox.close();
     // From now on the outbox counts the regions in the writer and in the lanes as lost.
     this.gate.release();
     this.#closeWriter();

@@ -185,7 +185,7 @@ export class TcpServer {
         this.#lastError = failure;
       },
       linkUnheard: (link, failure) => {
-        this.#tell('a link without onClose has failed', failure, link);
+        this.#report('a link without onClose has failed', failure, link);
       },
     };
     if (maxLinks !== undefined) server.maxConnections = maxLinks;
@@ -367,10 +367,10 @@ export class TcpServer {
     this.#refused++;
     this.#lastError = error;
     if (refuseEvent.hasSubscribers) publish(refuseEvent, { server: this, error });
-    this.#tell('a connection was refused', error);
+    this.#report('a connection was refused', error);
   }
 
-  #tell(what: string, error: Error, link?: TcpLink): void {
+  #report(what: string, error: Error, link?: TcpLink): void {
     if (this.#onError !== undefined) this.#onError(error, link);
     else warnUnheard(`a server on ${this.#place}: ${what}`, error);
   }

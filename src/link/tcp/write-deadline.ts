@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The deadline of writes: closes links whose peers take nothing of what waits for them. */
+/** Deadlines of writes: closes links whose peers take nothing of what waits for them. */
 
 import { assert } from '../../base/assert.ts';
 import { showMs } from '../../base/check.ts';
@@ -15,7 +15,7 @@ export interface DueWriter {
   writeLate(detail: string): void;
 }
 
-/** Waits until the system, which waits for the peer, takes bytes; again and again. */
+/** The deadline of one writer's writes. Each byte that the system takes restarts it. */
 export class WriteWait implements Ticking {
   readonly #writer: DueWriter;
   readonly #timeoutMs: number;

@@ -20,7 +20,7 @@ import { AGAIN, type UdpSocketOwner } from './udp-socket.ts';
 export const BACKLOG_BYTES_DEFAULT = 212_992;
 /** Counted for each waiting datagram besides its bytes. */
 export const DATAGRAM_COST_BYTES = 256;
-/** Most datagrams already received whose places stay in the array. */
+/** Datagrams already received that may stay in the array before it is shortened. */
 const TAKEN_COUNT_MAX = 256;
 
 /** Datagrams wait; the owner is not called. */
@@ -93,7 +93,7 @@ export class DatagramBacklog {
       table[row + IN_FLAGS] = length < datagram.length ? IN_TRUNCATED : 0;
       table.set(source, row + IN_ADDRESS);
     }
-    // The limit is for an owner that always lags a little, and so never empties the array.
+    // Beyond the limit, too: an owner that always lags a little never empties the array.
     if (this.waitingFrom === waiting.length || this.waitingFrom >= TAKEN_COUNT_MAX) {
       waiting.splice(0, this.waitingFrom);
       this.waitingFrom = 0;

@@ -37,8 +37,8 @@ const REGION_FIELDS = 5;
  * waits in it.
  */
 export const table: Int32Array = new Int32Array(ROWS_MAX * OUT_WORDS);
-/** The region of each row. */
-const marks = new Int32Array(ROWS_MAX);
+/** The index in `waiting` of each row's region. */
+const regionOfRow = new Int32Array(ROWS_MAX);
 
 /**
  * The regions of one outbox, in order, with the destination of each.
@@ -58,7 +58,7 @@ export class RegionQueue {
   private readonly waiting: number[] = [];
   /** Waiting bytes, and {@link REGION_COST_BYTES} for each region. */
   private waitingBytes = 0;
-  /** Bytes dropped by {@link cut} and not yet reported: they are no messages. */
+  /** Bytes dropped by {@link cut} and not yet reported: they are not messages. */
   private malformed = 0;
 
   /** `datagramBytes`: the largest size of a packed datagram, or the size of equal ones. */
@@ -188,7 +188,7 @@ export class RegionQueue {
     assert(rows > 0, 'datagrams are removed once they were sent or lost');
     const { waiting } = this;
     const last = (rows - 1) * OUT_WORDS;
-    const r = marks[rows - 1];
+    const r = regionOfRow[rows - 1];
     const end = table[last + OUT_OFFSET] + table[last + OUT_LENGTH];
     assert(end <= waiting[r + END], 'a row ends within its region');
     this.waitingBytes -= end - waiting[r + BEGIN];
@@ -235,7 +235,7 @@ function setRow(
   table[w + OUT_LENGTH] = length;
   table[w + OUT_ADDRESS] = address;
   table[w + OUT_SEGMENT] = segment;
-  marks[row] = r;
+  regionOfRow[row] = r;
   return row + 1;
 }
 

@@ -15,7 +15,7 @@ import { FINISHING, OPEN } from '../link-life.ts';
 import { WRITTEN } from '../room-wait.ts';
 import { warnUnheard } from '../unheard.ts';
 import type { UdpAddress } from './udp-address.ts';
-import { inNumbers } from './udp-names.ts';
+import { resolveNames } from './udp-names.ts';
 import { type OpenUdpSocket, openUdpSocket, openWith } from './udp-open.ts';
 import {
   checkUdpHandler,
@@ -108,12 +108,12 @@ export class UdpLink extends UdpReader implements Link {
       report: (error) => this.report(error),
       roomAgain: () => {
         this.room.serve();
-        this.tellIfOpen(() => this.#handler.onDrained?.(this));
+        this.notifyIfOpen(() => this.#handler.onDrained?.(this));
       },
       watch: () => this.watch(),
       sendRest: () => this.sendRest(),
     });
-    this.heedSignal([this.intake, this.sender]);
+    this.begin([this.intake, this.sender]);
     try {
       if (options.isConnected) {
         this.#writer = this.sender.openWriter(undefined, options.writer);
@@ -144,7 +144,7 @@ export class UdpLink extends UdpReader implements Link {
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
     const own = checkOptions('options', options, UDP_OPTION_KEYS);
-    return UdpLink.openOn(pool, await inNumbers(own), (resolved, owner) =>
+    return UdpLink.openOn(pool, await resolveNames(own), (resolved, owner) =>
       openUdpSocket(pool, resolved, owner),
     );
   }
@@ -351,22 +351,22 @@ export class UdpLink extends UdpReader implements Link {
   }
 
   /** @internal */
-  protected override tellClosed(): void {
+  protected override notifyClosed(): void {
     const { onClose, onError } = this.#handler;
     const { failure } = this.life;
     if (onClose !== undefined) this.#handler.onClose?.(this, this.error);
     else if (failure !== undefined && onError === undefined && !this.isRead) {
-      this.tellUnheard(failure);
+      this.reportUnheard(failure);
     }
   }
 
   /** @internal */
-  protected override tellUnheard(failure: BusbarError): void {
+  protected override reportUnheard(failure: BusbarError): void {
     warnUnheard('a UDP link without onClose has failed', failure);
   }
 
   /** @internal */
-  protected override tellError(error: BusbarError): void {
+  protected override notifyError(error: BusbarError): void {
     this.#handler.onError?.(error, this);
   }
 

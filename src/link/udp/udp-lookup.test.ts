@@ -4,7 +4,7 @@ import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { UdpAddress, UdpLink } from '../index.ts';
 import { type HostLookup, isHostName, lookUpHost } from './udp-lookup.ts';
-import { inNumbers } from './udp-names.ts';
+import { resolveNames } from './udp-names.ts';
 
 /** A name service that knows two hosts, and notes what it is asked. */
 function names(): { readonly asked: string[]; readonly lookup: HostLookup } {
@@ -50,24 +50,26 @@ test('an address in numbers is looked up by nobody', async () => {
   const { asked, lookup } = names();
   expect(await lookUpHost('127.0.0.1', {}, lookup)).toBe('127.0.0.1');
   const options = { host: '::1', peer: { host: '::2', port: 1 } };
-  expect(await inNumbers(options, lookup)).toBe(options);
+  expect(await resolveNames(options, lookup)).toBe(options);
   expect(asked).toEqual([]);
 });
 
 test('a name is looked up once, in the family of the other address', async () => {
   const { asked, lookup } = names();
   const peer = { host: 'both', port: 9 };
-  expect(await inNumbers({ host: '0.0.0.0', peer, port: 1 }, lookup)).toEqual({
+  expect(await resolveNames({ host: '0.0.0.0', peer, port: 1 }, lookup)).toEqual({
     ...{ host: '0.0.0.0', peer: { host: '192.0.2.1', port: 9 }, port: 1 },
   });
-  expect(await inNumbers({ peer }, lookup)).toEqual({ peer: { host: '2001:db8::1', port: 9 } });
-  expect(await inNumbers({ host: 'both', peer: UdpAddress.of('192.0.2.7', 9) }, lookup)).toEqual({
-    ...{ host: '192.0.2.1', peer: UdpAddress.of('192.0.2.7', 9) },
-  });
-  expect(await inNumbers({ host: 'both', peer }, lookup)).toEqual({
+  expect(await resolveNames({ peer }, lookup)).toEqual({ peer: { host: '2001:db8::1', port: 9 } });
+  expect(await resolveNames({ host: 'both', peer: UdpAddress.of('192.0.2.7', 9) }, lookup)).toEqual(
+    {
+      ...{ host: '192.0.2.1', peer: UdpAddress.of('192.0.2.7', 9) },
+    },
+  );
+  expect(await resolveNames({ host: 'both', peer }, lookup)).toEqual({
     ...{ host: '2001:db8::1', peer: { host: '2001:db8::1', port: 9 } },
   });
-  expect(await inNumbers({ host: 'both', ipv6Only: true }, lookup)).toMatchObject({
+  expect(await resolveNames({ host: 'both', ipv6Only: true }, lookup)).toMatchObject({
     host: '2001:db8::1',
   });
   const each = ['both 4', 'both 0', 'both 4', 'both 0', 'both 6', 'both 6'];
@@ -77,7 +79,7 @@ test('a name is looked up once, in the family of the other address', async () =>
 test('a name without an address is an error with a code', async () => {
   const { lookup } = names();
   await expect(lookUpHost('nobody', {}, lookup)).rejects.toMatchObject(REFUSED);
-  await expect(inNumbers({ host: 'nobody' }, lookup)).rejects.toMatchObject(REFUSED);
+  await expect(resolveNames({ host: 'nobody' }, lookup)).rejects.toMatchObject(REFUSED);
   const strange: HostLookup = (_name, _options, done) => done(null, 'not an address');
   await expect(lookUpHost('a', {}, strange)).rejects.toMatchObject({ code: REFUSED.code });
 });
@@ -85,7 +87,7 @@ test('a name without an address is an error with a code', async () => {
 test('a lookup that nobody answers ends with its signal, or in time', async () => {
   const never: HostLookup = () => {};
   const aborting = new AbortController();
-  const looking = inNumbers({ host: 'a', signal: aborting.signal }, never);
+  const looking = resolveNames({ host: 'a', signal: aborting.signal }, never);
   aborting.abort(new Error('enough'));
   await expect(looking).rejects.toThrow('enough');
   await expect(lookUpHost('a', { signal: aborting.signal }, never)).rejects.toThrow('enough');

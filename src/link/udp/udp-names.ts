@@ -26,7 +26,7 @@ interface Named {
  * **Throws** (rejects) as `lookUpHost`; RangeError for a string that is neither an address nor a
  * name.
  */
-export async function inNumbers<Options extends Named>(
+export async function resolveNames<Options extends Named>(
   options: Options,
   lookup?: HostLookup,
 ): Promise<Options> {

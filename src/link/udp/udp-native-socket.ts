@@ -104,19 +104,19 @@ export class UdpNativeSocket implements UdpSocket {
   }
 
   membership(group: Int32Array, networkInterface: Int32Array, join: boolean): void {
-    const answer = this.calls.udpMulticast(this.handle, group, networkInterface, join);
-    if (answer < 0) throw failure(join ? 'join' : 'leave', answer);
+    const result = this.calls.udpMulticast(this.handle, group, networkInterface, join);
+    if (result < 0) throw failure(join ? 'join' : 'leave', result);
   }
 
   multicastInterface(networkInterface: Int32Array): void {
-    const answer = this.calls.udpMulticast(this.handle, NO_GROUP, networkInterface, true);
-    if (answer < 0) throw failure('multicastInterface', answer);
+    const result = this.calls.udpMulticast(this.handle, NO_GROUP, networkInterface, true);
+    if (result < 0) throw failure('multicastInterface', result);
   }
 
   setOption(option: number, value: number): void {
     const family = this.local[ADDRESS_FAMILY];
-    const answer = this.calls.udpSetOption(this.handle, family, option, value);
-    if (answer < 0) throw failure('setOption', answer);
+    const result = this.calls.udpSetOption(this.handle, family, option, value);
+    if (result < 0) throw failure('setOption', result);
   }
 
   drops(): number {
@@ -139,7 +139,10 @@ export class UdpNativeSocket implements UdpSocket {
   }
 }
 
-/** A path as bytes that the system takes. A relative one is made absolute: its file is removed. */
+/**
+ * Checks a path's length. A relative one is made absolute: its file is removed later, perhaps from
+ * another working directory.
+ */
 function checkedPath(path: string): string {
   const whole = path === '' ? '' : resolve(path);
   if (Buffer.byteLength(whole) <= PATH_BYTES_MAX) return whole;

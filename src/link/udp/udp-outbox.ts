@@ -58,7 +58,7 @@ const BLOCKED = 'blocked';
 const CLOSED = 'closed';
 type UdpOutboxState = typeof READY | typeof BLOCKED | typeof CLOSED;
 
-/** What the shim says of the last send. */
+/** The shim's report on the last send. */
 const sent = new Int32Array(SENT_WORDS);
 
 /**
@@ -82,7 +82,7 @@ export class UdpOutbox {
   private isSending = false;
   /** True while the first datagram is tried again, since the error may concern an earlier one. */
   private isRetrying = false;
-  /** An unreachable destination's error, until the retry shows which datagram was lost; or 0. */
+  /** The error of an unreachable destination, until a retry shows which datagram was lost; or 0. */
   private unreachable = 0;
   /** Malformed bytes not yet reported. */
   private malformedBytes = 0;
@@ -263,7 +263,7 @@ export class UdpOutbox {
       const run = datagramsOf(done, refused);
       if (done > 0) {
         this.advance(done, true);
-        this.tellUnreachable();
+        this.reportUnreachable();
         // The handler may have closed the link.
         if (this.isClosed) break;
       }
@@ -297,7 +297,7 @@ export class UdpOutbox {
   }
 
   /** Reports an unreachable destination: the retry succeeded, so an earlier datagram was lost. */
-  private tellUnreachable(): void {
+  private reportUnreachable(): void {
     const error = this.unreachable;
     if (error === 0) return;
     this.unreachable = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** `UdpReader`: base class of `UdpLink`, with its socket, the socket's options, and receiving. */
+/** `UdpReader`: base class of `UdpLink`, with its socket and receiving. */
 
 import { checkBoolean, checkInteger } from '../../base/check.ts';
 import type { BusbarError } from '../../base/errors.ts';
@@ -273,7 +273,7 @@ export abstract class UdpReader extends ReadableLink<Datagram> {
   protected report(error: BusbarError): void {
     if (this.life.isGone) return;
     this.#errors++;
-    this.tell(() => this.tellError(error));
+    this.notify(() => this.notifyError(error));
   }
 
   /** @internal Reports one datagram, lost with this error of the system. */
@@ -282,7 +282,7 @@ export abstract class UdpReader extends ReadableLink<Datagram> {
   }
 
   /** @internal Calls the handler. */
-  protected abstract tellError(error: BusbarError): void;
+  protected abstract notifyError(error: BusbarError): void;
 
   /** @internal **Cost** one system call. */
   protected readingStats(): UdpReaderStats {

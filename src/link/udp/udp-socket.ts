@@ -18,7 +18,7 @@ export interface UdpSocketOwner {
   sendFailed(errno: number, bytes: number): void;
 }
 
-/** While the link is being made: nothing was sent, and datagrams wait until they are received. */
+/** Placeholder until the link exists: nothing was sent, and datagrams wait in the socket. */
 const NO_LINK: UdpSocketOwner = {
   readable() {},
   writable() {},
@@ -66,7 +66,7 @@ export interface UdpSocket {
   readonly local: Int32Array;
   /** Most datagrams that the kernel segments from one message; 0: none. */
   readonly segmentsMax: number;
-  /** Whether a refusal is of the datagram being sent; otherwise it may concern an earlier one. */
+  /** Whether an error concerns the datagram being sent; otherwise perhaps an earlier one. */
   readonly refusesAtOnce: boolean;
   /** Datagrams accepted and not sent yet; always 0 if accepted ones are sent at once. */
   readonly pendingCount: number;
