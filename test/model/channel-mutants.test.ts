@@ -133,6 +133,20 @@ const BUGS: readonly Bug[] = [
       'if (!this.isShared) this.words[this.hintAt] = (this.position + 1) | 0;\n',
     scenarios: /^mpsc 1: death: 1 slot/,
   },
+  {
+    what: 'survives: the last sender to leave closes the channel',
+    entry: 'channel/sender.ts',
+    from: 'if (this.releaseSeat() && !this.core.survives) this.core.close();',
+    to: 'if (this.releaseSeat()) this.core.close();',
+    scenarios: /survives, the sender anew/,
+  },
+  {
+    what: 'survives: the last receiver to leave ends the channel',
+    entry: 'channel/receiver.ts',
+    from: 'if (this.releaseSeat() && (!this.core.survives || this.core.isClosed)) this.core.destroy();',
+    to: 'if (this.releaseSeat()) this.core.destroy();',
+    scenarios: /survives, the receiver anew/,
+  },
 ];
 
 huntAll('channel', BUGS, async (load) => {

@@ -105,6 +105,37 @@ export class ChannelBodies {
     });
   }
 
+  /** Sends two messages, each through an end of its own, as a stage that restarts; then closes. */
+  sendsAnew(): Body {
+    return this.#body((pool, shared, self) => {
+      const channel = this.open(pool, shared);
+      let giver = this.giver(pool, channel.sender());
+      self.begin();
+      giver.sendSync(16);
+      giver.close();
+      giver = this.giver(pool, channel.sender(), once(), () => channel.close());
+      giver.sendSync(17);
+      giver.close();
+      return { sent: [16, 17] };
+    });
+  }
+
+  /** Receives two messages, each through an end of its own. */
+  takesAnew(): Body {
+    return this.#body((pool, shared, self) => {
+      const channel = this.open(pool, shared);
+      let taker = this.taker(pool, channel.receiver());
+      self.begin();
+      const received: number[] = [];
+      receives(1)(taker, received);
+      taker.close();
+      taker = this.taker(pool, channel.receiver());
+      receives(1)(taker, received);
+      taker.close();
+      return { received };
+    });
+  }
+
   /** Neither sends nor receives. */
   watches(body: (channel: PacketChannel | WordChannel) => unknown): Body {
     return this.#body((pool, shared, self) => {
@@ -351,7 +382,7 @@ function caseOf(
 ): ChannelCase {
   return {
     scenario: channelScenario(module, name, shape, threads, rest),
-    quick: { ...NO_TICKS, preemptions: Object.keys(threads).length > 2 ? 0 : 1 },
+    quick: { ...NO_TICKS, preemptions: Object.keys(threads).length > 2 || shape.survives ? 0 : 1 },
     long: { ...NO_TICKS, preemptions: preemptionsLong },
   };
 }
@@ -403,6 +434,7 @@ function wrappingCases(module: ChannelModule): ChannelCase[] {
 /** A message arrives if and only if its send returned true. */
 function closingCases(module: ChannelModule): ChannelCase[] {
   const { gives, takes, watches } = bound(module);
+  const bodies = new ChannelBodies(module);
   const closer = watches((channel) => channel.close());
   const cases: ChannelCase[] = [];
   const add = (...args: Tail<Parameters<typeof caseOf>>) => cases.push(caseOf(module, ...args));
@@ -420,6 +452,10 @@ function closingCases(module: ChannelModule): ChannelCase[] {
     add('receiver leaves', packets(kind, 2), { a, r: closes }, 4, leavesSome);
     const waiting = gives(sends(1, 2, true));
     add('receiver leaves, sendSync', packets(kind, 1), { a: waiting, r: closes }, 4, leavesSome);
+    const lasting: ChannelShape = { ...packets(kind, 1), survives: true };
+    add('survives, the sender anew', lasting, { a: bodies.sendsAnew(), r }, 2);
+    const two = gives(sends(1, 2));
+    add('survives, the receiver anew', lasting, { a: two, r: bodies.takesAnew() }, 2);
     const d = watches((channel) => channel.destroy());
     add('destroy', packets(kind, 1), { a, d }, 4, leavesSome);
     add('2 destroys', packets(kind, 2), { a: gives(tries(1, 1)), d, e: d }, 2, leavesSome);
