@@ -2,6 +2,7 @@
 /** Model checker: a Buffer on shared memory. Its methods work on private copies of the bytes. */
 
 import type { SharedAccess } from './accesses.ts';
+import { blockOfSize, grows } from './growth.ts';
 import type { ModelMemory, Region } from './memory.ts';
 import type { Place, TypedArray, TypedArrayClass } from './view-elements.ts';
 import { copyOf, rangeOf } from './view-methods.ts';
@@ -11,6 +12,13 @@ const RealBuffer = Buffer;
 const RealUint8Array = Uint8Array as unknown as TypedArrayClass;
 const from = Buffer.from as (block: unknown, offset?: number, length?: number) => Buffer;
 
+/** Whether a Buffer without a length grows with its memory: from Node 22 on. */
+const TRACKS = ((): boolean => {
+  const block = new SharedArrayBuffer(1, { maxByteLength: 2 });
+  const buffer = from(block);
+  block.grow(2);
+  return buffer.length === 2;
+})();
 /** Methods that read or write one number. `Int` and `UInt` alone take the number of bytes. */
 const NUMBER = /^(read|write)(?:(?:Big)?U?[Ii]nt(8|16|32|64)?|(Float)|(Double))(?:LE|BE)?$/;
 /** Methods that read all bytes, and change none. */
@@ -159,9 +167,16 @@ export function makeBuffer(
   byteOffset?: number,
   length?: number,
 ): Buffer {
-  const target = from(region.block, byteOffset, length) as unknown as TypedArray;
-  const place: Place = { access, memory, region, begin: target.byteOffset };
-  // A Buffer keeps the length that its memory has when it is made.
-  const made = { target, least: target.length, tracks: false };
+  const isGrowing = grows(region);
+  const whole = isGrowing ? blockOfSize(access, region) : region.block;
+  const checked = from(whole, byteOffset, length);
+  const { byteOffset: begin, length: least } = checked;
+  const tracks = isGrowing && length === undefined && TRACKS;
+  const bytes = isGrowing
+    ? new Uint8Array(region.block, begin, tracks ? undefined : least)
+    : checked;
+  const target = Object.setPrototypeOf(bytes, RealBuffer.prototype) as TypedArray;
+  const place: Place = { access, memory, region, begin };
+  const made = { target, least, tracks };
   return new BufferView(RealUint8Array, place, made).proxy as Buffer;
 }
