@@ -10,7 +10,7 @@ export type Pin = 'cores' | 'none' | readonly number[];
 /** A mesh has (count + 1)² lanes, which bounds the number of threads. */
 const COUNT_MAX = 256;
 
-/** How many executors were asked for. */
+/** The number of executors: as the option says, or one for each usable core. */
 export function resolveCount(count: unknown): number {
   if (count === 'per-core') return Math.min(COUNT_MAX, topology().usableCount);
   if (typeof count === 'string') {

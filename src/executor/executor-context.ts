@@ -14,11 +14,11 @@ export type ExecutorMain = (context: ExecutorContext) => void | Promise<void>;
 
 /** Everything that a thread of a group has; its module gets it once, at the start. */
 export interface ExecutorContext {
-  /** Number of this executor: 0 … count − 1. */
+  /** Index of this executor: 0 … count − 1. */
   readonly index: number;
-  /** How many executors the group has. It is also the host's number. */
+  /** How many executors the group has; also the index of the host. */
   readonly count: number;
-  /** How often this place was started again: 0 for its first thread. */
+  /** How often this executor was restarted: 0 for its first thread. */
   readonly restarts: number;
   /** The group's name, '-' and the index. */
   readonly name: string;

@@ -27,7 +27,7 @@ import type { OpenRequest } from './requests.ts';
 /** Which executors received a broadcast packet. */
 export interface BroadcastReport {
   readonly sent: readonly number[];
-  /** Executors whose lane from the host was full, or, after others got the packet, the stack. */
+  /** Executors whose lane was full, or for which no stack was left after others got the packet. */
   readonly full: readonly number[];
   readonly closed: readonly number[];
 }
@@ -206,7 +206,7 @@ export class ExecutorGroup {
     return this.requestLater(request, packet, tag, limits);
   }
 
-  /** The lane is full. */
+  /** {@link requestNow} when the lane is full: waits for it. */
   private async requestLater(
     request: OpenRequest,
     packet: Packet,
@@ -231,7 +231,7 @@ export class ExecutorGroup {
     return this.senders[this.checkExecutor(index)];
   }
 
-  /** @internal */
+  /** @internal Calls back at each crash, before `onCrash`. */
   onGone(listener: CrashWatcher): void {
     this.state.watchers.push(listener);
   }

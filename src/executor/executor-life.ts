@@ -13,7 +13,7 @@ import { DRAINING, RUNNING } from './executor-layout.ts';
 import { Gauges } from './gauges.ts';
 import type { LaneMailbox } from './mailbox.ts';
 import { LaneEnds } from './mesh.ts';
-import type { Answer, Assignment, Envelope, Order } from './messages.ts';
+import type { Assignment, Envelope, Order, Report } from './messages.ts';
 import { TurnLoop } from './turn-loop.ts';
 
 /** The module has not returned yet. */
@@ -249,8 +249,8 @@ export class ExecutorLife {
     }
   }
 
-  #send(answer: Answer): void {
-    this.#port.postMessage({ busbar: answer } satisfies Envelope<Answer>);
+  #send(report: Report): void {
+    this.#port.postMessage({ busbar: report } satisfies Envelope<Report>);
   }
 }
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/**
- * One place in a group: the number, lanes and record of an executor, and the thread that runs there
- * now.
- */
+/** `ExecutorSlot`: one executor of a group, with its lanes, its record, and its present thread. */
 
 import { assert } from '../base/assert.ts';
 import { nowMs, startTimer, stopTimer } from '../base/clock.ts';
@@ -30,9 +27,9 @@ const EMPTY = 'empty';
 type SlotState = typeof SUPERVISED | typeof TERMINATED | typeof EMPTY;
 
 /**
- * One place in a group. It outlives its threads: a restart runs a new thread in the same slot.
+ * One executor of a group. The slot outlives its threads: a restart runs a new one in it.
  *
- *   launch ▸ thread … ended ▸ lanes recovered, buffers reclaimed ─┬─ as told ──▶ empty
+ *   launch ▸ thread … ended ▸ lanes recovered, buffers reclaimed ─┬─ ordered ──▶ empty
  *      ▲                                                         └─ crash ─┬─ no more ──▶ empty
  *      └────────────────────── restart policy ◀────────────────────────────┘
  */
@@ -92,7 +89,7 @@ export class ExecutorSlot {
     for (;;) {
       const end = await this.#worker.ended;
       const hand = this.#recover(end);
-      if (end.wasTold || this.#state === TERMINATED) break;
+      if (end.wasOrdered || this.#state === TERMINATED) break;
       const error = crashed(this.index, end);
       this.lastCrash = error;
       this.#publish(crash);
@@ -166,8 +163,8 @@ export class ExecutorSlot {
     const { pool } = this.#options;
     pool.checkAttached();
     const hand = new Hand(pool);
-    const isTerminated = this.#state === TERMINATED && !end.wasTold;
-    const isCrash = !end.wasTold && !isTerminated;
+    const isTerminated = this.#state === TERMINATED && !end.wasOrdered;
+    const isCrash = !end.wasOrdered && !isTerminated;
     const badge = this.gauges.badge;
     // If not, it has left the pool, or another thread has reclaimed it already.
     if (badge !== 0 && pool.declareBadgeExited(badge)) {
@@ -175,7 +172,7 @@ export class ExecutorSlot {
       const lanes = isCrash ? this.#mesh.lanesTo(this.index) : [];
       pool.reclaimBadge(badge, (held) => hand.choose(lanes, held));
     }
-    if (!end.wasTold) this.#mesh.recover(this.index);
+    if (!end.wasOrdered) this.#mesh.recover(this.index);
     if (!isCrash) this.leaked += hand.held;
     if (isTerminated) this.wasTerminated = true;
     return hand;
@@ -184,10 +181,10 @@ export class ExecutorSlot {
   #mayRestart(stopping: AbortSignal): boolean {
     const { maxRestarts, withinMs } = this.#options.restart;
     const sinceMs = nowMs() - withinMs;
-    const lately = this.#restartsMs;
-    while (lately.length > 0 && (lately[0] as number) < sinceMs) lately.shift();
-    if (stopping.aborted || lately.length >= maxRestarts) return false;
-    lately.push(nowMs());
+    const recent = this.#restartsMs;
+    while (recent.length > 0 && (recent[0] as number) < sinceMs) recent.shift();
+    if (stopping.aborted || recent.length >= maxRestarts) return false;
+    recent.push(nowMs());
     return true;
   }
 
@@ -216,7 +213,7 @@ function notify(listener: () => void): void {
   }
 }
 
-/** The error for a thread that ended although it was not told to. */
+/** The error for a thread that ended without an order. */
 export function crashed(index: number, end: ThreadEnd): BusbarError {
   const how = end.error === undefined ? `exit code ${end.exitCode}` : messageOf(end.error);
   return new BusbarError(

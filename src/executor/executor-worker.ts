@@ -5,18 +5,18 @@ import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { BusbarError } from '../base/errors.ts';
 import { NO_LIMITS, WaitGuard, type WaitLimits } from '../base/wait-guard.ts';
 import { programOf } from './executor-program.ts';
-import type { Answer, Assignment, Envelope, Order, Question } from './messages.ts';
+import type { Assignment, Envelope, Order, Question, Report } from './messages.ts';
 
 /** How a thread ended. */
 export interface ThreadEnd {
-  /** True if it ended on an order. */
-  readonly wasTold: boolean;
+  /** True if it ended on an order of the group. */
+  readonly wasOrdered: boolean;
   readonly error: unknown;
   readonly exitCode: number;
 }
 
 /** The report of a thread that has started. */
-export type Started = Extract<Answer, { kind: 'started' }>;
+export type Started = Extract<Report, { kind: 'started' }>;
 
 /** The host's side of one thread. */
 export class ExecutorWorker {
@@ -35,7 +35,7 @@ export class ExecutorWorker {
   #onStarted: (started: Started | undefined) => void = () => {};
   #asked = 0;
   #error: unknown;
-  #wasTold = false;
+  #wasOrdered = false;
   #isOver = false;
 
   /** `onQuiet` is called while draining: the thread has nothing to do, or has ended. */
@@ -51,7 +51,7 @@ export class ExecutorWorker {
       name: assignment.name,
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
-    this.#worker.on('message', (message: Envelope<Answer> | null | undefined) => {
+    this.#worker.on('message', (message: Envelope<Report> | null | undefined) => {
       if (message?.busbar !== undefined) this.#receive(message.busbar);
     });
     this.#worker.on('error', (error: unknown) => {
@@ -110,21 +110,21 @@ export class ExecutorWorker {
     this.#worker.unref();
   }
 
-  #receive(answer: Answer): void {
-    switch (answer.kind) {
+  #receive(report: Report): void {
+    switch (report.kind) {
       case 'reply':
-        this.#pending.get(answer.id)?.resolve(answer.work);
-        this.#pending.delete(answer.id);
+        this.#pending.get(report.id)?.resolve(report.work);
+        this.#pending.delete(report.id);
         break;
       case 'started':
-        this.startReport = answer;
-        this.#onStarted(answer);
+        this.startReport = report;
+        this.#onStarted(report);
         break;
       case 'quiet':
         this.#onQuiet();
         break;
       case 'ended':
-        this.#wasTold = true;
+        this.#wasOrdered = true;
         break;
     }
   }
@@ -136,8 +136,8 @@ export class ExecutorWorker {
     this.#onStarted(undefined);
     this.#onQuiet();
     // An error after the final message still counts as a crash.
-    const wasTold = this.#wasTold && this.#error === undefined;
-    return { wasTold, error: this.#error, exitCode };
+    const wasOrdered = this.#wasOrdered && this.#error === undefined;
+    return { wasOrdered, error: this.#error, exitCode };
   }
 }
 

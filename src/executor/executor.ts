@@ -10,7 +10,7 @@ import { EXECUTOR_KEYS, type ExecutorGroupOptions, type StopOptions } from './gr
 import type { StopReport } from './group-state.ts';
 import type { Mailbox } from './mailbox.ts';
 
-/** One executor. */
+/** Options of a single executor. */
 export interface ExecutorOptions
   extends Omit<ExecutorGroupOptions, 'count' | 'pin' | 'partitioner'> {
   /** The cpu to which it is pinned; default: none. */
@@ -20,8 +20,8 @@ export interface ExecutorOptions
 const KNOWN: readonly (keyof ExecutorOptions)[] = [...EXECUTOR_KEYS, 'cpu'];
 
 /**
- * A thread with an event loop of its own that runs a module of the user's; an {@link ExecutorGroup}
- * of one, whose methods say more.
+ * A thread with its own event loop that runs the user's module: an {@link ExecutorGroup} of one,
+ * which documents the methods.
  */
 export class Executor {
   /** What the executor sends to the host. */

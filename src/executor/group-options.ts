@@ -21,8 +21,8 @@ import type { InHand, TakenRegion } from './in-hand.ts';
 import type { Partitioner } from './partitioner.ts';
 
 /**
- * When an executor that has crashed is started again: not once the group is told to stop. One that
- * crashes then leaves what is queued for it, and `stop()` counts that as dropped.
+ * Whether and when a crashed executor is restarted. Once the group stops, it is not: what is queued
+ * for it then is dropped, as `stop()` reports.
  */
 export interface RestartPolicy {
   /** Restarts allowed in any `withinMs`; one more ends the group. Default 3. */
@@ -33,7 +33,7 @@ export interface RestartPolicy {
   readonly delayMs?: number;
 }
 
-/** A group of executors. */
+/** Options of a group of executors. */
 export interface ExecutorGroupOptions {
   /** The pool of its packets. Each executor takes one of its `maxThreads`. */
   readonly pool: BufferPool;
@@ -144,7 +144,7 @@ const KNOWN: readonly (keyof ExecutorGroupOptions)[] = [
   'partitioner',
 ];
 
-/** As in shared-nothing's channels: a burst fits, and a reader that has stopped is noticed. */
+/** A burst fits, and a reader that has stopped is noticed soon. */
 const LANE_CAPACITY_DEFAULT = 1024;
 const LANE_CAPACITY_MAX = 32768;
 /** A worker starts in some 40 ms; on a busy machine it may take a hundred times as long. */

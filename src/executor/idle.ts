@@ -24,8 +24,8 @@ export const NEXT_TURN = 1;
 /** Sleep until the thread is woken. */
 export const PARK = 2;
 
-/** What to do after a pass that found nothing. */
-export type IdleAnswer = typeof AGAIN | typeof NEXT_TURN | typeof PARK;
+/** The next step after a pass that found nothing. */
+export type IdleStep = typeof AGAIN | typeof NEXT_TURN | typeof PARK;
 
 // A wake-up costs 30 µs and more on both sides, a turn of the loop 1 to 2 µs (measured 2026-11, 2
 // cores). So a thread waits about as long as the next, more expensive step would take: that costs
@@ -40,7 +40,7 @@ export class IdleStrategy {
   private pollMs: number = POLL_MS.start;
   /** When the thread became idle; −1 while it is not. */
   private sinceMs = -1;
-  private stage: IdleAnswer = AGAIN;
+  private stage: IdleStep = AGAIN;
 
   constructor(kind: Idle) {
     this.kind = kind;
@@ -56,7 +56,7 @@ export class IdleStrategy {
   }
 
   /** A pass found nothing. */
-  next(): IdleAnswer {
+  next(): IdleStep {
     switch (this.kind) {
       case 'spin':
         return AGAIN;
@@ -69,7 +69,7 @@ export class IdleStrategy {
     }
   }
 
-  private adapt(now: number): IdleAnswer {
+  private adapt(now: number): IdleStep {
     if (this.sinceMs < 0) {
       this.sinceMs = now;
       this.stage = AGAIN;

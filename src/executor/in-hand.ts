@@ -101,8 +101,8 @@ export class Hand {
 
   /**
    * All that may have been in hand: of each sender, in order. The thread held a reference on each
-   * of their buffers; which of the regions in one it was done with, nothing says. **Ownership**
-   * they are those of {@link packets}.
+   * of their buffers, but may have been done with some of the regions in it. **Ownership** the
+   * references are those of {@link packets}.
    */
   taken(): TakenRegion[] {
     const ids = new Set(this.#ids);

@@ -20,7 +20,7 @@ export interface Assignment {
   readonly index: number;
   readonly count: number;
   readonly name: string;
-  /** Threads that ran in the place before. */
+  /** Threads that ran in the slot before. */
   readonly restarts: number;
   /** Where to pin it; undefined: nowhere. */
   readonly cpu: number | undefined;
@@ -42,7 +42,7 @@ export interface Envelope<T> {
 /** Orders that the thread replies to. */
 export type Question = 'ping' | 'pause' | 'resume' | 'look';
 
-/** What the group sends. */
+/** What the group sends to a thread. */
 export type Order =
   /** Asks for a reply when it is done; 'look' asks for the amount of work only. */
   | { readonly kind: Question; readonly id: number }
@@ -53,8 +53,8 @@ export type Order =
   /** Drop what is queued and end. */
   | { readonly kind: 'destroy' };
 
-/** What a thread sends. */
-export type Answer =
+/** What a thread sends to its group. */
+export type Report =
   | { readonly kind: 'started'; readonly cpu: number | undefined; readonly unpinned: string }
   /** `work` counts what was done so far; −1 means that there is work now. */
   | { readonly kind: 'reply'; readonly id: number; readonly work: number }

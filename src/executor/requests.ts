@@ -70,7 +70,7 @@ export class OpenRequest {
     });
   }
 
-  /** **Ownership** the reply is that of who waits. */
+  /** **Ownership** the reply is the waiting caller's. */
   resolve(reply: Packet): void {
     this.#guard?.end();
     if (this.#resolve === undefined) this.#early = () => Promise.resolve(reply);

@@ -62,7 +62,7 @@ export class TurnLoop {
   private shown = 0;
   private state: LoopState = RESTING;
   /** True if the last attempt to park failed: a lane held a packet that no reader had taken. */
-  private leftLying = false;
+  private leftUnread = false;
   /** When the last slice ended, if the next one was due at once; otherwise Infinity. */
   private endMs = Number.POSITIVE_INFINITY;
   /** STATE of the thread while the loop runs: RUNNING or DRAINING. */
@@ -182,7 +182,7 @@ export class TurnLoop {
         if (work > 0) {
           idle.busy();
           this.showHandled();
-          this.leftLying = false;
+          this.leftUnread = false;
         } else if (!isEndless) {
           const next = idle.next();
           if (next !== AGAIN) return next;
@@ -218,9 +218,9 @@ export class TurnLoop {
   /** Parks, unless a packet has arrived meanwhile. */
   private park(): void {
     if (this.state !== RESTING) return;
-    if (!this.mailbox.arm() && !this.leftLying) {
+    if (!this.mailbox.arm() && !this.leftUnread) {
       // One more pass for that packet. If it is still there afterwards, no reader wants it now.
-      this.leftLying = true;
+      this.leftUnread = true;
       this.wake();
       return;
     }

@@ -33,8 +33,8 @@ import {
   WANTS_SPACE,
 } from './flusher-layout.ts';
 
-/** Wakes the receiver after a publication: a WriteFlusher. */
-export interface LaneNews {
+/** Wakes the receiver after a publication; a `WriteFlusher` does. */
+export interface Announcer {
   announce(): void;
 }
 
@@ -179,14 +179,14 @@ export class Lane {
    * Publishes all appended regions and notifies the receiver. False if the flusher is closed. If it
    * throws, it can be called again.
    */
-  publish(news: LaneNews): boolean {
+  publish(announcer: Announcer): boolean {
     const words = this.#words;
     // SYNC(lane-tail): publishes the slots and the bytes of their regions; pairs with Drain's load.
     // SYNC(closing): in one order with the load of STATE: either close() sees these regions, or we
     // see CLOSED.
     storeSeqCst(words, this.#record + TAIL, this.#tail);
     this.#unpublishedBytes = 0;
-    if (!this.#tell(news)) return false;
+    if (!this.#tell(announcer)) return false;
     this.#hasNews = false;
     return true;
   }
@@ -217,17 +217,17 @@ export class Lane {
    * Notifies the receiver, unless `told[index]`, a word of the claimants, shows that it knows of
    * everything published. False if the flusher is closed.
    */
-  tell(told: Words, index: number, news: LaneNews): boolean {
+  tell(told: Words, index: number, announcer: Announcer): boolean {
     if (told[index] === this.#tail) return true;
-    if (!this.#tell(news)) return false;
+    if (!this.#tell(announcer)) return false;
     told[index] = this.#tail;
     return true;
   }
 
-  #tell(news: LaneNews): boolean {
+  #tell(announcer: Announcer): boolean {
     if (loadSeqCst(this.#words, STATE) !== STATE_OPEN) return false;
     this.setReady();
-    news.announce();
+    announcer.announce();
     return true;
   }
 

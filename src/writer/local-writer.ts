@@ -482,4 +482,8 @@ export class LocalWriter extends WaitingWriter {
   }
 }
 
-describeAs(LocalWriter, 'LocalWriter', ({ id, closed }) => ({ id, closed }));
+describeAs(LocalWriter, 'LocalWriter', ({ id, closed, bufferedBytes }) => ({
+  id,
+  closed,
+  bufferedBytes,
+}));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Passes what a flusher gets to a writable stream. */
+/** Writes a flusher's regions to a writable stream. */
 
 import { show } from '../base/check.ts';
 import { throwLater } from '../base/throw-later.ts';
@@ -25,7 +25,7 @@ interface Source {
   setReadyCallback(callback: () => void): void;
 }
 
-/** Regions that are taken at once; after that the stream is asked. */
+/** Regions in one drain, before it is checked again whether the stream takes more. */
 const TAKEN_MAX = 16;
 
 /** After these events a stream takes more, or will never take more. */

@@ -8,13 +8,10 @@ import type { BufferPool } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
 import type { TurnEnd } from './turn-ends.ts';
 import type { WriteFlusher } from './write-flusher.ts';
-import type { ResolvedWriterOptions } from './writer-options.ts';
+import { BUDGET_ENDLESS, type ResolvedWriterOptions } from './writer-options.ts';
 
 /** Time until the next attempt when no ring will announce space. */
 const RETRY_MS = 1;
-
-/** A budget that lasts until the next flush renews it. */
-const BUDGET_ENDLESS = 0x3fff_ffff;
 
 const IDLE = 'idle';
 /** A flush was incomplete: the doorbell, or a timer, tells when to try again. */

@@ -53,7 +53,7 @@ interface Walk {
   resumeAt: number;
 }
 
-/** Whether this thread is inside a delivery, of any writer. */
+/** One per thread: whether it is inside a delivery, of any writer. */
 interface Presence {
   isDelivering: boolean;
 }
@@ -85,7 +85,7 @@ export class SharedDelivery {
   readonly #lane: Lane;
   readonly #ring: SegmentRing;
   readonly #headroom: number;
-  readonly #hasRooms: boolean;
+  readonly #hasMargins: boolean;
   readonly #byPolicy: boolean;
   readonly #mine: number;
   readonly #presence: Presence;
@@ -105,7 +105,7 @@ export class SharedDelivery {
     this.#lane = lane;
     this.#ring = ring;
     this.#headroom = options.headroom;
-    this.#hasRooms = options.headroom + options.tailroom > 0;
+    this.#hasMargins = options.headroom + options.tailroom > 0;
     this.#byPolicy = options.policy !== 'manual';
     this.#mine = flusher.pool.badge;
     this.#presence = presenceOf(flusher.pool);
@@ -248,27 +248,29 @@ export class SharedDelivery {
     // In an open segment a thread may append to the last entry if it is a run.
     const last = fill < 0 ? -1 : count - 1;
     let { entry, offset, regionBegin, regionEnd } = walk;
-    let answer: 'break' | 'end' | 'stop' | 'held' = layout.isSealed(fill) ? 'end' : 'stop';
+    let outcome: 'break' | 'end' | 'stop' | 'held' = layout.isSealed(fill) ? 'end' : 'stop';
     for (; entry < count; entry++) {
-      const at = first + entry * 3;
+      const at = first + entry * (3 satisfies typeof ENTRY_WORDS);
       // SYNC(entry): sees the message that was committed.
       const state = loadAcquire(words, at);
       let end: number;
       if (state < 0) {
         end = (entry === last ? state : this.#cut(at, state)) & runEnd;
       } else if ((state & finished) === 0) {
-        answer = 'held';
+        outcome = 'held';
         break;
       } else {
-        end = (state & committed) === 0 ? 0 : words[at + 1] + (state & value);
+        end =
+          (state & committed) === 0 ? 0 : words[at + (1 satisfies typeof BEGIN)] + (state & value);
       }
       // Else the first messages of a run were delivered before.
-      const begin = offset > words[at + 1] ? offset : words[at + 1];
+      const entryBegin = words[at + (1 satisfies typeof BEGIN)];
+      const begin = offset > entryBegin ? offset : entryBegin;
       if (end > begin) {
         if (regionEnd === regionBegin) {
           regionBegin = begin;
         } else if (regionEnd !== begin) {
-          answer = 'break';
+          outcome = 'break';
           break;
         }
         offset = regionEnd = end;
@@ -279,7 +281,7 @@ export class SharedDelivery {
     walk.offset = offset;
     walk.regionBegin = regionBegin;
     walk.regionEnd = regionEnd;
-    return answer === 'held' ? this.#whyHeld(first + entry * ENTRY_WORDS) : answer;
+    return outcome === 'held' ? this.#whyHeld(first + entry * ENTRY_WORDS) : outcome;
   }
 
   /** Ends a run for its thread. Returns the STATE, which does not change any more. */
@@ -323,7 +325,7 @@ export class SharedDelivery {
       const id = (this.#words[segment + BUFFER] - 1) as BufferId;
       const from = this.#pool.offsetOf(id) + regionBegin;
       const length = regionEnd - regionBegin;
-      if (!this.#hasRooms || (isLast && regionBegin === this.#headroom)) {
+      if (!this.#hasMargins || (isLast && regionBegin === this.#headroom)) {
         this.#pool.retainShared(id);
         this.#lane.appendOrRelease(id, from, length);
       } else if (!this.#appendCopy(from, length)) {

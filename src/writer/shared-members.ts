@@ -38,10 +38,10 @@ import {
 } from './shared-writer-layout.ts';
 import type { WriteFlusher } from './write-flusher.ts';
 
-/** The record of slot `of`, and its BADGE before it was locked. */
+/** The record of thread slot `slot`, and its BADGE before it was locked. */
 interface LockedRecord {
-  readonly of: number;
-  readonly present: number;
+  readonly slot: number;
+  readonly badge: number;
   isLocked: boolean;
 }
 
@@ -87,7 +87,7 @@ export class SharedMembers {
   }
 
   /** Joins as the first object of a new writer, which no other thread knows yet. */
-  found(): void {
+  joinFirst(): void {
     this.#words[this.#layout.badge(this.#slot)] = this.#mine;
     this.#words[this.#layout.joined(this.#slot)] = 1;
     this.#words[MEMBERS] = 1;
@@ -240,22 +240,22 @@ export class SharedMembers {
       if (!isVacant && !isMember && !isGone(loadAcquire(words, SHUT))) {
         throw new BusbarError('ERR_BUSBAR_THREAD_ALIVE', `thread slot ${slot}`);
       }
-      for (const { of } of records) this.#endReservations(of);
+      for (const each of records) this.#endReservations(each.slot);
       complete = !this.#countIn(records, isGone) || this.#deliverFor(isGone);
       if (!complete && !this.#isIn) {
         // Members flush the rest: this thread may not, once none is counted for it.
         storeSeqCst(words, OWED, 1);
         complete = true;
       }
-      for (const { of } of records) {
-        this.#detachDead(of);
+      for (const each of records) {
+        this.#detachDead(each.slot);
         done++;
       }
     } catch (error) {
       // Unlock the rest, so that the next recover() finds them as they were.
       for (; done < records.length; done++) {
-        const { of, present, isLocked } = records[done];
-        if (isLocked) words[this.#layout.badge(of)] = present;
+        const { slot: locked, badge, isLocked } = records[done];
+        if (isLocked) words[this.#layout.badge(locked)] = badge;
       }
       throw error;
     }
@@ -280,19 +280,19 @@ export class SharedMembers {
     isGone: (badge: number) => boolean,
   ): void {
     const words = this.#words;
-    for (let of = 0; of < this.#pool.maxThreads; of++) {
-      const at = this.#layout.badge(of);
-      const present = loadAcquire(words, at);
+    for (let member = 0; member < this.#pool.maxThreads; member++) {
+      const at = this.#layout.badge(member);
+      const badge = loadAcquire(words, at);
       const isLeft =
-        present === NO_BADGE
-          ? of === slot && isVacant && words[this.#layout.pending(of) + TRANSIT_MARK] !== 0
-          : isGone(Math.abs(present));
+        badge === NO_BADGE
+          ? member === slot && isVacant && words[this.#layout.pending(member) + TRANSIT_MARK] !== 0
+          : isGone(Math.abs(badge));
       if (!isLeft) continue;
       // Recorded first: if the compare-exchange throws, the record is not locked.
-      const record = { of, present, isLocked: false };
+      const record = { slot: member, badge, isLocked: false };
       records.push(record);
       // SYNC(member): of several threads one recovers it, and sees what it had left.
-      record.isLocked = compareExchange(words, at, present, -this.#mine) === present;
+      record.isLocked = compareExchange(words, at, badge, -this.#mine) === badge;
       if (!record.isLocked) records.pop();
     }
   }
@@ -307,10 +307,10 @@ export class SharedMembers {
   #countIn(records: readonly LockedRecord[], isGone: (badge: number) => boolean): boolean {
     const words = this.#words;
     const layout = this.#layout;
-    const isCounted = records.some(({ of }) => words[layout.joined(of)] !== 0);
+    const isCounted = records.some((each) => words[layout.joined(each.slot)] !== 0);
     if (this.#isIn || isCounted) return true;
     if (records.length === 0) return isGone(loadAcquire(words, CLAIM) & ~CLAIM_AGAIN);
-    const joined = layout.joined(records[0].of);
+    const joined = layout.joined(records[0].slot);
     for (;;) {
       const count = loadSeqCst(words, MEMBERS);
       if (count === 0) return false;
@@ -321,17 +321,17 @@ export class SharedMembers {
   }
 
   /** Removes a dead member, whose record is locked, from MEMBERS. */
-  #detachDead(of: number): void {
+  #detachDead(slot: number): void {
     const words = this.#words;
-    this.#ring.dropOf(of);
-    const joined = this.#layout.joined(of);
+    this.#ring.dropOf(slot);
+    const joined = this.#layout.joined(slot);
     if (words[joined] !== 0) {
       // SYNC(members, both): sees what all members that have left did.
       const left = withdraw(words, joined, MEMBERS, SHUT, this.#mine);
       this.#ends = left === 0 || this.#ends;
     }
     // SYNC(member): hands the record to the next thread of its slot.
-    storeRelease(words, this.#layout.badge(of), NO_BADGE);
+    storeRelease(words, this.#layout.badge(slot), NO_BADGE);
   }
 
   /** Aborts the open reservations of a dead thread whose record is locked. */

@@ -25,10 +25,13 @@ import {
   type SharedWriterHandle,
 } from './shared-writer-handle.ts';
 import {
+  type BEGIN,
+  type BUFFER,
   ENTRY_ABORTED,
   ENTRY_COMMITTED,
   ENTRY_HELD_UP,
   ENTRY_OPEN,
+  type ENTRY_WORDS,
   EPOCH,
   FILL,
   HEADER_LANE,
@@ -140,8 +143,8 @@ export class SharedWriter extends WaitingWriter {
     this.waiting = new SpaceWait(flusher, lane, flush);
     const space = { headroom: this.options.headroom, limit: this.limit };
     this.ring = new SegmentRing(flusher.pool, words, layout, space, this.waiting);
-    const hasRooms = this.options.headroom + this.options.tailroom > 0;
-    this.run = new SharedRun(flusher.pool, words, hasRooms ? 0 : this.limit);
+    const hasMargins = this.options.headroom + this.options.tailroom > 0;
+    this.run = new SharedRun(flusher.pool, words, hasMargins ? 0 : this.limit);
     this.delivery = new SharedDelivery(flusher, words, layout, lane, this.ring, this.options);
     const { ring, delivery, policy } = this;
     this.members = new SharedMembers(flusher, words, layout, lane, ring, delivery, policy);
@@ -155,11 +158,11 @@ export class SharedWriter extends WaitingWriter {
    */
   static create(flusher: WriteFlusher, options: WriterOptions = {}): SharedWriter {
     checkFlusher(flusher);
-    return SharedWriter.found(flusher, options);
+    return SharedWriter.make(flusher, options);
   }
 
-  /** Also for tests: with a small ring whose epochs wrap soon. */
-  private static found(
+  /** {@link create}; in tests with a small ring whose epochs wrap soon. */
+  private static make(
     flusher: WriteFlusher,
     options: WriterOptions,
     shape?: RingShape,
@@ -178,7 +181,7 @@ export class SharedWriter extends WaitingWriter {
         options: { ...options },
       });
       const writer = new SharedWriter(flusher, handle, words);
-      writer.members.found();
+      writer.members.joinFirst();
       // Last: until then the lane belongs to this thread.
       lane.share();
       return writer;
@@ -236,12 +239,13 @@ export class SharedWriter extends WaitingWriter {
       // SYNC(segment, both): takes the entry and its bytes; the next to reserve sees them taken.
       if (compareExchange(words, segment, fill, next) !== fill) continue;
       // No call from here on: if we died here, an entry without STATE would never end.
-      const at = this.entriesAt + (index * this.entryCount + entry) * 3;
-      words[at + 1] = offset;
-      words[at + 2] = space;
+      const at =
+        this.entriesAt + (index * this.entryCount + entry) * (3 satisfies typeof ENTRY_WORDS);
+      words[at + (1 satisfies typeof BEGIN)] = offset;
+      words[at + (2 satisfies typeof LENGTH)] = space;
       words[at] = this.openMark;
       // Not earlier: now the open entry keeps the segment and its buffer in place.
-      const begin = (words[segment + 1] - 1) * this.stride + offset;
+      const begin = (words[segment + (1 satisfies typeof BUFFER)] - 1) * this.stride + offset;
       this.openEntry = at;
       this.openFillAt = segment;
       this.openFill = next;
@@ -254,7 +258,7 @@ export class SharedWriter extends WaitingWriter {
   commit(offset: number, length: number): void {
     const at = offset === this.openAt && offset !== -1 ? this.openEntry : this.find(offset);
     const words = this.words;
-    if (length >>> 0 !== length || length > words[at + 2]) {
+    if (length >>> 0 !== length || length > words[at + (2 satisfies typeof LENGTH)]) {
       checkInteger('length', length, 0, words[at + LENGTH]);
     }
     // SYNC(entry): publishes the message to the thread that flushes.

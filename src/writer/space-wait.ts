@@ -15,7 +15,7 @@ const SWEEP_MS = 10;
 interface Caller extends Linked<Caller> {
   /** Returns 0 or more, or −1: not now. */
   readonly attempt: () => number;
-  readonly resolve: (answer: number) => void;
+  readonly resolve: (result: number) => void;
   readonly reject: (reason: unknown) => void;
   guard: WaitGuard | undefined;
 }
@@ -54,8 +54,8 @@ export class SpaceWait {
   async until(attempt: () => number, options: WaitOptions): Promise<number> {
     const limits = resolveWaitOptions(options);
     if (this.#callers.isEmpty) {
-      const answer = attempt();
-      if (answer >= 0) return answer;
+      const result = attempt();
+      if (result >= 0) return result;
     }
     return new Promise((resolve, reject) => {
       const caller: Caller = {
@@ -94,25 +94,25 @@ export class SpaceWait {
   readonly #serve = (): void => {
     for (let caller = this.#callers.first; caller !== undefined; caller = this.#callers.first) {
       try {
-        let answer = caller.attempt();
-        if (answer < 0) {
+        let result = caller.attempt();
+        if (result < 0) {
           this.#flush();
-          answer = caller.attempt();
+          result = caller.attempt();
         }
-        if (answer < 0) {
+        if (result < 0) {
           this.#ask();
           return;
         }
         this.#callers.remove(caller);
         // First: the reservation is the caller's, even if ending its guard throws.
-        caller.resolve(answer);
+        caller.resolve(result);
         caller.guard?.end();
       } catch (error) {
         this.#settle(caller);
         caller.reject(error);
       }
     }
-    this.#rest();
+    this.#endWaiting();
   };
 
   #ask(): void {
@@ -145,7 +145,7 @@ export class SpaceWait {
   }
 
   /** Called when no caller is left: releases buffers that no caller took. */
-  #rest(): void {
+  #endWaiting(): void {
     stopTimer(this.#ticking);
     this.#ticking = undefined;
     this.pool.doorbell.ignore(this.#serve);
@@ -159,7 +159,7 @@ export class SpaceWait {
   #reject(caller: Caller, reason: unknown): void {
     if (!this.#settle(caller)) return;
     caller.reject(reason);
-    if (this.#callers.isEmpty) this.#rest();
+    if (this.#callers.isEmpty) this.#endWaiting();
   }
 
   /** Takes a caller out of the queue. False if it has left already. */

@@ -14,7 +14,7 @@ export class SpanSettling {
   readonly #spans: SpanQueue;
   readonly #waiting: SpaceWait;
   readonly #headroom: number;
-  readonly #hasRooms: boolean;
+  readonly #hasMargins: boolean;
 
   constructor(
     lane: Lane,
@@ -27,7 +27,7 @@ export class SpanSettling {
     this.#spans = spans;
     this.#waiting = waiting;
     this.#headroom = headroom;
-    this.#hasRooms = headroom + tailroom > 0;
+    this.#hasMargins = headroom + tailroom > 0;
   }
 
   /** Appends every region before the first open reservation. False: some did not fit. */
@@ -37,7 +37,7 @@ export class SpanSettling {
       let ready: Region | undefined;
       let isDone = false;
       try {
-        ready = this.#withRooms(region);
+        ready = this.#withMargins(region);
         if (ready === undefined) return false;
         isDone = this.#lane.append(ready.bufferId, ready.begin, ready.end - ready.begin);
         if (!isDone) return false;
@@ -53,8 +53,8 @@ export class SpanSettling {
    * since packets may still read the neighbours' bytes; it is copied into a new buffer. Undefined:
    * no buffer is free.
    */
-  #withRooms(region: Region): Region | undefined {
-    if (region.spaced || !this.#hasRooms) return region;
+  #withMargins(region: Region): Region | undefined {
+    if (region.spaced || !this.#hasMargins) return region;
     const pool = this.#pool;
     const id = this.#waiting.tryAcquire();
     if (id === NO_BUFFER) return undefined;

@@ -43,8 +43,8 @@ export interface ResolvedWriterOptions {
   readonly budget: number;
 }
 
-/** A budget that is renewed before it is spent. */
-const BUDGET_ENDLESS = 0x3fff_ffff;
+/** A budget that the next flush renews before it is spent. */
+export const BUDGET_ENDLESS = 0x3fff_ffff;
 
 /** Checks the options and applies the defaults. */
 export function resolveWriterOptions(

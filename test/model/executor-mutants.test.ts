@@ -11,14 +11,14 @@ const BUGS: readonly Bug[] = [
   bug(
     'it parks without asking to be woken',
     'turn-loop',
-    'if (!this.mailbox.arm() && !this.leftLying) {',
+    'if (!this.mailbox.arm() && !this.leftUnread) {',
     'if (false) {',
     /^handle, 1/,
   ),
   bug(
     'it parks although something has come while it asked to be woken',
     'turn-loop',
-    'if (!this.mailbox.arm() && !this.leftLying) {',
+    'if (!this.mailbox.arm() && !this.leftUnread) {',
     'if (!this.mailbox.arm() && false) {',
     /^handle/,
   ),
@@ -26,7 +26,7 @@ const BUGS: readonly Bug[] = [
     ...bug(
       'what was left lying once is left lying for ever',
       'turn-loop',
-      '          this.leftLying = false;\n',
+      '          this.leftUnread = false;\n',
       '',
       /^two lanes$/,
     ),

@@ -77,8 +77,8 @@ const BUGS: readonly Bug[] = [
   bug(
     'a run that is delivered in part is delivered from its begin again',
     'shared-delivery',
-    'offset > words[at + 1] ? offset : words[at + 1]',
-    'words[at + 1]',
+    'offset > entryBegin ? offset : entryBegin',
+    'entryBegin',
     /^runs: two/,
   ),
   bug(

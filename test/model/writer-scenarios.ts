@@ -75,7 +75,7 @@ export function makeWriter(
   const writing = module.BufferPool.attach(receiving.handle);
   const flusher = module.WriteFlusher.create(receiving, { writerCount: 2, regionCount });
   const attached = module.WriteFlusher.attach(writing, flusher.handle);
-  const found = Reflect.get(module.SharedWriter, 'found') as Found;
+  const found = Reflect.get(module.SharedWriter, 'make') as Found;
   const writer = found.call(module.SharedWriter, attached, { flush: 'manual' }, ring, ring.epoch);
   before(writer);
   if (!keepsWriter) writer.close();
