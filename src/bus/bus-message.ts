@@ -9,7 +9,7 @@ import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import type { Headers, PublishOptions } from './envelope.ts';
 import type { BusPayload } from './payloads.ts';
 
-/** What a message needs of its bus, to answer. */
+/** The part of a bus that a message uses to reply. */
 export interface Responder {
   readonly pool: BufferPool;
   tryPublish(subject: string, payload: BusPayload, options?: PublishOptions): boolean;
@@ -27,7 +27,7 @@ export interface Responder {
 export class BusMessage implements Disposable {
   /** The subject as published. */
   subject: string = '';
-  /** The subject for replies; undefined: none is wanted. */
+  /** The subject for replies; undefined: no reply is expected. */
   reply: string | undefined = undefined;
   headers: Headers | undefined = undefined;
   /** The bus of the publisher, by its name. */
@@ -38,7 +38,7 @@ export class BusMessage implements Disposable {
   offset: number = 0;
   /** How many bytes there are. */
   length: number = 0;
-  /** The buffer with the bytes; NO_BUFFER once this object is no message any more. */
+  /** The buffer with the bytes; NO_BUFFER once the message is released, or borrowed no longer. */
   bufferId: BufferId = NO_BUFFER;
   readonly #bus: Responder;
 
@@ -100,7 +100,7 @@ export class BusMessage implements Disposable {
   /**
    * Publishes to {@link reply}. False: not now, and nothing was sent.
    *
-   * **Throws** ERR_BUSBAR_NO_RESPONDERS if the message wants no answer; else as `tryPublish`.
+   * **Throws** ERR_BUSBAR_NO_RESPONDERS if the message has no reply subject; as `tryPublish`.
    */
   tryRespond(payload: BusPayload, options?: PublishOptions): boolean {
     return this.#bus.tryPublish(this.#replySubject(), payload, options);
@@ -111,7 +111,7 @@ export class BusMessage implements Disposable {
     await this.#bus.publish(this.#replySubject(), payload, options);
   }
 
-  /** Gives the reference of a kept message back. The second time, this does nothing. */
+  /** Releases a kept message. No effect the second time. */
   release(): void {
     const id = this.bufferId;
     if (id === NO_BUFFER) return;

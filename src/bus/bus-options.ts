@@ -15,14 +15,14 @@ import { checkHeaders, type Headers } from './envelope.ts';
 
 /** Options of a {@link Bus}. */
 export interface BusOptions {
-  /** Said in messages, and in what is inspected. Default 'bus'. */
+  /** The `source` of its messages; shown by `inspect`. Default 'bus'. */
   readonly name?: string;
   /** Longest subject, in bytes of UTF-8. Default 256. */
   readonly subjectBytesMax?: number;
   /** Most tokens of a subject. Default 32. */
   readonly tokensMax?: number;
   /**
-   * Most messages that wait because handlers publish while they handle, and most calls of
+   * Most messages that wait because they were published by a running handler, and most calls of
    * `publish` and `request` that wait for room. Default 1024 of each.
    */
   readonly backlogMax?: number;
@@ -47,7 +47,7 @@ export interface BusOptions {
 /** What a bus does if a subscription has no room for a message. */
 export type Overflow = 'stop' | 'drop-newest' | 'drop-oldest' | 'cut-off';
 
-/** What a subscription may hold, waiting and in hand. */
+/** Limits of the messages that a subscription holds, waiting and in hand. */
 export interface SubscriptionLimit {
   /** Default 1024. */
   readonly messages?: number;
@@ -90,7 +90,7 @@ export interface RepliesOptions extends RequestOptions {
   readonly max?: number;
 }
 
-/** Options with all their values. */
+/** Options with every default applied. */
 export interface ResolvedSubscription {
   readonly queue: string;
   readonly max: number;

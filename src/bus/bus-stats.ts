@@ -13,7 +13,7 @@ export interface BusStats {
   readonly waiting: number;
   /** Messages that wait until the running handler returns. */
   readonly backlog: number;
-  /** Requests without an answer so far. */
+  /** Requests without a reply so far. */
   readonly requests: number;
   /** Other buses whose subscriptions are known. */
   readonly peers: number;

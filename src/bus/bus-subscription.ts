@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** One subscription: a function that is called, or a loop that asks, with bounds on what waits. */
+/** One subscription: a handler or a loop, with limits on the messages that wait for it. */
 
 import { assert } from '../base/assert.ts';
 import { describeAs } from '../base/description.ts';
@@ -12,12 +12,12 @@ import type { Bytes } from './subject.ts';
 import type { TokenNode } from './token-tree.ts';
 
 /**
- * Borrows each message while it runs. One that is asynchronous does until its promise settles; it
- * is an `async` function, or its subscription has `concurrency`.
+ * Borrows each message until it returns; if it is asynchronous, until its promise settles. It is
+ * asynchronous if it is an `async` function, or if its subscription has `concurrency`.
  */
 export type BusHandler = (message: BusMessage) => unknown;
 
-/** What a subscription needs of its bus. */
+/** The part of a bus that a subscription uses. */
 export interface SubscriptionHome {
   /** It has room again. */
   roomed(subscription: BusSubscription): void;
@@ -46,6 +46,8 @@ interface Asker {
 }
 
 /**
+ * One subscription of a {@link Bus}. Without a handler, iterate over it.
+ *
  * ```
  *   subscribe ──▶ OPEN ──drain, max──▶ DRAINING ──the last one is done──▶ CLOSED
  *                   └──close, cut off, signal──────────────────────────────▶
@@ -65,7 +67,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   place: number = -1;
   /** Messages that it got. */
   delivered: number = 0;
-  /** Messages that it lost for want of room. */
+  /** Messages dropped for lack of room. */
   dropped: number = 0;
   /** @internal It has no room, and peers of the bus were told. */
   isStalled: boolean = false;
@@ -188,7 +190,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     return this.#home.known();
   }
 
-  /** Gets no more messages, and drops those that wait. The second time, this does nothing. */
+  /** Gets no more messages, and drops those that wait. No effect the second time. */
   close(): void {
     if (this.#state === CLOSED) return;
     this.#detach();
@@ -332,7 +334,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     }
   }
 
-  /** What `onError` throws ends nothing here, either: it is thrown from a turn of its own. */
+  /** What `onError` throws is rethrown from a microtask: the other subscriptions go on. */
   #report(error: unknown, message: BusMessage | undefined): void {
     const { onError = this.#home.failed } = this.#limit;
     try {
@@ -343,7 +345,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   }
 
   #refusePromise(promise: PromiseLike<unknown>): never {
-    // Whatever becomes of it: the error below says what to do.
+    // Its own rejection is not reported: the error below says what to do.
     promise.then(undefined, () => {});
     throw new TypeError(
       `the handler of ${this.pattern} returned a promise, but borrows the message only until it ` +

@@ -2,7 +2,6 @@
 /** A bus on one thread: publish and subscribe by subject, queue groups, requests. */
 
 import { offAbort, onAbort } from '../base/abort.ts';
-import { encodeText } from '../base/bytes.ts';
 import { checkFunction, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
@@ -23,7 +22,7 @@ import {
   resolveSubscription,
   type SubscribeOptions,
 } from './bus-options.ts';
-import { type BusIndex, BusPeers, type BusSubject, NOT_NOW } from './bus-peers.ts';
+import { type BusBeyond, type BusIndex, BusPeers, NOT_NOW } from './bus-peers.ts';
 import type { BusStats } from './bus-stats.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
 import { Delivery } from './delivery.ts';
@@ -34,18 +33,19 @@ import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
-import { INBOX, PreparedSubject, subjectBytes } from './prepared-subject.ts';
+import { INBOX, subjectBytes } from './prepared-subject.ts';
+import { PreparedSubjects } from './prepared-subjects.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
 import { WaitingPublishers } from './waiting-publishers.ts';
 
-/** Subjects that were used lately; with more, all are forgotten. */
-const PREPARED_MAX = 4096;
 const PUBLISH_KEYS = ['reply', 'headers', 'signal', 'timeoutMs'];
 const NO_LIMITS: RequestOptions = Object.freeze({});
 const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefined });
+
 /**
- * Subjects are tokens with dots between. A subscriber may use `*` for one token and `>` for the
- * rest.
+ * Publish and subscribe by subject, on one thread or among the threads of an executor group
+ * ({@link join}). Subjects are tokens with dots between; a subscriber may use `*` for one token and
+ * `>` for the rest.
  *
  * A message goes first into the queues of loops and of asynchronous handlers, then to the other
  * handlers, which run within `tryPublish`. What a handler publishes comes after that: each
@@ -77,7 +77,7 @@ export class Bus implements Responder, Disposable {
   readonly #index: BusIndex = new SubscriptionIndex();
   readonly #subscriptions: Set<BusSubscription> = new Set();
   readonly #payloads: Payloads;
-  readonly #prepared: Map<string, BusSubject> = new Map();
+  readonly #subjects: PreparedSubjects<BusSubscription, BusBeyond>;
   readonly #requests: Map<string, PendingRequest> = new Map();
   readonly #publishers: WaitingPublishers;
   readonly #home: SubscriptionHome;
@@ -103,6 +103,7 @@ export class Bus implements Responder, Disposable {
     this.pool = pool;
     this.name = this.#options.name;
     this.#payloads = new Payloads(pool);
+    this.#subjects = new PreparedSubjects(this.#index, this.#options);
     this.#publishers = new WaitingPublishers(pool, this.#options.backlogMax);
     this.#borrowed = new BusMessage(this);
     this.#delivery = new Delivery(this.#options.backlogMax);
@@ -140,7 +141,7 @@ export class Bus implements Responder, Disposable {
     return bus;
   }
 
-  /** @internal Joins it to the peers of any such group. */
+  /** @internal A bus joined to the peers of a group, whatever carries it. */
   static over(pool: BufferPool, group: PeerGroup, options: BusOptions = {}): Bus {
     const bus = new Bus(pool, { name: `bus-${group.index}`, ...options });
     bus.#join(group);
@@ -222,9 +223,9 @@ export class Bus implements Responder, Disposable {
   }
 
   /**
-   * Publishes, and resolves with the first answer.
+   * Publishes, and resolves with the first reply.
    *
-   * **Ownership** the caller releases the answer (`using`). **Throws** (rejects) what
+   * **Ownership** the caller releases the reply (`using`). **Throws** (rejects) what
    * {@link publish} throws; ERR_BUSBAR_NO_RESPONDERS at once if nothing subscribes to the subject.
    */
   async request(
@@ -248,7 +249,7 @@ export class Bus implements Responder, Disposable {
   /**
    * Publishes, and returns a loop over the replies: until `max` of them, the timeout, or the abort.
    *
-   * **Ownership** the loop borrows each answer. **Throws** as {@link request}, from the loop; the
+   * **Ownership** the loop borrows each reply. **Throws** as {@link request}, from the loop; the
    * timeout ends the loop without an error.
    */
   replies(
@@ -258,7 +259,7 @@ export class Bus implements Responder, Disposable {
   ): AsyncGenerator<BusMessage, void, undefined> {
     const own = resolveRequest(options, true);
     this.#checkOpen('replies');
-    this.#prepare(subject);
+    this.#subjects.get(subject);
     this.#checkPayload(payload);
     own.signal?.throwIfAborted();
     return this.#replies(subject, payload, own);
@@ -313,8 +314,8 @@ export class Bus implements Responder, Disposable {
   }
 
   /**
-   * Ends at once: drops what waits; waiting calls reject with ERR_BUSBAR_BUS_CLOSED. The second
-   * time, this does nothing.
+   * Ends at once: drops what waits; waiting calls reject with ERR_BUSBAR_BUS_CLOSED. No
+   * effect the second time.
    */
   close(): void {
     if (this.#state === 'closed') return;
@@ -326,7 +327,7 @@ export class Bus implements Responder, Disposable {
     for (const request of [...this.#requests.values()]) request.fail(error);
     this.#delivery.close();
     this.#payloads.close();
-    this.#prepared.clear();
+    this.#subjects.clear();
   }
 
   [Symbol.dispose](): void {
@@ -357,12 +358,12 @@ export class Bus implements Responder, Disposable {
     ensureStack(this.#published > 0);
     // What may be sent does not depend on who has subscribed.
     if (envelope.headers !== undefined)
-      this.#head.check(this.#prepare(subject), envelope, this.pool);
+      this.#head.check(this.#subjects.get(subject), envelope, this.pool);
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const peers = this.#peers;
     if (peers?.peers.isSettled === false) return NOT_NOW;
-    const prepared = this.#prepare(subject);
+    const prepared = this.#subjects.get(subject);
     const found = prepared.matches();
     if (peers !== undefined && found.beyond !== undefined) {
       return peers.publish(prepared, found, payload, envelope, this.#published + 1);
@@ -384,7 +385,7 @@ export class Bus implements Responder, Disposable {
     return count;
   }
 
-  /** An answer goes to its request, and to no subscriber. */
+  /** A reply goes to its request, and to no subscriber. */
   #answer(request: PendingRequest, payload: BusPayload, envelope: Envelope): number {
     const message = new BusMessage(this);
     if (!this.#fill(message, payload)) return NOT_NOW;
@@ -407,18 +408,6 @@ export class Bus implements Responder, Disposable {
     const envelope = resolvePublish(options);
     if (envelope.reply !== undefined) subjectBytes(envelope.reply, this.#options, false);
     return envelope;
-  }
-
-  #prepare(subject: string): BusSubject {
-    const known = this.#prepared.get(subject);
-    if (known !== undefined) return known;
-    const bytes = subjectBytes(subject, this.#options, false);
-    const prepared = new PreparedSubject(subject, bytes, this.#index);
-    // Inboxes are used once.
-    if (prepared.isInbox) return prepared;
-    if (this.#prepared.size >= PREPARED_MAX) this.#prepared.clear();
-    this.#prepared.set(subject, prepared);
-    return prepared;
   }
 
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
@@ -456,8 +445,7 @@ export class Bus implements Responder, Disposable {
         index: this.#index,
         delivery: this.#delivery,
         publishers: this.#publishers,
-        arriving: (text) =>
-          this.#prepared.get(text) ?? new PreparedSubject(text, encodeText(text), this.#index),
+        arriving: (text) => this.#subjects.ofPeer(text),
         message: () => (this.#delivery.isDispatching ? new BusMessage(this) : this.#borrowed),
         answer: (message) => this.#passToRequest(message),
         notePublished: () => {

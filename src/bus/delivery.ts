@@ -8,7 +8,7 @@ import type { MatchSet } from './match-set.ts';
 type Subscriptions = readonly BusSubscription[];
 const NOBODY: Subscriptions = [];
 
-/** A message whose handlers run once the present one has returned. */
+/** A message whose handlers run once the running one has returned. */
 interface Deferred {
   readonly message: BusMessage;
   readonly plain: Subscriptions;
@@ -82,9 +82,10 @@ export class Delivery {
   }
 
   /**
-   * Delivers to what {@link hasRoom} has found. Returns whether the handlers have run.
+   * Delivers to the subscriptions that {@link hasRoom} has checked. Returns whether the handlers
+   * have run.
    *
-   * **Ownership** the message's reference is given back.
+   * **Ownership** takes the message's reference.
    */
   deliver(message: BusMessage, found: MatchSet<BusSubscription, unknown>): boolean {
     return this.deliverTo(message, found, found.plainCount, this.picked);
@@ -149,7 +150,7 @@ export class Delivery {
   }
 }
 
-/** A subscription that has ended meanwhile gets nothing. */
+/** Puts the message into the subscription's queue, if it has one and has not ended meanwhile. */
 function enqueue(subscription: BusSubscription, message: BusMessage): void {
   if (subscription.waiting !== undefined && subscription.place >= 0) subscription.accept(message);
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-/** What a message has beside its subject and its bytes. */
+/** Reply subject and headers of a message. */
 
 import { checkOptions, show } from '../base/check.ts';
 
 /** Extra lines of a message: names and values. The bus passes the object on as it is. */
 export type Headers = Readonly<Record<string, string>>;
 
-/** What a message has beside its payload. */
+/** Options of a message. */
 export interface PublishOptions {
   /** The subject to which replies go. */
   readonly reply?: string;
   readonly headers?: Headers;
 }
 
-/** What a message has beside subject and bytes. */
+/** Reply subject and headers of a message, checked. */
 export interface Envelope {
   readonly reply: string | undefined;
   readonly headers: Headers | undefined;
@@ -33,7 +33,10 @@ export function checkHeaders(headers: unknown): void {
   for (const [name, value] of Object.entries(headers)) {
     const isHeader = /^[!-9;-~]+$/.test(name) && typeof value === 'string' && !/[\r\n]/.test(value);
     if (!isHeader) {
-      throw new TypeError(`headers: ${show(name)} is no name, or ${show(value)} no line of text`);
+      throw new TypeError(
+        `headers must have printable names without ':' and values of one line, got ` +
+          `${show(name)}: ${show(value)}`,
+      );
     }
   }
 }

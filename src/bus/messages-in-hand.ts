@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** The messages that the bus of an executor may have had in hand when that crashed. */
+/** The messages that an executor's bus may have had in hand when the executor crashed. */
 
 import { readText } from '../base/text.ts';
 import { throwLater } from '../base/throw-later.ts';

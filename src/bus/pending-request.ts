@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A request that waits: for room to be published, and then for its answer. */
+/** A request that waits: for room to be published, and then for its reply. */
 
 import { BusbarError } from '../base/errors.ts';
 import { WaitGuard } from '../base/wait-guard.ts';
@@ -8,7 +8,7 @@ import type { RequestOptions } from './bus-options.ts';
 import type { Envelope } from './envelope.ts';
 import type { Attempt } from './waiting-publishers.ts';
 
-/** What a request needs of its bus. */
+/** The part of a bus that a request uses. */
 export interface RequestHome {
   /** Publishes it. Returns the number of subscribers, less than 0: not now. */
   send(request: PendingRequest): number;
@@ -19,7 +19,7 @@ export interface RequestHome {
 export class PendingRequest implements Attempt {
   readonly subject: string;
   readonly envelope: Envelope;
-  /** Where the answer goes. */
+  /** The subject of its reply. */
   readonly reply: string;
   readonly #home: RequestHome;
   #guard: WaitGuard | undefined = undefined;
@@ -33,7 +33,7 @@ export class PendingRequest implements Attempt {
     this.envelope = { reply, headers };
   }
 
-  /** The answer. Called once. */
+  /** Resolves with the reply. Called once. */
   wait({ signal, timeoutMs }: RequestOptions): Promise<BusMessage> {
     if (signal !== undefined || timeoutMs !== undefined) {
       const limits = { signal, timeoutMs: timeoutMs ?? Infinity };

@@ -92,13 +92,13 @@ export class Exporter {
     }
     const secret = port === undefined ? '' : (token ?? randomBytes(16).toString('hex'));
     const server = createServer((request, response) => {
-      // Another name than that of this machine is one that a stranger's page has made its own.
+      // Against DNS rebinding: a web page could reach this port by a host name of its own.
       const isOurs = port === undefined || OUR_NAMES.test(request.headers.host ?? '');
       if (isOurs) serve(monitor, secret, request, response);
       else response.writeHead(403, PLAIN).end('the name of this host is 127.0.0.1\n');
     });
     server.maxConnections = CONNECTIONS_MAX;
-    // A reader that stays does not keep the process alive either.
+    // An open connection does not keep the process alive either.
     server.on('connection', (socket) => socket.unref());
     try {
       const place = port === undefined ? (path ?? ownPlace()) : '';
@@ -109,7 +109,7 @@ export class Exporter {
         server.listen(where, resolve);
       });
       if (place !== '') restrict(place);
-      // A connection that cannot be accepted, for lack of descriptors, is the reader's loss.
+      // Later errors are those of connections that cannot be accepted: readers notice that.
       server.removeAllListeners('error').on('error', () => {});
       server.unref();
       return new Exporter(server, place, secret);
@@ -188,7 +188,7 @@ function stream(monitor: Monitor, response: ServerResponse): void {
   response.writeHead(200, { ...PLAIN, 'content-type': 'text/event-stream' });
   let before: Snapshot | undefined;
   const send = (): void => {
-    // A reader that is slow misses some.
+    // A slow reader misses some.
     if (response.writableNeedDrain) return;
     const after = monitor.snapshot();
     response.write(`data: ${JSON.stringify(viewOf(before, after))}\n\n`);

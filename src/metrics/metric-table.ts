@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** What each kind of object shows, and what metrics are called: the one table of both. */
+/** The table of metrics: the fields that each kind of object shows, and their names. */
 
 /** How a value behaves: it only grows, it goes up and down and can be added, or neither. */
 export type MetricType = 'counter' | 'updown' | 'gauge';
@@ -100,7 +100,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ['published', 'counter', '{message}', 'published', 'Messages accepted.'],
     ['unmatched', 'counter', '{message}', 'unmatched', 'Messages without a subscriber.'],
     ['waiting', 'updown', '{call}', 'waiting', 'Calls that wait for room.'],
-    ['backlog', 'updown', '{message}', 'backlog', 'Messages behind a running handler.'],
+    ['backlog', 'updown', '{message}', 'backlog', 'Messages that wait for a running handler.'],
     ['requests', 'updown', '{request}', 'requests', 'Requests without a reply.'],
     ['peers', 'updown', '{bus}', 'peers', 'Other buses whose subscriptions are known.'],
     ['regionsOut', 'updown', '{region}', 'regions.out', 'Regions with peers, not handled yet.'],
@@ -133,7 +133,7 @@ export function prometheusName({ name, unit, type }: Metric): string {
   return `${underscored(name)}${suffix}${type === 'counter' ? '_total' : ''}`;
 }
 
-/** A name as Prometheus has it. */
+/** A name with the characters that Prometheus allows. */
 export function underscored(name: string): string {
   return name.replace(/\W/g, '_');
 }

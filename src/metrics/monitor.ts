@@ -53,7 +53,7 @@ type Read = () => ObjectSnapshot[];
 
 const STUCK_MS = 10_000;
 
-/** By what the object calls itself: its kind, whichever copy of busbar it is of. */
+/** The kind of an object by its type's name, so that another copy of busbar may have made it. */
 const KINDS: Readonly<Record<string, string>> = {
   BufferPool: 'pool',
   PacketChannel: 'channel',
@@ -139,7 +139,7 @@ export class Monitor {
     this.#own.set(kind, metrics);
   }
 
-  /** Watches it no more. Returns false if nothing has that name. */
+  /** Stops watching an object. Returns false if none has that name. */
   unwatch(name: string): boolean {
     return this.#reads.delete(name);
   }
@@ -152,7 +152,10 @@ export class Monitor {
     this.#checks.set(name, checkFunction('condition', condition));
   }
 
-  /** Reads everything. **Cost** that of `stats()` of each object. Throws for no state of theirs. */
+  /**
+   * Reads everything. Never throws: an object that cannot be read has an `error`. **Cost** that of
+   * `stats()` of each object.
+   */
   snapshot(): Snapshot {
     const objects = [...this.#reads].flatMap(([name, read]) => {
       try {
@@ -225,7 +228,7 @@ function checkName(what: string, name: unknown): void {
   throw new TypeError(`${what} must be a string that is not empty, got ${show(name)}`);
 }
 
-/** '' for what has no name. */
+/** The name of an object's type; '' if it has none. */
 function typeNameOf(subject: Watched): string {
   const { toJSON } = (subject ?? {}) as { toJSON?: unknown };
   if (typeof toJSON !== 'function') return '';

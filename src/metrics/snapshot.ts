@@ -19,9 +19,9 @@ export interface ObjectSnapshot {
 export interface Health {
   /** False: a thread is stuck. A restart would help. */
   readonly live: boolean;
-  /** False: not now. */
+  /** False: send it no work now. */
   readonly ready: boolean;
-  /** What is not as it should be. */
+  /** Why it is not live, or not ready. */
   readonly reasons: readonly string[];
 }
 
