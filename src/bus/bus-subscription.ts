@@ -84,8 +84,9 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   #isPumping: boolean = false;
   /** The one loop over its messages. */
   #loop: AsyncIterator<BusMessage> | undefined = undefined;
-  /** The message that the loop has in hand. */
+  /** The message that the loop has in hand, and the length with which it came. */
   #current: BusMessage | undefined = undefined;
+  #currentLength: number = 0;
   #asker: Asker | undefined = undefined;
   #onClosed: (() => void) | undefined = undefined;
   /** Resolves once it is closed. */
@@ -293,6 +294,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     this.#asker = undefined;
     const message = waiting.take() as BusMessage;
     this.#current = message;
+    this.#currentLength = message.length;
     asker.resolve({ value: message, done: false });
   }
 
@@ -300,7 +302,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     const message = this.#current as BusMessage;
     this.#current = undefined;
     message.release();
-    this.waiting?.done(message.length);
+    this.waiting?.done(this.#currentLength);
     this.#home.roomed(this);
   }
 
@@ -321,13 +323,15 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   }
 
   async #run(message: BusMessage, waiting: MessageQueue): Promise<void> {
+    // The handler may change it.
+    const { length } = message;
     try {
       await (this.#handler as BusHandler)(message);
     } catch (error) {
       this.#report(error, message);
     } finally {
       message.release();
-      waiting.done(message.length);
+      waiting.done(length);
       this.#home.roomed(this);
       if (waiting.count > 0) this.#pumpSoon();
       this.#endIfDone();

@@ -4,7 +4,7 @@
 import { offAbort, onAbort } from '../base/abort.ts';
 import { checkFunction, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
-import { BusbarError } from '../base/errors.ts';
+import { BusbarError, isBusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { throwLater } from '../base/throw-later.ts';
 import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
@@ -278,12 +278,14 @@ export class Bus implements Responder, Disposable {
     });
     try {
       let count = 0;
-      await this.#publishers.until(subject, { signal }, () => {
+      await this.#publishers.until(subject, { signal, timeoutMs }, () => {
         count = this.#attempt(subject, payload, { reply, headers });
         return count !== NOT_NOW;
       });
       if (count === 0) throw new BusbarError('ERR_BUSBAR_NO_RESPONDERS', subject);
       yield* answers;
+    } catch (error) {
+      if (signal?.aborted || !isBusbarError(error, 'ERR_BUSBAR_TIMEOUT')) throw error;
     } finally {
       guard.end();
       answers.close();

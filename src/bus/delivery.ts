@@ -14,11 +14,15 @@ interface Deferred {
   readonly plain: Subscriptions;
   readonly plainCount: number;
   readonly picked: Subscriptions;
+  /** The message is in the queues of loops and of asynchronous handlers. */
+  readonly isQueued: boolean;
 }
 
 export class Delivery {
-  /** Handlers run, further up in the call stack. */
+  /** A message is being delivered, further up in the call stack. */
   isDispatching: boolean = false;
+  /** It is being put into queues: an `onError`, or a call that waited, publishes. */
+  #isQueueing: boolean = false;
   readonly #backlogMax: number;
   readonly #backlog: Deferred[] = [];
   /** The members that get the message, one of each queue group. */
@@ -101,18 +105,20 @@ export class Delivery {
     const { plain } = found;
     // Handlers may subscribe, and publish to the same subject.
     found.isPinned = true;
-    if (this.queueCount > 0) {
-      for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
-      for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
+    const isNested = this.isDispatching;
+    const isQueued = !this.#isQueueing;
+    try {
+      this.isDispatching = true;
+      if (isQueued) this.#enqueue(message, plain, plainCount, picked);
+      if (isNested) {
+        this.#backlog.push({ message, plain, plainCount, picked, isQueued });
+        return false;
+      }
+      this.#dispatch(message, plain, plainCount, picked);
+      if (this.#backlog.length > 0) this.#dispatchBacklog();
+    } finally {
+      this.isDispatching = isNested;
     }
-    if (this.isDispatching) {
-      this.#backlog.push({ message, plain, plainCount, picked });
-      return false;
-    }
-    this.isDispatching = true;
-    this.#dispatch(message, plain, plainCount, picked);
-    if (this.#backlog.length > 0) this.#dispatchBacklog();
-    this.isDispatching = false;
     return true;
   }
 
@@ -133,7 +139,26 @@ export class Delivery {
 
   #dispatchBacklog(): void {
     for (let next = this.#backlog.shift(); next !== undefined; next = this.#backlog.shift()) {
-      this.#dispatch(next.message, next.plain, next.plainCount, next.picked);
+      const { message, plain, plainCount, picked, isQueued } = next;
+      if (!isQueued) this.#enqueue(message, plain, plainCount, picked);
+      this.#dispatch(message, plain, plainCount, picked);
+    }
+  }
+
+  /** Puts the message into queues; what is published meanwhile comes after it. */
+  #enqueue(
+    message: BusMessage,
+    plain: Subscriptions,
+    plainCount: number,
+    picked: Subscriptions,
+  ): void {
+    if (this.queueCount === 0) return;
+    this.#isQueueing = true;
+    try {
+      for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
+      for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
+    } finally {
+      this.#isQueueing = false;
     }
   }
 

@@ -34,6 +34,8 @@ export class WaitingPublishers {
   readonly #closed: AbortController = new AbortController();
   #buffers: BufferNeed = ENOUGH;
   #isRetrying: boolean = false;
+  /** Room has come while the attempts were tried, perhaps for one that was tried before. */
+  #isAskedAgain: boolean = false;
   readonly #onIdle: (() => void)[] = [];
 
   constructor(pool: BufferPool, countMax: number) {
@@ -96,21 +98,30 @@ export class WaitingPublishers {
 
   /** There may be room: each tries again, in order. */
   retry(): void {
-    if (this.#attempts.length === 0 || this.#isRetrying) return;
+    if (this.#attempts.length === 0) return;
+    this.#isAskedAgain = true;
+    if (this.#isRetrying) return;
     this.#isRetrying = true;
-    this.#forgetLack();
     try {
-      const blocked: Set<string> = new Set();
-      for (const attempt of this.#attempts.slice()) {
-        const { subject } = attempt;
-        if (blocked.has(subject) || !this.#attempts.includes(attempt)) continue;
-        if (settled(attempt)) this.withdraw(attempt);
-        else blocked.add(subject);
+      while (this.#isAskedAgain) {
+        this.#isAskedAgain = false;
+        this.#tryEach();
       }
     } finally {
       this.#isRetrying = false;
     }
     if (this.#attempts.length > 0) this.#awaitBuffer();
+  }
+
+  #tryEach(): void {
+    this.#forgetLack();
+    const blocked: Set<string> = new Set();
+    for (const attempt of this.#attempts.slice()) {
+      const { subject } = attempt;
+      if (blocked.has(subject) || !this.#attempts.includes(attempt)) continue;
+      if (settled(attempt)) this.withdraw(attempt);
+      else blocked.add(subject);
+    }
   }
 
   /** An attempt found no free buffer. */

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/** What runs while a message is put into queues: `onError`, and calls that wait to publish. */
+
+import { expect, test } from 'vitest';
+import { BufferPool } from '../pool/index.ts';
+import { Bus } from './bus.ts';
+import type { BusSubscription } from './bus-subscription.ts';
+
+function setUp(): { bus: Bus } {
+  const pool = BufferPool.create({ bufferSize: 256, bufferCount: 16, maxThreads: 1 });
+  return { bus: new Bus(pool) };
+}
+
+function finish(bus: Bus): void {
+  bus.close();
+  expect(bus.pool.close().heldByThreads).toBe(0);
+}
+
+async function readAll(subscription: BusSubscription): Promise<string[]> {
+  const texts: string[] = [];
+  const drained = subscription.drain();
+  for await (const message of subscription) texts.push(message.text());
+  await drained;
+  return texts;
+}
+
+test('an onError that publishes while others are still to get the message changes nothing', async () => {
+  const { bus } = setUp();
+  const onError = (): void => {
+    expect(bus.tryPublish('n', 'alarm')).toBe(true);
+  };
+  const heard: string[] = [];
+  const before = bus.subscribe('n');
+  const slow = bus.subscribe('n', { overflow: 'cut-off', limit: { messages: 1 }, onError });
+  const after = bus.subscribe('n');
+  bus.subscribe('n', (message) => void heard.push(message.text()));
+  expect(bus.tryPublish('n', 'one')).toBe(true);
+  expect(bus.tryPublish('n', 'two')).toBe(true);
+  expect(bus.tryPublish('n', 'three')).toBe(true);
+  expect(slow.state).toBe('closed');
+  const all = ['one', 'two', 'alarm', 'three'];
+  expect(heard).toEqual(all);
+  expect(await readAll(before)).toEqual(all);
+  expect(await readAll(after)).toEqual(all);
+  finish(bus);
+});
+
+test('room that a waiting call makes is for the calls that were tried before it', async () => {
+  const { bus } = setUp();
+  const limit = { messages: 1 };
+  const first = bus.subscribe('x', { limit });
+  const second = bus.subscribe('y', { limit });
+  bus.subscribe('y', (message) => {
+    if (message.text() === 'b2') first.close();
+  });
+  expect(bus.tryPublish('x', 'a1')).toBe(true);
+  expect(bus.tryPublish('y', 'b1')).toBe(true);
+  const waiting = [bus.publish('x', 'a2'), bus.publish('y', 'b2')];
+  const loop = second[Symbol.asyncIterator]();
+  await loop.next();
+  void loop.next();
+  await Promise.all(waiting);
+  expect(bus.stats().waiting).toBe(0);
+  finish(bus);
+});
+
+test('a handler that changes the length of its message does not change the room', async () => {
+  const { bus } = setUp();
+  const limit = { bytes: 8 };
+  const loop = bus.subscribe('n', { limit });
+  let handled = 0;
+  bus.subscribe('n', { limit, concurrency: 1 }, (message) => {
+    handled++;
+    message.length = 1;
+  });
+  const messages = loop[Symbol.asyncIterator]();
+  let next = messages.next();
+  for (let i = 0; i < 4; i++) {
+    await bus.publish('n', '12345678');
+    const { value } = await next;
+    value.length = 2;
+    next = messages.next();
+  }
+  loop.close();
+  await bus.drain();
+  expect(handled).toBe(4);
+  finish(bus);
+});
+
+test('replies end at the timeout, too, if their request cannot be published', async () => {
+  const { bus } = setUp();
+  const full = bus.subscribe('x', { limit: { messages: 1 } });
+  expect(bus.tryPublish('x', 'one')).toBe(true);
+  const replies = [];
+  for await (const reply of bus.replies('x', 'two', { timeoutMs: 1 })) replies.push(reply);
+  expect(replies).toEqual([]);
+  expect(bus.stats()).toMatchObject({ waiting: 0, subscriptions: 1 });
+  expect(full.held).toBe(1);
+  finish(bus);
+});
