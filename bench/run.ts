@@ -4,7 +4,7 @@
  * targets.
  */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import { CALIBRATION_ID } from './calibration.bench.ts';
 import { benchCases } from './case-list.ts';
 import { readCount, runProgram, selectByGlob, UsageError } from './command-line.ts';
 import { compareFigures, drawComparison } from './compare.ts';
+import { type Engine, engineOf } from './engine.ts';
 import {
   canPin,
   coresTakenByOthers,
@@ -34,7 +35,9 @@ const USAGE = `Measures what busbar's parts cost. Each case runs in a process of
   --json FILE      also write the figures to FILE
   --compare FILE   also print each case beside its figures in FILE, written by --json before;
                    'no difference' where the quartiles overlap or the ratio is below 1.03
-  --engine FILE    the executable that runs the cases, e.g. another version of node
+  --engine NAME    what runs the cases: node22, node24, node26, bun or deno (installed by
+                   'node scripts/install-engines.mjs'), or the path of an executable; on bun
+                   and deno, cases that do not run there are left out
   --no-osr         without code that V8 replaces on the stack while a loop runs (--no-use-osr):
                    with --compare it shows whether such code has been measured
   --rounds N       rounds through the list, default 3; cases that were disturbed by other
@@ -67,7 +70,7 @@ interface Settings {
   readonly only: readonly string[];
   readonly jsonFile: string | undefined;
   readonly compareFile: string | undefined;
-  readonly engine: string;
+  readonly engine: Engine;
   readonly osr: boolean;
   readonly rounds: number;
   readonly runs: number;
@@ -77,7 +80,7 @@ interface Settings {
 }
 
 /** What the rounds so far have given. */
-type Collected = ReadonlyMap<BenchCase, Round[]>;
+type Collected = Map<BenchCase, Round[]>;
 
 await runProgram(async () => {
   const settings = readCommandLine();
@@ -89,7 +92,7 @@ async function main(settings: Settings): Promise<void> {
   const pin = settings.pin && !settings.tiny && canPin();
   const machine = describeMachine();
   const commit = describeCommit();
-  const engine = versionOf(settings);
+  const engine = settings.engine.version + (settings.osr ? '' : ' --no-use-osr');
   const before = settings.compareFile === undefined ? [] : readFigures(settings.compareFile);
   process.stdout.write(`${machine}\n${engine}, commit ${commit}\n`);
   process.stdout.write(
@@ -98,12 +101,14 @@ async function main(settings: Settings): Promise<void> {
       : 'not pinned to cores\n',
   );
   const collected = await measureAll(selected, settings, pin);
+  const leftOut = selected.filter((benchCase) => !collected.has(benchCase)).map(({ id }) => id);
+  if (leftOut.length > 0) process.stdout.write(`left out: ${leftOut.join(', ')}\n`);
   if (settings.tiny) {
     process.stdout.write(`${collected.size} cases work\n`);
     if (settings.only.length === 0) await tryOtherPrograms();
     return;
   }
-  const results = selected.map((benchCase) => resultOf(benchCase, collected));
+  const results = [...collected.keys()].map((benchCase) => resultOf(benchCase, collected));
   const figures = figuresOf(results, disturbedCalibrationNs(collected, selected[0]));
   process.stdout.write(`${drawTable(figures, process.stdout.isTTY === true)}\n`);
   process.stdout.write(listNotes(figures));
@@ -120,14 +125,6 @@ async function main(settings: Settings): Promise<void> {
   }
 }
 
-/** What the engine says that it is; the run ends here if it is not one. */
-function versionOf({ engine, osr }: Settings): string {
-  const { status, stdout } = spawnSync(engine, ['--version'], { encoding: 'utf8' });
-  if (status !== 0) throw new UsageError(`--engine ${engine} does not run`);
-  const name = /^v\d/.test(stdout) ? `Node ${stdout}` : stdout;
-  return `${name.trim()}${osr ? '' : ' --no-use-osr'}`;
-}
-
 function readFigures(file: string): CaseFigures[] {
   try {
     return (JSON.parse(readFileSync(file, 'utf8')) as { results: CaseFigures[] }).results;
@@ -138,7 +135,7 @@ function readFigures(file: string): CaseFigures[] {
 
 /**
  * Goes through the list once a round, so that a bad minute of the machine touches every case a
- * little.
+ * little. A case that does not run is an error on Node, and has no rounds on other engines.
  */
 async function measureAll(
   selected: readonly BenchCase[],
@@ -147,7 +144,12 @@ async function measureAll(
 ): Promise<Collected> {
   const collected: Collected = new Map(selected.map((benchCase) => [benchCase, []]));
   const measure = async (benchCase: BenchCase): Promise<void> => {
-    collected.get(benchCase)?.push(await measureInChild(benchCase, settings, pin));
+    try {
+      collected.get(benchCase)?.push(await measureInChild(benchCase, settings, pin));
+    } catch (error) {
+      if (settings.engine.isNode || benchCase.id === CALIBRATION_ID) throw error;
+      collected.delete(benchCase);
+    }
   };
   if (settings.tiny) {
     await tryAll(selected, measure);
@@ -155,7 +157,8 @@ async function measureAll(
   }
   const roundsMax = settings.rounds * ROUNDS_TRIED_PER_ROUND;
   for (let round = 1; round <= roundsMax; round++) {
-    const missing = selected.filter((benchCase) => !isDone(benchCase, collected, settings));
+    const present = [...collected.keys()];
+    const missing = present.filter((benchCase) => !isDone(benchCase, collected, settings));
     for (const [index, benchCase] of missing.entries()) {
       showProgress(`round ${round} of ${settings.rounds} to ${roundsMax}  ${benchCase.id}`);
       if (index % CASES_PER_CALIBRATION === 0) await measure(selected[0]);
@@ -226,7 +229,7 @@ async function measureInChild(
 ): Promise<Round> {
   const counts = settings.tiny ? ['tiny'] : [settings.runs, settings.runMs, WARMUP_MS].map(String);
   const flags = settings.osr ? [] : ['--no-use-osr'];
-  const command = [settings.engine, ...flags, CASE_PROGRAM, benchCase.id, ...counts];
+  const command = [...settings.engine.command, ...flags, CASE_PROGRAM, benchCase.id, ...counts];
   if (pin && benchCase.threads === 1) command.unshift('taskset', '-c', String(await pickCore()));
   const idleBefore = idleMsByCore();
   const beganMs = performance.now();
@@ -306,7 +309,7 @@ function readCommandLine(): Settings | undefined {
     only: values.only,
     jsonFile: values.json,
     compareFile: values.compare,
-    engine: values.engine,
+    engine: engineOf(values.engine),
     osr: values.osr,
     rounds: readCount('--rounds', values.rounds),
     runs: readCount('--runs', values.runs),

@@ -9,11 +9,11 @@
  *   cross-origin isolated page.
  *
  * Installs the engines that test/engines/package.json names into build/engines at the first time;
- * chromium is the system's. `--core` runs the tests of the sources only, `--only PATH` those whose
- * paths begin so. Ends with 1 if a test fails.
+ * chromium is the system's. `--core` runs the tests of base … channel only, `--only PATH` those
+ * whose paths begin so. Ends with 1 if a test fails, or an engine that was named is not to be had.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { delimiter, dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,10 +22,8 @@ import { leftOutOf } from '../test/engines/left-out.mjs';
 import { build } from './build.mjs';
 import { buildNative } from './build-native.mjs';
 import { listFiles, ROOT } from './files.mjs';
+import { installEngines, PLACE, programOf } from './install-engines.mjs';
 
-const PLACE = `${ROOT}build/engines/`;
-const TOOLS = `${PLACE}tools/`;
-const MANIFEST = ['package.json', 'package-lock.json'];
 const RUNNER = `${PLACE}vitest.mjs`;
 const FILE_MS_MAX = 240_000;
 
@@ -36,16 +34,14 @@ const TEST_CODE = /\.test\.ts$|\/test\/[^/]+\.ts$|\/test\/fuzz\/[^/]+\.ts$/;
 const GLOBALS = `${ROOT}test/engines/page-globals.mjs`;
 
 const ENGINES = {
-  node22: { program: 'node22/bin/node', run: runNode },
-  node24: { program: 'node24/bin/node', run: runNode },
-  node26: { program: 'node26/bin/node', run: runNode },
+  node22: { run: runNode },
+  node24: { run: runNode },
+  node26: { run: runNode },
   bun: {
-    program: 'bun/bin/bun',
     run: runFiles,
     flags: () => [`--tsconfig-override=${PLACE}tsconfig.json`],
   },
   deno: {
-    program: 'deno/deno',
     run: runFiles,
     flags: () => ['run', '-A', '--no-check', `--import-map=${PLACE}imports.json`],
   },
@@ -77,8 +73,12 @@ if (unknown.length > 0) {
 }
 
 const chosen = positionals.length > 0 ? positionals : Object.keys(ENGINES);
-if (chosen.some((name) => ENGINES[name].program !== undefined)) installEngines();
+if (chosen.some((name) => name !== 'chromium') && !installEngines()) {
+  console.log(`0 passed, ${chosen.length} failed`);
+  process.exit(1);
+}
 if (!(await build())) process.exit(1);
+mkdirSync(PLACE, { recursive: true });
 await bundleRunner();
 const rows = [];
 for (const name of chosen) {
@@ -93,26 +93,6 @@ const failed = rows.reduce((sum, row) => sum + count(row, 'failed'), 0);
 const passed = rows.reduce((sum, row) => sum + count(row, 'passed'), 0);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
-
-function installEngines() {
-  const same = (name) => {
-    const [here, there] = [`${ROOT}test/engines/${name}`, `${TOOLS}${name}`];
-    return existsSync(there) && readFileSync(here, 'utf8') === readFileSync(there, 'utf8');
-  };
-  if (existsSync(`${TOOLS}node_modules`) && MANIFEST.every(same)) return;
-  mkdirSync(TOOLS, { recursive: true });
-  for (const name of MANIFEST) copyFileSync(`${ROOT}test/engines/${name}`, TOOLS + name);
-  console.log('-- installing the engines of test/engines/package.json (780 MB unpacked)');
-  const args = ['ci', '--ignore-scripts', '--no-fund', '--no-audit'];
-  const { status } = spawnSync('npm', args, {
-    cwd: TOOLS,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  if (status === 0) return;
-  rmSync(TOOLS, { recursive: true, force: true });
-  console.error('The engines cannot be installed: that needs the npm registry, and 1 GB of space.');
-  process.exit(1);
-}
 
 /** The stand-in for vitest, and what leads an import of it there. */
 async function bundleRunner() {
@@ -138,11 +118,11 @@ function testFiles(folders) {
 }
 
 /** The shim, compiled with the headers of this engine, then vitest's own run on it. */
-function runNode(name, { program }) {
-  const node = `${TOOLS}node_modules/${program}`;
+function runNode(name) {
+  const node = programOf(name);
   const report = `${PLACE}${name}.json`;
   rmSync(report, { force: true });
-  const paths = values.only ?? (values.core ? [...SOURCES, ...UPPER].map((at) => `src/${at}`) : []);
+  const paths = values.only ?? (values.core ? SOURCES.map((at) => `src/${at}`) : []);
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const options = {
@@ -173,10 +153,10 @@ function runNode(name, { program }) {
 }
 
 /** Each file in a process of its own. */
-function runFiles(name, { program, flags }) {
-  const engine = `${TOOLS}node_modules/${program}`;
+function runFiles(name, { flags }) {
+  const engine = programOf(name);
   const outcomes = [];
-  for (const file of testFiles([...SOURCES, ...UPPER])) {
+  for (const file of testFiles(values.core ? SOURCES : [...SOURCES, ...UPPER])) {
     const leftOut = leftOutOf(name, file);
     const whole = leftOut.find(isWhole);
     if (whole !== undefined) {

@@ -2,7 +2,7 @@
 /** The arithmetic behind the table of the scaling measurement. */
 
 import { expect, test } from 'vitest';
-import { type Round, rowsOf, type Setting, toMarkdown } from './scaling-report.ts';
+import { type Round, rowsOf, type Setting, scalingTable } from './scaling-report.ts';
 import { handledBetween } from './scaling-work.ts';
 
 function rounds(...rates: readonly number[]): Round[] {
@@ -22,7 +22,7 @@ test('the rate is judged against the first row of its kind, a mesh against that 
   expect(rows.map(({ ofLinear }) => ofLinear)).toEqual([null, 0.95, null, null, null, 0.75]);
   expect(rows[0]).toMatchObject({ messagesPerSecond: 20e6, fastest: 30e6, slowest: 10e6 });
   const document = { machine: 'm', node: 'v0', commit: 'c', secondsPerRound: 1, rounds: 3, rows };
-  expect(toMarkdown(document)).toContain(
+  expect(scalingTable(document)).toContain(
     '| independent | cores | 4 | 76.00 | 76.00–76.00 | 95 % |',
   );
 });

@@ -76,14 +76,10 @@ export function rowsOf(measured: ReadonlyMap<Setting, readonly Round[]>): Scalin
   return rows;
 }
 
-/** A document that people read. */
-export function toMarkdown(document: ScalingDocument): string {
-  const { machine, node, commit, secondsPerRound, rounds, rows } = document;
+/** A table that people read, and what one must know of it. */
+export function scalingTable({ secondsPerRound, rounds, rows }: ScalingDocument): string {
   const lines = [
-    '# Executors from one core to many',
-    '',
-    `${machine}; Node ${node}; commit ${commit}. Medians of ${rounds} rounds of`,
-    `${secondsPerRound} s. Every message is 64 bytes, written and read in full.`,
+    `Medians of ${rounds} rounds of ${secondsPerRound} s. Every message is 64 bytes, written and read in full.`,
     '**independent**: each executor sends to itself; **mesh**: each to every other. "of linear" is',
     'the rate against the first row of the same kind, per executor.',
     '',
@@ -95,7 +91,7 @@ export function toMarkdown(document: ScalingDocument): string {
   ];
   const reasons = new Set(rows.map(({ unpinned }) => unpinned).filter((reason) => reason !== ''));
   for (const reason of reasons) lines.push(`Not pinned where it should be: ${reason}.`);
-  return `${lines.join('\n')}\n`;
+  return lines.join('\n');
 }
 
 function cellsOf(row: ScalingRow): string[] {

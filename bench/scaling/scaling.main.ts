@@ -4,9 +4,8 @@
  * independent and with mutual traffic, pinned and not.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ExecutorGroup } from 'busbar/executor';
 import { topology } from 'busbar/native';
@@ -20,7 +19,7 @@ import {
   rowsOf,
   type ScalingDocument,
   type Setting,
-  toMarkdown,
+  scalingTable,
 } from './scaling-report.ts';
 import {
   createProgress,
@@ -38,7 +37,7 @@ const USAGE = `Measures how the throughput of executors grows with the cores the
                    machine has cores for, and all of them
   --seconds N      how long each is measured in each round, default 2
   --rounds N       default 3
-  --out FOLDER     where scaling-CORES.json and .md go, default bench/results
+  --json FILE      also write the figures to FILE
   --tiny           run everything once and briefly: shows that it works, measures and writes nothing
   --help           print this and stop
 `;
@@ -55,7 +54,7 @@ interface Settings {
   readonly cores: readonly number[];
   readonly seconds: number;
   readonly rounds: number;
-  readonly out: string;
+  readonly jsonFile: string | undefined;
   readonly tiny: boolean;
 }
 
@@ -90,12 +89,11 @@ async function main(settings: Settings): Promise<void> {
     rounds: settings.rounds,
     rows: rowsOf(measured),
   };
-  const table = toMarkdown(document);
-  process.stdout.write(table);
-  const name = `scaling-${topology().usableCount}-cores`;
-  mkdirSync(settings.out, { recursive: true });
-  writeFileSync(`${settings.out}/${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
-  writeFileSync(`${settings.out}/${name}.md`, table);
+  process.stdout.write(`${document.machine}\nNode ${process.version}, commit ${document.commit}\n`);
+  process.stdout.write(`${scalingTable(document)}\n`);
+  if (settings.jsonFile !== undefined) {
+    writeFileSync(settings.jsonFile, `${JSON.stringify(document, null, 2)}\n`);
+  }
 }
 
 async function measure(setting: Setting, { seconds, tiny }: Settings): Promise<Round> {
@@ -153,10 +151,7 @@ function readCommandLine(): Settings | undefined {
       cores: { type: 'string' },
       seconds: { type: 'string', default: '2' },
       rounds: { type: 'string', default: '3' },
-      out: {
-        type: 'string',
-        default: fileURLToPath(new URL('../../../bench/results', import.meta.url)),
-      },
+      json: { type: 'string' },
       tiny: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -169,7 +164,7 @@ function readCommandLine(): Settings | undefined {
     cores: values.tiny ? [1, 2] : readCores(values.cores),
     seconds: readCount('--seconds', values.seconds),
     rounds: values.tiny ? 1 : readCount('--rounds', values.rounds),
-    out: values.out,
+    jsonFile: values.json,
     tiny: values.tiny,
   };
 }

@@ -3,7 +3,7 @@
 
 import { init } from 'echarts';
 import { type CoreRun, originOf, type Runs, shortEngine } from './documents.ts';
-import { peersOf } from './tables.ts';
+import { type Peers, peersOf, README_ROWS_MAX, type Timed } from './tables.ts';
 
 interface Series {
   readonly name: string;
@@ -18,6 +18,8 @@ interface Plot {
   readonly series: readonly Series[];
   readonly kind: 'bar' | 'line';
   readonly isLogarithmic: boolean;
+  /** Whether only one series has a value for each label. */
+  readonly isStacked?: boolean;
 }
 
 const WIDTH = 900;
@@ -31,6 +33,7 @@ export function plotsOf(runs: Runs): Map<string, string> {
   const plots = new Map<string, Plot>();
   const newest = runs.core.at(-1);
   if (newest !== undefined) {
+    plots.set('readme', readmePlot(newest));
     plots.set('peers', peersPlot(newest));
     plots.set('engines', enginesPlot(runs.core));
     plots.set('latency', latencyPlot(newest));
@@ -73,21 +76,48 @@ export function plotsOf(runs: Runs): Map<string, string> {
 
 const BARS = { kind: 'bar', isLogarithmic: true } as const;
 
+/** All ways to do each job, one after the other, whosever they are. */
 function peersPlot(run: CoreRun): Plot {
-  const pairs = peersOf(run).flatMap(({ id, ns, others }) =>
-    others.map((other) => ({ label: `${id} | ${other.id.replace('baseline/', '')}`, ns, other })),
-  );
+  const bars = peersOf(run).flatMap(({ job, ours, others }) => [
+    ...ours.map((timed) => ({ job, timed, isOurs: true })),
+    ...others.map((timed) => ({ job, timed, isOurs: false })),
+  ]);
+  const valuesOf = (isOurs: boolean): (number | null)[] =>
+    bars.map((bar) => (bar.isOurs === isOurs ? bar.timed.ns : null));
   return {
     ...BARS,
-    title: 'busbar, and what it replaces',
+    isStacked: true,
+    title: 'Jobs with busbar, and without',
     origin: originOf(run),
     axis: 'ns, the shorter the better',
-    labels: pairs.map(({ label }) => label),
+    labels: bars.map(({ job, timed }) => `${job}: ${shortId(timed)}`),
     series: [
-      { name: 'busbar', values: pairs.map(({ ns }) => ns) },
-      { name: 'beside', values: pairs.map(({ other }) => other.ns) },
+      { name: 'with busbar', values: valuesOf(true) },
+      { name: 'without', values: valuesOf(false) },
     ],
   };
+}
+
+/** The fastest of each in the first jobs. */
+function readmePlot(run: CoreRun): Plot {
+  const peers = peersOf(run).slice(0, README_ROWS_MAX);
+  const fastest = (kind: 'ours' | 'others'): number[] =>
+    peers.map(({ [kind]: [first] }: Peers) => first.ns);
+  return {
+    ...BARS,
+    title: 'busbar, and the fastest other way',
+    origin: originOf(run),
+    axis: 'ns, the shorter the better',
+    labels: peers.map(({ job }) => job),
+    series: [
+      { name: 'busbar', values: fastest('ours') },
+      { name: 'the fastest other', values: fastest('others') },
+    ],
+  };
+}
+
+function shortId({ id }: Timed): string {
+  return id.replace(/^\w+\//, '');
 }
 
 function enginesPlot(runs: readonly CoreRun[]): Plot {
@@ -122,8 +152,9 @@ function latencyPlot(run: CoreRun): Plot {
 }
 
 /** Bars lie, so that the names of cases can be read; lines rise to the right. */
-function draw({ title, origin, axis, labels, series, kind, isLogarithmic }: Plot): string {
-  const bars = labels.length * (series.length + 1) * BAR_HEIGHT;
+function draw({ title, origin, axis, labels, series, kind, ...plot }: Plot): string {
+  const { isLogarithmic, isStacked = false } = plot;
+  const bars = labels.length * (isStacked ? 2 : series.length + 1) * BAR_HEIGHT;
   const height = HEAD_HEIGHT + (kind === 'bar' ? bars : LINE_HEIGHT);
   const drawing = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   const categories = { type: 'category', data: [...labels], inverse: kind === 'bar' } as const;
@@ -136,7 +167,10 @@ function draw({ title, origin, axis, labels, series, kind, isLogarithmic }: Plot
     grid: { left: 10, right: 110, top: HEAD_HEIGHT, bottom: 10, containLabel: true },
     xAxis: kind === 'bar' ? values : categories,
     yAxis: kind === 'bar' ? categories : values,
-    series: series.map(({ name, values: data }) => ({ type: kind, name, data: [...data] })),
+    series: series.map(({ name, values: data }) => ({
+      ...{ type: kind, name, data: [...data] },
+      ...(isStacked ? { stack: 'all' } : {}),
+    })),
   });
   const svg = drawing.renderToSVGString();
   drawing.dispose();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { sortRuns } from './documents.ts';
+import { benchCases } from '../case-list.ts';
+import { peerGroups } from '../peers.ts';
+import { type CoreRun, sortRuns } from './documents.ts';
 import { plotsOf } from './plots.ts';
-import { blocksOf, withBlocks } from './tables.ts';
+import { blocksOf, peersOf, peersTable, readmeTable, verdictOf, withBlocks } from './tables.ts';
 
 const ORIGIN = { machine: 'a machine', commit: 'abc' };
 
@@ -18,11 +20,19 @@ function core(engine: string, nsPerOp: number): object {
     disturbed: false,
   };
   const latencyNs = { p50: 700, p99: 1500, p999: 9000, count: 10 };
+  const slow = { ...latencyNs, p50: 7000 };
   const results = [
     { ...row, id: 'calibration/atomics-add', a: 1, latencyNs: null, target: null, reached: null },
     { ...row, id: 'framer/60B-u32', a: 2.5, latencyNs: null, target: '≤ 1 A', reached: false },
     { ...row, id: 'baseline/rest-framer-60B', nsPerOp: 40, a: 9, latencyNs: null, target: null },
     { ...row, id: 'hop/round-trip-spin', a: 2, latencyNs, target: null, reached: null },
+    { ...row, id: 'hop/round-trip-io', a: 3, latencyNs: { ...latencyNs, p50: 900 }, target: null },
+    { ...row, id: 'baseline/post-message-round-trip', a: 90, latencyNs: slow, target: null },
+    { ...row, id: 'udp/64B-mmsg', nsPerOp: 5000, a: 9, latencyNs: null, target: null },
+    { ...row, id: 'udp/dgram-64B', nsPerOp: 4000, a: 8, latencyNs: null, disturbed: true },
+    { ...row, id: 'idiom/echo-callback', nsPerOp: 100, a: 8, latencyNs: null, target: null },
+    { ...row, id: 'idiom/echo-net', nsPerOp: 102, a: 8, latencyNs: null, target: null },
+    { ...row, id: 'idiom/log-writer', nsPerOp: 102, a: 8, latencyNs: null, target: null },
   ];
   return { ...ORIGIN, engine, pinned: true, results };
 }
@@ -63,8 +73,9 @@ test('each kind of run has its tables, with where the figures are from', () => {
   expect(blocks.get('engines')).toContain(
     '| `framer/60B-u32` | 30.0 ns (2.50 ✗) | 20.0 ns (2.50 ✗) | ≤ 1 A |',
   );
-  expect(blocks.get('peers')).toContain(
-    '| `framer/60B-u32` | 20.0 ns | rest-framer-60B | 40.0 ns | 0.50 |',
+  expect(blocks.get('readme')).toContain('![readme](docs/plots/readme.svg)');
+  expect(blocks.get('readme')).toContain(
+    '| round-trip-spin 700 ns | post-message-round-trip 7.00 µs |',
   );
   expect(blocks.get('latency')).toContain('| 700 ns | 1.50 µs | 9.00 µs |');
   expect(blocks.get('broker')).toContain(
@@ -73,9 +84,48 @@ test('each kind of run has its tables, with where the figures are from', () => {
   expect(blocks.get('scaling')).toContain('95');
 });
 
+test('jobs are compared by their fastest ways, and whoever wins is told', () => {
+  const [, newest] = runs.core;
+  const peers = peersOf(newest);
+  // One without its counterpart is not there.
+  expect(peers.map(({ ratio }) => ratio)).toEqual([0.1, 100 / 102, 1.25, 0.5]);
+  expect(peersTable(newest)).toContain(
+    '| frames of 60 B from a stream | 60B-u32 20.0 ns | rest-framer-60B 40.0 ns | 0.50 |',
+  );
+  expect(peersTable(newest)).toContain(
+    '| round-trip-spin 700 ns, round-trip-io 900 ns | post-message-round-trip 7.00 µs | 0.10 |',
+  );
+  expect(peersTable(newest)).toContain('| 64B-mmsg 5.00 µs | dgram-64B ~4.00 µs | 1.3 |');
+  expect(verdictOf(peers)).toBe(
+    'Of 4 jobs the fastest way with busbar takes less time than the fastest other in 2, the same ' +
+      '(within 5 %) in 1, more in 1: datagrams of 64 B.',
+  );
+});
+
+test('a job names cases that there are, each once', () => {
+  const ids = new Set([...benchCases.map(({ id }) => id), 'sync/web-locks-2t']);
+  for (const { ours, others } of peerGroups) {
+    for (const id of [...ours, ...others]) expect(ids.has(id), id).toBe(true);
+    expect(ours.length * others.length).toBeGreaterThan(0);
+  }
+  const all = peerGroups.flatMap(({ ours, others }) => [...ours, ...others]);
+  expect(new Set(all).size).toBe(all.length);
+});
+
+test('a README has at most eight jobs', () => {
+  const ids = peerGroups.flatMap(({ ours, others }) => [...ours, ...others]);
+  const [{ results, ...rest }] = runs.core;
+  const run: CoreRun = { ...rest, results: ids.map((id) => ({ ...results[0], id })) };
+  expect(peersOf(run)).toHaveLength(peerGroups.length);
+  expect(readmeTable(run).match(/^\| .* \|$/gm)).toHaveLength(8 + 2);
+});
+
 test('drawings name what they show, and every run draws the same', () => {
   const drawings = plotsOf(runs);
-  expect([...drawings.keys()]).toEqual(['peers', 'engines', 'latency', 'broker', 'scaling']);
+  expect([...drawings.keys()]).toEqual([
+    ...['readme', 'peers', 'engines', 'latency'],
+    ...['broker', 'scaling'],
+  ]);
   expect(drawings.get('engines')).toContain('Node 24');
   expect(drawings.get('peers')).toContain('rest-framer-60B');
   for (const svg of drawings.values()) expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/);

@@ -2,20 +2,34 @@
 /** The kept runs as tables of Markdown. */
 
 import { CALIBRATION_ID } from '../calibration.bench.ts';
+import { peerGroups } from '../peers.ts';
 import type { CaseFigures } from '../report.ts';
-import { toMarkdown } from '../scaling/scaling-report.ts';
-import { targets } from '../targets.ts';
+import { scalingTable } from '../scaling/scaling-report.ts';
 import { type BrokerRun, type CoreRun, originOf, type Runs, shortEngine } from './documents.ts';
 
-/** A case beside what it replaces, measured in the same run. */
-export interface Peers {
+/** A case and its time: the median, of single operations where all of its job have one. */
+export interface Timed {
   readonly id: string;
   readonly ns: number;
-  readonly others: readonly { readonly id: string; readonly ns: number }[];
+  readonly disturbed: boolean;
 }
 
-const BASELINE = /^baseline\//;
-const README_ROWS_MAX = 8;
+/** A job with busbar and without, measured in the same run; the fastest first. */
+export interface Peers {
+  readonly job: string;
+  readonly note: string | undefined;
+  readonly ours: readonly Timed[];
+  readonly others: readonly Timed[];
+  /** What the fastest of ours takes by the fastest of the others. */
+  readonly ratio: number;
+}
+
+/** What the README shows of the peers. */
+export const README_ROWS_MAX = 8;
+
+const CONCEPT = /^\w+\//;
+/** Times closer than this are called the same. */
+const SAME_RATIO_MAX = 1.05;
 
 /** Every case of every engine, in A; the newest run's targets. */
 export function enginesTable(runs: readonly CoreRun[]): string {
@@ -46,35 +60,65 @@ export function latencyTable(run: CoreRun): string {
   return [originOf(run), '', table(['case', 'p50', 'p99', 'p99.9'], rows)].join('\n');
 }
 
-/** The cases that have a peer in the same run. */
+/** The jobs of which a run has cases of both kinds. */
 export function peersOf({ results }: CoreRun): Peers[] {
-  const nsOf = new Map(
-    results.map(({ id, nsPerOp, latencyNs }) => [id, latencyNs?.p50 ?? nsPerOp]),
-  );
-  return results.flatMap(({ id }) => {
-    const ratios = [targets[id]?.ratio ?? []].flat();
-    const others = ratios.flatMap(({ of }) => {
-      const ns = nsOf.get(of);
-      return ns === undefined ? [] : [{ id: of, ns }];
-    });
-    return others.length === 0 ? [] : [{ id, ns: nsOf.get(id) ?? Number.NaN, others }];
+  const rows = new Map(results.map((row) => [row.id, row]));
+  return peerGroups.flatMap(({ job, note, ours, others }) => {
+    const present = (ids: readonly string[]) => ids.flatMap((id) => rows.get(id) ?? []);
+    const all = present([...ours, ...others]);
+    const isSingle = all.every(({ latencyNs }) => latencyNs !== null);
+    const timed = (ids: readonly string[]): Timed[] =>
+      present(ids)
+        .map(({ id, nsPerOp, latencyNs, disturbed }) => {
+          return { id, ns: (isSingle && latencyNs?.p50) || nsPerOp, disturbed };
+        })
+        .sort((first, second) => first.ns - second.ns);
+    const [mine, theirs] = [timed(ours), timed(others)];
+    if (mine.length === 0 || theirs.length === 0) return [];
+    return [{ job, note, ours: mine, others: theirs, ratio: mine[0].ns / theirs[0].ns }];
   });
 }
 
-/** Each case beside its peers. */
-export function peersTable(run: CoreRun, rowsMax: number = Number.POSITIVE_INFINITY): string {
+/** How often busbar takes less time than the fastest of the others, and how often not. */
+export function verdictOf(peers: readonly Peers[]): string {
+  const more = peers.filter(({ ratio }) => ratio > SAME_RATIO_MAX);
+  const less = peers.filter(({ ratio }) => ratio < 1 / SAME_RATIO_MAX).length;
+  const same = peers.length - less - more.length;
+  const jobs = more.length === 0 ? '' : `: ${more.map(({ job }) => job).join('; ')}`;
+  return (
+    `Of ${peers.length} jobs the fastest way with busbar takes less time than the fastest other in ` +
+    `${less}, the same (within 5 %) in ${same}, more in ${more.length}${jobs}.`
+  );
+}
+
+/** Each job, with all ways to do it. */
+export function peersTable(run: CoreRun): string {
+  const peers = peersOf(run);
+  const rows = peers.map(({ job, ours, others, ratio }) => {
+    return [job, ours.map(named).join(', '), others.map(named).join(', '), times(ratio)];
+  });
+  const head = ['job', 'with busbar', 'without', 'fastest ÷ fastest'];
+  const notes = peers.flatMap(({ job, note }) => (note === undefined ? [] : [`- ${job}: ${note}`]));
+  return [originOf(run), '', verdictOf(peers), '', table(head, rows), '', ...notes]
+    .join('\n')
+    .trim();
+}
+
+/** The first jobs, with the fastest ways. */
+export function readmeTable(run: CoreRun): string {
   const rows = peersOf(run)
-    .flatMap(({ id, ns, others }) =>
-      others.map((other) => [
-        `\`${id}\``,
-        time(ns),
-        other.id.replace(BASELINE, ''),
-        time(other.ns),
-        `${(ns / other.ns).toPrecision(2)}`,
-      ]),
-    )
-    .slice(0, rowsMax);
-  return [originOf(run), '', table(['case', '', 'beside', '', 'ratio'], rows)].join('\n');
+    .slice(0, README_ROWS_MAX)
+    .map(({ job, ours, others, ratio }) => [job, named(ours[0]), named(others[0]), times(ratio)]);
+  const head = ['job', 'busbar', 'the fastest other', 'ratio'];
+  return [originOf(run), '', table(head, rows)].join('\n');
+}
+
+function named({ id, ns, disturbed }: Timed): string {
+  return `${id.replace(CONCEPT, '')} ${disturbed ? '~' : ''}${time(ns)}`;
+}
+
+function times(ratio: number): string {
+  return ratio.toPrecision(2);
 }
 
 /** The broker beside nats-server: rates, CPU and round trips; a row for each load and server. */
@@ -106,11 +150,11 @@ export function blocksOf(runs: Runs): Map<string, string> {
     blocks.set('engines', `${plot('engines')}\n\n${enginesTable(runs.core)}`);
     blocks.set('latency', `${plot('latency')}\n\n${latencyTable(newest)}`);
     blocks.set('peers', `${plot('peers')}\n\n${peersTable(newest)}`);
-    blocks.set('readme', `${plot('peers', 'docs/')}\n\n${peersTable(newest, README_ROWS_MAX)}`);
+    blocks.set('readme', `${plot('readme', 'docs/')}\n\n${readmeTable(newest)}`);
   }
   const broker = runs.broker.map(brokerTable).join('\n\n');
   if (broker !== '') blocks.set('broker', `${plot('broker')}\n\n${broker}`);
-  const scaling = runs.scaling.map((each) => `${originOf(each)}\n\n${toMarkdown(each)}`);
+  const scaling = runs.scaling.map((each) => `${originOf(each)}\n\n${scalingTable(each)}`);
   if (scaling.length > 0) blocks.set('scaling', `${plot('scaling')}\n\n${scaling.join('\n\n')}`);
   return blocks;
 }
