@@ -23,6 +23,7 @@ import { wordCases } from './threads/channel-words.bench.ts';
 import { groupCases } from './threads/group.bench.ts';
 import { hopCases } from './threads/hop.bench.ts';
 import { idRingCases } from './threads/id-ring.bench.ts';
+import { metricsCases } from './threads/metrics.bench.ts';
 import { plainRingCases } from './threads/plain-ring.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
 import { syncThreadCases } from './threads/sync.bench.ts';
@@ -48,6 +49,7 @@ export const benchCases: readonly BenchCase[] = [
   ...packetChannelCases,
   ...hopCases,
   ...groupCases,
+  ...metricsCases,
   ...sharedNothingCases,
   ...busCases,
   ...busThreadCases,

@@ -36,6 +36,26 @@ function packetOf(pool: BufferPool): Packet {
   return packet;
 }
 
+test('whoever reads the counters writes no word that other threads see', () => {
+  const pool = makePool();
+  const other = BufferPool.attach(pool.handle);
+  const channel = PacketChannel.create(pool, { kind: 'mpmc', capacity: 8 });
+  const flusher = WriteFlusher.create(pool);
+  const monitor = new Monitor();
+  monitor.watch('pool', other);
+  monitor.watch('channel', PacketChannel.attach(other, channel.handle));
+  monitor.watch('flusher', flusher);
+  channel.sender().trySend(packetOf(pool));
+  const words = () =>
+    [pool.handle.control, channel.handle.control].map((block) => Array.from(new Int32Array(block)));
+  const before = words();
+  for (let i = 0; i < 3; i++) {
+    expect(prometheusText(monitor)).toContain('busbar_channel');
+    expect(monitor.health().live).toBe(true);
+  }
+  expect(words()).toEqual(before);
+});
+
 /** One of each kind, all of them with something to show. */
 async function everything(): Promise<{ monitor: Monitor; pool: BufferPool; end(): Promise<void> }> {
   const pool = makePool();
