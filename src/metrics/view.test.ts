@@ -49,3 +49,16 @@ test('a stuck executor and a full channel are alarms', () => {
   expect(line).toMatch(/^! g\/0/);
   expect(line?.length).toBeLessThanOrEqual(12);
 });
+
+test('what is wider than the terminal goes on below', () => {
+  const view = viewOf(undefined, snapshotOf(1, 0, { state: 'parked' }));
+  const columns = view.tables[0]?.columns.slice(1) ?? [];
+  for (const width of [10, 40, 80, 200]) {
+    const lines = linesOf(view, width);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width);
+    const heads = lines.filter((line) => line.startsWith('  executor'.slice(0, width)));
+    const shown = heads.flatMap((line) => line.trim().split(/ +/).slice(1));
+    if (width > 20) expect(shown).toEqual(columns);
+    expect(lines.filter((line) => line.startsWith('  g/0'))).toHaveLength(heads.length);
+  }
+});

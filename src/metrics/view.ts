@@ -56,14 +56,21 @@ export function linesOf({ title, reasons, tables }: View, width: number): string
     const widths = columns.map((column, at) =>
       Math.max(column.length, ...rows.map(({ cells }) => (cells[at] as string).length)),
     );
-    const line = (cells: readonly string[], mark: string): string => {
-      const padded = cells.map((cell, at) =>
-        at === 0 ? cell.padEnd(widths[0] as number) : cell.padStart(widths[at] as number),
-      );
-      return `${mark} ${padded.join('  ')}`;
-    };
-    lines.push('', line(columns, ' '));
-    for (const { cells, isAlarm } of rows) lines.push(line(cells, isAlarm ? '!' : ' '));
+    // What is too wide goes on below, with the names again.
+    let end = 1;
+    do {
+      const begin = end;
+      let rest = width - 2 - (widths[0] as number);
+      do rest -= 2 + (widths[end++] ?? 0);
+      while (end < widths.length && rest >= 2 + (widths[end] as number));
+      const line = (cells: readonly string[], mark: string): string => {
+        const parts = cells.slice(begin, end);
+        const padded = parts.map((cell, at) => cell.padStart(widths[begin + at] as number));
+        return `${mark} ${[cells[0]?.padEnd(widths[0] as number), ...padded].join('  ')}`;
+      };
+      lines.push('', line(columns, ' '));
+      for (const { cells, isAlarm } of rows) lines.push(line(cells, isAlarm ? '!' : ' '));
+    } while (end < widths.length);
   }
   return lines.map((line) => line.slice(0, width).trimEnd());
 }
