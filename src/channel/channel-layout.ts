@@ -58,7 +58,8 @@
  * **mpsc, mpmc.** Positions are claimed in order, each through the TURN of its slot, so no single
  * word is changed by all threads. Position p lies in slot p mod C, in lap p div C.
  *
- *   TURN = { lap: 17 bits, phase: 2, receivers wait: 1, senders wait: 1, closed: 1, seat: 10 }
+ *   TURN = { lap: 16 bits, group: 1, phase: 2, receivers wait: 1, senders wait: 1, closed: 1,
+ *            seat: 10 }
  *
  *              sender claims             publishes             receiver claims (mpmc)
  *   FREE(lap) ───────────────▶ WRITING ────────────▶ FULL(lap) ─────────────────────▶ READING
@@ -74,12 +75,37 @@
  *
  * Why positions are claimed in order: a sender claims p only after it saw p − 1 claimed, in the
  * slot's TURN or by a TAIL that was written after the claim. So the frontier is one position, and
- * CLOSED on it stops every sender. A thread that sleeps through exactly 2¹⁷ laps between a load and
+ * CLOSED on it stops every sender. A thread that sleeps through exactly 2¹⁶ laps between a load and
  * its compare-exchange may claim out of turn: its own order holds, and nothing is lost unless the
  * channel is closed at that moment.
  *
+ * **Groups** (8 slots or more). Position p begins a group if it is a multiple of 8; the slot of its
+ * *first* position speaks for the other 7, its *followers*. A batch claims, publishes and frees a
+ * group with one compare-exchange each, of the first TURN:
+ *
+ *   first      WRITING with `group`, READING with `group`: the claim is of all 8 positions, whoever
+ *              passes goes on to the next group. In other phases `group` is 0.
+ *   follower   of a claimed group belongs to its claimant, whatever its TURN says; whoever receives
+ *              alone (mpsc) owns those of all that is FULL. Plain stores with `group` set: FULL(lap)
+ *              before the first is published, FREE(lap + 1) before the first is freed.
+ *
+ * *No mark is lost by a plain store.* Marks stand where an end waits. A receiver waits for the
+ * oldest position that is not published: while a group is being written, not for its followers. A
+ * sender waits for the oldest slot that is not free, or close() marks it: while the first is not
+ * free, not a follower.
+ * *No one claims a follower twice.* Hints are multiples of 8. So an end comes to a follower only by
+ * the first slot of the group, and there by an ordered access: it saw that the first was not claimed
+ * with its group; or that it was published or freed, and then sees what was stored before.
+ * *Payloads are ordered.* A follower's `group` says that its payload is ordered by the first TURN,
+ * which only read-modify-writes change; a follower without it by its own TURN.
+ * A group that is claimed for less than 8 messages publishes the rest as FREE(lap + 1).
+ *
  * Death. WRITING and READING name a seat whose HOLDER is a badge. Once that thread is proven gone,
- * finish() (slot-ring.ts) ends its claims: it releases each packet in them and frees the slots.
+ * finish() (slot-ring.ts) ends its claims: it releases each packet in them and frees the slots, in
+ * a group the first one last; if it dies, too, its successor begins again. So a sender's death can
+ * cost 8 messages that were not published, a receiver's (mpmc) 8 that it had claimed. The successor
+ * of an mpsc receiver that died within free() finds the first one FULL and followers free: it
+ * receives what was not taken out of the first again, and passes over the others.
  *
  * Survival. With HEADER_SURVIVES the channel ends by CLOSED alone, which only close() and destroy()
  * of the channel write. An end that leaves only vacates its seat, and no end gives up because the
@@ -112,7 +138,7 @@ import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 import { TRANSIT_WORDS } from '../pool/transit-layout.ts';
 
 export const CHANNEL_MAGIC = 0x6368616e;
-export const CHANNEL_VERSION = 4;
+export const CHANNEL_VERSION = 5;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -184,8 +210,10 @@ export const WAITED = 1;
 export const CLOSED = 2;
 
 // Fields of TURN.
-export const LAP_SHIFT = 15;
+export const LAP_SHIFT = 16;
 export const LAP: number = 1 << LAP_SHIFT;
+/** The claim of a group; in a follower: written together with its group. */
+export const GROUPED: number = 1 << 15;
 export const PHASE_MASK: number = 3 << 13;
 export const FREE: number = 0 << 13;
 export const WRITING: number = 1 << 13;
@@ -195,10 +223,14 @@ export const RECEIVERS_WAIT: number = 1 << 12;
 export const SENDERS_WAIT: number = 1 << 11;
 export const TURN_CLOSED: number = 1 << 10;
 export const SEAT_MASK: number = (1 << 10) - 1;
-assert((PHASE_MASK | (3 << 11) | TURN_CLOSED | SEAT_MASK) === LAP - 1, 'fields fill the word');
+export const MARKS: number = RECEIVERS_WAIT | SENDERS_WAIT | TURN_CLOSED;
+assert((GROUPED | PHASE_MASK | MARKS | SEAT_MASK) === LAP - 1, 'fields fill the word');
 
-/** Most slots of a channel: up to here laps wrap where 32-bit positions do, at any capacity. */
-export const CAPACITY_MAX: number = 1 << LAP_SHIFT;
+/** Slots of a group. A power of two. */
+export const GROUP = 8;
+
+/** Most slots of a channel. */
+export const CAPACITY_MAX: number = 1 << 15;
 
 /** Where everything stands in the block of a channel of a given shape. */
 export class ChannelLayout {

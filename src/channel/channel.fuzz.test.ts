@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { arbitrarySeed, Random } from '../base/random.ts';
 import { BufferPool } from '../pool/index.ts';
-import { ChannelLayout, HEAD, TAIL } from './channel-layout.ts';
+import { ChannelLayout, HEAD, LAP_SHIFT, TAIL } from './channel-layout.ts';
 import { PacketChannel, WordChannel } from './index.ts';
 
 const seed = Number(process.env.BUSBAR_TEST_SEED ?? arbitrarySeed());
@@ -32,7 +32,7 @@ function moveOn(channel: WordChannel, maxThreads: number, position: number): voi
   for (let slot = 0; slot < capacity; slot++) {
     const behind = slot < (position & (capacity - 1)) ? 1 : 0;
     words[layout.slots + slot * layout.slotWords] =
-      ((position >>> Math.log2(capacity)) + behind) << 15;
+      ((position >>> Math.log2(capacity)) + behind) << LAP_SHIFT;
   }
 }
 

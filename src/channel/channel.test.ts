@@ -573,7 +573,7 @@ test('options and handles are checked', () => {
   bad({ ...handle, version: 99 });
   bad({ ...handle, control: new SharedArrayBuffer(8) });
   bad({ ...handle, control: new SharedArrayBuffer(1 << 16) });
-  for (const [word, value] of [1, 4].flatMap((at) => [0, 5, -2].map((forged) => [at, forged]))) {
+  for (const [word, value] of [1, 4].flatMap((at) => [0, 6, -2].map((forged) => [at, forged]))) {
     const forged = new Int32Array(handle.control.slice(0) as never);
     forged[word] = value;
     bad({ ...handle, control: forged.buffer });

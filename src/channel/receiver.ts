@@ -216,7 +216,8 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
    */
   protected look(max: number): number {
     if (this.left === 0) {
-      const count = this.peekRun(max);
+      // The caller's code runs meanwhile: where others receive, no more is claimed than it has.
+      const count = this.peekRun(this.isClaiming ? 1 : max);
       if (count === 0) return -1;
       this.left = count;
     }
@@ -257,12 +258,12 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.taken = 0;
   }
 
-  /** Ends the claim of a call that threw: its message is lost, as one received by a dead thread. */
+  /** Ends the claim of a call that threw: its messages are lost, as one received by a dead thread. */
   private dropPending(): void {
-    const { pending } = this.ring;
-    if (pending < 0) return;
-    this.core.takeOut(pending);
-    this.ring.free(1);
+    for (let at = this.ring.pending; at >= 0; at = this.ring.pending) {
+      this.core.takeOut(at);
+      this.ring.free(1);
+    }
   }
 
   private disarm(): void {

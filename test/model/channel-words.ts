@@ -11,6 +11,7 @@ import {
   HEAD,
   HEADER_CLOSED,
   HOLDER,
+  LAP_SHIFT,
   MEMBERS,
   PASSED,
   REFUSED,
@@ -90,7 +91,7 @@ export function moveOn(
   for (let slot = 0; slot < capacity; slot++) {
     const behind = slot < (position & (capacity - 1)) ? 1 : 0;
     const lap = (position >>> Math.log2(capacity)) + behind;
-    words[layout.slots + slot * layout.slotWords] = lap << 15;
+    words[layout.slots + slot * layout.slotWords] = lap << LAP_SHIFT;
   }
 }
 

@@ -14,18 +14,17 @@ const POOL: readonly (readonly [string, string])[] = [
   ['export const LIVES = 8;', 'export const LIVES = 2;'],
 ];
 
-/** The lap in TURN has 2 bits instead of 17. */
-const CHANNEL: readonly (readonly [string, string])[] = [
-  ['export const LAP_SHIFT = 15;', 'export const LAP_SHIFT = 30;'],
-  ['assert((PHASE_MASK | (3 << 11) | TURN_CLOSED | SEAT_MASK) === LAP - 1,', 'assert(LAP !== 0,'],
-  ['CAPACITY_MAX: number = 1 << LAP_SHIFT', 'CAPACITY_MAX: number = 4'],
-];
-
 /**
- * Hints at each position: that they lag by few laps is what a lap needs bits for. (At every eighth
- * position, and slots of which there is one, they lag by eight laps.)
+ * The lap in TURN has 2 bits instead of 16, and a group one slot, so that hints are written at each
+ * position: that they lag by few laps is what a lap needs bits for. (At every eighth position, and
+ * slots of which there is one, they lag by eight laps.)
  */
-const HINTS: readonly (readonly [string, string])[] = [['HINT_MASK = 7', 'HINT_MASK = 0']];
+const CHANNEL: readonly (readonly [string, string])[] = [
+  ['export const LAP_SHIFT = 16;', 'export const LAP_SHIFT = 30;'],
+  ['assert((GROUPED | PHASE_MASK | MARKS | SEAT_MASK) === LAP - 1,', 'assert(LAP !== 0,'],
+  ['export const GROUP = 8;', 'export const GROUP = 1;'],
+  ['CAPACITY_MAX: number = 1 << 15', 'CAPACITY_MAX: number = 4'],
+];
 
 /** A sender that waits for room is woken late already with two slots, not from 16 on. */
 const WAKING: readonly (readonly [string, string])[] = [
@@ -43,7 +42,6 @@ const CHANGES: Readonly<Record<string, readonly (readonly [string, string])[]>> 
   'pool/carrier-layout.ts': CARRIERS,
   'pool/pool-layout.ts': POOL,
   'channel/channel-layout.ts': CHANNEL,
-  'channel/slot-ring.ts': HINTS,
   'channel/spsc-ring.ts': WAKING,
 };
 
