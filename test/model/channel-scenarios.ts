@@ -56,6 +56,8 @@ export interface Giver {
   trySend(message: number): boolean;
   sendSync(message: number): void;
   send(message: number): Promise<void>;
+  /** Sends as many as there is room for; returns their number. */
+  trySendBatch(messages: readonly number[]): number;
   close(): void;
 }
 
@@ -69,6 +71,8 @@ export interface Taker {
   tryReceive(): number | undefined;
   receiveSync(): number | undefined;
   receive(): Promise<number | undefined>;
+  /** Takes what is there, at most `max`: words as a batch, packets by `drain`. */
+  takeSome(max: number): number[];
   close(): void;
 }
 
@@ -167,6 +171,7 @@ export class ChannelBodies {
         trySend: (message) => run(() => end.trySend(message)),
         sendSync: (message) => run(() => end.sendSync(message)),
         send: (message) => run(() => end.send(message)),
+        trySendBatch: (messages) => run(() => end.trySendBatch(Int32Array.from(messages))),
         close,
       };
     }
@@ -193,6 +198,14 @@ export class ChannelBodies {
         const made = packet(message);
         return run(() => end.send(made));
       },
+      trySendBatch: (messages) => {
+        const made = messages.map(packet);
+        try {
+          return run(() => end.trySendBatch(made));
+        } finally {
+          for (const one of made) if (!one.released) one.release();
+        }
+      },
       close,
     };
   }
@@ -204,6 +217,15 @@ export class ChannelBodies {
         tryReceive: () => run(() => end.tryReceive()),
         receiveSync: () => run(() => end.receiveSync()),
         receive: () => run(() => end.receive()),
+        takeSome: (max) => {
+          const target = new Int32Array(max);
+          return [
+            ...target.subarray(
+              0,
+              run(() => end.tryReceiveBatch(target)),
+            ),
+          ];
+        },
         close: () => run(() => end.close()),
       };
     }
@@ -220,6 +242,11 @@ export class ChannelBodies {
       tryReceive: () => read(run(() => end.tryReceive())),
       receiveSync: () => read(run(() => end.receiveSync())),
       receive: async () => read(await run(() => end.receive())),
+      takeSome: (max) => {
+        const taken: number[] = [];
+        run(() => end.drain((packet) => taken.push(read(packet) as number), max - taken.length));
+        return taken;
+      },
       close: () => run(() => end.close()),
     };
   }
@@ -329,7 +356,7 @@ function awaits(count: number) {
 }
 
 /** While the clock stands still: a sleeping thread is woken, or sleeps for ever. */
-const NO_TICKS: ModelOptions = { timeouts: 0, polls: 0 };
+export const NO_TICKS: ModelOptions = { timeouts: 0, polls: 0 };
 
 export function channelScenario(
   module: ChannelModule,
@@ -527,7 +554,7 @@ function sendsUntilDead(from: number, count: number) {
 }
 
 /** What a supervisor does: frees what the dead had, takes its place, and empties the channel. */
-function bury(
+export function bury(
   bodies: ChannelBodies,
   pool: BufferPool,
   channel: PacketChannel | WordChannel,

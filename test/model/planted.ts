@@ -9,7 +9,7 @@ import { afterAll, expect, test } from 'vitest';
 import { loadCopy, removeCopy, sources } from './copies.ts';
 import { type Case, Notes, type Planted } from './coverage.ts';
 import { makeMortal } from './mortal.ts';
-import { shrink } from './shrunk.ts';
+import { pair, shrink } from './shrunk.ts';
 
 /** A bug: what it is, in which module, what is replaced by what, and which scenarios to run. */
 export interface Bug {
@@ -22,10 +22,16 @@ export interface Bug {
   readonly preemptions?: number;
   /** Planted in modules with few bits. */
   readonly isShrunk?: boolean;
+  /** Planted in modules with groups of two slots. */
+  readonly isPaired?: boolean;
 }
 
 /** Makes bugs in modules of one folder, in the order of the fields of {@link Bug}. */
-export function bugsIn(area: string, folder: string, rest: Pick<Bug, 'isShrunk'> = {}) {
+export function bugsIn(
+  area: string,
+  folder: string,
+  rest: Pick<Bug, 'isShrunk' | 'isPaired'> = {},
+) {
   return (what: string, file: string, from: string, to: string, scenarios: RegExp): Bug => {
     const entry = `${folder}/${file}.ts`;
     return { what: `${area}: ${what}`, entry, from, to, scenarios, ...rest };
@@ -69,7 +75,8 @@ async function hunt<Shared>(
   const cases = await casesOf((module) =>
     loadCopy(variant, module, (entry, text, target) => {
       const planted = entry === bug.entry ? text.replace(bug.from, bug.to) : text;
-      return makeMortal(bug.isShrunk === true ? shrink(entry, planted) : planted, target);
+      if (bug.isShrunk === true) return makeMortal(shrink(entry, planted), target);
+      return makeMortal(bug.isPaired === true ? pair(entry, planted) : planted, target);
     }),
   );
   for (const { scenario, quick } of cases) {

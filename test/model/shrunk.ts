@@ -45,10 +45,24 @@ const CHANGES: Readonly<Record<string, readonly (readonly [string, string])[]>> 
   'channel/spsc-ring.ts': WAKING,
 };
 
+/** Groups of two slots instead of 8. */
+const PAIRS: typeof CHANGES = {
+  'channel/channel-layout.ts': [['export const GROUP = 8;', 'export const GROUP = 2;']],
+};
+
 /** The text of a module with few bits. */
 export function shrink(entry: string, text: string): string {
+  return change(CHANGES, entry, text);
+}
+
+/** The text of a module whose channels have groups of two slots. */
+export function pair(entry: string, text: string): string {
+  return change(PAIRS, entry, text);
+}
+
+function change(changes: typeof CHANGES, entry: string, text: string): string {
   let small = text;
-  for (const [from, to] of CHANGES[entry] ?? []) {
+  for (const [from, to] of changes[entry] ?? []) {
     // Code changes, and what was to be shrunk may be gone.
     if (!small.includes(from)) throw new Error(`${entry} has no ${from}`);
     small = small.replace(from, to);
@@ -61,4 +75,9 @@ export function shrunk<Exports>(module: string): Promise<Exports> {
   return loadCopy('shrunk', module, (entry, text, target) =>
     makeMortal(shrink(entry, text), target),
   );
+}
+
+/** Loads the (mortal) copy of a module in which a group of slots has two. */
+export function paired<Exports>(module: string): Promise<Exports> {
+  return loadCopy('paired', module, (entry, text, target) => makeMortal(pair(entry, text), target));
 }
