@@ -3,6 +3,7 @@
 
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { Runs } from '../base/runs.ts';
+import { ensureStep } from '../base/stack.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { type HandleOptions, type Handler, Handling } from '../packet/handling.ts';
 import type { Packet } from '../packet/index.ts';
@@ -109,6 +110,7 @@ export class Inbox<P extends Packet = Packet> {
   destroy(): void {
     if (this.#state < CLOSED) this.#state = CLOSED;
     while (!this.#isEmpty) this.#shift()?.release();
+    this.advance();
   }
 
   /** Whether a handler has failed. */
@@ -146,7 +148,8 @@ export class Inbox<P extends Packet = Packet> {
         if (this.#takers.remove(taker)) reject(reason);
       });
       this.#takers.push(taker);
-      this.advance();
+      // No other call while packets may come: one that threw would leave a caller that has gone.
+      if (this.#state !== READING) this.advance();
     });
   }
 
@@ -197,7 +200,9 @@ export class Inbox<P extends Packet = Packet> {
     return this.#queue.length - this.#head;
   }
 
+  /** Also that the stack has room to take a packet out, and to hand it over. */
   #checkFree(): void {
+    ensureStep();
     if (this.#handling !== undefined) throw new TypeError('the link is read by handle() already');
   }
 
@@ -207,16 +212,19 @@ export class Inbox<P extends Packet = Packet> {
   }
 
   #shift(): P | undefined {
-    if (this.#head === this.#queue.length) return undefined;
-    const packet = this.#queue[this.#head++] as P;
-    this.#bytes -= packet.length;
-    if (this.#head === this.#queue.length) {
+    const { length } = this.#queue;
+    if (this.#head === length) return undefined;
+    const packet = this.#queue[this.#head] as P;
+    const bytes = packet.length;
+    const isLast = this.#head + 1 === length;
+    if (isLast && this.#isFull) this.#owner.endHold();
+    // No call from here on: one that threw would lose the packet.
+    this.#head++;
+    this.#bytes -= bytes;
+    if (isLast) {
       this.#queue.length = 0;
       this.#head = 0;
-      if (this.#isFull) {
-        this.#isFull = false;
-        this.#owner.endHold();
-      }
+      this.#isFull = false;
     }
     return packet;
   }

@@ -71,16 +71,18 @@ export class Handling {
 
   /** Calls the handler. **Throws** what it throws, unless there is `onError`. */
   give(packet: Packet, from: number): void {
-    let result: unknown;
+    let settled: Promise<unknown>;
     try {
-      result = this.#handler(packet as never, from);
+      const result = this.#handler(packet as never, from) as PromiseLike<unknown> | undefined;
+      if (typeof result?.then !== 'function') return;
+      // A foreign `then` may throw, or call back twice.
+      settled = Promise.resolve(result);
     } catch (error) {
       this.#fail(error, packet);
       return;
     }
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return;
     this.running++;
-    (result as PromiseLike<unknown>).then(this.#settled, (error: unknown) => {
+    settled.then(this.#settled, (error: unknown) => {
       try {
         this.#fail(error, packet);
       } catch (thrown) {
