@@ -23,6 +23,15 @@ function describe(value: unknown): string {
   return `an object of type ${typeof name === 'string' ? name : '(no prototype)'}`;
 }
 
+const FACTORIES = ['create', 'attach', 'open', 'connect', 'listen', 'start', 'of'];
+
+/** For constructors that programs do not call. `made` is `new.target`; `by` makes its objects. */
+export function checkMade(isMade: boolean, made: { readonly name: string }, by?: string): void {
+  if (isMade) return;
+  const ways = FACTORIES.filter((way) => way in made).map((way) => `${made.name}.${way}`);
+  throw new TypeError(`new ${made.name} is refused: use ${by ?? ways.join(' or ')}`);
+}
+
 /** An integer in `[min, max]`, both inclusive. */
 export function checkInteger(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number') {

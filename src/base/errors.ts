@@ -232,7 +232,8 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_EXECUTOR_STOPPED: 'the executor was stopped',
   /**
-   * The handler of a request (`mailbox.respond`) threw or rejected; the text says what.
+   * The handler of a request (`mailbox.respond`) threw or rejected; the text says what. Or the
+   * executor's mailbox is read without `respond`.
    *
    * **Do**: Look at the handler. What callers are to tell apart belongs into the reply's bytes.
    */
@@ -375,7 +376,7 @@ export class BusbarError extends Error {
       options,
     );
     this.code = code;
-    this.help = `busbar/docs/errors.md#${code.toLowerCase()}`;
+    this.help = `busbar/docs/errors.md#${`${code}`.toLowerCase()}`;
   }
 }
 

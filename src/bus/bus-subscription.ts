@@ -2,6 +2,7 @@
 /** One subscription: a handler or a loop, with limits on the messages that wait for it. */
 
 import { assert } from '../base/assert.ts';
+import { checkMade } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { throwLater } from '../base/throw-later.ts';
@@ -102,6 +103,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     limit: ResolvedSubscription,
     handler: BusHandler | undefined,
   ) {
+    checkMade(limit !== undefined, new.target, 'bus.subscribe()');
     this.#home = home;
     this.pattern = pattern;
     this.subject = subject;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** A cache of the subscriptions that a subject matches: a hit costs a hash and a comparison. */
 
+import { show } from '../base/check.ts';
 import { MatchSet } from './match-set.ts';
 import { type Bytes, hashSubjectBytes, tailWord } from './subject.ts';
-import type { Rememberer, SubscriptionIndex } from './subscription-index.ts';
+import { type Rememberer, SubscriptionIndex } from './subscription-index.ts';
 import type { Indexed } from './token-tree.ts';
 
 /** Words of a key: the bytes of a subject; the last word is partly or wholly empty. */
@@ -40,9 +41,12 @@ export class MatchCache<S extends Indexed<S>, Beyond = undefined> implements Rem
 
   /**
    * Subjects lie in `bytes`; `view` covers the same memory, including three bytes after each
-   * subject.
+   * subject. **Throws** TypeError.
    */
   constructor(index: SubscriptionIndex<S, Beyond>, bytes: Bytes, view: DataView<ArrayBufferLike>) {
+    if (!(index instanceof SubscriptionIndex)) {
+      throw new TypeError(`index must be a SubscriptionIndex, got ${show(index)}`);
+    }
     this.#index = index;
     this.#bytes = bytes;
     this.#view = view;

@@ -2,6 +2,7 @@
 /** Bounded queues between threads: `PacketChannel` and `WordChannel`. */
 
 import type { Words } from '../base/atomics.ts';
+import { checkMade } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { BY_QUESTION } from '../pool/liveness.ts';
@@ -24,6 +25,7 @@ abstract class Channel<S, R> {
   protected readonly core: ChannelCore;
 
   protected constructor(core: ChannelCore) {
+    checkMade(core instanceof ChannelCore, new.target);
     this.core = core;
   }
 

@@ -2,7 +2,7 @@
 /** `Receiver`: base class of a channel's receiving ends. Waiting, iterating, closing. */
 
 import { assert } from '../base/assert.ts';
-import { checkFunction, checkInteger, showMs } from '../base/check.ts';
+import { checkFunction, checkInteger, checkMade, showMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Runs } from '../base/runs.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -48,6 +48,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
 
   /** @internal */
   constructor(core: ChannelCore) {
+    checkMade(core?.joinReceivers !== undefined, new.target, 'channel.receiver()');
     // Once the seat is taken, nothing may throw: only this object can give it up.
     ensureStack();
     const seat = core.joinReceivers();

@@ -2,7 +2,7 @@
 /** `Sender`: base class of a channel's sending ends. Waiting for room, closing. */
 
 import { assert } from '../base/assert.ts';
-import { showMs } from '../base/check.ts';
+import { checkMade, showMs } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { NO_LIMITS } from '../base/wait-guard.ts';
@@ -35,6 +35,7 @@ export abstract class Sender<T> extends ChannelEnd {
 
   /** @internal */
   constructor(core: ChannelCore) {
+    checkMade(core?.joinSenders !== undefined, new.target, 'channel.sender()');
     // Once the seat is taken, nothing may throw: only this object can give it up.
     ensureStack();
     const seat = core.joinSenders();

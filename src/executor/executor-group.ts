@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The public handle of a group of executors, one thread for each core. */
 
-import { checkInteger, show } from '../base/check.ts';
+import { checkInteger, checkMade, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import type { BusbarError } from '../base/errors.ts';
@@ -95,7 +95,9 @@ export class ExecutorGroup {
   private readonly senders: GroupState['senders'];
   private readonly partitioner: Partitioner;
 
-  private constructor(state: GroupState, { name, partitioner }: ResolvedGroupOptions) {
+  private constructor(state: GroupState, options: ResolvedGroupOptions) {
+    checkMade(state instanceof GroupState, new.target);
+    const { name, partitioner } = options;
     this.name = name;
     this.count = state.slots.length;
     this.mailbox = state.mailbox;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A single executor: a group of one. */
 
-import { checkOptions } from '../base/check.ts';
+import { checkMade, checkOptions } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import type { Packet } from '../packet/index.ts';
 import type { WaitOptions } from '../pool/index.ts';
@@ -31,6 +31,7 @@ export class Executor {
   private readonly group: ExecutorGroup;
 
   private constructor(group: ExecutorGroup) {
+    checkMade(group instanceof ExecutorGroup, new.target);
     this.group = group;
     this.mailbox = group.mailbox;
     this.closed = group.closed;

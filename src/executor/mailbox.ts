@@ -18,8 +18,8 @@ import type { PacketReceiver, PacketSender } from '../channel/index.ts';
 import { type HandleOptions, Handling } from '../packet/handling.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
-import { type PacketHandler, type ReplyHandler, replying } from './replies.ts';
-import { isReply, type Requests } from './requests.ts';
+import { type PacketHandler, type ReplyHandler, refuse, replying } from './replies.ts';
+import { isReply, isRequest, type Requests } from './requests.ts';
 
 /** {@link PacketHandler} with plain numbers: takes over one reference on the buffer. */
 export type RegionHandler = (
@@ -55,7 +55,8 @@ export interface Mailbox {
    * a `group.request`, else with the tag of the packet. Waits while that lane is full.
    *
    * **Ownership** the packet is the handler's, and what it returns is the mailbox's. If the handler
-   * of a request fails, the request rejects with ERR_BUSBAR_REQUEST_FAILED and its message.
+   * of a request fails, the request rejects with ERR_BUSBAR_REQUEST_FAILED and its message; so does
+   * a request to a mailbox that is read in another way, which does not hand it out.
    * **Throws** as {@link handle}.
    */
   respond(handler: ReplyHandler, options?: HandleOptions): void;
@@ -109,7 +110,7 @@ export class LaneMailbox implements Mailbox {
   batch: number = BATCH_MAX;
   from = -1;
   /**
-   * Called when `receive` has taken a packet or finds that no more can come; set while the group
+   * Called when a reader has taken a packet or finds that no more can come; set while the group
    * drains.
    */
   onTake: (() => void) | undefined;
@@ -132,6 +133,8 @@ export class LaneMailbox implements Mailbox {
   private readonly failed: Packet[] = [];
   /** True once `receive` or `tryReceive` was called. */
   private asked = false;
+  /** True: the handler replies to requests. */
+  private responds = false;
   private state: MailboxState = OPEN;
   /** The lane at which the next pass begins. */
   private first = 0;
@@ -162,7 +165,7 @@ export class LaneMailbox implements Mailbox {
       const { pool } = this;
       const sink = (id: BufferId, offset: number, length: number, tag: number): void => {
         const packet = Packet.within(pool, id, offset, length, tag);
-        if (tag < 0 && this.passReply(packet, from)) return;
+        if (tag < 0 && this.settles(packet, from)) return;
         handling.give(packet, from);
         this.handled++;
         if (handling.isFull) lane.halt();
@@ -180,7 +183,7 @@ export class LaneMailbox implements Mailbox {
     checkFunction('handler', handler);
     this.serve((lane, from) => {
       const sink = (id: BufferId, offset: number, length: number, tag: number): void => {
-        if (tag < 0 && this.passReply(Packet.within(this.pool, id, offset, length, tag), from)) {
+        if (tag < 0 && this.settles(Packet.within(this.pool, id, offset, length, tag), from)) {
           return;
         }
         handler(id, offset, length, from, tag);
@@ -193,15 +196,24 @@ export class LaneMailbox implements Mailbox {
   respond(handler: ReplyHandler, options?: HandleOptions): void {
     checkFunction('handler', handler);
     this.handle(replying(handler, this.laneTo), options);
+    this.responds = true;
   }
 
-  /** True: the packet is a reply, and its request, if it is open, has it now. */
-  private passReply(packet: Packet, from: number): boolean {
-    if (this.requests === undefined || !isReply(packet.tag)) return false;
-    this.handled++;
+  /**
+   * True: the packet is a reply, and its request, if it is open, has it now; or it is a request,
+   * which fails, since the handler does not reply.
+   */
+  private settles(packet: Packet, from: number): boolean {
     const { tag } = packet;
-    packet.tag = 0;
-    this.requests.settle(packet, tag, from);
+    if (this.requests === undefined) {
+      if (this.responds || !isRequest(tag)) return false;
+      refuse(packet, this.laneTo(from));
+    } else {
+      if (!isReply(tag)) return false;
+      packet.tag = 0;
+      this.requests.settle(packet, tag, from);
+    }
+    this.handled++;
     return true;
   }
 
@@ -220,7 +232,7 @@ export class LaneMailbox implements Mailbox {
     while (done < this.batch && isReply(lane.nextTag)) {
       const packet = lane.tryReceive();
       if (packet === undefined) break;
-      this.passReply(packet, from);
+      this.settles(packet, from);
       done++;
     }
     return done;
@@ -236,7 +248,9 @@ export class LaneMailbox implements Mailbox {
 
   tryReceive(): Packet | undefined {
     this.ask();
-    return this.take();
+    const packet = this.take();
+    if (packet === undefined && this.onTake !== undefined && this.ended) this.onTake();
+    return packet;
   }
 
   async receive(options?: WaitOptions): Promise<Packet | undefined> {
@@ -378,6 +392,7 @@ export class LaneMailbox implements Mailbox {
     }
     this.wake();
     // Last: if a call above throws because the stack is full, no handler is set.
+    this.responds = false;
     this.sinks = sinks;
   }
 
@@ -393,14 +408,14 @@ export class LaneMailbox implements Mailbox {
     if (this.state !== OPEN) return undefined;
     // A packet taken out of a lane must reach the caller: throw now rather than below.
     const hasAsked = this.requests?.isUsed === true;
-    if (this.onTake !== undefined || this.requests !== undefined) ensureStep();
+    ensureStep();
     for (let i = 0; i < lanes.length; i++) {
       const from = (this.first + i) % lanes.length;
       const lane = lanes[from];
       let packet = lane?.tryReceive();
       // By the lane's field: a call that threw here would lose the packet.
-      while (packet !== undefined && this.requests !== undefined && (lane?.tag ?? 0) < 0) {
-        if (!this.passReply(packet, from)) break;
+      while (packet !== undefined && (lane?.tag ?? 0) < 0) {
+        if (!this.settles(packet, from)) break;
         packet = lane?.tryReceive();
       }
       if (packet === undefined) continue;

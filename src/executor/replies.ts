@@ -19,43 +19,59 @@ export type ReplyHandler = (
 /** Characters of the message of an error that a request rejects with. */
 const MESSAGE_MAX = 200;
 
+function send(packet: Packet, tag: number, lane: PacketSender): void | Promise<void> {
+  const release = (error: unknown): never => {
+    if (!packet.released) packet.release();
+    throw error;
+  };
+  try {
+    packet.tag = tag;
+    return lane.trySend(packet) ? undefined : lane.send(packet).catch(release);
+  } catch (error) {
+    return release(error);
+  }
+}
+
+/** Tells who has asked. Without a free buffer: by an empty part of `asked`, or later. */
+async function tellFailure(
+  error: unknown,
+  asked: Packet,
+  tag: number,
+  lane: PacketSender,
+): Promise<void> {
+  const { pool } = lane;
+  // A character takes at most four bytes; a pair of surrogates stays whole.
+  const text = messageOf(error)
+    .slice(0, Math.min(MESSAGE_MAX, pool.bufferSize >> 2))
+    .replace(/[\ud800-\udbff]$/, '');
+  const spare = (): Packet | undefined => (asked.released ? undefined : asked.slice(0, 0));
+  const packet = Packet.tryFrom(pool, text) ?? spare() ?? (await Packet.from(pool, text));
+  await send(packet, failedTag(tag), lane);
+}
+
+/** {@link tellFailure}; what it throws: the lane is closed, so the requests have ended. */
+function fail(error: unknown, asked: Packet, tag: number, lane: PacketSender): void {
+  tellFailure(error, asked, tag, lane).catch(() => {});
+}
+
+/** Fails a request to a mailbox that replies to none. **Ownership** takes the packet over. */
+export function refuse(asked: Packet, lane: PacketSender): void {
+  fail(new TypeError('its mailbox has no respond()'), asked, asked.tag, lane);
+  asked.release();
+}
+
 /** Sends what `handler` returns back to the sender, to whom `laneTo` is a lane. */
 export function replying(
   handler: ReplyHandler,
   laneTo: (index: number) => PacketSender,
 ): PacketHandler {
-  const send = (packet: Packet, tag: number, to: number): void | Promise<void> => {
-    const release = (error: unknown): never => {
-      if (!packet.released) packet.release();
-      throw error;
-    };
-    try {
-      packet.tag = tag;
-      const lane = laneTo(to);
-      return lane.trySend(packet) ? undefined : lane.send(packet).catch(release);
-    } catch (error) {
-      return release(error);
-    }
-  };
   const reply = (packet: Packet | undefined, tag: number, to: number): void | Promise<void> => {
-    if (packet instanceof Packet) return send(packet, replyTag(tag), to);
+    if (packet instanceof Packet) return send(packet, replyTag(tag), laneTo(to));
     if (packet === undefined && !isRequest(tag)) return undefined;
     throw new TypeError(`the reply to a request must be a Packet, got ${show(packet)}`);
   };
-  /** Tells who has asked. Without a free buffer: by an empty part of `asked`, or later. */
-  const fail = async (error: unknown, asked: Packet, tag: number, to: number): Promise<void> => {
-    const { pool } = laneTo(to);
-    // A character takes at most four bytes; a pair of surrogates stays whole.
-    const text = messageOf(error)
-      .slice(0, Math.min(MESSAGE_MAX, pool.bufferSize >> 2))
-      .replace(/[\ud800-\udbff]$/, '');
-    const spare = (): Packet | undefined => (asked.released ? undefined : asked.slice(0, 0));
-    const packet = Packet.tryFrom(pool, text) ?? spare() ?? (await Packet.from(pool, text));
-    await send(packet, failedTag(tag), to);
-  };
   const failed = (error: unknown, asked: Packet, tag: number, to: number): never => {
-    // What it throws: the lane is closed, so the requests have ended.
-    if (isRequest(tag)) fail(error, asked, tag, to).catch(() => {});
+    if (isRequest(tag)) fail(error, asked, tag, laneTo(to));
     throw error;
   };
   return (packet, from) => {

@@ -5,7 +5,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { checkInteger, checkOptions, show } from '../base/check.ts';
+import { checkInteger, checkMade, checkOptions, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { Monitor } from './monitor.ts';
@@ -54,6 +54,7 @@ export class Exporter {
   readonly #unlink: () => void;
 
   private constructor(server: Server, path: string, token: string) {
+    checkMade(token !== undefined, new.target);
     const { port } = (path === '' ? server.address() : { port: 0 }) as AddressInfo;
     this.#server = server;
     this.path = path;

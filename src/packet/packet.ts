@@ -5,6 +5,7 @@ import { copyForeign } from '../base/bytes.ts';
 import {
   checkBytes,
   checkInteger,
+  checkMade,
   checkRange,
   checkWords,
   copyArray,
@@ -75,6 +76,7 @@ export class Packet {
     length: number,
     tag: number = 0,
   ) {
+    if (length === undefined) checkMade(false, new.target, 'Packet.tryFrom');
     this.pool = pool;
     this.buffer = bufferId;
     this.begin = offset;

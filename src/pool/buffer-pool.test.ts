@@ -279,7 +279,7 @@ test('new says how a pool is made', () => {
   const Made = BufferPool as unknown as new (...args: unknown[]) => BufferPool;
   for (const args of [[], [{}], [{ bufferSize: 64, bufferCount: 1 }, {}]]) {
     expect(() => new Made(...args)).toThrow(
-      new TypeError('new BufferPool makes no pool: use BufferPool.create or BufferPool.attach'),
+      new TypeError('new BufferPool is refused: use BufferPool.create or BufferPool.attach'),
     );
   }
 });

@@ -3,7 +3,7 @@
 
 import { Arena } from '../base/arena.ts';
 import { loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
-import { checkInteger, checkRange, checkWords, show } from '../base/check.ts';
+import { checkInteger, checkMade, checkRange, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
@@ -39,7 +39,7 @@ import {
 } from './pool-layout.ts';
 import type { BufferPoolHandle } from './pool-options.ts';
 import { type Announce, PoolThread } from './pool-thread.ts';
-import { checkMade, throwPlace, throwRegion } from './refusals.ts';
+import { throwPlace, throwRegion } from './refusals.ts';
 import { adjustShares, openAccount, REFERENCES_MAX, SHARES_KEPT_MAX } from './share-accounts.ts';
 import type { TransitLength, TransitMark, TransitOffset, TransitSole } from './transit-layout.ts';
 import { WaitQueue } from './waiting.ts';
@@ -97,7 +97,8 @@ export abstract class BufferReferences {
   protected readonly waiters: WaitQueue;
 
   protected constructor(handle: BufferPoolHandle, words: Words, announce?: Announce) {
-    const layout = layoutOf(checkMade(words));
+    checkMade(isWords(words), new.target);
+    const layout = layoutOf(words);
     const thread = PoolThread.attach(words, layout, announce);
     this.handle = handle;
     this.arena = new Arena(handle.data, dataBytesOf(words), handle.memory);
@@ -420,8 +421,7 @@ export abstract class BufferReferences {
   private releaseSlowly(id: BufferId): void {
     const { words, cache } = this;
     if (words[cache] + 1 >= this.layout.cacheLimit) this.overflow();
-    // SYNC(attention): pairs with a waiter's registration, which comes before its look at the
-    // stripes.
+    // SYNC(attention): pairs with a waiter's registration, before its look at the stripes.
     const isAsked = loadSeqCst(words, ATTENTION) !== 0;
     // Waiters are served after the reference is gone: that must not throw.
     if (isAsked) ensureStack();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** The errors for arguments of `moveInto` that name no region or no four words, and of `new`. */
+/** The errors for arguments of `moveInto` that name no region or no four words. */
 
-import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';
 import { isWords } from '../base/views.ts';
 
@@ -17,12 +16,6 @@ export function throwRegion(
     `offset and length must lie in buffer ${id}, [${begin}, ${end}), ` +
       `got offset ${show(offset)}, length ${show(length)}`,
   );
-}
-
-/** The words of a pool that `BufferPool.create` or `attach` made; a program's `new` has none. */
-export function checkMade(words: Words): Words {
-  if (isWords(words)) return words;
-  throw new TypeError('new BufferPool makes no pool: use BufferPool.create or BufferPool.attach');
 }
 
 export function throwPlace(target: unknown, index: unknown): never {

@@ -2,10 +2,18 @@
 /** `Mutex`: a lock that at most one thread holds; if that thread dies, the others learn of it. */
 
 import { compareExchange, loadAcquire, type Words } from '../base/atomics.ts';
-import { checkInteger, checkOneOf, checkOptions, checkTimeoutMs, showMs } from '../base/check.ts';
+import {
+  checkInteger,
+  checkMade,
+  checkOneOf,
+  checkOptions,
+  checkTimeoutMs,
+  showMs,
+} from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
+import { isWords } from '../base/views.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
@@ -89,6 +97,7 @@ export class Mutex extends Primitive {
   #ownerDied: boolean;
 
   private constructor(pool: BufferPool, words: Words) {
+    checkMade(isWords(words), new.target);
     const order = ORDERS[words[HEADER_CHOICES]];
     super(pool, words, order === 'lifo' ? 'last come' : 'first come');
     this.#order = order;

@@ -2,8 +2,10 @@
 /** `Primitive`: what every synchronization primitive does when a caller has to wait. */
 
 import { fetchAnd, fetchOr, type Words } from '../base/atomics.ts';
+import { checkMade } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
+import { isWords } from '../base/views.ts';
 import { checkWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
@@ -38,6 +40,7 @@ export abstract class Primitive {
   private readonly listener: () => void;
 
   protected constructor(pool: BufferPool, words: Words, order: WakeOrder) {
+    checkMade(isWords(words), new.target);
     this.pool = pool;
     this.words = words;
     this.badge = pool.badge;

@@ -2,12 +2,19 @@
 /** `SeqLock`: a snapshot of many words; readers do not hold up writers. */
 
 import { loadSeqCst, storeSeqCst, type Words } from '../base/atomics.ts';
-import { checkInteger, checkOptions, checkTimeoutMs, checkWords, show } from '../base/check.ts';
+import {
+  checkInteger,
+  checkMade,
+  checkOptions,
+  checkTimeoutMs,
+  checkWords,
+  show,
+} from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
-import { lengthOf, wordsOf } from '../base/views.ts';
+import { isWords, lengthOf, wordsOf } from '../base/views.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { BY_QUESTION } from '../pool/liveness.ts';
 import { Mutex, type MutexHandle } from './mutex.ts';
@@ -76,6 +83,7 @@ export class SeqLock {
   readonly #words: Words;
 
   private constructor(pool: BufferPool, writers: Mutex, words: Words) {
+    checkMade(isWords(words), new.target);
     this.#pool = pool;
     this.#writers = writers;
     this.#words = words;

@@ -3,10 +3,11 @@
 
 import { assert } from '../base/assert.ts';
 import { compareExchange, exchange, type Words } from '../base/atomics.ts';
-import { checkInteger, checkSource } from '../base/check.ts';
+import { checkInteger, checkMade, checkSource } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
+import { isWords } from '../base/views.ts';
 import { Packet } from '../packet/index.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import type { Lane } from './lane.ts';
@@ -113,6 +114,7 @@ export class SharedWriter extends WaitingWriter {
   private state: MemberState = OPEN;
 
   private constructor(flusher: WriteFlusher, handle: SharedWriterHandle, words: Words) {
+    checkMade(isWords(words), new.target);
     super();
     this.pool = flusher.pool;
     this.flusher = flusher;

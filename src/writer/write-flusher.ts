@@ -10,10 +10,11 @@ import {
   storeSeqCst,
   type Words,
 } from '../base/atomics.ts';
-import { checkFunction, checkInteger } from '../base/check.ts';
+import { checkFunction, checkInteger, checkMade } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
+import { isWords } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
@@ -94,6 +95,7 @@ export class WriteFlusher {
   #drainedBytes = 0;
 
   private constructor(pool: BufferPool, words: Words) {
+    checkMade(isWords(words), new.target);
     this.pool = pool;
     this.words = words;
     this.layout = flusherLayoutOf(words);

@@ -3,8 +3,10 @@ import type { ExecutorGroupOptions } from 'busbar/executor';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
-import { until } from '../turns.ts';
+import { turn, until } from '../turns.ts';
 import { createPool, ExecutorGroup, expectAllBack, hear, moduleUrl, packetOf } from './company.ts';
+
+const collect = globalThis.gc as () => void;
 
 interface Plan extends Partial<ExecutorGroupOptions> {
   readonly concurrency?: number;
@@ -229,6 +231,57 @@ test('a stop frees a handler of the host that waits for a reply', async () => {
   expect(ends[0]).toBe('ERR_BUSBAR_EXECUTOR_STOPPED');
   await end({ leaked: 1, terminated: expect.any(Array) });
 });
+
+test.each([
+  ['handle', 'mailbox.handle((packet) => take(packet));'],
+  ['handleRegions', 'mailbox.handleRegions((id) => { counters.add(0); pool.release(id); });'],
+  ['a loop', '(async () => { for await (const packet of mailbox) take(packet); })();'],
+  [
+    'tryReceive',
+    'setInterval(() => { const packet = mailbox.tryReceive(); if (packet) take(packet); }, 1);',
+  ],
+])(
+  'a request to a mailbox that is read by %s fails at once, and is not handed out',
+  async (_, reads) => {
+    const module = `data:text/javascript,
+    export function run({ mailbox, pool, data }) {
+      const counters = { add: () => Atomics.add(data.words, 0, 1) };
+      const take = (packet) => { counters.add(); packet.release(); };
+      ${reads}
+    }`;
+    const { pool, words, group, ask, end } = await setUp({ module, count: 1 });
+    const failed = { code: 'ERR_BUSBAR_REQUEST_FAILED', message: /its mailbox has no respond/ };
+    for (let i = 0; i < 3; i++) {
+      await expect(ask('x')).rejects.toMatchObject(failed);
+      expect(group.trySendTo(0, packetOf(pool, 'y'))).toBe(true);
+    }
+    await until(() => words[0] === 3);
+    await end();
+  },
+);
+
+test('an open request keeps its group alive', async () => {
+  const { pool, words, reply } = await askAndForget();
+  await until(() => words[0] === 1);
+  for (let i = 0; i < 3; i++) {
+    collect();
+    await turn();
+  }
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  expect(await reply).toBe('block');
+  await until(() => {
+    collect();
+    return pool.stats().threads.length === 1;
+  });
+  expectAllBack(pool);
+});
+
+/** No variable of the test keeps the group. */
+async function askAndForget() {
+  const { pool, words, ask } = await setUp();
+  return { pool, words, reply: ask('block') };
+}
 
 test('what an ended group refuses keeps its tag', async () => {
   const { pool, group, end } = await setUp();

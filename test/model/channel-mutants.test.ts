@@ -143,8 +143,8 @@ const BUGS: readonly Bug[] = [
   {
     what: 'survives: the last receiver to leave ends the channel',
     entry: 'channel/receiver.ts',
-    from: ' && (!this.core.survives || this.core.isClosed)) this.core.destroy();',
-    to: ') this.core.destroy();',
+    from: 'if (this.releaseSeat() && (!this.core.survives || this.core.isClosed))',
+    to: 'if (this.releaseSeat())',
     scenarios: /survives, the receiver anew/,
   },
 ];

@@ -91,8 +91,8 @@ const BUGS: readonly Bug[] = [
   bug(
     'what is taken out of a lane is lost if the loop cannot be woken',
     'mailbox',
-    'if (this.onTake !== undefined || this.requests !== undefined) ensureStep();',
-    '',
+    'ensureStep();\n    for',
+    'for',
     /^exception: tryReceive until/,
   ),
   bug(

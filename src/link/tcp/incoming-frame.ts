@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `IncomingFrame`: one frame as a sequence of packets, for programs that await. */
 
+import { checkMade } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError } from '../../base/errors.ts';
 import { Runs } from '../../base/runs.ts';
@@ -42,6 +43,7 @@ export class IncomingFrame implements AsyncIterable<Packet> {
 
   /** @internal */
   constructor(inbox: Inbox, first: Packet) {
+    checkMade(first !== undefined, new.target, 'link.frames()');
     const rest = restAfter(first);
     this.length = rest < 0 ? undefined : first.length + rest;
     this.#inbox = inbox;

@@ -2,7 +2,7 @@
 /** `TcpLink`: one TCP connection, or another stream, with its framer and its writer. */
 
 import { Duplex } from 'node:stream';
-import { show } from '../../base/check.ts';
+import { checkMade, show } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError, messageOf } from '../../base/errors.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
@@ -104,6 +104,7 @@ export class TcpLink extends TcpReader implements Link {
     stream: OpenStream,
     host?: TcpLinkHost,
   ) {
+    checkMade(stream !== undefined, new.target);
     super(pool, options, stream);
     const { socket, intake } = stream;
     this.#host = host;

@@ -7,6 +7,7 @@ import { offAbort, onAbort } from '../../base/abort.ts';
 import {
   checkFunction,
   checkInteger,
+  checkMade,
   checkOptions,
   checkTimeoutMs,
   show,
@@ -158,6 +159,7 @@ export class TcpServer {
   #place: string = '';
 
   private constructor(pool: BufferPool, server: ConnectionListener, options: TcpServerOptions) {
+    checkMade(options !== undefined, new.target);
     this.pool = pool;
     this.#server = server;
     this.#links = new Set();

@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { checkInteger, checkWords, show } from '../../base/check.ts';
-import { lengthOf } from '../../base/views.ts';
+import { checkInteger, checkMade, checkWords, show } from '../../base/check.ts';
+import { isWords, lengthOf } from '../../base/views.ts';
 import {
   ADDRESS_FAMILY,
   ADDRESS_HOST,
@@ -31,6 +31,7 @@ export class UdpAddress {
   readonly words: Int32Array;
 
   private constructor(words: Int32Array) {
+    checkMade(isWords(words), new.target);
     this.words = words;
     this.family = words[ADDRESS_FAMILY] === 6 ? 6 : 4;
     this.host = hostOf(words, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `UdpLink`: a UDP socket that sends and receives messages in pool memory. */
 
-import { checkOptions } from '../../base/check.ts';
+import { checkMade, checkOptions } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import type { BusbarError } from '../../base/errors.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
@@ -102,6 +102,7 @@ export class UdpLink extends UdpReader implements Link {
     socket: UdpSocket,
     target: LateOwner,
   ) {
+    checkMade(socket !== undefined, new.target);
     super(pool, options, socket);
     this.#options = options;
     this.sender = new UdpSender(pool, options, socket, {
