@@ -14,6 +14,9 @@ import { WritableLink } from './writable-link.ts';
 const BY_PROGRAM = 1;
 const BY_INBOX = 2;
 
+/** Codes of errors that programs get because the link has ended. */
+const OF_THE_END = /^ERR_BUSBAR_(?:LINK|WRITER)_/;
+
 /**
  * The ways to read a link whose option `handler` returned no callbacks. Each packet is the
  * program's. While too many wait to be read, the link pauses by itself.
@@ -144,9 +147,9 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
       () => this.#served(),
       (error) => {
         this.inbox?.destroy();
-        // The link's own failure is already in its `error`.
-        const isGone = this.life.isGone && BusbarError.isOne(error);
-        if (isGone || (error !== undefined && error === this.error)) {
+        // The link's own failure is already in its `error`, and who writes after its end learns that.
+        const tellsEnd = BusbarError.isOne(error) && OF_THE_END.test(error.code);
+        if ((tellsEnd && this.life.isGone) || (error !== undefined && error === this.error)) {
           const { failure } = this.life;
           // The loop got the error and threw it; no other caller has seen it.
           if (failure !== undefined && this.isRead) this.reportUnheard(failure);
