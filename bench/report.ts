@@ -139,9 +139,10 @@ function latencyFigures(latencies: readonly BucketCount[]): LatencyFigures {
   };
 }
 
-function describeTarget({ atMostA, ratio, latency }: Target): string | null {
+function describeTarget({ atMostA, atMostNs, ratio, latency }: Target): string | null {
   const conditions: string[] = [];
   if (atMostA !== undefined) conditions.push(`≤ ${atMostA} A`);
+  if (atMostNs !== undefined) conditions.push(`≤ ${atMostNs} ns`);
   for (const { of, times } of listRatios(ratio)) {
     const factor = times < 0.4 ? `1/${Math.round(1 / times)}` : `${times}`;
     conditions.push(`≤ ${factor} × ${of.replace('baseline/', '')}`);
@@ -153,7 +154,7 @@ function describeTarget({ atMostA, ratio, latency }: Target): string | null {
 /** Null: there is no target, or what it is compared with was not measured. */
 function isReached(
   ns: number | undefined,
-  { atMostA, ratio }: Target,
+  { atMostA, atMostNs, ratio }: Target,
   calibrationNs: number | undefined,
   nsOf: ReadonlyMap<string, number>,
 ): boolean | null {
@@ -162,6 +163,7 @@ function isReached(
     limits.push(unitNs === undefined ? undefined : units * unitNs);
   };
   if (atMostA !== undefined) times(atMostA, calibrationNs);
+  if (atMostNs !== undefined) limits.push(atMostNs);
   for (const each of listRatios(ratio)) times(each.times, nsOf.get(each.of));
   if (ns === undefined || limits.length === 0) return null;
   if (limits.some((limit) => limit !== undefined && ns > limit)) return false;

@@ -72,7 +72,7 @@ export class PacketReceiver extends Receiver<Packet> {
    * Calls back with each packet that is there now, at most `max`; returns their number.
    *
    * **Ownership** each packet is the callback's. If it throws, the rest stays in the channel.
-   * **Cost** the packet objects, and one read-modify-write for up to 64 of them (spsc).
+   * **Cost** the packet objects, and one read-modify-write for up to 64 (spsc) or 8 (mpsc).
    */
   drain(callback: (packet: Packet) => void, max: number = Infinity): number {
     checkFunction('callback', callback);

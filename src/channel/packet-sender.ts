@@ -61,7 +61,7 @@ export class PacketSender extends Sender<Packet> {
    * number.
    *
    * **Ownership** as {@link trySend}, for each.
-   * **Cost** one read-modify-write for as many as fit at once (spsc), two for each (mpsc, mpmc).
+   * **Cost** one read-modify-write for as many as fit at once (spsc), two for up to 8 (mpsc, mpmc).
    * **Throws** as {@link trySend} if the first packet cannot be sent. If a later one cannot, the
    * batch ends before it.
    */

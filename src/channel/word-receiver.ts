@@ -27,7 +27,8 @@ export class WordReceiver extends Receiver<number> {
   /**
    * Takes the integers that are there now into `target[begin, end)`; returns their number.
    *
-   * **Cost** one read-modify-write for up to 64 (spsc).
+   * **Cost** one read-modify-write for up to 64 (spsc) or 8 (mpsc), two for up to 8 (mpmc). If the thread
+   * is terminated within the call, these are lost.
    */
   tryReceiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
     checkRange(begin, end, lengthOf(checkWords('target', target)));
@@ -56,7 +57,7 @@ export class WordReceiver extends Receiver<number> {
    * Calls back with each integer that is there now, at most `max`; returns their number.
    *
    * If the callback throws, the rest stays in the channel. If the thread is terminated inside it,
-   * the next receiver (spsc) may receive up to 64 of these integers again.
+   * the next receiver may receive up to 64 (spsc) or 8 (mpsc) of these integers again.
    */
   drain(callback: (word: number) => void, max: number = Infinity): number {
     checkFunction('callback', callback);

@@ -29,7 +29,7 @@ export class WordSender extends Sender<number> {
   /**
    * Sends as many of the words `[begin, end)` as there is room for, in order; returns their number.
    *
-   * **Cost** one read-modify-write for as many as fit at once (spsc), two for each (mpsc, mpmc).
+   * **Cost** one read-modify-write for as many as fit at once (spsc), two for up to 8 (mpsc, mpmc).
    * **Throws** ERR_BUSBAR_CHANNEL_CLOSED if none could be sent, RangeError, TypeError.
    */
   trySendBatch(source: Words, begin: number = 0, end: number = source?.length): number {
