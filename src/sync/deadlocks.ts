@@ -130,7 +130,12 @@ export class Deadlocks {
     const index = this.#waits.indexOf(wait);
     if (index >= 0) this.#waits.splice(index, 1);
     if (this.#told === wait) this.#endStory();
-    if (result === 'acquired') this.acquired(wait.what, wait.called);
+    this.got(wait.what, result, wait.called);
+  }
+
+  /** A call has had that result. */
+  got(what: Waited, result: unknown, called?: Error): void {
+    if (result === 'acquired' || result === 'begun') this.acquired(what, called);
   }
 
   /** This thread has got some of it. */

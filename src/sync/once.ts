@@ -79,6 +79,7 @@ export class Once extends Phased {
     super(pool, words);
     this.#poisons = ERRORS[words[HEADER_CHOICES]] === 'poison';
     this.#ownerDied = false;
+    if (this.deadlocks !== undefined) this.tryBegin = this.noting(this.tryBegin);
   }
 
   /**

@@ -188,7 +188,7 @@ export abstract class Primitive {
   ): (...values: Arguments) => Result {
     return (...values) => {
       const result = attempt.apply(this, values);
-      if (result === 'acquired') this.deadlocks?.acquired(this);
+      this.deadlocks?.got(this, result);
       return result;
     };
   }

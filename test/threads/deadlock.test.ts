@@ -2,14 +2,14 @@
 /** Deadlocks between real threads of a pool that tracks leaks: they are found, and nothing else. */
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
-import { Mutex, Semaphore } from 'busbar/sync';
+import { Mutex, Once, RwLock, Semaphore, type SyncHandle } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { STORY_EDITION, storyAt } from '../../src/pool/deadlock-layout.ts';
 import { until } from '../turns.ts';
-import { type DeadlockResult, type DeadlockTask, READY } from './deadlock.worker.ts';
+import { type DeadlockResult, type DeadlockTask, READY, type Way } from './deadlock.worker.ts';
 import { workerUrl } from './worker-crew.ts';
 
-type Lock = Mutex | Semaphore;
+type Lock = { readonly handle: SyncHandle };
 
 const workers: Worker[] = [];
 
@@ -30,6 +30,7 @@ function start(
   count: number,
   [first, second]: readonly [Lock, Lock],
   timeoutMs: number = Infinity,
+  ways?: readonly [Way, Way],
 ): Promise<DeadlockResult> {
   const workerData: DeadlockTask = {
     pool: pool.handle,
@@ -38,6 +39,7 @@ function start(
     first: first.handle,
     second: second.handle,
     timeoutMs,
+    ...(ways === undefined ? {} : { ways }),
   };
   const worker = new Worker(workerUrl('deadlock'), { workerData });
   workers.push(worker);
@@ -81,17 +83,34 @@ test('a cycle of three', async () => {
   expect(ends[0].message?.match(/^thread \d waits/gm)).toHaveLength(3);
 });
 
-test('a mutex and permits that are owned', async () => {
+/** All that has an owner, and the kinds of lock that a thread waits for. */
+const OWNED = {
+  mutex: (pool: BufferPool) => Mutex.create(pool),
+  semaphore: (pool: BufferPool) => Semaphore.create(pool, { permits: 1, owned: true }),
+  reader: (pool: BufferPool) => RwLock.create(pool),
+  writer: (pool: BufferPool) => RwLock.create(pool),
+  once: (pool: BufferPool) => Once.create(pool),
+};
+type Owned = keyof typeof OWNED;
+const KINDS = Object.keys(OWNED) as Owned[];
+const PAIRS = KINDS.flatMap((one, at) => KINDS.slice(at).map((other) => [one, other] as const));
+/** The first thread to have it is a reader, and the other one waits to write. */
+const FIRST: Record<string, Way> = { reader: 'read' };
+
+test.each(PAIRS)('a %s and a %s: the cycle, and the stacks of all waits', async (one, other) => {
   const pool = createPool();
-  const mutex = Mutex.create(pool);
-  const permits = Semaphore.create(pool, { permits: 1, owned: true });
+  const [a, b] = [OWNED[one](pool), OWNED[other](pool)];
   const board = createBoard();
+  const [wayA, wayB] = [FIRST[one] ?? 'write', FIRST[other] ?? 'write'];
   const ends = await Promise.all([
-    start(pool, board, 2, [mutex, permits]),
-    start(pool, board, 2, [permits, mutex]),
+    start(pool, board, 2, [a, b], Infinity, [wayA, 'write']),
+    start(pool, board, 2, [b, a], Infinity, [wayB, 'write']),
   ]);
-  const results = ends.map(({ result }) => result).sort();
-  expect(results).toEqual(['ERR_BUSBAR_DEADLOCK', 'acquired']);
+  const [lower, higher] = ends.sort((left, right) => left.slot - right.slot);
+  expect([lower.result, higher.result]).toEqual(['ERR_BUSBAR_DEADLOCK', 'acquired']);
+  expect(lower.message?.match(/^thread \d waits for \w+ [12]$/gm)).toHaveLength(2);
+  expect(lower.message?.match(/^ {2}it holds \w+ [12], acquired$/gm)).toHaveLength(2);
+  expect(lower.message?.match(/deadlock\.worker/g)?.length).toBeGreaterThanOrEqual(4);
 });
 
 test('no alarm where a thread that does not wait holds a permit', async () => {
