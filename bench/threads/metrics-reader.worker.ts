@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** A thread that exports what another one does, and reads it as Prometheus would, but more often. */
+/** A thread that exports what another one does, and reads it, as Prometheus would. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ChannelHandle, WordChannel } from 'busbar/channel';

@@ -425,3 +425,12 @@ test('a payload whose class reports another length is written by its own', async
   expect(link.bufferedBytes).toBe(18);
   link.destroy();
 });
+
+test('who forgets the pool is told so', async () => {
+  const must = /^pool must be a BufferPool, got/;
+  await expect(TcpServer.listen({ codec } as never, undefined as never)).rejects.toThrow(must);
+  await expect(TcpLink.connect({ port: 1, codec } as never, undefined as never)).rejects.toThrow(
+    must,
+  );
+  await expect(UdpLink.open({ mode: 'packed' } as never, undefined as never)).rejects.toThrow(must);
+});

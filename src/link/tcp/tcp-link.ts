@@ -9,6 +9,7 @@ import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import type { Codec } from '../../framer/index.ts';
 import type { Packet } from '../../packet/index.ts';
+import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { LocalWriter } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
@@ -151,6 +152,7 @@ export class TcpLink extends TcpReader implements Link {
    * `signal.reason`; TypeError or RangeError naming the option.
    */
   static async connect(pool: BufferPool, options: TcpAddress & TcpLinkOptions): Promise<TcpLink> {
+    checkPool(pool);
     const own = readTcpOptions(options, TCP_ADDRESS_KEYS);
     const resolved = resolveTcpOptions(pool, own, TCP_ADDRESS_KEYS);
     const make = (stream: OpenStream): TcpLink => new TcpLink(pool, resolved, stream);

@@ -17,6 +17,7 @@ import { BusbarError } from '../../base/errors.ts';
 import { eventChannel, publish } from '../../base/events.ts';
 import { BufferAllowance } from '../../framer/buffer-allowance.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
+import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferPool } from '../../pool/index.ts';
 import type { LinkStats } from '../link.ts';
 import { LinkTotals } from '../link-totals.ts';
@@ -222,6 +223,7 @@ export class TcpServer {
    * the port is taken; TypeError or RangeError naming the option.
    */
   static async listen(pool: BufferPool, options: TcpServerOptions): Promise<TcpServer> {
+    checkPool(pool);
     const own = readTcpOptions(options, SERVER_KEYS);
     resolveTcpOptions(pool, own, SERVER_KEYS);
     const where = listenOptions(own);

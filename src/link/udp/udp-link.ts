@@ -6,6 +6,7 @@ import { describeAs } from '../../base/description.ts';
 import type { BusbarError } from '../../base/errors.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { Packet } from '../../packet/index.ts';
+import { checkPool } from '../../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import type { LocalWriter, WriterOptions } from '../../writer/index.ts';
 import { checkPacketOf } from '../egress/sent-region.ts';
@@ -144,6 +145,7 @@ export class UdpLink extends UdpReader implements Link {
    * RangeError naming the option.
    */
   static async open(pool: BufferPool, options: UdpLinkOptions): Promise<UdpLink> {
+    checkPool(pool);
     const own = checkOptions('options', options, UDP_OPTION_KEYS);
     return UdpLink.openOn(pool, await resolveNames(own), (resolved, owner) =>
       openUdpSocket(pool, resolved, owner),
