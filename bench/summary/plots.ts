@@ -19,12 +19,15 @@ interface Plot {
   readonly kind: 'bar' | 'line';
   readonly isLogarithmic: boolean;
   /** Whether only one series has a value for each label. */
-  readonly isStacked?: boolean;
+  readonly isSingle?: boolean;
 }
 
-const WIDTH = 900;
+const WIDTH = 1000;
 const BAR_HEIGHT = 14;
+/** Texts are drawn wider than is reckoned with. */
+const MARGIN = 110;
 const HEAD_HEIGHT = 90;
+const FOOT_HEIGHT = 30;
 const LINE_HEIGHT = 420;
 const ENGINE_CASES = /^(pool|packet|framer|writer|channel)\//;
 
@@ -86,7 +89,7 @@ function peersPlot(run: CoreRun): Plot {
     bars.map((bar) => (bar.isOurs === isOurs ? bar.timed.ns : null));
   return {
     ...BARS,
-    isStacked: true,
+    isSingle: true,
     title: 'Jobs with busbar, and without',
     origin: originOf(run),
     axis: 'ns, the shorter the better',
@@ -153,23 +156,30 @@ function latencyPlot(run: CoreRun): Plot {
 
 /** Bars lie, so that the names of cases can be read; lines rise to the right. */
 function draw({ title, origin, axis, labels, series, kind, ...plot }: Plot): string {
-  const { isLogarithmic, isStacked = false } = plot;
-  const bars = labels.length * (isStacked ? 2 : series.length + 1) * BAR_HEIGHT;
-  const height = HEAD_HEIGHT + (kind === 'bar' ? bars : LINE_HEIGHT);
+  const { isLogarithmic, isSingle = false } = plot;
+  const bars = labels.length * (isSingle ? 2 : series.length + 1) * BAR_HEIGHT;
+  const height = HEAD_HEIGHT + FOOT_HEIGHT + (kind === 'bar' ? bars : LINE_HEIGHT);
   const drawing = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   const categories = { type: 'category', data: [...labels], inverse: kind === 'bar' } as const;
-  const values = { type: isLogarithmic ? 'log' : 'value', name: axis } as const;
+  const name = { name: axis, nameLocation: 'middle', nameGap: kind === 'bar' ? 28 : 60 } as const;
+  const values = { type: isLogarithmic ? 'log' : 'value', ...name } as const;
   drawing.setOption({
     animation: false,
     backgroundColor: '#ffffff',
     title: { text: title, subtext: origin, left: 10, subtextStyle: { fontSize: 10 } },
-    legend: { top: 48, left: 10 },
-    grid: { left: 10, right: 110, top: HEAD_HEIGHT, bottom: 10, containLabel: true },
+    legend: { top: 58, left: 10 },
+    grid: {
+      left: MARGIN,
+      right: MARGIN,
+      top: HEAD_HEIGHT,
+      bottom: FOOT_HEIGHT,
+      containLabel: true,
+    },
     xAxis: kind === 'bar' ? values : categories,
     yAxis: kind === 'bar' ? categories : values,
     series: series.map(({ name, values: data }) => ({
       ...{ type: kind, name, data: [...data] },
-      ...(isStacked ? { stack: 'all' } : {}),
+      ...(isSingle ? { barGap: '-100%' } : {}),
     })),
   });
   const svg = drawing.renderToSVGString();

@@ -127,7 +127,10 @@ test('drawings name what they show, and every run draws the same', () => {
     ...['broker', 'scaling'],
   ]);
   expect(drawings.get('engines')).toContain('Node 24');
-  expect(drawings.get('peers')).toContain('rest-framer-60B');
+  expect(drawings.get('peers')).toContain('frames of 60 B from a stream: rest-framer-60B');
+  // A bar of each: they lie in one place, and do not stand on each other.
+  const colours = new Set(drawings.get('peers')?.match(/<path d="[^"]*" fill="(#\w+)"/g));
+  expect(colours.size).toBeGreaterThanOrEqual(runs.core[1].results.length - 3);
   for (const svg of drawings.values()) expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/);
 });
 

@@ -31,7 +31,7 @@ const CONCEPT = /^\w+\//;
 /** Times closer than this are called the same. */
 const SAME_RATIO_MAX = 1.05;
 
-/** Every case of every engine, in A; the newest run's targets. */
+/** Every case of every engine, of latencies the p50; the newest run's targets. */
 export function enginesTable(runs: readonly CoreRun[]): string {
   const ids = new Set(runs.flatMap(({ results }) => results.map(({ id }) => id)));
   const head = ['case', ...runs.map((run) => `${shortEngine(run)}, ns (A)`), 'target'];
@@ -48,7 +48,7 @@ function figure(row: CaseFigures | undefined): string {
   const mark = row.disturbed ? '~' : '';
   const missed = row.reached === false ? ' ✗' : '';
   const inA = row.a === null || row.id === CALIBRATION_ID ? '' : ` (${row.a.toFixed(2)}${missed})`;
-  return `${mark}${time(row.nsPerOp)}${inA}`;
+  return `${mark}${time(row.latencyNs?.p50 ?? row.nsPerOp)}${inA}`;
 }
 
 /** Percentiles of single operations. */
