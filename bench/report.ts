@@ -141,10 +141,11 @@ function latencyFigures(latencies: readonly BucketCount[]): LatencyFigures {
 
 function describeTarget({ atMostA, atMostNs, ratio, latency }: Target): string | null {
   const conditions: string[] = [];
+  if (atMostNs !== undefined) conditions.push(`≤ ${atMostNs} ns`);
   if (atMostA !== undefined) conditions.push(`≤ ${atMostA} A`);
   if (atMostNs !== undefined) conditions.push(`≤ ${atMostNs} ns`);
   for (const { of, times } of listRatios(ratio)) {
-    const factor = times < 0.4 ? `1/${Math.round(1 / times)}` : `${times}`;
+    const factor = times < 0.4 ? `1/${Math.round(1 / times)}` : `${Number(times.toFixed(2))}`;
     conditions.push(`≤ ${factor} × ${of.replace('baseline/', '')}`);
   }
   if (conditions.length === 0) return null;
@@ -162,6 +163,7 @@ function isReached(
   const times = (units: number, unitNs: number | undefined): void => {
     limits.push(unitNs === undefined ? undefined : units * unitNs);
   };
+  if (atMostNs !== undefined) limits.push(atMostNs);
   if (atMostA !== undefined) times(atMostA, calibrationNs);
   if (atMostNs !== undefined) limits.push(atMostNs);
   for (const each of listRatios(ratio)) times(each.times, nsOf.get(each.of));
