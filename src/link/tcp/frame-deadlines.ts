@@ -3,7 +3,7 @@
 
 import { assert } from '../../base/assert.ts';
 import { showMs } from '../../base/check.ts';
-import { beginTicks, hasTicks, TICK_MS, type Ticking } from './ticks.ts';
+import { PEER_TICK_MS, peerTicks, type Ticking } from './ticks.ts';
 
 /** Progress of a reader. */
 export interface FrameProgress {
@@ -43,19 +43,19 @@ export class FrameWait implements Ticking {
 
   /** Called when a frame has begun. No effect during a wait, which notices a new frame itself. */
   begin(bytesRead: number, pendingBytes: number): void {
-    if (this.#timeoutMs === Infinity || hasTicks(this)) return;
+    if (this.#timeoutMs === Infinity || peerTicks.has(this)) return;
     this.#waitedMs = 0;
     this.#bytesRead = bytesRead;
     this.#pendingBytes = pendingBytes;
     assert(pendingBytes > 0, 'an unfinished frame has bytes');
-    beginTicks(this);
+    peerTicks.begin(this);
   }
 
   tick(): boolean {
     const progress = this.#reader.frameProgress();
     if (progress === undefined || progress.pendingBytes === 0) return false;
     const { isHeldUp, bytesRead, pendingBytes, isInParts } = progress;
-    assert(hasTicks(this), 'only a listed wait gets ticks');
+    assert(peerTicks.has(this), 'only a listed wait gets ticks');
     assert(bytesRead >= this.#bytesRead, 'the number of bytes read never falls');
     // Pending bytes are fewer than before plus those that arrived: this is another frame.
     const arrived = bytesRead - this.#bytesRead;
@@ -68,7 +68,7 @@ export class FrameWait implements Ticking {
     }
     // Compared before the addition: less than a whole tick had passed at the first one.
     if (this.#waitedMs < this.#timeoutMs) {
-      this.#waitedMs += TICK_MS;
+      this.#waitedMs += PEER_TICK_MS;
       return true;
     }
     const limit = showMs(this.#timeoutMs);

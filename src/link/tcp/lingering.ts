@@ -2,12 +2,15 @@
 /** Keeps a quiet reader's buffer for a while, so that small packets can share it. */
 
 import { assert } from '../../base/assert.ts';
-import { startTicking, stopTimer, type Timer } from '../../base/clock.ts';
 import type { Framer } from '../../framer/index.ts';
 import { type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import { type Ticking, Ticks } from './ticks.ts';
 
 /** A reader that is quiet from one tick to the next releases its buffer: after 50 to 100 ms. */
 const TICK_MS = 50;
+
+/** All lingering buffers of this thread. */
+const lingering = new Ticks(TICK_MS);
 
 const NOT_LINGERING = -1;
 
@@ -20,7 +23,7 @@ export interface LingeringReader {
 }
 
 /** The buffer of one reader's framer, between one read and the next. */
-export class LingeringBuffer {
+export class LingeringBuffer implements Ticking {
   readonly #pool: BufferPool;
   readonly #framer: Framer;
   readonly #reader: LingeringReader;
@@ -42,7 +45,7 @@ export class LingeringBuffer {
       framer.releaseIdle();
     } else if (this.#readsThen === NOT_LINGERING) {
       this.#readsThen = this.#reader.reads;
-      linger(this);
+      lingering.begin(this);
     }
   }
 
@@ -62,22 +65,4 @@ export class LingeringBuffer {
     if (!isOver && this.#pool.isAttached) this.#framer.releaseIdle();
     return false;
   }
-}
-
-/** All lingering buffers of this thread. They share one timer, which keeps no event loop alive. */
-const lingering = new Set<LingeringBuffer>();
-let ticking: Timer | undefined;
-
-function linger(buffer: LingeringBuffer): void {
-  lingering.add(buffer);
-  if (ticking !== undefined) return;
-  ticking = startTicking(TICK_MS, tickAll);
-  ticking.current.unref();
-}
-
-function tickAll(): void {
-  for (const buffer of lingering) if (!buffer.tick()) lingering.delete(buffer);
-  if (lingering.size > 0) return;
-  stopTimer(ticking);
-  ticking = undefined;
 }

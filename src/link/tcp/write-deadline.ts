@@ -3,7 +3,7 @@
 
 import { assert } from '../../base/assert.ts';
 import { showMs } from '../../base/check.ts';
-import { beginTicks, TICK_MS, type Ticking } from './ticks.ts';
+import { PEER_TICK_MS, peerTicks, type Ticking } from './ticks.ts';
 
 /** Writes to one peer. */
 export interface DueWriter {
@@ -36,7 +36,7 @@ export class WriteWait implements Ticking {
     this.#isWaiting = true;
     this.#waitedMs = 0;
     this.#progress = this.#writer.progress;
-    beginTicks(this);
+    peerTicks.begin(this);
   }
 
   tick(): boolean {
@@ -51,7 +51,7 @@ export class WriteWait implements Ticking {
     }
     // Compared before the addition: less than a whole tick had passed at the first one.
     if (this.#waitedMs < this.#timeoutMs) {
-      this.#waitedMs += TICK_MS;
+      this.#waitedMs += PEER_TICK_MS;
       return true;
     }
     this.#isWaiting = false;
