@@ -107,10 +107,10 @@
  *                                            it was, or 0                 step
  *
  * **Who is passed over.** Every 50 ms, at its tick, each waiter looks at STATE, whether it was rung
- * or not. 'fair' mutexes, read-write locks and semaphores: where n threads are before a waiter, and
- * it has found at n + 1 ticks in a row that what it wants is free and that the first of them has
- * the same ticket as before, it passes over all of them. They are blocked elsewhere, or busy: each
- * of them, if awake, has had a tick of its own. So nothing stays free while a waiter is awake. It
+ * or not. At 'fair' mutexes, read-write locks and semaphores, a waiter with n threads before it
+ * passes over all of them once it has found, at n + 1 ticks in a row, that what it wants is free
+ * and that the first in line is still the same one. They are blocked elsewhere, or busy: each of
+ * them, if awake, has had a tick of its own. So nothing stays free while a waiter is awake. It
  * passes over them for one attempt, at once: if that fails, it counts ticks anew, since they may be
  * awake by then. A change that lasts less than from tick to tick lets no thread overtake. At a
  * semaphore, WANTED says that those before it could have taken theirs: it does not overtake one
