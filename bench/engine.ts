@@ -26,7 +26,7 @@ export interface Engine {
   readonly isNode: boolean;
 }
 
-/** The engine of that name, or the executable at that path. **Throws** a UsageError if there is none. */
+/** The engine of that name, or the executable at that path. **Throws** UsageError without one. */
 export function engineOf(nameOrPath: string): Engine {
   const known = PROGRAMS[nameOrPath];
   const program = known === undefined ? nameOrPath : TOOLS + known;

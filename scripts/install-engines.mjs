@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * `node scripts/install-engines.mjs`: installs the engines that test/engines/package.json names into
- * build/engines/tools: once, and again when that file or its lock has changed. Ends with 1 if they
- * cannot be had.
+ * `node scripts/install-engines.mjs`: installs the engines that test/engines/package.json names
+ * into build/engines/tools: once, and again when that file or its lock has changed. Ends with 1 if
+ * they cannot be had.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';

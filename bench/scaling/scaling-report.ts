@@ -79,7 +79,8 @@ export function rowsOf(measured: ReadonlyMap<Setting, readonly Round[]>): Scalin
 /** A table that people read, and what one must know of it. */
 export function scalingTable({ secondsPerRound, rounds, rows }: ScalingDocument): string {
   const lines = [
-    `Medians of ${rounds} rounds of ${secondsPerRound} s. Every message is 64 bytes, written and read in full.`,
+    `Medians of ${rounds} rounds of ${secondsPerRound} s. Every message is 64 bytes, ` +
+      'written and read in full.',
     '**independent**: each executor sends to itself; **mesh**: each to every other. "of linear" is',
     'the rate against the first row of the same kind, per executor.',
     '',

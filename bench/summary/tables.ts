@@ -86,8 +86,8 @@ export function verdictOf(peers: readonly Peers[]): string {
   const same = peers.length - less - more.length;
   const jobs = more.length === 0 ? '' : `: ${more.map(({ job }) => job).join('; ')}`;
   return (
-    `Of ${peers.length} jobs the fastest way with busbar takes less time than the fastest other in ` +
-    `${less}, the same (within 5 %) in ${same}, more in ${more.length}${jobs}.`
+    `Of ${peers.length} jobs the fastest way with busbar takes less time than the fastest other ` +
+    `in ${less}, the same (within 5 %) in ${same}, more in ${more.length}${jobs}.`
   );
 }
 

@@ -24,7 +24,7 @@ async function readAll(subscription: BusSubscription): Promise<string[]> {
   return texts;
 }
 
-test('an onError that publishes while others are still to get the message changes nothing', async () => {
+test('an onError that publishes while others wait for the message changes nothing', async () => {
   const { bus } = setUp();
   const onError = (): void => {
     expect(bus.tryPublish('n', 'alarm')).toBe(true);
