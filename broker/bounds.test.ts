@@ -15,7 +15,7 @@ import {
 import { expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
 import { ClientSubscriptions } from './client-subscriptions.ts';
-import type { Beyond, LocalIndex, Matches } from './remote-interest.ts';
+import type { Beyond, LocalIndex, Matches } from './matches.ts';
 import { Subscription } from './subscription.ts';
 
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));

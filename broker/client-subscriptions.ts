@@ -2,7 +2,7 @@
 /** Example broker: the subscriptions of one client by id, with their limits. */
 
 import { type Bytes, costOf, countTokens, KeyedMap, SUBSCRIPTION_BYTES } from 'busbar/bus';
-import type { LocalIndex } from './remote-interest.ts';
+import type { LocalIndex } from './matches.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Limits of subscriptions. */

@@ -12,6 +12,7 @@ import assert from 'node:assert/strict';
 import { MatchSet } from 'busbar/bus';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { Backpressure, Waiter } from './backpressure.ts';
+import type { Matches, RemoteInterest } from './matches.ts';
 import {
   ASK,
   ASK_BYTES,
@@ -35,7 +36,6 @@ import { Message } from './message.ts';
 import { DONE_UNITS, laneUnits, type OutLane } from './out-lane.ts';
 import { OP_HPUB, OP_PUB, ProtocolCodec, type ProtocolLimits } from './protocol.ts';
 import type { Remainder } from './remainder.ts';
-import type { Matches, RemoteInterest } from './remote-interest.ts';
 import { NOT_NOW, type Router, type Subscriber } from './router.ts';
 
 /** Recipients of messages before the first SERVE. */

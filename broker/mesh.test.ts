@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what executors tell each other, and what they make of it. */
 
-import { MatchSet, SubscriptionIndex } from 'busbar/bus';
+import { MatchSet, OwnInterest, RemoteInterest, SubscriptionIndex, weightOf } from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
+import type { LocalIndex, Matches, RemoteExecutor } from './matches.ts';
 import {
   interestBytes,
   readInterest,
@@ -12,9 +13,6 @@ import {
   writeInterest,
   writeServe,
 } from './mesh-messages.ts';
-import { OwnInterest, weightOf } from './own-interest.ts';
-import type { LocalIndex, Matches } from './remote-interest.ts';
-import { type RemoteExecutor, RemoteInterest } from './remote-interest.ts';
 import { Subscription } from './subscription.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 9);
@@ -106,7 +104,7 @@ test('publishers wait when somebody elsewhere is stalled, of a group when nobody
   remote.set(second, bytesOf('g'), 'crew', 2);
   expect(isStalled('g')).toBe(false);
   const [group] = [...(found.beyond?.groups.values() ?? [])];
-  expect(group.remote).toEqual([{ executor: second, weight: 2 }]);
+  expect(group.remote).toEqual([{ peer: second, weight: 2 }]);
   remote.set(second, bytesOf('g'), 'crew', -2);
   expect(isStalled('g')).toBe(true);
   // A member here gets it.
@@ -122,11 +120,11 @@ test('publishers wait when somebody elsewhere is stalled, of a group when nobody
 
 /** What a match says of other executors, in an order that can be compared. */
 function describeBeyond(found: Matches<string>): string[] {
-  const executors = found.beyond?.executors ?? [];
+  const executors = found.beyond?.peers ?? [];
   const groups = found.beyond?.groups.values() ?? [];
   const lines = executors.map(({ index }) => `plain ${index}`);
   for (const { name, members, remote, remoteWeight } of groups) {
-    const there = remote.map(({ executor, weight }) => `${executor.index}×${weight}`).sort();
+    const there = remote.map(({ peer, weight }) => `${peer.index}×${weight}`).sort();
     lines.push(`${name.text}: ${members.length} here, ${there.join(' ')}, ${remoteWeight} in all`);
   }
   return lines.sort();

@@ -52,17 +52,17 @@
  */
 
 import assert from 'node:assert/strict';
+import { type Interest, OwnInterest, RemoteInterest } from 'busbar/bus';
 import type { BufferId, BufferPool } from 'busbar/pool';
 import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
 import { Departure } from './departure.ts';
 import { CHANGE_UNITS, type FairShare } from './fair-share.ts';
 import { InLane, type InLaneCore } from './in-lane.ts';
+import type { RemoteExecutor } from './matches.ts';
 import { BYE } from './mesh-messages.ts';
 import { CHANGES_MAX, type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
-import { type Interest, OwnInterest } from './own-interest.ts';
 import type { Peers } from './peers.ts';
 import type { ProtocolLimits } from './protocol.ts';
-import { RemoteInterest } from './remote-interest.ts';
 import type { Router, Subscriber } from './router.ts';
 import { Scratch } from './scratch.ts';
 import type { Subscription } from './subscription.ts';
@@ -96,7 +96,7 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   readonly pool: BufferPool;
   readonly peers: Peers;
   readonly own: OwnInterest = new OwnInterest();
-  readonly remote: RemoteInterest<S>;
+  readonly remote: RemoteInterest<Subscription<S>, RemoteExecutor>;
   readonly scratch: Scratch;
   readonly windowBytes: number;
   readonly windowRegions: number;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what an executor tells another of its clients' interests, and how fast. */
 
+import { OwnInterest } from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { BufferPool } from '../src/pool/index.ts';
 import { FairShare } from './fair-share.ts';
@@ -14,7 +15,6 @@ import {
   wordAt,
 } from './mesh-messages.ts';
 import { CHANGES_MAX, type LaneCore, OutLane } from './out-lane.ts';
-import { OwnInterest } from './own-interest.ts';
 import { noPeers } from './peers.ts';
 import { Scratch } from './scratch.ts';
 import { Subscription } from './subscription.ts';

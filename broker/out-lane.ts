@@ -14,8 +14,10 @@
  * than both windows.
  */
 
+import { type Interest, type OwnInterest, weightOf } from 'busbar/bus';
 import type { BufferPool } from 'busbar/pool';
 import { deliveryUnits, type FairShare } from './fair-share.ts';
+import type { RemoteExecutor } from './matches.ts';
 import {
   ASK_BYTES,
   DONE_BYTES,
@@ -33,10 +35,8 @@ import {
   writeTell,
 } from './mesh-messages.ts';
 import type { Message } from './message.ts';
-import { type Interest, type OwnInterest, weightOf } from './own-interest.ts';
 import type { Peers } from './peers.ts';
 import { PendingRegion } from './pending-region.ts';
-import type { RemoteExecutor } from './remote-interest.ts';
 import type { Scratch } from './scratch.ts';
 
 /** What every new listener takes for granted: messages are for plain subscriptions only. */

@@ -7,10 +7,10 @@ import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
 import { lineUnits } from './fair-share.ts';
+import type { Matches } from './matches.ts';
 import { Message, writeCanonical } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
 import type { Remainder } from './remainder.ts';
-import type { Matches } from './remote-interest.ts';
 import { NOT_NOW, type Router } from './router.ts';
 
 /** A message that consists of headers only, and they of a status. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the remaining recipients of a message that was delivered in part. */
 
-import type { Beyond, Matches, RemoteExecutor, SpreadGroup } from './remote-interest.ts';
+import type { Beyond, Matches, RemoteExecutor, SpreadGroup } from './matches.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Recipients of a message at another executor. */
@@ -73,7 +73,7 @@ export class Remainder<S> {
   }
 
   setBeyond(beyond: Beyond<S>): void {
-    for (const executor of beyond.executors) this.dispatch(executor);
+    for (const executor of beyond.peers) this.dispatch(executor);
     if (beyond.groups.size > 0) this.undecided = beyond.groups.values();
     this.weight += beyond.groups.size;
   }

@@ -3,16 +3,16 @@
 
 import { type Bytes, MatchCache, MatchSet, SubscriptionIndex } from 'busbar/bus';
 import { deliveryUnits, FairShare } from './fair-share.ts';
-import type { Message } from './message.ts';
-import { Remainder } from './remainder.ts';
-import type { Beyond, SpreadGroup } from './remote-interest.ts';
+import type { Beyond, SpreadGroup } from './matches.ts';
 import {
   type LocalCache,
   type LocalIndex,
   localMembers,
   type Matches,
   spreadGroup,
-} from './remote-interest.ts';
+} from './matches.ts';
+import type { Message } from './message.ts';
+import { Remainder } from './remainder.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Returned by a subscriber that has taken an offered message. */
@@ -301,13 +301,13 @@ export class Router<S extends Subscriber> {
       const answer = this.resume(message, from, remainder);
       return answer === NOT_NOW ? this.#keepRest(remainder) : answer;
     }
-    const { executors } = beyond;
+    const { peers } = beyond;
     // The other executors copy it.
-    this.share.units -= executors.length * deliveryUnits(message.end - message.begin);
-    for (let i = 0; i < executors.length; i++) {
-      if (executors[i].offer(message, true, NO_GROUPS)) continue;
+    this.share.units -= peers.length * deliveryUnits(message.end - message.begin);
+    for (let i = 0; i < peers.length; i++) {
+      if (peers[i].offer(message, true, NO_GROUPS)) continue;
       const remainder = new Remainder<S>(taken);
-      for (const executor of executors.slice(i)) remainder.dispatch(executor);
+      for (const executor of peers.slice(i)) remainder.dispatch(executor);
       return this.#keepRest(remainder);
     }
     return taken;
@@ -341,10 +341,10 @@ export class Router<S extends Subscriber> {
   #choose(group: SpreadGroup<S>, remainder: Remainder<S>): void {
     // If none there has room, the first one is chosen.
     let at = group.remoteWeight > 0 ? this.#nextRandom() % group.remoteWeight : 0;
-    for (const { executor, weight } of group.remote) {
+    for (const { peer, weight } of group.remote) {
       at -= weight;
       if (at >= 0) continue;
-      remainder.dispatchToGroup(executor, group.name.text);
+      remainder.dispatchToGroup(peer, group.name.text);
       return;
     }
   }

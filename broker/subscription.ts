@@ -26,9 +26,7 @@ export class Subscription<Owner> implements Indexed<Subscription<Owner>> {
   deliveredCount: number = 0;
   /** The subscription ends after this many messages; 0 means never. */
   deliveredCountMax: number = 0;
-  /** Of a queue group at another executor: how many members this one stands for. */
-  weight: number = 1;
-  /** True if its owner has no room; for another executor, if the owners it stands for have none. */
+  /** True if its owner has no room, and other executors were told. */
   isStalled: boolean = false;
   /** Its node in the index, and its place in a list there, or -1. Only for the index. */
   node: TokenNode<Subscription<Owner>> | undefined = undefined;

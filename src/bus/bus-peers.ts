@@ -24,7 +24,8 @@ import { INBOX, type PreparedSubject } from './prepared-subject.ts';
 import type { SubscriptionIndex } from './subscription-index.ts';
 import type { WaitingPublishers } from './waiting-publishers.ts';
 
-export type BusBeyond = Beyond<BusSubscription>;
+export type BusBeyond = Beyond<BusSubscription, Outgoing>;
+type BusSpread = SpreadGroup<BusSubscription, Outgoing>;
 export type BusIndex = SubscriptionIndex<BusSubscription, BusBeyond>;
 export type BusSubject = PreparedSubject<BusSubscription, BusBeyond>;
 
@@ -56,6 +57,7 @@ const WINDOW_REGIONS_PART = 4;
 const WINDOW_BYTES_PART = 8;
 /** Nothing was sent. */
 export const NOT_NOW = -1;
+const NO_PEERS: BusSpread['remote'] = [];
 const NO_HEADERS: Headers | undefined = undefined;
 
 /** Pool memory for frames. */
@@ -161,9 +163,9 @@ export class BusPeers implements PeersHome {
     route.begin(beyond.peers);
     let { picked } = delivery;
     const { groups } = beyond;
-    if (groups.length > 0) {
+    if (groups.size > 0) {
       const more = picked.slice();
-      for (let i = 0; i < groups.length; i++) if (!this.#choose(groups[i], more)) return NOT_NOW;
+      for (const group of groups.values()) if (!this.#choose(group, more)) return NOT_NOW;
       picked = more;
     }
     if (!route.prepare()) return NOT_NOW;
@@ -282,8 +284,8 @@ export class BusPeers implements PeersHome {
     const { delivery, index } = this.#home;
     const picked: BusSubscription[] = [];
     for (const name of from.serves.split(' ')) {
-      const spread = found.beyond?.groups.find((each) => each.name === name);
       const queue = index.queueNames.find(name);
+      const spread = queue === undefined ? undefined : found.beyond?.groups.get(queue);
       const at = spread !== undefined || queue === undefined ? -1 : found.groupIndex(queue);
       const members = spread?.members ?? found.groups[at];
       if (members !== undefined && members.length > 0) {
@@ -301,13 +303,13 @@ export class BusPeers implements PeersHome {
     return picked;
   }
 
-  #nextHere(spread: SpreadGroup<BusSubscription>): number {
+  #nextHere(spread: BusSpread): number {
     if (spread.turnHere < 0) spread.turnHere = this.#home.delivery.firstTurn();
     return spread.turnHere++;
   }
 
   #passOn(
-    spread: SpreadGroup<BusSubscription> | undefined,
+    spread: BusSpread | undefined,
     name: string,
     { at, end, payloadBytes, isReference }: MessageFrame,
     bufferId: BufferId,
@@ -340,9 +342,10 @@ export class BusPeers implements PeersHome {
   }
 
   /** Chooses a member of a group, here or at a peer, by the numbers of members. */
-  #choose(group: SpreadGroup<BusSubscription>, picked: BusSubscription[]): boolean {
-    const { members, remote } = group;
+  #choose(group: BusSpread, picked: BusSubscription[]): boolean {
+    const { members } = group;
     const { delivery } = this.#home;
+    const remote = group.remoteWeight > 0 ? group.remote : NO_PEERS;
     let total = 0;
     for (let i = 0; i < members.length; i++) if (members[i].isReady) total++;
     const here = total;
@@ -362,7 +365,7 @@ export class BusPeers implements PeersHome {
     for (const { peer, weight } of remote) {
       if (!peer.hasRoom) continue;
       if (at < weight) {
-        this.#route.addGroup(peer, group.name);
+        this.#route.addGroup(peer, group.name.text);
         return true;
       }
       at -= weight;

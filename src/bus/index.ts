@@ -21,6 +21,13 @@ export { MatchCache } from './match-cache.ts';
 export { MatchSet } from './match-set.ts';
 export type { BusPayload } from './payloads.ts';
 export type { BusMember } from './peer/lane-group.ts';
+export { type Interest, OwnInterest, type Wanting, weightOf } from './peer/own-interest.ts';
+export {
+  type Beyond,
+  RemoteInterest,
+  type RemoteMembers,
+  type SpreadGroup,
+} from './peer/remote-interest.ts';
 export { QueueName, QueueNames } from './queue-names.ts';
 export {
   type Bytes,

@@ -53,7 +53,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   readonly epoch: number;
   readonly memory: PeerMemory;
   readonly own: OwnInterest = new OwnInterest();
-  readonly remote: RemoteInterest<S>;
+  readonly remote: RemoteInterest<S, Outgoing>;
   readonly windowRegions: number;
   readonly windowBytes: number;
   readonly frame: MessageFrame = new MessageFrame();
@@ -69,7 +69,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   /** Every expected peer has told its interests, or has ended. */
   #wasSettled: boolean = false;
 
-  constructor(home: PeersHome, group: PeerGroup, index: SubscriptionIndex<S, Beyond<S>>) {
+  constructor(home: PeersHome, group: PeerGroup, index: SubscriptionIndex<S, Beyond<S, Outgoing>>) {
     this.#home = home;
     this.#group = group;
     this.name = home.name;

@@ -3,51 +3,53 @@
 
 import { KeyedMap } from '../keyed-map.ts';
 import { MatchSet } from '../match-set.ts';
+import type { QueueName } from '../queue-names.ts';
 import type { Bytes } from '../subject.ts';
 import { SubscriptionIndex, type Surroundings } from '../subscription-index.ts';
 import type { Indexed, TokenNode } from '../token-tree.ts';
-import type { Outgoing } from './outgoing.ts';
 import { interestKey } from './own-interest.ts';
 
 /** How many members of a queue group a peer has. */
-export interface RemoteMembers {
-  readonly peer: Outgoing;
+export interface RemoteMembers<P> {
+  readonly peer: P;
   weight: number;
 }
 
 /** A queue group with members at peers. */
-export interface SpreadGroup<S> {
-  readonly name: string;
+export interface SpreadGroup<S, P> {
+  readonly name: QueueName;
   /** Its members here. */
   readonly members: readonly S[];
-  /** Each peer whose members have room, once. */
-  readonly remote: readonly RemoteMembers[];
+  /** Each peer once: those whose members have room, or, if there are none, all. */
+  readonly remote: readonly RemoteMembers<P>[];
+  /** Members of the peers that have room. */
+  readonly remoteWeight: number;
   // Whose turn it is, of all, and of the members here for what peers send; less than 0: unknown.
   turn: number;
   turnHere: number;
 }
 
 /** What a subject matches at peers. */
-export interface Beyond<S> {
+export interface Beyond<S, P> {
   /** Those with plain subscriptions, each once. */
-  readonly peers: readonly Outgoing[];
-  readonly groups: readonly SpreadGroup<S>[];
+  readonly peers: readonly P[];
+  readonly groups: ReadonlyMap<QueueName, SpreadGroup<S, P>>;
   /** A recipient there has no room: publishers wait. */
   readonly isStalled: boolean;
 }
 
 /** All subscriptions of a peer with the same subject and queue group. */
-class RemoteSubscription implements Indexed<RemoteSubscription> {
-  readonly peer: Outgoing;
+class RemoteSubscription<P> implements Indexed<RemoteSubscription<P>> {
+  readonly peer: P;
   readonly subject: Bytes;
   readonly queue: string;
   readonly textBytes: number;
-  node: TokenNode<RemoteSubscription> | undefined = undefined;
+  node: TokenNode<RemoteSubscription<P>> | undefined = undefined;
   place: number = -1;
   /** Less than 0: that many, stalled. */
   weight: number;
 
-  constructor(peer: Outgoing, subject: Bytes, queue: string, weight: number) {
+  constructor(peer: P, subject: Bytes, queue: string, weight: number) {
     this.peer = peer;
     this.subject = subject;
     this.queue = queue;
@@ -56,13 +58,17 @@ class RemoteSubscription implements Indexed<RemoteSubscription> {
   }
 }
 
-export class RemoteInterest<S extends Indexed<S>> implements Surroundings<S, Beyond<S>> {
-  readonly #local: SubscriptionIndex<S, Beyond<S>>;
-  readonly #index: SubscriptionIndex<RemoteSubscription>;
-  readonly #known: Map<Outgoing, KeyedMap<RemoteSubscription>> = new Map();
-  readonly #found: MatchSet<RemoteSubscription> = new MatchSet();
+/** References that a group with members at peers takes in a {@link MatchSet}. */
+const SPREAD_WEIGHT = 24;
 
-  constructor(local: SubscriptionIndex<S, Beyond<S>>) {
+/** The interests of the peers `P`: a match in the index of one's own subscriptions finds both. */
+export class RemoteInterest<S extends Indexed<S>, P> implements Surroundings<S, Beyond<S, P>> {
+  readonly #local: SubscriptionIndex<S, Beyond<S, P>>;
+  readonly #index: SubscriptionIndex<RemoteSubscription<P>>;
+  readonly #known: Map<P, KeyedMap<RemoteSubscription<P>>> = new Map();
+  readonly #found: MatchSet<RemoteSubscription<P>> = new MatchSet();
+
+  constructor(local: SubscriptionIndex<S, Beyond<S, P>>) {
     this.#local = local;
     this.#index = new SubscriptionIndex(undefined, local.queueNames);
     local.surroundings = this;
@@ -72,8 +78,8 @@ export class RemoteInterest<S extends Indexed<S>> implements Surroundings<S, Bey
     return this.#index.count;
   }
 
-  /** Sets what a peer has announced. */
-  set(peer: Outgoing, subject: Bytes, queue: string, weight: number): void {
+  /** Sets what a peer has announced. Returns whether a stall has ended. */
+  set(peer: P, subject: Bytes, queue: string, weight: number): boolean {
     let known = this.#known.get(peer);
     if (known === undefined) {
       known = new KeyedMap();
@@ -81,8 +87,9 @@ export class RemoteInterest<S extends Indexed<S>> implements Surroundings<S, Bey
     }
     const key = interestKey(subject, queue);
     const subscription = known.get(key);
+    const wasStalled = subscription !== undefined && subscription.weight < 0;
     if (weight === 0) {
-      if (subscription === undefined) return;
+      if (subscription === undefined) return false;
       known.delete(key);
       this.#index.remove(subscription);
     } else if (subscription === undefined) {
@@ -93,10 +100,11 @@ export class RemoteInterest<S extends Indexed<S>> implements Surroundings<S, Bey
       subscription.weight = weight;
     }
     this.#local.changed(subject);
+    return wasStalled && weight >= 0;
   }
 
   /** Forgets everything of a peer. */
-  forget(peer: Outgoing): void {
+  forget(peer: P): void {
     const known = this.#known.get(peer);
     if (known === undefined) return;
     this.#known.delete(peer);
@@ -105,44 +113,42 @@ export class RemoteInterest<S extends Indexed<S>> implements Surroundings<S, Bey
     this.#local.version++;
   }
 
-  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<S, Beyond<S>>): void {
+  extend(bytes: Bytes, begin: number, end: number, found: MatchSet<S, Beyond<S, P>>): void {
     if (this.#index.count === 0) return;
     const remote = this.#found;
     this.#index.match(bytes, begin, end, remote);
     if (remote.plainCount === 0 && remote.groupCount === 0) return;
-    const peers: Outgoing[] = [];
+    const peers: P[] = [];
     let isStalled = false;
     for (let i = 0; i < remote.plainCount; i++) {
       const { peer, weight } = remote.plain[i];
       if (!peers.includes(peer)) peers.push(peer);
       isStalled ||= weight < 0;
     }
-    const groups: SpreadGroup<S>[] = [];
+    const groups: Map<QueueName, SpreadGroup<S, P>> = new Map();
     for (let i = 0; i < remote.groupCount; i++) {
       const name = remote.groupName(i);
       const members = found.takeGroup(name);
-      const spread = {
-        name: name.text,
-        members,
-        remote: sumUp(remote.groups[i]),
-        turn: -1,
-        turnHere: -1,
-      };
-      groups.push(spread);
-      isStalled ||= members.length === 0 && spread.remote.length === 0;
+      const sum = sumUp(remote.groups[i]);
+      groups.set(name, { name, members, ...sum, turn: -1, turnHere: -1 });
+      isStalled ||= members.length === 0 && sum.remoteWeight === 0;
     }
+    found.weight += groups.size * SPREAD_WEIGHT;
     found.beyond = { peers, groups, isStalled };
   }
 }
 
-/** By peer, without those that are stalled. */
-function sumUp(subscriptions: readonly RemoteSubscription[]): RemoteMembers[] {
-  const sums: RemoteMembers[] = [];
-  for (const { peer, weight } of subscriptions) {
-    if (weight < 0) continue;
-    const known = sums.find((each) => each.peer === peer);
-    if (known === undefined) sums.push({ peer, weight });
-    else known.weight += weight;
+/** Sums up by peer: there are few peers, with possibly many matching patterns each. */
+function sumUp<P>(
+  subscriptions: readonly RemoteSubscription<P>[],
+): Pick<SpreadGroup<unknown, P>, 'remote' | 'remoteWeight'> {
+  const ready = subscriptions.filter(({ weight }) => weight > 0);
+  const remote: RemoteMembers<P>[] = [];
+  for (const { peer, weight } of ready.length > 0 ? ready : subscriptions) {
+    const known = remote.find((each) => each.peer === peer);
+    if (known === undefined) remote.push({ peer, weight: Math.abs(weight) });
+    else known.weight += Math.abs(weight);
   }
-  return sums;
+  const remoteWeight = ready.reduce((sum, { weight }) => sum + weight, 0);
+  return { remote, remoteWeight };
 }
