@@ -140,7 +140,6 @@ export class BrokerGroup {
     const data: ExecutorData = {
       options: brokerOptions,
       board: board.memory as SharedArrayBuffer,
-      laneCapacity: LANE_CAPACITY,
       serverId: newServerId(),
       host: address,
       port,

@@ -19,11 +19,10 @@ import { FIGURES_MS, writeFigures } from './figures.ts';
 
 /** Starts the broker, and joins it to the others once they have started. */
 export function run(context: ExecutorContext): void {
-  const { options, board, laneCapacity, serverId, host, port, sharesPort } =
-    context.data as ExecutorData;
+  const { options, board, serverId, host, port, sharesPort } = context.data as ExecutorData;
   const { pool } = context;
   let broker: Broker | undefined;
-  const peers = new ExecutorPeers(context, new Board(board), laneCapacity, (text) => {
+  const peers = new ExecutorPeers(context, new Board(board), (text) => {
     void obey(JSON.parse(text) as HostMessage);
   });
 

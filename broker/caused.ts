@@ -7,42 +7,37 @@ import type { Mark } from './mesh.ts';
 export interface CausedMesh {
   readonly isAlone: boolean;
   makeMark(): Mark;
-  mark(mark: Mark, withMessages: boolean): boolean;
+  mark(mark: Mark): void;
   isDone(mark: Mark): boolean;
 }
 
 /** The others have handled everything. */
 const NOTHING = 0;
-/** The client has changed its subscriptions, and the others are told. */
-const CHANGES = 1;
-/** The client has sent messages to others, and may have changed its subscriptions. */
-const MESSAGES = 2;
-/** The same two, with a mark of how far the others must get. */
-const CHANGES_MARKED = 3;
-const MESSAGES_MARKED = 4;
+/** The client has sent messages to others, or changed its subscriptions. */
+const SOMETHING = 1;
+/** The same, with a mark of how far the others must get. */
+const MARKED = 2;
 
 /**
- *   NOTHING ──changed──▶ CHANGES ──sent──▶ MESSAGES ◀──sent── NOTHING
- *   CHANGES ──mark──▶ CHANGES_MARKED ──sent──▶ MESSAGES
- *   MESSAGES ──mark──▶ MESSAGES_MARKED
- *   any ──others are done──▶ NOTHING
+ *   NOTHING ──changed, sent──▶ SOMETHING ──mark──▶ MARKED ──others are done──▶ NOTHING
+ *   MARKED ──sent──▶ SOMETHING
  */
 export class Caused {
   readonly #mesh: CausedMesh;
-  #state: number = NOTHING;
+  #state: typeof NOTHING | typeof SOMETHING | typeof MARKED = NOTHING;
   #mark: Mark | undefined = undefined;
 
   constructor(mesh: CausedMesh) {
     this.#mesh = mesh;
   }
 
-  /** **Cost** a comparison or two: called for each message that goes to another executor. */
+  /** **Cost** a comparison: called for each message that goes to another executor. */
   sent(): void {
-    if (this.#state !== MESSAGES) this.#state = MESSAGES;
+    this.#state = SOMETHING;
   }
 
   changed(): void {
-    if (this.#state === NOTHING) this.#state = CHANGES;
+    if (this.#state === NOTHING) this.#state = SOMETHING;
   }
 
   /**
@@ -54,10 +49,9 @@ export class Caused {
     const mesh = this.#mesh;
     if (!mesh.isAlone) {
       this.#mark ??= mesh.makeMark();
-      if (this.#state < CHANGES_MARKED) {
-        const hasMessages = this.#state === MESSAGES;
-        if (!mesh.mark(this.#mark, hasMessages)) return false;
-        this.#state = hasMessages ? MESSAGES_MARKED : CHANGES_MARKED;
+      if (this.#state === SOMETHING) {
+        mesh.mark(this.#mark);
+        this.#state = MARKED;
       }
       if (!mesh.isDone(this.#mark)) return false;
     }

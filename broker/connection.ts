@@ -105,7 +105,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   /** Bytes arrived, or there is room again. */
   onFrames(): void {
     const framer = this.#framer;
-    const { mesh } = this.#core;
     this.#signs.wasActive = true;
     this.#share.begin();
     while (!this.isClosing && (this.#isBlocked || framer.next())) {
@@ -120,7 +119,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
       this.link.pause();
       this.#share.queue(this);
     }
-    if (mesh.isDirty) mesh.flush();
   }
 
   /** The client will say no more; what it was sent before still reaches it. */
@@ -138,7 +136,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     this.#subscribing.endAll();
     this.#publication.close();
     this.#core.forget(this);
-    this.#core.mesh.flush();
   }
 
   /** Goes on after a pause for want of room. */

@@ -11,7 +11,6 @@ export interface ExecutorData {
   readonly options: BrokerOptions;
   /** Memory of the board. */
   readonly board: SharedArrayBuffer;
-  readonly laneCapacity: number;
   readonly serverId: string;
   readonly host: string;
   readonly port: number;

@@ -1,49 +1,55 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: `Peers` on the lanes of an executor group. */
+/** The broker: `Peers` on the lanes of an executor group. */
 
-import type { PacketSender } from 'busbar/channel';
+import { LaneCarrier, type PeerCarrier, type RegionReceiver } from 'busbar/bus';
 import type { ExecutorContext } from 'busbar/executor';
-import type { BufferId } from 'busbar/pool';
 import type { Board } from './board.ts';
-import type { Peers, RegionReceiver } from './peers.ts';
+import type { Peers } from './peers.ts';
 
 /** A text from the host, in pool memory. */
 export type TextReceiver = (text: string) => void;
+
+/** Nothing was sent, and nothing will be. */
+const ENDED = -1;
 
 export class ExecutorPeers implements Peers {
   readonly index: number;
   readonly count: number;
   readonly epoch: number;
-  readonly laneCapacity: number;
   readonly board: Board;
+  readonly carriers: readonly (PeerCarrier | undefined)[];
   readonly #context: ExecutorContext;
-  readonly #senders: readonly PacketSender[];
   readonly #onText: TextReceiver;
 
-  constructor(context: ExecutorContext, board: Board, laneCapacity: number, onText: TextReceiver) {
-    const { index, count } = context;
+  constructor(context: ExecutorContext, board: Board, onText: TextReceiver) {
+    const { index, count, signal } = context;
     this.index = index;
     this.count = count;
     this.epoch = board.enter(index);
-    this.laneCapacity = laneCapacity;
     this.board = board;
     this.#context = context;
     this.#onText = onText;
-    this.#senders = Array.from({ length: count }, (_, to) => context.peer(to));
+    this.carriers = Array.from({ length: count }, (_, to) => {
+      if (to === index) return undefined;
+      const lane = new LaneCarrier(context.peer(to));
+      return {
+        capacity: lane.capacity,
+        // After the group has begun to stop, no executor receives.
+        trySend: (bufferId, offset, length) =>
+          signal.aborted ? ENDED : lane.trySend(bufferId, offset, length),
+      };
+    });
   }
 
-  trySend(to: number, bufferId: BufferId, offset: number, length: number): boolean {
-    // After the group has begun to stop, no executor receives.
-    if (this.#context.signal.aborted) return false;
-    return this.#senders[to].trySendRegion(bufferId, offset, length);
+  isExpected(): boolean {
+    return true;
   }
 
-  receive(receiver: RegionReceiver): void {
-    const { count } = this;
+  onRegion(receiver: RegionReceiver): void {
     const { mailbox, pool } = this.#context;
     mailbox.handleRegions((bufferId, offset, length, from) => {
-      if (from < count) {
-        receiver(from, bufferId, offset, length);
+      if (from < this.count) {
+        receiver(bufferId, offset, length, from);
         return;
       }
       const text = Buffer.from(pool.bytes.slice(offset, offset + length)).toString();
@@ -51,4 +57,11 @@ export class ExecutorPeers implements Peers {
       this.#onText(text);
     });
   }
+
+  poll(flush: () => number): void {
+    this.#context.poll(flush);
+  }
+
+  /** The host says so: see `HostMessage`. */
+  onGone(): void {}
 }

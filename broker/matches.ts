@@ -5,32 +5,30 @@ import type {
   Beyond as BeyondOf,
   MatchCache,
   MatchSet,
+  Outgoing,
   QueueName,
-  RemoteInterest as RemoteInterestOf,
   SpreadGroup as SpreadGroupOf,
   SubscriptionIndex,
 } from 'busbar/bus';
 import type { Message } from './message.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Another executor, as a destination of messages. */
-export interface RemoteExecutor {
-  readonly index: number;
+/** The lanes to other executors. */
+export interface Lanes {
   /**
-   * Sends a reference to the message, for `plain` subscriptions and for one member of each named
+   * Sends a reference to the message, for `isPlain` subscriptions and for one member of each named
    * queue group. False: no room now, nothing was sent.
    */
-  offer(message: Message, plain: boolean, groups: readonly string[]): boolean;
+  offer(to: Outgoing, message: Message, isPlain: boolean, groups: readonly string[]): boolean;
   /**
    * Forwards a message of another executor, for one member of each of these groups, without
-   * waiting: if the lane has no room, the message is lost.
+   * waiting: if there is no memory to name these, it is lost.
    */
-  pass(message: Message, groups: readonly string[]): void;
+  pass(to: Outgoing, message: Message, groups: readonly string[]): void;
 }
 
-export type SpreadGroup<Owner> = SpreadGroupOf<Subscription<Owner>, RemoteExecutor>;
-export type Beyond<Owner> = BeyondOf<Subscription<Owner>, RemoteExecutor>;
-export type RemoteInterest<Owner> = RemoteInterestOf<Subscription<Owner>, RemoteExecutor>;
+export type SpreadGroup<Owner> = SpreadGroupOf<Subscription<Owner>, Outgoing>;
+export type Beyond<Owner> = BeyondOf<Subscription<Owner>, Outgoing>;
 /** The index of this executor's subscriptions, with the matches at other executors. */
 export type LocalIndex<Owner> = SubscriptionIndex<Subscription<Owner>, Beyond<Owner>>;
 export type LocalCache<Owner> = MatchCache<Subscription<Owner>, Beyond<Owner>>;

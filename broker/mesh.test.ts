@@ -1,49 +1,32 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what executors tell each other, and what they make of it. */
 
-import { MatchSet, OwnInterest, RemoteInterest, SubscriptionIndex, weightOf } from 'busbar/bus';
+import {
+  type Beyond as BeyondOf,
+  MatchSet,
+  OwnInterest,
+  RemoteInterest,
+  SubscriptionIndex,
+  weightOf,
+} from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
-import type { LocalIndex, Matches, RemoteExecutor } from './matches.ts';
-import {
-  interestBytes,
-  readInterest,
-  readServe,
-  serveBytes,
-  writeInterest,
-  writeServe,
-} from './mesh-messages.ts';
 import { Subscription } from './subscription.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 9);
-const bytes = new Uint8Array(4096);
-const view = new DataView(bytes.buffer);
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 
-function executor(index: number): RemoteExecutor {
-  return { index, offer: () => true, pass: () => {} };
+/** Another executor. */
+interface Elsewhere {
+  readonly index: number;
 }
+type Beyond = BeyondOf<Subscription<string>, Elsewhere>;
+type LocalIndex = SubscriptionIndex<Subscription<string>, Beyond>;
+type Matches = MatchSet<Subscription<string>, Beyond>;
 
-test('an interest is read as it was written, at any address', () => {
-  for (let at = 0; at < 8; at++) {
-    bytes.fill(0xee);
-    const subject = bytesOf('orders.\xff.>');
-    const length = interestBytes(subject, 'crew');
-    writeInterest(view, bytes, at, subject, 'crew', 17);
-    const read = readInterest(view, bytes, at);
-    expect(read).toEqual({ subject, queue: 'crew', weight: 17, end: at + length });
-    expect(bytes[at + length]).toBe(0xee);
-  }
-});
-
-test('the groups that a message is for are read as they were written', () => {
-  for (const names of [[], ['a'], ['crew', '\xe9', 'x'.repeat(300)]]) {
-    for (const plain of [true, false]) {
-      writeServe(view, bytes, 3, plain, names);
-      expect(readServe(view, bytes, 3)).toEqual({ plain, names, end: 3 + serveBytes(names) });
-    }
-  }
-});
+function executor(index: number): Elsewhere {
+  return { index };
+}
 
 test('others are told of the first and the last subscriber, and of each member of a group', () => {
   const own = new OwnInterest();
@@ -85,10 +68,10 @@ test('an interest is stalled while one subscriber has no room, in a group while 
 });
 
 test('publishers wait when somebody elsewhere is stalled, of a group when nobody has room', () => {
-  const index: LocalIndex<string> = new SubscriptionIndex();
+  const index: LocalIndex = new SubscriptionIndex();
   const remote = new RemoteInterest(index);
   const [first, second] = [executor(0), executor(1)];
-  const found: Matches<string> = new MatchSet();
+  const found: Matches = new MatchSet();
   const isStalled = (subject: string): boolean | undefined => {
     index.match(bytesOf(subject), 0, subject.length, found);
     return found.beyond?.isStalled;
@@ -119,7 +102,7 @@ test('publishers wait when somebody elsewhere is stalled, of a group when nobody
 });
 
 /** What a match says of other executors, in an order that can be compared. */
-function describeBeyond(found: Matches<string>): string[] {
+function describeBeyond(found: Matches): string[] {
   const executors = found.beyond?.peers ?? [];
   const groups = found.beyond?.groups.values() ?? [];
   const lines = executors.map(({ index }) => `plain ${index}`);
@@ -132,7 +115,7 @@ function describeBeyond(found: Matches<string>): string[] {
 
 test('who is interested elsewhere is known exactly, whatever comes and goes', () => {
   const random = new Random(SEED);
-  const index: LocalIndex<string> = new SubscriptionIndex();
+  const index: LocalIndex = new SubscriptionIndex();
   const remote = new RemoteInterest(index);
   const executors = [executor(0), executor(1), executor(2)];
   const patterns = ['a', '*', '>', 'a.b', 'b'];
@@ -157,7 +140,7 @@ test('who is interested elsewhere is known exactly, whatever comes and goes', ()
       known.set(`${one.index} ${pattern} ${queue}`, weight);
     }
     const subject = random.chance(0.5) ? 'a' : 'a.b';
-    const found: Matches<string> = new MatchSet();
+    const found: Matches = new MatchSet();
     index.match(bytesOf(subject), 0, subject.length, found);
     const expected: string[] = [];
     const weightAt = (place: number, name: string): number =>

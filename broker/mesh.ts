@@ -4,7 +4,7 @@
  * from every other one; they share nothing but the pool.
  *
  *   client ─▶ Connection ─▶ Router ─▶ subscribers here
- *                              └────▶ OutLane ═══▶ InLane ─▶ Router ─▶ subscribers there
+ *                              └────▶ Peers ═══▶ InLane ─▶ Router ─▶ subscribers there
  *
  * **Interest.** Each executor announces its clients' subscriptions to all others: one INTEREST of
  * weight 1 or 0 for all subscriptions with the same subject; for a queue group, at every change,
@@ -14,9 +14,13 @@
  * **Messages.** A message is sent once to each executor with an interest in it, as a reference to
  * the bytes that the publisher's socket was read into. The receiving executor matches it against
  * its own subscriptions. For queue groups the sender chooses the executor, weighted by the numbers
- * of members. If the set of its groups differs from that of the previous message, it sends SERVE
- * with the set first. If the members have left meanwhile, the executor passes the message on to
- * another one with members.
+ * of members. If the members have left meanwhile, the executor passes the message on to another one
+ * with members. Messages that follow each other in a publisher's buffer travel as one region, with
+ * one reference.
+ *
+ * **The streams** between executors are those of `busbar/bus`: `Peers`. There stands how an
+ * executor learns the interests of the others, what a window is, what is left by one that dies;
+ * what is a region of the broker's messages is *own messages* there.
  *
  * **Stalled.** A sender cannot see whether clients of another executor have room. So an executor
  * announces an interest again, as stalled, when a recipient of a message is held back (for a queue
@@ -24,23 +28,13 @@
  * meanwhile, each in its own connection, so nothing in the lane waits for one client. Messages
  * already in transit, a window at most, are still delivered.
  *
- * **Order.** Messages and their SERVEs form a stream, in which a subscriber gets the messages of
- * one publisher in order. All else are notices, handled at once even if the stream has to wait. If
- * a client subscribes and then publishes, the interest is announced before the message leaves.
- *
  * **PONG means everywhere.** A PING is answered, and a SUB or UNSUB of a verbose client confirmed,
- * when all other executors have handled everything that this client caused: its SUB is known there,
- * its UNSUB too, and its messages have been handed to their subscribers. DONE reports how many
- * interests and regions of the stream have been handled; FENCE, in the stream, requests it. DONE
- * also reopens the window, which keeps messages from filling a lane.
+ * when all other executors have passed a fence after everything that this client caused: its SUB is
+ * known there, its UNSUB too, and its messages have been handed to their subscribers.
  *
- * **Beginning and end.** An executor that starts sends ASK, with an epoch that no predecessor had,
- * to all others. They reply with TELL and that epoch, then all interests, then SYNC; what came in
- * the lane before was for a predecessor. They send ASK to it in turn. An
- * executor listens for clients once it is synced with all. When one dies, the others are told
- * (`lost`), forget its interests, and stop waiting for it; its successor begins with ASK. Before
- * the broker stops, each executor sends BYE after its last message, and keeps its clients until it
- * has received BYE from all.
+ * **Beginning and end.** An executor listens for clients once it is synced with all. Before the
+ * broker stops, each executor says BYE after its last message, and keeps its clients until it has
+ * heard BYE from all.
  *
  * **Changes are bounded.** A client that subscribes and unsubscribes a lot waits until the others
  * have handled its changes: notices and messages share a lane, and messages must not wait in it
@@ -52,19 +46,26 @@
  */
 
 import assert from 'node:assert/strict';
-import { type Interest, OwnInterest, RemoteInterest } from 'busbar/bus';
+import {
+  FrameMemory,
+  GROUPS,
+  type Incoming,
+  type Outgoing,
+  Peers as PeerStreams,
+  type PeersHome,
+  PLAIN,
+  type RegionReceiver,
+} from 'busbar/bus';
 import type { BufferId, BufferPool } from 'busbar/pool';
 import type { Backpressure, Elsewhere, Waiter } from './backpressure.ts';
 import { Departure } from './departure.ts';
 import { CHANGE_UNITS, type FairShare } from './fair-share.ts';
-import { InLane, type InLaneCore } from './in-lane.ts';
-import type { RemoteExecutor } from './matches.ts';
-import { BYE } from './mesh-messages.ts';
-import { CHANGES_MAX, type LaneCore, MARK_WORDS, OutLane } from './out-lane.ts';
+import { BYE, InLane, type InLaneCore, laneCost } from './in-lane.ts';
+import type { Lanes } from './matches.ts';
+import type { Message } from './message.ts';
 import type { Peers } from './peers.ts';
 import type { ProtocolLimits } from './protocol.ts';
 import type { Router, Subscriber } from './router.ts';
-import { Scratch } from './scratch.ts';
 import type { Subscription } from './subscription.ts';
 
 /** What the mesh needs of the broker. */
@@ -81,42 +82,51 @@ export interface MeshCore<S extends Subscriber> {
 
 /** How far each other executor must come. */
 export type Mark = Int32Array;
+/** For each: who listens, and the number of a fence. */
+const MARK_WORDS = 2;
 
-/** Those who have done much already may cause such a part of them. */
+/**
+ * Changes of interest that another executor has not heard yet: no more are sent, and clients wait
+ * with further ones.
+ */
+export const CHANGES_MAX = 1024;
+/** Clients that have done much may cause such a part of them, and fill such a part of a window. */
 const HEAVY_PART = 4;
-/** A DONE is given unasked when this share of the window or of the lane has been dealt with. */
-const DONE_SHARE = 8;
+/** A region of messages is sent at the end of the turn, or once it has this many bytes. */
+const PROMPT_BYTES = 16 * 1024;
 
 // RUNNING ──sayBye──▶ PARTING ──close──▶ CLOSED; close also from RUNNING
 const RUNNING = 0;
 const PARTING = 1; // our last message was sent; those of others still come
 const CLOSED = 2; // regions that still come are released
 
-export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Waiter, Elsewhere {
+export class Mesh<S extends Subscriber>
+  implements PeersHome, InLaneCore<S>, Lanes, Waiter, Elsewhere
+{
+  readonly name = 'broker';
   readonly pool: BufferPool;
+  readonly memory: FrameMemory;
   readonly peers: Peers;
-  readonly own: OwnInterest = new OwnInterest();
-  readonly remote: RemoteInterest<Subscription<S>, RemoteExecutor>;
-  readonly scratch: Scratch;
+  readonly streams: PeerStreams<Subscription<S>>;
   readonly windowBytes: number;
   readonly windowRegions: number;
+  readonly windowInterests: number = CHANGES_MAX;
+  readonly promptBytes: number = PROMPT_BYTES;
   readonly router: Router<S>;
   readonly share: FairShare;
   readonly backpressure: Backpressure;
   readonly counters: { messagesOut: number };
   readonly limits: ProtocolLimits;
-  readonly epoch: number;
-  readonly doneRegions: number;
-  readonly doneBytes: number;
-  isDirty: boolean = false;
 
   /** By index; none at our own. */
-  readonly #out: (OutLane | undefined)[] = [];
   readonly #in: (InLane<S> | undefined)[] = [];
-  /** True if a notice arrived that a waiting caller may continue after. */
+  /** True if something was heard that a waiting caller may continue after. */
   #hasNews: boolean = false;
+  /** The others are to be told that no message follows. */
+  #isByeDue: boolean = false;
   readonly #changed: (() => void)[] = [];
   #life: typeof RUNNING | typeof PARTING | typeof CLOSED = RUNNING;
+  readonly #flush = (): void => this.flush();
 
   constructor(core: MeshCore<S>, peers: Peers) {
     this.pool = core.pool;
@@ -126,21 +136,32 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
     this.counters = core.counters;
     this.limits = core.limits;
     this.windowBytes = core.windowBytes;
-    this.windowRegions = Math.min(core.windowRegions, peers.laneCapacity >>> 1);
     this.peers = peers;
-    this.epoch = peers.epoch;
-    this.doneRegions = Math.max(1, Math.floor(this.windowRegions / DONE_SHARE));
-    this.doneBytes = Math.max(1, Math.floor(core.windowBytes / DONE_SHARE));
-    this.scratch = new Scratch(core.pool, () => core.backpressure.noBuffer(this));
-    this.remote = new RemoteInterest(core.router.index);
-    if (this.isAlone) return;
-    for (let index = 0; index < peers.count; index++) {
-      const out = index === peers.index ? undefined : new OutLane(this, index);
-      this.#out.push(out);
-      this.#in.push(out === undefined ? undefined : new InLane<S>(this, out));
+    this.memory = new FrameMemory(core.pool);
+    const { index, epoch, carriers } = peers;
+    const capacity = Math.min(...carriers.map((each) => each?.capacity ?? Infinity));
+    this.windowRegions = Math.min(core.windowRegions, Math.floor(capacity / 2));
+    for (const [at, each] of carriers.entries()) {
+      this.#in.push(each === undefined ? undefined : new InLane<S>(this, at));
     }
-    core.backpressure.elsewhere = this;
-    peers.receive((from, bufferId, offset, length) => this.#take(from, bufferId, offset, length));
+    const group = {
+      index,
+      epoch,
+      carriers,
+      isExpected: () => true,
+      onRegion: (receiver: RegionReceiver) => {
+        peers.onRegion((bufferId, offset, length, from) => {
+          this.share.beginArrival();
+          receiver(bufferId, offset, length, from);
+          this.goOn();
+        });
+      },
+      poll: (flush: () => number) => peers.poll(flush),
+      onGone: () => {},
+    };
+    core.router.lanes = this;
+    this.streams = new PeerStreams<Subscription<S>>(this, group, core.router.index);
+    if (!this.isAlone) core.backpressure.elsewhere = this;
     this.flush();
   }
 
@@ -151,17 +172,12 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   /** Whether it is known what everybody else's clients have subscribed to. */
   get isSynced(): boolean {
-    return this.#in.every((lane) => lane === undefined || lane.isSynced);
+    return this.streams.isSettled;
   }
 
   /** Messages of others that wait for clients here. */
   get blockedCount(): number {
     return this.#in.reduce((count, lane) => count + (lane?.isBlocked === true ? 1 : 0), 0);
-  }
-
-  /** Messages that were for a member of a queue group who had left, and reached no other. */
-  get lostCount(): number {
-    return this.#out.reduce((count, lane) => count + (lane?.lostCount ?? 0), 0);
   }
 
   /**
@@ -170,71 +186,60 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
    */
   get mayChange(): boolean {
     const most = this.share.isLight ? CHANGES_MAX : CHANGES_MAX / HEAVY_PART;
-    for (const lane of this.#out) if (lane !== undefined && lane.unheardCount >= most) return false;
+    for (const lane of this.streams.out) {
+      if (lane !== undefined && lane.unheardInterests >= most) return false;
+    }
     return true;
   }
 
   /** A client here has subscribed. */
   add(subscription: Subscription<S>): void {
-    this.router.share.units -= CHANGE_UNITS;
+    this.share.units -= CHANGE_UNITS;
     this.router.index.add(subscription);
-    if (!this.isAlone) this.#announce(this.own.add(subscription));
+    if (!this.isAlone) this.streams.add(subscription);
   }
 
-  /** A message for the subscription came from elsewhere, and its client is held back. */
-  stall(subscription: Subscription<S>): void {
-    if (!this.isAlone) this.#announce(this.own.setStalled(subscription, true));
-  }
-
-  /** It has room again. */
-  unstall(subscription: Subscription<S>): void {
-    if (!this.isAlone) this.#announce(this.own.setStalled(subscription, false));
+  /** Whether a message for the subscription came from elsewhere while its client is held back. */
+  setStalled(subscription: Subscription<S>, isStalled: boolean): void {
+    if (!this.isAlone) this.streams.setStalled(subscription, isStalled);
   }
 
   /** A subscription has ended. */
   remove(subscription: Subscription<S>): void {
     if (subscription.place < 0) return;
-    this.router.share.units -= CHANGE_UNITS;
+    this.share.units -= CHANGE_UNITS;
     this.router.index.remove(subscription);
-    if (!this.isAlone) this.#announce(this.own.remove(subscription));
+    if (!this.isAlone) this.streams.remove(subscription);
   }
 
   /** The client that had these is gone. Many are removed over several turns. */
   removeAll(subscriptions: Iterator<Subscription<S>>): void {
-    const { share } = this.router;
-    share.begin();
-    new Departure(subscriptions, this, share, this.backpressure).proceed();
+    this.share.begin();
+    new Departure(subscriptions, this, this.share, this.backpressure).proceed();
   }
 
-  /** Sends what waits. At the end of everything that may have sent something. */
+  /** Sends what waits. At the end of each turn in which something does. */
   flush(): void {
-    if (this.isDirty) {
-      this.isDirty = false;
-      for (const lane of this.#out) lane?.flush();
-    }
-    this.scratch.release();
+    if (this.#isByeDue) this.#trySayBye();
+    this.streams.flush();
+    this.memory.close();
   }
 
-  /**
-   * Notes how far everybody else must come; `withMessages`: with messages too, not only with who
-   * has subscribed to what. False: there is no room to ask for it, try again.
-   */
-  mark(mark: Mark, withMessages: boolean): boolean {
-    let isMarked = true;
-    for (let index = 0; index < this.#out.length; index++) {
-      const lane = this.#out[index];
+  /** Notes how far everybody else must come. */
+  mark(mark: Mark): void {
+    for (const [index, lane] of this.streams.out.entries()) {
       if (lane === undefined) continue;
-      if (!lane.mark(mark, index * MARK_WORDS, withMessages)) isMarked = false;
+      mark[index * MARK_WORDS] = lane.listener;
+      mark[index * MARK_WORDS + 1] = lane.fence();
     }
-    this.scratch.release();
-    return isMarked;
   }
 
-  /** Whether everybody else has come that far. */
+  /** Whether everybody else has come that far, or has ended. */
   isDone(mark: Mark): boolean {
-    for (let index = 0; index < this.#out.length; index++) {
-      const lane = this.#out[index];
-      if (lane !== undefined && !lane.hasDone(mark, index * MARK_WORDS)) return false;
+    for (const [index, lane] of this.streams.out.entries()) {
+      const listener = mark[index * MARK_WORDS];
+      if (lane === undefined || listener === 0 || listener !== lane.listener) continue;
+      if (!lane.hasPassed(mark[index * MARK_WORDS + 1])) return false;
     }
     return true;
   }
@@ -246,19 +251,12 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   /** Another executor has ended. One that has a successor already is not forgotten again. */
   lost(index: number, epoch: number): void {
-    const out = this.#out[index];
-    const lane = this.#in[index];
-    if (out === undefined || lane === undefined) return;
-    if (out.listener === epoch) out.close();
-    lane.lose(epoch);
-    this.heard();
+    this.streams.gone(index, epoch);
     this.goOn();
   }
 
   /** Every now and then: what could not be sent is tried again. */
   check(): void {
-    this.isDirty = true;
-    for (const lane of this.#in) lane?.flush();
     this.flush();
   }
 
@@ -266,13 +264,15 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
   sayBye(): void {
     assert(this.#life === RUNNING, 'the last message is sent once');
     this.#life = PARTING;
-    for (const lane of this.#out) lane?.sign(BYE);
+    this.#isByeDue = true;
     this.flush();
   }
 
-  /** Whether everybody has said so. */
+  /** Whether everybody has said so, or has ended. */
   get hasHeardBye(): boolean {
-    return this.#in.every((lane) => lane === undefined || lane.hasSaidBye);
+    return this.#in.every((lane, index) => {
+      return lane === undefined || lane.hasSaidBye || this.streams.isParted(index);
+    });
   }
 
   /** Resolves when something was heard, for those who wait for `isSynced` or `hasHeardBye`. */
@@ -284,16 +284,59 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   close(): void {
     this.#life = CLOSED;
-    for (const lane of this.#out) lane?.close();
-    for (const lane of this.#in) lane?.close();
-    this.scratch.release();
+    this.streams.destroy();
+    this.memory.close();
   }
 
-  // ── For the lanes and the back-pressure ───────────────────────────────────────────────
+  // ── For the router: messages to other executors ───────────────────────────────────────
+
+  offer(to: Outgoing, message: Message, isPlain: boolean, groups: readonly string[]): boolean {
+    if (to.listener === 0) return true;
+    // What the publisher's client has subscribed to before is known there before.
+    if (!to.hasRoom || (!this.share.isLight && this.#isHeavilyLoaded(to))) return false;
+    if (!to.trySetRecipients(isPlain ? PLAIN : GROUPS, namesOf(groups))) return false;
+    this.#post(to, message, groups);
+    return true;
+  }
+
+  pass(to: Outgoing, message: Message, groups: readonly string[]): void {
+    if (to.trySetRecipients(GROUPS, namesOf(groups))) this.#post(to, message, groups);
+  }
+
+  #post(to: Outgoing, { begin, end }: Message, groups: readonly string[]): void {
+    to.postOwn(begin, end, this.pool.bufferAt(begin), laneCost(groups.length));
+  }
+
+  /** Most of the window is for those who send little, so that others do not keep them waiting. */
+  #isHeavilyLoaded(to: Outgoing): boolean {
+    // One region may be unreported for good: see DONE.
+    const regions = Math.max(2, this.windowRegions / HEAVY_PART);
+    const bytes = this.windowBytes / HEAVY_PART;
+    return to.regionsOut - to.queuedRegions >= regions || to.bytesOut >= bytes;
+  }
+
+  // ── For the streams, their lanes and the back-pressure ────────────────────────────────
+
+  arrivedOwn(from: Incoming, _bufferId: BufferId, begin: number, end: number): number {
+    const lane = this.#in[from.out.index];
+    return lane === undefined ? end : lane.deliver(from, begin, end);
+  }
+
+  resume(from: number): void {
+    this.streams.proceed(from);
+    this.goOn();
+  }
 
   heard(): void {
     this.#hasNews = true;
-    this.isDirty = true;
+  }
+
+  flushSoon(): void {
+    queueMicrotask(this.#flush);
+  }
+
+  lacksBuffer(): void {
+    this.backpressure.noBuffer(this);
   }
 
   goOn(): void {
@@ -316,23 +359,22 @@ export class Mesh<S extends Subscriber> implements LaneCore, InLaneCore<S>, Wait
 
   isHeaviest(bytes: number): boolean {
     const { board } = this.peers;
-    return this.#out.every((lane, index) => lane === undefined || board.burdenOf(index) <= bytes);
+    return this.#in.every((lane, index) => lane === undefined || board.burdenOf(index) <= bytes);
   }
 
-  #announce(interest: Interest | undefined): void {
-    if (interest === undefined) return;
-    for (const lane of this.#out) lane?.announce(interest);
-  }
-
-  #take(from: number, bufferId: BufferId, offset: number, length: number): void {
-    const lane = this.#in[from];
-    if (lane === undefined || this.#life === CLOSED) {
-      this.pool.release(bufferId);
+  #trySayBye(): void {
+    const { memory } = this;
+    const at = memory.tryReserve(BYE.length);
+    if (at < 0) {
+      this.lacksBuffer();
       return;
     }
-    this.share.beginArrival();
-    lane.take(bufferId, offset, length);
-    lane.flush();
-    this.goOn();
+    this.#isByeDue = false;
+    memory.put(at, BYE, BYE.length);
+    for (const lane of this.streams.out) lane?.postOwn(at, at + BYE.length, memory.bufferId, 0);
   }
+}
+
+function namesOf(groups: readonly string[]): string {
+  return groups.length < 2 ? (groups[0] ?? '') : groups.join(' ');
 }

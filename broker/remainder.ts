@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the remaining recipients of a message that was delivered in part. */
 
-import type { Beyond, Matches, RemoteExecutor, SpreadGroup } from './matches.ts';
+import type { Outgoing } from 'busbar/bus';
+import type { Beyond, Matches, SpreadGroup } from './matches.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Recipients of a message at another executor. */
 export interface Dispatch {
-  readonly executor: RemoteExecutor;
+  readonly peer: Outgoing;
   readonly plain: boolean;
   readonly groups: string[];
   /** Bytes of the groups' names, with a space after each. */
@@ -73,31 +74,32 @@ export class Remainder<S> {
   }
 
   setBeyond(beyond: Beyond<S>): void {
-    for (const executor of beyond.peers) this.dispatch(executor);
+    for (const peer of beyond.peers) this.dispatch(peer);
     if (beyond.groups.size > 0) this.undecided = beyond.groups.values();
     this.weight += beyond.groups.size;
   }
 
   /** Dispatches to the executor's subscribers without queue group. */
-  dispatch(executor: RemoteExecutor): void {
-    this.dispatches.push({ executor, plain: true, groups: [], nameBytes: 0 });
+  dispatch(peer: Outgoing): void {
+    this.dispatches.push({ peer, plain: true, groups: [], nameBytes: 0 });
   }
 
   /** Dispatches to a member of this group there, together with other groups if they fit. */
-  dispatchToGroup(executor: RemoteExecutor, name: string): void {
-    let dispatch = this.#open[executor.index];
+  dispatchToGroup(peer: Outgoing, name: string): void {
+    let dispatch = this.#open[peer.index];
     // The first dispatch may also be for the subscribers without group.
-    dispatch ??= this.dispatches.find((each) => each.executor === executor);
+    dispatch ??= this.dispatches.find((each) => each.peer === peer);
     if (dispatch === undefined || !hasRoomFor(dispatch, name)) {
-      dispatch = { executor, plain: false, groups: [], nameBytes: 0 };
+      dispatch = { peer, plain: false, groups: [], nameBytes: 0 };
       this.dispatches.push(dispatch);
     }
     dispatch.groups.push(name);
-    dispatch.nameBytes += name.length + 1;
-    this.#open[executor.index] = dispatch;
+    // Bytes from 0x80 on take two in UTF-8.
+    dispatch.nameBytes += 2 * name.length + 1;
+    this.#open[peer.index] = dispatch;
   }
 }
 
 function hasRoomFor(dispatch: Dispatch, name: string): boolean {
-  return dispatch.nameBytes === 0 || dispatch.nameBytes + name.length <= GROUP_BYTES_MAX;
+  return dispatch.nameBytes === 0 || dispatch.nameBytes + 2 * name.length <= GROUP_BYTES_MAX;
 }

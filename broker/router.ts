@@ -3,7 +3,7 @@
 
 import { type Bytes, MatchCache, MatchSet, SubscriptionIndex } from 'busbar/bus';
 import { deliveryUnits, FairShare } from './fair-share.ts';
-import type { Beyond, SpreadGroup } from './matches.ts';
+import type { Beyond, Lanes, SpreadGroup } from './matches.ts';
 import {
   type LocalCache,
   type LocalIndex,
@@ -44,6 +44,8 @@ const SMALL_WEIGHT = 256;
 export class Router<S extends Subscriber> {
   readonly index: LocalIndex<S> = new SubscriptionIndex();
   readonly share: FairShare;
+  /** To other executors; without any there is no match beyond this one. */
+  lanes: Lanes = { offer: () => true, pass: () => {} };
   readonly cache: LocalCache<S>;
   readonly #bytes: Bytes;
   readonly #reply: Matches<S> = new MatchSet();
@@ -211,11 +213,11 @@ export class Router<S extends Subscriber> {
     const { dispatches } = remainder;
     for (; remainder.dispatchAt < dispatches.length; remainder.dispatchAt++) {
       if (this.share.units <= 0) return false;
-      const { executor, plain, groups } = dispatches[remainder.dispatchAt];
+      const { peer, plain, groups } = dispatches[remainder.dispatchAt];
       this.share.units -= 1 + groups.length;
       // Two lanes that wait for each other would deadlock.
-      if (from === undefined) executor.pass(message, groups);
-      else if (!executor.offer(message, plain, groups)) return false;
+      if (from === undefined) this.lanes.pass(peer, message, groups);
+      else if (!this.lanes.offer(peer, message, plain, groups)) return false;
     }
     return true;
   }
@@ -305,9 +307,9 @@ export class Router<S extends Subscriber> {
     // The other executors copy it.
     this.share.units -= peers.length * deliveryUnits(message.end - message.begin);
     for (let i = 0; i < peers.length; i++) {
-      if (peers[i].offer(message, true, NO_GROUPS)) continue;
+      if (this.lanes.offer(peers[i], message, true, NO_GROUPS)) continue;
       const remainder = new Remainder<S>(taken);
-      for (const executor of peers.slice(i)) remainder.dispatch(executor);
+      for (const peer of peers.slice(i)) remainder.dispatch(peer);
       return this.#keepRest(remainder);
     }
     return taken;

@@ -71,16 +71,15 @@ export class Subscribing {
   stall(subscription: Subscription<Connection>): void {
     if (subscription.isStalled) return;
     this.#stalled.push(subscription);
-    this.#core.mesh.stall(subscription);
+    this.#core.mesh.setStalled(subscription, true);
   }
 
   /** Announces that all subscriptions have room again. */
   unstall(): void {
     if (this.#stalled.length === 0) return;
     const { mesh } = this.#core;
-    for (const subscription of this.#stalled) mesh.unstall(subscription);
+    for (const subscription of this.#stalled) mesh.setStalled(subscription, false);
     this.#stalled.length = 0;
-    mesh.flush();
   }
 
   /** Carries out the SUB of the current frame, or returns the reason why not. */

@@ -10,12 +10,13 @@ import type { BusMessage } from './bus-message.ts';
 import type { BusSubscription } from './bus-subscription.ts';
 import type { Delivery } from './delivery.ts';
 import type { Envelope, Headers } from './envelope.ts';
+import { FrameMemory } from './frame-memory.ts';
 import type { MatchSet } from './match-set.ts';
-import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
+import { type BusPayload, sizeOf } from './payloads.ts';
 import type { Incoming } from './peer/incoming.ts';
 import { FrameHead, type MessageFrame } from './peer/message-frame.ts';
 import type { Outgoing } from './peer/outgoing.ts';
-import type { PeerGroup, PeerMemory } from './peer/peer-carrier.ts';
+import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PASSED, PLAIN, padded } from './peer/peer-layout.ts';
 import { Peers, type PeersHome } from './peer/peers.ts';
 import type { Beyond, SpreadGroup } from './peer/remote-interest.ts';
@@ -59,35 +60,6 @@ const WINDOW_BYTES_PART = 8;
 export const NOT_NOW = -1;
 const NO_PEERS: BusSpread['remote'] = [];
 const NO_HEADERS: Headers | undefined = undefined;
-
-/** Pool memory for frames. */
-class FrameMemory extends Payloads implements PeerMemory {
-  readonly bufferSize: number;
-  readonly bytes: Uint8Array<SharedArrayBuffer>;
-  readonly words: Int32Array<SharedArrayBuffer>;
-  readonly #pool: BufferPool;
-
-  constructor(pool: BufferPool) {
-    super(pool);
-    const { bytes, bufferSize } = pool;
-    this.#pool = pool;
-    this.bufferSize = bufferSize;
-    this.bytes = bytes;
-    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-  }
-
-  offsetOf(bufferId: BufferId): number {
-    return this.#pool.offsetOf(bufferId);
-  }
-
-  retain(bufferId: BufferId): void {
-    this.#pool.retain(bufferId);
-  }
-
-  release(bufferId: BufferId): void {
-    this.#pool.release(bufferId);
-  }
-}
 
 export class BusPeers implements PeersHome {
   readonly name: string;
@@ -320,7 +292,7 @@ export class BusPeers implements PeersHome {
     } else if (isReference) {
       this.#passReference(at, end, payloadBytes, bufferId, peer);
     } else {
-      peer.send(at, end, bufferId, payloadBytes, NO_BUFFER);
+      peer.post(at, end, bufferId, payloadBytes, NO_BUFFER);
     }
   }
 
@@ -332,13 +304,13 @@ export class BusPeers implements PeersHome {
     reference: BufferId,
     peer: Outgoing,
   ): void {
-    const at = this.memory.reserve(end - begin);
+    const at = this.memory.tryReserve(end - begin);
     if (at < 0) {
       this.lost++;
       return;
     }
     this.#pool.copy(at, begin, end - begin);
-    peer.send(at, at + end - begin, this.memory.bufferId, payloadBytes, reference);
+    peer.post(at, at + end - begin, this.memory.bufferId, payloadBytes, reference);
   }
 
   /** Chooses a member of a group, here or at a peer, by the numbers of members. */
@@ -393,7 +365,7 @@ export class BusPeers implements PeersHome {
     if (!(payload instanceof Packet) && head.length + padded(this.#size) <= pool.bufferSize) {
       const size = this.#size;
       const length = head.length + padded(size);
-      const at = memory.reserve(length);
+      const at = memory.tryReserve(length);
       if (at < 0) return this.#lack();
       const offset = at + head.length;
       memory.put(offset, payload, size);
@@ -429,7 +401,7 @@ export class BusPeers implements PeersHome {
       message.bufferId = memory.bufferId;
       this.#pool.retain(message.bufferId);
     }
-    const at = memory.reserve(head.length);
+    const at = memory.tryReserve(head.length);
     if (at < 0) {
       message.release();
       return this.#lack();

@@ -15,13 +15,20 @@ export type {
 export type { BusStats } from './bus-stats.ts';
 export { type BusHandler, BusSubscription } from './bus-subscription.ts';
 export type { Headers, PublishOptions } from './envelope.ts';
+export { FrameMemory } from './frame-memory.ts';
 export { KeyedHash } from './keyed-hash.ts';
 export { KeyedMap } from './keyed-map.ts';
 export { MatchCache } from './match-cache.ts';
 export { MatchSet } from './match-set.ts';
 export type { BusPayload } from './payloads.ts';
-export type { BusMember } from './peer/lane-group.ts';
+export type { Incoming } from './peer/incoming.ts';
+export { type BusMember, LaneCarrier } from './peer/lane-group.ts';
+export type { MessageFrame } from './peer/message-frame.ts';
+export type { Outgoing } from './peer/outgoing.ts';
 export { type Interest, OwnInterest, type Wanting, weightOf } from './peer/own-interest.ts';
+export type { PeerCarrier, PeerGroup, PeerMemory, RegionReceiver } from './peer/peer-carrier.ts';
+export { GROUPS, PLAIN } from './peer/peer-layout.ts';
+export { Peers, type PeersHome } from './peer/peers.ts';
 export {
   type Beyond,
   RemoteInterest,

@@ -67,7 +67,7 @@ export class Payloads {
    * Where `length` bytes may be written, a multiple of four after earlier ones; -1: no buffer is
    * free now. **Ownership** as for {@link store}.
    */
-  reserve(length: number): number {
+  tryReserve(length: number): number {
     const at = (this.#at + 3) & ~3;
     if (this.#bufferId !== NO_BUFFER && at + length <= this.#end) {
       this.#at = at + length;

@@ -2,7 +2,7 @@
 /** End to end: brokers that share subscriptions of their clients behave as one. */
 
 import { afterEach, expect, test } from 'vitest';
-import { CHANGES_MAX } from '../../broker/out-lane.ts';
+import { CHANGES_MAX } from '../../broker/mesh.ts';
 import { Random } from '../../src/base/random.ts';
 import { JoinedBrokers, type JoinedOptions } from './joined-brokers.ts';
 import { RawClient } from './raw-client.ts';
@@ -111,7 +111,7 @@ test('the last member that leaves takes the interest of its group along', async 
   // What was sent for the member that had got its ten went on to the other one.
   const first = numbersIn(await member.converse(''));
   await publisher.converse('');
-  await expect.poll(() => joined.brokers[0].mesh.remote.count).toBe(1);
+  await expect.poll(() => joined.brokers[0].mesh.streams.remote.count).toBe(1);
   const rest = numbersIn(await stayer.converse(''));
   expect(first).toHaveLength(10);
   expect([...first, ...rest].sort((a, b) => a - b)).toEqual(

@@ -7,8 +7,9 @@
 import { Board } from '../../broker/board.ts';
 import { Broker } from '../../broker/broker.ts';
 import { type BrokerOptions, resolveBrokerOptions } from '../../broker/broker-options.ts';
-import type { Peers, RegionReceiver } from '../../broker/peers.ts';
+import type { Peers } from '../../broker/peers.ts';
 import type { Random } from '../../src/base/random.ts';
+import type { PeerCarrier, RegionReceiver } from '../../src/bus/index.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';
 
 interface Region {
@@ -60,22 +61,28 @@ export class JoinedBrokers {
     const epoch = this.#board.enter(index);
     this.#epochs[index] = epoch;
     const { count, laneCapacity = 64 } = this.#options;
+    const carrierTo = (to: number): PeerCarrier => ({
+      capacity: laneCapacity,
+      trySend: (bufferId, offset, length) => {
+        const lane = this.#lanes[index][to];
+        // One that was killed may still say something when its clients' sockets close.
+        if (this.#epochs[index] !== epoch || lane.length >= laneCapacity) return 0;
+        lane.push({ bufferId, offset, length });
+        this.sentCount++;
+        this.#pump();
+        return 1;
+      },
+    });
     const peers: Peers = {
       index,
       count,
       epoch,
-      laneCapacity,
       board: this.#board,
-      trySend: (to, bufferId, offset, length) => {
-        const lane = this.#lanes[index][to];
-        // One that was killed may still say something when its clients' sockets close.
-        if (this.#epochs[index] !== epoch || lane.length >= laneCapacity) return false;
-        lane.push({ bufferId, offset, length });
-        this.sentCount++;
-        this.#pump();
-        return true;
-      },
-      receive: (receiver) => {
+      carriers: this.#lanes.map((_, to) => (to === index ? undefined : carrierTo(to))),
+      isExpected: () => true,
+      poll: () => {},
+      onGone: () => {},
+      onRegion: (receiver) => {
         this.#receivers[index] = receiver;
       },
     };
@@ -141,7 +148,7 @@ export class JoinedBrokers {
           let take = random === undefined ? lane.length : random.below(lane.length + 1);
           for (; take > 0 && lane.length > 0; take--) {
             const { bufferId, offset, length } = lane.shift() as Region;
-            receiver(from, bufferId, offset, length);
+            receiver(bufferId, offset, length, from);
           }
           if (lane.length > 0) isLeft = true;
         });

@@ -20,8 +20,11 @@ import {
   GONE_WORDS,
   INTEREST,
   INTEREST_WORDS,
+  MESSAGE,
+  OWN_MIN,
   PLAIN,
   padded,
+  REFERENCE,
   SERVE,
   SERVE_WORDS,
   SYNC,
@@ -38,12 +41,18 @@ export interface IncomingCore {
   /** True: nothing is heard any more but that a peer asks. */
   readonly isClosed: boolean;
   readonly frame: MessageFrame;
+  readonly windowInterests: number;
   setInterest(peer: Outgoing, subject: Bytes, queue: string, weight: number): void;
   forgetInterest(peer: Outgoing): void;
   /** A message is in `frame`; its bytes lie in that buffer. Borrowed. */
   arrived(from: Incoming, bufferId: BufferId): void;
   /** A message came for a predecessor, or from one that has parted. */
   missed(): void;
+  /**
+   * Messages of one's own have come, `[begin, end)` of a buffer. Borrowed. Returns the end, or
+   * where those begin that it has not taken, for which it calls `proceed` later.
+   */
+  arrivedOwn(from: Incoming, bufferId: BufferId, begin: number, end: number): number;
   /** Something changed for which publishers or fences may have waited. */
   heard(): void;
   gone(index: number, epoch: number): void;
@@ -65,6 +74,17 @@ const DONE_PART = 8;
 const DONE_REGIONS_MIN = 2;
 /** What `#follow` returns: that is no frame. */
 const STRAY = -1;
+/** And that it waits for what has come before. */
+const LATER = -2;
+
+/** No region is being read. */
+const IDLE = 0;
+/** One is, further up in the call stack. */
+const BUSY = 1;
+/** The first one of those that wait is read in part: own messages were refused. */
+const BLOCKED = 2;
+/** Of a region: its buffer, where what is left of it begins and ends, its length, its teller. */
+const REGION_WORDS = 5;
 
 export class Incoming {
   readonly out: Outgoing;
@@ -87,6 +107,13 @@ export class Incoming {
   #toldRegions: number = 0;
   #toldBytes: number = 0;
   #toldFence: number = 0;
+  #toldInterests: number = 0;
+  #state: typeof IDLE | typeof BUSY | typeof BLOCKED = IDLE;
+  /** Regions, from `#first` on. */
+  readonly #waiting: number[] = [];
+  #first: number = 0;
+  /** Whose stream is being read; 0: no peer's, and messages are not delivered. */
+  #stream: number = 0;
 
   constructor(core: IncomingCore, out: Outgoing, ledger: Ledger) {
     this.#core = core;
@@ -110,26 +137,44 @@ export class Incoming {
 
   /** **Ownership** takes the region's reference. */
   take(bufferId: BufferId, offset: number, length: number): void {
-    if (length > 0) this.#read(bufferId, offset, length);
-    this.dropReference();
-    if (length === 0) this.#reference = bufferId;
-    const ledger = this.#ledger;
-    if (ledger.teller === 0) return;
-    ledger.regions = (ledger.regions + 1) | 0;
-    ledger.bytes = (ledger.bytes + length) | 0;
-    const regions = (ledger.regions - this.#toldRegions) | 0;
-    const bytes = (ledger.bytes - this.#toldBytes) | 0;
-    if (
-      regions < Math.max(DONE_REGIONS_MIN, this.#windowRegions / DONE_PART) &&
-      bytes < this.#windowBytes / DONE_PART &&
-      ledger.fence === this.#toldFence
-    ) {
-      return;
+    const end = offset + length;
+    const isNext = this.#state === IDLE;
+    const at = isNext ? offset : this.#hearNotices(offset, end, bufferId);
+    if (at === end && length > 0) {
+      this.#core.memory.release(bufferId);
+      this.#count(length);
+    } else {
+      this.#waiting.push(bufferId, at, end, length, this.#ledger.teller);
+      if (isNext) this.#goOn();
     }
-    this.#toldRegions = ledger.regions;
-    this.#toldBytes = ledger.bytes;
-    this.#toldFence = ledger.fence;
-    this.out.owe(DONE_DUE);
+    this.#report();
+  }
+
+  /** Continues: own messages that were refused are offered again. */
+  proceed(): void {
+    if (this.#state !== BLOCKED) return;
+    this.#goOn();
+    this.#report();
+  }
+
+  #goOn(): void {
+    this.#state = BUSY;
+    const waiting = this.#waiting;
+    try {
+      while (this.#first < waiting.length && this.#readNext());
+    } finally {
+      if (this.#state === BUSY) this.#state = IDLE;
+      if (this.#first >= waiting.length) {
+        waiting.length = 0;
+        this.#first = 0;
+      }
+    }
+  }
+
+  /** Own messages count for this many bytes more: see `postOwn`. */
+  charge(cost: number): void {
+    const ledger = this.#ledger;
+    if (this.#stream === ledger.teller) ledger.bytes = (ledger.bytes + cost) | 0;
   }
 
   /** The peer of this epoch has ended. */
@@ -146,7 +191,19 @@ export class Incoming {
     this.#core.heard();
   }
 
-  /** Gives back what it holds. */
+  /** Gives back all that it holds. */
+  close(): void {
+    this.dropReference();
+    const waiting = this.#waiting;
+    for (let i = this.#first; i < waiting.length; i += REGION_WORDS) {
+      this.#core.memory.release(waiting[i] as BufferId);
+    }
+    waiting.length = 0;
+    this.#first = 0;
+    if (this.#state === BLOCKED) this.#state = IDLE;
+  }
+
+  /** Gives back a reference that no frame has taken. */
   dropReference(): void {
     const id = this.#reference;
     if (id === NO_BUFFER) return;
@@ -154,52 +211,134 @@ export class Incoming {
     this.#core.memory.release(id);
   }
 
-  #read(bufferId: BufferId, offset: number, length: number): void {
-    const core = this.#core;
-    const end = offset + length;
+  /** Reads the first region that waits. False: not all of it now. */
+  #readNext(): boolean {
+    const waiting = this.#waiting;
+    const i = this.#first;
+    const bufferId = waiting[i] as BufferId;
+    const end = waiting[i + 2];
+    const length = waiting[i + 3];
+    const teller = waiting[i + 4];
+    if (teller !== this.#stream) this.#beginStream(teller);
+    // Whatever is thrown, it is not read twice.
+    this.#first = i + REGION_WORDS;
+    let at = end;
     try {
-      if (((offset | length) & 3) !== 0) {
-        core.stray();
-        return;
-      }
-      for (let at = offset; at < end; ) {
-        const next = this.#follow(at, end, bufferId);
-        if (next <= at || next > end) {
-          core.stray();
-          return;
-        }
-        at = next;
-      }
+      if (length > 0) at = this.#read(waiting[i + 1], end, bufferId);
     } finally {
-      core.memory.release(bufferId);
+      if (length > 0 && at >= end) this.#core.memory.release(bufferId);
     }
+    if (at < end) {
+      // Unless all that waits was given back meanwhile.
+      if (waiting.length === 0) {
+        this.#core.memory.release(bufferId);
+        return false;
+      }
+      this.#first = i;
+      waiting[i + 1] = at;
+      this.#state = BLOCKED;
+      return false;
+    }
+    this.dropReference();
+    if (length === 0) this.#reference = bufferId;
+    if (this.#stream === this.#ledger.teller) this.#count(length);
+    return true;
   }
 
-  /** Follows the frame at `at`; returns where it ends. */
-  #follow(at: number, end: number, bufferId: BufferId): number {
+  #count(length: number): void {
+    const ledger = this.#ledger;
+    ledger.regions = (ledger.regions + 1) | 0;
+    ledger.bytes = (ledger.bytes + length) | 0;
+  }
+
+  #report(): void {
+    const ledger = this.#ledger;
+    if (ledger.teller === 0) return;
+    const regions = (ledger.regions - this.#toldRegions) | 0;
+    const bytes = (ledger.bytes - this.#toldBytes) | 0;
+    const interests = (ledger.interests - this.#toldInterests) | 0;
+    if (
+      regions < Math.max(DONE_REGIONS_MIN, this.#windowRegions / DONE_PART) &&
+      bytes < this.#windowBytes / DONE_PART &&
+      interests < this.#core.windowInterests / DONE_PART &&
+      ledger.fence === this.#toldFence
+    ) {
+      return;
+    }
+    this.#toldRegions = ledger.regions;
+    this.#toldBytes = ledger.bytes;
+    this.#toldInterests = ledger.interests;
+    this.#toldFence = ledger.fence;
+    this.out.owe(DONE_DUE);
+  }
+
+  #beginStream(teller: number): void {
+    this.#stream = teller;
+    this.recipients = PLAIN;
+    this.serves = '';
+  }
+
+  /** Hears the notices that a region begins with; returns where they end. */
+  #hearNotices(begin: number, end: number, bufferId: BufferId): number {
+    let at = begin;
+    while (at < end && ((at | end) & 3) === 0 && this.#core.memory.bytes[at] < OWN_MIN) {
+      const next = this.#follow(at, end, bufferId, true);
+      if (next <= at || next > end) break;
+      at = next;
+    }
+    return at;
+  }
+
+  /** Reads what is left of a region; returns where it stops: at its end, or at refused messages. */
+  #read(begin: number, end: number, bufferId: BufferId): number {
+    const core = this.#core;
+    if (begin < end && core.memory.bytes[begin] >= OWN_MIN) {
+      if (this.#stream === 0 || core.isClosed) return end;
+      return core.arrivedOwn(this, bufferId, begin, end);
+    }
+    for (let at = begin; at < end; ) {
+      const next = ((at | end) & 3) === 0 ? this.#follow(at, end, bufferId, false) : STRAY;
+      if (next <= at || next > end) {
+        core.stray();
+        return end;
+      }
+      at = next;
+    }
+    return end;
+  }
+
+  /** Follows the frame at `at`; returns where it ends. `isAhead`: only if it is a notice. */
+  #follow(at: number, end: number, bufferId: BufferId, isAhead: boolean): number {
     const { frame, memory, isClosed } = this.#core;
     const { words } = memory;
-    if (frame.read(words, at, end)) {
-      if (this.#ledger.teller === 0) this.#core.missed();
+    const word = at >>> 2;
+    if (isAhead) {
+      const isOfStream = words[word] === FENCE || words[word] === SERVE || words[word] === BYE;
+      if (isOfStream || words[word] === MESSAGE || words[word] === REFERENCE) return LATER;
+    } else if (frame.read(words, at, end)) {
+      if (this.#stream === 0) this.#core.missed();
       else if (!isClosed) this.#deliver(bufferId);
       return frame.end;
     }
-    const word = at >>> 2;
     const a = words[word + 1];
     const b = words[word + 2];
     switch (words[word]) {
       case ASK:
         this.#hearAsk(a);
+        if (!isAhead && this.#ledger.teller === 0) this.#stream = 0;
         return at + ASK_WORDS * WORD_BYTES;
       case TELL: {
         const begin = at + TELL_WORDS * WORD_BYTES;
         const length = words[word + 5];
         if (length < 0 || begin + length > end) return STRAY;
-        if (a === this.#core.epoch && !isClosed) this.#listenTo(b, word, length);
+        if (a === this.#core.epoch && !isClosed && b > this.#lostEpoch) {
+          this.#listenTo(b, word, length);
+          if (!isAhead) this.#beginStream(b);
+        }
         return begin + padded(length);
       }
       case INTEREST:
-        return this.#hearInterest(at, end, a, b);
+        return this.#hearInterest(at, end, a, b, words[word + 3]);
       case SYNC:
         if (this.#progress === TELLING) {
           this.#progress = SYNCED;
@@ -210,7 +349,7 @@ export class Incoming {
         this.#hearDone(word);
         return at + DONE_WORDS * WORD_BYTES;
       case FENCE:
-        this.#ledger.fence = a;
+        if (this.#stream === this.#ledger.teller) this.#ledger.fence = a;
         return at + FENCE_WORDS * WORD_BYTES;
       case SERVE: {
         const begin = at + SERVE_WORDS * WORD_BYTES;
@@ -224,7 +363,10 @@ export class Incoming {
         if (this.#ledger.teller !== 0) this.#core.gone(a, b);
         return at + GONE_WORDS * WORD_BYTES;
       case BYE:
-        if (a === this.#core.epoch) this.#hearBye();
+        if (a === this.#core.epoch) {
+          this.#hearBye();
+          this.#stream = 0;
+        }
         return at + BYE_WORDS * WORD_BYTES;
       default:
         return STRAY;
@@ -247,12 +389,19 @@ export class Incoming {
     this.#core.arrived(this, reference);
   }
 
-  #hearInterest(at: number, end: number, weight: number, lengths: number): number {
+  #hearInterest(
+    at: number,
+    end: number,
+    weight: number,
+    subjectBytes: number,
+    queueBytes: number,
+  ): number {
     const { bytes } = this.#core.memory;
     const begin = at + INTEREST_WORDS * WORD_BYTES;
-    const subjectEnd = begin + (lengths & 0xffff);
-    const textEnd = subjectEnd + (lengths >>> 16);
-    if (textEnd > end) return STRAY;
+    const subjectEnd = begin + subjectBytes;
+    const textEnd = subjectEnd + queueBytes;
+    if (subjectBytes < 0 || queueBytes < 0 || textEnd > end) return STRAY;
+    this.#ledger.interests = (this.#ledger.interests + 1) | 0;
     if (this.#ledger.teller !== 0 && !this.#core.isClosed) {
       const queue = readText(bytes, subjectEnd, textEnd);
       this.#core.setInterest(this.out, bytes.slice(begin, subjectEnd), queue, weight);
@@ -279,7 +428,6 @@ export class Incoming {
   }
 
   #listenTo(teller: number, word: number, length: number): void {
-    if (teller <= this.#lostEpoch) return;
     const core = this.#core;
     const ledger = this.#ledger;
     core.forgetInterest(this.out);
@@ -289,12 +437,12 @@ export class Incoming {
     this.#windowRegions = words[word + 3];
     this.#windowBytes = words[word + 4];
     this.#progress = TELLING;
-    this.recipients = PLAIN;
-    this.serves = '';
     ledger.teller = teller;
     ledger.regions = 0;
     ledger.bytes = 0;
     ledger.fence = 0;
+    ledger.interests = 0;
+    this.#toldInterests = 0;
     this.#toldRegions = 0;
     this.#toldBytes = 0;
     this.#toldFence = 0;
@@ -305,7 +453,7 @@ export class Incoming {
     const { words } = this.#core.memory;
     const { out } = this;
     if (words[word + 1] !== this.#core.epoch || words[word + 2] !== out.listener) return;
-    out.heardDone(words[word + 3], words[word + 4], words[word + 5]);
+    out.heardDone(words[word + 3], words[word + 4], words[word + 5], words[word + 6]);
     this.#core.heard();
   }
 

@@ -28,7 +28,8 @@ const MESSAGE_BYTES_MIN = 40;
 /** Each thread joins once. */
 const joined: WeakSet<object> = new WeakSet();
 
-class LaneCarrier implements PeerCarrier {
+/** The lane to another thread of an executor group. */
+export class LaneCarrier implements PeerCarrier {
   readonly #sender: PacketSender;
 
   constructor(sender: PacketSender) {
@@ -93,7 +94,7 @@ export class LaneGroup implements PeerGroup {
     return index < this.#count;
   }
 
-  receive(receiver: RegionReceiver): void {
+  onRegion(receiver: RegionReceiver): void {
     this.#member.mailbox.handleRegions(receiver);
   }
 

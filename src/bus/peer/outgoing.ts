@@ -38,6 +38,10 @@ export interface StreamCore {
   /** Regions and bytes that may be with a peer. */
   readonly windowRegions: number;
   readonly windowBytes: number;
+  /** Interests that a peer may not have heard of yet. */
+  readonly windowInterests: number;
+  /** A region that waits and has this many bytes is sent at once. */
+  readonly promptBytes: number;
   /** Something waits for `flush`. */
   dirty(): void;
   /** A frame could not be written: no buffer is free now. */
@@ -53,6 +57,7 @@ export class Ledger {
   /** Modulo 2³². */
   regions: number = 0;
   bytes: number = 0;
+  interests: number = 0;
   /** Number of the last FENCE. */
   fence: number = 0;
 }
@@ -65,8 +70,8 @@ export const DONE_DUE = 8;
 const FENCE_DUE = 16;
 const BYE_DUE = 32;
 
-/** A region that waits and has this many bytes is sent at once. */
-const PROMPT_BYTES = 4096;
+const FRAMES = 0;
+const OWN = 1;
 /** Words of a region that waits: buffer, offset, length. */
 const REGION_WORDS = 3;
 
@@ -90,11 +95,15 @@ export class Outgoing {
   #first: number = 0;
   /** Frames that follow begin a new region. */
   #isSealed: boolean = false;
+  /** What the last region has; a region never has both. */
+  #content: typeof FRAMES | typeof OWN = FRAMES;
   // Modulo 2³²: queued or sent, and dealt with by the peer.
   #sentRegions: number = 0;
   #sentBytes: number = 0;
   #doneRegions: number = 0;
   #doneBytes: number = 0;
+  #sentInterests: number = 0;
+  #doneInterests: number = 0;
   /** Whom messages are for, as the peer was told last. */
   #recipients: number = PLAIN;
   #serves: string = '';
@@ -119,6 +128,16 @@ export class Outgoing {
     return (this.#sentBytes - this.#doneBytes) | 0;
   }
 
+  /** Regions that wait here. */
+  get queuedRegions(): number {
+    return (this.#queue.length - this.#first) / REGION_WORDS;
+  }
+
+  /** Changes of interest that the peer has not heard of yet. */
+  get unheardInterests(): number {
+    return this.listener === 0 ? 0 : this.#news.size + this.#interestsOut;
+  }
+
   ask(): void {
     this.owe(ASK_DUE);
   }
@@ -134,6 +153,8 @@ export class Outgoing {
     this.listener = listener;
     this.#doneRegions = 0;
     this.#doneBytes = 0;
+    this.#sentInterests = 0;
+    this.#doneInterests = 0;
     this.#recipients = PLAIN;
     this.#serves = '';
     this.#fenceAsked = 0;
@@ -212,7 +233,7 @@ export class Outgoing {
    * Sends the message `[begin, end)` of a buffer, whose payload may lie in the buffer `reference`.
    * There was room. **Ownership** takes references of its own.
    */
-  send(
+  post(
     begin: number,
     end: number,
     bufferId: BufferId,
@@ -220,7 +241,7 @@ export class Outgoing {
     reference: BufferId,
   ): void {
     if (this.listener === 0) return;
-    const queue = this.#queue;
+    this.#beginContent(FRAMES);
     if (reference === NO_BUFFER) {
       this.#enqueue(bufferId, begin, end - begin);
     } else {
@@ -230,10 +251,19 @@ export class Outgoing {
       this.#enqueue(bufferId, begin, end - begin);
       this.#sentBytes = (this.#sentBytes + payloadBytes) | 0;
     }
-    if (queue.length - this.#first > REGION_WORDS || queue[queue.length - 1] >= PROMPT_BYTES) {
-      this.#push();
-    }
-    if (queue.length > this.#first) this.#core.dirty();
+    this.#pushSoon();
+  }
+
+  /**
+   * Sends messages of one's own, `[begin, end)` of a buffer, that count for `cost` bytes more than
+   * they have; the peer's `charge` must say the same. **Ownership** as for {@link post}.
+   */
+  postOwn(begin: number, end: number, bufferId: BufferId, cost: number): void {
+    if (this.listener === 0) return;
+    this.#beginContent(OWN);
+    this.#enqueue(bufferId, begin, end - begin);
+    this.#sentBytes = (this.#sentBytes + cost) | 0;
+    this.#pushSoon();
   }
 
   /** Sends what waits, as far as there is room; returns how many regions. */
@@ -243,9 +273,10 @@ export class Outgoing {
   }
 
   /** The peer is done with so much. */
-  heardDone(regions: number, bytes: number, fence: number): void {
+  heardDone(regions: number, bytes: number, fence: number, interests: number): void {
     this.#doneRegions = regions;
     this.#doneBytes = bytes;
+    this.#doneInterests = interests;
     this.#fenceDone = fence;
   }
 
@@ -260,6 +291,10 @@ export class Outgoing {
   /** Whether the listener has come so far. */
   hasPassed(fence: number): boolean {
     return ((this.#fenceDone - fence) | 0) >= 0;
+  }
+
+  get #interestsOut(): number {
+    return (this.#sentInterests - this.#doneInterests) | 0;
   }
 
   get #hasWindow(): boolean {
@@ -317,7 +352,7 @@ export class Outgoing {
   }
 
   #sayDone(): boolean {
-    const { teller, regions, bytes, fence } = this.#ledger;
+    const { teller, regions, bytes, fence, interests } = this.#ledger;
     if (teller === 0) {
       this.#due &= ~DONE_DUE;
       return true;
@@ -332,6 +367,7 @@ export class Outgoing {
     words[word + 3] = regions;
     words[word + 4] = bytes;
     words[word + 5] = fence;
+    words[word + 6] = interests;
     this.#append(at, DONE_WORDS, 0);
     this.#due &= ~DONE_DUE;
     return true;
@@ -341,23 +377,26 @@ export class Outgoing {
   #announceNews(): boolean {
     const { bytes, words } = this.#core.memory;
     for (const interest of this.#news) {
-      if (!this.#hasWindow) {
+      if (!this.#hasWindow || this.#interestsOut >= this.#core.windowInterests) {
         // DONE, too, must not wait: the peer may wait for that.
         this.#writeSigns();
         return false;
       }
       const { subject, queue } = interest;
-      const length = subject.length + queue.length;
+      const queueBytes = textBytes(queue);
+      const length = subject.length + queueBytes;
       const at = this.#reserve(INTEREST_WORDS, length);
       if (at < 0) return false;
       words[at >>> 2] = INTEREST;
       words[(at >>> 2) + 1] = weightOf(interest);
-      words[(at >>> 2) + 2] = subject.length | (queue.length << 16);
+      words[(at >>> 2) + 2] = subject.length;
+      words[(at >>> 2) + 3] = queueBytes;
       const text = at + INTEREST_WORDS * WORD_BYTES;
       bytes.set(subject, text);
-      writeText(bytes, text + subject.length, queue, queue.length);
+      writeText(bytes, text + subject.length, queue, queueBytes);
       this.#append(at, INTEREST_WORDS, length);
       this.#news.delete(interest);
+      this.#sentInterests = (this.#sentInterests + 1) | 0;
     }
     return true;
   }
@@ -377,15 +416,22 @@ export class Outgoing {
   }
 
   #reserve(wordCount: number, textLength: number): number {
-    const at = this.#core.memory.reserve(wordCount * WORD_BYTES + padded(textLength));
+    const at = this.#core.memory.tryReserve(wordCount * WORD_BYTES + padded(textLength));
     if (at < 0) this.#core.lacksBuffer();
     return at;
   }
 
   #append(at: number, wordCount: number, textLength: number): void {
     const length = wordCount * WORD_BYTES + padded(textLength);
+    this.#beginContent(FRAMES);
     this.#enqueue(this.#core.memory.bufferId, at, length);
     this.#core.dirty();
+  }
+
+  #beginContent(content: typeof FRAMES | typeof OWN): void {
+    if (content === this.#content) return;
+    this.#content = content;
+    this.#isSealed = true;
   }
 
   /** Frames that follow each other in a buffer travel as one region. */
@@ -406,6 +452,13 @@ export class Outgoing {
       this.#isSealed = false;
     }
     this.#sentBytes = (this.#sentBytes + length) | 0;
+  }
+
+  #pushSoon(): void {
+    const queue = this.#queue;
+    const isMuch = queue.length - this.#first > REGION_WORDS;
+    if (isMuch || queue[queue.length - 1] >= this.#core.promptBytes) this.#push();
+    if (queue.length > this.#first) this.#core.dirty();
   }
 
   #push(): number {

@@ -43,7 +43,7 @@ export interface PeerGroup {
   /** Whether the bus asks that peer, and waits for it before it publishes. */
   isExpected(index: number): boolean;
   /** Sets the receiver of all regions. */
-  receive(receiver: RegionReceiver): void;
+  onRegion(receiver: RegionReceiver): void;
   /** Calls `flush` whenever regions may wait to be sent; it returns how many were. */
   poll(flush: () => number): void;
   /** Calls back when the bus with that index and epoch has ended without a word. */
@@ -56,7 +56,7 @@ export interface PeerMemory {
   readonly bytes: Bytes;
   readonly words: Int32Array<ArrayBufferLike>;
   /** Where `length` bytes may be written, a multiple of four; -1: no buffer is free now. */
-  reserve(length: number): number;
+  tryReserve(length: number): number;
   /** The buffer of the last reservation. */
   readonly bufferId: BufferId;
   offsetOf(bufferId: BufferId): number;

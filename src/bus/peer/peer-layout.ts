@@ -11,9 +11,10 @@
  *   ASK        asker's epoch
  *   TELL       asker's epoch, teller's epoch, window in regions, in bytes, name bytes
  *                                                                       name
- *   INTEREST   weight, subject bytes + queue bytes · 2¹⁶                subject, queue
+ *   INTEREST   weight, subject bytes, queue bytes                       subject, queue
  *   SYNC
- *   DONE       asker's epoch, teller's epoch, regions, bytes, fence     counts modulo 2³²
+ *   DONE       asker's epoch, teller's epoch, regions, bytes, fence, interests
+ *                                                                       counts modulo 2³²
  *   FENCE      number
  *   SERVE      recipients: see below, name bytes                       queue groups, spaces between
  *   GONE       index, epoch
@@ -38,9 +39,16 @@
  * passes the message on, once, or counts it as lost. Recipients: 0 groups; 1 plain subscriptions,
  * too; 2 a group, and the message was passed on.
  *
+ * **Own messages.** A region that does not begin with a frame, but with a byte from 0x20 on, has
+ * messages in a format of one's own, such as the broker's: as they came from a socket, at any
+ * address. They are for the same recipients. The receiver may refuse them: then they and the stream
+ * after them wait for `proceed`, the messages of a bus that has ended meanwhile, too. ASK, TELL,
+ * INTEREST, SYNC, DONE and GONE, the *notices*, are heard at once even then.
+ *
  * **Windows.** Regions and bytes, of messages and interests alike, that may be with a peer before
  * it says DONE. Publishers wait for room; all other frames always go. A payload counts as bytes
- * wherever it lies. DONE is said after an eighth of the window, and at each FENCE.
+ * wherever it lies; own messages count for what both sides say. Interests may have their own
+ * window, too. DONE is said after an eighth of a window, and at each FENCE.
  *
  * **Fences.** DONE with the number of a FENCE says that all before it was handled: interests are
  * known, messages have been handed to their subscribers.
@@ -97,14 +105,17 @@ export const WORD_BYTES = 4;
 /** Words before the texts. */
 export const ASK_WORDS = 2;
 export const TELL_WORDS = 6;
-export const INTEREST_WORDS = 3;
+export const INTEREST_WORDS = 4;
 export const SYNC_WORDS = 1;
-export const DONE_WORDS = 6;
+export const DONE_WORDS = 7;
 export const FENCE_WORDS = 2;
 export const SERVE_WORDS = 3;
 export const GONE_WORDS = 3;
 export const BYE_WORDS = 2;
 export const MESSAGE_WORDS = 8;
+
+/** Smallest first byte of a message of one's own. */
+export const OWN_MIN = 0x20;
 
 /** Recipients in SERVE. */
 export const GROUPS = 0;

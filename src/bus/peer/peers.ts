@@ -18,10 +18,19 @@ export interface PeersHome {
   readonly memory: PeerMemory;
   readonly windowRegions: number;
   readonly windowBytes: number;
-  /** The message in `frame` came; its bytes lie in that buffer. Borrowed. */
-  arrived(frame: MessageFrame, from: Incoming, bufferId: BufferId): void;
-  /** A message came that was for a predecessor, which has died. */
-  missed(): void;
+  /** Interests that a peer may not have heard of; default: what the window has room for. */
+  readonly windowInterests?: number;
+  /** A region that waits and has this many bytes is sent at once; default 4096. */
+  readonly promptBytes?: number;
+  /**
+   * The message in `frame` came; its bytes lie in that buffer. Borrowed. Without it, such messages
+   * are strays.
+   */
+  arrived?(frame: MessageFrame, from: Incoming, bufferId: BufferId): void;
+  /** See {@link IncomingCore.arrivedOwn}. Without it, such messages are strays. */
+  arrivedOwn?(from: Incoming, bufferId: BufferId, begin: number, end: number): number;
+  /** A message came for a predecessor, which has died, or from one that has parted. */
+  missed?(): void;
   /** Publishers may have room now. */
   heard(): void;
   /** Calls `flush` soon. */
@@ -41,6 +50,8 @@ interface Fence {
 /** A peer that is expected, and may publish before it knows of us. */
 const UNHEARD = -1;
 
+const PROMPT_BYTES = 4096;
+
 /** Streams go on. */
 const OPEN = 0;
 /** Nothing is published or delivered any more; what is queued is still sent. */
@@ -56,12 +67,15 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   readonly remote: RemoteInterest<S, Outgoing>;
   readonly windowRegions: number;
   readonly windowBytes: number;
+  readonly windowInterests: number;
+  readonly promptBytes: number;
+  /** The stream to each peer, by its index. */
+  readonly out: readonly (Outgoing | undefined)[];
   readonly frame: MessageFrame = new MessageFrame();
   /** Regions that were sent by no bus. */
   strays: number = 0;
   readonly #home: PeersHome;
   readonly #group: PeerGroup;
-  readonly #out: (Outgoing | undefined)[] = [];
   readonly #in: (Incoming | undefined)[] = [];
   #fences: Fence[] = [];
   #state: typeof OPEN | typeof CLOSED | typeof DESTROYED = OPEN;
@@ -77,15 +91,19 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     this.memory = home.memory;
     this.windowRegions = home.windowRegions;
     this.windowBytes = home.windowBytes;
+    this.windowInterests = home.windowInterests ?? Infinity;
+    this.promptBytes = home.promptBytes ?? PROMPT_BYTES;
     this.remote = new RemoteInterest(index);
+    const all: (Outgoing | undefined)[] = [];
+    this.out = all;
     for (const [at, carrier] of group.carriers.entries()) {
       const ledger = new Ledger();
       const out = carrier === undefined ? undefined : new Outgoing(this, at, carrier, ledger);
-      this.#out.push(out);
+      all.push(out);
       this.#in.push(out === undefined ? undefined : new Incoming(this, out, ledger));
       if (group.isExpected(at)) out?.ask();
     }
-    group.receive((bufferId, offset, length, from) => this.take(bufferId, offset, length, from));
+    group.onRegion((bufferId, offset, length, from) => this.take(bufferId, offset, length, from));
     group.onGone((at, epoch) => this.lost(at, epoch));
     group.poll(() => this.flush());
   }
@@ -102,6 +120,11 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     return this.#wasSettled;
   }
 
+  /** Whether that peer has ended, or said goodbye. */
+  isParted(index: number): boolean {
+    return this.#in[index]?.isParted === true;
+  }
+
   /** Peers whose interests are known. */
   get count(): number {
     return this.#in.reduce((count, each) => count + (each?.isSynced === true ? 1 : 0), 0);
@@ -109,7 +132,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
 
   /** Regions that are with peers, or wait. */
   get regionsOut(): number {
-    return this.#out.reduce(
+    return this.out.reduce(
       (sum, each) => sum + (each === undefined || each.listener === 0 ? 0 : each.regionsOut),
       0,
     );
@@ -130,8 +153,8 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   /** Resolves when every peer has handled all that was announced and sent so far, or has ended. */
   fence(): Promise<void> {
     if (this.#state !== OPEN) return Promise.resolve();
-    const numbers = this.#out.map((each) => each?.fence() ?? 0);
-    const listeners = this.#out.map((each, at) => this.#listenerAt(at, each));
+    const numbers = this.out.map((each) => each?.fence() ?? 0);
+    const listeners = this.out.map((each, at) => this.#listenerAt(at, each));
     return new Promise((resolve) => {
       this.#fences.push({ listeners, numbers, resolve });
       this.#passFences();
@@ -148,7 +171,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     this.#isDirty = false;
     if (this.#state === DESTROYED) return 0;
     let sent = 0;
-    for (const each of this.#out) if (each !== undefined) sent += each.flush();
+    for (const each of this.out) if (each !== undefined) sent += each.flush();
     return sent;
   }
 
@@ -163,10 +186,17 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     if (this.#isDirty) this.flush();
   }
 
+  /** Offers again what was refused of the stream from that peer. */
+  proceed(from: number): void {
+    if (this.#state === DESTROYED) return;
+    this.#in[from]?.proceed();
+    if (this.#isDirty) this.flush();
+  }
+
   /** The bus at that index has ended; the others are told. */
   lost(index: number, epoch: number): void {
     this.gone(index, epoch);
-    for (const [at, each] of this.#out.entries()) if (at !== index) each?.sayGone(index, epoch);
+    for (const [at, each] of this.out.entries()) if (at !== index) each?.sayGone(index, epoch);
     this.flush();
   }
 
@@ -174,7 +204,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   close(): void {
     if (this.#state !== OPEN) return;
     this.#state = CLOSED;
-    for (const each of this.#out) each?.sayBye();
+    for (const each of this.out) each?.sayBye();
     this.flush();
     this.#passFences();
   }
@@ -182,8 +212,8 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   /** Gives back all that it holds, and says nothing. */
   destroy(): void {
     this.#state = DESTROYED;
-    for (const each of this.#out) each?.close();
-    for (const each of this.#in) each?.dropReference();
+    for (const each of this.out) each?.close();
+    for (const each of this.#in) each?.close();
     this.#passFences();
   }
 
@@ -214,7 +244,16 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   }
 
   arrived(from: Incoming, bufferId: BufferId): void {
-    this.#home.arrived(this.frame, from, bufferId);
+    if (this.#home.arrived === undefined) this.strays++;
+    else this.#home.arrived(this.frame, from, bufferId);
+  }
+
+  arrivedOwn(from: Incoming, bufferId: BufferId, begin: number, end: number): number {
+    if (this.#home.arrivedOwn !== undefined) {
+      return this.#home.arrivedOwn(from, bufferId, begin, end);
+    }
+    this.strays++;
+    return end;
   }
 
   heard(): void {
@@ -227,7 +266,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
   }
 
   missed(): void {
-    this.#home.missed();
+    this.#home.missed?.();
   }
 
   stray(): void {
@@ -236,7 +275,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
 
   #announce(interest: Interest | undefined): void {
     if (interest === undefined || this.#state !== OPEN) return;
-    for (const each of this.#out) each?.announce(interest);
+    for (const each of this.out) each?.announce(interest);
   }
 
   #listenerAt(at: number, out: Outgoing | undefined): number {
@@ -250,7 +289,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     const isOver = this.#state !== OPEN;
     this.#fences = this.#fences.filter(({ listeners, numbers, resolve }) => {
       let isPassed = true;
-      for (const [at, each] of this.#out.entries()) {
+      for (const [at, each] of this.out.entries()) {
         if (each === undefined) continue;
         // Another one in its place may have begun before us, and not know us yet.
         const listener = this.#listenerAt(at, each);

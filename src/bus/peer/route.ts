@@ -75,7 +75,7 @@ export class Route {
     for (let i = 0; i < this.#count; i++) {
       const peer = this.#peers[i];
       if (this.#isFirst(i) || peer.trySetRecipients(this.#recipients[i], this.#names[i])) {
-        peer.send(begin, end, bufferId, payloadBytes, reference);
+        peer.post(begin, end, bufferId, payloadBytes, reference);
       } else {
         lost += this.#names[i].split(' ').length;
       }

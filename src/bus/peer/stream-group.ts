@@ -101,7 +101,7 @@ export class StreamGroup implements PeerGroup {
     return true;
   }
 
-  receive(receiver: RegionReceiver): void {
+  onRegion(receiver: RegionReceiver): void {
     this.#receiver = receiver;
   }
 

@@ -98,7 +98,7 @@ export class StreamReader {
       throw malformed(`record of kind ${kind} with ${length} bytes`);
     }
     if (kind === FRAMES) {
-      const at = this.#frames.reserve(length);
+      const at = this.#frames.tryReserve(length);
       if (at < 0) return false;
       this.#begin = at;
       this.#bufferId = this.#frames.bufferId;

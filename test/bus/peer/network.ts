@@ -87,7 +87,7 @@ export class PeerNetwork {
           : this.#carrier(index, to, () => this.members[index]?.epoch === epoch),
       ),
       isExpected: () => true,
-      receive: (receiver) => {
+      onRegion: (receiver) => {
         parts.receiver = receiver;
       },
       poll: (flush) => {
@@ -210,10 +210,10 @@ function describeFrames(pool: BufferPool, begin: number, end: number): string {
       frames.push(`TELL ${a} ${b} ${text(after(layout.TELL_WORDS), length)}`);
       at = after(layout.TELL_WORDS) + layout.padded(length);
     } else if (kind === layout.INTEREST) {
-      const subject = text(after(layout.INTEREST_WORDS), b & 0xffff);
-      const queue = text(after(layout.INTEREST_WORDS) + (b & 0xffff), b >>> 16);
+      const subject = text(after(layout.INTEREST_WORDS), b);
+      const queue = text(after(layout.INTEREST_WORDS) + b, c);
       frames.push(`INTEREST ${a} ${subject}${queue === '' ? '' : ` in ${queue}`}`);
-      at = after(layout.INTEREST_WORDS) + layout.padded((b & 0xffff) + (b >>> 16));
+      at = after(layout.INTEREST_WORDS) + layout.padded(b + c);
     } else if (kind === layout.SYNC) {
       frames.push('SYNC');
       at = after(layout.SYNC_WORDS);
