@@ -58,9 +58,8 @@ export class ExecutorPeers implements Peers {
     });
   }
 
-  poll(flush: () => number): void {
-    this.#context.poll(flush);
-  }
+  /** A lane has room for more than its window; `Mesh.check` tries again what it has not. */
+  poll(): void {}
 
   /** The host says so: see `HostMessage`. */
   onGone(): void {}

@@ -22,7 +22,7 @@ const BYE_BYTE: number = BYE.charCodeAt(0);
 export function laneCost(groupCount: number): number {
   return MESSAGE_COST + groupCount * GROUP_COST;
 }
-const MESSAGE_COST = 16;
+const MESSAGE_COST = 8;
 /** For each queue group of which a member is to be found. */
 const GROUP_COST = 256;
 

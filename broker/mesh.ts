@@ -92,8 +92,6 @@ const MARK_WORDS = 2;
 export const CHANGES_MAX = 1024;
 /** Clients that have done much may cause such a part of them, and fill such a part of a window. */
 const HEAVY_PART = 4;
-/** A region of messages is sent at the end of the turn, or once it has this many bytes. */
-const PROMPT_BYTES = 16 * 1024;
 
 // RUNNING ──sayBye──▶ PARTING ──close──▶ CLOSED; close also from RUNNING
 const RUNNING = 0;
@@ -111,7 +109,8 @@ export class Mesh<S extends Subscriber>
   readonly windowBytes: number;
   readonly windowRegions: number;
   readonly windowInterests: number = CHANGES_MAX;
-  readonly promptBytes: number = PROMPT_BYTES;
+  /** Regions are sent at the end of the turn, or when another one begins. */
+  readonly promptBytes: number = Infinity;
   readonly router: Router<S>;
   readonly share: FairShare;
   readonly backpressure: Backpressure;
@@ -292,18 +291,21 @@ export class Mesh<S extends Subscriber>
 
   offer(to: Outgoing, message: Message, isPlain: boolean, groups: readonly string[]): boolean {
     if (to.listener === 0) return true;
+    const recipients = isPlain ? PLAIN : GROUPS;
+    const names = namesOf(groups);
+    const cost = laneCost(groups.length);
+    const { begin, end } = message;
+    if (to.isFor(recipients, names) && to.tryExtendOwn(begin, end, cost)) return true;
     // What the publisher's client has subscribed to before is known there before.
     if (!to.hasRoom || (!this.share.isLight && this.#isHeavilyLoaded(to))) return false;
-    if (!to.trySetRecipients(isPlain ? PLAIN : GROUPS, namesOf(groups))) return false;
-    this.#post(to, message, groups);
+    if (!to.trySetRecipients(recipients, names)) return false;
+    to.postOwn(begin, end, this.pool.bufferAt(begin), cost);
     return true;
   }
 
   pass(to: Outgoing, message: Message, groups: readonly string[]): void {
-    if (to.trySetRecipients(GROUPS, namesOf(groups))) this.#post(to, message, groups);
-  }
-
-  #post(to: Outgoing, { begin, end }: Message, groups: readonly string[]): void {
+    if (!to.trySetRecipients(GROUPS, namesOf(groups))) return;
+    const { begin, end } = message;
     to.postOwn(begin, end, this.pool.bufferAt(begin), laneCost(groups.length));
   }
 
@@ -312,7 +314,7 @@ export class Mesh<S extends Subscriber>
     // One region may be unreported for good: see DONE.
     const regions = Math.max(2, this.windowRegions / HEAVY_PART);
     const bytes = this.windowBytes / HEAVY_PART;
-    return to.regionsOut - to.queuedRegions >= regions || to.bytesOut >= bytes;
+    return to.regionsOut >= regions || to.bytesOut >= bytes;
   }
 
   // ── For the streams, their lanes and the back-pressure ────────────────────────────────

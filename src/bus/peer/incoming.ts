@@ -4,8 +4,9 @@
 import { readText } from '../../base/text.ts';
 import { type BufferId, NO_BUFFER } from '../../pool/index.ts';
 import type { Bytes } from '../subject.ts';
+import type { Ledger } from './ledger.ts';
 import type { MessageFrame } from './message-frame.ts';
-import { DONE_DUE, type Ledger, type Outgoing } from './outgoing.ts';
+import { DONE_DUE, type Outgoing } from './outgoing.ts';
 import type { PeerMemory } from './peer-carrier.ts';
 import {
   ASK,

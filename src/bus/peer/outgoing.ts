@@ -3,6 +3,7 @@
 
 import { textBytes, writeText } from '../../base/text.ts';
 import { type BufferId, NO_BUFFER } from '../../pool/index.ts';
+import type { Ledger } from './ledger.ts';
 import { type Interest, type OwnInterest, weightOf } from './own-interest.ts';
 import { ENDED, type PeerCarrier, type PeerMemory, SENT } from './peer-carrier.ts';
 import {
@@ -50,18 +51,6 @@ export interface StreamCore {
   ended(out: Outgoing): void;
 }
 
-/** What has come from a peer, as both streams see it. */
-export class Ledger {
-  /** Epoch of the peer that sends; 0: none, and what comes is released. */
-  teller: number = 0;
-  /** Modulo 2³². */
-  regions: number = 0;
-  bytes: number = 0;
-  interests: number = 0;
-  /** Number of the last FENCE. */
-  fence: number = 0;
-}
-
 // What is due to be said, each a bit, in this order.
 const ASK_DUE = 1;
 const TELL_DUE = 2;
@@ -97,6 +86,8 @@ export class Outgoing {
   #isSealed: boolean = false;
   /** What the last region has; a region never has both. */
   #content: typeof FRAMES | typeof OWN = FRAMES;
+  /** Where the buffer of the last own region ends. */
+  #ownEnd: number = 0;
   // Modulo 2³²: queued or sent, and dealt with by the peer.
   #sentRegions: number = 0;
   #sentBytes: number = 0;
@@ -126,11 +117,6 @@ export class Outgoing {
 
   get bytesOut(): number {
     return (this.#sentBytes - this.#doneBytes) | 0;
-  }
-
-  /** Regions that wait here. */
-  get queuedRegions(): number {
-    return (this.#queue.length - this.#first) / REGION_WORDS;
   }
 
   /** Changes of interest that the peer has not heard of yet. */
@@ -213,8 +199,7 @@ export class Outgoing {
 
   /** Says whom the next messages are for: see SERVE. False: no buffer is free now. */
   trySetRecipients(recipients: number, names: string): boolean {
-    const isSame = recipients === this.#recipients && names === this.#serves;
-    if (this.listener === 0 || isSame) return true;
+    if (this.listener === 0 || this.isFor(recipients, names)) return true;
     const length = textBytes(names);
     const at = this.#reserve(SERVE_WORDS, length);
     if (at < 0) return false;
@@ -261,9 +246,28 @@ export class Outgoing {
   postOwn(begin: number, end: number, bufferId: BufferId, cost: number): void {
     if (this.listener === 0) return;
     this.#beginContent(OWN);
+    this.#ownEnd = this.#core.memory.offsetOf(bufferId) + this.#core.memory.bufferSize;
     this.#enqueue(bufferId, begin, end - begin);
     this.#sentBytes = (this.#sentBytes + cost) | 0;
     this.#pushSoon();
+  }
+
+  /** The same for what follows at once in the region that waits: that needs no room. */
+  tryExtendOwn(begin: number, end: number, cost: number): boolean {
+    const queue = this.#queue;
+    const last = queue.length - REGION_WORDS;
+    if (last < this.#first || this.#content !== OWN || this.#isSealed || this.#due !== 0)
+      return false;
+    if (queue[last + 1] + queue[last + 2] !== begin || begin >= this.#ownEnd) return false;
+    if (this.#news.size > 0) return false;
+    queue[last + 2] += end - begin;
+    this.#sentBytes = (this.#sentBytes + end - begin + cost) | 0;
+    return true;
+  }
+
+  /** Whether the messages that follow are for these. */
+  isFor(recipients: number, names: string): boolean {
+    return recipients === this.#recipients && names === this.#serves;
   }
 
   /** Sends what waits, as far as there is room; returns how many regions. */
