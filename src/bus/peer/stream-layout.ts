@@ -16,6 +16,8 @@
  * nothing, which stops the writer. A stream that breaks these rules is ERR_BUSBAR_FRAME_MALFORMED:
  * close it.
  *
+ * Own messages do not travel over a stream: a bus counts such a region as a stray.
+ *
  * A stream that ends is the end of the bus at the other end: that bus comes back with a higher
  * epoch. A record that was not whole is dropped.
  */

@@ -9,7 +9,9 @@ import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { Random } from '../../../src/base/random.ts';
 import { Bus } from '../../../src/bus/bus.ts';
+import { OWN_MIN } from '../../../src/bus/peer/peer-layout.ts';
 import { type PeerStream, StreamGroup } from '../../../src/bus/peer/stream-group.ts';
+import { FRAMES } from '../../../src/bus/peer/stream-layout.ts';
 import { expectAllHome } from '../../pool-expectations.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 11);
@@ -123,4 +125,26 @@ test(`${ROUNDS} streams with random changes do no harm (from seed ${SEED})`, asy
   // Whatever the seed, a quarter of them is not changed.
   expect(ends.whole).toBeGreaterThan(0);
   expect(ends.whole + ends.refused + ends.stray).toBe(ROUNDS);
+});
+
+test('a region of own messages is a stray, and the stream goes on', async () => {
+  const ends = [new End(0), new End(1)] as const;
+  const [speaker, listener] = ends;
+  const got: string[] = [];
+  listener.bus.subscribe('a', (message) => void got.push(message.text()));
+  const pump = async (): Promise<void> => {
+    for (let i = 0; i < 20; i++) {
+      await Promise.resolve();
+      listener.read(Uint8Array.from(speaker.wire.splice(0)));
+      speaker.read(Uint8Array.from(listener.wire.splice(0)));
+    }
+  };
+  await pump();
+  listener.read(Uint8Array.from([FRAMES, 0, 0, 0, 4, 0, 0, 0, OWN_MIN, 0, 0, 0]));
+  expect(listener.bus.stats().strays).toBe(1);
+  speaker.bus.tryPublish('a', 'still here');
+  await pump();
+  expect(got).toEqual(['still here']);
+  for (const each of ends) each.end();
+  for (const { pool } of ends) expectAllHome(pool);
 });
