@@ -87,6 +87,7 @@ const BLOCKED = 2;
 /** Of a region: its buffer, where what is left of it begins and ends, its length, its teller. */
 const REGION_WORDS = 5;
 
+/** The stream from one peer. */
 export class Incoming {
   readonly out: Outgoing;
   /** The peer's name. */

@@ -64,6 +64,7 @@ const OWN = 1;
 /** Words of a region that waits: buffer, offset, length. */
 const REGION_WORDS = 3;
 
+/** The stream to one peer. */
 export class Outgoing {
   readonly index: number;
   /** Epoch of the peer that listens; 0: none, and nothing is sent but ASK. */

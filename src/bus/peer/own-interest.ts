@@ -31,6 +31,7 @@ export function interestKey(subject: Bytes, queue: string): string {
   return `${Buffer.from(subject).toString('latin1')} ${queue}`;
 }
 
+/** What is wanted here, and what of it peers are told. */
 export class OwnInterest {
   readonly #interests: KeyedMap<Interest> = new KeyedMap();
 

@@ -117,8 +117,10 @@ export const MESSAGE_WORDS = 8;
 /** Smallest first byte of a message of one's own. */
 export const OWN_MIN = 0x20;
 
-/** Recipients in SERVE. */
+// Recipients in SERVE.
+/** Queue groups alone. */
 export const GROUPS = 0;
+/** Plain subscriptions, too. */
 export const PLAIN = 1;
 export const PASSED = 2;
 

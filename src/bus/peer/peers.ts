@@ -60,6 +60,7 @@ const CLOSED = 1;
 /** Nothing is held. */
 const DESTROYED = 2;
 
+/** All peers of one bus: the streams to and from each. */
 export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, IncomingCore {
   readonly name: string;
   readonly epoch: number;
