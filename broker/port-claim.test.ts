@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { listenAlone, untilClosed } from './port-claim.ts';
 
-test('a gate that nobody holds any more is no error for the broker that waits at it', async () => {
+test('a gate that has opened is no error for the broker that waits at it', async () => {
   const server = await listenAlone('127.0.0.1', 0);
   const address = server.address() as { port: number };
   server.close();
