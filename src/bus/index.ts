@@ -23,19 +23,13 @@ export { MatchSet } from './match-set.ts';
 export type { BusPayload } from './payloads.ts';
 export type { Incoming } from './peer/incoming.ts';
 export { type BusMember, LaneCarrier } from './peer/lane-group.ts';
-export type { MessageFrame } from './peer/message-frame.ts';
 export type { Outgoing } from './peer/outgoing.ts';
-export { type Interest, OwnInterest, type Wanting, weightOf } from './peer/own-interest.ts';
+export type { Wanting } from './peer/own-interest.ts';
 export type { PeerCarrier, PeerGroup, PeerMemory, RegionReceiver } from './peer/peer-carrier.ts';
 export { GROUPS, PLAIN } from './peer/peer-layout.ts';
 export { Peers, type PeersHome } from './peer/peers.ts';
-export {
-  type Beyond,
-  RemoteInterest,
-  type RemoteMembers,
-  type SpreadGroup,
-} from './peer/remote-interest.ts';
-export { QueueName, QueueNames } from './queue-names.ts';
+export type { Beyond, RemoteMembers, SpreadGroup } from './peer/remote-interest.ts';
+export type { QueueName } from './queue-names.ts';
 export {
   type Bytes,
   classifySubject,
@@ -46,11 +40,5 @@ export {
   SUBJECT_LITERAL,
   SUBJECT_WILDCARD,
 } from './subject.ts';
-export {
-  costOf,
-  type Rememberer,
-  SUBSCRIPTION_BYTES,
-  SubscriptionIndex,
-  type Surroundings,
-} from './subscription-index.ts';
-export { type Indexed, TokenNode, TokenTree } from './token-tree.ts';
+export { costOf, SUBSCRIPTION_BYTES, SubscriptionIndex } from './subscription-index.ts';
+export type { Indexed, TokenNode } from './token-tree.ts';

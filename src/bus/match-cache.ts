@@ -4,7 +4,7 @@
 import { show } from '../base/check.ts';
 import { MatchSet } from './match-set.ts';
 import { type Bytes, hashSubjectBytes, tailWord } from './subject.ts';
-import { type Rememberer, SubscriptionIndex } from './subscription-index.ts';
+import { SubscriptionIndex } from './subscription-index.ts';
 import type { Indexed } from './token-tree.ts';
 
 /** Words of a key: the bytes of a subject; the last word is partly or wholly empty. */
@@ -28,7 +28,7 @@ const REFERENCE_COUNT_MAX = 1 << 20;
  * search). Two subjects in one slot displace each other. The hash has no secret: collisions made on
  * purpose cause lookups in the tree, and nothing worse. The cache never grows.
  */
-export class MatchCache<S extends Indexed<S>, Beyond = undefined> implements Rememberer {
+export class MatchCache<S extends Indexed<S>, Beyond = undefined> {
   readonly #index: SubscriptionIndex<S, Beyond>;
   readonly #bytes: Bytes;
   readonly #view: DataView<ArrayBufferLike>;
@@ -85,6 +85,7 @@ export class MatchCache<S extends Indexed<S>, Beyond = undefined> implements Rem
     return this.#refill(slot, begin, end, tail);
   }
 
+  /** @internal */
   forgetSubject(subject: Bytes): void {
     // A publisher that keeps its subject has the result already; only a new stamp shows a change.
     const found =

@@ -36,6 +36,7 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
   /** Lists of members merged here, of groups at several nodes of the tree. */
   #merged: Map<number, S[]> | undefined = undefined;
 
+  /** @internal */
   clear(): void {
     if (this.isPinned) this.forget();
     this.stamp = 0;
@@ -47,7 +48,7 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
     this.#merged = undefined;
   }
 
-  /** Empties the set, leftovers included, so that nothing keeps closed connections alive. */
+  /** @internal Empties the set, leftovers included: they keep connections alive. */
   forget(): void {
     this.isPinned = false;
     this.plain = [];
@@ -57,6 +58,7 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
     this.clear();
   }
 
+  /** @internal */
   addPlain(subscriptions: readonly S[]): void {
     const { plain } = this;
     for (let i = 0; i < subscriptions.length; i++) plain[this.plainCount++] = subscriptions[i];
@@ -64,8 +66,8 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
   }
 
   /**
-   * Adds members of a group. A group in several matching wildcards is one group. **Cost** one
-   * lookup, and a copy of the members if the group is there already.
+   * @internal Adds members of a group. A group in several matching wildcards is one group. **Cost**
+   * one lookup, and a copy of the members if the group is there already.
    */
   addGroup(name: QueueName, members: readonly S[]): void {
     this.#places ??= new Map();
@@ -104,7 +106,7 @@ export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
     return this.#places?.get(name) ?? -1;
   }
 
-  /** Removes a group and returns its members; an empty list if it is not there. */
+  /** @internal Removes a group and returns its members; an empty list if it is not there. */
   takeGroup(name: QueueName): readonly S[] {
     const place = this.#places?.get(name);
     if (place === undefined) return [];

@@ -40,8 +40,8 @@ export class Payloads {
   }
 
   /**
-   * Copies a payload of `length` bytes after earlier ones. Returns where it begins, or -1 if no
-   * buffer is free now.
+   * @internal Copies a payload of `length` bytes after earlier ones. Returns where it begins, or -1
+   * if no buffer is free now.
    *
    * **Ownership** this object holds a reference on {@link bufferId} until the next call.
    */
@@ -65,7 +65,7 @@ export class Payloads {
 
   /**
    * Where `length` bytes may be written, a multiple of four after earlier ones; -1: no buffer is
-   * free now. **Ownership** as for {@link store}.
+   * free now. **Ownership** this object's, until the next call.
    */
   tryReserve(length: number): number {
     const at = (this.#at + 3) & ~3;

@@ -8,9 +8,10 @@ import { KeyedMap } from './keyed-map.ts';
 export class QueueName {
   /** One character per byte. */
   readonly text: string;
-  /** Number of subscriptions that use it. */
+  /** @internal Number of subscriptions that use it. */
   useCount: number = 0;
 
+  /** @internal */
   constructor(text: string) {
     this.text = text;
   }
@@ -20,6 +21,7 @@ export class QueueName {
 export class QueueNames {
   readonly #names: KeyedMap<QueueName>;
 
+  /** @internal */
   constructor(hash?: KeyedHash) {
     this.#names = new KeyedMap(hash);
   }
@@ -29,7 +31,7 @@ export class QueueNames {
     return this.#names.get(text);
   }
 
-  /** Adds a use of the name. */
+  /** @internal Adds a use of the name. */
   use(text: string): QueueName {
     let name = this.#names.get(text);
     if (name === undefined) {
@@ -40,7 +42,7 @@ export class QueueNames {
     return name;
   }
 
-  /** Removes a use of the name. */
+  /** @internal Removes a use of the name. */
   drop(name: QueueName): void {
     if (--name.useCount === 0) this.#names.delete(name.text);
   }

@@ -29,8 +29,9 @@ export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
   count: number = 0;
   /** Estimate of the heap that all subscriptions take, in bytes: see {@link costOf}. */
   bytes: number = 0;
-  /** Other executors. After each change there, `changed` must be called. */
+  /** @internal Other executors. After each change there, `changed` must be called. */
   surroundings: Surroundings<S, Beyond> | undefined = undefined;
+  /** @internal */
   rememberer: Rememberer | undefined = undefined;
   readonly queueNames: QueueNames;
   readonly #tree: TokenTree<S>;
@@ -50,7 +51,7 @@ export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
     return this.#tree.steps;
   }
 
-  /** At most two for each subject. */
+  /** @internal At most two for each subject. */
   get nodeCount(): number {
     return this.#tree.nodeCount;
   }

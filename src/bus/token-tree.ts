@@ -36,21 +36,26 @@ const STEP_BYTES_LOG2 = 5;
 
 /** A node of a {@link TokenTree}. */
 export class TokenNode<S extends Indexed<S>> {
-  /** Tokens with dots between them, one character per byte. */
+  /** @internal Tokens with dots between them, one character per byte. */
   label: string;
+  /** @internal */
   parent: TokenNode<S> | undefined = undefined;
-  /** The next child of the same parent whose first token has the same hash. */
+  /** @internal The next child of the same parent whose first token has the same hash. */
   nextSameHash: TokenNode<S> | undefined = undefined;
-  /** Children whose first token is neither `*` nor `>`, by its hash. */
+  /** @internal Children whose first token is neither `*` nor `>`, by its hash. */
   children: Map<number, TokenNode<S>> | undefined = undefined;
-  /** Children whose first token is `*`, and `>`. */
+  /** @internal Children whose first token is `*`, and `>`. */
   star: TokenNode<S> | undefined = undefined;
+  /** @internal */
   rest: TokenNode<S> | undefined = undefined;
+  /** @internal */
   childCount: number = 0;
+  /** @internal */
   plain: S[] | undefined = undefined;
-  /** The members of each queue group. None is empty. */
+  /** @internal The members of each queue group. None is empty. */
   groups: Map<QueueName, S[]> | undefined = undefined;
 
+  /** @internal */
   constructor(label: string) {
     this.label = label;
   }

@@ -49,10 +49,7 @@ export interface IncomingCore {
   arrived(from: Incoming, bufferId: BufferId): void;
   /** A message came for a predecessor, or from one that has parted. */
   missed(): void;
-  /**
-   * Messages of one's own have come, `[begin, end)` of a buffer. Borrowed. Returns the end, or
-   * where those begin that it has not taken, for which it calls `proceed` later.
-   */
+  /** See `PeersHome`. */
   arrivedOwn(from: Incoming, bufferId: BufferId, begin: number, end: number): number;
   /** Something changed for which publishers or fences may have waited. */
   heard(): void;
@@ -90,7 +87,7 @@ const REGION_WORDS = 5;
 /** The stream from one peer. */
 export class Incoming {
   readonly out: Outgoing;
-  /** The peer's name. */
+  /** @internal The peer's name. */
   name: string = '';
   /** Recipients of the messages that follow: see SERVE. */
   recipients: number = PLAIN;
@@ -117,27 +114,29 @@ export class Incoming {
   /** Whose stream is being read; 0: no peer's, and messages are not delivered. */
   #stream: number = 0;
 
+  /** @internal */
   constructor(core: IncomingCore, out: Outgoing, ledger: Ledger) {
     this.#core = core;
     this.out = out;
     this.#ledger = ledger;
   }
 
-  /** Whether the peer has told all its interests, or has ended. */
+  /** @internal Whether the peer has told all its interests, or has ended. */
   get isSettled(): boolean {
     return this.#progress >= SYNCED;
   }
 
-  /** Whether it has ended, and no other is known to have begun. */
+  /** @internal Whether it has ended, and no other is known to have begun. */
   get isParted(): boolean {
     return this.#progress === PARTED;
   }
 
+  /** @internal */
   get isSynced(): boolean {
     return this.#progress === SYNCED;
   }
 
-  /** **Ownership** takes the region's reference. */
+  /** @internal **Ownership** takes the region's reference. */
   take(bufferId: BufferId, offset: number, length: number): void {
     const end = offset + length;
     const isNext = this.#state === IDLE;
@@ -152,7 +151,7 @@ export class Incoming {
     this.#report();
   }
 
-  /** Continues: own messages that were refused are offered again. */
+  /** @internal Continues: own messages that were refused are offered again. */
   proceed(): void {
     if (this.#state !== BLOCKED) return;
     this.#goOn();
@@ -179,7 +178,7 @@ export class Incoming {
     if (this.#stream === ledger.teller) ledger.bytes = (ledger.bytes + cost) | 0;
   }
 
-  /** The peer of this epoch has ended. */
+  /** @internal The peer of this epoch has ended. */
   lose(epoch: number): void {
     if (epoch <= this.#lostEpoch) return;
     this.#lostEpoch = epoch;
@@ -193,7 +192,7 @@ export class Incoming {
     this.#core.heard();
   }
 
-  /** Gives back all that it holds. */
+  /** @internal Gives back all that it holds. */
   close(): void {
     this.dropReference();
     const waiting = this.#waiting;
@@ -205,7 +204,7 @@ export class Incoming {
     if (this.#state === BLOCKED) this.#state = IDLE;
   }
 
-  /** Gives back a reference that no frame has taken. */
+  /** @internal Gives back a reference that no frame has taken. */
   dropReference(): void {
     const id = this.#reference;
     if (id === NO_BUFFER) return;

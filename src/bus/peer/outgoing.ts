@@ -30,7 +30,7 @@ import {
   WORD_BYTES,
 } from './peer-layout.ts';
 
-/** What the streams of one bus share. */
+/** What streams share. */
 export interface StreamCore {
   readonly name: string;
   readonly epoch: number;
@@ -69,7 +69,7 @@ export class Outgoing {
   readonly index: number;
   /** Epoch of the peer that listens; 0: none, and nothing is sent but ASK. */
   listener: number = 0;
-  /** Its carrier has ended. */
+  /** @internal Its carrier has ended. */
   isEnded: boolean = false;
   readonly #core: StreamCore;
   readonly #carrier: PeerCarrier;
@@ -102,6 +102,7 @@ export class Outgoing {
   #fenceAsked: number = 0;
   #fenceDone: number = 0;
 
+  /** @internal */
   constructor(core: StreamCore, index: number, carrier: PeerCarrier, ledger: Ledger) {
     this.#core = core;
     this.index = index;
@@ -111,7 +112,7 @@ export class Outgoing {
     this.#windowRegions = Math.max(2, Math.min(core.windowRegions, carrier.capacity >>> 1));
   }
 
-  /** Regions that are with the peer, or wait. */
+  /** With the peer, or waiting. */
   get regionsOut(): number {
     return (this.#sentRegions - this.#doneRegions) | 0;
   }
@@ -125,16 +126,18 @@ export class Outgoing {
     return this.listener === 0 ? 0 : this.#news.size + this.#interestsOut;
   }
 
+  /** @internal */
   ask(): void {
     this.owe(ASK_DUE);
   }
 
+  /** @internal */
   owe(due: number): void {
     this.#due |= due;
     this.#core.dirty();
   }
 
-  /** Begins for a new listener. */
+  /** @internal Begins for a new listener. */
   open(listener: number): void {
     this.close();
     this.listener = listener;
@@ -150,7 +153,7 @@ export class Outgoing {
     this.owe(TELL_DUE | SYNC_DUE);
   }
 
-  /** Ends the stream to its listener, and drops what waits. */
+  /** @internal Ends the stream to its listener, and drops what waits. */
   close(): void {
     const { memory } = this.#core;
     const queue = this.#queue;
@@ -168,19 +171,21 @@ export class Outgoing {
     if (isAsking) this.ask();
   }
 
+  /** @internal */
   announce(interest: Interest): void {
     if (this.listener === 0) return;
     this.#news.add(interest);
     this.#core.dirty();
   }
 
+  /** @internal */
   sayGone(index: number, epoch: number): void {
     if (this.listener === 0) return;
     this.#gone.push(index, epoch);
     this.#core.dirty();
   }
 
-  /** Says that nothing follows. `listener`: who asked, although nothing will be told. */
+  /** @internal Says that nothing follows. `listener`: who asked, although nothing will be told. */
   sayBye(listener: number = this.listener): void {
     if (listener === 0) return;
     this.listener = listener;
@@ -216,7 +221,7 @@ export class Outgoing {
   }
 
   /**
-   * Sends the message `[begin, end)` of a buffer, whose payload may lie in the buffer `reference`.
+   * @internal Sends the message `[begin, end)` of a buffer, whose payload may lie in `reference`.
    * There was room. **Ownership** takes references of its own.
    */
   post(
@@ -242,7 +247,7 @@ export class Outgoing {
 
   /**
    * Sends messages of one's own, `[begin, end)` of a buffer, that count for `cost` bytes more than
-   * they have; the peer's `charge` must say the same. **Ownership** as for {@link post}.
+   * they have; the peer's `charge` must say the same. **Ownership** as for `post`.
    */
   postOwn(begin: number, end: number, bufferId: BufferId, cost: number): void {
     if (this.listener === 0) return;
@@ -257,10 +262,9 @@ export class Outgoing {
   tryExtendOwn(begin: number, end: number, cost: number): boolean {
     const queue = this.#queue;
     const last = queue.length - REGION_WORDS;
-    if (last < this.#first || this.#content !== OWN || this.#isSealed || this.#due !== 0)
-      return false;
+    if (last < this.#first || this.#content !== OWN || this.#isSealed) return false;
     if (queue[last + 1] + queue[last + 2] !== begin || begin >= this.#ownEnd) return false;
-    if (this.#news.size > 0) return false;
+    if (this.#due !== 0 || this.#news.size > 0) return false;
     queue[last + 2] += end - begin;
     this.#sentBytes = (this.#sentBytes + end - begin + cost) | 0;
     return true;
@@ -271,13 +275,13 @@ export class Outgoing {
     return recipients === this.#recipients && names === this.#serves;
   }
 
-  /** Sends what waits, as far as there is room; returns how many regions. */
+  /** @internal Sends what waits, as far as there is room; returns how many regions. */
   flush(): number {
     this.#write();
     return this.#push();
   }
 
-  /** The peer is done with so much. */
+  /** @internal The peer is done with so much. */
   heardDone(regions: number, bytes: number, fence: number, interests: number): void {
     this.#doneRegions = regions;
     this.#doneBytes = bytes;

@@ -5,10 +5,10 @@ import type { BufferId } from '../../pool/index.ts';
 import type { Bytes } from '../subject.ts';
 import type { SubscriptionIndex } from '../subscription-index.ts';
 import type { Indexed } from '../token-tree.ts';
-import { Incoming, type IncomingCore } from './incoming.ts';
+import { Incoming } from './incoming.ts';
 import { Ledger } from './ledger.ts';
 import { MessageFrame } from './message-frame.ts';
-import { Outgoing, type StreamCore } from './outgoing.ts';
+import { Outgoing } from './outgoing.ts';
 import { type Interest, OwnInterest, type Wanting } from './own-interest.ts';
 import type { PeerGroup, PeerMemory } from './peer-carrier.ts';
 import { type Beyond, RemoteInterest } from './remote-interest.ts';
@@ -24,13 +24,17 @@ export interface PeersHome {
   /** A region that waits and has this many bytes is sent at once; default 4096. */
   readonly promptBytes?: number;
   /**
-   * The message in `frame` came; its bytes lie in that buffer. Borrowed. Without it, such messages
-   * are strays.
+   * @internal The message in `frame` came; its bytes lie in that buffer. Borrowed. Without it, such
+   * messages are strays.
    */
   arrived?(frame: MessageFrame, from: Incoming, bufferId: BufferId): void;
-  /** See {@link IncomingCore.arrivedOwn}. Without it, such messages are strays. */
+  /**
+   * Messages of one's own have come, `[begin, end)` of a buffer. Borrowed. Returns the end, or
+   * where those begin that it has not taken, for which it calls `proceed` later. Without it, such
+   * messages are strays.
+   */
   arrivedOwn?(from: Incoming, bufferId: BufferId, begin: number, end: number): number;
-  /** A message came for a predecessor, which has died, or from one that has parted. */
+  /** @internal A message came for a predecessor, which has died, or from one that has parted. */
   missed?(): void;
   /** Publishers may have room now. */
   heard(): void;
@@ -61,20 +65,30 @@ const CLOSED = 1;
 const DESTROYED = 2;
 
 /** All peers of one bus: the streams to and from each. */
-export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, IncomingCore {
+export class Peers<S extends Indexed<S> & Wanting> {
+  /** @internal */
   readonly name: string;
+  /** @internal */
   readonly epoch: number;
+  /** @internal */
   readonly memory: PeerMemory;
+  /** @internal */
   readonly own: OwnInterest = new OwnInterest();
+  /** @internal */
   readonly remote: RemoteInterest<S, Outgoing>;
+  /** @internal */
   readonly windowRegions: number;
+  /** @internal */
   readonly windowBytes: number;
+  /** @internal */
   readonly windowInterests: number;
+  /** @internal */
   readonly promptBytes: number;
   /** The stream to each peer, by its index. */
   readonly out: readonly (Outgoing | undefined)[];
+  /** @internal */
   readonly frame: MessageFrame = new MessageFrame();
-  /** Regions that were sent by no bus. */
+  /** @internal Regions that were sent by no bus. */
   strays: number = 0;
   readonly #home: PeersHome;
   readonly #group: PeerGroup;
@@ -110,6 +124,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     group.poll(() => this.flush());
   }
 
+  /** @internal */
   get isClosed(): boolean {
     return this.#state !== OPEN;
   }
@@ -127,12 +142,12 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     return this.#in[index]?.isParted === true;
   }
 
-  /** Peers whose interests are known. */
+  /** @internal Peers whose interests are known. */
   get count(): number {
     return this.#in.reduce((count, each) => count + (each?.isSynced === true ? 1 : 0), 0);
   }
 
-  /** Regions that are with peers, or wait. */
+  /** @internal Regions that are with peers, or wait. */
   get regionsOut(): number {
     return this.out.reduce(
       (sum, each) => sum + (each === undefined || each.listener === 0 ? 0 : each.regionsOut),
@@ -152,7 +167,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     this.#announce(this.own.setStalled(wanting, isStalled));
   }
 
-  /** Resolves when every peer has handled all that was announced and sent so far, or has ended. */
+  /** @internal Resolves when every peer has handled all that came before, or has ended. */
   fence(): Promise<void> {
     if (this.#state !== OPEN) return Promise.resolve();
     const numbers = this.out.map((each) => each?.fence() ?? 0);
@@ -163,7 +178,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     });
   }
 
-  /** The name of the bus at that index; '' if it is not known. */
+  /** @internal The name of the bus at that index; '' if it is not known. */
   nameAt(index: number): string {
     return index === this.#group.index ? this.name : (this.#in[index]?.name ?? '');
   }
@@ -177,7 +192,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     return sent;
   }
 
-  /** Takes a region from a peer, with its reference. */
+  /** @internal Takes a region from a peer, with its reference. */
   take(bufferId: BufferId, offset: number, length: number, from: number): void {
     const lane = this.#in[from];
     if (lane === undefined || this.#state === DESTROYED) {
@@ -195,14 +210,14 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     if (this.#isDirty) this.flush();
   }
 
-  /** The bus at that index has ended; the others are told. */
+  /** @internal The bus at that index has ended; the others are told. */
   lost(index: number, epoch: number): void {
     this.gone(index, epoch);
     for (const [at, each] of this.out.entries()) if (at !== index) each?.sayGone(index, epoch);
     this.flush();
   }
 
-  /** Says goodbye. What is queued is sent as soon as there is room. */
+  /** @internal Says goodbye. What is queued is sent as soon as there is room. */
   close(): void {
     if (this.#state !== OPEN) return;
     this.#state = CLOSED;
@@ -221,35 +236,42 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
 
   // ── For the streams ───────────────────────────────────────────────────────────────────
 
+  /** @internal */
   dirty(): void {
     if (this.#isDirty) return;
     this.#isDirty = true;
     this.#home.flushSoon();
   }
 
+  /** @internal */
   ended(out: Outgoing): void {
     this.remote.forget(out);
     // Not now: a message may be on its way to several.
     queueMicrotask(() => this.heard());
   }
 
+  /** @internal */
   lacksBuffer(): void {
     this.#home.lacksBuffer();
   }
 
+  /** @internal */
   setInterest(peer: Outgoing, subject: Bytes, queue: string, weight: number): void {
     this.remote.set(peer, subject, queue, weight);
   }
 
+  /** @internal */
   forgetInterest(peer: Outgoing): void {
     this.remote.forget(peer);
   }
 
+  /** @internal */
   arrived(from: Incoming, bufferId: BufferId): void {
     if (this.#home.arrived === undefined) this.strays++;
     else this.#home.arrived(this.frame, from, bufferId);
   }
 
+  /** @internal */
   arrivedOwn(from: Incoming, bufferId: BufferId, begin: number, end: number): number {
     if (this.#home.arrivedOwn !== undefined) {
       return this.#home.arrivedOwn(from, bufferId, begin, end);
@@ -258,6 +280,7 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     return end;
   }
 
+  /** @internal */
   heard(): void {
     if (this.#fences.length > 0) this.#passFences();
     if (this.#state === OPEN) this.#home.heard();
@@ -267,10 +290,12 @@ export class Peers<S extends Indexed<S> & Wanting> implements StreamCore, Incomi
     this.#in[index]?.lose(epoch);
   }
 
+  /** @internal */
   missed(): void {
     this.#home.missed?.();
   }
 
+  /** @internal */
   stray(): void {
     this.strays++;
   }

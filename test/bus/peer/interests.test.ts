@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what executors tell each other, and what they make of it. */
+/** What peers tell each other of what they want, and what they make of it. */
 
-import {
-  type Beyond as BeyondOf,
-  MatchSet,
-  OwnInterest,
-  RemoteInterest,
-  SubscriptionIndex,
-  weightOf,
-} from 'busbar/bus';
 import { expect, test } from 'vitest';
-import { Random } from '../src/base/random.ts';
-import { Subscription } from './subscription.ts';
+import { Random } from '../../../src/base/random.ts';
+import { MatchSet } from '../../../src/bus/match-set.ts';
+import { OwnInterest, weightOf } from '../../../src/bus/peer/own-interest.ts';
+import { type Beyond as BeyondOf, RemoteInterest } from '../../../src/bus/peer/remote-interest.ts';
+import type { Bytes } from '../../../src/bus/subject.ts';
+import { SubscriptionIndex } from '../../../src/bus/subscription-index.ts';
+import type { Indexed, TokenNode } from '../../../src/bus/token-tree.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 9);
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
+
+class Subscription implements Indexed<Subscription> {
+  readonly subject: Bytes;
+  readonly queue: string;
+  readonly textBytes: number;
+  isStalled: boolean = false;
+  node: TokenNode<Subscription> | undefined = undefined;
+  place: number = -1;
+
+  constructor(subject: string, queue: string) {
+    this.subject = bytesOf(subject);
+    this.queue = queue;
+    this.textBytes = subject.length + queue.length;
+  }
+}
 
 /** Another executor. */
 interface Elsewhere {
   readonly index: number;
 }
-type Beyond = BeyondOf<Subscription<string>, Elsewhere>;
-type LocalIndex = SubscriptionIndex<Subscription<string>, Beyond>;
-type Matches = MatchSet<Subscription<string>, Beyond>;
+type Beyond = BeyondOf<Subscription, Elsewhere>;
+type LocalIndex = SubscriptionIndex<Subscription, Beyond>;
+type Matches = MatchSet<Subscription, Beyond>;
 
 function executor(index: number): Elsewhere {
   return { index };
@@ -30,8 +42,8 @@ function executor(index: number): Elsewhere {
 
 test('others are told of the first and the last subscriber, and of each member of a group', () => {
   const own = new OwnInterest();
-  const plain = new Subscription(null, bytesOf('a.b'), '', bytesOf('1'));
-  const member = new Subscription(null, bytesOf('a.b'), 'crew', bytesOf('2'));
+  const plain = new Subscription('a.b', '');
+  const member = new Subscription('a.b', 'crew');
   const told = (interest: ReturnType<OwnInterest['add']>): number | undefined =>
     interest && weightOf(interest);
   expect([own.add(plain), own.add(plain)].map(told)).toEqual([1, undefined]);
@@ -46,8 +58,8 @@ test('others are told of the first and the last subscriber, and of each member o
 
 test('an interest is stalled while one subscriber has no room, in a group while none has', () => {
   const own = new OwnInterest();
-  const plain = [1, 2].map(() => new Subscription(null, bytesOf('a.b'), '', bytesOf('1')));
-  const members = [1, 2].map(() => new Subscription(null, bytesOf('a.b'), 'crew', bytesOf('2')));
+  const plain = [1, 2].map(() => new Subscription('a.b', ''));
+  const members = [1, 2].map(() => new Subscription('a.b', 'crew'));
   for (const each of [...plain, ...members]) own.add(each);
   const told = (interest: ReturnType<OwnInterest['add']>): number | undefined =>
     interest && weightOf(interest);
@@ -59,7 +71,7 @@ test('an interest is stalled while one subscriber has no room, in a group while 
   expect(told(own.remove(plain[1]))).toBe(1);
   expect(told(own.setStalled(members[0], true))).toBe(undefined);
   expect(told(own.setStalled(members[1], true))).toBe(-2);
-  const third = new Subscription(null, bytesOf('a.b'), 'crew', bytesOf('3'));
+  const third = new Subscription('a.b', 'crew');
   expect(told(own.add(third))).toBe(3);
   expect(told(own.remove(third))).toBe(-2);
   expect(told(own.setStalled(members[0], false))).toBe(2);
@@ -91,7 +103,7 @@ test('publishers wait when somebody elsewhere is stalled, of a group when nobody
   remote.set(second, bytesOf('g'), 'crew', -2);
   expect(isStalled('g')).toBe(true);
   // A member here gets it.
-  const here = new Subscription('here', bytesOf('g'), 'crew', bytesOf('1'));
+  const here = new Subscription('g', 'crew');
   index.add(here);
   expect(isStalled('g')).toBe(false);
   index.remove(here);
@@ -121,7 +133,7 @@ test('who is interested elsewhere is known exactly, whatever comes and goes', ()
   const patterns = ['a', '*', '>', 'a.b', 'b'];
   const reached: Record<string, string[]> = { a: ['a', '*', '>'], 'a.b': ['>', 'a.b'] };
   const known: Map<string, number> = new Map();
-  const here: Subscription<string>[] = [];
+  const here: Subscription[] = [];
   for (let step = 0; step < 3000; step++) {
     const one = executors[random.below(3)];
     const pattern = patterns[random.below(patterns.length)];
@@ -130,10 +142,10 @@ test('who is interested elsewhere is known exactly, whatever comes and goes', ()
       remote.forget(one);
       for (const key of known.keys()) if (key.startsWith(`${one.index} `)) known.delete(key);
     } else if (random.chance(0.2)) {
-      const subscription = new Subscription('here', bytesOf(pattern), queue, bytesOf('1'));
+      const subscription = new Subscription(pattern, queue);
       index.add(subscription);
       here.push(subscription);
-      if (here.length > 5) index.remove(here.shift() as Subscription<string>);
+      if (here.length > 5) index.remove(here.shift() as Subscription);
     } else {
       const weight = queue === '' ? random.below(2) : random.below(4);
       remote.set(one, bytesOf(pattern), queue, weight);
