@@ -41,7 +41,13 @@ const MS_PER_SECOND = 1000;
 const US_PER_MS = 1000;
 
 /** Stands where a server would, when the load threads talk to each other. */
-const direct: Server = { name: 'direct', port: 0, cpuMs: () => Number.NaN, stop: async () => {} };
+const direct: Server = {
+  name: 'direct',
+  port: 0,
+  executors: 1,
+  cpuMs: () => Number.NaN,
+  stop: async () => {},
+};
 
 interface Settings {
   readonly only: readonly string[];
@@ -125,16 +131,16 @@ async function runOnce(
   server: Server,
   [sending, receiving]: readonly [LoadThread, LoadThread],
 ): Promise<RunFigures> {
-  const { port } = server;
+  const { port, executors } = server;
   if (scenario.kind === 'request') {
-    await receiving.prepare({ task: 'respond', port, scenario });
-    await sending.prepare({ task: 'request', port, scenario });
+    await receiving.prepare({ task: 'respond', port, executors, scenario });
+    await sending.prepare({ task: 'request', port, executors, scenario });
   } else if (server === direct) {
-    const ownPort = await sending.prepare({ task: 'blast', port, scenario });
-    await receiving.prepare({ task: 'subscribe', port: ownPort, scenario });
+    const ownPort = await sending.prepare({ task: 'blast', port, executors, scenario });
+    await receiving.prepare({ task: 'subscribe', port: ownPort, executors, scenario });
   } else {
-    await receiving.prepare({ task: 'subscribe', port, scenario });
-    await sending.prepare({ task: 'publish', port, scenario });
+    await receiving.prepare({ task: 'subscribe', port, executors, scenario });
+    await sending.prepare({ task: 'publish', port, executors, scenario });
   }
   const idleBefore = idleMsByCore();
   const beganMs = performance.now();

@@ -8,15 +8,25 @@ import { connect, type Socket } from 'node:net';
 const RECEIVE_BYTES = 65_536;
 const GREETING_TIMEOUT_MS = 10_000;
 const PONG = 'PONG\r\n';
+/** The system chooses the executor of a connection, at random. */
+const TRIES_MAX = 1000;
 const CONNECT =
   'CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":1}\r\n';
 
 /** Receives what arrives after the greeting; `bytes` is reused for the next chunk. */
 export type ChunkHandler = (bytes: Buffer, size: number) => void;
 
+/** A server on so many executors, to one of which each connection belongs: its id says which. */
+export interface Target {
+  readonly port: number;
+  readonly executors: number;
+}
+
 /** A greeted connection. */
 export class Connection {
   readonly socket: Socket;
+  /** What the server calls it. */
+  id: number = 0;
   #onChunk: ChunkHandler = () => {};
   #onError: (error: Error) => void = () => {};
 
@@ -70,10 +80,26 @@ export class Connection {
         if (text.includes('-ERR')) fail(new Error(`the server refused: ${text}`));
         if (!text.startsWith('INFO ') || !text.endsWith('PONG\r\n')) return;
         clearTimeout(timer);
+        connection.id = Number(/"client_id":(\d+)/.exec(text)?.[1] ?? 0);
         resolve(connection);
       };
       connection.socket.write(`${CONNECT}${lines}PING\r\n`);
     });
+  }
+
+  /** The same to one of the server's executors: what a message costs depends on whose clients. */
+  static async openAt(target: Target, executor: number, lines: string): Promise<Connection> {
+    const { port, executors } = target;
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const connection = await Connection.open(port, '');
+      if (connection.id % executors === executor % executors) {
+        connection.socket.write(lines);
+        await connection.settle();
+        return connection;
+      }
+      connection.close();
+    }
+    throw new Error(`port ${port} has no executor ${executor}`);
   }
 
   /** Sends what arrives from now on to `onChunk`, and its and the socket's errors to `onError`. */

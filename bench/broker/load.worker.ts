@@ -26,14 +26,15 @@ function answer(message: LoadAnswer): void {
   parentPort?.postMessage(message);
 }
 
-function prepare({ task, port, scenario }: LoadCommand): Promise<LoadTask> {
+function prepare({ task, port, executors, scenario }: LoadCommand): Promise<LoadTask> {
+  const target = { port, executors };
   if (scenario.kind === 'flow') {
-    if (task === 'publish') return preparePublishers(port, scenario);
-    if (task === 'subscribe') return prepareSubscribers(port, scenario);
+    if (task === 'publish') return preparePublishers(target, scenario);
+    if (task === 'subscribe') return prepareSubscribers(target, scenario);
     if (task === 'blast') return prepareBlast(scenario);
   } else {
-    if (task === 'request') return prepareRequester(port, scenario);
-    if (task === 'respond') return prepareResponder(port, scenario);
+    if (task === 'request') return prepareRequester(target, scenario);
+    if (task === 'respond') return prepareResponder(target, scenario);
   }
   throw new RangeError(`${task} has no part in ${scenario.id}`);
 }

@@ -6,7 +6,7 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { Connection } from './connection.ts';
+import { Connection, type Target } from './connection.ts';
 import { deliveredBlock, publishedBlock, subjectOf } from './message-block.ts';
 import { BLOCK_MESSAGES, type FlowScenario, type LoadTask } from './scenario.ts';
 import { sharedNowMs } from './shared-clock.ts';
@@ -21,13 +21,13 @@ const WRITE_BYTES = 65_536;
  * Connects the publishers. They are done when the server has answered a PING that follows the last
  * message of each.
  */
-export async function preparePublishers(port: number, scenario: FlowScenario): Promise<LoadTask> {
+export async function preparePublishers(target: Target, scenario: FlowScenario): Promise<LoadTask> {
   const publishers = Array.from({ length: scenario.publishers }, (_, i) => i);
-  const connections = await Promise.all(publishers.map(() => Connection.open(port, '')));
+  const connections = await Promise.all(publishers.map((i) => Connection.openAt(target, i, '')));
   const { payloadBytes } = scenario;
   const repeats = scenario.messages / BLOCK_MESSAGES;
   return {
-    port,
+    port: target.port,
     async run() {
       const beganMs = sharedNowMs();
       const publishing = connections.map((connection, i) =>

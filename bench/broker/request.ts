@@ -4,7 +4,7 @@
  * replies to each.
  */
 
-import { Connection } from './connection.ts';
+import { Connection, type Target } from './connection.ts';
 import type { LoadResult, LoadTask, RequestScenario } from './scenario.ts';
 import { sharedNowMs } from './shared-clock.ts';
 
@@ -14,13 +14,13 @@ const US_PER_MS = 1000;
 
 /** Connects the requester. Each request carries its number, and the answer must bring it back. */
 export async function prepareRequester(
-  port: number,
+  target: Target,
   { requests, payloadBytes }: RequestScenario,
 ): Promise<LoadTask> {
-  const connection = await Connection.open(port, `SUB ${INBOX} 1\r\n`);
+  const connection = await Connection.openAt(target, 0, `SUB ${INBOX} 1\r\n`);
   const { socket } = connection;
   return {
-    port,
+    port: target.port,
     run() {
       const latenciesUs: number[] = [];
       const beganMs = sharedNowMs();
@@ -50,10 +50,10 @@ export async function prepareRequester(
 
 /** Connects the responder, which sends every payload back. */
 export async function prepareResponder(
-  port: number,
+  target: Target,
   { requests, payloadBytes }: RequestScenario,
 ): Promise<LoadTask> {
-  const connection = await Connection.open(port, `SUB ${SUBJECT} 1\r\n`);
+  const connection = await Connection.openAt(target, 1, `SUB ${SUBJECT} 1\r\n`);
   const line = `MSG ${SUBJECT} 1 ${INBOX} ${payloadBytes}\r\n`;
   const answer = `PUB ${INBOX} ${payloadBytes}\r\n`;
   const beganMs = sharedNowMs();
@@ -71,7 +71,7 @@ export async function prepareResponder(
   });
   answeredAll.catch(() => {});
   return {
-    port,
+    port: target.port,
     async run() {
       await answeredAll;
       await connection.settle();

@@ -50,6 +50,8 @@ export interface LoadCommand {
   readonly task: 'publish' | 'subscribe' | 'blast' | 'request' | 'respond';
   /** Not used by `blast`, which is a server itself. */
   readonly port: number;
+  /** Of the server; see {@link subscriberPlace}. */
+  readonly executors: number;
   readonly scenario: Scenario;
 }
 
@@ -83,6 +85,14 @@ export interface LoadTask {
 /** Messages that subscribers get in one run, all together. */
 export function deliveredCount({ messages, subscribers }: FlowScenario): number {
   return messages * subscribers;
+}
+
+/**
+ * The executor of subscriber `i`, while publisher `i` is at executor `i`, both modulo their number:
+ * of two pairs the first two publish across executors, the next two within one, and so on.
+ */
+export function subscriberPlace(i: number): number {
+  return (i >>> 1) + i + 1;
 }
 
 function flow(id: string, subscribers: number, payloadBytes: number, blocks: number): FlowScenario {

@@ -21,6 +21,7 @@ const FIELD_USER_TIME = 14;
 export interface Server {
   readonly name: string;
   readonly port: number;
+  readonly executors: number;
   /**
    * CPU time that its process has used so far, in milliseconds; NaN where the system does not
    * tell.
@@ -37,7 +38,7 @@ export function natsServerVersion(): string | undefined {
 
 export async function startNatsServer(): Promise<Server> {
   const port = await freePort();
-  return start('nats-server', port, ['nats-server', '-a', '127.0.0.1', '-p', String(port)]);
+  return start('nats-server', port, 1, ['nats-server', '-a', '127.0.0.1', '-p', String(port)]);
 }
 
 /** On this many executors; on one, 'busbar' is its name. */
@@ -45,10 +46,15 @@ export async function startBusbar(executors: number): Promise<Server> {
   const port = await freePort();
   const options = ['--port', String(port), '--seconds', '0', '--executors', String(executors)];
   const name = executors === 1 ? 'busbar' : `busbar-${executors}`;
-  return start(name, port, [process.execPath, BROKER_PROGRAM, ...options]);
+  return start(name, port, executors, [process.execPath, BROKER_PROGRAM, ...options]);
 }
 
-async function start(name: string, port: number, command: readonly string[]): Promise<Server> {
+async function start(
+  name: string,
+  port: number,
+  executors: number,
+  command: readonly string[],
+): Promise<Server> {
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   let complaints = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -60,7 +66,7 @@ async function start(name: string, port: number, command: readonly string[]): Pr
   });
   ended.catch(() => {});
   await Promise.race([ended, greeting(port)]);
-  return { name, port, cpuMs: () => cpuMsOf(child.pid), stop: () => stop(child) };
+  return { name, port, executors, cpuMs: () => cpuMsOf(child.pid), stop: () => stop(child) };
 }
 
 /** Resolves when the server lets a client in. */

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
 /** The receiving ends of a flow: connections that compare every chunk with the published bytes. */
 
-import { Connection } from './connection.ts';
+import { Connection, type Target } from './connection.ts';
 import { DeliveryCheck } from './delivery-check.ts';
 import { deliveredBlock, SUBSCRIPTION, subjectOf } from './message-block.ts';
-import { BLOCK_MESSAGES, type FlowScenario, type LoadTask } from './scenario.ts';
+import { BLOCK_MESSAGES, type FlowScenario, type LoadTask, subscriberPlace } from './scenario.ts';
 import { sharedNowMs } from './shared-clock.ts';
 
 /** Connects all subscribers of the scenario in this thread. */
-export async function prepareSubscribers(port: number, scenario: FlowScenario): Promise<LoadTask> {
+export async function prepareSubscribers(
+  target: Target,
+  scenario: FlowScenario,
+): Promise<LoadTask> {
   const { publishers, subscribers, payloadBytes, messages } = scenario;
   const subjects = Array.from({ length: subscribers }, (_, i) =>
     subjectOf(publishers === 1 ? 0 : i),
   );
   const connections = await Promise.all(
-    subjects.map((subject) => Connection.open(port, `SUB ${subject} ${SUBSCRIPTION}\r\n`)),
+    subjects.map((subject, i) =>
+      Connection.openAt(target, subscriberPlace(i), `SUB ${subject} ${SUBSCRIPTION}\r\n`),
+    ),
   );
   const blocks = subjects.map((subject) => deliveredBlock(subject, BLOCK_MESSAGES, payloadBytes));
   const repeats = messages / BLOCK_MESSAGES;
@@ -27,7 +32,7 @@ export async function prepareSubscribers(port: number, scenario: FlowScenario): 
   );
   received.catch(() => {});
   return {
-    port,
+    port: target.port,
     async run() {
       const endsMs = await received;
       await Promise.all(connections.map((connection) => connection.settle()));
