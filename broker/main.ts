@@ -7,7 +7,7 @@ import { topology } from 'busbar/native';
 import { Broker } from './broker.ts';
 import { BrokerGroup } from './broker-group.ts';
 import { type Command, HELP, readCommandLine } from './command-line.ts';
-import { demonstrate, type RunningBroker } from './demo.ts';
+import { demonstrate, type RunningBroker } from './demo/demo.ts';
 
 process.exitCode = await main();
 

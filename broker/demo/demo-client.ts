@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: a small NATS client for the demonstration, made of the same parts as the broker.
+ * A small NATS client for the demonstration, made of the same parts as the broker.
  */
 
 import type { Codec, FrameReader } from 'busbar/framer';

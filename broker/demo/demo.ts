@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the demonstration. Starts the load, prints a line per second and a summary.
+ * The demonstration. Starts the load, prints a line per second and a summary.
  */
 
 import { Worker } from 'node:worker_threads';
 import type { BufferPool } from 'busbar/pool';
-import type { ResolvedBrokerOptions } from './broker-options.ts';
-import type { LoadReport, LoadRequest } from './demo-load.worker.ts';
+import type { ResolvedBrokerOptions } from '../broker-options.ts';
+import type { LoadReport, LoadRequest } from './load.worker.ts';
 
 const PUBLISHERS = 2;
 const PAYLOAD_BYTES = 64;
@@ -47,7 +47,7 @@ export async function demonstrate(
   console.log('     published     delivered      payload    latency p50        p99');
   const before = process.cpuUsage();
   const beganMs = performance.now();
-  const worker = new Worker(new URL('./demo-load.worker.js', import.meta.url), {
+  const worker = new Worker(new URL('./demo/load.worker.js', import.meta.url), {
     workerData: request,
   });
   const stop = (): void => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: the load of the demonstration, on a thread of its own, over real sockets.
+ * The load of the demonstration, on a thread of its own, over real sockets.
  *
  * Each publisher sends numbered messages to a subject of its own, with a limited number in flight.
  * Each message goes to two subscribers, one of the subject and one of the wildcard for all, and is

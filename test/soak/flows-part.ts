@@ -6,7 +6,7 @@
  */
 
 import { BufferPool } from 'busbar/pool';
-import { DemoClient } from '../../broker/demo-client.ts';
+import { DemoClient } from '../../broker/demo/demo-client.ts';
 import { lengthOf, MessageMemory } from './message.ts';
 import type { Part, PartOptions } from './part.ts';
 import { touchPages } from './reading.ts';
