@@ -16,7 +16,7 @@ const CONNECT =
 /** Receives what arrives after the greeting; `bytes` is reused for the next chunk. */
 export type ChunkHandler = (bytes: Buffer, size: number) => void;
 
-/** A server on so many executors, to one of which each connection belongs: its id says which. */
+/** A server: each connection belongs to one of its executors, and its id says to which. */
 export interface Target {
   readonly port: number;
   readonly executors: number;
