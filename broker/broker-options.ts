@@ -3,10 +3,6 @@
  * Example broker: its options and their defaults, which are nats-server's where it has the option.
  */
 
-import type { SubscriptionLimits } from './client-subscriptions.ts';
-import type { LameDuckLimits } from './lame-duck.ts';
-import type { ProtocolLimits } from './protocol.ts';
-
 export interface BrokerOptions {
   /** Address to listen on. Default 127.0.0.1: reachable from this machine only. */
   readonly host?: string;
@@ -71,63 +67,58 @@ export interface BrokerOptions {
   readonly lameDuckDurationMs?: number;
 }
 
-/** All options with their values. */
-export interface ResolvedBrokerOptions extends ProtocolLimits, SubscriptionLimits, LameDuckLimits {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string | undefined;
-  readonly pass: string | undefined;
-  readonly token: string | undefined;
-  readonly authTimeoutMs: number;
-  readonly maxPendingBytes: number;
-  readonly stallMs: number;
-  readonly writeDeadlineMs: number;
-  readonly frameTimeoutMs: number;
-  readonly maxConnections: number;
-  readonly maxSubscriptions: number;
-  readonly pingIntervalMs: number;
-  readonly maxPingsOut: number;
-  readonly lingerMs: number;
-  /** Bytes of one pool buffer: the longest message with its line fits. */
-  readonly bufferSize: number;
-  readonly bufferCount: number;
-}
-
-/** Names of all options. */
-export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [
-  'host',
-  'port',
-  'user',
-  'pass',
-  'token',
-  'authTimeoutMs',
-  'maxPayloadBytes',
-  'maxControlLineBytes',
-  'maxPendingBytes',
-  'stallMs',
-  'writeDeadlineMs',
-  'frameTimeoutMs',
-  'maxConnections',
-  'maxSubscriptions',
-  'maxSubscriptionTokens',
-  'maxSubscriptionBytes',
-  'pingIntervalMs',
-  'maxPingsOut',
-  'poolBytes',
-  'lingerMs',
-  'lameDuckGraceMs',
-  'lameDuckDurationMs',
-];
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const BUFFER_SIZE_MIN = 128 * KIB;
 const BUFFER_COUNT_MIN = 32;
 /** The largest possible pool. */
 const POOL_BYTES_MAX = 2048 * MIB - 64;
-const POOL_BYTES_DEFAULT = 1024 * MIB;
 export const MAX_PAYLOAD_BYTES_MAX: number = 8 * MIB;
 /** Bytes of an operation's name and two line ends. */
 const LINE_REST_BYTES = 16;
+
+type TextKey = 'host' | 'user' | 'pass' | 'token';
+type NumberKey = Exclude<keyof BrokerOptions, TextKey>;
+
+/** Of each option that is a number: the default, the least and the most. */
+const NUMBERS: Readonly<Record<NumberKey, readonly [number, number, number]>> = {
+  port: [4222, 0, 65_535],
+  authTimeoutMs: [2000, 1, HOUR_MS],
+  maxPayloadBytes: [64 * KIB, 1, MAX_PAYLOAD_BYTES_MAX],
+  maxControlLineBytes: [4 * KIB, 64, 64 * KIB],
+  maxPendingBytes: [64 * MIB, 4 * KIB, 1024 * MIB],
+  stallMs: [1000, 0, HOUR_MS],
+  writeDeadlineMs: [10_000, 1, HOUR_MS],
+  frameTimeoutMs: [60_000, 1, HOUR_MS],
+  maxConnections: [65_536, 1, 1 << 20],
+  maxSubscriptions: [100_000, 1, 1 << 24],
+  maxSubscriptionTokens: [128, 1, 64 * KIB],
+  maxSubscriptionBytes: [384 * MIB, 64 * KIB, 64 * 1024 * MIB],
+  pingIntervalMs: [120_000, 1, DAY_MS],
+  maxPingsOut: [2, 1, 100],
+  poolBytes: [1024 * MIB, MIB, 2048 * MIB],
+  lingerMs: [2000, 0, HOUR_MS],
+  lameDuckGraceMs: [10_000, 0, DAY_MS],
+  lameDuckDurationMs: [120_000, 0, DAY_MS],
+};
+const NUMBER_KEYS = Object.keys(NUMBERS) as NumberKey[];
+
+/** Names of all options that are texts, and of all. */
+export const TEXT_KEYS: readonly TextKey[] = ['host', 'user', 'pass', 'token'];
+export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [...TEXT_KEYS, ...NUMBER_KEYS];
+
+/** All options with their values. */
+export interface ResolvedBrokerOptions extends Readonly<Record<NumberKey, number>> {
+  readonly host: string;
+  readonly user: string | undefined;
+  readonly pass: string | undefined;
+  readonly token: string | undefined;
+  /** Bytes of one pool buffer: the longest message with its line fits. */
+  readonly bufferSize: number;
+  readonly bufferCount: number;
+}
 
 /** Checks the options and applies the defaults. */
 export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
@@ -136,73 +127,23 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
       throw new TypeError(`options has no ${key}; known are ${KNOWN_KEYS.join(', ')}`);
     }
   }
-  const maxPayloadBytes = inRange(
-    'maxPayloadBytes',
-    options.maxPayloadBytes ?? 64 * KIB,
-    1,
-    MAX_PAYLOAD_BYTES_MAX,
-  );
-  const maxControlLineBytes = inRange(
-    'maxControlLineBytes',
-    options.maxControlLineBytes ?? 4 * KIB,
-    64,
-    64 * KIB,
-  );
-  const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES;
-  const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(frameBytesMax)));
-  const poolBytes = inRange('poolBytes', options.poolBytes ?? POOL_BYTES_DEFAULT, MIB, 2048 * MIB);
-  if ((options.user === undefined) !== (options.pass === undefined)) {
+  const { host = '127.0.0.1', user, pass, token } = options;
+  if ((user === undefined) !== (pass === undefined)) {
     throw new TypeError('user and pass must be given together');
   }
-  if (options.user !== undefined && options.token !== undefined) {
+  if (user !== undefined && token !== undefined) {
     throw new TypeError('give a user and pass or a token, not both');
   }
+  const checked = NUMBER_KEYS.map((key) => {
+    const [standard, min, max] = NUMBERS[key];
+    return [key, inRange(key, options[key] ?? standard, min, max)];
+  });
+  const numbers = Object.fromEntries(checked) as Record<NumberKey, number>;
+  const { maxPayloadBytes, maxControlLineBytes, poolBytes } = numbers;
+  const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES;
+  const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(frameBytesMax)));
   const bufferCount = bufferCountFor(bufferSize, poolBytes);
-  return {
-    host: options.host ?? '127.0.0.1',
-    port: inRange('port', options.port ?? 4222, 0, 65_535),
-    user: options.user,
-    pass: options.pass,
-    token: options.token,
-    authTimeoutMs: inRange('authTimeoutMs', options.authTimeoutMs ?? 2000, 1, 3_600_000),
-    maxPayloadBytes,
-    maxControlLineBytes,
-    maxPendingBytes: inRange(
-      'maxPendingBytes',
-      options.maxPendingBytes ?? 64 * MIB,
-      4 * KIB,
-      1024 * MIB,
-    ),
-    stallMs: inRange('stallMs', options.stallMs ?? 1000, 0, 3_600_000),
-    writeDeadlineMs: inRange('writeDeadlineMs', options.writeDeadlineMs ?? 10_000, 1, 3_600_000),
-    frameTimeoutMs: inRange('frameTimeoutMs', options.frameTimeoutMs ?? 60_000, 1, 3_600_000),
-    maxConnections: inRange('maxConnections', options.maxConnections ?? 65_536, 1, 1 << 20),
-    maxSubscriptions: inRange('maxSubscriptions', options.maxSubscriptions ?? 100_000, 1, 1 << 24),
-    maxSubscriptionTokens: inRange(
-      'maxSubscriptionTokens',
-      options.maxSubscriptionTokens ?? 128,
-      1,
-      64 * KIB,
-    ),
-    maxSubscriptionBytes: inRange(
-      'maxSubscriptionBytes',
-      options.maxSubscriptionBytes ?? 384 * MIB,
-      64 * KIB,
-      64 * 1024 * MIB,
-    ),
-    pingIntervalMs: inRange('pingIntervalMs', options.pingIntervalMs ?? 120_000, 1, 86_400_000),
-    maxPingsOut: inRange('maxPingsOut', options.maxPingsOut ?? 2, 1, 100),
-    lingerMs: inRange('lingerMs', options.lingerMs ?? 2000, 0, 3_600_000),
-    lameDuckGraceMs: inRange('lameDuckGraceMs', options.lameDuckGraceMs ?? 10_000, 0, 86_400_000),
-    lameDuckDurationMs: inRange(
-      'lameDuckDurationMs',
-      options.lameDuckDurationMs ?? 120_000,
-      0,
-      86_400_000,
-    ),
-    bufferSize,
-    bufferCount,
-  };
+  return { ...numbers, host, user, pass, token, bufferSize, bufferCount };
 }
 
 /** Buffers for this many bytes: at least a few, at most as many as a pool can have. */

@@ -2,7 +2,7 @@
 /** Example broker: the command line, its options and their checks. */
 
 import { parseArgs } from 'node:util';
-import type { BrokerOptions } from './broker-options.ts';
+import { type BrokerOptions, KNOWN_KEYS, TEXT_KEYS } from './broker-options.ts';
 
 /** The options of the command line. */
 export interface Command {
@@ -67,66 +67,41 @@ BYTES may end in k, m or g. Ctrl-C or SIGTERM stops the broker in good order, al
 is a lame duck.
 `;
 
+const TEXT = { type: 'string' } as const;
+const FLAGS: ReadonlyMap<keyof BrokerOptions, string> = new Map(
+  KNOWN_KEYS.map((key) => [key, flagOf(key)]),
+);
+
+/** `max-payload` of `maxPayloadBytes`: units are said by the value. */
+function flagOf(key: string): string {
+  // There is one for their number, too.
+  const name = key === 'maxSubscriptionBytes' ? key : key.replace(/(Bytes|Ms)$/, '');
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 /** Parses the arguments. **Throws** TypeError or RangeError naming the option. */
 export function readCommandLine(args: readonly string[]): Command {
   const { values } = parseArgs({
     args: [...args],
     options: {
+      ...Object.fromEntries([...FLAGS.values()].map((flag) => [flag, TEXT])),
       help: { type: 'boolean', short: 'h' },
-      port: { type: 'string' },
-      host: { type: 'string' },
-      seconds: { type: 'string' },
-      executors: { type: 'string' },
-      metrics: { type: 'string' },
-      'metrics-token': { type: 'string' },
-      user: { type: 'string' },
-      pass: { type: 'string' },
-      token: { type: 'string' },
-      'auth-timeout': { type: 'string' },
-      'max-payload': { type: 'string' },
-      'max-control-line': { type: 'string' },
-      'max-pending': { type: 'string' },
-      stall: { type: 'string' },
-      'write-deadline': { type: 'string' },
-      'frame-timeout': { type: 'string' },
-      'max-connections': { type: 'string' },
-      'max-subscriptions': { type: 'string' },
-      'max-subscription-tokens': { type: 'string' },
-      'max-subscription-bytes': { type: 'string' },
-      'ping-interval': { type: 'string' },
-      'max-pings-out': { type: 'string' },
-      pool: { type: 'string' },
-      linger: { type: 'string' },
-      'lame-duck-grace': { type: 'string' },
-      'lame-duck-duration': { type: 'string' },
+      seconds: TEXT,
+      executors: TEXT,
+      metrics: TEXT,
+      'metrics-token': TEXT,
     },
   });
-  const number = (name: keyof typeof values): number | undefined =>
-    values[name] === undefined ? undefined : parseNumber(`--${name}`, String(values[name]));
-  const broker = {
-    port: number('port'),
-    host: values.host,
-    user: values.user,
-    pass: values.pass,
-    token: values.token,
-    authTimeoutMs: number('auth-timeout'),
-    maxPayloadBytes: number('max-payload'),
-    maxControlLineBytes: number('max-control-line'),
-    maxPendingBytes: number('max-pending'),
-    stallMs: number('stall'),
-    writeDeadlineMs: number('write-deadline'),
-    frameTimeoutMs: number('frame-timeout'),
-    maxConnections: number('max-connections'),
-    maxSubscriptions: number('max-subscriptions'),
-    maxSubscriptionTokens: number('max-subscription-tokens'),
-    maxSubscriptionBytes: number('max-subscription-bytes'),
-    pingIntervalMs: number('ping-interval'),
-    maxPingsOut: number('max-pings-out'),
-    poolBytes: number('pool'),
-    lingerMs: number('linger'),
-    lameDuckGraceMs: number('lame-duck-grace'),
-    lameDuckDurationMs: number('lame-duck-duration'),
+  const text = (name: string): string | undefined => values[name as 'seconds'];
+  const number = (name: string): number | undefined => {
+    const said = text(name);
+    return said === undefined ? undefined : parseNumber(`--${name}`, said);
   };
+  const broker: Record<string, unknown> = {};
+  for (const [key, flag] of FLAGS) {
+    const value = (TEXT_KEYS as readonly string[]).includes(key) ? text(flag) : number(flag);
+    if (value !== undefined) broker[key] = value;
+  }
   const executors = number('executors');
   if (executors !== undefined && !(executors >= 1 && executors <= EXECUTORS_MAX)) {
     throw new RangeError(`--executors must be from 1 to ${EXECUTORS_MAX}, got ${executors}`);
@@ -135,9 +110,9 @@ export function readCommandLine(args: readonly string[]): Command {
     help: values.help ?? false,
     executors,
     metricsPort: number('metrics'),
-    metricsToken: values['metrics-token'],
+    metricsToken: text('metrics-token'),
     demoSeconds: number('seconds') ?? 10,
-    broker: withoutUndefined(broker),
+    broker,
   };
 }
 
@@ -149,8 +124,4 @@ function parseNumber(name: string, text: string): number {
   const match = /^(\d+)([kmg]?)$/i.exec(text);
   if (match === null) throw new TypeError(`${name} must be a number, got ${JSON.stringify(text)}`);
   return Number(match[1]) * UNITS[match[2].toLowerCase()];
-}
-
-function withoutUndefined(values: Readonly<Record<string, unknown>>): BrokerOptions {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
