@@ -14,15 +14,15 @@ import {
   type HostMessage,
   sendText,
 } from './executor-messages.ts';
-import { ExecutorPeers } from './executor-peers.ts';
 import { FIGURES_MS, writeFigures } from './figures.ts';
+import { peersOf } from './peers.ts';
 
 /** Starts the broker, and joins it to the others once they have started. */
 export function run(context: ExecutorContext): void {
   const { options, board, serverId, host, port, sharesPort } = context.data as ExecutorData;
   const { pool } = context;
   let broker: Broker | undefined;
-  const peers = new ExecutorPeers(context, new Board(board), (text) => {
+  const peers = peersOf(context, new Board(board), (text) => {
     void obey(JSON.parse(text) as HostMessage);
   });
 

@@ -147,7 +147,6 @@ export class Mesh<S extends Subscriber>
       index,
       epoch,
       carriers,
-      isExpected: () => true,
       onRegion: (receiver: RegionReceiver) => {
         peers.onRegion((bufferId, offset, length, from) => {
           this.share.beginArrival();
@@ -155,8 +154,6 @@ export class Mesh<S extends Subscriber>
           this.goOn();
         });
       },
-      poll: (flush: () => number) => peers.poll(flush),
-      onGone: () => {},
     };
     core.router.lanes = this;
     this.streams = new PeerStreams<Subscription<S>>(this, group, core.router.index);

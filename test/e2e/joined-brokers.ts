@@ -79,9 +79,6 @@ export class JoinedBrokers {
       epoch,
       board: this.#board,
       carriers: this.#lanes.map((_, to) => (to === index ? undefined : carrierTo(to))),
-      isExpected: () => true,
-      poll: () => {},
-      onGone: () => {},
       onRegion: (receiver) => {
         this.#receivers[index] = receiver;
       },

@@ -40,14 +40,14 @@ export interface PeerGroup {
   readonly epoch: number;
   /** None at its own index. */
   readonly carriers: readonly (PeerCarrier | undefined)[];
-  /** Whether the bus asks that peer, and waits for it before it publishes. */
-  isExpected(index: number): boolean;
+  /** Whether the bus asks that peer, and waits for it before it publishes; default: all. */
+  isExpected?(index: number): boolean;
   /** Sets the receiver of all regions. */
   onRegion(receiver: RegionReceiver): void;
   /** Calls `flush` whenever regions may wait to be sent; it returns how many were. */
-  poll(flush: () => number): void;
+  poll?(flush: () => number): void;
   /** Calls back when the bus with that index and epoch has ended without a word. */
-  onGone(listener: (index: number, epoch: number) => void): void;
+  onGone?(listener: (index: number, epoch: number) => void): void;
 }
 
 /** Pool memory for frames. */

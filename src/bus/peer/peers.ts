@@ -117,11 +117,11 @@ export class Peers<S extends Indexed<S> & Wanting> {
       const out = carrier === undefined ? undefined : new Outgoing(this, at, carrier, ledger);
       all.push(out);
       this.#in.push(out === undefined ? undefined : new Incoming(this, out, ledger));
-      if (group.isExpected(at)) out?.ask();
+      if (this.#isExpected(at)) out?.ask();
     }
     group.onRegion((bufferId, offset, length, from) => this.take(bufferId, offset, length, from));
-    group.onGone((at, epoch) => this.lost(at, epoch));
-    group.poll(() => this.flush());
+    group.onGone?.((at, epoch) => this.lost(at, epoch));
+    group.poll?.(() => this.flush());
   }
 
   /** @internal */
@@ -132,7 +132,7 @@ export class Peers<S extends Indexed<S> & Wanting> {
   /** Whether it is known what every expected peer wants, or wanted when it ended. */
   get isSettled(): boolean {
     this.#wasSettled ||= this.#in.every(
-      (each, at) => each === undefined || each.isSettled || !this.#group.isExpected(at),
+      (each, at) => each === undefined || each.isSettled || !this.#isExpected(at),
     );
     return this.#wasSettled;
   }
@@ -300,6 +300,10 @@ export class Peers<S extends Indexed<S> & Wanting> {
     this.strays++;
   }
 
+  #isExpected(at: number): boolean {
+    return this.#group.isExpected?.(at) !== false;
+  }
+
   #announce(interest: Interest | undefined): void {
     if (interest === undefined || this.#state !== OPEN) return;
     for (const each of this.out) each?.announce(interest);
@@ -308,7 +312,7 @@ export class Peers<S extends Indexed<S> & Wanting> {
   #listenerAt(at: number, out: Outgoing | undefined): number {
     if (out === undefined || out.isEnded) return 0;
     const isMissing =
-      out.listener === 0 && this.#group.isExpected(at) && this.#in[at]?.isParted === false;
+      out.listener === 0 && this.#isExpected(at) && this.#in[at]?.isParted === false;
     return isMissing ? UNHEARD : out.listener;
   }
 

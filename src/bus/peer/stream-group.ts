@@ -97,10 +97,6 @@ export class StreamGroup implements PeerGroup {
     this.carriers = places.map((place, at) => (at === index ? undefined : place));
   }
 
-  isExpected(): boolean {
-    return true;
-  }
-
   onRegion(receiver: RegionReceiver): void {
     this.#receiver = receiver;
   }
