@@ -8,13 +8,7 @@ import { uncaughtDuring } from '../../test/uncaught.ts';
 import { BusbarError } from '../base/errors.ts';
 import { DelimiterCodec } from '../framer/index.ts';
 import { BufferPool } from '../pool/index.ts';
-import {
-  TcpLink,
-  TcpServer,
-  type TcpServerOptions,
-  UdpLink,
-  type UdpLinkOptions,
-} from './index.ts';
+import { TcpServer, type TcpServerOptions, UdpLink, type UdpLinkOptions } from './index.ts';
 
 const codec = () => new DelimiterCodec('\n');
 const fault = (): never => {

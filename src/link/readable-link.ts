@@ -147,7 +147,8 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
       () => this.#served(),
       (error) => {
         this.inbox?.destroy();
-        // The link's own failure is already in its `error`, and who writes after its end learns that.
+        // The link's own failure is already in its `error`, and a caller that writes after its
+        // end learns that.
         const tellsEnd = BusbarError.isOne(error) && OF_THE_END.test(error.code);
         if ((tellsEnd && this.life.isGone) || (error !== undefined && error === this.error)) {
           const { failure } = this.life;
