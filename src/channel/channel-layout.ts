@@ -83,19 +83,19 @@
  * *first* position speaks for the other 7, its *followers*. A batch claims, publishes and frees a
  * group with one compare-exchange each, of the first TURN:
  *
- *   first      WRITING with `group`, READING with `group`: the claim is of all 8 positions, whoever
- *              passes goes on to the next group. In other phases `group` is 0.
- *   follower   of a claimed group belongs to its claimant, whatever its TURN says; whoever receives
- *              alone (mpsc) owns those of all that is FULL. Plain stores with `group` set: FULL(lap)
- *              before the first is published, FREE(lap + 1) before the first is freed.
+ *   first      WRITING with `group`, READING with `group`: the claim is of all 8 positions, and a
+ *              thread that passes goes on to the next group. In other phases `group` is 0.
+ *   follower   of a claimed group belongs to its claimant, whatever its TURN says; a sole receiver
+ *              (mpsc) owns those that are FULL. Plain stores with `group` set: FULL(lap) before the
+ *              first is published, FREE(lap + 1) before the first is freed.
  *
  * *No mark is lost by a plain store.* Marks stand where an end waits. A receiver waits for the
  * oldest position that is not published: while a group is being written, not for its followers. A
  * sender waits for the oldest slot that is not free, or close() marks it: while the first is not
  * free, not a follower.
  * *No one claims a follower twice.* Hints are multiples of 8. So an end comes to a follower only by
- * the first slot of the group, and there by an ordered access: it saw that the first was not claimed
- * with its group; or that it was published or freed, and then sees what was stored before.
+ * the first slot of the group, and there by an ordered access: it saw that the first was not
+ * claimed with its group; or that it was published or freed, and then sees what was stored before.
  * *Payloads are ordered.* A follower's `group` says that its payload is ordered by the first TURN,
  * which only read-modify-writes change; a follower without it by its own TURN.
  * A group that is claimed for less than 8 messages publishes the rest as FREE(lap + 1).

@@ -259,7 +259,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.taken = 0;
   }
 
-  /** Ends the claim of a call that threw: its messages are lost, as one received by a dead thread. */
+  /** Ends the claim of a call that threw: its messages are lost, as if its thread had died. */
   private dropPending(): void {
     for (let at = this.ring.pending; at >= 0; at = this.ring.pending) {
       this.core.takeOut(at);

@@ -34,9 +34,9 @@ import { NEVER, NOT_NOW, type RingConsumer, type RingProducer } from './ring.ts'
 import type { Seats } from './seats.ts';
 
 /**
- * A hint is written at the first position of a group. All threads of a side write it, and each write
- * takes the cache line from the others. With two senders on two cores a message takes a third less
- * time than with a hint at every position (measured 2026-11). From a hint, at most seven steps
+ * A hint is written at the first position of a group. All threads of a side write it, and each
+ * write takes the cache line from the others. With two senders on two cores a message takes a third
+ * less time than with a hint at every position (measured 2026-11). From a hint, at most seven steps
  * remain.
  */
 const GROUP_MASK: number = GROUP - 1;
@@ -118,8 +118,8 @@ abstract class SlotEnd {
   /** Index of the TURN of the claimed slot, or of the next one of a group. */
   protected at: number;
   /**
-   * TURN of the claimed slot, or of the first of a group, without marks; 0: nothing is claimed. A claim outlives a call that throws: the next
-   * call continues with it.
+   * TURN of the claimed slot, or of the first of a group, without marks; 0: nothing is claimed. A
+   * claim outlives a call that throws: the next call continues with it.
    */
   protected claimed: number;
   /** Slots claimed: one, or a group. */

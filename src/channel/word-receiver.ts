@@ -27,8 +27,8 @@ export class WordReceiver extends Receiver<number> {
   /**
    * Takes the integers that are there now into `target[begin, end)`; returns their number.
    *
-   * **Cost** one read-modify-write for up to 64 (spsc) or 8 (mpsc), two for up to 8 (mpmc). If the thread
-   * is terminated within the call, these are lost.
+   * **Cost** one read-modify-write for up to 64 (spsc) or 8 (mpsc), two for up to 8 (mpmc),
+   * which are lost if the thread is terminated within the call.
    */
   tryReceiveBatch(target: Words, begin: number = 0, end: number = target?.length): number {
     checkRange(begin, end, lengthOf(checkWords('target', target)));

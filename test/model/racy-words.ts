@@ -113,12 +113,13 @@ const CHANNEL_WORDS = {
     'An ordered load or compare-exchange, whose value is used, follows before a slot is touched.',
   spscHead: 'As TAIL, with the sides exchanged.',
   tail:
-    'A hint, written after the position before it was claimed, so never beyond the frontier. An ' +
-    'old value costs steps; the claim is a compare-exchange of TURN.',
+    'A hint, written after the group before it was claimed, so never beyond the frontier. An old ' +
+    'value costs steps; the claim is a compare-exchange of TURN.',
   head: 'As TAIL, for receivers.',
   turn:
     'Looked at plainly to pass over slots that others have; what a claim or `take` acts on is a ' +
-    'compare-exchange, or an ordered load whose own value is looked at.',
+    "compare-exchange, or an ordered load whose own value is looked at. A follower's, written " +
+    "plainly with its group, counts only once the first slot's was read or exchanged with order.",
 };
 
 function ofChannel(kind: 'spsc' | 'mpsc' | 'mpmc'): RacyStructure {
