@@ -34,7 +34,7 @@ export interface Actor {
   next: number;
 }
 
-type Found = (
+type Make = (
   flusher: WriteFlusher,
   options: WriterOptions,
   shape?: RingShape,
@@ -60,8 +60,8 @@ export class Stage {
     const sizes = { bufferSize, bufferCount: 64, batchSize: 1, maxThreads: ACTORS + 1 };
     const pool = BufferPool.create(sizes);
     const flusher = WriteFlusher.create(pool, { writerCount: WRITER_COUNT, regionCount });
-    const { found } = SharedWriter as unknown as { found: Found };
-    const shared = found.call(SharedWriter, flusher, options, shape.ring, shape.epoch);
+    const { make } = SharedWriter as unknown as { make: Make };
+    const shared = make.call(SharedWriter, flusher, options, shape.ring, shape.epoch);
     this.actors.push({ name: 0, pool, flusher, shared, local: undefined, next: 0 });
     for (let i = 1; i < ACTORS; i++) this.actors.push(this.attach(i));
     this.memory = [pool.handle.control, flusher.handle.control, shared.handle.control];
