@@ -63,6 +63,7 @@ export class World {
   packet(): Packet {
     const packet = Packet.tryFrom(this.pool, new Uint8Array(this.random.below(BUFFER_SIZE + 1)));
     if (packet === undefined) throw new Error('the pool is too small for this');
+    packet.tag = this.random.below(3) - 1;
     this.atEnd(() => packet.release());
     return packet;
   }
@@ -89,7 +90,8 @@ export class World {
 
   packetChannel(): PacketChannel {
     const kind = KINDS[this.random.below(3)];
-    const channel = PacketChannel.create(this.pool, { kind, capacity: 4 });
+    const survives = this.random.below(2) === 0;
+    const channel = PacketChannel.create(this.pool, { kind, capacity: 4, survives });
     this.#blocks.push(channel.handle.control);
     this.atEnd(() => channel.destroy());
     return channel;
@@ -97,7 +99,8 @@ export class World {
 
   wordChannel(): WordChannel {
     const kind = KINDS[this.random.below(3)];
-    const channel = WordChannel.create(this.pool, { kind, capacity: 4 });
+    const survives = this.random.below(2) === 0;
+    const channel = WordChannel.create(this.pool, { kind, capacity: 4, survives });
     this.#blocks.push(channel.handle.control);
     this.atEnd(() => channel.destroy());
     return channel;
