@@ -143,7 +143,6 @@ function describeTarget({ atMostA, atMostNs, ratio, latency }: Target): string |
   const conditions: string[] = [];
   if (atMostNs !== undefined) conditions.push(`≤ ${atMostNs} ns`);
   if (atMostA !== undefined) conditions.push(`≤ ${atMostA} A`);
-  if (atMostNs !== undefined) conditions.push(`≤ ${atMostNs} ns`);
   for (const { of, times } of listRatios(ratio)) {
     const factor = times < 0.4 ? `1/${Math.round(1 / times)}` : `${Number(times.toFixed(2))}`;
     conditions.push(`≤ ${factor} × ${of.replace('baseline/', '')}`);
@@ -165,7 +164,6 @@ function isReached(
   };
   if (atMostNs !== undefined) limits.push(atMostNs);
   if (atMostA !== undefined) times(atMostA, calibrationNs);
-  if (atMostNs !== undefined) limits.push(atMostNs);
   for (const each of listRatios(ratio)) times(each.times, nsOf.get(each.of));
   if (ns === undefined || limits.length === 0) return null;
   if (limits.some((limit) => limit !== undefined && ns > limit)) return false;
