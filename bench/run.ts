@@ -62,6 +62,8 @@ const WARMUP_MS = 300;
  */
 const CORES_TAKEN_MAX = 0.15;
 const ROUNDS_TRIED_PER_ROUND = 4;
+/** A case that hangs on an engine other than Node is left out. */
+const ELSEWHERE_MS_MAX = 60_000;
 /** Benchmark programs of their own, which run tiny together with the cases. */
 const OTHER_PROGRAMS: readonly string[] = ['./broker/compare.main.js', './scaling/scaling.main.js'];
 const CASE_PROGRAM = fileURLToPath(new URL('./case.main.js', import.meta.url));
@@ -233,7 +235,10 @@ async function measureInChild(
   if (pin && benchCase.threads === 1) command.unshift('taskset', '-c', String(await pickCore()));
   const idleBefore = idleMsByCore();
   const beganMs = performance.now();
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ['ignore', 'pipe', settings.engine.isNode ? 'inherit' : 'ignore'],
+    ...(settings.engine.isNode ? {} : { timeout: ELSEWHERE_MS_MAX, killSignal: 'SIGKILL' }),
+  });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;
