@@ -58,6 +58,8 @@ const BUNDLE = {
   mainFields: ['module', 'main'],
   target: 'es2023',
   logLevel: 'silent',
+  // Error texts have the names of classes.
+  keepNames: true,
   // package.json says of all files but two that they have no effect.
   ignoreAnnotations: true,
 };

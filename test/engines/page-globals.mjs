@@ -38,6 +38,10 @@ export class Buffer extends Uint8Array {
     return Math.sign(one.length - other.length);
   }
 
+  equals(other) {
+    return Buffer.compare(this, other) === 0;
+  }
+
   toString(encoding = 'utf8') {
     const bytes = Array.from(this);
     if (encoding === 'latin1') return String.fromCharCode(...bytes);
