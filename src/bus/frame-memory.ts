@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Pool memory for the frames of a bus. */
 
+import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { Payloads } from './payloads.ts';
 import type { PeerMemory } from './peer/peer-carrier.ts';
@@ -13,6 +14,7 @@ export class FrameMemory extends Payloads implements PeerMemory {
   readonly #pool: BufferPool;
 
   constructor(pool: BufferPool) {
+    checkPool(pool);
     super(pool);
     const { bytes, bufferSize } = pool;
     this.#pool = pool;

@@ -3,7 +3,7 @@
 
 import type { BufferId } from '../../pool/index.ts';
 import type { Bytes } from '../subject.ts';
-import type { SubscriptionIndex } from '../subscription-index.ts';
+import { SubscriptionIndex } from '../subscription-index.ts';
 import type { Indexed } from '../token-tree.ts';
 import { Incoming } from './incoming.ts';
 import { Ledger } from './ledger.ts';
@@ -100,6 +100,9 @@ export class Peers<S extends Indexed<S> & Wanting> {
   #wasSettled: boolean = false;
 
   constructor(home: PeersHome, group: PeerGroup, index: SubscriptionIndex<S, Beyond<S, Outgoing>>) {
+    if (!(index instanceof SubscriptionIndex)) {
+      throw new TypeError('index must be a SubscriptionIndex');
+    }
     this.#home = home;
     this.#group = group;
     this.name = home.name;
