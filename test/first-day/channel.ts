@@ -13,12 +13,13 @@ export async function countWords(
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 1024, maxThreads: 2 });
   const channel = PacketChannel.create(pool, { kind: 'spsc', capacity: 512 });
   const worker = new Worker(program, { workerData: [pool.handle, channel.handle] });
-  const counted = once(worker, 'message');
+  // Listeners for both from the beginning: a message that is read at the exit is emitted with it.
+  const [counted, exited] = [once(worker, 'message'), once(worker, 'exit')];
   const sender = channel.sender();
   // Waits for a buffer and for room in the channel.
   for (const text of texts) await sender.send(await Packet.from(pool, text));
   sender.close();
   const [words] = await counted;
-  await once(worker, 'exit');
+  await exited;
   return { pool, words };
 }
