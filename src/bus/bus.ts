@@ -88,6 +88,8 @@ export class Bus implements Responder, Disposable {
   readonly #delivery: Delivery;
   readonly #head: FrameHead = new FrameHead();
   #state: 'open' | 'draining' | 'closed' = 'open';
+  /** Resolves at the end of the first drain. */
+  #drained: Promise<void> = Promise.resolve();
   readonly #forget = (request: PendingRequest): void => {
     this.#requests.delete(request.reply);
     if (this.#publishers.count > 0) this.#publishers.withdraw(request);
@@ -306,9 +308,14 @@ export class Bus implements Responder, Disposable {
    * Ends in good order: accepts no new subscription, lets subscribers finish what waits for them
    * and publish meanwhile, then closes.
    */
-  async drain(): Promise<void> {
-    if (this.#state !== 'open') return;
+  drain(): Promise<void> {
+    if (this.#state !== 'open') return this.#drained;
     this.#state = 'draining';
+    this.#drained = this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
     await this.flush();
     await Promise.all([...this.#subscriptions].map((each) => each.drain()));
     await this.flush();
