@@ -34,7 +34,7 @@ export interface Indexed<S extends Indexed<S>> {
 /** Bytes of a label that are compared in about the time of one step. */
 const STEP_BYTES_LOG2 = 5;
 
-/** A node of a {@link TokenTree}. */
+/** A node of a `TokenTree`. */
 export class TokenNode<S extends Indexed<S>> {
   /** @internal Tokens with dots between them, one character per byte. */
   label: string;

@@ -35,7 +35,6 @@ export const EXEMPT: Readonly<Record<string, string>> = {
   countTokens: 'likewise',
   hashSubject: 'likewise',
   mixSubjectWord: 'likewise',
-  weightOf: 'likewise',
   Receiver: 'abstract: PacketReceiver and WordReceiver have all of it',
   Sender: 'abstract: PacketSender and WordSender have all of it',
   setAffinity: 'would move the fuzzer: src/native/calling-thread.test.ts has what it refuses',

@@ -28,8 +28,8 @@ const BUGS: readonly WeakBug[] = [
   {
     what: 'mpsc: take looks at TURN plainly, and throws the value of the ordered load away',
     entry: 'channel/slot-ring.ts',
-    from: 'if ((loadAcquire(words, at) & PHASE_MASK) !== FULL) {',
-    to: 'if ((loadAcquire(words, at), false)) {',
+    from: 'const seen = loadAcquire(words, at);',
+    to: 'loadAcquire(words, at); const seen = turn;',
     scenario: async (load) => {
       const module: ChannelModule = {
         ...(await load<Pick<ChannelModule, 'BufferPool' | 'NO_BUFFER'>>('pool/index.ts')),
