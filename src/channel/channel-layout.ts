@@ -77,7 +77,7 @@
  * slot's TURN or by a TAIL that was written after the claim. So the frontier is one position, and
  * CLOSED on it stops every sender. A thread that sleeps through exactly 2¹⁶ laps between a load and
  * its compare-exchange may claim out of turn: its own order holds, and nothing is lost unless the
- * channel is closed at that moment.
+ * channel is closed at that moment. (A group: see *Stale looks* below.)
  *
  * **Groups** (8 slots or more). Position p begins a group if it is a multiple of 8; the slot of its
  * *first* position speaks for the other 7, its *followers*. A batch claims, publishes and frees a
@@ -99,6 +99,11 @@
  * *Payloads are ordered.* A follower's `group` says that its payload is ordered by the first TURN,
  * which only read-modify-writes change; a follower without it by its own TURN.
  * A group that is claimed for less than 8 messages publishes the rest as FREE(lap + 1).
+ * *Stale looks.* A claim of a group looks at the followers first and then compares the first TURN,
+ * which repeats after 2¹⁶ laps, 524 288 messages or more. A thread that sleeps between the two
+ * through exactly that many laps could claim a group whose followers are in use. It looks at them
+ * again after the claim, and if they have changed it takes the claim back; threads that passed the
+ * group meanwhile do not return to it, so its positions wait for this thread.
  *
  * Death. WRITING and READING name a seat whose HOLDER is a badge. Once that thread is proven gone,
  * finish() (slot-ring.ts) ends its claims: it releases each packet in them and frees the slots, in

@@ -163,6 +163,12 @@ abstract class SlotEnd {
     return true;
   }
 
+  /** Undoes the claim of a group whose followers had changed since the look before the claim. */
+  protected giveBack(before: number): void {
+    transition(this.shape, this.at, before);
+    this.claimed = 0;
+  }
+
   /** Writes TURN of the followers `[begin, end)` of a slot, the last one first. */
   protected setFollowers(at: number, begin: number, end: number, turn: number): void {
     const { words, slotWords } = this;
@@ -221,10 +227,14 @@ export class SlotProducer extends SlotEnd implements RingProducer {
       const mine = run > 1 ? this.mine | GROUPED : this.mine;
       // SYNC(turn): sees the slot as its last reader left it; pairs with free().
       if (compareExchange(words, at, turn, (turn & ~GROUPED) | mine) !== turn) continue;
-      // No call from here on, so that the claim is known to this object.
+      // At once, so that the claim is known to this object.
       this.at = at;
       this.claimed = free | mine;
       this.run = run;
+      if (run > 1 && !this.isGroup(free)) {
+        this.giveBack(free | FREE);
+        continue;
+      }
       const next = (position + run) | 0;
       this.position = next;
       if ((next & GROUP_MASK) === 0) words[this.hintAt] = next;
@@ -384,6 +394,10 @@ export class SlotConsumer extends SlotEnd implements RingConsumer {
       this.left = run;
       this.claimed = (turn & -LAP) | mine;
       this.run = run;
+      if (run > 1 && !this.isGroup((turn & -LAP) | FULL)) {
+        this.giveBack((turn & -LAP) | FULL);
+        return false;
+      }
       const next = (this.position + run) | 0;
       this.position = next;
       if ((next & GROUP_MASK) === 0) words[this.hintAt] = next;
