@@ -285,13 +285,17 @@ abstract class ReceiverRun {
   async #untilReady(): Promise<void> {
     const { receiver, random } = this;
     const alive = setInterval(() => {}, 1000);
+    let besides: Promise<void> | undefined;
     await new Promise<void>((resolve, reject) => {
       receiver.setReadyCallback(() => resolve());
       if (!receiver.arm()) return resolve();
       if (random.below(4) > 0) return;
       const way = 4 + random.below(2);
-      this.wait(way).catch(reject);
+      besides = this.wait(way);
+      besides.catch(reject);
     });
+    // Its promise may have a message that this thread has not looked at: nothing is taken before.
+    await besides;
     clearInterval(alive);
     receiver.setReadyCallback(undefined);
   }
