@@ -8,8 +8,9 @@ import {
   CAPACITY,
   endsOf,
   PRODUCERS_MAX,
+  receiveOne,
   receiveSome,
-  receiveUntilEnd,
+  receiveTurn,
   sumOfSequences,
   type WordChannelData,
   type WordProducerData,
@@ -127,9 +128,9 @@ async function prepareTwoProducers(batch: number): Promise<PreparedCase> {
       let next0 = 0;
       let next1 = 0;
       for (let i = 0; i < ops; ) {
-        const count = receiveSome(receiver, words);
+        const count = batch === 1 ? 1 : receiveSome(receiver, words);
         for (let k = 0; k < count; k++) {
-          const word = words[k];
+          const word = batch === 1 ? receiveOne(receiver) : words[k];
           const expected = (word & 1) === 0 ? next0++ : next1++;
           if (word >> 1 !== expected) throw new Error(`${word >> 1} came instead of ${expected}`);
         }
@@ -155,7 +156,7 @@ async function prepareTwoConsumers(batch: number): Promise<PreparedCase> {
   return {
     run(ops) {
       crew.begin(ops);
-      const mine = receiveUntilEnd(ends, words);
+      const mine = receiveTurn(ends, words);
       crew.finish();
       const other = crew.outcome(2);
       const sum = (mine.sum + other.sum) | 0;

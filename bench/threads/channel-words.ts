@@ -75,7 +75,7 @@ export function createWordConsumer(data: WordConsumerData): Role {
   const ends = endsOf(WordChannel.attach(pool, data.channel));
   const words = new Int32Array(data.batch);
   return {
-    run: () => receiveUntilEnd(ends, words),
+    run: () => receiveTurn(ends, words),
     close() {
       ends.sender.close();
       ends.receiver.close();
@@ -86,46 +86,71 @@ export function createWordConsumer(data: WordConsumerData): Role {
 
 /** Receives what is there, or sleeps until one word comes. Returns how many are in `words`. */
 export function receiveSome(receiver: WordReceiver, words: Int32Array): number {
-  const count = words.length === 1 ? 0 : receiver.tryReceiveBatch(words);
+  const count = receiver.tryReceiveBatch(words);
   if (count > 0) return count;
-  const word = receiver.tryReceive() ?? receiver.receiveSync();
-  if (word === undefined) throw new Error('the channel has ended');
-  words[0] = word;
+  words[0] = receiveOne(receiver);
   return 1;
 }
 
+/** Receives the next word; sleeps until it comes. */
+export function receiveOne(receiver: WordReceiver): number {
+  const word = receiver.tryReceive() ?? receiver.receiveSync();
+  if (word === undefined) throw new Error('the channel has ended');
+  return word;
+}
+
+/** What a receiver has seen of two producers. Each one's sequences must ascend. */
+class Tally {
+  count = 0;
+  sum = 0;
+  private last0 = -1;
+  private last1 = -1;
+
+  add(word: number): void {
+    const sequence = word >> 1;
+    if ((word & 1) === 0) {
+      if (sequence <= this.last0) throwOrder(sequence, this.last0);
+      this.last0 = sequence;
+    } else {
+      if (sequence <= this.last1) throwOrder(sequence, this.last1);
+      this.last1 = sequence;
+    }
+    this.sum = (this.sum + sequence) | 0;
+    this.count++;
+  }
+}
+
+/** Receives words of two producers one by one until one of them says that its turn is over. */
+function receiveUntilEnd(receiver: WordReceiver): Outcome {
+  const tally = new Tally();
+  for (;;) {
+    const word = receiveOne(receiver);
+    if (word === END_OF_TURN) return { count: tally.count, sum: tally.sum };
+    tally.add(word);
+  }
+}
+
+/** Receives a turn one by one if `words` has room for one only, else by batches. */
+export function receiveTurn(ends: Ends, words: Int32Array): Outcome {
+  return words.length === 1 ? receiveUntilEnd(ends.receiver) : receiveBatchesUntilEnd(ends, words);
+}
+
 /**
- * Receives words of two producers until one of them says that its turn is over. Each of two
- * receivers needs one such message, so a second one in the same batch is sent on.
+ * The same by batches. Each of two receivers needs one message that ends the turn, so a second one
+ * in the same batch is sent on.
  */
-export function receiveUntilEnd(channel: Ends, words: Int32Array): Outcome {
-  let count = 0;
+function receiveBatchesUntilEnd({ receiver, sender }: Ends, words: Int32Array): Outcome {
+  const tally = new Tally();
   let ends = 0;
-  let sum = 0;
-  let last0 = -1;
-  let last1 = -1;
   while (ends === 0) {
-    const there = receiveSome(channel.receiver, words);
+    const there = receiveSome(receiver, words);
     for (let k = 0; k < there; k++) {
-      const word = words[k];
-      if (word === END_OF_TURN) {
-        ends++;
-        continue;
-      }
-      const sequence = word >> 1;
-      if ((word & 1) === 0) {
-        if (sequence <= last0) throwOrder(sequence, last0);
-        last0 = sequence;
-      } else {
-        if (sequence <= last1) throwOrder(sequence, last1);
-        last1 = sequence;
-      }
-      sum = (sum + sequence) | 0;
-      count++;
+      if (words[k] === END_OF_TURN) ends++;
+      else tally.add(words[k]);
     }
   }
-  if (ends > 1) channel.sender.sendSync(END_OF_TURN);
-  return { count, sum };
+  if (ends > 1) sender.sendSync(END_OF_TURN);
+  return { count: tally.count, sum: tally.sum };
 }
 
 /** What all sequences of `producers` producers add up to, modulo 2³². */
