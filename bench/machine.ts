@@ -19,14 +19,22 @@ export function describeMachine(): string {
   return `${model}, ${cpus.length} cores, ${memoryGib} GiB, ${system}`;
 }
 
-/** The commit that is checked out, marked when files differ from it. */
+/** The figures of a run that is being recorded, and what is made of them. */
+const RECORDED = ['bench/results', 'docs/benchmarks.md', 'docs/plots', 'README.md'];
+
+/** The commit that is checked out, marked when files differ from it; recorded figures may. */
 export function describeCommit(): string {
   try {
     const commit = git('rev-parse', '--short=12', 'HEAD');
-    return git('status', '--porcelain') === '' ? commit : `${commit}+changes`;
+    return isUnchanged() ? commit : `${commit}+changes`;
   } catch {
     return 'unknown';
   }
+}
+
+function isUnchanged(): boolean {
+  const others = RECORDED.map((path) => `:(top,exclude)${path}`);
+  return git('status', '--porcelain', '--', ':(top)', ...others) === '';
 }
 
 /** Whether a child process can be tied to one core here. */

@@ -20,11 +20,12 @@ const USAGE = `Runs all benchmarks, and keeps the figures as JSON; needs a quiet
                       (repeatable); default: node, node24, node26
   --only GLOB         only cases whose id matches (repeatable); then neither broker nor scaling
   --rounds N          of the cases, default 1
+  --runs N            of each case in a round, default 20
   --nats-server FILE  also compares the broker with this one (repeatable); default: that in PATH
   --out FOLDER        default bench/results
   --help              print this and stop
 
-Each engine takes four minutes and more: cases that were disturbed are tried again. Broker and
+Each engine takes up to fifteen minutes: cases that were disturbed are tried again. Broker and
 scaling run on the last Node. Then: npm run bench:report
 `;
 
@@ -37,6 +38,7 @@ await runProgram(async () => {
       engine: { type: 'string', multiple: true, default: ['node', 'node24', 'node26'] },
       only: { type: 'string', multiple: true, default: [] },
       rounds: { type: 'string', default: '1' },
+      runs: { type: 'string', default: '20' },
       'nats-server': { type: 'string', multiple: true, default: [] },
       out: { type: 'string', default: 'bench/results' },
       help: { type: 'boolean', default: false },
@@ -47,6 +49,7 @@ await runProgram(async () => {
     return;
   }
   const rounds = String(readCount('--rounds', values.rounds));
+  const runs = String(readCount('--runs', values.runs));
   const engines = values.engine.map((name) => (name === 'node' ? process.execPath : name));
   const found = engines.map((name) => ({ name, ...engineOf(name) }));
   const servers = values['nats-server'].map((file) => ({ file, version: natsVersion(file) }));
@@ -56,7 +59,8 @@ await runProgram(async () => {
     const json = `${values.out}/core-${fileName(version)}.json`;
     // The list of cases depends on the engine, so Node runs the whole; others only the cases.
     const own = isNode ? [] : ['--engine', name];
-    const args = [program(FILES.cases), '--rounds', rounds, '--json', json, ...only, ...own];
+    const times = ['--rounds', rounds, '--runs', runs];
+    const args = [program(FILES.cases), ...times, '--json', json, ...only, ...own];
     await run(isNode ? command[0] : process.execPath, args);
   }
   if (only.length > 0) return;
