@@ -77,6 +77,18 @@ test('callers that wait when the reader has gone are told, and those that come l
 const fails = (): never => {
   throw new Error('no');
 };
+
+test('a handler that failed stays so when the peer ends before its link is closed', async () => {
+  const { inbox, push, finish } = setUp();
+  const handled = expect(inbox.handle(fails, undefined)).rejects.toThrow('no');
+  push();
+  inbox.pushEnd();
+  expect(inbox.isFailed).toBe(true);
+  await handled;
+  push();
+  finish();
+});
+
 const twice = (done: () => void): void => {
   done();
   done();

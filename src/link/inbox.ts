@@ -92,8 +92,9 @@ export class Inbox<P extends Packet = Packet> {
     this.#owner.hold();
   }
 
-  /** The peer has ended. */
+  /** The peer has ended. No effect if nobody reads any more. */
   pushEnd(): void {
+    if (this.#state !== READING) return;
     this.#state = ENDED;
     this.advance();
   }
