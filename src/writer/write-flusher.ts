@@ -15,6 +15,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
+import type { WaitOptions } from '../base/wait-guard.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferId, BufferPool } from '../pool/index.ts';
 import { slotOf } from '../pool/pool-layout.ts';
@@ -47,6 +48,7 @@ import { checkTail, giveRoom, Lane, releaseUnpublished, takeRegions } from './la
 import { pipeInto, type WritableSink } from './pipe-to.ts';
 import { ReceiverBell } from './receiver-bell.ts';
 import type { TurnEnd } from './turn-ends.ts';
+import { WaitingRegions } from './waiting-regions.ts';
 import { flusherTransits } from './writer-transits.ts';
 
 /**
@@ -84,6 +86,7 @@ export class WriteFlusher {
   readonly #transits: object;
   #onWriterGone: ((writerId: number) => void) | undefined;
   readonly #bell: ReceiverBell;
+  readonly #waiting: WaitingRegions;
   #draining = false;
   /** Identifies this thread in the lanes it opens. */
   readonly #badge: number;
@@ -101,6 +104,7 @@ export class WriteFlusher {
     this.layout = flusherLayoutOf(words);
     this.#badge = pool.badge;
     this.#bell = new ReceiverBell(pool, words, () => this.#hasDue());
+    this.#waiting = new WaitingRegions(words, this.layout);
     this.handle = Object.freeze({
       kind: 'busbar/flusher',
       version: FLUSHER_VERSION,
@@ -178,6 +182,7 @@ export class WriteFlusher {
     } finally {
       this.#draining = false;
       this.#bell.listen();
+      this.#waiting.advance();
     }
   }
 
@@ -248,6 +253,21 @@ export class WriteFlusher {
   }
 
   /**
+   * Waits until every region that was flushed before this call is drained: with {@link pipeTo}, is
+   * the stream's. Messages that a writer has not flushed do not count.
+   *
+   * **Threads** the receiver. Does not keep the event loop alive. **Throws** (rejects)
+   * ERR_BUSBAR_FLUSHER_ROLE, ERR_BUSBAR_FLUSHER_CLOSED, ERR_BUSBAR_TIMEOUT, `signal.reason`.
+   */
+  async drained(options?: WaitOptions): Promise<void> {
+    this.#checkReceiver();
+    if (this.closed) throw new BusbarError('ERR_BUSBAR_FLUSHER_CLOSED');
+    // A ring of another thread comes later, if the event loop is still alive then.
+    this.#bell.request();
+    await this.#waiting.untilTaken(options);
+  }
+
+  /**
    * Sets the callback that runs when all regions of a closed or dead writer are drained, before
    * another writer can get its id.
    *
@@ -309,20 +329,10 @@ export class WriteFlusher {
 
   /** Counters and waiting regions. **Cost** two loads per lane. */
   stats(): WriteFlusherStats {
-    const { words, layout, closed } = this;
-    let writers = 0;
-    let waitingRegions = 0;
-    for (let lane = 0; lane < layout.writerCount; lane++) {
-      const record = layout.lane(lane);
-      if (loadAcquire(words, record + OWNER) === OWNER_NONE) continue;
-      writers++;
-      if (closed) continue;
-      waitingRegions += (loadAcquire(words, record + TAIL) - words[record + HEAD]) | 0;
-    }
+    const { closed } = this;
     return {
       closed,
-      writers,
-      waitingRegions,
+      ...this.#waiting.count(closed),
       drainedRegions: this.#drainedRegions,
       drainedBytes: this.#drainedBytes,
     };
@@ -348,6 +358,7 @@ export class WriteFlusher {
       giveRoom(this.pool, this.words, this.layout.lane(lane));
     }
     this.#bell.close();
+    this.#waiting.close();
     return dropped;
   }
 

@@ -35,7 +35,7 @@ export async function logLines(
     return once(new Worker(options.program, { workerData }), 'exit');
   });
   await Promise.all(workers);
-  while (flusher.stats().waitingRegions > 0) await new Promise(setImmediate);
+  await flusher.drained();
   await once(log.end(), 'finish');
   await file?.close();
   return pool;
