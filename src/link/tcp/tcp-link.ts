@@ -5,30 +5,18 @@ import { Duplex } from 'node:stream';
 import { checkMade, show } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { BusbarError, messageOf } from '../../base/errors.ts';
-import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { BufferAllowance } from '../../framer/buffer-allowance.ts';
-import type { Codec } from '../../framer/index.ts';
-import type { Packet } from '../../packet/index.ts';
 import { checkPool } from '../../pool/check-pool.ts';
-import type { BufferId, BufferPool } from '../../pool/index.ts';
-import type { LocalWriter } from '../../writer/index.ts';
-import { checkPacketOf } from '../egress/sent-region.ts';
-import {
-  checkPart,
-  FrameWriter,
-  lengthOf,
-  type Payload,
-  type PayloadSource,
-} from '../frame-writer.ts';
+import type { BufferPool } from '../../pool/index.ts';
 import type { Link, LinkStats } from '../link.ts';
-import { FINISHING, LEAVING, OPEN } from '../link-life.ts';
-import { WRITTEN } from '../room-wait.ts';
+import { FINISHING, LEAVING } from '../link-life.ts';
 import { warnUnheard } from '../unheard.ts';
 import { frameDeliverer } from './frame-deliverer.ts';
 import { packetDeliverer } from './incoming-frame.ts';
 import type { IntakeStats } from './intake.ts';
 import type { OutboxStats } from './outbox.ts';
 import type { IngestMode } from './read-target.ts';
+import { StreamLink } from './stream-link.ts';
 import {
   destroyWithReset,
   readAddress,
@@ -45,8 +33,6 @@ import {
   type TcpHandlerOf,
   type TcpLinkOptionsOf,
 } from './tcp-options.ts';
-import { TcpReader } from './tcp-reader.ts';
-import { TcpSender } from './tcp-sender.ts';
 
 /** Callbacks of a {@link TcpLink}. */
 export interface TcpHandler extends TcpHandlerOf<TcpLink> {}
@@ -89,12 +75,8 @@ export interface TcpLinkStats extends LinkStats, IntakeStats, OutboxStats {
  * packets lie in it; after a read of more than `directReadBytes`; and during an unfinished frame of
  * which more than 256 bytes have arrived. **Threads** the one that created the link.
  */
-export class TcpLink extends TcpReader implements Link {
-  /** Writes to the peer. Closed with the link. */
-  readonly writer: LocalWriter;
-  readonly #sender: TcpSender;
+export class TcpLink extends StreamLink implements Link {
   readonly #host: TcpLinkHost | undefined;
-  readonly #frames: FrameWriter;
   #handler: TcpHandler = {};
   /** True after the socket's 'close'. The callback of the last write may still come. */
   #isSocketClosed = false;
@@ -109,21 +91,6 @@ export class TcpLink extends TcpReader implements Link {
     super(pool, options, stream);
     const { socket, intake } = stream;
     this.#host = host;
-    this.#sender = new TcpSender(pool, options, socket, {
-      roomAgain: () => {
-        this.room.serve();
-        this.notifyIfOpen(() => this.#handler.onDrained?.(this));
-      },
-      written: () => {
-        this.sendRest();
-        this.#settle();
-      },
-      note: (error) => this.life.note(error),
-      sendFailed: (error) => this.act(this.life.failed(error)),
-    });
-    this.writer = this.#sender.writer;
-    // A framer of a link has a codec.
-    this.#frames = new FrameWriter(this.writer, this.framer.codec as Codec);
     tuneSocket(socket, options);
     this.#listen();
     try {
@@ -199,111 +166,6 @@ export class TcpLink extends TcpReader implements Link {
     }
   }
 
-  override get writable(): boolean {
-    return this.life.state === OPEN && !this.#sender.gate.stalled && !this.writer.closed;
-  }
-
-  /** The part of {@link bufferedBytes} that has left the writers and waits for the socket. */
-  get queuedBytes(): number {
-    return this.#sender.outbox.queuedBytes;
-  }
-
-  get bufferedBytes(): number {
-    return this.queuedBytes + this.writer.bufferedBytes + this.writer.flushedBytes;
-  }
-
-  flush(): boolean {
-    if (this.life.state === OPEN) this.#sender.flush();
-    return this.writable;
-  }
-
-  /**
-   * Sends a packet's bytes by reference, as they are, after everything that the link's writer has
-   * written. One buffer may be sent to any number of links. False: not now, for example while a
-   * reservation is open.
-   *
-   * **Ownership** the link's on success; the caller's if it returns false or throws.
-   * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
-   */
-  trySend(packet: Packet): boolean {
-    checkPacketOf(this.pool, packet);
-    if (!this.trySendRegion(packet.bufferId, packet.offset, packet.length)) return false;
-    packet.markMoved();
-    return true;
-  }
-
-  /**
-   * {@link trySend} with plain numbers: takes one of this thread's references on success. Also
-   * **throws** ERR_BUSBAR_NOT_HELD, RangeError.
-   */
-  trySendRegion(bufferId: BufferId, offset: number, length: number): boolean {
-    this.checkOpen();
-    return !this.#frames.isInParts && this.#sender.trySend(bufferId, offset, length);
-  }
-
-  /**
-   * Writes a frame of this payload: bytes, a text or a packet, which are copied; the codec adds
-   * what stands around it. False: not now; nothing has changed. `[begin, end)`: of bytes, the part.
-   *
-   * **Throws** as `LocalWriter.tryWrite`; TypeError if the codec only decodes; RangeError if it
-   * cannot frame this payload (a line within a line).
-   */
-  tryWrite(payload: Payload, begin: number = 0, end: number = lengthOf(payload)): boolean {
-    checkPart(payload, begin, end);
-    return this.#frames.tryWrite(payload, begin, end);
-  }
-
-  /**
-   * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
-   * in order. A payload beyond a buffer is written in parts, as by {@link writeFrame}.
-   *
-   * **Ownership** do not change or release the payload before the promise resolves. **Throws**
-   * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
-   */
-  write(payload: Payload, options?: WaitOptions): Promise<void> {
-    try {
-      const length = lengthOf(payload);
-      if (this.#frames.needsParts(length)) return this.writeFrame(length, [payload], options);
-      const isTried = options === undefined && this.room.isEmpty && this.writable;
-      if (isTried && this.#frames.tryWrite(payload, 0, length)) return WRITTEN;
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return this.room.inTurn(options, (rest) => this.#frames.write(payload, rest));
-  }
-
-  /**
-   * Writes one frame of `length` bytes of payload, of any length, from pieces: a stream, a
-   * generator. Pieces are asked for when the link has room. Until the end other calls wait, or
-   * return "not now"; do not use {@link writer} meanwhile.
-   *
-   * **Ownership** of a piece as in {@link write}, until the next one is asked for. **Throws**
-   * (rejects) as `write`, what the source throws, and RangeError if that has more or fewer bytes;
-   * TypeError if the codec's `encodes` is not 'head'. Once the frame was begun, each of these
-   * closes the link, since its peer waits for the rest.
-   */
-  async writeFrame(length: number, source: PayloadSource, options?: WaitOptions): Promise<void> {
-    await this.room.inTurn(options, async (rest) => {
-      try {
-        await this.#frames.writeParts(length, source, rest, this.room);
-      } catch (error) {
-        const wasBegun = this.#frames.endParts();
-        if (wasBegun && this.life.state === OPEN) this.act(this.life.handlerThrew(error));
-        throw error;
-      }
-    });
-  }
-
-  /** Regions that are flushed after the link has ended count as lost. */
-  addWriter(writerId: number): void {
-    this.checkOpen();
-    this.#sender.gate.add(writerId);
-  }
-
-  removeWriter(writerId: number): void {
-    this.#sender.gate.remove(writerId);
-  }
-
   /**
    * Ends the writing half: sends what was written, then the stream's end. Frames keep arriving
    * until the peer ends as well.
@@ -316,14 +178,9 @@ export class TcpLink extends TcpReader implements Link {
     return {
       ingest: this.ingest,
       ...this.intake.stats(),
-      ...this.#sender.outbox.stats(),
-      stalls: this.#sender.gate.stalls,
+      ...this.sender.outbox.stats(),
+      stalls: this.sender.gate.stalls,
     };
-  }
-
-  /** @internal */
-  protected override get framing(): FrameWriter {
-    return this.#frames;
   }
 
   // ── Life ──────────────────────────────────────────────────────────────────────────────────────
@@ -337,7 +194,7 @@ export class TcpLink extends TcpReader implements Link {
   protected override sendRest(): void {
     if (this.life.state !== FINISHING) return;
     this.room.end();
-    if (!this.#sender.sendRest()) return;
+    if (!this.sender.sendRest()) return;
     // The sender may have called user code that ended the link.
     if (this.life.state === FINISHING) this.act(this.life.drained());
   }
@@ -345,7 +202,7 @@ export class TcpLink extends TcpReader implements Link {
   /** @internal Sends the stream's end. What writers of other threads flush later is lost. */
   protected override sendEnd(): void {
     this.room.serve();
-    this.#sender.outbox.close();
+    this.sender.outbox.close();
     this.socket.end();
   }
 
@@ -354,7 +211,7 @@ export class TcpLink extends TcpReader implements Link {
     this.room.end();
     this.room.serve();
     try {
-      this.#sender.release();
+      this.sender.release();
     } finally {
       // Also after an exception: nothing else would close the socket.
       if (this.life.isBroken) destroyWithReset(this.socket);
@@ -387,11 +244,16 @@ export class TcpLink extends TcpReader implements Link {
     });
     socket.on('close', () => {
       this.#isSocketClosed = true;
-      this.#sender.outbox.streamClosed();
+      this.sender.outbox.streamClosed();
       this.destroy();
       this.#settle();
     });
-    this.begin([this.intake.framer, this.#sender]);
+    this.begin([this.intake.framer, this.sender]);
+  }
+
+  /** @internal */
+  protected override notifyDrained(): void {
+    this.#handler.onDrained?.(this);
   }
 
   /** @internal */
@@ -399,10 +261,16 @@ export class TcpLink extends TcpReader implements Link {
     this.#handler.onEnd?.(this);
   }
 
+  /** @internal */
+  protected override written(): void {
+    this.sendRest();
+    this.#settle();
+  }
+
   /** Ends the life once the socket is closed and the callback of its last write has run. */
   #settle(): void {
     if (!this.#isSocketClosed || this.life.state !== LEAVING) return;
-    if (this.#sender.outbox.queuedBytes > 0) return;
+    if (this.sender.outbox.queuedBytes > 0) return;
     this.intake.close();
     this.act(this.life.osClosed());
   }

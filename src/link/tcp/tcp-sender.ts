@@ -13,7 +13,8 @@ import { DirectWrites } from './direct-writes.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
 import type { ResolvedTcpOptions } from './tcp-options.ts';
 
-type TcpSenderOptions = Pick<
+/** The options of a link that its sender needs. */
+export type TcpSenderOptions = Pick<
   ResolvedTcpOptions<never>,
   'flusher' | 'writer' | 'highWaterBytes' | 'lowWaterBytes' | 'highWaterBuffers' | 'writeTimeoutMs'
 >;

@@ -4,18 +4,12 @@
 import { checkMade, checkOptions } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import type { BusbarError } from '../../base/errors.ts';
-import type { WaitOptions } from '../../base/wait-guard.ts';
-import type { Packet } from '../../packet/index.ts';
 import { checkPool } from '../../pool/check-pool.ts';
-import type { BufferId, BufferPool } from '../../pool/index.ts';
-import type { LocalWriter, WriterOptions } from '../../writer/index.ts';
-import { checkPacketOf } from '../egress/sent-region.ts';
-import { checkPart, type FrameWriter, lengthOf, type Payload } from '../frame-writer.ts';
+import type { BufferPool } from '../../pool/index.ts';
 import type { Link, LinkStats } from '../link.ts';
-import { FINISHING, OPEN } from '../link-life.ts';
-import { WRITTEN } from '../room-wait.ts';
+import { FINISHING } from '../link-life.ts';
 import { warnUnheard } from '../unheard.ts';
-import type { UdpAddress } from './udp-address.ts';
+import { DatagramLink } from './datagram-link.ts';
 import { resolveNames } from './udp-names.ts';
 import { type OpenUdpSocket, openUdpSocket, openWith } from './udp-open.ts';
 import {
@@ -25,11 +19,9 @@ import {
   UDP_OPTION_KEYS,
   type UdpHandlerOf,
   type UdpLinkOptionsOf,
-  type UdpPeer,
 } from './udp-options.ts';
 import type { UdpOutboxStats } from './udp-outbox.ts';
-import { UdpReader, type UdpReaderStats } from './udp-reader.ts';
-import { UdpSender } from './udp-sender.ts';
+import type { UdpReaderStats } from './udp-reader.ts';
 import type { LateOwner, UdpSocket } from './udp-socket.ts';
 
 /** Callbacks of a {@link UdpLink}. */
@@ -48,9 +40,9 @@ export interface UdpLinkStats extends LinkStats, UdpReaderStats, UdpOutboxStats 
  *   socket ◀── outbox ◀── flusher ◀── link.writer     one call for everything flushed
  *
  * **Writing.** Writers take messages, each preceded by its length in two bytes, high byte first
- * ({@link tryWrite} adds it). In mode 'packed' a datagram holds as many of them, with lengths, as
- * fit; in mode 'message' each message is a datagram, without the length. {@link trySend} sends a
- * packet as one datagram, as it is and without a copy.
+ * ({@link UdpLink.tryWrite} adds it). In mode 'packed' a datagram holds as many of them, with
+ * lengths, as fit; in mode 'message' each message is a datagram, without the length. {@link
+ * UdpLink.trySend} sends a packet as one datagram, as it is and without a copy.
  *
  * **UDP does not wait for a receiver.** Where there is no room for a datagram, in the network or in
  * the receiver's socket, it is dropped; a link counts those it knows of (`stats().dropped`). The
@@ -89,12 +81,7 @@ export interface UdpLinkStats extends LinkStats, UdpReaderStats, UdpOutboxStats 
  * client.tryWrite(new TextEncoder().encode('hello'));
  * ```
  */
-export class UdpLink extends UdpReader implements Link {
-  readonly #options: ResolvedUdpOptions<UdpLink>;
-  /** @internal */
-  readonly sender: UdpSender;
-  #writer: LocalWriter | undefined;
-  #messages: FrameWriter | undefined;
+export class UdpLink extends DatagramLink implements Link {
   #handler: UdpHandler = {};
 
   private constructor(
@@ -105,22 +92,9 @@ export class UdpLink extends UdpReader implements Link {
   ) {
     checkMade(socket !== undefined, new.target);
     super(pool, options, socket);
-    this.#options = options;
-    this.sender = new UdpSender(pool, options, socket, {
-      report: (error) => this.report(error),
-      roomAgain: () => {
-        this.room.serve();
-        this.notifyIfOpen(() => this.#handler.onDrained?.(this));
-      },
-      watch: () => this.watch(),
-      sendRest: () => this.sendRest(),
-    });
     this.begin([this.intake, this.sender]);
     try {
-      if (options.isConnected) {
-        this.#writer = this.sender.openWriter(undefined, options.writer);
-        this.#messages = this.sender.messagesOf(this.#writer);
-      }
+      if (options.isConnected) this.openPeerWriter();
       this.listen(target, this.sender.outbox);
       const handler = this.takeHandler(() => options.handler(this));
       if (handler !== undefined) this.#handler = checkUdpHandler(handler);
@@ -162,149 +136,6 @@ export class UdpLink extends UdpReader implements Link {
     const make = (socket: UdpSocket, owner: LateOwner) =>
       new UdpLink(pool, resolved, socket, owner);
     return openWith(resolved, open, make);
-  }
-
-  // ── Sending ───────────────────────────────────────────────────────────────────────────────────
-
-  /**
-   * Writes to the peer. Closed with the link.
-   *
-   * **Throws** TypeError if the link has no peer.
-   */
-  get writer(): LocalWriter {
-    return this.#writer ?? this.#refuseWriter();
-  }
-
-  /**
-   * Creates a writer whose messages go to this address. It is closed with the link, or earlier by
-   * the caller: then what it has flushed is still sent.
-   *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED, ERR_BUSBAR_WRITER_SLOTS; TypeError or RangeError, also if
-   * the link has a peer.
-   */
-  writerTo(to: UdpPeer | UdpAddress, options?: WriterOptions): LocalWriter {
-    const words = this.wordsOf(to);
-    this.checkOpen();
-    const chosen = options === undefined ? this.#options.writer : options;
-    return this.sender.openWriter(words, chosen);
-  }
-
-  /**
-   * Also sends the regions of another writer of the same flusher, to the peer or to `to`; for
-   * writers of other threads.
-   *
-   * **Throws** ERR_BUSBAR_LINK_CLOSED; TypeError or RangeError.
-   */
-  addWriter(writerId: number, to?: UdpPeer | UdpAddress): void {
-    this.checkOpen();
-    this.sender.add(writerId, this.wordsOf(to));
-  }
-
-  removeWriter(writerId: number): void {
-    this.sender.gate.remove(writerId);
-  }
-
-  /**
-   * Copies one message, bytes, a text or a packet, into the link's own writer, with its length.
-   * False: not now; nothing has changed. With the option `messageBytes` each message has that
-   * length, and no length is added. `[begin, end)`: of bytes, the part.
-   *
-   * **Throws** as `LocalWriter.tryWrite`; ERR_BUSBAR_MESSAGE_TOO_LARGE, RangeError, TypeError.
-   */
-  tryWrite(payload: Payload, begin: number = 0, end: number = lengthOf(payload)): boolean {
-    checkPart(payload, begin, end);
-    return this.framing.tryWrite(payload, begin, end);
-  }
-
-  /**
-   * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
-   * in order. The network may still drop the datagram.
-   *
-   * **Ownership** do not change or release the payload before the promise resolves. **Throws**
-   * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.
-   */
-  write(payload: Payload, options?: WaitOptions): Promise<void> {
-    try {
-      const isTried = options === undefined && this.room.isEmpty && this.writable;
-      if (isTried && this.tryWrite(payload)) return WRITTEN;
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return this.room.inTurn(options, async (rest) => this.framing.write(payload, rest));
-  }
-
-  /** @internal */
-  protected override get framing(): FrameWriter {
-    return this.#messages ?? this.#refuseWriter();
-  }
-
-  #refuseWriter(): never {
-    throw new TypeError('a link without a peer has no writer');
-  }
-
-  /**
-   * Sends a packet as one datagram, as it is (in mode 'packed': messages with their lengths), to
-   * the peer or to `to`, at the end of this turn or at {@link flush}. False: not now.
-   *
-   * **Ownership** the link's on success; the caller's if it returns false or throws.
-   * **Throws** ERR_BUSBAR_LINK_CLOSED, TypeError.
-   */
-  trySend(packet: Packet, to?: UdpPeer | UdpAddress): boolean {
-    checkPacketOf(this.pool, packet);
-    if (!this.trySendRegion(packet.bufferId, packet.offset, packet.length, to)) return false;
-    packet.markMoved();
-    return true;
-  }
-
-  /**
-   * {@link trySend} with plain numbers: takes one of this thread's references on success.
-   *
-   * **Throws** also ERR_BUSBAR_NOT_HELD, RangeError, and, in mode 'packed',
-   * ERR_BUSBAR_FRAME_MALFORMED for anything but a sequence of messages with lengths.
-   */
-  trySendRegion(
-    bufferId: BufferId,
-    offset: number,
-    length: number,
-    to?: UdpPeer | UdpAddress,
-  ): boolean {
-    this.checkOpen();
-    if (!this.sender.makeRoom()) return false;
-    this.sender.push(bufferId, offset, length, this.wordsOf(to), 0);
-    return true;
-  }
-
-  /**
-   * Sends a region as one datagram to the source of the current message. For handlers, while they
-   * are called. In mode 'packed' the region holds messages with their lengths; the length of a
-   * received message lies in the two bytes before it.
-   *
-   * **Ownership** takes one of this thread's references on success. **Throws** as
-   * {@link trySendRegion}.
-   */
-  tryReplyRegion(bufferId: BufferId, offset: number, length: number): boolean {
-    this.checkOpen();
-    if (!this.sender.makeRoom()) return false;
-    this.sender.push(bufferId, offset, length, this.sourceWords(), this.intake.sourceAt);
-    return true;
-  }
-
-  override get writable(): boolean {
-    const { gate } = this.sender;
-    return this.life.state === OPEN && !gate.stalled && this.#writer?.closed !== true;
-  }
-
-  get bufferedBytes(): number {
-    let bytes = this.sender.outbox.queuedBytes;
-    for (const writer of this.sender.writers.values()) {
-      bytes += writer.bufferedBytes + writer.flushedBytes;
-    }
-    return bytes;
-  }
-
-  flush(): boolean {
-    if (this.life.state === OPEN) this.sender.flush();
-    return this.writable;
   }
 
   // ── Life ──────────────────────────────────────────────────────────────────────────────────────
@@ -366,6 +197,11 @@ export class UdpLink extends UdpReader implements Link {
   /** @internal */
   protected override reportUnheard(failure: BusbarError): void {
     warnUnheard('a UDP link without onClose has failed', failure);
+  }
+
+  /** @internal */
+  protected override notifyDrained(): void {
+    this.#handler.onDrained?.(this);
   }
 
   /** @internal */
