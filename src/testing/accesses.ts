@@ -91,7 +91,7 @@ export class SharedAccess {
 
   /** Returns what setup or `check` reads. */
   #last(cell: number): number {
-    return this.weakOf(cell)?.atEnd(cell) ?? this.#machine.memory.heap[cell];
+    return this.weakOf(cell)?.ends.read(cell) ?? this.#machine.memory.heap[cell];
   }
 
   #weakAtomic(weak: WeakMemory, op: number, cell: number, a: number, b: number): number {

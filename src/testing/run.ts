@@ -224,7 +224,7 @@ export class Run<Shared> {
   #ends(): string[] {
     const { machine } = this;
     const names = this.#scenario.nameWord?.(this.#shared as Shared) ?? (() => undefined);
-    return (machine.weak?.weakEnds() ?? []).map((end) => formatEnd(end, machine.memory, names));
+    return (machine.weak?.ends.weak() ?? []).map((end) => formatEnd(end, machine.memory, names));
   }
 
   report(): ModelReport {
@@ -352,7 +352,7 @@ export class Run<Shared> {
     const state = machine.save();
     const undoMark = machine.memory.undoTop;
     let failure: MachineFailure | undefined;
-    machine.weak?.nextEnd(true);
+    machine.weak?.ends.nextPass(true);
     do {
       machine.agent = new Agent();
       machine.current = -1;
@@ -370,7 +370,7 @@ export class Run<Shared> {
         failure = { kind: 'assertion', message: messageOf(error), error };
       }
       machine.restore(state, 0, state.length, undoMark);
-    } while (failure === undefined && machine.weak?.nextEnd(false) === true);
+    } while (failure === undefined && machine.weak?.ends.nextPass(false) === true);
     machine.failure = failure;
     if (machine.complaint === undefined) return;
     machine.failure = { kind: 'misuse', message: machine.complaint };

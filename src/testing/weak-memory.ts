@@ -5,10 +5,10 @@
  *
  * A read may return an earlier write, by the rules in `write-history.ts`, or one that is carried
  * out later, unless the read happens before it (load buffering; a plain read that moves after an
- * atomic one). Later writes are learned: they are values that a thread has written to the word in a
- * schedule that wrote everything it read. A read of a later write leaves a promise; another
- * thread's write of that value fulfils it. A schedule that ends with an open promise is impossible:
- * it is dropped, together with its failures.
+ * atomic one). Later writes are learned (`learned-writes.ts`): they are values that a thread has
+ * written to the word in a schedule that wrote everything it read. A read of a later write leaves a
+ * promise; another thread's write of that value fulfils it. A schedule that ends with an open
+ * promise is impossible: it is dropped, together with its failures.
  *
  * A read of a later write could equally come just before its thread's next write or atomic access,
  * so the thread continues to there without interruption.
@@ -24,6 +24,8 @@
 
 import { writesAfter } from './atomic-values.ts';
 import { type ClockRanks, KNOWLEDGE, type MovingClocks, STAMP } from './clock-ranks.ts';
+import { FinalValues } from './final-values.ts';
+import { type LearnedWrite, LearnedWrites } from './learned-writes.ts';
 import type { MachineFailure, MachineParts } from './machine-contract.ts';
 import {
   DEAD,
@@ -37,14 +39,10 @@ import {
 } from './machine-layout.ts';
 import type { SchedulePath } from './path.ts';
 import type { RaceClocks } from './race-clocks.ts';
-import { AFTER_ALL, WriteHistory } from './write-history.ts';
+import { WriteHistory } from './write-history.ts';
 
 /** Promises open at once. */
 const PROMISES_MAX = 8;
-/** Most values of one word that may be read before they are written. */
-const LEARNED_MAX = 256;
-/** Most explorations, each with the writes that the one before has learned. */
-const ROUNDS_MAX = 12;
 
 const SPENT = 0;
 const HELD = 1;
@@ -57,14 +55,6 @@ const P_VALUE = 1;
 const P_READER = 2;
 const P_EPOCH = 3;
 const PROMISE_WORDS = 4;
-
-/** A write of some schedule: its thread, and its latest position in that thread's log. */
-interface Learned {
-  readonly value: number;
-  readonly writer: number;
-  readonly isAtomic: boolean;
-  position: number;
-}
 
 /** The part of the machine that the weak memory uses. */
 interface WeakMachine extends MachineParts {
@@ -87,27 +77,17 @@ export interface WeakSource {
   readonly isLater: boolean;
 }
 
-/** A word that `check` has read, the values it may hold at the end, and which one it holds now. */
-interface LastValue {
-  readonly cell: number;
-  readonly values: readonly number[];
-  at: number;
-}
-
 export class WeakMemory implements MovingClocks {
   readonly #machine: WeakMachine;
   readonly #history: WriteHistory;
   readonly #words: number;
-  readonly #learned = new Map<number, Learned[]>();
-  readonly #later: Learned[] = [];
+  readonly #learned: LearnedWrites;
+  readonly #later: LearnedWrite[] = [];
   /** Clocks of lists of waiters, by word. */
   readonly #lists = new Map<number, number>();
   readonly #faults: MachineFailure[] = [];
-  readonly #last: LastValue[] = [];
-  #lastRead = 0;
-  /** True if the current exploration has learned a write; and the number of such explorations. */
-  #grew = false;
-  #rounds = 0;
+  /** What `check` reads. */
+  readonly ends: FinalValues;
   /** For a replay: the value that the next read returns before it is written. */
   promised = 0;
   /** The source of the last read, unless it returned the last write. */
@@ -116,6 +96,8 @@ export class WeakMemory implements MovingClocks {
   constructor(machine: WeakMachine) {
     this.#machine = machine;
     this.#history = new WriteHistory(machine.memory, machine.state, machine.layout);
+    this.#learned = new LearnedWrites(machine.leftOut);
+    this.ends = new FinalValues(machine.memory, this.#history);
     this.#words = machine.memory.reserve(PROMISES + PROMISES_MAX * PROMISE_WORDS);
     machine.ranks.moving = this;
   }
@@ -136,12 +118,7 @@ export class WeakMemory implements MovingClocks {
 
   /** At the end of an exploration: true if it learned writes that it did not know at its start. */
   isNews(): boolean {
-    const grew = this.#grew;
-    this.#grew = false;
-    if (!grew) return false;
-    if (++this.#rounds <= ROUNDS_MAX) return true;
-    this.#machine.leftOut.add('old writes');
-    return false;
+    return this.#learned.isNews();
   }
 
   // ── Accesses ───────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +176,7 @@ export class WeakMemory implements MovingClocks {
     if (isAtomic) machine.clocks.tick(thread);
     if (this.isOpen) return;
     if (wasOpen) this.#learnAll();
-    else this.#learn(cell, value, thread, isAtomic, this.#log(thread));
+    else this.#learned.add(cell, value, thread, isAtomic, this.#log(thread));
   }
 
   /** Any atomic access except waiting. Returns the value read; a store, the value written. */
@@ -270,7 +247,7 @@ export class WeakMemory implements MovingClocks {
     later.length = 0;
     const { memory } = this.#machine;
     const { found } = this.#history;
-    for (const write of this.#learned.get(cell) ?? []) {
+    for (const write of this.#learned.of(cell)) {
       const { value, writer } = write;
       // Two atomic accesses would synchronize, so the write would have to come first.
       if (writer === thread || (isAtomic && write.isAtomic) || !this.#mayCome(write)) continue;
@@ -292,7 +269,7 @@ export class WeakMemory implements MovingClocks {
     return later.length;
   }
 
-  #mayCome({ writer, position }: Learned): boolean {
+  #mayCome({ writer, position }: LearnedWrite): boolean {
     const { state, layout } = this.#machine;
     return state[layout.thread(writer) + T_STATUS] !== DEAD && this.#log(writer) <= position;
   }
@@ -366,7 +343,7 @@ export class WeakMemory implements MovingClocks {
     const { memory, state, layout } = this.#machine;
     const { heap } = memory;
     const reader = heap[at + P_READER];
-    for (const write of this.#learned.get(heap[at + P_CELL]) ?? []) {
+    for (const write of this.#learned.of(heap[at + P_CELL])) {
       if (write.value !== heap[at + P_VALUE] || write.writer === reader >> 1) continue;
       if (write.isAtomic && (reader & 1) === 1) continue;
       const known = state[layout.clock(write.writer) + (reader >> 1)];
@@ -391,27 +368,6 @@ export class WeakMemory implements MovingClocks {
     return true;
   }
 
-  #learn(cell: number, value: number, writer: number, isAtomic: boolean, position: number): void {
-    let list = this.#learned.get(cell);
-    if (list === undefined) {
-      list = [];
-      this.#learned.set(cell, list);
-    }
-    for (const write of list) {
-      if (write.value !== value || write.writer !== writer || write.isAtomic !== isAtomic) continue;
-      if (write.position >= position) return;
-      write.position = position;
-      this.#grew = true;
-      return;
-    }
-    if (list.length === LEARNED_MAX) {
-      this.#machine.leftOut.add('old writes');
-      return;
-    }
-    list.push({ value, writer, isAtomic, position });
-    this.#grew = true;
-  }
-
   /** Learns the writes made meanwhile, once all promises are fulfilled. */
   #learnAll(): void {
     const history = this.#history;
@@ -422,54 +378,8 @@ export class WeakMemory implements MovingClocks {
         const writer = history.writer(entry);
         if (writer === this.#machine.layout.threadCount) continue;
         const position = history.position(entry);
-        this.#learn(cell, history.value(entry), writer, history.isAtomic(entry), position);
+        this.#learned.add(cell, history.value(entry), writer, history.isAtomic(entry), position);
       }
     }
-  }
-
-  // ── The end ────────────────────────────────────────────────────────────────────────────────────
-
-  /**
-   * Returns the final value of a racy word for `check`. If several are possible, each is tried in a
-   * separate pass of `check`.
-   */
-  atEnd(cell: number): number {
-    const { memory } = this.#machine;
-    const last = this.#last;
-    for (let i = 0; i < this.#lastRead; i++) if (last[i].cell === cell) return memory.heap[cell];
-    if (this.#lastRead === last.length) {
-      const history = this.#history;
-      const values =
-        history.find(cell, AFTER_ALL, false) === 0
-          ? [memory.heap[cell]]
-          : history.found.map((entry) => history.value(entry));
-      last.push({ cell, values, at: 0 });
-    }
-    const { values, at } = last[this.#lastRead++];
-    memory.put(cell, values[at]);
-    return values[at];
-  }
-
-  /** The values that `check` has read in its last pass and that were not the last write. */
-  weakEnds(): { cell: number; value: number }[] {
-    return this.#last
-      .filter(({ at }) => at > 0)
-      .map(({ cell, values, at }) => ({ cell, value: values[at] }));
-  }
-
-  /** Begins another pass of `check`; false after the last. */
-  nextEnd(isFirst: boolean): boolean {
-    const last = this.#last;
-    this.#lastRead = 0;
-    if (isFirst) {
-      last.length = 0;
-      return true;
-    }
-    while (last.length > 0) {
-      const end = last[last.length - 1];
-      if (++end.at < end.values.length) return true;
-      last.pop();
-    }
-    return false;
   }
 }
