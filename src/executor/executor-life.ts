@@ -11,7 +11,7 @@ import { BufferPool } from '../pool/index.ts';
 import type { ExecutorContext, ExecutorMain } from './executor-context.ts';
 import { DRAINING, RUNNING } from './executor-layout.ts';
 import { Gauges } from './gauges.ts';
-import type { LaneMailbox } from './mailbox.ts';
+import type { LaneMailbox } from './lane-mailbox.ts';
 import { LaneEnds } from './mesh.ts';
 import type { Assignment, Envelope, Order, Report } from './messages.ts';
 import { TurnLoop } from './turn-loop.ts';

@@ -12,7 +12,7 @@ import { crashed, ExecutorSlot } from './executor-slot.ts';
 import { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions, StopOptions } from './group-options.ts';
 import type { TakenRegion } from './in-hand.ts';
-import type { LaneMailbox } from './mailbox.ts';
+import type { LaneMailbox } from './lane-mailbox.ts';
 import { LaneEnds, Mesh } from './mesh.ts';
 import type { Assignment } from './messages.ts';
 import { Requests } from './requests.ts';

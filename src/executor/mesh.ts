@@ -11,7 +11,7 @@ import {
 } from '../channel/index.ts';
 import type { Carrier, CarrierTicket } from '../pool/carriers.ts';
 import type { BufferPool } from '../pool/index.ts';
-import type { Lanes } from './mailbox.ts';
+import type { Lanes } from './lane-mailbox.ts';
 
 /** What one party needs of the mesh; index: the other party. Structured-cloneable. */
 export interface MeshPlan {

@@ -8,7 +8,7 @@ import type { BufferPool } from '../pool/index.ts';
 import { PARKED, RUNNING, PAUSED as THREAD_PAUSED } from './executor-layout.ts';
 import type { Gauges } from './gauges.ts';
 import { AGAIN, type Idle, IdleStrategy, NEXT_TURN, PARK } from './idle.ts';
-import { BATCH_MAX, LaneMailbox, type Lanes } from './mailbox.ts';
+import { BATCH_MAX, LaneMailbox, type Lanes } from './lane-mailbox.ts';
 
 /** Work for every pass; returns how much it did. */
 export type Poll = () => number;

@@ -34,14 +34,14 @@ const BUGS: readonly Bug[] = [
   },
   bug(
     'it asks one lane to wake it, not each',
-    'mailbox',
+    'lane-mailbox',
     'for (const lane of this.lanes) {\n      if (lane !== undefined && !lane.ended',
     'for (const lane of this.lanes.slice(0, 1)) {\n      if (lane !== undefined && !lane.ended',
     /^two lanes/,
   ),
   bug(
     'a lane with news does not wake it',
-    'mailbox',
+    'lane-mailbox',
     'for (const lane of lanes) lane?.setReadyCallback(wake);',
     '',
     /^handle, 1/,
@@ -55,21 +55,21 @@ const BUGS: readonly Bug[] = [
   ),
   bug(
     'a pass that begins further on leaves out the lanes before',
-    'mailbox',
+    'lane-mailbox',
     'for (let i = 0; i < first; i++) done += sinks[i]();',
     '',
     /^(to itself|two lanes)/,
   ),
   bug(
     'whoever asks is not served by the loop',
-    'mailbox',
+    'lane-mailbox',
     'if (!this.waiters.isEmpty) return this.serveWaiters();',
     '',
     /^receive/,
   ),
   bug(
     'one lane that has ended is the end',
-    'mailbox',
+    'lane-mailbox',
     'if (lane !== undefined && !lane.ended) return false;\n    return true;',
     'if (lane !== undefined && lane.ended) return true;\n    return false;',
     /^two lanes that end/,
@@ -90,14 +90,14 @@ const BUGS: readonly Bug[] = [
   ),
   bug(
     'what is taken out of a lane is lost if the loop cannot be woken',
-    'mailbox',
+    'lane-mailbox',
     'ensureStep();\n    for',
     'for',
     /^exception: tryReceive until/,
   ),
   bug(
     'who asks stays in the queue, though the call throws',
-    'mailbox',
+    'lane-mailbox',
     "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
     'this.waiters.push(waiter);\n      ' +
       "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
