@@ -29,7 +29,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-test('what was flushed is with the stream, however slow it is, and its end is the last', async () => {
+test('what was flushed is with the stream, however slow it is', async () => {
   const pool = BufferPool.create(shape);
   const flusher = WriteFlusher.create(pool);
   let text = '';

@@ -100,7 +100,7 @@ export class WaitingRegions {
   /** Drops the goals that are reached, from the last one on; true if none is left. */
   #hasReached(goals: number[]): boolean {
     const words = this.#words;
-    // A lane's next owner goes on with its HEAD and TAIL, mod 2³².
+    // A lane's next owner continues with its HEAD and TAIL, mod 2³².
     while (goals.length > 0) {
       const tail = goals[goals.length - 1] as number;
       const record = goals[goals.length - 2] as number;
