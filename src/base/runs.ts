@@ -16,12 +16,19 @@ export const RUN_MAX = 1024;
 export class Runs<T> implements AsyncIterableIterator<T, void, undefined> {
   readonly #tryNext: () => T | undefined;
   readonly #wait: () => Promise<T | undefined>;
+  readonly #onReturn: (() => void) | undefined;
   #left: number = RUN_MAX;
   #isOver = false;
 
-  constructor(tryNext: () => T | undefined, wait: () => Promise<T | undefined>) {
+  /** `onReturn` is called when a loop is left before its end. */
+  constructor(
+    tryNext: () => T | undefined,
+    wait: () => Promise<T | undefined>,
+    onReturn?: () => void,
+  ) {
     this.#tryNext = tryNext;
     this.#wait = wait;
+    this.#onReturn = onReturn;
   }
 
   next(): Promise<IteratorResult<T, void>> {
@@ -43,6 +50,7 @@ export class Runs<T> implements AsyncIterableIterator<T, void, undefined> {
   /** Ends this loop. What it reads from is not closed. */
   return(): Promise<IteratorResult<T, void>> {
     this.#isOver = true;
+    this.#onReturn?.();
     return Promise.resolve({ done: true, value: undefined });
   }
 

@@ -154,10 +154,11 @@ export class Inbox<P extends Packet = Packet> {
     });
   }
 
-  packets(): Runs<P> {
+  packets(onReturn: () => void): Runs<P> {
     return new Runs(
       () => this.take(),
       () => this.receive(),
+      onReturn,
     );
   }
 

@@ -24,7 +24,7 @@ const OF_THE_END = /^ERR_BUSBAR_(?:LINK|WRITER)_/;
 export abstract class ReadableLink<P extends Packet = Packet> extends WritableLink {
   /** @internal Only of a link without callbacks. */
   protected inbox: Inbox<P> | undefined;
-  /** @internal True once the program has begun to read: its next read reports a failure. */
+  /** @internal True while the program reads, as far as is known: its next read tells a failure. */
   protected isRead = false;
   /** The program's async handler is running; the link's end waits for it. */
   #isServed = false;
@@ -49,15 +49,15 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
    */
   async receive(options?: WaitOptions): Promise<P | undefined> {
     const reader = this.#reader();
-    this.isRead = true;
+    this.beginsRead();
     return reader.receive(options);
   }
 
   /** All packets, until the link ends. Throws the link's `error` if it failed. */
   [Symbol.asyncIterator](): AsyncIterableIterator<P, void, undefined> {
     const reader = this.#reader();
-    this.isRead = true;
-    return reader.packets();
+    this.beginsRead();
+    return reader.packets(() => this.leavesLoop());
   }
 
   /**
@@ -73,7 +73,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     options?: HandleOptions,
   ): Promise<void> {
     const reader = this.#reader();
-    this.isRead = true;
+    this.beginsRead();
     try {
       await reader.handle(handler, options);
     } catch (error) {
@@ -161,6 +161,19 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
       },
     );
     return undefined;
+  }
+
+  /** @internal The program begins to read. After the link's end, its failure was told already. */
+  protected beginsRead(): void {
+    if (!this.closed) this.isRead = true;
+  }
+
+  /**
+   * @internal The program has left a loop. It may read on later; until then no reader hears of a
+   * failure. What has failed before that may be why it has left.
+   */
+  protected leavesLoop(): void {
+    if (!this.life.isGone) this.isRead = false;
   }
 
   #served(): void {

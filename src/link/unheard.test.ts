@@ -149,6 +149,75 @@ test('what a loop throws and its async handler passes on to no caller is told on
   await server.close();
 });
 
+test.each(['packets', 'frames'] as const)(
+  'a loop over %s that was left hears nothing more; one that goes on does',
+  async (way) => {
+    const server = await TcpServer.listen(pool, { codec, onError() {} });
+    for (const isLeft of [true, false]) {
+      const client = await TcpLink.connect(pool, { port: server.port, codec });
+      await until(() => server.links.size === 1);
+      const [peer] = server.links;
+      await peer?.write('first');
+      const errors: unknown[] = [];
+      const reading = async (): Promise<void> => {
+        if (way === 'packets') {
+          for await (const packet of client) {
+            packet.release();
+            if (isLeft) break;
+          }
+          return;
+        }
+        for await (const frame of client.frames()) {
+          for await (const packet of frame) packet.release();
+          if (isLeft) break;
+        }
+      };
+      const read = reading().catch((error) => errors.push(error.code));
+      if (isLeft) await read;
+      client.writer.tryWrite(UNFRAMED);
+      await until(() => client.closed);
+      await read;
+      expect(errors).toEqual(isLeft ? [] : ['ERR_BUSBAR_LINK_FAILED']);
+      expect(warnings.length).toBe(1);
+    }
+    await server.close();
+  },
+);
+
+test('who comes back to a loop after the failure was told does not tell it again', async () => {
+  const told: unknown[] = [];
+  const ends: unknown[] = [];
+  let isLeft = false;
+  const server = await TcpServer.listen(pool, {
+    codec,
+    handler: async (link) => {
+      for await (const packet of link) {
+        packet.release();
+        break;
+      }
+      isLeft = true;
+      await until(() => link.closed);
+      try {
+        for await (const packet of link) packet.release();
+      } catch (error) {
+        ends.push(error === link.error);
+        throw error;
+      }
+    },
+    onError: (error) => void told.push((error as { code?: string }).code),
+  });
+  const socket = connect(server.port, '127.0.0.1').on('error', () => {});
+  socket.write(Buffer.from('\0\0\0\x01x'));
+  await until(() => isLeft);
+  socket.write(UNFRAMED);
+  await until(() => ends.length === 1);
+  await settle();
+  expect(ends).toEqual([true]);
+  expect(told).toEqual(['ERR_BUSBAR_FRAME_TOO_LARGE']);
+  socket.destroy();
+  await server.close();
+});
+
 test('on a loopback network the peer of a refused frame fails, too', async () => {
   const network = new LoopbackNetwork({ seed: 1 });
   const server = await network.listen(pool, { host: '10.0.0.1', port: 7, codec, handler });

@@ -97,13 +97,14 @@ export class FrameSequence {
     this.#inbox = inbox;
   }
 
-  frames(): Runs<IncomingFrame> {
+  frames(onReturn: () => void): Runs<IncomingFrame> {
     return new Runs(
       () => (this.#current?.isOver === false ? undefined : this.#begin(this.#inbox.take())),
       async () => {
         if (this.#current !== undefined) for await (const packet of this.#current) packet.release();
         return this.#begin(await this.#inbox.receive());
       },
+      onReturn,
     );
   }
 

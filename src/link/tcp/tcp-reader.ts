@@ -57,8 +57,8 @@ export abstract class TcpReader extends ReadableLink {
    */
   frames(): AsyncIterableIterator<IncomingFrame, void, undefined> {
     this.#sequence ??= new FrameSequence(this.openInbox());
-    this.isRead = true;
-    return this.#sequence.frames();
+    this.beginsRead();
+    return this.#sequence.frames(() => this.leavesLoop());
   }
 
   ref(): void {
