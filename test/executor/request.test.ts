@@ -3,7 +3,7 @@ import type { ExecutorGroupOptions } from 'busbar/executor';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
-import { turn, until } from '../turns.ts';
+import { settle, turn, until } from '../turns.ts';
 import { createPool, ExecutorGroup, expectAllBack, hear, moduleUrl, packetOf } from './company.ts';
 
 const collect = globalThis.gc as () => void;
@@ -119,6 +119,26 @@ test('replies come after what was sent before, which is to be read', async () =>
   expect(said?.toString()).toBe('said first');
   said?.release();
   expect(await reply).toBe('first');
+  await end();
+});
+
+test('a reply passes nothing that its executor sent before, to a busy handler', async () => {
+  const { ask, end, group } = await setUp();
+  const open: (() => void)[] = [];
+  const order: string[] = [];
+  group.mailbox.handle((packet) => {
+    order.push(packet.toString());
+    packet.release();
+    return new Promise((resolve) => open.push(resolve));
+  });
+  const replies = [ask('first'), ask('first')].map(async (reply) => order.push(await reply));
+  await until(() => group.stats()[0]?.handled === 2 && order.length === 2);
+  await settle();
+  expect(order).toEqual(['said first', 'first']);
+  open[0]?.();
+  await Promise.all(replies);
+  expect(order).toEqual(['said first', 'first', 'said first', 'first']);
+  open[1]?.();
   await end();
 });
 
