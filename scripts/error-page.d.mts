@@ -6,6 +6,8 @@ export interface ErrorEntry {
   readonly text: string;
   readonly when: string;
   readonly advice: string;
+  /** Links to pages that explain it; '' for none. */
+  readonly see: string;
 }
 export declare function readErrors(): readonly ErrorEntry[];
 export declare function errorPage(): string;

@@ -31,10 +31,11 @@ lies below: the system's error, or what a handler threw; \`error.help\` names th
 entry here. \`busbar/errors\` also exports
 \`BusbarError\`, the type \`BusbarErrorCode\`, and \`BUSBAR_ERRORS\`, the table of texts.
 
-This page is made from that table: \`npm run errors\`.
+This page is made from that table: \`npm run errors\`. The package has it without the guides that
+it leads to.
 `;
 
-/** Every code of the table: its text, when it occurs, and what to do. */
+/** Every code of the table: its text, when it occurs, what to do, and which pages explain it. */
 export function readErrors() {
   const text = readFileSync(ROOT + TABLE, 'utf8');
   const tree = ts.createSourceFile(TABLE, text, ts.ScriptTarget.Latest, true);
@@ -53,16 +54,18 @@ function adviceOf(text, node) {
   const [range] = ts.getLeadingCommentRanges(text, node.pos) ?? [];
   const comment = range === undefined ? '' : text.slice(range.pos, range.end);
   const words = comment.replace(/^\/\*\*|\*\/$|^\s*\*(?!\/)/gm, ' ').replace(/\s+/g, ' ');
-  const [when = '', advice = ''] = words.split('**Do**:').map((part) => part.trim());
-  return { when, advice };
+  const [when = '', advice = '', see = ''] = words
+    .split(/\*\*(?:Do|See)\*\*:/)
+    .map((part) => part.trim().replaceAll('](../../docs/', ']('));
+  return { when, advice, see };
 }
 
 /** The text of the page. */
 export function errorPage() {
-  const entries = readErrors().map(
-    ({ code, text, when, advice }) =>
-      `## ${code}\n\n*${text}*\n\n${when}\n\n**What to do**: ${advice}\n`,
-  );
+  const entries = readErrors().map(({ code, text, when, advice, see }) => {
+    const more = see === '' ? '' : `\n**See** ${see}\n`;
+    return `## ${code}\n\n*${text}*\n\n${when}\n\n**What to do**: ${advice}\n${more}`;
+  });
   return [HEAD, ...entries].join('\n');
 }
 

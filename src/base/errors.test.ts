@@ -18,8 +18,41 @@ test('docs/errors.md says for each code what it means, when it occurs and what t
   expect(wordless).toEqual([]);
   expect(entries.map(({ text }) => text)).toEqual(Object.values(BUSBAR_ERRORS));
   expect(existsSync(ROOT + PAGE) ? readText(PAGE) : '', 'run `npm run errors`').toBe(errorPage());
-  const files = entries.flatMap(({ advice }) => advice.match(/docs\/\w+\.md/g) ?? []);
-  expect(files.filter((path) => !existsSync(posix.join(ROOT, path)))).toEqual([]);
+});
+
+/** What a beginner meets in the first hours, by their reports. */
+const BEGINNERS: readonly BusbarErrorCode[] = [
+  'ERR_BUSBAR_BAD_HANDLE',
+  'ERR_BUSBAR_BUFFERS_HELD',
+  'ERR_BUSBAR_CHANNEL_PEER_DIED',
+  'ERR_BUSBAR_CHANNEL_ROLE',
+  'ERR_BUSBAR_EXECUTOR_START',
+  'ERR_BUSBAR_FRAME_TOO_LARGE',
+  'ERR_BUSBAR_HANDLER_RESULT',
+  'ERR_BUSBAR_LINK_REFUSED',
+  'ERR_BUSBAR_MESSAGE_TOO_LARGE',
+  'ERR_BUSBAR_NATIVE_UNAVAILABLE',
+  'ERR_BUSBAR_NO_RESPONDERS',
+  'ERR_BUSBAR_NOT_HELD',
+  'ERR_BUSBAR_PACKET_RELEASED',
+  'ERR_BUSBAR_POOL_EXHAUSTED',
+  'ERR_BUSBAR_REQUEST_FAILED',
+  'ERR_BUSBAR_THREAD_SLOTS',
+  'ERR_BUSBAR_TIMEOUT',
+];
+
+test('what beginners meet leads to a page that explains it', () => {
+  const entries = readErrors();
+  const links = (see: string): string[] =>
+    [...see.matchAll(/\]\(([^)#]*)/g)].map(([, path]) => path as string);
+  const lost = entries.filter(
+    ({ code, see }) => BEGINNERS.includes(code as BusbarErrorCode) && links(see).length === 0,
+  );
+  expect(lost.map(({ code }) => code)).toEqual([]);
+  const missing = entries
+    .flatMap(({ see }) => links(see))
+    .filter((path) => !existsSync(posix.join(ROOT, 'docs', path)));
+  expect(missing).toEqual([]);
 });
 
 test('an error says where its code is explained, also where it is printed', () => {

@@ -14,13 +14,18 @@ export const BUSBAR_ERRORS = {
    * A thread called `pool.close()`, and this one asks for a buffer, or waits for one.
    *
    * **Do**: Close the pool last: after links, channels, groups and flushers.
+   *
+   * **See**: [ending in good order](../../docs/links.md#ending-in-good-order).
    */
   ERR_BUSBAR_POOL_CLOSED: 'the pool was closed',
   /**
    * A framer set bytes of an unfinished frame aside and gets no buffer in which to join them.
    *
-   * **Do**: Try again once a buffer is free. `pool.stats()` says which threads hold them; if that
-   * is right, set a larger `bufferCount`.
+   * **Do**: Try again once a buffer is free. `pool.who()` says who holds them; if that is right,
+   * set a larger `bufferCount`.
+   *
+   * **See**: [sizing a pool](../../docs/guides/sizing.md),
+   * [finding a leak](../../docs/guides/ownership.md#finding-a-leak).
    */
   ERR_BUSBAR_POOL_EXHAUSTED: 'no buffer is free now',
   /**
@@ -29,6 +34,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Treat it as "not now": try again, close the peer, or allow more time. What you wanted
    * to send is still yours.
+   *
+   * **See**: [finding a leak](../../docs/guides/ownership.md#finding-a-leak).
    */
   ERR_BUSBAR_TIMEOUT: 'the wait took longer than its timeout',
   /**
@@ -36,6 +43,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: A bug of the program. Use packets instead of numbers, and run it with
    * `BUSBAR_TRACK_LEAKS=1`: a released packet then says where it was released.
+   *
+   * **See**: [who owns what](../../docs/guides/ownership.md).
    */
   ERR_BUSBAR_NOT_HELD: 'this thread holds no reference on the buffer',
   /**
@@ -43,12 +52,16 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: A bug of the program. Take what you need first, or `clone()` the packet before you
    * give it away. With `BUSBAR_TRACK_LEAKS=1` the text says where it was released.
+   *
+   * **See**: [who owns what](../../docs/guides/ownership.md).
    */
   ERR_BUSBAR_PACKET_RELEASED: 'the packet was used after its release',
   /**
    * Words were received twice, were changed on their way, or are of another pool.
    *
    * **Do**: Receive each message once, and from the pool in which it was sent.
+   *
+   * **See**: [across threads](../../docs/guides/threads.md).
    */
   ERR_BUSBAR_BAD_SEND_PACKET: 'the words do not describe a packet in transit in this pool',
   /**
@@ -57,6 +70,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Pass `x.handle` as it is, through `workerData` or `postMessage`; all threads load the
    * same version of busbar.
+   *
+   * **See**: [across threads](../../docs/guides/threads.md#what-goes-wrong).
    */
   ERR_BUSBAR_BAD_HANDLE: 'the value is not a handle of the expected kind and version',
   /**
@@ -65,6 +80,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Set a larger `maxThreads`, `detach()` in threads that end, and call
    * `pool.reclaimDead()` after a death.
+   *
+   * **See**: [across threads](../../docs/guides/threads.md).
    */
   ERR_BUSBAR_THREAD_SLOTS: 'every thread slot of the pool is taken',
   /**
@@ -85,6 +102,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Release or send them. With `BUSBAR_TRACK_LEAKS=1` the text says where the first
    * was taken.
+   *
+   * **See**: [finding a leak](../../docs/guides/ownership.md#finding-a-leak).
    */
   ERR_BUSBAR_BUFFERS_HELD: 'the thread still holds buffers',
   /**
@@ -97,6 +116,9 @@ export const BUSBAR_ERRORS = {
    * A message is longer than `bufferSize`, or than a datagram may be.
    *
    * **Do**: Set a larger `bufferSize`, or send the message in parts.
+   *
+   * **See**: [sizing a pool](../../docs/guides/sizing.md),
+   * [in parts](../../docs/links.md#messages-larger-than-a-buffer).
    */
   ERR_BUSBAR_MESSAGE_TOO_LARGE: 'the message does not fit a buffer',
   /**
@@ -110,6 +132,8 @@ export const BUSBAR_ERRORS = {
    * More writers than the flusher's `writerCount`; each link has one in the flusher that it uses.
    *
    * **Do**: Close writers that you no longer need, or give the links a flusher with more slots.
+   *
+   * **See**: [how many links](../../docs/links.md#how-many-links).
    */
   ERR_BUSBAR_WRITER_SLOTS: 'every writer slot of the flusher is taken',
   /**
@@ -137,6 +161,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Set a larger limit or `bufferSize` if such frames are right. A client that forgot the
    * length prefix looks the same.
+   *
+   * **See**: [your first framed server](../../docs/guides/first-server.md).
    */
   ERR_BUSBAR_FRAME_TOO_LARGE: 'the frame is longer than allowed',
   /**
@@ -170,14 +196,18 @@ export const BUSBAR_ERRORS = {
    * consumer of a mailbox.
    *
    * **Do**: Use kind `'mpmc'`, or close the first end. A mailbox has one handler or one loop.
+   *
+   * **See**: [across threads](../../docs/guides/threads.md#what-goes-wrong).
    */
   ERR_BUSBAR_CHANNEL_ROLE: 'the channel already has a living thread on that side',
   /**
    * All senders, or all receivers, ended without closing; nothing will come, or be taken, any
    * more.
    *
-   * **Do**: Start the other side anew with a new channel, or hold a spare end in a thread that
-   * lives on.
+   * **Do**: Make the channel with `survives: true` if threads are to come back; or start the other
+   * side anew with a new channel.
+   *
+   * **See**: [restarting a stage](../../docs/guides/threads.md#restarting-a-stage).
    */
   ERR_BUSBAR_CHANNEL_PEER_DIED: 'every thread on the other side of the channel has died',
   /**
@@ -194,6 +224,8 @@ export const BUSBAR_ERRORS = {
    * **Do**: A bug of the program: unlock first, take locks in one order everywhere, or wait with a
    * timeout. With `BUSBAR_TRACK_LEAKS=1` the text says who waits for whom, and where each lock was
    * acquired.
+   *
+   * **See**: [deadlocks](../../docs/sync.md#deadlocks).
    */
   ERR_BUSBAR_DEADLOCK: 'the wait could never end: this thread holds what is waited for',
   /**
@@ -214,6 +246,8 @@ export const BUSBAR_ERRORS = {
    * threads' program.
    *
    * **Do**: Read `cause`. In a bundle see "Bundles" in the README.
+   *
+   * **See**: [executors](../../docs/executors.md).
    */
   ERR_BUSBAR_EXECUTOR_START: 'an executor could not be started',
   /**
@@ -222,6 +256,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Mend the cause. With `restart` the group starts another one, which finds the packets
    * that wait.
+   *
+   * **See**: [restart](../../docs/executors.md#restart).
    */
   ERR_BUSBAR_EXECUTOR_CRASHED: 'an executor ended without an order to stop',
   /**
@@ -236,6 +272,8 @@ export const BUSBAR_ERRORS = {
    * executor's mailbox is read without `respond`.
    *
    * **Do**: Look at the handler. What callers are to tell apart belongs into the reply's bytes.
+   *
+   * **See**: [requests](../../docs/executors.md#requests).
    */
   ERR_BUSBAR_REQUEST_FAILED: 'the handler of a request failed',
   /**
@@ -251,12 +289,16 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Read with `for await (const packet of link)` or `link.handle(async (packet) => …)`,
    * which keep the bytes; or take `takePacket()` and return nothing.
+   *
+   * **See**: [links by callbacks](../../docs/tour.md#links-by-callbacks).
    */
   ERR_BUSBAR_HANDLER_RESULT: 'a handler of borrowed bytes must return undefined',
   /**
    * The kernel reported an error, such as ECONNRESET; `cause` has it.
    *
    * **Do**: The peer is gone: drop its state, and connect again if it was yours to connect.
+   *
+   * **See**: [connections come and go](../../docs/links.md#connections-come-and-go).
    */
   ERR_BUSBAR_LINK_FAILED: 'the socket under the link failed',
   /**
@@ -271,6 +313,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: EADDRINUSE: take another port. ECONNREFUSED: start the server, or let `connect` retry.
    * ERR_ACCESS_DENIED: `--allow-net`.
+   *
+   * **See**: [connections come and go](../../docs/links.md#connections-come-and-go).
    */
   ERR_BUSBAR_LINK_REFUSED: 'could not connect or listen',
   /**
@@ -278,12 +322,16 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: UDP gives no guarantee: count it, and send again later if it matters. The link stays
    * open.
+   *
+   * **See**: [what goes wrong with UDP](../../docs/guides/udp.md#what-goes-wrong).
    */
   ERR_BUSBAR_DATAGRAM_REFUSED: 'no socket receives datagrams at that address',
   /**
    * The kernel refused the datagram for its length (EMSGSIZE).
    *
    * **Do**: Send shorter messages: 1 200 bytes pass nearly everywhere.
+   *
+   * **See**: [what goes wrong with UDP](../../docs/guides/udp.md#what-goes-wrong).
    */
   ERR_BUSBAR_DATAGRAM_TOO_LARGE: 'the datagram is longer than the path allows',
   /**
@@ -299,6 +347,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Build subjects of short tokens with dots between. Never let strangers choose them
    * without a check; nothing was sent.
+   *
+   * **See**: [subjects](../../docs/bus.md#subjects).
    */
   ERR_BUSBAR_BAD_SUBJECT: 'the subject cannot be used',
   /**
@@ -306,6 +356,8 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Start a responder first, or try again later. The answer comes at once: there is no need
    * to wait for the timeout.
+   *
+   * **See**: [a bus on every core](../../docs/guides/every-core.md#what-goes-wrong).
    */
   ERR_BUSBAR_NO_RESPONDERS: 'nothing subscribes to the subject of the request',
   /**
@@ -326,14 +378,17 @@ export const BUSBAR_ERRORS = {
    *
    * **Do**: Subscribe again, and ask for what was missed; or allow more with `limit`, or choose
    * another policy.
+   *
+   * **See**: [when a subscriber is slow](../../docs/bus.md#when-a-subscriber-is-slow).
    */
   ERR_BUSBAR_SLOW_SUBSCRIBER: 'the subscription had no room for a message',
   /**
    * A call needs the native shim, and that is not loaded, or the platform lacks the function; the
    * text says why.
    *
-   * **Do**: Ask `native.features` first. The reasons, and what to do for each, are in
-   * docs/native.md.
+   * **Do**: Ask `native.features` first; each reason has its remedy.
+   *
+   * **See**: [the native shim](../../docs/native.md#installation).
    */
   ERR_BUSBAR_NATIVE_UNAVAILABLE: 'this machine does not support it',
   /**
