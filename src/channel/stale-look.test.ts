@@ -5,16 +5,14 @@
  */
 
 import { afterEach, expect, test } from 'vitest';
+import { atAccess, clearAccess } from '../../test/accesses.ts';
 import { BufferPool } from '../pool/index.ts';
 import { ChannelLayout, FULL, GROUP, READING, WRITING } from './channel-layout.ts';
 import { WordChannel } from './index.ts';
 
-const realAtomics = globalThis.Atomics;
 const VALUES = Int32Array.from({ length: GROUP }, (_, i) => 10 + i);
 
-afterEach(() => {
-  globalThis.Atomics = realAtomics;
-});
+afterEach(clearAccess);
 
 function setUp() {
   const pool = BufferPool.create({ bufferSize: 64, bufferCount: 2, maxThreads: 4 });
@@ -27,16 +25,7 @@ function setUp() {
 
 /** Runs `meanwhile` just before the next compare-exchange. */
 function beforeClaim(meanwhile: () => void): void {
-  let isDone = false;
-  globalThis.Atomics = new Proxy(realAtomics, {
-    get(target, name) {
-      if (name === 'compareExchange' && !isDone) {
-        isDone = true;
-        meanwhile();
-      }
-      return Reflect.get(target, name);
-    },
-  });
+  atAccess(1, meanwhile, 'compareExchange');
 }
 
 test('a sender does not write into a slot that another thread reads', () => {

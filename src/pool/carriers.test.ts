@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { asEndedThread, dieAt, pauseAt } from '../../test/accesses.ts';
 import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts';
 import { ChannelLayout } from '../channel/channel-layout.ts';
 import { PacketChannel, type PacketSender } from '../channel/index.ts';
@@ -8,45 +9,13 @@ import { BufferPool } from './buffer-pool.ts';
 import { CONDEMNED, ENTRY_COUNT, LEFT, OWNER, PARTY_COUNT_MAX, READY } from './carrier-layout.ts';
 import { announceParty, type Carrier, isJoined } from './carriers.ts';
 
-const realAtomics = globalThis.Atomics;
-
-afterEach(() => {
-  globalThis.Atomics = realAtomics;
-});
-
-class Death extends Error {}
-
-/**
- * Calls `body` as a thread that ends before its k-th call of Atomics, and leaves the words as they
- * are then. True if it came to its end before.
- */
+/** Calls `body` as a thread that ends before its k-th access. True if it came to its end before. */
 function lives(k: number, body: () => void): boolean {
-  const waits: [Int32Array, number][] = [];
-  let calls = 0;
-  const mortal = Object.fromEntries(
-    Object.getOwnPropertyNames(realAtomics).map((name) => [
-      name,
-      (...args: [Int32Array, number]) => {
-        if (++calls >= k) throw new Death();
-        if (name === 'waitAsync') waits.push([args[0], args[1]]);
-        return (realAtomics as never as Record<string, (...a: unknown[]) => unknown>)[name](
-          ...args,
-        );
-      },
-    ]),
-  );
-  globalThis.Atomics = mortal as never;
-  try {
-    body();
-    return true;
-  } catch (error) {
-    if (!(error instanceof Death)) throw error;
-    return false;
-  } finally {
-    globalThis.Atomics = realAtomics;
-    // The engine forgets what a thread that has ended waited for.
-    for (const [words, index] of waits) realAtomics.notify(words, index);
-  }
+  let isDead = false;
+  asEndedThread(() => {
+    isDead = dieAt(k, body);
+  });
+  return !isDead;
 }
 
 const CAPACITY = 4;
@@ -132,7 +101,7 @@ test('packets between an owner and a party that both die come back, wherever tha
       const survivor = create();
       let slots: number[] = [];
       let done = false;
-      lives(1e9, () => {
+      asEndedThread(() => {
         const owner = BufferPool.attach(survivor.handle);
         const carrier = claim(owner) as Carrier;
         const to = PacketChannel.createAt(owner, options, carrier.lane(0));
@@ -160,7 +129,7 @@ test('one who sweeps may die, too', () => {
   for (let k = 1; ; k++) {
     const survivor = create();
     let slot = -1;
-    lives(1e9, () => {
+    asEndedThread(() => {
       const owner = BufferPool.attach(survivor.handle);
       slot = owner.threadSlot;
       const carrier = claim(owner) as Carrier;
@@ -182,7 +151,7 @@ test('of two who reclaim at once one sees the last of the party gone', () => {
   for (let k = 1; ; k++) {
     const survivor = create();
     let slots: number[] = [];
-    lives(1e9, () => {
+    asEndedThread(() => {
       const owner = BufferPool.attach(survivor.handle);
       const carrier = claim(owner) as Carrier;
       fill(owner, PacketChannel.createAt(owner, options, carrier.lane(0)).sender());
@@ -191,31 +160,8 @@ test('of two who reclaim at once one sees the last of the party gone', () => {
     });
     const other = BufferPool.attach(survivor.handle);
     // The other one does all of its work between two accesses of this one.
-    let calls = 0;
-    let done = false;
-    const hooked = Object.fromEntries(
-      Object.getOwnPropertyNames(realAtomics).map((name) => [
-        name,
-        (...args: unknown[]) => {
-          if (++calls === k) {
-            globalThis.Atomics = realAtomics;
-            other.reclaim(slots[1]);
-            globalThis.Atomics = hooked as never;
-            done = true;
-          }
-          return (realAtomics as never as Record<string, (...a: unknown[]) => unknown>)[name](
-            ...args,
-          );
-        },
-      ]),
-    );
-    globalThis.Atomics = hooked as never;
-    try {
-      survivor.reclaim(slots[0]);
-    } finally {
-      globalThis.Atomics = realAtomics;
-    }
-    if (!done) break;
+    const reclaimToo = (): unknown => other.reclaim(slots[1]);
+    if (!pauseAt(k, reclaimToo, () => survivor.reclaim(slots[0]))) break;
     other.detach();
     expect(remains(survivor), `the other at call ${k}`).toEqual(NOTHING);
   }
@@ -228,7 +174,7 @@ test('while a thread of the party lives its lanes stay, and nobody else joins', 
   let carrier: Carrier | undefined;
   let ownerSlot = -1;
   let join = (): PacketSender => expect.unreachable();
-  lives(1e9, () => {
+  asEndedThread(() => {
     const owner = BufferPool.attach(survivor.handle);
     ownerSlot = owner.threadSlot;
     carrier = claim(owner) as Carrier;

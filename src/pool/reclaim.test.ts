@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { pauseAtEach } from '../../test/accesses.ts';
 import { auditPool, controlLayout, controlWords } from '../../test/pool-audit.ts';
 import { coded, drain, expectAllHome } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
@@ -20,31 +21,6 @@ const shape = { bufferSize: 8, bufferCount: 12, batchSize: 3, maxThreads: 4 };
 
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Calls `other` before and after each access to shared words that `during` makes. */
-function interrupt(other: () => void, during: () => void): void {
-  const real = globalThis.Atomics as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const stand: Record<string, unknown> = {};
-  const meanwhile = (): void => {
-    globalThis.Atomics = real as unknown as typeof Atomics;
-    other();
-    globalThis.Atomics = stand as unknown as typeof Atomics;
-  };
-  for (const name of Object.getOwnPropertyNames(real)) {
-    stand[name] = (...args: unknown[]): unknown => {
-      meanwhile();
-      const result = real[name](...args);
-      meanwhile();
-      return result;
-    };
-  }
-  globalThis.Atomics = stand as unknown as typeof Atomics;
-  try {
-    during();
-  } finally {
-    globalThis.Atomics = real as unknown as typeof Atomics;
-  }
 }
 
 test('reclaim refuses the living, and itself', () => {
@@ -224,7 +200,7 @@ test('a thread is not taken for dead at any moment of attaching, living and leav
   const pool = BufferPool.create(shape);
   let looks = 0;
   let other: BufferPool | undefined;
-  interrupt(
+  pauseAtEach(
     () => {
       looks++;
       expect(pool.reclaimDead()).toEqual([]);
@@ -243,7 +219,7 @@ test('a thread that leaves does not free the slot of its successor', () => {
   const pool = BufferPool.create(shape);
   const other = BufferPool.attach(pool.handle);
   const successors = new Set<BufferPool>();
-  interrupt(
+  pauseAtEach(
     () => {
       if (successors.size < 2) successors.add(BufferPool.attach(pool.handle));
       else for (let i = 0; i < 3; i++) pool.reclaimDead();
@@ -260,7 +236,7 @@ test('a prober that saw the predecessor does not reclaim the successor', () => {
   const pool = BufferPool.create(shape);
   let other = BufferPool.attach(pool.handle);
   let moves = 0;
-  interrupt(
+  pauseAtEach(
     () => {
       if (moves++ > 100) return;
       other.detach();
@@ -287,7 +263,7 @@ test('a thread that dies while attaching costs the pool neither a buffer nor a s
     let accesses = 0;
     let attached = false;
     try {
-      interrupt(
+      pauseAtEach(
         () => {
           if (++accesses === fatal) throw new Error('dead');
         },
@@ -318,7 +294,7 @@ test('a slot that was taken away from a thread moving in is not spoilt by it', (
     BufferPool.attach(pool.handle);
   };
   expect(() =>
-    interrupt(() => {
+    pauseAtEach(() => {
       robber ??= tryAttach(pool);
     }, attach),
   ).toThrow(coded('ERR_BUSBAR_THREAD_SLOTS'));

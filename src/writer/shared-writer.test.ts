@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { atAccess, realAtomics } from '../../test/chaos/accesses.ts';
+import { dieAt, throwAt } from '../../test/accesses.ts';
 import { auditPool } from '../../test/pool-audit.ts';
 import { coded } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
@@ -352,22 +352,6 @@ class Slow {
   }
 }
 
-/** A flush whose k-th access throws, and, if it is to look like a death, all after that. */
-function flushUntil(writer: SharedWriter, access: number, isDeath: boolean): boolean {
-  let hasThrown = false;
-  const fail = (): never => {
-    hasThrown = true;
-    if (isDeath) globalThis.Atomics = new Proxy(realAtomics, { get: () => fail });
-    throw new RangeError('thrown at an access');
-  };
-  atAccess(access, fail);
-  try {
-    writer.flush();
-  } catch {}
-  globalThis.Atomics = realAtomics;
-  return hasThrown;
-}
-
 test.each([
   ['an access that throws', false],
   ['a death, for the next thread of its slot,', true],
@@ -380,7 +364,7 @@ test.each([
     theirs.flush();
     slow.read();
     slow.write(theirs);
-    hasThrown = flushUntil(theirs, access, isDeath);
+    hasThrown = (isDeath ? dieAt : throwAt)(access, () => theirs.flush());
     let writer = theirs;
     if (isDeath) {
       die(other);

@@ -10,7 +10,7 @@
  * A thread that takes a message writes a mark: how far it has come, and by which path. So a lost
  * message shows which thread had it last.
  */
-import { atAccess, realAtomics } from './accesses.ts';
+import { atAccess, realAtomics } from '../accesses.ts';
 
 /** Threads that can be killed, by number. */
 export const SEATS = [

@@ -3,7 +3,7 @@
 import type { ExecutorContext } from 'busbar/executor';
 import { threadId } from 'busbar/native';
 import { Packet } from 'busbar/packet';
-import { atAccess, realAtomics } from '../chaos/accesses.ts';
+import { atAccess, clearAccess, realAtomics } from '../accesses.ts';
 import * as deeds from './deeds.ts';
 
 let words: Int32Array;
@@ -63,7 +63,7 @@ const DEEDS: Record<
   },
   /** Neither stops nor throws any more. */
   calm: (context, packet) => {
-    globalThis.Atomics = realAtomics;
+    clearAccess();
     sendOrRelease(context.host, packet);
   },
   /** Is busy without end. */

@@ -5,8 +5,8 @@ import { CHANNEL_KINDS, type ChannelKind } from '../../src/channel/channel-layou
 import { PacketChannel, WordChannel } from '../../src/channel/index.ts';
 import { Packet } from '../../src/packet/index.ts';
 import { BufferPool } from '../../src/pool/index.ts';
+import { throwAt } from '../accesses.ts';
 import { auditPool } from '../pool-audit.ts';
-import { throwAt } from './writer-cuts.ts';
 
 const ACCESSES_MAX = 500;
 const CAPACITY = 4;
@@ -186,9 +186,13 @@ describe.each(CHANNEL_KINDS)('%s', (kind) => {
         const stage = new Stage(kind, carries);
         op.prepare(stage);
         let isDone = false;
-        more = throwAt(k, stage.blocks, () => {
-          isDone = op.step(stage);
-        });
+        more = throwAt(
+          k,
+          () => {
+            isDone = op.step(stage);
+          },
+          stage.blocks,
+        );
         for (let again = 0; !isDone; again++) {
           if (again === RETRIES_MAX) throw new Error(`access ${k}: not done when made again`);
           isDone = op.step(stage);
@@ -205,9 +209,13 @@ describe.each(CHANNEL_KINDS)('%s', (kind) => {
       for (let more = true; more && k < ACCESSES_MAX; k++) {
         const stage = new Stage(kind, carries);
         let waits: Promise<unknown> = Promise.resolve();
-        more = throwAt(k, stage.blocks, () => {
-          waits = stage.receive().then(undefined, () => 'refused');
-        });
+        more = throwAt(
+          k,
+          () => {
+            waits = stage.receive().then(undefined, () => 'refused');
+          },
+          stage.blocks,
+        );
         const first = Promise.resolve('later');
         const isRefused = (await Promise.race([waits, first.then((later) => later)])) === 'refused';
         const received = isRefused ? stage.receive() : waits;

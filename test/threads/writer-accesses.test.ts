@@ -6,7 +6,7 @@
 import { expect, test } from 'vitest';
 import { LocalWriter, type ReservationTicket, type SharedWriter } from '../../src/writer/index.ts';
 import { RING_SHAPE } from '../../src/writer/shared-writer-layout.ts';
-import { dieAt, pauseAt, throwAt } from './writer-cuts.ts';
+import { dieAt, pauseAt, throwAt } from '../accesses.ts';
 import { type Actor, Stage, type StageShape } from './writer-stage.ts';
 
 const MORE = 200;
@@ -221,7 +221,7 @@ const OPERATIONS: Record<string, Operation> = {
       stage.write(dead, writer);
       writer.tryReserve(4);
       stage.write(victim, sharedOf(victim));
-      dieAt(3, stage.memory, () => writer.flush());
+      dieAt(3, () => writer.flush(), stage.memory);
       stage.bury(dead);
     },
     run: (_stage, victim) => sharedOf(victim).recover(deadSlot),
@@ -277,7 +277,7 @@ for (const [shapeName, shape] of Object.entries(SHAPES)) {
     test(`death, ${shapeName}: ${name}`, async () => {
       await forEachAccess(async (k) => {
         const { stage, victim } = prepare(shape, operation);
-        const isDead = dieAt(k, stage.memory, () => operation.run(stage, victim));
+        const isDead = dieAt(k, () => operation.run(stage, victim), stage.memory);
         const { threadSlot } = victim.pool;
         const [host] = stage.actors;
         if (isDead) {
@@ -306,7 +306,7 @@ for (const [shapeName, shape] of Object.entries(SHAPES)) {
       await forEachAccess(async (k) => {
         const { stage, victim } = prepare(shape, operation);
         const blocks = stage.memory.slice(1);
-        const isCut = throwAt(k, blocks, () => operation.run(stage, victim));
+        const isCut = throwAt(k, () => operation.run(stage, victim), blocks);
         operation.settle?.(stage, victim);
         if (!stage.actors.some(({ pool }) => pool.threadSlot === deadSlot)) {
           stage.recover(deadSlot);
