@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Test tool: UDP links on every kind of socket, with a check that they leave nothing behind. */
-import { expect } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   LoopbackNetwork,
   type UdpHandler,
@@ -18,6 +18,25 @@ export const systemSockets: readonly Implementation[] =
 
 /** What the conformance tests run over. */
 export const implementations: readonly Implementation[] = [...systemSockets, 'loopback'];
+
+type Run = (implementation: Implementation) => Promise<void>;
+
+/** A test that runs over the shim, over `node:dgram` and on a loopback network. */
+export function each(
+  name: string,
+  run: Run,
+  list: readonly Implementation[] = implementations,
+): void {
+  for (const implementation of list) {
+    const over = implementation === 'auto' ? 'shim' : implementation;
+    test(`${name} (${over})`, () => run(implementation));
+  }
+}
+
+/** A test that only makes sense where there is a system. */
+export function eachOfSystem(name: string, run: Run): void {
+  each(name, run, systemSockets);
+}
 
 /** The links of one test on one pool, which must have every buffer back at the end. */
 export class UdpPeers {
