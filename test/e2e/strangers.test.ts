@@ -20,15 +20,20 @@ async function portOf(program: Program): Promise<string> {
   return port;
 }
 
-test.each(['1', '2'])('two strangers exchange messages, executors: %s', async (executors) => {
-  const bus = broker('--port', '0', '--seconds', '0', '--executors', executors);
-  const servers = `127.0.0.1:${await portOf(bus)}`;
+/** Two programs that know only the protocol exchange messages, and get each in order. */
+async function expectExchange(servers: string): Promise<void> {
   const answering = new Program('test/e2e/stranger-answers.mjs', [servers]);
   await answering.line(/^ready$/);
   const asking = new Program('test/e2e/stranger-asks.mjs', [servers, '2000']);
   expect(await asking.ended).toBe(0);
   expect(await answering.ended).toBe(0);
   expect(asking.lines).toEqual(['2000 letters in order', '2000 answers, 0 wrong']);
+}
+
+test.each(['1', '2'])('two strangers exchange messages, executors: %s', async (executors) => {
+  const bus = broker('--port', '0', '--seconds', '0', '--executors', executors);
+  const servers = `127.0.0.1:${await portOf(bus)}`;
+  await expectExchange(servers);
   bus.process.kill('SIGTERM');
   expect(await bus.ended).toBe(0);
 });
@@ -41,12 +46,7 @@ if (hasNatsServer || process.env.BUSBAR_TEST_NATS_SERVER === 'required') {
     const [, port] = await server.line(/client connections on 127\.0\.0\.1:(\d+)/);
     await server.line(/Server is ready/);
     const servers = `127.0.0.1:${port}`;
-    const answering = new Program('test/e2e/stranger-answers.mjs', [servers]);
-    await answering.line(/^ready$/);
-    const asking = new Program('test/e2e/stranger-asks.mjs', [servers, '2000']);
-    expect(await asking.ended).toBe(0);
-    expect(await answering.ended).toBe(0);
-    expect(asking.lines).toEqual(['2000 letters in order', '2000 answers, 0 wrong']);
+    await expectExchange(servers);
   });
 }
 

@@ -193,8 +193,8 @@ test('an upload of 100 MiB in constant memory', async () => {
   await close();
 });
 
-test('meanwhile a frame in parts is under way, other calls wait or return "not now"', async () => {
-  const { near, far, close } = await open('loopback', newPool(), {});
+/** A payload of 17 bytes whose second piece comes after `goOn`. */
+function hesitating() {
   let goOn = (): void => {};
   const pause = new Promise<void>((resolve) => {
     goOn = resolve;
@@ -204,6 +204,12 @@ test('meanwhile a frame in parts is under way, other calls wait or return "not n
     await pause;
     yield 'and bytes';
   })();
+  return { source, goOn: () => goOn() };
+}
+
+test('meanwhile a frame in parts is under way, other calls wait or return "not now"', async () => {
+  const { near, far, close } = await open('loopback', newPool(), {});
+  const { source, goOn } = hesitating();
   const writing = near.writeFrame(17, source);
   await turn();
   expect(near.tryWrite('x')).toBe(false);
@@ -231,15 +237,7 @@ test('meanwhile a frame in parts is under way, other calls wait or return "not n
 
 test('a call that gives up in its turn harms neither link nor frame under way', async () => {
   const { near, far, close } = await open('loopback', newPool(), {});
-  let goOn = (): void => {};
-  const pause = new Promise<void>((resolve) => {
-    goOn = resolve;
-  });
-  const source = (async function* () {
-    yield 'a text, ';
-    await pause;
-    yield 'and bytes';
-  })();
+  const { source, goOn } = hesitating();
   const writing = near.writeFrame(17, source);
   await turn();
   const long = new Uint8Array(5000);

@@ -6,7 +6,6 @@
 
 import type { ModelOptions, ModelThread, Scenario } from 'busbar/testing';
 import {
-  bury,
   ChannelBodies,
   type ChannelCase,
   channelScenario,
@@ -131,12 +130,7 @@ function dyingCases(module: ChannelModule): ChannelCase[] {
   const add = (name: string, shape: ChannelShape, threads: Threads): void => {
     const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0 };
     const scenario = channelScenario(module, `batch, death: ${name}`, shape, threads, {
-      supervisor: (shared, dead, self) => {
-        const pool = module.BufferPool.attach(shared.handle);
-        const channel = bodies.open(pool, shared);
-        self.begin();
-        return bury(bodies, pool, channel, dead.name, dead.published[0] as number, shared);
-      },
+      supervisor: bodies.takesOver(),
     });
     cases.push({
       scenario,

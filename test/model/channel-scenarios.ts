@@ -124,6 +124,33 @@ export class ChannelBodies {
     });
   }
 
+  /** What a supervisor does: frees what the dead had, takes its place, empties the channel. */
+  takesOver(): NonNullable<Scenario<ChannelShared>['supervisor']> {
+    return (shared, { name, published }, self) => {
+      const pool = this.#module.BufferPool.attach(shared.handle);
+      const channel = this.open(pool, shared);
+      self.begin();
+      channel.recover();
+      pool.reclaim(published[0] as number);
+      channel.recover();
+      const sent: number[] = [];
+      const received: number[] = [];
+      if (name === 'a' || name === 'b') {
+        const giver = this.giver(pool, channel.sender(), once(), ending(channel, shared));
+        allowing([CLOSED, PEER_DIED], () => {
+          giver.sendSync(160);
+          sent.push(160);
+        });
+        giver.close();
+      } else {
+        const taker = this.taker(pool, channel.receiver());
+        receivesAll(taker, received);
+        taker.close();
+      }
+      return { sent, received };
+    };
+  }
+
   /** Receives two messages, each through an end of its own. */
   takesAnew(): Body {
     return this.#body((pool, shared, self) => {
@@ -501,9 +528,8 @@ function closingCases(module: ChannelModule): ChannelCase[] {
 
 /** Threads die, others clean up behind them and take their places. */
 export function channelDeathCases(module: ChannelModule): ChannelCase[] {
-  const { gives, takes, watches } = bound(module);
+  const { gives, takes, watches, takesOver } = bound(module);
   const cases: ChannelCase[] = [];
-  const bodies = new ChannelBodies(module);
   const add = (name: string, shape: ChannelShape, threads: Threads, more: ModelOptions = {}) => {
     const { states = 6_000, ...rest } = more;
     const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0, ...rest };
@@ -511,12 +537,7 @@ export function channelDeathCases(module: ChannelModule): ChannelCase[] {
     const scenario = channelScenario(module, `death: ${name}`, shape, threads, {
       leavesSome: name === 'destroy',
       killable,
-      supervisor: (shared, dead, self) => {
-        const pool = module.BufferPool.attach(shared.handle);
-        const channel = bodies.open(pool, shared);
-        self.begin();
-        return bury(bodies, pool, channel, dead.name, dead.published[0] as number, shared);
-      },
+      supervisor: takesOver(),
     });
     cases.push({
       scenario,
@@ -553,35 +574,6 @@ function sendsUntilDead(from: number, count: number) {
   };
 }
 
-/** What a supervisor does: frees what the dead had, takes its place, and empties the channel. */
-export function bury(
-  bodies: ChannelBodies,
-  pool: BufferPool,
-  channel: PacketChannel | WordChannel,
-  name: string,
-  slot: number,
-  shared: ChannelShared,
-): Told {
-  channel.recover();
-  pool.reclaim(slot);
-  channel.recover();
-  const sent: number[] = [];
-  const received: number[] = [];
-  if (name === 'a' || name === 'b') {
-    const giver = bodies.giver(pool, channel.sender(), once(), ending(channel, shared));
-    allowing([CLOSED, PEER_DIED], () => {
-      giver.sendSync(160);
-      sent.push(160);
-    });
-    giver.close();
-  } else {
-    const taker = bodies.taker(pool, channel.receiver());
-    receivesAll(taker, received);
-    taker.close();
-  }
-  return { sent, received };
-}
-
 type Tail<List extends readonly unknown[]> = List extends readonly [unknown, ...infer Rest]
   ? Rest
   : never;
@@ -592,5 +584,6 @@ function bound(module: ChannelModule) {
     gives: bodies.gives.bind(bodies),
     takes: bodies.takes.bind(bodies),
     watches: bodies.watches.bind(bodies),
+    takesOver: bodies.takesOver.bind(bodies),
   };
 }
