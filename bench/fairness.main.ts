@@ -2,8 +2,11 @@
 /**
  * `node build/bench/fairness.main.js [THREADS [SECONDS]]`: how often each wait for a mutex was
  * overtaken, for each order. Threads want it again and again; each looks, once it has the lock, how
- * many others had it since it asked. Where other programs use the cores, too, some threads are
- * stopped for milliseconds between that look and their place in the queue.
+ * many others had it since it asked.
+ *
+ * Threads that block look before they are in the queue, so one that the system stops in between
+ * counts those who came meanwhile. Those that await look when they are in it: at a fair mutex each
+ * of the others may then come first once, and no more often.
  */
 
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -17,22 +20,28 @@ const WIDTH = 50;
 /** Words: how often the lock was taken, and whether to go on. */
 const [TAKEN, GOES_ON] = [0, 1];
 
+/** By blocking, or by a promise. */
+const WAYS = ['blocking', 'awaiting'] as const;
+
 interface Task {
+  readonly way: (typeof WAYS)[number];
   readonly pool: BufferPoolHandle;
   readonly mutex: MutexHandle;
   readonly words: Int32Array;
 }
 
 /** Takes the lock until it is told to stop; says how its waits went. */
-function want({ pool: handle, mutex: mutexHandle, words }: Task): void {
+async function want({ pool: handle, mutex: mutexHandle, words, way }: Task): Promise<void> {
   const pool = BufferPool.attach(handle);
   const mutex = Mutex.attach(pool, mutexHandle);
   const counts: number[] = Array(BUCKETS).fill(0);
   while (Atomics.load(words, GOES_ON) === 1) {
     let overtaken = 0;
     if (mutex.tryLock() !== 'acquired') {
+      const locking = way === 'awaiting' ? mutex.lock() : undefined;
       const asked = Atomics.load(words, TAKEN);
-      if (mutex.lockSync() !== 'acquired') throw new Error('not acquired');
+      const result = locking === undefined ? mutex.lockSync() : await locking;
+      if (result !== 'acquired') throw new Error(result);
       overtaken = words[TAKEN] - asked;
     }
     Atomics.store(words, TAKEN, words[TAKEN] + 1);
@@ -43,12 +52,17 @@ function want({ pool: handle, mutex: mutexHandle, words }: Task): void {
   parentPort?.postMessage(counts);
 }
 
-async function countsOf(order: LockOrder, threads: number, seconds: number): Promise<number[]> {
+async function countsOf(
+  order: LockOrder,
+  way: Task['way'],
+  threads: number,
+  seconds: number,
+): Promise<number[]> {
   const pool = BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: threads + 1 });
   const mutex = Mutex.create(pool, { order });
   const words = new Int32Array(new SharedArrayBuffer(8));
   words[GOES_ON] = 1;
-  const workerData: Task = { pool: pool.handle, mutex: mutex.handle, words };
+  const workerData: Task = { way, pool: pool.handle, mutex: mutex.handle, words };
   const ends = Array.from({ length: threads }, () => {
     const worker = new Worker(new URL(import.meta.url), { workerData });
     return new Promise<number[]>((resolve, reject) => {
@@ -79,13 +93,12 @@ function drawn(counts: readonly number[]): string {
 if (isMainThread) {
   await runProgram(async () => {
     const [threads, seconds] = [process.argv[2] ?? '3', process.argv[3] ?? '2'];
-    for (const order of ['barging', 'lifo', 'fair'] as const) {
-      const counts = await countsOf(
-        order,
-        readCount('THREADS', threads),
-        readCount('SECONDS', seconds),
-      );
-      process.stdout.write(`${order}: overtaken, waits\n${drawn(counts)}\n\n`);
+    const [count, time] = [readCount('THREADS', threads), readCount('SECONDS', seconds)];
+    for (const way of WAYS) {
+      for (const order of ['barging', 'lifo', 'fair'] as const) {
+        const counts = await countsOf(order, way, count, time);
+        process.stdout.write(`${order}, ${way}: overtaken, waits\n${drawn(counts)}\n\n`);
+      }
     }
   });
-} else want(workerData as Task);
+} else await want(workerData as Task);

@@ -274,6 +274,10 @@ export class Mutex extends Primitive {
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
+  protected override onQueued(): void {
+    if (this.#order === 'fair') this.beginQueueing();
+  }
+
   protected override takeable(): number {
     const holder = loadAcquire(this.words, STATE) & HOLDER_MASK;
     return this.#order === 'fair' && (holder === FREE || holder === ORPHANED) ? 1 : 0;
@@ -349,9 +353,14 @@ export class Mutex extends Primitive {
       throw new BusbarError('ERR_BUSBAR_NOT_OWNER', 'unlock');
     }
     ensureStep();
-    const next = this.#order === 'fair' && !waiters.isEmpty ? WAITED : FREE;
+    const isFair = this.#order === 'fair';
+    // While this thread has the lock: none that begins to wait now is overtaken.
+    if (isFair && waiters.isEmpty && !this.stopsQueueing()) {
+      // SYNC(sync-state): publishes what this thread wrote.
+      if (compareExchange(words, STATE, badge, FREE) === badge) return;
+    }
     // SYNC(sync-state): publishes what this thread wrote.
-    if (compareExchange(words, STATE, before, next) !== before) {
+    if (compareExchange(words, STATE, before, isFair ? WAITED : FREE) !== before) {
       throw new BusbarError('ERR_BUSBAR_NOT_OWNER', 'unlock');
     }
     waiters.owe();

@@ -100,6 +100,7 @@ export abstract class Primitive {
       this.waiters.beginWait();
       this.isWaiting = true;
       this.pool.doorbell.listen(this.listener);
+      this.onQueued();
     } else {
       this.waiters.endWait();
       this.isWaiting = false;
@@ -107,6 +108,9 @@ export abstract class Primitive {
       this.passRingOn();
     }
   }
+
+  /** Called when this object has begun to wait. */
+  protected onQueued(): void {}
 
   /** How many units are free, if that is enough for this object, and others come first; or 0. */
   protected takeable(): number {
@@ -118,6 +122,12 @@ export abstract class Primitive {
 
   /** Called when this object waits no longer: rings the next waiter if that may be due. */
   protected abstract passRingOn(): void;
+
+  /** From now on newcomers queue behind this thread. */
+  protected beginQueueing(): void {
+    // SYNC(sync-state): after WAITING; pairs with stopsQueueing().
+    fetchOr(this.words, STATE, WAITED);
+  }
 
   /** @internal No thread seems to wait: newcomers need not queue. True if one waits after all. */
   protected stopsQueueing(): boolean {

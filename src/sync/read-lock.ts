@@ -227,6 +227,10 @@ export class ReadLock extends Primitive {
     return compareExchange(words, STATE, state, state | WAITED) === state;
   }
 
+  protected override onQueued(): void {
+    this.beginQueueing();
+  }
+
   protected override takeable(): number {
     return isFree(loadAcquire(this.words, STATE) & HOLDER_MASK) ? 1 : 0;
   }
@@ -250,7 +254,8 @@ export class ReadLock extends Primitive {
       if (isFree(state & HOLDER_MASK) || state >= 0) waiters.ringFirst();
       return;
     }
-    if (state < 0 && this.stopsQueueing()) waiters.ringFirst();
+    // If a thread writes, its unlockWrite() clears the bit.
+    if (state < 0 && isFree(state & HOLDER_MASK) && this.stopsQueueing()) waiters.ringFirst();
   }
 
   /** Each change is one indivisible call, so another thread can continue if this one dies here. */
@@ -294,8 +299,10 @@ export class ReadLock extends Primitive {
   protected free(holder: number): void {
     const { words, waiters } = this;
     for (;;) {
-      const state = loadAcquire(words, STATE);
-      const next = holder | (state < 0 && !waiters.isEmpty ? WAITED : 0);
+      let state = loadAcquire(words, STATE);
+      // While this thread has the lock: none that begins to wait now is overtaken.
+      if (state < 0 && waiters.isEmpty && !this.stopsQueueing()) state &= ~WAITED;
+      const next = holder | (state & WAITED);
       // SYNC(sync-state): publishes what this thread wrote; pairs with tryRead().
       if (compareExchangeThenStore(words, STATE, state, next, this.held, 0) !== state) continue;
       if (state < 0) waiters.owe();

@@ -47,8 +47,12 @@
  *
  *   waited   a thread waits and wants to be rung. A thread that unlocks a waited lock rings the
  *            first waiter. A waiter sets the bit before it sleeps, and leaves it set when it takes
- *            the lock, because others may still sleep. 'fair': the bit may also be set in FREE, so
- *            that newcomers, which compare STATE with FREE, do not overtake the waiters.
+ *            the lock, because others may still sleep. 'fair': it also keeps newcomers, which
+ *            compare STATE with FREE, from overtaking. A waiter sets it, whatever STATE is, right
+ *            after WAITING. Only the holder clears it, while no other thread can take the lock: it
+ *            sees no waiter, clears the bit, and looks again. If there is one now, it sets the bit
+ *            again; if one comes later, its bit makes the holder's change to FREE fail. So FREE has
+ *            the bit as long as a thread is in the queue.
  *
  * **STATE of a semaphore** = { waited: 1 (the sign), disabled: 1, permits: 30 }
  *
@@ -76,8 +80,10 @@
  * down again. So of a reader and a writer at least one sees the other. A reader that counts down
  * rings the writer. A thread that reads already may read again, whatever STATE says: its READS
  * keep the writer waiting. Readers and writers wait in one queue, first come, first served, and
- * newcomers queue behind them: neither side starves. CLAIMED_ORPHAN remembers that the lock was
- * ORPHANED, in case the writer gives up, or dies, before it has the lock.
+ * newcomers queue behind them: neither side starves. `waited` is that of a fair mutex; a thread
+ * that leaves the queue empty clears it, too, and sets it again if it then finds a waiter.
+ * CLAIMED_ORPHAN remembers that the lock was ORPHANED, in case the writer gives up, or dies, before
+ * it has the lock.
  *
  * **How a sleeper is woken.** A waiter writes WAITING, then looks at STATE; if it has to wait, it
  * sets `waited` in that STATE, and sleeps. A thread that changes STATE in the waiter's favour does
@@ -97,6 +103,8 @@
  *   between READS := 1 and STATE := FREE, a  both, as above               the same
  *   downgrade
  *   while it waits                           WAITING in a dead seat       the same, WAITING := 0
+ *   between clearing `waited` and its        STATE names a dead badge;    a sleeper's own tick, as
+ *   second look                              sleepers without the bit     if it had held the lock
  *   between its change of STATE and the      a sleeper that is not        the sleeper's own tick
  *   ring that must follow; after it was      rung
  *   rung

@@ -28,6 +28,8 @@ export function mutexParts(module: SyncModule): Part<SyncShared>[] {
 // Spare words: what the lock protects, written plainly, so that two threads at once are a race.
 const COUNT = 0;
 const INSIDE = 1;
+/** In INSIDE: a thread is in the queue. */
+const WAITS = 2;
 
 /** What a thread does that has the lock. */
 function beInside(mutex: Mutex, words: Int32Array): void {
@@ -137,7 +139,42 @@ export function mutexCases(module: SyncModule): Case<SyncShared>[] {
   });
   // A tick of one thread may be the only thing that happens: nothing else is late.
   cases.push(syncCase(scenario, { preemptions: 1, timeouts: 1 }));
+  const frees = body(
+    async (mutex, _, __, locked) => {
+      await locked;
+      mutex.unlock();
+    },
+    (mutex) => lockAsWaiter(mutex),
+  );
+  const overtaken = 'mutex fair: no waiter is overtaken by a newcomer';
+  const threads = { a: frees, b: body(marksItsWait), c: body(overtakesNone) };
+  const newcomer = syncScenario(module, overtaken, creates(module, 'fair'), threads);
+  cases.push(syncCase(newcomer, { preemptions: 1 }));
   return cases;
+}
+
+/** Holds the lock as one that has waited for it: others may still be in the queue, or none. */
+function lockAsWaiter(mutex: Mutex): Promise<string> {
+  mutex.tryLock();
+  const locked = mutex.lock();
+  mutex.unlock();
+  return locked;
+}
+
+async function marksItsWait(mutex: Mutex, words: Int32Array): Promise<void> {
+  const locking = mutex.lock();
+  if (!mutex.isHeld) Atomics.store(words, INSIDE, WAITS);
+  await locking;
+  Atomics.store(words, INSIDE, 0);
+  mutex.unlock();
+}
+
+function overtakesNone(mutex: Mutex, words: Int32Array): void {
+  const isQueue = Atomics.load(words, INSIDE) === WAITS;
+  if (mutex.tryLock() !== 'acquired') return;
+  // If that one had got it meanwhile, it would have said so before it gave it back.
+  if (isQueue && Atomics.load(words, INSIDE) === WAITS) throw new Error('a waiter was overtaken');
+  mutex.unlock();
 }
 
 /** The nth that gets the lock; it has waited from the beginning. */

@@ -32,6 +32,8 @@ type Threads = Scenario<SyncShared>['threads'];
 // without a common access are a race.
 const COUNT = 0;
 const INSIDE = 1;
+/** In INSIDE: a thread is in the queue. */
+const WAITS = 2;
 
 /** What a thread does that writes. */
 function change(lock: RwLock, words: Int32Array): void {
@@ -170,7 +172,40 @@ export function rwLockCases(module: SyncModule): Case<SyncShared>[] {
     return 'written';
   });
   add('2 wait in one thread', { a: both, b: reading, c: write });
+  const frees = body(
+    async (lock, _, __, locked) => {
+      await locked;
+      lock.unlockWrite();
+    },
+    (lock) => lockAsWaiter(lock),
+  );
+  const newcomer = body(overtakesNone);
+  add('no waiter is overtaken by a newcomer', { a: frees, b: body(marksItsWait), c: newcomer });
   return cases;
+}
+
+/** Writes as one that has waited: others may still be in the queue, or none. */
+function lockAsWaiter(lock: RwLock): Promise<string> {
+  lock.tryWrite();
+  const locked = lock.write();
+  lock.unlockWrite();
+  return locked;
+}
+
+async function marksItsWait(lock: RwLock, words: Int32Array): Promise<void> {
+  const locking = lock.write();
+  if (!lock.isWriting) Atomics.store(words, INSIDE, WAITS);
+  await locking;
+  Atomics.store(words, INSIDE, 0);
+  lock.unlockWrite();
+}
+
+function overtakesNone(lock: RwLock, words: Int32Array): void {
+  const isQueue = Atomics.load(words, INSIDE) === WAITS;
+  if (lock.tryRead() !== 'acquired') return;
+  // If that one had got it meanwhile, it would have said so before it gave it back.
+  if (isQueue && Atomics.load(words, INSIDE) === WAITS) throw new Error('a waiter was overtaken');
+  lock.unlockRead();
 }
 
 export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {

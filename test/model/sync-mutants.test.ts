@@ -89,6 +89,15 @@ const BUGS: readonly Bug[] = [
     scenarios: /^mutex fair: no waiter is overtaken/,
   },
   {
+    what: 'mutex: the bit that keeps newcomers out is cleared as the lock is freed',
+    entry: 'sync/mutex.ts',
+    from: 'if (isFair && waiters.isEmpty && !this.stopsQueueing()) {',
+    to:
+      'if (isFair && waiters.isEmpty) {\n' +
+      'compareExchange(words, STATE, before, FREE);\nreturn waiters.owe();',
+    scenarios: /^mutex fair: no waiter is overtaken by a newcomer$/,
+  },
+  {
     what: 'semaphore: permits are taken without a compare',
     entry: 'sync/semaphore.ts',
     from: 'STATE, state, next, at, held) === state',
@@ -229,6 +238,14 @@ const BUGS: readonly Bug[] = [
     from: 'ensureStep();\n    // SYNC(sync-reads): a writer that sees it',
     to: '// a writer that sees it',
     scenarios: /^rwlock: exception: readSync/,
+  },
+  {
+    what: 'rwlock: the bit that keeps newcomers out is cleared as the lock is freed',
+    entry: 'sync/read-lock.ts',
+    from: `if (state < 0 && waiters.isEmpty && !this.stopsQueueing()) state &= ~WAITED;
+      const next = holder | (state & WAITED);`,
+    to: 'const next = holder | (state < 0 && !waiters.isEmpty ? WAITED : 0);',
+    scenarios: /^rwlock: no waiter is overtaken/,
   },
   {
     what: 'countdown: two are the last',
