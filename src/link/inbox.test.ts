@@ -25,6 +25,14 @@ function setUp() {
   return { pool, inbox, push, finish };
 }
 
+const PENDING = Symbol('pending');
+const OPEN = Promise.resolve(PENDING);
+
+/** As if the stack were full: the next try has a little more. */
+function overflow(): never {
+  throw new RangeError('Maximum call stack size exceeded');
+}
+
 /** Calls with no stack left, then with more and more, until it has returned; counts overflows. */
 function squeeze(operation: () => void): number {
   let overflows = 0;
@@ -59,6 +67,35 @@ test('a stack overflow in tryReceive loses no packet', () => {
     });
     expect(packet?.toString()).toBe('one');
     packet?.release();
+  }
+  expect(overflows).toBeGreaterThan(0);
+  finish();
+});
+
+test('a stack overflow in receive loses no packet, and leaves no caller that has gone', async () => {
+  const { inbox, push, finish } = setUp();
+  let overflows = 0;
+  for (let round = 0; round < 20; round++) {
+    const calls: Promise<Packet | undefined>[] = [];
+    // With a packet, which the first call takes that returns, and then without.
+    if (round % 2 === 0) push();
+    const tries = squeeze(() => {
+      calls[calls.length] = inbox.receive();
+      if (calls.length < 200) overflow();
+    });
+    overflows += tries + 1 - calls.length;
+    const outcomes = calls.map((call) => call.catch((error: unknown) => error));
+    for (let i = 0; i < 8; i++) await Promise.resolve();
+    const isOpen = await Promise.all(outcomes.map((each) => Promise.race([each, OPEN])));
+    for (const each of isOpen) if (each === PENDING) push();
+    for (const each of await Promise.all(outcomes)) {
+      if (each instanceof Packet) each.release();
+      else {
+        expect(each).toBeInstanceOf(RangeError);
+        overflows++;
+      }
+    }
+    expect(inbox.tryReceive()?.toString()).toBeUndefined();
   }
   expect(overflows).toBeGreaterThan(0);
   finish();
