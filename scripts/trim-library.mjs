@@ -37,7 +37,10 @@ export async function trimLibrary() {
     await rewriteBy(DIST + path, withoutComments);
   }
   const declarations = files.filter((path) => path.endsWith('.d.ts'));
-  for (const path of declarations) rewrite(DIST + path, withoutHiddenMembers);
+  for (const path of declarations) {
+    rewrite(DIST + path, withoutHiddenMembers);
+    rewrite(DIST + path, withReadonlyFields);
+  }
   rewrite(`${DIST}base/errors.d.ts`, withoutCodeComments);
   trimDeclarations(declarations);
   await join(programs);
@@ -308,6 +311,21 @@ function withoutHiddenMembers(text, tree) {
       const put = isConstructor ? `${kind} constructor();` : mark;
       changes.push({ pos: begin, end: member.end, put });
     }
+  });
+  return cut(text, 0, text.length, changes);
+}
+
+/** A field whose comment ends with `@readonly`, which only the library writes, is declared so. */
+function withReadonlyFields(text, tree) {
+  const changes = [];
+  visit(tree, (node) => {
+    if (!ts.isPropertyDeclaration(node)) return;
+    const { pos, end } = docCommentsOf(text, node).at(-1) ?? {};
+    const comment = text.slice(pos, end);
+    if (pos === undefined || !comment.includes('@readonly')) return;
+    const begin = node.getStart(tree);
+    changes.push({ pos, end, put: comment.replace(/\s*(\* )?@readonly/, '') });
+    changes.push({ pos: begin, end: begin, put: 'readonly ' });
   });
   return cut(text, 0, text.length, changes);
 }

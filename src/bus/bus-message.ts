@@ -25,20 +25,21 @@ export interface Responder {
  * `request` returns, and what `keep` returns, is the caller's to release; `using` does so.
  */
 export class BusMessage implements Disposable {
-  /** The subject as published. */
+  /** The subject as published. @readonly */
   subject: string = '';
-  /** The subject for replies; undefined: no reply is expected. */
+  /** The subject for replies; undefined: no reply is expected. @readonly */
   reply: string | undefined = undefined;
+  /** The publisher's headers; undefined: there are none. @readonly */
   headers: Headers | undefined = undefined;
-  /** The bus of the publisher, by its name. */
+  /** The bus of the publisher, by its name. @readonly */
   source: string = '';
-  /** Counts the messages of this source, from 1. */
+  /** Counts the messages of this source, from 1. @readonly */
   sequence: number = 0;
-  /** Where the bytes begin in `pool.bytes`. */
+  /** Where the bytes begin in `pool.bytes`. @readonly */
   offset: number = 0;
-  /** How many bytes there are. */
+  /** How many bytes there are. @readonly */
   length: number = 0;
-  /** The buffer with the bytes; NO_BUFFER once the message is released, or borrowed no longer. */
+  /** The buffer; NO_BUFFER once the message is released, or borrowed no longer. @readonly */
   bufferId: BufferId = NO_BUFFER;
   readonly #bus: Responder;
 

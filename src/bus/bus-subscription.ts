@@ -66,9 +66,9 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   node: TokenNode<BusSubscription> | undefined = undefined;
   /** @internal */
   place: number = -1;
-  /** Messages that it got. */
+  /** Messages that it got. @readonly */
   delivered: number = 0;
-  /** Messages dropped for lack of room. */
+  /** Messages dropped for lack of room. @readonly */
   dropped: number = 0;
   /** @internal It has no room, and peers of the bus were told. */
   isStalled: boolean = false;

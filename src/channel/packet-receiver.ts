@@ -26,11 +26,11 @@ const NOTHING = -1 as BufferId;
  * **Threads** the one that created it.
  */
 export class PacketReceiver extends Receiver<Packet> {
-  /** First byte of the packet that {@link tryReceiveRegion} took last, absolute in `pool.bytes`. */
+  /** First byte in `pool.bytes` of the packet that {@link tryReceiveRegion} took last. @readonly */
   offset: number = 0;
-  /** Length in bytes of the packet that {@link tryReceiveRegion} took last. */
+  /** Length in bytes of that packet. @readonly */
   length: number = 0;
-  /** The `tag` of that packet. */
+  /** The `tag` of that packet. @readonly */
   tag: number = 0;
   /**
    * The buffer whose reference was taken out of the next slot while the slot is not free yet. If

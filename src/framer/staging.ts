@@ -69,11 +69,11 @@ export abstract class Staging {
   readonly maxFrameBytes: number = 0;
   readonly readBytesMin: number = 0;
 
-  /** The buffer in use; the current frame lies in it. To be read only, like the next two. */
+  /** The buffer in use; the current frame lies in it. @readonly */
   frameBufferId: BufferId = NO_BUFFER;
-  /** Where the current frame's payload begins in `pool.bytes`; -1: there is no current frame. */
+  /** Where the current frame's payload begins in `pool.bytes`; -1: there is none. @readonly */
   frameOffset: number = NO_FRAME;
-  /** Bytes of payload in the current frame. */
+  /** Bytes of payload in the current frame. @readonly */
   frameLength: number = 0;
 
   // Numbers are set at once, so that V8 knows the fields for small integers.

@@ -25,6 +25,7 @@ export interface VarintCodecOptions {
  * framers.
  */
 export class VarintCodec implements Codec {
+  /** Bytes of the length before the current frame's payload. @readonly */
   payloadSkip: number = 0;
   readonly payloadTrim: number = 0;
   readonly encodes: 'head' = 'head';
