@@ -22,7 +22,7 @@ const DIST = `${ROOT}dist/`;
 /** The file of all programs of a folder, and the files that are made short. */
 const ALL = 'all.js';
 const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
-const BRIEF = ['native', 'link/loopback', 'link/egress', 'bus', 'bus/peer', 'sync'].map(
+const BRIEF = ['native', 'writer', 'link/loopback', 'link/egress', 'bus', 'bus/peer', 'sync'].map(
   (each) => `${each}/${ALL}`,
 );
 const SEPARATE = ['base/atomics'];
