@@ -5,13 +5,15 @@
 import { rmSync } from 'node:fs';
 import { get } from 'node:http';
 import { parseArgs } from 'node:util';
+import { Screen } from './screen.ts';
 import type { Snapshot } from './snapshot.ts';
 import { placesOf } from './socket-place.ts';
-import { linesOf, viewOf } from './view.ts';
+import { linesOf, plain, viewOf } from './view.ts';
 
 const HELP = `Shows what programs do that use an Exporter of busbar/metrics.
 
-  busbar top [PLACE …]    live figures; q or Ctrl-C ends it. Without a terminal: lines
+  busbar top [PLACE …]    live figures; space, b and the arrows scroll, q or Ctrl-C ends it.
+                          Without a terminal: lines
   busbar dump [PLACE …]   one snapshot of each as JSON
 
 PLACE is a process id, the path of a socket, or a URL with its token. Default: all of this user.
@@ -21,9 +23,6 @@ PLACE is a process id, the path of a socket, or a URL with its token. Default: a
   --json                  snapshots as JSON, one a line
 `;
 const REPLY_MS_MAX = 2000;
-const [CLEAR, HOME, REST] = ['\x1b[?1049h\x1b[?25l', '\x1b[H', '\x1b[K'];
-const KEYS_THAT_END = ['q', '\x03', '\x04'];
-const BACK = '\x1b[?25h\x1b[?1049l';
 
 interface Look {
   readonly place: string;
@@ -93,23 +92,24 @@ async function top(
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  if (isLive) {
-    stdout.write(CLEAR);
-    process.on('exit', () => stdout.write(BACK));
-    if (stdin.isTTY) {
-      stdin.setRawMode(true).on('data', (key) => {
-        if (KEYS_THAT_END.includes(String(key))) stop();
-      });
-    }
-  }
-  const before = new Map<string, Snapshot>();
+  const screen = isLive ? new Screen(process, stop) : undefined;
+  let before = new Map<string, Snapshot>();
   let found = 0;
   for (let round = 0; round < count && !stopping.signal.aborted; round++) {
     const looks = await lookAt(places);
     found = looks.filter(({ snapshot }) => snapshot !== undefined).length;
+    const known = before;
     if (json) for (const { snapshot } of looks) snapshot && console.log(JSON.stringify(snapshot));
-    else show(looks, before, isLive ? stdout.columns : Infinity, isLive, nothing(places));
-    for (const { place, snapshot } of looks) if (snapshot) before.set(place, snapshot);
+    else {
+      const lines = (width: number): string[] => linesOfAll(looks, known, width, nothing(places));
+      if (screen === undefined) stdout.write(`${lines(Infinity).join('\n')}\n`);
+      else screen.show(lines);
+    }
+    before = new Map(
+      looks.flatMap(({ place, snapshot = known.get(place) }) =>
+        snapshot ? [[place, snapshot]] : [],
+      ),
+    );
     if (found === 0 && !isLive) break;
     if (round + 1 < count) await sleep(intervalMs, stopping.signal);
   }
@@ -117,27 +117,19 @@ async function top(
   return found > 0 || isLive ? 0 : fail(json ? nothing(places) : '', 1);
 }
 
-function show(
+function linesOfAll(
   looks: readonly Look[],
   before: ReadonlyMap<string, Snapshot>,
   width: number,
-  isLive: boolean,
   nothing: string,
-): void {
+): string[] {
   const lines = looks.flatMap(({ place, snapshot, failure }) => [
     ...(snapshot === undefined
-      ? [`! ${place}: ${failure}`]
+      ? [plain(`! ${place}: ${failure}`)]
       : linesOf(viewOf(before.get(place), snapshot), width)),
     '',
   ]);
-  if (lines.length === 0) lines.push(nothing);
-  if (!isLive) {
-    process.stdout.write(`${lines.join('\n')}\n`);
-    return;
-  }
-  const shown = lines.slice(0, Math.max(1, process.stdout.rows - 1));
-  const marked = shown.map((line) => (line.startsWith('!') ? `\x1b[31m${line}\x1b[0m` : line));
-  process.stdout.write(`${HOME}${marked.map((line) => `${line}${REST}\n`).join('')}\x1b[J`);
+  return lines.length === 0 ? [nothing] : lines;
 }
 
 function nothing(places: readonly string[]): string {
@@ -173,7 +165,7 @@ function look(place: string, mayRemove: boolean): Promise<Look> {
       });
       response.on('end', () => {
         if (response.statusCode !== 200) resolve({ place, failure: text.trim() });
-        else resolve({ place, snapshot: JSON.parse(text) as Snapshot });
+        else resolve({ place, ...snapshotIn(text) });
       });
     });
     request.on('timeout', () => {
@@ -185,6 +177,16 @@ function look(place: string, mayRemove: boolean): Promise<Look> {
       resolve({ place, failure: hasEnded ? 'ended' : message });
     });
   });
+}
+
+function snapshotIn(text: string): { snapshot: Snapshot } | { failure: string } {
+  try {
+    const snapshot = JSON.parse(text) as Snapshot;
+    if (snapshot.version === 1) return { snapshot };
+  } catch {
+    // Something else listens there.
+  }
+  return { failure: 'no exporter of this version of busbar' };
 }
 
 function sleep(delayMs: number, signal: AbortSignal): Promise<void> {

@@ -29,6 +29,8 @@ export interface ExporterOptions {
 }
 
 const VIEW_MS = 1000;
+/** Who looks wants to know who holds the buffers; who collects metrics does not. */
+const HOLDERS = { holders: true };
 const CONNECTIONS_MAX = 64;
 const OPTIONS = ['path', 'port', 'token'];
 const OUR_NAMES = /^(127\.0\.0\.1|localhost)(:\d+)?$/;
@@ -163,12 +165,13 @@ function serve(
     const own = `style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; img-src data:`;
     const policy = `default-src 'none'; connect-src 'self'; ${own}; frame-ancestors 'none'`;
     const type = 'text/html; charset=utf-8';
-    reply(200, pageOf(nonce, viewOf(undefined, monitor.snapshot())), {
+    reply(200, pageOf(nonce, viewOf(undefined, monitor.snapshot(HOLDERS))), {
       'content-type': type,
       'content-security-policy': policy,
     });
   } else if (pathname === '/snapshot') {
-    reply(200, `${JSON.stringify(monitor.snapshot())}\n`, { 'content-type': 'application/json' });
+    const text = `${JSON.stringify(monitor.snapshot(HOLDERS))}\n`;
+    reply(200, text, { 'content-type': 'application/json' });
   } else if (pathname === '/metrics') {
     const type = 'text/plain; version=0.0.4; charset=utf-8';
     reply(200, prometheusText(monitor), { 'content-type': type });
@@ -191,7 +194,7 @@ function stream(monitor: Monitor, response: ServerResponse): void {
   const send = (): void => {
     // A slow reader misses some.
     if (response.writableNeedDrain) return;
-    const after = monitor.snapshot();
+    const after = monitor.snapshot(HOLDERS);
     response.write(`data: ${JSON.stringify(viewOf(before, after))}\n\n`);
     before = after;
   };

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { metrics as otel } from '@opentelemetry/api';
 import {
   AggregationTemporality,
@@ -22,11 +21,6 @@ import { METRICS, prometheusName } from './metric-table.ts';
 
 const HANDLE = `data:text/javascript,
   export function run({ mailbox }) { mailbox.handle((packet) => packet.release()); }`;
-const CRASH = `data:text/javascript,
-  export function run({ mailbox }) {
-    mailbox.handle((packet) => { packet.release(); throw new Error('on purpose'); });
-  }`;
-
 const makePool = (): BufferPool =>
   BufferPool.create({ bufferSize: 1024, bufferCount: 32, batchSize: 2, maxThreads: 4 });
 
@@ -51,6 +45,7 @@ test('whoever reads the counters writes no word that other threads see', () => {
   const before = words();
   for (let i = 0; i < 3; i++) {
     expect(prometheusText(monitor)).toContain('busbar_channel');
+    expect(monitor.snapshot({ holders: true }).objects).not.toEqual([]);
     expect(monitor.health().live).toBe(true);
   }
   expect(words()).toEqual(before);
@@ -117,6 +112,47 @@ test('a snapshot shows every kind, each with all of its fields, and survives JSO
   // What links did that have closed still counts.
   const after = monitor.snapshot().objects.find(({ name }) => name === 'server')?.stats;
   expect(after).toMatchObject({ links: 0, accepted: 1, bytesRead: 7, bytesWritten: 7 });
+});
+
+test('who holds buffers is seen by who asks for it', () => {
+  const pool = makePool();
+  pool.nameThread('main');
+  const monitor = new Monitor();
+  monitor.watch('pool', pool);
+  const packets = [packetOf(pool), packetOf(pool)];
+  const channel = PacketChannel.create(pool, { kind: 'mpmc', capacity: 8, name: 'orders' });
+  channel.sender().trySend(packetOf(pool));
+  expect(monitor.snapshot().objects[0]?.holders).toBeUndefined();
+  expect(monitor.snapshot({ holders: true }).objects[0]?.holders).toEqual([
+    { thread: 'main', kind: 'packet', name: '', count: 2 },
+    { thread: '', kind: 'channel', name: 'orders', count: 1 },
+  ]);
+  for (const packet of packets) packet.release();
+  expect(() => monitor.snapshot({ holder: true } as never)).toThrow(/^options has no option/);
+
+  // Of many, the most; the others as one.
+  const channels = Array.from({ length: 20 }, (_, i) =>
+    PacketChannel.create(pool, { kind: 'mpmc', capacity: 2, name: `c${i}` }),
+  );
+  for (const each of channels) each.sender().trySend(packetOf(pool));
+  const found = monitor.snapshot({ holders: true }).objects[0]?.holders;
+  expect(found).toHaveLength(17);
+  expect(found?.at(-1)).toEqual({ thread: '', kind: 'others', name: '', count: 5 });
+
+  const large = BufferPool.create({ bufferSize: 1, bufferCount: 1 << 19, maxThreads: 3 });
+  for (let i = 0; i < 2; i++) BufferPool.attach(large.handle);
+  monitor.watch('large', large);
+  const all = monitor.snapshot({ holders: true }).objects;
+  expect(all.find(({ name }) => name === 'large')).toMatchObject({ stats: { capacity: 1 << 19 } });
+  expect(all.find(({ name }) => name === 'large')?.holders).toBeUndefined();
+});
+
+test('a name may have any characters: labels are escaped as Prometheus reads them', async () => {
+  const monitor = new Monitor();
+  monitor.watch('a"b\\c\nd\te', makePool());
+  const [own, theirs] = await scraped(monitor);
+  expect(own[0]).toBe(String.raw`busbar_pool_buffer_limit{busbar_pool_name="a\"b\\c\nd	e"} 32`);
+  expect(own).toEqual(theirs);
 });
 
 test('names are unique within a kind and attribute, and as OpenTelemetry wants them', () => {
@@ -233,52 +269,6 @@ test('health names what is wrong: a stuck executor, a closed pool, a condition',
   await executor.stop();
   pool.close();
   expect(monitor.health().reasons).toEqual(['one-0: ended', 'pool: closed']);
-});
-
-test('rare events are published, and only where someone listens', async () => {
-  const heard: [string, Record<string, unknown>][] = [];
-  const listener = (message: unknown, name: string | symbol): void => {
-    heard.push([String(name), message as Record<string, unknown>]);
-  };
-  const names = [
-    ...['pool.exhausted', 'pool.reclaim', 'executor.crash', 'executor.restart'],
-    ...['link.accept', 'link.close', 'link.refuse'],
-  ].map((name) => `busbar.${name}`);
-  for (const name of names) subscribe(name, listener);
-  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 4, batchSize: 1, maxThreads: 8 });
-  const held = [0, 1, 2, 3].map(() => pool.tryAcquire());
-  const waits = [pool.acquire(), pool.acquire()];
-  await new Promise(setImmediate);
-  // Once, for the first that waits.
-  expect(heard).toEqual([['busbar.pool.exhausted', { pool }]]);
-  for (const id of held) pool.release(id);
-  for (const id of await Promise.all(waits)) pool.release(id);
-  heard.length = 0;
-
-  const group = await ExecutorGroup.start({
-    pool,
-    module: CRASH,
-    count: 1,
-    name: 'g',
-    restart: { maxRestarts: 1, withinMs: 60_000 },
-  });
-  group.trySendTo(0, packetOf(pool));
-  await expect.poll(() => heard.map(([name]) => name)).toContain('busbar.executor.restart');
-  const [name, message] = heard.find(([each]) => each === 'busbar.executor.crash') ?? [];
-  expect(name).toBeDefined();
-  expect(message).toMatchObject({ group: 'g', index: 0, restarts: 0 });
-  expect(String(message?.error)).toContain('on purpose');
-  await group.stop();
-  heard.length = 0;
-
-  const codec = (): LengthPrefixCodec => new LengthPrefixCodec('u16');
-  const server = await TcpServer.listen(pool, { codec });
-  const link = await TcpLink.connect(pool, { port: server.port, codec });
-  await expect.poll(() => heard.map(([each]) => each)).toEqual(['busbar.link.accept']);
-  expect(heard[0]?.[1]).toEqual({ server, link: [...server.links][0] });
-  await Promise.all([link.close(), server.close()]);
-  expect(heard.filter(([each]) => each === 'busbar.link.close')).toHaveLength(2);
-  for (const each of names) unsubscribe(each, listener);
 });
 
 test('wrong arguments are named', () => {

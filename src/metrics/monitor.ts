@@ -12,7 +12,13 @@ import type { TcpLink, TcpServer, UdpLink } from '../link/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { LocalWriter, WriteFlusher } from '../writer/index.ts';
 import { METRICS, type Metric } from './metric-table.ts';
-import { type Health, kindsOf, type ObjectSnapshot, type Snapshot } from './snapshot.ts';
+import {
+  type Health,
+  type HolderSnapshot,
+  kindsOf,
+  type ObjectSnapshot,
+  type Snapshot,
+} from './snapshot.ts';
 
 /** What a {@link Monitor} can watch. */
 export type Watched =
@@ -39,6 +45,15 @@ export interface MonitorOptions {
   readonly stuckMs?: number;
 }
 
+/** Options of {@link Monitor.snapshot}. */
+export interface SnapshotOptions {
+  /**
+   * Also who holds the buffers of each pool: a load for each buffer and thread, up to a million;
+   * a larger pool has none. Default false.
+   */
+  readonly holders?: boolean;
+}
+
 /** Metrics of your own. */
 export interface OwnMetrics {
   /** What they belong to, such as 'broker'; none of busbar's own kinds. */
@@ -49,9 +64,13 @@ export interface OwnMetrics {
 }
 
 type Statistics = Readonly<Record<string, unknown>>;
-type Read = () => ObjectSnapshot[];
+type Read = (holders: boolean) => ObjectSnapshot[];
 
 const STUCK_MS = 10_000;
+/** Loads that a look at the holders of a pool may cost: some milliseconds. */
+const HOLDER_LOADS_MAX = 1 << 20;
+/** Of a pool; the others are shown as one. */
+const HOLDERS_MAX = 16;
 
 /** The kind of an object by its type's name, so that another copy of busbar may have made it. */
 const KINDS: Readonly<Record<string, string>> = {
@@ -114,7 +133,7 @@ export class Monitor {
     if (kind === undefined) {
       throw new TypeError(`subject must be one of ${Object.keys(KINDS)}, got ${show(subject)}`);
     }
-    this.#add(name, () => read(kind, name, subject));
+    this.#add(name, (holders) => read(kind, name, subject, holders));
   }
 
   /**
@@ -153,13 +172,16 @@ export class Monitor {
   }
 
   /**
-   * Reads everything. Never throws: an object that cannot be read has an `error`. **Cost** that of
-   * `stats()` of each object.
+   * Reads everything. An object that cannot be read has an `error`. **Cost** that of `stats()` of
+   * each object.
+   *
+   * **Throws** TypeError naming an option that there is not.
    */
-  snapshot(): Snapshot {
+  snapshot(options: SnapshotOptions = {}): Snapshot {
+    const { holders } = checkOptions('options', options, ['holders']);
     const objects = [...this.#reads].flatMap(([name, read]) => {
       try {
-        return read();
+        return read(holders === true);
       } catch (error) {
         return [{ kind: 'error', name, stats: {}, error: messageOf(error) }];
       }
@@ -235,7 +257,12 @@ function typeNameOf(subject: Watched): string {
   return String((toJSON.call(subject) as { type?: unknown } | null)?.type);
 }
 
-function read(kind: string, name: string, subject: Watched): ObjectSnapshot[] {
+function read(
+  kind: string,
+  name: string,
+  subject: Watched,
+  withHolders: boolean,
+): ObjectSnapshot[] {
   if (kind === 'writer') {
     const { bufferedBytes, flushedBytes, closed } = subject as LocalWriter;
     return [{ kind, name, stats: { bufferedBytes, flushedBytes, closed } }];
@@ -251,7 +278,8 @@ function read(kind: string, name: string, subject: Watched): ObjectSnapshot[] {
   }
   if (kind === 'pool') {
     const { threads, ...rest } = stats as ReturnType<BufferPool['stats']>;
-    const own = { kind, name, stats: rest };
+    const holders = withHolders ? holdersOf(subject as BufferPool, threads.length) : undefined;
+    const own = { kind, name, stats: rest, ...(holders === undefined ? {} : { holders }) };
     const parts = threads.map(({ slot, ...each }) => ({
       kind: 'pool.thread',
       name,
@@ -262,6 +290,21 @@ function read(kind: string, name: string, subject: Watched): ObjectSnapshot[] {
   }
   const { capacity } = subject as PacketChannel;
   return [{ kind, name, stats: kind === 'channel' ? { ...stats, capacity } : { ...stats } }];
+}
+
+/** Undefined if there are too many buffers to look at. */
+function holdersOf(pool: BufferPool, threadCount: number): HolderSnapshot[] | undefined {
+  if (pool.bufferCount * threadCount > HOLDER_LOADS_MAX) return undefined;
+  const { holders, threads } = pool.who();
+  const names = new Map(threads.map(({ slot, name }) => [slot, name]));
+  const all: HolderSnapshot[] = holders.map(({ slot, kind, name, count }) => {
+    const thread = slot === undefined ? '' : (names.get(slot) ?? `thread ${slot}`);
+    return { thread, kind, name, count };
+  });
+  all.sort((one, other) => other.count - one.count);
+  const rest = all.slice(HOLDERS_MAX).reduce((sum, { count }) => sum + count, 0);
+  const shown = all.slice(0, HOLDERS_MAX);
+  return rest === 0 ? shown : [...shown, { thread: '', kind: 'others', name: '', count: rest }];
 }
 
 describeAs(Monitor, 'Monitor', (monitor) => ({

@@ -52,17 +52,21 @@ export function prometheusText(monitor: Monitor): string {
   let text = '';
   for (const [name, samples] of byName(monitor)) {
     const { help, type } = (samples[0] as Sample).metric;
-    const escaped = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
-    text += `# HELP ${name} ${escaped}\n`;
+    text += `# HELP ${name} ${escaped(help)}\n`;
     text += `# TYPE ${name} ${type === 'counter' ? 'counter' : 'gauge'}\n`;
     for (const { attributes, value } of samples) {
       const labels = Object.entries(attributes).map(
-        ([key, label]) => `${underscored(key)}=${JSON.stringify(label)}`,
+        ([key, label]) => `${underscored(key)}="${escaped(label).replaceAll('"', '\\"')}"`,
       );
       text += `${name}{${labels}} ${value}\n`;
     }
   }
   return text;
+}
+
+/** Other characters stand for themselves: Prometheus knows no other escapes. */
+function escaped(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
 }
 
 /**

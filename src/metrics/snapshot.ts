@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A snapshot: what a monitor saw at one moment. Metrics, `busbar top` and the page read it. */
 
+import type { PoolHolder } from '../pool/index.ts';
 import { METRICS, type Metric } from './metric-table.ts';
 
 /** One object, or one part of it such as an executor of a group. */
@@ -11,8 +12,22 @@ export interface ObjectSnapshot {
   readonly part?: number;
   /** As the object's `stats()` returns them. */
   readonly stats: Readonly<Record<string, unknown>>;
+  /** Who holds the buffers of a pool, if that was asked for; those with the most come first. */
+  readonly holders?: readonly HolderSnapshot[];
   /** Why there are no statistics. */
   readonly error?: string;
+}
+
+/** One kind of holder of a pool's buffers, in one thread. */
+export interface HolderSnapshot {
+  /** The thread's name; '' for what is on its way between threads. */
+  readonly thread: string;
+  /** 'others': all that hold less than those shown. */
+  readonly kind: PoolHolder['kind'] | 'others';
+  /** Of the link, channel or lane; '' without one. */
+  readonly name: string;
+  /** References, or packets on their way; a buffer counts for each. */
+  readonly count: number;
 }
 
 /** Whether a process is alive and can take work. */

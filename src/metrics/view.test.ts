@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { METRICS } from './metric-table.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { ObjectSnapshot, Snapshot } from './snapshot.ts';
 import { linesOf, viewOf } from './view.ts';
 
 function snapshotOf(timeMs: number, handled: number, stats: object = {}): Snapshot {
@@ -61,4 +61,62 @@ test('what is wider than the terminal goes on below', () => {
     if (width > 20) expect(shown).toEqual(columns);
     expect(lines.filter((line) => line.startsWith('  g/0'))).toHaveLength(heads.length);
   }
+});
+
+function snapshotWith(
+  objects: readonly ObjectSnapshot[],
+  reasons: readonly string[] = [],
+): Snapshot {
+  const health = { live: true, ready: reasons.length === 0, reasons };
+  return { ...snapshotOf(1, 0), metrics: METRICS, health, objects };
+}
+
+function tableOf(snapshot: Snapshot, title: string): (readonly string[])[] {
+  const table = viewOf(undefined, snapshot).tables.find(({ columns }) => columns[0] === title);
+  return table?.rows.map(({ cells }) => cells) ?? [];
+}
+
+test('a pool shows who holds its buffers, and a thread its name', () => {
+  const holders = [
+    { thread: 'hash-1', kind: 'packet', name: '', count: 12 },
+    { thread: '', kind: 'channel', name: 'orders', count: 3 },
+    { thread: '', kind: 'others', name: '', count: 20_000 },
+  ] as const;
+  const snapshot = snapshotWith([
+    { kind: 'pool', name: 'p', stats: {}, holders },
+    { kind: 'pool.thread', name: 'p', part: 0, stats: { name: 'thread 0' } },
+    { kind: 'pool.thread', name: 'p', part: 1, stats: { name: 'hash-1' } },
+  ]);
+  expect(tableOf(snapshot, 'who holds buffers')).toEqual([
+    ['hash-1, packet', '12', 'p'],
+    ['in transit, channel of orders', '3', 'p'],
+    ['others', '20k', 'p'],
+  ]);
+  expect(tableOf(snapshot, 'pool.thread').map(([name]) => name)).toEqual(['p/0', 'p/1 hash-1']);
+  const free = snapshotWith([{ kind: 'pool', name: 'p', stats: {}, holders: [] }]);
+  expect(viewOf(undefined, free).tables.map(({ columns }) => columns[0])).not.toContain(
+    'who holds buffers',
+  );
+});
+
+test('among many, those that need attention come first', () => {
+  const links = Array.from({ length: 200 }, (_, i) => ({
+    kind: 'channel',
+    name: `c${i}`,
+    stats: { capacity: 8, queued: i === 150 ? 8 : 0 },
+  }));
+  const names = tableOf(snapshotWith(links), 'channel').map(([name]) => name);
+  expect(names.slice(0, 3)).toEqual(['c150', 'c0', 'c1']);
+  expect(names).toHaveLength(200);
+});
+
+test('long names leave room for figures, and a terminal obeys no control character', () => {
+  const name = `${'long-'.repeat(20)}end`;
+  const pools = [{ kind: 'pool', name, stats: { capacity: 8 } }];
+  const lines = linesOf(viewOf(undefined, snapshotWith(pools, ['a\nb\x1b[2J'])), 60);
+  expect(lines[1]).toBe('! a b [2J');
+  expect(lines.find((line) => line.startsWith('  long-'))).toMatch(/^ {2}(long-){5}long… {2,}8 /);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
+  expect(lines.join('')).not.toMatch(/\p{Cc}/u);
+  expect(linesOf(viewOf(undefined, snapshotWith(pools)), Infinity).join(' ')).toContain(name);
 });

@@ -2,12 +2,17 @@
 /** What `busbar top` and the page show of two snapshots: a table for each kind. */
 
 import type { Metric } from './metric-table.ts';
-import type { ObjectSnapshot, Snapshot } from './snapshot.ts';
+import type { HolderSnapshot, ObjectSnapshot, Snapshot } from './snapshot.ts';
 
-/** A table of text. */
+/** A table of text; what needs attention comes first. */
 export interface Table {
   readonly columns: readonly string[];
-  readonly rows: readonly { readonly cells: readonly string[]; readonly isAlarm: boolean }[];
+  readonly rows: readonly Row[];
+}
+
+interface Row {
+  readonly cells: readonly string[];
+  readonly isAlarm: boolean;
 }
 
 /** All that is shown of one process. */
@@ -20,6 +25,8 @@ export interface View {
 const UNITS = ['', 'k', 'M', 'G', 'T'];
 /** An executor that has not returned for so long is shown as an alarm. */
 const LATE_MS = 1000;
+/** Of the names, however narrow the terminal is. */
+const NAME_WIDTH_MIN = 8;
 
 /** Rates are those between the two; without `before` there are none. */
 export function viewOf(before: Snapshot | undefined, after: Snapshot): View {
@@ -32,21 +39,57 @@ export function viewOf(before: Snapshot | undefined, after: Snapshot): View {
   return {
     title: `${of} up ${Math.round(uptimeMs / 1000)} s ${state}`,
     reasons: health.reasons,
-    tables: Object.entries(after.metrics).map(([kind, metrics]) => ({
-      columns: [kind, ...metrics.map(columnOf)],
-      rows: after.objects
-        .filter((each) => each.kind === kind)
-        .map((each) => ({
-          cells: [
-            each.part === undefined ? each.name : `${each.name}/${each.part}`,
-            ...metrics.map((metric) => {
-              return cellOf(metric, each.stats, earlier.get(keyOf(each)), seconds);
-            }),
-          ],
-          isAlarm: isAlarm(each),
-        })),
-    })),
+    tables: [
+      ...Object.entries(after.metrics).map(([kind, metrics]) => ({
+        columns: [kind, ...metrics.map(columnOf)],
+        rows: sorted(
+          after.objects
+            .filter((each) => each.kind === kind)
+            .map((each) => ({
+              cells: [
+                titleOf(each),
+                ...metrics.map((metric) => {
+                  return cellOf(metric, each.stats, earlier.get(keyOf(each)), seconds);
+                }),
+              ],
+              isAlarm: isAlarm(each),
+            })),
+        ),
+      })),
+      ...holdersOf(after.objects),
+    ],
   };
+}
+
+/** Alarms first, the others in their order. */
+function sorted(rows: readonly Row[]): Row[] {
+  return [...rows].sort((one, other) => Number(other.isAlarm) - Number(one.isAlarm));
+}
+
+/** 'messages', 'messages/2', or 'messages/2 worker-1' for a thread that has a name. */
+function titleOf({ name, part, stats }: ObjectSnapshot): string {
+  if (part === undefined) return name;
+  const own = stats.name;
+  const more = typeof own === 'string' && own !== `thread ${part}` && own !== '' ? ` ${own}` : '';
+  return `${name}/${part}${more}`;
+}
+
+/** No table where nothing is held. */
+function holdersOf(objects: readonly ObjectSnapshot[]): Table[] {
+  const rows = objects.flatMap(({ name, holders = [] }) =>
+    holders.map((each) => ({
+      cells: [holderOf(each), short(each.count), name],
+      isAlarm: false,
+    })),
+  );
+  return rows.length === 0
+    ? []
+    : [{ columns: ['who holds buffers', 'references', 'of pool'], rows }];
+}
+
+function holderOf({ thread, kind, name }: HolderSnapshot): string {
+  if (kind === 'others') return kind;
+  return `${thread === '' ? 'in transit' : thread}, ${kind}${name === '' ? '' : ` of ${name}`}`;
 }
 
 /** The lines of a terminal of that width. An alarm begins with '!'. */
@@ -54,8 +97,10 @@ export function linesOf({ title, reasons, tables }: View, width: number): string
   const lines = [title, ...reasons.map((reason) => `! ${reason}`)];
   for (const { columns, rows } of tables) {
     const widths = columns.map((column, at) =>
-      Math.max(column.length, ...rows.map(({ cells }) => (cells[at] as string).length)),
+      rows.reduce((most, { cells }) => Math.max(most, (cells[at] as string).length), column.length),
     );
+    // A long name leaves room for its figures.
+    widths[0] = Math.min(widths[0] as number, Math.max(NAME_WIDTH_MIN, Math.floor(width / 2)));
     // What is too wide goes on below, with the names again.
     let end = 1;
     do {
@@ -66,13 +111,23 @@ export function linesOf({ title, reasons, tables }: View, width: number): string
       const line = (cells: readonly string[], mark: string): string => {
         const parts = cells.slice(begin, end);
         const padded = parts.map((cell, at) => cell.padStart(widths[begin + at] as number));
-        return `${mark} ${[cells[0]?.padEnd(widths[0] as number), ...padded].join('  ')}`;
+        const name = cut(cells[0] as string, widths[0] as number);
+        return `${mark} ${[name.padEnd(widths[0] as number), ...padded].join('  ')}`;
       };
       lines.push('', line(columns, ' '));
       for (const { cells, isAlarm } of rows) lines.push(line(cells, isAlarm ? '!' : ' '));
     } while (end < widths.length);
   }
-  return lines.map((line) => line.slice(0, width).trimEnd());
+  return lines.map((line) => plain(line).slice(0, width).trimEnd());
+}
+
+/** One line that a terminal does not obey: a name or a reason may have any characters. */
+export function plain(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 
 function keyOf({ kind, name, part }: ObjectSnapshot): string {

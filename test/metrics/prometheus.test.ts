@@ -7,7 +7,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { afterAll, describe, expect, test } from 'vitest';
 import { FIGURES } from '../../broker/figures.ts';
-import { METRICS, prometheusName } from '../../src/metrics/metric-table.ts';
+import { METRICS, prometheusName, underscored } from '../../src/metrics/metric-table.ts';
+import { attributesOf } from '../../src/metrics/snapshot.ts';
 import { RawClient } from '../e2e/raw-client.ts';
 import { buildPrograms, killPrograms, Program } from '../program.ts';
 
@@ -20,7 +21,7 @@ const isExpected =
 
 interface Panel {
   readonly title: string;
-  readonly targets: readonly { readonly expr: string }[];
+  readonly targets: readonly { readonly expr: string; readonly legendFormat: string }[];
 }
 
 const dashboard = JSON.parse(readFileSync('docs/grafana/busbar.json', 'utf8'));
@@ -33,6 +34,28 @@ test('the dashboard asks for metrics that exist', () => {
   );
   expect(asked.length).toBeGreaterThan(15);
   expect(asked.filter((name) => !names.has(name as string))).toEqual([]);
+});
+
+test('the dashboard asks for labels that its metrics have', () => {
+  const kinds = [...Object.entries(METRICS), ['broker', FIGURES] as const];
+  const labels = new Map(
+    kinds.flatMap(([kind, metrics]) =>
+      metrics.map((metric) => {
+        const names = attributesOf(kind, metrics, metric.name).map(underscored);
+        return [prometheusName(metric), ['instance', ...names]] as const;
+      }),
+    ),
+  );
+  for (const { expr, legendFormat } of panels.flatMap(({ targets }) => targets)) {
+    const metric = /\b(busbar_\w+)\{/.exec(expr)?.[1] as string;
+    const grouped = [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, all]) => all?.split(/, */));
+    const filtered = [...expr.matchAll(/[{,](\w+)=/g)].map(([, name]) => name);
+    const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name);
+    const asked = [...grouped, ...filtered, ...shown];
+    expect(asked.filter((name) => !labels.get(metric)?.includes(name as string))).toEqual([]);
+    // What a sum leaves out, the legend cannot show.
+    if (/^sum\b/.test(expr)) expect(shown.filter((name) => !grouped.includes(name))).toEqual([]);
+  }
 });
 
 describe.skipIf(!isExpected)('with Prometheus', () => {

@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { show } from '../../scripts/check-site.mjs';
 import { ROOT } from '../../scripts/files.mjs';
 import { buildPrograms, killPrograms, Program } from '../program.ts';
@@ -64,6 +64,26 @@ test('without a terminal, top prints lines or JSON', () => {
   expect(programs).toEqual(['shown', 'shown']);
 });
 
+test('who holds the buffers is shown', () => {
+  const { stdout } = busbar('top', '--count', '1');
+  expect(stdout).toMatch(/^ {2}who holds buffers +references +of pool$/m);
+  expect(stdout).toMatch(/^ {2}in transit, channel of orders +2 +messages$/m);
+  expect(JSON.parse(busbar('dump').stdout).objects[0].holders).toEqual([
+    { thread: '', kind: 'channel', name: 'orders', count: 2 },
+  ]);
+});
+
+test('something else that listens is told from an exporter', async () => {
+  const text = `require('http').createServer((_, reply) => reply.end('<p>hello'))
+    .listen(0, '127.0.0.1', function () { console.log('at ' + this.address().port); });`;
+  const other = new Program(process.execPath, ['-e', text]);
+  const [, port] = await other.line(/^at (\d+)/);
+  const { status, stderr } = busbar('dump', `http://127.0.0.1:${port}/`);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^http:\S+: no exporter of this version of busbar$/m);
+  await other.stop('SIGKILL');
+});
+
 test('wrong words and missing processes are said', () => {
   expect(busbar('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('top') });
   expect(busbar('tpo')).toMatchObject({ status: 2, stderr: expect.stringContaining('"tpo"') });
@@ -92,7 +112,10 @@ describe.skipIf(browser.log === undefined)('in Chromium', () => {
   test('the page shows the same, without an error', async () => {
     const { dom, log } = show(url);
     expect(dom).toMatch(/<h1 id="title">shown pid \d+ .* ready<\/h1>/);
-    expect(dom).toMatch(/<tr class="alarm"><td class="">orders<\/td><td class="">2<\/td>/);
+    expect(dom).toMatch(
+      /<tr class="alarm"><td class="" title="orders">orders<\/td><td class="">2</,
+    );
+    expect(dom).toMatch(/>in transit, channel of orders<\/td><td class="">2</);
     expect(log).not.toContain('CONSOLE');
     const stranger = show(url.replace(/token=./, 'token=z'));
     expect(stranger.dom).toContain('a token is needed');
@@ -100,24 +123,64 @@ describe.skipIf(browser.log === undefined)('in Chromium', () => {
 });
 
 describe.skipIf(!isExpected)('in tmux', () => {
+  const tmux = (...args: string[]): Outcome =>
+    spawnSync('tmux', ['-S', `${folder}/tmux`, '-f', '/dev/null', ...args], { encoding: 'utf8' });
+  const screen = (): string => tmux('capture-pane', '-p').stdout;
+  const begin = (columns: number, rows: number, place: string): void => {
+    const command = `XDG_RUNTIME_DIR=${folder} ${process.execPath} ${BUSBAR} top ${place}`;
+    const size = ['-x', `${columns}`, '-y', `${rows}`];
+    tmux('new-session', '-d', ...size, `${command}; echo ended $?; cat`);
+  };
+  const expectWidth = (columns: number): void => {
+    for (const line of screen().split('\n')) expect(line.length).toBeLessThanOrEqual(columns);
+  };
+  afterEach(() => tmux('kill-server'));
+
   test('top fills the terminal, marks what is full, and ends on q', async () => {
-    const tmux = (...args: string[]): Outcome =>
-      spawnSync('tmux', ['-S', `${folder}/tmux`, '-f', '/dev/null', ...args], { encoding: 'utf8' });
-    const program = `XDG_RUNTIME_DIR=${folder} ${process.execPath} ${BUSBAR} top`;
-    const command = `${program}; echo ended $?; cat`;
-    tmux('new-session', '-d', '-x', '100', '-y', '30', command);
-    try {
-      const screen = (): string => tmux('capture-pane', '-p').stdout;
-      const row = /^! orders +2 +2 +0 +0 /m;
-      await expect.poll(screen).toMatch(row);
-      expect(screen()).toMatch(/^shown pid \d+ .* ready$/m);
-      expect(tmux('capture-pane', '-p', '-e').stdout).toContain('\x1b[31m! orders');
-      for (const line of screen().split('\n')) expect(line.length).toBeLessThanOrEqual(100);
-      tmux('send-keys', 'q');
-      await expect.poll(screen).toMatch(/^ended 0$/m);
-      expect(screen()).not.toMatch(row);
-    } finally {
-      tmux('kill-server');
-    }
+    begin(100, 40, '');
+    const row = /^! orders +2 +2 +0 +0 /m;
+    await expect.poll(screen).toMatch(row);
+    expect(screen()).toMatch(/^shown pid \d+ .* ready$/m);
+    expect(screen()).not.toContain('lines 1-');
+    expect(tmux('capture-pane', '-p', '-e').stdout).toContain('\x1b[31m! orders');
+    expectWidth(100);
+    tmux('send-keys', 'q');
+    await expect.poll(screen).toMatch(/^ended 0$/m);
+    expect(screen()).not.toMatch(row);
+  });
+
+  test('of 40 pools and 200 links a narrow terminal shows a part, and scrolls', async () => {
+    const many = new Program('build/test/metrics/many.main.js', [], { XDG_RUNTIME_DIR: folder });
+    await many.line(/^ready$/);
+    begin(60, 20, `${many.process.pid}`);
+    const where = /^lines (\d+)-(\d+) of (\d+); space, b: on, back; q: end$/m;
+    const lineOf = async (pattern: RegExp): Promise<RegExpExecArray> => {
+      await expect.poll(screen).toMatch(pattern);
+      return pattern.exec(screen()) as RegExpExecArray;
+    };
+    const [, , , count] = await lineOf(where);
+    expect(Number(count)).toBeGreaterThan(600);
+    expect(screen()).toMatch(/^many pid \d+ /);
+    // The name is cut, the figures are there.
+    expect(screen()).toMatch(/^ {2}pool of the region 0, with a … +8 /m);
+    expectWidth(60);
+    tmux('send-keys', 'Space');
+    await lineOf(/^lines 18-35 of \d+;/m);
+    tmux('send-keys', 'Down', 'Down');
+    await lineOf(/^lines 20-37 of \d+;/m);
+    tmux('send-keys', 'PageUp');
+    await lineOf(/^lines 3-20 of \d+;/m);
+    tmux('send-keys', 'G');
+    await lineOf(new RegExp(`^lines \\d+-${count} of ${count};`, 'm'));
+    expect(screen()).toMatch(/^ {2}thread 0, packet +pool of the region 39, with a long name$/m);
+    tmux('resize-window', '-x', '200', '-y', '30');
+    const [, , , wider] = await lineOf(/^lines (\d+)-(\d+) of ([1-5]\d\d);/m);
+    expect(Number(wider)).toBeLessThan(Number(count));
+    tmux('send-keys', 'g');
+    await lineOf(/^lines 1-28 of \d+;/m);
+    expectWidth(200);
+    tmux('send-keys', 'C-c');
+    await expect.poll(screen).toMatch(/^ended 0$/m);
+    await many.stop('SIGKILL');
   });
 });
