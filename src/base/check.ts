@@ -153,9 +153,9 @@ export function checkSource(source: Bytes, begin: number, end: number): void {
     source instanceof Uint8Array &&
     typeof begin === 'number' &&
     typeof end === 'number' &&
-    (begin | 0) === begin &&
+    // An integer of zero or more, and no more than an end of 31 bits.
+    begin >>> 0 === begin &&
     (end | 0) === end &&
-    begin >= 0 &&
     begin <= end
   ) {
     const { length } = source;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The half of a framer that holds bytes: one pool buffer and four cursors. */
 
+import type { Arena } from '../base/arena.ts';
 import { assert } from '../base/assert.ts';
 import { copyForeign } from '../base/bytes.ts';
 import { checkInteger, checkSource } from '../base/check.ts';
@@ -94,6 +95,7 @@ export abstract class Staging {
   protected failure: unknown;
 
   protected readonly bytes: Bytes;
+  private readonly arena: Arena;
   /** Bytes of the frame begun that lie in `parked`; then the framer holds no buffer. */
   protected parkedBytes: number = 0;
   /** Outside of the pool; made when it is first needed. */
@@ -116,6 +118,7 @@ export abstract class Staging {
     this.maxFrameBytes = maxFrameBytes;
     this.readBytesMin = readBytesMin;
     this.bytes = pool.bytes;
+    this.arena = pool.arena;
     this.supply = new BufferSupply(pool);
     this.scans = scans;
     this.pendingBytesMax = scans ? pool.bufferSize : maxFrameBytes;
@@ -191,7 +194,7 @@ export abstract class Staging {
     const count = Math.min(end - begin, lentEnd - offset);
     // Nothing is lent if the copy throws.
     this.lentEnd = offset;
-    this.pool.arena.write(offset, source, begin, begin + count);
+    this.arena.write(offset, source, begin, begin + count);
     this.lentEnd = lentEnd;
     this.report(count);
     return count;
@@ -234,11 +237,20 @@ export abstract class Staging {
   tryWrite(source: Bytes, begin: number = 0, end: number = source?.length): boolean {
     checkSource(source, begin, end);
     const count = end - begin;
-    const offset = this.tryReserve(count);
-    if (offset < 0) return false;
+    let offset = this.received;
+    // What tryReserve asks, less what has been checked: V8 inlines only so much into a caller.
+    if (
+      count === 0 ||
+      offset + count > this.bufferEnd ||
+      offset + count > this.frameBegin + this.pendingBytesMax ||
+      this.failure !== undefined
+    ) {
+      offset = this.reserveSlowly(count);
+      if (offset < 0) return false;
+    }
     // Nothing is lent if the copy throws.
     this.lentEnd = offset;
-    this.pool.arena.write(offset, source, begin, end);
+    this.arena.write(offset, source, begin, end);
     this.received = this.lentEnd = offset + count;
     return true;
   }
