@@ -5,7 +5,9 @@
  * A gate that fails does not stop the others. Each counts as one, save the tests, which count one
  * by one. Nothing may be skipped: a skipped test fails the run. `npm test -- lint types` runs only
  * the gates named. `npm run test:without-shim` is the same as if the native shim were not there;
- * the gate `fallbacks` does so with the tests of what would use it.
+ * the gate `fallbacks` does so with the tests of what would use it. `npm run test:plain-memory` is
+ * the same with pools in a plain SharedArrayBuffer, as where WebAssembly memory cannot be had; the
+ * gate `plain` does so with the tests of base … channel.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,6 +25,7 @@ const GATES = {
   lint: () => runs('@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
   tests: () => runTests([]),
   fallbacks: () => runTests(SHIM_USERS, SWITCHED_OFF),
+  plain: () => runTests(CORE, PLAIN),
   sanitizers: runSanitizers,
   package: checkPackage,
   packaging: () => runPackaging({ all: false }),
@@ -35,18 +38,30 @@ const GATES = {
 /** Tests of what works in another way where there is no shim. */
 const SHIM_USERS = ['src/native', 'test/native', 'src/link', 'test/link', 'test/executor/life'];
 
+/** Tests of what copies or searches in a pool itself. */
+const CORE = ['base', 'pool', 'packet', 'writer', 'framer', 'sync', 'channel'].map(
+  (folder) => `src/${folder}`,
+);
+
 /** What a download may cost; scripts/trim-library.mjs says how it stays below. */
 const TARBALL_BYTES_MAX = 350_000;
 
 const SWITCHED_OFF = { BUSBAR_NATIVE: 'off', BUSBAR_TEST_NATIVE: '' };
 
+const PLAIN = { BUSBAR_MEMORY: 'plain' };
+
 const WITHOUT_SHIM = '--without-shim';
+const PLAIN_MEMORY = '--plain-memory';
 const args = process.argv.slice(2);
-const named = args.filter((arg) => arg !== WITHOUT_SHIM);
+const named = args.filter((arg) => arg !== WITHOUT_SHIM && arg !== PLAIN_MEMORY);
 if (args.includes(WITHOUT_SHIM)) {
   Object.assign(process.env, SWITCHED_OFF);
   delete GATES.fallbacks;
   delete GATES.sanitizers;
+}
+if (args.includes(PLAIN_MEMORY)) {
+  Object.assign(process.env, PLAIN);
+  delete GATES.plain;
 }
 const unknown = named.filter((name) => !Object.hasOwn(GATES, name));
 if (unknown.length > 0) {
