@@ -193,6 +193,19 @@ test('every input in every state, of links that end when their peer does', () =>
   expect(tableOf(false)).toEqual(expected);
 });
 
+test('an async handler that returns closes the link, and changes no deadline of a close', () => {
+  const closed = live(false, ['close']);
+  expect(show(closed.handlerReturned())).toBe('');
+  expect(closed.describe()).toBe(`finishing, ${closing}`);
+  for (const path of [[], ['end'], ['peerEnded']]) {
+    const life = live(false, path);
+    const stopReading = `deadlineMs ${OPTION_MS} stopReading`;
+    expect(show(life.handlerReturned())).toMatch(stopReading);
+    expect(life.describe()).toBe(`finishing, closing within ${OPTION_MS} ms`);
+    life.invariants();
+  }
+});
+
 test('whatever happens, a life leads to its end in at most four steps', () => {
   for (const allowHalfOpen of [false, true]) {
     for (const path of reachable(allowHalfOpen).values()) {

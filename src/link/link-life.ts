@@ -122,6 +122,11 @@ export class LinkLife {
     return this.#ready({ deadlineMs, stopReading, sendRest });
   }
 
+  /** The program's async handler has returned; a `close` before keeps its deadline. */
+  handlerReturned(): Ready {
+    return this.#isClosing ? NOTHING : this.close(this.#closeDeadlineMs);
+  }
+
   /** The program writes no more. */
   end(): Ready {
     if (this.#state !== OPEN) return NOTHING;

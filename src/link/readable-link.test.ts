@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { until } from '../../test/turns.ts';
 import { type Codec, DelimiterCodec, LengthPrefixCodec, VarintCodec } from '../framer/index.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -374,5 +375,29 @@ test('a packet for another pool is copied as well', async () => {
   expect(`${reply}`).toBe('hello!');
   reply?.release();
   await client.close();
+  await end(pool, server);
+});
+
+test.each([
+  [
+    'for await',
+    async (link: TcpLink) => {
+      for await (const packet of link) packet.release();
+    },
+  ],
+  ['handle', (link: TcpLink) => link.handle((packet) => packet.release())],
+])('the deadline of a close holds for a link that is read by %s', async (_name, handler) => {
+  const pool = poolOf();
+  // A day: without the deadline of the close the test would not end.
+  const options = { codec: u32, handler, closeDeadlineMs: 86_400_000 };
+  const server = await TcpServer.listen(pool, options);
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  await once(socket, 'connect');
+  socket.write(Buffer.from([0, 0, 0, 1, 7]));
+  await until(() => server.links.size > 0);
+  const [link] = server.links;
+  await link.close({ deadlineMs: 1 });
+  expect(link.error).toMatchObject({ code: 'ERR_BUSBAR_TIMEOUT' });
+  socket.destroy();
   await end(pool, server);
 });

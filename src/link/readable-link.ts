@@ -180,7 +180,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     this.#isServed = false;
     this.inbox?.destroy();
     this.endTaken();
-    void this.close();
+    this.act(this.life.handlerReturned());
   }
 
   #reader(): Inbox<P> {
