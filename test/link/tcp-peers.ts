@@ -77,7 +77,10 @@ export function firstWrong(payloads: readonly Uint8Array[], from = 0): number {
 export const ignore = (): TcpHandler => ({ onFrame() {} });
 
 /** A link to a peer that does not read. */
-export async function connectToIdle(pool: BufferPool, handler: (link: TcpLink) => TcpHandler) {
+export async function connectToIdle(
+  pool: BufferPool,
+  handler: (link: TcpLink) => TcpHandler,
+): Promise<{ server: Server; link: TcpLink; peer: Socket }> {
   const { server, port, accepted } = await listenBare();
   const link = await TcpLink.connect(pool, { port, codec: u32, handler });
   const peer = await accepted;
@@ -86,7 +89,10 @@ export async function connectToIdle(pool: BufferPool, handler: (link: TcpLink) =
 }
 
 /** A server whose first link comes as a promise. */
-export async function listenFor(pool: BufferPool, options: Partial<TcpLinkOptions> = {}) {
+export async function listenFor(
+  pool: BufferPool,
+  options: Partial<TcpLinkOptions> = {},
+): Promise<{ server: TcpServer; accepted: Promise<TcpLink>; port: number }> {
   let accept: (link: TcpLink) => void = () => {};
   const accepted = new Promise<TcpLink>((resolve) => {
     accept = resolve;
@@ -141,7 +147,11 @@ export async function fill(link: TcpLink, bytes: Uint8Array): Promise<number> {
 }
 
 /** A handler that collects payloads and tells when there are `count`. */
-export function collect(count: number) {
+export function collect(count: number): {
+  payloads: Uint8Array[];
+  arrived: Promise<void>;
+  handler: (link: TcpLink) => TcpHandler;
+} {
   const payloads: Uint8Array[] = [];
   let done: () => void = () => {};
   const arrived = new Promise<void>((resolve) => {
@@ -157,7 +167,10 @@ export function collect(count: number) {
 }
 
 /** Resolves with the close reason. */
-export function closing(handler: (link: TcpLink) => TcpHandler = ignore) {
+export function closing(handler: (link: TcpLink) => TcpHandler = ignore): {
+  closed: Promise<BusbarError | undefined>;
+  handler: (link: TcpLink) => TcpHandler;
+} {
   let resolve: (error: BusbarError | undefined) => void = () => {};
   const closed = new Promise<BusbarError | undefined>((done) => {
     resolve = done;
