@@ -8,7 +8,9 @@ import { calibrationCases } from './calibration.bench.ts';
 import { copyCases } from './copy.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { idiomCases } from './idiom.bench.ts';
+import { idiomGroupCases } from './idiom-group.bench.ts';
 import { idiomLogCases } from './idiom-log.bench.ts';
+import { idiomUdpCases } from './idiom-udp.bench.ts';
 import { packetCases } from './packet.bench.ts';
 import { poolCases } from './pool.bench.ts';
 import { syncCases } from './sync.bench.ts';
@@ -35,6 +37,8 @@ import { writerCases } from './writer.bench.ts';
 export const benchCases: readonly BenchCase[] = [
   ...calibrationCases,
   ...idiomCases,
+  ...idiomGroupCases,
+  ...idiomUdpCases,
   ...idiomLogCases,
   ...poolCases,
   ...packetCases,

@@ -54,6 +54,17 @@ export const peerGroups: readonly PeerGroup[] = [
     others: ['idiom/log-postMessage'],
   },
   {
+    job: 'names to two threads by key, and back',
+    ours: ['idiom/group-send', 'idiom/group-request'],
+    others: ['idiom/group-postMessage'],
+    note: 'many in flight',
+  },
+  {
+    job: 'readings of 12 B by UDP',
+    ours: ['idiom/udp-packed', 'idiom/udp-message', 'idiom/udp-for-await'],
+    others: ['idiom/udp-dgram'],
+  },
+  {
     job: 'datagrams of 64 B',
     ours: ['udp/64B-gso-gro', 'udp/64B-packed', 'udp/64B-mmsg'],
     others: ['udp/dgram-64B'],
