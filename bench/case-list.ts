@@ -6,6 +6,7 @@ import type { BenchCase } from './bench-case.ts';
 import { busCases } from './bus.bench.ts';
 import { calibrationCases } from './calibration.bench.ts';
 import { copyCases } from './copy.bench.ts';
+import { fanoutFloorCases } from './fanout-floor.bench.ts';
 import { framerCases } from './framer.bench.ts';
 import { idiomCases } from './idiom.bench.ts';
 import { idiomGroupCases } from './idiom-group.bench.ts';
@@ -37,6 +38,7 @@ import { writerCases } from './writer.bench.ts';
 export const benchCases: readonly BenchCase[] = [
   ...calibrationCases,
   ...idiomCases,
+  ...fanoutFloorCases,
   ...idiomGroupCases,
   ...idiomUdpCases,
   ...idiomLogCases,

@@ -25,6 +25,8 @@ const REQUEST = 'twenty small letters\n';
 /** Who is in a room, and how many lines come at once. */
 const ROOM_SIZE = 200;
 const ROOM_LINES = 20;
+/** Deliveries of one batch. */
+export const ROOM_UNIT: number = ROOM_LINES * ROOM_SIZE;
 
 export const idiomCases: readonly BenchCase[] = [
   {
@@ -100,28 +102,28 @@ export const idiomCases: readonly BenchCase[] = [
   {
     id: 'idiom/fanout-packet',
     what: 'a line to one of 200 links: a packet of it, link.trySend(packet.clone()) for each',
-    unit: ROOM_LINES * ROOM_SIZE,
+    unit: ROOM_UNIT,
     threads: 1,
     prepare: () => prepareRoom(listenRoom('packet')),
   },
   {
     id: 'idiom/fanout-write',
     what: 'the same by link.tryWrite for each',
-    unit: ROOM_LINES * ROOM_SIZE,
+    unit: ROOM_UNIT,
     threads: 1,
     prepare: () => prepareRoom(listenRoom('write')),
   },
   {
     id: 'idiom/fanout-joined',
     what: 'the same with the lines of a turn joined by a writer, whose region goes to each link',
-    unit: ROOM_LINES * ROOM_SIZE,
+    unit: ROOM_UNIT,
     threads: 1,
     prepare: () => prepareRoom(listenJoiningRoom),
   },
   {
     id: 'idiom/fanout-net',
     what: 'the same by node:net: the lines of a turn joined, socket.write for each socket',
-    unit: ROOM_LINES * ROOM_SIZE,
+    unit: ROOM_UNIT,
     threads: 1,
     prepare: () => prepareRoom(listenNetRoom),
   },
@@ -191,7 +193,7 @@ function preparePort(): PreparedCase {
   };
 }
 
-interface Echo {
+export interface Echo {
   readonly port: number;
   close(): Promise<unknown>;
 }
@@ -241,7 +243,7 @@ async function prepareEcho(
  * same memory: buffers of their own would be most of the garbage, and their collections would
  * cost the more, the less garbage the server makes.
  */
-async function prepareRoom(listen: () => Promise<Echo>): Promise<PreparedCase> {
+export async function prepareRoom(listen: () => Promise<Echo>): Promise<PreparedCase> {
   const server = await listen();
   const batch = Buffer.from(LINE.repeat(ROOM_LINES));
   let left = 0;
@@ -260,7 +262,7 @@ async function prepareRoom(listen: () => Promise<Echo>): Promise<PreparedCase> {
   }
   return {
     async run(ops) {
-      for (let i = 0; i < ops; i += ROOM_LINES * ROOM_SIZE) {
+      for (let i = 0; i < ops; i += ROOM_UNIT) {
         left = batch.length * ROOM_SIZE;
         const finished = new Promise<void>((resolve) => {
           done = resolve;

@@ -45,8 +45,8 @@ export const peerGroups: readonly PeerGroup[] = [
   {
     job: 'a line to each of 200 connections',
     ours: ['idiom/fanout-packet', 'idiom/fanout-write', 'idiom/fanout-joined'],
-    others: ['idiom/fanout-net'],
-    note: '`net` joins the lines of a turn, as `joined` does',
+    others: ['idiom/fanout-net', 'idiom/fanout-sendmsg'],
+    note: '`net` joins the lines of a turn, as `joined` does; `sendmsg` is the system calls alone',
   },
   {
     job: 'lines from a thread to files that rotate',
