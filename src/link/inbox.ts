@@ -92,7 +92,7 @@ export class Inbox<P extends Packet = Packet> {
     this.#owner.hold();
   }
 
-  /** The peer has ended. No effect if nobody reads any more. */
+  /** The peer has ended. No effect if no program reads any more. */
   pushEnd(): void {
     if (this.#state !== READING) return;
     this.#state = ENDED;
