@@ -3,35 +3,43 @@
 
 import { throwLater } from './throw-later.ts';
 
+/** What one signal ends, and its listener. */
+interface Ends {
+  readonly callbacks: Set<() => void>;
+  /** Not by `this`: a signal may be a proxy, and its event's target another object. */
+  readonly listener: () => void;
+}
+
 /**
  * Node warns of a leak from the eleventh listener on; a server passes its signal to each of its
  * links.
  */
-const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>();
+const endsOf = new WeakMap<AbortSignal, Ends>();
 
 /** Calls back when the signal is aborted, in order; until {@link offAbort}. */
 export function onAbort(signal: AbortSignal, callback: () => void): void {
-  let callbacks = callbacksOf.get(signal);
-  if (callbacks === undefined) {
-    callbacks = new Set();
-    callbacksOf.set(signal, callbacks);
+  let ends = endsOf.get(signal);
+  if (ends === undefined) {
+    ends = { callbacks: new Set(), listener: () => runAll(signal) };
+    endsOf.set(signal, ends);
   }
-  if (callbacks.size === 0) signal.addEventListener('abort', runAll, { once: true });
+  const { callbacks, listener } = ends;
+  if (callbacks.size === 0) signal.addEventListener('abort', listener, { once: true });
   callbacks.add(callback);
 }
 
-/** Undoes {@link onAbort}. */
+/** Undoes {@link onAbort}. A signal that throws keeps a listener that calls nothing. */
 export function offAbort(signal: AbortSignal, callback: () => void): void {
-  const callbacks = callbacksOf.get(signal);
-  if (callbacks?.delete(callback) && callbacks.size === 0) {
-    signal.removeEventListener('abort', runAll);
-  }
+  const ends = endsOf.get(signal);
+  if (ends === undefined || !ends.callbacks.delete(callback) || ends.callbacks.size > 0) return;
+  try {
+    signal.removeEventListener('abort', ends.listener);
+  } catch {}
 }
 
-function runAll(this: unknown): void {
-  const signal = this as AbortSignal;
-  const callbacks = callbacksOf.get(signal);
-  callbacksOf.delete(signal);
+function runAll(signal: AbortSignal): void {
+  const callbacks = endsOf.get(signal)?.callbacks;
+  endsOf.delete(signal);
   for (const callback of callbacks ?? []) {
     try {
       callback();

@@ -32,11 +32,17 @@ export function resolveWaitOptions(options: WaitOptions | undefined): WaitLimits
 
 /** {@link resolveWaitOptions} for a caller that looks itself whether the signal has aborted. */
 export function checkWaitOptions(options: WaitOptions | undefined): WaitLimits {
-  if (options === undefined) return NO_LIMITS;
-  const own = checkOptions('options', options, ['signal', 'timeoutMs']);
+  const own = copyWaitOptions(options);
+  if (own === undefined) return NO_LIMITS;
   const signal = checkSignal('signal', own.signal);
   const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
   return { signal, timeoutMs };
+}
+
+/** A copy of the options, for code that reads them again after a wait. **Throws** TypeError. */
+export function copyWaitOptions(options: WaitOptions | undefined): WaitOptions | undefined {
+  if (options === undefined) return undefined;
+  return checkOptions('options', options, ['signal', 'timeoutMs']);
 }
 
 /** Guards one wait: calls `reject` at most once, on timeout or abort, unless ended before. */
@@ -64,9 +70,14 @@ export class WaitGuard {
     this.#signal = signal;
     this.#onAbort = () => {
       this.end();
-      reject(signal.reason);
+      reject(reasonOf(signal));
     };
-    onAbort(signal, this.#onAbort);
+    try {
+      onAbort(signal, this.#onAbort);
+    } catch (error) {
+      stopTimer(this.#timer);
+      throw error;
+    }
   }
 
   /** Ends the guard: `reject` is not called any more. */
@@ -75,5 +86,14 @@ export class WaitGuard {
     if (this.#signal !== undefined && this.#onAbort !== undefined) {
       offAbort(this.#signal, this.#onAbort);
     }
+  }
+}
+
+/** The reason of an aborted signal, or what its getter throws: a wait that is over must say so. */
+function reasonOf(signal: AbortSignal): unknown {
+  try {
+    return signal.reason;
+  } catch (error) {
+    return error;
   }
 }

@@ -49,6 +49,8 @@ interface Caller extends Linked<Caller> {
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
   guard: WaitGuard | undefined;
+  /** Why it has left the line, if that was while its attempt ran. */
+  reason: unknown;
 }
 
 /** The callers of one object that wait, first come, first served. */
@@ -56,6 +58,8 @@ export class WaitLine {
   readonly #end: Waitable;
   readonly #callers = new LinkedList<Caller>();
   #ticking: Timer | undefined;
+  /** The caller whose attempt runs. */
+  #trying: Caller | undefined;
   /** When the last caller left the line. */
   #settledMs = -Infinity;
 
@@ -89,6 +93,7 @@ export class WaitLine {
         resolve,
         reject,
         guard: undefined,
+        reason: undefined,
         list: undefined,
         previous: undefined,
         next: undefined,
@@ -133,16 +138,19 @@ export class WaitLine {
     for (;;) {
       const caller = this.#callers.first;
       if (caller === undefined) return;
+      const outer = this.#trying;
+      this.#trying = caller;
       try {
-        if (!caller.attempt()) {
-          if (this.#end.armRing()) return;
-          continue;
-        }
-        caller.resolve();
-        this.#settle(caller);
+        if (caller.attempt()) {
+          caller.resolve();
+          this.#settle(caller);
+        } else if (caller.list === undefined) caller.reject(caller.reason);
+        else if (this.#end.armRing()) return;
       } catch (error) {
         this.#settle(caller);
         caller.reject(error);
+      } finally {
+        this.#trying = outer;
       }
     }
   }
@@ -180,7 +188,10 @@ export class WaitLine {
 
   /** Rejects a caller, unless it has left the line. */
   #reject(caller: Caller, reason: unknown): void {
-    if (this.#settle(caller)) caller.reject(reason);
+    if (!this.#settle(caller)) return;
+    // An attempt may call code that ends the wait, a signal's say, and still succeed.
+    if (caller === this.#trying) caller.reason = reason;
+    else caller.reject(reason);
   }
 
   /** Takes a caller out of the line. False if it has left already. */

@@ -14,6 +14,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
+import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
@@ -210,7 +211,8 @@ export class Mutex extends Primitive {
    * ERR_BUSBAR_DETACHED.
    */
   async guard(options?: WaitOptions): Promise<Guard> {
-    return this.#guard(await this.lock(options), 'guard', options);
+    const own = copyWaitOptions(options);
+    return this.#guard(await this.lock(own), 'guard', own);
   }
 
   /** True while this thread holds the lock. */

@@ -285,9 +285,13 @@ export class Once extends Phased {
   }
 
   #failIfHeld(made: OnceResult): void {
-    if (made instanceof Packet && made.buffer >= 0) made.release();
-    // Unless `make` has detached, or has finished itself.
-    if (this.pool.isAttached && this.isHeldHere) this.fail();
+    try {
+      // A proxy may throw.
+      if (made instanceof Packet && made.buffer >= 0) made.release();
+    } finally {
+      // Unless `make` has detached, or has finished itself.
+      if (this.pool.isAttached && this.isHeldHere) this.fail();
+    }
   }
 }
 

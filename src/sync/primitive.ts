@@ -172,17 +172,22 @@ export abstract class Primitive {
     const { signal, timeoutMs } = limits;
     if (signal?.aborted === true) return 'aborted';
     let result: Result | typeof BUSY = BUSY;
+    let isTrying = false;
     const { deadlocks, line, waiters } = this;
     const isForEver = signal === undefined && timeoutMs === Infinity;
     const wait = deadlocks?.begin(this, true, isForEver);
     try {
       const step = (): boolean => {
+        isTrying = true;
         result = attempt();
+        isTrying = false;
         waiters.endTurn();
         return result !== BUSY;
       };
       if (!line.isEmpty || !step()) await line.join(step, limits, what);
     } catch (error) {
+      // Not the end of the wait, but what a function of the caller threw, whatever it was.
+      if (isTrying) throw error;
       if (signal !== undefined && error === signal.reason) return 'aborted';
       if (BusbarError.isOne(error) && error.code === 'ERR_BUSBAR_TIMEOUT') return 'timeout';
       throw error;

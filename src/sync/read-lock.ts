@@ -13,6 +13,7 @@ import { checkTimeoutMs, showMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
+import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
@@ -165,7 +166,8 @@ export class ReadLock extends Primitive {
    * ERR_BUSBAR_DETACHED.
    */
   async readGuard(options?: WaitOptions): Promise<Guard> {
-    return this.#guard(await this.read(options), 'readGuard', options);
+    const own = copyWaitOptions(options);
+    return this.#guard(await this.read(own), 'readGuard', own);
   }
 
   /** True while this thread reads. */

@@ -6,6 +6,7 @@ import { checkOneOf, checkOptions, checkTimeoutMs, showMs } from '../base/check.
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
+import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
@@ -194,7 +195,8 @@ export class RwLock extends ReadLock {
    * ERR_BUSBAR_DETACHED.
    */
   async writeGuard(options?: WaitOptions): Promise<Guard> {
-    return this.#guard(await this.write(options), 'writeGuard', options);
+    const own = copyWaitOptions(options);
+    return this.#guard(await this.write(own), 'writeGuard', own);
   }
 
   /** True while this thread writes. */

@@ -13,6 +13,7 @@ import { checkBoolean, checkInteger, checkOptions, checkTimeoutMs, showMs } from
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack, ensureStep } from '../base/stack.ts';
+import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Asker } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
@@ -213,7 +214,8 @@ export class Semaphore extends Primitive {
    * ERR_BUSBAR_DETACHED.
    */
   async guard(count: number = 1, options?: WaitOptions): Promise<Guard> {
-    return this.#guard(await this.acquire(count, options), count, 'guard', options);
+    const own = copyWaitOptions(options);
+    return this.#guard(await this.acquire(count, own), count, 'guard', own);
   }
 
   /**

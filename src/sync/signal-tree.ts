@@ -2,7 +2,7 @@
 /** `SignalTree`: many signals, of which a consumer finds the next that is set in a few steps. */
 
 import { compareExchange, fetchAnd, fetchOr, loadSeqCst, type Words } from '../base/atomics.ts';
-import { checkInteger, checkOptions } from '../base/check.ts';
+import { checkInteger, checkOptions, checkTimeoutMs } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -166,6 +166,7 @@ export class SignalTree extends Primitive {
 
   /** {@link tryTake}, blocking this thread until one is set; NO_SIGNAL after `timeoutMs`. */
   takeSync(timeoutMs: number = Infinity): number {
+    checkTimeoutMs('timeoutMs', timeoutMs);
     let index = this.tryTake();
     if (index !== NO_SIGNAL) return index;
     this.line.untilSync(() => {

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+/** Callers that mean harm, or know no better: what they break is theirs, and no other waits. */
+import { expect, test } from 'vitest';
+import { BusbarError } from '../base/errors.ts';
+import { Packet } from '../packet/index.ts';
+import { BufferPool } from '../pool/index.ts';
+import {
+  Barrier,
+  Countdown,
+  Event,
+  Gate,
+  Mutex,
+  NO_SIGNAL,
+  Once,
+  ReadLock,
+  RwLock,
+  Semaphore,
+  SeqLock,
+  SignalTree,
+  WaitGroup,
+} from './index.ts';
+
+/** Attached twice, this thread counts as two. */
+function two() {
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 2, maxThreads: 4 });
+  return { pool, other: BufferPool.attach(pool.handle) };
+}
+
+function fail(): never {
+  throw new Error('on purpose');
+}
+
+test('a decision that throws what a wait ends with has thrown, not ended the wait', async () => {
+  const { pool, other } = two();
+  const a = Gate.create(pool);
+  const b = Gate.attach(other, a.handle);
+  const late = new BusbarError('ERR_BUSBAR_TIMEOUT', 'of something else');
+  const controller = new AbortController();
+  const aborted = new Error('its own reason');
+  const decide = (error: Error) => (): never => {
+    if (error === aborted) controller.abort(error);
+    throw error;
+  };
+  for (const error of [late, aborted]) {
+    const options = { signal: controller.signal, timeoutMs: 1e9 };
+    const deciding = b.decide(decide(error), options).then(fail, (reason: unknown) => reason);
+    a.open();
+    expect(await deciding).toBe(error);
+    expect([a.isOpen, a.entries]).toEqual([true, 0]);
+    a.close();
+  }
+});
+
+test('a wait that its own decision ends has entered: it is counted, and says so', async () => {
+  const { pool, other } = two();
+  const a = Gate.create(pool);
+  const b = Gate.attach(other, a.handle);
+  const controller = new AbortController();
+  const deciding = b.decide(
+    () => {
+      controller.abort();
+      return true;
+    },
+    { signal: controller.signal },
+  );
+  const next = b.enter();
+  a.open();
+  expect([await deciding, await next, a.entries]).toEqual(['entered', 'entered', 2]);
+});
+
+test.each(['runSync', 'run'] as const)(
+  '%s: what cannot be looked at fails the once',
+  async (way) => {
+    const { pool, other } = two();
+    const once = Once.create(pool);
+    const next = Once.attach(other, once.handle);
+    const traps = {
+      getPrototypeOf: fail,
+      get: fail,
+    };
+    const likePacket = new Proxy(Packet.tryFrom(pool, 'x') as Packet, { get: fail });
+    for (const made of [new Proxy({}, traps), likePacket]) {
+      const running = (async () => once[way](() => made as never))();
+      const waiting = next.begin();
+      await expect(running).rejects.toThrow('on purpose');
+      expect(await waiting).toBe('begun');
+      next.fail();
+    }
+  },
+);
+
+/** Signals that are none of the platform's, or changed; and how a wait that they end ends. */
+function strangeSignals(): [AbortController, AbortSignal, unknown][] {
+  const all: [AbortController, AbortSignal, unknown][] = [];
+  const add = (change: (signal: AbortSignal) => AbortSignal, end: unknown) => {
+    const controller = new AbortController();
+    all.push([controller, change(controller.signal), end]);
+  };
+  const bound = (signal: AbortSignal): AbortSignal =>
+    new Proxy(signal, {
+      get(target, key) {
+        const value = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  const own = (key: string, descriptor: PropertyDescriptor) => (signal: AbortSignal) =>
+    Object.defineProperty(signal, key, descriptor);
+  add(bound, 'aborted');
+  add(own('removeEventListener', { value: fail }), 'aborted');
+  add(own('reason', { get: fail }), 'on purpose');
+  add(own('addEventListener', { value: fail }), 'on purpose');
+  add(own('aborted', { get: fail }), 'on purpose');
+  return all;
+}
+
+test('whatever a signal is, its wait ends, and leaves no place in the queue', async () => {
+  const { pool, other } = two();
+  const third = BufferPool.attach(pool.handle);
+  for (const [controller, signal, end] of strangeSignals()) {
+    const a = Mutex.create(pool, { order: 'fair' });
+    const b = Mutex.attach(other, a.handle);
+    a.tryLock();
+    const options = { signal, timeoutMs: 1e9 };
+    const locking = b.lock(options).catch((error: Error) => error.message);
+    controller.abort();
+    expect(await locking).toBe(end);
+    a.unlock();
+    expect(Mutex.attach(third, a.handle).tryLock()).toBe('acquired');
+  }
+});
+
+test('a signal that refuses its listener takes no lock from the one it is given to', async () => {
+  const { pool, other } = two();
+  const a = Mutex.create(pool, { order: 'fair' });
+  const b = Mutex.attach(other, a.handle);
+  const signal = Object.defineProperty(new AbortController().signal, 'removeEventListener', {
+    value: fail,
+  });
+  a.tryLock();
+  const locking = b.lock({ signal, timeoutMs: 1e9 });
+  a.unlock();
+  expect(await locking).toBe('acquired');
+  b.unlock();
+  expect(a.lockSync(0)).toBe('acquired');
+});
+
+test('options that throw, or do something else when they are read, change nothing', async () => {
+  const { pool, other } = two();
+  const a = Mutex.create(pool, { order: 'fair' });
+  const b = Mutex.attach(other, a.handle);
+  const getter = Object.defineProperty({}, 'timeoutMs', { get: fail, enumerable: true });
+  await expect(b.lock(getter)).rejects.toThrow('on purpose');
+  const throwing = new Proxy({}, { ownKeys: fail });
+  await expect(b.lock(throwing)).rejects.toThrow('on purpose');
+  expect(() => Mutex.create(pool, throwing)).toThrow('on purpose');
+  // It locks, and leaves it locked.
+  const locking = b.lock({
+    get timeoutMs() {
+      a.tryLock();
+      return 0;
+    },
+  });
+  expect([await locking, a.isHeld]).toEqual(['timeout', true]);
+  a.unlock();
+  const detaching = b.lock({
+    get timeoutMs() {
+      other.detach();
+      return 0;
+    },
+  });
+  await expect(detaching).rejects.toMatchObject({ code: 'ERR_BUSBAR_DETACHED' });
+  expect(a.tryLock()).toBe('acquired');
+});
+
+/** Each call that blocks or waits, by a thread that need not wait. */
+const WAITS: Readonly<Record<string, (timeoutMs: never) => unknown>> = (() => {
+  const { pool } = two();
+  const mutex = Mutex.create(pool);
+  const lock = RwLock.create(pool);
+  const semaphore = Semaphore.create(pool, { permits: 9 });
+  const event = Event.create(pool);
+  event.set();
+  const gate = Gate.create(pool);
+  gate.open();
+  const tree = SignalTree.create(pool, { signals: 2 });
+  tree.set(0);
+  const words = new Int32Array(1);
+  const seqLock = SeqLock.create(pool, { words: 1 });
+  const group = WaitGroup.create(pool);
+  const once = Once.create(pool);
+  return {
+    'mutex.lockSync': (timeoutMs) => mutex.lockSync(timeoutMs),
+    'mutex.guardSync': (timeoutMs) => mutex.guardSync(timeoutMs),
+    'mutex.lock': (timeoutMs) => mutex.lock({ timeoutMs }),
+    'lock.readSync': (timeoutMs) => lock.readSync(timeoutMs),
+    'lock.writeSync': (timeoutMs) => lock.writeSync(timeoutMs),
+    'lock.write': (timeoutMs) => lock.write({ timeoutMs }),
+    'semaphore.acquireSync': (timeoutMs) => semaphore.acquireSync(1, timeoutMs),
+    'semaphore.acquire': (timeoutMs) => semaphore.acquire(1, { timeoutMs }),
+    'event.waitSync': (timeoutMs) => event.waitSync(timeoutMs),
+    'event.wait': (timeoutMs) => event.wait({ timeoutMs }),
+    'gate.enterSync': (timeoutMs) => gate.enterSync(timeoutMs),
+    'gate.enter': (timeoutMs) => gate.enter({ timeoutMs }),
+    'tree.takeSync': (timeoutMs) => tree.takeSync(timeoutMs),
+    'tree.take': (timeoutMs) => tree.take({ timeoutMs }),
+    'seqLock.readSync': (timeoutMs) => seqLock.readSync(words, timeoutMs),
+    'seqLock.writeSync': (timeoutMs) => seqLock.writeSync(words, timeoutMs),
+    'seqLock.write': (timeoutMs) => seqLock.write(words, { timeoutMs }),
+    'group.waitSync': (timeoutMs) => group.waitSync(timeoutMs),
+    'group.wait': (timeoutMs) => group.wait({ timeoutMs }),
+    'once.beginSync': (timeoutMs) => once.beginSync(timeoutMs),
+    'once.begin': (timeoutMs) => once.begin({ timeoutMs }),
+  };
+})();
+
+test.each(Object.keys(WAITS))(
+  '%s takes no time that is none, though it need not wait',
+  async (name) => {
+    for (const timeoutMs of [Number.NaN, -1, -Infinity, '5', 5n, {}, null]) {
+      const waiting = (async () => WAITS[name](timeoutMs as never))();
+      const isNone = name.endsWith('Sync') || timeoutMs !== null;
+      if (isNone) await expect(waiting).rejects.toThrow(/timeoutMs/);
+    }
+    for (const timeoutMs of [2 ** 31, 1e300, Infinity]) {
+      // Taken by the call before.
+      if (/^(tree|once|mutex|lock)\./.test(name)) break;
+      await WAITS[name](timeoutMs as never);
+    }
+  },
+);
+
+test('handles of other kinds, of other pools, and mixtures of them are refused', () => {
+  const { pool } = two();
+  const kinds = {
+    Barrier: [Barrier, Barrier.create(pool)],
+    Countdown: [Countdown, Countdown.create(pool, 1)],
+    Event: [Event, Event.create(pool)],
+    Gate: [Gate, Gate.create(pool)],
+    Mutex: [Mutex, Mutex.create(pool)],
+    Once: [Once, Once.create(pool)],
+    RwLock: [RwLock, RwLock.create(pool)],
+    ReadLock: [ReadLock, RwLock.create(pool).readOnly],
+    Semaphore: [Semaphore, Semaphore.create(pool, { permits: 1 })],
+    SeqLock: [SeqLock, SeqLock.create(pool, { words: 1 })],
+    SignalTree: [SignalTree, SignalTree.create(pool, { signals: 1 })],
+    WaitGroup: [WaitGroup, WaitGroup.create(pool)],
+  } as const;
+  const bad = expect.objectContaining({ code: 'ERR_BUSBAR_BAD_HANDLE' });
+  const elsewhere = two().pool;
+  for (const [name, [type, own]] of Object.entries(kinds)) {
+    const attach = (handle: unknown, to: BufferPool = pool) => type.attach(to, handle as never);
+    attach(structuredClone(own.handle));
+    expect(() => attach(own.handle, elsewhere)).toThrow(bad);
+    for (const [otherName, [, other]] of Object.entries(kinds)) {
+      // A lock and its view lie in one kind of block.
+      if (otherName === name || (/Lock$/.test(name) && /^R\w+Lock$/.test(otherName))) continue;
+      expect(() => attach(other.handle), `${name}, ${otherName}`).toThrow(bad);
+      // Its kind alone, and its block alone.
+      expect(() => attach({ ...other.handle, kind: own.handle.kind })).toThrow(bad);
+      expect(() => attach({ ...own.handle, kind: other.handle.kind })).toThrow(bad);
+    }
+    expect(() => attach(new Proxy(own.handle, { get: fail }))).toThrow('on purpose');
+  }
+});
+
+test('guards: again, by hand before, after the end of the pool', async () => {
+  const { pool, other } = two();
+  const mutex = Mutex.create(pool);
+  const b = Mutex.attach(other, mutex.handle);
+  const guard = mutex.guardSync();
+  mutex.unlock();
+  // The lock is another's now: the guard says so, and may be asked again.
+  b.tryLock();
+  const notOwner = expect.objectContaining({ code: 'ERR_BUSBAR_NOT_OWNER' });
+  expect(() => guard.release()).toThrow(notOwner);
+  expect([guard.released, b.isHeld]).toEqual([false, true]);
+  b.unlock();
+  const { release } = mutex.guardSync();
+  expect(() => release()).toThrow(TypeError);
+  mutex.unlock();
+  const permits = Semaphore.create(pool, { permits: 2, owned: true });
+  const two_ = await permits.guard(2);
+  permits.disable();
+  two_.release();
+  two_[Symbol.dispose]();
+  expect([two_.released, permits.tryAcquire()]).toEqual([true, 'disabled']);
+});
+
+test('a guard that is given up throws the reason of its own signal', async () => {
+  const { pool, other } = two();
+  const mutex = Mutex.create(pool);
+  const lock = RwLock.create(pool);
+  const permits = Semaphore.create(pool, { permits: 1 });
+  mutex.tryLock();
+  lock.tryWrite();
+  permits.tryAcquire();
+  const b = Mutex.attach(other, mutex.handle);
+  const waiting = RwLock.attach(other, lock.handle);
+  const controller = new AbortController();
+  const options: { signal?: AbortSignal } = { signal: controller.signal };
+  const guards = [
+    b.guard(options),
+    waiting.readGuard(options),
+    waiting.writeGuard(options),
+    Semaphore.attach(other, permits.handle).guard(1, options),
+  ].map((guard) => guard.then(fail, (reason: unknown) => reason));
+  // The caller uses the object for its next call.
+  delete options.signal;
+  controller.abort('enough');
+  expect(await Promise.all(guards)).toEqual(Array(4).fill('enough'));
+});
+
+test('a tree’s signals are not what a caller says they are', () => {
+  const { pool } = two();
+  const tree = SignalTree.create(pool, { signals: 33 });
+  for (const index of [-1, 33, 0.5, Number.NaN, 2 ** 32, '0', null]) {
+    expect(() => tree.set(index as never)).toThrow(/^index must/);
+    expect(() => tree.signal(index as never)).toThrow(/^index must/);
+  }
+  expect(tree.tryTake()).toBe(NO_SIGNAL);
+});
+
+test('a thread that leaves its pool while it waits is told within a tick', async () => {
+  const { pool, other } = two();
+  const a = Mutex.create(pool);
+  const b = Mutex.attach(other, a.handle);
+  a.tryLock();
+  const locking = b.lock();
+  other.detach();
+  await expect(locking).rejects.toMatchObject({ code: 'ERR_BUSBAR_DETACHED' });
+});
