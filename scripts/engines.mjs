@@ -7,10 +7,13 @@
  *   file in a process of its own, by the small runner in test/engines/vitest.ts.
  * - chromium: those of base … channel that need nothing of Node, each file in a worker of a
  *   cross-origin isolated page.
+ * - arm64: those of base … channel and of the shim, like bun, on Node for Arm (engine-arm64.mjs);
+ *   only if it is named, since an emulated processor is slow.
  *
  * Installs the engines that test/engines/package.json names into build/engines at the first time;
- * chromium is the system's. `--core` runs the tests of base … channel only, `--only PATH` those
- * whose paths begin so. Ends with 1 if a test fails, or an engine that was named is not to be had.
+ * chromium and qemu-user are the system's. `--core` runs the tests of base … channel only, `--only
+ * PATH` those whose paths begin so. Ends with 1 if a test fails, or an engine that was named is not
+ * to be had.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,6 +24,7 @@ import { parseArgs } from 'node:util';
 import { leftOutOf } from '../test/engines/left-out.mjs';
 import { build } from './build.mjs';
 import { buildNative } from './build-native.mjs';
+import { ARM64_ENV, ARM64_NODE, compileShim, prepareArm64 } from './engine-arm64.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { installEngines, PLACE, programOf } from './install-engines.mjs';
 
@@ -46,7 +50,20 @@ const ENGINES = {
     flags: () => ['run', '-A', '--no-check', `--import-map=${PLACE}imports.json`],
   },
   chromium: { run: runChromium },
+  arm64: {
+    run: runArm64,
+    flags: () => ['--expose-gc'],
+    env: {
+      ...ARM64_ENV,
+      // For the programs that a test starts, too.
+      NODE_OPTIONS: `--import=${ROOT}test/engines/node-hooks.mjs`,
+      BUSBAR_TEST_MS_MAX: '600000',
+    },
+    fileMsMax: 20 * 60_000,
+  },
 };
+/** What is of the system, and left out where it is not there. */
+const OF_THE_SYSTEM = ['chromium', 'arm64'];
 
 const SHIM = { file: 'native', test: 'the shim compiles', text: 'see above' };
 
@@ -74,8 +91,9 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-const chosen = positionals.length > 0 ? positionals : Object.keys(ENGINES);
-if (chosen.some((name) => name !== 'chromium') && !installEngines()) {
+const usual = Object.keys(ENGINES).filter((name) => name !== 'arm64');
+const chosen = positionals.length > 0 ? positionals : usual;
+if (chosen.some((name) => !OF_THE_SYSTEM.includes(name)) && !installEngines()) {
   console.log(`0 passed, ${chosen.length} failed`);
   process.exit(1);
 }
@@ -104,17 +122,17 @@ async function bundleRunner() {
   const compilerOptions = { baseUrl: ROOT, paths: { ...paths, 'busbar/*': ['src/*/index.ts'] } };
   writeFileSync(`${PLACE}tsconfig.json`, JSON.stringify({ compilerOptions }));
   const imports = { vitest: pathToFileURL(RUNNER), busbar: pathToFileURL(`${ROOT}src/index.ts`) };
-  for (const folder of [...SOURCES, ...UPPER]) {
+  for (const folder of [...SOURCES, ...UPPER, 'native']) {
     imports[`busbar/${folder}`] = pathToFileURL(`${ROOT}src/${folder}/index.ts`);
   }
   writeFileSync(`${PLACE}imports.json`, JSON.stringify({ imports }));
 }
 
-/** Test files of these folders of src, or those that were asked for among them. */
-function testFiles(folders) {
+/** Test files of these folders, or those that were asked for among them. */
+function testFiles(folders, place = 'src/') {
   const { only } = values;
   return folders
-    .flatMap((folder) => listFiles(`src/${folder}`))
+    .flatMap((folder) => listFiles(place + folder))
     .filter((path) => path.endsWith('.test.ts'))
     .filter((path) => only === undefined || only.some((begin) => path.startsWith(begin)));
 }
@@ -154,11 +172,25 @@ function runNode(name) {
   return { version, outcomes: [compiled, ...outcomes] };
 }
 
+function runFiles(name, engine) {
+  const files = testFiles(values.core ? SOURCES : [...SOURCES, ...UPPER]);
+  const program = programOf(name);
+  return { version: versionOf(program), outcomes: runEach(name, engine, program, files) };
+}
+
+function runArm64(name, engine) {
+  const reason = prepareArm64();
+  if (reason !== undefined) return lacking(name, reason);
+  const shim = { ...SHIM, outcome: compileShim() ? 'passed' : 'failed' };
+  const files = testFiles([...SOURCES, 'native']).concat(testFiles(['native'], 'test/'));
+  const outcomes = [shim, ...runEach(name, engine, ARM64_NODE, files)];
+  return { version: versionOf(ARM64_NODE), outcomes };
+}
+
 /** Each file in a process of its own. */
-function runFiles(name, { flags }) {
-  const engine = programOf(name);
+function runEach(name, { flags, env = {}, fileMsMax = FILE_MS_MAX }, engine, files) {
   const outcomes = [];
-  for (const file of testFiles(values.core ? SOURCES : [...SOURCES, ...UPPER])) {
+  for (const file of files) {
     const leftOut = leftOutOf(name, file);
     const whole = leftOut.find(isWhole);
     if (whole !== undefined) {
@@ -170,12 +202,14 @@ function runFiles(name, { flags }) {
     const { stdout, stderr, status, signal } = spawnSync(engine, args, {
       cwd: ROOT,
       encoding: 'utf8',
-      timeout: FILE_MS_MAX,
+      timeout: fileMsMax,
       killSignal: 'SIGKILL',
       maxBuffer: 1 << 27,
       env: {
         ...process.env,
+        ...env,
         NO_COLOR: '1',
+        BUSBAR_BUILT: '1',
         BUSBAR_FUZZ_RUNS: '20000',
         BUSBAR_LEFT_OUT: JSON.stringify(leftOut),
       },
@@ -189,7 +223,7 @@ function runFiles(name, { flags }) {
       outcomes.push({ ...outcome, file });
     }
   }
-  return { version: versionOf(engine), outcomes };
+  return outcomes;
 }
 
 function isWhole({ tests, said }) {
@@ -198,6 +232,12 @@ function isWhole({ tests, said }) {
 
 function broken(test, text) {
   return { file: '', test, outcome: 'failed', text };
+}
+
+/** An engine that is not there: a failure only if it was named. */
+function lacking(name, text) {
+  const outcome = positionals.includes(name) ? 'failed' : 'left out';
+  return { version: '', outcomes: [{ ...broken(name, text), outcome }] };
 }
 
 function versionOf(engine) {
@@ -210,12 +250,7 @@ async function runChromium(name) {
     return spawnSync(each, ['--version']).status === 0;
   });
   if (program === undefined) {
-    const text = 'chromium is not installed: apt-get install chromium';
-    const isAskedFor = positionals.includes(name);
-    return {
-      version: '',
-      outcomes: [{ ...broken(name, text), outcome: isAskedFor ? 'failed' : 'left out' }],
-    };
+    return lacking(name, 'chromium is not installed: apt-get install chromium');
   }
   const outcomes = [];
   const bundles = new Map();

@@ -28,19 +28,27 @@ export function programOf(name) {
 
 /** Returns whether they are there now. */
 export function installEngines() {
+  return installPackages('test/engines/', TOOLS, []);
+}
+
+/**
+ * Installs what the manifest in `source` names into `target`, both with a slash at their ends.
+ * Returns whether it is there now; what is wrong is printed.
+ */
+export function installPackages(source, target, options) {
   const same = (name) => {
-    const [here, there] = [`${ROOT}test/engines/${name}`, `${TOOLS}${name}`];
+    const [here, there] = [ROOT + source + name, target + name];
     return existsSync(there) && readFileSync(here, 'utf8') === readFileSync(there, 'utf8');
   };
-  if (existsSync(`${TOOLS}node_modules`) && MANIFEST.every(same)) return true;
-  mkdirSync(TOOLS, { recursive: true });
-  for (const name of MANIFEST) copyFileSync(`${ROOT}test/engines/${name}`, TOOLS + name);
-  console.log('-- installing the engines of test/engines/package.json (780 MB unpacked)');
+  if (existsSync(`${target}node_modules`) && MANIFEST.every(same)) return true;
+  mkdirSync(target, { recursive: true });
+  for (const name of MANIFEST) copyFileSync(ROOT + source + name, target + name);
+  console.log(`-- installing the engines of ${source}package.json`);
   const args = ['ci', '--ignore-scripts', '--no-fund', '--no-audit', '--fetch-retries=5'];
   const stdio = ['ignore', 'inherit', 'inherit'];
-  const { status } = spawnSync('npm', args, { cwd: TOOLS, stdio });
+  const { status } = spawnSync('npm', [...args, ...options], { cwd: target, stdio });
   if (status === 0) return true;
-  rmSync(TOOLS, { recursive: true, force: true });
+  rmSync(target, { recursive: true, force: true });
   console.error('The engines cannot be installed: that needs the npm registry, and 1 GB of space.');
   return false;
 }

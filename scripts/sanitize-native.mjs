@@ -5,11 +5,12 @@
  * Leaks are not looked for: Node has its own. Node itself is not instrumented.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from './build.mjs';
 import { ROOT } from './files.mjs';
+import { shimSources } from './shim-sources.mjs';
 
 /** Looks like a package's folder, for the loader to find the binary in. */
 const FOLDER = `${ROOT}build/sanitized`;
@@ -56,15 +57,6 @@ function runtime() {
   return spawnSync(CC, ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim();
 }
 
-/** The shim's sources here, as node-gyp has them. */
-function sources() {
-  const [{ sources: always, conditions }] = JSON.parse(
-    readFileSync(`${ROOT}native/binding.gyp`, 'utf8'),
-  ).targets;
-  const here = conditions.filter(([condition]) => condition === "OS=='linux'");
-  return [...always, ...here.flatMap(([, then]) => then.sources ?? [])];
-}
-
 function compile() {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(dirname(BINARY), { recursive: true });
@@ -72,7 +64,7 @@ function compile() {
   return succeeds(CC, [
     ...['-shared', '-fPIC', '-g', '-O1', '-fno-omit-frame-pointer', '-std=c11', ...SANITIZE],
     ...['-Wall', '-Wextra', '-Werror', `-I${nodePrefix}/include/node`],
-    ...sources().map((name) => `${ROOT}native/${name}`),
+    ...shimSources(),
     ...['-o', BINARY],
   ]);
 }
