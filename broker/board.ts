@@ -13,6 +13,8 @@
  * of the executor for which most bytes wait. The host clears the words of a dead executor.
  */
 
+import type { Elsewhere } from 'busbar/bus';
+
 const EPOCH = 0;
 const CLIENTS = 1;
 const BURDEN = 2;
@@ -65,7 +67,17 @@ export class Board {
     Atomics.store(this.#words, index * LINE_WORDS + BURDEN, bytes);
   }
 
-  burdenOf(index: number): number {
-    return Atomics.load(this.#words, index * LINE_WORDS + BURDEN);
+  /** What the back-pressure of an executor is told of the clients of the others. */
+  elsewhere(index: number): Elsewhere {
+    return {
+      note: (bytes) => this.setBurden(index, bytes),
+      isHeaviest: (bytes) => {
+        const own = index * LINE_WORDS + BURDEN;
+        for (let at = BURDEN; at < this.#words.length; at += LINE_WORDS) {
+          if (at !== own && Atomics.load(this.#words, at) > bytes) return false;
+        }
+        return true;
+      },
+    };
   }
 }

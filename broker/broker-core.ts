@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the state that connections of one broker share. */
 
+import type { Backpressure } from 'busbar/bus';
 import type { BufferPool } from 'busbar/pool';
-import type { Backpressure } from './backpressure.ts';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import type { Connection } from './connection.ts';
 import type { CopyBuffers } from './copy-buffers.ts';
-import type { Mesh } from './mesh.ts';
-import type { Router } from './router.ts';
+import type { Mesh, Router } from './matches.ts';
 
 /** The state that connections of one broker share. */
 export interface BrokerCore {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
-  readonly router: Router<Connection>;
-  readonly mesh: Mesh<Connection>;
+  readonly router: Router;
+  readonly mesh: Mesh;
   readonly backpressure: Backpressure;
   readonly copies: CopyBuffers;
   readonly counters: BrokerCounters;

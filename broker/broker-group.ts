@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: a broker on several threads, controlled by the thread that starts them. */
 
-import { lookup } from 'node:dns/promises';
-import { rmSync } from 'node:fs';
 import { BusbarError } from 'busbar/errors';
 import { ExecutorGroup } from 'busbar/executor';
+import { SharedPort } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
-import { native, topology } from 'busbar/native';
+import { topology } from 'busbar/native';
 import { BufferPool } from 'busbar/pool';
-import { Acceptor } from './acceptor.ts';
 import { Board } from './board.ts';
 import { type BrokerStats, newServerId } from './broker.ts';
 import {
@@ -21,10 +19,10 @@ import {
   type ExecutorData,
   type ExecutorMessage,
   type HostMessage,
+  type Order,
   sendText,
 } from './executor-messages.ts';
-import { FIGURES, readFigures } from './figures.ts';
-import { listenAlone, PortClaim } from './port-claim.ts';
+import { FIGURES, readFigures, sumOf } from './figures.ts';
 
 /** Regions in one lane. */
 const LANE_CAPACITY = 1024;
@@ -61,24 +59,19 @@ export interface ExecutorPlace {
 export class BrokerGroup {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
-  readonly port: number;
-  /** '' when executors share the port; else why they do not. */
-  readonly acceptedByHost: string;
   /** Resolves when all have stopped; rejects when too many have crashed. */
   readonly closed: Promise<void>;
 
   readonly #group: ExecutorGroup;
   readonly #board: Board;
-  readonly #acceptor: Acceptor | undefined;
+  readonly #port: SharedPort;
   readonly #onCrash: (index: number, error: Error) => void;
-  readonly #paths: (string | undefined)[] = [];
   readonly #listening: Set<number> = new Set();
-  /** True when executors are to take no more clients; this also concerns restarted executors. */
-  #isRetiring: boolean = false;
-  readonly #retired: Set<number> = new Set();
-  readonly #drained: Set<number> = new Set();
-  readonly #answers: Map<number, Map<number, Record<string, number>>> = new Map();
-  #questions: number = 0;
+  /** Executors are to take no more clients; this also concerns restarted ones. */
+  #retirement: Order | undefined = undefined;
+  /** By order, those that have carried it out, with their figures. */
+  readonly #done: Map<number, Map<number, Partial<BrokerStats>>> = new Map();
+  #orderCount: number = 0;
   #failure: Error | undefined = undefined;
   #changed: (() => void)[] = [];
   #stopped: Promise<void> | undefined = undefined;
@@ -88,17 +81,14 @@ export class BrokerGroup {
     group: ExecutorGroup,
     pool: BufferPool,
     board: Board,
-    port: number,
-    acceptor: Acceptor | undefined,
+    port: SharedPort,
     onCrash: (index: number, error: Error) => void,
   ) {
     this.options = options;
     this.#group = group;
     this.pool = pool;
     this.#board = board;
-    this.port = port;
-    this.#acceptor = acceptor;
-    this.acceptedByHost = acceptor === undefined ? '' : native.features.reusePort.reason;
+    this.#port = port;
     this.closed = group.closed;
     this.#onCrash = onCrash;
     group.mailbox.handle((packet, from) => {
@@ -120,15 +110,7 @@ export class BrokerGroup {
   ): Promise<BrokerGroup> {
     const options = resolveBrokerOptions(brokerOptions);
     const count = executors === 'per-core' ? topology().usableCount : executors;
-    const { address } = await lookup(options.host).catch((cause: Error) => {
-      throw new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause });
-    });
-    const sharesPort = native.features.reusePort.available;
-    const place = sharesPort
-      ? await PortClaim.take(address, options.port)
-      : Acceptor.on(await listenAlone(address, options.port));
-    const { port } = place;
-    const acceptor = place instanceof Acceptor ? place : undefined;
+    const port = await SharedPort.claim({ host: options.host, port: options.port });
     const { bufferSize, bufferCount } = options;
     const laneBuffers = BUFFERS_PER_LANE * count * count;
     const pool = BufferPool.create({
@@ -141,9 +123,7 @@ export class BrokerGroup {
       options: brokerOptions,
       board: board.memory as SharedArrayBuffer,
       serverId: newServerId(),
-      host: address,
-      port,
-      sharesPort,
+      port: port.handle,
     };
     let broker: BrokerGroup | undefined;
     try {
@@ -159,17 +139,25 @@ export class BrokerGroup {
           if (broker !== undefined) broker.#crashed(index, crash);
         },
       });
-      broker = new BrokerGroup(options, group, pool, board, port, acceptor, onCrash);
+      broker = new BrokerGroup(options, group, pool, board, port, onCrash);
       await broker.#untilAllListen();
       return broker;
     } catch (error) {
-      void acceptor?.close();
-      acceptor?.destroy();
+      port.destroy();
       pool.close();
       throw error;
     } finally {
-      if (place instanceof PortClaim) place.release();
+      port.release();
     }
+  }
+
+  get port(): number {
+    return this.#port.port;
+  }
+
+  /** '' when executors share the port; else why they do not. */
+  get acceptedByHost(): string {
+    return this.#port.forwarded;
   }
 
   get count(): number {
@@ -190,29 +178,13 @@ export class BrokerGroup {
       return group.stats().map(({ counters }) => readFigures(counters));
     };
     monitor.watchOwn('broker', { kind: 'broker', metrics: FIGURES, read });
-    const isServing = (): boolean => !this.#isRetiring && this.#stopped === undefined;
+    const isServing = (): boolean => this.#retirement === undefined && this.#stopped === undefined;
     monitor.check('clients', () => (isServing() ? '' : 'no more are taken'));
   }
 
   /** The sums over all executors that answer. */
   async stats(): Promise<BrokerStats> {
-    const id = ++this.#questions;
-    const answers = new Map<number, Record<string, number>>();
-    this.#answers.set(id, answers);
-    for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'stats', id });
-    await this.#until(() => answers.size === this.count, ANSWER_MS_MAX);
-    this.#answers.delete(id);
-    const sum = (key: keyof BrokerStats): number =>
-      [...answers.values()].reduce((total, stats) => total + (stats[key] ?? 0), 0);
-    return {
-      messagesIn: sum('messagesIn'),
-      messagesOut: sum('messagesOut'),
-      pings: sum('pings'),
-      connections: sum('connections'),
-      paused: sum('paused'),
-      subscriptions: sum('subscriptions'),
-      slowConsumers: sum('slowConsumers'),
-    };
+    return sumOf(await this.#carryOut(this.#newOrder('report'), ANSWER_MS_MAX));
   }
 
   /** Stops in good order, as `Broker.drain` does. */
@@ -224,21 +196,18 @@ export class BrokerGroup {
   /** Stops in lame duck mode, as `Broker.lameDuck` does; {@link drain} ends that early. */
   async lameDuck(): Promise<void> {
     if (this.#stopped === undefined) {
-      this.#isRetiring = true;
-      void this.#acceptor?.close();
-      for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'retire' });
-      // They leave together: each waits for word from the others before it replies.
-      await this.#until(() => this.#retired.size === this.count || this.#stopped !== undefined);
+      this.#retirement = this.#newOrder('retire');
+      void this.#port.close();
+      await this.#carryOut(this.#retirement, Infinity, () => this.#stopped !== undefined);
     }
     await this.drain();
   }
 
   async #stop(): Promise<void> {
-    const accepting = this.#acceptor?.close();
-    for (let index = 0; index < this.count; index++) this.#tell(index, { kind: 'drain' });
-    const { lingerMs } = this.options;
-    await this.#until(() => this.#drained.size === this.count, 2 * lingerMs + ANSWER_MS_MAX);
-    this.#acceptor?.destroy();
+    const accepting = this.#port.close();
+    // They leave together: each waits for word from the others before it replies.
+    await this.#carryOut(this.#newOrder('drain'), 2 * this.options.lingerMs + ANSWER_MS_MAX);
+    this.#port.destroy();
     await accepting;
     await this.#group.stop({ mode: 'now' });
     this.pool.close();
@@ -251,6 +220,24 @@ export class BrokerGroup {
     throw this.#failure;
   }
 
+  #newOrder(kind: Order['kind']): Order {
+    return { kind, id: ++this.#orderCount };
+  }
+
+  /** Resolves with the figures of all executors, or of those that were done in time. */
+  async #carryOut(
+    order: Order,
+    timeoutMs: number,
+    isOver: () => boolean = () => false,
+  ): Promise<Iterable<Partial<BrokerStats>>> {
+    const done = new Map<number, Partial<BrokerStats>>();
+    this.#done.set(order.id, done);
+    for (let index = 0; index < this.count; index++) this.#tell(index, order);
+    await this.#until(() => done.size === this.count || isOver(), timeoutMs);
+    this.#done.delete(order.id);
+    return done.values();
+  }
+
   #tell(index: number, message: HostMessage): void {
     const group = this.#group;
     // If that rejects, the group has stopped.
@@ -261,9 +248,8 @@ export class BrokerGroup {
     switch (message.kind) {
       case 'listening':
         this.#listening.add(from);
-        this.#paths[from] = message.path;
-        this.#acceptor?.setPath(from, message.path);
-        if (this.#isRetiring) this.#tell(from, { kind: 'retire' });
+        this.#port.opened(from, message.place);
+        if (this.#retirement !== undefined) this.#tell(from, this.#retirement);
         break;
       case 'failed':
         this.#failure ??= new BusbarError(
@@ -272,14 +258,8 @@ export class BrokerGroup {
           { cause: Object.assign(new Error(message.reason), { code: message.code }) },
         );
         break;
-      case 'stats':
-        this.#answers.get(message.id)?.set(from, message.stats);
-        break;
-      case 'retired':
-        this.#retired.add(from);
-        break;
-      case 'drained':
-        this.#drained.add(from);
+      case 'done':
+        this.#done.get(message.id)?.set(from, message.stats);
         break;
     }
     for (const change of this.#changed.splice(0)) change();
@@ -288,9 +268,7 @@ export class BrokerGroup {
   /** Tells the others, so that they need not wait for its successor. */
   #crashed(index: number, error: Error): void {
     this.#board.clear(index);
-    this.#acceptor?.setPath(index, undefined);
-    const path = this.#paths[index];
-    if (path !== undefined) rmSync(path, { force: true });
+    this.#port.closed(index);
     const epoch = this.#board.epochOf(index);
     for (let other = 0; other < this.count; other++) {
       if (other !== index) this.#tell(other, { kind: 'lost', index, epoch });

@@ -6,16 +6,16 @@
  *              the kernel reads           operations    subjects   one copy for        one write
  *              into the pool                                       each subscriber     for many
  *
- * It may be one of several, each on a thread of its own with clients of its own: see `mesh.ts`.
+ * It may be one of several, each on a thread of its own with clients of its own: see `ServerPeers`.
  */
 
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { type TcpLink, TcpServer } from 'busbar/link';
+import { Backpressure, FairShare, FanOut, ServerPeers } from 'busbar/bus';
+import { closeGradually, type TcpLink, TcpServer, type TcpServerOptions } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
-import { Backpressure } from './backpressure.ts';
 import type { BrokerCore, BrokerCounters } from './broker-core.ts';
 import {
   type BrokerOptions,
@@ -26,11 +26,10 @@ import { Connection } from './connection.ts';
 import { CopyBuffers } from './copy-buffers.ts';
 import { FIGURES } from './figures.ts';
 import { infoLine } from './handshake.ts';
-import { closeGradually } from './lame-duck.ts';
-import { Mesh } from './mesh.ts';
+import { LaneReader } from './lane-reader.ts';
+import type { Mesh, Router } from './matches.ts';
 import { noPeers, type Peers } from './peers.ts';
 import { ProtocolCodec } from './protocol.ts';
-import { Router } from './router.ts';
 
 /** Clients are looked after so often at least, and at most every CHECK_MS_MIN. */
 const CHECK_MS_MAX = 500;
@@ -78,11 +77,7 @@ const SERVING = 0;
 const LAME = 1;
 const DRAINING = 2;
 
-/** Where a broker listens. */
-export type ListenPlace =
-  | { readonly host: string; readonly port: number }
-  | { readonly fd: number }
-  | { readonly path: string };
+type ListenPlace = Pick<TcpServerOptions, 'host' | 'port' | 'fd' | 'path'>;
 
 /** The place of a broker that is one of several. */
 export interface BrokerSeat {
@@ -107,8 +102,8 @@ export interface BrokerStats extends BrokerCounters {
 export class Broker implements BrokerCore {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
-  readonly router: Router<Connection>;
-  readonly mesh: Mesh<Connection>;
+  readonly router: Router;
+  readonly mesh: Mesh;
   readonly backpressure: Backpressure;
   readonly copies: CopyBuffers;
   readonly counters: BrokerCounters = {
@@ -149,29 +144,28 @@ export class Broker implements BrokerCore {
       regionCount: REGION_COUNT,
     });
     const { bytes, view } = this.pool;
-    this.router = new Router(bytes, view, randomBytes(4).readInt32LE());
-    this.backpressure = new Backpressure(
-      this.pool,
-      options,
-      this.connections,
-      () => performance.now(),
-      this.router.share,
-    );
+    const share = new FairShare();
+    this.router = new FanOut(share, bytes, view, randomBytes(4).readInt32LE());
+    this.backpressure = new Backpressure(this.pool, share, this.connections, options);
     this.#windowBytes = Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes));
     this.copies = new CopyBuffers(this.pool, this.backpressure, this.#partOf(COPY_PART));
     const { pool, router, backpressure, counters } = this;
-    this.mesh = new Mesh(
-      {
-        pool,
-        router,
-        backpressure,
-        counters,
-        limits: options,
-        windowBytes: this.#windowBytes,
-        windowRegions: windowRegions(pool.bufferCount, this.#peers.count),
+    const home = {
+      pool,
+      fanOut: router,
+      backpressure,
+      windowBytes: this.#windowBytes,
+      windowRegions: windowRegions(pool.bufferCount, this.#peers.count),
+      reader: () => new LaneReader(pool, options),
+      delivered: (count: number) => {
+        counters.messagesOut += count;
       },
-      this.#peers,
-    );
+    };
+    this.mesh = new ServerPeers(home, this.#peers);
+    if (!this.mesh.isAlone) {
+      const { board, index } = this.#peers;
+      backpressure.elsewhere = board.elsewhere(index);
+    }
     const { pingIntervalMs, authTimeoutMs, stallMs, writeDeadlineMs } = options;
     const shortest = Math.min(pingIntervalMs, authTimeoutMs, stallMs, writeDeadlineMs) / 4;
     const checkMs = Math.max(CHECK_MS_MIN, Math.min(CHECK_MS_MAX, shortest));
@@ -192,17 +186,18 @@ export class Broker implements BrokerCore {
   }
 
   /**
-   * Lets clients in, at the `place` that is asked for when it is known what the others' clients
-   * have subscribed to. Rejects with ERR_BUSBAR_LINK_REFUSED when that place is taken; the broker
-   * is of no use then.
+   * Lets clients in, at the `place` that is asked for, and returned, when it is known what the
+   * others' clients have subscribed to. Rejects with ERR_BUSBAR_LINK_REFUSED when that place is
+   * taken; the broker is of no use then.
    */
-  async listen(place: () => ListenPlace): Promise<void> {
+  async listen<P extends ListenPlace>(choose: () => P): Promise<P> {
     const { maxPendingBytes, lingerMs, frameTimeoutMs, maxPayloadBytes, maxControlLineBytes } =
       this.options;
     try {
       await this.#waitFor(() => this.mesh.isSynced, performance.now() + SYNC_MS_MAX);
+      const place = choose();
       this.#server = await TcpServer.listen(this.pool, {
-        ...place(),
+        ...place,
         maxFrameBytes: maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES,
         flusher: this.#flusher,
         // What others' publishers have on its way when a client is held back still goes to it.
@@ -217,6 +212,7 @@ export class Broker implements BrokerCore {
         codec: () => new ProtocolCodec(this.pool.view, this.options),
         handler: (link) => this.#accept(link),
       });
+      return place;
     } catch (error) {
       this.#destroy();
       throw error;
@@ -236,7 +232,7 @@ export class Broker implements BrokerCore {
       connections: this.connections.size,
       paused,
       subscriptions: this.router.index.count,
-      slowConsumers: this.backpressure.slowConsumers,
+      slowConsumers: this.backpressure.slowCount,
     };
   }
 
@@ -282,7 +278,8 @@ export class Broker implements BrokerCore {
     this.#state = LAME;
     this.#server?.stopListening();
     await this.#tellAll();
-    await closeGradually(this.connections, this.options, this.#hurry.signal);
+    const { lameDuckGraceMs: graceMs, lameDuckDurationMs: durationMs } = this.options;
+    await closeGradually(this.connections, { graceMs, durationMs, signal: this.#hurry.signal });
   }
 
   /** Stops at once. */
@@ -397,7 +394,7 @@ export class Broker implements BrokerCore {
     for (const connection of this.connections) connection.check(nowMs);
     this.backpressure.check();
     this.router.cache.dropVoid();
-    if (!this.mesh.isAlone) this.mesh.check();
+    if (!this.mesh.isAlone) this.mesh.flush();
   }
 }
 

@@ -1,37 +1,35 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: tracks when other executors have handled all that one client caused. */
-
-import type { Mark } from './mesh.ts';
+/** The broker: tracks when other executors have handled all that one client caused. */
 
 /** The part of the mesh that it uses. */
 export interface CausedMesh {
   readonly isAlone: boolean;
-  makeMark(): Mark;
-  mark(mark: Mark): void;
-  isDone(mark: Mark): boolean;
+  /** Resolves when the others have handled everything so far; what waited then goes on. */
+  fence(): Promise<void>;
 }
 
 /** The others have handled everything. */
 const NOTHING = 0;
 /** The client has sent messages to others, or changed its subscriptions. */
 const SOMETHING = 1;
-/** The same, with a mark of how far the others must get. */
-const MARKED = 2;
+/** The same, and the others were asked to say when they have handled it. */
+const ASKED = 2;
 
 /**
- *   NOTHING ──changed, sent──▶ SOMETHING ──mark──▶ MARKED ──others are done──▶ NOTHING
- *   MARKED ──sent──▶ SOMETHING
+ *   NOTHING ──changed, sent──▶ SOMETHING ──isDone──▶ ASKED ──others are done──▶ NOTHING
+ *   ASKED ──sent──▶ SOMETHING
  */
 export class Caused {
   readonly #mesh: CausedMesh;
-  #state: typeof NOTHING | typeof SOMETHING | typeof MARKED = NOTHING;
-  #mark: Mark | undefined = undefined;
+  #state: typeof NOTHING | typeof SOMETHING | typeof ASKED = NOTHING;
+  /** The fence that counts. */
+  #asked: number = 0;
 
   constructor(mesh: CausedMesh) {
     this.#mesh = mesh;
   }
 
-  /** **Cost** a comparison: called for each message that goes to another executor. */
+  /** **Cost** a store: called for each message that goes to another executor. */
   sent(): void {
     this.#state = SOMETHING;
   }
@@ -41,21 +39,19 @@ export class Caused {
   }
 
   /**
-   * Returns whether the others have handled all of it. If not, it asks them to report when they
+   * Returns whether the others have handled all of it. If not, they are asked to report when they
    * have, and the connection continues after that.
    */
   isDone(): boolean {
-    if (this.#state === NOTHING) return true;
-    const mesh = this.#mesh;
-    if (!mesh.isAlone) {
-      this.#mark ??= mesh.makeMark();
-      if (this.#state === SOMETHING) {
-        mesh.mark(this.#mark);
-        this.#state = MARKED;
-      }
-      if (!mesh.isDone(this.#mark)) return false;
-    }
-    this.#state = NOTHING;
-    return true;
+    if (this.#mesh.isAlone) this.#state = NOTHING;
+    if (this.#state === SOMETHING) void this.#ask();
+    return this.#state === NOTHING;
+  }
+
+  async #ask(): Promise<void> {
+    this.#state = ASKED;
+    const asked = ++this.#asked;
+    await this.#mesh.fence();
+    if (this.#asked === asked && this.#state === ASKED) this.#state = NOTHING;
   }
 }

@@ -2,15 +2,22 @@
 /** Example broker: the connection of one client: its input and its output. */
 
 import assert from 'node:assert/strict';
-import type { Bytes } from 'busbar/bus';
+import {
+  type Bytes,
+  DECLINED,
+  type FairShare,
+  type FanOutClient,
+  lineUnits,
+  NOT_NOW,
+  type PressedClient,
+  TAKEN,
+} from 'busbar/bus';
 import { BusbarError } from 'busbar/errors';
 import type { FrameReader } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
 import type { LocalWriter } from 'busbar/writer';
-import type { Participant } from './backpressure.ts';
 import type { BrokerCore } from './broker-core.ts';
 import { Caused } from './caused.ts';
-import { type FairShare, lineUnits } from './fair-share.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
@@ -23,15 +30,15 @@ import type { Message } from './message.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import * as protocol from './protocol.ts';
 import { Publication } from './publication.ts';
-import { DECLINED, NOT_NOW, type Subscriber, TAKEN } from './router.ts';
 import { ASK, PROBE, SignsOfLife, STALE } from './signs-of-life.ts';
 import { Subscribing } from './subscribing.ts';
 import type { Subscription } from './subscription.ts';
-import { WriteDeadline } from './write-deadline.ts';
 
 const OK: Bytes = Buffer.from('+OK\r\n');
 const PING: Bytes = Buffer.from('PING\r\n');
 const PONG: Bytes = Buffer.from('PONG\r\n');
+
+type Client = FanOutClient<Message, Subscription<Connection>>;
 
 /** It must say who it is before anything else. */
 const UNKNOWN = 0;
@@ -51,7 +58,7 @@ type ConnectionState = typeof UNKNOWN | typeof SERVED | typeof PARTED | typeof C
  *
  * A state is never followed by one before it.
  */
-export class Connection implements TcpHandler, Subscriber, Participant {
+export class Connection implements TcpHandler, Client, PressedClient {
   readonly link: TcpLink;
   readonly id: number;
   readonly connectedAtMs: number;
@@ -69,7 +76,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
   readonly #share: FairShare;
   readonly #bytes: Bytes;
   readonly #maxPendingBytes: number;
-  readonly #writeDeadline: WriteDeadline;
   readonly #signs: SignsOfLife;
   readonly #publication: Publication;
   readonly #subscribing: Subscribing;
@@ -88,7 +94,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     this.#share = core.router.share;
     this.#bytes = core.pool.bytes;
     this.#maxPendingBytes = core.options.maxPendingBytes;
-    this.#writeDeadline = new WriteDeadline(core.options.writeDeadlineMs);
     this.#signs = new SignsOfLife(core.options, nowMs);
     this.caused = new Caused(core.mesh);
     this.#publication = new Publication(core, this);
@@ -153,7 +158,7 @@ export class Connection implements TcpHandler, Subscriber, Participant {
    * Writes a message for one subscription, or says why not. The hot path: called for every
    * delivery.
    */
-  offer(message: Message, subscription: Subscription<this>, from: unknown): number {
+  offer(message: Message, subscription: Subscription<Connection>, from: unknown): number {
     if (this.isClosing || (from === this && !this.options.echo)) return DECLINED;
     const asItStands = message.isPlain || (this.options.headers && message.headerLength > 0);
     const length = asItStands
@@ -207,6 +212,11 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     return this.say(errorLine(error));
   }
 
+  /** Others have waited for it too long, or need its buffers. */
+  tooSlow(): void {
+    this.cutOff('Slow Consumer');
+  }
+
   /** Tells the client why, sends all that was written, and closes. */
   cutOff(error: string): void {
     if (this.isClosing) return;
@@ -230,10 +240,6 @@ export class Connection implements TcpHandler, Subscriber, Participant {
     const { authTimeoutMs } = this.#core.options;
     if (this.#state === UNKNOWN && nowMs - this.connectedAtMs >= authTimeoutMs) {
       this.cutOff('Authentication Timeout');
-      return;
-    }
-    if (this.#writeDeadline.isMissed(nowMs, this.link)) {
-      this.#core.backpressure.cutOff(this, false);
       return;
     }
     const look = this.#signs.look(nowMs, this.link.paused);

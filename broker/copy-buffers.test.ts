@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: messages that are written anew hold a few buffers, and no more. */
 
+import { Backpressure, FairShare, type Waiter } from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { BufferPool, NO_BUFFER } from '../src/pool/index.ts';
-import { Backpressure, type Waiter } from './backpressure.ts';
 import { CopyBuffers } from './copy-buffers.ts';
-import { FairShare } from './fair-share.ts';
 
 test('no more than said are taken, and who waits for one goes on when one comes back', () => {
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 8, maxThreads: 1 });
   const turns: (() => void)[] = [];
   const share = new FairShare((run) => turns.push(run));
-  const backpressure = new Backpressure(
-    pool,
-    { maxPendingBytes: 1024, stallMs: 1000 },
-    [],
-    () => 0,
-    share,
-  );
+  const limits = { maxPendingBytes: 1024, stallMs: 1000 };
+  const backpressure = new Backpressure(pool, share, [], limits, () => 0);
   const copies = new CopyBuffers(pool, backpressure, 2);
   const served: string[] = [];
   const waiter: Waiter = { proceed: () => void served.push('again') };

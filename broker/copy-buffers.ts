@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: buffers for messages that must be rewritten before they are passed on. */
 
+import type { Backpressure, Waiter } from 'busbar/bus';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
-import type { Backpressure, Waiter } from './backpressure.ts';
 
 /**
  * A limited number of buffers: a rewritten message holds its buffer until it has gone to all

@@ -2,8 +2,10 @@
 /** Example broker: messages between the host and the executors. They are rare, so they are JSON. */
 
 import type { PacketSender } from 'busbar/channel';
+import type { SharedPlace, SharedPortHandle } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import type { BufferPool } from 'busbar/pool';
+import type { BrokerStats } from './broker.ts';
 import type { BrokerOptions } from './broker-options.ts';
 
 /** Start data of every executor. */
@@ -12,31 +14,29 @@ export interface ExecutorData {
   /** Memory of the board. */
   readonly board: SharedArrayBuffer;
   readonly serverId: string;
-  readonly host: string;
-  readonly port: number;
-  /** True: each executor listens on the port; false: on a path, and the host forwards clients. */
-  readonly sharesPort: boolean;
+  readonly port: SharedPortHandle;
 }
 
 /** Messages of the host. */
 export type HostMessage =
   /** Another executor has ended. */
-  | { readonly kind: 'lost'; readonly index: number; readonly epoch: number }
-  /** Asks for `stats`. */
-  | { readonly kind: 'stats'; readonly id: number }
-  /** Asks to take no more clients, to close those it has, and for `retired`. */
-  | { readonly kind: 'retire' }
-  /** Asks to stop in good order, and for `drained`. */
-  | { readonly kind: 'drain' };
+  { readonly kind: 'lost'; readonly index: number; readonly epoch: number } | Order;
+
+/** What an executor is asked to do before it replies. */
+export interface Order {
+  /** Nothing; to take no more clients and to close those it has; to stop in good order. */
+  readonly kind: 'report' | 'retire' | 'drain';
+  /** The reply has the same. */
+  readonly id: number;
+}
 
 /** Messages to the host. */
 export type ExecutorMessage =
   /** Clients may connect. */
-  | { readonly kind: 'listening'; readonly path: string | undefined }
+  | { readonly kind: 'listening'; readonly place: SharedPlace }
   | { readonly kind: 'failed'; readonly reason: string; readonly code: string | undefined }
-  | { readonly kind: 'stats'; readonly id: number; readonly stats: Record<string, number> }
-  | { readonly kind: 'retired' }
-  | { readonly kind: 'drained' };
+  /** An order was carried out. */
+  | { readonly kind: 'done'; readonly id: number; readonly stats: Partial<BrokerStats> };
 
 /** Sends a message once there is a buffer and room in the lane; rejects if the lane is closed. */
 export async function sendText(
@@ -44,11 +44,7 @@ export async function sendText(
   send: PacketSender['send'],
   message: HostMessage | ExecutorMessage,
 ): Promise<void> {
-  const text = Buffer.from(JSON.stringify(message));
-  const bufferId = await pool.acquire();
-  const offset = pool.offsetOf(bufferId);
-  pool.bytes.set(text, offset);
-  const packet = Packet.wrap(pool, bufferId, offset, text.length);
+  const packet = await Packet.from(pool, JSON.stringify(message));
   try {
     await send(packet);
   } catch (error) {

@@ -30,6 +30,15 @@ export const FIGURES: readonly Metric[] = ROWS.map(([field, type, unit, name, he
   help,
 }));
 
+/** The sums of what brokers have; a figure that one lacks counts as 0. */
+export function sumOf(all: Iterable<Partial<BrokerStats>>): BrokerStats {
+  const each = [...all];
+  const sum = (field: keyof BrokerStats): number =>
+    each.reduce((total, stats) => total + (stats[field] ?? 0), 0);
+  const fields = ROWS.map(([field]) => [field, sum(field)]);
+  return Object.fromEntries(fields) as unknown as BrokerStats;
+}
+
 /** Writes them into the counters of this executor. */
 export function writeFigures(words: Int32Array, stats: BrokerStats): void {
   for (const [at, [field]] of ROWS.entries()) {

@@ -9,9 +9,8 @@
  *   hello\r\n                              NATS/1.0…      headerLength
  */
 
-import { type Bytes, hashSubject } from 'busbar/bus';
+import { type Bytes, hashSubject, RecentSubject } from 'busbar/bus';
 import type { Codec } from 'busbar/framer';
-import { RecentSubject } from './recent-subject.ts';
 
 export const OP_BROKEN = 0;
 export const OP_PUB = 1;

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: publishing: from the frames of one connection to the outputs of others. */
 
-import { classifySubject, MatchSet, SUBJECT_LITERAL } from 'busbar/bus';
+import {
+  classifySubject,
+  type FanOutRest,
+  lineUnits,
+  MatchSet,
+  NOT_NOW,
+  SUBJECT_LITERAL,
+} from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
 import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
 import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
-import { lineUnits } from './fair-share.ts';
-import type { Matches } from './matches.ts';
+import type { Matches, Router } from './matches.ts';
 import { Message, writeCanonical } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
-import type { Remainder } from './remainder.ts';
-import { NOT_NOW, type Router } from './router.ts';
+import type { Subscription } from './subscription.ts';
+
+type Rest = FanOutRest<Subscription<Connection>>;
 
 /** A message that consists of headers only, and they of a status. */
 const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
@@ -28,16 +35,16 @@ export class Publication {
   readonly #core: BrokerCore;
   readonly #connection: Connection;
   readonly #pool: BufferPool;
-  readonly #router: Router<Connection>;
+  readonly #router: Router;
   readonly #framer: FrameReader;
   readonly #codec: ProtocolCodec;
   readonly #message: Message;
 
   /** Matches of the last message, with their stamp. */
-  #found: Matches<Connection> = new MatchSet();
+  #found: Matches = new MatchSet();
   #foundStamp: number = -1;
   /** Recipients left over if not all had room. */
-  #remainder: Remainder<Connection> | undefined = undefined;
+  #rest: Rest | undefined = undefined;
   /** True once a verbose publisher has its +OK, which comes first, as in nats-server. */
   #isConfirmed: boolean = false;
   /** Number of recipients once known, while the publisher has not been told. */
@@ -78,15 +85,15 @@ export class Publication {
    */
   close(): void {
     if (this.#callCount > 0) return;
-    if (this.#remainder !== undefined) this.#router.drop(this.#remainder);
-    this.#remainder = undefined;
+    if (this.#rest !== undefined) this.#router.drop(this.#rest);
+    this.#rest = undefined;
     this.#releaseCopy();
   }
 
   #publish(): boolean {
     const connection = this.#connection;
     if (this.#taken === NOT_NOW) {
-      this.#taken = this.#remainder === undefined ? this.#begin() : this.#continue();
+      this.#taken = this.#rest === undefined ? this.#begin() : this.#continue();
       if (this.#taken === NOT_NOW) return connection.isClosing;
       if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
     }
@@ -145,14 +152,14 @@ export class Publication {
     this.#goesBeyond = beyond !== undefined;
     if (this.#goesBeyond) connection.caused.sent();
     const taken = router.route(this.#message, connection, this.#found);
-    if (taken === NOT_NOW) this.#remainder = router.remainder;
+    if (taken === NOT_NOW) this.#rest = router.rest;
     return taken;
   }
 
   #continue(): number {
-    const remainder = this.#remainder as Remainder<Connection>;
-    const taken = this.#router.resume(this.#message, this.#connection, remainder);
-    if (taken !== NOT_NOW) this.#remainder = undefined;
+    const rest = this.#rest as Rest;
+    const taken = this.#router.resume(this.#message, this.#connection, rest);
+    if (taken !== NOT_NOW) this.#rest = undefined;
     return taken;
   }
 

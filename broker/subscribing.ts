@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the subscriptions of one connection. */
 
-import { type Bytes, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
+import { type Bytes, ClientSubscriptions, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
 import type { BrokerCore } from './broker-core.ts';
-import { ClientSubscriptions } from './client-subscriptions.ts';
 import type { Connection } from './connection.ts';
+import type { Matches } from './matches.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
 
@@ -16,7 +16,7 @@ export class Subscribing {
   readonly #framer: FrameReader;
   readonly #codec: ProtocolCodec;
   readonly #bytes: Bytes;
-  readonly #subscriptions: ClientSubscriptions<Connection>;
+  readonly #subscriptions: ClientSubscriptions<Subscription<Connection>, Matches['beyond']>;
   /** Subscriptions announced to other executors as stalled. */
   readonly #stalled: Subscription<Connection>[] = [];
   /** True if the subscription of the current frame is made but not confirmed. */
@@ -91,11 +91,15 @@ export class Subscribing {
     const subscriptions = this.#subscriptions;
     if (subscriptions.isFull) return 'maximum subscriptions exceeded';
     // The first one with an id stays; another with the same is confirmed and ignored.
-    if (subscriptions.has(sid)) return undefined;
+    if (subscriptions.get(sid) !== undefined) return undefined;
     const kind = classifySubject(this.#bytes, begin + subjectBegin, begin + subjectEnd);
     if (kind === SUBJECT_INVALID) return 'Invalid Subject';
-    const error = subscriptions.refusal(this.#bytes, begin + subjectBegin, begin + subjectEnd);
-    if (error !== undefined) return error;
+    const limit = subscriptions.refusal(this.#bytes, begin + subjectBegin, begin + subjectEnd);
+    if (limit === 'memory') return 'maximum subscriptions exceeded, no memory for more';
+    if (limit === 'tokens') {
+      const subject = this.#text(subjectBegin, subjectEnd);
+      return `Permissions Violation for Subscription to "${subject}", too many tokens`;
+    }
     const subscription = new Subscription<Connection>(
       this.#connection,
       this.#cut(subjectBegin, subjectEnd),

@@ -8,7 +8,7 @@
  * - Comments and spaces of programs: the declarations have the comments that users read, and the
  *   repository all others. Each statement stays on a line of its own and names stay, so that a
  *   stack trace can be read, and a debugger can stop at each. The checker and the metrics become
- *   short; in `BRIEF` only names within functions and of private members do.
+ *   short; elsewhere only names within functions and of private members do.
  * - Files: the programs of a folder become one, `all.js`, which the entry points share.
  *   `base/atomics.js` stays: the checker knows it by name.
  */
@@ -22,9 +22,6 @@ const DIST = `${ROOT}dist/`;
 /** The file of all programs of a folder, and the files that are made short. */
 const ALL = 'all.js';
 const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
-const BRIEF = ['native', 'writer', 'link/loopback', 'link/egress', 'bus', 'bus/peer', 'sync'].map(
-  (each) => `${each}/${ALL}`,
-);
 const SEPARATE = ['base/atomics'];
 
 /** Trims every file of dist, as tsc has just written them. */
@@ -94,7 +91,7 @@ async function join(programs) {
 async function shortened(name, text) {
   const { minifySync } = await import('rolldown/utils');
   const isShort = SHORT.includes(name);
-  const mangle = isShort || (BRIEF.includes(name) && { toplevel: false, keepNames: true });
+  const mangle = isShort || (name.endsWith(ALL) && { toplevel: false, keepNames: true });
   const options = { module: true, mangle, compress: isShort };
   const { code, errors } = minifySync(name, text, options);
   if (errors.length > 0) throw new Error(`${name}: ${errors[0].message}`);

@@ -9,10 +9,14 @@ const TEXT_LENGTH_MAX = 2048;
 
 /** Exported classes that hold no pool. */
 const WITHOUT_POOL = [
+  'Backpressure',
   'BusbarError',
   'ByteFinder',
+  'ClientSubscriptions',
   'CustomCodec',
   'DelimiterCodec',
+  'FairShare',
+  'FanOut',
   'FixedCodec',
   'FrameMemory',
   'KeyedHash',
@@ -22,6 +26,9 @@ const WITHOUT_POOL = [
   'MatchCache',
   'MatchSet',
   'Peers',
+  'RecentSubject',
+  'ServerPeers',
+  'SharedPort',
   'SubscriptionIndex',
   'UdpAddress',
   'VarintCodec',

@@ -14,6 +14,31 @@ export type {
 } from './bus-options.ts';
 export type { BusStats } from './bus-stats.ts';
 export { type BusHandler, BusSubscription } from './bus-subscription.ts';
+export type { MessageReader } from './clients/arrivals.ts';
+export {
+  Backpressure,
+  type BackpressureLimits,
+  type Elsewhere,
+  type PressedClient,
+} from './clients/backpressure.ts';
+export {
+  type ClientSubscriptionLimits,
+  ClientSubscriptions,
+  type SubscriptionRefusal,
+} from './clients/client-subscriptions.ts';
+export { FairShare, lineUnits, type Waiter } from './clients/fair-share.ts';
+export {
+  DECLINED,
+  FanOut,
+  type FanOutClient,
+  type FanOutLanes,
+  type FanOutMessage,
+  type FanOutSubscription,
+  NOT_NOW,
+  TAKEN,
+} from './clients/fan-out.ts';
+export type { FanOutRest } from './clients/fan-out-rest.ts';
+export { type ServerHome, ServerPeers } from './clients/server-peers.ts';
 export type { Headers, PublishOptions } from './envelope.ts';
 export { FrameMemory } from './frame-memory.ts';
 export { KeyedHash } from './keyed-hash.ts';
@@ -30,15 +55,14 @@ export { GROUPS, PLAIN } from './peer/peer-layout.ts';
 export { Peers, type PeersHome } from './peer/peers.ts';
 export type { Beyond, RemoteMembers, SpreadGroup } from './peer/remote-interest.ts';
 export type { QueueName } from './queue-names.ts';
+export { RecentSubject } from './recent-subject.ts';
 export {
   type Bytes,
   classifySubject,
-  countTokens,
   hashSubject,
-  mixSubjectWord,
   SUBJECT_INVALID,
   SUBJECT_LITERAL,
   SUBJECT_WILDCARD,
 } from './subject.ts';
-export { costOf, SUBSCRIPTION_BYTES, SubscriptionIndex } from './subscription-index.ts';
+export { SubscriptionIndex } from './subscription-index.ts';
 export type { Indexed, TokenNode } from './token-tree.ts';

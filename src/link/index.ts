@@ -2,6 +2,7 @@
 /** `busbar/link`: TCP, UDP and loopback links, which connect sockets with the pool. */
 /// <reference types="node" preserve="true" />
 
+export { type CloseGraduallyOptions, closeGradually } from './close-gradually.ts';
 export type { Payload, PayloadSource } from './frame-writer.ts';
 export type { CloseOptions, Link, LinkStats, ReadingStats, WritingStats } from './link.ts';
 export type { LoopbackFaults, LoopbackOptions } from './loopback/loopback-faults.ts';
@@ -15,6 +16,12 @@ export type { SharedLinkOptions } from './shared-options.ts';
 export type { ConnectRetry } from './tcp/connect-retry.ts';
 export { IncomingFrame } from './tcp/incoming-frame.ts';
 export type { IngestMode } from './tcp/read-target.ts';
+export {
+  type SharedPlace,
+  SharedPort,
+  type SharedPortHandle,
+  type SharedPortOptions,
+} from './tcp/shared-port.ts';
 export type { TcpAddress } from './tcp/tcp-connect.ts';
 export {
   type TcpHandler,

@@ -2,8 +2,8 @@
 /** End to end: brokers that share subscriptions of their clients behave as one. */
 
 import { afterEach, expect, test } from 'vitest';
-import { CHANGES_MAX } from '../../broker/mesh.ts';
 import { Random } from '../../src/base/random.ts';
+import { CHANGES_MAX } from '../../src/bus/clients/server-peers.ts';
 import { JoinedBrokers, type JoinedOptions } from './joined-brokers.ts';
 import { RawClient } from './raw-client.ts';
 import { delivered, message, numbersIn } from './wire.ts';
@@ -237,7 +237,7 @@ test('a consumer that is too slow is cut off, and publishers elsewhere go on', a
   const publisher = await client(0);
   const heard = good.takeThrough('\nlast ');
   let count = 0;
-  while (joined.brokers[1].backpressure.slowConsumers === 0) {
+  while (joined.brokers[1].backpressure.slowCount === 0) {
     let text = '';
     for (let i = 0; i < 100; i++) text += message('flood', `${count++} `.padEnd(1000, 'x'));
     await publisher.converse(text);
@@ -261,13 +261,13 @@ test('with no buffer left, whoever holds most is cut off, at whichever executor'
   const here = await client(0);
   await here.converse('SUB flood 1\r\n');
   const heard = here.takeThrough('\nlast ');
-  const slowConsumers = () => joined.brokers[1].backpressure.slowConsumers;
+  const slowConsumers = () => joined.brokers[1].backpressure.slowCount;
   while (slowConsumers() === 0) {
     await publisher.converse(message('flood', 'x'.repeat(1000)).repeat(100));
   }
   await publisher.converse(message('flood', 'last '));
   await heard;
-  expect(joined.brokers[0].backpressure.slowConsumers).toBe(0);
+  expect(joined.brokers[0].backpressure.slowCount).toBe(0);
 });
 
 test('one that dies drops its clients only, and its successor learns everything', async () => {

@@ -289,7 +289,7 @@ export class Outgoing {
     this.#fenceDone = fence;
   }
 
-  /** Asks to be told when all so far is handled. Returns the number of the fence. */
+  /** @internal Asks to be told when all so far is handled. Returns the number of the fence. */
   fence(): number {
     if (this.listener === 0) return 0;
     this.#fenceAsked = (this.#fenceAsked + 1) | 0;
@@ -297,7 +297,7 @@ export class Outgoing {
     return this.#fenceAsked;
   }
 
-  /** Whether the listener has come so far. */
+  /** @internal Whether the listener has come so far. */
   hasPassed(fence: number): boolean {
     return ((this.#fenceDone - fence) | 0) >= 0;
   }

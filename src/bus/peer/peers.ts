@@ -170,14 +170,18 @@ export class Peers<S extends Indexed<S> & Wanting> {
     this.#announce(this.own.setStalled(wanting, isStalled));
   }
 
-  /** @internal Resolves when every peer has handled all that came before, or has ended. */
+  /**
+   * Resolves when every peer has handled all that came before, or has ended. **Cost** a promise and
+   * two small arrays; until it has passed, a step for each peer whenever one says something.
+   */
   fence(): Promise<void> {
     if (this.#state !== OPEN) return Promise.resolve();
     const numbers = this.out.map((each) => each?.fence() ?? 0);
     const listeners = this.out.map((each, at) => this.#listenerAt(at, each));
     return new Promise((resolve) => {
-      this.#fences.push({ listeners, numbers, resolve });
-      this.#passFences();
+      const fence = { listeners, numbers, resolve };
+      if (this.#hasPassed(fence)) resolve();
+      else this.#fences.push(fence);
     });
   }
 
@@ -321,21 +325,26 @@ export class Peers<S extends Indexed<S> & Wanting> {
 
   #passFences(): void {
     const isOver = this.#state !== OPEN;
-    this.#fences = this.#fences.filter(({ listeners, numbers, resolve }) => {
-      let isPassed = true;
-      for (const [at, each] of this.out.entries()) {
-        if (each === undefined) continue;
-        // Another one in its place may have begun before us, and not know us yet.
-        const listener = this.#listenerAt(at, each);
-        if (listener !== listeners[at]) {
-          listeners[at] = listener;
-          numbers[at] = each.fence();
-        }
-        if (listener === 0) continue;
-        isPassed &&= listener !== UNHEARD && each.hasPassed(numbers[at]);
-      }
-      if (isPassed || isOver) resolve();
-      return !isPassed && !isOver;
+    this.#fences = this.#fences.filter((fence) => {
+      const isPassed = isOver || this.#hasPassed(fence);
+      if (isPassed) fence.resolve();
+      return !isPassed;
     });
+  }
+
+  #hasPassed({ listeners, numbers }: Fence): boolean {
+    let isPassed = true;
+    for (const [at, each] of this.out.entries()) {
+      if (each === undefined) continue;
+      // Another one in its place may have begun before us, and not know us yet.
+      const listener = this.#listenerAt(at, each);
+      if (listener !== listeners[at]) {
+        listeners[at] = listener;
+        numbers[at] = each.fence();
+      }
+      if (listener === 0) continue;
+      isPassed &&= listener !== UNHEARD && each.hasPassed(numbers[at]);
+    }
+    return isPassed;
   }
 }

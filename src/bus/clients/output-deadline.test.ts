@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: what waits for a client must be gone in time. */
+/** What waits for a client must be gone in time. */
 
 import { expect, test } from 'vitest';
-import { WriteDeadline } from './write-deadline.ts';
+import { OutputDeadline } from './output-deadline.ts';
 
 /** A link to which a test writes, and from which its peer reads. */
 class Link {
@@ -24,7 +24,7 @@ class Link {
 }
 
 test('a client that reads nothing misses the deadline', () => {
-  const deadline = new WriteDeadline(100);
+  const deadline = new OutputDeadline(100);
   const link = new Link();
   expect(deadline.isMissed(0, link)).toBe(false);
   link.send(1000);
@@ -32,7 +32,7 @@ test('a client that reads nothing misses the deadline', () => {
 });
 
 test('one that reads a part of what waited misses it, too', () => {
-  const deadline = new WriteDeadline(100);
+  const deadline = new OutputDeadline(100);
   const link = new Link();
   link.send(1000);
   expect(deadline.isMissed(0, link)).toBe(false);
@@ -45,7 +45,7 @@ test('one that reads a part of what waited misses it, too', () => {
 });
 
 test('one that takes what waited, though more comes all the time, does not', () => {
-  const deadline = new WriteDeadline(100);
+  const deadline = new OutputDeadline(100);
   const link = new Link();
   link.send(1000);
   for (let ms = 0; ms < 10_000; ms += 10) {
@@ -56,7 +56,7 @@ test('one that takes what waited, though more comes all the time, does not', () 
 });
 
 test('nor does one that had taken everything in between', () => {
-  const deadline = new WriteDeadline(100);
+  const deadline = new OutputDeadline(100);
   const link = new Link();
   for (let ms = 0; ms < 1000; ms += 90) {
     link.send(1000);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: clients of a lame duck are closed one after the other. */
+/** The clients of a server that ends are closed one after the other. */
 
 import { expect, test } from 'vitest';
-import { Random } from '../src/base/random.ts';
-import { closeGradually } from './lame-duck.ts';
+import { Random } from '../base/random.ts';
+import { closeGradually } from './close-gradually.ts';
 
 const SEED = Number(process.env.BUSBAR_SEED ?? 4);
-const LIMITS = { lameDuckGraceMs: 10_000, lameDuckDurationMs: 120_000 };
+const LIMITS = { graceMs: 10_000, durationMs: 120_000 };
 
 class Client {
   closedAtMs: number | undefined = undefined;
@@ -36,7 +36,7 @@ async function run(
     onWait(nowMs, () => aborting.abort());
   };
   const chance = (): number => random.next() / 2 ** 32;
-  await closeGradually(clients, LIMITS, aborting.signal, wait, chance);
+  await closeGradually(clients, { ...LIMITS, signal: aborting.signal }, wait, chance);
   return { times: [...clients].map(({ closedAtMs }) => closedAtMs), endMs: nowMs };
 }
 

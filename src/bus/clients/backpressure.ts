@@ -1,45 +1,21 @@
 // SPDX-License-Identifier: MIT
-/**
- * Example broker: back-pressure from slow subscribers to publishers.
- *
- * A client with too much output waiting is *held back*. Clients of this executor that want to write
- * to it are *blocked*: the broker does not read from them, so TCP slows them down. A client that
- * stays held back too long is a slow consumer and is cut off. So it costs its publishers at most
- * `stallMs` and the time until the next `check`.
- *
- * **How much may wait.** At most `maxPendingBytes`, and less if many clients are slow, since they
- * never get the whole pool: an eighth of it is a *reserve*, and at most a quarter of the bytes free
- * beyond the reserve may wait for a client (its buffers may be only half full, so that is up to
- * half of the buffers). With many slow clients that share becomes small by itself: a hundred of
- * them leave a hundredth of the rest free (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998).
- * The waiting output is checked each time that a certain amount of work was done.
- *
- * **Messages of other executors** do not wait for a client that is held back, since messages for
- * other clients follow in the same lane. They are written nevertheless, from the reserve, and their
- * publishers wait at their own executor: see "stalled" in `mesh.ts`. A client is cut off at once if
- * more waits for it than `maxPendingBytes` and everything that can then be in transit.
- *
- * **If half of the reserve is used**, the clients with most output waiting are cut off at once,
- * without time to read the rest, until that half is free again. **If the pool still has no buffer**
- * for `stallMs`, the same happens, however little output the clients have waiting.
- */
+/** Back-pressure from the slow clients of a server to those that publish to them. */
 
-import { type BufferPool, NO_BUFFER } from 'busbar/pool';
-import { type FairShare, UNIT_BYTES } from './fair-share.ts';
+import { show } from '../../base/check.ts';
+import { nowMs } from '../../base/clock.ts';
+import { checkPool } from '../../pool/check-pool.ts';
+import { type BufferPool, NO_BUFFER } from '../../pool/index.ts';
+import { FairShare, UNIT_BYTES, type Waiter } from './fair-share.ts';
+import { OutputDeadline } from './output-deadline.ts';
 
-/** A client or a lane that may have to wait for room. */
-export interface Waiter {
-  /** True for a lane, with messages of many clients. */
-  readonly carriesMany?: boolean;
-  /** Called when there may be room again. */
-  proceed(): void;
-}
-
-/** The part of a connection that concerns back-pressure. */
-export interface Participant extends Waiter {
+/** The part of a client that concerns back-pressure. */
+export interface PressedClient extends Waiter {
   readonly link: {
+    /** Whether a write may have room, or fails for want of a buffer alone. */
     readonly writable: boolean;
+    /** Bytes of output that wait. */
     readonly queuedBytes: number;
+    stats(): { readonly bytesWritten: number };
     destroy(): void;
   };
   readonly isClosing: boolean;
@@ -47,21 +23,26 @@ export interface Participant extends Waiter {
   isHeldBack: boolean;
   /** Called when it is no longer held back, or leaves: no publisher waits for it any more. */
   relieved(): void;
-  cutOff(error: string): void;
+  /** Others have waited for it too long, or need its buffers: it is told so, and ends. */
+  tooSlow(): void;
 }
 
-/** Clients of other executors, which use the same pool. */
+/** Clients of other threads, which use the same pool. */
 export interface Elsewhere {
-  /** Records the most bytes that wait for one client of this executor. */
+  /** Records the most bytes that wait for one client of this thread. */
   note(bytes: number): void;
-  /** Whether no client of another executor has more bytes waiting. */
+  /** Whether no client of another thread has more bytes waiting. */
   isHeaviest(bytes: number): boolean;
 }
 
 /** Limits of waiting output. */
 export interface BackpressureLimits {
+  /** Output that may wait for one client. */
   readonly maxPendingBytes: number;
+  /** How long publishers wait for one client. */
   readonly stallMs: number;
+  /** How long the output that waits at one time may wait. Default `Infinity`. */
+  readonly writeDeadlineMs?: number;
 }
 
 /** The reserve's part of the pool, for clients that read fast enough. */
@@ -77,15 +58,46 @@ const LOOK_PART = 128;
 /** Longest time between two checks while a client is held back. */
 const LOOK_MS = 5;
 
+/**
+ * Back-pressure from the slow clients of a server to the clients that publish to them, when all of
+ * their output lies in one pool.
+ *
+ * A client with too much output waiting is *held back*. Clients of this thread that want to write
+ * to it are *blocked*: the server does not read from them, so TCP slows them down. A client that
+ * stays held back too long is too slow, and is cut off. So it costs its publishers at most
+ * `stallMs` and the time until the next `check`.
+ *
+ * **How much may wait.** At most `maxPendingBytes`, and less if many clients are slow, since they
+ * never get the whole pool: an eighth of it is a *reserve*, and at most a quarter of the bytes free
+ * beyond the reserve may wait for a client (its buffers may be only half full, so that is up to
+ * half of the buffers). With many slow clients that share becomes small by itself: a hundred of
+ * them leave a hundredth of the rest free (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998).
+ * The waiting output is checked each time that a certain amount of work was done.
+ *
+ * **Messages of other threads** do not wait for a client that is held back, since messages for
+ * other clients follow in the same stream. They are written nevertheless, from the reserve; their
+ * publishers are told by `Peers.setStalled` and wait on their own thread.
+ *
+ * **If half of the reserve is used**, the clients with most output waiting are cut off at once,
+ * without time to read the rest, until that half is free again. **If the pool still has no buffer**
+ * for `stallMs`, the same happens, however little output the clients have waiting.
+ *
+ * **Threads** one object for each thread.
+ * **Cost** a write that has room costs nothing here; a look at all clients once the work of a 128th
+ * of the pool is done, at least.
+ * **Throws** the constructor TypeError for a pool or a share that is not one.
+ */
 export class Backpressure {
   readonly #pool: BufferPool;
   readonly #limits: BackpressureLimits;
-  readonly #participants: Iterable<Participant>;
+  readonly #clients: Iterable<PressedClient>;
   readonly #clock: () => number;
   readonly #share: FairShare;
   readonly #blocked: Set<Waiter> = new Set();
   /** Clients that are held back, or whose link takes no more; and since when. */
-  readonly #congested: Map<Participant, number> = new Map();
+  readonly #congested: Map<PressedClient, number> = new Map();
+  /** Of clients with output that waits, if there is one. */
+  readonly #deadlines: Map<PressedClient, OutputDeadline> = new Map();
   /** Since when the pool has been exhausted; undefined: it is not. */
   #exhaustedSinceMs: number | undefined = undefined;
   readonly #closed: AbortController = new AbortController();
@@ -95,22 +107,27 @@ export class Backpressure {
   #isTight: boolean = false;
   #looking: NodeJS.Timeout | undefined = undefined;
 
-  slowConsumers: number = 0;
+  /** Clients that were cut off. */
+  slowCount: number = 0;
+  /** Set if clients of other threads have output in the pool. */
   elsewhere: Elsewhere | undefined = undefined;
 
-  /** `participants`: all clients that may have output waiting. */
+  /** `clients`: all clients that may have output waiting. `clock` returns milliseconds. */
   constructor(
     pool: BufferPool,
-    limits: BackpressureLimits,
-    participants: Iterable<Participant>,
-    clock: () => number,
     share: FairShare,
+    clients: Iterable<PressedClient>,
+    limits: BackpressureLimits,
+    clock: () => number = nowMs,
   ) {
-    this.#pool = pool;
-    this.#limits = limits;
-    this.#participants = participants;
-    this.#clock = clock;
+    this.#pool = checkPool(pool);
+    if (!(share instanceof FairShare)) {
+      throw new TypeError(`share must be a FairShare, got ${show(share)}`);
+    }
     this.#share = share;
+    this.#clients = clients;
+    this.#limits = limits;
+    this.#clock = clock;
     this.#reserveCount = Math.ceil(pool.bufferCount / RESERVE_PART);
     share.onWorkUnits = this.#workUnits(LOOK_PART_EASY);
     share.onWork = () => this.look();
@@ -122,16 +139,16 @@ export class Backpressure {
   }
 
   /** Holds a client back. */
-  holdBack(consumer: Participant): void {
-    consumer.isHeldBack = true;
-    if (!this.#congested.has(consumer)) this.#congested.set(consumer, this.#clock());
+  holdBack(client: PressedClient): void {
+    client.isHeldBack = true;
+    if (!this.#congested.has(client)) this.#congested.set(client, this.#clock());
     this.#lookAgain();
   }
 
   /** Called when a client's writer returned "not now". */
-  noRoom(consumer: Participant): void {
-    if (consumer.link.writable) this.#awaitBuffer();
-    else this.holdBack(consumer);
+  noRoom(client: PressedClient): void {
+    if (client.link.writable) this.#awaitBuffer();
+    else this.holdBack(client);
   }
 
   /** Blocks a waiter until there is room, or it is its turn. */
@@ -160,16 +177,17 @@ export class Backpressure {
   }
 
   /** Called when a client's output has been sent in part. */
-  drained(consumer: Participant): void {
-    this.#relieve(consumer);
+  drained(client: PressedClient): void {
+    this.#relieve(client);
     this.proceed();
   }
 
   /** Forgets a client that has left. */
-  forget(participant: Participant): void {
-    this.#relieve(participant);
-    this.#blocked.delete(participant);
-    this.#share.cancel(participant);
+  forget(client: PressedClient): void {
+    this.#relieve(client);
+    this.#blocked.delete(client);
+    this.#deadlines.delete(client);
+    this.#share.cancel(client);
     this.proceed();
   }
 
@@ -190,13 +208,13 @@ export class Backpressure {
     const reliefBytes = mostBytes - Math.min(mostBytes / 2, RELIEF_BYTES_MAX);
     let heaviestBytes = 0;
     let isRelieved = false;
-    for (const participant of this.#participants) {
-      const bytes = participant.link.queuedBytes;
+    for (const client of this.#clients) {
+      const bytes = client.link.queuedBytes;
       heaviestBytes = Math.max(heaviestBytes, bytes);
       if (bytes >= mostBytes) {
-        this.holdBack(participant);
-      } else if (participant.isHeldBack && bytes <= reliefBytes) {
-        this.#relieve(participant);
+        this.holdBack(client);
+      } else if (client.isHeldBack && bytes <= reliefBytes) {
+        this.#relieve(client);
         isRelieved = true;
       }
     }
@@ -206,12 +224,17 @@ export class Backpressure {
     if (this.#congested.size > 0) this.#lookAgain();
   }
 
-  /** Called at intervals: cuts off clients that others have waited for too long. */
+  /**
+   * Called at intervals: cuts off clients that others have waited for too long, or that have not
+   * taken their output in time.
+   */
   check(): void {
-    const dueMs = this.#clock() - this.#limits.stallMs;
+    const nowMs = this.#clock();
+    const dueMs = nowMs - this.#limits.stallMs;
+    this.#checkDeadlines(nowMs);
     this.look();
-    for (const [consumer, sinceMs] of this.#congested) {
-      if (sinceMs <= dueMs) this.cutOff(consumer, this.#isTight);
+    for (const [client, sinceMs] of this.#congested) {
+      if (sinceMs <= dueMs) this.cutOff(client, this.#isTight);
     }
     if (this.#exhaustedSinceMs === undefined) {
       this.#probe();
@@ -224,17 +247,32 @@ export class Backpressure {
   /**
    * Cuts off a slow client. `atOnce`: others need its buffers, so it gets no time to read the rest.
    */
-  cutOff(consumer: Participant, atOnce: boolean): void {
-    if (!consumer.isClosing) this.slowConsumers++;
-    this.#relieve(consumer);
-    consumer.cutOff('Slow Consumer');
-    if (atOnce) consumer.link.destroy();
+  cutOff(client: PressedClient, atOnce: boolean): void {
+    if (!client.isClosing) this.slowCount++;
+    this.#relieve(client);
+    client.tooSlow();
+    if (atOnce) client.link.destroy();
     this.proceed();
   }
 
+  /** Ends its timers and waits. */
   close(): void {
     clearTimeout(this.#looking);
     this.#closed.abort();
+  }
+
+  #checkDeadlines(nowMs: number): void {
+    const { writeDeadlineMs = Infinity } = this.#limits;
+    if (writeDeadlineMs === Infinity) return;
+    for (const client of this.#clients) {
+      if (client.isClosing || client.link.queuedBytes === 0) {
+        this.#deadlines.delete(client);
+        continue;
+      }
+      const deadline = this.#deadlines.get(client) ?? new OutputDeadline(writeDeadlineMs);
+      this.#deadlines.set(client, deadline);
+      if (deadline.isMissed(nowMs, client.link)) this.cutOff(client, false);
+    }
   }
 
   /** Checks whether a buffer is free: reads from sockets take buffers as well, unnoticed here. */
@@ -246,17 +284,17 @@ export class Backpressure {
 
   /** Cuts off the clients with most output, `bytesMin` or more, until the reserve is free again. */
   #makeRoom(bytesMin: number): void {
-    const heaviest = [...this.#participants]
+    const heaviest = [...this.#clients]
       .filter(({ link }) => link.queuedBytes >= bytesMin)
       .sort((a, b) => b.link.queuedBytes - a.link.queuedBytes);
     let freedCount = 0;
-    for (const participant of heaviest) {
+    for (const client of heaviest) {
       if (freedCount >= this.#reserveCount) return;
-      const { queuedBytes } = participant.link;
-      // Other executors see the same shortage, and may have heavier clients.
+      const { queuedBytes } = client.link;
+      // Other threads see the same shortage, and may have heavier clients.
       if (this.elsewhere?.isHeaviest(queuedBytes) === false) return;
       freedCount += Math.ceil(queuedBytes / this.#pool.bufferSize);
-      this.cutOff(participant, true);
+      this.cutOff(client, true);
     }
   }
 
@@ -265,10 +303,10 @@ export class Backpressure {
     return Math.ceil((this.#pool.bufferCount * this.#pool.bufferSize) / part / UNIT_BYTES);
   }
 
-  #relieve(consumer: Participant): void {
-    consumer.isHeldBack = false;
-    this.#congested.delete(consumer);
-    consumer.relieved();
+  #relieve(client: PressedClient): void {
+    client.isHeldBack = false;
+    this.#congested.delete(client);
+    client.relieved();
   }
 
   #lookAgain(): void {

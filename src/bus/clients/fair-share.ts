@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: MIT
-/**
- * Example broker: fair scheduling. A client with much work does not delay the others.
- *
- * A worker (a client whose bytes arrived, or a lane from another executor) gets a *quantum* of
- * work; once two quanta have been spent in one turn of the event loop, it gets only a small part.
- * When that is spent, even in the middle of a message for 50 000 subscribers, the worker stops and
- * queues. All queued workers share two quanta in each turn, in equal parts; first come, first
- * served if there are more than a hundred. A lane, which carries the work of many clients, gets a
- * quantum in each turn. So a turn takes a few quanta, however many clients have much work, and
- * clients with little work are served in it.
- *
- * Work is counted, not timed: one *unit* is about 50 ns, the delivery of a small message.
- */
+/** Fair scheduling of the clients of a server on one event loop. */
 
-import assert from 'node:assert/strict';
-import type { Waiter } from './backpressure.ts';
+import { assert } from '../../base/assert.ts';
+import { checkFunction } from '../../base/check.ts';
 
-/** About 1.6 ms. */
+/** Who waits for a share of work, or for room: a client, or a lane from another thread. */
+export interface Waiter {
+  /** True for a lane, which has messages of many clients. */
+  readonly carriesMany?: boolean;
+  /** Called when it may go on; it may have to wait again. */
+  proceed(): void;
+}
+
+/** Work of one worker at most, and what it gets if nothing else is to be done: about 1.6 ms. */
 export const QUANTUM_UNITS: number = 32 * 1024;
 /**
  * A worker that has used this much queues even if it has nothing left to do: otherwise its socket
@@ -32,10 +28,10 @@ const TURN_UNITS_MIN = 32;
 /** Bytes that are copied in one unit. */
 const UNIT_BYTES_LOG2 = 8;
 export const UNIT_BYTES: number = 1 << UNIT_BYTES_LOG2;
-/** Units to subscribe or unsubscribe, and to notify other executors: about 4 µs. */
+/** Units to subscribe or unsubscribe, and to tell peers: about 4 µs. */
 export const CHANGE_UNITS = 80;
 /**
- * Units of one turn for regions from lanes. Further work queues: the executor's loop takes fewer
+ * Units of one turn for regions from lanes. Further work queues: an executor's loop takes fewer
  * regions in a turn, down to a single one, if a slice of it takes 0.2 ms.
  */
 const ARRIVAL_UNITS = 128;
@@ -61,6 +57,24 @@ export function lineUnits(bytes: number): number {
   return 1 + (bytes >>> LINE_BYTES_LOG2);
 }
 
+/**
+ * Divides the turns of an event loop among workers, so that a client with much work does not delay
+ * the others. A worker counts {@link units} down, stops when they are spent, and calls
+ * {@link queue}.
+ *
+ * A worker (a client whose bytes arrived, or a lane from another thread) gets a *quantum* of work;
+ * once two quanta have been spent in one turn of the event loop, it gets only a small part. When
+ * that is spent, even in the middle of a message for 50 000 subscribers, the worker stops and
+ * queues. All queued workers share two quanta in each turn, in equal parts; first come, first
+ * served if there are more than a hundred. A lane, which carries the work of many clients, gets a
+ * quantum in each turn. So a turn takes a few quanta, however many clients have much work, and
+ * clients with little work are served in it.
+ *
+ * Work is counted, not timed: one *unit* is about 50 ns, the delivery of a small message.
+ *
+ * **Threads** one object for each thread.
+ * **Cost** a few additions for each worker that begins; one call of `setImmediate` for each turn.
+ */
 export class FairShare {
   /** The rest of the quantum. The worker decreases it, below 0 if necessary. */
   units: number = QUANTUM_UNITS;
@@ -68,9 +82,9 @@ export class FairShare {
   #granted: number = QUANTUM_UNITS;
   /** The rest of this turn for workers that did not queue. */
   #turnUnits: number = TURN_UNITS;
-  /** Called each time that all workers together have done a certain amount of work. */
+  /** Called each time that all workers together have done `onWorkUnits` units. */
   onWork: () => void = () => {};
-  onWorkUnits: number = Number.POSITIVE_INFINITY;
+  onWorkUnits: number = Infinity;
   #worked: number = 0;
   /** The rest of this turn for regions from lanes. */
   #arrivalUnits: number = ARRIVAL_UNITS;
@@ -84,7 +98,7 @@ export class FairShare {
 
   /** `schedule` runs a function in the next turn; tests replace it. */
   constructor(schedule: (run: () => void) => void = setImmediate) {
-    this.#schedule = schedule;
+    this.#schedule = checkFunction('schedule', schedule);
   }
 
   /** Number of queued workers. */
@@ -100,7 +114,10 @@ export class FairShare {
     this.#scheduleTurn();
   }
 
-  /** Begins the work of a lane, unless others have used the units for that. */
+  /**
+   * Begins the work of a lane from another thread, with what is left of this turn for all lanes:
+   * nothing perhaps.
+   */
   beginArrival(): void {
     assert(this.#worker !== QUEUED, 'lanes deliver between the turns of queued clients');
     this.#account();

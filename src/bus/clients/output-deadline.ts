@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: a deadline by which a client must have taken the output waiting for it. */
+/** A deadline by which a client must have taken the output that waits for it. */
 
 /** The counters of a link's output. */
 export interface OutputLink {
@@ -11,7 +11,7 @@ export interface OutputLink {
  * Output that waits at one time must be written within the deadline. Checked at intervals, so a
  * client may take one interval longer.
  */
-export class WriteDeadline {
+export class OutputDeadline {
   readonly #deadlineMs: number;
   /** When the output now being watched was seen waiting; undefined: nothing waited. */
   #sinceMs: number | undefined = undefined;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: who waits, and who is cut off, when many clients do not read. */
+/** Who waits, and who is cut off, when many clients do not read. */
 
 import { BufferPool } from 'busbar/pool';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Backpressure, type Participant } from './backpressure.ts';
+import { Backpressure, type PressedClient } from './backpressure.ts';
 import { FairShare } from './fair-share.ts';
 
 const BUFFER_SIZE = 1024;
@@ -18,16 +18,18 @@ let backpressure: Backpressure;
 let turns: (() => void)[];
 
 /** A client that is sent whole buffers and reads none. */
-class Client implements Participant {
+class Client implements PressedClient {
   readonly held: ReturnType<BufferPool['tryAcquire']>[] = [];
   isClosing = false;
   isHeldBack = false;
   wasDestroyed = false;
   proceeded = 0;
+  written = 0;
   relievedCount = 0;
   readonly link = {
     writable: true,
     queuedBytes: 0,
+    stats: () => ({ bytesWritten: this.written }),
     destroy: (): void => {
       this.wasDestroyed = true;
       for (const id of this.held.splice(0)) pool.release(id);
@@ -48,7 +50,9 @@ class Client implements Participant {
   }
 
   read(count: number = this.held.length): void {
-    for (const id of this.held.splice(0, count)) pool.release(id);
+    const read = this.held.splice(0, count);
+    for (const id of read) pool.release(id);
+    this.written += read.length * BUFFER_SIZE;
     this.link.queuedBytes = this.held.length * BUFFER_SIZE;
   }
 
@@ -60,7 +64,7 @@ class Client implements Participant {
     this.relievedCount++;
   }
 
-  cutOff(): void {
+  tooSlow(): void {
     this.isClosing = true;
   }
 }
@@ -80,7 +84,7 @@ beforeEach(() => {
   clients = [];
   turns = [];
   const share = new FairShare((run) => turns.push(run));
-  backpressure = new Backpressure(pool, LIMITS, clients, () => nowMs, share);
+  backpressure = new Backpressure(pool, share, clients, LIMITS, () => nowMs);
 });
 
 afterEach(() => {
@@ -121,10 +125,10 @@ test.each([1, 10, 50])('%i clients that do not read leave the others what they n
   // All of them are cut off together, when the first is.
   nowMs = STALL_MS - 1;
   backpressure.check();
-  expect(backpressure.slowConsumers).toBe(0);
+  expect(backpressure.slowCount).toBe(0);
   nowMs = STALL_MS;
   backpressure.check();
-  expect(backpressure.slowConsumers).toBe(count);
+  expect(backpressure.slowCount).toBe(count);
   expect(slow.every((client) => client.isClosing)).toBe(true);
   expect(innocent.isClosing).toBe(false);
 });
@@ -156,7 +160,7 @@ test('when the pool is empty all the same, as many as give the reserve back go a
   const gone = many.filter((client) => client.wasDestroyed);
   expect(free()).toBeGreaterThanOrEqual(BUFFER_COUNT / 8);
   expect(gone.length).toBeGreaterThan(0);
-  expect(backpressure.slowConsumers).toBe(gone.length);
+  expect(backpressure.slowCount).toBe(gone.length);
 });
 
 test('one that is closing and still holds much gives it up, and counts once', () => {
@@ -172,7 +176,7 @@ test('one that is closing and still holds much gives it up, and counts once', ()
   nowMs = STALL_MS;
   backpressure.check();
   expect(leaving.wasDestroyed).toBe(true);
-  expect(backpressure.slowConsumers).toBe(0);
+  expect(backpressure.slowCount).toBe(0);
   expect(free()).toBeGreaterThan(BUFFER_COUNT / 8);
   for (const id of rest) pool.release(id as never);
 });
@@ -192,7 +196,7 @@ test('who has as much waiting as one client may is held back, until it has read 
   backpressure.close();
   const share = new FairShare((run) => turns.push(run));
   const limits = { maxPendingBytes: 20 * BUFFER_SIZE, stallMs: STALL_MS };
-  backpressure = new Backpressure(pool, limits, clients, () => nowMs, share);
+  backpressure = new Backpressure(pool, share, clients, limits, () => nowMs);
   const [slow] = addClients(1);
   for (let i = 0; i < 19; i++) slow.tryWrite();
   backpressure.look();
@@ -210,6 +214,24 @@ test('who has as much waiting as one client may is held back, until it has read 
   expect(slow.relievedCount).toBe(relieved + 1);
 });
 
+test('a client that does not take its output in time is cut off, whoever waits for it', () => {
+  backpressure.close();
+  const share = new FairShare((run) => turns.push(run));
+  const limits = { ...LIMITS, writeDeadlineMs: 500 };
+  backpressure = new Backpressure(pool, share, clients, limits, () => nowMs);
+  const [slow, steady, idle] = addClients(3);
+  for (let round = 0; round < 10; round++) {
+    nowMs = 60 * round;
+    if (round === 0) for (let i = 0; i < 10; i++) slow.tryWrite();
+    steady.tryWrite();
+    backpressure.check();
+    steady.read();
+    if (round > 0) slow.read(1);
+  }
+  expect([slow, steady, idle].map((client) => client.isClosing)).toEqual([true, false, false]);
+  expect(backpressure.slowCount).toBe(1);
+});
+
 test('when half of the reserve is gone, who has most waiting goes at once', () => {
   const slow = addClients(10);
   fillUp(slow);
@@ -218,7 +240,7 @@ test('when half of the reserve is gone, who has most waiting goes at once', () =
   const rest: number[] = [];
   while (free() > BUFFER_COUNT / 16) rest.push(pool.tryAcquire());
   backpressure.look();
-  expect(backpressure.slowConsumers).toBe(0);
+  expect(backpressure.slowCount).toBe(0);
   rest.push(pool.tryAcquire());
   backpressure.look();
   expect(free()).toBeGreaterThanOrEqual(BUFFER_COUNT / 8);

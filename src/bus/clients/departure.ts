@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: removes the subscriptions of a client that has left, some in each turn. */
+/** Removes the subscriptions of a client that has left, some in each turn. */
 
-import type { Backpressure, Waiter } from './backpressure.ts';
-import type { FairShare } from './fair-share.ts';
-import type { Subscription } from './subscription.ts';
+import type { Backpressure } from './backpressure.ts';
+import type { FairShare, Waiter } from './fair-share.ts';
 
 /** Receives each subscription that ends. */
-export interface Departed<Owner> {
-  remove(subscription: Subscription<Owner>): void;
+export interface Departed<S> {
+  remove(subscription: S): void;
   flush(): void;
   /** Whether another subscription may end now. If not, waiters continue once it may. */
   readonly mayChange: boolean;
 }
 
-export class Departure<Owner> implements Waiter {
-  readonly #left: Iterator<Subscription<Owner>>;
-  readonly #from: Departed<Owner>;
+export class Departure<S> implements Waiter {
+  readonly #left: Iterator<S>;
+  readonly #from: Departed<S>;
   readonly #share: FairShare;
   readonly #backpressure: Pick<Backpressure, 'block'>;
 
   constructor(
-    left: Iterator<Subscription<Owner>>,
-    from: Departed<Owner>,
+    left: Iterator<S>,
+    from: Departed<S>,
     share: FairShare,
     backpressure: Pick<Backpressure, 'block'>,
   ) {
@@ -31,7 +30,7 @@ export class Departure<Owner> implements Waiter {
     this.#backpressure = backpressure;
   }
 
-  /** Removes as many as the share of work and the other executors allow; the rest waits. */
+  /** Removes as many as the share of work and the peers allow; the rest waits. */
   proceed(): void {
     while (!this.#share.isSpent && this.#from.mayChange) {
       const next = this.#left.next();

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: claims a port for one broker before its executors listen on it together.
+ * Claims a port for one program before several of its threads listen on it together.
  *
- * Sockets that share a port would share it with another broker of the same user, too. And opening
+ * Sockets that share a port would share it with another program of the same user, too. And opening
  * and closing a port to test that it is free resets clients that connect meanwhile. So no socket
- * listens before the first executor can serve; until then connections are refused.
+ * listens before the first thread can serve; until then connections are refused.
  */
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { BusbarError } from 'busbar/errors';
+import { BusbarError } from '../../base/errors.ts';
 
 /** A listener accepts within this time, or its backlog is full. */
 const ANSWER_MS_MAX = 2000;
-/** A broker has started, or has ended, within this time. */
+/** A program has started, or has ended, within this time. */
 const GATE_MS_MAX = 30_000;
 /** Addresses at which a listener on all addresses can be reached. */
 const LOOPBACK: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
-/** A claim on a port: brokers that start on the same port do so one after the other. */
+/** A claim on a port: programs that start on the same port do so one after the other. */
 export class PortClaim {
   readonly port: number;
   readonly #gate: Gate | undefined;
@@ -29,7 +29,7 @@ export class PortClaim {
   }
 
   /**
-   * Waits until no other broker is about to listen on this port, and makes others wait until
+   * Waits until no other program is about to listen on this port, and makes others wait until
    * {@link release}. Chooses a port if it is 0. Rejects with ERR_BUSBAR_LINK_REFUSED if the port is
    * in use.
    */
@@ -43,13 +43,13 @@ export class PortClaim {
     return new PortClaim(port, gate);
   }
 
-  /** Call when executors listen, or never will. */
+  /** Called when the threads listen, or never will. */
   release(): void {
     this.#gate?.close();
   }
 }
 
-/** Listens without sharing: for the thread that hands out clients, or to choose a port. */
+/** Listens without sharing: for the thread that forwards, or to choose a port. */
 export async function listenAlone(host: string, port: number): Promise<Server> {
   const server = createServer({ allowHalfOpen: true });
   try {
@@ -73,7 +73,7 @@ async function freePort(address: string): Promise<number> {
 
 /**
  * A lock on a port: an abstract Unix socket, which is visible in the same network namespace as the
- * port, and ends with the process. A broker that finds it taken connects to it, and waits until it
+ * port, and ends with the process. A program that finds it taken connects to it, and waits until it
  * is closed.
  */
 class Gate {
@@ -91,7 +91,7 @@ class Gate {
   /** Returns undefined if the system has no abstract sockets. */
   static async enter(port: number): Promise<Gate | undefined> {
     if (process.platform !== 'linux') return undefined;
-    const path = `\0busbar-broker ${port}`;
+    const path = `\0busbar-port ${port}`;
     const untilMs = performance.now() + GATE_MS_MAX;
     do {
       const gate = new Gate();
@@ -133,7 +133,7 @@ async function isAnswered(host: string, port: number): Promise<boolean> {
     await once(socket, 'connect');
     return true;
   } catch (error) {
-    // Other errors occur again, and are reported, when executors listen.
+    // Other errors occur again, and are reported, when threads listen.
     return (error as Error).message === 'no answer';
   } finally {
     clearTimeout(timer);
@@ -145,6 +145,6 @@ function taken(port: number): Error {
   return Object.assign(new Error(`port ${port} is taken`), { code: 'EADDRINUSE' });
 }
 
-function refused(cause: Error): BusbarError {
+export function refused(cause: Error): BusbarError {
   return new BusbarError('ERR_BUSBAR_LINK_REFUSED', cause.message, { cause });
 }

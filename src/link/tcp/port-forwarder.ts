@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * Example broker: accepts all connections on one thread and forwards their bytes to executors, for
- * systems without the native shim, where executors cannot share a port.
+ * Accepts all connections of a port on one thread and forwards their bytes to others, for systems
+ * without the native shim, where threads cannot share a port.
  *
- *   client ◀──TCP──▶ acceptor (the host's thread) ◀──Unix socket──▶ executor
+ *   client ◀──TCP──▶ forwarder (the host's thread) ◀──Unix socket──▶ executor
  *
  * Node 20 cannot pass an open socket to another thread: both threads would own its file descriptor,
  * and the second to close it would close an unrelated one. A shared listening descriptor has the
@@ -14,7 +14,7 @@
 
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 
-export class Acceptor {
+export class PortForwarder {
   readonly port: number;
   readonly #server: Server;
   /** By executor: the path where it listens; undefined: it does not listen now. */
@@ -24,15 +24,11 @@ export class Acceptor {
   #early: Socket[] | undefined = [];
   #next: number = 0;
 
-  private constructor(server: Server) {
+  /** Takes over a listening server. */
+  constructor(server: Server) {
     this.#server = server;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (client: Socket) => this.#accept(client));
-  }
-
-  /** Takes over a listening server. */
-  static on(server: Server): Acceptor {
-    return new Acceptor(server);
   }
 
   /** Sets the path where the executor takes clients; undefined: it takes none. */
