@@ -16,6 +16,19 @@ export interface Responder {
   publish(subject: string, payload: BusPayload, options?: PublishOptions): Promise<void>;
 }
 
+/** @internal What a bus writes into a message; to all others it is read only. */
+export type MessageFields = {
+  -readonly [Field in
+    | 'subject'
+    | 'reply'
+    | 'headers'
+    | 'source'
+    | 'sequence'
+    | 'offset'
+    | 'length'
+    | 'bufferId']: BusMessage[Field];
+};
+
 /**
  * One message. Its bytes are those that the publisher wrote: `[offset, offset + length)` of
  * `pool.bytes`.
@@ -41,6 +54,8 @@ export class BusMessage implements Disposable {
   length: number = 0;
   /** The buffer; NO_BUFFER once the message is released, or borrowed no longer. @readonly */
   bufferId: BufferId = NO_BUFFER;
+  /** @internal Its reference is the bus's, which calls handlers: they do not release it. */
+  isLent: boolean = false;
   readonly #bus: Responder;
 
   /** @internal */
@@ -74,28 +89,16 @@ export class BusMessage implements Disposable {
   /** The same message for longer. **Ownership** the caller releases it. */
   keep(): BusMessage {
     this.#check('keep');
-    const copy = this.copy();
+    const copy = this.#copy();
     this.pool.retain(this.bufferId);
     return copy;
   }
 
-  /** @internal A copy that takes over a reference on the buffer. */
-  copy(): BusMessage {
-    const copy = new BusMessage(this.#bus);
-    copy.set(this);
+  /** @internal A copy that takes over the reference on the buffer. */
+  handOver(): BusMessage {
+    const copy = this.#copy();
+    (this as MessageFields).bufferId = NO_BUFFER;
     return copy;
-  }
-
-  /** @internal */
-  set(other: BusMessage): void {
-    this.subject = other.subject;
-    this.reply = other.reply;
-    this.headers = other.headers;
-    this.source = other.source;
-    this.sequence = other.sequence;
-    this.offset = other.offset;
-    this.length = other.length;
-    this.bufferId = other.bufferId;
   }
 
   /**
@@ -112,16 +115,33 @@ export class BusMessage implements Disposable {
     await this.#bus.publish(this.#replySubject(), payload, options);
   }
 
-  /** Releases a kept message. No effect the second time. */
+  /**
+   * Releases a kept message. No effect the second time, and on one that a handler borrows which is
+   * not asynchronous: others get it, too.
+   */
   release(): void {
     const id = this.bufferId;
-    if (id === NO_BUFFER) return;
-    this.bufferId = NO_BUFFER;
+    if (id === NO_BUFFER || this.isLent) return;
+    (this as MessageFields).bufferId = NO_BUFFER;
     this.pool.release(id);
   }
 
   [Symbol.dispose](): void {
     this.release();
+  }
+
+  #copy(): BusMessage {
+    const copy = new BusMessage(this.#bus);
+    const fields: MessageFields = copy;
+    fields.subject = this.subject;
+    fields.reply = this.reply;
+    fields.headers = this.headers;
+    fields.source = this.source;
+    fields.sequence = this.sequence;
+    fields.offset = this.offset;
+    fields.length = this.length;
+    fields.bufferId = this.bufferId;
+    return copy;
   }
 
   #replySubject(): string {

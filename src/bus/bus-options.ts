@@ -11,7 +11,7 @@ import {
   show,
 } from '../base/check.ts';
 import type { BusMessage } from './bus-message.ts';
-import { checkHeaders, type Headers } from './envelope.ts';
+import { copyHeaders, type Headers } from './envelope.ts';
 
 /** Options of a {@link Bus}. */
 export interface BusOptions {
@@ -182,9 +182,8 @@ export function resolveSubscription(
 export function resolveRequest(options: RepliesOptions, isMany: boolean): RepliesOptions {
   const known = ['headers', 'timeoutMs', 'signal'];
   const own = checkOptions('options', options, isMany ? [...known, 'max'] : known);
-  if (own.headers !== undefined) checkHeaders(own.headers);
   checkTimeoutMs('timeoutMs', own.timeoutMs ?? 0);
   checkSignal('signal', own.signal);
   if (own.max !== undefined) checkInteger('max', own.max, 1, COUNT_MAX);
-  return own;
+  return own.headers === undefined ? own : { ...own, headers: copyHeaders(own.headers) };
 }

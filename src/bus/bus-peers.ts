@@ -6,7 +6,7 @@ import { throwLater } from '../base/throw-later.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { ArrivedSubjects } from './arrived-subjects.ts';
-import type { BusMessage } from './bus-message.ts';
+import type { BusMessage, MessageFields } from './bus-message.ts';
 import type { BusSubscription } from './bus-subscription.ts';
 import type { Delivery } from './delivery.ts';
 import type { Envelope, Headers } from './envelope.ts';
@@ -146,11 +146,12 @@ export class BusPeers implements PeersHome {
     if (!this.#send(message, payload, sequence)) return NOT_NOW;
     this.#home.notePublished();
     if (message !== undefined) {
-      message.subject = subject.text;
-      message.reply = envelope.reply;
-      message.headers = envelope.headers;
-      message.source = this.name;
-      message.sequence = sequence;
+      const fields: MessageFields = message;
+      fields.subject = subject.text;
+      fields.reply = envelope.reply;
+      fields.headers = envelope.headers;
+      fields.source = this.name;
+      fields.sequence = sequence;
     }
     if (payload instanceof Packet) payload.release();
     if (message !== undefined) delivery.deliverTo(message, found, found.plainCount, picked);
@@ -200,6 +201,11 @@ export class BusPeers implements PeersHome {
     );
   }
 
+  /** A goodbye to a peer that has asked after the end has taken a buffer. */
+  flushed(): void {
+    this.memory.close();
+  }
+
   missed(): void {
     this.lost++;
   }
@@ -211,16 +217,17 @@ export class BusPeers implements PeersHome {
     const message = this.#home.message();
     const { replyAt, replyBytes, headerBytes } = frame;
     const replyEnd = replyAt + replyBytes;
-    message.subject = subject.text;
-    message.reply = replyBytes === 0 ? undefined : readText(bytes, replyAt, replyEnd);
-    message.headers = headerBytes === 0 ? NO_HEADERS : headersAt(bytes, replyEnd, headerBytes);
-    message.source = from.name;
-    message.sequence = frame.sequence;
-    message.offset = frame.payloadAt;
-    message.length = frame.payloadBytes;
+    const fields: MessageFields = message;
+    fields.subject = subject.text;
+    fields.reply = replyBytes === 0 ? undefined : readText(bytes, replyAt, replyEnd);
+    fields.headers = headerBytes === 0 ? NO_HEADERS : headersAt(bytes, replyEnd, headerBytes);
+    fields.source = from.name;
+    fields.sequence = frame.sequence;
+    fields.offset = frame.payloadAt;
+    fields.length = frame.payloadBytes;
     const found = subject.matches();
     const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
-    message.bufferId = bufferId;
+    fields.bufferId = bufferId;
     this.#pool.retain(bufferId);
     if (subject.isInbox && subject.text.startsWith(this.inbox)) {
       if (this.#home.answer(message)) return;
@@ -373,9 +380,10 @@ export class BusPeers implements PeersHome {
       const { bufferId } = memory;
       this.lost += this.#route.send(at, at + length, bufferId, size, NO_BUFFER);
       if (message === undefined) return true;
-      message.offset = offset;
-      message.length = size;
-      message.bufferId = bufferId;
+      const fields: MessageFields = message;
+      fields.offset = offset;
+      fields.length = size;
+      fields.bufferId = bufferId;
       pool.retain(bufferId);
       return true;
     }
@@ -389,18 +397,18 @@ export class BusPeers implements PeersHome {
   #sendReference(message: BusMessage, payload: BusPayload, sequence: number): boolean {
     const { memory } = this;
     const head = this.#head;
+    const fields: MessageFields = message;
     if (payload instanceof Packet) {
-      message.bufferId = payload.bufferId;
-      message.offset = payload.offset;
-      message.length = payload.length;
-      this.#pool.retain(message.bufferId);
+      fields.bufferId = payload.bufferId;
+      fields.offset = payload.offset;
+      fields.length = payload.length;
     } else {
-      message.offset = memory.store(payload, this.#size);
-      if (message.offset < 0) return this.#lack();
-      message.length = this.#size;
-      message.bufferId = memory.bufferId;
-      this.#pool.retain(message.bufferId);
+      fields.offset = memory.store(payload, this.#size);
+      if (fields.offset < 0) return this.#lack();
+      fields.length = this.#size;
+      fields.bufferId = memory.bufferId;
     }
+    this.#pool.retain(message.bufferId);
     const at = memory.tryReserve(head.length);
     if (at < 0) {
       message.release();

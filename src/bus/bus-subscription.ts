@@ -5,6 +5,7 @@ import { assert } from '../base/assert.ts';
 import { checkMade } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
+import { ensureStack } from '../base/stack.ts';
 import { throwLater } from '../base/throw-later.ts';
 import type { BusMessage } from './bus-message.ts';
 import type { ResolvedSubscription } from './bus-options.ts';
@@ -196,6 +197,14 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   /** Gets no more messages, and drops those that wait. No effect the second time. */
   close(): void {
     if (this.#state === CLOSED) return;
+    // The index must not be left half changed.
+    ensureStack();
+    this.end();
+  }
+
+  /** @internal {@link close} on a path that has looked at the stack, or within a delivery. */
+  end(): void {
+    if (this.#state === CLOSED) return;
     this.#detach();
     this.waiting?.clear();
     if (this.#current !== undefined) this.#finishCurrent();
@@ -205,6 +214,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
 
   /** Gets no more messages. Resolves once those that wait are handled. */
   drain(): Promise<void> {
+    if (this.#state === OPEN) ensureStack();
     this.#detach();
     this.#endIfDone();
     return this.closed;
@@ -214,7 +224,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   fail(error: unknown): void {
     if (this.#state === CLOSED) return;
     this.#failure = error;
-    this.close();
+    this.end();
     const isTold = this.#handler === undefined && this.#loop !== undefined;
     if (!isTold && this.#limit.onError !== undefined) this.#report(error, undefined);
   }

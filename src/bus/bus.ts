@@ -10,8 +10,8 @@ import { throwLater } from '../base/throw-later.ts';
 import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
-import { type BufferPool, NO_BUFFER } from '../pool/index.ts';
-import { BusMessage, type Responder } from './bus-message.ts';
+import type { BufferPool } from '../pool/index.ts';
+import { BusMessage, type MessageFields, type Responder } from './bus-message.ts';
 import {
   type BusOptions,
   type RepliesOptions,
@@ -33,7 +33,7 @@ import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
-import { INBOX, subjectBytes } from './prepared-subject.ts';
+import { checkText, INBOX, subjectBytes } from './prepared-subject.ts';
 import { PreparedSubjects } from './prepared-subjects.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
 import { WaitingPublishers } from './waiting-publishers.ts';
@@ -176,6 +176,8 @@ export class Bus implements Responder, Disposable {
     const limit = resolveSubscription(options, this.pool.bufferCount);
     if (handler !== undefined) checkFunction('handler', handler);
     limit.signal?.throwIfAborted();
+    // From here on nothing may throw: the index and the peers are told, or none is.
+    ensureStack();
     const subscription = new BusSubscription(this.#home, subject, bytes, limit, handler);
     this.#index.add(subscription);
     this.#peers?.add(subscription);
@@ -219,6 +221,7 @@ export class Bus implements Responder, Disposable {
   ): Promise<void> {
     const { signal, timeoutMs, ...rest } = checkOptions('options', options, PUBLISH_KEYS);
     const own = this.#envelope(rest);
+    checkText(subject);
     await this.#publishers.until(subject, { signal, timeoutMs }, () => {
       return this.#attempt(subject, payload, own) !== NOT_NOW;
     });
@@ -237,6 +240,7 @@ export class Bus implements Responder, Disposable {
   ): Promise<BusMessage> {
     const own = options === undefined ? NO_LIMITS : resolveRequest(options, false);
     own.signal?.throwIfAborted();
+    checkText(subject);
     const home = {
       send: (each: PendingRequest) => this.#attempt(subject, payload, each.envelope),
       forget: this.#forget,
@@ -328,9 +332,10 @@ export class Bus implements Responder, Disposable {
    */
   close(): void {
     if (this.#state === 'closed') return;
+    ensureStack();
     this.#state = 'closed';
     this.#peers?.close();
-    for (const subscription of [...this.#subscriptions]) subscription.close();
+    for (const subscription of [...this.#subscriptions]) subscription.end();
     const error = new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     this.#publishers.close(error);
     for (const request of [...this.#requests.values()]) request.fail(error);
@@ -405,7 +410,7 @@ export class Bus implements Responder, Disposable {
     return 1;
   }
 
-  #address(message: BusMessage, subject: string, { reply, headers }: Envelope): void {
+  #address(message: MessageFields, subject: string, { reply, headers }: Envelope): void {
     message.subject = subject;
     message.reply = reply;
     message.headers = headers;
@@ -420,7 +425,7 @@ export class Bus implements Responder, Disposable {
   }
 
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
-  #fill(message: BusMessage, payload: BusPayload): boolean {
+  #fill(message: MessageFields, payload: BusPayload): boolean {
     if (payload instanceof Packet) {
       this.#checkPayload(payload);
       message.offset = payload.offset;
@@ -471,13 +476,12 @@ export class Bus implements Responder, Disposable {
   #passToRequest(message: BusMessage): boolean {
     const request = this.#requests.get(message.subject);
     if (request === undefined) return false;
-    request.answer(message.copy());
-    message.bufferId = NO_BUFFER;
+    request.answer(message.handOver());
     return true;
   }
 
   #inbox(): string {
-    return `${this.#peers?.inbox ?? `${INBOX}${this.name}.`}${++this.#requestCount}`;
+    return `${this.#peers?.inbox ?? INBOX}${++this.#requestCount}`;
   }
 
   #remove(subscription: BusSubscription): void {

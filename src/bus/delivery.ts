@@ -169,9 +169,14 @@ export class Delivery {
     plainCount: number,
     picked: Subscriptions,
   ): void {
-    for (let i = 0; i < plainCount; i++) handle(plain[i], message);
-    for (let i = 0; i < picked.length; i++) handle(picked[i], message);
-    message.release();
+    message.isLent = true;
+    try {
+      for (let i = 0; i < plainCount; i++) handle(plain[i], message);
+      for (let i = 0; i < picked.length; i++) handle(picked[i], message);
+    } finally {
+      message.isLent = false;
+      message.release();
+    }
   }
 }
 

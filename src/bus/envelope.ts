@@ -3,7 +3,7 @@
 
 import { checkOptions, show } from '../base/check.ts';
 
-/** Extra lines of a message: names and values. The bus passes the object on as it is. */
+/** Extra lines of a message: names and values. They are copied when it is published. */
 export type Headers = Readonly<Record<string, string>>;
 
 /** Options of a message. */
@@ -21,16 +21,19 @@ export interface Envelope {
 
 export function resolvePublish(options: PublishOptions): Envelope {
   const { reply, headers } = checkOptions('options', options, ['reply', 'headers']);
-  if (headers !== undefined) checkHeaders(headers);
-  return { reply, headers };
+  return { reply, headers: headers === undefined ? undefined : copyHeaders(headers) };
 }
 
-/** **Throws** TypeError. */
-export function checkHeaders(headers: unknown): void {
+/**
+ * Headers of their own: each property is read once, so that what was checked is what is sent.
+ * **Throws** TypeError.
+ */
+export function copyHeaders(headers: unknown): Headers {
   if (typeof headers !== 'object' || headers === null) {
     throw new TypeError(`headers must be an object of strings, got ${show(headers)}`);
   }
-  for (const [name, value] of Object.entries(headers)) {
+  const lines: [string, string][] = Object.entries(headers);
+  for (const [name, value] of lines) {
     const isHeader = /^[!-9;-~]+$/.test(name) && typeof value === 'string' && !/[\r\n]/.test(value);
     if (!isHeader) {
       throw new TypeError(
@@ -39,4 +42,5 @@ export function checkHeaders(headers: unknown): void {
       );
     }
   }
+  return Object.fromEntries(lines);
 }

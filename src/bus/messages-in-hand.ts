@@ -5,7 +5,7 @@ import { readText } from '../base/text.ts';
 import { throwLater } from '../base/throw-later.ts';
 import type { TakenRegion } from '../executor/in-hand.ts';
 import { type BufferId, NO_BUFFER } from '../pool/index.ts';
-import { BusMessage, type Responder } from './bus-message.ts';
+import { BusMessage, type MessageFields, type Responder } from './bus-message.ts';
 import type { BusOptions } from './bus-options.ts';
 import { headersAt } from './bus-peers.ts';
 import type { LaneGroup } from './peer/lane-group.ts';
@@ -45,13 +45,17 @@ class MessagesInHand {
   /** Calls `listener` with the messages, which it borrows. */
   lend(taken: readonly TakenRegion[], listener: (messages: readonly BusMessage[]) => void): void {
     const messages = taken.flatMap((each) => this.#read(each));
+    for (const message of messages) message.isLent = true;
     try {
       listener(messages);
     } catch (error) {
       // The other listeners must hear of the crash.
       throwLater(error);
     }
-    for (const message of messages) message.bufferId = NO_BUFFER;
+    for (const message of messages) {
+      const lent: MessageFields = message;
+      lent.bufferId = NO_BUFFER;
+    }
   }
 
   #read({ from, bufferId, offset, length, next }: TakenRegion): BusMessage[] {
@@ -88,11 +92,16 @@ class MessagesInHand {
       frame.isReference &&
       frame.payloadAt >= begin &&
       frame.payloadAt + frame.payloadBytes <= begin + pool.bufferSize;
-    if (isKnown) return this.#message(source, bufferId);
+    try {
+      if (isKnown) return this.#message(source, bufferId);
+    } catch {
+      // Another frame has taken the place of its headers.
+    }
     const message = new BusMessage(this.#bus);
-    message.bufferId = bufferId;
-    message.source = source;
-    message.offset = begin;
+    const fields: MessageFields = message;
+    fields.bufferId = bufferId;
+    fields.source = source;
+    fields.offset = begin;
     return message;
   }
 
@@ -101,15 +110,16 @@ class MessagesInHand {
     const { subjectAt, subjectBytes, replyAt, replyBytes, headerBytes } = this.#frame;
     const { sequence, payloadAt, payloadBytes } = this.#frame;
     const message = new BusMessage(this.#bus);
+    const fields: MessageFields = message;
     const replyEnd = replyAt + replyBytes;
-    message.subject = readText(bytes, subjectAt, subjectAt + subjectBytes);
-    if (replyBytes > 0) message.reply = readText(bytes, replyAt, replyEnd);
-    if (headerBytes > 0) message.headers = headersAt(bytes, replyEnd, headerBytes);
-    message.source = source;
-    message.sequence = sequence;
-    message.offset = payloadAt;
-    message.length = payloadBytes;
-    message.bufferId = bufferId;
+    fields.subject = readText(bytes, subjectAt, subjectAt + subjectBytes);
+    if (replyBytes > 0) fields.reply = readText(bytes, replyAt, replyEnd);
+    if (headerBytes > 0) fields.headers = headersAt(bytes, replyEnd, headerBytes);
+    fields.source = source;
+    fields.sequence = sequence;
+    fields.offset = payloadAt;
+    fields.length = payloadBytes;
+    fields.bufferId = bufferId;
     return message;
   }
 }

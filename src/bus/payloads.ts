@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Pool memory for payloads that are not packets: many small ones share a buffer. */
 
+import { assert } from '../base/assert.ts';
 import { checkBytes, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { textBytes, writeText } from '../base/text.ts';
@@ -90,6 +91,7 @@ export class Payloads {
 
   /** Takes `length` bytes of another buffer. */
   #begin(length: number): number {
+    assert(length <= this.#pool.bufferSize, 'a frame fits a buffer');
     const bufferId = this.#pool.tryAcquire();
     if (bufferId === NO_BUFFER) return -1;
     this.close();

@@ -35,7 +35,7 @@ const DELETE = 0x7f;
  * **Throws** TypeError if it is not a string; ERR_BUSBAR_BAD_SUBJECT.
  */
 export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boolean): Bytes {
-  if (typeof text !== 'string') throw new TypeError(`subject must be a string, got ${show(text)}`);
+  checkText(text);
   // A character has a byte or more: what is too long is not copied.
   const bytes = encodeText(text.slice(0, limits.subjectBytesMax + 1));
   const { length } = bytes;
@@ -67,6 +67,12 @@ export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boo
     );
   }
   return bytes;
+}
+
+/** **Throws** TypeError. */
+export function checkText(subject: unknown): void {
+  if (typeof subject === 'string') return;
+  throw new TypeError(`subject must be a string, got ${show(subject)}`);
 }
 
 export class PreparedSubject<S extends Indexed<S>, Beyond = undefined> {

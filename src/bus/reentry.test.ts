@@ -71,7 +71,7 @@ test('a handler that changes the length of its message does not change the room'
   let handled = 0;
   bus.subscribe('n', { limit, concurrency: 1 }, (message) => {
     handled++;
-    message.length = 1;
+    (message as { length: number }).length = 1;
   });
   const messages = loop[Symbol.asyncIterator]();
   let next = messages.next();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Stack overflows inside the library, in a thread that catches them and continues. */
 import { describe, expect, it } from 'vitest';
-import { Bus } from '../../src/bus/index.ts';
+import { Bus, type BusSubscription } from '../../src/bus/index.ts';
 import { CHANNEL_KINDS } from '../../src/channel/channel-layout.ts';
 import { PacketChannel, WordChannel } from '../../src/channel/index.ts';
 import { Packet, PacketWriter } from '../../src/packet/index.ts';
@@ -297,6 +297,58 @@ describe('a caught stack overflow loses no reference', () => {
     expect(thrown.filter((message) => message === 'onError').length).toBeGreaterThan(ROUNDS);
     expect(thrown.some((message) => /call stack/.test(message))).toBe(true);
     expectWhole(pool);
+  });
+
+  it('Bus.subscribe, close and drain: all of the bus knows, or nothing', () => {
+    const pool = makePool(16);
+    const bus = new Bus(pool);
+    const subjects = ['a.b.c', 'a.b', 'a.*', '*.b', 'a.>', '>', 'a.b.d', 'a'];
+    let overflows = 0;
+    let count = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const made: BusSubscription[] = [];
+      for (const [i, subject] of subjects.entries()) {
+        const options = i % 3 === 0 ? { queue: `q${round}.${i}` } : {};
+        overflows += squeeze(() => {
+          made[made.length] = bus.subscribe(subject, options, () => void count++);
+        });
+        expect(bus.stats().subscriptions).toBe(made.length);
+      }
+      const before = count;
+      expect(bus.tryPublish('a.b', '')).toBe(true);
+      expect(count - before).toBe(13);
+      for (const [i, each] of made.entries()) {
+        overflows += squeeze(() => {
+          if (i % 2 === 0) each.close();
+          else void each.drain();
+        });
+        expect(bus.stats().subscriptions).toBe(made.length - i - 1);
+      }
+      const { unmatched } = bus.stats();
+      expect(bus.tryPublish('a.b', '')).toBe(true);
+      expect(bus.stats().unmatched).toBe(unmatched + 1);
+    }
+    expect(overflows).toBeGreaterThan(ROUNDS);
+    squeeze(() => bus.close());
+    expectWhole(pool);
+  });
+
+  it('Bus: what is published first to nobody, and then to queues', async () => {
+    let overflows = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const pool = makePool(16);
+      const bus = new Bus(pool);
+      expect(bus.tryPublish('a', 'nobody')).toBe(true);
+      const loops = [bus.subscribe('a'), bus.subscribe('a', { queue: 'q' }), bus.subscribe('>')];
+      let sent = 0;
+      overflows += squeeze(() => {
+        if (bus.tryPublish('a', 'text')) sent++;
+      });
+      expect(loops.map(({ held }) => held)).toEqual([sent, sent, sent]);
+      bus.close();
+      expectWhole(pool);
+    }
+    expect(overflows).toBeGreaterThan(0);
   });
 
   it('SeqLock: its writers continue', async () => {

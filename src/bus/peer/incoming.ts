@@ -33,6 +33,7 @@ import {
   TELL,
   TELL_WORDS,
   WORD_BYTES,
+  wordsOf,
 } from './peer-layout.ts';
 
 /** What it needs of the bus. */
@@ -186,6 +187,8 @@ export class Incoming {
     if (out.listener !== 0 && out.listener <= epoch) out.close();
     if (this.#ledger.teller <= epoch) {
       this.#part();
+      // Its frame will not be followed.
+      if (this.#state === IDLE) this.dropReference();
       // For a successor that would not ask us: an executor does not know whether its host joins.
       out.ask();
     }
@@ -321,8 +324,11 @@ export class Incoming {
       else if (!isClosed) this.#deliver(bufferId);
       return frame.end;
     }
+    if (at + wordsOf(words[word]) * WORD_BYTES > end) return STRAY;
     const a = words[word + 1];
     const b = words[word + 2];
+    // The notices of a successor were heard ahead: this is of the stream before.
+    const isStale = !isAhead && this.#stream !== this.#ledger.teller;
     switch (words[word]) {
       case ASK:
         this.#hearAsk(a);
@@ -332,16 +338,17 @@ export class Incoming {
         const begin = at + TELL_WORDS * WORD_BYTES;
         const length = words[word + 5];
         if (length < 0 || begin + length > end) return STRAY;
-        if (a === this.#core.epoch && !isClosed && b > this.#lostEpoch) {
+        const isNew = b > this.#lostEpoch && b >= this.#ledger.teller;
+        if (a === this.#core.epoch && !isClosed && isNew) {
           this.#listenTo(b, word, length);
           if (!isAhead) this.#beginStream(b);
         }
         return begin + padded(length);
       }
       case INTEREST:
-        return this.#hearInterest(at, end, a, b, words[word + 3]);
+        return this.#hearInterest(at, end, isStale, a, b, words[word + 3]);
       case SYNC:
-        if (this.#progress === TELLING) {
+        if (this.#progress === TELLING && !isStale) {
           this.#progress = SYNCED;
           this.#core.heard();
         }
@@ -350,7 +357,7 @@ export class Incoming {
         this.#hearDone(word);
         return at + DONE_WORDS * WORD_BYTES;
       case FENCE:
-        if (this.#stream === this.#ledger.teller) this.#ledger.fence = a;
+        if (!isStale) this.#ledger.fence = a;
         return at + FENCE_WORDS * WORD_BYTES;
       case SERVE: {
         const begin = at + SERVE_WORDS * WORD_BYTES;
@@ -361,10 +368,10 @@ export class Incoming {
       }
       case GONE:
         // What a predecessor was told is old: the peer may have a successor by now.
-        if (this.#ledger.teller !== 0) this.#core.gone(a, b);
+        if (this.#ledger.teller !== 0 && !isStale) this.#core.gone(a, b);
         return at + GONE_WORDS * WORD_BYTES;
       case BYE:
-        if (a === this.#core.epoch) {
+        if (a === this.#core.epoch && !isStale) {
           this.#hearBye();
           this.#stream = 0;
         }
@@ -393,6 +400,7 @@ export class Incoming {
   #hearInterest(
     at: number,
     end: number,
+    isStale: boolean,
     weight: number,
     subjectBytes: number,
     queueBytes: number,
@@ -402,6 +410,7 @@ export class Incoming {
     const subjectEnd = begin + subjectBytes;
     const textEnd = subjectEnd + queueBytes;
     if (subjectBytes < 0 || queueBytes < 0 || textEnd > end) return STRAY;
+    if (isStale) return begin + padded(textEnd - begin);
     this.#ledger.interests = (this.#ledger.interests + 1) | 0;
     if (this.#ledger.teller !== 0 && !this.#core.isClosed) {
       const queue = readText(bytes, subjectEnd, textEnd);
@@ -413,7 +422,7 @@ export class Incoming {
 
   #hearAsk(epoch: number): void {
     const { out } = this;
-    if (epoch <= this.#lostEpoch) return;
+    if (epoch <= this.#lostEpoch || epoch < out.listener) return;
     if (this.#core.isClosed) {
       out.sayBye(epoch);
       return;

@@ -115,10 +115,13 @@ export class MessageFrame {
     const texts = at + MESSAGE_WORDS * WORD_BYTES + padded(subjectBytes);
     const payloadAt = texts + padded(replyBytes + headerBytes);
     const isReference = kind === REFERENCE;
-    const end = isReference ? payloadAt : payloadAt + padded(payloadBytes);
-    if (payloadBytes < 0 || headerBytes < 0 || end > limit || words[head + 1] !== end - at) {
+    // Compared before it is padded: near 2³¹ that wraps.
+    const here = isReference ? 0 : payloadBytes;
+    if (payloadBytes < 0 || headerBytes < 0 || Math.max(headerBytes, here) > limit - at) {
       return false;
     }
+    const end = payloadAt + padded(here);
+    if (end > limit || words[head + 1] !== end - at) return false;
     this.at = at;
     this.end = end;
     this.subjectAt = at + MESSAGE_WORDS * WORD_BYTES;

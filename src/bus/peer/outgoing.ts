@@ -4,8 +4,8 @@
 import { textBytes, writeText } from '../../base/text.ts';
 import { type BufferId, NO_BUFFER } from '../../pool/index.ts';
 import type { Ledger } from './ledger.ts';
-import { type Interest, type OwnInterest, weightOf } from './own-interest.ts';
-import { ENDED, type PeerCarrier, type PeerMemory, SENT } from './peer-carrier.ts';
+import { type Interest, weightOf } from './own-interest.ts';
+import { ENDED, NOT_NOW, type PeerCarrier, SENT, type SendResult } from './peer-carrier.ts';
 import {
   ASK,
   ASK_WORDS,
@@ -29,27 +29,7 @@ import {
   TELL_WORDS,
   WORD_BYTES,
 } from './peer-layout.ts';
-
-/** What streams share. */
-export interface StreamCore {
-  readonly name: string;
-  readonly epoch: number;
-  readonly memory: PeerMemory;
-  readonly own: OwnInterest;
-  /** Regions and bytes that may be with a peer. */
-  readonly windowRegions: number;
-  readonly windowBytes: number;
-  /** Interests that a peer may not have heard of yet. */
-  readonly windowInterests: number;
-  /** A region that waits and has this many bytes is sent at once. */
-  readonly promptBytes: number;
-  /** Something waits for `flush`. */
-  dirty(): void;
-  /** A frame could not be written: no buffer is free now. */
-  lacksBuffer(): void;
-  /** The carrier of this stream has ended. */
-  ended(out: Outgoing): void;
-}
+import type { StreamCore } from './stream-core.ts';
 
 // What is due to be said, each a bit, in this order.
 const ASK_DUE = 1;
@@ -281,12 +261,12 @@ export class Outgoing {
     return this.#push();
   }
 
-  /** @internal The peer is done with so much. */
+  /** @internal The peer is done with so much: not with more than was sent, whatever it says. */
   heardDone(regions: number, bytes: number, fence: number, interests: number): void {
-    this.#doneRegions = regions;
-    this.#doneBytes = bytes;
-    this.#doneInterests = interests;
-    this.#fenceDone = fence;
+    this.#doneRegions = atMost(regions, this.#sentRegions);
+    this.#doneBytes = atMost(bytes, this.#sentBytes);
+    this.#doneInterests = atMost(interests, this.#sentInterests);
+    this.#fenceDone = atMost(fence, this.#fenceAsked);
   }
 
   /** @internal Asks to be told when all so far is handled. Returns the number of the fence. */
@@ -387,8 +367,8 @@ export class Outgoing {
     const { bytes, words } = this.#core.memory;
     for (const interest of this.#news) {
       if (!this.#hasWindow || this.#interestsOut >= this.#core.windowInterests) {
-        // DONE, too, must not wait: the peer may wait for that.
-        this.#writeSigns();
+        // DONE must not wait, since the peer may wait for that. A FENCE waits for interests.
+        if ((this.#due & DONE_DUE) !== 0) this.#sayDone();
         return false;
       }
       const { subject, queue } = interest;
@@ -475,9 +455,16 @@ export class Outgoing {
     let sent = 0;
     while (this.#first < queue.length) {
       const at = this.#first;
-      const result = this.#carrier.trySend(queue[at] as BufferId, queue[at + 1], queue[at + 2]);
+      const bufferId = queue[at] as BufferId;
+      // Meanwhile it is the carrier's: the end of a stream may give back what waits.
+      this.#first = at + REGION_WORDS;
+      let result: SendResult = NOT_NOW;
+      try {
+        result = this.#carrier.trySend(bufferId, queue[at + 1], queue[at + 2]);
+      } finally {
+        if (result !== SENT) this.#takeBack(at, bufferId);
+      }
       if (result === SENT) {
-        this.#first = at + REGION_WORDS;
         sent++;
         continue;
       }
@@ -491,10 +478,21 @@ export class Outgoing {
     return sent;
   }
 
+  /** The carrier did not take the region at `at`. */
+  #takeBack(at: number, bufferId: BufferId): void {
+    if (at < this.#queue.length) this.#first = at;
+    else this.#core.memory.release(bufferId);
+  }
+
   #endForGood(): void {
     this.close();
     this.#due = 0;
     this.isEnded = true;
-    this.#core.ended(this);
+    this.#core.ended(this.index);
   }
+}
+
+/** `count`, or `max` if that is less; both modulo 2³². */
+function atMost(count: number, max: number): number {
+  return ((max - count) | 0) < 0 ? max : count;
 }

@@ -17,7 +17,8 @@ export interface PeerCarrier {
   /** Regions that it has room for, at least. */
   readonly capacity: number;
   /**
-   * Sends a region with one reference on its buffer; of length 0: the reference alone.
+   * Sends a region with one reference on its buffer; of length 0: the reference alone. It delivers
+   * later: no receiver is called before this returns.
    *
    * **Ownership** the carrier's on SENT, else the caller's.
    */

@@ -46,9 +46,10 @@
  * INTEREST, SYNC, DONE and GONE, the *notices*, are heard at once even then.
  *
  * **Windows.** Regions and bytes, of messages and interests alike, that may be with a peer before
- * it says DONE. Publishers wait for room; all other frames always go. A payload counts as bytes
- * wherever it lies; own messages count for what both sides say. Interests may have their own
- * window, too. DONE is said after an eighth of a window, and at each FENCE.
+ * it says DONE. Publishers wait for room, and so do FENCE, SYNC and GONE after interests; all other
+ * frames always go. A payload counts as bytes wherever it lies; own messages count for what both
+ * sides say. Interests may have their own window, too. DONE is said after an eighth of a window,
+ * and at each FENCE.
  *
  * **Fences.** DONE with the number of a FENCE says that all before it was handled: interests are
  * known, messages have been handed to their subscribers.
@@ -59,7 +60,8 @@
  *   NONE    it joins; the peer asked   owes ASK                                  NONE
  *   NONE    ASK e, e > lost            counts from 0; owes TELL, interests, SYNC OPEN e
  *   OPEN e  ASK e                      nothing: it was asked twice               OPEN e
- *   OPEN e  ASK f > lost               drops what waits; as from NONE            OPEN f
+ *   OPEN e  ASK f > e                  drops what waits; as from NONE            OPEN f
+ *   OPEN e  ASK f < e                  nothing: it is of a predecessor           OPEN e
  *   OPEN e  message, interest, fence   queues                                    OPEN e
  *   OPEN e  GONE e, BYE, carrier ended drops what waits, ends fences             NONE
  *   any     close                      owes BYE, after what is queued            SAID BYE
@@ -71,6 +73,7 @@
  *   ASKING    TELL (own epoch, e)   forgets interests; counts from 0             TELLING e
  *   TELLING   SYNC                                                               SYNCED
  *   TELLING, SYNCED  INTEREST, DONE, FENCE, SERVE, message   follows             the same
+ *   TELLING f, SYNCED  what was refused of e, but messages   passes over it      the same
  *   any       ASK f, f ≠ e          forgets interests, owes ASK                  ASKING
  *   any       BYE (own epoch)       forgets interests                            PARTED
  *   any       GONE e                forgets interests, owes ASK to a successor   PARTED
@@ -113,6 +116,21 @@ export const SERVE_WORDS = 3;
 export const GONE_WORDS = 3;
 export const BYE_WORDS = 2;
 export const MESSAGE_WORDS = 8;
+/** By kind. */
+const WORDS: readonly number[] = [
+  0,
+  ASK_WORDS,
+  TELL_WORDS,
+  INTEREST_WORDS,
+  SYNC_WORDS,
+  DONE_WORDS,
+  FENCE_WORDS,
+  SERVE_WORDS,
+  GONE_WORDS,
+  BYE_WORDS,
+  MESSAGE_WORDS,
+  MESSAGE_WORDS,
+];
 
 /** Smallest first byte of a message of one's own. */
 export const OWN_MIN = 0x20;
@@ -123,6 +141,11 @@ export const GROUPS = 0;
 /** Plain subscriptions, too. */
 export const PLAIN = 1;
 export const PASSED = 2;
+
+/** Words before the texts of a frame of that kind; 0: there is no such kind. */
+export function wordsOf(kind: number): number {
+  return WORDS[kind ^ MAGIC] ?? 0;
+}
 
 /** The next multiple of four. */
 export function padded(bytes: number): number {

@@ -42,6 +42,8 @@ export interface PeersHome {
   flushSoon(): void;
   /** Calls `flush` once a buffer is free. */
   lacksBuffer(): void;
+  /** @internal After its end it has written what it can for now. */
+  flushed?(): void;
 }
 
 /** A call that waits until all peers have handled what was sent before it. */
@@ -196,6 +198,7 @@ export class Peers<S extends Indexed<S> & Wanting> {
     if (this.#state === DESTROYED) return 0;
     let sent = 0;
     for (const each of this.out) if (each !== undefined) sent += each.flush();
+    if (this.#state === CLOSED) this.#home.flushed?.();
     return sent;
   }
 
@@ -251,8 +254,8 @@ export class Peers<S extends Indexed<S> & Wanting> {
   }
 
   /** @internal */
-  ended(out: Outgoing): void {
-    this.remote.forget(out);
+  ended(index: number): void {
+    this.remote.forget(this.out[index] as Outgoing);
     // Not now: a message may be on its way to several.
     queueMicrotask(() => this.heard());
   }

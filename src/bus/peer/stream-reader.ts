@@ -41,6 +41,7 @@ export class StreamReader {
   /** The payload that came last, if the record after it has not come; less than 0: none. */
   #payloadAt: number = -1;
   #payloadBytes: number = 0;
+  #isClosed: boolean = false;
 
   constructor(pool: BufferPool, sink: RegionSink) {
     this.#pool = pool;
@@ -52,13 +53,15 @@ export class StreamReader {
 
   /**
    * Reads `bytes[begin, end)`. Returns where it stopped: at `end`, or before it if no buffer is
-   * free now; then read from there on later.
+   * free now; then read from there on later. Once it is closed, by what it hands out, too, it
+   * reads nothing.
    *
    * **Throws** ERR_BUSBAR_FRAME_MALFORMED.
    */
   read(bytes: Uint8Array, begin: number, end: number): number {
     let at = begin;
     for (;;) {
+      if (this.#isClosed) return end;
       if (this.#have < this.#headEnd) {
         if (at === end) return end;
         this.#headBytes[this.#have++] = bytes[at++];
@@ -77,6 +80,7 @@ export class StreamReader {
 
   /** Gives back what is not whole. */
   close(): void {
+    this.#isClosed = true;
     if (this.#bufferId !== NO_BUFFER) this.#pool.release(this.#bufferId);
     this.#bufferId = NO_BUFFER;
     this.#frames.close();

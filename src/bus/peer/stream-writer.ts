@@ -35,6 +35,7 @@ export class StreamWriter {
   readonly #pieces: Piece[] = [];
   /** A reference that waits for its frame. */
   #reference: BufferId = NO_BUFFER;
+  #isClosed: boolean = false;
 
   constructor(pool: BufferPool, sink: ByteSink, index: number, epoch: number) {
     this.#pool = pool;
@@ -55,23 +56,28 @@ export class StreamWriter {
     return SENT;
   }
 
-  /** Writes what is left. False: not all of it now. */
+  /** Writes what is left. False: not all of it now, or it is closed. */
   flush(): boolean {
     const pieces = this.#pieces;
     for (let piece = pieces[0]; piece !== undefined; piece = pieces[0]) {
-      while (piece.at < piece.end) {
-        const end = Math.min(piece.end, piece.at + this.#sink.bytesMax);
-        if (!this.#sink.tryWrite(piece.bytes, piece.at, end)) return false;
-        piece.at = end;
+      const { at } = piece;
+      if (at === piece.end) {
+        pieces.shift();
+        this.#release(piece.bufferId);
+        continue;
       }
-      pieces.shift();
-      this.#release(piece.bufferId);
+      // Before the call: the sink may say that it has drained, or that it has ended.
+      piece.at = Math.min(piece.end, at + this.#sink.bytesMax);
+      if (this.#sink.tryWrite(piece.bytes, at, piece.at)) continue;
+      piece.at = at;
+      return false;
     }
-    return true;
+    return !this.#isClosed;
   }
 
   /** Gives back what was not written. */
   close(): void {
+    this.#isClosed = true;
     for (const { bufferId } of this.#pieces.splice(0)) this.#release(bufferId);
     this.#release(this.#reference);
     this.#reference = NO_BUFFER;

@@ -127,6 +127,73 @@ test(`regions come as they were sent, whatever cuts and room there are (seed ${S
   }
 });
 
+test('a reader that is closed by what it hands out reads nothing more', () => {
+  const pool = makePool();
+  const held: BufferId[] = [];
+  const reader: StreamReader = new StreamReader(pool, {
+    greeted: () => {},
+    received: (bufferId) => {
+      held.push(bufferId);
+      reader.close();
+    },
+  });
+  const record = [FRAMES, 4, MESSAGE];
+  const bytes = new Uint8Array(Int32Array.from([GREETING, 0, 1, ...record, ...record]).buffer);
+  expect(reader.read(bytes, 0, bytes.length)).toBe(bytes.length);
+  expect(held.length).toBe(1);
+  for (const id of held) pool.release(id);
+  expectAllHome(pool);
+});
+
+test.each([true, false])('a stream that ends within a write gives back once (%s)', (isTaken) => {
+  for (let last = 1; last < 8; last++) {
+    const pool = makePool();
+    let writes = 0;
+    const writer: StreamWriter = new StreamWriter(
+      pool,
+      {
+        bytesMax: 16,
+        tryWrite: () => {
+          if (++writes < last) return true;
+          writer.close();
+          return isTaken;
+        },
+      },
+      0,
+      1,
+    );
+    const [id, offset] = region(pool, MESSAGE, 'text', 0);
+    if (writer.trySend(id, offset, 36) !== SENT) pool.release(id);
+    expect(writer.flush()).toBe(writes < last);
+    writer.close();
+    expectAllHome(pool);
+  }
+});
+
+test('a sink that has drained within a write gets each byte once', () => {
+  const pool = makePool();
+  const wire: number[] = [];
+  const writer: StreamWriter = new StreamWriter(
+    pool,
+    {
+      bytesMax: 8,
+      tryWrite: (bytes, begin, end) => {
+        wire.push(...bytes.subarray(begin, end));
+        writer.flush();
+        return true;
+      },
+    },
+    0,
+    1,
+  );
+  const [id, offset] = region(pool, MESSAGE, 'text', 0);
+  expect(writer.trySend(id, offset, 36)).toBe(SENT);
+  const said = new Int32Array(Uint8Array.from(wire).buffer);
+  expect([...said.subarray(0, 6)]).toEqual([GREETING, 0, 1, FRAMES, 36, MESSAGE]);
+  expect(said.length).toBe(5 + 9);
+  expectAllHome(pool);
+});
+
 test('what a stream may not say is refused, and what was not whole goes back', () => {
   const greeting = [GREETING, 0, 1];
   const frame = (size: number): number[] => [REFERENCE, 32, size, 0, 0, 0, 0, 0];

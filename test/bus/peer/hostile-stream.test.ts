@@ -23,6 +23,8 @@ class End {
   readonly bus: Bus;
   readonly stream: PeerStream;
   readonly wire: number[] = [];
+  #writesToEnd = 0;
+  #isTaken = true;
 
   constructor(index: number) {
     const group = new StreamGroup(this.pool, index, 1, 2);
@@ -30,6 +32,10 @@ class End {
     this.stream = group.open({
       bytesMax: 1024,
       tryWrite: (bytes, begin, end) => {
+        if (--this.#writesToEnd === 0) {
+          this.stream.close();
+          return this.#isTaken;
+        }
         this.wire.push(...bytes.subarray(begin, end));
         return true;
       },
@@ -43,6 +49,12 @@ class End {
       if (next === at) return;
       at = next;
     }
+  }
+
+  /** The stream ends within that write from now on, which returns `isTaken`. */
+  endAt(write: number, isTaken: boolean): void {
+    this.#writesToEnd = write;
+    this.#isTaken = isTaken;
   }
 
   end(): void {
@@ -125,6 +137,31 @@ test(`${ROUNDS} streams with random changes do no harm (from seed ${SEED})`, asy
   // Whatever the seed, a quarter of them is not changed.
   expect(ends.whole).toBeGreaterThan(0);
   expect(ends.whole + ends.refused + ends.stray).toBe(ROUNDS);
+});
+
+test('a stream that ends within any write gives back each buffer once', async () => {
+  for (const isTaken of [true, false]) {
+    for (let last = 1; last < 24; last++) {
+      const ends = [new End(0), new End(1)] as const;
+      const [speaker, listener] = ends;
+      listener.bus.subscribe('a', () => {});
+      for (let i = 0; i < 20; i++) {
+        await Promise.resolve();
+        listener.read(Uint8Array.from(speaker.wire.splice(0)));
+        speaker.read(Uint8Array.from(listener.wire.splice(0)));
+      }
+      speaker.endAt(last, isTaken);
+      for (let i = 0; i < 4; i++) {
+        const packet = Packet.tryFrom(speaker.pool, 'x'.repeat(40)) as Packet;
+        if (!speaker.bus.tryPublish('a', packet)) packet.release();
+        speaker.bus.tryPublish('a', 'text');
+        await Promise.resolve();
+      }
+      for (const each of ends) each.end();
+      await new Promise(setImmediate);
+      for (const { pool } of ends) expectAllHome(pool);
+    }
+  }
 });
 
 test('a region of own messages is a stray, and the stream goes on', async () => {

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Peers that carry messages in a format of one's own, some of which are refused for a while. */
 
-import { FrameMemory, type PeerGroup, Peers, type PeersHome, SubscriptionIndex } from 'busbar/bus';
+import {
+  FrameMemory,
+  GROUPS,
+  type PeerGroup,
+  Peers,
+  type PeersHome,
+  SubscriptionIndex,
+} from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../../../src/base/random.ts';
 import type { BusSubscription } from '../../../src/bus/bus-subscription.ts';
@@ -98,6 +105,11 @@ class Party {
     // As text that begins with no blank: that is how it differs from a frame.
     this.#out.postOwn(at, at + MESSAGE_BYTES, this.memory.bufferId, COST);
     return true;
+  }
+
+  /** Says for whom the next messages are, which is no notice. */
+  serve(queue: string): void {
+    expect(this.#out.trySetRecipients(GROUPS, queue)).toBe(true);
   }
 
   get outstanding(): number[] {
@@ -214,6 +226,35 @@ test('behind a refused message only notices are heard', async () => {
   expect(isPassed).toBe(true);
   pair.end();
 });
+
+test.each(['an interest', 'a goodbye'])(
+  '%s behind a refused message is not the word of a successor',
+  (what) => {
+    const pair = new Pair();
+    const [from, to] = pair.parties;
+    pair.settle();
+    to.appetite = 0;
+    expect(from.send(1001)).toBe(true);
+    from.peers.flush();
+    from.serve('q');
+    from.want('old');
+    from.peers.flush();
+    if (what === 'a goodbye') from.peers.close();
+    while (pair.deliver(1));
+    from.end();
+    const next = pair.start(0);
+    pair.parties[0] = next;
+    next.want('new');
+    pair.settle();
+    to.proceed(Infinity);
+    pair.settle();
+    expect([to.peers.remote.count, to.peers.isParted(0)]).toEqual([1, false]);
+    expect(next.send(1002)).toBe(true);
+    pair.settle();
+    expect(to.got).toEqual([1001, 1002]);
+    pair.end();
+  },
+);
 
 test('whatever is refused, dies and begins anew, messages come in order, none twice', () => {
   const seeds =
