@@ -72,7 +72,7 @@ test('a stack overflow in tryReceive loses no packet', () => {
   finish();
 });
 
-test('a stack overflow in receive loses no packet, and leaves no caller that has gone', async () => {
+test('a stack overflow in receive loses no packet, and leaves no caller that went', async () => {
   const { inbox, push, finish } = setUp();
   let overflows = 0;
   for (let round = 0; round < 20; round++) {
