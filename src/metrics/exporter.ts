@@ -8,7 +8,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { checkInteger, checkMade, checkOptions, show } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { Monitor } from './monitor.ts';
+import { checkMonitor, type Monitor } from './monitor.ts';
 import { pageOf } from './page.ts';
 import { prometheusText } from './prometheus.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -77,9 +77,7 @@ export class Exporter {
    * place is taken or not allowed.
    */
   static async listen(monitor: Monitor, options: ExporterOptions = {}): Promise<Exporter> {
-    if (!(monitor instanceof Monitor)) {
-      throw new TypeError(`monitor must be a Monitor, got ${show(monitor)}`);
-    }
+    checkMonitor(monitor);
     const { path, port, token } = checkOptions('options', options, OPTIONS);
     for (const [name, value] of Object.entries({ path, token })) {
       if (value === undefined || typeof value === 'string') continue;

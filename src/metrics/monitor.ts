@@ -129,7 +129,7 @@ export class Monitor {
    */
   watch(name: string, subject: Watched): void {
     const type = typeNameOf(subject);
-    const kind = KINDS[type];
+    const kind = Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
     if (kind === undefined) {
       throw new TypeError(`subject must be one of ${Object.keys(KINDS)}, got ${show(subject)}`);
     }
@@ -142,24 +142,33 @@ export class Monitor {
    * **Throws** TypeError or RangeError naming what is wrong.
    */
   watchOwn(name: string, own: OwnMetrics): void {
-    checkOptions('own', own, ['kind', 'metrics', 'read']);
-    const { kind, metrics, read } = own;
+    const { kind, metrics, read } = checkOptions('own', own, ['kind', 'metrics', 'read']);
     checkName('kind', kind);
     checkFunction('read', read);
-    if (kind in METRICS) throw new RangeError(`kind must not be one of busbar's, got "${kind}"`);
+    if (Object.hasOwn(METRICS, kind))
+      throw new RangeError(`kind must not be one of busbar's, got "${kind}"`);
     if (!Array.isArray(metrics))
       throw new TypeError(`metrics must be a list, got ${show(metrics)}`);
-    for (const each of metrics) checkOptions('metrics', each, METRIC_KEYS);
+    // Read once: what is checked here is what is shown later.
+    const known = Array.from(metrics as readonly Metric[], (each) => {
+      const metric = checkOptions('metrics', each, METRIC_KEYS);
+      for (const key of METRIC_TEXTS) {
+        if (typeof metric[key] === 'string') continue;
+        throw new TypeError(`metrics must have a string as ${key}, got ${show(metric[key])}`);
+      }
+      return metric;
+    });
     this.#add(name, () => {
       const found = read();
       if (!Array.isArray(found)) return [{ kind, name, stats: found as Statistics }];
       return found.map((stats: Statistics, part) => ({ kind, name, part, stats }));
     });
-    this.#own.set(kind, metrics);
+    this.#own.set(kind, known);
   }
 
-  /** Stops watching an object. Returns false if none has that name. */
+  /** Stops watching an object. Returns false if none has that name. **Throws** TypeError. */
   unwatch(name: string): boolean {
+    checkName('name', name);
     return this.#reads.delete(name);
   }
 
@@ -243,7 +252,14 @@ export class Monitor {
   }
 }
 
-const METRIC_KEYS = ['field', 'type', 'unit', 'name', 'help', 'attributes'];
+/** **Throws** TypeError. */
+export function checkMonitor(monitor: unknown): void {
+  if (monitor instanceof Monitor) return;
+  throw new TypeError(`monitor must be a Monitor, got ${show(monitor)}`);
+}
+
+const METRIC_TEXTS = ['field', 'type', 'unit', 'name', 'help'] as const;
+const METRIC_KEYS = [...METRIC_TEXTS, 'attributes'];
 
 function checkName(what: string, name: unknown): void {
   if (typeof name === 'string' && name !== '') return;

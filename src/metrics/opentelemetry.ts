@@ -3,7 +3,7 @@
 
 import { show } from '../base/check.ts';
 import type { MetricType } from './metric-table.ts';
-import type { Monitor } from './monitor.ts';
+import { checkMonitor, type Monitor } from './monitor.ts';
 import { samplesOf } from './snapshot.ts';
 
 /** A meter of @opentelemetry/api, as far as {@link observeWith} uses it. */
@@ -35,6 +35,7 @@ export function observeWith(meter: OtelMeter, monitor: Monitor): () => void {
   if (typeof meter?.addBatchObservableCallback !== 'function') {
     throw new TypeError(`meter must be a Meter of OpenTelemetry, got ${show(meter)}`);
   }
+  checkMonitor(monitor);
   const instruments = new Map<string, object>();
   for (const { name, type, unit, help } of monitor.kinds().flatMap(([, metrics]) => metrics)) {
     if (instruments.has(name)) continue;

@@ -3,7 +3,7 @@
 
 import { show } from '../base/check.ts';
 import { prometheusName, underscored } from './metric-table.ts';
-import type { Monitor } from './monitor.ts';
+import { checkMonitor, type Monitor } from './monitor.ts';
 import { attributesOf, type Sample, samplesOf } from './snapshot.ts';
 
 /** What prom-client's module offers, as far as {@link collectFor} uses it. */
@@ -49,6 +49,7 @@ function byName(monitor: Monitor): Map<string, Sample[]> {
 
 /** All metrics in the text format of Prometheus, version 0.0.4. */
 export function prometheusText(monitor: Monitor): string {
+  checkMonitor(monitor);
   let text = '';
   for (const [name, samples] of byName(monitor)) {
     const { help, type } = (samples[0] as Sample).metric;
@@ -86,6 +87,7 @@ export function collectFor(client: PromClient, monitor: Monitor, registry?: obje
   if (typeof client?.Gauge !== 'function' || typeof client.Counter !== 'function') {
     throw new TypeError(`client must be the module prom-client, got ${show(client)}`);
   }
+  checkMonitor(monitor);
   let present: Map<string, Sample[]> | undefined;
   const samples = (name: string): Sample[] => {
     if (present === undefined) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
-import * as busbar from 'busbar';
+import * as root from 'busbar';
+import * as metrics from 'busbar/metrics';
 import { expect, test } from 'vitest';
 import { CALLS, EXEMPT, isExempt, nameOf } from './hostile-arguments.ts';
 import { publicSurface } from './public-surface.ts';
 import { byteTarget, runSeeds } from './target.ts';
 import { TARGETS } from './targets.ts';
 
+const busbar = { ...root, ...metrics };
 const seed = Number(process.env.BUSBAR_TEST_SEED ?? 1);
 
 interface Found {

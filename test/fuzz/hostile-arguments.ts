@@ -4,18 +4,23 @@
  * throw as documented and change nothing.
  */
 import { closeSync } from 'node:fs';
-import { PassThrough } from 'node:stream';
-import * as busbar from 'busbar';
-import { UdpAddress } from 'busbar/link';
+import type { Exporter } from 'busbar/metrics';
 import { Packet } from 'busbar/packet';
 import { BUSBAR_ERRORS } from '../../src/base/errors.ts';
 import { Random } from '../../src/base/random.ts';
 import { canBeDisguised, disguise, type Surprises } from './disguises.ts';
-import { EXECUTOR_MODULE, Live } from './hostile-live.ts';
+import { Live } from './hostile-live.ts';
 import { FROM_GETTER, hostileValue, isNoPrimitive, isPlainlyWrong } from './hostile-values.ts';
 import { bringTo, quietly, STAGES, type Stage, SUBJECTS, World } from './hostile-world.ts';
-import { type Export, type Offer, type Parameter, publicSurface } from './public-surface.ts';
+import {
+  type Export,
+  type Offer,
+  type Parameter,
+  publicSurface,
+  surfaceOf,
+} from './public-surface.ts';
 import { insist, type SeedTarget } from './target.ts';
+import { busbar, shared, VALID } from './valid-arguments.ts';
 
 /** `Class.method`, or `Class` for all of it; and why it is not called here. */
 export const EXEMPT: Readonly<Record<string, string>> = {
@@ -43,6 +48,7 @@ export const EXEMPT: Readonly<Record<string, string>> = {
   lineUnits: 'likewise',
   Receiver: 'abstract: PacketReceiver and WordReceiver have all of it',
   Sender: 'abstract: PacketSender and WordSender have all of it',
+  samplesOf: 'reads what a monitor has made',
   setAffinity: 'would move the fuzzer: src/native/calling-thread.test.ts has what it refuses',
 };
 
@@ -73,6 +79,7 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   message: ['packet', 'word'],
   handler: ['options'],
   to: ['host', 'port'],
+  own: ['kind', 'metrics', 'read'],
   use: ['links', 'laggards', 'messageBytes', 'requestBytes', 'packets'],
   words: ['target'],
 };
@@ -89,7 +96,16 @@ interface Call {
 const CODEC = /^\w+Codec\.(?:measure|encode|headBytes)$/;
 
 /** All that is called, and all that is not. */
-export const CALLS: readonly Call[] = publicSurface()
+export const CALLS: readonly Call[] = [
+  ...publicSurface(),
+  surfaceOf('Mailbox', 'LaneMailbox', [
+    'handle',
+    'handleRegions',
+    'respond',
+    'tryReceive',
+    'receive',
+  ]),
+]
   .filter(({ kind, name }) => kind !== 'value' && !(name in EXEMPT))
   .flatMap((owner) => owner.offers.map((offer) => ({ owner, offer })))
   .filter((call) => !isExempt(nameOf(call)));
@@ -107,165 +123,11 @@ const SLOW = /^Executor(Group)?\.start$/;
 /** These end what is made once for all executions. */
 const ENDING = /\.(close|destroy|stop|\[Symbol\.asyncDispose\])$/;
 
-// ── Arguments as they should be
-// ─────────────────────────────────────────────────────────────────────────────────────────
-
-type Made = (world: World, subject: object) => unknown;
-
-const ignore = (): void => {};
-
-/** By `Class.method parameter`, or by the parameter's name. */
-const VALID: Readonly<Record<string, Made>> = {
-  pool: ({ pool }) => pool,
-  flusher: (world) => world.flusher(),
-  packet: (world) => world.packet(),
-  packets: (world) => [world.packet(), world.packet()],
-  message: (world, subject) => (subject instanceof busbar.WordSender ? 7 : world.packet()),
-  word: () => 7,
-  id: ({ held }) => held,
-  bufferId: ({ held }) => held,
-  offset: ({ pool, held }, subject) => openOffset(subject) ?? pool.offsetOf(held),
-  length: ({ random }) => random.below(9),
-  tag: ({ random }) => random.below(9) - 4,
-  count: ({ random }) => random.below(4),
-  countMax: () => 2,
-  max: () => 2,
-  at: () => 0,
-  index: () => 0,
-  begin: () => 0,
-  end: () => 3,
-  targetOffset: () => 0,
-  threadSlot: ({ random }) => random.below(4),
-  writerId: () => 0,
-  timeoutMs: () => 0,
-  byte: () => 10,
-  frameBytes: () => 8,
-  value: () => 0,
-  ttl: () => 1,
-  littleEndian: () => true,
-  wanted: () => true,
-  callback: () => ignore,
-  sink:
-    ({ pool }) =>
-    (_writer: number, _offset: number, _length: number, id: never) =>
-      pool.release(id),
-  measure: () => () => 1,
-  choose: () => () => 0,
-  source: () => new Uint8Array(8),
-  target: () => new Int32Array(16),
-  words: () => new Int32Array(16),
-  other: () => new Uint8Array(4),
-  cuts: () => [0, 0],
-  delimiter: () => '\n',
-  'isBusbarError error': () => new busbar.BusbarError('ERR_BUSBAR_TIMEOUT'),
-  'isBusbarError code': () => 'ERR_BUSBAR_TIMEOUT',
-  codec: () => new busbar.LengthPrefixCodec('u16'),
-  prefix: () => 'u16',
-  key: ({ random }) => random.next(),
-  bounds: () => [10, 20],
-  name: () => 'fuzz',
-  host: () => '127.0.0.1',
-  port: () => 4222,
-  to: () => UdpAddress.of('127.0.0.1', 9),
-  group: () => '239.1.2.3',
-  networkInterface: () => '127.0.0.1',
-  socket: () => undefined,
-  subject: () => 'a.b',
-  values: () => new Int32Array(2),
-  into: () => new Int32Array(2),
-  'SeqLock.create options': () => ({ words: 2 }),
-  'SignalTree.create options': () => ({ signals: 40 }),
-  'SeqLock.attach handle': ({ pool }) => busbar.SeqLock.create(pool, { words: 2 }).handle,
-  'SignalTree.attach handle': ({ pool }) => busbar.SignalTree.create(pool, { signals: 40 }).handle,
-  make: () => ignore,
-  from: () => 1,
-  decide: () => ignore,
-  action: () => ignore,
-  use: () => ({ links: 1, laggards: 0, messageBytes: 8 }),
-  writable: () => new PassThrough(),
-  payload: ({ random }) => (random.chance(0.5) ? 'text' : new Uint8Array(3)),
-  handler: () => ignore,
-  'Bus.subscribe second': () => undefined,
-  'Bus.subscribe third': () => ignore,
-  options: () => undefined,
-  'BufferPool.create options': () => ({ bufferSize: 64, bufferCount: 4, maxThreads: 2 }),
-  'BufferPool.attach handle': ({ pool }) => pool.handle,
-  'BufferPool.moveFrom source': sentWords,
-  'Packet.moveFrom words': sentWords,
-  'Packet.moveIn sent': (world) => world.packet().moveOut(),
-  'Packet.copyTo target': () => new Uint8Array(64),
-  'PacketChannel.create options': () => ({ kind: 'mpmc', capacity: 4 }),
-  'PacketChannel.attach handle': (world) => world.packetChannel().handle,
-  'WordChannel.create options': () => ({ kind: 'mpmc', capacity: 4 }),
-  'WordChannel.attach handle': (world) => world.wordChannel().handle,
-  'WordSender.trySendBatch source': () => new Int32Array(4),
-  'WriteFlusher.attach handle': (world) => world.flusher().handle,
-  'WriteFlusher.drain countMax': () => Infinity,
-  'SharedWriter.attach handle': (world) => world.sharedWriter().handle,
-  'SharedWriter.takeOver ticket': (_world, subject) => {
-    const writer = subject as busbar.SharedWriter;
-    return writer.handOver(writer.tryReserve(4));
-  },
-  'Mutex.create options': () => ({ order: 'fair' }),
-  'Semaphore.create options': () => ({ permits: 1, max: 2 }),
-  'Semaphore.attach handle': (world) => world.semaphore().handle,
-  'Event.create options': () => ({ reset: 'auto' }),
-  'Event.attach handle': (world) => world.event().handle,
-  'RwLock.create options': () => ({ onOwnerDeath: 'poison' }),
-  'Countdown.create count': () => 3,
-  'Countdown.attach handle': ({ pool }) => busbar.Countdown.create(pool, 3).handle,
-  'WaitGroup.attach handle': ({ pool }) => busbar.WaitGroup.create(pool).handle,
-  'Barrier.attach handle': ({ pool }) => busbar.Barrier.create(pool).handle,
-  'Gate.create options': () => ({ batch: 2 }),
-  'Gate.attach handle': ({ pool }) => busbar.Gate.create(pool).handle,
-  'Once.create options': () => ({ onError: 'poison' }),
-  'Once.attach handle': ({ pool }) => busbar.Once.create(pool).handle,
-  'RwLock.attach handle': (world) => world.rwLock().handle,
-  'ReadLock.attach handle': (world) => world.rwLock().readOnly.handle,
-  'Mutex.attach handle': (world) => world.mutex().handle,
-  'UdpAddress.from words': () => UdpAddress.of('127.0.0.1', 9).words,
-  'UdpAddress.equals other': () => UdpAddress.of('127.0.0.1', 9),
-  'ExecutorGroup.start options': () => ({ pool: live?.pool, module: EXECUTOR_MODULE, count: 1 }),
-  'Executor.start options': () => ({ pool: live?.pool, module: EXECUTOR_MODULE }),
-  'TcpLink.writeFrame length': () => 3,
-  'TcpLink.writeFrame source': () => [new Uint8Array(3)],
-  'TcpLink.connect options': () => ({ ...LINK, port: 9, timeoutMs: 50 }),
-  'TcpLink.adopt options': () => LINK,
-  'TcpServer.listen options': () => ({ ...LINK, port: 0 }),
-  'UdpLink.open options': () => ({ handler: () => ({ onMessage() {} }) }),
-  'LoopbackNetwork.open options': () => ({ handler: () => ({ onMessage() {} }) }),
-  'LoopbackNetwork.listen options': () => LINK,
-  'LoopbackNetwork.connect options': () => ({ ...LINK, port: 9 }),
-  faults: () => ({ loss: 0.5 }),
-  a: () => 'one',
-  b: () => ['two', 'three'],
-  durationMs: () => 5,
-  'listenReusePort options': () => ({ host: '127.0.0.1', port: 0 }),
-  'writeSendPacket packet': () => ({ buffer: 0, offset: 0, length: 0, contribution: 0 }),
-};
-
-const LINK = {
-  codec: () => new busbar.LengthPrefixCodec('u8'),
-  handler: () => ({ onFrame() {} }),
-};
-
-function openOffset(subject: object): number | undefined {
-  if (!(subject instanceof busbar.LocalWriter || subject instanceof busbar.SharedWriter)) return;
-  const offset = subject.closed ? -1 : subject.tryReserve(16);
-  return offset < 0 ? undefined : offset;
-}
-
-function sentWords(world: World): Int32Array {
-  const words = new Int32Array(8);
-  world.packet().moveInto(words, 0);
-  return words;
-}
-
 /** Keys of options, with values of which one is replaced; names stay away from name servers. */
 function spoilOne(random: Random, options: object): object {
   const keys = [...Object.keys(options), 'unknown', 'signal', 'timeoutMs', 'flush', 'maxThreads'];
   const key = keys[random.below(keys.length)];
-  return key === 'host' ? options : { ...options, [key]: hostileValue(random) };
+  return key === 'host' || key === 'path' ? options : { ...options, [key]: hostileValue(random) };
 }
 
 /** Everything a call is made of. */
@@ -328,7 +190,7 @@ function chooseArgument(
 }
 
 /** In a pool that is closed or left, not everything can be had. */
-function makeOr(make: Made, world: World, subject: object): unknown {
+function makeOr(make: (typeof VALID)[string], world: World, subject: object): unknown {
   try {
     return make(world, subject);
   } catch {
@@ -371,7 +233,7 @@ function judgeError({ call, args }: Attempt, error: unknown): void {
   insist(!NOT_OURS.some((pattern) => pattern.test(message)), `threw the engine's "${message}"`);
   const names = call.offer.parameters.map((each) => each.name);
   const others = names.flatMap((each) => ALIASES[each] ?? []);
-  const isOption = names.some((each) => /^(options|handle|ticket|faults)$/.test(each));
+  const isOption = names.some((each) => /^(options|handle|ticket|faults|own)$/.test(each));
   const isNamed =
     [...names, ...others].some((each) => message.includes(each)) ||
     (isOption && /^[\w.]+ (must|has|×) /.test(message));
@@ -424,7 +286,8 @@ function judgeState(attempt: Attempt, before: Before): void {
   if (attempt.hasReentered) return;
   if (CHANGING.some(([pattern]) => pattern.test(attempt.name))) return;
   // An end that has left its pool leaves the channel to its successors.
-  if (attempt.stage === 'detached' && /(Sender|Receiver)$/.test(attempt.call.owner.name)) return;
+  if (attempt.stage === 'detached' && /(Sender|Receiver|Mailbox)$/.test(attempt.call.owner.name))
+    return;
   const after = look(attempt);
   insist(after.said === before.said, `changed:\n${before.said}\nto\n${after.said}`);
   for (const [block, words] of before.words.entries()) {
@@ -437,8 +300,6 @@ function judgeState(attempt: Attempt, before: Before): void {
 // ── One execution
 // ────────────────────────────────────────────────────────────────────────────────────────────
 
-let live: Live | undefined;
-
 function chooseCall(random: Random): Call {
   for (;;) {
     const call = CALLS[random.below(CALLS.length)];
@@ -447,7 +308,8 @@ function chooseCall(random: Random): Call {
 }
 
 async function execute(seed: number): Promise<void> {
-  live ??= await Live.create();
+  shared.live ??= await Live.create();
+  const { live } = shared;
   const random = new Random(seed);
   const call = chooseCall(random);
   const name = nameOf(call);
@@ -459,10 +321,10 @@ async function execute(seed: number): Promise<void> {
     if (stage === 'open' && ENDING.test(name)) stage = 'closed';
     // A thread that leaves the pool while a link is open has lost the link.
     if (stage === 'detached' && call.owner.name === 'TcpLink') stage = 'closed';
-    const shared = live.subject(call.owner.name, stage !== 'open');
-    subject = shared ?? SUBJECTS[call.owner.name]?.(world);
+    const made = live.subject(call.owner.name, stage !== 'open');
+    subject = made ?? SUBJECTS[call.owner.name]?.(world);
     if (subject === undefined) throw new Error(`${name}: nothing to call it on`);
-    if (shared === undefined) bringTo(stage, world, call.owner.name, subject);
+    if (made === undefined) bringTo(stage, world, call.owner.name, subject);
   }
   try {
     await attemptCall(world, stage, subject, call);
@@ -505,7 +367,7 @@ async function attemptCall(world: World, stage: Stage, subject: object, call: Ca
 
 /** Made once for all executions: not to be closed by one of them. */
 function isShared({ owner }: Call): boolean {
-  return live?.subject(owner.name, false) !== undefined;
+  return shared.live?.subject(owner.name, false) !== undefined;
 }
 
 /** What an argument may do when it is asked. */
@@ -583,7 +445,7 @@ async function judgePromise(
 
 /** Sockets and threads answer when they do. */
 function isSlow({ call }: Attempt): boolean {
-  return /^(Executor|ExecutorGroup|TcpServer|UdpLink|TcpLink)$/.test(call.owner.name);
+  return /^(Executor|ExecutorGroup|Exporter|TcpServer|UdpLink|TcpLink)$/.test(call.owner.name);
 }
 
 async function later(): Promise<typeof PENDING> {
@@ -603,7 +465,9 @@ async function inTime<T>(promise: Promise<T>): Promise<T | typeof PENDING> {
 
 async function endOf(value: unknown): Promise<void> {
   if (value instanceof busbar.ExecutorGroup || value instanceof busbar.Executor) await value.stop();
-  if (value instanceof busbar.TcpServer || value instanceof busbar.UdpLink) await value.close();
+  const { TcpServer, UdpLink, Exporter: Shown } = busbar;
+  const isOpen = [TcpServer, UdpLink, Shown].some((each) => value instanceof each);
+  if (isOpen) await (value as Exporter).close();
 }
 
 function explain({ name, stage, args }: Attempt, cause: Error): Error {
@@ -629,7 +493,7 @@ export const hostileArguments: SeedTarget = {
   executionsInTests: 1_000,
   run: execute,
   end: async () => {
-    await live?.end();
-    live = undefined;
+    await shared.live?.end();
+    shared.live = undefined;
   },
 };

@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { Executor, ExecutorGroup } from 'busbar/executor';
 import { LengthPrefixCodec } from 'busbar/framer';
 import { TcpServer, UdpLink } from 'busbar/link';
+import { Exporter, Monitor } from 'busbar/metrics';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
 
@@ -48,6 +49,7 @@ export class Live {
       subjects.set('Executor', await live.startExecutor());
       subjects.set('TcpServer', await live.listen());
       subjects.set('UdpLink', await live.openUdp());
+      subjects.set('Exporter', await Exporter.listen(new Monitor(), { port: 0 }));
     }
     for (const subject of live.#closed.values()) await endOf(subject);
     return live;
@@ -107,5 +109,5 @@ interface Settled {
 
 async function endOf(subject: object): Promise<void> {
   if (subject instanceof ExecutorGroup || subject instanceof Executor) await subject.stop();
-  else if (subject instanceof TcpServer || subject instanceof UdpLink) await subject.close();
+  else await (subject as TcpServer | UdpLink | Exporter).close();
 }

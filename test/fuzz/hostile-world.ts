@@ -8,6 +8,7 @@ import { Bus, type BusMessage } from 'busbar/bus';
 import { PacketChannel, WordChannel } from 'busbar/channel';
 import { Framer, LengthPrefixCodec } from 'busbar/framer';
 import { Datagram, IncomingFrame, LoopbackNetwork, TcpLink, UdpAddress } from 'busbar/link';
+import { Monitor } from 'busbar/metrics';
 import { Packet, PacketWriter } from 'busbar/packet';
 import { type BufferId, BufferPool } from 'busbar/pool';
 import {
@@ -26,6 +27,7 @@ import {
 } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
+import { LaneMailbox } from '../../src/executor/mailbox.ts';
 import { Inbox } from '../../src/link/inbox.ts';
 import { auditPool } from '../pool-audit.ts';
 
@@ -116,6 +118,17 @@ export class World {
   shares<One extends { readonly handle: { readonly control: SharedArrayBuffer } }>(one: One): One {
     this.#blocks.push(one.handle.control);
     return one;
+  }
+
+  mailbox(): LaneMailbox {
+    const channel = this.packetChannel();
+    const [sender, receiver] = [channel.sender(), channel.receiver()];
+    const mailbox = new LaneMailbox(this.pool, [receiver], () => {});
+    mailbox.laneTo = () => sender;
+    if (this.random.chance(0.7)) sender.trySend(this.packet());
+    this.atEnd(() => sender.close());
+    this.atEnd(() => mailbox.close());
+    return mailbox;
   }
 
   bus(): Bus {
@@ -291,6 +304,8 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
   SignalTree: (world) => world.shares(SignalTree.create(world.pool, { signals: 40 })),
   Signal: (world) => world.shares(SignalTree.create(world.pool, { signals: 40 })).signal(1),
   Bus: (world) => world.bus(),
+  Mailbox: (world) => world.mailbox(),
+  Monitor: () => new Monitor(),
   BusSubscription: (world) => world.bus().subscribe('a'),
   BusMessage: (world) => world.busMessage(),
   PacketWriter: (world) => world.packetWriter(),
@@ -310,6 +325,7 @@ export const SUBJECTS: Readonly<Record<string, Make>> = {
 const ENDS: Readonly<Record<string, (subject: never) => void>> = {
   Packet: (packet: Packet) => packet.release(),
   Reservation: (reservation: Reservation) => reservation.abort(),
+  Monitor: () => {},
   Mutex: () => {},
   Countdown: () => {},
   WaitGroup: () => {},

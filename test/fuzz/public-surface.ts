@@ -39,11 +39,34 @@ const HIDDEN = [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword];
 type Declaration = ts.ClassDeclaration | ts.FunctionDeclaration | ts.VariableDeclaration;
 
 /**
- * Every value that an index.ts of a folder of src exports, types left out; without `metrics`, which
- * the root does not export, and whose misuse src/metrics/monitor.test.ts has, and `testing`, which
+ * Every value that an index.ts of a folder of src exports, types left out; without `testing`, which
  * replaces what the fuzzer stands on and has a test of its own for misuse.
  */
 export function publicSurface(): readonly Export[] {
+  const { trees, declared } = sources();
+  const names = new Set(trees.filter(isIndex).flatMap(exportedNames));
+  return [...names].sort().flatMap((name) => {
+    const declaration = declared.get(name);
+    return declaration === undefined ? [] : [describe(name, declaration, declared)];
+  });
+}
+
+/** The public methods of a class that is public by an interface of that name. */
+export function surfaceOf(name: string, className: string, methods: readonly string[]): Export {
+  const { declared } = sources();
+  const { offers } = describe(className, declared.get(className) as Declaration, declared);
+  return { name, kind: 'class', offers: offers.filter((each) => methods.includes(each.name)) };
+}
+
+interface Sources {
+  readonly trees: readonly ts.SourceFile[];
+  readonly declared: ReadonlyMap<string, Declaration>;
+}
+
+let read: Sources | undefined;
+
+function sources(): Sources {
+  if (read !== undefined) return read;
   const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' });
   const trees = files.filter((path) => /(?<!\.test)\.ts$/.test(path)).map(parse);
   const declared = new Map<string, Declaration>();
@@ -52,11 +75,8 @@ export function publicSurface(): readonly Export[] {
       if (found.name !== undefined) declared.set(found.name.getText(), found);
     }
   }
-  const names = new Set(trees.filter(isIndex).flatMap(exportedNames));
-  return [...names].sort().flatMap((name) => {
-    const declaration = declared.get(name);
-    return declaration === undefined ? [] : [describe(name, declaration, declared)];
-  });
+  read = { trees, declared };
+  return read;
 }
 
 function parse(path: string): ts.SourceFile {
@@ -65,7 +85,7 @@ function parse(path: string): ts.SourceFile {
 }
 
 function isIndex({ fileName }: ts.SourceFile): boolean {
-  return /^(?!(?:metrics|testing)\b)\w+.index\.ts$/.test(fileName);
+  return /^(?!testing\b)\w+.index\.ts$/.test(fileName);
 }
 
 function declarationsOf(tree: ts.SourceFile): Declaration[] {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** Fuzz tool: an executor that releases every packet it receives. */
+/** Fuzz tool: an executor that replies to requests, and releases every other packet. */
 import type { ExecutorContext } from 'busbar/executor';
 
 export function run({ mailbox }: ExecutorContext): void {
-  mailbox.handle((packet) => packet.release());
+  mailbox.respond((packet) => {
+    if (packet.tag < 0) return packet;
+    packet.release();
+    return undefined;
+  });
 }
