@@ -16,19 +16,6 @@ export interface Responder {
   publish(subject: string, payload: BusPayload, options?: PublishOptions): Promise<void>;
 }
 
-/** @internal What a bus writes into a message; to all others it is read only. */
-export type MessageFields = {
-  -readonly [Field in
-    | 'subject'
-    | 'reply'
-    | 'headers'
-    | 'source'
-    | 'sequence'
-    | 'offset'
-    | 'length'
-    | 'bufferId']: BusMessage[Field];
-};
-
 /**
  * One message. Its bytes are those that the publisher wrote: `[offset, offset + length)` of
  * `pool.bytes`.
@@ -97,7 +84,7 @@ export class BusMessage implements Disposable {
   /** @internal A copy that takes over the reference on the buffer. */
   handOver(): BusMessage {
     const copy = this.#copy();
-    (this as MessageFields).bufferId = NO_BUFFER;
+    this.bufferId = NO_BUFFER;
     return copy;
   }
 
@@ -122,7 +109,7 @@ export class BusMessage implements Disposable {
   release(): void {
     const id = this.bufferId;
     if (id === NO_BUFFER || this.isLent) return;
-    (this as MessageFields).bufferId = NO_BUFFER;
+    this.bufferId = NO_BUFFER;
     this.pool.release(id);
   }
 
@@ -132,7 +119,7 @@ export class BusMessage implements Disposable {
 
   #copy(): BusMessage {
     const copy = new BusMessage(this.#bus);
-    const fields: MessageFields = copy;
+    const fields = copy;
     fields.subject = this.subject;
     fields.reply = this.reply;
     fields.headers = this.headers;

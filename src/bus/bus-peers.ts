@@ -6,7 +6,7 @@ import { throwLater } from '../base/throw-later.ts';
 import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { ArrivedSubjects } from './arrived-subjects.ts';
-import type { BusMessage, MessageFields } from './bus-message.ts';
+import type { BusMessage } from './bus-message.ts';
 import type { BusSubscription } from './bus-subscription.ts';
 import type { Delivery } from './delivery.ts';
 import type { Envelope, Headers } from './envelope.ts';
@@ -146,7 +146,7 @@ export class BusPeers implements PeersHome {
     if (!this.#send(message, payload, sequence)) return NOT_NOW;
     this.#home.notePublished();
     if (message !== undefined) {
-      const fields: MessageFields = message;
+      const fields = message;
       fields.subject = subject.text;
       fields.reply = envelope.reply;
       fields.headers = envelope.headers;
@@ -217,7 +217,7 @@ export class BusPeers implements PeersHome {
     const message = this.#home.message();
     const { replyAt, replyBytes, headerBytes } = frame;
     const replyEnd = replyAt + replyBytes;
-    const fields: MessageFields = message;
+    const fields = message;
     fields.subject = subject.text;
     fields.reply = replyBytes === 0 ? undefined : readText(bytes, replyAt, replyEnd);
     fields.headers = headerBytes === 0 ? NO_HEADERS : headersAt(bytes, replyEnd, headerBytes);
@@ -380,7 +380,7 @@ export class BusPeers implements PeersHome {
       const { bufferId } = memory;
       this.lost += this.#route.send(at, at + length, bufferId, size, NO_BUFFER);
       if (message === undefined) return true;
-      const fields: MessageFields = message;
+      const fields = message;
       fields.offset = offset;
       fields.length = size;
       fields.bufferId = bufferId;
@@ -397,7 +397,7 @@ export class BusPeers implements PeersHome {
   #sendReference(message: BusMessage, payload: BusPayload, sequence: number): boolean {
     const { memory } = this;
     const head = this.#head;
-    const fields: MessageFields = message;
+    const fields = message;
     if (payload instanceof Packet) {
       fields.bufferId = payload.bufferId;
       fields.offset = payload.offset;

@@ -11,7 +11,7 @@ import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { BusMessage, type MessageFields, type Responder } from './bus-message.ts';
+import { BusMessage, type Responder } from './bus-message.ts';
 import {
   type BusOptions,
   type RepliesOptions,
@@ -410,7 +410,7 @@ export class Bus implements Responder, Disposable {
     return 1;
   }
 
-  #address(message: MessageFields, subject: string, { reply, headers }: Envelope): void {
+  #address(message: BusMessage, subject: string, { reply, headers }: Envelope): void {
     message.subject = subject;
     message.reply = reply;
     message.headers = headers;
@@ -425,7 +425,7 @@ export class Bus implements Responder, Disposable {
   }
 
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
-  #fill(message: MessageFields, payload: BusPayload): boolean {
+  #fill(message: BusMessage, payload: BusPayload): boolean {
     if (payload instanceof Packet) {
       this.#checkPayload(payload);
       message.offset = payload.offset;

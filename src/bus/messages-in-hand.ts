@@ -5,7 +5,7 @@ import { readText } from '../base/text.ts';
 import { throwLater } from '../base/throw-later.ts';
 import type { TakenRegion } from '../executor/in-hand.ts';
 import { type BufferId, NO_BUFFER } from '../pool/index.ts';
-import { BusMessage, type MessageFields, type Responder } from './bus-message.ts';
+import { BusMessage, type Responder } from './bus-message.ts';
 import type { BusOptions } from './bus-options.ts';
 import { headersAt } from './bus-peers.ts';
 import type { LaneGroup } from './peer/lane-group.ts';
@@ -53,7 +53,7 @@ class MessagesInHand {
       throwLater(error);
     }
     for (const message of messages) {
-      const lent: MessageFields = message;
+      const lent = message;
       lent.bufferId = NO_BUFFER;
     }
   }
@@ -98,7 +98,7 @@ class MessagesInHand {
       // Another frame has taken the place of its headers.
     }
     const message = new BusMessage(this.#bus);
-    const fields: MessageFields = message;
+    const fields = message;
     fields.bufferId = bufferId;
     fields.source = source;
     fields.offset = begin;
@@ -110,7 +110,7 @@ class MessagesInHand {
     const { subjectAt, subjectBytes, replyAt, replyBytes, headerBytes } = this.#frame;
     const { sequence, payloadAt, payloadBytes } = this.#frame;
     const message = new BusMessage(this.#bus);
-    const fields: MessageFields = message;
+    const fields = message;
     const replyEnd = replyAt + replyBytes;
     fields.subject = readText(bytes, subjectAt, subjectAt + subjectBytes);
     if (replyBytes > 0) fields.reply = readText(bytes, replyAt, replyEnd);

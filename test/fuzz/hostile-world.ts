@@ -27,7 +27,7 @@ import {
 } from 'busbar/sync';
 import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/writer';
 import type { Random } from '../../src/base/random.ts';
-import { LaneMailbox } from '../../src/executor/mailbox.ts';
+import { LaneMailbox } from '../../src/executor/lane-mailbox.ts';
 import { Inbox } from '../../src/link/inbox.ts';
 import { auditPool } from '../pool-audit.ts';
 

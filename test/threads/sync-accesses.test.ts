@@ -16,9 +16,9 @@ import {
   SignalTree,
   WaitGroup,
 } from '../../src/sync/index.ts';
+import { dieAt } from '../accesses.ts';
 import { die } from '../simulated-death.ts';
 import { turn } from '../turns.ts';
-import { dieAt } from './writer-cuts.ts';
 
 const ACCESSES_MAX = 1000;
 /** For what blocks: a thread that hangs shows as a failure. */
@@ -400,7 +400,7 @@ test.each(Object.keys(PLAYS))(
       expect(k).toBeLessThan(ACCESSES_MAX);
       const stage = new Stage();
       const { blocks, run, after } = PLAYS[name](stage);
-      const hasDied = dieAt(k, [stage.pool.handle.control, ...blocks], run);
+      const hasDied = dieAt(k, run, [stage.pool.handle.control, ...blocks]);
       if (hasDied) die(stage.victims);
       await after();
       stage.other.detach();

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { BufferPool } from '../../src/pool/index.ts';
 import { Mutex, RwLock } from '../../src/sync/index.ts';
-import { pauseAt } from './writer-cuts.ts';
+import { pauseAt } from '../accesses.ts';
 
 const ACCESSES_MAX = 300;
 

@@ -20,7 +20,7 @@ import { expect, test } from 'vitest';
 import { BufferPool } from '../../src/pool/index.ts';
 import { Event, Gate, Semaphore } from '../../src/sync/index.ts';
 import { SPINS } from '../../src/sync/primitive.ts';
-import { pauseAt } from './writer-cuts.ts';
+import { pauseAt } from '../accesses.ts';
 
 const ACCESSES_MAX = 300;
 

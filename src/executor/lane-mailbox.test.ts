@@ -8,7 +8,7 @@ import { PacketChannel } from '../channel/index.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { ExecutorGroup } from './executor-group.ts';
-import { LaneMailbox } from './mailbox.ts';
+import { LaneMailbox } from './lane-mailbox.ts';
 import { Requests, replyTag } from './requests.ts';
 
 function setUp() {
