@@ -11,7 +11,7 @@ import { EXECUTOR_MODULE, type Live } from './hostile-live.ts';
 import type { World } from './hostile-world.ts';
 
 /** All that is exported. */
-export const busbar = { ...root, ...metrics };
+export const busbar: typeof root & typeof metrics = { ...root, ...metrics };
 
 /** What is made once for all executions. */
 export const shared: { live: Live | undefined } = { live: undefined };
