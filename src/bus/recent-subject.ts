@@ -17,9 +17,9 @@ const LENGTH_MAX = WORD_COUNT_MAX * 4 - 1;
  * **Cost** a comparison for each four bytes of the subject; no garbage.
  */
 export class RecentSubject {
-  /** Length of the subject; 0: none is kept. */
+  /** Length of the subject; 0: none is kept. @readonly */
   length: number = 0;
-  /** The same as `hashSubject` of it. */
+  /** The same as `hashSubject` of it. @readonly */
   hash: number = 0;
   /** True once a message with this subject has come; before, only the beginning of a line. */
   isPublished: boolean = false;

@@ -107,7 +107,7 @@ export class Backpressure {
   #isTight: boolean = false;
   #looking: NodeJS.Timeout | undefined = undefined;
 
-  /** Clients that were cut off. */
+  /** Clients that were cut off. @readonly */
   slowCount: number = 0;
   /** Set if clients of other threads have output in the pool. */
   elsewhere: Elsewhere | undefined = undefined;

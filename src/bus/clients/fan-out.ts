@@ -89,7 +89,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
   #random: number;
   /** References held by unfinished messages. */
   #pinnedCount: number = 0;
-  /** What is left of the last unfinished `route`; its caller takes it over. */
+  /** What is left of the last unfinished `route`; its caller takes it over. @readonly */
   rest: FanOutRest<S> | undefined = undefined;
 
   /**
