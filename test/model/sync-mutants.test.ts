@@ -70,8 +70,8 @@ const BUGS: readonly Bug[] = [
   {
     what: 'mutex: the stack is not looked at before an unlock that rings',
     entry: 'sync/mutex.ts',
-    from: 'ensureStep();\n    const next',
-    to: 'const next',
+    from: 'ensureStep();\n    const isFair',
+    to: 'const isFair',
     scenarios: /^mutex (barging|fair): exception: lockSync/,
   },
   {
