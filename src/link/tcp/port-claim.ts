@@ -14,18 +14,18 @@ import { BusbarError } from '../../base/errors.ts';
 /** A listener accepts within this time, or its backlog is full. */
 const ANSWER_MS_MAX = 2000;
 /** A program has started, or has ended, within this time. */
-const GATE_MS_MAX = 30_000;
+const LOCK_MS_MAX = 30_000;
 /** Addresses at which a listener on all addresses can be reached. */
 const LOOPBACK: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** A claim on a port: programs that start on the same port do so one after the other. */
 export class PortClaim {
   readonly port: number;
-  readonly #gate: Gate | undefined;
+  readonly #lock: PortLock | undefined;
 
-  private constructor(port: number, gate: Gate | undefined) {
+  private constructor(port: number, lock: PortLock | undefined) {
     this.port = port;
-    this.#gate = gate;
+    this.#lock = lock;
   }
 
   /**
@@ -35,17 +35,17 @@ export class PortClaim {
    */
   static async take(address: string, port: number): Promise<PortClaim> {
     if (port === 0) return new PortClaim(await freePort(address), undefined);
-    const gate = await Gate.enter(port);
+    const lock = await PortLock.take(port);
     if (await isAnswered(LOOPBACK[address] ?? address, port)) {
-      gate?.close();
+      lock?.close();
       throw refused(taken(port));
     }
-    return new PortClaim(port, gate);
+    return new PortClaim(port, lock);
   }
 
   /** Called when the threads listen, or never will. */
   release(): void {
-    this.#gate?.close();
+    this.#lock?.close();
   }
 }
 
@@ -76,7 +76,7 @@ async function freePort(address: string): Promise<number> {
  * port, and ends with the process. A program that finds it taken connects to it, and waits until it
  * is closed.
  */
-class Gate {
+class PortLock {
   readonly #server: Server;
   readonly #waiting: Set<Socket> = new Set();
 
@@ -89,16 +89,16 @@ class Gate {
   }
 
   /** Returns undefined if the system has no abstract sockets. */
-  static async enter(port: number): Promise<Gate | undefined> {
+  static async take(port: number): Promise<PortLock | undefined> {
     if (process.platform !== 'linux') return undefined;
     const path = `\0busbar-port ${port}`;
-    const untilMs = performance.now() + GATE_MS_MAX;
+    const untilMs = performance.now() + LOCK_MS_MAX;
     do {
-      const gate = new Gate();
+      const lock = new PortLock();
       try {
-        gate.#server.listen({ path });
-        await once(gate.#server, 'listening');
-        return gate;
+        lock.#server.listen({ path });
+        await once(lock.#server, 'listening');
+        return lock;
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw refused(cause as Error);
       }
