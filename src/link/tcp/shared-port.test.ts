@@ -82,7 +82,14 @@ test('a port that another program listens at is refused, and so is an unknown ho
   other.close();
 });
 
-test.skipIf(!isShared)('who claims a port makes others wait until it is released', async () => {
+test('who claims a port makes others wait until it is released, or is the only one', async () => {
+  if (!isShared) {
+    const only = await SharedPort.claim();
+    const another = SharedPort.claim({ port: only.port });
+    await expect(another).rejects.toMatchObject({ code: 'ERR_BUSBAR_LINK_REFUSED' });
+    await only.close();
+    return;
+  }
   const { port } = await SharedPort.claim();
   const first = await SharedPort.claim({ port });
   const second = SharedPort.claim({ port });
