@@ -3,7 +3,9 @@
     {
       "target_name": "busbar",
       "sources": ["bus_module.c"],
-      "cflags": ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
+      "cflags!": ["-O3"],
+      "cflags": ["-Os", "-fno-asynchronous-unwind-tables", "-std=c11", "-Wall", "-Wextra", "-Werror",
+        "-fvisibility=hidden"],
       "conditions": [
         ["OS=='linux'", {
           "sources": ["bus_linux.c", "bus_tcp_linux.c", "bus_udp_linux.c", "bus_udp_module.c"],
