@@ -8,7 +8,7 @@ import {
   type FairShare,
   type FanOutClient,
   lineUnits,
-  NOT_NOW,
+  NO_ROOM,
   type PressedClient,
   TAKEN,
 } from 'busbar/bus';
@@ -167,7 +167,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
     // What comes from another executor is followed by messages for other clients.
     const isUrgent = from === undefined;
     const at = isUrgent ? this.#reserveAtOnce(length, subscription) : this.#tryReserve(length);
-    if (at < 0) return this.isClosing ? DECLINED : NOT_NOW;
+    if (at < 0) return this.isClosing ? DECLINED : NO_ROOM;
     if (asItStands) message.writeTo(at, subscription);
     else message.writeStrippedTo(at, subscription);
     this.#writer.commit(at, length);
@@ -257,7 +257,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
   #tryReserve(length: number): number {
     if (this.#isOver) {
       this.#core.backpressure.holdBack(this);
-      return NOT_NOW;
+      return NO_ROOM;
     }
     const at = this.#reserve(length);
     if (at < 0 && !this.isClosing) this.#core.backpressure.noRoom(this);
@@ -275,7 +275,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
     if (at >= 0 || this.isClosing) return at;
     if (this.link.writable) backpressure.noRoom(this);
     else backpressure.cutOff(this, false);
-    return NOT_NOW;
+    return NO_ROOM;
   }
 
   #put(bytes: Bytes, at: number): void {
@@ -294,7 +294,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
       if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
       // The connection broke, and its link has not told us yet.
       this.#becomeClosing();
-      return NOT_NOW;
+      return NO_ROOM;
     }
   }
 

@@ -6,7 +6,7 @@ import {
   type FanOutRest,
   lineUnits,
   MatchSet,
-  NOT_NOW,
+  NO_ROOM,
   SUBJECT_LITERAL,
 } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
@@ -48,7 +48,7 @@ export class Publication {
   /** True once a verbose publisher has its +OK, which comes first, as in nats-server. */
   #isConfirmed: boolean = false;
   /** Number of recipients once known, while the publisher has not been told. */
-  #taken: number = NOT_NOW;
+  #taken: number = NO_ROOM;
   /** True if the message also goes to other executors. */
   #goesBeyond: boolean = false;
   /** Calls of `publish` that have not returned: its buffers are in use. */
@@ -92,15 +92,15 @@ export class Publication {
 
   #publish(): boolean {
     const connection = this.#connection;
-    if (this.#taken === NOT_NOW) {
+    if (this.#taken === NO_ROOM) {
       this.#taken = this.#rest === undefined ? this.#begin() : this.#continue();
-      if (this.#taken === NOT_NOW) return connection.isClosing;
+      if (this.#taken === NO_ROOM) return connection.isClosing;
       if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
     }
     if (this.#taken === 0 && connection.options.no_responders && !this.#goesBeyond) {
       if (!this.#tellNoResponders()) return false;
     }
-    this.#taken = NOT_NOW;
+    this.#taken = NO_ROOM;
     this.#isConfirmed = false;
     if (this.#bufferId !== NO_BUFFER) this.#releaseCopy();
     return true;
@@ -112,7 +112,7 @@ export class Publication {
     if (bufferId !== NO_BUFFER) this.#core.copies.release(bufferId);
   }
 
-  /** Offers the message to its matches. Returns how many took it, REFUSED, or NOT_NOW. */
+  /** Offers the message to its matches. Returns how many took it, REFUSED, or NO_ROOM. */
   #begin(): number {
     const codec = this.#codec;
     const connection = this.#connection;
@@ -124,42 +124,42 @@ export class Publication {
         connection.sayError('Invalid Publish Subject');
       }
       connection.cutOff(ERROR_UNKNOWN_OPERATION);
-      return NOT_NOW;
+      return NO_ROOM;
     }
     const hasHeaders = codec.op === OP_HPUB;
     if (hasHeaders && !connection.options.headers) {
       connection.cutOff('message headers not supported');
-      return NOT_NOW;
+      return NO_ROOM;
     }
     if (connection.options.pedantic && !this.#isLiteral(begin)) {
       // nats-server complains too, and passes the message on even so.
       this.#foundStamp = -1;
-      return connection.sayError('Invalid Publish Subject') ? REFUSED : NOT_NOW;
+      return connection.sayError('Invalid Publish Subject') ? REFUSED : NO_ROOM;
     }
     if (connection.options.verbose && !this.#isConfirmed) {
-      if (!connection.sayOk()) return NOT_NOW;
+      if (!connection.sayOk()) return NO_ROOM;
       this.#isConfirmed = true;
     }
     const router = this.#router;
     if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) {
-      if (!this.#find(begin)) return NOT_NOW;
+      if (!this.#find(begin)) return NO_ROOM;
     }
     const { beyond } = this.#found;
-    if (beyond?.isStalled === true) return NOT_NOW;
+    if (beyond?.isStalled === true) return NO_ROOM;
     if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
-    else if (!this.#rewrite(hasHeaders, begin)) return NOT_NOW;
+    else if (!this.#rewrite(hasHeaders, begin)) return NO_ROOM;
     this.#core.counters.messagesIn++;
     this.#goesBeyond = beyond !== undefined;
     if (this.#goesBeyond) connection.caused.sent();
     const taken = router.route(this.#message, connection, this.#found);
-    if (taken === NOT_NOW) this.#rest = router.rest;
+    if (taken === NO_ROOM) this.#rest = router.rest;
     return taken;
   }
 
   #continue(): number {
     const rest = this.#rest as Rest;
     const taken = this.#router.resume(this.#message, this.#connection, rest);
-    if (taken !== NOT_NOW) this.#rest = undefined;
+    if (taken !== NO_ROOM) this.#rest = undefined;
     return taken;
   }
 

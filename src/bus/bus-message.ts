@@ -119,15 +119,14 @@ export class BusMessage implements Disposable {
 
   #copy(): BusMessage {
     const copy = new BusMessage(this.#bus);
-    const fields = copy;
-    fields.subject = this.subject;
-    fields.reply = this.reply;
-    fields.headers = this.headers;
-    fields.source = this.source;
-    fields.sequence = this.sequence;
-    fields.offset = this.offset;
-    fields.length = this.length;
-    fields.bufferId = this.bufferId;
+    copy.subject = this.subject;
+    copy.reply = this.reply;
+    copy.headers = this.headers;
+    copy.source = this.source;
+    copy.sequence = this.sequence;
+    copy.offset = this.offset;
+    copy.length = this.length;
+    copy.bufferId = this.bufferId;
     return copy;
   }
 

@@ -146,12 +146,11 @@ export class BusPeers implements PeersHome {
     if (!this.#send(message, payload, sequence)) return NOT_NOW;
     this.#home.notePublished();
     if (message !== undefined) {
-      const fields = message;
-      fields.subject = subject.text;
-      fields.reply = envelope.reply;
-      fields.headers = envelope.headers;
-      fields.source = this.name;
-      fields.sequence = sequence;
+      message.subject = subject.text;
+      message.reply = envelope.reply;
+      message.headers = envelope.headers;
+      message.source = this.name;
+      message.sequence = sequence;
     }
     if (payload instanceof Packet) payload.release();
     if (message !== undefined) delivery.deliverTo(message, found, found.plainCount, picked);
@@ -217,17 +216,16 @@ export class BusPeers implements PeersHome {
     const message = this.#home.message();
     const { replyAt, replyBytes, headerBytes } = frame;
     const replyEnd = replyAt + replyBytes;
-    const fields = message;
-    fields.subject = subject.text;
-    fields.reply = replyBytes === 0 ? undefined : readText(bytes, replyAt, replyEnd);
-    fields.headers = headerBytes === 0 ? NO_HEADERS : headersAt(bytes, replyEnd, headerBytes);
-    fields.source = from.name;
-    fields.sequence = frame.sequence;
-    fields.offset = frame.payloadAt;
-    fields.length = frame.payloadBytes;
+    message.subject = subject.text;
+    message.reply = replyBytes === 0 ? undefined : readText(bytes, replyAt, replyEnd);
+    message.headers = headerBytes === 0 ? NO_HEADERS : headersAt(bytes, replyEnd, headerBytes);
+    message.source = from.name;
+    message.sequence = frame.sequence;
+    message.offset = frame.payloadAt;
+    message.length = frame.payloadBytes;
     const found = subject.matches();
     const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
-    fields.bufferId = bufferId;
+    message.bufferId = bufferId;
     this.#pool.retain(bufferId);
     if (subject.isInbox && subject.text.startsWith(this.inbox)) {
       if (this.#home.answer(message)) return;
@@ -380,10 +378,9 @@ export class BusPeers implements PeersHome {
       const { bufferId } = memory;
       this.lost += this.#route.send(at, at + length, bufferId, size, NO_BUFFER);
       if (message === undefined) return true;
-      const fields = message;
-      fields.offset = offset;
-      fields.length = size;
-      fields.bufferId = bufferId;
+      message.offset = offset;
+      message.length = size;
+      message.bufferId = bufferId;
       pool.retain(bufferId);
       return true;
     }
@@ -397,16 +394,15 @@ export class BusPeers implements PeersHome {
   #sendReference(message: BusMessage, payload: BusPayload, sequence: number): boolean {
     const { memory } = this;
     const head = this.#head;
-    const fields = message;
     if (payload instanceof Packet) {
-      fields.bufferId = payload.bufferId;
-      fields.offset = payload.offset;
-      fields.length = payload.length;
+      message.bufferId = payload.bufferId;
+      message.offset = payload.offset;
+      message.length = payload.length;
     } else {
-      fields.offset = memory.store(payload, this.#size);
-      if (fields.offset < 0) return this.#lack();
-      fields.length = this.#size;
-      fields.bufferId = memory.bufferId;
+      message.offset = memory.store(payload, this.#size);
+      if (message.offset < 0) return this.#lack();
+      message.length = this.#size;
+      message.bufferId = memory.bufferId;
     }
     this.#pool.retain(message.bufferId);
     const at = memory.tryReserve(head.length);

@@ -2,7 +2,7 @@
 /** A bus on one thread: publish and subscribe by subject, queue groups, requests. */
 
 import { offAbort, onAbort } from '../base/abort.ts';
-import { checkFunction, checkOptions } from '../base/check.ts';
+import { checkFunction, checkOptions, checkText } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError, isBusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -33,7 +33,7 @@ import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
-import { checkText, INBOX, subjectBytes } from './prepared-subject.ts';
+import { INBOX, subjectBytes } from './prepared-subject.ts';
 import { PreparedSubjects } from './prepared-subjects.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
 import { WaitingPublishers } from './waiting-publishers.ts';
@@ -221,7 +221,7 @@ export class Bus implements Responder, Disposable {
   ): Promise<void> {
     const { signal, timeoutMs, ...rest } = checkOptions('options', options, PUBLISH_KEYS);
     const own = this.#envelope(rest);
-    checkText(subject);
+    checkText('subject', subject);
     await this.#publishers.until(subject, { signal, timeoutMs }, () => {
       return this.#attempt(subject, payload, own) !== NOT_NOW;
     });
@@ -240,7 +240,7 @@ export class Bus implements Responder, Disposable {
   ): Promise<BusMessage> {
     const own = options === undefined ? NO_LIMITS : resolveRequest(options, false);
     own.signal?.throwIfAborted();
-    checkText(subject);
+    checkText('subject', subject);
     const home = {
       send: (each: PendingRequest) => this.#attempt(subject, payload, each.envelope),
       forget: this.#forget,

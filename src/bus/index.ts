@@ -34,7 +34,7 @@ export {
   type FanOutLanes,
   type FanOutMessage,
   type FanOutSubscription,
-  NOT_NOW,
+  NO_ROOM,
   TAKEN,
 } from './clients/fan-out.ts';
 export type { FanOutRest } from './clients/fan-out-rest.ts';

@@ -52,10 +52,7 @@ class MessagesInHand {
       // The other listeners must hear of the crash.
       throwLater(error);
     }
-    for (const message of messages) {
-      const lent = message;
-      lent.bufferId = NO_BUFFER;
-    }
+    for (const message of messages) message.bufferId = NO_BUFFER;
   }
 
   #read({ from, bufferId, offset, length, next }: TakenRegion): BusMessage[] {
@@ -98,10 +95,9 @@ class MessagesInHand {
       // Another frame has taken the place of its headers.
     }
     const message = new BusMessage(this.#bus);
-    const fields = message;
-    fields.bufferId = bufferId;
-    fields.source = source;
-    fields.offset = begin;
+    message.bufferId = bufferId;
+    message.source = source;
+    message.offset = begin;
     return message;
   }
 
@@ -110,16 +106,15 @@ class MessagesInHand {
     const { subjectAt, subjectBytes, replyAt, replyBytes, headerBytes } = this.#frame;
     const { sequence, payloadAt, payloadBytes } = this.#frame;
     const message = new BusMessage(this.#bus);
-    const fields = message;
     const replyEnd = replyAt + replyBytes;
-    fields.subject = readText(bytes, subjectAt, subjectAt + subjectBytes);
-    if (replyBytes > 0) fields.reply = readText(bytes, replyAt, replyEnd);
-    if (headerBytes > 0) fields.headers = headersAt(bytes, replyEnd, headerBytes);
-    fields.source = source;
-    fields.sequence = sequence;
-    fields.offset = payloadAt;
-    fields.length = payloadBytes;
-    fields.bufferId = bufferId;
+    message.subject = readText(bytes, subjectAt, subjectAt + subjectBytes);
+    if (replyBytes > 0) message.reply = readText(bytes, replyAt, replyEnd);
+    if (headerBytes > 0) message.headers = headersAt(bytes, replyEnd, headerBytes);
+    message.source = source;
+    message.sequence = sequence;
+    message.offset = payloadAt;
+    message.length = payloadBytes;
+    message.bufferId = bufferId;
     return message;
   }
 }

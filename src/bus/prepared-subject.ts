@@ -2,7 +2,7 @@
 /** A subject to publish to, checked once, with the subscriptions that it matches. */
 
 import { encodeText } from '../base/bytes.ts';
-import { show } from '../base/check.ts';
+import { checkText, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { MatchSet } from './match-set.ts';
 import {
@@ -35,7 +35,7 @@ const DELETE = 0x7f;
  * **Throws** TypeError if it is not a string; ERR_BUSBAR_BAD_SUBJECT.
  */
 export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boolean): Bytes {
-  checkText(text);
+  checkText('subject', text);
   // A character has a byte or more: what is too long is not copied.
   const bytes = encodeText(text.slice(0, limits.subjectBytesMax + 1));
   const { length } = bytes;
@@ -67,12 +67,6 @@ export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boo
     );
   }
   return bytes;
-}
-
-/** **Throws** TypeError. */
-export function checkText(subject: unknown): void {
-  if (typeof subject === 'string') return;
-  throw new TypeError(`subject must be a string, got ${show(subject)}`);
 }
 
 export class PreparedSubject<S extends Indexed<S>, Beyond = undefined> {

@@ -328,6 +328,8 @@ export class Mutex extends Primitive {
 
   /** Takes the lock if it is free. Sets the bit WAITED if `waited` or the STATE before has it. */
   #take(waited: number): 'acquired' | 'busy' | 'poisoned' {
+    // If a call threw once the lock is taken, no caller would unlock it.
+    ensureStep();
     const { words, badge } = this;
     for (;;) {
       const state = loadAcquire(words, STATE);

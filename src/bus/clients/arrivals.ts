@@ -12,7 +12,7 @@ import { PLAIN } from '../peer/peer-layout.ts';
 import type { Beyond } from '../peer/remote-interest.ts';
 import type { Backpressure } from './backpressure.ts';
 import type { Waiter } from './fair-share.ts';
-import { type FanOut, type FanOutMessage, type FanOutSubscription, NOT_NOW } from './fan-out.ts';
+import { type FanOut, type FanOutMessage, type FanOutSubscription, NO_ROOM } from './fan-out.ts';
 import type { FanOutRest } from './fan-out-rest.ts';
 
 const NO_NAMES: readonly string[] = [];
@@ -116,7 +116,7 @@ export class Arrivals<M extends FanOutMessage, S extends FanOutSubscription<M, S
         this.#core.heard();
         return begin + BYE_BYTES;
       }
-      if (fanOut.share.isSpent) return NOT_NOW;
+      if (fanOut.share.isSpent) return NO_ROOM;
       message = this.#read(begin, end);
       if (from.serves !== this.#serves) {
         this.#serves = from.serves;
@@ -126,10 +126,10 @@ export class Arrivals<M extends FanOutMessage, S extends FanOutSubscription<M, S
     } else {
       taken = fanOut.resume(message, undefined, rest);
     }
-    if (taken === NOT_NOW) {
+    if (taken === NO_ROOM) {
       this.#message = message;
       this.#rest ??= fanOut.rest;
-      return NOT_NOW;
+      return NO_ROOM;
     }
     this.#rest = undefined;
     from.charge(arrivalCost(this.#names.length));

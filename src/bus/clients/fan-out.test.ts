@@ -11,7 +11,7 @@ import {
   type FanOutClient,
   type FanOutMessage,
   type FanOutSubscription,
-  NOT_NOW,
+  NO_ROOM,
   TAKEN,
 } from './fan-out.ts';
 
@@ -90,7 +90,7 @@ test.each(['', 'in groups'])('a message for 100 000 goes out over several turns 
   turns.share.begin();
   const found = fanOut.find(0, 1, 1);
   turns.share.begin();
-  expect(fanOut.route(MESSAGE, listener, found)).toBe(NOT_NOW);
+  expect(fanOut.route(MESSAGE, listener, found)).toBe(NO_ROOM);
   const { rest } = fanOut;
   if (rest === undefined) throw new Error('nothing is left');
   expect(turns.share.isSpent).toBe(true);
@@ -104,17 +104,17 @@ test.each(['', 'in groups'])('a message for 100 000 goes out over several turns 
   // Another subject takes its place in the cache.
   fanOut.find(100, 101, 1);
   const heardInTurns = [listener.heard];
-  let taken = NOT_NOW;
+  let taken = NO_ROOM;
   const waiter = {
     proceed: () => {
       const before = listener.heard;
       taken = fanOut.resume(MESSAGE, listener, rest);
       heardInTurns.push(listener.heard - before);
-      if (taken === NOT_NOW) turns.share.queue(waiter);
+      if (taken === NO_ROOM) turns.share.queue(waiter);
     },
   };
   turns.share.queue(waiter);
-  while (taken === NOT_NOW) expect(turns.run()).toBe(true);
+  while (taken === NO_ROOM) expect(turns.run()).toBe(true);
   expect([listener.heard, other.heard]).toEqual([count - 1, 0]);
   expect(Math.max(...heardInTurns)).toBeLessThanOrEqual(QUANTUM_UNITS);
   expect(heardInTurns.length).toBe(kind === '' ? 4 : heardInTurns.length);
@@ -128,12 +128,12 @@ test('a client without room stops its message; those before it hear it once', ()
   memory.set(bytesOf('a'));
   const [first, slow, last, publisher] = Array.from({ length: 4 }, () => new Listener());
   for (const each of [first, slow, last]) turns.add(each, 'a');
-  slow.answer = NOT_NOW;
+  slow.answer = NO_ROOM;
   share.begin();
-  expect(fanOut.route(MESSAGE, publisher, fanOut.find(0, 1, 1))).toBe(NOT_NOW);
+  expect(fanOut.route(MESSAGE, publisher, fanOut.find(0, 1, 1))).toBe(NO_ROOM);
   const { rest } = fanOut;
   if (rest === undefined) throw new Error('nothing is left');
-  expect(fanOut.resume(MESSAGE, publisher, rest)).toBe(NOT_NOW);
+  expect(fanOut.resume(MESSAGE, publisher, rest)).toBe(NO_ROOM);
   expect([first.heard, slow.heard, last.heard]).toEqual([1, 0, 0]);
   slow.answer = DECLINED;
   expect(fanOut.resume(MESSAGE, publisher, rest)).toBe(2);
@@ -147,7 +147,7 @@ test('a group gives a message to one with room; one from a peer waits for no mem
   const members = Array.from({ length: 3 }, () => new Listener());
   for (const each of members) turns.add(each, 'a', 'g');
   const [full, held, ready] = members;
-  full.answer = NOT_NOW;
+  full.answer = NO_ROOM;
   held.isHeldBack = true;
   share.begin();
   const found = fanOut.find(0, 1, 1);

@@ -17,7 +17,7 @@ export const TAKEN = 1;
 /** The message is not for it: its own message without echo, or it is leaving. */
 export const DECLINED = 0;
 /** It has no room now. Nothing was written; the message is offered again later. */
-export const NOT_NOW = -1;
+export const NO_ROOM = -1;
 
 /** A message in a buffer of the pool, as it is offered. */
 export interface FanOutMessage {
@@ -31,7 +31,7 @@ export interface FanOutClient<M, S> {
   readonly isHeldBack: boolean;
   /**
    * Takes the message into its output ({@link TAKEN}), declines it ({@link DECLINED}), or has no
-   * room ({@link NOT_NOW}). `from` is the publisher; undefined: the message is from a peer, and
+   * room ({@link NO_ROOM}). `from` is the publisher; undefined: the message is from a peer, and
    * does not wait for a client that is held back.
    */
   offer(message: M, subscription: S, from: unknown): number;
@@ -146,7 +146,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
    * Offers the message to every client that wants it, to one member of each queue group, and to
    * peers with matches.
    *
-   * Returns the number of clients here that took it, or {@link NOT_NOW} if one had no room or the
+   * Returns the number of clients here that took it, or {@link NO_ROOM} if one had no room or the
    * share of work is spent: then {@link rest} has the others.
    */
   route(message: M, from: S['owner'], found: Matches<S>): number {
@@ -159,7 +159,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     for (let i = 0; i < plainEnd; i++) {
       const subscription = plain[i];
       const answer = subscription.owner.offer(message, subscription, from);
-      if (answer === NOT_NOW) return this.#postpone(found, i, 0, taken);
+      if (answer === NO_ROOM) return this.#postpone(found, i, 0, taken);
       taken += answer;
     }
     share.units -= plainEnd * units;
@@ -167,7 +167,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     for (let i = 0; i < found.groupCount; i++) {
       if (share.units <= 0) return this.#postpone(found, plainCount, i, taken);
       const answer = this.#offerToGroup(message, found.groups[i], from);
-      if (answer === NOT_NOW) return this.#postpone(found, plainCount, i, taken);
+      if (answer === NO_ROOM) return this.#postpone(found, plainCount, i, taken);
       share.units -= units;
       taken += answer;
     }
@@ -189,7 +189,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     for (let i = 0; i < plainEnd; i++) {
       const subscription = subscriptions[i];
       const answer = subscription.owner.offer(message, subscription, undefined);
-      if (answer === NOT_NOW) return this.#postponeHere(found, i, taken);
+      if (answer === NO_ROOM) return this.#postponeHere(found, i, taken);
       taken += answer;
     }
     share.units -= plainEnd * units;
@@ -203,7 +203,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
       this.#resumeGroups(message, from, rest) &&
       this.#decide(message, from, rest) &&
       this.#dispatch(message, from, rest);
-    if (!isDone) return NOT_NOW;
+    if (!isDone) return NO_ROOM;
     this.drop(rest);
     return rest.taken;
   }
@@ -218,7 +218,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
       // The subscription may have ended meanwhile.
       if (subscription.place < 0) continue;
       const answer = subscription.owner.offer(message, subscription, from);
-      if (answer === NOT_NOW) return false;
+      if (answer === NO_ROOM) return false;
       share.units -= units;
       rest.taken += answer;
     }
@@ -233,7 +233,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
       if (share.units <= 0) return false;
       const at = rest.groupAt;
       const answer = this.#offerToGroup(message, groups[at], from);
-      if (answer === NOT_NOW) return false;
+      if (answer === NO_ROOM) return false;
       share.units -= units;
       const group = spread?.[at];
       if (answer === DECLINED && group !== undefined) this.#choose(group, rest);
@@ -291,7 +291,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
       const isOut = subscription.place < 0 || (isPicky && subscription.owner.isHeldBack);
       const one = isOut ? DECLINED : subscription.owner.offer(message, subscription, from);
       if (one === TAKEN) return TAKEN;
-      if (one === NOT_NOW) answer = NOT_NOW;
+      if (one === NO_ROOM) answer = NO_ROOM;
       this.share.units--;
       at = at + 1 === count ? 0 : at + 1;
     }
@@ -317,7 +317,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
       rest.addGroup(found.groupMembers(name) ?? spread?.members ?? [], spread);
     }
     const answer = this.resume(message, undefined, rest);
-    return answer === NOT_NOW ? this.#keepRest(rest) : answer;
+    return answer === NO_ROOM ? this.#keepRest(rest) : answer;
   }
 
   /** Continues with recipients at peers. */
@@ -326,7 +326,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
       const rest = new FanOutRest<S>(taken);
       rest.setBeyond(beyond);
       const answer = this.resume(message, from, rest);
-      return answer === NOT_NOW ? this.#keepRest(rest) : answer;
+      return answer === NO_ROOM ? this.#keepRest(rest) : answer;
     }
     const { peers } = beyond;
     // The peers copy it.
@@ -396,7 +396,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     // Publishers look up their matches again, and have to wait.
     if (this.isCrowded && !wasCrowded) this.index.generation++;
     this.rest = rest;
-    return NOT_NOW;
+    return NO_ROOM;
   }
 
   /** Xorshift; not negative. */

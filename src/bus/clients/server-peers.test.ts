@@ -15,7 +15,7 @@ import {
   type FanOutClient,
   type FanOutMessage,
   type FanOutSubscription,
-  NOT_NOW,
+  NO_ROOM,
   TAKEN,
 } from './fan-out.ts';
 import { CHANGES_MAX, ServerPeers } from './server-peers.ts';
@@ -35,7 +35,7 @@ class Client implements FanOutClient<FanOutMessage, Subscription> {
 
   offer({ begin, end }: FanOutMessage, _subscription: Subscription, from: unknown): number {
     if (from === this) return DECLINED;
-    if (this.isFull) return NOT_NOW;
+    if (this.isFull) return NO_ROOM;
     this.heard.push(Buffer.from(this.#pool.bytes.slice(begin, end)).toString());
     return TAKEN;
   }
@@ -156,7 +156,7 @@ class Server {
       const begin = offset + i * MESSAGE_BYTES;
       fanOut.share.begin();
       const found = fanOut.find(begin, begin + 1, hashSubject(pool.view, begin, begin + 1));
-      if (found.beyond?.isStalled === true) return NOT_NOW;
+      if (found.beyond?.isStalled === true) return NO_ROOM;
       return fanOut.route({ begin, end: begin + MESSAGE_BYTES }, from, found);
     });
     pool.release(bufferId);
@@ -278,7 +278,7 @@ test('what is stalled holds back publishers elsewhere until it is not', () => {
   all.settle();
   two.peers.setStalled(subscription, true);
   all.settle();
-  expect(one.publish(new Client(all.pool), 'a.001')).toEqual([NOT_NOW]);
+  expect(one.publish(new Client(all.pool), 'a.001')).toEqual([NO_ROOM]);
   two.peers.setStalled(subscription, false);
   all.settle();
   expect(one.publish(new Client(all.pool), 'a.002')).toEqual([0]);

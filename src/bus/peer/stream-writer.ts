@@ -52,7 +52,11 @@ export class StreamWriter {
     this.#reference = length === 0 ? bufferId : NO_BUFFER;
     if (reference !== NO_BUFFER) this.#addPayload(reference, length === 0 ? -1 : offset >>> 2);
     if (length > 0) this.#add(FRAMES, bufferId, offset, length);
-    this.flush();
+    try {
+      this.flush();
+    } catch {
+      // The region is taken. The next call meets the error before it takes anything.
+    }
     return SENT;
   }
 
@@ -68,9 +72,13 @@ export class StreamWriter {
       }
       // Before the call: the sink may say that it has drained, or that it has ended.
       piece.at = Math.min(piece.end, at + this.#sink.bytesMax);
-      if (this.#sink.tryWrite(piece.bytes, at, piece.at)) continue;
-      piece.at = at;
-      return false;
+      let isTaken = false;
+      try {
+        isTaken = this.#sink.tryWrite(piece.bytes, at, piece.at);
+      } finally {
+        if (!isTaken) piece.at = at;
+      }
+      if (!isTaken) return false;
     }
     return !this.#isClosed;
   }

@@ -194,6 +194,42 @@ test('a sink that has drained within a write gets each byte once', () => {
   expectAllHome(pool);
 });
 
+test('a sink that throws gets each byte once, and no region is taken twice', () => {
+  for (let failing = 1; failing < 12; failing++) {
+    const pool = makePool();
+    const wire: number[] = [];
+    let writes = 0;
+    const writer = new StreamWriter(
+      pool,
+      {
+        bytesMax: 8,
+        tryWrite: (bytes, begin, end) => {
+          if (++writes === failing) throw new RangeError('Maximum call stack size exceeded');
+          wire.push(...bytes.subarray(begin, end));
+          return true;
+        },
+      },
+      0,
+      1,
+    );
+    const [id, offset] = region(pool, MESSAGE, 'text', 0);
+    let isTaken = false;
+    for (let tries = 0; tries < 2 && !isTaken; tries++) {
+      try {
+        isTaken = writer.trySend(id, offset, 36) === SENT;
+      } catch {
+        expect(writes).toBe(failing);
+      }
+    }
+    expect(isTaken).toBe(true);
+    expect(writer.flush()).toBe(true);
+    const said = new Int32Array(Uint8Array.from(wire).buffer);
+    expect([...said.subarray(0, 6)]).toEqual([GREETING, 0, 1, FRAMES, 36, MESSAGE]);
+    expect(said.length).toBe(5 + 9);
+    expectAllHome(pool);
+  }
+});
+
 test('what a stream may not say is refused, and what was not whole goes back', () => {
   const greeting = [GREETING, 0, 1];
   const frame = (size: number): number[] => [REFERENCE, 32, size, 0, 0, 0, 0, 0];
