@@ -109,10 +109,9 @@ async function prepareRequests(): Promise<PreparedCase> {
 async function prepareWorkers(): Promise<PreparedCase> {
   const count = new Count();
   const workers = Array.from({ length: COUNT }, () => new Worker(WORKER, { workerData: 'port' }));
-  for (const worker of workers) {
-    await once(worker, 'online');
-    worker.on('message', (name: string) => count.take(name.length));
-  }
+  // All at once: while one is waited for, another may have come online.
+  await Promise.all(workers.map((worker) => once(worker, 'online')));
+  for (const worker of workers) worker.on('message', (name: string) => count.take(name.length));
   return {
     async run(ops) {
       const finished = count.expect(ops);
