@@ -10,8 +10,9 @@ const GREETING_TIMEOUT_MS = 10_000;
 const PONG = 'PONG\r\n';
 /** The system chooses the executor of a connection, at random. */
 const TRIES_MAX = 1000;
+/** With protocol 1, a newer nats-server sends a second INFO, at any time after the greeting. */
 const CONNECT =
-  'CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":1}\r\n';
+  'CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":0}\r\n';
 
 /** Receives what arrives after the greeting; `bytes` is reused for the next chunk. */
 export type ChunkHandler = (bytes: Buffer, size: number) => void;
