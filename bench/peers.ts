@@ -16,7 +16,7 @@ export interface PeerGroup {
 /** In the order of the report; the README shows the first ones. */
 export const peerGroups: readonly PeerGroup[] = [
   {
-    job: 'a text of 64 B to another thread',
+    job: 'a string of 64 B to another thread',
     ours: ['idiom/channel-for-await', 'idiom/channel-handle'],
     others: ['idiom/channel-postMessage'],
   },
@@ -109,7 +109,7 @@ export const peerGroups: readonly PeerGroup[] = [
     job: 'frames of 60 B from a stream',
     ours: ['framer/60B-u32', 'framer/60B-u32-packets'],
     others: ['baseline/rest-framer-60B', 'baseline/concat-framer-60B'],
-    note: '`rest-framer` gives offsets; nobody owns or shares its bytes',
+    note: '`rest-framer` gives offsets; its bytes cannot be kept or shared',
   },
   {
     job: 'a buffer taken and given back',

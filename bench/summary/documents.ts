@@ -58,7 +58,7 @@ export function sortRuns(documents: readonly (readonly [name: string, document: 
 /** Where the figures of a run are from, one line. */
 export function originOf(run: CoreRun | BrokerRun | ScalingDocument): string {
   const engine = 'engine' in run ? run.engine : `Node ${run.node.replace(/^v/, '')}`;
-  const nats = 'natsVersion' in run ? `; nats-server ${run.natsVersion}` : '';
+  const nats = 'natsVersion' in run ? `; ${run.natsVersion?.replace(': v', ' ')}` : '';
   return `${run.machine}; ${engine.replace('Node v', 'Node ')}; commit ${run.commit}${nats}.`;
 }
 

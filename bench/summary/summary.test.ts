@@ -41,7 +41,7 @@ const scenario = { scenario: '1-to-1/16B', p25: 1, p75: 2, runs: 5, cpuNsPerMess
 const broker = {
   ...ORIGIN,
   node: 'v26.1.0',
-  natsVersion: '2.9.10',
+  natsVersion: 'nats-server: v2.9.10',
   results: [
     { ...scenario, server: 'nats-server', perSecond: 5e6, p50Us: null, p99Us: null },
     { ...scenario, server: 'busbar', perSecond: 12.5e6, p50Us: 30, p99Us: 61.25 },
