@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: MIT
 /** How the tests run: on the sources, one process per file, the collector within their reach. */
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 const root: string = import.meta.dirname;
+
+/** Vitest's report leaves errors outside every test out; scripts/test.mjs names them at its end. */
+function noteUnhandled(error: object): void {
+  const { message, stack, VITEST_TEST_PATH, VITEST_TEST_NAME } = error as Record<string, unknown>;
+  const where = [VITEST_TEST_PATH, VITEST_TEST_NAME].filter((each) => each !== undefined);
+  const test = ['outside every test', ...where].join(' > ').replace(`${root}/`, '');
+  mkdirSync(`${root}/build`, { recursive: true });
+  const line = JSON.stringify({ test, text: `${stack ?? message ?? ''}` });
+  appendFileSync(`${root}/build/unhandled.jsonl`, `${line}\n`);
+}
 
 const config: ViteUserConfig = defineConfig({
   resolve: {
@@ -20,6 +31,7 @@ const config: ViteUserConfig = defineConfig({
     allowOnly: false,
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    onUnhandledError: noteUnhandled,
     // Vitest's own is a second, which a busy machine may need for one turn.
     expect: { poll: { timeout: 120_000, interval: 10 } },
   },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm test`: every check there is, one gate after the other, and one line at the end with the sum.
+ * `npm test`: every check there is, gate by gate, what failed once more at the end, and one line
+ * with the sum.
  *
  * A gate that fails does not stop the others. Each counts as one, save the tests, which count one
  * by one. Nothing may be skipped: a skipped test fails the run. `npm test -- lint types` runs only
@@ -9,31 +10,40 @@
  * the same with pools in a plain SharedArrayBuffer, as where WebAssembly memory cannot be had; the
  * gate `plain` does so with the tests of base … channel.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { format } from 'node:util';
 import { checkApiReports } from './api-report.mjs';
 import { build } from './build.mjs';
 import { checkSite } from './check-site.mjs';
+import { failureLines, failuresOf, forgetUnhandled, unhandledFailures } from './failures.mjs';
 import { listFiles, ROOT } from './files.mjs';
 import { runPackaging } from './packaging.mjs';
 import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
 
-/** A gate returns `true`, `false` or counts, and prints what is wrong. */
+/** A gate returns `true`, `false` or counts, and prints what is wrong by `console.error`. */
 const GATES = {
   build: () => build(),
+  tests: () => runTests('tests', []),
+  fallbacks: () => runTests('fallbacks', SHIM_USERS, SWITCHED_OFF),
+  plain: () => runTests('plain', CORE, PLAIN),
   types: () => runs('typescript/bin/tsc', '-p', 'tsconfig.json'),
   lint: () => runs('@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
-  tests: () => runTests([]),
-  fallbacks: () => runTests(SHIM_USERS, SWITCHED_OFF),
-  plain: () => runTests(CORE, PLAIN),
-  sanitizers: runSanitizers,
-  package: checkPackage,
-  packaging: () => runPackaging({ all: false }),
   api: () => checkApiReports(),
   documentation: () => runsNode([`${ROOT}scripts/run-documentation.mjs`]),
   site: () => runs('typedoc/bin/typedoc') && checkSite(),
+  sanitizers: runSanitizers,
+  package: checkPackage,
+  packaging: () => runPackaging({ all: false }),
   benchmarks: runBenchmarks,
 };
+
+/** Gates that keep one core busy: these lists run at a time, each in a process of its own. */
+const BESIDE = [
+  ['types', 'lint', 'api', 'documentation', 'site'],
+  ['sanitizers', 'package', 'packaging'],
+];
 
 /** Tests of what works in another way where there is no shim. */
 const SHIM_USERS = ['src/native', 'test/native', 'src/link', 'test/link', 'test/executor/life'];
@@ -48,18 +58,23 @@ const TARBALL_BYTES_MAX = 350_000;
 
 const SWITCHED_OFF = { BUSBAR_NATIVE: 'off', BUSBAR_TEST_NATIVE: '' };
 
-const PLAIN = { BUSBAR_MEMORY: 'plain' };
+/** Searches by byte are slow there: fewer random streams than on WebAssembly memory. */
+const PLAIN = { BUSBAR_MEMORY: 'plain', BUSBAR_FUZZ_RUNS: '100000' };
 
 const WITHOUT_SHIM = '--without-shim';
 const PLAIN_MEMORY = '--plain-memory';
+/** `--into=FILE`: the run is part of another, which reads there what became of it. */
+const INTO = '--into=';
 const args = process.argv.slice(2);
-const named = args.filter((arg) => arg !== WITHOUT_SHIM && arg !== PLAIN_MEMORY);
-if (args.includes(WITHOUT_SHIM)) {
+const named = args.filter((arg) => !arg.startsWith('--'));
+const flags = args.filter((arg) => arg === WITHOUT_SHIM || arg === PLAIN_MEMORY);
+const into = args.find((arg) => arg.startsWith(INTO))?.slice(INTO.length);
+if (flags.includes(WITHOUT_SHIM)) {
   Object.assign(process.env, SWITCHED_OFF);
   delete GATES.fallbacks;
   delete GATES.sanitizers;
 }
-if (args.includes(PLAIN_MEMORY)) {
+if (flags.includes(PLAIN_MEMORY)) {
   Object.assign(process.env, PLAIN);
   delete GATES.plain;
 }
@@ -73,18 +88,67 @@ if (unknown.length > 0) {
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const summary = [];
-for (const [name, gate] of Object.entries(GATES)) {
-  if (named.length > 0 && !named.includes(name)) continue;
-  const counts = await runGate(name, gate);
-  for (const key of Object.keys(total)) total[key] += counts[key];
+const failures = [];
+const chosen = Object.keys(GATES).filter((name) => named.length === 0 || named.includes(name));
+const beside = BESIDE.map((list) => list.filter((name) => chosen.includes(name)));
+const isBeside = beside.every((list) => list.length > 0);
+for (const name of chosen) {
+  if (!isBeside || !beside.flat().includes(name)) await runGate(name, GATES[name]);
+  else if (name === beside[0][0]) await runBeside(beside);
 }
-console.log(`\n${summary.join('\n')}\n`);
-if (total.skipped > 0) console.log(`${total.skipped} skipped: nothing may be, so the run fails.`);
-console.log(`${total.passed} passed, ${total.failed + total.skipped} failed`);
+if (into !== undefined) writeFileSync(into, JSON.stringify({ total, summary, failures }));
+else showSum();
 process.exitCode = total.failed + total.skipped > 0 || total.passed === 0 ? 1 : 0;
+
+function showSum() {
+  console.log(`\n${summary.join('\n')}\n`);
+  if (total.skipped > 0) console.log(`${total.skipped} skipped: nothing may be, so the run fails.`);
+  for (const line of failureLines(failures)) console.log(line);
+  console.log(`${total.passed} passed, ${total.failed + total.skipped} failed`);
+}
+
+/** Runs each list of gates in a process of its own, and prints what it has printed at its end. */
+async function runBeside(lists) {
+  await Promise.all(
+    lists.map(async (list, i) => {
+      const file = `${ROOT}build/gates-${i}.json`;
+      rmSync(file, { force: true });
+      const child = spawn(
+        process.execPath,
+        [import.meta.filename, ...list, ...flags, INTO + file],
+        { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      let printed = '';
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding('utf8').on('data', (text) => {
+          printed += text;
+        });
+      }
+      const [code, signal] = await once(child, 'close');
+      console.log(printed.trimEnd());
+      const text = `ended with ${signal ?? code}`;
+      const broken = { total: one(false), summary: [], failures: [] };
+      if (!existsSync(file)) broken.failures.push({ place: list.join(', '), test: '', text });
+      addPart(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : broken);
+    }),
+  );
+}
+
+function addPart(part) {
+  for (const key of Object.keys(total)) total[key] += part.total[key];
+  summary.push(...part.summary);
+  failures.push(...part.failures);
+}
 
 async function runGate(name, gate) {
   const startMs = performance.now();
+  const before = failures.length;
+  const said = [];
+  const { error: print } = console;
+  console.error = (...values) => {
+    said.push(format(...values));
+    print(...values);
+  };
   let counts;
   try {
     const outcome = await gate();
@@ -92,13 +156,19 @@ async function runGate(name, gate) {
   } catch (error) {
     console.error(error);
     counts = one(false);
+  } finally {
+    console.error = print;
   }
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  const verdict = counts.failed + counts.skipped > 0 ? 'FAILED' : 'ok';
+  const isGood = counts.failed + counts.skipped === 0;
+  // Tests have been named one by one.
+  if (!isGood && failures.length === before)
+    failures.push({ place: name, test: '', text: said.join('\n') });
+  const verdict = isGood ? 'ok' : 'FAILED';
   const line = `${name.padEnd(14)} ${verdict.padEnd(7)} ${counts.note ?? ''}`.trimEnd();
   summary.push(`${line} (${seconds} s)`);
   console.log(`-- ${summary.at(-1)}`);
-  return counts;
+  for (const key of Object.keys(total)) total[key] += counts[key];
 }
 
 function one(passed) {
@@ -125,9 +195,10 @@ function runsNode(args, options = {}) {
 }
 
 /** Runs the tests whose paths begin like one of `paths`; all if there is none. */
-function runTests(paths, env = {}) {
+function runTests(place, paths, env = {}) {
   const report = `${ROOT}build/vitest.json`;
   rmSync(report, { force: true });
+  forgetUnhandled();
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const { status } = spawnSync(process.execPath, [vitest, 'run', ...paths, ...reporters], {
@@ -135,13 +206,21 @@ function runTests(paths, env = {}) {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  if (!existsSync(report)) return one(false);
+  failures.push(...unhandledFailures(place));
+  if (!existsSync(report)) {
+    console.error(`vitest ended with ${status}, and no report`);
+    return one(false);
+  }
   const result = JSON.parse(readFileSync(report, 'utf8'));
+  failures.push(...failuresOf(result, place));
   const passed = result.numPassedTests;
   const skipped = result.numPendingTests + result.numTodoTests;
   let failed = result.numFailedTests;
   // A file that does not load, or an error outside every test, has no failed test to its name.
-  if (failed === 0 && (status !== 0 || !result.success)) failed = 1;
+  if (failed === 0 && (status !== 0 || !result.success)) {
+    console.error(`vitest ended with ${status}`);
+    failed = 1;
+  }
   const note = `${passed} passed, ${failed} failed, ${skipped} skipped`;
   return { passed, failed, skipped, note };
 }
@@ -168,7 +247,9 @@ function checkPackage() {
   if (packed === undefined) return false;
   const [{ filename, files, size }] = JSON.parse(packed);
   const isSmall = size < TARBALL_BYTES_MAX;
-  console.log(`the tarball has ${size} bytes, and may have ${TARBALL_BYTES_MAX}`);
+  const sizes = `the tarball has ${size} bytes, and may have ${TARBALL_BYTES_MAX}`;
+  if (isSmall) console.log(sizes);
+  else console.error(sizes);
   const paths = files.map(({ path }) => path);
   const astray = paths.filter((path) => !isPublished(path));
   for (const path of astray) console.error(`${path} does not belong in the package`);

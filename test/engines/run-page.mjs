@@ -2,8 +2,8 @@
 /** The page: runs each bundled test file in a worker of its own, where a thread may wait. */
 const FILE_MS_MAX = 180_000;
 
-async function post(name, outcomes) {
-  await fetch(`/result/${name}`, { method: 'POST', body: JSON.stringify(outcomes) });
+async function post(name, result) {
+  await fetch(`/result/${name}`, { method: 'POST', body: JSON.stringify(result) });
 }
 
 function run(name) {
@@ -25,5 +25,13 @@ function run(name) {
 }
 
 if (!globalThis.crossOriginIsolated) throw new Error('the page is not cross-origin isolated');
-for (const name of await (await fetch('/files')).json()) await post(name, await run(name));
-await post('end', [{ engine: navigator.userAgent }]);
+const { names, atATime } = await (await fetch('/files')).json();
+const work = async () => {
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    const beginMs = performance.now();
+    const outcomes = await run(name);
+    await post(name, { outcomes, tookMs: performance.now() - beginMs });
+  }
+};
+await Promise.all(Array.from({ length: atATime }, work));
+await post('end', {});
