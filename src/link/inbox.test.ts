@@ -15,6 +15,7 @@ const OWNER: InboxOwner = {
   isPaused: () => false,
   endTaken: () => {},
   error: () => undefined,
+  keepsRest: () => false,
 };
 
 function setUp() {

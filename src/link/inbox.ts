@@ -23,6 +23,8 @@ export interface InboxOwner {
   endTaken(): void;
   /** Why the link failed. */
   error(): Error | undefined;
+  /** Whether the link has failed, and a reader gets what had arrived before it gets the error. */
+  keepsRest(): boolean;
 }
 
 /** More packets may come. */
@@ -31,11 +33,19 @@ const READING = 0;
 const ENDED = 1;
 /** The owner was told of that. */
 const TOLD = 2;
-/** The link delivers no more; after its failure packets may wait. */
-const CLOSED = 3;
+/** The link has failed; what came before waits for its reader, who then gets the error. */
+const BROKEN = 3;
+/** No packet waits, and none comes. */
+const CLOSED = 4;
 /** A handler has failed. */
-const FAILED = 4;
-type InboxState = typeof READING | typeof ENDED | typeof TOLD | typeof CLOSED | typeof FAILED;
+const FAILED = 5;
+type InboxState =
+  | typeof READING
+  | typeof ENDED
+  | typeof TOLD
+  | typeof BROKEN
+  | typeof CLOSED
+  | typeof FAILED;
 
 interface Taker<P> extends Linked<Taker<P>> {
   readonly resolve: (packet: P | undefined) => void;
@@ -50,7 +60,7 @@ interface Taker<P> extends Linked<Taker<P>> {
  *
  * The link does not read from when the queue is full until it is empty. While the program has
  * paused the link, the queue keeps what it has. The peer's end is handled in its place, after all
- * packets that came before it.
+ * packets that came before it; so is a failure of the link, if a program reads.
  */
 export class Inbox<P extends Packet = Packet> {
   readonly #owner: InboxOwner;
@@ -72,7 +82,7 @@ export class Inbox<P extends Packet = Packet> {
 
   /** Puts a packet in. **Ownership** takes the packet. */
   push(packet: P): void {
-    if (this.#state >= CLOSED) {
+    if (this.#state >= BROKEN) {
       packet.release();
       return;
     }
@@ -99,15 +109,18 @@ export class Inbox<P extends Packet = Packet> {
     this.advance();
   }
 
-  /** The link delivers no more. Queued packets are dropped, unless the link has failed. */
+  /** The link delivers no more. What is queued is released, unless a reader is to get it. */
   close(): void {
-    if (this.#state >= CLOSED) return;
-    this.#state = CLOSED;
-    if (this.#owner.error() === undefined) while (!this.#isEmpty) this.#shift()?.release();
+    if (this.#state >= BROKEN) return;
+    if (!this.#owner.keepsRest()) {
+      this.destroy();
+      return;
+    }
+    this.#state = BROKEN;
     this.advance();
   }
 
-  /** The program reads no more: drops what is queued and what comes later. */
+  /** The program reads no more: releases what is queued and what comes later. */
   destroy(): void {
     if (this.#state < CLOSED) this.#state = CLOSED;
     while (!this.#isEmpty) this.#shift()?.release();
@@ -170,7 +183,7 @@ export class Inbox<P extends Packet = Packet> {
 
   /** Makes a packet that was just taken the next one again. **Ownership** takes the packet. */
   putBack(packet: P): void {
-    if (this.#state >= CLOSED && this.#owner.error() === undefined) {
+    if (this.#state >= CLOSED) {
       packet.release();
       return;
     }
@@ -210,7 +223,7 @@ export class Inbox<P extends Packet = Packet> {
 
   /** The next packet, unless the link is paused: that of a link that has ended is not. */
   #next(): P | undefined {
-    return this.#state < CLOSED && this.#owner.isPaused() ? undefined : this.#shift();
+    return this.#state < BROKEN && this.#owner.isPaused() ? undefined : this.#shift();
   }
 
   #shift(): P | undefined {

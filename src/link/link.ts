@@ -57,8 +57,8 @@ export interface Link extends AsyncDisposable {
   /** Why the link closed or is closing; undefined while it is open, and if it closed normally. */
   readonly error: BusbarError | undefined;
   /**
-   * True once the link has ended: it delivers and sends nothing more, and holds no buffer. At that
-   * moment, or in a microtask after it, `onClose` is called. Still false while the link is closing,
+   * True once the link has ended: it sends nothing more, and holds no buffer but of packets that
+   * wait for a reader after a failure. At that moment, or in a microtask after it, `onClose` is called. Still false while the link is closing,
    * also straight after `destroy()`; {@link writable} is false from the beginning of the end.
    */
   readonly closed: boolean;

@@ -8,6 +8,7 @@ import type { HandleOptions } from '../packet/handling.ts';
 import type { Packet } from '../packet/index.ts';
 import { isThenable } from './handler-result.ts';
 import { Inbox } from './inbox.ts';
+import type { CloseOptions } from './link.ts';
 import { WritableLink } from './writable-link.ts';
 
 /** Why a link does not read: the program has paused it, or its inbox is full. */
@@ -20,6 +21,10 @@ const OF_THE_END = /^ERR_BUSBAR_(?:LINK|WRITER)_/;
 /**
  * The ways to read a link whose option `handler` returned no callbacks. Each packet is the
  * program's. While too many wait to be read, the link pauses by itself.
+ *
+ * **When the link fails**, a reader first gets the packets that had arrived, as callbacks would
+ * have, then the link's `error`. They are released when it leaves its loop, at {@link close} or
+ * {@link destroy}, and at once if nothing reads the link.
  */
 export abstract class ReadableLink<P extends Packet = Packet> extends WritableLink {
   /** @internal Only of a link without callbacks. */
@@ -44,8 +49,8 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   /**
    * The next packet, as soon as it is there; undefined after the last one.
    *
-   * **Ownership** the packet is the caller's. **Throws** (rejects) the link's `error` if it failed,
-   * ERR_BUSBAR_TIMEOUT, `signal.reason`, and as {@link tryReceive}.
+   * **Ownership** the packet is the caller's. **Throws** (rejects) after the last one the link's
+   * `error` if it failed; ERR_BUSBAR_TIMEOUT, `signal.reason`, and as {@link tryReceive}.
    */
   async receive(options?: WaitOptions): Promise<P | undefined> {
     const reader = this.#reader();
@@ -53,7 +58,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     return reader.receive(options);
   }
 
-  /** All packets, until the link ends. Throws the link's `error` if it failed. */
+  /** All packets, until the link ends. Then throws the link's `error` if it failed. */
   [Symbol.asyncIterator](): AsyncIterableIterator<P, void, undefined> {
     const reader = this.#reader();
     this.beginsRead();
@@ -66,7 +71,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
    *
    * **Ownership** the packet is the handler's, which releases it or sends it on; a handler that
    * fails need not. **Throws** (rejects) what a handler throws, unless there is `onError`; the link
-   * is closed then. Also the link's `error` if it failed.
+   * is closed then. Also, after the last one, the link's `error` if it failed.
    */
   async handle(
     handler: (packet: P) => void | Promise<void>,
@@ -80,6 +85,19 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
       if (error !== this.error && reader.isFailed) this.act(this.life.handlerThrew(error));
       throw error;
     }
+  }
+
+  /** @internal Also releases what still waits to be read after a failure. */
+  override close(options?: CloseOptions): Promise<void> {
+    const done = super.close(options);
+    this.inbox?.destroy();
+    return done;
+  }
+
+  /** @internal As {@link close}. */
+  override destroy(): void {
+    super.destroy();
+    this.inbox?.destroy();
   }
 
   /** Stops delivery, also from within a delivery, which is then the last. */
@@ -115,7 +133,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   /** @internal Every packet before the peer's end was dealt with. */
   protected abstract endTaken(): void;
 
-  /** @internal No handler and no loop of the program hears of this failure. */
+  /** @internal No handler and no loop of the program gets this failure. */
   protected abstract reportUnheard(failure: BusbarError): void;
 
   /** @internal Whether messages may be longer than a buffer, and come in parts. */
@@ -131,6 +149,8 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
       endHold: () => this.#endHold(BY_INBOX),
       isPaused: () => (this.#holds & BY_PROGRAM) !== 0,
       error: () => this.error,
+      // An async handler may still begin to read; what it leaves is released when it ends.
+      keepsRest: () => this.life.failure !== undefined && (this.isRead || this.#isServed),
       endTaken: () => {
         if (!this.#isServed) this.endTaken();
       },
@@ -169,11 +189,12 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
   }
 
   /**
-   * @internal The program has left a loop. It may read on later; until then no reader hears of a
+   * @internal The program has left a loop. It may read on later; until then no reader gets a
    * failure. What has failed before that may be why it has left.
    */
   protected leavesLoop(): void {
-    if (!this.life.isGone) this.isRead = false;
+    if (this.life.isGone) this.inbox?.destroy();
+    else this.isRead = false;
   }
 
   #served(): void {

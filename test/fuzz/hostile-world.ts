@@ -198,6 +198,7 @@ export class World {
       isPaused: () => false,
       endTaken() {},
       error: () => undefined,
+      keepsRest: () => false,
     };
     const inbox = new Inbox(64, owner);
     const packet = this.packet();

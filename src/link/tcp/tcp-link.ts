@@ -245,7 +245,7 @@ export class TcpLink extends StreamLink implements Link {
     socket.on('close', () => {
       this.#isSocketClosed = true;
       this.sender.outbox.streamClosed();
-      this.destroy();
+      this.act(this.life.destroy());
       this.#settle();
     });
     this.begin([this.intake.framer, this.sender]);
