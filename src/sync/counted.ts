@@ -76,7 +76,7 @@ export abstract class Counted<Failure extends string> extends Phased {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const began = loadAcquire(this.words, STATE);
     const now = this.tryWait();
-    return now === BUSY ? this.untilSync(() => this.#look(began), timeoutMs) : now;
+    return now === BUSY ? this.#waitLate(began, timeoutMs) : now;
   }
 
   /**
@@ -140,6 +140,11 @@ export abstract class Counted<Failure extends string> extends Phased {
     const entered = Math.min(held & ENTERED_MAX, state & COUNT_MAX);
     if ((state & PHASE) !== OPEN || entered === 0) return state;
     return entered === (state & COUNT_MAX) ? this.atZero(state, true) : state - entered;
+  }
+
+  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
+  #waitLate(began: number, timeoutMs: number): 'done' | 'timeout' | Failure {
+    return this.untilSync(() => this.#look(began), timeoutMs);
   }
 
   /** `began` is the STATE when the wait began. */

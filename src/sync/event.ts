@@ -129,11 +129,7 @@ export class Event extends Primitive {
   waitSync(timeoutMs: number = Infinity): 'set' | 'timeout' {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const began = loadAcquire(this.words, STATE);
-    if (this.tryWait() === 'set') return 'set';
-    for (let i = 0; i < SPINS; i++) {
-      if ((loadAcquire(this.words, STATE) & IS_SET) !== 0) break;
-    }
-    return this.untilSync(() => this.#take(began), timeoutMs);
+    return this.tryWait() === 'set' ? 'set' : this.#waitLate(began, timeoutMs);
   }
 
   /**
@@ -170,6 +166,14 @@ export class Event extends Primitive {
   }
 
   protected override inherit(): void {}
+
+  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
+  #waitLate(began: number, timeoutMs: number): 'set' | 'timeout' {
+    for (let i = 0; i < SPINS; i++) {
+      if ((loadAcquire(this.words, STATE) & IS_SET) !== 0) break;
+    }
+    return this.untilSync(() => this.#take(began), timeoutMs);
+  }
 
   /** One attempt of a caller; `began` is the STATE when its wait began. */
   #take(began: number): 'set' | 'busy' {

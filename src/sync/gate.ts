@@ -181,6 +181,11 @@ export class Gate extends Phased {
     if (this.pool.isAttached && this.isHeldHere) {
       throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'enterSync');
     }
+    return this.#enter(decide) === 'entered' ? 'entered' : this.#enterLate(decide, timeoutMs);
+  }
+
+  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
+  #enterLate(decide: Decide | undefined, timeoutMs: number): 'entered' | 'timeout' {
     return this.untilSync(() => this.#enterSoon(decide), timeoutMs);
   }
 

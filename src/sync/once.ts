@@ -165,12 +165,12 @@ export class Once extends Phased {
    * **Throws** what `make` throws, after {@link fail}; what {@link finish} throws.
    */
   tryRun(make: () => OnceResult): 'done' | 'busy' | 'poisoned' {
-    return this.#run(checkFunction('make', make), () => this.tryBegin());
+    return this.#run(make) as 'done' | 'busy' | 'poisoned';
   }
 
   /** {@link tryRun} that waits as {@link beginSync}. **Throws** as both. */
   runSync(make: () => OnceResult, timeoutMs: number = Infinity): 'done' | 'timeout' | 'poisoned' {
-    return this.#run(checkFunction('make', make), () => this.beginSync(timeoutMs));
+    return this.#run(make, timeoutMs) as 'done' | 'timeout' | 'poisoned';
   }
 
   /** {@link tryRun} that waits as {@link begin}; `make` may be asynchronous. **Throws** as both. */
@@ -257,14 +257,13 @@ export class Once extends Phased {
     }
   };
 
-  #run<Result extends string>(
-    make: () => OnceResult,
-    begin: () => Result | 'begun',
-  ): Exclude<Result, 'begun'> | 'done' {
+  /** Waits at most `timeoutMs`; not at all if that is undefined. */
+  #run(make: () => OnceResult, timeoutMs?: number): 'done' | 'busy' | 'timeout' | 'poisoned' {
+    checkFunction('make', make);
     if (this.phase === DONE) return 'done';
     ensureStack();
-    const result = begin();
-    if (result !== 'begun') return result as Exclude<Result, 'begun'>;
+    const result = timeoutMs === undefined ? this.tryBegin() : this.beginSync(timeoutMs);
+    if (result !== 'begun') return result;
     let made: OnceResult;
     try {
       made = make();

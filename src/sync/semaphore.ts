@@ -143,14 +143,7 @@ export class Semaphore extends Primitive {
   ): 'acquired' | 'timeout' | 'disabled' {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const now = this.tryAcquire(count);
-    if (now !== BUSY) return now;
-    if (this.owned && this.words[this.#held] + count > this.max) {
-      throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'acquireSync');
-    }
-    for (let i = 0; i < SPINS; i++) {
-      if (loadAcquire(this.words, STATE) >= count) break;
-    }
-    return this.untilSync(() => this.#attempt(count), timeoutMs);
+    return now === BUSY ? this.#acquireLate(count, timeoutMs) : now;
   }
 
   /**
@@ -311,6 +304,17 @@ export class Semaphore extends Primitive {
       this.waiters.owe();
     }
     return result;
+  }
+
+  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
+  #acquireLate(count: number, timeoutMs: number): 'acquired' | 'timeout' | 'disabled' {
+    if (this.owned && this.words[this.#held] + count > this.max) {
+      throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'acquireSync');
+    }
+    for (let i = 0; i < SPINS; i++) {
+      if (loadAcquire(this.words, STATE) >= count) break;
+    }
+    return this.untilSync(() => this.#attempt(count), timeoutMs);
   }
 
   #take(count: number): 'acquired' | 'busy' | 'disabled' {

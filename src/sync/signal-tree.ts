@@ -167,13 +167,8 @@ export class SignalTree extends Primitive {
   /** {@link tryTake}, blocking this thread until one is set; NO_SIGNAL after `timeoutMs`. */
   takeSync(timeoutMs: number = Infinity): number {
     checkTimeoutMs('timeoutMs', timeoutMs);
-    let index = this.tryTake();
-    if (index !== NO_SIGNAL) return index;
-    this.line.untilSync(() => {
-      index = this.tryTake();
-      return index !== NO_SIGNAL;
-    }, timeoutMs);
-    return index;
+    const index = this.tryTake();
+    return index === NO_SIGNAL ? this.#takeLate(timeoutMs) : index;
   }
 
   /**
@@ -216,6 +211,16 @@ export class SignalTree extends Primitive {
 
   get #isAny(): boolean {
     return loadSeqCst(this.#bits, this.#levels[this.#levels.length - 1]) !== 0;
+  }
+
+  /** Apart: a method that makes a closure makes an object for its variables in every call. */
+  #takeLate(timeoutMs: number): number {
+    let index = NO_SIGNAL;
+    this.line.untilSync(() => {
+      index = this.tryTake();
+      return index !== NO_SIGNAL;
+    }, timeoutMs);
+    return index;
   }
 
   /** Takes the first signal from `from` on. */
