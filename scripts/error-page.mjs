@@ -14,7 +14,7 @@ const TABLE = 'src/base/errors.ts';
 const HEAD = `# Errors
 
 What the outside world does to a program, and what the state of a shared object forbids, is a
-\`BusbarError\` with a code. Codes are stable; compare them, not the texts. Wrong arguments are a
+\`BusbarError\` with a code. Codes are stable; compare them, not the messages. Wrong arguments are a
 \`TypeError\` or \`RangeError\` that names the argument, what is expected, and the value. "Full",
 "empty" and "not now" are return values, not errors.
 
@@ -29,7 +29,7 @@ const isDeparture = (error: unknown): boolean =>
 \`isBusbarError(error)\` and \`isBusbarError(error, code)\` take any value. \`error.cause\` is what
 lies below: the system's error, or what a handler threw; \`error.help\` names the
 entry here. \`busbar/errors\` also exports
-\`BusbarError\`, the type \`BusbarErrorCode\`, and \`BUSBAR_ERRORS\`, the table of texts.
+\`BusbarError\`, the type \`BusbarErrorCode\`, and \`BUSBAR_ERRORS\`, the table of messages.
 
 This page is made from that table: \`npm run errors\`. The package has it without the guides that
 it leads to.

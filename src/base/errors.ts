@@ -277,8 +277,8 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_REQUEST_FAILED: 'the handler of a request failed',
   /**
-   * Something is sent by a closed link; or `onClose` hears that an abort or its own handler closed
-   * it (`cause`).
+   * Something is sent by a closed link; or `onClose` is told that an abort or its own handler
+   * closed it (`cause`).
    *
    * **Do**: Stop sending when `onClose` was called. If the handler threw, mend the handler.
    */
