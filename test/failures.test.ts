@@ -26,7 +26,7 @@ test('each failure has a line with its name, and the first lines of what was sai
   expect(failureLines(many).slice(-2)).toEqual(['FAILED 49', 'and 10 more']);
 });
 
-test('a report of vitest names tests that failed or were skipped, and files that did not load', () => {
+test('a report of vitest names tests that failed or were skipped, and files that fail', () => {
   const one = (status: string, fullName: string) => ({ status, fullName, failureMessages: ['no'] });
   const file = (name: string, status: string, assertionResults: object[], message = '') => {
     return { name: ROOT + name, status, assertionResults, message };
@@ -47,7 +47,8 @@ test('a report of vitest names tests that failed or were skipped, and files that
 });
 
 test('the log of a command says at its end what failed, or how it ended', () => {
-  const log = `FAILED of long ago\n-- 7 failed:\n${TWO.join('\n')}\n\x1b[1m3 passed, 2 failed\x1b[0m\n`;
+  const sum = '\x1b[1m3 passed, 2 failed\x1b[0m';
+  const log = `FAILED of long ago\n-- 7 failed:\n${TWO.join('\n')}\n${sum}\n`;
   expect(failuresIn(log, 'npm test')).toEqual(['-- npm test', ...TWO.slice(1)]);
   expect(failuresIn('much\n3 passed, 0 failed\n', 'npm test')).toEqual([]);
   expect(failuresIn('3 passed, 1 failed', 'npm test')).toEqual([

@@ -125,7 +125,7 @@ test('whatever a signal is, its wait ends, and leaves no place in the queue', as
     try {
       controller.abort();
     } catch (error) {
-      // Deno's own code reads `aborted`, so that abort throws what the getter of the last one throws.
+      // Deno's own code reads `aborted`: abort throws what the getter of the last one throws.
       expect(error).toMatchObject({ message: end });
     }
     expect(await locking).toBe(end);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * Test program: calls `receive` of an inbox with no stack left, then with more and more. Ends with 1
- * if a packet is lost, or a caller that went is still served.
+ * Test program: calls `receive` of an inbox with no stack left, then with more and more. Ends with
+ * 1 if a packet is lost, or a caller that went is still served.
  *
  * A promise that is rejected where the stack is full makes V8 print that Node's callback for
  * rejections has failed, thousands of times here: so it has a process of its own.
