@@ -161,7 +161,7 @@ test.each([
   finish();
 });
 
-test('what nobody reads is released when the link fails, and a later read gets the error', async () => {
+test('what nobody reads is released at the failure, and a later read gets the error', async () => {
   const { pool, link, send, reset, finish } = await setUp();
   await send();
   expect(pool.stats().held).toBe(1);

@@ -58,8 +58,9 @@ export interface Link extends AsyncDisposable {
   readonly error: BusbarError | undefined;
   /**
    * True once the link has ended: it sends nothing more, and holds no buffer but of packets that
-   * wait for a reader after a failure. At that moment, or in a microtask after it, `onClose` is called. Still false while the link is closing,
-   * also straight after `destroy()`; {@link writable} is false from the beginning of the end.
+   * wait for a reader after a failure. At that moment, or in a microtask after it, `onClose` is
+   * called. Still false while the link is closing, also straight after `destroy()`;
+   * {@link writable} is false from the beginning of the end.
    */
   readonly closed: boolean;
   /** True after {@link pause}, until {@link resume}; also while enough packets wait to be read. */

@@ -24,6 +24,7 @@ const inbox = new Inbox(1 << 20, {
   isPaused: () => false,
   endTaken: () => {},
   error: () => undefined,
+  keepsRest: () => false,
 });
 
 function push(): void {
