@@ -81,7 +81,7 @@ const REPORT = '{"handled":1,"dropped":0,"leaked":0,"terminated":[]}';
 const NO_SHIM =
   'the shim is no part of the bundle that busbar is in; leave the package outside of it';
 const NO_PROGRAM =
-  'ERR_BUSBAR_EXECUTOR_START an executor could not be started: an executor could not be started: ' +
+  'ERR_BUSBAR_EXECUTOR_START an executor could not be started: ' +
   'the bundle lacks executor-thread.js, see "Bundles" in the README of busbar';
 
 test('a bundle that is the module of its executors is their program, too', async () => {

@@ -2,6 +2,7 @@
 /** `new` of any exported class makes a usable object, or says in its own words what to do. */
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { BufferPool, Packet } from '../src/index.ts';
 
 const SRC = new URL('../src/', import.meta.url);
 const FOLDERS = readdirSync(SRC, { withFileTypes: true })
@@ -27,4 +28,14 @@ test.each(FOLDERS)('new of what busbar/%s exports', async (folder) => {
     }
   }
   expect(wrong).toEqual([]);
+});
+
+test('new Packet is refused also with the arguments of wrap', () => {
+  const pool = BufferPool.create({ bufferSize: 64, bufferCount: 1, maxThreads: 1 });
+  const bufferId = pool.tryAcquire();
+  expect(() => Reflect.construct(Packet, [pool, bufferId, pool.offsetOf(bufferId), 8])).toThrow(
+    new TypeError('new Packet is refused: use Packet.tryFrom or Packet.wrap'),
+  );
+  Packet.wrap(pool, bufferId, pool.offsetOf(bufferId), 8).release();
+  expect(pool.close().heldByThreads).toBe(0);
 });

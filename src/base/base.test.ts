@@ -102,6 +102,20 @@ test('values are shown in errors without ever throwing', () => {
   ]);
 });
 
+test('a word that is nearly right is named', () => {
+  const known = ['capacity', 'kind', 'name', 'no'];
+  const hints = ['capasity', 'Capacity', 'nmae', 'names', 'on', 'x', 'quorum', 'ndki', ''].map(
+    (wrong) => check.hint(wrong, known),
+  );
+  const hint = (word: string): string => ` (did you mean "${word}"?)`;
+  const right = ['capacity', 'capacity', 'name', 'name', '', '', '', '', ''];
+  expect(hints).toEqual(right.map((word) => word && hint(word)));
+  expect(() => check.checkOptions('options', { nam: 'x' }, known)).toThrow(
+    'there is no option "nam" (did you mean "name"?); known are capacity, kind, name, no',
+  );
+  expect(() => check.checkOptions('retry', { nam: 'x' }, known)).toThrow(/^retry has no option/);
+});
+
 test('checks pass what is right and name argument, expectation and value of what is not', () => {
   expect(check.checkInteger('n', 3, 0, 3)).toBe(3);
   expect(check.checkTimeoutMs('t', Infinity)).toBe(Infinity);

@@ -209,7 +209,7 @@ export const copyWords: typeof copyNarrowWords = isNode(24, 0) ? copyWideWords :
 
 const encoder = new TextEncoder();
 
-/** The UTF-8 bytes of a text, in memory of their own. */
+/** The UTF-8 bytes of a string, in memory of their own. */
 export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }

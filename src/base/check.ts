@@ -79,7 +79,7 @@ export function checkBoolean(name: string, value: unknown): boolean {
   return value;
 }
 
-/** A text. */
+/** A string. */
 export function checkText(name: string, value: unknown): string {
   if (typeof value !== 'string')
     throw new TypeError(`${name} must be a string, got ${show(value)}`);
@@ -96,8 +96,15 @@ export function checkFunction<T>(name: string, value: T): T {
 
 /** Bytes: a Uint8Array (a Node Buffer is one), on any kind of memory. */
 export function checkBytes(name: string, value: unknown): Bytes {
-  if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array, got ${show(value)}`);
+  if (!isBytes(value)) throw noBytes(name, value);
   return value;
+}
+
+/** A `source` may also be a string, with which its callers have dealt, unless it is one here. */
+function noBytes(name: string, value: unknown): TypeError {
+  const what =
+    name === 'source' && typeof value !== 'string' ? 'a string or a Uint8Array' : 'a Uint8Array';
+  return new TypeError(`${name} must be ${what}, got ${show(value)}`);
 }
 
 /** Words: an Int32Array, on any kind of memory. */
@@ -188,9 +195,11 @@ export function checkOptions<T>(name: string, value: T, known: readonly string[]
     throw new TypeError(`${name} must be an object, got ${show(value)}`);
   }
   for (const key of Object.keys(value)) {
-    if (!known.includes(key)) {
-      throw new TypeError(`${name} has no option ${show(key)}; known are ${known.join(', ')}`);
-    }
+    if (known.includes(key)) continue;
+    const what = name === 'options' ? 'there is' : `${name} has`;
+    throw new TypeError(
+      `${what} no option ${show(key)}${hint(key, known)}; known are ${known.join(', ')}`,
+    );
   }
   const own: Record<string, unknown> = {};
   for (const key of known) {
@@ -198,4 +207,33 @@ export function checkOptions<T>(name: string, value: T, known: readonly string[]
     if (option !== undefined) own[key] = option;
   }
   return own as T;
+}
+
+/** ` (did you mean "name"?)` if one of the known words is near to a wrong one; else ''. */
+export function hint(wrong: string, known: readonly string[]): string {
+  let nearest = '';
+  // One edit for a word of one letter or two, two for a longer one.
+  let edits = Math.min(2, (wrong.length + 1) >> 1) + 1;
+  for (const word of known) {
+    if (Math.abs(word.length - wrong.length) >= edits) continue;
+    const count = editsBetween(wrong.toLowerCase(), word.toLowerCase());
+    if (count >= edits || count === word.length) continue;
+    nearest = word;
+    edits = count;
+  }
+  return nearest === '' ? '' : ` (did you mean "${nearest}"?)`;
+}
+
+/** Characters to insert, remove or replace. */
+function editsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      const replaced = row[j] + Number(a[i] !== b[j]);
+      next.push(Math.min(replaced, row[j + 1] + 1, next[j] + 1));
+    }
+    row = next;
+  }
+  return row[b.length];
 }

@@ -55,7 +55,7 @@ export const BUSBAR_ERRORS = {
    *
    * **See**: [who owns what](../../docs/guides/ownership.md).
    */
-  ERR_BUSBAR_PACKET_RELEASED: 'the packet was used after its release',
+  ERR_BUSBAR_PACKET_RELEASED: 'the packet was used after it was released or sent',
   /**
    * Words were received twice, were changed on their way, or are of another pool.
    *
@@ -192,14 +192,14 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_CHANNEL_CLOSED: 'the channel was closed',
   /**
-   * A second sender or receiver on the single side of an `spsc` or `mpsc` channel; a second
-   * consumer of a mailbox.
+   * A second sender or receiver on the single side of an `spsc` or `mpsc` channel, which the text
+   * names; a second consumer of a mailbox.
    *
    * **Do**: Use kind `'mpmc'`, or close the first end. A mailbox has one handler or one loop.
    *
    * **See**: [across threads](../../docs/guides/threads.md#what-goes-wrong).
    */
-  ERR_BUSBAR_CHANNEL_ROLE: 'the channel already has a living thread on that side',
+  ERR_BUSBAR_CHANNEL_ROLE: 'this side is taken already',
   /**
    * All senders, or all receivers, ended without closing; nothing will come, or be taken, any
    * more.
@@ -227,7 +227,7 @@ export const BUSBAR_ERRORS = {
    *
    * **See**: [deadlocks](../../docs/sync.md#deadlocks).
    */
-  ERR_BUSBAR_DEADLOCK: 'the wait could never end: this thread holds what is waited for',
+  ERR_BUSBAR_DEADLOCK: 'the wait could never end',
   /**
    * A thread died while it held a mutex, or wrote under an `RwLock`, that was made with
    * `onOwnerDeath: 'poison'`.
@@ -342,11 +342,12 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_DATAGRAM_FAILED: 'the kernel refused the datagram',
   /**
-   * A subject is empty, too long, has too many or empty tokens, spaces or controls; or a publisher
-   * used a wildcard.
+   * A subject is empty, too long, has too many or empty tokens, spaces or controls; a publisher
+   * used a wildcard; or a message without a reply subject, since it was published and not
+   * requested, is to be answered by `respond`.
    *
-   * **Do**: Build subjects of short tokens with dots between. Never let strangers choose them
-   * without a check; nothing was sent.
+   * **Do**: Look at `message.reply` before `respond`. Build subjects of short tokens with dots
+   * between. Never let strangers choose them without a check; nothing was sent.
    *
    * **See**: [subjects](../../docs/bus.md#subjects).
    */

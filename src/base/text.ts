@@ -19,7 +19,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** Up to this many characters a loop is faster than the engine's function. */
 const LOOP_CHARS_MAX = 32;
 
-/** How many bytes a text takes in UTF-8. */
+/** How many bytes a string takes in UTF-8. */
 export function textBytes(text: string): number {
   if (node !== undefined) return node.byteLength(text);
   let count = text.length;
@@ -36,7 +36,7 @@ export function textBytes(text: string): number {
 }
 
 /**
- * Writes a text of `length` bytes to `bytes` at offset `at`.
+ * Writes a string of `length` bytes to `bytes` at offset `at`.
  *
  * **Cost** one pass over the text; a longer one takes a view of the bytes.
  */

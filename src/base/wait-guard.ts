@@ -51,7 +51,7 @@ export class WaitGuard {
   readonly #timer: Timer | undefined;
   readonly #onAbort: (() => void) | undefined;
 
-  /** `what` names the wait in the error of a time-out, `detail` says more. */
+  /** `what` names the wait in the error of a time-out, `detail` may say more. */
   constructor(
     limits: WaitLimits,
     what: string,
@@ -62,8 +62,9 @@ export class WaitGuard {
     if (timeoutMs !== Infinity) {
       this.#timer = startTimer(timeoutMs, () => {
         this.end();
-        const more = detail === undefined ? '' : `; ${detail()}`;
-        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', `${what}, ${showMs(timeoutMs)}${more}`));
+        const more = detail?.() ?? '';
+        const text = `${what}, ${showMs(timeoutMs)}${more === '' ? '' : `; ${more}`}`;
+        reject(new BusbarError('ERR_BUSBAR_TIMEOUT', text));
       });
     }
     if (signal === undefined) return;

@@ -91,7 +91,7 @@ export class BusMessage implements Disposable {
   /**
    * Publishes to {@link reply}. False: not now, and nothing was sent.
    *
-   * **Throws** ERR_BUSBAR_NO_RESPONDERS if the message has no reply subject; as `tryPublish`.
+   * **Throws** ERR_BUSBAR_BAD_SUBJECT if the message has no reply subject; as `tryPublish`.
    */
   tryRespond(payload: BusPayload, options?: PublishOptions): boolean {
     return this.#bus.tryPublish(this.#replySubject(), payload, options);
@@ -132,14 +132,18 @@ export class BusMessage implements Disposable {
 
   #replySubject(): string {
     if (this.reply === undefined) {
-      throw new BusbarError('ERR_BUSBAR_NO_RESPONDERS', 'the message has no reply subject');
+      const detail = `a message on "${this.subject}" has no reply subject, look at its reply first`;
+      throw new BusbarError('ERR_BUSBAR_BAD_SUBJECT', detail);
     }
     return this.reply;
   }
 
   #check(name: string): void {
     if (this.bufferId !== NO_BUFFER) return;
-    throw new BusbarError('ERR_BUSBAR_PACKET_RELEASED', `${name} of a message that was borrowed`);
+    throw new BusbarError(
+      'ERR_BUSBAR_PACKET_RELEASED',
+      `${name} of a borrowed message, keep() it in time`,
+    );
   }
 }
 

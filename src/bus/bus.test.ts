@@ -283,6 +283,25 @@ test('a request gets the first answer; without a responder it fails at once', as
   finish(bus);
 });
 
+test('a message that was published has no reply subject, and respond says so', async () => {
+  const { bus } = setUp();
+  let error: unknown;
+  bus.subscribe('told', (message) => {
+    try {
+      message.tryRespond('thanks');
+    } catch (thrown) {
+      error = thrown;
+    }
+  });
+  await bus.publish('told', 'news');
+  await bus.drain();
+  expect(error).toMatchObject({
+    code: 'ERR_BUSBAR_BAD_SUBJECT',
+    message: /a message on "told" has no reply subject, look at its reply first$/,
+  });
+  finish(bus);
+});
+
 test('replies yields the answers of all responders', async () => {
   const { bus } = setUp();
   for (const name of ['a', 'b', 'c']) {

@@ -196,8 +196,8 @@ export class Bus implements Responder, Disposable {
    * Publishes. False: not now, and nothing was sent; a subscriber with the policy 'stop' has no
    * room, no buffer is free, or `backlogMax` messages wait.
    *
-   * **Ownership** bytes and texts are copied; a packet is the bus's on success, the caller's after
-   * false or an error.
+   * **Ownership** bytes and strings are copied; a packet is the bus's on success, the caller's
+   * after false or an error.
    * **Throws** TypeError, ERR_BUSBAR_BAD_SUBJECT, ERR_BUSBAR_MESSAGE_TOO_LARGE,
    * ERR_BUSBAR_BUS_CLOSED.
    */

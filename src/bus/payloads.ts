@@ -9,7 +9,7 @@ import { lengthOf } from '../base/views.ts';
 import type { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 
-/** What is published: bytes or a text, which are copied, or a packet, which is passed on. */
+/** What is published: bytes or a string, which are copied, or a packet, which is passed on. */
 export type BusPayload = Uint8Array<ArrayBufferLike> | string | Packet;
 
 /** How many bytes a payload has. **Throws** TypeError, ERR_BUSBAR_MESSAGE_TOO_LARGE. */

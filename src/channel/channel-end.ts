@@ -6,6 +6,7 @@ import type { Words } from '../base/atomics.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { WaitLine } from '../pool/wait-line.ts';
 import type { ChannelCore } from './channel-core.ts';
+import { labelOf } from './channel-error.ts';
 import { PASSED, REFUSED } from './channel-layout.ts';
 import type { Seats } from './seats.ts';
 
@@ -57,6 +58,11 @@ export abstract class ChannelEnd {
   /** @internal Messages and waiting callers stay in order. */
   get mayOvertake(): boolean {
     return false;
+  }
+
+  /** @internal */
+  get nameInErrors(): string {
+    return labelOf(this.words);
   }
 
   /** True once this end was closed. */

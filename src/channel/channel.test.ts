@@ -264,7 +264,7 @@ describe.each(KINDS)('%s', (kind) => {
     released.release();
     const packets = [packetOf(pool, 0), packetOf(pool, 1), released, packetOf(pool, 3)];
     expect(sender.trySendBatch(packets)).toBe(2);
-    expect(() => sender.trySendBatch(packets, 2)).toThrow(/used after its release/);
+    expect(() => sender.trySendBatch(packets, 2)).toThrow(/used after it was released/);
     expect(() => sender.trySend(undefined as never)).toThrow(TypeError);
     expect(() => sender.trySendBatch([{} as Packet])).toThrow(TypeError);
     expect(numberIn(receiver.tryReceive())).toBe(0);

@@ -3,13 +3,13 @@
 
 import { assert } from '../base/assert.ts';
 import { checkFunction, checkInteger, checkMade, showMs } from '../base/check.ts';
-import { BusbarError } from '../base/errors.ts';
 import { Runs } from '../base/runs.ts';
 import { ensureStack } from '../base/stack.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
 import { ChannelEnd } from './channel-end.ts';
+import { channelError } from './channel-error.ts';
 import { NEVER, NOT_NOW, type RingConsumer } from './ring.ts';
 
 /** The ring of a closed receiver. */
@@ -100,7 +100,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
       return message !== undefined || this.hasEnded;
     };
     if (this.line.untilSync(attempt, timeoutMs)) return message;
-    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `receiveSync, ${showMs(timeoutMs)}`);
+    throw channelError(this.words, 'ERR_BUSBAR_TIMEOUT', `receiveSync, ${showMs(timeoutMs)}`);
   }
 
   /** Yields each message until the channel ends. Leaving the loop does not close the receiver. */
@@ -147,7 +147,9 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
     this.freeTaken();
     if (!this.isAttached) this.detach();
     else this.dropPending();
-    this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this receiver was closed'));
+    this.line.refuse(
+      channelError(this.words, 'ERR_BUSBAR_CHANNEL_CLOSED', 'this receiver was closed'),
+    );
     this.disarm();
     this.ring = NO_RING;
     this.hasEnded = true;
@@ -196,7 +198,7 @@ export abstract class Receiver<T> extends ChannelEnd implements AsyncIterable<T>
       this.line.pump();
       return;
     }
-    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'every sender has died');
+    throw channelError(this.words, 'ERR_BUSBAR_CHANNEL_PEER_DIED', 'its senders');
   }
 
   /** Takes the next message; undefined if there is none now. */

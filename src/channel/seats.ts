@@ -9,11 +9,13 @@ import {
   storeSeqCst,
   type Words,
 } from '../base/atomics.ts';
-import { BusbarError } from '../base/errors.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { type Asker, BY_QUESTION } from '../pool/liveness.ts';
+import { channelError } from './channel-error.ts';
 import {
+  CHANNEL_KINDS,
   DEAD,
+  HEADER_KIND,
   HOLDER,
   MEMBERS,
   PASSED,
@@ -84,7 +86,8 @@ export class Seats {
       if (!isVacant && !this.#isGone(holder, BY_QUESTION)) {
         // Another thread's recover() ends soon. With many seats, no other thread can hold this one.
         if (holder < DEAD) continue;
-        throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `the channel already has a ${side}`);
+        const detail = `kind '${CHANNEL_KINDS[words[HEADER_KIND]]}' allows one ${side}`;
+        throw channelError(words, 'ERR_BUSBAR_CHANNEL_ROLE', detail);
       }
       if (compareExchange(words, at + HOLDER, holder, badge) !== holder) continue;
       if (!isVacant) inherit(seat);

@@ -3,13 +3,13 @@
 
 import { assert } from '../base/assert.ts';
 import { checkMade, showMs } from '../base/check.ts';
-import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { NO_LIMITS } from '../base/wait-guard.ts';
 import type { WaitOptions } from '../pool/index.ts';
 import { BY_TICK } from '../pool/liveness.ts';
 import type { ChannelCore } from './channel-core.ts';
 import { ChannelEnd } from './channel-end.ts';
+import { channelError } from './channel-error.ts';
 import { NEVER, type RingProducer } from './ring.ts';
 
 /** The ring of a closed sender. */
@@ -73,7 +73,7 @@ export abstract class Sender<T> extends ChannelEnd {
    */
   sendSync(message: T, timeoutMs: number = Infinity): void {
     if (this.line.untilSync(() => this.attempt(message), timeoutMs)) return;
-    throw new BusbarError('ERR_BUSBAR_TIMEOUT', `sendSync, ${showMs(timeoutMs)}`);
+    throw channelError(this.words, 'ERR_BUSBAR_TIMEOUT', `sendSync, ${showMs(timeoutMs)}`);
   }
 
   /**
@@ -87,7 +87,9 @@ export abstract class Sender<T> extends ChannelEnd {
     if (!this.isAttached) this.detach();
     else this.ring.abort();
     this.ring = NO_RING;
-    this.line.refuse(new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'));
+    this.line.refuse(
+      channelError(this.words, 'ERR_BUSBAR_CHANNEL_CLOSED', 'this sender was closed'),
+    );
     if (this.releaseSeat() && !this.core.survives) this.core.close();
     this.detach();
   }
@@ -111,7 +113,7 @@ export abstract class Sender<T> extends ChannelEnd {
   checkPeers(): void {
     this.core.recover(BY_TICK);
     if (this.core.survives || !this.core.receivers.isDead) return;
-    throw new BusbarError('ERR_BUSBAR_CHANNEL_PEER_DIED', 'every receiver has died');
+    throw channelError(this.words, 'ERR_BUSBAR_CHANNEL_PEER_DIED', 'its receivers');
   }
 
   /** True: sent. False: full. Throws if the message can never be sent. */
@@ -119,7 +121,7 @@ export abstract class Sender<T> extends ChannelEnd {
 
   /** Returns false if there is no room now; throws if there never will be. */
   protected refuse(answer: number): false {
-    if (answer === NEVER) throw new BusbarError('ERR_BUSBAR_CHANNEL_CLOSED');
+    if (answer === NEVER) throw channelError(this.words, 'ERR_BUSBAR_CHANNEL_CLOSED');
     this.countRefused();
     return false;
   }

@@ -39,7 +39,8 @@ function ownName(): string | undefined {
   return typeof __filename === 'string' ? pathToFileURL(__filename).href : undefined;
 }
 
-function isThere(file: URL): boolean {
+/** Whether a file is there, and may be read. */
+export function isThere(file: URL): boolean {
   try {
     return existsSync(file);
   } catch {

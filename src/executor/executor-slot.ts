@@ -90,7 +90,7 @@ export class ExecutorSlot {
       const end = await this.#worker.ended;
       const hand = this.#recover(end);
       if (end.wasOrdered || this.#state === TERMINATED) break;
-      const error = crashed(this.index, end);
+      const error = crashed(this.index, this.#assignment.name, end);
       this.lastCrash = error;
       this.#publish(crash);
       const inHand = hand.packets();
@@ -214,11 +214,14 @@ function notify(listener: () => void): void {
 }
 
 /** The error for a thread that ended without an order. */
-export function crashed(index: number, end: ThreadEnd): BusbarError {
-  const how = end.error === undefined ? `exit code ${end.exitCode}` : messageOf(end.error);
-  return new BusbarError(
-    'ERR_BUSBAR_EXECUTOR_CRASHED',
-    `executor ${index}, ${how}`,
-    end.error === undefined ? undefined : { cause: end.error },
-  );
+export function crashed(index: number, name: string, end: ThreadEnd): BusbarError {
+  const { error } = end;
+  const cause = error === undefined ? undefined : { cause: error };
+  return new BusbarError('ERR_BUSBAR_EXECUTOR_CRASHED', endOf(index, name, end), cause);
+}
+
+/** Which thread ended, and how. */
+export function endOf(index: number, name: string, { error, exitCode }: ThreadEnd): string {
+  const how = error === undefined ? `exit code ${exitCode}` : messageOf(error);
+  return `executor ${index} ("${name}"), ${how}`;
 }

@@ -58,7 +58,7 @@ test.each([
   [{ restart: { withinMs: 'x' } }, 'withinMs must be a number of milliseconds, got "x"'],
   [{ onCrash: 1 }, 'onCrash must be a function, got 1'],
   [{ onDeath: true }, 'onDeath must be a function, got true'],
-  [{ workers: 2 }, 'options has no option "workers"'],
+  [{ workers: 2 }, 'there is no option "workers"'],
 ])('%o is refused', (wrong, message) => {
   const options = { ...least, ...wrong } as ExecutorGroupOptions;
   expect(() => resolveGroupOptions(options)).toThrow(message);

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** The state of one executor group on its host: starts the threads, stops them, reports. */
 
+import { fileURLToPath } from 'node:url';
 import { showMs } from '../base/check.ts';
 import { nowMs, sharedNowMs, startTimer, stopTimer } from '../base/clock.ts';
-import { BusbarError } from '../base/errors.ts';
+import { BusbarError, messageOf } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import type { PacketSender } from '../channel/index.ts';
 import type { BufferPool } from '../pool/index.ts';
 import { DRAINING, ENDED, RUNNING } from './executor-layout.ts';
-import { crashed, ExecutorSlot } from './executor-slot.ts';
+import { isThere } from './executor-program.ts';
+import { crashed, ExecutorSlot, endOf } from './executor-slot.ts';
 import { Gauges } from './gauges.ts';
 import type { ResolvedGroupOptions, StopOptions } from './group-options.ts';
 import type { TakenRegion } from './in-hand.ts';
@@ -80,7 +82,7 @@ export class GroupState {
     const count = cpus.length;
     this.#options = options;
     this.pool = pool;
-    this.mesh = Mesh.create(pool, count, laneCapacity);
+    this.mesh = Mesh.create(pool, count, laneCapacity, options.name);
     this.#ends = new LaneEnds(pool, this.mesh.plan(count));
     this.senders = cpus.map((_, index) => this.#ends.sender(index));
     const block = Gauges.createBlock(count);
@@ -199,14 +201,14 @@ export class GroupState {
   }
 
   async #awaitStart(): Promise<BusbarError | undefined> {
-    const { startTimeoutMs } = this.#options;
+    const { startTimeoutMs, module, name } = this.#options;
     const starting = new Set(this.slots.map(({ index }) => index));
     let timer: ReturnType<typeof startTimer> | undefined;
     const timeout = new Promise<BusbarError>((resolve) => {
       timer = startTimer(startTimeoutMs, () => {
         const who = `the module of executor ${[...starting].join(', ')}`;
-        const detail = `start, ${showMs(startTimeoutMs)}: ${who} has not returned. ${ADVICE}`;
-        resolve(notStarted(new BusbarError('ERR_BUSBAR_TIMEOUT', detail)));
+        const detail = `${who} has not returned within ${showMs(startTimeoutMs)}. ${ADVICE}`;
+        resolve(notStarted(new BusbarError('ERR_BUSBAR_TIMEOUT', detail), detail));
       });
     });
     const failures = this.slots.map(async ({ index, worker }) => {
@@ -215,7 +217,9 @@ export class GroupState {
         return undefined;
       }
       const end = await worker.ended;
-      return notStarted(end.error ?? crashed(index, end));
+      const who = `${name}-${index}`;
+      const cause = end.error ?? crashed(index, who, end);
+      return notStarted(cause, absent(module, cause) ?? endOf(index, who, end));
     });
     const first = new Promise<BusbarError | undefined>((resolve) => {
       for (const failure of failures) failure.then((error) => error && resolve(error));
@@ -387,7 +391,16 @@ export class GroupState {
 /** After a crash the other executors drain for as long as after a stop without a deadline. */
 const DRAIN_AFTER_CRASH_MS = 10_000;
 
-function notStarted(cause: unknown): BusbarError {
-  const message = (cause as Error | undefined)?.message;
-  return new BusbarError('ERR_BUSBAR_EXECUTOR_START', message, { cause });
+function notStarted(cause: unknown, detail?: string): BusbarError {
+  const code = 'ERR_BUSBAR_EXECUTOR_START';
+  if (BusbarError.isOne(cause) && cause.code === code) return cause;
+  return new BusbarError(code, detail ?? messageOf(cause), { cause });
+}
+
+/** What to say if the module itself is not there. */
+function absent(module: string, error: unknown): string | undefined {
+  const isMissing = (error as { code?: unknown } | null)?.code === 'ERR_MODULE_NOT_FOUND';
+  if (!isMissing || !module.startsWith('file:') || isThere(new URL(module))) return undefined;
+  const advice = "paths begin at the working directory; or use new URL('./it.js', import.meta.url)";
+  return `there is no module ${fileURLToPath(module)}: ${advice}`;
 }

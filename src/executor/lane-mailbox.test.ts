@@ -155,3 +155,15 @@ test.each([true, false])(
     finish();
   },
 );
+
+test('errors name a mailbox by its thread', async () => {
+  const { pool, mailbox, finish } = setUp();
+  pool.nameThread('parser-0');
+  await expect(mailbox.receive({ timeoutMs: 1 })).rejects.toThrow(
+    /: receive, 1 ms; mailbox of parser-0$/,
+  );
+  expect(() => mailbox.handle((packet) => packet.release())).toThrow(
+    'this side is taken already: mailbox of parser-0 is read by receive()',
+  );
+  finish();
+});

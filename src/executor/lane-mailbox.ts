@@ -66,6 +66,8 @@ export class LaneMailbox implements Mailbox {
   laneTo: (index: number) => PacketSender = () => {
     throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'this mailbox sends nothing');
   };
+  /** For errors: 'mailbox of parser-0'. */
+  private readonly label = (): string => `mailbox of ${this.pool.threadName}`;
   private readonly pool: BufferPool;
   private readonly lanes: Lanes;
   private readonly wake: () => void;
@@ -327,10 +329,7 @@ export class LaneMailbox implements Mailbox {
 
   private serve(sinkOf: (lane: PacketReceiver, from: number) => () => number): void {
     if (this.asked) {
-      throw new BusbarError(
-        'ERR_BUSBAR_CHANNEL_ROLE',
-        'the mailbox is already read by receive() or tryReceive()',
-      );
+      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `${this.label()} is read by receive()`);
     }
     const sinks: (() => number)[] = [];
     for (const [from, lane] of this.lanes.entries()) {
@@ -344,7 +343,7 @@ export class LaneMailbox implements Mailbox {
 
   private ask(): void {
     if (this.sinks.length > 0) {
-      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', 'the mailbox has a handler');
+      throw new BusbarError('ERR_BUSBAR_CHANNEL_ROLE', `${this.label()} has a handler`);
     }
     this.asked = true;
   }
@@ -398,9 +397,10 @@ export class LaneMailbox implements Mailbox {
         previous: undefined,
         next: undefined,
       };
-      waiter.guard = new WaitGuard(limits, 'receive', (reason) => {
+      const giveUp = (reason: unknown): void => {
         if (this.waiters.remove(waiter)) reject(reason);
-      });
+      };
+      waiter.guard = new WaitGuard(limits, 'receive', giveUp, this.label);
       // Last: if a call throws because the stack is full, no caller waits.
       this.waiters.push(waiter);
     });

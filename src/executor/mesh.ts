@@ -2,6 +2,7 @@
 /** The lanes between executors: one for each pair, in each direction. */
 
 import { BusbarError } from '../base/errors.ts';
+import { textBytes } from '../base/text.ts';
 import { ChannelLayout } from '../channel/channel-layout.ts';
 import {
   type ChannelHandle,
@@ -10,6 +11,7 @@ import {
   type PacketSender,
 } from '../channel/index.ts';
 import type { Carrier, CarrierTicket } from '../pool/carriers.ts';
+import { NAME_BYTES_MAX } from '../pool/holder-layout.ts';
 import type { BufferPool } from '../pool/index.ts';
 import type { Lanes } from './lane-mailbox.ts';
 
@@ -37,7 +39,7 @@ export class Mesh {
    * Makes the mesh in the pool's own block if there is room: if the host and all executors die, the
    * thread that reclaims them finds the packets in it. Otherwise the mesh has memory of its own.
    */
-  static create(pool: BufferPool, count: number, capacity: number): Mesh {
+  static create(pool: BufferPool, count: number, capacity: number, name: string): Mesh {
     const layout = new ChannelLayout('spsc', 'packets', capacity, pool.maxThreads);
     const carrier = pool.claimCarrier({
       partyCount: count,
@@ -47,17 +49,28 @@ export class Mesh {
       slotWords: layout.slotWords,
       slotCount: capacity,
     });
-    return new Mesh(pool, count, capacity, carrier);
+    return new Mesh(pool, count, capacity, carrier, name);
   }
 
-  constructor(pool: BufferPool, count: number, capacity: number, carrier?: Carrier) {
+  constructor(
+    pool: BufferPool,
+    count: number,
+    capacity: number,
+    carrier?: Carrier,
+    group: string = '',
+  ) {
     this.count = count;
     this.#carrier = carrier;
-    const options: ChannelOptions = { kind: 'spsc', capacity };
+    // By who receives, for errors; a name that does not fit is left out.
+    const names = Array.from({ length: count + 1 }, (_, to) => {
+      const name = to === count || group === '' ? group : `${group}-${to}`;
+      return textBytes(name) > NAME_BYTES_MAX ? '' : name;
+    });
     for (let from = 0; from <= count; from++) {
       for (let to = 0; to <= count; to++) {
         const isNone = from === count && to === count;
         const at = carrier?.lane(this.#lanes.length);
+        const options: ChannelOptions = { kind: 'spsc', capacity, name: names[to] };
         const make = (): PacketChannel =>
           at === undefined
             ? PacketChannel.create(pool, options)

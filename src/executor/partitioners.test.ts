@@ -54,7 +54,7 @@ test.each(['hash', 'jump', 'ring'])('%s refuses what is no key, and NaN', (name)
 });
 
 test('options that do not exist, or make no sense, are refused', () => {
-  expect(() => hashPartitioner({ sed: 1 } as never)).toThrow('options has no option "sed"');
+  expect(() => hashPartitioner({ sed: 1 } as never)).toThrow('there is no option "sed"');
   expect(() => jumpPartitioner({ seed: -1 })).toThrow(/^seed must be an integer from 0/);
   expect(() => ringPartitioner({ virtualNodes: 0 })).toThrow(/^virtualNodes must be an integer/);
   expect(() => ringPartitioner({ count: 0 })).toThrow(/^count must be an integer/);

@@ -125,7 +125,7 @@ export class Requests {
       request.resolve(reply);
       return;
     }
-    const detail = `executor ${from}: ${reply.length > 0 ? reply : 'it has failed'}`;
+    const detail = `executor ${from}, ${reply.length > 0 ? reply : 'it has failed'}`;
     reply.release();
     request.reject(new BusbarError('ERR_BUSBAR_REQUEST_FAILED', detail));
   }

@@ -34,7 +34,7 @@ export class DelimiterCodec implements Codec {
   private readonly delimiter: Bytes;
   private readonly finder: ByteFinder;
 
-  /** `delimiter`: one or more bytes, or a text (UTF-8). The bytes are copied. */
+  /** `delimiter`: one or more bytes, or a string (UTF-8). The bytes are copied. */
   constructor(delimiter: Bytes | string, options: DelimiterOptions = {}) {
     const { tooLong } = checkOptions('options', options, ['tooLong']);
     this.tooLong = checkOneOf('tooLong', tooLong ?? 'error', ['error', 'skip'] as const);

@@ -9,9 +9,10 @@ import { LengthPrefixCodec } from './length-prefix.ts';
 /** Options of a framer. */
 export interface FramerOptions {
   /**
-   * Length of the longest frame accepted, in bytes, prefix and delimiter included. Default: the
-   * pool's buffer size. Frames up to that size lie in one buffer; with more, longer ones are
-   * delivered in parts (see `Framer`), which needs a codec whose `tooLong` is not 'skip'.
+   * The longest frame accepted, in bytes, prefix and delimiter included: 1 … 2⁵³ − 1. Default: the
+   * pool's buffer size. A longer one fails with ERR_BUSBAR_FRAME_TOO_LARGE. Frames of up to the
+   * buffer size lie in one buffer; with a larger limit, longer ones are delivered in parts (see
+   * `Framer`), which needs a codec whose `tooLong` is not 'skip'.
    */
   readonly maxFrameBytes?: number;
   /**

@@ -12,7 +12,7 @@ import { Packet } from '../packet/index.ts';
 import { type LocalWriter, Reservation } from '../writer/index.ts';
 import { piecesOf } from './pieces.ts';
 
-/** What becomes one frame: bytes, a text (as UTF-8), or the bytes of a packet. They are copied. */
+/** What becomes one frame: bytes, a string (as UTF-8), or a packet's bytes. They are copied. */
 export type Payload = Uint8Array | string | Packet;
 
 /** The payload of one frame in pieces: an (async) iterable, such as a stream of Node. */
@@ -235,7 +235,7 @@ export function lengthOf(payload: Payload): number {
   throw new TypeError(`payload must be bytes, a string or a Packet, got ${show(payload)}`);
 }
 
-/** Checks a payload and a part of it. A text is written whole. **Throws** TypeError, RangeError. */
+/** Checks a payload and a part of it. Strings are written whole. **Throws** TypeError, RangeError. */
 export function checkPart(payload: Payload, begin: number, end: number): void {
   if (isBytes(payload)) checkSource(payload, begin, end);
   else if (begin !== 0 || end !== lengthOf(payload)) {

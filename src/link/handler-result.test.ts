@@ -41,6 +41,9 @@ test('a handler of borrowed frames that returns a promise is told so', async () 
   const error = await closedWith(() => ({ onFrame: async () => {} }));
   expect(error).toMatchObject({ code: 'ERR_BUSBAR_HANDLER_RESULT' });
   expect(String(error)).toContain('for await (const packet of link)');
+  const sync = String(await closedWith(() => ({ onFrame: () => true as never })));
+  expect(sync).toContain("onFrame returned true; put braces around an arrow function's body");
+  expect(sync).not.toContain('await');
   expect(await closedWith(() => ({ onFrames: async () => {} }))).toMatchObject({
     code: 'ERR_BUSBAR_HANDLER_RESULT',
   });

@@ -11,12 +11,13 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** **Throws** ERR_BUSBAR_HANDLER_RESULT: a handler of borrowed bytes returned something. */
 export function refuseResult(name: string, result: unknown): never {
-  const what = isThenable(result) ? 'a promise' : show(result);
-  // Otherwise Node would also report the promise as an unhandled rejection.
-  if (isThenable(result)) result.then(undefined, () => {});
-  throw new BusbarError(
-    'ERR_BUSBAR_HANDLER_RESULT',
-    `${name} returned ${what}; to await, read with "for await (const packet of link)" or ` +
-      'link.handle(async (packet) => …), which keep the bytes',
-  );
+  let detail = `${name} returned ${show(result)}; put braces around an arrow function's body`;
+  if (isThenable(result)) {
+    // Otherwise Node would also report the promise as an unhandled rejection.
+    result.then(undefined, () => {});
+    detail =
+      `${name} returned a promise; to await, read with "for await (const packet of link)" or ` +
+      'link.handle(async (packet) => …), which keep the bytes';
+  }
+  throw new BusbarError('ERR_BUSBAR_HANDLER_RESULT', detail);
 }

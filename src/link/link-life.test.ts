@@ -229,9 +229,9 @@ test('the first reason stays', () => {
 
 test('errors say what the link was waiting for, and what was thrown', () => {
   const messageOf = (path: readonly string[]) => live(false, path).error?.message;
-  expect(messageOf(['close', 'deadlineOver'])).toMatch(/close within 700 ms: not all could/);
+  expect(messageOf(['close', 'deadlineOver'])).toMatch(/close within 700 ms; not all could/);
   expect(messageOf(['close', 'drained', 'deadlineOver'])).toMatch(/the peer did not end/);
-  expect(messageOf(['peerEnded', 'deadlineOver'])).toMatch(/close within 5000 ms: not all/);
+  expect(messageOf(['peerEnded', 'deadlineOver'])).toMatch(/close within 5000 ms; not all/);
   expect(live(false, ['aborted']).error).toMatchObject({ cause: 'enough' });
   expect(live(false, ['handlerThrew']).error).toMatchObject({ cause: 'a bug' });
   expect(live(false, ['destroy']).error).toBe(undefined);

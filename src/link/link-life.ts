@@ -177,7 +177,7 @@ export class LinkLife {
   deadlineOver(): Ready {
     assert(this.#deadlineMs !== undefined, 'a deadline must run');
     const what = this.#state === ENDED ? 'the peer did not end' : 'not all could be sent';
-    const detail = `close within ${showMs(this.#deadlineMs)}: ${what}`;
+    const detail = `close within ${showMs(this.#deadlineMs)}; ${what}`;
     return this.#end(new BusbarError('ERR_BUSBAR_TIMEOUT', detail));
   }
 

@@ -267,9 +267,11 @@ test('a handler takes things in one way, and has no misspelt members', async () 
   expect(() => tcp({ onFrames() {} })).toThrow(/with either onFrames or onFrame or onFramePart$/);
   expect(() => tcp({ onFrame: 3 })).toThrow(/^handler.onFrame must be a function, got 3$/);
   expect(() => tcp({ onFrames: null })).toThrow(/with either onFrames or onFrame or onFramePart$/);
-  expect(() => tcp({ onClse() {} })).toThrow(/^handler has no option "onClse"; known are onFrames/);
+  expect(() => tcp({ onClse() {} })).toThrow(
+    /^handler has no option "onClse" \(did you mean "onClose"\?\); known are onFrames/,
+  );
   await expect(udp({ onClse() {} })).rejects.toThrow(
-    /^handler has no .* "onClse"; known are onMes/,
+    /^handler has no .* "onClse" .*; known are onMes/,
   );
   await expect(udp({ onClose: 3 })).rejects.toThrow(/^handler.onClose must be a function, got 3$/);
   const bare = Object.assign(Object.create(null), { onFrame() {}, onClse() {} });

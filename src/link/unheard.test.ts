@@ -47,7 +47,7 @@ test('a refused frame: the server warns once a second, and the peer gets a reset
   expect(server.refused).toBe(0);
   expect(warnings.length).toBe(1);
   expect(warnings[0]).toMatch(
-    /^BUSBAR_LINK: a server on port \d+: .*no handler hears of it: ERR_BUSBAR_FRAME_TOO_LARGE: /,
+    /^BUSBAR_LINK: a server on port \d+: .*no handler gets its error: ERR_BUSBAR_FRAME_TOO_LARGE, /,
   );
   nowMs += 1000;
   await offend();
@@ -100,12 +100,12 @@ test('a client is told by its link, or else the process is warned', async () => 
   await until(() => client.closed);
   expect(client.error?.code).toBe('ERR_BUSBAR_LINK_FAILED');
   expect(warnings).toEqual([
-    expect.stringMatching(/a TCP link without onClose has failed, .* ERR_BUSBAR_LINK_FAILED: /),
+    expect.stringMatching(/a TCP link without onClose has failed, .* ERR_BUSBAR_LINK_FAILED, /),
   ]);
   await server.close();
 });
 
-test('a loop over a link hears of its failure, and no warning is due', async () => {
+test('a loop over a link gets its failure, and no warning is due', async () => {
   const errors: unknown[] = [];
   const server = await TcpServer.listen(pool, {
     codec,
@@ -269,5 +269,5 @@ test('a stream of any kind that breaks warns', async () => {
   const link = TcpLink.adopt(pool, broken, { codec, handler });
   broken.destroy(new Error('broken'));
   await until(() => link.closed);
-  expect(warnings).toEqual([expect.stringContaining('ERR_BUSBAR_LINK_FAILED: ')]);
+  expect(warnings).toEqual([expect.stringContaining('ERR_BUSBAR_LINK_FAILED, ')]);
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Warns of failures of links that no handler hears. */
+/** Warns of failures of links that no handler gets. */
 
 import { nowMs } from '../base/clock.ts';
 
@@ -23,8 +23,11 @@ export function warnUnheard(what: string, error: Error): void {
   warnedAtMs = atMs;
   silentCount = 0;
   const code = (error as { code?: string }).code ?? error.name;
-  process.emitWarning(`${what}, and no handler hears of it: ${code}: ${error.message}${others}`, {
-    type: 'BusbarLink',
-    code: 'BUSBAR_LINK',
-  });
+  process.emitWarning(
+    `${what}, and no handler gets its error: ${code}, ${error.message}${others}`,
+    {
+      type: 'BusbarLink',
+      code: 'BUSBAR_LINK',
+    },
+  );
 }

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { get } from 'node:http';
 import { parseArgs } from 'node:util';
+import { hint, show } from '../base/check.ts';
 import { Screen } from './screen.ts';
 import type { Snapshot } from './snapshot.ts';
 import { placesOf } from './socket-place.ts';
@@ -60,7 +61,8 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   if (command !== 'top' && command !== 'dump') {
-    return fail(`${JSON.stringify(command)} must be top or dump\nTry: busbar --help`, 2);
+    const what = `unknown command ${show(command)}${hint(command, ['top', 'dump'])}`;
+    return fail(`${what}\nTry: busbar --help`, 2);
   }
   if (command === 'dump') return await dump(places);
   const intervalMs = Math.max(50, Number(values.interval) * 1000);

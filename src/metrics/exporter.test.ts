@@ -145,5 +145,5 @@ test('wrong arguments are named', async () => {
   await expect(listen({ path: 7 })).rejects.toThrow(/^path must be a string/);
   await expect(listen({ port: 0, path: '/x' })).rejects.toThrow('must not have both port and path');
   await expect(listen({ port: 0, token: 'a b' })).rejects.toThrow(/^token must be of letters/);
-  await expect(listen({ pot: 0 })).rejects.toThrow(/^options has no option "pot"/);
+  await expect(listen({ pot: 0 })).rejects.toThrow(/^there is no option "pot"/);
 });

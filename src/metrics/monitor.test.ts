@@ -128,7 +128,7 @@ test('who holds buffers is seen by who asks for it', () => {
     { thread: '', kind: 'channel', name: 'orders', count: 1 },
   ]);
   for (const packet of packets) packet.release();
-  expect(() => monitor.snapshot({ holder: true } as never)).toThrow(/^options has no option/);
+  expect(() => monitor.snapshot({ holder: true } as never)).toThrow(/^there is no option/);
 
   // Of many, the most; the others as one.
   const channels = Array.from({ length: 20 }, (_, i) =>

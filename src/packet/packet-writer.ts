@@ -65,7 +65,7 @@ export class PacketWriter {
   }
 
   /**
-   * A packet of a copy of these bytes, or of a text in UTF-8; undefined: no buffer is free now.
+   * A packet of a copy of these bytes, or of a string in UTF-8; undefined: no buffer is free now.
    *
    * **Ownership** the packet is the caller's. **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE beyond the
    * pool's buffer size; ERR_BUSBAR_WRITER_CLOSED; TypeError.

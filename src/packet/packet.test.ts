@@ -99,7 +99,7 @@ test('tryFrom answers undefined when no buffer is free, and refuses what does no
     coded('ERR_BUSBAR_MESSAGE_TOO_LARGE'),
   );
   expect(() => Packet.tryFrom(pool, 7 as never)).toThrow(
-    new TypeError('source must be a Uint8Array, got 7'),
+    new TypeError('source must be a string or a Uint8Array, got 7'),
   );
   const empty = Packet.tryFrom(pool, new Uint8Array(0)) as Packet;
   expect([empty.length, empty.toString()]).toEqual([0, '']);
@@ -187,7 +187,7 @@ test('a released packet refuses everything', () => {
   for (const call of calls) {
     expectRefused(pool, packet, call, coded('ERR_BUSBAR_PACKET_RELEASED'));
   }
-  expect(() => packet.release()).toThrow('track leaks to see where');
+  expect(() => packet.release()).toThrow('BUSBAR_TRACK_LEAKS=1 shows where');
   packet[Symbol.dispose]();
   other.release();
   expectAllHome(pool);

@@ -74,9 +74,10 @@ export class Packet {
     bufferId: BufferId,
     offset: number,
     length: number,
-    tag: number = 0,
+    tag: number,
   ) {
-    if (length === undefined) checkMade(false, new.target, 'Packet.tryFrom');
+    // Also with the arguments of `wrap`: it would release a reference that it does not have.
+    if (tag === undefined) checkMade(false, new.target, 'Packet.tryFrom or Packet.wrap');
     this.pool = pool;
     this.buffer = bufferId;
     this.begin = offset;
@@ -108,7 +109,7 @@ export class Packet {
     ) {
       throwRegion(pool, bufferId, offset, length);
     }
-    return new Packet(pool, bufferId, offset, length);
+    return new Packet(pool, bufferId, offset, length, 0);
   }
 
   /** @internal Like {@link wrap}, of a region that is known to lie in the buffer. */
@@ -139,7 +140,7 @@ export class Packet {
   }
 
   /**
-   * Acquires a buffer and copies `source`, bytes or a text, into it; undefined when no buffer is
+   * Acquires a buffer and copies `source`, bytes or a string, into it; undefined when no buffer is
    * free now.
    *
    * **Throws** ERR_BUSBAR_MESSAGE_TOO_LARGE if the bytes do not fit one buffer.
@@ -159,7 +160,7 @@ export class Packet {
     const offset = pool.offsetOf(bufferId);
     if (isText) writeText(pool.bytes, offset, source, length);
     else pool.arena.write(offset, source, 0, length);
-    return new Packet(pool, bufferId, offset, length);
+    return new Packet(pool, bufferId, offset, length, 0);
   }
 
   /**
@@ -208,7 +209,7 @@ export class Packet {
     writeSendPacket(transit, 0, sent);
     const bufferId = pool.moveFromWords(transit, 0);
     // Before a setter of the caller's runs, which may receive another packet.
-    const packet = new Packet(pool, bufferId, transit[1], transit[2]);
+    const packet = new Packet(pool, bufferId, transit[1], transit[2], 0);
     useUp(sent);
     return packet;
   }
@@ -230,6 +231,7 @@ export class Packet {
       bufferId,
       words[index + (1 satisfies TransitOffset)],
       words[index + (2 satisfies TransitLength)],
+      0,
     );
   }
 
@@ -389,7 +391,7 @@ export class Packet {
     return true;
   }
 
-  /** The bytes as UTF-8 text. */
+  /** The bytes as a string, decoded as UTF-8. */
   toString(): string {
     const offset = this.offset;
     return this.pool.text(offset, this.size);
@@ -461,10 +463,8 @@ export class Packet {
 
   private throwReleased(): never {
     const where = this.trace?.ended;
-    throw new BusbarError(
-      'ERR_BUSBAR_PACKET_RELEASED',
-      where === undefined ? 'track leaks to see where' : `it was released\n${where}`,
-    );
+    const detail = where === undefined ? 'BUSBAR_TRACK_LEAKS=1 shows where' : `that was\n${where}`;
+    throw new BusbarError('ERR_BUSBAR_PACKET_RELEASED', detail);
   }
 }
 

@@ -34,7 +34,7 @@ import { type PoolPlan, type PoolUse, planPool } from './pool-plan.ts';
 import { outstanding, type PoolReport, type PoolStats, poolStats } from './pool-stats.ts';
 import type { Announce } from './pool-thread.ts';
 import { openAccount, REFERENCES_MAX, SHARES_GRANT } from './share-accounts.ts';
-import { nameOfPool } from './thread-names.ts';
+import { nameOfPool, nameOfThread } from './thread-names.ts';
 import { Transits } from './transits.ts';
 import { holdersInBrief, type PoolWho, whoHolds } from './who.ts';
 
@@ -226,6 +226,11 @@ export class BufferPool extends PoolDeaths {
   get name(): string {
     this.checkAttached();
     return nameOfPool(this.thread);
+  }
+
+  /** @internal Its name, or its slot. */
+  get threadName(): string {
+    return nameOfThread(this.thread, this.threadSlot);
   }
 
   /** Names this thread in {@link stats}, {@link who} and errors, by the first 31 bytes. */

@@ -14,7 +14,7 @@ import {
 } from './holder-layout.ts';
 import { OWN_HOLDER, type PoolLayout } from './pool-layout.ts';
 
-/** A name of the user's, for errors and reports: a text of up to 31 bytes. */
+/** A name of the user's, for errors and reports: a string of up to 31 bytes. */
 export function checkName(name: unknown): string {
   if (name === undefined) return '';
   if (typeof name !== 'string' || name.includes('\0') || textBytes(name) > NAME_BYTES_MAX) {

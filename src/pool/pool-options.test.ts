@@ -34,7 +34,7 @@ test('what a pool cannot be is refused by name', () => {
     [
       { ...shape, buffersize: 1 },
       TypeError,
-      /no option "buffersize"; known are name, bufferSize, /,
+      /no option "buffersize" \(did you mean "bufferSize"\?\); known are name, bufferSize, /,
     ],
     [
       { bufferSize: 2 ** 30, bufferCount: 2 },

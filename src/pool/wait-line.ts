@@ -34,6 +34,8 @@ export interface Waitable {
    * could neither use nor give back what they get while the thread is blocked.
    */
   readonly mayOvertake: boolean;
+  /** What is waited for, in the error of a time-out. */
+  readonly nameInErrors?: string;
   /** Shows other threads whether a caller waits here. */
   setWaiting(isWaiting: boolean): void;
   /** Asks to be rung. False: try again first. */
@@ -62,6 +64,7 @@ export class WaitLine {
   #trying: Caller | undefined;
   /** When the last caller left the line. */
   #settledMs = -Infinity;
+  readonly #name = (): string => this.#end.nameInErrors ?? '';
 
   constructor(end: Waitable) {
     this.#end = end;
@@ -98,7 +101,8 @@ export class WaitLine {
         previous: undefined,
         next: undefined,
       };
-      caller.guard = new WaitGuard(limits, what, (reason) => this.#reject(caller, reason));
+      const giveUp = (reason: unknown): void => this.#reject(caller, reason);
+      caller.guard = new WaitGuard(limits, what, giveUp, this.#name);
       this.#enqueue(caller);
     });
   }

@@ -10,7 +10,6 @@ import {
   checkTimeoutMs,
 } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
-import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { CLOSING, DIED, DONE, ENTRIES_MAX, OPEN, PHASE, RUNNING, RUNS } from './phase-layout.ts';
@@ -179,7 +178,7 @@ export class Gate extends Phased {
   #enterSync(decide: Decide | undefined, timeoutMs: number): 'entered' | 'timeout' {
     checkTimeoutMs('timeoutMs', timeoutMs);
     if (this.pool.isAttached && this.isHeldHere) {
-      throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'enterSync');
+      throw this.deadlock('enterSync');
     }
     return this.#enter(decide) === 'entered' ? 'entered' : this.#enterLate(decide, timeoutMs);
   }

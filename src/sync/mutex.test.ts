@@ -145,7 +145,14 @@ test('a thread that would wait for itself is told so', async () => {
   const first = a.lock();
   expect(a.isHeld).toBe(true);
   // The lock is the asynchronous caller's, which could never unlock if this thread blocked.
-  expect(() => a.lockSync(1000)).toThrow(expect.objectContaining({ code: 'ERR_BUSBAR_DEADLOCK' }));
+  expect(() => a.lockSync(1000)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_BUSBAR_DEADLOCK',
+      message: expect.stringMatching(
+        /never end: lockSync of what this thread holds; BUSBAR_TRACK_LEAKS=1 shows where$/,
+      ),
+    }),
+  );
   await first;
   a.unlock();
   expect(a.lockSync()).toBe('acquired');

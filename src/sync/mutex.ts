@@ -153,10 +153,7 @@ export class Mutex extends Primitive {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const now = this.tryLock();
     if (now !== BUSY) return now;
-    if (this.isHeld) {
-      const where = this.deadlocks?.storyOf(this) ?? '';
-      throw new BusbarError('ERR_BUSBAR_DEADLOCK', `lockSync; ${where}`);
-    }
+    if (this.isHeld) throw this.deadlock('lockSync');
     if (this.#order !== 'fair') {
       const result = this.#spin();
       if (result !== BUSY) {

@@ -159,6 +159,6 @@ test('a packet that cannot be taken is not lost', async () => {
   expect(a.tryBegin()).toBe('begun');
   expect(() => b.finish(packet)).toThrow(notOwner);
   a.finish(packet);
-  expect(() => packet.release()).toThrow(/used after its release/);
+  expect(() => packet.release()).toThrow(/used after it was released/);
   expect([String(b.tryPacket()), a.value]).toEqual(['y', 1]);
 });

@@ -123,7 +123,7 @@ export class Once extends Phased {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const now = this.tryBegin();
     if (now !== BUSY) return now;
-    if (this.isHeldHere) throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'beginSync');
+    if (this.isHeldHere) throw this.deadlock('beginSync');
     return this.untilSync(this.#attempt, timeoutMs);
   }
 

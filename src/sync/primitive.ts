@@ -139,6 +139,12 @@ export abstract class Primitive {
     return true;
   }
 
+  /** The error of a call that would wait for this thread itself. */
+  protected deadlock(what: string): BusbarError {
+    const where = this.deadlocks?.storyOf(this) || 'BUSBAR_TRACK_LEAKS=1 shows where';
+    return new BusbarError('ERR_BUSBAR_DEADLOCK', `${what} of what this thread holds; ${where}`);
+  }
+
   /** Gives back what the dead holder of a seat held. */
   protected abstract inherit(seat: number): void;
 

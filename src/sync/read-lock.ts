@@ -324,8 +324,7 @@ export class ReadLock extends Primitive {
   }
 
   protected failWaiting(what: string): never {
-    const where = this.deadlocks?.storyOf(this) ?? '';
-    throw new BusbarError('ERR_BUSBAR_DEADLOCK', `${what}; ${where}`);
+    throw this.deadlock(what);
   }
 
   /** A caller has counted up READS, and found STATE not FREE. */

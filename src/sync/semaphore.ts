@@ -309,7 +309,7 @@ export class Semaphore extends Primitive {
   /** Apart: a method that makes a closure makes an object for its arguments in every call. */
   #acquireLate(count: number, timeoutMs: number): 'acquired' | 'timeout' | 'disabled' {
     if (this.owned && this.words[this.#held] + count > this.max) {
-      throw new BusbarError('ERR_BUSBAR_DEADLOCK', 'acquireSync');
+      throw this.deadlock('acquireSync');
     }
     for (let i = 0; i < SPINS; i++) {
       if (loadAcquire(this.words, STATE) >= count) break;

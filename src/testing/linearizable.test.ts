@@ -345,7 +345,7 @@ describe('refused', () => {
     ['an unknown key', { ...good, ops: {} }, {}, /structure has no option "ops"/],
     ['an unknown role', { ...good, operations: { pop: { role: 'x' } } }, {}, /no role "x"/],
     ['a schedule alone', good, { schedule: 'a:*' }, /options\.schedule needs options\.scenario/],
-    ['an unknown option', good, { sead: 1 }, /options has no option "sead"/],
+    ['an unknown option', good, { sead: 1 }, /there is no option "sead"/],
     ['no scenario', good, { scenario: [{}] }, /options\.scenario must be a list/],
   ];
   for (const [what, structure, options, message] of refused) {

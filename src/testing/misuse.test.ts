@@ -77,14 +77,14 @@ describe('a scenario is refused', () => {
 
 describe('options are refused', () => {
   const refused: [Record<string, unknown>, RegExp][] = [
-    [{ preemption: 1 }, /^options has no option "preemption"/],
+    [{ preemption: 1 }, /^there is no option "preemption"/],
     [{ preemptions: -1 }, /^options\.preemptions must be/],
     [{ kills: 0.5 }, /^options\.kills must be/],
     [{ spins: 0 }, /^options\.spins must be/],
     [{ states: 'all' }, /^options\.states must be/],
     [{ deaths: 'nowhere' }, /^options\.deaths must be one of anywhere, calls/],
     [{ races: 'no' }, /^options\.races must be true or false/],
-    [{ seed: 1 }, /^options has no option "seed"/],
+    [{ seed: 1 }, /^there is no option "seed"/],
   ];
   test.each(refused)('%o', async (options, message) => {
     await expect(explore(good, options)).rejects.toThrow(message);

@@ -38,7 +38,9 @@ test('a source that cannot be read is refused before the writer takes a buffer',
     get: (bytes, key) =>
       key === '0' ? { valueOf: null, toString: null } : Reflect.get(bytes, key),
   });
-  expect(() => writer.tryWrite(unreadable, 0, 3)).toThrow(/^source must be a Uint8Array/);
+  expect(() => writer.tryWrite(unreadable, 0, 3)).toThrow(
+    /^source must be a string or a Uint8Array/,
+  );
   expect(pool.stats().held).toBe(0);
   writer.close();
 });

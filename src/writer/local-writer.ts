@@ -190,7 +190,7 @@ export class LocalWriter extends WaitingWriter {
   }
 
   /**
-   * Copies a message, bytes or a text, into the buffer. False: not now; nothing has changed.
+   * Copies a message, bytes or a string, into the buffer. False: not now; nothing has changed.
    * **Throws** as {@link tryReserve}, and TypeError.
    *
    * A closed flusher is noticed at the next flush or new buffer; until then this returns true, and

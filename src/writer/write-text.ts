@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** Writes a text as one message, in place. */
+/** Writes a string as one message, in place. */
 
 import { textBytes, writeText } from '../base/text.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -11,7 +11,7 @@ interface TextTarget {
   commit(offset: number, length: number): void;
 }
 
-/** What a writer copies: bytes, or a text, which becomes UTF-8. */
+/** What a writer copies: bytes, or a string, which becomes UTF-8. */
 export type WriteSource = Uint8Array | string;
 
 /** False: not now. **Throws** as the writer's `tryReserve`; RangeError for a part of the text. */

@@ -58,6 +58,9 @@ test('a start fails without the module, a function in it, or room in the pool', 
   const nowhere = { ...options, module: '/nowhere/at-all.js' };
   await expect(ExecutorGroup.start(nowhere)).rejects.toMatchObject({
     code,
+    message: expect.stringMatching(
+      /started: there is no module \S*at-all\.js: paths begin at the working directory; or use /,
+    ),
     cause: { code: 'ERR_MODULE_NOT_FOUND' },
   });
   const empty = { ...options, module: 'data:text/javascript,export const run = 5' };
@@ -162,7 +165,7 @@ test.each([
   const group = await ExecutorGroup.start({ ...options, resourceLimits });
   for (let i = 0; i < 5; i++) tell(group, pool, 1, 'hold');
   tell(group, pool, 1, deed);
-  const crash = { code: CRASHED, message: expect.stringContaining('executor 1'), cause };
+  const crash = { code: CRASHED, message: expect.stringContaining('executor 1 ("'), cause };
   await expect(group.closed).rejects.toMatchObject(cause === undefined ? { code: CRASHED } : crash);
   expect(group.stats().map(({ state }) => state)).toEqual(['ended', 'ended']);
   expect(group.stats()[1]?.lastCrash).toMatchObject({ code: CRASHED });

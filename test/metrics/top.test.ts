@@ -86,7 +86,13 @@ test('something else that listens is told from an exporter', async () => {
 
 test('wrong words and missing processes are said', () => {
   expect(busbar('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('top') });
-  expect(busbar('tpo')).toMatchObject({ status: 2, stderr: expect.stringContaining('"tpo"') });
+  for (const [wrong, text] of [
+    ['topp', 'unknown command "topp" (did you mean "top"?)'],
+    ['tpo', 'unknown command "tpo" (did you mean "top"?)'],
+    ['serve', 'unknown command "serve"\nTry: busbar --help'],
+  ] as const) {
+    expect(busbar(wrong)).toMatchObject({ status: 2, stderr: expect.stringContaining(text) });
+  }
   expect(busbar('top', '--interval', 'x').status).toBe(2);
   expect(busbar('dump', '/no/such.sock')).toMatchObject({ status: 1 });
 });

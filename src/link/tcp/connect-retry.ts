@@ -4,7 +4,7 @@
 import { offAbort, onAbort } from '../../base/abort.ts';
 import { checkInteger, checkOptions, show } from '../../base/check.ts';
 import { startTimer, stopTimer } from '../../base/clock.ts';
-import { BusbarError } from '../../base/errors.ts';
+import { BUSBAR_ERRORS, BusbarError } from '../../base/errors.ts';
 import { arbitrarySeed, Random } from '../../base/random.ts';
 
 /**
@@ -92,9 +92,9 @@ export async function connectAgain<T>(
     } catch (error) {
       if (attempts === 1 || !mayPass(error)) throw error;
       if (made >= attempts) {
-        throw new BusbarError(error.code, `${made} attempts, the last: ${error.message}`, {
-          cause: error,
-        });
+        const detail = error.message.replace(`${BUSBAR_ERRORS[error.code]}: `, '');
+        const text = `${detail}; the last of ${made} attempts`;
+        throw new BusbarError(error.code, text, { cause: error });
       }
     }
     await wait(random.between(0, Math.min(ceilingMs, maxDelayMs)), signal);

@@ -72,7 +72,7 @@ export class FrameWait implements Ticking {
       return true;
     }
     const limit = showMs(this.#timeoutMs);
-    const detail = `a frame within ${limit}: only ${pendingBytes} bytes of it arrived`;
+    const detail = `a frame within ${limit}; only ${pendingBytes} bytes of it arrived`;
     this.#reader.frameLate(detail);
     return false;
   }

@@ -16,7 +16,7 @@ class FramePart extends Packet {
   readonly rest: number;
 
   constructor({ pool, frameBufferId, frameOffset, frameLength, frameRest }: Framer) {
-    super(pool, frameBufferId, frameOffset, frameLength);
+    super(pool, frameBufferId, frameOffset, frameLength, 0);
     // As Packet.sharing does.
     pool.retain(frameBufferId);
     this.rest = frameRest;

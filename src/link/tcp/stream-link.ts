@@ -99,7 +99,7 @@ export abstract class StreamLink extends TcpReader {
   }
 
   /**
-   * Writes a frame of this payload: bytes, a text or a packet, which are copied; the codec adds
+   * Writes a frame of this payload: bytes, a string or a packet, which are copied; the codec adds
    * what stands around it. False: not now; nothing has changed. `[begin, end)`: of bytes, the part.
    *
    * **Throws** as `LocalWriter.tryWrite`; TypeError if the codec only decodes; RangeError if it
@@ -111,8 +111,10 @@ export abstract class StreamLink extends TcpReader {
   }
 
   /**
-   * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
-   * in order. A payload beyond a buffer is written in parts, as by {@link writeFrame}.
+   * {@link tryWrite} that waits until the link is {@link writable} and the pool has room: for ever,
+   * or `timeoutMs` milliseconds; calls are served in order. Resolves once the payload is copied;
+   * the peer may not have it. A payload beyond a buffer is written in parts, as by
+   * {@link writeFrame}, or, if the codec cannot, rejected with ERR_BUSBAR_MESSAGE_TOO_LARGE.
    *
    * **Ownership** do not change or release the payload before the promise resolves. **Throws**
    * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.

@@ -96,9 +96,10 @@ export interface TcpLinkOptionsOf<L> extends SharedLinkOptions {
    */
   readonly handler?: (link: L) => TcpHandlerOf<L> | undefined | Promise<void>;
   /**
-   * The longest frame accepted, in bytes. Default: the pool's buffer size. With more, longer frames
-   * come in parts, to `onFrames`, `onFramePart` or `link.frames()`: the link keeps no more of them
-   * than of others. Up to 2⁵³ − 1.
+   * The longest frame that the peer may send, in bytes, prefix and delimiter included: 1 … 2⁵³ − 1.
+   * Default: the pool's buffer size. A longer one ends the link with ERR_BUSBAR_FRAME_TOO_LARGE,
+   * and resets the peer. Above the buffer size, frames come in parts, to `onFrames`, `onFramePart`
+   * or `link.frames()`; the link keeps no more of them than of others. Does not limit `write`.
    */
   readonly maxFrameBytes?: number;
   /**

@@ -56,7 +56,7 @@ test('a peer that takes nothing is given up, and what waited for it is lost', as
   vi.advanceTimersByTime(1300);
   await until(() => closed.length === 1);
   expect(closed[0]).toMatch(
-    /^ERR_BUSBAR_TIMEOUT .*a write within 1000 ms: the peer took none of \d+ bytes$/,
+    /^ERR_BUSBAR_TIMEOUT .*a write within 1000 ms; the peer took none of \d+ bytes$/,
   );
   expect(link?.stats().lostBytes).toBeGreaterThan(0);
   expect(vi.getTimerCount()).toBe(0);

@@ -56,7 +56,7 @@ export class WriteWait implements Ticking {
     }
     this.#isWaiting = false;
     const what = `the peer took none of ${queuedBytes} bytes`;
-    this.#writer.writeLate(`a write within ${showMs(this.#timeoutMs)}: ${what}`);
+    this.#writer.writeLate(`a write within ${showMs(this.#timeoutMs)}; ${what}`);
     return false;
   }
 }

@@ -86,7 +86,7 @@ export abstract class DatagramLink extends UdpReader {
   }
 
   /**
-   * Copies one message, bytes, a text or a packet, into the link's own writer, with its length.
+   * Copies one message, bytes, a string or a packet, into the link's own writer, with its length.
    * False: not now; nothing has changed. With the option `messageBytes` each message has that
    * length, and no length is added. `[begin, end)`: of bytes, the part.
    *
@@ -98,8 +98,9 @@ export abstract class DatagramLink extends UdpReader {
   }
 
   /**
-   * {@link tryWrite} that waits until the link is {@link writable} and has room; calls are served
-   * in order. The network may still drop the datagram.
+   * {@link tryWrite} that waits until the link is {@link writable} and the pool has room: for ever,
+   * or `timeoutMs` milliseconds; calls are served in order. Resolves once the payload is copied;
+   * the network may still drop the datagram.
    *
    * **Ownership** do not change or release the payload before the promise resolves. **Throws**
    * (rejects) as `tryWrite`, and ERR_BUSBAR_TIMEOUT, `signal.reason`.

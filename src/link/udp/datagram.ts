@@ -30,7 +30,8 @@ export class Datagram extends Packet {
     length: number,
     intake: Arrival,
   ) {
-    super(pool, bufferId, offset, length);
+    // Without an intake a program has called this: undefined is refused.
+    super(pool, bufferId, offset, length, intake && 0);
     this.truncated = intake.isTruncated;
     const { table, sourceAt } = intake;
     for (let i = 0; i < ADDRESS_WORDS; i++) this.#source[i] = table[sourceAt + i];
