@@ -127,7 +127,8 @@ export class BufferPool extends PoolDeaths {
   }
 
   /**
-   * Takes a free buffer, or waits for one. Callers of all threads are served in the order in which
+   * Takes a free buffer, or waits for one; if none comes within a second, a process warning
+   * (`BUSBAR_POOL`) says who holds them. Callers of all threads are served in the order in which
    * they asked, but a thread is given one buffer at a time: until it has taken the one for its
    * first caller, buffers go to the callers of other threads.
    *
@@ -145,7 +146,7 @@ export class BufferPool extends PoolDeaths {
     } else {
       this.checkUsable();
     }
-    return this.waiters.wait(limits, () => this.heldInBrief());
+    return this.waiters.wait(limits, this.heldInBrief);
   }
 
   /**
@@ -162,7 +163,7 @@ export class BufferPool extends PoolDeaths {
       this.tellExhausted();
     }
     this.checkUsable();
-    const id = this.waiters.waitSync(timeoutMs);
+    const id = this.waiters.waitSync(timeoutMs, this.heldInBrief);
     if (id === NO_BUFFER) {
       const held = this.heldInBrief();
       throw new BusbarError('ERR_BUSBAR_TIMEOUT', `acquireSync, ${showMs(timeoutMs)}; ${held}`);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { controlWords } from '../../test/pool-audit.ts';
 import { coded, drain, expectAllHome } from '../../test/pool-expectations.ts';
 import { Random } from '../base/random.ts';
@@ -371,3 +371,46 @@ test.each(['by one signal', 'last first', 'first first'])(
     expectAllHome(pool);
   },
 );
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+test('a wait of a second warns once of who holds the buffers', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  vi.useFakeTimers();
+  const pool = BufferPool.create({ ...shape, name: 'mine' });
+  const ids = drain(pool);
+  const waits = [pool.acquire(), pool.acquire()];
+  vi.advanceTimersByTime(500);
+  expect(warn).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(5000);
+  expect(warn.mock.calls).toEqual([
+    [
+      'no buffer has become free within 1000 ms; 4 of 4 buffers of pool "mine" are held; ' +
+        'thread 0: 4 packet',
+      { type: 'BusbarPool', code: 'BUSBAR_POOL' },
+    ],
+  ]);
+  pool.release(ids[0]);
+  ids[0] = await (waits[0] as Promise<BufferId>);
+  vi.advanceTimersByTime(5000);
+  expect(warn).toHaveBeenCalledTimes(2);
+  pool.release(ids[1]);
+  ids[1] = await (waits[1] as Promise<BufferId>);
+  for (const id of ids) pool.release(id);
+  expectAllHome(pool);
+});
+
+test('so does a thread that blocks', () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => (nowMs += 100));
+  const pool = BufferPool.create(shape);
+  const ids = drain(pool);
+  expect(() => pool.acquireSync(5000)).toThrow('acquireSync, 5000 ms');
+  expect(warn).toHaveBeenCalledTimes(1);
+  for (const id of ids) pool.release(id);
+  expectAllHome(pool);
+});

@@ -7,6 +7,7 @@ import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { ensureStack } from '../base/stack.ts';
 import { WaitGuard, type WaitLimits } from '../base/wait-guard.ts';
+import { warn } from './leak-tracker.ts';
 import {
   ACQUIRES,
   ACQUIRES_HIGH,
@@ -30,6 +31,8 @@ import type { PoolThread } from './pool-thread.ts';
  * bounds what is left.
  */
 const SWEEP_MS = 10;
+/** A thread that waits so long without getting a buffer warns. */
+const WARN_MS = 1000;
 
 /**
  * One caller that waits; the blocking kind has neither `resolve` nor `reject` and looks at `id`
@@ -55,6 +58,10 @@ export class WaitQueue {
   readonly #release: (id: BufferId) => void;
   readonly #waiters = new LinkedList<Waiter>();
   #ticking: Timer | undefined;
+  /** When a sweep first saw callers wait; −1: not since a buffer came; Infinity: it was told. */
+  #stuckSinceMs = -1;
+  /** Says who holds the buffers. */
+  #brief = (): string => '';
 
   /** `release` takes a reference back that no caller is left for. */
   constructor(thread: PoolThread, release: (id: BufferId) => void) {
@@ -68,13 +75,14 @@ export class WaitQueue {
     return this.#waiters.isEmpty;
   }
 
-  /** Waits without blocking; `detail` is for the error of a time-out. */
-  wait(limits: WaitLimits, detail?: () => string): Promise<BufferId> {
+  /** Waits without blocking; `brief` says who holds the buffers. */
+  wait(limits: WaitLimits, brief: () => string): Promise<BufferId> {
     ensureStack();
+    this.#brief = brief;
     return new Promise((resolve, reject) => {
       const waiter = this.#enqueue(resolve, reject);
       const giveUp = (reason: unknown): void => this.#reject(waiter, reason);
-      waiter.guard = new WaitGuard(limits, 'acquire', giveUp, detail);
+      waiter.guard = new WaitGuard(limits, 'acquire', giveUp, brief);
       this.#ticking ??= startTicking(SWEEP_MS, () => this.#sweep());
       this.#sweep();
     });
@@ -83,9 +91,10 @@ export class WaitQueue {
   /**
    * Blocks this thread; its earlier waiters are served first. Returns NO_BUFFER after `timeoutMs`.
    */
-  waitSync(timeoutMs: number): BufferId {
+  waitSync(timeoutMs: number, brief: () => string): BufferId {
     // From here on, a caller that has left would still stand in the queue.
     ensureStack();
+    this.#brief = brief;
     const deadline = nowMs() + timeoutMs;
     const waiter = this.#enqueue(undefined, undefined);
     for (;;) {
@@ -163,7 +172,23 @@ export class WaitQueue {
   #sweep(): void {
     if (this.#thread.words[this.#thread.record + CACHE_COUNT] > 0) this.#thread.giveBack();
     this.pumpChecked();
-    if (!this.#waiters.isEmpty) this.#thread.ringHoarders();
+    if (this.#waiters.isEmpty) return;
+    this.#thread.ringHoarders();
+    this.#warnIfStuck();
+  }
+
+  /** Once until the next buffer comes: a release may have been forgotten. */
+  #warnIfStuck(): void {
+    const now = nowMs();
+    if (this.#stuckSinceMs < 0) this.#stuckSinceMs = now;
+    if (now - this.#stuckSinceMs < WARN_MS) return;
+    this.#stuckSinceMs = Infinity;
+    try {
+      const text = `no buffer has become free within ${WARN_MS} ms; ${this.#brief()}`;
+      warn(text, 'BusbarPool', 'BUSBAR_POOL');
+    } catch {
+      // No stack for that. The caller still waits, and must not be left in the queue.
+    }
   }
 
   #enqueue(resolve: Waiter['resolve'], reject: Waiter['reject']): Waiter {
@@ -216,6 +241,7 @@ export class WaitQueue {
       this.#release(id);
       return;
     }
+    this.#stuckSinceMs = -1;
     this.#settle(waiter);
     waiter.id = id;
     waiter.resolve?.(id);
@@ -246,6 +272,7 @@ export class WaitQueue {
     if (!this.#waiters.remove(waiter)) return false;
     waiter.guard?.end();
     if (!this.#waiters.isEmpty) return true;
+    this.#stuckSinceMs = -1;
     stopTimer(this.#ticking);
     this.#ticking = undefined;
     return true;
