@@ -137,7 +137,8 @@ export class Monitor {
   }
 
   /**
-   * Watches figures of your own. Several names may have the same kind, with the same metrics.
+   * Watches figures of your own, which appear wherever busbar's do. Several names may have the same
+   * kind, with the same metrics. Example: "Figures of your own" in docs/metrics.md.
    *
    * **Throws** TypeError or RangeError naming what is wrong.
    */
