@@ -58,7 +58,7 @@ export class Event extends Primitive {
 
   private constructor(pool: BufferPool, words: Words) {
     super(pool, words, 'first come');
-    this.resets = RESETS[words[HEADER_CHOICES]] ?? 'manual';
+    this.resets = RESETS[words[HEADER_CHOICES]];
     this.#isAuto = this.resets === 'auto';
     this.#epoch = 0;
   }

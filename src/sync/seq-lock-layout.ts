@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * The words of a `SeqLock`: two copies of a snapshot, of which readers read one while the writer
- * fills the other. Its writers exclude each other by a mutex, which has a block of its own.
+ * fills the other. Its writers exclude each other by a mutex, which has a block of its own; both
+ * blocks have the same random number, so that no handle mixes those of two locks.
  *
  *   ┌────────┬──────────┬─────────┬─────────┐
  *   │ header │ SEQUENCE │ copy 0  │ copy 1  │   each part a line away from the next
@@ -27,12 +28,14 @@
 import { LINE_WORDS, wholeLines } from '../base/lines.ts';
 
 export const SEQ_LOCK_MAGIC = 0x7365716c;
-export const SEQ_LOCK_VERSION = 1;
+export const SEQ_LOCK_VERSION = 2;
 
 export const HEADER_MAGIC = 0;
 export const HEADER_VERSION = 1;
 /** Words of a snapshot. */
 export const HEADER_WORDS = 2;
+/** HEADER_PAIR of the mutex of its writers. */
+export const HEADER_WRITERS = 3;
 
 export const SEQUENCE: number = LINE_WORDS;
 const COPIES: number = 2 * LINE_WORDS;

@@ -24,6 +24,7 @@ import {
   HEADER_MAGIC,
   HEADER_VERSION,
   HEADER_WORDS,
+  HEADER_WRITERS,
   OVERWRITTEN,
   SEQ_LOCK_MAGIC,
   SEQ_LOCK_VERSION,
@@ -31,6 +32,7 @@ import {
   SNAPSHOT_WORDS_MAX,
   seqLockWords,
 } from './seq-lock-layout.ts';
+import { checkPair, pairBlocks } from './sync-block.ts';
 
 /** How often a reader begins again before it says 'busy'. */
 const READS_MAX = 16;
@@ -102,6 +104,7 @@ export class SeqLock {
     words[HEADER_MAGIC] = SEQ_LOCK_MAGIC;
     words[HEADER_VERSION] = SEQ_LOCK_VERSION;
     words[HEADER_WORDS] = length;
+    pairBlocks(blockOf(writers), words, HEADER_WRITERS);
     return new SeqLock(pool, writers, words);
   }
 
@@ -115,11 +118,14 @@ export class SeqLock {
       words?.[HEADER_MAGIC] === SEQ_LOCK_MAGIC &&
       words[HEADER_VERSION] === SEQ_LOCK_VERSION &&
       words[HEADER_WORDS] > 0 &&
+      words[HEADER_WORDS] <= SNAPSHOT_WORDS_MAX &&
       words.length === seqLockWords(words[HEADER_WORDS]);
     if (!isOne) {
       throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', `expected that of a seqlock: ${show(handle)}`);
     }
-    return new SeqLock(pool, Mutex.attach(pool, writers as MutexHandle), words);
+    const mutex = Mutex.attach(pool, writers as MutexHandle);
+    checkPair(blockOf(mutex), words, HEADER_WRITERS);
+    return new SeqLock(pool, mutex, words);
   }
 
   /** Other threads {@link attach} with this; structured-cloneable. */
@@ -249,6 +255,11 @@ export class SeqLock {
     if (length >= this.length) return;
     throw new RangeError(`${name} must have at least ${this.length} words, got ${length}`);
   }
+}
+
+/** The words of the mutex itself. */
+function blockOf(writers: Mutex): Words {
+  return new Int32Array(writers.handle.control);
 }
 
 describeAs(SeqLock, 'SeqLock', (lock) => ({ length: lock.length, count: lock.count }));

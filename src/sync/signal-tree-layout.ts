@@ -8,6 +8,10 @@
  *
  *   word       unit    written by                             read by    access
  *   a level    bits    set(): +bit; a consumer: −bit          everyone   atomic, SYNC(signals)
+ *   PAIR       number  the creator, at first                  attach()   plain, immutable
+ *
+ * PAIR is the last word, in the line of the highest level, which has one word: HEADER_PAIR of the
+ * sync block, so that no handle mixes the blocks of two trees.
  *
  * STATE of its sync block = { waited: 1 (the sign) }: a consumer waits, and wants to be rung.
  *
@@ -38,7 +42,7 @@ export interface SignalLevels {
   readonly at: readonly number[];
   /** Words of each level. */
   readonly widths: readonly number[];
-  /** Words in all. */
+  /** Words in all; the last is PAIR. */
   readonly words: number;
 }
 

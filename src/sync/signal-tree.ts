@@ -11,7 +11,14 @@ import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import type { Asker } from '../pool/liveness.ts';
 import { Primitive } from './primitive.ts';
 import { SIGNALS_MAX, signalLevels } from './signal-tree-layout.ts';
-import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
+import {
+  checkPair,
+  createSyncBlock,
+  handleOf,
+  openSyncBlock,
+  pairBlocks,
+  type SyncHandle,
+} from './sync-block.ts';
 import { HEADER_CHOICES, STATE, WAITED } from './sync-layout.ts';
 
 /** "No signal": what `tryTake` returns while none is set. */
@@ -100,8 +107,9 @@ export class SignalTree extends Primitive {
     const own = checkOptions('options', options, ['signals']);
     const signals = checkInteger('signals', own.signals, 1, SIGNALS_MAX);
     const words = createSyncBlock(pool, 'signalTree', [signals]);
-    const bits = new SharedArrayBuffer(signalLevels(signals).words * 4);
-    return new SignalTree(pool, words, new Int32Array(bits));
+    const bits = new Int32Array(new SharedArrayBuffer(signalLevels(signals).words * 4));
+    pairBlocks(words, bits, bits.length - 1);
+    return new SignalTree(pool, words, bits);
   }
 
   /** Joins a tree by its handle. **Throws** ERR_BUSBAR_BAD_HANDLE, ERR_BUSBAR_DETACHED. */
@@ -111,6 +119,7 @@ export class SignalTree extends Primitive {
     if (bits?.length !== signalLevels(words[HEADER_CHOICES]).words) {
       throw new BusbarError('ERR_BUSBAR_BAD_HANDLE', 'its bits are not those of the tree');
     }
+    checkPair(words, bits, bits.length - 1);
     return new SignalTree(pool, words, bits);
   }
 

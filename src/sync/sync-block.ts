@@ -4,6 +4,7 @@
 import type { Words } from '../base/atomics.ts';
 import { show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
+import { arbitrarySeed } from '../base/random.ts';
 import { wordsOf } from '../base/views.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
@@ -15,6 +16,7 @@ import {
   HEADER_KIND,
   HEADER_MAGIC,
   HEADER_NUMBER,
+  HEADER_PAIR,
   HEADER_POOL,
   HEADER_THREADS,
   HEADER_VERSION,
@@ -24,6 +26,7 @@ import {
   type SyncKind,
   syncWords,
 } from './sync-layout.ts';
+import { type BlockKind, isPossible } from './sync-states.ts';
 
 /** What another thread needs to join a primitive. Structured-cloneable. */
 export interface SyncHandle<Kind extends SyncKind = SyncKind> {
@@ -36,7 +39,7 @@ export interface SyncHandle<Kind extends SyncKind = SyncKind> {
 /** Makes the block of a primitive. No other thread knows it yet, so plain stores suffice. */
 export function createSyncBlock(
   pool: BufferPool,
-  kind: SyncKind,
+  kind: BlockKind,
   choices: readonly number[],
 ): Words {
   checkPool(pool).checkAttached();
@@ -58,7 +61,7 @@ export function createSyncBlock(
  */
 export function openSyncBlock(
   pool: BufferPool,
-  expected: SyncKind,
+  expected: BlockKind,
   handle: SyncHandle<SyncKind>,
   view: SyncKind = expected,
 ): Words {
@@ -82,7 +85,22 @@ export function openSyncBlock(
   if (!hasIdentity(pool, words, HEADER_POOL) || words[HEADER_THREADS] !== pool.maxThreads) {
     throw badHandle(`the ${expected} belongs to another pool`);
   }
+  if (!isPossible(expected, words)) {
+    throw badHandle(`its block has options, or a state, that no ${expected} has`);
+  }
   return words;
+}
+
+/** Notes in two new blocks that they belong to one primitive. */
+export function pairBlocks(words: Words, others: Words, at: number): void {
+  words[HEADER_PAIR] = arbitrarySeed() | 1;
+  others[at] = words[HEADER_PAIR];
+}
+
+/** **Throws** unless {@link pairBlocks} has paired them, in whatever thread. */
+export function checkPair(words: Words, others: Words, at: number): void {
+  const isPair = words[HEADER_PAIR] !== 0 && words[HEADER_PAIR] === others[at];
+  if (!isPair) throw badHandle('its two blocks do not belong together');
 }
 
 /** The handle of a block. */

@@ -136,7 +136,7 @@ import { POOL_IDENTITY_WORDS } from '../pool/pool-identity.ts';
 import { THREADS_MAX } from '../pool/pool-layout.ts';
 
 export const SYNC_MAGIC = 0x73796e63;
-export const SYNC_VERSION = 2;
+export const SYNC_VERSION = 3;
 
 let word = 0;
 export const HEADER_MAGIC: number = word++;
@@ -149,11 +149,13 @@ export const HEADER_NUMBER: number = word++;
 /** Which pool's threads use it. */
 export const HEADER_POOL: number = word;
 word += POOL_IDENTITY_WORDS;
-/** The options that the primitive was made with; each kind defines its own. */
+/** The options that the primitive was made with, by kind: `sync-states.ts`. */
 export const HEADER_CHOICES: number = word;
 /** Number of words from {@link HEADER_CHOICES} on. */
 export const CHOICE_COUNT = 3;
 word += CHOICE_COUNT;
+/** A random number that a second block of the same primitive has as well; 0 if there is none. */
+export const HEADER_PAIR: number = word++;
 assert(word <= LINE_WORDS, 'header fields must fit in one line');
 
 export const STATE: number = LINE_WORDS;

@@ -25,6 +25,8 @@ import {
   type RwLockHandle,
   Semaphore,
   type SemaphoreHandle,
+  SignalTree,
+  type SignalTreeHandle,
   WaitGroup,
   type WaitGroupHandle,
 } from 'busbar/sync';
@@ -109,6 +111,10 @@ function makeKinds(): { pool: BufferPool; kinds: Kind[] } {
     {
       handle: Event.create(pool).handle,
       attach: (handle: EventHandle) => Event.attach(pool, handle),
+    },
+    {
+      handle: SignalTree.create(pool, { signals: 99 }).handle,
+      attach: (handle: SignalTreeHandle) => SignalTree.attach(pool, handle).tryTake(),
     },
     {
       handle: flusher.handle,
