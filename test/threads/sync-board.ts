@@ -38,6 +38,8 @@ export const GIVEN_UP = 5;
 export const DONE = 16;
 /** First of one word for each of many primitives. */
 export const MADE = 256;
+/** First of one word for each of many countdowns: threads that are counted. */
+export const JOINED = 512;
 /** This many signals of a tree are used, of which each has one of these words. */
 export const SIGNALS = 768;
 /** From one of them to the next: far enough that the tree has four levels. */

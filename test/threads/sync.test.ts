@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** Synchronization primitives between real threads, some of which are ended while they use them. */
-import { Worker } from 'node:worker_threads';
 import { BufferPool } from 'busbar/pool';
 import {
   Barrier,
@@ -13,121 +12,20 @@ import {
   RwLock,
   Semaphore,
   SeqLock,
-  type SeqLockHandle,
   SignalTree,
-  type SyncHandle,
   WaitGroup,
 } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { turn, until } from '../turns.ts';
 import * as at from './sync-board.ts';
-import { scaled, testSeed, workerUrl } from './worker-crew.ts';
+import { createPool, endTeams, replay, seed, Team, THREADS } from './sync-team.ts';
+import { scaled } from './worker-crew.ts';
 
-const seed = testSeed();
-const replay = `replay with BUSBAR_TEST_SEED=${seed}`;
-const THREADS = 3;
 /** Deaths that are tried at most until enough of them have hit. */
 const KILLS_MAX = 200;
 
-const teams: Team[] = [];
-
-afterEach(async () => {
-  await Promise.all(teams.splice(0).map((team) => team.terminate()));
-});
-
-interface TeamOptions {
-  readonly count?: number;
-  readonly isHolder?: boolean;
-  readonly mayDie?: boolean;
-  readonly writes?: boolean;
-  readonly more?: readonly SyncHandle[];
-}
-
-/** Workers that use one primitive. */
-class Team {
-  readonly board = new Int32Array(new SharedArrayBuffer(4 * at.BOARD_WORDS));
-  readonly workers: Worker[] = [];
-  failed: unknown;
-  readonly #pool: BufferPool;
-  readonly #sync: SyncHandle | SeqLockHandle;
-  readonly #isHolder: boolean;
-  readonly #mayDie: boolean;
-  readonly #writes: boolean;
-  readonly #more: readonly SyncHandle[];
-  #started = 0;
-
-  constructor(pool: BufferPool, sync: SyncHandle | SeqLockHandle, options: TeamOptions = {}) {
-    const { count = THREADS, isHolder = false, mayDie = false, writes = false } = options;
-    this.#pool = pool;
-    this.#sync = sync;
-    this.#isHolder = isHolder;
-    this.#mayDie = mayDie;
-    this.#writes = writes;
-    this.#more = options.more ?? [];
-    teams.push(this);
-    for (let i = 0; i < count; i++) this.start();
-  }
-
-  start(): void {
-    const id = this.#started++;
-    const workerData: at.SyncTask = {
-      pool: this.#pool.handle,
-      sync: this.#sync,
-      board: this.board.buffer,
-      isHolder: this.#isHolder,
-      mayDie: this.#mayDie,
-      writes: this.#writes,
-      more: this.#more,
-      id,
-      seed: seed + id * 7919,
-    };
-    const worker = new Worker(workerUrl('sync'), { workerData });
-    worker.on('error', (error) => {
-      this.failed ??= error;
-    });
-    this.workers.push(worker);
-  }
-
-  /** How often the primitive was used. */
-  get done(): number {
-    let sum = 0;
-    for (let id = 0; id < this.#started; id++) sum += Atomics.load(this.board, at.DONE + id);
-    return sum;
-  }
-
-  /** Waits until it has been used that often once more. */
-  async reaches(count: number): Promise<void> {
-    const enough = this.done + count;
-    await until(() => this.failed !== undefined || this.done >= enough);
-    if (this.failed !== undefined) throw this.failed;
-  }
-
-  /** Ends one of the threads, and starts another. */
-  async kill(index: number): Promise<void> {
-    const [worker] = this.workers.splice(index, 1);
-    await worker.terminate();
-    this.#pool.reclaimDead();
-    this.start();
-  }
-
-  async stop(): Promise<void> {
-    Atomics.store(this.board, at.STOP, 1);
-    const ends = this.workers.map(
-      (worker) => new Promise((resolve) => worker.once('exit', resolve)),
-    );
-    await Promise.all(ends);
-    if (this.failed !== undefined) throw this.failed;
-  }
-
-  async terminate(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.terminate()));
-  }
-}
-
-function createPool(): BufferPool {
-  return BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: THREADS + 3 });
-}
+afterEach(endTeams);
 
 const orders = ['barging', 'lifo', 'fair'] as const;
 

@@ -204,15 +204,22 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       return true;
     };
   },
-  /** Lets through as often as it was set. */
+  /** Lets through as often as it was set. Where threads die, they set it as well, and wait on. */
   'busbar/event': () => {
     const event = Event.attach(pool, task.sync as EventHandle);
     return async () => {
-      const way = random.below(3);
+      const way = random.below(task.mayDie ? 6 : 3);
       let result: string;
       if (way === 0) result = event.tryWait();
       else if (way === 1) result = event.waitSync(random.below(5));
-      else result = await event.wait({ timeoutMs: random.below(5) });
+      else if (way === 2) result = await event.wait({ timeoutMs: random.below(5) });
+      else if (way === 3) result = event.waitSync();
+      else if (way === 4) result = await event.wait();
+      else {
+        Atomics.add(board, at.FIRST, 1);
+        if (event.set() === 'already') Atomics.sub(board, at.FIRST, 1);
+        return false;
+      }
       if (result === 'timeout') Atomics.add(board, at.GIVEN_UP, 1);
       return result === 'set';
     };
@@ -241,15 +248,30 @@ const USES: Readonly<Record<string, () => () => Promise<boolean>>> = {
       return true;
     });
   },
-  /** Arrives once at each of many, and waits for it. */
+  /**
+   * Arrives once at each of many, and waits for it. Where threads die, one that comes in time is
+   * counted as well, and is responsible for itself.
+   */
   'busbar/countdown': () => {
     const all = task.more.map((handle) => Countdown.attach(pool, handle as CountdownHandle));
     return inTurn(all, async (countdown, index) => {
-      const result = countdown.run(() => Atomics.add(board, at.MADE + index, 1));
-      if (result === 'done' || result === 'failed') throw new Error(result);
+      const spin = (): void => {
+        for (let i = random.below(2000); i > 0; i--) Atomics.load(board, at.STOP);
+      };
+      const action = (): void => {
+        Atomics.add(board, at.MADE + index, 1);
+        if (task.mayDie) spin();
+      };
+      if (!task.mayDie || countdown.join() === 'entered') {
+        Atomics.add(board, at.JOINED + index, 1);
+        if (task.mayDie) spin();
+        const result = countdown.run(action);
+        if (result === 'done' || (result === 'failed' && !task.mayDie)) throw new Error(result);
+      }
       const end = random.below(2) === 0 ? countdown.waitSync() : await countdown.wait();
       const made = Atomics.load(board, at.MADE + index);
-      if (end !== 'done' || made !== 1) throw new Error(`${end}, it has run ${made} times`);
+      const isRight = end === 'done' ? made === 1 : task.mayDie && end === 'failed' && made < 2;
+      if (!isRight) throw new Error(`${end}, it has run ${made} times`);
       return true;
     });
   },
