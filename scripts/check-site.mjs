@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT
 /**
  * Checks the site that `npm run docs` has made: each link leads to a page and a place that exist,
- * and Chromium, if it is installed, shows pages without an error.
+ * and Chromium, if it is installed, shows every document and picture without a problem, on a
+ * screen and on a phone, light and dark (page-problems.mjs).
+ *
+ * `npm run docs:check -- --pictures FOLDER` also writes what it shows into that folder.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { posix } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, posix } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ROOT } from './files.mjs';
+import { parseArgs } from 'node:util';
+import { Browser } from './browser.mjs';
+import { listFiles, ROOT } from './files.mjs';
+import { problemsOf } from './page-problems.mjs';
 
 const SITE = `${ROOT}build/site/`;
 const CALCULATOR = 'documents/Sizing_a_pool.html';
 /** The calculator has computed what it shows. */
 const CALCULATED = 'of 16384 bytes; the pool has 512: enough</pre>';
-/** One of each kind: the README, a guide with a picture, one with a form, a class. */
-const SHOWN = [
-  'index.html',
-  'documents/Who_owns_what,_and_finding_leaks.html',
-  CALCULATOR,
-  'classes/index.BufferPool.html',
-];
+/** Shown besides the documents: the README, a class. */
+const ALSO_SHOWN = ['index.html', 'classes/index.BufferPool.html'];
 const PAGES_MIN = 300;
+const DOCUMENTS_MIN = 25;
 
-/** The problems found; prints each. */
-export function checkSite() {
+/** Whether there are no problems; prints each. Pictures of the pages go into `folder`. */
+export async function checkSite(folder = undefined) {
   const paths = readdirSync(SITE, { recursive: true, encoding: 'utf8' });
   const pages = new Map(
     paths.filter((path) => path.endsWith('.html')).map((path) => [path, readPage(path)]),
@@ -32,12 +32,20 @@ export function checkSite() {
   const problems = [...pages].flatMap(([path, { links }]) =>
     links.flatMap((link) => problemOf(pages, path, link)),
   );
+  const documents = [...pages.keys()].filter((path) => path.startsWith('documents/')).sort();
   if (pages.size < PAGES_MIN) problems.push(`there are only ${pages.size} pages`);
-  problems.push(...SHOWN.flatMap(shownWithErrors));
+  if (documents.length < DOCUMENTS_MIN) problems.push(`only ${documents.length} documents`);
+  const shown = [
+    ...[...ALSO_SHOWN, ...documents].map((path) => SITE + path),
+    ...listFiles('docs/pictures')
+      .filter((path) => path.endsWith('.svg'))
+      .map((path) => ROOT + path),
+  ];
   for (const problem of problems) console.error(problem);
+  const count = problems.length + (await showAll(shown, folder));
   const links = [...pages.values()].reduce((sum, page) => sum + page.links.length, 0);
-  console.log(`${pages.size} pages, ${links} links, ${problems.length} problems`);
-  return problems.length === 0;
+  console.log(`${pages.size} pages, ${links} links, ${shown.length} shown, ${count} problems`);
+  return count === 0;
 }
 
 function readPage(path) {
@@ -60,36 +68,34 @@ function problemOf(pages, path, link) {
   return [`${path}: ${link} leads to no place of the page`];
 }
 
-function shownWithErrors(path) {
-  const { log, dom } = show(pathToFileURL(SITE + path).href);
-  if (dom === undefined) return log === undefined ? [] : [`${path}: ${log}`];
-  const errors = log.split('\n').filter((line) => /CONSOLE/.test(line));
-  if (path === CALCULATOR && !dom.includes(CALCULATED)) errors.push(`${path}: no calculator`);
-  return dom.includes('tsd-search') ? errors : [`${path}: not shown\n${log}`];
-}
-
-/**
- * What Chromium makes of a page, and what it logs. Neither if it is not installed; only a log if it
- * fails, or is required (BUSBAR_TEST_CHROMIUM) and missing.
- */
-export function show(url, ...options) {
-  const folder = mkdtempSync(`${tmpdir()}/busbar-chromium-`);
-  const args = [
-    ...['--headless=new', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr'],
-    ...[`--user-data-dir=${folder}`, '--timeout=10000', '--allow-file-access-from-files'],
-  ];
+/** How many problems the files have in Chromium; prints each. */
+async function showAll(files, folder) {
+  const browser = await Browser.launch();
+  if (browser === undefined) return 0;
+  if (folder !== undefined) mkdirSync(folder, { recursive: true });
+  let count = 0;
   try {
-    const all = [...args, ...options, '--dump-dom', url];
-    const run = spawnSync('chromium', all, { encoding: 'utf8', maxBuffer: 1 << 26 });
-    if (run.error === undefined) {
-      return { log: run.stderr, dom: run.status === 0 ? run.stdout : undefined };
+    for (const file of files) {
+      const page = await browser.open(pathToFileURL(file).href);
+      const name = basename(file).replace(/\.html$/, '');
+      const found = await problemsOf(page, async ({ width, scheme }) => {
+        if (folder === undefined) return;
+        writeFileSync(`${folder}/${name}-${width}-${scheme}.png`, await page.draw());
+      });
+      if (file === SITE + CALCULATOR && !(await page.html()).includes(CALCULATED)) {
+        found.push('no calculator');
+      }
+      for (const problem of found) console.error(`${name}: ${problem}`);
+      count += found.length;
+      await page.close();
     }
-    return process.env.BUSBAR_TEST_CHROMIUM === 'required' ? { log: 'chromium is missing' } : {};
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await browser.close();
   }
+  return count;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  process.exitCode = checkSite() ? 0 : 1;
+  const { values } = parseArgs({ options: { pictures: { type: 'string' } } });
+  process.exitCode = (await checkSite(values.pictures)) ? 0 : 1;
 }

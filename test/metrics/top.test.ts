@@ -5,8 +5,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { show } from '../../scripts/check-site.mjs';
+import { Browser, type Page } from '../../scripts/browser.mjs';
 import { ROOT } from '../../scripts/files.mjs';
+import { problemsOf } from '../../scripts/page-problems.mjs';
 import { buildPrograms, killPrograms, Program } from '../program.ts';
 
 const BUSBAR = `${ROOT}dist/metrics/busbar.js`;
@@ -112,19 +113,27 @@ test('what a killed process has left is removed, and not shown', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-const browser = show('about:blank');
+const browser = await Browser.launch();
+afterAll(() => browser?.close());
 
-describe.skipIf(browser.log === undefined)('in Chromium', () => {
+describe.skipIf(browser === undefined)('in Chromium', () => {
+  const open = (address: string): Promise<Page> => (browser as Browser).open(address);
+
   test('the page shows the same, without an error', async () => {
-    const { dom, log } = show(url);
-    expect(dom).toMatch(/<h1 id="title">shown pid \d+ .* ready<\/h1>/);
-    expect(dom).toMatch(
+    const page = await open(url);
+    const text = await page.html();
+    expect(text).toMatch(/<h1 id="title">shown pid \d+ .* ready<\/h1>/);
+    expect(text).toMatch(
       /<tr class="alarm"><td class="" title="orders">orders<\/td><td class="">2</,
     );
-    expect(dom).toMatch(/>in transit, channel of orders<\/td><td class="">2</);
-    expect(log).not.toContain('CONSOLE');
-    const stranger = show(url.replace(/token=./, 'token=z'));
-    expect(stranger.dom).toContain('a token is needed');
+    expect(text).toMatch(/>in transit, channel of orders<\/td><td class="">2</);
+    expect(page.messages).toEqual([]);
+    const stranger = await open(url.replace(/token=./, 'token=z'));
+    expect(await stranger.html()).toContain('a token is needed');
+  });
+
+  test('the page fits a screen and a phone, and is legible, light and dark', async () => {
+    expect(await problemsOf(await open(url))).toEqual([]);
   });
 });
 
