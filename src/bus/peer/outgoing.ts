@@ -30,6 +30,7 @@ import {
   WORD_BYTES,
 } from './peer-layout.ts';
 import type { StreamCore } from './stream-core.ts';
+import { UnheardInterests } from './unheard-interests.ts';
 
 // What is due to be said, each a bit, in this order.
 const ASK_DUE = 1;
@@ -56,10 +57,9 @@ export class Outgoing {
   readonly #ledger: Ledger;
   readonly #windowRegions: number;
   #due: number = 0;
-  /** Interests that have changed since the peer was told. */
-  readonly #news: Set<Interest> = new Set();
-  /** Index and epoch of peers that have ended. */
-  readonly #gone: number[] = [];
+  readonly #news: UnheardInterests;
+  /** By index, the epoch of peers that have ended. */
+  readonly #gone: Map<number, number> = new Map();
   /** Regions that wait, from `#first` on. */
   readonly #queue: number[] = [];
   #first: number = 0;
@@ -88,6 +88,7 @@ export class Outgoing {
     this.index = index;
     this.#carrier = carrier;
     this.#ledger = ledger;
+    this.#news = new UnheardInterests(core.own);
     // A region may be two: a reference, and its frame.
     this.#windowRegions = Math.max(2, Math.min(core.windowRegions, carrier.capacity >>> 1));
   }
@@ -129,7 +130,7 @@ export class Outgoing {
     this.#serves = '';
     this.#fenceAsked = 0;
     this.#fenceDone = 0;
-    for (const interest of this.#core.own.all()) this.#news.add(interest);
+    this.#news.addAll();
     this.owe(TELL_DUE | SYNC_DUE);
   }
 
@@ -146,22 +147,22 @@ export class Outgoing {
     queue.length = 0;
     this.#first = 0;
     this.#news.clear();
-    this.#gone.length = 0;
+    this.#gone.clear();
     this.#due &= ASK_DUE;
     if (isAsking) this.ask();
   }
 
-  /** @internal */
+  /** @internal Its weight has changed. */
   announce(interest: Interest): void {
     if (this.listener === 0) return;
-    this.#news.add(interest);
+    this.#news.changed(interest);
     this.#core.dirty();
   }
 
   /** @internal */
   sayGone(index: number, epoch: number): void {
     if (this.listener === 0) return;
-    this.#gone.push(index, epoch);
+    this.#gone.set(index, epoch);
     this.#core.dirty();
   }
 
@@ -304,10 +305,9 @@ export class Outgoing {
     }
     if (this.#news.size > 0 && !this.#announceNews()) return false;
     if ((this.#due & SYNC_DUE) !== 0 && !this.#say(SYNC_DUE, SYNC, SYNC_WORDS)) return false;
-    const gone = this.#gone;
-    while (gone.length > 0) {
-      if (!this.#say(0, GONE, GONE_WORDS, gone[0], gone[1])) return false;
-      gone.splice(0, 2);
+    for (const [index, epoch] of this.#gone) {
+      if (!this.#say(0, GONE, GONE_WORDS, index, epoch)) return false;
+      this.#gone.delete(index);
     }
     return this.#writeSigns();
   }

@@ -18,6 +18,10 @@ export interface Interest {
   readonly queue: string;
   count: number;
   stalledCount: number;
+  /** Its weight before the last change. */
+  before: number;
+  /** Peers that wait to hear of a change. */
+  behind: number;
 }
 
 /** What is announced: see peer-layout.ts. */
@@ -40,18 +44,16 @@ export class OwnInterest {
     const key = interestKey(subject, queue);
     let interest = this.#interests.get(key);
     if (interest === undefined) {
-      interest = { subject, queue, count: 0, stalledCount: 0 };
+      interest = { subject, queue, count: 0, stalledCount: 0, before: 0, behind: 0 };
       this.#interests.set(key, interest);
     }
     return change(interest, 1, 0);
   }
 
-  /** Returns the interest if its weight has changed. */
+  /** Returns the interest if its weight has changed; {@link dropVoid} follows. */
   remove(wanting: Wanting): Interest | undefined {
-    const key = interestKey(wanting.subject, wanting.queue);
-    const interest = this.#interests.get(key);
+    const interest = this.#find(wanting);
     if (interest === undefined) return undefined;
-    if (interest.count === 1) this.#interests.delete(key);
     const stalled = wanting.isStalled ? -1 : 0;
     wanting.isStalled = false;
     return change(interest, -1, stalled);
@@ -60,14 +62,31 @@ export class OwnInterest {
   /** Returns the interest if its weight has changed. */
   setStalled(wanting: Wanting, isStalled: boolean): Interest | undefined {
     if (wanting.isStalled === isStalled) return undefined;
-    const interest = this.#interests.get(interestKey(wanting.subject, wanting.queue));
+    const interest = this.#find(wanting);
     if (interest === undefined) return undefined;
     wanting.isStalled = isStalled;
     return change(interest, 0, isStalled ? 1 : -1);
   }
 
-  all(): Iterable<Interest> {
-    return this.#interests.values();
+  /** A peer has heard of it, or need not. */
+  caughtUp(interest: Interest): void {
+    interest.behind--;
+    this.dropVoid(interest);
+  }
+
+  /** Forgets what nothing wants any more, once no peer waits to hear of that. */
+  dropVoid({ subject, queue, count, behind }: Interest): void {
+    if (count === 0 && behind === 0) this.#interests.delete(interestKey(subject, queue));
+  }
+
+  /** All that is wanted. */
+  *all(): Iterable<Interest> {
+    for (const interest of this.#interests.values()) if (interest.count > 0) yield interest;
+  }
+
+  #find({ subject, queue }: Wanting): Interest | undefined {
+    const interest = this.#interests.get(interestKey(subject, queue));
+    return interest?.count === 0 ? undefined : interest;
   }
 }
 
@@ -75,5 +94,7 @@ function change(interest: Interest, count: number, stalledCount: number): Intere
   const before = weightOf(interest);
   interest.count += count;
   interest.stalledCount += stalledCount;
-  return weightOf(interest) === before ? undefined : interest;
+  if (weightOf(interest) === before) return undefined;
+  interest.before = before;
+  return interest;
 }

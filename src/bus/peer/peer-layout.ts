@@ -32,7 +32,9 @@
  *
  * **Interest.** One INTEREST of weight 1 or 0 for all subscriptions with the same subject; for a
  * queue group one at each change, with the number of its members. Less than 0: they are *stalled*,
- * that is, have no room; publishers elsewhere wait.
+ * that is, have no room; publishers elsewhere wait. A change waits until the window has room. What
+ * waits for a peer is the difference between what it was told and what holds: one entry at most for
+ * each subject and group that is wanted, or that the peer believes to be.
  *
  * **Messages** are for plain subscriptions, until SERVE names other recipients. The sender chooses
  * the peer that serves a queue group, weighted by members. If they have left meanwhile, the peer
@@ -66,6 +68,15 @@
  *   OPEN e  GONE e, BYE, carrier ended drops what waits, ends fences             NONE
  *   any     close                      owes BYE, after what is queued            SAID BYE
  *   SAID BYE  ASK f                    owes BYE to f                             SAID BYE
+ *
+ * One interest in the stream to a peer: t its weight as the listener was told, at first 0.
+ *
+ *   state    happens                        does             then
+ *   TOLD t   its weight becomes w           keeps t          WAITS t
+ *   WAITS t  its weight becomes w ≠ t       nothing          WAITS t
+ *   WAITS t  its weight becomes t again     says nothing     TOLD t
+ *   WAITS t  there is room; its weight is w  INTEREST w      TOLD w
+ *   any      the stream ends                forgets it
  *
  * The stream from a peer (`Incoming`), by its teller:
  *

@@ -315,8 +315,9 @@ export class Peers<S extends Indexed<S> & Wanting> {
   }
 
   #announce(interest: Interest | undefined): void {
-    if (interest === undefined || this.#state !== OPEN) return;
-    for (const each of this.out) each?.announce(interest);
+    if (interest === undefined) return;
+    if (this.#state === OPEN) for (const each of this.out) each?.announce(interest);
+    this.own.dropVoid(interest);
   }
 
   #listenerAt(at: number, out: Outgoing | undefined): number {
