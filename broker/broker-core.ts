@@ -5,7 +5,6 @@ import type { Backpressure } from 'busbar/bus';
 import type { BufferPool } from 'busbar/pool';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import type { Connection } from './connection.ts';
-import type { CopyBuffers } from './copy-buffers.ts';
 import type { Mesh, Router } from './matches.ts';
 
 /** The state that connections of one broker share. */
@@ -15,7 +14,6 @@ export interface BrokerCore {
   readonly router: Router;
   readonly mesh: Mesh;
   readonly backpressure: Backpressure;
-  readonly copies: CopyBuffers;
   readonly counters: BrokerCounters;
   /** Called when the connection has ended. */
   forget(connection: Connection): void;

@@ -23,7 +23,6 @@ import {
   resolveBrokerOptions,
 } from './broker-options.ts';
 import { Connection } from './connection.ts';
-import { CopyBuffers } from './copy-buffers.ts';
 import { FIGURES } from './figures.ts';
 import { infoLine } from './handshake.ts';
 import { LaneReader } from './lane-reader.ts';
@@ -58,12 +57,11 @@ const OVERSHOOT = 4;
 /** Regions that may, at least. */
 const WINDOW_REGIONS_MIN = 2;
 /**
- * Of the pool's buffers, what executors may hold for what they read, and for lines that they write
- * anew; beside a quarter for what is between them. What is left is for what is sent to clients, so
- * that however many wait for room, some of them get it.
+ * Of the pool's buffers, what executors may hold for what they read, beside a quarter for what is
+ * between them. What is left is for what is sent to clients, so that however many wait for room,
+ * some of them get it.
  */
 const READ_PART = 2;
-const COPY_PART = 16;
 /** How long an executor waits for what the others tell it, before it lets clients in. */
 const SYNC_MS_MAX = 5000;
 /** Clients that are told of the end in one turn, each from a buffer of its own. */
@@ -105,7 +103,6 @@ export class Broker implements BrokerCore {
   readonly router: Router;
   readonly mesh: Mesh;
   readonly backpressure: Backpressure;
-  readonly copies: CopyBuffers;
   readonly counters: BrokerCounters = {
     messagesIn: 0,
     messagesOut: 0,
@@ -148,7 +145,6 @@ export class Broker implements BrokerCore {
     this.router = new FanOut(share, bytes, view, randomBytes(4).readInt32LE());
     this.backpressure = new Backpressure(this.pool, share, this.connections, options);
     this.#windowBytes = Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes));
-    this.copies = new CopyBuffers(this.pool, this.backpressure, this.#partOf(COPY_PART));
     const { pool, router, backpressure, counters } = this;
     const home = {
       pool,
@@ -208,7 +204,10 @@ export class Broker implements BrokerCore {
         frameTimeoutMs,
         // The broker has a deadline of its own, `writeDeadlineMs`.
         writeTimeoutMs: Infinity,
-        readBuffersMax: this.#partOf(READ_PART),
+        readBuffersMax: Math.max(
+          1,
+          Math.floor(this.pool.bufferCount / READ_PART / this.#peers.count),
+        ),
         codec: () => new ProtocolCodec(this.pool.view, this.options),
         handler: (link) => this.#accept(link),
       });
@@ -327,11 +326,6 @@ export class Broker implements BrokerCore {
       await Promise.race([this.mesh.change(), late]);
       clearTimeout(timer);
     }
-  }
-
-  /** This executor's buffers of such a part of the pool. */
-  #partOf(part: number): number {
-    return Math.max(1, Math.floor(this.pool.bufferCount / part / this.#peers.count));
   }
 
   #destroy(): void {

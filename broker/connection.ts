@@ -160,16 +160,17 @@ export class Connection implements TcpHandler, Client, PressedClient {
    */
   offer(message: Message, subscription: Subscription<Connection>, from: unknown): number {
     if (this.isClosing || (from === this && !this.options.echo)) return DECLINED;
-    const asItStands = message.isPlain || (this.options.headers && message.headerLength > 0);
+    const { headers } = this.options;
+    const asItStands = message.isForAll || (headers && message.isForHeaders);
     const length = asItStands
       ? message.lengthFor(subscription)
-      : message.strippedLengthFor(subscription);
+      : message.lengthOfParts(subscription, headers);
     // What comes from another executor is followed by messages for other clients.
     const isUrgent = from === undefined;
     const at = isUrgent ? this.#reserveAtOnce(length, subscription) : this.#tryReserve(length);
     if (at < 0) return this.isClosing ? DECLINED : NO_ROOM;
     if (asItStands) message.writeTo(at, subscription);
-    else message.writeStrippedTo(at, subscription);
+    else message.writePartsTo(at, subscription, headers);
     this.#writer.commit(at, length);
     // As in nats-server: no PING to a client that is being sent messages.
     this.#signs.wasActive = true;

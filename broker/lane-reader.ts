@@ -17,10 +17,8 @@ export class LaneReader implements MessageReader<Message> {
 
   constructor(pool: BufferPool, limits: ProtocolLimits) {
     this.#pool = pool;
-    this.#message = new Message(pool.view, pool.bytes, pool);
-    // The canonical form of a line that ended with LF alone is one byte longer.
-    const maxControlLineBytes = limits.maxControlLineBytes + 1;
-    this.#codec = new ProtocolCodec(pool.view, { ...limits, maxControlLineBytes });
+    this.#codec = new ProtocolCodec(pool.view, limits);
+    this.#message = new Message(pool, this.#codec);
   }
 
   read(begin: number, end: number): Message {
@@ -32,7 +30,7 @@ export class LaneReader implements MessageReader<Message> {
     this.subjectEnd = begin + codec.subjectEnd;
     this.subjectHash = codec.subjectHash;
     this.isRepeated = codec.isRepeated;
-    this.#message.set(codec, codec.op === OP_HPUB, begin, begin + length);
+    this.#message.set(begin, begin + length);
     return this.#message;
   }
 }

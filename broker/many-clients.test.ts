@@ -27,8 +27,8 @@ const SPOKEN: Record<string, (line: (subject: string) => string) => (subject: st
     'in one piece': (line) => (subject) => [`PING\r\n${line(subject)}\r\n${PAYLOAD}\r\nPING\r\n`],
   };
 const LINES: Record<string, (subject: string) => string> = {
-  'a line as it is passed on': (subject) => `PUB ${subject} ${PAYLOAD.length}`,
-  'a line that is written anew': (subject) => `pub\t${subject}   ${PAYLOAD.length} `,
+  'a line that is copied': (subject) => `PUB ${subject} ${PAYLOAD.length}`,
+  'a line that is put together': (subject) => `pub\t${subject}   ${PAYLOAD.length} `,
 };
 
 test.each(

@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
-import { Message, writeCanonical } from './message.ts';
+import { Message } from './message.ts';
 import { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
 
@@ -11,7 +11,6 @@ const memory = new Uint8Array(1 << 15);
 const view = new DataView(memory.buffer);
 const limits = { maxPayloadBytes: 4096, maxControlLineBytes: 512 };
 const FRAME_AT = 1000;
-const CANONICAL_AT = 10_000;
 const OUTPUT_AT = 20_000;
 /** What must not be overwritten. */
 const GUARD = 0xee;
@@ -34,9 +33,10 @@ test('messages are written as they should be, whatever their parts', () => {
   const seed = Number(process.env.BUSBAR_SEED ?? 3);
   const random = new Random(seed);
   const codec = new ProtocolCodec(view, limits);
-  const message = new Message(view, memory, {
-    copy: (to, from, length) => memory.copyWithin(to, from, from + length),
-  });
+  const copy = (to: number, from: number, length: number): void => {
+    memory.copyWithin(to, from, from + length);
+  };
+  const message = new Message({ view, bytes: memory, copy }, codec);
   const some = (max: number): string => 'abcdefghijklmnopqrstuvwxyz'.repeat(8).slice(0, max);
   const space = (): string => (random.chance(0.1) ? ['\t', '  ', ' \t '][random.below(3)] : ' ');
   for (let i = 0; i < 3000; i++) {
@@ -57,24 +57,26 @@ test('messages are written as they should be, whatever their parts', () => {
     for (let at = 0; at < frame.length; at++) memory[FRAME_AT + at] = frame.charCodeAt(at);
     expect(codec.measure(memory, FRAME_AT, FRAME_AT + frame.length, 0), about).toBe(frame.length);
 
-    if (codec.isCanonical) {
-      message.set(codec, hasHeaders, FRAME_AT, FRAME_AT + frame.length);
-    } else {
-      const end = writeCanonical(memory, CANONICAL_AT, codec, hasHeaders, FRAME_AT);
-      message.set(codec, hasHeaders, CANONICAL_AT, end);
-    }
+    message.set(FRAME_AT, FRAME_AT + frame.length);
+    expect(message.isForAll || message.isForHeaders, about).toBe(codec.isCanonical);
+    expect(message.isForAll && hasHeaders, about).toBe(false);
     const sid = '12345678901234'.slice(0, random.between(1, 12));
     const subscription = new Subscription(null, Buffer.from(subject), '', Buffer.from(sid));
     const head = `${subject} ${sid} ${reply === '' ? '' : `${reply} `}`;
     const plainSizes = hasHeaders ? `${headers.length} ${size}` : `${size}`;
-    const whole = written(message.lengthFor(subscription), (at) =>
-      message.writeTo(at, subscription),
-    );
+    const parts = (all: boolean): string =>
+      written(message.lengthOfParts(subscription, all), (at) =>
+        message.writePartsTo(at, subscription, all),
+      );
     const kind = hasHeaders ? 'HMSG' : 'MSG';
-    expect(whole, about).toBe(`${kind} ${head}${plainSizes}\r\n${headers}${payload}\r\n`);
-    const stripped = written(message.strippedLengthFor(subscription), (at) =>
-      message.writeStrippedTo(at, subscription),
-    );
-    expect(stripped, about).toBe(`MSG ${head}${payload.length}\r\n${payload}\r\n`);
+    const expected = `${kind} ${head}${plainSizes}\r\n${headers}${payload}\r\n`;
+    expect(parts(true), about).toBe(expected);
+    if (codec.isCanonical) {
+      const whole = written(message.lengthFor(subscription), (at) =>
+        message.writeTo(at, subscription),
+      );
+      expect(whole, about).toBe(expected);
+    }
+    expect(parts(false), about).toBe(`MSG ${head}${payload.length}\r\n${payload}\r\n`);
   }
 });

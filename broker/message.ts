@@ -8,9 +8,12 @@
  *
  *   PUB orders.new    _INBOX.7 5\r\nhello\r\n       begin   headEnd                 end
  *   MSG orders.new 12 _INBOX.7 5\r\nhello\r\n         │ PUB orders.new │ 5\r\nhello\r\n │
+ *
+ * A line with other spaces, or for a client without headers, is put together from its parts.
  */
 
 import type { Bytes } from 'busbar/bus';
+import { OP_PUB, type ProtocolCodec } from './protocol.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
@@ -25,21 +28,10 @@ const CR = 0x0d;
 const LF = 0x0a;
 const ZERO = 0x30;
 
-/**
- * The fields of a PUB or HPUB line that a message uses; offsets from the frame's first byte.
- */
-export interface PublishedLine {
-  readonly subjectBegin: number;
-  readonly subjectEnd: number;
-  readonly replyBegin: number;
-  readonly replyEnd: number;
-  readonly headerLength: number;
-  readonly payloadBegin: number;
-  readonly payloadLength: number;
-}
-
-/** What copies many bytes within the memory: the pool. */
-export interface Mover {
+/** Where frames and outputs lie: the pool. */
+export interface MessageMemory {
+  readonly view: DataView<ArrayBufferLike>;
+  readonly bytes: Bytes;
   copy(to: number, from: number, length: number): void;
 }
 
@@ -47,45 +39,39 @@ export interface Mover {
 const WORDS_MAX = 32;
 
 /**
- * One message; created once per connection and set for each frame. All positions are absolute in
- * the memory.
+ * One message; created once per connection and set for each frame, of which `codec` has the line
+ * until the message is delivered. Positions are absolute in the memory.
  */
 export class Message {
+  readonly #memory: MessageMemory;
   readonly #view: DataView<ArrayBufferLike>;
-  readonly #bytes: Bytes;
-  readonly #mover: Mover;
+  readonly #codec: ProtocolCodec;
 
-  /** Begin of the canonical frame. */
   begin: number = 0;
-  /** End of the canonical frame. */
   end: number = 0;
-  /** True without headers: every client understands it. */
-  isPlain: boolean = true;
-  /** Bytes of headers. */
-  headerLength: number = 0;
-  #subjectBegin: number = 0;
+  /** Every client gets it as it came. */
+  isForAll: boolean = false;
+  /** Clients that understand headers do. */
+  isForHeaders: boolean = false;
   #headEnd: number = 0;
-  #replyLength: number = 0;
-  #payloadBegin: number = 0;
   #word: number = 0;
 
-  constructor(view: DataView<ArrayBufferLike>, bytes: Bytes, mover: Mover) {
-    this.#mover = mover;
-    this.#view = view;
-    this.#bytes = bytes;
+  constructor(memory: MessageMemory, codec: ProtocolCodec) {
+    this.#memory = memory;
+    this.#view = memory.view;
+    this.#codec = codec;
   }
 
-  /** Sets the message to the frame `[begin, end)`, a canonical PUB or (`hasHeaders`) HPUB. */
-  set(line: PublishedLine, hasHeaders: boolean, begin: number, end: number): void {
+  /** Sets the message to the frame `[begin, end)`, a PUB or HPUB. */
+  set(begin: number, end: number): void {
+    const codec = this.#codec;
+    const { headerLength, isCanonical } = codec;
     this.begin = begin;
-    this.#subjectBegin = begin + line.subjectBegin;
-    this.#headEnd = begin + line.subjectEnd + 1;
     this.end = end;
-    this.#replyLength = line.replyEnd - line.replyBegin;
-    this.#payloadBegin = begin + line.payloadBegin;
-    this.isPlain = !hasHeaders;
-    this.#word = hasHeaders ? WORD_HMSG : WORD_MSG_SPACE;
-    this.headerLength = line.headerLength;
+    this.#headEnd = begin + codec.subjectEnd + 1;
+    this.isForAll = isCanonical && codec.op === OP_PUB;
+    this.isForHeaders = isCanonical && headerLength > 0;
+    this.#word = headerLength > 0 ? WORD_HMSG : WORD_MSG_SPACE;
   }
 
   /** Bytes that {@link writeTo} writes. */
@@ -94,7 +80,8 @@ export class Message {
   }
 
   /**
-   * Writes MSG or HMSG for one subscription at `at`, where `lengthFor` bytes are reserved.
+   * Writes MSG or HMSG as it came for one subscription at `at`, where `lengthFor` bytes are
+   * reserved.
    *
    * Copies in words that may overrun the end of a part by three bytes; the next part, of at least
    * five bytes, overwrites those.
@@ -108,97 +95,59 @@ export class Message {
     for (; from < headEnd; from += 4, to += 4) view.setInt32(to, view.getInt32(from, true), true);
     to += headEnd - from;
     if (subscription.sidWordCount === 0) {
-      this.#bytes.set(subscription.sidAndSpace, to);
+      this.#memory.bytes.set(subscription.sidAndSpace, to);
     } else {
       view.setInt32(to, subscription.sidLow, true);
       if (subscription.sidWordCount === 2) view.setInt32(to + 4, subscription.sidHigh, true);
     }
     to += subscription.sidAndSpaceLength;
     const { end } = this;
-    if (end - headEnd > WORDS_MAX) this.#mover.copy(to, headEnd, end - headEnd);
+    if (end - headEnd > WORDS_MAX) this.#memory.copy(to, headEnd, end - headEnd);
     else copyWords(view, to, headEnd, end);
   }
 
-  /** Bytes that {@link writeStrippedTo} writes. */
-  strippedLengthFor(subscription: Subscription<unknown>): number {
-    const payloadLength = this.#strippedPayloadLength();
-    const subjectAndSpace = this.#headEnd - this.#subjectBegin;
-    const reply = this.#replyLength === 0 ? 0 : this.#replyLength + 1;
-    const line =
-      4 + subjectAndSpace + subscription.sidAndSpaceLength + reply + digits(payloadLength);
-    return line + 2 + payloadLength + 2;
+  /** Bytes that {@link writePartsTo} writes. */
+  lengthOfParts(subscription: Subscription<unknown>, headers: boolean): number {
+    const { subjectBegin, subjectEnd, replyBegin, replyEnd, payloadLength } = this.#codec;
+    const headerLength = headers ? this.#codec.headerLength : 0;
+    const size = payloadLength - this.#codec.headerLength + headerLength;
+    const name = headerLength > 0 ? 5 + digits(headerLength) + 1 : 4;
+    const subject = subjectEnd - subjectBegin + 1 + subscription.sidAndSpaceLength;
+    const reply = replyEnd > replyBegin ? replyEnd - replyBegin + 1 : 0;
+    return name + subject + reply + digits(size) + 2 + size + 2;
   }
 
-  /** Writes MSG without the headers, for clients that do not understand them. */
-  writeStrippedTo(at: number, subscription: Subscription<unknown>): void {
-    const bytes = this.#bytes;
-    const headEnd = this.#headEnd;
-    const payloadLength = this.#strippedPayloadLength();
-    this.#view.setInt32(at, WORD_MSG_SPACE, true);
+  /** Writes MSG or, for a client that understands `headers`, HMSG, from the parts of the frame. */
+  writePartsTo(at: number, subscription: Subscription<unknown>, headers: boolean): void {
+    const { bytes } = this.#memory;
+    const codec = this.#codec;
+    const { begin } = this;
+    const headerLength = headers ? codec.headerLength : 0;
+    const skipped = codec.headerLength - headerLength;
+    this.#view.setInt32(at, headerLength > 0 ? WORD_HMSG : WORD_MSG_SPACE, true);
     let to = at + 4;
-    bytes.copyWithin(to, this.#subjectBegin, headEnd);
-    to += headEnd - this.#subjectBegin;
+    if (headerLength > 0) bytes[to++] = SPACE;
+    const append = (from: number, end: number): void => {
+      bytes.copyWithin(to, begin + from, begin + end);
+      to += end - from;
+    };
+    append(codec.subjectBegin, codec.subjectEnd);
+    bytes[to++] = SPACE;
     bytes.set(subscription.sidAndSpace, to);
     to += subscription.sidAndSpaceLength;
-    if (this.#replyLength > 0) {
-      bytes.copyWithin(to, headEnd, headEnd + this.#replyLength + 1);
-      to += this.#replyLength + 1;
+    if (codec.replyEnd > codec.replyBegin) {
+      append(codec.replyBegin, codec.replyEnd);
+      bytes[to++] = SPACE;
     }
-    to = writeNumber(bytes, to, payloadLength);
+    if (headerLength > 0) {
+      to = writeNumber(bytes, to, headerLength);
+      bytes[to++] = SPACE;
+    }
+    to = writeNumber(bytes, to, codec.payloadLength - skipped);
     bytes[to++] = CR;
     bytes[to++] = LF;
-    bytes.copyWithin(to, this.#payloadBegin + this.headerLength, this.end);
+    append(codec.payloadBegin + skipped, this.end - begin);
   }
-
-  #strippedPayloadLength(): number {
-    return this.end - 2 - this.#payloadBegin - this.headerLength;
-  }
-}
-
-/**
- * Writes the frame at `begin` to `to` in the canonical form that {@link Message} takes: single
- * spaces, CRLF. Changes `line` to describe it. Returns its end; it is at most one CR longer than
- * the frame.
- */
-export function writeCanonical(
-  bytes: Bytes,
-  to: number,
-  line: { -readonly [field in keyof PublishedLine]: PublishedLine[field] },
-  hasHeaders: boolean,
-  begin: number,
-): number {
-  const name = hasHeaders ? 'HPUB ' : 'PUB ';
-  let at = to;
-  for (let i = 0; i < name.length; i++) bytes[at++] = name.charCodeAt(i);
-  const append = (from: number, end: number): void => {
-    bytes.copyWithin(at, begin + from, begin + end);
-    at += end - from;
-  };
-  const subjectBegin = at - to;
-  append(line.subjectBegin, line.subjectEnd);
-  line.subjectBegin = subjectBegin;
-  line.subjectEnd = at - to;
-  bytes[at++] = SPACE;
-  const replyBegin = at - to;
-  append(line.replyBegin, line.replyEnd);
-  if (line.replyEnd > line.replyBegin) {
-    line.replyEnd = at - to;
-    bytes[at++] = SPACE;
-  } else {
-    line.replyEnd = replyBegin;
-  }
-  line.replyBegin = replyBegin;
-  if (hasHeaders) {
-    at = writeNumber(bytes, at, line.headerLength);
-    bytes[at++] = SPACE;
-  }
-  at = writeNumber(bytes, at, line.payloadLength);
-  bytes[at++] = CR;
-  bytes[at++] = LF;
-  const payloadBegin = at - to;
-  append(line.payloadBegin, line.payloadBegin + line.payloadLength + 2);
-  line.payloadBegin = payloadBegin;
-  return at;
 }
 
 /** Copies `[from, end)`, at least four bytes, to `to`; the last word overlaps the one before it. */

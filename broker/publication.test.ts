@@ -21,7 +21,10 @@ async function join(greeting?: string): Promise<{ client: RawClient; connection:
   return { client, connection: [...broker.connections][clients.length - 1] };
 }
 
-test('what it says still reaches everybody as it was', async () => {
+/** A line that is copied, and one that is put together. */
+const LINES = ['PUB a 5\r\nhello\r\n', 'pub   a   5\r\nhello\r\n'];
+
+test.each(LINES)('what it says still reaches everybody as it was: %j', async (line) => {
   broker = await Broker.start({ port: 0 });
   const { pool } = broker;
   const publisher = await join();
@@ -42,8 +45,7 @@ test('what it says still reaches everybody as it was', async () => {
     for (const bufferId of others) pool.release(bufferId);
     return answer;
   };
-  // A line that is written anew, into a buffer of its own.
-  publisher.client.say('pub   a   5\r\nhello\r\n');
+  publisher.client.say(line);
   await publisher.client.closed;
   for (const { client } of subscribers) {
     expect(await client.converse('')).toBe('MSG a 1 5\r\nhello\r\n');

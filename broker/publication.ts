@@ -10,11 +10,11 @@ import {
   SUBJECT_LITERAL,
 } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
-import { type BufferId, type BufferPool, NO_BUFFER } from 'busbar/pool';
+import type { BufferPool } from 'busbar/pool';
 import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
 import type { Matches, Router } from './matches.ts';
-import { Message, writeCanonical } from './message.ts';
+import { Message } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -51,10 +51,6 @@ export class Publication {
   #taken: number = NO_ROOM;
   /** True if the message also goes to other executors. */
   #goesBeyond: boolean = false;
-  /** Calls of `publish` that have not returned: its buffers are in use. */
-  #callCount: number = 0;
-  /** Holds the message if it had to be rewritten in canonical form. */
-  #bufferId: BufferId = NO_BUFFER;
 
   constructor(core: BrokerCore, connection: Connection) {
     const { pool, router } = core;
@@ -65,29 +61,21 @@ export class Publication {
     this.#router = router;
     this.#framer = framer;
     this.#codec = framer.codec as ProtocolCodec;
-    this.#message = new Message(pool.view, pool.bytes, pool);
+    this.#message = new Message(pool, this.#codec);
   }
 
   /** Publishes the current frame, or continues to. Returns false if there is no room now. */
   publish(): boolean {
-    this.#callCount++;
-    try {
-      return this.#publish();
-    } finally {
-      this.#callCount--;
-      if (this.#connection.isClosing) this.close();
-    }
+    const isDone = this.#publish();
+    // A delivery may have closed this connection: that of the publisher with most output waiting.
+    if (this.#connection.isClosing) this.close();
+    return isDone;
   }
 
-  /**
-   * Releases its buffers: at once or, if a delivery closes its connection (that of the publisher
-   * with most output waiting), at the end of that delivery.
-   */
+  /** Gives up what is left of the message. */
   close(): void {
-    if (this.#callCount > 0) return;
     if (this.#rest !== undefined) this.#router.drop(this.#rest);
     this.#rest = undefined;
-    this.#releaseCopy();
   }
 
   #publish(): boolean {
@@ -102,14 +90,7 @@ export class Publication {
     }
     this.#taken = NO_ROOM;
     this.#isConfirmed = false;
-    if (this.#bufferId !== NO_BUFFER) this.#releaseCopy();
     return true;
-  }
-
-  #releaseCopy(): void {
-    const bufferId = this.#bufferId;
-    this.#bufferId = NO_BUFFER;
-    if (bufferId !== NO_BUFFER) this.#core.copies.release(bufferId);
   }
 
   /** Offers the message to its matches. Returns how many took it, REFUSED, or NO_ROOM. */
@@ -126,8 +107,7 @@ export class Publication {
       connection.cutOff(ERROR_UNKNOWN_OPERATION);
       return NO_ROOM;
     }
-    const hasHeaders = codec.op === OP_HPUB;
-    if (hasHeaders && !connection.options.headers) {
+    if (codec.op === OP_HPUB && !connection.options.headers) {
       connection.cutOff('message headers not supported');
       return NO_ROOM;
     }
@@ -146,8 +126,7 @@ export class Publication {
     }
     const { beyond } = this.#found;
     if (beyond?.isStalled === true) return NO_ROOM;
-    if (codec.isCanonical) this.#message.set(codec, hasHeaders, begin, end);
-    else if (!this.#rewrite(hasHeaders, begin)) return NO_ROOM;
+    this.#message.set(begin, end);
     this.#core.counters.messagesIn++;
     this.#goesBeyond = beyond !== undefined;
     if (this.#goesBeyond) connection.caused.sent();
@@ -178,18 +157,6 @@ export class Publication {
     const { subjectBegin, subjectEnd } = this.#codec;
     const { bytes } = this.#pool;
     return classifySubject(bytes, begin + subjectBegin, begin + subjectEnd) === SUBJECT_LITERAL;
-  }
-
-  /** Rewrites the message in canonical form in its own buffer. False: there is no buffer now. */
-  #rewrite(hasHeaders: boolean, begin: number): boolean {
-    const pool = this.#pool;
-    const bufferId = this.#core.copies.tryTake(this.#connection);
-    if (bufferId === NO_BUFFER) return false;
-    this.#bufferId = bufferId;
-    const target = pool.offsetOf(bufferId);
-    const end = writeCanonical(pool.bytes, target, this.#codec, hasHeaders, begin);
-    this.#message.set(this.#codec, hasHeaders, target, end);
-    return true;
   }
 
   /** Called if nothing took the message: tells the client at once if it was a request. */
