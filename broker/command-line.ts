@@ -40,24 +40,28 @@ Usage: npm start -- [options]
   --auth-timeout MS     within this time (2000)
 
   --max-payload BYTES   longest message, headers included (64k; up to 8m). A message lives in
-                        one pool buffer: above 112k the buffers get larger, and fewer of them
-                        share the memory. Clients are told in INFO.
+                        one pool buffer from socket to socket: above 112k the buffers get larger,
+                        fewer of them share the memory, and they leave the processor's cache.
+                        Clients are told in INFO. nats-server: 1m
   --max-control-line BYTES   longest protocol line (4k)
-  --max-pending BYTES   output that may wait for one client (64m). Beyond, those who publish to it
-                        are held up; when that does not help within --stall, it is cut off:
-                        Slow Consumer.
+  --max-pending BYTES   output that may wait for one client (64m); less if more clients are slow
+                        than the pool has room for. Beyond, those who publish to it are held up;
+                        when that does not help within --stall, it is cut off: Slow Consumer.
+                        nats-server cuts it off at once.
   --stall MS            how long publishers are held up for one client (1000)
   --write-deadline MS   what waits for a client must be gone by then, or it is cut off (10000)
   --frame-timeout MS    a line or message that has begun must be whole by then (60000)
-  --max-connections N   clients at a time (65536)
+  --max-connections N   clients at a time (65536); an executor has room for 65512
   --max-subscriptions N subscriptions per client (100000)
-  --max-subscription-tokens N   tokens in the subject of one (128)
-  --max-subscription-bytes BYTES   memory for all subscriptions (384m); a client may have as much
-                        of it as is left for all others
+  --max-subscription-tokens N   tokens in the subject of one (128). nats-server: as the line allows
+  --max-subscription-bytes BYTES   memory for all subscriptions (384m), of which each executor has
+                        a part: 1280 bytes for one, and three times its subject, group and id. A
+                        client may have as much of it as is left for all others, at most half.
   --ping-interval MS    ask quiet clients for a sign of life so often (120000)
   --max-pings-out N     so many unanswered, and the client is cut off as stale (2)
-  --pool BYTES          memory for messages, those that wait for clients included (1g; up to 2g).
-                        What has never been needed costs nothing.
+  --pool BYTES          memory for messages, those that wait for clients included (1g; up to 2g):
+                        a dozen slow clients may have --max-pending waiting each. What has never
+                        been needed costs nothing.
   --linger MS           how long a client that is cut off, or all of them when the broker stops,
                         may take to read what is left (2000)
   --lame-duck-grace MS  after SIGUSR2 clients are told to go, and have this time for it (10000);
