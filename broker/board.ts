@@ -4,28 +4,26 @@
  *
  *   one block, a line of 32 words (128 bytes) for each executor
  *
- *   word     unit     written by          read by         access
- *   EPOCH    starts   the executor        host, executor  atomic
- *   CLIENTS  clients  the executor        executors       atomic
- *   BURDEN   bytes    the executor        executors       atomic
+ *   word     unit     written by    read by    access
+ *   CLIENTS  clients  the executor  executors  atomic
+ *   BURDEN   bytes    the executor  executors  atomic
  *
- * EPOCH counts the starts of this executor. BURDEN is the number of bytes that wait for that client
- * of the executor for which most bytes wait. The host clears the words of a dead executor.
+ * BURDEN is the number of bytes that wait for that client of the executor for which most bytes
+ * wait. The host clears the words of a dead executor.
  */
 
 import type { Elsewhere } from 'busbar/bus';
 
-const EPOCH = 0;
-const CLIENTS = 1;
-const BURDEN = 2;
+const CLIENTS = 0;
+const BURDEN = 1;
 const LINE_WORDS = 32;
 
 export class Board {
   /** Structured-cloneable: pass it to the executors. */
-  readonly memory: ArrayBufferLike;
+  readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
 
-  constructor(memory: ArrayBufferLike) {
+  constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
   }
@@ -34,20 +32,10 @@ export class Board {
     return new Board(new SharedArrayBuffer(count * LINE_WORDS * Int32Array.BYTES_PER_ELEMENT));
   }
 
-  /** Called when an executor starts; returns its epoch. */
-  enter(index: number): number {
-    this.clear(index);
-    return Atomics.add(this.#words, index * LINE_WORDS + EPOCH, 1) + 1;
-  }
-
   /** Clears the words of an executor that has ended. */
   clear(index: number): void {
     this.setClients(index, 0);
     this.setBurden(index, 0);
-  }
-
-  epochOf(index: number): number {
-    return Atomics.load(this.#words, index * LINE_WORDS + EPOCH);
   }
 
   setClients(index: number, clients: number): void {

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the state that connections of one broker share. */
 
-import type { Backpressure } from 'busbar/bus';
+import type { Backpressure, FanOut, ServerPeers } from 'busbar/bus';
 import type { BufferPool } from 'busbar/pool';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import type { Connection } from './connection.ts';
-import type { Mesh, Router } from './matches.ts';
+import type { Message } from './message.ts';
+import type { Subscription } from './subscription.ts';
+
+/** Who gets a message, here and at other executors. */
+export type Router = FanOut<Message, Subscription<Connection>>;
+/** The other executors. */
+export type Mesh = ServerPeers<Message, Subscription<Connection>>;
+/** The matches of one subject. */
+export type Matches = ReturnType<Router['find']>;
 
 /** The state that connections of one broker share. */
 export interface BrokerCore {

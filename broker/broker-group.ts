@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: a broker on several threads, controlled by the thread that starts them. */
 
-import { BusbarError } from 'busbar/errors';
-import { ExecutorGroup } from 'busbar/executor';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BroadcastChannel } from 'node:worker_threads';
+import { type ExecutorContext, ExecutorGroup } from 'busbar/executor';
 import { SharedPort } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
 import { topology } from 'busbar/native';
@@ -15,13 +16,7 @@ import {
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
 } from './broker-options.ts';
-import {
-  type ExecutorData,
-  type ExecutorMessage,
-  type HostMessage,
-  type Order,
-  sendText,
-} from './executor-messages.ts';
+import type { Done, ExecutorData, Lost, Message, Order } from './executor-messages.ts';
 import { FIGURES, readFigures, sumOf } from './figures.ts';
 
 /** Regions in one lane. */
@@ -32,8 +27,8 @@ const BUFFERS_PER_LANE = 2;
 const OTHER_THREADS = 2;
 /** How often an executor may crash before the broker gives up. */
 const RESTARTS = { maxRestarts: 10, withinMs: 60_000 };
-/** How often the host checks whether a deadline has passed. */
-const LOOK_MS = 20;
+/** How often the host looks whether all have replied. */
+const LOOK_MS = 5;
 /** How long an executor in good order may take to answer. */
 const ANSWER_MS_MAX = 5000;
 
@@ -47,12 +42,15 @@ export interface BrokerGroupOptions {
 }
 
 /** What there is to say of one executor. */
-export interface ExecutorPlace {
-  readonly index: number;
-  /** The core to which it is pinned. */
-  readonly cpu: number | undefined;
+export type ExecutorPlace = Pick<ExecutorContext, 'index' | 'cpu'> & {
   /** Why it is not pinned. */
   readonly unpinned: string;
+};
+
+/** An order, and by executor the replies so far. */
+interface OpenOrder {
+  readonly order: Order;
+  readonly replies: Map<number, Done>;
 }
 
 /** Many brokers that look like one. */
@@ -63,46 +61,34 @@ export class BrokerGroup {
   readonly closed: Promise<void>;
 
   readonly #group: ExecutorGroup;
-  readonly #board: Board;
   readonly #port: SharedPort;
-  readonly #onCrash: (index: number, error: Error) => void;
-  readonly #listening: Set<number> = new Set();
-  /** Executors are to take no more clients; this also concerns restarted ones. */
-  #retirement: Order | undefined = undefined;
-  /** By order, those that have carried it out, with their figures. */
-  readonly #done: Map<number, Map<number, Partial<BrokerStats>>> = new Map();
+  readonly #channel: BroadcastChannel;
+  readonly #orders: Map<number, OpenOrder> = new Map();
   #orderCount: number = 0;
-  #failure: Error | undefined = undefined;
-  #changed: (() => void)[] = [];
+  #isRetired: boolean = false;
   #stopped: Promise<void> | undefined = undefined;
 
   private constructor(
     options: ResolvedBrokerOptions,
     group: ExecutorGroup,
-    pool: BufferPool,
-    board: Board,
     port: SharedPort,
-    onCrash: (index: number, error: Error) => void,
+    channel: BroadcastChannel,
   ) {
     this.options = options;
-    this.#group = group;
-    this.pool = pool;
-    this.#board = board;
-    this.#port = port;
+    this.pool = group.pool;
     this.closed = group.closed;
-    this.#onCrash = onCrash;
-    group.mailbox.handle((packet, from) => {
-      const text = packet.toString();
-      packet.release();
-      this.#hear(from, JSON.parse(text) as ExecutorMessage);
-    });
+    this.#group = group;
+    this.#port = port;
+    this.#channel = channel;
+    channel.onmessage = (event) => this.#hear((event as { data: Message }).data);
   }
 
   /**
    * Starts all executors and resolves when all of them listen.
    *
-   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED when the port is taken; TypeError or RangeError
-   * naming the option that is wrong.
+   * **Throws** (rejects) ERR_BUSBAR_LINK_REFUSED when the port is taken;
+   * ERR_BUSBAR_EXECUTOR_START with the cause; TypeError or RangeError naming the option that is
+   * wrong.
    */
   static async start(
     brokerOptions: BrokerOptions,
@@ -119,10 +105,12 @@ export class BrokerGroup {
       maxThreads: count + OTHER_THREADS,
     });
     const board = Board.create(count);
+    const serverId = newServerId();
+    const channel = new BroadcastChannel(serverId);
     const data: ExecutorData = {
       options: brokerOptions,
-      board: board.memory as SharedArrayBuffer,
-      serverId: newServerId(),
+      board: board.memory,
+      serverId,
       port: port.handle,
     };
     let broker: BrokerGroup | undefined;
@@ -136,13 +124,20 @@ export class BrokerGroup {
         laneCapacity: LANE_CAPACITY,
         restart: RESTARTS,
         onCrash: (index, crash) => {
-          if (broker !== undefined) broker.#crashed(index, crash);
+          board.clear(index);
+          if (broker !== undefined) broker.#crashed(index);
+          onCrash(index, crash);
+        },
+        onRestart: () => {
+          if (broker !== undefined) broker.#repeat();
         },
       });
-      broker = new BrokerGroup(options, group, pool, board, port, onCrash);
-      await broker.#untilAllListen();
+      broker = new BrokerGroup(options, group, port, channel);
+      // Their replies say where they listen.
+      await broker.stats();
       return broker;
     } catch (error) {
+      channel.close();
       port.destroy();
       pool.close();
       throw error;
@@ -166,7 +161,7 @@ export class BrokerGroup {
 
   /** Which executor runs on which core. */
   get places(): ExecutorPlace[] {
-    return this.#group.stats().map(({ index, cpu, unpinned }) => ({ index, cpu, unpinned }));
+    return this.#group.stats();
   }
 
   /** Shows the broker's parts, and the figures of its executors. */
@@ -178,13 +173,13 @@ export class BrokerGroup {
       return group.stats().map(({ counters }) => readFigures(counters));
     };
     monitor.watchOwn('broker', { kind: 'broker', metrics: FIGURES, read });
-    const isServing = (): boolean => this.#retirement === undefined && this.#stopped === undefined;
+    const isServing = (): boolean => !this.#isRetired && this.#stopped === undefined;
     monitor.check('clients', () => (isServing() ? '' : 'no more are taken'));
   }
 
   /** The sums over all executors that answer. */
   async stats(): Promise<BrokerStats> {
-    return sumOf(await this.#carryOut(this.#newOrder('report'), ANSWER_MS_MAX));
+    return sumOf(await this.#carryOut('report', ANSWER_MS_MAX));
   }
 
   /** Stops in good order, as `Broker.drain` does. */
@@ -196,9 +191,9 @@ export class BrokerGroup {
   /** Stops in lame duck mode, as `Broker.lameDuck` does; {@link drain} ends that early. */
   async lameDuck(): Promise<void> {
     if (this.#stopped === undefined) {
-      this.#retirement = this.#newOrder('retire');
+      this.#isRetired = true;
       void this.#port.close();
-      await this.#carryOut(this.#retirement, Infinity, () => this.#stopped !== undefined);
+      await this.#carryOut('retire', Infinity);
     }
     await this.drain();
   }
@@ -206,87 +201,46 @@ export class BrokerGroup {
   async #stop(): Promise<void> {
     const accepting = this.#port.close();
     // They leave together: each waits for word from the others before it replies.
-    await this.#carryOut(this.#newOrder('drain'), 2 * this.options.lingerMs + ANSWER_MS_MAX);
+    await this.#carryOut('drain', 2 * this.options.lingerMs + ANSWER_MS_MAX);
     this.#port.destroy();
     await accepting;
     await this.#group.stop({ mode: 'now' });
+    this.#channel.close();
     this.pool.close();
   }
 
-  async #untilAllListen(): Promise<void> {
-    await this.#until(() => this.#listening.size === this.count || this.#failure !== undefined);
-    if (this.#failure === undefined) return;
-    await this.#group.stop({ mode: 'now' });
-    throw this.#failure;
-  }
-
-  #newOrder(kind: Order['kind']): Order {
-    return { kind, id: ++this.#orderCount };
-  }
-
   /** Resolves with the figures of all executors, or of those that were done in time. */
-  async #carryOut(
-    order: Order,
-    timeoutMs: number,
-    isOver: () => boolean = () => false,
-  ): Promise<Iterable<Partial<BrokerStats>>> {
-    const done = new Map<number, Partial<BrokerStats>>();
-    this.#done.set(order.id, done);
-    for (let index = 0; index < this.count; index++) this.#tell(index, order);
-    await this.#until(() => done.size === this.count || isOver(), timeoutMs);
-    this.#done.delete(order.id);
-    return done.values();
+  async #carryOut(kind: Order['kind'], timeoutMs: number): Promise<BrokerStats[]> {
+    const order = { kind, id: ++this.#orderCount };
+    const replies = new Map<number, Done>();
+    this.#orders.set(order.id, { order, replies });
+    this.#channel.postMessage(order);
+    const untilMs = performance.now() + timeoutMs;
+    // The order to drain puts an end to the one to retire.
+    const isOver = (): boolean =>
+      replies.size === this.count || (kind === 'retire' && this.#stopped !== undefined);
+    while (!isOver() && performance.now() < untilMs) await delay(LOOK_MS);
+    this.#orders.delete(order.id);
+    return [...replies.values()].map(({ stats }) => stats);
   }
 
-  #tell(index: number, message: HostMessage): void {
-    const group = this.#group;
-    // If that rejects, the group has stopped.
-    sendText(this.pool, (packet) => group.sendTo(index, packet), message).catch(() => {});
-  }
-
-  #hear(from: number, message: ExecutorMessage): void {
-    switch (message.kind) {
-      case 'listening':
-        this.#listening.add(from);
-        this.#port.opened(from, message.place);
-        if (this.#retirement !== undefined) this.#tell(from, this.#retirement);
-        break;
-      case 'failed':
-        this.#failure ??= new BusbarError(
-          'ERR_BUSBAR_LINK_REFUSED',
-          `executor ${from}: ${message.reason}`,
-          { cause: Object.assign(new Error(message.reason), { code: message.code }) },
-        );
-        break;
-      case 'done':
-        this.#done.get(message.id)?.set(from, message.stats);
-        break;
-    }
-    for (const change of this.#changed.splice(0)) change();
+  #hear(message: Message): void {
+    if (message.kind !== 'done') return;
+    this.#port.opened(message.from, message.place);
+    this.#orders.get(message.id)?.replies.set(message.from, message);
   }
 
   /** Tells the others, so that they need not wait for its successor. */
-  #crashed(index: number, error: Error): void {
-    this.#board.clear(index);
+  #crashed(index: number): void {
     this.#port.closed(index);
-    const epoch = this.#board.epochOf(index);
-    for (let other = 0; other < this.count; other++) {
-      if (other !== index) this.#tell(other, { kind: 'lost', index, epoch });
-    }
-    this.#onCrash(index, error);
+    const { restarts } = this.#group.stats()[index];
+    const lost: Lost = { kind: 'lost', index, epoch: restarts + 1 };
+    this.#channel.postMessage(lost);
   }
 
-  /** Receives the messages of executors. */
-  async #until(isTrue: () => boolean, timeoutMs: number = Infinity): Promise<void> {
-    const untilMs = performance.now() + timeoutMs;
-    while (!isTrue() && performance.now() < untilMs) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LOOK_MS);
-        this.#changed.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-    }
+  /** An executor that has just started knows of no order, and is to say where it listens. */
+  #repeat(): void {
+    for (const { order } of this.#orders.values()) this.#channel.postMessage(order);
+    void this.stats();
   }
 }

@@ -11,12 +11,14 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { Backpressure, FairShare, FanOut, ServerPeers } from 'busbar/bus';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
+import { Backpressure, FairShare, FanOut, type PeerGroup, ServerPeers } from 'busbar/bus';
 import { closeGradually, type TcpLink, TcpServer, type TcpServerOptions } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
-import type { BrokerCore, BrokerCounters } from './broker-core.ts';
+import { Board } from './board.ts';
+import type { BrokerCore, BrokerCounters, Mesh, Router } from './broker-core.ts';
 import {
   type BrokerOptions,
   type ResolvedBrokerOptions,
@@ -26,8 +28,6 @@ import { Connection } from './connection.ts';
 import { FIGURES } from './figures.ts';
 import { infoLine } from './handshake.ts';
 import { LaneReader } from './lane-reader.ts';
-import type { Mesh, Router } from './matches.ts';
-import { noPeers, type Peers } from './peers.ts';
 import { ProtocolCodec } from './protocol.ts';
 
 /** Clients are looked after so often at least, and at most every CHECK_MS_MIN. */
@@ -69,6 +69,9 @@ const TOLD_PER_TURN = 64;
 /** How often one that has no room is tried: who reads nothing must not hold up the end. */
 const TELL_ROUNDS = 4;
 
+/** Of a broker on a single thread. */
+const NO_PEERS: PeerGroup = { index: 0, epoch: 1, carriers: [undefined], onRegion() {} };
+
 /** What a broker does for clients. */
 const SERVING = 0;
 /** It takes none any more, and those that it has go. */
@@ -81,7 +84,8 @@ type ListenPlace = Pick<TcpServerOptions, 'host' | 'port' | 'fd' | 'path'>;
 export interface BrokerSeat {
   /** Shared by all, and closed by none of them. */
   readonly pool: BufferPool;
-  readonly peers: Peers;
+  readonly peers: PeerGroup;
+  readonly board: Board;
   /** What the broker as a whole is called. */
   readonly serverId: string;
   /** The port that clients are told; default: where it listens. */
@@ -110,9 +114,9 @@ export class Broker implements BrokerCore {
   };
   readonly connections: Set<Connection> = new Set();
 
-  readonly #serverId: string;
-  readonly #seat: BrokerSeat | undefined;
-  readonly #peers: Peers;
+  readonly #seat: BrokerSeat;
+  /** Of executors. */
+  readonly #count: number;
   readonly #flusher: WriteFlusher;
   #server: TcpServer | undefined = undefined;
   /** Clients of this executor. */
@@ -125,14 +129,13 @@ export class Broker implements BrokerCore {
   readonly #hurry: AbortController = new AbortController();
   #closed: Promise<void> | undefined = undefined;
 
-  private constructor(options: ResolvedBrokerOptions, seat: BrokerSeat | undefined) {
+  private constructor(options: ResolvedBrokerOptions, seat: BrokerSeat) {
     this.#seat = seat;
-    this.#peers = seat?.peers ?? noPeers();
-    const maxSubscriptionBytes = Math.floor(options.maxSubscriptionBytes / this.#peers.count);
+    this.#count = seat.peers.carriers.length;
+    const maxSubscriptionBytes = Math.floor(options.maxSubscriptionBytes / this.#count);
     this.options = { ...options, maxSubscriptionBytes };
-    const { bufferSize, bufferCount, maxConnections, maxPendingBytes } = options;
-    this.#serverId = seat?.serverId ?? newServerId();
-    this.pool = seat?.pool ?? BufferPool.create({ bufferSize, bufferCount });
+    const { bufferSize, maxConnections, maxPendingBytes } = options;
+    this.pool = seat.pool;
     // Those that are turned away need a writer, too, and those that are being closed.
     const writerCount = Math.min(maxConnections + LEAVING_COUNT, WRITER_COUNT_MAX);
     this.#connectionCountMax = writerCount - LEAVING_COUNT;
@@ -151,17 +154,14 @@ export class Broker implements BrokerCore {
       fanOut: router,
       backpressure,
       windowBytes: this.#windowBytes,
-      windowRegions: windowRegions(pool.bufferCount, this.#peers.count),
+      windowRegions: windowRegions(pool.bufferCount, this.#count),
       reader: () => new LaneReader(pool, options),
       delivered: (count: number) => {
         counters.messagesOut += count;
       },
     };
-    this.mesh = new ServerPeers(home, this.#peers);
-    if (!this.mesh.isAlone) {
-      const { board, index } = this.#peers;
-      backpressure.elsewhere = board.elsewhere(index);
-    }
+    this.mesh = new ServerPeers(home, seat.peers);
+    if (!this.mesh.isAlone) backpressure.elsewhere = seat.board.elsewhere(seat.peers.index);
     const { pingIntervalMs, authTimeoutMs, stallMs, writeDeadlineMs } = options;
     const shortest = Math.min(pingIntervalMs, authTimeoutMs, stallMs, writeDeadlineMs) / 4;
     const checkMs = Math.max(CHECK_MS_MIN, Math.min(CHECK_MS_MAX, shortest));
@@ -170,8 +170,12 @@ export class Broker implements BrokerCore {
 
   /** Listens. Rejects with ERR_BUSBAR_LINK_REFUSED when the port is taken. */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const broker = new Broker(resolveBrokerOptions(options), undefined);
-    const { host, port } = broker.options;
+    const resolved = resolveBrokerOptions(options);
+    const { bufferSize, bufferCount, host, port } = resolved;
+    const pool = BufferPool.create({ bufferSize, bufferCount });
+    const board = Board.create(1);
+    const seat = { pool, peers: NO_PEERS, board, serverId: newServerId() };
+    const broker = new Broker(resolved, seat);
     await broker.listen(() => ({ host, port }));
     return broker;
   }
@@ -197,17 +201,14 @@ export class Broker implements BrokerCore {
         maxFrameBytes: maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES,
         flusher: this.#flusher,
         // What others' publishers have on its way when a client is held back still goes to it.
-        highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#peers.count - 1),
+        highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#count - 1),
         // How the pool is divided is up to `Backpressure`.
         highWaterBuffers: this.pool.bufferCount,
         closeDeadlineMs: lingerMs,
         frameTimeoutMs,
         // The broker has a deadline of its own, `writeDeadlineMs`.
         writeTimeoutMs: Infinity,
-        readBuffersMax: Math.max(
-          1,
-          Math.floor(this.pool.bufferCount / READ_PART / this.#peers.count),
-        ),
+        readBuffersMax: Math.max(1, Math.floor(this.pool.bufferCount / READ_PART / this.#count)),
         codec: () => new ProtocolCodec(this.pool.view, this.options),
         handler: (link) => this.#accept(link),
       });
@@ -220,7 +221,7 @@ export class Broker implements BrokerCore {
 
   /** The port listened on. */
   get port(): number {
-    return this.#seat?.port ?? this.#server?.port ?? 0;
+    return this.#seat.port ?? this.#server?.port ?? 0;
   }
 
   stats(): BrokerStats {
@@ -248,7 +249,7 @@ export class Broker implements BrokerCore {
   /** A client that is gone. */
   forget(connection: Connection): void {
     this.connections.delete(connection);
-    this.#peers.board.setClients(this.#peers.index, this.connections.size);
+    this.#seat.board.setClients(this.#seat.peers.index, this.connections.size);
   }
 
   /**
@@ -300,7 +301,7 @@ export class Broker implements BrokerCore {
     // What has reached this machine by now is still read and passed on, as far as there is time.
     const untilMs = performance.now() + this.options.lingerMs;
     do {
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     } while (this.backpressure.blockedCount > 0 && performance.now() < untilMs);
     if (!this.mesh.isAlone) await this.#part(untilMs);
     for (const connection of this.connections) connection.close();
@@ -319,12 +320,7 @@ export class Broker implements BrokerCore {
   /** Waits for something that only other executors can bring about. */
   async #waitFor(isTrue: () => boolean, untilMs: number): Promise<void> {
     while (!isTrue() && performance.now() < untilMs) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise((resolve) => {
-        timer = setTimeout(resolve, CHECK_MS_MIN);
-      });
-      await Promise.race([this.mesh.change(), late]);
-      clearTimeout(timer);
+      await Promise.race([this.mesh.change(), delay(CHECK_MS_MIN)]);
     }
   }
 
@@ -333,15 +329,15 @@ export class Broker implements BrokerCore {
     this.backpressure.close();
     this.mesh.close();
     this.#flusher.close();
-    if (this.#seat === undefined) this.pool.close();
+    if (this.#seat.peers === NO_PEERS) this.pool.close();
   }
 
   #accept(link: TcpLink): Connection {
-    const { board, count, index } = this.#peers;
-    const id = ++this.#connectionCount * count + index;
+    const { board, peers } = this.#seat;
+    const id = ++this.#connectionCount * this.#count + peers.index;
     const connection = new Connection(this, link, id, performance.now());
     this.connections.add(connection);
-    board.setClients(index, this.connections.size);
+    board.setClients(peers.index, this.connections.size);
     this.#sayInfo(connection);
     const isFull =
       board.clients > this.options.maxConnections ||
@@ -359,11 +355,9 @@ export class Broker implements BrokerCore {
     let rest = [...this.connections];
     for (let round = 0; round < TELL_ROUNDS && rest.length > 0; round++) {
       const refused: Connection[] = [];
-      for (let i = 0; i < rest.length; i += TOLD_PER_TURN) {
-        for (const client of rest.slice(i, i + TOLD_PER_TURN)) {
-          if (!this.#sayInfo(client)) refused.push(client);
-        }
-        await new Promise((resolve) => setImmediate(resolve));
+      for (const [i, client] of rest.entries()) {
+        if (i % TOLD_PER_TURN === 0) await turn();
+        if (!this.#sayInfo(client)) refused.push(client);
       }
       rest = refused;
     }
@@ -373,7 +367,7 @@ export class Broker implements BrokerCore {
   #sayInfo(connection: Connection): boolean {
     const { remoteAddress } = connection.link.socket as Socket;
     const fields = {
-      serverId: this.#serverId,
+      serverId: this.#seat.serverId,
       host: this.options.host,
       port: this.port,
       clientId: connection.id,

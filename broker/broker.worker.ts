@@ -1,61 +1,40 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the module of each executor, which is one broker of several. */
 
+import { BroadcastChannel } from 'node:worker_threads';
+import { executorPeers } from 'busbar/bus';
 import type { ExecutorContext } from 'busbar/executor';
-import { SharedPort } from 'busbar/link';
+import { type SharedPlace, SharedPort } from 'busbar/link';
 import { Board } from './board.ts';
 import { Broker } from './broker.ts';
-import {
-  type ExecutorData,
-  type ExecutorMessage,
-  type HostMessage,
-  sendText,
-} from './executor-messages.ts';
+import type { Done, ExecutorData, Message } from './executor-messages.ts';
 import { FIGURES_MS, writeFigures } from './figures.ts';
-import { peersOf } from './peers.ts';
 
-/** Starts the broker, and joins it to the others once they have started. */
-export function run(context: ExecutorContext): void {
+/** Starts the broker; resolves when it lets clients in. */
+export async function run(context: ExecutorContext): Promise<void> {
   const { options, board, serverId, port } = context.data as ExecutorData;
-  const { pool } = context;
-  let broker: Broker | undefined;
-  const peers = peersOf(context, new Board(board), (text) => {
-    void obey(JSON.parse(text) as HostMessage);
-  });
+  const { pool, index } = context;
+  const peers = executorPeers(context);
+  const seat = { pool, peers, board: new Board(board), serverId, port: port.port };
+  const broker = Broker.prepare(options, seat);
+  const channel = new BroadcastChannel(serverId);
+  let place: SharedPlace | undefined;
 
-  const say = (message: ExecutorMessage): void => {
-    // Once the group is stopped, the host no longer receives.
-    sendText(pool, (packet) => context.host.send(packet), message).catch(() => {});
+  const obey = async (message: Message): Promise<void> => {
+    if (message.kind === 'lost') broker.mesh.lost(message.index, message.epoch);
+    // The host repeats its orders when an executor has started.
+    if (message.kind === 'lost' || message.kind === 'done' || place === undefined) return;
+    if (message.kind === 'retire') await broker.retire();
+    if (message.kind === 'drain') await broker.drain();
+    const done: Done = { kind: 'done', id: message.id, from: index, place, stats: broker.stats() };
+    channel.postMessage(done);
   };
+  channel.onmessage = (event) => void obey((event as { data: Message }).data);
+  // Never closed: an order may be carried out after the group has stopped waiting for it.
+  channel.unref();
 
-  const obey = async (message: HostMessage): Promise<void> => {
-    if (message.kind === 'lost') {
-      broker?.mesh.lost(message.index, message.epoch);
-      return;
-    }
-    if (message.kind === 'retire') await broker?.retire();
-    if (message.kind === 'drain') await broker?.drain();
-    say({ kind: 'done', id: message.id, stats: { ...broker?.stats() } });
-  };
-
-  const begin = async (): Promise<void> => {
-    try {
-      broker = Broker.prepare(options, { pool, peers, serverId, port: port.port });
-      const place = await broker.listen(() => SharedPort.placeOf(port));
-      say({ kind: 'listening', place });
-    } catch (error) {
-      // The host waits for the first executor; a successor that cannot start crashes in turn.
-      if (peers.epoch > 1) throw error;
-      const { message, code } = error as NodeJS.ErrnoException;
-      // The shim's message contains the system's error code.
-      say({ kind: 'failed', reason: message, code: /: (E[A-Z]+)$/.exec(message)?.[1] ?? code });
-    }
-  };
-
-  const figures = setInterval(() => {
-    if (broker !== undefined) writeFigures(context.counters, broker.stats());
-  }, FIGURES_MS);
+  const figures = setInterval(() => writeFigures(context.counters, broker.stats()), FIGURES_MS);
   context.defer(() => clearInterval(figures));
-  context.defer(() => broker?.destroy());
-  void begin();
+  context.defer(() => broker.destroy());
+  place = await broker.listen(() => SharedPort.placeOf(port));
 }

@@ -11,9 +11,8 @@ import {
 } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
 import type { BufferPool } from 'busbar/pool';
-import type { BrokerCore } from './broker-core.ts';
+import type { BrokerCore, Matches, Router } from './broker-core.ts';
 import type { Connection } from './connection.ts';
-import type { Matches, Router } from './matches.ts';
 import { Message } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
 import type { Subscription } from './subscription.ts';

@@ -3,9 +3,8 @@
 
 import { type Bytes, ClientSubscriptions, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
-import type { BrokerCore } from './broker-core.ts';
+import type { BrokerCore, Matches } from './broker-core.ts';
 import type { Connection } from './connection.ts';
-import type { Matches } from './matches.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
 

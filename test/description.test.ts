@@ -21,7 +21,6 @@ const WITHOUT_POOL = [
   'FrameMemory',
   'KeyedHash',
   'KeyedMap',
-  'LaneCarrier',
   'LengthPrefixCodec',
   'MatchCache',
   'MatchSet',

@@ -47,7 +47,7 @@ export { MatchCache } from './match-cache.ts';
 export { MatchSet } from './match-set.ts';
 export type { BusPayload } from './payloads.ts';
 export type { Incoming } from './peer/incoming.ts';
-export { type BusMember, LaneCarrier } from './peer/lane-group.ts';
+export { type BusMember, executorPeers } from './peer/lane-group.ts';
 export type { Outgoing } from './peer/outgoing.ts';
 export type { Wanting } from './peer/own-interest.ts';
 export type { PeerCarrier, PeerGroup, PeerMemory, RegionReceiver } from './peer/peer-carrier.ts';

@@ -64,7 +64,6 @@ async function obey(order: Order): Promise<Answer> {
     case 'stats': {
       if (broker === undefined) throw new Error('not started');
       const stats = await broker.stats();
-      // The buffers of the replies are free again by now.
       const { held } = broker.pool.stats();
       return { id, kind: 'stats', stats: { ...stats, held, crashes } };
     }

@@ -6,14 +6,14 @@ import type { ExecutorContext } from 'busbar/executor';
 import { run as runBroker } from '../../broker/broker.worker.ts';
 import type { CrashKind } from './broker-under-test.main.ts';
 
-export function run(context: ExecutorContext): void {
+export function run(context: ExecutorContext): Promise<void> {
   const crashing = new BroadcastChannel('crash');
   crashing.unref();
   crashing.onmessage = (event): void => {
     const { index, how } = (event as { data: { index: number; how: CrashKind } }).data;
     if (index === context.index) crash(how);
   };
-  runBroker(context);
+  return runBroker(context);
 }
 
 function crash(how: CrashKind): void {

@@ -7,9 +7,8 @@
 import { Board } from '../../broker/board.ts';
 import { Broker } from '../../broker/broker.ts';
 import { type BrokerOptions, resolveBrokerOptions } from '../../broker/broker-options.ts';
-import type { Peers } from '../../broker/peers.ts';
 import type { Random } from '../../src/base/random.ts';
-import type { PeerCarrier, RegionReceiver } from '../../src/bus/index.ts';
+import type { PeerCarrier, PeerGroup, RegionReceiver } from '../../src/bus/index.ts';
 import { type BufferId, BufferPool } from '../../src/pool/index.ts';
 
 interface Region {
@@ -35,7 +34,9 @@ export class JoinedBrokers {
   readonly #board: Board;
   readonly #lanes: Region[][][];
   readonly #receivers: (RegionReceiver | undefined)[] = [];
+  /** Of the broker at each index, 0 if it is dead, and of the last one there. */
   readonly #epochs: number[] = [];
+  readonly #starts: number[] = [];
   /** The executor that nothing reaches now. */
   #deaf: number | undefined = undefined;
   #isPumping = false;
@@ -58,9 +59,10 @@ export class JoinedBrokers {
 
   /** Starts the broker at `index`, or its successor. */
   async startOne(index: number): Promise<void> {
-    const epoch = this.#board.enter(index);
+    const epoch = (this.#starts[index] ?? 0) + 1;
+    this.#starts[index] = epoch;
     this.#epochs[index] = epoch;
-    const { count, laneCapacity = 64 } = this.#options;
+    const { laneCapacity = 64 } = this.#options;
     const carrierTo = (to: number): PeerCarrier => ({
       capacity: laneCapacity,
       trySend: (bufferId, offset, length) => {
@@ -73,17 +75,15 @@ export class JoinedBrokers {
         return 1;
       },
     });
-    const peers: Peers = {
+    const peers: PeerGroup = {
       index,
-      count,
       epoch,
-      board: this.#board,
       carriers: this.#lanes.map((_, to) => (to === index ? undefined : carrierTo(to))),
       onRegion: (receiver) => {
         this.#receivers[index] = receiver;
       },
     };
-    const seat = { pool: this.pool, peers, serverId: 'JOINED' };
+    const seat = { pool: this.pool, peers, board: this.#board, serverId: 'JOINED' };
     this.brokers[index] = Broker.prepare(this.#brokerOptions(), seat);
     await this.brokers[index].listen(() => ({ host: '127.0.0.1', port: 0 }));
   }

@@ -26,6 +26,7 @@ import { busbar, shared, VALID } from './valid-arguments.ts';
 export const EXEMPT: Readonly<Record<string, string>> = {
   'ByteFinder.find': 'called by codecs for each frame, with the cursors of a framer',
   'Bus.join': 'takes a thread of a group: test/bus/group.test.ts has what it refuses',
+  executorPeers: 'likewise',
   BusbarError: 'made by the library, a plain Error to others',
   KeyedHash: "a part for brokers of one's own, called for each message: it trusts its caller",
   Backpressure: 'likewise',
@@ -34,7 +35,6 @@ export const EXEMPT: Readonly<Record<string, string>> = {
   FanOut: 'likewise',
   FrameMemory: 'likewise',
   KeyedMap: 'likewise',
-  LaneCarrier: 'likewise',
   MatchCache: 'likewise',
   MatchSet: 'likewise',
   Peers: 'likewise',

@@ -7,7 +7,7 @@ import { run as runBroker } from '../../broker/broker.worker.ts';
 import { ANSWERS, QUESTIONS } from './broker-part.ts';
 import { ThreadReader } from './reading.ts';
 
-export function run(context: ExecutorContext): void {
+export function run(context: ExecutorContext): Promise<void> {
   const reader = new ThreadReader(`executor ${context.index}`);
   const questions = new BroadcastChannel(QUESTIONS);
   const answers = new BroadcastChannel(ANSWERS);
@@ -19,5 +19,5 @@ export function run(context: ExecutorContext): void {
     questions.close();
     answers.close();
   });
-  runBroker(context);
+  return runBroker(context);
 }

@@ -50,6 +50,23 @@ export class LaneCarrier implements PeerCarrier {
   }
 }
 
+/**
+ * The other executors of a group, without their host, as peers of a server: see `ServerPeers`.
+ *
+ * **Threads** the executor's, once: it reads the mailbox. **Throws** TypeError;
+ * ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
+ */
+export function executorPeers(context: ExecutorContext): PeerGroup {
+  const group = new LaneGroup(context, 0);
+  const { index, epoch, carriers } = group;
+  return {
+    index,
+    epoch,
+    carriers: carriers.slice(0, context.count),
+    onRegion: (receiver) => group.onRegion(receiver),
+  };
+}
+
 export class LaneGroup implements PeerGroup {
   readonly pool: BufferPool;
   readonly index: number;
