@@ -5,22 +5,21 @@
  * integer has neither point nor exponent, and a wrong type anywhere makes all of it invalid.
  */
 
-/** Type of a known key's value. */
-export type FieldType = 'bool' | 'int' | 'string' | 'object';
+/** Known keys, each with a value of its type: boolean, integer, string, or object. */
+export type Fields = Readonly<Record<string, unknown>>;
 
-const STRING = /"(?:[^"\\]|\\.)*"/y;
-const BLANK = /[ \t\r\n]*/y;
-const SCALAR = /[^,\]}\s]+/y;
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 const INTEGER = /^-?\d+$/;
 const INTEGER_MAX = 2n ** 63n;
 
 /**
- * Passes each known key and its value to `set`, in order, without nulls. False: the text is neither
- * an object nor null, or a known key has a value of another type.
+ * Passes each known key and its value to `set`, in order, without nulls; instead of an object an
+ * empty one. False: the text is neither an object nor null, or a known key has a value of another
+ * type.
  */
 export function readFields(
   text: string,
-  types: ReadonlyMap<string, FieldType>,
+  known: Fields,
   set: (name: string, value: unknown) => void,
 ): boolean {
   let whole: unknown;
@@ -31,23 +30,22 @@ export function readFields(
   }
   if (whole === null) return true;
   if (typeof whole !== 'object' || Array.isArray(whole)) return false;
-  // It is valid JSON, so its members are easily found.
-  let at = skip(BLANK, text, 0) + 1;
-  for (;;) {
-    at = skip(BLANK, text, at);
-    if (text[at] === '}') return true;
-    if (text[at] === ',') at = skip(BLANK, text, at + 1);
-    const keyEnd = skip(STRING, text, at);
-    const name = fold(JSON.parse(text.slice(at, keyEnd)) as string);
-    const valueBegin = skip(BLANK, text, skip(BLANK, text, keyEnd) + 1);
-    at = skipValue(text, valueBegin);
-    const type = types.get(name);
-    const source = text.slice(valueBegin, at);
-    if (type === undefined || source === 'null') continue;
-    const value: unknown = JSON.parse(source);
-    if (!isOfType(value, source, type)) return false;
-    set(name, value);
+  // It is valid JSON: a member begins with its key, a colon, and the first token of its value.
+  let depth = 0;
+  let key = '';
+  let before = '';
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (token === '}' || token === ']') depth--;
+    if (depth === 1 && token === ':') key = fold(JSON.parse(before) as string);
+    if (depth === 1 && before === ':' && token !== 'null' && Object.hasOwn(known, key)) {
+      const value: unknown = token === '{' ? {} : token === '[' ? [] : JSON.parse(token);
+      if (!isLike(known[key], value, token)) return false;
+      set(key, value);
+    }
+    if (token === '{' || token === '[') depth++;
+    before = token;
   }
+  return true;
 }
 
 /** Folds a key as Go does: one letter besides A to Z folds to a small s. */
@@ -55,44 +53,11 @@ function fold(key: string): string {
   return key.replaceAll('\u017f', 's').toLowerCase();
 }
 
-function isOfType(value: unknown, source: string, type: FieldType): boolean {
-  switch (type) {
-    case 'bool':
-      return typeof value === 'boolean';
-    case 'string':
-      return typeof value === 'string';
-    case 'object':
-      return typeof value === 'object' && !Array.isArray(value);
-    case 'int':
-      return INTEGER.test(source) && isInt64(BigInt(source));
-  }
+function isLike(known: unknown, value: unknown, source: string): boolean {
+  if (typeof known !== typeof value || Array.isArray(value)) return false;
+  return typeof value !== 'number' || (INTEGER.test(source) && isInt64(BigInt(source)));
 }
 
 function isInt64(value: bigint): boolean {
   return value >= -INTEGER_MAX && value < INTEGER_MAX;
-}
-
-function skip(pattern: RegExp, text: string, at: number): number {
-  pattern.lastIndex = at;
-  pattern.test(text);
-  return pattern.lastIndex;
-}
-
-function skipValue(text: string, begin: number): number {
-  let depth = 0;
-  let at = begin;
-  do {
-    at = skip(BLANK, text, at);
-    const character = text[at];
-    if (character === '"') at = skip(STRING, text, at);
-    else if (character === '{' || character === '[') {
-      depth++;
-      at++;
-    } else if (character === '}' || character === ']') {
-      depth--;
-      at++;
-    } else if (character === ',' || character === ':') at++;
-    else at = skip(SCALAR, text, at);
-  } while (depth > 0);
-  return at;
 }

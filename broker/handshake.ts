@@ -3,7 +3,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
-import { type FieldType, readFields } from './connect-json.ts';
+import { type Fields, readFields } from './connect-json.ts';
 
 /** The newest supported protocol: from 1 on, INFO may come at any time. */
 const PROTOCOL_MAX = 1;
@@ -45,42 +45,23 @@ export const CLIENT_OPTIONS_DEFAULT: ClientOptions = {
   account: '',
 };
 
+const names = (keys: string, value: unknown): Fields =>
+  Object.fromEntries(keys.split(' ').map((key) => [key, value]));
+
 /** All keys that nats-server knows: one with a wrong type ends the connection. */
-const CONNECT_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType>([
-  ['verbose', 'bool'],
-  ['pedantic', 'bool'],
-  ['echo', 'bool'],
-  ['headers', 'bool'],
-  ['no_responders', 'bool'],
-  ['tls_required', 'bool'],
-  ['new_account', 'bool'],
-  ['protocol', 'int'],
-  ['user', 'string'],
-  ['pass', 'string'],
-  ['auth_token', 'string'],
-  ['account', 'string'],
-  ['name', 'string'],
-  ['lang', 'string'],
-  ['version', 'string'],
-  ['jwt', 'string'],
-  ['nkey', 'string'],
-  ['sig', 'string'],
-  ['import', 'object'],
-  ['export', 'object'],
-]);
+const CONNECT_FIELDS: Fields = {
+  ...CLIENT_OPTIONS_DEFAULT,
+  ...names('tls_required new_account', false),
+  ...names('name lang version jwt nkey sig', ''),
+  ...names('import export', {}),
+};
 
 /** Keys of a client's INFO, which has no effect. */
-const INFO_FIELDS: ReadonlyMap<string, FieldType> = new Map<string, FieldType>([
-  ['server_id', 'string'],
-  ['server_name', 'string'],
-  ['version', 'string'],
-  ['go', 'string'],
-  ['host', 'string'],
-  ['port', 'int'],
-  ['proto', 'int'],
-  ['headers', 'bool'],
-  ['max_payload', 'int'],
-]);
+const INFO_FIELDS: Fields = {
+  ...names('server_id server_name version go host', ''),
+  ...names('port proto max_payload', 0),
+  headers: false,
+};
 
 /**
  * Parses the argument of CONNECT; keys that it lacks keep their values of `before`.
