@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: what the codec reads out of lines, whole and in pieces. */
 
-import { hashSubject } from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
+import { hashSubject } from '../src/bus/subject.ts';
 import * as protocol from './protocol.ts';
 import { ProtocolCodec } from './protocol.ts';
 

@@ -9,7 +9,7 @@
  *   hello\r\n                              NATS/1.0…      headerLength
  */
 
-import { type Bytes, hashSubject, RecentSubject } from 'busbar/bus';
+import { type Bytes, RecentSubject } from 'busbar/bus';
 import type { Codec } from 'busbar/framer';
 
 export const OP_BROKEN = 0;
@@ -145,49 +145,19 @@ export class ProtocolCodec implements Codec {
     const recent = this.#recent;
     const subjectBegin = begin + PUB_BYTES;
     if (!recent.isAt(view, subjectBegin, end) && !recent.read(view, subjectBegin, end)) return 0;
-    const sizeBegin = subjectBegin + recent.length + 1;
-    let at = sizeBegin;
-    let size = 0;
-    while (at < end) {
-      const digit = bytes[at] - ZERO;
-      if (digit < 0 || digit > 9) break;
-      size = size * 10 + digit;
-      at++;
-    }
-    if (at + 1 >= end) return 0;
-    if (bytes[at] !== CR) return this.#measureReply(bytes, begin, sizeBegin, end);
+    let sizeBegin = subjectBegin + recent.length + 1;
+    let at = this.#readSize(bytes, sizeBegin, end);
     this.replyBegin = 0;
     this.replyEnd = 0;
-    return this.#endPub(bytes, begin, sizeBegin, at, size);
-  }
-
-  /**
-   * Continues at `replyBegin` with a reply subject. A separate function, since few PUBs have one.
-   */
-  #measureReply(bytes: Bytes, begin: number, replyBegin: number, end: number): number {
-    let at = replyBegin;
-    while (at < end && bytes[at] > SPACE) at++;
-    if (at >= end || bytes[at] !== SPACE || at === replyBegin) return 0;
-    this.replyBegin = replyBegin - begin;
-    this.replyEnd = at - begin;
-    const sizeBegin = ++at;
-    let size = 0;
-    while (at < end) {
-      const digit = bytes[at] - ZERO;
-      if (digit < 0 || digit > 9) break;
-      size = size * 10 + digit;
-      at++;
+    if (at < end && bytes[at] !== CR) {
+      sizeBegin = this.#readReply(bytes, begin, sizeBegin, end);
+      at = this.#readSize(bytes, sizeBegin, end);
     }
-    return at + 1 < end ? this.#endPub(bytes, begin, sizeBegin, at, size) : 0;
-  }
-
-  /** Continues at the end of the size, where the line should end. */
-  #endPub(bytes: Bytes, begin: number, sizeBegin: number, at: number, size: number): number {
-    if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
+    if (at + 1 >= end || bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
     if (at === sizeBegin || at - sizeBegin > SIZE_DIGITS_MAX) return 0;
+    const size = this.payloadLength;
     if (size > this.#maxPayloadBytes) return 0;
-    if (at - begin - PUB_BYTES > this.#maxControlLineBytes) return 0;
-    const recent = this.#recent;
+    if (at - subjectBegin > this.#maxControlLineBytes) return 0;
     this.op = OP_PUB;
     this.isCanonical = true;
     this.isRepeated = recent.isPublished;
@@ -197,8 +167,34 @@ export class ProtocolCodec implements Codec {
     this.subjectHash = recent.hash;
     this.headerLength = 0;
     this.payloadBegin = at + 2 - begin;
-    this.payloadLength = size;
     return at + 4 + size - begin;
+  }
+
+  /** Reads digits into `payloadLength`; returns where they end. */
+  #readSize(bytes: Bytes, begin: number, end: number): number {
+    let at = begin;
+    let size = 0;
+    for (; at < end; at++) {
+      const digit = bytes[at] - ZERO;
+      if (digit < 0 || digit > 9) break;
+      size = size * 10 + digit;
+    }
+    // More digits than fit 32 bits are refused by their number.
+    this.payloadLength = size | 0;
+    return at;
+  }
+
+  /**
+   * Reads a reply subject, and a space; returns where the size begins, or `end`. A separate
+   * function, since few PUBs have one.
+   */
+  #readReply(bytes: Bytes, begin: number, replyBegin: number, end: number): number {
+    let at = replyBegin;
+    while (at < end && bytes[at] > SPACE) at++;
+    if (at >= end || bytes[at] !== SPACE || at === replyBegin) return end;
+    this.replyBegin = replyBegin - begin;
+    this.replyEnd = at - begin;
+    return at + 1;
   }
 
   /**
@@ -227,116 +223,96 @@ export class ProtocolCodec implements Codec {
     const limit = Math.min(end, lineEndMax);
     while (at < limit && bytes[at] !== LF) at++;
     if (at >= limit) return end >= lineEndMax ? this.#break(ERROR_CONTROL_LINE) : 0;
-    if (!hasArgument) return this.#lineOnly(head.op, at + 1 - begin);
+    const lineLength = at + 1 - begin;
+    this.op = head.op;
+    if (!hasArgument) return lineLength;
     const argumentEnd = argumentEndOf(bytes, argumentBegin, at);
     if (argumentEnd - argumentBegin > this.#maxControlLineBytes) {
       return this.#break(ERROR_CONTROL_LINE);
     }
+    this.argumentBegin = argumentBegin - begin;
+    this.argumentEnd = argumentEnd - begin;
+    const count = this.#split(bytes, begin, argumentBegin, argumentEnd);
     switch (head.op) {
       case OP_PUB:
       case OP_HPUB:
-        return this.#measurePublish(head, bytes, begin, argumentBegin, argumentEnd, at);
+        return this.#measurePublish(head, bytes, begin, count, lineLength);
       case OP_SUB:
-        return this.#measureSub(bytes, begin, argumentBegin, argumentEnd, at);
+        return this.#readSub(count) ? lineLength : this.#break(ERROR_PARSER);
       case OP_UNSUB:
-        return this.#measureUnsub(bytes, begin, argumentBegin, argumentEnd, at);
+        return this.#readUnsub(bytes, begin, count) ? lineLength : this.#break(ERROR_PARSER);
       case OP_BROKEN:
         return this.#break(ERROR_PARSER);
       default:
-        this.argumentBegin = argumentBegin - begin;
-        this.argumentEnd = argumentEnd - begin;
-        return this.#lineOnly(head.op, at + 1 - begin);
+        return lineLength;
     }
   }
 
-  /**
-   * Parses PUB subject [reply] size · HPUB subject [reply] headerSize size. `lineEnd` is the offset
-   * of the LF.
-   */
+  /** Parses PUB subject [reply] size · HPUB subject [reply] headerSize size. */
   #measurePublish(
     { op, name }: Head,
     bytes: Bytes,
     begin: number,
-    argumentBegin: number,
-    argumentEnd: number,
-    lineEnd: number,
+    count: number,
+    lineLength: number,
   ): number {
-    const opLength = name.length;
     const list = this.#arguments;
-    const count = this.#split(bytes, argumentBegin, argumentEnd);
+    const recent = this.#recent;
     const countMin = op === OP_PUB ? 2 : 3;
     if (count < countMin || count > countMin + 1) return this.#break(ERROR_PARSER);
-    const last = 2 * (count - 1);
-    const size = parseSize(bytes, list[last], list[last + 1]);
+    const size = this.#sizeOf(bytes, begin, count - 1);
     if (size > this.#maxPayloadBytes) return this.#break(ERROR_MAX_PAYLOAD);
-    let headerSize = 0;
-    if (op === OP_HPUB) headerSize = parseSize(bytes, list[last - 2], list[last - 1]);
+    const headerSize = op === OP_HPUB ? this.#sizeOf(bytes, begin, count - 2) : 0;
     if (size < 0 || headerSize < 0 || headerSize > size) return this.#break(ERROR_PARSER);
     const hasReply = count > countMin;
-    this.op = op;
-    this.subjectBegin = list[0] - begin;
-    this.subjectEnd = list[1] - begin;
-    this.subjectHash = hashSubject(this.#view, list[0], list[1]);
+    this.subjectBegin = list[0];
+    this.subjectEnd = list[1];
+    recent.skip(this.#view, begin + list[0], begin + list[1]);
+    this.subjectHash = recent.hash;
     this.isRepeated = false;
-    this.#recent.forget();
-    this.replyBegin = hasReply ? list[2] - begin : 0;
-    this.replyEnd = hasReply ? list[3] - begin : 0;
+    this.replyBegin = hasReply ? list[2] : 0;
+    this.replyEnd = hasReply ? list[3] : 0;
     this.headerLength = headerSize;
-    this.payloadBegin = lineEnd + 1 - begin;
+    this.payloadBegin = lineLength;
     this.payloadLength = size;
-    let canonicalLength = opLength + 2;
+    let canonicalLength = name.length + CRLF_BYTES;
     for (let i = 0; i < count; i++) canonicalLength += 1 + list[2 * i + 1] - list[2 * i];
     this.isCanonical =
       this.#oddSpaces === 0 &&
-      bytes[begin + opLength] === SPACE &&
-      bytes[lineEnd - 1] === CR &&
-      canonicalLength === this.payloadBegin;
-    return this.payloadBegin + size + 2;
+      bytes[begin + name.length] === SPACE &&
+      bytes[begin + lineLength - 2] === CR &&
+      canonicalLength === lineLength;
+    return lineLength + size + CRLF_BYTES;
   }
 
   /** Parses SUB subject [queue] sid. */
-  #measureSub(
-    bytes: Bytes,
-    begin: number,
-    argumentBegin: number,
-    argumentEnd: number,
-    lineEnd: number,
-  ): number {
+  #readSub(count: number): boolean {
+    if (count < 2 || count > 3) return false;
     const list = this.#arguments;
-    const count = this.#split(bytes, argumentBegin, argumentEnd);
-    if (count < 2 || count > 3) return this.#break(ERROR_PARSER);
-    this.op = OP_SUB;
-    this.subjectBegin = list[0] - begin;
-    this.subjectEnd = list[1] - begin;
-    this.argumentBegin = count === 3 ? list[2] - begin : 0;
-    this.argumentEnd = count === 3 ? list[3] - begin : 0;
-    this.sidBegin = list[2 * count - 2] - begin;
-    this.sidEnd = list[2 * count - 1] - begin;
-    return lineEnd + 1 - begin;
+    this.subjectBegin = list[0];
+    this.subjectEnd = list[1];
+    this.argumentBegin = count === 3 ? list[2] : 0;
+    this.argumentEnd = count === 3 ? list[3] : 0;
+    this.sidBegin = list[2 * count - 2];
+    this.sidEnd = list[2 * count - 1];
+    return true;
   }
 
   /** Parses UNSUB sid [max]; a max other than a number of nine digits means now (nats-server). */
-  #measureUnsub(
-    bytes: Bytes,
-    begin: number,
-    argumentBegin: number,
-    argumentEnd: number,
-    lineEnd: number,
-  ): number {
+  #readUnsub(bytes: Bytes, begin: number, count: number): boolean {
+    if (count < 1 || count > 2) return false;
     const list = this.#arguments;
-    const count = this.#split(bytes, argumentBegin, argumentEnd);
-    if (count < 1 || count > 2) return this.#break(ERROR_PARSER);
-    this.op = OP_UNSUB;
-    this.sidBegin = list[0] - begin;
-    this.sidEnd = list[1] - begin;
-    const countMax = count === 2 ? parseSize(bytes, list[2], list[3]) : 0;
+    this.sidBegin = list[0];
+    this.sidEnd = list[1];
+    const countMax = count === 2 ? this.#sizeOf(bytes, begin, 1) : 0;
     this.countMax = countMax > 0 && countMax < Number.POSITIVE_INFINITY ? countMax : 0;
-    return lineEnd + 1 - begin;
+    return true;
   }
 
-  #lineOnly(op: number, lineLength: number): number {
-    this.op = op;
-    return lineLength;
+  /** The argument of that index as a number, see `parseSize`. */
+  #sizeOf(bytes: Bytes, begin: number, index: number): number {
+    const list = this.#arguments;
+    return parseSize(bytes, begin + list[2 * index], begin + list[2 * index + 1]);
   }
 
   /** Sets the error. The connection ends with this frame, so its length does not matter. */
@@ -347,9 +323,10 @@ export class ProtocolCodec implements Codec {
   }
 
   /**
-   * Finds the arguments in `bytes[begin, end)`; returns their number, at most one too many.
+   * Finds the arguments in `bytes[begin, end)`, as offsets from `frame`; returns their number, at
+   * most one too many.
    */
-  #split(bytes: Bytes, begin: number, end: number): number {
+  #split(bytes: Bytes, frame: number, begin: number, end: number): number {
     const list = this.#arguments;
     let count = 0;
     this.#oddSpaces = 0;
@@ -359,9 +336,9 @@ export class ProtocolCodec implements Codec {
         at++;
         continue;
       }
-      list[2 * count] = at;
+      list[2 * count] = at - frame;
       while (at < end && !isSpace(bytes[at])) at++;
-      list[2 * count + 1] = at;
+      list[2 * count + 1] = at - frame;
       count++;
     }
     return count;

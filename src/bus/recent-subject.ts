@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The last subject that a connection has published to, in a text protocol. */
 
-import { mixSubjectWord } from './subject.ts';
+import { hashSubject, mixSubjectWord } from './subject.ts';
 
 const SPACE = 0x20;
 const WORD_COUNT_MAX = 32;
@@ -19,7 +19,7 @@ const LENGTH_MAX = WORD_COUNT_MAX * 4 - 1;
 export class RecentSubject {
   /** Length of the subject; 0: none is kept. @readonly */
   length: number = 0;
-  /** The same as `hashSubject` of it. @readonly */
+  /** Its hash, for `FanOut.find`. @readonly */
   hash: number = 0;
   /** True once a message with this subject has come; before, only the beginning of a line. */
   isPublished: boolean = false;
@@ -31,6 +31,12 @@ export class RecentSubject {
   forget(): void {
     this.length = 0;
     this.isPublished = false;
+  }
+
+  /** Keeps none, but has the hash of the subject `[begin, end)`, which was read otherwise. */
+  skip(view: DataView<ArrayBufferLike>, begin: number, end: number): void {
+    this.forget();
+    this.hash = hashSubject(view, begin, end);
   }
 
   /** Whether `[begin, end)` begins with this subject and a space. */

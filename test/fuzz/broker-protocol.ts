@@ -3,7 +3,6 @@
  * Fuzz target: the broker's parser, with damaged and divided client input, against a parser that
  * reads lines as text.
  */
-import { hashSubject } from 'busbar/bus';
 import {
   ERROR_CONTROL_LINE,
   ERROR_MAX_PAYLOAD,
@@ -23,6 +22,7 @@ import {
   type ProtocolLimits,
 } from '../../broker/protocol.ts';
 import type { Random } from '../../src/base/random.ts';
+import { hashSubject } from '../../src/bus/subject.ts';
 import { brokerTraffic } from './broker-traffic.ts';
 import { byteTarget, type FuzzTarget, insist } from './target.ts';
 
