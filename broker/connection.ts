@@ -17,7 +17,6 @@ import type { FrameReader } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
 import type { LocalWriter } from 'busbar/writer';
 import type { BrokerCore } from './broker-core.ts';
-import { Caused } from './caused.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
@@ -30,7 +29,7 @@ import type { Message } from './message.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import * as protocol from './protocol.ts';
 import { Publication } from './publication.ts';
-import { ASK, PROBE, SignsOfLife, STALE } from './signs-of-life.ts';
+import { SignsOfLife } from './signs-of-life.ts';
 import { Subscribing } from './subscribing.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -66,8 +65,6 @@ export class Connection implements TcpHandler, Client, PressedClient {
   options: ClientOptions = CLIENT_OPTIONS_DEFAULT;
   /** More waits for it than may. */
   isHeldBack: boolean = false;
-  /** What other executors deal with for it. */
-  readonly caused: Caused;
 
   readonly #core: BrokerCore;
   readonly #codec: ProtocolCodec;
@@ -83,6 +80,10 @@ export class Connection implements TcpHandler, Client, PressedClient {
   #state: ConnectionState = UNKNOWN;
   /** The frame taken last waits to be carried out (again). */
   #isBlocked: boolean = false;
+  /** What it has caused at other executors, and what of that they were asked about: counts. */
+  #causedCount: number = 0;
+  #askedCount: number = 0;
+  #handledCount: number = 0;
 
   constructor(core: BrokerCore, link: TcpLink, id: number, nowMs: number) {
     this.#core = core;
@@ -95,11 +96,10 @@ export class Connection implements TcpHandler, Client, PressedClient {
     this.#bytes = core.pool.bytes;
     this.#maxPendingBytes = core.options.maxPendingBytes;
     this.#signs = new SignsOfLife(core.options, nowMs);
-    this.caused = new Caused(core.mesh);
     this.#publication = new Publication(core, this);
     this.#subscribing = new Subscribing(core, this);
     this.connectedAtMs = nowMs;
-    if (!requiresAuthorization(core.options)) this.#becomeServed();
+    if (!requiresAuthorization(core.options)) this.#become(SERVED);
   }
 
   /** Nothing more is done for it. */
@@ -128,7 +128,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
 
   /** The client will say no more; what it was sent before still reaches it. */
   onEnd(): void {
-    this.#becomeClosing();
+    this.#become(CLOSING);
   }
 
   onDrained(): void {
@@ -136,7 +136,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
   }
 
   onClose(): void {
-    this.#becomeClosing();
+    this.#become(CLOSING);
     this.#core.backpressure.forget(this);
     this.#subscribing.endAll();
     this.#publication.close();
@@ -150,7 +150,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
 
   /** Reads no more; what is sent to it still reaches it. */
   part(): void {
-    if (!this.isClosing) this.#becomeParted();
+    if (!this.isClosing) this.#become(PARTED);
     this.link.pause();
   }
 
@@ -166,8 +166,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
       ? message.lengthFor(subscription)
       : message.lengthOfParts(subscription, headers);
     // What comes from another executor is followed by messages for other clients.
-    const isUrgent = from === undefined;
-    const at = isUrgent ? this.#reserveAtOnce(length, subscription) : this.#tryReserve(length);
+    const at = this.#tryReserve(length, from === undefined ? subscription : undefined);
     if (at < 0) return this.isClosing ? DECLINED : NO_ROOM;
     if (asItStands) message.writeTo(at, subscription);
     else message.writePartsTo(at, subscription, headers);
@@ -192,7 +191,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
   /** Writes something that is no message. False: there is no room for it now. */
   say(bytes: Bytes): boolean {
     if (this.isClosing) return true;
-    const at = this.#tryReserve(bytes.length);
+    const at = this.#tryReserve(bytes.length, undefined);
     if (at < 0) return this.isClosing;
     this.#put(bytes, at);
     return true;
@@ -205,7 +204,15 @@ export class Connection implements TcpHandler, Client, PressedClient {
 
   /** Confirms to a verbose client what was done everywhere; repeated when there is no room. */
   confirm(): boolean {
-    return !this.options.verbose || (this.caused.isDone() && this.sayOk());
+    return !this.options.verbose || (this.#isHandled() && this.sayOk());
+  }
+
+  /**
+   * It has sent a message to another executor, or changed its subscriptions. **Cost** an addition:
+   * called for each such message.
+   */
+  hasCaused(): void {
+    this.#causedCount = (this.#causedCount + 1) | 0;
   }
 
   /** Complains; the client stays connected. */
@@ -230,7 +237,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
 
   /** Sends all that was written, and closes. */
   close(): void {
-    this.#becomeClosing();
+    this.#become(CLOSING);
     this.#publication.close();
     this.link.close({ deadlineMs: this.#core.options.lingerMs });
   }
@@ -244,37 +251,28 @@ export class Connection implements TcpHandler, Client, PressedClient {
       return;
     }
     const look = this.#signs.look(nowMs, this.link.paused);
-    if (look === STALE) {
-      this.cutOff('Stale Connection');
-    } else if (look === PROBE) {
-      this.say(PING);
-    } else if (look === ASK && this.say(PING)) {
+    if (look === 'stale') this.cutOff('Stale Connection');
+    if (look === 'probe') this.say(PING);
+    if (look === 'ask' && this.say(PING)) {
       this.#signs.asked();
       this.#core.counters.pings++;
     }
   }
 
-  /** Room for output, or -1: not now, or not any more. */
-  #tryReserve(length: number): number {
-    if (this.#isOver) {
-      this.#core.backpressure.holdBack(this);
-      return NO_ROOM;
-    }
-    const at = this.#reserve(length);
-    if (at < 0 && !this.isClosing) this.#core.backpressure.noRoom(this);
-    return at;
-  }
-
-  /** The same for what must not wait for this client: it has room, or it is cut off. */
-  #reserveAtOnce(length: number, subscription: Subscription<Connection>): number {
+  /**
+   * Room for output, or -1: not now, or not any more. For a message to the subscription `urgent`,
+   * which must not wait for this client, it has room, or is cut off.
+   */
+  #tryReserve(length: number, urgent: Subscription<Connection> | undefined): number {
     const { backpressure } = this.#core;
-    if (this.#isOver) {
+    if (this.isHeldBack || this.link.queuedBytes >= this.#maxPendingBytes) {
       backpressure.holdBack(this);
-      this.stall(subscription);
+      if (urgent === undefined) return NO_ROOM;
+      this.stall(urgent);
     }
     const at = this.#reserve(length);
     if (at >= 0 || this.isClosing) return at;
-    if (this.link.writable) backpressure.noRoom(this);
+    if (urgent === undefined || this.link.writable) backpressure.noRoom(this);
     else backpressure.cutOff(this, false);
     return NO_ROOM;
   }
@@ -284,19 +282,28 @@ export class Connection implements TcpHandler, Client, PressedClient {
     this.#writer.commit(at, bytes.length);
   }
 
-  get #isOver(): boolean {
-    return this.isHeldBack || this.link.queuedBytes >= this.#maxPendingBytes;
-  }
-
   #reserve(length: number): number {
     try {
       return this.#writer.tryReserve(length);
     } catch (error) {
       if (!(error instanceof BusbarError && error.code === 'ERR_BUSBAR_WRITER_CLOSED')) throw error;
       // The connection broke, and its link has not told us yet.
-      this.#becomeClosing();
+      this.#become(CLOSING);
       return NO_ROOM;
     }
+  }
+
+  /** Whether others have handled all that it has caused. If not, it goes on when they have. */
+  #isHandled(): boolean {
+    if (this.#core.mesh.isAlone || this.#handledCount === this.#causedCount) return true;
+    if (this.#askedCount !== this.#causedCount) void this.#ask(this.#causedCount);
+    return false;
+  }
+
+  async #ask(count: number): Promise<void> {
+    this.#askedCount = count;
+    await this.#core.mesh.fence();
+    this.#handledCount = count;
   }
 
   /**
@@ -318,7 +325,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
       case protocol.OP_UNSUB:
         return this.#tryChange() && this.#subscribing.unsubscribe();
       case protocol.OP_PING:
-        return this.#share.tryStep() && this.caused.isDone() && this.say(PONG);
+        return this.#share.tryStep() && this.#isHandled() && this.say(PONG);
       case protocol.OP_PONG:
         this.#signs.answered();
         return true;
@@ -359,23 +366,13 @@ export class Connection implements TcpHandler, Client, PressedClient {
     }
     if (options.verbose && !this.sayOk()) return false;
     this.options = options;
-    this.#becomeServed();
+    this.#become(SERVED);
     return true;
   }
 
-  /** The client has said who it is, or need not; it may do so again. */
-  #becomeServed(): void {
-    assert(this.#state <= SERVED, 'who is not read from says nothing');
-    this.#state = SERVED;
-  }
-
-  #becomeParted(): void {
-    assert(!this.isClosing, 'who is closed cannot be parted with');
-    this.#state = PARTED;
-  }
-
-  #becomeClosing(): void {
-    this.#state = CLOSING;
+  #become(state: ConnectionState): void {
+    assert(this.#state <= state, 'a state is never followed by one before it');
+    this.#state = state;
   }
 
   /** Of CONNECT or INFO. */

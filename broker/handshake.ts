@@ -12,38 +12,25 @@ const NATS_VERSION = '2.9.10';
 /** No Go is used here, but every nats-server sends Go's version, and some clients require it. */
 const GO_VERSION = 'none';
 
-/** A client's options in CONNECT. */
-export interface ClientOptions {
+/** A client's options in CONNECT, with nats-server's defaults. */
+export const CLIENT_OPTIONS_DEFAULT = {
   /** Confirm every operation with +OK. */
-  readonly verbose: boolean;
-  /** Check subjects strictly. */
-  readonly pedantic: boolean;
-  /** Send the client its own messages as well, if it subscribed to them. */
-  readonly echo: boolean;
-  readonly headers: boolean;
-  /** Report at once if no subscriber is there to reply to a request. Needs headers. */
-  readonly no_responders: boolean;
-  readonly protocol: number;
-  readonly user: string;
-  readonly pass: string;
-  readonly auth_token: string;
-  /** Not supported: refused unless empty. */
-  readonly account: string;
-}
-
-/** Defaults of a client's options, as in nats-server. */
-export const CLIENT_OPTIONS_DEFAULT: ClientOptions = {
   verbose: true,
+  /** Check subjects strictly. */
   pedantic: true,
+  /** Send the client its own messages as well, if it subscribed to them. */
   echo: true,
   headers: false,
+  /** Report at once if no subscriber is there to reply to a request. Needs headers. */
   no_responders: false,
   protocol: 0,
   user: '',
   pass: '',
   auth_token: '',
+  /** Not supported: refused unless empty. */
   account: '',
 };
+export type ClientOptions = Readonly<typeof CLIENT_OPTIONS_DEFAULT>;
 
 const names = (keys: string, value: unknown): Fields =>
   Object.fromEntries(keys.split(' ').map((key) => [key, value]));

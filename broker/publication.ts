@@ -128,7 +128,7 @@ export class Publication {
     this.#message.set(begin, end);
     this.#core.counters.messagesIn++;
     this.#goesBeyond = beyond !== undefined;
-    if (this.#goesBeyond) connection.caused.sent();
+    if (this.#goesBeyond) connection.hasCaused();
     const taken = router.route(this.#message, connection, this.#found);
     if (taken === NO_ROOM) this.#rest = router.rest;
     return taken;

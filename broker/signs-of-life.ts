@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: detects dead clients by PINGs. Checked at intervals. */
 
-/** Do nothing. */
-export const FINE = 0;
-/** Send the client a PING, then call {@link SignsOfLife.asked}. */
-export const ASK = 1;
-/** Send it a PING, without waiting for a reply. */
-export const PROBE = 2;
-/** It has not replied. */
-export const STALE = 3;
-export type LifeLook = typeof FINE | typeof ASK | typeof PROBE | typeof STALE;
+/**
+ * What to do: nothing; send the client a PING, then call {@link SignsOfLife.asked}; send it one
+ * without waiting for a reply; it has not replied.
+ */
+export type LifeLook = 'fine' | 'ask' | 'probe' | 'stale';
 
 /** A client that has not been read from for this long is sent a PING. */
 const LAG_MS = 2000;
@@ -43,14 +39,14 @@ export class SignsOfLife {
 
   /** Returns what to do now. `isPaused`: the client is not being read from. */
   look(nowMs: number, isPaused: boolean): LifeLook {
-    if (this.#lags(nowMs, isPaused)) return PROBE;
+    if (this.#lags(nowMs, isPaused)) return 'probe';
     const { pingIntervalMs, maxPingsOut } = this.#limits;
-    if (nowMs - this.#lookedAtMs < pingIntervalMs) return FINE;
+    if (nowMs - this.#lookedAtMs < pingIntervalMs) return 'fine';
     this.#lookedAtMs = nowMs;
-    if (!this.wasActive) return this.#pingsOut >= maxPingsOut ? STALE : ASK;
+    if (!this.wasActive) return this.#pingsOut >= maxPingsOut ? 'stale' : 'ask';
     this.wasActive = false;
     this.#pingsOut = 0;
-    return FINE;
+    return 'fine';
   }
 
   asked(): void {

@@ -58,7 +58,7 @@ export class Subscribing {
     const sid = subscription.sidAndSpace.subarray(0, -1);
     this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
     this.#core.mesh.remove(subscription);
-    this.#connection.caused.changed();
+    this.#connection.hasCaused();
   }
 
   /** Ends all subscriptions, some in each turn. */
@@ -107,7 +107,7 @@ export class Subscribing {
     );
     subscriptions.set(sid, subscription);
     this.#core.mesh.add(subscription);
-    this.#connection.caused.changed();
+    this.#connection.hasCaused();
     return undefined;
   }
 
