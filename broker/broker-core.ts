@@ -12,8 +12,6 @@ import type { Subscription } from './subscription.ts';
 export type Router = FanOut<Message, Subscription<Connection>>;
 /** The other executors. */
 export type Mesh = ServerPeers<Message, Subscription<Connection>>;
-/** The matches of one subject. */
-export type Matches = ReturnType<Router['find']>;
 
 /** The state that connections of one broker share. */
 export interface BrokerCore {

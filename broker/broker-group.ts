@@ -3,10 +3,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { BroadcastChannel } from 'node:worker_threads';
-import { type ExecutorContext, ExecutorGroup } from 'busbar/executor';
+import { ExecutorGroup, type ExecutorStats } from 'busbar/executor';
 import { SharedPort } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
-import { topology } from 'busbar/native';
 import { BufferPool } from 'busbar/pool';
 import { Board } from './board.ts';
 import { type BrokerStats, newServerId } from './broker.ts';
@@ -33,19 +32,13 @@ const LOOK_MS = 5;
 const ANSWER_MS_MAX = 5000;
 
 export interface BrokerGroupOptions {
-  /** Number of executors. Default: one for each core that this process may use. */
-  readonly executors?: number | 'per-core';
+  /** Number of executors. */
+  readonly executors: number;
   /** The module that each executor runs. Default: `broker.worker.js` beside the program. */
   readonly module?: URL;
   /** An executor has crashed, and another one takes its place. */
   readonly onCrash?: (index: number, error: Error) => void;
 }
-
-/** What there is to say of one executor. */
-export type ExecutorPlace = Pick<ExecutorContext, 'index' | 'cpu'> & {
-  /** Why it is not pinned. */
-  readonly unpinned: string;
-};
 
 /** An order, and by executor the replies so far. */
 interface OpenOrder {
@@ -92,10 +85,9 @@ export class BrokerGroup {
    */
   static async start(
     brokerOptions: BrokerOptions,
-    { executors = 'per-core', module, onCrash = () => {} }: BrokerGroupOptions = {},
+    { executors: count, module, onCrash = () => {} }: BrokerGroupOptions,
   ): Promise<BrokerGroup> {
     const options = resolveBrokerOptions(brokerOptions);
-    const count = executors === 'per-core' ? topology().usableCount : executors;
     const port = await SharedPort.claim({ host: options.host, port: options.port });
     const { bufferSize, bufferCount } = options;
     const laneBuffers = BUFFERS_PER_LANE * count * count;
@@ -159,8 +151,8 @@ export class BrokerGroup {
     return this.#group.count;
   }
 
-  /** Which executor runs on which core. */
-  get places(): ExecutorPlace[] {
+  /** Which executor runs on which core, and more. */
+  get executors(): ExecutorStats[] {
     return this.#group.stats();
   }
 

@@ -37,7 +37,10 @@ const BUFFER_SIZE_MIN = 128 * KIB;
 const BUFFER_COUNT_MIN = 32;
 /** The largest possible pool. */
 const POOL_BYTES_MAX = 2048 * MIB - 64;
-/** Bytes of an operation's name and two line ends. */
+/**
+ * Of a frame beside the payload, the argument, and blanks before it, of which there may be as many:
+ * the name of the operation, and CR and LF at two places.
+ */
 const LINE_REST_BYTES = 16;
 
 type TextKey = 'host' | 'user' | 'pass' | 'token';
@@ -76,7 +79,9 @@ export interface ResolvedBrokerOptions extends Readonly<Record<NumberKey, number
   readonly user: string | undefined;
   readonly pass: string | undefined;
   readonly token: string | undefined;
-  /** Bytes of one pool buffer: the longest message with its line fits. */
+  /** Longest message with its line. */
+  readonly maxFrameBytes: number;
+  /** Bytes of one pool buffer: such a message fits. */
   readonly bufferSize: number;
   readonly bufferCount: number;
 }
@@ -101,10 +106,10 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
   });
   const numbers = Object.fromEntries(checked) as Record<NumberKey, number>;
   const { maxPayloadBytes, maxControlLineBytes, poolBytes } = numbers;
-  const frameBytesMax = maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES;
-  const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(frameBytesMax)));
+  const maxFrameBytes = maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES;
+  const bufferSize = Math.max(BUFFER_SIZE_MIN, 2 ** Math.ceil(Math.log2(maxFrameBytes)));
   const bufferCount = bufferCountFor(bufferSize, poolBytes);
-  return { ...numbers, host, user, pass, token, bufferSize, bufferCount };
+  return { ...numbers, host, user, pass, token, maxFrameBytes, bufferSize, bufferCount };
 }
 
 /** Buffers for this many bytes: at least a few, at most as many as a pool can have. */

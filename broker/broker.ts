@@ -43,25 +43,19 @@ const LEAVING_COUNT = 24;
 /** More than that a flusher cannot have. */
 const WRITER_COUNT_MAX = 65_536;
 /**
- * Beside the payload, the argument, and blanks before it, of which there may be as many: the name
- * of the operation, and CR and LF at two places.
- */
-const LINE_REST_BYTES = 16;
-/**
  * Bytes that may be on their way to another executor: some reads' worth, and no more, because they
  * all have to be delivered, to thousands perhaps, before what comes behind them.
  */
 const WINDOW_BYTES_MAX = 512 * 1024;
 /** Windows from each other executor that a client may be sent beyond its limit. */
 const OVERSHOOT = 4;
-/** Regions that may, at least. */
-const WINDOW_REGIONS_MIN = 2;
 /**
- * Of the pool's buffers, what executors may hold for what they read, beside a quarter for what is
- * between them. What is left is for what is sent to clients, so that however many wait for room,
- * some of them get it.
+ * Of the pool's buffers, what executors may hold for what they read, and what is between them: a
+ * region on its way may keep a buffer to itself. What is left is for what is sent to clients, so
+ * that however many wait for room, some of them get it.
  */
 const READ_PART = 2;
+const WINDOW_PART = 4;
 /** How long an executor waits for what the others tell it, before it lets clients in. */
 const SYNC_MS_MAX = 5000;
 /** Clients that are told of the end in one turn, each from a buffer of its own. */
@@ -149,12 +143,13 @@ export class Broker implements BrokerCore {
     this.backpressure = new Backpressure(this.pool, share, this.connections, options);
     this.#windowBytes = Math.min(WINDOW_BYTES_MAX, Math.max(bufferSize, maxPendingBytes));
     const { pool, router, backpressure, counters } = this;
+    const laneCount = Math.max(1, this.#count * (this.#count - 1));
     const home = {
       pool,
       fanOut: router,
       backpressure,
       windowBytes: this.#windowBytes,
-      windowRegions: windowRegions(pool.bufferCount, this.#count),
+      windowRegions: Math.floor(pool.bufferCount / WINDOW_PART / laneCount),
       reader: () => new LaneReader(pool, options),
       delivered: (count: number) => {
         counters.messagesOut += count;
@@ -191,14 +186,13 @@ export class Broker implements BrokerCore {
    * taken; the broker is of no use then.
    */
   async listen<P extends ListenPlace>(choose: () => P): Promise<P> {
-    const { maxPendingBytes, lingerMs, frameTimeoutMs, maxPayloadBytes, maxControlLineBytes } =
-      this.options;
+    const { maxFrameBytes, maxPendingBytes, lingerMs, frameTimeoutMs } = this.options;
     try {
       await this.#waitFor(() => this.mesh.isSynced, performance.now() + SYNC_MS_MAX);
       const place = choose();
       this.#server = await TcpServer.listen(this.pool, {
         ...place,
-        maxFrameBytes: maxPayloadBytes + 2 * maxControlLineBytes + LINE_REST_BYTES,
+        maxFrameBytes,
         flusher: this.#flusher,
         // What others' publishers have on its way when a client is held back still goes to it.
         highWaterBytes: maxPendingBytes + OVERSHOOT * this.#windowBytes * (this.#count - 1),
@@ -365,14 +359,14 @@ export class Broker implements BrokerCore {
 
   /** False: not now. */
   #sayInfo(connection: Connection): boolean {
-    const { remoteAddress } = connection.link.socket as Socket;
+    const { remoteAddress = '' } = connection.link.socket as Socket;
     const fields = {
-      serverId: this.#seat.serverId,
-      host: this.options.host,
+      server_id: this.#seat.serverId,
       port: this.port,
-      clientId: connection.id,
-      clientAddress: remoteAddress ?? '',
-      lameDuck: this.#state !== SERVING,
+      client_id: connection.id,
+      client_ip: remoteAddress,
+      // Clients that know another server should go there.
+      ...(this.#state === SERVING ? {} : { ldm: true }),
     };
     return connection.say(Buffer.from(infoLine(fields, this.options)));
   }
@@ -381,15 +375,9 @@ export class Broker implements BrokerCore {
     const nowMs = performance.now();
     for (const connection of this.connections) connection.check(nowMs);
     this.backpressure.check();
-    this.router.cache.dropVoid();
+    this.router.dropVoid();
     if (!this.mesh.isAlone) this.mesh.flush();
   }
-}
-
-/** A region on its way may keep a buffer to itself: all lanes together a quarter of them. */
-function windowRegions(bufferCount: number, executorCount: number): number {
-  const lanes = Math.max(1, executorCount * (executorCount - 1));
-  return Math.max(WINDOW_REGIONS_MIN, Math.floor(bufferCount / 4 / lanes));
 }
 
 /** What INFO calls a broker. */

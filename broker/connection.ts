@@ -179,13 +179,8 @@ export class Connection implements TcpHandler, Client, PressedClient {
     return TAKEN;
   }
 
-  /** There is no room for messages for this subscription: publishers elsewhere have to wait. */
-  stall(subscription: Subscription<Connection>): void {
-    this.#subscribing.stall(subscription);
-  }
-
   relieved(): void {
-    this.#subscribing.unstall();
+    this.#core.mesh.relieve(this);
   }
 
   /** Writes something that is no message. False: there is no room for it now. */
@@ -211,7 +206,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
    * It has sent a message to another executor, or changed its subscriptions. **Cost** an addition:
    * called for each such message.
    */
-  hasCaused(): void {
+  noteCaused(): void {
     this.#causedCount = (this.#causedCount + 1) | 0;
   }
 
@@ -268,7 +263,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
     if (this.isHeldBack || this.link.queuedBytes >= this.#maxPendingBytes) {
       backpressure.holdBack(this);
       if (urgent === undefined) return NO_ROOM;
-      this.stall(urgent);
+      this.#core.mesh.stall(urgent);
     }
     const at = this.#reserve(length);
     if (at >= 0 || this.isClosing) return at;

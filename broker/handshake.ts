@@ -93,33 +93,18 @@ function isSameSecret(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected));
 }
 
-/** Fields of a connection's INFO line besides the options. */
-export interface InfoFields {
-  readonly serverId: string;
-  readonly host: string;
-  readonly port: number;
-  readonly clientId: number;
-  readonly clientAddress: string;
-  /** True if the broker is about to stop: clients that know another one should go there. */
-  readonly lameDuck: boolean;
-}
-
-/** The first line of every connection. */
-export function infoLine(fields: InfoFields, broker: ResolvedBrokerOptions): string {
+/** The first line of every connection: these fields, and those of all. */
+export function infoLine(fields: object, broker: ResolvedBrokerOptions): string {
   const info = {
-    server_id: fields.serverId,
     server_name: 'busbar',
     version: NATS_VERSION,
     proto: PROTOCOL_MAX,
     go: GO_VERSION,
-    host: fields.host,
-    port: fields.port,
+    host: broker.host,
     headers: true,
     max_payload: broker.maxPayloadBytes,
-    client_id: fields.clientId,
-    client_ip: fields.clientAddress,
     ...(requiresAuthorization(broker) ? { auth_required: true } : {}),
-    ...(fields.lameDuck ? { ldm: true } : {}),
+    ...fields,
   };
   return `INFO ${JSON.stringify(info)}\r\n`;
 }

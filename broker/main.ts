@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: the program that `npm start` runs. */
 
+import { once } from 'node:events';
 import { BusbarError } from 'busbar/errors';
 import { Exporter, Monitor } from 'busbar/metrics';
 import { topology } from 'busbar/native';
 import { Broker } from './broker.ts';
 import { BrokerGroup } from './broker-group.ts';
+import { resolveBrokerOptions } from './broker-options.ts';
 import { type Command, HELP, readCommandLine } from './command-line.ts';
 import { demonstrate, type RunningBroker } from './demo/demo.ts';
 
@@ -24,30 +26,32 @@ async function main(): Promise<number> {
     return 0;
   }
   const stopping = new AbortController();
-  const { signal } = stopping;
   stopOnSignal(stopping);
   const broker = await start(command);
   if (broker === undefined) return 1;
-  let isFine = true;
-  if (!signal.aborted) {
-    console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
-    if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
-    await show(broker, command);
-    const lame = new AbortController();
-    const isGone = heedNatsSignals(broker, lame);
-    const { demoSeconds } = command;
-    if (demoSeconds > 0)
-      isFine = await demonstrate(broker, demoSeconds, AbortSignal.any([signal, lame.signal]));
-    if (!signal.aborted) {
-      if (!lame.signal.aborted) console.log(howToConnect(broker));
-      await Promise.race([
-        isGone,
-        new Promise((resolve) => signal.addEventListener('abort', resolve)),
-      ]);
-    }
-  }
+  const { signal } = stopping;
+  const isFine = signal.aborted || (await serve(broker, command, signal));
   await broker.drain();
   return isFine ? 0 : 1;
+}
+
+/** Resolves when the broker is to stop, to whether the demonstration went well. */
+async function serve(
+  broker: Broker | BrokerGroup,
+  command: Command,
+  signal: AbortSignal,
+): Promise<boolean> {
+  console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
+  if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
+  await show(broker, command);
+  const lame = new AbortController();
+  const isGone = heedNatsSignals(broker, lame);
+  const end = AbortSignal.any([signal, lame.signal]);
+  const { demoSeconds } = command;
+  const isFine = demoSeconds === 0 || (await demonstrate(broker, demoSeconds, end));
+  if (!end.aborted) console.log(howToConnect(broker));
+  if (!signal.aborted) await Promise.race([isGone, once(signal, 'abort')]);
+  return isFine;
 }
 
 async function start(command: Command): Promise<Broker | BrokerGroup | undefined> {
@@ -62,14 +66,14 @@ async function start(command: Command): Promise<Broker | BrokerGroup | undefined
     return broker;
   } catch (error) {
     if (error instanceof BusbarError && error.code === 'ERR_BUSBAR_LINK_REFUSED') {
-      const { host = '127.0.0.1', port = 4222 } = command.broker;
-      const cause = error.cause as NodeJS.ErrnoException;
-      const reason =
-        cause.code === 'EADDRINUSE'
+      const { host, port } = resolveBrokerOptions(command.broker);
+      const { code, message } = error.cause as NodeJS.ErrnoException;
+      console.error(
+        code === 'EADDRINUSE'
           ? `Port ${port} is taken: another server listens there, perhaps another broker.\n` +
-            `Choose another: npm start -- --port ${port + 1}`
-          : `Cannot listen on ${host}:${port}: ${cause.message}`;
-      console.error(reason);
+              `Choose another: npm start -- --port ${port + 1}`
+          : `Cannot listen on ${host}:${port}: ${message}`,
+      );
     } else {
       console.error((error as Error).message);
     }
@@ -128,18 +132,17 @@ function onCrash(index: number, error: Error): void {
   );
 }
 
-function whoRunsWhere(broker: BrokerGroup): string {
-  const { places } = broker;
-  const pinned = places.filter(({ cpu }) => cpu !== undefined);
+function whoRunsWhere({ executors, acceptedByHost }: BrokerGroup): string {
+  const loose = executors.find(({ cpu }) => cpu === undefined);
   const where =
-    pinned.length === places.length
-      ? `pinned to the cpus ${pinned.map(({ cpu }) => cpu).join(', ')}`
-      : `not pinned: ${places.find(({ cpu }) => cpu === undefined)?.unpinned}`;
+    loose === undefined
+      ? `pinned to the cpus ${executors.map(({ cpu }) => cpu).join(', ')}`
+      : `not pinned: ${loose.unpinned}`;
   const how =
-    broker.acceptedByHost === ''
+    acceptedByHost === ''
       ? 'each accepts its own clients'
-      : `the main thread brings them clients: ${broker.acceptedByHost}`;
-  return `${places.length} executors, ${where}; ${how}.`;
+      : `the main thread brings them clients: ${acceptedByHost}`;
+  return `${executors.length} executors, ${where}; ${how}.`;
 }
 
 function address(broker: RunningBroker): string {

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: publishing: from the frames of one connection to the outputs of others. */
 
-import {
-  classifySubject,
-  type FanOutRest,
-  lineUnits,
-  MatchSet,
-  NO_ROOM,
-  SUBJECT_LITERAL,
-} from 'busbar/bus';
+import { classifySubject, NO_ROOM, Publisher, SUBJECT_LITERAL } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
 import type { BufferPool } from 'busbar/pool';
-import type { BrokerCore, Matches, Router } from './broker-core.ts';
+import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
 import { Message } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
 import type { Subscription } from './subscription.ts';
-
-type Rest = FanOutRest<Subscription<Connection>>;
 
 /** A message that consists of headers only, and they of a status. */
 const NO_RESPONDERS = 'NATS/1.0 503\r\n\r\n';
@@ -34,30 +25,23 @@ export class Publication {
   readonly #core: BrokerCore;
   readonly #connection: Connection;
   readonly #pool: BufferPool;
-  readonly #router: Router;
+  readonly #publisher: Publisher<Message, Subscription<Connection>>;
   readonly #framer: FrameReader;
   readonly #codec: ProtocolCodec;
   readonly #message: Message;
 
-  /** Matches of the last message, with their stamp. */
-  #found: Matches = new MatchSet();
-  #foundStamp: number = -1;
-  /** Recipients left over if not all had room. */
-  #rest: Rest | undefined = undefined;
   /** True once a verbose publisher has its +OK, which comes first, as in nats-server. */
   #isConfirmed: boolean = false;
   /** Number of recipients once known, while the publisher has not been told. */
   #taken: number = NO_ROOM;
-  /** True if the message also goes to other executors. */
-  #goesBeyond: boolean = false;
 
   constructor(core: BrokerCore, connection: Connection) {
-    const { pool, router } = core;
+    const { pool } = core;
     const { framer } = connection.link;
     this.#core = core;
     this.#connection = connection;
     this.#pool = pool;
-    this.#router = router;
+    this.#publisher = new Publisher(core.router, connection);
     this.#framer = framer;
     this.#codec = framer.codec as ProtocolCodec;
     this.#message = new Message(pool, this.#codec);
@@ -73,18 +57,18 @@ export class Publication {
 
   /** Gives up what is left of the message. */
   close(): void {
-    if (this.#rest !== undefined) this.#router.drop(this.#rest);
-    this.#rest = undefined;
+    this.#publisher.drop();
   }
 
   #publish(): boolean {
     const connection = this.#connection;
+    const publisher = this.#publisher;
     if (this.#taken === NO_ROOM) {
-      this.#taken = this.#rest === undefined ? this.#begin() : this.#continue();
+      this.#taken = publisher.isUnfinished ? publisher.resume(this.#message) : this.#begin();
       if (this.#taken === NO_ROOM) return connection.isClosing;
       if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
     }
-    if (this.#taken === 0 && connection.options.no_responders && !this.#goesBeyond) {
+    if (this.#taken === 0 && connection.options.no_responders && !publisher.goesBeyond) {
       if (!this.#tellNoResponders()) return false;
     }
     this.#taken = NO_ROOM;
@@ -98,11 +82,10 @@ export class Publication {
     const connection = this.#connection;
     const begin = this.#framer.frameOffset;
     const end = begin + this.#framer.frameLength;
+    const isWrong = connection.options.pedantic && !this.#isLiteral(begin);
     if (this.#pool.view.getInt16(end - 2, true) !== WORD_CRLF) {
       // nats-server complains of the subject before it has seen the payload.
-      if (connection.options.pedantic && !this.#isLiteral(begin)) {
-        connection.sayError('Invalid Publish Subject');
-      }
+      if (isWrong) connection.sayError('Invalid Publish Subject');
       connection.cutOff(ERROR_UNKNOWN_OPERATION);
       return NO_ROOM;
     }
@@ -110,46 +93,23 @@ export class Publication {
       connection.cutOff('message headers not supported');
       return NO_ROOM;
     }
-    if (connection.options.pedantic && !this.#isLiteral(begin)) {
+    if (isWrong) {
       // nats-server complains too, and passes the message on even so.
-      this.#foundStamp = -1;
+      this.#publisher.forget();
       return connection.sayError('Invalid Publish Subject') ? REFUSED : NO_ROOM;
     }
     if (connection.options.verbose && !this.#isConfirmed) {
       if (!connection.sayOk()) return NO_ROOM;
       this.#isConfirmed = true;
     }
-    const router = this.#router;
-    if (!codec.isRepeated || !router.isCurrent(this.#found, this.#foundStamp)) {
-      if (!this.#find(begin)) return NO_ROOM;
-    }
-    const { beyond } = this.#found;
-    if (beyond?.isStalled === true) return NO_ROOM;
+    const publisher = this.#publisher;
+    const { subjectBegin, subjectEnd, subjectHash, isRepeated } = codec;
+    const subject = begin + subjectBegin;
+    if (!publisher.tryFind(subject, begin + subjectEnd, subjectHash, isRepeated)) return NO_ROOM;
     this.#message.set(begin, end);
     this.#core.counters.messagesIn++;
-    this.#goesBeyond = beyond !== undefined;
-    if (this.#goesBeyond) connection.hasCaused();
-    const taken = router.route(this.#message, connection, this.#found);
-    if (taken === NO_ROOM) this.#rest = router.rest;
-    return taken;
-  }
-
-  #continue(): number {
-    const rest = this.#rest as Rest;
-    const taken = this.#router.resume(this.#message, this.#connection, rest);
-    if (taken !== NO_ROOM) this.#rest = undefined;
-    return taken;
-  }
-
-  /** Returns false if it is others' turn, or too many deliveries are unfinished to begin one. */
-  #find(begin: number): boolean {
-    const { subjectBegin, subjectEnd, subjectHash } = this.#codec;
-    const router = this.#router;
-    if (router.share.isSpent) return false;
-    router.share.units -= lineUnits(subjectEnd - subjectBegin);
-    this.#found = router.find(begin + subjectBegin, begin + subjectEnd, subjectHash);
-    this.#foundStamp = router.isCrowded ? -1 : this.#found.stamp;
-    return !router.isCrowded || router.mayBegin(this.#found);
+    if (publisher.goesBeyond) connection.noteCaused();
+    return publisher.route(this.#message);
   }
 
   #isLiteral(begin: number): boolean {
@@ -164,7 +124,7 @@ export class Publication {
     if (replyEnd === replyBegin) return true;
     const begin = this.#message.begin + replyBegin;
     const end = this.#message.begin + replyEnd;
-    const own = this.#router.subscriptionOf(this.#connection, begin, end);
+    const own = this.#core.router.subscriptionOf(this.#connection, begin, end);
     if (own === undefined) return true;
     const reply = Buffer.from(this.#pool.bytes.slice(begin, end)).toString('latin1');
     const sid = Buffer.from(own.sidAndSpace).toString('latin1');

@@ -3,7 +3,7 @@
 
 import { type Bytes, ClientSubscriptions, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
-import type { BrokerCore, Matches } from './broker-core.ts';
+import type { BrokerCore } from './broker-core.ts';
 import type { Connection } from './connection.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
@@ -15,9 +15,7 @@ export class Subscribing {
   readonly #framer: FrameReader;
   readonly #codec: ProtocolCodec;
   readonly #bytes: Bytes;
-  readonly #subscriptions: ClientSubscriptions<Subscription<Connection>, Matches['beyond']>;
-  /** Subscriptions announced to other executors as stalled. */
-  readonly #stalled: Subscription<Connection>[] = [];
+  readonly #subscriptions: ClientSubscriptions<Subscription<Connection>>;
   /** True if the subscription of the current frame is made but not confirmed. */
   #isToConfirm: boolean = false;
 
@@ -58,27 +56,12 @@ export class Subscribing {
     const sid = subscription.sidAndSpace.subarray(0, -1);
     this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
     this.#core.mesh.remove(subscription);
-    this.#connection.hasCaused();
+    this.#connection.noteCaused();
   }
 
   /** Ends all subscriptions, some in each turn. */
   endAll(): void {
     this.#core.mesh.removeAll(this.#subscriptions.values());
-  }
-
-  /** Announces that a subscription has no room: publishers elsewhere have to wait. */
-  stall(subscription: Subscription<Connection>): void {
-    if (subscription.isStalled) return;
-    this.#stalled.push(subscription);
-    this.#core.mesh.setStalled(subscription, true);
-  }
-
-  /** Announces that all subscriptions have room again. */
-  unstall(): void {
-    if (this.#stalled.length === 0) return;
-    const { mesh } = this.#core;
-    for (const subscription of this.#stalled) mesh.setStalled(subscription, false);
-    this.#stalled.length = 0;
   }
 
   /** Carries out the SUB of the current frame, or returns the reason why not. */
@@ -107,7 +90,7 @@ export class Subscribing {
     );
     subscriptions.set(sid, subscription);
     this.#core.mesh.add(subscription);
-    this.#connection.hasCaused();
+    this.#connection.noteCaused();
     return undefined;
   }
 

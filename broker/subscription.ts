@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /** Example broker: one subscription of one connection. */
 
-import type { Bytes, Indexed, TokenNode } from 'busbar/bus';
+import type { Bytes, Indexed } from 'busbar/bus';
 
 const SPACE = 0x20;
 const WORD_BYTES = 4;
 
 /** Made by a client's SUB. `Owner` is the connection that gets the messages. */
-export class Subscription<Owner> implements Indexed<Subscription<Owner>> {
+export class Subscription<Owner> implements Indexed {
   readonly owner: Owner;
   /**
    * Bytes of its own, not of the pool: the subscription lives longer than the frame that made it.
@@ -29,7 +29,7 @@ export class Subscription<Owner> implements Indexed<Subscription<Owner>> {
   /** True if its owner has no room, and other executors were told. */
   isStalled: boolean = false;
   /** Its node in the index, and its place in a list there, or -1. Only for the index. */
-  node: TokenNode<Subscription<Owner>> | undefined = undefined;
+  node: object | undefined = undefined;
   place: number = -1;
 
   constructor(owner: Owner, subject: Bytes, queue: string, sid: Bytes) {

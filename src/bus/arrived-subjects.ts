@@ -9,7 +9,7 @@ import type { Indexed } from './token-tree.ts';
 /** Two subjects in one slot displace each other. */
 const SLOT_COUNT = 1024;
 
-export class ArrivedSubjects<S extends Indexed<S>, Beyond> {
+export class ArrivedSubjects<S extends Indexed, Beyond> {
   readonly #bytes: Bytes;
   readonly #words: Int32Array<ArrayBufferLike>;
   readonly #prepare: (text: string) => PreparedSubject<S, Beyond>;

@@ -16,7 +16,7 @@ import { SubscriptionIndex } from './subscription-index.ts';
 import type { Indexed, TokenNode } from './token-tree.ts';
 
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
-class Subscription implements Indexed<Subscription> {
+class Subscription implements Indexed {
   readonly subject: Bytes;
   readonly queue: string;
   readonly textBytes: number;

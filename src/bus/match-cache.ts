@@ -28,7 +28,7 @@ const REFERENCE_COUNT_MAX = 1 << 20;
  * search). Two subjects in one slot displace each other. The hash has no secret: collisions made on
  * purpose cause lookups in the tree, and nothing worse. The cache never grows.
  */
-export class MatchCache<S extends Indexed<S>, Beyond = undefined> {
+export class MatchCache<S extends Indexed, Beyond = undefined> {
   readonly #index: SubscriptionIndex<S, Beyond>;
   readonly #bytes: Bytes;
   readonly #view: DataView<ArrayBufferLike>;

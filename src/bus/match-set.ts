@@ -11,7 +11,7 @@ const GROUP_WEIGHT = 8;
  * The subscriptions that one subject matches. It is filled repeatedly: entries from `plainCount`
  * and `groupCount` on are left over from earlier subjects.
  */
-export class MatchSet<S extends Indexed<S>, Beyond = undefined> {
+export class MatchSet<S extends Indexed, Beyond = undefined> {
   /** Changes each time it is filled; 0: never filled, or invalid. */
   stamp: number = 0;
   /** The index's generation when it was filled; if that has changed, the set is invalid. */

@@ -69,7 +69,7 @@ export function subjectBytes(text: string, limits: SubjectLimits, isPattern: boo
   return bytes;
 }
 
-export class PreparedSubject<S extends Indexed<S>, Beyond = undefined> {
+export class PreparedSubject<S extends Indexed, Beyond = undefined> {
   readonly text: string;
   readonly byteLength: number;
   /** Whether it is for replies. */

@@ -10,7 +10,7 @@ import type { Indexed } from './token-tree.ts';
 const COUNT_MAX = 4096;
 
 /** A bounded cache of prepared subjects by their text. */
-export class PreparedSubjects<S extends Indexed<S>, Beyond = undefined> {
+export class PreparedSubjects<S extends Indexed, Beyond = undefined> {
   readonly #index: SubscriptionIndex<S, Beyond>;
   readonly #limits: SubjectLimits;
   readonly #known: Map<string, PreparedSubject<S, Beyond>> = new Map();

@@ -17,7 +17,7 @@ import {
 import { SubscriptionIndex } from './subscription-index.ts';
 import type { Indexed, TokenNode } from './token-tree.ts';
 
-class Named implements Indexed<Named> {
+class Named implements Indexed {
   readonly owner: string;
   readonly subject: Uint8Array;
   readonly queue: string;

@@ -9,7 +9,7 @@ import type { Indexed } from './token-tree.ts';
 import { type TokenNode, TokenTree } from './token-tree.ts';
 
 /** A source of matches outside the index, such as the subscriptions of other executors. */
-export interface Surroundings<S extends Indexed<S>, Beyond> {
+export interface Surroundings<S extends Indexed, Beyond> {
   /** Adds to `found` what matches the subject `bytes[begin, end)` there. */
   extend(bytes: Bytes, begin: number, end: number, found: MatchSet<S, Beyond>): void;
 }
@@ -21,7 +21,7 @@ export interface Rememberer {
 }
 
 /** Finds who wants a subject. */
-export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
+export class SubscriptionIndex<S extends Indexed, Beyond = undefined> {
   /** Changes whenever any match may have changed: results from before are then invalid. */
   generation: number = 0;
   /** Changes whenever a subscription comes or goes. */
@@ -82,7 +82,7 @@ export class SubscriptionIndex<S extends Indexed<S>, Beyond = undefined> {
 
   /** Removes a subscription; ignores one that is not in the index. **Cost** as to add it. */
   remove(subscription: S): void {
-    const { node } = subscription;
+    const node = subscription.node as TokenNode<S> | undefined;
     if (node === undefined) return;
     if (subscription.queue === '') {
       const list = node.plain as S[];
@@ -176,14 +176,14 @@ export function costOf({ textBytes }: { readonly textBytes: number }): number {
 /** A subscription with two arrays of bytes, its place by id, two nodes of the tree. */
 export const SUBSCRIPTION_BYTES = 1280;
 
-function collect<S extends Indexed<S>>(node: TokenNode<S>, found: MatchSet<S, unknown>): void {
+function collect<S extends Indexed>(node: TokenNode<S>, found: MatchSet<S, unknown>): void {
   if (node.plain !== undefined) found.addPlain(node.plain);
   if (node.groups === undefined) return;
   for (const [name, members] of node.groups) found.addGroup(name, members);
 }
 
 /** Moves the last one to the free place. Returns whether the list is empty now. */
-function removeFrom<S extends Indexed<S>>(list: S[], subscription: S): boolean {
+function removeFrom<S extends Indexed>(list: S[], subscription: S): boolean {
   const last = list.pop() as S;
   if (last !== subscription) {
     list[subscription.place] = last;

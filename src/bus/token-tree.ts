@@ -18,8 +18,8 @@ import { type KeyedHash, PROCESS_HASH } from './keyed-hash.ts';
 import type { QueueName } from './queue-names.ts';
 import { type Bytes, DOT, endOfToken, REST, STAR } from './subject.ts';
 
-/** A subscription that an index can hold. `S` is the class that implements this. */
-export interface Indexed<S extends Indexed<S>> {
+/** A subscription that an index can hold. */
+export interface Indexed {
   /** A valid subject, wildcards included. Bytes of its own, not of a pool. */
   readonly subject: Bytes;
   /** The queue group's name, one character per byte, or an empty string. */
@@ -27,7 +27,7 @@ export interface Indexed<S extends Indexed<S>> {
   /** Bytes of all its texts, for the account of memory. */
   readonly textBytes: number;
   /** Its node in the index, and its place in a list there, or -1. Only for the index. */
-  node: TokenNode<S> | undefined;
+  node: object | undefined;
   place: number;
 }
 
@@ -35,7 +35,7 @@ export interface Indexed<S extends Indexed<S>> {
 const STEP_BYTES_LOG2 = 5;
 
 /** A node of a `TokenTree`. */
-export class TokenNode<S extends Indexed<S>> {
+export class TokenNode<S extends Indexed> {
   /** @internal Tokens with dots between them, one character per byte. */
   label: string;
   /** @internal */
@@ -62,7 +62,7 @@ export class TokenNode<S extends Indexed<S>> {
 }
 
 /** A prefix tree of subjects. */
-export class TokenTree<S extends Indexed<S>> {
+export class TokenTree<S extends Indexed> {
   readonly root: TokenNode<S> = new TokenNode('');
   readonly #hash: KeyedHash;
   /** Nodes visited so far, plus one for each 32 bytes compared. */
@@ -233,7 +233,7 @@ export class TokenTree<S extends Indexed<S>> {
   }
 }
 
-function onlyChild<S extends Indexed<S>>(node: TokenNode<S>): TokenNode<S> {
+function onlyChild<S extends Indexed>(node: TokenNode<S>): TokenNode<S> {
   const child = node.star ?? node.rest;
   if (child !== undefined) return child;
   const [literal] = (node.children as Map<number, TokenNode<S>>).values();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Buses of real threads: a million messages, and deaths under load. */
-import { Bus, type BusMessage } from 'busbar/bus';
+import { Bus, type BusMessage, executorPeers } from 'busbar/bus';
 import { ExecutorGroup } from 'busbar/executor';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
@@ -165,6 +165,7 @@ test.each([undefined, null, 7, 'group', {}, { peer() {} }, { peer() {}, mailbox:
   'a bus does not join %j',
   (member) => {
     expect(() => Bus.join(member as never)).toThrow(/^member must be an ExecutorContext or an Ex/);
+    expect(() => executorPeers(member as never)).toThrow(/^context must be an ExecutorContext/);
   },
 );
 

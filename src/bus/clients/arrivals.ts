@@ -5,15 +5,12 @@
  */
 
 import type { BufferPool } from '../../pool/index.ts';
-import { MatchSet } from '../match-set.ts';
 import type { Incoming } from '../peer/incoming.ts';
-import type { Outgoing } from '../peer/outgoing.ts';
 import { PLAIN } from '../peer/peer-layout.ts';
-import type { Beyond } from '../peer/remote-interest.ts';
 import type { Backpressure } from './backpressure.ts';
 import type { Waiter } from './fair-share.ts';
 import { type FanOut, type FanOutMessage, type FanOutSubscription, NO_ROOM } from './fan-out.ts';
-import type { FanOutRest } from './fan-out-rest.ts';
+import { Publisher } from './publisher.ts';
 
 const NO_NAMES: readonly string[] = [];
 /** Says, in place of a message, that none follows: four of these bytes. None begins with one. */
@@ -32,7 +29,7 @@ const GROUP_COST = 256;
 export interface MessageReader<M> {
   /** Reads the message at `begin`, of which no byte lies beyond `end`; valid until the next one. */
   read(begin: number, end: number): M;
-  /** Its subject, as for `FanOut.find`. */
+  /** Its subject, as for `Publisher.tryFind`. */
   readonly subjectBegin: number;
   readonly subjectEnd: number;
   readonly subjectHash: number;
@@ -63,11 +60,9 @@ export class Arrivals<M extends FanOutMessage, S extends FanOutSubscription<M, S
   readonly #core: ArrivalsCore<M, S>;
   readonly #from: number;
   readonly #reader: MessageReader<M>;
-  /** The message that was delivered in part, and who is left. */
+  readonly #publisher: Publisher<M, S>;
+  /** The message that was read last. */
   #message: M | undefined = undefined;
-  #rest: FanOutRest<S> | undefined = undefined;
-  #found: MatchSet<S, Beyond<S, Outgoing>> = new MatchSet();
-  #foundStamp: number = -1;
   /** Queue groups that the messages are for: one text, and each name. */
   #serves: string = '';
   #names: readonly string[] = NO_NAMES;
@@ -76,6 +71,7 @@ export class Arrivals<M extends FanOutMessage, S extends FanOutSubscription<M, S
     this.#core = core;
     this.#from = from;
     this.#reader = reader;
+    this.#publisher = new Publisher(core.fanOut, undefined);
   }
 
   /** A peer has the work of many clients, see {@link Waiter}. */
@@ -107,44 +103,32 @@ export class Arrivals<M extends FanOutMessage, S extends FanOutSubscription<M, S
   /** Delivers the message at `begin`. Returns where it ends, or -1: no room now. */
   #deliverOne(from: Incoming, begin: number, end: number): number {
     const { pool, fanOut } = this.#core;
-    const rest = this.#rest;
+    const publisher = this.#publisher;
     let message = this.#message;
     let taken: number;
-    if (rest === undefined || message === undefined) {
+    if (!publisher.isUnfinished || message === undefined) {
       if (pool.bytes[begin] === BYE) {
         this.hasSaidBye = true;
         this.#core.heard();
         return begin + BYE_BYTES;
       }
       if (fanOut.share.isSpent) return NO_ROOM;
-      message = this.#read(begin, end);
+      const reader = this.#reader;
+      message = reader.read(begin, end);
+      this.#message = message;
+      const { subjectBegin, subjectEnd, subjectHash, isRepeated } = reader;
+      if (!publisher.tryFind(subjectBegin, subjectEnd, subjectHash, isRepeated)) return NO_ROOM;
       if (from.serves !== this.#serves) {
         this.#serves = from.serves;
         this.#names = from.serves === '' ? NO_NAMES : from.serves.split(' ');
       }
-      taken = fanOut.routeHere(message, this.#found, from.recipients === PLAIN, this.#names);
+      taken = publisher.routeHere(message, from.recipients === PLAIN, this.#names);
     } else {
-      taken = fanOut.resume(message, undefined, rest);
+      taken = publisher.resume(message);
     }
-    if (taken === NO_ROOM) {
-      this.#message = message;
-      this.#rest ??= fanOut.rest;
-      return NO_ROOM;
-    }
-    this.#rest = undefined;
+    if (taken === NO_ROOM) return NO_ROOM;
     from.charge(arrivalCost(this.#names.length));
     this.#core.delivered(taken);
     return message.end;
-  }
-
-  #read(begin: number, end: number): M {
-    const { fanOut } = this.#core;
-    const reader = this.#reader;
-    const message = reader.read(begin, end);
-    if (reader.isRepeated && fanOut.isCurrent(this.#found, this.#foundStamp)) return message;
-    fanOut.share.units--;
-    this.#found = fanOut.find(reader.subjectBegin, reader.subjectEnd, reader.subjectHash);
-    this.#foundStamp = this.#found.stamp;
-    return message;
   }
 }

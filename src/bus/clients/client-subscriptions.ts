@@ -26,15 +26,15 @@ export type SubscriptionRefusal = '' | 'count' | 'tokens' | 'memory';
  *
  * **Threads** the index's.
  */
-export class ClientSubscriptions<S extends Indexed<S>, Beyond = undefined> {
-  readonly #index: SubscriptionIndex<S, Beyond>;
+export class ClientSubscriptions<S extends Indexed> {
+  readonly #index: { readonly bytes: number };
   readonly #limits: ClientSubscriptionLimits;
   readonly #byId: KeyedMap<S> = new KeyedMap();
   /** See {@link costOf}. */
   #bytes: number = 0;
 
   /** `index` has the subscriptions of all clients; its caller adds and removes them. */
-  constructor(index: SubscriptionIndex<S, Beyond>, limits: ClientSubscriptionLimits) {
+  constructor(index: SubscriptionIndex<S, unknown>, limits: ClientSubscriptionLimits) {
     if (!(index instanceof SubscriptionIndex)) {
       throw new TypeError(`index must be a SubscriptionIndex, got ${show(index)}`);
     }

@@ -26,7 +26,7 @@ const NOBODY: readonly never[] = [];
  * The progress of a message that was delivered in part, for `FanOut.resume`. Its lists are those of
  * the match set, which all messages with this subject share; the match set leaves them unchanged.
  */
-export class FanOutRest<S extends Indexed<S>> {
+export class FanOutRest<S extends Indexed> {
   /** @internal Subscriptions here without queue group: `[plainAt, plainEnd)` of these are left. */
   plain: readonly S[] = NOBODY;
   /** @internal */

@@ -35,17 +35,15 @@ export interface FanOutClient<M, S> {
    * does not wait for a client that is held back.
    */
   offer(message: M, subscription: S, from: unknown): number;
-  /** Called for a message of a peer to a group whose members are all held back. */
-  stall(subscription: S): void;
 }
 
 /** A subscription of a client. */
-export interface FanOutSubscription<M, S extends Indexed<S>> extends Indexed<S> {
+export interface FanOutSubscription<M, S extends Indexed> extends Indexed {
   readonly owner: FanOutClient<M, S>;
 }
 
 /** The way to peers. */
-export interface FanOutLanes<M> {
+export interface FanOutLanes<M, S> {
   /**
    * Sends a reference to the message, for `isPlain` subscriptions and for one member of each named
    * queue group. False: no room now, nothing was sent.
@@ -56,6 +54,8 @@ export interface FanOutLanes<M> {
    * if there is no memory to name these, it is lost.
    */
   pass(to: Outgoing, message: M, groups: readonly string[]): void;
+  /** A message of a peer was for a group whose members are all held back, this one among them. */
+  stall(subscription: S): void;
 }
 
 const NO_GROUPS: readonly string[] = [];
@@ -65,14 +65,14 @@ const PINNED_COUNT_MAX = 1 << 22;
 const SMALL_WEIGHT = 256;
 
 /** The subscriptions that a subject matches, here and at peers. */
-type Matches<S extends Indexed<S>> = MatchSet<S, BeyondOf<S>>;
+type Matches<S extends Indexed> = MatchSet<S, BeyondOf<S>>;
 type BeyondOf<S> = Beyond<S, Outgoing>;
 
 /**
  * Offers each message to the clients of a server that want it, and to the peers whose clients do.
  * The work is counted in a {@link FairShare}: a message for 50 000 clients goes out over several
- * turns. A client without room stops its message, not those of other publishers; the publisher
- * keeps {@link rest} and calls {@link resume} when there is room.
+ * turns. A client without room stops its message, not those of other publishers: each has a
+ * `Publisher` here.
  *
  * **Threads** one object for each thread.
  * **Cost** for each client a call of `offer`; no garbage unless the message is for a queue group or
@@ -81,20 +81,20 @@ type BeyondOf<S> = Beyond<S, Outgoing>;
 export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>> {
   readonly index: SubscriptionIndex<S, BeyondOf<S>> = new SubscriptionIndex();
   readonly share: FairShare;
-  /** To peers; without any there is no match beyond this thread. */
-  lanes: FanOutLanes<M> = { offer: () => true, pass: () => {} };
-  readonly cache: MatchCache<S, BeyondOf<S>>;
+  /** @internal To peers; without any there is no match beyond this thread. */
+  lanes: FanOutLanes<M, S> = { offer: () => true, pass: () => {}, stall: () => {} };
+  readonly #cache: MatchCache<S, BeyondOf<S>>;
   readonly #bytes: Bytes;
   readonly #owned: Matches<S> = new MatchSet();
   #random: number;
   /** References held by unfinished messages. */
   #pinnedCount: number = 0;
-  /** What is left of the last unfinished `route`; its caller takes it over. @readonly */
+  /** @internal What is left of the last unfinished `route`; its caller takes it over. */
   rest: FanOutRest<S> | undefined = undefined;
 
   /**
-   * Subjects lie in `bytes`, which `view` covers as for a {@link MatchCache}; `seed`, an integer,
-   * determines the choice of members of queue groups. **Throws** TypeError.
+   * Subjects lie in `bytes`; `view` covers the same memory. `seed`, an integer, determines the
+   * choice of members of queue groups. **Throws** TypeError.
    */
   constructor(share: FairShare, bytes: Bytes, view: DataView<ArrayBufferLike>, seed: number) {
     if (!(share instanceof FairShare)) {
@@ -103,14 +103,19 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     this.#bytes = checkBytes('bytes', bytes);
     this.share = share;
     this.#random = seed | 1;
-    this.cache = new MatchCache(this.index, bytes, view);
+    this.#cache = new MatchCache(this.index, bytes, view);
   }
 
-  /** Finds the matches of the subject `[begin, end)`; see {@link MatchCache.lookup}. */
+  /**
+   * @internal Finds the matches of the subject `[begin, end)`, whose `hash` a `RecentSubject` has.
+   * Three bytes after `end` must be readable.
+   *
+   * **Ownership** the result changes with the next call for another subject.
+   */
   find(begin: number, end: number, hash: number): Matches<S> {
     const { index } = this;
     const before = index.steps;
-    const found = this.cache.lookup(begin, end, hash);
+    const found = this.#cache.lookup(begin, end, hash);
     const steps = index.steps - before;
     // A new result was also copied.
     if (steps > 0) this.share.units -= steps + (found.weight >>> 3);
@@ -118,7 +123,8 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
   }
 
   /**
-   * Each message that was delivered in part holds a list of its remaining recipients. If these are
+   * @internal Each message that was delivered in part holds a list of its remaining recipients. If
+   * these are
    * long together, no other message with a long list begins until earlier ones are delivered, or
    * their slow clients are cut off.
    */
@@ -126,25 +132,30 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     return this.#pinnedCount > PINNED_COUNT_MAX;
   }
 
-  /** Whether a message with these matches may begin nevertheless. */
+  /** @internal Whether a message with these matches may begin nevertheless. */
   mayBegin(found: Matches<S>): boolean {
     return found.weight <= SMALL_WEIGHT;
   }
 
-  /** Gives up what is left of a message. */
+  /** @internal Gives up what is left of a message. */
   drop(rest: FanOutRest<S>): void {
     this.#pinnedCount -= rest.weight;
     rest.weight = 0;
   }
 
-  /** Whether a result with this stamp is still valid. */
+  /** Drops results that are void, which keep clients that are gone; called at intervals. */
+  dropVoid(): void {
+    this.#cache.dropVoid();
+  }
+
+  /** @internal Whether a result with this stamp is still valid. */
   isCurrent(found: Matches<S>, stamp: number): boolean {
     return found.stamp === stamp && found.generation === this.index.generation;
   }
 
   /**
-   * Offers the message to every client that wants it, to one member of each queue group, and to
-   * peers with matches.
+   * @internal Offers the message to every client that wants it, to one member of each queue group,
+   * and to peers with matches.
    *
    * Returns the number of clients here that took it, or {@link NO_ROOM} if one had no room or the
    * share of work is spent: then {@link rest} has the others.
@@ -176,8 +187,8 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
   }
 
   /**
-   * Offers a message of a peer to clients here: to subscriptions without queue group if it is
-   * `plain`, and to one member of each of these groups. Returns the same as {@link route}.
+   * @internal Offers a message of a peer to clients here: to subscriptions without queue group if
+   * it is `plain`, and to one member of each of these groups. Returns the same as {@link route}.
    */
   routeHere(message: M, found: Matches<S>, plain: boolean, groups: readonly string[]): number {
     if (groups.length > 0 || !plain) return this.#routeToGroups(message, found, plain, groups);
@@ -196,7 +207,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     return plainEnd < plainCount ? this.#postponeHere(found, plainEnd, taken) : taken;
   }
 
-  /** Continues where {@link route}, {@link routeHere} or this stopped; returns the same. */
+  /** @internal Continues where `route`, `routeHere` or this stopped; returns the same. */
   resume(message: M, from: S['owner'] | undefined, rest: FanOutRest<S>): number {
     const isDone =
       this.#resumePlain(message, from, rest) &&
@@ -300,7 +311,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
 
   #stall(members: readonly S[]): void {
     for (const subscription of members) {
-      if (subscription.place >= 0) subscription.owner.stall(subscription);
+      if (subscription.place >= 0) this.lanes.stall(subscription);
     }
     this.share.units -= members.length;
   }

@@ -26,7 +26,6 @@ class Client implements FanOutClient<FanOutMessage, Subscription> {
   readonly heard: string[] = [];
   isHeldBack = false;
   isFull = false;
-  stalled = 0;
   readonly #pool: BufferPool;
 
   constructor(pool: BufferPool) {
@@ -38,10 +37,6 @@ class Client implements FanOutClient<FanOutMessage, Subscription> {
     if (this.isFull) return NO_ROOM;
     this.heard.push(Buffer.from(this.#pool.bytes.slice(begin, end)).toString());
     return TAKEN;
-  }
-
-  stall(): void {
-    this.stalled++;
   }
 }
 
@@ -276,10 +271,11 @@ test('what is stalled holds back publishers elsewhere until it is not', () => {
   const client = new Client(all.pool);
   const subscription = two.add(client, 'a');
   all.settle();
-  two.peers.setStalled(subscription, true);
+  two.peers.stall(subscription);
+  two.peers.stall(subscription);
   all.settle();
   expect(one.publish(new Client(all.pool), 'a.001')).toEqual([NO_ROOM]);
-  two.peers.setStalled(subscription, false);
+  two.peers.relieve(client);
   all.settle();
   expect(one.publish(new Client(all.pool), 'a.002')).toEqual([0]);
   all.settle();

@@ -46,8 +46,8 @@ const BYE_DUE = 1; // the others are to be told that no message follows
 const PARTED = 2; // they were; their messages still come
 
 /**
- * The threads of a server, each with clients of its own, as {@link Peers}. They share nothing but
- * the pool.
+ * The threads of a server, each with clients of its own, as peers (`executorPeers`). They
+ * share nothing but the pool.
  *
  * **Interest.** Each thread announces its clients' subscriptions to all others, which store them
  * beside their own: so one lookup finds all recipients of a message, here and elsewhere.
@@ -103,6 +103,8 @@ export class ServerPeers<M extends FanOutMessage, S extends FanOutSubscription<M
   readonly #in: (Arrivals<M, S> | undefined)[] = [];
   /** True if something was heard that a waiting caller may continue after. */
   #hasNews: boolean = false;
+  /** By client, its subscriptions that peers were told are stalled. */
+  readonly #stalled: WeakMap<S['owner'], S[]> = new WeakMap();
   readonly #changed: (() => void)[] = [];
   #state: typeof RUNNING | typeof BYE_DUE | typeof PARTED = RUNNING;
   readonly #flush = (): void => this.flush();
@@ -169,9 +171,22 @@ export class ServerPeers<M extends FanOutMessage, S extends FanOutSubscription<M
     if (!this.isAlone) this.streams.add(subscription);
   }
 
-  /** Whether a message for the subscription came from elsewhere while its client is held back. */
-  setStalled(subscription: S, isStalled: boolean): void {
-    if (!this.isAlone) this.streams.setStalled(subscription, isStalled);
+  /** A message for the subscription came from elsewhere while its client is held back. */
+  stall(subscription: S): void {
+    if (this.isAlone || subscription.isStalled) return;
+    const { owner } = subscription;
+    const known = this.#stalled.get(owner);
+    if (known === undefined) this.#stalled.set(owner, [subscription]);
+    else known.push(subscription);
+    this.streams.setStalled(subscription, true);
+  }
+
+  /** The client is held back no more: see `PressedClient.relieved`. */
+  relieve(client: S['owner']): void {
+    const stalled = this.#stalled.get(client);
+    if (stalled === undefined) return;
+    this.#stalled.delete(client);
+    for (const subscription of stalled) this.streams.setStalled(subscription, false);
   }
 
   /** A subscription has ended. */

@@ -57,6 +57,9 @@ export class LaneCarrier implements PeerCarrier {
  * ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
  */
 export function executorPeers(context: ExecutorContext): PeerGroup {
+  if (typeof context !== 'object' || context === null || !('host' in context)) {
+    throw new TypeError(`context must be an ExecutorContext, got ${show(context)}`);
+  }
   const group = new LaneGroup(context, 0);
   const { index, epoch, carriers } = group;
   return {

@@ -67,7 +67,7 @@ const CLOSED = 1;
 const DESTROYED = 2;
 
 /** All peers of one bus: the streams to and from each. */
-export class Peers<S extends Indexed<S> & Wanting> {
+export class Peers<S extends Indexed & Wanting> {
   /** @internal */
   readonly name: string;
   /** @internal */

@@ -39,7 +39,7 @@ export interface Beyond<S, P> {
 }
 
 /** All subscriptions of a peer with the same subject and queue group. */
-class RemoteSubscription<P> implements Indexed<RemoteSubscription<P>> {
+class RemoteSubscription<P> implements Indexed {
   readonly peer: P;
   readonly subject: Bytes;
   readonly queue: string;
@@ -62,7 +62,7 @@ class RemoteSubscription<P> implements Indexed<RemoteSubscription<P>> {
 const SPREAD_WEIGHT = 24;
 
 /** The interests of the peers `P`: a match in the index of one's own subscriptions finds both. */
-export class RemoteInterest<S extends Indexed<S>, P> implements Surroundings<S, Beyond<S, P>> {
+export class RemoteInterest<S extends Indexed, P> implements Surroundings<S, Beyond<S, P>> {
   readonly #local: SubscriptionIndex<S, Beyond<S, P>>;
   readonly #index: SubscriptionIndex<RemoteSubscription<P>>;
   readonly #known: Map<P, KeyedMap<RemoteSubscription<P>>> = new Map();

@@ -13,7 +13,7 @@ import type { Indexed, TokenNode } from '../../../src/bus/token-tree.ts';
 const SEED = Number(process.env.BUSBAR_SEED ?? 9);
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 
-class Subscription implements Indexed<Subscription> {
+class Subscription implements Indexed {
   readonly subject: Bytes;
   readonly queue: string;
   readonly textBytes: number;

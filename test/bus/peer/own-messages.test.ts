@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** Peers that carry messages in a format of one's own, some of which are refused for a while. */
 
-import {
-  FrameMemory,
-  GROUPS,
-  type PeerGroup,
-  Peers,
-  type PeersHome,
-  SubscriptionIndex,
-} from 'busbar/bus';
 import { expect, test } from 'vitest';
 import { Random } from '../../../src/base/random.ts';
 import type { BusSubscription } from '../../../src/bus/bus-subscription.ts';
+import { FrameMemory } from '../../../src/bus/frame-memory.ts';
+import type { PeerGroup } from '../../../src/bus/peer/peer-carrier.ts';
+import { GROUPS } from '../../../src/bus/peer/peer-layout.ts';
+import { Peers, type PeersHome } from '../../../src/bus/peer/peers.ts';
+import { SubscriptionIndex } from '../../../src/bus/subscription-index.ts';
 import { type BufferId, BufferPool } from '../../../src/pool/index.ts';
 import { expectAllHome } from '../../pool-expectations.ts';
 
