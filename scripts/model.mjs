@@ -3,7 +3,8 @@
  * `npm run model`: runs the model checker over busbar's own shared words, and prints, as Markdown,
  * what was covered and which planted bugs were found.
  *
- *   npm run model                        everything that `npm test` runs of it
+ *   npm run model                        everything that `npm test` runs of it, and to their ends
+ *                                        the searches that it cuts short
  *   npm run model -- channel parker      only test/model/channel*.test.ts and parker*.test.ts
  *   npm run model -- --each              a line for each scenario, not for each part
  *   npm run model -- --long              goes further; --states N: to this many states each
@@ -55,7 +56,7 @@ const { status } = spawnSync(
     stdio: ['ignore', 'inherit', 'inherit'],
     env: {
       ...process.env,
-      ...(values.long ? { BUSBAR_MODEL: 'long' } : {}),
+      BUSBAR_MODEL: values.long ? 'long' : 'whole',
       ...(values.states === undefined ? {} : { BUSBAR_MODEL_STATES: values.states }),
       ...(values.oracle ? { BUSBAR_MODEL_ORACLE: values.seed } : {}),
       ...(values.oracle ? { BUSBAR_MODEL_ORACLE_PROGRAMS: values.programs } : {}),

@@ -30,7 +30,6 @@ import { traceText } from './trace-text.ts';
 import { findUnseen, wasWritten } from './unseen.ts';
 import { Watchdog } from './watchdog.ts';
 
-/** Schedules spent on finding a failure again with fewer preemptions. */
 const SIMPLER_SCHEDULES_MAX = 20_000;
 
 // Taken before a test or a schedule replaces them.
@@ -45,6 +44,8 @@ export class Run<Shared> {
   readonly #access: SharedAccess;
   readonly #ports: MessagePorts;
   readonly watch: RunWatch;
+  /** Schedules spent on finding a failure again, with each number of preemptions. */
+  simplerMax: number = SIMPLER_SCHEDULES_MAX;
   readonly #pairs: AccessPairs | undefined;
   /** What the caller asked that a single schedule depends on. */
   readonly #asked: ModelOptions;
@@ -275,7 +276,7 @@ export class Run<Shared> {
       await this.inside(() => {
         explorer.first();
         this.conclude(explorer.ended);
-        for (let i = 0; i < SIMPLER_SCHEDULES_MAX && more && !this.failed; i++) {
+        for (let i = 0; i < this.simplerMax && more && !this.failed; i++) {
           more = explorer.advance();
           if (more) this.conclude(explorer.ended);
         }

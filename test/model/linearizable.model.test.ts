@@ -4,10 +4,10 @@
 import { expectPassed, type LeftOut, linearizable } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import type { ChannelModule } from './channel-words.ts';
-import { loadCopy, removeCopy, sources } from './copies.ts';
+import { loadPlanted, removeCopy, sources } from './copies.ts';
 import { isLong, Notes, type Planted } from './coverage.ts';
 import { channelStructures, poolStructure, writerStructures } from './linearizable-structures.ts';
-import { makeMortal, mortal } from './mortal.ts';
+import { MORTAL, mortal } from './mortal.ts';
 import type { Load } from './planted.ts';
 import type { WriterModule } from './writer-scenarios.ts';
 
@@ -158,11 +158,10 @@ BUGS.forEach((bug, i) => {
     const broken = text.replace(bug.from, bug.to);
     expect(broken).not.toBe(text);
     const variant = `linearizable-mutant-${process.pid}-${i}`;
-    const module = await load((path) =>
-      loadCopy(variant, path, (entry, original, target) =>
-        makeMortal(entry === bug.entry ? broken : original, target),
-      ),
-    ).finally(() => removeCopy(variant));
+    const planted = { variant, entry: bug.entry, plant: () => broken };
+    const module = await load((path) => loadPlanted(MORTAL, planted, path)).finally(() =>
+      removeCopy(variant),
+    );
     for (const { structure, options } of structures(module)) {
       if (structure.name !== bug.structure) continue;
       const { failure, scenarios, elapsedMs } = await linearizable(structure as never, {

@@ -11,13 +11,19 @@
 
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
-import { loadCopy } from './copies.ts';
+import { loadCopy, type Variant } from './copies.ts';
 
 const POINT = join(import.meta.dirname, '../../src/testing/mortal-point.ts');
 
+/** Mortal copies of all modules. */
+export const MORTAL: Variant = {
+  name: 'mortal',
+  change: (_entry, text, target) => makeMortal(text, target),
+};
+
 /** Loads the mortal copy of a module under `src/`, say 'pool/index.ts'. */
 export function mortal<Exports>(module: string): Promise<Exports> {
-  return loadCopy('mortal', module, (_entry, text, target) => makeMortal(text, target));
+  return loadCopy(MORTAL, module);
 }
 
 /** What was instrumented before: copies with a planted bug differ in one module only. */

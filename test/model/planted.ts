@@ -4,12 +4,12 @@
  * scenarios use.
  */
 
-import { explore } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
-import { loadCopy, removeCopy, sources } from './copies.ts';
+import { loadPlanted, removeCopy, sources } from './copies.ts';
 import { type Case, Notes, type Planted } from './coverage.ts';
-import { makeMortal } from './mortal.ts';
-import { pair, shrink } from './shrunk.ts';
+import { findFailure } from './find-failure.ts';
+import { MORTAL } from './mortal.ts';
+import { PAIRED, SHRUNK } from './shrunk.ts';
 
 /** A bug: what it is, in which module, what is replaced by what, and which scenarios to run. */
 export interface Bug {
@@ -72,18 +72,21 @@ async function hunt<Shared>(
 ): Promise<string | undefined> {
   // Code changes, and what was to be replaced may be gone.
   expect(sources().get(bug.entry)).toContain(bug.from);
-  const cases = await casesOf((module) =>
-    loadCopy(variant, module, (entry, text, target) => {
-      const planted = entry === bug.entry ? text.replace(bug.from, bug.to) : text;
-      if (bug.isShrunk === true) return makeMortal(shrink(entry, planted), target);
-      return makeMortal(bug.isPaired === true ? pair(entry, planted) : planted, target);
-    }),
+  const base = bug.isShrunk === true ? SHRUNK : bug.isPaired === true ? PAIRED : MORTAL;
+  const plant = (text: string): string => text.replace(bug.from, bug.to);
+  const all = await casesOf((module) =>
+    loadPlanted(base, { variant, entry: bug.entry, plant }, module),
   );
-  for (const { scenario, quick } of cases) {
-    if (!bug.scenarios.test(scenario.name)) continue;
-    const most = bug.preemptions ?? quick.preemptions ?? Infinity;
-    for (const preemptions of new Set([0, 1, most])) {
-      const report = await explore(scenario, { ...quick, preemptions, states: STATES_MAX });
+  const cases = all.filter(({ scenario }) => bug.scenarios.test(scenario.name));
+  // With few preemptions first, in all of them: most bugs need none or one, and that takes no time.
+  const seen = cases.map(() => new Set<number>());
+  for (const few of [0, 1, Infinity]) {
+    for (const [i, { scenario, quick }] of cases.entries()) {
+      const most = bug.preemptions ?? quick.preemptions ?? Infinity;
+      const preemptions = few === Infinity ? most : few;
+      if (seen[i]?.has(preemptions)) continue;
+      seen[i]?.add(preemptions);
+      const report = await findFailure(scenario, { ...quick, preemptions, states: STATES_MAX });
       if (report.failure !== undefined) return `${scenario.name}: ${report.failure.kind}`;
     }
   }

@@ -4,11 +4,12 @@
  * BUSBAR_MODEL=long plants all of them and lists those not found.
  */
 
-import { explore, type ModelOptions } from 'busbar/testing';
+import type { ModelOptions, Scenario } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
-import { loadCopy, removeCopy } from './copies.ts';
+import { loadPlanted, removeCopy } from './copies.ts';
 import { isLong, Notes, type Planted } from './coverage.ts';
-import { makeMortal } from './mortal.ts';
+import { findFailure } from './find-failure.ts';
+import { MORTAL } from './mortal.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
 import { deathCases } from './pool-death-scenarios.ts';
 import { livingParts } from './pool-scenarios.ts';
@@ -36,6 +37,7 @@ const MODULES = [
   'writer/lane.ts',
   'writer/shared-delivery.ts',
   'writer/write-flusher.ts',
+  'writer/flusher-deaths.ts',
   'writer/receiver-bell.ts',
 ];
 
@@ -55,16 +57,14 @@ const PICKED: readonly (readonly [string, Mutant['kind'], RegExp, string])[] = [
 ];
 
 interface Case {
-  readonly scenario: Parameters<typeof explore>[0];
+  readonly scenario: Scenario<unknown>;
   readonly quick: ModelOptions;
 }
 
 /** What finds the mutant, or undefined. */
 async function hunt(mutant: Mutant, variant: string, first: string): Promise<string | undefined> {
-  const load = <Exports>(module: string): Promise<Exports> =>
-    loadCopy(variant, module, (entry, text, target) =>
-      makeMortal(entry === mutant.entry ? mutant.text : text, target),
-    );
+  const bug = { variant, entry: mutant.entry, plant: () => mutant.text };
+  const load = <Exports>(module: string): Promise<Exports> => loadPlanted(MORTAL, bug, module);
   const pool = await load<PoolModule>('pool/index.ts');
   const writer = { ...pool, ...(await load<Omit<WriterModule, 'BufferPool'>>('writer/index.ts')) };
   const cases = [
@@ -75,7 +75,7 @@ async function hunt(mutant: Mutant, variant: string, first: string): Promise<str
   ] as unknown as Case[];
   cases.sort((a, b) => Number(b.scenario.name === first) - Number(a.scenario.name === first));
   for (const item of cases) {
-    const report = await explore(item.scenario, { ...item.quick, states: 20_000, polls: 4 });
+    const report = await findFailure(item.scenario, { ...item.quick, states: 20_000, polls: 4 });
     if (report.failure !== undefined) return `${item.scenario.name}: ${report.failure.kind}`;
   }
   return undefined;

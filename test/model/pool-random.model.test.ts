@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * Random programs on the buffer pool with random schedules and threads that die. BUSBAR_MODEL=long
- * runs more of them.
+ * Random programs on the buffer pool with random schedules and threads that die. `npm run model`
+ * runs more of them, BUSBAR_MODEL=long many more.
  */
 
 import { formatFailure, sample } from 'busbar/testing';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
+import { isLong, isWhole } from './coverage.ts';
 import { mortal } from './mortal.ts';
 import { allowing, attachedTo, type PoolBody, poolScenario } from './pool-scenarios.ts';
 import {
@@ -19,8 +20,7 @@ import {
   type PoolShared,
 } from './pool-words.ts';
 
-const isLong = process.env.BUSBAR_MODEL === 'long';
-const PROGRAMS = isLong ? 2000 : 40;
+const PROGRAMS = isLong ? 2000 : isWhole ? 40 : 12;
 const SCHEDULES = isLong ? 200 : 15;
 const SEED = Number(process.env.BUSBAR_MODEL_SEED ?? 1);
 

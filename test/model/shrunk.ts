@@ -4,7 +4,7 @@
  * threads, laps of slots), so that a small scenario goes around them.
  */
 
-import { loadCopy } from './copies.ts';
+import { loadCopy, type Variant } from './copies.ts';
 import { makeMortal } from './mortal.ts';
 
 /** Numbers of attached threads run modulo 4 instead of 2³⁰, in badges, too; lives modulo 2. */
@@ -50,16 +50,6 @@ const PAIRS: typeof CHANGES = {
   'channel/channel-layout.ts': [['export const GROUP = 8;', 'export const GROUP = 2;']],
 };
 
-/** The text of a module with few bits. */
-export function shrink(entry: string, text: string): string {
-  return change(CHANGES, entry, text);
-}
-
-/** The text of a module whose channels have groups of two slots. */
-export function pair(entry: string, text: string): string {
-  return change(PAIRS, entry, text);
-}
-
 function change(changes: typeof CHANGES, entry: string, text: string): string {
   let small = text;
   for (const [from, to] of changes[entry] ?? []) {
@@ -70,14 +60,24 @@ function change(changes: typeof CHANGES, entry: string, text: string): string {
   return small;
 }
 
-/** Loads the shrunk (and mortal) copy of a module under `src/`. */
+/** Copies with few bits, mortal as well. */
+export const SHRUNK: Variant = {
+  name: 'shrunk',
+  change: (entry, text, target) => makeMortal(change(CHANGES, entry, text), target),
+};
+
+/** Copies in which a group of slots has two, mortal as well. */
+export const PAIRED: Variant = {
+  name: 'paired',
+  change: (entry, text, target) => makeMortal(change(PAIRS, entry, text), target),
+};
+
+/** Loads the copy of a module under `src/` with few bits. */
 export function shrunk<Exports>(module: string): Promise<Exports> {
-  return loadCopy('shrunk', module, (entry, text, target) =>
-    makeMortal(shrink(entry, text), target),
-  );
+  return loadCopy(SHRUNK, module);
 }
 
-/** Loads the (mortal) copy of a module in which a group of slots has two. */
+/** Loads the copy of a module in which a group of slots has two. */
 export function paired<Exports>(module: string): Promise<Exports> {
-  return loadCopy('paired', module, (entry, text, target) => makeMortal(pair(entry, text), target));
+  return loadCopy(PAIRED, module);
 }
