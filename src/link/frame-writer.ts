@@ -235,7 +235,7 @@ export function lengthOf(payload: Payload): number {
   throw new TypeError(`payload must be bytes, a string or a Packet, got ${show(payload)}`);
 }
 
-/** Checks a payload and a part of it. Strings are written whole. **Throws** TypeError, RangeError. */
+/** Checks a payload and its part. Strings are written whole. **Throws** TypeError, RangeError. */
 export function checkPart(payload: Payload, begin: number, end: number): void {
   if (isBytes(payload)) checkSource(payload, begin, end);
   else if (begin !== 0 || end !== lengthOf(payload)) {
