@@ -1,62 +1,42 @@
 // SPDX-License-Identifier: MIT
 /** What it costs the thread that works if another one exports its counters. */
 
-import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
-import { WordChannel } from 'busbar/channel';
-import { BufferPool } from 'busbar/pool';
 import type { BenchCase, PreparedCase } from '../bench-case.ts';
-import type { MetricsReaderData } from './metrics-reader.worker.ts';
-
-const READER_PROGRAM = new URL('./threads/metrics-reader.worker.js', import.meta.url);
+import { type Reading, startMetricsWork } from './metrics-work.ts';
 
 export const metricsCases: readonly BenchCase[] = [
-  {
-    id: 'metrics/hot-path',
-    what: 'tryAcquire, trySend, tryReceive, release, while no one reads the counters',
-    unit: 1000,
-    threads: 2,
-    prepare: () => prepareWork(false),
-  },
-  {
-    id: 'metrics/exporter-on-hot-path',
-    what: 'the same while another thread exports them, by HTTP, some 90 times a second',
-    unit: 1000,
-    threads: 2,
-    prepare: () => prepareWork(true),
-  },
+  metricsCase(
+    'hot-path',
+    'tryAcquire, trySend, tryReceive, release, while no thread reads the counters',
+    'none',
+  ),
+  metricsCase(
+    'exporter-elsewhere',
+    'the same while another thread exports those of other objects, by HTTP, some 90 times a second',
+    'scrapes elsewhere',
+  ),
+  metricsCase('exporter-on-hot-path', 'the same while it exports them', 'scrapes'),
+  metricsCase(
+    'snapshots-elsewhere',
+    'the same while it takes snapshots of other objects without a pause',
+    'snapshots elsewhere',
+  ),
+  metricsCase('snapshots-on-hot-path', 'the same while it takes snapshots of them', 'snapshots'),
 ];
 
-async function prepareWork(reads: boolean): Promise<PreparedCase> {
-  const pool = BufferPool.create({ bufferSize: 2048, bufferCount: 4096, maxThreads: 4 });
-  const channel = WordChannel.create(pool, { kind: 'spsc', capacity: 1024 });
-  const count = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: MetricsReaderData = {
-    ...{ pool: pool.handle, channel: channel.handle, count, reads },
-  };
-  const worker = new Worker(READER_PROGRAM, { workerData });
-  await once(worker, 'message');
-  const [sender, receiver] = [channel.sender(), channel.receiver()];
+function metricsCase(name: string, what: string, reading: Reading): BenchCase {
+  return { id: `metrics/${name}`, what, unit: 1000, threads: 2, prepare: () => prepare(reading) };
+}
+
+async function prepare(reading: Reading): Promise<PreparedCase> {
+  const work = await startMetricsWork();
+  work.read(reading);
+  // A short run may end before the first reading.
+  while (reading !== 'none' && work.count() === 0) await setTimeout(1);
   return {
-    run(ops) {
-      let sum = 0;
-      for (let i = 0; i < ops; i++) {
-        const id = pool.tryAcquire();
-        if (!sender.trySend(id)) throw new Error('full');
-        sum += receiver.tryReceive() ?? 0;
-        pool.release(id);
-      }
-      return sum;
-    },
-    note: () => (reads ? `the counters were read ${Atomics.load(count, 0)} times` : ''),
-    async close() {
-      // A short run may end before the first reading.
-      while (reads && Atomics.load(count, 0) === 0) await setTimeout(1);
-      await worker.terminate();
-      sender.close();
-      receiver.close();
-      pool.detach();
-    },
+    run: (ops) => work.run(ops),
+    note: () => (reading === 'none' ? '' : `the counters were read ${work.count()} times`),
+    close: () => work.close(),
   };
 }
