@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /**
  * `npm run test:packaging`: the tarball, installed, compiled and bundled in each way that users do,
- * and run: test/packaging/app.ts. Needs the registry once, for the tools of test/packaging.
+ * and run: test/packaging/app.ts, and programs from the guides. Needs the registry once, for the
+ * tools of test/packaging.
  *
  * `npm test` runs the cases that need no other tools than the repository's own, as its gate
- * `packaging`. Arguments choose cases by the beginnings of their names.
+ * `packaging`; with `--tools` this runs the others. Other arguments choose cases by the beginnings
+ * of their names.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -16,15 +18,20 @@ const PLACE = `${ROOT}build/packaging`;
 const TOOLS = `${PLACE}/tools`;
 const MANIFEST = ['package.json', 'package-lock.json', '.npmrc'];
 
-/** Runs the cases whose names begin so; without `all`, those that need no tools of their own. */
-export async function runPackaging({ all, chosen = [] }) {
+/**
+ * Runs the cases whose names begin so: those that need tools of their own, the others, or, where
+ * `tools` is undefined, all.
+ */
+export async function runPackaging({ tools = undefined, chosen = [] }) {
   // Not before: what the cases expect depends on what the build made.
   const { CASES } = await import('../test/packaging/cases.mjs');
   const tarball = pack();
   const names = Object.keys(CASES).filter(
     (name) => chosen.length === 0 || chosen.some((start) => name.startsWith(start)),
   );
-  const cases = names.filter((name) => all || !CASES[name].tools);
+  const cases = names.filter((name) => {
+    return tools === undefined || tools === (CASES[name].tools === true);
+  });
   if (cases.some((name) => CASES[name].tools)) installTools();
   const folder = mkdtempSync(`${tmpdir()}/busbar-packaging-`);
   const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -91,7 +98,10 @@ function installTools() {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const npm = spawnSync('npm', ['run', 'prepack'], { cwd: ROOT, encoding: 'utf8' });
   if (npm.status !== 0) throw new Error(`${npm.stdout}${npm.stderr}`);
-  const { passed, failed } = await runPackaging({ all: true, chosen: process.argv.slice(2) });
-  console.log(`${process.version}: ${passed} passed, ${failed} failed`);
+  const chosen = process.argv.slice(2).filter((argument) => argument !== '--tools');
+  const options = process.argv.includes('--tools') ? { tools: true, chosen } : { chosen };
+  console.log(`Node ${process.version}`);
+  const { passed, failed } = await runPackaging(options);
+  console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 }

@@ -35,7 +35,7 @@ const GATES = {
   site: () => runs('typedoc/bin/typedoc') && checkSite(),
   sanitizers: runSanitizers,
   package: checkPackage,
-  packaging: () => runPackaging({ all: false }),
+  packaging: () => runPackaging({ tools: false }),
   benchmarks: runBenchmarks,
 };
 

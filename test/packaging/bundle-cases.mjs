@@ -128,13 +128,20 @@ async function vite(setting, options, shim) {
 
 async function packed(setting, name, isOutside) {
   const place = project(setting);
+  await pack(setting, name, { place, entry: { app: './app.js' }, isOutside });
+  if (isOutside) expectApp(place, 'out/app.js');
+  else expectApp(alone(place, 'module'), 'app.js', { shim: IN_BUNDLE });
+}
+
+/** Bundles with webpack or what is called like it, into `place`/out. */
+export async function pack(setting, name, { place, entry, isOutside }) {
   const tool = await toolOf(setting, name);
-  const pack = tool.rspack ?? tool.webpack ?? tool.default;
+  const run = tool.rspack ?? tool.webpack ?? tool.default;
   const options = {
     context: place,
     mode: 'production',
     target: 'node20',
-    entry: { app: './app.js' },
+    entry,
     output: {
       path: `${place}/out`,
       filename: '[name].js',
@@ -144,17 +151,16 @@ async function packed(setting, name, isOutside) {
     },
     experiments: { outputModule: true },
     optimization: { minimize: false },
-    // Else the place of the source stands in the bundle, as it was on this machine.
-    module: { parser: { javascript: { importMeta: false } } },
+    // Else the place of the source stands in the bundle, as it was on this machine; and webpack
+    // replaces `new Worker(new URL(import.meta.url))` by a call of what is not there.
+    module: { parser: { javascript: { importMeta: false, worker: false } } },
     externalsType: 'module',
     ...(isOutside ? { externals: /^busbar(\/|$)/ } : {}),
   };
   const stats = await new Promise((resolve, reject) => {
-    pack(options, (error, result) => (error ? reject(error) : resolve(result)));
+    run(options, (error, result) => (error ? reject(error) : resolve(result)));
   });
   assert.equal(stats.hasErrors(), false, stats.toString());
-  if (isOutside) expectApp(place, 'out/app.js');
-  else expectApp(alone(place, 'module'), 'app.js', { shim: IN_BUNDLE });
 }
 
 const PROBE = `
@@ -171,11 +177,11 @@ const PROBE = `
 async function moved(setting) {
   const place = project(setting);
   write(place, 'probe.js', PROBE);
-  const { default: pack } = await toolOf(setting, 'webpack');
+  const { default: webpack } = await toolOf(setting, 'webpack');
   const output = { path: `${place}/out`, filename: 'app.js' };
   const stats = await new Promise((resolve, reject) => {
     const options = { context: place, mode: 'production', target: 'node20', entry: './probe.js' };
-    pack({ ...options, output }, (error, result) => (error ? reject(error) : resolve(result)));
+    webpack({ ...options, output }, (error, result) => (error ? reject(error) : resolve(result)));
   });
   assert.equal(stats.hasErrors(), false, stats.toString());
   const elsewhere = alone(place, 'commonjs');

@@ -8,24 +8,24 @@ import { BUNDLE_CASES } from './bundle-cases.mjs';
 import { MANAGER_CASES } from './manager-cases.mjs';
 import {
   appAs,
+  compilerOf,
   expectApp,
   install,
+  leastPermissions,
   mustRun,
-  PERMISSION,
   readApp,
   SHIM,
   write,
 } from './project.mjs';
 import { STRANGER_CASES } from './stranger-cases.mjs';
 
-const KNOWS_NET = process.allowedNodeEnvironmentFlags.has('--allow-net');
 const KNOWS_ADDONS = process.allowedNodeEnvironmentFlags.has('--allow-addons');
 
 /** A project as `tsc --init` makes it, of one compiler; compiled strictly, and run. */
 function compiled(compiler) {
   return (setting) => {
     const place = install(setting);
-    const tsc = compiler(setting);
+    const tsc = compilerOf(setting, compiler);
     write(place, 'app.ts', readApp());
     write(place, 'entries.ts', everyEntry());
     mustRun(process.execPath, [tsc, '--init'], place);
@@ -60,12 +60,6 @@ function everyEntry() {
   return lines.join('');
 }
 
-const ours = () => `${ROOT}node_modules/typescript/bin/tsc`;
-const ofTools =
-  (name) =>
-  ({ tools }) =>
-    `${tools}/node_modules/${name}/bin/tsc`;
-
 /** By name; those with `tools` need test/packaging/package.json to be installed. */
 export const CASES = {
   'node: modules, node_modules read-only and untouched': { run: readOnly },
@@ -78,10 +72,10 @@ export const CASES = {
   },
   'node: the permission model': { run: permissions },
   'node: the reasons for a missing shim': { run: reasons },
-  'tsc: 6, as this repository has it': { run: compiled(ours) },
-  'tsc: 5.7': { tools: true, run: compiled(ofTools('typescript-5.7')) },
-  'tsc: 5.9': { tools: true, run: compiled(ofTools('typescript-5.9')) },
-  'tsc: 7': { tools: true, run: compiled(ofTools('typescript-7')) },
+  'tsc: 6, as this repository has it': { run: compiled() },
+  'tsc: 5.7': { tools: true, run: compiled('typescript-5.7') },
+  'tsc: 5.9': { tools: true, run: compiled('typescript-5.9') },
+  'tsc: 7': { tools: true, run: compiled('typescript-7') },
   ...BUNDLE_CASES,
   ...STRANGER_CASES,
   ...MANAGER_CASES,
@@ -109,8 +103,7 @@ function listing(folder) {
 function permissions(setting) {
   const place = install(setting);
   write(place, 'app.js', appAs('esm'));
-  const least = [PERMISSION, '--allow-worker', `--allow-fs-read=${place}`];
-  if (KNOWS_NET) least.push('--allow-net');
+  const least = leastPermissions(place);
   const file = /^the permission model of Node denies reading \S+ \(--allow-fs-read\)$/;
   expectApp(place, 'app.js', { flags: least, shim: file });
   // What the loader wants to know of the C library.

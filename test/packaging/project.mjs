@@ -20,9 +20,22 @@ export const IN_BUNDLE =
   /^the shim is no part of the bundle that busbar is in; leave the package outside of it$/;
 
 /** Its name before Node 23.5. */
-export const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission')
+const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
   : '--experimental-permission';
+
+const KNOWS_NET = process.allowedNodeEnvironmentFlags.has('--allow-net');
+
+/** The flags of a program that may do no more than busbar needs without its shim. */
+export function leastPermissions(place) {
+  const flags = [PERMISSION, '--allow-worker', `--allow-fs-read=${place}`];
+  return KNOWS_NET ? [...flags, '--allow-net'] : flags;
+}
+
+/** The compiler of this repository, or the one of test/packaging/package.json with that name. */
+export function compilerOf({ tools }, name) {
+  return `${name === undefined ? ROOT : `${tools}/`}node_modules/${name ?? 'typescript'}/bin/tsc`;
+}
 
 /** Unpacks the tarball and what it depends on below `place`, as npm would. */
 export function install({ place, tarball }) {

@@ -10,13 +10,20 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { build as esbuild } from 'esbuild';
 import { ROOT } from '../../scripts/files.mjs';
-import { install, mustRun, toolOf, write } from './project.mjs';
+import { pack } from './bundle-cases.mjs';
+import { compilerOf, install, leastPermissions, mustRun, toolOf, write } from './project.mjs';
 
 /** The first block of the document that has `mark`, and what it prints. */
 const PROGRAMS = [
   { name: 'server', document: 'guides/first-server.md', mark: 'TcpServer', prints: /^HELLO$/m },
   { name: 'pipeline', document: 'guides/threads.md', mark: 'Worker', prints: /^one\ntwo\nthree$/m },
-  { name: 'batcher', document: 'tour.md', mark: "mode: 'packed'", prints: /^hello from 127\./m },
+  {
+    name: 'batcher',
+    document: 'guides/udp.md',
+    mark: "mode: 'packed'",
+    // Datagrams and calls, as many as the guide says; the last number, and how many are missing.
+    prints: /^100 (50|100) 10000 0$/m,
+  },
 ];
 
 export const STRANGER_CASES = {
@@ -27,45 +34,68 @@ export const STRANGER_CASES = {
       expectPrograms(place, (name) => `${name}.cjs`);
     },
   },
-  'stranger: TypeScript, nodenext': {
-    tools: true,
+  'stranger: node_modules read-only, the permission model': {
     run(setting) {
-      const place = compiled(setting, { module: 'nodenext', outDir: 'out' });
-      expectPrograms(place, (name) => `out/${name}.js`);
+      const place = install(setting);
+      mustRun('chmod', ['-R', 'a-w', 'node_modules'], place);
+      expectStranger(place, leastPermissions(place));
     },
   },
-  'stranger: TypeScript, bundler; esbuild': {
-    tools: true,
+  'stranger: TypeScript 6, nodenext and bundler; esbuild': {
     async run(setting) {
-      const options = { module: 'esnext', moduleResolution: 'bundler', noEmit: true };
-      const place = compiled(setting, options);
+      const place = compiled(setting);
       await esbuild({
         absWorkingDir: place,
         entryPoints: PROGRAMS.map(({ name }) => `${name}.ts`),
-        outdir: `${place}/out`,
+        outdir: `${place}/bundle`,
         bundle: true,
         packages: 'external',
         platform: 'node',
         format: 'esm',
         logLevel: 'silent',
       });
-      expectPrograms(place, (name) => `out/${name}.js`);
+      expectPrograms(place, (name) => `bundle/${name}.js`);
     },
   },
-  'stranger: Vite': {
-    tools: true,
-    async run(setting) {
-      const place = install(setting);
-      const { build } = await toolOf(setting, 'vite');
-      for (const { name, text } of programs()) {
-        write(place, `${name}.js`, text);
-        const options = { ssr: `${name}.js`, outDir: 'out', target: 'node20', emptyOutDir: false };
-        await build({ root: place, logLevel: 'error', build: options });
-      }
-      expectPrograms(place, (name) => `out/${name}.js`);
-    },
-  },
+  'stranger: TypeScript 5.7, nodenext and bundler': ofTools((setting) => {
+    compiled(setting, 'typescript-5.7');
+  }),
+  'stranger: TypeScript 5.9, nodenext and bundler': ofTools((setting) => {
+    compiled(setting, 'typescript-5.9');
+  }),
+  'stranger: TypeScript 7, nodenext and bundler': ofTools((setting) => {
+    compiled(setting, 'typescript-7');
+  }),
+  'stranger: Vite': ofTools(async (setting) => {
+    const place = project(setting);
+    const { build } = await toolOf(setting, 'vite');
+    for (const { name } of PROGRAMS) {
+      const options = { ssr: `${name}.js`, outDir: 'out', target: 'node20', emptyOutDir: false };
+      await build({ root: place, logLevel: 'error', build: options });
+    }
+    expectPrograms(place, (name) => `out/${name}.js`);
+  }),
+  'stranger: webpack': ofTools((setting) => packed(setting, 'webpack')),
+  'stranger: Rspack': ofTools((setting) => packed(setting, '@rspack/core')),
 };
+
+function ofTools(run) {
+  return { tools: true, run };
+}
+
+async function packed(setting, tool) {
+  const place = project(setting);
+  const entry = Object.fromEntries(PROGRAMS.map(({ name }) => [name, `./${name}.js`]));
+  await pack(setting, tool, { place, entry, isOutside: true });
+  expectPrograms(place, (name) => `out/${name}.js`);
+}
+
+/** A project with the programs as JavaScript. */
+function project(setting) {
+  const place = install(setting);
+  for (const { name, text } of programs()) write(place, `${name}.js`, text);
+  return place;
+}
 
 /** Writes the programs as JavaScript into a project that has busbar, and runs them. */
 export function expectStranger(place, flags = []) {
@@ -89,14 +119,24 @@ export async function expectCommands(place) {
   }
 }
 
-function compiled(setting, options) {
+/**
+ * The programs as TypeScript: checked as a bundler's user has them checked, compiled for Node, and
+ * run.
+ */
+function compiled(setting, compiler) {
   const place = install(setting);
-  const tsc = `${ROOT}node_modules/typescript/bin/tsc`;
+  const tsc = compilerOf(setting, compiler);
   for (const { name, text } of programs()) write(place, `${name}.ts`, text);
-  const compilerOptions = { target: 'es2022', strict: true, types: ['node'], ...options };
   const files = PROGRAMS.map(({ name }) => `${name}.ts`);
-  write(place, 'tsconfig.json', JSON.stringify({ compilerOptions, files }));
-  mustRun(process.execPath, [tsc, '-p', '.'], place);
+  for (const options of [
+    { module: 'esnext', moduleResolution: 'bundler', noEmit: true },
+    { module: 'nodenext', outDir: 'out' },
+  ]) {
+    const compilerOptions = { target: 'es2022', strict: true, types: ['node'], ...options };
+    write(place, 'tsconfig.json', JSON.stringify({ compilerOptions, files }));
+    mustRun(process.execPath, [tsc, '-p', '.'], place);
+  }
+  expectPrograms(place, (name) => `out/${name}.js`);
   return place;
 }
 
