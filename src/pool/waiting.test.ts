@@ -344,19 +344,19 @@ test('waits that end in every way at random never lose a buffer nor the order', 
 });
 
 test.each(['by one signal', 'last first', 'first first'])(
-  '40 000 waits are given up %s, and nothing is left of them',
+  '10 000 waits are given up %s, and nothing is left of them',
   async (order) => {
     const pool = BufferPool.create({ ...shape, bufferCount: 1, batchSize: 1 });
     const id = pool.tryAcquire();
     const one = new AbortController();
-    const aborters = Array.from({ length: 40_000 }, () =>
+    const aborters = Array.from({ length: 10_000 }, () =>
       order === 'by one signal' ? one : new AbortController(),
     );
     let refused = 0;
     const waits = aborters.map(({ signal }) =>
       pool.acquire({ signal }).catch((error) => {
-        expect(error).toBe(signal.reason);
-        refused++;
+        // Not by expect, which takes longer than the wait.
+        if (error === signal.reason) refused++;
       }),
     );
     await settle();

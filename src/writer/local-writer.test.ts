@@ -304,10 +304,10 @@ test('an exhausted pool says not now, and nothing has changed', () => {
   close(writer);
 });
 
-test('20 000 reservations abandoned, last first, leave no caller waiting', async () => {
+test('5000 reservations abandoned, last first, leave no caller waiting', async () => {
   const writer = setUp();
   for (let id = pool.tryAcquire(); id !== NO_BUFFER; id = pool.tryAcquire()) kept.push(id);
-  const controllers = Array.from({ length: 20_000 }, () => new AbortController());
+  const controllers = Array.from({ length: 5_000 }, () => new AbortController());
   const waits = controllers.map(({ signal }) => writer.reserve(8, { signal }));
   const stays = writer.reserve(8);
   const results = Promise.allSettled(waits);
