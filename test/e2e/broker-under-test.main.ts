@@ -42,11 +42,7 @@ crashing.unref();
 
 process.on('message', (order: Order) => {
   obey(order).then(
-    (answer) =>
-      process.send?.(answer, undefined, undefined, () => {
-        // Nothing keeps the process any more.
-        if (order.kind === 'drain') process.disconnect();
-      }),
+    (answer) => process.send?.(answer),
     (error: Error) => process.send?.({ id: order.id, kind: 'failed', reason: error.stack ?? '' }),
   );
 });
@@ -58,6 +54,7 @@ async function obey(order: Order): Promise<Answer> {
       const { executors, options } = order;
       const module = new URL('./fragile-broker.worker.js', import.meta.url);
       const onCrash = (): void => void crashes++;
+      crashes = 0;
       broker = await BrokerGroup.start(options, { executors, module, onCrash });
       return { id, kind: 'started', port: broker.port };
     }

@@ -4,6 +4,7 @@
  * interface.
  */
 
+import { afterAll } from 'vitest';
 import { Broker } from '../../broker/broker.ts';
 import type { BrokerOptions } from '../../broker/broker-options.ts';
 import { buildPrograms } from '../program.ts';
@@ -16,6 +17,8 @@ const PROGRAM = new URL('../../build/test/e2e/broker-under-test.main.js', import
 /** On how many executors the broker is tested; 1 is this thread, without a mesh. */
 export const EXECUTORS: readonly number[] = [1, 2];
 
+afterAll(() => BrokerProcess.endIdle());
+
 export async function startBroker(
   executors: number,
   options: BrokerOptions = {},
@@ -23,7 +26,10 @@ export async function startBroker(
 ): Promise<StartedBroker> {
   if (executors > 1) {
     buildPrograms();
-    return BrokerProcess.start(PROGRAM, executors, { port: 0, ...options }, environment);
+    const all = { port: 0, ...options };
+    if (Object.keys(environment).length > 0)
+      return BrokerProcess.start(PROGRAM, executors, all, environment);
+    return BrokerProcess.startNext(PROGRAM, executors, all);
   }
   const broker = await Broker.start({ port: 0, ...options });
   return {

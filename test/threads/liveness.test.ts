@@ -127,7 +127,7 @@ test('a worker killed while it attaches or detaches costs no slot and no buffer'
       const workerData = { handle: pool.handle, rounds: rounds.buffer };
       const worker = new Worker(workerUrl('attach'), { workerData });
       const failed = new Promise<never>((_, reject) => worker.on('error', reject));
-      const target = 1 + random.below(random.chance(0.5) ? 20 : 2000);
+      const target = 1 + random.below(random.chance(0.5) ? 20 : 300);
       while (Atomics.load(rounds, 0) < target) await Promise.race([turn(), failed]);
       await worker.terminate();
     });
