@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** The least that a fan-out over TCP costs: the system calls, and next to nothing else. */
 
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { BenchCase } from './bench-case.ts';
-import { type Echo, prepareRoom, ROOM_UNIT } from './idiom.bench.ts';
+import { type Echo, listening, prepareRoom, ROOM_UNIT } from './idiom.bench.ts';
 
 /** Words of a row of the shim's table: descriptor, offset, length, result. */
 const ROW_WORDS = 4;
@@ -59,13 +58,5 @@ async function listenBare(): Promise<Echo> {
       else for (const other of sockets) other.write(data);
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as { port: number }).port,
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return listening(server, sockets);
 }

@@ -5,7 +5,7 @@
  */
 
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { PacketChannel } from 'busbar/channel';
 import { ExecutorGroup } from 'busbar/executor';
@@ -353,6 +353,11 @@ async function listenNetRoom(): Promise<Echo> {
       for (const other of sockets) other.write(joined);
     });
   });
+  return listening(server, sockets);
+}
+
+/** Listens at a free port; `close` ends the connections, too. */
+export async function listening(server: Server, sockets: Iterable<Socket>): Promise<Echo> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
@@ -464,13 +469,5 @@ async function listenNet(reply: (line: string) => string = (line) => line): Prom
       for (const line of lines) socket.write(`${reply(line)}\n`);
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as { port: number }).port,
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return listening(server, sockets);
 }
