@@ -23,6 +23,9 @@ export const isWhole: boolean = isLong || process.env.BUSBAR_MODEL === 'whole';
 const NOTES = join(import.meta.dirname, '../../build/model');
 const LONG_STATES = Number(process.env.BUSBAR_MODEL_STATES ?? 4_000_000);
 const QUICK_STATES = 150_000;
+/** States of a scenario in `npm test`: of what is cut short anyway a third, but 1000 at least. */
+const TEST_STATES_MAX = 10_000;
+const TEST_STATES_MIN = 1_000;
 
 /** A scenario and how far to go: in the test run, and when there is time. */
 export interface Case<Shared> {
@@ -96,7 +99,7 @@ export function exploreAll<Shared>(name: string, parts: readonly Part<Shared>[])
 }
 
 async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Coverage> {
-  const options = isLong ? item.long : item.quick;
+  const options = isLong ? item.long : isWhole ? item.quick : inTest(item.quick);
   const states = isLong ? LONG_STATES : QUICK_STATES;
   const report = await explore(item.scenario, { states, ...options });
   expectPassed(report, { leftOut: mayBeLeftOut(options) });
@@ -113,6 +116,12 @@ async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Co
     leftOut: report.leftOut,
     ms: Math.round(report.elapsedMs),
   };
+}
+
+function inTest(options: ModelOptions): ModelOptions {
+  const declared = options.states ?? QUICK_STATES;
+  const third = Math.max(TEST_STATES_MIN, Math.ceil(declared / 3));
+  return { ...options, states: Math.min(declared, third, TEST_STATES_MAX) };
 }
 
 /**
