@@ -7,20 +7,20 @@ import { WaitLine } from './wait-line.ts';
 const shape = { bufferSize: 64, bufferCount: 1, maxThreads: 4 };
 
 test.each(['by one signal', 'last first', 'first first'])(
-  '40 000 receives are given up %s, and the next message goes to who asks next',
+  '10 000 receives are given up %s, and the next message goes to who asks next',
   async (order) => {
     const pool = BufferPool.create(shape);
     const channel = WordChannel.create(pool, { kind: 'mpmc', capacity: 2 });
     const receiver = channel.receiver();
     const one = new AbortController();
-    const aborters = Array.from({ length: 40_000 }, () =>
+    const aborters = Array.from({ length: 10_000 }, () =>
       order === 'by one signal' ? one : new AbortController(),
     );
     let refused = 0;
     const waits = aborters.map(({ signal }) =>
       receiver.receive({ signal }).catch((error) => {
-        expect(error).toBe(signal.reason);
-        refused++;
+        // Not by expect, which takes longer than the wait.
+        if (error === signal.reason) refused++;
       }),
     );
     if (order === 'last first') aborters.reverse();

@@ -9,7 +9,10 @@ import { RING_SHAPE } from '../../src/writer/shared-writer-layout.ts';
 import { dieAt, pauseAt, throwAt } from '../accesses.ts';
 import { type Actor, Stage, type StageShape } from './writer-stage.ts';
 
-const MORE = 200;
+/** Messages of each writer after an interruption: they pass the ring of 16 epochs. */
+const ROUNDS = 10;
+/** And after every eighth. */
+const MORE = 60;
 const ACCESSES_MAX = 2_000;
 const SMALL_RING = { segmentBits: 2, epochBits: 4, runAfter: 4 };
 
@@ -297,7 +300,7 @@ for (const [shapeName, shape] of Object.entries(SHAPES)) {
           stage.recover(deadSlot);
         }
         stage.drain();
-        expect(await stage.finish(k % 8 === 1 ? MORE : 20), `access ${k}`).toEqual([]);
+        expect(await stage.finish(k % 8 === 1 ? MORE : ROUNDS), `access ${k}`).toEqual([]);
         return isDead;
       });
     });
@@ -312,7 +315,7 @@ for (const [shapeName, shape] of Object.entries(SHAPES)) {
           stage.recover(deadSlot);
         }
         stage.drain();
-        expect(await stage.finish(20), `access ${k}`).toEqual([]);
+        expect(await stage.finish(ROUNDS), `access ${k}`).toEqual([]);
         return isCut;
       });
     });
@@ -329,7 +332,7 @@ for (const [shapeName, shape] of Object.entries(SHAPES)) {
       };
       const hadAccess = pauseAt(k, others, () => sharedOf(victim).recover(deadSlot));
       stage.recover(deadSlot);
-      expect(await stage.finish(20), `access ${k}`).toEqual([]);
+      expect(await stage.finish(ROUNDS), `access ${k}`).toEqual([]);
       return hadAccess;
     });
   });
@@ -352,7 +355,7 @@ for (const [shapeName, shape] of Object.entries(SHAPES)) {
           }
         };
         const hadAccess = pauseAt(k, others, () => stage.writeMany(sleeper, sharedOf(sleeper), 3));
-        expect(await stage.finish(20), `access ${k}, ${rounds} rounds`).toEqual([]);
+        expect(await stage.finish(ROUNDS), `access ${k}, ${rounds} rounds`).toEqual([]);
         return hadAccess;
       });
     }

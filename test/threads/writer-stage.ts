@@ -99,8 +99,9 @@ export class Stage {
 
   /** Notes that a message was committed. */
   wrote(actor: Actor, number: number): void {
-    const list = this.#committed.get(actor.name) ?? [];
-    this.#committed.set(actor.name, [...list, number]);
+    const list = this.#committed.get(actor.name);
+    if (list === undefined) this.#committed.set(actor.name, [number]);
+    else list.push(number);
   }
 
   write(actor: Actor, writer: SharedWriter | LocalWriter): boolean {
@@ -181,7 +182,8 @@ export class Stage {
       if (numbers.some((number, i) => i > 0 && number <= numbers[i - 1])) {
         wrong.push(`${author} out of order: ${numbers}`);
       }
-      const lost = committed.filter((number) => !numbers.includes(number));
+      const arrived = new Set(numbers);
+      const lost = committed.filter((number) => !arrived.has(number));
       if (living.has(author) && lost.length > 0) wrong.push(`${author} lost ${lost}`);
     }
     // A wait for a buffer that has been given up may get it, and gives it back.
