@@ -64,13 +64,21 @@ test('an error says where its code is explained, also where it is printed', () =
   );
 });
 
+/** What makes an error, and the place of the code among its arguments. */
+const MAKERS: ReadonlyMap<string, number> = new Map([
+  ['BusbarError', 0],
+  ['channelError', 1],
+]);
+
 test('the library makes an error of every code, and of no other', () => {
   const made = new Set<string>();
   for (const path of listFiles('src').filter(isLibrary)) {
     const { tree } = parse(path);
     visit(tree, (node) => {
-      if (!ts.isNewExpression(node) || node.expression.getText(tree) !== 'BusbarError') return;
-      for (const code of literalsOf(node.arguments?.[0])) made.add(code);
+      if (!ts.isNewExpression(node) && !ts.isCallExpression(node)) return;
+      const at = MAKERS.get(node.expression.getText(tree));
+      if (at === undefined) return;
+      for (const code of literalsOf(node.arguments?.[at])) made.add(code);
     });
   }
   expect([...made].sort()).toEqual([...CODES].sort());

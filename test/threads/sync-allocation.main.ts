@@ -21,11 +21,11 @@ import {
   WaitGroup,
 } from 'busbar/sync';
 
-/** Objects of 16 bytes, one for each call, fill the young generation, 1 MiB, three times a round. */
+/** Objects of 16 bytes, one for each call, fill the young generation, 1 MiB, 3 times a round. */
 const CALLS = 200_000;
 /** The compiler makes objects, too; on a busy machine it comes late. */
 const ROUNDS = 6;
-/** Waits in vain: what is compiled afterwards has the ways that wait in it. */
+/** Waits that end by their timeout: what is compiled afterwards has the ways that wait in it. */
 const WAITS = 100;
 const LONG_MS = 1000;
 
