@@ -2,8 +2,7 @@
 /**
  * `npm run test:engines [-- NAME…] [--core] [--only PATH]`: the tests on other engines.
  *
- * - node22, node24, node26: all tests, by vitest on that engine, but for the model checker's
- *   scenarios: what it finds depends on the sources alone.
+ * - node22, node24, node26: all tests, by vitest on that engine.
  * - bun, deno: tests of the sources (base … channel, executors, links, bus) as they stand, each
  *   file in a process of its own, two at a time, by the small runner in test/engines/vitest.ts.
  * - chromium: those of base … channel that need nothing of Node, each file in a worker of a
@@ -71,8 +70,6 @@ const ENGINES = {
 };
 /** What is of the system, and left out where it is not there. */
 const OF_THE_SYSTEM = ['chromium', 'arm64'];
-
-const OF_THE_CHECKER = /^test\/model\/.*(\.model|-mutants)\.test\.ts$/;
 
 const SHIM = { file: 'native', test: 'the shim compiles', text: 'see above' };
 
@@ -164,7 +161,6 @@ function runNode(name) {
   const report = `${PLACE}${name}.json`;
   rmSync(report, { force: true });
   const paths = values.only ?? (values.core ? SOURCES.map((at) => `src/${at}`) : []);
-  const without = paths.length > 0 ? [] : listFiles('test/model').filter(isOfTheChecker);
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const options = {
@@ -180,17 +176,11 @@ function runNode(name) {
   const shim = spawnSync(node, [`${ROOT}scripts/build-native.mjs`, '--force'], options);
   const compiled = { ...SHIM, outcome: shim.status === 0 ? 'passed' : 'failed' };
   forgetUnhandled();
-  const excluded = without.map((file) => `--exclude=${file}`);
-  const args = [vitest, 'run', ...paths, ...excluded, ...reporters];
-  const { status } = spawnSync(node, args, options);
+  const { status } = spawnSync(node, [vitest, 'run', ...paths, ...reporters], options);
   const unhandled = unhandledFailures(name).map(({ test, text }) => broken(test, text));
   const ended = unhandled.length > 0 ? unhandled : [broken('vitest', `ended with ${status}`)];
   if (!existsSync(report)) return { version, outcomes: [compiled, ...ended] };
   const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
-  const text = 'what the model checker finds depends on the sources alone';
-  const leftOut = without.map((file) => {
-    return { file, test: 'the file', outcome: 'left out', text };
-  });
   const outcomes = testResults.flatMap((file) => {
     const path = file.name.replace(ROOT, '');
     const tests = file.assertionResults.map(({ fullName, status: state, failureMessages }) => {
@@ -203,11 +193,7 @@ function runNode(name) {
   });
   if (status !== 0 && !outcomes.some(({ outcome }) => outcome === 'failed'))
     outcomes.push(...ended);
-  return { version, outcomes: [compiled, ...outcomes, ...leftOut] };
-}
-
-function isOfTheChecker(path) {
-  return OF_THE_CHECKER.test(path);
+  return { version, outcomes: [compiled, ...outcomes] };
 }
 
 async function runFiles(name, engine) {

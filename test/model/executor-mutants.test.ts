@@ -98,9 +98,8 @@ const BUGS: readonly Bug[] = [
   bug(
     'who asks stays in the queue, though the call throws',
     'lane-mailbox',
-    "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
-    'this.waiters.push(waiter);\n      ' +
-      "waiter.guard = new WaitGuard(limits, 'receive', (reason) => {",
+    "waiter.guard = new WaitGuard(limits, 'receive'",
+    "this.waiters.push(waiter);\n      waiter.guard = new WaitGuard(limits, 'receive'",
     /^exception: receive$/,
   ),
   bug(
