@@ -24,6 +24,7 @@ import {
   FREE,
   HEADER_CHOICES,
   HOLDER_MASK,
+  NOT_WAITING,
   ORPHANED,
   POISONED,
   STATE,
@@ -338,7 +339,7 @@ export class Mutex extends Primitive {
       const taken = badge | (state & WAITED) | waited;
       if (compareExchange(words, STATE, state, taken) !== state) continue;
       this.#ownerDied = holder === ORPHANED;
-      this.waiters.endTurn();
+      this.waiters.passed = NOT_WAITING;
       return 'acquired';
     }
   }

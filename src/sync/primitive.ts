@@ -4,14 +4,21 @@
 import { fetchAnd, fetchOr, type Words } from '../base/atomics.ts';
 import { checkMade } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { ensureStack } from '../base/stack.ts';
+import { ensureStack, ensureStep } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
 import { checkWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
 import { type Asker, BY_QUESTION, BY_TICK } from '../pool/liveness.ts';
 import { WaitLine } from '../pool/wait-line.ts';
 import { Deadlocks } from './deadlocks.ts';
-import { HEADER_KIND, HEADER_NUMBER, STATE, SYNC_KINDS, WAITED } from './sync-layout.ts';
+import {
+  HEADER_KIND,
+  HEADER_NUMBER,
+  NOT_WAITING,
+  STATE,
+  SYNC_KINDS,
+  WAITED,
+} from './sync-layout.ts';
 import { Waiters, type WakeOrder } from './waiters.ts';
 
 /** The result of an attempt that has to be repeated. */
@@ -158,8 +165,10 @@ export abstract class Primitive {
     const wait = deadlocks?.begin(this, false, timeoutMs === Infinity);
     try {
       const isDone = this.line.untilSync(() => {
+        // For all of the attempt: if a call threw after its success, the result would be lost.
+        ensureStep();
         result = attempt();
-        this.waiters.endTurn();
+        this.waiters.passed = NOT_WAITING;
         return result !== BUSY;
       }, timeoutMs);
       return isDone ? (result as Result) : 'timeout';
@@ -184,10 +193,11 @@ export abstract class Primitive {
     const wait = deadlocks?.begin(this, true, isForEver);
     try {
       const step = (): boolean => {
+        ensureStep();
         isTrying = true;
         result = attempt();
         isTrying = false;
-        waiters.endTurn();
+        waiters.passed = NOT_WAITING;
         return result !== BUSY;
       };
       if (!line.isEmpty || !step()) await line.join(step, limits, what);

@@ -27,6 +27,7 @@ import {
   HELD,
   HOLDER,
   HOLDER_MASK,
+  NOT_WAITING,
   ORPHANED,
   POISONED,
   READS,
@@ -315,7 +316,7 @@ export class ReadLock extends Primitive {
   /** This object has the lock; `ownerDied` says from whom. */
   protected acquired(ownerDied: boolean): 'acquired' {
     this.#ownerDied = ownerDied;
-    this.waiters.endTurn();
+    this.waiters.passed = NOT_WAITING;
     if (this.isWaiting && !this.line.isEmpty) {
       this.waiters.renew();
       this.waiters.owe();

@@ -23,6 +23,7 @@ import {
   DISABLED,
   HEADER_CHOICES,
   HELD,
+  NOT_WAITING,
   PERMITS_MASK,
   STATE,
   WAITED,
@@ -323,7 +324,7 @@ export class Semaphore extends Primitive {
       if ((state & DISABLED) !== 0) return 'disabled';
       if ((state & PERMITS_MASK) < count || !this.waiters.isNext(this.isWaiting)) return BUSY;
       if (!this.#swap(state, state - count, count)) continue;
-      this.waiters.endTurn();
+      this.waiters.passed = NOT_WAITING;
       return 'acquired';
     }
   }

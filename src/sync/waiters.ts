@@ -47,8 +47,13 @@ export class Waiters {
   #idler = NOT_WAITING;
   /** Ticks in a row at which it was so. */
   #idleTicks = 0;
-  /** That ticket, while this object passes over the threads before it. */
-  #passed = NOT_WAITING;
+  /**
+   * That ticket, while this object passes over the threads before it. Each attempt ends with
+   * NOT_WAITING: the next one passes over no thread, unless it follows a tick. A field: a call
+   * after a successful attempt might find the stack full, and the caller would not learn that it
+   * has the lock.
+   */
+  passed: number = NOT_WAITING;
 
   constructor(pool: BufferPool, words: Words, order: WakeOrder, inherit: (seat: number) => void) {
     this.#pool = pool;
@@ -135,7 +140,7 @@ export class Waiters {
 
   /** True if this object may take what is free: it is in turn, or passes over those before it. */
   isNext(isWaiting: boolean): boolean {
-    return isWaiting ? this.#passed !== NOT_WAITING || this.first() === this.#slot : this.isEmpty;
+    return isWaiting ? this.passed !== NOT_WAITING || this.first() === this.#slot : this.isEmpty;
   }
 
   /**
@@ -149,13 +154,8 @@ export class Waiters {
     const idler = seat < 0 ? NOT_WAITING : loadSeqCst(this.#words, seatAt(seat) + WAITING);
     this.#idleTicks = idler === this.#idler ? this.#idleTicks + 1 : 1;
     this.#idler = idler;
-    this.#passed = this.#idleTicks > ahead ? idler : NOT_WAITING;
-    return this.#passed !== NOT_WAITING;
-  }
-
-  /** An attempt is over: the next one passes over no thread, unless it follows a tick. */
-  endTurn(): void {
-    this.#passed = NOT_WAITING;
+    this.passed = this.#idleTicks > ahead ? idler : NOT_WAITING;
+    return this.passed !== NOT_WAITING;
   }
 
   /** How many threads wait before this one, or −1 if one of them wants more than `units`. */

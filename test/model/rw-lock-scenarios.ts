@@ -253,7 +253,7 @@ export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
 
 export function rwLockExceptionCases(module: SyncModule): Case<SyncShared>[] {
   const body = attachedTo<RwLock>(module, module.RwLock);
-  const options: ModelOptions = { exceptions: 1, preemptions: 0, timeouts: 0, polls: 0 };
+  const options: ModelOptions = { exceptions: 1, preemptions: 1, timeouts: 0, polls: 0 };
   // What threw has changed nothing: it is done again, and nothing says that it was done before.
   const read = body((lock, words, self) => {
     insisting(self, () => lock.readSync());
@@ -282,8 +282,8 @@ export function rwLockExceptionCases(module: SyncModule): Case<SyncShared>[] {
     scenario: syncScenario(module, `rwlock: exception: ${name}`, creates(module), threads, {
       check: checkEnd,
     }),
-    quick: { ...options, states: 1500 },
-    long: { ...options, preemptions: 1 },
+    quick: { ...options, states: 20_000 },
+    long: options,
   }));
 }
 

@@ -183,7 +183,7 @@ export function semaphoreDeathCases(module: SyncModule): Case<SyncShared>[] {
 
 function exceptionCases(module: SyncModule): Case<SyncShared>[] {
   const body = attachedTo<Semaphore>(module, module.Semaphore);
-  const options: ModelOptions = { exceptions: 1, preemptions: 0, timeouts: 0, polls: 0 };
+  const options: ModelOptions = { exceptions: 1, preemptions: 1, timeouts: 0, polls: 0 };
   const deep = (count: number) =>
     body((semaphore, _, self) => {
       let result = '';
@@ -213,8 +213,8 @@ function exceptionCases(module: SyncModule): Case<SyncShared>[] {
       threads,
       { check },
     ),
-    quick: options,
-    long: { ...options, preemptions: 1 },
+    quick: { ...options, states: 12_000 },
+    long: options,
   }));
 }
 

@@ -75,6 +75,13 @@ const BUGS: readonly Bug[] = [
     scenarios: /^mutex (barging|fair): exception: lockSync/,
   },
   {
+    what: 'mutex: a call follows an attempt that has succeeded, without a look at the stack',
+    entry: 'sync/primitive.ts',
+    from: 'ensureStep();\n        result = attempt();\n        this.waiters.passed = NOT_WAITING;',
+    to: 'result = attempt();\n        this.waiters.first();',
+    scenarios: /^mutex barging: exception: lockSync/,
+  },
+  {
     what: 'mutex: the stack is not looked at before a guard is made',
     entry: 'sync/mutex.ts',
     from: 'ensureStep();\n    return this.#guard(this.lockSync',
