@@ -229,7 +229,7 @@ function judgeError({ call, args }: Attempt, error: unknown): void {
   const isOption = names.some((each) => /^(options|handle|ticket|faults|own)$/.test(each));
   const isNamed =
     [...names, ...others].some((each) => message.includes(each)) ||
-    (isOption && /^[\w.]+ (must|has|×) /.test(message));
+    (isOption && /^(?:[\w.]+ (?:must|has|×)|there is no option) /.test(message));
   insist(isNamed, `"${message}" names none of ${names.join(', ')}`);
 }
 
