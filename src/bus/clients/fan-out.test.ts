@@ -2,7 +2,7 @@
 /** A message for many clients, some of which have no room. */
 
 import { expect, test } from 'vitest';
-import type { Bytes } from '../subject.ts';
+import { type Bytes, hashSubject } from '../subject.ts';
 import type { TokenNode } from '../token-tree.ts';
 import { FairShare, QUANTUM_UNITS } from './fair-share.ts';
 import {
@@ -14,6 +14,7 @@ import {
   NO_ROOM,
   TAKEN,
 } from './fan-out.ts';
+import { Publisher } from './publisher.ts';
 
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 
@@ -162,4 +163,27 @@ test('a group gives a message to one with room; one from a peer waits for no mem
   expect(fanOut.subscriptionOf(ready, 0, 1)).toBe(undefined);
   const own = turns.add(ready, 'a');
   expect(fanOut.subscriptionOf(ready, 0, 1)).toBe(own);
+});
+
+test('a message that found no turn is not sent to those who wanted the one before', () => {
+  const turns = new Turns();
+  const { memory, fanOut, share } = turns;
+  const listeners = { a: new Listener(), b: new Listener() };
+  memory.set(bytesOf('a'), 0);
+  memory.set(bytesOf('b'), 8);
+  turns.add(listeners.a, 'a');
+  turns.add(listeners.b, 'b');
+  const publisher = new Publisher(fanOut, new Listener());
+  const view = new DataView(memory.buffer);
+  const tryFind = (at: number, isRepeated: boolean): boolean =>
+    publisher.tryFind(at, at + 1, hashSubject(view, at, at + 1), isRepeated);
+  expect(tryFind(0, false)).toBe(true);
+  publisher.route(MESSAGE);
+  share.units = 0;
+  expect([share.isSpent, tryFind(8, false)]).toEqual([true, false]);
+  share.units = QUANTUM_UNITS;
+  // Its reader has seen this subject before: in this very message.
+  expect(tryFind(8, true)).toBe(true);
+  publisher.route(MESSAGE);
+  expect([listeners.a.heard, listeners.b.heard]).toEqual([1, 1]);
 });

@@ -53,6 +53,8 @@ export class Publisher<M extends FanOutMessage, S extends FanOutSubscription<M, 
     let found = this.#found;
     if (found === undefined || !isRepeated || !fanOut.isCurrent(found, this.#foundStamp)) {
       const { share } = fanOut;
+      // Until it is found: asked again, the same subject is a repeated one, and no other's.
+      this.#foundStamp = -1;
       if (share.isSpent) return false;
       share.units -= lineUnits(end - begin);
       found = fanOut.find(begin, end, hash);

@@ -305,9 +305,11 @@ export class Outgoing {
     }
     if (this.#news.size > 0 && !this.#announceNews()) return false;
     if ((this.#due & SYNC_DUE) !== 0 && !this.#say(SYNC_DUE, SYNC, SYNC_WORDS)) return false;
-    for (const [index, epoch] of this.#gone) {
-      if (!this.#say(0, GONE, GONE_WORDS, index, epoch)) return false;
-      this.#gone.delete(index);
+    if (this.#gone.size > 0) {
+      for (const [index, epoch] of this.#gone) {
+        if (!this.#say(0, GONE, GONE_WORDS, index, epoch)) return false;
+        this.#gone.delete(index);
+      }
     }
     return this.#writeSigns();
   }
