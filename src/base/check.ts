@@ -94,17 +94,13 @@ export function checkFunction<T>(name: string, value: T): T {
   return value;
 }
 
-/** Bytes: a Uint8Array (a Node Buffer is one), on any kind of memory. */
-export function checkBytes(name: string, value: unknown): Bytes {
-  if (!isBytes(value)) throw noBytes(name, value);
-  return value;
-}
+/** What is expected where a string, which is written as UTF-8, will do as well. */
+export const OR_STRING = 'a string or a Uint8Array';
 
-/** A `source` may also be a string, with which its callers have dealt, unless it is one here. */
-function noBytes(name: string, value: unknown): TypeError {
-  const what =
-    name === 'source' && typeof value !== 'string' ? 'a string or a Uint8Array' : 'a Uint8Array';
-  return new TypeError(`${name} must be ${what}, got ${show(value)}`);
+/** Bytes: a Uint8Array (a Node Buffer is one), on any kind of memory; `what`: in the error. */
+export function checkBytes(name: string, value: unknown, what: string = 'a Uint8Array'): Bytes {
+  if (!isBytes(value)) throw new TypeError(`${name} must be ${what}, got ${show(value)}`);
+  return value;
 }
 
 /** Words: an Int32Array, on any kind of memory. */
@@ -155,7 +151,7 @@ export function checkRange(begin: unknown, end: unknown, length: number): void {
  *
  * **Cost** one look at the class, six comparisons. **Throws** TypeError, RangeError.
  */
-export function checkSource(source: Bytes, begin: number, end: number): void {
+export function checkSource(source: Bytes, begin: number, end: number, what?: string): void {
   if (
     source instanceof Uint8Array &&
     typeof begin === 'number' &&
@@ -168,15 +164,15 @@ export function checkSource(source: Bytes, begin: number, end: number): void {
     const { length } = source;
     if (typeof length === 'number' && end <= length) return;
   }
-  checkRealSource(source, begin, end);
+  checkRealSource(source, begin, end, what);
 }
 
 /**
  * As {@link checkSource}, and also refuses a source that only claims its length: a proxy, or an own
  * `length` property. A copy from a source that passes cannot throw because of it.
  */
-export function checkRealSource(source: Bytes, begin: number, end: number): void {
-  checkRange(begin, end, lengthOf(checkBytes('source', source)));
+export function checkRealSource(source: Bytes, begin: number, end: number, what?: string): void {
+  checkRange(begin, end, lengthOf(checkBytes('source', source, what)));
 }
 
 /** An AbortSignal or nothing. */

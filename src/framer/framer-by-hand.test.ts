@@ -145,6 +145,7 @@ test('with a codec, written bytes stand for arrivals', () => {
 test('misuse names the argument; next needs a codec', () => {
   const { framer } = setup();
   const source = encodeText('four');
+  expect(() => framer.tryWrite('ab' as never)).toThrow(/^source must be a Uint8Array, got "ab"/);
   expect(() => framer.tryWrite(source, 3, 2)).toThrow(/begin/);
   expect(() => framer.tryWrite(source, 0, 5)).toThrow(/end/);
   expect(() => framer.tryWrite(source, 0.5, 1.5)).toThrow(/begin|end/);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** `PacketWriter`: carves many small packets from one buffer. */
 
-import { checkBytes, checkInteger } from '../base/check.ts';
+import { checkBytes, checkInteger, OR_STRING } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
@@ -72,7 +72,7 @@ export class PacketWriter {
    */
   tryWrite(source: Uint8Array | string): Packet | undefined {
     const isText = typeof source === 'string';
-    if (!isText) checkBytes('source', source);
+    if (!isText) checkBytes('source', source, OR_STRING);
     const length = isText ? textBytes(source) : lengthOf(source);
     const at = this.tryReserve(length);
     if (at < 0) return undefined;

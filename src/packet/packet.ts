@@ -9,6 +9,7 @@ import {
   checkRange,
   checkWords,
   copyArray,
+  OR_STRING,
   show,
 } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
@@ -148,7 +149,7 @@ export class Packet {
   static tryFrom(pool: BufferPool, source: Uint8Array | string): Packet | undefined {
     checkPool(pool);
     const isText = typeof source === 'string';
-    const length = isText ? textBytes(source) : lengthOf(checkBytes('source', source));
+    const length = isText ? textBytes(source) : lengthOf(checkBytes('source', source, OR_STRING));
     if (length > pool.bufferSize) {
       throw new BusbarError(
         'ERR_BUSBAR_MESSAGE_TOO_LARGE',

@@ -2,7 +2,7 @@
 /** `LocalWriter`: batches messages of one thread into regions and hands them to a flusher. */
 
 import { assert } from '../base/assert.ts';
-import { checkInteger, checkRealSource, checkSource } from '../base/check.ts';
+import { checkInteger, checkRealSource, checkSource, OR_STRING } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -198,7 +198,7 @@ export class LocalWriter extends WaitingWriter {
    */
   tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
     if (typeof source === 'string') return tryWriteText(this, source, begin, end);
-    checkSource(source, begin, end);
+    checkSource(source, begin, end, OR_STRING);
     const at = this.cursor;
     const length = end - begin;
     const next = at + length;
@@ -311,7 +311,7 @@ export class LocalWriter extends WaitingWriter {
   // ── Slow paths ────────────────────────────────────────────────────────────────────────────────
 
   private writeSlow(source: Uint8Array, begin: number, end: number): boolean {
-    checkRealSource(source, begin, end);
+    checkRealSource(source, begin, end, OR_STRING);
     const at = this.tryReserve(end - begin);
     if (at < 0) return false;
     try {

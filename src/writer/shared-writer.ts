@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.ts';
 import { compareExchange, exchange, type Words } from '../base/atomics.ts';
-import { checkInteger, checkMade, checkSource } from '../base/check.ts';
+import { checkInteger, checkMade, checkSource, OR_STRING } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
@@ -299,7 +299,7 @@ export class SharedWriter extends WaitingWriter {
   /** As `LocalWriter.tryWrite`. */
   tryWrite(source: Uint8Array | string, begin: number = 0, end: number = source?.length): boolean {
     if (typeof source === 'string') return tryWriteText(this, source, begin, end);
-    checkSource(source, begin, end);
+    checkSource(source, begin, end, OR_STRING);
     const length = end - begin;
     if (this.run.append(source, begin, end)) {
       const left = this.budget - (this.countsBytes ? length : 1);
