@@ -23,4 +23,5 @@ test('orders are carried out however full the pool is', async () => {
   for (const bufferId of held) pool.release(bufferId);
   await drained;
   await broker.closed;
+  expect(await broker.stats()).toMatchObject({ connections: 0, slowConsumers: 0 });
 });

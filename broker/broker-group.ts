@@ -60,6 +60,8 @@ export class BrokerGroup {
   #orderCount: number = 0;
   #isRetired: boolean = false;
   #stopped: Promise<void> | undefined = undefined;
+  /** Once all have stopped. */
+  #lastStats: BrokerStats | undefined = undefined;
 
   private constructor(
     options: ResolvedBrokerOptions,
@@ -169,9 +171,9 @@ export class BrokerGroup {
     monitor.check('clients', () => (isServing() ? '' : 'no more are taken'));
   }
 
-  /** The sums over all executors that answer. */
+  /** The sums over all executors that answer; after {@link drain} the last ones. */
   async stats(): Promise<BrokerStats> {
-    return sumOf(await this.#carryOut('report', ANSWER_MS_MAX));
+    return this.#lastStats ?? sumOf(await this.#carryOut('report', ANSWER_MS_MAX));
   }
 
   /** Stops in good order, as `Broker.drain` does. */
@@ -193,7 +195,8 @@ export class BrokerGroup {
   async #stop(): Promise<void> {
     const accepting = this.#port.close();
     // They leave together: each waits for word from the others before it replies.
-    await this.#carryOut('drain', 2 * this.options.lingerMs + ANSWER_MS_MAX);
+    const last = await this.#carryOut('drain', 2 * this.options.lingerMs + ANSWER_MS_MAX);
+    this.#lastStats = sumOf(last);
     this.#port.destroy();
     await accepting;
     await this.#group.stop({ mode: 'now' });
