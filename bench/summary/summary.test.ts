@@ -118,6 +118,9 @@ test('a README has at most eight jobs', () => {
   const run: CoreRun = { ...rest, results: ids.map((id) => ({ ...results[0], id })) };
   expect(peersOf(run)).toHaveLength(peerGroups.length);
   expect(readmeTable(run).match(/^\| .* \|$/gm)).toHaveLength(8 + 2);
+  expect(readmeTable(run)).not.toContain('~');
+  const disturbed = run.results.map((row) => ({ ...row, disturbed: true }));
+  expect(readmeTable({ ...run, results: disturbed })).toMatch(/\n`~`: .* disturbed it\.$/);
 });
 
 test('drawings name what they show, and every run draws the same', () => {

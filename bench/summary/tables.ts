@@ -110,7 +110,9 @@ export function readmeTable(run: CoreRun): string {
     .slice(0, README_ROWS_MAX)
     .map(({ job, ours, others, ratio }) => [job, named(ours[0]), named(others[0]), times(ratio)]);
   const head = ['job', 'busbar', 'the fastest other', 'ratio'];
-  return [originOf(run), '', table(head, rows)].join('\n');
+  const isDisturbed = rows.some((row) => row.some((cell) => cell.includes('~')));
+  const note = isDisturbed ? ['', '`~`: other programs or machines disturbed it.'] : [];
+  return [originOf(run), '', table(head, rows), ...note].join('\n');
 }
 
 function named({ id, ns, disturbed }: Timed): string {
