@@ -38,7 +38,7 @@ function insist(result: string | number, expected: string | number): void {
   if (result !== expected) throw new Error(`${result}, not ${expected}`);
 }
 
-function inVain(wait: () => unknown): void {
+function untilTimeout(wait: () => unknown): void {
   for (let i = 0; i < WAITS; i++) wait();
 }
 
@@ -48,7 +48,7 @@ for (const order of ['barging', 'lifo', 'fair'] as const) {
   const mutex = Mutex.create(pool, { order });
   const holder = Mutex.attach(other, mutex.handle);
   holder.tryLock();
-  inVain(() => mutex.lockSync(0));
+  untilTimeout(() => mutex.lockSync(0));
   holder.unlock();
   uses[`mutex ${order}: tryLock`] = () => {
     insist(mutex.tryLock(), 'acquired');
@@ -70,8 +70,8 @@ const lock = RwLock.create(pool);
 const writer = RwLock.attach(other, lock.handle);
 const view = lock.readOnly;
 writer.tryWrite();
-inVain(() => lock.readSync(0));
-inVain(() => lock.writeSync(0));
+untilTimeout(() => lock.readSync(0));
+untilTimeout(() => lock.writeSync(0));
 writer.unlockWrite();
 uses['read-write lock: tryRead'] = () => {
   insist(lock.tryRead(), 'acquired');
@@ -107,7 +107,7 @@ for (const owned of [true, false]) {
   const semaphore = Semaphore.create(pool, { permits: 3, owned });
   const taker = Semaphore.attach(other, semaphore.handle);
   taker.tryAcquire(3);
-  inVain(() => semaphore.acquireSync(1, 0));
+  untilTimeout(() => semaphore.acquireSync(1, 0));
   taker.release(3);
   const name = owned ? 'semaphore, owned' : 'semaphore';
   uses[`${name}: tryAcquire`] = () => {
@@ -126,7 +126,7 @@ for (const owned of [true, false]) {
 
 for (const reset of ['manual', 'auto'] as const) {
   const event = Event.create(pool, { reset });
-  inVain(() => event.waitSync(0));
+  untilTimeout(() => event.waitSync(0));
   uses[`event ${reset}: set, reset`] = () => {
     insist(event.set(), 'set');
     event.reset();
@@ -145,8 +145,8 @@ for (const reset of ['manual', 'auto'] as const) {
 
 const gate = Gate.create(pool);
 const decide = (entries: number): boolean => entries > 0;
-inVain(() => gate.enterSync(0));
-inVain(() => gate.decideSync(decide, 0));
+untilTimeout(() => gate.enterSync(0));
+untilTimeout(() => gate.decideSync(decide, 0));
 gate.open();
 uses['gate: tryEnter'] = () => insist(gate.tryEnter(), 'entered');
 uses['gate: enterSync'] = () => insist(gate.enterSync(), 'entered');
@@ -162,9 +162,9 @@ const once = Once.create(pool);
 const maker = Once.attach(other, once.handle);
 const make = (): number => 7;
 maker.tryBegin();
-inVain(() => once.runSync(make, 0));
-inVain(() => once.beginSync(0));
-inVain(() => once.tryRun(make));
+untilTimeout(() => once.runSync(make, 0));
+untilTimeout(() => once.beginSync(0));
+untilTimeout(() => once.tryRun(make));
 maker.finish(7);
 uses['once, done: tryBegin'] = () => insist(once.tryBegin(), 'done');
 uses['once, done: beginSync'] = () => insist(once.beginSync(), 'done');
@@ -180,14 +180,14 @@ uses['once: tryBegin, fail'] = () => {
 };
 
 const countdown = Countdown.create(pool, 1);
-inVain(() => countdown.waitSync(0));
+untilTimeout(() => countdown.waitSync(0));
 uses['countdown: add, arrive'] = () => {
   insist(countdown.add(), 'added');
   insist(countdown.arrive(), 'counted');
   insist(countdown.tryWait(), 'busy');
 };
 const ended = Countdown.create(pool, 1);
-inVain(() => ended.waitSync(0));
+untilTimeout(() => ended.waitSync(0));
 ended.run(() => {});
 uses['countdown, done: arrive, waitSync'] = () => {
   insist(ended.arrive(), 'done');
@@ -196,7 +196,7 @@ uses['countdown, done: arrive, waitSync'] = () => {
 
 const group = WaitGroup.create(pool);
 group.add();
-inVain(() => group.waitSync(0));
+untilTimeout(() => group.waitSync(0));
 group.done();
 uses['wait group: add, done, waitSync'] = () => {
   group.add();
@@ -228,7 +228,7 @@ uses['seqlock: writeSync, readSync'] = () => {
 
 const tree = SignalTree.create(pool, { signals: 2000 });
 const signal = tree.signal(1500);
-inVain(() => tree.takeSync(0));
+untilTimeout(() => tree.takeSync(0));
 uses['signal tree: set, tryTake'] = () => {
   insist(tree.set(700), 'set');
   insist(tree.tryTake(), 700);
