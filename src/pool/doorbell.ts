@@ -62,8 +62,9 @@ export class Doorbell {
    */
   ringHere(): void {
     if (this.#isRinging) return;
-    this.#isRinging = true;
+    // First: if the call throws because the stack is full, the next ring tries it again.
     this.#soon.then(this.#onHere);
+    this.#isRinging = true;
   }
 
   /** Rings the thread with that badge, or the one that has its slot now. **Threads** any. */
