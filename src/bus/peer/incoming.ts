@@ -185,7 +185,10 @@ export class Incoming {
     this.#lostEpoch = epoch;
     const { out } = this;
     if (out.listener !== 0 && out.listener <= epoch) out.close();
-    if (this.#ledger.teller <= epoch) {
+    const { teller } = this.#ledger;
+    // A successor that has asked, and has not told yet, has not ended.
+    const isAwaited = teller === 0 && out.listener > epoch;
+    if (teller <= epoch && !isAwaited) {
       this.#part();
       // Its frame will not be followed.
       if (this.#state === IDLE) this.dropReference();
@@ -367,8 +370,8 @@ export class Incoming {
         return begin + padded(b);
       }
       case GONE:
-        // What a predecessor was told is old: the peer may have a successor by now.
-        if (this.#ledger.teller !== 0 && !isStale) this.#core.gone(a, b);
+        // What was for a predecessor is old: that bus may have a successor by now.
+        if (this.#ledger.teller !== 0) this.#core.gone(a, b);
         return at + GONE_WORDS * WORD_BYTES;
       case BYE:
         if (a === this.#core.epoch && !isStale) {

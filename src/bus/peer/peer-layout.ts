@@ -87,7 +87,8 @@
  *   TELLING f, SYNCED  what was refused of e, but messages   passes over it      the same
  *   any       ASK f, f ≠ e          forgets interests, owes ASK                  ASKING
  *   any       BYE (own epoch)       forgets interests                            PARTED
- *   any       GONE e                forgets interests, owes ASK to a successor   PARTED
+ *   ASKING    GONE e after ASK f > e  nothing: that one has yet to tell          ASKING
+ *   any other GONE e                forgets interests, owes ASK to a successor   PARTED
  *   PARTED    TELL (own epoch, f > lost)  as from ASKING                         TELLING f
  *
  * A joined bus publishes once each expected peer has come to SYNCED or PARTED.

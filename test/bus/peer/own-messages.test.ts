@@ -6,7 +6,7 @@ import { Random } from '../../../src/base/random.ts';
 import type { BusSubscription } from '../../../src/bus/bus-subscription.ts';
 import { FrameMemory } from '../../../src/bus/frame-memory.ts';
 import type { PeerGroup } from '../../../src/bus/peer/peer-carrier.ts';
-import { GROUPS } from '../../../src/bus/peer/peer-layout.ts';
+import { DONE, GROUPS, SERVE, SYNC, TELL } from '../../../src/bus/peer/peer-layout.ts';
 import { Peers, type PeersHome } from '../../../src/bus/peer/peers.ts';
 import { SubscriptionIndex } from '../../../src/bus/subscription-index.ts';
 import { type BufferId, BufferPool } from '../../../src/pool/index.ts';
@@ -15,6 +15,7 @@ import { expectAllHome } from '../../pool-expectations.ts';
 const SEEDS = Number(process.env.BUSBAR_WORLDS ?? 40);
 const only = process.env.BUSBAR_SEED;
 const WINDOW = 64;
+const WINDOW_BYTES = 4096;
 const MESSAGE_BYTES = 4;
 const COST = 10;
 
@@ -44,7 +45,7 @@ class Party {
       name: `${index}:${epoch}`,
       memory: this.memory,
       windowRegions: 16,
-      windowBytes: 4096,
+      windowBytes: WINDOW_BYTES,
       windowInterests: WINDOW,
       arrivedOwn: (from, _id, begin, end) => {
         for (let at = begin; at < end; at += MESSAGE_BYTES) {
@@ -146,6 +147,15 @@ class Pair {
     if (region === undefined) return false;
     this.parties[to].receive(region);
     return true;
+  }
+
+  /** A region that party `from` would not send, or not now. */
+  inject(from: 0 | 1, words: readonly number[]): void {
+    const bufferId = this.pool.tryAcquire();
+    const offset = this.pool.offsetOf(bufferId);
+    new Int32Array(this.pool.bytes.buffer, offset, words.length).set(words);
+    this.lanes[from].push({ bufferId, offset, length: 4 * words.length });
+    while (this.deliver(from === 0 ? 1 : 0));
   }
 
   settle(): void {
@@ -253,6 +263,82 @@ test.each(['an interest', 'a goodbye'])(
   },
 );
 
+test('a fence behind a refused message is not one of a successor', async () => {
+  const pair = new Pair();
+  const [from, to] = pair.parties;
+  pair.settle();
+  to.appetite = 0;
+  expect(from.send(1001)).toBe(true);
+  void from.peers.fence();
+  from.peers.flush();
+  while (pair.deliver(1));
+  from.end();
+  const next = pair.start(0);
+  pair.parties[0] = next;
+  pair.settle();
+  expect(next.send(1002)).toBe(true);
+  let isPassed = false;
+  void next.peers.fence().then(() => {
+    isPassed = true;
+  });
+  pair.settle();
+  to.proceed(1);
+  pair.settle();
+  await Promise.resolve();
+  expect([to.got, isPassed]).toEqual([[1001], false]);
+  to.proceed(1);
+  pair.settle();
+  await Promise.resolve();
+  expect([to.got, isPassed]).toEqual([[1001, 1002], true]);
+  pair.end();
+});
+
+test('SYNC behind a refused message does not say that a successor has told all', () => {
+  const pair = new Pair();
+  const [from, to] = pair.parties;
+  pair.settle();
+  to.appetite = 0;
+  expect(from.send(1001)).toBe(true);
+  from.peers.flush();
+  pair.inject(0, [SERVE, GROUPS, 0, SYNC]);
+  from.end();
+  pair.inject(0, [TELL, 1, 2, 16, WINDOW_BYTES, 0]);
+  to.proceed(Infinity);
+  expect([to.got, to.peers.count]).toEqual([[1001], 0]);
+  pair.inject(0, [SYNC]);
+  expect(to.peers.count).toBe(1);
+  pair.parties[0] = pair.start(0);
+  pair.end();
+});
+
+test('who is done with more than it was sent is sent no more, and passes no fence', async () => {
+  const pair = new Pair();
+  const [from, to] = pair.parties;
+  pair.settle();
+  const beyond = [DONE, 1, 1, 1 << 20, 1 << 20, 1 << 20, 1 << 20];
+  pair.inject(1, beyond);
+  for (let i = 0; i < 2 * WINDOW; i++) from.want(`to.${i}`);
+  for (let i = 0; i < 10; i++) from.peers.flush();
+  while (pair.deliver(1));
+  expect(to.peers.remote.count).toBe(WINDOW);
+  pair.settle();
+  pair.inject(1, beyond);
+  let isPassed = false;
+  void from.peers.fence().then(() => {
+    isPassed = true;
+  });
+  await Promise.resolve();
+  expect(isPassed).toBe(false);
+  pair.settle();
+  await Promise.resolve();
+  expect(isPassed).toBe(true);
+  pair.inject(1, beyond);
+  let sent = 0;
+  while (from.send(1000)) sent++;
+  expect(sent).toBe(Math.ceil(WINDOW_BYTES / (MESSAGE_BYTES + COST)));
+  pair.end();
+});
+
 test('whatever is refused, dies and begins anew, messages come in order, none twice', () => {
   const seeds =
     only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
@@ -291,11 +377,9 @@ test('whatever is refused, dies and begins anew, messages come in order, none tw
     expect(got, `seed ${seed}`).toEqual(sorted);
     expect(got.slice(got.length - last.length), `seed ${seed}`).toEqual(last);
     const [regions, bytes, interests] = pair.parties[0].outstanding as [number, number, number];
-    expect([regions < 2, bytes < 4096 / 8, interests < WINDOW / 8], `seed ${seed}`).toEqual([
-      true,
-      true,
-      true,
-    ]);
+    expect([regions < 2, bytes < WINDOW_BYTES / 8, interests < WINDOW / 8], `seed ${seed}`).toEqual(
+      [true, true, true],
+    );
     expect(Math.min(regions, bytes, interests), `seed ${seed}`).toBeGreaterThanOrEqual(0);
     pair.end();
   }
