@@ -38,13 +38,18 @@ async function setUp(options: Partial<TcpLinkOptions> = {}) {
   const { port } = listener.address() as { port: number };
   const link = await TcpLink.connect(pool, { port, codec, ...options });
   await until(() => peers.length === 1);
-  const send = async (): Promise<void> => {
-    peers[0]?.write(FRAMES);
-    await until(() => link.stats().bytesRead === FRAMES.length);
+  /** Until all has arrived, or as much as the link reads. */
+  const send = async (frames = FRAMES): Promise<void> => {
+    peers[0]?.write(frames);
+    await until(() => link.stats().bytesRead === frames.length || link.paused);
   };
   const reset = async (): Promise<void> => {
     peers[0]?.resetAndDestroy();
-    await until(() => link.closed);
+    await until(() => {
+      // A paused link learns of it by its next write.
+      if (link.paused && link.writable) link.tryWrite('x');
+      return link.closed;
+    });
     expect(link.error).toMatchObject({ code: 'ERR_BUSBAR_LINK_FAILED' });
   };
   const finish = (): void => {
@@ -102,6 +107,55 @@ test.each(Object.entries(READERS))(
     finish();
   },
 );
+
+/** Frames in the first read, more than an inbox takes; some wait in the framer, some before it. */
+const MANY = Buffer.from('\0\0\0\x01x'.repeat(3000), 'latin1');
+
+test.each(
+  Object.entries(READERS).flatMap(
+    ([name, read]) =>
+      [
+        { name, read, ingest: 'direct', isPaused: false, directReadBytes: 1024 },
+        { name, read, ingest: 'direct', isPaused: false, directReadBytes: 0 },
+        { name, read, ingest: 'copy', isPaused: false, directReadBytes: 1024 },
+        { name, read, ingest: 'copy', isPaused: true, directReadBytes: 1024 },
+      ] as const,
+  ),
+)(
+  '$name, $ingest, by $directReadBytes, paused $isPaused: also what stood behind a full inbox',
+  async ({ read, ingest, isPaused, directReadBytes }) => {
+    const { link, send, reset, finish } = await setUp({ ingest, directReadBytes });
+    const { seen, open, outcome } = readGated(read, link);
+    await send(MANY);
+    await until(() => seen.count === 1);
+    if (isPaused) link.pause();
+    expect(link.paused).toBe(true);
+    await reset();
+    const arrived = Math.floor(link.stats().bytesRead / 5);
+    expect(arrived).toBeGreaterThan(64);
+    open();
+    expect(await outcome).toBe(link.error);
+    expect(seen.count).toBe(arrived);
+    finish();
+  },
+);
+
+test('what finds no buffer behind a full inbox is dropped, and the error still comes', async () => {
+  const { pool, link, send, finish } = await setUp({ ingest: 'copy' });
+  const { seen, open, outcome } = readGated(READERS.receive as Read, link);
+  await send(MANY);
+  await until(() => seen.count === 1);
+  const held = [];
+  for (let id = pool.tryAcquire(); id >= 0; id = pool.tryAcquire()) held.push(id);
+  link.socket.destroy(new Error('reset'));
+  await until(() => link.closed);
+  for (const id of held) pool.release(id);
+  open();
+  expect(await outcome).toBe(link.error);
+  expect(link.stats().bytesRead).toBeGreaterThan(8192);
+  expect(seen.count).toBe(Math.floor(4096 / 5));
+  finish();
+});
 
 test.each(Object.entries(READERS))(
   '%s: the same over UDP, when its pool is closed',

@@ -109,10 +109,15 @@ export class Inbox<P extends Packet = Packet> {
     this.advance();
   }
 
+  /** Whether the link has failed, and a reader is to get what had arrived. */
+  get keepsRest(): boolean {
+    return this.#state < BROKEN && this.#owner.keepsRest();
+  }
+
   /** The link delivers no more. What is queued is released, unless a reader is to get it. */
   close(): void {
     if (this.#state >= BROKEN) return;
-    if (!this.#owner.keepsRest()) {
+    if (!this.keepsRest) {
       this.destroy();
       return;
     }

@@ -210,6 +210,13 @@ export class Intake implements LingeringReader, DueReader {
     if (this.#owner !== NO_OWNER) this.#tellEnd();
   }
 
+  /** Delivers what has arrived, also while paused, as far as there are buffers for it. */
+  deliverRest(): void {
+    if (this.isOver || this.#owner === NO_OWNER) return;
+    this.#paused = false;
+    this.#advance();
+  }
+
   /** Stops delivery for good. Space lent by the framer stays valid until {@link close}. */
   stopReading(): void {
     this.#state = STOPPED;

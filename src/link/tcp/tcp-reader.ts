@@ -47,8 +47,8 @@ export abstract class TcpReader extends ReadableLink {
 
   /** @internal */
   protected override holdReading(isHeld: boolean): void {
-    if (isHeld) this.intake.pause();
-    else this.intake.resume();
+    if (!isHeld) this.intake.resume();
+    else if (!this.life.isGone) this.intake.pause();
   }
 
   /**
@@ -91,8 +91,11 @@ export abstract class TcpReader extends ReadableLink {
 
   /** @internal */
   protected override stopReading(): void {
+    const { inbox } = this;
+    // What stands behind a full inbox has arrived, too.
+    if (inbox?.keepsRest === true) this.notify(() => this.intake.deliverRest());
     this.intake.stopReading();
-    this.inbox?.close();
+    inbox?.close();
     // Bytes that arrive before the peer's end are dropped.
     if (!this.life.isGone) this.socket.resume();
   }
