@@ -24,6 +24,7 @@ PLACE is a process id, the path of a socket, or a URL with its token. Default: a
   --json                  snapshots as JSON, one a line
 `;
 const REPLY_MS_MAX = 2000;
+const GONE = 'no process listens there';
 
 interface Look {
   readonly place: string;
@@ -145,7 +146,7 @@ async function lookAt(given: readonly string[]): Promise<Look[]> {
   const named = given.flatMap((each) => (/^\d+$/.test(each) ? placesOf(each) : [each]));
   const places = given.length === 0 ? placesOf() : named;
   const looks = await Promise.all(places.map((place) => look(place, given.length === 0)));
-  return looks.filter(({ failure }) => given.length > 0 || failure !== 'ended');
+  return looks.filter(({ failure }) => given.length > 0 || failure !== GONE);
 }
 
 /** Removes what a process has left that was killed, where `mayRemove`. */
@@ -176,7 +177,7 @@ function look(place: string, mayRemove: boolean): Promise<Look> {
     request.on('error', ({ code, message }: NodeJS.ErrnoException) => {
       const hasEnded = code === 'ECONNREFUSED' || code === 'ENOENT';
       if (hasEnded && mayRemove) rmSync(place, { force: true });
-      resolve({ place, failure: hasEnded ? 'ended' : message });
+      resolve({ place, failure: hasEnded ? GONE : message });
     });
   });
 }

@@ -275,10 +275,14 @@ test('wrong arguments are named', () => {
   const monitor = new Monitor();
   const pool = makePool();
   monitor.watch('pool', pool);
-  expect(() => monitor.watch('pool', pool)).toThrow('name must not be taken, got "pool"');
+  expect(() => monitor.watch('pool', pool)).toThrow('name must be new, but "pool" is watched');
   expect(() => monitor.watch('', pool)).toThrow('name must be a string that is not empty, got ""');
-  expect(() => monitor.watch('x', {} as never)).toThrow(/^subject must be one of BufferPool,/);
-  expect(() => monitor.watch('x', null as never)).toThrow(/^subject must be one of BufferPool,/);
+  expect(() => monitor.watch('x', {} as never)).toThrow(
+    /^subject must be one of BufferPool, PacketChannel,/,
+  );
+  expect(() => monitor.watch('x', null as never)).toThrow(
+    /^subject must be one of BufferPool, PacketChannel,/,
+  );
   const own = { kind: 'pool', metrics: [], read: () => ({}) };
   expect(() => monitor.watchOwn('x', own)).toThrow("kind must not be one of busbar's");
   expect(() => monitor.check('x', 1 as never)).toThrow(/^condition must be a function/);

@@ -131,7 +131,8 @@ export class Monitor {
     const type = typeNameOf(subject);
     const kind = Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
     if (kind === undefined) {
-      throw new TypeError(`subject must be one of ${Object.keys(KINDS)}, got ${show(subject)}`);
+      const known = Object.keys(KINDS).join(', ');
+      throw new TypeError(`subject must be one of ${known}, got ${show(subject)}`);
     }
     this.#add(name, (holders) => read(kind, name, subject, holders));
   }
@@ -223,7 +224,7 @@ export class Monitor {
 
   #add(name: string, read: Read): void {
     checkName('name', name);
-    if (this.#reads.has(name)) throw new RangeError(`name must not be taken, got "${name}"`);
+    if (this.#reads.has(name)) throw new RangeError(`name must be new, but "${name}" is watched`);
     this.#reads.set(name, read);
   }
 

@@ -186,6 +186,6 @@ export abstract class DatagramLink extends UdpReader {
   }
 
   #refuseWriter(): never {
-    throw new TypeError('a link without a peer has no writer');
+    throw new TypeError('a link without a peer has no writer of its own: use writerTo or trySend');
   }
 }
