@@ -59,7 +59,7 @@ test('the dashboard asks for labels that its metrics have', () => {
 });
 
 describe.skipIf(!isExpected)('with Prometheus', () => {
-  test('it scrapes the broker and statsd, and knows each query of the dashboard', async () => {
+  test('it scrapes three programs, and has a result for each query of the dashboard', async () => {
     buildPrograms();
     const folder = mkdtempSync(`${tmpdir()}/busbar-prometheus-`);
     try {
@@ -68,18 +68,24 @@ describe.skipIf(!isExpected)('with Prometheus', () => {
       const common = ['--port', '0', '--executors', '2', ...metrics];
       const broker = new Program('build/broker/main.js', ['--seconds', '0', ...common], places);
       const statsd = new Program('build/examples/statsd/main.js', common, places);
-      const found = /^Live figures, and \/metrics: (http:\/\/[\d.:]+)\/\?token=secret$/;
-      const targets = [await broker.line(found), await statsd.line(found)].map(([, url]) => url);
+      // It has a channel, which the others have not.
+      const shown = new Program('build/test/metrics/shown.main.js', [], places);
+      const found = /^Live figures, and \/metrics: (http:\S+)$/;
+      const targets = [
+        await broker.line(found),
+        await statsd.line(found),
+        await shown.line(/^at (http:\S+)$/),
+      ].map(([, url]) => new URL(url as string));
       const [, port] = await broker.line(/^Listening on 127\.0\.0\.1:(\d+)/);
       const client = await RawClient.connect(Number(port));
       await client.converse('SUB a 1\r\nPUB a 1\r\nx\r\n');
       const headers = { authorization: 'Bearer secret' };
-      const text = await (await fetch(`${targets[0]}/metrics`, { headers })).text();
+      const text = await (await fetch(new URL('/metrics', targets[0]), { headers })).text();
       const { status, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text });
       expect([status, String(stderr)]).toEqual([0, '']);
 
       const listen = `127.0.0.1:${await freePort()}`;
-      writeFileSync(`${folder}/prometheus.yml`, configuration(targets as string[]));
+      writeFileSync(`${folder}/prometheus.yml`, configuration(targets));
       const prometheus = new Program('prometheus', [
         `--config.file=${folder}/prometheus.yml`,
         `--storage.tsdb.path=${folder}/data`,
@@ -97,18 +103,21 @@ describe.skipIf(!isExpected)('with Prometheus', () => {
       };
       const sampleOf = async (expr: string): Promise<string | undefined> =>
         (await query(expr))[0]?.value[1];
-      await expect.poll(() => sampleOf('sum(up)')).toBe('2');
+      await expect.poll(() => sampleOf('sum(up)')).toBe('3');
       await expect.poll(() => sampleOf('sum(busbar_broker_messages_in_total)')).toBe('1');
       expect(await sampleOf('busbar_broker_clients > 0')).toBe('1');
       expect(await sampleOf('count(busbar_executor_state)')).toBe('4');
-      expect(await sampleOf('sum(busbar_pool_buffer_limit{job="busbar"}) > 100')).toBeDefined();
+      expect(await sampleOf('sum(busbar_pool_buffer_limit{job=~"busbar.*"}) > 100')).toBeDefined();
       for (const { expr } of panels.flatMap((panel) => panel.targets)) {
-        await query(expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '1m'));
+        const asked = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '1m');
+        // A rate needs two scrapes.
+        await expect.poll(() => query(asked), { message: asked }).not.toEqual([]);
       }
       // For the client that is connected.
       await client.converse('');
       expect(await broker.stop()).toBe(0);
       expect(await statsd.stop()).toBe(0);
+      await shown.stop('SIGKILL');
       await prometheus.stop();
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -116,14 +125,16 @@ describe.skipIf(!isExpected)('with Prometheus', () => {
   });
 });
 
-function configuration(targets: readonly string[]): string {
-  const hosts = targets.map((url) => `'${new URL(url).host}'`);
+function configuration(targets: readonly URL[]): string {
+  const jobs = targets.map(
+    ({ host, searchParams }) => `
+  - job_name: 'busbar at ${host}'
+    authorization: { credentials: '${searchParams.get('token')}' }
+    static_configs: [{ targets: ['${host}'] }]`,
+  );
   return `
 global: { scrape_interval: 1s, scrape_timeout: 1s }
-scrape_configs:
-  - job_name: busbar
-    authorization: { credentials: secret }
-    static_configs: [{ targets: [${hosts}] }]
+scrape_configs:${jobs.join('')}
 `;
 }
 
