@@ -2,7 +2,7 @@
 /** `new` of any exported class makes a usable object, or says in its own words what to do. */
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { BufferPool, Packet } from '../src/index.ts';
+import { BufferPool, Datagram, Packet } from '../src/index.ts';
 
 const SRC = new URL('../src/', import.meta.url);
 const FOLDERS = readdirSync(SRC, { withFileTypes: true })
@@ -30,12 +30,18 @@ test.each(FOLDERS)('new of what busbar/%s exports', async (folder) => {
   expect(wrong).toEqual([]);
 });
 
-test('new Packet is refused also with the arguments of wrap', () => {
+test.each([Packet, Datagram])('new %o is refused whatever it is given', (made) => {
   const pool = BufferPool.create({ bufferSize: 64, bufferCount: 1, maxThreads: 1 });
   const bufferId = pool.tryAcquire();
-  expect(() => Reflect.construct(Packet, [pool, bufferId, pool.offsetOf(bufferId), 8])).toThrow(
-    new TypeError('new Packet is refused: use Packet.tryFrom or Packet.wrap'),
-  );
-  Packet.wrap(pool, bufferId, pool.offsetOf(bufferId), 8).release();
+  const ways = made === Packet ? 'Packet.tryFrom or Packet.wrap' : 'link.receive()';
+  const packet = Packet.wrap(pool, bufferId, pool.offsetOf(bufferId), 8);
+  // Those of `wrap`; then those of the constructors, and what a program may make up.
+  const args: unknown[] = [pool, bufferId, packet.offset, 8, 0, Symbol('packet'), {}, packet];
+  for (let count = 0; count <= args.length; count++) {
+    expect(() => Reflect.construct(made, args.slice(0, count))).toThrow(
+      new TypeError(`new ${made.name} is refused: use ${ways}`),
+    );
+  }
+  packet.release();
   expect(pool.close().heldByThreads).toBe(0);
 });

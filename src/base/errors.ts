@@ -418,12 +418,12 @@ export class BusbarError extends Error {
   readonly code: BusbarErrorCode;
   /** Where the package, and the repository, explain the code, and say what to do. */
   readonly help: string;
-  /** What {@link isOne} looks for; a proxy does not have it. */
-  readonly #brand = true;
+  /** What the text says besides the code's own. {@link isOne} looks for it; a proxy has none. */
+  readonly #detail: string | undefined;
 
   /** @internal Unlike `instanceof`, runs no code of the value's. */
   static isOne(value: unknown): value is BusbarError {
-    return typeof value === 'object' && value !== null && #brand in value;
+    return typeof value === 'object' && value !== null && #detail in value;
   }
 
   constructor(code: BusbarErrorCode, detail?: string, options?: { readonly cause?: unknown }) {
@@ -432,7 +432,14 @@ export class BusbarError extends Error {
       options,
     );
     this.code = code;
+    this.#detail = detail;
     this.help = `busbar/docs/errors.md#${`${code}`.toLowerCase()}`;
+  }
+
+  /** @internal An error of the same code that says more, with this one as its cause. */
+  saying(more: string): BusbarError {
+    const detail = this.#detail === undefined ? more : `${this.#detail}; ${more}`;
+    return new BusbarError(this.code, detail, { cause: this });
   }
 }
 

@@ -4,23 +4,15 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { INBOX_OWNER } from '../../test/link/inbox-owner.ts';
 import { buildPrograms } from '../../test/program.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
-import { Inbox, type InboxOwner } from './inbox.ts';
-
-const OWNER: InboxOwner = {
-  hold: () => {},
-  endHold: () => queueMicrotask(() => {}),
-  isPaused: () => false,
-  endTaken: () => {},
-  error: () => undefined,
-  keepsRest: () => false,
-};
+import { Inbox } from './inbox.ts';
 
 function setUp() {
   const pool = BufferPool.create({ bufferSize: 64, bufferCount: 256, maxThreads: 1 });
-  const inbox = new Inbox(1 << 20, OWNER);
+  const inbox = new Inbox(1 << 20, INBOX_OWNER);
   const push = (): void => inbox.push(Packet.tryFrom(pool, 'one') as Packet);
   const finish = (): void => {
     inbox.destroy();

@@ -37,6 +37,12 @@ import {
  */
 const RELEASED = -1 as BufferId;
 
+/** What only busbar's own code passes to the constructor: a packet releases what it was given. */
+const KEY: unique symbol = Symbol('packet');
+
+/** {@link KEY} for classes that extend `Packet`. Not used here: see {@link RELEASED}. */
+export const PACKET_KEY: typeof KEY = KEY;
+
 /**
  * The four words between a packet's reference and its SendPacket. One per thread is enough: they
  * are empty between calls.
@@ -76,9 +82,10 @@ export class Packet {
     offset: number,
     length: number,
     tag: number,
+    key: typeof KEY,
   ) {
-    // Also with the arguments of `wrap`: it would release a reference that it does not have.
-    if (tag === undefined) checkMade(false, new.target, 'Packet.tryFrom or Packet.wrap');
+    // Whatever a program passes: the packet would release a reference that it does not have.
+    if (key !== KEY) checkMade(false, new.target, 'Packet.tryFrom or Packet.wrap');
     this.pool = pool;
     this.buffer = bufferId;
     this.begin = offset;
@@ -110,7 +117,7 @@ export class Packet {
     ) {
       throwRegion(pool, bufferId, offset, length);
     }
-    return new Packet(pool, bufferId, offset, length, 0);
+    return new Packet(pool, bufferId, offset, length, 0, KEY);
   }
 
   /** @internal Like {@link wrap}, of a region that is known to lie in the buffer. */
@@ -121,7 +128,7 @@ export class Packet {
     length: number,
     tag: number = 0,
   ): Packet {
-    return new Packet(pool, bufferId, offset, length, tag);
+    return new Packet(pool, bufferId, offset, length, tag, KEY);
   }
 
   /**
@@ -135,7 +142,7 @@ export class Packet {
     length: number,
     tag: number = 0,
   ): Packet {
-    const packet = new Packet(pool, bufferId, offset, length, tag);
+    const packet = new Packet(pool, bufferId, offset, length, tag, KEY);
     pool.retain(bufferId);
     return packet;
   }
@@ -161,7 +168,7 @@ export class Packet {
     const offset = pool.offsetOf(bufferId);
     if (isText) writeText(pool.bytes, offset, source, length);
     else pool.arena.write(offset, source, 0, length);
-    return new Packet(pool, bufferId, offset, length, 0);
+    return new Packet(pool, bufferId, offset, length, 0, KEY);
   }
 
   /**
@@ -210,7 +217,7 @@ export class Packet {
     writeSendPacket(transit, 0, sent);
     const bufferId = pool.moveFromWords(transit, 0);
     // Before a setter of the caller's runs, which may receive another packet.
-    const packet = new Packet(pool, bufferId, transit[1], transit[2], 0);
+    const packet = new Packet(pool, bufferId, transit[1], transit[2], 0, KEY);
     useUp(sent);
     return packet;
   }
@@ -233,6 +240,7 @@ export class Packet {
       words[index + (1 satisfies TransitOffset)],
       words[index + (2 satisfies TransitLength)],
       0,
+      KEY,
     );
   }
 
@@ -330,7 +338,7 @@ export class Packet {
       begin = cut;
     }
     this.end();
-    pieces.push(new Packet(pool, bufferId, offset + begin, length - begin, label));
+    pieces.push(new Packet(pool, bufferId, offset + begin, length - begin, label, KEY));
     return pieces;
   }
 

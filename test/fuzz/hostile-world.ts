@@ -29,6 +29,7 @@ import { LocalWriter, Reservation, SharedWriter, WriteFlusher } from 'busbar/wri
 import type { Random } from '../../src/base/random.ts';
 import { LaneMailbox } from '../../src/executor/lane-mailbox.ts';
 import { Inbox } from '../../src/link/inbox.ts';
+import { INBOX_OWNER } from '../link/inbox-owner.ts';
 import { auditPool } from '../pool-audit.ts';
 
 /** What became of the object before it is called. */
@@ -192,15 +193,7 @@ export class World {
   }
 
   incomingFrame(): IncomingFrame {
-    const owner = {
-      hold() {},
-      endHold() {},
-      isPaused: () => false,
-      endTaken() {},
-      error: () => undefined,
-      keepsRest: () => false,
-    };
-    const inbox = new Inbox(64, owner);
+    const inbox = new Inbox(64, INBOX_OWNER);
     const packet = this.packet();
     const frame = new IncomingFrame(inbox, packet);
     inbox.push(packet);

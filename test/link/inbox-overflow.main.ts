@@ -10,6 +10,7 @@ import assert from 'node:assert/strict';
 import { Inbox } from '../../src/link/inbox.ts';
 import { Packet } from '../../src/packet/index.ts';
 import { BufferPool } from '../../src/pool/index.ts';
+import { INBOX_OWNER } from './inbox-owner.ts';
 
 const ROUNDS = 20;
 /** Calls of one round, each with a little more stack. */
@@ -18,14 +19,7 @@ const PENDING = Symbol('pending');
 const OPEN = Promise.resolve(PENDING);
 
 const pool = BufferPool.create({ bufferSize: 64, bufferCount: 256, maxThreads: 1 });
-const inbox = new Inbox(1 << 20, {
-  hold: () => {},
-  endHold: () => queueMicrotask(() => {}),
-  isPaused: () => false,
-  endTaken: () => {},
-  error: () => undefined,
-  keepsRest: () => false,
-});
+const inbox = new Inbox(1 << 20, INBOX_OWNER);
 
 function push(): void {
   inbox.push(Packet.tryFrom(pool, 'one') as Packet);

@@ -76,6 +76,17 @@ test('after the last attempt its error is the cause, and its code the code', asy
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test('the last error says how many attempts there were, also where it has no detail', async () => {
+  stopTime();
+  const retry = resolveRetry({ attempts: 2 });
+  const attempt = (): Promise<never> => Promise.reject(new BusbarError('ERR_BUSBAR_TIMEOUT'));
+  const failed = connectAgain(attempt, retry, undefined).catch((error) => error);
+  await passWait();
+  expect((await failed).message).toBe(
+    'the wait took longer than its timeout: the last of 2 attempts',
+  );
+});
+
 test('what another attempt would not change is thrown at once, as it is', async () => {
   const retry = resolveRetry({ attempts: Infinity });
   for (const error of [

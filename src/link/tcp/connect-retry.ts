@@ -4,7 +4,7 @@
 import { offAbort, onAbort } from '../../base/abort.ts';
 import { checkInteger, checkOptions, show } from '../../base/check.ts';
 import { startTimer, stopTimer } from '../../base/clock.ts';
-import { BUSBAR_ERRORS, BusbarError } from '../../base/errors.ts';
+import { BusbarError } from '../../base/errors.ts';
 import { arbitrarySeed, Random } from '../../base/random.ts';
 
 /**
@@ -91,11 +91,7 @@ export async function connectAgain<T>(
       return await attempt();
     } catch (error) {
       if (attempts === 1 || !mayPass(error)) throw error;
-      if (made >= attempts) {
-        const detail = error.message.replace(`${BUSBAR_ERRORS[error.code]}: `, '');
-        const text = `${detail}; the last of ${made} attempts`;
-        throw new BusbarError(error.code, text, { cause: error });
-      }
+      if (made >= attempts) throw error.saying(`the last of ${made} attempts`);
     }
     await wait(random.between(0, Math.min(ceilingMs, maxDelayMs)), signal);
   }

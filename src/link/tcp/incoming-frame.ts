@@ -8,6 +8,7 @@ import { Runs } from '../../base/runs.ts';
 import type { WaitOptions } from '../../base/wait-guard.ts';
 import type { Framer } from '../../framer/index.ts';
 import { Packet } from '../../packet/index.ts';
+import { PACKET_KEY } from '../../packet/packet.ts';
 import type { Inbox } from '../inbox.ts';
 
 /** A part of a frame, as it waits in an inbox. */
@@ -16,7 +17,7 @@ class FramePart extends Packet {
   readonly rest: number;
 
   constructor({ pool, frameBufferId, frameOffset, frameLength, frameRest }: Framer) {
-    super(pool, frameBufferId, frameOffset, frameLength, 0);
+    super(pool, frameBufferId, frameOffset, frameLength, 0, PACKET_KEY);
     // As Packet.sharing does.
     pool.retain(frameBufferId);
     this.rest = frameRest;

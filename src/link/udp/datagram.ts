@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /** `Datagram`: a received message as a packet that knows its sender, for programs that await. */
 
+import { checkMade } from '../../base/check.ts';
 import { describeAs } from '../../base/description.ts';
 import { ADDRESS_HOST, ADDRESS_PORT, ADDRESS_WORDS } from '../../native/udp.ts';
 import { Packet } from '../../packet/index.ts';
+import { PACKET_KEY } from '../../packet/packet.ts';
 import type { BufferId, BufferPool } from '../../pool/index.ts';
 import { UdpAddress } from './udp-address.ts';
 import type { UdpIntake } from './udp-intake.ts';
@@ -30,8 +32,8 @@ export class Datagram extends Packet {
     length: number,
     intake: Arrival,
   ) {
-    // Without an intake a program has called this: undefined is refused.
-    super(pool, bufferId, offset, length, intake && 0);
+    checkMade(typeof intake?.sourceAt === 'number', new.target, 'link.receive()');
+    super(pool, bufferId, offset, length, 0, PACKET_KEY);
     this.truncated = intake.isTruncated;
     const { table, sourceAt } = intake;
     for (let i = 0; i < ADDRESS_WORDS; i++) this.#source[i] = table[sourceAt + i];
