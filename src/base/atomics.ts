@@ -104,8 +104,11 @@ export function compareExchange(
   return Atomics.compareExchange(words, index, expected, replacement);
 }
 
-/** Wakes up to `count` waiters of the word; returns how many there were. */
-export function notify(words: Words, index: number, count: number = Infinity): number {
+/**
+ * Wakes up to `count` waiters of the word, all if that is undefined; returns how many there were.
+ * (Infinity would make an object in every call.)
+ */
+export function notify(words: Words, index: number, count?: number): number {
   return Atomics.notify(words, index, count);
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { die } from '../../test/simulated-death.ts';
+import type { BusbarError } from '../base/errors.ts';
 import { WordChannel } from '../channel/index.ts';
 import { BufferPool } from './index.ts';
 import { WaitLine } from './wait-line.ts';
@@ -32,6 +34,30 @@ test.each(['by one signal', 'last first', 'first first'])(
     pool.close();
   },
 );
+
+test.each(['receiveSync', 'receive'] as const)(
+  '%s: waits that are over before a tick learn that the last sender has died',
+  async (way) => {
+    const pool = BufferPool.create(shape);
+    const other = BufferPool.attach(pool.handle);
+    const channel = WordChannel.create(pool, { kind: 'spsc', capacity: 2 });
+    const receiver = channel.receiver();
+    WordChannel.attach(other, channel.handle).sender().trySend(7);
+    expect(receiver.tryReceive()).toBe(7);
+    die(other);
+    const wait = async (): Promise<void> => {
+      for (let i = 0; i < 1000; i++) {
+        if (way === 'receiveSync') expect(receiver.receiveSync(1)).toBe(undefined);
+        else await receiver.receive({ timeoutMs: 1 }).catch(ignoreTimeout);
+      }
+    };
+    await expect(wait()).rejects.toMatchObject({ code: 'ERR_BUSBAR_CHANNEL_PEER_DIED' });
+  },
+);
+
+function ignoreTimeout(error: unknown): void {
+  if ((error as BusbarError).code !== 'ERR_BUSBAR_TIMEOUT') throw error;
+}
 
 test('a caller whose wait cannot be ended keeps its success, and the line goes on', async () => {
   const pool = BufferPool.create(shape);

@@ -3,6 +3,7 @@
 
 import { checkTimeoutMs } from '../base/check.ts';
 import { nowMs, startTicking, stopTimer, type Timer } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
 import { type Linked, LinkedList } from '../base/linked-list.ts';
 import { ensureStack } from '../base/stack.ts';
 import {
@@ -40,8 +41,11 @@ export interface Waitable {
   setWaiting(isWaiting: boolean): void;
   /** Asks to be rung. False: try again first. */
   armRing(): boolean;
-  /** Cleans up after dead threads; throws if no thread is left to wait for. */
-  checkPeers(): void;
+  /**
+   * Cleans up after dead threads; throws if no thread is left to wait for. `isLast`: the wait ends
+   * by its limit, and no caller is left whose ticks would do this.
+   */
+  checkPeers(isLast?: boolean): void;
 }
 
 /** A waiting caller. */
@@ -101,7 +105,7 @@ export class WaitLine {
         previous: undefined,
         next: undefined,
       };
-      const giveUp = (reason: unknown): void => this.#reject(caller, reason);
+      const giveUp = (reason: unknown): void => this.#giveUp(caller, reason);
       caller.guard = new WaitGuard(limits, what, giveUp, this.#name);
       this.#enqueue(caller);
     });
@@ -124,7 +128,11 @@ export class WaitLine {
         if (!mayOvertake) this.pump();
         if ((mayOvertake || this.isEmpty) && attempt()) return true;
         const now = nowMs();
-        if (now >= deadline) return false;
+        if (now >= deadline) {
+          // Waits that are shorter than a tick, one after another, must learn of a death, too.
+          this.#end.checkPeers(true);
+          return false;
+        }
         if (now >= nextTick) {
           this.#end.checkPeers();
           nextTick = now + TICK_MS;
@@ -188,6 +196,18 @@ export class WaitLine {
     } catch (error) {
       this.refuse(error);
     }
+  }
+
+  /** A limit ends the wait of a caller. */
+  #giveUp(caller: Caller, reason: unknown): void {
+    try {
+      // As in untilSync(); while others wait there are ticks.
+      const isAlone = caller.previous === undefined && caller.next === undefined;
+      if (isAlone && caller !== this.#trying) this.#end.checkPeers(true);
+    } catch (error) {
+      if (BusbarError.isOne(error)) this.refuse(error);
+    }
+    this.#reject(caller, reason);
   }
 
   /** Rejects a caller, unless it has left the line. */

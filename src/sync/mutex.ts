@@ -16,7 +16,7 @@ import { ensureStep } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
 import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { type Asker, BY_TICK } from '../pool/liveness.ts';
+import type { Asker } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
 import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
@@ -301,7 +301,7 @@ export class Mutex extends Primitive {
 
   #trySlowly(): 'acquired' | 'busy' | 'poisoned' {
     const result = this.#take(FREE);
-    if (result !== BUSY || !this.#takeFromDead(BY_TICK)) return result;
+    if (result !== BUSY || !this.#takeFromDead(this.waiters.looker)) return result;
     this.waiters.owe();
     return this.#take(FREE);
   }

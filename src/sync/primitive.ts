@@ -92,9 +92,10 @@ export abstract class Primitive {
   }
 
   /** @internal */
-  checkPeers(): void {
+  checkPeers(isLast: boolean = false): void {
     this.pool.checkAttached();
     this.recoverDead(BY_TICK);
+    if (isLast) return;
     // Soon: later, the threads before this one might be awake.
     if (this.waiters.tick(this.takeable())) this.pool.doorbell.ringHere();
     this.deadlocks?.tick(this);

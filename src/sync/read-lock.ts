@@ -332,7 +332,8 @@ export class ReadLock extends Primitive {
   #tryReadSlowly(state: number): Attempt {
     const result = this.#settleRead(state, false);
     const holder = state & HOLDER_MASK;
-    if (result !== BUSY || isFree(holder) || !this.pool.isBadgeGone(holder, BY_TICK)) return result;
+    if (result !== BUSY || isFree(holder)) return result;
+    if (!this.pool.isBadgeGone(holder, this.waiters.looker)) return result;
     this.recoverDead(BY_TICK);
     return this.#takeRead(false);
   }

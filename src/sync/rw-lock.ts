@@ -8,7 +8,6 @@ import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
 import { DEATHS, type OwnerDeath } from './mutex.ts';
 import { BUSY, type GivenUp, givenUp, SPINS } from './primitive.ts';
@@ -112,8 +111,9 @@ export class RwLock extends ReadLock {
   tryWrite(): 'acquired' | 'busy' | 'poisoned' {
     if (!this.pool.isAttached) this.pool.checkAttached();
     const result = this.#tryOnce();
-    if (result !== BUSY || this.waiters.recover(BY_TICK) === 0) return result;
-    this.waiters.oweAll();
+    const { waiters } = this;
+    if (result !== BUSY || waiters.recover(waiters.looker) === 0) return result;
+    waiters.oweAll();
     return this.#tryOnce();
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Program of sync-allocation.test.ts: takes each primitive and gives it back, in each way that
- * makes no promise and no guard, while no other thread wants it; each round between two marks.
+ * makes no promise and no guard, while no other thread wants it; and asks for it, without waiting,
+ * while another thread has it; each round between two marks.
  */
 
 import { writeSync } from 'node:fs';
@@ -238,6 +239,52 @@ uses['signal tree: a signal, takeSync'] = () => {
   insist(signal.set(), 'set');
   insist(tree.takeSync(), 1500);
 };
+
+/** Adds ways to ask for what another thread has. */
+function addBusy(one: string, ways: Record<string, () => unknown>, expected = 'busy'): void {
+  for (const [way, ask] of Object.entries(ways)) {
+    uses[`${one}: ${way}`] = () => {
+      if (ask() !== expected) throw new Error(`not ${expected}`);
+    };
+  }
+}
+
+for (const order of ['barging', 'lifo', 'fair'] as const) {
+  const mutex = Mutex.create(pool, { order });
+  Mutex.attach(other, mutex.handle).tryLock();
+  addBusy(`mutex ${order}, held`, { tryLock: () => mutex.tryLock() });
+  addBusy(`mutex ${order}, held`, { tryGuard: () => mutex.tryGuard() ?? 'none' }, 'none');
+}
+for (const way of ['tryWrite', 'tryRead'] as const) {
+  const held = RwLock.create(pool);
+  RwLock.attach(other, held.handle)[way]();
+  addBusy(`read-write lock, after ${way}`, { tryWrite: () => held.tryWrite() });
+  if (way === 'tryWrite') addBusy('read-write lock, held', { tryRead: () => held.tryRead() });
+}
+for (const owned of [true, false]) {
+  const semaphore = Semaphore.create(pool, { permits: 1, owned });
+  Semaphore.attach(other, semaphore.handle).tryAcquire();
+  addBusy(`semaphore, owned: ${owned}, empty`, { tryAcquire: () => semaphore.tryAcquire() });
+}
+for (const reset of ['manual', 'auto'] as const) {
+  const event = Event.create(pool, { reset });
+  addBusy(`event ${reset}, not set`, { tryWait: () => event.tryWait() }, 'unset');
+}
+const closed = Gate.create(pool);
+const gateWays = { tryEnter: () => closed.tryEnter(), tryDecide: () => closed.tryDecide(decide) };
+addBusy('gate, closed', gateWays, 'closed');
+const begun = Once.create(pool);
+Once.attach(other, begun.handle).tryBegin();
+addBusy('once, begun', { tryBegin: () => begun.tryBegin(), tryRun: () => begun.tryRun(make) });
+const pending = Countdown.create(pool, 1);
+addBusy('countdown, not done', { tryWait: () => pending.tryWait() });
+const adding = WaitGroup.create(pool);
+adding.add();
+addBusy('wait group, not done', { tryWait: () => adding.tryWait() });
+addBusy('barrier, not done', { tryWait: () => barrier.tryWait() });
+const written = SeqLock.create(pool, { words: 4 });
+Mutex.attach(other, written.handle.writers).tryLock();
+addBusy('seqlock, written', { tryWrite: () => written.tryWrite(values) });
 
 /** What the test must find. */
 const kept: { last: object } = { last: {} };
