@@ -80,6 +80,17 @@ test('a member without room does not get what another member can take', async ()
   finish(bus);
 });
 
+test('a member that would lose a message does not get what another member can take', () => {
+  const { bus } = setUp();
+  const limit = { messages: 1 };
+  const full = bus.subscribe('w', { queue: 'q', limit, overflow: 'drop-newest' });
+  let others = 0;
+  bus.subscribe('w', { queue: 'q' }, () => void others++);
+  for (let i = 0; i < 10; i++) expect(bus.tryPublish('w', 'x')).toBe(true);
+  expect([full.held, full.dropped, others]).toEqual([1, 0, 9]);
+  finish(bus);
+});
+
 test('what a handler publishes comes after what it handles', () => {
   const { bus } = setUp({ backlogMax: 2 });
   const seen: string[] = [];

@@ -32,10 +32,6 @@ export class KeyedMap<V> {
     return this.#find(this.#hash.ofText(key), key)?.value;
   }
 
-  has(key: string): boolean {
-    return this.#find(this.#hash.ofText(key), key) !== undefined;
-  }
-
   set(key: string, value: V): void {
     const hash = this.#hash.ofText(key);
     const entry = this.#find(hash, key);

@@ -54,7 +54,6 @@ export class MatchSet<S extends Indexed, Beyond = undefined> {
     this.plain = [];
     this.groups = [];
     this.#names = [];
-    this.#places = undefined;
     this.clear();
   }
 
