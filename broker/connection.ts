@@ -148,6 +148,17 @@ export class Connection implements TcpHandler, Client, PressedClient {
     if (this.#state !== PARTED) this.link.resume();
   }
 
+  /** A copy of a part of the current frame. */
+  cut(begin: number, end: number): Bytes {
+    const frame = this.#framer.frameOffset;
+    return this.#bytes.slice(frame + begin, frame + end);
+  }
+
+  /** The same as a string with one character per byte. */
+  cutText(begin: number, end: number): string {
+    return Buffer.from(this.cut(begin, end)).toString('latin1');
+  }
+
   /** Reads no more; what is sent to it still reaches it. */
   part(): void {
     if (!this.isClosing) this.#become(PARTED);
@@ -373,9 +384,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
   /** Of CONNECT or INFO. */
   #argument(): string {
     const { argumentBegin, argumentEnd } = this.#codec;
-    const frame = this.#framer.frameOffset;
-    const bytes = this.#bytes.slice(frame + argumentBegin, frame + argumentEnd);
-    return Buffer.from(bytes).toString('utf8');
+    return Buffer.from(this.cut(argumentBegin, argumentEnd)).toString('utf8');
   }
 }
 

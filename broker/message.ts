@@ -13,7 +13,7 @@
  */
 
 import type { Bytes } from 'busbar/bus';
-import { OP_PUB, type ProtocolCodec } from './protocol.ts';
+import { CR, LF, OP_PUB, type ProtocolCodec, SPACE, ZERO } from './protocol.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
@@ -22,11 +22,6 @@ import type { Subscription } from './subscription.ts';
  */
 const WORD_MSG_SPACE = 0x2047534d;
 const WORD_HMSG = 0x47534d48;
-
-const SPACE = 0x20;
-const CR = 0x0d;
-const LF = 0x0a;
-const ZERO = 0x30;
 
 /** Where frames and outputs lie: the pool. */
 export interface MessageMemory {

@@ -32,10 +32,10 @@ export const ERROR_CONTROL_LINE = 'maximum control line exceeded';
 export const ERROR_MAX_PAYLOAD = 'Maximum Payload Violation';
 
 const TAB = 0x09;
-const LF = 0x0a;
-const CR = 0x0d;
-const SPACE = 0x20;
-const ZERO = 0x30;
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SPACE = 0x20;
+export const ZERO = 0x30;
 const PUB_BYTES = 4;
 
 /** ASCII letters read as a little-endian word, to be compared with four bytes at once. */
@@ -382,9 +382,7 @@ function parseSize(bytes: Bytes, begin: number, end: number): number {
 
 /** The operation of which `bytes[begin, end)` begins with the name, or is the beginning. */
 function headAt(bytes: Bytes, begin: number, end: number): Head | undefined {
-  for (const head of HEADS) {
-    if (isHeadAt(head, bytes, begin, end)) return head;
-  }
+  for (const head of HEADS) if (isHeadAt(head, bytes, begin, end)) return head;
   return undefined;
 }
 

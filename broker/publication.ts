@@ -126,7 +126,7 @@ export class Publication {
     const end = this.#message.begin + replyEnd;
     const own = this.#core.router.subscriptionOf(this.#connection, begin, end);
     if (own === undefined) return true;
-    const reply = Buffer.from(this.#pool.bytes.slice(begin, end)).toString('latin1');
+    const reply = this.#connection.cutText(replyBegin, replyEnd);
     const sid = Buffer.from(own.sidAndSpace).toString('latin1');
     const line = `HMSG ${reply} ${sid}${NO_RESPONDERS.length} ${NO_RESPONDERS.length}\r\n`;
     return this.#connection.say(Buffer.from(`${line}${NO_RESPONDERS}\r\n`, 'latin1'));

@@ -2,16 +2,13 @@
 /** Example broker: one subscription of one connection. */
 
 import type { Bytes, Indexed } from 'busbar/bus';
+import { SPACE } from './protocol.ts';
 
-const SPACE = 0x20;
 const WORD_BYTES = 4;
 
 /** Made by a client's SUB. `Owner` is the connection that gets the messages. */
 export class Subscription<Owner> implements Indexed {
   readonly owner: Owner;
-  /**
-   * Bytes of its own, not of the pool: the subscription lives longer than the frame that made it.
-   */
   readonly subject: Bytes;
   /** The queue group's name, or an empty string. */
   readonly queue: string;
@@ -43,14 +40,9 @@ export class Subscription<Owner> implements Indexed {
     this.textBytes = subject.length + queue.length + sid.length + 1;
     const wordCount = (sid.length + WORD_BYTES) >>> 2;
     this.sidWordCount = wordCount <= 2 ? wordCount : 0;
-    this.sidLow = littleEndianWord(this.sidAndSpace, 0);
-    this.sidHigh = littleEndianWord(this.sidAndSpace, WORD_BYTES);
+    const words = Buffer.alloc(2 * WORD_BYTES);
+    words.set(this.sidAndSpace.subarray(0, words.length));
+    this.sidLow = words.readInt32LE(0);
+    this.sidHigh = words.readInt32LE(WORD_BYTES);
   }
-}
-
-/** The word at `begin`; bytes past the end count as zero. */
-function littleEndianWord(bytes: Bytes, begin: number): number {
-  let word = 0;
-  for (let i = 0; i < WORD_BYTES; i++) word |= (bytes[begin + i] ?? 0) << (8 * i);
-  return word;
 }
