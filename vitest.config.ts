@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** How the tests run: on the sources, one process per file, the collector within their reach. */
+/** How the tests run: on the sources, two processes at a time, the collector within their reach. */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
@@ -15,6 +15,18 @@ function noteUnhandled(error: object): void {
   appendFileSync(`${root}/build/unhandled.jsonl`, `${line}\n`);
 }
 
+const ALL: readonly string[] = ['{src,test,bench,broker,examples}/**/*.test.ts'];
+
+/**
+ * Files that share a process, and its modules, with others: a process for each takes longer than
+ * most of these tests. They put back what they change, and none of what they test warns once a
+ * second or at the exit, or counts what is alive in the process.
+ */
+const SHARED: readonly string[] = [
+  'src/{base,bus,channel,framer,metrics,packet,sync,testing,writer}/**/*.test.ts',
+  'test/{bus,model}/**/*.test.ts',
+];
+
 const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [
@@ -24,7 +36,10 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     globalSetup: ['scripts/vitest-setup.mjs'],
-    include: ['{src,test,bench,broker,examples}/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'shared', include: [...SHARED], isolate: false } },
+      { extends: true, test: { name: 'alone', include: [...ALL], exclude: [...SHARED] } },
+    ],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     maxWorkers: 2,

@@ -24,7 +24,7 @@ const NOTES = join(import.meta.dirname, '../../build/model');
 const LONG_STATES = Number(process.env.BUSBAR_MODEL_STATES ?? 4_000_000);
 const QUICK_STATES = 150_000;
 /** States of a scenario in `npm test`: of what is cut short anyway a third, but 1000 at least. */
-const TEST_STATES_MAX = 10_000;
+const TEST_STATES_MAX = 4_000;
 const TEST_STATES_MIN = 1_000;
 
 /** A scenario and how far to go: in the test run, and when there is time. */

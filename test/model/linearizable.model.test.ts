@@ -5,7 +5,7 @@ import { expectPassed, type LeftOut, linearizable } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
 import type { ChannelModule } from './channel-words.ts';
 import { loadPlanted, removeCopy, sources } from './copies.ts';
-import { isLong, Notes, type Planted } from './coverage.ts';
+import { isLong, isWhole, Notes, type Planted } from './coverage.ts';
 import { channelStructures, poolStructure, writerStructures } from './linearizable-structures.ts';
 import { MORTAL, mortal } from './mortal.ts';
 import type { Load } from './planted.ts';
@@ -58,7 +58,7 @@ for (const { structure, options } of all) {
     const report = await linearizable(structure as never, {
       ...(options as object),
       seed,
-      ...(isLong ? { scenarios: 400 } : { scenarios: 4, states: 2_000 }),
+      ...(isLong ? { scenarios: 400 } : { scenarios: 4, states: isWhole ? 2_000 : 800 }),
     });
     const { scenarios, schedules, histories, elapsedMs } = report;
     table.push(
