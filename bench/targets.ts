@@ -49,7 +49,16 @@ export const targets: Readonly<Record<string, Target>> = {
       { of: 'sync/web-locks-2t', times: 1 / 10 },
     ],
   },
-  'sync/rwlock-read-2t': { ratio: { of: 'sync/multithreading-rwlock-read-2t', times: 1 / 3 } },
+  // Web Locks go to who asked first; multithreading's mutex does not.
+  'sync/mutex-2t-fair': { ratio: { of: 'sync/web-locks-2t', times: 1 / 10 } },
+  'sync/rwlock-read-2t': {
+    ratio: [
+      { of: 'sync/multithreading-rwlock-read-2t', times: 1 / 3 },
+      { of: 'sync/web-locks-read-2t', times: 1 / 10 },
+    ],
+  },
+  'sync/semaphore-ping-pong': { ratio: { of: 'sync/multithreading-ping-pong', times: 1 / 3 } },
+  'sync/event-ping-pong': { ratio: { of: 'sync/multithreading-ping-pong', times: 1 / 3 } },
   'sync/mutex-async-contended': { ratio: { of: 'sync/async-mutex-contended', times: 1 } },
   'metrics/exporter-on-hot-path': { ratio: { of: 'metrics/exporter-elsewhere', times: 1.03 } },
   'channel/spsc-stream': { atMostNs: 33 },

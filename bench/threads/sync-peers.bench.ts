@@ -63,17 +63,26 @@ export const syncPeerCases: readonly BenchCase[] = [
     threads: 1,
     prepare: () => ({ run: contestByAsyncMutex, close() {} }),
   },
-  ...(webLocks === undefined ? [] : [webLocksCase()]),
+  ...(webLocks === undefined ? [] : webLocksCases()),
 ];
 
-function webLocksCase(): BenchCase {
-  return {
-    id: 'sync/web-locks-2t',
-    what: 'navigator.locks.request, a word counted up, by two threads; per lock',
-    unit: 100,
-    threads: 2,
-    prepare: () => prepareContest('web-locks'),
-  };
+function webLocksCases(): readonly BenchCase[] {
+  return [
+    {
+      id: 'sync/web-locks-2t',
+      what: 'navigator.locks.request, a word counted up, by two threads; per lock',
+      unit: 100,
+      threads: 2,
+      prepare: () => prepareContest('web-locks'),
+    },
+    {
+      id: 'sync/web-locks-read-2t',
+      what: 'the same in the mode shared, a word read',
+      unit: 100,
+      threads: 2,
+      prepare: () => prepareContest('web-locks-read'),
+    },
+  ];
 }
 
 async function prepareContest(peer: Peer): Promise<PreparedCase> {
@@ -82,13 +91,13 @@ async function prepareContest(peer: Peer): Promise<PreparedCase> {
   const data: PeerData = { peer, memory: memory, words };
   const crew = await Crew.start([{ role: 'peer-locker', data }]);
   const contest = await openPeer(peer, memory);
-  const counts = peer !== 'multithreading-read';
+  const counts = !peer.endsWith('-read');
   let expected = 0;
   return {
     async run(ops) {
       crew.begin(ops);
       await contest(words, ops / 2);
-      if (peer === 'web-locks') await crew.finishAsync();
+      if (peer.startsWith('web-locks')) await crew.finishAsync();
       else crew.finish();
       if (counts) expected += ops;
       if (words[0] !== (expected | 0)) throw new Error(`counted ${words[0]}, not ${expected}`);

@@ -9,7 +9,13 @@ import type { Role } from './role.ts';
 /** Takes the lock, counts a word up (a reader: reads it), gives the lock back; this many times. */
 export type Contest = (words: Int32Array, count: number) => void | Promise<void>;
 
-export const PEERS = ['atomics', 'multithreading', 'multithreading-read', 'web-locks'] as const;
+export const PEERS = [
+  'atomics',
+  'multithreading',
+  'multithreading-read',
+  'web-locks',
+  'web-locks-read',
+] as const;
 export type Peer = (typeof PEERS)[number];
 
 /** Bytes that a lock of a peer takes. */
@@ -28,7 +34,11 @@ export interface PeerPartnerData {
 
 /** The part of `navigator.locks` that is used here; Node has it from 24.5 on. */
 export interface WebLocks {
-  request(name: string, work: () => void): Promise<void>;
+  request(
+    name: string,
+    options: { readonly mode: 'exclusive' | 'shared' },
+    work: () => void,
+  ): Promise<void>;
 }
 
 export const webLocks: WebLocks | undefined = (globalThis as { navigator?: { locks?: WebLocks } })
@@ -43,6 +53,7 @@ const CONTENDED = 2;
 export async function openPeer(peer: Peer, memory: SharedArrayBuffer): Promise<Contest> {
   if (peer === 'atomics') return contestByAtomics(new Int32Array(memory));
   if (peer === 'web-locks') return contestByWebLocks;
+  if (peer === 'web-locks-read') return readByWebLocks;
   const { Mutex, RwLock } = await loadMultithreading();
   if (peer === 'multithreading') {
     const mutex = new Mutex(undefined, memory);
@@ -83,9 +94,26 @@ async function contestByWebLocks(words: Int32Array, count: number): Promise<void
   const countUp = (): void => {
     words[0]++;
   };
+  await requestWebLocks('exclusive', countUp, count);
+}
+
+async function readByWebLocks(words: Int32Array, count: number): Promise<void> {
+  let sum = 0;
+  const read = (): void => {
+    sum += words[0];
+  };
+  await requestWebLocks('shared', read, count);
+  if (sum < 0) throw new Error('the word counts up');
+}
+
+async function requestWebLocks(
+  mode: 'exclusive' | 'shared',
+  work: () => void,
+  count: number,
+): Promise<void> {
   // A request does not keep the thread's event loop alive.
   const timer = setInterval(() => {}, 1000);
-  for (let i = 0; i < count; i++) await webLocks?.request(WEB_LOCK, countUp);
+  for (let i = 0; i < count; i++) await webLocks?.request(WEB_LOCK, { mode }, work);
   clearInterval(timer);
 }
 
