@@ -9,6 +9,7 @@ import { expectAllHome } from '../../pool-expectations.ts';
 import { PeerNetwork } from './network.ts';
 
 const BIG = 2 ** 31 - 1;
+const CCCC = 0x63636363;
 
 function setUp(capacity?: number) {
   const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 64 });
@@ -100,6 +101,62 @@ test.each([
   network.settle();
   inject(words);
   expectHeard();
+  finish();
+});
+
+test.each([
+  ['name of a TELL', 6, [layout.TELL, 1, 9, 8, 1024, 64]],
+  ['subject of an INTEREST', 4, [layout.INTEREST, 1, 4, 0, CCCC]],
+  ['queue group of an INTEREST', 5, [layout.INTEREST, 1, 4, 1, CCCC, 0x71]],
+  ['names of a SERVE', 3, [layout.SERVE, layout.GROUPS, 64]],
+  ['name of a TELL, before it begins,', 6, [layout.TELL, 1, 9, 8, 1024, -4]],
+  ['queue group of an INTEREST, before it begins,', 5, [layout.INTEREST, 1, 4, -4, CCCC]],
+  ['names of a SERVE, before they begin,', 3, [layout.SERVE, layout.GROUPS, -4]],
+])('a frame is a stray, and is not followed, if the %s ends outside of it', (...each) => {
+  const [, count, words] = each;
+  const { network, bus, inject, expectHeard, finish } = setUp();
+  let got = 0;
+  bus.subscribe('b', () => void got++);
+  network.settle();
+  inject(words, count);
+  expect(bus.stats().strays).toBe(1);
+  expect(bus.tryPublish('cccc', 'x')).toBe(true);
+  expect(bus.stats().unmatched).toBe(1);
+  expect(network.bus(1).tryPublish('b', 'x')).toBe(true);
+  expectHeard();
+  expect(got).toBe(1);
+  finish();
+});
+
+test.each([
+  ['to another start of this bus', [9, 1]],
+  ['by another start of the peer', [1, 9]],
+])('DONE %s passes no fence', async (_name, epochs) => {
+  const { network, bus, inject, finish } = setUp();
+  let isPassed = false;
+  void bus.flush().then(() => {
+    isPassed = true;
+  });
+  for (let tick = 0; tick < 8; tick++) await Promise.resolve();
+  inject([layout.DONE, ...epochs, BIG, BIG, 1, BIG]);
+  for (let tick = 0; tick < 8; tick++) await Promise.resolve();
+  expect(isPassed).toBe(false);
+  network.settle();
+  for (let tick = 0; tick < 8; tick++) await Promise.resolve();
+  expect(isPassed).toBe(true);
+  finish();
+});
+
+test('a question of a bus that is known to have died keeps no fence waiting', async () => {
+  const { network, bus, inject, finish } = setUp();
+  network.member(0).gone(1, network.kill(1));
+  inject([layout.ASK, 1]);
+  let isPassed = false;
+  void bus.flush().then(() => {
+    isPassed = true;
+  });
+  for (let tick = 0; tick < 8; tick++) await Promise.resolve();
+  expect(isPassed).toBe(true);
   finish();
 });
 
