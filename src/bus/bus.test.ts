@@ -282,6 +282,7 @@ test('a request gets the first answer; without a responder it fails at once', as
   await expect(bus.request('nobody', '')).rejects.toMatchObject({
     code: 'ERR_BUSBAR_NO_RESPONDERS',
   });
+  expect(bus.stats().waiting).toBe(0);
   bus.subscribe('silent', () => {});
   await expect(bus.request('silent', '', { timeoutMs: 1 })).rejects.toMatchObject({
     code: 'ERR_BUSBAR_TIMEOUT',
