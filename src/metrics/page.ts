@@ -15,6 +15,7 @@ table{border-collapse:collapse;margin:1rem 0}
 td,th{padding:.1rem .7rem;text-align:right;white-space:nowrap}
 td:first-child,th:first-child{text-align:left;padding-left:0}
 td:first-child{max-width:40vw;overflow:hidden;text-overflow:ellipsis}
+@media(max-width:600px){td:first-child{white-space:normal;overflow-wrap:break-word}}
 th{border-bottom:1px solid;font-weight:600}tr:hover td{background:#8882}
 .alarm{color:light-dark(#b00020,#ff8a80);font-weight:600}
 p.alarm::before,.alarm td:first-child::before{content:'! '}

@@ -110,12 +110,19 @@ test('among many, those that need attention come first', () => {
   expect(names).toHaveLength(200);
 });
 
+test('the name of a lane is whole on a terminal of 80 columns', () => {
+  const lane = { thread: '', kind: 'lane', name: 'thread 0 → executor-15', count: 3 } as const;
+  const snapshot = snapshotWith([{ kind: 'pool', name: 'p', stats: {}, holders: [lane] }]);
+  const text = linesOf(viewOf(undefined, snapshot), 80).join(' ');
+  expect(text).toContain('in transit, lane of thread 0 → executor-15');
+});
+
 test('long names leave room for figures, and a terminal obeys no control character', () => {
   const name = `${'long-'.repeat(20)}end`;
   const pools = [{ kind: 'pool', name, stats: { capacity: 8 } }];
   const lines = linesOf(viewOf(undefined, snapshotWith(pools, ['a\nb\x1b[2J'])), 60);
   expect(lines[1]).toBe('! a b [2J');
-  expect(lines.find((line) => line.startsWith('  long-'))).toMatch(/^ {2}(long-){5}long… {2,}8 /);
+  expect(lines.find((line) => line.startsWith('  long-'))).toMatch(/^ {2}(long-){6}lon… {2,}8 /);
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
   expect(lines.join('')).not.toMatch(/\p{Cc}/u);
   expect(linesOf(viewOf(undefined, snapshotWith(pools)), Infinity).join(' ')).toContain(name);

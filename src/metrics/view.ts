@@ -99,8 +99,8 @@ export function linesOf({ title, reasons, tables }: View, width: number): string
     const widths = columns.map((column, at) =>
       rows.reduce((most, { cells }) => Math.max(most, (cells[at] as string).length), column.length),
     );
-    // A long name leaves room for its figures.
-    widths[0] = Math.min(widths[0] as number, Math.max(NAME_WIDTH_MIN, Math.floor(width / 2)));
+    // A long name leaves room for its figures; a lane's name fits 80 columns.
+    widths[0] = Math.min(widths[0] as number, Math.max(NAME_WIDTH_MIN, Math.floor(width / 2) + 4));
     // What is too wide goes on below, with the names again.
     let end = 1;
     do {

@@ -177,7 +177,7 @@ describe.skipIf(!isExpected)('in tmux', () => {
     expect(Number(count)).toBeGreaterThan(600);
     expect(screen()).toMatch(/^many pid \d+ /);
     // The name is cut, the figures are there.
-    expect(screen()).toMatch(/^ {2}pool of the region 0, with a … +8 /m);
+    expect(screen()).toMatch(/^ {2}pool of the region 0, with a long… +8 /m);
     expectWidth(60);
     tmux('send-keys', 'Space');
     await lineOf(/^lines 18-35 of \d+;/m);
