@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { BufferPool } from './buffer-pool.ts';
 
-test('a ring to its own thread that throws on a full stack is tried again by the next', async () => {
+test('a ring to its own thread that throws on a full stack is tried by the next', async () => {
   const pool = BufferPool.create({ bufferSize: 64, bufferCount: 4 });
   let calls = 0;
   pool.doorbell.listen(() => calls++);
