@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { BufferPool } from '../pool/index.ts';
+import type { Codec } from './codec.ts';
 import { CustomCodec } from './custom.ts';
 import { FixedCodec } from './fixed.ts';
 import { Framer } from './framer.ts';
@@ -38,6 +39,39 @@ test('fixed frames are all payload', () => {
     [4, 5, 6],
   ]);
 });
+
+const hostile = {
+  valueOf: () => {
+    throw new Error('not a number');
+  },
+};
+
+test.each([-1, 1.5, '4', true, undefined, null, 4n, 2n ** 40n, Symbol('four'), hostile])(
+  'what is no length is refused as the length of a frame, and around it: %o',
+  (value) => {
+    const pool = BufferPool.create({ bufferSize: 64, bufferCount: 2, maxThreads: 1 });
+    const lying: Codec[] = [
+      { payloadSkip: 0, payloadTrim: 0, measure: () => value as number },
+      { payloadSkip: value as number, payloadTrim: 0, measure: () => 4 },
+      { payloadSkip: 0, payloadTrim: value as number, measure: () => 4 },
+      { payloadSkip: value as number, payloadTrim: value as number, measure: () => 4 },
+    ];
+    for (const codec of lying) {
+      const framer = new Framer(pool, codec);
+      framer.feed(new Uint8Array(8));
+      let error: unknown;
+      try {
+        framer.next();
+      } catch (thrown) {
+        error = thrown;
+      }
+      expect((error as Error).message).toMatch(/^codec\.measure must return 0 or a length, got /);
+      expect(framer.failedWith(error)).toBe(true);
+      framer.close();
+    }
+    expect(pool.close().heldByThreads).toBe(0);
+  },
+);
 
 test('misuse names the argument', () => {
   expect(() => new CustomCodec(5 as never)).toThrow(/measure must be a function/);
