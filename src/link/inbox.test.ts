@@ -97,6 +97,36 @@ test('a handler that failed stays so when the peer ends before its link is close
   finish();
 });
 
+test.each(['at once', 'from the queue'])(
+  'a handler that ends its link and throws has failed, called %s',
+  async (when) => {
+    const { inbox, push, finish } = setUp();
+    if (when === 'from the queue') push();
+    const handled = inbox.handle(() => {
+      inbox.destroy();
+      throw new Error('no');
+    }, undefined);
+    const outcome = expect(handled).rejects.toThrow('no');
+    if (when === 'at once') push();
+    await outcome;
+    finish();
+  },
+);
+
+test('a handler that ends its link and returns has read all', async () => {
+  const { inbox, push, finish } = setUp();
+  let count = 0;
+  const handled = inbox.handle((packet) => {
+    count++;
+    packet.release();
+    inbox.destroy();
+  }, undefined);
+  push();
+  await handled;
+  expect(count).toBe(1);
+  finish();
+});
+
 const twice = (done: () => void): void => {
   done();
   done();

@@ -69,6 +69,8 @@ export class Inbox<P extends Packet = Packet> {
   #head = 0;
   #bytes = 0;
   #isFull = false;
+  /** The handler is being called, and may end the link; what it throws comes first. */
+  #isGiving = false;
   #state: InboxState = READING;
   readonly #takers = new LinkedList<Taker<P>>();
   #handling: Handling | undefined;
@@ -93,6 +95,8 @@ export class Inbox<P extends Packet = Packet> {
     }
     if (this.#handling !== undefined && this.#isEmpty && !this.#handling.isFull) {
       this.#give(packet);
+      // The handler may have ended the link.
+      if (this.#state !== READING) this.advance();
       return;
     }
     this.#queue.push(packet);
@@ -250,11 +254,13 @@ export class Inbox<P extends Packet = Packet> {
   }
 
   #give(packet: P): void {
+    this.#isGiving = true;
     try {
       this.#handling?.give(packet, 0);
     } catch (error) {
       this.#failed(error);
     }
+    this.#isGiving = false;
   }
 
   #serve(taker: Taker<P>, packet: P | undefined): void {
@@ -276,7 +282,8 @@ export class Inbox<P extends Packet = Packet> {
       if (packet === undefined) break;
       this.#give(packet);
     }
-    const isWanted = handling === undefined ? !this.#takers.isEmpty : handling.running === 0;
+    const isWanted =
+      handling === undefined ? !this.#takers.isEmpty : !this.#isGiving && handling.running === 0;
     if (!isWanted || !this.#isEmpty) return;
     this.#takeEnd();
     if (this.#state === READING) return;
