@@ -7,8 +7,9 @@
  * - Comments on the error codes: docs/errors.md, which is in the package, says the same.
  * - Comments and spaces of programs: the declarations have the comments that users read, and the
  *   repository all others. Each statement stays on a line of its own and names stay, so that a
- *   stack trace can be read, and a debugger can stop at each. The checker and the metrics become
- *   short; elsewhere only names within functions and of private members do.
+ *   stack trace can be read, and a debugger can stop at each. The checker, the metrics, the
+ *   loopback network and the use of the shim become short; elsewhere only names within functions
+ *   and of private members do.
  * - Files: the programs of a folder become one, `all.js`, which the entry points share.
  *   `base/atomics.js` stays: the checker knows it by name.
  */
@@ -21,7 +22,13 @@ const DIST = `${ROOT}dist/`;
 
 /** The file of all programs of a folder, and the files that are made short. */
 const ALL = 'all.js';
-const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
+const SHORT = [
+  `testing/${ALL}`,
+  `metrics/${ALL}`,
+  'metrics/busbar.js',
+  `link/loopback/${ALL}`,
+  `native/${ALL}`,
+];
 const SEPARATE = ['base/atomics'];
 
 /** Trims every file of dist, as tsc has just written them. */

@@ -105,7 +105,7 @@ export class WaitLine {
         previous: undefined,
         next: undefined,
       };
-      const giveUp = (reason: unknown): void => this.#giveUp(caller, reason);
+      const giveUp = (reason: unknown): void => this.#expire(caller, reason);
       caller.guard = new WaitGuard(limits, what, giveUp, this.#name);
       this.#enqueue(caller);
     });
@@ -199,7 +199,7 @@ export class WaitLine {
   }
 
   /** A limit ends the wait of a caller. */
-  #giveUp(caller: Caller, reason: unknown): void {
+  #expire(caller: Caller, reason: unknown): void {
     try {
       // As in untilSync(); while others wait there are ticks.
       const isAlone = caller.previous === undefined && caller.next === undefined;
