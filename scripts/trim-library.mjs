@@ -7,9 +7,8 @@
  * - Comments on the error codes: docs/errors.md, which is in the package, says the same.
  * - Comments and spaces of programs: the declarations have the comments that users read, and the
  *   repository all others. Each statement stays on a line of its own and names stay, so that a
- *   stack trace can be read, and a debugger can stop at each. The checker, the metrics, the
- *   loopback network and the use of the shim become short; elsewhere only names within functions
- *   and of private members do.
+ *   stack trace can be read, and a debugger can stop at each. The checker and the metrics become
+ *   short; elsewhere only names within functions and of private members do.
  * - Files: the programs of a folder become one, `all.js`, which the entry points share.
  *   `base/atomics.js` stays: the checker knows it by name.
  */
@@ -22,13 +21,9 @@ const DIST = `${ROOT}dist/`;
 
 /** The file of all programs of a folder, and the files that are made short. */
 const ALL = 'all.js';
-const SHORT = [
-  `testing/${ALL}`,
-  `metrics/${ALL}`,
-  'metrics/busbar.js',
-  `link/loopback/${ALL}`,
-  `native/${ALL}`,
-];
+const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
+/** Their names stay, since users see them; their statements become short. */
+const COMPACT = [`link/loopback/${ALL}`, `native/${ALL}`];
 const SEPARATE = ['base/atomics'];
 
 /** Trims every file of dist, as tsc has just written them. */
@@ -99,7 +94,7 @@ async function shortened(name, text) {
   const { minifySync } = await import('rolldown/utils');
   const isShort = SHORT.includes(name);
   const mangle = isShort || (name.endsWith(ALL) && { toplevel: false, keepNames: true });
-  const options = { module: true, mangle, compress: isShort };
+  const options = { module: true, mangle, compress: isShort || COMPACT.includes(name) };
   const { code, errors } = minifySync(name, text, options);
   if (errors.length > 0) throw new Error(`${name}: ${errors[0].message}`);
   return inLines(withBundlerComment(code, text));
