@@ -142,7 +142,7 @@ export const peerGroups: readonly PeerGroup[] = [
   {
     job: 'a read lock between two threads',
     ours: ['sync/rwlock-read-2t'],
-    others: ['sync/multithreading-rwlock-read-2t'],
+    others: ['sync/multithreading-rwlock-read-2t', 'sync/web-locks-read-2t'],
   },
   {
     job: 'a permit to another thread and back',
