@@ -49,7 +49,7 @@ export const targets: Readonly<Record<string, Target>> = {
       { of: 'sync/web-locks-2t', times: 1 / 10 },
     ],
   },
-  // Web Locks go to who asked first; multithreading's mutex does not.
+  // Both are granted in the order of the requests; the mutex of multithreading is not.
   'sync/mutex-2t-fair': { ratio: { of: 'sync/web-locks-2t', times: 1 / 10 } },
   'sync/rwlock-read-2t': {
     ratio: [

@@ -205,6 +205,7 @@ export class WaitLine {
       const isAlone = caller.previous === undefined && caller.next === undefined;
       if (isAlone && caller !== this.#trying) this.#end.checkPeers(true);
     } catch (error) {
+      // Anything else, as a full stack, says nothing about the peers: the next wait looks again.
       if (BusbarError.isOne(error)) this.refuse(error);
     }
     this.#reject(caller, reason);

@@ -47,6 +47,7 @@ export class Waiters {
   #idler = NOT_WAITING;
   /** Ticks in a row at which it was so. */
   #idleTicks = 0;
+  /** Attempts that found the lock taken, modulo 8: see {@link looker}. */
   #tries = 0;
   /**
    * That ticket, while this object passes over the threads before it. Each attempt ends with
