@@ -3,7 +3,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { scaled, testSeed } from '../threads/worker-crew.ts';
+import { scaled } from '../effort.ts';
+import { testSeed } from '../threads/worker-crew.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../build/test/chaos/chaos.main.js', import.meta.url));
 

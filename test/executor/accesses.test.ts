@@ -6,6 +6,7 @@ import { expect, onTestFailed, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { ExecutorSlot } from '../../src/executor/executor-slot.ts';
 import type { GroupState } from '../../src/executor/group-state.ts';
+import { stride } from '../effort.ts';
 import { testSeed } from '../threads/worker-crew.ts';
 import { until } from '../turns.ts';
 import { company, createPool, ExecutorGroup, expectAllBack, hear, tell } from './company.ts';
@@ -13,8 +14,8 @@ import * as deeds from './deeds.ts';
 
 /** Executors 0 and 1 get these, each with a name of its own; all of them end at the host. */
 const WAYS = ['echo', 'pass 1 echo', 'pass 1 pass 0 echo', 'pass 0 echo', 'echo', 'pass 1 echo'];
-/** Accesses from one round to the next, on average; all of them by `BUSBAR_TEST_STRIDE=1`. */
-const STRIDE = Number(process.env.BUSBAR_TEST_STRIDE ?? 5);
+/** Accesses from one round to the next, on average. */
+const STRIDE = stride();
 const FILE = 'test/executor/accesses.test.ts';
 /** So many rounds in a row in which the access was not reached: it does not come any more. */
 const UNREACHED_ROUNDS = 3;

@@ -15,6 +15,7 @@ import {
   type Scenario,
 } from 'busbar/testing';
 import { afterAll, test } from 'vitest';
+import { scaled } from '../effort.ts';
 
 export const isLong: boolean = process.env.BUSBAR_MODEL === 'long';
 /** False in `npm test`, which has ten minutes for everything. */
@@ -23,9 +24,8 @@ export const isWhole: boolean = isLong || process.env.BUSBAR_MODEL === 'whole';
 const NOTES = join(import.meta.dirname, '../../build/model');
 const LONG_STATES = Number(process.env.BUSBAR_MODEL_STATES ?? 4_000_000);
 const QUICK_STATES = 150_000;
-/** States of a scenario in `npm test`: of what is cut short anyway a third, but 1000 at least. */
-const TEST_STATES_MAX = 4_000;
-const TEST_STATES_MIN = 1_000;
+/** States of a scenario in `npm test`. */
+const TEST_STATES = 1_000;
 
 /** A scenario and how far to go: in the test run, and when there is time. */
 export interface Case<Shared> {
@@ -119,9 +119,7 @@ async function cover<Shared>(part: Part<Shared>, item: Case<Shared>): Promise<Co
 }
 
 function inTest(options: ModelOptions): ModelOptions {
-  const declared = options.states ?? QUICK_STATES;
-  const third = Math.max(TEST_STATES_MIN, Math.ceil(declared / 3));
-  return { ...options, states: Math.min(declared, third, TEST_STATES_MAX) };
+  return { ...options, states: Math.min(options.states ?? QUICK_STATES, scaled(TEST_STATES)) };
 }
 
 /**
@@ -131,8 +129,8 @@ function inTest(options: ModelOptions): ModelOptions {
  */
 function mayBeLeftOut(options: ModelOptions): LeftOut[] {
   const may: LeftOut[] = ['stale reads', 'rounds', 'timeouts', 'polls'];
-  if (options.preemptions !== undefined) may.push('preemptions');
-  if (isLong || options.states !== undefined) may.push('states');
+  if (!isWhole || options.preemptions !== undefined) may.push('preemptions');
+  if (!isWhole || isLong || options.states !== undefined) may.push('states');
   if (options.memory === 'es') may.push('weak reads', 'old writes', 'unfair schedules');
   return may;
 }

@@ -3,6 +3,7 @@
 
 import { expectPassed, type LeftOut, linearizable } from 'busbar/testing';
 import { afterAll, expect, test } from 'vitest';
+import { scaled } from '../effort.ts';
 import type { ChannelModule } from './channel-words.ts';
 import { loadPlanted, removeCopy, sources } from './copies.ts';
 import { isLong, isWhole, Notes, type Planted } from './coverage.ts';
@@ -60,7 +61,7 @@ for (const { structure, options } of all) {
     const report = await linearizable(structure as never, {
       ...(options as object),
       seed,
-      ...(isLong ? { scenarios: 400 } : { scenarios: 4, states: isWhole ? 2_000 : 800 }),
+      ...(isLong ? { scenarios: 400 } : { scenarios: 4, states: isWhole ? 2_000 : scaled(200) }),
     });
     const { scenarios, schedules, histories, elapsedMs } = report;
     table.push(

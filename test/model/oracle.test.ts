@@ -8,6 +8,7 @@
 import { explore, formatFailure, type ModelReport, type Scenario } from 'busbar/testing';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { scaled } from '../effort.ts';
 import { bruteForce, outcomeOf } from './oracle-brute.ts';
 import {
   describeProgram,
@@ -23,7 +24,7 @@ import {
 } from './oracle-programs.ts';
 
 const SEED = Number(process.env.BUSBAR_MODEL_ORACLE ?? 12);
-const PROGRAMS = Number(process.env.BUSBAR_MODEL_ORACLE_PROGRAMS ?? 60);
+const PROGRAMS = Number(process.env.BUSBAR_MODEL_ORACLE_PROGRAMS ?? scaled(15));
 
 /** Kinds of failure that mean: nobody can move. */
 const STUCK: readonly (string | undefined)[] = ['deadlock', 'lost wake-up', 'livelock'];

@@ -8,6 +8,7 @@ import { formatFailure, sample } from 'busbar/testing';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import type { BufferId, BufferPool } from '../../src/pool/index.ts';
+import { scaled } from '../effort.ts';
 import { isLong, isWhole } from './coverage.ts';
 import { mortal } from './mortal.ts';
 import { allowing, attachedTo, type PoolBody, poolScenario } from './pool-scenarios.ts';
@@ -20,7 +21,7 @@ import {
   type PoolShared,
 } from './pool-words.ts';
 
-const PROGRAMS = isLong ? 2000 : isWhole ? 40 : 12;
+const PROGRAMS = isLong ? 2000 : isWhole ? 40 : scaled(3);
 const SCHEDULES = isLong ? 200 : 15;
 const SEED = Number(process.env.BUSBAR_MODEL_SEED ?? 1);
 

@@ -4,11 +4,12 @@ import { Packet } from 'busbar/packet';
 import { BufferPool, NO_BUFFER } from 'busbar/pool';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { scaled } from '../effort.ts';
 import { auditPool } from '../pool-audit.ts';
 import { turn } from '../turns.ts';
 import { STOP } from './channel-crew.ts';
 import { Course, Member, type Shape } from './channel-team.ts';
-import { scaled, testSeed } from './worker-crew.ts';
+import { testSeed } from './worker-crew.ts';
 
 const seed = testSeed();
 const replay = `replay with BUSBAR_TEST_SEED=${seed}`;

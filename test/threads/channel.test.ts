@@ -2,10 +2,11 @@
 import { BufferPool } from 'busbar/pool';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { scaled } from '../effort.ts';
 import { auditPool } from '../pool-audit.ts';
 import { turn } from '../turns.ts';
 import { Course, type Done, Member, type Shape } from './channel-team.ts';
-import { scaled, testSeed } from './worker-crew.ts';
+import { testSeed } from './worker-crew.ts';
 
 const MEMBERS = 4;
 const seed = testSeed();

@@ -4,15 +4,16 @@ import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { TOTAL as BUFFER_TOTAL } from '../../src/pool/pool-layout.ts';
+import { scaled } from '../effort.ts';
 import { auditPool, controlLayout, controlWords } from '../pool-audit.ts';
 import * as at from './compound-words.ts';
-import { scaled, testSeed, workerUrl } from './worker-crew.ts';
+import { testSeed, workerUrl } from './worker-crew.ts';
 
 /** Rounds that a worker lives at most: long enough for every tier of the compiler. */
 const ROUNDS_MAX = 300_000;
 const AT_ONCE = 4;
 /** At least so many kills; then more of them, up to the limit, until one has hit within a step. */
-const KILLS = 40;
+const KILLS = 20;
 const KILLS_MAX = 2000;
 
 /** Lets a worker do compound steps and ends it after this many rounds. Returns its words. */

@@ -2,11 +2,12 @@
 import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { scaled } from '../effort.ts';
 import { auditPool } from '../pool-audit.ts';
 import { turn } from '../turns.ts';
 import * as crew from './crew.ts';
 import { Traveller } from './traveller.ts';
-import { type End, scaled, testSeed, WorkerCrew } from './worker-crew.ts';
+import { type End, testSeed, WorkerCrew } from './worker-crew.ts';
 
 /** The main thread travels in this lane and is the supervisor of the others. */
 const OWN_LANE = 0;

@@ -5,10 +5,11 @@ import { type BufferId, BufferPool, NO_BUFFER } from 'busbar/pool';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
 import { lifeOf, PROBES, STATE } from '../../src/pool/pool-layout.ts';
+import { scaled } from '../effort.ts';
 import { auditPool, controlLayout, controlWords } from '../pool-audit.ts';
 import { turn } from '../turns.ts';
 import { Hand } from './hand.ts';
-import { scaled, testSeed, workerUrl } from './worker-crew.ts';
+import { testSeed, workerUrl } from './worker-crew.ts';
 
 const hands: Hand[] = [];
 
@@ -121,7 +122,7 @@ test('a worker killed while it attaches or detaches costs no slot and no buffer'
   const random = new Random(seed);
   const replay = `replay with BUSBAR_TEST_SEED=${seed}`;
   const pool = create();
-  for (let i = 0; i < scaled(12); i++) {
+  for (let i = 0; i < scaled(6); i++) {
     const killed = [0, 1].map(async () => {
       const rounds = new Int32Array(new SharedArrayBuffer(4));
       const workerData = { handle: pool.handle, rounds: rounds.buffer };

@@ -6,10 +6,10 @@
 import { Countdown, Event } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { scaled } from '../effort.ts';
 import { turn, until } from '../turns.ts';
 import * as at from './sync-board.ts';
 import { createPool, endTeams, replay, seed, Team, THREADS } from './sync-team.ts';
-import { scaled } from './worker-crew.ts';
 
 afterEach(endTeams);
 
@@ -39,7 +39,7 @@ test.each(['auto', 'manual'] as const)(
       await setUntil(() => isOver);
       await over;
     };
-    const deaths = scaled(12);
+    const deaths = scaled(6);
     for (let i = 0; i < deaths; i++) {
       const enough = team.done + 1 + random.below(40);
       await setUntil(() => team.done >= enough);

@@ -17,10 +17,10 @@ import {
 } from 'busbar/sync';
 import { afterEach, expect, test } from 'vitest';
 import { Random } from '../../src/base/random.ts';
+import { scaled } from '../effort.ts';
 import { turn, until } from '../turns.ts';
 import * as at from './sync-board.ts';
 import { createPool, endTeams, replay, seed, Team, THREADS } from './sync-team.ts';
-import { scaled } from './worker-crew.ts';
 
 /** Deaths that are tried at most until enough of them have hit. */
 const KILLS_MAX = 200;
@@ -51,7 +51,7 @@ test.each(orders)('a %s mutex: threads count together, and nothing is lost', asy
   const team = new Team(pool, mutex.handle);
   // This thread takes part.
   let own = 0;
-  for (let i = 0; i < scaled(200); i++) {
+  for (let i = 0; i < scaled(100); i++) {
     expect(await mutex.lock(), replay).toBe('acquired');
     team.board[at.FIRST]++;
     if (i % 10 === 0) await turn();
@@ -60,7 +60,7 @@ test.each(orders)('a %s mutex: threads count together, and nothing is lost', asy
     own++;
     if (i % 20 === 0) await team.reaches(1);
   }
-  await team.reaches(scaled(300));
+  await team.reaches(scaled(150));
   await keepUntilGivenUp(
     team,
     () => mutex.lock(),
@@ -98,7 +98,7 @@ test.each(['barging', 'fair'] as const)(
     const pool = createPool();
     const mutex = Mutex.create(pool, { order });
     const team = new Team(pool, mutex.handle);
-    await killUntilInherited(team, random, scaled(2));
+    await killUntilInherited(team, random, scaled(1));
     mutex.recover();
     expect(mutex.state, replay).toBe('free');
   },
@@ -181,7 +181,7 @@ test('a read-write lock: threads read and count together, and nothing is lost', 
   const lock = RwLock.create(pool);
   const team = new Team(pool, lock.handle);
   const { board } = team;
-  for (let i = 0; i < scaled(100); i++) {
+  for (let i = 0; i < scaled(50); i++) {
     expect(await lock.read(), replay).toBe('acquired');
     expect(board[at.FIRST], replay).toBe(board[at.SECOND]);
     if (i % 10 === 0) await turn();
@@ -189,7 +189,7 @@ test('a read-write lock: threads read and count together, and nothing is lost', 
     lock.unlockRead();
     if (i % 20 === 0) await team.reaches(1);
   }
-  await team.reaches(scaled(200));
+  await team.reaches(scaled(100));
   await team.stop();
   expect([board[at.FIRST], board[at.SECOND]], replay).toEqual([team.done, team.done]);
   expect([board[at.HEIRS], lock.state], replay).toEqual([0, 'free']);
@@ -229,14 +229,14 @@ test('a semaphore: threads take one or several permits, and none is lost', async
   const pool = createPool();
   const semaphore = Semaphore.create(pool, { permits: 3, owned: true });
   const team = new Team(pool, semaphore.handle);
-  for (let i = 0; i < scaled(100); i++) {
+  for (let i = 0; i < scaled(50); i++) {
     const count = 1 + (i % 3);
     expect(await semaphore.acquire(count), replay).toBe('acquired');
     expect(Atomics.load(team.board, at.INSIDE), replay).toBeLessThanOrEqual(3 - count);
     expect(semaphore.release(count), replay).toBe('released');
     if (i % 20 === 0) await team.reaches(1);
   }
-  await team.reaches(scaled(300));
+  await team.reaches(scaled(150));
   await keepUntilGivenUp(
     team,
     () => semaphore.acquire(3),
@@ -251,7 +251,7 @@ test('a semaphore whose holders die: no thread hangs, each permit comes back onc
   const pool = createPool();
   const semaphore = Semaphore.create(pool, { permits: 3, owned: true });
   const team = new Team(pool, semaphore.handle, { mayDie: true });
-  for (let kills = 0; kills < scaled(8); kills++) {
+  for (let kills = 0; kills < scaled(4); kills++) {
     await team.reaches(1 + random.below(30));
     await team.kill(random.below(team.workers.length));
   }
@@ -282,7 +282,7 @@ test('an auto event lets one thread through for each time that it was set', asyn
   const event = Event.create(pool, { reset: 'auto' });
   const team = new Team(pool, event.handle);
   let sets = 0;
-  while (team.done < scaled(300)) {
+  while (team.done < scaled(150)) {
     if (event.set() === 'set') sets++;
     else await turn();
     if (team.failed !== undefined) throw team.failed;
@@ -321,7 +321,7 @@ test('onces whose makers die: no thread hangs, and each is made once, or by one 
   const pool = createPool();
   const all = Array.from({ length: MANY }, () => Once.create(pool));
   const team = new Team(pool, all[0].handle, { more: all.map(({ handle }) => handle) });
-  for (let kills = 0; kills < scaled(4); kills++) {
+  for (let kills = 0; kills < scaled(2); kills++) {
     await team.reaches(1 + random.below(20));
     await team.kill(random.below(team.workers.length));
   }
@@ -356,7 +356,7 @@ test.each([0, 3])('rsm Gate: threads in batches of four, %i of which die', async
   const pool = createPool();
   const gate = Gate.create(pool, { batch: 4 });
   const team = new Team(pool, gate.handle, { mayDie: deaths > 0 });
-  const rounds = scaled(40);
+  const rounds = scaled(20);
   for (let i = 0; i < rounds; i++) {
     expect(gate.open(), replay).toBe('opened');
     await until(() => team.failed !== undefined || !gate.isOpen);
@@ -376,7 +376,7 @@ test.each([0, 6])('a seqlock: every snapshot is whole, though %i threads die', a
   const lock = SeqLock.create(pool, { words: 100 });
   const team = new Team(pool, lock.handle);
   const seen = new Int32Array(lock.length);
-  for (let i = 0; i < Math.max(deaths, scaled(4)); i++) {
+  for (let i = 0; i < Math.max(deaths, scaled(2)); i++) {
     await team.reaches(1 + random.below(60));
     if (i < deaths) await team.kill(random.below(team.workers.length));
     // Whoever has died while it wrote, readers go on.
@@ -399,7 +399,7 @@ test.each([0, 8])('a signal tree: no signal is lost, though %i threads die', asy
   const tree = SignalTree.create(pool, { signals: at.SIGNALS * at.SIGNAL_STEP });
   const team = new Team(pool, tree.handle);
   const { board } = team;
-  for (let i = 0; i < Math.max(deaths, scaled(4)); i++) {
+  for (let i = 0; i < Math.max(deaths, scaled(2)); i++) {
     await team.reaches(1 + random.below(100));
     if (i < deaths) await team.kill(random.below(team.workers.length));
   }
@@ -424,7 +424,7 @@ test.each([0, 6])('a wait group: no wait hangs, though %i threads die', async (d
   const pool = createPool();
   const group = WaitGroup.create(pool);
   const team = new Team(pool, group.handle);
-  for (let i = 0; i < Math.max(deaths, scaled(4)); i++) {
+  for (let i = 0; i < Math.max(deaths, scaled(2)); i++) {
     await team.reaches(1 + random.below(60));
     if (i < deaths) await team.kill(random.below(team.workers.length));
     expect(await group.wait(), replay).toBe('done');

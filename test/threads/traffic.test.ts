@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { BufferPool } from 'busbar/pool';
 import { expect, test } from 'vitest';
+import { scaled } from '../effort.ts';
 import { auditPool } from '../pool-audit.ts';
-import { scaled, testSeed, WorkerCrew } from './worker-crew.ts';
+import { testSeed, WorkerCrew } from './worker-crew.ts';
 
 const shapes = [
   { threads: 2, bufferCount: 7, batchSize: 1, bufferSize: 64, perPair: 2 },
@@ -23,7 +24,7 @@ test.each(shapes)(
       maxThreads: threads + 1,
       trackLeaks: false,
     });
-    const deeds = scaled(Math.round(90_000 / threads));
+    const deeds = scaled(Math.round(45_000 / threads));
     const crew = new WorkerCrew(pool, { lanes: threads, perPair, deeds, post: true, seed });
     const ends = await Promise.all(Array.from({ length: threads }, (_, lane) => crew.start(lane)));
     const replay = `replay with BUSBAR_TEST_SEED=${seed}`;

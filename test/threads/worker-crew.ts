@@ -19,11 +19,6 @@ export function testSeed(): number {
   return Number(process.env.BUSBAR_TEST_SEED ?? arbitrarySeed());
 }
 
-/** A count, times BUSBAR_TEST_FACTOR for long runs by hand. */
-export function scaled(count: number): number {
-  return Math.round(count * Number(process.env.BUSBAR_TEST_FACTOR ?? 1));
-}
-
 /** How one worker ended. */
 export interface End {
   readonly code: number;
