@@ -118,6 +118,16 @@ export class BusPeers implements PeersHome {
   }
 
   /**
+   * False: it is not known yet what all peers want. A reply does not wait for that, since the
+   * requester is known: a service that got false would have nothing to wait for.
+   */
+  mayPublish(subject: string, beyond: BusBeyond | undefined): boolean {
+    if (this.peers.isSettled) return true;
+    const asked = beyond?.peers.some(({ index }) => subject.startsWith(`${INBOX}${index}-`));
+    return asked === true;
+  }
+
+  /**
    * Publishes what matches `found` here and at peers. Returns the number of recipients, or NOT_NOW.
    */
   publish(

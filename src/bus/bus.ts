@@ -124,7 +124,7 @@ export class Bus implements Responder, Disposable {
    * The bus of a thread of an executor group, joined to those of the other threads: each executor
    * calls this with its context, and the host, if it takes part, with the group. What any of them
    * publishes goes to the subscribers of all. It publishes once it knows what the executors have
-   * subscribed to: until then `tryPublish` returns false, and `publish` waits.
+   * subscribed to: until then `tryPublish` returns false, and `publish` waits, but for replies.
    *
    * The bus reads the thread's mailbox; other packets in it are counted as `strays`, and released.
    * **Throws** TypeError, RangeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
@@ -376,9 +376,9 @@ export class Bus implements Responder, Disposable {
     const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const peers = this.#peers;
-    if (peers?.peers.isSettled === false) return NOT_NOW;
     const prepared = this.#subjects.get(subject);
     const found = prepared.matches();
+    if (peers?.mayPublish(subject, found.beyond) === false) return NOT_NOW;
     if (peers !== undefined && found.beyond !== undefined) {
       return peers.publish(prepared, found, payload, envelope, this.#published + 1);
     }
