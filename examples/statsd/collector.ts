@@ -8,11 +8,20 @@ import type { Monitor } from 'busbar/metrics';
 import { native, topology } from 'busbar/native';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
+import { FIGURES } from './figures.ts';
 import { freeTcpPort, freeUnixPath } from './free-places.ts';
 import type { StreamPlaces } from './line-streams.ts';
 import { AS_THEY_CAME, type Naming } from './naming.ts';
 import { Aggregate, type Report } from './report.ts';
-import { readSnapshot, roundOf, type SnapshotReader, writeOrder } from './snapshot.ts';
+import {
+  addTally,
+  emptyTally,
+  readSnapshot,
+  roundOf,
+  type SnapshotReader,
+  type Tally,
+  writeOrder,
+} from './snapshot.ts';
 
 export interface CollectorOptions {
   /** Local address or host name to bind to; '::' or '0.0.0.0' for all. */
@@ -83,6 +92,8 @@ export class Collector {
   readonly #readers: ({ readonly round: number; readonly reader: SnapshotReader } | undefined)[];
   /** Executors that have not replied yet. */
   readonly #awaited: Set<number> = new Set();
+  /** Of all reports. */
+  readonly #totals: Tally = emptyTally();
   #allAnswered: () => void = () => {};
   #round: number = 0;
   #sinceMs: number = performance.now();
@@ -165,10 +176,12 @@ export class Collector {
     }
   }
 
-  /** Shows the pool and the executors. */
+  /** Shows the pool, the executors, and what they have gathered up to the last report. */
   watch(monitor: Monitor): void {
     monitor.watch('datagrams', this.#pool);
     monitor.watch('executors', this.#group);
+    const read = (): Record<string, number> => ({ ...this.#totals });
+    monitor.watchOwn('gathered', { kind: 'statsd', metrics: FIGURES, read });
   }
 
   /** Ends an interval and returns its report. One call at a time. */
@@ -200,7 +213,9 @@ export class Collector {
     const nowMs = performance.now();
     const seconds = (nowMs - this.#sinceMs) / 1000;
     this.#sinceMs = nowMs;
-    return this.#aggregate.report(Date.now(), seconds);
+    const report = this.#aggregate.report(Date.now(), seconds);
+    addTally(this.#totals, report.collector);
+    return report;
   }
 
   async #order(index: number, round: number, isLast: boolean): Promise<void> {
