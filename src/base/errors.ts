@@ -284,8 +284,9 @@ export const BUSBAR_ERRORS = {
    */
   ERR_BUSBAR_LINK_CLOSED: 'the link was closed',
   /**
-   * `onFrame`, `onFrames` or `onMessage` returned a promise or another value. The bytes are
-   * borrowed until such a handler returns: after an `await` they are those of another message.
+   * A callback such as `onFrame` returned a promise or another value. The bytes are borrowed until
+   * it returns: after an `await` they are those of another message. Or an async `handler` returned
+   * callbacks.
    *
    * **Do**: Read with `for await (const packet of link)` or `link.handle(async (packet) => …)`,
    * which keep the bytes; or take `takePacket()` and return nothing.

@@ -49,6 +49,13 @@ test('a handler of borrowed frames that returns a promise is told so', async () 
   });
 });
 
+test('callbacks that an async handler returns are refused: none would be called', async () => {
+  const callbacks = { onFrame() {} };
+  const error = await closedWith((async () => callbacks) as never);
+  expect(error).toMatchObject({ code: 'ERR_BUSBAR_HANDLER_RESULT' });
+  expect(String(error)).toContain('an async handler, which has no callbacks, returned');
+});
+
 test('a rejection of such a handler is not reported besides', async () => {
   const handler = (): TcpHandler => ({ onFrame: () => Promise.reject(new Error('late')) as never });
   expect(await closedWith(handler)).toMatchObject({ code: 'ERR_BUSBAR_HANDLER_RESULT' });

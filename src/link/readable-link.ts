@@ -6,7 +6,7 @@ import { throwLater } from '../base/throw-later.ts';
 import type { WaitOptions } from '../base/wait-guard.ts';
 import type { HandleOptions } from '../packet/handling.ts';
 import type { Packet } from '../packet/index.ts';
-import { isThenable } from './handler-result.ts';
+import { isThenable, refuseResult } from './handler-result.ts';
 import { Inbox } from './inbox.ts';
 import type { CloseOptions } from './link.ts';
 import { WritableLink } from './writable-link.ts';
@@ -164,7 +164,7 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     if (made === undefined) return undefined;
     this.#isServed = true;
     made.then(
-      () => this.#served(),
+      (result) => this.#served(result),
       (error) => {
         this.inbox?.destroy();
         // The link's own failure is already in its `error`, and a caller that writes after its
@@ -197,9 +197,11 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     else this.isRead = false;
   }
 
-  #served(): void {
+  #served(result: unknown): void {
     this.#isServed = false;
     this.inbox?.destroy();
+    const name = 'an async handler, which has no callbacks,';
+    if (result !== undefined) this.notify(() => refuseResult(name, result));
     this.endTaken();
     this.act(this.life.handlerReturned());
   }

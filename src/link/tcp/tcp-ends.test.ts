@@ -17,6 +17,7 @@ import {
   payloadOf,
   u32,
 } from '../../../test/link/tcp-peers.ts';
+import { settle, until } from '../../../test/turns.ts';
 import { BusbarError } from '../../base/errors.ts';
 import { TcpLink } from '../index.ts';
 
@@ -263,4 +264,41 @@ test('a pool that is closed under a link closes the link', async () => {
   expect((await closed)?.code).toBe('ERR_BUSBAR_POOL_CLOSED');
   peer.destroy();
   server.close();
+});
+
+test('a link waits for a stream that has yet to be destroyed, beyond the deadline', async () => {
+  const pool = makePool();
+  const waiting: (() => void)[] = [];
+  const stream = new Duplex({
+    read() {},
+    write: (_chunk, _encoding, done) => void waiting.push(done),
+    destroy: (error, done) => void waiting.push(() => done(error)),
+  });
+  const reasons: (BusbarError | undefined)[] = [];
+  const link = TcpLink.adopt(pool, stream, {
+    codec: u32,
+    handler: () => ({ onFrame() {}, onClose: (_link, error) => reasons.push(error) }),
+  });
+  await link.write('hello');
+  let isClosed = false;
+  const closing = link.close({ deadlineMs: 1 }).then(() => {
+    isClosed = true;
+  });
+  await until(() => link.error !== undefined);
+  await settle();
+  // It may still read the buffer of the last write, so that one alone is held.
+  expect([link.error?.code, stream.destroyed, waiting.length]).toEqual([
+    'ERR_BUSBAR_TIMEOUT',
+    true,
+    2,
+  ]);
+  for (const [i, proceed] of waiting.entries()) {
+    const { held } = pool.stats();
+    expect([isClosed, link.closed, reasons.length, held]).toEqual([false, false, 0, 1 - i]);
+    proceed();
+    await settle();
+  }
+  await closing;
+  expect(reasons).toEqual([link.error]);
+  expect(pool.close()).toMatchObject({ heldByThreads: 0, inTransit: 0 });
 });
