@@ -40,8 +40,9 @@ export class PortForwarder {
     for (const client of early) this.#lead(client, this.#paths.length);
   }
 
-  /** Stops accepting; resolves when the last client has left. */
+  /** Stops accepting; resolves when the last client has left. Ends those that no executor serves yet. */
   close(): Promise<void> {
+    for (const client of this.#early ?? []) client.destroy();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -71,7 +72,9 @@ export class PortForwarder {
     inner.once('error', onRefused);
     inner.once('connect', () => {
       inner.off('error', onRefused);
-      join(client, inner);
+      // It may have left, or been ended, meanwhile.
+      if (client.destroyed) inner.destroy();
+      else join(client, inner);
     });
   }
 

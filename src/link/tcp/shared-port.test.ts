@@ -144,3 +144,30 @@ test('without a shared port connections are forwarded, those that came early, to
   await forwarder.close();
   expect(existsSync(paths[0])).toBe(false);
 });
+
+test('a client that has left before its executor answers leaves no connection behind', async () => {
+  const path = join(tmpdir(), `busbar-${process.pid}-left.sock`);
+  const executor = createServer().listen(path);
+  open.push({ destroy: () => executor.close() });
+  await once(executor, 'listening');
+  const listener = await listenAlone('127.0.0.1', 0);
+  const forwarder = new PortForwarder(listener);
+  forwarder.setPath(0, path);
+  const led = once(executor, 'connection');
+  // After the forwarder's own listener, in the same turn: it has begun to connect.
+  listener.once('connection', (client: Socket) => client.destroy());
+  connect({ host: '127.0.0.1', port: forwarder.port }).on('error', () => {});
+  const [inner] = (await led) as [Socket];
+  inner.resume().on('error', () => {});
+  if (!inner.destroyed) await once(inner, 'close');
+  await forwarder.close();
+});
+
+test('who forwards can close although no executor has begun', async () => {
+  const listener = await listenAlone('127.0.0.1', 0);
+  const forwarder = new PortForwarder(listener);
+  const client = connect({ host: '127.0.0.1', port: forwarder.port }).on('error', () => {});
+  await once(listener, 'connection');
+  await forwarder.close();
+  if (!client.destroyed) await once(client.resume(), 'close');
+});

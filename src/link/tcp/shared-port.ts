@@ -116,7 +116,8 @@ export class SharedPort {
   /**
    * Where the calling thread listens. Each call is another place.
    *
-   * **Ownership** a file descriptor is the caller's until a server has it.
+   * **Ownership** a file descriptor is the caller's until a server has it: close it if `listen`
+   * rejects an option. Connections wait in it.
    * **Throws** ERR_BUSBAR_NATIVE_FAILED with step and errno.
    */
   static placeOf(handle: SharedPortHandle): SharedPlace {
