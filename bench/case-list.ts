@@ -26,6 +26,7 @@ import { wordCases } from './threads/channel-words.bench.ts';
 import { groupCases } from './threads/group.bench.ts';
 import { hopCases } from './threads/hop.bench.ts';
 import { idRingCases } from './threads/id-ring.bench.ts';
+import { lineCases } from './threads/line-transfer.bench.ts';
 import { metricsCases } from './threads/metrics.bench.ts';
 import { plainRingCases } from './threads/plain-ring.bench.ts';
 import { sharedNothingCases } from './threads/shared-nothing.bench.ts';
@@ -64,6 +65,7 @@ export const benchCases: readonly BenchCase[] = [
   ...tcpFanoutCases,
   ...baselineCases,
   ...plainRingCases,
+  ...lineCases,
   ...idRingCases,
   ...portCases,
   ...ringCases,

@@ -17,6 +17,7 @@ import {
 } from './channel-packets.ts';
 import { createWordConsumer, createWordProducer } from './channel-words.ts';
 import { createIdRingSource } from './id-ring.ts';
+import { createLineEcho, createLineWriter } from './line-transfer.ts';
 import { createPlainRingSource } from './plain-ring.ts';
 import type { Role, RoleMaker } from './role.ts';
 import { createNumberProducer, createShortNumberProducer } from './shared-nothing.ts';
@@ -27,6 +28,8 @@ import { createRsmThread } from './sync-rsm.ts';
 const makers: Readonly<Record<string, RoleMaker>> = {
   'atomics-partner': createAtomicsPartner,
   'id-ring-source': createIdRingSource,
+  'line-echo': createLineEcho,
+  'line-writer': createLineWriter,
   locker: createLocker,
   lockReader: createLockReader,
   'number-producer': createNumberProducer,
