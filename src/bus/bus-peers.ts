@@ -396,7 +396,7 @@ export class BusPeers implements PeersHome {
     }
     const held = message ?? this.#home.message();
     const isSent = this.#sendReference(held, payload, sequence);
-    if (isSent && message === undefined) held.release();
+    if (message === undefined) held.release();
     return isSent;
   }
 

@@ -89,6 +89,18 @@ test('a handler that changes the length of its message does not change the room'
   finish(bus);
 });
 
+test('a call that waits for a subscriber goes on when that has closed', async () => {
+  const { bus } = setUp();
+  const full = bus.subscribe('x', { limit: { messages: 1 } });
+  expect(bus.tryPublish('x', 'one')).toBe(true);
+  const waiting = bus.publish('x', 'two');
+  expect(bus.stats().waiting).toBe(1);
+  full.close();
+  expect(bus.stats().waiting).toBe(0);
+  await waiting;
+  finish(bus);
+});
+
 test('replies end at the timeout, too, if their request cannot be published', async () => {
   const { bus } = setUp();
   const full = bus.subscribe('x', { limit: { messages: 1 } });

@@ -72,6 +72,30 @@ test.each([
   finish();
 });
 
+test.each([
+  ['before', -4, 4],
+  ['behind', 1024, 4],
+  ['partly behind', 1020, 8],
+  ['at all that follows', 0, 1028],
+])('a payload %s its buffer is not delivered', (_name, at, length) => {
+  const { pool, bus, network, inject, expectHeard, finish } = setUp();
+  const seen: number[] = [];
+  bus.subscribe('b', (message) => void seen.push(message.length));
+  const refer = (payloadAt: number, payloadBytes: number): void => {
+    const bufferId = pool.tryAcquire();
+    const offset = pool.offsetOf(bufferId);
+    network.member(0).receiver(bufferId, offset, 0, 1);
+    const place = offset + payloadAt;
+    inject([layout.REFERENCE, 36, payloadBytes, 1, 0, 1, 0, place, 0x62]);
+  };
+  refer(at, length);
+  expect(seen).toEqual([]);
+  refer(1020, 4);
+  expect(seen).toEqual([4]);
+  expectHeard();
+  finish();
+});
+
 test('a peer that is done with more than it was sent has no larger window', () => {
   const { pool, network, bus, inject, finish } = setUp();
   network.room.set('0>1', 0);
