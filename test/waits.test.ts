@@ -6,6 +6,7 @@ import { TcpLink, TcpServer } from 'busbar/link';
 import { Packet } from 'busbar/packet';
 import { BufferPool, type WaitOptions } from 'busbar/pool';
 import {
+  Barrier,
   Countdown,
   Event,
   Gate,
@@ -15,6 +16,7 @@ import {
   Semaphore,
   SeqLock,
   SignalTree,
+  WaitGroup,
 } from 'busbar/sync';
 import { LocalWriter, SharedWriter, WriteFlusher } from 'busbar/writer';
 import { afterAll, expect, test } from 'vitest';
@@ -83,6 +85,16 @@ const WAITS: Readonly<Record<string, (options?: WaitOptions) => Promise<unknown>
     one.arrive();
     return one.wait(options);
   }),
+  'WaitGroup.wait': sync(WaitGroup.create(pool), (one, options) => one.wait(options)),
+  'Barrier.wait': sync(Barrier.create(pool), (one, options) => {
+    one.done();
+    return one.wait(options);
+  }),
+  'RwLock.readGuard': sync(RwLock.create(pool), (one, options) => one.readGuard(options)),
+  'RwLock.writeGuard': sync(RwLock.create(pool), (one, options) => one.writeGuard(options)),
+  'Semaphore.guard': sync(Semaphore.create(pool, { permits: 9 }), (one, options) =>
+    one.guard(1, options),
+  ),
   'SeqLock.write': sync(SeqLock.create(pool, { words: 1 }), (one, options) =>
     one.write(Int32Array.of(1), options),
   ),
@@ -113,11 +125,27 @@ async function outcome(wait: Promise<unknown>): Promise<unknown> {
   );
 }
 
-const REFUSALS = /^(options|timeoutMs|there is no option "timeoutMS")/;
+const REFUSALS = /^(options|timeoutMs|signal|there is no option "timeoutMS")/;
+const WRONG = [7, 4294967297, 'soon', null, { timeoutMS: 5 }, { timeoutMs: 'soon' }];
+/** 'No limit' is `undefined` or `Infinity`, in every form of every wait. */
+const WRONG_LIMITS = [null, '5', Number.NaN, -1, true];
 
 test.each(Object.entries(WAITS))('%s', async (_name, wait) => {
-  for (const wrong of [7, 4294967297, 'soon', { timeoutMS: 5 }, { timeoutMs: 'soon' }]) {
+  const limits = WRONG_LIMITS.map((timeoutMs) => ({ timeoutMs }));
+  for (const wrong of [...WRONG, ...limits, { signal: null }]) {
     expect(await outcome(wait(wrong as never)), String(wrong)).toMatch(REFUSALS);
   }
   expect(await outcome(wait({ signal: AbortSignal.abort('on purpose') }))).toBe('aborted');
+});
+
+/** Waits that block, and could end at once; those of the primitives: src/sync/hostile.test.ts. */
+const BLOCKING: Readonly<Record<string, (timeoutMs: number) => unknown>> = {
+  'sender.sendSync': (timeoutMs) => sender.sendSync(1, timeoutMs),
+  'receiver.receiveSync': (timeoutMs) => receiver.receiveSync(timeoutMs),
+  'pool.acquireSync': (timeoutMs) => pool.release(pool.acquireSync(timeoutMs)),
+};
+
+test.each(Object.entries(BLOCKING))('%s', (_name, wait) => {
+  for (const wrong of WRONG_LIMITS)
+    expect(() => wait(wrong as never)).toThrow(/^timeoutMs must be/);
 });

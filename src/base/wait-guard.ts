@@ -35,8 +35,8 @@ export function checkWaitOptions(options: WaitOptions | undefined): WaitLimits {
   const own = copyWaitOptions(options);
   if (own === undefined) return NO_LIMITS;
   const signal = checkSignal('signal', own.signal);
-  const timeoutMs = checkTimeoutMs('timeoutMs', own.timeoutMs ?? Infinity);
-  return { signal, timeoutMs };
+  const { timeoutMs = Infinity } = own;
+  return { signal, timeoutMs: checkTimeoutMs('timeoutMs', timeoutMs) };
 }
 
 /** A copy of the options, for code that reads them again after a wait. **Throws** TypeError. */

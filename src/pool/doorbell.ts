@@ -43,7 +43,8 @@ export class Doorbell {
   /** Undoes {@link listen}. */
   ignore(listener: () => void): void {
     const index = this.#listeners.indexOf(listener);
-    if (index >= 0) this.#listeners.splice(index, 1);
+    // Not splice(), which makes two arrays.
+    if (index >= 0) this.#listeners.copyWithin(index, index + 1).pop();
   }
 
   /**

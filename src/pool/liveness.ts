@@ -37,15 +37,13 @@ import {
 const PULSES = 40;
 
 /** Who asks whether a thread has ended. */
-export type Asker = typeof BY_TICK | typeof BY_SEARCH | typeof BY_QUESTION | typeof BY_SIGHT;
+export type Asker = typeof BY_TICK | typeof BY_SEARCH | typeof BY_QUESTION;
 /** A caller that waits for the thread and checks again now and then. */
 export const BY_TICK = 0;
 /** A caller that checks every thread. */
 export const BY_SEARCH = 1;
 /** A caller that checks this thread, and may have a reason. */
 export const BY_QUESTION = 2;
-/** A caller that takes what is known, and asks for no proof. */
-export const BY_SIGHT = 3;
 
 /** Free questions: how many each kind of caller may ask at any time while a thread is busy. */
 const ASKED_FREELY_MAX: readonly number[] = [0, 5, 14];
@@ -174,7 +172,7 @@ export function isGone(words: Words, thread: number, state: number, asker: Asker
   if (isVacant(state)) return true;
   // Read before STATE would have changed: marking a later thread changes it, too.
   const gone = loadAcquire(words, thread + GONE);
-  if (gone === state || asker === BY_SIGHT) return gone === state;
+  if (gone === state) return true;
   const probes = loadAcquire(words, thread + PROBES + lifeOf(state));
   if (!mayAsk(words, thread, probes, asker)) return false;
   return ask(words, thread, state, gone) === 'gone';

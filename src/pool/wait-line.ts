@@ -118,16 +118,17 @@ export class WaitLine {
     if ((mayOvertake || this.isEmpty) && attempt()) return true;
     // Checked now, since an exception after a successful attempt would lose its result.
     ensureStack();
-    const deadline = nowMs() + timeoutMs;
     const wasWaiting = !this.isEmpty;
-    let nextTick = nowMs() + TICK_MS;
+    // Few readings: on Node 20 and 22 each makes an object.
+    let now = nowMs();
+    const deadline = now + timeoutMs;
+    let nextTick = now + TICK_MS;
     try {
       for (;;) {
         this.#end.setWaiting(true);
         // Earlier callers are served first, though their promises settle only later.
         if (!mayOvertake) this.pump();
         if ((mayOvertake || this.isEmpty) && attempt()) return true;
-        const now = nowMs();
         if (now >= deadline) {
           // Waits that are shorter than a tick, one after another, must learn of a death, too.
           this.#end.checkPeers(true);
@@ -137,8 +138,10 @@ export class WaitLine {
           this.#end.checkPeers();
           nextTick = now + TICK_MS;
         }
-        if (!this.#end.armRing()) continue;
-        this.#end.pool.doorbell.parkSync(Math.min(deadline, nextTick) - now);
+        if (this.#end.armRing()) {
+          this.#end.pool.doorbell.parkSync(Math.min(deadline, nextTick) - now);
+        }
+        now = nowMs();
       }
     } finally {
       if (!wasWaiting || this.isEmpty) this.#end.setWaiting(false);

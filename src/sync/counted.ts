@@ -68,7 +68,9 @@ export abstract class Counted<Failure extends string> extends Phased {
   /** 'done' if all have come. 'busy': not yet. **Throws** ERR_BUSBAR_DETACHED. */
   tryWait(): 'done' | 'busy' | Failure {
     if (!this.pool.isAttached) this.pool.checkAttached();
-    return this.#look(loadAcquire(this.words, STATE));
+    const began = loadAcquire(this.words, STATE);
+    const result = this.#look(began);
+    return result === BUSY && this.looks() ? this.#look(began) : result;
   }
 
   /** Waits until all have come, blocking this thread and its event loop. */
@@ -76,7 +78,7 @@ export abstract class Counted<Failure extends string> extends Phased {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const began = loadAcquire(this.words, STATE);
     const now = this.tryWait();
-    return now === BUSY ? this.#waitLate(began, timeoutMs) : now;
+    return now === BUSY ? this.untilSync(this.#look, began, timeoutMs) : now;
   }
 
   /**
@@ -87,7 +89,7 @@ export abstract class Counted<Failure extends string> extends Phased {
   async wait(options?: WaitOptions): Promise<'done' | Failure | GivenUp> {
     ensureStack();
     const began = loadAcquire(this.words, STATE);
-    return this.until(() => this.#look(began), options, 'wait');
+    return this.until(this.#look, began, options, 'wait');
   }
 
   /** Counts up, a number of them for this thread; what has ended stays ended. */
@@ -142,20 +144,15 @@ export abstract class Counted<Failure extends string> extends Phased {
     return entered === (state & COUNT_MAX) ? this.atZero(state, true) : state - entered;
   }
 
-  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
-  #waitLate(began: number, timeoutMs: number): 'done' | 'timeout' | Failure {
-    return this.untilSync(() => this.#look(began), timeoutMs);
-  }
-
   /** `began` is the STATE when the wait began. */
-  #look(began: number): 'done' | 'busy' | Failure {
+  readonly #look = (began: number): 'done' | 'busy' | Failure => {
     this.pool.checkAttached();
     // SYNC(sync-state): sees what the threads wrote before they counted down.
     const state = loadAcquire(this.words, STATE);
     this.#epoch = began & EPOCH_BITS;
     if (this.isPending(state)) return BUSY;
     return (state & PHASE) === OPEN ? 'done' : this.#end(state);
-  }
+  };
 
   #end(state: number): 'done' | Failure {
     return (state & PHASE) === FAILED ? this.#failure : 'done';

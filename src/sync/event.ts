@@ -129,7 +129,11 @@ export class Event extends Primitive {
   waitSync(timeoutMs: number = Infinity): 'set' | 'timeout' {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const began = loadAcquire(this.words, STATE);
-    return this.tryWait() === 'set' ? 'set' : this.#waitLate(began, timeoutMs);
+    if (this.tryWait() === 'set') return 'set';
+    for (let i = 0; i < SPINS; i++) {
+      if ((loadAcquire(this.words, STATE) & IS_SET) !== 0) break;
+    }
+    return this.untilSync(this.#take, began, timeoutMs);
   }
 
   /**
@@ -140,7 +144,7 @@ export class Event extends Primitive {
   async wait(options?: WaitOptions): Promise<'set' | GivenUp> {
     ensureStack();
     const began = loadAcquire(this.words, STATE);
-    return this.until(() => this.#take(began), options, 'wait');
+    return this.until(this.#take, began, options, 'wait');
   }
 
   /** @internal */
@@ -167,16 +171,8 @@ export class Event extends Primitive {
 
   protected override inherit(): void {}
 
-  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
-  #waitLate(began: number, timeoutMs: number): 'set' | 'timeout' {
-    for (let i = 0; i < SPINS; i++) {
-      if ((loadAcquire(this.words, STATE) & IS_SET) !== 0) break;
-    }
-    return this.untilSync(() => this.#take(began), timeoutMs);
-  }
-
   /** One attempt of a caller; `began` is the STATE when its wait began. */
-  #take(began: number): 'set' | 'busy' {
+  readonly #take = (began: number): 'set' | 'busy' => {
     this.pool.checkAttached();
     const { words } = this;
     for (;;) {
@@ -198,7 +194,7 @@ export class Event extends Primitive {
       if (this.isWaiting && !this.line.isEmpty) this.waiters.renew();
       return 'set';
     }
-  }
+  };
 }
 
 describeAs(Event, 'Event', (event) => ({ resets: event.resets, isSet: event.isSet }));

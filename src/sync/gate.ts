@@ -116,7 +116,7 @@ export class Gate extends Phased {
    * **Cost** one load, one read-modify-write, no allocation. **Throws** ERR_BUSBAR_DETACHED.
    */
   tryEnter(): 'entered' | 'closed' | 'busy' {
-    return this.#enter(undefined);
+    return this.#tryEnter(undefined);
   }
 
   /**
@@ -130,7 +130,7 @@ export class Gate extends Phased {
 
   /** Enters, waiting without blocking. Keeps the event loop alive. */
   enter(options?: WaitOptions): Promise<'entered' | GivenUp> {
-    return this.until(() => this.#enterSoon(undefined), options, 'enter');
+    return this.until(this.#enterSoon, undefined, options, 'enter');
   }
 
   /**
@@ -141,7 +141,7 @@ export class Gate extends Phased {
    * count then.
    */
   tryDecide(decide: Decide): 'entered' | 'closed' | 'busy' {
-    return this.#enter(checkFunction('decide', decide));
+    return this.#tryEnter(checkFunction('decide', decide));
   }
 
   /** {@link tryDecide} that waits as {@link enterSync}. **Throws** as both. */
@@ -152,7 +152,7 @@ export class Gate extends Phased {
   /** {@link tryDecide} that waits as {@link enter}. **Throws** (rejects) as both. */
   async decide(decide: Decide, options?: WaitOptions): Promise<'entered' | GivenUp> {
     checkFunction('decide', decide);
-    return this.until(() => this.#enterSoon(decide), options, 'decide');
+    return this.until(this.#enterSoon, decide, options, 'decide');
   }
 
   /** How many have entered since it was opened. */
@@ -180,16 +180,16 @@ export class Gate extends Phased {
     if (this.pool.isAttached && this.isHeldHere) {
       throw this.deadlock('enterSync');
     }
-    return this.#enter(decide) === 'entered' ? 'entered' : this.#enterLate(decide, timeoutMs);
+    const now = this.#enterSoon(decide);
+    return now === BUSY ? this.untilSync(this.#enterSoon, decide, timeoutMs) : now;
   }
 
-  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
-  #enterLate(decide: Decide | undefined, timeoutMs: number): 'entered' | 'timeout' {
-    return this.untilSync(() => this.#enterSoon(decide), timeoutMs);
-  }
+  readonly #enterSoon = (decide: Decide | undefined): 'entered' | 'busy' =>
+    this.#enter(decide) === 'entered' ? 'entered' : BUSY;
 
-  #enterSoon(decide: Decide | undefined): 'entered' | 'busy' {
-    return this.#enter(decide) === 'entered' ? 'entered' : BUSY;
+  #tryEnter(decide: Decide | undefined): 'entered' | 'closed' | 'busy' {
+    const result = this.#enter(decide);
+    return result === BUSY && this.looks() ? this.#enter(decide) : result;
   }
 
   #enter(decide: Decide | undefined): 'entered' | 'closed' | 'busy' {

@@ -16,7 +16,7 @@ import { ensureStep } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
 import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import type { Asker } from '../pool/liveness.ts';
+import { type Asker, BY_TICK } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
 import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { createSyncBlock, handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
@@ -162,7 +162,7 @@ export class Mutex extends Primitive {
         return result;
       }
     }
-    return this.untilSync(this.#attempt, timeoutMs);
+    return this.untilSync(this.#attempt, undefined, timeoutMs);
   }
 
   /**
@@ -172,7 +172,7 @@ export class Mutex extends Primitive {
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
   lock(options?: WaitOptions): Promise<'acquired' | 'poisoned' | GivenUp> {
-    return this.until(this.#attempt, options, 'lock');
+    return this.until(this.#attempt, undefined, options, 'lock');
   }
 
   /**
@@ -292,6 +292,11 @@ export class Mutex extends Primitive {
     return freed > 0 || isFreed;
   }
 
+  /** A dead thread that waits keeps newcomers from a 'fair' lock. */
+  protected override freeDead(): boolean {
+    return this.#takeFromDead(BY_TICK) || (this.#order === 'fair' && super.freeDead());
+  }
+
   protected override passRingOn(): void {
     // If this thread has taken the lock with WAITED, its unlock() rings.
     if (loadAcquire(this.words, STATE) !== (this.badge | WAITED)) this.waiters.ringFirst();
@@ -301,9 +306,7 @@ export class Mutex extends Primitive {
 
   #trySlowly(): 'acquired' | 'busy' | 'poisoned' {
     const result = this.#take(FREE);
-    if (result !== BUSY || !this.#takeFromDead(this.waiters.looker)) return result;
-    this.waiters.owe();
-    return this.#take(FREE);
+    return result === BUSY && this.looks() ? this.#take(FREE) : result;
   }
 
   /** Tries for a moment, in case the lock becomes free: waking a sleeper takes far longer. */

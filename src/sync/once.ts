@@ -111,7 +111,8 @@ export class Once extends Phased {
   tryBegin(): 'begun' | 'done' | 'busy' | 'poisoned' {
     // SYNC(sync-state): sees what was made; pairs with finish().
     if ((loadAcquire(this.words, STATE) & PHASE) === DONE) return 'done';
-    return this.#attempt();
+    const result = this.#attempt();
+    return result === BUSY && this.looks() ? this.#attempt() : result;
   }
 
   /**
@@ -124,12 +125,12 @@ export class Once extends Phased {
     const now = this.tryBegin();
     if (now !== BUSY) return now;
     if (this.isHeldHere) throw this.deadlock('beginSync');
-    return this.untilSync(this.#attempt, timeoutMs);
+    return this.untilSync(this.#attempt, undefined, timeoutMs);
   }
 
   /** As {@link beginSync}, without blocking. Keeps the event loop alive. */
   begin(options?: WaitOptions): Promise<'begun' | 'done' | 'poisoned' | GivenUp> {
-    return this.until(this.#attempt, options, 'begin');
+    return this.until(this.#attempt, undefined, options, 'begin');
   }
 
   /**
@@ -170,7 +171,8 @@ export class Once extends Phased {
 
   /** {@link tryRun} that waits as {@link beginSync}. **Throws** as both. */
   runSync(make: () => OnceResult, timeoutMs: number = Infinity): 'done' | 'timeout' | 'poisoned' {
-    return this.#run(make, timeoutMs) as 'done' | 'timeout' | 'poisoned';
+    const limit = checkTimeoutMs('timeoutMs', timeoutMs);
+    return this.#run(make, limit) as 'done' | 'timeout' | 'poisoned';
   }
 
   /** {@link tryRun} that waits as {@link begin}; `make` may be asynchronous. **Throws** as both. */
@@ -260,7 +262,11 @@ export class Once extends Phased {
   /** Waits at most `timeoutMs`; not at all if that is undefined. */
   #run(make: () => OnceResult, timeoutMs?: number): 'done' | 'busy' | 'timeout' | 'poisoned' {
     checkFunction('make', make);
-    if (this.phase === DONE) return 'done';
+    const { phase, pool } = this;
+    if (phase === DONE) return 'done';
+    if (!pool.isAttached) pool.checkAttached();
+    // The check of the stack takes far longer than all the rest.
+    if (phase === RUNNING && timeoutMs === undefined && !this.looks()) return BUSY;
     ensureStack();
     const result = timeoutMs === undefined ? this.tryBegin() : this.beginSync(timeoutMs);
     if (result !== 'begun') return result;

@@ -44,7 +44,13 @@ export abstract class Primitive {
   protected isWaiting: boolean;
   /** Present only while the pool tracks leaks. */
   protected readonly deadlocks: Deadlocks | undefined;
-  private readonly listener: () => void;
+  readonly #listener: () => void;
+  /** What the call that blocks repeats, with what argument, and the last result. */
+  #attempt: (argument: never) => string = () => BUSY;
+  #argument: unknown;
+  #result = '';
+  /** Calls that do not wait, and have found nothing to take, modulo 8. */
+  #tries = 0;
 
   protected constructor(pool: BufferPool, words: Words, order: WakeOrder) {
     checkMade(isWords(words), new.target);
@@ -55,7 +61,7 @@ export abstract class Primitive {
     this.line = new WaitLine(this);
     this.isWaiting = false;
     this.deadlocks = Deadlocks.of(pool);
-    this.listener = () => this.onRing();
+    this.#listener = () => this.#onRing();
   }
 
   /** @internal */
@@ -107,12 +113,12 @@ export abstract class Primitive {
     if (isWaiting) {
       this.waiters.beginWait();
       this.isWaiting = true;
-      this.pool.doorbell.listen(this.listener);
+      this.pool.doorbell.listen(this.#listener);
       this.onQueued();
     } else {
       this.waiters.endWait();
       this.isWaiting = false;
-      this.pool.doorbell.ignore(this.listener);
+      this.pool.doorbell.ignore(this.#listener);
       this.passRingOn();
     }
   }
@@ -123,6 +129,25 @@ export abstract class Primitive {
   /** How many units are free, if that is enough for this object, and others come first; or 0. */
   protected takeable(): number {
     return 0;
+  }
+
+  /**
+   * For a method that does not wait, and has found nothing to take: looks for deaths, at one call
+   * in 8, the first included. True: something may have become free. A look reads a clock, which
+   * takes longer than all the rest, and on Node 20 and 22 makes an object.
+   */
+  protected looks(): boolean {
+    this.#tries = (this.#tries + 1) & 7;
+    if (this.#tries !== 1) return false;
+    ensureStep();
+    if (!this.freeDead()) return false;
+    this.waiters.oweAll();
+    return true;
+  }
+
+  /** Takes what keeps a newcomer out from dead threads; returns whether there was any. */
+  protected freeDead(): boolean {
+    return this.waiters.recover(BY_TICK) > 0;
   }
 
   /** Cleans up after dead threads, and rings waiters for what became free. */
@@ -156,31 +181,40 @@ export abstract class Primitive {
   /** Gives back what the dead holder of a seat held. */
   protected abstract inherit(seat: number): void;
 
-  /** Repeats `attempt` until it does not return 'busy', blocking this thread. */
-  protected untilSync<Result extends string>(
-    attempt: () => Result | typeof BUSY,
+  /**
+   * Repeats `attempt` until it does not return 'busy', blocking this thread. Makes no object: at
+   * most one call of an object blocks, so what it repeats lies in fields.
+   */
+  protected untilSync<Argument, Result extends string>(
+    attempt: (argument: Argument) => Result | typeof BUSY,
+    argument: Argument,
     timeoutMs: number,
   ): Result | 'timeout' {
-    let result: Result | typeof BUSY = BUSY;
+    this.#attempt = attempt;
+    this.#argument = argument;
+    this.#result = BUSY;
     const { deadlocks } = this;
     const wait = deadlocks?.begin(this, false, timeoutMs === Infinity);
     try {
-      const isDone = this.line.untilSync(() => {
-        // For all of the attempt: if a call threw after its success, the result would be lost.
-        ensureStep();
-        result = attempt();
-        this.waiters.passed = NOT_WAITING;
-        return result !== BUSY;
-      }, timeoutMs);
-      return isDone ? (result as Result) : 'timeout';
+      return this.line.untilSync(this.#step, timeoutMs) ? (this.#result as Result) : 'timeout';
     } finally {
-      if (wait !== undefined) deadlocks?.end(wait, result);
+      this.#argument = undefined;
+      if (wait !== undefined) deadlocks?.end(wait, this.#result);
     }
   }
 
+  readonly #step = (): boolean => {
+    // For all of the attempt: if a call threw after its success, the result would be lost.
+    ensureStep();
+    this.#result = this.#attempt(this.#argument as never);
+    this.waiters.passed = NOT_WAITING;
+    return this.#result !== BUSY;
+  };
+
   /** Repeats `attempt` until it does not return 'busy'. Keeps the event loop alive. */
-  protected async until<Result extends string>(
-    attempt: () => Result | typeof BUSY,
+  protected async until<Argument, Result extends string>(
+    attempt: (argument: Argument) => Result | typeof BUSY,
+    argument: Argument,
     options: WaitOptions | undefined,
     what: string,
   ): Promise<Result | GivenUp> {
@@ -196,7 +230,7 @@ export abstract class Primitive {
       const step = (): boolean => {
         ensureStep();
         isTrying = true;
-        result = attempt();
+        result = attempt(argument);
         isTrying = false;
         waiters.passed = NOT_WAITING;
         return result !== BUSY;
@@ -225,7 +259,7 @@ export abstract class Primitive {
     };
   }
 
-  private onRing(): void {
+  #onRing(): void {
     if (!this.line.isEmpty) this.line.pump();
   }
 }

@@ -15,7 +15,7 @@ import { BusbarError } from '../base/errors.ts';
 import { ensureStep } from '../base/stack.ts';
 import { copyWaitOptions } from '../base/wait-guard.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { type Asker, BY_TICK } from '../pool/liveness.ts';
+import type { Asker } from '../pool/liveness.ts';
 import { Guard } from './guard.ts';
 import { BUSY, type GivenUp, givenUp, Primitive, SPINS } from './primitive.ts';
 import { handleOf, openSyncBlock, type SyncHandle } from './sync-block.ts';
@@ -116,7 +116,7 @@ export class ReadLock extends Primitive {
     for (let i = 0; i < SPINS; i++) {
       if (loadAcquire(words, STATE) === FREE) break;
     }
-    return this.untilSync(this.#attemptSync, timeoutMs);
+    return this.untilSync(this.#attempt, true, timeoutMs);
   }
 
   /**
@@ -126,7 +126,7 @@ export class ReadLock extends Primitive {
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
   read(options?: WaitOptions): Promise<'acquired' | 'poisoned' | GivenUp> {
-    return this.until(this.#attempt, options, 'read');
+    return this.until(this.#attempt, false, options, 'read');
   }
 
   /**
@@ -331,23 +331,14 @@ export class ReadLock extends Primitive {
   /** A caller has counted up READS, and found STATE not FREE. */
   #tryReadSlowly(state: number): Attempt {
     const result = this.#settleRead(state, false);
-    const holder = state & HOLDER_MASK;
-    if (result !== BUSY || isFree(holder)) return result;
-    if (!this.pool.isBadgeGone(holder, this.waiters.looker)) return result;
-    this.recoverDead(BY_TICK);
-    return this.#takeRead(false);
+    return result === BUSY && this.looks() ? this.#takeRead(false) : result;
   }
 
-  readonly #attempt = (): Attempt => {
+  readonly #attempt = (blocks: boolean): Attempt => {
     this.pool.checkAttached();
     // Left by a writer of this thread that has gone: no caller before this one waits.
-    this.dropClaim();
-    return this.#takeRead(false);
-  };
-
-  readonly #attemptSync = (): Attempt => {
-    this.pool.checkAttached();
-    return this.#takeRead(true);
+    if (!blocks) this.dropClaim();
+    return this.#takeRead(blocks);
   };
 
   #takeRead(blocks: boolean): Attempt {

@@ -233,7 +233,9 @@ test('a dead reader is taken back, a dead writer is told of until one has writte
   const d = RwLock.attach(BufferPool.attach(pool.handle), a.handle);
   expect(d.tryWrite()).toBe('acquired');
   d.pool.detach();
-  expect([a.tryRead(), a.ownerDied]).toEqual(['acquired', true]);
+  // Of 8 that find it taken, one looks.
+  const reads = Array.from({ length: 8 }, () => a.tryRead() === 'acquired' && a.unlockRead());
+  expect([reads.at(-1), a.tryRead(), a.ownerDied]).toEqual([undefined, 'acquired', true]);
   a.unlockRead();
   expect([a.readSync(), a.ownerDied]).toEqual(['acquired', true]);
   a.unlockRead();

@@ -111,10 +111,7 @@ export class RwLock extends ReadLock {
   tryWrite(): 'acquired' | 'busy' | 'poisoned' {
     if (!this.pool.isAttached) this.pool.checkAttached();
     const result = this.#tryOnce();
-    const { waiters } = this;
-    if (result !== BUSY || waiters.recover(waiters.looker) === 0) return result;
-    waiters.oweAll();
-    return this.#tryOnce();
+    return result === BUSY && this.looks() ? this.#tryOnce() : result;
   }
 
   /**
@@ -130,7 +127,7 @@ export class RwLock extends ReadLock {
     for (let i = 0; i < SPINS; i++) {
       if (loadAcquire(this.words, STATE) === FREE && !this.areReading()) break;
     }
-    const result = this.untilSync(this.#attempt, timeoutMs);
+    const result = this.untilSync(this.#attempt, undefined, timeoutMs);
     if (result === 'timeout') this.dropClaim();
     return result;
   }
@@ -143,7 +140,7 @@ export class RwLock extends ReadLock {
    * **Throws** (rejects) TypeError, RangeError, ERR_BUSBAR_DETACHED.
    */
   async write(options?: WaitOptions): Promise<'acquired' | 'poisoned' | GivenUp> {
-    const result = await this.until(this.#attempt, options, 'write');
+    const result = await this.until(this.#attempt, undefined, options, 'write');
     if (result === 'timeout' || result === 'aborted') this.dropClaim();
     return result;
   }

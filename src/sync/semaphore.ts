@@ -128,7 +128,10 @@ export class Semaphore extends Primitive {
     if (state >= count && (state & DISABLED) === 0 && this.#swap(state, state - count, count)) {
       return 'acquired';
     }
-    return this.#take(count);
+    const result = this.#take(count);
+    // Of the dead, holders and waiters keep newcomers out.
+    if (result !== BUSY || !(this.owned || this.permits >= count)) return result;
+    return this.looks() ? this.#take(count) : result;
   }
 
   /**
@@ -144,7 +147,14 @@ export class Semaphore extends Primitive {
   ): 'acquired' | 'timeout' | 'disabled' {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const now = this.tryAcquire(count);
-    return now === BUSY ? this.#acquireLate(count, timeoutMs) : now;
+    if (now !== BUSY) return now;
+    if (this.owned && this.words[this.#held] + count > this.max) {
+      throw this.deadlock('acquireSync');
+    }
+    for (let i = 0; i < SPINS; i++) {
+      if (loadAcquire(this.words, STATE) >= count) break;
+    }
+    return this.untilSync(this.#attempt, count, timeoutMs);
   }
 
   /**
@@ -158,7 +168,7 @@ export class Semaphore extends Primitive {
     options?: WaitOptions,
   ): Promise<'acquired' | 'disabled' | GivenUp> {
     this.#checkCount(count);
-    return this.until(() => this.#attempt(count), options, 'acquire');
+    return this.until(this.#attempt, count, options, 'acquire');
   }
 
   /**
@@ -293,7 +303,7 @@ export class Semaphore extends Primitive {
   }
 
   /** One attempt of a waiting caller. */
-  #attempt(count: number): 'acquired' | 'busy' | 'disabled' {
+  readonly #attempt = (count: number): 'acquired' | 'busy' | 'disabled' => {
     this.pool.checkAttached();
     this.#wanted = count;
     // SYNC(sync-waiting): before this thread is seen to wait; pairs with countBefore().
@@ -305,18 +315,7 @@ export class Semaphore extends Primitive {
       this.waiters.owe();
     }
     return result;
-  }
-
-  /** Apart: a method that makes a closure makes an object for its arguments in every call. */
-  #acquireLate(count: number, timeoutMs: number): 'acquired' | 'timeout' | 'disabled' {
-    if (this.owned && this.words[this.#held] + count > this.max) {
-      throw this.deadlock('acquireSync');
-    }
-    for (let i = 0; i < SPINS; i++) {
-      if (loadAcquire(this.words, STATE) >= count) break;
-    }
-    return this.untilSync(() => this.#attempt(count), timeoutMs);
-  }
+  };
 
   #take(count: number): 'acquired' | 'busy' | 'disabled' {
     for (;;) {

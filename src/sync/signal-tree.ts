@@ -177,7 +177,8 @@ export class SignalTree extends Primitive {
   takeSync(timeoutMs: number = Infinity): number {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const index = this.tryTake();
-    return index === NO_SIGNAL ? this.#takeLate(timeoutMs) : index;
+    if (index !== NO_SIGNAL) return index;
+    return this.line.untilSync(this.#attempt, timeoutMs) ? this.#next - 1 : NO_SIGNAL;
   }
 
   /**
@@ -222,15 +223,7 @@ export class SignalTree extends Primitive {
     return loadSeqCst(this.#bits, this.#levels[this.#levels.length - 1]) !== 0;
   }
 
-  /** Apart: a method that makes a closure makes an object for its variables in every call. */
-  #takeLate(timeoutMs: number): number {
-    let index = NO_SIGNAL;
-    this.line.untilSync(() => {
-      index = this.tryTake();
-      return index !== NO_SIGNAL;
-    }, timeoutMs);
-    return index;
-  }
+  readonly #attempt = (): boolean => this.tryTake() !== NO_SIGNAL;
 
   /** Takes the first signal from `from` on. */
   #takeFrom(from: number): number {

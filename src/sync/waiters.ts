@@ -12,7 +12,7 @@ import {
 } from '../base/atomics.ts';
 import { ensureStack } from '../base/stack.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { type Asker, BY_QUESTION, BY_SIGHT, BY_TICK } from '../pool/liveness.ts';
+import { type Asker, BY_QUESTION } from '../pool/liveness.ts';
 import {
   HELD,
   HOLDER,
@@ -47,8 +47,6 @@ export class Waiters {
   #idler = NOT_WAITING;
   /** Ticks in a row at which it was so. */
   #idleTicks = 0;
-  /** Attempts that found the lock taken, modulo 8: see {@link looker}. */
-  #tries = 0;
   /**
    * That ticket, while this object passes over the threads before it. Each attempt ends with
    * NOT_WAITING: the next one passes over no thread, unless it follows a tick. A field: a call
@@ -66,16 +64,6 @@ export class Waiters {
     this.#isLastFirst = order === 'last come';
     this.#inherit = inherit;
     this.seat = seatAt(this.#slot);
-  }
-
-  /**
-   * Who looks for a death in an attempt that finds a lock taken. One in 8 asks for a proof, the
-   * first included: that reads a clock, which takes longer than all the rest, and on Node 20 and 22
-   * makes an object.
-   */
-  get looker(): Asker {
-    this.#tries = (this.#tries + 1) & 7;
-    return this.#tries === 1 ? BY_TICK : BY_SIGHT;
   }
 
   /** Takes this thread's seat. An earlier thread in the same pool slot may have left data in it. */

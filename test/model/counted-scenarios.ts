@@ -6,6 +6,8 @@ import type { Barrier, Countdown, WaitGroup } from '../../src/sync/index.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import {
+  ASKING,
+  asksAgain,
   attachedTo,
   expectResult,
   type SyncModule,
@@ -114,30 +116,25 @@ export function countdownCases(module: SyncModule): Case<SyncShared>[] {
   });
   add('one more comes', 1, { a: runs, b: more, c: tells }, results({ c: 'done' }));
   const killed = (dies: string): More => ({ killable: [dies] });
-  add(
-    'death: the last one',
-    1,
-    { a: runs, b: tells },
-    {
-      ...killed('a'),
-      check: ({ words }, outcome) => {
-        // It died before it came: then the supervisor comes for it.
-        expectResult(
-          outcome,
-          'b',
-          words[RAN] === 2 && outcome.results.b === 'done' ? 'done' : 'failed',
-        );
-      },
-      prepares: ['a', 'b', 'supervisor'],
-      supervisor: (shared, _dead, self) => {
-        const pool = module.BufferPool.attach(shared.handle);
-        const countdown = module.Countdown.attach(pool, shared.sync as never);
-        self.begin();
-        if (countdown.arrive() === 'last') countdown.fail();
-      },
+  const dies: More = {
+    ...killed('a'),
+    check: ({ words }, outcome) => {
+      // It died before it came: then the supervisor comes for it.
+      const isDone = words[RAN] === 2 && outcome.results.b === 'done';
+      expectResult(outcome, 'b', isDone ? 'done' : 'failed');
     },
-    DEATH,
-  );
+    prepares: ['a', 'b', 'supervisor'],
+    supervisor: (shared, _dead, self) => {
+      const pool = module.BufferPool.attach(shared.handle);
+      const countdown = module.Countdown.attach(pool, shared.sync as never);
+      self.begin();
+      if (countdown.arrive() === 'last') countdown.fail();
+    },
+  };
+  add('death: the last one', 1, { a: runs, b: tells }, dies, DEATH);
+  const asks = body((countdown, words) => asksAgain(words, () => countdown.tryWait(), 'busy'));
+  const asking = { ...DEATH, ...ASKING };
+  add('death: tryWait again and again', 1, { a: runs, b: asks }, dies, asking);
   const entered = body(
     (countdown) => void countdown.arrive(),
     (countdown) => countdown.enter(),

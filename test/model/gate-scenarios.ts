@@ -8,6 +8,8 @@ import { STATE } from '../../src/sync/sync-layout.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import {
+  ASKING,
+  asksAgain,
   attachedTo,
   type SyncModule,
   type SyncShared,
@@ -109,6 +111,18 @@ export function gateCases(module: SyncModule): Case<SyncShared>[] {
       if (entered + killed.length < 3) throw new Error(`${entered} have entered`);
     },
     few,
+    { killable: ['a'], mayWait: [] },
+  );
+  const asks = body((gate, words) => asksAgain(words, () => gate.tryEnter(), 'busy'));
+  add(
+    'death: tryEnter again and again',
+    9,
+    true,
+    { a: stays, b: asks },
+    ({ entered }, { killed }) => {
+      if (entered + killed.length < 2) throw new Error(`${entered} have entered`);
+    },
+    { ...few, ...ASKING },
     { killable: ['a'], mayWait: [] },
   );
   const deep = body((gate, words, self) => {

@@ -7,6 +7,8 @@ import type { LockOrder, Mutex, OwnerDeath } from '../../src/sync/index.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import {
+  ASKING,
+  asksAgain,
   attachedTo,
   expectResult,
   type SyncModule,
@@ -216,7 +218,8 @@ export function mutexDeathCases(module: SyncModule): Case<SyncShared>[] {
         for (const name of Object.keys(threads)) expectResult(outcome, name, 1);
       },
     });
-    const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0 };
+    const polls = /again/.test(name) ? ASKING.polls : 6;
+    const options: ModelOptions = { kills: 1, deaths: 'calls', polls, timeouts: 0 };
     cases.push({
       scenario,
       quick: { ...options, preemptions: 0, states: 10_000 },
@@ -232,11 +235,14 @@ export function mutexDeathCases(module: SyncModule): Case<SyncShared>[] {
     add('lockSync', order, 'poison', { a, b: a, c: a }, ['a']);
   }
   const polls = body((mutex, words) => {
-    while (mutex.tryLock() !== 'acquired') Atomics.wait(words, 2, 0, 50);
+    asksAgain(words, () => mutex.tryLock(), 'busy');
     use(mutex, words);
     return 1;
   });
   add('tryLock again and again', 'barging', 'handOver', { a, b: polls }, ['a']);
+  // 'a' may die in the queue.
+  const queue = { a: async, b: a, c: polls };
+  add('tryLock again and again', 'fair', 'handOver', queue, ['a']);
   return cases;
 }
 

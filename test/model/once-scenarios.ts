@@ -7,6 +7,8 @@ import type { Once, OnceError } from '../../src/sync/index.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import {
+  ASKING,
+  asksAgain,
   attachedTo,
   expectResult,
   makeSync,
@@ -151,6 +153,16 @@ export function onceCases(module: SyncModule): Case<SyncShared>[] {
   const killable = { killable: ['a'] };
   const found = { b: '7 2', c: '7 2' };
   add('death: who makes it', 'retry', { a: runs, b: runs, c: later }, found, few, killable);
+  const asks = body((once, words) =>
+    seen(
+      once,
+      words,
+      asksAgain(words, () => once.tryRun(() => make(once, words)), 'busy'),
+    ),
+  );
+  const again = { a: runs, b: asks };
+  const asking = { ...few, ...ASKING };
+  add('death: tryRun again and again', 'retry', again, { b: '7 2' }, asking, killable);
   // What a dead thread had moved in comes back, and one packet is left in the once.
   const bytes = body((once) => {
     const { pool } = once as unknown as { readonly pool: BufferPool };

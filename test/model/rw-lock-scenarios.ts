@@ -8,6 +8,8 @@ import { STATE } from '../../src/sync/sync-layout.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import {
+  ASKING,
+  asksAgain,
   attachedTo,
   expectResult,
   type SyncModule,
@@ -211,7 +213,6 @@ function overtakesNone(lock: RwLock, words: Int32Array): void {
 export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
   const body = attachedTo<RwLock>(module, module.RwLock);
   const cases: Case<SyncShared>[] = [];
-  const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0 };
   const add = (name: string, death: OwnerDeath, threads: Threads, results: object) => {
     const create = creates(module, death);
     const scenario = syncScenario(module, `rwlock: death: ${name}`, create, threads, {
@@ -222,6 +223,8 @@ export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
         }
       },
     });
+    const polls = /again/.test(name) ? ASKING.polls : 6;
+    const options: ModelOptions = { kills: 1, deaths: 'calls', polls, timeouts: 0 };
     cases.push({
       scenario,
       quick: { ...options, preemptions: 0, states: 1500 },
@@ -248,6 +251,13 @@ export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
   });
   add('downgrade', 'handOver', { a: downgrades, b: read, c: write }, one);
   add('poison', 'poison', { a: write, b: read, c: writeLater }, {});
+  const asks = body((lock, words) => {
+    const result = asksAgain(words, () => lock.tryRead(), 'busy');
+    lock.unlockRead();
+    return result;
+  });
+  const queue = { a: writeLater, b: write, c: asks };
+  add('tryRead again and again', 'handOver', queue, { b: 'written', c: 'acquired' });
   return cases;
 }
 

@@ -9,6 +9,8 @@ import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
 import { allowing } from './pool-scenarios.ts';
 import {
+  ASKING,
+  asksAgain,
   attachedTo,
   expectResult,
   type SyncModule,
@@ -143,7 +145,8 @@ export function semaphoreDeathCases(module: SyncModule): Case<SyncShared>[] {
   const add = (name: string, permits: number, threads: Threads, killable: string[]) => {
     const create = creates(module, { permits, owned: true });
     const title = `semaphore: death: ${name}`;
-    const options: ModelOptions = { kills: 1, deaths: 'calls', polls: 6, timeouts: 0 };
+    const polls = /again/.test(name) ? ASKING.polls : 6;
+    const options: ModelOptions = { kills: 1, deaths: 'calls', polls, timeouts: 0 };
     const scenario = syncScenario(module, title, create, threads, {
       killable,
       prepares: [...Object.keys(threads), 'supervisor'],
@@ -178,6 +181,12 @@ export function semaphoreDeathCases(module: SyncModule): Case<SyncShared>[] {
     });
   add('1 of 1', 1, { a: takes(1), b: takes(1) }, ['a']);
   add('2 of 2', 2, { a: takes(2), b: takes(1), c: takes(1) }, ['a', 'b']);
+  const asks = body((semaphore, words) => {
+    const result = asksAgain(words, () => semaphore.tryAcquire(), 'busy');
+    semaphore.release();
+    return result;
+  });
+  add('tryAcquire again and again', 1, { a: takes(1), b: asks }, ['a']);
   return cases;
 }
 

@@ -77,8 +77,10 @@ const BUGS: readonly Bug[] = [
   {
     what: 'mutex: a call follows an attempt that has succeeded, without a look at the stack',
     entry: 'sync/primitive.ts',
-    from: 'ensureStep();\n        result = attempt();\n        this.waiters.passed = NOT_WAITING;',
-    to: 'result = attempt();\n        this.waiters.first();',
+    from:
+      'ensureStep();\n    this.#result = this.#attempt(this.#argument as never);\n' +
+      '    this.waiters.passed = NOT_WAITING;',
+    to: 'this.#result = this.#attempt(this.#argument as never);\n' + 'this.waiters.first();',
     scenarios: /^mutex barging: exception: lockSync/,
   },
   {
@@ -309,6 +311,13 @@ const BUGS: readonly Bug[] = [
     from: 'if (!this.swap(state, next, RUNS)) continue;',
     to: 'this.swap(state, next, RUNS);',
     scenarios: /^once: 2 block$/,
+  },
+  {
+    what: 'who only asks does not look for deaths',
+    entry: 'sync/primitive.ts',
+    from: 'if (this.#tries !== 1) return false;',
+    to: 'return false;',
+    scenarios: /^(mutex fair|rwlock|semaphore|once|gate|countdown): death.*: try\w+ again/,
   },
   {
     what: 'once: the next one is not told of the death',

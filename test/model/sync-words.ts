@@ -157,6 +157,21 @@ const SEAT_NAMES: ReadonlyMap<number, string> = new Map([
   [READS, 'READS'],
 ]);
 
+/** So often time passes for a thread that asks: it looks for deaths at one call in 8. */
+export const ASKING = { polls: 18 };
+
+/** Asks until the result is another, 50 ms after 50 ms, at a word that no thread writes. */
+export function asksAgain<Result>(words: Int32Array, ask: () => Result, busy: string): Result {
+  for (;;) {
+    const result = ask();
+    if (result !== busy) return result;
+    Atomics.wait(words, UNUSED, 0, 50);
+  }
+}
+
+/** Of the spare words. */
+const UNUSED = 15;
+
 /** Throws unless the thread has ended with that result, or was killed. */
 export function expectResult(outcome: Outcome, name: string, expected: unknown): void {
   const result = outcome.results[name];

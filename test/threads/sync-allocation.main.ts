@@ -2,7 +2,7 @@
 /**
  * Program of sync-allocation.test.ts: takes each primitive and gives it back, in each way that
  * makes no promise and no guard, while no other thread wants it; and asks for it, without waiting,
- * while another thread has it; each round between two marks.
+ * and waiting to a limit, while another thread has it; each round between two marks.
  */
 
 import { writeSync } from 'node:fs';
@@ -24,6 +24,14 @@ import {
 
 /** Objects of 16 bytes, one for each call, fill the young generation, 1 MiB, 3 times a round. */
 const CALLS = 200_000;
+/**
+ * Calls that wait take some microseconds. Objects of 105 bytes, one for each call, show. The clock
+ * makes up to two of 16 bytes on Node 20 and 22; calls that sleep make more numbers, so they are
+ * fewer.
+ */
+const WAITING_CALLS = 10_000;
+const SLEEPING_CALLS = 4_000;
+const SLEEP_MS = 0.01;
 /** The compiler makes objects, too; on a busy machine it comes late. */
 const ROUNDS = 6;
 /** Waits that end by their timeout: what is compiled afterwards has the ways that wait in it. */
@@ -44,6 +52,8 @@ function untilTimeout(wait: () => unknown): void {
 }
 
 const uses: Record<string, () => void> = {};
+const waits: Record<string, () => void> = {};
+const sleeps: Record<string, () => void> = {};
 
 for (const order of ['barging', 'lifo', 'fair'] as const) {
   const mutex = Mutex.create(pool, { order });
@@ -249,9 +259,18 @@ function addBusy(one: string, ways: Record<string, () => unknown>, expected = 'b
   }
 }
 
+/** Adds a way to wait for what another thread has, to its limit; some of them asleep. */
+function addWait(name: string, wait: (timeoutMs: number) => string | number): void {
+  const expected = name === 'signal tree' ? NO_SIGNAL : 'timeout';
+  waits[`${name}, to a limit`] = () => insist(wait(0), expected);
+  const isOneOf = name === 'mutex fair' || name === 'signal tree' || name === 'gate, decide';
+  if (isOneOf) sleeps[`${name}, asleep`] = () => insist(wait(SLEEP_MS), expected);
+}
+
 for (const order of ['barging', 'lifo', 'fair'] as const) {
   const mutex = Mutex.create(pool, { order });
   Mutex.attach(other, mutex.handle).tryLock();
+  addWait(`mutex ${order}`, (timeoutMs) => mutex.lockSync(timeoutMs));
   addBusy(`mutex ${order}, held`, { tryLock: () => mutex.tryLock() });
   addBusy(`mutex ${order}, held`, { tryGuard: () => mutex.tryGuard() ?? 'none' }, 'none');
 }
@@ -259,32 +278,45 @@ for (const way of ['tryWrite', 'tryRead'] as const) {
   const held = RwLock.create(pool);
   RwLock.attach(other, held.handle)[way]();
   addBusy(`read-write lock, after ${way}`, { tryWrite: () => held.tryWrite() });
+  addWait(`read-write lock, after ${way}, write`, (timeoutMs) => held.writeSync(timeoutMs));
+  if (way === 'tryWrite') addWait('read', (timeoutMs) => held.readSync(timeoutMs));
   if (way === 'tryWrite') addBusy('read-write lock, held', { tryRead: () => held.tryRead() });
 }
 for (const owned of [true, false]) {
   const semaphore = Semaphore.create(pool, { permits: 1, owned });
   Semaphore.attach(other, semaphore.handle).tryAcquire();
   addBusy(`semaphore, owned: ${owned}, empty`, { tryAcquire: () => semaphore.tryAcquire() });
+  addWait(`semaphore, owned: ${owned}`, (timeoutMs) => semaphore.acquireSync(1, timeoutMs));
 }
 for (const reset of ['manual', 'auto'] as const) {
   const event = Event.create(pool, { reset });
   addBusy(`event ${reset}, not set`, { tryWait: () => event.tryWait() }, 'unset');
+  addWait(`event ${reset}`, (timeoutMs) => event.waitSync(timeoutMs));
 }
 const closed = Gate.create(pool);
 const gateWays = { tryEnter: () => closed.tryEnter(), tryDecide: () => closed.tryDecide(decide) };
 addBusy('gate, closed', gateWays, 'closed');
+addWait('gate, enter', (timeoutMs) => closed.enterSync(timeoutMs));
+addWait('gate, decide', (timeoutMs) => closed.decideSync(decide, timeoutMs));
 const begun = Once.create(pool);
 Once.attach(other, begun.handle).tryBegin();
 addBusy('once, begun', { tryBegin: () => begun.tryBegin(), tryRun: () => begun.tryRun(make) });
+addWait('once, begin', (timeoutMs) => begun.beginSync(timeoutMs));
+addWait('once, run', (timeoutMs) => begun.runSync(make, timeoutMs));
 const pending = Countdown.create(pool, 1);
+addWait('countdown', (timeoutMs) => pending.waitSync(timeoutMs));
 addBusy('countdown, not done', { tryWait: () => pending.tryWait() });
 const adding = WaitGroup.create(pool);
 adding.add();
 addBusy('wait group, not done', { tryWait: () => adding.tryWait() });
+addWait('wait group', (timeoutMs) => adding.waitSync(timeoutMs));
+addWait('barrier', (timeoutMs) => barrier.waitSync(timeoutMs));
 addBusy('barrier, not done', { tryWait: () => barrier.tryWait() });
 const written = SeqLock.create(pool, { words: 4 });
 Mutex.attach(other, written.handle.writers).tryLock();
 addBusy('seqlock, written', { tryWrite: () => written.tryWrite(values) });
+addWait('seqlock, write', (timeoutMs) => written.writeSync(values, timeoutMs));
+addWait('signal tree', (timeoutMs) => tree.takeSync(timeoutMs));
 
 /** What the test must find. */
 const kept: { last: object } = { last: {} };
@@ -292,10 +324,16 @@ uses['an object for each call'] = () => {
   kept.last = { before: kept.last === undefined };
 };
 
-for (const [name, use] of Object.entries(uses)) {
-  for (let round = 0; round < ROUNDS; round++) {
-    writeSync(1, `begin ${name}\n`);
-    for (let i = 0; i < CALLS; i++) use();
-    writeSync(1, 'end\n');
+function measure(all: Record<string, () => void>, calls: number): void {
+  for (const [name, use] of Object.entries(all)) {
+    for (let round = 0; round < ROUNDS; round++) {
+      writeSync(1, `begin ${name}\n`);
+      for (let i = 0; i < calls; i++) use();
+      writeSync(1, 'end\n');
+    }
   }
 }
+
+measure(uses, CALLS);
+measure(waits, WAITING_CALLS);
+measure(sleeps, SLEEPING_CALLS);
