@@ -40,7 +40,10 @@ export class PortForwarder {
     for (const client of early) this.#lead(client, this.#paths.length);
   }
 
-  /** Stops accepting; resolves when the last client has left. Ends those that no executor serves yet. */
+  /**
+   * Stops accepting, and ends the clients that no executor serves yet; resolves when the last has
+   * left.
+   */
   close(): Promise<void> {
     for (const client of this.#early ?? []) client.destroy();
     return new Promise((resolve) => this.#server.close(() => resolve()));
