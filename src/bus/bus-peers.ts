@@ -118,13 +118,12 @@ export class BusPeers implements PeersHome {
   }
 
   /**
-   * False: it is not known yet what all peers want. A reply does not wait for that, since the
-   * requester is known: a service that got false would have nothing to wait for.
+   * Whether it is the subject of a reply to a peer whose interests are known. Such a reply does not
+   * wait until those of all are: a service that got false would have nothing to wait for.
    */
-  mayPublish(subject: string, beyond: BusBeyond | undefined): boolean {
-    if (this.peers.isSettled) return true;
-    const asked = beyond?.peers.some(({ index }) => subject.startsWith(`${INBOX}${index}-`));
-    return asked === true;
+  hasAsked(subject: string, { beyond }: MatchSet<BusSubscription, BusBeyond>): boolean {
+    const peers = beyond?.peers ?? [];
+    return peers.some(({ index }) => subject.startsWith(`${INBOX}${index}-`));
   }
 
   /**

@@ -378,7 +378,7 @@ export class Bus implements Responder, Disposable {
     const peers = this.#peers;
     const prepared = this.#subjects.get(subject);
     const found = prepared.matches();
-    if (peers?.mayPublish(subject, found.beyond) === false) return NOT_NOW;
+    if (peers?.peers.isSettled === false && !peers.hasAsked(subject, found)) return NOT_NOW;
     if (peers !== undefined && found.beyond !== undefined) {
       return peers.publish(prepared, found, payload, envelope, this.#published + 1);
     }
