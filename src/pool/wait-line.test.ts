@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { die } from '../../test/simulated-death.ts';
+import { turn } from '../../test/turns.ts';
 import type { BusbarError } from '../base/errors.ts';
 import { WordChannel } from '../channel/index.ts';
 import { BufferPool } from './index.ts';
@@ -35,7 +36,7 @@ test.each(['by one signal', 'last first', 'first first'])(
   },
 );
 
-test.each(['receiveSync', 'receive'] as const)(
+test.each(['receiveSync', 'receive', 'receive, aborted'] as const)(
   '%s: waits that are over before a tick learn that the last sender has died',
   async (way) => {
     const pool = BufferPool.create(shape);
@@ -44,14 +45,35 @@ test.each(['receiveSync', 'receive'] as const)(
     const receiver = channel.receiver();
     WordChannel.attach(other, channel.handle).sender().trySend(7);
     expect(receiver.tryReceive()).toBe(7);
+    const receiveAborted = async (): Promise<void> => {
+      const aborter = new AbortController();
+      const receiving = receiver.receive({ signal: aborter.signal });
+      aborter.abort('given up');
+      await receiving.catch((error) => {
+        if (error !== 'given up') throw error;
+      });
+      await turn();
+    };
+    // While it lives, a wait that is aborted says just that.
+    await receiveAborted();
     die(other);
     const wait = async (): Promise<void> => {
       for (let i = 0; i < 1000; i++) {
-        if (way === 'receiveSync') expect(receiver.receiveSync(1)).toBe(undefined);
+        if (way === 'receiveSync') {
+          try {
+            receiver.receiveSync(1);
+          } catch (error) {
+            ignoreTimeout(error);
+          }
+        } else if (way === 'receive, aborted') await receiveAborted();
         else await receiver.receive({ timeoutMs: 1 }).catch(ignoreTimeout);
       }
     };
     await expect(wait()).rejects.toMatchObject({ code: 'ERR_BUSBAR_CHANNEL_PEER_DIED' });
+    // So do all later ones.
+    await expect(receiver.receive()).rejects.toMatchObject({
+      code: 'ERR_BUSBAR_CHANNEL_PEER_DIED',
+    });
   },
 );
 

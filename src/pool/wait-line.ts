@@ -201,7 +201,10 @@ export class WaitLine {
     }
   }
 
-  /** A limit ends the wait of a caller. */
+  /**
+   * A limit ends the wait of a caller; or, if a death is found at that moment, the error that later
+   * waits end with, too.
+   */
   #expire(caller: Caller, reason: unknown): void {
     try {
       // As in untilSync(); while others wait there are ticks.

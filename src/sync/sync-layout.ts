@@ -94,7 +94,7 @@
  *
  *   died                                     left behind                  repaired by
  *   while it holds a lock                    STATE names a dead badge     the next waiter, within a
- *                                                                         tick; tryLock; recover()
+ *                                                                         tick; tryX; recover()
  *   while it holds permits that are owned    HELD > 0 in a dead seat      the same
  *   while it reads                           READS > 0 in a dead seat     the same
  *   while it claims, or has, a read-write    STATE names a dead badge,    the same: FREE or

@@ -113,6 +113,17 @@ export function gateCases(module: SyncModule): Case<SyncShared>[] {
     few,
     { killable: ['a'], mayWait: [] },
   );
+  add(
+    'death: two that decide',
+    9,
+    true,
+    { a: stays, b: takes, c: later },
+    ({ entered }, { killed }) => {
+      if (entered + killed.length < 3) throw new Error(`${entered} have entered`);
+    },
+    { ...few, kills: 2 },
+    { killable: ['a', 'b'], mayWait: [] },
+  );
   const asks = body((gate, words) => asksAgain(words, () => gate.tryEnter(), 'busy'));
   add(
     'death: tryEnter again and again',

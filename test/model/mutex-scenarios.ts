@@ -219,7 +219,8 @@ export function mutexDeathCases(module: SyncModule): Case<SyncShared>[] {
       },
     });
     const polls = /again/.test(name) ? ASKING.polls : 6;
-    const options: ModelOptions = { kills: 1, deaths: 'calls', polls, timeouts: 0 };
+    const kills = killable.length;
+    const options: ModelOptions = { kills, deaths: 'calls', polls, timeouts: 0 };
     cases.push({
       scenario,
       quick: { ...options, preemptions: 0, states: 10_000 },

@@ -153,6 +153,9 @@ export function onceCases(module: SyncModule): Case<SyncShared>[] {
   const killable = { killable: ['a'] };
   const found = { b: '7 2', c: '7 2' };
   add('death: who makes it', 'retry', { a: runs, b: runs, c: later }, found, few, killable);
+  const both = { killable: ['a', 'b'] };
+  const three = { a: runs, b: runs, c: later };
+  add('death: two that make it', 'retry', three, { c: '7 2' }, { ...few, kills: 2 }, both);
   const asks = body((once, words) =>
     seen(
       once,

@@ -213,10 +213,16 @@ function overtakesNone(lock: RwLock, words: Int32Array): void {
 export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
   const body = attachedTo<RwLock>(module, module.RwLock);
   const cases: Case<SyncShared>[] = [];
-  const add = (name: string, death: OwnerDeath, threads: Threads, results: object) => {
+  const add = (
+    name: string,
+    death: OwnerDeath,
+    threads: Threads,
+    results: object,
+    killable: readonly string[] = ['a'],
+  ) => {
     const create = creates(module, death);
     const scenario = syncScenario(module, `rwlock: death: ${name}`, create, threads, {
-      killable: ['a'],
+      killable,
       check: (_, outcome) => {
         for (const [thread, expected] of Object.entries(results)) {
           expectResult(outcome, thread, expected);
@@ -224,7 +230,8 @@ export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
       },
     });
     const polls = /again/.test(name) ? ASKING.polls : 6;
-    const options: ModelOptions = { kills: 1, deaths: 'calls', polls, timeouts: 0 };
+    const kills = killable.length;
+    const options: ModelOptions = { kills, deaths: 'calls', polls, timeouts: 0 };
     cases.push({
       scenario,
       quick: { ...options, preemptions: 0, states: 1500 },
@@ -242,6 +249,7 @@ export function rwLockDeathCases(module: SyncModule): Case<SyncShared>[] {
   add('who reads', 'handOver', { a: read, b: untold }, { b: 'written' });
   const one = { b: 'read', c: 'written' };
   add('who writes', 'handOver', { a: write, b: read, c: write }, one);
+  add('two that write', 'handOver', { a: write, b: read, c: write }, one, ['a', 'c']);
   add('who waits to write', 'handOver', { a: writeLater, b: read, c: writeLater }, one);
   const downgrades = body((lock, words) => {
     lock.writeSync();

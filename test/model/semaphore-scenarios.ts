@@ -146,7 +146,8 @@ export function semaphoreDeathCases(module: SyncModule): Case<SyncShared>[] {
     const create = creates(module, { permits, owned: true });
     const title = `semaphore: death: ${name}`;
     const polls = /again/.test(name) ? ASKING.polls : 6;
-    const options: ModelOptions = { kills: 1, deaths: 'calls', polls, timeouts: 0 };
+    const kills = killable.length;
+    const options: ModelOptions = { kills, deaths: 'calls', polls, timeouts: 0 };
     const scenario = syncScenario(module, title, create, threads, {
       killable,
       prepares: [...Object.keys(threads), 'supervisor'],
