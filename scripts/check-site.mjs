@@ -18,8 +18,22 @@ const SITE = `${ROOT}build/site/`;
 const CALCULATOR = 'documents/Sizing_a_pool.html';
 /** The calculator has computed what it shows. */
 const CALCULATED = 'of 16384 bytes; the pool has 512: enough</pre>';
-/** Shown besides the documents: the README, a class. */
-const ALSO_SHOWN = ['index.html', 'classes/index.BufferPool.html'];
+/** Shown besides the documents: the README, pages with long names, drawings, and lists. */
+const ALSO_SHOWN = [
+  'index.html',
+  'modules/link.html',
+  'classes/index.BufferPool.html',
+  'classes/index.ClientSubscriptions.html',
+  'classes/index.LocalWriter.html',
+  'functions/index.roundRobinPartitioner.html',
+  'types/index.BusbarErrorCode.html',
+];
+/** Texts that the site's plugin is to make. */
+const MADE = {
+  'modules/link.html': '<code>busbar/link</code>: TCP, UDP',
+  'classes/index.LocalWriter.html': '<pre><code class="text">',
+  'types/index.BusbarErrorCode.html': 'ERR_BUSBAR_HANDLER_RESULT',
+};
 const PAGES_MIN = 300;
 const DOCUMENTS_MIN = 25;
 
@@ -33,6 +47,9 @@ export async function checkSite(folder = undefined) {
     links.flatMap((link) => problemOf(pages, path, link)),
   );
   const documents = [...pages.keys()].filter((path) => path.startsWith('documents/')).sort();
+  for (const [path, text] of Object.entries(MADE)) {
+    if (!readFileSync(SITE + path, 'utf8').includes(text)) problems.push(`${path}: no ${text}`);
+  }
   if (pages.size < PAGES_MIN) problems.push(`there are only ${pages.size} pages`);
   if (documents.length < DOCUMENTS_MIN) problems.push(`only ${documents.length} documents`);
   const shown = [

@@ -30,11 +30,11 @@ async function until(socket: Socket, enough: (text: string) => boolean): Promise
   return text;
 }
 
-test('each program has at most 40 lines', () => {
+test('each program has at most 40 lines, besides licence and title', () => {
   const long = listFiles()
     .filter((path) => /^test\/first-day\/(?!.*\.test\.ts)/.test(path))
-    .map((path) => [path, readFileSync(ROOT + path, 'utf8').split('\n').length - 1] as const)
-    .filter(([, lines]) => lines > 43);
+    .map((path) => [path, readFileSync(ROOT + path, 'utf8').split('\n').length - 3] as const)
+    .filter(([, lines]) => lines > 40);
   expect(long).toEqual([]);
 });
 
