@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** The options of a wait count also where there is nothing to wait for. */
+import { Bus } from 'busbar/bus';
 import { WordChannel } from 'busbar/channel';
 import { DelimiterCodec } from 'busbar/framer';
 import { TcpLink, TcpServer } from 'busbar/link';
@@ -36,10 +37,13 @@ const sharedWriter = SharedWriter.create(flusher, { flush: 'turn' });
 flusher.setReadyCallback(() => {
   flusher.drain((_id, _offset, _length, bufferId) => pool.release(bufferId));
 });
+const bus = new Bus(pool);
+bus.subscribe('square', (message) => message.tryRespond('1'));
 const once = Once.create(pool);
 once.runSync(() => 1);
 
 afterAll(async () => {
+  bus.close();
   link.destroy();
   await server.close();
 });
@@ -62,6 +66,8 @@ const WAITS: Readonly<Record<string, (options?: WaitOptions) => Promise<unknown>
     reservation.abort();
   },
   'link.drained': (options) => link.drained(options),
+  'bus.publish': (options) => bus.publish('news', 'line', options),
+  'bus.request': (options) => bus.request('square', '2', options),
   'writer.reserve': async (options) => (await writer.reserve(4, options)).abort(),
   'writer.write': (options) => writer.write('line', options),
   'writer.drained': (options) => writer.drained(options),

@@ -182,7 +182,8 @@ export function resolveSubscription(
 export function resolveRequest(options: RepliesOptions, isMany: boolean): RepliesOptions {
   const known = ['headers', 'timeoutMs', 'signal'];
   const own = checkOptions('options', options, isMany ? [...known, 'max'] : known);
-  checkTimeoutMs('timeoutMs', own.timeoutMs ?? 0);
+  const { timeoutMs = 0 } = own;
+  checkTimeoutMs('timeoutMs', timeoutMs);
   checkSignal('signal', own.signal);
   if (own.max !== undefined) checkInteger('max', own.max, 1, COUNT_MAX);
   return own.headers === undefined ? own : { ...own, headers: copyHeaders(own.headers) };
