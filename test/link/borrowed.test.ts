@@ -92,21 +92,23 @@ test.each(Object.entries(opening))('%s: onFrames, onFramePart', async (_name, op
   }
 });
 
-test.skipIf(!native.features.udp.available)('datagrams of a Unix socket', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'busbar-'));
-  const path = join(folder, 'socket');
-  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 64, maxThreads: 1 });
-  const far = await UdpLink.open(pool, { path, handler: () => ({ onMessage: async () => {} }) });
-  const near = await UdpLink.open(pool, {
-    path: join(folder, 'other'),
-    peer: { path },
-    handler: () => ({ onMessage() {} }),
+// Without the shim there are none.
+if (native.features.udp.available)
+  test('datagrams of a Unix socket', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'busbar-'));
+    const path = join(folder, 'socket');
+    const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 64, maxThreads: 1 });
+    const far = await UdpLink.open(pool, { path, handler: () => ({ onMessage: async () => {} }) });
+    const near = await UdpLink.open(pool, {
+      path: join(folder, 'other'),
+      peer: { path },
+      handler: () => ({ onMessage() {} }),
+    });
+    const thrown = nextUncaught();
+    await near.write('hello');
+    expect(await thrown).toMatchObject(REFUSED);
+    await until(() => far.closed);
+    await near.close();
+    rmSync(folder, { recursive: true });
+    expect(pool.close()).toMatchObject({ heldByThreads: 0, inTransit: 0 });
   });
-  const thrown = nextUncaught();
-  await near.write('hello');
-  expect(await thrown).toMatchObject(REFUSED);
-  await until(() => far.closed);
-  await near.close();
-  rmSync(folder, { recursive: true });
-  expect(pool.close()).toMatchObject({ heldByThreads: 0, inTransit: 0 });
-});
