@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { pauseAt } from '../../test/accesses.ts';
 import { arbitrarySeed, Random } from '../base/random.ts';
 import { BufferPool } from '../pool/index.ts';
 import { NO_SIGNAL, SignalTree } from './index.ts';
@@ -54,6 +55,30 @@ test('what a thread left that died between two bits is found', async () => {
   Atomics.or(bits, 3 >> 5, 1 << 3);
   expect(tree.recover()).toBe(true);
   expect(tree.tryTake()).toBe(3);
+});
+
+test.each([40, 2000, 40_000])('%i: bits that a late setter leaves above nothing go', (signals) => {
+  const pool = createPool();
+  const setter = SignalTree.create(pool, { signals });
+  const tree = SignalTree.attach(BufferPool.attach(pool.handle), setter.handle);
+  const bits = new Int32Array(setter.handle.bits);
+  for (let i = 0; i < signals; i += 1 + (signals >> 6)) {
+    for (let k = 1, isLater = true; isLater; k++) {
+      let taken = NO_SIGNAL;
+      // A consumer takes the signal, as far as it finds it, before the setter's k-th access.
+      isLater = pauseAt(
+        k,
+        () => {
+          taken = tree.tryTake();
+        },
+        () => setter.set(i),
+      );
+      if (taken === NO_SIGNAL) expect(tree.tryTake()).toBe(i);
+      // Nothing is set any more, so a wait must come to sleep, whose thread would spin for ever.
+      expect(tree.tryTake()).toBe(NO_SIGNAL);
+      expect([...bits.subarray(0, -1)].filter((word) => word !== 0)).toEqual([]);
+    }
+  }
 });
 
 test('misuse', () => {

@@ -88,6 +88,8 @@ export class SignalTree extends Primitive {
   readonly #widths: readonly number[];
   /** Where the next search begins. */
   #next: number;
+  /** By the call that blocks. */
+  #taken = NO_SIGNAL;
 
   private constructor(pool: BufferPool, words: Words, bits: Words) {
     super(pool, words, 'first come');
@@ -167,8 +169,10 @@ export class SignalTree extends Primitive {
   tryTake(): number {
     if (!this.pool.isAttached) this.pool.checkAttached();
     ensureStep();
-    const found = this.#takeFrom(this.#next);
-    const index = found === NO_SIGNAL && this.#next > 0 ? this.#takeFrom(0) : found;
+    let index = this.#next === 0 ? NO_SIGNAL : this.#takeFrom(0, this.#next);
+    // A search from the bottom passes by the bits above its first word, and leaves them set, though
+    // nothing may be below them any more; while the top is set, no thread sleeps.
+    if (index === NO_SIGNAL) index = this.#takeFrom(this.#levels.length - 1, 0);
     if (index !== NO_SIGNAL) this.#next = index + 1;
     return index;
   }
@@ -178,7 +182,7 @@ export class SignalTree extends Primitive {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const index = this.tryTake();
     if (index !== NO_SIGNAL) return index;
-    return this.line.untilSync(this.#attempt, timeoutMs) ? this.#next - 1 : NO_SIGNAL;
+    return this.line.untilSync(this.#attempt, timeoutMs) ? this.#taken : NO_SIGNAL;
   }
 
   /**
@@ -223,14 +227,17 @@ export class SignalTree extends Primitive {
     return loadSeqCst(this.#bits, this.#levels[this.#levels.length - 1]) !== 0;
   }
 
-  readonly #attempt = (): boolean => this.tryTake() !== NO_SIGNAL;
+  readonly #attempt = (): boolean => {
+    this.#taken = this.tryTake();
+    return this.#taken !== NO_SIGNAL;
+  };
 
-  /** Takes the first signal from `from` on. */
-  #takeFrom(from: number): number {
+  /** Takes the first signal from bit `at` of a level on. */
+  #takeFrom(from: number, at: number): number {
     const bits = this.#bits;
     const levels = this.#levels;
-    let level = 0;
-    let i = from;
+    let level = from;
+    let i = at;
     for (;;) {
       // Up, until a word has a bit from i on. Numbers of a level are those of words below.
       const word = i >> 5;

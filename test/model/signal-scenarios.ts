@@ -10,7 +10,9 @@ import { attachedTo, type SyncModule, type SyncShared, syncScenario } from './sy
 const SIGNALS = 64;
 
 export function signalParts(module: SyncModule): Part<SyncShared>[] {
-  return [{ name: 'signals', operations: 'set, tryTake, takeSync', cases: signalCases(module) }];
+  return [
+    { name: 'signals', operations: 'set, tryTake, takeSync, take', cases: signalCases(module) },
+  ];
 }
 
 export function signalCases(module: SyncModule): Case<SyncShared>[] {
@@ -24,6 +26,12 @@ export function signalCases(module: SyncModule): Case<SyncShared>[] {
       }
       return -count;
     });
+  /** Takes one if there is one, and waits for another, which may not come: it must sleep then. */
+  const takesAndWaits = body(async (tree) => {
+    const first = tree.tryTake() !== module.NO_SIGNAL;
+    const next = await tree.take({ timeoutMs: 1 }).catch(() => module.NO_SIGNAL);
+    return -Number(first) - Number(next !== module.NO_SIGNAL);
+  });
   const tries = (count: number) =>
     body((tree) => {
       let taken = 0;
@@ -60,6 +68,7 @@ export function signalCases(module: SyncModule): Case<SyncShared>[] {
   return [
     add('2 set, 1 takes', { a: sets(0), b: sets(32), c: takes(2) }, { states: 2000 }),
     add('set again', { a: sets(0, 1), b: tries(3) }, { preemptions: 3 }),
+    add('waits in vain', { a: sets(0), b: takesAndWaits }, { timeouts: 1, preemptions: 2 }),
     add('2 take', { a: sets(0, 32), b: takes(1), c: takes(1) }, { states: 2000 }),
     add('2 try one', { a: sets(0), b: tries(2), c: tries(2) }, { preemptions: 2 }),
     add(

@@ -433,6 +433,13 @@ const BUGS: readonly Bug[] = [
     scenarios: /^signals: 2 try/,
   },
   {
+    what: 'signals: a search passes by a bit above nothing',
+    entry: 'sync/signal-tree.ts',
+    from: 'index = this.#takeFrom(this.#levels.length - 1, 0);',
+    to: 'index = this.#takeFrom(0, 0);',
+    scenarios: /^signals: waits in vain/,
+  },
+  {
     what: 'signals: what a dead consumer left is not repaired',
     entry: 'sync/signal-tree.ts',
     from: 'const isRepaired = this.#repair();',
