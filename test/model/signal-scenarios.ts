@@ -68,7 +68,7 @@ export function signalCases(module: SyncModule): Case<SyncShared>[] {
   return [
     add('2 set, 1 takes', { a: sets(0), b: sets(32), c: takes(2) }, { states: 2000 }),
     add('set again', { a: sets(0, 1), b: tries(3) }, { preemptions: 3 }),
-    add('waits in vain', { a: sets(0), b: takesAndWaits }, { timeouts: 1, preemptions: 2 }),
+    add('waits for nothing', { a: sets(0), b: takesAndWaits }, { timeouts: 1, preemptions: 2 }),
     add('2 take', { a: sets(0, 32), b: takes(1), c: takes(1) }, { states: 2000 }),
     add('2 try one', { a: sets(0), b: tries(2), c: tries(2) }, { preemptions: 2 }),
     add(

@@ -437,7 +437,7 @@ const BUGS: readonly Bug[] = [
     entry: 'sync/signal-tree.ts',
     from: 'index = this.#takeFrom(this.#levels.length - 1, 0);',
     to: 'index = this.#takeFrom(0, 0);',
-    scenarios: /^signals: waits in vain/,
+    scenarios: /^signals: waits for nothing/,
   },
   {
     what: 'signals: what a dead consumer left is not repaired',
