@@ -42,7 +42,7 @@ const GATES = {
 /** Gates that keep one core busy: these lists run at a time, each in a process of its own. */
 const BESIDE = [
   ['types', 'lint', 'api', 'documentation', 'site'],
-  ['sanitizers', 'package', 'packaging', 'benchmarks'],
+  ['sanitizers', 'package', 'packaging'],
 ];
 
 /** Tests of what works in another way where there is no shim. */
