@@ -102,6 +102,12 @@ export class BusMessage implements Disposable {
     await this.#bus.publish(this.#replySubject(), payload, options);
   }
 
+  /** @internal Takes a reference of its own to the buffer; if that throws, it has none. */
+  hold(bufferId: BufferId): void {
+    this.pool.retain(bufferId);
+    this.bufferId = bufferId;
+  }
+
   /**
    * Releases a kept message. No effect the second time, and on one that a handler borrows which is
    * not asynchronous: others get it, too.

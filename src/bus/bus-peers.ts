@@ -234,8 +234,7 @@ export class BusPeers implements PeersHome {
     message.length = frame.payloadBytes;
     const found = subject.matches();
     const picked = from.serves === '' ? [] : this.#pickServed(found, frame, from, bufferId);
-    message.bufferId = bufferId;
-    this.#pool.retain(bufferId);
+    message.hold(bufferId);
     if (subject.isInbox && subject.text.startsWith(this.inbox)) {
       if (this.#home.answer(message)) return;
       if (found.plainCount === 0) this.#home.noteUnmatched();
@@ -389,8 +388,7 @@ export class BusPeers implements PeersHome {
       if (message === undefined) return true;
       message.offset = offset;
       message.length = size;
-      message.bufferId = bufferId;
-      pool.retain(bufferId);
+      message.hold(bufferId);
       return true;
     }
     const held = message ?? this.#home.message();
@@ -404,16 +402,15 @@ export class BusPeers implements PeersHome {
     const { memory } = this;
     const head = this.#head;
     if (payload instanceof Packet) {
-      message.bufferId = payload.bufferId;
       message.offset = payload.offset;
       message.length = payload.length;
+      message.hold(payload.bufferId);
     } else {
       message.offset = memory.store(payload, this.#size);
       if (message.offset < 0) return this.#lack();
       message.length = this.#size;
-      message.bufferId = memory.bufferId;
+      message.hold(memory.bufferId);
     }
-    this.#pool.retain(message.bufferId);
     const at = memory.tryReserve(head.length);
     if (at < 0) {
       message.release();

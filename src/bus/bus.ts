@@ -430,7 +430,7 @@ export class Bus implements Responder, Disposable {
       this.#checkPayload(payload);
       message.offset = payload.offset;
       message.length = payload.length;
-      message.bufferId = payload.bufferId;
+      message.hold(payload.bufferId);
     } else {
       const length = sizeOf(payload, this.pool);
       const offset = this.#payloads.store(payload, length);
@@ -440,9 +440,8 @@ export class Bus implements Responder, Disposable {
       }
       message.offset = offset;
       message.length = length;
-      message.bufferId = this.#payloads.bufferId;
+      message.hold(this.#payloads.bufferId);
     }
-    this.pool.retain(message.bufferId);
     return true;
   }
 

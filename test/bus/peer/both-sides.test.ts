@@ -54,6 +54,26 @@ test('subject, reply subject, headers, source and sequence are the same here and
   finish();
 });
 
+test('a message that gets no reference of its own gives none back later', () => {
+  const { pool, network, bus, seen, finish } = setUp();
+  const packet = Packet.tryFrom(pool, 'x') as Packet;
+  // As at the limit of references to a buffer.
+  Object.defineProperty(pool, 'retain', { configurable: true, value: () => throwFull() });
+  expect(() => bus.tryPublish('there', packet)).toThrow('full');
+  Reflect.deleteProperty(pool, 'retain');
+  const held = drain(pool);
+  expect(bus.tryPublish('there', 'x'.repeat(BUFFER_SIZE - 8))).toBe(false);
+  for (const id of held) pool.release(id);
+  expect(bus.tryPublish('there', packet)).toBe(true);
+  network.settle();
+  expect(seen[1]).toHaveLength(1);
+  finish();
+});
+
+function throwFull(): never {
+  throw new Error('full');
+}
+
 test('a message by reference that finds no buffer for its frame holds none itself', () => {
   const { pool, network, bus, seen, finish } = setUp();
   const packet = Packet.tryFrom(pool, 'x') as Packet;
