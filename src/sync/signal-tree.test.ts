@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import { pauseAt } from '../../test/accesses.ts';
+import { dieAt, pauseAt } from '../../test/accesses.ts';
 import { arbitrarySeed, Random } from '../base/random.ts';
 import { BufferPool } from '../pool/index.ts';
 import { NO_SIGNAL, SignalTree } from './index.ts';
@@ -77,6 +77,26 @@ test.each([40, 2000, 40_000])('%i: bits that a late setter leaves above nothing 
       // Nothing is set any more, so a wait must come to sleep, whose thread would spin for ever.
       expect(tree.tryTake()).toBe(NO_SIGNAL);
       expect([...bits.subarray(0, -1)].filter((word) => word !== 0)).toEqual([]);
+    }
+  }
+});
+
+test.each([40, 2000])('%i: bits that a dead consumer leaves above nothing go', (signals) => {
+  const pool = createPool();
+  for (let k = 1, isDead = true; isDead; k++) {
+    const tree = SignalTree.create(pool, { signals });
+    const { bits } = tree.handle;
+    const words = new Int32Array(bits);
+    for (const index of [0, signals - 1]) {
+      const dying = SignalTree.attach(pool, tree.handle);
+      tree.set(index);
+      isDead = dieAt(k, () => void dying.tryTake(), [bits]);
+      tree.tryTake();
+      expect(tree.tryTake()).toBe(NO_SIGNAL);
+      expect(
+        [...words.subarray(0, -1)].filter((word) => word !== 0),
+        `access ${k}`,
+      ).toEqual([]);
     }
   }
 });

@@ -93,7 +93,7 @@ test.each(Object.entries(opening))('%s: onFrames, onFramePart', async (_name, op
 });
 
 // Without the shim there are none.
-if (native.features.udp.available)
+if (native.features.udp.available) {
   test('datagrams of a Unix socket', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'busbar-'));
     const path = join(folder, 'socket');
@@ -112,3 +112,4 @@ if (native.features.udp.available)
     rmSync(folder, { recursive: true });
     expect(pool.close()).toMatchObject({ heldByThreads: 0, inTransit: 0 });
   });
+}
