@@ -17,9 +17,9 @@
  *
  * A thread that makes a word of a level not 0 sets its bit above; a thread that finds a word 0
  * clears the bit above and looks at the word again: if it is not 0 any more, it sets the bit again.
- * So one of two threads that do both at once sees the other, and the bit is set in the end. A setter
- * that is late, or a consumer that dies, leaves bits above words that are 0. A search that finds
- * nothing ends with one from the top, which clears them: while the top is not 0, no thread sleeps.
+ * So one of two threads that do both at once sees the other, and the bit is set in the end. A late
+ * setter, or a consumer that dies, leaves bits above words that are 0. A search that finds nothing
+ * ends with one from the top, which clears them: while the top is not 0, no thread sleeps.
  *
  * **Death**, or an exception:
  *
