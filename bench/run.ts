@@ -85,6 +85,8 @@ interface Settings {
 
 /** What the rounds so far have given. */
 type Collected = Map<BenchCase, Round[]>;
+/** Cases that do not run, with the reason. */
+type Failures = Map<BenchCase, string>;
 
 await runProgram(async () => {
   const settings = readCommandLine();
@@ -104,11 +106,11 @@ async function main(settings: Settings): Promise<void> {
       ? 'cases with one thread are pinned (taskset) to the core that is idlest when they start\n'
       : 'not pinned to cores\n',
   );
-  const collected = await measureAll(selected, settings, pin);
-  const leftOut = selected.filter((benchCase) => !collected.has(benchCase)).map(({ id }) => id);
-  if (leftOut.length > 0) process.stdout.write(`left out: ${leftOut.join(', ')}\n`);
+  const failures: Failures = new Map();
+  const collected = await measureAll(selected, settings, pin, failures);
   if (settings.tiny) {
     process.stdout.write(`${collected.size} cases work\n`);
+    reportFailures(failures, settings.engine);
     if (settings.only.length === 0) await tryOtherPrograms();
     return;
   }
@@ -127,6 +129,15 @@ async function main(settings: Settings): Promise<void> {
     const document = { machine, engine, commit, pinned: pin, results: figures };
     writeFileSync(settings.jsonFile, `${JSON.stringify(document, null, 2)}\n`);
   }
+  reportFailures(failures, settings.engine);
+}
+
+/** On Node each case has to run: the others are measured, and the program fails. */
+function reportFailures(failures: Failures, { isNode }: Engine): void {
+  if (failures.size === 0) return;
+  const ids = [...failures.keys()].map(({ id }) => id);
+  if (!isNode) process.stdout.write(`left out: ${ids.join(', ')}\n`);
+  else throw new Error(`failed:\n${[...failures.values()].join('\n')}`);
 }
 
 function readFigures(file: string): CaseFigures[] {
@@ -139,19 +150,21 @@ function readFigures(file: string): CaseFigures[] {
 
 /**
  * Goes through the list once a round, so that a bad minute of the machine touches every case a
- * little. A case that does not run is an error on Node, and has no rounds on other engines.
+ * little. A case that does not run has no rounds.
  */
 async function measureAll(
   selected: readonly BenchCase[],
   settings: Settings,
   pin: boolean,
+  failures: Failures,
 ): Promise<Collected> {
   const collected: Collected = new Map(selected.map((benchCase) => [benchCase, []]));
   const measure = async (benchCase: BenchCase): Promise<void> => {
     try {
       collected.get(benchCase)?.push(await measureInChild(benchCase, settings, pin));
     } catch (error) {
-      if (settings.engine.isNode || benchCase.id === CALIBRATION_ID) throw error;
+      if (benchCase.id === CALIBRATION_ID) throw error;
+      failures.set(benchCase, (error as Error).message);
       collected.delete(benchCase);
     }
   };
