@@ -89,10 +89,7 @@ function natsVersion(file: string): string {
   return number;
 }
 
-/**
- * One program after the other: nothing may run beside what is measured. If one fails, the others
- * are run all the same.
- */
+/** One program after the other: nothing may run beside what is measured. A failure stops none. */
 async function run(engine: string, args: readonly string[], path: string[] = []): Promise<void> {
   const PATH = [...path, process.env.PATH ?? ''].join(delimiter);
   const beganMs = performance.now();

@@ -69,7 +69,7 @@ export class Barrier extends Counted<'cancelled'> {
 
   /**
    * Adds `count` parties, unless all are done. Each of them calls {@link enter}. If one dies before
-   * that, which only the thread knows that has started it, that thread calls {@link done} for it.
+   * that, which only the thread knows that has started it, that thread calls {@link withdraw}.
    *
    * **Throws** RangeError if there were more than 32 767, ERR_BUSBAR_DETACHED.
    */
@@ -86,6 +86,18 @@ export class Barrier extends Counted<'cancelled'> {
    */
   done(): 'counted' | 'leader' | 'done' | 'cancelled' {
     const result = this.countDown(0, 'done');
+    return result === 'last' ? 'leader' : result;
+  }
+
+  /**
+   * Takes back one that was announced and that no thread has entered, for instance because its
+   * thread has died: as {@link done}, but this thread stays responsible for what it has entered.
+   *
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread is responsible for all that are left;
+   * ERR_BUSBAR_DETACHED.
+   */
+  withdraw(): 'counted' | 'leader' | 'done' | 'cancelled' {
+    const result = this.countDown(0, 'withdraw', false);
     return result === 'last' ? 'leader' : result;
   }
 

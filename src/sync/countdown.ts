@@ -86,6 +86,17 @@ export class Countdown extends Counted<'failed'> {
   }
 
   /**
+   * Takes back one that was announced and that no thread has entered, for instance because its
+   * thread has died: as {@link arrive}, but this thread stays responsible for what it has entered.
+   *
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread is responsible for all that are left;
+   * ERR_BUSBAR_DETACHED.
+   */
+  withdraw(): 'counted' | 'last' | 'done' | 'failed' {
+    return this.countDown(RUNS, 'withdraw', false);
+  }
+
+  /**
    * What was to be done once is done: all that wait are woken, and see everything that this thread
    * wrote. **Throws** ERR_BUSBAR_NOT_OWNER if this thread was not the last to arrive;
    * ERR_BUSBAR_DETACHED.

@@ -150,6 +150,47 @@ test('barrier: a party that dies is not waited for, and the others learn of it',
   expect(JSON.stringify(a)).toBe('{"type":"Barrier","state":"done","count":0,"partyDied":true}');
 });
 
+test('a thread that withdraws what never came stays responsible for its own', async () => {
+  const party = barriers();
+  party.b.join();
+  party.a.done();
+  party.b.spawn();
+  // Its worker died before enter(); then it dies itself.
+  expect([party.b.withdraw(), party.b.count]).toEqual(['counted', 1]);
+  expect(() => party.b.withdraw()).toThrow(notOwner);
+  const waiting = party.a.wait();
+  party.other.detach();
+  expect([await waiting, party.a.partyDied]).toEqual(['done', true]);
+
+  const work = groups();
+  work.b.join();
+  work.a.add();
+  expect([work.b.withdraw(), work.a.count]).toEqual(['counted', 1]);
+  expect(() => work.b.withdraw()).toThrow(notOwner);
+  work.other.detach();
+  expect([work.a.waitSync(), work.a.partyDied]).toEqual(['done', true]);
+  expect(() => work.a.withdraw()).toThrow(notOwner);
+
+  const arrivals = countdowns(2);
+  arrivals.b.enter();
+  expect([arrivals.b.withdraw(), arrivals.a.count]).toEqual(['counted', 1]);
+  arrivals.other.detach();
+  expect(arrivals.a.waitSync()).toBe('failed');
+});
+
+test('who withdraws the last one leads, and an end stays an end', () => {
+  const { a, b } = barriers();
+  expect([a.spawn(), a.done(), b.withdraw(), a.waitSync()]).toEqual([
+    'added',
+    'counted',
+    'leader',
+    'done',
+  ]);
+  expect([a.withdraw(), a.cancel()]).toEqual(['done', 'done']);
+  const last = countdowns(1);
+  expect([last.a.withdraw(), last.b.withdraw()]).toEqual(['last', 'done']);
+});
+
 test('arguments, limits and handles are checked', async () => {
   const { a, pool, other } = groups();
   for (const count of [0, 1.5, 32_768]) {

@@ -107,8 +107,15 @@ export abstract class Counted<Failure extends string> extends Phased {
     }
   }
 
-  /** Counts one down; `runs` is added to what this thread holds if it is the last. */
-  protected countDown(runs: number, what: string): 'counted' | 'last' | 'done' | Failure {
+  /**
+   * Counts one down: with `own`, one for which this thread is responsible, if there is any; without
+   * it, one for which no thread is. `runs` is added to what this thread holds if it is the last.
+   */
+  protected countDown(
+    runs: number,
+    what: string,
+    own: boolean = true,
+  ): 'counted' | 'last' | 'done' | Failure {
     if (!this.pool.isAttached) this.pool.checkAttached();
     const { words, waiters } = this;
     ensureStep();
@@ -116,8 +123,9 @@ export abstract class Counted<Failure extends string> extends Phased {
       const state = loadAcquire(words, STATE);
       if ((state & PHASE) !== OPEN) return this.#end(state);
       const count = state & COUNT_MAX;
-      if (count === 0) throw new BusbarError('ERR_BUSBAR_NOT_OWNER', what);
-      const held = Math.max(0, words[this.held] - 1);
+      const entered = words[this.held] & ENTERED_MAX;
+      if (count <= (own ? 0 : entered)) throw new BusbarError('ERR_BUSBAR_NOT_OWNER', what);
+      const held = own ? Math.max(0, entered - 1) : entered;
       if (count > 1) {
         if (this.swap(state, state - 1, held)) return 'counted';
         continue;

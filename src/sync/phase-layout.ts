@@ -46,7 +46,8 @@
  *                                                                 fail()
  *   between STATE and the ring           a sleeper not rung       its own tick
  *   before enter(): no thread is named   count                    nothing: the thread that began it
- *                                                                 sees it exit, and calls done()
+ *                                                                 sees it exit, and calls
+ *                                                                 withdraw(); HELD stays
  */
 
 import { assert } from '../base/assert.ts';

@@ -76,6 +76,17 @@ export class WaitGroup extends Counted<never> {
     return this.countDown(0, 'done') as 'counted' | 'last';
   }
 
+  /**
+   * Takes back one that was announced and that no thread has entered, for instance because its
+   * thread has died: as {@link done}, but this thread stays responsible for what it has entered.
+   *
+   * **Throws** ERR_BUSBAR_NOT_OWNER if this thread is responsible for all that are left;
+   * ERR_BUSBAR_DETACHED.
+   */
+  withdraw(): 'counted' | 'last' {
+    return this.countDown(0, 'withdraw', false) as 'counted' | 'last';
+  }
+
   protected override atZero(state: number): number {
     return (state & DIED) | ((state + EPOCH_ONE) & EPOCH_BITS);
   }

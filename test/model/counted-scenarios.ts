@@ -20,13 +20,17 @@ export function countedParts(module: SyncModule): Part<SyncShared>[] {
   return [
     {
       name: 'countdown',
-      operations: 'arrive, run, finish, fail, wait, enter',
+      operations: 'arrive, run, withdraw, finish, fail, wait, enter',
       cases: countdownCases(module),
     },
-    { name: 'wait group', operations: 'add, done, wait, enter', cases: waitGroupCases(module) },
+    {
+      name: 'wait group',
+      operations: 'add, done, withdraw, wait, enter',
+      cases: waitGroupCases(module),
+    },
     {
       name: 'barrier',
-      operations: 'spawn, enter, done, cancel, wait',
+      operations: 'spawn, enter, done, withdraw, cancel, wait',
       cases: barrierCases(module),
     },
   ];
@@ -139,6 +143,12 @@ export function countdownCases(module: SyncModule): Case<SyncShared>[] {
     (countdown) => void countdown.arrive(),
     (countdown) => countdown.enter(),
   );
+  const withdraws = body((countdown, words) => {
+    if (countdown.withdraw() !== 'last') return;
+    ran(countdown, words);
+    countdown.finish();
+  });
+  add('one withdraws', 2, { a: runs, b: withdraws, c: waits }, results({ c: 'done 2' }));
   add(
     'death: one that was counted',
     2,
@@ -203,6 +213,15 @@ export function waitGroupCases(module: SyncModule): Case<SyncShared>[] {
   );
   const died: More = { killable: ['a'], ...results({ b: 'done', c: 'done' }) };
   add('death: who is counted', 1, { a: works, b: tells, c: awaits }, died, DEATH);
+  // Another thread has died before it entered.
+  const withdraws = body(
+    (group) => void group.done(),
+    (group) => {
+      group.enter();
+      group.withdraw();
+    },
+  );
+  add('death: who withdraws', 2, { a: withdraws, b: tells, c: awaits }, died, DEATH);
   const deep = body((group, _, self) => insisting(self, () => void group.done()));
   add('exception: done', 1, { a: deep, b: tells }, results({ b: 'done' }), EXCEPTION);
   return cases;
@@ -262,6 +281,24 @@ export function barrierCases(module: SyncModule): Case<SyncShared>[] {
     },
   };
   add('death: a party', 1, { a: works, b: waits, c: waits }, learns, DEATH);
+  const withdraws = body(
+    (barrier) => {
+      const spawned = barrier.spawn();
+      if (spawned === 'added') barrier.withdraw();
+      return barrier.done();
+    },
+    (barrier) => barrier.enter(),
+  );
+  add('one withdraws', 2, { a: withdraws, b: works, c: tells }, oneLeads);
+  const withdrew = body(
+    (barrier) => barrier.done(),
+    (barrier) => {
+      barrier.enter();
+      barrier.spawn();
+      barrier.withdraw();
+    },
+  );
+  add('death: one that withdrew', 1, { a: withdrew, b: waits, c: waits }, learns, DEATH);
   const deep = body(
     (barrier, _, self) => insisting(self, () => void barrier.done()),
     (barrier) => barrier.enter(),

@@ -292,6 +292,13 @@ const BUGS: readonly Bug[] = [
     scenarios: /^wait group: more/,
   },
   {
+    what: 'barrier: who withdraws another is not responsible for itself',
+    entry: 'sync/barrier.ts',
+    from: "this.countDown(0, 'withdraw', false)",
+    to: "this.countDown(0, 'withdraw')",
+    scenarios: /^barrier: death: one that withdrew/,
+  },
+  {
     what: 'barrier: a party that has died is waited for',
     entry: 'sync/counted.ts',
     from: 'if ((state & PHASE) !== OPEN || entered === 0) return state;',

@@ -220,6 +220,10 @@ uses['wait group: join, done'] = () => {
 };
 
 const barrier = Barrier.create(pool);
+uses['barrier: spawn, withdraw'] = () => {
+  insist(barrier.spawn(), 'added');
+  insist(barrier.withdraw(), 'counted');
+};
 uses['barrier: spawn, done'] = () => {
   insist(barrier.spawn(), 'added');
   insist(barrier.done(), 'counted');
