@@ -33,6 +33,7 @@ import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
 import { PendingRequest } from './pending-request.ts';
+import { PendingRequests } from './pending-requests.ts';
 import { INBOX, subjectBytes } from './prepared-subject.ts';
 import { PreparedSubjects } from './prepared-subjects.ts';
 import { SubscriptionIndex } from './subscription-index.ts';
@@ -78,7 +79,7 @@ export class Bus implements Responder, Disposable {
   readonly #subscriptions: Set<BusSubscription> = new Set();
   readonly #payloads: Payloads;
   readonly #subjects: PreparedSubjects<BusSubscription, BusBeyond>;
-  readonly #requests: Map<string, PendingRequest> = new Map();
+  readonly #requests: PendingRequests = new PendingRequests();
   readonly #publishers: WaitingPublishers;
   readonly #home: SubscriptionHome;
   /** Other threads' buses; undefined: this one is alone. */
@@ -91,7 +92,7 @@ export class Bus implements Responder, Disposable {
   /** Resolves at the end of the first drain. */
   #drained: Promise<void> = Promise.resolve();
   readonly #forget = (request: PendingRequest): void => {
-    this.#requests.delete(request.reply);
+    this.#requests.remove(request);
     if (this.#publishers.count > 0) this.#publishers.withdraw(request);
   };
   #published: number = 0;
@@ -242,11 +243,12 @@ export class Bus implements Responder, Disposable {
     own.signal?.throwIfAborted();
     checkText('subject', subject);
     const home = {
+      inbox: this.#inbox,
       send: (each: PendingRequest) => this.#attempt(subject, payload, each.envelope),
       forget: this.#forget,
     };
-    const request = new PendingRequest(home, subject, this.#inbox(), own.headers);
-    this.#requests.set(request.reply, request);
+    const request = new PendingRequest(home, subject, ++this.#requestCount, own.headers);
+    this.#requests.add(request);
     const answer = request.wait(own);
     this.#publishers.start(request);
     return answer;
@@ -276,7 +278,7 @@ export class Bus implements Responder, Disposable {
     payload: BusPayload,
     { headers, signal, timeoutMs = Infinity, max }: RepliesOptions,
   ): AsyncGenerator<BusMessage, void, undefined> {
-    const reply = this.#inbox();
+    const reply = `${this.#inbox}${++this.#requestCount}`;
     const answers = this.subscribe(reply, max === undefined ? {} : { max });
     const guard = new WaitGuard({ signal, timeoutMs }, 'replies', (reason) => {
       if (signal?.aborted === true) answers.fail(reason);
@@ -338,7 +340,7 @@ export class Bus implements Responder, Disposable {
     for (const subscription of [...this.#subscriptions]) subscription.end();
     const error = new BusbarError('ERR_BUSBAR_BUS_CLOSED', this.name);
     this.#publishers.close(error);
-    for (const request of [...this.#requests.values()]) request.fail(error);
+    this.#requests.failAll(error);
     this.#delivery.close();
     this.#payloads.close();
     this.#subjects.clear();
@@ -357,7 +359,7 @@ export class Bus implements Responder, Disposable {
       unmatched: this.#unmatched,
       waiting: this.#publishers.count,
       backlog: this.#delivery.backlogCount,
-      requests: this.#requests.size,
+      requests: this.#requests.count,
       peers: this.#peers?.peers.count ?? 0,
       regionsOut: this.#peers?.peers.regionsOut ?? 0,
       lost: this.#peers?.lost ?? 0,
@@ -373,7 +375,7 @@ export class Bus implements Responder, Disposable {
     // What may be sent does not depend on who has subscribed.
     if (envelope.headers !== undefined)
       this.#head.check(this.#subjects.get(subject), envelope, this.pool);
-    const request = this.#requests.size === 0 ? undefined : this.#requests.get(subject);
+    const request = this.#requests.find(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const peers = this.#peers;
     const prepared = this.#subjects.get(subject);
@@ -473,14 +475,14 @@ export class Bus implements Responder, Disposable {
   }
 
   #passToRequest(message: BusMessage): boolean {
-    const request = this.#requests.get(message.subject);
+    const request = this.#requests.find(message.subject);
     if (request === undefined) return false;
     request.answer(message.handOver());
     return true;
   }
 
-  #inbox(): string {
-    return `${this.#peers?.inbox ?? INBOX}${++this.#requestCount}`;
+  get #inbox(): string {
+    return this.#peers?.inbox ?? INBOX;
   }
 
   #remove(subscription: BusSubscription): void {

@@ -10,6 +10,8 @@ import type { Attempt } from './waiting-publishers.ts';
 
 /** The part of a bus that a request uses. */
 export interface RequestHome {
+  /** What the subjects of its replies begin with. */
+  readonly inbox: string;
   /** Publishes it. Returns the number of subscribers, less than 0: not now. */
   send(request: PendingRequest): number;
   /** It has ended. */
@@ -18,19 +20,22 @@ export interface RequestHome {
 
 export class PendingRequest implements Attempt {
   readonly subject: string;
+  /** No other request of the bus has it. */
+  readonly number: number;
   readonly envelope: Envelope;
-  /** The subject of its reply. */
+  /** The subject of its reply, which ends with the number. */
   readonly reply: string;
   readonly #home: RequestHome;
   #guard: WaitGuard | undefined = undefined;
   #resolve: ((message: BusMessage) => void) | undefined = undefined;
   #reject: ((error: unknown) => void) | undefined = undefined;
 
-  constructor(home: RequestHome, subject: string, reply: string, headers: Envelope['headers']) {
+  constructor(home: RequestHome, subject: string, number: number, headers: Envelope['headers']) {
     this.#home = home;
     this.subject = subject;
-    this.reply = reply;
-    this.envelope = { reply, headers };
+    this.number = number;
+    this.reply = `${home.inbox}${number}`;
+    this.envelope = { reply: this.reply, headers };
   }
 
   /** Resolves with the reply. Called once. */
