@@ -17,9 +17,13 @@
  *   SEQUENCE = 2n + 1   the same; a writer fills copy (n + 1) mod 2
  *
  * Modulo 2³². A reader that begins at 2n or 2n + 1 reads copy n mod 2, which is written again only
- * after 2n + 3 is stored: so what it has read is one snapshot if SEQUENCE is at most 2n + 2 after
- * its last word. All accesses to the copies are atomic: where they are plain, a read may return
- * what is written later, although SEQUENCE has not changed yet (test/model/weak-mutants.test.ts).
+ * after 2n + 3 is stored: so what it has read is one snapshot if SEQUENCE is 2n, 2n + 1 or 2n + 2
+ * after its last word; a reader that stands still for a multiple of 2³¹ writes, exactly, sees none
+ * of them. All accesses to the copies are atomic: where they are plain, a read may return what is
+ * written later, although SEQUENCE has not changed yet (test/model/weak-mutants.test.ts).
+ *
+ * A lock is abandoned if SEQUENCE is odd while its writer has the mutex no more. Who looks at both
+ * looks at SEQUENCE again: if it has changed, the writer had the mutex, and has ended.
  *
  * **Death, or an exception, of a writer** leaves SEQUENCE odd and a copy half filled that no thread
  * reads. The mutex comes back as usual; the next writer fills the same copy from its beginning.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { pauseAt } from '../../test/accesses.ts';
 import { die } from '../../test/simulated-death.ts';
 import { BufferPool } from '../pool/index.ts';
-import { SeqLock } from './index.ts';
+import { Mutex, SeqLock } from './index.ts';
 import { SEQUENCE } from './seq-lock-layout.ts';
 
 const createPool = () => BufferPool.create({ bufferSize: 64, bufferCount: 4, maxThreads: 3 });
@@ -50,6 +51,60 @@ test('after a death amid a write readers keep the last snapshot, and a writer re
   expect(lock.tryRead(seen)).toBe('read');
   expect(Array.from(seen)).toEqual([3, 3]);
   expect(lock.count).toBe(2);
+});
+
+test('a writer that ends as one looks at it has not abandoned it', () => {
+  const pool = createPool();
+  const lock = SeqLock.create(pool, { words: 1 });
+  const other = SeqLock.attach(BufferPool.attach(pool.handle), lock.handle);
+  const writer = Mutex.attach(pool, lock.handle.writers);
+  const words = new Int32Array(lock.handle.data);
+  const seen: boolean[] = [];
+  const ends = (): void => {
+    words[SEQUENCE]++;
+    writer.unlock();
+  };
+  for (let k = 1; k <= 3; k++) {
+    writer.tryLock();
+    words[SEQUENCE]++;
+    const hasPaused = pauseAt(k, ends, () => seen.push(other.isAbandoned));
+    expect(hasPaused).toBe(true);
+  }
+  expect(seen).toEqual([false, false, false]);
+});
+
+test('a reader that stands still for 2³⁰ writes, or nearly 2³¹, reads again', () => {
+  const lock = SeqLock.create(createPool(), { words: 2 });
+  const words = new Int32Array(lock.handle.data);
+  const seen = new Int32Array(2);
+  for (const writes of [2, 3, 2 ** 30 - 1, 2 ** 30, 2 ** 31 - 1]) {
+    words.fill(1, SEQUENCE);
+    words[SEQUENCE] = -2;
+    const jump = (): void => {
+      words.fill(9, SEQUENCE);
+      words[SEQUENCE] = 2 * writes - 2;
+    };
+    // Between its two words.
+    pauseAt(3, jump, () => expect(lock.tryRead(seen)).toBe('read'));
+    expect(seen[0]).toBe(seen[1]);
+  }
+});
+
+test('a thread that leaves the pool after it got the lock, and before it wrote, writes nothing', async () => {
+  const pool = createPool();
+  const lock = SeqLock.create(pool, { words: 1 });
+  const leaving = BufferPool.attach(pool.handle);
+  const other = SeqLock.attach(leaving, lock.handle);
+  const writer = Mutex.attach(pool, lock.handle.writers);
+  writer.tryLock();
+  const first = other.write(Int32Array.of(1)).then(() => leaving.detach());
+  const second = other.write(Int32Array.of(2));
+  writer.unlock();
+  await first;
+  await expect(second).rejects.toMatchObject({ code: 'ERR_BUSBAR_DETACHED' });
+  const seen = new Int32Array(1);
+  expect([lock.tryRead(seen), seen[0], lock.isAbandoned]).toEqual(['read', 1, false]);
+  expect(lock.writeSync(Int32Array.of(3), 60_000)).toBe('written');
 });
 
 test('misuse', () => {

@@ -148,12 +148,14 @@ export class SeqLock {
    * thread meant it to be. False again when another has written.
    */
   get isAbandoned(): boolean {
-    if ((loadSeqCst(this.#words, SEQUENCE) & 1) === 0) return false;
+    const sequence = loadSeqCst(this.#words, SEQUENCE);
+    if ((sequence & 1) === 0) return false;
     let isGone = true;
     this.#writers.holders((badge) => {
       isGone = this.#pool.isBadgeGone(badge, BY_QUESTION);
     });
-    return isGone;
+    // If it has changed, its writer had the lock, and ended before the look at who has it.
+    return isGone && loadSeqCst(this.#words, SEQUENCE) === sequence;
   }
 
   /**
@@ -172,7 +174,7 @@ export class SeqLock {
       const copy = copyAt((began >> 1) & 1, length);
       for (let i = 0; i < length; i++) target[i] = loadSeqCst(words, copy + i);
       // SYNC(seq-lock): after all loads of the copy.
-      if (((loadSeqCst(words, SEQUENCE) - began) | 0) < OVERWRITTEN) return 'read';
+      if ((loadSeqCst(words, SEQUENCE) - began) >>> 0 < OVERWRITTEN) return 'read';
     }
     return 'busy';
   }
@@ -215,7 +217,10 @@ export class SeqLock {
     const own = new Int32Array(this.length);
     for (let i = 0; i < own.length; i++) own[i] = values[i];
     const result = await this.#writers.lock(options);
-    return result === 'acquired' ? this.#write(own) : (result as GivenUp);
+    if (result !== 'acquired') return result as GivenUp;
+    // The thread may have left the pool since it got the lock, and lost it.
+    this.#pool.checkAttached();
+    return this.#write(own);
   }
 
   #write(values: Int32Array): 'written' {

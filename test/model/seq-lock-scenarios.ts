@@ -15,7 +15,9 @@ const DATA = 4;
 const WORDS = 2;
 
 export function seqLockParts(module: SyncModule): Part<Shared>[] {
-  return [{ name: 'seqlock', operations: 'tryRead, writeSync', cases: seqLockCases(module) }];
+  return [
+    { name: 'seqlock', operations: 'tryRead, writeSync, isAbandoned', cases: seqLockCases(module) },
+  ];
 }
 
 export function seqLockCases(module: SyncModule): Case<Shared>[] {
@@ -62,6 +64,7 @@ export function seqLockCases(module: SyncModule): Case<Shared>[] {
   return [
     add('2 writes, 1 reads', { w: writes(1, 2), r: reads(1) }),
     add('3 writes, 1 reads twice', { w: writes(1, 2, 3), r: reads(2) }),
+    add('1 asks if it is abandoned', { w: writes(1, 2), l: body(module, looks) }),
     add('2 write, 1 reads', { v: writes(1), w: writes(2), r: reads(1) }, { preemptions: 1 }),
     add(
       'a writer dies, another repairs',
@@ -70,6 +73,11 @@ export function seqLockCases(module: SyncModule): Case<Shared>[] {
       ['w'],
     ),
   ];
+}
+
+/** No thread dies. */
+function looks(lock: SeqLock): void {
+  if (lock.isAbandoned) throw new Error('it is not abandoned');
 }
 
 /** Writes after all, whether another has died, and reads that. */

@@ -405,6 +405,13 @@ const BUGS: readonly Bug[] = [
     scenarios: /^seqlock: \d writes/,
   },
   {
+    what: 'seqlock: a writer that ends as one looks at it seems to have died',
+    entry: 'sync/seq-lock.ts',
+    from: 'isGone && loadSeqCst(this.#words, SEQUENCE) === sequence',
+    to: 'isGone',
+    scenarios: /^seqlock: 1 asks/,
+  },
+  {
     what: 'seqlock: SEQUENCE becomes odd after the copy was begun',
     entry: 'sync/seq-lock.ts',
     from: 'storeSeqCst(words, SEQUENCE, began);',
