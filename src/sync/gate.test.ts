@@ -84,6 +84,20 @@ test('rsm Gate: a second open() lets no second one through', () => {
   expect(a.isOpen).toBe(false);
 });
 
+test.each([1, 2, 3])('a batch of %i: the last entry of one does not close the next', (batch) => {
+  const { a, b } = two({ batch });
+  const decides = (): string =>
+    a.tryDecide(() => {
+      expect([b.close(), b.open(), b.tryEnter()]).toEqual(['closed', 'opened', 'busy']);
+      return true;
+    });
+  a.open();
+  for (let i = 1; i < batch; i++) a.tryEnter();
+  expect([decides(), a.isOpen, a.entries]).toEqual(['entered', true, 0]);
+  for (let i = 0; i < batch; i++) expect(b.tryEnter()).toBe('entered');
+  expect([b.tryEnter(), a.entries]).toEqual(['closed', batch]);
+});
+
 test('a decision that throws, or whose thread dies, does not count', async () => {
   const { a, b, other } = two();
   a.open();

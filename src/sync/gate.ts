@@ -80,7 +80,10 @@ export class Gate extends Phased {
     return handleOf('gate', this.words);
   }
 
-  /** Opens the gate; entries count from 0. Never waits. **Throws** ERR_BUSBAR_DETACHED. */
+  /**
+   * Opens the gate; entries count from 0: one that is just decided belongs to the batch before.
+   * Never waits. **Throws** ERR_BUSBAR_DETACHED.
+   */
   open(): 'opened' | 'already' {
     if (!this.pool.isAttached) this.pool.checkAttached();
     ensureStep();
@@ -172,7 +175,7 @@ export class Gate extends Phased {
 
   protected override withoutDead(state: number, held: number): number {
     if ((state & PHASE) !== RUNNING || (held & RUNS) === 0) return state;
-    return this.#after(state, OPEN, -1);
+    return this.#after(state, true, -1);
   }
 
   #enterSync(decide: Decide | undefined, timeoutMs: number): 'entered' | 'timeout' {
@@ -212,31 +215,32 @@ export class Gate extends Phased {
       try {
         stays = checkBoolean('the result of decide', decide(count));
       } catch (error) {
-        this.#end(OPEN, -1);
+        this.#end(true, -1);
         throw error;
       }
-      this.#end(stays ? phase : DONE, 0);
+      this.#end(stays, 0);
       return 'entered';
     }
   }
 
   /** Ends a decision. */
-  #end(phase: number, change: number): void {
+  #end(stays: boolean, change: number): void {
     // Unless `decide` has detached.
     if (!this.pool.isAttached) return;
     for (;;) {
       const state = loadAcquire(this.words, STATE);
-      const next = this.#after(state, phase, change);
+      const next = this.#after(state, stays, change);
       if (!this.swap(state, next, 0)) continue;
       if (state < 0 && (next & PHASE) === OPEN) this.waiters.owe();
       return;
     }
   }
 
-  #after(state: number, phase: number, change: number): number {
-    const end = (state & CLOSING) === 0 ? phase : DONE;
+  #after(state: number, stays: boolean, change: number): number {
+    // None, if the gate was opened anew meanwhile: the batch that it was entered in is over.
     const count = Math.max(0, (state & ENTRIES_MAX) + change);
-    return (state & (WAITED | DIED)) | end | count;
+    const isOpen = stays && (state & CLOSING) === 0 && count < this.#batch;
+    return (state & (WAITED | DIED)) | (isOpen ? OPEN : DONE) | count;
   }
 }
 

@@ -51,6 +51,21 @@ test('a decision that throws what a wait ends with has thrown, not ended the wai
   }
 });
 
+test('a decision that begins a wait of its own, and then throws what a wait ends with', async () => {
+  const { pool, other } = two();
+  const a = Gate.create(pool);
+  const b = Gate.attach(other, a.handle);
+  const waits: Promise<string>[] = [];
+  const late = new BusbarError('ERR_BUSBAR_TIMEOUT', 'of something else');
+  const deciding = b.decide(() => {
+    waits.push(b.enter(), b.enter());
+    throw late;
+  });
+  a.open();
+  await expect(deciding).rejects.toBe(late);
+  expect([await Promise.all(waits), a.entries]).toEqual([['entered', 'entered'], 2]);
+});
+
 test('a wait that its own decision ends has entered: it is counted, and says so', async () => {
   const { pool, other } = two();
   const a = Gate.create(pool);

@@ -229,9 +229,11 @@ export abstract class Primitive {
     try {
       const step = (): boolean => {
         ensureStep();
+        // What an attempt calls may begin a wait of its own, which tries this one again.
+        const wasTrying = isTrying;
         isTrying = true;
         result = attempt(argument);
-        isTrying = false;
+        isTrying = wasTrying;
         waiters.passed = NOT_WAITING;
         return result !== BUSY;
       };

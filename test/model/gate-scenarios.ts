@@ -3,7 +3,7 @@
 
 import type { ModelOptions, Outcome, Scenario } from 'busbar/testing';
 import type { Gate } from '../../src/sync/index.ts';
-import { DONE, OPEN, PHASE } from '../../src/sync/phase-layout.ts';
+import { DONE, ENTRIES_MAX, OPEN, PHASE } from '../../src/sync/phase-layout.ts';
 import { STATE } from '../../src/sync/sync-layout.ts';
 import type { Case, Part } from './coverage.ts';
 import { insisting } from './exception-scenarios.ts';
@@ -28,6 +28,13 @@ const ONE: ModelOptions = { preemptions: 1, states: 1000 };
 /** A spare word, written plainly by who decides. */
 const INSIDE = 0;
 
+/** What has become of a gate, and how many threads have entered in all. */
+interface Seen {
+  readonly phase: number;
+  readonly entries: number;
+  readonly entered: number;
+}
+
 export function gateCases(module: SyncModule): Case<SyncShared>[] {
   const body = attachedTo<Gate>(module, module.Gate);
   const cases: Case<SyncShared>[] = [];
@@ -36,7 +43,7 @@ export function gateCases(module: SyncModule): Case<SyncShared>[] {
     batch: number,
     isOpen: boolean,
     threads: Scenario<SyncShared>['threads'],
-    check: (gate: { phase: number; entered: number }, outcome: Outcome) => void,
+    check: (gate: Seen, outcome: Outcome) => void,
     options: ModelOptions = ONE,
     more: Partial<Scenario<SyncShared>> = {},
   ) => {
@@ -47,18 +54,19 @@ export function gateCases(module: SyncModule): Case<SyncShared>[] {
     };
     const scenario = syncScenario(module, `gate: ${name}`, create, threads, {
       check: ({ sync }, outcome) => {
-        const phase = new Int32Array(sync.control)[STATE] & PHASE;
+        const state = new Int32Array(sync.control)[STATE];
+        const phase = state & PHASE;
         const all = Object.values(outcome.results);
         const entered = all.filter((result) => result === 'entered').length;
         if (phase === OPEN && outcome.waiting.length > 0) throw new Error('it waits though open');
-        check({ phase, entered }, outcome);
+        check({ phase, entered, entries: state & ENTRIES_MAX }, outcome);
       },
       mayWait: Object.keys(threads),
       ...more,
     });
     cases.push(syncCase(scenario, options));
   };
-  const count = (expected: number, phase: number) => (gate: { phase: number; entered: number }) => {
+  const count = (expected: number, phase: number) => (gate: Seen) => {
     if (gate.entered === expected && gate.phase === phase) return;
     throw new Error(`${gate.entered} have entered, and its phase is ${gate.phase}`);
   };
@@ -86,6 +94,12 @@ export function gateCases(module: SyncModule): Case<SyncShared>[] {
   const stays = body((gate, words) => decideFor(9)(gate, words));
   add('closed as one decides', 9, true, { a: stays, b: closes }, ({ phase }, { results }) => {
     if (phase !== DONE || results.b !== 'closed') throw new Error(`${phase}, ${results.b}`);
+  });
+  const reopens = body((gate) => [gate.close(), gate.open()].join());
+  add('opened anew as one decides', 1, true, { a: stays, b: reopens }, (gate, { results }) => {
+    if (results.b === 'closed,opened' && gate.phase !== OPEN && gate.entries === 0) {
+      throw new Error('it was opened, none has entered, and it is closed');
+    }
   });
   const aborts = body(async (gate) => {
     const controller = new AbortController();

@@ -386,9 +386,16 @@ const BUGS: readonly Bug[] = [
   {
     what: 'gate: what is closed while a thread decides stays open',
     entry: 'sync/gate.ts',
-    from: 'const end = (state & CLOSING) === 0 ? phase : DONE;',
-    to: 'const end = phase;',
+    from: 'stays && (state & CLOSING) === 0 &&',
+    to: 'stays &&',
     scenarios: /^gate: closed/,
+  },
+  {
+    what: 'gate: the last entry of a batch closes the next batch',
+    entry: 'sync/gate.ts',
+    from: 'this.#end(stays, 0);',
+    to: 'this.#end(stays && phase === OPEN, 0);',
+    scenarios: /^gate: opened anew/,
   },
   {
     what: 'gate: a thread that dies inside leaves it so',
