@@ -301,6 +301,43 @@ test('handles of other kinds, of other pools, and mixtures of them are refused',
   }
 });
 
+test('who has left the pool takes nothing from the thread that has its slot now', () => {
+  const detached = expect.objectContaining({ code: 'ERR_BUSBAR_DETACHED' });
+  const { pool, other } = two();
+  const lock = RwLock.create(pool);
+  const permits = Semaphore.create(pool, { permits: 1, owned: true });
+  const once = Once.create(pool);
+  const left = RwLock.attach(other, lock.handle);
+  // Its pool is left as the handle is read.
+  const leaving = (handle: object, from: BufferPool): never => {
+    const getControl = (): unknown => {
+      if (from.isAttached) from.detach();
+      return Reflect.get(handle, 'control');
+    };
+    return Object.defineProperty({ ...handle }, 'control', { get: getControl }) as never;
+  };
+  const writes = (by: BufferPool): RwLock => {
+    const one = RwLock.attach(by, lock.handle);
+    expect(one.tryWrite()).toBe('acquired');
+    return one;
+  };
+  other.detach();
+  const next = BufferPool.attach(pool.handle);
+  const writer = writes(next);
+  expect(() => left.readOnly).toThrow(detached);
+  expect([writer.isWriting, lock.tryWrite()]).toEqual([true, 'busy']);
+  writer.unlockWrite();
+  next.detach();
+  for (const attach of [
+    (by: BufferPool) => RwLock.attach(by, leaving(lock.handle, by)),
+    (by: BufferPool) => Semaphore.attach(by, leaving(permits.handle, by)),
+    (by: BufferPool) => Once.attach(by, leaving(once.handle, by)),
+  ]) {
+    const by = BufferPool.attach(pool.handle);
+    expect(() => attach(by)).toThrow(detached);
+  }
+});
+
 test('guards: again, by hand before, after the end of the pool', async () => {
   const { pool, other } = two();
   const mutex = Mutex.create(pool);

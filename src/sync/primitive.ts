@@ -54,6 +54,8 @@ export abstract class Primitive {
 
   protected constructor(pool: BufferPool, words: Words, order: WakeOrder) {
     checkMade(isWords(words), new.target);
+    // Code of the caller may have run since it was checked. The seat may be another thread's then.
+    pool.checkAttached();
     this.pool = pool;
     this.words = words;
     this.badge = pool.badge;

@@ -96,7 +96,10 @@ export class RwLock extends ReadLock {
     return handleOf('rwlock', this.words);
   }
 
-  /** The same lock as readers see it, for code of this thread; its handle is for other threads. */
+  /**
+   * The same lock as readers see it, for code of this thread; its handle is for other threads.
+   * **Throws** ERR_BUSBAR_DETACHED.
+   */
   get readOnly(): ReadLock {
     return new ReadLock(this.pool, this.words);
   }
