@@ -26,7 +26,7 @@ const COUNT_MAX = 0x7fff_ffff;
 
 /** Throws unless `count` is valid; every partitioner calls it first. */
 export function checkCount(count: number): void {
-  if ((count | 0) === count && count >= 1) return;
+  if (typeof count === 'number' && (count | 0) === count && count >= 1) return;
   const expected = `an integer from 1 to ${COUNT_MAX}`;
   if (typeof count === 'number') {
     throw new RangeError(`count must be ${expected}, got ${show(count)}`);

@@ -40,9 +40,11 @@ test.each(Object.entries(everyone))('%s answers with an index below the count', 
 
 test.each(Object.entries(everyone))('%s refuses to choose among no executors', (_name, make) => {
   const partitioner = make(4);
-  for (const count of [0, -1, 1.5, Number.NaN, Infinity, 2 ** 31]) {
-    expect(() => partitioner.partition(1, count)).toThrow(RangeError);
-    expect(() => partitioner.partition(1, count)).toThrow(/^count must be an integer from 1 to/);
+  const noNumbers = [1n, Symbol('1'), '1', { valueOf: () => expect.unreachable() }];
+  for (const count of [0, -1, 1.5, Number.NaN, Infinity, 2 ** 31, ...noNumbers]) {
+    const partition = (): number => partitioner.partition(1, count as never);
+    expect(partition).toThrow(typeof count === 'number' ? RangeError : TypeError);
+    expect(partition).toThrow(/^count must be an integer from 1 to/);
   }
   expect(() => partitioner.partition(1, '4' as never)).toThrow(TypeError);
 });

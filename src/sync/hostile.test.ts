@@ -385,6 +385,58 @@ test('a guard that is given up throws the reason of its own signal', async () =>
   expect(await Promise.all(guards)).toEqual(Array(4).fill('enough'));
 });
 
+test('counts and numbers: a wrong one is named, calls no code, and changes nothing', async () => {
+  const { pool } = two();
+  const permits = Semaphore.create(pool, { permits: 1, max: 3, owned: true });
+  const tree = SignalTree.create(pool, { signals: 33 });
+  const group = WaitGroup.create(pool);
+  const mutex = Mutex.create(pool);
+  mutex.tryLock();
+  const once = Once.create(pool);
+  once.tryBegin();
+  const blocks = [permits, tree, group, mutex, once].map(({ handle }) => handle);
+  const words = (): string =>
+    blocks.map((block) => new Int32Array(block.control).join()).join() + tree.tryTake();
+  const calls: readonly ((value: never) => unknown)[] = [
+    (count) => permits.tryAcquire(count),
+    (count) => permits.acquireSync(count, 0),
+    (count) => permits.acquire(count),
+    (count) => permits.tryGuard(count),
+    (count) => permits.guardSync(count, 0),
+    (count) => permits.guard(count),
+    (count) => permits.release(count),
+    (index) => tree.set(index),
+    (index) => tree.isSet(index),
+    (index) => tree.signal(index),
+    (count) => group.add(count),
+    (tag) => {
+      mutex.tag = tag;
+    },
+    (value) => once.finish(value),
+    (count) => Countdown.create(pool, count),
+    (batch) => Gate.create(pool, { batch }),
+    (max) => Semaphore.create(pool, { permits: 1, max }),
+    (signals) => SignalTree.create(pool, { signals }),
+    (length) => SeqLock.create(pool, { words: length }),
+  ];
+  const traps = { valueOf: fail, toString: fail, [Symbol.toPrimitive]: fail };
+  const likeNumber = new Proxy(Object(1), { get: fail, getPrototypeOf: fail });
+  const wrong = [Number.NaN, 1.5, 2 ** 31, 2 ** 53, -(2 ** 31) - 1, Infinity];
+  const noNumbers = [1n, Symbol('1'), '1', true, [1], Object(1), traps, likeNumber, () => 1];
+  const before = words();
+  for (const call of calls) {
+    for (const value of [...wrong, ...noNumbers]) {
+      // What is asked for its prototype first is a proxy of a packet, perhaps.
+      if (value === likeNumber && calls.indexOf(call) === 12) continue;
+      const isNumber = typeof value === 'number';
+      const type = isNumber ? 'RangeError' : 'TypeError';
+      const error = await (async () => call(value as never))().catch((reason: Error) => reason);
+      expect(error).toMatchObject({ name: type, message: /must be an integer from/ });
+      expect(words()).toBe(before);
+    }
+  }
+});
+
 test('a tree’s signals are not what a caller says they are', () => {
   const { pool } = two();
   const tree = SignalTree.create(pool, { signals: 33 });

@@ -339,7 +339,10 @@ export class Semaphore extends Primitive {
   }
 
   #checkCount(count: number): void {
-    if ((count | 0) === count && count >= 1 && count <= this.max) return;
+    // Numbers only: for others `|` calls code of the caller's, or throws an error of its own.
+    if (typeof count === 'number' && (count | 0) === count && count >= 1 && count <= this.max) {
+      return;
+    }
     checkInteger('count', count, 1, this.max);
   }
 

@@ -312,7 +312,10 @@ export class SignalTree extends Primitive {
   }
 
   #check(index: number): number {
-    if ((index | 0) === index && index >= 0 && index < this.length) return index;
+    // As Semaphore.checkCount().
+    if (typeof index === 'number' && (index | 0) === index && index >= 0 && index < this.length) {
+      return index;
+    }
     return checkInteger('index', index, 0, this.length - 1);
   }
 }
