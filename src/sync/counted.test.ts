@@ -69,6 +69,30 @@ test('countdown: what takes several turns is finished by the thread that was las
   expect(await waiting).toBe('done');
 });
 
+test('countdown: the last one does not wait for itself', async () => {
+  const { a } = countdowns(1);
+  const deadlock = expect.objectContaining({ code: 'ERR_BUSBAR_DEADLOCK' });
+  const waits: Promise<string>[] = [];
+  const result = a.run(() => {
+    expect(() => a.waitSync()).toThrow(deadlock);
+    expect(() => a.waitSync(1)).toThrow(deadlock);
+    expect(a.tryWait()).toBe('busy');
+    waits.push(a.wait());
+  });
+  expect([result, a.waitSync(), await waits[0]]).toEqual(['ran', 'done', 'done']);
+});
+
+test('countdown: whom others count down does not become the last by that', () => {
+  const { a, b } = countdowns(1);
+  // As often as it takes to reach the bit next to the count of those entered.
+  for (let i = 0; i < 2 ** 16; i++) {
+    b.join();
+    a.arrive();
+  }
+  expect(() => b.finish()).toThrow(notOwner);
+  expect([a.tryWait(), a.count]).toEqual(['busy', 1]);
+});
+
 test('countdown: a thread that dies as it runs it, or was to come, leaves no one waiting', () => {
   const last = countdowns(1);
   last.b.arrive();

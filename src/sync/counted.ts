@@ -73,11 +73,17 @@ export abstract class Counted<Failure extends string> extends Phased {
     return result === BUSY && this.looks() ? this.#look(began) : result;
   }
 
-  /** Waits until all have come, blocking this thread and its event loop. */
+  /**
+   * Waits until all have come, blocking this thread and its event loop.
+   *
+   * **Throws** ERR_BUSBAR_DEADLOCK if this thread is the last of a countdown: it would wait for
+   * itself.
+   */
   waitSync(timeoutMs: number = Infinity): 'done' | 'timeout' | Failure {
     checkTimeoutMs('timeoutMs', timeoutMs);
     const began = loadAcquire(this.words, STATE);
     const now = this.tryWait();
+    if (now === BUSY && this.isHeldHere) throw this.deadlock('waitSync');
     return now === BUSY ? this.untilSync(this.#look, began, timeoutMs) : now;
   }
 
@@ -103,7 +109,9 @@ export abstract class Counted<Failure extends string> extends Phased {
       if (now + count > COUNT_MAX) {
         throw new RangeError(`count must be at most ${COUNT_MAX - now} now, got ${count}`);
       }
-      if (this.swap(state, state + count, this.words[this.held] + own)) return 'added';
+      // At most those that are counted: others have counted down the rest of what it had entered.
+      const held = Math.min(this.words[this.held], now);
+      if (this.swap(state, state + count, held + own)) return 'added';
     }
   }
 

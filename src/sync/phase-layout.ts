@@ -18,7 +18,8 @@
  *   word            unit     written by             what
  *   HELD of a seat  counted  its holder; recover()  { runs: 1, entered: 16 }: whether the thread
  *                                                   runs the function; for how many of the counted
- *                                                   it is responsible
+ *                                                   it is responsible: at most COUNT_MAX, since
+ *                                                   each count up leaves no more than were counted
  *   TAG             any      who runs the function  the value of a once, before DONE
  *   MADE            transit  who runs the function  the packet of a once (transit-layout.ts): moved
  *                                                   in before DONE, never out after it
