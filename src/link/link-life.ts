@@ -111,6 +111,11 @@ export class LinkLife {
     return this.#state === LEAVING || this.#state === CLOSED;
   }
 
+  /** Whether the program has closed the link, or it {@link isGone}. */
+  get isEnding(): boolean {
+    return this.#isClosing || this.isGone;
+  }
+
   /** The program closes the link in good order, within a deadline. */
   close(deadlineMs: number): Ready {
     if (this.isGone) return NOTHING;

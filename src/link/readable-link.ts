@@ -168,12 +168,14 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
       (error) => {
         this.inbox?.destroy();
         // The link's own failure is already in its `error`, and a caller that writes after its
-        // end learns that.
+        // end, or after `close()`, learns that.
         const tellsEnd = BusbarError.isOne(error) && OF_THE_END.test(error.code);
-        if ((tellsEnd && this.life.isGone) || (error !== undefined && error === this.error)) {
+        if ((tellsEnd && this.life.isEnding) || (error !== undefined && error === this.error)) {
           const { failure } = this.life;
           // The loop got the error and threw it; no other caller has seen it.
           if (failure !== undefined && this.isRead) this.reportUnheard(failure);
+          // The peer may have ended within a frame: then the link is still open.
+          this.#served(undefined);
           return;
         }
         this.act(this.life.handlerThrew(error));
