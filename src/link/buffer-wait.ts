@@ -2,6 +2,7 @@
 /** `BufferWait`: while its pool is empty, an intake waits for a buffer. */
 
 import { assert } from '../base/assert.ts';
+import { throwLater } from '../base/throw-later.ts';
 import type { BufferId } from '../pool/index.ts';
 
 /** The intake that waits: where buffers come from, and how the wait ended. */
@@ -10,7 +11,7 @@ export interface BufferWaitOwner {
   acquire(signal: AbortSignal): Promise<BufferId>;
   /** Gives back a buffer that came too late. */
   release(bufferId: BufferId): void;
-  /** Takes the buffer. The wait has ended. */
+  /** Takes the buffer. The wait has ended. May throw what a handler throws, which is uncaught. */
   feed(bufferId: BufferId): void;
   /** The pool threw. The wait has ended. */
   waitFailed(error: unknown): void;
@@ -41,7 +42,11 @@ export class BufferWait {
           return;
         }
         this.#ending = undefined;
-        owner.feed(bufferId);
+        try {
+          owner.feed(bufferId);
+        } catch (error) {
+          throwLater(error);
+        }
       },
       (error) => {
         if (this.#ending !== ending) return;

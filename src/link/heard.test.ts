@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** What a program's handler throws is never silent: it closes its link, and is uncaught. */
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { settle, until } from '../../test/turns.ts';
 import { uncaughtDuring } from '../../test/uncaught.ts';
 import { BusbarError } from '../base/errors.ts';
 import { DelimiterCodec } from '../framer/index.ts';
-import { BufferPool } from '../pool/index.ts';
+import { type BufferId, BufferPool } from '../pool/index.ts';
 import { TcpServer, type TcpServerOptions, UdpLink, type UdpLinkOptions } from './index.ts';
 
 const codec = () => new DelimiterCodec('\n');
@@ -85,4 +86,30 @@ test.each(DATAGRAMS)('over UDP: %s', async (_, handler) => {
     await client.close();
   });
   expect(heard).toEqual([expect.stringMatching('of the handler')]);
+});
+
+test.each(['TCP', 'UDP'])('over %s: in a delivery that has waited for a buffer', async (how) => {
+  const pool = BufferPool.create({ bufferSize: 4096, bufferCount: 8 });
+  const heard = await uncaughtDuring(async () => {
+    const server =
+      how === 'TCP'
+        ? await TcpServer.listen(pool, { codec, handler: () => ({ onFrame: fault }) })
+        : await UdpLink.open(pool, { handler: () => ({ onMessage: fault }) });
+    const held: BufferId[] = [];
+    while (pool.stats().held < 8) held.push(pool.tryAcquire());
+    const client =
+      server instanceof TcpServer
+        ? connect(server.port, '127.0.0.1').on('error', () => {})
+        : createSocket('udp4');
+    if (client instanceof Socket) client.end('x\n');
+    else client.send('x', server.local.port, '127.0.0.1');
+    await until(() => server.stats().exhaustions > 0);
+    for (const id of held) pool.release(id);
+    await until(() => (server instanceof TcpServer ? server.links.size === 0 : server.closed));
+    await settle();
+    await server.close();
+    if (client instanceof Socket) client.destroy();
+    else client.close();
+  });
+  expect(heard).toEqual(['of the handler']);
 });
