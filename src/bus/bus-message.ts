@@ -16,6 +16,13 @@ export interface Responder {
   publish(subject: string, payload: BusPayload, options?: PublishOptions): Promise<void>;
 }
 
+/** Messages that came one after the other in one buffer. */
+export interface BufferRun {
+  bufferId: BufferId;
+  /** How many of them a subscription holds, waiting and in hand. */
+  held: number;
+}
+
 /**
  * One message. Its bytes are those that the publisher wrote: `[offset, offset + length)` of
  * `pool.bytes`.
@@ -43,6 +50,8 @@ export class BusMessage implements Disposable {
   bufferId: BufferId = NO_BUFFER;
   /** @internal Its reference is the bus's, which calls handlers: they do not release it. */
   isLent: boolean = false;
+  /** @internal That of the subscription which holds it. */
+  run: BufferRun | undefined = undefined;
   readonly #bus: Responder;
 
   /** @internal */

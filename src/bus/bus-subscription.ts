@@ -7,7 +7,7 @@ import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
 import { ensureStack } from '../base/stack.ts';
 import { throwLater } from '../base/throw-later.ts';
-import type { BusMessage } from './bus-message.ts';
+import type { BufferRun, BusMessage } from './bus-message.ts';
 import type { ResolvedSubscription } from './bus-options.ts';
 import { MessageQueue } from './message-queue.ts';
 import type { Bytes } from './subject.ts';
@@ -86,9 +86,10 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   #isPumping: boolean = false;
   /** The one loop over its messages. */
   #loop: AsyncIterator<BusMessage> | undefined = undefined;
-  /** The message that the loop has in hand, and the length with which it came. */
+  /** The message that the loop has in hand, and the length and the run with which it came. */
   #current: BusMessage | undefined = undefined;
   #currentLength: number = 0;
+  #currentRun: BufferRun | undefined = undefined;
   #asker: Asker | undefined = undefined;
   #onClosed: (() => void) | undefined = undefined;
   /** Resolves once it is closed. */
@@ -277,11 +278,13 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
       );
       return false;
     }
+    while (overflow === 'drop-oldest' && waiting.count > 0) {
+      waiting.dropFirst();
+      this.dropped++;
+      if (waiting.hasRoom) return true;
+    }
     this.dropped++;
-    if (overflow !== 'drop-oldest' || waiting.count === 0) return false;
-    do waiting.dropFirst();
-    while (!waiting.hasRoom && waiting.count > 0);
-    return waiting.hasRoom;
+    return false;
   }
 
   #next(): Promise<IteratorResult<BusMessage>> {
@@ -307,6 +310,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     const message = waiting.take() as BusMessage;
     this.#current = message;
     this.#currentLength = message.length;
+    this.#currentRun = message.run;
     asker.resolve({ value: message, done: false });
   }
 
@@ -314,7 +318,7 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
     const message = this.#current as BusMessage;
     this.#current = undefined;
     message.release();
-    this.waiting?.done(this.#currentLength);
+    this.waiting?.done(this.#currentLength, this.#currentRun);
     this.#home.roomed(this);
   }
 
@@ -336,14 +340,14 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
 
   async #run(message: BusMessage, waiting: MessageQueue): Promise<void> {
     // The handler may change it.
-    const { length } = message;
+    const { length, run } = message;
     try {
       await (this.#handler as BusHandler)(message);
     } catch (error) {
       this.#report(error, message);
     } finally {
       message.release();
-      waiting.done(length);
+      waiting.done(length, run);
       this.#home.roomed(this);
       if (waiting.count > 0) this.#pumpSoon();
       this.#endIfDone();

@@ -3,7 +3,7 @@
 
 import { assert } from '../base/assert.ts';
 import { NO_BUFFER } from '../pool/index.ts';
-import type { BusMessage } from './bus-message.ts';
+import type { BufferRun, BusMessage } from './bus-message.ts';
 import type { ResolvedSubscription } from './bus-options.ts';
 
 const CAPACITY_MIN = 16;
@@ -19,6 +19,7 @@ export class MessageQueue {
   #bytes: number = 0;
   /** Buffers held: runs of messages in the same buffer, which messages of one publisher form. */
   #buffers: number = 0;
+  #run: BufferRun = { bufferId: NO_BUFFER, held: 0 };
 
   constructor(limit: ResolvedSubscription) {
     this.#limit = limit;
@@ -59,10 +60,16 @@ export class MessageQueue {
   /** **Ownership** the message's reference is the queue's. */
   push(message: BusMessage): void {
     if (this.#count === this.#ring.length) this.#grow();
-    const mask = this.#ring.length - 1;
-    const last = this.#ring[(this.#first + this.#count - 1) & mask];
-    if (this.#count === 0 || last?.bufferId !== message.bufferId) this.#buffers++;
-    this.#ring[(this.#first + this.#count) & mask] = message;
+    const { bufferId } = message;
+    let run = this.#run;
+    if (run.held === 0 || run.bufferId !== bufferId) {
+      if (run.held > 0) this.#run = run = { bufferId, held: 0 };
+      run.bufferId = bufferId;
+      this.#buffers++;
+    }
+    run.held++;
+    message.run = run;
+    this.#ring[(this.#first + this.#count) & (this.#ring.length - 1)] = message;
     this.#count++;
     this.#bytes += message.length;
   }
@@ -78,15 +85,20 @@ export class MessageQueue {
   /** Drops the first message. */
   dropFirst(): void {
     const message = this.#shift();
-    this.#bytes -= message.length;
+    this.#forget(message.length, message.run);
     message.release();
   }
 
-  /** A message that was in hand is done with. `length` is what it had. */
-  done(length: number): void {
+  /** A message that was in hand is done with. `length` and `run` are what it had. */
+  done(length: number, run: BufferRun | undefined): void {
     assert(this.#inHand > 0, 'a message was taken before it is done with');
     this.#inHand--;
+    this.#forget(length, run);
+  }
+
+  #forget(length: number, run: BufferRun | undefined): void {
     this.#bytes -= length;
+    if (run !== undefined && --run.held === 0) this.#buffers--;
   }
 
   /** Drops all that wait. */
@@ -103,8 +115,6 @@ export class MessageQueue {
     this.#ring[at] = undefined;
     this.#first = (this.#first + 1) & mask;
     this.#count--;
-    const next = this.#count === 0 ? NO_BUFFER : this.#ring[this.#first]?.bufferId;
-    if (next !== message.bufferId) this.#buffers--;
     return message;
   }
 
