@@ -6,6 +6,7 @@ import { expectAllHome } from '../../test/pool-expectations.ts';
 import { Packet } from '../packet/index.ts';
 import { BufferPool } from '../pool/index.ts';
 import { Bus } from './bus.ts';
+import type { BusMessage } from './bus-message.ts';
 
 function setUp(options = {}): { pool: BufferPool; bus: Bus; finish: () => void } {
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 32, maxThreads: 1 });
@@ -110,5 +111,51 @@ test('a message that finds no room, whatever is dropped for it, is counted, too'
   for (let i = 0; i < 5; i++) expect(bus.tryPublish('a', new Uint8Array(10))).toBe(true);
   expect({ held: loop.held, dropped: loop.dropped }).toEqual({ held: 1, dropped: 5 });
   loop.close();
+  finish();
+});
+
+test('a member that ends before its turn leaves the message to another', () => {
+  const { bus, finish } = setUp();
+  const got: string[] = [];
+  const take = (name: string) => (message: BusMessage) =>
+    void got.push(`${name} ${message.text()}`);
+  bus.subscribe('work', { queue: 'q', max: 1 }, take('once'));
+  bus.subscribe('work', { queue: 'q' }, take('ever'));
+  bus.subscribe('start', () => {
+    // They wait until this returns: the first has its turn for two of them.
+    for (let i = 0; i < 4; i++) expect(bus.tryPublish('work', String(i))).toBe(true);
+  });
+  bus.tryPublish('start', '');
+  expect(got.map((each) => each.split(' ')[1])).toEqual(['0', '1', '2', '3']);
+  expect(got.filter((each) => each.startsWith('once'))).toHaveLength(1);
+  finish();
+});
+
+test('a member that another handler closes leaves the message to another, or a loop', async () => {
+  const { bus, finish } = setUp();
+  const got: string[] = [];
+  bus.subscribe('work', () => {
+    if (bus.stats().published === 1) first.close();
+  });
+  const first = bus.subscribe('work', { queue: 'q' }, () => void got.push('first'));
+  const loop = bus.subscribe('work', { queue: 'q' });
+  for (let i = 0; i < 2; i++) expect(bus.tryPublish('work', String(i))).toBe(true);
+  expect({ got, held: loop.held, lost: bus.stats().lost }).toEqual({ got: [], held: 2, lost: 0 });
+  const drained = loop.drain();
+  for await (const message of loop) got.push(message.text());
+  await drained;
+  expect(got.sort()).toEqual(['0', '1']);
+  finish();
+});
+
+test('a group whose members have all ended loses the message, which is counted', () => {
+  const { bus, finish } = setUp();
+  let got = 0;
+  bus.subscribe('work', { queue: 'q', max: 1 }, () => void got++);
+  bus.subscribe('start', () => {
+    for (let i = 0; i < 3; i++) expect(bus.tryPublish('work', String(i))).toBe(true);
+  });
+  bus.tryPublish('start', '');
+  expect({ got, lost: bus.stats().lost }).toEqual({ got: 1, lost: 2 });
   finish();
 });

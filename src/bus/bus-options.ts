@@ -123,15 +123,14 @@ export function checkName(name: string, value: unknown): string {
   return value;
 }
 
+/** A copy, for those who read options twice. **Throws** TypeError. */
+export function copyBusOptions(options: BusOptions): BusOptions {
+  const known = ['name', 'subjectBytesMax', 'tokensMax', 'backlogMax', 'onError', 'onCrash'];
+  return checkOptions('options', options, known);
+}
+
 export function resolveBusOptions(options: BusOptions): ResolvedBus {
-  const own = checkOptions('options', options, [
-    'name',
-    'subjectBytesMax',
-    'tokensMax',
-    'backlogMax',
-    'onError',
-    'onCrash',
-  ]);
+  const own = copyBusOptions(options);
   const { name = 'bus', subjectBytesMax = 256, tokensMax = 32, backlogMax = 1024 } = own;
   const { onError, onCrash } = own;
   return {

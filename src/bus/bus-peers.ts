@@ -8,11 +8,11 @@ import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 import { ArrivedSubjects } from './arrived-subjects.ts';
 import type { BusMessage } from './bus-message.ts';
 import type { BusSubscription } from './bus-subscription.ts';
-import type { Delivery } from './delivery.ts';
+import type { Delivery, MembersOf } from './delivery.ts';
 import type { Envelope, Headers } from './envelope.ts';
 import { FrameMemory } from './frame-memory.ts';
 import type { MatchSet } from './match-set.ts';
-import { type BusPayload, sizeOf } from './payloads.ts';
+import { type BusPayload, bytesOf, NOT_NOW } from './payloads.ts';
 import type { Incoming } from './peer/incoming.ts';
 import { FrameHead, type MessageFrame } from './peer/message-frame.ts';
 import type { Outgoing } from './peer/outgoing.ts';
@@ -56,8 +56,6 @@ export interface BusPeersHome {
 const WINDOW_REGIONS_MAX = 512;
 const WINDOW_REGIONS_PART = 4;
 const WINDOW_BYTES_PART = 8;
-/** Nothing was sent. */
-export const NOT_NOW = -1;
 const NO_PEERS: BusSpread['remote'] = [];
 const NO_HEADERS: Headers | undefined = undefined;
 
@@ -162,7 +160,9 @@ export class BusPeers implements PeersHome {
       message.sequence = sequence;
     }
     if (payload instanceof Packet) payload.release();
-    if (message !== undefined) delivery.deliverTo(message, found, found.plainCount, picked);
+    if (message !== undefined && delivery.deliverTo(message, found, found.plainCount, picked)) {
+      this.heard();
+    }
     return here + route.count;
   }
 
@@ -361,11 +361,7 @@ export class BusPeers implements PeersHome {
   /** Measures the head and the payload. **Throws** TypeError, ERR_BUSBAR_MESSAGE_TOO_LARGE. */
   #checkSize(subject: BusSubject, payload: BusPayload, envelope: Envelope): void {
     const head = this.#head;
-    if (payload instanceof Packet) {
-      if (payload.pool !== this.#pool) throw new TypeError('payload is a packet of another pool');
-    } else {
-      this.#size = sizeOf(payload, this.#pool);
-    }
+    this.#size = bytesOf(payload, this.#pool);
     head.check(subject, envelope, this.#pool);
   }
 
@@ -433,6 +429,16 @@ export class BusPeers implements PeersHome {
     this.#home.publishers.noteLack();
     return false;
   }
+}
+
+/** Finds the members of a group on this thread, whether or not others have members, too. */
+export function membersIn({ queueNames }: BusIndex): MembersOf {
+  return (found, name) => {
+    const queue = queueNames.find(name);
+    if (queue === undefined) return [];
+    const { beyond } = found as MatchSet<BusSubscription, BusBeyond>;
+    return beyond?.groups.get(queue)?.members ?? found.groupMembers(queue) ?? [];
+  };
 }
 
 export function headersAt(

@@ -20,8 +20,8 @@ export interface BusStats {
   /** Regions that are with them, or wait to be sent. */
   readonly regionsOut: number;
   /**
-   * Messages that came for a member of a queue group that had left, and found no other; and those
-   * that came for the predecessor of this bus, which has died.
+   * Messages for a member of a queue group that had left when they came, or when their turn came,
+   * and found no other; and those that came for the predecessor of this bus, which has died.
    */
   readonly lost: number;
   /** Packets in the thread's mailbox that no bus has sent; they were released. */

@@ -14,6 +14,7 @@ import type { BufferPool } from '../pool/index.ts';
 import { BusMessage, type Responder } from './bus-message.ts';
 import {
   type BusOptions,
+  copyBusOptions,
   type RepliesOptions,
   type RequestOptions,
   type ResolvedBus,
@@ -22,13 +23,13 @@ import {
   resolveSubscription,
   type SubscribeOptions,
 } from './bus-options.ts';
-import { type BusBeyond, type BusIndex, BusPeers, NOT_NOW } from './bus-peers.ts';
+import { type BusBeyond, type BusIndex, BusPeers, membersIn } from './bus-peers.ts';
 import type { BusStats } from './bus-stats.ts';
 import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-subscription.ts';
 import { Delivery } from './delivery.ts';
 import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
 import { reportCrashes } from './messages-in-hand.ts';
-import { type BusPayload, Payloads, sizeOf } from './payloads.ts';
+import { type BusPayload, bytesOf, NOT_NOW, notNow, Payloads } from './payloads.ts';
 import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
@@ -109,7 +110,7 @@ export class Bus implements Responder, Disposable {
     this.#subjects = new PreparedSubjects(this.#index, this.#options);
     this.#publishers = new WaitingPublishers(pool, this.#options.backlogMax);
     this.#borrowed = new BusMessage(this);
-    this.#delivery = new Delivery(this.#options.backlogMax);
+    this.#delivery = new Delivery(this.#options.backlogMax, membersIn(this.#index));
     this.#home = {
       roomed: (subscription) => {
         if (subscription.isStalled) this.#peers?.roomed(subscription);
@@ -131,9 +132,10 @@ export class Bus implements Responder, Disposable {
    * **Throws** TypeError, RangeError; ERR_BUSBAR_CHANNEL_ROLE if the mailbox has a reader.
    */
   static join(member: BusMember, options: BusOptions = {}): Bus {
-    const { subjectBytesMax, onCrash } = resolveBusOptions(options);
+    const own = copyBusOptions(options);
+    const { subjectBytesMax, onCrash } = resolveBusOptions(own);
     const group = new LaneGroup(member, subjectBytesMax);
-    const bus = Bus.over(group.pool, group, options);
+    const bus = Bus.over(group.pool, group, own);
     if (onCrash !== undefined) {
       reportCrashes(group, bus, onCrash, (at) => bus.#peers?.peers.nameAt(at) ?? '');
     }
@@ -187,8 +189,13 @@ export class Bus implements Responder, Disposable {
     const { signal } = limit;
     if (signal !== undefined) {
       const close = (): void => subscription.close();
-      onAbort(signal, close);
       void subscription.closed.then(() => offAbort(signal, close));
+      try {
+        onAbort(signal, close);
+      } catch (error) {
+        close();
+        throw error;
+      }
     }
     return subscription;
   }
@@ -204,8 +211,9 @@ export class Bus implements Responder, Disposable {
    */
   tryPublish(subject: string, payload: BusPayload, options?: PublishOptions): boolean {
     const own = options === undefined ? NO_ENVELOPE : this.#envelope(options);
-    if (this.#publishers.count > 0 && this.#publishers.isAhead(subject)) return false;
-    return this.#attempt(subject, payload, own) !== NOT_NOW;
+    const isAhead = this.#publishers.count > 0 && this.#publishers.isAhead(subject);
+    const sent = isAhead ? notNow(payload, this.pool) : this.#attempt(subject, payload, own);
+    return sent !== NOT_NOW;
   }
 
   /**
@@ -223,9 +231,8 @@ export class Bus implements Responder, Disposable {
     const { signal, timeoutMs, ...rest } = checkOptions('options', options, PUBLISH_KEYS);
     const own = this.#envelope(rest);
     checkText('subject', subject);
-    await this.#publishers.until(subject, { signal, timeoutMs }, () => {
-      return this.#attempt(subject, payload, own) !== NOT_NOW;
-    });
+    const run = (): boolean => this.#attempt(subject, payload, own) !== NOT_NOW;
+    await this.#publishers.until(subject, { signal, timeoutMs }, run);
   }
 
   /**
@@ -248,8 +255,8 @@ export class Bus implements Responder, Disposable {
       forget: this.#forget,
     };
     const request = new PendingRequest(home, subject, ++this.#requestCount, own.headers);
-    this.#requests.add(request);
     const answer = request.wait(own);
+    this.#requests.add(request);
     this.#publishers.start(request);
     return answer;
   }
@@ -268,7 +275,7 @@ export class Bus implements Responder, Disposable {
     const own = resolveRequest(options, true);
     this.#checkOpen('replies');
     this.#subjects.get(subject);
-    this.#checkPayload(payload);
+    bytesOf(payload, this.pool);
     own.signal?.throwIfAborted();
     return this.#replies(subject, payload, own);
   }
@@ -362,7 +369,7 @@ export class Bus implements Responder, Disposable {
       requests: this.#requests.count,
       peers: this.#peers?.peers.count ?? 0,
       regionsOut: this.#peers?.peers.regionsOut ?? 0,
-      lost: this.#peers?.lost ?? 0,
+      lost: this.#delivery.lost + (this.#peers?.lost ?? 0),
       strays: this.#peers?.peers.strays ?? 0,
     };
   }
@@ -380,17 +387,19 @@ export class Bus implements Responder, Disposable {
     const peers = this.#peers;
     const prepared = this.#subjects.get(subject);
     const found = prepared.matches();
-    if (peers?.peers.isSettled === false && !peers.hasAsked(subject, found)) return NOT_NOW;
+    if (peers?.peers.isSettled === false && !peers.hasAsked(subject, found)) {
+      return notNow(payload, this.pool);
+    }
     if (peers !== undefined && found.beyond !== undefined) {
       return peers.publish(prepared, found, payload, envelope, this.#published + 1);
     }
     const count = found.plainCount + found.groupCount;
     const message = this.#delivery.isDispatching ? new BusMessage(this) : this.#borrowed;
     if (count === 0) {
-      this.#checkPayload(payload);
+      bytesOf(payload, this.pool);
       this.#unmatched++;
     } else if (!this.#delivery.hasRoom(found) || !this.#fill(message, payload)) {
-      return NOT_NOW;
+      return notNow(payload, this.pool);
     }
     this.#published++;
     if (payload instanceof Packet) payload.release();
@@ -428,28 +437,21 @@ export class Bus implements Responder, Disposable {
 
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
   #fill(message: BusMessage, payload: BusPayload): boolean {
+    const length = bytesOf(payload, this.pool);
+    message.length = length;
     if (payload instanceof Packet) {
-      this.#checkPayload(payload);
       message.offset = payload.offset;
-      message.length = payload.length;
       message.hold(payload.bufferId);
     } else {
-      const length = sizeOf(payload, this.pool);
       const offset = this.#payloads.store(payload, length);
       if (offset < 0) {
         this.#publishers.noteLack();
         return false;
       }
       message.offset = offset;
-      message.length = length;
       message.hold(this.#payloads.bufferId);
     }
     return true;
-  }
-
-  #checkPayload(payload: BusPayload): void {
-    if (!(payload instanceof Packet)) sizeOf(payload, this.pool);
-    else if (payload.pool !== this.pool) throw new TypeError('payload is a packet of another pool');
   }
 
   #join(group: PeerGroup): void {

@@ -6,6 +6,8 @@ import type { BusSubscription } from './bus-subscription.ts';
 import type { MatchSet } from './match-set.ts';
 
 type Subscriptions = readonly BusSubscription[];
+type Found = MatchSet<BusSubscription, unknown>;
+export type MembersOf = (found: Found, queue: string) => Subscriptions;
 const NOBODY: Subscriptions = [];
 
 /** A message whose handlers run once the running one has returned. */
@@ -14,6 +16,7 @@ interface Deferred {
   readonly plain: Subscriptions;
   readonly plainCount: number;
   readonly picked: Subscriptions;
+  readonly found: Found;
   /** The message is in the queues of loops and of asynchronous handlers. */
   readonly isQueued: boolean;
 }
@@ -29,10 +32,15 @@ export class Delivery {
   picked: Subscriptions = NOBODY;
   /** Subscriptions with a queue of messages. */
   queueCount: number = 0;
+  /** Messages for groups whose members had all ended when their turn came. */
+  lost: number = 0;
+  readonly #membersOf: MembersOf;
   #turn: number = 0;
 
-  constructor(backlogMax: number) {
+  /** `membersOf`: the members of a group on this thread. */
+  constructor(backlogMax: number, membersOf: MembersOf) {
     this.#backlogMax = backlogMax;
+    this.#membersOf = membersOf;
   }
 
   /** Messages that wait until the running handler returns. */
@@ -41,7 +49,7 @@ export class Delivery {
   }
 
   /** Picks a member of each queue group. False: one that stops publishers has no room. */
-  hasRoom(found: MatchSet<BusSubscription, unknown>): boolean {
+  hasRoom(found: Found): boolean {
     if (this.isDispatching && this.#backlog.length >= this.#backlogMax) return false;
     if (this.queueCount > 0) {
       const { plain, plainCount } = found;
@@ -70,7 +78,7 @@ export class Delivery {
   }
 
   /** {@link pick} of the group with that index. */
-  pickAt(found: MatchSet<BusSubscription, unknown>, index: number): BusSubscription | undefined {
+  pickAt(found: Found, index: number): BusSubscription | undefined {
     const turn = found.turns[index] ?? this.firstTurn();
     found.turns[index] = turn + 1;
     return this.pick(found.groups[index], turn);
@@ -91,17 +99,12 @@ export class Delivery {
    *
    * **Ownership** takes the message's reference.
    */
-  deliver(message: BusMessage, found: MatchSet<BusSubscription, unknown>): boolean {
+  deliver(message: BusMessage, found: Found): boolean {
     return this.deliverTo(message, found, found.plainCount, this.picked);
   }
 
   /** The same for the first `plainCount` plain ones, and these members of groups. */
-  deliverTo(
-    message: BusMessage,
-    found: MatchSet<BusSubscription, unknown>,
-    plainCount: number,
-    picked: Subscriptions,
-  ): boolean {
+  deliverTo(message: BusMessage, found: Found, plainCount: number, picked: Subscriptions): boolean {
     const { plain } = found;
     // Handlers may subscribe, and publish to the same subject.
     found.isPinned = true;
@@ -109,12 +112,12 @@ export class Delivery {
     const isQueued = !this.#isQueueing;
     try {
       this.isDispatching = true;
-      if (isQueued) this.#enqueue(message, plain, plainCount, picked);
+      if (isQueued) this.#enqueue(message, plain, plainCount, picked, found);
       if (isNested) {
-        this.#backlog.push({ message, plain, plainCount, picked, isQueued });
+        this.#backlog.push({ message, plain, plainCount, picked, found, isQueued });
         return false;
       }
-      this.#dispatch(message, plain, plainCount, picked);
+      this.#dispatch(message, plain, plainCount, picked, found);
       if (this.#backlog.length > 0) this.#dispatchBacklog();
     } finally {
       this.isDispatching = isNested;
@@ -126,7 +129,7 @@ export class Delivery {
     for (const { message } of this.#backlog.splice(0)) message.release();
   }
 
-  #pickEach(found: MatchSet<BusSubscription, unknown>): boolean {
+  #pickEach(found: Found): boolean {
     const picked: BusSubscription[] = [];
     for (let i = 0; i < found.groupCount; i++) {
       const member = this.pickAt(found, i);
@@ -139,9 +142,9 @@ export class Delivery {
 
   #dispatchBacklog(): void {
     for (let next = this.#backlog.shift(); next !== undefined; next = this.#backlog.shift()) {
-      const { message, plain, plainCount, picked, isQueued } = next;
-      if (!isQueued) this.#enqueue(message, plain, plainCount, picked);
-      this.#dispatch(message, plain, plainCount, picked);
+      const { message, plain, plainCount, picked, found, isQueued } = next;
+      if (!isQueued) this.#enqueue(message, plain, plainCount, picked, found);
+      this.#dispatch(message, plain, plainCount, picked, found);
     }
   }
 
@@ -151,12 +154,15 @@ export class Delivery {
     plain: Subscriptions,
     plainCount: number,
     picked: Subscriptions,
+    found: Found,
   ): void {
-    if (this.queueCount === 0) return;
+    if (this.queueCount === 0 && picked.length === 0) return;
     this.#isQueueing = true;
     try {
       for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
-      for (let i = 0; i < picked.length; i++) enqueue(picked[i], message);
+      for (let i = 0; i < picked.length; i++) {
+        if (!enqueue(picked[i], message)) this.#passOn(picked[i], message, found);
+      }
     } finally {
       this.#isQueueing = false;
     }
@@ -168,23 +174,45 @@ export class Delivery {
     plain: Subscriptions,
     plainCount: number,
     picked: Subscriptions,
+    found: Found,
   ): void {
     message.isLent = true;
     try {
       for (let i = 0; i < plainCount; i++) handle(plain[i], message);
-      for (let i = 0; i < picked.length; i++) handle(picked[i], message);
+      for (let i = 0; i < picked.length; i++) {
+        if (!handle(picked[i], message)) this.#passOn(picked[i], message, found);
+      }
     } finally {
       message.isLent = false;
       message.release();
     }
   }
+
+  /** To another member of the group of one that has ended before its turn. */
+  #passOn({ queue }: BusSubscription, message: BusMessage, found: Found): void {
+    const members = this.#membersOf(found, queue).filter(({ place }) => place >= 0);
+    const heir = this.pick(members, 0) ?? members[0];
+    const { isLent } = message;
+    message.isLent = true;
+    if (heir === undefined) this.lost++;
+    else if (heir.waiting !== undefined) heir.accept(message);
+    else heir.handle(message);
+    message.isLent = isLent;
+  }
 }
 
-/** Puts the message into the subscription's queue, if it has one and has not ended meanwhile. */
-function enqueue(subscription: BusSubscription, message: BusMessage): void {
-  if (subscription.waiting !== undefined && subscription.place >= 0) subscription.accept(message);
+/** Puts the message into the subscription's queue, if it has one. False: it has ended meanwhile. */
+function enqueue(subscription: BusSubscription, message: BusMessage): boolean {
+  if (subscription.waiting === undefined) return true;
+  if (subscription.place < 0) return false;
+  subscription.accept(message);
+  return true;
 }
 
-function handle(subscription: BusSubscription, message: BusMessage): void {
-  if (subscription.waiting === undefined && subscription.place >= 0) subscription.handle(message);
+/** Calls its handler, if it has no queue. False: it has ended meanwhile. */
+function handle(subscription: BusSubscription, message: BusMessage): boolean {
+  if (subscription.waiting !== undefined) return true;
+  if (subscription.place < 0) return false;
+  subscription.handle(message);
+  return true;
 }

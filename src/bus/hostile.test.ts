@@ -95,3 +95,34 @@ test('a handler that releases what it borrows takes it from no other handler', (
   expect(got).toEqual(['text', 'text']);
   finish();
 });
+
+test('options of a bus that joins are read once', () => {
+  const pool = BufferPool.create({ bufferSize: 1024, bufferCount: 16, maxThreads: 1 });
+  const sender = { capacity: 8, trySendRegion: () => false };
+  const mailbox = { handleRegions() {} };
+  let looks = 0;
+  const options = {
+    get name() {
+      return looks++ === 0 ? 'once' : 'a b';
+    },
+  };
+  const member = { pool, count: 1, mailbox, peer: () => sender } as never;
+  const bus = Bus.join(member, options);
+  expect({ name: bus.name, looks }).toEqual({ name: 'once', looks: 1 });
+  bus.destroy();
+  expectAllHome(pool);
+});
+
+test('a signal that cannot be listened to leaves no subscription and no request', async () => {
+  const { bus, finish } = setUp();
+  const signal = Object.defineProperties(Object.create(AbortSignal.prototype), {
+    aborted: { value: false },
+    throwIfAborted: { value() {} },
+  }) as AbortSignal;
+  expect(() => bus.subscribe('a', { signal }, () => {})).toThrow();
+  bus.subscribe('b', () => {});
+  await expect(bus.request('b', '', { signal })).rejects.toThrow();
+  await expect(bus.publish('b', '', { signal })).rejects.toThrow();
+  expect(bus.stats()).toMatchObject({ subscriptions: 1, requests: 0, waiting: 0 });
+  finish();
+});

@@ -6,7 +6,7 @@ import { checkBytes, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { lengthOf } from '../base/views.ts';
-import type { Packet } from '../packet/index.ts';
+import { Packet } from '../packet/index.ts';
 import { type BufferId, type BufferPool, NO_BUFFER } from '../pool/index.ts';
 
 /** What is published: bytes or a string, which are copied, or a packet, which is passed on. */
@@ -22,6 +22,22 @@ export function sizeOf(payload: Exclude<BusPayload, Packet>, pool: BufferPool): 
     );
   }
   return size;
+}
+
+/** The same of a packet, too. **Throws** what can never be published. */
+export function bytesOf(payload: BusPayload, pool: BufferPool): number {
+  if (!(payload instanceof Packet)) return sizeOf(payload, pool);
+  if (payload.pool !== pool) throw new TypeError('payload is a packet of another pool');
+  return payload.length;
+}
+
+/** In place of a number of recipients: nothing was sent. */
+export const NOT_NOW = -1;
+
+/** What can never be published is refused also when nothing can. **Throws** as {@link bytesOf}. */
+export function notNow(payload: BusPayload, pool: BufferPool): typeof NOT_NOW {
+  bytesOf(payload, pool);
+  return NOT_NOW;
 }
 
 function checkPayload(payload: unknown): Uint8Array<ArrayBufferLike> {
