@@ -23,7 +23,13 @@ const DIST = `${ROOT}dist/`;
 const ALL = 'all.js';
 const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
 /** Their names stay, since users see them; their statements become short. */
-const COMPACT = [`executor/${ALL}`, `link/${ALL}`, `link/loopback/${ALL}`, `native/${ALL}`];
+const COMPACT = [
+  `executor/${ALL}`,
+  `link/${ALL}`,
+  `link/loopback/${ALL}`,
+  `link/udp/${ALL}`,
+  `native/${ALL}`,
+];
 const SEPARATE = ['base/atomics'];
 
 /** Trims every file of dist, as tsc has just written them. */

@@ -250,7 +250,7 @@ export class Bus implements Responder, Disposable {
     own.signal?.throwIfAborted();
     checkText('subject', subject);
     const home = {
-      inbox: this.#inbox,
+      inbox: this.#peers?.inbox ?? INBOX,
       send: (each: PendingRequest) => this.#attempt(subject, payload, each.envelope),
       forget: this.#forget,
     };
@@ -285,7 +285,7 @@ export class Bus implements Responder, Disposable {
     payload: BusPayload,
     { headers, signal, timeoutMs = Infinity, max }: RepliesOptions,
   ): AsyncGenerator<BusMessage, void, undefined> {
-    const reply = `${this.#inbox}${++this.#requestCount}`;
+    const reply = `${this.#peers?.inbox ?? INBOX}${++this.#requestCount}`;
     const answers = this.subscribe(reply, max === undefined ? {} : { max });
     const guard = new WaitGuard({ signal, timeoutMs }, 'replies', (reason) => {
       if (signal?.aborted === true) answers.fail(reason);
@@ -481,10 +481,6 @@ export class Bus implements Responder, Disposable {
     if (request === undefined) return false;
     request.answer(message.handOver());
     return true;
-  }
-
-  get #inbox(): string {
-    return this.#peers?.inbox ?? INBOX;
   }
 
   #remove(subscription: BusSubscription): void {
