@@ -427,3 +427,12 @@ test('a handler may step the network: what is left of the instant happens once',
   expect(got).toEqual([0, 1, 2]);
   await Promise.all([client.close(), server.close()]);
 });
+
+test('a server takes readBuffersMax, as over TCP', async () => {
+  const network = new LoopbackNetwork();
+  const pool = makePool();
+  const server = await network.listen(pool, { codec, readBuffersMax: 1 });
+  await server.close();
+  const listening = network.listen(pool, { codec, readBuffersMax: 0 });
+  await expect(listening).rejects.toThrow(/readBuffersMax must be an integer from 1 to 256/);
+});

@@ -63,7 +63,7 @@ export interface LoopbackAddress
 export type LoopbackServerOptions = Omit<TcpServerOptions, 'path' | 'fd' | 'backlog'>;
 
 const CONNECT_KEYS = TCP_ADDRESS_KEYS.filter((key) => key !== 'path');
-const LISTEN_KEYS = ['host', 'port', 'maxLinks', 'onError'];
+const LISTEN_KEYS = ['host', 'port', 'maxLinks', 'readBuffersMax', 'onError'];
 const HOST_DEFAULT = '127.0.0.1';
 const PORT_MAX = 65_535;
 /** The first ephemeral port. */
