@@ -96,20 +96,32 @@ export class ExecutorSlot {
       const inHand = hand.packets();
       notify(() => this.#options.onCrash(this.index, error, inHand, hand.taken()));
       for (const { packet } of inHand) if (!packet.released) packet.release();
-      if (!this.#mayRestart(stopping) || !(await this.#delay(stopping))) {
+      const isNext = this.#mayRestart(stopping) && (await this.#delay(stopping));
+      if (!isNext || !this.#relaunch()) {
         this.#leaveEmpty();
         throw this.lastCrash;
       }
-      this.restarts++;
-      const worker = this.#launch();
-      this.#worker = worker;
-      void worker.started.then((report) => {
-        if (report === undefined) return;
-        this.#publish(restart);
-        notify(() => this.#options.onRestart(this.index));
-      });
     }
     this.#leaveEmpty();
+  }
+
+  /** Starts another thread. False: none can be made; its data cannot be cloned any more, say. */
+  #relaunch(): boolean {
+    this.restarts++;
+    try {
+      this.#worker = this.#launch();
+    } catch (error) {
+      this.restarts--;
+      const end = { wasOrdered: false, error, exitCode: 0 };
+      this.lastCrash = crashed(this.index, this.#assignment.name, end);
+      return false;
+    }
+    void this.#worker.started.then((report) => {
+      if (report === undefined) return;
+      this.#publish(restart);
+      notify(() => this.#options.onRestart(this.index));
+    });
+    return true;
   }
 
   /** Ends the thread, whatever it is doing. Not a crash. */
