@@ -38,7 +38,8 @@
  *     BEGIN   offset          the thread that reserved it    the claimant plain, by SYNC(entry)
  *     LENGTH  bytes reserved  the thread that reserved it    it           plain, by SYNC(entry)
  *
- * The n-th segment has epoch n, and stands in place `n mod 16`. One word holds its state:
+ * The n-th segment has epoch n, and stands in place `n mod 16`; a writer with headroom or tailroom
+ * has fewer in a small pool (ringWithMargins). One word holds the state of a segment:
  *
  *   FILL = FREE{lap}             waits until EPOCH reaches `16·lap + place`
  *   FILL = OPEN{entry, offset}   accepts reservations: the next is entry `entry`, its bytes begin
@@ -252,6 +253,15 @@ export interface RingShape {
 
 /** Up to sixteen buffers may wait for the receiver, or for a slow reservation. */
 export const RING_SHAPE: RingShape = { segmentBits: 4, epochBits: 32, runAfter: 4 };
+
+/**
+ * The ring of a writer with headroom or tailroom: it holds half of a small pool. The claimant
+ * copies messages that do not fill a segment; if the ring held all buffers, it would find none.
+ */
+export function ringWithMargins(bufferCount: number): RingShape {
+  const segmentBits = Math.min(RING_SHAPE.segmentBits, 30 - Math.clz32(bufferCount));
+  return { ...RING_SHAPE, segmentBits: Math.max(1, segmentBits) };
+}
 
 /** With fewer entries a segment would waste most of its buffer. */
 const ENTRY_BITS_MIN = 11;

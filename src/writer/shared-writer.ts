@@ -37,7 +37,9 @@ import {
   FILL,
   HEADER_LANE,
   LENGTH,
+  RING_SHAPE,
   type RingShape,
+  ringWithMargins,
   SHARED_WRITER_VERSION,
   SharedWriterLayout,
   STATE,
@@ -170,12 +172,14 @@ export class SharedWriter extends WaitingWriter {
     shape?: RingShape,
     epoch?: number,
   ): SharedWriter {
-    const { headroom } = resolveWriterOptions(flusher.pool, options);
+    const { headroom, tailroom } = resolveWriterOptions(flusher.pool, options);
+    const hasMargins = headroom + tailroom > 0;
+    const ring = hasMargins ? ringWithMargins(flusher.pool.bufferCount) : RING_SHAPE;
     checkBufferSize(flusher.pool);
     ensureStep();
     const lane = flusher.openLane();
     try {
-      const words = createSharedWriterBlock(flusher, lane, headroom, shape, epoch);
+      const words = createSharedWriterBlock(flusher, lane, headroom, shape ?? ring, epoch);
       const handle: SharedWriterHandle = Object.freeze({
         kind: 'busbar/shared-writer',
         version: SHARED_WRITER_VERSION,
@@ -209,7 +213,8 @@ export class SharedWriter extends WaitingWriter {
 
   /**
    * As `LocalWriter.tryReserve`. −1 also if sixteen buffers wait for the receiver or for an open
-   * reservation. An empty reservation gets one byte, which may be committed.
+   * reservation; with headroom or tailroom, half of a pool of less than 32. An empty reservation
+   * gets one byte, which may be committed.
    */
   tryReserve(length: number): number {
     if (length >>> 0 !== length || length > this.lengthMax) this.checkLength(length);
