@@ -4,6 +4,7 @@
 import { encodeText } from '../base/bytes.ts';
 import { checkInteger, checkSource, show } from '../base/check.ts';
 import { nowMs } from '../base/clock.ts';
+import { BusbarError } from '../base/errors.ts';
 import { textBytes, writeText } from '../base/text.ts';
 import { isBytes, lengthOf as viewLength } from '../base/views.ts';
 import { resolveWaitOptions, WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
@@ -32,7 +33,7 @@ interface RoomForParts {
 export class FrameWriter {
   readonly #writer: LocalWriter;
   readonly #codec: Codec;
-  /** True from the head of a frame of {@link writeParts} to its last byte. */
+  /** True from the head of a frame of {@link writeParts} to its last byte, if that comes. */
   #isInParts = false;
 
   constructor(writer: LocalWriter, codec: Codec) {
@@ -40,16 +41,12 @@ export class FrameWriter {
     this.#codec = codec;
   }
 
-  /** While it is true, nothing else may be written. */
+  /**
+   * While it is true, nothing else may be written. After a failure of {@link writeParts} it stays
+   * true: the peer has a part of the frame, and would take what follows for the rest.
+   */
   get isInParts(): boolean {
     return this.#isInParts;
-  }
-
-  /** Gives up the frame in parts, if its head was written. Returns whether it was. */
-  endParts(): boolean {
-    const wasInParts = this.#isInParts;
-    this.#isInParts = false;
-    return wasInParts;
   }
 
   /** Whether a payload of this length needs parts, and the codec can write them. */
@@ -91,6 +88,7 @@ export class FrameWriter {
   /** {@link tryReserve} that waits. */
   async reserve(length: number, options: WaitOptions | undefined): Promise<Reservation> {
     this.#encoder();
+    this.#checkWhole();
     checkInteger('length', length, 0, LENGTH_MAX);
     const head = this.#headBytes(length);
     const whole = await this.#writer.reserve(head + length + this.#codec.payloadTrim, options);
@@ -110,8 +108,7 @@ export class FrameWriter {
   }
 
   /**
-   * Writes one frame, whose payload comes in pieces, each once `link` has room. After a failure
-   * call {@link endParts}: the peer may have a part of the frame.
+   * Writes one frame, whose payload comes in pieces, each once `link` has room.
    */
   async writeParts(
     length: number,
@@ -120,6 +117,7 @@ export class FrameWriter {
     link: RoomForParts,
   ): Promise<void> {
     const codec = this.#encoder();
+    this.#checkWhole();
     if (codec.encodes !== 'head') throw new TypeError("the codec must have encodes: 'head'");
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER);
     const limits = resolveWaitOptions(options);
@@ -218,6 +216,11 @@ export class FrameWriter {
   #headBytes(length: number): number {
     const codec = this.#codec;
     return codec.headBytes === undefined ? codec.payloadSkip : codec.headBytes(length);
+  }
+
+  /** For calls in turn, which do not meet a frame in parts unless that was given up. */
+  #checkWhole(): void {
+    if (this.#isInParts) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'within a frame');
   }
 
   #encoder(): Codec {

@@ -146,8 +146,8 @@ export abstract class StreamLink extends TcpReader {
       try {
         await this.#frames.writeParts(length, source, rest, this.room);
       } catch (error) {
-        const wasBegun = this.#frames.endParts();
-        if (wasBegun && this.life.state === OPEN) this.act(this.life.handlerThrew(error));
+        const isCut = this.#frames.isInParts;
+        if (isCut && this.life.state === OPEN) this.act(this.life.handlerThrew(error));
         throw error;
       }
     });
