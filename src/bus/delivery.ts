@@ -8,14 +8,14 @@ import type { MatchSet } from './match-set.ts';
 type Subscriptions = readonly BusSubscription[];
 type Found = MatchSet<BusSubscription, unknown>;
 export type MembersOf = (found: Found, queue: string) => Subscriptions;
-const NOBODY: Subscriptions = [];
+const NOBODY: BusSubscription[] = [];
 
 /** A message whose handlers run once the running one has returned. */
 interface Deferred {
   readonly message: BusMessage;
   readonly plain: Subscriptions;
   readonly plainCount: number;
-  readonly picked: Subscriptions;
+  readonly picked: BusSubscription[];
   readonly found: Found;
   /** The message is in the queues of loops and of asynchronous handlers. */
   readonly isQueued: boolean;
@@ -29,7 +29,7 @@ export class Delivery {
   readonly #backlogMax: number;
   readonly #backlog: Deferred[] = [];
   /** The members that get the message, one of each queue group. */
-  picked: Subscriptions = NOBODY;
+  picked: BusSubscription[] = NOBODY;
   /** Subscriptions with a queue of messages. */
   queueCount: number = 0;
   /** Messages for groups whose members had all ended when their turn came. */
@@ -104,7 +104,12 @@ export class Delivery {
   }
 
   /** The same for the first `plainCount` plain ones, and these members of groups. */
-  deliverTo(message: BusMessage, found: Found, plainCount: number, picked: Subscriptions): boolean {
+  deliverTo(
+    message: BusMessage,
+    found: Found,
+    plainCount: number,
+    picked: BusSubscription[],
+  ): boolean {
     const { plain } = found;
     // Handlers may subscribe, and publish to the same subject.
     found.isPinned = true;
@@ -112,11 +117,12 @@ export class Delivery {
     const isQueued = !this.#isQueueing;
     try {
       this.isDispatching = true;
-      if (isQueued) this.#enqueue(message, plain, plainCount, picked, found);
+      // First: what is published while it is put into queues comes after it.
       if (isNested) {
         this.#backlog.push({ message, plain, plainCount, picked, found, isQueued });
-        return false;
       }
+      if (isQueued) this.#enqueue(message, plain, plainCount, picked, found);
+      if (isNested) return false;
       this.#dispatch(message, plain, plainCount, picked, found);
       if (this.#backlog.length > 0) this.#dispatchBacklog();
     } finally {
@@ -153,7 +159,7 @@ export class Delivery {
     message: BusMessage,
     plain: Subscriptions,
     plainCount: number,
-    picked: Subscriptions,
+    picked: BusSubscription[],
     found: Found,
   ): void {
     if (this.queueCount === 0 && picked.length === 0) return;
@@ -161,7 +167,12 @@ export class Delivery {
     try {
       for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
       for (let i = 0; i < picked.length; i++) {
-        if (!enqueue(picked[i], message)) this.#passOn(picked[i], message, found);
+        if (enqueue(picked[i], message)) continue;
+        const heir = this.#heirOf(picked[i], found);
+        if (heir === undefined) continue;
+        // A handler that runs at once has its turn later.
+        picked[i] = heir;
+        enqueue(heir, message);
       }
     } finally {
       this.#isQueueing = false;
@@ -173,14 +184,17 @@ export class Delivery {
     message: BusMessage,
     plain: Subscriptions,
     plainCount: number,
-    picked: Subscriptions,
+    picked: BusSubscription[],
     found: Found,
   ): void {
     message.isLent = true;
     try {
       for (let i = 0; i < plainCount; i++) handle(plain[i], message);
       for (let i = 0; i < picked.length; i++) {
-        if (!handle(picked[i], message)) this.#passOn(picked[i], message, found);
+        if (handle(picked[i], message)) continue;
+        const heir = this.#heirOf(picked[i], found);
+        if (heir?.waiting === undefined) heir?.handle(message);
+        else heir.accept(message);
       }
     } finally {
       message.isLent = false;
@@ -188,16 +202,11 @@ export class Delivery {
     }
   }
 
-  /** To another member of the group of one that has ended before its turn. */
-  #passOn({ queue }: BusSubscription, message: BusMessage, found: Found): void {
+  /** Another member of the group of one that has ended before its turn. */
+  #heirOf({ queue }: BusSubscription, found: Found): BusSubscription | undefined {
     const members = this.#membersOf(found, queue).filter(({ place }) => place >= 0);
-    const heir = this.pick(members, 0) ?? members[0];
-    const { isLent } = message;
-    message.isLent = true;
-    if (heir === undefined) this.lost++;
-    else if (heir.waiting !== undefined) heir.accept(message);
-    else heir.handle(message);
-    message.isLent = isLent;
+    if (members.length === 0) this.lost++;
+    return this.pick(members, 0) ?? members[0];
   }
 }
 

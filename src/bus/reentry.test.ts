@@ -6,6 +6,8 @@ import { BufferPool } from '../pool/index.ts';
 import { Bus } from './bus.ts';
 import type { BusSubscription } from './bus-subscription.ts';
 
+const TEXTS = ['one', 'two', 'three'];
+
 function setUp(): { bus: Bus } {
   const pool = BufferPool.create({ bufferSize: 256, bufferCount: 16, maxThreads: 1 });
   return { bus: new Bus(pool) };
@@ -42,6 +44,39 @@ test('an onError that publishes while others wait for the message changes nothin
   expect(heard).toEqual(all);
   expect(await readAll(before)).toEqual(all);
   expect(await readAll(after)).toEqual(all);
+  finish(bus);
+});
+
+test('what is published while a message of a handler is put into queues comes after it', () => {
+  const { bus } = setUp();
+  const heard: string[] = [];
+  bus.subscribe('start', () => {
+    for (const text of ['one', 'two']) expect(bus.tryPublish('n', text)).toBe(true);
+  });
+  const onError = (): void => {
+    expect(bus.tryPublish('n', 'alarm')).toBe(true);
+  };
+  bus.subscribe('n', { overflow: 'cut-off', limit: { messages: 1 }, onError });
+  bus.subscribe('n', (message) => void heard.push(message.text()));
+  expect(bus.tryPublish('start', '')).toBe(true);
+  expect(heard).toEqual(['one', 'two', 'alarm']);
+  finish(bus);
+});
+
+test('a member whose turn is lost while a message is put into queues keeps the order', () => {
+  const { bus } = setUp();
+  const heard: string[] = [];
+  const first = bus.subscribe('n', { queue: 'q' });
+  bus.subscribe('start', () => {
+    for (const text of ['one', 'two', 'three']) expect(bus.tryPublish('n', text)).toBe(true);
+  });
+  const onError = (): void => first.close();
+  bus.subscribe('n', { overflow: 'cut-off', limit: { messages: 1 }, onError });
+  bus.subscribe('n', { queue: 'q' }, (message) => void heard.push(message.text()));
+  bus.tryPublish('start', '');
+  // The loop had one of them, and dropped it when it was closed.
+  expect(heard).toEqual([...heard].sort((a, b) => TEXTS.indexOf(a) - TEXTS.indexOf(b)));
+  expect(heard.length).toBeGreaterThanOrEqual(2);
   finish(bus);
 });
 
