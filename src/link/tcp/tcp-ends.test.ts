@@ -233,13 +233,12 @@ test('a handler that leaves frames behind without a pause is told so', async () 
   });
   await new Promise(setImmediate);
   const frames = Array.from({ length: 100 }, (_, i) => frame(payloadOf(i)));
-  // The complaint comes after a wait for a buffer, as a rejection that nobody can catch but the
-  // process.
+  // The complaint comes after a wait for a buffer: nobody but the process can catch it.
   const complaint = new Promise((resolve) => {
-    const others = process.listeners('unhandledRejection');
-    process.removeAllListeners('unhandledRejection');
-    process.once('unhandledRejection', (error) => {
-      for (const listener of others) process.on('unhandledRejection', listener);
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.once('uncaughtException', (error) => {
+      for (const listener of others) process.on('uncaughtException', listener);
       resolve(error);
     });
   });
