@@ -20,22 +20,27 @@ function received(crew: Crew, count: number): Promise<void> {
   });
 }
 
-async function bury(crew: Crew, { worker, slot }: Producer): Promise<void> {
-  await worker.terminate();
+/** Ends threads, all at once, then cleans up after them in any order. */
+async function bury(crew: Crew, victims: readonly Producer[]): Promise<void> {
+  await Promise.all(victims.map(({ worker }) => worker.terminate()));
   crew.receive();
-  crew.writer?.recover(slot);
-  crew.flusher.recover(slot);
-  crew.pool.reclaim(slot);
+  const slots = victims.map(({ slot }) => slot);
+  if (crew.random.chance(0.5)) slots.reverse();
+  for (const slot of slots) crew.writer?.recover(slot);
+  for (const slot of slots.reverse()) {
+    crew.flusher.recover(slot);
+    crew.pool.reclaim(slot);
+  }
 }
 
-async function killSome(options: CrewOptions): Promise<void> {
+async function killSome(options: CrewOptions, atOnce: number = 1): Promise<void> {
   const crew = new Crew(options);
   const survivors = [crew.start(5_000, 3), crew.start(5_000, 3)];
-  for (let i = 0; i < KILLS; i++) {
-    const victim = crew.start(Infinity, 4);
-    await victim.attached;
+  for (let i = 0; i < KILLS; i += atOnce) {
+    const victims = Array.from({ length: atOnce }, () => crew.start(Infinity, 4));
+    await crew.all(victims.map(({ attached }) => attached));
     await crew.all([received(crew, 1 + crew.random.below(300))]);
-    await bury(crew, victim);
+    await bury(crew, victims);
     crew.check();
   }
   await crew.all(survivors.map((producer) => producer.done));
@@ -52,6 +57,10 @@ test('a thread that dies within a shared writer stops nobody, and loses no buffe
 test('the same when the writer flushes by itself', async () => {
   const policy = 'turn';
   await killSome({ bufferSize: 64, bufferCount: 64, isShared: true, policy, keepsMax: 3 });
+});
+
+test('threads that die together stop nobody', async () => {
+  await killSome({ bufferSize: 96, bufferCount: 64, isShared: true, policy: { messages: 3 } }, 3);
 });
 
 test('a thread that dies with a writer of its own frees its place and its buffers', async () => {

@@ -77,6 +77,20 @@ function finish(index: number): void {
   committed++;
 }
 
+/** Writes messages from private memory, one after another: a shared writer makes a run of them. */
+async function writeSome(first: number, countMax: number): Promise<number> {
+  while (open.length > 0) finish(0);
+  const count = Math.min(countMax, 1 + random.below(12));
+  for (let number = first; number < first + count; number++) {
+    const bytes = HEADER_BYTES + random.below(16);
+    const source = new Uint8Array(bytes);
+    putMessage(source, 0, bytes, task.thread, number);
+    if (!writer.tryWrite(source)) await writer.write(source);
+    committed++;
+  }
+  return count;
+}
+
 async function reserve(length: number): Promise<number> {
   const offset = writer.tryReserve(length);
   if (offset >= 0) return offset;
@@ -87,6 +101,10 @@ async function reserve(length: number): Promise<number> {
 
 async function produce(): Promise<void> {
   for (let number = 0; number < task.count; number++) {
+    if (random.chance(0.1)) {
+      number += (await writeSome(number, task.count - number)) - 1;
+      continue;
+    }
     const rest = random.below(random.chance(0.1) ? writer.messageBytesMax - HEADER_BYTES + 1 : 24);
     const length = Math.min(writer.messageBytesMax, HEADER_BYTES + rest);
     const offset = await reserve(length);
