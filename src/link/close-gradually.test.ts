@@ -73,3 +73,9 @@ test('one that must stop now closes no more', async () => {
   });
   expect(later.times).toEqual([10_000, undefined, undefined]);
 });
+
+test('what is no set of clients is refused by name', async () => {
+  for (const clients of [null, undefined, 5, {}]) {
+    await expect(closeGradually(clients as never)).rejects.toThrow(/^clients must be a set/);
+  }
+});

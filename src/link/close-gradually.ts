@@ -2,7 +2,7 @@
 /** `closeGradually`: the end of a server with many clients. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkInteger, checkOptions, checkSignal } from '../base/check.ts';
+import { checkInteger, checkOptions, checkSignal, show } from '../base/check.ts';
 import { TIMER_DELAY_MS_MAX } from '../base/clock.ts';
 
 /** Longest pause between closing two clients. */
@@ -46,6 +46,9 @@ export async function closeGradually(
   const graceMs = checkInteger('graceMs', own.graceMs ?? 10_000, 0, TIMER_DELAY_MS_MAX);
   const durationMs = checkInteger('durationMs', own.durationMs ?? 120_000, 0, TIMER_DELAY_MS_MAX);
   const signal = checkSignal('signal', own.signal);
+  if (typeof clients?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`clients must be a set, got ${show(clients)}`);
+  }
   if (clients.size === 0) return;
   const pause = (ms: number): Promise<unknown> =>
     signal?.aborted ? Promise.resolve() : waitFor(ms, signal).catch(() => {});

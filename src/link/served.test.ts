@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/** An async handler that learns of its link's end: the link ends, and nothing is uncaught. */
+/** The end of links that a server has: what async handlers learn of it, and how all of them end. */
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { settle, until } from '../../test/turns.ts';
@@ -154,5 +154,22 @@ test('server.close() while the handler is within a frame', async () => {
   });
   expect(code).toBe('ERR_BUSBAR_LINK_TRUNCATED');
   expect(uncaught).toEqual([]);
+  expect(pool.close()).toMatchObject({ heldByThreads: 0 });
+});
+
+test('server.close() reads its options once: all links close', async () => {
+  const pool = makePool();
+  const server = await TcpServer.listen(pool, { codec });
+  const clients = [1, 2, 3].map(() => connect(server.port, '127.0.0.1').resume());
+  await until(() => server.links.size === 3);
+  let reads = 0;
+  await server.close({
+    get deadlineMs() {
+      if (++reads > 1) throw new Error('read again');
+      return 60_000;
+    },
+  });
+  expect(server.stats().links).toBe(0);
+  for (const client of clients) client.destroy();
   expect(pool.close()).toMatchObject({ heldByThreads: 0 });
 });

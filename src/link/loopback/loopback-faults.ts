@@ -82,7 +82,7 @@ export function resolveFaults(faults: LoopbackFaults, present: ResolvedFaults): 
 
 function resolve(faults: LoopbackFaults, present: ResolvedFaults): ResolvedFaults {
   const { delayMs = [present.delayMsMin, present.delayMsMax] } = faults;
-  const [least, most] = typeof delayMs === 'number' ? [delayMs, delayMs] : delayMs;
+  const [least, most] = Array.isArray(delayMs) ? delayMs : [delayMs, delayMs];
   const delayMsMin = checkDelayMs(least);
   const delayMsMax = checkDelayMs(most);
   if (delayMsMin > delayMsMax) {

@@ -436,3 +436,9 @@ test('a server takes readBuffersMax, as over TCP', async () => {
   const listening = network.listen(pool, { codec, readBuffersMax: 0 });
   await expect(listening).rejects.toThrow(/readBuffersMax must be an integer from 1 to 256/);
 });
+
+test('a delay that is neither a number nor a pair is refused by name', () => {
+  for (const delayMs of [null, {}, 'ab', [1]]) {
+    expect(() => new LoopbackNetwork({ delayMs } as never)).toThrow(/^delayMs must be/);
+  }
+});

@@ -111,9 +111,13 @@ test('wrong arguments are refused by name', async () => {
   await expect(SharedPort.claim({ host: bad(7) })).rejects.toThrow(/^host must/);
   await expect(SharedPort.claim(bad({ hots: '::1' }))).rejects.toThrow(/hots/);
   expect(() => SharedPort.placeOf(bad(null))).toThrow(/^handle must/);
+  expect(() => SharedPort.placeOf(bad({}))).toThrow(/^handle.isShared must/);
   const port = await SharedPort.claim();
   expect(() => port.opened(-1, { path: 'x' })).toThrow(/^index must/);
   expect(() => port.opened(0, bad(7))).toThrow(/^place must/);
+  // Otherwise the first client of a forwarder would end its thread.
+  expect(() => port.opened(0, { path: bad(7) })).toThrow(/^place.path must/);
+  for (const index of [NaN, -1, '0']) expect(() => port.closed(bad(index))).toThrow(/^index must/);
   port.destroy();
 });
 

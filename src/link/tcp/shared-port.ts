@@ -6,7 +6,13 @@ import { lookup } from 'node:dns/promises';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkInteger, checkMade, checkOptions, checkText } from '../../base/check.ts';
+import {
+  checkBoolean,
+  checkInteger,
+  checkMade,
+  checkOptions,
+  checkText,
+} from '../../base/check.ts';
 import { native } from '../../native/features.ts';
 import { checkNetAllowed } from '../../native/permission.ts';
 import { listenReusePort } from '../../native/reuse-port.ts';
@@ -122,7 +128,9 @@ export class SharedPort {
    */
   static placeOf(handle: SharedPortHandle): SharedPlace {
     const { host, port, isShared } = checkOptions('handle', handle, HANDLE_KEYS);
-    return isShared ? { fd: listenReusePort({ host, port }).fd } : { path: privatePath() };
+    return checkBoolean('handle.isShared', isShared)
+      ? { fd: listenReusePort({ host, port }).fd }
+      : { path: privatePath() };
   }
 
   get port(): number {
@@ -133,12 +141,14 @@ export class SharedPort {
   opened(index: number, place: SharedPlace): void {
     checkInteger('index', index, 0, THREADS_MAX - 1);
     const { path } = checkOptions<{ fd?: number; path?: string }>('place', place, PLACE_KEYS);
+    if (path !== undefined) checkText('place.path', path);
     this.#paths[index] = path;
     this.#forwarder?.setPath(index, path);
   }
 
   /** Thread `index` has ended: no connection is forwarded to it. */
   closed(index: number): void {
+    checkInteger('index', index, 0, THREADS_MAX - 1);
     const path = this.#paths[index];
     if (path === undefined) return;
     this.#paths[index] = undefined;

@@ -339,15 +339,15 @@ export class TcpServer {
    * closed.
    */
   async close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
-    checkOptions('options', options, ['deadlineMs']);
-    if (options.deadlineMs !== undefined) checkTimeoutMs('deadlineMs', options.deadlineMs);
+    const own = checkOptions('options', options, ['deadlineMs']);
+    if (own.deadlineMs !== undefined) checkTimeoutMs('deadlineMs', own.deadlineMs);
     const closed = new Promise<void>((resolve) => {
       // The callback gets an error if the server had stopped listening before; it is closed, too.
       this.#server.close(() => resolve());
     });
     // Again: a handler may close the server before its own link is in the set.
     do {
-      await Promise.all(this.#unclosed().map((link) => link.close(options)));
+      await Promise.all(this.#unclosed().map((link) => link.close(own)));
     } while (this.#unclosed().length > 0);
     await closed;
   }
