@@ -18,6 +18,7 @@ import {
   u32,
 } from '../../../test/link/tcp-peers.ts';
 import { settle, until } from '../../../test/turns.ts';
+import { nextUncaught } from '../../../test/uncaught.ts';
 import { BusbarError } from '../../base/errors.ts';
 import { TcpLink } from '../index.ts';
 
@@ -233,15 +234,8 @@ test('a handler that leaves frames behind without a pause is told so', async () 
   });
   await new Promise(setImmediate);
   const frames = Array.from({ length: 100 }, (_, i) => frame(payloadOf(i)));
-  // The complaint comes after a wait for a buffer: nobody but the process can catch it.
-  const complaint = new Promise((resolve) => {
-    const others = process.listeners('uncaughtException');
-    process.removeAllListeners('uncaughtException');
-    process.once('uncaughtException', (error) => {
-      for (const listener of others) process.on('uncaughtException', listener);
-      resolve(error);
-    });
-  });
+  // The complaint comes after a wait for a buffer.
+  const complaint = nextUncaught();
   stream.push(Buffer.concat(frames));
   expect(await complaint).toMatchObject({
     message: expect.stringMatching(/until it returns false/),
