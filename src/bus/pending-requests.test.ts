@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { BufferPool } from '../pool/index.ts';
 import { Bus } from './index.ts';
 
-test('only the reply subject of a request is its reply, whatever ends with its number', async () => {
+test('only its reply subject replies to a request, not what ends with its number', async () => {
   const bus = new Bus(BufferPool.create({ bufferSize: 256, bufferCount: 8 }));
   const replies: string[] = [];
   const others: string[] = [];

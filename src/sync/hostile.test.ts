@@ -51,7 +51,7 @@ test('a decision that throws what a wait ends with has thrown, not ended the wai
   }
 });
 
-test('a decision that begins a wait of its own, and then throws what a wait ends with', async () => {
+test('a decision that begins a wait, and then throws what a wait ends with', async () => {
   const { pool, other } = two();
   const a = Gate.create(pool);
   const b = Gate.attach(other, a.handle);

@@ -90,7 +90,7 @@ test('a reader that stands still for 2³⁰ writes, or nearly 2³¹, reads again
   }
 });
 
-test('a thread that leaves the pool after it got the lock, and before it wrote, writes nothing', async () => {
+test('a thread that leaves the pool with the lock, before it writes, writes nothing', async () => {
   const pool = createPool();
   const lock = SeqLock.create(pool, { words: 1 });
   const leaving = BufferPool.attach(pool.handle);
