@@ -29,7 +29,7 @@ import { type BusHandler, BusSubscription, type SubscriptionHome } from './bus-s
 import { Delivery } from './delivery.ts';
 import { type Envelope, type PublishOptions, resolvePublish } from './envelope.ts';
 import { reportCrashes } from './messages-in-hand.ts';
-import { type BusPayload, bytesOf, NOT_NOW, notNow, Payloads } from './payloads.ts';
+import { type BusPayload, bytesOf, NOT_NOW, notNow, Payloads, sizeOf } from './payloads.ts';
 import { type BusMember, LaneGroup } from './peer/lane-group.ts';
 import { FrameHead } from './peer/message-frame.ts';
 import type { PeerGroup } from './peer/peer-carrier.ts';
@@ -211,9 +211,10 @@ export class Bus implements Responder, Disposable {
    */
   tryPublish(subject: string, payload: BusPayload, options?: PublishOptions): boolean {
     const own = options === undefined ? NO_ENVELOPE : this.#envelope(options);
-    const isAhead = this.#publishers.count > 0 && this.#publishers.isAhead(subject);
-    const sent = isAhead ? notNow(payload, this.pool) : this.#attempt(subject, payload, own);
-    return sent !== NOT_NOW;
+    if (this.#publishers.count > 0 && this.#publishers.isAhead(subject)) {
+      return notNow(payload, this.pool) !== NOT_NOW;
+    }
+    return this.#attempt(subject, payload, own) !== NOT_NOW;
   }
 
   /**
@@ -382,7 +383,7 @@ export class Bus implements Responder, Disposable {
     // What may be sent does not depend on who has subscribed.
     if (envelope.headers !== undefined)
       this.#head.check(this.#subjects.get(subject), envelope, this.pool);
-    const request = this.#requests.find(subject);
+    const request = this.#requests.count === 0 ? undefined : this.#requests.find(subject);
     if (request !== undefined) return this.#answer(request, payload, envelope);
     const peers = this.#peers;
     const prepared = this.#subjects.get(subject);
@@ -437,18 +438,19 @@ export class Bus implements Responder, Disposable {
 
   /** Gives the message its bytes, with a reference. False: no buffer is free now. */
   #fill(message: BusMessage, payload: BusPayload): boolean {
-    const length = bytesOf(payload, this.pool);
-    message.length = length;
     if (payload instanceof Packet) {
+      message.length = bytesOf(payload, this.pool);
       message.offset = payload.offset;
       message.hold(payload.bufferId);
     } else {
+      const length = sizeOf(payload, this.pool);
       const offset = this.#payloads.store(payload, length);
       if (offset < 0) {
         this.#publishers.noteLack();
         return false;
       }
       message.offset = offset;
+      message.length = length;
       message.hold(this.#payloads.bufferId);
     }
     return true;

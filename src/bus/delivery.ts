@@ -121,7 +121,9 @@ export class Delivery {
       if (isNested) {
         this.#backlog.push({ message, plain, plainCount, picked, found, isQueued });
       }
-      if (isQueued) this.#enqueue(message, plain, plainCount, picked, found);
+      if (isQueued && (this.queueCount > 0 || picked.length > 0)) {
+        this.#enqueue(message, plain, plainCount, picked, found);
+      }
       if (isNested) return false;
       this.#dispatch(message, plain, plainCount, picked, found);
       if (this.#backlog.length > 0) this.#dispatchBacklog();
@@ -162,7 +164,6 @@ export class Delivery {
     picked: BusSubscription[],
     found: Found,
   ): void {
-    if (this.queueCount === 0 && picked.length === 0) return;
     this.#isQueueing = true;
     try {
       for (let i = 0; i < plainCount; i++) enqueue(plain[i], message);
@@ -190,15 +191,19 @@ export class Delivery {
     message.isLent = true;
     try {
       for (let i = 0; i < plainCount; i++) handle(plain[i], message);
-      for (let i = 0; i < picked.length; i++) {
-        if (handle(picked[i], message)) continue;
-        const heir = this.#heirOf(picked[i], found);
-        if (heir?.waiting === undefined) heir?.handle(message);
-        else heir.accept(message);
-      }
+      if (picked.length > 0) this.#dispatchToPicked(message, picked, found);
     } finally {
       message.isLent = false;
       message.release();
+    }
+  }
+
+  #dispatchToPicked(message: BusMessage, picked: BusSubscription[], found: Found): void {
+    for (const member of picked) {
+      if (handle(member, message)) continue;
+      const heir = this.#heirOf(member, found);
+      if (heir?.waiting === undefined) heir?.handle(message);
+      else heir.accept(message);
     }
   }
 

@@ -26,7 +26,7 @@ export class PendingRequests {
 
   /** The one whose reply subject this is; `subject` may be of any type. */
   find(subject: string): PendingRequest | undefined {
-    if (this.#byNumber.size === 0 || typeof subject !== 'string') return undefined;
+    if (typeof subject !== 'string') return undefined;
     const request = this.#byNumber.get(numberOf(subject));
     return request?.reply === subject ? request : undefined;
   }
