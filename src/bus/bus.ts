@@ -98,7 +98,6 @@ export class Bus implements Responder, Disposable {
   };
   #published: number = 0;
   #unmatched: number = 0;
-  #requestCount: number = 0;
 
   /** **Throws** TypeError, RangeError. */
   constructor(pool: BufferPool, options: BusOptions = {}) {
@@ -212,7 +211,8 @@ export class Bus implements Responder, Disposable {
   tryPublish(subject: string, payload: BusPayload, options?: PublishOptions): boolean {
     const own = options === undefined ? NO_ENVELOPE : this.#envelope(options);
     if (this.#publishers.count > 0 && this.#publishers.isAhead(subject)) {
-      return notNow(payload, this.pool) !== NOT_NOW;
+      bytesOf(payload, this.pool);
+      return false;
     }
     return this.#attempt(subject, payload, own) !== NOT_NOW;
   }
@@ -255,7 +255,7 @@ export class Bus implements Responder, Disposable {
       send: (each: PendingRequest) => this.#attempt(subject, payload, each.envelope),
       forget: this.#forget,
     };
-    const request = new PendingRequest(home, subject, ++this.#requestCount, own.headers);
+    const request = new PendingRequest(home, subject, this.#requests.nextNumber(), own.headers);
     const answer = request.wait(own);
     this.#requests.add(request);
     this.#publishers.start(request);
@@ -286,7 +286,7 @@ export class Bus implements Responder, Disposable {
     payload: BusPayload,
     { headers, signal, timeoutMs = Infinity, max }: RepliesOptions,
   ): AsyncGenerator<BusMessage, void, undefined> {
-    const reply = `${this.#peers?.inbox ?? INBOX}${++this.#requestCount}`;
+    const reply = `${this.#peers?.inbox ?? INBOX}${this.#requests.nextNumber()}`;
     const answers = this.subscribe(reply, max === undefined ? {} : { max });
     const guard = new WaitGuard({ signal, timeoutMs }, 'replies', (reason) => {
       if (signal?.aborted === true) answers.fail(reason);

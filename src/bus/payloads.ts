@@ -24,7 +24,7 @@ export function sizeOf(payload: Exclude<BusPayload, Packet>, pool: BufferPool): 
   return size;
 }
 
-/** The same of a packet, too. **Throws** what can never be published. */
+/** The bytes of any payload. **Throws** as {@link sizeOf}; TypeError: a packet of another pool. */
 export function bytesOf(payload: BusPayload, pool: BufferPool): number {
   if (!(payload instanceof Packet)) return sizeOf(payload, pool);
   if (payload.pool !== pool) throw new TypeError('payload is a packet of another pool');
@@ -34,7 +34,7 @@ export function bytesOf(payload: BusPayload, pool: BufferPool): number {
 /** In place of a number of recipients: nothing was sent. */
 export const NOT_NOW = -1;
 
-/** What can never be published is refused also when nothing can. **Throws** as {@link bytesOf}. */
+/** NOT_NOW, for a payload that can be published later. **Throws** as {@link bytesOf}. */
 export function notNow(payload: BusPayload, pool: BufferPool): typeof NOT_NOW {
   bytesOf(payload, pool);
   return NOT_NOW;

@@ -6,14 +6,20 @@ import type { PendingRequest } from './pending-request.ts';
 const CODE_0 = '0'.charCodeAt(0);
 
 /**
- * The requests by the number at the end of their reply subjects: each reply subject is a new
- * string, and Node 26 takes 300 ns to hash one, for each of the calls of a map.
+ * The requests by the number at the end of their reply subjects. A map by the subjects would be
+ * slower: each is a new string, and Node 26 takes 300 ns to hash a new string.
  */
 export class PendingRequests {
   readonly #byNumber: Map<number, PendingRequest> = new Map();
+  #lastNumber: number = 0;
 
   get count(): number {
     return this.#byNumber.size;
+  }
+
+  /** For the next request. */
+  nextNumber(): number {
+    return ++this.#lastNumber;
   }
 
   add(request: PendingRequest): void {
@@ -24,7 +30,7 @@ export class PendingRequests {
     this.#byNumber.delete(request.number);
   }
 
-  /** The one whose reply subject this is; `subject` may be of any type. */
+  /** The request whose reply subject this is. A `subject` that is not a string has none. */
   find(subject: string): PendingRequest | undefined {
     if (typeof subject !== 'string') return undefined;
     const request = this.#byNumber.get(numberOf(subject));
@@ -36,7 +42,7 @@ export class PendingRequests {
   }
 }
 
-/** The number that the digits at the end are; -1 if there is none. */
+/** The number at the end of the text; −1 without one. */
 function numberOf(text: string): number {
   let number = 0;
   let place = 1;

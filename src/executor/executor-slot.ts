@@ -105,7 +105,7 @@ export class ExecutorSlot {
     this.#leaveEmpty();
   }
 
-  /** Starts another thread. False: none can be made; its data cannot be cloned any more, say. */
+  /** Starts another thread. False: that failed, for instance because its data cannot be cloned. */
   #relaunch(): boolean {
     this.restarts++;
     try {

@@ -218,7 +218,7 @@ export class FrameWriter {
     return codec.headBytes === undefined ? codec.payloadSkip : codec.headBytes(length);
   }
 
-  /** For calls in turn, which do not meet a frame in parts unless that was given up. */
+  /** Calls run in turn, so they meet a frame in parts only if an earlier call has given it up. */
   #checkWhole(): void {
     if (this.#isInParts) throw new BusbarError('ERR_BUSBAR_LINK_CLOSED', 'within a frame');
   }

@@ -9,8 +9,8 @@
  *   waited   a thread waits and wants to be rung
  *   died     a thread has died that was counted, or that ran the function
  *   count    how many are still to come; of a gate: how many have come in since it was opened
- *   closing  of a gate, in RUNNING: it was closed while a thread decided; open() clears it, and the
- *            count: what is being decided can close the gate then, but its batch cannot
+ *   closing  of a gate, in RUNNING: it was closed while a thread decided. open() clears it and the
+ *            count. Then the decision may still close the gate; the end of its old batch does not
  *   epoch    of a wait group: how often the count has come to 0, modulo 2¹³. A wait ends when the
  *            epoch differs from that at its begin, so an add() right after hides nothing. (After a
  *            multiple of 8192 rounds between two looks of a waiter, it ends with a later one.)

@@ -239,7 +239,8 @@ export class Waiters {
       const holder = loadAcquire(words, seat + HOLDER);
       if (holder === NO_HOLDER || holder === this.#badge) continue;
       if (!this.#isAbandoned(holder, asker)) continue;
-      // What cleans up may never have run. An exception would leave the seat to others half done.
+      // The repair may call functions for the first time. If that threw, the seat would stay half
+      // repaired, and a thread that joins would wait for it.
       ensureStack();
       // This thread's badge, so that no other thread does the same, and our own death would show.
       if (compareExchange(words, seat + HOLDER, holder, recoveredBy(this.#badge)) !== holder) {

@@ -30,14 +30,10 @@ test.each([4, 8, 12, 17, 31])(
         else writer.commit(at, 8);
         if (!isGap) sent++;
       }
-      for (let tries = 0; !writer.flush() && tries < 200; tries++) drain();
-      drain();
+      flushAll(writer, drain);
       expect({ round, got }).toEqual({ round, got: sent });
     }
-    expect(writer.close()).toBe(0);
-    drain();
-    flusher.close();
-    expectAllHome(pool);
+    end(writer, drain);
   },
 );
 
@@ -64,12 +60,23 @@ test.each([2, 3, 4])('a writer of one thread needs no more than %i buffers', (bu
       }
       if (all.includes(-1)) break;
     }
-    for (let tries = 0; !writer.flush() && tries < 100; tries++) drain();
-    drain();
+    flushAll(writer, drain);
     expect({ round, got }).toEqual({ round, got: sent });
   }
+  end(writer, drain);
+});
+
+type Writer = LocalWriter | SharedWriter;
+
+function flushAll(writer: Writer, drain: () => number): void {
+  for (let tries = 0; !writer.flush() && tries < 200; tries++) drain();
+  drain();
+}
+
+/** The writer has delivered all, and every buffer is free. */
+function end(writer: Writer, drain: () => number): void {
   expect(writer.close()).toBe(0);
   drain();
-  flusher.close();
-  expectAllHome(pool);
-});
+  writer.flusher.close();
+  expectAllHome(writer.pool);
+}
