@@ -4,7 +4,7 @@
  * and run: test/packaging/app.ts, and programs from the guides. Needs the registry once, for the
  * tools of test/packaging.
  *
- * `npm test` runs the cases that need no other tools than the repository's own, as its gate
+ * `npm run test:more` runs the cases that need no tools but the repository's own, as its gate
  * `packaging`; with `--tools` this runs the others. Other arguments choose cases by the beginnings
  * of their names.
  */

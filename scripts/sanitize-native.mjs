@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm run native:sanitize`, and a gate of `npm test`: the tests of the shim once more, on a shim
+ * `npm run native:sanitize`, a gate of `npm run test:more`: the tests of the shim once more, on one
  * with AddressSanitizer and UndefinedBehaviorSanitizer. For Linux with a compiler that has both.
  * Leaks are not looked for: Node has its own. Node itself is not instrumented.
  */

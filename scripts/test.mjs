@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm test`: every check there is, gate by gate, what failed once more at the end, and one line
- * with the sum.
+ * `npm test`: the checks that a change must pass, gate by gate, what failed once more at the end,
+ * and one line with the sum. `npm run test:more`: the gates for which it has no time.
  *
  * A gate that fails does not stop the others. Each counts as one, save the tests, which count one
  * by one. Nothing may be skipped: a skipped test fails the run. `npm test -- lint types` runs only
@@ -39,10 +39,16 @@ const GATES = {
   benchmarks: runBenchmarks,
 };
 
-/** Gates that keep one core busy: these lists run at a time, each in a process of its own. */
-const BESIDE = [
-  ['types', 'lint', 'api', 'documentation', 'site'],
-  ['sanitizers', 'package', 'packaging'],
+/** Gates of `npm run test:more`: `npm test` runs one of them only if it is named. */
+const MORE = ['fallbacks', 'plain', 'sanitizers', 'packaging', 'benchmarks'];
+
+/** Gates that keep one core busy: the two lists of a pair run at a time, each in a process. */
+const PAIRS = [
+  [
+    ['types', 'lint', 'api', 'documentation'],
+    ['package', 'site'],
+  ],
+  [['sanitizers'], ['packaging']],
 ];
 
 /** Tests of what works in another way where there is no shim. */
@@ -61,6 +67,7 @@ const SWITCHED_OFF = { BUSBAR_NATIVE: 'off', BUSBAR_TEST_NATIVE: '' };
 /** Searches by byte are slow there: fewer random streams than on WebAssembly memory. */
 const PLAIN = { BUSBAR_MEMORY: 'plain', BUSBAR_FUZZ_RUNS: '100000' };
 
+const ONLY_MORE = '--more';
 const WITHOUT_SHIM = '--without-shim';
 const PLAIN_MEMORY = '--plain-memory';
 /** `--into=FILE`: the run is part of another, which reads there what became of it. */
@@ -89,16 +96,24 @@ if (unknown.length > 0) {
 const total = { passed: 0, failed: 0, skipped: 0 };
 const summary = [];
 const failures = [];
-const chosen = Object.keys(GATES).filter((name) => named.length === 0 || named.includes(name));
-const beside = BESIDE.map((list) => list.filter((name) => chosen.includes(name)));
-const isBeside = beside.every((list) => list.length > 0);
+const chosen = Object.keys(GATES).filter(isChosen);
+const pairs = PAIRS.map((pair) =>
+  pair.map((list) => list.filter((name) => chosen.includes(name))),
+).filter((pair) => pair.every((list) => list.length > 0));
 for (const name of chosen) {
-  if (!isBeside || !beside.flat().includes(name)) await runGate(name, GATES[name]);
-  else if (name === beside[0][0]) await runBeside(beside);
+  const pair = pairs.find((lists) => lists.flat().includes(name));
+  if (pair === undefined) await runGate(name, GATES[name]);
+  else if (pair[0][0] === name) await runBeside(pair);
 }
 if (into !== undefined) writeFileSync(into, JSON.stringify({ total, summary, failures }));
 else showSum();
 process.exitCode = total.failed + total.skipped > 0 || total.passed === 0 ? 1 : 0;
+
+/** Without names: all of `npm test`, or, after a build, of `npm run test:more`. */
+function isChosen(name) {
+  if (named.length > 0) return named.includes(name);
+  return name === 'build' || MORE.includes(name) === args.includes(ONLY_MORE);
+}
 
 function showSum() {
   console.log(`\n${summary.join('\n')}\n`);
