@@ -198,7 +198,8 @@ export class ModelMemory {
     const first = this.used;
     this.used += words;
     if (this.used > this.heap.length) {
-      const size = Math.max(this.used, this.heap.length * 2);
+      // A quarter more than now: most scenarios have one large block, and small ones after it.
+      const size = Math.max((this.used * 5) >> 2, this.heap.length * 2);
       this.heap = grown(this.heap, new Int32Array(size));
       this.readers = grown(this.readers, new Uint16Array(size));
       this.writers = grown(this.writers, new Uint16Array(size));
