@@ -32,9 +32,10 @@ export class WaitingRegions {
   count(closed: boolean): { readonly writers: number; readonly waitingRegions: number } {
     const words = this.#words;
     const layout = this.#layout;
+    const used = loadSeqCst(words, LANES_USED);
     let writers = 0;
     let waitingRegions = 0;
-    for (let lane = 0; lane < layout.writerCount; lane++) {
+    for (let lane = 0; lane < used; lane++) {
       const record = layout.lane(lane);
       if (loadAcquire(words, record + OWNER) === OWNER_NONE) continue;
       writers++;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import { watchAccesses } from '../../test/accesses.ts';
 import { coded, expectAllHome } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
 import { BufferPool } from '../pool/index.ts';
@@ -401,4 +402,21 @@ test('a receiver that has left the pool changes nothing, and another takes its p
   writer.close();
   theirs.close();
   expectAllHome(other);
+});
+
+test('its figures cost what the lanes do that were ever used, however many there are', () => {
+  const pool = BufferPool.create(shape);
+  const flusher = WriteFlusher.create(pool, { writerCount: 65_536, regionCount: 2 });
+  const writers = [1, 2, 3].map(() => new LocalWriter(flusher));
+  for (const writer of writers) send(writer, 'x');
+  writers[0]?.close();
+  let accesses = 0;
+  const count = (): void => {
+    accesses++;
+  };
+  watchAccesses(count, () => {
+    expect(flusher.stats()).toMatchObject({ writers: 3, waitingRegions: 3 });
+  });
+  expect(accesses).toBeLessThan(12);
+  flusher.close();
 });
