@@ -27,6 +27,7 @@ const COMPACT = [
   `executor/${ALL}`,
   `link/${ALL}`,
   `link/loopback/${ALL}`,
+  `link/tcp/${ALL}`,
   `link/udp/${ALL}`,
   `native/${ALL}`,
 ];

@@ -10,6 +10,7 @@ import type { PacketChannel, WordChannel } from '../channel/index.ts';
 import type { Executor, ExecutorGroup } from '../executor/index.ts';
 import type { TcpLink, TcpServer, UdpLink } from '../link/index.ts';
 import type { BufferPool } from '../pool/index.ts';
+import type { SeqLock } from '../sync/index.ts';
 import type { LocalWriter, WriteFlusher } from '../writer/index.ts';
 import { METRICS, type Metric } from './metric-table.ts';
 import {
@@ -19,6 +20,7 @@ import {
   type ObjectSnapshot,
   type Snapshot,
 } from './snapshot.ts';
+import { readWritten, tryWrite } from './written-snapshot.ts';
 
 /** What a {@link Monitor} can watch. */
 export type Watched =
@@ -32,7 +34,8 @@ export type Watched =
   | UdpLink
   | WriteFlusher
   | LocalWriter
-  | Bus;
+  | Bus
+  | SeqLock;
 
 /** Options of a {@link Monitor}. */
 export interface MonitorOptions {
@@ -72,6 +75,9 @@ const HOLDER_LOADS_MAX = 1 << 20;
 /** Of a pool; the others are shown as one. */
 const HOLDERS_MAX = 16;
 
+/** What another monitor has written. */
+const WRITTEN = 'written';
+
 /** The kind of an object by its type's name, so that another copy of busbar may have made it. */
 const KINDS: Readonly<Record<string, string>> = {
   BufferPool: 'pool',
@@ -85,6 +91,7 @@ const KINDS: Readonly<Record<string, string>> = {
   WriteFlusher: 'flusher',
   LocalWriter: 'writer',
   Bus: 'bus',
+  SeqLock: WRITTEN,
 };
 
 /**
@@ -92,7 +99,8 @@ const KINDS: Readonly<Record<string, string>> = {
  * thread. Nothing is counted for it that is not counted anyway.
  *
  * Counters of pools, channels, flushers and groups lie in shared memory: one monitor sees those of
- * all threads. Servers, links, writers and buses belong to a thread, and so does a monitor of them.
+ * all threads. Servers, links, writers and buses belong to a thread, and so does a monitor of them:
+ * it shows them to one of another thread by {@link tryWrite}.
  *
  * **Ownership** what is watched stays alive until {@link unwatch}.
  *
@@ -123,7 +131,8 @@ export class Monitor {
   }
 
   /**
-   * Watches an object under a name that no other one has.
+   * Watches an object under a name that no other one has. Of a `SeqLock`: the objects of a monitor
+   * that writes into it, 'clients' as 'name/clients'.
    *
    * **Throws** TypeError if it cannot be watched, RangeError if the name is taken.
    */
@@ -134,7 +143,11 @@ export class Monitor {
       const known = Object.keys(KINDS).join(', ');
       throw new TypeError(`subject must be one of ${known}, got ${show(subject)}`);
     }
-    this.#add(name, (holders) => read(kind, name, subject, holders));
+    this.#add(name, (holders) =>
+      kind === WRITTEN
+        ? this.#readWritten(name, subject as SeqLock)
+        : read(kind, name, subject, holders),
+    );
   }
 
   /**
@@ -212,6 +225,21 @@ export class Monitor {
     };
   }
 
+  /**
+   * Writes what it watches into a lock that a monitor of another thread watches, which shows it as
+   * it was then. 'busy': another thread writes. 'full': the lock has too few words, of 4 bytes of
+   * JSON each; the reader is told so.
+   *
+   * **Cost** that of {@link snapshot} and of `lock.tryWrite`. **Throws** TypeError,
+   * ERR_BUSBAR_DETACHED.
+   */
+  tryWrite(lock: SeqLock): 'written' | 'busy' | 'full' {
+    if (typeNameOf(lock) !== 'SeqLock') {
+      throw new TypeError(`lock must be a SeqLock, got ${show(lock)}`);
+    }
+    return tryWrite(lock, { own: Object.fromEntries(this.#own), objects: this.snapshot().objects });
+  }
+
   /** Whether a supervisor should restart the process, or send it no work. */
   health(): Health {
     return this.snapshot().health;
@@ -219,6 +247,8 @@ export class Monitor {
 
   /** @internal The metrics of all kinds, those that have no object included. */
   kinds(): [kind: string, metrics: readonly Metric[]][] {
+    // Learns those of other threads.
+    this.snapshot();
     return kindsOf(this.#own);
   }
 
@@ -226,6 +256,12 @@ export class Monitor {
     checkName('name', name);
     if (this.#reads.has(name)) throw new RangeError(`name must be new, but "${name}" is watched`);
     this.#reads.set(name, read);
+  }
+
+  #readWritten(prefix: string, lock: SeqLock): ObjectSnapshot[] {
+    const { own, objects } = readWritten(lock);
+    for (const [kind, metrics] of Object.entries(own)) this.#own.set(kind, metrics);
+    return objects.map((each) => ({ ...each, name: `${prefix}/${each.name}` }));
   }
 
   #healthOf(objects: readonly ObjectSnapshot[]): Health {
@@ -269,7 +305,7 @@ function checkName(what: string, name: unknown): void {
 }
 
 /** The name of an object's type; '' if it has none. */
-function typeNameOf(subject: Watched): string {
+function typeNameOf(subject: unknown): string {
   const { toJSON } = (subject ?? {}) as { toJSON?: unknown };
   if (typeof toJSON !== 'function') return '';
   return String((toJSON.call(subject) as { type?: unknown } | null)?.type);
@@ -285,7 +321,7 @@ function read(
     const { bufferedBytes, flushedBytes, closed } = subject as LocalWriter;
     return [{ kind, name, stats: { bufferedBytes, flushedBytes, closed } }];
   }
-  const stats: object = (subject as Exclude<Watched, LocalWriter>).stats();
+  const stats: object = (subject as Exclude<Watched, LocalWriter | SeqLock>).stats();
   if (kind === 'executor') {
     return (Array.isArray(stats) ? stats : [stats]).map(({ index, lastCrash, ...rest }) => ({
       kind,

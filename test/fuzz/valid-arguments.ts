@@ -140,6 +140,7 @@ export const VALID: Readonly<Record<string, Made>> = {
   'Monitor.constructor options': () => ({ program: 'fuzz', stuckMs: 1000 }),
   'Monitor.watch subject': ({ pool }) => pool,
   monitor: () => new busbar.Monitor(),
+  lock: ({ pool }) => busbar.SeqLock.create(pool, { words: 64 }),
   own: () => ({
     kind: 'own',
     metrics: [{ field: 'a', type: 'gauge', unit: '1', name: 'own.a', help: '' }],
