@@ -7,6 +7,7 @@ import { ExecutorGroup, type ExecutorStats } from 'busbar/executor';
 import { SharedPort } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
+import { SeqLock } from 'busbar/sync';
 import { Board } from './board.ts';
 import { type BrokerStats, newServerId } from './broker.ts';
 import {
@@ -16,7 +17,7 @@ import {
   resolveBrokerOptions,
 } from './broker-options.ts';
 import type { Done, ExecutorData, Lost, Message, Order } from './executor-messages.ts';
-import { FIGURES, readFigures, sumOf } from './figures.ts';
+import { sumOf } from './figures.ts';
 
 /** Regions in one lane. */
 const LANE_CAPACITY = 1024;
@@ -26,6 +27,8 @@ const BUFFERS_PER_LANE = 2;
 const OTHER_THREADS = 2;
 /** How often an executor may crash before the broker gives up. */
 const RESTARTS = { maxRestarts: 10, withinMs: 60_000 };
+/** Room for what an executor says of itself: 1.4 kB while its counters are low. */
+const FIGURES = { words: 1024 };
 /** How often the host looks whether all have replied. */
 const LOOK_MS = 5;
 /** How long an executor in good order may take to answer. */
@@ -56,6 +59,8 @@ export class BrokerGroup {
   readonly #group: ExecutorGroup;
   readonly #port: SharedPort;
   readonly #channel: BroadcastChannel;
+  /** By executor, what it does. */
+  readonly #figures: readonly SeqLock[];
   readonly #orders: Map<number, OpenOrder> = new Map();
   #orderCount: number = 0;
   #isRetired: boolean = false;
@@ -68,6 +73,7 @@ export class BrokerGroup {
     group: ExecutorGroup,
     port: SharedPort,
     channel: BroadcastChannel,
+    figures: readonly SeqLock[],
   ) {
     this.options = options;
     this.pool = group.pool;
@@ -75,6 +81,7 @@ export class BrokerGroup {
     this.#group = group;
     this.#port = port;
     this.#channel = channel;
+    this.#figures = figures;
     channel.onmessage = (event) => this.#hear((event as { data: Message }).data);
   }
 
@@ -99,11 +106,13 @@ export class BrokerGroup {
       maxThreads: count + OTHER_THREADS,
     });
     const board = Board.create(count);
+    const figures = Array.from({ length: count }, () => SeqLock.create(pool, FIGURES));
     const serverId = newServerId();
     const channel = new BroadcastChannel(serverId);
     const data: ExecutorData = {
       options: brokerOptions,
       board: board.memory,
+      figures: figures.map(({ handle }) => handle),
       serverId,
       port: port.handle,
     };
@@ -126,7 +135,7 @@ export class BrokerGroup {
           if (broker !== undefined) broker.#repeat();
         },
       });
-      broker = new BrokerGroup(options, group, port, channel);
+      broker = new BrokerGroup(options, group, port, channel, figures);
       // Their replies say where they listen.
       await broker.stats();
       return broker;
@@ -158,15 +167,11 @@ export class BrokerGroup {
     return this.#group.stats();
   }
 
-  /** Shows the broker's parts, and the figures of its executors. */
+  /** Shows the broker's parts, and what its executors do. */
   watch(monitor: Monitor): void {
-    const group = this.#group;
     monitor.watch('messages', this.pool);
-    monitor.watch('executors', group);
-    const read = (): Record<string, number>[] => {
-      return group.stats().map(({ counters }) => readFigures(counters));
-    };
-    monitor.watchOwn('broker', { kind: 'broker', metrics: FIGURES, read });
+    monitor.watch('executors', this.#group);
+    for (const [index, lock] of this.#figures.entries()) monitor.watch(`broker-${index}`, lock);
     const isServing = (): boolean => !this.#isRetired && this.#stopped === undefined;
     monitor.check('clients', () => (isServing() ? '' : 'no more are taken'));
   }

@@ -232,7 +232,7 @@ export class Broker implements BrokerCore {
 
   /** Shows the broker's parts and figures. */
   watch(monitor: Monitor): void {
-    monitor.watch('messages', this.pool);
+    if (this.#seat.peers === NO_PEERS) monitor.watch('messages', this.pool);
     monitor.watch('writers', this.#flusher);
     if (this.#server !== undefined) monitor.watch('clients', this.#server);
     const read = (): Record<string, unknown> => ({ ...this.stats() });

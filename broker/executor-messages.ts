@@ -5,6 +5,7 @@
  */
 
 import type { SharedPlace, SharedPortHandle } from 'busbar/link';
+import type { SeqLockHandle } from 'busbar/sync';
 import type { BrokerStats } from './broker.ts';
 import type { BrokerOptions } from './broker-options.ts';
 
@@ -13,6 +14,8 @@ export interface ExecutorData {
   readonly options: BrokerOptions;
   /** Memory of the board. */
   readonly board: SharedArrayBuffer;
+  /** By executor, where it writes what it does. */
+  readonly figures: readonly SeqLockHandle[];
   /** Also the name of the channel. */
   readonly serverId: string;
   readonly port: SharedPortHandle;

@@ -153,6 +153,31 @@ test('it prints its help, the reason of a failure, and why it has only one execu
 });
 
 if (native.features.udp.available) {
+  test('the exporter shows the links of each executor', async () => {
+    const places = ['--tcp', '0', '--metrics', '0', '--metrics-token', 'secret'];
+    const { collector, port } = await start(['--executors', '2', ...places]);
+    const [, url] = await collector.line(/^Live figures, and \/metrics: (http:\S+)$/);
+    const sockets = Array.from({ length: 32 }, () => createSocket('udp4'));
+    for (const socket of sockets) await send(socket, port, 'a:1|c');
+    for (const socket of sockets) socket.close();
+    const scrape = async (): Promise<string> => {
+      const place = new URL('/metrics?token=secret', url);
+      return await (await fetch(place)).text();
+    };
+    /** Bytes that each has read. */
+    const read = async (): Promise<number[]> => {
+      const lines = (await scrape()).matchAll(
+        /^busbar_link_io_bytes_total\{busbar_link_name="statsd-([01])\/udp",.*receive"\} (\d+)$/gm,
+      );
+      return [...lines].map(([, , bytes]) => Number(bytes));
+    };
+    await expect.poll(async () => (await read()).reduce((sum, each) => sum + each, 0)).toBe(160);
+    expect(await read()).toEqual([expect.any(Number), expect.any(Number)]);
+    expect(Math.min(...(await read()))).toBeGreaterThan(0); // but once in 2³¹ times
+    expect(await scrape()).toContain('busbar_server_links{busbar_server_name="statsd-0/tcp"} 0\n');
+    expect(await collector.stop()).toBe(0);
+  });
+
   test('clients are spread over executors, each with a table of its own', async () => {
     const { collector, port } = await start(['--executors', '2', '--max-entries', '1']);
     const sockets = Array.from({ length: 32 }, () => createSocket('udp4'));

@@ -8,6 +8,7 @@ import type { Monitor } from 'busbar/metrics';
 import { native, topology } from 'busbar/native';
 import { Packet } from 'busbar/packet';
 import { BufferPool } from 'busbar/pool';
+import { SeqLock, type SeqLockHandle } from 'busbar/sync';
 import { FIGURES } from './figures.ts';
 import { freeTcpPort, freeUnixPath } from './free-places.ts';
 import type { StreamPlaces } from './line-streams.ts';
@@ -62,6 +63,8 @@ export interface ExecutorData {
   readonly capacity: number;
   readonly seed: number;
   readonly places: StreamPlaces;
+  /** By executor, where it writes what its links do. */
+  readonly figures: readonly SeqLockHandle[];
 }
 
 /** The kernel coalesces datagrams up to this size; see docs/links.md. */
@@ -70,6 +73,8 @@ const BUFFER_BYTES = 65_536;
 const BUFFERS_PER_EXECUTOR = 32;
 /** Threads of the pool besides the executors: the host, and a spare slot for a restart. */
 const OTHER_THREADS = 2;
+/** Room for what an executor writes of its links, in words. */
+const FIGURES_WORDS = 2048;
 /** Crashes of an executor after which the collector gives up. */
 const RESTARTS = { maxRestarts: 10, withinMs: 60_000 };
 /** Wait for an executor's reply; a later reply becomes part of the next report. */
@@ -88,6 +93,8 @@ export class Collector {
   readonly #pool: BufferPool;
   readonly #group: ExecutorGroup;
   readonly #aggregate: Aggregate;
+  /** By executor, what its links do. */
+  readonly #figures: readonly SeqLock[];
   /** By executor: the reader of the round that it is sending. */
   readonly #readers: ({ readonly round: number; readonly reader: SnapshotReader } | undefined)[];
   /** Executors that have not replied yet. */
@@ -102,11 +109,13 @@ export class Collector {
     options: CollectorOptions,
     pool: BufferPool,
     group: ExecutorGroup,
+    figures: readonly SeqLock[],
     { port, tcpPort, alone }: { port: number; tcpPort: number | undefined; alone: string },
   ) {
     const { percentiles, entriesMax, gaugeTtlSeconds, naming = AS_THEY_CAME } = options;
     this.#pool = pool;
     this.#group = group;
+    this.#figures = figures;
     this.#aggregate = new Aggregate(pool, percentiles, naming, entriesMax, gaugeTtlSeconds * 1000);
     this.#readers = Array(group.count).fill(undefined);
     this.port = port;
@@ -139,6 +148,8 @@ export class Collector {
       bufferCount: BUFFERS_PER_EXECUTOR * (count + 1),
       maxThreads: count + OTHER_THREADS,
     });
+    const words = FIGURES_WORDS;
+    const figures = Array.from({ length: count }, () => SeqLock.create(pool, { words }));
     let collector: Collector | undefined;
     try {
       const { host, port } = await freeAddress(pool, options);
@@ -153,6 +164,7 @@ export class Collector {
         capacity: entriesMax,
         seed: Math.random() * 2 ** 32,
         places: { host, tcpPort, unixPath },
+        figures: figures.map(({ handle }) => handle),
       };
       const group = await ExecutorGroup.start({
         pool,
@@ -168,7 +180,7 @@ export class Collector {
         },
       });
       const alone = available || wanted === 1 ? '' : reason;
-      collector = new Collector(options, pool, group, { port, tcpPort, alone });
+      collector = new Collector(options, pool, group, figures, { port, tcpPort, alone });
       return collector;
     } catch (error) {
       pool.close();
@@ -176,10 +188,11 @@ export class Collector {
     }
   }
 
-  /** Shows the pool, the executors, and what they have gathered up to the last report. */
+  /** Shows the pool, the executors and their links, and what reports have told so far. */
   watch(monitor: Monitor): void {
     monitor.watch('datagrams', this.#pool);
     monitor.watch('executors', this.#group);
+    for (const [index, lock] of this.#figures.entries()) monitor.watch(`statsd-${index}`, lock);
     const read = (): Record<string, number> => ({ ...this.#totals });
     monitor.watchOwn('gathered', { kind: 'statsd', metrics: FIGURES, read });
   }

@@ -3,7 +3,9 @@
 
 import type { ExecutorContext } from 'busbar/executor';
 import { type UdpHandler, UdpLink, type UdpLinkOptions } from 'busbar/link';
+import { Monitor } from 'busbar/metrics';
 import { Packet } from 'busbar/packet';
+import { SeqLock } from 'busbar/sync';
 import type { ExecutorData } from './collector.ts';
 import { Gatherer } from './gatherer.ts';
 import { LineStreams } from './line-streams.ts';
@@ -11,32 +13,43 @@ import { readOrder, writeEnd, writeRecords } from './snapshot.ts';
 
 /** Turns of the event loop, at most, to read what has arrived when the last interval ends. */
 const LAST_TURNS_MAX = 10_000;
+/** How often it writes for the host what its links do, in milliseconds. */
+const FIGURES_MS = 500;
 
 export async function run(context: ExecutorContext): Promise<void> {
   const { pool, mailbox, signal } = context;
   const data = context.data as ExecutorData;
-  const { host, port, reusePort, datagramPath, receiveBytes, capacity, seed, places } = data;
+  const { host, port, reusePort, datagramPath, receiveBytes, capacity, seed, places, figures } =
+    data;
   const { bytes, view } = pool;
   const clock = (): number => performance.timeOrigin + performance.now();
   const gatherer = new Gatherer(capacity, seed, clock);
   const links: UdpLink[] = [];
-  const receive = async (options: UdpLinkOptions): Promise<void> => {
+  const monitor = new Monitor();
+  const receive = async (name: string, options: UdpLinkOptions): Promise<void> => {
     const onMessage = (offset: number, length: number): void =>
       gatherer.take(bytes, offset, offset + length);
     const handler = (): UdpHandler => ({ onMessage });
-    links.push(await UdpLink.open(pool, { ...options, receiveBytes, handler }));
+    const link = await UdpLink.open(pool, { ...options, receiveBytes, handler });
+    links.push(link);
+    monitor.watch(name, link);
   };
   const close = async (): Promise<void> => {
     await Promise.all(links.map((link) => link.close()));
   };
   context.defer(close);
-  await receive({ host, port, reusePort });
-  if (context.index === 0 && datagramPath !== undefined) await receive({ path: datagramPath });
+  await receive('udp', { host, port, reusePort });
+  if (context.index === 0 && datagramPath !== undefined)
+    await receive('datagrams', { path: datagramPath });
   const complain = (what: string): void => console.error(what);
   // One thread is enough for streams: a read of one returns many lines.
   const streams =
     context.index === 0 ? await LineStreams.open(places, gatherer, complain) : undefined;
   context.defer(() => streams?.destroy());
+  streams?.watch(monitor);
+  const lock = SeqLock.attach(pool, figures[context.index]);
+  const timer = setInterval(() => monitor.tryWrite(lock), FIGURES_MS);
+  context.defer(() => clearInterval(timer));
   let droppedBefore = 0;
   let flushed = Promise.resolve();
 

@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { DelimiterCodec } from 'busbar/framer';
 import { type TcpLink, TcpServer } from 'busbar/link';
+import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
 import type { Gatherer } from './gatherer.ts';
 
@@ -33,7 +34,8 @@ export class LineStreams {
   readonly #gatherer: Gatherer;
   readonly #pool: BufferPool;
   readonly #complain: (what: string) => void;
-  readonly #servers: TcpServer[] = [];
+  /** By what is connected to. */
+  readonly #servers: Map<string, TcpServer> = new Map();
   #complaints = 0;
 
   private constructor(gatherer: Gatherer, complain: (what: string) => void) {
@@ -55,17 +57,23 @@ export class LineStreams {
     const streams = new LineStreams(gatherer, complain);
     const { host, tcpPort, unixPath } = places;
     try {
-      if (tcpPort !== undefined) await streams.#listen({ host, port: tcpPort });
+      if (tcpPort !== undefined) await streams.#listen('tcp', { host, port: tcpPort });
       if (unixPath !== undefined) {
         // A crashed executor may have left it; the host has checked that no process listens.
         rmSync(unixPath, { force: true });
-        await streams.#listen({ path: unixPath });
+        await streams.#listen('unix', { path: unixPath });
       }
     } catch (error) {
       streams.destroy();
       throw error;
     }
     return streams;
+  }
+
+  /** Shows its parts. */
+  watch(monitor: Monitor): void {
+    monitor.watch('lines', this.#pool);
+    for (const [name, server] of this.#servers) monitor.watch(name, server);
   }
 
   /** Begins a new interval: errors are printed again. */
@@ -75,10 +83,13 @@ export class LineStreams {
 
   /** Stops at once; unfinished lines are dropped. */
   destroy(): void {
-    for (const server of this.#servers) server.destroy();
+    for (const server of this.#servers.values()) server.destroy();
   }
 
-  async #listen(where: { host: string; port: number } | { path: string }): Promise<void> {
+  async #listen(
+    name: string,
+    where: { host: string; port: number } | { path: string },
+  ): Promise<void> {
     const server = await TcpServer.listen(this.#pool, {
       ...where,
       codec: () => LINES,
@@ -87,7 +98,7 @@ export class LineStreams {
       maxLinks: STREAMS_MAX,
       onError: (error) => this.#complain(error.message),
     });
-    this.#servers.push(server);
+    this.#servers.set(name, server);
   }
 
   #handle(link: TcpLink): {

@@ -107,7 +107,7 @@ describe.skipIf(!isExpected)('with Prometheus', () => {
       const common = ['--port', '0', '--executors', '2', ...metrics];
       const broker = new Program('build/broker/main.js', ['--seconds', '0', ...common], places);
       const statsd = new Program('build/examples/statsd/main.js', common, places);
-      // It has what the others have in their executors, where no monitor is, or not at all.
+      // It has what the others lack.
       const whole = new Program('build/test/metrics/whole.main.js', [], places);
       const found = /^Live figures, and \/metrics: (http:\S+)$/;
       const programs = [
@@ -149,6 +149,15 @@ describe.skipIf(!isExpected)('with Prometheus', () => {
       await expect.poll(() => sampleOf('sum(busbar_broker_messages_in_total)')).toBe('1');
       expect(await sampleOf('busbar_broker_clients > 0')).toBe('1');
       expect(await sampleOf('count(busbar_executor_state)')).toBe('4');
+      for (const [metric, label, name] of [
+        ['busbar_server_links', 'busbar_server_name', 'broker-[01]/clients'],
+        ['busbar_flusher_writers', 'busbar_flusher_name', 'broker-[01]/writers'],
+        ['busbar_link_dropped_total', 'busbar_link_name', 'statsd-[01]/udp'],
+      ]) {
+        const asked = `count(${metric}{${label}=~"${name}"})`;
+        await expect.poll(() => sampleOf(asked), { message: asked }).toBe('2');
+      }
+      expect(await sampleOf('sum(busbar_server_links{busbar_server_name=~"broker.*"})')).toBe('1');
       expect(await sampleOf('sum(busbar_pool_buffer_limit{job=~"busbar.*"}) > 100')).toBeDefined();
       for (const { expr } of targets) {
         const asked = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '1m');
