@@ -110,7 +110,7 @@ export class BrokerGroup {
     const serverId = newServerId();
     const channel = new BroadcastChannel(serverId);
     const data: ExecutorData = {
-      options: brokerOptions,
+      options,
       board: board.memory,
       figures: figures.map(({ handle }) => handle),
       serverId,

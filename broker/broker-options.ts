@@ -4,31 +4,6 @@
  * What they mean stands in the help of the command line.
  */
 
-export interface BrokerOptions {
-  readonly host?: string;
-  readonly user?: string;
-  readonly pass?: string;
-  readonly token?: string;
-  readonly port?: number;
-  readonly authTimeoutMs?: number;
-  readonly maxPayloadBytes?: number;
-  readonly maxControlLineBytes?: number;
-  readonly maxPendingBytes?: number;
-  readonly stallMs?: number;
-  readonly writeDeadlineMs?: number;
-  readonly frameTimeoutMs?: number;
-  readonly maxConnections?: number;
-  readonly maxSubscriptions?: number;
-  readonly maxSubscriptionTokens?: number;
-  readonly maxSubscriptionBytes?: number;
-  readonly pingIntervalMs?: number;
-  readonly maxPingsOut?: number;
-  readonly poolBytes?: number;
-  readonly lingerMs?: number;
-  readonly lameDuckGraceMs?: number;
-  readonly lameDuckDurationMs?: number;
-}
-
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const HOUR_MS = 3_600_000;
@@ -43,35 +18,40 @@ const POOL_BYTES_MAX = 2048 * MIB - 64;
  */
 const LINE_REST_BYTES = 16;
 
-type TextKey = 'host' | 'user' | 'pass' | 'token';
-type NumberKey = Exclude<keyof BrokerOptions, TextKey>;
+/** Of an option that is a number: the default, the least and the most. */
+type Range = readonly [number, number, number];
 
-/** Of each option that is a number: the default, the least and the most. */
-const NUMBERS: Readonly<Record<NumberKey, readonly [number, number, number]>> = {
-  port: [4222, 0, 65_535],
-  authTimeoutMs: [2000, 1, HOUR_MS],
-  maxPayloadBytes: [64 * KIB, 1, 8 * MIB],
-  maxControlLineBytes: [4 * KIB, 64, 64 * KIB],
-  maxPendingBytes: [64 * MIB, 4 * KIB, 1024 * MIB],
-  stallMs: [1000, 0, HOUR_MS],
-  writeDeadlineMs: [10_000, 1, HOUR_MS],
-  frameTimeoutMs: [60_000, 1, HOUR_MS],
-  maxConnections: [65_536, 1, 1 << 20],
-  maxSubscriptions: [100_000, 1, 1 << 24],
-  maxSubscriptionTokens: [128, 1, 64 * KIB],
-  maxSubscriptionBytes: [384 * MIB, 64 * KIB, 64 * 1024 * MIB],
-  pingIntervalMs: [120_000, 1, DAY_MS],
-  maxPingsOut: [2, 1, 100],
-  poolBytes: [1024 * MIB, MIB, 2048 * MIB],
-  lingerMs: [2000, 0, HOUR_MS],
-  lameDuckGraceMs: [10_000, 0, DAY_MS],
-  lameDuckDurationMs: [120_000, 0, DAY_MS],
+const NUMBERS = {
+  port: [4222, 0, 65_535] as Range,
+  authTimeoutMs: [2000, 1, HOUR_MS] as Range,
+  maxPayloadBytes: [64 * KIB, 1, 8 * MIB] as Range,
+  maxControlLineBytes: [4 * KIB, 64, 64 * KIB] as Range,
+  maxPendingBytes: [64 * MIB, 4 * KIB, 1024 * MIB] as Range,
+  stallMs: [1000, 0, HOUR_MS] as Range,
+  writeDeadlineMs: [10_000, 1, HOUR_MS] as Range,
+  frameTimeoutMs: [60_000, 1, HOUR_MS] as Range,
+  maxConnections: [65_536, 1, 1 << 20] as Range,
+  maxSubscriptions: [100_000, 1, 1 << 24] as Range,
+  maxSubscriptionTokens: [128, 1, 64 * KIB] as Range,
+  maxSubscriptionBytes: [384 * MIB, 64 * KIB, 64 * 1024 * MIB] as Range,
+  pingIntervalMs: [120_000, 1, DAY_MS] as Range,
+  maxPingsOut: [2, 1, 100] as Range,
+  poolBytes: [1024 * MIB, MIB, 2048 * MIB] as Range,
+  lingerMs: [2000, 0, HOUR_MS] as Range,
+  lameDuckGraceMs: [10_000, 0, DAY_MS] as Range,
+  lameDuckDurationMs: [120_000, 0, DAY_MS] as Range,
 };
+type NumberKey = keyof typeof NUMBERS;
 const NUMBER_KEYS = Object.keys(NUMBERS) as NumberKey[];
+type TextKey = 'host' | 'user' | 'pass' | 'token';
 
 /** Names of all options that are texts, and of all. */
 export const TEXT_KEYS: readonly TextKey[] = ['host', 'user', 'pass', 'token'];
-export const KNOWN_KEYS: readonly (keyof BrokerOptions)[] = [...TEXT_KEYS, ...NUMBER_KEYS];
+export const KNOWN_KEYS: readonly (TextKey | NumberKey)[] = [...TEXT_KEYS, ...NUMBER_KEYS];
+
+export type BrokerOptions = Readonly<
+  Partial<Record<TextKey, string>> & Partial<Record<NumberKey, number>>
+>;
 
 /** All options with their values. */
 export interface ResolvedBrokerOptions extends Readonly<Record<NumberKey, number>> {

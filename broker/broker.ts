@@ -123,7 +123,8 @@ export class Broker implements BrokerCore {
   readonly #hurry: AbortController = new AbortController();
   #closed: Promise<void> | undefined = undefined;
 
-  private constructor(options: ResolvedBrokerOptions, seat: BrokerSeat) {
+  /** One of several, which works together with the others from here on. */
+  constructor(options: ResolvedBrokerOptions, seat: BrokerSeat) {
     this.#seat = seat;
     this.#count = seat.peers.carriers.length;
     const maxSubscriptionBytes = Math.floor(options.maxSubscriptionBytes / this.#count);
@@ -163,7 +164,7 @@ export class Broker implements BrokerCore {
     this.#checking = setInterval(() => this.#check(), checkMs);
   }
 
-  /** Listens. Rejects with ERR_BUSBAR_LINK_REFUSED when the port is taken. */
+  /** One by itself. Rejects with ERR_BUSBAR_LINK_REFUSED when the port is taken. */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
     const resolved = resolveBrokerOptions(options);
     const { bufferSize, bufferCount, host, port } = resolved;
@@ -173,11 +174,6 @@ export class Broker implements BrokerCore {
     const broker = new Broker(resolved, seat);
     await broker.listen(() => ({ host, port }));
     return broker;
-  }
-
-  /** One of several, which works together with the others from here on. */
-  static prepare(options: BrokerOptions, seat: BrokerSeat): Broker {
-    return new Broker(resolveBrokerOptions(options), seat);
   }
 
   /**

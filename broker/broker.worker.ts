@@ -21,7 +21,7 @@ export async function run(context: ExecutorContext): Promise<void> {
   const { pool, index } = context;
   const peers = executorPeers(context);
   const seat = { pool, peers, board: new Board(board), serverId, port: port.port };
-  const broker = Broker.prepare(options, seat);
+  const broker = new Broker(options, seat);
   const channel = new BroadcastChannel(serverId);
   let place: SharedPlace | undefined;
 

@@ -7,11 +7,11 @@
 import type { SharedPlace, SharedPortHandle } from 'busbar/link';
 import type { SeqLockHandle } from 'busbar/sync';
 import type { BrokerStats } from './broker.ts';
-import type { BrokerOptions } from './broker-options.ts';
+import type { ResolvedBrokerOptions } from './broker-options.ts';
 
 /** Start data of every executor. */
 export interface ExecutorData {
-  readonly options: BrokerOptions;
+  readonly options: ResolvedBrokerOptions;
   /** Memory of the board. */
   readonly board: SharedArrayBuffer;
   /** By executor, where it writes what it does. */

@@ -84,7 +84,7 @@ export class JoinedBrokers {
       },
     };
     const seat = { pool: this.pool, peers, board: this.#board, serverId: 'JOINED' };
-    this.brokers[index] = Broker.prepare(this.#brokerOptions(), seat);
+    this.brokers[index] = new Broker(resolveBrokerOptions(this.#brokerOptions()), seat);
     await this.brokers[index].listen(() => ({ host: '127.0.0.1', port: 0 }));
   }
 
