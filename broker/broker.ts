@@ -18,7 +18,6 @@ import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
 import { WriteFlusher } from 'busbar/writer';
 import { Board } from './board.ts';
-import type { BrokerCore, BrokerCounters, Mesh, Router } from './broker-core.ts';
 import {
   type BrokerOptions,
   type ResolvedBrokerOptions,
@@ -28,7 +27,9 @@ import { Connection } from './connection.ts';
 import { FIGURES } from './figures.ts';
 import { infoLine } from './handshake.ts';
 import { LaneReader } from './lane-reader.ts';
+import type { Message } from './message.ts';
 import { ProtocolCodec } from './protocol.ts';
+import type { Subscription } from './subscription.ts';
 
 /** Clients are looked after so often at least, and at most every CHECK_MS_MIN. */
 const CHECK_MS_MAX = 500;
@@ -86,8 +87,15 @@ export interface BrokerSeat {
   readonly port?: number;
 }
 
+/** Counts since the broker started. */
+export interface BrokerCounters {
+  messagesIn: number;
+  messagesOut: number;
+  pings: number;
+}
+
 /** What a broker has done, and has to do. */
-export interface BrokerStats extends BrokerCounters {
+export interface BrokerStats extends Readonly<BrokerCounters> {
   readonly connections: number;
   /** Connections that are not read from because something has no room. */
   readonly paused: number;
@@ -95,17 +103,15 @@ export interface BrokerStats extends BrokerCounters {
   readonly slowConsumers: number;
 }
 
-export class Broker implements BrokerCore {
+export class Broker {
   readonly options: ResolvedBrokerOptions;
   readonly pool: BufferPool;
-  readonly router: Router;
-  readonly mesh: Mesh;
+  /** Who gets a message, here and at other executors. */
+  readonly router: FanOut<Message, Subscription<Connection>>;
+  /** The other executors. */
+  readonly mesh: ServerPeers<Message, Subscription<Connection>>;
   readonly backpressure: Backpressure;
-  readonly counters: BrokerCounters = {
-    messagesIn: 0,
-    messagesOut: 0,
-    pings: 0,
-  };
+  readonly counters: BrokerCounters = { messagesIn: 0, messagesOut: 0, pings: 0 };
   readonly connections: Set<Connection> = new Set();
 
   readonly #seat: BrokerSeat;

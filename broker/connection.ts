@@ -16,7 +16,7 @@ import { BusbarError } from 'busbar/errors';
 import type { FrameReader } from 'busbar/framer';
 import type { TcpHandler, TcpLink } from 'busbar/link';
 import type { LocalWriter } from 'busbar/writer';
-import type { BrokerCore } from './broker-core.ts';
+import type { Broker } from './broker.ts';
 import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
@@ -66,7 +66,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
   /** More waits for it than may. */
   isHeldBack: boolean = false;
 
-  readonly #core: BrokerCore;
+  readonly #broker: Broker;
   readonly #codec: ProtocolCodec;
   readonly #framer: FrameReader;
   readonly #writer: LocalWriter;
@@ -85,21 +85,21 @@ export class Connection implements TcpHandler, Client, PressedClient {
   #askedCount: number = 0;
   #handledCount: number = 0;
 
-  constructor(core: BrokerCore, link: TcpLink, id: number, nowMs: number) {
-    this.#core = core;
+  constructor(broker: Broker, link: TcpLink, id: number, nowMs: number) {
+    this.#broker = broker;
     this.link = link;
     this.id = id;
     this.#codec = link.framer.codec as ProtocolCodec;
     this.#framer = link.framer;
     this.#writer = link.writer;
-    this.#share = core.router.share;
-    this.#bytes = core.pool.bytes;
-    this.#maxPendingBytes = core.options.maxPendingBytes;
-    this.#signs = new SignsOfLife(core.options, nowMs);
-    this.#publication = new Publication(core, this);
-    this.#subscribing = new Subscribing(core, this);
+    this.#share = broker.router.share;
+    this.#bytes = broker.pool.bytes;
+    this.#maxPendingBytes = broker.options.maxPendingBytes;
+    this.#signs = new SignsOfLife(broker.options, nowMs);
+    this.#publication = new Publication(broker, this);
+    this.#subscribing = new Subscribing(broker, this);
     this.connectedAtMs = nowMs;
-    if (!requiresAuthorization(core.options)) this.#become(SERVED);
+    if (!requiresAuthorization(broker.options)) this.#become(SERVED);
   }
 
   /** Nothing more is done for it. */
@@ -115,7 +115,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
     while (!this.isClosing && (this.#isBlocked || framer.next())) {
       this.#isBlocked = !this.#carryOut();
       if (this.#isBlocked) {
-        this.#core.backpressure.block(this);
+        this.#broker.backpressure.block(this);
         this.link.pause();
         break;
       }
@@ -132,15 +132,15 @@ export class Connection implements TcpHandler, Client, PressedClient {
   }
 
   onDrained(): void {
-    this.#core.backpressure.drained(this);
+    this.#broker.backpressure.drained(this);
   }
 
   onClose(): void {
     this.#become(CLOSING);
-    this.#core.backpressure.forget(this);
+    this.#broker.backpressure.forget(this);
     this.#subscribing.endAll();
     this.#publication.close();
-    this.#core.forget(this);
+    this.#broker.forget(this);
   }
 
   /** Goes on after a pause for want of room. */
@@ -191,7 +191,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
   }
 
   relieved(): void {
-    this.#core.mesh.relieve(this);
+    this.#broker.mesh.relieve(this);
   }
 
   /** Writes something that is no message. False: there is no room for it now. */
@@ -245,13 +245,13 @@ export class Connection implements TcpHandler, Client, PressedClient {
   close(): void {
     this.#become(CLOSING);
     this.#publication.close();
-    this.link.close({ deadlineMs: this.#core.options.lingerMs });
+    this.link.close({ deadlineMs: this.#broker.options.lingerMs });
   }
 
   /** Called every now and then: is the client alive, does it say who it is? */
   check(nowMs: number): void {
     if (this.isClosing) return;
-    const { authTimeoutMs } = this.#core.options;
+    const { authTimeoutMs } = this.#broker.options;
     if (this.#state === UNKNOWN && nowMs - this.connectedAtMs >= authTimeoutMs) {
       this.cutOff('Authentication Timeout');
       return;
@@ -261,7 +261,7 @@ export class Connection implements TcpHandler, Client, PressedClient {
     if (look === 'probe') this.say(PING);
     if (look === 'ask' && this.say(PING)) {
       this.#signs.asked();
-      this.#core.counters.pings++;
+      this.#broker.counters.pings++;
     }
   }
 
@@ -270,11 +270,11 @@ export class Connection implements TcpHandler, Client, PressedClient {
    * which must not wait for this client, it has room, or is cut off.
    */
   #tryReserve(length: number, urgent: Subscription<Connection> | undefined): number {
-    const { backpressure } = this.#core;
+    const { backpressure } = this.#broker;
     if (this.isHeldBack || this.link.queuedBytes >= this.#maxPendingBytes) {
       backpressure.holdBack(this);
       if (urgent === undefined) return NO_ROOM;
-      this.#core.mesh.stall(urgent);
+      this.#broker.mesh.stall(urgent);
     }
     const at = this.#reserve(length);
     if (at >= 0 || this.isClosing) return at;
@@ -301,14 +301,14 @@ export class Connection implements TcpHandler, Client, PressedClient {
 
   /** Whether others have handled all that it has caused. If not, it goes on when they have. */
   #isHandled(): boolean {
-    if (this.#core.mesh.isAlone || this.#handledCount === this.#causedCount) return true;
+    if (this.#broker.mesh.isAlone || this.#handledCount === this.#causedCount) return true;
     if (this.#askedCount !== this.#causedCount) void this.#ask(this.#causedCount);
     return false;
   }
 
   async #ask(count: number): Promise<void> {
     this.#askedCount = count;
-    await this.#core.mesh.fence();
+    await this.#broker.mesh.fence();
     this.#handledCount = count;
   }
 
@@ -359,13 +359,13 @@ export class Connection implements TcpHandler, Client, PressedClient {
 
   /** The same for a change of subscriptions: further ones wait for other executors. */
   #tryChange(): boolean {
-    return this.#core.mesh.mayChange && this.#tryLine();
+    return this.#broker.mesh.mayChange && this.#tryLine();
   }
 
   #connect(): boolean {
     const options = parseConnect(this.#argument(), this.options);
     const error =
-      options === undefined ? protocol.ERROR_PARSER : refusal(options, this.#core.options);
+      options === undefined ? protocol.ERROR_PARSER : refusal(options, this.#broker.options);
     if (options === undefined || error !== undefined) {
       this.cutOff(error ?? protocol.ERROR_PARSER);
       return true;

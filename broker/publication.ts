@@ -4,7 +4,7 @@
 import { classifySubject, NO_ROOM, Publisher, SUBJECT_LITERAL } from 'busbar/bus';
 import type { FrameReader } from 'busbar/framer';
 import type { BufferPool } from 'busbar/pool';
-import type { BrokerCore } from './broker-core.ts';
+import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
 import { Message } from './message.ts';
 import { ERROR_UNKNOWN_OPERATION, OP_HPUB, type ProtocolCodec } from './protocol.ts';
@@ -22,7 +22,7 @@ const WORD_CRLF = 0x0a0d;
  * gone to all recipients.
  */
 export class Publication {
-  readonly #core: BrokerCore;
+  readonly #broker: Broker;
   readonly #connection: Connection;
   readonly #pool: BufferPool;
   readonly #publisher: Publisher<Message, Subscription<Connection>>;
@@ -35,13 +35,13 @@ export class Publication {
   /** Number of recipients once known, while the publisher has not been told. */
   #taken: number = NO_ROOM;
 
-  constructor(core: BrokerCore, connection: Connection) {
-    const { pool } = core;
+  constructor(broker: Broker, connection: Connection) {
+    const { pool } = broker;
     const { framer } = connection.link;
-    this.#core = core;
+    this.#broker = broker;
     this.#connection = connection;
     this.#pool = pool;
-    this.#publisher = new Publisher(core.router, connection);
+    this.#publisher = new Publisher(broker.router, connection);
     this.#framer = framer;
     this.#codec = framer.codec as ProtocolCodec;
     this.#message = new Message(pool, this.#codec);
@@ -66,7 +66,7 @@ export class Publication {
     if (this.#taken === NO_ROOM) {
       this.#taken = publisher.isUnfinished ? publisher.resume(this.#message) : this.#begin();
       if (this.#taken === NO_ROOM) return connection.isClosing;
-      if (this.#taken > 0) this.#core.counters.messagesOut += this.#taken;
+      if (this.#taken > 0) this.#broker.counters.messagesOut += this.#taken;
     }
     if (this.#taken === 0 && connection.options.no_responders && !publisher.goesBeyond) {
       if (!this.#tellNoResponders()) return false;
@@ -107,7 +107,7 @@ export class Publication {
     const subject = begin + subjectBegin;
     if (!publisher.tryFind(subject, begin + subjectEnd, subjectHash, isRepeated)) return NO_ROOM;
     this.#message.set(begin, end);
-    this.#core.counters.messagesIn++;
+    this.#broker.counters.messagesIn++;
     if (publisher.goesBeyond) connection.noteCaused();
     return publisher.route(this.#message);
   }
@@ -124,7 +124,7 @@ export class Publication {
     if (replyEnd === replyBegin) return true;
     const begin = this.#message.begin + replyBegin;
     const end = this.#message.begin + replyEnd;
-    const own = this.#core.router.subscriptionOf(this.#connection, begin, end);
+    const own = this.#broker.router.subscriptionOf(this.#connection, begin, end);
     if (own === undefined) return true;
     const reply = this.#connection.cutText(replyBegin, replyEnd);
     const sid = Buffer.from(own.sidAndSpace).toString('latin1');

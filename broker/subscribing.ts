@@ -2,25 +2,25 @@
 /** Example broker: the subscriptions of one connection. */
 
 import { ClientSubscriptions, classifySubject, SUBJECT_INVALID } from 'busbar/bus';
-import type { BrokerCore } from './broker-core.ts';
+import type { Broker } from './broker.ts';
 import type { Connection } from './connection.ts';
 import type { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
 
 /** Carries out SUB and UNSUB. */
 export class Subscribing {
-  readonly #core: BrokerCore;
+  readonly #broker: Broker;
   readonly #connection: Connection;
   readonly #codec: ProtocolCodec;
   readonly #subscriptions: ClientSubscriptions<Subscription<Connection>>;
   /** True if the subscription of the current frame is made but not confirmed. */
   #isToConfirm: boolean = false;
 
-  constructor(core: BrokerCore, connection: Connection) {
-    this.#core = core;
+  constructor(broker: Broker, connection: Connection) {
+    this.#broker = broker;
     this.#connection = connection;
     this.#codec = connection.link.framer.codec as ProtocolCodec;
-    this.#subscriptions = new ClientSubscriptions(core.router.index, core.options);
+    this.#subscriptions = new ClientSubscriptions(broker.router.index, broker.options);
   }
 
   /** Carries out SUB, or continues to. Returns false if there is no room now. */
@@ -49,13 +49,13 @@ export class Subscribing {
   end(subscription: Subscription<Connection>): void {
     const sid = subscription.sidAndSpace.subarray(0, -1);
     this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
-    this.#core.mesh.remove(subscription);
+    this.#broker.mesh.remove(subscription);
     this.#connection.noteCaused();
   }
 
   /** Ends all subscriptions, some in each turn. */
   endAll(): void {
-    this.#core.mesh.removeAll(this.#subscriptions.values());
+    this.#broker.mesh.removeAll(this.#subscriptions.values());
   }
 
   /** Carries out the SUB of the current frame, or returns the reason why not. */
@@ -80,7 +80,7 @@ export class Subscribing {
     const id = connection.cut(sidBegin, sidEnd);
     const subscription = new Subscription(connection, subject, queue, id);
     subscriptions.set(sid, subscription);
-    this.#core.mesh.add(subscription);
+    this.#broker.mesh.add(subscription);
     connection.noteCaused();
     return undefined;
   }
