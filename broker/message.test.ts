@@ -61,7 +61,7 @@ test('messages are written as they should be, whatever their parts', () => {
     expect(message.isForAll || message.isForHeaders, about).toBe(codec.isCanonical);
     expect(message.isForAll && hasHeaders, about).toBe(false);
     const sid = '12345678901234'.slice(0, random.between(1, 12));
-    const subscription = new Subscription(null, Buffer.from(subject), '', Buffer.from(sid));
+    const subscription = new Subscription(null, Buffer.from(subject), '', sid);
     const head = `${subject} ${sid} ${reply === '' ? '' : `${reply} `}`;
     const plainSizes = hasHeaders ? `${headers.length} ${size}` : `${size}`;
     const parts = (all: boolean): string =>

@@ -127,8 +127,7 @@ export class Publication {
     const own = this.#broker.router.subscriptionOf(this.#connection, begin, end);
     if (own === undefined) return true;
     const reply = this.#connection.cutText(replyBegin, replyEnd);
-    const sid = Buffer.from(own.sidAndSpace).toString('latin1');
-    const line = `HMSG ${reply} ${sid}${NO_RESPONDERS.length} ${NO_RESPONDERS.length}\r\n`;
+    const line = `HMSG ${reply} ${own.sid} ${NO_RESPONDERS.length} ${NO_RESPONDERS.length}\r\n`;
     return this.#connection.say(Buffer.from(`${line}${NO_RESPONDERS}\r\n`, 'latin1'));
   }
 }

@@ -47,8 +47,7 @@ export class Subscribing {
 
   /** Ends a subscription. */
   end(subscription: Subscription<Connection>): void {
-    const sid = subscription.sidAndSpace.subarray(0, -1);
-    this.#subscriptions.delete(Buffer.from(sid).toString('latin1'));
+    this.#subscriptions.delete(subscription.sid);
     this.#broker.mesh.remove(subscription);
     this.#connection.noteCaused();
   }
@@ -77,8 +76,7 @@ export class Subscribing {
       return `Permissions Violation for Subscription to "${text}", too many tokens`;
     }
     const queue = connection.cutText(argumentBegin, argumentEnd);
-    const id = connection.cut(sidBegin, sidEnd);
-    const subscription = new Subscription(connection, subject, queue, id);
+    const subscription = new Subscription(connection, subject, queue, sid);
     subscriptions.set(sid, subscription);
     this.#broker.mesh.add(subscription);
     connection.noteCaused();

@@ -2,7 +2,6 @@
 /** Example broker: one subscription of one connection. */
 
 import type { Bytes, Indexed } from 'busbar/bus';
-import { SPACE } from './protocol.ts';
 
 const WORD_BYTES = 4;
 
@@ -12,7 +11,9 @@ export class Subscription<Owner> implements Indexed {
   readonly subject: Bytes;
   /** The queue group's name, or an empty string. */
   readonly queue: string;
-  /** The client's id and the space after it, as they stand in every message line. */
+  /** The client's id. */
+  readonly sid: string;
+  /** The same and a space, as they stand in every message line. */
   readonly sidAndSpace: Bytes;
   readonly sidAndSpaceLength: number;
   readonly textBytes: number;
@@ -29,13 +30,12 @@ export class Subscription<Owner> implements Indexed {
   node: object | undefined = undefined;
   place: number = -1;
 
-  constructor(owner: Owner, subject: Bytes, queue: string, sid: Bytes) {
+  constructor(owner: Owner, subject: Bytes, queue: string, sid: string) {
     this.owner = owner;
     this.subject = subject;
     this.queue = queue;
-    this.sidAndSpace = new Uint8Array(sid.length + 1);
-    this.sidAndSpace.set(sid);
-    this.sidAndSpace[sid.length] = SPACE;
+    this.sid = sid;
+    this.sidAndSpace = new Uint8Array(Buffer.from(`${sid} `, 'latin1'));
     this.sidAndSpaceLength = sid.length + 1;
     this.textBytes = subject.length + queue.length + sid.length + 1;
     const wordCount = (sid.length + WORD_BYTES) >>> 2;
