@@ -173,14 +173,12 @@ export class Connection implements TcpHandler, Client, PressedClient {
     if (this.isClosing || (from === this && !this.options.echo)) return DECLINED;
     const { headers } = this.options;
     const asItStands = message.isForAll || (headers && message.isForHeaders);
-    const length = asItStands
-      ? message.lengthFor(subscription)
-      : message.lengthOfParts(subscription, headers);
+    let length = asItStands ? message.lengthFor(subscription) : message.lengthMaxFor(subscription);
     // What comes from another executor is followed by messages for other clients.
     const at = this.#tryReserve(length, from === undefined ? subscription : undefined);
     if (at < 0) return this.isClosing ? DECLINED : NO_ROOM;
     if (asItStands) message.writeTo(at, subscription);
-    else message.writePartsTo(at, subscription, headers);
+    else length = message.writePartsTo(at, subscription, headers);
     this.#writer.commit(at, length);
     // As in nats-server: no PING to a client that is being sent messages.
     this.#signs.wasActive = true;

@@ -7,7 +7,7 @@ import { Message } from './message.ts';
 import { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
 
-const memory = new Uint8Array(1 << 15);
+const memory = new Uint8Array(new SharedArrayBuffer(1 << 15));
 const view = new DataView(memory.buffer);
 const limits = { maxPayloadBytes: 4096, maxControlLineBytes: 512 };
 const FRAME_AT = 1000;
@@ -19,14 +19,14 @@ function text(begin: number, end: number): string {
   return Buffer.from(memory.subarray(begin, end)).toString('latin1');
 }
 
-/** What a writer leaves in the space reserved, which must be exactly as much as it asked for. */
-function written(length: number, write: (at: number) => void): string {
-  memory.fill(GUARD, OUTPUT_AT - 8, OUTPUT_AT + length + 8);
-  write(OUTPUT_AT);
-  const end = OUTPUT_AT + length;
+/** What a writer, which returns its length, leaves in the space reserved. */
+function written(reserved: number, write: (at: number) => number): string {
+  memory.fill(GUARD, OUTPUT_AT - 8, OUTPUT_AT + reserved + 8);
+  const length = write(OUTPUT_AT);
+  const end = OUTPUT_AT + reserved;
   const around = [...memory.subarray(OUTPUT_AT - 8, OUTPUT_AT), ...memory.subarray(end, end + 8)];
   if (around.some((byte) => byte !== GUARD)) throw new Error('wrote beyond what was reserved');
-  return text(OUTPUT_AT, end);
+  return text(OUTPUT_AT, OUTPUT_AT + length);
 }
 
 test('messages are written as they should be, whatever their parts', () => {
@@ -65,16 +65,18 @@ test('messages are written as they should be, whatever their parts', () => {
     const head = `${subject} ${sid} ${reply === '' ? '' : `${reply} `}`;
     const plainSizes = hasHeaders ? `${headers.length} ${size}` : `${size}`;
     const parts = (all: boolean): string =>
-      written(message.lengthOfParts(subscription, all), (at) =>
+      written(message.lengthMaxFor(subscription), (at) =>
         message.writePartsTo(at, subscription, all),
       );
     const kind = hasHeaders ? 'HMSG' : 'MSG';
     const expected = `${kind} ${head}${plainSizes}\r\n${headers}${payload}\r\n`;
     expect(parts(true), about).toBe(expected);
     if (codec.isCanonical) {
-      const whole = written(message.lengthFor(subscription), (at) =>
-        message.writeTo(at, subscription),
-      );
+      const length = message.lengthFor(subscription);
+      const whole = written(length, (at) => {
+        message.writeTo(at, subscription);
+        return length;
+      });
       expect(whole, about).toBe(expected);
     }
     expect(parts(false), about).toBe(`MSG ${head}${payload.length}\r\n${payload}\r\n`);

@@ -13,6 +13,7 @@
  */
 
 import type { Bytes } from 'busbar/bus';
+import type { BufferPool } from 'busbar/pool';
 import { CR, LF, OP_PUB, type ProtocolCodec, SPACE, ZERO } from './protocol.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -22,13 +23,11 @@ import type { Subscription } from './subscription.ts';
  */
 const WORD_MSG_SPACE = 0x2047534d;
 const WORD_HMSG = 0x47534d48;
+/** HMSG and a space. */
+const NAME_BYTES_MAX = 5;
 
-/** Where frames and outputs lie: the pool. */
-export interface MessageMemory {
-  readonly view: DataView<ArrayBufferLike>;
-  readonly bytes: Bytes;
-  copy(to: number, from: number, length: number): void;
-}
+/** Where frames and outputs lie. */
+export type MessageMemory = Pick<BufferPool, 'view' | 'bytes' | 'copy'>;
 
 /** Up to this many bytes a loop over words is as fast. */
 const WORDS_MAX = 32;
@@ -101,19 +100,17 @@ export class Message {
     else copyWords(view, to, headEnd, end);
   }
 
-  /** Bytes that {@link writePartsTo} writes. */
-  lengthOfParts(subscription: Subscription<unknown>, headers: boolean): number {
-    const { subjectBegin, subjectEnd, replyBegin, replyEnd, payloadLength } = this.#codec;
-    const headerLength = headers ? this.#codec.headerLength : 0;
-    const size = payloadLength - this.#codec.headerLength + headerLength;
-    const name = headerLength > 0 ? 5 + digits(headerLength) + 1 : 4;
-    const subject = subjectEnd - subjectBegin + 1 + subscription.sidAndSpaceLength;
-    const reply = replyEnd > replyBegin ? replyEnd - replyBegin + 1 : 0;
-    return name + subject + reply + digits(size) + 2 + size + 2;
+  /** Bytes that {@link writePartsTo} writes at most: the line may have ended without a CR. */
+  lengthMaxFor(subscription: Subscription<unknown>): number {
+    const subjectBegin = this.begin + this.#codec.subjectBegin;
+    return NAME_BYTES_MAX + this.end - subjectBegin + subscription.sidAndSpaceLength + 1;
   }
 
-  /** Writes MSG or, for a client that understands `headers`, HMSG, from the parts of the frame. */
-  writePartsTo(at: number, subscription: Subscription<unknown>, headers: boolean): void {
+  /**
+   * Writes MSG or, for a client that understands `headers`, HMSG, from the parts of the frame.
+   * Returns the number of bytes.
+   */
+  writePartsTo(at: number, subscription: Subscription<unknown>, headers: boolean): number {
     const { bytes } = this.#memory;
     const codec = this.#codec;
     const { begin } = this;
@@ -142,6 +139,7 @@ export class Message {
     bytes[to++] = CR;
     bytes[to++] = LF;
     append(codec.payloadBegin + skipped, this.end - begin);
+    return to - at;
   }
 }
 
