@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { BroadcastChannel } from 'node:worker_threads';
-import { ExecutorGroup, type ExecutorStats } from 'busbar/executor';
+import { ExecutorGroup } from 'busbar/executor';
 import { SharedPort } from 'busbar/link';
 import type { Monitor } from 'busbar/metrics';
 import { BufferPool } from 'busbar/pool';
@@ -16,7 +16,7 @@ import {
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
 } from './broker-options.ts';
-import type { Done, ExecutorData, Lost, Message, Order } from './executor-messages.ts';
+import type { ExecutorData, Lost, Message, Order } from './executor-messages.ts';
 import { sumOf } from './figures.ts';
 
 /** Regions in one lane. */
@@ -43,12 +43,6 @@ export interface BrokerGroupOptions {
   readonly onCrash?: (index: number, error: Error) => void;
 }
 
-/** An order, and by executor the replies so far. */
-interface OpenOrder {
-  readonly order: Order;
-  readonly replies: Map<number, Done>;
-}
-
 /** Many brokers that look like one. */
 export class BrokerGroup {
   readonly options: ResolvedBrokerOptions;
@@ -61,7 +55,8 @@ export class BrokerGroup {
   readonly #channel: BroadcastChannel;
   /** By executor, what it does. */
   readonly #figures: readonly SeqLock[];
-  readonly #orders: Map<number, OpenOrder> = new Map();
+  /** Orders that are not carried out yet, and by executor the replies so far. */
+  readonly #orders: Map<Order, Map<number, BrokerStats>> = new Map();
   #orderCount: number = 0;
   #isRetired: boolean = false;
   #stopped: Promise<void> | undefined = undefined;
@@ -153,18 +148,20 @@ export class BrokerGroup {
     return this.#port.port;
   }
 
-  /** '' when executors share the port; else why they do not. */
-  get acceptedByHost(): string {
-    return this.#port.forwarded;
-  }
-
-  get count(): number {
-    return this.#group.count;
-  }
-
-  /** Which executor runs on which core, and more. */
-  get executors(): ExecutorStats[] {
-    return this.#group.stats();
+  /** Says on which cores the executors run, and who accepts clients. */
+  layout(): string {
+    const executors = this.#group.stats();
+    const loose = executors.find(({ cpu }) => cpu === undefined);
+    const where =
+      loose === undefined
+        ? `pinned to the cpus ${executors.map(({ cpu }) => cpu).join(', ')}`
+        : `not pinned: ${loose.unpinned}`;
+    const { forwarded } = this.#port;
+    const how =
+      forwarded === ''
+        ? 'each accepts its own clients'
+        : `the main thread brings them clients: ${forwarded}`;
+    return `${executors.length} executors, ${where}; ${how}.`;
   }
 
   /** Shows the broker's parts, and what its executors do. */
@@ -212,22 +209,23 @@ export class BrokerGroup {
   /** Resolves with the figures of all executors, or of those that were done in time. */
   async #carryOut(kind: Order['kind'], timeoutMs: number): Promise<BrokerStats[]> {
     const order = { kind, id: ++this.#orderCount };
-    const replies = new Map<number, Done>();
-    this.#orders.set(order.id, { order, replies });
+    const replies = new Map<number, BrokerStats>();
+    this.#orders.set(order, replies);
     this.#channel.postMessage(order);
     const untilMs = performance.now() + timeoutMs;
     // The order to drain puts an end to the one to retire.
     const isOver = (): boolean =>
-      replies.size === this.count || (kind === 'retire' && this.#stopped !== undefined);
+      replies.size === this.#group.count || (kind === 'retire' && this.#stopped !== undefined);
     while (!isOver() && performance.now() < untilMs) await delay(LOOK_MS);
-    this.#orders.delete(order.id);
-    return [...replies.values()].map(({ stats }) => stats);
+    this.#orders.delete(order);
+    return [...replies.values()];
   }
 
   #hear(message: Message): void {
     if (message.kind !== 'done') return;
-    this.#port.opened(message.from, message.place);
-    this.#orders.get(message.id)?.replies.set(message.from, message);
+    const { id, from, place, stats } = message;
+    this.#port.opened(from, place);
+    for (const [order, replies] of this.#orders) if (order.id === id) replies.set(from, stats);
   }
 
   /** Tells the others, so that they need not wait for its successor. */
@@ -240,7 +238,7 @@ export class BrokerGroup {
 
   /** An executor that has just started knows of no order, and is to say where it listens. */
   #repeat(): void {
-    for (const { order } of this.#orders.values()) this.#channel.postMessage(order);
+    for (const order of this.#orders.keys()) this.#channel.postMessage(order);
     void this.stats();
   }
 }

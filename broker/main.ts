@@ -42,7 +42,7 @@ async function serve(
   signal: AbortSignal,
 ): Promise<boolean> {
   console.log(`Listening on ${address(broker)}, NATS protocol. Ctrl-C stops.`);
-  if (broker instanceof BrokerGroup) console.log(whoRunsWhere(broker));
+  if (broker instanceof BrokerGroup) console.log(broker.layout());
   await show(broker, command);
   const lame = new AbortController();
   const isGone = heedNatsSignals(broker, lame);
@@ -130,19 +130,6 @@ function onCrash(index: number, error: Error): void {
   console.error(
     `Executor ${index} is gone, with its clients; it is started again: ${error.message}`,
   );
-}
-
-function whoRunsWhere({ executors, acceptedByHost }: BrokerGroup): string {
-  const loose = executors.find(({ cpu }) => cpu === undefined);
-  const where =
-    loose === undefined
-      ? `pinned to the cpus ${executors.map(({ cpu }) => cpu).join(', ')}`
-      : `not pinned: ${loose.unpinned}`;
-  const how =
-    acceptedByHost === ''
-      ? 'each accepts its own clients'
-      : `the main thread brings them clients: ${acceptedByHost}`;
-  return `${executors.length} executors, ${where}; ${how}.`;
 }
 
 function address(broker: RunningBroker): string {
