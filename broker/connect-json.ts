@@ -10,7 +10,6 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 const INTEGER = /^-?\d+$/;
-const INTEGER_MAX = 2n ** 63n;
 
 /**
  * Passes each known key and its value to `set`, in order, without nulls; instead of an object an
@@ -55,9 +54,6 @@ function fold(key: string): string {
 
 function isLike(known: unknown, value: unknown, source: string): boolean {
   if (typeof known !== typeof value || Array.isArray(value)) return false;
-  return typeof value !== 'number' || (INTEGER.test(source) && isInt64(BigInt(source)));
-}
-
-function isInt64(value: bigint): boolean {
-  return value >= -INTEGER_MAX && value < INTEGER_MAX;
+  if (typeof value !== 'number') return true;
+  return INTEGER.test(source) && BigInt.asIntN(64, BigInt(source)) === BigInt(source);
 }

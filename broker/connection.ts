@@ -21,8 +21,7 @@ import {
   CLIENT_OPTIONS_DEFAULT,
   type ClientOptions,
   isInfo,
-  parseConnect,
-  refusal,
+  readConnect,
   requiresAuthorization,
 } from './handshake.ts';
 import type { Message } from './message.ts';
@@ -361,11 +360,9 @@ export class Connection implements TcpHandler, Client, PressedClient {
   }
 
   #connect(): boolean {
-    const options = parseConnect(this.#argument(), this.options);
-    const error =
-      options === undefined ? protocol.ERROR_PARSER : refusal(options, this.#broker.options);
-    if (options === undefined || error !== undefined) {
-      this.cutOff(error ?? protocol.ERROR_PARSER);
+    const options = readConnect(this.#argument(), this.options, this.#broker.options);
+    if (typeof options === 'string') {
+      this.cutOff(options);
       return true;
     }
     if (options.verbose && !this.sayOk()) return false;

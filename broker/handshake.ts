@@ -4,6 +4,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ResolvedBrokerOptions } from './broker-options.ts';
 import { type Fields, readFields } from './connect-json.ts';
+import { ERROR_PARSER } from './protocol.ts';
 
 /** The newest supported protocol: from 1 on, INFO may come at any time. */
 const PROTOCOL_MAX = 1;
@@ -51,16 +52,21 @@ const INFO_FIELDS: Fields = {
 };
 
 /**
- * Parses the argument of CONNECT; keys that it lacks keep their values of `before`.
- *
- * Undefined: it is not an object, or a field has the wrong type.
+ * Parses the argument of CONNECT; keys that it lacks keep their values of `before`. Returns the
+ * reason, in nats-server's words, if the broker refuses the client.
  */
-export function parseConnect(text: string, before: ClientOptions): ClientOptions | undefined {
+export function readConnect(
+  text: string,
+  before: ClientOptions,
+  broker: ResolvedBrokerOptions,
+): ClientOptions | string {
   const after: Record<string, unknown> = { ...before };
   const isRead = readFields(text, CONNECT_FIELDS, (name, value) => {
     if (Object.hasOwn(before, name)) after[name] = value;
   });
-  return isRead ? (after as unknown as ClientOptions) : undefined;
+  if (!isRead) return ERROR_PARSER;
+  const options = after as unknown as ClientOptions;
+  return refusal(options, broker) ?? options;
 }
 
 /** Whether the argument of a client's INFO is valid. */
@@ -68,8 +74,7 @@ export function isInfo(text: string): boolean {
   return readFields(text, INFO_FIELDS, () => {});
 }
 
-/** The reason to refuse these options, in nats-server's words; undefined: they are accepted. */
-export function refusal(client: ClientOptions, broker: ResolvedBrokerOptions): string | undefined {
+function refusal(client: ClientOptions, broker: ResolvedBrokerOptions): string | undefined {
   if (client.protocol < 0 || client.protocol > PROTOCOL_MAX) return 'invalid client protocol';
   if (!isAuthorized(client, broker) || client.account !== '') return 'Authorization Violation';
   if (client.no_responders && !client.headers) return 'no responders requires headers support';
