@@ -348,14 +348,13 @@ export class Broker {
 
   /** Tells every client, at most as many in a turn as there are buffers for. */
   async #tellAll(): Promise<void> {
-    let rest = [...this.connections];
-    for (let round = 0; round < TELL_ROUNDS && rest.length > 0; round++) {
-      const refused: Connection[] = [];
-      for (const [i, client] of rest.entries()) {
-        if (i % TOLD_PER_TURN === 0) await turn();
-        if (!this.#sayInfo(client)) refused.push(client);
+    const untold = new Set(this.connections);
+    for (let round = 0; round < TELL_ROUNDS && untold.size > 0; round++) {
+      let count = 0;
+      for (const client of untold) {
+        if (count++ % TOLD_PER_TURN === 0) await turn();
+        if (this.#sayInfo(client)) untold.delete(client);
       }
-      rest = refused;
     }
   }
 

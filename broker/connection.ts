@@ -51,10 +51,7 @@ type ConnectionState = typeof UNKNOWN | typeof SERVED | typeof PARTED | typeof C
  * One client. Operations are carried out one after the other; one for which there is no room pauses
  * the link and is carried out again, or continued, when there is.
  *
- *   UNKNOWN ──CONNECT──▶ SERVED ──part──▶ PARTED ──close──▶ CLOSING
- *   UNKNOWN ──part──▶ PARTED, UNKNOWN or SERVED ──close──▶ CLOSING
- *
- * A state is never followed by one before it.
+ *   UNKNOWN ──CONNECT──▶ SERVED ──part──▶ PARTED ──close──▶ CLOSING (it may skip any)
  */
 export class Connection implements TcpHandler, Client, PressedClient {
   readonly link: TcpLink;
@@ -101,7 +98,6 @@ export class Connection implements TcpHandler, Client, PressedClient {
     if (!requiresAuthorization(broker.options)) this.#become(SERVED);
   }
 
-  /** Nothing more is done for it. */
   get isClosing(): boolean {
     return this.#state === CLOSING;
   }
