@@ -10,13 +10,13 @@ import { BufferPool } from 'busbar/pool';
 import { SeqLock } from 'busbar/sync';
 import { Board } from './board.ts';
 import { type BrokerStats, newServerId } from './broker.ts';
+import type { ExecutorData, Lost, Message, Order } from './broker.worker.ts';
 import {
   type BrokerOptions,
   bufferCountFor,
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
 } from './broker-options.ts';
-import type { ExecutorData, Lost, Message, Order } from './executor-messages.ts';
 import { sumOf } from './figures.ts';
 
 /** Regions in one lane. */

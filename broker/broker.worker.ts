@@ -1,19 +1,62 @@
 // SPDX-License-Identifier: MIT
-/** Example broker: the module of each executor, which is one broker of several. */
+/**
+ * Example broker: the module of each executor, which is one broker of several. Messages between
+ * them and the host are rare, and on a BroadcastChannel, so that they arrive however full the pool
+ * is.
+ */
 
 import { BroadcastChannel } from 'node:worker_threads';
 import { executorPeers } from 'busbar/bus';
 import type { ExecutorContext } from 'busbar/executor';
-import { type SharedPlace, SharedPort } from 'busbar/link';
+import { type SharedPlace, SharedPort, type SharedPortHandle } from 'busbar/link';
 import { Monitor } from 'busbar/metrics';
-import { SeqLock } from 'busbar/sync';
+import { SeqLock, type SeqLockHandle } from 'busbar/sync';
 import { Board } from './board.ts';
-import { Broker } from './broker.ts';
-import type { Done, ExecutorData, Message } from './executor-messages.ts';
+import { Broker, type BrokerStats } from './broker.ts';
+import type { ResolvedBrokerOptions } from './broker-options.ts';
 
 /** How often it writes what it does, at most; and for each client, which costs half a µs. */
 const FIGURES_MS = 500;
 const CLIENT_FIGURES_MS = 0.5;
+
+/** Start data of every executor. */
+export interface ExecutorData {
+  readonly options: ResolvedBrokerOptions;
+  /** Memory of the board. */
+  readonly board: SharedArrayBuffer;
+  /** By executor, where it writes what it does. */
+  readonly figures: readonly SeqLockHandle[];
+  /** Also the name of the channel. */
+  readonly serverId: string;
+  readonly port: SharedPortHandle;
+}
+
+/** What an executor is asked to do before it replies. */
+export interface Order {
+  /** Nothing; to take no more clients and to close those it has; to stop in good order. */
+  readonly kind: 'report' | 'retire' | 'drain';
+  /** The reply has the same. */
+  readonly id: number;
+}
+
+/** Executor `from` has carried out an order. */
+export interface Done {
+  readonly kind: 'done';
+  readonly id: number;
+  readonly from: number;
+  /** Where it listens. */
+  readonly place: SharedPlace;
+  readonly stats: BrokerStats;
+}
+
+/** An executor has ended. */
+export interface Lost {
+  readonly kind: 'lost';
+  readonly index: number;
+  readonly epoch: number;
+}
+
+export type Message = Order | Done | Lost;
 
 /** Starts the broker; resolves when it lets clients in. */
 export async function run(context: ExecutorContext): Promise<void> {
