@@ -164,16 +164,10 @@ function copyWords(view: DataView<ArrayBufferLike>, to: number, from: number, en
   view.setInt32(target + last - source, view.getInt32(last, true), true);
 }
 
-/** Number of decimal digits of an integer. */
-function digits(value: number): number {
-  let count = 1;
-  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) count++;
-  return count;
-}
-
 /** Writes an integer in decimal; returns the end offset. */
 function writeNumber(bytes: Bytes, at: number, value: number): number {
-  const end = at + digits(value);
+  let end = at + 1;
+  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) end++;
   for (let to = end - 1, rest = value; to >= at; to--, rest = Math.floor(rest / 10)) {
     bytes[to] = ZERO + (rest % 10);
   }
