@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
+import { resolveBrokerOptions } from './broker-options.ts';
 import { Message } from './message.ts';
 import { ProtocolCodec } from './protocol.ts';
 import { Subscription } from './subscription.ts';
@@ -81,4 +82,22 @@ test('messages are written as they should be, whatever their parts', () => {
     }
     expect(parts(false), about).toBe(`MSG ${head}${payload.length}\r\n${payload}\r\n`);
   }
+});
+
+test('a line that is put together fits a buffer, however long its parts are', () => {
+  const most = { maxPayloadBytes: 64, maxControlLineBytes: 64 };
+  const { maxFrameBytes } = resolveBrokerOptions(most);
+  const codec = new ProtocolCodec(view, most);
+  const message = new Message({ view, bytes: memory, copy: () => {} }, codec);
+  const argument = `${'a'.repeat(61)} 64`;
+  const frame = `PUB${' '.repeat(64)}${argument}\n${'x'.repeat(64)}\r\n`;
+  for (let at = 0; at < frame.length; at++) memory[FRAME_AT + at] = frame.charCodeAt(at);
+  expect(codec.measure(memory, FRAME_AT, FRAME_AT + frame.length, 0)).toBe(frame.length);
+  message.set(FRAME_AT, FRAME_AT + frame.length);
+  // Of a line `SUB a 1…`.
+  const subscription = new Subscription(null, Buffer.from('a'), '', '1'.repeat(62));
+  const reserved = message.lengthMaxFor(subscription);
+  expect(reserved).toBeLessThanOrEqual(maxFrameBytes);
+  const said = written(reserved, (at) => message.writePartsTo(at, subscription, false));
+  expect(said).toBe(`MSG ${'a'.repeat(61)} ${subscription.sid} 64\r\n${'x'.repeat(64)}\r\n`);
 });
