@@ -4,19 +4,14 @@
  */
 
 import { Worker } from 'node:worker_threads';
-import type { BufferPool } from 'busbar/pool';
-import type { ResolvedBrokerOptions } from '../broker-options.ts';
+import type { Broker } from '../broker.ts';
 import type { LoadReport, LoadRequest } from './load.worker.ts';
 
 const PUBLISHERS = 2;
 const PAYLOAD_BYTES = 64;
 
 /** A broker, on one thread or on several. */
-export interface RunningBroker {
-  readonly options: ResolvedBrokerOptions;
-  readonly port: number;
-  readonly pool: BufferPool;
-}
+export type RunningBroker = Pick<Broker, 'options' | 'port' | 'pool'>;
 
 /** What is on its way when the demonstration is stopped should arrive by then. */
 const REST_MS_MAX = 5000;
