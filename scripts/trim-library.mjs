@@ -12,7 +12,7 @@
  * - Files: the programs of a folder become one, `all.js`, which the entry points share.
  *   `base/atomics.js` stays: the checker knows it by name.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from './files.mjs';
@@ -298,14 +298,40 @@ function withComment(text, tree, statement) {
   return `${text.slice(own?.pos ?? statement.getStart(tree), statement.end)}\n`;
 }
 
+/** The classes of a source that only the library makes: tsc leaves their constructors out. */
+function classesWithInternalConstructor(declarations) {
+  const path = declarations.replace(DIST, `${ROOT}src/`).replace(/\.d\.ts$/, '.ts');
+  const found = new Set();
+  if (!existsSync(path)) return found; // What an earlier build has joined.
+  const text = readFileSync(path, 'utf8');
+  const tree = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  visit(tree, (node) => {
+    if (!ts.isConstructorDeclaration(node)) return;
+    const isInternal = docCommentsOf(text, node).some(({ pos, end }) => {
+      return text.slice(pos, end).includes('@internal');
+    });
+    const isAbstract = node.parent.modifiers?.some(
+      ({ kind }) => kind === ts.SyntaxKind.AbstractKeyword,
+    );
+    if (isInternal && !isAbstract) found.add(node.parent.name?.text);
+  });
+  return found;
+}
+
 /**
  * Classes without their private and protected members. What had some has `#private` instead, so
  * that no other object is taken for one; constructors stay, without what they take.
  */
 function withoutHiddenMembers(text, tree) {
   const changes = [];
+  const unmakable = classesWithInternalConstructor(tree.fileName);
   visit(tree, (node) => {
     if (!ts.isClassDeclaration(node)) return;
+    if (unmakable.has(node.name.text)) {
+      // Without it, whatever the constructor refuses would be a right call of none.
+      const begin = node.members.pos;
+      changes.push({ pos: begin, end: begin, put: '\n    protected constructor();' });
+    }
     const hidden = node.members.filter(isHidden);
     let lacksMark = !node.members.some(({ name }) => name && ts.isPrivateIdentifier(name));
     for (const member of hidden) {

@@ -114,7 +114,6 @@ const WRITABLE: readonly RegExp[] = [
   // The user's `measure` sets them for each frame.
   /^framer.api.md CustomCodec\.payload(?:Skip|Trim)$/,
   // Parts of a bus, for brokers and carriers of one's own: one of them writes what another has.
-  /^bus.api.md (?:Incoming|MatchSet|Outgoing|SubscriptionIndex)\./,
   /^bus.api.md (?:Backpressure\.elsewhere|FanOut\.lanes|RecentSubject\.isPublished)$/,
   /^bus.api.md FairShare\.(?:onWork|onWorkUnits|units)$/,
 ];

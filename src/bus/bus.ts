@@ -11,7 +11,7 @@ import { WaitGuard, type WaitOptions } from '../base/wait-guard.ts';
 import { Packet } from '../packet/index.ts';
 import { checkPool } from '../pool/check-pool.ts';
 import type { BufferPool } from '../pool/index.ts';
-import { BusMessage, type Responder } from './bus-message.ts';
+import { BusMessage } from './bus-message.ts';
 import {
   type BusOptions,
   copyBusOptions,
@@ -72,7 +72,7 @@ const NO_ENVELOPE: Envelope = Object.freeze({ reply: undefined, headers: undefin
  *
  * **Threads** one. **Cost** no object per message for handlers that are not asynchronous.
  */
-export class Bus implements Responder, Disposable {
+export class Bus implements Disposable {
   readonly pool: BufferPool;
   readonly name: string;
   readonly #options: ResolvedBus;

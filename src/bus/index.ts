@@ -41,6 +41,7 @@ export { type ServerHome, ServerPeers } from './clients/server-peers.ts';
 export type { Headers, PublishOptions } from './envelope.ts';
 export type { BusPayload } from './payloads.ts';
 export { type BusMember, executorPeers } from './peer/lane-group.ts';
+export type { Wanting } from './peer/own-interest.ts';
 export type { PeerCarrier, PeerGroup, RegionReceiver } from './peer/peer-carrier.ts';
 export { RecentSubject } from './recent-subject.ts';
 export {
@@ -50,5 +51,5 @@ export {
   SUBJECT_LITERAL,
   SUBJECT_WILDCARD,
 } from './subject.ts';
-export type { SubscriptionIndex } from './subscription-index.ts';
+export type { SubscriptionSet } from './subscription-index.ts';
 export type { Indexed } from './token-tree.ts';

@@ -20,14 +20,27 @@ export interface Rememberer {
   forgetSubject(subject: Bytes): void;
 }
 
+/** The subscriptions of a server's clients. */
+export interface SubscriptionSet<S extends Indexed> {
+  /** How many there are. */
+  readonly count: number;
+  /** Estimate of their heap: each 1280 bytes and three times its `textBytes`. */
+  readonly bytes: number;
+  /** Adds a subscription whose subject is valid. **Cost** the subject's length. */
+  add(subscription: S): void;
+  /** Removes a subscription; ignores one that is not there. **Cost** as to add it. */
+  remove(subscription: S): void;
+}
+
 /** Finds who wants a subject. */
-export class SubscriptionIndex<S extends Indexed, Beyond = undefined> {
+export class SubscriptionIndex<S extends Indexed, Beyond = undefined>
+  implements SubscriptionSet<S>
+{
   /** Changes whenever any match may have changed: results from before are then invalid. */
   generation: number = 0;
   /** Changes whenever a subscription comes or goes. */
   version: number = 0;
   count: number = 0;
-  /** Estimate of the heap of all subscriptions: each 1280 bytes and three times `textBytes`. */
   bytes: number = 0;
   /** @internal Other executors. After each change there, `changed` must be called. */
   surroundings: Surroundings<S, Beyond> | undefined = undefined;
@@ -56,7 +69,6 @@ export class SubscriptionIndex<S extends Indexed, Beyond = undefined> {
     return this.#tree.nodeCount;
   }
 
-  /** Adds a subscription whose subject is valid. **Cost** the subject's length. */
   add(subscription: S): void {
     const node = this.#tree.insert(subscription.subject);
     let list: S[] | undefined;
@@ -80,7 +92,6 @@ export class SubscriptionIndex<S extends Indexed, Beyond = undefined> {
     this.changed(subscription.subject);
   }
 
-  /** Removes a subscription; ignores one that is not in the index. **Cost** as to add it. */
   remove(subscription: S): void {
     const node = subscription.node as TokenNode<S> | undefined;
     if (node === undefined) return;

@@ -190,7 +190,7 @@ export function recoveredBy(badge: number): number {
   return DEAD - badge;
 }
 
-/** HEADER_KIND: an index of this list. */
+// HEADER_KIND: an index of this list.
 export const CHANNEL_KINDS = ['spsc', 'mpsc', 'mpmc'] as const;
 /** HEADER_CARRIES: an index of this list. */
 export const CHANNEL_LOADS = ['packets', 'words'] as const;

@@ -75,7 +75,7 @@ assert(word <= LINE_WORDS, 'the words of an executor must fit in one line');
 /** Words from one record to the next: no two threads' words come closer than 128 bytes. */
 export const RECORD_WORDS: number = 2 * LINE_WORDS;
 
-/** STATE, by number. */
+// STATE, by number.
 export const EXECUTOR_STATES = [
   'starting',
   'running',

@@ -31,11 +31,21 @@ const wait: Wait = (ms, signal) => sleep(ms, undefined, signal === undefined ? {
  * listens: those that remain after a grace period one after the other, at most a second apart, so
  * that they do not all come to another server at once. (nats-server calls this lame duck mode.)
  *
- * Resolves when the last one was told to close, or when the signal aborts. `waitFor` and `random`,
- * a number in `[0, 1)`, are for tests.
+ * Resolves when the last one was told to close, or when the signal aborts.
  *
  * **Throws** (rejects) TypeError or RangeError naming the option.
  */
+export function closeGradually(
+  clients: ReadonlySet<{ close(): unknown }>,
+  options?: CloseGraduallyOptions,
+): Promise<void>;
+/** @internal `waitFor` and `random`, a number in `[0, 1)`, are for tests. */
+export function closeGradually(
+  clients: ReadonlySet<{ close(): unknown }>,
+  options: CloseGraduallyOptions,
+  waitFor: Wait,
+  random: () => number,
+): Promise<void>;
 export async function closeGradually(
   clients: ReadonlySet<{ close(): unknown }>,
   options: CloseGraduallyOptions = {},

@@ -197,7 +197,7 @@ export const NOT_WAITING = 0;
 /** From one ticket to the next. */
 export const TICKET_STEP = 2;
 
-/** The kinds of primitives, for HEADER_KIND, and of handles. */
+// The kinds of primitives, for HEADER_KIND, and of handles.
 export const SYNC_KINDS = [
   'mutex',
   'semaphore',

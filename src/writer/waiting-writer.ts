@@ -3,11 +3,11 @@
 
 import type { Packet } from '../packet/index.ts';
 import type { BufferPool, WaitOptions } from '../pool/index.ts';
-import { Reservation, type ReservationWriter } from './reservation.ts';
+import { Reservation } from './reservation.ts';
 import type { SpaceWait } from './space-wait.ts';
 
 /** Base class of `LocalWriter` and `SharedWriter`: repeats what returned "not now". */
-export abstract class WaitingWriter implements ReservationWriter {
+export abstract class WaitingWriter {
   abstract readonly pool: BufferPool;
   /** @internal */
   protected abstract readonly waiting: SpaceWait;

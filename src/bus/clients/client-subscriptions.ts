@@ -4,7 +4,12 @@
 import { show } from '../../base/check.ts';
 import { KeyedMap } from '../keyed-map.ts';
 import { type Bytes, countTokens } from '../subject.ts';
-import { costOf, SUBSCRIPTION_BYTES, SubscriptionIndex } from '../subscription-index.ts';
+import {
+  costOf,
+  SUBSCRIPTION_BYTES,
+  SubscriptionIndex,
+  type SubscriptionSet,
+} from '../subscription-index.ts';
 import type { Indexed } from '../token-tree.ts';
 
 /** Limits of the subscriptions of a server's clients. */
@@ -33,8 +38,8 @@ export class ClientSubscriptions<S extends Indexed> {
   /** See {@link costOf}. */
   #bytes: number = 0;
 
-  /** `index` has the subscriptions of all clients; its caller adds and removes them. */
-  constructor(index: SubscriptionIndex<S, unknown>, limits: ClientSubscriptionLimits) {
+  /** `index`: that of the `FanOut`, with the subscriptions of all clients. */
+  constructor(index: SubscriptionSet<S>, limits: ClientSubscriptionLimits) {
     if (!(index instanceof SubscriptionIndex)) {
       throw new TypeError(`index must be a SubscriptionIndex, got ${show(index)}`);
     }

@@ -7,7 +7,7 @@ import { MatchSet } from '../match-set.ts';
 import type { Outgoing } from '../peer/outgoing.ts';
 import type { Beyond, SpreadGroup } from '../peer/remote-interest.ts';
 import type { Bytes } from '../subject.ts';
-import { SubscriptionIndex } from '../subscription-index.ts';
+import { SubscriptionIndex, type SubscriptionSet } from '../subscription-index.ts';
 import type { Indexed } from '../token-tree.ts';
 import { deliveryUnits, FairShare } from './fair-share.ts';
 import { FanOutRest } from './fan-out-rest.ts';
@@ -79,7 +79,10 @@ type BeyondOf<S> = Beyond<S, Outgoing>;
  * has to wait.
  */
 export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>> {
-  readonly index: SubscriptionIndex<S, BeyondOf<S>> = new SubscriptionIndex();
+  /** @internal The same as `index`, with what finds matches in it. */
+  readonly matcher: SubscriptionIndex<S, BeyondOf<S>> = new SubscriptionIndex();
+  /** The subscriptions of all clients. `ServerPeers` adds and removes them. */
+  readonly index: SubscriptionSet<S> = this.matcher;
   readonly share: FairShare;
   /** @internal To peers; without any there is no match beyond this thread. */
   lanes: FanOutLanes<M, S> = { offer: () => true, pass: () => {}, stall: () => {} };
@@ -103,7 +106,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     this.#bytes = checkBytes('bytes', bytes);
     this.share = share;
     this.#random = seed | 1;
-    this.#cache = new MatchCache(this.index, bytes, view);
+    this.#cache = new MatchCache(this.matcher, bytes, view);
   }
 
   /**
@@ -113,10 +116,10 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
    * **Ownership** the result changes with the next call for another subject.
    */
   find(begin: number, end: number, hash: number): Matches<S> {
-    const { index } = this;
-    const before = index.steps;
+    const { matcher } = this;
+    const before = matcher.steps;
     const found = this.#cache.lookup(begin, end, hash);
-    const steps = index.steps - before;
+    const steps = matcher.steps - before;
     // A new result was also copied.
     if (steps > 0) this.share.units -= steps + (found.weight >>> 3);
     return found;
@@ -150,7 +153,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
 
   /** @internal Whether a result with this stamp is still valid. */
   isCurrent(found: Matches<S>, stamp: number): boolean {
-    return found.stamp === stamp && found.generation === this.index.generation;
+    return found.stamp === stamp && found.generation === this.matcher.generation;
   }
 
   /**
@@ -269,7 +272,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
   /** A subscription of `owner` that matches the subject, if there is one. */
   subscriptionOf(owner: S['owner'], begin: number, end: number): S | undefined {
     const found = this.#owned;
-    this.index.match(this.#bytes, begin, end, found);
+    this.matcher.match(this.#bytes, begin, end, found);
     this.share.units -= found.weight;
     for (let i = 0; i < found.plainCount; i++) {
       if (found.plain[i].owner === owner) return found.plain[i];
@@ -321,7 +324,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     if (plain) rest.pinPlain(found, 0);
     this.share.units -= groups.length;
     for (const text of groups) {
-      const name = this.index.queueNames.find(text);
+      const name = this.matcher.queueNames.find(text);
       if (name === undefined) continue;
       // Its last member here may have left meanwhile: then a peer gets the message.
       const spread = found.beyond?.groups.get(name);
@@ -405,7 +408,7 @@ export class FanOut<M extends FanOutMessage, S extends FanOutSubscription<M, S>>
     const wasCrowded = this.isCrowded;
     this.#pinnedCount += rest.weight;
     // Publishers look up their matches again, and have to wait.
-    if (this.isCrowded && !wasCrowded) this.index.generation++;
+    if (this.isCrowded && !wasCrowded) this.matcher.generation++;
     this.rest = rest;
     return NO_ROOM;
   }

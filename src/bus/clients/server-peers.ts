@@ -133,7 +133,7 @@ export class ServerPeers<M extends FanOutMessage, S extends FanOutSubscription<M
       });
     };
     this.fanOut.lanes = this;
-    this.streams = new Peers<S>(this, { index, epoch, carriers, onRegion }, this.fanOut.index);
+    this.streams = new Peers<S>(this, { index, epoch, carriers, onRegion }, this.fanOut.matcher);
     this.flush();
   }
 
